@@ -1,0 +1,171 @@
+//! What a cookie or a beacon is: names and paths to rules, compiled once.
+//!
+//! Pure. The previous step, `config`, collects the rules; the next, `policy`, holds the rule
+//! found against the visitor's consent.
+
+mod beacon;
+pub mod builtin;
+mod matcher;
+
+use std::sync::Arc;
+
+pub use beacon::{BeaconProbe, BeaconRule};
+pub use matcher::{Pattern, PatternError};
+
+use crate::consent::Category;
+use crate::cookie::without_prefix;
+use matcher::Matcher;
+
+/// Where a rule comes from; a later tier wins over an earlier one, whatever the pattern.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Tier {
+    /// A catalogue file: the built-in ones first, then the files of `catalogue`, in their order.
+    Catalogue(u16),
+    /// A `[[cookie]]` or `[[beacon]]` of the config.
+    Config,
+    /// A `[[site.cookie]]` or `[[site.beacon]]` of the config.
+    Site,
+    /// The consent cookies themselves: without them the visitor would be asked for ever.
+    Consent,
+}
+
+/// What a rule says of a cookie or a beacon.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The category.
+    pub category: Category,
+    /// Who uses it.
+    pub vendor: Option<Arc<str>>,
+    /// What it is for, in a sentence.
+    pub purpose: Option<Arc<str>>,
+    /// How long it lives, in words.
+    pub lifetime: Option<Arc<str>>,
+}
+
+/// A rule for cookies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CookieRule {
+    /// Which names it is for.
+    pub pattern: Pattern,
+    /// Where it comes from.
+    pub tier: Tier,
+    /// What it says.
+    pub entry: Entry,
+}
+
+/// All rules of a site, compiled. A look-up costs the same with ten rules as with ten thousand.
+#[derive(Debug)]
+pub struct Catalogue {
+    cookies: Matcher<CookieRule>,
+    beacons: Matcher<Vec<BeaconRule>>,
+}
+
+impl Catalogue {
+    /// Compiles the rules. Of two rules with the same pattern the higher tier counts, then the later.
+    pub fn compile(
+        cookies: impl IntoIterator<Item = CookieRule>,
+        beacons: impl IntoIterator<Item = BeaconRule>,
+    ) -> Self {
+        let mut names = Matcher::default();
+        for rule in cookies {
+            let (pattern, tier) = (rule.pattern.clone(), rule.tier);
+            names.insert(&pattern, tier, rule);
+        }
+        // Rules of one path may differ in their conditions: they share one place, best tier first.
+        let mut by_path: Vec<(Pattern, Vec<BeaconRule>)> = Vec::new();
+        let mut places = std::collections::HashMap::new();
+        for rule in beacons {
+            let place = *places.entry(rule.path.clone()).or_insert_with(|| {
+                by_path.push((rule.path.clone(), Vec::new()));
+                by_path.len() - 1
+            });
+            if let Some((_, rules)) = by_path.get_mut(place) {
+                rules.push(rule);
+            }
+        }
+        let mut paths = Matcher::default();
+        for (pattern, mut rules) in by_path {
+            rules.sort_by_key(|rule| (std::cmp::Reverse(rule.tier), std::cmp::Reverse(rule.conditions())));
+            if let Some(tier) = rules.first().map(|rule| rule.tier) {
+                paths.insert(&pattern, tier, rules);
+            }
+        }
+        Self { cookies: names, beacons: paths }
+    }
+
+    /// The rule for a cookie name, as raw bytes; `None` for one that no rule knows.
+    ///
+    /// A name with a prefix that only browsers interpret (`__Secure-_ga`) falls under the rule of
+    /// the name behind it, unless a rule names it whole.
+    pub fn cookie(&self, name: &[u8]) -> Option<&CookieRule> {
+        if name.is_empty() {
+            return None;
+        }
+        self.cookies
+            .best(name, |_| true)
+            .or_else(|| without_prefix(name).and_then(|bare| self.cookies.best(bare, |_| true)))
+    }
+
+    /// The rule for a request, when it is a beacon.
+    pub fn beacon(&self, probe: &BeaconProbe<'_>) -> Option<&BeaconRule> {
+        if self.beacons.is_empty() {
+            return None;
+        }
+        let path = beacon::normalised(probe.path);
+        let rules = self.beacons.best(&path, |rules| rules.iter().any(|rule| rule.holds(probe)))?;
+        rules.iter().find(|rule| rule.holds(probe))
+    }
+
+    /// How many cookie rules there are.
+    pub fn cookie_rules(&self) -> usize {
+        self.cookies.len()
+    }
+
+    /// How many beacon paths there are.
+    pub fn beacon_paths(&self) -> usize {
+        self.beacons.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule(name: &str, tier: Tier, category: Category) -> CookieRule {
+        CookieRule {
+            pattern: Pattern::new(name).expect("a valid pattern"),
+            tier,
+            entry: Entry { category, vendor: None, purpose: None, lifetime: None },
+        }
+    }
+
+    #[test]
+    fn the_config_wins_over_the_catalogue_even_with_a_wildcard() {
+        let catalogue = Catalogue::compile(
+            [
+                rule("_ga", Tier::Catalogue(0), Category::ANALYTICS),
+                rule("_g*", Tier::Config, Category::TARGETING),
+                rule("_g*", Tier::Catalogue(1), Category::SOCIAL),
+            ],
+            [],
+        );
+        let category = |name: &[u8]| catalogue.cookie(name).map(|rule| rule.entry.category);
+        assert_eq!(category(b"_ga"), Some(Category::TARGETING));
+        assert_eq!(category(b"_GA"), None);
+        assert_eq!(category(b""), None);
+    }
+
+    #[test]
+    fn a_rule_holds_for_prefixed_names_too() {
+        let catalogue = Catalogue::compile(
+            [
+                rule("_ga", Tier::Catalogue(0), Category::ANALYTICS),
+                rule("__Host-sid", Tier::Catalogue(0), Category::NECESSARY),
+            ],
+            [],
+        );
+        assert!(catalogue.cookie(b"__secure-_ga").is_some());
+        assert!(catalogue.cookie(b"__Host-sid").is_some());
+        assert!(catalogue.cookie(b"sid").is_none());
+    }
+}

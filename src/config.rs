@@ -1,0 +1,45 @@
+//! TOML in, checked plain settings out. The only module that knows TOML.
+//!
+//! Three stages: `document` reads the text into `raw` (what the user typed) and goes on after an
+//! error, so that all errors come at once; `resolve` turns `raw` into [`settings`] (what it means).
+
+mod catalogue_file;
+mod document;
+mod problem;
+mod raw;
+mod resolve;
+pub mod settings;
+
+use std::path::Path;
+
+pub use problem::{ConfigError, Problem};
+pub use resolve::Overrides;
+pub use settings::Config;
+
+/// Reads a config file.
+///
+/// # Errors
+/// When a file cannot be read or anything in it is wrong: every problem, with file, line and key.
+pub fn load(path: &Path, overrides: &Overrides) -> Result<Config, ConfigError> {
+    let name = path.display().to_string();
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| ConfigError::one(Problem::of_file(&name, format!("cannot be read: {error}"))))?;
+    parse(&text, Some(path), overrides)
+}
+
+/// Reads a config text. Relative paths in it start from the folder of `path`.
+///
+/// # Errors
+/// As [`load`].
+pub fn parse(text: &str, path: Option<&Path>, overrides: &Overrides) -> Result<Config, ConfigError> {
+    let name = path.map_or_else(|| "(config)".to_owned(), |path| path.display().to_string());
+    let folder = path.and_then(Path::parent).unwrap_or_else(|| Path::new(""));
+    let mut document = document::read::<raw::Raw>(&name, text);
+    let config = resolve::resolve(&mut document, folder, overrides);
+    if document.problems.is_empty() {
+        Ok(config)
+    } else {
+        document.problems.sort_by(|a, b| (a.file != name, &a.file, a.line).cmp(&(b.file != name, &b.file, b.line)));
+        Err(ConfigError { problems: document.problems })
+    }
+}

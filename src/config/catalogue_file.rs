@@ -1,0 +1,174 @@
+//! Catalogue rules as TOML: the embedded files, the user's files, and the `[[cookie]]` and
+//! `[[beacon]]` of the config. One reader for all of them.
+
+use std::sync::Arc;
+
+use http::Method;
+use toml::Spanned;
+
+use super::document::{Document, nearest, place};
+use super::raw::{RawBeacon, RawCatalogue, RawCookie};
+use super::settings::Config;
+use crate::catalogue::{BeaconRule, CookieRule, Entry, Pattern, Tier, builtin};
+use crate::consent::{Categories, Category};
+
+/// The rules of one or more files.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Rules {
+    pub(super) cookies: Vec<CookieRule>,
+    pub(super) beacons: Vec<BeaconRule>,
+}
+
+impl Rules {
+    /// Adds the built-in catalogue. Its categories are the five of the notice, so none is unknown.
+    pub(super) fn add_builtin<T>(&mut self, report: &mut Document<'_, T>, tier: Tier) {
+        for (file, text) in builtin::FILES {
+            self.add_file(report, file, text, tier, &Categories::default());
+        }
+    }
+
+    /// Adds a catalogue file; its problems go into `report`.
+    pub(super) fn add_file<T>(
+        &mut self,
+        report: &mut Document<'_, T>,
+        file: &str,
+        text: &str,
+        tier: Tier,
+        categories: &Categories,
+    ) {
+        let mut document = super::document::read::<RawCatalogue>(file, text);
+        let raw = std::mem::take(&mut document.value);
+        self.add(&mut document, "", raw.cookie, raw.beacon, tier, categories);
+        report.problems.append(&mut document.problems);
+    }
+
+    /// Adds the rules of one table; `key` is the path of that table, with its dot.
+    pub(super) fn add<T>(
+        &mut self,
+        document: &mut Document<'_, T>,
+        key: &str,
+        cookies: Vec<Spanned<RawCookie>>,
+        beacons: Vec<Spanned<RawBeacon>>,
+        tier: Tier,
+        categories: &Categories,
+    ) {
+        for (index, raw) in cookies.into_iter().enumerate() {
+            let key = format!("{key}cookie[{index}]");
+            let at = place(&raw);
+            let raw = raw.into_inner();
+            let category = category(document, &key, &at, raw.category, categories);
+            let pattern = pattern(document, &format!("{key}.name"), &at, raw.name, "name = \"_ga_*\"");
+            if let (Some(pattern), Some(category)) = (pattern, category) {
+                let entry = entry(category, raw.vendor, raw.purpose, raw.lifetime);
+                self.cookies.push(CookieRule { pattern, tier, entry });
+            }
+        }
+        for (index, raw) in beacons.into_iter().enumerate() {
+            let key = format!("{key}beacon[{index}]");
+            let at = place(&raw);
+            let raw = raw.into_inner();
+            let category = category(document, &key, &at, raw.category, categories);
+            let path = pattern(document, &format!("{key}.path"), &at, raw.path, "path = \"/pixel.gif\"");
+            let method = raw.method.and_then(|method| {
+                let parsed = Method::from_bytes(method.get_ref().to_ascii_uppercase().as_bytes());
+                if parsed.is_err() {
+                    let message = format!("`{}` is not a method", method.get_ref());
+                    document.problem(Some(place(&method)), format!("{key}.method"), message, None);
+                }
+                parsed.ok()
+            });
+            if let (Some(path), Some(category)) = (path, category) {
+                self.beacons.push(BeaconRule {
+                    path,
+                    method,
+                    query: raw.query,
+                    fetch_dest: raw.fetch_dest,
+                    content_type: raw.content_type,
+                    tier,
+                    entry: entry(category, raw.vendor, raw.purpose, None),
+                });
+            }
+        }
+    }
+}
+
+/// The category that a key names; what is wrong with it goes into the document's problems.
+pub(super) fn named_category<T>(
+    document: &mut Document<'_, T>,
+    key: &str,
+    name: &Spanned<String>,
+    categories: &Categories,
+) -> Option<Category> {
+    let found = categories.find(name.get_ref());
+    if found.is_none() {
+        let known: Vec<&str> = categories.iter().map(|(_, name)| name).collect();
+        let hint = match nearest(name.get_ref(), known.iter().copied()) {
+            Some(best) => format!("did you mean `{best}`?"),
+            None => format!("the categories are {}; add others by [[category]]", known.join(", ")),
+        };
+        let message = format!("`{}` is not a category", name.get_ref());
+        document.problem(Some(place(name)), key.to_owned(), message, Some(hint));
+    }
+    found
+}
+
+fn category<T>(
+    document: &mut Document<'_, T>,
+    key: &str,
+    at: &std::ops::Range<usize>,
+    name: Option<Spanned<String>>,
+    categories: &Categories,
+) -> Option<Category> {
+    let key = format!("{key}.category");
+    match name {
+        Some(name) => named_category(document, &key, &name, categories),
+        None => {
+            document.missing(at.clone(), key, "category = \"analytics\"");
+            None
+        }
+    }
+}
+
+fn pattern<T>(
+    document: &mut Document<'_, T>,
+    key: &str,
+    at: &std::ops::Range<usize>,
+    text: Option<Spanned<String>>,
+    example: &str,
+) -> Option<Pattern> {
+    let Some(text) = text else {
+        document.missing(at.clone(), key.to_owned(), example);
+        return None;
+    };
+    let mut problem = |message: String| {
+        document.problem(Some(place(&text)), key.to_owned(), message, None);
+        None
+    };
+    if key.ends_with(".path") && !text.get_ref().starts_with(['/', '*']) {
+        return problem("a path starts with `/` (or with `*` for any folder)".to_owned());
+    }
+    // `/*` is every path: fine for a beacon that further conditions narrow down.
+    Pattern::new(text.get_ref()).map_or_else(|error| problem(error.to_string()), Some)
+}
+
+fn entry(
+    category: Category,
+    vendor: Option<String>,
+    purpose: Option<String>,
+    lifetime: Option<String>,
+) -> Entry {
+    let shared = |text: Option<String>| text.map(Arc::from);
+    Entry { category, vendor: shared(vendor), purpose: shared(purpose), lifetime: shared(lifetime) }
+}
+
+impl Config {
+    /// The config of an empty file: what `classify` and `consent` use when none is given.
+    ///
+    /// # Errors
+    /// None that an unchanged build could have: the built-in catalogue is tested.
+    pub fn builtin() -> Result<Self, super::ConfigError> {
+        let overrides =
+            super::Overrides { upstream: Some("http://127.0.0.1:1".to_owned()), ..Default::default() };
+        super::parse("", None, &overrides)
+    }
+}

@@ -1,0 +1,166 @@
+//! Reads a TOML text into typed values and goes on after an error, so that all errors come at once.
+//!
+//! serde stops at the first value that does not fit. Each such value is noted, taken out of the
+//! parsed document, and the rest is read again.
+
+use std::collections::HashSet;
+use std::ops::Range;
+
+use serde::de::DeserializeOwned;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::Problem;
+
+/// More than this many problems help nobody.
+const MAX_PROBLEMS: usize = 100;
+
+/// A text read into `T`, with what was wrong on the way.
+pub(super) struct Document<'a, T> {
+    pub(super) file: String,
+    pub(super) text: &'a str,
+    pub(super) value: T,
+    pub(super) problems: Vec<Problem>,
+    /// Keys taken out because their values did not fit: they are not missing.
+    taken_out: HashSet<String>,
+}
+
+pub(super) fn read<'a, T: DeserializeOwned + Default>(file: &str, text: &'a str) -> Document<'a, T> {
+    let (mut table, errors) = DeTable::parse_recoverable(text);
+    let mut document = Document {
+        file: file.to_owned(),
+        text,
+        value: T::default(),
+        problems: Vec::new(),
+        taken_out: HashSet::new(),
+    };
+    for error in errors.into_iter().take(MAX_PROBLEMS) {
+        document.problem(error.span(), String::new(), error.message().to_owned(), None);
+    }
+    if !document.problems.is_empty() {
+        // What a broken text means is a guess: its values are not judged.
+        return document;
+    }
+    while document.problems.len() < MAX_PROBLEMS {
+        let error = match T::deserialize(toml::Deserializer::from(table.clone())) {
+            Ok(value) => {
+                document.value = value;
+                break;
+            }
+            Err(error) => error,
+        };
+        let span = error.span();
+        let path = span.clone().and_then(|span| take_out(table.get_mut(), &span));
+        let Some(path) = path else {
+            document.problem(span, String::new(), error.message().to_owned(), None);
+            break;
+        };
+        let (message, hint) = explain(error.message());
+        document.taken_out.insert(path.clone());
+        document.problem(span, path, message, hint);
+    }
+    document
+}
+
+impl<T> Document<'_, T> {
+    /// Notes a problem at a place of the text.
+    pub(super) fn problem(
+        &mut self,
+        at: Option<Range<usize>>,
+        key: String,
+        message: String,
+        hint: Option<String>,
+    ) {
+        let line = at.map(|span| {
+            let before = self.text.get(..span.start).unwrap_or(self.text);
+            before.bytes().filter(|byte| *byte == b'\n').count() + 1
+        });
+        self.problems.push(Problem { file: self.file.clone(), line, key, message, hint });
+    }
+
+    /// Notes a key that must be there, unless it was there with a value that did not fit.
+    pub(super) fn missing(&mut self, at: Range<usize>, key: String, hint: &str) {
+        if !self.taken_out.contains(&key) {
+            self.problem(Some(at), key, "is missing".to_owned(), Some(hint.to_owned()));
+        }
+    }
+}
+
+/// Takes out the innermost entry at the place, and returns its key path.
+fn take_out(table: &mut DeTable<'_>, at: &Range<usize>) -> Option<String> {
+    let holds = |span: Range<usize>| span.start <= at.start && at.end <= span.end;
+    let mut found = None;
+    for (key, value) in table.iter_mut() {
+        let name = key.get_ref().to_string();
+        let inner = match value.get_mut() {
+            DeValue::Table(inner) => take_out(inner, at).map(|path| format!("{name}.{path}")),
+            DeValue::Array(items) => take_out_of_items(items, at).map(|path| format!("{name}{path}")),
+            _ => None,
+        };
+        if inner.is_some() {
+            return inner;
+        }
+        if holds(key.span()) || holds(value.span()) {
+            found = Some(name);
+        }
+    }
+    let name = found?;
+    table.remove(name.as_str());
+    Some(name)
+}
+
+fn take_out_of_items(items: &mut toml::de::DeArray<'_>, at: &Range<usize>) -> Option<String> {
+    for (index, item) in items.iter_mut().enumerate() {
+        let span = item.span();
+        match item.get_mut() {
+            DeValue::Table(inner) => {
+                if let Some(path) = take_out(inner, at) {
+                    return Some(format!("[{index}].{path}"));
+                }
+            }
+            DeValue::Array(inner) => {
+                if let Some(path) = take_out_of_items(inner, at) {
+                    return Some(format!("[{index}]{path}"));
+                }
+            }
+            // Taking an item out would shift the others: it becomes harmless instead.
+            value if span.start <= at.start && at.end <= span.end => {
+                if matches!(value, DeValue::String(text) if text.is_empty()) {
+                    return None;
+                }
+                *value = DeValue::String("".into());
+                return Some(format!("[{index}]"));
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+/// serde's words for an unknown key, with the likeliest known one as a hint.
+fn explain(message: &str) -> (String, Option<String>) {
+    let Some(rest) = message.strip_prefix("unknown field `") else {
+        return (message.to_owned(), None);
+    };
+    let (name, known) = rest.split_once('`').unwrap_or((rest, ""));
+    let known: Vec<&str> = known.split('`').skip(1).step_by(2).collect();
+    let hint = match nearest(name, known.iter().copied()) {
+        Some(best) => format!("did you mean `{best}`?"),
+        None => format!("the keys here are {}", known.join(", ")),
+    };
+    ("unknown key".to_owned(), Some(hint))
+}
+
+/// The word most like another, when one is like it at all.
+pub(super) fn nearest<'a>(word: &str, words: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    words
+        .map(|known| (strsim::jaro_winkler(word, known), known))
+        .filter(|(likeness, _)| *likeness > 0.8)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, known)| known)
+}
+
+/// The place of a value, for problems.
+pub(super) fn place<T>(value: &Spanned<T>) -> Range<usize> {
+    value.span()
+}

@@ -1,0 +1,220 @@
+//! What the user typed: the shape of the TOML, every key optional, meanings unchecked.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use toml::Spanned;
+
+use super::settings::{Detect, LogFormat, LogLevel, Mode};
+
+type Text = Spanned<String>;
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Raw {
+    pub(super) listen: Option<Short<RawListen>>,
+    pub(super) workers: Option<Spanned<u32>>,
+    pub(super) mode: Option<Mode>,
+    pub(super) unclassified: Option<RawUnclassified>,
+    pub(super) catalogue: Option<Vec<Text>>,
+    pub(super) consent: RawConsent,
+    pub(super) timeouts: RawTimeouts,
+    pub(super) limits: RawLimits,
+    pub(super) log: RawLog,
+    pub(super) beacons: RawBeacons,
+    pub(super) expire: RawExpire,
+    pub(super) technologies: RawTechnologies,
+    pub(super) category: Vec<Spanned<RawCategory>>,
+    pub(super) cookie: Vec<Spanned<RawCookie>>,
+    pub(super) beacon: Vec<Spanned<RawBeacon>>,
+    pub(super) site: Vec<Spanned<RawSite>>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawListen {
+    pub(super) http: Option<Text>,
+    pub(super) admin: Option<Text>,
+    pub(super) trusted_proxies: Vec<Text>,
+}
+
+#[derive(Debug, Clone, Copy, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RawUnclassified {
+    Block,
+    Allow,
+}
+
+#[derive(Debug, Clone, Copy, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RawDefault {
+    Deny,
+    Allow,
+}
+
+#[derive(Debug, Clone, Copy, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RawSignal {
+    Deny,
+    Ignore,
+}
+
+#[derive(Debug, Default, Clone, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawConsent {
+    pub(super) sources: Option<Spanned<Vec<Text>>>,
+    pub(super) default: Option<RawDefault>,
+    pub(super) gpc: Option<RawSignal>,
+    pub(super) max_age_days: Option<Spanned<u32>>,
+    pub(super) notice_date: Option<Spanned<toml::value::Datetime>>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawTimeouts {
+    pub(super) connect: Option<Text>,
+    pub(super) request_head: Option<Text>,
+    pub(super) idle: Option<Text>,
+    pub(super) first_byte: Option<Text>,
+    pub(super) upstream_idle: Option<Text>,
+    pub(super) drain: Option<Text>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawLimits {
+    pub(super) header_bytes: Option<Spanned<u32>>,
+    pub(super) header_fields: Option<Spanned<u32>>,
+    pub(super) idle_upstream_connections: Option<Spanned<u32>>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawLog {
+    pub(super) access: Option<bool>,
+    pub(super) format: Option<LogFormat>,
+    pub(super) level: Option<LogLevel>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawBeacons {
+    pub(super) detect: Option<Detect>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawExpire {
+    pub(super) enabled: Option<bool>,
+    pub(super) max_per_response: Option<Spanned<u32>>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawTechnologies {
+    pub(super) nel: Option<Text>,
+    pub(super) attribution_reporting: Option<Text>,
+    pub(super) topics: Option<Text>,
+    pub(super) client_hints: Option<Text>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawCategory {
+    pub(super) name: Option<Text>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawCookie {
+    pub(super) name: Option<Text>,
+    pub(super) category: Option<Text>,
+    pub(super) vendor: Option<String>,
+    pub(super) purpose: Option<String>,
+    pub(super) lifetime: Option<String>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawBeacon {
+    pub(super) path: Option<Text>,
+    pub(super) method: Option<Text>,
+    pub(super) query: Option<String>,
+    pub(super) fetch_dest: Option<String>,
+    pub(super) content_type: Option<String>,
+    pub(super) category: Option<Text>,
+    pub(super) vendor: Option<String>,
+    pub(super) purpose: Option<String>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawSite {
+    pub(super) name: Option<Text>,
+    pub(super) hosts: Option<Spanned<Vec<Text>>>,
+    pub(super) upstream: Option<Spanned<OneOrMore>>,
+    pub(super) mode: Option<Mode>,
+    pub(super) unclassified: Option<RawUnclassified>,
+    pub(super) consent: RawConsent,
+    pub(super) cookie: Vec<Spanned<RawCookie>>,
+    pub(super) beacon: Vec<Spanned<RawBeacon>>,
+}
+
+/// A catalogue file: cookies and beacons, nothing else.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawCatalogue {
+    pub(super) cookie: Vec<Spanned<RawCookie>>,
+    pub(super) beacon: Vec<Spanned<RawBeacon>>,
+}
+
+/// A text that stands for its table with one key, or the table itself.
+#[derive(Debug)]
+pub(super) enum Short<T> {
+    Text(String),
+    Table(T),
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Short<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ShortVisitor<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for ShortVisitor<T> {
+            type Value = Short<T>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an address such as \"0.0.0.0:8080\", or a table")
+            }
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Short::Text(text.to_owned()))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(Short::Table)
+            }
+        }
+        deserializer.deserialize_any(ShortVisitor(PhantomData))
+    }
+}
+
+/// One text, or a list of them.
+#[derive(Debug, Clone)]
+pub(super) struct OneOrMore(pub(super) Vec<String>);
+
+impl<'de> Deserialize<'de> for OneOrMore {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ListVisitor;
+        impl<'de> Visitor<'de> for ListVisitor {
+            type Value = OneOrMore;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a URL, or a list of URLs")
+            }
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(OneOrMore(vec![text.to_owned()]))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Self::Value, A::Error> {
+                Vec::deserialize(SeqAccessDeserializer::new(seq)).map(OneOrMore)
+            }
+        }
+        deserializer.deserialize_any(ListVisitor)
+    }
+}

@@ -1,0 +1,230 @@
+//! What a config means: plain checked values that the other modules are built from.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::consent::{Category, ConsentReader};
+use crate::policy::Policy;
+
+/// Everything that a run needs.
+#[derive(Debug)]
+pub struct Config {
+    /// Where to listen, and whom to believe.
+    pub listen: Listen,
+    /// How many worker threads; `None` for one a core.
+    pub workers: Option<usize>,
+    /// How long to wait for what.
+    pub timeouts: Timeouts,
+    /// How much to take.
+    pub limits: Limits,
+    /// What to write down.
+    pub log: Log,
+    /// The sites, in the order of the config.
+    pub sites: Vec<Site>,
+}
+
+/// Addresses and trust.
+#[derive(Debug, Clone)]
+pub struct Listen {
+    /// Where visitors connect.
+    pub http: SocketAddr,
+    /// Where metrics and health are served; `None` turns them off.
+    pub admin: Option<SocketAddr>,
+    /// Peers whose `Forwarded` and `X-Forwarded-*` are believed.
+    pub trusted_proxies: Vec<IpNet>,
+}
+
+/// How long to wait for what.
+#[derive(Debug, Clone, Copy)]
+pub struct Timeouts {
+    /// A connection to an upstream.
+    pub connect: Duration,
+    /// The whole head of a request, from its first octet.
+    pub request_head: Duration,
+    /// The next request on a visitor's connection; also progress in either direction of one under way.
+    pub idle: Duration,
+    /// The first octet of a response, from the last octet of the request.
+    pub first_byte: Duration,
+    /// The next use of an idle connection to an upstream.
+    pub upstream_idle: Duration,
+    /// Requests under way after SIGTERM.
+    pub drain: Duration,
+}
+
+/// How much to take.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Octets of a header section.
+    pub header_bytes: usize,
+    /// Fields of a header section.
+    pub header_fields: usize,
+    /// Idle connections kept to one upstream by one worker.
+    pub idle_upstream_connections: usize,
+}
+
+/// What to write down.
+#[derive(Debug, Clone, Copy)]
+pub struct Log {
+    /// A line for each request.
+    pub access: bool,
+    /// The form of the lines.
+    pub format: LogFormat,
+    /// The least important level that is written.
+    pub level: LogLevel,
+}
+
+/// The form of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Text on a terminal, else JSON.
+    Auto,
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+/// The importance of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    /// An operator must act.
+    Error,
+    /// Degraded.
+    Warn,
+    /// Start, stop, reload.
+    Info,
+    /// Each request; names of cookies.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+/// Hosts, where they are served, and what may pass.
+#[derive(Debug)]
+pub struct Site {
+    /// The name in logs and metrics.
+    pub name: String,
+    /// The hosts, lower-case.
+    pub hosts: Vec<HostPattern>,
+    /// The upstreams; at least one.
+    pub upstreams: Vec<Upstream>,
+    /// What may pass.
+    pub filter: FilterSettings,
+}
+
+/// Which hosts a site serves.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum HostPattern {
+    /// `*`: every host that no other site serves.
+    Any,
+    /// `*.example.com`: every name below it; held as `.example.com`.
+    Below(String),
+    /// One name or address.
+    Exact(String),
+}
+
+/// An address that requests are forwarded to, by plain HTTP/1.1.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Upstream {
+    /// Name or address.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+}
+
+impl std::fmt::Display for Upstream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "http://[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "http://{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// What may pass, for one site.
+#[derive(Debug, Clone)]
+pub struct FilterSettings {
+    /// Change the traffic, or only say what would be changed.
+    pub mode: Mode,
+    /// What cookies and beacons are.
+    pub policy: Arc<Policy>,
+    /// What visitors allowed.
+    pub reader: Arc<ConsentReader>,
+    /// Deletion of cookies without consent.
+    pub expire: Expire,
+    /// What happens to responses that look like beacons no rule knows.
+    pub detect: Detect,
+    /// The categories of tracking technologies other than cookies.
+    pub technologies: Technologies,
+}
+
+/// Change the traffic, or only say what would be changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Strip, block and expire.
+    Enforce,
+    /// Change nothing, and report what `enforce` would do.
+    Observe,
+}
+
+impl Mode {
+    /// The word in config, logs and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Enforce => "enforce",
+            Self::Observe => "observe",
+        }
+    }
+}
+
+/// Deletion of cookies without consent that a visitor's browser still sends.
+#[derive(Debug, Clone, Copy)]
+pub struct Expire {
+    /// Whether to do it.
+    pub enabled: bool,
+    /// The most deleting `Set-Cookie` lines in one response.
+    pub max_per_response: usize,
+}
+
+/// What happens to responses that look like beacons no rule knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Detect {
+    /// Nothing.
+    Off,
+    /// They are noted in the inventory.
+    Report,
+    /// They are noted, and answered in the origin's stead.
+    Block,
+}
+
+/// The categories of tracking technologies that response headers switch on.
+#[derive(Debug, Clone, Copy)]
+pub struct Technologies {
+    /// `NEL`, and the `Report-To` groups that it names (W3C Network Error Logging).
+    pub nel: Category,
+    /// `Attribution-Reporting-*` (WICG Attribution Reporting).
+    pub attribution_reporting: Category,
+    /// `Observe-Browsing-Topics` (WICG Topics).
+    pub topics: Category,
+    /// `Accept-CH` and `Critical-CH` beyond the low-entropy hints (RFC 8942, WICG Client Hints Infrastructure).
+    pub client_hints: Category,
+}
+
+impl Default for Technologies {
+    fn default() -> Self {
+        Self {
+            nel: Category::ANALYTICS,
+            attribution_reporting: Category::TARGETING,
+            topics: Category::TARGETING,
+            client_hints: Category::FUNCTIONAL,
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! What the visitor allowed: categories, the consent cookie, signals.
+//!
+//! Pure: bytes of `Cookie` fields and a time in, a [`Consent`] out. Step 2 of a request; the
+//! previous step found the site, the next is `policy`, which applies the consent to names.
+
+mod category;
+mod reader;
+mod signal;
+pub mod sources;
+
+pub use category::{Categories, Category, CategoryError, CategorySet};
+pub use reader::{Consent, ConsentReader, Reason};
+pub use signal::{SignalPolicy, Signals};

@@ -1,0 +1,263 @@
+//! From a request's cookies and signals to what may pass: the site's sources in order, the age of
+//! the decision, the date of the notice, the default without a decision.
+
+use time::{Date, OffsetDateTime};
+
+use super::sources::{ConsentSource, Reading, SourceDecision};
+use super::{Categories, CategorySet, SignalPolicy, Signals};
+use crate::cookie::Cookies;
+
+/// How far ahead of our clock a decision may be dated, in seconds: clocks differ, and some tools
+/// write the visitor's local time.
+const CLOCK_TOLERANCE_SECONDS: i64 = 24 * 60 * 60;
+
+/// What a visitor allowed, and how that is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Consent {
+    /// The categories that may pass; necessary is always in.
+    pub granted: CategorySet,
+    /// The source whose decision counts, as an index into the site's sources.
+    pub source: Option<usize>,
+    /// Why it is so.
+    pub reason: Reason,
+}
+
+impl Consent {
+    /// Whether the visitor has decided, as against the site's default holding.
+    pub fn is_decided(&self) -> bool {
+        self.source.is_some()
+    }
+}
+
+/// Why a consent is what it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// The visitor's decision counts.
+    Decided,
+    /// No source found a decision.
+    NoDecision,
+    /// A consent cookie is there and cannot be read.
+    Malformed,
+    /// The decision is older than the site keeps one.
+    Expired,
+    /// The decision is older than the notice.
+    OldNotice,
+    /// The decision is dated in the future.
+    FromTheFuture,
+}
+
+impl Reason {
+    /// All reasons, in the order of [`index`](Self::index).
+    pub const ALL: [Self; 6] = [
+        Self::Decided,
+        Self::NoDecision,
+        Self::Malformed,
+        Self::Expired,
+        Self::OldNotice,
+        Self::FromTheFuture,
+    ];
+
+    /// A short name for logs and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Decided => "decided",
+            Self::NoDecision => "no_decision",
+            Self::Malformed => "malformed",
+            Self::Expired => "expired",
+            Self::OldNotice => "old_notice",
+            Self::FromTheFuture => "from_the_future",
+        }
+    }
+
+    /// The position in [`ALL`](Self::ALL).
+    pub fn index(self) -> usize {
+        self as usize
+    }
+}
+
+/// Reads a site's consent. Built once from the config.
+#[derive(Debug)]
+pub struct ConsentReader {
+    /// The site's categories.
+    pub categories: Categories,
+    /// The sources, in order: the first with a decision wins.
+    pub sources: Vec<Box<dyn ConsentSource>>,
+    /// What is granted without a decision.
+    pub default: CategorySet,
+    /// How old a decision may be, in days.
+    pub max_age_days: u32,
+    /// The date of the notice in force; decisions made before it are none.
+    pub notice_date: Option<Date>,
+    /// What signals take away.
+    pub signals: SignalPolicy,
+}
+
+impl ConsentReader {
+    /// Reads what the visitor allowed.
+    ///
+    /// `now` is in Unix seconds. Unreadable, outdated or missing decisions leave the site's
+    /// default; signals take away from either.
+    pub fn read(&self, cookies: &Cookies<'_>, signals: Signals, now: i64) -> Consent {
+        let mut consent = self.read_sources(cookies, now);
+        consent.granted = consent
+            .granted
+            .difference(self.signals.denied_by(signals))
+            .union(CategorySet::NECESSARY);
+        consent
+    }
+
+    fn read_sources(&self, cookies: &Cookies<'_>, now: i64) -> Consent {
+        let mut reason = Reason::NoDecision;
+        for (index, source) in self.sources.iter().enumerate() {
+            match source.read(cookies, &self.categories) {
+                Reading::NoDecision => {}
+                Reading::Malformed => reason = first_cause(reason, Reason::Malformed),
+                Reading::Decisions(copies) => match self.strictest(&copies, now) {
+                    Ok(granted) => {
+                        return Consent { granted, source: Some(index), reason: Reason::Decided };
+                    }
+                    Err(outdated) => reason = first_cause(reason, outdated),
+                },
+            }
+        }
+        Consent { granted: self.default, source: None, reason }
+    }
+
+    /// What all copies in force agree on; the cause when none is in force.
+    ///
+    /// A host-only and a `Domain` cookie of the same name arrive together and may disagree: a
+    /// category is granted only where every copy in force grants it.
+    fn strictest(&self, copies: &[SourceDecision], now: i64) -> Result<CategorySet, Reason> {
+        let mut granted: Option<CategorySet> = None;
+        let mut cause = Reason::NoDecision;
+        for copy in copies {
+            match self.outdated(copy, now) {
+                Some(outdated) => cause = first_cause(cause, outdated),
+                None => {
+                    let said = copy.granted.union(self.default.difference(copy.denied));
+                    granted = Some(granted.map_or(said, |so_far| so_far.intersection(said)));
+                }
+            }
+        }
+        granted.ok_or(cause)
+    }
+
+    fn outdated(&self, decision: &SourceDecision, now: i64) -> Option<Reason> {
+        if let Some(decided_at) = decision.decided_at {
+            if decided_at > now.saturating_add(CLOCK_TOLERANCE_SECONDS) {
+                return Some(Reason::FromTheFuture);
+            }
+            let max_age_seconds = i64::from(self.max_age_days) * 24 * 60 * 60;
+            if now.saturating_sub(decided_at) > max_age_seconds {
+                return Some(Reason::Expired);
+            }
+        }
+        let notice = self.notice_date?;
+        let notice_start = notice.midnight().assume_utc();
+        let made_before = decision
+            .decided_at
+            .and_then(|at| OffsetDateTime::from_unix_timestamp(at).ok())
+            .is_some_and(|at| at < notice_start);
+        let saw_older = decision.notice_date.is_some_and(|seen| seen < notice);
+        (made_before || saw_older).then_some(Reason::OldNotice)
+    }
+}
+
+/// The first cause that is not merely "nothing there".
+fn first_cause(so_far: Reason, next: Reason) -> Reason {
+    if so_far == Reason::NoDecision { next } else { so_far }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::consent::{Category, sources};
+    use time::Month;
+
+    const NOW: i64 = 1_795_500_000;
+
+    fn reader(default: CategorySet) -> ConsentReader {
+        ConsentReader {
+            categories: Categories::default(),
+            sources: vec![sources::find("consentry").expect("it exists")],
+            default,
+            max_age_days: 182,
+            notice_date: Date::from_calendar_date(2018, Month::May, 25).ok(),
+            signals: SignalPolicy {
+                gpc_denies: [Category::TARGETING, Category::SOCIAL].into_iter().collect(),
+            },
+        }
+    }
+
+    fn read(header: &str, default: CategorySet) -> (Vec<String>, Reason) {
+        let reader = reader(default);
+        let consent =
+            reader.read(&Cookies::new([header.as_bytes()]), Signals::default(), NOW);
+        let names = reader.categories.names_of(consent.granted);
+        (names.into_iter().map(str::to_owned).collect(), consent.reason)
+    }
+
+    #[test]
+    fn every_way_to_have_no_decision_leaves_the_default() {
+        let stamp = |at: i64, notice: &str| format!("consentry=1~{at}~{notice}~analytics~");
+        let cases = [
+            ("a=1".to_owned(), Reason::NoDecision),
+            ("consentry=junk".to_owned(), Reason::Malformed),
+            (stamp(NOW - 183 * 86_400, "2018-05-25"), Reason::Expired),
+            (stamp(NOW + 2 * 86_400, "2018-05-25"), Reason::FromTheFuture),
+            (stamp(NOW, "2018-05-24"), Reason::OldNotice),
+        ];
+        for (header, reason) in cases {
+            assert_eq!(read(&header, CategorySet::NECESSARY), (vec!["necessary".into()], reason));
+            let (all, _) = read(&header, Categories::default().all());
+            assert_eq!(all.len(), 5, "{header}");
+        }
+    }
+
+    #[test]
+    fn a_decision_counts_up_to_the_last_second_of_its_age() {
+        let at = |age: i64| format!("consentry=1~{}~2018-05-25~social~", NOW - age);
+        assert_eq!(read(&at(182 * 86_400), CategorySet::NECESSARY).1, Reason::Decided);
+        assert_eq!(read(&at(182 * 86_400 + 1), CategorySet::NECESSARY).1, Reason::Expired);
+    }
+
+    #[test]
+    fn of_two_cookies_that_disagree_the_stricter_holds() {
+        let header = format!(
+            "consentry=1~{NOW}~2018-05-25~analytics+social~; consentry=1~{NOW}~2018-05-25~social+targeting~"
+        );
+        let (granted, _) = read(&header, CategorySet::NECESSARY);
+        assert_eq!(granted, ["necessary", "social"]);
+    }
+
+    #[test]
+    fn an_unreadable_or_outdated_copy_does_not_count_beside_a_good_one() {
+        let header = format!(
+            "consentry=junk; consentry=1~1000000000~2018-05-25~~; consentry=1~{NOW}~2018-05-25~social~"
+        );
+        assert_eq!(
+            read(&header, CategorySet::NECESSARY),
+            (vec!["necessary".into(), "social".into()], Reason::Decided)
+        );
+    }
+
+    #[test]
+    fn global_privacy_control_takes_targeting_and_social_away_and_never_necessary() {
+        let reader = reader(Categories::default().all());
+        let header = format!("consentry=1~{NOW}~2018-05-25~analytics+targeting+social~");
+        for cookies in [header.as_str(), ""] {
+            let consent =
+                reader.read(&Cookies::new([cookies.as_bytes()]), Signals { gpc: true }, NOW);
+            assert!(consent.granted.contains(Category::NECESSARY));
+            assert!(consent.granted.contains(Category::ANALYTICS));
+            assert!(!consent.granted.contains(Category::TARGETING));
+            assert!(!consent.granted.contains(Category::SOCIAL));
+        }
+    }
+
+    #[test]
+    fn a_refusal_counts_where_the_default_allows() {
+        let header = format!("consentry=1~{NOW}~2018-05-25~~");
+        assert_eq!(read(&header, Categories::default().all()).0, ["necessary"]);
+    }
+}

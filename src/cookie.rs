@@ -1,0 +1,192 @@
+//! Bytes of `Cookie` and `Set-Cookie`, read exactly as browsers read them (RFC 6265bis section 5).
+//!
+//! Pure and borrowing: nothing here allocates. The filter decides on what this module reads and
+//! copies what it keeps from the original bytes, so a cookie that stays is never re-serialised.
+//! Next step up: `consent` and `catalogue`.
+
+mod date;
+mod set_cookie;
+
+pub use date::parse_cookie_date;
+pub use set_cookie::{Scope, SetCookie};
+
+/// Largest sum of name and value that a browser stores, in octets (RFC 6265bis section 5.6, step 5).
+pub const MAX_NAME_VALUE_OCTETS: usize = 4096;
+
+/// One `name=value` pair of a `Cookie` field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pair<'a> {
+    /// The name: what precedes the first `=`, trimmed of SP and HTAB. Empty for a nameless cookie.
+    pub name: &'a [u8],
+    /// The value: what follows the first `=`, trimmed of SP and HTAB; quotes stay.
+    pub value: &'a [u8],
+    /// Where the trimmed pair starts in the field, in octets.
+    pub start: usize,
+    /// Where the trimmed pair ends in the field, in octets (exclusive).
+    pub end: usize,
+}
+
+/// Iterates over the pairs of one `Cookie` field value, empty segments left out.
+///
+/// Splits at every `;`, trims SP and HTAB only, and takes the first `=` as the separator; a
+/// segment without `=` is a nameless cookie whose value is the whole segment (RFC 6265bis 5.6).
+///
+/// ```
+/// let names: Vec<_> = consentry::cookie::pairs(b"a=1;b=2=3; token").map(|p| p.name).collect();
+/// assert_eq!(names, [&b"a"[..], b"b", b""]);
+/// ```
+pub fn pairs(field: &[u8]) -> Pairs<'_> {
+    Pairs { field, next: 0 }
+}
+
+/// The iterator behind [`pairs`].
+#[derive(Debug, Clone)]
+pub struct Pairs<'a> {
+    field: &'a [u8],
+    next: usize,
+}
+
+impl<'a> Iterator for Pairs<'a> {
+    type Item = Pair<'a>;
+
+    fn next(&mut self) -> Option<Pair<'a>> {
+        loop {
+            let rest = self.field.get(self.next..).filter(|rest| !rest.is_empty())?;
+            let length = memchr::memchr(b';', rest).unwrap_or(rest.len());
+            let segment = rest.get(..length)?;
+            let at = self.next;
+            self.next = at + length + 1;
+            let trimmed = trim(segment);
+            if trimmed.is_empty() {
+                continue;
+            }
+            let start = at + segment.iter().take_while(|byte| is_blank(**byte)).count();
+            let (name, value) = split_pair(trimmed);
+            return Some(Pair { name, value, start, end: start + trimmed.len() });
+        }
+    }
+}
+
+/// Splits at the first `=`; without one the whole is the value of a nameless cookie.
+fn split_pair(pair: &[u8]) -> (&[u8], &[u8]) {
+    match memchr::memchr(b'=', pair).and_then(|at| pair.split_at_checked(at)) {
+        Some((name, value)) => (trim(name), trim(value.get(1..).unwrap_or_default())),
+        None => (&[], pair),
+    }
+}
+
+fn is_blank(byte: u8) -> bool {
+    byte == b' ' || byte == b'\t'
+}
+
+/// Removes leading and trailing SP and HTAB, and nothing else (RFC 6265bis section 5.6).
+fn trim(mut bytes: &[u8]) -> &[u8] {
+    while let [first, rest @ ..] = bytes {
+        if !is_blank(*first) {
+            break;
+        }
+        bytes = rest;
+    }
+    while let [rest @ .., last] = bytes {
+        if !is_blank(*last) {
+            break;
+        }
+        bytes = rest;
+    }
+    bytes
+}
+
+/// The name without a cookie name prefix (`__Host-`, `__Secure-`, `__Http-`, `__Host-Http-`), if it has one.
+///
+/// Browsers compare prefixes without regard to case (RFC 6265bis section 4.1.3), so a rule for
+/// `_ga` must also hold for `__secure-_ga`.
+pub fn without_prefix(name: &[u8]) -> Option<&[u8]> {
+    if !name.starts_with(b"__") {
+        return None;
+    }
+    [&b"__Host-Http-"[..], b"__Host-", b"__Secure-", b"__Http-"].into_iter().find_map(|prefix| {
+        let (head, rest) = name.split_at_checked(prefix.len())?;
+        head.eq_ignore_ascii_case(prefix).then_some(rest)
+    })
+}
+
+/// All `Cookie` fields of one request: HTTP/2 may split them (RFC 9113 section 8.2.3).
+#[derive(Debug, Clone, Default)]
+pub struct Cookies<'a> {
+    first: &'a [u8],
+    rest: Vec<&'a [u8]>,
+}
+
+impl<'a> Cookies<'a> {
+    /// Collects the fields in the order received. Does not allocate for a single field.
+    pub fn new(fields: impl IntoIterator<Item = &'a [u8]>) -> Self {
+        let mut fields = fields.into_iter();
+        Self { first: fields.next().unwrap_or_default(), rest: fields.collect() }
+    }
+
+    /// Every pair of every field, in order.
+    pub fn pairs(&self) -> impl Iterator<Item = Pair<'a>> + '_ {
+        std::iter::once(self.first).chain(self.rest.iter().copied()).flat_map(pairs)
+    }
+
+    /// The values of all cookies of exactly this name (names are case-sensitive), in order.
+    pub fn values(&self, name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> + '_ {
+        self.pairs().filter(move |pair| pair.name == name).map(|pair| pair.value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(field: &str) -> Vec<(String, String)> {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        pairs(field.as_bytes()).map(|pair| (text(pair.name), text(pair.value))).collect()
+    }
+
+    #[test]
+    fn pairs_are_split_at_semicolons_and_at_the_first_equals_sign() {
+        let cases: &[(&str, &[(&str, &str)])] = &[
+            ("", &[]),
+            (" ; ;\t;", &[]),
+            ("a=1", &[("a", "1")]),
+            ("a=1; b=2", &[("a", "1"), ("b", "2")]),
+            ("a=1;b=2;", &[("a", "1"), ("b", "2")]),
+            ("a=b=c==", &[("a", "b=c==")]),
+            ("  a\t=\t1  ;b", &[("a", "1"), ("", "b")]),
+            ("=value", &[("", "value")]),
+            ("a=", &[("a", "")]),
+            ("a=\"x,y z\"", &[("a", "\"x,y z\"")]),
+            ("a=1, b=2", &[("a", "1, b=2")]),
+            ("\u{a0}_ga=1", &[("\u{a0}_ga", "1")]),
+        ];
+        for (field, expected) in cases {
+            let expected: Vec<_> =
+                expected.iter().map(|(n, v)| (n.to_string(), v.to_string())).collect();
+            assert_eq!(read(field), expected, "{field:?}");
+        }
+    }
+
+    #[test]
+    fn a_pair_knows_its_trimmed_place_in_the_field() {
+        let field = b" a=1 ;\tb = 2";
+        let spans: Vec<_> = pairs(field).map(|pair| &field[pair.start..pair.end]).collect();
+        assert_eq!(spans, [&b"a=1"[..], b"b = 2"]);
+    }
+
+    #[test]
+    fn prefixes_are_recognised_in_any_case() {
+        assert_eq!(without_prefix(b"__Secure-_ga"), Some(&b"_ga"[..]));
+        assert_eq!(without_prefix(b"__hOST-sid"), Some(&b"sid"[..]));
+        assert_eq!(without_prefix(b"__Host-Http-sid"), Some(&b"sid"[..]));
+        assert_eq!(without_prefix(b"_ga"), None);
+        assert_eq!(without_prefix(b"__Sec"), None);
+    }
+
+    #[test]
+    fn cookies_are_found_across_several_fields() {
+        let cookies = Cookies::new([&b"a=1; b=2"[..], b"a=3"]);
+        assert_eq!(cookies.values(b"a").collect::<Vec<_>>(), [b"1", b"3"]);
+        assert_eq!(cookies.values(b"A").count(), 0);
+    }
+}

@@ -1,0 +1,193 @@
+//! One `Set-Cookie` field line, read after RFC 6265bis section 5.6.
+
+use super::{is_blank, parse_cookie_date, split_pair, trim};
+
+/// A `Set-Cookie` field line: its name, its value, and its attributes as yet unread.
+///
+/// Reading never fails: whatever a browser could store has a name here (perhaps the empty one),
+/// and what no browser would store is harmless. A line is one cookie, commas included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SetCookie<'a> {
+    /// The cookie's name, trimmed of SP and HTAB; empty for a nameless cookie.
+    pub name: &'a [u8],
+    /// The cookie's value, trimmed of SP and HTAB; quotes stay.
+    pub value: &'a [u8],
+    attributes: &'a [u8],
+}
+
+/// The attributes of a `Set-Cookie` that say where and how long the cookie lives.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Scope<'a> {
+    /// `Domain` without a leading dot; `None` for a host-only cookie.
+    pub domain: Option<&'a [u8]>,
+    /// `Path` when it starts with `/`; `None` means the default path.
+    pub path: Option<&'a [u8]>,
+    /// `Secure` is present.
+    pub secure: bool,
+    /// `Partitioned` is present.
+    pub partitioned: bool,
+    /// `Max-Age` in seconds, when valid.
+    pub max_age: Option<i64>,
+    /// `Expires` in Unix seconds, when it can be read.
+    pub expires: Option<i64>,
+}
+
+impl<'a> SetCookie<'a> {
+    /// Reads the name and value of a field line; attributes wait until [`scope`](Self::scope).
+    ///
+    /// ```
+    /// let cookie = consentry::cookie::SetCookie::parse(b"_ga=1; Path=/; Max-Age=0");
+    /// assert_eq!(cookie.name, b"_ga");
+    /// assert!(cookie.scope().deletes(1_795_500_000));
+    /// ```
+    pub fn parse(line: &'a [u8]) -> Self {
+        let end = memchr::memchr(b';', line).unwrap_or(line.len());
+        let (pair, rest) = line.split_at_checked(end).unwrap_or((line, &[]));
+        let (name, value) = split_pair(trim(pair));
+        Self { name, value, attributes: rest.get(1..).unwrap_or_default() }
+    }
+
+    /// Reads the attributes. Of repeated ones the last counts; unknown ones are passed over.
+    pub fn scope(&self) -> Scope<'a> {
+        let mut scope = Scope::default();
+        for attribute in self.attributes.split(|byte| *byte == b';') {
+            let attribute = trim_start(attribute);
+            let (name, value) = match memchr::memchr(b'=', attribute) {
+                Some(at) => {
+                    let (name, value) = attribute.split_at_checked(at).unwrap_or_default();
+                    (trim(name), trim(value.get(1..).unwrap_or_default()))
+                }
+                None => (trim(attribute), &[][..]),
+            };
+            if value.len() > 1024 {
+                continue;
+            }
+            match name.len() {
+                4 if name.eq_ignore_ascii_case(b"path") => {
+                    scope.path = value.starts_with(b"/").then_some(value);
+                }
+                6 if name.eq_ignore_ascii_case(b"domain") => {
+                    let domain = value.strip_prefix(b".").unwrap_or(value);
+                    scope.domain = (!domain.is_empty()).then_some(domain);
+                }
+                6 if name.eq_ignore_ascii_case(b"secure") => scope.secure = true,
+                7 if name.eq_ignore_ascii_case(b"max-age") => {
+                    scope.max_age = parse_max_age(value).or(scope.max_age);
+                }
+                7 if name.eq_ignore_ascii_case(b"expires") => {
+                    scope.expires = parse_cookie_date(value).or(scope.expires);
+                }
+                11 if name.eq_ignore_ascii_case(b"partitioned") => scope.partitioned = true,
+                _ => {}
+            }
+        }
+        scope
+    }
+}
+
+impl Scope<'_> {
+    /// Whether a browser that receives the line at `now` (Unix seconds) deletes the cookie.
+    ///
+    /// `Max-Age` wins over `Expires` (RFC 6265bis section 5.7, step 3).
+    pub fn deletes(&self, now: i64) -> bool {
+        match (self.max_age, self.expires) {
+            (Some(seconds), _) => seconds <= 0,
+            (None, Some(at)) => at <= now,
+            (None, None) => false,
+        }
+    }
+}
+
+fn trim_start(bytes: &[u8]) -> &[u8] {
+    let blanks = bytes.iter().take_while(|byte| is_blank(**byte)).count();
+    bytes.get(blanks..).unwrap_or_default()
+}
+
+/// `Max-Age` is digits with an optional leading `-`; anything else is ignored (section 5.6.2).
+fn parse_max_age(value: &[u8]) -> Option<i64> {
+    let (negative, digits) = match value {
+        [b'-', digits @ ..] => (true, digits),
+        digits => (false, digits),
+    };
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    if negative {
+        return Some(-1);
+    }
+    let seconds = digits.iter().fold(0_i64, |seconds, digit| {
+        seconds.saturating_mul(10).saturating_add(i64::from(digit - b'0'))
+    });
+    Some(seconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: i64 = 1_795_500_000;
+
+    #[test]
+    fn name_and_value_are_read_as_browsers_read_them() {
+        let cases: &[(&[u8], &[u8], &[u8])] = &[
+            (b"a=1", b"a", b"1"),
+            (b" a = 1 ; Path=/", b"a", b"1"),
+            (b"token", b"", b"token"),
+            (b"=token; Secure", b"", b"token"),
+            (b"=_ga=1", b"", b"_ga=1"),
+            (b"a=b=c; x", b"a", b"b=c"),
+            (b"a=1, b=2; Path=/", b"a", b"1, b=2"),
+            (b"\xc3\xa9=\xff", b"\xc3\xa9", b"\xff"),
+            (b"\xc2\xa0_ga=1", b"\xc2\xa0_ga", b"1"),
+            (b"; Path=/", b"", b""),
+            (b"", b"", b""),
+        ];
+        for (line, name, value) in cases {
+            let read = SetCookie::parse(line);
+            assert_eq!((read.name, read.value), (*name, *value), "{:?}", line);
+        }
+    }
+
+    #[test]
+    fn of_repeated_attributes_the_last_counts() {
+        let scope = SetCookie::parse(
+            b"a=1; Path=/x;path=/y; DOMAIN=.Shop.Example; Domain=example; SECURE; partitioned",
+        )
+        .scope();
+        assert_eq!(scope.path, Some(&b"/y"[..]));
+        assert_eq!(scope.domain, Some(&b"example"[..]));
+        assert!(scope.secure && scope.partitioned);
+    }
+
+    #[test]
+    fn a_path_without_a_leading_slash_means_the_default_path() {
+        assert_eq!(SetCookie::parse(b"a=1; Path=/x; Path=y").scope().path, None);
+    }
+
+    #[test]
+    fn deletions_are_recognised_by_max_age_before_expires() {
+        let cases: &[(&str, bool)] = &[
+            ("a=1", false),
+            ("a=; Max-Age=0", true),
+            ("a=; Max-Age=-1", true),
+            ("a=; max-age = 0 ", true),
+            ("a=; Max-Age=00000000000000000000000", true),
+            ("a=1; Max-Age=99999999999999999999999", false),
+            ("a=; Max-Age=", false),
+            ("a=; Max-Age=-", false),
+            ("a=; Max-Age=+0", false),
+            ("a=; Max-Age=0x", false),
+            ("a=; Max-Age=0; Max-Age=junk", true),
+            ("a=; Max-Age=60; Max-Age=0", true),
+            ("a=; Max-Age=60; Expires=Thu, 01 Jan 1970 00:00:00 GMT", false),
+            ("a=; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=60", false),
+            ("a=; Expires=Thu, 01-Jan-1970 00:00:00 GMT", true),
+            ("a=; expires=Thu, 01-Jan-70 00:00:01 GMT;path=/", true),
+            ("a=1; Expires=Wed, 24 Nov 2027 09:00:00 GMT", false),
+            ("a=1; Expires=junk", false),
+        ];
+        for (line, deletes) in cases {
+            assert_eq!(SetCookie::parse(line.as_bytes()).scope().deletes(NOW), *deletes, "{line}");
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! consentry keeps a website's cookie promise: it stands in front of the site's servers, knows
+//! from the visitor's consent cookie what the visitor allowed, and strips every cookie and beacon
+//! of a category without consent, in both directions.
+//!
+//! Most users run the binary. A Rust server can use the same filter without the proxy, as a tower
+//! [`Layer`](tower::Layer): see [`filter::ConsentLayer`] and `examples/layer.rs`.
+//!
+//! The modules build on each other downward only: [`app`] → [`proxy`], [`admin`] → [`telemetry`]
+//! → [`filter`] → [`policy`] → [`catalogue`] → [`consent`] → [`cookie`]; [`config`] produces the
+//! settings of all of them. The last four are pure: no I/O, no clock, no async.
+
+pub mod admin;
+pub mod app;
+pub mod catalogue;
+pub mod config;
+pub mod consent;
+pub mod cookie;
+pub mod filter;
+pub mod policy;
+pub mod proxy;
+pub mod telemetry;
