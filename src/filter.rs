@@ -1,1 +1,68 @@
-//! todo
+//! The consent filter as a tower [`Layer`](tower::Layer): works in any tower or hyper server,
+//! knows no socket.
+//!
+//! [`ConsentService`] reads the visitor's consent, answers beacons without consent itself, strips
+//! the `Cookie` fields, calls the inner service, and strips what the response would store. The
+//! previous step, `proxy`, found the site; the inner service forwards.
+//!
+//! ```
+//! use consentry::config::{self, Overrides};
+//! use consentry::filter::{ConsentLayer, Filter};
+//! use std::sync::Arc;
+//!
+//! let toml = "[[site]]\nupstream = 'http://127.0.0.1:1'\n[[cookie]]\nname = 'shop'\ncategory = 'necessary'";
+//! let config = config::parse(toml, None, &Overrides::default()).unwrap();
+//! let layer = ConsentLayer::new(Arc::new(Filter::new(config.sites[0].filter.clone())));
+//! # let _ = layer;
+//! ```
+
+mod answer;
+mod body;
+mod bounded;
+mod cache;
+mod detect;
+mod expire;
+mod inventory;
+mod learned;
+mod report;
+mod request;
+mod response;
+mod service;
+mod technologies;
+
+pub use body::FilterBody;
+pub use inventory::Inventory;
+pub use report::{Counts, Report};
+pub use service::{ConsentFuture, ConsentLayer, ConsentService};
+
+use crate::config::settings::{FilterSettings, Mode};
+use learned::Learned;
+
+/// One site's filter: its settings, and what it has learned from the traffic.
+#[derive(Debug)]
+pub struct Filter {
+    settings: FilterSettings,
+    learned: Learned,
+    inventory: Inventory,
+}
+
+impl Filter {
+    /// A filter that has seen nothing yet.
+    pub fn new(settings: FilterSettings) -> Self {
+        Self { settings, learned: Learned::default(), inventory: Inventory::default() }
+    }
+
+    /// The settings it was made from.
+    pub fn settings(&self) -> &FilterSettings {
+        &self.settings
+    }
+
+    /// The cookies and beacons seen that no rule knows.
+    pub fn inventory(&self) -> &Inventory {
+        &self.inventory
+    }
+
+    fn enforces(&self) -> bool {
+        self.settings.mode == Mode::Enforce
+    }
+}

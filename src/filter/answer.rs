@@ -1,0 +1,151 @@
+//! What a beacon without consent gets instead of the origin's answer: what its caller expects,
+//! quietly. Never an error, which would be retried and fill the console.
+
+use bytes::Bytes;
+use http::header::{
+    ACCEPT, ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS,
+    ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_REQUEST_HEADERS,
+    ACCESS_CONTROL_REQUEST_METHOD, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap,
+    HeaderValue, ORIGIN, VARY,
+};
+use http::{Method, Response, StatusCode};
+
+/// A transparent GIF of one pixel.
+const PIXEL: &[u8] = b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff\x21\xf9\x04\x01\
+\x00\x00\x00\x00\x2c\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02\x44\x01\x00\x3b";
+
+/// What the caller of a request expects back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wanted {
+    Image,
+    Script,
+    Nothing,
+}
+
+impl Wanted {
+    /// From `Sec-Fetch-Dest`; of browsers without it, from `Accept`; else from the path's ending.
+    pub(super) fn by(headers: &HeaderMap, path: &str) -> Self {
+        match headers.get("sec-fetch-dest").map(HeaderValue::as_bytes) {
+            Some(b"image") => return Self::Image,
+            Some(b"script" | b"worker" | b"sharedworker" | b"serviceworker") => return Self::Script,
+            Some(_) => return Self::Nothing,
+            None => {}
+        }
+        let accept = headers.get(ACCEPT).map(HeaderValue::as_bytes).unwrap_or_default();
+        if accept.starts_with(b"image/") {
+            return Self::Image;
+        }
+        let any = accept.is_empty() || accept == b"*/*";
+        let ending = path.rsplit_once('.').map(|(_, ending)| ending).unwrap_or_default();
+        match ending {
+            "gif" | "png" | "jpg" | "jpeg" | "webp" | "avif" | "bmp" | "ico" if any => Self::Image,
+            "js" | "mjs" if any => Self::Script,
+            _ => Self::Nothing,
+        }
+    }
+}
+
+/// The answer to a beacon.
+pub(super) fn to_beacon(method: &Method, headers: &HeaderMap, wanted: Wanted) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::new());
+    let preflight =
+        method == Method::OPTIONS && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD);
+    if wanted == Wanted::Image && !preflight {
+        let fields = response.headers_mut();
+        fields.insert(CONTENT_TYPE, HeaderValue::from_static("image/gif"));
+        fields.insert(CONTENT_LENGTH, HeaderValue::from(PIXEL.len()));
+        if method != Method::HEAD {
+            *response.body_mut() = Bytes::from_static(PIXEL);
+        }
+    } else {
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        if wanted == Wanted::Script {
+            // Module scripts and workers are refused without it, whatever the body.
+            let media_type = HeaderValue::from_static("text/javascript");
+            response.headers_mut().insert(CONTENT_TYPE, media_type);
+        }
+    }
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let Some(origin) = headers.get(ORIGIN) {
+        allow_origin(response.headers_mut(), origin, headers, preflight);
+    }
+    response
+}
+
+/// Lets the page's `fetch` see the (empty) answer instead of writing an error to the console.
+fn allow_origin(
+    answer: &mut HeaderMap,
+    origin: &HeaderValue,
+    request: &HeaderMap,
+    preflight: bool,
+) {
+    answer.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+    answer.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+    answer.insert(VARY, HeaderValue::from_static("Origin"));
+    if !preflight {
+        return;
+    }
+    for (asked, allowed) in [
+        (ACCESS_CONTROL_REQUEST_METHOD, ACCESS_CONTROL_ALLOW_METHODS),
+        (ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_ALLOW_HEADERS),
+    ] {
+        if let Some(value) = request.get(asked) {
+            answer.insert(allowed, value.clone());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(fields: &[(&'static str, &'static str)]) -> HeaderMap {
+        fields
+            .iter()
+            .map(|(name, value)| {
+                (http::HeaderName::from_static(name), HeaderValue::from_static(value))
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_caller_gets_what_it_expects() {
+        let cases: &[(&[(&'static str, &'static str)], &str, Wanted)] = &[
+            (&[("sec-fetch-dest", "image")], "/collect", Wanted::Image),
+            (&[("sec-fetch-dest", "empty")], "/pixel.gif", Wanted::Nothing),
+            (&[("sec-fetch-dest", "script")], "/t", Wanted::Script),
+            (&[("accept", "image/avif,image/webp,*/*")], "/collect", Wanted::Image),
+            (&[("accept", "*/*")], "/pixel.gif", Wanted::Image),
+            (&[], "/pixel.gif", Wanted::Image),
+            (&[("accept", "text/html")], "/pixel.gif", Wanted::Nothing),
+            (&[("accept", "*/*")], "/matomo.php", Wanted::Nothing),
+        ];
+        for (fields, path, wanted) in cases {
+            assert_eq!(Wanted::by(&headers(fields), path), *wanted, "{fields:?} {path}");
+        }
+    }
+
+    #[test]
+    fn the_pixel_is_a_gif_of_one_by_one() {
+        let size = imagesize::blob_size(PIXEL).expect("a valid image");
+        assert_eq!((size.width, size.height), (1, 1));
+        let head = to_beacon(&Method::HEAD, &headers(&[]), Wanted::Image);
+        assert!(head.body().is_empty());
+        assert_eq!(head.headers()["content-length"], PIXEL.len().to_string().as_str());
+    }
+
+    #[test]
+    fn a_preflight_is_granted_so_that_the_page_stays_quiet() {
+        let request = headers(&[
+            ("origin", "https://shop.example"),
+            ("access-control-request-method", "POST"),
+            ("access-control-request-headers", "content-type"),
+        ]);
+        let answer = to_beacon(&Method::OPTIONS, &request, Wanted::Nothing);
+        assert_eq!(answer.status(), StatusCode::NO_CONTENT);
+        assert_eq!(answer.headers()["access-control-allow-origin"], "https://shop.example");
+        assert_eq!(answer.headers()["access-control-allow-methods"], "POST");
+        assert_eq!(answer.headers()["access-control-allow-headers"], "content-type");
+        assert_eq!(answer.headers()["cache-control"], "no-store");
+    }
+}

@@ -1,0 +1,113 @@
+//! The body of a filtered response: the inner body with its trailers filtered, or an answer of
+//! the filter's own. Frames pass as they come; nothing is collected.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http::header::SET_COOKIE;
+use http_body::{Body, Frame, SizeHint};
+
+use super::report::Report;
+use super::{Filter, response, service};
+
+pin_project_lite::pin_project! {
+    /// The body of a filtered response.
+    pub struct FilterBody<B: Body> {
+        #[pin]
+        inner: Option<B>,
+        // Octets to hand out before the inner body goes on: an answer, or what was looked at.
+        ahead: Option<Bytes>,
+        // How the inner body ended while its start was looked at.
+        ended: Option<Result<HeaderMap, B::Error>>,
+        filter: Arc<Filter>,
+        report: Report,
+    }
+}
+
+impl<B: Body> FilterBody<B> {
+    /// What the filter did with the request and, so far, the response.
+    pub fn report(&self) -> &Report {
+        &self.report
+    }
+
+    /// An answer of the filter's own.
+    pub(super) fn answer(content: Bytes, filter: Arc<Filter>, report: Report) -> Self {
+        let ahead = (!content.is_empty()).then_some(content);
+        Self { inner: None, ahead, ended: None, filter, report }
+    }
+
+    /// The body of the inner service.
+    pub(super) fn inner(inner: B, filter: Arc<Filter>, report: Report) -> Self {
+        Self { inner: Some(inner), ahead: None, ended: None, filter, report }
+    }
+
+    /// Puts back what was taken from the inner body to look at. An own answer has no use for it.
+    pub(super) fn give_back(&mut self, taken: Bytes, ended: Option<Result<HeaderMap, B::Error>>) {
+        if self.inner.is_some() {
+            self.ahead = (!taken.is_empty()).then_some(taken);
+            self.ended = ended;
+        }
+    }
+}
+
+impl<B: Body<Data = Bytes>> Body for FilterBody<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let this = self.project();
+        if let Some(ahead) = this.ahead.take() {
+            return Poll::Ready(Some(Ok(Frame::data(ahead))));
+        }
+        let frame = match this.ended.take() {
+            Some(ended) => Some(ended.map(Frame::trailers)),
+            None => match this.inner.as_pin_mut() {
+                None => None,
+                Some(inner) => match inner.poll_frame(context) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(frame) => frame,
+                },
+            },
+        };
+        Poll::Ready(match frame {
+            Some(Ok(frame)) => Some(Ok(match frame.into_trailers() {
+                Ok(mut trailers) => {
+                    if trailers.contains_key(SET_COOKIE) {
+                        let now = service::unix_now();
+                        response::strip_set_cookies(this.filter, this.report, &mut trailers, "/", now);
+                    }
+                    Frame::trailers(trailers)
+                }
+                Err(data) => data,
+            })),
+            other => other,
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.ahead.is_none()
+            && self.ended.is_none()
+            && self.inner.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let ahead = self.ahead.as_ref().map_or(0, |ahead| ahead.len() as u64);
+        let Some(inner) = &self.inner else { return SizeHint::with_exact(ahead) };
+        let mut hint = inner.size_hint();
+        if ahead > 0 {
+            let (lower, upper) = (hint.lower(), hint.upper());
+            hint = SizeHint::new();
+            hint.set_lower(lower.saturating_add(ahead));
+            if let Some(upper) = upper {
+                hint.set_upper(upper.saturating_add(ahead));
+            }
+        }
+        hint
+    }
+}

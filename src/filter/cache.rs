@@ -1,0 +1,103 @@
+//! Keeps a changed response out of shared caches.
+//!
+//! A `Set-Cookie` makes many caches leave a response alone. Once the last one is stripped, a page
+//! made for one visitor would look cacheable for all (nginx, Varnish, CDNs).
+
+use http::header::{CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue};
+
+/// Fields that tell one kind of shared cache more than `Cache-Control` does, and win over it.
+const TARGETED: &[(&str, &str)] = &[
+    ("cdn-cache-control", "private"),
+    ("cloudflare-cdn-cache-control", "private"),
+    ("vercel-cdn-cache-control", "private"),
+    ("netlify-cdn-cache-control", "private"),
+    ("surrogate-control", "no-store"),
+    ("edge-control", "no-store"),
+    ("x-accel-expires", "0"),
+];
+
+/// Adds `private` unless no shared cache may store the response anyway (RFC 9111 section 5.2.2.7).
+pub(super) fn keep_private(headers: &mut HeaderMap) {
+    for (name, value) in TARGETED {
+        if headers.contains_key(*name) {
+            headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+    }
+    let mut directives: Vec<&[u8]> = Vec::new();
+    for field in headers.get_all(CACHE_CONTROL) {
+        for directive in split_outside_quotes(field.as_bytes()) {
+            let name = directive.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii();
+            // `private="field"` leaves the rest of the response to shared caches.
+            let whole = !directive.contains(&b'=');
+            if name.eq_ignore_ascii_case(b"no-store")
+                || (name.eq_ignore_ascii_case(b"private") && whole)
+            {
+                return;
+            }
+            let public =
+                name.eq_ignore_ascii_case(b"public") || name.eq_ignore_ascii_case(b"s-maxage");
+            if !public && !directive.is_empty() {
+                directives.push(directive);
+            }
+        }
+    }
+    directives.push(b"private");
+    if let Ok(value) = HeaderValue::from_bytes(&directives.join(&b", "[..])) {
+        headers.insert(CACHE_CONTROL, value);
+    }
+}
+
+/// Splits a list at commas that are not inside a quoted string (RFC 9110 section 5.6).
+fn split_outside_quotes(field: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut quoted = false;
+    let mut escaped = false;
+    field
+        .split(move |byte| {
+            let separates = *byte == b',' && !quoted;
+            match byte {
+                _ if escaped => escaped = false,
+                b'\\' if quoted => escaped = true,
+                b'"' => quoted = !quoted,
+                _ => {}
+            }
+            separates
+        })
+        .map(<[u8]>::trim_ascii)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn private_is_added_unless_the_response_is_uncacheable() {
+        let cases = [
+            ("", "private"),
+            ("max-age=60", "max-age=60, private"),
+            ("public, max-age=60, s-maxage=600", "max-age=60, private"),
+            ("no-cache", "no-cache, private"),
+            ("private, max-age=60", "private, max-age=60"),
+            ("No-Store", "No-Store"),
+            ("private=\"set-cookie, x\", max-age=1", "private=\"set-cookie, x\", max-age=1, private"),
+            ("x=\"no-store, \\\" private\"", "x=\"no-store, \\\" private\", private"),
+        ];
+        for (before, after) in cases {
+            let mut headers = HeaderMap::new();
+            if !before.is_empty() {
+                headers.insert(CACHE_CONTROL, HeaderValue::from_str(before).expect("valid"));
+            }
+            keep_private(&mut headers);
+            assert_eq!(headers[CACHE_CONTROL], after, "{before}");
+        }
+    }
+
+    #[test]
+    fn fields_for_one_kind_of_cache_are_overruled_too() {
+        let mut headers = HeaderMap::new();
+        headers.insert("cdn-cache-control", HeaderValue::from_static("max-age=600"));
+        headers.insert("surrogate-control", HeaderValue::from_static("max-age=600"));
+        keep_private(&mut headers);
+        assert_eq!(headers["cdn-cache-control"], "private");
+        assert_eq!(headers["surrogate-control"], "no-store");
+    }
+}

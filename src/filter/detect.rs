@@ -1,0 +1,97 @@
+//! Recognises beacons by the look of their responses: an image of one pixel, or nothing at all
+//! where an image or the receipt of a ping was asked for.
+
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
+use http::{Method, StatusCode};
+
+use super::answer::Wanted;
+
+/// The largest body that could be a tracking pixel, in octets.
+pub(super) const MAX_PIXEL_OCTETS: usize = 1024;
+/// As much of a body as tells the size of an image in it, in octets.
+pub(super) const ENOUGH_OCTETS: usize = 64;
+
+/// What the head of a response tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Look {
+    /// Not a beacon.
+    Ordinary,
+    /// A beacon.
+    Beacon,
+    /// An image so small that its first octets must tell.
+    SmallImage,
+}
+
+/// Judges the head of a response.
+pub(super) fn look(
+    method: &Method,
+    wanted: Wanted,
+    ping: bool,
+    status: StatusCode,
+    headers: &HeaderMap,
+) -> Look {
+    if status == StatusCode::NO_CONTENT {
+        return if wanted == Wanted::Image || ping { Look::Beacon } else { Look::Ordinary };
+    }
+    if method != Method::GET || status != StatusCode::OK || headers.contains_key(CONTENT_ENCODING) {
+        return Look::Ordinary;
+    }
+    let image = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.as_bytes().get(..6))
+        .is_some_and(|start| start.eq_ignore_ascii_case(b"image/"));
+    let small = match headers.get(CONTENT_LENGTH) {
+        None => true,
+        Some(length) => length
+            .to_str()
+            .ok()
+            .and_then(|length| length.parse::<usize>().ok())
+            .is_some_and(|length| length <= MAX_PIXEL_OCTETS),
+    };
+    if image && small { Look::SmallImage } else { Look::Ordinary }
+}
+
+/// Whether the octets begin an image of one pixel.
+pub(super) fn is_pixel(start: &[u8]) -> bool {
+    imagesize::blob_size(start).is_ok_and(|size| size.width == 1 && size.height == 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    #[test]
+    fn only_small_images_and_empty_answers_to_image_requests_are_suspects() {
+        let look_of = |method: &Method, wanted, status, fields: &[(&'static str, &'static str)]| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in fields {
+                headers.insert(*name, HeaderValue::from_static(value));
+            }
+            look(method, wanted, false, status, &headers)
+        };
+        let gif = ("content-type", "image/gif");
+        let (ok, none) = (StatusCode::OK, StatusCode::NO_CONTENT);
+        let get = &Method::GET;
+        assert_eq!(look_of(get, Wanted::Image, none, &[]), Look::Beacon);
+        assert_eq!(look_of(get, Wanted::Nothing, none, &[]), Look::Ordinary);
+        assert_eq!(look_of(get, Wanted::Image, ok, &[gif]), Look::SmallImage);
+        assert_eq!(look_of(get, Wanted::Image, ok, &[gif, ("content-length", "43")]), Look::SmallImage);
+        assert_eq!(look_of(get, Wanted::Image, ok, &[gif, ("content-length", "4300")]), Look::Ordinary);
+        assert_eq!(look_of(get, Wanted::Image, ok, &[gif, ("content-encoding", "gzip")]), Look::Ordinary);
+        assert_eq!(look_of(&Method::HEAD, Wanted::Image, ok, &[gif]), Look::Ordinary);
+        assert_eq!(look_of(get, Wanted::Image, ok, &[("content-type", "text/html")]), Look::Ordinary);
+    }
+
+    #[test]
+    fn the_size_of_an_image_is_read_from_its_first_octets() {
+        assert!(is_pixel(b"GIF89a\x01\x00\x01\x00\x80\x00\x00"));
+        assert!(!is_pixel(b"GIF89a\x02\x00\x01\x00\x80\x00\x00"));
+        let png = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\0\x01\0\0\0\x01\x08\x06\0\0\0";
+        assert!(is_pixel(png));
+        for length in 0..png.len() {
+            is_pixel(&png[..length]);
+        }
+        assert!(!is_pixel(b""));
+    }
+}

@@ -1,0 +1,92 @@
+//! The response's side: strips `Set-Cookie` lines and other tracking technologies, deletes what
+//! should not be there, and keeps a changed response out of shared caches.
+//!
+//! Previous step: the inner service. Next: the visitor. One line, one decision: a response may set
+//! cookies of several categories. What stays, stays byte for byte and in order.
+
+use http::header::{HeaderMap, HeaderValue, SET_COOKIE};
+
+use super::report::Report;
+use super::request::Visit;
+use super::{Filter, cache, technologies};
+use crate::consent::Category;
+use crate::cookie::SetCookie;
+
+/// Filters the head of a response (also of a 101, a redirect, an error) in place.
+pub(super) fn filter(filter: &Filter, visit: &mut Visit, headers: &mut HeaderMap, now: i64) {
+    let mut changed = strip_set_cookies(filter, &mut visit.report, headers, visit.uri.path(), now);
+    let enforces = filter.enforces();
+    let settings = &filter.settings.technologies;
+    let granted = visit.granted();
+    technologies::strip(headers, settings, granted, enforces, &mut visit.report);
+    if let Some(page) = &visit.page_load {
+        let deletions = page.deletions(filter);
+        visit.report.expired = u16::try_from(deletions.len()).unwrap_or(u16::MAX);
+        if enforces {
+            for line in deletions {
+                changed = true;
+                headers.append(SET_COOKIE, line);
+            }
+        }
+    }
+    if changed {
+        cache::keep_private(headers);
+    }
+}
+
+/// Strips each `Set-Cookie` line without consent, from a head or from trailers. Returns whether
+/// the headers were changed.
+pub(super) fn strip_set_cookies(
+    filter: &Filter,
+    report: &mut Report,
+    headers: &mut HeaderMap,
+    request_path: &str,
+    now: i64,
+) -> bool {
+    // Most responses set no cookie, and most of the others none that has to go.
+    let mut kept: Option<Vec<HeaderValue>> = None;
+    let lines = headers.get_all(SET_COOKIE);
+    for (index, line) in lines.iter().enumerate() {
+        if passes(filter, report, line.as_bytes(), request_path, now) {
+            if let Some(kept) = &mut kept {
+                kept.push(line.clone());
+            }
+        } else {
+            kept.get_or_insert_with(|| lines.iter().take(index).cloned().collect());
+        }
+    }
+    let Some(kept) = kept.filter(|_| filter.enforces()) else { return false };
+    // `insert` replaces all lines in the place of the first: no other header moves.
+    let mut kept = kept.into_iter();
+    match kept.next() {
+        Some(first) => headers.insert(SET_COOKIE, first),
+        None => headers.remove(SET_COOKIE),
+    };
+    for line in kept {
+        headers.append(SET_COOKIE, line);
+    }
+    true
+}
+
+fn passes(filter: &Filter, report: &mut Report, line: &[u8], request_path: &str, now: i64) -> bool {
+    let cookie = SetCookie::parse(line);
+    let decision = filter.settings.policy.cookie(cookie.name, report.consent.granted);
+    if decision.category() == Some(Category::NECESSARY) {
+        return true;
+    }
+    let scope = cookie.scope();
+    if scope.deletes(now) {
+        return true;
+    }
+    if !cookie.name.is_empty() {
+        filter.learned.note(cookie.name, &scope, request_path);
+        if decision.rule.is_none() {
+            filter.inventory.note_set(cookie.name);
+        }
+    }
+    if !decision.permitted {
+        report.response_stripped.add(decision.category());
+        tracing::debug!(cookie = %cookie.name.escape_ascii(), "strips a cookie from the response");
+    }
+    decision.permitted
+}

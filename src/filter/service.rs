@@ -1,0 +1,252 @@
+//! The filter as a tower service: request in, inner service, response out.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, Request, Response, response::Parts};
+use http_body::Body;
+use tower::{Layer, Service};
+
+use super::body::FilterBody;
+use super::detect::{self, Look};
+use super::request::{self, Visit};
+use super::{Filter, answer, response};
+use crate::config::settings::Detect;
+use crate::policy::Unclassified;
+
+/// Puts a [`Filter`] in front of a service.
+#[derive(Debug, Clone)]
+pub struct ConsentLayer {
+    filter: Arc<Filter>,
+    secure: bool,
+}
+
+impl ConsentLayer {
+    /// A layer for visitors who come by plain http.
+    pub fn new(filter: Arc<Filter>) -> Self {
+        Self { filter, secure: false }
+    }
+
+    /// Says whether visitors come by https: deletions then carry `Secure`.
+    pub fn secure(self, secure: bool) -> Self {
+        Self { secure, ..self }
+    }
+}
+
+impl<S> Layer<S> for ConsentLayer {
+    type Service = ConsentService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        ConsentService { filter: Arc::clone(&self.filter), secure: self.secure, inner }
+    }
+}
+
+/// A service whose requests and responses are filtered by consent.
+#[derive(Debug, Clone)]
+pub struct ConsentService<S> {
+    filter: Arc<Filter>,
+    secure: bool,
+    inner: S,
+}
+
+impl<S, B, R> Service<Request<B>> for ConsentService<S>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+    R: Body<Data = Bytes> + Unpin,
+{
+    type Response = Response<FilterBody<R>>;
+    type Error = S::Error;
+    type Future = ConsentFuture<S::Future, R>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let filter = Arc::clone(&self.filter);
+        let state = match request::filter(&filter, &mut request, self.secure, unix_now()) {
+            Err((answer, report)) => State::Answered {
+                response: Some(answer.map(|body| FilterBody::answer(body, filter, report))),
+            },
+            Ok(visit) => State::Forwarded {
+                headers: needs_headers(&filter).then(|| request.headers().clone()),
+                future: self.inner.call(request),
+                visit: Some(visit),
+                filter,
+            },
+        };
+        ConsentFuture { state }
+    }
+}
+
+/// Only an answer in the origin's stead needs the request's headers again.
+fn needs_headers(filter: &Filter) -> bool {
+    filter.settings.detect == Detect::Block && filter.enforces()
+}
+
+pin_project_lite::pin_project! {
+    /// The future of a [`ConsentService`].
+    pub struct ConsentFuture<F, R: Body> {
+        #[pin]
+        state: State<F, R>,
+    }
+}
+
+pin_project_lite::pin_project! {
+    #[project = StateProjection]
+    enum State<F, R: Body> {
+        // The filter answers itself.
+        Answered { response: Option<Response<FilterBody<R>>> },
+        // The inner service is at work.
+        Forwarded {
+            #[pin]
+            future: F,
+            visit: Option<Visit>,
+            headers: Option<HeaderMap>,
+            filter: Arc<Filter>,
+        },
+        // The start of a small image is awaited.
+        Looking { looking: Option<Box<LookingAt<R>>> },
+    }
+}
+
+/// A response whose first octets tell whether it is a beacon.
+struct LookingAt<R> {
+    parts: Parts,
+    body: R,
+    taken: BytesMut,
+    visit: Visit,
+    headers: Option<HeaderMap>,
+    filter: Arc<Filter>,
+}
+
+impl<F, R, E> Future for ConsentFuture<F, R>
+where
+    F: Future<Output = Result<Response<R>, E>>,
+    R: Body<Data = Bytes> + Unpin,
+{
+    type Output = Result<Response<FilterBody<R>>, E>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        loop {
+            let looking = match self.as_mut().project().state.project() {
+                StateProjection::Answered { response } => {
+                    return response.take().map_or(Poll::Pending, |answer| Poll::Ready(Ok(answer)));
+                }
+                StateProjection::Forwarded { future, visit, headers, filter } => {
+                    let response = ready!(future.poll(context))?;
+                    let Some(visit) = visit.take() else { return Poll::Pending };
+                    match received(filter, visit, headers.take(), response) {
+                        Received::Done(response) => return Poll::Ready(Ok(response)),
+                        Received::Look(looking) => looking,
+                    }
+                }
+                StateProjection::Looking { looking } => {
+                    let Some(at) = looking.as_mut() else { return Poll::Pending };
+                    let end = ready!(at.poll_start(context));
+                    let Some(at) = looking.take() else { return Poll::Pending };
+                    return Poll::Ready(Ok(at.judge(end)));
+                }
+            };
+            self.as_mut().project().state.set(State::Looking { looking: Some(looking) });
+        }
+    }
+}
+
+enum Received<R: Body> {
+    Done(Response<FilterBody<R>>),
+    Look(Box<LookingAt<R>>),
+}
+
+/// Filters the head of a response and decides whether its body must be looked at.
+fn received<R: Body<Data = Bytes>>(
+    filter: &Arc<Filter>,
+    mut visit: Visit,
+    headers: Option<HeaderMap>,
+    mut response: Response<R>,
+) -> Received<R> {
+    let look = if filter.settings.detect == Detect::Off || visit.known_beacon {
+        Look::Ordinary
+    } else {
+        let status = response.status();
+        detect::look(&visit.method, visit.wanted, visit.ping, status, response.headers())
+    };
+    response::filter(filter, &mut visit, response.headers_mut(), unix_now());
+    match look {
+        Look::Ordinary => {
+            let filter = Arc::clone(filter);
+            let wrap = |body| FilterBody::inner(body, filter, visit.report);
+            Received::Done(response.map(wrap))
+        }
+        Look::Beacon => Received::Done(unknown_beacon(filter, visit, headers, response)),
+        Look::SmallImage => {
+            let (parts, body) = response.into_parts();
+            let filter = Arc::clone(filter);
+            let taken = BytesMut::new();
+            Received::Look(Box::new(LookingAt { parts, body, taken, visit, headers, filter }))
+        }
+    }
+}
+
+/// Notes a beacon that no rule knows, and answers it in the origin's stead where the site says so.
+fn unknown_beacon<R: Body<Data = Bytes>>(
+    filter: &Arc<Filter>,
+    mut visit: Visit,
+    headers: Option<HeaderMap>,
+    response: Response<R>,
+) -> Response<FilterBody<R>> {
+    filter.inventory.note_beacon(visit.uri.path());
+    let blocks = filter.settings.detect == Detect::Block
+        && filter.settings.policy.unclassified == Unclassified::Block;
+    if blocks {
+        visit.report.beacon = Some(None);
+    }
+    let owned = Arc::clone(filter);
+    match headers.filter(|_| blocks && filter.enforces()) {
+        Some(headers) => answer::to_beacon(&visit.method, &headers, visit.wanted)
+            .map(|body| FilterBody::answer(body, owned, visit.report)),
+        None => response.map(|body| FilterBody::inner(body, owned, visit.report)),
+    }
+}
+
+/// How a body ended while its start was looked at; `None` when it goes on or has just ended.
+type Ended<E> = Option<Result<HeaderMap, E>>;
+
+impl<R: Body<Data = Bytes> + Unpin> LookingAt<R> {
+    fn poll_start(&mut self, context: &mut Context<'_>) -> Poll<Ended<R::Error>> {
+        while self.taken.len() < detect::ENOUGH_OCTETS {
+            match ready!(Pin::new(&mut self.body).poll_frame(context)) {
+                None => break,
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => self.taken.extend_from_slice(&data),
+                    Err(frame) => return Poll::Ready(frame.into_trailers().ok().map(Ok)),
+                },
+            }
+        }
+        Poll::Ready(None)
+    }
+
+    fn judge(self, ended: Ended<R::Error>) -> Response<FilterBody<R>> {
+        let Self { parts, body, taken, visit, headers, filter } = self;
+        let taken = taken.freeze();
+        let report = visit.report;
+        let response = Response::from_parts(parts, body);
+        let mut response = if taken.len() <= detect::MAX_PIXEL_OCTETS && detect::is_pixel(&taken) {
+            unknown_beacon(&filter, visit, headers, response)
+        } else {
+            response.map(|body| FilterBody::inner(body, Arc::clone(&filter), report))
+        };
+        response.body_mut().give_back(taken, ended);
+        response
+    }
+}
+
+/// The time, in Unix seconds.
+pub(super) fn unix_now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
