@@ -1,1 +1,9 @@
-//! todo
+//! What is counted and written down: metrics and the access log. Never a cookie value.
+//!
+//! `filter` reports numbers, `proxy` hands them on here, `admin` shows them.
+
+mod access_log;
+mod metrics;
+
+pub use access_log::{AccessLog, Entry};
+pub use metrics::{ErrorKind, Metrics, Shard, SiteLabels};

@@ -1,0 +1,241 @@
+//! The bodies on the way: the visitor's to the upstream, the upstream's to the filter, and what
+//! the visitor finally gets. All stream; none collects.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use super::handler::Ticket;
+use super::pool::Lease;
+use crate::filter::FilterBody;
+
+/// How far a request's body has come, for the timeouts of its response.
+#[derive(Debug)]
+pub(super) struct Progress {
+    started: Instant,
+    /// Milliseconds from `started` to the last frame.
+    last: AtomicU64,
+    /// Whether the upstream would take more than the visitor has sent.
+    awaits_visitor: AtomicBool,
+}
+
+impl Progress {
+    fn new() -> Self {
+        Self { started: Instant::now(), last: AtomicU64::new(0), awaits_visitor: AtomicBool::new(false) }
+    }
+
+    /// How long nothing has moved.
+    pub(super) fn stalled_for(&self) -> Duration {
+        self.started.elapsed().saturating_sub(Duration::from_millis(self.last.load(Relaxed)))
+    }
+
+    /// Whether it is the visitor who is waited for.
+    pub(super) fn awaits_visitor(&self) -> bool {
+        self.awaits_visitor.load(Relaxed)
+    }
+
+    fn moved(&self) {
+        let millis = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.last.store(millis, Relaxed);
+    }
+}
+
+/// A request's body on its way to the upstream.
+#[derive(Debug)]
+pub(super) struct VisitorBody {
+    /// `None` for a request that is sent again: only those without a body are.
+    inner: Option<Incoming>,
+    progress: Option<Arc<Progress>>,
+}
+
+impl VisitorBody {
+    pub(super) fn new(inner: Incoming) -> Self {
+        let progress = (!inner.is_end_stream()).then(|| Arc::new(Progress::new()));
+        Self { inner: Some(inner), progress }
+    }
+
+    pub(super) fn empty() -> Self {
+        Self { inner: None, progress: None }
+    }
+
+    /// `None` for a request without a body.
+    pub(super) fn progress(&self) -> Option<Arc<Progress>> {
+        self.progress.clone()
+    }
+}
+
+impl Body for VisitorBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let Some(inner) = &mut self.inner else { return Poll::Ready(None) };
+        let polled = Pin::new(inner).poll_frame(context);
+        if let Some(progress) = &self.progress {
+            progress.awaits_visitor.store(polled.is_pending(), Relaxed);
+            if polled.is_ready() {
+                progress.moved();
+            }
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+    }
+}
+
+/// A response's body before the filter: the upstream's, or a page of our own.
+#[derive(Debug)]
+pub(super) enum OriginBody {
+    Upstream {
+        inner: Incoming,
+        /// Given back to the pool when the body has ended well; dropping it closes the connection,
+        /// and so tells the upstream that nobody listens any more.
+        lease: Option<Lease>,
+        ended: bool,
+    },
+    Page(Bytes),
+}
+
+impl OriginBody {
+    pub(super) fn upstream(inner: Incoming, lease: Option<Lease>) -> Self {
+        Self::Upstream { inner, lease, ended: false }
+    }
+}
+
+impl Body for OriginBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        match self.get_mut() {
+            Self::Upstream { inner, ended, .. } => {
+                let polled = Pin::new(inner).poll_frame(context);
+                *ended |= matches!(polled, Poll::Ready(None));
+                polled
+            }
+            Self::Page(page) => {
+                let page = std::mem::take(page);
+                Poll::Ready((!page.is_empty()).then_some(Ok(Frame::data(page))))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Upstream { inner, .. } => inner.is_end_stream(),
+            Self::Page(page) => page.is_empty(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Upstream { inner, .. } => inner.size_hint(),
+            Self::Page(page) => SizeHint::with_exact(page.len() as u64),
+        }
+    }
+}
+
+impl Drop for OriginBody {
+    fn drop(&mut self) {
+        if let Self::Upstream { inner, lease, ended } = self
+            && (*ended || inner.is_end_stream())
+            && let Some(lease) = lease.take()
+        {
+            lease.give_back();
+        }
+    }
+}
+
+/// What the visitor gets. Its end is the end of the request: it is counted and logged then.
+pub(super) struct ServedBody {
+    content: Content,
+    ticket: Ticket,
+}
+
+enum Content {
+    Filtered(FilterBody<OriginBody>),
+    Page(Bytes),
+}
+
+impl ServedBody {
+    pub(super) fn filtered(body: FilterBody<OriginBody>, ticket: Ticket) -> Self {
+        Self { content: Content::Filtered(body), ticket }
+    }
+
+    pub(super) fn page(page: Bytes, ticket: Ticket) -> Self {
+        Self { content: Content::Page(page), ticket }
+    }
+}
+
+impl Body for ServedBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let polled = match &mut self.content {
+            Content::Filtered(body) => Pin::new(body).poll_frame(context),
+            Content::Page(page) => {
+                let page = std::mem::take(page);
+                Poll::Ready((!page.is_empty()).then_some(Ok(Frame::data(page))))
+            }
+        };
+        match &polled {
+            Poll::Ready(Some(Ok(frame))) => {
+                let octets = frame.data_ref().map_or(0, Bytes::len);
+                self.ticket.sent(octets);
+            }
+            Poll::Ready(Some(Err(_))) => self.ticket.upstream_broke_off(),
+            Poll::Ready(None) => self.ticket.ended(),
+            Poll::Pending => {}
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.content {
+            Content::Filtered(body) => body.is_end_stream(),
+            Content::Page(page) => page.is_empty(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.content {
+            Content::Filtered(body) => body.size_hint(),
+            Content::Page(page) => SizeHint::with_exact(page.len() as u64),
+        }
+    }
+}
+
+impl Drop for ServedBody {
+    fn drop(&mut self) {
+        if self.is_end_stream() {
+            self.ticket.ended();
+        }
+        let report = match &self.content {
+            Content::Filtered(body) => Some(body.report()),
+            Content::Page(_) => None,
+        };
+        self.ticket.close(report);
+    }
+}

@@ -1,0 +1,173 @@
+//! What can go wrong with a request, and the one place that turns it into a response.
+
+use std::any::Any;
+use std::io;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use http::{Response, StatusCode};
+use thiserror::Error;
+
+use crate::config::settings::Upstream;
+use crate::telemetry::ErrorKind;
+
+/// Why a request could not be answered by the origin. Messages never show a cookie value.
+#[derive(Debug, Error)]
+pub(super) enum ProxyError {
+    #[error("the request has no valid host")]
+    BadHost,
+    #[error("the request has {0} header fields, more than are taken")]
+    TooManyFields(usize),
+    #[error("CONNECT is not served here")]
+    Connect405,
+    #[error("no site is served under this host")]
+    NoSite,
+    #[error("the rest of the request did not come in time")]
+    RequestTimeout,
+    #[error("the upstream {0} cannot be reached")]
+    Connect(Upstream, #[source] io::Error),
+    #[error("the upstream {0} did not take the connection in time")]
+    ConnectTimeout(Upstream),
+    #[error("the upstream failed")]
+    Upstream(#[source] hyper::Error),
+    #[error("the upstream did not answer in time")]
+    UpstreamTimeout,
+    #[error("the upstream switched protocols unasked")]
+    UnaskedUpgrade,
+    #[error("internal fault")]
+    Internal,
+}
+
+impl ProxyError {
+    /// A caught panic. What it says may hold anything, so only its occurrence is told on.
+    pub(super) fn panicked(_payload: &(dyn Any + Send)) -> Self {
+        Self::Internal
+    }
+
+    pub(super) fn status(&self) -> StatusCode {
+        match self {
+            Self::BadHost => StatusCode::BAD_REQUEST,
+            Self::TooManyFields(_) => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::Connect405 => StatusCode::METHOD_NOT_ALLOWED,
+            Self::NoSite => StatusCode::NOT_FOUND,
+            Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::Connect(..) | Self::Upstream(_) | Self::UnaskedUpgrade => StatusCode::BAD_GATEWAY,
+            Self::ConnectTimeout(_) | Self::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
+            Self::Internal => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    pub(super) fn kind(&self) -> ErrorKind {
+        match self {
+            Self::BadHost | Self::TooManyFields(_) | Self::Connect405 | Self::NoSite => {
+                ErrorKind::BadRequest
+            }
+            Self::RequestTimeout => ErrorKind::RequestTimeout,
+            Self::Connect(..) => ErrorKind::UpstreamConnect,
+            Self::Upstream(_) | Self::UnaskedUpgrade => ErrorKind::UpstreamFailed,
+            Self::ConnectTimeout(_) | Self::UpstreamTimeout => ErrorKind::UpstreamTimeout,
+            Self::Internal => ErrorKind::Internal,
+        }
+    }
+
+    /// Whether the visitor's connection is of no more use.
+    fn closes(&self) -> bool {
+        matches!(self, Self::BadHost | Self::TooManyFields(_) | Self::RequestTimeout | Self::Connect405)
+    }
+
+    /// What the visitor may read: nothing of the inside.
+    fn public_message(&self) -> &'static str {
+        match self {
+            Self::BadHost => "The request has no valid host.",
+            Self::TooManyFields(_) => "The request has too many header fields.",
+            Self::Connect405 => "CONNECT is not served here.",
+            Self::NoSite => "No site is served under this host.",
+            Self::RequestTimeout => "The request did not come in time.",
+            Self::Connect(..) | Self::Upstream(_) | Self::UnaskedUpgrade => {
+                "The site's server cannot be reached."
+            }
+            Self::ConnectTimeout(_) | Self::UpstreamTimeout => {
+                "The site's server did not answer in time."
+            }
+            Self::Internal => "The request could not be handled.",
+        }
+    }
+}
+
+/// The form of an error page, settled before the request is given away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PageForm {
+    Plain,
+    Json,
+}
+
+impl PageForm {
+    /// JSON for those who ask for it, text for all others.
+    pub(super) fn by(headers: &HeaderMap) -> Self {
+        let accept = headers.get(ACCEPT).map(HeaderValue::as_bytes).unwrap_or_default();
+        let says = |what: &[u8]| memchr::memmem::find(accept, what);
+        match (says(b"json"), says(b"text/")) {
+            (Some(json), text) if text.is_none_or(|text| json < text) => Self::Json,
+            _ => Self::Plain,
+        }
+    }
+}
+
+/// Turns an error into a response, and says it in the log.
+pub(super) fn respond(error: &ProxyError, form: PageForm, request_id: &str) -> Response<Bytes> {
+    let status = error.status();
+    let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+    match error.kind() {
+        ErrorKind::BadRequest | ErrorKind::RequestTimeout => {
+            tracing::debug!(request_id, status = status.as_u16(), %error, "refused a request");
+        }
+        ErrorKind::Internal => {
+            tracing::error!(request_id, status = status.as_u16(), %error, "refused a request after an internal fault");
+        }
+        _ => tracing::warn!(request_id, status = status.as_u16(), %error, cause, "an upstream failed"),
+    }
+    let reason = status.canonical_reason().unwrap_or_default();
+    let message = error.public_message();
+    let (media_type, text) = match form {
+        PageForm::Json => {
+            let page = serde_json::json!({
+                "status": status.as_u16(),
+                "error": reason,
+                "message": message,
+                "request_id": request_id,
+            });
+            ("application/json", format!("{page}\n"))
+        }
+        PageForm::Plain => (
+            "text/plain; charset=utf-8",
+            format!("{} {reason}\n\n{message}\nRequest id: {request_id}\n", status.as_u16()),
+        ),
+    };
+    let mut response = Response::new(Bytes::from(text));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if error.closes() {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_is_json_for_those_who_ask_for_it() {
+        let form = |accept: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(ACCEPT, HeaderValue::from_static(accept));
+            PageForm::by(&headers)
+        };
+        assert_eq!(form("application/json"), PageForm::Json);
+        assert_eq!(form("application/problem+json, text/plain"), PageForm::Json);
+        assert_eq!(form("text/html, application/json"), PageForm::Plain);
+        assert_eq!(form("*/*"), PageForm::Plain);
+    }
+}

@@ -1,0 +1,140 @@
+//! Connections to upstreams, kept for the next request by the worker that opened them.
+//!
+//! A connection belongs to the runtime of its worker, so each worker has its own shelf: taking and
+//! giving back never waits for another core.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use super::body::VisitorBody;
+use super::error::ProxyError;
+use crate::config::settings::{self, Limits, Timeouts};
+use crate::telemetry::Shard;
+
+/// An upstream with its idle connections.
+#[derive(Debug)]
+pub struct Upstream {
+    address: settings::Upstream,
+    shelves: Vec<Mutex<VecDeque<Idle>>>,
+}
+
+#[derive(Debug)]
+struct Idle {
+    sender: SendRequest<VisitorBody>,
+    since: Instant,
+}
+
+/// A connection in use; given back when the response has ended well.
+#[derive(Debug)]
+pub(super) struct Lease {
+    pub(super) sender: SendRequest<VisitorBody>,
+    upstream: Arc<Upstream>,
+    worker: usize,
+    most_idle: usize,
+    /// Whether it has served a request before: it may have died unnoticed.
+    pub(super) reused: bool,
+}
+
+impl Upstream {
+    /// An upstream for this many workers.
+    pub fn new(address: settings::Upstream, workers: usize) -> Self {
+        Self { address, shelves: (0..workers).map(|_| Mutex::default()).collect() }
+    }
+
+    /// The address, for messages.
+    pub(super) fn address(&self) -> &settings::Upstream {
+        &self.address
+    }
+
+    fn shelf(&self, worker: usize) -> Option<std::sync::MutexGuard<'_, VecDeque<Idle>>> {
+        self.shelves.get(worker).map(|shelf| shelf.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The idle connection used last, if there is one that still stands.
+    pub(super) async fn take(self: &Arc<Self>, worker: usize, limits: &Limits) -> Option<Lease> {
+        loop {
+            let Idle { mut sender, .. } = self.shelf(worker)?.pop_back()?;
+            if !sender.is_closed() && sender.ready().await.is_ok() {
+                return Some(self.lease(sender, worker, limits, true));
+            }
+        }
+    }
+
+    /// Opens a connection.
+    pub(super) async fn connect(
+        self: &Arc<Self>,
+        worker: usize,
+        limits: &Limits,
+        timeouts: &Timeouts,
+        metrics: &Shard,
+    ) -> Result<Lease, ProxyError> {
+        let host = (self.address.host.as_str(), self.address.port);
+        let failed = |error: io::Error| ProxyError::Connect(self.address.clone(), error);
+        let stream = tokio::time::timeout(timeouts.connect, TcpStream::connect(host))
+            .await
+            .map_err(|_| ProxyError::ConnectTimeout(self.address.clone()))?
+            .map_err(failed)?;
+        stream.set_nodelay(true).map_err(failed)?;
+        let (sender, connection) = http1::Builder::new()
+            .max_headers(limits.header_fields.max(256))
+            .max_buf_size(limits.header_bytes.max(64 * 1024))
+            .handshake(TokioIo::new(stream))
+            .await
+            .map_err(ProxyError::Upstream)?;
+        // It ends with its last request, or when the upstream closes it. Its errors reach the
+        // request that it serves; without one they concern nobody.
+        tokio::spawn(async move {
+            let _ = connection.with_upgrades().await;
+        });
+        metrics.upstream_connected();
+        Ok(self.lease(sender, worker, limits, false))
+    }
+
+    fn lease(
+        self: &Arc<Self>,
+        sender: SendRequest<VisitorBody>,
+        worker: usize,
+        limits: &Limits,
+        reused: bool,
+    ) -> Lease {
+        let most_idle = limits.idle_upstream_connections;
+        Lease { sender, upstream: Arc::clone(self), worker, most_idle, reused }
+    }
+
+    /// Closes a worker's connections that were idle for too long or have died.
+    pub(super) fn sweep(&self, worker: usize, longest: Duration) {
+        let Some(mut shelf) = self.shelf(worker) else { return };
+        shelf.retain(|idle| !idle.sender.is_closed() && idle.since.elapsed() < longest);
+    }
+
+    /// Closes all of a worker's idle connections.
+    pub(super) fn clear(&self, worker: usize) {
+        if let Some(mut shelf) = self.shelf(worker) {
+            shelf.clear();
+        }
+    }
+}
+
+impl Lease {
+    /// Puts the connection back for the next request.
+    pub(super) fn give_back(self) {
+        let Self { sender, upstream, worker, most_idle, .. } = self;
+        if sender.is_closed() {
+            return;
+        }
+        if let Some(mut shelf) = upstream.shelf(worker) {
+            if shelf.len() >= most_idle {
+                shelf.pop_front();
+            }
+            if most_idle > 0 {
+                shelf.push_back(Idle { sender, since: Instant::now() });
+            }
+        }
+    }
+}

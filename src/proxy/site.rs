@@ -1,0 +1,138 @@
+//! The sites of a running proxy, and which one a host belongs to.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use foldhash::fast::RandomState;
+use ipnet::IpNet;
+
+use super::pool::Upstream;
+use crate::config::settings::{HostPattern, Limits, Timeouts};
+use crate::filter::Filter;
+use crate::telemetry::AccessLog;
+
+/// Everything a request needs to know, made from one config and replaced as a whole.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// The sites.
+    pub sites: SiteTable,
+    /// How long to wait for what.
+    pub timeouts: Timeouts,
+    /// How much to take.
+    pub limits: Limits,
+    /// Peers whose `Forwarded` and `X-Forwarded-*` are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Where a line for each request goes, if anywhere.
+    pub access_log: Option<AccessLog>,
+}
+
+/// One site of a running proxy.
+#[derive(Debug)]
+pub struct Site {
+    /// The position among the sites, as the metrics count them.
+    pub index: usize,
+    /// The name in logs and metrics.
+    pub name: String,
+    /// What may pass.
+    pub filter: Arc<Filter>,
+    upstreams: Vec<Arc<Upstream>>,
+    turn: AtomicUsize,
+}
+
+impl Site {
+    /// A site that forwards to these upstreams in turn.
+    pub fn new(index: usize, name: String, filter: Arc<Filter>, upstreams: Vec<Arc<Upstream>>) -> Self {
+        Self { index, name, filter, upstreams, turn: AtomicUsize::new(0) }
+    }
+
+    /// The upstreams in the order to try them: each request starts with the next.
+    pub(super) fn upstreams(&self) -> impl Iterator<Item = &Arc<Upstream>> {
+        let count = self.upstreams.len();
+        let start = if count > 1 { self.turn.fetch_add(1, Ordering::Relaxed) % count } else { 0 };
+        let (before, from) = self.upstreams.split_at_checked(start).unwrap_or((&[], &[]));
+        from.iter().chain(before)
+    }
+}
+
+/// Sites by host: an exact name wins over a wildcard, a longer wildcard over a shorter.
+#[derive(Debug, Default)]
+pub struct SiteTable {
+    exact: HashMap<String, Arc<Site>, RandomState>,
+    /// Longest suffix first.
+    below: Vec<(String, Arc<Site>)>,
+    any: Option<Arc<Site>>,
+    all: Vec<Arc<Site>>,
+}
+
+impl SiteTable {
+    /// Files each site under its hosts.
+    pub fn new(sites: Vec<(Vec<HostPattern>, Arc<Site>)>) -> Self {
+        let mut table = Self::default();
+        for (hosts, site) in sites {
+            for host in hosts {
+                match host {
+                    HostPattern::Any => table.any = Some(Arc::clone(&site)),
+                    HostPattern::Below(suffix) => table.below.push((suffix, Arc::clone(&site))),
+                    HostPattern::Exact(name) => {
+                        table.exact.insert(name, Arc::clone(&site));
+                    }
+                }
+            }
+            table.all.push(site);
+        }
+        table.below.sort_by_key(|(suffix, _)| std::cmp::Reverse(suffix.len()));
+        table
+    }
+
+    /// The site of a host, given without port.
+    pub fn find(&self, host: &str) -> Option<&Arc<Site>> {
+        if self.exact.is_empty() && self.below.is_empty() {
+            return self.any.as_ref();
+        }
+        let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+        self.exact
+            .get(&host)
+            .or_else(|| {
+                let fits = |(suffix, _): &&(String, _)| {
+                    host.len() > suffix.len() && host.ends_with(suffix.as_str())
+                };
+                self.below.iter().find(fits).map(|(_, site)| site)
+            })
+            .or(self.any.as_ref())
+    }
+
+    /// Every site, in the order of the config.
+    pub fn all(&self) -> &[Arc<Site>] {
+        &self.all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Overrides, parse};
+
+    #[test]
+    fn an_exact_host_wins_over_wildcards_and_the_longer_wildcard_over_the_shorter() {
+        let toml = "
+            [[site]]\nhosts = ['*.example.com']\nupstream = 'http://127.0.0.1:1'\nname = 'below'
+            [[site]]\nhosts = ['www.example.com', 'other.test']\nupstream = 'http://127.0.0.1:1'\nname = 'exact'
+            [[site]]\nhosts = ['*.shop.example.com']\nupstream = 'http://127.0.0.1:1'\nname = 'longer'
+        ";
+        let config = parse(toml, None, &Overrides::default()).expect("a valid config");
+        let sites = config.sites.into_iter().enumerate().map(|(index, site)| {
+            let filter = Arc::new(Filter::new(site.filter));
+            (site.hosts, Arc::new(Site::new(index, site.name, filter, Vec::new())))
+        });
+        let table = SiteTable::new(sites.collect());
+        let find = |host: &str| table.find(host).map(|site| site.name.as_str());
+        assert_eq!(find("WWW.Example.com"), Some("exact"));
+        assert_eq!(find("www.example.com."), Some("exact"));
+        assert_eq!(find("a.example.com"), Some("below"));
+        assert_eq!(find("a.shop.example.com"), Some("longer"));
+        assert_eq!(find("shop.example.com"), Some("below"));
+        assert_eq!(find("example.com"), None);
+        assert_eq!(find(""), None);
+    }
+}
