@@ -15,8 +15,10 @@ mod listen;
 mod pool;
 mod site;
 mod upgrade;
+mod watched;
 mod worker;
 
 pub use listen::{BindError, Listener};
+pub use pool::Upstream;
 pub use site::{Site, SiteTable, Snapshot};
 pub use worker::{Worker, Workers};

@@ -3,15 +3,14 @@
 //! Timeouts cost a request nothing: the connection notes in which phase it is and since which tick
 //! of its worker's coarse clock, and the worker looks through its connections now and then.
 
-use std::io;
+use std::error::Error;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
-use std::task::{Context, Poll};
+use std::task::Poll;
 
 use futures_util::task::AtomicWaker;
-use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -20,6 +19,7 @@ use tokio::net::TcpStream;
 use super::handler::handle;
 use super::headers::Peer;
 use super::site::Snapshot;
+use super::watched::WatchedStream;
 use super::worker::Worker;
 use crate::telemetry::ErrorKind;
 
@@ -85,7 +85,7 @@ impl Visitor {
     }
 
     /// Octets have come.
-    fn received(&self, start: &[u8]) {
+    pub(super) fn received(&self, start: &[u8]) {
         match self.phase.load(Relaxed) {
             // The preface of HTTP/2; its frames say nothing of heads, so only idleness counts.
             IDLE if start.starts_with(b"PRI") => self.http2.store(true, Relaxed),
@@ -98,7 +98,7 @@ impl Visitor {
         }
     }
 
-    fn written(&self, took: bool) {
+    pub(super) fn written(&self, took: bool) {
         self.blocked.store(!took, Relaxed);
         if took {
             self.touch();
@@ -131,7 +131,7 @@ impl Visitor {
 
 /// Speaks HTTP on a connection until it ends.
 pub(super) async fn serve(stream: TcpStream, visitor: Arc<Visitor>, snapshot: Arc<Snapshot>) {
-    let io = WatchedIo { inner: TokioIo::new(stream), visitor: Arc::clone(&visitor) };
+    let io = TokioIo::new(WatchedStream::new(stream, Arc::clone(&visitor)));
     let mut builder = auto::Builder::new(TokioExecutor::new());
     let header_bytes = snapshot.limits.header_bytes;
     builder
@@ -164,25 +164,15 @@ pub(super) async fn serve(stream: TcpStream, visitor: Arc<Visitor>, snapshot: Ar
     })
     .await;
     if let Err(error) = ended {
-        visitor.worker.metrics().error(ErrorKind::Connection);
+        visitor.worker.metrics().error(kind_of(&*error));
         tracing::debug!(error = %error, "a visitor's connection failed");
     }
 }
 
-/// A socket that tells its [`Visitor`] of every movement.
-struct WatchedIo {
-    inner: TokioIo<TcpStream>,
-    visitor: Arc<Visitor>,
-}
-
-impl Read for WatchedIo {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        mut buffer: ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        let before = buffer.remaining();
-        todo_read(this, context, &mut buffer, before)
-    }
+/// What hyper answered with a 400 or 431 by itself was malformed; the rest broke off.
+fn kind_of(error: &(dyn Error + Send + Sync + 'static)) -> ErrorKind {
+    let malformed = error
+        .downcast_ref::<hyper::Error>()
+        .is_some_and(|error| error.is_parse() || error.is_parse_too_large());
+    if malformed { ErrorKind::BadRequest } else { ErrorKind::Connection }
 }

@@ -10,10 +10,12 @@ use std::time::{Duration, Instant};
 
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 
 use super::body::VisitorBody;
 use super::error::ProxyError;
+use super::listen::KEEPALIVE;
 use crate::config::settings::{self, Limits, Timeouts};
 use crate::telemetry::Shard;
 
@@ -81,6 +83,9 @@ impl Upstream {
             .map_err(|_| ProxyError::ConnectTimeout(self.address.clone()))?
             .map_err(failed)?;
         stream.set_nodelay(true).map_err(failed)?;
+        SockRef::from(&stream)
+            .set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE))
+            .map_err(failed)?;
         let (sender, connection) = http1::Builder::new()
             .max_headers(limits.header_fields.max(256))
             .max_buf_size(limits.header_bytes.max(64 * 1024))
@@ -113,12 +118,6 @@ impl Upstream {
         shelf.retain(|idle| !idle.sender.is_closed() && idle.since.elapsed() < longest);
     }
 
-    /// Closes all of a worker's idle connections.
-    pub(super) fn clear(&self, worker: usize) {
-        if let Some(mut shelf) = self.shelf(worker) {
-            shelf.clear();
-        }
-    }
 }
 
 impl Lease {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use foldhash::fast::RandomState;
 use ipnet::IpNet;
@@ -52,6 +53,11 @@ impl Site {
         let start = if count > 1 { self.turn.fetch_add(1, Ordering::Relaxed) % count } else { 0 };
         let (before, from) = self.upstreams.split_at_checked(start).unwrap_or((&[], &[]));
         from.iter().chain(before)
+    }
+
+    /// Closes a worker's connections that were idle for too long.
+    pub(super) fn sweep(&self, worker: usize, longest: Duration) {
+        self.upstreams.iter().for_each(|upstream| upstream.sweep(worker, longest));
     }
 }
 

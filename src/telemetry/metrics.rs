@@ -215,9 +215,9 @@ impl Metrics {
         Self { sites: sites.into(), shards }
     }
 
-    /// A worker's own shard.
-    pub fn shard(&self, worker: usize) -> Option<Arc<Shard>> {
-        self.shards.get(worker).cloned()
+    /// The shards, one for each worker.
+    pub fn shards(&self) -> impl Iterator<Item = Arc<Shard>> + '_ {
+        self.shards.iter().cloned()
     }
 
     /// Everything in the OpenMetrics text format.

@@ -1,0 +1,118 @@
+//! The listening socket: accepts connections and hands them to the workers.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
+use thiserror::Error;
+
+use super::worker::Workers;
+
+/// How many connections may wait to be accepted.
+const BACKLOG: i32 = 4096;
+/// How long to wait before the next try when connections cannot be accepted.
+const BACK_OFF: Duration = Duration::from_millis(50);
+/// When to ask a silent peer whether it is still there.
+pub(super) const KEEPALIVE: Duration = Duration::from_secs(60);
+
+/// Why an address cannot be listened on.
+#[derive(Debug, Error)]
+pub enum BindError {
+    /// Another program listens there.
+    #[error("{0} is in use already: another program listens there")]
+    InUse(SocketAddr),
+    /// Ports below 1024 are for privileged users.
+    #[error("{0} may not be listened on: ports below 1024 need the capability CAP_NET_BIND_SERVICE")]
+    Denied(SocketAddr),
+    /// The machine has no such address.
+    #[error("{0} is not an address of this machine")]
+    NotHere(SocketAddr),
+    /// Anything else.
+    #[error("{0} cannot be listened on")]
+    Other(SocketAddr, #[source] io::Error),
+}
+
+impl BindError {
+    fn new(address: SocketAddr, error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::AddrInUse => Self::InUse(address),
+            io::ErrorKind::PermissionDenied => Self::Denied(address),
+            io::ErrorKind::AddrNotAvailable => Self::NotHere(address),
+            _ => Self::Other(address, error),
+        }
+    }
+}
+
+/// A bound socket that takes connections once it runs.
+#[derive(Debug)]
+pub struct Listener {
+    socket: TcpListener,
+    address: SocketAddr,
+}
+
+impl Listener {
+    /// Binds an address; port 0 takes a free one.
+    ///
+    /// # Errors
+    /// When the address is in use, not of this machine, or not allowed.
+    pub fn bind(address: SocketAddr) -> Result<Self, BindError> {
+        let failed = |error| BindError::new(address, error);
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))
+            .map_err(failed)?;
+        // A restart must not wait for the connections of the last run to be forgotten.
+        socket.set_reuse_address(true).map_err(failed)?;
+        // Accepted sockets inherit these.
+        socket.set_tcp_nodelay(true).map_err(failed)?;
+        socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE)).map_err(failed)?;
+        socket.set_nonblocking(true).map_err(failed)?;
+        socket.bind(&address.into()).map_err(failed)?;
+        socket.listen(BACKLOG).map_err(failed)?;
+        let socket = TcpListener::from(socket);
+        let address = socket.local_addr().map_err(failed)?;
+        Ok(Self { socket, address })
+    }
+
+    /// The address it is bound to.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The bound socket, for a server that is not a proxy.
+    pub fn into_socket(self) -> TcpListener {
+        self.socket
+    }
+
+    /// Accepts connections for ever. To stop listening, drop the future: no accepted connection
+    /// is lost by it.
+    ///
+    /// # Errors
+    /// When the socket cannot be watched.
+    pub async fn run(self, workers: &Workers) -> io::Result<()> {
+        let socket = tokio::net::TcpListener::from_std(self.socket)?;
+        loop {
+            // The socket leaves this thread's runtime for that of its worker.
+            let accepted = socket.accept().await;
+            match accepted.and_then(|(stream, address)| Ok((stream.into_std()?, address))) {
+                Ok((stream, address)) => workers.hand_over(stream, address),
+                Err(error) if is_of_one_connection(&error) => {}
+                Err(error) => {
+                    // No more file descriptors, most likely: some will be closed.
+                    tracing::error!(%error, "connections cannot be accepted");
+                    tokio::time::sleep(BACK_OFF).await;
+                }
+            }
+        }
+    }
+}
+
+/// Whether the error concerns only the connection that was to be accepted.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::Interrupted
+    )
+}
