@@ -1,1 +1,133 @@
-//! todo
+//! The private listener: metrics, health, inventory. It has its own thread's runtime, so that
+//! nothing that is asked here delays a visitor.
+//!
+//! | path         | answer                                                                      |
+//! |--------------|-----------------------------------------------------------------------------|
+//! | `/metrics`   | counters, in OpenMetrics where `Accept` has it, else Prometheus text 0.0.4  |
+//! | `/livez`     | 200 while the process answers                                               |
+//! | `/readyz`    | 200 while visitors are accepted, 503 from the beginning of a drain          |
+//! | `/inventory` | JSON: names of cookies and paths of beacons that no rule knows, by site     |
+
+mod exposition;
+
+use std::convert::Infallible;
+use std::io;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+
+use http::header::{ACCEPT, ALLOW, CONTENT_TYPE, HeaderValue};
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+
+use crate::filter::Filter;
+use crate::telemetry::Metrics;
+
+/// What the private listener shows.
+#[derive(Debug)]
+pub struct Admin {
+    metrics: Metrics,
+    sites: Vec<(String, Arc<Filter>)>,
+    ready: AtomicBool,
+}
+
+impl Admin {
+    /// Shows these metrics and the inventories of these sites, by name. Not ready yet.
+    pub fn new(metrics: Metrics, sites: Vec<(String, Arc<Filter>)>) -> Self {
+        Self { metrics, sites, ready: AtomicBool::new(false) }
+    }
+
+    /// Says whether visitors are accepted.
+    pub fn set_ready(&self, ready: bool) {
+        self.ready.store(ready, Relaxed);
+    }
+
+    /// Answers requests on a bound socket for ever.
+    ///
+    /// # Errors
+    /// When the socket cannot be watched.
+    pub async fn serve(self: Arc<Self>, socket: TcpListener) -> io::Result<Infallible> {
+        let socket = tokio::net::TcpListener::from_std(socket)?;
+        loop {
+            let Ok((stream, _)) = socket.accept().await else {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            };
+            let admin = Arc::clone(&self);
+            tokio::spawn(async move {
+                let answer = service_fn(|request| {
+                    let answer = admin.answer(&request);
+                    async { Ok::<_, Infallible>(answer) }
+                });
+                let mut http = http1::Builder::new();
+                let http = http.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(10));
+                // Who asks and leaves early is no concern of ours.
+                let _ = http.serve_connection(TokioIo::new(stream), answer).await;
+            });
+        }
+    }
+
+    fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            let mut refusal = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
+            refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            return refusal;
+        }
+        match request.uri().path() {
+            "/metrics" => self.metrics(request.headers().get(ACCEPT)),
+            "/livez" => text(StatusCode::OK, "alive\n"),
+            "/readyz" if self.ready.load(Relaxed) => text(StatusCode::OK, "ready\n"),
+            "/readyz" => text(StatusCode::SERVICE_UNAVAILABLE, "not ready: draining or starting\n"),
+            "/inventory" => self.inventory(),
+            _ => text(StatusCode::NOT_FOUND, "there are /metrics, /livez, /readyz and /inventory\n"),
+        }
+    }
+
+    fn metrics(&self, accept: Option<&HeaderValue>) -> Response<Full<Bytes>> {
+        let Ok(metrics) = self.metrics.render() else {
+            return text(StatusCode::INTERNAL_SERVER_ERROR, "the metrics cannot be rendered\n");
+        };
+        let open = accept.is_some_and(|accept| {
+            memchr::memmem::find(accept.as_bytes(), b"application/openmetrics-text").is_some()
+        });
+        if open {
+            typed("application/openmetrics-text; version=1.0.0; charset=utf-8", metrics)
+        } else {
+            typed("text/plain; version=0.0.4; charset=utf-8", exposition::to_prometheus(&metrics))
+        }
+    }
+
+    fn inventory(&self) -> Response<Full<Bytes>> {
+        let sites: serde_json::Map<_, _> = self
+            .sites
+            .iter()
+            .map(|(name, filter)| {
+                let seen = filter.inventory();
+                let seen = serde_json::json!({
+                    "cookies_set": seen.cookies_set(),
+                    "cookies_sent": seen.cookies_sent(),
+                    "beacons": seen.beacons(),
+                });
+                (name.clone(), seen)
+            })
+            .collect();
+        typed("application/json", format!("{:#}\n", serde_json::Value::Object(sites)))
+    }
+}
+
+fn text(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {
+    let mut response = typed("text/plain; charset=utf-8", text.to_owned());
+    *response.status_mut() = status;
+    response
+}
+
+fn typed(media_type: &'static str, text: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(text)));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    response
+}

@@ -5,13 +5,14 @@
 //! Most users run the binary. A Rust server can use the same filter without the proxy, as a tower
 //! [`Layer`](tower::Layer): see [`filter::ConsentLayer`] and `examples/layer.rs`.
 //!
-//! The modules build on each other downward only: [`app`] → [`proxy`], [`admin`] → [`telemetry`]
+//! The modules build on each other downward only: [`cli`] → [`app`] → [`proxy`], [`admin`] → [`telemetry`]
 //! → [`filter`] → [`policy`] → [`catalogue`] → [`consent`] → [`cookie`]; [`config`] produces the
 //! settings of all of them. The last four are pure: no I/O, no clock, no async.
 
 pub mod admin;
 pub mod app;
 pub mod catalogue;
+pub mod cli;
 pub mod config;
 pub mod consent;
 pub mod cookie;

@@ -6,17 +6,18 @@
 //! |------------------------------------------|---------------------------------------------------|
 //! | the consent cookie cannot be read        | no decision: the site's default                   |
 //! | a cookie is strictly necessary           | it passes, whatever the consent                   |
-//! | no rule knows a cookie, or it is nameless| `unclassified`: `block` strips it, `allow` passes |
+//! | no rule knows a cookie, or it is nameless| `unclassified`: `block` wants consent to every   |
+//! |                                          | category, `allow` passes it                       |
 //! | a `Set-Cookie` deletes its cookie        | it passes (decided by the filter)                 |
 //! | no rule knows a request as a beacon      | it is forwarded                                   |
 
-use crate::catalogue::{BeaconProbe, BeaconRule, Catalogue, CookieRule};
+use crate::catalogue::{Catalogue, CookieRule};
 use crate::consent::{Category, CategorySet};
 
 /// What happens to cookies that no rule knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unclassified {
-    /// They are stripped, whatever the consent: nobody can have consented to the unknown.
+    /// They pass for visitors who allowed every category, and so whichever they belong to.
     Block,
     /// They pass.
     Allow,
@@ -45,6 +46,8 @@ pub struct Policy {
     pub catalogue: Catalogue,
     /// What happens to cookies that no rule knows.
     pub unclassified: Unclassified,
+    /// Every category of the site.
+    pub all: CategorySet,
 }
 
 impl Policy {
@@ -53,18 +56,17 @@ impl Policy {
         let rule = self.catalogue.cookie(name);
         let permitted = match rule {
             Some(rule) => permits(granted, rule.entry.category),
-            None => self.unclassified == Unclassified::Allow,
+            None => self.permits_unclassified(granted),
         };
         Decision { rule, permitted }
     }
 
-    /// The beacon rule that a request without consent falls under: the origin must not see it.
-    pub fn blocked_beacon(
-        &self,
-        probe: &BeaconProbe<'_>,
-        granted: CategorySet,
-    ) -> Option<&BeaconRule> {
-        self.catalogue.beacon(probe).filter(|rule| !permits(granted, rule.entry.category))
+    /// Whether cookies and beacons that no rule knows may pass.
+    pub fn permits_unclassified(&self, granted: CategorySet) -> bool {
+        match self.unclassified {
+            Unclassified::Block => self.all.difference(granted) == CategorySet::EMPTY,
+            Unclassified::Allow => true,
+        }
     }
 }
 

@@ -62,6 +62,7 @@ pub(super) fn resolve(document: Doc, folder: &Path, overrides: &Overrides) -> Co
         technologies,
     };
     let sites = sites(document, raw.site, &common, overrides);
+    let warnings = warnings(document, &common, &sites);
     Config {
         listen: listen(document, raw.listen, overrides),
         workers: raw.workers.map(|workers| bounded(document, "workers", Some(workers), 1, 1024, 1)),
@@ -73,7 +74,39 @@ pub(super) fn resolve(document: Doc, folder: &Path, overrides: &Overrides) -> Co
             level: raw.log.level.unwrap_or(LogLevel::Info),
         },
         sites,
+        warnings,
     }
+}
+
+/// Rules of the user's that ask for consent to what the catalogue files know as necessary: such a
+/// cookie stripped is a visitor logged out.
+fn warnings(document: Doc, common: &Common, sites: &[Site]) -> Vec<Problem> {
+    let files = common.rules.cookies.iter().filter(|rule| matches!(rule.tier, Tier::Catalogue(_)));
+    let necessary: Vec<&str> = files
+        .filter(|rule| rule.entry.category == Category::NECESSARY && rule.pattern.is_exact())
+        .map(|rule| rule.pattern.as_str())
+        .collect();
+    let mut warnings: Vec<Problem> = Vec::new();
+    for site in sites {
+        let catalogue = &site.filter.policy.catalogue;
+        for name in &necessary {
+            let Some(rule) = catalogue.cookie(name.as_bytes()) else { continue };
+            let users = matches!(rule.tier, Tier::Config | Tier::Site);
+            if users && rule.entry.category != Category::NECESSARY {
+                let message = format!(
+                    "`{}` is {} by your rule `{}`, and strictly necessary by the catalogue: stripping it may log visitors out",
+                    name,
+                    common.categories.name(rule.entry.category),
+                    rule.pattern.as_str(),
+                );
+                let problem = Problem::of_file(&document.file, message);
+                if !warnings.contains(&problem) {
+                    warnings.push(problem);
+                }
+            }
+        }
+    }
+    warnings
 }
 
 /// What holds for every site that does not say otherwise.
@@ -213,9 +246,8 @@ fn site_name(
 ) -> String {
     let Some(name) = name else {
         return match hosts.first() {
-            Some(HostPattern::Exact(host)) => host.clone(),
-            Some(HostPattern::Below(suffix)) => format!("*{suffix}"),
             Some(HostPattern::Any) | None => "default".to_owned(),
+            Some(host) => host.to_string(),
         };
     };
     let key = format!("{key}name");
@@ -342,7 +374,7 @@ fn filter(
     let catalogue = Catalogue::compile(rules.cookies, rules.beacons);
     FilterSettings {
         mode: overrides.mode.or(raw.mode).or(common.mode).unwrap_or(Mode::Enforce),
-        policy: Arc::new(Policy { catalogue, unclassified }),
+        policy: Arc::new(Policy { catalogue, unclassified, all: common.categories.all() }),
         reader: Arc::new(reader),
         expire: common.expire,
         detect: common.detect,

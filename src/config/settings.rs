@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::Problem;
 use crate::consent::{Category, ConsentReader};
 use crate::policy::Policy;
 
@@ -24,6 +25,8 @@ pub struct Config {
     pub log: Log,
     /// The sites, in the order of the config.
     pub sites: Vec<Site>,
+    /// What is allowed and hardly meant.
+    pub warnings: Vec<Problem>,
 }
 
 /// Addresses and trust.
@@ -126,6 +129,16 @@ pub enum HostPattern {
     Below(String),
     /// One name or address.
     Exact(String),
+}
+
+impl std::fmt::Display for HostPattern {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Any => f.write_str("*"),
+            Self::Below(suffix) => write!(f, "*{suffix}"),
+            Self::Exact(host) => f.write_str(host),
+        }
+    }
 }
 
 /// An address that requests are forwarded to, by plain HTTP/1.1.

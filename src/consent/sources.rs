@@ -11,6 +11,7 @@ use crate::cookie::Cookies;
 
 mod consentry;
 
+pub(crate) use consentry::parse_date;
 pub use consentry::{Native, NativeCookie, NativeCookieError};
 
 /// What one adapter found.

@@ -15,7 +15,6 @@ use super::detect::{self, Look};
 use super::request::{self, Visit};
 use super::{Filter, answer, response};
 use crate::config::settings::Detect;
-use crate::policy::Unclassified;
 
 /// Puts a [`Filter`] in front of a service.
 #[derive(Debug, Clone)]
@@ -200,7 +199,7 @@ fn unknown_beacon<R: Body<Data = Bytes>>(
 ) -> Response<FilterBody<R>> {
     filter.inventory.note_beacon(visit.uri.path());
     let blocks = filter.settings.detect == Detect::Block
-        && filter.settings.policy.unclassified == Unclassified::Block;
+        && !filter.settings.policy.permits_unclassified(visit.granted());
     if blocks {
         visit.report.beacon = Some(None);
     }

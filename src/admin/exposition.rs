@@ -1,0 +1,43 @@
+//! From OpenMetrics to the older Prometheus text format, which more tools read.
+//!
+//! The two differ, for what is written here, in where a counter's type is declared: OpenMetrics
+//! names the family `x` and its sample `x_total`, the older format names both `x_total`.
+
+/// Rewrites the declarations of counters and leaves out what the older format does not know.
+pub(super) fn to_prometheus(open_metrics: &str) -> String {
+    let mut counters = Vec::new();
+    for line in open_metrics.lines() {
+        if let Some(name) = line.strip_prefix("# TYPE ").and_then(|rest| rest.strip_suffix(" counter")) {
+            counters.push(name);
+        }
+    }
+    let mut text = String::with_capacity(open_metrics.len() + 6 * 2 * counters.len());
+    for line in open_metrics.lines() {
+        if line == "# EOF" || line.starts_with("# UNIT ") {
+            continue;
+        }
+        let mut words = line.splitn(4, ' ');
+        match (words.next(), words.next(), words.next(), words.next()) {
+            (Some("#"), Some(kind @ ("TYPE" | "HELP")), Some(name), Some(rest)) if counters.contains(&name) => {
+                text.extend(["# ", kind, " ", name, "_total ", rest]);
+            }
+            _ => text.push_str(line),
+        }
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_are_declared_by_the_names_of_their_samples() {
+        let open = "# HELP a Things counted.\n# TYPE a counter\na_total{x=\"# TYPE a counter\"} 1\n\
+                    # HELP b_seconds Time.\n# TYPE b_seconds histogram\n# UNIT b_seconds seconds\nb_seconds_sum 0.5\n# EOF\n";
+        let old = "# HELP a_total Things counted.\n# TYPE a_total counter\na_total{x=\"# TYPE a counter\"} 1\n\
+                   # HELP b_seconds Time.\n# TYPE b_seconds histogram\nb_seconds_sum 0.5\n";
+        assert_eq!(to_prometheus(open), old);
+    }
+}

@@ -1,0 +1,58 @@
+//! `check`: is a config right, and what does it mean?
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use super::Failure;
+use crate::config::settings::{Config, HostPattern, Site};
+use crate::config::{self, Overrides};
+use crate::policy::Unclassified;
+
+/// Check a config: a summary, or every error with file, line and key (exit code 2)
+#[derive(Debug, clap::Args)]
+pub(super) struct Check {
+    /// The config (TOML)
+    #[arg(long, value_name = "FILE", env = "CONSENTRY_CONFIG")]
+    config: PathBuf,
+}
+
+impl Check {
+    pub(super) fn execute(self) -> Result<(), Failure> {
+        let config = config::load(&self.config, &Overrides::default())?;
+        for warning in &config.warnings {
+            writeln!(io::stderr(), "warning: {warning}")?;
+        }
+        write_summary(&config, &mut io::stdout().lock())?;
+        Ok(())
+    }
+}
+
+fn write_summary(config: &Config, out: &mut impl Write) -> io::Result<()> {
+    let admin = config.listen.admin.map_or_else(|| "off".to_owned(), |admin| admin.to_string());
+    writeln!(out, "ok: listens on {}, admin on {admin}", config.listen.http)?;
+    config.sites.iter().try_for_each(|site| write_site(site, out))
+}
+
+fn write_site(site: &Site, out: &mut impl Write) -> io::Result<()> {
+    let hosts: Vec<String> = site.hosts.iter().map(HostPattern::to_string).collect();
+    let upstreams: Vec<String> = site.upstreams.iter().map(ToString::to_string).collect();
+    let filter = &site.filter;
+    let reader = &filter.reader;
+    let sources: Vec<&str> = reader.sources.iter().map(|source| source.name()).collect();
+    let catalogue = &filter.policy.catalogue;
+    writeln!(out, "site {}", site.name)?;
+    writeln!(out, "  hosts         {}", hosts.join(", "))?;
+    writeln!(out, "  upstream      {}", upstreams.join(", "))?;
+    writeln!(out, "  mode          {}", filter.mode.as_str())?;
+    writeln!(out, "  consent       {}, without a decision: {}", sources.join(", "), reader.categories.names_of(reader.default).join(", "))?;
+    if let Some(date) = reader.notice_date {
+        writeln!(out, "  notice        of {date}, a decision holds for {} days", reader.max_age_days)?;
+    }
+    let unclassified = match filter.policy.unclassified {
+        Unclassified::Block => "pass with consent to everything only",
+        Unclassified::Allow => "pass",
+    };
+    writeln!(out, "  unclassified  {unclassified}")?;
+    let (cookies, beacons) = (catalogue.cookie_rules(), catalogue.beacon_paths());
+    writeln!(out, "  rules         {cookies} for cookies, {beacons} paths of beacons")
+}

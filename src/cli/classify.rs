@@ -1,0 +1,67 @@
+//! `classify`: what is this cookie?
+
+use std::io::{self, BufWriter, Write};
+
+use serde::Serialize;
+
+use super::{Failure, LookUpConfig, lines};
+use crate::config::settings::FilterSettings;
+
+/// Tell the category of cookies by name
+///
+/// A line for each: NAME, category, vendor and the rule that knows it, separated by tabs.
+#[derive(Debug, clap::Args)]
+pub(super) struct Classify {
+    #[command(flatten)]
+    config: LookUpConfig,
+    /// A JSON object a line
+    #[arg(long)]
+    json: bool,
+    /// Names; without any, one a line from standard input
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Classified<'a> {
+    name: &'a str,
+    /// `None` for what no rule knows.
+    category: Option<&'a str>,
+    vendor: Option<&'a str>,
+    rule: Option<&'a str>,
+    purpose: Option<&'a str>,
+    lifetime: Option<&'a str>,
+}
+
+impl Classify {
+    pub(super) fn execute(self) -> Result<(), Failure> {
+        let config = self.config.load(None)?;
+        let Some(site) = config.sites.first() else { return Ok(()) };
+        let mut out = BufWriter::new(io::stdout().lock());
+        for name in lines(self.names) {
+            write(&site.filter, &name?, self.json, &mut out)?;
+        }
+        Ok(out.flush()?)
+    }
+}
+
+fn write(settings: &FilterSettings, name: &[u8], json: bool, out: &mut impl Write) -> io::Result<()> {
+    let rule = settings.policy.catalogue.cookie(name);
+    let text = String::from_utf8_lossy(name);
+    let entry = rule.map(|rule| &rule.entry);
+    let classified = Classified {
+        name: &text,
+        category: entry.map(|entry| settings.reader.categories.name(entry.category)),
+        vendor: entry.and_then(|entry| entry.vendor.as_deref()),
+        rule: rule.map(|rule| rule.pattern.as_str()),
+        purpose: entry.and_then(|entry| entry.purpose.as_deref()),
+        lifetime: entry.and_then(|entry| entry.lifetime.as_deref()),
+    };
+    if json {
+        serde_json::to_writer(&mut *out, &classified)?;
+        return writeln!(out);
+    }
+    let Classified { name, category, vendor, rule, .. } = classified;
+    let category = category.unwrap_or("unclassified");
+    writeln!(out, "{name}\t{category}\t{}\t{}", vendor.unwrap_or("-"), rule.unwrap_or("-"))
+}

@@ -1,0 +1,24 @@
+//! `completions`: what a shell needs to complete the command line.
+
+use std::io::{self, Write};
+
+use clap::CommandFactory;
+use clap_complete::Shell;
+
+use super::{Arguments, Failure};
+
+/// Print completions for a shell
+#[derive(Debug, clap::Args)]
+pub(super) struct Completions {
+    /// The shell
+    shell: Shell,
+}
+
+impl Completions {
+    pub(super) fn execute(self) -> Result<(), Failure> {
+        // Into memory first: the generator panics when its output is closed.
+        let mut script = Vec::new();
+        clap_complete::generate(self.shell, &mut Arguments::command(), "consentry", &mut script);
+        Ok(io::stdout().write_all(&script)?)
+    }
+}

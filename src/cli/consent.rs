@@ -1,0 +1,84 @@
+//! `consent`: what does this `Cookie` header allow?
+
+use std::io::{self, BufWriter, Write};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::Serialize;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::{Failure, LookUpConfig, lines};
+use crate::consent::{ConsentReader, Signals};
+use crate::cookie::Cookies;
+
+/// Tell what a Cookie header allows
+///
+/// A JSON object a line: whether the visitor has decided, by which source, the granted
+/// categories, and why.
+#[derive(Debug, clap::Args)]
+pub(super) struct Consent {
+    #[command(flatten)]
+    config: LookUpConfig,
+    /// Ask only this consent source
+    #[arg(long, value_name = "SOURCE")]
+    source: Option<String>,
+    /// The time to judge ages by: Unix seconds or RFC 3339 [default: now]
+    #[arg(long, value_name = "TIME", value_parser = parse_time, allow_hyphen_values = true)]
+    at: Option<i64>,
+    /// The value of a Cookie header; without it, one a line from standard input
+    #[arg(value_name = "COOKIE-HEADER")]
+    header: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    decided: bool,
+    source: Option<&'a str>,
+    granted: Vec<&'a str>,
+    reason: &'a str,
+}
+
+impl Consent {
+    pub(super) fn execute(self) -> Result<(), Failure> {
+        let config = self.config.load(self.source.map(|source| vec![source]))?;
+        let Some(site) = config.sites.first() else { return Ok(()) };
+        let now = self.at.unwrap_or_else(unix_now);
+        let mut out = BufWriter::new(io::stdout().lock());
+        for header in lines(self.header.into_iter().collect()) {
+            write(&site.filter.reader, &header?, now, &mut out)?;
+        }
+        Ok(out.flush()?)
+    }
+}
+
+fn write(reader: &ConsentReader, header: &[u8], now: i64, out: &mut impl Write) -> io::Result<()> {
+    // The whole header line, as copied from a browser or from curl, is as good as its value.
+    let value = match header.get(..7) {
+        Some(name) if name.eq_ignore_ascii_case(b"cookie:") => header.get(7..).unwrap_or_default(),
+        _ => header,
+    };
+    let consent = reader.read(&Cookies::new([value]), Signals::default(), now);
+    let line = Line {
+        decided: consent.is_decided(),
+        source: consent.source.and_then(|index| reader.sources.get(index)).map(|source| source.name()),
+        granted: reader.categories.names_of(consent.granted),
+        reason: consent.reason.as_str(),
+    };
+    serde_json::to_writer(&mut *out, &line)?;
+    writeln!(out)
+}
+
+/// The time, in Unix seconds.
+pub(super) fn unix_now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+fn parse_time(text: &str) -> Result<i64, String> {
+    if let Ok(seconds) = text.parse() {
+        return Ok(seconds);
+    }
+    OffsetDateTime::parse(text, &Rfc3339)
+        .map(OffsetDateTime::unix_timestamp)
+        .map_err(|_| "neither Unix seconds nor a time such as 2026-11-24T09:00:00Z".to_owned())
+}

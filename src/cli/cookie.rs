@@ -1,0 +1,48 @@
+//! `cookie`: a native consent cookie for scripts and tests.
+
+use std::io::{self, Write};
+
+use time::Date;
+
+use super::consent::unix_now;
+use super::{Failure, LookUpConfig};
+use crate::consent::CategorySet;
+use crate::consent::sources::{NativeCookie, parse_date};
+
+/// Print a consent cookie, as NAME=VALUE
+#[derive(Debug, clap::Args)]
+pub(super) struct Cookie {
+    #[command(flatten)]
+    config: LookUpConfig,
+    /// The categories that the visitor allows, joined by commas; empty for none but necessary
+    #[arg(long, value_name = "CATEGORIES", value_delimiter = ',', required = true)]
+    allow: Vec<String>,
+    /// The date of the notice that the visitor saw [default: that of the config, else 2018-05-25]
+    #[arg(long, value_name = "DATE", value_parser = date)]
+    notice: Option<Date>,
+}
+
+impl Cookie {
+    pub(super) fn execute(self) -> Result<(), Failure> {
+        let config = self.config.load(None)?;
+        let Some(site) = config.sites.first() else { return Ok(()) };
+        let reader = &site.filter.reader;
+        let mut granted = CategorySet::NECESSARY;
+        for name in self.allow.iter().map(|name| name.trim()).filter(|name| !name.is_empty()) {
+            let known = || reader.categories.names_of(reader.categories.all()).join(", ");
+            let category = reader.categories.find(name).ok_or_else(|| {
+                Failure::Usage(format!("`{name}` is not a category; the categories are {}", known()))
+            })?;
+            granted.insert(category);
+        }
+        let notice_date = self.notice.or(reader.notice_date).unwrap_or(Date::MIN);
+        let cookie =
+            NativeCookie { decided_at: unix_now(), notice_date, granted, receipt: String::new() };
+        writeln!(io::stdout(), "{}", cookie.render(&reader.categories))?;
+        Ok(())
+    }
+}
+
+fn date(text: &str) -> Result<Date, &'static str> {
+    parse_date(text).ok_or("not a date such as 2018-05-25")
+}

@@ -1,0 +1,74 @@
+//! `demo`: a small honest tracking site behind the proxy, and where to look.
+
+mod site;
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+
+use super::consent::unix_now;
+use super::{Failure, load};
+use crate::app;
+use crate::config::Overrides;
+use crate::consent::sources::NativeCookie;
+use crate::consent::{Category, CategorySet};
+use crate::proxy::Listener;
+
+/// Run a small tracking site behind the proxy, and print where to look
+#[derive(Debug, clap::Args)]
+pub(super) struct Demo {
+    /// Where to listen [default: 127.0.0.1:8080, or a free port when that is taken]
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<String>,
+}
+
+impl Demo {
+    pub(super) fn execute(self) -> Result<(), Failure> {
+        let origin = site::start()?;
+        let overrides = |listen: String| Overrides {
+            listen: Some(listen),
+            upstream: Some(format!("http://{origin}")),
+            admin: Some("127.0.0.1:0".to_owned()),
+            ..Overrides::default()
+        };
+        let bound = match self.listen {
+            Some(listen) => app::build(load(None, &overrides(listen))?)?,
+            None => {
+                let usual = SocketAddr::from(([127, 0, 0, 1], 8080));
+                let free = Listener::bind(usual).map_or(0, |listener| listener.address().port());
+                app::build(load(None, &overrides(format!("127.0.0.1:{free}")))?)?
+            }
+        };
+        print(&mut io::stdout().lock(), origin, bound.addresses())?;
+        Ok(bound.run()?)
+    }
+}
+
+fn print(out: &mut impl Write, origin: SocketAddr, at: app::Addresses) -> Result<(), Failure> {
+    let config = load(None, &Overrides { upstream: Some(format!("http://{origin}")), ..Overrides::default() })?;
+    let Some(reader) = config.sites.first().map(|site| &site.filter.reader) else { return Ok(()) };
+    let cookie = NativeCookie {
+        decided_at: unix_now(),
+        notice_date: reader.notice_date.unwrap_or(time::Date::MIN),
+        granted: [Category::NECESSARY, Category::ANALYTICS].into_iter().collect::<CategorySet>(),
+        receipt: String::new(),
+    };
+    let proxy = at.http;
+    let consent = cookie.render(&reader.categories);
+    writeln!(out, "A site that sets cookies of all five categories listens on http://{origin}/,")?;
+    writeln!(out, "and consentry in front of it on http://{proxy}/ (open it in a browser, or log in: the session survives).")?;
+    writeln!(out)?;
+    writeln!(out, "What the site sets, straight from it:")?;
+    writeln!(out, "  curl -si http://{origin}/ | grep -i '^set-cookie'")?;
+    writeln!(out, "What a visitor who has allowed nothing gets through consentry:")?;
+    writeln!(out, "  curl -si http://{proxy}/ | grep -i '^set-cookie'")?;
+    writeln!(out, "What a visitor who has allowed analytics gets:")?;
+    writeln!(out, "  curl -si -H 'Cookie: {consent}' http://{proxy}/ | grep -i '^set-cookie'")?;
+    writeln!(out)?;
+    writeln!(out, "The site's tracking pixel is http://{proxy}/matomo.php?idsite=1&rec=1: the site counts who reaches it.")?;
+    if let Some(admin) = at.admin {
+        writeln!(out, "Metrics: http://{admin}/metrics")?;
+    }
+    writeln!(out, "A line for each request follows. Stop with Ctrl-C.")?;
+    writeln!(out)?;
+    Ok(out.flush()?)
+}

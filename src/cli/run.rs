@@ -1,0 +1,71 @@
+//! `run`: the proxy.
+
+use std::io::{self, IsTerminal};
+use std::path::PathBuf;
+
+use tracing::Level;
+
+use super::{Failure, load};
+use crate::app;
+use crate::config::settings::{Log, LogLevel, Mode};
+use crate::config::Overrides;
+
+/// Run the proxy until SIGTERM or Ctrl-C
+#[derive(Debug, clap::Args)]
+pub(super) struct Run {
+    /// The config (TOML)
+    #[arg(long, value_name = "FILE", env = "CONSENTRY_CONFIG")]
+    config: Option<PathBuf>,
+    /// Where visitors connect [default: 0.0.0.0:8080]
+    #[arg(long, value_name = "ADDR", env = "CONSENTRY_LISTEN")]
+    listen: Option<String>,
+    /// Where requests are forwarded to, such as http://127.0.0.1:3000
+    #[arg(long, value_name = "URL", env = "CONSENTRY_UPSTREAM")]
+    upstream: Option<String>,
+    /// Where metrics and health are served, or `off` [default: 127.0.0.1:9090]
+    #[arg(long, value_name = "ADDR", env = "CONSENTRY_ADMIN")]
+    admin: Option<String>,
+    /// Change the traffic, or only report what would be changed; for every site
+    #[arg(long, value_name = "MODE", env = "CONSENTRY_MODE")]
+    mode: Option<Mode>,
+}
+
+impl Run {
+    pub(super) fn execute(self) -> Result<(), Failure> {
+        let Self { config, listen, upstream, admin, mode } = self;
+        let overrides = Overrides { listen, upstream, admin, mode, sources: None };
+        let config = load(config.as_deref(), &overrides)?;
+        start_log(config.log);
+        for warning in &config.warnings {
+            tracing::warn!("{warning}");
+        }
+        app::build(config)?.run()?;
+        Ok(())
+    }
+}
+
+/// Sends the log to standard error: readable lines on a terminal, else JSON.
+fn start_log(log: Log) {
+    let terminal = io::stderr().is_terminal();
+    let level = match log.level {
+        LogLevel::Error => Level::ERROR,
+        LogLevel::Warn => Level::WARN,
+        LogLevel::Info => Level::INFO,
+        LogLevel::Debug => Level::DEBUG,
+        LogLevel::Trace => Level::TRACE,
+    };
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(io::stderr)
+        .with_ansi(terminal);
+    if app::is_json(log.format, terminal) {
+        subscriber.json().flatten_event(true).with_current_span(false).with_span_list(false).init();
+    } else {
+        subscriber.with_target(false).init();
+    }
+    // What a panic says may hold anything, a cookie's value too: only its place is told.
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(place, "internal fault");
+    }));
+}
