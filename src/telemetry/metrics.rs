@@ -392,7 +392,7 @@ impl Metrics {
         )?;
         for (index, site) in self.sites.iter().enumerate() {
             let mut buckets = Vec::with_capacity(BUCKETS.len() + 1);
-            for (bucket, bound) in BUCKETS.iter().copied().chain([f64::MAX]).enumerate() {
+            for (bucket, bound) in BUCKETS.iter().copied().chain([f64::INFINITY]).enumerate() {
                 let count = self.site_sum(index, |site| {
                     site.duration_buckets.get(bucket).map_or(0, |counter| counter.load(Relaxed))
                 });
