@@ -1,0 +1,131 @@
+//! Beacons without consent never reach the origin; their callers notice nothing.
+
+use crate::support::{Origin, Proxy, all, consent, request};
+
+const PIXEL: &[u8] = b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff\x21\xf9\x04\x01\x00\x00\x00\x00\x2c\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02\x44\x01\x00\x3b";
+const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+#[test]
+fn a_beacon_without_consent_is_answered_quietly_and_never_reaches_the_origin() {
+    let origin = Origin::answering(OK);
+    let proxy = Proxy::start(&origin, "");
+    let image = proxy.get("/matomo.php?idsite=1&rec=1", &[("Sec-Fetch-Dest", "image")]);
+    assert_eq!((image.status, image.field("content-type").as_deref()), (200, Some("image/gif")));
+    assert_eq!(image.body, PIXEL);
+    assert_eq!(image.field("cache-control").as_deref(), Some("no-store"));
+
+    let mut visitor = proxy.visit();
+    visitor.send(&request("POST", "/matomo.php?rec=1", &[("Origin", "https://shop.example"), ("Content-Length", "3"), ("Content-Type", "text/plain")]));
+    visitor.send(b"a=b");
+    let ping = visitor.reply("POST");
+    assert_eq!(ping.status, 204);
+    assert_eq!(ping.field("access-control-allow-origin").as_deref(), Some("https://shop.example"));
+    // The connection is still of use.
+    visitor.send(&request("GET", "/page", &[]));
+    assert_eq!(visitor.reply("GET").text(), "ok");
+    assert_eq!(origin.next().line, "GET /page HTTP/1.1");
+    assert!(origin.saw_nothing());
+    assert_eq!(proxy.access()["beacon"], "analytics");
+    let sample = "consentry_beacons_blocked_total{site=\"default\",category=\"analytics\",mode=\"enforce\"}";
+    assert_eq!(proxy.metric(sample), 2.0);
+}
+
+#[test]
+fn a_beacon_with_consent_is_forwarded() {
+    let origin = Origin::answering(OK);
+    let proxy = Proxy::start(&origin, "");
+    let reply = proxy.get("/matomo.php?rec=1", &[("Cookie", &consent("analytics"))]);
+    assert_eq!(reply.text(), "ok");
+}
+
+#[test]
+fn a_beacon_in_disguise_is_still_a_beacon() {
+    let origin = Origin::answering(OK);
+    let proxy = Proxy::start(&origin, "");
+    for path in ["//matomo.php?rec=1", "/x/../matomo.php?rec=1", "/%6Datomo.php?rec=1", "/./matomo.php?rec=1"] {
+        assert_eq!(proxy.get(path, &[]).status, 204, "{path}");
+    }
+    assert!(origin.saw_nothing());
+}
+
+#[test]
+fn the_configs_own_beacons_hold_with_all_their_conditions() {
+    let origin = Origin::answering(OK);
+    let proxy = Proxy::start(
+        &origin,
+        "[[beacon]]\npath = '/track/*'\ncategory = 'targeting'\nmethod = 'POST'\nquery = 'uid'\n\
+         [[beacon]]\npath = '/open.gif'\ncategory = 'analytics'\n\
+         [[beacon]]\npath = '/matomo.php'\ncategory = 'necessary'",
+    );
+    let post = |path: &str, cookie: &str| {
+        let mut visitor = proxy.visit();
+        visitor.send(&request("POST", path, &[("Content-Length", "0"), ("Cookie", cookie)]));
+        visitor.reply("POST").status
+    };
+    assert_eq!(post("/track/a?uid=1", "a=1"), 204);
+    assert_eq!(post("/track/a?uid=1", &consent("targeting")), 200);
+    assert_eq!(post("/track/a", "a=1"), 200);
+    assert_eq!(proxy.get("/track/a?uid=1", &[]).status, 200);
+    assert_eq!(proxy.get("/open.gif", &[]).body, PIXEL);
+    assert_eq!(proxy.get("/matomo.php?rec=1", &[]).status, 200);
+}
+
+#[test]
+fn observe_forwards_beacons_and_counts_them() {
+    let origin = Origin::answering(OK);
+    let proxy = Proxy::start(&origin, "mode = 'observe'");
+    assert_eq!(proxy.get("/matomo.php?rec=1", &[]).text(), "ok");
+    let sample = "consentry_beacons_blocked_total{site=\"default\",category=\"analytics\",mode=\"observe\"}";
+    assert_eq!(proxy.metric(sample), 1.0);
+}
+
+fn pixel_origin() -> Origin {
+    let mut answer = format!("HTTP/1.1 200 OK\r\nContent-Type: image/gif\r\nContent-Length: {}\r\nX-From: origin\r\n\r\n", PIXEL.len()).into_bytes();
+    answer.extend_from_slice(PIXEL);
+    Origin::answering(answer)
+}
+
+#[test]
+fn a_response_that_looks_like_a_beacon_goes_to_the_inventory_and_passes() {
+    let origin = pixel_origin();
+    let proxy = Proxy::start(&origin, "");
+    let reply = proxy.get("/who/knows?x=secret", &[("Sec-Fetch-Dest", "image")]);
+    assert_eq!((reply.body.as_slice(), reply.field("x-from").as_deref()), (PIXEL, Some("origin")));
+    let (_, inventory) = proxy.admin("/inventory");
+    assert!(inventory.contains("/who/knows") && !inventory.contains("secret"), "{inventory}");
+}
+
+#[test]
+fn a_response_that_looks_like_a_beacon_is_replaced_where_the_site_says_so() {
+    let origin = pixel_origin();
+    let proxy = Proxy::start(&origin, "beacons.detect = 'block'");
+    let image = [("Sec-Fetch-Dest", "image")];
+    let reply = proxy.get("/who/knows", &image);
+    assert_eq!((reply.body.as_slice(), reply.field("x-from")), (PIXEL, None));
+    assert_eq!(reply.field("cache-control").as_deref(), Some("no-store"));
+    assert_eq!(proxy.access()["beacon"], "unclassified");
+    let allowed = proxy.get("/who/knows", &[image[0], ("Cookie", &all())]);
+    assert_eq!(allowed.field("x-from").as_deref(), Some("origin"));
+}
+
+#[test]
+fn an_ordinary_small_image_passes_whole_also_when_it_comes_in_pieces() {
+    use std::io::Write;
+    let mut image = b"GIF89a\x10\x00\x10\x00".to_vec();
+    image.resize(500, 7);
+    let sent = image.clone();
+    let origin = Origin::scripted(move |_, stream| {
+        let head = b"HTTP/1.1 200 OK\r\nContent-Type: image/gif\r\nTransfer-Encoding: chunked\r\n\r\n";
+        stream.write_all(head).unwrap();
+        for piece in sent.chunks(7) {
+            write!(stream, "{:x}\r\n", piece.len()).unwrap();
+            stream.write_all(piece).unwrap();
+            stream.write_all(b"\r\n").unwrap();
+        }
+        stream.write_all(b"0\r\n\r\n").is_ok()
+    });
+    let proxy = Proxy::start(&origin, "beacons.detect = 'block'");
+    let reply = proxy.get("/logo", &[("Sec-Fetch-Dest", "image")]);
+    assert_eq!(reply.body, image);
+    assert!(reply.complete);
+}

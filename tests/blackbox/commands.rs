@@ -1,0 +1,131 @@
+//! The commands besides `run`, as scripts see them.
+
+use crate::support::{binary, run};
+
+#[test]
+fn classify_tells_category_vendor_and_rule() {
+    let (code, out, _) = run(&["classify", "_ga_ABC123", "PHPSESSID", "never_heard_of"], "");
+    assert_eq!(code, 0);
+    let lines: Vec<Vec<&str>> = out.lines().map(|line| line.split('\t').collect()).collect();
+    assert_eq!(lines[0], ["_ga_ABC123", "analytics", "Google Analytics", "_ga_*"]);
+    assert_eq!((lines[1][1], lines[1][3]), ("necessary", "PHPSESSID"));
+    assert_eq!(lines[2], ["never_heard_of", "unclassified", "-", "-"]);
+}
+
+#[test]
+fn classify_reads_names_from_standard_input_and_writes_json() {
+    let (code, out, _) = run(&["classify", "--json"], "_fbp\nnever_heard_of\r\n");
+    assert_eq!(code, 0);
+    let lines: Vec<serde_json::Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 2);
+    assert_eq!(lines[0]["category"], "targeting");
+    assert_eq!(lines[1]["name"], "never_heard_of");
+    assert!(lines[1]["category"].is_null());
+}
+
+#[test]
+fn classify_uses_the_rules_of_a_config() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("c.toml");
+    std::fs::write(&path, "[[site]]\nupstream = 'http://a'\n[[cookie]]\nname = 'my_*'\ncategory = 'social'\nvendor = 'Me'\n").unwrap();
+    let (code, out, error) = run(&["classify", "--config", path.to_str().unwrap(), "my_x"], "");
+    assert_eq!((code, out.as_str()), (0, "my_x\tsocial\tMe\tmy_*\n"), "{error}");
+}
+
+#[test]
+fn consent_tells_what_a_header_allows() {
+    let header = "consentry=1~1795500000~2018-05-25~functional+analytics~";
+    let (code, out, _) = run(&["consent", "--at", "1795500001", header], "");
+    assert_eq!(code, 0);
+    assert_eq!(
+        out.trim_end(),
+        r#"{"decided":true,"source":"consentry","granted":["necessary","functional","analytics"],"reason":"decided"}"#
+    );
+    let input = format!("Cookie: {header}\n\na=1; consentry=x\n");
+    let (_, out, _) = run(&["consent", "--source", "consentry", "--at", "2026-11-24T09:00:00Z"], &input);
+    let reasons: Vec<String> = out
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["reason"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(reasons, ["decided", "no_decision", "malformed"]);
+    let (code, _, error) = run(&["consent", "--source", "consentri", header], "");
+    assert_eq!(code, 2);
+    assert!(error.contains("did you mean `consentry`?"), "{error}");
+}
+
+#[test]
+fn cookie_prints_what_consent_reads() {
+    let (code, out, _) = run(&["cookie", "--allow", "analytics,social", "--notice", "2026-01-02"], "");
+    assert_eq!(code, 0);
+    assert!(out.starts_with("consentry=1~") && out.trim_end().ends_with("~2026-01-02~analytics+social~"), "{out}");
+    let (_, out, _) = run(&["consent", out.trim_end()], "");
+    assert!(out.contains(r#""granted":["necessary","analytics","social"]"#), "{out}");
+    let (code, out, _) = run(&["cookie", "--allow", ""], "");
+    assert!(code == 0 && out.trim_end().ends_with("~2018-05-25~~"), "{out}");
+    assert_eq!(run(&["cookie", "--allow", "anything"], "").0, 2);
+    assert_eq!(run(&["cookie", "--allow", "social", "--notice", "soon"], "").0, 2);
+}
+
+#[test]
+fn check_sums_up_and_warns() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("c.toml");
+    std::fs::write(&path, "[[site]]\nhosts = ['*.a.example']\nupstream = ['http://b:81', 'http://[::1]']\n[[cookie]]\nname = 'PHPSESSID'\ncategory = 'targeting'\n").unwrap();
+    let (code, out, error) = run(&["check", "--config", path.to_str().unwrap()], "");
+    assert_eq!(code, 0);
+    assert!(out.starts_with("ok") && out.contains("*.a.example") && out.contains("http://b:81, http://[::1]:80"), "{out}");
+    assert!(error.contains("warning: ") && error.contains("PHPSESSID"), "{error}");
+    let (code, _, error) = run(&["check", "--config", "/nowhere.toml"], "");
+    assert_eq!(code, 2);
+    assert!(error.starts_with("/nowhere.toml: cannot be read: "), "{error}");
+}
+
+#[test]
+fn bad_usage_ends_with_2_and_help_and_version_with_0() {
+    for arguments in [&["run", "--mode", "off"][..], &["fly"], &[], &["run"], &["completions", "cobol"]] {
+        assert_eq!(run(arguments, "").0, 2, "{arguments:?}");
+    }
+    let (code, out, _) = run(&["--version"], "");
+    assert_eq!((code, out.trim_end()), (0, concat!("consentry ", env!("CARGO_PKG_VERSION"))));
+    for command in ["run", "demo", "check", "classify", "consent", "cookie", "completions"] {
+        let (code, out, _) = run(&[command, "--help"], "");
+        assert!(code == 0 && out.contains("Usage: consentry "), "{out}");
+    }
+    for shell in ["bash", "zsh", "fish"] {
+        let (code, out, _) = run(&["completions", shell], "");
+        assert!(code == 0 && out.contains("classify"));
+    }
+}
+
+#[test]
+fn every_flag_of_run_is_read_from_the_environment_too() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let output = |name: &str, value: &str| {
+        let mut command = binary();
+        command.arg("run").env("CONSENTRY_UPSTREAM", "http://127.0.0.1:1").env("CONSENTRY_LISTEN", &address);
+        let output = command.env("CONSENTRY_ADMIN", "off").env(name, value).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    // Only the taken address stops it: the rest was understood.
+    let (code, error) = output("CONSENTRY_MODE", "observe");
+    assert!(code == Some(1) && error.contains("is in use already"), "{error}");
+    for (name, value) in [("MODE", "off"), ("UPSTREAM", "ftp://a"), ("LISTEN", "here"), ("ADMIN", "there"), ("CONFIG", "/nowhere")] {
+        let (code, error) = output(&format!("CONSENTRY_{name}"), value);
+        assert_eq!(code, Some(2), "{name}: {error}");
+    }
+}
+
+#[test]
+fn output_that_nobody_reads_any_more_is_no_error() {
+    use std::process::Stdio;
+    let mut child = binary()
+        .args(["classify", "_ga"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+}

@@ -1,0 +1,290 @@
+//! The main job: what passes and what does not, in both directions.
+
+use crate::support::{Origin, Proxy, all, consent};
+
+const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+#[test]
+fn without_consent_only_necessary_cookies_reach_the_visitor_in_order_and_byte_for_byte() {
+    let origin = Origin::answering(
+        b"HTTP/1.1 200 OK\r\nX-First: 1\r\nSet-Cookie: PHPSESSID=a;  path=/;HTTPONLY ; x-odd=\xff\"\r\n\
+          set-cookie: _ga=GA1.1.2; Path=/; Max-Age=63072000\r\nX-Between: 2\r\n\
+          SET-COOKIE: csrftoken=\"b c,d\"; Expires=Fri, 10 Sep 2032 10:00:00 GMT\r\n\
+          Set-Cookie: _fbp=fb.1; HttpOnly; Secure\r\nContent-Length: 2\r\n\r\nok",
+    );
+    let proxy = Proxy::start(&origin, "");
+    let reply = proxy.get("/", &[]);
+    let lines: Vec<&[u8]> = reply
+        .fields
+        .iter()
+        .filter(|(name, _)| name.eq_ignore_ascii_case("set-cookie"))
+        .map(|(_, value)| &value[..])
+        .collect();
+    assert_eq!(
+        lines,
+        [
+            &b"PHPSESSID=a;  path=/;HTTPONLY ; x-odd=\xff\""[..],
+            b"csrftoken=\"b c,d\"; Expires=Fri, 10 Sep 2032 10:00:00 GMT",
+        ]
+    );
+    assert_eq!(reply.text(), "ok");
+    assert_eq!(reply.field("x-first").as_deref(), Some("1"));
+    assert_eq!(reply.field("x-between").as_deref(), Some("2"));
+}
+
+#[test]
+fn each_category_passes_with_its_own_consent_only() {
+    let origin = Origin::setting(&["sessionid=1", "NEXT_LOCALE=1", "_ga=1", "_fbp=1", "__atuvc=1"]);
+    let proxy = Proxy::start(&origin, "");
+    let of = |consent: &str| -> Vec<String> {
+        let reply = proxy.get("/", &[("Cookie", consent)]);
+        reply.set_cookies().iter().map(|line| line.trim_end_matches("=1").to_owned()).collect()
+    };
+    assert_eq!(of(&consent("")), ["sessionid"]);
+    assert_eq!(of(&consent("functional")), ["sessionid", "NEXT_LOCALE"]);
+    assert_eq!(of(&consent("analytics")), ["sessionid", "_ga"]);
+    assert_eq!(of(&consent("targeting")), ["sessionid", "_fbp"]);
+    assert_eq!(of(&consent("social")), ["sessionid", "__atuvc"]);
+    assert_eq!(of(&all()), ["sessionid", "NEXT_LOCALE", "_ga", "_fbp", "__atuvc"]);
+}
+
+#[test]
+fn request_cookies_without_consent_never_reach_the_origin_and_the_rest_is_untouched() {
+    let origin = Origin::answering(OK);
+    let proxy = Proxy::start(&origin, "");
+    let consent = consent("functional");
+    let cookie = format!("PHPSESSID=\"x, y\";_ga=GA1;lang=de; {consent}; _fbp=1;  csrftoken=\u{e9}==; token");
+    proxy.get("/", &[("Cookie", &cookie)]);
+    let expected = format!("PHPSESSID=\"x, y\"; lang=de; {consent}; csrftoken=\u{e9}==");
+    assert_eq!(origin.next().field("cookie"), Some(expected));
+
+    proxy.get("/", &[("Cookie", "_ga=1; _gid=2")]);
+    assert_eq!(origin.next().field("cookie"), None, "an empty field would be left");
+
+    let untouched = "PHPSESSID=1;;csrftoken=2 ;";
+    proxy.get("/", &[("Cookie", untouched)]);
+    assert_eq!(origin.next().field("cookie").as_deref(), Some(untouched.trim_end()));
+}
+
+#[test]
+fn several_cookie_fields_are_all_seen_and_reach_the_origin_as_one() {
+    let origin = Origin::answering(OK);
+    let proxy = Proxy::start(&origin, "");
+    let consent = consent("analytics");
+    proxy.get("/", &[("Cookie", "PHPSESSID=1; _fbp=1"), ("Cookie", &consent), ("cookie", "_ga=2"), ("Cookie", "_fbp=3")]);
+    assert_eq!(origin.next().field("cookie"), Some(format!("PHPSESSID=1; {consent}; _ga=2")));
+}
+
+#[test]
+fn redirects_errors_and_not_modified_answers_are_filtered_like_any_other() {
+    for status in ["302 Found", "404 Not Found", "500 Internal Server Error", "304 Not Modified"] {
+        let length = if status.starts_with("304") { "" } else { "Content-Length: 0\r\n" };
+        let origin = Origin::answering(format!(
+            "HTTP/1.1 {status}\r\nLocation: /\r\nSet-Cookie: sessionid=1\r\nSet-Cookie: _ga=1\r\n{length}\r\n"
+        ));
+        let reply = Proxy::start(&origin, "").get("/", &[]);
+        assert_eq!(reply.set_cookies(), ["sessionid=1"], "{status}");
+    }
+}
+
+#[test]
+fn what_browsers_store_and_strict_parsers_refuse_is_no_way_around_the_filter() {
+    let lines = [
+        "token",
+        "=token",
+        "=_ga=1",
+        "\u{a0}_ga=1",
+        "\t_ga = 1",
+        "__Secure-_ga=1; Secure",
+        "__hOsT-_ga=1; Secure; Path=/",
+        "_ga",
+        "; Path=/",
+        "_ga=1; Path=/, PHPSESSID=2",
+        "unknown_cookie=1",
+    ];
+    let origin = Origin::setting(&lines);
+    let proxy = Proxy::start(&origin, "");
+    assert_eq!(proxy.get("/", &[]).set_cookies(), Vec::<String>::new());
+    // Whoever allows everything has allowed whatever it is.
+    assert_eq!(proxy.get("/", &[("Cookie", &all())]).set_cookies().len(), lines.len());
+}
+
+#[test]
+fn names_are_case_sensitive_and_every_copy_of_a_name_gets_the_same_verdict() {
+    let origin = Origin::setting(&["_GA=1", "_ga=1; Path=/a", "_ga=2; Path=/b", "phpsessid=1"]);
+    let proxy = Proxy::start(&origin, "unclassified = 'allow'");
+    assert_eq!(proxy.get("/", &[]).set_cookies(), ["_GA=1", "phpsessid=1"]);
+}
+
+#[test]
+fn a_deletion_by_the_origin_passes_whatever_its_category() {
+    let deletions = [
+        "_ga=; Max-Age=0; Path=/",
+        "_fbp=x; expires=Thu, 01-Jan-1970 00:00:01 GMT",
+        "whatever=; Max-Age=-1",
+    ];
+    let origin = Origin::setting(&[deletions[0], "_gid=1; Max-Age=60; Expires=Thu, 01-Jan-1970 00:00:01 GMT", deletions[1], deletions[2]]);
+    let reply = Proxy::start(&origin, "").get("/", &[]);
+    assert_eq!(reply.set_cookies(), deletions, "Max-Age wins over Expires");
+}
+
+#[test]
+fn global_privacy_control_takes_targeting_and_social_away_from_a_consent() {
+    let origin = Origin::setting(&["_ga=1", "_fbp=1", "__atuvc=1"]);
+    let proxy = Proxy::start(&origin, "");
+    assert_eq!(proxy.get("/", &[("Cookie", &all()), ("Sec-GPC", "1")]).set_cookies(), ["_ga=1"]);
+    assert_eq!(proxy.get("/", &[("Cookie", &all()), ("Sec-GPC", "0")]).set_cookies().len(), 3);
+    let ignoring = Proxy::start(&origin, "[consent]\ngpc = 'ignore'");
+    assert_eq!(ignoring.get("/", &[("Cookie", &all()), ("Sec-GPC", "1")]).set_cookies().len(), 3);
+}
+
+#[test]
+fn of_two_consent_cookies_that_disagree_the_stricter_holds() {
+    let origin = Origin::setting(&["_ga=1", "_fbp=1"]);
+    let proxy = Proxy::start(&origin, "");
+    let both = format!("{}; {}", consent("analytics+targeting"), consent("analytics"));
+    assert_eq!(proxy.get("/", &[("Cookie", &both)]).set_cookies(), ["_ga=1"]);
+}
+
+#[test]
+fn decisions_that_are_malformed_old_or_for_an_older_notice_are_none() {
+    let origin = Origin::setting(&["_ga=1"]);
+    let toml = "[consent]\nnotice_date = 2026-01-01\nmax_age_days = 10";
+    let denying = Proxy::start(&origin, toml);
+    let allowing = Proxy::start(&origin, &format!("{toml}\ndefault = 'allow'"));
+    let fresh = consent("analytics").replace("2018-05-25", "2026-01-01");
+    let refusal = consent("").replace("2018-05-25", "2026-01-01");
+    for (cookie, denied, allowed) in [
+        (fresh.as_str(), 1, 1),
+        (&refusal, 0, 0),
+        ("consentry=garbage", 0, 1),
+        ("consentry=1~1500000000~2026-01-01~analytics~", 0, 1),
+        (&consent("analytics"), 0, 1),
+        ("other=1", 0, 1),
+    ] {
+        assert_eq!(denying.get("/", &[("Cookie", cookie)]).set_cookies().len(), denied, "{cookie}");
+        assert_eq!(allowing.get("/", &[("Cookie", cookie)]).set_cookies().len(), allowed, "{cookie}");
+    }
+    assert_eq!(
+        denying.metric("consentry_consent_decisions_total{site=\"default\",source=\"none\",reason=\"malformed\"}"),
+        1.0
+    );
+}
+
+#[test]
+fn a_response_that_was_changed_is_kept_out_of_shared_caches_and_no_other_is() {
+    let answer = |fields: &str| {
+        Origin::answering(format!("HTTP/1.1 200 OK\r\n{fields}Vary: Accept\r\nContent-Length: 0\r\n\r\n"))
+    };
+    let control = |fields: &str| {
+        let reply = Proxy::start(&answer(fields), "").get("/", &[]);
+        assert_eq!(reply.field("vary").as_deref(), Some("Accept"));
+        reply.field("cache-control")
+    };
+    assert_eq!(control("Set-Cookie: _ga=1\r\n").as_deref(), Some("private"));
+    assert_eq!(control("Set-Cookie: _ga=1\r\nCache-Control: public, max-age=60\r\n").as_deref(), Some("max-age=60, private"));
+    assert_eq!(control("Set-Cookie: _ga=1\r\nCache-Control: no-store\r\n").as_deref(), Some("no-store"));
+    assert_eq!(control("Set-Cookie: sessionid=1\r\n"), None);
+    assert_eq!(control("Cache-Control: public, max-age=60\r\n").as_deref(), Some("public, max-age=60"));
+}
+
+#[test]
+fn a_page_load_deletes_what_should_not_be_there_everywhere_it_could_live() {
+    let origin = Origin::answering(OK);
+    let proxy = Proxy::start(&origin, "");
+    let page = [("Host", "www.shop.example.co.uk"), ("Sec-Fetch-Mode", "navigate"), ("Cookie", "PHPSESSID=1; _ga=1; unknown=2")];
+    let reply = proxy.get("/", &page);
+    let mut expected = Vec::new();
+    for name in ["_ga", "unknown"] {
+        expected.push(format!("{name}=; Max-Age=0; Path=/"));
+        for domain in ["www.shop.example.co.uk", "shop.example.co.uk", "example.co.uk"] {
+            expected.push(format!("{name}=; Max-Age=0; Path=/; Domain={domain}"));
+        }
+    }
+    assert_eq!(reply.set_cookies(), expected);
+    assert_eq!(reply.field("cache-control").as_deref(), Some("private"));
+
+    let image = [page[0], ("Sec-Fetch-Mode", "no-cors"), page[2]];
+    assert_eq!(proxy.get("/", &image).set_cookies(), Vec::<String>::new(), "only page loads delete");
+    let allowed = format!("_ga=1; {}", all());
+    let consenting = [page[0], page[1], ("Cookie", allowed.as_str())];
+    assert_eq!(proxy.get("/", &consenting).set_cookies(), Vec::<String>::new());
+}
+
+#[test]
+fn a_deletion_carries_the_place_that_the_site_itself_set_the_cookie_in() {
+    let origin = Origin::setting(&[
+        "_ga=1; Domain=.shop.example; Path=/",
+        "_fbp=1; Path=/app; Secure; SameSite=None; Partitioned",
+    ]);
+    let proxy = Proxy::start(&origin, "");
+    let page = |cookie| [("Host", "www.shop.example"), ("Accept", "text/html"), ("Cookie", cookie)];
+    proxy.get("/", &[]);
+    assert_eq!(
+        proxy.get("/", &page("_ga=1; _fbp=1")).set_cookies(),
+        ["_ga=; Max-Age=0; Path=/; Domain=shop.example", "_fbp=; Max-Age=0; Path=/app; Secure; Partitioned"]
+    );
+}
+
+#[test]
+fn deletions_are_bounded_in_number() {
+    let origin = Origin::answering(OK);
+    let proxy = Proxy::start(&origin, "[expire]\nmax_per_response = 7");
+    let many: Vec<String> = (0..100).map(|number| format!("c{number}=1")).collect();
+    let reply = proxy.get("/", &[("Accept", "text/html"), ("Cookie", &many.join("; "))]);
+    assert_eq!(reply.set_cookies().len(), 7);
+    let off = Proxy::start(&origin, "[expire]\nenabled = false");
+    assert!(off.get("/", &[("Accept", "text/html"), ("Cookie", "_ga=1")]).set_cookies().is_empty());
+}
+
+#[test]
+fn observe_changes_nothing_and_reports_what_enforce_would_do() {
+    let raw = "HTTP/1.1 200 OK\r\nset-cookie: _ga=1\r\nset-cookie: x=1\r\nnel: {}\r\ncontent-length: 0\r\ndate: Tue, 24 Nov 2026 09:00:00 GMT\r\n\r\n";
+    let origin = Origin::answering(raw);
+    let proxy = Proxy::start(&origin, "mode = 'observe'");
+    let reply = proxy.get("/", &[("Cookie", "_ga=1; x=2;"), ("Accept", "text/html")]);
+    assert_eq!(String::from_utf8_lossy(&reply.head), raw.trim_end());
+    assert_eq!(origin.next().field("cookie").as_deref(), Some("_ga=1; x=2;"));
+    let line = proxy.access();
+    assert_eq!(line["mode"], "observe");
+    assert_eq!(line["stripped_request"]["analytics"], 1);
+    assert_eq!(line["stripped_response"]["unclassified"], 1);
+    assert_eq!(line["expired"], 2);
+    let sample = "consentry_cookies_stripped_total{site=\"default\",category=\"analytics\",mode=\"observe\",direction=\"response\"}";
+    assert_eq!(proxy.metric(sample), 1.0);
+}
+
+#[test]
+fn the_rules_of_the_config_win_over_the_catalogue_and_a_sites_own_over_both() {
+    let origin = Origin::setting(&["_ga=1", "_gid=1", "shop_prefs=1", "PHPSESSID=1"]);
+    let proxy = Proxy::start_with(&format!(
+        "[[cookie]]\nname = '_ga'\ncategory = 'necessary'\n\
+         [[cookie]]\nname = 'shop_*'\ncategory = 'analytics'\n\
+         [[site]]\nhosts = ['a.example']\nupstream = '{url}'\n\
+         [[site.cookie]]\nname = 'shop_prefs'\ncategory = 'necessary'\n\
+         [[site]]\nhosts = ['*.b.example']\nmode = 'observe'\nupstream = '{url}'\n",
+        url = origin.url()
+    ));
+    let of = |host| proxy.get("/", &[("Host", host)]).set_cookies();
+    assert_eq!(of("a.example"), ["_ga=1", "shop_prefs=1", "PHPSESSID=1"]);
+    assert_eq!(of("A.example:8080"), ["_ga=1", "shop_prefs=1", "PHPSESSID=1"]);
+    assert_eq!(of("x.b.example").len(), 4);
+    assert_eq!(proxy.get("/", &[("Host", "c.example")]).status, 404);
+}
+
+#[test]
+fn other_tracking_technologies_follow_their_category_and_clearing_passes() {
+    let origin = Origin::answering(
+        "HTTP/1.1 200 OK\r\nNEL: {\"report_to\":\"n\",\"max_age\":1}\r\nReport-To: {\"group\":\"n\"}\r\n\
+         Accept-CH: Sec-CH-UA, Sec-CH-UA-Model\r\nObserve-Browsing-Topics: ?1\r\n\
+         Clear-Site-Data: \"cookies\"\r\nContent-Length: 0\r\n\r\n",
+    );
+    let proxy = Proxy::start(&origin, "");
+    let reply = proxy.get("/", &[]);
+    for name in ["nel", "report-to", "observe-browsing-topics"] {
+        assert_eq!(reply.field(name), None, "{name}");
+    }
+    assert_eq!(reply.field("accept-ch").as_deref(), Some("Sec-CH-UA"));
+    assert_eq!(reply.field("clear-site-data").as_deref(), Some("\"cookies\""));
+    assert_eq!(proxy.get("/", &[("Cookie", &consent("analytics"))]).field("nel").is_some(), true);
+}

@@ -1,0 +1,314 @@
+//! Forwarding after RFC 9110: what is added, removed, kept, streamed, repeated, cancelled.
+
+use std::io::{Read, Write};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex};
+
+use crate::support::{Origin, PATIENCE, Proxy, request};
+
+const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+#[test]
+fn a_request_reaches_the_origin_as_it_came_with_this_hop_added() {
+    let origin = Origin::answering(OK);
+    let proxy = Proxy::start(&origin, "");
+    let mut visitor = proxy.visit();
+    let from = visitor.stream.local_addr().unwrap().ip();
+    visitor.send(&request("GET", "/a%20b?c=d&e", &[("Host", "shop.example:8443"), ("X-Custom", "one"), ("x-custom", "two"), ("User-Agent", "t")]));
+    assert_eq!(visitor.reply("GET").text(), "ok");
+    let seen = origin.next();
+    assert_eq!(seen.line, "GET /a%20b?c=d&e HTTP/1.1");
+    assert_eq!(seen.field("host").as_deref(), Some("shop.example:8443"));
+    assert_eq!(seen.values("x-custom"), ["one", "two"]);
+    assert_eq!(seen.field("via").as_deref(), Some("1.1 consentry"));
+    assert_eq!(seen.field("x-forwarded-for"), Some(from.to_string()));
+    assert_eq!(seen.field("x-forwarded-proto").as_deref(), Some("http"));
+    assert_eq!(seen.field("x-forwarded-host").as_deref(), Some("shop.example:8443"));
+    assert_eq!(seen.field("forwarded"), Some(format!("for={from};host=\"shop.example:8443\";proto=http")));
+}
+
+#[test]
+fn only_trusted_proxies_are_believed_about_earlier_hops() {
+    let origin = Origin::answering(OK);
+    let fields = [("X-Forwarded-For", "203.0.113.9"), ("X-Forwarded-Proto", "https"), ("Forwarded", "for=203.0.113.9")];
+    Proxy::start(&origin, "").get("/", &fields);
+    let seen = origin.next();
+    assert_eq!(seen.field("x-forwarded-for").as_deref(), Some("127.0.0.1"));
+    assert_eq!(seen.field("x-forwarded-proto").as_deref(), Some("http"));
+    Proxy::start(&origin, "listen.trusted_proxies = ['127.0.0.0/8']").get("/", &fields);
+    let seen = origin.next();
+    assert_eq!(seen.field("x-forwarded-for").as_deref(), Some("203.0.113.9, 127.0.0.1"));
+    assert_eq!(seen.field("x-forwarded-proto").as_deref(), Some("https"));
+    assert!(seen.field("forwarded").unwrap().starts_with("for=203.0.113.9, for=127.0.0.1;"));
+}
+
+#[test]
+fn fields_for_one_connection_stay_on_it_in_both_directions() {
+    let origin = Origin::answering(
+        "HTTP/1.1 200 OK\r\nConnection: X-Hop, keep-alive\r\nX-Hop: 1\r\nKeep-Alive: timeout=9\r\n\
+         Proxy-Connection: x\r\nX-End: 1\r\nContent-Length: 0\r\n\r\n",
+    );
+    let proxy = Proxy::start(&origin, "");
+    let reply = proxy.get(
+        "/",
+        &[("Connection", "X-Mine, Cookie, Host, Content-Length"), ("X-Mine", "1"), ("Keep-Alive", "1"), ("Proxy-Authorization", "x"), ("TE", "gzip"), ("Cookie", "PHPSESSID=1"), ("Authorization", "b")],
+    );
+    let seen = origin.next();
+    for name in ["x-mine", "keep-alive", "proxy-authorization", "te", "connection"] {
+        assert_eq!(seen.field(name), None, "{name}");
+    }
+    assert_eq!(seen.field("cookie").as_deref(), Some("PHPSESSID=1"), "Connection cannot name it away");
+    assert_eq!(seen.field("authorization").as_deref(), Some("b"));
+    for name in ["x-hop", "keep-alive", "proxy-connection"] {
+        assert_eq!(reply.field(name), None, "{name}");
+    }
+    assert_eq!(reply.field("x-end").as_deref(), Some("1"));
+}
+
+#[test]
+fn answers_without_a_body_keep_what_they_say_of_it() {
+    let origin = Origin::scripted(|seen, stream| {
+        let answer: &[u8] = match seen.line.split(' ').nth(1) {
+            Some("/head") => b"HTTP/1.1 200 OK\r\nContent-Length: 12345\r\nSet-Cookie: _ga=1\r\n\r\n",
+            Some("/204") => b"HTTP/1.1 204 No Content\r\nX: 1\r\n\r\n",
+            Some("/304") => b"HTTP/1.1 304 Not Modified\r\nETag: \"a\"\r\nContent-Length: 99\r\n\r\n",
+            _ => b"HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 2-4/10\r\nContent-Length: 3\r\n\r\ncde",
+        };
+        stream.write_all(answer).is_ok()
+    });
+    let proxy = Proxy::start(&origin, "");
+    let mut visitor = proxy.visit();
+    visitor.send(&request("HEAD", "/head", &[]));
+    let head = visitor.reply("HEAD");
+    assert_eq!(head.field("content-length").as_deref(), Some("12345"));
+    assert!(head.set_cookies().is_empty());
+    visitor.send(&request("GET", "/204", &[]));
+    assert_eq!(visitor.reply("GET").status, 204);
+    visitor.send(&request("GET", "/304", &[]));
+    let not_modified = visitor.reply("GET");
+    assert_eq!((not_modified.status, not_modified.field("etag").as_deref()), (304, Some("\"a\"")));
+    visitor.send(&request("GET", "/range", &[("Range", "bytes=2-4")]));
+    let partial = visitor.reply("GET");
+    assert_eq!((partial.status, partial.text().as_str()), (206, "cde"));
+    assert_eq!(partial.field("content-range").as_deref(), Some("bytes 2-4/10"));
+    for _ in 0..3 {
+        origin.next();
+    }
+    assert_eq!(origin.next().field("range").as_deref(), Some("bytes=2-4"));
+    assert!((0..4).all(|_| proxy.access()["complete"].is_null()), "all four were delivered whole");
+}
+
+#[test]
+fn a_body_streams_both_ways_while_it_is_made() {
+    let (go_on, wait) = mpsc::channel::<()>();
+    let wait = Mutex::new(wait);
+    let origin = Origin::scripted(move |_, stream| {
+        stream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n").unwrap();
+        wait.lock().unwrap().recv_timeout(PATIENCE).expect("the visitor has got the first chunk");
+        stream.write_all(b"6\r\nsecond\r\n0\r\n\r\n").is_ok()
+    });
+    let proxy = Proxy::start(&origin, "");
+    let mut visitor = proxy.visit();
+    visitor.send(&request("GET", "/", &[]));
+    assert_eq!(visitor.head().status, 200);
+    assert_eq!(visitor.octets(10), b"5\r\nfirst\r\n");
+    go_on.send(()).unwrap();
+    assert_eq!(visitor.octets(11), b"6\r\nsecond\r");
+}
+
+#[test]
+fn a_request_body_arrives_whole_with_a_length_or_in_chunks() {
+    let origin = Origin::answering(OK);
+    let proxy = Proxy::start(&origin, "");
+    let mut visitor = proxy.visit();
+    let body = vec![b'x'; 300_000];
+    visitor.send(&request("POST", "/", &[("Content-Length", "300000")]));
+    visitor.send(&body);
+    assert_eq!(visitor.reply("POST").status, 200);
+    assert_eq!(origin.next().body, body);
+    visitor.send(&request("PUT", "/", &[("Transfer-Encoding", "chunked")]));
+    visitor.send(b"3\r\nabc\r\n4;ext=1\r\ndefg\r\n0\r\n\r\n");
+    assert_eq!(visitor.reply("PUT").status, 200);
+    let seen = origin.next();
+    assert_eq!(seen.body, b"abcdefg");
+    assert_eq!(seen.values("transfer-encoding"), ["chunked"]);
+    assert!(seen.values("content-length").is_empty());
+}
+
+#[test]
+fn a_visitor_that_expects_100_continue_gets_it_once_the_body_is_wanted() {
+    let origin = Origin::answering(OK);
+    let proxy = Proxy::start(&origin, "");
+    let mut visitor = proxy.visit();
+    visitor.send(&request("POST", "/", &[("Content-Length", "3"), ("Expect", "100-continue")]));
+    assert_eq!(visitor.head().status, 100);
+    visitor.send(b"abc");
+    assert_eq!(visitor.reply("POST").status, 200);
+    let seen = origin.next();
+    assert_eq!((seen.body.as_slice(), seen.field("expect")), (&b"abc"[..], None));
+}
+
+#[test]
+fn early_hints_are_dropped_cookies_and_all() {
+    let origin = Origin::answering(
+        "HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\nSet-Cookie: _ga=1\r\n\r\n\
+         HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+    );
+    let reply = Proxy::start(&origin, "").get("/", &[]);
+    assert_eq!((reply.status, reply.text().as_str()), (200, "ok"));
+    assert!(reply.set_cookies().is_empty());
+}
+
+#[test]
+fn trailers_pass_and_cookies_in_them_are_filtered() {
+    let origin = Origin::answering(
+        "HTTP/1.1 200 OK\r\nTrailer: X-Sum, Set-Cookie\r\nTransfer-Encoding: chunked\r\n\r\n\
+         2\r\nok\r\n0\r\nX-Sum: 7\r\nSet-Cookie: _ga=1\r\n\r\n",
+    );
+    let reply = Proxy::start(&origin, "").get("/", &[("TE", "trailers"), ("Connection", "TE")]);
+    assert_eq!(reply.text(), "ok");
+    assert_eq!(origin.next().field("te").as_deref(), Some("trailers"));
+    let names: Vec<_> = reply.trailers.iter().map(|(name, _)| name.to_lowercase()).collect();
+    assert_eq!(names, ["x-sum"]);
+}
+
+#[test]
+fn connections_to_the_upstream_are_kept_and_used_again() {
+    let origin = Origin::answering(OK);
+    let proxy = Proxy::start(&origin, "workers = 1");
+    for _ in 0..3 {
+        proxy.get("/", &[]);
+        assert_eq!(origin.next().connection, 0);
+    }
+    assert_eq!(proxy.metric("consentry_upstream_connections_total"), 1.0);
+}
+
+/// An origin that closes each connection when a second request comes on it.
+fn forgetful() -> Origin {
+    let requests = Arc::new(Mutex::new(std::collections::HashMap::<usize, usize>::new()));
+    Origin::scripted(move |seen, stream| {
+        let mut requests = requests.lock().unwrap();
+        let count = requests.entry(seen.connection).or_default();
+        *count += 1;
+        *count == 1 && stream.write_all(OK.as_bytes()).is_ok()
+    })
+}
+
+#[test]
+fn a_request_on_a_dead_pooled_connection_is_sent_again_once_when_that_changes_nothing() {
+    let origin = forgetful();
+    let proxy = Proxy::start(&origin, "workers = 1");
+    assert_eq!(proxy.get("/", &[]).status, 200);
+    assert_eq!(proxy.get("/", &[]).status, 200, "sent again on a new connection");
+    assert_eq!(proxy.metric("consentry_upstream_retries_total"), 1.0);
+}
+
+#[test]
+fn a_post_that_the_upstream_may_have_begun_to_handle_is_not_sent_again() {
+    let origin = forgetful();
+    let proxy = Proxy::start(&origin, "workers = 1");
+    assert_eq!(proxy.get("/", &[]).status, 200);
+    let mut visitor = proxy.visit();
+    visitor.send(&request("POST", "/order", &[("Content-Length", "0")]));
+    assert_eq!(visitor.reply("POST").status, 502);
+    origin.next();
+    assert_eq!(origin.next().line, "POST /order HTTP/1.1");
+    assert!(origin.saw_nothing());
+}
+
+#[test]
+fn a_connection_that_the_upstream_closed_while_idle_fails_nobody() {
+    let origin = Origin::scripted(|_, stream| {
+        // Promises to keep the connection, and closes it.
+        let _ = stream.write_all(OK.as_bytes());
+        false
+    });
+    let proxy = Proxy::start(&origin, "workers = 1");
+    for _ in 0..5 {
+        assert_eq!(proxy.get("/", &[]).status, 200);
+        let mut visitor = proxy.visit();
+        visitor.send(&request("POST", "/", &[("Content-Length", "1")]));
+        visitor.send(b"x");
+        // Either the end was noticed in time, or the request was not sent again: a POST must not be.
+        assert!(matches!(visitor.reply("POST").status, 200 | 502));
+    }
+}
+
+#[test]
+fn a_visitor_who_leaves_cancels_the_request_at_the_upstream() {
+    let origin = Origin::scripted(|_, stream| {
+        // Answers nothing; notices when nobody waits any more.
+        let mut rest = Vec::new();
+        let _ = stream.read_to_end(&mut rest);
+        false
+    });
+    let proxy = Proxy::start(&origin, "");
+    let mut visitor = proxy.visit();
+    visitor.send(&request("GET", "/slow", &[]));
+    origin.next();
+    drop(visitor);
+    origin.next_closed();
+    assert_eq!(proxy.access()["status"], 499);
+}
+
+#[test]
+fn a_visitor_who_leaves_in_the_middle_of_a_body_ends_it_at_the_upstream() {
+    let origin = Origin::scripted(|_, stream| {
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+        let chunk = [&b"10000\r\n"[..], &[b'x'; 0x10000], b"\r\n"].concat();
+        while stream.write_all(&chunk).is_ok() {}
+        false
+    });
+    let proxy = Proxy::start(&origin, "");
+    let mut visitor = proxy.visit();
+    visitor.send(&request("GET", "/endless", &[]));
+    assert_eq!(visitor.octets(100_000).len(), 100_000);
+    drop(visitor);
+    origin.next_closed();
+    assert_eq!(proxy.access()["complete"], false);
+}
+
+#[test]
+fn a_slow_reader_holds_the_upstream_back_instead_of_filling_memory() {
+    let written = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&written);
+    let (full_by, full) = mpsc::channel();
+    let total = 256 * 1024 * 1024;
+    let origin = Origin::scripted(move |_, stream| {
+        stream.set_write_timeout(Some(std::time::Duration::from_millis(500))).unwrap();
+        let _ = write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {total}\r\n\r\n");
+        let piece = [b'x'; 64 * 1024];
+        loop {
+            match stream.write(&piece) {
+                Ok(octets) => count.fetch_add(octets, Ordering::Relaxed),
+                Err(_) => break,
+            };
+        }
+        let _ = full_by.send(());
+        false
+    });
+    let proxy = Proxy::start(&origin, "");
+    let mut visitor = proxy.visit();
+    visitor.send(&request("GET", "/", &[]));
+    visitor.head();
+    full.recv_timeout(PATIENCE).expect("the origin is held back");
+    // Socket buffers hold some; the proxy itself next to nothing.
+    assert!(written.load(Ordering::Relaxed) < 32 * 1024 * 1024, "{}", written.load(Ordering::Relaxed));
+}
+
+#[test]
+fn upstreams_take_turns_and_one_that_is_down_is_passed_over() {
+    let (one, two) = (Origin::answering(OK), Origin::answering(OK));
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let proxy = Proxy::start_with(&format!(
+        "workers = 1\n[[site]]\nupstream = ['{}', 'http://{gone}', '{}']",
+        one.url(),
+        two.url()
+    ));
+    for _ in 0..6 {
+        assert_eq!(proxy.get("/", &[]).status, 200);
+    }
+    one.next();
+    two.next();
+}

@@ -1,0 +1,111 @@
+//! Start, drain, end.
+
+use std::io::Write;
+use std::sync::Mutex;
+use std::sync::mpsc;
+
+use crate::support::{Origin, PATIENCE, Proxy, Visitor, request, run};
+
+const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+/// An origin that answers when it is told to.
+fn waiting() -> (Origin, mpsc::Sender<()>) {
+    let (go, wait) = mpsc::channel();
+    let wait = Mutex::new(wait);
+    let origin = Origin::scripted(move |_, stream| {
+        let _ = wait.lock().unwrap().recv_timeout(PATIENCE);
+        stream.write_all(OK.as_bytes()).is_ok()
+    });
+    (origin, go)
+}
+
+#[test]
+fn a_drain_finishes_what_runs_takes_nothing_new_and_ends_with_0() {
+    for signal in ["TERM", "INT"] {
+        let (origin, go) = waiting();
+        let mut proxy = Proxy::start(&origin, "");
+        let mut idle = proxy.visit();
+        idle.send(b"");
+        let mut busy = proxy.visit();
+        busy.send(&request("GET", "/", &[]));
+        origin.next();
+        proxy.signal(signal);
+        // The idle connection is closed at once: the drain has begun.
+        assert_eq!(idle.closed(), b"");
+        assert_eq!(proxy.admin("/readyz").0, 503);
+        assert_eq!(proxy.admin("/livez").0, 200);
+        assert!(std::net::TcpStream::connect(proxy.address).is_err(), "nothing new is taken");
+        go.send(()).unwrap();
+        let reply = busy.reply("GET");
+        assert_eq!((reply.status, reply.text().as_str()), (200, "ok"));
+        assert_eq!(reply.field("connection").as_deref(), Some("close"));
+        assert!(proxy.ended().success());
+        assert_eq!(proxy.access()["status"], 200, "the last line is written");
+    }
+}
+
+#[test]
+fn a_drain_ends_at_its_timeout() {
+    let (origin, _never) = waiting();
+    let mut proxy = Proxy::start(&origin, "timeouts.drain = '100ms'");
+    let mut busy = proxy.visit();
+    busy.send(&request("GET", "/", &[]));
+    origin.next();
+    proxy.signal("TERM");
+    assert!(proxy.ended().success());
+    assert_eq!(busy.closed(), b"");
+}
+
+#[test]
+fn a_second_signal_ends_at_once() {
+    let (origin, _never) = waiting();
+    let mut proxy = Proxy::start(&origin, "");
+    let idle = proxy.visit();
+    let mut busy = proxy.visit();
+    busy.send(&request("GET", "/", &[]));
+    origin.next();
+    proxy.signal("TERM");
+    idle.closed();
+    proxy.signal("TERM");
+    assert!(proxy.ended().success());
+}
+
+#[test]
+fn a_port_in_use_is_said_in_a_sentence_with_exit_code_1() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    for (listen, admin) in [(address.as_str(), "off"), ("127.0.0.1:0", address.as_str())] {
+        let (code, _, error) = run(&["run", "--upstream", "http://127.0.0.1:1", "--listen", listen, "--admin", admin], "");
+        assert_eq!(code, 1);
+        assert_eq!(error.trim_end(), format!("error: {address} is in use already: another program listens there"));
+    }
+}
+
+#[test]
+fn a_bad_config_ends_with_2_and_says_everything_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bad.toml");
+    std::fs::write(&path, "mode = 'off'\n[[site]]\nupstream = 'ftp://x'\nupstrem = 1\n[[cookie]]\nname = 'a'\ncategory = 'analytic'\n").unwrap();
+    let path = path.to_str().unwrap();
+    for command in [&["check", "--config", path][..], &["run", "--config", path]] {
+        let (code, out, error) = run(command, "");
+        assert_eq!((code, out.as_str()), (2, ""));
+        for (line, key) in [(1, "mode"), (3, "site[0].upstream"), (4, "site[0].upstrem"), (7, "cookie[0].category")] {
+            assert!(error.contains(&format!("bad.toml:{line}: {key}: ")), "{key} in\n{error}");
+        }
+        assert!(error.contains("did you mean `analytics`?") && error.contains("did you mean `upstream`?"), "{error}");
+    }
+}
+
+#[test]
+fn two_workers_serve_connections_alike() {
+    let origin = Origin::answering(OK);
+    let proxy = Proxy::start(&origin, "workers = 2");
+    let mut visitors: Vec<Visitor> = (0..10).map(|_| proxy.visit()).collect();
+    for visitor in &mut visitors {
+        visitor.send(&request("GET", "/", &[]));
+        assert_eq!(visitor.reply("GET").status, 200);
+    }
+    assert_eq!(proxy.metric("consentry_open_connections"), 10.0);
+    assert_eq!(proxy.metric("consentry_connections_total"), 10.0);
+}

@@ -1,0 +1,16 @@
+//! The proxy from the outside: the real binary on port 0, a scripted origin behind it, raw sockets
+//! on both sides, over HTTP/1.1 and HTTP/2.
+
+#![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+
+mod beacons;
+mod commands;
+mod cookies;
+mod forwarding;
+mod http2;
+mod lifecycle;
+mod observability;
+mod robustness;
+mod support;
+mod timeouts;
+mod upgrades;

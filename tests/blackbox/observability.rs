@@ -1,0 +1,109 @@
+//! What operators see: log, metrics, health. Never a value.
+
+use std::io::Write;
+
+use crate::support::{Origin, Proxy, consent, request};
+
+#[test]
+fn a_line_of_the_access_log_tells_what_happened_without_query_or_values() {
+    let origin = Origin::setting(&["sessionid=SECRET1", "_ga=SECRET2", "mystery=SECRET3"]);
+    let proxy = Proxy::start(&origin, "log.level = 'trace'");
+    let cookie = format!("PHPSESSID=SECRET4; _fbp=SECRET5; {}", consent("functional"));
+    proxy.get("/shop/cart?token=SECRET6", &[("Cookie", &cookie), ("Accept", "text/html"), ("X", "SECRET7")]);
+    let line = proxy.access();
+    assert_eq!(line["site"], "default");
+    assert_eq!(line["method"], "GET");
+    assert_eq!(line["path"], "/shop/cart");
+    assert_eq!(line["status"], 200);
+    assert_eq!(line["consent"], "consentry");
+    assert_eq!(line["stripped_request"], serde_json::json!({"targeting": 1}));
+    assert_eq!(line["stripped_response"], serde_json::json!({"analytics": 1, "unclassified": 1}));
+    assert!(line["duration_ms"].as_f64().unwrap() > 0.0);
+    assert_eq!(line["bytes"], 2);
+    let (_, metrics) = proxy.admin("/metrics");
+    let (_, inventory) = proxy.admin("/inventory");
+    for (place, text) in [("access log", line.to_string()), ("log", proxy.log()), ("metrics", metrics), ("inventory", inventory)] {
+        assert!(!text.contains("SECRET"), "a value in the {place}: {text}");
+    }
+    assert!(proxy.log().contains("mystery"), "names are told, at debug level and above");
+}
+
+#[test]
+fn metrics_count_requests_strips_decisions_and_durations() {
+    let origin = Origin::setting(&["_ga=1", "_fbp=1", "x=1"]);
+    let proxy = Proxy::start(&origin, "");
+    proxy.get("/", &[]);
+    proxy.get("/", &[("Cookie", &format!("_ga=1; {}", consent("targeting")))]);
+    let stripped = |category: &str, direction: &str| {
+        proxy.metric(&format!(
+            "consentry_cookies_stripped_total{{site=\"default\",category=\"{category}\",mode=\"enforce\",direction=\"{direction}\"}}"
+        ))
+    };
+    assert_eq!(proxy.metric("consentry_requests_total{site=\"default\",code=\"2xx\"}"), 2.0);
+    assert_eq!(stripped("analytics", "response"), 2.0);
+    assert_eq!(stripped("targeting", "response"), 1.0);
+    assert_eq!(stripped("unclassified", "response"), 2.0);
+    assert_eq!(stripped("analytics", "request"), 1.0);
+    let decisions = "consentry_consent_decisions_total{site=\"default\",source=";
+    assert_eq!(proxy.metric(&format!("{decisions}\"consentry\",reason=\"decided\"}}")), 1.0);
+    assert_eq!(proxy.metric(&format!("{decisions}\"none\",reason=\"no_decision\"}}")), 1.0);
+    assert_eq!(proxy.metric("consentry_request_duration_seconds_count{site=\"default\"}"), 2.0);
+    assert_eq!(proxy.metric("consentry_request_duration_seconds_bucket{le=\"+Inf\",site=\"default\"}"), 2.0);
+}
+
+#[test]
+fn labels_do_not_come_from_the_traffic() {
+    let origin = Origin::setting(&["evil{label}=1"]);
+    let proxy = Proxy::start(&origin, "");
+    let before = proxy.admin("/metrics").1.lines().count();
+    for number in 0..20 {
+        proxy.get(&format!("/{number}"), &[("Host", &format!("h{number}.example")), ("Cookie", &format!("c{number}=1"))]);
+    }
+    assert_eq!(proxy.admin("/metrics").1.lines().count(), before);
+}
+
+#[test]
+fn the_admin_listener_answers_health_and_refuses_the_rest() {
+    let origin = Origin::answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    let proxy = Proxy::start(&origin, "");
+    assert_eq!(proxy.admin("/livez").0, 200);
+    assert_eq!(proxy.admin("/readyz").0, 200);
+    assert_eq!(proxy.admin("/").0, 404);
+    let mut visitor = crate::support::Visitor::connect(proxy.admin);
+    visitor.send(&request("POST", "/metrics", &[("Content-Length", "0")]));
+    assert_eq!(visitor.reply("POST").status, 405);
+    // The public listener knows nothing of it.
+    proxy.get("/metrics", &[]);
+    assert_eq!(origin.next().line, "GET /metrics HTTP/1.1");
+}
+
+#[test]
+fn both_exposition_formats_are_spoken() {
+    let origin = Origin::answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    let proxy = Proxy::start(&origin, "");
+    let mut visitor = crate::support::Visitor::connect(proxy.admin);
+    visitor.send(&request("GET", "/metrics", &[("Accept", "application/openmetrics-text;version=1.0.0")]));
+    let open = visitor.reply("GET");
+    assert!(open.field("content-type").unwrap().starts_with("application/openmetrics-text"));
+    assert!(open.text().ends_with("# EOF\n"));
+    visitor.send(&request("GET", "/metrics", &[]));
+    let old = visitor.reply("GET");
+    assert!(old.field("content-type").unwrap().starts_with("text/plain; version=0.0.4"));
+    assert!(old.text().contains("# TYPE consentry_requests_total counter\n"));
+}
+
+#[test]
+fn the_access_log_can_be_turned_off_and_a_failed_request_is_in_it_too() {
+    let origin = Origin::scripted(|_, stream| {
+        let _ = stream.write_all(b"x");
+        false
+    });
+    let proxy = Proxy::start(&origin, "");
+    proxy.get("/", &[]);
+    assert_eq!(proxy.access()["status"], 502);
+    let mut quiet = Proxy::start(&origin, "log.access = false");
+    quiet.get("/", &[]);
+    quiet.signal("TERM");
+    quiet.ended();
+    assert_eq!(quiet.rest_of_access(), "");
+}

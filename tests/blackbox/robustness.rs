@@ -1,0 +1,184 @@
+//! Malformed requests are refused and never forwarded; failing upstreams are said to have failed.
+
+use std::io::Write;
+
+use crate::support::{Origin, Proxy, request};
+
+const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+#[test]
+fn malformed_requests_are_refused_and_the_connection_is_closed() {
+    let origin = Origin::answering(OK);
+    let proxy = Proxy::start(&origin, "");
+    let cases: &[&[u8]] = &[
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: user@a\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost:\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost : a\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\n X-Folded: 1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nX: \x00\r\n\r\n",
+        b"GET /\x01 HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET / HTTP/3.7\r\nHost: a\r\n\r\n",
+        b"GET  / HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +1\r\n\r\na",
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999999999999\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, gzip\r\n\r\n",
+        b"GARBAGE\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+    ];
+    for octets in cases {
+        let mut visitor = proxy.visit();
+        visitor.send(octets);
+        let reply = visitor.reply("GET");
+        assert_eq!(reply.status, 400, "{}", octets.escape_ascii());
+        visitor.closed();
+    }
+    assert!(origin.saw_nothing());
+    assert_eq!(proxy.metric("consentry_errors_total{kind=\"bad_request\"}"), cases.len() as f64);
+}
+
+#[test]
+fn a_request_with_both_length_and_chunks_cannot_smuggle_another() {
+    let origin = Origin::answering(OK);
+    let proxy = Proxy::start(&origin, "");
+    let mut visitor = proxy.visit();
+    visitor.send(
+        b"POST /one HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n\
+          0\r\n\r\nGET /two HTTP/1.1\r\nHost: a\r\n\r\n",
+    );
+    // Refused, or taken as chunked and the connection closed: never two requests.
+    let _ = visitor.closed();
+    if !origin.saw_nothing() {
+        assert!(origin.saw_nothing(), "the second request went through");
+    }
+}
+
+#[test]
+fn heads_beyond_the_limits_are_too_large() {
+    let origin = Origin::answering(OK);
+    let proxy = Proxy::start(&origin, "");
+    let long = "x".repeat(70_000);
+    let names: Vec<String> = (0..140).map(|number| format!("x-{number}")).collect();
+    let many: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "1")).collect();
+    for fields in [&[("X-Long", long.as_str())][..], &many] {
+        let mut visitor = proxy.visit();
+        visitor.send(&request("GET", "/", fields));
+        assert_eq!(visitor.reply("GET").status, 431);
+    }
+    assert!(origin.saw_nothing());
+    let cookie = format!("PHPSESSID={}", "x".repeat(30_000));
+    assert_eq!(proxy.get("/", &[("Cookie", &cookie)]).status, 200, "large consent strings pass");
+    let strict = Proxy::start(&origin, "limits.header_fields = 8");
+    assert_eq!(strict.get("/", &many[..9]).status, 431);
+}
+
+#[test]
+fn connect_is_refused_and_an_absolute_target_settles_the_host() {
+    let origin = Origin::answering(OK);
+    let proxy = Proxy::start(&origin, "");
+    let mut visitor = proxy.visit();
+    visitor.send(b"CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n");
+    assert_eq!(visitor.reply("CONNECT").status, 405);
+    let mut visitor = proxy.visit();
+    visitor.send(b"GET http://real.example/x?y HTTP/1.1\r\nHost: fake.example\r\n\r\n");
+    assert_eq!(visitor.reply("GET").status, 200);
+    let seen = origin.next();
+    assert_eq!(seen.line, "GET /x?y HTTP/1.1");
+    assert_eq!(seen.field("host").as_deref(), Some("real.example"));
+}
+
+#[test]
+fn http_1_0_is_served_and_closed() {
+    let origin = Origin::answering("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n");
+    let proxy = Proxy::start(&origin, "");
+    let mut visitor = proxy.visit();
+    visitor.send(b"GET / HTTP/1.0\r\n\r\n");
+    let answer = String::from_utf8(visitor.closed()).unwrap();
+    assert!(answer.starts_with("HTTP/1.0 200") && answer.ends_with("\r\n\r\nok"), "{answer}");
+}
+
+#[test]
+fn pipelined_requests_are_answered_in_order() {
+    let origin = Origin::scripted(|seen, stream| {
+        let path = seen.line.split(' ').nth(1).unwrap().to_owned();
+        write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{path}", path.len()).is_ok()
+    });
+    let proxy = Proxy::start(&origin, "");
+    let mut visitor = proxy.visit();
+    visitor.send(&[request("GET", "/1", &[]), request("GET", "/2", &[]), request("GET", "/3", &[])].concat());
+    for expected in ["/1", "/2", "/3"] {
+        assert_eq!(visitor.reply("GET").text(), expected);
+    }
+}
+
+#[test]
+fn an_upstream_that_refuses_is_a_bad_gateway_with_a_page_in_the_form_asked_for() {
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let proxy = Proxy::start_with(&format!("[[site]]\nupstream = 'http://{gone}'"));
+    let plain = proxy.get("/", &[]);
+    assert_eq!(plain.status, 502);
+    assert_eq!(plain.field("content-type").as_deref(), Some("text/plain; charset=utf-8"));
+    let id = proxy.access()["request_id"].as_str().unwrap().to_owned();
+    assert!(plain.text().contains(&id), "{}", plain.text());
+    let json = proxy.get("/", &[("Accept", "application/json")]);
+    let page: serde_json::Value = serde_json::from_str(&json.text()).unwrap();
+    assert_eq!((page["status"].as_u64(), page["error"].as_str()), (Some(502), Some("Bad Gateway")));
+    assert_eq!(page["request_id"], proxy.access()["request_id"]);
+    for reply in [plain, json] {
+        assert_eq!(reply.field("cache-control").as_deref(), Some("no-store"));
+        assert!(!reply.text().contains(&gone.port().to_string()), "nothing of the inside is told");
+    }
+    assert_eq!(proxy.metric("consentry_errors_total{kind=\"upstream_connect\"}"), 2.0);
+}
+
+#[test]
+fn garbage_from_the_upstream_is_a_bad_gateway() {
+    let answers: &[&[u8]] = &[
+        b"nonsense\r\n\r\n",
+        b"",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+        b"HTTP/1.1 200 OK\r\nSet-Cookie: a=1\x00\r\n\r\n",
+        b"HTTP/1.1 20",
+    ];
+    for answer in answers {
+        let sent = answer.to_vec();
+        let origin = Origin::scripted(move |_, stream| {
+            let _ = stream.write_all(&sent);
+            false
+        });
+        assert_eq!(Proxy::start(&origin, "").get("/", &[]).status, 502, "{}", answer.escape_ascii());
+    }
+}
+
+#[test]
+fn a_body_that_breaks_off_at_the_upstream_breaks_off_at_the_visitor() {
+    let origin = Origin::scripted(|_, stream| {
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf");
+        false
+    });
+    let proxy = Proxy::start(&origin, "");
+    let reply = proxy.get("/", &[]);
+    assert_eq!((reply.text().as_str(), reply.complete), ("half", false));
+    assert_eq!(proxy.access()["complete"], false);
+    assert_eq!(proxy.metric("consentry_errors_total{kind=\"upstream_body\"}"), 1.0);
+}
+
+#[test]
+fn an_answer_before_the_request_has_ended_reaches_the_visitor() {
+    let origin = Origin::scripted(|_, _| false);
+    // The origin reads only heads here: it answers a long upload at once.
+    let early = Origin::scripted(|_, stream| {
+        let _ = stream.write_all(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\nConnection: close\r\n\r\nbig");
+        false
+    });
+    drop(origin);
+    let proxy = Proxy::start(&early, "");
+    let mut visitor = proxy.visit();
+    // Chunked, so that the scripted origin sees the end of the body before it answers.
+    visitor.send(&request("POST", "/", &[("Transfer-Encoding", "chunked")]));
+    visitor.send(b"3\r\nabc\r\n0\r\n\r\n");
+    assert_eq!(visitor.reply("POST").text(), "big");
+}

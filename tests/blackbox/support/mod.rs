@@ -1,0 +1,26 @@
+//! What every test here needs: an origin that says what it is told to, a running proxy, and a
+//! visitor that shows each octet.
+
+mod origin;
+mod proxy;
+mod visitor;
+
+pub use origin::Origin;
+pub use proxy::{Proxy, binary, request, run};
+pub use visitor::Visitor;
+
+use std::time::Duration;
+
+/// How long a test waits for something that must come. Only a failing test waits that long.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A fresh native consent cookie that grants these categories, joined by `+`.
+pub fn consent(categories: &str) -> String {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    format!("consentry=1~{now}~2018-05-25~{categories}~")
+}
+
+/// The consent to everything.
+pub fn all() -> String {
+    consent("functional+analytics+targeting+social")
+}

@@ -1,0 +1,184 @@
+//! The real binary, running.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Instant;
+
+use super::visitor::{Reply, Visitor};
+use super::{Origin, PATIENCE};
+
+/// The binary under test.
+pub fn binary() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_consentry"));
+    for name in ["CONFIG", "LISTEN", "UPSTREAM", "ADMIN", "MODE"] {
+        command.env_remove(format!("CONSENTRY_{name}"));
+    }
+    command
+}
+
+/// A running proxy; ended when dropped.
+pub struct Proxy {
+    pub address: SocketAddr,
+    pub admin: SocketAddr,
+    child: Child,
+    access: Mutex<Receiver<String>>,
+    log: Arc<Mutex<String>>,
+    _folder: tempfile::TempDir,
+}
+
+impl Proxy {
+    /// A proxy in front of the origin, with this TOML besides its addresses.
+    pub fn start(origin: &Origin, toml: &str) -> Self {
+        Self::start_with(&format!("{toml}\n[[site]]\nupstream = \"{}\"\n", origin.url()))
+    }
+
+    /// A proxy with this TOML besides its addresses, the sites included.
+    pub fn start_with(toml: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("consentry.toml");
+        std::fs::write(&config, toml).unwrap();
+        Self::run(&config, folder)
+    }
+
+    fn run(config: &Path, folder: tempfile::TempDir) -> Self {
+        let mut child = binary()
+            .args(["run", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--config"])
+            .arg(config)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (line_by, access) = mpsc::channel();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| line_by.send(line)));
+
+        let log = Arc::new(Mutex::new(String::new()));
+        let (ready_by, ready) = mpsc::channel();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let kept = Arc::clone(&log);
+        thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                let said = serde_json::from_str(&line).unwrap_or(serde_json::Value::Null);
+                let mut kept = kept.lock().unwrap();
+                kept.push_str(&line);
+                kept.push('\n');
+                if said["message"] == "serving" {
+                    let address = |key: &str| said[key].as_str().unwrap().parse::<SocketAddr>().unwrap();
+                    let _ = ready_by.send((address("http"), address("admin")));
+                }
+            }
+        });
+        let Ok((address, admin)) = ready.recv_timeout(PATIENCE) else {
+            let _ = child.kill();
+            panic!("the proxy did not start: {}", log.lock().unwrap());
+        };
+        Self { address, admin, child, access: Mutex::new(access), log, _folder: folder }
+    }
+
+    /// A visitor's new connection.
+    pub fn visit(&self) -> Visitor {
+        Visitor::connect(self.address)
+    }
+
+    /// One GET on a connection of its own.
+    pub fn get(&self, path: &str, fields: &[(&str, &str)]) -> Reply {
+        let mut visitor = self.visit();
+        visitor.send(&request("GET", path, fields));
+        visitor.reply("GET")
+    }
+
+    /// The body of a page of the admin listener, and its status.
+    pub fn admin(&self, path: &str) -> (u16, String) {
+        let mut visitor = Visitor::connect(self.admin);
+        visitor.send(&request("GET", path, &[]));
+        let reply = visitor.reply("GET");
+        (reply.status, String::from_utf8(reply.body).unwrap())
+    }
+
+    /// The value of one sample of the metrics, labels included.
+    pub fn metric(&self, sample: &str) -> f64 {
+        let (_, text) = self.admin("/metrics");
+        let line = text.lines().find_map(|line| line.strip_prefix(sample)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("no sample {sample} in\n{text}")).parse().unwrap()
+    }
+
+    /// The next line of the access log; waits for it.
+    pub fn access(&self) -> serde_json::Value {
+        let line = self.access.lock().unwrap().recv_timeout(PATIENCE).expect("a line in the access log");
+        serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"))
+    }
+
+    /// What is left of the access log of a proxy that has ended.
+    pub fn rest_of_access(&self) -> String {
+        self.access.lock().unwrap().iter().collect()
+    }
+
+    /// What is in the log so far.
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
+        assert!(sent.unwrap().success());
+    }
+
+    /// Waits for the end of the process.
+    pub fn ended(&mut self) -> ExitStatus {
+        let since = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(since.elapsed() < PATIENCE, "the proxy does not end");
+            thread::yield_now();
+        }
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The head of a request without a body.
+pub fn request(method: &str, path: &str, fields: &[(&str, &str)]) -> Vec<u8> {
+    let mut head = format!("{method} {path} HTTP/1.1\r\n");
+    if !fields.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
+        head.push_str("Host: shop.example\r\n");
+    }
+    for (name, value) in fields {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    head.push_str("\r\n");
+    head.into_bytes()
+}
+
+/// Runs the binary with these arguments and this input: exit code, standard output, standard error.
+pub fn run(arguments: &[&str], input: &str) -> (i32, String, String) {
+    use std::io::Write;
+    let mut child = binary()
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    // A program that does not read its input closes it.
+    let _ = stdin.write_all(input.as_bytes());
+    drop(stdin);
+    let mut error = String::new();
+    let mut output = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut output).unwrap();
+    child.stderr.take().unwrap().read_to_string(&mut error).unwrap();
+    (child.wait().unwrap().code().unwrap(), output, error)
+}

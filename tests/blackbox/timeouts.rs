@@ -1,0 +1,97 @@
+//! Nobody is waited for without end. The timeouts are set short; no test sleeps.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::time::Duration;
+
+use crate::support::{Origin, Proxy, request};
+
+const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+#[test]
+fn a_head_that_does_not_end_closes_the_connection() {
+    let origin = Origin::answering(OK);
+    let proxy = Proxy::start(&origin, "timeouts.request_head = '100ms'");
+    let mut visitor = proxy.visit();
+    visitor.send(b"GET / HTTP/1.1\r\nHost: a\r\nX-Slow: ");
+    visitor.closed();
+    assert!(origin.saw_nothing());
+}
+
+#[test]
+fn an_idle_connection_is_closed() {
+    let origin = Origin::answering(OK);
+    let proxy = Proxy::start(&origin, "timeouts.idle = '100ms'");
+    let mut visitor = proxy.visit();
+    visitor.send(&request("GET", "/", &[]));
+    assert_eq!(visitor.reply("GET").status, 200);
+    assert_eq!(visitor.closed(), b"");
+    assert_eq!(proxy.visit().closed(), b"", "also one that never said anything");
+}
+
+#[test]
+fn an_upstream_that_does_not_answer_is_a_gateway_timeout() {
+    let origin = Origin::scripted(|_, stream| {
+        let _ = stream.read(&mut [0; 1]);
+        false
+    });
+    let proxy = Proxy::start(&origin, "timeouts.first_byte = '100ms'");
+    assert_eq!(proxy.get("/", &[]).status, 504);
+    origin.next_closed();
+    assert_eq!(proxy.metric("consentry_errors_total{kind=\"upstream_timeout\"}"), 1.0);
+}
+
+#[test]
+fn a_slow_upload_is_not_the_upstreams_fault_and_may_take_longer_than_its_first_octet() {
+    let origin = Origin::answering(OK);
+    let proxy = Proxy::start(&origin, "timeouts.first_byte = '150ms'\ntimeouts.idle = '10s'");
+    let mut visitor = proxy.visit();
+    visitor.send(&request("POST", "/", &[("Content-Length", "6")]));
+    // Six octets, 100 ms apart by the visitor's own read timeout: longer than first_byte in all.
+    visitor.stream.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+    for _ in 0..6 {
+        assert!(visitor.stream.peek(&mut [0]).is_err(), "nothing is answered yet");
+        visitor.send(b"x");
+    }
+    visitor.stream.set_read_timeout(Some(crate::support::PATIENCE)).unwrap();
+    assert_eq!(visitor.reply("POST").status, 200);
+}
+
+#[test]
+fn an_upload_that_stalls_is_a_request_timeout() {
+    let origin = Origin::answering(OK);
+    let proxy = Proxy::start(&origin, "timeouts.first_byte = '100ms'\ntimeouts.idle = '200ms'");
+    let mut visitor = proxy.visit();
+    visitor.send(&request("POST", "/", &[("Content-Length", "6")]));
+    visitor.send(b"x");
+    let reply = visitor.reply("POST");
+    assert_eq!(reply.status, 408);
+    assert_eq!(reply.field("connection").as_deref(), Some("close"));
+}
+
+#[test]
+fn an_upstream_that_does_not_take_the_connection_is_a_gateway_timeout() {
+    // A queue of one that is full: further attempts get no answer.
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    socket.listen(0).unwrap();
+    let listener = TcpListener::from(socket);
+    let address = listener.local_addr().unwrap();
+    let waiting: Vec<_> = (0..4).map_while(|_| TcpStream::connect_timeout(&address, Duration::from_millis(200)).ok()).collect();
+    assert!(waiting.len() < 4, "the queue is full");
+    let proxy = Proxy::start_with(&format!("timeouts.connect = '100ms'\n[[site]]\nupstream = 'http://{address}'"));
+    assert_eq!(proxy.get("/", &[]).status, 504);
+}
+
+#[test]
+fn a_visitor_who_takes_nothing_for_too_long_is_cut_off() {
+    let origin = Origin::scripted(|_, stream| {
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n");
+        while stream.write_all(&[b'x'; 65536]).is_ok() {}
+        false
+    });
+    let proxy = Proxy::start(&origin, "timeouts.idle = '200ms'");
+    let mut visitor = proxy.visit();
+    visitor.send(&request("GET", "/", &[]));
+    origin.next_closed();
+}
