@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
 use super::handler::Ticket;
@@ -52,16 +53,21 @@ pub(super) struct VisitorBody {
     /// `None` for a request that is sent again: only those without a body are.
     inner: Option<Incoming>,
     progress: Option<Arc<Progress>>,
+    /// Whether anybody has asked for it.
+    touched: bool,
 }
+
+/// The most octets of a body that nobody wants which are taken to keep the connection.
+const MOST_UNWANTED_OCTETS: u64 = 64 * 1024;
 
 impl VisitorBody {
     pub(super) fn new(inner: Incoming) -> Self {
         let progress = (!inner.is_end_stream()).then(|| Arc::new(Progress::new()));
-        Self { inner: Some(inner), progress }
+        Self { inner: Some(inner), progress, touched: false }
     }
 
     pub(super) fn empty() -> Self {
-        Self { inner: None, progress: None }
+        Self { inner: None, progress: None, touched: false }
     }
 
     /// `None` for a request without a body.
@@ -78,6 +84,7 @@ impl Body for VisitorBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        self.touched = true;
         let Some(inner) = &mut self.inner else { return Poll::Ready(None) };
         let polled = Pin::new(inner).poll_frame(context);
         if let Some(progress) = &self.progress {
@@ -95,6 +102,29 @@ impl Body for VisitorBody {
 
     fn size_hint(&self) -> SizeHint {
         self.inner.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+    }
+}
+
+impl Drop for VisitorBody {
+    /// A beacon that was answered here, say, still has its body on the way. Closing the connection
+    /// would take the answer with it: a short rest is taken and forgotten.
+    fn drop(&mut self) {
+        let Some(mut inner) = self.inner.take() else { return };
+        let short = inner.size_hint().lower() <= MOST_UNWANTED_OCTETS;
+        if self.touched || inner.is_end_stream() || !short {
+            return;
+        }
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                let mut octets = 0;
+                while let Some(Ok(frame)) = inner.frame().await {
+                    octets += frame.data_ref().map_or(0, Bytes::len) as u64;
+                    if octets > MOST_UNWANTED_OCTETS {
+                        return;
+                    }
+                }
+            });
+        }
     }
 }
 

@@ -114,7 +114,7 @@ fn a_body_streams_both_ways_while_it_is_made() {
     assert_eq!(visitor.head().status, 200);
     assert_eq!(visitor.octets(10), b"5\r\nfirst\r\n");
     go_on.send(()).unwrap();
-    assert_eq!(visitor.octets(11), b"6\r\nsecond\r");
+    assert_eq!(visitor.octets(11), b"6\r\nsecond\r\n");
 }
 
 #[test]
