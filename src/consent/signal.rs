@@ -1,8 +1,10 @@
 //! Signals a browser sends for its visitor: Global Privacy Control.
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 
 use super::CategorySet;
+
+const SEC_GPC: HeaderName = HeaderName::from_static("sec-gpc");
 
 /// The signals of one request.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -14,7 +16,7 @@ pub struct Signals {
 impl Signals {
     /// Reads the signals of a request. Any `Sec-GPC` of exactly `1` counts.
     pub fn of(headers: &HeaderMap) -> Self {
-        Self { gpc: headers.get_all("sec-gpc").iter().any(|value| value.as_bytes() == b"1") }
+        Self { gpc: headers.get_all(SEC_GPC).iter().any(|value| value.as_bytes() == b"1") }
     }
 }
 

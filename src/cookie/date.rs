@@ -12,13 +12,17 @@ pub fn parse_cookie_date(value: &[u8]) -> Option<i64> {
     let mut day = None;
     let mut month = None;
     let mut year = None;
-    for token in value.split(|byte| is_delimiter(*byte)).filter(|token| !token.is_empty()) {
-        if clock.is_none() && let Some(found) = parse_clock(token) {
+    for token in value.split(|byte| is_delimiter(*byte)) {
+        let Some(initial) = token.first() else { continue };
+        // Only the month begins with a letter that counts; the zone and the weekday say nothing.
+        if !initial.is_ascii_digit() {
+            if month.is_none() {
+                month = parse_month(token);
+            }
+        } else if clock.is_none() && let Some(found) = parse_clock(token) {
             clock = Some(found);
         } else if day.is_none() && let Some(found) = parse_number(token, 1, 2) {
             day = Some(found);
-        } else if month.is_none() && let Some(found) = parse_month(token) {
-            month = Some(found);
         } else if year.is_none() && let Some(found) = parse_number(token, 2, 4) {
             year = Some(found);
         }

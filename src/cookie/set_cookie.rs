@@ -1,6 +1,6 @@
 //! One `Set-Cookie` field line, read after RFC 6265bis section 5.6.
 
-use super::{is_blank, parse_cookie_date, split_pair, trim};
+use super::{parse_cookie_date, split_pair, trim};
 
 /// A `Set-Cookie` field line: its name, its value, and its attributes as yet unread.
 ///
@@ -28,8 +28,8 @@ pub struct Scope<'a> {
     pub partitioned: bool,
     /// `Max-Age` in seconds, when valid.
     pub max_age: Option<i64>,
-    /// `Expires` in Unix seconds, when it can be read.
-    pub expires: Option<i64>,
+    /// The last readable `Expires`, or the first one, as sent.
+    expires: Option<&'a [u8]>,
 }
 
 impl<'a> SetCookie<'a> {
@@ -50,38 +50,72 @@ impl<'a> SetCookie<'a> {
     /// Reads the attributes. Of repeated ones the last counts; unknown ones are passed over.
     pub fn scope(&self) -> Scope<'a> {
         let mut scope = Scope::default();
-        for attribute in self.attributes.split(|byte| *byte == b';') {
-            let attribute = trim_start(attribute);
-            let (name, value) = match memchr::memchr(b'=', attribute) {
-                Some(at) => {
-                    let (name, value) = attribute.split_at_checked(at).unwrap_or_default();
-                    (trim(name), trim(value.get(1..).unwrap_or_default()))
-                }
-                None => (trim(attribute), &[][..]),
-            };
-            if value.len() > 1024 {
-                continue;
-            }
-            match name.len() {
-                4 if name.eq_ignore_ascii_case(b"path") => {
-                    scope.path = value.starts_with(b"/").then_some(value);
-                }
-                6 if name.eq_ignore_ascii_case(b"domain") => {
-                    let domain = value.strip_prefix(b".").unwrap_or(value);
-                    scope.domain = (!domain.is_empty()).then_some(domain);
-                }
-                6 if name.eq_ignore_ascii_case(b"secure") => scope.secure = true,
-                7 if name.eq_ignore_ascii_case(b"max-age") => {
-                    scope.max_age = parse_max_age(value).or(scope.max_age);
-                }
-                7 if name.eq_ignore_ascii_case(b"expires") => {
-                    scope.expires = parse_cookie_date(value).or(scope.expires);
-                }
-                11 if name.eq_ignore_ascii_case(b"partitioned") => scope.partitioned = true,
-                _ => {}
-            }
+        let mut rest = self.attributes;
+        while !rest.is_empty() {
+            let end = memchr::memchr(b';', rest).unwrap_or(rest.len());
+            let (attribute, after) = rest.split_at_checked(end).unwrap_or_default();
+            rest = after.get(1..).unwrap_or_default();
+            scope.take(trim(attribute));
         }
         scope
+    }
+}
+
+impl<'a> Scope<'a> {
+    /// Takes one attribute, trimmed.
+    fn take(&mut self, attribute: &'a [u8]) {
+        let Some(initial) = attribute.first() else { return };
+        // Most attributes are told apart by their first letter, and most of the rest are unknown.
+        match initial.to_ascii_lowercase() {
+            b'd' => {
+                if let Some(value) = value_of(attribute, b"domain") {
+                    let domain = value.strip_prefix(b".").unwrap_or(value);
+                    self.domain = (!domain.is_empty()).then_some(domain);
+                }
+            }
+            b'e' => {
+                if let Some(value) = value_of(attribute, b"expires") {
+                    // The date is read when it is asked for; only a second one must be valid to count.
+                    if self.expires.is_none() || parse_cookie_date(value).is_some() {
+                        self.expires = Some(value);
+                    }
+                }
+            }
+            b'm' => {
+                if let Some(value) = value_of(attribute, b"max-age") {
+                    self.max_age = parse_max_age(value).or(self.max_age);
+                }
+            }
+            b'p' => {
+                if let Some(value) = value_of(attribute, b"path") {
+                    self.path = value.starts_with(b"/").then_some(value);
+                } else if value_of(attribute, b"partitioned").is_some() {
+                    self.partitioned = true;
+                }
+            }
+            b's' => self.secure |= value_of(attribute, b"secure").is_some(),
+            _ => {}
+        }
+    }
+
+    /// `Expires` in Unix seconds, when it can be read.
+    pub fn expires(&self) -> Option<i64> {
+        self.expires.and_then(parse_cookie_date)
+    }
+}
+
+/// The value of an attribute if it has this name (given in lower case); empty when it has none.
+fn value_of<'a>(attribute: &'a [u8], wanted: &[u8]) -> Option<&'a [u8]> {
+    let (name, rest) = attribute.split_at_checked(wanted.len())?;
+    if !name.eq_ignore_ascii_case(wanted) {
+        return None;
+    }
+    let rest = trim(rest);
+    match rest.split_first() {
+        None => Some(rest),
+        // Browsers pass over attributes with values longer than this (RFC 6265bis section 5.6).
+        Some((b'=', value)) => Some(trim(value)).filter(|value| value.len() <= 1024),
+        Some(_) => None,
     }
 }
 
@@ -90,17 +124,11 @@ impl Scope<'_> {
     ///
     /// `Max-Age` wins over `Expires` (RFC 6265bis section 5.7, step 3).
     pub fn deletes(&self, now: i64) -> bool {
-        match (self.max_age, self.expires) {
-            (Some(seconds), _) => seconds <= 0,
-            (None, Some(at)) => at <= now,
-            (None, None) => false,
+        match self.max_age {
+            Some(seconds) => seconds <= 0,
+            None => self.expires().is_some_and(|at| at <= now),
         }
     }
-}
-
-fn trim_start(bytes: &[u8]) -> &[u8] {
-    let blanks = bytes.iter().take_while(|byte| is_blank(**byte)).count();
-    bytes.get(blanks..).unwrap_or_default()
 }
 
 /// `Max-Age` is digits with an optional leading `-`; anything else is ignored (section 5.6.2).
@@ -185,6 +213,11 @@ mod tests {
             ("a=; expires=Thu, 01-Jan-70 00:00:01 GMT;path=/", true),
             ("a=1; Expires=Wed, 24 Nov 2027 09:00:00 GMT", false),
             ("a=1; Expires=junk", false),
+            ("a=1; Expires=junk; Expires=Thu, 01 Jan 1970 00:00:00 GMT", true),
+            ("a=1; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Expires=junk", true),
+            ("a=1; Max-Agex=0", false),
+            ("a=1; xMax-Age=0", false),
+            ("a=1;max-age\t=\t0", true),
         ];
         for (line, deletes) in cases {
             assert_eq!(SetCookie::parse(line.as_bytes()).scope().deletes(NOW), *deletes, "{line}");

@@ -6,9 +6,11 @@ use http::header::{
     ACCEPT, ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS,
     ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_REQUEST_HEADERS,
     ACCESS_CONTROL_REQUEST_METHOD, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap,
-    HeaderValue, ORIGIN, VARY,
+    HeaderName, HeaderValue, ORIGIN, VARY,
 };
 use http::{Method, Response, StatusCode};
+
+pub(super) const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 
 /// A transparent GIF of one pixel.
 const PIXEL: &[u8] = b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff\x21\xf9\x04\x01\
@@ -25,7 +27,7 @@ pub(super) enum Wanted {
 impl Wanted {
     /// From `Sec-Fetch-Dest`; of browsers without it, from `Accept`; else from the path's ending.
     pub(super) fn by(headers: &HeaderMap, path: &str) -> Self {
-        match headers.get("sec-fetch-dest").map(HeaderValue::as_bytes) {
+        match headers.get(SEC_FETCH_DEST).map(HeaderValue::as_bytes) {
             Some(b"image") => return Self::Image,
             Some(b"script" | b"worker" | b"sharedworker" | b"serviceworker") => return Self::Script,
             Some(_) => return Self::Nothing,

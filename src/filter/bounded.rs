@@ -50,12 +50,10 @@ impl<V: Clone> Bounded<V> {
         }
     }
 
-    pub(super) fn contains(&self, name: &[u8]) -> bool {
-        self.names.load().contains_key(name)
-    }
-
-    pub(super) fn is_full(&self) -> bool {
-        self.names.load().len() >= self.most
+    /// Whether [`update`](Self::update) could add the name.
+    pub(super) fn would_add(&self, name: &[u8]) -> bool {
+        let names = self.names.load();
+        names.len() < self.most && !names.contains_key(name)
     }
 
     /// All names, sorted.

@@ -18,10 +18,11 @@ const TARGETED: &[(&str, &str)] = &[
 
 /// Adds `private` unless no shared cache may store the response anyway (RFC 9111 section 5.2.2.7).
 pub(super) fn keep_private(headers: &mut HeaderMap) {
-    for (name, value) in TARGETED {
-        if headers.contains_key(*name) {
-            headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
-        }
+    // Seldom there: one pass over the names rules all of them out.
+    let found = |name: &HeaderName| TARGETED.iter().find(|(targeted, _)| name == targeted);
+    let targeted: Vec<_> = headers.keys().filter_map(found).collect();
+    for (name, value) in targeted {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
     }
     let mut directives: Vec<&[u8]> = Vec::new();
     for field in headers.get_all(CACHE_CONTROL) {

@@ -60,7 +60,7 @@ impl Inventory {
 
 /// Whether the name is new; the map's bound also bounds the log.
 fn note(names: &Bounded<()>, name: &[u8]) -> bool {
-    if names.contains(name) || names.is_full() {
+    if !names.would_add(name) {
         return false;
     }
     let mut added = false;
