@@ -60,7 +60,8 @@ impl<'a> Iterator for Pairs<'a> {
             if trimmed.is_empty() {
                 continue;
             }
-            let start = at + segment.iter().take_while(|byte| is_blank(**byte)).count();
+            let blanks = segment.iter().take_while(|byte| is_blank(**byte)).count();
+            let start = at + blanks;
             let (name, value) = split_pair(trimmed);
             return Some(Pair { name, value, start, end: start + trimmed.len() });
         }
@@ -81,6 +82,13 @@ fn is_blank(byte: u8) -> bool {
 
 /// Removes leading and trailing SP and HTAB, and nothing else (RFC 6265bis section 5.6).
 fn trim(mut bytes: &[u8]) -> &[u8] {
+    // Nearly nothing has blanks at its ends.
+    if let [first, .., last] = bytes
+        && *first > b' '
+        && *last > b' '
+    {
+        return bytes;
+    }
     while let [first, rest @ ..] = bytes {
         if !is_blank(*first) {
             break;

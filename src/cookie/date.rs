@@ -8,6 +8,9 @@ use time::{Date, Month, Time};
 /// assert_eq!(consentry::cookie::parse_cookie_date(b"Thu, 01 Jan 1970 00:00:09 GMT"), Some(9));
 /// ```
 pub fn parse_cookie_date(value: &[u8]) -> Option<i64> {
+    if let Some(seconds) = parse_fixed_date(value) {
+        return Some(seconds);
+    }
     let mut clock = None;
     let mut day = None;
     let mut month = None;
@@ -37,6 +40,27 @@ pub fn parse_cookie_date(value: &[u8]) -> Option<i64> {
     let date = Date::from_calendar_date(i32::try_from(year).ok()?, month?, u8::try_from(day?).ok()?);
     let time = Time::from_hms(hour, minute, second);
     Some(date.ok()?.with_time(time.ok()?).assume_utc().unix_timestamp())
+}
+
+/// The form that nearly every server writes, `Wed, 24 Nov 2027 09:00:00 GMT` (RFC 9110 section
+/// 5.6.7), also with dashes: read by position, at a fraction of the cost.
+fn parse_fixed_date(value: &[u8]) -> Option<i64> {
+    let [_, _, _, b',', b' ', d1, d2, s1, m1, m2, m3, s2, y1, y2, y3, y4, b' ', clock @ .., b' ', b'G', b'M', b'T'] =
+        value
+    else {
+        return None;
+    };
+    let [h1, h2, b':', n1, n2, b':', c1, c2] = clock else { return None };
+    if !matches!((s1, s2), (b' ', b' ') | (b'-', b'-')) {
+        return None;
+    }
+    let digit = |byte: &u8| byte.is_ascii_digit().then(|| byte - b'0');
+    let two = |tens: &u8, ones: &u8| Some(digit(tens)? * 10 + digit(ones)?);
+    let year = i32::from(two(y1, y2)?) * 100 + i32::from(two(y3, y4)?);
+    let month = parse_month(&[*m1, *m2, *m3])?;
+    let date = Date::from_calendar_date(year, month, two(d1, d2)?).ok().filter(|_| year >= 1601)?;
+    let time = Time::from_hms(two(h1, h2)?, two(n1, n2)?, two(c1, c2)?).ok()?;
+    Some(date.with_time(time).assume_utc().unix_timestamp())
 }
 
 fn is_delimiter(byte: u8) -> bool {
@@ -106,6 +130,19 @@ mod tests {
         ];
         for (text, expected) in cases {
             assert_eq!(parse_cookie_date(text.as_bytes()), *expected, "{text}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn the_fixed_form_means_the_same_read_by_position_as_read_by_token(
+            day in 0..40_u8, month in "(Jan|feb|MAR|Nov|Dec|Foo)", year in 1500..2500_u16,
+            hour in 0..26_u8, minute in 0..70_u8, second in 0..70_u8, dash in "[ -]",
+        ) {
+            let text = format!("Wed, {day:02}{dash}{month}{dash}{year} {hour:02}:{minute:02}:{second:02} GMT");
+            // A delimiter at the end changes nothing but the length.
+            let by_token = parse_cookie_date(format!("{text};").as_bytes());
+            proptest::prop_assert_eq!(parse_cookie_date(text.as_bytes()), by_token);
         }
     }
 }

@@ -46,6 +46,8 @@ pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
         let named: Vec<HeaderName> = headers
             .get_all(CONNECTION)
             .iter()
+            // What it nearly always says names no field.
+            .filter(|value| !matches!(value.as_bytes(), b"keep-alive" | b"close" | b"Keep-Alive"))
             .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
             .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
             .filter(|name| !NOT_HOP_BY_HOP.contains(name))
