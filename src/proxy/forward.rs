@@ -75,60 +75,67 @@ fn origin_form(uri: &Uri) -> Uri {
 
 /// Sends on an idle connection, or on a new one; a second time only where nothing can have
 /// happened at the origin, or nothing that a repetition changes.
+///
+/// What happens seldom is boxed: the state of a request is moved several times, and is small so.
 async fn send(
     request: Request<VisitorBody>,
     to: Forward<'_>,
 ) -> Result<(Response<Incoming>, Lease), ProxyError> {
     let timeouts = &to.snapshot.timeouts;
-    let worker = &to.visitor.worker;
     let progress = request.body().progress();
-    let mut lease = connection(to, true).await?;
+    let turn = to.site.next_turn();
+    let mut lease = match pooled(to, turn) {
+        Some(lease) => lease,
+        None => Box::pin(connect(to, turn)).await?,
+    };
     let replay = (lease.reused && progress.is_none() && is_idempotent(request.method()))
         .then(|| Replay::of(&request));
     let sent = lease.sender.try_send_request(request);
-    let mut failed = match response_head(sent, progress.as_deref(), timeouts).await? {
-        Ok(response) => return Ok((response, lease)),
-        Err(failed) => failed,
-    };
+    match response_head(sent, progress.as_deref(), timeouts).await? {
+        Ok(response) => Ok((response, lease)),
+        Err(failed) if lease.reused => Box::pin(send_again(failed, replay, progress, to)).await,
+        Err(failed) => Err(ProxyError::Upstream(failed.into_error())),
+    }
+}
+
+/// Sends a request once more, on a new connection, after a pooled one has failed it.
+async fn send_again(
+    mut failed: TrySendError<Request<VisitorBody>>,
+    replay: Option<Box<Replay>>,
+    progress: Option<Arc<Progress>>,
+    to: Forward<'_>,
+) -> Result<(Response<Incoming>, Lease), ProxyError> {
     let unsent = failed.take_message();
     let error = failed.into_error();
     let died = !error.is_parse() && !error.is_user();
-    let again = match unsent {
-        // The connection was dead before a single octet of the request was written.
-        Some(request) => request,
-        None if died => match replay {
-            Some(replay) => replay.request(),
-            None => return Err(ProxyError::Upstream(error)),
-        },
-        None => return Err(ProxyError::Upstream(error)),
-    };
-    if !lease.reused {
-        return Err(ProxyError::Upstream(error));
-    }
-    worker.metrics().retried();
-    let mut lease = connection(to, false).await?;
+    // Where the connection was dead before a single octet was written, the request comes back.
+    let again = unsent.or_else(|| replay.filter(|_| died).map(|replay| replay.request()));
+    let Some(again) = again else { return Err(ProxyError::Upstream(error)) };
+    to.visitor.worker.metrics().retried();
+    let mut lease = connect(to, to.site.next_turn()).await?;
     let sent = lease.sender.try_send_request(again);
-    match response_head(sent, progress.as_deref(), timeouts).await? {
+    match response_head(sent, progress.as_deref(), &to.snapshot.timeouts).await? {
         Ok(response) => Ok((response, lease)),
         Err(failed) => Err(ProxyError::Upstream(failed.into_error())),
     }
 }
 
-/// A connection to the first upstream, in turn, that takes one.
-async fn connection(to: Forward<'_>, pooled: bool) -> Result<Lease, ProxyError> {
+/// An idle connection to the upstream whose turn it is.
+fn pooled(to: Forward<'_>, turn: usize) -> Option<Lease> {
+    let upstream = to.site.upstreams(turn).next()?;
+    upstream.take(to.visitor.worker.id(), &to.snapshot.limits)
+}
+
+/// A new connection to the first upstream, in turn, that takes one.
+async fn connect(to: Forward<'_>, turn: usize) -> Result<Lease, ProxyError> {
     let worker = &to.visitor.worker;
     let Snapshot { limits, timeouts, .. } = to.snapshot;
     let mut failed = ProxyError::Internal;
-    for upstream in to.site.upstreams() {
-        if pooled && let Some(lease) = upstream.take(worker.id(), limits).await {
-            return Ok(lease);
-        }
+    for upstream in to.site.upstreams(turn) {
         match upstream.connect(worker.id(), limits, timeouts, worker.metrics()).await {
             Ok(lease) => return Ok(lease),
             Err(error) => {
-                if let ProxyError::Connect(..) | ProxyError::ConnectTimeout(_) = error {
-                    tracing::debug!(upstream = %upstream.address(), %error, "an upstream takes no connection");
-                }
+                tracing::debug!(upstream = %upstream.address(), %error, "an upstream takes no connection");
                 failed = error;
             }
         }
@@ -179,12 +186,12 @@ struct Replay {
 }
 
 impl Replay {
-    fn of(request: &Request<VisitorBody>) -> Self {
-        Self {
+    fn of(request: &Request<VisitorBody>) -> Box<Self> {
+        Box::new(Self {
             method: request.method().clone(),
             uri: request.uri().clone(),
             headers: request.headers().clone(),
-        }
+        })
     }
 
     fn request(self) -> Request<VisitorBody> {

@@ -59,13 +59,13 @@ impl Upstream {
     }
 
     /// The idle connection used last, if there is one that still stands.
-    pub(super) async fn take(self: &Arc<Self>, worker: usize, limits: &Limits) -> Option<Lease> {
-        loop {
-            let Idle { mut sender, .. } = self.shelf(worker)?.pop_back()?;
-            if !sender.is_closed() && sender.ready().await.is_ok() {
-                return Some(self.lease(sender, worker, limits, true));
-            }
-        }
+    pub(super) fn take(self: &Arc<Self>, worker: usize, limits: &Limits) -> Option<Lease> {
+        let mut shelf = self.shelf(worker)?;
+        // One whose last response has only just ended may not be ready yet: it is left for later.
+        let ready = shelf.iter().rposition(|idle| idle.sender.is_ready() && !idle.sender.is_closed())?;
+        let Idle { sender, .. } = shelf.remove(ready)?;
+        drop(shelf);
+        Some(self.lease(sender, worker, limits, true))
     }
 
     /// Opens a connection.

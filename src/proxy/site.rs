@@ -47,11 +47,15 @@ impl Site {
         Self { index, name, filter, upstreams, turn: AtomicUsize::new(0) }
     }
 
-    /// The upstreams in the order to try them: each request starts with the next.
-    pub(super) fn upstreams(&self) -> impl Iterator<Item = &Arc<Upstream>> {
+    /// The upstream whose turn it is, as an index: each request starts with the next.
+    pub(super) fn next_turn(&self) -> usize {
         let count = self.upstreams.len();
-        let start = if count > 1 { self.turn.fetch_add(1, Ordering::Relaxed) % count } else { 0 };
-        let (before, from) = self.upstreams.split_at_checked(start).unwrap_or((&[], &[]));
+        if count > 1 { self.turn.fetch_add(1, Ordering::Relaxed) % count } else { 0 }
+    }
+
+    /// The upstreams in the order to try them.
+    pub(super) fn upstreams(&self, turn: usize) -> impl Iterator<Item = &Arc<Upstream>> {
+        let (before, from) = self.upstreams.split_at_checked(turn).unwrap_or((&[], &[]));
         from.iter().chain(before)
     }
 
