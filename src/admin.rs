@@ -65,7 +65,8 @@ impl Admin {
                     async { Ok::<_, Infallible>(answer) }
                 });
                 let mut http = http1::Builder::new();
-                let http = http.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(10));
+                let http =
+                    http.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(10));
                 // Who asks and leaves early is no concern of ours.
                 let _ = http.serve_connection(TokioIo::new(stream), answer).await;
             });
@@ -84,7 +85,9 @@ impl Admin {
             "/readyz" if self.ready.load(Relaxed) => text(StatusCode::OK, "ready\n"),
             "/readyz" => text(StatusCode::SERVICE_UNAVAILABLE, "not ready: draining or starting\n"),
             "/inventory" => self.inventory(),
-            _ => text(StatusCode::NOT_FOUND, "there are /metrics, /livez, /readyz and /inventory\n"),
+            _ => {
+                text(StatusCode::NOT_FOUND, "there are /metrics, /livez, /readyz and /inventory\n")
+            }
         }
     }
 

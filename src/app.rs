@@ -71,7 +71,8 @@ pub fn build(config: Config) -> anyhow::Result<Bound> {
         let filter = Arc::new(Filter::new(site.filter));
         inventories.push((site.name.clone(), Arc::clone(&filter)));
         let upstreams = site.upstreams.into_iter();
-        let upstreams = upstreams.map(|address| Arc::new(Upstream::new(address, workers))).collect();
+        let upstreams =
+            upstreams.map(|address| Arc::new(Upstream::new(address, workers))).collect();
         sites.push((site.hosts, Arc::new(Site::new(index, site.name, filter, upstreams))));
     }
     let metrics = Metrics::new(labels, workers);
@@ -141,7 +142,8 @@ impl Bound {
     /// health are served for as long as the runtime lives.
     async fn serve(self, stop: impl Future<Output = ()>) -> anyhow::Result<Workers> {
         let Addresses { http, admin } = self.addresses();
-        let workers = Workers::start(&self.snapshot, &self.metrics).context("workers cannot be started")?;
+        let workers =
+            Workers::start(&self.snapshot, &self.metrics).context("workers cannot be started")?;
         if let Some(listener) = self.admin_listener {
             let served = Arc::clone(&self.admin).serve(listener.into_socket());
             tokio::spawn(async move {
@@ -176,7 +178,10 @@ struct StopSignals {
 impl StopSignals {
     fn new() -> anyhow::Result<Self> {
         let on = |kind| signal(kind).context("signals cannot be watched");
-        Ok(Self { terminate: on(SignalKind::terminate())?, interrupt: on(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: on(SignalKind::terminate())?,
+            interrupt: on(SignalKind::interrupt())?,
+        })
     }
 
     async fn next(&mut self) {

@@ -6,52 +6,15 @@
 mod beacon;
 pub mod builtin;
 mod matcher;
-
-use std::sync::Arc;
+mod pattern;
+mod rule;
 
 pub use beacon::{BeaconProbe, BeaconRule};
-pub use matcher::{Pattern, PatternError};
+pub use pattern::{Pattern, PatternError};
+pub use rule::{CookieRule, Entry, Tier};
 
-use crate::consent::Category;
 use crate::cookie::without_prefix;
 use matcher::Matcher;
-
-/// Where a rule comes from; a later tier wins over an earlier one, whatever the pattern.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Tier {
-    /// A catalogue file: the built-in ones first, then the files of `catalogue`, in their order.
-    Catalogue(u16),
-    /// A `[[cookie]]` or `[[beacon]]` of the config.
-    Config,
-    /// A `[[site.cookie]]` or `[[site.beacon]]` of the config.
-    Site,
-    /// The consent cookies themselves: without them the visitor would be asked for ever.
-    Consent,
-}
-
-/// What a rule says of a cookie or a beacon.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
-    /// The category.
-    pub category: Category,
-    /// Who uses it.
-    pub vendor: Option<Arc<str>>,
-    /// What it is for, in a sentence.
-    pub purpose: Option<Arc<str>>,
-    /// How long it lives, in words.
-    pub lifetime: Option<Arc<str>>,
-}
-
-/// A rule for cookies.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CookieRule {
-    /// Which names it is for.
-    pub pattern: Pattern,
-    /// Where it comes from.
-    pub tier: Tier,
-    /// What it says.
-    pub entry: Entry,
-}
 
 /// All rules of a site, compiled. A look-up costs the same with ten rules as with ten thousand.
 #[derive(Debug)]
@@ -85,7 +48,9 @@ impl Catalogue {
         }
         let mut paths = Matcher::default();
         for (pattern, mut rules) in by_path {
-            rules.sort_by_key(|rule| (std::cmp::Reverse(rule.tier), std::cmp::Reverse(rule.conditions())));
+            rules.sort_by_key(|rule| {
+                (std::cmp::Reverse(rule.tier), std::cmp::Reverse(rule.conditions()))
+            });
             if let Some(tier) = rules.first().map(|rule| rule.tier) {
                 paths.insert(&pattern, tier, rules);
             }
@@ -130,6 +95,7 @@ impl Catalogue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::consent::Category;
 
     fn rule(name: &str, tier: Tier, category: Category) -> CookieRule {
         CookieRule {

@@ -5,6 +5,7 @@
 
 mod catalogue_file;
 mod document;
+mod overrides;
 mod problem;
 mod raw;
 mod resolve;
@@ -12,8 +13,9 @@ pub mod settings;
 
 use std::path::Path;
 
+pub use overrides::Overrides;
 pub use problem::{ConfigError, Problem};
-pub use resolve::Overrides;
+
 pub use settings::Config;
 
 /// Reads a config file.
@@ -22,8 +24,9 @@ pub use settings::Config;
 /// When a file cannot be read or anything in it is wrong: every problem, with file, line and key.
 pub fn load(path: &Path, overrides: &Overrides) -> Result<Config, ConfigError> {
     let name = path.display().to_string();
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| ConfigError::one(Problem::of_file(&name, format!("cannot be read: {error}"))))?;
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        ConfigError::one(Problem::of_file(&name, format!("cannot be read: {error}")))
+    })?;
     parse(&text, Some(path), overrides)
 }
 
@@ -31,7 +34,11 @@ pub fn load(path: &Path, overrides: &Overrides) -> Result<Config, ConfigError> {
 ///
 /// # Errors
 /// As [`load`].
-pub fn parse(text: &str, path: Option<&Path>, overrides: &Overrides) -> Result<Config, ConfigError> {
+pub fn parse(
+    text: &str,
+    path: Option<&Path>,
+    overrides: &Overrides,
+) -> Result<Config, ConfigError> {
     let name = path.map_or_else(|| "(config)".to_owned(), |path| path.display().to_string());
     let folder = path.and_then(Path::parent).unwrap_or_else(|| Path::new(""));
     let mut document = document::read::<raw::Raw>(&name, text);
@@ -39,7 +46,9 @@ pub fn parse(text: &str, path: Option<&Path>, overrides: &Overrides) -> Result<C
     if document.problems.is_empty() {
         Ok(config)
     } else {
-        document.problems.sort_by(|a, b| (a.file != name, &a.file, a.line).cmp(&(b.file != name, &b.file, b.line)));
+        document.problems.sort_by(|a, b| {
+            (a.file != name, &a.file, a.line).cmp(&(b.file != name, &b.file, b.line))
+        });
         Err(ConfigError { problems: document.problems })
     }
 }

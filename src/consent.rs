@@ -6,6 +6,7 @@
 mod category;
 mod reader;
 mod signal;
+mod source;
 pub mod sources;
 
 pub use category::{Categories, Category, CategoryError, CategorySet};

@@ -20,6 +20,7 @@ mod answer;
 mod body;
 mod bounded;
 mod cache;
+mod clock;
 mod detect;
 mod expire;
 mod inventory;
@@ -28,41 +29,13 @@ mod report;
 mod request;
 mod response;
 mod service;
+mod state;
 mod technologies;
 
 pub use body::FilterBody;
 pub use inventory::Inventory;
 pub use report::{Counts, Report};
 pub use service::{ConsentFuture, ConsentLayer, ConsentService};
+pub use state::Filter;
 
-use crate::config::settings::{FilterSettings, Mode};
-use learned::Learned;
-
-/// One site's filter: its settings, and what it has learned from the traffic.
-#[derive(Debug)]
-pub struct Filter {
-    settings: FilterSettings,
-    learned: Learned,
-    inventory: Inventory,
-}
-
-impl Filter {
-    /// A filter that has seen nothing yet.
-    pub fn new(settings: FilterSettings) -> Self {
-        Self { settings, learned: Learned::default(), inventory: Inventory::default() }
-    }
-
-    /// The settings it was made from.
-    pub fn settings(&self) -> &FilterSettings {
-        &self.settings
-    }
-
-    /// The cookies and beacons seen that no rule knows.
-    pub fn inventory(&self) -> &Inventory {
-        &self.inventory
-    }
-
-    fn enforces(&self) -> bool {
-        self.settings.mode == Mode::Enforce
-    }
-}
+pub(crate) use clock::unix_now;

@@ -7,7 +7,9 @@
 pub(super) fn to_prometheus(open_metrics: &str) -> String {
     let mut counters = Vec::new();
     for line in open_metrics.lines() {
-        if let Some(name) = line.strip_prefix("# TYPE ").and_then(|rest| rest.strip_suffix(" counter")) {
+        if let Some(name) =
+            line.strip_prefix("# TYPE ").and_then(|rest| rest.strip_suffix(" counter"))
+        {
             counters.push(name);
         }
     }
@@ -18,7 +20,9 @@ pub(super) fn to_prometheus(open_metrics: &str) -> String {
         }
         let mut words = line.splitn(4, ' ');
         match (words.next(), words.next(), words.next(), words.next()) {
-            (Some("#"), Some(kind @ ("TYPE" | "HELP")), Some(name), Some(rest)) if counters.contains(&name) => {
+            (Some("#"), Some(kind @ ("TYPE" | "HELP")), Some(name), Some(rest))
+                if counters.contains(&name) =>
+            {
                 text.extend(["# ", kind, " ", name, "_total ", rest]);
             }
             _ => text.push_str(line),

@@ -63,9 +63,12 @@ impl BeaconRule {
             .as_deref()
             .is_none_or(|wanted| probe.fetch_dest.is_some_and(|dest| dest == wanted.as_bytes()));
         let content_type = self.content_type.as_deref().is_none_or(|wanted| {
-            probe.content_type.and_then(|value| value.split(|byte| *byte == b';').next()).is_some_and(
-                |media_type| media_type.trim_ascii().eq_ignore_ascii_case(wanted.as_bytes()),
-            )
+            probe
+                .content_type
+                .and_then(|value| value.split(|byte| *byte == b';').next())
+                .is_some_and(|media_type| {
+                    media_type.trim_ascii().eq_ignore_ascii_case(wanted.as_bytes())
+                })
         });
         method && query && fetch_dest && content_type
     }
@@ -157,8 +160,16 @@ mod tests {
     #[test]
     fn a_path_is_seen_through_its_spellings() {
         let catalogue = Catalogue::compile([], [rule("/matomo.php"), rule("/b/ss/*")]);
-        for path in ["/matomo.php", "/matomo.php?rec=1", "//matomo.php", "/x/../matomo.php",
-            "/./matomo.php", "/%6Datomo%2Ephp", "/b/ss/x/1", "/b//ss/x"] {
+        for path in [
+            "/matomo.php",
+            "/matomo.php?rec=1",
+            "//matomo.php",
+            "/x/../matomo.php",
+            "/./matomo.php",
+            "/%6Datomo%2Ephp",
+            "/b/ss/x/1",
+            "/b//ss/x",
+        ] {
             assert!(catalogue.beacon(&probe(path)).is_some(), "{path}");
         }
         for path in ["/", "/matomo.php/x", "/xmatomo.php", "/b/ss", "/MATOMO.php", "/matomo.php%"] {

@@ -7,63 +7,9 @@
 
 use std::collections::HashMap;
 
+use super::pattern::Pattern;
+use super::rule::Tier;
 use foldhash::fast::RandomState;
-use thiserror::Error;
-
-use super::Tier;
-
-/// Longest pattern, in octets.
-const MAX_PATTERN_OCTETS: usize = 256;
-
-/// A name, or a name with `*` for any run of octets (also an empty one). Case-sensitive.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Pattern(String);
-
-/// Why a text is not a pattern.
-#[derive(Debug, Error, PartialEq, Eq)]
-pub enum PatternError {
-    /// Nothing there.
-    #[error("the pattern is empty")]
-    Empty,
-    /// Longer than any sensible name.
-    #[error("the pattern is longer than {MAX_PATTERN_OCTETS} octets")]
-    TooLong,
-    /// `*` alone would classify everything.
-    #[error("the pattern has nothing but `*`: it would match every name")]
-    OnlyWildcards,
-}
-
-impl Pattern {
-    /// Checks and takes a pattern.
-    ///
-    /// # Errors
-    /// When it is empty, longer than 256 octets, or has nothing but `*`.
-    pub fn new(text: &str) -> Result<Self, PatternError> {
-        if text.is_empty() {
-            Err(PatternError::Empty)
-        } else if text.len() > MAX_PATTERN_OCTETS {
-            Err(PatternError::TooLong)
-        } else if text.bytes().all(|byte| byte == b'*') {
-            Err(PatternError::OnlyWildcards)
-        } else {
-            Ok(Self(text.to_owned()))
-        }
-    }
-
-    /// The pattern as written.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// Whether it names exactly one name.
-    pub fn is_exact(&self) -> bool {
-        !self.0.contains('*')
-    }
-
-    fn literal_octets(&self) -> usize {
-        self.0.bytes().filter(|byte| *byte != b'*').count()
-    }
-}
 
 /// How good a match is: the tier first, then exact over wildcard, then more literal octets.
 type Rank = (Tier, bool, usize);
@@ -104,10 +50,11 @@ impl<T> Matcher<T> {
     pub(super) fn insert(&mut self, pattern: &Pattern, tier: Tier, value: T) {
         let rank = (tier, pattern.is_exact(), pattern.literal_octets());
         let item = self.items.len();
-        let parts: Vec<&[u8]> = pattern.0.as_bytes().split(|byte| *byte == b'*').collect();
+        let parts: Vec<&[u8]> = pattern.as_str().as_bytes().split(|byte| *byte == b'*').collect();
         let (mut middle, mut ends) = (Vec::new(), (0, 0));
         if let [prefix, between @ .., suffix] = parts.as_slice() {
-            middle = between.iter().filter(|part| !part.is_empty()).map(|part| (*part).into()).collect();
+            middle =
+                between.iter().filter(|part| !part.is_empty()).map(|part| (*part).into()).collect();
             ends = (prefix.len(), suffix.len());
             let place = self.prefixes.insert(prefix.iter().copied());
             let below = match self.prefixes.nodes.get_mut(place) {
@@ -127,7 +74,7 @@ impl<T> Matcher<T> {
             }
             self.best_wildcard_tier = self.best_wildcard_tier.max(Some(tier));
         } else {
-            let name = pattern.0.as_bytes();
+            let name = pattern.as_str().as_bytes();
             match self.exact.get(name).and_then(|known| self.items.get(*known)) {
                 Some(known) if known.rank > rank => {}
                 _ => {
@@ -247,6 +194,7 @@ impl Tree {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalogue::PatternError;
     use proptest::prelude::*;
 
     fn matcher(patterns: &[&str]) -> Matcher<String> {
@@ -261,8 +209,17 @@ mod tests {
     #[test]
     fn the_most_specific_pattern_wins() {
         let matcher = matcher(&[
-            "_ga", "_ga_*", "_g*", "_gat_*", "*_session", "a*b", "a*x*b", "AMCV_*%40AdobeOrg", "aa*aa",
-            "session_*_id", "*mid*",
+            "_ga",
+            "_ga_*",
+            "_g*",
+            "_gat_*",
+            "*_session",
+            "a*b",
+            "a*x*b",
+            "AMCV_*%40AdobeOrg",
+            "aa*aa",
+            "session_*_id",
+            "*mid*",
         ]);
         let cases = [
             ("_ga", Some("_ga")),

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use super::Failure;
+use super::failure::Failure;
 use crate::config::settings::{Config, HostPattern, Site};
 use crate::config::{self, Overrides};
 use crate::policy::Unclassified;
@@ -44,9 +44,18 @@ fn write_site(site: &Site, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "  hosts         {}", hosts.join(", "))?;
     writeln!(out, "  upstream      {}", upstreams.join(", "))?;
     writeln!(out, "  mode          {}", filter.mode.as_str())?;
-    writeln!(out, "  consent       {}, without a decision: {}", sources.join(", "), reader.categories.names_of(reader.default).join(", "))?;
+    writeln!(
+        out,
+        "  consent       {}, without a decision: {}",
+        sources.join(", "),
+        reader.categories.names_of(reader.default).join(", ")
+    )?;
     if let Some(date) = reader.notice_date {
-        writeln!(out, "  notice        of {date}, a decision holds for {} days", reader.max_age_days)?;
+        writeln!(
+            out,
+            "  notice        of {date}, a decision holds for {} days",
+            reader.max_age_days
+        )?;
     }
     let unclassified = match filter.policy.unclassified {
         Unclassified::Block => "pass with consent to everything only",

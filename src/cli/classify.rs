@@ -4,7 +4,8 @@ use std::io::{self, BufWriter, Write};
 
 use serde::Serialize;
 
-use super::{Failure, LookUpConfig, lines};
+use super::failure::Failure;
+use super::input::{LookUpConfig, lines};
 use crate::config::settings::FilterSettings;
 
 /// Tell the category of cookies by name
@@ -45,7 +46,12 @@ impl Classify {
     }
 }
 
-fn write(settings: &FilterSettings, name: &[u8], json: bool, out: &mut impl Write) -> io::Result<()> {
+fn write(
+    settings: &FilterSettings,
+    name: &[u8],
+    json: bool,
+    out: &mut impl Write,
+) -> io::Result<()> {
     let rule = settings.policy.catalogue.cookie(name);
     let text = String::from_utf8_lossy(name);
     let entry = rule.map(|rule| &rule.entry);

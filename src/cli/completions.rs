@@ -2,10 +2,9 @@
 
 use std::io::{self, Write};
 
-use clap::CommandFactory;
 use clap_complete::Shell;
 
-use super::{Arguments, Failure};
+use super::failure::Failure;
 
 /// Print completions for a shell
 #[derive(Debug, clap::Args)]
@@ -15,10 +14,10 @@ pub(super) struct Completions {
 }
 
 impl Completions {
-    pub(super) fn execute(self) -> Result<(), Failure> {
+    pub(super) fn execute(self, mut arguments: clap::Command) -> Result<(), Failure> {
         // Into memory first: the generator panics when its output is closed.
         let mut script = Vec::new();
-        clap_complete::generate(self.shell, &mut Arguments::command(), "consentry", &mut script);
+        clap_complete::generate(self.shell, &mut arguments, "consentry", &mut script);
         Ok(io::stdout().write_all(&script)?)
     }
 }

@@ -1,15 +1,16 @@
 //! `consent`: what does this `Cookie` header allow?
 
 use std::io::{self, BufWriter, Write};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::{Failure, LookUpConfig, lines};
+use super::failure::Failure;
+use super::input::{LookUpConfig, lines};
 use crate::consent::{ConsentReader, Signals};
 use crate::cookie::Cookies;
+use crate::filter::unix_now;
 
 /// Tell what a Cookie header allows
 ///
@@ -60,18 +61,15 @@ fn write(reader: &ConsentReader, header: &[u8], now: i64, out: &mut impl Write) 
     let consent = reader.read(&Cookies::new([value]), Signals::default(), now);
     let line = Line {
         decided: consent.is_decided(),
-        source: consent.source.and_then(|index| reader.sources.get(index)).map(|source| source.name()),
+        source: consent
+            .source
+            .and_then(|index| reader.sources.get(index))
+            .map(|source| source.name()),
         granted: reader.categories.names_of(consent.granted),
         reason: consent.reason.as_str(),
     };
     serde_json::to_writer(&mut *out, &line)?;
     writeln!(out)
-}
-
-/// The time, in Unix seconds.
-pub(super) fn unix_now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
 fn parse_time(text: &str) -> Result<i64, String> {

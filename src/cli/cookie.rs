@@ -4,10 +4,11 @@ use std::io::{self, Write};
 
 use time::Date;
 
-use super::consent::unix_now;
-use super::{Failure, LookUpConfig};
+use super::failure::Failure;
+use super::input::LookUpConfig;
 use crate::consent::CategorySet;
 use crate::consent::sources::{NativeCookie, parse_date};
+use crate::filter::unix_now;
 
 /// Print a consent cookie, as NAME=VALUE
 #[derive(Debug, clap::Args)]
@@ -31,7 +32,10 @@ impl Cookie {
         for name in self.allow.iter().map(|name| name.trim()).filter(|name| !name.is_empty()) {
             let known = || reader.categories.names_of(reader.categories.all()).join(", ");
             let category = reader.categories.find(name).ok_or_else(|| {
-                Failure::Usage(format!("`{name}` is not a category; the categories are {}", known()))
+                Failure::Usage(format!(
+                    "`{name}` is not a category; the categories are {}",
+                    known()
+                ))
             })?;
             granted.insert(category);
         }

@@ -5,12 +5,13 @@ mod site;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 
-use super::consent::unix_now;
-use super::{Failure, load};
+use super::failure::Failure;
+use super::input::load;
 use crate::app;
 use crate::config::Overrides;
 use crate::consent::sources::NativeCookie;
 use crate::consent::{Category, CategorySet};
+use crate::filter::unix_now;
 use crate::proxy::Listener;
 
 /// Run a small tracking site behind the proxy, and print where to look
@@ -44,7 +45,10 @@ impl Demo {
 }
 
 fn print(out: &mut impl Write, origin: SocketAddr, at: app::Addresses) -> Result<(), Failure> {
-    let config = load(None, &Overrides { upstream: Some(format!("http://{origin}")), ..Overrides::default() })?;
+    let config = load(
+        None,
+        &Overrides { upstream: Some(format!("http://{origin}")), ..Overrides::default() },
+    )?;
     let Some(reader) = config.sites.first().map(|site| &site.filter.reader) else { return Ok(()) };
     let cookie = NativeCookie {
         decided_at: unix_now(),
@@ -55,7 +59,10 @@ fn print(out: &mut impl Write, origin: SocketAddr, at: app::Addresses) -> Result
     let proxy = at.http;
     let consent = cookie.render(&reader.categories);
     writeln!(out, "A site that sets cookies of all five categories listens on http://{origin}/,")?;
-    writeln!(out, "and consentry in front of it on http://{proxy}/ (open it in a browser, or log in: the session survives).")?;
+    writeln!(
+        out,
+        "and consentry in front of it on http://{proxy}/ (open it in a browser, or log in: the session survives)."
+    )?;
     writeln!(out)?;
     writeln!(out, "What the site sets, straight from it:")?;
     writeln!(out, "  curl -si http://{origin}/ | grep -i '^set-cookie'")?;
@@ -64,7 +71,10 @@ fn print(out: &mut impl Write, origin: SocketAddr, at: app::Addresses) -> Result
     writeln!(out, "What a visitor who has allowed analytics gets:")?;
     writeln!(out, "  curl -si -H 'Cookie: {consent}' http://{proxy}/ | grep -i '^set-cookie'")?;
     writeln!(out)?;
-    writeln!(out, "The site's tracking pixel is http://{proxy}/matomo.php?idsite=1&rec=1: the site counts who reaches it.")?;
+    writeln!(
+        out,
+        "The site's tracking pixel is http://{proxy}/matomo.php?idsite=1&rec=1: the site counts who reaches it."
+    )?;
     if let Some(admin) = at.admin {
         writeln!(out, "Metrics: http://{admin}/metrics")?;
     }

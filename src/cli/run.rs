@@ -5,10 +5,11 @@ use std::path::PathBuf;
 
 use tracing::Level;
 
-use super::{Failure, load};
+use super::failure::Failure;
+use super::input::load;
 use crate::app;
-use crate::config::settings::{Log, LogLevel, Mode};
 use crate::config::Overrides;
+use crate::config::settings::{Log, LogLevel, Mode};
 
 /// Run the proxy until SIGTERM or Ctrl-C
 #[derive(Debug, clap::Args)]
@@ -54,10 +55,8 @@ fn start_log(log: Log) {
         LogLevel::Debug => Level::DEBUG,
         LogLevel::Trace => Level::TRACE,
     };
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_writer(io::stderr)
-        .with_ansi(terminal);
+    let subscriber =
+        tracing_subscriber::fmt().with_max_level(level).with_writer(io::stderr).with_ansi(terminal);
     if app::is_json(log.format, terminal) {
         subscriber.json().flatten_event(true).with_current_span(false).with_span_list(false).init();
     } else {

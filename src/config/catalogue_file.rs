@@ -8,7 +8,6 @@ use toml::Spanned;
 
 use super::document::{Document, nearest, place};
 use super::raw::{RawBeacon, RawCatalogue, RawCookie};
-use super::settings::Config;
 use crate::catalogue::{BeaconRule, CookieRule, Entry, Pattern, Tier, builtin};
 use crate::consent::{Categories, Category};
 
@@ -57,7 +56,8 @@ impl Rules {
             let at = place(&raw);
             let raw = raw.into_inner();
             let category = category(document, &key, &at, raw.category, categories);
-            let pattern = pattern(document, &format!("{key}.name"), &at, raw.name, "name = \"_ga_*\"");
+            let pattern =
+                pattern(document, &format!("{key}.name"), &at, raw.name, "name = \"_ga_*\"");
             if let (Some(pattern), Some(category)) = (pattern, category) {
                 let entry = entry(category, raw.vendor, raw.purpose, raw.lifetime);
                 self.cookies.push(CookieRule { pattern, tier, entry });
@@ -68,7 +68,8 @@ impl Rules {
             let at = place(&raw);
             let raw = raw.into_inner();
             let category = category(document, &key, &at, raw.category, categories);
-            let path = pattern(document, &format!("{key}.path"), &at, raw.path, "path = \"/pixel.gif\"");
+            let path =
+                pattern(document, &format!("{key}.path"), &at, raw.path, "path = \"/pixel.gif\"");
             let method = raw.method.and_then(|method| {
                 let parsed = Method::from_bytes(method.get_ref().to_ascii_uppercase().as_bytes());
                 if parsed.is_err() {
@@ -159,16 +160,4 @@ fn entry(
 ) -> Entry {
     let shared = |text: Option<String>| text.map(Arc::from);
     Entry { category, vendor: shared(vendor), purpose: shared(purpose), lifetime: shared(lifetime) }
-}
-
-impl Config {
-    /// The config of an empty file: what `classify` and `consent` use when none is given.
-    ///
-    /// # Errors
-    /// None that an unchanged build could have: the built-in catalogue is tested.
-    pub fn builtin() -> Result<Self, super::ConfigError> {
-        let overrides =
-            super::Overrides { upstream: Some("http://127.0.0.1:1".to_owned()), ..Default::default() };
-        super::parse("", None, &overrides)
-    }
 }

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::Problem;
+use super::problem::Problem;
 
 /// More than this many problems help nobody.
 const MAX_PROBLEMS: usize = 100;
@@ -25,7 +25,10 @@ pub(super) struct Document<'a, T> {
     taken_out: HashSet<String>,
 }
 
-pub(super) fn read<'a, T: DeserializeOwned + Default>(file: &str, text: &'a str) -> Document<'a, T> {
+pub(super) fn read<'a, T: DeserializeOwned + Default>(
+    file: &str,
+    text: &'a str,
+) -> Document<'a, T> {
     let (mut table, errors) = DeTable::parse_recoverable(text);
     let mut document = Document {
         file: file.to_owned(),
@@ -86,6 +89,40 @@ impl<T> Document<'_, T> {
     }
 }
 
+impl<T> Document<'_, T> {
+    /// A number within bounds; the default where there is none or it is out of them.
+    pub(super) fn bounded<N: TryFrom<u32> + Default>(
+        &mut self,
+        key: &str,
+        typed: Option<Spanned<u32>>,
+        least: u32,
+        most: u32,
+        default: u32,
+    ) -> N {
+        let mut value = default;
+        if let Some(typed) = typed {
+            if (least..=most).contains(typed.get_ref()) {
+                value = *typed.get_ref();
+            } else {
+                let message = format!("{} is not from {least} to {most}", typed.get_ref());
+                self.problem(Some(place(&typed)), key.to_owned(), message, None);
+            }
+        }
+        N::try_from(value).unwrap_or_default()
+    }
+
+    /// Notes a problem of a flag.
+    pub(super) fn flag_problem(&mut self, flag: &str, message: String, hint: Option<&str>) {
+        self.problems.push(Problem {
+            file: "command line".to_owned(),
+            line: None,
+            key: flag.to_owned(),
+            message,
+            hint: hint.map(str::to_owned),
+        });
+    }
+}
+
 /// Takes out the innermost entry at the place, and returns its key path.
 fn take_out(table: &mut DeTable<'_>, at: &Range<usize>) -> Option<String> {
     let holds = |span: Range<usize>| span.start <= at.start && at.end <= span.end;
@@ -94,7 +131,9 @@ fn take_out(table: &mut DeTable<'_>, at: &Range<usize>) -> Option<String> {
         let name = key.get_ref().to_string();
         let inner = match value.get_mut() {
             DeValue::Table(inner) => take_out(inner, at).map(|path| format!("{name}.{path}")),
-            DeValue::Array(items) => take_out_of_items(items, at).map(|path| format!("{name}{path}")),
+            DeValue::Array(items) => {
+                take_out_of_items(items, at).map(|path| format!("{name}{path}"))
+            }
             _ => None,
         };
         if inner.is_some() {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::Problem;
+use super::problem::Problem;
 use crate::consent::{Category, ConsentReader};
 use crate::policy::Policy;
 

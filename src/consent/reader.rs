@@ -3,7 +3,7 @@
 
 use time::{Date, OffsetDateTime};
 
-use super::sources::{ConsentSource, Reading, SourceDecision};
+use super::source::{ConsentSource, Reading, SourceDecision};
 use super::{Categories, CategorySet, SignalPolicy, Signals};
 use crate::cookie::Cookies;
 
@@ -191,8 +191,7 @@ mod tests {
 
     fn read(header: &str, default: CategorySet) -> (Vec<String>, Reason) {
         let reader = reader(default);
-        let consent =
-            reader.read(&Cookies::new([header.as_bytes()]), Signals::default(), NOW);
+        let consent = reader.read(&Cookies::new([header.as_bytes()]), Signals::default(), NOW);
         let names = reader.categories.names_of(consent.granted);
         (names.into_iter().map(str::to_owned).collect(), consent.reason)
     }

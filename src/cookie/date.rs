@@ -22,11 +22,17 @@ pub fn parse_cookie_date(value: &[u8]) -> Option<i64> {
             if month.is_none() {
                 month = parse_month(token);
             }
-        } else if clock.is_none() && let Some(found) = parse_clock(token) {
+        } else if clock.is_none()
+            && let Some(found) = parse_clock(token)
+        {
             clock = Some(found);
-        } else if day.is_none() && let Some(found) = parse_number(token, 1, 2) {
+        } else if day.is_none()
+            && let Some(found) = parse_number(token, 1, 2)
+        {
             day = Some(found);
-        } else if year.is_none() && let Some(found) = parse_number(token, 2, 4) {
+        } else if year.is_none()
+            && let Some(found) = parse_number(token, 2, 4)
+        {
             year = Some(found);
         }
     }
@@ -37,7 +43,8 @@ pub fn parse_cookie_date(value: &[u8]) -> Option<i64> {
         _ => return None,
     };
     let (hour, minute, second) = clock?;
-    let date = Date::from_calendar_date(i32::try_from(year).ok()?, month?, u8::try_from(day?).ok()?);
+    let date =
+        Date::from_calendar_date(i32::try_from(year).ok()?, month?, u8::try_from(day?).ok()?);
     let time = Time::from_hms(hour, minute, second);
     Some(date.ok()?.with_time(time.ok()?).assume_utc().unix_timestamp())
 }
@@ -45,8 +52,30 @@ pub fn parse_cookie_date(value: &[u8]) -> Option<i64> {
 /// The form that nearly every server writes, `Wed, 24 Nov 2027 09:00:00 GMT` (RFC 9110 section
 /// 5.6.7), also with dashes: read by position, at a fraction of the cost.
 fn parse_fixed_date(value: &[u8]) -> Option<i64> {
-    let [_, _, _, b',', b' ', d1, d2, s1, m1, m2, m3, s2, y1, y2, y3, y4, b' ', clock @ .., b' ', b'G', b'M', b'T'] =
-        value
+    let [
+        _,
+        _,
+        _,
+        b',',
+        b' ',
+        d1,
+        d2,
+        s1,
+        m1,
+        m2,
+        m3,
+        s2,
+        y1,
+        y2,
+        y3,
+        y4,
+        b' ',
+        clock @ ..,
+        b' ',
+        b'G',
+        b'M',
+        b'T',
+    ] = value
     else {
         return None;
     };

@@ -29,7 +29,9 @@ impl Wanted {
     pub(super) fn by(headers: &HeaderMap, path: &str) -> Self {
         match headers.get(SEC_FETCH_DEST).map(HeaderValue::as_bytes) {
             Some(b"image") => return Self::Image,
-            Some(b"script" | b"worker" | b"sharedworker" | b"serviceworker") => return Self::Script,
+            Some(b"script" | b"worker" | b"sharedworker" | b"serviceworker") => {
+                return Self::Script;
+            }
             Some(_) => return Self::Nothing,
             None => {}
         }

@@ -11,7 +11,8 @@ use http::header::SET_COOKIE;
 use http_body::{Body, Frame, SizeHint};
 
 use super::report::Report;
-use super::{Filter, response, service};
+use super::state::Filter;
+use super::{clock, response};
 
 pin_project_lite::pin_project! {
     /// The body of a filtered response.
@@ -79,8 +80,14 @@ impl<B: Body<Data = Bytes>> Body for FilterBody<B> {
             Some(Ok(frame)) => Some(Ok(match frame.into_trailers() {
                 Ok(mut trailers) => {
                     if trailers.contains_key(SET_COOKIE) {
-                        let now = service::unix_now();
-                        response::strip_set_cookies(this.filter, this.report, &mut trailers, "/", now);
+                        let now = clock::unix_now();
+                        response::strip_set_cookies(
+                            this.filter,
+                            this.report,
+                            &mut trailers,
+                            "/",
+                            now,
+                        );
                     }
                     Frame::trailers(trailers)
                 }

@@ -31,7 +31,8 @@ pub(super) fn keep_private(headers: &mut HeaderMap) {
     let mut directives: Vec<&[u8]> = Vec::new();
     for field in headers.get_all(CACHE_CONTROL) {
         for directive in split_outside_quotes(field.as_bytes()) {
-            let name = directive.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii();
+            let name =
+                directive.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii();
             // `private="field"` leaves the rest of the response to shared caches.
             let whole = !directive.contains(&b'=');
             if name.eq_ignore_ascii_case(b"no-store")
@@ -83,7 +84,10 @@ mod tests {
             ("no-cache", "no-cache, private"),
             ("private, max-age=60", "private, max-age=60"),
             ("No-Store", "No-Store"),
-            ("private=\"set-cookie, x\", max-age=1", "private=\"set-cookie, x\", max-age=1, private"),
+            (
+                "private=\"set-cookie, x\", max-age=1",
+                "private=\"set-cookie, x\", max-age=1, private",
+            ),
             ("x=\"no-store, \\\" private\"", "x=\"no-store, \\\" private\", private"),
         ];
         for (before, after) in cases {

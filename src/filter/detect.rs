@@ -76,11 +76,23 @@ mod tests {
         assert_eq!(look_of(get, Wanted::Image, none, &[]), Look::Beacon);
         assert_eq!(look_of(get, Wanted::Nothing, none, &[]), Look::Ordinary);
         assert_eq!(look_of(get, Wanted::Image, ok, &[gif]), Look::SmallImage);
-        assert_eq!(look_of(get, Wanted::Image, ok, &[gif, ("content-length", "43")]), Look::SmallImage);
-        assert_eq!(look_of(get, Wanted::Image, ok, &[gif, ("content-length", "4300")]), Look::Ordinary);
-        assert_eq!(look_of(get, Wanted::Image, ok, &[gif, ("content-encoding", "gzip")]), Look::Ordinary);
+        assert_eq!(
+            look_of(get, Wanted::Image, ok, &[gif, ("content-length", "43")]),
+            Look::SmallImage
+        );
+        assert_eq!(
+            look_of(get, Wanted::Image, ok, &[gif, ("content-length", "4300")]),
+            Look::Ordinary
+        );
+        assert_eq!(
+            look_of(get, Wanted::Image, ok, &[gif, ("content-encoding", "gzip")]),
+            Look::Ordinary
+        );
         assert_eq!(look_of(&Method::HEAD, Wanted::Image, ok, &[gif]), Look::Ordinary);
-        assert_eq!(look_of(get, Wanted::Image, ok, &[("content-type", "text/html")]), Look::Ordinary);
+        assert_eq!(
+            look_of(get, Wanted::Image, ok, &[("content-type", "text/html")]),
+            Look::Ordinary
+        );
     }
 
     #[test]

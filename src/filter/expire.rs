@@ -5,8 +5,8 @@
 
 use http::HeaderValue;
 
-use super::Filter;
 use super::learned::Place;
+use super::state::Filter;
 
 /// What is known of the request that the deletions answer.
 #[derive(Debug)]

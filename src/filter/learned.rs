@@ -105,10 +105,7 @@ mod tests {
         }
         let places = learned.places(b"a").expect("learned");
         let seen: Vec<_> = places.iter().map(|p| (p.domain.as_deref(), &*p.path)).collect();
-        assert_eq!(
-            seen,
-            [(None, &b"/"[..]), (Some(&b"example.com"[..]), b"/"), (None, b"/shop")]
-        );
+        assert_eq!(seen, [(None, &b"/"[..]), (Some(&b"example.com"[..]), b"/"), (None, b"/shop")]);
         for number in 0..100 {
             let path = format!("/{number}/x");
             learned.note(b"a", &SetCookie::parse(b"a=1").scope(), &path);
@@ -119,7 +116,8 @@ mod tests {
 
     #[test]
     fn the_default_path_is_the_folder_of_the_request() {
-        let cases = [("/", "/"), ("/a", "/"), ("/a/b", "/a"), ("/a/b/", "/a/b"), ("*", "/"), ("", "/")];
+        let cases =
+            [("/", "/"), ("/a", "/"), ("/a/b", "/a"), ("/a/b/", "/a/b"), ("*", "/"), ("", "/")];
         for (request, expected) in cases {
             assert_eq!(default_path(request), expected, "{request}");
         }

@@ -10,7 +10,7 @@ use http::{Method, Request, Response, Uri};
 use super::answer::{self, SEC_FETCH_DEST, Wanted};
 use super::expire::PageLoad;
 use super::report::Report;
-use super::Filter;
+use super::state::Filter;
 use crate::catalogue::BeaconProbe;
 use crate::consent::{CategorySet, Signals};
 use crate::cookie::{Cookies, Pair, pairs};
@@ -238,7 +238,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn strip(field: &str, without: &str) -> Option<String> {
-        let keep = |pair: &Pair<'_>| !without.as_bytes().contains(pair.name.first().unwrap_or(&b'0'));
+        let keep =
+            |pair: &Pair<'_>| !without.as_bytes().contains(pair.name.first().unwrap_or(&b'0'));
         match strip_field(field.as_bytes(), keep) {
             Field::Unchanged => Some(field.to_owned()),
             Field::Empty => None,

@@ -8,7 +8,8 @@ use http::header::{HeaderMap, HeaderValue, SET_COOKIE};
 
 use super::report::Report;
 use super::request::Visit;
-use super::{Filter, cache, technologies};
+use super::state::Filter;
+use super::{cache, technologies};
 use crate::consent::Category;
 use crate::cookie::SetCookie;
 

@@ -3,7 +3,6 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Request, Response, response::Parts};
@@ -11,9 +10,11 @@ use http_body::Body;
 use tower::{Layer, Service};
 
 use super::body::FilterBody;
+use super::clock::unix_now;
 use super::detect::{self, Look};
 use super::request::{self, Visit};
-use super::{Filter, answer, response};
+use super::state::Filter;
+use super::{answer, response};
 use crate::config::settings::Detect;
 
 /// Puts a [`Filter`] in front of a service.
@@ -242,10 +243,4 @@ impl<R: Body<Data = Bytes> + Unpin> LookingAt<R> {
         response.body_mut().give_back(taken, ended);
         response
     }
-}
-
-/// The time, in Unix seconds.
-pub(super) fn unix_now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }

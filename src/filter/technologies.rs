@@ -28,7 +28,9 @@ fn technology(name: &HeaderName) -> Option<Technology> {
         9 if text == "accept-ch" => Some(Technology::ClientHints),
         11 if text == "critical-ch" => Some(Technology::ClientHints),
         23 if text == "observe-browsing-topics" => Some(Technology::Topics),
-        22.. if text.starts_with("attribution-reporting-") => Some(Technology::AttributionReporting),
+        22.. if text.starts_with("attribution-reporting-") => {
+            Some(Technology::AttributionReporting)
+        }
         _ => None,
     }
 }
@@ -121,7 +123,8 @@ fn strip_reporting_groups(headers: &mut HeaderMap, nel: &HeaderName, enforce: bo
     }
     // `Report-To` is JSON objects separated by commas: a JSON list without its brackets.
     let mut list = vec![b'['];
-    let fields: Vec<&[u8]> = headers.get_all("report-to").iter().map(HeaderValue::as_bytes).collect();
+    let fields: Vec<&[u8]> =
+        headers.get_all("report-to").iter().map(HeaderValue::as_bytes).collect();
     list.extend(fields.join(&b','));
     list.push(b']');
     let Ok(serde_json::Value::Array(entries)) = serde_json::from_slice(&list) else { return };
@@ -137,7 +140,9 @@ fn strip_reporting_groups(headers: &mut HeaderMap, nel: &HeaderName, enforce: bo
         return;
     }
     headers.remove("report-to");
-    if !kept.is_empty() && let Ok(value) = HeaderValue::from_str(&kept.join(", ")) {
+    if !kept.is_empty()
+        && let Ok(value) = HeaderValue::from_str(&kept.join(", "))
+    {
         headers.insert("report-to", value);
     }
 }
@@ -189,8 +194,7 @@ mod tests {
 
     #[test]
     fn low_entropy_hints_and_other_reports_are_left_alone() {
-        let fields =
-            &[("accept-ch", "sec-ch-ua,save-data"), ("report-to", r#"{"group":"csp"}"#)];
+        let fields = &[("accept-ch", "sec-ch-ua,save-data"), ("report-to", r#"{"group":"csp"}"#)];
         let (left, count) = stripped(fields);
         assert_eq!((left.len(), count), (2, 0));
     }

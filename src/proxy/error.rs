@@ -72,7 +72,10 @@ impl ProxyError {
 
     /// Whether the visitor's connection is of no more use.
     fn closes(&self) -> bool {
-        matches!(self, Self::BadHost | Self::TooManyFields(_) | Self::RequestTimeout | Self::Connect405)
+        matches!(
+            self,
+            Self::BadHost | Self::TooManyFields(_) | Self::RequestTimeout | Self::Connect405
+        )
     }
 
     /// What the visitor may read: nothing of the inside.
@@ -124,7 +127,9 @@ pub(super) fn respond(error: &ProxyError, form: PageForm, request_id: &str) -> R
         ErrorKind::Internal => {
             tracing::error!(request_id, status = status.as_u16(), %error, "refused a request after an internal fault");
         }
-        _ => tracing::warn!(request_id, status = status.as_u16(), %error, cause, "an upstream failed"),
+        _ => {
+            tracing::warn!(request_id, status = status.as_u16(), %error, cause, "an upstream failed")
+        }
     }
     let reason = status.canonical_reason().unwrap_or_default();
     let message = error.public_message();

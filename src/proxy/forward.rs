@@ -11,13 +11,14 @@ use http::{Method, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 
-use super::body::{OriginBody, Progress, VisitorBody};
-use super::connection::Visitor;
 use super::error::ProxyError;
 use super::headers;
 use super::pool::Lease;
+use super::request_body::{Progress, VisitorBody};
+use super::response_body::OriginBody;
 use super::site::{Site, Snapshot};
 use super::upgrade;
+use super::visitor::Visitor;
 use crate::config::settings::Timeouts;
 
 /// What forwarding a request needs besides the request.
@@ -163,8 +164,11 @@ async fn response_head(
         let longest = if awaits_visitor { timeouts.idle } else { timeouts.first_byte };
         left = longest.saturating_sub(progress.stalled_for());
         if left < Duration::from_millis(1) {
-            let timeout =
-                if awaits_visitor { ProxyError::RequestTimeout } else { ProxyError::UpstreamTimeout };
+            let timeout = if awaits_visitor {
+                ProxyError::RequestTimeout
+            } else {
+                ProxyError::UpstreamTimeout
+            };
             return Err(timeout);
         }
     }

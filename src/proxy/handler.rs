@@ -5,21 +5,20 @@
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Instant;
 
 use futures_util::FutureExt;
 use http::header::{HOST, HeaderValue};
-use http::{Method, Request, Response, Uri, Version};
+use http::{Method, Request, Response, Version};
 use hyper::body::Incoming;
 use tower::{Layer, Service, service_fn};
 
-use super::body::{OriginBody, ServedBody, VisitorBody};
-use super::connection::Visitor;
-use super::error::{self, PageForm, ProxyError};
+use super::error::{PageForm, ProxyError};
 use super::forward::{Forward, forward};
-use super::site::{Site, Snapshot};
-use crate::filter::{ConsentLayer, Report};
-use crate::telemetry::{Entry, ErrorKind};
+use super::request_body::VisitorBody;
+use super::response_body::{OriginBody, ServedBody};
+use super::ticket::Ticket;
+use super::visitor::Visitor;
+use crate::filter::{ConsentLayer, FilterBody};
 
 /// Answers a request. Fails never: whatever goes wrong becomes a response.
 pub(super) async fn handle(
@@ -48,7 +47,7 @@ async fn serve(
     ticket: &mut Ticket,
     mut request: Request<Incoming>,
     form: PageForm,
-) -> Result<Response<crate::filter::FilterBody<OriginBody>>, ProxyError> {
+) -> Result<Response<FilterBody<OriginBody>>, ProxyError> {
     let snapshot = Arc::clone(&ticket.snapshot);
     let fields = request.headers().len();
     if fields > snapshot.limits.header_fields {
@@ -69,10 +68,11 @@ async fn serve(
     let to_origin = service_fn(|request: Request<VisitorBody>| async move {
         let forwarded = forward(request, Forward { visitor, site, snapshot }).await;
         // A page of ours passes the filter like the origin's: nothing leaves around it.
-        Ok::<_, ProxyError>(forwarded.unwrap_or_else(|error| ticket.page(&error, form).map(OriginBody::Page)))
+        Ok::<_, ProxyError>(
+            forwarded.unwrap_or_else(|error| ticket.page(&error, form).map(OriginBody::Page)),
+        )
     });
-    let mut service =
-        ConsentLayer::new(Arc::clone(&site.filter)).secure(secure).layer(to_origin);
+    let mut service = ConsentLayer::new(Arc::clone(&site.filter)).secure(secure).layer(to_origin);
     service.call(request.map(VisitorBody::new)).await
 }
 
@@ -101,8 +101,27 @@ fn is_host(host: &HeaderValue) -> bool {
     !host.is_empty()
         && host.as_bytes().iter().all(|byte| {
             byte.is_ascii_alphanumeric()
-                || matches!(byte, b'.' | b'-' | b'_' | b'~' | b':' | b'[' | b']' | b'%' | b'!' | b'$'
-                    | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=')
+                || matches!(
+                    byte,
+                    b'.' | b'-'
+                        | b'_'
+                        | b'~'
+                        | b':'
+                        | b'['
+                        | b']'
+                        | b'%'
+                        | b'!'
+                        | b'$'
+                        | b'&'
+                        | b'\''
+                        | b'('
+                        | b')'
+                        | b'*'
+                        | b'+'
+                        | b','
+                        | b';'
+                        | b'='
+                )
         })
 }
 
@@ -111,107 +130,5 @@ fn host_without_port(host: &HeaderValue) -> &str {
     match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => host,
-    }
-}
-
-/// A request's place in the accounts: whatever becomes of it, it is counted and logged once.
-pub(super) struct Ticket {
-    visitor: Arc<Visitor>,
-    snapshot: Arc<Snapshot>,
-    site: Option<usize>,
-    method: Method,
-    uri: Uri,
-    /// 499 until there is a response: the visitor left before.
-    status: u16,
-    started: Instant,
-    octets: u64,
-    ended: bool,
-    closed: bool,
-    number: u64,
-}
-
-impl Ticket {
-    fn new(visitor: Arc<Visitor>, request: &Request<Incoming>) -> Self {
-        let snapshot = visitor.worker.snapshot();
-        visitor.request_started();
-        Self {
-            number: visitor.worker.next_request(),
-            visitor,
-            snapshot,
-            site: None,
-            method: request.method().clone(),
-            uri: request.uri().clone(),
-            status: 499,
-            started: Instant::now(),
-            octets: 0,
-            ended: false,
-            closed: false,
-        }
-    }
-
-    /// Counts an error and makes its page.
-    fn page(&self, error: &ProxyError, form: PageForm) -> Response<bytes::Bytes> {
-        self.visitor.worker.metrics().error(error.kind());
-        error::respond(error, form, &self.request_id())
-    }
-
-    fn request_id(&self) -> String {
-        self.visitor.worker.request_id(self.number)
-    }
-
-    pub(super) fn sent(&mut self, octets: usize) {
-        self.octets = self.octets.saturating_add(octets as u64);
-    }
-
-    pub(super) fn ended(&mut self) {
-        self.ended = true;
-    }
-
-    pub(super) fn upstream_broke_off(&mut self) {
-        self.visitor.worker.metrics().error(ErrorKind::UpstreamBody);
-        let request_id = self.request_id();
-        tracing::warn!(request_id, "an upstream broke off in the middle of a response");
-    }
-
-    fn site(&self) -> Option<&Arc<Site>> {
-        self.snapshot.sites.all().get(self.site?)
-    }
-
-    /// Counts and logs the request. `report` is what the filter did, when it came to that.
-    pub(super) fn close(&mut self, report: Option<&Report>) {
-        if std::mem::replace(&mut self.closed, true) {
-            return;
-        }
-        self.visitor.request_ended();
-        let duration = self.started.elapsed();
-        if let Some(site) = self.site {
-            self.visitor.worker.metrics().request(site, self.status, duration, report);
-        }
-        let Some(log) = &self.snapshot.access_log else { return };
-        let site = self.site();
-        let settings = site.map(|site| site.filter.settings());
-        let source = settings.zip(report.and_then(|report| report.consent.source)).and_then(
-            |(settings, source)| settings.reader.sources.get(source).map(|source| source.name()),
-        );
-        log.write(&Entry {
-            site: site.map_or("-", |site| &site.name),
-            method: self.method.as_str(),
-            path: self.uri.path(),
-            status: self.status,
-            duration,
-            bytes: self.octets,
-            request_id: &self.request_id(),
-            mode: settings.map_or("enforce", |settings| settings.mode.as_str()),
-            report: report
-                .zip(settings)
-                .map(|(report, settings)| (report, &settings.reader.categories, source)),
-            complete: self.ended || self.method == Method::HEAD,
-        });
-    }
-}
-
-impl Drop for Ticket {
-    fn drop(&mut self) {
-        self.close(None);
     }
 }

@@ -57,7 +57,8 @@ pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
         }
         headers.remove(CONNECTION);
     }
-    for name in [KEEP_ALIVE, PROXY_CONNECTION, TRANSFER_ENCODING, UPGRADE, PROXY_AUTHORIZATION, TE] {
+    for name in [KEEP_ALIVE, PROXY_CONNECTION, TRANSFER_ENCODING, UPGRADE, PROXY_AUTHORIZATION, TE]
+    {
         headers.remove(name);
     }
 }
@@ -167,7 +168,9 @@ impl Peer {
         if !self.trusted || !headers.contains_key(X_FORWARDED_PROTO) {
             headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(proto));
         }
-        if (!self.trusted || !headers.contains_key(X_FORWARDED_HOST)) && let Some(host) = host {
+        if (!self.trusted || !headers.contains_key(X_FORWARDED_HOST))
+            && let Some(host) = host
+        {
             headers.insert(X_FORWARDED_HOST, host);
         }
     }

@@ -7,14 +7,14 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 use thiserror::Error;
 
-use super::worker::Workers;
+use super::workers::Workers;
 
 /// How many connections may wait to be accepted.
 const BACKLOG: i32 = 4096;
 /// How long to wait before the next try when connections cannot be accepted.
 const BACK_OFF: Duration = Duration::from_millis(50);
 /// When to ask a silent peer whether it is still there.
-pub(super) const KEEPALIVE: Duration = Duration::from_secs(60);
+const KEEPALIVE: Duration = Duration::from_secs(60);
 
 /// Why an address cannot be listened on.
 #[derive(Debug, Error)]
@@ -23,7 +23,9 @@ pub enum BindError {
     #[error("{0} is in use already: another program listens there")]
     InUse(SocketAddr),
     /// Ports below 1024 are for privileged users.
-    #[error("{0} may not be listened on: ports below 1024 need the capability CAP_NET_BIND_SERVICE")]
+    #[error(
+        "{0} may not be listened on: ports below 1024 need the capability CAP_NET_BIND_SERVICE"
+    )]
     Denied(SocketAddr),
     /// The machine has no such address.
     #[error("{0} is not an address of this machine")]

@@ -13,11 +13,13 @@ use hyper_util::rt::TokioIo;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 
-use super::body::VisitorBody;
 use super::error::ProxyError;
-use super::listen::KEEPALIVE;
+use super::request_body::VisitorBody;
 use crate::config::settings::{self, Limits, Timeouts};
 use crate::telemetry::Shard;
+
+/// When to ask a silent upstream whether it is still there.
+const KEEPALIVE: Duration = Duration::from_secs(60);
 
 /// An upstream with its idle connections.
 #[derive(Debug)]
@@ -62,7 +64,8 @@ impl Upstream {
     pub(super) fn take(self: &Arc<Self>, worker: usize, limits: &Limits) -> Option<Lease> {
         let mut shelf = self.shelf(worker)?;
         // One whose last response has only just ended may not be ready yet: it is left for later.
-        let ready = shelf.iter().rposition(|idle| idle.sender.is_ready() && !idle.sender.is_closed())?;
+        let ready =
+            shelf.iter().rposition(|idle| idle.sender.is_ready() && !idle.sender.is_closed())?;
         let Idle { sender, .. } = shelf.remove(ready)?;
         drop(shelf);
         Some(self.lease(sender, worker, limits, true))
@@ -117,7 +120,6 @@ impl Upstream {
         let Some(mut shelf) = self.shelf(worker) else { return };
         shelf.retain(|idle| !idle.sender.is_closed() && idle.since.elapsed() < longest);
     }
-
 }
 
 impl Lease {

@@ -43,7 +43,12 @@ pub struct Site {
 
 impl Site {
     /// A site that forwards to these upstreams in turn.
-    pub fn new(index: usize, name: String, filter: Arc<Filter>, upstreams: Vec<Arc<Upstream>>) -> Self {
+    pub fn new(
+        index: usize,
+        name: String,
+        filter: Arc<Filter>,
+        upstreams: Vec<Arc<Upstream>>,
+    ) -> Self {
         Self { index, name, filter, upstreams, turn: AtomicUsize::new(0) }
     }
 

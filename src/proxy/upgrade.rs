@@ -5,11 +5,11 @@ use std::sync::Arc;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 
-use super::connection::Visitor;
+use super::visitor::Visitor;
 
 /// Joins the two connections once both have switched. The 101 itself has passed the filter.
 pub(super) fn tunnel(visitor_side: OnUpgrade, upstream_side: OnUpgrade, visitor: Arc<Visitor>) {
-    let open = visitor.worker.tunnel_opened();
+    let open = visitor.worker.opened();
     tokio::spawn(async move {
         let _open = open;
         let switched = tokio::try_join!(visitor_side, upstream_side);

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-use super::connection::Visitor;
+use super::visitor::Visitor;
 
 pub(super) struct WatchedStream {
     stream: TcpStream,

@@ -113,7 +113,8 @@ impl AccessLog {
     /// Writes the line of one request.
     pub fn write(&self, entry: &Entry<'_>) {
         let time = OffsetDateTime::now_utc();
-        let time = time.replace_nanosecond(time.nanosecond() / 1_000_000 * 1_000_000).unwrap_or(time);
+        let time =
+            time.replace_nanosecond(time.nanosecond() / 1_000_000 * 1_000_000).unwrap_or(time);
         let time = time.format(&Rfc3339).unwrap_or_default();
         let report = entry.report;
         let line = Line {
@@ -131,8 +132,9 @@ impl AccessLog {
             }),
             stripped_request: report
                 .and_then(|(report, names, _)| CategoryCounts::of(&report.request_stripped, names)),
-            stripped_response: report
-                .and_then(|(report, names, _)| CategoryCounts::of(&report.response_stripped, names)),
+            stripped_response: report.and_then(|(report, names, _)| {
+                CategoryCounts::of(&report.response_stripped, names)
+            }),
             expired: report.map_or(0, |(report, ..)| report.expired),
             technologies_stripped: report.map_or(0, |(report, ..)| report.technologies_stripped),
             beacon: report.and_then(|(report, names, _)| {
@@ -156,7 +158,13 @@ impl Line<'_> {
     fn readable(&self) -> String {
         let mut text = format!(
             "{} {} {} {} {} {:.1}ms {}B",
-            self.time, self.site, self.method, self.path.escape_debug(), self.status, self.duration_ms, self.bytes
+            self.time,
+            self.site,
+            self.method,
+            self.path.escape_debug(),
+            self.status,
+            self.duration_ms,
+            self.bytes
         );
         let mut add = |name: &str, value: &str| {
             let _ = write!(text, " {name}={value}");

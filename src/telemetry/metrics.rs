@@ -255,8 +255,11 @@ impl Metrics {
                     let value = self.site_sum(index, |site| {
                         pick(site).get(category).map_or(0, |counter| counter.load(Relaxed))
                     });
-                    let labels =
-                        [("site", site.name.as_str()), ("category", category_name), ("mode", site.mode)];
+                    let labels = [
+                        ("site", site.name.as_str()),
+                        ("category", category_name),
+                        ("mode", site.mode),
+                    ];
                     match direction {
                         Some(direction) => {
                             let [a, b, c] = labels;
@@ -309,13 +312,20 @@ impl Collector for Metrics {
         let encoder = &mut encoder;
         let build = ConstGauge::new(1_i64);
         encoder
-            .encode_descriptor("consentry_build_info", "The running version", None, build.metric_type())?
+            .encode_descriptor(
+                "consentry_build_info",
+                "The running version",
+                None,
+                build.metric_type(),
+            )?
             .encode_family(&[("version", env!("CARGO_PKG_VERSION"))])?
             .encode_gauge(&1_i64)?;
 
         let mut requests = Family::new(encoder, "consentry_requests", "Requests answered")?;
         for (index, site) in self.sites.iter().enumerate() {
-            for (class, code) in ["0xx", "1xx", "2xx", "3xx", "4xx", "5xx"].iter().enumerate().skip(1) {
+            for (class, code) in
+                ["0xx", "1xx", "2xx", "3xx", "4xx", "5xx"].iter().enumerate().skip(1)
+            {
                 let value = self.site_sum(index, |site| {
                     site.status_classes.get(class).map_or(0, |counter| counter.load(Relaxed))
                 });
@@ -338,9 +348,12 @@ impl Collector for Metrics {
             "Beacons answered in the origin's stead, or in observe mode beacons that enforce would answer",
             &[(None, |site| &site.beacons)],
         )?;
-        self.per_site(encoder, "consentry_cookies_expired", "Set-Cookie lines added that delete a cookie", |site| {
-            site.expired.load(Relaxed)
-        })?;
+        self.per_site(
+            encoder,
+            "consentry_cookies_expired",
+            "Set-Cookie lines added that delete a cookie",
+            |site| site.expired.load(Relaxed),
+        )?;
         self.per_site(
             encoder,
             "consentry_technologies_stripped",
@@ -349,7 +362,8 @@ impl Collector for Metrics {
         )?;
         self.decisions(encoder)?;
 
-        let mut errors = Family::new(encoder, "consentry_errors", "Requests and connections that failed")?;
+        let mut errors =
+            Family::new(encoder, "consentry_errors", "Requests and connections that failed")?;
         for kind in ErrorKind::ALL {
             let value = self.sum(|shard| {
                 shard.errors.get(kind as usize).map_or(0, |counter| counter.load(Relaxed))
@@ -361,9 +375,11 @@ impl Collector for Metrics {
             ("consentry_upstream_connections", "Connections opened to upstreams", |shard| {
                 &shard.upstream_connections
             }),
-            ("consentry_upstream_retries", "Requests sent again because a pooled connection was dead", |shard| {
-                &shard.retries
-            }),
+            (
+                "consentry_upstream_retries",
+                "Requests sent again because a pooled connection was dead",
+                |shard| &shard.retries,
+            ),
         ];
         for (name, help, pick) in totals {
             let value = self.sum(|shard| pick(shard).load(Relaxed));
@@ -400,24 +416,29 @@ impl Metrics {
             }
             let count = buckets.iter().map(|(_, count)| count).sum();
             let micros = self.site_sum(index, |site| site.duration_micros.load(Relaxed));
-            #[expect(clippy::cast_precision_loss, reason = "a sum of microseconds stays far below 2^53")]
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "a sum of microseconds stays far below 2^53"
+            )]
             let seconds = micros as f64 / 1e6;
-            family.encode_family(&[("site", &site.name)])?.encode_histogram::<NoLabelSet>(
-                seconds, count, &buckets, None,
-            )?;
+            family
+                .encode_family(&[("site", &site.name)])?
+                .encode_histogram::<NoLabelSet>(seconds, count, &buckets, None)?;
         }
         Ok(())
     }
 
     fn decisions(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let help = "Requests by the source of the visitor's decision, or the reason for having none";
+        let help =
+            "Requests by the source of the visitor's decision, or the reason for having none";
         let mut family = Family::new(encoder, "consentry_consent_decisions", help)?;
         for (index, site) in self.sites.iter().enumerate() {
             for (source, name) in site.sources.iter().enumerate() {
                 let value = self.site_sum(index, |site| {
                     site.decisions.get(source).map_or(0, |counter| counter.load(Relaxed))
                 });
-                let labels = [("site", site.name.as_str()), ("source", name), ("reason", "decided")];
+                let labels =
+                    [("site", site.name.as_str()), ("source", name), ("reason", "decided")];
                 family.counter(&labels, value)?;
             }
             for reason in Reason::ALL.into_iter().skip(1) {

@@ -15,7 +15,15 @@ fn a_beacon_without_consent_is_answered_quietly_and_never_reaches_the_origin() {
     assert_eq!(image.field("cache-control").as_deref(), Some("no-store"));
 
     let mut visitor = proxy.visit();
-    visitor.send(&request("POST", "/matomo.php?rec=1", &[("Origin", "https://shop.example"), ("Content-Length", "3"), ("Content-Type", "text/plain")]));
+    visitor.send(&request(
+        "POST",
+        "/matomo.php?rec=1",
+        &[
+            ("Origin", "https://shop.example"),
+            ("Content-Length", "3"),
+            ("Content-Type", "text/plain"),
+        ],
+    ));
     visitor.send(b"a=b");
     let ping = visitor.reply("POST");
     assert_eq!(ping.status, 204);
@@ -26,7 +34,8 @@ fn a_beacon_without_consent_is_answered_quietly_and_never_reaches_the_origin() {
     assert_eq!(origin.next().line, "GET /page HTTP/1.1");
     assert!(origin.saw_nothing());
     assert_eq!(proxy.access()["beacon"], "analytics");
-    let sample = "consentry_beacons_blocked_total{site=\"default\",category=\"analytics\",mode=\"enforce\"}";
+    let sample =
+        "consentry_beacons_blocked_total{site=\"default\",category=\"analytics\",mode=\"enforce\"}";
     assert_eq!(proxy.metric(sample), 2.0);
 }
 
@@ -42,7 +51,12 @@ fn a_beacon_with_consent_is_forwarded() {
 fn a_beacon_in_disguise_is_still_a_beacon() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, "");
-    for path in ["//matomo.php?rec=1", "/x/../matomo.php?rec=1", "/%6Datomo.php?rec=1", "/./matomo.php?rec=1"] {
+    for path in [
+        "//matomo.php?rec=1",
+        "/x/../matomo.php?rec=1",
+        "/%6Datomo.php?rec=1",
+        "/./matomo.php?rec=1",
+    ] {
         assert_eq!(proxy.get(path, &[]).status, 204, "{path}");
     }
     assert!(origin.saw_nothing());
@@ -75,7 +89,8 @@ fn observe_forwards_beacons_and_counts_them() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, "mode = 'observe'");
     assert_eq!(proxy.get("/matomo.php?rec=1", &[]).text(), "ok");
-    let sample = "consentry_beacons_blocked_total{site=\"default\",category=\"analytics\",mode=\"observe\"}";
+    let sample =
+        "consentry_beacons_blocked_total{site=\"default\",category=\"analytics\",mode=\"observe\"}";
     assert_eq!(proxy.metric(sample), 1.0);
 }
 
@@ -115,7 +130,8 @@ fn an_ordinary_small_image_passes_whole_also_when_it_comes_in_pieces() {
     image.resize(500, 7);
     let sent = image.clone();
     let origin = Origin::scripted(move |_, stream| {
-        let head = b"HTTP/1.1 200 OK\r\nContent-Type: image/gif\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let head =
+            b"HTTP/1.1 200 OK\r\nContent-Type: image/gif\r\nTransfer-Encoding: chunked\r\n\r\n";
         stream.write_all(head).unwrap();
         for piece in sent.chunks(7) {
             write!(stream, "{:x}\r\n", piece.len()).unwrap();

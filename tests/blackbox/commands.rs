@@ -16,7 +16,8 @@ fn classify_tells_category_vendor_and_rule() {
 fn classify_reads_names_from_standard_input_and_writes_json() {
     let (code, out, _) = run(&["classify", "--json"], "_fbp\nnever_heard_of\r\n");
     assert_eq!(code, 0);
-    let lines: Vec<serde_json::Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let lines: Vec<serde_json::Value> =
+        out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines.len(), 2);
     assert_eq!(lines[0]["category"], "targeting");
     assert_eq!(lines[1]["name"], "never_heard_of");
@@ -42,10 +43,16 @@ fn consent_tells_what_a_header_allows() {
         r#"{"decided":true,"source":"consentry","granted":["necessary","functional","analytics"],"reason":"decided"}"#
     );
     let input = format!("Cookie: {header}\n\na=1; consentry=x\n");
-    let (_, out, _) = run(&["consent", "--source", "consentry", "--at", "2026-11-24T09:00:00Z"], &input);
+    let (_, out, _) =
+        run(&["consent", "--source", "consentry", "--at", "2026-11-24T09:00:00Z"], &input);
     let reasons: Vec<String> = out
         .lines()
-        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["reason"].as_str().unwrap().to_owned())
+        .map(|line| {
+            serde_json::from_str::<serde_json::Value>(line).unwrap()["reason"]
+                .as_str()
+                .unwrap()
+                .to_owned()
+        })
         .collect();
     assert_eq!(reasons, ["decided", "no_decision", "malformed"]);
     let (code, _, error) = run(&["consent", "--source", "consentri", header], "");
@@ -55,9 +62,14 @@ fn consent_tells_what_a_header_allows() {
 
 #[test]
 fn cookie_prints_what_consent_reads() {
-    let (code, out, _) = run(&["cookie", "--allow", "analytics,social", "--notice", "2026-01-02"], "");
+    let (code, out, _) =
+        run(&["cookie", "--allow", "analytics,social", "--notice", "2026-01-02"], "");
     assert_eq!(code, 0);
-    assert!(out.starts_with("consentry=1~") && out.trim_end().ends_with("~2026-01-02~analytics+social~"), "{out}");
+    assert!(
+        out.starts_with("consentry=1~")
+            && out.trim_end().ends_with("~2026-01-02~analytics+social~"),
+        "{out}"
+    );
     let (_, out, _) = run(&["consent", out.trim_end()], "");
     assert!(out.contains(r#""granted":["necessary","analytics","social"]"#), "{out}");
     let (code, out, _) = run(&["cookie", "--allow", ""], "");
@@ -73,7 +85,12 @@ fn check_sums_up_and_warns() {
     std::fs::write(&path, "[[site]]\nhosts = ['*.a.example']\nupstream = ['http://b:81', 'http://[::1]']\n[[cookie]]\nname = 'PHPSESSID'\ncategory = 'targeting'\n").unwrap();
     let (code, out, error) = run(&["check", "--config", path.to_str().unwrap()], "");
     assert_eq!(code, 0);
-    assert!(out.starts_with("ok") && out.contains("*.a.example") && out.contains("http://b:81, http://[::1]:80"), "{out}");
+    assert!(
+        out.starts_with("ok")
+            && out.contains("*.a.example")
+            && out.contains("http://b:81, http://[::1]:80"),
+        "{out}"
+    );
     assert!(error.contains("warning: ") && error.contains("PHPSESSID"), "{error}");
     let (code, _, error) = run(&["check", "--config", "/nowhere.toml"], "");
     assert_eq!(code, 2);
@@ -82,7 +99,9 @@ fn check_sums_up_and_warns() {
 
 #[test]
 fn bad_usage_ends_with_2_and_help_and_version_with_0() {
-    for arguments in [&["run", "--mode", "off"][..], &["fly"], &[], &["run"], &["completions", "cobol"]] {
+    for arguments in
+        [&["run", "--mode", "off"][..], &["fly"], &[], &["run"], &["completions", "cobol"]]
+    {
         assert_eq!(run(arguments, "").0, 2, "{arguments:?}");
     }
     let (code, out, _) = run(&["--version"], "");
@@ -103,14 +122,23 @@ fn every_flag_of_run_is_read_from_the_environment_too() {
     let address = taken.local_addr().unwrap().to_string();
     let output = |name: &str, value: &str| {
         let mut command = binary();
-        command.arg("run").env("CONSENTRY_UPSTREAM", "http://127.0.0.1:1").env("CONSENTRY_LISTEN", &address);
+        command
+            .arg("run")
+            .env("CONSENTRY_UPSTREAM", "http://127.0.0.1:1")
+            .env("CONSENTRY_LISTEN", &address);
         let output = command.env("CONSENTRY_ADMIN", "off").env(name, value).output().unwrap();
         (output.status.code(), String::from_utf8(output.stderr).unwrap())
     };
     // Only the taken address stops it: the rest was understood.
     let (code, error) = output("CONSENTRY_MODE", "observe");
     assert!(code == Some(1) && error.contains("is in use already"), "{error}");
-    for (name, value) in [("MODE", "off"), ("UPSTREAM", "ftp://a"), ("LISTEN", "here"), ("ADMIN", "there"), ("CONFIG", "/nowhere")] {
+    for (name, value) in [
+        ("MODE", "off"),
+        ("UPSTREAM", "ftp://a"),
+        ("LISTEN", "here"),
+        ("ADMIN", "there"),
+        ("CONFIG", "/nowhere"),
+    ] {
         let (code, error) = output(&format!("CONSENTRY_{name}"), value);
         assert_eq!(code, Some(2), "{name}: {error}");
     }

@@ -53,7 +53,9 @@ fn request_cookies_without_consent_never_reach_the_origin_and_the_rest_is_untouc
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, "");
     let consent = consent("functional");
-    let cookie = format!("PHPSESSID=\"x, y\";_ga=GA1;lang=de; {consent}; _fbp=1;  csrftoken=\u{e9}==; token");
+    let cookie = format!(
+        "PHPSESSID=\"x, y\";_ga=GA1;lang=de; {consent}; _fbp=1;  csrftoken=\u{e9}==; token"
+    );
     proxy.get("/", &[("Cookie", &cookie)]);
     let expected = format!("PHPSESSID=\"x, y\"; lang=de; {consent}; csrftoken=\u{e9}==");
     assert_eq!(origin.next().field("cookie"), Some(expected));
@@ -71,7 +73,15 @@ fn several_cookie_fields_are_all_seen_and_reach_the_origin_as_one() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, "");
     let consent = consent("analytics");
-    proxy.get("/", &[("Cookie", "PHPSESSID=1; _fbp=1"), ("Cookie", &consent), ("cookie", "_ga=2"), ("Cookie", "_fbp=3")]);
+    proxy.get(
+        "/",
+        &[
+            ("Cookie", "PHPSESSID=1; _fbp=1"),
+            ("Cookie", &consent),
+            ("cookie", "_ga=2"),
+            ("Cookie", "_fbp=3"),
+        ],
+    );
     assert_eq!(origin.next().field("cookie"), Some(format!("PHPSESSID=1; {consent}; _ga=2")));
 }
 
@@ -123,7 +133,12 @@ fn a_deletion_by_the_origin_passes_whatever_its_category() {
         "_fbp=x; expires=Thu, 01-Jan-1970 00:00:01 GMT",
         "whatever=; Max-Age=-1",
     ];
-    let origin = Origin::setting(&[deletions[0], "_gid=1; Max-Age=60; Expires=Thu, 01-Jan-1970 00:00:01 GMT", deletions[1], deletions[2]]);
+    let origin = Origin::setting(&[
+        deletions[0],
+        "_gid=1; Max-Age=60; Expires=Thu, 01-Jan-1970 00:00:01 GMT",
+        deletions[1],
+        deletions[2],
+    ]);
     let reply = Proxy::start(&origin, "").get("/", &[]);
     assert_eq!(reply.set_cookies(), deletions, "Max-Age wins over Expires");
 }
@@ -163,7 +178,11 @@ fn decisions_that_are_malformed_old_or_for_an_older_notice_are_none() {
         ("other=1", 0, 1),
     ] {
         assert_eq!(denying.get("/", &[("Cookie", cookie)]).set_cookies().len(), denied, "{cookie}");
-        assert_eq!(allowing.get("/", &[("Cookie", cookie)]).set_cookies().len(), allowed, "{cookie}");
+        assert_eq!(
+            allowing.get("/", &[("Cookie", cookie)]).set_cookies().len(),
+            allowed,
+            "{cookie}"
+        );
     }
     assert_eq!(
         denying.metric("consentry_consent_decisions_total{site=\"default\",source=\"none\",reason=\"malformed\"}"),
@@ -174,7 +193,9 @@ fn decisions_that_are_malformed_old_or_for_an_older_notice_are_none() {
 #[test]
 fn a_response_that_was_changed_is_kept_out_of_shared_caches_and_no_other_is() {
     let answer = |fields: &str| {
-        Origin::answering(format!("HTTP/1.1 200 OK\r\n{fields}Vary: Accept\r\nContent-Length: 0\r\n\r\n"))
+        Origin::answering(format!(
+            "HTTP/1.1 200 OK\r\n{fields}Vary: Accept\r\nContent-Length: 0\r\n\r\n"
+        ))
     };
     let control = |fields: &str| {
         let reply = Proxy::start(&answer(fields), "").get("/", &[]);
@@ -182,17 +203,30 @@ fn a_response_that_was_changed_is_kept_out_of_shared_caches_and_no_other_is() {
         reply.field("cache-control")
     };
     assert_eq!(control("Set-Cookie: _ga=1\r\n").as_deref(), Some("private"));
-    assert_eq!(control("Set-Cookie: _ga=1\r\nCache-Control: public, max-age=60\r\n").as_deref(), Some("max-age=60, private"));
-    assert_eq!(control("Set-Cookie: _ga=1\r\nCache-Control: no-store\r\n").as_deref(), Some("no-store"));
+    assert_eq!(
+        control("Set-Cookie: _ga=1\r\nCache-Control: public, max-age=60\r\n").as_deref(),
+        Some("max-age=60, private")
+    );
+    assert_eq!(
+        control("Set-Cookie: _ga=1\r\nCache-Control: no-store\r\n").as_deref(),
+        Some("no-store")
+    );
     assert_eq!(control("Set-Cookie: sessionid=1\r\n"), None);
-    assert_eq!(control("Cache-Control: public, max-age=60\r\n").as_deref(), Some("public, max-age=60"));
+    assert_eq!(
+        control("Cache-Control: public, max-age=60\r\n").as_deref(),
+        Some("public, max-age=60")
+    );
 }
 
 #[test]
 fn a_page_load_deletes_what_should_not_be_there_everywhere_it_could_live() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, "");
-    let page = [("Host", "www.shop.example.co.uk"), ("Sec-Fetch-Mode", "navigate"), ("Cookie", "PHPSESSID=1; _ga=1; unknown=2")];
+    let page = [
+        ("Host", "www.shop.example.co.uk"),
+        ("Sec-Fetch-Mode", "navigate"),
+        ("Cookie", "PHPSESSID=1; _ga=1; unknown=2"),
+    ];
     let reply = proxy.get("/", &page);
     let mut expected = Vec::new();
     for name in ["_ga", "unknown"] {
@@ -205,7 +239,11 @@ fn a_page_load_deletes_what_should_not_be_there_everywhere_it_could_live() {
     assert_eq!(reply.field("cache-control").as_deref(), Some("private"));
 
     let image = [page[0], ("Sec-Fetch-Mode", "no-cors"), page[2]];
-    assert_eq!(proxy.get("/", &image).set_cookies(), Vec::<String>::new(), "only page loads delete");
+    assert_eq!(
+        proxy.get("/", &image).set_cookies(),
+        Vec::<String>::new(),
+        "only page loads delete"
+    );
     let allowed = format!("_ga=1; {}", all());
     let consenting = [page[0], page[1], ("Cookie", allowed.as_str())];
     assert_eq!(proxy.get("/", &consenting).set_cookies(), Vec::<String>::new());
@@ -222,7 +260,10 @@ fn a_deletion_carries_the_place_that_the_site_itself_set_the_cookie_in() {
     proxy.get("/", &[]);
     assert_eq!(
         proxy.get("/", &page("_ga=1; _fbp=1")).set_cookies(),
-        ["_ga=; Max-Age=0; Path=/; Domain=shop.example", "_fbp=; Max-Age=0; Path=/app; Secure; Partitioned"]
+        [
+            "_ga=; Max-Age=0; Path=/; Domain=shop.example",
+            "_fbp=; Max-Age=0; Path=/app; Secure; Partitioned"
+        ]
     );
 }
 

@@ -15,7 +15,16 @@ fn a_request_reaches_the_origin_as_it_came_with_this_hop_added() {
     let proxy = Proxy::start(&origin, "");
     let mut visitor = proxy.visit();
     let from = visitor.stream.local_addr().unwrap().ip();
-    visitor.send(&request("GET", "/a%20b?c=d&e", &[("Host", "shop.example:8443"), ("X-Custom", "one"), ("x-custom", "two"), ("User-Agent", "t")]));
+    visitor.send(&request(
+        "GET",
+        "/a%20b?c=d&e",
+        &[
+            ("Host", "shop.example:8443"),
+            ("X-Custom", "one"),
+            ("x-custom", "two"),
+            ("User-Agent", "t"),
+        ],
+    ));
     assert_eq!(visitor.reply("GET").text(), "ok");
     let seen = origin.next();
     assert_eq!(seen.line, "GET /a%20b?c=d&e HTTP/1.1");
@@ -25,13 +34,20 @@ fn a_request_reaches_the_origin_as_it_came_with_this_hop_added() {
     assert_eq!(seen.field("x-forwarded-for"), Some(from.to_string()));
     assert_eq!(seen.field("x-forwarded-proto").as_deref(), Some("http"));
     assert_eq!(seen.field("x-forwarded-host").as_deref(), Some("shop.example:8443"));
-    assert_eq!(seen.field("forwarded"), Some(format!("for={from};host=\"shop.example:8443\";proto=http")));
+    assert_eq!(
+        seen.field("forwarded"),
+        Some(format!("for={from};host=\"shop.example:8443\";proto=http"))
+    );
 }
 
 #[test]
 fn only_trusted_proxies_are_believed_about_earlier_hops() {
     let origin = Origin::answering(OK);
-    let fields = [("X-Forwarded-For", "203.0.113.9"), ("X-Forwarded-Proto", "https"), ("Forwarded", "for=203.0.113.9")];
+    let fields = [
+        ("X-Forwarded-For", "203.0.113.9"),
+        ("X-Forwarded-Proto", "https"),
+        ("Forwarded", "for=203.0.113.9"),
+    ];
     Proxy::start(&origin, "").get("/", &fields);
     let seen = origin.next();
     assert_eq!(seen.field("x-forwarded-for").as_deref(), Some("127.0.0.1"));
@@ -52,13 +68,25 @@ fn fields_for_one_connection_stay_on_it_in_both_directions() {
     let proxy = Proxy::start(&origin, "");
     let reply = proxy.get(
         "/",
-        &[("Connection", "X-Mine, Cookie, Host, Content-Length"), ("X-Mine", "1"), ("Keep-Alive", "1"), ("Proxy-Authorization", "x"), ("TE", "gzip"), ("Cookie", "PHPSESSID=1"), ("Authorization", "b")],
+        &[
+            ("Connection", "X-Mine, Cookie, Host, Content-Length"),
+            ("X-Mine", "1"),
+            ("Keep-Alive", "1"),
+            ("Proxy-Authorization", "x"),
+            ("TE", "gzip"),
+            ("Cookie", "PHPSESSID=1"),
+            ("Authorization", "b"),
+        ],
     );
     let seen = origin.next();
     for name in ["x-mine", "keep-alive", "proxy-authorization", "te", "connection"] {
         assert_eq!(seen.field(name), None, "{name}");
     }
-    assert_eq!(seen.field("cookie").as_deref(), Some("PHPSESSID=1"), "Connection cannot name it away");
+    assert_eq!(
+        seen.field("cookie").as_deref(),
+        Some("PHPSESSID=1"),
+        "Connection cannot name it away"
+    );
     assert_eq!(seen.field("authorization").as_deref(), Some("b"));
     for name in ["x-hop", "keep-alive", "proxy-connection"] {
         assert_eq!(reply.field(name), None, "{name}");
@@ -104,7 +132,9 @@ fn a_body_streams_both_ways_while_it_is_made() {
     let (go_on, wait) = mpsc::channel::<()>();
     let wait = Mutex::new(wait);
     let origin = Origin::scripted(move |_, stream| {
-        stream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n").unwrap();
+        stream
+            .write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n")
+            .unwrap();
         wait.lock().unwrap().recv_timeout(PATIENCE).expect("the visitor has got the first chunk");
         stream.write_all(b"6\r\nsecond\r\n0\r\n\r\n").is_ok()
     });
@@ -294,7 +324,11 @@ fn a_slow_reader_holds_the_upstream_back_instead_of_filling_memory() {
     visitor.head();
     full.recv_timeout(PATIENCE).expect("the origin is held back");
     // Socket buffers hold some; the proxy itself next to nothing.
-    assert!(written.load(Ordering::Relaxed) < 32 * 1024 * 1024, "{}", written.load(Ordering::Relaxed));
+    assert!(
+        written.load(Ordering::Relaxed) < 32 * 1024 * 1024,
+        "{}",
+        written.load(Ordering::Relaxed)
+    );
 }
 
 #[test]

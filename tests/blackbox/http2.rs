@@ -20,7 +20,8 @@ fn empty() -> Body {
 
 async fn connect(proxy: &Proxy) -> SendRequest<Body> {
     let stream = tokio::net::TcpStream::connect(proxy.address).await.unwrap();
-    let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    let (sender, connection) =
+        http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
     tokio::spawn(connection);
     sender
 }
@@ -61,7 +62,9 @@ async fn the_filter_works_over_http_2_with_the_cookie_field_in_crumbs() {
 async fn streams_run_side_by_side_and_bodies_pass_whole() {
     let origin = Origin::scripted(|seen, stream| {
         let length = seen.body.len();
-        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: keep-alive\r\nKeep-Alive: x\r\n\r\n");
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: keep-alive\r\nKeep-Alive: x\r\n\r\n"
+        );
         stream.write_all(head.as_bytes()).is_ok() && stream.write_all(&seen.body).is_ok()
     });
     let proxy = Arc::new(Proxy::start(&origin, ""));

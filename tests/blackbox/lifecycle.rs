@@ -75,9 +75,15 @@ fn a_port_in_use_is_said_in_a_sentence_with_exit_code_1() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     for (listen, admin) in [(address.as_str(), "off"), ("127.0.0.1:0", address.as_str())] {
-        let (code, _, error) = run(&["run", "--upstream", "http://127.0.0.1:1", "--listen", listen, "--admin", admin], "");
+        let (code, _, error) = run(
+            &["run", "--upstream", "http://127.0.0.1:1", "--listen", listen, "--admin", admin],
+            "",
+        );
         assert_eq!(code, 1);
-        assert_eq!(error.trim_end(), format!("error: {address} is in use already: another program listens there"));
+        assert_eq!(
+            error.trim_end(),
+            format!("error: {address} is in use already: another program listens there")
+        );
     }
 }
 
@@ -90,10 +96,19 @@ fn a_bad_config_ends_with_2_and_says_everything_at_once() {
     for command in [&["check", "--config", path][..], &["run", "--config", path]] {
         let (code, out, error) = run(command, "");
         assert_eq!((code, out.as_str()), (2, ""));
-        for (line, key) in [(1, "mode"), (3, "site[0].upstream"), (4, "site[0].upstrem"), (7, "cookie[0].category")] {
+        for (line, key) in [
+            (1, "mode"),
+            (3, "site[0].upstream"),
+            (4, "site[0].upstrem"),
+            (7, "cookie[0].category"),
+        ] {
             assert!(error.contains(&format!("bad.toml:{line}: {key}: ")), "{key} in\n{error}");
         }
-        assert!(error.contains("did you mean `analytics`?") && error.contains("did you mean `upstream`?"), "{error}");
+        assert!(
+            error.contains("did you mean `analytics`?")
+                && error.contains("did you mean `upstream`?"),
+            "{error}"
+        );
     }
 }
 

@@ -1,7 +1,14 @@
 //! The proxy from the outside: the real binary on port 0, a scripted origin behind it, raw sockets
 //! on both sides, over HTTP/1.1 and HTTP/2.
 
-#![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic
+)]
 
 mod beacons;
 mod commands;

@@ -9,7 +9,10 @@ fn a_line_of_the_access_log_tells_what_happened_without_query_or_values() {
     let origin = Origin::setting(&["sessionid=SECRET1", "_ga=SECRET2", "mystery=SECRET3"]);
     let proxy = Proxy::start(&origin, "log.level = 'trace'");
     let cookie = format!("PHPSESSID=SECRET4; _fbp=SECRET5; {}", consent("functional"));
-    proxy.get("/shop/cart?token=SECRET6", &[("Cookie", &cookie), ("Accept", "text/html"), ("X", "SECRET7")]);
+    proxy.get(
+        "/shop/cart?token=SECRET6",
+        &[("Cookie", &cookie), ("Accept", "text/html"), ("X", "SECRET7")],
+    );
     let line = proxy.access();
     assert_eq!(line["site"], "default");
     assert_eq!(line["method"], "GET");
@@ -22,7 +25,12 @@ fn a_line_of_the_access_log_tells_what_happened_without_query_or_values() {
     assert_eq!(line["bytes"], 2);
     let (_, metrics) = proxy.admin("/metrics");
     let (_, inventory) = proxy.admin("/inventory");
-    for (place, text) in [("access log", line.to_string()), ("log", proxy.log()), ("metrics", metrics), ("inventory", inventory)] {
+    for (place, text) in [
+        ("access log", line.to_string()),
+        ("log", proxy.log()),
+        ("metrics", metrics),
+        ("inventory", inventory),
+    ] {
         assert!(!text.contains("SECRET"), "a value in the {place}: {text}");
     }
     assert!(proxy.log().contains("mystery"), "names are told, at debug level and above");
@@ -48,7 +56,10 @@ fn metrics_count_requests_strips_decisions_and_durations() {
     assert_eq!(proxy.metric(&format!("{decisions}\"consentry\",reason=\"decided\"}}")), 1.0);
     assert_eq!(proxy.metric(&format!("{decisions}\"none\",reason=\"no_decision\"}}")), 1.0);
     assert_eq!(proxy.metric("consentry_request_duration_seconds_count{site=\"default\"}"), 2.0);
-    assert_eq!(proxy.metric("consentry_request_duration_seconds_bucket{le=\"+Inf\",site=\"default\"}"), 2.0);
+    assert_eq!(
+        proxy.metric("consentry_request_duration_seconds_bucket{le=\"+Inf\",site=\"default\"}"),
+        2.0
+    );
 }
 
 #[test]
@@ -57,7 +68,10 @@ fn labels_do_not_come_from_the_traffic() {
     let proxy = Proxy::start(&origin, "");
     let before = proxy.admin("/metrics").1.lines().count();
     for number in 0..20 {
-        proxy.get(&format!("/{number}"), &[("Host", &format!("h{number}.example")), ("Cookie", &format!("c{number}=1"))]);
+        proxy.get(
+            &format!("/{number}"),
+            &[("Host", &format!("h{number}.example")), ("Cookie", &format!("c{number}=1"))],
+        );
     }
     assert_eq!(proxy.admin("/metrics").1.lines().count(), before);
 }
@@ -82,7 +96,11 @@ fn both_exposition_formats_are_spoken() {
     let origin = Origin::answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
     let proxy = Proxy::start(&origin, "");
     let mut visitor = crate::support::Visitor::connect(proxy.admin);
-    visitor.send(&request("GET", "/metrics", &[("Accept", "application/openmetrics-text;version=1.0.0")]));
+    visitor.send(&request(
+        "GET",
+        "/metrics",
+        &[("Accept", "application/openmetrics-text;version=1.0.0")],
+    ));
     let open = visitor.reply("GET");
     assert!(open.field("content-type").unwrap().starts_with("application/openmetrics-text"));
     assert!(open.text().ends_with("# EOF\n"));

@@ -92,7 +92,9 @@ fn connect_is_refused_and_an_absolute_target_settles_the_host() {
 
 #[test]
 fn http_1_0_is_served_and_closed() {
-    let origin = Origin::answering("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n");
+    let origin = Origin::answering(
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+    );
     let proxy = Proxy::start(&origin, "");
     let mut visitor = proxy.visit();
     visitor.send(b"GET / HTTP/1.0\r\n\r\n");
@@ -108,7 +110,9 @@ fn pipelined_requests_are_answered_in_order() {
     });
     let proxy = Proxy::start(&origin, "");
     let mut visitor = proxy.visit();
-    visitor.send(&[request("GET", "/1", &[]), request("GET", "/2", &[]), request("GET", "/3", &[])].concat());
+    visitor.send(
+        &[request("GET", "/1", &[]), request("GET", "/2", &[]), request("GET", "/3", &[])].concat(),
+    );
     for expected in ["/1", "/2", "/3"] {
         assert_eq!(visitor.reply("GET").text(), expected);
     }
@@ -149,7 +153,12 @@ fn garbage_from_the_upstream_is_a_bad_gateway() {
             let _ = stream.write_all(&sent);
             false
         });
-        assert_eq!(Proxy::start(&origin, "").get("/", &[]).status, 502, "{}", answer.escape_ascii());
+        assert_eq!(
+            Proxy::start(&origin, "").get("/", &[]).status,
+            502,
+            "{}",
+            answer.escape_ascii()
+        );
     }
 }
 
@@ -171,7 +180,9 @@ fn an_answer_before_the_request_has_ended_reaches_the_visitor() {
     let origin = Origin::scripted(|_, _| false);
     // The origin reads only heads here: it answers a long upload at once.
     let early = Origin::scripted(|_, stream| {
-        let _ = stream.write_all(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\nConnection: close\r\n\r\nbig");
+        let _ = stream.write_all(
+            b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\nConnection: close\r\n\r\nbig",
+        );
         false
     });
     drop(origin);

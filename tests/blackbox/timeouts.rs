@@ -77,9 +77,13 @@ fn an_upstream_that_does_not_take_the_connection_is_a_gateway_timeout() {
     socket.listen(0).unwrap();
     let listener = TcpListener::from(socket);
     let address = listener.local_addr().unwrap();
-    let waiting: Vec<_> = (0..4).map_while(|_| TcpStream::connect_timeout(&address, Duration::from_millis(200)).ok()).collect();
+    let waiting: Vec<_> = (0..4)
+        .map_while(|_| TcpStream::connect_timeout(&address, Duration::from_millis(200)).ok())
+        .collect();
     assert!(waiting.len() < 4, "the queue is full");
-    let proxy = Proxy::start_with(&format!("timeouts.connect = '100ms'\n[[site]]\nupstream = 'http://{address}'"));
+    let proxy = Proxy::start_with(&format!(
+        "timeouts.connect = '100ms'\n[[site]]\nupstream = 'http://{address}'"
+    ));
     assert_eq!(proxy.get("/", &[]).status, 504);
 }
 

@@ -28,12 +28,19 @@ fn an_upgrade_passes_with_its_cookies_filtered_and_then_octets_both_ways() {
     let origin = echo();
     let proxy = Proxy::start(&origin, "");
     let mut visitor = proxy.visit();
-    visitor.send(&request("GET", "/chat", &[WANTED[0], WANTED[1], WANTED[2], ("Cookie", "PHPSESSID=1; _ga=1")]));
+    visitor.send(&request(
+        "GET",
+        "/chat",
+        &[WANTED[0], WANTED[1], WANTED[2], ("Cookie", "PHPSESSID=1; _ga=1")],
+    ));
     let reply = visitor.reply("GET");
     assert_eq!(reply.status, 101);
     assert_eq!(reply.set_cookies(), ["sessionid=1"]);
     assert_eq!(reply.field("upgrade").as_deref(), Some("websocket"));
-    assert_eq!(reply.field("connection").map(|value| value.to_lowercase()).as_deref(), Some("upgrade"));
+    assert_eq!(
+        reply.field("connection").map(|value| value.to_lowercase()).as_deref(),
+        Some("upgrade")
+    );
     assert_eq!(reply.field("sec-websocket-accept").as_deref(), Some("y"));
     let seen = origin.next();
     assert_eq!(seen.field("upgrade").as_deref(), Some("websocket"));
@@ -49,7 +56,9 @@ fn an_upgrade_passes_with_its_cookies_filtered_and_then_octets_both_ways() {
 #[test]
 fn the_end_of_the_origins_side_reaches_the_visitor() {
     let origin = Origin::scripted(|_, stream| {
-        let _ = stream.write_all(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\nbye");
+        let _ = stream.write_all(
+            b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\nbye",
+        );
         false
     });
     let proxy = Proxy::start(&origin, "");
@@ -63,13 +72,18 @@ fn the_end_of_the_origins_side_reaches_the_visitor() {
 
 #[test]
 fn an_upgrade_that_is_refused_is_an_ordinary_answer() {
-    let origin = Origin::answering("HTTP/1.1 403 Forbidden\r\nSet-Cookie: _ga=1\r\nContent-Length: 2\r\n\r\nno");
+    let origin = Origin::answering(
+        "HTTP/1.1 403 Forbidden\r\nSet-Cookie: _ga=1\r\nContent-Length: 2\r\n\r\nno",
+    );
     let proxy = Proxy::start(&origin, "");
     let mut visitor = proxy.visit();
     for _ in 0..2 {
         visitor.send(&request("GET", "/", &WANTED));
         let reply = visitor.reply("GET");
-        assert_eq!((reply.status, reply.text().as_str(), reply.set_cookies().len()), (403, "no", 0));
+        assert_eq!(
+            (reply.status, reply.text().as_str(), reply.set_cookies().len()),
+            (403, "no", 0)
+        );
     }
 }
 
@@ -78,15 +92,28 @@ fn another_http_behind_an_upgrade_is_never_asked_for() {
     let origin = Origin::answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
     let proxy = Proxy::start(&origin, "");
     for protocol in ["h2c", "HTTP/2.0", "TLS/1.2", "websocket, h2c"] {
-        let reply = proxy.get("/", &[("Connection", "Upgrade, HTTP2-Settings"), ("Upgrade", protocol), ("HTTP2-Settings", "x")]);
+        let reply = proxy.get(
+            "/",
+            &[
+                ("Connection", "Upgrade, HTTP2-Settings"),
+                ("Upgrade", protocol),
+                ("HTTP2-Settings", "x"),
+            ],
+        );
         assert_eq!(reply.status, 200);
         let seen = origin.next();
-        assert_eq!((seen.field("upgrade"), seen.field("http2-settings")), (None, None), "{protocol}");
+        assert_eq!(
+            (seen.field("upgrade"), seen.field("http2-settings")),
+            (None, None),
+            "{protocol}"
+        );
     }
 }
 
 #[test]
 fn a_switch_that_nobody_asked_for_is_a_bad_gateway() {
-    let origin = Origin::answering("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n");
+    let origin = Origin::answering(
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n",
+    );
     assert_eq!(Proxy::start(&origin, "").get("/", &[]).status, 502);
 }

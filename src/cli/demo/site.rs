@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use anyhow::Context;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, COOKIE, HeaderMap, HeaderValue, LOCATION, SET_COOKIE};
+use http::header::{
+    CACHE_CONTROL, CONTENT_TYPE, COOKIE, HeaderMap, HeaderValue, LOCATION, SET_COOKIE,
+};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
@@ -37,7 +39,8 @@ struct Site {
 
 /// Starts the site on a free port, on a thread of its own that ends with the process.
 pub(super) fn start() -> anyhow::Result<SocketAddr> {
-    let socket = std::net::TcpListener::bind(("127.0.0.1", 0)).context("the demo's site cannot listen")?;
+    let socket =
+        std::net::TcpListener::bind(("127.0.0.1", 0)).context("the demo's site cannot listen")?;
     socket.set_nonblocking(true)?;
     let address = socket.local_addr()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -52,7 +55,8 @@ pub(super) fn start() -> anyhow::Result<SocketAddr> {
                         let answer = site.answer(&request);
                         async { Ok::<_, Infallible>(answer) }
                     });
-                    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
+                    let _ =
+                        http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
                 });
             }
         });
@@ -74,7 +78,8 @@ impl Site {
             (&Method::POST, "/login") => to_page("sessionid=demo; Path=/; HttpOnly; SameSite=Lax"),
             (&Method::POST, "/logout") => to_page("sessionid=; Path=/; Max-Age=0"),
             _ => {
-                let mut missing = Response::new(Full::new(Bytes::from_static(b"There is nothing here.\n")));
+                let mut missing =
+                    Response::new(Full::new(Bytes::from_static(b"There is nothing here.\n")));
                 *missing.status_mut() = StatusCode::NOT_FOUND;
                 missing
             }

@@ -4,7 +4,7 @@ use ::cookie::Cookie;
 use thiserror::Error;
 use time::{Date, Month};
 
-use super::{ConsentSource, Reading, SourceDecision};
+use crate::consent::source::{ConsentSource, Reading, SourceDecision};
 use crate::consent::{Categories, Category, CategorySet};
 use crate::cookie::Cookies;
 
@@ -97,7 +97,8 @@ impl NativeCookie {
         let cookie = Cookie::new(Native::COOKIE, text);
         let mut parts = cookie.value_trimmed().split('~');
         let mut part = || parts.next().ok_or(NativeCookieError::Parts);
-        let (version, seconds, date, names, receipt) = (part()?, part()?, part()?, part()?, part()?);
+        let (version, seconds, date, names, receipt) =
+            (part()?, part()?, part()?, part()?, part()?);
         if parts.next().is_some() {
             return Err(NativeCookieError::Parts);
         }

@@ -56,7 +56,9 @@ impl Origin {
     }
 
     /// Lets the script answer; when it returns `false` the connection is closed.
-    pub fn scripted(script: impl Fn(&Seen, &mut TcpStream) -> bool + Send + Sync + 'static) -> Self {
+    pub fn scripted(
+        script: impl Fn(&Seen, &mut TcpStream) -> bool + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let (seen_by, seen) = mpsc::channel();
@@ -64,7 +66,8 @@ impl Origin {
         let script: Arc<Script> = Arc::new(script);
         thread::spawn(move || {
             for (number, stream) in listener.incoming().enumerate() {
-                let (script, seen_by, closed_by) = (Arc::clone(&script), seen_by.clone(), closed_by.clone());
+                let (script, seen_by, closed_by) =
+                    (Arc::clone(&script), seen_by.clone(), closed_by.clone());
                 thread::spawn(move || {
                     serve(stream.unwrap(), number, &*script, &seen_by);
                     let _ = closed_by.send(number);

@@ -56,7 +56,9 @@ impl Proxy {
             .unwrap();
         let (line_by, access) = mpsc::channel();
         let stdout = BufReader::new(child.stdout.take().unwrap());
-        thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| line_by.send(line)));
+        thread::spawn(move || {
+            stdout.lines().map_while(Result::ok).try_for_each(|line| line_by.send(line))
+        });
 
         let log = Arc::new(Mutex::new(String::new()));
         let (ready_by, ready) = mpsc::channel();
@@ -69,7 +71,8 @@ impl Proxy {
                 kept.push_str(&line);
                 kept.push('\n');
                 if said["message"] == "serving" {
-                    let address = |key: &str| said[key].as_str().unwrap().parse::<SocketAddr>().unwrap();
+                    let address =
+                        |key: &str| said[key].as_str().unwrap().parse::<SocketAddr>().unwrap();
                     let _ = ready_by.send((address("http"), address("admin")));
                 }
             }
@@ -110,7 +113,8 @@ impl Proxy {
 
     /// The next line of the access log; waits for it.
     pub fn access(&self) -> serde_json::Value {
-        let line = self.access.lock().unwrap().recv_timeout(PATIENCE).expect("a line in the access log");
+        let line =
+            self.access.lock().unwrap().recv_timeout(PATIENCE).expect("a line in the access log");
         serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"))
     }
 
@@ -125,7 +129,8 @@ impl Proxy {
     }
 
     pub fn signal(&self, name: &str) {
-        let sent = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
+        let sent =
+            Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
         assert!(sent.unwrap().success());
     }
 

@@ -1,0 +1,43 @@
+//! What a rule is made of.
+
+use std::sync::Arc;
+
+use super::pattern::Pattern;
+use crate::consent::Category;
+
+/// Where a rule comes from; a later tier wins over an earlier one, whatever the pattern.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Tier {
+    /// A catalogue file: the built-in ones first, then the files of `catalogue`, in their order.
+    Catalogue(u16),
+    /// A `[[cookie]]` or `[[beacon]]` of the config.
+    Config,
+    /// A `[[site.cookie]]` or `[[site.beacon]]` of the config.
+    Site,
+    /// The consent cookies themselves: without them the visitor would be asked for ever.
+    Consent,
+}
+
+/// What a rule says of a cookie or a beacon.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The category.
+    pub category: Category,
+    /// Who uses it.
+    pub vendor: Option<Arc<str>>,
+    /// What it is for, in a sentence.
+    pub purpose: Option<Arc<str>>,
+    /// How long it lives, in words.
+    pub lifetime: Option<Arc<str>>,
+}
+
+/// A rule for cookies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CookieRule {
+    /// Which names it is for.
+    pub pattern: Pattern,
+    /// Where it comes from.
+    pub tier: Tier,
+    /// What it says.
+    pub entry: Entry,
+}

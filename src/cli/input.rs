@@ -1,0 +1,48 @@
+//! What several commands read: a config, and arguments or lines.
+
+use std::io::{self, BufRead};
+use std::path::{Path, PathBuf};
+
+use crate::config::{self, Config, ConfigError, Overrides};
+
+/// Reads the config file, or an empty one.
+pub(super) fn load(path: Option<&Path>, overrides: &Overrides) -> Result<Config, ConfigError> {
+    match path {
+        Some(path) => config::load(path, overrides),
+        None => config::parse("", None, overrides),
+    }
+}
+
+/// `--config` of the commands that only look something up.
+#[derive(Debug, clap::Args)]
+pub(super) struct LookUpConfig {
+    /// The config, whose first site's settings count; without it, the built-in catalogue and the defaults
+    #[arg(long, value_name = "FILE", env = "CONSENTRY_CONFIG")]
+    config: Option<PathBuf>,
+}
+
+impl LookUpConfig {
+    pub(super) fn load(&self, sources: Option<Vec<String>>) -> Result<Config, ConfigError> {
+        let mut overrides = Overrides { sources, ..Overrides::default() };
+        if self.config.is_none() {
+            // Nothing is forwarded: any upstream will do.
+            overrides.upstream = Some("http://127.0.0.1:1".to_owned());
+        }
+        load(self.config.as_deref(), &overrides)
+    }
+}
+
+/// The arguments or, when there are none, the lines of standard input.
+pub(super) fn lines(arguments: Vec<String>) -> Box<dyn Iterator<Item = io::Result<Vec<u8>>>> {
+    if !arguments.is_empty() {
+        return Box::new(arguments.into_iter().map(|argument| Ok(argument.into_bytes())));
+    }
+    Box::new(io::stdin().lock().split(b'\n').map(|line| {
+        line.map(|mut line| {
+            if line.last() == Some(&b'\r') {
+                line.pop();
+            }
+            line
+        })
+    }))
+}

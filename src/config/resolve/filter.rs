@@ -1,0 +1,138 @@
+//! What may pass on one site: its consent, its rules, its policy.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use time::{Date, Month};
+use toml::Spanned;
+
+use super::common::{Common, Doc};
+use crate::catalogue::{Catalogue, CookieRule, Entry, Pattern, Tier};
+use crate::config::document::{nearest, place};
+use crate::config::overrides::Overrides;
+use crate::config::raw::{RawConsent, RawDefault, RawSignal, RawSite, RawUnclassified};
+use crate::config::settings::{FilterSettings, Mode};
+use crate::consent::{Category, CategorySet, ConsentReader, SignalPolicy, sources};
+use crate::policy::{Policy, Unclassified};
+
+/// The settings of a site's filter; `key` is the path of the site, with its dot.
+pub(super) fn filter(
+    document: Doc,
+    key: &str,
+    raw: RawSite,
+    common: &Common,
+    overrides: &Overrides,
+) -> FilterSettings {
+    let reader = reader(document, key, raw.consent, common, overrides);
+    let mut rules = common.rules.clone();
+    rules.add(document, key, raw.cookie, raw.beacon, Tier::Site, &common.categories);
+    for name in reader.sources.iter().flat_map(|source| source.cookie_names()) {
+        if let Ok(pattern) = Pattern::new(&name) {
+            let entry = Entry {
+                category: Category::NECESSARY,
+                vendor: Some(Arc::from("consent")),
+                purpose: Some(Arc::from("Keeps the visitor's choice.")),
+                lifetime: None,
+            };
+            rules.cookies.push(CookieRule { pattern, tier: Tier::Consent, entry });
+        }
+    }
+    let unclassified = match raw.unclassified.or(common.unclassified) {
+        Some(RawUnclassified::Allow) => Unclassified::Allow,
+        Some(RawUnclassified::Block) | None => Unclassified::Block,
+    };
+    let catalogue = Catalogue::compile(rules.cookies, rules.beacons);
+    FilterSettings {
+        mode: overrides.mode.or(raw.mode).or(common.mode).unwrap_or(Mode::Enforce),
+        policy: Arc::new(Policy { catalogue, unclassified, all: common.categories.all() }),
+        reader: Arc::new(reader),
+        expire: common.expire,
+        detect: common.detect,
+        technologies: common.technologies,
+    }
+}
+
+fn reader(
+    document: Doc,
+    key: &str,
+    site: RawConsent,
+    common: &Common,
+    overrides: &Overrides,
+) -> ConsentReader {
+    let own = |has: bool| if has { key } else { "" };
+    let sources_key = format!("{}consent.sources", own(site.sources.is_some()));
+    let listed = site.sources.or_else(|| common.consent.sources.clone());
+    let mut found = Vec::new();
+    let names: Vec<(Option<Range<usize>>, String)> = match (&overrides.sources, &listed) {
+        (Some(names), _) => names.iter().map(|name| (None, name.clone())).collect(),
+        (None, Some(listed)) => {
+            if listed.get_ref().is_empty() {
+                let hint = Some(format!("the sources are {}", sources::NAMES.join(", ")));
+                document.problem(
+                    Some(place(listed)),
+                    sources_key.clone(),
+                    "is empty".to_owned(),
+                    hint,
+                );
+            }
+            listed
+                .get_ref()
+                .iter()
+                .map(|name| (Some(place(name)), name.get_ref().clone()))
+                .collect()
+        }
+        (None, None) => vec![(None, "consentry".to_owned())],
+    };
+    for (at, name) in names {
+        match sources::find(&name) {
+            Some(source) => found.push(source),
+            None => {
+                let hint = match nearest(&name, sources::NAMES.iter().copied()) {
+                    Some(best) => format!("did you mean `{best}`?"),
+                    None => format!("the sources are {}", sources::NAMES.join(", ")),
+                };
+                let message = format!("`{name}` is not a consent source");
+                document.problem(at, sources_key.clone(), message, Some(hint));
+            }
+        }
+    }
+    let default = match site.default.or(common.consent.default) {
+        Some(RawDefault::Allow) => common.categories.all(),
+        Some(RawDefault::Deny) | None => CategorySet::NECESSARY,
+    };
+    let gpc_denies = match site.gpc.or(common.consent.gpc) {
+        Some(RawSignal::Ignore) => CategorySet::EMPTY,
+        Some(RawSignal::Deny) | None => {
+            [Category::TARGETING, Category::SOCIAL].into_iter().collect()
+        }
+    };
+    let age_key = format!("{}consent.max_age_days", own(site.max_age_days.is_some()));
+    let age = site.max_age_days.or_else(|| common.consent.max_age_days.clone());
+    let date_key = format!("{}consent.notice_date", own(site.notice_date.is_some()));
+    let date = site.notice_date.or_else(|| common.consent.notice_date.clone());
+    ConsentReader {
+        categories: common.categories.clone(),
+        sources: found,
+        default,
+        max_age_days: document.bounded(&age_key, age, 1, 36_500, 182),
+        notice_date: date
+            .map_or_else(|| FIRST_NOTICE.ok(), |date| calendar_date(document, date_key, &date)),
+        signals: SignalPolicy { gpc_denies },
+    }
+}
+
+/// The date of the notice that consentry's categories come from.
+const FIRST_NOTICE: Result<Date, time::error::ComponentRange> =
+    Date::from_calendar_date(2018, Month::May, 25);
+
+fn calendar_date(document: Doc, key: String, at: &Spanned<toml::value::Datetime>) -> Option<Date> {
+    let date = at.get_ref().date.and_then(|date| {
+        let month = Month::try_from(date.month).ok()?;
+        Date::from_calendar_date(i32::from(date.year), month, date.day).ok()
+    });
+    if date.is_none() || at.get_ref().time.is_some() {
+        let hint = Some("notice_date = 2018-05-25, without quotes or time".to_owned());
+        document.problem(Some(place(at)), key, "is not a date".to_owned(), hint);
+    }
+    date
+}

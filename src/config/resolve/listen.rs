@@ -1,0 +1,133 @@
+//! Addresses, trust, timeouts, limits.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use toml::Spanned;
+
+use super::common::Doc;
+use crate::config::document::place;
+use crate::config::overrides::Overrides;
+use crate::config::raw::{RawLimits, RawListen, RawTimeouts, Short};
+use crate::config::settings::{Limits, Listen, Timeouts};
+
+pub(super) fn listen(
+    document: Doc,
+    raw: Option<Short<RawListen>>,
+    overrides: &Overrides,
+) -> Listen {
+    let table = match raw {
+        None => RawListen::default(),
+        Some(Short::Table(table)) => table,
+        Some(Short::Text(text)) => {
+            RawListen { http: Some(Spanned::new(0..0, text)), ..RawListen::default() }
+        }
+    };
+    let short = table.http.as_ref().is_some_and(|http| place(http) == (0..0));
+    let http_key = if short { "listen" } else { "listen.http" };
+    let http =
+        address(document, ("--listen", &overrides.listen), http_key, table.http, "0.0.0.0:8080");
+    let admin_off =
+        overrides.admin.as_deref().or(table.admin.as_ref().map(|admin| admin.get_ref().as_str()));
+    let admin = if admin_off == Some("off") {
+        None
+    } else {
+        address(
+            document,
+            ("--admin", &overrides.admin),
+            "listen.admin",
+            table.admin,
+            "127.0.0.1:9090",
+        )
+    };
+    let mut trusted_proxies = Vec::new();
+    for (index, text) in table.trusted_proxies.iter().enumerate() {
+        let parsed = text
+            .get_ref()
+            .parse()
+            .or_else(|_| text.get_ref().parse::<std::net::IpAddr>().map(ipnet::IpNet::from));
+        match parsed {
+            Ok(net) => trusted_proxies.push(net),
+            Err(_) => document.problem(
+                Some(place(text)),
+                format!("listen.trusted_proxies[{index}]"),
+                format!("`{}` is not an address or a network", text.get_ref()),
+                Some("\"10.0.0.0/8\" or \"192.0.2.7\"".to_owned()),
+            ),
+        }
+    }
+    let unspecified = SocketAddr::from(([0, 0, 0, 0], 8080));
+    Listen { http: http.unwrap_or(unspecified), admin, trusted_proxies }
+}
+
+fn address(
+    document: Doc,
+    (flag, flagged): (&str, &Option<String>),
+    key: &str,
+    typed: Option<Spanned<String>>,
+    default: &str,
+) -> Option<SocketAddr> {
+    let text = flagged.as_deref().or(typed.as_ref().map(|typed| typed.get_ref().as_str()));
+    let text = text.unwrap_or(default);
+    // `:8080` is short for every address, as in many other proxies.
+    let full = if text.starts_with(':') { format!("0.0.0.0{text}") } else { text.to_owned() };
+    let full = full.replacen("localhost:", "127.0.0.1:", 1);
+    let parsed = full.parse().ok();
+    if parsed.is_none() {
+        let message = format!("`{text}` is not an address with a port");
+        let hint = format!("such as \"{default}\"");
+        if flagged.is_some() {
+            document.flag_problem(flag, message, Some(&hint));
+        } else {
+            let at = typed.as_ref().map(place).filter(|at| *at != (0..0));
+            let at = at.or_else(|| document.text.find("listen").map(|at| at..at));
+            document.problem(at, key.to_owned(), message, Some(hint));
+        }
+    }
+    parsed
+}
+
+pub(super) fn timeouts(document: Doc, raw: RawTimeouts) -> Timeouts {
+    let mut duration = |name: &str, typed: Option<Spanned<String>>, default: u64| {
+        let default = Duration::from_secs(default);
+        let Some(typed) = typed else { return default };
+        match humantime::parse_duration(typed.get_ref()) {
+            Ok(duration) if duration >= Duration::from_millis(1) => duration,
+            _ => {
+                let message = format!("`{}` is not a duration", typed.get_ref());
+                let hint =
+                    Some("a number above 0 with a unit: \"500ms\", \"5s\", \"2m\"".to_owned());
+                document.problem(Some(place(&typed)), format!("timeouts.{name}"), message, hint);
+                default
+            }
+        }
+    };
+    Timeouts {
+        connect: duration("connect", raw.connect, 5),
+        request_head: duration("request_head", raw.request_head, 10),
+        idle: duration("idle", raw.idle, 60),
+        first_byte: duration("first_byte", raw.first_byte, 60),
+        upstream_idle: duration("upstream_idle", raw.upstream_idle, 30),
+        drain: duration("drain", raw.drain, 30),
+    }
+}
+
+pub(super) fn limits(document: Doc, raw: RawLimits) -> Limits {
+    Limits {
+        header_bytes: document.bounded(
+            "limits.header_bytes",
+            raw.header_bytes,
+            8192,
+            1 << 20,
+            65_536,
+        ),
+        header_fields: document.bounded("limits.header_fields", raw.header_fields, 8, 4096, 128),
+        idle_upstream_connections: document.bounded(
+            "limits.idle_upstream_connections",
+            raw.idle_upstream_connections,
+            0,
+            65_536,
+            256,
+        ),
+    }
+}

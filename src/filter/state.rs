@@ -1,0 +1,34 @@
+//! One site's filter: its settings, and what it has learned from the traffic.
+
+use super::inventory::Inventory;
+use super::learned::Learned;
+use crate::config::settings::{FilterSettings, Mode};
+
+/// One site's filter: its settings, and what it has learned from the traffic.
+#[derive(Debug)]
+pub struct Filter {
+    pub(super) settings: FilterSettings,
+    pub(super) learned: Learned,
+    pub(super) inventory: Inventory,
+}
+
+impl Filter {
+    /// A filter that has seen nothing yet.
+    pub fn new(settings: FilterSettings) -> Self {
+        Self { settings, learned: Learned::default(), inventory: Inventory::default() }
+    }
+
+    /// The settings it was made from.
+    pub fn settings(&self) -> &FilterSettings {
+        &self.settings
+    }
+
+    /// The cookies and beacons seen that no rule knows.
+    pub fn inventory(&self) -> &Inventory {
+        &self.inventory
+    }
+
+    pub(super) fn enforces(&self) -> bool {
+        self.settings.mode == Mode::Enforce
+    }
+}

@@ -1,0 +1,128 @@
+//! A request's body on its way from the visitor to the upstream: streamed, watched, never collected.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+
+/// How far a request's body has come, for the timeouts of its response.
+#[derive(Debug)]
+pub(super) struct Progress {
+    started: Instant,
+    /// Milliseconds from `started` to the last frame.
+    last: AtomicU64,
+    /// Whether the upstream would take more than the visitor has sent.
+    awaits_visitor: AtomicBool,
+}
+
+impl Progress {
+    fn new() -> Self {
+        Self {
+            started: Instant::now(),
+            last: AtomicU64::new(0),
+            awaits_visitor: AtomicBool::new(false),
+        }
+    }
+
+    /// How long nothing has moved.
+    pub(super) fn stalled_for(&self) -> Duration {
+        self.started.elapsed().saturating_sub(Duration::from_millis(self.last.load(Relaxed)))
+    }
+
+    /// Whether it is the visitor who is waited for.
+    pub(super) fn awaits_visitor(&self) -> bool {
+        self.awaits_visitor.load(Relaxed)
+    }
+
+    fn moved(&self) {
+        let millis = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.last.store(millis, Relaxed);
+    }
+}
+
+/// A request's body on its way to the upstream.
+#[derive(Debug)]
+pub(super) struct VisitorBody {
+    /// `None` for a request that is sent again: only those without a body are.
+    inner: Option<Incoming>,
+    progress: Option<Arc<Progress>>,
+    /// Whether anybody has asked for it.
+    touched: bool,
+}
+
+/// The most octets of a body that nobody wants which are taken to keep the connection.
+const MOST_UNWANTED_OCTETS: u64 = 64 * 1024;
+
+impl VisitorBody {
+    pub(super) fn new(inner: Incoming) -> Self {
+        let progress = (!inner.is_end_stream()).then(|| Arc::new(Progress::new()));
+        Self { inner: Some(inner), progress, touched: false }
+    }
+
+    pub(super) fn empty() -> Self {
+        Self { inner: None, progress: None, touched: false }
+    }
+
+    /// `None` for a request without a body.
+    pub(super) fn progress(&self) -> Option<Arc<Progress>> {
+        self.progress.clone()
+    }
+}
+
+impl Body for VisitorBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        self.touched = true;
+        let Some(inner) = &mut self.inner else { return Poll::Ready(None) };
+        let polled = Pin::new(inner).poll_frame(context);
+        if let Some(progress) = &self.progress {
+            progress.awaits_visitor.store(polled.is_pending(), Relaxed);
+            if polled.is_ready() {
+                progress.moved();
+            }
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+    }
+}
+
+impl Drop for VisitorBody {
+    /// A beacon that was answered here, say, still has its body on the way. Closing the connection
+    /// would take the answer with it: a short rest is taken and forgotten.
+    fn drop(&mut self) {
+        let Some(mut inner) = self.inner.take() else { return };
+        let short = inner.size_hint().lower() <= MOST_UNWANTED_OCTETS;
+        if self.touched || inner.is_end_stream() || !short {
+            return;
+        }
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                let mut octets = 0;
+                while let Some(Ok(frame)) = inner.frame().await {
+                    octets += frame.data_ref().map_or(0, Bytes::len) as u64;
+                    if octets > MOST_UNWANTED_OCTETS {
+                        return;
+                    }
+                }
+            });
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! A request's place in the accounts: whatever becomes of it, it is counted and logged once.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::{Method, Request, Response, Uri};
+use hyper::body::Incoming;
+
+use super::error::{self, PageForm, ProxyError};
+use super::site::{Site, Snapshot};
+use super::visitor::Visitor;
+use crate::filter::Report;
+use crate::telemetry::{Entry, ErrorKind};
+
+/// A request's place in the accounts: whatever becomes of it, it is counted and logged once.
+pub(super) struct Ticket {
+    pub(super) visitor: Arc<Visitor>,
+    pub(super) snapshot: Arc<Snapshot>,
+    /// The position of the site, once it is found.
+    pub(super) site: Option<usize>,
+    method: Method,
+    uri: Uri,
+    /// 499 until there is a response: the visitor left before.
+    pub(super) status: u16,
+    started: Instant,
+    octets: u64,
+    ended: bool,
+    closed: bool,
+    number: u64,
+}
+
+impl Ticket {
+    pub(super) fn new(visitor: Arc<Visitor>, request: &Request<Incoming>) -> Self {
+        let snapshot = visitor.worker.snapshot();
+        visitor.request_started();
+        Self {
+            number: visitor.worker.next_request(),
+            visitor,
+            snapshot,
+            site: None,
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            status: 499,
+            started: Instant::now(),
+            octets: 0,
+            ended: false,
+            closed: false,
+        }
+    }
+
+    /// Counts an error and makes its page.
+    pub(super) fn page(&self, error: &ProxyError, form: PageForm) -> Response<Bytes> {
+        self.visitor.worker.metrics().error(error.kind());
+        error::respond(error, form, &self.request_id())
+    }
+
+    fn request_id(&self) -> String {
+        self.visitor.worker.request_id(self.number)
+    }
+
+    pub(super) fn sent(&mut self, octets: usize) {
+        self.octets = self.octets.saturating_add(octets as u64);
+    }
+
+    pub(super) fn ended(&mut self) {
+        self.ended = true;
+    }
+
+    pub(super) fn upstream_broke_off(&mut self) {
+        self.visitor.worker.metrics().error(ErrorKind::UpstreamBody);
+        let request_id = self.request_id();
+        tracing::warn!(request_id, "an upstream broke off in the middle of a response");
+    }
+
+    fn site(&self) -> Option<&Arc<Site>> {
+        self.snapshot.sites.all().get(self.site?)
+    }
+
+    /// Counts and logs the request. `report` is what the filter did, when it came to that.
+    pub(super) fn close(&mut self, report: Option<&Report>) {
+        if std::mem::replace(&mut self.closed, true) {
+            return;
+        }
+        self.visitor.request_ended();
+        let duration = self.started.elapsed();
+        if let Some(site) = self.site {
+            self.visitor.worker.metrics().request(site, self.status, duration, report);
+        }
+        let Some(log) = &self.snapshot.access_log else { return };
+        let site = self.site();
+        let settings = site.map(|site| site.filter.settings());
+        let source = settings.zip(report.and_then(|report| report.consent.source)).and_then(
+            |(settings, source)| settings.reader.sources.get(source).map(|source| source.name()),
+        );
+        log.write(&Entry {
+            site: site.map_or("-", |site| &site.name),
+            method: self.method.as_str(),
+            path: self.uri.path(),
+            status: self.status,
+            duration,
+            bytes: self.octets,
+            request_id: &self.request_id(),
+            mode: settings.map_or("enforce", |settings| settings.mode.as_str()),
+            report: report
+                .zip(settings)
+                .map(|(report, settings)| (report, &settings.reader.categories, source)),
+            complete: self.ended || self.method == Method::HEAD,
+        });
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.close(None);
+    }
+}

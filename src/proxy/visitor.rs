@@ -1,0 +1,137 @@
+//! What is known of a visitor's connection: who it is, what it is doing, what it is told to do.
+//!
+//! Timeouts cost a request nothing: the connection notes in which phase it is and since which tick
+//! of its worker's coarse clock, and the worker looks through its connections now and then.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::task::Context;
+
+use futures_util::task::AtomicWaker;
+
+use super::headers::Peer;
+use super::site::Snapshot;
+use super::worker::Worker;
+
+/// Nothing is under way.
+const IDLE: u8 = 0;
+/// The first octets of a request have come.
+const HEAD: u8 = 1;
+/// At least one request is being answered.
+const BUSY: u8 = 2;
+
+/// What a connection is told to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    GoOn,
+    /// End after the requests under way.
+    Finish,
+    /// End now.
+    Close,
+}
+
+/// What is known of a visitor's connection.
+#[derive(Debug)]
+pub(super) struct Visitor {
+    pub(super) peer: Peer,
+    pub(super) worker: Arc<Worker>,
+    requests: AtomicU32,
+    phase: AtomicU8,
+    /// The worker's tick at the last movement.
+    since: AtomicU64,
+    /// The visitor does not take what is written.
+    blocked: AtomicBool,
+    http2: AtomicBool,
+    order: AtomicU8,
+    waker: AtomicWaker,
+}
+
+impl Visitor {
+    pub(super) fn new(worker: Arc<Worker>, address: SocketAddr, snapshot: &Snapshot) -> Self {
+        let ip = address.ip().to_canonical();
+        let trusted = snapshot.trusted_proxies.iter().any(|net| net.contains(&ip));
+        Self {
+            peer: Peer::new(ip, trusted, false),
+            since: AtomicU64::new(worker.tick()),
+            worker,
+            requests: AtomicU32::new(0),
+            phase: AtomicU8::new(IDLE),
+            blocked: AtomicBool::new(false),
+            http2: AtomicBool::new(false),
+            order: AtomicU8::new(Order::GoOn as u8),
+            waker: AtomicWaker::new(),
+        }
+    }
+
+    pub(super) fn request_started(&self) {
+        self.requests.fetch_add(1, Relaxed);
+        self.phase.store(BUSY, Relaxed);
+        self.touch();
+    }
+
+    pub(super) fn request_ended(&self) {
+        if self.requests.fetch_sub(1, Relaxed) == 1 {
+            self.phase.store(IDLE, Relaxed);
+        }
+        self.touch();
+    }
+
+    fn touch(&self) {
+        self.since.store(self.worker.tick(), Relaxed);
+    }
+
+    /// Octets have come.
+    pub(super) fn received(&self, start: &[u8]) {
+        match self.phase.load(Relaxed) {
+            // The preface of HTTP/2; its frames say nothing of heads, so only idleness counts.
+            IDLE if start.starts_with(b"PRI") => self.http2.store(true, Relaxed),
+            IDLE if !self.http2.load(Relaxed) => {
+                self.phase.store(HEAD, Relaxed);
+                self.touch();
+            }
+            BUSY => self.touch(),
+            _ => {}
+        }
+    }
+
+    pub(super) fn written(&self, took: bool) {
+        self.blocked.store(!took, Relaxed);
+        if took {
+            self.touch();
+        }
+    }
+
+    /// Ends the connection when it has been in its phase for too long. Times are in ticks.
+    pub(super) fn check(&self, now: u64, head: u64, idle: u64) {
+        let waited = now.saturating_sub(self.since.load(Relaxed));
+        match self.phase.load(Relaxed) {
+            HEAD if waited >= head => self.order(Order::Close),
+            IDLE if waited >= idle.saturating_mul(2) => self.order(Order::Close),
+            IDLE if waited >= idle => self.order(Order::Finish),
+            _ if waited >= idle && self.blocked.load(Relaxed) => self.order(Order::Close),
+            _ => {}
+        }
+    }
+
+    /// Lets the requests under way end, takes no new ones.
+    pub(super) fn finish(&self) {
+        self.order(Order::Finish);
+    }
+
+    fn order(&self, order: Order) {
+        if self.order.fetch_max(order as u8, Relaxed) < order as u8 {
+            self.waker.wake();
+        }
+    }
+
+    /// What the connection is told to do; wakes the task when that changes.
+    pub(super) fn poll_order(&self, context: &Context<'_>) -> Order {
+        self.waker.register(context.waker());
+        match self.order.load(Relaxed) {
+            0 => Order::GoOn,
+            1 => Order::Finish,
+            _ => Order::Close,
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! Worker threads: one current-thread runtime a core. A connection stays with its worker for
+//! life, and so do the connections to upstreams that its requests open.
+//!
+//! Previous step: `listen`, which hands each accepted socket to the worker with the fewest. Next:
+//! `connection`.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{SocketAddr, TcpStream};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use tokio::sync::oneshot;
+
+use super::connection;
+use super::site::Snapshot;
+use super::visitor::Visitor;
+use super::worker::{OpenGuard, Worker};
+use crate::telemetry::Metrics;
+
+/// The finest and the coarsest step of a worker's clock.
+const TICKS: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
+
+/// The running workers.
+#[derive(Debug)]
+pub struct Workers {
+    each: Vec<Handle>,
+}
+
+#[derive(Debug)]
+struct Handle {
+    worker: Arc<Worker>,
+    sockets: UnboundedSender<Accepted>,
+    ended: oneshot::Receiver<()>,
+}
+
+impl Workers {
+    /// Starts as many workers as the metrics have shards.
+    ///
+    /// # Errors
+    /// When a thread or its runtime cannot be had.
+    pub fn start(snapshot: &Arc<ArcSwap<Snapshot>>, metrics: &Metrics) -> io::Result<Self> {
+        let mut each = Vec::new();
+        for (id, shard) in metrics.shards().enumerate() {
+            let worker = Arc::new(Worker::new(id, Arc::clone(snapshot), shard));
+            let (sockets, incoming) = mpsc::unbounded_channel();
+            let (end, ended) = oneshot::channel();
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let task = Thread::new(Arc::clone(&worker)).run(incoming);
+            thread::Builder::new().name(format!("worker-{id}")).spawn(move || {
+                runtime.block_on(task);
+                // Resolving names runs on helper threads: nobody waits for those.
+                runtime.shutdown_background();
+                let _ = end.send(());
+            })?;
+            each.push(Handle { worker, sockets, ended });
+        }
+        Ok(Self { each })
+    }
+
+    /// Hands a connection to the worker that has the fewest.
+    pub(super) fn hand_over(&self, stream: TcpStream, address: SocketAddr) {
+        let fewest = self.each.iter().min_by_key(|handle| handle.worker.open());
+        if let Some(Handle { worker, sockets, .. }) = fewest
+            && sockets.send((stream, address, worker.opened())).is_err()
+        {
+            tracing::error!(worker = worker.id(), "a worker has died, a connection is dropped");
+        }
+    }
+
+    /// Lets what is under way end, for as long as the config allows.
+    pub async fn drain(self) {
+        let ends: Vec<_> = self
+            .each
+            .into_iter()
+            .map(|Handle { sockets, ended, .. }| {
+                drop(sockets);
+                ended
+            })
+            .collect();
+        for end in ends {
+            // An error is a worker that has died: it has ended, too.
+            let _ = end.await;
+        }
+    }
+}
+
+/// An accepted connection on its way to a worker; counted as open from here on.
+type Accepted = (TcpStream, SocketAddr, OpenGuard);
+
+/// A worker's thread: its connections, and what looks after them.
+#[derive(Debug)]
+struct Thread {
+    worker: Arc<Worker>,
+    visitors: Mutex<HashMap<u64, Arc<Visitor>>>,
+}
+
+impl Thread {
+    fn new(worker: Arc<Worker>) -> Arc<Self> {
+        Arc::new(Self { worker, visitors: Mutex::default() })
+    }
+
+    fn visitors(&self) -> MutexGuard<'_, HashMap<u64, Arc<Visitor>>> {
+        self.visitors.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes connections until there are no more to come, then lets those that are open end.
+    async fn run(self: Arc<Self>, mut incoming: UnboundedReceiver<Accepted>) {
+        let sweeper = tokio::spawn(Arc::clone(&self).sweep());
+        let mut number = 0;
+        while let Some(accepted) = incoming.recv().await {
+            self.admit(number, accepted);
+            number += 1;
+        }
+        self.visitors().values().for_each(|visitor| visitor.finish());
+        let longest = self.worker.snapshot().timeouts.drain;
+        if tokio::time::timeout(longest, self.worker.all_closed()).await.is_err() {
+            let connections = self.worker.open();
+            tracing::warn!(
+                worker = self.worker.id(),
+                connections,
+                "the drain timeout has passed, connections are cut"
+            );
+        }
+        sweeper.abort();
+    }
+
+    /// Starts a connection's task.
+    fn admit(self: &Arc<Self>, number: u64, (stream, address, open): Accepted) {
+        let stream = match tokio::net::TcpStream::from_std(stream) {
+            Ok(stream) => stream,
+            Err(error) => return tracing::warn!(%error, "a visitor's connection cannot be served"),
+        };
+        let snapshot = self.worker.snapshot();
+        let visitor = Arc::new(Visitor::new(Arc::clone(&self.worker), address, &snapshot));
+        self.visitors().insert(number, Arc::clone(&visitor));
+        self.worker.metrics().connection_opened();
+        let thread = Arc::clone(self);
+        tokio::spawn(async move {
+            connection::serve(stream, visitor, snapshot).await;
+            thread.visitors().remove(&number);
+            thread.worker.metrics().connection_closed();
+            drop(open);
+        });
+    }
+
+    /// Moves the clock on and ends what has waited for too long.
+    async fn sweep(self: Arc<Self>) {
+        let (finest, coarsest) = TICKS;
+        loop {
+            let snapshot = self.worker.snapshot();
+            let timeouts = snapshot.timeouts;
+            let shortest = timeouts.request_head.min(timeouts.idle).min(timeouts.upstream_idle);
+            let step = (shortest / 4).clamp(finest, coarsest);
+            tokio::time::sleep(step).await;
+            let now = self.worker.next_tick();
+            let ticks = |time: Duration| {
+                u64::try_from(time.as_nanos().div_ceil(step.as_nanos().max(1))).unwrap_or(u64::MAX)
+            };
+            let (head, idle) = (ticks(timeouts.request_head), ticks(timeouts.idle));
+            self.visitors().values().for_each(|visitor| visitor.check(now, head, idle));
+            for site in snapshot.sites.all() {
+                site.sweep(self.worker.id(), timeouts.upstream_idle);
+            }
+        }
+    }
+}

@@ -1,0 +1,375 @@
+//! The house, checked: modules depend downward only, files form no cycle, and the pure part does no
+//! I/O, reads no clock and is not async.
+
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic
+)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// From the lowest module to the highest: each may use only those before it.
+const FLOORS: [&str; 13] = [
+    "cookie",
+    "consent",
+    "catalogue",
+    "policy",
+    "config",
+    "filter",
+    "telemetry",
+    "centre",
+    "admin",
+    "proxy",
+    "app",
+    "cli",
+    "main",
+];
+
+/// These do no I/O, read no clock, and are not async.
+const PURE: [&str; 4] = ["cookie", "consent", "catalogue", "policy"];
+
+/// What only impure code has a use for.
+const IMPURE: [&str; 16] = [
+    "std::fs",
+    "std::io",
+    "std::net",
+    "std::env",
+    "std::process",
+    "std::thread",
+    "std::time",
+    "SystemTime",
+    "Instant",
+    "now_utc",
+    "now_local",
+    "tokio",
+    "hyper",
+    "async ",
+    ".await",
+    "println!",
+];
+
+#[derive(Default)]
+struct File {
+    source: String,
+    /// Names that the file only hands on, with where they come from.
+    handed_on: BTreeMap<String, Vec<String>>,
+    /// Absolute paths that its own code uses.
+    used: BTreeSet<Vec<String>>,
+}
+
+type Files = BTreeMap<Vec<String>, File>;
+
+fn module(path: &Path) -> Vec<String> {
+    path.with_extension("").iter().map(|part| part.to_str().unwrap().to_owned()).collect()
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(&path, files);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+}
+
+/// The code of a file: without comments, texts and tests.
+fn code(text: &str) -> String {
+    let mut code = String::new();
+    for line in text.lines() {
+        if line.trim() == "#[cfg(test)]" {
+            break;
+        }
+        let mut rest = line.trim_start();
+        if rest.starts_with("//") {
+            continue;
+        }
+        let mut quoted = false;
+        while let Some(at) = rest.find('"') {
+            if !quoted {
+                code.push_str(&rest[..at]);
+            }
+            quoted = !quoted;
+            rest = &rest[at + 1..];
+        }
+        if !quoted {
+            code.push_str(rest.split(" //").next().unwrap());
+        }
+        code.push('\n');
+    }
+    code
+}
+
+/// `a::{b, c::{d, e}}` as `a::b`, `a::c::d`, `a::c::e`.
+fn expand(tree: &str) -> Vec<Vec<String>> {
+    let tree = tree.trim();
+    let Some(open) = tree.find('{') else {
+        let name = tree.split(" as ").next().unwrap();
+        return vec![
+            name.split("::")
+                .map(|part| part.trim().to_owned())
+                .filter(|part| !part.is_empty())
+                .collect(),
+        ];
+    };
+    let start: Vec<String> = tree[..open]
+        .split("::")
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+        .map(str::to_owned)
+        .collect();
+    let inner = &tree[open + 1..tree.rfind('}').expect("braces are paired")];
+    let mut depth = 0;
+    let mut branches = vec![String::new()];
+    for letter in inner.chars() {
+        match letter {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            ',' if depth == 0 => {
+                branches.push(String::new());
+                continue;
+            }
+            _ => {}
+        }
+        branches.last_mut().unwrap().push(letter);
+    }
+    let ends = branches
+        .iter()
+        .filter(|branch| !branch.trim().is_empty())
+        .flat_map(|branch| expand(branch));
+    ends.map(|end| start.iter().cloned().chain(end).collect()).collect()
+}
+
+/// The absolute path of one written in the file `of`; `None` for other crates.
+fn absolute(of: &[String], path: &[String]) -> Option<Vec<String>> {
+    let (first, mut rest) = path.split_first()?;
+    let mut base = match first.as_str() {
+        "crate" | "consentry" => Vec::new(),
+        "self" => of.to_vec(),
+        "super" => of[..of.len() - 1].to_vec(),
+        _ => return None,
+    };
+    while let Some((next, after)) = rest.split_first() {
+        if next != "super" {
+            break;
+        }
+        base.pop();
+        rest = after;
+    }
+    base.extend(rest.iter().filter(|part| *part != "self").cloned());
+    Some(base)
+}
+
+fn read() -> Files {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut paths = Vec::new();
+    collect(&root, &mut paths);
+    let mut files = Files::new();
+    for path in paths {
+        let of = module(path.strip_prefix(&root).unwrap());
+        let source = code(&fs::read_to_string(&path).unwrap());
+        files.insert(
+            if of == ["lib"] { Vec::new() } else { of },
+            File { source, ..File::default() },
+        );
+    }
+    let children: Vec<Vec<String>> = files.keys().cloned().collect();
+    for (of, file) in &mut files {
+        let mut rest = file.source.as_str();
+        let mut own = String::new();
+        while let Some(at) = rest.find("use ") {
+            let word = at == 0 || !rest.as_bytes()[at - 1].is_ascii_alphanumeric();
+            let Some(end) = rest[at..].find(';').filter(|_| word) else {
+                own.push_str(&rest[..at + 4]);
+                rest = &rest[at + 4..];
+                continue;
+            };
+            let line_start = rest[..at].rfind('\n').map_or(0, |newline| newline + 1);
+            let handed_on = rest[line_start..at].trim().starts_with("pub");
+            for path in expand(&rest[at + 4..at + end]) {
+                let from_child =
+                    path.len() > 1 && children.contains(&[&of[..], &path[..1]].concat());
+                if handed_on && from_child {
+                    let full = [&of[..], &path].concat();
+                    file.handed_on.insert(path.last().unwrap().clone(), full);
+                } else if from_child {
+                    file.used.insert([&of[..], &path].concat());
+                } else if let Some(path) = absolute(of, &path) {
+                    file.used.insert(path);
+                }
+            }
+            own.push_str(&rest[..at]);
+            rest = &rest[at + end..];
+        }
+        own.push_str(rest);
+        // What it hands on and uses itself, and children named in the middle of the code.
+        let words: BTreeSet<&str> =
+            own.split(|letter: char| !letter.is_alphanumeric() && letter != '_').collect();
+        for (name, full) in &file.handed_on {
+            if words.contains(name.as_str()) {
+                file.used.insert(full.clone());
+            }
+        }
+        for child in
+            children.iter().filter(|child| child.len() == of.len() + 1 && child.starts_with(of))
+        {
+            let start = format!("{}::", child.last().unwrap());
+            let named = own.match_indices(&start).any(|(at, _)| {
+                at == 0 || !matches!(own.as_bytes()[at - 1], b':' | b'_' | b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9')
+            });
+            if named && !of.is_empty() {
+                file.used.insert(child.clone());
+            }
+        }
+        // Paths in the middle of the code.
+        for start in ["crate::", "super::", "self::", "consentry::"] {
+            for (at, _) in own.match_indices(start) {
+                if at > 0
+                    && (own.as_bytes()[at - 1] == b':'
+                        || own.as_bytes()[at - 1].is_ascii_alphanumeric()
+                        || own.as_bytes()[at - 1] == b'_')
+                {
+                    continue;
+                }
+                let end = own[at..].find(|letter: char| {
+                    !letter.is_alphanumeric() && letter != '_' && letter != ':'
+                });
+                let path = expand(&own[at..end.map_or(own.len(), |end| at + end)]).remove(0);
+                file.used.extend(absolute(of, &path));
+            }
+        }
+    }
+    files
+}
+
+/// The file that a path leads to, through everything that is only handed on.
+fn resolve(files: &Files, path: &[String]) -> Vec<String> {
+    let mut at: Vec<String> = Vec::new();
+    for (index, part) in path.iter().enumerate() {
+        let deeper = [&at[..], std::slice::from_ref(part)].concat();
+        if files.contains_key(&deeper) {
+            at = deeper;
+        } else if let Some(full) = files.get(&at).and_then(|file| file.handed_on.get(part)) {
+            return resolve(files, &[&full[..], &path[index + 1..]].concat());
+        } else {
+            break;
+        }
+    }
+    at
+}
+
+fn edges(files: &Files) -> BTreeMap<Vec<String>, BTreeSet<Vec<String>>> {
+    files
+        .iter()
+        .map(|(of, file)| {
+            let targets = file.used.iter().map(|path| resolve(files, path));
+            (of.clone(), targets.filter(|target| target != of && !target.is_empty()).collect())
+        })
+        .collect()
+}
+
+#[test]
+fn modules_use_only_those_below_them() {
+    let files = read();
+    let floor = |module: &str| {
+        FLOORS
+            .iter()
+            .position(|name| *name == module)
+            .unwrap_or_else(|| panic!("`{module}` has no floor"))
+    };
+    let mut wrong = Vec::new();
+    for (of, targets) in edges(&files) {
+        let Some(own) = of.first() else { continue };
+        for target in targets {
+            if target[0] != *own && floor(&target[0]) >= floor(own) {
+                wrong.push(format!("{} uses {}", of.join("::"), target.join("::")));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "upward: {wrong:#?}");
+}
+
+#[test]
+fn no_file_depends_on_itself_by_way_of_others() {
+    let edges = edges(&read());
+    let mut done = BTreeSet::new();
+    for start in edges.keys() {
+        visit(start, &edges, &mut Vec::new(), &mut done);
+    }
+}
+
+fn visit(
+    at: &Vec<String>,
+    edges: &BTreeMap<Vec<String>, BTreeSet<Vec<String>>>,
+    way: &mut Vec<String>,
+    done: &mut BTreeSet<Vec<String>>,
+) {
+    let name = at.join("::");
+    assert!(!way.contains(&name), "a cycle: {} -> {name}", way.join(" -> "));
+    if done.contains(at) {
+        return;
+    }
+    way.push(name);
+    for target in &edges[at] {
+        visit(target, edges, way, done);
+    }
+    way.pop();
+    done.insert(at.clone());
+}
+
+#[test]
+fn the_pure_part_does_no_io_reads_no_clock_and_is_not_async() {
+    let mut wrong = Vec::new();
+    for (of, file) in read() {
+        if !of.first().is_some_and(|module| PURE.contains(&module.as_str())) {
+            continue;
+        }
+        for word in IMPURE.iter().filter(|word| file.source.contains(*word)) {
+            wrong.push(format!("{} has `{word}`", of.join("::")));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn only_config_knows_toml() {
+    for (of, file) in read() {
+        let config = of.first().is_some_and(|module| module == "config");
+        assert!(config || !file.source.contains("toml::"), "{} uses toml", of.join("::"));
+    }
+}
+
+#[test]
+fn files_stay_rooms() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut paths = Vec::new();
+    collect(&root, &mut paths);
+    for path in paths {
+        let lines = code(&fs::read_to_string(&path).unwrap())
+            .lines()
+            .filter(|line| !line.trim().is_empty())
+            .count();
+        assert!(lines <= 500, "{} has {lines} lines of code: two rooms", path.display());
+    }
+}
+
+/// The reader above must see what it is to find.
+#[test]
+fn the_reader_of_sources_sees_imports() {
+    assert_eq!(expand("a::{b, c::{d, self}}").len(), 3);
+    let files = read();
+    let edges = edges(&files);
+    let of = |name: &str| &edges[&name.split("::").map(str::to_owned).collect::<Vec<_>>()];
+    let has = |from: &str, to: &str| of(from).iter().any(|target| target.join("::") == to);
+    assert!(has("proxy::handler", "proxy::forward"));
+    assert!(has("proxy::handler", "filter::service"), "through what `filter` hands on");
+    assert!(has("filter::request", "cookie"));
+    assert!(has("main", "cli"));
+    assert!(files.len() > 50);
+}
