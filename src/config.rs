@@ -49,6 +49,8 @@ pub fn parse(
         document.problems.sort_by(|a, b| {
             (a.file != name, &a.file, a.line).cmp(&(b.file != name, &b.file, b.line))
         });
+        // What several sites have in common is judged for each of them.
+        document.problems.dedup();
         Err(ConfigError { problems: document.problems })
     }
 }

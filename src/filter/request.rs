@@ -44,7 +44,7 @@ pub(super) fn filter<B>(
     request: &mut Request<B>,
     secure: bool,
     now: i64,
-) -> Result<Visit, (Response<Bytes>, Report)> {
+) -> Result<Visit, Box<(Response<Bytes>, Report)>> {
     let settings = &filter.settings;
     let headers = request.headers();
     let cookies = Cookies::new(headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes));
@@ -65,7 +65,7 @@ pub(super) fn filter<B>(
         report.beacon = Some(Some(rule.entry.category));
         if filter.enforces() {
             let answer = answer::to_beacon(request.method(), headers, wanted);
-            return Err((answer, report));
+            return Err(Box::new((answer, report)));
         }
     }
     let mut visit = Visit {

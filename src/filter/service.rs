@@ -68,9 +68,11 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let filter = Arc::clone(&self.filter);
         let state = match request::filter(&filter, &mut request, self.secure, unix_now()) {
-            Err((answer, report)) => State::Answered {
-                response: Some(answer.map(|body| FilterBody::answer(body, filter, report))),
-            },
+            Err(answered) => {
+                let (answer, report) = *answered;
+                let wrap = |body| FilterBody::answer(body, filter, report);
+                State::Answered { response: Some(answer.map(wrap)) }
+            }
             Ok(visit) => State::Forwarded {
                 headers: needs_headers(&filter).then(|| request.headers().clone()),
                 future: self.inner.call(request),
@@ -156,6 +158,7 @@ where
     }
 }
 
+#[expect(clippy::large_enum_variant, reason = "the large one is the usual one")]
 enum Received<R: Body> {
     Done(Response<FilterBody<R>>),
     Look(Box<LookingAt<R>>),

@@ -36,7 +36,6 @@ fn technology(name: &HeaderName) -> Option<Technology> {
 }
 
 /// Strips the headers whose category was not granted; in observe mode, counts them only.
-
 pub(super) fn strip(
     headers: &mut HeaderMap,
     technologies: &Technologies,

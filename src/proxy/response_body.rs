@@ -83,6 +83,7 @@ pub(super) struct ServedBody {
     ticket: Ticket,
 }
 
+#[expect(clippy::large_enum_variant, reason = "the large one is the usual one")]
 enum Content {
     Filtered(FilterBody<OriginBody>),
     Page(Bytes),

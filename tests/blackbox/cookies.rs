@@ -327,5 +327,5 @@ fn other_tracking_technologies_follow_their_category_and_clearing_passes() {
     }
     assert_eq!(reply.field("accept-ch").as_deref(), Some("Sec-CH-UA"));
     assert_eq!(reply.field("clear-site-data").as_deref(), Some("\"cookies\""));
-    assert_eq!(proxy.get("/", &[("Cookie", &consent("analytics"))]).field("nel").is_some(), true);
+    assert!(proxy.get("/", &[("Cookie", &consent("analytics"))]).field("nel").is_some());
 }

@@ -1,0 +1,323 @@
+//! The config as operators write it: defaults, every error at once, the shipped files.
+
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic
+)]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use consentry::catalogue::builtin;
+use consentry::config::settings::{Config, Detect, Mode};
+use consentry::config::{self, Overrides};
+use consentry::consent::Category;
+
+fn parse(toml: &str) -> Config {
+    config::parse(toml, None, &Overrides::default())
+        .unwrap_or_else(|error| panic!("{toml}\n{error}"))
+}
+
+/// `line key: message` of each problem.
+fn problems(toml: &str) -> Vec<String> {
+    let error = config::parse(toml, Some(Path::new("x.toml")), &Overrides::default()).unwrap_err();
+    let show = |problem: &config::Problem| {
+        let line = problem.line.map(|line| line.to_string()).unwrap_or_default();
+        format!("{line} {}: {}", problem.key, problem.message)
+    };
+    error.problems.iter().map(show).collect()
+}
+
+const SITE: &str = "[[site]]\nupstream = 'http://127.0.0.1:3000'\n";
+
+#[test]
+fn everything_has_a_default() {
+    let config = parse(SITE);
+    assert_eq!(config.listen.http.to_string(), "0.0.0.0:8080");
+    assert_eq!(config.listen.admin.unwrap().to_string(), "127.0.0.1:9090");
+    assert_eq!(config.timeouts.connect, Duration::from_secs(5));
+    assert_eq!(config.timeouts.request_head, Duration::from_secs(10));
+    assert_eq!(config.timeouts.idle, Duration::from_secs(60));
+    assert_eq!(config.timeouts.first_byte, Duration::from_secs(60));
+    assert_eq!(config.timeouts.drain, Duration::from_secs(30));
+    assert_eq!((config.limits.header_bytes, config.limits.header_fields), (65_536, 128));
+    let filter = &config.sites[0].filter;
+    assert_eq!((filter.mode, filter.detect), (Mode::Enforce, Detect::Report));
+    assert_eq!(filter.reader.max_age_days, 182);
+    assert_eq!(filter.reader.notice_date.unwrap().to_string(), "2018-05-25");
+    assert_eq!(filter.reader.categories.names_of(filter.reader.default), ["necessary"]);
+}
+
+#[test]
+fn listen_is_an_address_or_a_table() {
+    for toml in [
+        "listen = '127.0.0.1:81'\n",
+        "listen = 'localhost:81'\n",
+        "[listen]\nhttp = '127.0.0.1:81'\n",
+        "listen = { http = '127.0.0.1:81' }\n",
+    ] {
+        assert_eq!(parse(&format!("{toml}{SITE}")).listen.http.to_string(), "127.0.0.1:81");
+    }
+    assert_eq!(parse(&format!("listen = ':81'\n{SITE}")).listen.http.to_string(), "0.0.0.0:81");
+    assert!(parse(&format!("[listen]\nadmin = 'off'\n{SITE}")).listen.admin.is_none());
+}
+
+#[test]
+fn a_site_overrides_what_holds_for_all() {
+    let config = parse(
+        "mode = 'observe'\nunclassified = 'allow'\n[consent]\ndefault = 'allow'\nmax_age_days = 10\n\
+         [[site]]\nname = 'own'\nhosts = ['a.example', '*.b.example']\nupstream = ['http://a', 'http://b:81']\nmode = 'enforce'\n\
+         consent.default = 'deny'\nconsent.max_age_days = 20\nunclassified = 'block'\n\
+         [[site]]\nupstream = 'http://c'\n",
+    );
+    let [own, other] = &config.sites[..] else { panic!("two sites") };
+    assert_eq!((own.name.as_str(), other.name.as_str()), ("own", "default"));
+    assert_eq!(own.upstreams.len(), 2);
+    assert_eq!((own.filter.mode, other.filter.mode), (Mode::Enforce, Mode::Observe));
+    assert_eq!((own.filter.reader.max_age_days, other.filter.reader.max_age_days), (20, 10));
+    assert_eq!(own.filter.reader.categories.names_of(own.filter.reader.default), ["necessary"]);
+    assert_eq!(other.filter.reader.categories.names_of(other.filter.reader.default).len(), 5);
+}
+
+#[test]
+fn flags_win_over_the_file() {
+    let overrides = Overrides {
+        listen: Some("127.0.0.1:1".to_owned()),
+        admin: Some("off".to_owned()),
+        upstream: Some("http://[::1]:9".to_owned()),
+        mode: Some(Mode::Observe),
+        sources: None,
+    };
+    let config = config::parse(SITE, None, &overrides).unwrap();
+    assert_eq!(config.listen.http.port(), 1);
+    assert!(config.listen.admin.is_none());
+    assert_eq!(config.sites[0].upstreams[0].to_string(), "http://[::1]:9");
+    assert_eq!(config.sites[0].filter.mode, Mode::Observe);
+}
+
+#[test]
+fn every_error_is_said_at_once_with_line_and_key() {
+    let toml = "\
+listen = 'nowhere'
+mode = 'strict'
+workers = 0
+colour = 'blue'
+[consent]
+sources = ['consentry', 'onetrusst']
+notice_date = '2018-05-25'
+max_age_days = -1
+[timeouts]
+connect = '5 parsecs'
+[limits]
+header_bytes = 1
+[[cookie]]
+name = '*'
+category = 'analytics'
+[[cookie]]
+category = 'sweet'
+[[beacon]]
+path = 'pixel.gif'
+[[site]]
+hosts = ['http://a.example/']
+upstream = 'https://a'
+[[site]]
+hosts = []
+";
+    let found = problems(toml);
+    let starts = [
+        "1 listen: `nowhere` is not an address",
+        "2 mode: ",
+        "3 workers: 0 is not from 1 to",
+        "4 colour: unknown key",
+        "6 consent.sources: `onetrusst` is not a consent source",
+        "7 consent.notice_date: ",
+        "8 consent.max_age_days: ",
+        "10 timeouts.connect: `5 parsecs` is not a duration",
+        "12 limits.header_bytes: 1 is not from",
+        "14 cookie[0].name: the pattern has nothing but",
+        "16 cookie[1].name: is missing",
+        "17 cookie[1].category: `sweet` is not a category",
+        "18 beacon[0].category: is missing",
+        "19 beacon[0].path: a path starts with",
+        "21 site[0].hosts[0]: `http://a.example/` is not a host",
+        "22 site[0].upstream: `https://a`: TLS to upstreams is not supported yet",
+        "23 site[1].upstream: is missing",
+        "24 site[1].hosts: is empty",
+    ];
+    for (start, problem) in starts.iter().zip(&found) {
+        assert!(problem.starts_with(start), "{start}\n{found:#?}");
+    }
+    assert_eq!(found.len(), starts.len(), "{found:#?}");
+}
+
+#[test]
+fn a_text_that_is_not_toml_is_said_to_be_so_where_it_breaks() {
+    let found = problems("mode = \n[[site]\n");
+    assert!(found.iter().any(|problem| problem.starts_with("1 ")), "{found:?}");
+    assert!(found.iter().any(|problem| problem.starts_with("2 ")), "{found:?}");
+}
+
+#[test]
+fn sites_that_overlap_and_configs_without_a_site_are_refused() {
+    let found = problems(
+        "[[site]]\nhosts = ['a']\nupstream = 'http://x'\n[[site]]\nhosts = ['A', 'b']\nupstream = 'http://x'\n",
+    );
+    assert_eq!(found, ["5 site[1].hosts[0]: `A` is served by another site already"]);
+    assert_eq!(problems(""), [" site: no site is configured"]);
+}
+
+#[test]
+fn custom_categories_can_be_used_everywhere() {
+    let config = parse(&format!(
+        "[[category]]\nname = 'video'\n[[cookie]]\nname = 'VISITOR_INFO1_LIVE'\ncategory = 'video'\n[technologies]\nnel = 'video'\n{SITE}"
+    ));
+    let filter = &config.sites[0].filter;
+    let video = filter.reader.categories.find("video").unwrap();
+    assert_eq!(
+        filter.policy.catalogue.cookie(b"VISITOR_INFO1_LIVE").unwrap().entry.category,
+        video
+    );
+    assert_eq!(filter.technologies.nel, video);
+}
+
+#[test]
+fn catalogue_files_stand_beside_the_config_and_their_errors_name_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write(
+        "extra.toml",
+        "[[cookie]]\nname = '_ga'\ncategory = 'social'\n[[cookie]]\nname = 'mine'\ncategory = 'necessary'\n",
+    );
+    write("good.toml", &format!("catalogue = ['builtin', 'extra.toml']\n{SITE}"));
+    let config = config::load(&folder.path().join("good.toml"), &Overrides::default()).unwrap();
+    let catalogue = &config.sites[0].filter.policy.catalogue;
+    assert_eq!(
+        catalogue.cookie(b"_ga").unwrap().entry.category,
+        Category::SOCIAL,
+        "later files win"
+    );
+    assert!(catalogue.cookie(b"mine").is_some() && catalogue.cookie(b"_gid").is_some());
+
+    write("only.toml", &format!("catalogue = []\n{SITE}"));
+    let config = config::load(&folder.path().join("only.toml"), &Overrides::default()).unwrap();
+    assert!(config.sites[0].filter.policy.catalogue.cookie(b"_ga").is_none());
+
+    write("broken.toml", "[[cookie]]\nname = 'a'\ncategory = 'b'\nsize = 1\n");
+    write("bad.toml", &format!("catalogue = ['broken.toml', 'gone.toml']\n{SITE}"));
+    let error = config::load(&folder.path().join("bad.toml"), &Overrides::default()).unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains("broken.toml:4: cookie[0].size: unknown key"), "{text}");
+    assert!(text.contains("broken.toml:3: cookie[0].category: `b` is not a category"), "{text}");
+    assert!(text.contains("bad.toml:1: catalogue[1]: "), "{text}");
+}
+
+#[test]
+fn the_annotated_example_is_valid_and_says_the_defaults() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let config = config::load(&root.join("config/consentry.toml"), &Overrides::default()).unwrap();
+    let bare = parse("[[site]]\nupstream = 'http://127.0.0.1:3000'");
+    assert_eq!(
+        format!("{:?} {:?}", config.timeouts, config.limits),
+        format!("{:?} {:?}", bare.timeouts, bare.limits)
+    );
+    assert_eq!(
+        format!("{:?} {:?}", config.listen, config.log),
+        format!("{:?} {:?}", bare.listen, bare.log)
+    );
+    let filter = |config: &Config| {
+        let filter = &config.sites[0].filter;
+        format!(
+            "{:?} {:?} {:?} {:?} {:?}",
+            filter.mode, filter.expire, filter.detect, filter.technologies, filter.reader
+        )
+    };
+    assert_eq!(filter(&config), filter(&bare));
+}
+
+// --- the built-in catalogue as data
+
+#[derive(serde::Deserialize)]
+struct Catalogue {
+    #[serde(default)]
+    cookie: Vec<BTreeMap<String, String>>,
+}
+
+fn builtin_cookies() -> Vec<(String, String)> {
+    let mut cookies = Vec::new();
+    for (file, text) in builtin::FILES {
+        let catalogue: Catalogue =
+            toml::from_str(text).unwrap_or_else(|error| panic!("{file}: {error}"));
+        cookies.extend(
+            catalogue
+                .cookie
+                .into_iter()
+                .map(|cookie| (cookie["name"].clone(), cookie["category"].clone())),
+        );
+    }
+    cookies
+}
+
+#[test]
+fn every_file_of_the_catalogue_is_embedded_and_no_name_is_there_twice() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/catalogue");
+    let mut there: Vec<String> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    there.sort();
+    assert_eq!(builtin::FILES.iter().map(|(file, _)| *file).collect::<Vec<_>>(), there);
+    let cookies = builtin_cookies();
+    assert!(cookies.len() >= 150, "{}", cookies.len());
+    let mut seen = BTreeMap::new();
+    for (name, category) in &cookies {
+        if let Some(other) = seen.insert(name, category) {
+            panic!("{name} is {other} and {category}");
+        }
+    }
+}
+
+#[test]
+fn sessions_csrf_load_balancers_bot_protection_and_consent_are_necessary() {
+    let names = "PHPSESSID JSESSIONID connect.sid ASP.NET_SessionId .AspNetCore.Session .AspNetCore.Antiforgery.x laravel_session \
+        XSRF-TOKEN csrftoken sessionid _csrf wordpress_logged_in_abc wp_woocommerce_session_1 woocommerce_cart_hash AWSALB AWSALBCORS \
+        AWSALBTG AWSALBTGCORS AWSELB ARRAffinity ARRAffinitySameSite ASLBSA ASLBSACORS BIGipServerpool1 __RequestVerificationToken \
+        route ROUTEID SERVERID INGRESSCOOKIE GCLB __cf_bm cf_clearance _cfuvid datadome incap_ses_1_2 visid_incap_3 ak_bmsc bm_sz _abck \
+        OptanonConsent OptanonAlertBoxClosed CookieConsent cc_cookie euconsent-v2 didomi_token consentry";
+    let config = parse(SITE);
+    let catalogue = &config.sites[0].filter.policy.catalogue;
+    for name in names.split_whitespace() {
+        let rule = catalogue.cookie(name.as_bytes()).unwrap_or_else(|| panic!("{name} is unknown"));
+        assert_eq!(rule.entry.category, Category::NECESSARY, "{name}");
+    }
+}
+
+#[test]
+fn trackers_are_not_necessary_and_their_neighbours_are_told_apart() {
+    let config = parse(SITE);
+    let filter = &config.sites[0].filter;
+    for (name, category) in [
+        ("_ga", "analytics"),
+        ("_ga_ABC", "analytics"),
+        ("_gat_UA-1", "analytics"),
+        ("_gac_UA-1", "targeting"),
+        ("_gid", "analytics"),
+        ("_gcl_au", "targeting"),
+        ("AMCV_123%40AdobeOrg", "analytics"),
+        ("_hjSession_1", "analytics"),
+        ("_fbp", "targeting"),
+        ("FPID", "analytics"),
+        ("_vwo_uuid", "analytics"),
+    ] {
+        let rule = filter
+            .policy
+            .catalogue
+            .cookie(name.as_bytes())
+            .unwrap_or_else(|| panic!("{name} is unknown"));
+        assert_eq!(filter.reader.categories.name(rule.entry.category), category, "{name}");
+    }
+    assert!(filter.policy.catalogue.cookie(b"x_ga").is_none());
+}

@@ -1,0 +1,264 @@
+//! The filter as a library user has it: a tower layer around a service, no socket anywhere. Laws
+//! that hold for every traffic, and the layer's own behaviour.
+
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic
+)]
+
+use std::convert::Infallible;
+use std::sync::{Arc, LazyLock, Mutex};
+
+use bytes::Bytes;
+use consentry::config::{self, Overrides};
+use consentry::filter::{ConsentLayer, Filter};
+use futures_util::FutureExt;
+use http::{HeaderValue, Request, Response};
+use http_body_util::{BodyExt, Full};
+use proptest::prelude::*;
+use tower::{Layer, ServiceExt, service_fn};
+
+const CATEGORIES: [&str; 4] = ["functional", "analytics", "targeting", "social"];
+
+/// Names of all categories, of none, and some that only browsers take for names.
+const NAMES: [&str; 16] = [
+    "PHPSESSID",
+    "csrftoken",
+    "__Host-session",
+    "NEXT_LOCALE",
+    "lang",
+    "_ga",
+    "_ga_X1",
+    "__Secure-_ga",
+    "_fbp",
+    "IDE",
+    "__atuvc",
+    "unknown",
+    "Unknown",
+    "",
+    "\u{a0}x",
+    "wordpress_logged_in_1",
+];
+
+fn filter(toml: &str) -> Arc<Filter> {
+    let toml = format!("{toml}\n[[site]]\nupstream = 'http://127.0.0.1:1'");
+    let config = config::parse(&toml, None, &Overrides::default()).unwrap();
+    Arc::new(Filter::new(config.sites[0].filter.clone()))
+}
+
+static ENFORCING: LazyLock<Arc<Filter>> = LazyLock::new(|| filter(""));
+static OBSERVING: LazyLock<Arc<Filter>> = LazyLock::new(|| filter("mode = 'observe'"));
+
+fn consent(granted: u8) -> String {
+    let names: Vec<&str> = CATEGORIES
+        .iter()
+        .enumerate()
+        .filter(|(bit, _)| granted & (1 << bit) != 0)
+        .map(|(_, name)| *name)
+        .collect();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    format!("consentry=1~{now}~2018-05-25~{}~", names.join("+"))
+}
+
+/// What passed: the `Cookie` field that the origin got, and the `Set-Cookie` lines that the visitor got.
+#[derive(Debug, PartialEq, Eq)]
+struct Passed {
+    cookie: Option<Vec<u8>>,
+    lines: Vec<Vec<u8>>,
+}
+
+fn pass(filter: &Arc<Filter>, cookie: &[u8], lines: &[Vec<u8>], layers: usize) -> Passed {
+    let origin_got = Arc::new(Mutex::new(None));
+    let got = Arc::clone(&origin_got);
+    let lines: Vec<HeaderValue> =
+        lines.iter().map(|line| HeaderValue::from_bytes(line).unwrap()).collect();
+    let origin = service_fn(move |request: Request<()>| {
+        *got.lock().unwrap() =
+            request.headers().get("cookie").map(|value| value.as_bytes().to_vec());
+        let mut response = Response::new(Full::<Bytes>::default());
+        for line in &lines {
+            response.headers_mut().append("set-cookie", line.clone());
+        }
+        async move { Ok::<_, Infallible>(response) }
+    });
+    let request =
+        Request::builder().uri("http://shop.example/").header("cookie", cookie).body(()).unwrap();
+    let layer = ConsentLayer::new(Arc::clone(filter));
+    let headers = if layers == 1 {
+        layer.layer(origin).oneshot(request).now_or_never().unwrap().unwrap().into_parts().0.headers
+    } else {
+        layer
+            .layer(layer.layer(origin))
+            .oneshot(request)
+            .now_or_never()
+            .unwrap()
+            .unwrap()
+            .into_parts()
+            .0
+            .headers
+    };
+    let cookie = origin_got.lock().unwrap().take();
+    Passed {
+        cookie,
+        lines: headers.get_all("set-cookie").iter().map(|line| line.as_bytes().to_vec()).collect(),
+    }
+}
+
+/// Whether `part` is `whole` with some left out, in the same order.
+fn is_part<T: PartialEq>(part: &[T], whole: &[T]) -> bool {
+    let mut rest = whole.iter();
+    part.iter().all(|item| rest.any(|other| other == item))
+}
+
+fn pairs(cookie: Option<&Vec<u8>>) -> Vec<String> {
+    let text =
+        cookie.map(|cookie| String::from_utf8_lossy(cookie).into_owned()).unwrap_or_default();
+    text.split("; ").filter(|pair| !pair.is_empty()).map(str::to_owned).collect()
+}
+
+fn traffic() -> impl Strategy<Value = (Vec<u8>, Vec<Vec<u8>>)> {
+    let name = prop::sample::select(&NAMES[..]);
+    let sent = prop::collection::vec((name.clone(), "[a-z0-9=\"]{0,6}"), 0..8);
+    let ends = prop::sample::select(vec![
+        "",
+        "; Path=/",
+        ";HttpOnly; Secure",
+        "; Max-Age=60",
+        "; Expires=Wed, 24 Nov 2032 09:00:00 GMT",
+        "; x=\u{e9}",
+    ]);
+    let set = prop::collection::vec((name, "[a-z0-9=\"]{0,6}", ends), 0..8);
+    (sent, set).prop_map(|(sent, set)| {
+        let sent: Vec<String> =
+            sent.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let set = set
+            .iter()
+            .map(|(name, value, end)| format!("{name}={value}{end}").into_bytes())
+            .collect();
+        (sent.join("; ").into_bytes(), set)
+    })
+}
+
+fn with_consent(cookie: &[u8], granted: u8) -> Vec<u8> {
+    let mut all = consent(granted).into_bytes();
+    if !cookie.is_empty() {
+        all.extend_from_slice(b"; ");
+        all.extend_from_slice(cookie);
+    }
+    all
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn more_consent_never_strips_more((cookie, lines) in traffic(), less in 0..16_u8, more in 0..16_u8) {
+        let filter = &*ENFORCING;
+        let (less, more) = (less & more, more);
+        let with_less = pass(filter, &with_consent(&cookie, less), &lines, 1);
+        let with_more = pass(filter, &with_consent(&cookie, more), &lines, 1);
+        prop_assert!(is_part(&with_less.lines, &with_more.lines));
+        let (less, more) = (pairs(with_less.cookie.as_ref()), pairs(with_more.cookie.as_ref()));
+        prop_assert!(is_part(&less[1..], &more[1..]), "{less:?} {more:?}");
+    }
+
+    #[test]
+    fn necessary_always_passes_and_what_passes_is_unchanged_and_in_order(
+        (cookie, lines) in traffic(), granted in 0..16_u8,
+    ) {
+        let passed = pass(&ENFORCING, &with_consent(&cookie, granted), &lines, 1);
+        prop_assert!(is_part(&passed.lines, &lines), "bytes and order are kept");
+        let sent = pairs(Some(&cookie));
+        let kept = pairs(passed.cookie.as_ref());
+        prop_assert!(is_part(&kept[1..], &sent));
+        for name in ["PHPSESSID=", "csrftoken=", "wordpress_logged_in_1="] {
+            let count = |pairs: &[String]| pairs.iter().filter(|pair| pair.starts_with(name)).count();
+            prop_assert_eq!(count(&kept), count(&sent));
+            let count = |lines: &[Vec<u8>]| lines.iter().filter(|line| line.starts_with(name.as_bytes())).count();
+            prop_assert_eq!(count(&passed.lines), count(&lines));
+        }
+    }
+
+    #[test]
+    fn filtering_twice_is_filtering_once((cookie, lines) in traffic(), granted in 0..16_u8) {
+        let cookie = with_consent(&cookie, granted);
+        prop_assert_eq!(pass(&ENFORCING, &cookie, &lines, 1), pass(&ENFORCING, &cookie, &lines, 2));
+    }
+
+    #[test]
+    fn consent_to_everything_and_observe_mode_change_no_cookie((cookie, lines) in traffic(), granted in 0..16_u8) {
+        let everything = with_consent(&cookie, 15);
+        let whole = Passed { cookie: Some(everything.clone()), lines: lines.clone() };
+        prop_assert_eq!(pass(&ENFORCING, &everything, &lines, 1), whole);
+        let some = with_consent(&cookie, granted);
+        let whole = Passed { cookie: Some(some.clone()), lines: lines.clone() };
+        prop_assert_eq!(pass(&OBSERVING, &some, &lines, 1), whole);
+    }
+
+    #[test]
+    fn no_octets_that_a_header_can_hold_make_the_filter_panic(
+        cookie in prop::collection::vec(any::<u8>(), 0..200),
+        lines in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..100), 0..5),
+    ) {
+        let valid = |octets: Vec<u8>| HeaderValue::from_bytes(&octets).is_ok().then_some(octets);
+        let lines: Vec<_> = lines.into_iter().filter_map(valid).collect();
+        pass(&ENFORCING, &valid(cookie).unwrap_or_default(), &lines, 1);
+    }
+}
+
+#[test]
+fn the_report_tells_a_library_user_what_was_done() {
+    let filter = filter("");
+    let origin = service_fn(|_: Request<()>| async {
+        let response =
+            Response::builder().header("set-cookie", "_ga=1").header("set-cookie", "new=1");
+        Ok::<_, Infallible>(response.body(Full::<Bytes>::from("page")).unwrap())
+    });
+    let request = Request::builder().uri("/").header("cookie", "_fbp=1; _ga=1").body(()).unwrap();
+    let response = ConsentLayer::new(Arc::clone(&filter))
+        .layer(origin)
+        .oneshot(request)
+        .now_or_never()
+        .unwrap()
+        .unwrap();
+    let report = response.body().report();
+    assert_eq!(report.request_stripped.total(), 2);
+    assert_eq!(report.response_stripped.total(), 2);
+    assert!(!report.consent.is_decided());
+    assert_eq!(filter.inventory().cookies_set(), ["new"]);
+    let body = response.into_body().collect().now_or_never().unwrap().unwrap();
+    assert_eq!(body.to_bytes(), "page");
+}
+
+#[test]
+fn deletions_for_https_visitors_are_secure() {
+    let of = |secure: bool| {
+        let origin = service_fn(|_: Request<()>| async {
+            Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+        });
+        let request = Request::builder()
+            .uri("/")
+            .header("host", "localhost:3000")
+            .header("sec-fetch-mode", "navigate")
+            .header("cookie", "_ga=1")
+            .body(())
+            .unwrap();
+        let layer = ConsentLayer::new(filter("")).secure(secure);
+        let response = layer.layer(origin).oneshot(request).now_or_never().unwrap().unwrap();
+        response.headers()["set-cookie"].to_str().unwrap().to_owned()
+    };
+    assert_eq!(of(false), "_ga=; Max-Age=0; Path=/");
+    assert_eq!(of(true), "_ga=; Max-Age=0; Path=/; Secure");
+}
+
+#[test]
+fn an_error_of_the_inner_service_passes_through() {
+    let origin = service_fn(|_: Request<()>| async { Err::<Response<Full<Bytes>>, _>("down") });
+    let request = Request::builder().uri("/").body(()).unwrap();
+    let failed =
+        ConsentLayer::new(filter("")).layer(origin).oneshot(request).now_or_never().unwrap();
+    assert_eq!(failed.err(), Some("down"));
+}
