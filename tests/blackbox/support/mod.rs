@@ -6,6 +6,7 @@ mod proxy;
 mod visitor;
 
 pub use origin::Origin;
+#[allow(unused_imports)]
 pub use proxy::{Proxy, binary, request, run};
 pub use visitor::Visitor;
 

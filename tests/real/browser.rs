@@ -1,0 +1,42 @@
+//! What a real Chromium keeps, deletes and logs.
+
+use std::process::Command;
+
+use crate::nginx::program;
+use crate::site::Site;
+
+/// Opens a page, waits for its scripts, and returns the document.
+fn open(url: &str) -> String {
+    let profile = tempfile::tempdir().unwrap();
+    let output = Command::new(program("chromium"))
+        .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"])
+        .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
+        .args(["--virtual-time-budget=5000", "--dump-dom"])
+        .arg(format!("--user-data-dir={}", profile.path().display()))
+        .arg(url)
+        .output()
+        .unwrap();
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn shown(page: &str, id: &str) -> String {
+    let start = page.split(&format!("<p id=\"{id}\">")).nth(1).unwrap_or_else(|| panic!("no {id} in {page}"));
+    start.split('<').next().unwrap().to_owned()
+}
+
+#[test]
+fn chromium_deletes_what_scripts_wrote_and_keeps_the_session() {
+    let site = Site::start();
+    let direct = open(&format!("{}/?track", site.nginx.url()));
+    assert_eq!(shown(&direct, "left"), "PHPSESSID PHPSESSID_theme _ga _gid _hjSessionUser_1 lang", "without consentry");
+    assert!(site.pixels() > 0);
+    let before = site.pixels();
+
+    let proxy = site.proxy("[[cookie]]\nname = 'PHPSESSID_theme'\ncategory = 'necessary'");
+    let page = open(&format!("http://{}/?track", proxy.address));
+    assert_eq!(shown(&page, "left"), "PHPSESSID PHPSESSID_theme");
+    assert_eq!(shown(&page, "seen"), "PHPSESSID PHPSESSID_theme", "the site never saw the others");
+    assert_eq!(site.pixels(), before, "nor was its pixel reached");
+    let sample = "consentry_beacons_blocked_total{site=\"default\",category=\"analytics\",mode=\"enforce\"}";
+    assert!(proxy.metric(sample) >= 1.0);
+}

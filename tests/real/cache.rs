@@ -1,0 +1,33 @@
+//! A shared cache in front: what was stripped for one visitor is never served to another.
+
+use crate::nginx::{Nginx, folder};
+use crate::support::{Origin, Proxy, Visitor, request};
+
+fn through_a_cache(fields: &str) -> usize {
+    let origin = Origin::answering(format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: 2\r\n\r\nok"));
+    let proxy = Proxy::start(&origin, "");
+    let folder = folder();
+    let cache = Nginx::start(
+        folder.path(),
+        &format!(
+            "proxy_cache_path {{folder}}/cache keys_zone=z:1m; server {{ listen 127.0.0.1:{{port}};
+               location / {{ proxy_cache z; proxy_cache_valid 200 1m; proxy_pass http://{}; }} }}",
+            proxy.address
+        ),
+    );
+    for _ in 0..3 {
+        let mut visitor = Visitor::connect(cache.address);
+        visitor.send(&request("GET", "/", &[]));
+        assert_eq!(visitor.reply("GET").text(), "ok");
+    }
+    std::iter::from_fn(|| (!origin.saw_nothing()).then_some(())).count()
+}
+
+#[test]
+fn a_real_cache_stores_static_answers_and_not_those_that_were_stripped() {
+    assert_eq!(through_a_cache(""), 1, "stored");
+    assert_eq!(through_a_cache("Cache-Control: max-age=60\r\n"), 1, "stored");
+    assert_eq!(through_a_cache("Set-Cookie: _ga=1\r\n"), 3, "stripped: not stored");
+    assert_eq!(through_a_cache("Set-Cookie: _ga=1\r\nCache-Control: public, max-age=60\r\n"), 3);
+    assert_eq!(through_a_cache("Set-Cookie: _ga=1\r\nX-Accel-Expires: 60\r\n"), 3);
+}

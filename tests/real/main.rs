@@ -1,0 +1,16 @@
+//! consentry between real peers: a site of nginx and PHP behind it, Chromium, curl, h2load and a
+//! caching nginx before it, Prometheus' own tool beside it.
+//!
+//! `make test` installs the peers. One that is missing fails its tests; nothing is skipped.
+
+#![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+
+mod browser;
+mod cache;
+mod metrics;
+mod nginx;
+mod readme;
+mod site;
+#[path = "../blackbox/support/mod.rs"]
+#[allow(dead_code)]
+mod support;

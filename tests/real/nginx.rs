@@ -1,0 +1,86 @@
+//! A real nginx with a config and a folder of the test's own.
+
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Instant;
+
+use crate::support::PATIENCE;
+
+/// A running server of one of the peers; ended when dropped.
+pub struct Peer(Child);
+
+impl Peer {
+    pub fn spawn(command: &mut Command) -> Self {
+        let name = command.get_program().to_owned();
+        let child = command.stdin(Stdio::null()).spawn();
+        Self(child.unwrap_or_else(|error| panic!("{}: {error}; `make test` installs it", name.display())))
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        // The master tells its workers; killed, it would leave them behind.
+        let _ = Command::new("kill").args(["-QUIT", &self.0.id().to_string()]).status();
+        let _ = self.0.wait();
+    }
+}
+
+/// A port that was free a moment ago: nginx cannot choose one and tell.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Waits until something listens.
+pub fn wait_for(address: SocketAddr) {
+    let since = Instant::now();
+    while TcpStream::connect(address).is_err() {
+        assert!(since.elapsed() < PATIENCE, "nothing listens on {address}");
+        std::thread::yield_now();
+    }
+}
+
+pub struct Nginx {
+    pub address: SocketAddr,
+    _peer: Peer,
+}
+
+impl Nginx {
+    /// Starts nginx in this folder with this content of its `http` block; `{port}` and `{folder}`
+    /// are filled in.
+    pub fn start(folder: &Path, http: &str) -> Self {
+        let port = free_port();
+        let path = folder.display();
+        let http = http.replace("{port}", &port.to_string()).replace("{folder}", &path.to_string());
+        let config = format!(
+            "daemon off; worker_processes 1; pid {path}/nginx.pid; error_log {path}/error.log;\n\
+             events {{ worker_connections 256; }}\n\
+             http {{\n access_log off; client_body_temp_path {path}/body; proxy_temp_path {path}/proxy;\n\
+             fastcgi_temp_path {path}/fastcgi; uwsgi_temp_path {path}/uwsgi; scgi_temp_path {path}/scgi;\n{http}\n}}\n"
+        );
+        let file = folder.join("nginx.conf");
+        std::fs::write(&file, config).unwrap();
+        let peer = Peer::spawn(Command::new(program("nginx")).arg("-c").arg(&file).args(["-e", "stderr"]));
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        wait_for(address);
+        Self { address, _peer: peer }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+}
+
+/// A program by name, also where `sbin` is not in the path.
+pub fn program(name: &str) -> PathBuf {
+    let places = ["/usr/sbin", "/usr/bin", "/usr/local/bin"].map(|place| Path::new(place).join(name));
+    places.into_iter().find(|path| path.exists()).unwrap_or_else(|| panic!("{name} is missing: `make test` installs it"))
+}
+
+/// A folder that the unprivileged workers of the peers can read.
+pub fn folder() -> tempfile::TempDir {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    folder
+}
