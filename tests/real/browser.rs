@@ -20,7 +20,10 @@ fn open(url: &str) -> String {
 }
 
 fn shown(page: &str, id: &str) -> String {
-    let start = page.split(&format!("<p id=\"{id}\">")).nth(1).unwrap_or_else(|| panic!("no {id} in {page}"));
+    let start = page
+        .split(&format!("<p id=\"{id}\">"))
+        .nth(1)
+        .unwrap_or_else(|| panic!("no {id} in {page}"));
     start.split('<').next().unwrap().to_owned()
 }
 
@@ -28,7 +31,11 @@ fn shown(page: &str, id: &str) -> String {
 fn chromium_deletes_what_scripts_wrote_and_keeps_the_session() {
     let site = Site::start();
     let direct = open(&format!("{}/?track", site.nginx.url()));
-    assert_eq!(shown(&direct, "left"), "PHPSESSID PHPSESSID_theme _ga _gid _hjSessionUser_1 lang", "without consentry");
+    assert_eq!(
+        shown(&direct, "left"),
+        "PHPSESSID PHPSESSID_theme _ga _gid _hjSessionUser_1 lang",
+        "without consentry"
+    );
     assert!(site.pixels() > 0);
     let before = site.pixels();
 
@@ -37,6 +44,7 @@ fn chromium_deletes_what_scripts_wrote_and_keeps_the_session() {
     assert_eq!(shown(&page, "left"), "PHPSESSID PHPSESSID_theme");
     assert_eq!(shown(&page, "seen"), "PHPSESSID PHPSESSID_theme", "the site never saw the others");
     assert_eq!(site.pixels(), before, "nor was its pixel reached");
-    let sample = "consentry_beacons_blocked_total{site=\"default\",category=\"analytics\",mode=\"enforce\"}";
+    let sample =
+        "consentry_beacons_blocked_total{site=\"default\",category=\"analytics\",mode=\"enforce\"}";
     assert!(proxy.metric(sample) >= 1.0);
 }

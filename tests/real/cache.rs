@@ -4,7 +4,8 @@ use crate::nginx::{Nginx, folder};
 use crate::support::{Origin, Proxy, Visitor, request};
 
 fn through_a_cache(fields: &str) -> usize {
-    let origin = Origin::answering(format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: 2\r\n\r\nok"));
+    let origin =
+        Origin::answering(format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: 2\r\n\r\nok"));
     let proxy = Proxy::start(&origin, "");
     let folder = folder();
     let cache = Nginx::start(

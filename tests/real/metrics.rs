@@ -45,3 +45,11 @@ fn h2load_gets_every_answer_over_http_2_and_http_1() {
     assert_eq!(proxy.metric(&format!("{sample}\"request\"}}")), 4000.0);
     assert_eq!(proxy.metric("consentry_requests_total{site=\"default\",code=\"2xx\"}"), 4000.0);
 }
+
+#[test]
+fn the_shipped_scrape_config_is_valid() {
+    let config = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/prometheus.yml");
+    let output =
+        Command::new(program("promtool")).args(["check", "config", config]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}

@@ -14,7 +14,11 @@ impl Peer {
     pub fn spawn(command: &mut Command) -> Self {
         let name = command.get_program().to_owned();
         let child = command.stdin(Stdio::null()).spawn();
-        Self(child.unwrap_or_else(|error| panic!("{}: {error}; `make test` installs it", name.display())))
+        Self(
+            child.unwrap_or_else(|error| {
+                panic!("{}: {error}; `make test` installs it", name.display())
+            }),
+        )
     }
 }
 
@@ -60,7 +64,8 @@ impl Nginx {
         );
         let file = folder.join("nginx.conf");
         std::fs::write(&file, config).unwrap();
-        let peer = Peer::spawn(Command::new(program("nginx")).arg("-c").arg(&file).args(["-e", "stderr"]));
+        let peer =
+            Peer::spawn(Command::new(program("nginx")).arg("-c").arg(&file).args(["-e", "stderr"]));
         let address = SocketAddr::from(([127, 0, 0, 1], port));
         wait_for(address);
         Self { address, _peer: peer }
@@ -73,8 +78,12 @@ impl Nginx {
 
 /// A program by name, also where `sbin` is not in the path.
 pub fn program(name: &str) -> PathBuf {
-    let places = ["/usr/sbin", "/usr/bin", "/usr/local/bin"].map(|place| Path::new(place).join(name));
-    places.into_iter().find(|path| path.exists()).unwrap_or_else(|| panic!("{name} is missing: `make test` installs it"))
+    let places =
+        ["/usr/sbin", "/usr/bin", "/usr/local/bin"].map(|place| Path::new(place).join(name));
+    places
+        .into_iter()
+        .find(|path| path.exists())
+        .unwrap_or_else(|| panic!("{name} is missing: `make test` installs it"))
 }
 
 /// A folder that the unprivileged workers of the peers can read.

@@ -1,1 +1,134 @@
-//! The README's commands, run as they stand there.
+//! The README's commands, run as they stand there, in an empty folder; only the ports are others.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use crate::nginx::{free_port, wait_for};
+use crate::support::Origin;
+
+/// The `sh` blocks of a Markdown file.
+fn blocks(file: &str) -> Vec<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+    let text = std::fs::read_to_string(path).unwrap();
+    text.split("```sh\n")
+        .skip(1)
+        .map(|block| block.split("```").next().unwrap().to_owned())
+        .collect()
+}
+
+struct Running(Child);
+
+impl Running {
+    fn interrupt(mut self) {
+        let sent = Command::new("kill").args(["-INT", &self.0.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+        assert!(self.0.wait().unwrap().success(), "it ends with 0 at Ctrl-C");
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A shell that finds the binary under test as `consentry`.
+fn shell(script: &str, folder: &Path) -> Command {
+    let binary = PathBuf::from(env!("CARGO_BIN_EXE_consentry"));
+    let path = format!("{}:{}", binary.parent().unwrap().display(), std::env::var("PATH").unwrap());
+    let mut command = Command::new("sh");
+    command.args(["-euc", script]).current_dir(folder).env("PATH", path).stdin(Stdio::null());
+    command
+}
+
+#[test]
+fn the_demo_shows_the_difference_with_the_lines_that_it_prints() {
+    let [demo, test, ..] = &blocks("README.md")[..] else { panic!("the two commands come first") };
+    assert_eq!(demo, "cargo run --release -- demo\n");
+    assert_eq!(test, "make test\n");
+    let mut child = Command::new("sh")
+        .args(["-c", &format!("exec {demo}")])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let running = Running(child);
+    let said: Vec<String> =
+        lines.by_ref().take_while(|line| !line.starts_with("A line for each")).collect();
+    let commands: Vec<&str> =
+        said.iter().filter_map(|line| line.trim().strip_prefix("curl ")).collect();
+    assert_eq!(commands.len(), 3, "{said:#?}");
+    let names = |command: &str| -> Vec<String> {
+        let output = shell(&format!("curl {command}"), &std::env::temp_dir()).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines()
+            .map(|line| line["set-cookie: ".len()..].split('=').next().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(names(commands[0]), ["csrftoken", "NEXT_LOCALE", "_ga", "_fbp", "__atuvc"]);
+    assert_eq!(names(commands[1]), ["csrftoken"]);
+    assert_eq!(names(commands[2]), ["csrftoken", "_ga"]);
+    // Cargo hands Ctrl-C on by the terminal's process group; without a terminal it is sent to the demo.
+    let demo = Command::new("pgrep").args(["-P", &running.0.id().to_string()]).output().unwrap();
+    match String::from_utf8(demo.stdout).unwrap().trim() {
+        "" => running.interrupt(),
+        child => {
+            assert!(Command::new("kill").args(["-INT", child]).status().unwrap().success());
+            let mut running = running;
+            assert!(running.0.wait().unwrap().success(), "it ends with 0 at Ctrl-C");
+        }
+    }
+}
+
+#[test]
+fn the_five_minutes_work_as_they_stand_there() {
+    let origin = Origin::setting(&["_ga=1", "PHPSESSID=1", "mystery=1"]);
+    let (http, admin) = (free_port(), free_port());
+    let local = |text: &str| {
+        text.replace("127.0.0.1:3000", &origin.address.to_string())
+            .replace("127.0.0.1:8080", &format!("127.0.0.1:{http}"))
+            .replace("127.0.0.1:9090", &format!("127.0.0.1:{admin}"))
+    };
+    let blocks = blocks("README.md");
+    let [_, _, install, write, run, look, ask] = &blocks[..] else {
+        panic!("{} blocks", blocks.len())
+    };
+    // Installing builds once more, into a place of its own: that it is possible is enough here.
+    assert_eq!(install, "cargo install --locked --path .\n");
+    let folder = tempfile::tempdir().unwrap();
+    let said = |script: &str| {
+        let output = shell(&local(script), folder.path()).output().unwrap();
+        assert!(output.status.success(), "{script}\n{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(said(write).starts_with("ok: "));
+    assert!(run.ends_with("--mode observe\n"));
+    let start = format!("exec {}", local(run));
+    let mut command = shell(&start, folder.path());
+    command
+        .env("CONSENTRY_ADMIN", format!("127.0.0.1:{admin}"))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    let running = Running(command.spawn().unwrap());
+    wait_for(([127, 0, 0, 1], http).into());
+    let looked = said(look);
+    assert!(
+        looked.contains("category=\"analytics\",mode=\"observe\",direction=\"response\"} 1"),
+        "{looked}"
+    );
+    assert!(
+        looked.contains("mystery") && looked.contains("shop_theme_dark\tfunctional"),
+        "{looked}"
+    );
+    let asked = said(ask);
+    assert!(
+        asked.to_lowercase().contains("set-cookie: mystery=1"),
+        "observe changes nothing: {asked}"
+    );
+    assert!(asked.contains(r#""granted":["necessary","analytics"]"#), "{asked}");
+    running.interrupt();
+}

@@ -25,7 +25,11 @@ impl Site {
         );
         std::fs::write(folder.path().join("fpm.conf"), pool).unwrap();
         // As whoever runs the tests, who owns the folder.
-        let php = Peer::spawn(Command::new(php_fpm()).args(["-R", "-n", "-F", "-d", "extension=session", "-y"]).arg(folder.path().join("fpm.conf")));
+        let php = Peer::spawn(
+            Command::new(php_fpm())
+                .args(["-R", "-n", "-F", "-d", "extension=session", "-y"])
+                .arg(folder.path().join("fpm.conf")),
+        );
         let socket = folder.path().join("php.sock");
         let since = std::time::Instant::now();
         while std::os::unix::net::UnixStream::connect(&socket).is_err() {
@@ -52,7 +56,9 @@ impl Site {
 }
 
 fn php_fpm() -> PathBuf {
-    let names = std::fs::read_dir("/usr/sbin").unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let names = std::fs::read_dir("/usr/sbin")
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let name = names.filter(|name| name.starts_with("php-fpm")).max();
     program(&name.expect("php-fpm is missing: `make test` installs it"))
 }
@@ -65,7 +71,11 @@ struct Browsing<'a> {
 
 impl Browsing<'_> {
     fn cookies(&self) -> String {
-        self.jar.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ")
+        self.jar
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect::<Vec<_>>()
+            .join("; ")
     }
 
     /// Follows one redirect; returns the page.
@@ -75,7 +85,10 @@ impl Browsing<'_> {
         let length = form.len().to_string();
         let mut fields = vec![("Cookie", cookies.as_str()), ("Sec-Fetch-Mode", "navigate")];
         if method == "POST" {
-            fields.extend([("Content-Length", length.as_str()), ("Content-Type", "application/x-www-form-urlencoded")]);
+            fields.extend([
+                ("Content-Length", length.as_str()),
+                ("Content-Type", "application/x-www-form-urlencoded"),
+            ]);
         }
         visitor.send(&request(method, path, &fields));
         visitor.send(form.as_bytes());
@@ -83,7 +96,10 @@ impl Browsing<'_> {
         for line in reply.set_cookies() {
             let (name, rest) = line.split_once('=').unwrap();
             let value = rest.split(';').next().unwrap();
-            if rest.contains("Max-Age=0") || rest.contains("01 Jan 1970") || rest.contains("01-Jan-1970") {
+            if rest.contains("Max-Age=0")
+                || rest.contains("01 Jan 1970")
+                || rest.contains("01-Jan-1970")
+            {
                 self.jar.remove(name);
             } else {
                 self.jar.insert(name.to_owned(), value.to_owned());
@@ -97,7 +113,10 @@ impl Browsing<'_> {
 }
 
 fn shown(page: &str, id: &str) -> String {
-    let start = page.split(&format!("<p id=\"{id}\">")).nth(1).unwrap_or_else(|| panic!("no {id} in {page}"));
+    let start = page
+        .split(&format!("<p id=\"{id}\">"))
+        .nth(1)
+        .unwrap_or_else(|| panic!("no {id} in {page}"));
     start.split('<').next().unwrap().to_owned()
 }
 
@@ -112,10 +131,15 @@ fn a_login_survives_and_trackers_do_not() {
     assert_eq!(visitor.jar.keys().collect::<Vec<_>>(), ["PHPSESSID"], "nothing else was stored");
     for _ in 0..3 {
         let page = visitor.go("GET", "/account", "");
-        assert_eq!((shown(&page, "user").as_str(), shown(&page, "seen").as_str()), ("ada", "PHPSESSID"));
+        assert_eq!(
+            (shown(&page, "user").as_str(), shown(&page, "seen").as_str()),
+            ("ada", "PHPSESSID")
+        );
     }
     // Cookies from before consentry was there are hidden from the site and deleted, the login is not.
-    visitor.jar.extend([("_ga".to_owned(), "old".to_owned()), ("_fbp".to_owned(), "old".to_owned())]);
+    visitor
+        .jar
+        .extend([("_ga".to_owned(), "old".to_owned()), ("_fbp".to_owned(), "old".to_owned())]);
     assert_eq!(shown(&visitor.go("GET", "/account", ""), "seen"), "PHPSESSID");
     assert_eq!(visitor.jar.keys().collect::<Vec<_>>(), ["PHPSESSID"]);
     assert_eq!(shown(&visitor.go("GET", "/logout", ""), "user"), "nobody");
@@ -130,7 +154,8 @@ fn with_consent_the_site_works_as_if_consentry_were_not_there() {
     let proxy = site.proxy("");
     let allowed = all();
     let (name, value) = allowed.split_once('=').unwrap();
-    let mut visitor = Browsing { proxy: &proxy, jar: BTreeMap::from([(name.to_owned(), value.to_owned())]) };
+    let mut visitor =
+        Browsing { proxy: &proxy, jar: BTreeMap::from([(name.to_owned(), value.to_owned())]) };
     visitor.go("POST", "/login", "user=ada");
     let page = visitor.go("GET", "/account", "");
     assert_eq!(shown(&page, "user"), "ada");

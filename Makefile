@@ -1,0 +1,18 @@
+# The commands of this repository. `make test` does all of its own set-up.
+
+.PHONY: test check docs bench
+
+test: ## Install what is missing, then run everything
+	tests/real/install.sh
+	cargo test --locked
+	cargo test --locked --test real
+
+check: ## Formatting and lints
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+
+docs: ## The library's documentation
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
+
+bench: ## How long the parts take
+	cargo bench --locked

@@ -1,0 +1,36 @@
+#!/bin/sh
+# Installs the peers that the tests run against, where they are missing (Debian and its children).
+set -eu
+
+missing=""
+need() { # need PROGRAM PACKAGE
+    if ! PATH="$PATH:/usr/sbin:/sbin" command -v "$1" > /dev/null 2>&1; then
+        missing="$missing $2"
+    fi
+}
+need cc gcc
+need curl curl
+need nginx nginx-light
+need chromium chromium
+need promtool prometheus
+need h2load nghttp2-client
+ls /usr/sbin/php-fpm* > /dev/null 2>&1 || missing="$missing php-fpm"
+
+if [ -z "$missing" ]; then
+    exit 0
+fi
+echo "installing:$missing"
+root=""
+if [ "$(id -u)" -ne 0 ]; then
+    root="sudo"
+fi
+# Packages that are services must not be started: the tests start their own.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+    printf '#!/bin/sh\nexit 101\n' | $root tee "$policy" > /dev/null
+    $root chmod 755 "$policy"
+    trap '$root rm -f "$policy"' EXIT
+fi
+$root apt-get update -q
+# shellcheck disable=SC2086
+$root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing
