@@ -2,11 +2,12 @@
 //!
 //! `listen` accepts and hands each connection to one of the `workers`; `connection` speaks HTTP with
 //! the visitor; `handler` takes one request: finds the site, puts the filter in front of `forward`,
-//! which sends the request to an upstream through the `pool`; `error` turns whatever failed into a
+//! which sends the request to an upstream (`exchange`, `pool`); `error` turns whatever failed into a
 //! response, in one place.
 
 mod connection;
 mod error;
+mod exchange;
 mod forward;
 mod handler;
 mod headers;

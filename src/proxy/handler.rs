@@ -13,21 +13,31 @@ use hyper::body::Incoming;
 use tower::{Layer, Service, service_fn};
 
 use super::error::{PageForm, ProxyError};
-use super::forward::{Forward, forward};
+use super::exchange::Forward;
+use super::forward::forward;
 use super::request_body::VisitorBody;
 use super::response_body::{OriginBody, ServedBody};
+use super::site::{Site, Snapshot};
 use super::ticket::Ticket;
 use super::visitor::Visitor;
 use crate::filter::{ConsentLayer, FilterBody};
 
 /// Answers a request. Fails never: whatever goes wrong becomes a response.
-pub(super) async fn handle(
+pub(super) fn handle(
     visitor: Arc<Visitor>,
     request: Request<Incoming>,
-) -> Result<Response<ServedBody>, Infallible> {
-    let mut ticket = Ticket::new(visitor, &request);
+) -> impl Future<Output = Result<Response<ServedBody>, Infallible>> {
+    let ticket = Ticket::new(visitor, &request);
     let form = PageForm::by(request.headers());
-    let answered = AssertUnwindSafe(serve(&mut ticket, request, form)).catch_unwind().await;
+    answer(ticket, form, request)
+}
+
+async fn answer(
+    mut ticket: Ticket,
+    form: PageForm,
+    request: Request<Incoming>,
+) -> Result<Response<ServedBody>, Infallible> {
+    let answered = AssertUnwindSafe(serve(&mut ticket, form, request)).catch_unwind().await;
     let outcome = answered.unwrap_or_else(|panic| Err(ProxyError::panicked(&*panic)));
     let response = match outcome {
         Ok(response) => {
@@ -45,10 +55,35 @@ pub(super) async fn handle(
 
 async fn serve(
     ticket: &mut Ticket,
-    mut request: Request<Incoming>,
     form: PageForm,
+    request: Request<Incoming>,
 ) -> Result<Response<FilterBody<OriginBody>>, ProxyError> {
-    let snapshot = Arc::clone(&ticket.snapshot);
+    let snapshot = &Arc::clone(&ticket.snapshot);
+    let visitor = &Arc::clone(&ticket.visitor);
+    // In a block of its own, so that the request is not kept while its answer is awaited.
+    let answered = {
+        let mut request = request;
+        let site = check(&mut request, snapshot)?;
+        ticket.site = Some(site.index);
+        let ticket = &*ticket;
+        let to = Forward { visitor, site, snapshot };
+        let to_origin = service_fn(move |request: Request<VisitorBody>| async move {
+            // A page of ours passes the filter like the origin's: nothing leaves around it.
+            let page = |error| ticket.page(&error, form).map(OriginBody::Page);
+            Ok::<_, ProxyError>(forward(request, to).await.unwrap_or_else(page))
+        });
+        let secure = visitor.peer.is_secure(request.headers());
+        let layer = ConsentLayer::new(Arc::clone(&site.filter)).secure(secure);
+        layer.layer(to_origin).call(request.map(VisitorBody::new))
+    };
+    answered.await
+}
+
+/// Refuses what must not be forwarded, and finds the site.
+fn check<'a>(
+    request: &mut Request<Incoming>,
+    snapshot: &'a Snapshot,
+) -> Result<&'a Site, ProxyError> {
     let fields = request.headers().len();
     if fields > snapshot.limits.header_fields {
         return Err(ProxyError::TooManyFields(fields));
@@ -56,24 +91,9 @@ async fn serve(
     if request.method() == Method::CONNECT {
         return Err(ProxyError::Connect405);
     }
-    settle_host(&mut request)?;
+    settle_host(request)?;
     let host = request.headers().get(HOST).map(host_without_port).unwrap_or_default();
-    let site = snapshot.sites.find(host).ok_or(ProxyError::NoSite)?;
-    ticket.site = Some(site.index);
-
-    let visitor = Arc::clone(&ticket.visitor);
-    let secure = visitor.peer.is_secure(request.headers());
-    let ticket = &*ticket;
-    let (snapshot, visitor) = (&snapshot, &visitor);
-    let to_origin = service_fn(|request: Request<VisitorBody>| async move {
-        let forwarded = forward(request, Forward { visitor, site, snapshot }).await;
-        // A page of ours passes the filter like the origin's: nothing leaves around it.
-        Ok::<_, ProxyError>(
-            forwarded.unwrap_or_else(|error| ticket.page(&error, form).map(OriginBody::Page)),
-        )
-    });
-    let mut service = ConsentLayer::new(Arc::clone(&site.filter)).secure(secure).layer(to_origin);
-    service.call(request.map(VisitorBody::new)).await
+    snapshot.sites.find(host).map(|site| &**site).ok_or(ProxyError::NoSite)
 }
 
 /// Makes `Host` say what the visitor asked for, once (RFC 9112 section 3.2, RFC 9113 section 8.3.1).

@@ -41,8 +41,6 @@ pub(super) struct Lease {
     upstream: Arc<Upstream>,
     worker: usize,
     most_idle: usize,
-    /// Whether it has served a request before: it may have died unnoticed.
-    pub(super) reused: bool,
 }
 
 impl Upstream {
@@ -68,7 +66,7 @@ impl Upstream {
             shelf.iter().rposition(|idle| idle.sender.is_ready() && !idle.sender.is_closed())?;
         let Idle { sender, .. } = shelf.remove(ready)?;
         drop(shelf);
-        Some(self.lease(sender, worker, limits, true))
+        Some(self.lease(sender, worker, limits))
     }
 
     /// Opens a connection.
@@ -101,7 +99,7 @@ impl Upstream {
             let _ = connection.with_upgrades().await;
         });
         metrics.upstream_connected();
-        Ok(self.lease(sender, worker, limits, false))
+        Ok(self.lease(sender, worker, limits))
     }
 
     fn lease(
@@ -109,10 +107,9 @@ impl Upstream {
         sender: SendRequest<VisitorBody>,
         worker: usize,
         limits: &Limits,
-        reused: bool,
     ) -> Lease {
         let most_idle = limits.idle_upstream_connections;
-        Lease { sender, upstream: Arc::clone(self), worker, most_idle, reused }
+        Lease { sender, upstream: Arc::clone(self), worker, most_idle }
     }
 
     /// Closes a worker's connections that were idle for too long or have died.
