@@ -3,13 +3,15 @@
 //!
 //! Previous step: `forward`, which made the request fit for the upstream.
 
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use http::{HeaderMap, Method, Request, Response, Uri};
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
+use tokio::time::{Instant, Sleep};
 
 use super::error::ProxyError;
 use super::pool::Lease;
@@ -28,15 +30,24 @@ pub(super) struct Forward<'a> {
 
 type Answer = Result<(Response<Incoming>, Lease), ProxyError>;
 
-/// A request on its way.
-///
-/// The usual way is kept small, since the state of a request is moved several times; what happens
-/// seldom is boxed.
-pub(super) enum Exchange<'a, F> {
-    /// On an idle connection.
-    Sent { sent: F, lease: Lease, replay: Option<Box<Replay>>, progress: Option<Arc<Progress>> },
-    /// Waiting for a new connection.
-    Connecting(Pin<Box<dyn Future<Output = Answer> + Send + 'a>>),
+pin_project_lite::pin_project! {
+    /// A request on its way to its answer.
+    ///
+    /// The usual way is a small future written by hand, since the state of a request is moved several
+    /// times; what happens seldom is boxed.
+    #[project = ExchangeProjection]
+    pub(super) enum Exchange<'a, F> {
+        // On an idle connection.
+        Sent {
+            #[pin]
+            head: Head<F>,
+            lease: Option<Lease>,
+            replay: Option<Box<Replay>>,
+            to: Forward<'a>,
+        },
+        // On a new connection.
+        Boxed { answer: Pin<Box<dyn Future<Output = Answer> + Send + 'a>> },
+    }
 }
 
 /// Sends a request on an idle connection, or begins to open one.
@@ -45,30 +56,82 @@ pub(super) fn begin<'a>(
     to: Forward<'a>,
 ) -> Exchange<'a, impl Future<Output = Sent>> {
     let turn = to.site.next_turn();
-    match pooled(to, turn) {
-        Some(mut lease) => {
-            let progress = request.body().progress();
-            let replay = (progress.is_none() && is_idempotent(request.method()))
-                .then(|| Replay::of(&request));
-            let sent = lease.sender.try_send_request(request);
-            Exchange::Sent { sent, lease, replay, progress }
+    let Some(mut lease) = pooled(to, turn) else {
+        return Exchange::Boxed { answer: Box::pin(connect_and_send(request, turn, to)) };
+    };
+    let progress = request.body().progress();
+    let replay =
+        (progress.is_none() && is_idempotent(request.method())).then(|| Replay::of(&request));
+    let head = Head::of(lease.sender.try_send_request(request), progress, &to.snapshot.timeouts);
+    Exchange::Sent { head, lease: Some(lease), replay, to }
+}
+
+impl<F: Future<Output = Sent>> Future for Exchange<'_, F> {
+    type Output = Answer;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Answer> {
+        loop {
+            let failed = match self.as_mut().project() {
+                ExchangeProjection::Boxed { answer } => return answer.as_mut().poll(context),
+                ExchangeProjection::Sent { head, lease, replay, to } => {
+                    match (ready!(head.poll(context))?, lease.take()) {
+                        (Ok(response), Some(lease)) => return Poll::Ready(Ok((response, lease))),
+                        (Ok(_), None) => return Poll::Ready(Err(ProxyError::Internal)),
+                        (Err(failed), _) => Box::pin(send_again(failed, replay.take(), *to)),
+                    }
+                }
+            };
+            self.set(Exchange::Boxed { answer: failed });
         }
-        None => Exchange::Connecting(Box::pin(connect_and_send(request, turn, to))),
     }
 }
 
-impl<F: Future<Output = Sent>> Exchange<'_, F> {
-    /// Waits for the head of the response.
-    pub(super) async fn answered(self, to: Forward<'_>) -> Answer {
-        match self {
-            Self::Sent { sent, lease, replay, progress } => {
-                match response_head(pin!(sent), progress.as_deref(), &to.snapshot.timeouts).await? {
-                    Ok(response) => Ok((response, lease)),
-                    Err(failed) => Box::pin(send_again(failed, replay, progress, to)).await,
-                }
-            }
-            Self::Connecting(answer) => answer.await,
+pin_project_lite::pin_project! {
+    /// The head of a response: from the last octet of the request, or from the last movement of its
+    /// body, it is waited for no longer than allowed.
+    pub(super) struct Head<F> {
+        #[pin]
+        sent: F,
+        #[pin]
+        patience: Sleep,
+        progress: Option<Arc<Progress>>,
+        first_byte: Duration,
+        idle: Duration,
+    }
+}
+
+impl<F> Head<F> {
+    fn of(sent: F, progress: Option<Arc<Progress>>, timeouts: &Timeouts) -> Self {
+        let Timeouts { first_byte, idle, .. } = *timeouts;
+        Self { sent, patience: tokio::time::sleep(first_byte), progress, first_byte, idle }
+    }
+}
+
+impl<F: Future<Output = Sent>> Future for Head<F> {
+    type Output = Result<Sent, ProxyError>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        if let Poll::Ready(sent) = this.sent.poll(context) {
+            return Poll::Ready(Ok(sent));
         }
+        while this.patience.as_mut().poll(context).is_ready() {
+            let Some(progress) = this.progress else {
+                return Poll::Ready(Err(ProxyError::UpstreamTimeout));
+            };
+            let awaits_visitor = progress.awaits_visitor();
+            let longest = if awaits_visitor { *this.idle } else { *this.first_byte };
+            let left = longest.saturating_sub(progress.stalled_for());
+            if left < Duration::from_millis(1) {
+                return Poll::Ready(Err(if awaits_visitor {
+                    ProxyError::RequestTimeout
+                } else {
+                    ProxyError::UpstreamTimeout
+                }));
+            }
+            this.patience.as_mut().reset(Instant::now() + left);
+        }
+        Poll::Pending
     }
 }
 
@@ -76,8 +139,8 @@ impl<F: Future<Output = Sent>> Exchange<'_, F> {
 async fn connect_and_send(request: Request<VisitorBody>, turn: usize, to: Forward<'_>) -> Answer {
     let progress = request.body().progress();
     let mut lease = connect(to, turn).await?;
-    let sent = pin!(lease.sender.try_send_request(request));
-    match response_head(sent, progress.as_deref(), &to.snapshot.timeouts).await? {
+    let sent = lease.sender.try_send_request(request);
+    match Head::of(sent, progress, &to.snapshot.timeouts).await? {
         Ok(response) => Ok((response, lease)),
         Err(failed) => Err(ProxyError::Upstream(failed.into_error())),
     }
@@ -87,9 +150,8 @@ async fn connect_and_send(request: Request<VisitorBody>, turn: usize, to: Forwar
 async fn send_again(
     mut failed: TrySendError<Request<VisitorBody>>,
     replay: Option<Box<Replay>>,
-    progress: Option<Arc<Progress>>,
     to: Forward<'_>,
-) -> Result<(Response<Incoming>, Lease), ProxyError> {
+) -> Answer {
     let unsent = failed.take_message();
     let error = failed.into_error();
     let died = !error.is_parse() && !error.is_user();
@@ -97,12 +159,7 @@ async fn send_again(
     let again = unsent.or_else(|| replay.filter(|_| died).map(|replay| replay.request()));
     let Some(again) = again else { return Err(ProxyError::Upstream(error)) };
     to.visitor.worker.metrics().retried();
-    let mut lease = connect(to, to.site.next_turn()).await?;
-    let sent = pin!(lease.sender.try_send_request(again));
-    match response_head(sent, progress.as_deref(), &to.snapshot.timeouts).await? {
-        Ok(response) => Ok((response, lease)),
-        Err(failed) => Err(ProxyError::Upstream(failed.into_error())),
-    }
+    connect_and_send(again, to.site.next_turn(), to).await
 }
 
 /// An idle connection to the upstream whose turn it is.
@@ -130,33 +187,6 @@ async fn connect(to: Forward<'_>, turn: usize) -> Result<Lease, ProxyError> {
 
 /// What hyper says of a request that it was given.
 pub(super) type Sent = Result<Response<Incoming>, TrySendError<Request<VisitorBody>>>;
-
-/// Waits for the head of the response: from the last octet of the request, or from the last
-/// movement of its body, no longer than allowed.
-async fn response_head(
-    mut sent: Pin<&mut impl Future<Output = Sent>>,
-    progress: Option<&Progress>,
-    timeouts: &Timeouts,
-) -> Result<Sent, ProxyError> {
-    let mut left = timeouts.first_byte;
-    loop {
-        if let Ok(sent) = tokio::time::timeout(left, sent.as_mut()).await {
-            return Ok(sent);
-        }
-        let Some(progress) = progress else { return Err(ProxyError::UpstreamTimeout) };
-        let awaits_visitor = progress.awaits_visitor();
-        let longest = if awaits_visitor { timeouts.idle } else { timeouts.first_byte };
-        left = longest.saturating_sub(progress.stalled_for());
-        if left < Duration::from_millis(1) {
-            let timeout = if awaits_visitor {
-                ProxyError::RequestTimeout
-            } else {
-                ProxyError::UpstreamTimeout
-            };
-            return Err(timeout);
-        }
-    }
-}
 
 /// Whether a request may be sent a second time (RFC 9110 section 9.2.2).
 fn is_idempotent(method: &Method) -> bool {

@@ -4,24 +4,39 @@
 
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use http::header::{CONNECTION, UPGRADE};
 use http::uri::PathAndQuery;
 use http::{Request, Response, StatusCode, Uri, Version};
+use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 
 use super::error::ProxyError;
 use super::exchange::{self, Exchange, Forward, Sent};
+use super::pool::Lease;
 use super::request_body::VisitorBody;
 use super::response_body::OriginBody;
 use super::{headers, upgrade};
 
 /// Forwards a request. The response is as the origin gave it, less the hop-by-hop fields.
-pub(super) async fn forward(
+pub(super) fn forward<'a>(
     request: Request<VisitorBody>,
+    to: Forward<'a>,
+) -> impl Future<Output = Result<Response<OriginBody>, ProxyError>> + 'a {
+    let (exchange, visitor_side) = begin(request, to);
+    // A combinator and not an async block, which would hold the exchange twice.
+    exchange.map(move |answer| {
+        let (response, lease) = answer?;
+        answered(response, lease, visitor_side, to)
+    })
+}
+
+fn answered(
+    response: Response<Incoming>,
+    lease: Lease,
+    visitor_side: Option<OnUpgrade>,
     to: Forward<'_>,
 ) -> Result<Response<OriginBody>, ProxyError> {
-    let (exchange, visitor_side) = begin(request, to);
-    let (response, lease) = exchange.answered(to).await?;
     let (mut parts, inner) = response.into_parts();
     parts.version = Version::HTTP_11;
     if parts.status != StatusCode::SWITCHING_PROTOCOLS {
@@ -41,8 +56,7 @@ pub(super) async fn forward(
     Ok(response.map(|inner| OriginBody::upstream(inner, None)))
 }
 
-/// Makes the request fit for the upstream, and sends it. Not async: the request is not kept while
-/// its answer is awaited.
+/// Makes the request fit for the upstream, and sends it.
 fn begin<'a>(
     mut request: Request<VisitorBody>,
     to: Forward<'a>,

@@ -67,10 +67,11 @@ async fn serve(
         ticket.site = Some(site.index);
         let ticket = &*ticket;
         let to = Forward { visitor, site, snapshot };
-        let to_origin = service_fn(move |request: Request<VisitorBody>| async move {
+        let to_origin = service_fn(move |request: Request<VisitorBody>| {
+            let forwarded = forward(request, to);
             // A page of ours passes the filter like the origin's: nothing leaves around it.
-            let page = |error| ticket.page(&error, form).map(OriginBody::Page);
-            Ok::<_, ProxyError>(forward(request, to).await.unwrap_or_else(page))
+            let page = move |error| ticket.page(&error, form).map(OriginBody::Page);
+            forwarded.map(move |answer| Ok::<_, ProxyError>(answer.unwrap_or_else(page)))
         });
         let secure = visitor.peer.is_secure(request.headers());
         let layer = ConsentLayer::new(Arc::clone(&site.filter)).secure(secure);

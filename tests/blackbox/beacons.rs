@@ -36,7 +36,7 @@ fn a_beacon_without_consent_is_answered_quietly_and_never_reaches_the_origin() {
     assert_eq!(proxy.access()["beacon"], "analytics");
     let sample =
         "consentry_beacons_blocked_total{site=\"default\",category=\"analytics\",mode=\"enforce\"}";
-    assert_eq!(proxy.metric(sample), 2.0);
+    proxy.expect_metric(sample, 2.0);
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn observe_forwards_beacons_and_counts_them() {
     assert_eq!(proxy.get("/matomo.php?rec=1", &[]).text(), "ok");
     let sample =
         "consentry_beacons_blocked_total{site=\"default\",category=\"analytics\",mode=\"observe\"}";
-    assert_eq!(proxy.metric(sample), 1.0);
+    proxy.expect_metric(sample, 1.0);
 }
 
 fn pixel_origin() -> Origin {

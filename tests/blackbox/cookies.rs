@@ -184,10 +184,9 @@ fn decisions_that_are_malformed_old_or_for_an_older_notice_are_none() {
             "{cookie}"
         );
     }
-    assert_eq!(
-        denying.metric("consentry_consent_decisions_total{site=\"default\",source=\"none\",reason=\"malformed\"}"),
-        1.0
-    );
+    let malformed =
+        "consentry_consent_decisions_total{site=\"default\",source=\"none\",reason=\"malformed\"}";
+    denying.expect_metric(malformed, 1.0);
 }
 
 #[test]
@@ -292,7 +291,7 @@ fn observe_changes_nothing_and_reports_what_enforce_would_do() {
     assert_eq!(line["stripped_response"]["unclassified"], 1);
     assert_eq!(line["expired"], 2);
     let sample = "consentry_cookies_stripped_total{site=\"default\",category=\"analytics\",mode=\"observe\",direction=\"response\"}";
-    assert_eq!(proxy.metric(sample), 1.0);
+    proxy.expect_metric(sample, 1.0);
 }
 
 #[test]

@@ -211,7 +211,7 @@ fn connections_to_the_upstream_are_kept_and_used_again() {
         proxy.get("/", &[]);
         assert_eq!(origin.next().connection, 0);
     }
-    assert_eq!(proxy.metric("consentry_upstream_connections_total"), 1.0);
+    proxy.expect_metric("consentry_upstream_connections_total", 1.0);
 }
 
 /// An origin that closes each connection when a second request comes on it.
@@ -231,7 +231,7 @@ fn a_request_on_a_dead_pooled_connection_is_sent_again_once_when_that_changes_no
     let proxy = Proxy::start(&origin, "workers = 1");
     assert_eq!(proxy.get("/", &[]).status, 200);
     assert_eq!(proxy.get("/", &[]).status, 200, "sent again on a new connection");
-    assert_eq!(proxy.metric("consentry_upstream_retries_total"), 1.0);
+    proxy.expect_metric("consentry_upstream_retries_total", 1.0);
 }
 
 #[test]

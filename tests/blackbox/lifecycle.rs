@@ -121,6 +121,6 @@ fn two_workers_serve_connections_alike() {
         visitor.send(&request("GET", "/", &[]));
         assert_eq!(visitor.reply("GET").status, 200);
     }
-    assert_eq!(proxy.metric("consentry_open_connections"), 10.0);
-    assert_eq!(proxy.metric("consentry_connections_total"), 10.0);
+    proxy.expect_metric("consentry_open_connections", 10.0);
+    proxy.expect_metric("consentry_connections_total", 10.0);
 }

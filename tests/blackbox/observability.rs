@@ -42,23 +42,25 @@ fn metrics_count_requests_strips_decisions_and_durations() {
     let proxy = Proxy::start(&origin, "");
     proxy.get("/", &[]);
     proxy.get("/", &[("Cookie", &format!("_ga=1; {}", consent("targeting")))]);
-    let stripped = |category: &str, direction: &str| {
-        proxy.metric(&format!(
-            "consentry_cookies_stripped_total{{site=\"default\",category=\"{category}\",mode=\"enforce\",direction=\"{direction}\"}}"
-        ))
+    let stripped = |category: &str, direction: &str, number: f64| {
+        let labels = format!("category=\"{category}\",mode=\"enforce\",direction=\"{direction}\"");
+        proxy.expect_metric(
+            &format!("consentry_cookies_stripped_total{{site=\"default\",{labels}}}"),
+            number,
+        );
     };
-    assert_eq!(proxy.metric("consentry_requests_total{site=\"default\",code=\"2xx\"}"), 2.0);
-    assert_eq!(stripped("analytics", "response"), 2.0);
-    assert_eq!(stripped("targeting", "response"), 1.0);
-    assert_eq!(stripped("unclassified", "response"), 2.0);
-    assert_eq!(stripped("analytics", "request"), 1.0);
+    proxy.expect_metric("consentry_requests_total{site=\"default\",code=\"2xx\"}", 2.0);
+    stripped("analytics", "response", 2.0);
+    stripped("targeting", "response", 1.0);
+    stripped("unclassified", "response", 2.0);
+    stripped("analytics", "request", 1.0);
     let decisions = "consentry_consent_decisions_total{site=\"default\",source=";
-    assert_eq!(proxy.metric(&format!("{decisions}\"consentry\",reason=\"decided\"}}")), 1.0);
-    assert_eq!(proxy.metric(&format!("{decisions}\"none\",reason=\"no_decision\"}}")), 1.0);
-    assert_eq!(proxy.metric("consentry_request_duration_seconds_count{site=\"default\"}"), 2.0);
-    assert_eq!(
-        proxy.metric("consentry_request_duration_seconds_bucket{le=\"+Inf\",site=\"default\"}"),
-        2.0
+    proxy.expect_metric(&format!("{decisions}\"consentry\",reason=\"decided\"}}"), 1.0);
+    proxy.expect_metric(&format!("{decisions}\"none\",reason=\"no_decision\"}}"), 1.0);
+    proxy.expect_metric("consentry_request_duration_seconds_count{site=\"default\"}", 2.0);
+    proxy.expect_metric(
+        "consentry_request_duration_seconds_bucket{le=\"+Inf\",site=\"default\"}",
+        2.0,
     );
 }
 

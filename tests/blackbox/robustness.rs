@@ -37,7 +37,7 @@ fn malformed_requests_are_refused_and_the_connection_is_closed() {
         visitor.closed();
     }
     assert!(origin.saw_nothing());
-    assert_eq!(proxy.metric("consentry_errors_total{kind=\"bad_request\"}"), cases.len() as f64);
+    proxy.expect_metric("consentry_errors_total{kind=\"bad_request\"}", cases.len() as f64);
 }
 
 #[test]
@@ -135,7 +135,7 @@ fn an_upstream_that_refuses_is_a_bad_gateway_with_a_page_in_the_form_asked_for()
         assert_eq!(reply.field("cache-control").as_deref(), Some("no-store"));
         assert!(!reply.text().contains(&gone.port().to_string()), "nothing of the inside is told");
     }
-    assert_eq!(proxy.metric("consentry_errors_total{kind=\"upstream_connect\"}"), 2.0);
+    proxy.expect_metric("consentry_errors_total{kind=\"upstream_connect\"}", 2.0);
 }
 
 #[test]
@@ -172,7 +172,7 @@ fn a_body_that_breaks_off_at_the_upstream_breaks_off_at_the_visitor() {
     let reply = proxy.get("/", &[]);
     assert_eq!((reply.text().as_str(), reply.complete), ("half", false));
     assert_eq!(proxy.access()["complete"], false);
-    assert_eq!(proxy.metric("consentry_errors_total{kind=\"upstream_body\"}"), 1.0);
+    proxy.expect_metric("consentry_errors_total{kind=\"upstream_body\"}", 1.0);
 }
 
 #[test]

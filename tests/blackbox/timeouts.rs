@@ -38,7 +38,7 @@ fn an_upstream_that_does_not_answer_is_a_gateway_timeout() {
     let proxy = Proxy::start(&origin, "timeouts.first_byte = '100ms'");
     assert_eq!(proxy.get("/", &[]).status, 504);
     origin.next_closed();
-    assert_eq!(proxy.metric("consentry_errors_total{kind=\"upstream_timeout\"}"), 1.0);
+    proxy.expect_metric("consentry_errors_total{kind=\"upstream_timeout\"}", 1.0);
 }
 
 #[test]

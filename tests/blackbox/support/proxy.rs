@@ -111,6 +111,22 @@ impl Proxy {
         line.unwrap_or_else(|| panic!("no sample {sample} in\n{text}")).parse().unwrap()
     }
 
+    /// Waits until a sample has this value: what is counted at the end of a connection is counted
+    /// after the visitor has seen the end.
+    pub fn expect_metric(&self, sample: &str, value: f64) {
+        let since = Instant::now();
+        loop {
+            let found = self.metric(sample);
+            if found == value {
+                return;
+            }
+            assert!(
+                found < value && since.elapsed() < PATIENCE,
+                "{sample} is {found}, not {value}"
+            );
+        }
+    }
+
     /// The next line of the access log; waits for it.
     pub fn access(&self) -> serde_json::Value {
         let line =
