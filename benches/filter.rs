@@ -1,0 +1,97 @@
+//! How long the parts of a request take: `make bench`. For people; machines count instructions.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
+use std::convert::Infallible;
+use std::fmt::Write;
+use std::hint::black_box;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use consentry::config::{self, Overrides, settings::FilterSettings};
+use consentry::cookie::{SetCookie, pairs};
+use consentry::filter::{ConsentLayer, Filter};
+use criterion::{Criterion, criterion_group, criterion_main};
+use futures_util::FutureExt;
+use http::{HeaderValue, Request, Response};
+use http_body_util::Full;
+use tower::{Layer, Service, service_fn};
+
+const COOKIE: &str = "session=8f14e45fceea167a5a36dedd4bea2543; _ga=GA1.2.1234567890.1700000000; _gid=GA1.2.987654321.1700000000; \
+    _fbp=fb.1.1700000000000.1234567890; NEXT_LOCALE=en; lang=en; csrftoken=abcdef0123456789; IDE=AHWqTUkYt0";
+
+const SET_COOKIES: [&str; 6] = [
+    "session=8f14e45fceea167a5a36dedd4bea2543; Path=/; HttpOnly; Secure; SameSite=Lax",
+    "lang=en; Path=/; Max-Age=31536000",
+    "_ga=GA1.2.1234567890.1700000000; Path=/; Domain=.example.com; Expires=Wed, 24 Nov 2032 09:00:00 GMT",
+    "_gid=GA1.2.987654321.1700000000; Path=/; Domain=.example.com; Max-Age=86400",
+    "_fbp=fb.1.1700000000000.1234567890; Path=/; Domain=.example.com; Max-Age=7776000",
+    "IDE=AHWqTUkYt0; Path=/; Secure; SameSite=None; Max-Age=33696000",
+];
+
+fn settings(toml: &str) -> FilterSettings {
+    let toml = format!("{toml}\n[[site]]\nupstream = 'http://127.0.0.1:1'");
+    config::parse(&toml, None, &Overrides::default()).unwrap().sites[0].filter.clone()
+}
+
+fn cookies(criterion: &mut Criterion) {
+    criterion.bench_function("read 8 request cookies", |bencher| {
+        bencher.iter(|| pairs(black_box(COOKIE.as_bytes())).map(|pair| pair.name.len()).sum::<usize>());
+    });
+    criterion.bench_function("read 6 Set-Cookie with attributes", |bencher| {
+        bencher.iter(|| {
+            let deletes = |line: &&&str| SetCookie::parse(black_box(line.as_bytes())).scope().deletes(1_795_500_000);
+            SET_COOKIES.iter().filter(|line| deletes(&line)).count()
+        });
+    });
+}
+
+fn look_ups(criterion: &mut Criterion) {
+    for rules in [10, 10_000] {
+        let mut toml = String::from("catalogue = []\n");
+        for number in 0..rules / 2 {
+            writeln!(toml, "[[cookie]]\nname = 'name_{number}'\ncategory = 'analytics'").unwrap();
+            writeln!(toml, "[[cookie]]\nname = 'start_{number}_*'\ncategory = 'analytics'").unwrap();
+        }
+        let settings = settings(&toml);
+        criterion.bench_function(&format!("classify 3 names with {rules} rules"), |bencher| {
+            bencher.iter(|| {
+                let known = |name: &&[u8]| settings.policy.catalogue.cookie(black_box(name)).is_some();
+                [&b"name_3"[..], b"start_4_rest", b"neither_of_them"].iter().filter(|name| known(name)).count()
+            });
+        });
+    }
+}
+
+fn requests(criterion: &mut Criterion) {
+    let consent = "consentry=1~4000000000~2018-05-25~functional~; ";
+    for (what, cookie, lines) in [
+        ("a request without cookies", String::new(), 0),
+        ("a request with 8 cookies and 6 Set-Cookie", format!("{consent}{COOKIE}"), 1),
+        ("a request with 8 cookies and 48 Set-Cookie", format!("{consent}{COOKIE}"), 8),
+    ] {
+        let filter = Arc::new(Filter::new(settings("")));
+        let lines: Vec<HeaderValue> =
+            (0..lines).flat_map(|_| SET_COOKIES).map(HeaderValue::from_static).collect();
+        criterion.bench_function(what, |bencher| {
+            bencher.iter(|| {
+                let lines = lines.clone();
+                let mut service = ConsentLayer::new(Arc::clone(&filter)).layer(service_fn(move |_| {
+                    let mut response = Response::new(Full::<Bytes>::default());
+                    for line in &lines {
+                        response.headers_mut().append("set-cookie", line.clone());
+                    }
+                    async { Ok::<_, Infallible>(response) }
+                }));
+                let mut request = Request::new(());
+                if !cookie.is_empty() {
+                    request.headers_mut().insert("cookie", HeaderValue::from_str(&cookie).unwrap());
+                }
+                service.call(request).now_or_never().unwrap()
+            });
+        });
+    }
+}
+
+criterion_group!(benches, cookies, look_ups, requests);
+criterion_main!(benches);
