@@ -36,11 +36,15 @@ fn settings(toml: &str) -> FilterSettings {
 
 fn cookies(criterion: &mut Criterion) {
     criterion.bench_function("read 8 request cookies", |bencher| {
-        bencher.iter(|| pairs(black_box(COOKIE.as_bytes())).map(|pair| pair.name.len()).sum::<usize>());
+        bencher.iter(|| {
+            pairs(black_box(COOKIE.as_bytes())).map(|pair| pair.name.len()).sum::<usize>()
+        });
     });
     criterion.bench_function("read 6 Set-Cookie with attributes", |bencher| {
         bencher.iter(|| {
-            let deletes = |line: &&&str| SetCookie::parse(black_box(line.as_bytes())).scope().deletes(1_795_500_000);
+            let deletes = |line: &&&str| {
+                SetCookie::parse(black_box(line.as_bytes())).scope().deletes(1_795_500_000)
+            };
             SET_COOKIES.iter().filter(|line| deletes(&line)).count()
         });
     });
@@ -51,13 +55,18 @@ fn look_ups(criterion: &mut Criterion) {
         let mut toml = String::from("catalogue = []\n");
         for number in 0..rules / 2 {
             writeln!(toml, "[[cookie]]\nname = 'name_{number}'\ncategory = 'analytics'").unwrap();
-            writeln!(toml, "[[cookie]]\nname = 'start_{number}_*'\ncategory = 'analytics'").unwrap();
+            writeln!(toml, "[[cookie]]\nname = 'start_{number}_*'\ncategory = 'analytics'")
+                .unwrap();
         }
         let settings = settings(&toml);
         criterion.bench_function(&format!("classify 3 names with {rules} rules"), |bencher| {
             bencher.iter(|| {
-                let known = |name: &&[u8]| settings.policy.catalogue.cookie(black_box(name)).is_some();
-                [&b"name_3"[..], b"start_4_rest", b"neither_of_them"].iter().filter(|name| known(name)).count()
+                let known =
+                    |name: &&[u8]| settings.policy.catalogue.cookie(black_box(name)).is_some();
+                [&b"name_3"[..], b"start_4_rest", b"neither_of_them"]
+                    .iter()
+                    .filter(|name| known(name))
+                    .count()
             });
         });
     }
@@ -76,13 +85,14 @@ fn requests(criterion: &mut Criterion) {
         criterion.bench_function(what, |bencher| {
             bencher.iter(|| {
                 let lines = lines.clone();
-                let mut service = ConsentLayer::new(Arc::clone(&filter)).layer(service_fn(move |_| {
-                    let mut response = Response::new(Full::<Bytes>::default());
-                    for line in &lines {
-                        response.headers_mut().append("set-cookie", line.clone());
-                    }
-                    async { Ok::<_, Infallible>(response) }
-                }));
+                let mut service =
+                    ConsentLayer::new(Arc::clone(&filter)).layer(service_fn(move |_| {
+                        let mut response = Response::new(Full::<Bytes>::default());
+                        for line in &lines {
+                            response.headers_mut().append("set-cookie", line.clone());
+                        }
+                        async { Ok::<_, Infallible>(response) }
+                    }));
                 let mut request = Request::new(());
                 if !cookie.is_empty() {
                     request.headers_mut().insert("cookie", HeaderValue::from_str(&cookie).unwrap());

@@ -16,6 +16,7 @@ mod pool;
 mod request_body;
 mod response_body;
 mod site;
+mod socket;
 mod ticket;
 mod upgrade;
 mod visitor;

@@ -14,13 +14,14 @@ use tokio::net::TcpStream;
 
 use super::handler::handle;
 use super::site::Snapshot;
+use super::socket::Socket;
 use super::visitor::{Order, Visitor};
 use super::watched::WatchedStream;
 use crate::telemetry::ErrorKind;
 
 /// Speaks HTTP on a connection until it ends.
 pub(super) async fn serve(stream: TcpStream, visitor: Arc<Visitor>, snapshot: Arc<Snapshot>) {
-    let io = TokioIo::new(WatchedStream::new(stream, Arc::clone(&visitor)));
+    let io = TokioIo::new(WatchedStream::new(Socket::new(stream), Arc::clone(&visitor)));
     let mut builder = auto::Builder::new(TokioExecutor::new());
     let header_bytes = snapshot.limits.header_bytes;
     builder

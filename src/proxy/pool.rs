@@ -15,6 +15,7 @@ use tokio::net::TcpStream;
 
 use super::error::ProxyError;
 use super::request_body::VisitorBody;
+use super::socket::Socket;
 use crate::config::settings::{self, Limits, Timeouts};
 use crate::telemetry::Shard;
 
@@ -90,7 +91,7 @@ impl Upstream {
         let (sender, connection) = http1::Builder::new()
             .max_headers(limits.header_fields.max(256))
             .max_buf_size(limits.header_bytes.max(64 * 1024))
-            .handshake(TokioIo::new(stream))
+            .handshake(TokioIo::new(Socket::new(stream)))
             .await
             .map_err(ProxyError::Upstream)?;
         // It ends with its last request, or when the upstream closes it. Its errors reach the

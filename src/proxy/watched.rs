@@ -6,17 +6,17 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
+use super::socket::Socket;
 use super::visitor::Visitor;
 
 pub(super) struct WatchedStream {
-    stream: TcpStream,
+    stream: Socket,
     visitor: Arc<Visitor>,
 }
 
 impl WatchedStream {
-    pub(super) fn new(stream: TcpStream, visitor: Arc<Visitor>) -> Self {
+    pub(super) fn new(stream: Socket, visitor: Arc<Visitor>) -> Self {
         Self { stream, visitor }
     }
 }
