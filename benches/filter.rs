@@ -45,7 +45,7 @@ fn cookies(criterion: &mut Criterion) {
             let deletes = |line: &&&str| {
                 SetCookie::parse(black_box(line.as_bytes())).scope().deletes(1_795_500_000)
             };
-            SET_COOKIES.iter().filter(|line| deletes(&line)).count()
+            SET_COOKIES.iter().filter(deletes).count()
         });
     });
 }

@@ -9,6 +9,8 @@
 //! → [`filter`] → [`policy`] → [`catalogue`] → [`consent`] → [`cookie`]; [`config`] produces the
 //! settings of all of them. The last four are pure: no I/O, no clock, no async.
 
+#![forbid(unsafe_code)]
+
 pub mod admin;
 pub mod app;
 pub mod catalogue;

@@ -359,6 +359,23 @@ fn files_stay_rooms() {
     }
 }
 
+/// Backticked words of this length in docs/pitfalls.md are names of tests.
+#[test]
+fn every_test_that_the_list_of_pitfalls_names_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut paths = Vec::new();
+    collect(&root.join("src"), &mut paths);
+    collect(&root.join("tests"), &mut paths);
+    let sources: String = paths.iter().map(|path| fs::read_to_string(path).unwrap()).collect();
+    let list = fs::read_to_string(root.join("docs/pitfalls.md")).unwrap();
+    let names: Vec<&str> =
+        list.split('`').skip(1).step_by(2).filter(|name| name.matches('_').count() > 3).collect();
+    assert!(names.len() > 30);
+    for name in names {
+        assert!(sources.contains(&format!("fn {name}(")), "no test {name}");
+    }
+}
+
 /// The reader above must see what it is to find.
 #[test]
 fn the_reader_of_sources_sees_imports() {

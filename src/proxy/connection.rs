@@ -10,18 +10,20 @@ use std::task::Poll;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::handler::handle;
 use super::site::Snapshot;
-use super::socket::Socket;
 use super::visitor::{Order, Visitor};
 use super::watched::WatchedStream;
 use crate::telemetry::ErrorKind;
 
-/// Speaks HTTP on a connection until it ends.
-pub(super) async fn serve(stream: TcpStream, visitor: Arc<Visitor>, snapshot: Arc<Snapshot>) {
-    let io = TokioIo::new(WatchedStream::new(Socket::new(stream), Arc::clone(&visitor)));
+/// Speaks HTTP on a stream, plain or TLS, until it ends.
+pub(super) async fn serve<S>(stream: S, visitor: Arc<Visitor>, snapshot: Arc<Snapshot>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let io = TokioIo::new(WatchedStream::new(stream, Arc::clone(&visitor)));
     let mut builder = auto::Builder::new(TokioExecutor::new());
     let header_bytes = snapshot.limits.header_bytes;
     builder

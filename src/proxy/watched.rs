@@ -1,4 +1,4 @@
-//! A visitor's socket that tells its [`Visitor`] of every movement, for the timeouts.
+//! A visitor's stream, plain or TLS, that tells its [`Visitor`] of every movement, for the timeouts.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -7,21 +7,20 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::socket::Socket;
 use super::visitor::Visitor;
 
-pub(super) struct WatchedStream {
-    stream: Socket,
+pub(super) struct WatchedStream<S> {
+    stream: S,
     visitor: Arc<Visitor>,
 }
 
-impl WatchedStream {
-    pub(super) fn new(stream: Socket, visitor: Arc<Visitor>) -> Self {
+impl<S> WatchedStream<S> {
+    pub(super) fn new(stream: S, visitor: Arc<Visitor>) -> Self {
         Self { stream, visitor }
     }
 }
 
-impl AsyncRead for WatchedStream {
+impl<S: AsyncRead + Unpin> AsyncRead for WatchedStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -37,7 +36,7 @@ impl AsyncRead for WatchedStream {
     }
 }
 
-impl AsyncWrite for WatchedStream {
+impl<S: AsyncWrite + Unpin> AsyncWrite for WatchedStream<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

@@ -17,6 +17,7 @@ use tokio::sync::oneshot;
 
 use super::connection;
 use super::site::Snapshot;
+use super::socket::Socket;
 use super::visitor::Visitor;
 use super::worker::{OpenGuard, Worker};
 use crate::telemetry::Metrics;
@@ -140,7 +141,7 @@ impl Thread {
         self.worker.metrics().connection_opened();
         let thread = Arc::clone(self);
         tokio::spawn(async move {
-            connection::serve(stream, visitor, snapshot).await;
+            connection::serve(Socket::new(stream), visitor, snapshot).await;
             thread.visitors().remove(&number);
             thread.worker.metrics().connection_closed();
             drop(open);

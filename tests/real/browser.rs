@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use crate::nginx::program;
-use crate::site::Site;
+use crate::site::{Site, shown};
 
 /// Opens a page, waits for its scripts, and returns the document.
 fn open(url: &str) -> String {
@@ -17,14 +17,6 @@ fn open(url: &str) -> String {
         .output()
         .unwrap();
     String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-fn shown(page: &str, id: &str) -> String {
-    let start = page
-        .split(&format!("<p id=\"{id}\">"))
-        .nth(1)
-        .unwrap_or_else(|| panic!("no {id} in {page}"));
-    start.split('<').next().unwrap().to_owned()
 }
 
 #[test]

@@ -72,6 +72,22 @@ fn the_demo_shows_the_difference_with_the_lines_that_it_prints() {
     assert_eq!(names(commands[0]), ["csrftoken", "NEXT_LOCALE", "_ga", "_fbp", "__atuvc"]);
     assert_eq!(names(commands[1]), ["csrftoken"]);
     assert_eq!(names(commands[2]), ["csrftoken", "_ga"]);
+    let proxy = commands[1].split_whitespace().find(|word| word.starts_with("http://")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let browse = |arguments: &str| {
+        let script = format!("curl -s -b jar -c jar {arguments}");
+        String::from_utf8(shell(&script, folder.path()).output().unwrap().stdout).unwrap()
+    };
+    assert!(browse(proxy).contains("You are not logged in."));
+    browse(&format!("-d '' {proxy}login"));
+    for _ in 0..2 {
+        let page = browse(proxy);
+        assert!(
+            page.contains("You are logged in.")
+                && page.contains("<code>csrftoken, sessionid</code>"),
+            "{page}"
+        );
+    }
     // Cargo hands Ctrl-C on by the terminal's process group; without a terminal it is sent to the demo.
     let demo = Command::new("pgrep").args(["-P", &running.0.id().to_string()]).output().unwrap();
     match String::from_utf8(demo.stdout).unwrap().trim() {

@@ -112,7 +112,8 @@ impl Browsing<'_> {
     }
 }
 
-fn shown(page: &str, id: &str) -> String {
+/// The text that a page shows in a place.
+pub fn shown(page: &str, id: &str) -> String {
     let start = page
         .split(&format!("<p id=\"{id}\">"))
         .nth(1)
