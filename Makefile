@@ -1,6 +1,6 @@
 # The commands of this repository. `make test` does all of its own set-up.
 
-.PHONY: test check docs bench
+.PHONY: test check docs bench fuzz
 
 test: ## Install what is missing, then run everything
 	tests/real/install.sh
@@ -16,3 +16,7 @@ docs: ## The library's documentation
 
 bench: ## How long the parts take
 	cargo bench --locked
+
+fuzz: ## The filter on arbitrary octets, for a minute (needs `cargo install cargo-fuzz` and a nightly toolchain)
+	mkdir -p fuzz/corpus/filter
+	cargo fuzz run filter fuzz/corpus/filter fuzz/seeds/filter -- -max_total_time=60
