@@ -35,14 +35,16 @@ fn technology(name: &HeaderName) -> Option<Technology> {
     }
 }
 
-/// Strips the headers whose category was not granted; in observe mode, counts them only.
+/// Strips the headers whose category was not granted; in observe mode, counts them only. Returns
+/// whether the headers were changed.
 pub(super) fn strip(
     headers: &mut HeaderMap,
     technologies: &Technologies,
     granted: CategorySet,
     enforce: bool,
     report: &mut Report,
-) {
+) -> bool {
+    let before = report.technologies_stripped;
     let unwanted = |name: &HeaderName| {
         let technology = technology(name)?;
         (!permits(granted, category(technologies, technology))).then_some(technology)
@@ -65,6 +67,7 @@ pub(super) fn strip(
             headers.remove(&name);
         }
     }
+    enforce && report.technologies_stripped > before
 }
 
 fn category(technologies: &Technologies, technology: Technology) -> Category {

@@ -94,7 +94,11 @@ fn check<'a>(
     }
     settle_host(request)?;
     let host = request.headers().get(HOST).map(host_without_port).unwrap_or_default();
-    snapshot.sites.find(host).map(|site| &**site).ok_or(ProxyError::NoSite)
+    let site = snapshot.sites.find(host).ok_or(ProxyError::NoSite)?;
+    if host.is_empty() {
+        request.headers_mut().insert(HOST, site.host.clone());
+    }
+    Ok(site)
 }
 
 /// Makes `Host` say what the visitor asked for, once (RFC 9112 section 3.2, RFC 9113 section 8.3.1).

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
+use http::HeaderValue;
 use ipnet::IpNet;
 
 use super::pool::Upstream;
@@ -37,6 +38,8 @@ pub struct Site {
     pub name: String,
     /// What may pass.
     pub filter: Arc<Filter>,
+    /// The `Host` of requests that came without one: HTTP/1.0 knew none, HTTP/1.1 demands it.
+    pub(super) host: HeaderValue,
     upstreams: Vec<Arc<Upstream>>,
     turn: AtomicUsize,
 }
@@ -49,7 +52,10 @@ impl Site {
         filter: Arc<Filter>,
         upstreams: Vec<Arc<Upstream>>,
     ) -> Self {
-        Self { index, name, filter, upstreams, turn: AtomicUsize::new(0) }
+        let host =
+            upstreams.first().and_then(|upstream| upstream.address().authority().try_into().ok());
+        let host = host.unwrap_or(HeaderValue::from_static("localhost"));
+        Self { index, name, filter, host, upstreams, turn: AtomicUsize::new(0) }
     }
 
     /// The upstream whose turn it is, as an index: each request starts with the next.

@@ -325,6 +325,7 @@ fn other_tracking_technologies_follow_their_category_and_clearing_passes() {
         assert_eq!(reply.field(name), None, "{name}");
     }
     assert_eq!(reply.field("accept-ch").as_deref(), Some("Sec-CH-UA"));
+    assert_eq!(reply.field("cache-control").as_deref(), Some("private"));
     assert_eq!(reply.field("clear-site-data").as_deref(), Some("\"cookies\""));
     assert!(proxy.get("/", &[("Cookie", &consent("analytics"))]).field("nel").is_some());
 }

@@ -100,6 +100,11 @@ fn http_1_0_is_served_and_closed() {
     visitor.send(b"GET / HTTP/1.0\r\n\r\n");
     let answer = String::from_utf8(visitor.closed()).unwrap();
     assert!(answer.starts_with("HTTP/1.0 200") && answer.ends_with("\r\n\r\nok"), "{answer}");
+    let seen = origin.next();
+    assert_eq!(
+        (seen.line.as_str(), seen.field("host")),
+        ("GET / HTTP/1.1", Some(origin.address.to_string()))
+    );
 }
 
 #[test]
