@@ -127,7 +127,7 @@ pub(super) fn limits(document: Doc, raw: RawLimits) -> Limits {
             raw.idle_upstream_connections,
             0,
             65_536,
-            256,
+            1024,
         ),
     }
 }

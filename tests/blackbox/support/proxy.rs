@@ -144,6 +144,15 @@ impl Proxy {
         self.log.lock().unwrap().clone()
     }
 
+    /// Waits until the log has this text.
+    pub fn expect_log(&self, text: &str) {
+        let since = Instant::now();
+        while !self.log().contains(text) {
+            assert!(since.elapsed() < PATIENCE, "no {text} in {}", self.log());
+            thread::yield_now();
+        }
+    }
+
     pub fn signal(&self, name: &str) {
         let sent =
             Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
