@@ -8,6 +8,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::failure::Failure;
 use super::input::{LookUpConfig, lines};
+use crate::consent::sources::parse_date;
 use crate::consent::{ConsentReader, Signals};
 use crate::cookie::Cookies;
 use crate::filter::unix_now;
@@ -23,7 +24,7 @@ pub(super) struct Consent {
     /// Ask only this consent source
     #[arg(long, value_name = "SOURCE")]
     source: Option<String>,
-    /// The time to judge ages by: Unix seconds or RFC 3339 [default: now]
+    /// The time to judge ages by: Unix seconds, a date or RFC 3339 [default: now]
     #[arg(long, value_name = "TIME", value_parser = parse_time, allow_hyphen_values = true)]
     at: Option<i64>,
     /// The value of a Cookie header; without it, one a line from standard input
@@ -72,11 +73,14 @@ fn write(reader: &ConsentReader, header: &[u8], now: i64, out: &mut impl Write) 
     writeln!(out)
 }
 
-fn parse_time(text: &str) -> Result<i64, String> {
+fn parse_time(text: &str) -> Result<i64, &'static str> {
     if let Ok(seconds) = text.parse() {
         return Ok(seconds);
     }
+    if let Some(date) = parse_date(text) {
+        return Ok(date.midnight().assume_utc().unix_timestamp());
+    }
     OffsetDateTime::parse(text, &Rfc3339)
         .map(OffsetDateTime::unix_timestamp)
-        .map_err(|_| "neither Unix seconds nor a time such as 2026-11-24T09:00:00Z".to_owned())
+        .map_err(|_| "neither Unix seconds nor a time such as 2026-11-24 or 2026-11-24T09:00:00Z")
 }

@@ -55,6 +55,13 @@ fn consent_tells_what_a_header_allows() {
         })
         .collect();
     assert_eq!(reasons, ["decided", "no_decision", "malformed"]);
+    for (time, reason) in
+        [("2026-11-24", "decided"), ("2018-01-01", "from_the_future"), ("2030-01-01", "expired")]
+    {
+        let (_, out, _) = run(&["consent", "--at", time, header], "");
+        assert!(out.contains(&format!("\"reason\":\"{reason}\"")), "{time}: {out}");
+    }
+    assert_eq!(run(&["consent", "--at", "yesterday", header], "").0, 2);
     let (code, _, error) = run(&["consent", "--source", "consentri", header], "");
     assert_eq!(code, 2);
     assert!(error.contains("did you mean `consentry`?"), "{error}");
