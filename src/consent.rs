@@ -4,11 +4,15 @@
 //! previous step found the site, the next is `policy`, which applies the consent to names.
 
 mod category;
+mod decode;
 mod reader;
+mod shapes;
 mod signal;
 mod source;
 pub mod sources;
+mod votes;
 
 pub use category::{Categories, Category, CategoryError, CategorySet};
 pub use reader::{Consent, ConsentReader, Reason};
 pub use signal::{SignalPolicy, Signals};
+pub use votes::{IdMap, Votes};

@@ -138,7 +138,7 @@ impl<'a> Cookies<'a> {
     }
 
     /// The values of all cookies of exactly this name (names are case-sensitive), in order.
-    pub fn values(&self, name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> + '_ {
+    pub fn values<'n>(&'n self, name: &'n [u8]) -> impl Iterator<Item = &'a [u8]> + 'n {
         self.pairs().filter(move |pair| pair.name == name).map(|pair| pair.value)
     }
 }

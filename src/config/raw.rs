@@ -1,5 +1,6 @@
 //! What the user typed: the shape of the TOML, every key optional, meanings unchecked.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -69,6 +70,92 @@ pub(super) struct RawConsent {
     pub(super) gpc: Option<RawSignal>,
     pub(super) max_age_days: Option<Spanned<u32>>,
     pub(super) notice_date: Option<Spanned<toml::value::Datetime>>,
+    pub(super) onetrust: Option<RawSource>,
+    pub(super) cookiebot: Option<RawSource>,
+    pub(super) cookieyes: Option<RawSource>,
+    pub(super) cookielawinfo: Option<RawSource>,
+    pub(super) complianz: Option<RawSource>,
+    #[serde(rename = "vanilla-cookieconsent")]
+    pub(super) vanilla_cookieconsent: Option<RawSource>,
+    pub(super) klaro: Option<RawSource>,
+    pub(super) tarteaucitron: Option<RawSource>,
+    pub(super) osano: Option<RawSource>,
+    pub(super) iubenda: Option<RawSource>,
+    pub(super) borlabs: Option<RawSource>,
+    pub(super) moove: Option<RawSource>,
+    pub(super) cookiefirst: Option<RawSource>,
+    pub(super) c15t: Option<RawSource>,
+    pub(super) hubspot: Option<RawSource>,
+    #[serde(rename = "wp-consent-api")]
+    pub(super) wp_consent_api: Option<RawSource>,
+    pub(super) zaraz: Option<RawSource>,
+    pub(super) didomi: Option<RawSource>,
+    pub(super) axeptio: Option<RawSource>,
+    pub(super) shopify: Option<RawSource>,
+    pub(super) fides: Option<RawSource>,
+    pub(super) cookieinformation: Option<RawSource>,
+    pub(super) cookiescript: Option<RawSource>,
+    pub(super) pandectes: Option<RawSource>,
+    #[serde(rename = "django-cookie-consent")]
+    pub(super) django_cookie_consent: Option<RawSource>,
+    pub(super) tealium: Option<RawSource>,
+    pub(super) drupal: Option<RawSource>,
+    pub(super) trustarc: Option<RawSource>,
+    pub(super) usprivacy: Option<RawSource>,
+}
+
+impl RawConsent {
+    /// The table of a source.
+    pub(super) fn source(&self, name: &str) -> Option<&RawSource> {
+        match name {
+            "onetrust" => self.onetrust.as_ref(),
+            "cookiebot" => self.cookiebot.as_ref(),
+            "cookieyes" => self.cookieyes.as_ref(),
+            "cookielawinfo" => self.cookielawinfo.as_ref(),
+            "complianz" => self.complianz.as_ref(),
+            "vanilla-cookieconsent" => self.vanilla_cookieconsent.as_ref(),
+            "klaro" => self.klaro.as_ref(),
+            "tarteaucitron" => self.tarteaucitron.as_ref(),
+            "osano" => self.osano.as_ref(),
+            "iubenda" => self.iubenda.as_ref(),
+            "borlabs" => self.borlabs.as_ref(),
+            "moove" => self.moove.as_ref(),
+            "cookiefirst" => self.cookiefirst.as_ref(),
+            "c15t" => self.c15t.as_ref(),
+            "hubspot" => self.hubspot.as_ref(),
+            "wp-consent-api" => self.wp_consent_api.as_ref(),
+            "zaraz" => self.zaraz.as_ref(),
+            "didomi" => self.didomi.as_ref(),
+            "axeptio" => self.axeptio.as_ref(),
+            "shopify" => self.shopify.as_ref(),
+            "fides" => self.fides.as_ref(),
+            "cookieinformation" => self.cookieinformation.as_ref(),
+            "cookiescript" => self.cookiescript.as_ref(),
+            "pandectes" => self.pandectes.as_ref(),
+            "django-cookie-consent" => self.django_cookie_consent.as_ref(),
+            "tealium" => self.tealium.as_ref(),
+            "drupal" => self.drupal.as_ref(),
+            "trustarc" => self.trustarc.as_ref(),
+            "usprivacy" => self.usprivacy.as_ref(),
+            _ => None,
+        }
+    }
+}
+
+#[derive(Debug, Default, Clone, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawSource {
+    pub(super) map: BTreeMap<String, Spanned<OneOrMore>>,
+    pub(super) cookie: Option<Text>,
+    pub(super) revision: Option<Revision>,
+}
+
+/// A revision as tools count them: a number or a text.
+#[derive(Debug, Clone, serde::Deserialize)]
+#[serde(untagged)]
+pub(super) enum Revision {
+    Number(i64),
+    Text(String),
 }
 
 #[derive(Debug, Default, serde::Deserialize)]
@@ -206,7 +293,7 @@ impl<'de> Deserialize<'de> for OneOrMore {
         impl<'de> Visitor<'de> for ListVisitor {
             type Value = OneOrMore;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a URL, or a list of URLs")
+                f.write_str("a text, or a list of texts")
             }
             fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Self::Value, E> {
                 Ok(OneOrMore(vec![text.to_owned()]))

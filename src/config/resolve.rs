@@ -4,6 +4,7 @@ mod common;
 mod filter;
 mod listen;
 mod site;
+mod sources;
 
 use std::path::Path;
 

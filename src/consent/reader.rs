@@ -179,7 +179,7 @@ mod tests {
     fn reader(default: CategorySet) -> ConsentReader {
         ConsentReader {
             categories: Categories::default(),
-            sources: vec![sources::find("consentry").expect("it exists")],
+            sources: vec![sources::find("consentry", &Default::default()).expect("it exists")],
             default,
             max_age_days: 182,
             notice_date: Date::from_calendar_date(2018, Month::May, 25).ok(),

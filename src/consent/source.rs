@@ -6,6 +6,7 @@
 use time::Date;
 
 use super::category::{Categories, CategorySet};
+use super::votes::{IdMap, Votes};
 use crate::cookie::Cookies;
 
 /// What one adapter found.
@@ -30,6 +31,54 @@ pub struct SourceDecision {
     pub decided_at: Option<i64>,
     /// The date of the notice that the visitor saw, where the cookie carries it.
     pub notice_date: Option<Date>,
+}
+
+/// What the config says of one source.
+#[derive(Debug, Clone, Default)]
+pub struct SourceSettings {
+    /// The tool's ids with the categories that they stand for, over the defaults.
+    pub map: Vec<(String, CategorySet)>,
+    /// The cookie's name, where the tool lets a site choose it.
+    pub cookie: Option<String>,
+    /// The revision in force, where the tool has one: a decision for another is none.
+    pub revision: Option<String>,
+}
+
+impl SourceDecision {
+    /// A decision from what a tool's ids say.
+    pub fn of(votes: Votes, map: &IdMap, decided_at: Option<i64>) -> Self {
+        let (granted, denied) = votes.result(map.reach());
+        Self { granted, denied, decided_at, notice_date: None }
+    }
+}
+
+impl Reading {
+    /// What the copies of one cookie say: an unreadable one does not count beside a readable one.
+    pub fn of_copies<'a>(
+        copies: impl Iterator<Item = &'a [u8]>,
+        read: impl Fn(&'a [u8]) -> Reading,
+    ) -> Reading {
+        let mut reading = Reading::NoDecision;
+        for copy in copies {
+            reading = match (reading, read(copy)) {
+                (Reading::Decisions(mut all), Reading::Decisions(more)) => {
+                    all.extend(more);
+                    Reading::Decisions(all)
+                }
+                (Reading::Decisions(all), _) | (_, Reading::Decisions(all)) => {
+                    Reading::Decisions(all)
+                }
+                (Reading::Malformed, _) | (_, Reading::Malformed) => Reading::Malformed,
+                (Reading::NoDecision, Reading::NoDecision) => Reading::NoDecision,
+            };
+        }
+        reading
+    }
+
+    /// One decision.
+    pub fn decision(votes: Votes, map: &IdMap, decided_at: Option<i64>) -> Reading {
+        Reading::Decisions(vec![SourceDecision::of(votes, map, decided_at)])
+    }
 }
 
 /// An adapter for one tool's consent cookie.

@@ -1,19 +1,126 @@
 //! Consent sources: one adapter per tool that writes a consent cookie, each in its own file.
 
+mod axeptio;
+mod borlabs;
+mod c15t;
+mod complianz;
 mod consentry;
+mod cookiebot;
+mod cookiefirst;
+mod cookieinformation;
+mod cookielawinfo;
+mod cookiescript;
+mod cookieyes;
+mod didomi;
+mod django_cookie_consent;
+mod drupal;
+mod fides;
+mod hubspot;
+mod iubenda;
+mod klaro;
+mod moove;
+mod onetrust;
+mod osano;
+mod pandectes;
+mod shopify;
+mod tarteaucitron;
+mod tealium;
+mod trustarc;
+mod usprivacy;
+mod vanilla_cookieconsent;
+mod wp_consent_api;
+mod zaraz;
 
 pub(crate) use consentry::parse_date;
 pub use consentry::{Native, NativeCookie, NativeCookieError};
 
-pub use super::source::{ConsentSource, Reading, SourceDecision};
+pub use super::source::{ConsentSource, Reading, SourceDecision, SourceSettings};
 
 /// The names of all adapters.
-pub const NAMES: &[&str] = &["consentry"];
+pub const NAMES: &[&str] = &[
+    "consentry",
+    "onetrust",
+    "cookiebot",
+    "cookieyes",
+    "cookielawinfo",
+    "complianz",
+    "vanilla-cookieconsent",
+    "klaro",
+    "tarteaucitron",
+    "osano",
+    "iubenda",
+    "borlabs",
+    "moove",
+    "cookiefirst",
+    "c15t",
+    "hubspot",
+    "wp-consent-api",
+    "zaraz",
+    "didomi",
+    "axeptio",
+    "shopify",
+    "fides",
+    "cookieinformation",
+    "cookiescript",
+    "pandectes",
+    "django-cookie-consent",
+    "tealium",
+    "drupal",
+    "trustarc",
+    "usprivacy",
+];
 
 /// The adapter of this name.
-pub fn find(name: &str) -> Option<Box<dyn ConsentSource>> {
-    match name {
-        "consentry" => Some(Box::new(Native)),
-        _ => None,
+pub fn find(name: &str, settings: &SourceSettings) -> Option<Box<dyn ConsentSource>> {
+    Some(match name {
+        "consentry" => Box::new(Native),
+        "onetrust" => Box::new(onetrust::OneTrust::new(settings)),
+        "cookiebot" => Box::new(cookiebot::Cookiebot::new(settings)),
+        "cookieyes" => Box::new(cookieyes::CookieYes::new(settings)),
+        "cookielawinfo" => Box::new(cookielawinfo::CookieLawInfo::new(settings)),
+        "complianz" => Box::new(complianz::Complianz::new(settings)),
+        "vanilla-cookieconsent" => {
+            Box::new(vanilla_cookieconsent::VanillaCookieConsent::new(settings))
+        }
+        "klaro" => Box::new(klaro::Klaro::new(settings)),
+        "tarteaucitron" => Box::new(tarteaucitron::Tarteaucitron::new(settings)),
+        "osano" => Box::new(osano::Osano::new(settings)),
+        "iubenda" => Box::new(iubenda::Iubenda::new(settings)),
+        "borlabs" => Box::new(borlabs::Borlabs::new(settings)),
+        "moove" => Box::new(moove::Moove::new(settings)),
+        "cookiefirst" => Box::new(cookiefirst::CookieFirst::new(settings)),
+        "c15t" => Box::new(c15t::C15t::new(settings)),
+        "hubspot" => Box::new(hubspot::HubSpot::new(settings)),
+        "wp-consent-api" => Box::new(wp_consent_api::WpConsentApi::new(settings)),
+        "zaraz" => Box::new(zaraz::Zaraz::new(settings)),
+        "didomi" => Box::new(didomi::Didomi::new(settings)),
+        "axeptio" => Box::new(axeptio::Axeptio::new(settings)),
+        "shopify" => Box::new(shopify::Shopify::new(settings)),
+        "fides" => Box::new(fides::Fides::new(settings)),
+        "cookieinformation" => Box::new(cookieinformation::CookieInformation::new(settings)),
+        "cookiescript" => Box::new(cookiescript::CookieScript::new(settings)),
+        "pandectes" => Box::new(pandectes::Pandectes::new(settings)),
+        "django-cookie-consent" => {
+            Box::new(django_cookie_consent::DjangoCookieConsent::new(settings))
+        }
+        "tealium" => Box::new(tealium::Tealium::new(settings)),
+        "drupal" => Box::new(drupal::Drupal::new(settings)),
+        "trustarc" => Box::new(trustarc::TrustArc::new(settings)),
+        "usprivacy" => Box::new(usprivacy::UsPrivacy::new(settings)),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_has_its_adapter_and_every_adapter_its_name() {
+        for name in NAMES {
+            let source = find(name, &SourceSettings::default()).expect("it exists");
+            assert_eq!(source.name(), *name);
+            assert!(!source.cookie_names().is_empty(), "{name}");
+        }
     }
 }

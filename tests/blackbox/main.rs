@@ -18,6 +18,7 @@ mod http2;
 mod lifecycle;
 mod observability;
 mod robustness;
+mod sources;
 mod support;
 mod timeouts;
 mod upgrades;

@@ -1,18 +1,18 @@
 //! What may pass on one site: its consent, its rules, its policy.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use time::{Date, Month};
 use toml::Spanned;
 
 use super::common::{Common, Doc};
+use super::sources::sources;
 use crate::catalogue::{Catalogue, CookieRule, Entry, Pattern, Tier};
-use crate::config::document::{nearest, place};
+use crate::config::document::place;
 use crate::config::overrides::Overrides;
 use crate::config::raw::{RawConsent, RawDefault, RawSignal, RawSite, RawUnclassified};
 use crate::config::settings::{FilterSettings, Mode};
-use crate::consent::{Category, CategorySet, ConsentReader, SignalPolicy, sources};
+use crate::consent::{Category, CategorySet, ConsentReader, SignalPolicy};
 use crate::policy::{Policy, Unclassified};
 
 /// The settings of a site's filter; `key` is the path of the site, with its dot.
@@ -60,42 +60,7 @@ fn reader(
     overrides: &Overrides,
 ) -> ConsentReader {
     let own = |has: bool| if has { key } else { "" };
-    let sources_key = format!("{}consent.sources", own(site.sources.is_some()));
-    let listed = site.sources.or_else(|| common.consent.sources.clone());
-    let mut found = Vec::new();
-    let names: Vec<(Option<Range<usize>>, String)> = match (&overrides.sources, &listed) {
-        (Some(names), _) => names.iter().map(|name| (None, name.clone())).collect(),
-        (None, Some(listed)) => {
-            if listed.get_ref().is_empty() {
-                let hint = Some(format!("the sources are {}", sources::NAMES.join(", ")));
-                document.problem(
-                    Some(place(listed)),
-                    sources_key.clone(),
-                    "is empty".to_owned(),
-                    hint,
-                );
-            }
-            listed
-                .get_ref()
-                .iter()
-                .map(|name| (Some(place(name)), name.get_ref().clone()))
-                .collect()
-        }
-        (None, None) => vec![(None, "consentry".to_owned())],
-    };
-    for (at, name) in names {
-        match sources::find(&name) {
-            Some(source) => found.push(source),
-            None => {
-                let hint = match nearest(&name, sources::NAMES.iter().copied()) {
-                    Some(best) => format!("did you mean `{best}`?"),
-                    None => format!("the sources are {}", sources::NAMES.join(", ")),
-                };
-                let message = format!("`{name}` is not a consent source");
-                document.problem(at, sources_key.clone(), message, Some(hint));
-            }
-        }
-    }
+    let found = sources(document, key, &site, common, overrides);
     let default = match site.default.or(common.consent.default) {
         Some(RawDefault::Allow) => common.categories.all(),
         Some(RawDefault::Deny) | None => CategorySet::NECESSARY,

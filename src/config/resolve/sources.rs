@@ -1,0 +1,79 @@
+//! The consent sources of a site, each with what the config says of it.
+
+use std::ops::Range;
+
+use super::common::{Common, Doc};
+use crate::config::catalogue_file::named_category;
+use crate::config::document::{nearest, place};
+use crate::config::overrides::Overrides;
+use crate::config::raw::{OneOrMore, RawConsent, RawSource, Revision};
+use crate::consent::CategorySet;
+use crate::consent::sources::{self, ConsentSource, SourceSettings};
+use toml::Spanned;
+
+/// The site's sources, in order; `key` is the path of the site, with its dot.
+pub(super) fn sources(
+    document: Doc,
+    key: &str,
+    site: &RawConsent,
+    common: &Common,
+    overrides: &Overrides,
+) -> Vec<Box<dyn ConsentSource>> {
+    let own = |has: bool| if has { key } else { "" };
+    let sources_key = format!("{}consent.sources", own(site.sources.is_some()));
+    let listed = site.sources.as_ref().or(common.consent.sources.as_ref());
+    let names: Vec<(Option<Range<usize>>, String)> = match (&overrides.sources, listed) {
+        (Some(names), _) => names.iter().map(|name| (None, name.clone())).collect(),
+        (None, Some(listed)) => {
+            if listed.get_ref().is_empty() {
+                let hint = Some(format!("the sources are {}", sources::NAMES.join(", ")));
+                let message = "is empty".to_owned();
+                document.problem(Some(place(listed)), sources_key.clone(), message, hint);
+            }
+            let named = |name: &Spanned<String>| (Some(place(name)), name.get_ref().clone());
+            listed.get_ref().iter().map(named).collect()
+        }
+        (None, None) => vec![(None, "consentry".to_owned())],
+    };
+    let mut found = Vec::new();
+    for (at, name) in names {
+        let of_site = site.source(&name);
+        let table = of_site.or_else(|| common.consent.source(&name));
+        let table_key = format!("{}consent.{name}", own(of_site.is_some()));
+        let settings = table.map(|table| settings(document, &table_key, table, common));
+        match sources::find(&name, &settings.unwrap_or_default()) {
+            Some(source) => found.push(source),
+            None => {
+                let hint = match nearest(&name, sources::NAMES.iter().copied()) {
+                    Some(best) => format!("did you mean `{best}`?"),
+                    None => format!("the sources are {}", sources::NAMES.join(", ")),
+                };
+                let message = format!("`{name}` is not a consent source");
+                document.problem(at, sources_key.clone(), message, Some(hint));
+            }
+        }
+    }
+    found
+}
+
+fn settings(document: Doc, key: &str, table: &RawSource, common: &Common) -> SourceSettings {
+    let mut map = Vec::new();
+    for (id, names) in &table.map {
+        let OneOrMore(listed) = names.get_ref();
+        let mut categories = CategorySet::EMPTY;
+        for name in listed {
+            let name = Spanned::new(place(names), name.clone());
+            let key = format!("{key}.map.{id}");
+            if let Some(category) = named_category(document, &key, &name, &common.categories) {
+                categories.insert(category);
+            }
+        }
+        map.push((id.clone(), categories));
+    }
+    let revision = table.revision.as_ref().map(|revision| match revision {
+        Revision::Number(number) => number.to_string(),
+        Revision::Text(text) => text.clone(),
+    });
+    let cookie = table.cookie.as_ref().map(|cookie| cookie.get_ref().clone());
+    SourceSettings { map, cookie, revision }
+}

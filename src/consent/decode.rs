@@ -1,0 +1,144 @@
+//! How consent tools write their cookies: percent-encoding, base64, JSON, times. All of it bounded,
+//! strict about types, and silent about what it cannot read.
+
+use std::borrow::Cow;
+
+use base64::Engine;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use serde_json::Value;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+/// The longest value that is looked at, in octets.
+const MAX_OCTETS: usize = 8 * 1024;
+/// The deepest JSON that is looked at.
+const MAX_DEPTH: usize = 16;
+
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// The value as text.
+pub(super) fn text(value: &[u8]) -> Option<&str> {
+    if value.len() > MAX_OCTETS {
+        return None;
+    }
+    std::str::from_utf8(value).ok()
+}
+
+/// The value with its percent-encoding undone, once. `+` stays `+`.
+pub(super) fn percent(value: &[u8]) -> Option<Cow<'_, str>> {
+    if value.len() > MAX_OCTETS {
+        return None;
+    }
+    percent_encoding::percent_decode(value).decode_utf8().ok()
+}
+
+/// JSON, percent-encoded or raw. Too deep, or with a key twice, it is none: which of two answers
+/// holds would be a guess.
+pub(super) fn json(value: &[u8]) -> Option<Value> {
+    parse_json(&percent(value)?).or_else(|| parse_json(text(value)?))
+}
+
+/// JSON in base64, with or without padding, percent-encoded or not.
+pub(super) fn base64_json(value: &[u8]) -> Option<Value> {
+    let decoded = BASE64.decode(percent(value)?.as_bytes()).ok()?;
+    parse_json(text(&decoded)?)
+}
+
+fn parse_json(text: &str) -> Option<Value> {
+    let (mut depth, mut deepest, mut keys) = (0_usize, 0, 0);
+    let (mut quoted, mut escaped) = (false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b'{' | b'[' if !quoted => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b'}' | b']' if !quoted => depth = depth.saturating_sub(1),
+            b':' if !quoted => keys += 1,
+            _ => {}
+        }
+    }
+    if deepest > MAX_DEPTH {
+        return None;
+    }
+    // A key that came twice is there once.
+    serde_json::from_str(text).ok().filter(|value| count_keys(value) == keys)
+}
+
+fn count_keys(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => items.iter().map(count_keys).sum(),
+        Value::Object(entries) => entries.values().map(|value| 1 + count_keys(value)).sum(),
+        _ => 0,
+    }
+}
+
+/// A time in Unix seconds: RFC 3339 text, or a number of seconds, tenths of seconds or milliseconds.
+pub(super) fn time(value: &Value) -> Option<i64> {
+    match value {
+        Value::String(text) => time_text(text),
+        Value::Number(number) => {
+            number.as_i64().or_else(|| number.as_f64().map(|float| float as i64)).and_then(unix)
+        }
+        _ => None,
+    }
+}
+
+/// As [`time`], from text.
+pub(super) fn time_text(text: &str) -> Option<i64> {
+    match text.parse() {
+        Ok(number) => unix(number),
+        Err(_) => OffsetDateTime::parse(text, &Rfc3339).ok().map(OffsetDateTime::unix_timestamp),
+    }
+}
+
+fn unix(number: i64) -> Option<i64> {
+    match number {
+        ..=0 => None,
+        ..=9_999_999_999 => Some(number),
+        ..=99_999_999_999 => Some(number / 10),
+        _ => Some(number / 1000),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_read_encoded_or_raw_and_not_when_it_is_deep_double_or_cut() {
+        assert_eq!(json(b"%7B%22a%22%3Atrue%7D"), Some(serde_json::json!({"a": true})));
+        assert_eq!(json(b"{\"a\":\"x:y%20\"}"), Some(serde_json::json!({"a": "x:y "})));
+        assert_eq!(json(b"{\"a\":false,\"a\":true}"), None);
+        assert_eq!(json(b"{\"a\":tr"), None);
+        assert_eq!(json("[".repeat(17).as_bytes()), None);
+        assert!(json(format!("{}{}", "[".repeat(16), "]".repeat(16)).as_bytes()).is_some());
+        assert_eq!(json(&[b' '; 9000]), None);
+        assert_eq!(base64_json(b"eyJhIjoxfQ"), Some(serde_json::json!({"a": 1})));
+        assert_eq!(base64_json(b"eyJhIjoxfQ=="), Some(serde_json::json!({"a": 1})));
+        assert_eq!(base64_json(b"*"), None);
+    }
+
+    #[test]
+    fn times_are_read_in_every_unit_that_tools_use() {
+        let at = Some(1_768_478_400);
+        for text in [
+            "1768478400",
+            "17684784000",
+            "1768478400000",
+            "2026-01-15T12:00:00Z",
+            "2026-01-15T13:00:00.000+01:00",
+        ] {
+            assert_eq!(time_text(text), at, "{text}");
+        }
+        assert_eq!(time_text("soon"), None);
+        assert_eq!(time_text("-1"), None);
+    }
+}

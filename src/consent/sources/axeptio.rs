@@ -1,0 +1,52 @@
+//! Axeptio: `axeptio_cookies`, a JSON object of vendors, once `$$completed` is true. Which category a vendor belongs to is the site's: `map`.
+
+use serde_json::Value;
+
+use crate::consent::decode;
+use crate::consent::source::{ConsentSource, Reading, SourceSettings};
+use crate::consent::{Categories, Category, IdMap, Votes};
+use crate::cookie::Cookies;
+
+/// What the tool's own ids stand for.
+const DEFAULTS: &[(&str, Category)] = &[];
+
+/// Reads Axeptio's cookie.
+#[derive(Debug)]
+pub(super) struct Axeptio {
+    map: IdMap,
+}
+
+impl Axeptio {
+    pub(super) fn new(settings: &SourceSettings) -> Self {
+        Self { map: IdMap::new(DEFAULTS, &settings.map) }
+    }
+
+    fn read_one(&self, value: &[u8]) -> Reading {
+        let Some(Value::Object(entries)) = decode::json(value) else { return Reading::Malformed };
+        match entries.get("$$completed") {
+            Some(Value::Bool(true)) => {}
+            Some(Value::Bool(false)) | None => return Reading::NoDecision,
+            Some(_) => return Reading::Malformed,
+        }
+        let mut votes = Votes::default();
+        for (vendor, answer) in entries.iter().filter(|(key, _)| !key.starts_with("$$")) {
+            let Value::Bool(answer) = answer else { return Reading::Malformed };
+            votes.vote(self.map.categories(vendor), *answer);
+        }
+        Reading::decision(votes, &self.map, entries.get("$$date").and_then(decode::time))
+    }
+}
+
+impl ConsentSource for Axeptio {
+    fn name(&self) -> &'static str {
+        "axeptio"
+    }
+
+    fn cookie_names(&self) -> Vec<String> {
+        vec!["axeptio_cookies".to_owned()]
+    }
+
+    fn read(&self, cookies: &Cookies<'_>, _: &Categories) -> Reading {
+        Reading::of_copies(cookies.values(b"axeptio_cookies"), |value| self.read_one(value))
+    }
+}

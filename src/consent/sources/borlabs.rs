@@ -1,0 +1,59 @@
+//! Borlabs Cookie: `borlabs-cookie`, a JSON object; a refused group is not there.
+
+use serde_json::Value;
+
+use crate::consent::decode;
+use crate::consent::source::{ConsentSource, Reading, SourceSettings};
+use crate::consent::{Categories, Category, IdMap, Votes};
+use crate::cookie::Cookies;
+
+/// What the tool's own ids stand for.
+const DEFAULTS: &[(&str, Category)] = &[
+    ("essential", Category::NECESSARY),
+    ("preferences", Category::FUNCTIONAL),
+    ("statistics", Category::ANALYTICS),
+    ("marketing", Category::TARGETING),
+    ("external-media", Category::SOCIAL),
+];
+
+/// Reads Borlabs Cookie's cookie.
+#[derive(Debug)]
+pub(super) struct Borlabs {
+    map: IdMap,
+}
+
+impl Borlabs {
+    pub(super) fn new(settings: &SourceSettings) -> Self {
+        Self { map: IdMap::new(DEFAULTS, &settings.map) }
+    }
+
+    fn read_one(&self, value: &[u8]) -> Reading {
+        let Some(Value::Object(mut entries)) = decode::json(value) else {
+            return Reading::Malformed;
+        };
+        let Some(Value::Object(groups)) = entries.remove("consents") else {
+            return Reading::Malformed;
+        };
+        let mut votes = Votes::default();
+        for (group, services) in &groups {
+            let Value::Array(services) = services else { return Reading::Malformed };
+            votes.vote(self.map.categories(group), !services.is_empty());
+        }
+        votes.deny_rest(self.map.reach());
+        Reading::decision(votes, &self.map, None)
+    }
+}
+
+impl ConsentSource for Borlabs {
+    fn name(&self) -> &'static str {
+        "borlabs"
+    }
+
+    fn cookie_names(&self) -> Vec<String> {
+        vec!["borlabs-cookie".to_owned()]
+    }
+
+    fn read(&self, cookies: &Cookies<'_>, _: &Categories) -> Reading {
+        Reading::of_copies(cookies.values(b"borlabs-cookie"), |value| self.read_one(value))
+    }
+}

@@ -1,0 +1,55 @@
+//! CookieFirst: `cookiefirst-consent`, a JSON object.
+
+use serde_json::Value;
+
+use crate::consent::decode;
+use crate::consent::source::{ConsentSource, Reading, SourceSettings};
+use crate::consent::{Categories, Category, IdMap, Votes};
+use crate::cookie::Cookies;
+
+/// What the tool's own ids stand for.
+const DEFAULTS: &[(&str, Category)] = &[
+    ("necessary", Category::NECESSARY),
+    ("performance", Category::ANALYTICS),
+    ("functional", Category::FUNCTIONAL),
+    ("advertising", Category::TARGETING),
+];
+
+/// Reads CookieFirst's cookie.
+#[derive(Debug)]
+pub(super) struct CookieFirst {
+    map: IdMap,
+}
+
+impl CookieFirst {
+    pub(super) fn new(settings: &SourceSettings) -> Self {
+        Self { map: IdMap::new(DEFAULTS, &settings.map) }
+    }
+
+    fn read_one(&self, value: &[u8]) -> Reading {
+        let Some(Value::Object(entries)) = decode::json(value) else { return Reading::Malformed };
+        let (mut votes, mut said) = (Votes::default(), false);
+        for (id, answer) in &entries {
+            if let Value::Bool(answer) = answer {
+                said = true;
+                votes.vote(self.map.categories(id), *answer);
+            }
+        }
+        let decided_at = entries.get("timestamp").and_then(decode::time);
+        if said { Reading::decision(votes, &self.map, decided_at) } else { Reading::Malformed }
+    }
+}
+
+impl ConsentSource for CookieFirst {
+    fn name(&self) -> &'static str {
+        "cookiefirst"
+    }
+
+    fn cookie_names(&self) -> Vec<String> {
+        vec!["cookiefirst-consent".to_owned()]
+    }
+
+    fn read(&self, cookies: &Cookies<'_>, _: &Categories) -> Reading {
+        Reading::of_copies(cookies.values(b"cookiefirst-consent"), |value| self.read_one(value))
+    }
+}

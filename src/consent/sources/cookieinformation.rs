@@ -1,0 +1,57 @@
+//! Cookie Information: `CookieInformationConsent`, JSON with lists of what was approved and denied.
+
+use serde_json::Value;
+
+use crate::consent::decode;
+use crate::consent::source::{ConsentSource, Reading, SourceSettings};
+use crate::consent::{Categories, Category, IdMap, Votes};
+use crate::cookie::Cookies;
+
+/// What the tool's own ids stand for.
+const DEFAULTS: &[(&str, Category)] = &[
+    ("cookie_cat_necessary", Category::NECESSARY),
+    ("cookie_cat_functional", Category::FUNCTIONAL),
+    ("cookie_cat_statistic", Category::ANALYTICS),
+    ("cookie_cat_marketing", Category::TARGETING),
+];
+
+/// Reads Cookie Information's cookie.
+#[derive(Debug)]
+pub(super) struct CookieInformation {
+    map: IdMap,
+}
+
+impl CookieInformation {
+    pub(super) fn new(settings: &SourceSettings) -> Self {
+        Self { map: IdMap::new(DEFAULTS, &settings.map) }
+    }
+
+    fn read_one(&self, value: &[u8]) -> Reading {
+        let Some(Value::Object(entries)) = decode::json(value) else { return Reading::Malformed };
+        let mut votes = Votes::default();
+        for (key, granted) in [("consents_approved", true), ("consents_denied", false)] {
+            let Some(Value::Array(listed)) = entries.get(key) else { return Reading::Malformed };
+            for id in listed {
+                let Value::String(id) = id else { return Reading::Malformed };
+                votes.vote(self.map.categories(id), granted);
+            }
+        }
+        Reading::decision(votes, &self.map, entries.get("timestamp").and_then(decode::time))
+    }
+}
+
+impl ConsentSource for CookieInformation {
+    fn name(&self) -> &'static str {
+        "cookieinformation"
+    }
+
+    fn cookie_names(&self) -> Vec<String> {
+        vec!["CookieInformationConsent".to_owned()]
+    }
+
+    fn read(&self, cookies: &Cookies<'_>, _: &Categories) -> Reading {
+        Reading::of_copies(cookies.values(b"CookieInformationConsent"), |value| {
+            self.read_one(value)
+        })
+    }
+}

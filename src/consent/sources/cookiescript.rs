@@ -1,0 +1,70 @@
+//! CookieScript: `CookieScriptConsent`, JSON with an action and, as JSON in a text, the accepted categories.
+
+use serde_json::Value;
+
+use crate::consent::decode;
+use crate::consent::source::{ConsentSource, Reading, SourceSettings};
+use crate::consent::{Categories, Category, IdMap, Votes};
+use crate::cookie::Cookies;
+
+/// What the tool's own ids stand for.
+const DEFAULTS: &[(&str, Category)] = &[
+    ("strict", Category::NECESSARY),
+    ("functionality", Category::FUNCTIONAL),
+    ("performance", Category::ANALYTICS),
+    ("targeting", Category::TARGETING),
+];
+
+/// Reads CookieScript's cookie.
+#[derive(Debug)]
+pub(super) struct CookieScript {
+    map: IdMap,
+}
+
+impl CookieScript {
+    pub(super) fn new(settings: &SourceSettings) -> Self {
+        Self { map: IdMap::new(DEFAULTS, &settings.map) }
+    }
+
+    fn read_one(&self, value: &[u8]) -> Reading {
+        let Some(Value::Object(entries)) = decode::json(value) else { return Reading::Malformed };
+        let mut votes = Votes::default();
+        match entries.get("action").and_then(Value::as_str) {
+            Some("accept") => {}
+            Some("reject") => votes.deny_rest(self.map.reach()),
+            Some(_) => return Reading::Malformed,
+            None => return Reading::NoDecision,
+        }
+        let listed = match entries.get("categories") {
+            None => None,
+            Some(Value::String(text)) => decode::json(text.as_bytes()),
+            Some(other) => Some(other.clone()),
+        };
+        match listed {
+            Some(Value::Array(listed)) => {
+                for id in &listed {
+                    let Value::String(id) = id else { return Reading::Malformed };
+                    votes.vote(self.map.categories(id), true);
+                }
+            }
+            None if entries.get("action").is_some_and(|action| action == "reject") => {}
+            _ => return Reading::Malformed,
+        }
+        votes.deny_rest(self.map.reach());
+        Reading::decision(votes, &self.map, entries.get("consenttime").and_then(decode::time))
+    }
+}
+
+impl ConsentSource for CookieScript {
+    fn name(&self) -> &'static str {
+        "cookiescript"
+    }
+
+    fn cookie_names(&self) -> Vec<String> {
+        vec!["CookieScriptConsent".to_owned()]
+    }
+
+    fn read(&self, cookies: &Cookies<'_>, _: &Categories) -> Reading {
+        Reading::of_copies(cookies.values(b"CookieScriptConsent"), |value| self.read_one(value))
+    }
+}

@@ -1,0 +1,82 @@
+//! Didomi: `didomi_token`, JSON in base64 with the enabled and disabled purposes.
+
+use serde_json::Value;
+
+use crate::consent::decode;
+use crate::consent::source::{ConsentSource, Reading, SourceSettings};
+use crate::consent::{Categories, Category, IdMap, Votes};
+use crate::cookie::Cookies;
+
+/// What the tool's own ids stand for.
+const DEFAULTS: &[(&str, Category)] = &[
+    ("cookies", Category::TARGETING),
+    ("select_basic_ads", Category::TARGETING),
+    ("create_ads_profile", Category::TARGETING),
+    ("select_personalized_ads", Category::TARGETING),
+    ("measure_ad_performance", Category::TARGETING),
+    ("market_research", Category::ANALYTICS),
+    ("measure_content_performance", Category::ANALYTICS),
+    ("improve_products", Category::ANALYTICS),
+    ("create_content_profile", Category::FUNCTIONAL),
+    ("select_personalized_content", Category::FUNCTIONAL),
+];
+
+/// Reads Didomi's cookie.
+#[derive(Debug)]
+pub(super) struct Didomi {
+    cookie: String,
+    map: IdMap,
+}
+
+impl Didomi {
+    pub(super) fn new(settings: &SourceSettings) -> Self {
+        Self {
+            cookie: settings.cookie.clone().unwrap_or_else(|| "didomi_token".to_owned()),
+            map: IdMap::new(DEFAULTS, &settings.map),
+        }
+    }
+
+    fn read_one(&self, value: &[u8]) -> Reading {
+        let Some(Value::Object(mut token)) = decode::base64_json(value) else {
+            return Reading::Malformed;
+        };
+        // The token is there before the visitor has chosen: without purposes.
+        let Some(purposes) = token.remove("purposes") else { return Reading::NoDecision };
+        let Value::Object(purposes) = purposes else { return Reading::Malformed };
+        let mut votes = Votes::default();
+        let mut enabled = Vec::new();
+        for (key, granted) in [("enabled", true), ("disabled", false)] {
+            let listed = match purposes.get(key) {
+                None => continue,
+                Some(Value::Array(listed)) => listed,
+                Some(_) => return Reading::Malformed,
+            };
+            for purpose in listed {
+                let Value::String(purpose) = purpose else { return Reading::Malformed };
+                votes.vote(self.map.categories(purpose), granted);
+                if granted {
+                    enabled.push(purpose.as_str());
+                }
+            }
+        }
+        for id in self.map.configured().filter(|id| !enabled.contains(id)) {
+            votes.vote(self.map.categories(id), false);
+        }
+        votes.deny_rest(self.map.reach());
+        Reading::decision(votes, &self.map, token.get("updated").and_then(decode::time))
+    }
+}
+
+impl ConsentSource for Didomi {
+    fn name(&self) -> &'static str {
+        "didomi"
+    }
+
+    fn cookie_names(&self) -> Vec<String> {
+        vec![self.cookie.clone()]
+    }
+
+    fn read(&self, cookies: &Cookies<'_>, _: &Categories) -> Reading {
+        Reading::of_copies(cookies.values(self.cookie.as_bytes()), |value| self.read_one(value))
+    }
+}

@@ -1,0 +1,69 @@
+//! Iubenda: `_iub_cs-SITE`, a JSON object with numbered purposes, or one `consent` for all.
+
+use serde_json::Value;
+
+use crate::consent::decode;
+use crate::consent::source::{ConsentSource, Reading, SourceSettings};
+use crate::consent::{Categories, Category, IdMap, Votes};
+use crate::cookie::Cookies;
+
+/// What the cookie's name begins with; the number of the site follows.
+const PREFIX: &[u8] = b"_iub_cs-";
+
+/// What the tool's own ids stand for. 3 (experience) means another thing on every site: `map` says
+/// what.
+const DEFAULTS: &[(&str, Category)] = &[
+    ("1", Category::NECESSARY),
+    ("2", Category::FUNCTIONAL),
+    ("4", Category::ANALYTICS),
+    ("5", Category::TARGETING),
+];
+
+/// Reads Iubenda's cookie.
+#[derive(Debug)]
+pub(super) struct Iubenda {
+    map: IdMap,
+}
+
+impl Iubenda {
+    pub(super) fn new(settings: &SourceSettings) -> Self {
+        Self { map: IdMap::new(DEFAULTS, &settings.map) }
+    }
+
+    fn read_one(&self, value: &[u8], all: &Categories) -> Reading {
+        let Some(Value::Object(entries)) = decode::json(value) else { return Reading::Malformed };
+        let decided_at = entries.get("timestamp").and_then(decode::time);
+        let mut votes = Votes::default();
+        match (entries.get("purposes"), entries.get("consent")) {
+            (Some(Value::Object(purposes)), _) => {
+                for (purpose, answer) in purposes {
+                    let Value::Bool(answer) = answer else { return Reading::Malformed };
+                    votes.vote(self.map.categories(purpose), *answer);
+                }
+            }
+            (None, Some(Value::Bool(answer))) => votes.vote(all.all(), *answer),
+            (None, None) => return Reading::NoDecision,
+            _ => return Reading::Malformed,
+        }
+        Reading::decision(votes, &self.map, decided_at)
+    }
+}
+
+impl ConsentSource for Iubenda {
+    fn name(&self) -> &'static str {
+        "iubenda"
+    }
+
+    fn cookie_names(&self) -> Vec<String> {
+        vec![String::from_utf8_lossy(PREFIX).into_owned() + "*"]
+    }
+
+    fn read(&self, cookies: &Cookies<'_>, categories: &Categories) -> Reading {
+        let of_site = |name: &[u8]| {
+            name.strip_prefix(PREFIX)
+                .is_some_and(|site| !site.is_empty() && site.iter().all(u8::is_ascii_digit))
+        };
+        let copies = cookies.pairs().filter(|pair| of_site(pair.name)).map(|pair| pair.value);
+        Reading::of_copies(copies, |value| self.read_one(value, categories))
+    }
+}

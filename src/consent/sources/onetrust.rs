@@ -1,0 +1,76 @@
+//! OneTrust: `OptanonConsent` holds the groups, `OptanonAlertBoxClosed` says that the visitor has decided, and when.
+
+use crate::consent::decode;
+use crate::consent::source::{ConsentSource, Reading, SourceSettings};
+use crate::consent::{Categories, Category, IdMap, Votes};
+use crate::cookie::Cookies;
+
+/// What the tool's own ids stand for.
+const DEFAULTS: &[(&str, Category)] = &[
+    ("C0001", Category::NECESSARY),
+    ("C0002", Category::ANALYTICS),
+    ("C0003", Category::FUNCTIONAL),
+    ("C0004", Category::TARGETING),
+    ("C0005", Category::SOCIAL),
+    ("1", Category::NECESSARY),
+    ("2", Category::ANALYTICS),
+    ("3", Category::FUNCTIONAL),
+    ("4", Category::TARGETING),
+    ("STACK42", Category::TARGETING),
+    ("V2STACK42", Category::TARGETING),
+];
+
+/// Reads OneTrust's cookie.
+#[derive(Debug)]
+pub(super) struct OneTrust {
+    map: IdMap,
+}
+
+impl OneTrust {
+    pub(super) fn new(settings: &SourceSettings) -> Self {
+        Self { map: IdMap::new(DEFAULTS, &settings.map) }
+    }
+
+    fn read_one(&self, value: &[u8], decided_at: Option<i64>) -> Reading {
+        let Some(text) = decode::text(value) else { return Reading::Malformed };
+        let field = |name: &str| {
+            text.split('&').find_map(|field| field.strip_prefix(name)?.strip_prefix('='))
+        };
+        if field("AwaitingReconsent") == Some("true") {
+            return Reading::NoDecision;
+        }
+        let groups = field("groups").and_then(|groups| decode::percent(groups.as_bytes()));
+        let Some(groups) = groups else { return Reading::Malformed };
+        let mut votes = Votes::default();
+        for group in groups.split(',').filter(|group| !group.is_empty()) {
+            match group.rsplit_once(':') {
+                Some((id, "1")) => votes.vote(self.map.categories(id), true),
+                Some((id, "0")) => votes.vote(self.map.categories(id), false),
+                _ => return Reading::Malformed,
+            }
+        }
+        Reading::decision(votes, &self.map, decided_at)
+    }
+}
+
+impl ConsentSource for OneTrust {
+    fn name(&self) -> &'static str {
+        "onetrust"
+    }
+
+    fn cookie_names(&self) -> Vec<String> {
+        vec!["OptanonConsent".to_owned(), "OptanonAlertBoxClosed".to_owned()]
+    }
+
+    fn read(&self, cookies: &Cookies<'_>, _: &Categories) -> Reading {
+        let mut groups = cookies.values(b"OptanonConsent").peekable();
+        let mut closed = cookies.values(b"OptanonAlertBoxClosed").peekable();
+        if groups.peek().is_none() || closed.peek().is_none() {
+            // Without the second cookie the first holds the region's default, and no decision.
+            return Reading::NoDecision;
+        }
+        let decided_at =
+            closed.filter_map(decode::percent).filter_map(|at| decode::time_text(&at)).min();
+        Reading::of_copies(groups, |value| self.read_one(value, decided_at))
+    }
+}

@@ -1,0 +1,58 @@
+//! tarteaucitron: `tarteaucitron`, services as `!service=true`, `false` or `wait`. Which category a service belongs to is the site's: `map`.
+
+use crate::consent::decode;
+use crate::consent::source::{ConsentSource, Reading, SourceSettings};
+use crate::consent::{Categories, Category, IdMap, Votes};
+use crate::cookie::Cookies;
+
+/// What the tool's own ids stand for.
+const DEFAULTS: &[(&str, Category)] = &[];
+
+/// Reads tarteaucitron's cookie.
+#[derive(Debug)]
+pub(super) struct Tarteaucitron {
+    cookie: String,
+    map: IdMap,
+}
+
+impl Tarteaucitron {
+    pub(super) fn new(settings: &SourceSettings) -> Self {
+        Self {
+            cookie: settings.cookie.clone().unwrap_or_else(|| "tarteaucitron".to_owned()),
+            map: IdMap::new(DEFAULTS, &settings.map),
+        }
+    }
+
+    fn read_one(&self, value: &[u8]) -> Reading {
+        let Some(text) = decode::text(value) else { return Reading::Malformed };
+        let Some(entries) = text.strip_prefix('!') else { return Reading::Malformed };
+        let (mut votes, mut answered) = (Votes::default(), false);
+        // An answer that changed stands at the end: from there the first one of a service counts.
+        let mut seen = Vec::new();
+        for entry in entries.rsplit('!') {
+            let Some((service, answer)) = entry.split_once('=') else { return Reading::Malformed };
+            if seen.contains(&service) {
+                continue;
+            }
+            seen.push(service);
+            answered |= matches!(answer, "true" | "false");
+            // Not answered is not granted, once anything is answered.
+            votes.vote(self.map.categories(service), answer == "true");
+        }
+        if answered { Reading::decision(votes, &self.map, None) } else { Reading::NoDecision }
+    }
+}
+
+impl ConsentSource for Tarteaucitron {
+    fn name(&self) -> &'static str {
+        "tarteaucitron"
+    }
+
+    fn cookie_names(&self) -> Vec<String> {
+        vec![self.cookie.clone()]
+    }
+
+    fn read(&self, cookies: &Cookies<'_>, _: &Categories) -> Reading {
+        Reading::of_copies(cookies.values(self.cookie.as_bytes()), |value| self.read_one(value))
+    }
+}

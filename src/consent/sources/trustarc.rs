@@ -1,0 +1,60 @@
+//! TrustArc: `cmapi_cookie_privacy` lists the permitted levels, `notice_preferences` the highest one.
+
+use crate::consent::decode;
+use crate::consent::source::{ConsentSource, Reading, SourceSettings};
+use crate::consent::{Categories, Category, IdMap, Votes};
+use crate::cookie::Cookies;
+
+/// What the tool's own ids stand for.
+const DEFAULTS: &[(&str, Category)] =
+    &[("1", Category::NECESSARY), ("2", Category::FUNCTIONAL), ("3", Category::TARGETING)];
+
+/// Reads TrustArc's cookie.
+#[derive(Debug)]
+pub(super) struct TrustArc {
+    map: IdMap,
+}
+
+impl TrustArc {
+    pub(super) fn new(settings: &SourceSettings) -> Self {
+        Self { map: IdMap::new(DEFAULTS, &settings.map) }
+    }
+
+    fn levels(&self, permitted: &[u8]) -> Reading {
+        let Some(text) = decode::percent(permitted) else { return Reading::Malformed };
+        let words = text.strip_prefix("permit").map(|rest| rest.split([' ', ',', '_']));
+        let Some(words) = words else { return Reading::Malformed };
+        let (mut votes, mut granted) = (Votes::default(), Vec::new());
+        for word in words.filter(|word| !word.is_empty() && *word != "required") {
+            if !word.bytes().all(|byte| byte.is_ascii_digit()) {
+                return Reading::Malformed;
+            }
+            granted.push(word);
+            votes.vote(self.map.categories(word), true);
+        }
+        if granted.is_empty() {
+            return Reading::Malformed;
+        }
+        let asked = DEFAULTS.iter().map(|(id, _)| *id).chain(self.map.configured());
+        for id in asked.filter(|id| !granted.contains(id)) {
+            votes.vote(self.map.categories(id), false);
+        }
+        Reading::decision(votes, &self.map, None)
+    }
+}
+
+impl ConsentSource for TrustArc {
+    fn name(&self) -> &'static str {
+        "trustarc"
+    }
+
+    fn cookie_names(&self) -> Vec<String> {
+        ["cmapi_cookie_privacy", "notice_preferences", "notice_gdpr_prefs", "notice_behavior"]
+            .map(str::to_owned)
+            .to_vec()
+    }
+
+    fn read(&self, cookies: &Cookies<'_>, _: &Categories) -> Reading {
+        Reading::of_copies(cookies.values(b"cmapi_cookie_privacy"), |value| self.levels(value))
+    }
+}

@@ -1,0 +1,62 @@
+//! IAB US Privacy string: `usprivacy`, four letters, of which the third is the opt-out of sale. It can grant only where the law is opt-out.
+
+use crate::consent::decode;
+use crate::consent::source::{ConsentSource, Reading, SourceSettings};
+use crate::consent::{Categories, Category, IdMap, Votes};
+use crate::cookie::Cookies;
+
+/// What the tool's own ids stand for.
+const DEFAULTS: &[(&str, Category)] = &[("sale", Category::TARGETING)];
+
+/// Reads the US privacy string's cookie.
+#[derive(Debug)]
+pub(super) struct UsPrivacy {
+    map: IdMap,
+}
+
+impl UsPrivacy {
+    pub(super) fn new(settings: &SourceSettings) -> Self {
+        Self { map: IdMap::new(DEFAULTS, &settings.map) }
+    }
+
+    fn read_one(&self, value: &[u8]) -> Reading {
+        // Iubenda writes it into JSON.
+        let inner =
+            decode::json(value).and_then(|json| json.get("uspString")?.as_str().map(str::to_owned));
+        let text = inner.or_else(|| decode::text(value).map(str::to_owned)).unwrap_or_default();
+        match text.as_bytes() {
+            [b'1', b'Y' | b'N' | b'-', sale, b'Y' | b'N' | b'-'] => match sale.to_ascii_uppercase()
+            {
+                b'Y' => self.decided(false),
+                b'N' => self.decided(true),
+                b'-' => Reading::NoDecision,
+                _ => Reading::Malformed,
+            },
+            _ => Reading::Malformed,
+        }
+    }
+
+    /// Without an opt-out nothing is granted that the default does not grant: opting out is all that
+    /// this string can say.
+    fn decided(&self, sale: bool) -> Reading {
+        let mut votes = Votes::default();
+        if !sale {
+            votes.vote(self.map.categories("sale"), false);
+        }
+        Reading::decision(votes, &self.map, None)
+    }
+}
+
+impl ConsentSource for UsPrivacy {
+    fn name(&self) -> &'static str {
+        "usprivacy"
+    }
+
+    fn cookie_names(&self) -> Vec<String> {
+        vec!["usprivacy".to_owned()]
+    }
+
+    fn read(&self, cookies: &Cookies<'_>, _: &Categories) -> Reading {
+        Reading::of_copies(cookies.values(b"usprivacy"), |value| self.read_one(value))
+    }
+}

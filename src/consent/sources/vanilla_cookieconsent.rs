@@ -1,0 +1,85 @@
+//! vanilla-cookieconsent by orestbida: `cc_cookie`, JSON with the accepted categories (v3 `categories`, v2 `level`).
+
+use serde_json::Value;
+
+use crate::consent::decode;
+use crate::consent::source::{ConsentSource, Reading, SourceSettings};
+use crate::consent::{Categories, Category, IdMap, Votes};
+use crate::cookie::Cookies;
+
+/// What the tool's own ids stand for.
+const DEFAULTS: &[(&str, Category)] = &[
+    ("necessary", Category::NECESSARY),
+    ("functionality", Category::FUNCTIONAL),
+    ("functional", Category::FUNCTIONAL),
+    ("preferences", Category::FUNCTIONAL),
+    ("analytics", Category::ANALYTICS),
+    ("statistics", Category::ANALYTICS),
+    ("performance", Category::ANALYTICS),
+    ("ads", Category::TARGETING),
+    ("advertisement", Category::TARGETING),
+    ("advertising", Category::TARGETING),
+    ("marketing", Category::TARGETING),
+    ("targeting", Category::TARGETING),
+    ("social", Category::SOCIAL),
+];
+
+/// Reads vanilla-cookieconsent's cookie.
+#[derive(Debug)]
+pub(super) struct VanillaCookieConsent {
+    cookie: String,
+    revision: Option<String>,
+    map: IdMap,
+}
+
+impl VanillaCookieConsent {
+    pub(super) fn new(settings: &SourceSettings) -> Self {
+        Self {
+            cookie: settings.cookie.clone().unwrap_or_else(|| "cc_cookie".to_owned()),
+            revision: settings.revision.clone(),
+            map: IdMap::new(DEFAULTS, &settings.map),
+        }
+    }
+
+    fn read_one(&self, value: &[u8]) -> Reading {
+        let Some(Value::Object(entries)) = decode::json(value) else { return Reading::Malformed };
+        let accepted = entries.get("categories").or_else(|| entries.get("level"));
+        let Some(Value::Array(accepted)) = accepted else { return Reading::Malformed };
+        if let Some(revision) = &self.revision {
+            // A decision for another revision of the site's notice.
+            if entries.get("revision").map(Value::to_string).as_ref() != Some(revision) {
+                return Reading::NoDecision;
+            }
+        }
+        let mut votes = Votes::default();
+        for id in accepted {
+            let Value::String(id) = id else { return Reading::Malformed };
+            votes.vote(self.map.categories(id), true);
+        }
+        // Every category of the site is among the services; what is not accepted is refused.
+        let services = entries.get("services").and_then(Value::as_object);
+        let asked = services.into_iter().flat_map(|services| services.keys().map(String::as_str));
+        let is_accepted = |id: &str| accepted.iter().any(|accepted| accepted.as_str() == Some(id));
+        for id in asked.chain(self.map.configured()).filter(|id| !is_accepted(id)) {
+            votes.vote(self.map.categories(id), false);
+        }
+        votes.deny_rest(self.map.reach());
+        let decided_at = ["lastConsentTimestamp", "consentTimestamp", "consent_date"];
+        let decided_at = decided_at.iter().find_map(|key| entries.get(*key).and_then(decode::time));
+        Reading::decision(votes, &self.map, decided_at)
+    }
+}
+
+impl ConsentSource for VanillaCookieConsent {
+    fn name(&self) -> &'static str {
+        "vanilla-cookieconsent"
+    }
+
+    fn cookie_names(&self) -> Vec<String> {
+        vec![self.cookie.clone()]
+    }
+
+    fn read(&self, cookies: &Cookies<'_>, _: &Categories) -> Reading {
+        Reading::of_copies(cookies.values(self.cookie.as_bytes()), |value| self.read_one(value))
+    }
+}

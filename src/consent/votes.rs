@@ -1,0 +1,108 @@
+//! From a tool's own category ids to ours: three answers for each category, granted, denied or not
+//! said.
+
+use std::collections::HashMap;
+
+use super::category::{Category, CategorySet};
+
+/// Which of our categories a tool's ids stand for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct IdMap {
+    ids: HashMap<Box<str>, CategorySet>,
+    /// The ids that the config names: each of them is asked for, also where the tool leaves it out.
+    configured: Vec<Box<str>>,
+}
+
+impl IdMap {
+    /// A tool's default map, and what the config adds to it or changes.
+    pub fn new(defaults: &[(&str, Category)], configured: &[(String, CategorySet)]) -> Self {
+        let mut map = Self::default();
+        for (id, category) in defaults {
+            map.ids.insert((*id).into(), [*category].into_iter().collect());
+        }
+        for (id, categories) in configured {
+            map.ids.insert(id.as_str().into(), *categories);
+            map.configured.push(id.as_str().into());
+        }
+        map
+    }
+
+    /// The categories of an id; none for one that the map does not know.
+    pub fn categories(&self, id: &str) -> CategorySet {
+        self.ids.get(id).copied().unwrap_or(CategorySet::EMPTY)
+    }
+
+    /// The ids that the config names.
+    pub fn configured(&self) -> impl Iterator<Item = &str> {
+        self.configured.iter().map(|id| &**id)
+    }
+
+    /// Every category that some id stands for.
+    pub fn reach(&self) -> CategorySet {
+        self.ids.values().fold(CategorySet::EMPTY, |reach, categories| reach.union(*categories))
+    }
+}
+
+/// What the ids of one decision say of our categories.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Votes {
+    granted: CategorySet,
+    denied: CategorySet,
+}
+
+impl Default for Votes {
+    fn default() -> Self {
+        Self { granted: CategorySet::EMPTY, denied: CategorySet::EMPTY }
+    }
+}
+
+impl Votes {
+    /// Counts what one id says. Of several ids of one category all must be granted.
+    pub fn vote(&mut self, categories: CategorySet, granted: bool) {
+        if granted {
+            self.granted = self.granted.union(categories);
+        } else {
+            self.denied = self.denied.union(categories);
+        }
+    }
+
+    /// Denies, of these, what nothing was said of: for tools that only list what is granted.
+    pub fn deny_rest(&mut self, of: CategorySet) {
+        self.denied = self.denied.union(of.difference(self.granted));
+    }
+
+    /// What is granted and what is denied; necessary is neither asked for nor refused. Where the
+    /// tool has no social category (`reach` has none), social follows targeting.
+    pub fn result(mut self, reach: CategorySet) -> (CategorySet, CategorySet) {
+        if !reach.contains(Category::SOCIAL) {
+            let social: CategorySet = [Category::SOCIAL].into_iter().collect();
+            if self.granted.contains(Category::TARGETING) {
+                self.vote(social, true);
+            }
+            if self.denied.contains(Category::TARGETING) {
+                self.vote(social, false);
+            }
+        }
+        let denied = self.denied.difference(CategorySet::NECESSARY);
+        (self.granted.difference(denied).union(CategorySet::NECESSARY), denied)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_several_ids_of_a_category_all_must_be_granted_and_social_follows_targeting() {
+        let map = IdMap::new(&[("ads", Category::TARGETING), ("stats", Category::ANALYTICS)], &[]);
+        let mut votes = Votes::default();
+        votes.vote(map.categories("ads"), true);
+        votes.vote(map.categories("stats"), true);
+        votes.vote(map.categories("stats"), false);
+        votes.vote(map.categories("unknown"), true);
+        let (granted, denied) = votes.result(map.reach());
+        assert!(granted.contains(Category::TARGETING) && granted.contains(Category::SOCIAL));
+        assert!(!granted.contains(Category::ANALYTICS) && denied.contains(Category::ANALYTICS));
+        assert!(!granted.contains(Category::FUNCTIONAL) && !denied.contains(Category::FUNCTIONAL));
+    }
+}

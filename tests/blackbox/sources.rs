@@ -1,0 +1,109 @@
+//! Real consent cookies through `consentry consent`, one line of samples after the other.
+
+use std::fmt::Write;
+
+use crate::support::run;
+
+const SAMPLES: &str = include_str!("../data/consent-samples.jsonl");
+
+/// Tools without an adapter yet.
+const LATER: [&str; 4] = ["auto", "commanders-act", "gpp", "tcf"];
+
+/// A config for one sample.
+fn config(sample: &serde_json::Value) -> String {
+    let tool = sample["cmp"].as_str().unwrap();
+    let mut toml = format!(
+        "[consent]\nsources = ['{tool}']\nmax_age_days = 36500\nnotice_date = 2018-05-25\n"
+    );
+    if let Some(default) = sample["default"].as_str() {
+        writeln!(toml, "default = '{default}'").unwrap();
+    }
+    writeln!(toml, "[consent.{tool}]").unwrap();
+    if let Some(map) = sample["config"]["map"].as_object() {
+        let entries: Vec<String> =
+            map.iter().map(|(id, category)| format!("\"{id}\" = {category}")).collect();
+        writeln!(toml, "map = {{ {} }}", entries.join(", ")).unwrap();
+    }
+    if !sample["config"]["revision"].is_null() {
+        writeln!(toml, "revision = {}", sample["config"]["revision"]).unwrap();
+    }
+    writeln!(toml, "[[site]]\nupstream = 'http://127.0.0.1:1'").unwrap();
+    toml
+}
+
+#[test]
+fn every_sample_of_a_consent_cookie_is_read_as_its_tool_means_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("c.toml");
+    let mut read = 0;
+    let mut wrong = Vec::new();
+    for line in SAMPLES.lines() {
+        let sample: serde_json::Value = serde_json::from_str(line).unwrap();
+        if LATER.contains(&sample["cmp"].as_str().unwrap()) {
+            continue;
+        }
+        read += 1;
+        std::fs::write(&path, config(&sample)).unwrap();
+        let header = sample["cookie_header"].as_str().unwrap();
+        let (code, out, error) =
+            run(&["consent", "--config", path.to_str().unwrap(), "--at", "2026-12-01", header], "");
+        assert_eq!(code, 0, "{line}\n{error}");
+        let said: serde_json::Value = serde_json::from_str(&out).unwrap();
+        let granted: Vec<&str> =
+            said["granted"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
+        let right = match sample["expect"].as_object() {
+            None => said["decided"] == false,
+            Some(expected) => {
+                let fits = |(category, answer): (&String, &serde_json::Value)| {
+                    answer
+                        .as_bool()
+                        .is_none_or(|answer| granted.contains(&category.as_str()) == answer)
+                };
+                said["decided"] == true && expected.iter().all(fits)
+            }
+        };
+        if !right {
+            wrong.push(format!(
+                "{}: {} expected {}, said {said}",
+                sample["cmp"], sample["how"], sample["expect"]
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {read}: {wrong:#?}", wrong.len());
+    assert!(read > 80, "{read}");
+}
+
+/// Whatever is cut off or changed in a cookie, it never grants more than the whole one does, except where
+/// the change itself says so: a cut never does.
+#[test]
+fn a_cookie_that_was_cut_never_grants_what_the_whole_one_refuses() {
+    use consentry::config::{self, Overrides};
+    use consentry::consent::Signals;
+    use consentry::cookie::Cookies;
+    for line in SAMPLES.lines() {
+        let sample: serde_json::Value = serde_json::from_str(line).unwrap();
+        if LATER.contains(&sample["cmp"].as_str().unwrap()) || sample["default"] == "allow" {
+            continue;
+        }
+        let config = config::parse(&config(&sample), None, &Overrides::default()).unwrap();
+        let reader = &config.sites[0].filter.reader;
+        let header = sample["cookie_header"].as_str().unwrap();
+        let read = |header: &str| {
+            reader.read(&Cookies::new([header.as_bytes()]), Signals::default(), 1_796_083_200)
+        };
+        let whole = read(header);
+        // Samples without a decision may hold one in their beginning, by hand.
+        if !whole.is_decided() || header.matches(';').count() > 0 {
+            continue;
+        }
+        for end in 0..header.len() {
+            let cut = read(&header[..end]);
+            assert!(
+                cut.granted.difference(whole.granted) == consentry::consent::CategorySet::EMPTY
+                    || !cut.is_decided(),
+                "{line}\ncut at {end} grants {:?}",
+                reader.categories.names_of(cut.granted)
+            );
+        }
+    }
+}
