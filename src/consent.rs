@@ -3,6 +3,7 @@
 //! Pure: bytes of `Cookie` fields and a time in, a [`Consent`] out. Step 2 of a request; the
 //! previous step found the site, the next is `policy`, which applies the consent to names.
 
+mod bits;
 mod category;
 mod decode;
 mod reader;
@@ -10,6 +11,7 @@ mod shapes;
 mod signal;
 mod source;
 pub mod sources;
+mod tcf;
 mod votes;
 
 pub use category::{Categories, Category, CategoryError, CategorySet};

@@ -102,6 +102,8 @@ pub(super) struct RawConsent {
     pub(super) drupal: Option<RawSource>,
     pub(super) trustarc: Option<RawSource>,
     pub(super) usprivacy: Option<RawSource>,
+    pub(super) tcf: Option<RawSource>,
+    pub(super) gpp: Option<RawSource>,
 }
 
 impl RawConsent {
@@ -137,6 +139,8 @@ impl RawConsent {
             "drupal" => self.drupal.as_ref(),
             "trustarc" => self.trustarc.as_ref(),
             "usprivacy" => self.usprivacy.as_ref(),
+            "tcf" => self.tcf.as_ref(),
+            "gpp" => self.gpp.as_ref(),
             _ => None,
         }
     }

@@ -58,21 +58,21 @@ impl Reading {
         copies: impl Iterator<Item = &'a [u8]>,
         read: impl Fn(&'a [u8]) -> Reading,
     ) -> Reading {
-        let mut reading = Reading::NoDecision;
-        for copy in copies {
-            reading = match (reading, read(copy)) {
-                (Reading::Decisions(mut all), Reading::Decisions(more)) => {
-                    all.extend(more);
-                    Reading::Decisions(all)
-                }
-                (Reading::Decisions(all), _) | (_, Reading::Decisions(all)) => {
-                    Reading::Decisions(all)
-                }
-                (Reading::Malformed, _) | (_, Reading::Malformed) => Reading::Malformed,
-                (Reading::NoDecision, Reading::NoDecision) => Reading::NoDecision,
-            };
+        copies.map(read).fold(Reading::NoDecision, Reading::and)
+    }
+
+    /// What two readings say together: every decision of both, and only without one whether either
+    /// was unreadable.
+    pub fn and(self, other: Reading) -> Reading {
+        match (self, other) {
+            (Reading::Decisions(mut all), Reading::Decisions(more)) => {
+                all.extend(more);
+                Reading::Decisions(all)
+            }
+            (Reading::Decisions(all), _) | (_, Reading::Decisions(all)) => Reading::Decisions(all),
+            (Reading::Malformed, _) | (_, Reading::Malformed) => Reading::Malformed,
+            (Reading::NoDecision, Reading::NoDecision) => Reading::NoDecision,
         }
-        reading
     }
 
     /// One decision.

@@ -1,5 +1,6 @@
 //! Consent sources: one adapter per tool that writes a consent cookie, each in its own file.
 
+mod auto;
 mod axeptio;
 mod borlabs;
 mod c15t;
@@ -15,6 +16,7 @@ mod didomi;
 mod django_cookie_consent;
 mod drupal;
 mod fides;
+mod gpp;
 mod hubspot;
 mod iubenda;
 mod klaro;
@@ -24,6 +26,7 @@ mod osano;
 mod pandectes;
 mod shopify;
 mod tarteaucitron;
+mod tcf;
 mod tealium;
 mod trustarc;
 mod usprivacy;
@@ -68,6 +71,9 @@ pub const NAMES: &[&str] = &[
     "drupal",
     "trustarc",
     "usprivacy",
+    "tcf",
+    "gpp",
+    "auto",
 ];
 
 /// The adapter of this name.
@@ -107,6 +113,12 @@ pub fn find(name: &str, settings: &SourceSettings) -> Option<Box<dyn ConsentSour
         "drupal" => Box::new(drupal::Drupal::new(settings)),
         "trustarc" => Box::new(trustarc::TrustArc::new(settings)),
         "usprivacy" => Box::new(usprivacy::UsPrivacy::new(settings)),
+        "tcf" => Box::new(tcf::Tcf::new(settings)),
+        "gpp" => Box::new(gpp::Gpp::new(settings)),
+        "auto" => {
+            let others = NAMES.iter().filter(|name| **name != "auto");
+            Box::new(auto::Auto::new(others.filter_map(|name| find(name, settings)).collect()))
+        }
         _ => return None,
     })
 }

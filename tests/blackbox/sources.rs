@@ -7,7 +7,7 @@ use crate::support::run;
 const SAMPLES: &str = include_str!("../data/consent-samples.jsonl");
 
 /// Tools without an adapter yet.
-const LATER: [&str; 4] = ["auto", "commanders-act", "gpp", "tcf"];
+const LATER: [&str; 1] = ["commanders-act"];
 
 /// A config for one sample.
 fn config(sample: &serde_json::Value) -> String {
@@ -18,7 +18,9 @@ fn config(sample: &serde_json::Value) -> String {
     if let Some(default) = sample["default"].as_str() {
         writeln!(toml, "default = '{default}'").unwrap();
     }
-    writeln!(toml, "[consent.{tool}]").unwrap();
+    if tool != "auto" {
+        writeln!(toml, "[consent.{tool}]").unwrap();
+    }
     if let Some(map) = sample["config"]["map"].as_object() {
         let entries: Vec<String> =
             map.iter().map(|(id, category)| format!("\"{id}\" = {category}")).collect();
@@ -70,7 +72,7 @@ fn every_sample_of_a_consent_cookie_is_read_as_its_tool_means_it() {
         }
     }
     assert!(wrong.is_empty(), "{} of {read}: {wrong:#?}", wrong.len());
-    assert!(read > 80, "{read}");
+    assert!(read > 100, "{read}");
 }
 
 /// Whatever is cut off or changed in a cookie, it never grants more than the whole one does, except where

@@ -1,0 +1,74 @@
+//! Bit fields in base64url, as the IAB's consent strings are written: most significant bit first.
+
+use base64::Engine;
+use base64::alphabet::URL_SAFE;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+
+/// The longest string that is looked at, in octets.
+const MAX_OCTETS: usize = 8 * 1024;
+
+/// Lengths need not be whole octets: what is left over is ignored, as the IAB's own readers do.
+const BASE64URL: GeneralPurpose = GeneralPurpose::new(
+    &URL_SAFE,
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::RequireNone)
+        .with_decode_allow_trailing_bits(true),
+);
+
+/// Reads bits one field after the other.
+#[derive(Debug)]
+pub(super) struct Bits {
+    octets: Vec<u8>,
+    at: usize,
+}
+
+impl Bits {
+    /// The bits of a base64url text; `None` for anything else.
+    pub(super) fn of(text: &str) -> Option<Self> {
+        if text.len() > MAX_OCTETS {
+            return None;
+        }
+        // A single letter left over holds six bits, which base64 does not know.
+        let whole = if text.len() % 4 == 1 { format!("{text}A") } else { text.to_owned() };
+        BASE64URL.decode(whole).ok().map(|octets| Self { octets, at: 0 })
+    }
+
+    /// How many bits there are.
+    pub(super) fn len(&self) -> usize {
+        self.octets.len() * 8
+    }
+
+    /// Goes to a place.
+    pub(super) fn seek(&mut self, at: usize) {
+        self.at = at;
+    }
+
+    /// The next bit; `None` at the end.
+    pub(super) fn bit(&mut self) -> Option<bool> {
+        let octet = self.octets.get(self.at / 8)?;
+        let bit = octet >> (7 - self.at % 8) & 1;
+        self.at += 1;
+        Some(bit == 1)
+    }
+
+    /// The next number of so many bits, at most 64.
+    pub(super) fn number(&mut self, bits: usize) -> Option<u64> {
+        (0..bits).try_fold(0, |number, _| Some(number << 1 | u64::from(self.bit()?)))
+    }
+
+    /// The next number in Fibonacci coding, which ends with two ones.
+    pub(super) fn fibonacci(&mut self) -> Option<u64> {
+        let (mut number, mut step, mut next, mut last) = (0_u64, 1_u64, 2_u64, false);
+        loop {
+            let bit = self.bit()?;
+            if bit && last {
+                return Some(number);
+            }
+            if bit {
+                number = number.checked_add(step)?;
+            }
+            last = bit;
+            (step, next) = (next, step.checked_add(next)?);
+        }
+    }
+}
