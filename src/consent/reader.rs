@@ -123,23 +123,25 @@ impl ConsentReader {
         Consent { granted: self.default, source: None, reason }
     }
 
-    /// What all copies in force agree on; the cause when none is in force.
+    /// What the decisions in force say together; the cause when none is in force.
     ///
-    /// A host-only and a `Domain` cookie of the same name arrive together and may disagree: a
-    /// category is granted only where every copy in force grants it.
-    fn strictest(&self, copies: &[SourceDecision], now: i64) -> Result<CategorySet, Reason> {
-        let mut granted: Option<CategorySet> = None;
-        let mut cause = Reason::NoDecision;
-        for copy in copies {
-            match self.outdated(copy, now) {
+    /// A host-only and a `Domain` cookie of the same name arrive together and may disagree, and so
+    /// may two tools: what one of them denies is denied. What none of them speaks of follows the
+    /// default.
+    fn strictest(&self, decisions: &[SourceDecision], now: i64) -> Result<CategorySet, Reason> {
+        let (mut granted, mut denied) = (CategorySet::EMPTY, CategorySet::EMPTY);
+        let (mut any, mut cause) = (false, Reason::NoDecision);
+        for decision in decisions {
+            match self.outdated(decision, now) {
                 Some(outdated) => cause = first_cause(cause, outdated),
                 None => {
-                    let said = copy.granted.union(self.default.difference(copy.denied));
-                    granted = Some(granted.map_or(said, |so_far| so_far.intersection(said)));
+                    any = true;
+                    granted = granted.union(decision.granted);
+                    denied = denied.union(decision.denied);
                 }
             }
         }
-        granted.ok_or(cause)
+        if any { Ok(granted.union(self.default).difference(denied)) } else { Err(cause) }
     }
 
     fn outdated(&self, decision: &SourceDecision, now: i64) -> Option<Reason> {
@@ -179,7 +181,9 @@ mod tests {
     fn reader(default: CategorySet) -> ConsentReader {
         ConsentReader {
             categories: Categories::default(),
-            sources: vec![sources::find("consentry", &Default::default()).expect("it exists")],
+            sources: vec![
+                sources::find("consentry", &std::collections::HashMap::new()).expect("it exists"),
+            ],
             default,
             max_age_days: 182,
             notice_date: Date::from_calendar_date(2018, Month::May, 25).ok(),
@@ -218,6 +222,28 @@ mod tests {
         let at = |age: i64| format!("consentry=1~{}~2018-05-25~social~", NOW - age);
         assert_eq!(read(&at(182 * 86_400), CategorySet::NECESSARY).1, Reason::Decided);
         assert_eq!(read(&at(182 * 86_400 + 1), CategorySet::NECESSARY).1, Reason::Expired);
+    }
+
+    #[test]
+    fn what_a_tool_does_not_speak_of_takes_nothing_from_another_and_a_refusal_wins() {
+        let mut reader = reader(CategorySet::NECESSARY);
+        reader.sources =
+            vec![sources::find("auto", &std::collections::HashMap::new()).expect("it exists")];
+        let names = |header: &str| {
+            let consent = reader.read(&Cookies::new([header.as_bytes()]), Signals::default(), NOW);
+            reader.categories.names_of(consent.granted).join(" ")
+        };
+        assert_eq!(
+            names("usprivacy=1YNN; cookieconsent_status=allow"),
+            "necessary functional analytics targeting social"
+        );
+        assert_eq!(
+            names("usprivacy=1YYN; cookieconsent_status=allow"),
+            "necessary functional analytics"
+        );
+        assert_eq!(names("usprivacy=1YNN"), "necessary", "it can only take away");
+        assert_eq!(names("wp_consent_statistics=allow; cmplz_statistics=deny"), "necessary");
+        assert_eq!(names("cookieconsent_status=dismiss; cc_cookie=x"), "necessary");
     }
 
     #[test]

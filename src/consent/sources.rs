@@ -34,6 +34,8 @@ mod vanilla_cookieconsent;
 mod wp_consent_api;
 mod zaraz;
 
+use std::collections::HashMap;
+
 pub(crate) use consentry::parse_date;
 pub use consentry::{Native, NativeCookie, NativeCookieError};
 
@@ -76,8 +78,11 @@ pub const NAMES: &[&str] = &[
     "auto",
 ];
 
-/// The adapter of this name.
-pub fn find(name: &str, settings: &SourceSettings) -> Option<Box<dyn ConsentSource>> {
+/// The adapter of this name. `all` holds what the config says of each source, by name; `auto` asks
+/// them all.
+pub fn find(name: &str, all: &HashMap<String, SourceSettings>) -> Option<Box<dyn ConsentSource>> {
+    let none = SourceSettings::default();
+    let settings = all.get(name).unwrap_or(&none);
     Some(match name {
         "consentry" => Box::new(Native),
         "onetrust" => Box::new(onetrust::OneTrust::new(settings)),
@@ -117,7 +122,7 @@ pub fn find(name: &str, settings: &SourceSettings) -> Option<Box<dyn ConsentSour
         "gpp" => Box::new(gpp::Gpp::new(settings)),
         "auto" => {
             let others = NAMES.iter().filter(|name| **name != "auto");
-            Box::new(auto::Auto::new(others.filter_map(|name| find(name, settings)).collect()))
+            Box::new(auto::Auto::new(others.filter_map(|name| find(name, all)).collect()))
         }
         _ => return None,
     })
@@ -130,7 +135,7 @@ mod tests {
     #[test]
     fn every_name_has_its_adapter_and_every_adapter_its_name() {
         for name in NAMES {
-            let source = find(name, &SourceSettings::default()).expect("it exists");
+            let source = find(name, &HashMap::new()).expect("it exists");
             assert_eq!(source.name(), *name);
             assert!(!source.cookie_names().is_empty(), "{name}");
         }

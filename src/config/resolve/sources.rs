@@ -1,5 +1,6 @@
 //! The consent sources of a site, each with what the config says of it.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use super::common::{Common, Doc};
@@ -35,13 +36,17 @@ pub(super) fn sources(
         }
         (None, None) => vec![(None, "consentry".to_owned())],
     };
+    let mut all = HashMap::new();
+    for name in sources::NAMES {
+        let of_site = site.source(name);
+        if let Some(table) = of_site.or_else(|| common.consent.source(name)) {
+            let key = format!("{}consent.{name}", own(of_site.is_some()));
+            all.insert((*name).to_owned(), settings(document, &key, table, common));
+        }
+    }
     let mut found = Vec::new();
     for (at, name) in names {
-        let of_site = site.source(&name);
-        let table = of_site.or_else(|| common.consent.source(&name));
-        let table_key = format!("{}consent.{name}", own(of_site.is_some()));
-        let settings = table.map(|table| settings(document, &table_key, table, common));
-        match sources::find(&name, &settings.unwrap_or_default()) {
+        match sources::find(&name, &all) {
             Some(source) => found.push(source),
             None => {
                 let hint = match nearest(&name, sources::NAMES.iter().copied()) {
