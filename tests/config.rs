@@ -321,3 +321,37 @@ fn trackers_are_not_necessary_and_their_neighbours_are_told_apart() {
     }
     assert!(filter.policy.catalogue.cookie(b"x_ga").is_none());
 }
+
+#[test]
+fn the_table_of_consent_sources_has_every_source_and_no_other() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/consent-sources.md");
+    let table = std::fs::read_to_string(path).unwrap();
+    let mut listed: Vec<&str> =
+        table.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+    let mut names = consentry::consent::sources::NAMES.to_vec();
+    listed.sort_unstable();
+    names.sort_unstable();
+    assert_eq!(listed, names);
+}
+
+#[test]
+fn a_sources_own_table_is_checked_like_the_rest() {
+    let found = problems(&format!(
+        "{SITE}[site.consent.klaro]\nmap = {{ matomo = 'analytic' }}\nbanner = 1\n[consent]\nsources = ['klaro']\n[consent.onetruts]\n"
+    ));
+    assert!(
+        found.iter().any(|problem| problem
+            .starts_with("4 site[0].consent.klaro.map.matomo: `analytic` is not a category")),
+        "{found:#?}"
+    );
+    assert!(
+        found
+            .iter()
+            .any(|problem| problem.starts_with("5 site[0].consent.klaro.banner: unknown key")),
+        "{found:#?}"
+    );
+    assert!(
+        found.iter().any(|problem| problem.contains("consent.onetruts: unknown key")),
+        "{found:#?}"
+    );
+}
