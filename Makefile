@@ -17,6 +17,8 @@ docs: ## The library's documentation
 bench: ## How long the parts take
 	cargo bench --locked
 
-fuzz: ## The filter on arbitrary octets, for a minute (needs `cargo install cargo-fuzz` and a nightly toolchain)
-	mkdir -p fuzz/corpus/filter
-	cargo fuzz run filter fuzz/corpus/filter fuzz/seeds/filter -- -max_total_time=60
+fuzz: ## The filter and the consent sources on arbitrary octets, a minute each (needs cargo-fuzz and a nightly toolchain)
+	for target in filter sources; do \
+		mkdir -p fuzz/corpus/$$target && \
+		cargo fuzz run $$target fuzz/corpus/$$target fuzz/seeds/$$target -- -max_total_time=60 || exit 1; \
+	done

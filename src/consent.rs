@@ -7,6 +7,7 @@ mod bits;
 mod category;
 mod decode;
 mod reader;
+mod region;
 mod shapes;
 mod signal;
 mod source;
@@ -16,5 +17,6 @@ mod votes;
 
 pub use category::{Categories, Category, CategoryError, CategorySet};
 pub use reader::{Consent, ConsentReader, Reason};
+pub use region::RegionPolicy;
 pub use signal::{SignalPolicy, Signals};
 pub use votes::{IdMap, Votes};

@@ -59,7 +59,7 @@ fn write(reader: &ConsentReader, header: &[u8], now: i64, out: &mut impl Write) 
         Some(name) if name.eq_ignore_ascii_case(b"cookie:") => header.get(7..).unwrap_or_default(),
         _ => header,
     };
-    let consent = reader.read(&Cookies::new([value]), Signals::default(), now);
+    let consent = reader.read(&Cookies::new([value]), Signals::default(), None, now);
     let line = Line {
         decided: consent.is_decided(),
         source: consent

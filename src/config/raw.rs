@@ -55,7 +55,7 @@ pub(super) enum RawDefault {
     Allow,
 }
 
-#[derive(Debug, Clone, Copy, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum RawSignal {
     Deny,
@@ -68,6 +68,11 @@ pub(super) struct RawConsent {
     pub(super) sources: Option<Spanned<Vec<Text>>>,
     pub(super) default: Option<RawDefault>,
     pub(super) gpc: Option<RawSignal>,
+    pub(super) gpc_categories: Option<Vec<Text>>,
+    pub(super) dnt: Option<RawSignal>,
+    pub(super) dnt_categories: Option<Vec<Text>>,
+    pub(super) region: Option<RawRegion>,
+    pub(super) forward_header: Option<Text>,
     pub(super) max_age_days: Option<Spanned<u32>>,
     pub(super) notice_date: Option<Spanned<toml::value::Datetime>>,
     pub(super) onetrust: Option<RawSource>,
@@ -144,6 +149,13 @@ impl RawConsent {
             _ => None,
         }
     }
+}
+
+#[derive(Debug, Default, Clone, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawRegion {
+    pub(super) header: Option<Text>,
+    pub(super) regions: BTreeMap<String, RawDefault>,
 }
 
 #[derive(Debug, Default, Clone, serde::Deserialize)]

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderName;
 use ipnet::IpNet;
 
 use super::problem::Problem;
@@ -179,6 +180,8 @@ pub struct FilterSettings {
     pub detect: Detect,
     /// The categories of tracking technologies other than cookies.
     pub technologies: Technologies,
+    /// The request field that tells the origin what was granted; the visitor's own is removed.
+    pub forward_header: Option<HeaderName>,
 }
 
 /// Change the traffic, or only say what would be changed.

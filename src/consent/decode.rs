@@ -102,8 +102,8 @@ pub(super) fn time_text(text: &str) -> Option<i64> {
 fn unix(number: i64) -> Option<i64> {
     match number {
         ..=0 => None,
-        ..=9_999_999_999 => Some(number),
-        ..=99_999_999_999 => Some(number / 10),
+        1..=9_999_999_999 => Some(number),
+        10_000_000_000..=99_999_999_999 => Some(number / 10),
         _ => Some(number / 1000),
     }
 }

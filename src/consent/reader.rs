@@ -4,7 +4,7 @@
 use time::{Date, OffsetDateTime};
 
 use super::source::{ConsentSource, Reading, SourceDecision};
-use super::{Categories, CategorySet, SignalPolicy, Signals};
+use super::{Categories, CategorySet, RegionPolicy, SignalPolicy, Signals};
 use crate::cookie::Cookies;
 
 /// How far ahead of our clock a decision may be dated, in seconds: clocks differ, and some tools
@@ -84,6 +84,8 @@ pub struct ConsentReader {
     pub sources: Vec<Box<dyn ConsentSource>>,
     /// What is granted without a decision.
     pub default: CategorySet,
+    /// Where the default depends on the visitor's region.
+    pub region: Option<RegionPolicy>,
     /// How old a decision may be, in days.
     pub max_age_days: u32,
     /// The date of the notice in force; decisions made before it are none.
@@ -95,10 +97,16 @@ pub struct ConsentReader {
 impl ConsentReader {
     /// Reads what the visitor allowed.
     ///
-    /// `now` is in Unix seconds. Unreadable, outdated or missing decisions leave the site's
-    /// default; signals take away from either.
-    pub fn read(&self, cookies: &Cookies<'_>, signals: Signals, now: i64) -> Consent {
-        let mut consent = self.read_sources(cookies, now);
+    /// `now` is in Unix seconds; `region` is what a trusted proxy says of it. Unreadable, outdated or
+    /// missing decisions leave the site's default; signals take away from either.
+    pub fn read(
+        &self,
+        cookies: &Cookies<'_>,
+        signals: Signals,
+        region: Option<&[u8]>,
+        now: i64,
+    ) -> Consent {
+        let mut consent = self.read_sources(cookies, self.default_in(region), now);
         consent.granted = consent
             .granted
             .difference(self.signals.denied_by(signals))
@@ -106,13 +114,21 @@ impl ConsentReader {
         consent
     }
 
-    fn read_sources(&self, cookies: &Cookies<'_>, now: i64) -> Consent {
+    fn default_in(&self, region: Option<&[u8]>) -> CategorySet {
+        match &self.region {
+            None => self.default,
+            Some(policy) if policy.allows(region) => self.categories.all(),
+            Some(_) => CategorySet::NECESSARY,
+        }
+    }
+
+    fn read_sources(&self, cookies: &Cookies<'_>, default: CategorySet, now: i64) -> Consent {
         let mut reason = Reason::NoDecision;
         for (index, source) in self.sources.iter().enumerate() {
             match source.read(cookies, &self.categories) {
                 Reading::NoDecision => {}
                 Reading::Malformed => reason = first_cause(reason, Reason::Malformed),
-                Reading::Decisions(copies) => match self.strictest(&copies, now) {
+                Reading::Decisions(copies) => match self.strictest(&copies, default, now) {
                     Ok(granted) => {
                         return Consent { granted, source: Some(index), reason: Reason::Decided };
                     }
@@ -120,7 +136,7 @@ impl ConsentReader {
                 },
             }
         }
-        Consent { granted: self.default, source: None, reason }
+        Consent { granted: default, source: None, reason }
     }
 
     /// What the decisions in force say together; the cause when none is in force.
@@ -128,7 +144,12 @@ impl ConsentReader {
     /// A host-only and a `Domain` cookie of the same name arrive together and may disagree, and so
     /// may two tools: what one of them denies is denied. What none of them speaks of follows the
     /// default.
-    fn strictest(&self, decisions: &[SourceDecision], now: i64) -> Result<CategorySet, Reason> {
+    fn strictest(
+        &self,
+        decisions: &[SourceDecision],
+        default: CategorySet,
+        now: i64,
+    ) -> Result<CategorySet, Reason> {
         let (mut granted, mut denied) = (CategorySet::EMPTY, CategorySet::EMPTY);
         let (mut any, mut cause) = (false, Reason::NoDecision);
         for decision in decisions {
@@ -141,7 +162,7 @@ impl ConsentReader {
                 }
             }
         }
-        if any { Ok(granted.union(self.default).difference(denied)) } else { Err(cause) }
+        if any { Ok(granted.union(default).difference(denied)) } else { Err(cause) }
     }
 
     fn outdated(&self, decision: &SourceDecision, now: i64) -> Option<Reason> {
@@ -185,17 +206,20 @@ mod tests {
                 sources::find("consentry", &std::collections::HashMap::new()).expect("it exists"),
             ],
             default,
+            region: None,
             max_age_days: 182,
             notice_date: Date::from_calendar_date(2018, Month::May, 25).ok(),
             signals: SignalPolicy {
                 gpc_denies: [Category::TARGETING, Category::SOCIAL].into_iter().collect(),
+                dnt_denies: CategorySet::EMPTY,
             },
         }
     }
 
     fn read(header: &str, default: CategorySet) -> (Vec<String>, Reason) {
         let reader = reader(default);
-        let consent = reader.read(&Cookies::new([header.as_bytes()]), Signals::default(), NOW);
+        let consent =
+            reader.read(&Cookies::new([header.as_bytes()]), Signals::default(), None, NOW);
         let names = reader.categories.names_of(consent.granted);
         (names.into_iter().map(str::to_owned).collect(), consent.reason)
     }
@@ -230,7 +254,8 @@ mod tests {
         reader.sources =
             vec![sources::find("auto", &std::collections::HashMap::new()).expect("it exists")];
         let names = |header: &str| {
-            let consent = reader.read(&Cookies::new([header.as_bytes()]), Signals::default(), NOW);
+            let consent =
+                reader.read(&Cookies::new([header.as_bytes()]), Signals::default(), None, NOW);
             reader.categories.names_of(consent.granted).join(" ")
         };
         assert_eq!(
@@ -271,8 +296,12 @@ mod tests {
         let reader = reader(Categories::default().all());
         let header = format!("consentry=1~{NOW}~2018-05-25~analytics+targeting+social~");
         for cookies in [header.as_str(), ""] {
-            let consent =
-                reader.read(&Cookies::new([cookies.as_bytes()]), Signals { gpc: true }, NOW);
+            let consent = reader.read(
+                &Cookies::new([cookies.as_bytes()]),
+                Signals { gpc: true, dnt: false },
+                None,
+                NOW,
+            );
             assert!(consent.granted.contains(Category::NECESSARY));
             assert!(consent.granted.contains(Category::ANALYTICS));
             assert!(!consent.granted.contains(Category::TARGETING));

@@ -1,22 +1,28 @@
-//! Signals a browser sends for its visitor: Global Privacy Control.
+//! Signals that a browser sends for its visitor: Global Privacy Control, Do Not Track.
 
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::CategorySet;
 
 const SEC_GPC: HeaderName = HeaderName::from_static("sec-gpc");
+const DNT: HeaderName = HeaderName::from_static("dnt");
 
 /// The signals of one request.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Signals {
     /// `Sec-GPC: 1` was sent (W3C Global Privacy Control section 3.2).
     pub gpc: bool,
+    /// `DNT: 1` was sent (W3C Tracking Preference Expression section 5.2.1).
+    pub dnt: bool,
 }
 
 impl Signals {
-    /// Reads the signals of a request. Any `Sec-GPC` of exactly `1` counts.
+    /// Reads the signals of a request. Any field of exactly `1` counts.
     pub fn of(headers: &HeaderMap) -> Self {
-        Self { gpc: headers.get_all(SEC_GPC).iter().any(|value| value.as_bytes() == b"1") }
+        let sent = |name| {
+            headers.get_all(name).iter().map(HeaderValue::as_bytes).any(|value| value == b"1")
+        };
+        Self { gpc: sent(SEC_GPC), dnt: sent(DNT) }
     }
 }
 
@@ -25,12 +31,15 @@ impl Signals {
 pub struct SignalPolicy {
     /// The categories that Global Privacy Control takes away; empty when it is ignored.
     pub gpc_denies: CategorySet,
+    /// The categories that Do Not Track takes away; empty when it is ignored.
+    pub dnt_denies: CategorySet,
 }
 
 impl SignalPolicy {
     /// The categories that these signals take away.
     pub fn denied_by(&self, signals: Signals) -> CategorySet {
-        let denied = if signals.gpc { self.gpc_denies } else { CategorySet::EMPTY };
+        let of = |sent: bool, denies| if sent { denies } else { CategorySet::EMPTY };
+        let denied = of(signals.gpc, self.gpc_denies).union(of(signals.dnt, self.dnt_denies));
         denied.difference(CategorySet::NECESSARY)
     }
 }

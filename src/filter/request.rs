@@ -18,6 +18,15 @@ use crate::policy::permits;
 
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
+/// What is known of who sent a request, besides the request.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Peer {
+    /// The visitor came by https.
+    pub(super) secure: bool,
+    /// What the request says of the visitor's region is believed.
+    pub(super) trusted: bool,
+}
+
 /// What the response's side must know of the request.
 #[derive(Debug)]
 pub(super) struct Visit {
@@ -42,13 +51,15 @@ impl Visit {
 pub(super) fn filter<B>(
     filter: &Filter,
     request: &mut Request<B>,
-    secure: bool,
+    peer: Peer,
     now: i64,
 ) -> Result<Visit, Box<(Response<Bytes>, Report)>> {
     let settings = &filter.settings;
     let headers = request.headers();
     let cookies = Cookies::new(headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes));
-    let consent = settings.reader.read(&cookies, Signals::of(headers), now);
+    let region = settings.reader.region.as_ref().filter(|_| peer.trusted);
+    let region = region.and_then(|region| headers.get(&region.header)).map(HeaderValue::as_bytes);
+    let consent = settings.reader.read(&cookies, Signals::of(headers), region, now);
     let mut report = Report::new(consent);
 
     let path = request.uri().path();
@@ -78,11 +89,18 @@ pub(super) fn filter<B>(
         page_load: None,
     };
 
+    if let Some(name) = settings.forward_header.as_ref().filter(|_| filter.enforces()) {
+        let names = settings.reader.categories.names_of(consent.granted).join(",");
+        if let Ok(names) = HeaderValue::try_from(names) {
+            request.headers_mut().insert(name, names);
+        }
+    }
+    let headers = request.headers();
     let expires = settings.expire.enabled && is_page_load(request.method(), headers);
     let stripped = strip_cookies(filter, request.headers_mut(), &mut visit.report, expires);
     if !stripped.is_empty() {
         visit.page_load = host(request).map(|host| {
-            let secure = secure || request.uri().scheme_str() == Some("https");
+            let secure = peer.secure || request.uri().scheme_str() == Some("https");
             Box::new(PageLoad { names: stripped, host: host.to_ascii_lowercase().into(), secure })
         });
     }

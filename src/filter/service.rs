@@ -12,7 +12,7 @@ use tower::{Layer, Service};
 use super::body::FilterBody;
 use super::clock::unix_now;
 use super::detect::{self, Look};
-use super::request::{self, Visit};
+use super::request::{self, Peer, Visit};
 use super::state::Filter;
 use super::{answer, response};
 use crate::config::settings::Detect;
@@ -21,18 +21,23 @@ use crate::config::settings::Detect;
 #[derive(Debug, Clone)]
 pub struct ConsentLayer {
     filter: Arc<Filter>,
-    secure: bool,
+    peer: Peer,
 }
 
 impl ConsentLayer {
     /// A layer for visitors who come by plain http.
     pub fn new(filter: Arc<Filter>) -> Self {
-        Self { filter, secure: false }
+        Self { filter, peer: Peer::default() }
     }
 
     /// Says whether visitors come by https: deletions then carry `Secure`.
     pub fn secure(self, secure: bool) -> Self {
-        Self { secure, ..self }
+        Self { peer: Peer { secure, ..self.peer }, ..self }
+    }
+
+    /// Says whether the request comes from a proxy that is believed about the visitor's region.
+    pub fn trusted(self, trusted: bool) -> Self {
+        Self { peer: Peer { trusted, ..self.peer }, ..self }
     }
 }
 
@@ -40,7 +45,7 @@ impl<S> Layer<S> for ConsentLayer {
     type Service = ConsentService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        ConsentService { filter: Arc::clone(&self.filter), secure: self.secure, inner }
+        ConsentService { filter: Arc::clone(&self.filter), peer: self.peer, inner }
     }
 }
 
@@ -48,7 +53,7 @@ impl<S> Layer<S> for ConsentLayer {
 #[derive(Debug, Clone)]
 pub struct ConsentService<S> {
     filter: Arc<Filter>,
-    secure: bool,
+    peer: Peer,
     inner: S,
 }
 
@@ -67,7 +72,7 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let filter = Arc::clone(&self.filter);
-        let state = match request::filter(&filter, &mut request, self.secure, unix_now()) {
+        let state = match request::filter(&filter, &mut request, self.peer, unix_now()) {
             Err(answered) => {
                 let (answer, report) = *answered;
                 let wrap = |body| FilterBody::answer(body, filter, report);

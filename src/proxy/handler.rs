@@ -74,7 +74,9 @@ async fn serve(
             forwarded.map(move |answer| Ok::<_, ProxyError>(answer.unwrap_or_else(page)))
         });
         let secure = visitor.peer.is_secure(request.headers());
-        let layer = ConsentLayer::new(Arc::clone(&site.filter)).secure(secure);
+        let layer = ConsentLayer::new(Arc::clone(&site.filter))
+            .secure(secure)
+            .trusted(visitor.peer.trusted);
         layer.layer(to_origin).call(request.map(VisitorBody::new))
     };
     answered.await

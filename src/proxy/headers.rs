@@ -103,7 +103,7 @@ pub(super) fn join_cookies(headers: &mut HeaderMap) {
 #[derive(Debug)]
 pub(super) struct Peer {
     /// Whether what the peer says of the visitor is believed.
-    trusted: bool,
+    pub(super) trusted: bool,
     secure: bool,
     address: HeaderValue,
     /// The beginning of a `Forwarded` element: `for=…;host="`.

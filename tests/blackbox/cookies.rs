@@ -154,6 +154,66 @@ fn global_privacy_control_takes_targeting_and_social_away_from_a_consent() {
 }
 
 #[test]
+fn do_not_track_is_ignored_unless_the_config_says_otherwise_and_what_signals_take_can_be_said() {
+    let origin = Origin::setting(&["NEXT_LOCALE=1", "_ga=1", "_fbp=1", "__atuvc=1"]);
+    let count = |toml: &str, signal: &str| {
+        let proxy = Proxy::start(&origin, toml);
+        proxy.get("/", &[("Cookie", &all()), (signal, "1")]).set_cookies().len()
+    };
+    assert_eq!(count("", "DNT"), 4);
+    assert_eq!(count("[consent]\ndnt = 'deny'", "DNT"), 1);
+    assert_eq!(count("[consent]\ndnt = 'deny'\ndnt_categories = ['targeting']", "DNT"), 3);
+    assert_eq!(
+        count("[consent]\ngpc_categories = ['analytics', 'targeting', 'social']", "Sec-GPC"),
+        1
+    );
+}
+
+#[test]
+fn the_default_without_a_decision_depends_on_the_region_that_a_trusted_proxy_tells() {
+    let origin = Origin::setting(&["_ga=1"]);
+    let toml =
+        "[consent.region]\nheader = 'CF-IPCountry'\nregions = { US = 'allow', DE = 'deny' }\n";
+    let trusting =
+        Proxy::start(&origin, &format!("{toml}[listen]\ntrusted_proxies = ['127.0.0.1']"));
+    let in_region = |proxy: &Proxy, region: &str| {
+        proxy.get("/", &[("CF-IPCountry", region)]).set_cookies().len()
+    };
+    assert_eq!(in_region(&trusting, "US"), 1);
+    assert_eq!(in_region(&trusting, "us"), 1);
+    assert_eq!(in_region(&trusting, "DE"), 0);
+    assert_eq!(in_region(&trusting, "XX"), 0, "unknown");
+    assert_eq!(trusting.get("/", &[]).set_cookies().len(), 0, "not told");
+    let refused = trusting.get("/", &[("CF-IPCountry", "US"), ("Cookie", &consent(""))]);
+    assert!(refused.set_cookies().is_empty(), "a decision is a decision everywhere");
+    assert_eq!(in_region(&Proxy::start(&origin, toml), "US"), 0, "not believed");
+}
+
+#[test]
+fn the_origin_is_told_what_was_granted_where_it_wants_to_know() {
+    let origin = Origin::answering(OK);
+    let proxy = Proxy::start(&origin, "[consent]\nforward_header = 'X-Consent'");
+    proxy.get("/", &[("Cookie", &consent("analytics")), ("X-Consent", "everything")]);
+    assert_eq!(origin.next().values("x-consent"), ["necessary,analytics"]);
+    proxy.get("/", &[("Sec-GPC", "1"), ("Cookie", &all())]);
+    assert_eq!(origin.next().values("x-consent"), ["necessary,functional,analytics"]);
+}
+
+#[test]
+fn the_sites_own_tool_is_read_with_one_line_of_config() {
+    let origin = Origin::setting(&["_ga=1", "_fbp=1"]);
+    let proxy = Proxy::start(&origin, "[consent]\nsources = ['auto']");
+    let cookie = "OptanonConsent=groups=C0001%3A1%2CC0002%3A1%2CC0004%3A0; OptanonAlertBoxClosed=";
+    let now = time::OffsetDateTime::now_utc().date();
+    let reply =
+        proxy.get("/", &[("Cookie", &format!("{cookie}{now}T00:00:00.236Z; _fbp=1; _ga=1"))]);
+    assert_eq!(reply.set_cookies(), ["_ga=1"]);
+    let sent = origin.next().field("cookie").unwrap();
+    assert!(sent.starts_with("OptanonConsent=groups=") && sent.ends_with("236Z; _ga=1"), "{sent}");
+    assert_eq!(proxy.access()["consent"], "auto");
+}
+
+#[test]
 fn of_two_consent_cookies_that_disagree_the_stricter_holds() {
     let origin = Origin::setting(&["_ga=1", "_fbp=1"]);
     let proxy = Proxy::start(&origin, "");

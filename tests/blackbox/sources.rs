@@ -91,7 +91,7 @@ fn a_cookie_that_was_cut_never_grants_what_the_whole_one_refuses() {
         let reader = &config.sites[0].filter.reader;
         let header = sample["cookie_header"].as_str().unwrap();
         let read = |header: &str| {
-            reader.read(&Cookies::new([header.as_bytes()]), Signals::default(), 1_796_083_200)
+            reader.read(&Cookies::new([header.as_bytes()]), Signals::default(), None, 1_796_083_200)
         };
         let whole = read(header);
         // Samples without a decision may hold one in their beginning, by hand.
@@ -107,5 +107,29 @@ fn a_cookie_that_was_cut_never_grants_what_the_whole_one_refuses() {
                 reader.categories.names_of(cut.granted)
             );
         }
+    }
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(2000))]
+
+    /// Whatever is done to a sample, reading it does not fail, and nothing but the text itself grants.
+    #[test]
+    fn a_cookie_that_was_mangled_never_makes_the_readers_panic(
+        line in 0..103_usize, at in 0..600_usize, cut in 0..12_usize, put in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..12),
+    ) {
+        use consentry::consent::Signals;
+        use consentry::cookie::Cookies;
+        static CONFIG: std::sync::LazyLock<consentry::config::Config> = std::sync::LazyLock::new(|| {
+            let toml = "[consent]\nsources = ['auto']\n[[site]]\nupstream = 'http://127.0.0.1:1'";
+            consentry::config::parse(toml, None, &consentry::config::Overrides::default()).unwrap()
+        });
+        let sample: serde_json::Value = serde_json::from_str(SAMPLES.lines().nth(line).unwrap()).unwrap();
+        let mut header = sample["cookie_header"].as_str().unwrap().as_bytes().to_vec();
+        let at = at.min(header.len());
+        header.splice(at..(at + cut).min(header.len()), put);
+        let reader = &CONFIG.sites[0].filter.reader;
+        let consent = reader.read(&Cookies::new([&header[..]]), Signals::default(), None, 1_796_083_200);
+        proptest::prop_assert!(consent.granted.contains(consentry::consent::Category::NECESSARY));
     }
 }

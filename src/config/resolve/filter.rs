@@ -2,17 +2,19 @@
 
 use std::sync::Arc;
 
+use http::HeaderName;
 use time::{Date, Month};
 use toml::Spanned;
 
 use super::common::{Common, Doc};
 use super::sources::sources;
 use crate::catalogue::{Catalogue, CookieRule, Entry, Pattern, Tier};
+use crate::config::catalogue_file::named_category;
 use crate::config::document::place;
 use crate::config::overrides::Overrides;
-use crate::config::raw::{RawConsent, RawDefault, RawSignal, RawSite, RawUnclassified};
+use crate::config::raw::{RawConsent, RawDefault, RawRegion, RawSignal, RawSite, RawUnclassified};
 use crate::config::settings::{FilterSettings, Mode};
-use crate::consent::{Category, CategorySet, ConsentReader, SignalPolicy};
+use crate::consent::{Category, CategorySet, ConsentReader, RegionPolicy, SignalPolicy};
 use crate::policy::{Policy, Unclassified};
 
 /// The settings of a site's filter; `key` is the path of the site, with its dot.
@@ -23,6 +25,10 @@ pub(super) fn filter(
     common: &Common,
     overrides: &Overrides,
 ) -> FilterSettings {
+    let forward =
+        raw.consent.forward_header.clone().or_else(|| common.consent.forward_header.clone());
+    let forward_header = forward
+        .and_then(|name| header_name(document, format!("{key}consent.forward_header"), &name));
     let reader = reader(document, key, raw.consent, common, overrides);
     let mut rules = common.rules.clone();
     rules.add(document, key, raw.cookie, raw.beacon, Tier::Site, &common.categories);
@@ -49,6 +55,7 @@ pub(super) fn filter(
         expire: common.expire,
         detect: common.detect,
         technologies: common.technologies,
+        forward_header,
     }
 }
 
@@ -65,12 +72,9 @@ fn reader(
         Some(RawDefault::Allow) => common.categories.all(),
         Some(RawDefault::Deny) | None => CategorySet::NECESSARY,
     };
-    let gpc_denies = match site.gpc.or(common.consent.gpc) {
-        Some(RawSignal::Ignore) => CategorySet::EMPTY,
-        Some(RawSignal::Deny) | None => {
-            [Category::TARGETING, Category::SOCIAL].into_iter().collect()
-        }
-    };
+    let signals = signals(document, key, &site, common);
+    let region = site.region.clone().or_else(|| common.consent.region.clone());
+    let region = region.and_then(|raw| region_policy(document, key, raw));
     let age_key = format!("{}consent.max_age_days", own(site.max_age_days.is_some()));
     let age = site.max_age_days.or_else(|| common.consent.max_age_days.clone());
     let date_key = format!("{}consent.notice_date", own(site.notice_date.is_some()));
@@ -79,11 +83,66 @@ fn reader(
         categories: common.categories.clone(),
         sources: found,
         default,
+        region,
         max_age_days: document.bounded(&age_key, age, 1, 36_500, 182),
         notice_date: date
             .map_or_else(|| FIRST_NOTICE.ok(), |date| calendar_date(document, date_key, &date)),
-        signals: SignalPolicy { gpc_denies },
+        signals,
     }
+}
+
+fn signals(document: Doc, key: &str, site: &RawConsent, common: &Common) -> SignalPolicy {
+    let mut denied = |name: &str,
+                      signal: RawSignal,
+                      listed: Option<&Vec<Spanned<String>>>,
+                      defaults: &[Category]| {
+        if signal == RawSignal::Ignore {
+            return CategorySet::EMPTY;
+        }
+        let Some(listed) = listed else { return defaults.iter().copied().collect() };
+        let key = format!("{key}consent.{name}");
+        let known = |name| named_category(document, &key, name, &common.categories);
+        listed.iter().filter_map(known).collect()
+    };
+    let all = &common.consent;
+    SignalPolicy {
+        gpc_denies: denied(
+            "gpc_categories",
+            site.gpc.or(all.gpc).unwrap_or(RawSignal::Deny),
+            site.gpc_categories.as_ref().or(all.gpc_categories.as_ref()),
+            &[Category::TARGETING, Category::SOCIAL],
+        ),
+        dnt_denies: denied(
+            "dnt_categories",
+            site.dnt.or(all.dnt).unwrap_or(RawSignal::Ignore),
+            site.dnt_categories.as_ref().or(all.dnt_categories.as_ref()),
+            &[Category::ANALYTICS, Category::TARGETING, Category::SOCIAL],
+        ),
+    }
+}
+
+fn region_policy(document: Doc, key: &str, raw: RawRegion) -> Option<RegionPolicy> {
+    let key = format!("{key}consent.region.header");
+    let Some(header) = raw.header else {
+        let hint = Some("header = \"CF-IPCountry\"".to_owned());
+        document.problem(None, key, "is missing".to_owned(), hint);
+        return None;
+    };
+    let name = header_name(document, key, &header)?;
+    let allow = raw.regions.into_iter().filter(|(_, default)| matches!(default, RawDefault::Allow));
+    Some(RegionPolicy {
+        header: name,
+        allow: allow.map(|(region, _)| region.to_ascii_uppercase()).collect(),
+    })
+}
+
+fn header_name(document: Doc, key: String, name: &Spanned<String>) -> Option<HeaderName> {
+    let parsed = name.get_ref().parse().ok();
+    if parsed.is_none() {
+        let message = format!("`{}` is not the name of a header field", name.get_ref());
+        document.problem(Some(place(name)), key, message, None);
+    }
+    parsed
 }
 
 /// The date of the notice that consentry's categories come from.

@@ -1,0 +1,24 @@
+//! The default without a decision, by the visitor's region as a proxy in front tells it.
+
+use std::collections::HashSet;
+
+use http::HeaderName;
+
+/// Where opt-out law holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RegionPolicy {
+    /// The field that names the region, such as `CF-IPCountry`; believed of trusted proxies only.
+    pub header: HeaderName,
+    /// The regions, in upper case, where everything is granted without a decision. In all others,
+    /// known or not, nothing is.
+    pub allow: HashSet<String>,
+}
+
+impl RegionPolicy {
+    /// Whether everything is granted without a decision. `region` is the value of the field, if a
+    /// trusted proxy sent one.
+    pub fn allows(&self, region: Option<&[u8]>) -> bool {
+        let name = region.and_then(|region| std::str::from_utf8(region.trim_ascii()).ok());
+        name.is_some_and(|name| self.allow.contains(&name.to_ascii_uppercase()))
+    }
+}
