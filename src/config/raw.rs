@@ -109,6 +109,7 @@ pub(super) struct RawConsent {
     pub(super) usprivacy: Option<RawSource>,
     pub(super) tcf: Option<RawSource>,
     pub(super) gpp: Option<RawSource>,
+    pub(super) generic: Option<RawGeneric>,
 }
 
 impl RawConsent {
@@ -164,6 +165,38 @@ pub(super) struct RawSource {
     pub(super) map: BTreeMap<String, Spanned<OneOrMore>>,
     pub(super) cookie: Option<Text>,
     pub(super) revision: Option<Revision>,
+}
+
+#[derive(Debug, Default, Clone, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawGeneric {
+    pub(super) map: BTreeMap<String, Spanned<OneOrMore>>,
+    pub(super) cookie: Option<Text>,
+    pub(super) format: Option<RawFormat>,
+    pub(super) decode: Option<Vec<RawDecode>>,
+    pub(super) path: Option<String>,
+    pub(super) time: Option<String>,
+    pub(super) separator: Option<Text>,
+    pub(super) pattern: Option<Text>,
+    pub(super) truthy: Option<Vec<String>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RawFormat {
+    Json,
+    Query,
+    List,
+    Map,
+    Regex,
+    Flag,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RawDecode {
+    Url,
+    Base64,
 }
 
 /// A revision as tools count them: a number or a text.

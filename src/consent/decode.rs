@@ -48,7 +48,13 @@ pub(super) fn base64_json(value: &[u8]) -> Option<Value> {
     parse_json(text(&decoded)?)
 }
 
-fn parse_json(text: &str) -> Option<Value> {
+/// Text in base64, with or without padding.
+pub(super) fn base64_text(value: &[u8]) -> Option<String> {
+    String::from_utf8(BASE64.decode(value).ok()?).ok()
+}
+
+/// JSON as it stands.
+pub(super) fn parse_json(text: &str) -> Option<Value> {
     let (mut depth, mut deepest, mut keys) = (0_usize, 0, 0);
     let (mut quoted, mut escaped) = (false, false);
     for byte in text.bytes() {

@@ -42,6 +42,58 @@ pub struct SourceSettings {
     pub cookie: Option<String>,
     /// The revision in force, where the tool has one: a decision for another is none.
     pub revision: Option<String>,
+    /// How a cookie of the site's own making is written.
+    pub generic: GenericSettings,
+}
+
+/// How a cookie of the site's own making is written.
+#[derive(Debug, Clone)]
+pub struct GenericSettings {
+    /// The form of the value, once decoded.
+    pub format: Format,
+    /// The value is percent-encoded.
+    pub percent_encoded: bool,
+    /// The value is base64, inside of any percent-encoding.
+    pub base64: bool,
+    /// Where the answers are in JSON: keys joined by dots.
+    pub path: String,
+    /// Where the time of the decision is in JSON.
+    pub time: Option<String>,
+    /// What stands between the entries of a list or a map.
+    pub separator: String,
+    /// The answers that mean yes; all others mean no.
+    pub truthy: Vec<String>,
+}
+
+impl Default for GenericSettings {
+    fn default() -> Self {
+        Self {
+            format: Format::Json,
+            percent_encoded: true,
+            base64: false,
+            path: String::new(),
+            time: None,
+            separator: ",".to_owned(),
+            truthy: ["true", "1", "yes", "allow", "granted"].map(str::to_owned).to_vec(),
+        }
+    }
+}
+
+/// The form of a cookie of the site's own making.
+#[derive(Debug, Clone)]
+pub enum Format {
+    /// JSON: an object of answers, a list of what is granted, or one answer for everything.
+    Json,
+    /// `id=answer&id=answer`.
+    Query,
+    /// What is granted.
+    List,
+    /// `id:answer,id:answer`.
+    Map,
+    /// The named groups of an expression are the ids, what they match the answers.
+    Regex(regex_lite::Regex),
+    /// One answer for everything.
+    Flag,
 }
 
 impl SourceDecision {

@@ -16,6 +16,7 @@ mod didomi;
 mod django_cookie_consent;
 mod drupal;
 mod fides;
+mod generic;
 mod gpp;
 mod hubspot;
 mod iubenda;
@@ -39,7 +40,9 @@ use std::collections::HashMap;
 pub(crate) use consentry::parse_date;
 pub use consentry::{Native, NativeCookie, NativeCookieError};
 
-pub use super::source::{ConsentSource, Reading, SourceDecision, SourceSettings};
+pub use super::source::{
+    ConsentSource, Format, GenericSettings, Reading, SourceDecision, SourceSettings,
+};
 
 /// The names of all adapters.
 pub const NAMES: &[&str] = &[
@@ -75,6 +78,7 @@ pub const NAMES: &[&str] = &[
     "usprivacy",
     "tcf",
     "gpp",
+    "generic",
     "auto",
 ];
 
@@ -118,10 +122,14 @@ pub fn find(name: &str, all: &HashMap<String, SourceSettings>) -> Option<Box<dyn
         "drupal" => Box::new(drupal::Drupal::new(settings)),
         "trustarc" => Box::new(trustarc::TrustArc::new(settings)),
         "usprivacy" => Box::new(usprivacy::UsPrivacy::new(settings)),
+        "generic" => Box::new(generic::Generic::new(settings)),
         "tcf" => Box::new(tcf::Tcf::new(settings)),
         "gpp" => Box::new(gpp::Gpp::new(settings)),
         "auto" => {
-            let others = NAMES.iter().filter(|name| **name != "auto");
+            // A cookie of the site's own making is asked only where the config describes one.
+            let asked =
+                |name: &str| name != "auto" && (name != "generic" || all.contains_key(name));
+            let others = NAMES.iter().filter(|name| asked(name));
             Box::new(auto::Auto::new(others.filter_map(|name| find(name, all)).collect()))
         }
         _ => return None,

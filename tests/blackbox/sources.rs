@@ -133,3 +133,79 @@ proptest::proptest! {
         proptest::prop_assert!(consent.granted.contains(consentry::consent::Category::NECESSARY));
     }
 }
+
+#[test]
+fn a_cookie_of_the_sites_own_making_is_read_as_the_config_describes_it() {
+    use consentry::config::{self, Overrides};
+    use consentry::consent::Signals;
+    use consentry::cookie::Cookies;
+    let map = "map = { stats = 'analytics', ads = ['targeting', 'social'], ui = 'functional' }";
+    let cases: &[(&str, &str, Option<&str>)] = &[
+        (
+            "format = 'json'",
+            "{\"stats\":true,\"ads\":0,\"ui\":\"yes\"}",
+            Some("functional analytics"),
+        ),
+        (
+            "format = 'json'",
+            "%7B%22stats%22%3A1%2C%22ads%22%3A1%7D",
+            Some("analytics targeting social"),
+        ),
+        ("format = 'json'\npath = 'a.b'", "{\"a\":{\"b\":[\"stats\"]}}", Some("analytics")),
+        ("format = 'json'\npath = 'a.b'", "{\"a\":{}}", None),
+        ("format = 'json'", "{\"stats\":{}}", None),
+        ("format = 'json'", "{\"stats\":true,\"stats\":true}", None),
+        ("format = 'json'\ntime = 't'", "{\"stats\":true,\"t\":1000000000}", None),
+        (
+            "format = 'json'\ndecode = ['url', 'base64']",
+            "eyJzdGF0cyI6dHJ1ZX0%3D",
+            Some("analytics"),
+        ),
+        ("format = 'json'\ndecode = ['base64']", "*", None),
+        ("format = 'query'", "stats=1&ads=0&other=1", Some("analytics")),
+        ("format = 'query'\ntruthy = ['on']", "stats=on&ads=1", Some("analytics")),
+        ("format = 'list'", "stats, ui", Some("functional analytics")),
+        ("format = 'list'\nseparator = '|'", "stats|ads", Some("analytics targeting social")),
+        ("format = 'list'", "", Some("")),
+        ("format = 'map'", "stats:yes,ads:no", Some("analytics")),
+        ("format = 'map'", "stats:yes,ads", None),
+        ("format = 'flag'", "granted", Some("functional analytics targeting social")),
+        ("format = 'flag'", "no", Some("")),
+        (
+            "format = 'regex'\npattern = '^s(?P<stats>[01])a(?P<ads>[01])$'",
+            "s1a0",
+            Some("analytics"),
+        ),
+        ("format = 'regex'\npattern = '^s(?P<stats>[01])a(?P<ads>[01])$'", "s1", None),
+    ];
+    for (toml, value, expected) in cases {
+        let toml = format!(
+            "[consent]\nsources = ['generic']\n[consent.generic]\ncookie = 'mine'\n{map}\n{toml}\n[[site]]\nupstream = 'http://a'\n"
+        );
+        let config = config::parse(&toml, None, &Overrides::default())
+            .unwrap_or_else(|error| panic!("{toml}\n{error}"));
+        let reader = &config.sites[0].filter.reader;
+        let header = format!("a=1; mine={value}");
+        let consent = reader.read(
+            &Cookies::new([header.as_bytes()]),
+            Signals::default(),
+            None,
+            1_796_083_200,
+        );
+        let granted = reader.categories.names_of(consent.granted)[1..].join(" ");
+        assert_eq!(consent.is_decided().then_some(granted.as_str()), *expected, "{toml}{value}");
+    }
+    for wrong in [
+        "format = 'xml'",
+        "format = 'regex'",
+        "format = 'regex'\npattern = '('",
+        "pattern = 'x'",
+        "separator = ''",
+        "map = { a = 'b' }",
+    ] {
+        let toml = format!(
+            "[consent]\nsources = ['generic']\n[consent.generic]\n{wrong}\n[[site]]\nupstream = 'http://a'\n"
+        );
+        assert!(config::parse(&toml, None, &Overrides::default()).is_err(), "{wrong}");
+    }
+}

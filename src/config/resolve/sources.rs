@@ -1,16 +1,19 @@
 //! The consent sources of a site, each with what the config says of it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
+
+use toml::Spanned;
 
 use super::common::{Common, Doc};
 use crate::config::catalogue_file::named_category;
 use crate::config::document::{nearest, place};
 use crate::config::overrides::Overrides;
-use crate::config::raw::{OneOrMore, RawConsent, RawSource, Revision};
+use crate::config::raw::{
+    OneOrMore, RawConsent, RawDecode, RawFormat, RawGeneric, RawSource, Revision,
+};
 use crate::consent::CategorySet;
-use crate::consent::sources::{self, ConsentSource, SourceSettings};
-use toml::Spanned;
+use crate::consent::sources::{self, ConsentSource, Format, GenericSettings, SourceSettings};
 
 /// The site's sources, in order; `key` is the path of the site, with its dot.
 pub(super) fn sources(
@@ -44,6 +47,11 @@ pub(super) fn sources(
             all.insert((*name).to_owned(), settings(document, &key, table, common));
         }
     }
+    let of_site = site.generic.as_ref();
+    if let Some(table) = of_site.or(common.consent.generic.as_ref()) {
+        let key = format!("{}consent.generic", own(of_site.is_some()));
+        all.insert("generic".to_owned(), generic(document, &key, table, common));
+    }
     let mut found = Vec::new();
     for (at, name) in names {
         match sources::find(&name, &all) {
@@ -62,8 +70,81 @@ pub(super) fn sources(
 }
 
 fn settings(document: Doc, key: &str, table: &RawSource, common: &Common) -> SourceSettings {
+    let revision = table.revision.as_ref().map(|revision| match revision {
+        Revision::Number(number) => number.to_string(),
+        Revision::Text(text) => text.clone(),
+    });
+    SourceSettings {
+        map: id_map(document, key, &table.map, common),
+        cookie: table.cookie.as_ref().map(|cookie| cookie.get_ref().clone()),
+        revision,
+        generic: GenericSettings::default(),
+    }
+}
+
+fn generic(document: Doc, key: &str, table: &RawGeneric, common: &Common) -> SourceSettings {
+    let defaults = GenericSettings::default();
+    let decode = table.decode.as_deref().unwrap_or(&[RawDecode::Url]);
+    let mut format = match table.format.unwrap_or(RawFormat::Json) {
+        RawFormat::Json | RawFormat::Regex => Format::Json,
+        RawFormat::Query => Format::Query,
+        RawFormat::List => Format::List,
+        RawFormat::Map => Format::Map,
+        RawFormat::Flag => Format::Flag,
+    };
+    let key_of = |name: &str| format!("{key}.{name}");
+    match (table.format, &table.pattern) {
+        (Some(RawFormat::Regex), Some(pattern)) => {
+            match regex_lite::Regex::new(pattern.get_ref()) {
+                Ok(regex) => format = Format::Regex(regex),
+                Err(error) => {
+                    document.problem(
+                        Some(place(pattern)),
+                        key_of("pattern"),
+                        error.to_string(),
+                        None,
+                    );
+                }
+            }
+        }
+        (Some(RawFormat::Regex), None) => {
+            let hint = Some("pattern = 'stats=(?P<stats>[01])'".to_owned());
+            document.problem(None, key_of("pattern"), "is missing".to_owned(), hint);
+        }
+        (_, Some(pattern)) => {
+            let message = "goes with format = \"regex\" only".to_owned();
+            document.problem(Some(place(pattern)), key_of("pattern"), message, None);
+        }
+        (_, None) => {}
+    }
+    if let Some(separator) = table.separator.as_ref().filter(|text| text.get_ref().is_empty()) {
+        document.problem(Some(place(separator)), key_of("separator"), "is empty".to_owned(), None);
+    }
+    let separator = table.separator.as_ref().map(|text| text.get_ref().clone());
+    SourceSettings {
+        map: id_map(document, key, &table.map, common),
+        cookie: table.cookie.as_ref().map(|cookie| cookie.get_ref().clone()),
+        revision: None,
+        generic: GenericSettings {
+            format,
+            percent_encoded: decode.contains(&RawDecode::Url),
+            base64: decode.contains(&RawDecode::Base64),
+            path: table.path.clone().unwrap_or(defaults.path),
+            time: table.time.clone(),
+            separator: separator.filter(|text| !text.is_empty()).unwrap_or(defaults.separator),
+            truthy: table.truthy.clone().unwrap_or(defaults.truthy),
+        },
+    }
+}
+
+fn id_map(
+    document: Doc,
+    key: &str,
+    typed: &BTreeMap<String, Spanned<OneOrMore>>,
+    common: &Common,
+) -> Vec<(String, CategorySet)> {
     let mut map = Vec::new();
-    for (id, names) in &table.map {
+    for (id, names) in typed {
         let OneOrMore(listed) = names.get_ref();
         let mut categories = CategorySet::EMPTY;
         for name in listed {
@@ -75,10 +156,5 @@ fn settings(document: Doc, key: &str, table: &RawSource, common: &Common) -> Sou
         }
         map.push((id.clone(), categories));
     }
-    let revision = table.revision.as_ref().map(|revision| match revision {
-        Revision::Number(number) => number.to_string(),
-        Revision::Text(text) => text.clone(),
-    });
-    let cookie = table.cookie.as_ref().map(|cookie| cookie.get_ref().clone());
-    SourceSettings { map, cookie, revision }
+    map
 }

@@ -28,7 +28,7 @@ impl Tealium {
                 ("ts", at) => decided_at = decode::time_text(at),
                 ("consent", "false") => {
                     said = true;
-                    votes.deny_rest(self.map.reach());
+                    votes.vote(self.map.reach(), false);
                 }
                 (id, answer @ ("0" | "1")) if id.starts_with('c') => {
                     said = true;

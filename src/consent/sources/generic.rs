@@ -1,0 +1,132 @@
+//! `generic`: a cookie of the site's own making, described in the config.
+
+use serde_json::Value;
+
+use crate::consent::source::{ConsentSource, Format, GenericSettings, Reading, SourceSettings};
+use crate::consent::{Categories, IdMap, Votes, decode};
+use crate::cookie::Cookies;
+
+/// Reads the cookie that the config describes.
+#[derive(Debug)]
+pub(super) struct Generic {
+    cookie: String,
+    map: IdMap,
+    settings: GenericSettings,
+}
+
+impl Generic {
+    pub(super) fn new(settings: &SourceSettings) -> Self {
+        Self {
+            cookie: settings.cookie.clone().unwrap_or_else(|| "consent".to_owned()),
+            map: IdMap::new(&[], &settings.map),
+            settings: settings.generic.clone(),
+        }
+    }
+
+    fn read_one(&self, value: &[u8], categories: &Categories) -> Option<Reading> {
+        let mut text = decode::text(value)?.to_owned();
+        if self.settings.percent_encoded {
+            text = decode::percent(text.as_bytes())?.into_owned();
+        }
+        if self.settings.base64 {
+            text = decode::base64_text(text.as_bytes())?;
+        }
+        let mut votes = Votes::default();
+        let mut decided_at = None;
+        match &self.settings.format {
+            Format::Flag => votes.vote(categories.all(), self.is_true(&text)),
+            Format::List => self.vote_list(&mut votes, self.split(&text)),
+            Format::Map => {
+                for entry in self.split(&text) {
+                    let (id, answer) = entry.split_once([':', '='])?;
+                    self.vote(&mut votes, id.trim(), answer.trim());
+                }
+            }
+            Format::Query => {
+                for field in text.split('&').filter(|field| !field.is_empty()) {
+                    let (id, answer) = field.split_once('=')?;
+                    let answer = decode::percent(answer.as_bytes())?.into_owned();
+                    self.vote(&mut votes, id, &answer);
+                }
+            }
+            Format::Regex(pattern) => {
+                let found = pattern.captures(&text)?;
+                for id in pattern.capture_names().flatten() {
+                    let answer = found.name(id).map(|answer| answer.as_str()).unwrap_or_default();
+                    self.vote(&mut votes, id, answer);
+                }
+            }
+            Format::Json => {
+                let json = decode::parse_json(&text)?;
+                decided_at =
+                    self.settings.time.as_ref().and_then(|path| decode::time(at(&json, path)?));
+                match at(&json, &self.settings.path)? {
+                    Value::Object(entries) => {
+                        for (id, answer) in entries {
+                            self.vote(&mut votes, id, &scalar(answer)?);
+                        }
+                    }
+                    Value::Array(items) => {
+                        let ids: Option<Vec<&str>> = items.iter().map(Value::as_str).collect();
+                        self.vote_list(&mut votes, ids?.into_iter());
+                    }
+                    single => votes.vote(categories.all(), self.is_true(&scalar(single)?)),
+                }
+            }
+        }
+        Some(Reading::decision(votes, &self.map, decided_at))
+    }
+
+    fn split<'a>(&'a self, text: &'a str) -> impl Iterator<Item = &'a str> {
+        text.split(self.settings.separator.as_str())
+            .map(str::trim)
+            .filter(|entry| !entry.is_empty())
+    }
+
+    fn is_true(&self, answer: &str) -> bool {
+        self.settings.truthy.iter().any(|truthy| truthy.eq_ignore_ascii_case(answer.trim()))
+    }
+
+    fn vote(&self, votes: &mut Votes, id: &str, answer: &str) {
+        votes.vote(self.map.categories(id), self.is_true(answer));
+    }
+
+    /// A list names what is granted: what the config maps and the list leaves out is refused.
+    fn vote_list<'a>(&self, votes: &mut Votes, listed: impl Iterator<Item = &'a str>) {
+        let listed: Vec<&str> = listed.collect();
+        for id in self.map.configured() {
+            votes.vote(self.map.categories(id), listed.contains(&id));
+        }
+    }
+}
+
+/// The value at a path of keys joined by dots; the whole at the empty path.
+fn at<'a>(json: &'a Value, path: &str) -> Option<&'a Value> {
+    path.split('.').filter(|key| !key.is_empty()).try_fold(json, |json, key| json.get(key))
+}
+
+/// A text, number or truth value, as text.
+fn scalar(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Bool(_) | Value::Number(_) => Some(value.to_string()),
+        Value::Null => Some(String::new()),
+        Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+impl ConsentSource for Generic {
+    fn name(&self) -> &'static str {
+        "generic"
+    }
+
+    fn cookie_names(&self) -> Vec<String> {
+        vec![self.cookie.clone()]
+    }
+
+    fn read(&self, cookies: &Cookies<'_>, categories: &Categories) -> Reading {
+        Reading::of_copies(cookies.values(self.cookie.as_bytes()), |value| {
+            self.read_one(value, categories).unwrap_or(Reading::Malformed)
+        })
+    }
+}
