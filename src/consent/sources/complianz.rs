@@ -1,8 +1,8 @@
 //! Complianz: a cookie `cmplz_CATEGORY` for each category, `allow` or `deny`.
 
-use crate::consent::decode;
+use crate::consent::shapes;
 use crate::consent::source::{ConsentSource, Reading, SourceSettings};
-use crate::consent::{Categories, Category, CategorySet, IdMap, Votes};
+use crate::consent::{Categories, Category, IdMap};
 use crate::cookie::Cookies;
 
 /// What the names of the cookies begin with.
@@ -38,17 +38,6 @@ impl ConsentSource for Complianz {
     }
 
     fn read(&self, cookies: &Cookies<'_>, _: &Categories) -> Reading {
-        let (mut votes, mut said) = (Votes::default(), false);
-        for pair in cookies.pairs() {
-            let Some(id) = pair.name.strip_prefix(PREFIX).and_then(decode::text) else { continue };
-            let categories = self.map.categories(id);
-            match pair.value {
-                b"allow" => votes.vote(categories, true),
-                b"deny" => votes.vote(categories, false),
-                _ => continue,
-            }
-            said |= categories.difference(CategorySet::NECESSARY) != CategorySet::EMPTY;
-        }
-        if said { Reading::decision(votes, &self.map, None) } else { Reading::NoDecision }
+        shapes::cookie_for_each(cookies, PREFIX, [b"allow", b"deny"], &self.map)
     }
 }

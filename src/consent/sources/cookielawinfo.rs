@@ -1,8 +1,8 @@
 //! GDPR Cookie Consent of WebToffee and old CookieYes (cookie-law-info): a cookie for each category once `viewed_cookie_policy` is there.
 
-use crate::consent::decode;
+use crate::consent::shapes;
 use crate::consent::source::{ConsentSource, Reading, SourceSettings};
-use crate::consent::{Categories, Category, CategorySet, IdMap, Votes};
+use crate::consent::{Categories, Category, IdMap};
 use crate::cookie::Cookies;
 
 /// What the names of the cookies begin with.
@@ -44,17 +44,6 @@ impl ConsentSource for CookieLawInfo {
         if cookies.values(b"viewed_cookie_policy").next().is_none() {
             return Reading::NoDecision;
         }
-        let (mut votes, mut said) = (Votes::default(), false);
-        for pair in cookies.pairs() {
-            let Some(id) = pair.name.strip_prefix(PREFIX).and_then(decode::text) else { continue };
-            let categories = self.map.categories(id);
-            match pair.value {
-                b"yes" => votes.vote(categories, true),
-                b"no" => votes.vote(categories, false),
-                _ => continue,
-            }
-            said |= categories.difference(CategorySet::NECESSARY) != CategorySet::EMPTY;
-        }
-        if said { Reading::decision(votes, &self.map, None) } else { Reading::NoDecision }
+        shapes::cookie_for_each(cookies, PREFIX, [b"yes", b"no"], &self.map)
     }
 }
