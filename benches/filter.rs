@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use consentry::config::{self, Overrides, settings::FilterSettings};
-use consentry::cookie::{SetCookie, pairs};
+use consentry::consent::Signals;
+use consentry::cookie::{Cookies, SetCookie, pairs};
 use consentry::filter::{ConsentLayer, Filter};
 use criterion::{Criterion, criterion_group, criterion_main};
 use futures_util::FutureExt;
@@ -72,6 +73,31 @@ fn look_ups(criterion: &mut Criterion) {
     }
 }
 
+/// One sample of each source, in a header of two kilobytes.
+fn sources(criterion: &mut Criterion) {
+    let mut seen = Vec::new();
+    for line in include_str!("../tests/data/consent-samples.jsonl").lines() {
+        let sample: serde_json::Value = serde_json::from_str(line).unwrap();
+        let (tool, header) =
+            (sample["cmp"].as_str().unwrap(), sample["cookie_header"].as_str().unwrap());
+        if seen.contains(&tool.to_owned()) || header.is_empty() || tool == "commanders-act" {
+            continue;
+        }
+        seen.push(tool.to_owned());
+        let settings = settings(&format!("[consent]\nsources = ['{tool}']"));
+        let mut header = format!("{COOKIE}; {header}");
+        while header.len() < 2048 {
+            write!(header, "; {COOKIE}").unwrap();
+        }
+        let cookies = Cookies::new([header.as_bytes()]);
+        criterion.bench_function(&format!("read the consent of {tool}"), |bencher| {
+            bencher.iter(|| {
+                settings.reader.read(black_box(&cookies), Signals::default(), None, 1_796_083_200)
+            });
+        });
+    }
+}
+
 fn requests(criterion: &mut Criterion) {
     let consent = "consentry=1~4000000000~2018-05-25~functional~; ";
     for (what, cookie, lines) in [
@@ -103,5 +129,5 @@ fn requests(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, cookies, look_ups, requests);
+criterion_group!(benches, cookies, look_ups, sources, requests);
 criterion_main!(benches);

@@ -1,18 +1,41 @@
 //! `auto`: whichever tool's cookies are there. Two tools that disagree are taken at their strictest.
 
+use std::collections::HashMap;
+
 use crate::consent::Categories;
 use crate::consent::source::{ConsentSource, Reading};
 use crate::cookie::Cookies;
 
-/// Asks every other source.
+/// Asks every other source whose cookies are there.
 #[derive(Debug)]
 pub(super) struct Auto {
     sources: Vec<Box<dyn ConsentSource>>,
+    /// The sources that a cookie of this name concerns, as bits by position.
+    exact: HashMap<Box<[u8]>, u64>,
+    /// The same for names that begin so.
+    prefixes: Vec<(Box<[u8]>, u64)>,
 }
 
 impl Auto {
+    /// At most 64 sources are asked.
     pub(super) fn new(sources: Vec<Box<dyn ConsentSource>>) -> Self {
-        Self { sources }
+        let mut auto = Self { sources, exact: HashMap::new(), prefixes: Vec::new() };
+        for (position, source) in auto.sources.iter().enumerate().take(64) {
+            for name in source.cookie_names() {
+                match name.strip_suffix('*') {
+                    Some(prefix) => auto.prefixes.push((prefix.as_bytes().into(), 1 << position)),
+                    None => {
+                        *auto.exact.entry(name.into_bytes().into()).or_default() |= 1 << position
+                    }
+                }
+            }
+        }
+        auto
+    }
+
+    fn concerned(&self, name: &[u8]) -> u64 {
+        let begin_so = self.prefixes.iter().filter(|(prefix, _)| name.starts_with(prefix));
+        begin_so.fold(self.exact.get(name).copied().unwrap_or(0), |all, (_, source)| all | source)
     }
 }
 
@@ -26,8 +49,11 @@ impl ConsentSource for Auto {
     }
 
     fn read(&self, cookies: &Cookies<'_>, categories: &Categories) -> Reading {
-        // Copies of one decision and decisions of two tools are alike: what all of them allow holds.
-        let readings = self.sources.iter().map(|source| source.read(cookies, categories));
+        let concerned = cookies.pairs().fold(0, |all, pair| all | self.concerned(pair.name));
+        // Copies of one decision and decisions of two tools are alike: a refusal wins.
+        let asked = self.sources.iter().enumerate().take(64);
+        let asked = asked.filter(|(position, _)| concerned & (1 << position) != 0);
+        let readings = asked.map(|(_, source)| source.read(cookies, categories));
         readings.fold(Reading::NoDecision, Reading::and)
     }
 }

@@ -37,7 +37,7 @@ impl ConsentSource for CookieLawInfo {
     }
 
     fn cookie_names(&self) -> Vec<String> {
-        vec![String::from_utf8_lossy(PREFIX).into_owned() + "*"]
+        vec!["viewed_cookie_policy".to_owned(), String::from_utf8_lossy(PREFIX).into_owned() + "*"]
     }
 
     fn read(&self, cookies: &Cookies<'_>, _: &Categories) -> Reading {
