@@ -1,11 +1,12 @@
 //! Bit fields in base64url, as the IAB's consent strings are written: most significant bit first.
 
+use std::borrow::Cow;
+
 use base64::Engine;
 use base64::alphabet::URL_SAFE;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
-/// The longest string that is looked at, in octets.
-const MAX_OCTETS: usize = 8 * 1024;
+use super::decode::MAX_OCTETS;
 
 /// Lengths need not be whole octets: what is left over is ignored, as the IAB's own readers do.
 const BASE64URL: GeneralPurpose = GeneralPurpose::new(
@@ -29,8 +30,11 @@ impl Bits {
             return None;
         }
         // A single letter left over holds six bits, which base64 does not know.
-        let whole = if text.len() % 4 == 1 { format!("{text}A") } else { text.to_owned() };
-        BASE64URL.decode(whole).ok().map(|octets| Self { octets, at: 0 })
+        let mut whole = Cow::Borrowed(text);
+        if text.len() % 4 == 1 {
+            whole.to_mut().push('A');
+        }
+        BASE64URL.decode(whole.as_bytes()).ok().map(|octets| Self { octets, at: 0 })
     }
 
     /// How many bits there are.

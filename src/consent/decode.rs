@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 /// The longest value that is looked at, in octets.
-const MAX_OCTETS: usize = 8 * 1024;
+pub(super) const MAX_OCTETS: usize = 8 * 1024;
 /// The deepest JSON that is looked at.
 const MAX_DEPTH: usize = 16;
 
@@ -44,8 +44,7 @@ pub(super) fn json(value: &[u8]) -> Option<Value> {
 
 /// JSON in base64, with or without padding, percent-encoded or not.
 pub(super) fn base64_json(value: &[u8]) -> Option<Value> {
-    let decoded = BASE64.decode(percent(value)?.as_bytes()).ok()?;
-    parse_json(text(&decoded)?)
+    parse_json(&base64_text(percent(value)?.as_bytes())?)
 }
 
 /// Text in base64, with or without padding.
@@ -84,6 +83,11 @@ fn count_keys(value: &Value) -> usize {
         Value::Object(entries) => entries.values().map(|value| 1 + count_keys(value)).sum(),
         _ => 0,
     }
+}
+
+/// A JSON list of texts and nothing else.
+pub(super) fn texts(list: &Value) -> Option<Vec<&str>> {
+    list.as_array()?.iter().map(Value::as_str).collect()
 }
 
 /// A time in Unix seconds: RFC 3339 text, or a number of seconds, tenths of seconds or milliseconds.

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::category::CategorySet;
+use super::category::{Categories, CategorySet};
 use super::decode;
 use super::source::Reading;
 use super::votes::{IdMap, Votes};
@@ -11,10 +11,42 @@ use crate::cookie::Cookies;
 /// A JSON object of ids, each with `true` or `false` and nothing else.
 pub(super) fn booleans(value: &[u8], map: &IdMap) -> Reading {
     let Some(Value::Object(entries)) = decode::json(value) else { return Reading::Malformed };
+    match boolean_votes(&entries, map) {
+        Some(votes) => Reading::decision(votes, map, None),
+        None => Reading::Malformed,
+    }
+}
+
+/// What entries of ids say, each `true` or `false`; `None` where one is anything else.
+pub(super) fn boolean_votes<'a>(
+    entries: impl IntoIterator<Item = (&'a String, &'a Value)>,
+    map: &IdMap,
+) -> Option<Votes> {
     let mut votes = Votes::default();
-    for (id, answer) in &entries {
-        let Value::Bool(answer) = answer else { return Reading::Malformed };
-        votes.vote(map.categories(id), *answer);
+    for (id, answer) in entries {
+        votes.vote(map.categories(id), answer.as_bool()?);
+    }
+    Some(votes)
+}
+
+/// One answer for everything.
+pub(super) fn one_answer(
+    granted: bool,
+    categories: &Categories,
+    decided_at: Option<i64>,
+) -> Reading {
+    let mut votes = Votes::default();
+    votes.vote(categories.all(), granted);
+    // Social is among them all: it need not follow targeting.
+    Reading::decision(votes, &IdMap::new(&[], &[]), decided_at)
+}
+
+/// What can only be opted out of: without an opt-out nothing is granted that the default does not
+/// grant.
+pub(super) fn opt_out(out: bool, of: CategorySet, map: &IdMap) -> Reading {
+    let mut votes = Votes::default();
+    if out {
+        votes.vote(of, false);
     }
     Reading::decision(votes, map, None)
 }

@@ -96,11 +96,10 @@ pub enum Format {
     Flag,
 }
 
-impl SourceDecision {
-    /// A decision from what a tool's ids say.
-    pub fn of(votes: Votes, map: &IdMap, decided_at: Option<i64>) -> Self {
-        let (granted, denied) = votes.result(map.reach());
-        Self { granted, denied, decided_at, notice_date: None }
+impl SourceSettings {
+    /// The cookie's name, as configured or as the tool has it.
+    pub fn cookie_or(&self, usual: &str) -> String {
+        self.cookie.as_deref().unwrap_or(usual).to_owned()
     }
 }
 
@@ -127,9 +126,10 @@ impl Reading {
         }
     }
 
-    /// One decision.
+    /// One decision, from what a tool's ids say.
     pub fn decision(votes: Votes, map: &IdMap, decided_at: Option<i64>) -> Reading {
-        Reading::Decisions(vec![SourceDecision::of(votes, map, decided_at)])
+        let (granted, denied) = votes.result(map.reach());
+        Reading::Decisions(vec![SourceDecision { granted, denied, decided_at, notice_date: None }])
     }
 }
 
@@ -138,7 +138,8 @@ pub trait ConsentSource: std::fmt::Debug + Send + Sync {
     /// The adapter's name in the config, the logs and the metrics.
     fn name(&self) -> &'static str;
 
-    /// The exact names of the cookies that the tool keeps its decision in: they are necessary.
+    /// The names, or patterns with `*`, of the cookies that the tool keeps its decision in: they are
+    /// necessary.
     fn cookie_names(&self) -> Vec<String>;
 
     /// Reads the tool's decision from a request's cookies.

@@ -114,7 +114,7 @@ pub fn find(name: &str, all: &HashMap<String, SourceSettings>) -> Option<Box<dyn
         "fides" => Box::new(fides::Fides::new(settings)),
         "cookieinformation" => Box::new(cookieinformation::CookieInformation::new(settings)),
         "cookiescript" => Box::new(cookiescript::CookieScript::new(settings)),
-        "pandectes" => Box::new(pandectes::Pandectes::new(settings)),
+        "pandectes" => Box::new(pandectes::Pandectes),
         "django-cookie-consent" => {
             Box::new(django_cookie_consent::DjangoCookieConsent::new(settings))
         }

@@ -10,8 +10,11 @@ use super::votes::{IdMap, Votes};
 const LEAST_BITS: usize = 213;
 const LAST_UPDATED: usize = 42;
 const PURPOSE_CONSENTS: usize = 152;
-/// The purposes that the framework has room for.
-const PURPOSES: u64 = 24;
+/// The purposes that the framework has room for, as the map names them.
+const PURPOSES: [&str; 24] = [
+    "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13", "14", "15", "16", "17",
+    "18", "19", "20", "21", "22", "23", "24",
+];
 
 /// Reads a TC string. Without purpose 1, which is to store anything at all, nothing is granted;
 /// legitimate interest never grants a cookie.
@@ -29,10 +32,10 @@ fn read_core(core: &str, map: &IdMap) -> Option<Reading> {
     let decided_at = i64::try_from(bits.number(36)? / 10).ok()?;
     bits.seek(PURPOSE_CONSENTS);
     let mut votes = Votes::default();
-    for purpose in 1..=PURPOSES {
+    for purpose in PURPOSES {
         let granted = bits.bit()?;
-        votes.vote(map.categories(&purpose.to_string()), granted);
-        if purpose == 1 && !granted {
+        votes.vote(map.categories(purpose), granted);
+        if purpose == "1" && !granted {
             votes.vote(map.reach().difference(CategorySet::NECESSARY), false);
         }
     }

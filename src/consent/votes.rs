@@ -6,9 +6,11 @@ use std::collections::HashMap;
 use super::category::{Category, CategorySet};
 
 /// Which of our categories a tool's ids stand for.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdMap {
     ids: HashMap<Box<str>, CategorySet>,
+    /// Every category that some id stands for: asked for with each decision, settled once.
+    reach: CategorySet,
     /// The ids that the config names: each of them is asked for, also where the tool leaves it out.
     configured: Vec<Box<str>>,
 }
@@ -16,20 +18,24 @@ pub struct IdMap {
 impl IdMap {
     /// A tool's default map, and what the config adds to it or changes.
     pub fn new(defaults: &[(&str, Category)], configured: &[(String, CategorySet)]) -> Self {
-        let mut map = Self::default();
+        let mut ids: HashMap<Box<str>, CategorySet> = HashMap::new();
         for (id, category) in defaults {
-            map.ids.insert((*id).into(), [*category].into_iter().collect());
+            ids.insert((*id).into(), [*category].into_iter().collect());
         }
-        for (id, categories) in configured {
-            map.ids.insert(id.as_str().into(), *categories);
-            map.configured.push(id.as_str().into());
-        }
-        map
+        ids.extend(configured.iter().map(|(id, categories)| (id.as_str().into(), *categories)));
+        let reach = ids.values().fold(CategorySet::EMPTY, |reach, of_id| reach.union(*of_id));
+        let configured = configured.iter().map(|(id, _)| id.as_str().into()).collect();
+        Self { ids, reach, configured }
     }
 
     /// The categories of an id; none for one that the map does not know.
     pub fn categories(&self, id: &str) -> CategorySet {
         self.ids.get(id).copied().unwrap_or(CategorySet::EMPTY)
+    }
+
+    /// Every id that the map knows.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        self.ids.keys().map(|id| &**id)
     }
 
     /// The ids that the config names.
@@ -39,7 +45,7 @@ impl IdMap {
 
     /// Every category that some id stands for.
     pub fn reach(&self) -> CategorySet {
-        self.ids.values().fold(CategorySet::EMPTY, |reach, categories| reach.union(*categories))
+        self.reach
     }
 }
 
@@ -57,6 +63,15 @@ impl Default for Votes {
 }
 
 impl Votes {
+    /// What a list says that names all that is granted: every other id is refused.
+    pub fn of_list(map: &IdMap, is_listed: impl Fn(&str) -> bool) -> Self {
+        let mut votes = Self::default();
+        for id in map.ids() {
+            votes.vote(map.categories(id), is_listed(id));
+        }
+        votes
+    }
+
     /// Counts what one id says. Of several ids of one category all must be granted.
     pub fn vote(&mut self, categories: CategorySet, granted: bool) {
         if granted {

@@ -2,13 +2,9 @@
 
 use serde_json::Value;
 
-use crate::consent::decode;
 use crate::consent::source::{ConsentSource, Reading, SourceSettings};
-use crate::consent::{Categories, Category, IdMap, Votes};
+use crate::consent::{Categories, IdMap, decode, shapes};
 use crate::cookie::Cookies;
-
-/// What the tool's own ids stand for.
-const DEFAULTS: &[(&str, Category)] = &[];
 
 /// Reads Axeptio's cookie.
 #[derive(Debug)]
@@ -18,7 +14,7 @@ pub(super) struct Axeptio {
 
 impl Axeptio {
     pub(super) fn new(settings: &SourceSettings) -> Self {
-        Self { map: IdMap::new(DEFAULTS, &settings.map) }
+        Self { map: IdMap::new(&[], &settings.map) }
     }
 
     fn read_one(&self, value: &[u8]) -> Reading {
@@ -28,11 +24,10 @@ impl Axeptio {
             Some(Value::Bool(false)) | None => return Reading::NoDecision,
             Some(_) => return Reading::Malformed,
         }
-        let mut votes = Votes::default();
-        for (vendor, answer) in entries.iter().filter(|(key, _)| !key.starts_with("$$")) {
-            let Value::Bool(answer) = answer else { return Reading::Malformed };
-            votes.vote(self.map.categories(vendor), *answer);
-        }
+        let vendors = entries.iter().filter(|(key, _)| !key.starts_with("$$"));
+        let Some(votes) = shapes::boolean_votes(vendors, &self.map) else {
+            return Reading::Malformed;
+        };
         Reading::decision(votes, &self.map, entries.get("$$date").and_then(decode::time))
     }
 }

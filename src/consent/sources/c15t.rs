@@ -23,16 +23,12 @@ pub(super) struct C15t {
 
 impl C15t {
     pub(super) fn new(settings: &SourceSettings) -> Self {
-        Self {
-            cookie: settings.cookie.clone().unwrap_or_else(|| "c15t".to_owned()),
-            map: IdMap::new(DEFAULTS, &settings.map),
-        }
+        Self { cookie: settings.cookie_or("c15t"), map: IdMap::new(DEFAULTS, &settings.map) }
     }
 
     fn read_one(&self, value: &[u8]) -> Reading {
         let Some(text) = decode::percent(value) else { return Reading::Malformed };
-        let (mut votes, mut decided_at) = (Votes::default(), None);
-        let mut granted = Vec::new();
+        let (mut granted, mut decided_at) = (Vec::new(), None);
         for entry in text.split(',') {
             let Some((key, value)) = entry.split_once(':') else { return Reading::Malformed };
             match (key.strip_prefix("c."), key, value) {
@@ -44,11 +40,7 @@ impl C15t {
         if decided_at.is_none() {
             return Reading::NoDecision;
         }
-        let asked = DEFAULTS.iter().map(|(id, _)| *id).chain(self.map.configured());
-        for id in asked.filter(|id| !granted.contains(id)) {
-            votes.vote(self.map.categories(id), false);
-        }
-        granted.iter().for_each(|id| votes.vote(self.map.categories(id), true));
+        let votes = Votes::of_list(&self.map, |id| granted.contains(&id));
         Reading::decision(votes, &self.map, decided_at)
     }
 }

@@ -1,8 +1,7 @@
 //! Cookiebot: `CookieConsent`, an object literal of JavaScript, not JSON.
 
-use crate::consent::decode;
 use crate::consent::source::{ConsentSource, Reading, SourceSettings};
-use crate::consent::{Categories, Category, IdMap, Votes};
+use crate::consent::{Categories, Category, IdMap, Votes, decode, shapes};
 use crate::cookie::Cookies;
 
 /// What the tool's own ids stand for.
@@ -58,11 +57,7 @@ impl ConsentSource for Cookiebot {
     fn read(&self, cookies: &Cookies<'_>, categories: &Categories) -> Reading {
         Reading::of_copies(cookies.values(b"CookieConsent"), |value| match value {
             // Outside the regions where consent is asked.
-            b"-1" => {
-                let mut votes = Votes::default();
-                votes.vote(categories.all(), true);
-                Reading::decision(votes, &self.map, None)
-            }
+            b"-1" => shapes::one_answer(true, categories, None),
             b"0" => Reading::NoDecision,
             value => self.read_one(value),
         })

@@ -30,11 +30,10 @@ impl CookieInformation {
         let Some(Value::Object(entries)) = decode::json(value) else { return Reading::Malformed };
         let mut votes = Votes::default();
         for (key, granted) in [("consents_approved", true), ("consents_denied", false)] {
-            let Some(Value::Array(listed)) = entries.get(key) else { return Reading::Malformed };
-            for id in listed {
-                let Value::String(id) = id else { return Reading::Malformed };
-                votes.vote(self.map.categories(id), granted);
-            }
+            let Some(listed) = entries.get(key).and_then(decode::texts) else {
+                return Reading::Malformed;
+            };
+            listed.iter().for_each(|id| votes.vote(self.map.categories(id), granted));
         }
         Reading::decision(votes, &self.map, entries.get("timestamp").and_then(decode::time))
     }

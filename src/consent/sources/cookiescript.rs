@@ -28,26 +28,26 @@ impl CookieScript {
 
     fn read_one(&self, value: &[u8]) -> Reading {
         let Some(Value::Object(entries)) = decode::json(value) else { return Reading::Malformed };
-        let mut votes = Votes::default();
-        match entries.get("action").and_then(Value::as_str) {
-            Some("accept") => {}
-            Some("reject") => votes.deny_rest(self.map.reach()),
+        let accepted = match entries.get("action").and_then(Value::as_str) {
+            Some("accept") => true,
+            Some("reject") => false,
             Some(_) => return Reading::Malformed,
             None => return Reading::NoDecision,
+        };
+        let mut votes = Votes::default();
+        if !accepted {
+            votes.vote(self.map.reach(), false);
         }
         let listed = match entries.get("categories") {
             None => None,
             Some(Value::String(text)) => decode::json(text.as_bytes()),
             Some(other) => Some(other.clone()),
         };
-        match listed {
-            Some(Value::Array(listed)) => {
-                for id in &listed {
-                    let Value::String(id) = id else { return Reading::Malformed };
-                    votes.vote(self.map.categories(id), true);
-                }
+        match listed.as_ref().map(decode::texts) {
+            Some(Some(listed)) => {
+                listed.iter().for_each(|id| votes.vote(self.map.categories(id), true));
             }
-            None if entries.get("action").is_some_and(|action| action == "reject") => {}
+            None if !accepted => {}
             _ => return Reading::Malformed,
         }
         votes.deny_rest(self.map.reach());

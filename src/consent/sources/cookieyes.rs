@@ -27,27 +27,25 @@ impl CookieYes {
 
     fn read_one(&self, value: &[u8]) -> Reading {
         let Some(text) = decode::percent(value) else { return Reading::Malformed };
-        let (mut votes, mut answered, mut decided_at) = (Votes::default(), None, None);
-        let mut said = Vec::new();
+        let (mut granted, mut refused) = (Vec::new(), Vec::new());
+        let (mut answered, mut decided_at) = (None, None);
         for entry in text.split(',') {
             let Some((key, value)) = entry.split_once(':') else { return Reading::Malformed };
             match (key.trim(), value.trim()) {
                 ("action", answer) => answered = Some(answer == "yes"),
-                ("lastRenewedDate", _) | ("consentid", _) | ("consent", _) => {}
                 ("consentDate", at) => decided_at = decode::time_text(at),
-                (id, answer) => {
-                    said.push(id);
-                    votes.vote(self.map.categories(id), answer == "yes");
-                }
+                ("lastRenewedDate" | "consentid" | "consent", _) => {}
+                (id, "yes") => granted.push(id),
+                (id, _) => refused.push(id),
             }
         }
-        // All that the tool asks for is in the list: what is not there was cut off.
-        let asked = DEFAULTS.iter().map(|(id, _)| *id).chain(self.map.configured());
-        for id in asked.filter(|id| !said.contains(id)) {
-            votes.vote(self.map.categories(id), false);
-        }
         match answered {
-            Some(true) => Reading::decision(votes, &self.map, decided_at),
+            Some(true) => {
+                // All that the tool asks for is in the list: what is not there was cut off.
+                let votes =
+                    Votes::of_list(&self.map, |id| granted.contains(&id) && !refused.contains(&id));
+                Reading::decision(votes, &self.map, decided_at)
+            }
             Some(false) => Reading::NoDecision,
             None => Reading::Malformed,
         }

@@ -31,7 +31,7 @@ pub(super) struct Didomi {
 impl Didomi {
     pub(super) fn new(settings: &SourceSettings) -> Self {
         Self {
-            cookie: settings.cookie.clone().unwrap_or_else(|| "didomi_token".to_owned()),
+            cookie: settings.cookie_or("didomi_token"),
             map: IdMap::new(DEFAULTS, &settings.map),
         }
     }
@@ -46,17 +46,11 @@ impl Didomi {
         let mut votes = Votes::default();
         let mut enabled = Vec::new();
         for (key, granted) in [("enabled", true), ("disabled", false)] {
-            let listed = match purposes.get(key) {
-                None => continue,
-                Some(Value::Array(listed)) => listed,
-                Some(_) => return Reading::Malformed,
-            };
-            for purpose in listed {
-                let Value::String(purpose) = purpose else { return Reading::Malformed };
-                votes.vote(self.map.categories(purpose), granted);
-                if granted {
-                    enabled.push(purpose.as_str());
-                }
+            let Some(listed) = purposes.get(key) else { continue };
+            let Some(listed) = decode::texts(listed) else { return Reading::Malformed };
+            listed.iter().for_each(|id| votes.vote(self.map.categories(id), granted));
+            if granted {
+                enabled = listed;
             }
         }
         for id in self.map.configured().filter(|id| !enabled.contains(id)) {

@@ -2,11 +2,8 @@
 
 use crate::consent::decode;
 use crate::consent::source::{ConsentSource, Reading, SourceSettings};
-use crate::consent::{Categories, Category, IdMap, Votes};
+use crate::consent::{Categories, IdMap, Votes};
 use crate::cookie::Cookies;
-
-/// What the tool's own ids stand for.
-const DEFAULTS: &[(&str, Category)] = &[];
 
 /// Reads django-cookie-consent's cookie.
 #[derive(Debug)]
@@ -17,10 +14,7 @@ pub(super) struct DjangoCookieConsent {
 
 impl DjangoCookieConsent {
     pub(super) fn new(settings: &SourceSettings) -> Self {
-        Self {
-            cookie: settings.cookie.clone().unwrap_or_else(|| "cookie_consent".to_owned()),
-            map: IdMap::new(DEFAULTS, &settings.map),
-        }
+        Self { cookie: settings.cookie_or("cookie_consent"), map: IdMap::new(&[], &settings.map) }
     }
 
     fn read_one(&self, value: &[u8]) -> Reading {

@@ -2,13 +2,9 @@
 
 use serde_json::Value;
 
-use crate::consent::decode;
 use crate::consent::source::{ConsentSource, Reading, SourceSettings};
-use crate::consent::{Categories, Category, IdMap, Votes};
+use crate::consent::{Categories, IdMap, Votes, decode, shapes};
 use crate::cookie::Cookies;
-
-/// What the tool's own ids stand for.
-const DEFAULTS: &[(&str, Category)] = &[];
 
 /// Reads Drupal EU Cookie Compliance's cookie.
 #[derive(Debug)]
@@ -18,7 +14,7 @@ pub(super) struct Drupal {
 
 impl Drupal {
     pub(super) fn new(settings: &SourceSettings) -> Self {
-        Self { map: IdMap::new(DEFAULTS, &settings.map) }
+        Self { map: IdMap::new(&[], &settings.map) }
     }
 }
 
@@ -34,30 +30,20 @@ impl ConsentSource for Drupal {
     }
 
     fn read(&self, cookies: &Cookies<'_>, categories: &Categories) -> Reading {
-        let mut lists = Vec::new();
-        for value in cookies.values(b"cookie-agreed-categories") {
-            match decode::json(value) {
-                Some(Value::Array(list)) if list.iter().all(Value::is_string) => lists.push(list),
-                _ => return Reading::Malformed,
+        let lists: Vec<Option<Value>> =
+            cookies.values(b"cookie-agreed-categories").map(decode::json).collect();
+        let lists: Option<Vec<Vec<&str>>> =
+            lists.iter().map(|list| decode::texts(list.as_ref()?)).collect();
+        let Some(lists) = lists else { return Reading::Malformed };
+        Reading::of_copies(cookies.values(b"cookie-agreed"), |value| match value {
+            b"0" => shapes::one_answer(false, categories, None),
+            // Without categories the module asks for everything at once.
+            b"1" | b"2" if lists.is_empty() => shapes::one_answer(true, categories, None),
+            b"1" | b"2" => {
+                let listed = |id: &str| lists.iter().all(|list| list.contains(&id));
+                Reading::decision(Votes::of_list(&self.map, listed), &self.map, None)
             }
-        }
-        Reading::of_copies(cookies.values(b"cookie-agreed"), |value| {
-            let mut votes = Votes::default();
-            match (value, lists.as_slice()) {
-                (b"0", _) => votes.vote(categories.all(), false),
-                // Without categories the module asks for everything at once.
-                (b"1" | b"2", []) => votes.vote(categories.all(), true),
-                (b"1" | b"2", lists) => {
-                    let listed =
-                        |id: &str| lists.iter().all(|list| list.iter().any(|item| item == id));
-                    for id in self.map.configured() {
-                        votes.vote(self.map.categories(id), listed(id));
-                    }
-                    votes.deny_rest(self.map.reach());
-                }
-                _ => return Reading::Malformed,
-            }
-            Reading::decision(votes, &self.map, None)
+            _ => Reading::Malformed,
         })
     }
 }

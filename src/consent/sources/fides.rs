@@ -2,13 +2,9 @@
 
 use serde_json::Value;
 
-use crate::consent::decode;
 use crate::consent::source::{ConsentSource, Reading, SourceSettings};
-use crate::consent::{Categories, Category, IdMap, Votes};
+use crate::consent::{Categories, IdMap, decode, shapes};
 use crate::cookie::Cookies;
-
-/// What the tool's own ids stand for.
-const DEFAULTS: &[(&str, Category)] = &[];
 
 /// Reads Fides's cookie.
 #[derive(Debug)]
@@ -18,7 +14,7 @@ pub(super) struct Fides {
 
 impl Fides {
     pub(super) fn new(settings: &SourceSettings) -> Self {
-        Self { map: IdMap::new(DEFAULTS, &settings.map) }
+        Self { map: IdMap::new(&[], &settings.map) }
     }
 
     fn read_one(&self, value: &[u8]) -> Reading {
@@ -26,11 +22,9 @@ impl Fides {
         let Some(Value::Object(answers)) = entries.get("consent") else {
             return Reading::Malformed;
         };
-        let mut votes = Votes::default();
-        for (notice, answer) in answers {
-            let Value::Bool(answer) = answer else { return Reading::Malformed };
-            votes.vote(self.map.categories(notice), *answer);
-        }
+        let Some(votes) = shapes::boolean_votes(answers, &self.map) else {
+            return Reading::Malformed;
+        };
         let updated = entries.get("fides_meta").and_then(|meta| meta.get("updatedAt"));
         Reading::decision(votes, &self.map, updated.and_then(decode::time))
     }

@@ -17,7 +17,7 @@ pub(super) struct Generic {
 impl Generic {
     pub(super) fn new(settings: &SourceSettings) -> Self {
         Self {
-            cookie: settings.cookie.clone().unwrap_or_else(|| "consent".to_owned()),
+            cookie: settings.cookie_or("consent"),
             map: IdMap::new(&[], &settings.map),
             settings: settings.generic.clone(),
         }
@@ -35,7 +35,10 @@ impl Generic {
         let mut decided_at = None;
         match &self.settings.format {
             Format::Flag => votes.vote(categories.all(), self.is_true(&text)),
-            Format::List => self.vote_list(&mut votes, self.split(&text)),
+            Format::List => {
+                let listed: Vec<&str> = self.split(&text).collect();
+                votes = Votes::of_list(&self.map, |id| listed.contains(&id));
+            }
             Format::Map => {
                 for entry in self.split(&text) {
                     let (id, answer) = entry.split_once([':', '='])?;
@@ -66,9 +69,9 @@ impl Generic {
                             self.vote(&mut votes, id, &scalar(answer)?);
                         }
                     }
-                    Value::Array(items) => {
-                        let ids: Option<Vec<&str>> = items.iter().map(Value::as_str).collect();
-                        self.vote_list(&mut votes, ids?.into_iter());
+                    list @ Value::Array(_) => {
+                        let listed = decode::texts(list)?;
+                        votes = Votes::of_list(&self.map, |id| listed.contains(&id));
                     }
                     single => votes.vote(categories.all(), self.is_true(&scalar(single)?)),
                 }
@@ -89,14 +92,6 @@ impl Generic {
 
     fn vote(&self, votes: &mut Votes, id: &str, answer: &str) {
         votes.vote(self.map.categories(id), self.is_true(answer));
-    }
-
-    /// A list names what is granted: what the config maps and the list leaves out is refused.
-    fn vote_list<'a>(&self, votes: &mut Votes, listed: impl Iterator<Item = &'a str>) {
-        let listed: Vec<&str> = listed.collect();
-        for id in self.map.configured() {
-            votes.vote(self.map.categories(id), listed.contains(&id));
-        }
     }
 }
 

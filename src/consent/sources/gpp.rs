@@ -4,7 +4,7 @@
 use super::tcf::PURPOSES;
 use crate::consent::bits::Bits;
 use crate::consent::source::{ConsentSource, Reading, SourceSettings};
-use crate::consent::{Categories, Category, IdMap, Votes, decode, tcf};
+use crate::consent::{Categories, Category, IdMap, decode, shapes, tcf};
 use crate::cookie::Cookies;
 
 /// More sections than exist.
@@ -43,11 +43,7 @@ impl Gpp {
 
     /// An American section can only take away: what is not opted out of follows the default.
     fn opted_out(&self, out: bool) -> Reading {
-        let mut votes = Votes::default();
-        if out {
-            votes.vote([Category::TARGETING].into_iter().collect(), false);
-        }
-        Reading::decision(votes, &self.map, None)
+        shapes::opt_out(out, [Category::TARGETING].into_iter().collect(), &self.map)
     }
 }
 

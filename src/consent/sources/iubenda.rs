@@ -2,9 +2,8 @@
 
 use serde_json::Value;
 
-use crate::consent::decode;
 use crate::consent::source::{ConsentSource, Reading, SourceSettings};
-use crate::consent::{Categories, Category, IdMap, Votes};
+use crate::consent::{Categories, Category, IdMap, decode, shapes};
 use crate::cookie::Cookies;
 
 /// What the cookie's name begins with; the number of the site follows.
@@ -33,19 +32,17 @@ impl Iubenda {
     fn read_one(&self, value: &[u8], all: &Categories) -> Reading {
         let Some(Value::Object(entries)) = decode::json(value) else { return Reading::Malformed };
         let decided_at = entries.get("timestamp").and_then(decode::time);
-        let mut votes = Votes::default();
         match (entries.get("purposes"), entries.get("consent")) {
             (Some(Value::Object(purposes)), _) => {
-                for (purpose, answer) in purposes {
-                    let Value::Bool(answer) = answer else { return Reading::Malformed };
-                    votes.vote(self.map.categories(purpose), *answer);
+                match shapes::boolean_votes(purposes, &self.map) {
+                    Some(votes) => Reading::decision(votes, &self.map, decided_at),
+                    None => Reading::Malformed,
                 }
             }
-            (None, Some(Value::Bool(answer))) => votes.vote(all.all(), *answer),
-            (None, None) => return Reading::NoDecision,
-            _ => return Reading::Malformed,
+            (None, Some(Value::Bool(answer))) => shapes::one_answer(*answer, all, decided_at),
+            (None, None) => Reading::NoDecision,
+            _ => Reading::Malformed,
         }
-        Reading::decision(votes, &self.map, decided_at)
     }
 }
 

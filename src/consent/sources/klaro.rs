@@ -2,11 +2,8 @@
 
 use crate::consent::shapes;
 use crate::consent::source::{ConsentSource, Reading, SourceSettings};
-use crate::consent::{Categories, Category, IdMap};
+use crate::consent::{Categories, IdMap};
 use crate::cookie::Cookies;
-
-/// What the tool's own ids stand for.
-const DEFAULTS: &[(&str, Category)] = &[];
 
 /// Reads Klaro's cookie.
 #[derive(Debug)]
@@ -17,10 +14,7 @@ pub(super) struct Klaro {
 
 impl Klaro {
     pub(super) fn new(settings: &SourceSettings) -> Self {
-        Self {
-            cookie: settings.cookie.clone().unwrap_or_else(|| "klaro".to_owned()),
-            map: IdMap::new(DEFAULTS, &settings.map),
-        }
+        Self { cookie: settings.cookie_or("klaro"), map: IdMap::new(&[], &settings.map) }
     }
 }
 

@@ -1,25 +1,18 @@
 //! Osano cookieconsent (the free one): `cookieconsent_status`, one answer for everything.
 
 use crate::consent::source::{ConsentSource, Reading, SourceSettings};
-use crate::consent::{Categories, Category, IdMap, Votes};
+use crate::consent::{Categories, shapes};
 use crate::cookie::Cookies;
-
-/// What the tool's own ids stand for.
-const DEFAULTS: &[(&str, Category)] = &[];
 
 /// Reads Osano cookieconsent's cookie.
 #[derive(Debug)]
 pub(super) struct Osano {
     cookie: String,
-    map: IdMap,
 }
 
 impl Osano {
     pub(super) fn new(settings: &SourceSettings) -> Self {
-        Self {
-            cookie: settings.cookie.clone().unwrap_or_else(|| "cookieconsent_status".to_owned()),
-            map: IdMap::new(DEFAULTS, &settings.map),
-        }
+        Self { cookie: settings.cookie_or("cookieconsent_status") }
     }
 }
 
@@ -33,16 +26,12 @@ impl ConsentSource for Osano {
     }
 
     fn read(&self, cookies: &Cookies<'_>, categories: &Categories) -> Reading {
-        Reading::of_copies(cookies.values(self.cookie.as_bytes()), |value| {
-            let mut votes = Votes::default();
-            match value {
-                b"allow" => votes.vote(categories.all(), true),
-                b"deny" => votes.vote(categories.all(), false),
-                // The notice was closed: no answer.
-                b"dismiss" => return Reading::NoDecision,
-                _ => return Reading::Malformed,
-            }
-            Reading::decision(votes, &self.map, None)
+        Reading::of_copies(cookies.values(self.cookie.as_bytes()), |value| match value {
+            b"allow" => shapes::one_answer(true, categories, None),
+            b"deny" => shapes::one_answer(false, categories, None),
+            // The notice was closed: no answer.
+            b"dismiss" => Reading::NoDecision,
+            _ => Reading::Malformed,
         })
     }
 }

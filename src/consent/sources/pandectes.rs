@@ -2,25 +2,13 @@
 
 use serde_json::Value;
 
-use crate::consent::decode;
-use crate::consent::source::{ConsentSource, Reading, SourceSettings};
-use crate::consent::{Categories, Category, IdMap, Votes};
+use crate::consent::source::{ConsentSource, Reading};
+use crate::consent::{Categories, decode, shapes};
 use crate::cookie::Cookies;
-
-/// What the tool's own ids stand for.
-const DEFAULTS: &[(&str, Category)] = &[];
 
 /// Reads Pandectes's cookie.
 #[derive(Debug)]
-pub(super) struct Pandectes {
-    map: IdMap,
-}
-
-impl Pandectes {
-    pub(super) fn new(settings: &SourceSettings) -> Self {
-        Self { map: IdMap::new(DEFAULTS, &settings.map) }
-    }
-}
+pub(super) struct Pandectes;
 
 impl ConsentSource for Pandectes {
     fn name(&self) -> &'static str {
@@ -36,14 +24,13 @@ impl ConsentSource for Pandectes {
             let Some(Value::Object(entries)) = decode::base64_json(value) else {
                 return Reading::Malformed;
             };
-            let mut votes = Votes::default();
-            match entries.get("status").and_then(Value::as_str) {
-                Some("allow") => votes.vote(categories.all(), true),
+            let granted = match entries.get("status").and_then(Value::as_str) {
+                Some("allow") => true,
                 // Which of them a mixed answer means is in a mask that is not documented.
-                Some("deny" | "mixed") => votes.vote(categories.all(), false),
+                Some("deny" | "mixed") => false,
                 _ => return Reading::Malformed,
-            }
-            Reading::decision(votes, &self.map, entries.get("timestamp").and_then(decode::time))
+            };
+            shapes::one_answer(granted, categories, entries.get("timestamp").and_then(decode::time))
         })
     }
 }

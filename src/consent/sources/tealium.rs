@@ -2,11 +2,8 @@
 
 use crate::consent::decode;
 use crate::consent::source::{ConsentSource, Reading, SourceSettings};
-use crate::consent::{Categories, Category, IdMap, Votes};
+use crate::consent::{Categories, IdMap, Votes};
 use crate::cookie::Cookies;
-
-/// What the tool's own ids stand for.
-const DEFAULTS: &[(&str, Category)] = &[];
 
 /// Reads Tealium's cookie.
 #[derive(Debug)]
@@ -16,7 +13,7 @@ pub(super) struct Tealium {
 
 impl Tealium {
     pub(super) fn new(settings: &SourceSettings) -> Self {
-        Self { map: IdMap::new(DEFAULTS, &settings.map) }
+        Self { map: IdMap::new(&[], &settings.map) }
     }
 
     fn read_one(&self, value: &[u8]) -> Reading {

@@ -24,21 +24,17 @@ impl TrustArc {
         let Some(text) = decode::percent(permitted) else { return Reading::Malformed };
         let words = text.strip_prefix("permit").map(|rest| rest.split([' ', ',', '_']));
         let Some(words) = words else { return Reading::Malformed };
-        let (mut votes, mut granted) = (Votes::default(), Vec::new());
+        let mut granted = Vec::new();
         for word in words.filter(|word| !word.is_empty() && *word != "required") {
             if !word.bytes().all(|byte| byte.is_ascii_digit()) {
                 return Reading::Malformed;
             }
             granted.push(word);
-            votes.vote(self.map.categories(word), true);
         }
         if granted.is_empty() {
             return Reading::Malformed;
         }
-        let asked = DEFAULTS.iter().map(|(id, _)| *id).chain(self.map.configured());
-        for id in asked.filter(|id| !granted.contains(id)) {
-            votes.vote(self.map.categories(id), false);
-        }
+        let votes = Votes::of_list(&self.map, |id| granted.contains(&id));
         Reading::decision(votes, &self.map, None)
     }
 }

@@ -1,8 +1,7 @@
 //! IAB US Privacy string: `usprivacy`, four letters, of which the third is the opt-out of sale. It can grant only where the law is opt-out.
 
-use crate::consent::decode;
 use crate::consent::source::{ConsentSource, Reading, SourceSettings};
-use crate::consent::{Categories, Category, IdMap, Votes};
+use crate::consent::{Categories, Category, IdMap, decode, shapes};
 use crate::cookie::Cookies;
 
 /// What the tool's own ids stand for.
@@ -27,23 +26,13 @@ impl UsPrivacy {
         match text.as_bytes() {
             [b'1', b'Y' | b'N' | b'-', sale, b'Y' | b'N' | b'-'] => match sale.to_ascii_uppercase()
             {
-                b'Y' => self.decided(false),
-                b'N' => self.decided(true),
+                b'Y' => shapes::opt_out(true, self.map.categories("sale"), &self.map),
+                b'N' => shapes::opt_out(false, self.map.categories("sale"), &self.map),
                 b'-' => Reading::NoDecision,
                 _ => Reading::Malformed,
             },
             _ => Reading::Malformed,
         }
-    }
-
-    /// Without an opt-out nothing is granted that the default does not grant: opting out is all that
-    /// this string can say.
-    fn decided(&self, sale: bool) -> Reading {
-        let mut votes = Votes::default();
-        if !sale {
-            votes.vote(self.map.categories("sale"), false);
-        }
-        Reading::decision(votes, &self.map, None)
     }
 }
 

@@ -35,7 +35,7 @@ pub(super) struct VanillaCookieConsent {
 impl VanillaCookieConsent {
     pub(super) fn new(settings: &SourceSettings) -> Self {
         Self {
-            cookie: settings.cookie.clone().unwrap_or_else(|| "cc_cookie".to_owned()),
+            cookie: settings.cookie_or("cc_cookie"),
             revision: settings.revision.clone(),
             map: IdMap::new(DEFAULTS, &settings.map),
         }
@@ -44,7 +44,7 @@ impl VanillaCookieConsent {
     fn read_one(&self, value: &[u8]) -> Reading {
         let Some(Value::Object(entries)) = decode::json(value) else { return Reading::Malformed };
         let accepted = entries.get("categories").or_else(|| entries.get("level"));
-        let Some(Value::Array(accepted)) = accepted else { return Reading::Malformed };
+        let Some(accepted) = accepted.and_then(decode::texts) else { return Reading::Malformed };
         if let Some(revision) = &self.revision {
             // A decision for another revision of the site's notice.
             if entries.get("revision").map(Value::to_string).as_ref() != Some(revision) {
@@ -52,15 +52,11 @@ impl VanillaCookieConsent {
             }
         }
         let mut votes = Votes::default();
-        for id in accepted {
-            let Value::String(id) = id else { return Reading::Malformed };
-            votes.vote(self.map.categories(id), true);
-        }
+        accepted.iter().for_each(|id| votes.vote(self.map.categories(id), true));
         // Every category of the site is among the services; what is not accepted is refused.
         let services = entries.get("services").and_then(Value::as_object);
         let asked = services.into_iter().flat_map(|services| services.keys().map(String::as_str));
-        let is_accepted = |id: &str| accepted.iter().any(|accepted| accepted.as_str() == Some(id));
-        for id in asked.chain(self.map.configured()).filter(|id| !is_accepted(id)) {
+        for id in asked.chain(self.map.configured()).filter(|id| !accepted.contains(id)) {
             votes.vote(self.map.categories(id), false);
         }
         votes.deny_rest(self.map.reach());
