@@ -38,4 +38,6 @@ pub use report::{Counts, Report};
 pub use service::{ConsentFuture, ConsentLayer, ConsentService};
 pub use state::Filter;
 
+pub(crate) use answer::PIXEL;
 pub(crate) use clock::unix_now;
+pub(crate) use request::without_port;

@@ -62,10 +62,7 @@ fn write(reader: &ConsentReader, header: &[u8], now: i64, out: &mut impl Write) 
     let consent = reader.read(&Cookies::new([value]), Signals::default(), None, now);
     let line = Line {
         decided: consent.is_decided(),
-        source: consent
-            .source
-            .and_then(|index| reader.sources.get(index))
-            .map(|source| source.name()),
+        source: reader.source_name(&consent),
         granted: reader.categories.names_of(consent.granted),
         reason: consent.reason.as_str(),
     };

@@ -6,8 +6,8 @@ use time::Date;
 
 use super::failure::Failure;
 use super::input::LookUpConfig;
-use crate::consent::CategorySet;
 use crate::consent::sources::{NativeCookie, parse_date};
+use crate::consent::{CategorySet, ConsentReader};
 use crate::filter::unix_now;
 
 /// Print a consent cookie, as NAME=VALUE
@@ -39,12 +39,21 @@ impl Cookie {
             })?;
             granted.insert(category);
         }
-        let notice_date = self.notice.or(reader.notice_date).unwrap_or(Date::MIN);
-        let cookie =
-            NativeCookie { decided_at: unix_now(), notice_date, granted, receipt: String::new() };
-        writeln!(io::stdout(), "{}", cookie.render(&reader.categories))?;
+        writeln!(io::stdout(), "{}", consent_cookie(reader, granted, self.notice))?;
         Ok(())
     }
+}
+
+/// A consent cookie of now, for the notice in force or another.
+pub(super) fn consent_cookie(
+    reader: &ConsentReader,
+    granted: CategorySet,
+    notice: Option<Date>,
+) -> String {
+    let notice_date = notice.or(reader.notice_date).unwrap_or(Date::MIN);
+    let cookie =
+        NativeCookie { decided_at: unix_now(), notice_date, granted, receipt: String::new() };
+    cookie.render(&reader.categories)
 }
 
 fn date(text: &str) -> Result<Date, &'static str> {

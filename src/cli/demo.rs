@@ -5,13 +5,12 @@ mod site;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 
+use super::cookie::consent_cookie;
 use super::failure::Failure;
 use super::input::load;
 use crate::app;
 use crate::config::Overrides;
-use crate::consent::sources::NativeCookie;
-use crate::consent::{Category, CategorySet};
-use crate::filter::unix_now;
+use crate::consent::Category;
 use crate::proxy::Listener;
 
 /// Run a small tracking site behind the proxy, and print where to look
@@ -25,39 +24,34 @@ pub(super) struct Demo {
 impl Demo {
     pub(super) fn execute(self) -> Result<(), Failure> {
         let origin = site::start()?;
-        let overrides = |listen: String| Overrides {
+        let listen = self.listen.unwrap_or_else(|| {
+            let usual = SocketAddr::from(([127, 0, 0, 1], 8080));
+            let free = Listener::bind(usual).map_or(0, |listener| listener.address().port());
+            format!("127.0.0.1:{free}")
+        });
+        let overrides = Overrides {
             listen: Some(listen),
             upstream: Some(format!("http://{origin}")),
             admin: Some("127.0.0.1:0".to_owned()),
             ..Overrides::default()
         };
-        let bound = match self.listen {
-            Some(listen) => app::build(load(None, &overrides(listen))?)?,
-            None => {
-                let usual = SocketAddr::from(([127, 0, 0, 1], 8080));
-                let free = Listener::bind(usual).map_or(0, |listener| listener.address().port());
-                app::build(load(None, &overrides(format!("127.0.0.1:{free}")))?)?
-            }
-        };
-        print(&mut io::stdout().lock(), origin, bound.addresses())?;
+        let config = load(None, &overrides)?;
+        let Some(site) = config.sites.first() else { return Ok(()) };
+        let granted = [Category::NECESSARY, Category::ANALYTICS].into_iter().collect();
+        let consent = consent_cookie(&site.filter.reader, granted, None);
+        let bound = app::build(config)?;
+        print(&mut io::stdout().lock(), origin, bound.addresses(), &consent)?;
         Ok(bound.run()?)
     }
 }
 
-fn print(out: &mut impl Write, origin: SocketAddr, at: app::Addresses) -> Result<(), Failure> {
-    let config = load(
-        None,
-        &Overrides { upstream: Some(format!("http://{origin}")), ..Overrides::default() },
-    )?;
-    let Some(reader) = config.sites.first().map(|site| &site.filter.reader) else { return Ok(()) };
-    let cookie = NativeCookie {
-        decided_at: unix_now(),
-        notice_date: reader.notice_date.unwrap_or(time::Date::MIN),
-        granted: [Category::NECESSARY, Category::ANALYTICS].into_iter().collect::<CategorySet>(),
-        receipt: String::new(),
-    };
+fn print(
+    out: &mut impl Write,
+    origin: SocketAddr,
+    at: app::Addresses,
+    consent: &str,
+) -> Result<(), Failure> {
     let proxy = at.http;
-    let consent = cookie.render(&reader.categories);
     writeln!(out, "A site that sets cookies of all five categories listens on http://{origin}/,")?;
     writeln!(
         out,

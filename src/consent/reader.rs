@@ -114,6 +114,11 @@ impl ConsentReader {
         consent
     }
 
+    /// The name of the source whose decision counts.
+    pub fn source_name(&self, consent: &Consent) -> Option<&'static str> {
+        self.sources.get(consent.source?).map(|source| source.name())
+    }
+
     fn default_in(&self, region: Option<&[u8]>) -> CategorySet {
         match &self.region {
             None => self.default,

@@ -18,12 +18,8 @@ const TARGETED: &[(&str, &str)] = &[
 
 /// Adds `private` unless no shared cache may store the response anyway (RFC 9111 section 5.2.2.7).
 pub(super) fn keep_private(headers: &mut HeaderMap) {
-    // Seldom there: one pass over the names, mostly by their lengths, rules all of them out.
-    let found = |name: &HeaderName| {
-        let name = name.as_str();
-        let like = matches!(name.len(), 12 | 15 | 17 | 24 | 25 | 28);
-        TARGETED.iter().find(|(targeted, _)| like && name == *targeted)
-    };
+    // Seldom there: one pass over the names rules all of them out.
+    let found = |name: &HeaderName| TARGETED.iter().find(|(targeted, _)| name == targeted);
     let targeted: Vec<_> = headers.keys().filter_map(found).collect();
     for (name, value) in targeted {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));

@@ -129,10 +129,14 @@ fn host<B>(request: &Request<B>) -> Option<&str> {
     if let Some(host) = request.uri().host() {
         return Some(host);
     }
-    let field = request.headers().get(HOST)?.to_str().ok()?;
-    match field.rsplit_once(':') {
-        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => Some(host),
-        _ => Some(field),
+    request.headers().get(HOST)?.to_str().ok().map(without_port)
+}
+
+/// A host without the port behind it.
+pub(crate) fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
     }
 }
 

@@ -1,6 +1,5 @@
 //! What can go wrong with a request, and the one place that turns it into a response.
 
-use std::any::Any;
 use std::io;
 
 use bytes::Bytes;
@@ -39,11 +38,6 @@ pub(super) enum ProxyError {
 }
 
 impl ProxyError {
-    /// A caught panic. What it says may hold anything, so only its occurrence is told on.
-    pub(super) fn panicked(_payload: &(dyn Any + Send)) -> Self {
-        Self::Internal
-    }
-
     pub(super) fn status(&self) -> StatusCode {
         match self {
             Self::BadHost => StatusCode::BAD_REQUEST,

@@ -20,7 +20,7 @@ use super::response_body::{OriginBody, ServedBody};
 use super::site::{Site, Snapshot};
 use super::ticket::Ticket;
 use super::visitor::Visitor;
-use crate::filter::{ConsentLayer, FilterBody};
+use crate::filter::{ConsentLayer, FilterBody, without_port};
 
 /// Answers a request. Fails never: whatever goes wrong becomes a response.
 pub(super) fn handle(
@@ -38,7 +38,8 @@ async fn answer(
     request: Request<Incoming>,
 ) -> Result<Response<ServedBody>, Infallible> {
     let answered = AssertUnwindSafe(serve(&mut ticket, form, request)).catch_unwind().await;
-    let outcome = answered.unwrap_or_else(|panic| Err(ProxyError::panicked(&*panic)));
+    // What a panic says may hold anything: only that there was one is told on.
+    let outcome = answered.unwrap_or(Err(ProxyError::Internal));
     let response = match outcome {
         Ok(response) => {
             ticket.status = response.status().as_u16();
@@ -70,7 +71,7 @@ async fn serve(
         let to_origin = service_fn(move |request: Request<VisitorBody>| {
             let forwarded = forward(request, to);
             // A page of ours passes the filter like the origin's: nothing leaves around it.
-            let page = move |error| ticket.page(&error, form).map(OriginBody::Page);
+            let page = move |error| ticket.page(&error, form).map(OriginBody::page);
             forwarded.map(move |answer| Ok::<_, ProxyError>(answer.unwrap_or_else(page)))
         });
         let secure = visitor.peer.is_secure(request.headers());
@@ -95,7 +96,8 @@ fn check<'a>(
         return Err(ProxyError::Connect405);
     }
     settle_host(request)?;
-    let host = request.headers().get(HOST).map(host_without_port).unwrap_or_default();
+    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).map(without_port);
+    let host = host.unwrap_or_default();
     let site = snapshot.sites.find(host).ok_or(ProxyError::NoSite)?;
     if host.is_empty() {
         request.headers_mut().insert(HOST, site.host.clone());
@@ -150,12 +152,4 @@ fn is_host(host: &HeaderValue) -> bool {
                         | b'='
                 )
         })
-}
-
-fn host_without_port(host: &HeaderValue) -> &str {
-    let host = host.to_str().unwrap_or_default();
-    match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-        _ => host,
-    }
 }

@@ -74,9 +74,7 @@ pub(super) fn prepare_request(headers: &mut HeaderMap, upgrade: Option<HeaderVal
             .any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
     });
     remove_hop_by_hop(headers);
-    if headers.contains_key(EXPECT) {
-        headers.remove(EXPECT);
-    }
+    headers.remove(EXPECT);
     if trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
         headers.insert(CONNECTION, HeaderValue::from_static("te"));

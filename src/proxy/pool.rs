@@ -123,7 +123,7 @@ impl Upstream {
 impl Lease {
     /// Puts the connection back for the next request.
     pub(super) fn give_back(self) {
-        let Self { sender, upstream, worker, most_idle, .. } = self;
+        let Self { sender, upstream, worker, most_idle } = self;
         if sender.is_closed() {
             return;
         }

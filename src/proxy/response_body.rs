@@ -5,6 +5,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::Full;
 use hyper::body::Incoming;
 
 use super::pool::Lease;
@@ -21,12 +22,16 @@ pub(super) enum OriginBody {
         lease: Option<Lease>,
         ended: bool,
     },
-    Page(Bytes),
+    Page(Full<Bytes>),
 }
 
 impl OriginBody {
     pub(super) fn upstream(inner: Incoming, lease: Option<Lease>) -> Self {
         Self::Upstream { inner, lease, ended: false }
+    }
+
+    pub(super) fn page(page: Bytes) -> Self {
+        Self::Page(Full::new(page))
     }
 }
 
@@ -44,24 +49,21 @@ impl Body for OriginBody {
                 *ended |= matches!(polled, Poll::Ready(None));
                 polled
             }
-            Self::Page(page) => {
-                let page = std::mem::take(page);
-                Poll::Ready((!page.is_empty()).then_some(Ok(Frame::data(page))))
-            }
+            Self::Page(page) => Pin::new(page).poll_frame(context).map_err(|never| match never {}),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Upstream { inner, .. } => inner.is_end_stream(),
-            Self::Page(page) => page.is_empty(),
+            Self::Page(page) => page.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Upstream { inner, .. } => inner.size_hint(),
-            Self::Page(page) => SizeHint::with_exact(page.len() as u64),
+            Self::Page(page) => page.size_hint(),
         }
     }
 }
@@ -86,7 +88,7 @@ pub(super) struct ServedBody {
 #[expect(clippy::large_enum_variant, reason = "the large one is the usual one")]
 enum Content {
     Filtered(FilterBody<OriginBody>),
-    Page(Bytes),
+    Page(Full<Bytes>),
 }
 
 impl ServedBody {
@@ -95,7 +97,7 @@ impl ServedBody {
     }
 
     pub(super) fn page(page: Bytes, ticket: Ticket) -> Self {
-        Self { content: Content::Page(page), ticket }
+        Self { content: Content::Page(Full::new(page)), ticket }
     }
 }
 
@@ -110,8 +112,7 @@ impl Body for ServedBody {
         let polled = match &mut self.content {
             Content::Filtered(body) => Pin::new(body).poll_frame(context),
             Content::Page(page) => {
-                let page = std::mem::take(page);
-                Poll::Ready((!page.is_empty()).then_some(Ok(Frame::data(page))))
+                Pin::new(page).poll_frame(context).map_err(|never| match never {})
             }
         };
         match &polled {
@@ -129,14 +130,14 @@ impl Body for ServedBody {
     fn is_end_stream(&self) -> bool {
         match &self.content {
             Content::Filtered(body) => body.is_end_stream(),
-            Content::Page(page) => page.is_empty(),
+            Content::Page(page) => page.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.content {
             Content::Filtered(body) => body.size_hint(),
-            Content::Page(page) => SizeHint::with_exact(page.len() as u64),
+            Content::Page(page) => page.size_hint(),
         }
     }
 }

@@ -90,9 +90,10 @@ impl Ticket {
         let Some(log) = &self.snapshot.access_log else { return };
         let site = self.site();
         let settings = site.map(|site| site.filter.settings());
-        let source = settings.zip(report.and_then(|report| report.consent.source)).and_then(
-            |(settings, source)| settings.reader.sources.get(source).map(|source| source.name()),
-        );
+        let report = report.zip(settings).map(|(report, settings)| {
+            let reader = &settings.reader;
+            (report, &reader.categories, reader.source_name(&report.consent))
+        });
         log.write(&Entry {
             site: site.map_or("-", |site| &site.name),
             method: self.method.as_str(),
@@ -102,9 +103,7 @@ impl Ticket {
             bytes: self.octets,
             request_id: &self.request_id(),
             mode: settings.map_or("enforce", |settings| settings.mode.as_str()),
-            report: report
-                .zip(settings)
-                .map(|(report, settings)| (report, &settings.reader.categories, source)),
+            report,
             complete: self.ended || self.method == Method::HEAD,
         });
     }

@@ -17,11 +17,9 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 
 use crate::cookie::Cookies;
+use crate::filter::PIXEL;
 
 const PAGE: &str = include_str!("site.html");
-const PIXEL: &[u8] = b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff\x21\xf9\x04\x01\
-\x00\x00\x00\x00\x2c\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02\x44\x01\x00\x3b";
-
 /// One cookie of each category, as its vendor would set it.
 const COOKIES: [&str; 5] = [
     "csrftoken=6f1c9a; Path=/; SameSite=Lax",
