@@ -11,6 +11,7 @@ mod raw;
 mod resolve;
 pub mod settings;
 
+use std::collections::HashSet;
 use std::path::Path;
 
 pub use overrides::Overrides;
@@ -49,8 +50,9 @@ pub fn parse(
         document.problems.sort_by(|a, b| {
             (a.file != name, &a.file, a.line).cmp(&(b.file != name, &b.file, b.line))
         });
-        // What several sites have in common is judged for each of them.
-        document.problems.dedup();
+        // What several sites have in common is judged for each of them, and said once.
+        let mut said = HashSet::new();
+        document.problems.retain(|problem| said.insert(problem.clone()));
         Err(ConfigError { problems: document.problems })
     }
 }

@@ -355,3 +355,11 @@ fn a_sources_own_table_is_checked_like_the_rest() {
         "{found:#?}"
     );
 }
+
+#[test]
+fn what_is_wrong_for_several_sites_is_said_once_also_when_two_things_are_wrong_in_a_line() {
+    let toml = format!(
+        "[consent]\nsources = ['klarro', 'onetrusst']\n{SITE}[[site]]\nhosts = ['b']\nupstream = 'http://b'\n"
+    );
+    assert_eq!(problems(&toml).len(), 2, "{:#?}", problems(&toml));
+}

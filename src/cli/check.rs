@@ -44,12 +44,11 @@ fn write_site(site: &Site, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "  hosts         {}", hosts.join(", "))?;
     writeln!(out, "  upstream      {}", upstreams.join(", "))?;
     writeln!(out, "  mode          {}", filter.mode.as_str())?;
-    writeln!(
-        out,
-        "  consent       {}, without a decision: {}",
-        sources.join(", "),
-        reader.categories.names_of(reader.default).join(", ")
-    )?;
+    let default = match &reader.region {
+        Some(region) => format!("by region ({})", region.header),
+        None => reader.categories.names_of(reader.default).join(", "),
+    };
+    writeln!(out, "  consent       {}, without a decision: {default}", sources.join(", "))?;
     if let Some(date) = reader.notice_date {
         writeln!(
             out,

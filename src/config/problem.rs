@@ -5,7 +5,7 @@ use std::fmt;
 use thiserror::Error;
 
 /// One thing that is wrong.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Problem {
     /// The file, as it was named.
     pub file: String,

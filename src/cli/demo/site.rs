@@ -20,6 +20,7 @@ use crate::cookie::Cookies;
 use crate::filter::PIXEL;
 
 const PAGE: &str = include_str!("site.html");
+
 /// One cookie of each category, as its vendor would set it.
 const COOKIES: [&str; 5] = [
     "csrftoken=6f1c9a; Path=/; SameSite=Lax",
