@@ -80,7 +80,7 @@ fn sources(criterion: &mut Criterion) {
         let sample: serde_json::Value = serde_json::from_str(line).unwrap();
         let (tool, header) =
             (sample["cmp"].as_str().unwrap(), sample["cookie_header"].as_str().unwrap());
-        if seen.contains(&tool.to_owned()) || header.is_empty() || tool == "commanders-act" {
+        if seen.contains(&tool.to_owned()) || header.is_empty() {
             continue;
         }
         seen.push(tool.to_owned());

@@ -101,7 +101,13 @@ mod tests {
         CookieRule {
             pattern: Pattern::new(name).expect("a valid pattern"),
             tier,
-            entry: Entry { category, vendor: None, purpose: None, lifetime: None },
+            entry: Entry {
+                category,
+                vendor: None,
+                tcf_vendor: None,
+                purpose: None,
+                lifetime: None,
+            },
         }
     }
 

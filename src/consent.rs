@@ -5,7 +5,9 @@
 
 mod bits;
 mod category;
+mod consent_mode;
 mod decode;
+mod explain;
 mod reader;
 mod region;
 mod shapes;
@@ -13,10 +15,13 @@ mod signal;
 mod source;
 pub mod sources;
 mod tcf;
+mod vendors;
 mod votes;
 
 pub use category::{Categories, Category, CategoryError, CategorySet};
+pub use consent_mode::consent_mode;
 pub use reader::{Consent, ConsentReader, Reason};
 pub use region::RegionPolicy;
 pub use signal::{SignalPolicy, Signals};
+pub use vendors::{Vendor, VendorSet, Vendors};
 pub use votes::{IdMap, Votes};

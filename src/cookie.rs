@@ -76,6 +76,17 @@ fn split_pair(pair: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
+/// The value of the pair whose name is the octets at this place; `None` where they are another thing:
+/// a part of a longer name, or of a value.
+fn value_of_name_at(field: &[u8], at: usize, length: usize) -> Option<&[u8]> {
+    let before = field.get(..at)?.iter().rev().find(|byte| !is_blank(**byte));
+    if length == 0 || before.is_some_and(|byte| *byte != b';') {
+        return None;
+    }
+    let value = trim(field.get(at + length..)?.split(|byte| *byte == b';').next()?);
+    value.strip_prefix(b"=").map(trim)
+}
+
 fn is_blank(byte: u8) -> bool {
     byte == b' ' || byte == b'\t'
 }
@@ -143,9 +154,11 @@ impl<'a> Cookies<'a> {
 
     /// The values of all cookies of exactly this name (names are case-sensitive), in order.
     pub fn values<'n>(&'n self, name: &'n [u8]) -> impl Iterator<Item = &'a [u8]> + 'n {
-        // Mostly the name is nowhere in the field, which is found out far sooner than pair by pair.
-        let fields = self.fields().filter(|field| memchr::memmem::find(field, name).is_some());
-        fields.flat_map(pairs).filter(move |pair| pair.name == name).map(|pair| pair.value)
+        self.fields().flat_map(move |field| {
+            // The name is looked for as it stands, which is far sooner done than pair by pair.
+            let found = memchr::memmem::find_iter(field, name);
+            found.filter_map(move |at| value_of_name_at(field, at, name.len()))
+        })
     }
 }
 
@@ -178,6 +191,20 @@ mod tests {
             let expected: Vec<_> =
                 expected.iter().map(|(n, v)| (n.to_string(), v.to_string())).collect();
             assert_eq!(read(field), expected, "{field:?}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn values_by_name_are_those_of_the_pairs_of_that_name(field in "[ab=; \t]{0,24}", name in "[ab]( ?[ab]){0,2}") {
+            let cookies = Cookies::new([field.as_bytes()]);
+            let by_pair: Vec<_> = cookies
+                .pairs()
+                .filter(|pair| pair.name == name.as_bytes())
+                .map(|pair| pair.value)
+                .collect();
+            let by_name: Vec<_> = cookies.values(name.as_bytes()).collect();
+            proptest::prop_assert_eq!(by_name, by_pair);
         }
     }
 

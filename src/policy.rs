@@ -6,13 +6,14 @@
 //! |------------------------------------------|---------------------------------------------------|
 //! | the consent cookie cannot be read        | no decision: the site's default                   |
 //! | a cookie is strictly necessary           | it passes, whatever the consent                   |
+//! | a rule names a vendor of the IAB's list  | where a TC string decides, the vendor needs consent too |
 //! | no rule knows a cookie, or it is nameless| `unclassified`: `block` wants consent to every   |
 //! |                                          | category, `allow` passes it                       |
 //! | a `Set-Cookie` deletes its cookie        | it passes (decided by the filter)                 |
 //! | no rule knows a request as a beacon      | it is forwarded                                   |
 
-use crate::catalogue::{Catalogue, CookieRule};
-use crate::consent::{Category, CategorySet};
+use crate::catalogue::{Catalogue, CookieRule, Entry};
+use crate::consent::{Category, CategorySet, Consent, Vendors};
 
 /// What happens to cookies that no rule knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,17 +49,31 @@ pub struct Policy {
     pub unclassified: Unclassified,
     /// Every category of the site.
     pub all: CategorySet,
+    /// The vendors that the catalogue's rules name.
+    pub vendors: Vendors,
 }
 
 impl Policy {
     /// Decides on a cookie by its name, as raw bytes.
-    pub fn cookie(&self, name: &[u8], granted: CategorySet) -> Decision<'_> {
+    pub fn cookie(&self, name: &[u8], consent: &Consent) -> Decision<'_> {
         let rule = self.catalogue.cookie(name);
         let permitted = match rule {
-            Some(rule) => permits(granted, rule.entry.category),
-            None => self.permits_unclassified(granted),
+            Some(rule) => self.permits(&rule.entry, consent),
+            None => self.permits_unclassified(consent.granted),
         };
         Decision { rule, permitted }
+    }
+
+    /// Whether a cookie or a beacon that a rule knows may pass.
+    pub fn permits(&self, entry: &Entry, consent: &Consent) -> bool {
+        let refused = || {
+            let vendor = entry.tcf_vendor.and_then(|id| self.vendors.find(id));
+            vendor.is_some_and(|vendor| consent.refused_vendors.contains(vendor))
+        };
+        match entry.category {
+            Category::NECESSARY => true,
+            category => permits(consent.granted, category) && !refused(),
+        }
     }
 
     /// Whether cookies and beacons that no rule knows may pass.

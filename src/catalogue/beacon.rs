@@ -146,6 +146,7 @@ mod tests {
             entry: Entry {
                 category: Category::ANALYTICS,
                 vendor: None,
+                tcf_vendor: None,
                 purpose: None,
                 lifetime: None,
             },

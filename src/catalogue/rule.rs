@@ -25,6 +25,9 @@ pub struct Entry {
     pub category: Category,
     /// Who uses it.
     pub vendor: Option<Arc<str>>,
+    /// The vendor's id on the IAB's Global Vendor List: where a TC string decides, the vendor needs
+    /// consent as well as the category.
+    pub tcf_vendor: Option<u16>,
     /// What it is for, in a sentence.
     pub purpose: Option<Arc<str>>,
     /// How long it lives, in words.

@@ -1,5 +1,6 @@
 //! `consent`: what does this `Cookie` header allow?
 
+use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Write};
 
 use serde::Serialize;
@@ -9,14 +10,14 @@ use time::format_description::well_known::Rfc3339;
 use super::failure::Failure;
 use super::input::{LookUpConfig, lines};
 use crate::consent::sources::parse_date;
-use crate::consent::{ConsentReader, Signals};
+use crate::consent::{ConsentReader, Signals, consent_mode};
 use crate::cookie::Cookies;
 use crate::filter::unix_now;
 
 /// Tell what a Cookie header allows
 ///
 /// A JSON object a line: whether the visitor has decided, by which source, the granted
-/// categories, and why.
+/// categories, and why, in words.
 #[derive(Debug, clap::Args)]
 pub(super) struct Consent {
     #[command(flatten)]
@@ -27,6 +28,18 @@ pub(super) struct Consent {
     /// The time to judge ages by: Unix seconds, a date or RFC 3339 [default: now]
     #[arg(long, value_name = "TIME", value_parser = parse_time, allow_hyphen_values = true)]
     at: Option<i64>,
+    /// Also tell the states of Google Consent Mode v2
+    #[arg(long)]
+    json: bool,
+    /// As if the browser sent `Sec-GPC: 1`
+    #[arg(long)]
+    gpc: bool,
+    /// As if the browser sent `DNT: 1`
+    #[arg(long)]
+    dnt: bool,
+    /// As if a trusted proxy named this region
+    #[arg(long, value_name = "REGION")]
+    region: Option<String>,
     /// The value of a Cookie header; without it, one a line from standard input
     #[arg(value_name = "COOKIE-HEADER")]
     header: Option<String>,
@@ -37,34 +50,55 @@ struct Line<'a> {
     decided: bool,
     source: Option<&'a str>,
     granted: Vec<&'a str>,
-    reason: &'a str,
+    reason: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    consent_mode: Option<BTreeMap<&'static str, &'static str>>,
+}
+
+/// What is known of a visitor besides the cookies.
+struct Visitor<'a> {
+    signals: Signals,
+    region: Option<&'a [u8]>,
+    now: i64,
 }
 
 impl Consent {
     pub(super) fn execute(self) -> Result<(), Failure> {
         let config = self.config.load(self.source.map(|source| vec![source]))?;
         let Some(site) = config.sites.first() else { return Ok(()) };
-        let now = self.at.unwrap_or_else(unix_now);
+        let visitor = Visitor {
+            signals: Signals { gpc: self.gpc, dnt: self.dnt },
+            region: self.region.as_deref().map(str::as_bytes),
+            now: self.at.unwrap_or_else(unix_now),
+        };
         let mut out = BufWriter::new(io::stdout().lock());
         for header in lines(self.header.into_iter().collect()) {
-            write(&site.filter.reader, &header?, now, &mut out)?;
+            write(&site.filter.reader, &header?, &visitor, self.json, &mut out)?;
         }
         Ok(out.flush()?)
     }
 }
 
-fn write(reader: &ConsentReader, header: &[u8], now: i64, out: &mut impl Write) -> io::Result<()> {
+fn write(
+    reader: &ConsentReader,
+    header: &[u8],
+    visitor: &Visitor<'_>,
+    modes: bool,
+    out: &mut impl Write,
+) -> io::Result<()> {
     // The whole header line, as copied from a browser or from curl, is as good as its value.
     let value = match header.get(..7) {
         Some(name) if name.eq_ignore_ascii_case(b"cookie:") => header.get(7..).unwrap_or_default(),
         _ => header,
     };
-    let consent = reader.read(&Cookies::new([value]), Signals::default(), None, now);
+    let Visitor { signals, region, now } = *visitor;
+    let consent = reader.read(&Cookies::new([value]), signals, region, now);
     let line = Line {
         decided: consent.is_decided(),
         source: reader.source_name(&consent),
         granted: reader.categories.names_of(consent.granted),
-        reason: consent.reason.as_str(),
+        reason: reader.explain(&consent, signals),
+        consent_mode: modes.then(|| consent_mode(consent.granted).collect()),
     };
     serde_json::to_writer(&mut *out, &line)?;
     writeln!(out)

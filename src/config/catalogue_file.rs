@@ -19,6 +19,12 @@ pub(super) struct Rules {
 }
 
 impl Rules {
+    /// Every vendor of the IAB's list that a rule names, as often as one does.
+    pub(super) fn tcf_vendors(&self) -> impl Iterator<Item = u16> {
+        let cookies = self.cookies.iter().filter_map(|rule| rule.entry.tcf_vendor);
+        cookies.chain(self.beacons.iter().filter_map(|rule| rule.entry.tcf_vendor))
+    }
+
     /// Adds the built-in catalogue. Its categories are the five of the notice, so none is unknown.
     pub(super) fn add_builtin<T>(&mut self, report: &mut Document<'_, T>, tier: Tier) {
         for (file, text) in builtin::FILES {
@@ -59,7 +65,7 @@ impl Rules {
             let pattern =
                 pattern(document, &format!("{key}.name"), &at, raw.name, "name = \"_ga_*\"");
             if let (Some(pattern), Some(category)) = (pattern, category) {
-                let entry = entry(category, raw.vendor, raw.purpose, raw.lifetime);
+                let entry = entry(category, raw.vendor, raw.tcf_vendor, raw.purpose, raw.lifetime);
                 self.cookies.push(CookieRule { pattern, tier, entry });
             }
         }
@@ -86,7 +92,7 @@ impl Rules {
                     fetch_dest: raw.fetch_dest,
                     content_type: raw.content_type,
                     tier,
-                    entry: entry(category, raw.vendor, raw.purpose, None),
+                    entry: entry(category, raw.vendor, raw.tcf_vendor, raw.purpose, None),
                 });
             }
         }
@@ -155,9 +161,16 @@ fn pattern<T>(
 fn entry(
     category: Category,
     vendor: Option<String>,
+    tcf_vendor: Option<u16>,
     purpose: Option<String>,
     lifetime: Option<String>,
 ) -> Entry {
     let shared = |text: Option<String>| text.map(Arc::from);
-    Entry { category, vendor: shared(vendor), purpose: shared(purpose), lifetime: shared(lifetime) }
+    Entry {
+        category,
+        vendor: shared(vendor),
+        tcf_vendor,
+        purpose: shared(purpose),
+        lifetime: shared(lifetime),
+    }
 }

@@ -106,6 +106,8 @@ pub(super) struct RawConsent {
     pub(super) tealium: Option<RawSource>,
     pub(super) drupal: Option<RawSource>,
     pub(super) trustarc: Option<RawSource>,
+    #[serde(rename = "commanders-act")]
+    pub(super) commanders_act: Option<RawSource>,
     pub(super) usprivacy: Option<RawSource>,
     pub(super) tcf: Option<RawSource>,
     pub(super) gpp: Option<RawSource>,
@@ -144,6 +146,7 @@ impl RawConsent {
             "tealium" => self.tealium.as_ref(),
             "drupal" => self.drupal.as_ref(),
             "trustarc" => self.trustarc.as_ref(),
+            "commanders-act" => self.commanders_act.as_ref(),
             "usprivacy" => self.usprivacy.as_ref(),
             "tcf" => self.tcf.as_ref(),
             "gpp" => self.gpp.as_ref(),
@@ -164,7 +167,17 @@ pub(super) struct RawRegion {
 pub(super) struct RawSource {
     pub(super) map: BTreeMap<String, Spanned<OneOrMore>>,
     pub(super) cookie: Option<Text>,
-    pub(super) revision: Option<Revision>,
+    pub(super) revision: Option<Spanned<Revision>>,
+    pub(super) implied: Option<Spanned<RawImplied>>,
+    pub(super) dismiss_grants: Option<Spanned<bool>>,
+    pub(super) require_alert_box_closed: Option<Spanned<bool>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RawImplied {
+    Accept,
+    Ignore,
 }
 
 #[derive(Debug, Default, Clone, serde::Deserialize)]
@@ -268,6 +281,7 @@ pub(super) struct RawCookie {
     pub(super) name: Option<Text>,
     pub(super) category: Option<Text>,
     pub(super) vendor: Option<String>,
+    pub(super) tcf_vendor: Option<u16>,
     pub(super) purpose: Option<String>,
     pub(super) lifetime: Option<String>,
 }
@@ -282,6 +296,7 @@ pub(super) struct RawBeacon {
     pub(super) content_type: Option<String>,
     pub(super) category: Option<Text>,
     pub(super) vendor: Option<String>,
+    pub(super) tcf_vendor: Option<u16>,
     pub(super) purpose: Option<String>,
 }
 

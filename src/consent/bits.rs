@@ -47,6 +47,11 @@ impl Bits {
         self.at = at;
     }
 
+    /// The place of the next bit.
+    pub(super) fn place(&self) -> usize {
+        self.at
+    }
+
     /// The next bit; `None` at the end.
     pub(super) fn bit(&mut self) -> Option<bool> {
         let octet = self.octets.get(self.at / 8)?;

@@ -4,7 +4,7 @@
 use time::{Date, OffsetDateTime};
 
 use super::source::{ConsentSource, Reading, SourceDecision};
-use super::{Categories, CategorySet, RegionPolicy, SignalPolicy, Signals};
+use super::{Categories, CategorySet, RegionPolicy, SignalPolicy, Signals, VendorSet};
 use crate::cookie::Cookies;
 
 /// How far ahead of our clock a decision may be dated, in seconds: clocks differ, and some tools
@@ -16,16 +16,33 @@ const CLOCK_TOLERANCE_SECONDS: i64 = 24 * 60 * 60;
 pub struct Consent {
     /// The categories that may pass; necessary is always in.
     pub granted: CategorySet,
-    /// The source whose decision counts, as an index into the site's sources.
-    pub source: Option<usize>,
+    /// Of the vendors that the site's rules name, those that a TC string refuses.
+    pub refused_vendors: VendorSet,
+    /// The source that the reason is about, as an index into the site's sources: the one whose
+    /// decision counts, or the first whose cookie does not.
+    pub found: Option<usize>,
+    /// When the visitor made the decision that the reason is about, in Unix seconds, where the cookie
+    /// carries it.
+    pub decided_at: Option<i64>,
     /// Why it is so.
     pub reason: Reason,
 }
 
 impl Consent {
+    /// The consent of a visitor of whom nothing is known.
+    pub fn undecided(default: CategorySet) -> Self {
+        Self {
+            granted: default,
+            refused_vendors: VendorSet::EMPTY,
+            found: None,
+            decided_at: None,
+            reason: Reason::NoDecision,
+        }
+    }
+
     /// Whether the visitor has decided, as against the site's default holding.
     pub fn is_decided(&self) -> bool {
-        self.source.is_some()
+        self.reason == Reason::Decided
     }
 }
 
@@ -116,7 +133,8 @@ impl ConsentReader {
 
     /// The name of the source whose decision counts.
     pub fn source_name(&self, consent: &Consent) -> Option<&'static str> {
-        self.sources.get(consent.source?).map(|source| source.name())
+        let found = consent.found.filter(|_| consent.is_decided());
+        self.sources.get(found?).map(|source| source.name())
     }
 
     fn default_in(&self, region: Option<&[u8]>) -> CategorySet {
@@ -128,46 +146,63 @@ impl ConsentReader {
     }
 
     fn read_sources(&self, cookies: &Cookies<'_>, default: CategorySet, now: i64) -> Consent {
-        let mut reason = Reason::NoDecision;
+        let mut consent = Consent::undecided(default);
         for (index, source) in self.sources.iter().enumerate() {
-            match source.read(cookies, &self.categories) {
-                Reading::NoDecision => {}
-                Reading::Malformed => reason = first_cause(reason, Reason::Malformed),
-                Reading::Decisions(copies) => match self.strictest(&copies, default, now) {
-                    Ok(granted) => {
-                        return Consent { granted, source: Some(index), reason: Reason::Decided };
-                    }
-                    Err(outdated) => reason = first_cause(reason, outdated),
-                },
+            let said = match source.read(cookies, &self.categories) {
+                Reading::NoDecision => continue,
+                Reading::Malformed => {
+                    Consent { found: Some(index), reason: Reason::Malformed, ..consent }
+                }
+                Reading::Decisions(copies) => {
+                    let default = Consent { found: Some(index), ..consent };
+                    self.strictest(&copies, default, now)
+                }
+            };
+            if said.is_decided() {
+                return said;
+            }
+            if consent.reason == Reason::NoDecision {
+                // Of several causes for having no decision the first is told.
+                consent = said;
             }
         }
-        Consent { granted: default, source: None, reason }
+        consent
     }
 
-    /// What the decisions in force say together; the cause when none is in force.
+    /// What the decisions in force say together; the default, with the cause, when none is in force.
     ///
     /// A host-only and a `Domain` cookie of the same name arrive together and may disagree, and so
     /// may two tools: what one of them denies is denied. What none of them speaks of follows the
     /// default.
-    fn strictest(
-        &self,
-        decisions: &[SourceDecision],
-        default: CategorySet,
-        now: i64,
-    ) -> Result<CategorySet, Reason> {
+    fn strictest(&self, decisions: &[SourceDecision], default: Consent, now: i64) -> Consent {
         let (mut granted, mut denied) = (CategorySet::EMPTY, CategorySet::EMPTY);
-        let (mut any, mut cause) = (false, Reason::NoDecision);
+        let mut consent = Consent { reason: Reason::NoDecision, decided_at: None, ..default };
         for decision in decisions {
-            match self.outdated(decision, now) {
-                Some(outdated) => cause = first_cause(cause, outdated),
-                None => {
-                    any = true;
+            match (self.outdated(decision, now), consent.reason) {
+                (Some(_), Reason::Decided) => {}
+                (Some(outdated), Reason::NoDecision) => {
+                    consent.reason = outdated;
+                    consent.decided_at = decision.decided_at;
+                }
+                (Some(_), _) => {}
+                (None, so_far) => {
+                    let earlier = consent.decided_at.filter(|_| so_far == Reason::Decided);
+                    consent.reason = Reason::Decided;
+                    consent.decided_at = match (earlier, decision.decided_at) {
+                        (Some(a), Some(b)) => Some(a.min(b)),
+                        (a, b) => a.or(b),
+                    };
+                    consent.refused_vendors =
+                        consent.refused_vendors.union(decision.refused_vendors);
                     granted = granted.union(decision.granted);
                     denied = denied.union(decision.denied);
                 }
             }
         }
-        if any { Ok(granted.union(default).difference(denied)) } else { Err(cause) }
+        if consent.is_decided() {
+            consent.granted = granted.union(default.granted).difference(denied);
+        }
+        consent
     }
 
     fn outdated(&self, decision: &SourceDecision, now: i64) -> Option<Reason> {
@@ -189,11 +224,6 @@ impl ConsentReader {
         let saw_older = decision.notice_date.is_some_and(|seen| seen < notice);
         (made_before || saw_older).then_some(Reason::OldNotice)
     }
-}
-
-/// The first cause that is not merely "nothing there".
-fn first_cause(so_far: Reason, next: Reason) -> Reason {
-    if so_far == Reason::NoDecision { next } else { so_far }
 }
 
 #[cfg(test)]

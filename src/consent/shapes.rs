@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::category::{Categories, CategorySet};
 use super::decode;
-use super::source::Reading;
+use super::source::{Reading, SourceSettings};
 use super::votes::{IdMap, Votes};
 use crate::cookie::Cookies;
 
@@ -49,6 +49,17 @@ pub(super) fn opt_out(out: bool, of: CategorySet, map: &IdMap) -> Reading {
         votes.vote(of, false);
     }
     Reading::decision(votes, map, None)
+}
+
+/// Whether the decision is one for the revision in force, where a cookie of its own says for which it is.
+pub(super) fn is_in_force(cookies: &Cookies<'_>, name: &[u8], settings: &SourceSettings) -> bool {
+    let mut revisions = cookies.values(name).map(|value| decode::percent(value).map(Value::from));
+    match revisions.next() {
+        None => settings.is_in_force(None),
+        Some(first) => std::iter::once(first)
+            .chain(revisions)
+            .all(|revision| settings.is_in_force(revision.as_ref())),
+    }
 }
 
 /// A cookie for each id, named by a prefix and the id, with one of two answers. Without an answer on

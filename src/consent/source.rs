@@ -3,9 +3,11 @@
 //! A pure function of cookies. It says what its cookie says; whether the decision is too old for
 //! the site is decided once for all adapters by [`ConsentReader`](super::ConsentReader).
 
+use serde_json::Value;
 use time::Date;
 
 use super::category::{Categories, CategorySet};
+use super::vendors::{VendorSet, Vendors};
 use super::votes::{IdMap, Votes};
 use crate::cookie::Cookies;
 
@@ -31,10 +33,12 @@ pub struct SourceDecision {
     pub decided_at: Option<i64>,
     /// The date of the notice that the visitor saw, where the cookie carries it.
     pub notice_date: Option<Date>,
+    /// Of the vendors that the site's rules name, those that the visitor refused.
+    pub refused_vendors: VendorSet,
 }
 
 /// What the config says of one source.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct SourceSettings {
     /// The tool's ids with the categories that they stand for, over the defaults.
     pub map: Vec<(String, CategorySet)>,
@@ -42,8 +46,41 @@ pub struct SourceSettings {
     pub cookie: Option<String>,
     /// The revision in force, where the tool has one: a decision for another is none.
     pub revision: Option<String>,
+    /// Without a choice of the visitor, the tool says by itself that consent is not needed where the
+    /// visitor is: whether that counts as its decision.
+    pub implied: Implied,
+    /// Whether a notice that was closed without an answer grants everything.
+    pub dismiss_grants: bool,
+    /// Whether OneTrust's groups count only beside the cookie that says that the visitor has answered.
+    pub require_alert_box_closed: bool,
+    /// The vendors that the site's rules name.
+    pub vendors: Vendors,
     /// How a cookie of the site's own making is written.
     pub generic: GenericSettings,
+}
+
+impl Default for SourceSettings {
+    fn default() -> Self {
+        Self {
+            map: Vec::new(),
+            cookie: None,
+            revision: None,
+            implied: Implied::Accept,
+            dismiss_grants: false,
+            require_alert_box_closed: true,
+            vendors: Vendors::default(),
+            generic: GenericSettings::default(),
+        }
+    }
+}
+
+/// What a tool's own "consent is not needed here" counts as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Implied {
+    /// The tool's decision.
+    Accept,
+    /// No decision.
+    Ignore,
 }
 
 /// How a cookie of the site's own making is written.
@@ -97,6 +134,15 @@ pub enum Format {
 }
 
 impl SourceSettings {
+    /// Whether a decision for this revision is one for the revision in force.
+    pub fn is_in_force(&self, revision: Option<&Value>) -> bool {
+        self.revision.as_ref().is_none_or(|in_force| match revision {
+            Some(Value::String(text)) => text == in_force,
+            Some(Value::Number(number)) => number.to_string() == *in_force,
+            _ => false,
+        })
+    }
+
     /// The cookie's name, as configured or as the tool has it.
     pub fn cookie_or(&self, usual: &str) -> String {
         self.cookie.as_deref().unwrap_or(usual).to_owned()
@@ -129,7 +175,21 @@ impl Reading {
     /// One decision, from what a tool's ids say.
     pub fn decision(votes: Votes, map: &IdMap, decided_at: Option<i64>) -> Reading {
         let (granted, denied) = votes.result(map.reach());
-        Reading::Decisions(vec![SourceDecision { granted, denied, decided_at, notice_date: None }])
+        Reading::Decisions(vec![SourceDecision {
+            granted,
+            denied,
+            decided_at,
+            notice_date: None,
+            refused_vendors: VendorSet::EMPTY,
+        }])
+    }
+
+    /// The same, with these vendors refused in each decision.
+    pub fn refusing(mut self, vendors: VendorSet) -> Reading {
+        if let Reading::Decisions(decisions) = &mut self {
+            decisions.iter_mut().for_each(|decision| decision.refused_vendors = vendors);
+        }
+        self
     }
 }
 

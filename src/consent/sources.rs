@@ -4,6 +4,7 @@ mod auto;
 mod axeptio;
 mod borlabs;
 mod c15t;
+mod commanders_act;
 mod complianz;
 mod consentry;
 mod cookiebot;
@@ -41,7 +42,7 @@ pub(crate) use consentry::parse_date;
 pub use consentry::{Native, NativeCookie, NativeCookieError};
 
 pub use super::source::{
-    ConsentSource, Format, GenericSettings, Reading, SourceDecision, SourceSettings,
+    ConsentSource, Format, GenericSettings, Implied, Reading, SourceDecision, SourceSettings,
 };
 
 /// The names of all adapters.
@@ -75,12 +76,32 @@ pub const NAMES: &[&str] = &[
     "tealium",
     "drupal",
     "trustarc",
+    "commanders-act",
     "usprivacy",
     "tcf",
     "gpp",
     "generic",
     "auto",
 ];
+
+/// The keys, besides `map`, that the config's table of a source takes.
+pub fn keys(name: &str) -> &'static [&'static str] {
+    match name {
+        "onetrust" => &["require_alert_box_closed"],
+        "cookiebot" => &["implied"],
+        "osano" => &["cookie", "dismiss_grants"],
+        "vanilla-cookieconsent" => &["cookie", "revision"],
+        "complianz" | "borlabs" | "cookiefirst" | "axeptio" | "drupal" => &["revision"],
+        "klaro"
+        | "tarteaucitron"
+        | "didomi"
+        | "c15t"
+        | "zaraz"
+        | "django-cookie-consent"
+        | "tcf" => &["cookie"],
+        _ => &[],
+    }
+}
 
 /// The adapter of this name. `all` holds what the config says of each source, by name; `auto` asks
 /// them all.
@@ -121,6 +142,7 @@ pub fn find(name: &str, all: &HashMap<String, SourceSettings>) -> Option<Box<dyn
         "tealium" => Box::new(tealium::Tealium::new(settings)),
         "drupal" => Box::new(drupal::Drupal::new(settings)),
         "trustarc" => Box::new(trustarc::TrustArc::new(settings)),
+        "commanders-act" => Box::new(commanders_act::CommandersAct::new(settings)),
         "usprivacy" => Box::new(usprivacy::UsPrivacy::new(settings)),
         "generic" => Box::new(generic::Generic::new(settings)),
         "tcf" => Box::new(tcf::Tcf::new(settings)),

@@ -3,12 +3,14 @@
 
 use std::collections::HashMap;
 
+use foldhash::fast::RandomState;
+
 use super::category::{Category, CategorySet};
 
 /// Which of our categories a tool's ids stand for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdMap {
-    ids: HashMap<Box<str>, CategorySet>,
+    ids: HashMap<Box<str>, CategorySet, RandomState>,
     /// Every category that some id stands for: asked for with each decision, settled once.
     reach: CategorySet,
     /// The ids that the config names: each of them is asked for, also where the tool leaves it out.
@@ -18,7 +20,7 @@ pub struct IdMap {
 impl IdMap {
     /// A tool's default map, and what the config adds to it or changes.
     pub fn new(defaults: &[(&str, Category)], configured: &[(String, CategorySet)]) -> Self {
-        let mut ids: HashMap<Box<str>, CategorySet> = HashMap::new();
+        let mut ids: HashMap<Box<str>, CategorySet, RandomState> = HashMap::default();
         for (id, category) in defaults {
             ids.insert((*id).into(), [*category].into_iter().collect());
         }

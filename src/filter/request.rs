@@ -14,7 +14,6 @@ use super::state::Filter;
 use crate::catalogue::BeaconProbe;
 use crate::consent::{CategorySet, Signals};
 use crate::cookie::{Cookies, Pair, pairs};
-use crate::policy::permits;
 
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
@@ -72,7 +71,7 @@ pub(super) fn filter<B>(
         content_type,
     });
     let wanted = Wanted::by(headers, path);
-    if let Some(rule) = beacon.filter(|rule| !permits(consent.granted, rule.entry.category)) {
+    if let Some(rule) = beacon.filter(|rule| !settings.policy.permits(&rule.entry, &consent)) {
         report.beacon = Some(Some(rule.entry.category));
         if filter.enforces() {
             let answer = answer::to_beacon(request.method(), headers, wanted);
@@ -149,9 +148,9 @@ fn strip_cookies(
 ) -> Vec<Box<[u8]>> {
     let mut names: Vec<Box<[u8]>> = Vec::new();
     let most = filter.settings.expire.max_per_response;
-    let granted = report.consent.granted;
+    let consent = report.consent;
     let mut judge = |pair: &Pair<'_>| {
-        let decision = filter.settings.policy.cookie(pair.name, granted);
+        let decision = filter.settings.policy.cookie(pair.name, &consent);
         if decision.rule.is_none() && !pair.name.is_empty() {
             filter.inventory.note_sent(pair.name);
         }

@@ -71,7 +71,7 @@ pub(super) fn strip_set_cookies(
 
 fn passes(filter: &Filter, report: &mut Report, line: &[u8], request_path: &str, now: i64) -> bool {
     let cookie = SetCookie::parse(line);
-    let decision = filter.settings.policy.cookie(cookie.name, report.consent.granted);
+    let decision = filter.settings.policy.cookie(cookie.name, &report.consent);
     if decision.category() == Some(Category::NECESSARY) {
         return true;
     }

@@ -152,15 +152,14 @@ fn strip_reporting_groups(headers: &mut HeaderMap, nel: &HeaderName, enforce: bo
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::consent::{Consent, Reason};
+    use crate::consent::Consent;
 
     fn stripped(fields: &[(&'static str, &'static str)]) -> (Vec<(String, String)>, u16) {
         let mut headers = HeaderMap::new();
         for (name, value) in fields {
             headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
-        let consent =
-            Consent { granted: CategorySet::NECESSARY, source: None, reason: Reason::NoDecision };
+        let consent = Consent::undecided(CategorySet::NECESSARY);
         let mut report = Report::new(consent);
         strip(&mut headers, &Technologies::default(), consent.granted, true, &mut report);
         let left = headers

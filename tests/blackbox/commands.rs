@@ -40,7 +40,7 @@ fn consent_tells_what_a_header_allows() {
     assert_eq!(code, 0);
     assert_eq!(
         out.trim_end(),
-        r#"{"decided":true,"source":"consentry","granted":["necessary","functional","analytics"],"reason":"decided"}"#
+        r#"{"decided":true,"source":"consentry","granted":["necessary","functional","analytics"],"reason":"the visitor decided on 2026-11-24 (consentry)"}"#
     );
     let input = format!("Cookie: {header}\n\na=1; consentry=x\n");
     let (_, out, _) =
@@ -54,13 +54,57 @@ fn consent_tells_what_a_header_allows() {
                 .to_owned()
         })
         .collect();
-    assert_eq!(reasons, ["decided", "no_decision", "malformed"]);
-    for (time, reason) in
-        [("2026-11-24", "decided"), ("2018-01-01", "from_the_future"), ("2030-01-01", "expired")]
-    {
+    let default = "the default holds, which allows necessary";
+    assert_eq!(
+        reasons,
+        [
+            "the visitor decided on 2026-11-24 (consentry)".to_owned(),
+            format!("the visitor has not decided (asked: consentry): {default}"),
+            format!("the cookie of consentry cannot be read: {default}"),
+        ]
+    );
+    let older = header.replace("2018-05-25", "2018-05-24");
+    for (time, header, reason) in [
+        ("2026-11-25", header, "the visitor decided on 2026-11-24 (consentry)".to_owned()),
+        (
+            "2018-01-01",
+            header,
+            format!("the decision of 2026-11-24 (consentry) is dated in the future: {default}"),
+        ),
+        (
+            "2030-01-01",
+            header,
+            format!("the decision of 2026-11-24 (consentry) is older than 182 days: {default}"),
+        ),
+        (
+            "2026-11-25",
+            &older,
+            format!(
+                "the decision of 2026-11-24 (consentry) was made before the notice of 2018-05-25: {default}"
+            ),
+        ),
+    ] {
         let (_, out, _) = run(&["consent", "--at", time, header], "");
-        assert!(out.contains(&format!("\"reason\":\"{reason}\"")), "{time}: {out}");
+        let said: serde_json::Value = serde_json::from_str(&out).unwrap();
+        assert_eq!(said["reason"], reason.as_str(), "{time}: {out}");
     }
+    let with_gpc = ["consent", "--at", "2026-11-25", "--gpc", "--json"];
+    let all = "consentry=1~1795500000~2018-05-25~functional+analytics+targeting+social~";
+    let (_, out, _) = run(&[&with_gpc[..], &[all]].concat(), "");
+    let said: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(said["granted"], serde_json::json!(["necessary", "functional", "analytics"]));
+    assert_eq!(
+        said["reason"],
+        "the visitor decided on 2026-11-24 (consentry); Sec-GPC takes away targeting, social"
+    );
+    assert_eq!(
+        said["consent_mode"],
+        serde_json::json!({
+            "ad_storage": "denied", "ad_user_data": "denied", "ad_personalization": "denied",
+            "analytics_storage": "granted", "functionality_storage": "granted",
+            "personalization_storage": "granted", "security_storage": "granted",
+        })
+    );
     assert_eq!(run(&["consent", "--at", "yesterday", header], "").0, 2);
     let (code, _, error) = run(&["consent", "--source", "consentri", header], "");
     assert_eq!(code, 2);

@@ -14,7 +14,7 @@ use crate::config::document::place;
 use crate::config::overrides::Overrides;
 use crate::config::raw::{RawConsent, RawDefault, RawRegion, RawSignal, RawSite, RawUnclassified};
 use crate::config::settings::{FilterSettings, Mode};
-use crate::consent::{Category, CategorySet, ConsentReader, RegionPolicy, SignalPolicy};
+use crate::consent::{Category, CategorySet, ConsentReader, RegionPolicy, SignalPolicy, Vendors};
 use crate::policy::{Policy, Unclassified};
 
 /// The settings of a site's filter; `key` is the path of the site, with its dot.
@@ -29,14 +29,20 @@ pub(super) fn filter(
         raw.consent.forward_header.clone().or_else(|| common.consent.forward_header.clone());
     let forward_header = forward
         .and_then(|name| header_name(document, format!("{key}consent.forward_header"), &name));
-    let reader = reader(document, key, raw.consent, common, overrides);
     let mut rules = common.rules.clone();
     rules.add(document, key, raw.cookie, raw.beacon, Tier::Site, &common.categories);
+    let vendors = Vendors::new(rules.tcf_vendors()).unwrap_or_else(|| {
+        let message = format!("the rules name more than {} vendors by tcf_vendor", Vendors::MAX);
+        document.problem(None, key.trim_end_matches('.').to_owned(), message, None);
+        Vendors::default()
+    });
+    let reader = reader(document, key, raw.consent, common, overrides, &vendors);
     for name in reader.sources.iter().flat_map(|source| source.cookie_names()) {
         if let Ok(pattern) = Pattern::new(&name) {
             let entry = Entry {
                 category: Category::NECESSARY,
                 vendor: Some(Arc::from("consent")),
+                tcf_vendor: None,
                 purpose: Some(Arc::from("Keeps the visitor's choice.")),
                 lifetime: None,
             };
@@ -50,7 +56,7 @@ pub(super) fn filter(
     let catalogue = Catalogue::compile(rules.cookies, rules.beacons);
     FilterSettings {
         mode: overrides.mode.or(raw.mode).or(common.mode).unwrap_or(Mode::Enforce),
-        policy: Arc::new(Policy { catalogue, unclassified, all: common.categories.all() }),
+        policy: Arc::new(Policy { catalogue, unclassified, all: common.categories.all(), vendors }),
         reader: Arc::new(reader),
         expire: common.expire,
         detect: common.detect,
@@ -65,9 +71,10 @@ fn reader(
     site: RawConsent,
     common: &Common,
     overrides: &Overrides,
+    vendors: &Vendors,
 ) -> ConsentReader {
     let own = |has: bool| if has { key } else { "" };
-    let found = sources(document, key, &site, common, overrides);
+    let found = sources(document, key, &site, common, overrides, vendors);
     let default = match site.default.or(common.consent.default) {
         Some(RawDefault::Allow) => common.categories.all(),
         Some(RawDefault::Deny) | None => CategorySet::NECESSARY,

@@ -10,10 +10,12 @@ use crate::config::catalogue_file::named_category;
 use crate::config::document::{nearest, place};
 use crate::config::overrides::Overrides;
 use crate::config::raw::{
-    OneOrMore, RawConsent, RawDecode, RawFormat, RawGeneric, RawSource, Revision,
+    OneOrMore, RawConsent, RawDecode, RawFormat, RawGeneric, RawImplied, RawSource, Revision,
 };
-use crate::consent::CategorySet;
-use crate::consent::sources::{self, ConsentSource, Format, GenericSettings, SourceSettings};
+use crate::consent::sources::{
+    self, ConsentSource, Format, GenericSettings, Implied, SourceSettings,
+};
+use crate::consent::{CategorySet, Vendors};
 
 /// The site's sources, in order; `key` is the path of the site, with its dot.
 pub(super) fn sources(
@@ -22,6 +24,7 @@ pub(super) fn sources(
     site: &RawConsent,
     common: &Common,
     overrides: &Overrides,
+    vendors: &Vendors,
 ) -> Vec<Box<dyn ConsentSource>> {
     let own = |has: bool| if has { key } else { "" };
     let sources_key = format!("{}consent.sources", own(site.sources.is_some()));
@@ -44,13 +47,16 @@ pub(super) fn sources(
         let of_site = site.source(name);
         if let Some(table) = of_site.or_else(|| common.consent.source(name)) {
             let key = format!("{}consent.{name}", own(of_site.is_some()));
-            all.insert((*name).to_owned(), settings(document, &key, table, common));
+            all.insert((*name).to_owned(), settings(document, &key, name, table, common));
         }
     }
     let of_site = site.generic.as_ref();
     if let Some(table) = of_site.or(common.consent.generic.as_ref()) {
         let key = format!("{}consent.generic", own(of_site.is_some()));
         all.insert("generic".to_owned(), generic(document, &key, table, common));
+    }
+    for name in ["tcf", "gpp"].into_iter().filter(|_| !vendors.is_empty()) {
+        all.entry(name.to_owned()).or_default().vendors = vendors.clone();
     }
     let mut found = Vec::new();
     for (at, name) in names {
@@ -69,16 +75,55 @@ pub(super) fn sources(
     found
 }
 
-fn settings(document: Doc, key: &str, table: &RawSource, common: &Common) -> SourceSettings {
-    let revision = table.revision.as_ref().map(|revision| match revision {
+fn settings(
+    document: Doc,
+    key: &str,
+    source: &str,
+    table: &RawSource,
+    common: &Common,
+) -> SourceSettings {
+    refuse_keys_of_others(document, key, source, table);
+    let defaults = SourceSettings::default();
+    let revision = table.revision.as_ref().map(|revision| match revision.get_ref() {
         Revision::Number(number) => number.to_string(),
         Revision::Text(text) => text.clone(),
     });
+    let implied = table.implied.as_ref().map(|implied| match implied.get_ref() {
+        RawImplied::Accept => Implied::Accept,
+        RawImplied::Ignore => Implied::Ignore,
+    });
+    let switch = |typed: &Option<Spanned<bool>>, default| {
+        typed.as_ref().map_or(default, |typed| *typed.get_ref())
+    };
     SourceSettings {
         map: id_map(document, key, &table.map, common),
         cookie: table.cookie.as_ref().map(|cookie| cookie.get_ref().clone()),
         revision,
-        generic: GenericSettings::default(),
+        implied: implied.unwrap_or(defaults.implied),
+        dismiss_grants: switch(&table.dismiss_grants, defaults.dismiss_grants),
+        require_alert_box_closed: switch(
+            &table.require_alert_box_closed,
+            defaults.require_alert_box_closed,
+        ),
+        ..defaults
+    }
+}
+
+/// A key that another source's table takes would do nothing here.
+fn refuse_keys_of_others(document: Doc, key: &str, source: &str, table: &RawSource) {
+    let taken = sources::keys(source);
+    for (name, at) in [
+        ("cookie", table.cookie.as_ref().map(place)),
+        ("revision", table.revision.as_ref().map(place)),
+        ("implied", table.implied.as_ref().map(place)),
+        ("dismiss_grants", table.dismiss_grants.as_ref().map(place)),
+        ("require_alert_box_closed", table.require_alert_box_closed.as_ref().map(place)),
+    ] {
+        if at.is_some() && !taken.contains(&name) {
+            let message = format!("`{source}` has no such key");
+            let hint = format!("its keys are {}", [&["map"], taken].concat().join(", "));
+            document.problem(at, format!("{key}.{name}"), message, Some(hint));
+        }
     }
 }
 
@@ -124,7 +169,6 @@ fn generic(document: Doc, key: &str, table: &RawGeneric, common: &Common) -> Sou
     SourceSettings {
         map: id_map(document, key, &table.map, common),
         cookie: table.cookie.as_ref().map(|cookie| cookie.get_ref().clone()),
-        revision: None,
         generic: GenericSettings {
             format,
             percent_encoded: decode.contains(&RawDecode::Url),
@@ -134,6 +178,7 @@ fn generic(document: Doc, key: &str, table: &RawGeneric, common: &Common) -> Sou
             separator: separator.filter(|text| !text.is_empty()).unwrap_or(defaults.separator),
             truthy: table.truthy.clone().unwrap_or(defaults.truthy),
         },
+        ..SourceSettings::default()
     }
 }
 

@@ -10,11 +10,12 @@ use crate::cookie::Cookies;
 #[derive(Debug)]
 pub(super) struct Axeptio {
     map: IdMap,
+    settings: SourceSettings,
 }
 
 impl Axeptio {
     pub(super) fn new(settings: &SourceSettings) -> Self {
-        Self { map: IdMap::new(&[], &settings.map) }
+        Self { map: IdMap::new(&[], &settings.map), settings: settings.clone() }
     }
 
     fn read_one(&self, value: &[u8]) -> Reading {
@@ -23,6 +24,10 @@ impl Axeptio {
             Some(Value::Bool(true)) => {}
             Some(Value::Bool(false)) | None => return Reading::NoDecision,
             Some(_) => return Reading::Malformed,
+        }
+        let version = entries.get("$$cookiesVersion").and_then(|version| version.get("identifier"));
+        if !self.settings.is_in_force(version) {
+            return Reading::NoDecision;
         }
         let vendors = entries.iter().filter(|(key, _)| !key.starts_with("$$"));
         let Some(votes) = shapes::boolean_votes(vendors, &self.map) else {

@@ -20,17 +20,21 @@ const DEFAULTS: &[(&str, Category)] = &[
 #[derive(Debug)]
 pub(super) struct Borlabs {
     map: IdMap,
+    settings: SourceSettings,
 }
 
 impl Borlabs {
     pub(super) fn new(settings: &SourceSettings) -> Self {
-        Self { map: IdMap::new(DEFAULTS, &settings.map) }
+        Self { map: IdMap::new(DEFAULTS, &settings.map), settings: settings.clone() }
     }
 
     fn read_one(&self, value: &[u8]) -> Reading {
         let Some(Value::Object(mut entries)) = decode::json(value) else {
             return Reading::Malformed;
         };
+        if !self.settings.is_in_force(entries.get("version")) {
+            return Reading::NoDecision;
+        }
         let Some(Value::Object(groups)) = entries.remove("consents") else {
             return Reading::Malformed;
         };

@@ -20,11 +20,12 @@ const DEFAULTS: &[(&str, Category)] = &[
 #[derive(Debug)]
 pub(super) struct Complianz {
     map: IdMap,
+    settings: SourceSettings,
 }
 
 impl Complianz {
     pub(super) fn new(settings: &SourceSettings) -> Self {
-        Self { map: IdMap::new(DEFAULTS, &settings.map) }
+        Self { map: IdMap::new(DEFAULTS, &settings.map), settings: settings.clone() }
     }
 }
 
@@ -38,6 +39,9 @@ impl ConsentSource for Complianz {
     }
 
     fn read(&self, cookies: &Cookies<'_>, _: &Categories) -> Reading {
+        if !shapes::is_in_force(cookies, b"cmplz_policy_id", &self.settings) {
+            return Reading::NoDecision;
+        }
         shapes::cookie_for_each(cookies, PREFIX, [b"allow", b"deny"], &self.map)
     }
 }

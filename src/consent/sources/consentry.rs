@@ -5,7 +5,7 @@ use thiserror::Error;
 use time::{Date, Month};
 
 use crate::consent::source::{ConsentSource, Reading, SourceDecision};
-use crate::consent::{Categories, Category, CategorySet};
+use crate::consent::{Categories, Category, CategorySet, VendorSet};
 use crate::cookie::Cookies;
 
 /// A value longer than this, in octets, is not ours.
@@ -41,6 +41,7 @@ impl ConsentSource for Native {
                 denied: categories.all().difference(cookie.granted),
                 decided_at: Some(cookie.decided_at),
                 notice_date: Some(cookie.notice_date),
+                refused_vendors: VendorSet::EMPTY,
             })
             .collect();
         if readable.is_empty() { Reading::Malformed } else { Reading::Decisions(readable) }

@@ -1,6 +1,6 @@
 //! Cookiebot: `CookieConsent`, an object literal of JavaScript, not JSON.
 
-use crate::consent::source::{ConsentSource, Reading, SourceSettings};
+use crate::consent::source::{ConsentSource, Implied, Reading, SourceSettings};
 use crate::consent::{Categories, Category, IdMap, Votes, decode, shapes};
 use crate::cookie::Cookies;
 
@@ -12,15 +12,19 @@ const DEFAULTS: &[(&str, Category)] = &[
     ("marketing", Category::TARGETING),
 ];
 
+/// What stands for the stamp, or for the whole cookie, outside the regions where consent is asked.
+const OUTSIDE: &str = "-1";
+
 /// Reads Cookiebot's cookie.
 #[derive(Debug)]
 pub(super) struct Cookiebot {
     map: IdMap,
+    implied: Implied,
 }
 
 impl Cookiebot {
     pub(super) fn new(settings: &SourceSettings) -> Self {
-        Self { map: IdMap::new(DEFAULTS, &settings.map) }
+        Self { map: IdMap::new(DEFAULTS, &settings.map), implied: settings.implied }
     }
 
     fn read_one(&self, value: &[u8]) -> Reading {
@@ -28,11 +32,13 @@ impl Cookiebot {
         let fields =
             object.as_deref().and_then(|text| text.trim().strip_prefix('{')?.strip_suffix('}'));
         let Some(fields) = fields else { return Reading::Malformed };
-        let (mut votes, mut decided_at, mut said) = (Votes::default(), None, false);
+        let (mut votes, mut decided_at) = (Votes::default(), None);
+        let (mut said, mut outside) = (false, false);
         for field in fields.split(',') {
             let Some((key, value)) = field.split_once(':') else { continue };
             let key = key.trim().trim_matches(['\'', '"']);
             match (key, value.trim()) {
+                ("stamp", stamp) if stamp.trim_matches(['\'', '"']) == OUTSIDE => outside = true,
                 ("utc", at) => decided_at = decode::time_text(at),
                 (key, answer @ ("true" | "false")) => {
                     said = true;
@@ -41,7 +47,11 @@ impl Cookiebot {
                 _ => {}
             }
         }
-        if said { Reading::decision(votes, &self.map, decided_at) } else { Reading::Malformed }
+        match said {
+            true if outside && self.implied == Implied::Ignore => Reading::NoDecision,
+            true => Reading::decision(votes, &self.map, decided_at),
+            false => Reading::Malformed,
+        }
     }
 }
 
@@ -56,9 +66,11 @@ impl ConsentSource for Cookiebot {
 
     fn read(&self, cookies: &Cookies<'_>, categories: &Categories) -> Reading {
         Reading::of_copies(cookies.values(b"CookieConsent"), |value| match value {
-            // Outside the regions where consent is asked.
-            b"-1" => shapes::one_answer(true, categories, None),
             b"0" => Reading::NoDecision,
+            value if value == OUTSIDE.as_bytes() => match self.implied {
+                Implied::Accept => shapes::one_answer(true, categories, None),
+                Implied::Ignore => Reading::NoDecision,
+            },
             value => self.read_one(value),
         })
     }

@@ -19,15 +19,19 @@ const DEFAULTS: &[(&str, Category)] = &[
 #[derive(Debug)]
 pub(super) struct CookieFirst {
     map: IdMap,
+    settings: SourceSettings,
 }
 
 impl CookieFirst {
     pub(super) fn new(settings: &SourceSettings) -> Self {
-        Self { map: IdMap::new(DEFAULTS, &settings.map) }
+        Self { map: IdMap::new(DEFAULTS, &settings.map), settings: settings.clone() }
     }
 
     fn read_one(&self, value: &[u8]) -> Reading {
         let Some(Value::Object(entries)) = decode::json(value) else { return Reading::Malformed };
+        if !self.settings.is_in_force(entries.get("version")) {
+            return Reading::NoDecision;
+        }
         let (mut votes, mut said) = (Votes::default(), false);
         for (id, answer) in &entries {
             if let Value::Bool(answer) = answer {

@@ -10,11 +10,12 @@ use crate::cookie::Cookies;
 #[derive(Debug)]
 pub(super) struct Drupal {
     map: IdMap,
+    settings: SourceSettings,
 }
 
 impl Drupal {
     pub(super) fn new(settings: &SourceSettings) -> Self {
-        Self { map: IdMap::new(&[], &settings.map) }
+        Self { map: IdMap::new(&[], &settings.map), settings: settings.clone() }
     }
 }
 
@@ -30,6 +31,9 @@ impl ConsentSource for Drupal {
     }
 
     fn read(&self, cookies: &Cookies<'_>, categories: &Categories) -> Reading {
+        if !shapes::is_in_force(cookies, b"cookie-agreed-version", &self.settings) {
+            return Reading::NoDecision;
+        }
         let lists: Vec<Option<Value>> =
             cookies.values(b"cookie-agreed-categories").map(decode::json).collect();
         let lists: Option<Vec<Vec<&str>>> =

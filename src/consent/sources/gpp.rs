@@ -1,24 +1,68 @@
 //! IAB Global Privacy Platform: `__gpp`, sections joined by `~`. Of them the European TC string, the
-//! national and the Californian section and the old US privacy string are read.
+//! American sections, national and of the states, and the old US privacy string are read.
 
-use super::tcf::PURPOSES;
 use crate::consent::bits::Bits;
 use crate::consent::source::{ConsentSource, Reading, SourceSettings};
-use crate::consent::{Categories, Category, IdMap, decode, shapes, tcf};
+use crate::consent::tcf::TcStrings;
+use crate::consent::{Categories, Category, IdMap, decode, shapes};
 use crate::cookie::Cookies;
 
 /// More sections than exist.
 const MOST_SECTIONS: u64 = 64;
+const EUROPEAN: u64 = 2;
+const US_PRIVACY: u64 = 6;
+
+/// The American sections have no purposes: all that can be opted out of is for advertising.
+const DEFAULTS: &[(&str, Category)] = &[("sale", Category::TARGETING)];
+
+/// An American section: where its opt-outs (of sale, sharing, targeted advertising) stand in its core,
+/// in bits, and whether a part about Global Privacy Control may follow.
+struct American {
+    id: u64,
+    newest_version: u64,
+    opt_outs: &'static [usize],
+    has_gpc: bool,
+}
+
+const fn section(id: u64, opt_outs: &'static [usize], has_gpc: bool) -> American {
+    American { id, newest_version: 1, opt_outs, has_gpc }
+}
+
+/// The sections' own definitions, checked against what @iabgpp/cmpapi 3.2.0 writes.
+const AMERICAN: [American; 21] = [
+    American { id: 7, newest_version: 2, opt_outs: &[18, 20, 22], has_gpc: true }, // national
+    section(8, &[12, 14], true),                                                   // California
+    section(9, &[12, 14], false),                                                  // Virginia
+    section(10, &[12, 14], true),                                                  // Colorado
+    section(11, &[14, 16], false),                                                 // Utah
+    section(12, &[12, 14], true),                                                  // Connecticut
+    section(13, &[12, 14], false),                                                 // Florida
+    section(14, &[12, 14], true),                                                  // Montana
+    section(15, &[12, 14], true),                                                  // Oregon
+    section(16, &[12, 14], true),                                                  // Texas
+    section(17, &[12, 14], true),                                                  // Delaware
+    section(18, &[14, 16], true),                                                  // Iowa
+    section(19, &[12, 14], true),                                                  // Nebraska
+    section(20, &[12, 14], true),                                                  // New Hampshire
+    section(21, &[12, 14], true),                                                  // New Jersey
+    section(22, &[12, 14], true),                                                  // Tennessee
+    section(23, &[12, 14], true),                                                  // Minnesota
+    section(24, &[16, 18], true),                                                  // Maryland
+    section(25, &[16, 18], false),                                                 // Indiana
+    section(26, &[16, 18], false),                                                 // Kentucky
+    section(27, &[16, 18], false),                                                 // Rhode Island
+];
 
 /// Reads GPP strings.
 #[derive(Debug)]
 pub(super) struct Gpp {
-    map: IdMap,
+    european: TcStrings,
+    american: IdMap,
 }
 
 impl Gpp {
     pub(super) fn new(settings: &SourceSettings) -> Self {
-        Self { map: IdMap::new(PURPOSES, &settings.map) }
+        Self { european: TcStrings::new(settings), american: IdMap::new(DEFAULTS, &settings.map) }
     }
 
     fn read_one(&self, value: &[u8]) -> Option<Reading> {
@@ -27,14 +71,14 @@ impl Gpp {
         let ids = sections(parts.next()?)?;
         let mut reading = Reading::NoDecision;
         for id in ids {
-            let section = parts.next()?;
+            let part = parts.next()?;
             let said = match id {
-                2 => tcf::read(section, &self.map),
-                6 => self.opted_out(matches!(section.as_bytes(), [b'1', _, b'Y' | b'y', _])),
-                // Sale, sharing, targeted advertising.
-                7 => self.opted_out(opt_outs(section, &[18, 20, 22])?),
-                8 => self.opted_out(opt_outs(section, &[12, 14])?),
-                _ => continue,
+                EUROPEAN => self.european.read(part),
+                US_PRIVACY => self.opted_out(matches!(part.as_bytes(), [b'1', _, b'Y' | b'y', _])),
+                _ => match AMERICAN.iter().find(|section| section.id == id) {
+                    Some(section) => self.opted_out(section.opts_out(part)?),
+                    None => continue,
+                },
             };
             reading = reading.and(said);
         }
@@ -43,7 +87,28 @@ impl Gpp {
 
     /// An American section can only take away: what is not opted out of follows the default.
     fn opted_out(&self, out: bool) -> Reading {
-        shapes::opt_out(out, [Category::TARGETING].into_iter().collect(), &self.map)
+        shapes::opt_out(out, self.american.categories("sale"), &self.american)
+    }
+}
+
+impl American {
+    /// Whether it opts out of anything, or says that the browser did by Global Privacy Control.
+    fn opts_out(&self, section: &str) -> Option<bool> {
+        let mut parts = section.split('.');
+        let mut core = Bits::of(parts.next()?)?;
+        if !(1..=self.newest_version).contains(&core.number(6)?) {
+            return None;
+        }
+        let mut out = false;
+        for place in self.opt_outs {
+            core.seek(*place);
+            out |= core.number(2)? == 1;
+        }
+        for part in parts.filter(|_| self.has_gpc) {
+            let mut bits = Bits::of(part)?;
+            out |= bits.number(2)? == 1 && bits.bit()?;
+        }
+        Some(out)
     }
 }
 
@@ -64,22 +129,6 @@ fn sections(header: &str) -> Option<Vec<u64>> {
         ids.extend(first..=last);
     }
     Some(ids)
-}
-
-/// Whether a section opts out at one of these places, or says that the browser did by GPC.
-fn opt_outs(section: &str, places: &[usize]) -> Option<bool> {
-    let mut parts = section.split('.');
-    let mut core = Bits::of(parts.next()?)?;
-    let mut out = false;
-    for place in places {
-        core.seek(*place);
-        out |= core.number(2)? == 1;
-    }
-    for part in parts {
-        let mut bits = Bits::of(part)?;
-        out |= bits.number(2)? == 1 && bits.bit()?;
-    }
-    Some(out)
 }
 
 impl ConsentSource for Gpp {

@@ -24,11 +24,15 @@ const DEFAULTS: &[(&str, Category)] = &[
 #[derive(Debug)]
 pub(super) struct OneTrust {
     map: IdMap,
+    require_alert_box_closed: bool,
 }
 
 impl OneTrust {
     pub(super) fn new(settings: &SourceSettings) -> Self {
-        Self { map: IdMap::new(DEFAULTS, &settings.map) }
+        Self {
+            map: IdMap::new(DEFAULTS, &settings.map),
+            require_alert_box_closed: settings.require_alert_box_closed,
+        }
     }
 
     fn read_one(&self, value: &[u8], decided_at: Option<i64>) -> Reading {
@@ -65,7 +69,8 @@ impl ConsentSource for OneTrust {
     fn read(&self, cookies: &Cookies<'_>, _: &Categories) -> Reading {
         let mut groups = cookies.values(b"OptanonConsent").peekable();
         let mut closed = cookies.values(b"OptanonAlertBoxClosed").peekable();
-        if groups.peek().is_none() || closed.peek().is_none() {
+        let answered = closed.peek().is_some() || !self.require_alert_box_closed;
+        if groups.peek().is_none() || !answered {
             // Without the second cookie the first holds the region's default, and no decision.
             return Reading::NoDecision;
         }

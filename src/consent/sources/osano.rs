@@ -8,11 +8,15 @@ use crate::cookie::Cookies;
 #[derive(Debug)]
 pub(super) struct Osano {
     cookie: String,
+    dismiss_grants: bool,
 }
 
 impl Osano {
     pub(super) fn new(settings: &SourceSettings) -> Self {
-        Self { cookie: settings.cookie_or("cookieconsent_status") }
+        Self {
+            cookie: settings.cookie_or("cookieconsent_status"),
+            dismiss_grants: settings.dismiss_grants,
+        }
     }
 }
 
@@ -29,7 +33,8 @@ impl ConsentSource for Osano {
         Reading::of_copies(cookies.values(self.cookie.as_bytes()), |value| match value {
             b"allow" => shapes::one_answer(true, categories, None),
             b"deny" => shapes::one_answer(false, categories, None),
-            // The notice was closed: no answer.
+            // The notice was closed, or the page was scrolled: no answer, unless the site says so.
+            b"dismiss" if self.dismiss_grants => shapes::one_answer(true, categories, None),
             b"dismiss" => Reading::NoDecision,
             _ => Reading::Malformed,
         })

@@ -1,9 +1,12 @@
 //! tarteaucitron: `tarteaucitron`, services as `!service=true`, `false` or `wait`. Which category a service belongs to is the site's: `map`.
 
+mod services;
+
 use crate::consent::decode;
 use crate::consent::source::{ConsentSource, Reading, SourceSettings};
-use crate::consent::{Categories, IdMap, Votes};
+use crate::consent::{Categories, Category, IdMap, Votes};
 use crate::cookie::Cookies;
+use services::SERVICES;
 
 /// Reads tarteaucitron's cookie.
 #[derive(Debug)]
@@ -14,7 +17,15 @@ pub(super) struct Tarteaucitron {
 
 impl Tarteaucitron {
     pub(super) fn new(settings: &SourceSettings) -> Self {
-        Self { cookie: settings.cookie_or("tarteaucitron"), map: IdMap::new(&[], &settings.map) }
+        let of_category = |(category, ids): &(Category, &'static str)| {
+            let category = *category;
+            ids.split(' ').map(move |id| (id, category))
+        };
+        let defaults: Vec<_> = SERVICES.iter().flat_map(of_category).collect();
+        Self {
+            cookie: settings.cookie_or("tarteaucitron"),
+            map: IdMap::new(&defaults, &settings.map),
+        }
     }
 
     fn read_one(&self, value: &[u8]) -> Reading {

@@ -1,4 +1,5 @@
-//! TrustArc: `cmapi_cookie_privacy` lists the permitted levels, `notice_preferences` the highest one.
+//! TrustArc: `cmapi_cookie_privacy` lists the permitted levels; without it, `notice_preferences` has the
+//! highest one, counted from 0.
 
 use crate::consent::decode;
 use crate::consent::source::{ConsentSource, Reading, SourceSettings};
@@ -34,8 +35,23 @@ impl TrustArc {
         if granted.is_empty() {
             return Reading::Malformed;
         }
-        let votes = Votes::of_list(&self.map, |id| granted.contains(&id));
-        Reading::decision(votes, &self.map, None)
+        self.permitted(|level| granted.contains(&level))
+    }
+
+    /// `2:`, or `2:` and something after it.
+    fn highest(&self, value: &[u8]) -> Reading {
+        let text = decode::percent(value);
+        let highest = text.as_deref().and_then(|text| text.split_once(':'));
+        let Some(highest) = highest.and_then(|(highest, _)| highest.parse::<u8>().ok()) else {
+            return Reading::Malformed;
+        };
+        self.permitted(|level| {
+            level.parse::<u16>().is_ok_and(|level| level <= u16::from(highest) + 1)
+        })
+    }
+
+    fn permitted(&self, is_permitted: impl Fn(&str) -> bool) -> Reading {
+        Reading::decision(Votes::of_list(&self.map, is_permitted), &self.map, None)
     }
 }
 
@@ -51,6 +67,13 @@ impl ConsentSource for TrustArc {
     }
 
     fn read(&self, cookies: &Cookies<'_>, _: &Categories) -> Reading {
-        Reading::of_copies(cookies.values(b"cmapi_cookie_privacy"), |value| self.levels(value))
+        let levels = cookies.values(b"cmapi_cookie_privacy").map(|value| self.levels(value));
+        match levels.fold(Reading::NoDecision, Reading::and) {
+            Reading::NoDecision => {
+                let highest = cookies.values(b"notice_preferences");
+                Reading::of_copies(highest, |value| self.highest(value))
+            }
+            said => said,
+        }
     }
 }

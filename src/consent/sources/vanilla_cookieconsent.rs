@@ -28,16 +28,16 @@ const DEFAULTS: &[(&str, Category)] = &[
 #[derive(Debug)]
 pub(super) struct VanillaCookieConsent {
     cookie: String,
-    revision: Option<String>,
     map: IdMap,
+    settings: SourceSettings,
 }
 
 impl VanillaCookieConsent {
     pub(super) fn new(settings: &SourceSettings) -> Self {
         Self {
             cookie: settings.cookie_or("cc_cookie"),
-            revision: settings.revision.clone(),
             map: IdMap::new(DEFAULTS, &settings.map),
+            settings: settings.clone(),
         }
     }
 
@@ -45,11 +45,8 @@ impl VanillaCookieConsent {
         let Some(Value::Object(entries)) = decode::json(value) else { return Reading::Malformed };
         let accepted = entries.get("categories").or_else(|| entries.get("level"));
         let Some(accepted) = accepted.and_then(decode::texts) else { return Reading::Malformed };
-        if let Some(revision) = &self.revision {
-            // A decision for another revision of the site's notice.
-            if entries.get("revision").map(Value::to_string).as_ref() != Some(revision) {
-                return Reading::NoDecision;
-            }
+        if !self.settings.is_in_force(entries.get("revision")) {
+            return Reading::NoDecision;
         }
         let mut votes = Votes::default();
         accepted.iter().for_each(|id| votes.vote(self.map.categories(id), true));

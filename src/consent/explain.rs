@@ -1,0 +1,60 @@
+//! A consent in words for people: `consentry consent`, and whoever asks why a cookie is gone.
+
+use std::fmt::Write;
+
+use time::OffsetDateTime;
+
+use super::{CategorySet, Consent, ConsentReader, Reason, Signals};
+
+impl ConsentReader {
+    /// Why the visitor's consent is what it is, in a sentence. Names only, no value of a cookie.
+    pub fn explain(&self, consent: &Consent, signals: Signals) -> String {
+        let mut words = self.cause(consent);
+        if !consent.is_decided() {
+            let default = self.categories.names_of(consent.granted).join(", ");
+            let by = if self.region.is_some() { "the region's default" } else { "the default" };
+            let _ = write!(words, ": {by} holds, which allows {default}");
+        }
+        for (name, sent, denies) in [
+            ("Sec-GPC", signals.gpc, self.signals.gpc_denies),
+            ("DNT", signals.dnt, self.signals.dnt_denies),
+        ] {
+            let denies = denies.difference(CategorySet::NECESSARY);
+            if sent && denies != CategorySet::EMPTY {
+                let taken = self.categories.names_of(denies).join(", ");
+                let _ = write!(words, "; {name} takes away {taken}");
+            }
+        }
+        words
+    }
+
+    fn cause(&self, consent: &Consent) -> String {
+        let found = consent.found.and_then(|index| self.sources.get(index));
+        let source = found.map_or("a source", |source| source.name());
+        let at = consent.decided_at.and_then(|at| OffsetDateTime::from_unix_timestamp(at).ok());
+        let of_date = at.map_or_else(String::new, |at| format!(" of {}", at.date()));
+        match consent.reason {
+            Reason::Decided => match at {
+                Some(at) => format!("the visitor decided on {} ({source})", at.date()),
+                None => format!("the visitor decided ({source}, whose cookie has no date)"),
+            },
+            Reason::NoDecision => {
+                let asked: Vec<&str> = self.sources.iter().map(|source| source.name()).collect();
+                format!("the visitor has not decided (asked: {})", asked.join(", "))
+            }
+            Reason::Malformed => format!("the cookie of {source} cannot be read"),
+            Reason::Expired => {
+                let days = self.max_age_days;
+                format!("the decision{of_date} ({source}) is older than {days} days")
+            }
+            Reason::OldNotice => {
+                let notice =
+                    self.notice_date.map_or_else(String::new, |date| format!(" of {date}"));
+                format!("the decision{of_date} ({source}) was made before the notice{notice}")
+            }
+            Reason::FromTheFuture => {
+                format!("the decision{of_date} ({source}) is dated in the future")
+            }
+        }
+    }
+}
