@@ -4,7 +4,10 @@ use std::fmt::Write;
 
 use crate::support::run;
 
-const SAMPLES: &str = include_str!("../data/consent-samples.jsonl");
+const SAMPLES: &str = concat!(
+    include_str!("../data/consent-samples.jsonl"),
+    include_str!("../data/more-consent-samples.jsonl")
+);
 
 /// A config for one sample.
 fn config(sample: &serde_json::Value) -> String {
@@ -22,6 +25,9 @@ fn config(sample: &serde_json::Value) -> String {
         let entries: Vec<String> =
             map.iter().map(|(id, category)| format!("\"{id}\" = {category}")).collect();
         writeln!(toml, "map = {{ {} }}", entries.join(", ")).unwrap();
+    }
+    if let Some(more) = sample["toml"].as_str() {
+        writeln!(toml, "{more}").unwrap();
     }
     if !sample["config"]["revision"].is_null() {
         writeln!(toml, "revision = {}", sample["config"]["revision"]).unwrap();
@@ -66,7 +72,7 @@ fn every_sample_of_a_consent_cookie_is_read_as_its_tool_means_it() {
         }
     }
     assert!(wrong.is_empty(), "{} of {read}: {wrong:#?}", wrong.len());
-    assert!(read > 100, "{read}");
+    assert!(read > 170, "{read}");
 }
 
 /// Whatever is cut off or changed in a cookie, it never grants more than the whole one does, except where
@@ -110,7 +116,7 @@ proptest::proptest! {
     /// Whatever is done to a sample, reading it does not fail, and nothing but the text itself grants.
     #[test]
     fn a_cookie_that_was_mangled_never_makes_the_readers_panic(
-        line in 0..103_usize, at in 0..600_usize, cut in 0..12_usize, put in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..12),
+        line in 0..SAMPLES.lines().count(), at in 0..600_usize, cut in 0..12_usize, put in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..12),
     ) {
         use consentry::consent::Signals;
         use consentry::cookie::Cookies;
@@ -125,6 +131,76 @@ proptest::proptest! {
         let reader = &CONFIG.sites[0].filter.reader;
         let consent = reader.read(&Cookies::new([&header[..]]), Signals::default(), None, 1_796_083_200);
         proptest::prop_assert!(consent.granted.contains(consentry::consent::Category::NECESSARY));
+    }
+}
+
+/// The strings grant every purpose, to these vendors.
+#[test]
+fn a_rule_that_names_a_vendor_wants_consent_to_the_vendor_where_a_tc_string_decides() {
+    use consentry::config::{self, Overrides};
+    use consentry::consent::Signals;
+    use consentry::cookie::Cookies;
+    let only_755 = "CQtBohAQtBohAEsABBENBkFsAP_gAAAAAAAAF5wAQF5gAAAA.YAAAAAAAAAAA";
+    let ranges = "CQtBohAQtBohAEsABBENBkFgAP_gAAAAAAAAGQQA4AAgAGArwBkAAAAAAAAA.YAAAAAAAAAAA"; // 1-3, 700, 800
+    let span = "CQtBohAQtBohAEsABBENBkFoAP_gAAAAAAAAGQQAYFeAZAAAAAAA.YAAAAAAAAAAA"; // 700-800
+    let bits = "CQtBohAQtBohAEsABBENBkFkAP_gAAAAAAAAAMFWqlQAAAAA.YAAAAAAAAAAA"; // 2 4 6 8 9 11 13 ... 24
+    let none = "CQtBohAQtBohAEsABBENBkFgAP_gAAAAAAAAAAAAAAAA.YAAAAAAAAAAA";
+    let toml = "[consent]\nsources = ['tcf', 'gpp', 'consentry']\nmax_age_days = 36500\n[[site]]\nupstream = 'http://a'
+        [[cookie]]\nname = 'v755'\ncategory = 'targeting'\ntcf_vendor = 755
+        [[cookie]]\nname = 'v2'\ncategory = 'analytics'\ntcf_vendor = 2
+        [[cookie]]\nname = 'v24'\ncategory = 'analytics'\ntcf_vendor = 24
+        [[cookie]]\nname = 'needed'\ncategory = 'necessary'\ntcf_vendor = 755
+        [[cookie]]\nname = 'plain'\ncategory = 'targeting'";
+    let config = config::parse(toml, None, &Overrides::default()).unwrap();
+    let filter = &config.sites[0].filter;
+    let passing = |header: &str| {
+        let cookies = Cookies::new([header.as_bytes()]);
+        let consent = filter.reader.read(&cookies, Signals::default(), None, 1_796_083_200);
+        let names = ["v755", "v2", "v24", "needed", "plain"].into_iter();
+        let pass = |name: &&str| filter.policy.cookie(name.as_bytes(), &consent).permitted;
+        names.filter(pass).collect::<Vec<_>>().join(" ")
+    };
+    for (string, expected) in [
+        (only_755, "v755 needed plain"),
+        (ranges, "v2 needed plain"),
+        (span, "v755 needed plain"),
+        (bits, "v2 v24 needed plain"),
+        (none, "needed plain"),
+    ] {
+        assert_eq!(passing(&format!("euconsent-v2={string}")), expected, "{string}");
+    }
+    let in_gpp = format!("__gpp=DBABMA~{}", only_755.replace(".YAAAAAAAAAAA", ""));
+    assert_eq!(passing(&in_gpp), "v755 needed plain");
+    // Another source knows no vendors: the category decides.
+    let native = "consentry=1~1795500000~2018-05-25~functional+analytics+targeting~";
+    assert_eq!(passing(native), "v755 v2 v24 needed plain");
+    assert_eq!(passing(""), "needed");
+    // Two strings: what one of them refuses is refused.
+    let both = format!("euconsent-v2={only_755}; euconsent-v2={bits}");
+    assert_eq!(passing(&both), "needed plain");
+    // A vendor section that was cut off says nothing that could be relied on.
+    let cut = only_755.split('.').next().unwrap();
+    assert_eq!(passing(&format!("euconsent-v2={}", &cut[..cut.len() - 10])), "needed");
+}
+
+#[test]
+fn a_key_that_a_tool_does_not_have_is_refused() {
+    use consentry::config::{self, Overrides};
+    for (tool, key) in [
+        ("klaro", "revision = 1"),
+        ("onetrust", "cookie = 'x'"),
+        ("osano", "implied = 'ignore'"),
+        ("cookiebot", "dismiss_grants = true"),
+        ("tcf", "require_alert_box_closed = false"),
+    ] {
+        let toml = format!(
+            "[consent]\nsources = ['{tool}']\n[consent.{tool}]\n{key}\n[[site]]\nupstream = 'http://a'\n"
+        );
+        let error = config::parse(&toml, None, &Overrides::default()).unwrap_err().to_string();
+        assert!(
+            error.contains(&format!("`{tool}` has no such key")) && error.contains(":4"),
+            "{error}"
+        );
     }
 }
 
