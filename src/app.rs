@@ -13,6 +13,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 
 use crate::admin::Admin;
+use crate::centre::Centre;
 use crate::config::Config;
 use crate::config::settings::LogFormat;
 use crate::filter::Filter;
@@ -70,10 +71,11 @@ pub fn build(config: Config) -> anyhow::Result<Bound> {
         });
         let filter = Arc::new(Filter::new(site.filter));
         inventories.push((site.name.clone(), Arc::clone(&filter)));
+        let centre = Centre::new(&site.centre, Arc::clone(&filter));
         let upstreams = site.upstreams.into_iter();
         let upstreams =
             upstreams.map(|address| Arc::new(Upstream::new(address, workers))).collect();
-        sites.push((site.hosts, Arc::new(Site::new(index, site.name, filter, upstreams))));
+        sites.push((site.hosts, Arc::new(Site::new(index, site.name, filter, centre, upstreams))));
     }
     let metrics = Metrics::new(labels, workers);
     let snapshot = Arc::new(ArcSwap::from_pointee(Snapshot {

@@ -20,7 +20,8 @@ mod votes;
 
 pub use category::{Categories, Category, CategoryError, CategorySet};
 pub use consent_mode::consent_mode;
-pub use reader::{Consent, ConsentReader, Reason};
+pub(crate) use decode::time as tool_time;
+pub use reader::{CLOCK_TOLERANCE_SECONDS, Consent, ConsentReader, Reason};
 pub use region::RegionPolicy;
 pub use signal::{SignalPolicy, Signals};
 pub use vendors::{Vendor, VendorSet, Vendors};

@@ -14,6 +14,7 @@
 pub mod admin;
 pub mod app;
 pub mod catalogue;
+pub mod centre;
 pub mod cli;
 pub mod config;
 pub mod consent;

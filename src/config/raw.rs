@@ -21,6 +21,7 @@ pub(super) struct Raw {
     pub(super) unclassified: Option<RawUnclassified>,
     pub(super) catalogue: Option<Vec<Text>>,
     pub(super) consent: RawConsent,
+    pub(super) centre: RawCentre,
     pub(super) timeouts: RawTimeouts,
     pub(super) limits: RawLimits,
     pub(super) log: RawLog,
@@ -69,6 +70,7 @@ pub(super) struct RawConsent {
     pub(super) default: Option<RawDefault>,
     pub(super) gpc: Option<RawSignal>,
     pub(super) gpc_categories: Option<Vec<Text>>,
+    pub(super) gpc_json: Option<bool>,
     pub(super) dnt: Option<RawSignal>,
     pub(super) dnt_categories: Option<Vec<Text>>,
     pub(super) region: Option<RawRegion>,
@@ -153,6 +155,12 @@ impl RawConsent {
             _ => None,
         }
     }
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawCentre {
+    pub(super) prefix: Option<Text>,
 }
 
 #[derive(Debug, Default, Clone, serde::Deserialize)]

@@ -39,6 +39,7 @@ pub(super) fn resolve(document: Doc, folder: &Path, overrides: &Overrides) -> Co
     };
     let detect = raw.beacons.detect.unwrap_or(Detect::Report);
     let technologies = technologies(document, raw.technologies, &categories);
+    let centre_prefix = site::centre_prefix(document, raw.centre.prefix);
     let common = Common {
         mode: raw.mode,
         unclassified: raw.unclassified,
@@ -48,6 +49,7 @@ pub(super) fn resolve(document: Doc, folder: &Path, overrides: &Overrides) -> Co
         expire,
         detect,
         technologies,
+        centre_prefix,
     };
     let sites = site::sites(document, raw.site, &common, overrides);
     let warnings = warnings(document, &common, &sites);

@@ -119,6 +119,17 @@ pub struct Site {
     pub upstreams: Vec<Upstream>,
     /// What may pass.
     pub filter: FilterSettings,
+    /// Its own pages.
+    pub centre: Centre,
+}
+
+/// A site's own pages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Centre {
+    /// What the paths of all pages begin with; it begins and ends with `/`.
+    pub prefix: String,
+    /// Whether `/.well-known/gpc.json` says that Global Privacy Control is heeded, while it is.
+    pub gpc_json: bool,
 }
 
 /// Which hosts a site serves.

@@ -91,7 +91,7 @@ pub(super) fn texts(list: &Value) -> Option<Vec<&str>> {
 }
 
 /// A time in Unix seconds: RFC 3339 text, or a number of seconds, tenths of seconds or milliseconds.
-pub(super) fn time(value: &Value) -> Option<i64> {
+pub(crate) fn time(value: &Value) -> Option<i64> {
     match value {
         Value::String(text) => time_text(text),
         Value::Number(number) => {

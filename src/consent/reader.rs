@@ -9,7 +9,7 @@ use crate::cookie::Cookies;
 
 /// How far ahead of our clock a decision may be dated, in seconds: clocks differ, and some tools
 /// write the visitor's local time.
-const CLOCK_TOLERANCE_SECONDS: i64 = 24 * 60 * 60;
+pub const CLOCK_TOLERANCE_SECONDS: i64 = 24 * 60 * 60;
 
 /// What a visitor allowed, and how that is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

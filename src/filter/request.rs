@@ -88,9 +88,12 @@ pub(super) fn filter<B>(
         page_load: None,
     };
 
-    if let Some(name) = settings.forward_header.as_ref().filter(|_| filter.enforces()) {
+    if let Some(name) = &settings.forward_header {
+        remove_alike(request.headers_mut(), name);
         let names = settings.reader.categories.names_of(consent.granted).join(",");
-        if let Ok(names) = HeaderValue::try_from(names) {
+        if filter.enforces()
+            && let Ok(names) = HeaderValue::try_from(names)
+        {
             request.headers_mut().insert(name, names);
         }
     }
@@ -104,6 +107,19 @@ pub(super) fn filter<B>(
         });
     }
     Ok(visit)
+}
+
+/// Removes what a visitor sends in our name, observing or not: the origin would believe it. With `_`
+/// for `-` too, which is the same to an origin that hands fields on as CGI does (RFC 3875 section 4.1.18).
+fn remove_alike(headers: &mut HeaderMap, name: &HeaderName) {
+    fn handed_on(name: &HeaderName) -> impl Iterator<Item = u8> {
+        name.as_str().bytes().map(|byte| if byte == b'_' { b'-' } else { byte })
+    }
+    let alike = headers.keys().filter(|field| handed_on(field).eq(handed_on(name)));
+    let alike: Vec<HeaderName> = alike.cloned().collect();
+    for name in alike {
+        headers.remove(name);
+    }
 }
 
 fn is_ping(content_type: &[u8]) -> bool {

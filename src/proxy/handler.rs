@@ -6,6 +6,7 @@ use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures_util::FutureExt;
 use http::header::{HOST, HeaderValue};
 use http::{Method, Request, Response, Version};
@@ -20,7 +21,7 @@ use super::response_body::{OriginBody, ServedBody};
 use super::site::{Site, Snapshot};
 use super::ticket::Ticket;
 use super::visitor::Visitor;
-use crate::filter::{ConsentLayer, FilterBody, without_port};
+use crate::filter::{ConsentLayer, FilterBody, unix_now, without_port};
 
 /// Answers a request. Fails never: whatever goes wrong becomes a response.
 pub(super) fn handle(
@@ -41,9 +42,13 @@ async fn answer(
     // What a panic says may hold anything: only that there was one is told on.
     let outcome = answered.unwrap_or(Err(ProxyError::Internal));
     let response = match outcome {
-        Ok(response) => {
+        Ok(Served::Filtered(response)) => {
             ticket.status = response.status().as_u16();
             response.map(|body| ServedBody::filtered(body, ticket))
+        }
+        Ok(Served::Own(response)) => {
+            ticket.status = response.status().as_u16();
+            response.map(|body| ServedBody::page(body, ticket))
         }
         Err(error) => {
             let page = ticket.page(&error, form);
@@ -54,11 +59,18 @@ async fn answer(
     Ok(response)
 }
 
+/// What is served: the origin's answer through the filter, or a page of the site's own.
+#[expect(clippy::large_enum_variant, reason = "the large one is the usual one")]
+enum Served {
+    Filtered(Response<FilterBody<OriginBody>>),
+    Own(Response<Bytes>),
+}
+
 async fn serve(
     ticket: &mut Ticket,
     form: PageForm,
     request: Request<Incoming>,
-) -> Result<Response<FilterBody<OriginBody>>, ProxyError> {
+) -> Result<Served, ProxyError> {
     let snapshot = &Arc::clone(&ticket.snapshot);
     let visitor = &Arc::clone(&ticket.visitor);
     // In a block of its own, so that the request is not kept while its answer is awaited.
@@ -66,6 +78,12 @@ async fn serve(
         let mut request = request;
         let site = check(&mut request, snapshot)?;
         ticket.site = Some(site.index);
+        if let Some(page) = site.centre.page(request.uri().path()) {
+            let secure = visitor.peer.is_secure(request.headers());
+            let request = request.map(VisitorBody::new);
+            let own = Box::pin(site.centre.answer(page, request, secure, unix_now()));
+            return Ok(Served::Own(own.await));
+        }
         let ticket = &*ticket;
         let to = Forward { visitor, site, snapshot };
         let to_origin = service_fn(move |request: Request<VisitorBody>| {
@@ -80,7 +98,7 @@ async fn serve(
             .trusted(visitor.peer.trusted);
         layer.layer(to_origin).call(request.map(VisitorBody::new))
     };
-    answered.await
+    answered.await.map(Served::Filtered)
 }
 
 /// Refuses what must not be forwarded, and finds the site.

@@ -10,6 +10,7 @@ use http::HeaderValue;
 use ipnet::IpNet;
 
 use super::pool::Upstream;
+use crate::centre::Centre;
 use crate::config::settings::{HostPattern, Limits, Timeouts};
 use crate::filter::Filter;
 use crate::telemetry::AccessLog;
@@ -38,6 +39,8 @@ pub struct Site {
     pub name: String,
     /// What may pass.
     pub filter: Arc<Filter>,
+    /// Its own pages.
+    pub centre: Centre,
     /// The `Host` of requests that came without one: HTTP/1.0 knew none, HTTP/1.1 demands it.
     pub(super) host: HeaderValue,
     upstreams: Vec<Arc<Upstream>>,
@@ -50,12 +53,13 @@ impl Site {
         index: usize,
         name: String,
         filter: Arc<Filter>,
+        centre: Centre,
         upstreams: Vec<Arc<Upstream>>,
     ) -> Self {
         let host =
             upstreams.first().and_then(|upstream| upstream.address().authority().try_into().ok());
         let host = host.unwrap_or(HeaderValue::from_static("localhost"));
-        Self { index, name, filter, host, upstreams, turn: AtomicUsize::new(0) }
+        Self { index, name, filter, centre, host, upstreams, turn: AtomicUsize::new(0) }
     }
 
     /// The upstream whose turn it is, as an index: each request starts with the next.
@@ -144,7 +148,8 @@ mod tests {
         let config = parse(toml, None, &Overrides::default()).expect("a valid config");
         let sites = config.sites.into_iter().enumerate().map(|(index, site)| {
             let filter = Arc::new(Filter::new(site.filter));
-            (site.hosts, Arc::new(Site::new(index, site.name, filter, Vec::new())))
+            let centre = Centre::new(&site.centre, Arc::clone(&filter));
+            (site.hosts, Arc::new(Site::new(index, site.name, filter, centre, Vec::new())))
         });
         let table = SiteTable::new(sites.collect());
         let find = |host: &str| table.find(host).map(|site| site.name.as_str());

@@ -11,6 +11,7 @@
 )]
 
 mod beacons;
+mod centre;
 mod commands;
 mod cookies;
 mod forwarding;

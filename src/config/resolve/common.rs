@@ -19,4 +19,6 @@ pub(super) struct Common {
     pub(super) expire: Expire,
     pub(super) detect: Detect,
     pub(super) technologies: Technologies,
+    /// What the paths of our own pages begin with.
+    pub(super) centre_prefix: String,
 }

@@ -126,15 +126,14 @@ impl NativeCookie {
 
     /// Writes the cookie as `NAME=VALUE`.
     pub fn render(&self, categories: &Categories) -> String {
+        Cookie::new(Native::COOKIE, self.value(categories)).to_string()
+    }
+
+    /// Writes the cookie's value.
+    pub fn value(&self, categories: &Categories) -> String {
         let names = categories.names_of(self.granted.difference(CategorySet::NECESSARY));
-        let value = format!(
-            "1~{}~{}~{}~{}",
-            self.decided_at,
-            self.notice_date,
-            names.join("+"),
-            self.receipt
-        );
-        Cookie::new(Native::COOKIE, value).to_string()
+        let Self { decided_at, notice_date, receipt, .. } = self;
+        format!("1~{decided_at}~{notice_date}~{}~{receipt}", names.join("+"))
     }
 
     /// Whether a category was granted.

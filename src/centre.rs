@@ -1,0 +1,106 @@
+//! The public pages of a site's own: what the browser is told of consent, and the bridge by which a
+//! tool that keeps consent in local storage tells it to us.
+//!
+//! Step 3 of a request: `proxy` has found the site; what is asked for here never reaches the origin.
+//!
+//! | path                        | answer                                                        |
+//! |-----------------------------|---------------------------------------------------------------|
+//! | `/.consentry/bridge`        | POST: sets the consent cookie to what the site's tool says    |
+//! | `/.consentry/…`             | 404: the prefix is ours                                       |
+//! | `/.well-known/gpc.json`     | that Global Privacy Control is heeded, while it is            |
+
+mod bridge;
+mod error;
+mod reply;
+mod same_origin;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, HeaderValue};
+use http::{Method, Request, Response, StatusCode};
+use http_body::Body;
+
+use crate::config::settings;
+use crate::consent::CategorySet;
+use crate::filter::Filter;
+use error::{CentreError, allow};
+use reply::json;
+
+/// Where browsers and their extensions look (W3C Global Privacy Control section 4).
+const GPC_PATH: &str = "/.well-known/gpc.json";
+
+/// One site's own pages.
+#[derive(Debug)]
+pub struct Centre {
+    /// What the paths of all pages begin with; it ends with `/`.
+    prefix: String,
+    filter: Arc<Filter>,
+    /// The statement that Global Privacy Control is heeded, where it is made.
+    gpc: Option<Bytes>,
+}
+
+/// A page of a site's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Page {
+    /// Sets the consent cookie to what the site's tool says.
+    Bridge,
+    /// Says that Global Privacy Control is heeded.
+    Gpc,
+    /// Below the prefix, and nothing.
+    Missing,
+}
+
+impl Centre {
+    /// The pages of a site, from its settings.
+    pub fn new(settings: &settings::Centre, filter: Arc<Filter>) -> Self {
+        let reader = &filter.settings().reader;
+        let heeded = filter.settings().mode == settings::Mode::Enforce
+            && reader.signals.gpc_denies != CategorySet::EMPTY;
+        let gpc = (heeded && settings.gpc_json).then(|| {
+            let since = reader.notice_date.map(|date| date.to_string());
+            Bytes::from(serde_json::json!({ "gpc": true, "lastUpdate": since }).to_string())
+        });
+        Self { prefix: settings.prefix.clone(), filter, gpc }
+    }
+
+    /// The page at a path; `None` for what is the origin's.
+    pub fn page(&self, path: &str) -> Option<Page> {
+        match path.strip_prefix(self.prefix.as_str()) {
+            Some("bridge") => Some(Page::Bridge),
+            Some(_) => Some(Page::Missing),
+            None => (path == GPC_PATH && self.gpc.is_some()).then_some(Page::Gpc),
+        }
+    }
+
+    /// Answers a request for a page. `secure` says that the visitor came by https; `now` is in Unix
+    /// seconds.
+    pub async fn answer<B>(
+        &self,
+        page: Page,
+        request: Request<B>,
+        secure: bool,
+        now: i64,
+    ) -> Response<Bytes>
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let answered = match page {
+            Page::Bridge => {
+                bridge::answer(&self.filter.settings().reader, request, secure, now).await
+            }
+            Page::Gpc => self.gpc(request.method()),
+            Page::Missing => Err(CentreError::Missing),
+        };
+        answered.unwrap_or_else(|error| error.respond())
+    }
+
+    fn gpc(&self, method: &Method) -> Result<Response<Bytes>, CentreError> {
+        allow(method, &[Method::GET, Method::HEAD])?;
+        let statement = self.gpc.clone().unwrap_or_default();
+        let mut response = json(StatusCode::OK, statement);
+        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("max-age=3600"));
+        Ok(response)
+    }
+}

@@ -1,0 +1,73 @@
+//! Why a request for one of our own pages is refused. What is said is for whoever built the page.
+
+use bytes::Bytes;
+use http::header::{ALLOW, HeaderValue};
+use http::{Method, Response, StatusCode};
+use thiserror::Error;
+
+use super::reply::json;
+
+/// Why a request for one of our own pages is refused.
+#[derive(Debug, Error)]
+pub(super) enum CentreError {
+    /// Nothing is served at this path.
+    #[error("there is nothing here")]
+    Missing,
+    /// Another method than those of the page.
+    #[error("this is not a method of this page")]
+    Method(&'static [Method]),
+    /// The request does not come from a page of this site.
+    #[error(
+        "only pages of this site may do this: neither Sec-Fetch-Site nor Origin says that it is one"
+    )]
+    CrossSite,
+    /// Another media type than those read.
+    #[error("the body must be application/json or text/plain")]
+    MediaType,
+    /// A body over the limit, in octets.
+    #[error("the body is longer than {0} octets")]
+    TooLarge(usize),
+    /// The visitor left, or sent what is no body.
+    #[error("the body did not arrive")]
+    Broken,
+    /// The body is not what the page reads.
+    #[error("the body must be {{\"granted\": [\"CATEGORY\", ...], \"time\": TIME}}, time optional")]
+    NotAChoice,
+    /// The time of the choice is no time, or ahead of ours.
+    #[error("the time must be of the past: RFC 3339, or a number of seconds or milliseconds")]
+    Time,
+    /// The site's sources do not read our own cookie.
+    #[error("the consent cookie is not among this site's sources: add \"consentry\" to them")]
+    NotASource,
+}
+
+impl CentreError {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Missing | Self::NotASource => StatusCode::NOT_FOUND,
+            Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::CrossSite => StatusCode::FORBIDDEN,
+            Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Broken | Self::NotAChoice | Self::Time => StatusCode::BAD_REQUEST,
+        }
+    }
+
+    /// The answer to a request that is refused.
+    pub(super) fn respond(&self) -> Response<Bytes> {
+        let body = serde_json::json!({ "error": self.to_string() }).to_string();
+        let mut response = json(self.status(), Bytes::from(body));
+        if let Self::Method(methods) = self {
+            let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
+            if let Ok(names) = HeaderValue::try_from(names.join(", ")) {
+                response.headers_mut().insert(ALLOW, names);
+            }
+        }
+        response
+    }
+}
+
+/// Refuses other methods than those of a page.
+pub(super) fn allow(method: &Method, methods: &'static [Method]) -> Result<(), CentreError> {
+    if methods.contains(method) { Ok(()) } else { Err(CentreError::Method(methods)) }
+}

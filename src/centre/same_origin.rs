@@ -1,0 +1,57 @@
+//! Whether a request comes from a page of the site itself: what other sites must not be able to do in
+//! a visitor's name (cross-site request forgery).
+
+use http::HeaderMap;
+use http::header::{HOST, HeaderName, ORIGIN};
+
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// By `Sec-Fetch-Site`, which pages cannot set (W3C Fetch Metadata section 2.3); of browsers without
+/// it, by `Origin` (RFC 6454 section 7), whose host must be the one that was asked. Neither: no.
+///
+/// The scheme is not compared: whether the visitor came by https may be known to a proxy in front only.
+pub(super) fn is_same_origin(headers: &HeaderMap) -> bool {
+    if let Some(site) = headers.get(SEC_FETCH_SITE) {
+        return site == "same-origin";
+    }
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+    let origin = headers.get(ORIGIN).and_then(|origin| origin.to_str().ok());
+    let authority = origin.and_then(|origin| {
+        origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"))
+    });
+    host.zip(authority).is_some_and(|(host, authority)| host.eq_ignore_ascii_case(authority))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    #[test]
+    fn only_a_page_of_the_asked_host_is_of_the_same_origin() {
+        for (site, origin, expected) in [
+            (Some("same-origin"), Some("http://shop.example"), true),
+            (Some("same-origin"), None, true),
+            (Some("same-site"), Some("http://shop.example"), false),
+            (Some("cross-site"), None, false),
+            (Some("none"), None, false),
+            (None, Some("http://shop.example"), true),
+            (None, Some("https://SHOP.example"), true),
+            (None, Some("https://shop.example:8443"), false),
+            (None, Some("https://evil.example"), false),
+            (None, Some("https://shop.example.evil.example"), false),
+            (None, Some("null"), false),
+            (None, None, false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(HOST, HeaderValue::from_static("shop.example"));
+            if let Some(site) = site {
+                headers.insert(SEC_FETCH_SITE, HeaderValue::from_static(site));
+            }
+            if let Some(origin) = origin {
+                headers.insert(ORIGIN, HeaderValue::from_static(origin));
+            }
+            assert_eq!(is_same_origin(&headers), expected, "{site:?} {origin:?}");
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! The site's own pages: the bridge, the statement on Global Privacy Control.
+
+use crate::support::{Origin, Proxy, consent, request};
+
+const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+
+/// Posts to the bridge as a page of the site does, but for these fields.
+fn post(
+    proxy: &Proxy,
+    body: &str,
+    fields: &[(&str, &str)],
+) -> (u16, Vec<String>, serde_json::Value) {
+    let length = body.len().to_string();
+    let mut all = vec![("Content-Length", length.as_str())];
+    for (name, value) in [("Origin", "http://shop.example"), ("Content-Type", "application/json")] {
+        if !fields.iter().any(|(other, _)| *other == name) {
+            all.push((name, value));
+        }
+    }
+    all.extend(fields.iter().filter(|(_, value)| !value.is_empty()));
+    let mut visitor = proxy.visit();
+    visitor.send(&request("POST", "/.consentry/bridge", &all));
+    visitor.send(body.as_bytes());
+    let reply = visitor.reply("POST");
+    let said = serde_json::from_str(&reply.text()).unwrap_or(serde_json::Value::Null);
+    (reply.status, reply.set_cookies(), said)
+}
+
+#[test]
+fn a_choice_that_a_page_posts_becomes_the_visitors_consent_cookie() {
+    let origin = Origin::answering(OK);
+    let proxy = Proxy::start(&origin, "");
+    let (status, cookies, said) =
+        post(&proxy, r#"{"granted":["analytics","necessary","video"]}"#, &[]);
+    assert_eq!(
+        (status, said["granted"].to_string().as_str()),
+        (200, r#"["necessary","analytics"]"#)
+    );
+    let [line] = cookies.as_slice() else { panic!("{cookies:?}") };
+    let (cookie, attributes) = line.split_once("; ").unwrap();
+    assert!(
+        cookie.starts_with("consentry=1~") && cookie.ends_with("~2018-05-25~analytics~"),
+        "{line}"
+    );
+    assert_eq!(attributes, "SameSite=Lax; Path=/; Max-Age=15724800");
+    assert!(origin.saw_nothing());
+    // It is believed.
+    proxy.get("/", &[("Cookie", &format!("{cookie}; _ga=1; _fbp=1"))]);
+    assert_eq!(origin.next().field("cookie").unwrap(), format!("{cookie}; _ga=1"));
+    // And said once: a page may post with each view.
+    let (status, cookies, _) = post(&proxy, r#"{"granted":["analytics"]}"#, &[("Cookie", cookie)]);
+    assert_eq!((status, cookies.len()), (204, 0));
+    let (status, cookies, _) = post(&proxy, r#"{"granted":[]}"#, &[("Cookie", cookie)]);
+    assert_eq!(status, 200);
+    assert!(cookies[0].contains("~2018-05-25~~; "), "a refusal is a choice: {cookies:?}");
+}
+
+#[test]
+fn a_choice_is_as_old_as_the_tool_says() {
+    let origin = Origin::answering(OK);
+    let proxy = Proxy::start(&origin, "");
+    for time in ["1600000000", "1600000000000", "\"2020-09-13T12:26:40Z\""] {
+        let body = format!(r#"{{"granted":["social"],"time":{time}}}"#);
+        let (status, cookies, _) = post(&proxy, &body, &[]);
+        assert_eq!(status, 200);
+        assert!(cookies[0].starts_with("consentry=1~1600000000~"), "{cookies:?}");
+    }
+    // The same choice without a time is not renewed, with a newer one it is.
+    let old = "consentry=1~1600000000~2018-05-25~social~";
+    let (status, _, _) = post(&proxy, r#"{"granted":["social"]}"#, &[("Cookie", old)]);
+    assert_eq!(status, 204);
+    let (status, _, _) =
+        post(&proxy, r#"{"granted":["social"],"time":1700000000}"#, &[("Cookie", old)]);
+    assert_eq!(status, 200);
+    for time in ["4000000000", "\"soon\"", "-1", "{}"] {
+        let body = format!(r#"{{"granted":["social"],"time":{time}}}"#);
+        let (status, cookies, said) = post(&proxy, &body, &[]);
+        assert_eq!((status, cookies.len()), (400, 0), "{time}");
+        assert!(said["error"].as_str().unwrap().contains("time"), "{said}");
+    }
+}
+
+#[test]
+fn nobody_but_a_page_of_the_site_can_use_the_bridge() {
+    let origin = Origin::answering(OK);
+    let proxy = Proxy::start(&origin, "");
+    let choice = r#"{"granted":["analytics"]}"#;
+    for (fields, expected) in [
+        (&[("Sec-Fetch-Site", "same-origin")][..], 200),
+        (&[("Sec-Fetch-Site", "same-origin"), ("Origin", "")], 200),
+        (&[("Sec-Fetch-Site", "cross-site")], 403),
+        (&[("Sec-Fetch-Site", "same-site")], 403),
+        (&[("Origin", "https://evil.example")], 403),
+        (&[("Origin", "null")], 403),
+        (&[("Origin", "")], 403),
+        (&[("Content-Type", "text/plain;charset=UTF-8")], 200),
+        (&[("Content-Type", "application/x-www-form-urlencoded")], 415),
+        (&[("Content-Type", "")], 415),
+    ] {
+        let (status, cookies, said) = post(&proxy, choice, fields);
+        assert_eq!(status, expected, "{fields:?} {said}");
+        assert_eq!(cookies.len(), usize::from(expected == 200), "{fields:?}");
+    }
+    for body in [
+        "",
+        "null",
+        "[]",
+        r#"{"granted":"analytics"}"#,
+        r#"{"granted":[1]}"#,
+        "{}",
+        r#"{"granted":[],"x":1}"#,
+    ] {
+        assert_eq!(post(&proxy, body, &[]).0, 400, "{body}");
+    }
+    let long = format!(r#"{{"granted":["{}"]}}"#, "a".repeat(4096));
+    assert_eq!(post(&proxy, &long, &[]).0, 413);
+    let mut visitor = proxy.visit();
+    visitor.send(&request(
+        "POST",
+        "/.consentry/bridge",
+        &[
+            ("Origin", "http://shop.example"),
+            ("Content-Type", "application/json"),
+            ("Transfer-Encoding", "chunked"),
+        ],
+    ));
+    visitor.send(format!("{:x}\r\n{long}\r\n0\r\n\r\n", long.len()).as_bytes());
+    assert_eq!(visitor.reply("POST").status, 413, "also without a length");
+    for method in ["GET", "HEAD", "OPTIONS", "DELETE"] {
+        let mut visitor = proxy.visit();
+        visitor.send(&request(method, "/.consentry/bridge", &[("Origin", "http://shop.example")]));
+        let reply = visitor.reply(method);
+        assert_eq!(
+            (reply.status, reply.field("allow").as_deref()),
+            (405, Some("POST")),
+            "{method}"
+        );
+    }
+    assert_eq!(proxy.get("/.consentry/nothing", &[]).status, 404);
+    assert!(origin.saw_nothing());
+}
+
+#[test]
+fn the_prefix_can_be_chosen_and_the_bridge_needs_its_source() {
+    let origin = Origin::answering(OK);
+    let proxy = Proxy::start(&origin, "centre.prefix = '/_privacy/'\nconsent.sources = ['klaro']");
+    assert_eq!(proxy.get("/.consentry/bridge", &[]).status, 200, "the origin's now");
+    assert_eq!(origin.next().line, "GET /.consentry/bridge HTTP/1.1");
+    let mut visitor = proxy.visit();
+    let fields = [
+        ("Origin", "http://shop.example"),
+        ("Content-Type", "text/plain"),
+        ("Content-Length", "2"),
+    ];
+    visitor.send(&request("POST", "/_privacy/bridge", &fields));
+    visitor.send(b"{}");
+    let reply = visitor.reply("POST");
+    assert_eq!(reply.status, 404);
+    assert!(reply.text().contains("add \\\"consentry\\\" to them"), "{}", reply.text());
+}
+
+#[test]
+fn global_privacy_control_is_said_to_be_heeded_while_it_is() {
+    let origin = Origin::answering(OK);
+    let asked = |toml: &str| {
+        let proxy = Proxy::start(&origin, toml);
+        let reply = proxy.get("/.well-known/gpc.json", &[]);
+        (reply.status, reply.field("content-type").unwrap_or_default(), reply.text())
+    };
+    let (status, media_type, text) = asked("consent.notice_date = 2026-01-15");
+    assert_eq!((status, media_type.as_str()), (200, "application/json"));
+    assert_eq!(text, r#"{"gpc":true,"lastUpdate":"2026-01-15"}"#);
+    assert!(origin.saw_nothing());
+    for toml in ["consent.gpc = 'ignore'", "mode = 'observe'", "consent.gpc_json = false"] {
+        assert_eq!(asked(toml).2, "", "{toml}");
+        assert_eq!(origin.next().line, "GET /.well-known/gpc.json HTTP/1.1", "{toml}");
+    }
+}
+
+#[test]
+fn what_the_origin_is_told_no_visitor_can_say_also_while_observing() {
+    let origin = Origin::answering(OK);
+    let forged = [
+        ("X-Consent", "everything"),
+        ("x-consent", "more"),
+        ("X_Consent", "all"),
+        ("X_CONSENT", "all"),
+        ("X-Consented", "mine"),
+    ];
+    let proxy = Proxy::start(&origin, "mode = 'observe'\nconsent.forward_header = 'X-Consent'");
+    proxy.get("/", &forged);
+    let seen = origin.next();
+    assert!(seen.values("x-consent").is_empty() && seen.values("x_consent").is_empty());
+    assert_eq!(seen.values("x-consented"), ["mine"]);
+    let proxy = Proxy::start(&origin, "consent.forward_header = 'X-Consent'");
+    proxy.get("/", &[&forged[..], &[("Cookie", &consent("social"))]].concat());
+    let seen = origin.next();
+    assert_eq!(seen.values("x-consent"), ["necessary,social"]);
+    assert!(seen.values("x_consent").is_empty());
+}
