@@ -14,9 +14,20 @@ need nginx nginx-light
 need chromium chromium
 need promtool prometheus
 need h2load nghttp2-client
+need node nodejs
+need npm npm
 ls /usr/sbin/php-fpm* > /dev/null 2>&1 || missing="$missing php-fpm"
 
+# The consent tools, and what drives them in Chromium.
+tools() {
+    cd "$(dirname "$0")/tools"
+    if ! npm ls > /dev/null 2>&1; then
+        npm ci --no-progress
+    fi
+}
+
 if [ -z "$missing" ]; then
+    tools
     exit 0
 fi
 echo "installing:$missing"
@@ -34,3 +45,4 @@ fi
 $root apt-get update -q
 # shellcheck disable=SC2086
 $root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing
+tools

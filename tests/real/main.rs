@@ -14,6 +14,7 @@
 
 mod browser;
 mod cache;
+mod consent_tools;
 mod metrics;
 mod nginx;
 mod readme;

@@ -86,9 +86,14 @@ impl Origin {
         self.seen.lock().unwrap().recv_timeout(PATIENCE).expect("a request reaches the origin")
     }
 
-    /// Whether no request has come that was not taken by `next`.
+    /// The next request, if one has come that was not taken yet.
+    pub fn next_if_any(&self) -> Option<Seen> {
+        self.seen.lock().unwrap().try_recv().ok()
+    }
+
+    /// Whether no request has come that was not taken yet.
     pub fn saw_nothing(&self) -> bool {
-        self.seen.lock().unwrap().try_recv().is_err()
+        self.next_if_any().is_none()
     }
 
     /// The next connection that the proxy closes; waits for it.

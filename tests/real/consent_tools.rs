@@ -1,0 +1,158 @@
+//! Real consent tools in a real Chromium in front of the proxy: what the visitor chose is what the
+//! site's origin gets to see.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::nginx::program;
+use crate::support::{Origin, Proxy};
+
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/real/tools");
+
+/// One cookie of each category, and one that no rule knows.
+const COOKIES: &str = "Set-Cookie: PHPSESSID=1; Path=/\r\nSet-Cookie: lang=en; Path=/\r\nSet-Cookie: _ga=1; Path=/\r\n\
+    Set-Cookie: _fbp=1; Path=/\r\nSet-Cookie: unheard_of=1; Path=/\r\n";
+
+/// A site whose pages are those of the folder, with a tool each.
+fn site() -> Origin {
+    Origin::scripted(|request, stream| {
+        let path = request.line.split(' ').nth(1).unwrap().split('?').next().unwrap();
+        let file = match path.strip_prefix("/lib/") {
+            Some(library) => PathBuf::from(FOLDER).join("node_modules").join(library),
+            None => PathBuf::from(FOLDER).join(path.trim_start_matches('/')),
+        };
+        let (media_type, cookies) = match file.extension().and_then(|ending| ending.to_str()) {
+            Some("html") => ("text/html", COOKIES),
+            Some("css") => ("text/css", ""),
+            _ => ("text/javascript", ""),
+        };
+        let (status, mut body) = match std::fs::read(&file) {
+            Ok(body) => ("200 OK", body),
+            Err(_) => ("404 Not Found", Vec::new()),
+        };
+        if media_type == "text/html" {
+            body = String::from_utf8(body).unwrap().replace("<!--SNIPPET-->", &snippet()).into();
+        }
+        let length = body.len();
+        let head = format!(
+            "HTTP/1.1 {status}\r\nContent-Type: {media_type}\r\nContent-Length: {length}\r\n{cookies}\r\n"
+        );
+        stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body)).is_ok()
+    })
+}
+
+/// The lines that the documentation tells to put into the page.
+fn snippet() -> String {
+    let text = include_str!("../../docs/bridge.md");
+    let snippet = text.split("```html\n").nth(1).unwrap().split("```").next().unwrap();
+    assert!(snippet.lines().count() <= 10, "it is said to be under ten lines");
+    snippet.to_owned()
+}
+
+/// What became of a visit with one tool: by state, what the origin saw and what was left in the jar.
+struct Visited {
+    seen: BTreeMap<String, Vec<String>>,
+    jars: BTreeMap<String, Vec<String>>,
+}
+
+impl Visited {
+    /// Visits the page of a tool, through a proxy with this config.
+    fn with(tool: &str, toml: &str) -> Self {
+        let origin = site();
+        let proxy = Proxy::start(&origin, toml);
+        let output = Command::new(program("node"))
+            .arg("visit.mjs")
+            .arg(program("chromium"))
+            .args([format!("http://{}", proxy.address).as_str(), tool])
+            .current_dir(FOLDER)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{tool}: {said}\n{}", proxy.log());
+        let jars = serde_json::from_slice(&output.stdout).unwrap();
+        let mut seen = BTreeMap::new();
+        while let Some(request) = origin.next_if_any() {
+            let state =
+                request.line.split([' ', '?']).nth(2).and_then(|query| query.strip_suffix('2'));
+            if let Some(state) = state.filter(|_| request.line.contains(".html?")) {
+                let cookies = request.field("cookie").unwrap_or_default();
+                let names = cookies.split("; ").filter_map(|pair| pair.split('=').next());
+                let mut names: Vec<String> = names.map(str::to_owned).collect();
+                names.sort_unstable();
+                seen.insert(state.to_owned(), names);
+            }
+        }
+        Self { seen, jars }
+    }
+
+    /// Checks a state: what the origin saw, and what the browser kept, the tool's own cookies apart.
+    fn expect(&self, state: &str, own: &[&str], expected: &str) {
+        let others = |names: &[String]| {
+            let others = names.iter().map(String::as_str).filter(|name| !own.contains(name));
+            others.collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(others(&self.seen[state]), expected, "seen: {state}");
+        assert_eq!(others(&self.jars[state]), expected, "kept: {state}");
+        if state != "none" {
+            assert!(own.iter().all(|own| self.seen[state].iter().any(|name| name == own)));
+        }
+    }
+
+    /// Checks a tool that asks for analytics and for advertising.
+    fn expect_usual_choices(&self, own: &[&str]) {
+        self.expect("accept", own, "PHPSESSID _fbp _ga");
+        self.expect("reject", own, "PHPSESSID");
+        self.expect("custom", own, "PHPSESSID _ga");
+        self.expect("withdraw", own, "PHPSESSID");
+    }
+}
+
+#[test]
+fn vanilla_cookieconsent_is_understood() {
+    let visited =
+        Visited::with("vanilla-cookieconsent", "consent.sources = ['vanilla-cookieconsent']");
+    visited.expect("none", &[], "PHPSESSID");
+    visited.expect_usual_choices(&["cc_cookie"]);
+}
+
+#[test]
+fn klaro_is_understood() {
+    let visited = Visited::with(
+        "klaro",
+        "[consent]\nsources = ['klaro']\nklaro.map = { matomo = 'analytics', metaPixel = 'targeting' }",
+    );
+    visited.expect("none", &[], "PHPSESSID");
+    visited.expect_usual_choices(&["klaro"]);
+}
+
+#[test]
+fn tarteaucitron_is_understood_by_its_own_list_of_services() {
+    let visited = Visited::with("tarteaucitron", "consent.sources = ['tarteaucitron']");
+    visited.expect("none", &["tarteaucitron"], "PHPSESSID");
+    // It asks for a chat besides, which is functional.
+    visited.expect("accept", &["tarteaucitron"], "PHPSESSID _fbp _ga lang");
+    visited.expect("reject", &["tarteaucitron"], "PHPSESSID");
+    visited.expect("custom", &["tarteaucitron"], "PHPSESSID _ga");
+    visited.expect("withdraw", &["tarteaucitron"], "PHPSESSID");
+}
+
+#[test]
+fn osano_cookieconsent_is_understood() {
+    let visited = Visited::with("osano", "consent.sources = ['osano']");
+    visited.expect("none", &[], "PHPSESSID");
+    let own = &["cookieconsent_status"];
+    // One answer for everything, and so also for what no rule knows.
+    visited.expect("accept", own, "PHPSESSID _fbp _ga lang unheard_of");
+    visited.expect("reject", own, "PHPSESSID");
+    visited.expect("custom", own, "PHPSESSID");
+    visited.expect("withdraw", own, "PHPSESSID");
+}
+
+#[test]
+fn what_a_tool_keeps_in_local_storage_comes_over_the_bridge() {
+    let visited = Visited::with("klaro-local", "");
+    visited.expect("none", &[], "PHPSESSID");
+    visited.expect_usual_choices(&["consentry"]);
+}

@@ -1,0 +1,96 @@
+// Visits a page with a consent tool as a person does, in real Chromium: `node visit.mjs CHROMIUM URL TOOL`.
+// Prints a JSON object: for each state the names in the cookie jar. After each choice the page is loaded twice.
+import { chromium } from "playwright-core";
+
+const [executablePath, base, tool] = process.argv.slice(2);
+
+const click = (...selectors) => async (page) => {
+  for (const selector of selectors) await page.click(selector, { timeout: 10_000 });
+};
+// For a button that is there before it does anything.
+const clickUntil = (button, selector, state) => async (page) => {
+  for (let done = false; !done;) {
+    await click(button)(page);
+    done = await page.waitForSelector(selector, { state, timeout: 500 }).then(() => true, () => false);
+  }
+};
+const mirrored = (choose) => async (page) => {
+  await page.evaluate(() => delete document.body.dataset.mirrored);
+  await choose(page);
+  await page.waitForSelector("body[data-mirrored]", { state: "attached" });
+};
+const klaro = {
+  accept: click(".cm-btn-success"),
+  reject: click(".cn-decline"),
+  custom: click(".cn-learn-more", 'label[for="purpose-item-analytics"]', ".cm-btn-accept"),
+  withdraw: async (page) => {
+    await page.evaluate(() => klaro.show());
+    await click('label[for="purpose-item-analytics"]', 'label[for="purpose-item-ads"]', ".cm-btn-accept")(page);
+  },
+};
+const tools = {
+  "vanilla-cookieconsent": {
+    accept: click('#cc-main .cm [data-role="all"]'),
+    reject: click('#cc-main .cm [data-role="necessary"]'),
+    custom: async (page) => {
+      await click('#cc-main .cm [data-role="show"]')(page);
+      const toggle = page.locator('.section__toggle[value="analytics"]');
+      // The dialog takes the focus once it is there, and the switch works from then on.
+      while (!(await toggle.isChecked())) await toggle.press("Space");
+      await click('#cc-main .pm [data-role="save"]')(page);
+    },
+    withdraw: async (page) => {
+      await page.evaluate(() => CookieConsent.showPreferences());
+      await click('#cc-main .pm [data-role="necessary"]')(page);
+    },
+  },
+  klaro,
+  "klaro-local": Object.fromEntries(Object.entries(klaro).map(([state, choose]) => [state, mirrored(choose)])),
+  tarteaucitron: {
+    accept: clickUntil("#tarteaucitronPersonalize2", "#tarteaucitronAlertBig", "hidden"),
+    reject: clickUntil("#tarteaucitronAllDenied2", "#tarteaucitronAlertBig", "hidden"),
+    custom: async (page) => {
+      await clickUntil("#tarteaucitronCloseAlert", "#gtagAllowed", "visible")(page);
+      await click("#gtagAllowed")(page);
+    },
+    withdraw: async (page) => {
+      await page.waitForSelector("#tarteaucitronAllDenied", { state: "attached" });
+      await page.evaluate(() => tarteaucitron.userInterface.openPanel());
+      await clickUntil("#tarteaucitronAllDenied", "#gtagLine.tarteaucitronIsDenied", "attached")(page);
+    },
+  },
+  osano: {
+    accept: click(".cc-allow"),
+    reject: click(".cc-deny"),
+    // A notice without a choice, closed: no answer.
+    custom: async (page) => {
+      await page.goto("about:blank");
+      await page.goto(`${base}/osano.html#info`);
+      await click(".cc-dismiss")(page);
+    },
+    withdraw: click(".cc-revoke", ".cc-deny"),
+  },
+};
+
+const browser = await chromium.launch({
+  executablePath,
+  args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync"],
+});
+const jars = {};
+const choose = tools[tool];
+for (const states of [["none"], ["accept", "withdraw"], ["reject"], ["custom"]]) {
+  const context = await browser.newContext();
+  // The tools' services live elsewhere; here there is nothing but the site.
+  await context.route((url) => url.origin !== new URL(base).origin, (route) => route.abort());
+  const page = await context.newPage();
+  await page.goto(`${base}/${tool}.html`);
+  for (const state of states) {
+    if (choose[state]) await choose[state](page);
+    for (const visit of [1, 2]) await page.goto(`${base}/${tool}.html?${state}${visit}`);
+    jars[state] = (await context.cookies()).map((cookie) => cookie.name).sort();
+  }
+  await context.close();
+}
+await browser.close();
+console.log(JSON.stringify(jars));
