@@ -1,6 +1,6 @@
 # The commands of this repository. `make test` does all of its own set-up.
 
-.PHONY: test check docs bench fuzz
+.PHONY: test check docs bench instructions fuzz
 
 test: ## Install what is missing, then run everything
 	tests/real/install.sh
@@ -15,10 +15,15 @@ docs: ## The library's documentation
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
 
 bench: ## How long the parts take
-	cargo bench --locked
+	cargo bench --locked --bench filter
 
-fuzz: ## The filter and the consent sources on arbitrary octets, a minute each (needs cargo-fuzz and a nightly toolchain)
-	for target in filter sources; do \
-		mkdir -p fuzz/corpus/$$target && \
-		cargo fuzz run $$target fuzz/corpus/$$target fuzz/seeds/$$target -- -max_total_time=60 || exit 1; \
+instructions: ## How many instructions each consent source takes (needs valgrind)
+	cargo install --locked gungraun-runner --version 0.20.0
+	cargo bench --locked --bench instructions
+
+FUZZ_SECONDS = 60
+fuzz: ## The filter and each consent source on arbitrary octets, a minute each (needs cargo-fuzz and a nightly toolchain)
+	for target in $$(cargo fuzz list); do \
+		mkdir -p fuzz/corpus/$$target fuzz/seeds/$$target && \
+		cargo fuzz run $$target fuzz/corpus/$$target fuzz/seeds/$$target -- -max_total_time=$(FUZZ_SECONDS) -max_len=4096 || exit 1; \
 	done

@@ -1,6 +1,14 @@
 //! How long the parts of a request take: `make bench`. For people; machines count instructions.
 
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing
+)]
+
+mod support;
 
 use std::convert::Infallible;
 use std::fmt::Write;
@@ -8,7 +16,6 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use consentry::config::{self, Overrides, settings::FilterSettings};
 use consentry::consent::Signals;
 use consentry::cookie::{Cookies, SetCookie, pairs};
 use consentry::filter::{ConsentLayer, Filter};
@@ -16,10 +23,8 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use futures_util::FutureExt;
 use http::{HeaderValue, Request, Response};
 use http_body_util::Full;
+use support::{COOKIE, settings};
 use tower::{Layer, Service, service_fn};
-
-const COOKIE: &str = "session=8f14e45fceea167a5a36dedd4bea2543; _ga=GA1.2.1234567890.1700000000; _gid=GA1.2.987654321.1700000000; \
-    _fbp=fb.1.1700000000000.1234567890; NEXT_LOCALE=en; lang=en; csrftoken=abcdef0123456789; IDE=AHWqTUkYt0";
 
 const SET_COOKIES: [&str; 6] = [
     "session=8f14e45fceea167a5a36dedd4bea2543; Path=/; HttpOnly; Secure; SameSite=Lax",
@@ -29,11 +34,6 @@ const SET_COOKIES: [&str; 6] = [
     "_fbp=fb.1.1700000000000.1234567890; Path=/; Domain=.example.com; Max-Age=7776000",
     "IDE=AHWqTUkYt0; Path=/; Secure; SameSite=None; Max-Age=33696000",
 ];
-
-fn settings(toml: &str) -> FilterSettings {
-    let toml = format!("{toml}\n[[site]]\nupstream = 'http://127.0.0.1:1'");
-    config::parse(&toml, None, &Overrides::default()).unwrap().sites[0].filter.clone()
-}
 
 fn cookies(criterion: &mut Criterion) {
     criterion.bench_function("read 8 request cookies", |bencher| {
@@ -75,25 +75,12 @@ fn look_ups(criterion: &mut Criterion) {
 
 /// One sample of each source, in a header of two kilobytes.
 fn sources(criterion: &mut Criterion) {
-    let mut seen = Vec::new();
-    for line in include_str!("../tests/data/consent-samples.jsonl").lines() {
-        let sample: serde_json::Value = serde_json::from_str(line).unwrap();
-        let (tool, header) =
-            (sample["cmp"].as_str().unwrap(), sample["cookie_header"].as_str().unwrap());
-        if seen.contains(&tool.to_owned()) || header.is_empty() {
-            continue;
-        }
-        seen.push(tool.to_owned());
-        let settings = settings(&format!("[consent]\nsources = ['{tool}']"));
-        let mut header = format!("{COOKIE}; {header}");
-        while header.len() < 2048 {
-            write!(header, "; {COOKIE}").unwrap();
-        }
+    for (tool, header) in support::headers() {
+        let reader = support::reader(&tool);
         let cookies = Cookies::new([header.as_bytes()]);
         criterion.bench_function(&format!("read the consent of {tool}"), |bencher| {
-            bencher.iter(|| {
-                settings.reader.read(black_box(&cookies), Signals::default(), None, 1_796_083_200)
-            });
+            bencher
+                .iter(|| reader.read(black_box(&cookies), Signals::default(), None, 1_796_083_200));
         });
     }
 }

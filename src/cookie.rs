@@ -76,15 +76,17 @@ fn split_pair(pair: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
-/// The value of the pair whose name is the octets at this place; `None` where they are another thing:
-/// a part of a longer name, or of a value.
-fn value_of_name_at(field: &[u8], at: usize, length: usize) -> Option<&[u8]> {
+/// Name and value of the pair that begins at this place; `None` in the middle of one, and for a nameless
+/// cookie.
+fn pair_at(field: &[u8], at: usize) -> Option<(&[u8], &[u8])> {
     let before = field.get(..at)?.iter().rev().find(|byte| !is_blank(**byte));
-    if length == 0 || before.is_some_and(|byte| *byte != b';') {
+    if before.is_some_and(|byte| *byte != b';') {
         return None;
     }
-    let value = trim(field.get(at + length..)?.split(|byte| *byte == b';').next()?);
-    value.strip_prefix(b"=").map(trim)
+    let rest = field.get(at..)?;
+    let end = memchr::memchr(b';', rest).unwrap_or(rest.len());
+    let (name, value) = split_pair(trim(rest.get(..end)?));
+    (!name.is_empty()).then_some((name, value))
 }
 
 fn is_blank(byte: u8) -> bool {
@@ -154,10 +156,22 @@ impl<'a> Cookies<'a> {
 
     /// The values of all cookies of exactly this name (names are case-sensitive), in order.
     pub fn values<'n>(&'n self, name: &'n [u8]) -> impl Iterator<Item = &'a [u8]> + 'n {
+        self.beginning_with(name).filter(move |(rest, _)| rest.is_empty()).map(|(_, value)| value)
+    }
+
+    /// All cookies whose names begin with these octets, at least one: what follows in the name, and
+    /// the value, in order.
+    pub fn beginning_with<'n>(
+        &'n self,
+        start: &'n [u8],
+    ) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + 'n {
         self.fields().flat_map(move |field| {
-            // The name is looked for as it stands, which is far sooner done than pair by pair.
-            let found = memchr::memmem::find_iter(field, name);
-            found.filter_map(move |at| value_of_name_at(field, at, name.len()))
+            // The octets are looked for as they stand, which is far sooner done than pair by pair.
+            let found = memchr::memmem::find_iter(field, start);
+            found.filter_map(move |at| {
+                let (name, value) = pair_at(field, at)?;
+                name.strip_prefix(start).filter(|_| !start.is_empty()).map(|rest| (rest, value))
+            })
         })
     }
 }
@@ -205,6 +219,12 @@ mod tests {
                 .collect();
             let by_name: Vec<_> = cookies.values(name.as_bytes()).collect();
             proptest::prop_assert_eq!(by_name, by_pair);
+            let by_pair: Vec<_> = cookies
+                .pairs()
+                .filter_map(|pair| Some((pair.name.strip_prefix(name.as_bytes())?, pair.value)))
+                .collect();
+            let by_start: Vec<_> = cookies.beginning_with(name.as_bytes()).collect();
+            proptest::prop_assert_eq!(by_start, by_pair);
         }
     }
 

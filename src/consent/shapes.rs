@@ -71,11 +71,11 @@ pub(super) fn cookie_for_each(
     map: &IdMap,
 ) -> Reading {
     let (mut votes, mut said) = (Votes::default(), false);
-    for pair in cookies.pairs() {
-        let Some(id) = pair.name.strip_prefix(prefix).and_then(decode::text) else { continue };
+    for (id, value) in cookies.beginning_with(prefix) {
+        let Some(id) = decode::text(id) else { continue };
         let categories = map.categories(id);
-        if pair.value == yes || pair.value == no {
-            votes.vote(categories, pair.value == yes);
+        if value == yes || value == no {
+            votes.vote(categories, value == yes);
             said |= categories.difference(CategorySet::NECESSARY) != CategorySet::EMPTY;
         }
     }

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use foldhash::fast::RandomState;
+
 use crate::consent::Categories;
 use crate::consent::source::{ConsentSource, Reading};
 use crate::cookie::Cookies;
@@ -11,7 +13,7 @@ use crate::cookie::Cookies;
 pub(super) struct Auto {
     sources: Vec<Box<dyn ConsentSource>>,
     /// The sources that a cookie of this name concerns, as bits by position.
-    exact: HashMap<Box<[u8]>, u64>,
+    exact: HashMap<Box<[u8]>, u64, RandomState>,
     /// The same for names that begin so.
     prefixes: Vec<(Box<[u8]>, u64)>,
 }
@@ -19,7 +21,7 @@ pub(super) struct Auto {
 impl Auto {
     /// At most 64 sources are asked.
     pub(super) fn new(sources: Vec<Box<dyn ConsentSource>>) -> Self {
-        let mut auto = Self { sources, exact: HashMap::new(), prefixes: Vec::new() };
+        let mut auto = Self { sources, exact: HashMap::default(), prefixes: Vec::new() };
         for (position, source) in auto.sources.iter().enumerate().take(64) {
             for name in source.cookie_names() {
                 match name.strip_suffix('*') {

@@ -56,11 +56,9 @@ impl ConsentSource for Iubenda {
     }
 
     fn read(&self, cookies: &Cookies<'_>, categories: &Categories) -> Reading {
-        let of_site = |name: &[u8]| {
-            name.strip_prefix(PREFIX)
-                .is_some_and(|site| !site.is_empty() && site.iter().all(u8::is_ascii_digit))
-        };
-        let copies = cookies.pairs().filter(|pair| of_site(pair.name)).map(|pair| pair.value);
-        Reading::of_copies(copies, |value| self.read_one(value, categories))
+        let of_site =
+            |(site, _): &(&[u8], &[u8])| !site.is_empty() && site.iter().all(u8::is_ascii_digit);
+        let copies = cookies.beginning_with(PREFIX).filter(of_site);
+        Reading::of_copies(copies.map(|(_, value)| value), |value| self.read_one(value, categories))
     }
 }

@@ -37,13 +37,10 @@ impl OneTrust {
 
     fn read_one(&self, value: &[u8], decided_at: Option<i64>) -> Reading {
         let Some(text) = decode::text(value) else { return Reading::Malformed };
-        let field = |name: &str| {
-            text.split('&').find_map(|field| field.strip_prefix(name)?.strip_prefix('='))
-        };
-        if field("AwaitingReconsent") == Some("true") {
+        if field(text, "AwaitingReconsent=") == Some("true") {
             return Reading::NoDecision;
         }
-        let groups = field("groups").and_then(|groups| decode::percent(groups.as_bytes()));
+        let groups = field(text, "groups=").and_then(|groups| decode::percent(groups.as_bytes()));
         let Some(groups) = groups else { return Reading::Malformed };
         let mut votes = Votes::default();
         for group in groups.split(',').filter(|group| !group.is_empty()) {
@@ -55,6 +52,13 @@ impl OneTrust {
         }
         Reading::decision(votes, &self.map, decided_at)
     }
+}
+
+/// The first field of this name, which ends with its `=`. Found as it stands: there are many others.
+fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    let mut found = memchr::memmem::find_iter(text.as_bytes(), name);
+    let at = found.find(|at| *at == 0 || text.as_bytes().get(at - 1) == Some(&b'&'))?;
+    text.get(at + name.len()..)?.split('&').next()
 }
 
 impl ConsentSource for OneTrust {

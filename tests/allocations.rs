@@ -1,0 +1,26 @@
+//! Without a consent cookie no source allocates: most requests of most visitors are such.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing)]
+
+use consentry::config::{self, Overrides};
+use consentry::consent::Signals;
+use consentry::consent::sources::NAMES;
+use consentry::cookie::Cookies;
+
+#[test]
+fn no_source_allocates_where_no_consent_cookie_is() {
+    let header = "session=8f14e45fceea167a5a36dedd4bea2543; _ga=GA1.2.1234567890.1700000000; csrftoken=abcdef; lang=en";
+    for name in NAMES {
+        let toml = format!("[consent]\nsources = ['{name}']\n[[site]]\nupstream = 'http://a'");
+        let config = config::parse(&toml, None, &Overrides::default()).unwrap();
+        let reader = &config.sites[0].filter.reader;
+        let measured = allocation_counter::measure(|| {
+            let cookies = Cookies::new([header.as_bytes()]);
+            let consent = reader.read(&cookies, Signals::default(), None, 1_796_083_200);
+            assert!(!consent.is_decided());
+        });
+        assert_eq!(measured.count_total, 0, "{name}");
+    }
+    let counted = allocation_counter::measure(|| drop(vec![1_u8]));
+    assert_eq!(counted.count_total, 1, "the counter counts");
+}

@@ -1,0 +1,277 @@
+//! A strict reader of consent cookies, written apart from the adapters and far simpler: a category can
+//! only be granted where the text says so of one of the tool's ids. What an adapter grants beyond it is a bug.
+//!
+//! It looks for evidence, not for structure, so it may allow more than an adapter does, never less.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+
+/// How a tool says yes.
+enum Says {
+    /// After one of these templates, in which `#` is the id; white space and quotes do not count.
+    Yes(&'static [&'static str]),
+    /// By the id's being in a list.
+    Listed,
+    /// In the bits of a TC string.
+    Bits,
+    /// Never by itself.
+    Never,
+}
+
+use Says::{Bits, Listed, Never, Yes};
+
+/// The id with the category that it stands for by the tool's own documentation.
+type Ids = &'static [(&'static str, &'static str)];
+
+const F: &str = "functional";
+const A: &str = "analytics";
+const T: &str = "targeting";
+const S: &str = "social";
+
+/// Tool, how it says yes, words that grant everything, its ids.
+const TOOLS: &[(&str, Says, &[&str], Ids)] = &[
+    ("consentry", Listed, &[], &[(F, F), (A, A), (T, T), (S, S)]),
+    (
+        "onetrust",
+        Yes(&["#:1"]),
+        &[],
+        &[
+            ("C0002", A),
+            ("C0003", F),
+            ("C0004", T),
+            ("C0005", S),
+            ("2", A),
+            ("3", F),
+            ("4", T),
+            ("STACK42", T),
+            ("V2STACK42", T),
+        ],
+    ),
+    (
+        "cookiebot",
+        Yes(&["#:true"]),
+        &["CookieConsent=-1"],
+        &[("preferences", F), ("statistics", A), ("marketing", T)],
+    ),
+    (
+        "cookieyes",
+        Yes(&["#:yes"]),
+        &[],
+        &[("functional", F), ("analytics", A), ("performance", A), ("advertisement", T)],
+    ),
+    (
+        "cookielawinfo",
+        Yes(&["cookielawinfo-checkbox-#=yes"]),
+        &[],
+        &[
+            ("functional", F),
+            ("functional-cookies", F),
+            ("preferences", F),
+            ("analytics", A),
+            ("performance", A),
+            ("advertisement", T),
+            ("advertising", T),
+        ],
+    ),
+    (
+        "complianz",
+        Yes(&["cmplz_#=allow"]),
+        &[],
+        &[("preferences", F), ("statistics", A), ("marketing", T)],
+    ),
+    (
+        "wp-consent-api",
+        Yes(&["wp_consent_#=allow"]),
+        &[],
+        &[("preferences", F), ("statistics", A), ("statistics-anonymous", A), ("marketing", T)],
+    ),
+    (
+        "vanilla-cookieconsent",
+        Listed,
+        &[],
+        &[
+            ("functionality", F),
+            ("functional", F),
+            ("preferences", F),
+            ("analytics", A),
+            ("statistics", A),
+            ("performance", A),
+            ("ads", T),
+            ("advertisement", T),
+            ("advertising", T),
+            ("marketing", T),
+            ("targeting", T),
+            ("social", S),
+        ],
+    ),
+    ("klaro", Yes(&["#:true"]), &[], &[]),
+    (
+        "tarteaucitron",
+        Yes(&["!#=true"]),
+        &[],
+        &[
+            ("gtag", A),
+            ("matomo", A),
+            ("facebookpixel", T),
+            ("adsense", T),
+            ("youtube", S),
+            ("facebook", S),
+            ("zopim", F),
+        ],
+    ),
+    ("osano", Never, &["cookieconsent_status=allow"], &[]),
+    ("iubenda", Yes(&["#:true"]), &["consent:true"], &[("2", F), ("4", A), ("5", T)]),
+    (
+        "didomi",
+        Listed,
+        &[],
+        &[
+            ("cookies", T),
+            ("select_basic_ads", T),
+            ("create_ads_profile", T),
+            ("select_personalized_ads", T),
+            ("measure_ad_performance", T),
+            ("market_research", A),
+            ("measure_content_performance", A),
+            ("improve_products", A),
+            ("create_content_profile", F),
+            ("select_personalized_content", F),
+        ],
+    ),
+    ("trustarc", Yes(&["#", "notice_preferences="]), &[], &[("2", F), ("3", T)]),
+    ("axeptio", Yes(&["#:true"]), &[], &[]),
+    (
+        "borlabs",
+        Yes(&["#:["]),
+        &[],
+        &[("preferences", F), ("statistics", A), ("marketing", T), ("external-media", S)],
+    ),
+    (
+        "moove",
+        Yes(&["#:1"]),
+        &[],
+        &[("thirdparty", A), ("performance", A), ("advanced", T), ("preference", F)],
+    ),
+    (
+        "cookiefirst",
+        Yes(&["#:true"]),
+        &[],
+        &[("performance", A), ("functional", F), ("advertising", T)],
+    ),
+    ("cookiescript", Listed, &[], &[("functionality", F), ("performance", A), ("targeting", T)]),
+    (
+        "cookieinformation",
+        Listed,
+        &[],
+        &[("cookie_cat_functional", F), ("cookie_cat_statistic", A), ("cookie_cat_marketing", T)],
+    ),
+    (
+        "c15t",
+        Yes(&["c.#:1"]),
+        &[],
+        &[("functionality", F), ("experience", F), ("measurement", A), ("marketing", T)],
+    ),
+    ("shopify", Yes(&["#:1"]), &[], &[("a", A), ("m", T), ("p", F), ("s", T)]),
+    ("hubspot", Yes(&["#:true"]), &[], &[("1", A), ("2", T), ("3", F)]),
+    ("drupal", Listed, &["cookie-agreed=1", "cookie-agreed=2"], &[]),
+    ("tealium", Yes(&["#:1"]), &[], &[]),
+    ("fides", Yes(&["#:true"]), &[], &[]),
+    ("zaraz", Yes(&["#:true"]), &[], &[]),
+    ("pandectes", Never, &["status:allow"], &[]),
+    ("django-cookie-consent", Yes(&["#="]), &[], &[]),
+    ("commanders-act", Listed, &["ALL"], &[]),
+    ("usprivacy", Never, &[], &[]),
+    ("tcf", Bits, &[], &[]),
+    ("gpp", Bits, &[], &[]),
+];
+
+/// Every tool that the oracle knows.
+pub fn tools() -> impl Iterator<Item = &'static str> {
+    TOOLS.iter().map(|(name, ..)| *name)
+}
+
+/// The categories that a strict reader would grant at most. `map` holds what the config adds.
+pub fn at_most(tool: &str, header: &[u8], map: &BTreeMap<String, Vec<String>>) -> BTreeSet<String> {
+    let (_, says, everything, ids) = TOOLS.iter().find(|(name, ..)| *name == tool).expect("a tool");
+    let texts = readings(header);
+    let all = || ["functional", "analytics", "targeting", "social"].map(str::to_owned).into();
+    // JSON may write a letter as an escape: what stands there is not what it says.
+    if everything.iter().any(|word| texts.contains(word)) || texts.contains('\\') {
+        return all();
+    }
+    let mut granted = BTreeSet::new();
+    let configured = map.iter().flat_map(|(id, categories)| {
+        categories.iter().map(move |category| (id.as_str(), category.as_str()))
+    });
+    for (id, category) in ids.iter().copied().chain(configured) {
+        let said = match says {
+            Yes(templates) => {
+                templates.iter().any(|template| texts.contains(&template.replace('#', id)))
+            }
+            Listed => {
+                let ends = |letter: Option<char>| {
+                    letter.is_none_or(|letter| !(letter.is_alphanumeric() || letter == '_'))
+                };
+                texts.match_indices(id).any(|(at, _)| {
+                    ends(texts[..at].chars().next_back())
+                        && ends(texts[at + id.len()..].chars().next())
+                })
+            }
+            Bits | Never => false,
+        };
+        if said {
+            granted.insert(category.to_owned());
+        }
+    }
+    if matches!(says, Bits) {
+        granted.extend(purposes(header));
+    }
+    // A tool without a social category has it follow targeting.
+    if granted.contains(T) {
+        granted.insert(S.to_owned());
+    }
+    granted
+}
+
+/// All that the header may say: as it stands, decoded, and decoded from base64; without white space and quotes.
+fn readings(header: &[u8]) -> String {
+    let once = percent_decoded(header);
+    let mut texts = vec![header.to_vec(), once.clone(), percent_decoded(&once)];
+    for part in once.split(|byte| matches!(byte, b';' | b'=' | b' ' | b'"')) {
+        texts.extend(STANDARD_NO_PAD.decode(part));
+    }
+    let joined = texts.join(&b'\n');
+    let text = String::from_utf8_lossy(&joined);
+    text.chars().filter(|letter| !matches!(letter, ' ' | '\t' | '\r' | '\'' | '"')).collect()
+}
+
+fn percent_decoded(octets: &[u8]) -> Vec<u8> {
+    percent_encoding::percent_decode(octets).collect()
+}
+
+/// What the purposes of any TC string in the header allow.
+fn purposes(header: &[u8]) -> BTreeSet<String> {
+    let mut granted = BTreeSet::new();
+    let decoded = percent_decoded(header);
+    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    for part in decoded.split(|byte| !is_part(byte)) {
+        // What is left over behind whole octets does not reach the purposes.
+        let whole = part.get(..part.len() / 4 * 4).unwrap_or_default();
+        let Ok(octets) = URL_SAFE_NO_PAD.decode(whole) else { continue };
+        let bit =
+            |at: usize| octets.get(at / 8).is_some_and(|octet| octet >> (7 - at % 8) & 1 == 1);
+        let purpose = |number: usize| bit(152 + number - 1);
+        let version = (0..6).fold(0, |version, at| version * 2 + u8::from(bit(at)));
+        if version != 2 || !purpose(1) {
+            continue;
+        }
+        for (category, wanted) in [(F, &[5, 6][..]), (A, &[8, 9]), (T, &[2, 3, 4])] {
+            if wanted.iter().all(|number| purpose(*number)) {
+                granted.insert(category.to_owned());
+            }
+        }
+    }
+    granted
+}
