@@ -33,7 +33,12 @@ pub(super) fn percent(value: &[u8]) -> Option<Cow<'_, str>> {
     if value.len() > MAX_OCTETS {
         return None;
     }
-    percent_encoding::percent_decode(value).decode_utf8().ok()
+    if memchr::memchr(b'%', value).is_none() {
+        return std::str::from_utf8(value).ok().map(Cow::Borrowed);
+    }
+    let mut decoded = Vec::with_capacity(value.len());
+    decoded.extend(percent_encoding::percent_decode(value));
+    String::from_utf8(decoded).ok().map(Cow::Owned)
 }
 
 /// JSON, percent-encoded or raw. Too deep, or with a key twice, it is none: which of two answers

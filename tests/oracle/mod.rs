@@ -225,8 +225,8 @@ pub fn at_most(tool: &str, header: &[u8], map: &BTreeMap<String, Vec<String>>) -
             granted.insert(category.to_owned());
         }
     }
-    if matches!(says, Bits) {
-        granted.extend(purposes(header));
+    if matches!(says, Bits) || tool == "didomi" {
+        granted.extend(purposes(header, map));
     }
     // A tool without a social category has it follow targeting.
     if granted.contains(T) {
@@ -252,7 +252,16 @@ fn percent_decoded(octets: &[u8]) -> Vec<u8> {
 }
 
 /// What the purposes of any TC string in the header allow.
-fn purposes(header: &[u8]) -> BTreeSet<String> {
+fn purposes(header: &[u8], map: &BTreeMap<String, Vec<String>>) -> BTreeSet<String> {
+    let defaults = [("5", F), ("6", F), ("8", A), ("9", A), ("2", T), ("3", T), ("4", T)];
+    let defaults = defaults.into_iter().filter(|(id, _)| !map.contains_key(*id));
+    let configured = map.iter().flat_map(|(id, categories)| {
+        categories.iter().map(move |category| (id.as_str(), category.as_str()))
+    });
+    let wanted: Vec<(usize, &str)> = defaults
+        .chain(configured)
+        .filter_map(|(id, category)| Some((id.parse().ok()?, category)))
+        .collect();
     let mut granted = BTreeSet::new();
     let decoded = percent_decoded(header);
     let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
@@ -262,13 +271,14 @@ fn purposes(header: &[u8]) -> BTreeSet<String> {
         let Ok(octets) = URL_SAFE_NO_PAD.decode(whole) else { continue };
         let bit =
             |at: usize| octets.get(at / 8).is_some_and(|octet| octet >> (7 - at % 8) & 1 == 1);
-        let purpose = |number: usize| bit(152 + number - 1);
+        let purpose = |number: usize| number > 0 && bit(151 + number);
         let version = (0..6).fold(0, |version, at| version * 2 + u8::from(bit(at)));
         if version != 2 || !purpose(1) {
             continue;
         }
-        for (category, wanted) in [(F, &[5, 6][..]), (A, &[8, 9]), (T, &[2, 3, 4])] {
-            if wanted.iter().all(|number| purpose(*number)) {
+        for category in [F, A, T, S] {
+            let mut of_it = wanted.iter().filter(|(_, other)| *other == category).peekable();
+            if of_it.peek().is_some() && of_it.all(|(number, _)| purpose(*number)) {
                 granted.insert(category.to_owned());
             }
         }

@@ -55,7 +55,7 @@ pub(super) fn sources(
         let key = format!("{}consent.generic", own(of_site.is_some()));
         all.insert("generic".to_owned(), generic(document, &key, table, common));
     }
-    for name in ["tcf", "gpp"].into_iter().filter(|_| !vendors.is_empty()) {
+    for name in ["tcf", "gpp", "didomi"].into_iter().filter(|_| !vendors.is_empty()) {
         all.entry(name.to_owned()).or_default().vendors = vendors.clone();
     }
     let mut found = Vec::new();

@@ -1,7 +1,9 @@
-//! Didomi: `didomi_token`, JSON in base64 with the enabled and disabled purposes.
+//! Didomi: `didomi_token`, JSON in base64 with the enabled and disabled purposes; where it is not there, the
+//! TC string beside it.
 
 use serde_json::Value;
 
+use super::tcf::Tcf;
 use crate::consent::decode;
 use crate::consent::source::{ConsentSource, Reading, SourceSettings};
 use crate::consent::{Categories, Category, IdMap, Votes};
@@ -26,6 +28,7 @@ const DEFAULTS: &[(&str, Category)] = &[
 pub(super) struct Didomi {
     cookie: String,
     map: IdMap,
+    tcf: Tcf,
 }
 
 impl Didomi {
@@ -33,6 +36,7 @@ impl Didomi {
         Self {
             cookie: settings.cookie_or("didomi_token"),
             map: IdMap::new(DEFAULTS, &settings.map),
+            tcf: Tcf::new(&SourceSettings { cookie: None, ..settings.clone() }),
         }
     }
 
@@ -67,10 +71,14 @@ impl ConsentSource for Didomi {
     }
 
     fn cookie_names(&self) -> Vec<String> {
-        vec![self.cookie.clone()]
+        [vec![self.cookie.clone()], self.tcf.cookie_names()].concat()
     }
 
-    fn read(&self, cookies: &Cookies<'_>, _: &Categories) -> Reading {
-        Reading::of_copies(cookies.values(self.cookie.as_bytes()), |value| self.read_one(value))
+    fn read(&self, cookies: &Cookies<'_>, categories: &Categories) -> Reading {
+        let mut tokens = cookies.values(self.cookie.as_bytes()).peekable();
+        if tokens.peek().is_none() {
+            return self.tcf.read(cookies, categories);
+        }
+        Reading::of_copies(tokens, |value| self.read_one(value))
     }
 }

@@ -1,5 +1,7 @@
 //! OneTrust: `OptanonConsent` holds the groups, `OptanonAlertBoxClosed` says that the visitor has decided, and when.
 
+use memchr::memmem::Finder;
+
 use crate::consent::decode;
 use crate::consent::source::{ConsentSource, Reading, SourceSettings};
 use crate::consent::{Categories, Category, IdMap, Votes};
@@ -24,6 +26,8 @@ const DEFAULTS: &[(&str, Category)] = &[
 #[derive(Debug)]
 pub(super) struct OneTrust {
     map: IdMap,
+    groups: Finder<'static>,
+    reconsent: Finder<'static>,
     require_alert_box_closed: bool,
 }
 
@@ -31,16 +35,19 @@ impl OneTrust {
     pub(super) fn new(settings: &SourceSettings) -> Self {
         Self {
             map: IdMap::new(DEFAULTS, &settings.map),
+            groups: Finder::new("groups="),
+            reconsent: Finder::new("AwaitingReconsent="),
             require_alert_box_closed: settings.require_alert_box_closed,
         }
     }
 
     fn read_one(&self, value: &[u8], decided_at: Option<i64>) -> Reading {
         let Some(text) = decode::text(value) else { return Reading::Malformed };
-        if field(text, "AwaitingReconsent=") == Some("true") {
+        if field(text, &self.reconsent) == Some("true") {
             return Reading::NoDecision;
         }
-        let groups = field(text, "groups=").and_then(|groups| decode::percent(groups.as_bytes()));
+        let groups =
+            field(text, &self.groups).and_then(|groups| decode::percent(groups.as_bytes()));
         let Some(groups) = groups else { return Reading::Malformed };
         let mut votes = Votes::default();
         for group in groups.split(',').filter(|group| !group.is_empty()) {
@@ -55,10 +62,10 @@ impl OneTrust {
 }
 
 /// The first field of this name, which ends with its `=`. Found as it stands: there are many others.
-fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
-    let mut found = memchr::memmem::find_iter(text.as_bytes(), name);
+fn field<'a>(text: &'a str, name: &Finder<'_>) -> Option<&'a str> {
+    let mut found = name.find_iter(text.as_bytes());
     let at = found.find(|at| *at == 0 || text.as_bytes().get(at - 1) == Some(&b'&'))?;
-    text.get(at + name.len()..)?.split('&').next()
+    text.get(at + name.needle().len()..)?.split('&').next()
 }
 
 impl ConsentSource for OneTrust {
