@@ -6,9 +6,10 @@
 //! | `/metrics`   | counters, in OpenMetrics where `Accept` has it, else Prometheus text 0.0.4  |
 //! | `/livez`     | 200 while the process answers                                               |
 //! | `/readyz`    | 200 while visitors are accepted, 503 from the beginning of a drain          |
-//! | `/inventory` | JSON: names of cookies and paths of beacons that no rule knows, by site     |
+//! | `/inventory` | JSON: cookies and beacons seen, by site, with proposals for the unknown ones |
 
 mod exposition;
+mod inventory;
 
 use std::convert::Infallible;
 use std::io;
@@ -106,19 +107,9 @@ impl Admin {
     }
 
     fn inventory(&self) -> Response<Full<Bytes>> {
-        let sites: serde_json::Map<_, _> = self
-            .sites
-            .iter()
-            .map(|(name, filter)| {
-                let seen = filter.inventory();
-                let seen = serde_json::json!({
-                    "cookies_set": seen.cookies_set(),
-                    "cookies_sent": seen.cookies_sent(),
-                    "beacons": seen.beacons(),
-                });
-                (name.clone(), seen)
-            })
-            .collect();
+        let sites = self.sites.iter();
+        let sites: serde_json::Map<_, _> =
+            sites.map(|(name, filter)| (name.clone(), inventory::of_site(filter))).collect();
         typed("application/json", format!("{:#}\n", serde_json::Value::Object(sites)))
     }
 }

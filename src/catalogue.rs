@@ -5,13 +5,17 @@
 
 mod beacon;
 pub mod builtin;
+mod fold;
 mod matcher;
 mod pattern;
 mod rule;
+mod suggestion;
 
 pub use beacon::{BeaconProbe, BeaconRule};
+pub use fold::fold;
 pub use pattern::{Pattern, PatternError};
 pub use rule::{CookieRule, Entry, Tier};
+pub use suggestion::{Evidence, Suggestion, suggest};
 
 use crate::cookie::without_prefix;
 use matcher::Matcher;
@@ -21,6 +25,7 @@ use matcher::Matcher;
 pub struct Catalogue {
     cookies: Matcher<CookieRule>,
     beacons: Matcher<Vec<BeaconRule>>,
+    beacon_rules: usize,
 }
 
 impl Catalogue {
@@ -30,14 +35,18 @@ impl Catalogue {
         beacons: impl IntoIterator<Item = BeaconRule>,
     ) -> Self {
         let mut names = Matcher::default();
-        for rule in cookies {
+        for (number, mut rule) in cookies.into_iter().enumerate() {
+            rule.number = number;
             let (pattern, tier) = (rule.pattern.clone(), rule.tier);
             names.insert(&pattern, tier, rule);
         }
         // Rules of one path may differ in their conditions: they share one place, best tier first.
         let mut by_path: Vec<(Pattern, Vec<BeaconRule>)> = Vec::new();
         let mut places = std::collections::HashMap::new();
-        for rule in beacons {
+        let mut beacon_rules = 0;
+        for mut rule in beacons {
+            rule.number = beacon_rules;
+            beacon_rules += 1;
             let place = *places.entry(rule.path.clone()).or_insert_with(|| {
                 by_path.push((rule.path.clone(), Vec::new()));
                 by_path.len() - 1
@@ -55,7 +64,7 @@ impl Catalogue {
                 paths.insert(&pattern, tier, rules);
             }
         }
-        Self { cookies: names, beacons: paths }
+        Self { cookies: names, beacons: paths, beacon_rules }
     }
 
     /// The rule for a cookie name, as raw bytes; `None` for one that no rule knows.
@@ -81,6 +90,21 @@ impl Catalogue {
         rules.iter().find(|rule| rule.holds(probe))
     }
 
+    /// The cookie rule of this number, in the order in which they were given.
+    pub fn cookie_rule(&self, number: usize) -> Option<&CookieRule> {
+        self.cookies.get(number)
+    }
+
+    /// Every beacon rule.
+    pub fn all_beacon_rules(&self) -> impl Iterator<Item = &BeaconRule> {
+        self.beacons.values().flatten()
+    }
+
+    /// How many beacon rules there are.
+    pub fn beacon_rules(&self) -> usize {
+        self.beacon_rules
+    }
+
     /// How many cookie rules there are.
     pub fn cookie_rules(&self) -> usize {
         self.cookies.len()
@@ -101,6 +125,7 @@ mod tests {
         CookieRule {
             pattern: Pattern::new(name).expect("a valid pattern"),
             tier,
+            number: 0,
             entry: Entry {
                 category,
                 vendor: None,

@@ -2,6 +2,8 @@
 //!
 //! Exit codes: 0 fine, 1 failed at run time, 2 bad usage or config.
 
+mod ask;
+mod catalogue;
 mod check;
 mod classify;
 mod completions;
@@ -10,7 +12,9 @@ mod cookie;
 mod demo;
 mod failure;
 mod input;
+mod inventory;
 mod run;
+mod suggest;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -34,6 +38,9 @@ enum Command {
     Classify(classify::Classify),
     Consent(consent::Consent),
     Cookie(cookie::Cookie),
+    Inventory(inventory::Inventory),
+    Suggest(suggest::Suggest),
+    Catalogue(catalogue::Catalogue),
     Completions(completions::Completions),
 }
 
@@ -46,6 +53,9 @@ pub fn main() -> ExitCode {
         Command::Classify(classify) => classify.execute(),
         Command::Consent(consent) => consent.execute(),
         Command::Cookie(cookie) => cookie.execute(),
+        Command::Inventory(inventory) => inventory.execute(),
+        Command::Suggest(suggest) => suggest.execute(),
+        Command::Catalogue(catalogue) => catalogue.execute(),
         Command::Completions(completions) => completions.execute(Arguments::command()),
     };
     match done {

@@ -5,11 +5,13 @@
 
 mod catalogue_file;
 mod document;
+pub mod import;
 mod overrides;
 mod problem;
 mod raw;
 mod resolve;
 pub mod settings;
+pub mod write;
 
 use std::collections::HashSet;
 use std::path::Path;

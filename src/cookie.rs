@@ -8,7 +8,7 @@ mod date;
 mod set_cookie;
 
 pub use date::parse_cookie_date;
-pub use set_cookie::{Scope, SetCookie};
+pub use set_cookie::{Access, Scope, SetCookie};
 
 /// Largest sum of name and value that a browser stores, in octets (RFC 6265bis section 5.6, step 5).
 pub const MAX_NAME_VALUE_OCTETS: usize = 4096;

@@ -28,13 +28,15 @@ mod learned;
 mod report;
 mod request;
 mod response;
+mod seen;
 mod service;
 mod state;
 mod technologies;
 
 pub use body::FilterBody;
-pub use inventory::Inventory;
+pub use inventory::{Inventory, Rule, SeenItem};
 pub use report::{Counts, Report};
+pub use seen::{Attributes, Passed, Tally};
 pub use service::{ConsentFuture, ConsentLayer, ConsentService};
 pub use state::Filter;
 

@@ -228,7 +228,10 @@ fn the_report_tells_a_library_user_what_was_done() {
     assert_eq!(report.request_stripped.total(), 2);
     assert_eq!(report.response_stripped.total(), 2);
     assert!(!report.consent.is_decided());
-    assert_eq!(filter.inventory().cookies_set(), ["new"]);
+    let seen = filter.inventory().cookies(&filter.settings().policy.catalogue);
+    let names: Vec<&str> = seen.iter().map(|seen| seen.name.as_str()).collect();
+    assert_eq!(names, ["new", "_fbp", "_ga"], "what no rule knows comes first");
+    assert_eq!(seen.iter().filter(|seen| seen.rule.is_none()).count(), 1);
     let body = response.into_body().collect().now_or_never().unwrap().unwrap();
     assert_eq!(body.to_bytes(), "page");
 }

@@ -21,6 +21,8 @@ pub struct BeaconRule {
     pub content_type: Option<String>,
     /// Where the rule comes from.
     pub tier: Tier,
+    /// Its place among the rules of its catalogue, which gives it.
+    pub number: usize,
     /// What it says.
     pub entry: Entry,
 }
@@ -143,6 +145,7 @@ mod tests {
             fetch_dest: None,
             content_type: None,
             tier: Tier::Catalogue(0),
+            number: 0,
             entry: Entry {
                 category: Category::ANALYTICS,
                 vendor: None,

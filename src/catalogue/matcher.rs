@@ -85,6 +85,16 @@ impl<T> Matcher<T> {
         self.items.push(Item { rank, middle, ends, value });
     }
 
+    /// The value that was inserted at this place, from 0.
+    pub(super) fn get(&self, place: usize) -> Option<&T> {
+        self.items.get(place).map(|item| &item.value)
+    }
+
+    /// Every value, in the order inserted.
+    pub(super) fn values(&self) -> impl Iterator<Item = &T> {
+        self.items.iter().map(|item| &item.value)
+    }
+
     /// The best match whose value is wanted.
     pub(super) fn best(&self, name: &[u8], wanted: impl Fn(&T) -> bool) -> Option<&T> {
         let mut best: Option<&Item<T>> = self

@@ -41,6 +41,8 @@ pub struct CookieRule {
     pub pattern: Pattern,
     /// Where it comes from.
     pub tier: Tier,
+    /// Its place among the rules of its catalogue, which gives it.
+    pub number: usize,
     /// What it says.
     pub entry: Entry,
 }

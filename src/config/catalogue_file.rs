@@ -66,7 +66,7 @@ impl Rules {
                 pattern(document, &format!("{key}.name"), &at, raw.name, "name = \"_ga_*\"");
             if let (Some(pattern), Some(category)) = (pattern, category) {
                 let entry = entry(category, raw.vendor, raw.tcf_vendor, raw.purpose, raw.lifetime);
-                self.cookies.push(CookieRule { pattern, tier, entry });
+                self.cookies.push(CookieRule { pattern, tier, number: 0, entry });
             }
         }
         for (index, raw) in beacons.into_iter().enumerate() {
@@ -92,6 +92,7 @@ impl Rules {
                     fetch_dest: raw.fetch_dest,
                     content_type: raw.content_type,
                     tier,
+                    number: 0,
                     entry: entry(category, raw.vendor, raw.tcf_vendor, raw.purpose, None),
                 });
             }

@@ -6,6 +6,7 @@ mod listen;
 mod site;
 mod sources;
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use toml::Spanned;
@@ -21,10 +22,14 @@ use super::settings::{Config, Detect, Expire, Log, LogFormat, LogLevel, Site, Te
 use crate::catalogue::Tier;
 use crate::consent::{Categories, Category};
 
+/// The most conflicts between catalogue files that are named one by one.
+const MAX_CONFLICTS: usize = 20;
+
 /// Turns the raw config into settings. Where something is wrong the default stands in.
 pub(super) fn resolve(document: Doc, folder: &Path, overrides: &Overrides) -> Config {
     let raw = std::mem::take(&mut document.value);
     let categories = categories(document, raw.category);
+    let files = raw.catalogue.clone().unwrap_or_default();
     let mut rules = catalogue_rules(document, raw.catalogue, folder, &categories);
     rules.add(document, "", raw.cookie, raw.beacon, Tier::Config, &categories);
     let expire = Expire {
@@ -52,7 +57,8 @@ pub(super) fn resolve(document: Doc, folder: &Path, overrides: &Overrides) -> Co
         centre_prefix,
     };
     let sites = site::sites(document, raw.site, &common, overrides);
-    let warnings = warnings(document, &common, &sites);
+    let mut warnings = warnings(document, &common, &sites);
+    warnings.extend(conflicts(document, &common, &files));
     Config {
         listen: listen::listen(document, raw.listen, overrides),
         workers: raw.workers.map(|workers| document.bounded("workers", Some(workers), 1, 1024, 1)),
@@ -97,6 +103,40 @@ fn warnings(document: Doc, common: &Common, sites: &[Site]) -> Vec<Problem> {
         }
     }
     warnings
+}
+
+/// Names that two catalogue files put into different categories: the later file wins.
+fn conflicts(document: Doc, common: &Common, files: &[Spanned<String>]) -> Vec<Problem> {
+    let mut known: HashMap<&str, (u16, Category)> = HashMap::new();
+    let mut conflicts = Vec::new();
+    let mut more = 0_usize;
+    let file = |place: u16| files.get(usize::from(place)).map_or("builtin", |file| file.get_ref());
+    for rule in &common.rules.cookies {
+        let Tier::Catalogue(place) = rule.tier else { continue };
+        let (name, category) = (rule.pattern.as_str(), rule.entry.category);
+        let Some((earlier, other)) = known.insert(name, (place, category)) else { continue };
+        if earlier == place || other == category {
+            continue;
+        }
+        if conflicts.len() >= MAX_CONFLICTS {
+            more += 1;
+            continue;
+        }
+        let message = format!(
+            "`{name}` is {} in `{}` and {} in `{}`: the later file wins",
+            common.categories.name(other),
+            file(earlier),
+            common.categories.name(category),
+            file(place),
+        );
+        conflicts.push(Problem::of_file(&document.file, message));
+    }
+    if more > 0 {
+        let message =
+            format!("and {more} more names that two catalogue files put into different categories");
+        conflicts.push(Problem::of_file(&document.file, message));
+    }
+    conflicts
 }
 
 fn categories(document: Doc, raw: Vec<Spanned<RawCategory>>) -> Categories {

@@ -61,6 +61,32 @@ impl<'a> SetCookie<'a> {
     }
 }
 
+/// What a browser keeps of an attribute besides where and how long the cookie lives.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Access {
+    /// `HttpOnly` is present: no script can read the cookie.
+    pub http_only: bool,
+    /// `SameSite` in lower case, when it is one of the three known values.
+    pub same_site: Option<&'static str>,
+}
+
+impl SetCookie<'_> {
+    /// Reads the attributes that say who may use the cookie. Of repeated ones the last counts.
+    pub fn access(&self) -> Access {
+        let mut access = Access::default();
+        for attribute in self.attributes.split(|byte| *byte == b';').map(trim) {
+            if value_of(attribute, b"httponly").is_some() {
+                access.http_only = true;
+            } else if let Some(value) = value_of(attribute, b"samesite") {
+                let known = ["strict", "lax", "none"].into_iter();
+                access.same_site =
+                    known.into_iter().find(|known| value.eq_ignore_ascii_case(known.as_bytes()));
+            }
+        }
+        access
+    }
+}
+
 impl<'a> Scope<'a> {
     /// Takes one attribute, trimmed.
     fn take(&mut self, attribute: &'a [u8]) {

@@ -49,17 +49,4 @@ impl<V: Clone> Bounded<V> {
             self.names.store(Arc::new(next));
         }
     }
-
-    /// Whether [`update`](Self::update) could add the name.
-    pub(super) fn would_add(&self, name: &[u8]) -> bool {
-        let names = self.names.load();
-        names.len() < self.most && !names.contains_key(name)
-    }
-
-    /// All names, sorted.
-    pub(super) fn names(&self) -> Vec<Box<[u8]>> {
-        let mut names: Vec<_> = self.names.load().keys().cloned().collect();
-        names.sort();
-        names
-    }
 }

@@ -1,93 +1,276 @@
-//! What was seen and no rule knows: names of cookies, paths of beacons. Never a value.
+//! What passed by: cookies and beacons, those that rules know and those that none does. Names, counts
+//! and attributes; never a value.
+//!
+//! What a rule knows is counted under the rule, without a lock. What none knows is kept by name, folded
+//! to a pattern where the name has something random in it; of those the most recently seen are kept.
 
-use super::bounded::Bounded;
+use std::num::NonZeroUsize;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-/// The most names kept of each kind.
-const MAX_NAMES: usize = 512;
+use foldhash::fast::RandomState;
+use lru::LruCache;
+use serde::Serialize;
 
-/// Cookies and beacons seen that no rule knows, each kind bounded.
+use super::seen::{Attributes, From, Outcome, Seen, Tally};
+use crate::catalogue::{BeaconRule, Catalogue, CookieRule, fold};
+use crate::cookie::SetCookie;
+
+/// The most names kept that no rule knows; as many paths of answers that look like beacons.
+pub(super) const MAX_NAMES: NonZeroUsize = NonZeroUsize::new(4096).unwrap();
+/// Names and paths longer than this, in octets, are not kept.
+const MAX_NAME_OCTETS: usize = 256;
+
+type Recent = Mutex<LruCache<String, Box<Seen>, RandomState>>;
+/// By the number of a rule: what was seen of it.
+type ByRule = Box<[OnceLock<Box<Seen>>]>;
+
+/// What passed by on one site.
 #[derive(Debug)]
 pub struct Inventory {
-    set: Bounded<()>,
-    sent: Bounded<()>,
-    beacons: Bounded<()>,
+    cookies: ByRule,
+    beacons: ByRule,
+    unknown_cookies: Recent,
+    unknown_beacons: Recent,
 }
 
-impl Default for Inventory {
-    fn default() -> Self {
-        Self {
-            set: Bounded::new(MAX_NAMES),
-            sent: Bounded::new(MAX_NAMES),
-            beacons: Bounded::new(MAX_NAMES),
-        }
-    }
+/// One cookie or beacon that was seen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SeenItem<'a> {
+    /// The name of a cookie or the path of a beacon; a pattern where many share one.
+    pub name: String,
+    /// The rule that knows it.
+    #[serde(skip)]
+    pub rule: Option<Rule<'a>>,
+    /// How often.
+    #[serde(flatten)]
+    pub tally: Tally,
+    /// When it was seen first, in Unix seconds.
+    pub first_seen: i64,
+    /// When it was seen last, in Unix seconds.
+    pub last_seen: i64,
+    /// How the origin sets it, if it does.
+    pub attributes: Option<Attributes>,
+}
+
+/// The rule that knows what was seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rule<'a> {
+    /// A cookie's.
+    Cookie(&'a CookieRule),
+    /// A beacon's.
+    Beacon(&'a BeaconRule),
 }
 
 impl Inventory {
-    /// Unclassified cookies that the origin sets, sorted by name.
-    pub fn cookies_set(&self) -> Vec<String> {
-        readable(&self.set)
-    }
-
-    /// Unclassified cookies that visitors sent, sorted by name. Visitors can send anything.
-    pub fn cookies_sent(&self) -> Vec<String> {
-        readable(&self.sent)
-    }
-
-    /// Paths whose responses look like beacons that no rule knows, sorted.
-    pub fn beacons(&self) -> Vec<String> {
-        readable(&self.beacons)
-    }
-
-    pub(super) fn note_set(&self, name: &[u8]) {
-        if note(&self.set, name) {
-            tracing::info!(cookie = %name.escape_ascii(), "the origin sets a cookie that no rule knows");
+    /// An inventory of what a catalogue's rules know, and of what none does.
+    pub(super) fn new(catalogue: &Catalogue) -> Self {
+        let by_rule = |rules: usize| (0..rules).map(|_| OnceLock::new()).collect();
+        let recent = || Mutex::new(LruCache::with_hasher(MAX_NAMES, RandomState::default()));
+        Self {
+            cookies: by_rule(catalogue.cookie_rules()),
+            beacons: by_rule(catalogue.beacon_rules()),
+            unknown_cookies: recent(),
+            unknown_beacons: recent(),
         }
     }
 
-    pub(super) fn note_sent(&self, name: &[u8]) {
-        if note(&self.sent, name) {
-            tracing::debug!(cookie = %name.escape_ascii(), "a visitor sent a cookie that no rule knows");
+    /// Notes a cookie that the origin sets.
+    pub(super) fn note_set(
+        &self,
+        rule: Option<&CookieRule>,
+        cookie: &SetCookie<'_>,
+        outcome: Outcome,
+        now: i64,
+    ) {
+        let note = |seen: &Seen| {
+            seen.note(From::Origin, outcome, now);
+            seen.note_attributes(cookie, now);
+        };
+        match rule {
+            Some(rule) => of_rule(&self.cookies, rule.number, now, note),
+            None if cookie.name.is_empty() => {}
+            None => {
+                if of_name(&self.unknown_cookies, &text(cookie.name), now, note) {
+                    tracing::info!(cookie = %cookie.name.escape_ascii(), "the origin sets a cookie that no rule knows");
+                }
+            }
         }
     }
 
-    pub(super) fn note_beacon(&self, path: &str) {
-        if note(&self.beacons, path.as_bytes()) {
+    /// Notes a cookie that a visitor sent. Visitors can send anything.
+    pub(super) fn note_sent(
+        &self,
+        rule: Option<&CookieRule>,
+        name: &[u8],
+        outcome: Outcome,
+        now: i64,
+    ) {
+        let note = |seen: &Seen| seen.note(From::Visitor, outcome, now);
+        match rule {
+            Some(rule) => of_rule(&self.cookies, rule.number, now, note),
+            None if name.is_empty() => {}
+            None => {
+                if of_name(&self.unknown_cookies, &text(name), now, note) {
+                    tracing::debug!(cookie = %name.escape_ascii(), "a visitor sent a cookie that no rule knows");
+                }
+            }
+        }
+    }
+
+    /// Notes a beacon that a rule knows.
+    pub(super) fn note_beacon(&self, rule: &BeaconRule, outcome: Outcome, now: i64) {
+        let note = |seen: &Seen| seen.note(From::Visitor, outcome, now);
+        of_rule(&self.beacons, rule.number, now, note);
+    }
+
+    /// Notes a path whose answers look like a beacon's.
+    pub(super) fn note_unknown_beacon(&self, path: &str, outcome: Outcome, now: i64) {
+        let note = |seen: &Seen| seen.note(From::Origin, outcome, now);
+        if of_name(&self.unknown_beacons, path, now, note) {
             tracing::info!(path, "a response looks like a beacon that no rule knows");
         }
     }
+
+    /// Every cookie seen, by name; the ones that no rule knows first.
+    pub fn cookies<'a>(&self, catalogue: &'a Catalogue) -> Vec<SeenItem<'a>> {
+        let mut all = unknown(&self.unknown_cookies);
+        all.extend(known(&self.cookies, |number| {
+            let rule = catalogue.cookie_rule(number)?;
+            Some((rule.pattern.as_str(), Rule::Cookie(rule)))
+        }));
+        all
+    }
+
+    /// Every beacon seen, by path; the ones that no rule knows first.
+    pub fn beacons<'a>(&self, catalogue: &'a Catalogue) -> Vec<SeenItem<'a>> {
+        let mut all = unknown(&self.unknown_beacons);
+        all.extend(known(&self.beacons, |number| {
+            let rule = catalogue.all_beacon_rules().find(|rule| rule.number == number)?;
+            Some((rule.path.as_str(), Rule::Beacon(rule)))
+        }));
+        all
+    }
 }
 
-/// Whether the name is new; the map's bound also bounds the log.
-fn note(names: &Bounded<()>, name: &[u8]) -> bool {
-    if !names.would_add(name) {
+fn of_rule(seen: &ByRule, number: usize, now: i64, note: impl FnOnce(&Seen)) {
+    if let Some(seen) = seen.get(number) {
+        note(seen.get_or_init(|| Box::new(Seen::new(now))));
+    }
+}
+
+/// Whether the name is new.
+fn of_name(recent: &Recent, name: &str, now: i64, note: impl FnOnce(&Seen)) -> bool {
+    if name.len() > MAX_NAME_OCTETS {
         return false;
     }
-    let mut added = false;
-    names.update(name, |known| {
-        added = known.is_none();
-        known.is_none().then_some(())
-    });
-    added
+    let name = fold(name);
+    let mut recent = locked(recent);
+    let known = recent.contains(&*name);
+    note(recent.get_or_insert_ref(&*name, || Box::new(Seen::new(now))));
+    !known
 }
 
-fn readable(names: &Bounded<()>) -> Vec<String> {
-    names.names().iter().map(|name| name.escape_ascii().to_string()).collect()
+/// The name as text; what is no text, escaped.
+fn text(name: &[u8]) -> std::borrow::Cow<'_, str> {
+    match std::str::from_utf8(name) {
+        Ok(text) if !text.contains(char::is_control) => text.into(),
+        _ => name.escape_ascii().to_string().into(),
+    }
+}
+
+fn locked(recent: &Recent) -> MutexGuard<'_, LruCache<String, Box<Seen>, RandomState>> {
+    recent.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn unknown(recent: &Recent) -> Vec<SeenItem<'static>> {
+    let recent = locked(recent);
+    let mut all: Vec<_> = recent.iter().map(|(name, seen)| item(name, None, seen)).collect();
+    all.sort_by(|a, b| a.name.cmp(&b.name));
+    all
+}
+
+fn known<'a>(
+    by_rule: &ByRule,
+    rule_of: impl Fn(usize) -> Option<(&'a str, Rule<'a>)>,
+) -> Vec<SeenItem<'a>> {
+    let seen = by_rule.iter().enumerate().filter_map(|(number, seen)| Some((number, seen.get()?)));
+    let mut all: Vec<_> = seen
+        .filter_map(|(number, seen)| {
+            let (name, rule) = rule_of(number)?;
+            Some(item(name, Some(rule), seen))
+        })
+        .collect();
+    all.sort_by(|a, b| a.name.cmp(&b.name));
+    all
+}
+
+fn item<'a>(name: &str, rule: Option<Rule<'a>>, seen: &Seen) -> SeenItem<'a> {
+    SeenItem {
+        name: name.to_owned(),
+        rule,
+        tally: seen.tally(),
+        first_seen: seen.first(),
+        last_seen: seen.last(),
+        attributes: seen.attributes().cloned(),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::filter::seen::Passed;
+
+    const STRIPPED: Outcome = Outcome { permitted: false, decided: false };
+
+    fn empty() -> Catalogue {
+        Catalogue::compile([], [])
+    }
 
     #[test]
-    fn the_inventory_is_bounded_in_number_and_length() {
-        let inventory = Inventory::default();
-        for number in 0..2 * MAX_NAMES {
-            inventory.note_sent(format!("name-{number}").as_bytes());
+    fn the_inventory_is_bounded_in_number_and_length_and_keeps_what_was_seen_last() {
+        let catalogue = empty();
+        let inventory = Inventory::new(&catalogue);
+        let word = |number: usize| -> String {
+            let letter =
+                |shift: usize| char::from(b'a' + u8::try_from(number >> shift & 15).unwrap_or(0));
+            [letter(12), letter(8), letter(4), letter(0), 'x'].iter().collect()
+        };
+        for number in 0..2 * MAX_NAMES.get() {
+            inventory.note_sent(None, word(number).as_bytes(), STRIPPED, 1);
+            inventory.note_sent(None, b"often", STRIPPED, 1);
         }
-        inventory.note_set(&vec![b'x'; 10_000]);
-        inventory.note_set(b"a\xff\n");
-        assert_eq!(inventory.cookies_sent().len(), MAX_NAMES);
-        assert_eq!(inventory.cookies_set(), ["a\\xff\\n"]);
+        inventory.note_set(None, &SetCookie::parse(&vec![b'x'; 10_000]), STRIPPED, 1);
+        inventory.note_sent(None, b"a\xff\n", STRIPPED, 1);
+        let names: Vec<String> =
+            inventory.cookies(&catalogue).into_iter().map(|seen| seen.name).collect();
+        assert_eq!(names.len(), MAX_NAMES.get());
+        assert!(
+            names.iter().any(|name| name == "a\\xff\\n")
+                && names.iter().any(|name| name == "often")
+        );
+        assert!(!names.contains(&word(0)) && names.contains(&word(2 * MAX_NAMES.get() - 1)));
+    }
+
+    #[test]
+    fn random_names_are_one_and_attributes_and_decisions_are_kept() {
+        let catalogue = empty();
+        let inventory = Inventory::new(&catalogue);
+        let line =
+            b"cart_8f14e45fceea=secret; HttpOnly; SameSite=lax; Max-Age=60; Domain=.shop.example";
+        inventory.note_set(None, &SetCookie::parse(line), STRIPPED, 7);
+        let decided = Outcome { permitted: true, decided: true };
+        inventory.note_sent(None, b"cart_167a5a36dedd4bea", decided, 9);
+        let seen = inventory.cookies(&catalogue);
+        let [seen] = seen.as_slice() else { unreachable!("one: {seen:?}") };
+        assert_eq!((seen.name.as_str(), seen.first_seen, seen.last_seen), ("cart_*", 7, 9));
+        assert_eq!((seen.tally.set, seen.tally.sent), (1, 1));
+        assert_eq!(seen.tally.undecided, Passed { passed: 0, stripped: 1 });
+        assert_eq!(seen.tally.decided, Passed { passed: 1, stripped: 0 });
+        let attributes = seen.attributes.as_ref().expect("set by the origin");
+        assert!(attributes.http_only && !attributes.secure);
+        assert_eq!(attributes.same_site, Some("lax"));
+        assert_eq!(attributes.lifetime_seconds, Some(60));
+        assert_eq!(attributes.domain.as_deref(), Some("shop.example"));
+        assert!(!format!("{inventory:?}").contains("secret"));
     }
 }

@@ -10,6 +10,7 @@ use http::{Method, Request, Response, Uri};
 use super::answer::{self, SEC_FETCH_DEST, Wanted};
 use super::expire::PageLoad;
 use super::report::Report;
+use super::seen::Outcome;
 use super::state::Filter;
 use crate::catalogue::BeaconProbe;
 use crate::consent::{CategorySet, Signals};
@@ -71,6 +72,11 @@ pub(super) fn filter<B>(
         content_type,
     });
     let wanted = Wanted::by(headers, path);
+    if let Some(rule) = beacon {
+        let permitted = settings.policy.permits(&rule.entry, &consent);
+        let outcome = Outcome { permitted, decided: consent.is_decided() };
+        filter.inventory.note_beacon(rule, outcome, now);
+    }
     if let Some(rule) = beacon.filter(|rule| !settings.policy.permits(&rule.entry, &consent)) {
         report.beacon = Some(Some(rule.entry.category));
         if filter.enforces() {
@@ -99,7 +105,7 @@ pub(super) fn filter<B>(
     }
     let headers = request.headers();
     let expires = settings.expire.enabled && is_page_load(request.method(), headers);
-    let stripped = strip_cookies(filter, request.headers_mut(), &mut visit.report, expires);
+    let stripped = strip_cookies(filter, request.headers_mut(), &mut visit.report, expires, now);
     if !stripped.is_empty() {
         visit.page_load = host(request).map(|host| {
             let secure = peer.secure || request.uri().scheme_str() == Some("https");
@@ -161,15 +167,16 @@ fn strip_cookies(
     headers: &mut HeaderMap,
     report: &mut Report,
     collect: bool,
+    now: i64,
 ) -> Vec<Box<[u8]>> {
     let mut names: Vec<Box<[u8]>> = Vec::new();
     let most = filter.settings.expire.max_per_response;
     let consent = report.consent;
+    let decided = consent.is_decided();
     let mut judge = |pair: &Pair<'_>| {
         let decision = filter.settings.policy.cookie(pair.name, &consent);
-        if decision.rule.is_none() && !pair.name.is_empty() {
-            filter.inventory.note_sent(pair.name);
-        }
+        let outcome = Outcome { permitted: decision.permitted, decided };
+        filter.inventory.note_sent(decision.rule, pair.name, outcome, now);
         if !decision.permitted {
             report.request_stripped.add(decision.category());
             tracing::debug!(cookie = %pair.name.escape_ascii(), "strips a cookie from the request");

@@ -8,6 +8,7 @@ use http::header::{HeaderMap, HeaderValue, SET_COOKIE};
 
 use super::report::Report;
 use super::request::Visit;
+use super::seen::Outcome;
 use super::state::Filter;
 use super::{cache, technologies};
 use crate::consent::Category;
@@ -72,18 +73,18 @@ pub(super) fn strip_set_cookies(
 fn passes(filter: &Filter, report: &mut Report, line: &[u8], request_path: &str, now: i64) -> bool {
     let cookie = SetCookie::parse(line);
     let decision = filter.settings.policy.cookie(cookie.name, &report.consent);
+    let outcome = Outcome { permitted: decision.permitted, decided: report.consent.is_decided() };
     if decision.category() == Some(Category::NECESSARY) {
+        filter.inventory.note_set(decision.rule, &cookie, outcome, now);
         return true;
     }
     let scope = cookie.scope();
     if scope.deletes(now) {
         return true;
     }
+    filter.inventory.note_set(decision.rule, &cookie, outcome, now);
     if !cookie.name.is_empty() {
         filter.learned.note(cookie.name, &scope, request_path);
-        if decision.rule.is_none() {
-            filter.inventory.note_set(cookie.name);
-        }
     }
     if !decision.permitted {
         report.response_stripped.add(decision.category());

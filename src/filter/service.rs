@@ -13,6 +13,7 @@ use super::body::FilterBody;
 use super::clock::unix_now;
 use super::detect::{self, Look};
 use super::request::{self, Peer, Visit};
+use super::seen::Outcome;
 use super::state::Filter;
 use super::{answer, response};
 use crate::config::settings::Detect;
@@ -206,9 +207,10 @@ fn unknown_beacon<R: Body<Data = Bytes>>(
     headers: Option<HeaderMap>,
     response: Response<R>,
 ) -> Response<FilterBody<R>> {
-    filter.inventory.note_beacon(visit.uri.path());
-    let blocks = filter.settings.detect == Detect::Block
-        && !filter.settings.policy.permits_unclassified(visit.granted());
+    let permitted = filter.settings.policy.permits_unclassified(visit.granted());
+    let outcome = Outcome { permitted, decided: visit.report.consent.is_decided() };
+    filter.inventory.note_unknown_beacon(visit.uri.path(), outcome, unix_now());
+    let blocks = filter.settings.detect == Detect::Block && !permitted;
     if blocks {
         visit.report.beacon = Some(None);
     }

@@ -15,7 +15,8 @@ pub struct Filter {
 impl Filter {
     /// A filter that has seen nothing yet.
     pub fn new(settings: FilterSettings) -> Self {
-        Self { settings, learned: Learned::default(), inventory: Inventory::default() }
+        let inventory = Inventory::new(&settings.policy.catalogue);
+        Self { settings, learned: Learned::default(), inventory }
     }
 
     /// The settings it was made from.
@@ -23,7 +24,7 @@ impl Filter {
         &self.settings
     }
 
-    /// The cookies and beacons seen that no rule knows.
+    /// The cookies and beacons seen.
     pub fn inventory(&self) -> &Inventory {
         &self.inventory
     }

@@ -11,6 +11,7 @@
 )]
 
 mod beacons;
+mod catalogue;
 mod centre;
 mod commands;
 mod cookies;

@@ -46,7 +46,7 @@ pub(super) fn filter(
                 purpose: Some(Arc::from("Keeps the visitor's choice.")),
                 lifetime: None,
             };
-            rules.cookies.push(CookieRule { pattern, tier: Tier::Consent, entry });
+            rules.cookies.push(CookieRule { pattern, tier: Tier::Consent, number: 0, entry });
         }
     }
     let unclassified = match raw.unclassified.or(common.unclassified) {

@@ -1,0 +1,62 @@
+//! The inventory as JSON: what `consentry inventory`, `consentry suggest` and the dashboard show.
+
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::catalogue::{Evidence, suggest};
+use crate::consent::{Categories, Category};
+use crate::filter::{Filter, Rule, SeenItem};
+
+/// Everything that was seen on one site.
+pub(super) fn of_site(filter: &Filter) -> Value {
+    let catalogue = &filter.settings().policy.catalogue;
+    let categories = &filter.settings().reader.categories;
+    let shown = |items: Vec<SeenItem<'_>>| -> Vec<Value> {
+        items.iter().map(|item| shown(item, categories)).collect()
+    };
+    let inventory = filter.inventory();
+    let mut beacons = shown(inventory.beacons(catalogue));
+    for beacon in beacons.iter_mut().filter_map(Value::as_object_mut) {
+        // Of a beacon there is no more to say than that it looks like one.
+        if beacon.remove("suggestion").is_some() {
+            let name = categories.name(Category::ANALYTICS);
+            let reason = "its answers are a pixel, or nothing where an image was asked for";
+            beacon.insert("suggestion".to_owned(), json!({ "category": name, "reason": reason }));
+        }
+        beacon.remove("attributes");
+    }
+    json!({ "cookies": shown(inventory.cookies(catalogue)), "beacons": beacons })
+}
+
+fn shown(item: &SeenItem<'_>, categories: &Categories) -> Value {
+    let mut shown = serde_json::to_value(item).unwrap_or_default();
+    let Some(fields) = shown.as_object_mut() else { return shown };
+    for (key, at) in [("first_seen", item.first_seen), ("last_seen", item.last_seen)] {
+        let time = OffsetDateTime::from_unix_timestamp(at).ok();
+        let time = time.and_then(|time| time.format(&Rfc3339).ok());
+        fields.insert(key.to_owned(), json!(time));
+    }
+    let (entry, rule) = match item.rule {
+        Some(Rule::Cookie(rule)) => (Some(&rule.entry), Some(rule.pattern.as_str())),
+        Some(Rule::Beacon(rule)) => (Some(&rule.entry), Some(rule.path.as_str())),
+        None => (None, None),
+    };
+    fields.insert("category".to_owned(), json!(entry.map(|entry| categories.name(entry.category))));
+    fields.insert("vendor".to_owned(), json!(entry.and_then(|entry| entry.vendor.as_deref())));
+    fields.insert("rule".to_owned(), json!(rule));
+    let from = if item.tally.set > 0 { "origin" } else { "script or elsewhere" };
+    fields.insert("from".to_owned(), json!(from));
+    if item.rule.is_none() {
+        let attributes = item.attributes.as_ref();
+        let (category, reason) = suggest(&Evidence {
+            name: &item.name,
+            set_by_origin: item.tally.set > 0,
+            http_only: attributes.is_some_and(|attributes| attributes.http_only),
+            lifetime: attributes.and_then(|attributes| attributes.lifetime_seconds),
+        });
+        let suggestion = json!({ "category": categories.name(category), "reason": reason });
+        fields.insert("suggestion".to_owned(), suggestion);
+    }
+    shown
+}

@@ -1,0 +1,91 @@
+//! Names with something random in them, folded to the pattern that they share: `sess_8f14e45fceea` to
+//! `sess_*`. Of such names there are as many as visitors.
+
+use std::borrow::Cow;
+
+/// The pattern of a name; the name itself where nothing in it looks random.
+pub fn fold(name: &str) -> Cow<'_, str> {
+    if !name.bytes().any(|byte| byte.is_ascii_digit()) {
+        return Cow::Borrowed(name);
+    }
+    let mut folded = String::with_capacity(name.len());
+    let mut start = 0;
+    let is_separator = |byte: u8| !byte.is_ascii_alphanumeric();
+    let bytes = name.as_bytes();
+    for at in 0..=bytes.len() {
+        if bytes.get(at).is_some_and(|byte| !is_separator(*byte)) {
+            continue;
+        }
+        push_part(&mut folded, name.get(start..at).unwrap_or_default());
+        folded.push_str(name.get(at..at + 1).unwrap_or_default());
+        start = at + 1;
+    }
+    // `a-*-*-*` is no more than `a-*`.
+    for doubled in ["*-*", "*_*", "*.*"] {
+        while folded.contains(doubled) {
+            folded = folded.replace(doubled, "*");
+        }
+    }
+    let literal = folded.bytes().filter(u8::is_ascii_alphabetic).count();
+    if folded == name || literal < 2 { Cow::Borrowed(name) } else { Cow::Owned(folded) }
+}
+
+/// One part between separators: whole, its beginning with `*`, or `*`.
+fn push_part(folded: &mut String, part: &str) {
+    if is_random(part) {
+        folded.push('*');
+        return;
+    }
+    // A word with a random tail.
+    let letters = part.find(|letter: char| !letter.is_ascii_alphabetic()).unwrap_or(part.len());
+    match part.split_at_checked(letters) {
+        Some((word, tail)) if word.len() > 1 && (is_random(tail) || is_mixed(tail)) => {
+            folded.push_str(word);
+            folded.push('*');
+        }
+        _ if is_mixed(part) => folded.push('*'),
+        _ => folded.push_str(part),
+    }
+}
+
+/// Four digits and more, or eight hexadecimal ones.
+fn is_random(part: &str) -> bool {
+    let digits = part.bytes().filter(u8::is_ascii_digit).count();
+    match part.len() {
+        length if length == digits => length >= 4,
+        length => length >= 8 && digits > 0 && part.bytes().all(|byte| byte.is_ascii_hexdigit()),
+    }
+}
+
+/// Sixteen letters and digits, of which some are digits.
+fn is_mixed(part: &str) -> bool {
+    let digits = part.bytes().filter(u8::is_ascii_digit).count();
+    part.len() >= 16 && digits >= 3 && part.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn random_parts_become_wildcards_and_words_stay() {
+        for (name, folded) in [
+            ("sess_8f14e45fceea167a", "sess_*"),
+            ("sess8f14e45fceea167a5a36dedd4bea2543", "sess*"),
+            ("id_12345", "id_*"),
+            ("visit-3f2504e0-4f89-11d3-9a0c-0305e82c3301", "visit-*"),
+            ("cart_7Hq2Kd93mZx81LpQ_items", "cart_*_items"),
+            ("user.20261125.state", "user.*.state"),
+            ("_ga", "_ga"),
+            ("v2_theme", "v2_theme"),
+            ("step3", "step3"),
+            ("html5", "html5"),
+            ("8f14e45fceea167a5a36dedd4bea2543", "8f14e45fceea167a5a36dedd4bea2543"),
+            ("background_color", "background_color"),
+            ("", ""),
+            ("é_12345", "é_12345"),
+        ] {
+            assert_eq!(fold(name), folded, "{name}");
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! `catalogue import`: somebody else's knowledge of cookies as a catalogue of our own.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::PathBuf;
+
+use super::failure::Failure;
+use crate::config::import::{category_table, import};
+use crate::config::write::write_rule;
+
+/// Work with catalogues of cookies
+#[derive(Debug, clap::Args)]
+pub(super) struct Catalogue {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    Import(Import),
+}
+
+/// Print the Open Cookie Database's CSV as TOML, for `catalogue = [...]` of a config
+///
+/// The table of categories goes to standard error. Rows that cannot be imported are named there with
+/// their line; the others are imported, and the exit code is 1.
+#[derive(Debug, clap::Args)]
+struct Import {
+    /// The CSV
+    file: PathBuf,
+    /// What a category of the database becomes, such as "Functional=necessary"; may be given again
+    #[arg(long, value_name = "THEIRS=OURS")]
+    map: Vec<String>,
+}
+
+impl Catalogue {
+    pub(super) fn execute(self) -> Result<(), Failure> {
+        let Command::Import(command) = self.command;
+        command.execute()
+    }
+}
+
+impl Import {
+    fn execute(self) -> Result<(), Failure> {
+        let table = category_table(&self.map).map_err(Failure::Usage)?;
+        let name = self.file.display();
+        let file = File::open(&self.file)
+            .map_err(|error| Failure::Usage(format!("{name}: cannot be read: {error}")))?;
+        let imported =
+            import(file, &table).map_err(|error| Failure::Usage(format!("{name}: {error}")))?;
+        let mut out = BufWriter::new(io::stdout().lock());
+        writeln!(out, "# {} cookies of the Open Cookie Database.", imported.rules.len())?;
+        for rule in &imported.rules {
+            out.write_all(write_rule(rule).as_bytes())?;
+        }
+        out.flush()?;
+        let mut log = io::stderr().lock();
+        for (theirs, ours) in &table {
+            let count = imported.counts.get(theirs).copied().unwrap_or_default();
+            writeln!(log, "{theirs} -> {ours}: {count}")?;
+        }
+        for (line, reason) in &imported.bad_rows {
+            writeln!(log, "{name}:{line}: {reason}")?;
+        }
+        match imported.bad_rows.len() {
+            0 => Ok(()),
+            count => Err(Failure::Run(anyhow::anyhow!(
+                "{count} rows could not be imported, {} were",
+                imported.rules.len()
+            ))),
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! `inventory`: what passed by a running proxy.
+
+use std::io::{self, BufWriter, Write};
+
+use serde_json::Value;
+
+use super::ask::AdminUrl;
+use super::failure::Failure;
+
+/// Print the cookies and beacons that passed by a running proxy
+#[derive(Debug, clap::Args)]
+pub(super) struct Inventory {
+    #[command(flatten)]
+    admin: AdminUrl,
+    /// As the proxy says it, in JSON
+    #[arg(long)]
+    json: bool,
+}
+
+const COLUMNS: [&str; 9] =
+    ["NAME", "CATEGORY", "VENDOR", "FROM", "SET", "SENT", "STRIPPED", "LAST SEEN", "ATTRIBUTES"];
+
+impl Inventory {
+    pub(super) fn execute(self) -> Result<(), Failure> {
+        let sites = self.admin.inventory()?;
+        let mut out = BufWriter::new(io::stdout().lock());
+        if self.json {
+            serde_json::to_writer_pretty(&mut out, &sites).map_err(io::Error::from)?;
+            writeln!(out)?;
+            return Ok(out.flush()?);
+        }
+        for (name, seen) in &sites {
+            for kind in ["cookies", "beacons"] {
+                let items = seen[kind].as_array().map(Vec::as_slice).unwrap_or_default();
+                writeln!(out, "site {name}: {} {kind}", items.len())?;
+                let rows: Vec<[String; 9]> = items.iter().map(row).collect();
+                if !rows.is_empty() {
+                    table(&rows, &mut out)?;
+                }
+                writeln!(out)?;
+            }
+        }
+        Ok(out.flush()?)
+    }
+}
+
+fn row(item: &Value) -> [String; 9] {
+    let text = |key: &str| item[key].as_str().unwrap_or("-").to_owned();
+    let number = |at: &str| item.pointer(at).and_then(Value::as_u64).unwrap_or_default();
+    let stripped = number("/undecided/stripped") + number("/decided/stripped");
+    [
+        text("name"),
+        item["category"].as_str().unwrap_or("unclassified").to_owned(),
+        text("vendor"),
+        text("from"),
+        number("/set").to_string(),
+        number("/sent").to_string(),
+        stripped.to_string(),
+        text("last_seen"),
+        attributes(&item["attributes"]),
+    ]
+}
+
+/// The attributes of a cookie, in a word each.
+pub(super) fn attributes(of: &Value) -> String {
+    let mut words = Vec::new();
+    if of["http_only"] == true {
+        words.push("HttpOnly".to_owned());
+    }
+    if of["secure"] == true {
+        words.push("Secure".to_owned());
+    }
+    if let Some(same_site) = of["same_site"].as_str() {
+        words.push(format!("SameSite={same_site}"));
+    }
+    if let Some(domain) = of["domain"].as_str() {
+        words.push(format!("Domain={domain}"));
+    }
+    match of["lifetime_seconds"].as_i64() {
+        _ if of.is_null() => {}
+        None => words.push("session".to_owned()),
+        Some(seconds) if seconds >= 2 * 86_400 => words.push(format!("{} days", seconds / 86_400)),
+        Some(seconds) => words.push(format!("{seconds} s")),
+    }
+    words.join(" ")
+}
+
+fn table(rows: &[[String; 9]], out: &mut impl Write) -> io::Result<()> {
+    let head = COLUMNS.map(str::to_owned);
+    let widths: Vec<usize> = (0..COLUMNS.len())
+        .map(|column| {
+            let cells = rows.iter().chain([&head]).filter_map(|row| row.get(column));
+            cells.map(|cell| cell.chars().count()).max().unwrap_or_default()
+        })
+        .collect();
+    for row in [&head].into_iter().chain(rows) {
+        let cells: Vec<String> =
+            row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        writeln!(out, "{}", cells.join("  ").trim_end())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,84 @@
+//! `suggest`: rules for what no rule knows, ready to be edited.
+
+use std::io::{self, BufWriter, Write};
+
+use serde_json::Value;
+
+use super::ask::AdminUrl;
+use super::failure::Failure;
+use super::inventory::attributes;
+use crate::config::write::{WrittenRule, write_rule};
+
+/// Print rules for the cookies and beacons that no rule knows, each with its reason
+///
+/// TOML for the config, or for a file of `catalogue`. Read each proposal before you use it: what a
+/// cookie is for, only the site's owner knows.
+#[derive(Debug, clap::Args)]
+pub(super) struct Suggest {
+    #[command(flatten)]
+    admin: AdminUrl,
+}
+
+impl Suggest {
+    pub(super) fn execute(self) -> Result<(), Failure> {
+        let sites = self.admin.inventory()?;
+        let mut out = BufWriter::new(io::stdout().lock());
+        let mut written: Vec<WrittenRule> = Vec::new();
+        for (site, seen) in &sites {
+            for (kind, beacon) in [("cookies", false), ("beacons", true)] {
+                let items = seen[kind].as_array().map(Vec::as_slice).unwrap_or_default();
+                let unknown = items.iter().filter(|item| item["category"].is_null());
+                for rule in unknown.filter_map(|item| rule(item, beacon, site)) {
+                    // Two sites may share a cookie, and the rules of the config hold for all.
+                    if !written
+                        .iter()
+                        .any(|known| known.name == rule.name && known.beacon == beacon)
+                    {
+                        written.push(rule);
+                    }
+                }
+            }
+        }
+        writeln!(
+            out,
+            "# {} rules for what no rule knows. Look at each before you use it.",
+            written.len()
+        )?;
+        for rule in &written {
+            out.write_all(write_rule(rule).as_bytes())?;
+        }
+        Ok(out.flush()?)
+    }
+}
+
+fn rule(item: &Value, beacon: bool, site: &str) -> Option<WrittenRule> {
+    let name = item["name"].as_str()?;
+    // What is no text is shown escaped: no rule can name it.
+    if name.contains('\\') {
+        return None;
+    }
+    let reason = item.pointer("/suggestion/reason")?.as_str()?;
+    let number = |at: &str| item.pointer(at).and_then(Value::as_u64).unwrap_or_default();
+    let before = number("/undecided/passed") + number("/undecided/stripped");
+    let mut seen = format!("seen on {site}");
+    if !beacon {
+        seen = format!(
+            "{seen}: set by the origin {} times, sent by visitors {} times",
+            number("/set"),
+            number("/sent")
+        );
+    }
+    if before > 0 {
+        seen = format!("{seen}, {before} times before consent");
+    }
+    let mut comment = vec![format!("{name}: {reason}")];
+    let attributes = attributes(&item["attributes"]);
+    comment.push(if attributes.is_empty() { seen } else { format!("{seen}; {attributes}") });
+    Some(WrittenRule {
+        beacon,
+        name: name.to_owned(),
+        category: item.pointer("/suggestion/category")?.as_str()?.to_owned(),
+        comment,
+        ..WrittenRule::default()
+    })
+}

@@ -1,0 +1,212 @@
+//! The Open Cookie Database's CSV as a catalogue of our own.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::Read;
+
+use thiserror::Error;
+
+use super::write::WrittenRule;
+use crate::catalogue::Pattern;
+use crate::consent::Categories;
+
+/// What the database's categories become, unless somebody says otherwise.
+pub const CATEGORIES: &[(&str, &str)] = &[
+    ("Security", "necessary"),
+    ("Functional", "functional"),
+    ("Personalization", "functional"),
+    ("Analytics", "analytics"),
+    ("Marketing", "targeting"),
+];
+
+/// Why nothing can be imported.
+#[derive(Debug, Error)]
+pub enum ImportError {
+    /// The first line is not that of the database.
+    #[error("line 1: there is no column `{0}`")]
+    NoColumn(&'static str),
+    /// The text is no CSV at all.
+    #[error("cannot be read as CSV: {0}")]
+    Csv(#[from] csv::Error),
+}
+
+/// What came of an import.
+#[derive(Debug, Default)]
+pub struct Imported {
+    /// The rules, in the order of the file, each name once.
+    pub rules: Vec<WrittenRule>,
+    /// For each category of the database: how many rows of it were imported.
+    pub counts: BTreeMap<String, usize>,
+    /// Rows that were left out: the line and why.
+    pub bad_rows: Vec<(u64, String)>,
+}
+
+/// The columns that are read.
+struct Columns {
+    platform: usize,
+    category: usize,
+    name: usize,
+    description: usize,
+    retention: usize,
+    wildcard: usize,
+}
+
+impl Columns {
+    fn of(header: &csv::StringRecord) -> Result<Self, ImportError> {
+        let column = |name: &'static str| {
+            let same = |found: &str| {
+                found.trim_start_matches('\u{feff}').trim().eq_ignore_ascii_case(name)
+            };
+            header.iter().position(same).ok_or(ImportError::NoColumn(name))
+        };
+        Ok(Self {
+            platform: column("Platform")?,
+            category: column("Category")?,
+            name: column("Cookie / Data Key name")?,
+            description: column("Description")?,
+            retention: column("Retention period")?,
+            wildcard: column("Wildcard match")?,
+        })
+    }
+}
+
+/// Imports a CSV text. `map` says which of our categories each of the database's becomes.
+///
+/// # Errors
+/// When it is not the database's CSV. A row that cannot be imported is noted and left out.
+pub fn import(text: impl Read, map: &BTreeMap<String, String>) -> Result<Imported, ImportError> {
+    let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(text);
+    let columns = Columns::of(reader.headers()?)?;
+    let mut imported = Imported::default();
+    let mut lines: HashMap<String, (u64, String)> = HashMap::new();
+    for row in reader.records() {
+        let row = match row {
+            Ok(row) => row,
+            Err(error) => {
+                let line = error.position().map_or(0, csv::Position::line);
+                imported.bad_rows.push((line, error.to_string()));
+                continue;
+            }
+        };
+        let line = row.position().map_or(0, csv::Position::line);
+        match rule(&row, &columns, map) {
+            Err(reason) => imported.bad_rows.push((line, reason)),
+            Ok((theirs, rule)) => match lines.get(&rule.name) {
+                Some((_, category)) if *category == rule.category => {}
+                Some((first, category)) => imported
+                    .bad_rows
+                    .push((line, format!("`{}` is {category} in line {first} already", rule.name))),
+                None => {
+                    *imported.counts.entry(theirs).or_default() += 1;
+                    lines.insert(rule.name.clone(), (line, rule.category.clone()));
+                    imported.rules.push(rule);
+                }
+            },
+        }
+    }
+    Ok(imported)
+}
+
+/// The rule of a row, with the database's category.
+fn rule(
+    row: &csv::StringRecord,
+    columns: &Columns,
+    map: &BTreeMap<String, String>,
+) -> Result<(String, WrittenRule), String> {
+    let field = |column: usize| row.get(column).map(str::trim).unwrap_or_default();
+    let some = |column: usize| Some(field(column)).filter(|text| !text.is_empty());
+    let theirs = field(columns.category);
+    let ours = map.iter().find(|(theirs_too, _)| theirs_too.eq_ignore_ascii_case(theirs));
+    let Some((theirs, category)) = ours else {
+        return Err(format!(
+            "`{theirs}` is not a category of the table; add --map \"{theirs}=...\""
+        ));
+    };
+    let mut name = field(columns.name).to_owned();
+    match field(columns.wildcard) {
+        "0" | "" => {}
+        "1" => name.push('*'),
+        other => return Err(format!("`{other}` in `Wildcard match` is neither 0 nor 1")),
+    }
+    if name.bytes().any(|byte| byte.is_ascii_control() || matches!(byte, b';' | b'=')) {
+        return Err("the name has octets that no cookie's name has".to_owned());
+    }
+    Pattern::new(&name).map_err(|error| error.to_string())?;
+    let rule = WrittenRule {
+        name,
+        category: category.clone(),
+        vendor: some(columns.platform).map(str::to_owned),
+        purpose: some(columns.description).map(str::to_owned),
+        lifetime: some(columns.retention).map(str::to_owned),
+        ..WrittenRule::default()
+    };
+    Ok((theirs.clone(), rule))
+}
+
+/// The table of categories, with what somebody says otherwise, `THEIRS=ours` each.
+///
+/// # Errors
+/// When one is not of that form, or names no category of ours.
+pub fn category_table(changes: &[String]) -> Result<BTreeMap<String, String>, String> {
+    let mut table: BTreeMap<String, String> = CATEGORIES
+        .iter()
+        .map(|(theirs, ours)| ((*theirs).to_owned(), (*ours).to_owned()))
+        .collect();
+    let known = Categories::default();
+    for change in changes {
+        let Some((theirs, ours)) = change.split_once('=') else {
+            return Err(format!("`{change}` is not of the form THEIRS=ours"));
+        };
+        if known.find(ours).is_none() {
+            let names = known.names_of(known.all()).join(", ");
+            return Err(format!("`{ours}` is not a category; the categories are {names}"));
+        }
+        table.retain(|known, _| !known.eq_ignore_ascii_case(theirs));
+        table.insert(theirs.to_owned(), ours.to_owned());
+    }
+    Ok(table)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEADER: &str = "ID,Platform,Category,Cookie / Data Key name,Domain,Description,Retention period,Data Controller,User Privacy & GDPR Rights Portals,Wildcard match\n";
+
+    fn imported(rows: &str) -> Imported {
+        import(format!("{HEADER}{rows}").as_bytes(), &category_table(&[]).expect("the default"))
+            .expect("CSV")
+    }
+
+    #[test]
+    fn rows_become_rules_and_bad_ones_are_named_with_their_line() {
+        let rows = "1,Google,Analytics,_ga,x,\"Tells visitors, apart\",2 years,G,u,0\n\
+            2,Google,Analytics,_ga_,x,\"two\nlines\",2 years,G,u,1\n\
+            3,X,Sorcery,x,,,,,,0\n\
+            4,X,Marketing,,,,,,,1\n\
+            5,X,marketing,ad=1,,,,,,0\n\
+            6,X,Security,guard,,,,,,maybe\n\
+            7,Y,Marketing,_ga,,,,,,0\n\
+            8,Y,Analytics,_ga,,,,,,0\n\
+            9,Y,Security,shield\n";
+        let imported = imported(rows);
+        let names: Vec<(&str, &str)> = imported
+            .rules
+            .iter()
+            .map(|rule| (rule.name.as_str(), rule.category.as_str()))
+            .collect();
+        assert_eq!(names, [("_ga", "analytics"), ("_ga_*", "analytics"), ("shield", "necessary")]);
+        let lines: Vec<u64> = imported.bad_rows.iter().map(|(line, _)| *line).collect();
+        assert_eq!(lines, [5, 6, 7, 8, 9], "{:?}", imported.bad_rows);
+        assert_eq!(imported.counts["Analytics"], 2);
+    }
+
+    #[test]
+    fn another_csv_is_refused_and_the_table_can_be_changed() {
+        let table = category_table(&["functional=necessary".to_owned()]).expect("valid");
+        assert_eq!(table.get("functional").map(String::as_str), Some("necessary"));
+        assert_eq!(table.len(), 5);
+        assert!(category_table(&["Functional=needed".to_owned()]).is_err());
+        assert!(category_table(&["Functional".to_owned()]).is_err());
+        assert!(import(&b"a,b\n1,2\n"[..], &table).is_err());
+    }
+}

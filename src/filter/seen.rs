@@ -1,0 +1,148 @@
+//! How often and how one cookie or beacon was seen. Counted by every request, so by atomics only.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+
+use serde::Serialize;
+
+use crate::cookie::SetCookie;
+
+/// Domains longer than this, in octets, are not kept.
+const MAX_DOMAIN_OCTETS: usize = 256;
+
+/// Where a cookie was seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum From {
+    /// In a `Set-Cookie` of the origin.
+    Origin,
+    /// In a `Cookie` of a visitor; a beacon in its request.
+    Visitor,
+}
+
+/// What became of it: whether it may pass, and whether the visitor has decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Outcome {
+    pub(super) permitted: bool,
+    pub(super) decided: bool,
+}
+
+/// One cookie or beacon.
+#[derive(Debug)]
+pub(super) struct Seen {
+    first: i64,
+    last: AtomicI64,
+    /// By where it was seen, whether the visitor had decided, and whether it may pass.
+    counts: [[[AtomicU64; 2]; 2]; 2],
+    attributes: OnceLock<Attributes>,
+}
+
+/// The attributes of a cookie as the origin first set it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Attributes {
+    /// No script can read it.
+    pub http_only: bool,
+    /// It is sent over https only.
+    pub secure: bool,
+    /// `SameSite`, when it is one of the three known values.
+    pub same_site: Option<&'static str>,
+    /// How long it lives, in seconds; `None` until the browser is closed.
+    pub lifetime_seconds: Option<i64>,
+    /// The domain that it is for; `None` for the host that set it.
+    pub domain: Option<String>,
+}
+
+/// How often something passed and was held back.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Passed {
+    /// Times that it passed.
+    pub passed: u64,
+    /// Times that it was held back, or would have been while observing.
+    pub stripped: u64,
+}
+
+/// The counts of one cookie or beacon.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Tally {
+    /// Times that the origin set it.
+    pub set: u64,
+    /// Times that a visitor sent it.
+    pub sent: u64,
+    /// Of visitors who have not decided.
+    pub undecided: Passed,
+    /// Of visitors who have.
+    pub decided: Passed,
+}
+
+impl Seen {
+    pub(super) fn new(now: i64) -> Self {
+        Self {
+            first: now,
+            last: AtomicI64::new(now),
+            counts: Default::default(),
+            attributes: OnceLock::new(),
+        }
+    }
+
+    pub(super) fn note(&self, from: From, outcome: Outcome, now: i64) {
+        let [of_origin, of_visitor] = &self.counts;
+        let by_decision = if from == From::Origin { of_origin } else { of_visitor };
+        let [undecided, decided] = by_decision;
+        let [stripped, passed] = if outcome.decided { decided } else { undecided };
+        let count = if outcome.permitted { passed } else { stripped };
+        count.fetch_add(1, Relaxed);
+        if self.last.load(Relaxed) != now {
+            self.last.store(now, Relaxed);
+        }
+    }
+
+    /// Keeps the attributes, unless there are some already.
+    pub(super) fn note_attributes(&self, cookie: &SetCookie<'_>, now: i64) {
+        if self.attributes.get().is_some() {
+            return;
+        }
+        let (scope, access) = (cookie.scope(), cookie.access());
+        if scope.deletes(now) {
+            return;
+        }
+        let expires = || scope.expires().map(|at| at.saturating_sub(now));
+        let domain = scope.domain.filter(|domain| domain.len() <= MAX_DOMAIN_OCTETS);
+        let _ = self.attributes.set(Attributes {
+            http_only: access.http_only,
+            secure: scope.secure,
+            same_site: access.same_site,
+            lifetime_seconds: scope.max_age.or_else(expires),
+            domain: domain.map(|domain| domain.escape_ascii().to_string()),
+        });
+    }
+
+    /// When it was seen first, in Unix seconds.
+    pub(super) fn first(&self) -> i64 {
+        self.first
+    }
+
+    /// When it was seen last, in Unix seconds.
+    pub(super) fn last(&self) -> i64 {
+        self.last.load(Relaxed)
+    }
+
+    pub(super) fn attributes(&self) -> Option<&Attributes> {
+        self.attributes.get()
+    }
+
+    pub(super) fn tally(&self) -> Tally {
+        let [set, sent] = self.counts.each_ref().map(|by_decision| {
+            by_decision
+                .each_ref()
+                .map(|by_outcome| by_outcome.each_ref().map(|count| count.load(Relaxed)))
+        });
+        let [set_undecided, set_decided] = set;
+        let [sent_undecided, sent_decided] = sent;
+        let both = |[a, b]: [u64; 2], [c, d]: [u64; 2]| Passed { stripped: a + c, passed: b + d };
+        Tally {
+            set: set.into_iter().flatten().sum(),
+            sent: sent.into_iter().flatten().sum(),
+            undecided: both(set_undecided, sent_undecided),
+            decided: both(set_decided, sent_decided),
+        }
+    }
+}
