@@ -2,23 +2,35 @@
 //! `sess_*`. Of such names there are as many as visitors.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use regex_lite::Regex;
+
+/// A UUID (RFC 9562 section 4).
+#[expect(clippy::unwrap_used, reason = "a constant that the tests compile")]
+static UUID: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new("(?i)[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}").unwrap()
+});
 
 /// The pattern of a name; the name itself where nothing in it looks random.
 pub fn fold(name: &str) -> Cow<'_, str> {
     if !name.bytes().any(|byte| byte.is_ascii_digit()) {
         return Cow::Borrowed(name);
     }
+    let without_uuids = UUID.replace_all(name, "*");
     let mut folded = String::with_capacity(name.len());
     let mut start = 0;
     let is_separator = |byte: u8| !byte.is_ascii_alphanumeric();
-    let bytes = name.as_bytes();
+    let bytes = without_uuids.as_bytes();
     for at in 0..=bytes.len() {
         if bytes.get(at).is_some_and(|byte| !is_separator(*byte)) {
             continue;
         }
-        push_part(&mut folded, name.get(start..at).unwrap_or_default());
-        folded.push_str(name.get(at..at + 1).unwrap_or_default());
-        start = at + 1;
+        push_part(&mut folded, without_uuids.get(start..at).unwrap_or_default());
+        let end =
+            without_uuids.get(at..).and_then(|rest| rest.chars().next()).map_or(1, char::len_utf8);
+        folded.push_str(without_uuids.get(at..at + end).unwrap_or_default());
+        start = at + end;
     }
     // `a-*-*-*` is no more than `a-*`.
     for doubled in ["*-*", "*_*", "*.*"] {
