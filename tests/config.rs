@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use consentry::catalogue::builtin;
+use consentry::catalogue::{Catalogue as Rules, CookieRule, Tier, builtin};
 use consentry::config::settings::{Config, Detect, Mode};
 use consentry::config::{self, Overrides};
 use consentry::consent::Category;
@@ -271,12 +271,79 @@ fn every_file_of_the_catalogue_is_embedded_and_no_name_is_there_twice() {
     there.sort();
     assert_eq!(builtin::FILES.iter().map(|(file, _)| *file).collect::<Vec<_>>(), there);
     let cookies = builtin_cookies();
-    assert!(cookies.len() >= 150, "{}", cookies.len());
+    assert!(cookies.len() >= 1500, "{}", cookies.len());
     let mut seen = BTreeMap::new();
     for (name, category) in &cookies {
         if let Some(other) = seen.insert(name, category) {
             panic!("{name} is {other} and {category}");
         }
+    }
+}
+
+/// What stands for any cookie of a rule: its name, with something for each wildcard.
+fn example(pattern: &str) -> String {
+    pattern.replace('*', "0x7")
+}
+
+/// A framework names its cookies after the application: whoever else's names fit has a rule of their own.
+const REACHES_FAR: [&str; 2] = ["_*_session", ".AspNetCore.*"];
+
+#[test]
+fn no_pattern_of_the_catalogue_swallows_another_vendors_cookies() {
+    let config = parse(SITE);
+    let catalogue = &config.sites[0].filter.policy.catalogue;
+    let rules: Vec<_> = (0..catalogue.cookie_rules())
+        .filter_map(|number| catalogue.cookie_rule(number))
+        .filter(|rule| matches!(rule.tier, Tier::Catalogue(_)))
+        .collect();
+    let mut wrong = Vec::new();
+    for rule in &rules {
+        let name = example(rule.pattern.as_str());
+        let found = catalogue.cookie(name.as_bytes()).expect("a rule knows its own names");
+        if found.tier != Tier::Consent && found.pattern != rule.pattern {
+            wrong.push(format!(
+                "`{}` is taken for `{}`",
+                rule.pattern.as_str(),
+                found.pattern.as_str()
+            ));
+        }
+        // A wildcard that reaches into another vendor's names would get the next one of them wrong.
+        for other in rules.iter().filter(|other| !other.pattern.is_exact()) {
+            let one = Rules::compile([CookieRule::clone(other)], []);
+            let foreign = other.entry.vendor != rule.entry.vendor
+                && other.entry.category != rule.entry.category;
+            if foreign
+                && !REACHES_FAR.contains(&other.pattern.as_str())
+                && one.cookie(name.as_bytes()).is_some()
+            {
+                wrong.push(format!(
+                    "`{}` of {:?} reaches `{name}` of {:?}",
+                    other.pattern.as_str(),
+                    other.entry.vendor,
+                    rule.entry.vendor
+                ));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn generic_names_are_necessary_or_functional_or_somebodys() {
+    let config = parse(SITE);
+    let catalogue = &config.sites[0].filter.policy.catalogue;
+    let generic = "id user uid uuid guid session sess sid token auth data info state key value test visit visitor visitor_id \
+        ref referrer source track tracking stats count counter name login account cart basket cookie ID User UID Session Token";
+    for name in generic.split_whitespace() {
+        if let Some(rule) = catalogue.cookie(name.as_bytes()) {
+            let necessary = rule.entry.category == Category::NECESSARY;
+            assert!(necessary || rule.entry.vendor.is_some(), "{name}");
+        }
+    }
+    for number in 0..catalogue.cookie_rules() {
+        let rule = catalogue.cookie_rule(number).unwrap();
+        let own = matches!(rule.entry.category, Category::NECESSARY | Category::FUNCTIONAL);
+        assert!(own || rule.entry.vendor.is_some(), "{} has no vendor", rule.pattern.as_str());
     }
 }
 
