@@ -181,7 +181,7 @@ fn custom_categories_can_be_used_everywhere() {
         filter.policy.catalogue.cookie(b"VISITOR_INFO1_LIVE").unwrap().entry.category,
         video
     );
-    assert_eq!(filter.technologies.nel, video);
+    assert_eq!(filter.technologies.nel, Some(video));
 }
 
 #[test]

@@ -19,6 +19,9 @@ pub struct BeaconRule {
     pub fetch_dest: Option<String>,
     /// Only with this media type as `Content-Type`, parameters aside.
     pub content_type: Option<String>,
+    /// It is the picture in an e-mail that tells of its being opened: mail clients send no consent
+    /// cookie, so the site decides on these by themselves.
+    pub email_open: bool,
     /// Where the rule comes from.
     pub tier: Tier,
     /// Its place among the rules of its catalogue, which gives it.
@@ -144,6 +147,7 @@ mod tests {
             query: None,
             fetch_dest: None,
             content_type: None,
+            email_open: false,
             tier: Tier::Catalogue(0),
             number: 0,
             entry: Entry {

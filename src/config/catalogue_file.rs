@@ -91,6 +91,7 @@ impl Rules {
                     query: raw.query,
                     fetch_dest: raw.fetch_dest,
                     content_type: raw.content_type,
+                    email_open: raw.email_open,
                     tier,
                     number: 0,
                     entry: entry(category, raw.vendor, raw.tcf_vendor, raw.purpose, None),

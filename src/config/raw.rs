@@ -259,6 +259,7 @@ pub(super) struct RawLog {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawBeacons {
     pub(super) detect: Option<Detect>,
+    pub(super) email_opens: Option<RawDefault>,
 }
 
 #[derive(Debug, Default, serde::Deserialize)]
@@ -275,6 +276,8 @@ pub(super) struct RawTechnologies {
     pub(super) attribution_reporting: Option<Text>,
     pub(super) topics: Option<Text>,
     pub(super) client_hints: Option<Text>,
+    pub(super) login_status: Option<Text>,
+    pub(super) beacon_etag: Option<Text>,
 }
 
 #[derive(Debug, Default, serde::Deserialize)]
@@ -302,6 +305,7 @@ pub(super) struct RawBeacon {
     pub(super) query: Option<String>,
     pub(super) fetch_dest: Option<String>,
     pub(super) content_type: Option<String>,
+    pub(super) email_open: bool,
     pub(super) category: Option<Text>,
     pub(super) vendor: Option<String>,
     pub(super) tcf_vendor: Option<u16>,

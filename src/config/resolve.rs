@@ -17,7 +17,7 @@ use super::catalogue_file::{Rules, named_category};
 use super::document::place;
 use super::overrides::Overrides;
 use super::problem::Problem;
-use super::raw::{RawCategory, RawTechnologies};
+use super::raw::{RawCategory, RawDefault, RawTechnologies};
 use super::settings::{Config, Detect, Expire, Log, LogFormat, LogLevel, Site, Technologies};
 use crate::catalogue::Tier;
 use crate::consent::{Categories, Category};
@@ -43,6 +43,7 @@ pub(super) fn resolve(document: Doc, folder: &Path, overrides: &Overrides) -> Co
         ),
     };
     let detect = raw.beacons.detect.unwrap_or(Detect::Report);
+    let email_opens = matches!(raw.beacons.email_opens, Some(RawDefault::Allow));
     let technologies = technologies(document, raw.technologies, &categories);
     let centre_prefix = site::centre_prefix(document, raw.centre.prefix);
     let common = Common {
@@ -53,6 +54,7 @@ pub(super) fn resolve(document: Doc, folder: &Path, overrides: &Overrides) -> Co
         rules,
         expire,
         detect,
+        email_opens,
         technologies,
         centre_prefix,
     };
@@ -191,12 +193,12 @@ fn catalogue_rules(
 
 fn technologies(document: Doc, raw: RawTechnologies, categories: &Categories) -> Technologies {
     let defaults = Technologies::default();
-    let mut category = |name: &str, value: Option<Spanned<String>>, default: Category| {
-        value
-            .and_then(|value| {
-                named_category(document, &format!("technologies.{name}"), &value, categories)
-            })
-            .unwrap_or(default)
+    let mut category = |name: &str, value: Option<Spanned<String>>, default: Option<Category>| {
+        let Some(value) = value else { return default };
+        if value.get_ref() == "off" {
+            return None;
+        }
+        named_category(document, &format!("technologies.{name}"), &value, categories).or(default)
     };
     Technologies {
         nel: category("nel", raw.nel, defaults.nel),
@@ -207,5 +209,7 @@ fn technologies(document: Doc, raw: RawTechnologies, categories: &Categories) ->
         ),
         topics: category("topics", raw.topics, defaults.topics),
         client_hints: category("client_hints", raw.client_hints, defaults.client_hints),
+        login_status: category("login_status", raw.login_status, defaults.login_status),
+        beacon_etag: category("beacon_etag", raw.beacon_etag, defaults.beacon_etag),
     }
 }

@@ -189,6 +189,8 @@ pub struct FilterSettings {
     pub expire: Expire,
     /// What happens to responses that look like beacons no rule knows.
     pub detect: Detect,
+    /// Whether pixels in e-mails are forwarded, whatever the consent.
+    pub email_opens: bool,
     /// The categories of tracking technologies other than cookies.
     pub technologies: Technologies,
     /// The request field that tells the origin what was granted; the visitor's own is removed.
@@ -236,26 +238,33 @@ pub enum Detect {
     Block,
 }
 
-/// The categories of tracking technologies that response headers switch on.
+/// The categories of tracking technologies that response headers switch on; `None` for those that are left alone.
 #[derive(Debug, Clone, Copy)]
 pub struct Technologies {
     /// `NEL`, and the `Report-To` groups that it names (W3C Network Error Logging).
-    pub nel: Category,
+    pub nel: Option<Category>,
     /// `Attribution-Reporting-*` (WICG Attribution Reporting).
-    pub attribution_reporting: Category,
+    pub attribution_reporting: Option<Category>,
     /// `Observe-Browsing-Topics` (WICG Topics).
-    pub topics: Category,
+    pub topics: Option<Category>,
     /// `Accept-CH` and `Critical-CH` beyond the low-entropy hints (RFC 8942, WICG Client Hints Infrastructure).
-    pub client_hints: Category,
+    pub client_hints: Option<Category>,
+    /// `Set-Login` (W3C Login Status API).
+    pub login_status: Option<Category>,
+    /// `ETag` and `Last-Modified` of the answers to beacons, which come back with the next request as an
+    /// identifier (RFC 9110 section 17.13 on fingerprinting, 8.8.3 on entity tags).
+    pub beacon_etag: Option<Category>,
 }
 
 impl Default for Technologies {
     fn default() -> Self {
         Self {
-            nel: Category::ANALYTICS,
-            attribution_reporting: Category::TARGETING,
-            topics: Category::TARGETING,
-            client_hints: Category::FUNCTIONAL,
+            nel: Some(Category::ANALYTICS),
+            attribution_reporting: Some(Category::TARGETING),
+            topics: Some(Category::TARGETING),
+            client_hints: Some(Category::FUNCTIONAL),
+            login_status: None,
+            beacon_etag: Some(Category::ANALYTICS),
         }
     }
 }

@@ -9,7 +9,7 @@ use super::answer::Wanted;
 /// The largest body that could be a tracking pixel, in octets.
 pub(super) const MAX_PIXEL_OCTETS: usize = 1024;
 /// As much of a body as tells the size of an image in it, in octets.
-pub(super) const ENOUGH_OCTETS: usize = 64;
+pub(super) const ENOUGH_OCTETS: usize = MAX_PIXEL_OCTETS;
 
 /// What the head of a response tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +53,26 @@ pub(super) fn look(
 
 /// Whether the octets begin an image of one pixel.
 pub(super) fn is_pixel(start: &[u8]) -> bool {
-    imagesize::blob_size(start).is_ok_and(|size| size.width == 1 && size.height == 1)
+    match imagesize::blob_size(start) {
+        Ok(size) => size.width == 1 && size.height == 1,
+        Err(_) => is_svg_pixel(start),
+    }
+}
+
+/// Whether the octets begin an SVG whose root says that it is of one pixel.
+fn is_svg_pixel(start: &[u8]) -> bool {
+    let Some(at) = memchr::memmem::find(start, b"<svg") else { return false };
+    let root = start.get(at..).and_then(|root| root.split(|byte| *byte == b'>').next());
+    let root = root.unwrap_or_default();
+    let is_one = |name: &[u8]| {
+        let value = memchr::memmem::find(root, name).and_then(|at| root.get(at + name.len()..));
+        let value = value.and_then(|value| value.strip_prefix(b"\"").or(value.strip_prefix(b"'")));
+        value.is_some_and(|value| {
+            let end = value.iter().position(|byte| !(byte.is_ascii_digit() || *byte == b'.'));
+            value.get(..end.unwrap_or(value.len())) == Some(b"1")
+        })
+    };
+    is_one(b" width=") && is_one(b" height=")
 }
 
 #[cfg(test)]
@@ -104,6 +123,15 @@ mod tests {
         for length in 0..png.len() {
             is_pixel(&png[..length]);
         }
+        let jpeg = b"\xff\xd8\xff\xe0\0\x10JFIF\0\x01\x01\0\0\x01\0\x01\0\0\xff\xc0\0\x0b\x08\0\x01\0\x01\x01\x01\x11\0";
+        assert!(is_pixel(jpeg));
+        let webp =
+            b"RIFF\x1a\0\0\0WEBPVP8L\x0d\0\0\0\x2f\0\0\0\x10\x07\x10\x11\x11\x88\x88\xfe\x07\0";
+        assert!(is_pixel(webp));
+        let svg = br#"<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg" width="1" height='1px'></svg>"#;
+        assert!(is_pixel(svg));
+        assert!(!is_pixel(br#"<svg width="16" height="1"/>"#));
+        assert!(!is_pixel(br#"<svg viewBox="0 0 1 1"/>"#));
         assert!(!is_pixel(b""));
     }
 }

@@ -12,7 +12,7 @@ use super::expire::PageLoad;
 use super::report::Report;
 use super::seen::Outcome;
 use super::state::Filter;
-use crate::catalogue::BeaconProbe;
+use crate::catalogue::{BeaconProbe, BeaconRule};
 use crate::consent::{CategorySet, Signals};
 use crate::cookie::{Cookies, Pair, pairs};
 
@@ -72,12 +72,15 @@ pub(super) fn filter<B>(
         content_type,
     });
     let wanted = Wanted::by(headers, path);
+    let permits = |rule: &BeaconRule| {
+        (rule.email_open && settings.email_opens) || settings.policy.permits(&rule.entry, &consent)
+    };
     if let Some(rule) = beacon {
-        let permitted = settings.policy.permits(&rule.entry, &consent);
+        let permitted = permits(rule);
         let outcome = Outcome { permitted, decided: consent.is_decided() };
         filter.inventory.note_beacon(rule, outcome, now);
     }
-    if let Some(rule) = beacon.filter(|rule| !settings.policy.permits(&rule.entry, &consent)) {
+    if let Some(rule) = beacon.filter(|rule| !permits(rule)) {
         report.beacon = Some(Some(rule.entry.category));
         if filter.enforces() {
             let answer = answer::to_beacon(request.method(), headers, wanted);

@@ -20,7 +20,14 @@ pub(super) fn filter(filter: &Filter, visit: &mut Visit, headers: &mut HeaderMap
     let enforces = filter.enforces();
     let settings = &filter.settings.technologies;
     let granted = visit.granted();
-    changed |= technologies::strip(headers, settings, granted, enforces, &mut visit.report);
+    changed |= technologies::strip(
+        headers,
+        settings,
+        granted,
+        visit.known_beacon,
+        enforces,
+        &mut visit.report,
+    );
     if let Some(page) = &visit.page_load {
         let deletions = page.deletions(filter);
         visit.report.expired = u16::try_from(deletions.len()).unwrap_or(u16::MAX);

@@ -15,7 +15,7 @@ use super::detect::{self, Look};
 use super::request::{self, Peer, Visit};
 use super::seen::Outcome;
 use super::state::Filter;
-use super::{answer, response};
+use super::{answer, response, technologies};
 use crate::config::settings::Detect;
 
 /// Puts a [`Filter`] in front of a service.
@@ -205,12 +205,21 @@ fn unknown_beacon<R: Body<Data = Bytes>>(
     filter: &Arc<Filter>,
     mut visit: Visit,
     headers: Option<HeaderMap>,
-    response: Response<R>,
+    mut response: Response<R>,
 ) -> Response<FilterBody<R>> {
-    let permitted = filter.settings.policy.permits_unclassified(visit.granted());
+    let settings = &filter.settings;
+    let granted = visit.granted();
+    technologies::strip_validators(
+        response.headers_mut(),
+        &settings.technologies,
+        granted,
+        filter.enforces(),
+        &mut visit.report,
+    );
+    let permitted = settings.policy.permits_unclassified(granted);
     let outcome = Outcome { permitted, decided: visit.report.consent.is_decided() };
     filter.inventory.note_unknown_beacon(visit.uri.path(), outcome, unix_now());
-    let blocks = filter.settings.detect == Detect::Block && !permitted;
+    let blocks = settings.detect == Detect::Block && !permitted;
     if blocks {
         visit.report.beacon = Some(None);
     }
@@ -243,12 +252,11 @@ impl<R: Body<Data = Bytes> + Unpin> LookingAt<R> {
     fn judge(self, ended: Ended<R::Error>) -> Response<FilterBody<R>> {
         let Self { parts, body, taken, visit, headers, filter } = self;
         let taken = taken.freeze();
-        let report = visit.report;
         let response = Response::from_parts(parts, body);
         let mut response = if taken.len() <= detect::MAX_PIXEL_OCTETS && detect::is_pixel(&taken) {
             unknown_beacon(&filter, visit, headers, response)
         } else {
-            response.map(|body| FilterBody::inner(body, Arc::clone(&filter), report))
+            response.map(|body| FilterBody::inner(body, Arc::clone(&filter), visit.report))
         };
         response.body_mut().give_back(taken, ended);
         response

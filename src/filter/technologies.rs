@@ -1,6 +1,6 @@
 //! Response headers that switch on tracking technologies other than cookies follow a category.
 
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{ETAG, HeaderMap, HeaderName, HeaderValue, LAST_MODIFIED};
 
 use super::report::Report;
 use crate::config::settings::Technologies;
@@ -18,15 +18,20 @@ enum Technology {
     AttributionReporting,
     Topics,
     ClientHints,
+    LoginStatus,
+    BeaconETag,
 }
 
-fn technology(name: &HeaderName) -> Option<Technology> {
+fn technology(name: &HeaderName, is_beacon: bool) -> Option<Technology> {
     // Most responses have none of these: the length rules out nearly every name.
     let text = name.as_str();
     match text.len() {
         3 if text == "nel" => Some(Technology::Nel),
         9 if text == "accept-ch" => Some(Technology::ClientHints),
         11 if text == "critical-ch" => Some(Technology::ClientHints),
+        9 if text == "set-login" => Some(Technology::LoginStatus),
+        4 if is_beacon && text == "etag" => Some(Technology::BeaconETag),
+        13 if is_beacon && text == "last-modified" => Some(Technology::BeaconETag),
         23 if text == "observe-browsing-topics" => Some(Technology::Topics),
         22.. if text.starts_with("attribution-reporting-") => {
             Some(Technology::AttributionReporting)
@@ -41,13 +46,15 @@ pub(super) fn strip(
     headers: &mut HeaderMap,
     technologies: &Technologies,
     granted: CategorySet,
+    is_beacon: bool,
     enforce: bool,
     report: &mut Report,
 ) -> bool {
     let before = report.technologies_stripped;
     let unwanted = |name: &HeaderName| {
-        let technology = technology(name)?;
-        (!permits(granted, category(technologies, technology))).then_some(technology)
+        let technology = technology(name, is_beacon)?;
+        let category = category(technologies, technology)?;
+        (!permits(granted, category)).then_some(technology)
     };
     // `HeaderMap::retain` does not exist, and collecting names allocates: only when there is one.
     let found: Vec<(HeaderName, Technology)> = headers
@@ -70,12 +77,33 @@ pub(super) fn strip(
     enforce && report.technologies_stripped > before
 }
 
-fn category(technologies: &Technologies, technology: Technology) -> Category {
+/// Strips what a response that turned out to be a beacon would bring back as an identifier.
+pub(super) fn strip_validators(
+    headers: &mut HeaderMap,
+    technologies: &Technologies,
+    granted: CategorySet,
+    enforce: bool,
+    report: &mut Report,
+) {
+    let Some(category) = technologies.beacon_etag else { return };
+    for name in [ETAG, LAST_MODIFIED] {
+        if !permits(granted, category) && headers.contains_key(&name) {
+            report.technologies_stripped = report.technologies_stripped.saturating_add(1);
+            if enforce {
+                headers.remove(&name);
+            }
+        }
+    }
+}
+
+fn category(technologies: &Technologies, technology: Technology) -> Option<Category> {
     match technology {
         Technology::Nel => technologies.nel,
         Technology::AttributionReporting => technologies.attribution_reporting,
         Technology::Topics => technologies.topics,
         Technology::ClientHints => technologies.client_hints,
+        Technology::LoginStatus => technologies.login_status,
+        Technology::BeaconETag => technologies.beacon_etag,
     }
 }
 
@@ -155,13 +183,20 @@ mod tests {
     use crate::consent::Consent;
 
     fn stripped(fields: &[(&'static str, &'static str)]) -> (Vec<(String, String)>, u16) {
+        stripped_with(&Technologies::default(), fields)
+    }
+
+    fn stripped_with(
+        technologies: &Technologies,
+        fields: &[(&'static str, &'static str)],
+    ) -> (Vec<(String, String)>, u16) {
         let mut headers = HeaderMap::new();
         for (name, value) in fields {
             headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
         let consent = Consent::undecided(CategorySet::NECESSARY);
         let mut report = Report::new(consent);
-        strip(&mut headers, &Technologies::default(), consent.granted, true, &mut report);
+        strip(&mut headers, technologies, consent.granted, true, true, &mut report);
         let left = headers
             .iter()
             .map(|(name, value)| (name.to_string(), value.to_str().expect("ASCII").to_owned()))
@@ -198,5 +233,25 @@ mod tests {
         let fields = &[("accept-ch", "sec-ch-ua,save-data"), ("report-to", r#"{"group":"csp"}"#)];
         let (left, count) = stripped(fields);
         assert_eq!((left.len(), count), (2, 0));
+    }
+
+    #[test]
+    fn each_technology_has_its_switch_and_a_beacons_etag_is_an_identifier() {
+        let fields = &[
+            ("nel", "{}"),
+            ("set-login", "logged-in"),
+            ("etag", "\"visitor-7\""),
+            ("last-modified", "x"),
+        ];
+        let (left, _) = stripped(fields);
+        assert_eq!(left, [("set-login".to_owned(), "logged-in".to_owned())]);
+        let off = Technologies {
+            nel: None,
+            beacon_etag: None,
+            login_status: Some(Category::FUNCTIONAL),
+            ..Technologies::default()
+        };
+        let (left, count) = stripped_with(&off, fields);
+        assert_eq!((left.len(), count), (3, 1));
     }
 }

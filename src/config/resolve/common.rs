@@ -18,6 +18,7 @@ pub(super) struct Common {
     pub(super) rules: Rules,
     pub(super) expire: Expire,
     pub(super) detect: Detect,
+    pub(super) email_opens: bool,
     pub(super) technologies: Technologies,
     /// What the paths of our own pages begin with.
     pub(super) centre_prefix: String,

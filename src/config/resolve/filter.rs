@@ -60,6 +60,7 @@ pub(super) fn filter(
         reader: Arc::new(reader),
         expire: common.expire,
         detect: common.detect,
+        email_opens: common.email_opens,
         technologies: common.technologies,
         forward_header,
     }
