@@ -3,11 +3,13 @@
 //!
 //! | path         | answer                                                                      |
 //! |--------------|-----------------------------------------------------------------------------|
+//! | `/`          | the dashboard                                                               |
 //! | `/metrics`   | counters, in OpenMetrics where `Accept` has it, else Prometheus text 0.0.4  |
 //! | `/livez`     | 200 while the process answers                                               |
 //! | `/readyz`    | 200 while visitors are accepted, 503 from the beginning of a drain          |
 //! | `/inventory` | JSON: cookies and beacons seen, by site, with proposals for the unknown ones |
 
+mod dashboard;
 mod exposition;
 mod inventory;
 
@@ -18,7 +20,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-use http::header::{ACCEPT, ALLOW, CONTENT_TYPE, HeaderValue};
+use http::header::{
+    ACCEPT, ALLOW, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, REFERRER_POLICY,
+    X_CONTENT_TYPE_OPTIONS,
+};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
@@ -28,6 +33,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 
 use crate::filter::Filter;
 use crate::telemetry::Metrics;
+use dashboard::{History, SAMPLE_SECONDS};
 
 /// What the private listener shows.
 #[derive(Debug)]
@@ -35,12 +41,13 @@ pub struct Admin {
     metrics: Metrics,
     sites: Vec<(String, Arc<Filter>)>,
     ready: AtomicBool,
+    history: History,
 }
 
 impl Admin {
     /// Shows these metrics and the inventories of these sites, by name. Not ready yet.
     pub fn new(metrics: Metrics, sites: Vec<(String, Arc<Filter>)>) -> Self {
-        Self { metrics, sites, ready: AtomicBool::new(false) }
+        Self { metrics, sites, ready: AtomicBool::new(false), history: History::default() }
     }
 
     /// Says whether visitors are accepted.
@@ -54,6 +61,14 @@ impl Admin {
     /// When the socket cannot be watched.
     pub async fn serve(self: Arc<Self>, socket: TcpListener) -> io::Result<Infallible> {
         let socket = tokio::net::TcpListener::from_std(socket)?;
+        let sampled = Arc::clone(&self);
+        tokio::spawn(async move {
+            let mut every = tokio::time::interval(Duration::from_secs(SAMPLE_SECONDS));
+            loop {
+                every.tick().await;
+                sampled.history.sample(&sampled.metrics);
+            }
+        });
         loop {
             let Ok((stream, _)) = socket.accept().await else {
                 tokio::time::sleep(Duration::from_millis(50)).await;
@@ -86,9 +101,19 @@ impl Admin {
             "/readyz" if self.ready.load(Relaxed) => text(StatusCode::OK, "ready\n"),
             "/readyz" => text(StatusCode::SERVICE_UNAVAILABLE, "not ready: draining or starting\n"),
             "/inventory" => self.inventory(),
-            _ => {
-                text(StatusCode::NOT_FOUND, "there are /metrics, /livez, /readyz and /inventory\n")
+            "/" => page("text/html; charset=utf-8", dashboard::PAGE),
+            "/dashboard.css" => page("text/css; charset=utf-8", dashboard::STYLE),
+            "/dashboard.js" => page("text/javascript; charset=utf-8", dashboard::SCRIPT),
+            "/dashboard.json" => {
+                let place = request.uri().query().and_then(|query| query.strip_prefix("site="));
+                let place = place.and_then(|place| place.parse().ok()).unwrap_or_default();
+                let figures = self.history.figures(&self.metrics, &self.sites, place);
+                typed("application/json", figures.to_string())
             }
+            _ => text(
+                StatusCode::NOT_FOUND,
+                "there are /, /metrics, /livez, /readyz and /inventory\n",
+            ),
         }
     }
 
@@ -117,6 +142,16 @@ impl Admin {
 fn text(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {
     let mut response = typed("text/plain; charset=utf-8", text.to_owned());
     *response.status_mut() = status;
+    response
+}
+
+/// A part of the dashboard.
+fn page(media_type: &'static str, text: &'static str) -> Response<Full<Bytes>> {
+    let mut response = typed(media_type, text.to_owned());
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(dashboard::POLICY));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     response
 }
 

@@ -6,4 +6,4 @@ mod access_log;
 mod metrics;
 
 pub use access_log::{AccessLog, Entry};
-pub use metrics::{ErrorKind, Metrics, Shard, SiteLabels};
+pub use metrics::{ErrorKind, Metrics, Shard, SiteLabels, SiteTotals, Totals};

@@ -52,7 +52,10 @@ fn print(
     consent: &str,
 ) -> Result<(), Failure> {
     let proxy = at.http;
-    writeln!(out, "A site that sets cookies of all five categories listens on http://{origin}/,")?;
+    writeln!(
+        out,
+        "A site that sets cookies of all five categories, and one of its own, listens on http://{origin}/,"
+    )?;
     writeln!(
         out,
         "and consentry in front of it on http://{proxy}/ (open it in a browser, or log in: the session survives)."
@@ -70,7 +73,12 @@ fn print(
         "The site's tracking pixel is http://{proxy}/matomo.php?idsite=1&rec=1: the site counts who reaches it."
     )?;
     if let Some(admin) = at.admin {
-        writeln!(out, "Metrics: http://{admin}/metrics")?;
+        writeln!(out, "Dashboard: http://{admin}/, metrics: http://{admin}/metrics")?;
+        writeln!(
+            out,
+            "One of the site's cookies no rule knows: what to write into the config for it is told by"
+        )?;
+        writeln!(out, "  consentry suggest --admin http://{admin}")?;
     }
     writeln!(out, "A line for each request follows. Stop with Ctrl-C.")?;
     writeln!(out)?;

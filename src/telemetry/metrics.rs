@@ -4,6 +4,8 @@
 //! request. Labels are closed sets: sites, categories, sources and kinds come from the config or
 //! from enums, never from the traffic.
 
+mod totals;
+
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
@@ -17,6 +19,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use crate::consent::{Categories, Reason};
 use crate::filter::{Counts, Report};
+pub use totals::{SiteTotals, Totals};
 
 /// Upper bounds of the duration buckets, in seconds.
 const BUCKETS: [f64; 14] =

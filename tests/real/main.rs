@@ -15,6 +15,7 @@
 mod browser;
 mod cache;
 mod consent_tools;
+mod dashboard;
 mod metrics;
 mod nginx;
 mod readme;

@@ -21,13 +21,14 @@ use crate::filter::PIXEL;
 
 const PAGE: &str = include_str!("site.html");
 
-/// One cookie of each category, as its vendor would set it.
-const COOKIES: [&str; 5] = [
+/// One cookie of each category, as its vendor would set it, and one that nobody else has.
+const COOKIES: [&str; 6] = [
     "csrftoken=6f1c9a; Path=/; SameSite=Lax",
     "NEXT_LOCALE=en; Path=/; Max-Age=31536000",
     "_ga=GA1.1.1183447.1795500000; Path=/; Max-Age=63072000",
     "_fbp=fb.1.1795500000.1098115397; Path=/; Max-Age=7776000; HttpOnly",
     "__atuvc=1%7C47; Path=/; Max-Age=33696000",
+    "demo_offer=spring; Path=/; Max-Age=7776000",
 ];
 
 /// How often the pixel was fetched.

@@ -1,0 +1,105 @@
+//! The counters added up for people: what the dashboard shows.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering::Relaxed;
+
+use serde::Serialize;
+
+use super::{ByCategory, ErrorKind, Metrics, SiteCounters};
+use crate::consent::{Categories, Reason};
+
+/// Everything since the start.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Totals {
+    /// Visitors' connections that are open now.
+    pub open_connections: i64,
+    /// Connections opened to upstreams.
+    pub upstream_connections: u64,
+    /// What went wrong, by kind.
+    pub errors: BTreeMap<&'static str, u64>,
+    /// Each site by its name.
+    pub sites: BTreeMap<String, SiteTotals>,
+}
+
+/// One site since the start.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SiteTotals {
+    /// `enforce` or `observe`.
+    pub mode: &'static str,
+    /// Requests answered.
+    pub requests: u64,
+    /// Cookies stripped in both directions, by category.
+    pub stripped: BTreeMap<String, u64>,
+    /// Beacons answered in the origin's stead.
+    pub beacons: u64,
+    /// Deletions sent.
+    pub expired: u64,
+    /// Headers of other technologies stripped.
+    pub technologies: u64,
+    /// Requests by consent source, or by the reason for having no decision.
+    pub consent: BTreeMap<&'static str, u64>,
+}
+
+impl Metrics {
+    /// The counters added up.
+    pub fn totals(&self) -> Totals {
+        let errors = ErrorKind::ALL.into_iter().enumerate().map(|(index, kind)| {
+            let of_kind = |errors: &[super::AtomicU64]| {
+                errors.get(index).map_or(0, |count| count.load(Relaxed))
+            };
+            (kind.as_str(), self.sum(|shard| of_kind(&shard.errors)))
+        });
+        let open = self.shards.iter().map(|shard| shard.open_connections.load(Relaxed)).sum();
+        let sites = self.sites.iter().enumerate();
+        Totals {
+            open_connections: open,
+            upstream_connections: self.sum(|shard| shard.upstream_connections.load(Relaxed)),
+            errors: errors.collect(),
+            sites: sites
+                .map(|(index, site)| (site.name.clone(), self.site_totals(index)))
+                .collect(),
+        }
+    }
+
+    fn site_totals(&self, index: usize) -> SiteTotals {
+        let site = self.sites.get(index);
+        let all =
+            |counters: &ByCategory| counters.iter().map(|count| count.load(Relaxed)).sum::<u64>();
+        let mut stripped = BTreeMap::new();
+        let known = site.into_iter().flat_map(|site| site.categories.iter());
+        let known = known.map(|(category, name)| (category.index(), name));
+        for (category, name) in known.chain([(Categories::MAX, "unclassified")]).skip(1) {
+            let of = |counters: &ByCategory| {
+                counters.get(category).map_or(0, |count| count.load(Relaxed))
+            };
+            let both =
+                |site: &SiteCounters| of(&site.request_stripped) + of(&site.response_stripped);
+            stripped.insert(name.to_owned(), self.site_sum(index, both));
+        }
+        let mut consent = BTreeMap::new();
+        let sources = site.map(|site| site.sources.as_slice()).unwrap_or_default();
+        for (place, source) in sources.iter().enumerate() {
+            let count = |site: &SiteCounters| {
+                site.decisions.get(place).map_or(0, |count| count.load(Relaxed))
+            };
+            *consent.entry(*source).or_default() += self.site_sum(index, count);
+        }
+        for reason in Reason::ALL.into_iter().filter(|reason| *reason != Reason::Decided) {
+            let count = |site: &SiteCounters| {
+                site.no_decisions.get(reason.index()).map_or(0, |count| count.load(Relaxed))
+            };
+            consent.insert(reason.as_str(), self.site_sum(index, count));
+        }
+        SiteTotals {
+            mode: site.map_or("enforce", |site| site.mode),
+            requests: self.site_sum(index, |site| {
+                site.status_classes.iter().map(|count| count.load(Relaxed)).sum()
+            }),
+            stripped,
+            beacons: self.site_sum(index, |site| all(&site.beacons)),
+            expired: self.site_sum(index, |site| site.expired.load(Relaxed)),
+            technologies: self.site_sum(index, |site| site.technologies.load(Relaxed)),
+            consent,
+        }
+    }
+}

@@ -1,0 +1,51 @@
+// Looks at the dashboard in real Chromium: `node dashboard.mjs CHROMIUM URL`. Prints a JSON object: what axe-core
+// finds wrong, what the page's console says, what the tables show, what the keyboard reaches.
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { chromium } from "playwright-core";
+
+const [executablePath, url] = process.argv.slice(2);
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const browser = await chromium.launch({
+  executablePath,
+  args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync"],
+});
+const found = { violations: [], console: [], wide: [] };
+for (const colorScheme of ["light", "dark"]) {
+  for (const width of [320, 1280]) {
+    // axe-core is put in past the page's own policy.
+    const context = await browser.newContext({ colorScheme, viewport: { width, height: 900 }, bypassCSP: true });
+    const page = await context.newPage();
+    page.on("console", (message) => found.console.push(message.text()));
+    page.on("pageerror", (error) => found.console.push(error.message));
+    await page.goto(url);
+    await page.waitForSelector("#stripped td.name");
+    await page.evaluate(axe);
+    const result = await page.evaluate(() => axe.run());
+    for (const violation of result.violations) {
+      found.violations.push(`${colorScheme} ${width}: ${violation.id}: ${violation.nodes[0].html}`);
+    }
+    if (await page.evaluate(() => document.documentElement.scrollWidth > innerWidth)) found.wide.push(width);
+    await context.close();
+  }
+}
+// As it is served, by its own policy, with the keyboard.
+const page = await browser.newPage();
+page.on("console", (message) => found.console.push(message.text()));
+await page.goto(url);
+await page.waitForSelector("#stripped td.name");
+const texts = (selector) => page.$$eval(selector, (cells) => cells.map((cell) => cell.textContent));
+found.stripped = await texts("#stripped td.name");
+found.unknown = await texts("#unknown td.name");
+found.proposals = await texts("#unknown td:nth-child(3)");
+found.beacons = await texts("#beacons td.name");
+found.consent = await texts("#consent td:first-child");
+found.plot = await page.textContent("#plot-text");
+await page.keyboard.press("Tab");
+const first = await page.evaluate(() => document.activeElement.id);
+await page.keyboard.press("Tab");
+await page.keyboard.press("Enter");
+found.keyboard = [first, await page.getAttribute("#pause", "aria-pressed")];
+await browser.close();
+console.log(JSON.stringify(found));
