@@ -10,6 +10,7 @@ test: ## Install what is missing, then run everything
 check: ## Formatting and lints
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --no-default-features --lib --bins -- -D warnings
 
 docs: ## The library's documentation
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps

@@ -6,6 +6,7 @@
 mod beacon;
 pub mod builtin;
 mod fold;
+mod lists;
 mod matcher;
 mod pattern;
 mod rule;
@@ -13,6 +14,7 @@ mod suggestion;
 
 pub use beacon::{BeaconProbe, BeaconRule};
 pub use fold::fold;
+pub use lists::{FilterLists, ListError};
 pub use pattern::{Pattern, PatternError};
 pub use rule::{CookieRule, Entry, Tier};
 pub use suggestion::{Evidence, Suggestion, suggest};
@@ -26,6 +28,7 @@ pub struct Catalogue {
     cookies: Matcher<CookieRule>,
     beacons: Matcher<Vec<BeaconRule>>,
     beacon_rules: usize,
+    lists: Option<FilterLists>,
 }
 
 impl Catalogue {
@@ -64,7 +67,17 @@ impl Catalogue {
                 paths.insert(&pattern, tier, rules);
             }
         }
-        Self { cookies: names, beacons: paths, beacon_rules }
+        Self { cookies: names, beacons: paths, beacon_rules, lists: None }
+    }
+
+    /// Knows as beacons, besides, what these lists know.
+    pub fn with_lists(mut self, lists: Option<FilterLists>) -> Self {
+        self.lists = lists;
+        if let Some(lists) = &mut self.lists {
+            lists.number(self.beacon_rules);
+            self.beacon_rules += 1;
+        }
+        self
     }
 
     /// The rule for a cookie name, as raw bytes; `None` for one that no rule knows.
@@ -82,12 +95,15 @@ impl Catalogue {
 
     /// The rule for a request, when it is a beacon.
     pub fn beacon(&self, probe: &BeaconProbe<'_>) -> Option<&BeaconRule> {
-        if self.beacons.is_empty() {
-            return None;
-        }
-        let path = beacon::normalised(probe.path);
-        let rules = self.beacons.best(&path, |rules| rules.iter().any(|rule| rule.holds(probe)))?;
-        rules.iter().find(|rule| rule.holds(probe))
+        let by_path = || {
+            if self.beacons.is_empty() {
+                return None;
+            }
+            let path = beacon::normalised(probe.path);
+            let fits = |rules: &Vec<BeaconRule>| rules.iter().any(|rule| rule.holds(probe));
+            self.beacons.best(&path, fits)?.iter().find(|rule| rule.holds(probe))
+        };
+        by_path().or_else(|| self.lists.as_ref()?.find(probe))
     }
 
     /// The cookie rule of this number, in the order in which they were given.
@@ -97,7 +113,7 @@ impl Catalogue {
 
     /// Every beacon rule.
     pub fn all_beacon_rules(&self) -> impl Iterator<Item = &BeaconRule> {
-        self.beacons.values().flatten()
+        self.beacons.values().flatten().chain(self.lists.as_ref().map(FilterLists::rule))
     }
 
     /// How many beacon rules there are.

@@ -35,6 +35,8 @@ pub struct BeaconRule {
 pub struct BeaconProbe<'a> {
     /// The method.
     pub method: &'a Method,
+    /// The host that was asked, without port.
+    pub host: Option<&'a str>,
     /// The path, as sent.
     pub path: &'a str,
     /// The query without `?`, as sent.
@@ -162,7 +164,14 @@ mod tests {
 
     fn probe(path: &str) -> BeaconProbe<'_> {
         let (path, query) = path.split_once('?').map_or((path, None), |(p, q)| (p, Some(q)));
-        BeaconProbe { method: &Method::GET, path, query, fetch_dest: None, content_type: None }
+        BeaconProbe {
+            method: &Method::GET,
+            host: None,
+            path,
+            query,
+            fetch_dest: None,
+            content_type: None,
+        }
     }
 
     #[test]

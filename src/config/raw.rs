@@ -260,6 +260,8 @@ pub(super) struct RawLog {
 pub(super) struct RawBeacons {
     pub(super) detect: Option<Detect>,
     pub(super) email_opens: Option<RawDefault>,
+    pub(super) lists: Vec<Text>,
+    pub(super) list_category: Option<Text>,
 }
 
 #[derive(Debug, Default, serde::Deserialize)]

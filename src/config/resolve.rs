@@ -19,7 +19,7 @@ use super::overrides::Overrides;
 use super::problem::Problem;
 use super::raw::{RawCategory, RawDefault, RawTechnologies};
 use super::settings::{Config, Detect, Expire, Log, LogFormat, LogLevel, Site, Technologies};
-use crate::catalogue::Tier;
+use crate::catalogue::{FilterLists, Tier};
 use crate::consent::{Categories, Category};
 
 /// The most conflicts between catalogue files that are named one by one.
@@ -42,6 +42,11 @@ pub(super) fn resolve(document: Doc, folder: &Path, overrides: &Overrides) -> Co
             30,
         ),
     };
+    let lists = filter_lists(document, raw.beacons.lists, folder);
+    let list_category = raw
+        .beacons
+        .list_category
+        .and_then(|name| named_category(document, "beacons.list_category", &name, &categories));
     let detect = raw.beacons.detect.unwrap_or(Detect::Report);
     let email_opens = matches!(raw.beacons.email_opens, Some(RawDefault::Allow));
     let technologies = technologies(document, raw.technologies, &categories);
@@ -55,6 +60,8 @@ pub(super) fn resolve(document: Doc, folder: &Path, overrides: &Overrides) -> Co
         expire,
         detect,
         email_opens,
+        lists,
+        list_category: list_category.unwrap_or(Category::ANALYTICS),
         technologies,
         centre_prefix,
     };
@@ -189,6 +196,33 @@ fn catalogue_rules(
         }
     }
     rules
+}
+
+/// The texts of the filter lists.
+fn filter_lists(document: Doc, files: Vec<Spanned<String>>, folder: &Path) -> Vec<String> {
+    let mut texts = Vec::new();
+    for (index, file) in files.iter().enumerate() {
+        let path = folder.join(file.get_ref());
+        let read =
+            std::fs::read_to_string(&path).map_err(|error| format!("cannot be read: {error}"));
+        let read = read.and_then(|text| match FilterLists::rules_in(&text) {
+            Ok(_) => Ok(text),
+            Err(error) => Err(error.to_string()),
+        });
+        match read {
+            Ok(text) => texts.push(text),
+            Err(reason) => {
+                let message = format!("`{}` {reason}", path.display());
+                document.problem(
+                    Some(place(file)),
+                    format!("beacons.lists[{index}]"),
+                    message,
+                    None,
+                );
+            }
+        }
+    }
+    texts
 }
 
 fn technologies(document: Doc, raw: RawTechnologies, categories: &Categories) -> Technologies {

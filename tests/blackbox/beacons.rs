@@ -1,6 +1,6 @@
 //! Beacons without consent never reach the origin; their callers notice nothing.
 
-use crate::support::{Origin, Proxy, all, consent, request};
+use crate::support::{Origin, Proxy, all, consent, request, run};
 
 const PIXEL: &[u8] = b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff\x21\xf9\x04\x01\x00\x00\x00\x00\x2c\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02\x44\x01\x00\x3b";
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
@@ -98,6 +98,62 @@ fn pixel_origin() -> Origin {
     let mut answer = format!("HTTP/1.1 200 OK\r\nContent-Type: image/gif\r\nContent-Length: {}\r\nX-From: origin\r\n\r\n", PIXEL.len()).into_bytes();
     answer.extend_from_slice(PIXEL);
     Origin::answering(answer)
+}
+
+#[test]
+fn filter_lists_are_read_and_an_unreadable_one_stops_the_start() {
+    let origin = Origin::answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    let folder = tempfile::tempdir().unwrap();
+    let list = folder.path().join("list.txt");
+    std::fs::write(&list, "/secret-stats.\n/metrics.js$script\n").unwrap();
+    let toml =
+        format!("beacons.lists = ['{}']\nbeacons.list_category = 'targeting'", list.display());
+    let proxy = Proxy::start(&origin, &toml);
+    let image = &[("Sec-Fetch-Dest", "image")][..];
+    assert_eq!(
+        proxy.get("/secret-stats.gif?x=1", image).field("content-type").unwrap(),
+        "image/gif"
+    );
+    assert!(origin.saw_nothing());
+    assert_eq!(proxy.get("/metrics.js", image).text(), "ok", "the rule is for scripts");
+    assert_eq!(proxy.get("/metrics.js", &[("Sec-Fetch-Dest", "script")]).status, 204);
+    assert_eq!(proxy.get("/secret-stats.gif", &[("Cookie", &consent("targeting"))]).text(), "ok");
+    assert_eq!(proxy.get("/secret-stats.html", &[("Sec-Fetch-Dest", "document")]).text(), "ok");
+    assert!(proxy.admin("/inventory").1.contains("(filter list)"));
+
+    let check = |text: Option<&str>| {
+        match text {
+            Some(text) => std::fs::write(&list, text).unwrap(),
+            None => std::fs::remove_file(&list).unwrap(),
+        }
+        let config = folder.path().join("c.toml");
+        std::fs::write(
+            &config,
+            "[beacons]\nlists = ['list.txt']\n[[site]]\nupstream = 'http://a'\n",
+        )
+        .unwrap();
+        run(&["check", "--config", config.to_str().unwrap()], "")
+    };
+    assert_eq!(check(Some("/a.\n")).0, 0);
+    let (code, _, error) = check(Some("<!doctype html>\n"));
+    assert!(
+        code == 2
+            && error.contains("c.toml:2: beacons.lists[0]: ")
+            && error.contains("has no rule"),
+        "{error}"
+    );
+    let (code, _, error) = check(None);
+    assert!(code == 2 && error.contains("cannot be read"), "{error}");
+}
+
+#[test]
+fn pixels_in_e_mails_are_answered_here_unless_the_site_says_otherwise() {
+    let origin = Origin::answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    let pixel = "/campaign/7/8/px.png";
+    let denied = Proxy::start(&origin, "");
+    assert_eq!(denied.get(pixel, &[]).field("content-type").unwrap(), "image/gif");
+    assert!(origin.saw_nothing());
+    assert_eq!(Proxy::start(&origin, "beacons.email_opens = 'allow'").get(pixel, &[]).text(), "ok");
 }
 
 #[test]

@@ -84,7 +84,8 @@ fn the_admin_listener_answers_health_and_refuses_the_rest() {
     let proxy = Proxy::start(&origin, "");
     assert_eq!(proxy.admin("/livez").0, 200);
     assert_eq!(proxy.admin("/readyz").0, 200);
-    assert_eq!(proxy.admin("/").0, 404);
+    assert_eq!(proxy.admin("/").0, 200, "the dashboard");
+    assert_eq!(proxy.admin("/nothing").0, 404);
     let mut visitor = crate::support::Visitor::connect(proxy.admin);
     visitor.send(&request("POST", "/metrics", &[("Content-Length", "0")]));
     assert_eq!(visitor.reply("POST").status, 405);

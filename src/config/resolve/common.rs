@@ -4,7 +4,7 @@ use crate::config::catalogue_file::Rules;
 use crate::config::document::Document;
 use crate::config::raw::{Raw, RawConsent, RawUnclassified};
 use crate::config::settings::{Detect, Expire, Mode, Technologies};
-use crate::consent::Categories;
+use crate::consent::{Categories, Category};
 
 /// The config under way, with its problems so far.
 pub(super) type Doc<'a, 'text> = &'a mut Document<'text, Raw>;
@@ -19,6 +19,9 @@ pub(super) struct Common {
     pub(super) expire: Expire,
     pub(super) detect: Detect,
     pub(super) email_opens: bool,
+    /// The texts of the filter lists, and the category of what they know.
+    pub(super) lists: Vec<String>,
+    pub(super) list_category: Category,
     pub(super) technologies: Technologies,
     /// What the paths of our own pages begin with.
     pub(super) centre_prefix: String,

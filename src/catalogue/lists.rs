@@ -1,0 +1,185 @@
+//! Beacons known by filter lists in EasyList's syntax, such as EasyPrivacy: what a browser's blocker
+//! would not load, known by path and kind. Matched by Brave's `adblock`, and only where a list is given.
+
+use std::sync::Arc;
+
+use thiserror::Error;
+
+use super::beacon::{BeaconProbe, BeaconRule};
+use super::pattern::Pattern;
+use super::rule::{Entry, Tier};
+use crate::consent::Category;
+
+/// Why a text is no filter list.
+#[derive(Debug, Error, Clone, Copy, PartialEq, Eq)]
+pub enum ListError {
+    /// No line of it could be a rule for requests.
+    #[error("has no rule for requests in EasyList's syntax")]
+    NoRules,
+    /// Built without the feature `filter-lists`.
+    #[error("cannot be used: this build has no filter lists (cargo feature `filter-lists`)")]
+    Unsupported,
+}
+
+/// Compiled filter lists.
+pub struct FilterLists {
+    #[cfg(feature = "filter-lists")]
+    engine: adblock::Engine,
+    /// What a request is that the lists know.
+    rule: BeaconRule,
+}
+
+impl std::fmt::Debug for FilterLists {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FilterLists").field("rule", &self.rule).finish_non_exhaustive()
+    }
+}
+
+impl FilterLists {
+    /// Compiles the texts of lists. What they know is of one category.
+    ///
+    /// # Errors
+    /// When the build has no filter lists, or the lists have no name.
+    #[cfg_attr(
+        not(feature = "filter-lists"),
+        expect(unused_variables, reason = "nothing is compiled")
+    )]
+    pub fn compile(texts: Vec<String>, category: Category) -> Result<Self, ListError> {
+        let rule = BeaconRule {
+            path: Pattern::new("(filter list)").map_err(|_| ListError::NoRules)?,
+            method: None,
+            query: None,
+            fetch_dest: None,
+            content_type: None,
+            email_open: false,
+            tier: Tier::Config,
+            number: 0,
+            entry: Entry {
+                category,
+                vendor: Some(Arc::from("a filter list")),
+                tcf_vendor: None,
+                purpose: None,
+                lifetime: None,
+            },
+        };
+        #[cfg(feature = "filter-lists")]
+        {
+            let mut set = adblock::FilterSet::new(false);
+            for text in texts {
+                set.add_filter_list(text, options());
+            }
+            Ok(Self { engine: adblock::Engine::new_with_filter_set(set), rule })
+        }
+        #[cfg(not(feature = "filter-lists"))]
+        Err(ListError::Unsupported)
+    }
+
+    /// How many rules for requests a text has.
+    ///
+    /// # Errors
+    /// When there is none, or the build has no filter lists.
+    #[cfg_attr(not(feature = "filter-lists"), expect(unused_variables, reason = "nothing is read"))]
+    pub fn rules_in(text: &str) -> Result<usize, ListError> {
+        #[cfg(feature = "filter-lists")]
+        {
+            use adblock::lists::{ParsedLine, parse_filter};
+            let is_rule = |line: &&str| {
+                matches!(parse_filter(line, false, options()), Ok(ParsedLine::Network(_)))
+            };
+            // The syntax takes nearly any line for a rule: a page that tells of an error is no list.
+            if text.trim_start().starts_with('<') {
+                return Err(ListError::NoRules);
+            }
+            match text.lines().filter(is_rule).count() {
+                0 => Err(ListError::NoRules),
+                count => Ok(count),
+            }
+        }
+        #[cfg(not(feature = "filter-lists"))]
+        Err(ListError::Unsupported)
+    }
+
+    /// Gives the rule its place among the catalogue's.
+    pub(super) fn number(&mut self, number: usize) {
+        self.rule.number = number;
+    }
+
+    /// The rule for all that the lists know.
+    pub(super) fn rule(&self) -> &BeaconRule {
+        &self.rule
+    }
+
+    /// The rule, when the lists know the request as something that a page should not load. A page itself
+    /// is never looked up: it is what the visitor came for.
+    pub(super) fn find(&self, probe: &BeaconProbe<'_>) -> Option<&BeaconRule> {
+        let kind = match probe.fetch_dest {
+            Some(b"document") => return None,
+            Some(b"image") => "image",
+            Some(b"script") => "script",
+            Some(b"style") => "stylesheet",
+            Some(b"font") => "font",
+            Some(b"audio" | b"video" | b"track") => "media",
+            Some(b"iframe" | b"frame") => "subdocument",
+            Some(b"object" | b"embed") => "object",
+            Some(b"empty") => "xmlhttprequest",
+            _ => "other",
+        };
+        self.blocks(probe, kind).then_some(&self.rule)
+    }
+
+    #[cfg(feature = "filter-lists")]
+    fn blocks(&self, probe: &BeaconProbe<'_>, kind: &str) -> bool {
+        let host = probe.host.unwrap_or_default();
+        let query = probe.query.map(|query| format!("?{query}")).unwrap_or_default();
+        let url = format!("https://{host}{}{query}", probe.path);
+        let method = probe.method.as_str();
+        let request = adblock::request::Request::preparsed(&url, host, host, kind, false, method);
+        self.engine.check_network_request(&request).should_block()
+    }
+
+    #[cfg(not(feature = "filter-lists"))]
+    fn blocks(&self, _: &BeaconProbe<'_>, _: &str) -> bool {
+        false
+    }
+}
+
+#[cfg(feature = "filter-lists")]
+fn options() -> adblock::lists::ParseOptions {
+    adblock::lists::ParseOptions {
+        rule_types: adblock::lists::RuleTypes::NetworkOnly,
+        ..adblock::lists::ParseOptions::default()
+    }
+}
+
+#[cfg(test)]
+#[cfg(feature = "filter-lists")]
+mod tests {
+    use super::*;
+    use http::Method;
+
+    #[test]
+    fn lists_know_requests_by_path_kind_and_party_and_exceptions_count() {
+        let text = "! Title: mine\n/piwik.php?\n/stats.js$script\n||tracker.example^$third-party\n@@/piwik.php?ok=\nshop.example##.ad\n";
+        assert_eq!(FilterLists::rules_in(text), Ok(4));
+        assert_eq!(FilterLists::rules_in("<!doctype html>"), Err(ListError::NoRules));
+        let lists =
+            FilterLists::compile(vec![text.to_owned()], Category::ANALYTICS).expect("built in");
+        let known = |path: &str, dest: Option<&'static str>| {
+            let (path, query) = path.split_once('?').map_or((path, None), |(p, q)| (p, Some(q)));
+            let probe = BeaconProbe {
+                method: &Method::GET,
+                host: Some("tracker.example"),
+                path,
+                query,
+                fetch_dest: dest.map(str::as_bytes),
+                content_type: None,
+            };
+            lists.find(&probe).is_some()
+        };
+        assert!(known("/piwik.php?idsite=1", Some("image")) && known("/piwik.php?idsite=1", None));
+        assert!(!known("/piwik.php?ok=1", Some("image")), "an exception");
+        assert!(!known("/piwik.php?idsite=1", Some("document")), "a page");
+        assert!(known("/stats.js", Some("script")) && !known("/stats.js", Some("image")));
+        assert!(!known("/cart", Some("empty")), "the site's own host is no third party");
+    }
+}
