@@ -347,6 +347,16 @@ fn generic_names_are_necessary_or_functional_or_somebodys() {
     }
 }
 
+/// Names as they were met on sites; docs/catalogue.md speaks of them.
+#[test]
+fn the_catalogue_knows_nearly_all_of_a_collection_of_names() {
+    let config = parse(SITE);
+    let catalogue = &config.sites[0].filter.policy.catalogue;
+    let names: Vec<&str> = include_str!("data/cookie-names.txt").lines().collect();
+    let known = names.iter().filter(|name| catalogue.cookie(name.as_bytes()).is_some()).count();
+    assert!(names.len() > 350 && known * 100 >= names.len() * 97, "{known} of {}", names.len());
+}
+
 #[test]
 fn sessions_csrf_load_balancers_bot_protection_and_consent_are_necessary() {
     let names = "PHPSESSID JSESSIONID connect.sid ASP.NET_SessionId .AspNetCore.Session .AspNetCore.Antiforgery.x laravel_session \

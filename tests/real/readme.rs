@@ -69,7 +69,10 @@ fn the_demo_shows_the_difference_with_the_lines_that_it_prints() {
             .map(|line| line["set-cookie: ".len()..].split('=').next().unwrap().to_owned())
             .collect()
     };
-    assert_eq!(names(commands[0]), ["csrftoken", "NEXT_LOCALE", "_ga", "_fbp", "__atuvc"]);
+    assert_eq!(
+        names(commands[0]),
+        ["csrftoken", "NEXT_LOCALE", "_ga", "_fbp", "__atuvc", "demo_offer"]
+    );
     assert_eq!(names(commands[1]), ["csrftoken"]);
     assert_eq!(names(commands[2]), ["csrftoken", "_ga"]);
     let proxy = commands[1].split_whitespace().find(|word| word.starts_with("http://")).unwrap();
@@ -88,6 +91,23 @@ fn the_demo_shows_the_difference_with_the_lines_that_it_prints() {
             "{page}"
         );
     }
+    // What it suggests is a config that leaves nothing unclassified.
+    let suggest =
+        said.iter().find_map(|line| line.trim().strip_prefix("consentry suggest ")).unwrap();
+    let origin = commands[0].split_whitespace().find(|word| word.starts_with("http://")).unwrap();
+    let script = format!(
+        "consentry suggest {suggest} > c.toml
+         printf '[[site]]\\nupstream = \"{}\"\\n' >> c.toml
+         consentry check --config c.toml
+         consentry inventory {suggest} --json | grep -c '\"category\": null'
+         consentry classify --config c.toml demo_offer",
+        origin.trim_end_matches('/')
+    );
+    let output = shell(&script, folder.path()).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && text.starts_with("ok: "), "{text}");
+    assert!(text.ends_with("demo_offer\tanalytics\t-\tdemo_offer\n"), "{text}");
+    assert!(text.contains("\n1\n"), "one was unknown: {text}");
     // Cargo hands Ctrl-C on by the terminal's process group; without a terminal it is sent to the demo.
     let demo = Command::new("pgrep").args(["-P", &running.0.id().to_string()]).output().unwrap();
     match String::from_utf8(demo.stdout).unwrap().trim() {
@@ -117,7 +137,8 @@ fn the_five_minutes_work_as_they_stand_there() {
     assert_eq!(install, "cargo install --locked --path .\n");
     let folder = tempfile::tempdir().unwrap();
     let said = |script: &str| {
-        let output = shell(&local(script), folder.path()).output().unwrap();
+        let mut command = shell(&local(script), folder.path());
+        let output = command.env("CONSENTRY_ADMIN", format!("127.0.0.1:{admin}")).output().unwrap();
         assert!(output.status.success(), "{script}\n{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     };
