@@ -4,7 +4,6 @@
 //! What a rule knows is counted under the rule, without a lock. What none knows is kept by name, folded
 //! to a pattern where the name has something random in it; of those the most recently seen are kept.
 
-use std::num::NonZeroUsize;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use foldhash::fast::RandomState;
@@ -16,7 +15,7 @@ use crate::catalogue::{BeaconRule, Catalogue, CookieRule, fold};
 use crate::cookie::SetCookie;
 
 /// The most names kept that no rule knows; as many paths of answers that look like beacons.
-pub(super) const MAX_NAMES: NonZeroUsize = NonZeroUsize::new(4096).unwrap();
+const MAX_NAMES: usize = 4096;
 /// Names and paths longer than this, in octets, are not kept.
 const MAX_NAME_OCTETS: usize = 256;
 
@@ -65,7 +64,7 @@ impl Inventory {
     /// An inventory of what a catalogue's rules know, and of what none does.
     pub(super) fn new(catalogue: &Catalogue) -> Self {
         let by_rule = |rules: usize| (0..rules).map(|_| OnceLock::new()).collect();
-        let recent = || Mutex::new(LruCache::with_hasher(MAX_NAMES, RandomState::default()));
+        let recent = || Mutex::new(LruCache::unbounded_with_hasher(RandomState::default()));
         Self {
             cookies: by_rule(catalogue.cookie_rules()),
             beacons: by_rule(catalogue.beacon_rules()),
@@ -167,6 +166,9 @@ fn of_name(recent: &Recent, name: &str, now: i64, note: impl FnOnce(&Seen)) -> b
     let mut recent = locked(recent);
     let known = recent.contains(&*name);
     note(recent.get_or_insert_ref(&*name, || Box::new(Seen::new(now))));
+    if recent.len() > MAX_NAMES {
+        recent.pop_lru();
+    }
     !known
 }
 
@@ -235,7 +237,7 @@ mod tests {
                 |shift: usize| char::from(b'a' + u8::try_from(number >> shift & 15).unwrap_or(0));
             [letter(12), letter(8), letter(4), letter(0), 'x'].iter().collect()
         };
-        for number in 0..2 * MAX_NAMES.get() {
+        for number in 0..2 * MAX_NAMES {
             inventory.note_sent(None, word(number).as_bytes(), STRIPPED, 1);
             inventory.note_sent(None, b"often", STRIPPED, 1);
         }
@@ -243,12 +245,12 @@ mod tests {
         inventory.note_sent(None, b"a\xff\n", STRIPPED, 1);
         let names: Vec<String> =
             inventory.cookies(&catalogue).into_iter().map(|seen| seen.name).collect();
-        assert_eq!(names.len(), MAX_NAMES.get());
+        assert_eq!(names.len(), MAX_NAMES);
         assert!(
             names.iter().any(|name| name == "a\\xff\\n")
                 && names.iter().any(|name| name == "often")
         );
-        assert!(!names.contains(&word(0)) && names.contains(&word(2 * MAX_NAMES.get() - 1)));
+        assert!(!names.contains(&word(0)) && names.contains(&word(2 * MAX_NAMES - 1)));
     }
 
     #[test]

@@ -2,15 +2,11 @@
 // finds wrong, what the page's console says, what the tables show, what the keyboard reaches.
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { chromium } from "playwright-core";
+import { launch } from "./browser.mjs";
 
 const [executablePath, url] = process.argv.slice(2);
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-const browser = await chromium.launch({
-  executablePath,
-  args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync"],
-});
+const browser = await launch(executablePath);
 const found = { violations: [], console: [], wide: [] };
 for (const colorScheme of ["light", "dark"]) {
   for (const width of [320, 1280]) {

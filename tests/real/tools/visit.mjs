@@ -1,6 +1,6 @@
 // Visits a page with a consent tool as a person does, in real Chromium: `node visit.mjs CHROMIUM URL TOOL`.
 // Prints a JSON object: for each state the names in the cookie jar. After each choice the page is loaded twice.
-import { chromium } from "playwright-core";
+import { launch } from "./browser.mjs";
 
 const [executablePath, base, tool] = process.argv.slice(2);
 
@@ -72,11 +72,7 @@ const tools = {
   },
 };
 
-const browser = await chromium.launch({
-  executablePath,
-  args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync"],
-});
+const browser = await launch(executablePath);
 const jars = {};
 const choose = tools[tool];
 for (const states of [["none"], ["accept", "withdraw"], ["reject"], ["custom"]]) {
