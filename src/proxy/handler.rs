@@ -82,7 +82,9 @@ async fn serve(
             let secure = visitor.peer.is_secure(request.headers());
             let request = request.map(VisitorBody::new);
             let own = Box::pin(site.centre.answer(page, request, secure, unix_now()));
-            return Ok(Served::Own(own.await));
+            // A body of ours is short: who has not sent it by then sends it never.
+            let own = tokio::time::timeout(snapshot.timeouts.idle, own).await;
+            return own.map(Served::Own).map_err(|_| ProxyError::RequestTimeout);
         }
         let ticket = &*ticket;
         let to = Forward { visitor, site, snapshot };

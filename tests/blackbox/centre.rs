@@ -141,6 +141,21 @@ fn nobody_but_a_page_of_the_site_can_use_the_bridge() {
 }
 
 #[test]
+fn a_visitor_who_never_sends_the_body_is_not_waited_for() {
+    let origin = Origin::answering(OK);
+    let proxy = Proxy::start(&origin, "timeouts.idle = '300ms'");
+    let mut visitor = proxy.visit();
+    let fields = [
+        ("Origin", "http://shop.example"),
+        ("Content-Type", "text/plain"),
+        ("Content-Length", "10"),
+    ];
+    visitor.send(&request("POST", "/.consentry/bridge", &fields));
+    visitor.send(b"{}");
+    assert_eq!(visitor.reply("POST").status, 408);
+}
+
+#[test]
 fn the_prefix_can_be_chosen_and_the_bridge_needs_its_source() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, "centre.prefix = '/_privacy/'\nconsent.sources = ['klaro']");
