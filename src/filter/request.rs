@@ -18,6 +18,9 @@ use crate::cookie::{Cookies, Pair, pairs};
 
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
+/// The most names that no rule knows which are noted of one request: a visitor can send thousands.
+const MOST_UNKNOWN_NOTED: usize = 64;
+
 /// What is known of who sent a request, besides the request.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Peer {
@@ -177,10 +180,14 @@ fn strip_cookies(
     let most = filter.settings.expire.max_per_response;
     let consent = report.consent;
     let decided = consent.is_decided();
+    let mut unknown = 0_usize;
     let mut judge = |pair: &Pair<'_>| {
         let decision = filter.settings.policy.cookie(pair.name, &consent);
         let outcome = Outcome { permitted: decision.permitted, decided };
-        filter.inventory.note_sent(decision.rule, pair.name, outcome, now);
+        unknown += usize::from(decision.rule.is_none());
+        if decision.rule.is_some() || unknown <= MOST_UNKNOWN_NOTED {
+            filter.inventory.note_sent(decision.rule, pair.name, outcome, now);
+        }
         if !decision.permitted {
             report.request_stripped.add(decision.category());
             tracing::debug!(cookie = %pair.name.escape_ascii(), "strips a cookie from the request");
