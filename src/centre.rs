@@ -5,19 +5,24 @@
 //!
 //! | path                        | answer                                                        |
 //! |-----------------------------|---------------------------------------------------------------|
+//! | `/.consentry/consent`       | GET: the visitor's consent; POST: another one                 |
+//! | `/.consentry/consent.js`    | the same for the scripts of a page                            |
 //! | `/.consentry/bridge`        | POST: sets the consent cookie to what the site's tool says    |
 //! | `/.consentry/…`             | 404: the prefix is ours                                       |
 //! | `/.well-known/gpc.json`     | that Global Privacy Control is heeded, while it is            |
 
+mod api;
 mod bridge;
+mod choice;
 mod error;
 mod reply;
 mod same_origin;
+mod visitor;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, HeaderValue};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
 
@@ -26,6 +31,7 @@ use crate::consent::CategorySet;
 use crate::filter::Filter;
 use error::{CentreError, allow};
 use reply::json;
+pub use visitor::Visitor;
 
 /// Where browsers and their extensions look (W3C Global Privacy Control section 4).
 const GPC_PATH: &str = "/.well-known/gpc.json";
@@ -43,6 +49,10 @@ pub struct Centre {
 /// A page of a site's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Page {
+    /// The visitor's consent.
+    Consent,
+    /// The same for the scripts of a page.
+    Script,
     /// Sets the consent cookie to what the site's tool says.
     Bridge,
     /// Says that Global Privacy Control is heeded.
@@ -67,29 +77,30 @@ impl Centre {
     /// The page at a path; `None` for what is the origin's.
     pub fn page(&self, path: &str) -> Option<Page> {
         match path.strip_prefix(self.prefix.as_str()) {
+            Some("consent") => Some(Page::Consent),
+            Some("consent.js") => Some(Page::Script),
             Some("bridge") => Some(Page::Bridge),
             Some(_) => Some(Page::Missing),
             None => (path == GPC_PATH && self.gpc.is_some()).then_some(Page::Gpc),
         }
     }
 
-    /// Answers a request for a page. `secure` says that the visitor came by https; `now` is in Unix
-    /// seconds.
+    /// Answers a request for a page.
     pub async fn answer<B>(
         &self,
         page: Page,
         request: Request<B>,
-        secure: bool,
-        now: i64,
+        visitor: Visitor,
     ) -> Response<Bytes>
     where
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
+        let reader = &self.filter.settings().reader;
         let answered = match page {
-            Page::Bridge => {
-                bridge::answer(&self.filter.settings().reader, request, secure, now).await
-            }
+            Page::Consent => api::answer(reader, request, visitor).await,
+            Page::Script => script(request.method()),
+            Page::Bridge => bridge::answer(reader, request, visitor.secure, visitor.now).await,
             Page::Gpc => self.gpc(request.method()),
             Page::Missing => Err(CentreError::Missing),
         };
@@ -103,4 +114,15 @@ impl Centre {
         response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("max-age=3600"));
         Ok(response)
     }
+}
+
+/// The script, the same for every visitor.
+fn script(method: &Method) -> Result<Response<Bytes>, CentreError> {
+    allow(method, &[Method::GET, Method::HEAD])?;
+    let mut response =
+        json(StatusCode::OK, Bytes::from_static(include_bytes!("centre/script/consent.js")));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/javascript; charset=utf-8"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("max-age=3600"));
+    Ok(response)
 }

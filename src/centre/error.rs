@@ -33,6 +33,9 @@ pub(super) enum CentreError {
     /// The body is not what the page reads.
     #[error("the body must be {{\"granted\": [\"CATEGORY\", ...], \"time\": TIME}}, time optional")]
     NotAChoice,
+    /// A name that is no category of the site.
+    #[error("one of the names is no category of this site")]
+    UnknownCategory,
     /// The time of the choice is no time, or ahead of ours.
     #[error("the time must be of the past: RFC 3339, or a number of seconds or milliseconds")]
     Time,
@@ -49,7 +52,9 @@ impl CentreError {
             Self::CrossSite => StatusCode::FORBIDDEN,
             Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Broken | Self::NotAChoice | Self::Time => StatusCode::BAD_REQUEST,
+            Self::Broken | Self::NotAChoice | Self::UnknownCategory | Self::Time => {
+                StatusCode::BAD_REQUEST
+            }
         }
     }
 

@@ -21,6 +21,7 @@ use super::response_body::{OriginBody, ServedBody};
 use super::site::{Site, Snapshot};
 use super::ticket::Ticket;
 use super::visitor::Visitor;
+use crate::centre;
 use crate::filter::{ConsentLayer, FilterBody, unix_now, without_port};
 
 /// Answers a request. Fails never: whatever goes wrong becomes a response.
@@ -79,9 +80,13 @@ async fn serve(
         let site = check(&mut request, snapshot)?;
         ticket.site = Some(site.index);
         if let Some(page) = site.centre.page(request.uri().path()) {
-            let secure = visitor.peer.is_secure(request.headers());
+            let asking = centre::Visitor {
+                secure: visitor.peer.is_secure(request.headers()),
+                trusted: visitor.peer.trusted,
+                now: unix_now(),
+            };
             let request = request.map(VisitorBody::new);
-            let own = Box::pin(site.centre.answer(page, request, secure, unix_now()));
+            let own = Box::pin(site.centre.answer(page, request, asking));
             // A body of ours is short: who has not sent it by then sends it never.
             let own = tokio::time::timeout(snapshot.timeouts.idle, own).await;
             return own.map(Served::Own).map_err(|_| ProxyError::RequestTimeout);

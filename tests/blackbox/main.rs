@@ -14,6 +14,7 @@ mod beacons;
 mod catalogue;
 mod centre;
 mod commands;
+mod consent_api;
 mod cookies;
 mod forwarding;
 mod http2;

@@ -151,6 +151,17 @@ fn osano_cookieconsent_is_understood() {
 }
 
 #[test]
+fn a_site_that_draws_its_own_dialog_needs_no_tool() {
+    let visited = Visited::with("own-dialog", "");
+    visited.expect("none", &[], "PHPSESSID");
+    let own = &["consentry"];
+    visited.expect("accept", own, "PHPSESSID _fbp _ga lang unheard_of");
+    visited.expect("reject", own, "PHPSESSID");
+    visited.expect("custom", own, "PHPSESSID _ga");
+    visited.expect("withdraw", own, "PHPSESSID");
+}
+
+#[test]
 fn what_a_tool_keeps_in_local_storage_comes_over_the_bridge() {
     let visited = Visited::with("klaro-local", "");
     visited.expect("none", &[], "PHPSESSID");

@@ -46,6 +46,12 @@ const tools = {
   },
   klaro,
   "klaro-local": Object.fromEntries(Object.entries(klaro).map(([state, choose]) => [state, mirrored(choose)])),
+  "own-dialog": Object.fromEntries(
+    Object.entries({ accept: "#all", reject: "#none", custom: "#some", withdraw: "#none" }).map(([state, button]) => [state, async (page) => {
+      await click(button)(page);
+      await page.waitForSelector('body[data-done="right"]', { timeout: 10_000 });
+    }]),
+  ),
   tarteaucitron: {
     accept: clickUntil("#tarteaucitronPersonalize2", "#tarteaucitronAlertBig", "hidden"),
     reject: clickUntil("#tarteaucitronAllDenied2", "#tarteaucitronAlertBig", "hidden"),
