@@ -31,6 +31,10 @@ impl ConsentReader {
     fn cause(&self, consent: &Consent) -> String {
         let found = consent.found.and_then(|index| self.sources.get(index));
         let source = found.map_or("a source", |source| source.name());
+        let source = match consent.tool {
+            Some(tool) => format!("{source}: {tool}"),
+            None => source.to_owned(),
+        };
         let at = consent.decided_at.and_then(|at| OffsetDateTime::from_unix_timestamp(at).ok());
         let of_date = at.map_or_else(String::new, |at| format!(" of {}", at.date()));
         match consent.reason {

@@ -21,6 +21,8 @@ pub struct Consent {
     /// The source that the reason is about, as an index into the site's sources: the one whose
     /// decision counts, or the first whose cookie does not.
     pub found: Option<usize>,
+    /// The tool that wrote the decision, where the source asks several; of several the first.
+    pub tool: Option<&'static str>,
     /// When the visitor made the decision that the reason is about, in Unix seconds, where the cookie
     /// carries it.
     pub decided_at: Option<i64>,
@@ -35,6 +37,7 @@ impl Consent {
             granted: default,
             refused_vendors: VendorSet::EMPTY,
             found: None,
+            tool: None,
             decided_at: None,
             reason: Reason::NoDecision,
         }
@@ -182,11 +185,15 @@ impl ConsentReader {
                 (Some(_), Reason::Decided) => {}
                 (Some(outdated), Reason::NoDecision) => {
                     consent.reason = outdated;
+                    consent.tool = decision.tool;
                     consent.decided_at = decision.decided_at;
                 }
                 (Some(_), _) => {}
                 (None, so_far) => {
                     let earlier = consent.decided_at.filter(|_| so_far == Reason::Decided);
+                    if so_far != Reason::Decided {
+                        consent.tool = decision.tool;
+                    }
                     consent.reason = Reason::Decided;
                     consent.decided_at = match (earlier, decision.decided_at) {
                         (Some(a), Some(b)) => Some(a.min(b)),

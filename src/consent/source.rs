@@ -35,6 +35,8 @@ pub struct SourceDecision {
     pub notice_date: Option<Date>,
     /// Of the vendors that the site's rules name, those that the visitor refused.
     pub refused_vendors: VendorSet,
+    /// The tool that wrote it, where the source asks several.
+    pub tool: Option<&'static str>,
 }
 
 /// What the config says of one source.
@@ -181,7 +183,16 @@ impl Reading {
             decided_at,
             notice_date: None,
             refused_vendors: VendorSet::EMPTY,
+            tool: None,
         }])
+    }
+
+    /// The same, as this tool's.
+    pub fn by(mut self, tool: &'static str) -> Reading {
+        if let Reading::Decisions(decisions) = &mut self {
+            decisions.iter_mut().for_each(|decision| decision.tool = Some(tool));
+        }
+        self
     }
 
     /// The same, with these vendors refused in each decision.

@@ -105,6 +105,10 @@ fn consent_tells_what_a_header_allows() {
             "personalization_storage": "granted", "security_storage": "granted",
         })
     );
+    let (_, out, _) = run(&["consent", "--source", "auto", "--at", "2026-11-25", header], "");
+    let said: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(said["source"], "auto");
+    assert_eq!(said["reason"], "the visitor decided on 2026-11-24 (auto: consentry)");
     assert_eq!(run(&["consent", "--at", "yesterday", header], "").0, 2);
     let (code, _, error) = run(&["consent", "--source", "consentri", header], "");
     assert_eq!(code, 2);

@@ -55,7 +55,7 @@ impl ConsentSource for Auto {
         // Copies of one decision and decisions of two tools are alike: a refusal wins.
         let asked = self.sources.iter().enumerate().take(64);
         let asked = asked.filter(|(position, _)| concerned & (1 << position) != 0);
-        let readings = asked.map(|(_, source)| source.read(cookies, categories));
+        let readings = asked.map(|(_, source)| source.read(cookies, categories).by(source.name()));
         readings.fold(Reading::NoDecision, Reading::and)
     }
 }

@@ -42,6 +42,7 @@ impl ConsentSource for Native {
                 decided_at: Some(cookie.decided_at),
                 notice_date: Some(cookie.notice_date),
                 refused_vendors: VendorSet::EMPTY,
+                tool: None,
             })
             .collect();
         if readable.is_empty() { Reading::Malformed } else { Reading::Decisions(readable) }
