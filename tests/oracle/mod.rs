@@ -236,7 +236,7 @@ pub fn at_most(tool: &str, header: &[u8], map: &BTreeMap<String, Vec<String>>) -
 }
 
 /// All that the header may say: as it stands, decoded, and decoded from base64; without white space and quotes.
-fn readings(header: &[u8]) -> String {
+pub fn readings(header: &[u8]) -> String {
     let once = percent_decoded(header);
     let mut texts = vec![header.to_vec(), once.clone(), percent_decoded(&once)];
     for part in once.split(|byte| matches!(byte, b';' | b'=' | b' ' | b'"')) {
