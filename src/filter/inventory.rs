@@ -14,7 +14,8 @@ use super::seen::{Attributes, From, Outcome, Seen, Tally};
 use crate::catalogue::{BeaconRule, Catalogue, CookieRule, fold};
 use crate::cookie::SetCookie;
 
-/// The most names kept that no rule knows; as many paths of answers that look like beacons.
+/// The most names kept that no rule knows, of those that the origin sets and of those that only visitors
+/// sent; as many paths of answers that look like beacons.
 const MAX_NAMES: usize = 4096;
 /// Names and paths longer than this, in octets, are not kept.
 const MAX_NAME_OCTETS: usize = 256;
@@ -28,7 +29,10 @@ type ByRule = Box<[OnceLock<Box<Seen>>]>;
 pub struct Inventory {
     cookies: ByRule,
     beacons: ByRule,
-    unknown_cookies: Recent,
+    /// Names that the origin sets.
+    unknown_set: Recent,
+    /// Names that only visitors sent, who can send anything: they push out none of the others.
+    unknown_sent: Recent,
     unknown_beacons: Recent,
 }
 
@@ -68,7 +72,8 @@ impl Inventory {
         Self {
             cookies: by_rule(catalogue.cookie_rules()),
             beacons: by_rule(catalogue.beacon_rules()),
-            unknown_cookies: recent(),
+            unknown_set: recent(),
+            unknown_sent: recent(),
             unknown_beacons: recent(),
         }
     }
@@ -89,7 +94,9 @@ impl Inventory {
             Some(rule) => of_rule(&self.cookies, rule.number, now, note),
             None if cookie.name.is_empty() => {}
             None => {
-                if of_name(&self.unknown_cookies, &text(cookie.name), now, note) {
+                let name = text(cookie.name);
+                let before = || locked(&self.unknown_sent).pop(&*fold(&name));
+                if of_name(&self.unknown_set, &name, now, before, note) {
                     tracing::info!(cookie = %cookie.name.escape_ascii(), "the origin sets a cookie that no rule knows");
                 }
             }
@@ -109,7 +116,9 @@ impl Inventory {
             Some(rule) => of_rule(&self.cookies, rule.number, now, note),
             None if name.is_empty() => {}
             None => {
-                if of_name(&self.unknown_cookies, &text(name), now, note) {
+                let shown = text(name);
+                let set = locked(&self.unknown_set).get(&*fold(&shown)).map(|seen| note(seen));
+                if set.is_none() && of_name(&self.unknown_sent, &shown, now, || None, note) {
                     tracing::debug!(cookie = %name.escape_ascii(), "a visitor sent a cookie that no rule knows");
                 }
             }
@@ -125,14 +134,16 @@ impl Inventory {
     /// Notes a path whose answers look like a beacon's.
     pub(super) fn note_unknown_beacon(&self, path: &str, outcome: Outcome, now: i64) {
         let note = |seen: &Seen| seen.note(From::Origin, outcome, now);
-        if of_name(&self.unknown_beacons, path, now, note) {
+        if of_name(&self.unknown_beacons, path, now, || None, note) {
             tracing::info!(path, "a response looks like a beacon that no rule knows");
         }
     }
 
     /// Every cookie seen, by name; the ones that no rule knows first.
     pub fn cookies<'a>(&self, catalogue: &'a Catalogue) -> Vec<SeenItem<'a>> {
-        let mut all = unknown(&self.unknown_cookies);
+        let mut all = unknown(&self.unknown_set);
+        all.extend(unknown(&self.unknown_sent));
+        all.sort_by(|a, b| a.name.cmp(&b.name));
         all.extend(known(&self.cookies, |number| {
             let rule = catalogue.cookie_rule(number)?;
             Some((rule.pattern.as_str(), Rule::Cookie(rule)))
@@ -157,15 +168,22 @@ fn of_rule(seen: &ByRule, number: usize, now: i64, note: impl FnOnce(&Seen)) {
     }
 }
 
-/// Whether the name is new.
-fn of_name(recent: &Recent, name: &str, now: i64, note: impl FnOnce(&Seen)) -> bool {
+/// Whether the name is new there; `before` is what was known of it elsewhere.
+fn of_name(
+    recent: &Recent,
+    name: &str,
+    now: i64,
+    before: impl FnOnce() -> Option<Box<Seen>>,
+    note: impl FnOnce(&Seen),
+) -> bool {
     if name.len() > MAX_NAME_OCTETS {
         return false;
     }
     let name = fold(name);
     let mut recent = locked(recent);
     let known = recent.contains(&*name);
-    note(recent.get_or_insert_ref(&*name, || Box::new(Seen::new(now))));
+    let new = || before().unwrap_or_else(|| Box::new(Seen::new(now)));
+    note(recent.get_or_insert_ref(&*name, new));
     if recent.len() > MAX_NAMES {
         recent.pop_lru();
     }
@@ -242,10 +260,23 @@ mod tests {
             inventory.note_sent(None, b"often", STRIPPED, 1);
         }
         inventory.note_set(None, &SetCookie::parse(&vec![b'x'; 10_000]), STRIPPED, 1);
+        let names = |inventory: &Inventory| -> Vec<String> {
+            inventory.cookies(&catalogue).into_iter().map(|seen| seen.name).collect()
+        };
+        assert_eq!(names(&inventory).len(), MAX_NAMES);
         inventory.note_sent(None, b"a\xff\n", STRIPPED, 1);
-        let names: Vec<String> =
-            inventory.cookies(&catalogue).into_iter().map(|seen| seen.name).collect();
-        assert_eq!(names.len(), MAX_NAMES);
+        // What the origin sets no visitor can push out, and it is known from before.
+        inventory.note_set(None, &SetCookie::parse(b"often=1"), STRIPPED, 2);
+        for number in 0..2 * MAX_NAMES {
+            inventory.note_sent(None, word(number).as_bytes(), STRIPPED, 3);
+        }
+        inventory.note_sent(None, b"a\xff\n", STRIPPED, 3);
+        let kept = inventory.cookies(&catalogue);
+        let often = kept.iter().find(|seen| seen.name == "often").expect("kept");
+        assert_eq!((often.first_seen, often.tally.set), (1, 1));
+        assert_eq!(often.tally.sent, 2 * MAX_NAMES as u64);
+        let names = names(&inventory);
+        assert_eq!(names.len(), MAX_NAMES + 1);
         assert!(
             names.iter().any(|name| name == "a\\xff\\n")
                 && names.iter().any(|name| name == "often")
