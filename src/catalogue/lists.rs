@@ -21,10 +21,11 @@ pub enum ListError {
     Unsupported,
 }
 
-/// Compiled filter lists.
+/// Compiled filter lists. A clone shares what was compiled.
+#[derive(Clone)]
 pub struct FilterLists {
     #[cfg(feature = "filter-lists")]
-    engine: adblock::Engine,
+    engine: Arc<adblock::Engine>,
     /// What a request is that the lists know.
     rule: BeaconRule,
 }
@@ -68,7 +69,7 @@ impl FilterLists {
             for text in texts {
                 set.add_filter_list(text, options());
             }
-            Ok(Self { engine: adblock::Engine::new_with_filter_set(set), rule })
+            Ok(Self { engine: Arc::new(adblock::Engine::new_with_filter_set(set)), rule })
         }
         #[cfg(not(feature = "filter-lists"))]
         Err(ListError::Unsupported)

@@ -76,8 +76,7 @@ fn tell(
     visitor: Visitor,
 ) -> Response<Bytes> {
     let signals = Signals::of(headers);
-    let region = reader.region.as_ref().filter(|_| visitor.trusted);
-    let region = region.and_then(|region| headers.get(&region.header)).map(HeaderValue::as_bytes);
+    let region = reader.region_of(headers, visitor.trusted);
     let consent = reader.read(cookies, signals, region, visitor.now);
     let Consent { granted, .. } = consent;
     let at = consent.decided_at.filter(|_| consent.is_decided());

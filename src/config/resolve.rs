@@ -42,11 +42,17 @@ pub(super) fn resolve(document: Doc, folder: &Path, overrides: &Overrides) -> Co
             30,
         ),
     };
-    let lists = filter_lists(document, raw.beacons.lists, folder);
+    let texts = filter_lists(document, raw.beacons.lists, folder);
     let list_category = raw
         .beacons
         .list_category
         .and_then(|name| named_category(document, "beacons.list_category", &name, &categories));
+    let lists = (!texts.is_empty())
+        .then(|| FilterLists::compile(texts, list_category.unwrap_or(Category::ANALYTICS)));
+    let lists = lists.transpose().unwrap_or_else(|error| {
+        document.problem(None, "beacons.lists".to_owned(), error.to_string(), None);
+        None
+    });
     let detect = raw.beacons.detect.unwrap_or(Detect::Report);
     let email_opens = matches!(raw.beacons.email_opens, Some(RawDefault::Allow));
     let technologies = technologies(document, raw.technologies, &categories);
@@ -61,7 +67,6 @@ pub(super) fn resolve(document: Doc, folder: &Path, overrides: &Overrides) -> Co
         detect,
         email_opens,
         lists,
-        list_category: list_category.unwrap_or(Category::ANALYTICS),
         technologies,
         centre_prefix,
     };

@@ -1,6 +1,7 @@
 //! From a request's cookies and signals to what may pass: the site's sources in order, the age of
 //! the decision, the date of the notice, the default without a decision.
 
+use http::{HeaderMap, HeaderValue};
 use time::{Date, OffsetDateTime};
 
 use super::source::{ConsentSource, Reading, SourceDecision};
@@ -46,6 +47,11 @@ impl Consent {
     /// Whether the visitor has decided, as against the site's default holding.
     pub fn is_decided(&self) -> bool {
         self.reason == Reason::Decided
+    }
+
+    /// The source whose decision counts, as an index into the site's sources.
+    pub fn source(&self) -> Option<usize> {
+        self.found.filter(|_| self.is_decided())
     }
 }
 
@@ -134,10 +140,15 @@ impl ConsentReader {
         consent
     }
 
+    /// What a request says of the visitor's region, where that is asked for and believed.
+    pub fn region_of<'a>(&self, headers: &'a HeaderMap, trusted: bool) -> Option<&'a [u8]> {
+        let region = self.region.as_ref().filter(|_| trusted)?;
+        headers.get(&region.header).map(HeaderValue::as_bytes)
+    }
+
     /// The name of the source whose decision counts.
     pub fn source_name(&self, consent: &Consent) -> Option<&'static str> {
-        let found = consent.found.filter(|_| consent.is_decided());
-        self.sources.get(found?).map(|source| source.name())
+        self.sources.get(consent.source()?).map(|source| source.name())
     }
 
     fn default_in(&self, region: Option<&[u8]>) -> CategorySet {

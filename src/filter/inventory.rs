@@ -95,7 +95,8 @@ impl Inventory {
             None if cookie.name.is_empty() => {}
             None => {
                 let name = text(cookie.name);
-                let before = || locked(&self.unknown_sent).pop(&*fold(&name));
+                let Some(name) = key(&name) else { return };
+                let before = || locked(&self.unknown_sent).pop(&*name);
                 if of_name(&self.unknown_set, &name, now, before, note) {
                     tracing::info!(cookie = %cookie.name.escape_ascii(), "the origin sets a cookie that no rule knows");
                 }
@@ -117,7 +118,8 @@ impl Inventory {
             None if name.is_empty() => {}
             None => {
                 let shown = text(name);
-                let set = locked(&self.unknown_set).get(&*fold(&shown)).map(|seen| note(seen));
+                let Some(shown) = key(&shown) else { return };
+                let set = locked(&self.unknown_set).get(&*shown).map(|seen| note(seen));
                 if set.is_none() && of_name(&self.unknown_sent, &shown, now, || None, note) {
                     tracing::debug!(cookie = %name.escape_ascii(), "a visitor sent a cookie that no rule knows");
                 }
@@ -134,7 +136,8 @@ impl Inventory {
     /// Notes a path whose answers look like a beacon's.
     pub(super) fn note_unknown_beacon(&self, path: &str, outcome: Outcome, now: i64) {
         let note = |seen: &Seen| seen.note(From::Origin, outcome, now);
-        if of_name(&self.unknown_beacons, path, now, || None, note) {
+        let Some(folded) = key(path) else { return };
+        if of_name(&self.unknown_beacons, &folded, now, || None, note) {
             tracing::info!(path, "a response looks like a beacon that no rule knows");
         }
     }
@@ -168,7 +171,12 @@ fn of_rule(seen: &ByRule, number: usize, now: i64, note: impl FnOnce(&Seen)) {
     }
 }
 
-/// Whether the name is new there; `before` is what was known of it elsewhere.
+/// What a name or path is kept under; `None` for one that is too long.
+fn key(name: &str) -> Option<std::borrow::Cow<'_, str>> {
+    (name.len() <= MAX_NAME_OCTETS).then(|| fold(name))
+}
+
+/// Whether the key is new there; `before` is what was known of it elsewhere.
 fn of_name(
     recent: &Recent,
     name: &str,
@@ -176,14 +184,10 @@ fn of_name(
     before: impl FnOnce() -> Option<Box<Seen>>,
     note: impl FnOnce(&Seen),
 ) -> bool {
-    if name.len() > MAX_NAME_OCTETS {
-        return false;
-    }
-    let name = fold(name);
     let mut recent = locked(recent);
-    let known = recent.contains(&*name);
+    let known = recent.contains(name);
     let new = || before().unwrap_or_else(|| Box::new(Seen::new(now)));
-    note(recent.get_or_insert_ref(&*name, new));
+    note(recent.get_or_insert_ref(name, new));
     if recent.len() > MAX_NAMES {
         recent.pop_lru();
     }

@@ -60,8 +60,7 @@ pub(super) fn filter<B>(
     let settings = &filter.settings;
     let headers = request.headers();
     let cookies = Cookies::new(headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes));
-    let region = settings.reader.region.as_ref().filter(|_| peer.trusted);
-    let region = region.and_then(|region| headers.get(&region.header)).map(HeaderValue::as_bytes);
+    let region = settings.reader.region_of(headers, peer.trusted);
     let consent = settings.reader.read(&cookies, Signals::of(headers), region, now);
     let mut report = Report::new(consent);
 

@@ -178,7 +178,7 @@ impl Shard {
             let index = category.map_or(Categories::MAX, |category| category.index());
             add(&counters.beacons, index, 1);
         }
-        match report.consent.found.filter(|_| report.consent.is_decided()) {
+        match report.consent.source() {
             Some(source) => add(&counters.decisions, source, 1),
             None => add(&counters.no_decisions, report.consent.reason.index(), 1),
         }

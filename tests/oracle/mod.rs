@@ -202,10 +202,7 @@ pub fn at_most(tool: &str, header: &[u8], map: &BTreeMap<String, Vec<String>>) -
         return all();
     }
     let mut granted = BTreeSet::new();
-    let configured = map.iter().flat_map(|(id, categories)| {
-        categories.iter().map(move |category| (id.as_str(), category.as_str()))
-    });
-    for (id, category) in ids.iter().copied().chain(configured) {
+    for (id, category) in ids.iter().copied().chain(configured(map)) {
         let said = match says {
             Yes(templates) => {
                 templates.iter().any(|template| texts.contains(&template.replace('#', id)))
@@ -235,6 +232,13 @@ pub fn at_most(tool: &str, header: &[u8], map: &BTreeMap<String, Vec<String>>) -
     granted
 }
 
+/// The ids of the config, each with one of its categories.
+fn configured(map: &BTreeMap<String, Vec<String>>) -> impl Iterator<Item = (&str, &str)> {
+    map.iter().flat_map(|(id, categories)| {
+        categories.iter().map(move |category| (id.as_str(), category.as_str()))
+    })
+}
+
 /// All that the header may say: as it stands, decoded, and decoded from base64; without white space and quotes.
 pub fn readings(header: &[u8]) -> String {
     let once = percent_decoded(header);
@@ -255,11 +259,8 @@ fn percent_decoded(octets: &[u8]) -> Vec<u8> {
 fn purposes(header: &[u8], map: &BTreeMap<String, Vec<String>>) -> BTreeSet<String> {
     let defaults = [("5", F), ("6", F), ("8", A), ("9", A), ("2", T), ("3", T), ("4", T)];
     let defaults = defaults.into_iter().filter(|(id, _)| !map.contains_key(*id));
-    let configured = map.iter().flat_map(|(id, categories)| {
-        categories.iter().map(move |category| (id.as_str(), category.as_str()))
-    });
     let wanted: Vec<(usize, &str)> = defaults
-        .chain(configured)
+        .chain(configured(map))
         .filter_map(|(id, category)| Some((id.parse().ok()?, category)))
         .collect();
     let mut granted = BTreeSet::new();

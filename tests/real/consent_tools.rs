@@ -100,21 +100,24 @@ impl Visited {
         }
     }
 
-    /// Checks a tool that asks for analytics and for advertising.
-    fn expect_usual_choices(&self, own: &[&str]) {
-        self.expect("accept", own, "PHPSESSID _fbp _ga");
+    /// Checks a tool of which "accept" gives these cookies, and which can be asked for analytics alone.
+    fn expect_choices(&self, own: &[&str], accepted: &str) {
+        self.expect("accept", own, accepted);
         self.expect("reject", own, "PHPSESSID");
         self.expect("custom", own, "PHPSESSID _ga");
         self.expect("withdraw", own, "PHPSESSID");
     }
 }
 
+/// What a tool gives that asks for analytics and for advertising.
+const BOTH: &str = "PHPSESSID _fbp _ga";
+
 #[test]
 fn vanilla_cookieconsent_is_understood() {
     let visited =
         Visited::with("vanilla-cookieconsent", "consent.sources = ['vanilla-cookieconsent']");
     visited.expect("none", &[], "PHPSESSID");
-    visited.expect_usual_choices(&["cc_cookie"]);
+    visited.expect_choices(&["cc_cookie"], BOTH);
 }
 
 #[test]
@@ -124,7 +127,7 @@ fn klaro_is_understood() {
         "[consent]\nsources = ['klaro']\nklaro.map = { matomo = 'analytics', metaPixel = 'targeting' }",
     );
     visited.expect("none", &[], "PHPSESSID");
-    visited.expect_usual_choices(&["klaro"]);
+    visited.expect_choices(&["klaro"], BOTH);
 }
 
 #[test]
@@ -132,10 +135,7 @@ fn tarteaucitron_is_understood_by_its_own_list_of_services() {
     let visited = Visited::with("tarteaucitron", "consent.sources = ['tarteaucitron']");
     visited.expect("none", &["tarteaucitron"], "PHPSESSID");
     // It asks for a chat besides, which is functional.
-    visited.expect("accept", &["tarteaucitron"], "PHPSESSID _fbp _ga lang");
-    visited.expect("reject", &["tarteaucitron"], "PHPSESSID");
-    visited.expect("custom", &["tarteaucitron"], "PHPSESSID _ga");
-    visited.expect("withdraw", &["tarteaucitron"], "PHPSESSID");
+    visited.expect_choices(&["tarteaucitron"], "PHPSESSID _fbp _ga lang");
 }
 
 #[test]
@@ -154,16 +154,12 @@ fn osano_cookieconsent_is_understood() {
 fn a_site_that_draws_its_own_dialog_needs_no_tool() {
     let visited = Visited::with("own-dialog", "");
     visited.expect("none", &[], "PHPSESSID");
-    let own = &["consentry"];
-    visited.expect("accept", own, "PHPSESSID _fbp _ga lang unheard_of");
-    visited.expect("reject", own, "PHPSESSID");
-    visited.expect("custom", own, "PHPSESSID _ga");
-    visited.expect("withdraw", own, "PHPSESSID");
+    visited.expect_choices(&["consentry"], "PHPSESSID _fbp _ga lang unheard_of");
 }
 
 #[test]
 fn what_a_tool_keeps_in_local_storage_comes_over_the_bridge() {
     let visited = Visited::with("klaro-local", "");
     visited.expect("none", &[], "PHPSESSID");
-    visited.expect_usual_choices(&["consentry"]);
+    visited.expect_choices(&["consentry"], BOTH);
 }

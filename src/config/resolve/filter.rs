@@ -8,7 +8,7 @@ use toml::Spanned;
 
 use super::common::{Common, Doc};
 use super::sources::sources;
-use crate::catalogue::{Catalogue, CookieRule, Entry, FilterLists, Pattern, Tier};
+use crate::catalogue::{Catalogue, CookieRule, Entry, Pattern, Tier};
 use crate::config::catalogue_file::named_category;
 use crate::config::document::place;
 use crate::config::overrides::Overrides;
@@ -53,13 +53,8 @@ pub(super) fn filter(
         Some(RawUnclassified::Allow) => Unclassified::Allow,
         Some(RawUnclassified::Block) | None => Unclassified::Block,
     };
-    let lists = (!common.lists.is_empty())
-        .then(|| FilterLists::compile(common.lists.clone(), common.list_category));
-    let lists = lists.transpose().unwrap_or_else(|error| {
-        document.problem(None, "beacons.lists".to_owned(), error.to_string(), None);
-        None
-    });
-    let catalogue = Catalogue::compile(rules.cookies, rules.beacons).with_lists(lists);
+    let catalogue =
+        Catalogue::compile(rules.cookies, rules.beacons).with_lists(common.lists.clone());
     FilterSettings {
         mode: overrides.mode.or(raw.mode).or(common.mode).unwrap_or(Mode::Enforce),
         policy: Arc::new(Policy { catalogue, unclassified, all: common.categories.all(), vendors }),
