@@ -6,6 +6,7 @@
 mod catalogue_file;
 mod document;
 pub mod import;
+mod locales;
 mod overrides;
 mod problem;
 mod raw;

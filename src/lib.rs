@@ -20,6 +20,7 @@ pub mod config;
 pub mod consent;
 pub mod cookie;
 pub mod filter;
+pub mod locale;
 pub mod policy;
 pub mod proxy;
 pub mod telemetry;

@@ -14,15 +14,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the lowest module to the highest: each may use only those before it.
-const FLOORS: [&str; 13] = [
+const FLOORS: [&str; 16] = [
     "cookie",
     "consent",
     "catalogue",
     "policy",
+    "locale",
     "config",
     "filter",
     "telemetry",
+    "receipts",
     "centre",
+    "page",
     "admin",
     "proxy",
     "app",
@@ -31,7 +34,7 @@ const FLOORS: [&str; 13] = [
 ];
 
 /// These do no I/O, read no clock, and are not async.
-const PURE: [&str; 4] = ["cookie", "consent", "catalogue", "policy"];
+const PURE: [&str; 5] = ["cookie", "consent", "catalogue", "policy", "locale"];
 
 /// What only impure code has a use for.
 const IMPURE: [&str; 16] = [

@@ -8,7 +8,7 @@ use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use toml::Spanned;
 
-use super::settings::{Detect, LogFormat, LogLevel, Mode};
+use super::settings::{Detect, Durability, LogFormat, LogLevel, Mode, Position};
 
 type Text = Spanned<String>;
 
@@ -28,6 +28,9 @@ pub(super) struct Raw {
     pub(super) beacons: RawBeacons,
     pub(super) expire: RawExpire,
     pub(super) technologies: RawTechnologies,
+    pub(super) banner: RawBanner,
+    pub(super) page: RawPage,
+    pub(super) receipts: Option<Spanned<RawReceipts>>,
     pub(super) category: Vec<Spanned<RawCategory>>,
     pub(super) cookie: Vec<Spanned<RawCookie>>,
     pub(super) beacon: Vec<Spanned<RawBeacon>>,
@@ -77,6 +80,7 @@ pub(super) struct RawConsent {
     pub(super) forward_header: Option<Text>,
     pub(super) max_age_days: Option<Spanned<u32>>,
     pub(super) notice_date: Option<Spanned<toml::value::Datetime>>,
+    pub(super) cookie_domain: Option<Text>,
     pub(super) onetrust: Option<RawSource>,
     pub(super) cookiebot: Option<RawSource>,
     pub(super) cookieyes: Option<RawSource>,
@@ -157,10 +161,40 @@ impl RawConsent {
     }
 }
 
-#[derive(Debug, Default, serde::Deserialize)]
+#[derive(Debug, Default, Clone, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawCentre {
     pub(super) prefix: Option<Text>,
+    pub(super) language: Option<Text>,
+    pub(super) locales: Option<Text>,
+    pub(super) earlier_notices: Option<Vec<Spanned<toml::value::Datetime>>>,
+}
+
+#[derive(Debug, Default, Clone, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawBanner {
+    pub(super) enabled: Option<bool>,
+    pub(super) position: Option<Position>,
+    pub(super) colours: BTreeMap<String, Text>,
+}
+
+#[derive(Debug, Default, Clone, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawPage {
+    pub(super) guard: Option<bool>,
+}
+
+#[derive(Debug, Default, Clone, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawReceipts {
+    pub(super) url: Option<Text>,
+    pub(super) ca_file: Option<Text>,
+    pub(super) spool: Option<Text>,
+    pub(super) spool_max: Option<Spanned<u32>>,
+    pub(super) durability: Option<Durability>,
+    pub(super) retention_days: Option<Spanned<u32>>,
+    pub(super) ip: Option<bool>,
+    pub(super) user_agent: Option<bool>,
 }
 
 #[derive(Debug, Default, Clone, serde::Deserialize)]
@@ -269,6 +303,14 @@ pub(super) struct RawBeacons {
 pub(super) struct RawExpire {
     pub(super) enabled: Option<bool>,
     pub(super) max_per_response: Option<Spanned<u32>>,
+    pub(super) on_withdrawal: Option<Vec<RawWithdrawal>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RawWithdrawal {
+    Cookies,
+    Storage,
 }
 
 #[derive(Debug, Default, serde::Deserialize)]
@@ -323,6 +365,9 @@ pub(super) struct RawSite {
     pub(super) mode: Option<Mode>,
     pub(super) unclassified: Option<RawUnclassified>,
     pub(super) consent: RawConsent,
+    pub(super) centre: RawCentre,
+    pub(super) banner: RawBanner,
+    pub(super) page: RawPage,
     pub(super) cookie: Vec<Spanned<RawCookie>>,
     pub(super) beacon: Vec<Spanned<RawBeacon>>,
 }

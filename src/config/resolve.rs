@@ -1,8 +1,11 @@
 //! From what the user typed to what it means. Notes every problem and goes on.
 
 mod common;
+mod date;
 mod filter;
 mod listen;
+mod pages;
+mod receipts;
 mod site;
 mod sources;
 
@@ -56,7 +59,14 @@ pub(super) fn resolve(document: Doc, folder: &Path, overrides: &Overrides) -> Co
     let detect = raw.beacons.detect.unwrap_or(Detect::Report);
     let email_opens = matches!(raw.beacons.email_opens, Some(RawDefault::Allow));
     let technologies = technologies(document, raw.technologies, &categories);
-    let centre_prefix = site::centre_prefix(document, raw.centre.prefix);
+    let on_withdrawal = raw.expire.on_withdrawal.as_deref();
+    let pages = pages::common(
+        document,
+        (raw.centre, raw.banner, raw.page),
+        pages::on_withdrawal(on_withdrawal),
+        folder,
+    );
+    let receipts = raw.receipts.and_then(|raw| receipts::receipts(document, raw, folder));
     let common = Common {
         mode: raw.mode,
         unclassified: raw.unclassified,
@@ -68,7 +78,7 @@ pub(super) fn resolve(document: Doc, folder: &Path, overrides: &Overrides) -> Co
         email_opens,
         lists,
         technologies,
-        centre_prefix,
+        pages,
     };
     let sites = site::sites(document, raw.site, &common, overrides);
     let mut warnings = warnings(document, &common, &sites);
@@ -83,6 +93,7 @@ pub(super) fn resolve(document: Doc, folder: &Path, overrides: &Overrides) -> Co
             format: raw.log.format.unwrap_or(LogFormat::Auto),
             level: raw.log.level.unwrap_or(LogLevel::Info),
         },
+        receipts,
         sites,
         warnings,
     }

@@ -1,5 +1,7 @@
 //! What a config means: plain checked values that the other modules are built from.
 
+mod pages;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +12,9 @@ use ipnet::IpNet;
 use super::problem::Problem;
 use crate::consent::{Category, ConsentReader};
 use crate::policy::Policy;
+pub use pages::{
+    Banner, Centre, Colours, Durability, OnWithdrawal, Page, Position, ReceiptStore, Receipts,
+};
 
 /// Everything that a run needs.
 #[derive(Debug)]
@@ -24,6 +29,8 @@ pub struct Config {
     pub limits: Limits,
     /// What to write down.
     pub log: Log,
+    /// Where receipts are kept, where they are.
+    pub receipts: Option<Receipts>,
     /// The sites, in the order of the config.
     pub sites: Vec<Site>,
     /// What is allowed and hardly meant.
@@ -121,15 +128,8 @@ pub struct Site {
     pub filter: FilterSettings,
     /// Its own pages.
     pub centre: Centre,
-}
-
-/// A site's own pages.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Centre {
-    /// What the paths of all pages begin with; it begins and ends with `/`.
-    pub prefix: String,
-    /// Whether `/.well-known/gpc.json` says that Global Privacy Control is heeded, while it is.
-    pub gpc_json: bool,
+    /// What is changed in the origin's pages.
+    pub page: Page,
 }
 
 /// Which hosts a site serves.

@@ -1,14 +1,32 @@
 //! What holds for every site that does not say otherwise.
 
+use std::path::PathBuf;
+use std::sync::Arc;
+
 use crate::catalogue::FilterLists;
 use crate::config::catalogue_file::Rules;
 use crate::config::document::Document;
-use crate::config::raw::{Raw, RawConsent, RawUnclassified};
-use crate::config::settings::{Detect, Expire, Mode, Technologies};
+use crate::config::raw::{Raw, RawBanner, RawCentre, RawConsent, RawPage, RawUnclassified};
+use crate::config::settings::{Detect, Expire, Mode, OnWithdrawal, Technologies};
 use crate::consent::Categories;
+use crate::locale::Locales;
 
 /// The config under way, with its problems so far.
 pub(super) type Doc<'a, 'text> = &'a mut Document<'text, Raw>;
+
+/// What visitors see of us, on every site that does not say otherwise.
+pub(super) struct Pages {
+    /// What the paths of our own pages begin with.
+    pub(super) prefix: String,
+    pub(super) centre: RawCentre,
+    pub(super) banner: RawBanner,
+    pub(super) page: RawPage,
+    pub(super) on_withdrawal: OnWithdrawal,
+    /// The languages, where a site has none of its own.
+    pub(super) locales: Arc<Locales>,
+    /// Where paths start from.
+    pub(super) folder: PathBuf,
+}
 
 /// The top level of the config.
 pub(super) struct Common {
@@ -23,6 +41,6 @@ pub(super) struct Common {
     /// The filter lists, compiled once for all sites.
     pub(super) lists: Option<FilterLists>,
     pub(super) technologies: Technologies,
-    /// What the paths of our own pages begin with.
-    pub(super) centre_prefix: String,
+    /// What visitors see of us.
+    pub(super) pages: Pages,
 }

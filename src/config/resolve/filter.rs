@@ -7,6 +7,7 @@ use time::{Date, Month};
 use toml::Spanned;
 
 use super::common::{Common, Doc};
+use super::date::calendar_date;
 use super::sources::sources;
 use crate::catalogue::{Catalogue, CookieRule, Entry, Pattern, Tier};
 use crate::config::catalogue_file::named_category;
@@ -157,15 +158,3 @@ fn header_name(document: Doc, key: String, name: &Spanned<String>) -> Option<Hea
 /// The date of the notice that consentry's categories come from.
 const FIRST_NOTICE: Result<Date, time::error::ComponentRange> =
     Date::from_calendar_date(2018, Month::May, 25);
-
-fn calendar_date(document: Doc, key: String, at: &Spanned<toml::value::Datetime>) -> Option<Date> {
-    let date = at.get_ref().date.and_then(|date| {
-        let month = Month::try_from(date.month).ok()?;
-        Date::from_calendar_date(i32::from(date.year), month, date.day).ok()
-    });
-    if date.is_none() || at.get_ref().time.is_some() {
-        let hint = Some("notice_date = 2018-05-25, without quotes or time".to_owned());
-        document.problem(Some(place(at)), key, "is not a date".to_owned(), hint);
-    }
-    date
-}

@@ -4,10 +4,11 @@ use toml::Spanned;
 
 use super::common::{Common, Doc};
 use super::filter::filter;
+use super::pages::pages;
 use crate::config::document::place;
 use crate::config::overrides::Overrides;
 use crate::config::raw::{OneOrMore, RawSite};
-use crate::config::settings::{Centre, HostPattern, Site, Upstream};
+use crate::config::settings::{HostPattern, Site, Upstream};
 
 /// Every site of the config, or the one that the flags make.
 pub(super) fn sites(
@@ -34,7 +35,7 @@ pub(super) fn sites(
             );
         }
         let hosts = vec![HostPattern::Any];
-        let centre = centre(None, common);
+        let (centre, page) = pages(document, "", &RawSite::default(), common);
         let filter = filter(document, "", RawSite::default(), common, overrides);
         return vec![Site {
             name: "default".to_owned(),
@@ -42,6 +43,7 @@ pub(super) fn sites(
             upstreams: flagged.into_iter().collect(),
             filter,
             centre,
+            page,
         }];
     }
     if overrides.upstream.is_some() && raw.len() > 1 {
@@ -67,35 +69,11 @@ pub(super) fn sites(
             }
         };
         let name = site_name(document, &key, raw.name.take(), &hosts, &sites);
-        let centre = centre(raw.consent.gpc_json, common);
+        let (centre, page) = pages(document, &key, &raw, common);
         let filter = filter(document, &key, raw, common, overrides);
-        sites.push(Site { name, hosts, upstreams, filter, centre });
+        sites.push(Site { name, hosts, upstreams, filter, centre, page });
     }
     sites
-}
-
-fn centre(gpc_json: Option<bool>, common: &Common) -> Centre {
-    Centre {
-        prefix: common.centre_prefix.clone(),
-        gpc_json: gpc_json.or(common.consent.gpc_json).unwrap_or(true),
-    }
-}
-
-/// What the paths of our own pages begin with: a folder of letters that need no encoding.
-pub(super) fn centre_prefix(document: Doc, typed: Option<Spanned<String>>) -> String {
-    let default = "/.consentry/".to_owned();
-    let Some(typed) = typed else { return default };
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/.-_~".contains(&byte);
-    let text = typed.get_ref();
-    let folder = text.len() > 2 && text.starts_with('/') && text.ends_with('/');
-    let dots = text.split('/').any(|part| part == "." || part == "..");
-    if folder && !dots && !text.contains("//") && text.bytes().all(plain) {
-        return typed.into_inner();
-    }
-    let message = format!("`{text}` is not a folder of the site, of letters, digits and -._~");
-    let hint = Some("prefix = \"/.consentry/\"".to_owned());
-    document.problem(Some(place(&typed)), "centre.prefix".to_owned(), message, hint);
-    default
 }
 
 fn site_name(

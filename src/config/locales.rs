@@ -1,0 +1,224 @@
+//! The languages of the pages for visitors: the built-in ones, and the files of a folder over them.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use toml::Spanned;
+
+use super::document::{Document, place, read};
+use crate::locale::{FILES, Locale, LocaleFile, Locales};
+
+/// The built-in languages, with the files of a folder over them and beside them.
+///
+/// `key` is the path of the `[centre]` that names the folder, with its dot.
+pub(super) fn locales<T>(
+    document: &mut Document<'_, T>,
+    key: &str,
+    folder: Option<(&Spanned<String>, &Path)>,
+    language: Option<&Spanned<String>>,
+) -> Locales {
+    let mut all = Vec::new();
+    for (tag, text) in FILES {
+        let built_in = format!("{tag}.toml (built in)");
+        all.extend(one(document, &built_in, text, tag, None).map(Arc::new));
+    }
+    if let Some((typed, from)) = folder {
+        let path = from.join(typed.get_ref());
+        if let Err(error) = add_folder(document, &path, &mut all) {
+            let message = format!("`{}` cannot be read: {error}", path.display());
+            document.problem(Some(place(typed)), format!("{key}locales"), message, None);
+        }
+    }
+    let tags: Vec<&str> = all.iter().map(|locale| locale.tag.as_str()).collect();
+    let tags = tags.join(", ");
+    let default = language.map_or("en", |language| language.get_ref());
+    Locales::new(all.clone(), default)
+        .or_else(|| {
+            let at = language.map(place);
+            let message = format!("there is no language `{default}`");
+            let hint = Some(format!("there are {tags}"));
+            document.problem(at, format!("{key}language"), message, hint);
+            Locales::new(all, "en")
+        })
+        .unwrap_or_default()
+}
+
+fn add_folder<T>(
+    document: &mut Document<'_, T>,
+    folder: &Path,
+    all: &mut Vec<Arc<Locale>>,
+) -> std::io::Result<()> {
+    let mut paths = std::fs::read_dir(folder)?
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<Result<Vec<_>, _>>()?;
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
+    paths.sort();
+    for path in paths {
+        let text = std::fs::read_to_string(&path)?;
+        let tag = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+        let tag = tag.unwrap_or_default();
+        let at = all.iter().position(|locale| locale.tag.eq_ignore_ascii_case(&tag));
+        let below = at.and_then(|at| all.get(at)).cloned();
+        let file = path.display().to_string();
+        let Some(locale) = one(document, &file, &text, &tag, below.as_deref()) else { continue };
+        match at.and_then(|at| all.get_mut(at)) {
+            Some(place) => *place = Arc::new(locale),
+            None => all.push(Arc::new(locale)),
+        }
+    }
+    Ok(())
+}
+
+/// The language of a file; what is wrong with it goes into the document's problems.
+fn one<T>(
+    document: &mut Document<'_, T>,
+    file: &str,
+    text: &str,
+    tag: &str,
+    below: Option<&Locale>,
+) -> Option<Locale> {
+    let mut read = read::<LocaleFile>(file, text);
+    let plain = tag.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    if tag.is_empty() || !plain {
+        let message = format!("`{tag}` is not the tag of a language");
+        let hint = Some("name the file after it, such as de.toml or pt-BR.toml".to_owned());
+        read.problem(None, String::new(), message, hint);
+    }
+    if !read.problems.is_empty() {
+        document.problems.append(&mut read.problems);
+        return None;
+    }
+    let tag = below.map_or(tag, |below| &below.tag);
+    match Locale::new(tag, std::mem::take(&mut read.value), below) {
+        Ok(locale) => Some(locale),
+        Err(missing) => {
+            for key in missing {
+                read.problem(None, key, "is missing".to_owned(), None);
+            }
+            document.problems.append(&mut read.problems);
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::raw::Raw;
+    use std::collections::BTreeSet;
+    use time::{Date, Month};
+
+    fn built_in() -> Vec<(&'static str, LocaleFile)> {
+        FILES
+            .iter()
+            .map(|(tag, text)| {
+                let read = read::<LocaleFile>(tag, text);
+                assert!(read.problems.is_empty(), "{tag}: {:?}", read.problems);
+                (*tag, read.value)
+            })
+            .collect()
+    }
+
+    /// The places for values in a text.
+    fn places(text: &str) -> BTreeSet<&str> {
+        text.split('{').skip(1).filter_map(|rest| Some(rest.split_once('}')?.0)).collect()
+    }
+
+    #[test]
+    fn every_language_has_every_text_with_the_same_places_and_none_is_left_in_english() {
+        let all = built_in();
+        let (_, english) = all.iter().find(|(tag, _)| *tag == "en").expect("English");
+        let english_texts = english.present();
+        for (tag, file) in &all {
+            let texts = file.present();
+            for (name, text) in &english_texts {
+                let ours = texts.get(name).unwrap_or_else(|| panic!("{tag} has no {name}"));
+                assert!(!ours.trim().is_empty(), "{tag} {name}");
+                if *name != "date" {
+                    assert_eq!(places(ours), places(text), "{tag} {name}");
+                    // A word may be the same in two languages (Name, Cookies); a sentence is not.
+                    let words = text.split_whitespace().count();
+                    assert!(*tag == "en" || words < 3 || ours != text, "{tag} {name} is English");
+                }
+            }
+            assert_eq!(places(texts["date"]), ["day", "month", "year"].into(), "{tag}");
+            for (name, category) in &english.category {
+                let ours = file.category.get(name).unwrap_or_else(|| panic!("{tag} has no {name}"));
+                assert!(!ours.description.is_empty() && !ours.title.is_empty(), "{tag} {name}");
+                assert!(*tag == "en" || ours.description != category.description, "{tag} {name}");
+            }
+            assert_eq!(file.category.len(), english.category.len(), "{tag}");
+            // Words of English that none of the others has.
+            let foreign: Vec<&str> = texts
+                .values()
+                .chain(
+                    file.category
+                        .values()
+                        .flat_map(|c| [&c.title, &c.description])
+                        .map(|t| t.as_str())
+                        .collect::<Vec<_>>()
+                        .iter(),
+                )
+                .flat_map(|text| text.split(|c: char| !c.is_alphabetic()))
+                .filter(|word| {
+                    ["the", "your", "you", "this", "with", "and", "are", "choice"].contains(word)
+                })
+                .collect();
+            assert!(*tag == "en" || foreign.is_empty(), "{tag}: {foreign:?}");
+        }
+    }
+
+    #[test]
+    fn dates_have_the_form_of_the_language() {
+        let mut document = read::<Raw>("test", "");
+        let locales = locales(&mut document, "centre.", None, None);
+        let may = Date::from_calendar_date(2018, Month::May, 25).expect("a date");
+        let first = Date::from_calendar_date(2026, Month::March, 1).expect("a date");
+        for (tag, expected, expected_first) in [
+            ("de", "25. Mai 2018", "1. März 2026"),
+            ("en", "25 May 2018", "1 March 2026"),
+            ("es", "25 de mayo de 2018", "1 de marzo de 2026"),
+            ("fr", "25 mai 2018", "1er mars 2026"),
+            ("hu", "2018. május 25.", "2026. március 1."),
+            ("it", "25 maggio 2018", "1º marzo 2026"),
+            ("ja", "2018年5月25日", "2026年3月1日"),
+            ("ko", "2018년 5월 25일", "2026년 3월 1일"),
+            ("nl", "25 mei 2018", "1 maart 2026"),
+            ("pl", "25 maja 2018", "1 marca 2026"),
+            ("pt-BR", "25 de maio de 2018", "1º de março de 2026"),
+            ("ru", "25 мая 2018 г.", "1 марта 2026 г."),
+            ("zh", "2018年5月25日", "2026年3月1日"),
+        ] {
+            let locale = locales.choose(Some(tag), None).expect("there");
+            assert_eq!((locale.tag.as_str(), locale.date(may).as_str()), (tag, expected));
+            assert_eq!(locale.date(first), expected_first);
+        }
+    }
+
+    #[test]
+    fn a_folder_overrides_texts_adds_languages_and_its_mistakes_are_named() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let write = |name: &str, text: &str| {
+            std::fs::write(folder.path().join(name), text).expect("written")
+        };
+        write("de.toml", "banner_title = \"Kekse\"\n[category.video]\ntitle = \"Videos\"");
+        write("sv.toml", "name = \"Svenska\"");
+        write("en.toml", "banner_titel = \"Biscuits\"");
+        write("notes.txt", "not read");
+        let mut document = read::<Raw>("consentry.toml", "");
+        let typed = Spanned::new(0..0, folder.path().display().to_string());
+        let language = Spanned::new(0..0, "xx".to_owned());
+        let locales =
+            locales(&mut document, "centre.", Some((&typed, Path::new(""))), Some(&language));
+        let german = locales.choose(Some("de"), None).expect("there");
+        assert_eq!(german.texts.banner_title, "Kekse");
+        assert_eq!(german.texts.save, "Auswahl speichern");
+        assert_eq!(german.category("video").title, "Videos");
+        assert_eq!(german.category("my_own").title, "My own");
+        let problems: Vec<String> = document.problems.iter().map(ToString::to_string).collect();
+        let all = problems.join("\n");
+        assert!(all.contains("sv.toml") && all.contains("banner_title"), "{all}");
+        assert!(all.contains("en.toml:1") && all.contains("did you mean `banner_title`"), "{all}");
+        assert!(all.contains("centre.language") && all.contains("no language `xx`"), "{all}");
+    }
+}

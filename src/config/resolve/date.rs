@@ -1,0 +1,24 @@
+//! Dates of the calendar.
+
+use time::{Date, Month};
+use toml::Spanned;
+
+use super::common::Doc;
+use crate::config::document::place;
+
+/// A date without a time; what is none is noted.
+pub(super) fn calendar_date(
+    document: Doc,
+    key: String,
+    at: &Spanned<toml::value::Datetime>,
+) -> Option<Date> {
+    let date = at.get_ref().date.and_then(|date| {
+        let month = Month::try_from(date.month).ok()?;
+        Date::from_calendar_date(i32::from(date.year), month, date.day).ok()
+    });
+    if date.is_none() || at.get_ref().time.is_some() {
+        let hint = Some("such as 2018-05-25, without quotes or time".to_owned());
+        document.problem(Some(place(at)), key, "is not a date".to_owned(), hint);
+    }
+    date
+}

@@ -1,0 +1,137 @@
+//! What visitors see of us: the preference centre, the banner, the languages.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use time::Date;
+use toml::Spanned;
+
+use super::common::{Common, Doc, Pages};
+use super::date::calendar_date;
+use crate::config::document::place;
+use crate::config::locales::locales;
+use crate::config::raw::{RawBanner, RawCentre, RawPage, RawSite, RawWithdrawal};
+use crate::config::settings::{Banner, Centre, Colours, OnWithdrawal, Page, Position};
+
+/// What holds for every site that does not say otherwise.
+pub(super) fn common(
+    document: Doc,
+    (mut centre, banner, page): (RawCentre, RawBanner, RawPage),
+    on_withdrawal: OnWithdrawal,
+    folder: &Path,
+) -> Pages {
+    let prefix = prefix(document, centre.prefix.take());
+    let from = centre.locales.as_ref().map(|typed| (typed, folder));
+    let locales = Arc::new(locales(document, "centre.", from, centre.language.as_ref()));
+    Pages { prefix, centre, banner, page, on_withdrawal, locales, folder: folder.to_owned() }
+}
+
+/// What is cleared on withdrawal; cookies, when it is not said.
+pub(super) fn on_withdrawal(typed: Option<&[RawWithdrawal]>) -> OnWithdrawal {
+    let typed = typed.unwrap_or(&[RawWithdrawal::Cookies]);
+    OnWithdrawal {
+        cookies: typed.contains(&RawWithdrawal::Cookies),
+        storage: typed.contains(&RawWithdrawal::Storage),
+    }
+}
+
+/// A site's own pages, and what is changed in the origin's; `key` is the path of the site, with its dot.
+pub(super) fn pages(document: Doc, key: &str, raw: &RawSite, common: &Common) -> (Centre, Page) {
+    let own = &raw.centre;
+    let all = &common.pages;
+    if let Some(prefix) = &own.prefix {
+        let message = "is the same for all sites: it belongs in [centre]".to_owned();
+        document.problem(Some(place(prefix)), format!("{key}centre.prefix"), message, None);
+    }
+    let locales = if own.locales.is_some() || own.language.is_some() {
+        let typed = own.locales.as_ref().or(all.centre.locales.as_ref());
+        let folder = typed.map(|typed| (typed, all.folder.as_path()));
+        let language = own.language.as_ref().or(all.centre.language.as_ref());
+        Arc::new(locales(document, &format!("{key}centre."), folder, language))
+    } else {
+        Arc::clone(&all.locales)
+    };
+    let earlier = own.earlier_notices.as_ref().or(all.centre.earlier_notices.as_ref());
+    let earlier_key = format!("{key}centre.earlier_notices");
+    let mut earlier_notices: Vec<Date> = earlier
+        .into_iter()
+        .flatten()
+        .filter_map(|date| calendar_date(document, earlier_key.clone(), date))
+        .collect();
+    earlier_notices.sort();
+    earlier_notices.reverse();
+    let domain = raw.consent.cookie_domain.as_ref().or(common.consent.cookie_domain.as_ref());
+    let centre = Centre {
+        prefix: all.prefix.clone(),
+        gpc_json: raw.consent.gpc_json.or(common.consent.gpc_json).unwrap_or(true),
+        cookie_domain: domain.and_then(|domain| cookie_domain(document, key, domain)),
+        locales,
+        earlier_notices,
+        on_withdrawal: all.on_withdrawal,
+    };
+    let enabled = raw.banner.enabled.or(all.banner.enabled).unwrap_or(false);
+    let page = Page {
+        banner: enabled.then(|| banner(document, key, &raw.banner, &all.banner)),
+        guard: raw.page.guard.or(all.page.guard).unwrap_or(false),
+    };
+    (centre, page)
+}
+
+fn banner(document: Doc, key: &str, own: &RawBanner, all: &RawBanner) -> Banner {
+    let mut colours = Colours::default();
+    for (name, typed) in all.colours.iter().chain(&own.colours) {
+        let at = match name.as_str() {
+            "background" => &mut colours.background,
+            "text" => &mut colours.text,
+            "button" => &mut colours.button,
+            "button_text" => &mut colours.button_text,
+            _ => {
+                let hint = "the keys here are background, text, button, button_text".to_owned();
+                let key = format!("{key}banner.colours.{name}");
+                document.problem(Some(place(typed)), key, "unknown key".to_owned(), Some(hint));
+                continue;
+            }
+        };
+        let hex = typed.get_ref().strip_prefix('#').unwrap_or_default();
+        if matches!(hex.len(), 3 | 6) && hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            *at = Some(typed.get_ref().clone());
+        } else {
+            let message = format!("`{}` is not a colour", typed.get_ref());
+            let hint = Some("such as \"#1a5fb4\"".to_owned());
+            let key = format!("{key}banner.colours.{name}");
+            document.problem(Some(place(typed)), key, message, hint);
+        }
+    }
+    Banner { position: own.position.or(all.position).unwrap_or(Position::Bottom), colours }
+}
+
+/// A domain that browsers take a cookie for: neither an address nor a public suffix.
+fn cookie_domain(document: Doc, key: &str, typed: &Spanned<String>) -> Option<String> {
+    let domain = typed.get_ref().strip_prefix('.').unwrap_or(typed.get_ref()).to_ascii_lowercase();
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
+    let address = domain.parse::<std::net::IpAddr>().is_ok();
+    if !address && domain.bytes().all(plain) && psl::domain_str(&domain).is_some() {
+        return Some(domain);
+    }
+    let message = format!("`{}` is not a domain that a cookie can be set for", typed.get_ref());
+    let hint = Some("the registrable domain or one below it, such as \"example.com\"".to_owned());
+    document.problem(Some(place(typed)), format!("{key}consent.cookie_domain"), message, hint);
+    None
+}
+
+/// What the paths of our own pages begin with: a folder of letters that need no encoding.
+fn prefix(document: Doc, typed: Option<Spanned<String>>) -> String {
+    let default = "/.consentry/".to_owned();
+    let Some(typed) = typed else { return default };
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/.-_~".contains(&byte);
+    let text = typed.get_ref();
+    let folder = text.len() > 2 && text.starts_with('/') && text.ends_with('/');
+    let dots = text.split('/').any(|part| part == "." || part == "..");
+    if folder && !dots && !text.contains("//") && text.bytes().all(plain) {
+        return typed.into_inner();
+    }
+    let message = format!("`{text}` is not a folder of the site, of letters, digits and -._~");
+    let hint = Some("prefix = \"/.consentry/\"".to_owned());
+    document.problem(Some(place(&typed)), "centre.prefix".to_owned(), message, hint);
+    default
+}

@@ -1,0 +1,106 @@
+//! Which language: RFC 9110 section 12.5.4 for what a browser asks for, RFC 4647 section 3.4 for which
+//! of ours that is.
+
+/// The most ranges that are read of one field.
+const MAX_RANGES: usize = 32;
+
+/// The place of the language that the browser likes best.
+pub(super) fn negotiate<'a>(
+    accept_language: &str,
+    tags: impl Iterator<Item = &'a str> + Clone,
+) -> Option<usize> {
+    let mut ranges: Vec<(u16, &str)> = accept_language
+        .split(',')
+        .take(MAX_RANGES)
+        .filter_map(|range| {
+            let mut parts = range.split(';').map(str::trim);
+            let tag = parts.next().filter(|tag| !tag.is_empty())?;
+            let quality = parts
+                .find_map(|part| part.strip_prefix(['q', 'Q'])?.trim_start().strip_prefix('='));
+            Some((quality.map_or(Some(1000), |quality| thousandths(quality.trim()))?, tag))
+        })
+        .collect();
+    // Of equal ones the first that is named.
+    ranges.sort_by_key(|(quality, _)| std::cmp::Reverse(*quality));
+    let refused = |place: usize| {
+        let tag = tags.clone().nth(place);
+        ranges.iter().any(|(quality, range)| {
+            *quality == 0 && tag.is_some_and(|tag| tag.eq_ignore_ascii_case(range))
+        })
+    };
+    ranges
+        .iter()
+        .filter(|(quality, range)| *quality > 0 && *range != "*")
+        .find_map(|(_, range)| lookup(range, tags.clone()).filter(|place| !refused(*place)))
+}
+
+/// A quality in thousandths (RFC 9110 section 12.4.2); `None` for what is none.
+fn thousandths(text: &str) -> Option<u16> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    if fraction.len() > 3 || !fraction.bytes().all(|digit| digit.is_ascii_digit()) {
+        return None;
+    }
+    let fraction: u16 = format!("{fraction:0<3}").parse().ok()?;
+    match whole {
+        "0" => Some(fraction),
+        "1" if fraction == 0 => Some(1000),
+        _ => None,
+    }
+}
+
+/// The place of the language that a range is, or is a kind of: `de-AT` is `de`, and `pt` or `pt-PT` is
+/// the Portuguese that there is.
+pub(super) fn lookup<'a>(
+    range: &str,
+    tags: impl Iterator<Item = &'a str> + Clone,
+) -> Option<usize> {
+    let mut range = range.trim();
+    if range.len() > 64 {
+        return None;
+    }
+    loop {
+        if let Some(place) = tags.clone().position(|tag| tag.eq_ignore_ascii_case(range)) {
+            return Some(place);
+        }
+        match range.rsplit_once('-') {
+            Some((shorter, _)) => range = shorter,
+            None => break,
+        }
+    }
+    tags.clone()
+        .position(|tag| tag.split('-').next().is_some_and(|main| main.eq_ignore_ascii_case(range)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TAGS: [&str; 6] = ["de", "en", "ja", "pt-BR", "ru", "zh"];
+
+    #[test]
+    fn the_language_liked_best_is_found_by_quality_and_by_kind() {
+        for (asked, expected) in [
+            ("de", Some("de")),
+            ("de-AT,en;q=0.5", Some("de")),
+            ("en;q=0.5, ja;q=0.9, ru;q=0.7", Some("ja")),
+            ("sv, fi;q=0.9, ru;q=0.1", Some("ru")),
+            ("zh-Hant-TW", Some("zh")),
+            ("pt", Some("pt-BR")),
+            ("pt-PT;q=0.8, en;q=0.7", Some("pt-BR")),
+            ("PT-br", Some("pt-BR")),
+            ("en, de", Some("en")),
+            ("de;q=0, de-AT;q=0.8, en;q=0.2", Some("en")),
+            ("de ; q = 0.2 , ja ; Q=0.3", Some("ja")),
+            ("ru;q=2, ja;q=0.1234, en;q=0.001", Some("en")),
+            ("*", None),
+            ("*, de;q=0.5", Some("de")),
+            ("sv", None),
+            ("", None),
+            (";;,,q=1", None),
+            ("-", None),
+        ] {
+            let found = negotiate(asked, TAGS.into_iter()).map(|place| TAGS[place]);
+            assert_eq!(found, expected, "{asked}");
+        }
+    }
+}
