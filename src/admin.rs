@@ -6,7 +6,8 @@
 //! | `/`          | the dashboard                                                               |
 //! | `/metrics`   | counters, in OpenMetrics where `Accept` has it, else Prometheus text 0.0.4  |
 //! | `/livez`     | 200 while the process answers                                               |
-//! | `/readyz`    | 200 while visitors are accepted, 503 from the beginning of a drain          |
+//! | `/readyz`    | 200 while visitors are accepted (and whether anything is degraded), 503 from |
+//! |              | the beginning of a drain                                                    |
 //! | `/inventory` | JSON: cookies and beacons seen, by site, with proposals for the unknown ones |
 
 mod dashboard;
@@ -98,7 +99,13 @@ impl Admin {
         match request.uri().path() {
             "/metrics" => self.metrics(request.headers().get(ACCEPT)),
             "/livez" => text(StatusCode::OK, "alive\n"),
-            "/readyz" if self.ready.load(Relaxed) => text(StatusCode::OK, "ready\n"),
+            "/readyz" if self.ready.load(Relaxed) => match self.metrics.degraded() {
+                None => text(StatusCode::OK, "ready\n"),
+                // Visitors are served: to take the traffic away would help nobody.
+                Some(why) => {
+                    typed("text/plain; charset=utf-8", format!("ready, degraded: {why}\n"))
+                }
+            },
             "/readyz" => text(StatusCode::SERVICE_UNAVAILABLE, "not ready: draining or starting\n"),
             "/inventory" => self.inventory(),
             "/" => page("text/html; charset=utf-8", dashboard::PAGE),

@@ -18,7 +18,8 @@ use crate::config::Config;
 use crate::config::settings::LogFormat;
 use crate::filter::Filter;
 use crate::proxy::{Listener, Site, SiteTable, Snapshot, Upstream, Workers};
-use crate::telemetry::{AccessLog, Metrics, SiteLabels};
+use crate::receipts::Receipts;
+use crate::telemetry::{AccessLog, Metrics, ReceiptCounters, SiteLabels};
 
 /// Where a proxy listens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +60,10 @@ pub fn build(config: Config) -> anyhow::Result<Bound> {
     } else {
         (None, None)
     };
+    let receipt_counters = config.receipts.as_ref().map(|_| Arc::new(ReceiptCounters::default()));
+    let receipts = config.receipts.as_ref().zip(receipt_counters.clone());
+    let receipts =
+        receipts.map(|(settings, counters)| Receipts::start(settings, counters)).transpose()?;
     let mut labels = Vec::new();
     let mut inventories = Vec::new();
     let mut sites = Vec::new();
@@ -71,13 +76,13 @@ pub fn build(config: Config) -> anyhow::Result<Bound> {
         });
         let filter = Arc::new(Filter::new(site.filter));
         inventories.push((site.name.clone(), Arc::clone(&filter)));
-        let centre = Centre::new(&site.centre, Arc::clone(&filter));
+        let centre = Centre::new(&site.name, site.centre, Arc::clone(&filter), receipts.clone());
         let upstreams = site.upstreams.into_iter();
         let upstreams =
             upstreams.map(|address| Arc::new(Upstream::new(address, workers))).collect();
         sites.push((site.hosts, Arc::new(Site::new(index, site.name, filter, centre, upstreams))));
     }
-    let metrics = Metrics::new(labels, workers);
+    let metrics = Metrics::new(labels, workers).with_receipts(receipt_counters);
     let snapshot = Arc::new(ArcSwap::from_pointee(Snapshot {
         sites: SiteTable::new(sites),
         timeouts: config.timeouts,

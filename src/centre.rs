@@ -5,6 +5,9 @@
 //!
 //! | path                        | answer                                                        |
 //! |-----------------------------|---------------------------------------------------------------|
+//! | `/.consentry/`              | the preference centre; POST: its form                         |
+//! | `/.consentry/notice`        | the notice                                                    |
+//! | `/.consentry/style.css`     | the style of both                                             |
 //! | `/.consentry/consent`       | GET: the visitor's consent; POST: another one                 |
 //! | `/.consentry/consent.js`    | the same for the scripts of a page                            |
 //! | `/.consentry/bridge`        | POST: sets the consent cookie to what the site's tool says    |
@@ -14,23 +17,34 @@
 mod api;
 mod bridge;
 mod choice;
+mod cookie_list;
+mod decide;
 mod error;
+mod frame;
+mod notice;
+mod preferences;
 mod reply;
+mod return_to;
 mod same_origin;
+mod site;
 mod visitor;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, LOCATION};
 use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
 
 use crate::config::settings;
 use crate::consent::CategorySet;
 use crate::filter::Filter;
+use crate::receipts::Receipts;
+use choice::empty;
 use error::{CentreError, allow};
+use frame::STYLE;
 use reply::json;
+use site::Site;
 pub use visitor::Visitor;
 
 /// Where browsers and their extensions look (W3C Global Privacy Control section 4).
@@ -39,9 +53,7 @@ const GPC_PATH: &str = "/.well-known/gpc.json";
 /// One site's own pages.
 #[derive(Debug)]
 pub struct Centre {
-    /// What the paths of all pages begin with; it ends with `/`.
-    prefix: String,
-    filter: Arc<Filter>,
+    site: Site,
     /// The statement that Global Privacy Control is heeded, where it is made.
     gpc: Option<Bytes>,
 }
@@ -49,6 +61,14 @@ pub struct Centre {
 /// A page of a site's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Page {
+    /// The preference centre.
+    Preferences,
+    /// The notice.
+    Notice,
+    /// The style of both.
+    Style,
+    /// The preference centre, asked for without the last slash.
+    Folder,
     /// The visitor's consent.
     Consent,
     /// The same for the scripts of a page.
@@ -63,7 +83,14 @@ pub enum Page {
 
 impl Centre {
     /// The pages of a site, from its settings.
-    pub fn new(settings: &settings::Centre, filter: Arc<Filter>) -> Self {
+    ///
+    /// `name` is the site's in receipts, which go to `receipts`.
+    pub fn new(
+        name: &str,
+        settings: settings::Centre,
+        filter: Arc<Filter>,
+        receipts: Option<Receipts>,
+    ) -> Self {
         let reader = &filter.settings().reader;
         let heeded = filter.settings().mode == settings::Mode::Enforce
             && reader.signals.gpc_denies != CategorySet::EMPTY;
@@ -71,16 +98,21 @@ impl Centre {
             let since = reader.notice_date.map(|date| date.to_string());
             Bytes::from(serde_json::json!({ "gpc": true, "lastUpdate": since }).to_string())
         });
-        Self { prefix: settings.prefix.clone(), filter, gpc }
+        Self { site: Site { name: name.to_owned(), settings, filter, receipts }, gpc }
     }
 
     /// The page at a path; `None` for what is the origin's.
     pub fn page(&self, path: &str) -> Option<Page> {
-        match path.strip_prefix(self.prefix.as_str()) {
+        let prefix = self.site.settings.prefix.as_str();
+        match path.strip_prefix(prefix) {
+            Some("") => Some(Page::Preferences),
+            Some("notice") => Some(Page::Notice),
+            Some("style.css") => Some(Page::Style),
             Some("consent") => Some(Page::Consent),
             Some("consent.js") => Some(Page::Script),
             Some("bridge") => Some(Page::Bridge),
             Some(_) => Some(Page::Missing),
+            None if prefix.strip_suffix('/') == Some(path) => Some(Page::Folder),
             None => (path == GPC_PATH && self.gpc.is_some()).then_some(Page::Gpc),
         }
     }
@@ -96,11 +128,26 @@ impl Centre {
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let reader = &self.filter.settings().reader;
+        let site = &self.site;
         let answered = match page {
-            Page::Consent => api::answer(reader, request, visitor).await,
-            Page::Script => script(request.method()),
-            Page::Bridge => bridge::answer(reader, request, visitor.secure, visitor.now).await,
+            Page::Preferences if request.method() == Method::POST => {
+                preferences::post(site, request, visitor).await
+            }
+            Page::Preferences => {
+                allow(request.method(), &[Method::GET, Method::HEAD, Method::POST]).and_then(|()| {
+                    preferences::page(site, request.uri(), request.headers(), visitor)
+                })
+            }
+            Page::Notice => allow(request.method(), &[Method::GET, Method::HEAD])
+                .and_then(|()| notice::page(site, request.uri(), request.headers())),
+            Page::Style => fixed(request.method(), "text/css; charset=utf-8", STYLE),
+            Page::Folder => Ok(folder(&site.settings.prefix)),
+            Page::Consent => api::answer(site, request, visitor).await,
+            Page::Script => {
+                let script = include_str!("centre/script/consent.js");
+                fixed(request.method(), "text/javascript; charset=utf-8", script)
+            }
+            Page::Bridge => bridge::answer(site, request, visitor).await,
             Page::Gpc => self.gpc(request.method()),
             Page::Missing => Err(CentreError::Missing),
         };
@@ -116,13 +163,25 @@ impl Centre {
     }
 }
 
-/// The script, the same for every visitor.
-fn script(method: &Method) -> Result<Response<Bytes>, CentreError> {
+/// A file that is the same for every visitor.
+fn fixed(
+    method: &Method,
+    media_type: &'static str,
+    text: &'static str,
+) -> Result<Response<Bytes>, CentreError> {
     allow(method, &[Method::GET, Method::HEAD])?;
-    let mut response =
-        json(StatusCode::OK, Bytes::from_static(include_bytes!("centre/script/consent.js")));
+    let mut response = json(StatusCode::OK, Bytes::from_static(text.as_bytes()));
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/javascript; charset=utf-8"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("max-age=3600"));
     Ok(response)
+}
+
+/// Sends on to the folder with its slash.
+fn folder(prefix: &str) -> Response<Bytes> {
+    let mut response = empty(StatusCode::PERMANENT_REDIRECT);
+    if let Ok(prefix) = HeaderValue::from_str(prefix) {
+        response.headers_mut().insert(LOCATION, prefix);
+    }
+    response
 }

@@ -23,4 +23,5 @@ pub mod filter;
 pub mod locale;
 pub mod policy;
 pub mod proxy;
+pub mod receipts;
 pub mod telemetry;

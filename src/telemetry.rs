@@ -4,6 +4,8 @@
 
 mod access_log;
 mod metrics;
+mod receipts;
 
 pub use access_log::{AccessLog, Entry};
 pub use metrics::{ErrorKind, Metrics, Shard, SiteLabels, SiteTotals, Totals};
+pub use receipts::ReceiptCounters;

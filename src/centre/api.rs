@@ -3,19 +3,22 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use http::header::{COOKIE, HeaderMap, HeaderValue, SET_COOKIE, VARY};
+use http::header::{COOKIE, HeaderMap, HeaderValue, VARY};
 use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
 use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::choice::{self, posted};
+use super::choice::{Json, posted};
+use super::decide::{Decision, decide};
 use super::error::{CentreError, allow};
 use super::reply::json;
+use super::site::Site;
 use super::visitor::Visitor;
 use crate::consent::{CategorySet, Consent, ConsentReader, Signals, consent_mode};
 use crate::cookie::Cookies;
+use crate::receipts::How;
 
 /// What a page posts.
 #[derive(Debug, serde::Deserialize)]
@@ -40,7 +43,7 @@ struct State<'a> {
 
 /// Answers a request for the visitor's consent.
 pub(super) async fn answer<B>(
-    reader: &ConsentReader,
+    site: &Site,
     request: Request<B>,
     visitor: Visitor,
 ) -> Result<Response<Bytes>, CentreError>
@@ -49,23 +52,24 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     allow(request.method(), &[Method::GET, Method::HEAD, Method::POST])?;
+    let reader = site.reader();
     if request.method() != Method::POST {
         let headers = request.headers();
         let cookies = Cookies::new(headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes));
         return Ok(tell(reader, &cookies, headers, visitor));
     }
-    let (headers, Choice { granted }) = posted(reader, request).await?;
+    let (headers, Json(Choice { granted })) = posted(reader, request).await?;
     let mut set = CategorySet::NECESSARY;
     for name in &granted {
         set.insert(reader.categories.find(name).ok_or(CentreError::UnknownCategory)?);
     }
-    let cookie = choice::keep(reader, set, visitor.now);
+    let decision =
+        Decision { granted: set, decided_at: visitor.now, how: How::Api, language: None };
+    let kept = decide(site, &headers, decision, visitor).await?;
     // What holds from now on, read as the next request will be.
-    let sent = cookie.render(&reader.categories);
+    let sent = kept.cookie.render(&reader.categories);
     let mut response = tell(reader, &Cookies::new([sent.as_bytes()]), &headers, visitor);
-    if let Some(line) = choice::line(reader, &cookie, visitor.secure) {
-        response.headers_mut().insert(SET_COOKIE, line);
-    }
+    kept.add_to(response.headers_mut());
     Ok(response)
 }
 

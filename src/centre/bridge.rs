@@ -6,16 +6,21 @@
 //! page that posts with each view must not keep an old choice young.
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, COOKIE, HeaderValue, SET_COOKIE};
+use http::header::{COOKIE, HeaderValue};
 use http::{Request, Response, StatusCode};
 use http_body::Body;
+use time::Date;
 
-use super::choice::{self, posted};
+use super::choice::{Json, empty, posted};
+use super::decide::{Decision, decide};
 use super::error::CentreError;
 use super::reply::json;
+use super::site::Site;
+use super::visitor::Visitor;
 use crate::consent::sources::{Native, NativeCookie};
-use crate::consent::{CLOCK_TOLERANCE_SECONDS, CategorySet, ConsentReader, tool_time};
+use crate::consent::{CLOCK_TOLERANCE_SECONDS, CategorySet, tool_time};
 use crate::cookie::Cookies;
+use crate::receipts::How;
 
 /// What a page posts.
 #[derive(Debug, serde::Deserialize)]
@@ -28,16 +33,16 @@ struct Choice {
 
 /// Answers a request to the bridge: 200 with the cookie, 204 when the visitor's cookie says it already.
 pub(super) async fn answer<B>(
-    reader: &ConsentReader,
+    site: &Site,
     request: Request<B>,
-    secure: bool,
-    now: i64,
+    visitor: Visitor,
 ) -> Result<Response<Bytes>, CentreError>
 where
     B: Body<Data = Bytes>,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let (headers, choice): (_, Choice) = posted(reader, request).await?;
+    let (reader, now) = (site.reader(), visitor.now);
+    let (headers, Json(choice)) = posted::<Json<Choice>, B>(reader, request).await?;
     let known = choice.granted.iter().filter_map(|name| reader.categories.find(name));
     let granted = known.collect::<CategorySet>().union(CategorySet::NECESSARY);
     let decided_at = match &choice.time {
@@ -50,25 +55,23 @@ where
             Some(at.min(now))
         }
     };
-    let cookie = choice::keep(reader, granted, decided_at.unwrap_or(now));
     let cookies = Cookies::new(headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes));
     let mut copies = cookies.values(Native::COOKIE.as_bytes()).peekable();
     let says_it = |value| {
         NativeCookie::parse(value, &reader.categories).is_ok_and(|has| {
             has.granted == granted
-                && has.notice_date == cookie.notice_date
+                && has.notice_date == reader.notice_date.unwrap_or(Date::MIN)
                 && decided_at.is_none_or(|at| at == has.decided_at)
         })
     };
     if copies.peek().is_some() && copies.all(says_it) {
-        let mut nothing_new = json(StatusCode::NO_CONTENT, Bytes::new());
-        nothing_new.headers_mut().remove(CONTENT_TYPE);
-        return Ok(nothing_new);
+        return Ok(empty(StatusCode::NO_CONTENT));
     }
+    let decided_at = decided_at.unwrap_or(now);
+    let decision = Decision { granted, decided_at, how: How::Bridge, language: None };
+    let kept = decide(site, &headers, decision, visitor).await?;
     let body = serde_json::json!({ "granted": reader.categories.names_of(granted) }).to_string();
     let mut response = json(StatusCode::OK, Bytes::from(body));
-    if let Some(line) = choice::line(reader, &cookie, secure) {
-        response.headers_mut().insert(SET_COOKIE, line);
-    }
+    kept.add_to(response.headers_mut());
     Ok(response)
 }

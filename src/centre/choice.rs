@@ -3,28 +3,87 @@
 use ::cookie::time::Duration;
 use ::cookie::{Cookie, SameSite};
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
-use http::{Method, Request};
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
+use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
-use time::Date;
 
 use super::error::{CentreError, allow};
 use super::same_origin::is_same_origin;
+use crate::consent::ConsentReader;
 use crate::consent::sources::{Native, NativeCookie};
-use crate::consent::{CategorySet, ConsentReader};
 
 /// The longest body that is read, in octets.
 const MAX_OCTETS: usize = 4096;
 
-/// What a page of the site posts, as JSON; anybody else is refused.
+/// What a page posts.
+pub(super) trait Posted: Sized {
+    /// The media types of it.
+    const MEDIA_TYPES: &'static [&'static str];
+
+    /// Reads a body.
+    fn read(body: &[u8]) -> Result<Self, CentreError>;
+}
+
+/// What a script posts.
+pub(super) struct Json<T>(pub(super) T);
+
+impl<T: DeserializeOwned> Posted for Json<T> {
+    const MEDIA_TYPES: &'static [&'static str] = &["application/json", "text/plain"];
+
+    fn read(body: &[u8]) -> Result<Self, CentreError> {
+        serde_json::from_slice(body).map(Self).map_err(|_| CentreError::NotAChoice)
+    }
+}
+
+/// What the form of the preference centre or the banner posts.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Form {
+    /// `accept`, `reject` or `save`.
+    pub(super) choice: Option<String>,
+    /// The categories whose switches are on.
+    pub(super) allow: Vec<String>,
+    pub(super) return_to: Option<String>,
+    /// The language that the form was in.
+    pub(super) lang: Option<String>,
+    /// It was the banner's.
+    pub(super) banner: bool,
+}
+
+impl Posted for Form {
+    const MEDIA_TYPES: &'static [&'static str] = &["application/x-www-form-urlencoded"];
+
+    fn read(body: &[u8]) -> Result<Self, CentreError> {
+        let mut form = Self::default();
+        for (name, value) in form_urlencoded::parse(body) {
+            let value = value.into_owned();
+            match &*name {
+                "choice" => form.choice = Some(value),
+                "allow" => form.allow.push(value),
+                "return_to" => form.return_to = Some(value),
+                "lang" => form.lang = Some(value),
+                "banner" => form.banner = true,
+                _ => return Err(CentreError::NotAForm),
+            }
+        }
+        Ok(form)
+    }
+}
+
+/// Whether a choice made on our pages counts: the site's sources read our cookie.
+pub(super) fn is_writable(reader: &ConsentReader) -> bool {
+    let native = ["consentry", "auto"];
+    reader.sources.iter().any(|source| native.contains(&source.name()))
+}
+
+/// What a page of the site posts; anybody else is refused.
 pub(super) async fn posted<T, B>(
     reader: &ConsentReader,
     request: Request<B>,
 ) -> Result<(HeaderMap, T), CentreError>
 where
-    T: DeserializeOwned,
+    T: Posted,
     B: Body<Data = Bytes>,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
@@ -32,11 +91,10 @@ where
     if !is_same_origin(request.headers()) {
         return Err(CentreError::CrossSite);
     }
-    let native = ["consentry", "auto"];
-    if !reader.sources.iter().any(|source| native.contains(&source.name())) {
+    if !is_writable(reader) {
         return Err(CentreError::NotASource);
     }
-    is_readable(request.headers())?;
+    is_readable(request.headers(), T::MEDIA_TYPES)?;
     let (head, body) = request.into_parts();
     let body = Limited::new(body, MAX_OCTETS).collect().await.map_err(|error| {
         match error.is::<LengthLimitError>() {
@@ -44,16 +102,14 @@ where
             false => CentreError::Broken,
         }
     })?;
-    let choice = serde_json::from_slice(&body.to_bytes()).map_err(|_| CentreError::NotAChoice)?;
-    Ok((head.headers, choice))
+    Ok((head.headers, T::read(&body.to_bytes())?))
 }
 
-fn is_readable(headers: &HeaderMap) -> Result<(), CentreError> {
+fn is_readable(headers: &HeaderMap, read: &'static [&'static str]) -> Result<(), CentreError> {
     let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let essence = media_type.and_then(|value| value.split(';').next()).map(str::trim);
-    let read = ["application/json", "text/plain"];
     if !essence.is_some_and(|essence| read.iter().any(|read| essence.eq_ignore_ascii_case(read))) {
-        return Err(CentreError::MediaType);
+        return Err(CentreError::MediaType(read));
     }
     let length: Option<u64> =
         headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
@@ -63,27 +119,35 @@ fn is_readable(headers: &HeaderMap) -> Result<(), CentreError> {
     }
 }
 
-/// The content of the cookie that keeps a choice, made at a time in Unix seconds for the notice in force.
-pub(super) fn keep(reader: &ConsentReader, granted: CategorySet, decided_at: i64) -> NativeCookie {
-    NativeCookie {
-        decided_at,
-        notice_date: reader.notice_date.unwrap_or(Date::MIN),
-        granted,
-        receipt: String::new(),
-    }
-}
-
-/// The `Set-Cookie` of it (RFC 6265bis section 4.1). Scripts of the site may read it: it is no secret.
+/// The `Set-Cookie` that keeps a choice (RFC 6265bis section 4.1). Scripts of the site may read it: it is
+/// no secret.
 pub(super) fn line(
     reader: &ConsentReader,
     cookie: &NativeCookie,
+    domain: Option<&str>,
     secure: bool,
 ) -> Option<HeaderValue> {
-    let line = Cookie::build((Native::COOKIE, cookie.value(&reader.categories)))
+    let mut line = Cookie::build((Native::COOKIE, cookie.value(&reader.categories)))
         .path("/")
         .max_age(Duration::days(reader.max_age_days.into()))
         .same_site(SameSite::Lax)
-        .secure(secure)
-        .build();
-    HeaderValue::try_from(line.to_string()).ok()
+        .secure(secure);
+    if let Some(domain) = domain {
+        line = line.domain(domain);
+    }
+    HeaderValue::try_from(line.build().to_string()).ok()
+}
+
+/// The `Set-Cookie` that deletes a consent cookie of the host alone.
+pub(super) fn host_only_deletion(secure: bool) -> Option<HeaderValue> {
+    let line = Cookie::build(Native::COOKIE).path("/").max_age(Duration::ZERO).secure(secure);
+    HeaderValue::try_from(line.build().to_string()).ok()
+}
+
+/// An answer without a body, which nobody stores.
+pub(super) fn empty(status: StatusCode) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = status;
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
 }

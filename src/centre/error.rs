@@ -22,8 +22,8 @@ pub(super) enum CentreError {
     )]
     CrossSite,
     /// Another media type than those read.
-    #[error("the body must be application/json or text/plain")]
-    MediaType,
+    #[error("the body must be {}", .0.join(" or "))]
+    MediaType(&'static [&'static str]),
     /// A body over the limit, in octets.
     #[error("the body is longer than {0} octets")]
     TooLarge(usize),
@@ -33,6 +33,20 @@ pub(super) enum CentreError {
     /// The body is not what the page reads.
     #[error("the body must be {{\"granted\": [\"CATEGORY\", ...], \"time\": TIME}}, time optional")]
     NotAChoice,
+    /// The body is not the form's.
+    #[error(
+        "the form has choice (accept, reject or save), allow for each category, return_to, lang, banner"
+    )]
+    NotAForm,
+    /// The way back leads to another site.
+    #[error("return_to must be a path of this site")]
+    ReturnTo,
+    /// No receipt could be written, and the site demands one.
+    #[error("the choice cannot be recorded now: nothing has changed, please try again")]
+    NoReceipt,
+    /// A page cannot be made.
+    #[error("the page cannot be shown")]
+    Template,
     /// A name that is no category of the site.
     #[error("one of the names is no category of this site")]
     UnknownCategory,
@@ -50,11 +64,16 @@ impl CentreError {
             Self::Missing | Self::NotASource => StatusCode::NOT_FOUND,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::CrossSite => StatusCode::FORBIDDEN,
-            Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::MediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Broken | Self::NotAChoice | Self::UnknownCategory | Self::Time => {
-                StatusCode::BAD_REQUEST
-            }
+            Self::Broken
+            | Self::NotAChoice
+            | Self::NotAForm
+            | Self::ReturnTo
+            | Self::UnknownCategory
+            | Self::Time => StatusCode::BAD_REQUEST,
+            Self::NoReceipt => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Template => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 

@@ -31,6 +31,11 @@ impl<V: Clone> Bounded<V> {
         self.names.load().get(name).map(show)
     }
 
+    /// Every name.
+    pub(super) fn names(&self) -> Vec<Box<[u8]>> {
+        self.names.load().keys().cloned().collect()
+    }
+
     /// Changes the value of a name, or adds one. `change` gets `None` for a new name and returns
     /// `None` to leave everything as it is. Does nothing once the bound is reached.
     pub(super) fn update(&self, name: &[u8], change: impl FnOnce(Option<&V>) -> Option<V>) {

@@ -7,6 +7,8 @@ use http::HeaderValue;
 
 use super::learned::Place;
 use super::state::Filter;
+use crate::consent::Consent;
+use crate::cookie::Cookies;
 
 /// What is known of the request that the deletions answer.
 #[derive(Debug)]
@@ -76,6 +78,34 @@ impl PageLoad {
                 None => return,
             }
         }
+    }
+}
+
+impl Filter {
+    /// The `Set-Cookie` values that delete what a consent does not allow: cookies that the browser sent,
+    /// and those that this site is known to set, wherever they live. None while observing.
+    ///
+    /// `host` is the visitor's, without port; `secure` says whether the visitor's side is https.
+    pub fn deletions(
+        &self,
+        consent: &Consent,
+        sent: &Cookies<'_>,
+        host: &str,
+        secure: bool,
+    ) -> Vec<HeaderValue> {
+        if !self.enforces() {
+            return Vec::new();
+        }
+        let mut names: Vec<Box<[u8]>> = Vec::new();
+        let learned = self.learned.names();
+        let sent = sent.pairs().map(|pair| pair.name.into());
+        for name in sent.chain(learned) {
+            let permitted = self.settings.policy.cookie(&name, consent).permitted;
+            if !permitted && !name.is_empty() && !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        PageLoad { names, host: host.to_ascii_lowercase().into(), secure }.deletions(self)
     }
 }
 

@@ -73,6 +73,11 @@ impl Learned {
         });
     }
 
+    /// The names of the cookies whose places are known.
+    pub(super) fn names(&self) -> Vec<Box<[u8]>> {
+        self.places.names()
+    }
+
     /// The places that a cookie was set in.
     pub(super) fn places(&self, name: &[u8]) -> Option<Arc<[Place]>> {
         self.places.with(name, Arc::clone)

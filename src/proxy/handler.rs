@@ -83,6 +83,7 @@ async fn serve(
             let asking = centre::Visitor {
                 secure: visitor.peer.is_secure(request.headers()),
                 trusted: visitor.peer.trusted,
+                address: visitor.peer.visitor_address(request.headers()),
                 now: unix_now(),
             };
             let request = request.map(VisitorBody::new);

@@ -136,6 +136,15 @@ impl Peer {
         }
     }
 
+    /// The visitor's address: the peer's own, or what a trusted one says in `X-Forwarded-For` of whom it
+    /// has the request from.
+    pub(super) fn visitor_address(&self, headers: &HeaderMap) -> Option<IpAddr> {
+        let told = headers.get_all(X_FORWARDED_FOR).iter().next_back().filter(|_| self.trusted);
+        let told = told.and_then(|told| told.to_str().ok()?.rsplit(',').next());
+        let own = self.address.to_str().ok();
+        told.or(own).and_then(|address| address.trim().parse().ok())
+    }
+
     /// Adds this hop: `Via`, `X-Forwarded-*`, `Forwarded`. What an untrusted peer says of earlier
     /// hops is replaced, what a trusted one says is continued.
     pub(super) fn add_forwarding(&self, headers: &mut HeaderMap, version: http::Version) {

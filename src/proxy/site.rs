@@ -148,7 +148,7 @@ mod tests {
         let config = parse(toml, None, &Overrides::default()).expect("a valid config");
         let sites = config.sites.into_iter().enumerate().map(|(index, site)| {
             let filter = Arc::new(Filter::new(site.filter));
-            let centre = Centre::new(&site.centre, Arc::clone(&filter));
+            let centre = Centre::new(&site.name, site.centre, Arc::clone(&filter), None);
             (site.hosts, Arc::new(Site::new(index, site.name, filter, centre, Vec::new())))
         });
         let table = SiteTable::new(sites.collect());

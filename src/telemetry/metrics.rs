@@ -4,6 +4,8 @@
 //! request. Labels are closed sets: sites, categories, sources and kinds come from the config or
 //! from enums, never from the traffic.
 
+mod family;
+mod receipts;
 mod totals;
 
 use std::fmt;
@@ -19,6 +21,8 @@ use prometheus_client::registry::{Registry, Unit};
 
 use crate::consent::{Categories, Reason};
 use crate::filter::{Counts, Report};
+use crate::telemetry::receipts::ReceiptCounters;
+use family::{Family, gauge};
 pub use totals::{SiteTotals, Totals};
 
 /// Upper bounds of the duration buckets, in seconds.
@@ -90,6 +94,7 @@ pub struct SiteLabels {
 pub struct Metrics {
     sites: Arc<[SiteLabels]>,
     shards: Arc<[Arc<Shard>]>,
+    receipts: Option<Arc<ReceiptCounters>>,
 }
 
 type ByCategory = [AtomicU64; Categories::MAX + 1];
@@ -215,7 +220,17 @@ impl Metrics {
     /// Counters for these sites, in as many shards as there are workers.
     pub fn new(sites: Vec<SiteLabels>, workers: usize) -> Self {
         let shards = (0..workers).map(|_| Arc::new(Shard::new(&sites))).collect();
-        Self { sites: sites.into(), shards }
+        Self { sites: sites.into(), shards, receipts: None }
+    }
+
+    /// With what becomes of receipts, where they are kept.
+    pub fn with_receipts(self, receipts: Option<Arc<ReceiptCounters>>) -> Self {
+        Self { receipts, ..self }
+    }
+
+    /// Why the service is not as it should be, though it goes on; `None` while it is.
+    pub fn degraded(&self) -> Option<String> {
+        self.receipts.as_ref()?.degraded()
     }
 
     /// The shards, one for each worker.
@@ -289,24 +304,6 @@ impl Metrics {
             family.counter(&[("site", &site.name), ("mode", site.mode)], value)?;
         }
         Ok(())
-    }
-}
-
-/// Counters of one name.
-struct Family<'a>(prometheus_client::encoding::MetricEncoder<'a>);
-
-impl<'a> Family<'a> {
-    fn new(
-        encoder: &'a mut DescriptorEncoder<'_>,
-        name: &'a str,
-        help: &str,
-    ) -> Result<Self, fmt::Error> {
-        let metric = ConstCounter::new(0_u64);
-        encoder.encode_descriptor(name, help, None, metric.metric_type()).map(Self)
-    }
-
-    fn counter(&mut self, labels: &[(&str, &str)], value: u64) -> Result<(), fmt::Error> {
-        self.0.encode_family(&labels)?.encode_counter::<NoLabelSet, _, u64>(&value, None)
     }
 }
 
@@ -389,15 +386,11 @@ impl Collector for Metrics {
             let metric = ConstCounter::new(value);
             metric.encode(encoder.encode_descriptor(name, help, None, metric.metric_type())?)?;
         }
+        if let Some(receipts) = &self.receipts {
+            receipts::encode(receipts, encoder)?;
+        }
         let open: i64 = self.shards.iter().map(|shard| shard.open_connections.load(Relaxed)).sum();
-        let metric = ConstGauge::new(open);
-        let help = "Visitors' connections open now";
-        metric.encode(encoder.encode_descriptor(
-            "consentry_open_connections",
-            help,
-            None,
-            metric.metric_type(),
-        )?)
+        gauge(encoder, "consentry_open_connections", "Visitors' connections open now", open)
     }
 }
 

@@ -1,0 +1,198 @@
+//! The cookies of a site for people to read: what its config names and what passed by, each with what the
+//! catalogue knows of it.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use crate::catalogue::{CookieRule, Tier};
+use crate::consent::Category;
+use crate::consent::sources::Native;
+use crate::filter::{Filter, Rule, SeenItem};
+use crate::locale::{Texts, fill};
+
+/// One cookie.
+#[derive(Debug, Clone)]
+pub(super) struct Row {
+    /// The name, or a pattern.
+    pub(super) name: String,
+    pub(super) vendor: Option<String>,
+    pub(super) purpose: Option<String>,
+    days: Option<Days>,
+    /// The built-in catalogue speaks English.
+    pub(super) built_in: bool,
+}
+
+/// How long a cookie lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Days {
+    Session,
+    LessThanOne,
+    Number(i64),
+}
+
+const DAY: i64 = 24 * 60 * 60;
+
+impl Days {
+    fn of_seconds(seconds: i64) -> Self {
+        match seconds / DAY {
+            ..1 => Self::LessThanOne,
+            days => Self::Number(days),
+        }
+    }
+
+    /// Of a number with a unit, such as `2 years`; `None` for other words.
+    fn of_words(words: &str) -> Option<Self> {
+        if words == "session" {
+            return Some(Self::Session);
+        }
+        let (number, unit) = words.split_once(' ')?;
+        let number: i64 = number.parse().ok()?;
+        let seconds = match unit.strip_suffix('s').unwrap_or(unit) {
+            "second" => 1,
+            "minute" => 60,
+            "hour" => 60 * 60,
+            "day" => DAY,
+            "week" => 7 * DAY,
+            "month" => 30 * DAY,
+            "year" => 365 * DAY,
+            _ => return None,
+        };
+        Some(Self::of_seconds(number.checked_mul(seconds)?))
+    }
+}
+
+impl Row {
+    /// How long the cookie lives, where that is known.
+    pub(super) fn lifetime(&self, texts: &Texts) -> Option<String> {
+        Some(match self.days? {
+            Days::Session => texts.session.clone(),
+            Days::LessThanOne => "< 1".to_owned(),
+            Days::Number(days) => days.to_string(),
+        })
+    }
+}
+
+/// A list of cookies, cut to a length.
+#[derive(Debug, Default, Clone)]
+pub(super) struct List {
+    pub(super) rows: Vec<Row>,
+    /// How many were left out.
+    pub(super) more: usize,
+}
+
+impl List {
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.rows.len().saturating_add(self.more)
+    }
+
+    /// What stands above it.
+    pub(super) fn title(&self, texts: &Texts) -> String {
+        fill(&texts.cookie_list, &[("count", &self.count().to_string())]).into_owned()
+    }
+
+    /// What stands under it when it was cut.
+    pub(super) fn more_text(&self, texts: &Texts) -> String {
+        fill(&texts.more, &[("count", &self.more.to_string())]).into_owned()
+    }
+
+    /// The cookies seen most often, as many as fit, by name.
+    fn of(mut found: Vec<(u64, Row)>, most: usize) -> Self {
+        found.sort_by(|(a_seen, a), (b_seen, b)| {
+            (Reverse(a_seen), &a.name).cmp(&(Reverse(b_seen), &b.name))
+        });
+        let more = found.len().saturating_sub(most);
+        found.truncate(most);
+        let mut rows: Vec<Row> = found.into_iter().map(|(_, row)| row).collect();
+        rows.sort_by(|a, b| a.name.cmp(&b.name));
+        Self { rows, more }
+    }
+}
+
+/// The cookies of a site, by category; `None` stands for those that no rule knows.
+pub(super) fn cookies(filter: &Filter, most: usize) -> BTreeMap<Option<Category>, List> {
+    let settings = filter.settings();
+    let catalogue = &settings.policy.catalogue;
+    let max_age = i64::from(settings.reader.max_age_days).saturating_mul(DAY);
+    let mut found: BTreeMap<Option<Category>, Vec<(u64, Row)>> = BTreeMap::new();
+    let mut listed = vec![false; catalogue.cookie_rules()];
+    for seen in filter.inventory().cookies(catalogue) {
+        let count = seen.tally.set.saturating_add(seen.tally.sent);
+        match seen.rule {
+            Some(Rule::Cookie(rule)) => {
+                if let Some(listed) = listed.get_mut(rule.number) {
+                    *listed = true;
+                }
+                let row = known(rule, Some(&seen), max_age);
+                found.entry(Some(rule.entry.category)).or_default().push((count, row));
+            }
+            // Visitors can send anything: only what the origin sets is the site's.
+            None if seen.tally.set > 0 => {
+                let days = of_attributes(&seen);
+                let row =
+                    Row { name: seen.name, vendor: None, purpose: None, days, built_in: false };
+                found.entry(None).or_default().push((count, row));
+            }
+            _ => {}
+        }
+    }
+    // What the config names the site uses, seen or not; and our own cookie.
+    let unseen = listed.iter().enumerate().filter(|(_, listed)| !**listed);
+    for rule in unseen.filter_map(|(number, _)| catalogue.cookie_rule(number)) {
+        let own = rule.tier == Tier::Consent && rule.pattern.as_str() == Native::COOKIE;
+        if own || matches!(rule.tier, Tier::Config | Tier::Site) {
+            let row = known(rule, None, max_age);
+            found.entry(Some(rule.entry.category)).or_default().push((u64::MAX, row));
+        }
+    }
+    found.into_iter().map(|(category, found)| (category, List::of(found, most))).collect()
+}
+
+fn known(rule: &CookieRule, seen: Option<&SeenItem<'_>>, max_age: i64) -> Row {
+    let name = rule.pattern.as_str();
+    let days = if name == Native::COOKIE {
+        Some(Days::of_seconds(max_age))
+    } else {
+        let written = rule.entry.lifetime.as_deref().and_then(Days::of_words);
+        seen.and_then(of_attributes).or(written)
+    };
+    Row {
+        name: name.to_owned(),
+        // The vendor of a consent cookie is a word for logs.
+        vendor: rule
+            .entry
+            .vendor
+            .as_deref()
+            .filter(|_| rule.tier != Tier::Consent)
+            .map(str::to_owned),
+        purpose: rule.entry.purpose.as_deref().map(str::to_owned),
+        days,
+        built_in: matches!(rule.tier, Tier::Catalogue(_) | Tier::Consent),
+    }
+}
+
+fn of_attributes(seen: &SeenItem<'_>) -> Option<Days> {
+    let attributes = seen.attributes.as_ref()?;
+    Some(attributes.lifetime_seconds.map_or(Days::Session, Days::of_seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lifetimes_in_words_are_days() {
+        for (words, days) in [
+            ("2 years", Some(Days::Number(730))),
+            ("1 day", Some(Days::Number(1))),
+            ("20 hours", Some(Days::LessThanOne)),
+            ("session", Some(Days::Session)),
+            ("6 months", Some(Days::Number(180))),
+            ("up to 1 year", None),
+            ("99999999999999999 years", None),
+            ("", None),
+        ] {
+            assert_eq!(Days::of_words(words), days, "{words}");
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! A decision made on a page of ours: the receipt first, then the cookie, and what a withdrawal clears.
+
+use http::header::{COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, SET_COOKIE, USER_AGENT};
+use time::Date;
+
+use super::choice::{host_only_deletion, line};
+use super::error::CentreError;
+use super::site::Site;
+use super::visitor::Visitor;
+use crate::consent::sources::NativeCookie;
+use crate::consent::{CategorySet, Signals};
+use crate::cookie::Cookies;
+use crate::filter::without_port;
+use crate::receipts::{How, Receipt, new_id};
+
+/// W3C Clear Site Data section 3.1.
+const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
+
+/// What a visitor decided.
+pub(super) struct Decision<'a> {
+    pub(super) granted: CategorySet,
+    /// When, in Unix seconds.
+    pub(super) decided_at: i64,
+    pub(super) how: How,
+    /// The language of what the visitor saw.
+    pub(super) language: Option<&'a str>,
+}
+
+/// What is to be told to the browser.
+pub(super) struct Kept {
+    pub(super) cookie: NativeCookie,
+    fields: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Kept {
+    /// Adds the fields to an answer.
+    pub(super) fn add_to(self, headers: &mut HeaderMap) {
+        for (name, value) in self.fields {
+            headers.append(name, value);
+        }
+    }
+}
+
+/// Keeps a decision: its receipt is written before the visitor hears of it.
+pub(super) async fn decide(
+    site: &Site,
+    headers: &HeaderMap,
+    decision: Decision<'_>,
+    visitor: Visitor,
+) -> Result<Kept, CentreError> {
+    let reader = site.reader();
+    let signals = Signals::of(headers);
+    let mut cookie = NativeCookie {
+        decided_at: decision.decided_at,
+        notice_date: reader.notice_date.unwrap_or(Date::MIN),
+        granted: decision.granted,
+        receipt: String::new(),
+    };
+    if let Some(receipts) = &site.receipts {
+        cookie.receipt = new_id().ok_or(CentreError::NoReceipt)?;
+        let names = |set| {
+            let names = reader.categories.names_of(set);
+            names.into_iter().map(str::to_owned).collect::<Vec<_>>()
+        };
+        let receipt = Receipt {
+            id: cookie.receipt.clone(),
+            time: decision.decided_at,
+            site: site.name.clone(),
+            notice_date: reader.notice_date.map(|date| date.to_string()),
+            granted: names(decision.granted),
+            refused: names(reader.categories.all().difference(decision.granted)),
+            language: decision.language.map(str::to_owned),
+            how: decision.how,
+            gpc: signals.gpc,
+            ip: visitor.address.filter(|_| receipts.keeps_ip()).map(|ip| ip.to_string()),
+            user_agent: user_agent(headers).filter(|_| receipts.keeps_user_agent()),
+        };
+        receipts.record(receipt).await.map_err(|_| CentreError::NoReceipt)?;
+    }
+    let mut fields = Vec::new();
+    if site.settings.cookie_domain.is_some() {
+        // Left from before there was a domain, it would be held against the new one.
+        fields.extend(host_only_deletion(visitor.secure).map(|line| (SET_COOKIE, line)));
+    }
+    let domain = site.settings.cookie_domain.as_deref();
+    fields.extend(line(reader, &cookie, domain, visitor.secure).map(|line| (SET_COOKIE, line)));
+
+    let sent = Cookies::new(headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes));
+    let region = reader.region_of(headers, visitor.trusted);
+    let before = reader.read(&sent, signals, region, visitor.now);
+    let rendered = cookie.render(&reader.categories);
+    let after = Cookies::new([rendered.as_bytes()]);
+    let after = reader.read(&after, signals, region, visitor.now);
+    if before.granted.difference(after.granted) != CategorySet::EMPTY {
+        let on_withdrawal = site.settings.on_withdrawal;
+        let host = headers.get(HOST).and_then(|host| host.to_str().ok()).map(without_port);
+        if let Some(host) = host.filter(|_| on_withdrawal.cookies) {
+            let lines = site.filter.deletions(&after, &sent, host, visitor.secure);
+            fields.extend(lines.into_iter().map(|line| (SET_COOKIE, line)));
+        }
+        if on_withdrawal.storage && before.is_decided() {
+            let storage = HeaderValue::from_static("\"storage\"");
+            fields.push((CLEAR_SITE_DATA, storage));
+        }
+    }
+    Ok(Kept { cookie, fields })
+}
+
+/// The browser's name, cut to a length.
+fn user_agent(headers: &HeaderMap) -> Option<String> {
+    let name = headers.get(USER_AGENT)?.to_str().ok()?;
+    Some(name.chars().take(512).collect())
+}

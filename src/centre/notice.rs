@@ -1,0 +1,56 @@
+//! The notice: what cookies are, which categories there are, how to opt out, from when on it holds.
+
+use askama::Template;
+use bytes::Bytes;
+use http::header::HeaderMap;
+use http::{Response, Uri};
+
+use super::cookie_list::List;
+use super::error::CentreError;
+use super::frame::Frame;
+use super::preferences::{Shown, categories};
+use super::site::Site;
+use crate::consent::CategorySet;
+use crate::locale::fill;
+
+/// The most cookies listed of a category.
+const MOST_LISTED: usize = 200;
+
+#[derive(Template)]
+#[template(path = "notice.html")]
+struct Notice<'a> {
+    page: Frame<'a>,
+    effective: Option<String>,
+    earlier: Option<String>,
+    categories: Vec<Shown>,
+    unclassified: List,
+    /// Global Privacy Control is heeded.
+    gpc: bool,
+}
+
+/// The page.
+pub(super) fn page(
+    site: &Site,
+    uri: &Uri,
+    headers: &HeaderMap,
+) -> Result<Response<Bytes>, CentreError> {
+    let frame = Frame::new(&site.settings.prefix, "notice", &site.settings.locales, uri, headers)?;
+    let (reader, locale) = (site.reader(), frame.locale);
+    let dates: Vec<String> =
+        site.settings.earlier_notices.iter().map(|date| locale.date(*date)).collect();
+    let effective = reader
+        .notice_date
+        .map(|date| fill(&locale.texts.effective, &[("date", &locale.date(date))]).into_owned());
+    let earlier = (!dates.is_empty())
+        .then(|| fill(&locale.texts.earlier, &[("dates", &dates.join("; "))]).into_owned());
+    let (categories, unclassified) = categories(site, locale, CategorySet::NECESSARY, MOST_LISTED);
+    let notice = Notice {
+        effective,
+        earlier,
+        categories,
+        unclassified,
+        gpc: reader.signals.gpc_denies != CategorySet::EMPTY,
+        page: frame,
+    };
+    notice.page.respond(&notice)
+}

@@ -1,0 +1,164 @@
+//! The preference centre: what the visitor allowed, and the form that changes it. No script.
+
+use askama::Template;
+use bytes::Bytes;
+use http::header::{COOKIE, HeaderMap, HeaderValue, LOCATION};
+use http::{Request, Response, StatusCode, Uri};
+use http_body::Body;
+use time::OffsetDateTime;
+
+use super::choice::{self, Form, is_writable, posted};
+use super::cookie_list::{List, cookies};
+use super::decide::{Decision, decide};
+use super::error::CentreError;
+use super::frame::{Frame, in_language, queried};
+use super::return_to::local;
+use super::site::Site;
+use super::visitor::Visitor;
+use crate::consent::{Category, CategorySet, Signals};
+use crate::cookie::Cookies;
+use crate::locale::{Locale, fill};
+use crate::receipts::How;
+
+/// The most cookies listed of a category: the page stays small.
+const MOST_LISTED: usize = 20;
+
+#[derive(Template)]
+#[template(path = "preferences.html")]
+struct Preferences<'a> {
+    page: Frame<'a>,
+    saved: bool,
+    state: String,
+    gpc: Option<String>,
+    categories: Vec<Shown>,
+    unclassified: List,
+    unclassified_title: String,
+    /// The visitor can decide here.
+    writable: bool,
+}
+
+/// A category as people see it.
+pub(super) struct Shown {
+    pub(super) name: String,
+    pub(super) title: String,
+    pub(super) description: String,
+    pub(super) granted: bool,
+    /// It cannot be refused.
+    pub(super) fixed: bool,
+    pub(super) list_title: String,
+    pub(super) list: List,
+}
+
+/// The site's categories in a language, with their cookies; and the cookies that no rule knows.
+pub(super) fn categories(
+    site: &Site,
+    locale: &Locale,
+    granted: CategorySet,
+    most: usize,
+) -> (Vec<Shown>, List) {
+    let mut lists = cookies(&site.filter, most);
+    let shown = site.reader().categories.iter().map(|(category, name)| {
+        let list = lists.remove(&Some(category)).unwrap_or_default();
+        let texts = locale.category(name);
+        Shown {
+            name: name.to_owned(),
+            title: texts.title.clone(),
+            description: texts.description.clone(),
+            granted: granted.contains(category),
+            fixed: category == Category::NECESSARY,
+            list_title: list.title(&locale.texts),
+            list,
+        }
+    });
+    let shown = shown.collect();
+    (shown, lists.remove(&None).unwrap_or_default())
+}
+
+/// The page.
+pub(super) fn page(
+    site: &Site,
+    uri: &Uri,
+    headers: &HeaderMap,
+    visitor: Visitor,
+) -> Result<Response<Bytes>, CentreError> {
+    let frame = Frame::new(&site.settings.prefix, "", &site.settings.locales, uri, headers)?;
+    let (reader, locale) = (site.reader(), frame.locale);
+    let cookies = Cookies::new(headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes));
+    let signals = Signals::of(headers);
+    let region = reader.region_of(headers, visitor.trusted);
+    let consent = reader.read(&cookies, signals, region, visitor.now);
+    let granted = locale.list(reader.categories.names_of(consent.granted));
+    let date = consent.decided_at.filter(|_| consent.is_decided());
+    let date = date.and_then(|at| OffsetDateTime::from_unix_timestamp(at).ok());
+    let state = match date {
+        Some(at) => {
+            let date = locale.date(at.date());
+            fill(&locale.texts.decided, &[("date", &date), ("categories", &granted)])
+        }
+        None => fill(&locale.texts.undecided, &[("categories", &granted)]),
+    };
+    let denied = reader.signals.denied_by(signals);
+    let gpc = (denied != CategorySet::EMPTY).then(|| {
+        let names = locale.list(reader.categories.names_of(denied));
+        fill(&locale.texts.gpc, &[("categories", &names)]).into_owned()
+    });
+    let (categories, unclassified) = categories(site, locale, consent.granted, MOST_LISTED);
+    let preferences = Preferences {
+        saved: queried(uri, "saved").is_some(),
+        state: state.into_owned(),
+        gpc: gpc.filter(|_| signals.gpc),
+        categories,
+        unclassified_title: unclassified.title(&locale.texts),
+        unclassified,
+        writable: is_writable(reader),
+        page: frame,
+    };
+    preferences.page.respond(&preferences)
+}
+
+/// Keeps what the form says, and sends the visitor back.
+pub(super) async fn post<B>(
+    site: &Site,
+    request: Request<B>,
+    visitor: Visitor,
+) -> Result<Response<Bytes>, CentreError>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let (headers, form) = posted::<Form, B>(site.reader(), request).await?;
+    let granted = granted(site, &form)?;
+    let back = match form.return_to.as_deref() {
+        Some(back) => Some(local(back).ok_or(CentreError::ReturnTo)?),
+        None => None,
+    };
+    let locale = in_language(&site.settings.locales, form.lang.as_deref(), &headers)?;
+    let how = if form.banner { How::Banner } else { How::Centre };
+    let decision = Decision { granted, decided_at: visitor.now, how, language: Some(&locale.tag) };
+    let kept = decide(site, &headers, decision, visitor).await?;
+    let location = match back {
+        Some(back) => back.to_owned(),
+        None => format!("{}?saved=1&lang={}", site.settings.prefix, locale.tag),
+    };
+    let mut response = choice::empty(StatusCode::SEE_OTHER);
+    let location = HeaderValue::try_from(location).map_err(|_| CentreError::ReturnTo)?;
+    response.headers_mut().insert(LOCATION, location);
+    kept.add_to(response.headers_mut());
+    Ok(response)
+}
+
+fn granted(site: &Site, form: &Form) -> Result<CategorySet, CentreError> {
+    let categories = &site.reader().categories;
+    match form.choice.as_deref() {
+        Some("accept") => Ok(categories.all()),
+        Some("reject") => Ok(CategorySet::NECESSARY),
+        Some("save") => {
+            let mut set = CategorySet::NECESSARY;
+            for name in &form.allow {
+                set.insert(categories.find(name).ok_or(CentreError::UnknownCategory)?);
+            }
+            Ok(set)
+        }
+        _ => Err(CentreError::NotAForm),
+    }
+}

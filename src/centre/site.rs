@@ -1,0 +1,25 @@
+//! What the pages of one site are made from.
+
+use std::sync::Arc;
+
+use crate::config::settings;
+use crate::consent::ConsentReader;
+use crate::filter::Filter;
+use crate::receipts::Receipts;
+
+/// What the pages of one site are made from.
+#[derive(Debug)]
+pub(super) struct Site {
+    /// The name in logs, metrics and receipts.
+    pub(super) name: String,
+    pub(super) settings: settings::Centre,
+    pub(super) filter: Arc<Filter>,
+    /// Where receipts go, where they are kept.
+    pub(super) receipts: Option<Receipts>,
+}
+
+impl Site {
+    pub(super) fn reader(&self) -> &ConsentReader {
+        &self.filter.settings().reader
+    }
+}

@@ -1,0 +1,195 @@
+//! Receipts in a SQLite file: the store of a single server, and the spool of every one.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::error::ReceiptsError;
+use super::receipt::Receipt;
+use super::store::{Place, Store};
+use crate::config::settings::Durability;
+
+/// How long to wait for another process that writes.
+const BUSY: Duration = Duration::from_secs(3);
+
+/// A SQLite file with receipts.
+#[derive(Debug)]
+pub struct Sqlite {
+    path: PathBuf,
+    connection: Connection,
+}
+
+impl Sqlite {
+    /// Opens a file, or makes it.
+    ///
+    /// # Errors
+    /// When it cannot be written, or is something else.
+    pub fn open(path: &Path, durability: Durability) -> Result<Self, ReceiptsError> {
+        let open = || {
+            let connection = Connection::open(path)?;
+            connection.busy_timeout(BUSY)?;
+            // What is committed to the log survives the process; with FULL, the machine too.
+            connection.pragma_update(None, "journal_mode", "WAL")?;
+            let synchronous = match durability {
+                Durability::Batch => "NORMAL",
+                Durability::Strict => "FULL",
+            };
+            connection.pragma_update(None, "synchronous", synchronous)?;
+            connection.execute_batch(
+                "CREATE TABLE IF NOT EXISTS consent_receipts (
+                     id TEXT PRIMARY KEY, time INTEGER NOT NULL, site TEXT NOT NULL, receipt TEXT NOT NULL
+                 ) WITHOUT ROWID;
+                 CREATE INDEX IF NOT EXISTS consent_receipts_time ON consent_receipts (time, id);",
+            )?;
+            Ok(connection)
+        };
+        let connection =
+            open().map_err(|source| ReceiptsError::Sqlite { path: path.to_owned(), source })?;
+        Ok(Self { path: path.to_owned(), connection })
+    }
+
+    /// How many receipts there are.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn count(&self) -> Result<u64, ReceiptsError> {
+        let count = self
+            .connection
+            .query_row("SELECT count(*) FROM consent_receipts", [], |row| row.get::<_, i64>(0));
+        count
+            .map(|count| u64::try_from(count).unwrap_or_default())
+            .map_err(|error| self.error(error))
+    }
+
+    /// Removes receipts.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn remove(&mut self, receipts: &[Receipt]) -> Result<(), ReceiptsError> {
+        let remove = |connection: &mut Connection| {
+            let transaction = connection.transaction()?;
+            {
+                let mut delete =
+                    transaction.prepare_cached("DELETE FROM consent_receipts WHERE id = ?1")?;
+                for receipt in receipts {
+                    delete.execute([&receipt.id])?;
+                }
+            }
+            transaction.commit()
+        };
+        remove(&mut self.connection).map_err(|error| self.error(error))
+    }
+
+    fn error(&self, source: rusqlite::Error) -> ReceiptsError {
+        ReceiptsError::Sqlite { path: self.path.clone(), source }
+    }
+}
+
+impl Store for Sqlite {
+    fn insert(&mut self, receipts: &[Receipt]) -> Result<(), ReceiptsError> {
+        let rows = receipts
+            .iter()
+            .map(|receipt| Ok((receipt, serde_json::to_string(receipt)?)))
+            .collect::<Result<Vec<_>, ReceiptsError>>()?;
+        let insert = |connection: &mut Connection| {
+            let transaction = connection.transaction()?;
+            {
+                let mut insert = transaction.prepare_cached(
+                    "INSERT INTO consent_receipts (id, time, site, receipt) VALUES (?1, ?2, ?3, ?4)
+                     ON CONFLICT (id) DO NOTHING",
+                )?;
+                for (receipt, text) in &rows {
+                    insert.execute(params![receipt.id, receipt.time, receipt.site, text])?;
+                }
+            }
+            transaction.commit()
+        };
+        insert(&mut self.connection).map_err(|error| self.error(error))
+    }
+
+    fn page(&mut self, after: &Place, most: u32) -> Result<Vec<Receipt>, ReceiptsError> {
+        let read = |connection: &Connection| {
+            let mut select = connection.prepare_cached(
+                "SELECT receipt FROM consent_receipts WHERE (time, id) > (?1, ?2)
+                 ORDER BY time, id LIMIT ?3",
+            )?;
+            let rows = select.query_map(params![after.time, after.id, most], |row| row.get(0))?;
+            rows.collect::<Result<Vec<String>, _>>()
+        };
+        let rows = read(&self.connection).map_err(|error| self.error(error))?;
+        rows.iter().map(|row| Ok(serde_json::from_str(row)?)).collect()
+    }
+
+    fn find(&mut self, id: &str) -> Result<Option<Receipt>, ReceiptsError> {
+        let found = self
+            .connection
+            .query_row("SELECT receipt FROM consent_receipts WHERE id = ?1", [id], |row| {
+                row.get::<_, String>(0)
+            })
+            .optional()
+            .map_err(|error| self.error(error))?;
+        Ok(found.map(|row| serde_json::from_str(&row)).transpose()?)
+    }
+
+    fn prune(&mut self, before: i64) -> Result<u64, ReceiptsError> {
+        let removed = self
+            .connection
+            .execute("DELETE FROM consent_receipts WHERE time < ?1", [before])
+            .map_err(|error| self.error(error))?;
+        Ok(removed as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::receipts::How;
+
+    pub(crate) fn receipt(id: &str, time: i64) -> Receipt {
+        Receipt {
+            id: id.to_owned(),
+            time,
+            site: "shop".to_owned(),
+            notice_date: Some("2018-05-25".to_owned()),
+            granted: vec!["necessary".to_owned()],
+            refused: vec!["analytics".to_owned()],
+            language: Some("de".to_owned()),
+            how: How::Banner,
+            gpc: false,
+            ip: None,
+            user_agent: None,
+        }
+    }
+
+    #[test]
+    fn what_is_inserted_is_read_in_order_once_each_and_survives_reopening() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("receipts.db");
+        let mut store = Sqlite::open(&path, Durability::Strict).expect("opens");
+        store.insert(&[receipt("b", 7), receipt("a", 7), receipt("c", 5)]).expect("inserts");
+        let changed = Receipt { site: "other".to_owned(), ..receipt("a", 7) };
+        store.insert(&[changed, receipt("d", 9)]).expect("inserts");
+        drop(store);
+        let mut store = Sqlite::open(&path, Durability::Batch).expect("opens again");
+        let ids = |page: &[Receipt]| page.iter().map(|one| one.id.clone()).collect::<Vec<_>>();
+        let first = store.page(&Place::since(0), 2).expect("reads");
+        assert_eq!(ids(&first), ["c", "a"]);
+        let rest = store.page(&Place::after(&first[1]), 10).expect("reads");
+        assert_eq!(ids(&rest), ["b", "d"]);
+        assert_eq!(store.find("a").expect("reads"), Some(receipt("a", 7)));
+        assert_eq!(store.find("x").expect("reads"), None);
+        assert_eq!(store.prune(7).expect("prunes"), 1);
+        store.remove(&rest).expect("removes");
+        assert_eq!(store.count().expect("counts"), 1);
+    }
+
+    #[test]
+    fn a_file_that_is_no_database_is_an_error_with_its_name() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("notes.txt");
+        std::fs::write(&path, "x".repeat(4096)).expect("written");
+        let error = Sqlite::open(&path, Durability::Batch).expect_err("no database");
+        assert!(error.to_string().contains("notes.txt"), "{error}");
+    }
+}

@@ -1,0 +1,23 @@
+//! The metrics of receipts.
+
+use std::fmt;
+
+use prometheus_client::encoding::DescriptorEncoder;
+
+use super::family::{Family, gauge};
+use crate::telemetry::receipts::ReceiptCounters;
+
+/// Writes out what became of receipts.
+pub(super) fn encode(
+    counters: &ReceiptCounters,
+    encoder: &mut DescriptorEncoder<'_>,
+) -> Result<(), fmt::Error> {
+    let (counts, waiting) = counters.counts();
+    let help = "Receipts by what became of them; one that was spooled is stored later";
+    let mut family = Family::new(encoder, "consentry_receipts", help)?;
+    for (result, count) in counts {
+        family.counter(&[("result", result)], count)?;
+    }
+    let waiting = i64::try_from(waiting).unwrap_or(i64::MAX);
+    gauge(encoder, "consentry_receipts_waiting", "Receipts that wait in the spool now", waiting)
+}
