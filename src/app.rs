@@ -15,8 +15,9 @@ use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use crate::admin::Admin;
 use crate::centre::Centre;
 use crate::config::Config;
-use crate::config::settings::LogFormat;
+use crate::config::settings::{LogFormat, Mode};
 use crate::filter::Filter;
+use crate::page::Pages;
 use crate::proxy::{Listener, Site, SiteTable, Snapshot, Upstream, Workers};
 use crate::receipts::Receipts;
 use crate::telemetry::{AccessLog, Metrics, ReceiptCounters, SiteLabels};
@@ -76,11 +77,18 @@ pub fn build(config: Config) -> anyhow::Result<Bound> {
         });
         let filter = Arc::new(Filter::new(site.filter));
         inventories.push((site.name.clone(), Arc::clone(&filter)));
-        let centre = Centre::new(&site.name, site.centre, Arc::clone(&filter), receipts.clone());
+        let page = &site.page;
+        let centre =
+            Centre::new(&site.name, site.centre, page, Arc::clone(&filter), receipts.clone());
+        // While observing nothing is changed, pages neither.
+        let page = Pages::new(page).filter(|_| filter.settings().mode == Mode::Enforce);
         let upstreams = site.upstreams.into_iter();
         let upstreams =
             upstreams.map(|address| Arc::new(Upstream::new(address, workers))).collect();
-        sites.push((site.hosts, Arc::new(Site::new(index, site.name, filter, centre, upstreams))));
+        sites.push((
+            site.hosts,
+            Arc::new(Site::new(index, site.name, filter, (centre, page), upstreams)),
+        ));
     }
     let metrics = Metrics::new(labels, workers).with_receipts(receipt_counters);
     let snapshot = Arc::new(ArcSwap::from_pointee(Snapshot {

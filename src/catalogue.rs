@@ -6,6 +6,7 @@
 mod beacon;
 pub mod builtin;
 mod fold;
+mod hosts;
 mod lists;
 mod matcher;
 mod pattern;
@@ -14,12 +15,14 @@ mod suggestion;
 
 pub use beacon::{BeaconProbe, BeaconRule};
 pub use fold::fold;
+pub use hosts::HostRule;
 pub use lists::{FilterLists, ListError};
 pub use pattern::{Pattern, PatternError};
 pub use rule::{CookieRule, Entry, Tier};
 pub use suggestion::{Evidence, Suggestion, suggest};
 
 use crate::cookie::without_prefix;
+use hosts::Hosts;
 use matcher::Matcher;
 
 /// All rules of a site, compiled. A look-up costs the same with ten rules as with ten thousand.
@@ -29,6 +32,7 @@ pub struct Catalogue {
     beacons: Matcher<Vec<BeaconRule>>,
     beacon_rules: usize,
     lists: Option<FilterLists>,
+    hosts: Hosts,
 }
 
 impl Catalogue {
@@ -67,7 +71,20 @@ impl Catalogue {
                 paths.insert(&pattern, tier, rules);
             }
         }
-        Self { cookies: names, beacons: paths, beacon_rules, lists: None }
+        Self { cookies: names, beacons: paths, beacon_rules, lists: None, hosts: Hosts::default() }
+    }
+
+    /// Knows these foreign hosts.
+    pub fn with_hosts(mut self, hosts: impl IntoIterator<Item = HostRule>) -> Self {
+        self.hosts = Hosts::compile(hosts);
+        self
+    }
+
+    /// What a page of `own_host` would load from another host: by the table of hosts, else by the filter
+    /// lists. `kind` is the lists' word for what the tag loads.
+    pub fn third_party(&self, host: &str, own_host: &str, url: &str, kind: &str) -> Option<&Entry> {
+        let listed = || self.lists.as_ref()?.third_party(host, own_host, url, kind);
+        self.hosts.find(host).or_else(listed)
     }
 
     /// Knows as beacons, besides, what these lists know.

@@ -15,12 +15,14 @@
 //! | `/.well-known/gpc.json`     | that Global Privacy Control is heeded, while it is            |
 
 mod api;
+mod banner;
 mod bridge;
 mod choice;
 mod cookie_list;
 mod decide;
 mod error;
 mod frame;
+mod guard;
 mod notice;
 mod preferences;
 mod reply;
@@ -32,28 +34,42 @@ mod visitor;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, LOCATION};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
 use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
 
 use crate::config::settings;
-use crate::consent::CategorySet;
+use crate::consent::{CategorySet, Consent};
 use crate::filter::Filter;
+use crate::locale::Locale;
 use crate::receipts::Receipts;
+pub use banner::BannerFor;
 use choice::empty;
 use error::{CentreError, allow};
 use frame::STYLE;
 use reply::json;
+use return_to::local;
 use site::Site;
 pub use visitor::Visitor;
 
 /// Where browsers and their extensions look (W3C Global Privacy Control section 4).
 const GPC_PATH: &str = "/.well-known/gpc.json";
 
+const CSS: &str = "text/css; charset=utf-8";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+/// How long browsers keep what may change with a new version of consentry, or of the config.
+const HOUR: &str = "max-age=3600";
+/// How long they keep what has its version in its URL.
+const FOR_EVER: &str = "max-age=31536000, immutable";
+
 /// One site's own pages.
 #[derive(Debug)]
 pub struct Centre {
     site: Site,
+    /// The banner's style, where there is a banner.
+    banner_style: Option<Bytes>,
+    /// The guard's script, where pages are guarded.
+    guard: Option<guard::Script>,
     /// The statement that Global Privacy Control is heeded, where it is made.
     gpc: Option<Bytes>,
 }
@@ -67,6 +83,10 @@ pub enum Page {
     Notice,
     /// The style of both.
     Style,
+    /// The banner's style.
+    BannerStyle,
+    /// The script that guards what a page's scripts store.
+    Guard,
     /// The preference centre, asked for without the last slash.
     Folder,
     /// The visitor's consent.
@@ -84,10 +104,11 @@ pub enum Page {
 impl Centre {
     /// The pages of a site, from its settings.
     ///
-    /// `name` is the site's in receipts, which go to `receipts`.
+    /// `name` is the site's in receipts, which go to `receipts`; `page` says what the origin's pages need of us.
     pub fn new(
         name: &str,
         settings: settings::Centre,
+        page: &settings::Page,
         filter: Arc<Filter>,
         receipts: Option<Receipts>,
     ) -> Self {
@@ -98,7 +119,12 @@ impl Centre {
             let since = reader.notice_date.map(|date| date.to_string());
             Bytes::from(serde_json::json!({ "gpc": true, "lastUpdate": since }).to_string())
         });
-        Self { site: Site { name: name.to_owned(), settings, filter, receipts }, gpc }
+        Self {
+            banner_style: page.banner.as_ref().map(|banner| Bytes::from(banner::style(banner))),
+            guard: page.guard.then(|| guard::script(filter.settings())),
+            site: Site { name: name.to_owned(), settings, filter, receipts },
+            gpc,
+        }
     }
 
     /// The page at a path; `None` for what is the origin's.
@@ -108,6 +134,8 @@ impl Centre {
             Some("") => Some(Page::Preferences),
             Some("notice") => Some(Page::Notice),
             Some("style.css") => Some(Page::Style),
+            Some("banner.css") => Some(Page::BannerStyle),
+            Some("guard.js") => Some(Page::Guard),
             Some("consent") => Some(Page::Consent),
             Some("consent.js") => Some(Page::Script),
             Some("bridge") => Some(Page::Bridge),
@@ -140,18 +168,70 @@ impl Centre {
             }
             Page::Notice => allow(request.method(), &[Method::GET, Method::HEAD])
                 .and_then(|()| notice::page(site, request.uri(), request.headers())),
-            Page::Style => fixed(request.method(), "text/css; charset=utf-8", STYLE),
+            Page::Style => fixed(request.method(), CSS, Bytes::from_static(STYLE.as_bytes()), HOUR),
+            Page::BannerStyle => match &self.banner_style {
+                Some(style) => fixed(request.method(), CSS, style.clone(), HOUR),
+                None => Err(CentreError::Missing),
+            },
+            Page::Guard => match &self.guard {
+                Some(guard) => {
+                    let current = request.uri().query() == Some(guard.version.as_str());
+                    let text = Bytes::from(guard.text.clone());
+                    fixed(request.method(), SCRIPT, text, if current { FOR_EVER } else { HOUR })
+                }
+                None => Err(CentreError::Missing),
+            },
             Page::Folder => Ok(folder(&site.settings.prefix)),
             Page::Consent => api::answer(site, request, visitor).await,
             Page::Script => {
-                let script = include_str!("centre/script/consent.js");
-                fixed(request.method(), "text/javascript; charset=utf-8", script)
+                let script = include_bytes!("centre/script/consent.js");
+                fixed(request.method(), SCRIPT, Bytes::from_static(script), HOUR)
             }
             Page::Bridge => bridge::answer(site, request, visitor).await,
             Page::Gpc => self.gpc(request.method()),
             Page::Missing => Err(CentreError::Missing),
         };
         answered.unwrap_or_else(|error| error.respond())
+    }
+
+    /// What the visitor of a request allowed; `trusted` and `now` as in [`Visitor`].
+    pub fn consent(&self, headers: &HeaderMap, trusted: bool, now: i64) -> Consent {
+        self.site.consent(headers, trusted, now)
+    }
+
+    /// The language for a visitor, by what the browser asks for.
+    pub fn locale(&self, accept_language: Option<&str>) -> Option<&Arc<Locale>> {
+        self.site.settings.locales.choose(None, accept_language)
+    }
+
+    /// The banner for one page, of ASCII alone.
+    pub fn banner(&self, of: BannerFor<'_>) -> Option<String> {
+        let return_to = local(of.return_to).unwrap_or("/");
+        banner::markup(&self.site, BannerFor { return_to, ..of })
+    }
+
+    /// The tag of the guard's script on a page for a visitor who granted these categories.
+    pub fn guard_tag(&self, granted: CategorySet, nonce: Option<&str>) -> Option<String> {
+        let guard = self.guard.as_ref()?;
+        let granted = self.site.reader().categories.names_of(granted).join(" ");
+        let nonce = nonce.filter(|nonce| {
+            nonce.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"'<>&".contains(&byte))
+        });
+        let nonce = nonce.map(|nonce| format!(" nonce=\"{nonce}\"")).unwrap_or_default();
+        let (prefix, version) = (&self.site.settings.prefix, &guard.version);
+        Some(format!(
+            "<script src=\"{prefix}guard.js?{version}\" data-granted=\"{granted}\"{nonce}></script>"
+        ))
+    }
+
+    /// Whether these are all of the site's categories.
+    pub fn grants_all(&self, granted: CategorySet) -> bool {
+        self.site.reader().categories.all().difference(granted) == CategorySet::EMPTY
+    }
+
+    /// The site's filter.
+    pub fn filter(&self) -> &Arc<Filter> {
+        &self.site.filter
     }
 
     fn gpc(&self, method: &Method) -> Result<Response<Bytes>, CentreError> {
@@ -167,13 +247,14 @@ impl Centre {
 fn fixed(
     method: &Method,
     media_type: &'static str,
-    text: &'static str,
+    text: Bytes,
+    cache: &'static str,
 ) -> Result<Response<Bytes>, CentreError> {
     allow(method, &[Method::GET, Method::HEAD])?;
-    let mut response = json(StatusCode::OK, Bytes::from_static(text.as_bytes()));
+    let mut response = json(StatusCode::OK, text);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("max-age=3600"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static(cache));
     Ok(response)
 }
 

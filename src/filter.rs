@@ -41,5 +41,6 @@ pub use service::{ConsentFuture, ConsentLayer, ConsentService};
 pub use state::Filter;
 
 pub(crate) use answer::PIXEL;
+pub(crate) use cache::keep_private;
 pub(crate) use clock::unix_now;
 pub(crate) use request::without_port;

@@ -21,6 +21,7 @@ pub mod consent;
 pub mod cookie;
 pub mod filter;
 pub mod locale;
+pub mod page;
 pub mod policy;
 pub mod proxy;
 pub mod receipts;

@@ -15,6 +15,7 @@ pub const FILES: &[(&str, &str)] = embedded![
     "beacons.toml",
     "consent.toml",
     "functional.toml",
+    "hosts.toml",
     "infrastructure.toml",
     "sessions.toml",
     "social.toml",

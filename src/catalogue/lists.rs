@@ -128,6 +128,28 @@ impl FilterLists {
         self.blocks(probe, kind).then_some(&self.rule)
     }
 
+    /// What the lists say of a URL of another host that a page loads.
+    pub(super) fn third_party(
+        &self,
+        host: &str,
+        own_host: &str,
+        url: &str,
+        kind: &str,
+    ) -> Option<&Entry> {
+        #[cfg(feature = "filter-lists")]
+        {
+            let request =
+                adblock::request::Request::preparsed(url, host, own_host, kind, true, "GET");
+            let blocked = self.engine.check_network_request(&request).should_block();
+            blocked.then_some(&self.rule.entry)
+        }
+        #[cfg(not(feature = "filter-lists"))]
+        {
+            let _ = (host, own_host, url, kind);
+            None
+        }
+    }
+
     #[cfg(feature = "filter-lists")]
     fn blocks(&self, probe: &BeaconProbe<'_>, kind: &str) -> bool {
         let host = probe.host.unwrap_or_default();

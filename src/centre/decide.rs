@@ -87,7 +87,7 @@ pub(super) async fn decide(
 
     let sent = Cookies::new(headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes));
     let region = reader.region_of(headers, visitor.trusted);
-    let before = reader.read(&sent, signals, region, visitor.now);
+    let before = site.consent(headers, visitor.trusted, visitor.now);
     let rendered = cookie.render(&reader.categories);
     let after = Cookies::new([rendered.as_bytes()]);
     let after = reader.read(&after, signals, region, visitor.now);

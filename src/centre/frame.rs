@@ -53,12 +53,7 @@ impl<'a> Frame<'a> {
 
     /// The query that asks for a page in a language, with the way back.
     pub(super) fn query_in(&self, tag: &str) -> String {
-        let mut query = Serializer::new(String::new());
-        query.append_pair("lang", tag);
-        if let Some(back) = &self.return_to {
-            query.append_pair("return_to", back);
-        }
-        query.finish()
+        query(tag, self.return_to.as_deref())
     }
 
     /// The page as an answer that nobody stores.
@@ -83,6 +78,16 @@ impl<'a> Frame<'a> {
         }
         Ok(response)
     }
+}
+
+/// The query that asks for a page in a language, with the way back.
+pub(super) fn query(tag: &str, return_to: Option<&str>) -> String {
+    let mut query = Serializer::new(String::new());
+    query.append_pair("lang", tag);
+    if let Some(back) = return_to {
+        query.append_pair("return_to", back);
+    }
+    query.finish()
 }
 
 /// The language for a visitor.

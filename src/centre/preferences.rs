@@ -2,7 +2,7 @@
 
 use askama::Template;
 use bytes::Bytes;
-use http::header::{COOKIE, HeaderMap, HeaderValue, LOCATION};
+use http::header::{HeaderMap, HeaderValue, LOCATION};
 use http::{Request, Response, StatusCode, Uri};
 use http_body::Body;
 use time::OffsetDateTime;
@@ -16,7 +16,6 @@ use super::return_to::local;
 use super::site::Site;
 use super::visitor::Visitor;
 use crate::consent::{Category, CategorySet, Signals};
-use crate::cookie::Cookies;
 use crate::locale::{Locale, fill};
 use crate::receipts::How;
 
@@ -83,10 +82,8 @@ pub(super) fn page(
 ) -> Result<Response<Bytes>, CentreError> {
     let frame = Frame::new(&site.settings.prefix, "", &site.settings.locales, uri, headers)?;
     let (reader, locale) = (site.reader(), frame.locale);
-    let cookies = Cookies::new(headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes));
     let signals = Signals::of(headers);
-    let region = reader.region_of(headers, visitor.trusted);
-    let consent = reader.read(&cookies, signals, region, visitor.now);
+    let consent = site.consent(headers, visitor.trusted, visitor.now);
     let granted = locale.list(reader.categories.names_of(consent.granted));
     let date = consent.decided_at.filter(|_| consent.is_decided());
     let date = date.and_then(|at| OffsetDateTime::from_unix_timestamp(at).ok());

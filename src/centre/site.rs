@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
+use http::header::{COOKIE, HeaderMap, HeaderValue};
+
 use crate::config::settings;
-use crate::consent::ConsentReader;
+use crate::consent::{Consent, ConsentReader, Signals};
+use crate::cookie::Cookies;
 use crate::filter::Filter;
 use crate::receipts::Receipts;
 
@@ -21,5 +24,12 @@ pub(super) struct Site {
 impl Site {
     pub(super) fn reader(&self) -> &ConsentReader {
         &self.filter.settings().reader
+    }
+
+    /// What the visitor of a request allowed.
+    pub(super) fn consent(&self, headers: &HeaderMap, trusted: bool, now: i64) -> Consent {
+        let reader = self.reader();
+        let cookies = Cookies::new(headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes));
+        reader.read(&cookies, Signals::of(headers), reader.region_of(headers, trusted), now)
     }
 }

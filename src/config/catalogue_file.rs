@@ -1,5 +1,5 @@
-//! Catalogue rules as TOML: the embedded files, the user's files, and the `[[cookie]]` and
-//! `[[beacon]]` of the config. One reader for all of them.
+//! Catalogue rules as TOML: the embedded files, the user's files, and the `[[cookie]]`, `[[beacon]]` and
+//! `[[host]]` of the config. One reader for all of them.
 
 use std::sync::Arc;
 
@@ -7,15 +7,20 @@ use http::Method;
 use toml::Spanned;
 
 use super::document::{Document, nearest, place};
-use super::raw::{RawBeacon, RawCatalogue, RawCookie};
-use crate::catalogue::{BeaconRule, CookieRule, Entry, Pattern, Tier, builtin};
+use super::raw::{RawBeacon, RawCatalogue, RawCookie, RawHost};
+use crate::catalogue::{BeaconRule, CookieRule, Entry, HostRule, Pattern, Tier, builtin};
 use crate::consent::{Categories, Category};
+
+/// The cookies, beacons and hosts of one table.
+pub(super) type RawRules =
+    (Vec<Spanned<RawCookie>>, Vec<Spanned<RawBeacon>>, Vec<Spanned<RawHost>>);
 
 /// The rules of one or more files.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Rules {
     pub(super) cookies: Vec<CookieRule>,
     pub(super) beacons: Vec<BeaconRule>,
+    pub(super) hosts: Vec<HostRule>,
 }
 
 impl Rules {
@@ -43,7 +48,8 @@ impl Rules {
     ) {
         let mut document = super::document::read::<RawCatalogue>(file, text);
         let raw = std::mem::take(&mut document.value);
-        self.add(&mut document, "", raw.cookie, raw.beacon, tier, categories);
+        let rules = (raw.cookie, raw.beacon, raw.host);
+        self.add(&mut document, "", rules, tier, categories);
         report.problems.append(&mut document.problems);
     }
 
@@ -52,8 +58,7 @@ impl Rules {
         &mut self,
         document: &mut Document<'_, T>,
         key: &str,
-        cookies: Vec<Spanned<RawCookie>>,
-        beacons: Vec<Spanned<RawBeacon>>,
+        (cookies, beacons, hosts): RawRules,
         tier: Tier,
         categories: &Categories,
     ) {
@@ -67,6 +72,17 @@ impl Rules {
             if let (Some(pattern), Some(category)) = (pattern, category) {
                 let entry = entry(category, raw.vendor, raw.tcf_vendor, raw.purpose, raw.lifetime);
                 self.cookies.push(CookieRule { pattern, tier, number: 0, entry });
+            }
+        }
+        for (index, raw) in hosts.into_iter().enumerate() {
+            let key = format!("{key}host[{index}]");
+            let at = place(&raw);
+            let raw = raw.into_inner();
+            let category = category(document, &key, &at, raw.category, categories);
+            let host = host(document, &format!("{key}.name"), &at, raw.name);
+            if let (Some(host), Some(category)) = (host, category) {
+                let entry = entry(category, raw.vendor, None, None, None);
+                self.hosts.push(HostRule { host, tier, entry });
             }
         }
         for (index, raw) in beacons.into_iter().enumerate() {
@@ -158,6 +174,27 @@ fn pattern<T>(
     }
     // `/*` is every path: fine for a beacon that further conditions narrow down.
     Pattern::new(text.get_ref()).map_or_else(|error| problem(error.to_string()), Some)
+}
+
+fn host<T>(
+    document: &mut Document<'_, T>,
+    key: &str,
+    at: &std::ops::Range<usize>,
+    name: Option<Spanned<String>>,
+) -> Option<String> {
+    let Some(name) = name else {
+        document.missing(at.clone(), key.to_owned(), "name = \"tracker.example\"");
+        return None;
+    };
+    let host = name.get_ref().to_ascii_lowercase();
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+    if host.is_empty() || host.starts_with('.') || !host.bytes().all(plain) {
+        let message = format!("`{}` is not a host", name.get_ref());
+        let hint = Some("\"tracker.example\", which is everything below it too".to_owned());
+        document.problem(Some(place(&name)), key.to_owned(), message, hint);
+        return None;
+    }
+    Some(host)
 }
 
 fn entry(

@@ -34,6 +34,7 @@ pub(super) struct Raw {
     pub(super) category: Vec<Spanned<RawCategory>>,
     pub(super) cookie: Vec<Spanned<RawCookie>>,
     pub(super) beacon: Vec<Spanned<RawBeacon>>,
+    pub(super) host: Vec<Spanned<RawHost>>,
     pub(super) site: Vec<Spanned<RawSite>>,
 }
 
@@ -358,6 +359,14 @@ pub(super) struct RawBeacon {
 
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
+pub(super) struct RawHost {
+    pub(super) name: Option<Text>,
+    pub(super) category: Option<Text>,
+    pub(super) vendor: Option<String>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub(super) struct RawSite {
     pub(super) name: Option<Text>,
     pub(super) hosts: Option<Spanned<Vec<Text>>>,
@@ -370,14 +379,16 @@ pub(super) struct RawSite {
     pub(super) page: RawPage,
     pub(super) cookie: Vec<Spanned<RawCookie>>,
     pub(super) beacon: Vec<Spanned<RawBeacon>>,
+    pub(super) host: Vec<Spanned<RawHost>>,
 }
 
-/// A catalogue file: cookies and beacons, nothing else.
+/// A catalogue file: cookies, beacons and hosts, nothing else.
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawCatalogue {
     pub(super) cookie: Vec<Spanned<RawCookie>>,
     pub(super) beacon: Vec<Spanned<RawBeacon>>,
+    pub(super) host: Vec<Spanned<RawHost>>,
 }
 
 /// A text that stands for its table with one key, or the table itself.

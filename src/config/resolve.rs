@@ -34,7 +34,7 @@ pub(super) fn resolve(document: Doc, folder: &Path, overrides: &Overrides) -> Co
     let categories = categories(document, raw.category);
     let files = raw.catalogue.clone().unwrap_or_default();
     let mut rules = catalogue_rules(document, raw.catalogue, folder, &categories);
-    rules.add(document, "", raw.cookie, raw.beacon, Tier::Config, &categories);
+    rules.add(document, "", (raw.cookie, raw.beacon, raw.host), Tier::Config, &categories);
     let expire = Expire {
         enabled: raw.expire.enabled.unwrap_or(true),
         max_per_response: document.bounded(

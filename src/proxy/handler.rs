@@ -23,6 +23,7 @@ use super::ticket::Ticket;
 use super::visitor::Visitor;
 use crate::centre;
 use crate::filter::{ConsentLayer, FilterBody, unix_now, without_port};
+use crate::page::PageBody;
 
 /// Answers a request. Fails never: whatever goes wrong becomes a response.
 pub(super) fn handle(
@@ -47,6 +48,10 @@ async fn answer(
             ticket.status = response.status().as_u16();
             response.map(|body| ServedBody::filtered(body, ticket))
         }
+        Ok(Served::Page(response)) => {
+            ticket.status = response.status().as_u16();
+            response.map(|body| ServedBody::changed(body, ticket))
+        }
         Ok(Served::Own(response)) => {
             ticket.status = response.status().as_u16();
             response.map(|body| ServedBody::page(body, ticket))
@@ -64,6 +69,7 @@ async fn answer(
 #[expect(clippy::large_enum_variant, reason = "the large one is the usual one")]
 enum Served {
     Filtered(Response<FilterBody<OriginBody>>),
+    Page(Response<PageBody<FilterBody<OriginBody>>>),
     Own(Response<Bytes>),
 }
 
@@ -74,8 +80,9 @@ async fn serve(
 ) -> Result<Served, ProxyError> {
     let snapshot = &Arc::clone(&ticket.snapshot);
     let visitor = &Arc::clone(&ticket.visitor);
+    let mut asked = None;
     // In a block of its own, so that the request is not kept while its answer is awaited.
-    let answered = {
+    let (answered, site) = {
         let mut request = request;
         let site = check(&mut request, snapshot)?;
         ticket.site = Some(site.index);
@@ -92,6 +99,10 @@ async fn serve(
             let own = tokio::time::timeout(snapshot.timeouts.idle, own).await;
             return own.map(Served::Own).map_err(|_| ProxyError::RequestTimeout);
         }
+        if let Some(pages) = &site.page {
+            let own = &site.centre;
+            asked = pages.asked(&mut request, visitor.peer.trusted, unix_now(), own).map(Box::new);
+        }
         let ticket = &*ticket;
         let to = Forward { visitor, site, snapshot };
         let to_origin = service_fn(move |request: Request<VisitorBody>| {
@@ -104,9 +115,13 @@ async fn serve(
         let layer = ConsentLayer::new(Arc::clone(&site.filter))
             .secure(secure)
             .trusted(visitor.peer.trusted);
-        layer.layer(to_origin).call(request.map(VisitorBody::new))
+        (layer.layer(to_origin).call(request.map(VisitorBody::new)), site)
     };
-    answered.await.map(Served::Filtered)
+    let response = answered.await?;
+    Ok(match asked.zip(site.page.as_ref()) {
+        None => Served::Filtered(response),
+        Some((asked, pages)) => Served::Page(pages.rewrite(*asked, response, &site.centre)),
+    })
 }
 
 /// Refuses what must not be forwarded, and finds the site.

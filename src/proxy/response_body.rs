@@ -11,6 +11,7 @@ use hyper::body::Incoming;
 use super::pool::Lease;
 use super::ticket::Ticket;
 use crate::filter::FilterBody;
+use crate::page::{PageBody, PageError};
 
 /// A response's body before the filter: the upstream's, or a page of our own.
 #[derive(Debug)]
@@ -88,12 +89,17 @@ pub(super) struct ServedBody {
 #[expect(clippy::large_enum_variant, reason = "the large one is the usual one")]
 enum Content {
     Filtered(FilterBody<OriginBody>),
+    Changed(Box<PageBody<FilterBody<OriginBody>>>),
     Page(Full<Bytes>),
 }
 
 impl ServedBody {
     pub(super) fn filtered(body: FilterBody<OriginBody>, ticket: Ticket) -> Self {
         Self { content: Content::Filtered(body), ticket }
+    }
+
+    pub(super) fn changed(body: PageBody<FilterBody<OriginBody>>, ticket: Ticket) -> Self {
+        Self { content: Content::Changed(Box::new(body)), ticket }
     }
 
     pub(super) fn page(page: Bytes, ticket: Ticket) -> Self {
@@ -103,14 +109,15 @@ impl ServedBody {
 
 impl Body for ServedBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = PageError<hyper::Error>;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let polled = match &mut self.content {
-            Content::Filtered(body) => Pin::new(body).poll_frame(context),
+            Content::Filtered(body) => Pin::new(body).poll_frame(context).map_err(PageError::Inner),
+            Content::Changed(body) => Pin::new(body).poll_frame(context),
             Content::Page(page) => {
                 Pin::new(page).poll_frame(context).map_err(|never| match never {})
             }
@@ -130,6 +137,7 @@ impl Body for ServedBody {
     fn is_end_stream(&self) -> bool {
         match &self.content {
             Content::Filtered(body) => body.is_end_stream(),
+            Content::Changed(body) => body.is_end_stream(),
             Content::Page(page) => page.is_end_stream(),
         }
     }
@@ -137,6 +145,7 @@ impl Body for ServedBody {
     fn size_hint(&self) -> SizeHint {
         match &self.content {
             Content::Filtered(body) => body.size_hint(),
+            Content::Changed(body) => body.size_hint(),
             Content::Page(page) => page.size_hint(),
         }
     }
@@ -149,6 +158,10 @@ impl Drop for ServedBody {
         }
         let report = match &self.content {
             Content::Filtered(body) => Some(body.report()),
+            Content::Changed(body) => {
+                self.ticket.page_changed(body.outcome());
+                Some(body.inner().report())
+            }
             Content::Page(_) => None,
         };
         self.ticket.close(report);

@@ -13,6 +13,7 @@ use super::pool::Upstream;
 use crate::centre::Centre;
 use crate::config::settings::{HostPattern, Limits, Timeouts};
 use crate::filter::Filter;
+use crate::page::Pages;
 use crate::telemetry::AccessLog;
 
 /// Everything a request needs to know, made from one config and replaced as a whole.
@@ -41,6 +42,8 @@ pub struct Site {
     pub filter: Arc<Filter>,
     /// Its own pages.
     pub centre: Centre,
+    /// What is changed in the origin's pages, if anything.
+    pub page: Option<Pages>,
     /// The `Host` of requests that came without one: HTTP/1.0 knew none, HTTP/1.1 demands it.
     pub(super) host: HeaderValue,
     upstreams: Vec<Arc<Upstream>>,
@@ -53,13 +56,13 @@ impl Site {
         index: usize,
         name: String,
         filter: Arc<Filter>,
-        centre: Centre,
+        (centre, page): (Centre, Option<Pages>),
         upstreams: Vec<Arc<Upstream>>,
     ) -> Self {
         let host =
             upstreams.first().and_then(|upstream| upstream.address().authority().try_into().ok());
         let host = host.unwrap_or(HeaderValue::from_static("localhost"));
-        Self { index, name, filter, centre, host, upstreams, turn: AtomicUsize::new(0) }
+        Self { index, name, filter, centre, page, host, upstreams, turn: AtomicUsize::new(0) }
     }
 
     /// The upstream whose turn it is, as an index: each request starts with the next.
@@ -148,8 +151,10 @@ mod tests {
         let config = parse(toml, None, &Overrides::default()).expect("a valid config");
         let sites = config.sites.into_iter().enumerate().map(|(index, site)| {
             let filter = Arc::new(Filter::new(site.filter));
-            let centre = Centre::new(&site.name, site.centre, Arc::clone(&filter), None);
-            (site.hosts, Arc::new(Site::new(index, site.name, filter, centre, Vec::new())))
+            let centre =
+                Centre::new(&site.name, site.centre, &site.page, Arc::clone(&filter), None);
+            let own = (centre, None);
+            (site.hosts, Arc::new(Site::new(index, site.name, filter, own, Vec::new())))
         });
         let table = SiteTable::new(sites.collect());
         let find = |host: &str| table.find(host).map(|site| site.name.as_str());

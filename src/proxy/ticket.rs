@@ -11,6 +11,7 @@ use super::error::{self, PageForm, ProxyError};
 use super::site::{Site, Snapshot};
 use super::visitor::Visitor;
 use crate::filter::Report;
+use crate::page::Outcome;
 use crate::telemetry::{Entry, ErrorKind};
 
 /// A request's place in the accounts: whatever becomes of it, it is counted and logged once.
@@ -71,6 +72,16 @@ impl Ticket {
         self.visitor.worker.metrics().error(ErrorKind::UpstreamBody);
         let request_id = self.request_id();
         tracing::warn!(request_id, "an upstream broke off in the middle of a response");
+    }
+
+    /// Counts what became of a page that was to be changed.
+    pub(super) fn page_changed(&self, outcome: Option<Outcome>) {
+        let Some((site, outcome)) = self.site.zip(outcome) else { return };
+        self.visitor.worker.metrics().page(site, outcome.index());
+        if outcome == Outcome::Failed {
+            let request_id = self.request_id();
+            tracing::warn!(request_id, "a page could not be changed, or not to its end");
+        }
     }
 
     fn site(&self) -> Option<&Arc<Site>> {

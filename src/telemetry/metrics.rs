@@ -29,6 +29,9 @@ pub use totals::{SiteTotals, Totals};
 const BUCKETS: [f64; 14] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0];
 
+/// What can become of a page that was to be changed.
+pub const PAGE_OUTCOMES: [&str; 3] = ["banner", "guarded", "failed"];
+
 /// What can go wrong with a request or a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
@@ -120,6 +123,7 @@ struct SiteCounters {
     beacons: ByCategory,
     expired: AtomicU64,
     technologies: AtomicU64,
+    pages: [AtomicU64; PAGE_OUTCOMES.len()],
     decisions: Vec<AtomicU64>,
     no_decisions: [AtomicU64; Reason::ALL.len()],
 }
@@ -145,6 +149,7 @@ impl Shard {
             beacons: zeros(),
             expired: AtomicU64::new(0),
             technologies: AtomicU64::new(0),
+            pages: zeros(),
             decisions: labels.sources.iter().map(|_| AtomicU64::new(0)).collect(),
             no_decisions: zeros(),
         };
@@ -186,6 +191,13 @@ impl Shard {
         match report.consent.source() {
             Some(source) => add(&counters.decisions, source, 1),
             None => add(&counters.no_decisions, report.consent.reason.index(), 1),
+        }
+    }
+
+    /// Counts a page that was to be changed; `outcome` is a position among [`PAGE_OUTCOMES`].
+    pub fn page(&self, site: usize, outcome: usize) {
+        if let Some(counters) = self.sites.get(site) {
+            add(&counters.pages, outcome, 1);
         }
     }
 
@@ -361,6 +373,16 @@ impl Collector for Metrics {
             |site| site.technologies.load(Relaxed),
         )?;
         self.decisions(encoder)?;
+        let help = "Pages that were to be changed, by what became of them";
+        let mut pages = Family::new(encoder, "consentry_pages", help)?;
+        for (index, site) in self.sites.iter().enumerate() {
+            for (outcome, name) in PAGE_OUTCOMES.iter().enumerate() {
+                let value = self.site_sum(index, |site| {
+                    site.pages.get(outcome).map_or(0, |counter| counter.load(Relaxed))
+                });
+                pages.counter(&[("site", &site.name), ("outcome", name)], value)?;
+            }
+        }
 
         let mut errors =
             Family::new(encoder, "consentry_errors", "Requests and connections that failed")?;

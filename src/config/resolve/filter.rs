@@ -31,7 +31,7 @@ pub(super) fn filter(
     let forward_header = forward
         .and_then(|name| header_name(document, format!("{key}consent.forward_header"), &name));
     let mut rules = common.rules.clone();
-    rules.add(document, key, raw.cookie, raw.beacon, Tier::Site, &common.categories);
+    rules.add(document, key, (raw.cookie, raw.beacon, raw.host), Tier::Site, &common.categories);
     let vendors = Vendors::new(rules.tcf_vendors()).unwrap_or_else(|| {
         let message = format!("the rules name more than {} vendors by tcf_vendor", Vendors::MAX);
         document.problem(None, key.trim_end_matches('.').to_owned(), message, None);
@@ -54,8 +54,9 @@ pub(super) fn filter(
         Some(RawUnclassified::Allow) => Unclassified::Allow,
         Some(RawUnclassified::Block) | None => Unclassified::Block,
     };
-    let catalogue =
-        Catalogue::compile(rules.cookies, rules.beacons).with_lists(common.lists.clone());
+    let catalogue = Catalogue::compile(rules.cookies, rules.beacons)
+        .with_hosts(rules.hosts)
+        .with_lists(common.lists.clone());
     FilterSettings {
         mode: overrides.mode.or(raw.mode).or(common.mode).unwrap_or(Mode::Enforce),
         policy: Arc::new(Policy { catalogue, unclassified, all: common.categories.all(), vendors }),

@@ -1,0 +1,81 @@
+//! Foreign hosts that pages load from: what each is, with everything below it.
+
+use std::collections::HashMap;
+
+use super::rule::{Entry, Tier};
+
+/// A rule for a host and everything below it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostRule {
+    /// The host, lower-case.
+    pub host: String,
+    /// Where the rule comes from.
+    pub tier: Tier,
+    /// What it says.
+    pub entry: Entry,
+}
+
+/// The rules by host.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Hosts {
+    rules: HashMap<String, HostRule>,
+}
+
+impl Hosts {
+    /// Of two rules for a host the higher tier counts, then the later.
+    pub(super) fn compile(rules: impl IntoIterator<Item = HostRule>) -> Self {
+        let mut hosts = Self::default();
+        for rule in rules {
+            let stronger = hosts.rules.get(&rule.host).is_some_and(|known| known.tier > rule.tier);
+            if !stronger {
+                hosts.rules.insert(rule.host.clone(), rule);
+            }
+        }
+        hosts
+    }
+
+    /// The rule for a host, lower-case: its own, else that of the nearest one above it.
+    pub(super) fn find(&self, host: &str) -> Option<&Entry> {
+        let mut rest = host.strip_suffix('.').unwrap_or(host);
+        loop {
+            if let Some(rule) = self.rules.get(rest) {
+                return Some(&rule.entry);
+            }
+            (_, rest) = rest.split_once('.')?;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::consent::Category;
+
+    #[test]
+    fn a_host_is_known_with_everything_below_it_and_the_nearest_rule_counts() {
+        let rule = |host: &str, tier, category| HostRule {
+            host: host.to_owned(),
+            tier,
+            entry: Entry {
+                category,
+                vendor: None,
+                tcf_vendor: None,
+                purpose: None,
+                lifetime: None,
+            },
+        };
+        let hosts = Hosts::compile([
+            rule("ads.example", Tier::Config, Category::NECESSARY),
+            rule("ads.example", Tier::Catalogue(0), Category::TARGETING),
+            rule("tracker.test", Tier::Catalogue(0), Category::ANALYTICS),
+            rule("cdn.tracker.test", Tier::Catalogue(0), Category::FUNCTIONAL),
+        ]);
+        let category = |host| hosts.find(host).map(|entry| entry.category);
+        assert_eq!(category("ads.example"), Some(Category::NECESSARY));
+        assert_eq!(category("a.b.tracker.test."), Some(Category::ANALYTICS));
+        assert_eq!(category("x.cdn.tracker.test"), Some(Category::FUNCTIONAL));
+        assert_eq!(category("nottracker.test"), None);
+        assert_eq!(category("test"), None);
+        assert_eq!(category(""), None);
+    }
+}

@@ -1,0 +1,58 @@
+//! The guard's script: which names a page's scripts may store under, as the catalogue knows them.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use crate::catalogue::CookieRule;
+use crate::config::settings::FilterSettings;
+use crate::policy::Unclassified;
+
+/// The script of a site, and what its URL is told apart by when it changes.
+#[derive(Debug)]
+pub(super) struct Script {
+    pub(super) text: String,
+    pub(super) version: String,
+}
+
+/// Compiles the site's catalogue into the script.
+pub(super) fn script(settings: &FilterSettings) -> Script {
+    let catalogue = &settings.policy.catalogue;
+    let categories: Vec<&str> = settings.reader.categories.iter().map(|(_, name)| name).collect();
+    let mut exact = vec![Vec::new(); categories.len()];
+    let mut wild: Vec<&CookieRule> = Vec::new();
+    let rules = (0..catalogue.cookie_rules()).filter_map(|number| catalogue.cookie_rule(number));
+    for rule in rules {
+        let name = rule.pattern.as_str();
+        if !rule.pattern.is_exact() {
+            wild.push(rule);
+        } else if let Some(in_force) = catalogue.cookie(name.as_bytes())
+            // The rule that wins, whoever wrote it: a site's wildcard may win over a built-in name.
+            && let Some(names) = exact.get_mut(in_force.entry.category.index())
+        {
+            names.push(name);
+        }
+    }
+    // Of several that fit, the first: a later tier before an earlier, the longer before the shorter.
+    wild.sort_by_key(|rule| {
+        std::cmp::Reverse((rule.tier, rule.pattern.as_str().len(), rule.number))
+    });
+    let exact: Vec<String> = exact
+        .into_iter()
+        .map(|mut names| {
+            names.sort_unstable();
+            names.dedup();
+            names.join(" ")
+        })
+        .collect();
+    let wild: Vec<_> =
+        wild.iter().map(|rule| (rule.pattern.as_str(), rule.entry.category.index())).collect();
+    let data = serde_json::json!({
+        "categories": categories,
+        "exact": exact,
+        "wild": wild,
+        "unclassified": settings.policy.unclassified == Unclassified::Allow,
+    });
+    let text = include_str!("script/guard.js").replace("DATA", &data.to_string());
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    Script { version: format!("{:016x}", hasher.finish()), text }
+}

@@ -1,0 +1,183 @@
+//! The codings of a page (RFC 9110 section 8.4.1, RFC 7932, RFC 8878), undone and done again as it streams.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use async_compression::Level;
+use async_compression::codecs::brotli::params::EncoderParams;
+use async_compression::codecs::zstd::params::CParameter;
+use async_compression::codecs::{
+    BrotliDecoder, BrotliEncoder, DecodeV2, EncodeV2, GzipDecoder, GzipEncoder, ZstdDecoder,
+    ZstdEncoder,
+};
+use async_compression::core::util::{PartialBuffer, WriteBuffer};
+
+/// The most pages whose codings are undone at a time, on each site: their tables take some hundred KiB each.
+const MOST_AT_ONCE: usize = 256;
+
+/// How many octets are worked on in one piece.
+const PIECE: usize = 8 * 1024;
+
+/// The coding of a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Coding {
+    Identity,
+    Gzip,
+    Brotli,
+    Zstd,
+}
+
+impl Coding {
+    /// The coding of this name.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        match name.trim().to_ascii_lowercase().as_str() {
+            "identity" | "" => Some(Self::Identity),
+            "gzip" | "x-gzip" => Some(Self::Gzip),
+            "br" => Some(Self::Brotli),
+            "zstd" => Some(Self::Zstd),
+            _ => None,
+        }
+    }
+}
+
+/// How many coded pages may still be changed at the same time.
+#[derive(Debug, Default)]
+pub(super) struct Budget {
+    taken: Arc<AtomicUsize>,
+}
+
+/// Leave to change one coded page; given back when it is dropped.
+#[derive(Debug)]
+pub(super) struct Permit {
+    taken: Arc<AtomicUsize>,
+}
+
+impl Budget {
+    /// Leave for one more, if there is any.
+    pub(super) fn take(&self) -> Option<Permit> {
+        let permit = |taken| (taken < MOST_AT_ONCE).then_some(taken + 1);
+        self.taken.fetch_update(Relaxed, Relaxed, permit).ok()?;
+        Some(Permit { taken: Arc::clone(&self.taken) })
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.taken.fetch_sub(1, Relaxed);
+    }
+}
+
+/// Undoes a coding and does it again.
+pub(super) struct Codec {
+    decoder: Box<dyn DecodeV2 + Send>,
+    encoder: Box<dyn EncodeV2 + Send>,
+    /// A second stream may follow the first (RFC 8878 section 3.1).
+    frames: bool,
+    /// The end of the coded stream was read.
+    pub(super) ended: bool,
+    /// The decoder may have more to give without more input.
+    full: bool,
+    /// Something was encoded that is not flushed.
+    dirty: bool,
+}
+
+impl Codec {
+    /// The codec of a coding; `None` for none.
+    pub(super) fn of(coding: Coding) -> Option<Self> {
+        let (decoder, encoder): (Box<dyn DecodeV2 + Send>, Box<dyn EncodeV2 + Send>) = match coding
+        {
+            Coding::Identity => return None,
+            Coding::Gzip => {
+                (Box::new(GzipDecoder::new()), Box::new(GzipEncoder::new(Level::Precise(2).into())))
+            }
+            Coding::Brotli => {
+                let params = EncoderParams::default().quality(Level::Precise(3)).window_size(16);
+                (Box::new(BrotliDecoder::new()), Box::new(BrotliEncoder::new(params)))
+            }
+            Coding::Zstd => {
+                let params = [
+                    CParameter::window_log(16),
+                    CParameter::hash_log(14),
+                    CParameter::chain_log(13),
+                ];
+                (Box::new(ZstdDecoder::new()), Box::new(ZstdEncoder::new_with_params(1, &params)))
+            }
+        };
+        let frames = coding == Coding::Zstd;
+        Some(Self { decoder, encoder, frames, ended: false, full: false, dirty: false })
+    }
+
+    /// Undoes a piece of the input. Returns how many octets of it were taken; `plain` is what they give.
+    /// Nothing taken and nothing given: more input is needed.
+    pub(super) fn decode(&mut self, input: &[u8], plain: &mut Vec<u8>) -> io::Result<usize> {
+        plain.clear();
+        if self.ended {
+            if !self.frames || input.is_empty() {
+                // What browsers pass over, too.
+                return Ok(input.len());
+            }
+            self.decoder.reinit()?;
+            self.ended = false;
+        }
+        let mut piece = [0_u8; PIECE];
+        let mut output = WriteBuffer::new_initialized(&mut piece);
+        let mut input = PartialBuffer::new(input);
+        if input.unwritten().is_empty() {
+            if self.full {
+                self.decoder.flush(&mut output)?;
+            }
+        } else {
+            self.ended = self.decoder.decode(&mut input, &mut output)?;
+        }
+        plain.extend_from_slice(output.written());
+        self.full = output.has_no_spare_space();
+        Ok(input.written_len())
+    }
+
+    /// Whether there may be more without more input.
+    pub(super) fn has_more(&self) -> bool {
+        self.full && !self.ended
+    }
+
+    /// Codes octets.
+    pub(super) fn encode(&mut self, plain: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
+        let mut input = PartialBuffer::new(plain);
+        let mut piece = [0_u8; PIECE];
+        while !input.unwritten().is_empty() {
+            let mut output = WriteBuffer::new_initialized(&mut piece);
+            self.encoder.encode(&mut input, &mut output)?;
+            out.extend_from_slice(output.written());
+            self.dirty = true;
+        }
+        Ok(())
+    }
+
+    /// Lets out what was coded so far: the origin is making a pause.
+    pub(super) fn flush(&mut self, out: &mut Vec<u8>) -> io::Result<()> {
+        if !std::mem::take(&mut self.dirty) {
+            return Ok(());
+        }
+        drain(out, |output| self.encoder.flush(output))
+    }
+
+    /// Ends the coded stream.
+    pub(super) fn finish(&mut self, out: &mut Vec<u8>) -> io::Result<()> {
+        drain(out, |output| self.encoder.finish(output))
+    }
+}
+
+fn drain(
+    out: &mut Vec<u8>,
+    mut step: impl FnMut(&mut WriteBuffer<'_>) -> io::Result<bool>,
+) -> io::Result<()> {
+    let mut piece = [0_u8; PIECE];
+    loop {
+        let mut output = WriteBuffer::new_initialized(&mut piece);
+        let done = step(&mut output)?;
+        out.extend_from_slice(output.written());
+        if done {
+            return Ok(());
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! What a page's own policy allows us (W3C Content Security Policy Level 3), as far as response headers tell.
+
+use http::HeaderName;
+use http::header::{CONTENT_SECURITY_POLICY, HeaderMap, HeaderValue};
+
+/// The policies of a response. All of them must allow something.
+#[derive(Debug, Default)]
+pub(super) struct Policies {
+    texts: Vec<String>,
+}
+
+/// Whether the page may load something of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Allowed {
+    /// As it is.
+    Yes,
+    /// With this nonce.
+    WithNonce(String),
+    /// Not at all.
+    No,
+}
+
+impl Policies {
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        const NAME: HeaderName = CONTENT_SECURITY_POLICY;
+        let fields =
+            headers.get_all(NAME).iter().filter_map(|field: &HeaderValue| field.to_str().ok());
+        Self { texts: fields.flat_map(|field| field.split(',')).map(str::to_owned).collect() }
+    }
+
+    /// A stylesheet of this site.
+    pub(super) fn style(&self) -> Allowed {
+        self.load(&["style-src-elem", "style-src", "default-src"], false)
+    }
+
+    /// A script of this site.
+    pub(super) fn script(&self) -> Allowed {
+        self.load(&["script-src-elem", "script-src", "default-src"], true)
+    }
+
+    /// A form that posts to this site.
+    pub(super) fn form(&self) -> bool {
+        self.texts.iter().all(|text| {
+            let Some(sources) = directive(text, &["form-action"]) else { return true };
+            sources.iter().any(|source| is_this_site(source))
+        })
+    }
+
+    fn load(&self, names: &[&str], script: bool) -> Allowed {
+        let mut nonce: Option<&str> = None;
+        for text in &self.texts {
+            let Some(sources) = directive(text, names) else { continue };
+            let strict =
+                script && sources.iter().any(|s| s.eq_ignore_ascii_case("'strict-dynamic'"));
+            if !strict && sources.iter().any(|source| is_this_site(source)) {
+                continue;
+            }
+            let own = sources.iter().find_map(|source| {
+                let (start, rest) = source.split_at_checked(7)?;
+                start.eq_ignore_ascii_case("'nonce-").then(|| rest.strip_suffix('\''))?
+            });
+            match (own, nonce) {
+                (Some(own), None) => nonce = Some(own),
+                // Two policies with two nonces: no element has both.
+                (Some(own), Some(other)) if own == other => {}
+                _ => return Allowed::No,
+            }
+        }
+        nonce.map_or(Allowed::Yes, |nonce| Allowed::WithNonce(nonce.to_owned()))
+    }
+}
+
+/// The sources of the first of these directives that a policy has.
+fn directive<'a>(policy: &'a str, names: &[&str]) -> Option<Vec<&'a str>> {
+    names.iter().find_map(|name| {
+        policy.split(';').find_map(|directive| {
+            let mut words = directive.split_ascii_whitespace();
+            words.next()?.eq_ignore_ascii_case(name).then(|| words.collect())
+        })
+    })
+}
+
+/// Whether a source surely takes in this site: a host is not compared, a proxy may know another name.
+fn is_this_site(source: &str) -> bool {
+    let word = source.to_ascii_lowercase();
+    matches!(word.as_str(), "'self'" | "*" | "https:" | "http:")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_policy_must_allow_what_is_ours() {
+        let nonce = |text: &str| Allowed::WithNonce(text.to_owned());
+        for (policies, style, script, form) in [
+            (&[][..], Allowed::Yes, Allowed::Yes, true),
+            (&["default-src 'self'"], Allowed::Yes, Allowed::Yes, true),
+            (&["default-src 'none'"], Allowed::No, Allowed::No, true),
+            (
+                &["default-src 'none'; style-src 'self'; form-action 'none'"],
+                Allowed::Yes,
+                Allowed::No,
+                false,
+            ),
+            (&["script-src 'nonce-abc' 'strict-dynamic' https:"], Allowed::Yes, nonce("abc"), true),
+            (&["Default-Src HTTPS:; SCRIPT-SRC 'Nonce-x'"], Allowed::Yes, nonce("x"), true),
+            (&["script-src 'nonce-a'", "script-src 'nonce-b'"], Allowed::Yes, Allowed::No, true),
+            (&["script-src 'nonce-a', script-src 'self'"], Allowed::Yes, nonce("a"), true),
+            (
+                &["style-src https://cdn.example; form-action https://pay.example"],
+                Allowed::No,
+                Allowed::Yes,
+                false,
+            ),
+            (
+                &["frame-ancestors 'self'; form-action 'self' https://pay.example"],
+                Allowed::Yes,
+                Allowed::Yes,
+                true,
+            ),
+        ] {
+            let mut headers = HeaderMap::new();
+            for policy in policies {
+                headers.append(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+            }
+            let found = Policies::of(&headers);
+            assert_eq!(
+                (found.style(), found.script(), found.form()),
+                (style, script, form),
+                "{policies:?}"
+            );
+        }
+    }
+}
