@@ -172,7 +172,7 @@ impl<B: Body<Data = Bytes>> Rewriting<B> {
             self.insertion.end(&mut out);
             return out;
         };
-        if !codec.ended {
+        if !codec.is_whole() {
             let nothing = self.untouched.as_ref().is_some_and(Vec::is_empty);
             self.break_off();
             self.failed = !nothing;
@@ -293,6 +293,216 @@ impl<B: Body<Data = Bytes> + Unpin> Body for PageBody<B> {
         match self {
             Self::Unchanged(inner) => inner.size_hint(),
             Self::Rewritten(_) => SizeHint::default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::page::insertion::Plan;
+    use futures_util::{FutureExt, StreamExt, stream};
+    use http_body_util::{BodyExt, StreamBody};
+    use proptest::prelude::*;
+    use std::convert::Infallible;
+
+    const BANNER: &str = "<aside id=banner>&#8364;</aside>";
+
+    const CODINGS: [Coding; 4] = [Coding::Identity, Coding::Gzip, Coding::Brotli, Coding::Zstd];
+
+    fn coded(plain: &[u8], coding: Coding) -> Vec<u8> {
+        let mut out = Vec::new();
+        match Codec::of(coding) {
+            None => out.extend_from_slice(plain),
+            Some(mut codec) => {
+                codec.encode(plain, &mut out).expect("encodes");
+                codec.finish(&mut out).expect("finishes");
+            }
+        }
+        out
+    }
+
+    /// What a coded text says, and whether it is whole.
+    fn decoded(mut text: &[u8], coding: Coding) -> (Vec<u8>, bool) {
+        let Some(mut codec) = Codec::of(coding) else { return (text.to_vec(), true) };
+        let (mut all, mut plain) = (Vec::new(), Vec::new());
+        loop {
+            let Ok(taken) = codec.decode(text, &mut plain) else { return (all, false) };
+            text = &text[taken..];
+            all.extend_from_slice(&plain);
+            if text.is_empty() && !codec.has_more() || taken == 0 && plain.is_empty() {
+                return (all, codec.is_whole());
+            }
+        }
+    }
+
+    fn body(
+        chunks: Vec<Vec<u8>>,
+        coding: Coding,
+    ) -> PageBody<impl Body<Data = Bytes, Error = Infallible> + Unpin> {
+        let frames = chunks.into_iter().map(|chunk| Ok(Frame::data(Bytes::from(chunk))));
+        let plan = Plan { banner: Some(BANNER.to_owned()), guard: None };
+        PageBody::rewritten(
+            StreamBody::new(stream::iter(frames)),
+            Insertion::new(plan),
+            coding,
+            None,
+        )
+    }
+
+    /// What comes out, how it ends, and what became of the page.
+    fn through(chunks: Vec<Vec<u8>>, coding: Coding) -> (Vec<u8>, bool, Option<Outcome>) {
+        let mut body = body(chunks, coding);
+        let mut out = Vec::new();
+        loop {
+            match body.frame().now_or_never().expect("nothing is waited for") {
+                None => return (out, true, body.outcome()),
+                Some(Err(_)) => return (out, false, body.outcome()),
+                Some(Ok(frame)) => out.extend_from_slice(frame.data_ref().expect("data")),
+            }
+        }
+    }
+
+    fn cut(text: &[u8], places: &[usize]) -> Vec<Vec<u8>> {
+        let mut places: Vec<usize> = places.iter().map(|place| place % (text.len() + 1)).collect();
+        places.extend([0, text.len()]);
+        places.sort_unstable();
+        places.windows(2).map(|two| text[two[0]..two[1]].to_vec()).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn the_page_is_the_same_octets_but_for_one_banner_however_it_is_cut_and_coded(
+            pieces in prop::collection::vec(prop::sample::select(vec![
+                "<!doctype html>", "<html>", "<head>", "<title>a</body>b</title>", "</head>", "<BODY class='x>y'>",
+                "<body", ">", "text <", "<!-- <body> -->", "<script>'<body>'</script>", "<p a=\"<body>\">", "\u{e9}\0\r\n",
+                "</body></html>", "<svg><body>", "<![CDATA[<body>]]>", "<textarea><body>", "&amp;", "<template><body></template>",
+            ]), 0..30),
+            filler in 0..3000_usize,
+            places in prop::collection::vec(0..10_000_usize, 0..6),
+            coding in prop::sample::select(CODINGS.to_vec()),
+        ) {
+            let mut html = "x".repeat(filler);
+            html.extend(pieces);
+            let text = coded(html.as_bytes(), coding);
+            let (out, whole, outcome) = through(cut(&text, &places), coding);
+            prop_assert!(whole);
+            if html.is_empty() && coding == Coding::Identity {
+                prop_assert_eq!(outcome, Some(Outcome::Banner));
+            }
+            let (out, ended) = decoded(&out, coding);
+            prop_assert!(ended);
+            let out = String::from_utf8(out).expect("text");
+            prop_assert_eq!(out.matches(BANNER).count(), 1);
+            prop_assert_eq!(out.replacen(BANNER, "", 1), html);
+            prop_assert_eq!(outcome, Some(Outcome::Banner));
+        }
+    }
+
+    #[test]
+    fn the_banner_is_the_first_thing_in_the_body_and_else_the_last_in_the_page() {
+        for (html, expected) in [
+            ("<html><body class=a><p>x", format!("<html><body class=a>{BANNER}<p>x")),
+            ("<p>no body", format!("<p>no body{BANNER}")),
+            ("<!-- <body> --><body>", format!("<!-- <body> --><body>{BANNER}")),
+            ("<body><body>", format!("<body>{BANNER}<body>")),
+        ] {
+            let (out, _, _) = through(vec![html.into()], Coding::Identity);
+            assert_eq!(String::from_utf8_lossy(&out), expected);
+        }
+    }
+
+    #[test]
+    fn a_coding_that_is_broken_from_the_start_passes_as_it_is() {
+        for coding in [Coding::Gzip, Coding::Brotli, Coding::Zstd] {
+            let html = b"\xff<html><body>not coded at all, whatever the head says".to_vec();
+            let (out, whole, outcome) = through(cut(&html, &[3, 9]), coding);
+            assert_eq!((out, whole, outcome), (html, true, Some(Outcome::Failed)), "{coding:?}");
+        }
+    }
+
+    #[test]
+    fn a_coding_that_is_cut_off_ends_as_from_the_origin_with_an_error() {
+        for coding in [Coding::Gzip, Coding::Brotli, Coding::Zstd] {
+            // Letters that do not repeat, so that half of the code is half of the text.
+            let mut html = String::from("<body>");
+            let mut state = 1_u32;
+            for _ in 0..400_000 {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                html.push(char::from(b'a' + u8::try_from(state >> 28).unwrap_or(0)));
+            }
+            let text = coded(html.as_bytes(), coding);
+            let (out, whole, outcome) = through(vec![text[..text.len() / 2].to_vec()], coding);
+            assert_eq!((whole, outcome), (false, Some(Outcome::Failed)), "{coding:?}");
+            let (out, ended) = decoded(&out, coding);
+            assert!(!ended, "{coding:?}");
+            assert!(out.starts_with(b"<body><aside"), "{coding:?}");
+        }
+    }
+
+    #[test]
+    fn what_stands_behind_a_gzip_stream_is_passed_over_and_a_second_zstd_frame_is_read() {
+        let page = b"<body>one".to_vec();
+        let gzip = [coded(&page, Coding::Gzip), b"garbage".to_vec()].concat();
+        let (out, whole, _) = through(vec![gzip], Coding::Gzip);
+        assert!(whole && decoded(&out, Coding::Gzip).0.ends_with(b"one"));
+        let frames = [coded(&page, Coding::Zstd), coded(b" two", Coding::Zstd)].concat();
+        let (out, whole, _) = through(vec![frames], Coding::Zstd);
+        assert!(whole && decoded(&out, Coding::Zstd).0.ends_with(b"one two"));
+    }
+
+    #[test]
+    fn a_bomb_is_worked_off_in_small_pieces() {
+        for coding in CODINGS {
+            let html = [b"<body>".to_vec(), vec![b'0'; 30_000_000]].concat();
+            let mut body = body(vec![coded(&html, coding)], coding);
+            let mut largest = 0;
+            while let Some(frame) = body.frame().now_or_never().expect("nothing is waited for") {
+                let octets =
+                    frame.unwrap_or_else(|_| panic!("{coding:?}")).into_data().expect("data").len();
+                // The rest of an uncoded page is the origin's own frame.
+                if octets < 30_000_000 / 2 {
+                    largest = largest.max(octets);
+                }
+            }
+            assert!(largest <= 2 * TURN, "{coding:?}: {largest}");
+        }
+    }
+
+    #[test]
+    fn a_page_that_takes_too_much_memory_passes_as_it_is() {
+        let html = format!("<html><head data-x=\"{}\"><body>", "<a ".repeat(40_000));
+        for coding in CODINGS {
+            let text = coded(html.as_bytes(), coding);
+            let (out, whole, outcome) = through(vec![text], coding);
+            let out = String::from_utf8(decoded(&out, coding).0).expect("text");
+            assert!(whole && outcome == Some(Outcome::Banner) || outcome == Some(Outcome::Failed));
+            assert_eq!(out.replacen(BANNER, "", 1), html, "{coding:?}");
+        }
+    }
+
+    #[test]
+    fn utf_16_is_left_alone_whatever_the_head_says() {
+        let html: Vec<u8> =
+            "\u{feff}<html><body>".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let (out, whole, outcome) = through(vec![html.clone()], Coding::Identity);
+        assert_eq!((out, whole, outcome), (html, true, Some(Outcome::Failed)));
+    }
+
+    #[test]
+    fn what_the_origin_has_sent_goes_out_while_it_makes_a_pause() {
+        for coding in CODINGS {
+            let html = coded(b"<body><p>first</p>", coding);
+            let chunks = stream::iter([Ok::<_, Infallible>(Frame::data(Bytes::from(html)))]);
+            let plan = Plan { banner: Some(BANNER.to_owned()), guard: None };
+            let inner = StreamBody::new(chunks.chain(stream::pending()));
+            let mut body = PageBody::rewritten(inner, Insertion::new(plan), coding, None);
+            let mut out = Vec::new();
+            while let Some(Some(frame)) = body.frame().now_or_never() {
+                out.extend_from_slice(frame.expect("good").data_ref().expect("data"));
+            }
+            let (out, _) = decoded(&out, coding);
+            assert!(out.ends_with(b"<p>first</p>"), "{coding:?} {}", out.escape_ascii());
         }
     }
 }

@@ -75,7 +75,7 @@ pub(super) struct Codec {
     /// A second stream may follow the first (RFC 8878 section 3.1).
     frames: bool,
     /// The end of the coded stream was read.
-    pub(super) ended: bool,
+    ended: bool,
     /// The decoder may have more to give without more input.
     full: bool,
     /// Something was encoded that is not flushed.
@@ -133,6 +133,13 @@ impl Codec {
         plain.extend_from_slice(output.written());
         self.full = output.has_no_spare_space();
         Ok(input.written_len())
+    }
+
+    /// Whether the coded stream is whole, when no more input comes.
+    pub(super) fn is_whole(&mut self) -> bool {
+        let mut nothing = [0_u8; 64];
+        let mut output = WriteBuffer::new_initialized(&mut nothing);
+        self.ended || matches!(self.decoder.finish(&mut output), Ok(true))
     }
 
     /// Whether there may be more without more input.
