@@ -13,6 +13,7 @@ mod demo;
 mod failure;
 mod input;
 mod inventory;
+mod receipts;
 mod run;
 mod suggest;
 
@@ -40,6 +41,7 @@ enum Command {
     Cookie(cookie::Cookie),
     Inventory(inventory::Inventory),
     Suggest(suggest::Suggest),
+    Receipts(receipts::Receipts),
     Catalogue(catalogue::Catalogue),
     Completions(completions::Completions),
 }
@@ -55,6 +57,7 @@ pub fn main() -> ExitCode {
         Command::Cookie(cookie) => cookie.execute(),
         Command::Inventory(inventory) => inventory.execute(),
         Command::Suggest(suggest) => suggest.execute(),
+        Command::Receipts(receipts) => receipts.execute(),
         Command::Catalogue(catalogue) => catalogue.execute(),
         Command::Completions(completions) => completions.execute(Arguments::command()),
     };

@@ -8,7 +8,7 @@ mod visitor;
 pub use origin::Origin;
 #[allow(unused_imports)]
 pub use proxy::{Proxy, binary, request, run};
-pub use visitor::Visitor;
+pub use visitor::{Reply, Visitor};
 
 use std::time::Duration;
 

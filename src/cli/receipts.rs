@@ -1,0 +1,133 @@
+//! `receipts`: the proof of consent, read from the store.
+
+use std::io::{self, BufWriter, Write};
+use std::path::PathBuf;
+
+use time::format_description::well_known::{Iso8601, Rfc3339};
+use time::{Date, OffsetDateTime};
+
+use super::failure::Failure;
+use super::input::load;
+use crate::config::Overrides;
+use crate::config::settings::{self, Durability};
+use crate::receipts::{Place, Receipt, ReceiptsError, Sqlite, Store, open};
+
+/// How many receipts are read at a time.
+const PAGE: u32 = 1000;
+
+/// Read the receipts of visitors' decisions
+#[derive(Debug, clap::Args)]
+pub(super) struct Receipts {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Print receipts as JSON lines, oldest first
+    Export {
+        #[command(flatten)]
+        config: Config,
+        /// Only those of this day and later: YYYY-MM-DD, or a time in RFC 3339
+        #[arg(long, value_name = "TIME", value_parser = time)]
+        since: Option<i64>,
+    },
+    /// Print one receipt; its id stands in the visitor's consent cookie
+    Show {
+        #[command(flatten)]
+        config: Config,
+        /// The id: 32 hexadecimal digits
+        id: String,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct Config {
+    /// The config (TOML) that says where the receipts are
+    #[arg(long, value_name = "FILE", env = "CONSENTRY_CONFIG")]
+    config: PathBuf,
+}
+
+impl Receipts {
+    pub(super) fn execute(self) -> Result<(), Failure> {
+        match self.command {
+            Command::Export { config, since } => export(&settings_of(&config)?, since),
+            Command::Show { config, id } => show(&settings_of(&config)?, &id),
+        }
+    }
+}
+
+fn settings_of(config: &Config) -> Result<settings::Receipts, Failure> {
+    let config = load(Some(&config.config), &Overrides::default())?;
+    config.receipts.ok_or_else(|| Failure::Usage("the config has no [receipts]".to_owned()))
+}
+
+/// What waits in the spool, if there is one: no receipt is there less for it.
+fn spool(settings: &settings::Receipts) -> Result<Option<Sqlite>, Failure> {
+    let there = settings.spool.exists();
+    let spool = there.then(|| Sqlite::open(&settings.spool, Durability::Batch)).transpose();
+    spool.map_err(failed)
+}
+
+fn export(settings: &settings::Receipts, since: Option<i64>) -> Result<(), Failure> {
+    let mut store = open(settings).map_err(failed)?;
+    let mut out = BufWriter::new(io::stdout().lock());
+    let mut place = Place::since(since.unwrap_or(i64::MIN));
+    loop {
+        let page = store.page(&place, PAGE).map_err(failed)?;
+        let Some(last) = page.last() else { break };
+        place = Place::after(last);
+        for receipt in &page {
+            print(receipt, &mut out)?;
+        }
+    }
+    out.flush()?;
+    if let Some(spool) = spool(settings)? {
+        let waiting = spool.count().map_err(failed)?;
+        if waiting > 0 {
+            writeln!(
+                io::stderr(),
+                "{waiting} receipts still wait in {} for the store",
+                settings.spool.display()
+            )?;
+        }
+    }
+    Ok(())
+}
+
+fn show(settings: &settings::Receipts, id: &str) -> Result<(), Failure> {
+    let waiting = match spool(settings)? {
+        Some(mut spool) => spool.find(id).map_err(failed)?,
+        None => None,
+    };
+    let found = match waiting {
+        Some(receipt) => Some(receipt),
+        None => open(settings).and_then(|mut store| store.find(id)).map_err(failed)?,
+    };
+    match found {
+        Some(receipt) => print(&receipt, &mut io::stdout().lock()),
+        None => Err(Failure::Run(anyhow::anyhow!("there is no receipt with this id"))),
+    }
+}
+
+/// A receipt as a JSON line, its time as people and databases read it.
+fn print(receipt: &Receipt, out: &mut impl Write) -> Result<(), Failure> {
+    let mut line = serde_json::to_value(receipt).map_err(io::Error::from)?;
+    let at = OffsetDateTime::from_unix_timestamp(receipt.time).ok();
+    if let Some(time) = at.and_then(|at| at.format(&Rfc3339).ok()) {
+        line["time"] = time.into();
+    }
+    Ok(writeln!(out, "{line}")?)
+}
+
+fn failed(error: ReceiptsError) -> Failure {
+    Failure::Run(error.into())
+}
+
+/// A day or a time, in Unix seconds.
+fn time(text: &str) -> Result<i64, String> {
+    let day = Date::parse(text, &Iso8601::DATE).map(|day| day.midnight().assume_utc());
+    day.or_else(|_| OffsetDateTime::parse(text, &Rfc3339))
+        .map(OffsetDateTime::unix_timestamp)
+        .map_err(|_| "is neither YYYY-MM-DD nor a time in RFC 3339".to_owned())
+}

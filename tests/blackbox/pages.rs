@@ -1,0 +1,269 @@
+//! What is changed in the origin's pages: the banner, the guard, foreign tags.
+
+use crate::support::{Origin, Proxy, Reply, consent, request};
+
+const HTML: &str =
+    "<!doctype html><html><head><title>Shop</title></head><body><h1>Shop</h1></body></html>";
+const BANNER: &str = "[banner]\nenabled = true\n";
+const GUARD: &str = "[page]\nguard = true\n";
+
+/// A page as the origin sends it, with these head lines.
+fn page(head: &str, body: &[u8]) -> Vec<u8> {
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n{head}\r\n", body.len());
+    [head.as_bytes(), body].concat()
+}
+
+fn html() -> Vec<u8> {
+    page(
+        "Content-Type: text/html; charset=utf-8\r\nETag: \"a\"\r\nCache-Control: max-age=60\r\n",
+        HTML.as_bytes(),
+    )
+}
+
+/// A browser's request for a page, with these fields besides.
+fn load(proxy: &Proxy, path: &str, fields: &[(&str, &str)]) -> Reply {
+    let mut all = vec![
+        ("Accept", "text/html"),
+        ("Sec-Fetch-Dest", "document"),
+        ("Sec-Fetch-Mode", "navigate"),
+    ];
+    all.retain(|(name, _)| !fields.iter().any(|(other, _)| other == name));
+    all.extend(fields.iter().filter(|(_, value)| !value.is_empty()));
+    proxy.get(path, &all)
+}
+
+#[test]
+fn who_has_not_decided_gets_the_banner_as_the_first_thing_in_the_page() {
+    let origin = Origin::answering(html());
+    let proxy = Proxy::start(&origin, BANNER);
+    let reply = load(
+        &proxy,
+        "/shop?a=1&b=%22",
+        &[
+            ("Accept-Language", "de"),
+            ("If-None-Match", "\"a\""),
+            ("If-Modified-Since", "Wed, 21 Oct 2015 07:28:00 GMT"),
+        ],
+    );
+    let text = reply.text();
+    assert_eq!(reply.status, 200);
+    for expected in [
+        "<body><link rel=\"stylesheet\" href=\"/.consentry/banner.css\">\n<section class=\"consentry-banner\"",
+        "<form method=\"post\" action=\"/.consentry/\">",
+        "name=\"return_to\" value=\"/shop?a=1&#38;b=%22\"",
+        "<button name=\"choice\" value=\"accept\">Alle akzeptieren</button><button name=\"choice\" value=\"reject\">Alle ablehnen</button>",
+        "href=\"/.consentry/?lang=de&#38;return_to=%2Fshop%3Fa%3D1%26b%3D%2522\">Ausw&#228;hlen</a>",
+        "</section><h1>Shop</h1></body></html>",
+    ] {
+        assert!(text.contains(expected), "no {expected} in {text}");
+    }
+    assert!(text.is_ascii() && !text.contains("<script"));
+    assert_eq!(reply.field("etag").as_deref(), Some("W/\"a\""));
+    assert_eq!(reply.field("cache-control").as_deref(), Some("private, no-store"));
+    assert_eq!(reply.field("content-length"), None);
+    // The browser's copy is not what this visitor is to see.
+    let seen = origin.next();
+    assert_eq!((seen.field("if-none-match"), seen.field("if-modified-since")), (None, None));
+    proxy.expect_metric("consentry_pages_total{site=\"default\",outcome=\"banner\"}", 1.0);
+    let style = proxy.get("/.consentry/banner.css", &[]);
+    assert!(style.text().contains(".consentry-banner") && style.status == 200);
+}
+
+#[test]
+fn who_has_decided_gets_the_page_byte_for_byte_as_it_is() {
+    let origin = Origin::answering(html());
+    let proxy = Proxy::start(&origin, BANNER);
+    for categories in ["", "analytics"] {
+        let reply =
+            load(&proxy, "/", &[("Cookie", &consent(categories)), ("If-None-Match", "\"b\"")]);
+        assert_eq!(reply.text(), HTML);
+        assert_eq!(reply.field("etag").as_deref(), Some("\"a\""));
+        assert_eq!(reply.field("cache-control").as_deref(), Some("max-age=60"));
+        assert_eq!(reply.field("content-length").unwrap(), HTML.len().to_string());
+        assert_eq!(origin.next().field("if-none-match").as_deref(), Some("\"b\""));
+    }
+}
+
+#[test]
+fn the_banner_is_off_by_default_and_while_observing() {
+    let origin = Origin::answering(html());
+    for toml in ["", "mode = 'observe'\n[banner]\nenabled = true\n[page]\nguard = true\n"] {
+        let proxy = Proxy::start(&origin, toml);
+        assert_eq!(load(&proxy, "/", &[]).text(), HTML, "{toml}");
+    }
+}
+
+#[test]
+fn what_is_no_page_of_its_own_is_left_alone() {
+    let origin = Origin::answering(html());
+    let proxy = Proxy::start(&origin, BANNER);
+    for fields in [
+        &[("Sec-Fetch-Dest", "empty")][..],
+        &[("Sec-Fetch-Dest", "iframe")],
+        &[("Sec-Fetch-Dest", ""), ("Accept", "*/*")],
+        &[("HX-Request", "true")],
+        &[("Turbo-Frame", "cart")],
+        &[("X-Requested-With", "XMLHttpRequest")],
+    ] {
+        assert_eq!(load(&proxy, "/", fields).text(), HTML, "{fields:?}");
+    }
+    for method in ["POST", "PUT"] {
+        let mut visitor = proxy.visit();
+        visitor.send(&request(method, "/", &[("Accept", "text/html"), ("Content-Length", "0")]));
+        assert_eq!(visitor.reply(method).text(), HTML, "{method}");
+    }
+    let mut visitor = proxy.visit();
+    visitor.send(&request("HEAD", "/", &[("Accept", "text/html")]));
+    assert_eq!(visitor.reply("HEAD").field("content-length").unwrap(), HTML.len().to_string());
+}
+
+#[test]
+fn what_must_not_be_changed_is_left_alone() {
+    for (status, head) in [
+        ("200 OK", "Content-Type: application/json\r\n"),
+        ("200 OK", "Content-Type: text/html\r\nContent-Disposition: attachment\r\n"),
+        ("200 OK", "Content-Type: text/html\r\nCache-Control: no-transform\r\n"),
+        ("200 OK", "Content-Type: text/html; charset=utf-16\r\n"),
+        ("200 OK", "Content-Type: text/html\r\nContent-Encoding: compress\r\n"),
+        ("206 Partial Content", "Content-Type: text/html\r\nContent-Range: bytes 0-9/99\r\n"),
+    ] {
+        let response =
+            format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n{head}\r\n{HTML}", HTML.len());
+        let origin = Origin::answering(response);
+        let proxy = Proxy::start(&origin, BANNER);
+        let reply = load(&proxy, "/", &[]);
+        assert_eq!(reply.text(), HTML, "{status} {head}");
+        assert_eq!(reply.field("content-length").unwrap(), HTML.len().to_string());
+    }
+}
+
+#[test]
+fn a_broken_gzip_page_passes_as_it_is_and_is_counted() {
+    let origin = Origin::answering(page(
+        "Content-Type: text/html\r\nContent-Encoding: gzip\r\n",
+        b"\x1f\x8bnot gzip",
+    ));
+    let proxy = Proxy::start(&origin, BANNER);
+    let reply = load(&proxy, "/", &[]);
+    assert_eq!((reply.status, reply.body.as_slice()), (200, &b"\x1f\x8bnot gzip"[..]));
+    proxy.expect_metric("consentry_pages_total{site=\"default\",outcome=\"failed\"}", 1.0);
+    proxy.expect_log("could not be changed");
+}
+
+#[test]
+fn the_pages_policy_is_respected() {
+    for (policy, nonce, form) in [
+        ("default-src 'self'", false, true),
+        ("style-src 'nonce-r4nd'; script-src 'self'", true, true),
+        ("default-src 'none'; form-action 'none'", false, false),
+    ] {
+        let head = format!("Content-Type: text/html\r\nContent-Security-Policy: {policy}\r\n");
+        let origin = Origin::answering(page(&head, HTML.as_bytes()));
+        let proxy = Proxy::start(&origin, BANNER);
+        let reply = load(&proxy, "/", &[]);
+        let text = reply.text();
+        assert_eq!(text.contains(" nonce=\"r4nd\""), nonce, "{text}");
+        assert_eq!(text.contains("<form"), form, "{text}");
+        assert!(text.contains("/.consentry/?lang=en"), "the way to decide is always there");
+        assert_eq!(reply.field("content-security-policy").as_deref(), Some(policy));
+    }
+}
+
+#[test]
+fn the_guard_stands_first_in_the_head_and_foreign_tags_without_consent_are_inert() {
+    let body = "<!doctype html><html><HEAD><meta charset=utf-8>\
+        <link rel=preconnect href='https://www.google-analytics.com'><link rel=stylesheet href='https://facebook.com/a.css'>\
+        <script async src=\"https://www.googletagmanager.com/gtag/js?id=1\" type=module></script><script src=/own.js></script></HEAD>\
+        <body><img src='//ad.doubleclick.net/x.gif?a&amp;b' alt=x><img srcset='/a.png 1x, https://connect.facebook.net/b.png 2x'>\
+        <iframe src=https://www.youtube.com/embed/1></iframe><img src=https://cdn.example/y.png></body></html>";
+    let origin = Origin::answering(page("Content-Type: text/html\r\n", body.as_bytes()));
+    let proxy = Proxy::start(
+        &origin,
+        &format!("{GUARD}[[host]]\nname = 'cdn.example'\ncategory = 'social'\n"),
+    );
+    let reply = load(&proxy, "/", &[("Cookie", &consent("analytics"))]);
+    let text = reply.text();
+    let tag = text.split("<HEAD>").nth(1).unwrap().split("</script>").next().unwrap().to_owned();
+    assert!(
+        tag.starts_with("<script src=\"/.consentry/guard.js?")
+            && tag.ends_with("data-granted=\"necessary analytics\">"),
+        "{tag}"
+    );
+    for expected in [
+        "<link rel=preconnect href='https://www.google-analytics.com'>",
+        "<link rel=stylesheet href='https://facebook.com/a.css'>",
+        "<script async src=\"https://www.googletagmanager.com/gtag/js?id=1\" type=module>",
+        "<script src=/own.js>",
+        "<img alt=x data-consentry-src=\"//ad.doubleclick.net/x.gif?a&amp;b\">",
+        "<img data-consentry-srcset=\"/a.png 1x, https://connect.facebook.net/b.png 2x\">",
+        "<iframe data-consentry-src=\"https://www.youtube.com/embed/1\">",
+        "<img data-consentry-src=\"https://cdn.example/y.png\">",
+    ] {
+        assert!(text.contains(expected), "no {expected} in {text}");
+    }
+    // With a decision there is no banner to keep out of caches; the consent may change.
+    assert_eq!(reply.values("cache-control").join(", "), "private, no-cache");
+    let none = load(&proxy, "/", &[]).text();
+    assert!(none.contains("data-consentry-href=\"https://www.google-analytics.com\""), "{none}");
+    assert!(
+        none.contains("data-consentry-src=\"https://www.googletagmanager.com/gtag/js?id=1\"")
+            && none.contains("type=\"text/plain\""),
+        "{none}"
+    );
+    // Who granted everything gets the page as it is, but asks again before it is shown once more.
+    let all = load(&proxy, "/", &[("Cookie", &crate::support::all()), ("If-None-Match", "\"x\"")]);
+    assert_eq!(
+        (all.text().as_str(), all.field("cache-control").unwrap().as_str()),
+        (body, "private")
+    );
+    assert!(all.values("cache-control").contains(&"no-cache".to_owned()));
+    let script = proxy.get(
+        &format!(
+            "/.consentry/guard.js?{}",
+            tag.split('?').nth(1).unwrap().split('"').next().unwrap()
+        ),
+        &[],
+    );
+    assert_eq!(script.field("cache-control").as_deref(), Some("max-age=31536000, immutable"));
+    assert!(script.text().contains("_ga"));
+    assert_eq!(
+        proxy.get("/.consentry/guard.js", &[]).field("cache-control").as_deref(),
+        Some("max-age=3600")
+    );
+}
+
+#[test]
+fn without_head_and_body_tags_the_guard_still_comes_before_the_first_script() {
+    let body = "<!doctype html><title>x</title><script>document.cookie='_ga=1'</script>";
+    let origin = Origin::answering(page("Content-Type: text/html\r\n", body.as_bytes()));
+    let proxy = Proxy::start(&origin, &format!("{GUARD}{BANNER}"));
+    let text = load(&proxy, "/", &[]).text();
+    let (guard, script) = (text.find("guard.js").unwrap(), text.find("<script>document").unwrap());
+    assert!(guard < script && script < text.find("consentry-banner").unwrap(), "{text}");
+}
+
+#[test]
+fn a_page_in_a_frame_is_guarded_and_has_no_banner() {
+    let origin = Origin::answering(html());
+    let proxy = Proxy::start(&origin, &format!("{GUARD}{BANNER}"));
+    let text = load(&proxy, "/", &[("Sec-Fetch-Dest", "iframe")]).text();
+    assert!(text.contains("guard.js") && !text.contains("consentry-banner"), "{text}");
+    proxy.expect_metric("consentry_pages_total{site=\"default\",outcome=\"guarded\"}", 1.0);
+}
+
+#[test]
+fn colours_place_and_switches_are_those_of_the_site() {
+    let origin = Origin::answering(html());
+    let proxy = Proxy::start_with(&format!(
+        "[banner]\nenabled = true\nposition = 'top'\ncolours = {{ button = '#123456' }}\n
+         [[site]]\nhosts = ['one.example']\nupstream = '{0}'\n[site.banner]\nposition = 'corner'\ncolours = {{ text = '#abc' }}\n
+         [[site]]\nhosts = ['two.example']\nupstream = '{0}'\n[site.banner]\nenabled = false\n",
+        origin.url()
+    ));
+    let style = proxy.get("/.consentry/banner.css", &[("Host", "one.example")]).text();
+    for expected in ["--consentry-button:#123456", "--consentry-text:#abc", "max-width:min(26rem"] {
+        assert!(style.contains(expected), "{style}");
+    }
+    assert_eq!(proxy.get("/.consentry/banner.css", &[("Host", "two.example")]).status, 404);
+    assert_eq!(load(&proxy, "/", &[("Host", "two.example")]).text(), HTML);
+}

@@ -1,0 +1,339 @@
+//! The preference centre and the notice: pages without script, and the form that decides.
+
+use crate::support::{Origin, Proxy, Reply, consent, request};
+
+const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+const CENTRE: &str = "/.consentry/";
+
+/// Posts the form as a page of the site does, but for these fields.
+fn post(proxy: &Proxy, body: &str, fields: &[(&str, &str)]) -> Reply {
+    let length = body.len().to_string();
+    let mut all = vec![("Content-Length", length.as_str())];
+    for (name, value) in
+        [("Sec-Fetch-Site", "same-origin"), ("Content-Type", "application/x-www-form-urlencoded")]
+    {
+        if !fields.iter().any(|(other, _)| *other == name) {
+            all.push((name, value));
+        }
+    }
+    all.extend(fields.iter().filter(|(_, value)| !value.is_empty()));
+    let mut visitor = proxy.visit();
+    visitor.send(&request("POST", CENTRE, &all));
+    visitor.send(body.as_bytes());
+    visitor.reply("POST")
+}
+
+#[test]
+fn the_page_shows_categories_cookies_and_the_state_without_script_in_less_than_30_kb() {
+    let origin = Origin::setting(&[
+        "_ga=1; Max-Age=63072000",
+        "sid=x; HttpOnly",
+        "<b>odd</b>=1; Max-Age=60",
+        "my_pref=1",
+    ]);
+    let toml = "[[cookie]]\nname = 'my_*'\ncategory = 'functional'\nvendor = 'Us & <Co>'\npurpose = 'Remembers.'\nlifetime = '2 weeks'\n";
+    let proxy = Proxy::start(&origin, toml);
+    proxy.get("/", &[]);
+    let page = proxy.get(CENTRE, &[]);
+    let text = page.text();
+    assert!(text.len() < 30_000, "{}", text.len());
+    assert!(!text.contains("<script") && !text.contains(" style=") && !text.contains("http"));
+    for expected in [
+        "<html lang=\"en\">",
+        "You have not made a choice yet. Allowed at present: Strictly necessary.",
+        "value=\"necessary\" aria-describedby=\"about-necessary\" checked disabled",
+        "value=\"analytics\" aria-describedby=\"about-analytics\">",
+        "<code>_ga</code> <span><b>Provider</b> Google Analytics</span>",
+        "<b>Lifetime in days</b> 730</span>",
+        "Us &#38; &#60;Co&#62;",
+        "<b>Lifetime in days</b> until the browser closes",
+        "&#60;b&#62;odd&#60;/b&#62;",
+        "<code>consentry</code>",
+    ] {
+        assert!(text.contains(expected), "no {expected} in {text}");
+    }
+    for (name, value) in [
+        ("cache-control", "no-store"),
+        ("content-language", "en"),
+        ("x-content-type-options", "nosniff"),
+        ("vary", "Cookie, Accept-Language, Sec-GPC"),
+        (
+            "content-security-policy",
+            "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+        ),
+    ] {
+        assert_eq!(page.field(name).as_deref(), Some(value));
+    }
+    let style = proxy.get("/.consentry/style.css", &[]);
+    assert_eq!(style.field("content-type").as_deref(), Some("text/css; charset=utf-8"));
+    assert!(text.len() + style.text().len() < 30_000);
+    let decided = proxy.get(CENTRE, &[("Cookie", &consent("analytics"))]).text();
+    assert!(decided.contains("You made your choice on"), "{decided}");
+    assert!(decided.contains("Strictly necessary, Performance and analytics."));
+    assert!(decided.contains("aria-describedby=\"about-analytics\" checked>"));
+    let signal = proxy.get(CENTRE, &[("Sec-GPC", "1")]).text();
+    assert!(signal.contains("stay off: Advertising, Social networks."), "{signal}");
+    let folder = proxy.get("/.consentry", &[]);
+    assert_eq!((folder.status, folder.field("location").as_deref()), (308, Some(CENTRE)));
+}
+
+#[test]
+fn a_flood_of_invented_names_leaves_the_page_small() {
+    let origin = Origin::answering(OK);
+    let proxy = Proxy::start(&origin, "");
+    // Every name that the catalogue knows exactly, sent by somebody who makes it up.
+    let names = std::fs::read_to_string(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/data/cookie-names.txt"
+    ))
+    .unwrap();
+    let names: Vec<&str> = names.lines().filter_map(|line| line.split('\t').next()).collect();
+    for some in names.chunks(60) {
+        proxy.get(
+            "/",
+            &[(
+                "Cookie",
+                &some.iter().map(|name| format!("{name}=1")).collect::<Vec<_>>().join("; "),
+            )],
+        );
+    }
+    let text = proxy.get(CENTRE, &[]).text();
+    assert!(text.len() < 30_000, "{}", text.len());
+    assert!(text.contains("Not listed here:"));
+}
+
+#[test]
+fn accept_reject_and_save_set_the_cookie_and_send_the_visitor_back() {
+    let origin = Origin::answering(OK);
+    let proxy = Proxy::start(&origin, "");
+    for (form, granted, location) in [
+        ("choice=accept", "functional+analytics+targeting+social", "/.consentry/?saved=1&lang=en"),
+        ("choice=reject&lang=de", "", "/.consentry/?saved=1&lang=de"),
+        (
+            "choice=save&allow=social&allow=analytics&return_to=%2Fshop%3Fa%3D1%26b%3D%252F",
+            "analytics+social",
+            "/shop?a=1&b=%2F",
+        ),
+        ("choice=save&lang=xx", "", "/.consentry/?saved=1&lang=en"),
+        ("banner=1&choice=accept&return_to=/", "functional+analytics+targeting+social", "/"),
+    ] {
+        let reply = post(&proxy, form, &[]);
+        assert_eq!(
+            (reply.status, reply.field("location").as_deref()),
+            (303, Some(location)),
+            "{form}"
+        );
+        let [line] = &reply.set_cookies()[..] else { panic!("{:?}", reply.set_cookies()) };
+        assert!(
+            line.contains(&format!(
+                "~2018-05-25~{granted}~; SameSite=Lax; Path=/; Max-Age=15724800"
+            )),
+            "{line}"
+        );
+        assert_eq!(reply.field("cache-control").as_deref(), Some("no-store"));
+    }
+    let saved = proxy.get("/.consentry/?saved=1&lang=de", &[]).text();
+    assert!(
+        saved.contains("<p class=\"saved\" role=\"status\">Ihre Auswahl wurde gespeichert.</p>")
+    );
+    assert!(origin.saw_nothing());
+}
+
+#[test]
+fn what_is_posted_from_elsewhere_or_is_no_form_is_refused_with_a_cause() {
+    let origin = Origin::answering(OK);
+    let proxy = Proxy::start(&origin, "");
+    let long = format!("choice=accept&return_to=/{}", "a".repeat(4096));
+    for (form, fields, status) in [
+        ("choice=accept", &[("Sec-Fetch-Site", "cross-site")][..], 403),
+        ("choice=accept", &[("Sec-Fetch-Site", "same-site")], 403),
+        ("choice=accept", &[("Sec-Fetch-Site", ""), ("Origin", "https://evil.example")], 403),
+        ("choice=accept", &[("Sec-Fetch-Site", ""), ("Origin", "null")], 403),
+        ("choice=accept", &[("Sec-Fetch-Site", "")], 403),
+        ("choice=accept", &[("Sec-Fetch-Site", ""), ("Origin", "http://shop.example")], 303),
+        ("choice=accept", &[("Content-Type", "text/plain")], 415),
+        ("choice=accept", &[("Content-Type", "")], 415),
+        ("{\"granted\":[]}", &[("Content-Type", "application/json")], 415),
+        (&long, &[], 413),
+        ("", &[], 400),
+        ("choice=maybe", &[], 400),
+        ("choice=save&allow=video", &[], 400),
+        ("choice=save&allow=", &[], 400),
+        ("choice=save&x=1", &[], 400),
+        ("choice=accept&return_to=//evil.example", &[], 400),
+        ("choice=accept&return_to=https://evil.example/", &[], 400),
+        ("choice=accept&return_to=/%5Cevil.example", &[], 400),
+        ("choice=accept&return_to=/%0d%0aSet-Cookie:%20a=1", &[], 400),
+        ("choice=accept&return_to=javascript:alert(1)", &[], 400),
+        ("choice=accept&return_to=%ff%fe", &[], 400),
+    ] {
+        let reply = post(&proxy, form, fields);
+        assert_eq!(reply.status, status, "{form} {fields:?}");
+        assert_eq!(reply.set_cookies().len(), usize::from(status == 303), "{form} {fields:?}");
+        if status != 303 {
+            let said: serde_json::Value = serde_json::from_str(&reply.text()).unwrap();
+            assert!(said["error"].is_string());
+        }
+    }
+    let mut visitor = proxy.visit();
+    visitor.send(&request("DELETE", CENTRE, &[]));
+    let reply = visitor.reply("DELETE");
+    assert_eq!((reply.status, reply.field("allow").as_deref()), (405, Some("GET, HEAD, POST")));
+    let mut visitor = proxy.visit();
+    visitor.send(&request("POST", "/.consentry/notice", &[("Content-Length", "0")]));
+    assert_eq!(visitor.reply("POST").status, 405);
+    // What is no path of the site is not linked to either.
+    let page = proxy.get("/.consentry/?return_to=//evil.example&lang=%22%3E%3Cb%3E", &[]).text();
+    assert!(!page.contains("evil.example") && !page.contains("<b>\""), "{page}");
+}
+
+#[test]
+fn the_language_is_the_links_then_the_browsers_then_the_sites() {
+    let origin = Origin::answering(OK);
+    let proxy = Proxy::start(&origin, "[centre]\nlanguage = 'it'\n");
+    for (path, accept, lang, title) in [
+        ("", "", "it", "Preferenze sui cookie"),
+        ("", "sv, ja;q=0.5, de;q=0.7", "de", "Cookie-Einstellungen"),
+        ("?lang=pt", "de", "pt-BR", "Preferências de cookies"),
+        ("?lang=xx", "ko-KR", "ko", "쿠키 설정"),
+        ("notice?lang=ru", "", "ru", "Уведомление о файлах cookie"),
+    ] {
+        let fields: &[(&str, &str)] =
+            if accept.is_empty() { &[] } else { &[("Accept-Language", accept)] };
+        let page = proxy.get(&format!("{CENTRE}{path}"), fields);
+        assert_eq!(page.field("content-language").as_deref(), Some(lang), "{path} {accept}");
+        let text = page.text();
+        assert!(
+            text.contains(&format!("<html lang=\"{lang}\">")) && text.contains(title),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn the_notice_has_its_dates_the_ways_to_opt_out_and_the_cookies() {
+    let origin = Origin::setting(&["_ga=1; Max-Age=60"]);
+    let toml = "[consent]\nnotice_date = 2026-03-01\n[centre]\nearlier_notices = [2018-05-25, 2020-01-02]\n";
+    let proxy = Proxy::start(&origin, toml);
+    proxy.get("/", &[]);
+    let text = proxy.get("/.consentry/notice?lang=fr&return_to=/a", &[]).text();
+    for expected in [
+        "En vigueur à partir du 1er mars 2026",
+        "Versions antérieures : 2 janvier 2020; 25 mai 2018",
+        "<a href=\"/.consentry/?lang=fr&#38;return_to=%2Fa\">Préférences en matière de cookies</a>",
+        "Global Privacy Control",
+        "<code>_ga</code>",
+        "<span lang=\"en\">Tells visitors apart.</span>",
+        "<a href=\"/a\">Retour au site</a>",
+    ] {
+        assert!(text.contains(expected), "no {expected} in {text}");
+    }
+}
+
+#[test]
+fn a_site_has_its_own_texts_domain_and_prefix() {
+    let origin = Origin::answering(OK);
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(
+        folder.path().join("en.toml"),
+        "save = 'Keep it'\n[category.video]\ntitle = 'Films'\ndescription = 'Moving pictures.'\n",
+    )
+    .unwrap();
+    let proxy = Proxy::start_with(&format!(
+        "[centre]\nprefix = '/privacy/'\n[[category]]\nname = 'video'\n
+         [[site]]\nhosts = ['one.example']\nupstream = '{0}'\n[site.centre]\nlocales = '{1}'\n[site.consent]\ncookie_domain = 'one.example'\n
+         [[site]]\nhosts = ['two.example']\nupstream = '{0}'\n",
+        origin.url(),
+        folder.path().display()
+    ));
+    let page = |host: &str| proxy.get("/privacy/", &[("Host", host)]).text();
+    let one = page("one.example");
+    assert!(
+        one.contains("Keep it") && one.contains("Films") && one.contains("Moving pictures."),
+        "{one}"
+    );
+    let two = page("two.example");
+    assert!(two.contains("Save choice") && two.contains(">Video<"), "{two}");
+    let mut visitor = proxy.visit();
+    let form = "choice=save&allow=video";
+    let length = form.len().to_string();
+    visitor.send(&request(
+        "POST",
+        "/privacy/",
+        &[
+            ("Host", "one.example"),
+            ("Content-Length", &length),
+            ("Sec-Fetch-Site", "same-origin"),
+            ("Content-Type", "application/x-www-form-urlencoded"),
+        ],
+    ));
+    visitor.send(form.as_bytes());
+    let lines = visitor.reply("POST").set_cookies();
+    // One left from before there was a domain would be held against the new one.
+    assert_eq!(lines[0], "consentry=; Path=/; Max-Age=0");
+    assert!(
+        lines[1].contains("~video~; SameSite=Lax; Path=/; Domain=one.example; Max-Age="),
+        "{lines:?}"
+    );
+}
+
+#[test]
+fn where_another_tool_decides_the_page_shows_the_state_and_has_no_form_to_send() {
+    let origin = Origin::answering(OK);
+    let proxy = Proxy::start(&origin, "[consent]\nsources = ['onetrust']\n");
+    let page = proxy.get(CENTRE, &[]).text();
+    assert!(page.contains("Allowed at present") && !page.contains("<button"), "{page}");
+    assert_eq!(post(&proxy, "choice=accept", &[]).status, 404);
+}
+
+#[test]
+fn a_withdrawal_deletes_cookies_wherever_they_live_at_once_and_clears_storage_where_that_is_said() {
+    let origin = Origin::setting(&[
+        "_ga=1; Domain=shop.example; Max-Age=600",
+        "_fbp=1; HttpOnly; Path=/deep/down",
+        "sid=1; HttpOnly",
+        "lang=de; Path=/",
+    ]);
+    let proxy = Proxy::start(&origin, "[expire]\non_withdrawal = ['cookies', 'storage']\n");
+    let before = consent("functional+analytics+targeting+social");
+    proxy.get("/deep/down/page", &[("Cookie", &before)]);
+    let cookies = format!("{before}; _ga=1; sid=1; lang=de; odd=1");
+    let reply = post(&proxy, "choice=save&allow=functional", &[("Cookie", &cookies)]);
+    assert_eq!(reply.field("clear-site-data").as_deref(), Some("\"storage\""));
+    let mut lines = reply.set_cookies();
+    assert!(lines.remove(0).starts_with("consentry=1~"));
+    lines.sort();
+    assert_eq!(
+        lines,
+        [
+            "_fbp=; Max-Age=0; Path=/deep/down",
+            "_ga=; Max-Age=0; Path=/deep/down; Domain=shop.example",
+            "odd=; Max-Age=0; Path=/",
+            "odd=; Max-Age=0; Path=/; Domain=shop.example",
+        ]
+    );
+    // Once: the same choice again takes nothing away.
+    let after = consent("functional");
+    let reply = post(&proxy, "choice=save&allow=functional", &[("Cookie", &after)]);
+    assert_eq!((reply.set_cookies().len(), reply.field("clear-site-data")), (1, None));
+    // More consent takes nothing away either; nor does a first refusal, where nothing was granted.
+    for cookies in [after.as_str(), "x=1"] {
+        let reply = post(&proxy, "choice=accept", &[("Cookie", cookies)]);
+        assert_eq!((reply.set_cookies().len(), reply.field("clear-site-data")), (1, None));
+    }
+}
+
+#[test]
+fn by_default_a_withdrawal_leaves_storage_and_while_observing_everything() {
+    let origin = Origin::setting(&["_ga=1"]);
+    for (toml, deletions) in
+        [("", 1), ("mode = 'observe'\n", 0), ("[expire]\non_withdrawal = []\n", 0)]
+    {
+        let proxy = Proxy::start(&origin, toml);
+        let before = consent("analytics");
+        proxy.get("/", &[("Cookie", &before)]);
+        let reply = post(&proxy, "choice=reject", &[("Cookie", &format!("{before}; _ga=1"))]);
+        assert_eq!(reply.field("clear-site-data"), None, "{toml}");
+        assert_eq!(reply.set_cookies().len() - 1, deletions, "{toml} {:?}", reply.set_cookies());
+    }
+}
