@@ -44,6 +44,7 @@ use crate::filter::Filter;
 use crate::locale::Locale;
 use crate::receipts::Receipts;
 pub use banner::BannerFor;
+use banner::Banners;
 use choice::empty;
 use error::{CentreError, allow};
 use frame::STYLE;
@@ -66,8 +67,8 @@ const FOR_EVER: &str = "max-age=31536000, immutable";
 #[derive(Debug)]
 pub struct Centre {
     site: Site,
-    /// The banner's style, where there is a banner.
-    banner_style: Option<Bytes>,
+    /// The banner and its style, where there is one.
+    banner: Option<(Banners, Bytes)>,
     /// The guard's script, where pages are guarded.
     guard: Option<guard::Script>,
     /// The statement that Global Privacy Control is heeded, where it is made.
@@ -119,10 +120,14 @@ impl Centre {
             let since = reader.notice_date.map(|date| date.to_string());
             Bytes::from(serde_json::json!({ "gpc": true, "lastUpdate": since }).to_string())
         });
+        let site = Site { name: name.to_owned(), settings, filter, receipts };
         Self {
-            banner_style: page.banner.as_ref().map(|banner| Bytes::from(banner::style(banner))),
-            guard: page.guard.then(|| guard::script(filter.settings())),
-            site: Site { name: name.to_owned(), settings, filter, receipts },
+            banner: page
+                .banner
+                .as_ref()
+                .map(|banner| (Banners::new(&site), Bytes::from(banner::style(banner)))),
+            guard: page.guard.then(|| guard::script(site.filter.settings())),
+            site,
             gpc,
         }
     }
@@ -169,8 +174,8 @@ impl Centre {
             Page::Notice => allow(request.method(), &[Method::GET, Method::HEAD])
                 .and_then(|()| notice::page(site, request.uri(), request.headers())),
             Page::Style => fixed(request.method(), CSS, Bytes::from_static(STYLE.as_bytes()), HOUR),
-            Page::BannerStyle => match &self.banner_style {
-                Some(style) => fixed(request.method(), CSS, style.clone(), HOUR),
+            Page::BannerStyle => match &self.banner {
+                Some((_, style)) => fixed(request.method(), CSS, style.clone(), HOUR),
                 None => Err(CentreError::Missing),
             },
             Page::Guard => match &self.guard {
@@ -207,7 +212,8 @@ impl Centre {
     /// The banner for one page, of ASCII alone.
     pub fn banner(&self, of: BannerFor<'_>) -> Option<String> {
         let return_to = local(of.return_to).unwrap_or("/");
-        banner::markup(&self.site, BannerFor { return_to, ..of })
+        let (banners, _) = self.banner.as_ref()?;
+        banners.markup(&self.site, BannerFor { return_to, ..of })
     }
 
     /// The tag of the guard's script on a page for a visitor who granted these categories.

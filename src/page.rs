@@ -10,20 +10,25 @@ mod csp;
 mod head;
 mod inert;
 mod insertion;
+mod known;
 mod outcome;
 
-use http::{Method, Request, Response, StatusCode};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::HeaderMap;
+use http::{Request, Response};
 use http_body::Body;
 
 use crate::centre::Centre;
 use crate::config::settings;
-use bytes::Bytes;
+use crate::consent::Consent;
+pub use asked::Asked;
+pub use body::{PageBody, PageError};
 use codec::{Budget, Coding};
 use csp::Policies;
 use insertion::{Insertion, Plan};
-
-pub use asked::Asked;
-pub use body::{PageBody, PageError};
+use known::KnownBodies;
 pub use outcome::Outcome;
 
 /// What is changed in the pages of one site.
@@ -31,13 +36,18 @@ pub use outcome::Outcome;
 pub struct Pages {
     settings: settings::Page,
     budget: Budget,
+    known: Arc<KnownBodies>,
 }
 
 impl Pages {
     /// What is to be changed; `None` when nothing is.
     pub fn new(settings: &settings::Page) -> Option<Self> {
         let any = settings.banner.is_some() || settings.guard;
-        any.then(|| Self { settings: settings.clone(), budget: Budget::default() })
+        any.then(|| Self {
+            settings: settings.clone(),
+            budget: Budget::default(),
+            known: Arc::default(),
+        })
     }
 
     /// Looks at a request: whether its answer may be a page to change. Then the origin must send it whole.
@@ -51,16 +61,17 @@ impl Pages {
         now: i64,
         centre: &Centre,
     ) -> Option<Asked> {
-        let consent = &centre.consent(request.headers(), trusted, now);
-        let banner = self.settings.banner.is_some() && !consent.is_decided();
-        let guard = self.settings.guard;
-        Asked::of(request, (banner, guard), consent, centre, &self.budget)
+        let wanted = (self.settings.banner.is_some(), self.settings.guard);
+        let consent = |headers: &HeaderMap| centre.consent(headers, trusted, now);
+        let grants_all = |consent: &Consent| centre.grants_all(consent.granted);
+        Asked::of(request, wanted, &self.budget, consent, grants_all)
     }
 
-    /// Changes a response, where it is a page.
+    /// Changes a response to a visitor with this consent, where it is a page.
     pub fn rewrite<B>(
         &self,
         asked: Asked,
+        consent: &Consent,
         response: Response<B>,
         centre: &Centre,
     ) -> Response<PageBody<B>>
@@ -68,26 +79,22 @@ impl Pages {
         B: Body<Data = Bytes> + Unpin,
     {
         let (mut parts, body) = response.into_parts();
-        let coding =
-            head::coding(parts.status, &parts.headers).filter(|_| asked.method != Method::HEAD);
-        let Some(coding) = coding else {
-            if asked.guards() && parts.status == StatusCode::NOT_MODIFIED {
+        let page = head::coding(parts.status, &parts.headers).and_then(|coding| {
+            let policies = Policies::of(&parts.headers);
+            let banner = asked.banner(consent, centre, &policies);
+            let guard = asked.guard(consent, centre, &policies);
+            let known = Arc::clone(&self.known);
+            let any = banner.is_some() || guard.is_some();
+            any.then_some((coding, Plan { banner, guard, known }))
+        });
+        let Some((coding, plan)) = page else {
+            if asked.guards && head::may_come_back(parts.status, &parts.headers) {
                 head::revalidate(&mut parts.headers);
             }
             return Response::from_parts(parts, PageBody::Unchanged(body));
         };
-        let policies = Policies::of(&parts.headers);
-        let banner = asked.banner(centre, &policies);
-        let guard = asked.guard(centre, &policies);
-        if banner.is_none() && guard.is_none() {
-            if asked.guards() {
-                head::revalidate(&mut parts.headers);
-            }
-            return Response::from_parts(parts, PageBody::Unchanged(body));
-        }
-        head::change(&mut parts.headers, banner.is_some());
+        head::change(&mut parts.headers, plan.banner.is_some());
         let permit = asked.permit.filter(|_| coding != Coding::Identity);
-        let insertion = Insertion::new(Plan { banner, guard });
-        Response::from_parts(parts, PageBody::rewritten(body, insertion, coding, permit))
+        Response::from_parts(parts, PageBody::rewritten(body, Insertion::new(plan), coding, permit))
     }
 }

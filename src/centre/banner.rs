@@ -1,6 +1,10 @@
 //! The banner: a form without script that asks a visitor who has not decided.
 
+use std::borrow::Cow;
+use std::collections::HashMap;
+
 use askama::Template;
+use form_urlencoded::byte_serialize;
 
 use super::frame::query;
 use super::site::Site;
@@ -34,8 +38,87 @@ struct Markup<'a> {
     nonce: Option<&'a str>,
 }
 
+/// Stands for the way back in markup that was made ahead.
+const RETURN_TO: &str = "/CONSENTRY-RETURN-TO";
+
+/// The banner in every language, made ahead: only the way back differs from page to page.
+#[derive(Debug)]
+pub(super) struct Banners {
+    by_tag: HashMap<String, Vec<Part>>,
+}
+
+/// A piece of the markup, and what follows it.
+#[derive(Debug)]
+struct Part {
+    text: String,
+    then: Option<ReturnTo>,
+}
+
+/// The way back, as it stands in an attribute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ReturnTo {
+    /// A form's value.
+    Value,
+    /// In the query of a link.
+    Query,
+}
+
+impl Banners {
+    /// The banner of a site.
+    pub(super) fn new(site: &Site) -> Self {
+        let all = site.settings.locales.all().iter().filter_map(|locale| {
+            let of = BannerFor { locale, return_to: RETURN_TO, form: true, nonce: None };
+            Some((locale.tag.clone(), parts(&markup(site, of)?)))
+        });
+        Self { by_tag: all.collect() }
+    }
+
+    /// The markup for a page; made anew where the page's policy wants something else than usual.
+    pub(super) fn markup(&self, site: &Site, of: BannerFor<'_>) -> Option<String> {
+        let parts = self.by_tag.get(&of.locale.tag).filter(|_| of.form && of.nonce.is_none());
+        let Some(parts) = parts else { return markup(site, of) };
+        let special = |byte: u8| matches!(byte, b'&' | b'<' | b'>' | b'"' | b'\'');
+        let value = if of.return_to.bytes().any(special) {
+            let escaped = askama::filters::escape(of.return_to, askama::filters::Html).ok()?;
+            Cow::Owned(escaped.to_string())
+        } else {
+            Cow::Borrowed(of.return_to)
+        };
+        let query: String = byte_serialize(of.return_to.as_bytes()).collect();
+        let length: usize = parts.iter().map(|part| part.text.len() + query.len()).sum();
+        let mut markup = String::with_capacity(length);
+        for part in parts {
+            markup.push_str(&part.text);
+            match part.then {
+                Some(ReturnTo::Value) => markup.push_str(&value),
+                Some(ReturnTo::Query) => markup.push_str(&query),
+                None => {}
+            }
+        }
+        Some(markup)
+    }
+}
+
+/// Markup with the placeholder, in pieces.
+fn parts(markup: &str) -> Vec<Part> {
+    let encoded: String = byte_serialize(RETURN_TO.as_bytes()).collect();
+    let mut parts = Vec::new();
+    let mut rest = markup;
+    loop {
+        let places = [(RETURN_TO, ReturnTo::Value), (&encoded, ReturnTo::Query)];
+        let next =
+            places.iter().filter_map(|(text, then)| Some((rest.find(text)?, text.len(), *then)));
+        let Some((at, length, then)) = next.min_by_key(|(at, _, _)| *at) else { break };
+        let (text, behind) = (rest.get(..at), rest.get(at + length..));
+        parts.push(Part { text: text.unwrap_or_default().to_owned(), then: Some(then) });
+        rest = behind.unwrap_or_default();
+    }
+    parts.push(Part { text: rest.to_owned(), then: None });
+    parts
+}
+
 /// The markup, of ASCII alone: it reads the same in whatever encoding the page is.
-pub(super) fn markup(site: &Site, of: BannerFor<'_>) -> Option<String> {
+fn markup(site: &Site, of: BannerFor<'_>) -> Option<String> {
     let categories = &site.reader().categories;
     let optional = categories.iter().filter(|(category, _)| *category != Category::NECESSARY);
     let names = of.locale.list(optional.map(|(_, name)| name));

@@ -336,12 +336,21 @@ mod tests {
         }
     }
 
+    thread_local! {
+        static KNOWN: std::sync::Arc<crate::page::known::KnownBodies> = Default::default();
+    }
+
+    fn plan() -> Plan {
+        let known = KNOWN.with(std::sync::Arc::clone);
+        Plan { banner: Some(BANNER.to_owned()), guard: None, known }
+    }
+
     fn body(
         chunks: Vec<Vec<u8>>,
         coding: Coding,
     ) -> PageBody<impl Body<Data = Bytes, Error = Infallible> + Unpin> {
         let frames = chunks.into_iter().map(|chunk| Ok(Frame::data(Bytes::from(chunk))));
-        let plan = Plan { banner: Some(BANNER.to_owned()), guard: None };
+        let plan = plan();
         PageBody::rewritten(
             StreamBody::new(stream::iter(frames)),
             Insertion::new(plan),
@@ -494,7 +503,7 @@ mod tests {
         for coding in CODINGS {
             let html = coded(b"<body><p>first</p>", coding);
             let chunks = stream::iter([Ok::<_, Infallible>(Frame::data(Bytes::from(html)))]);
-            let plan = Plan { banner: Some(BANNER.to_owned()), guard: None };
+            let plan = plan();
             let inner = StreamBody::new(chunks.chain(stream::pending()));
             let mut body = PageBody::rewritten(inner, Insertion::new(plan), coding, None);
             let mut out = Vec::new();

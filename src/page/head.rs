@@ -9,8 +9,15 @@ use http::header::{
 use super::codec::Coding;
 use crate::filter::keep_private;
 
-/// What tells of the octets as the origin sent them (RFC 9530, RFC 3230, RFC 1864).
-const DIGESTS: [&str; 4] = ["content-digest", "repr-digest", "digest", "content-md5"];
+/// What is true of the page only as the origin sent it; digests by RFC 9530, RFC 3230, RFC 1864.
+static OF_THE_ORIGINAL: [HeaderName; 6] = [
+    CONTENT_LENGTH,
+    ACCEPT_RANGES,
+    HeaderName::from_static("content-digest"),
+    HeaderName::from_static("repr-digest"),
+    HeaderName::from_static("digest"),
+    HeaderName::from_static("content-md5"),
+];
 
 /// The coding of a page that can be changed; `None` for everything else.
 pub(super) fn coding(status: StatusCode, headers: &HeaderMap) -> Option<Coding> {
@@ -62,10 +69,10 @@ fn has_directive(headers: &HeaderMap, name: &str) -> bool {
 
 /// Says of a page that is being changed what is true of it now.
 pub(super) fn change(headers: &mut HeaderMap, banner: bool) {
-    headers.remove(CONTENT_LENGTH);
-    headers.remove(ACCEPT_RANGES);
-    for name in DIGESTS {
-        headers.remove(HeaderName::from_static(name));
+    let untrue: Vec<HeaderName> =
+        headers.keys().filter(|name| OF_THE_ORIGINAL.contains(name)).cloned().collect();
+    for name in untrue {
+        headers.remove(name);
     }
     if let Some(tag) = headers.get(ETAG)
         && !tag.as_bytes().starts_with(b"W/")
@@ -81,6 +88,12 @@ pub(super) fn change(headers: &mut HeaderMap, banner: bool) {
     } else {
         revalidate(headers);
     }
+}
+
+/// Whether a response that was not changed is a page that a browser may show again when the consent is
+/// another one.
+pub(super) fn may_come_back(status: StatusCode, headers: &HeaderMap) -> bool {
+    status == StatusCode::NOT_MODIFIED || coding(status, headers).is_some()
 }
 
 /// Lets the browser ask again before it shows a copy: the visitor's consent may have changed.

@@ -10,12 +10,9 @@ use lol_html::send::{ElementContentHandlers, Settings};
 use lol_html::{DocumentContentHandlers, HtmlRewriter, MemorySettings, Selector};
 
 use super::inert;
+use super::known::KnownBodies;
 use crate::consent::CategorySet;
 use crate::filter::Filter;
-
-/// How much is parsed at a time while the place of the banner is looked for, in octets: what comes behind
-/// it need not be parsed.
-const STEP: usize = 1024;
 
 /// The most memory that the parser takes for one page, in octets.
 const MEMORY: usize = 32 * 1024;
@@ -25,6 +22,8 @@ const MEMORY: usize = 32 * 1024;
 pub(super) struct Plan {
     pub(super) banner: Option<String>,
     pub(super) guard: Option<Guard>,
+    /// Beginnings of the site's pages.
+    pub(super) known: Arc<KnownBodies>,
 }
 
 /// The guard of one page.
@@ -44,7 +43,10 @@ type Rewriter = HtmlRewriter<'static, Sink, lol_html::send::SendHandlerTypes>;
 
 /// Puts things into a page.
 pub(super) struct Insertion {
+    /// What is put in, before the first octets have come.
+    plan: Option<Plan>,
     rewriter: Option<Rewriter>,
+    known: Arc<KnownBodies>,
     out: Out,
     /// The banner is in its place.
     placed: Arc<AtomicBool>,
@@ -52,7 +54,6 @@ pub(super) struct Insertion {
     only_banner: bool,
     banner: bool,
     failed: bool,
-    started: bool,
 }
 
 static BODY: LazyLock<Option<Selector>> = LazyLock::new(|| "body".parse().ok());
@@ -61,14 +62,23 @@ static TAGS: LazyLock<Option<Selector>> =
 
 impl Insertion {
     pub(super) fn new(plan: Plan) -> Self {
-        let Plan { banner, guard } = plan;
-        let out = Out::default();
-        let placed = Arc::new(AtomicBool::new(false));
-        let only_banner = guard.is_none();
-        let has_banner = banner.is_some();
+        Self {
+            known: Arc::clone(&plan.known),
+            only_banner: plan.guard.is_none(),
+            banner: plan.banner.is_some(),
+            plan: Some(plan),
+            rewriter: None,
+            out: Out::default(),
+            placed: Arc::default(),
+            failed: false,
+        }
+    }
+
+    /// Begins to parse the page.
+    fn start(&mut self, Plan { banner, guard, .. }: Plan) {
         let mut settings = Settings::new_send().with_strict(false).with_memory_settings(
             MemorySettings::new()
-                .with_preallocated_parsing_buffer_size(STEP)
+                .with_preallocated_parsing_buffer_size(256)
                 .with_max_allowed_memory_usage(MEMORY)
                 .with_graceful_bail_out_on_memory_limit_exceeded(true),
         );
@@ -93,8 +103,9 @@ impl Insertion {
         if let Some(banner) = banner
             && let Some(body) = BODY.as_ref()
         {
-            let (at_body, at_end) = (Arc::clone(&placed), Arc::clone(&placed));
-            let late = banner.clone();
+            let (at_body, at_end) = (Arc::clone(&self.placed), Arc::clone(&self.placed));
+            let banner: Arc<str> = banner.into();
+            let late = Arc::clone(&banner);
             let handlers = ElementContentHandlers::default().element(
                 move |element: &mut lol_html::send::Element<'_, '_>| {
                     if !at_body.swap(true, Relaxed) {
@@ -116,24 +127,15 @@ impl Insertion {
                 ));
         }
         let sink: Sink = {
-            let out = Arc::clone(&out);
+            let out = Arc::clone(&self.out);
             Box::new(move |chunk: &[u8]| locked(&out).extend_from_slice(chunk))
         };
-        let rewriter = Some(HtmlRewriter::new(settings, sink));
-        Self {
-            rewriter,
-            out,
-            placed,
-            only_banner,
-            banner: has_banner,
-            failed: false,
-            started: false,
-        }
+        self.rewriter = Some(HtmlRewriter::new(settings, sink));
     }
 
     /// Whether the rest of the page passes as it is.
     pub(super) fn is_over(&self) -> bool {
-        self.rewriter.is_none()
+        self.rewriter.is_none() && self.plan.is_none()
     }
 
     /// Whether the page could not be changed, or not to its end.
@@ -149,15 +151,40 @@ impl Insertion {
     /// Takes octets of the page in, and puts out what is ready. Returns how many were taken: fewer than all
     /// when the rest passes as it is.
     pub(super) fn push(&mut self, html: &[u8], out: &mut Vec<u8>) -> usize {
-        if !std::mem::replace(&mut self.started, true)
-            && (html.starts_with(&[0xfe, 0xff]) || html.starts_with(&[0xff, 0xfe]))
-        {
-            // UTF-16, whatever the head says (Encoding section 6).
-            self.give_up();
+        if let Some(mut plan) = self.plan.take_if(|_| !html.is_empty()) {
+            if html.starts_with(&[0xfe, 0xff]) || html.starts_with(&[0xff, 0xfe]) {
+                // UTF-16, whatever the head says (Encoding section 6).
+                self.failed = true;
+                return 0;
+            }
+            let beginning = to_body(html);
+            if self.only_banner && self.known.contains(beginning) {
+                self.placed.store(true, Relaxed);
+                out.extend_from_slice(beginning);
+                out.extend_from_slice(plan.banner.take().unwrap_or_default().as_bytes());
+                return beginning.len();
+            }
+            self.start(plan);
+            let taken = self.parse(html);
+            if self.only_banner && self.has_banner() && taken == beginning.len() {
+                self.known.insert(beginning);
+            }
+            out.append(&mut locked(&self.out));
+            return taken;
         }
+        let taken = self.parse(html);
+        out.append(&mut locked(&self.out));
+        taken
+    }
+
+    fn parse(&mut self, html: &[u8]) -> usize {
         let mut taken = 0;
-        for step in html.chunks(STEP) {
-            let Some(rewriter) = &mut self.rewriter else { break };
+        while let (Some(rewriter), Some(rest)) = (&mut self.rewriter, html.get(taken..)) {
+            if rest.is_empty() {
+                break;
+            }
+            // Behind the banner nothing need be parsed: a step ends where its place may be.
+            let step = if self.only_banner { to_body(rest) } else { rest };
             taken += step.len();
             if rewriter.write(step).is_err() {
                 // What was held back was let out as it is.
@@ -166,12 +193,14 @@ impl Insertion {
                 self.end_parsing();
             }
         }
-        out.append(&mut locked(&self.out));
         taken
     }
 
     /// The page is over.
     pub(super) fn end(&mut self, out: &mut Vec<u8>) {
+        if let Some(plan) = self.plan.take() {
+            self.start(plan);
+        }
         self.end_parsing();
         out.append(&mut locked(&self.out));
     }
@@ -188,6 +217,15 @@ impl Insertion {
         self.rewriter = None;
         self.failed = true;
     }
+}
+
+/// The beginning of the HTML up to the end of what may be the tag of its body; all of it, where none is seen.
+fn to_body(html: &[u8]) -> &[u8] {
+    let tag = |name: &[u8]| memchr::memmem::find(html, name);
+    let end = tag(b"<body")
+        .or_else(|| tag(b"<BODY"))
+        .and_then(|start| Some(start + memchr::memchr(b'>', html.get(start..)?)? + 1));
+    end.and_then(|end| html.get(..end)).unwrap_or(html)
 }
 
 fn locked(out: &Out) -> MutexGuard<'_, Vec<u8>> {

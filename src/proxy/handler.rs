@@ -120,7 +120,10 @@ async fn serve(
     let response = answered.await?;
     Ok(match asked.zip(site.page.as_ref()) {
         None => Served::Filtered(response),
-        Some((asked, pages)) => Served::Page(pages.rewrite(*asked, response, &site.centre)),
+        Some((asked, pages)) => {
+            let consent = response.body().report().consent;
+            Served::Page(pages.rewrite(*asked, &consent, response, &site.centre))
+        }
     })
 }
 

@@ -101,9 +101,9 @@ fn what_is_no_page_of_its_own_is_left_alone() {
         &[("Sec-Fetch-Dest", "empty")][..],
         &[("Sec-Fetch-Dest", "iframe")],
         &[("Sec-Fetch-Dest", ""), ("Accept", "*/*")],
-        &[("HX-Request", "true")],
-        &[("Turbo-Frame", "cart")],
-        &[("X-Requested-With", "XMLHttpRequest")],
+        &[("Sec-Fetch-Dest", ""), ("HX-Request", "true")],
+        &[("Sec-Fetch-Dest", ""), ("Turbo-Frame", "cart")],
+        &[("Sec-Fetch-Dest", ""), ("X-Requested-With", "XMLHttpRequest")],
     ] {
         assert_eq!(load(&proxy, "/", fields).text(), HTML, "{fields:?}");
     }
