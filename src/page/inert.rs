@@ -13,28 +13,34 @@ pub(super) fn disarm(
     granted: CategorySet,
     own_host: &str,
 ) {
-    let (attributes, kind): (&[&str], &str) = match element.tag_name().as_str() {
-        "script" => (&["src"], "script"),
-        "img" => (&["src", "srcset"], "image"),
-        "iframe" => (&["src"], "subdocument"),
-        "link" if loads_early(element) => (&["href"], "other"),
+    // What names the URL, and what has to go; a link without `rel` does nothing, one without `href` complains.
+    let (attributes, kind): (&[(&str, &str)], &str) = match element.tag_name().as_str() {
+        "script" => (&[("src", "src")], "script"),
+        "img" => (&[("src", "src"), ("srcset", "srcset")], "image"),
+        "iframe" => (&[("src", "src")], "subdocument"),
+        "link" if loads_early(element) => (&[("href", "rel")], "other"),
         _ => return,
     };
-    for name in attributes {
-        let Some(value) = element.get_attribute(name) else { continue };
-        let mut urls = value.split(',').filter_map(|part| part.split_whitespace().next());
-        let refused = match *name {
-            "srcset" => urls.any(|url| is_refused(url, filter, granted, own_host, kind)),
-            _ => is_refused(value.trim(), filter, granted, own_host, kind),
-        };
-        if refused {
-            let kept = format!("data-consentry-{name}");
-            // The names are ours and fit; a value that does not fit is not kept.
-            let _ = element.set_attribute(&kept, &value);
-            element.remove_attribute(name);
-            if kind == "script" {
-                let _ = element.set_attribute("type", "text/plain");
+    for (named_by, taken) in attributes {
+        let Some(value) = element.get_attribute(named_by) else { continue };
+        let refused = |url: &str| is_refused(url, filter, granted, own_host, kind);
+        let refused = match *named_by {
+            "srcset" => {
+                let mut urls = value.split(',').filter_map(|part| part.split_whitespace().next());
+                urls.any(refused)
             }
+            _ => refused(value.trim()),
+        };
+        if !refused {
+            continue;
+        }
+        if let Some(value) = element.get_attribute(taken) {
+            // The names are ours and fit; a value that does not fit is not kept.
+            let _ = element.set_attribute(&format!("data-consentry-{taken}"), &value);
+        }
+        element.remove_attribute(taken);
+        if kind == "script" {
+            let _ = element.set_attribute("type", "text/plain");
         }
     }
 }

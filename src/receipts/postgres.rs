@@ -43,12 +43,11 @@ impl Postgres {
             config.application_name("consentry");
         }
         let mut client = config.connect(tls(ca_file)?)?;
-        let synchronous = match durability {
-            // The server answers before its disk does.
-            Durability::Batch => "SET synchronous_commit TO off;",
-            Durability::Strict => "SET synchronous_commit TO on;",
-        };
-        client.batch_execute(&format!("SET statement_timeout TO 5000; {synchronous}"))?;
+        client.batch_execute("SET statement_timeout TO 5000")?;
+        if durability == Durability::Strict {
+            // Whatever the server's own setting is.
+            client.batch_execute("SET synchronous_commit TO on")?;
+        }
         let table = client.query_one("SELECT to_regclass('consent_receipts') IS NOT NULL", &[])?;
         // Only where it is missing: who may insert may not always create.
         if !table.try_get::<_, bool>(0)? {

@@ -18,7 +18,7 @@ use crate::telemetry::ReceiptCounters;
 const BATCH: usize = 256;
 /// How long to leave a store alone that is down: at first, and at most.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
-const LONGEST_WAIT: Duration = Duration::from_secs(30);
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// How often receipts are removed whose time is over.
 const PRUNE_EVERY: Duration = Duration::from_secs(60 * 60);
 

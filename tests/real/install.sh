@@ -16,6 +16,7 @@ need promtool prometheus
 need h2load nghttp2-client
 need node nodejs
 need npm npm
+ls /usr/lib/postgresql/*/bin/initdb > /dev/null 2>&1 || missing="$missing postgresql"
 ls /usr/sbin/php-fpm* > /dev/null 2>&1 || missing="$missing php-fpm"
 
 # The consent tools, and what drives them in Chromium.

@@ -16,8 +16,10 @@ mod browser;
 mod cache;
 mod consent_tools;
 mod dashboard;
+mod decide;
 mod metrics;
 mod nginx;
+mod postgres;
 mod readme;
 mod site;
 #[path = "../blackbox/support/mod.rs"]

@@ -8,6 +8,7 @@ mod visitor;
 pub use origin::Origin;
 #[allow(unused_imports)]
 pub use proxy::{Proxy, binary, request, run};
+#[allow(unused_imports)]
 pub use visitor::{Reply, Visitor};
 
 use std::time::Duration;

@@ -1,0 +1,118 @@
+//! A real PostgreSQL of the test's own.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// A server in a folder of its own; stopped when dropped.
+pub struct Postgres {
+    folder: tempfile::TempDir,
+    programs: PathBuf,
+    options: String,
+}
+
+impl Postgres {
+    /// A server that listens on a socket in its folder only, or besides on TCP with TLS.
+    pub fn start(tcp: Option<u16>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        // The server does not run as root: it must get into the folder.
+        std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o777)).unwrap();
+        let versions = std::fs::read_dir("/usr/lib/postgresql").map(|all| {
+            let all = all.filter_map(|entry| Some(entry.ok()?.path().join("bin")));
+            all.filter(|programs| programs.join("initdb").exists()).max()
+        });
+        let programs = versions.ok().flatten();
+        let programs = programs.expect("PostgreSQL is missing: `make test` installs it");
+        let sockets = folder.path().display().to_string();
+        let mut options =
+            format!("-c unix_socket_directories={sockets} -c fsync=off -c listen_addresses=");
+        let mut server = Self { folder, programs, options: String::new() };
+        let data = server.path("data");
+        server.run("initdb", &["-D", &data, "-A", "trust", "-U", "consentry", "--no-sync"]);
+        if let Some(port) = tcp {
+            server.certificate();
+            options = format!("{options}127.0.0.1 -p {port} -c ssl=on");
+        }
+        server.options = options;
+        server.up();
+        server
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.folder.path().join(name).display().to_string()
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// As another user than root, which PostgreSQL refuses.
+    fn run(&self, program: &str, arguments: &[&str]) -> Output {
+        let program = self.programs.join(program);
+        let root = std::fs::metadata("/proc/self")
+            .map(|own| std::os::unix::fs::MetadataExt::uid(&own))
+            .unwrap()
+            == 0;
+        let mut command = if root {
+            let mut command = Command::new("runuser");
+            command.args(["-u", "postgres", "--"]).arg(&program);
+            command
+        } else {
+            Command::new(&program)
+        };
+        let output = command.args(arguments).current_dir(self.folder.path()).output().unwrap();
+        assert!(output.status.success(), "{program:?} {arguments:?}: {output:?}");
+        output
+    }
+
+    /// A certificate that signs itself.
+    fn certificate(&self) {
+        let (key, certificate) = (self.path("data/server.key"), self.path("data/server.crt"));
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        // Owned by the server: written over what it made itself.
+        for (path, text) in
+            [(&key, made.signing_key.serialize_pem()), (&certificate, made.cert.pem())]
+        {
+            std::fs::write(path, text).unwrap();
+            let owned = self.folder.path().join("data/PG_VERSION");
+            let owner = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(owned).unwrap());
+            std::os::unix::fs::chown(path, Some(owner), None).unwrap();
+            std::fs::set_permissions(path, PermissionsExt::from_mode(0o600)).unwrap();
+        }
+        std::fs::write(self.path("ca.pem"), made.cert.pem()).unwrap();
+    }
+
+    pub fn up(&self) {
+        let (data, log) = (self.path("data"), self.path("log"));
+        // Its output would keep ours open.
+        self.run("pg_ctl", &["-D", &data, "-l", &log, "-o", &self.options, "-w", "-s", "start"]);
+    }
+
+    pub fn down(&self) {
+        self.run("pg_ctl", &["-D", &self.path("data"), "-m", "immediate", "-s", "stop"]);
+    }
+
+    /// Where it is, by its socket.
+    pub fn url(&self) -> String {
+        let folder = self.folder.path().display().to_string().replace('/', "%2F");
+        format!("postgres://consentry@{folder}/postgres")
+    }
+
+    /// What a question of SQL gives.
+    pub fn ask(&self, sql: &str) -> String {
+        let folder = self.folder.path().display().to_string();
+        let output = self
+            .run("psql", &["-h", &folder, "-U", "consentry", "-d", "postgres", "-At", "-c", sql]);
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        let _ = Command::new("runuser")
+            .args(["-u", "postgres", "--"])
+            .arg(self.programs.join("pg_ctl"))
+            .args(["-D", &self.path("data"), "-m", "immediate", "-s", "stop"])
+            .output();
+    }
+}

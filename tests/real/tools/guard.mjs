@@ -1,0 +1,50 @@
+// What a guarded page's scripts and tags can do, in real Chromium: `node guard.mjs CHROMIUM URL`. Prints a JSON
+// object: for each consent what was stored and what was asked for of other hosts.
+import { launch } from "./browser.mjs";
+
+const [executablePath, base] = process.argv.slice(2);
+const browser = await launch(executablePath);
+const found = { console: [] };
+for (const consent of ["", "functional", "functional+analytics+targeting+social"]) {
+  const context = await browser.newContext();
+  const asked = [];
+  await context.route((url) => url.origin !== base, (route) => {
+    asked.push(new URL(route.request().url()).host);
+    return route.fulfill({ contentType: "text/javascript", body: "" });
+  });
+  const now = Math.floor(Date.now() / 1000);
+  await context.addCookies([{ name: "consentry", value: `1~${now}~2018-05-25~${consent}~`, url: base }]);
+  const page = await context.newPage();
+  page.on("console", (message) => found.console.push(message.text()));
+  page.on("pageerror", (error) => found.console.push(error.message));
+  await page.goto(base);
+  const stored = await page.evaluate(async () => {
+    document.cookie = "_ga=1; path=/";
+    document.cookie = "csrftoken=1; path=/";
+    document.cookie = "lang=de; path=/";
+    document.cookie = "nobody_knows=1; path=/";
+    await cookieStore.set("_fbp", "1");
+    await cookieStore.set({ name: "django_language", value: "de" });
+    localStorage.setItem("_ga", "1");
+    localStorage._gid = "1";
+    localStorage["cart"] = "1";
+    Object.defineProperty(localStorage, "_fbp", { value: "1", configurable: true, enumerable: true, writable: true });
+    sessionStorage.setItem("lang", "1");
+    sessionStorage.setItem("_hjid", "1");
+    // What is deleted is no storing.
+    document.cookie = "old=; max-age=0; path=/";
+    localStorage.removeItem("never");
+    const names = (text) => text.split("; ").filter(Boolean).map((pair) => pair.split("=")[0]).sort();
+    return {
+      cookies: names(document.cookie),
+      local: Object.keys(localStorage).sort(),
+      session: Object.keys(sessionStorage).sort(),
+      whole: [localStorage instanceof Storage, localStorage.length, localStorage.getItem("cart"), localStorage.key(0) !== null],
+      first: window.first,
+    };
+  });
+  found[consent || "none"] = { ...stored, asked: [...new Set(asked)].sort() };
+  await context.close();
+}
+await browser.close();
+console.log(JSON.stringify(found));
