@@ -34,7 +34,10 @@ mod visitor;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
+use http::header::{
+    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue,
+    LOCATION, VARY,
+};
 use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
 
@@ -181,8 +184,18 @@ impl Centre {
             Page::Guard => match &self.guard {
                 Some(guard) => {
                     let current = request.uri().query() == Some(guard.version.as_str());
-                    let text = Bytes::from(guard.text.clone());
-                    fixed(request.method(), SCRIPT, text, if current { FOR_EVER } else { HOUR })
+                    let cache = if current { FOR_EVER } else { HOUR };
+                    let gzip = guard.gzip.clone().filter(|_| takes_gzip(request.headers()));
+                    let coded = gzip.is_some();
+                    let text = gzip.unwrap_or_else(|| guard.text.clone());
+                    fixed(request.method(), SCRIPT, text, cache).map(|mut response| {
+                        let headers = response.headers_mut();
+                        headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
+                        if coded {
+                            headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+                        }
+                        response
+                    })
                 }
                 None => Err(CentreError::Missing),
             },
@@ -262,6 +275,13 @@ fn fixed(
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static(cache));
     Ok(response)
+}
+
+/// Whether a browser takes gzip. One that has it and says `gzip;q=0` does not exist.
+fn takes_gzip(headers: &HeaderMap) -> bool {
+    headers.get(ACCEPT_ENCODING).is_some_and(|accepted| {
+        accepted.as_bytes().split(|byte| *byte == b',').any(|coding| coding.trim_ascii() == b"gzip")
+    })
 }
 
 /// Sends on to the folder with its slash.

@@ -440,3 +440,57 @@ fn what_is_wrong_for_several_sites_is_said_once_also_when_two_things_are_wrong_i
     );
     assert_eq!(problems(&toml).len(), 2, "{:#?}", problems(&toml));
 }
+
+#[test]
+fn what_visitors_see_is_checked_key_by_key() {
+    let toml = "[centre]\nlanguage = 'tlh'\nlocales = 'nowhere'\nearlier_notices = [2018-01-01T00:00:00Z]\n\
+         [expire]\non_withdrawal = ['everything']\n\
+         [banner]\nenabled = true\nposition = 'left'\ncolours = { text = 'red', border = '#123' }\n\
+         [page]\nguards = true\n\
+         [receipts]\nurl = 'mysql://user:secret@host/db'\n\
+         [[host]]\nname = 'https://tracker.example/x'\ncategory = 'analytics'\n\
+         [[site]]\nhosts = ['shop.example', '*.other.test']\nupstream = 'http://127.0.0.1:1'\n\
+         consent = { cookie_domain = 'other.test', sources = ['onetrust'] }\ncentre = { prefix = '/x/' }\n\
+         [[site]]\nupstream = 'http://127.0.0.1:1'\nconsent.cookie_domain = 'co.uk'\n";
+    let all = problems(toml).join("\n");
+    for expected in [
+        "2 centre.language: there is no language `tlh`",
+        "3 centre.locales: `nowhere` cannot be read",
+        "4 site[0].centre.earlier_notices: is not a date",
+        "6 expire.on_withdrawal[0]: unknown variant `everything`",
+        "9 banner.position: unknown variant `left`",
+        "10 site[0].banner.colours.text: `red` is not a colour",
+        "10 site[0].banner.colours.border: unknown key",
+        "12 page.guards: unknown key",
+        "14 receipts.url: is neither a SQLite file nor a PostgreSQL server",
+        "16 host[0].name: `https://tracker.example/x` is not a host",
+        "21 site[0].consent.cookie_domain: browsers refuse a cookie for `other.test` from `shop.example`",
+        "22 site[0].centre.prefix: is the same for all sites",
+        "site[0].banner.enabled: asks, and none of consent.sources reads the answer",
+        "25 site[1].consent.cookie_domain: `co.uk` is not a domain that a cookie can be set for",
+    ] {
+        assert!(all.contains(expected), "no {expected} in\n{all}");
+    }
+    assert!(!all.contains("secret"), "the URL has a password: {all}");
+}
+
+#[test]
+fn what_visitors_see_has_defaults_and_a_site_its_own() {
+    let site = &parse(SITE).sites[0];
+    assert_eq!((site.page.banner.is_some(), site.page.guard), (false, false));
+    assert_eq!(site.centre.locales.all().len(), 13);
+    assert_eq!(
+        (site.centre.on_withdrawal.cookies, site.centre.on_withdrawal.storage),
+        (true, false)
+    );
+    assert!(parse(SITE).receipts.is_none());
+    let config = parse(&format!("[receipts]\n{SITE}page.guard = true\nbanner.enabled = true\n"));
+    let receipts = config.receipts.unwrap();
+    assert_eq!(format!("{:?}", receipts.store), "Sqlite(\"consentry.db\")");
+    assert_eq!((receipts.spool_max, receipts.retention_days), (100_000, 1825));
+    assert_eq!((receipts.ip, receipts.user_agent), (false, false));
+    assert!(config.sites[0].page.guard && config.sites[0].page.banner.is_some());
+    // A password is not shown, whoever prints the settings.
+    let config = parse(&format!("[receipts]\nurl = 'postgres://user:secret@host/db'\n{SITE}"));
+    assert!(!format!("{config:?}").contains("secret"));
+}

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use super::error::{CentreError, allow};
 use super::same_origin::is_same_origin;
 use crate::consent::ConsentReader;
-use crate::consent::sources::{Native, NativeCookie};
+use crate::consent::sources::{Native, NativeCookie, OWN_COOKIE};
 
 /// The longest body that is read, in octets.
 const MAX_OCTETS: usize = 4096;
@@ -73,8 +73,7 @@ impl Posted for Form {
 
 /// Whether a choice made on our pages counts: the site's sources read our cookie.
 pub(super) fn is_writable(reader: &ConsentReader) -> bool {
-    let native = ["consentry", "auto"];
-    reader.sources.iter().any(|source| native.contains(&source.name()))
+    reader.sources.iter().any(|source| OWN_COOKIE.contains(&source.name()))
 }
 
 /// What a page of the site posts; anybody else is refused.

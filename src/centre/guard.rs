@@ -1,6 +1,11 @@
 //! The guard's script: which names a page's scripts may store under, as the catalogue knows them.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::Write;
+
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 
 use crate::catalogue::CookieRule;
 use crate::config::settings::FilterSettings;
@@ -9,7 +14,9 @@ use crate::policy::Unclassified;
 /// The script of a site, and what its URL is told apart by when it changes.
 #[derive(Debug)]
 pub(super) struct Script {
-    pub(super) text: String,
+    pub(super) text: Bytes,
+    /// The same in gzip.
+    pub(super) gzip: Option<Bytes>,
     pub(super) version: String,
 }
 
@@ -54,5 +61,12 @@ pub(super) fn script(settings: &FilterSettings) -> Script {
     let text = include_str!("script/guard.js").replace("DATA", &data.to_string());
     let mut hasher = DefaultHasher::new();
     text.hash(&mut hasher);
-    Script { version: format!("{:016x}", hasher.finish()), text }
+    let version = format!("{:016x}", hasher.finish());
+    Script { version, gzip: gzip(text.as_bytes()), text: Bytes::from(text) }
+}
+
+fn gzip(text: &[u8]) -> Option<Bytes> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(text).ok()?;
+    encoder.finish().ok().map(Bytes::from)
 }

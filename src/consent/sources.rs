@@ -84,6 +84,9 @@ pub const NAMES: &[&str] = &[
     "auto",
 ];
 
+/// The sources that read our own cookie.
+pub const OWN_COOKIE: [&str; 2] = ["consentry", "auto"];
+
 /// The keys, besides `map`, that the config's table of a source takes.
 pub fn keys(name: &str) -> &'static [&'static str] {
     match name {

@@ -4,7 +4,7 @@ use toml::Spanned;
 
 use super::common::{Common, Doc};
 use super::filter::filter;
-use super::pages::pages;
+use super::pages::{banner_is_heard, pages};
 use crate::config::document::place;
 use crate::config::overrides::Overrides;
 use crate::config::raw::{OneOrMore, RawSite};
@@ -35,8 +35,9 @@ pub(super) fn sites(
             );
         }
         let hosts = vec![HostPattern::Any];
-        let (centre, page) = pages(document, "", &RawSite::default(), common);
+        let (centre, page) = pages(document, "", &RawSite::default(), &hosts, common);
         let filter = filter(document, "", RawSite::default(), common, overrides);
+        banner_is_heard(document, "", &page, &filter);
         return vec![Site {
             name: "default".to_owned(),
             hosts,
@@ -69,8 +70,9 @@ pub(super) fn sites(
             }
         };
         let name = site_name(document, &key, raw.name.take(), &hosts, &sites);
-        let (centre, page) = pages(document, &key, &raw, common);
+        let (centre, page) = pages(document, &key, &raw, &hosts, common);
         let filter = filter(document, &key, raw, common, overrides);
+        banner_is_heard(document, &key, &page, &filter);
         sites.push(Site { name, hosts, upstreams, filter, centre, page });
     }
     sites
