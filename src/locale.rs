@@ -132,6 +132,11 @@ impl Locales {
         &self.all
     }
 
+    /// The tag of the site's own language.
+    pub fn default_tag(&self) -> &str {
+        self.all.get(self.default).map_or("", |locale| &locale.tag)
+    }
+
     /// The language for a visitor: what a link asks for, then what the browser asks for
     /// (`Accept-Language`, RFC 9110 section 12.5.4), then the site's own.
     pub fn choose(

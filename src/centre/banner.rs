@@ -9,7 +9,7 @@ use form_urlencoded::byte_serialize;
 use super::frame::query;
 use super::site::Site;
 use crate::config::settings::{Banner, Colours, Position};
-use crate::consent::Category;
+use crate::consent::CategorySet;
 use crate::locale::{Locale, Texts, fill};
 
 /// What the banner is to look like on one page.
@@ -17,6 +17,8 @@ use crate::locale::{Locale, Texts, fill};
 pub struct BannerFor<'a> {
     /// The visitor's language.
     pub locale: &'a Locale,
+    /// What holds until the visitor decides.
+    pub granted: CategorySet,
     /// The page's own path and query, where the visitor goes back to.
     pub return_to: &'a str,
     /// Whether the page's policy lets a form post to this site.
@@ -45,6 +47,8 @@ const RETURN_TO: &str = "/CONSENTRY-RETURN-TO";
 #[derive(Debug)]
 pub(super) struct Banners {
     by_tag: HashMap<String, Vec<Part>>,
+    /// What holds until a visitor decides, as the markup says.
+    granted: CategorySet,
 }
 
 /// A piece of the markup, and what follows it.
@@ -66,16 +70,20 @@ enum ReturnTo {
 impl Banners {
     /// The banner of a site.
     pub(super) fn new(site: &Site) -> Self {
+        let granted = site.reader().default;
         let all = site.settings.locales.all().iter().filter_map(|locale| {
-            let of = BannerFor { locale, return_to: RETURN_TO, form: true, nonce: None };
+            let of = BannerFor { locale, granted, return_to: RETURN_TO, form: true, nonce: None };
             Some((locale.tag.clone(), parts(&markup(site, of)?)))
         });
-        Self { by_tag: all.collect() }
+        Self { by_tag: all.collect(), granted }
     }
 
     /// The markup for a page; made anew where the page's policy wants something else than usual.
     pub(super) fn markup(&self, site: &Site, of: BannerFor<'_>) -> Option<String> {
-        let parts = self.by_tag.get(&of.locale.tag).filter(|_| of.form && of.nonce.is_none());
+        let parts = self
+            .by_tag
+            .get(&of.locale.tag)
+            .filter(|_| of.form && of.nonce.is_none() && of.granted == self.granted);
         let Some(parts) = parts else { return markup(site, of) };
         let special = |byte: u8| matches!(byte, b'&' | b'<' | b'>' | b'"' | b'\'');
         let value = if of.return_to.bytes().any(special) {
@@ -120,13 +128,18 @@ fn parts(markup: &str) -> Vec<Part> {
 /// The markup, of ASCII alone: it reads the same in whatever encoding the page is.
 fn markup(site: &Site, of: BannerFor<'_>) -> Option<String> {
     let categories = &site.reader().categories;
-    let optional = categories.iter().filter(|(category, _)| *category != Category::NECESSARY);
-    let names = of.locale.list(optional.map(|(_, name)| name));
+    let present = of.granted.difference(CategorySet::NECESSARY);
+    let (text, asked) = if present == CategorySet::EMPTY {
+        (&of.locale.texts.banner_text, categories.all().difference(CategorySet::NECESSARY))
+    } else {
+        (&of.locale.texts.banner_text_optout, present)
+    };
+    let names = of.locale.list(categories.names_of(asked));
     let markup = Markup {
         prefix: &site.settings.prefix,
         locale: of.locale,
         texts: &of.locale.texts,
-        text: fill(&of.locale.texts.banner_text, &[("categories", &names)]).into_owned(),
+        text: fill(text, &[("categories", &names)]).into_owned(),
         query: query(&of.locale.tag, Some(of.return_to)),
         return_to: of.return_to,
         form: of.form,

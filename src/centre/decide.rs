@@ -98,7 +98,7 @@ pub(super) async fn decide(
             let lines = site.filter.deletions(&after, &sent, host, visitor.secure);
             fields.extend(lines.into_iter().map(|line| (SET_COOKIE, line)));
         }
-        if on_withdrawal.storage && before.is_decided() {
+        if on_withdrawal.storage {
             let storage = HeaderValue::from_static("\"storage\"");
             fields.push((CLEAR_SITE_DATA, storage));
         }

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use super::failure::Failure;
-use crate::config::settings::{Config, HostPattern, Site};
+use crate::config::settings::{Config, HostPattern, ReceiptStore, Site};
 use crate::config::{self, Overrides};
 use crate::policy::Unclassified;
 
@@ -30,6 +30,19 @@ impl Check {
 fn write_summary(config: &Config, out: &mut impl Write) -> io::Result<()> {
     let admin = config.listen.admin.map_or_else(|| "off".to_owned(), |admin| admin.to_string());
     writeln!(out, "ok: listens on {}, admin on {admin}", config.listen.http)?;
+    if let Some(receipts) = &config.receipts {
+        let store = match &receipts.store {
+            ReceiptStore::Sqlite(path) => format!("in {}", path.display()),
+            // The URL has a password.
+            ReceiptStore::Postgres { .. } => "on a PostgreSQL server".to_owned(),
+        };
+        let days = receipts.retention_days;
+        let spool = receipts.spool.display();
+        writeln!(
+            out,
+            "receipts {store}, kept for {days} days; they wait in {spool} while it is down"
+        )?;
+    }
     config.sites.iter().try_for_each(|site| write_site(site, out))
 }
 
@@ -62,5 +75,9 @@ fn write_site(site: &Site, out: &mut impl Write) -> io::Result<()> {
     };
     writeln!(out, "  unclassified  {unclassified}")?;
     let (cookies, beacons) = (catalogue.cookie_rules(), catalogue.beacon_paths());
-    writeln!(out, "  rules         {cookies} for cookies, {beacons} paths of beacons")
+    writeln!(out, "  rules         {cookies} for cookies, {beacons} paths of beacons")?;
+    let banner = if site.page.banner.is_some() { "with a banner" } else { "without a banner" };
+    let guard = if site.page.guard { ", guarded" } else { "" };
+    let (prefix, language) = (&site.centre.prefix, site.centre.locales.default_tag());
+    writeln!(out, "  pages         {banner}{guard}; our own at {prefix}, in {language} by default")
 }

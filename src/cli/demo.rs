@@ -7,9 +7,8 @@ use std::net::SocketAddr;
 
 use super::cookie::consent_cookie;
 use super::failure::Failure;
-use super::input::load;
 use crate::app;
-use crate::config::Overrides;
+use crate::config::{self, Overrides};
 use crate::consent::Category;
 use crate::proxy::Listener;
 
@@ -35,7 +34,7 @@ impl Demo {
             admin: Some("127.0.0.1:0".to_owned()),
             ..Overrides::default()
         };
-        let config = load(None, &overrides)?;
+        let config = config::parse("banner.enabled = true", None, &overrides)?;
         let Some(site) = config.sites.first() else { return Ok(()) };
         let granted = [Category::NECESSARY, Category::ANALYTICS].into_iter().collect();
         let consent = consent_cookie(&site.filter.reader, granted, None);
@@ -58,7 +57,7 @@ fn print(
     )?;
     writeln!(
         out,
-        "and consentry in front of it on http://{proxy}/ (open it in a browser, or log in: the session survives)."
+        "and consentry in front of it on http://{proxy}/ (open it in a browser and answer the banner, or log in: the session survives)."
     )?;
     writeln!(out)?;
     writeln!(out, "What the site sets, straight from it:")?;
@@ -72,6 +71,7 @@ fn print(
         out,
         "The site's tracking pixel is http://{proxy}/matomo.php?idsite=1&rec=1: the site counts who reaches it."
     )?;
+    writeln!(out, "The preference centre, where a choice is changed: http://{proxy}/.consentry/")?;
     if let Some(admin) = at.admin {
         writeln!(out, "Dashboard: http://{admin}/, metrics: http://{admin}/metrics")?;
         writeln!(

@@ -104,8 +104,10 @@ texts! {
     back,
     /// The banner's heading.
     banner_title,
-    /// What the banner asks: `{categories}`.
+    /// What the banner asks where nothing is used without consent: `{categories}`.
     banner_text,
+    /// What it asks where the categories are used until they are refused: `{categories}`.
+    banner_text_optout,
     /// The notice's heading, and the way to it.
     notice_title,
     /// From when on the notice holds: `{date}`.

@@ -115,7 +115,8 @@ impl Asked {
         };
         let locale = centre.locale(accepted)?;
         let return_to = self.path.as_ref().map_or("/", PathAndQuery::as_str);
-        centre.banner(BannerFor { locale, return_to, form: policies.form(), nonce })
+        let granted = consent.granted;
+        centre.banner(BannerFor { locale, granted, return_to, form: policies.form(), nonce })
     }
 
     /// The guard of the page, where there is to be one.

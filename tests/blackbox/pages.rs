@@ -85,6 +85,19 @@ fn who_has_decided_gets_the_page_byte_for_byte_as_it_is() {
 }
 
 #[test]
+fn where_cookies_are_used_until_they_are_refused_the_banner_says_so() {
+    let origin = Origin::answering(html());
+    let proxy = Proxy::start(&origin, &format!("[consent]\ndefault = 'allow'\n{BANNER}"));
+    let text = load(&proxy, "/", &[]).text();
+    assert!(text.contains("categories: Functional, Performance and analytics, Advertising, Social networks. You can refuse them"), "{text}");
+    let signal = load(&proxy, "/", &[("Sec-GPC", "1")]).text();
+    assert!(
+        signal.contains("categories: Functional, Performance and analytics. You can refuse them"),
+        "{signal}"
+    );
+}
+
+#[test]
 fn the_banner_is_off_by_default_and_while_observing() {
     let origin = Origin::answering(html());
     for toml in ["", "mode = 'observe'\n[banner]\nenabled = true\n[page]\nguard = true\n"] {
