@@ -9,6 +9,14 @@ pub(super) fn negotiate<'a>(
     accept_language: &str,
     tags: impl Iterator<Item = &'a str> + Clone,
 ) -> Option<usize> {
+    // Nearly always the first range is the best, and one of ours.
+    if let Some((first, rest)) = accept_language.split_once(',')
+        && !first.contains(';')
+        && !refuses(rest)
+        && let Some(place) = lookup(first, tags.clone())
+    {
+        return Some(place);
+    }
     let mut ranges: Vec<(u16, &str)> = accept_language
         .split(',')
         .take(MAX_RANGES)
@@ -32,6 +40,14 @@ pub(super) fn negotiate<'a>(
         .iter()
         .filter(|(quality, range)| *quality > 0 && *range != "*")
         .find_map(|(_, range)| lookup(range, tags.clone()).filter(|place| !refused(*place)))
+}
+
+/// Whether a range has the quality 0, which says that it is not wanted, or may have it.
+fn refuses(ranges: &str) -> bool {
+    ranges.contains("=0,")
+        || ranges.ends_with("=0")
+        || ranges.contains("=0.0")
+        || ranges.contains("= ")
 }
 
 /// A quality in thousandths (RFC 9110 section 12.4.2); `None` for what is none.
@@ -92,6 +108,9 @@ mod tests {
             ("de;q=0, de-AT;q=0.8, en;q=0.2", Some("en")),
             ("de ; q = 0.2 , ja ; Q=0.3", Some("ja")),
             ("ru;q=2, ja;q=0.1234, en;q=0.001", Some("en")),
+            ("de-AT, de;q=0, en;q=0.5", Some("en")),
+            ("de-AT, en;q=0.5, de;q=0", Some("en")),
+            ("de-AT, de;q=0.000, en;q=0.5", Some("en")),
             ("*", None),
             ("*, de;q=0.5", Some("de")),
             ("sv", None),

@@ -160,8 +160,10 @@ impl Insertion {
             let beginning = to_body(html);
             if self.only_banner && self.known.contains(beginning) {
                 self.placed.store(true, Relaxed);
+                let banner = plan.banner.take().unwrap_or_default();
+                out.reserve(beginning.len() + banner.len());
                 out.extend_from_slice(beginning);
-                out.extend_from_slice(plan.banner.take().unwrap_or_default().as_bytes());
+                out.extend_from_slice(banner.as_bytes());
                 return beginning.len();
             }
             self.start(plan);
