@@ -69,24 +69,24 @@ fn has_directive(headers: &HeaderMap, name: &str) -> bool {
 
 /// Says of a page that is being changed what is true of it now.
 pub(super) fn change(headers: &mut HeaderMap, banner: bool) {
-    let untrue: Vec<HeaderName> =
-        headers.keys().filter(|name| OF_THE_ORIGINAL.contains(name)).cloned().collect();
+    let untrue =
+        |name: &&HeaderName| OF_THE_ORIGINAL.contains(name) || (banner && **name == LAST_MODIFIED);
+    let untrue: Vec<HeaderName> = headers.keys().filter(untrue).cloned().collect();
     for name in untrue {
         headers.remove(name);
+    }
+    if banner {
+        // Gone with the next click: a copy that comes back with it would ask again.
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store, private"));
+        keep_private(headers);
+    } else {
+        revalidate(headers);
     }
     if let Some(tag) = headers.get(ETAG)
         && !tag.as_bytes().starts_with(b"W/")
         && let Ok(weak) = HeaderValue::from_bytes(&[b"W/", tag.as_bytes()].concat())
     {
         headers.insert(ETAG, weak);
-    }
-    keep_private(headers);
-    if banner {
-        // Gone with the next click: a copy that comes back with it would ask again.
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
-        headers.remove(LAST_MODIFIED);
-    } else {
-        revalidate(headers);
     }
 }
 
@@ -166,7 +166,7 @@ mod tests {
             banner,
             headers(&[
                 ("etag", "W/\"a\""),
-                ("cache-control", "private, no-store"),
+                ("cache-control", "no-store, private"),
                 ("x-other", "stays")
             ])
         );

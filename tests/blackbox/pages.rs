@@ -59,7 +59,7 @@ fn who_has_not_decided_gets_the_banner_as_the_first_thing_in_the_page() {
     }
     assert!(text.is_ascii() && !text.contains("<script"));
     assert_eq!(reply.field("etag").as_deref(), Some("W/\"a\""));
-    assert_eq!(reply.field("cache-control").as_deref(), Some("private, no-store"));
+    assert_eq!(reply.field("cache-control").as_deref(), Some("no-store, private"));
     assert_eq!(reply.field("content-length"), None);
     // The browser's copy is not what this visitor is to see.
     let seen = origin.next();
