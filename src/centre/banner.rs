@@ -92,7 +92,8 @@ impl Banners {
         } else {
             Cow::Borrowed(of.return_to)
         };
-        let query: String = byte_serialize(of.return_to.as_bytes()).collect();
+        let mut query = String::with_capacity(3 * of.return_to.len());
+        query.extend(byte_serialize(of.return_to.as_bytes()));
         let length: usize = parts.iter().map(|part| part.text.len() + query.len()).sum();
         let mut markup = String::with_capacity(length);
         for part in parts {

@@ -1,6 +1,5 @@
 //! The body of a page as it is changed: streamed, with bounded work and bounded memory at a time.
 
-use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -44,8 +43,8 @@ pub struct Rewriting<B> {
     input: Bytes,
     /// What came, for as long as nothing was made of it: it can still pass as it is.
     untouched: Option<Vec<Bytes>>,
-    /// What goes out as it is before anything else.
-    ahead: VecDeque<Bytes>,
+    /// What goes out as it is before anything else, last first.
+    ahead: Vec<Bytes>,
     state: State,
     trailers: Option<HeaderMap>,
     plain: Vec<u8>,
@@ -78,7 +77,7 @@ impl<B> PageBody<B> {
             untouched: codec.is_some().then(Vec::new),
             codec,
             input: Bytes::new(),
-            ahead: VecDeque::new(),
+            ahead: Vec::new(),
             state: State::Changing,
             trailers: None,
             plain: Vec::new(),
@@ -157,7 +156,7 @@ impl<B: Body<Data = Bytes>> Rewriting<B> {
         self.input = Bytes::new();
         match self.untouched.take() {
             Some(untouched) => {
-                self.ahead.extend(untouched);
+                self.ahead.extend(untouched.into_iter().rev());
                 self.state = State::Passing;
             }
             None => self.state = State::Broken,
@@ -206,7 +205,7 @@ impl<B: Body<Data = Bytes> + Unpin> Rewriting<B> {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, PageError<B::Error>>>> {
         loop {
-            if let Some(ahead) = self.ahead.pop_front() {
+            if let Some(ahead) = self.ahead.pop() {
                 return Poll::Ready(Some(Ok(Frame::data(ahead))));
             }
             let out = match self.state {

@@ -8,6 +8,7 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use lol_html::html_content::ContentType;
 use lol_html::send::{ElementContentHandlers, Settings};
 use lol_html::{DocumentContentHandlers, HtmlRewriter, MemorySettings, Selector};
+use memchr::memmem::Finder;
 
 use super::inert;
 use super::known::KnownBodies;
@@ -59,6 +60,9 @@ pub(super) struct Insertion {
 static BODY: LazyLock<Option<Selector>> = LazyLock::new(|| "body".parse().ok());
 static TAGS: LazyLock<Option<Selector>> =
     LazyLock::new(|| "head, body, script, img, iframe, link".parse().ok());
+
+static LOWER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("<body"));
+static UPPER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("<BODY"));
 
 impl Insertion {
     pub(super) fn new(plan: Plan) -> Self {
@@ -223,10 +227,8 @@ impl Insertion {
 
 /// The beginning of the HTML up to the end of what may be the tag of its body; all of it, where none is seen.
 fn to_body(html: &[u8]) -> &[u8] {
-    let tag = |name: &[u8]| memchr::memmem::find(html, name);
-    let end = tag(b"<body")
-        .or_else(|| tag(b"<BODY"))
-        .and_then(|start| Some(start + memchr::memchr(b'>', html.get(start..)?)? + 1));
+    let found = LOWER.find(html).or_else(|| UPPER.find(html));
+    let end = found.and_then(|start| Some(start + memchr::memchr(b'>', html.get(start..)?)? + 1));
     end.and_then(|end| html.get(..end)).unwrap_or(html)
 }
 
