@@ -15,6 +15,10 @@ use super::outcome::Outcome;
 /// How many octets of a page are worked on before something else has its turn.
 const TURN: usize = 64 * 1024;
 
+/// The most octets kept of a coded page of which nothing has come out yet: two blocks of zstd. A page that
+/// takes more passes as it is.
+const MOST_UNTOUCHED: usize = 256 * 1024;
+
 /// Why a changed page ends early.
 #[derive(Debug, Error)]
 pub enum PageError<E> {
@@ -135,6 +139,11 @@ impl<B: Body<Data = Bytes>> Rewriting<B> {
             worked += self.plain.len();
             if !self.plain.is_empty() {
                 self.untouched = None;
+            }
+            let kept = self.untouched.iter().flatten().map(Bytes::len).sum::<usize>();
+            if kept > MOST_UNTOUCHED {
+                self.break_off();
+                return out;
             }
             self.changed.clear();
             let pushed = self.insertion.push(&self.plain, &mut self.changed);
@@ -475,6 +484,17 @@ mod tests {
             }
             assert!(largest <= 2 * TURN, "{coding:?}: {largest}");
         }
+    }
+
+    #[test]
+    fn a_coding_that_gives_nothing_is_not_waited_for_without_end() {
+        // The head of a gzip stream with a file name that never ends (RFC 1952 section 2.3.1).
+        let mut endless = b"\x1f\x8b\x08\x08\0\0\0\0\0\xff".to_vec();
+        endless.extend(vec![b'x'; 2_000_000]);
+        let chunks = endless.chunks(10_000).map(<[u8]>::to_vec).collect();
+        let (out, whole, outcome) = through(chunks, Coding::Gzip);
+        assert_eq!((out.len(), whole, outcome), (endless.len(), true, Some(Outcome::Failed)));
+        assert_eq!(out, endless);
     }
 
     #[test]
