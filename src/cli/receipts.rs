@@ -114,8 +114,10 @@ fn show(settings: &settings::Receipts, id: &str) -> Result<(), Failure> {
 fn print(receipt: &Receipt, out: &mut impl Write) -> Result<(), Failure> {
     let mut line = serde_json::to_value(receipt).map_err(io::Error::from)?;
     let at = OffsetDateTime::from_unix_timestamp(receipt.time).ok();
-    if let Some(time) = at.and_then(|at| at.format(&Rfc3339).ok()) {
-        line["time"] = time.into();
+    if let Some(time) = at.and_then(|at| at.format(&Rfc3339).ok())
+        && let Some(field) = line.get_mut("time")
+    {
+        *field = time.into();
     }
     Ok(writeln!(out, "{line}")?)
 }

@@ -66,7 +66,6 @@ async fn answer(
 }
 
 /// What is served: the origin's answer through the filter, or a page of the site's own.
-#[expect(clippy::large_enum_variant, reason = "the large one is the usual one")]
 enum Served {
     Filtered(Response<FilterBody<OriginBody>>),
     Page(Response<PageBody<FilterBody<OriginBody>>>),
