@@ -1,0 +1,98 @@
+//! How much memory a page takes while it is changed, whatever its size.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+
+use std::convert::Infallible;
+use std::io::Write;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use consentry::centre::Centre;
+use consentry::config::{self, Overrides};
+use consentry::consent::{CategorySet, Consent};
+use consentry::filter::Filter;
+use consentry::page::{Outcome, Pages};
+use futures_util::{FutureExt, stream};
+use http::{Request, Response};
+use http_body::{Body, Frame};
+use http_body_util::{BodyExt, StreamBody};
+
+/// What the origin sends at a time, in octets.
+const PART: usize = 8 * 1024;
+
+/// A page of two megabytes with tags of other hosts.
+fn page() -> Vec<u8> {
+    let mut page = b"<!doctype html><html><head><title>x</title></head><body>".to_vec();
+    let mut number = 0;
+    while page.len() < 2_000_000 {
+        number += 1;
+        let tag = format!(
+            "<p class=\"a{number}\">Text<img src=\"https://ad.doubleclick.net/{number}.gif\"></p>\n"
+        );
+        page.extend_from_slice(tag.as_bytes());
+    }
+    page
+}
+
+fn body(parts: Vec<Bytes>) -> impl Body<Data = Bytes, Error = Infallible> + Unpin {
+    StreamBody::new(stream::iter(parts.into_iter().map(|part| Ok(Frame::data(part)))))
+}
+
+/// The most octets that were allocated at a time while the page was changed, and what became of it.
+fn most(
+    site: &mut config::settings::Site,
+    coding: &'static str,
+    text: &[u8],
+) -> (u64, Option<Outcome>) {
+    let filter = Arc::new(Filter::new(site.filter.clone()));
+    let centre = Centre::new("x", site.centre.clone(), &site.page, filter, None);
+    let pages = Pages::new(&site.page).unwrap();
+    let consent = Consent::undecided(CategorySet::NECESSARY);
+    // What the origin sends is not ours, nor is what the visitor takes.
+    let parts: Vec<Bytes> = text.chunks(PART).map(Bytes::copy_from_slice).collect();
+    let asked = |accept: &str| {
+        let mut request = Request::get("/x").header("accept", accept).body(()).unwrap();
+        pages.asked(&mut request, false, 0, &centre)
+    };
+    // Tables that are made once.
+    drop(asked("text/html"));
+    let mut outcome = None;
+    let measured = allocation_counter::measure(|| {
+        let response = Response::builder().header("content-type", "text/html");
+        let response =
+            response.header("content-encoding", coding).body(body(parts.clone())).unwrap();
+        let mut changed = pages.rewrite(asked("text/html").unwrap(), &consent, response, &centre);
+        while let Some(frame) = changed.body_mut().frame().now_or_never().unwrap() {
+            assert!(frame.is_ok());
+        }
+        outcome = changed.body().outcome();
+    });
+    (measured.bytes_max, outcome)
+}
+
+fn gzip(text: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(text).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[test]
+fn a_page_takes_no_more_than_64_kib_and_a_coded_one_the_tables_of_its_coding_besides() {
+    let page = page();
+    for (toml, expected) in
+        [("banner.enabled = true", Outcome::Banner), ("page.guard = true", Outcome::Guarded)]
+    {
+        let toml = format!("{toml}\n[[site]]\nupstream = 'http://a'\n");
+        let config = config::parse(&toml, None, &Overrides::default()).unwrap();
+        let mut site = config.sites.into_iter().next().unwrap();
+        // The list of parts is the test's own.
+        let own = (page.len() / PART + 1) * size_of::<Bytes>();
+        let most_plain = most(&mut site, "identity", &page);
+        assert_eq!(most_plain.1, Some(expected));
+        let plain = most_plain.0 as usize - own;
+        assert!(plain <= 64 * 1024, "{toml}: {plain}");
+        let (most_gzip, outcome) = most(&mut site, "gzip", &gzip(&page));
+        assert_eq!(outcome, Some(expected));
+        assert!(most_gzip <= 512 * 1024, "{toml}: {most_gzip}");
+    }
+}
