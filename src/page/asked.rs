@@ -9,7 +9,7 @@ use http::header::{
 use http::uri::PathAndQuery;
 use http::{Method, Request};
 
-use super::codec::{Budget, Permit};
+use super::codec::{Budget, Coding, Permit};
 use super::csp::{Allowed, Policies};
 use super::insertion::Guard;
 use crate::centre::{BannerFor, Centre};
@@ -84,6 +84,8 @@ impl Asked {
         if asked.permit.is_none() {
             // As many coded pages as may are being changed: this one is to come uncoded.
             headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        } else if let Some(known) = headers.get(ACCEPT_ENCODING).and_then(known_codings) {
+            headers.insert(ACCEPT_ENCODING, known);
         }
         if let Some(consent) = copy
             && ((window && !consent.is_decided()) || (guards && !grants_all(&consent)))
@@ -141,6 +143,25 @@ impl Asked {
     }
 }
 
+/// What is accepted, without codings that we could not undo; `None` when there are no others.
+fn known_codings(accepted: &HeaderValue) -> Option<HeaderValue> {
+    // What browsers send.
+    if accepted.as_bytes() == b"gzip, deflate, br, zstd" {
+        return Some(HeaderValue::from_static("gzip, br, zstd"));
+    }
+    let is_known = |part: &&[u8]| {
+        let name = part.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+        std::str::from_utf8(name).is_ok_and(|name| Coding::named(name).is_some())
+    };
+    let parts = || accepted.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    if parts().all(|part| is_known(&part)) {
+        return None;
+    }
+    let known: Vec<&[u8]> = parts().filter(is_known).collect();
+    let known = if known.is_empty() { b"identity".to_vec() } else { known.join(&b", "[..]) };
+    HeaderValue::from_bytes(&known).ok()
+}
+
 /// What a request is for; `None` when it is for no page.
 fn page_for(headers: &HeaderMap) -> Option<For> {
     match headers.get(SEC_FETCH_DEST).map(HeaderValue::as_bytes) {
@@ -161,6 +182,21 @@ fn page_for(headers: &HeaderMap) -> Option<For> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_codings_that_can_be_undone_are_asked_for() {
+        for (accepted, asked) in [
+            ("gzip, deflate, br, zstd", Some("gzip, br, zstd")),
+            ("gzip, deflate, br, zstd, dcb, dcz", Some("gzip, br, zstd")),
+            ("gzip;q=1.0, *;q=0.5", Some("gzip;q=1.0")),
+            ("deflate", Some("identity")),
+            ("br;q=0.5,GZIP", None),
+            ("identity", None),
+        ] {
+            let found = known_codings(&HeaderValue::from_static(accepted));
+            assert_eq!(found, asked.map(HeaderValue::from_static), "{accepted}");
+        }
+    }
 
     #[test]
     fn pages_are_told_from_fragments_and_from_what_pages_load() {

@@ -164,6 +164,25 @@ fn a_broken_gzip_page_passes_as_it_is_and_is_counted() {
 }
 
 #[test]
+fn a_bomb_passes_in_pieces_and_takes_no_memory() {
+    use std::io::Write;
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(b"<!doctype html><body>").unwrap();
+    let zeros = vec![b'0'; 1 << 20];
+    (0..200).for_each(|_| encoder.write_all(&zeros).unwrap());
+    let bomb = encoder.finish().unwrap();
+    assert!(bomb.len() < 300_000);
+    let origin =
+        Origin::answering(page("Content-Type: text/html\r\nContent-Encoding: gzip\r\n", &bomb));
+    let proxy = Proxy::start(&origin, &format!("{BANNER}{GUARD}"));
+    let reply = load(&proxy, "/", &[("Accept-Encoding", "gzip")]);
+    let mut decoded = flate2::read::GzDecoder::new(reply.body.as_slice());
+    let octets = std::io::copy(&mut decoded, &mut std::io::sink()).unwrap();
+    assert!(octets > 200 << 20, "{octets}");
+    assert!(proxy.peak_kib() < 64 * 1024, "{} KiB", proxy.peak_kib());
+}
+
+#[test]
 fn the_pages_policy_is_respected() {
     for (policy, nonce, form) in [
         ("default-src 'self'", false, true),

@@ -129,6 +129,13 @@ impl Proxy {
         }
     }
 
+    /// The most memory that the process had at a time, in KiB.
+    pub fn peak_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
     /// The next line of the access log; waits for it.
     pub fn access(&self) -> serde_json::Value {
         let line =
