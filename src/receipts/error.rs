@@ -4,6 +4,18 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+/// An error and what led to it, in one sentence.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut sentence = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        sentence.push_str(": ");
+        sentence.push_str(&error.to_string());
+        cause = error.source();
+    }
+    sentence
+}
+
 /// The receipt was not written, and the site demands that it is.
 #[derive(Debug, Error, Clone, Copy, PartialEq, Eq)]
 #[error("the receipt was not written")]
@@ -24,7 +36,7 @@ pub enum ReceiptsError {
     #[error("receipts.url is not a URL of PostgreSQL")]
     Url,
     /// The server cannot be reached, or refuses.
-    #[error("PostgreSQL: {0}")]
+    #[error("PostgreSQL: {}", with_causes(.0))]
     Postgres(#[from] ::postgres::Error),
     /// The certificates to trust cannot be read.
     #[error("the certificates in {path} cannot be read: {reason}")]

@@ -1,0 +1,76 @@
+//! A page on its way with banner and guard: the first octet says which of them and which coding, the second
+//! where the page is cut, the rest is the page as it comes, coded or not.
+//!
+//! The laws are the oracle: nothing panics, nothing is waited for without end; without the guard an uncoded
+//! page is the same octets but for one banner, and a coded one that cannot be read passes as it is.
+
+#![no_main]
+
+use std::convert::Infallible;
+use std::sync::{Arc, LazyLock};
+
+use bytes::Bytes;
+use consentry::centre::Centre;
+use consentry::config::{self, Overrides};
+use consentry::consent::{CategorySet, Consent};
+use consentry::filter::Filter;
+use consentry::page::{Outcome, Pages};
+use futures_util::{FutureExt, stream};
+use http::{Request, Response};
+use http_body::Frame;
+use http_body_util::{BodyExt, StreamBody};
+use libfuzzer_sys::fuzz_target;
+
+const BANNER: &[u8] = b"<link rel=\"stylesheet\" href=\"/.consentry/banner.css\">";
+
+/// With the banner alone, and with the guard too.
+static SITES: LazyLock<[(Pages, Centre); 2]> = LazyLock::new(|| {
+    ["banner.enabled = true", "banner.enabled = true\npage.guard = true"].map(|toml| {
+        let toml = format!("{toml}\n[[site]]\nupstream = 'http://127.0.0.1:1'");
+        let config = config::parse(&toml, None, &Overrides::default()).expect("a valid config");
+        let site = config.sites.into_iter().next().expect("a site");
+        let filter = Arc::new(Filter::new(site.filter));
+        let centre = Centre::new("x", site.centre, &site.page, filter, None);
+        (Pages::new(&site.page).expect("something to change"), centre)
+    })
+});
+
+fuzz_target!(|octets: &[u8]| {
+    let [how, cut, page @ ..] = octets else { return };
+    let guard = usize::from(how & 4 != 0);
+    let (pages, centre) = &SITES[guard];
+    let coding = ["identity", "gzip", "br", "zstd"][usize::from(how & 3)];
+    let cut = page.len() * usize::from(*cut) / 256;
+    let parts = [&page[..cut], &page[cut..]].map(|part| Ok::<_, Infallible>(Frame::data(Bytes::copy_from_slice(part))));
+    let body = StreamBody::new(stream::iter(parts));
+    let response = Response::builder().header("content-type", "text/html").header("content-encoding", coding);
+    let mut request = Request::get("/a?b").header("accept", "text/html").body(()).expect("a request");
+    let asked = pages.asked(&mut request, false, 0, centre).expect("a page");
+    let consent = Consent::undecided(CategorySet::NECESSARY);
+    let mut changed = pages.rewrite(asked, &consent, response.body(body).expect("a response"), centre);
+    let (mut out, mut whole) = (Vec::new(), true);
+    while let Some(frame) = changed.body_mut().frame().now_or_never().expect("nothing is waited for") {
+        match frame {
+            Ok(frame) => out.extend_from_slice(&frame.into_data().expect("data")),
+            Err(_) => {
+                whole = false;
+                break;
+            }
+        }
+    }
+    let outcome = changed.body().outcome();
+    assert!(whole || coding != "identity", "what is not coded is not broken");
+    if coding == "identity" && guard == 0 {
+        let places: Vec<usize> = (0..out.len()).filter(|at| out[*at..].starts_with(BANNER)).collect();
+        if outcome == Some(Outcome::Failed) && places.is_empty() {
+            assert_eq!(out, page, "as it is");
+            return;
+        }
+        let at = *places.iter().find(|at| out[..**at] == page[..**at]).expect("the page begins as it did");
+        let behind = page.len() - at;
+        assert_eq!(out[out.len() - behind..], page[at..], "and goes on as it did");
+    }
+    if coding != "identity" && outcome == Some(Outcome::Failed) && whole {
+        assert_eq!(out, page, "a coding that cannot be read passes as it is");
+    }
+});
