@@ -21,12 +21,15 @@ use crate::page::Pages;
 use crate::proxy::{Listener, Site, SiteTable, Snapshot, Upstream, Workers};
 use crate::receipts::Receipts;
 use crate::telemetry::{AccessLog, Metrics, ReceiptCounters, SiteLabels};
+use crate::tls::{Certificates, server_config};
 
 /// Where a proxy listens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Addresses {
-    /// Where visitors connect.
-    pub http: SocketAddr,
+    /// Where visitors connect without TLS; `None` when that is off.
+    pub http: Option<SocketAddr>,
+    /// Where they connect with TLS; `None` without it.
+    pub https: Option<SocketAddr>,
     /// Where metrics and health are served; `None` when that is off.
     pub admin: Option<SocketAddr>,
 }
@@ -34,7 +37,8 @@ pub struct Addresses {
 /// A proxy that is built and bound, and not yet running.
 #[derive(Debug)]
 pub struct Bound {
-    listener: Listener,
+    listener: Option<Listener>,
+    secure_listener: Option<Listener>,
     admin_listener: Option<Listener>,
     admin: Arc<Admin>,
     snapshot: Arc<ArcSwap<Snapshot>>,
@@ -51,7 +55,13 @@ pub fn build(config: Config) -> anyhow::Result<Bound> {
     let workers = config.workers.unwrap_or_else(|| {
         std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get)
     });
-    let listener = Listener::bind(config.listen.http)?;
+    let listener = config.listen.http.map(Listener::bind).transpose()?;
+    let secure_listener = config.listen.https.map(Listener::bind).transpose()?;
+    let tls = config.tls.as_ref().map(|tls| {
+        let certificates = Certificates::new(&tls.identities);
+        server_config(certificates, tls.clients.as_ref(), tls.only_tls_1_3)
+    });
+    let tls = tls.transpose().context("TLS cannot be set up")?;
     let admin_listener = config.listen.admin.map(Listener::bind).transpose()?;
 
     let (access_log, log) = if config.log.access {
@@ -96,10 +106,12 @@ pub fn build(config: Config) -> anyhow::Result<Bound> {
         timeouts: config.timeouts,
         limits: config.limits,
         trusted_proxies: config.listen.trusted_proxies,
+        tls,
+        redirect: config.tls.and_then(|tls| tls.redirect),
         access_log,
     }));
     let admin = Arc::new(Admin::new(metrics.clone(), inventories));
-    Ok(Bound { listener, admin_listener, admin, snapshot, metrics, log })
+    Ok(Bound { listener, secure_listener, admin_listener, admin, snapshot, metrics, log })
 }
 
 /// Whether a log is written as JSON, when its format does not say.
@@ -114,8 +126,12 @@ pub(crate) fn is_json(format: LogFormat, terminal: bool) -> bool {
 impl Bound {
     /// Where it listens, with the ports that the system chose.
     pub fn addresses(&self) -> Addresses {
-        let admin = self.admin_listener.as_ref().map(Listener::address);
-        Addresses { http: self.listener.address(), admin }
+        let address = |listener: &Option<Listener>| listener.as_ref().map(Listener::address);
+        Addresses {
+            http: address(&self.listener),
+            https: address(&self.secure_listener),
+            admin: address(&self.admin_listener),
+        }
     }
 
     /// Serves until SIGTERM or SIGINT, then lets what is under way end. A second signal ends at
@@ -156,7 +172,7 @@ impl Bound {
     /// Accepts visitors until `stop` ends; what they began goes on in the workers. Metrics and
     /// health are served for as long as the runtime lives.
     async fn serve(self, stop: impl Future<Output = ()>) -> anyhow::Result<Workers> {
-        let Addresses { http, admin } = self.addresses();
+        let Addresses { http, https, admin } = self.addresses();
         let workers =
             Workers::start(&self.snapshot, &self.metrics).context("workers cannot be started")?;
         if let Some(listener) = self.admin_listener {
@@ -166,17 +182,28 @@ impl Bound {
                 tracing::error!(%error, "the admin listener has failed");
             });
         }
-        let admin = admin.map(tracing::field::display);
-        tracing::info!(http = %http, admin, version = env!("CARGO_PKG_VERSION"), "serving");
+        let [http, https, admin] = [http, https, admin].map(|at| at.map(tracing::field::display));
+        tracing::info!(http, https, admin, version = env!("CARGO_PKG_VERSION"), "serving");
         self.admin.set_ready(true);
-        let accepting = self.listener.run(&workers);
+        let accepting = futures_util::future::try_join(
+            accept(self.listener, &workers, false),
+            accept(self.secure_listener, &workers, true),
+        );
         tokio::select! {
-            failed = accepting => failed.context("the listener has failed")?,
+            failed = accepting => failed.map(|_| ()).context("the listener has failed")?,
             () = stop => {}
         }
         self.admin.set_ready(false);
         tracing::info!("draining: no new connections, requests under way are finished");
         Ok(workers)
+    }
+}
+
+/// Accepts connections for ever; where there is no listener, waits for ever.
+async fn accept(listener: Option<Listener>, workers: &Workers, secure: bool) -> io::Result<()> {
+    match listener {
+        Some(listener) => listener.run(workers, secure).await,
+        None => std::future::pending().await,
     }
 }
 

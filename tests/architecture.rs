@@ -14,12 +14,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the lowest module to the highest: each may use only those before it.
-const FLOORS: [&str; 16] = [
+const FLOORS: [&str; 17] = [
     "cookie",
     "consent",
     "catalogue",
     "policy",
     "locale",
+    "tls",
     "config",
     "filter",
     "telemetry",

@@ -37,7 +37,7 @@ const SITE: &str = "[[site]]\nupstream = 'http://127.0.0.1:3000'\n";
 #[test]
 fn everything_has_a_default() {
     let config = parse(SITE);
-    assert_eq!(config.listen.http.to_string(), "0.0.0.0:8080");
+    assert_eq!(config.listen.http.unwrap().to_string(), "0.0.0.0:8080");
     assert_eq!(config.listen.admin.unwrap().to_string(), "127.0.0.1:9090");
     assert_eq!(config.timeouts.connect, Duration::from_secs(5));
     assert_eq!(config.timeouts.request_head, Duration::from_secs(10));
@@ -60,9 +60,15 @@ fn listen_is_an_address_or_a_table() {
         "[listen]\nhttp = '127.0.0.1:81'\n",
         "listen = { http = '127.0.0.1:81' }\n",
     ] {
-        assert_eq!(parse(&format!("{toml}{SITE}")).listen.http.to_string(), "127.0.0.1:81");
+        assert_eq!(
+            parse(&format!("{toml}{SITE}")).listen.http.unwrap().to_string(),
+            "127.0.0.1:81"
+        );
     }
-    assert_eq!(parse(&format!("listen = ':81'\n{SITE}")).listen.http.to_string(), "0.0.0.0:81");
+    assert_eq!(
+        parse(&format!("listen = ':81'\n{SITE}")).listen.http.unwrap().to_string(),
+        "0.0.0.0:81"
+    );
     assert!(parse(&format!("[listen]\nadmin = 'off'\n{SITE}")).listen.admin.is_none());
 }
 
@@ -93,7 +99,7 @@ fn flags_win_over_the_file() {
         sources: None,
     };
     let config = config::parse(SITE, None, &overrides).unwrap();
-    assert_eq!(config.listen.http.port(), 1);
+    assert_eq!(config.listen.http.unwrap().port(), 1);
     assert!(config.listen.admin.is_none());
     assert_eq!(config.sites[0].upstreams[0].to_string(), "http://[::1]:9");
     assert_eq!(config.sites[0].filter.mode, Mode::Observe);

@@ -29,7 +29,13 @@ impl Check {
 
 fn write_summary(config: &Config, out: &mut impl Write) -> io::Result<()> {
     let admin = config.listen.admin.map_or_else(|| "off".to_owned(), |admin| admin.to_string());
-    writeln!(out, "ok: listens on {}, admin on {admin}", config.listen.http)?;
+    let listened = [("", config.listen.http), ("https ", config.listen.https)];
+    let listened: Vec<String> =
+        listened.iter().filter_map(|(name, at)| Some(format!("{name}{}", (*at)?))).collect();
+    writeln!(out, "ok: listens on {}, admin on {admin}", listened.join(", "))?;
+    for identity in config.tls.iter().flat_map(|tls| &tls.identities) {
+        writeln!(out, "certificate for {}", identity.names.join(", "))?;
+    }
     if let Some(receipts) = &config.receipts {
         let store = match &receipts.store {
             ReceiptStore::Sqlite(path) => format!("in {}", path.display()),

@@ -50,7 +50,7 @@ fn print(
     at: app::Addresses,
     consent: &str,
 ) -> Result<(), Failure> {
-    let proxy = at.http;
+    let Some(proxy) = at.http else { return Ok(()) };
     writeln!(
         out,
         "A site that sets cookies of all five categories, and one of its own, listens on http://{origin}/,"

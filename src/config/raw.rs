@@ -28,6 +28,7 @@ pub(super) struct Raw {
     pub(super) beacons: RawBeacons,
     pub(super) expire: RawExpire,
     pub(super) technologies: RawTechnologies,
+    pub(super) tls: RawTls,
     pub(super) banner: RawBanner,
     pub(super) page: RawPage,
     pub(super) receipts: Option<Spanned<RawReceipts>>,
@@ -42,8 +43,42 @@ pub(super) struct Raw {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawListen {
     pub(super) http: Option<Text>,
+    pub(super) https: Option<Text>,
     pub(super) admin: Option<Text>,
     pub(super) trusted_proxies: Vec<Text>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawTls {
+    pub(super) certificates: Vec<Spanned<RawCertificate>>,
+    pub(super) min_version: Option<RawTlsVersion>,
+    pub(super) client_ca: Option<Text>,
+    pub(super) client_auth: Option<RawClientAuth>,
+    pub(super) redirect: Option<bool>,
+    pub(super) redirect_port: Option<Spanned<u32>>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawCertificate {
+    pub(super) cert: Option<Text>,
+    pub(super) key: Option<Text>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+pub(super) enum RawTlsVersion {
+    #[serde(rename = "1.2")]
+    Tls12,
+    #[serde(rename = "1.3")]
+    Tls13,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RawClientAuth {
+    Required,
+    Optional,
 }
 
 #[derive(Debug, Clone, Copy, serde::Deserialize)]

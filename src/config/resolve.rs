@@ -8,6 +8,7 @@ mod pages;
 mod receipts;
 mod site;
 mod sources;
+mod tls;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -82,9 +83,12 @@ pub(super) fn resolve(document: Doc, folder: &Path, overrides: &Overrides) -> Co
     };
     let sites = site::sites(document, raw.site, &common, overrides);
     let mut warnings = warnings(document, &common, &sites);
+    let listen = listen::listen(document, raw.listen, overrides);
+    let tls = tls::tls(document, raw.tls, listen.https.is_some(), folder, &mut warnings);
     warnings.extend(conflicts(document, &common, &files));
     Config {
-        listen: listen::listen(document, raw.listen, overrides),
+        listen,
+        tls,
         workers: raw.workers.map(|workers| document.bounded("workers", Some(workers), 1, 1024, 1)),
         timeouts: listen::timeouts(document, raw.timeouts),
         limits: listen::limits(document, raw.limits),

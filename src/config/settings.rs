@@ -12,6 +12,7 @@ use ipnet::IpNet;
 use super::problem::Problem;
 use crate::consent::{Category, ConsentReader};
 use crate::policy::Policy;
+use crate::tls::{ClientAuthorities, Identity};
 pub use pages::{
     Banner, Centre, Colours, Durability, OnWithdrawal, Page, Position, ReceiptStore, Receipts,
 };
@@ -21,6 +22,8 @@ pub use pages::{
 pub struct Config {
     /// Where to listen, and whom to believe.
     pub listen: Listen,
+    /// TLS, where it is listened for.
+    pub tls: Option<Tls>,
     /// How many worker threads; `None` for one a core.
     pub workers: Option<usize>,
     /// How long to wait for what.
@@ -40,12 +43,27 @@ pub struct Config {
 /// Addresses and trust.
 #[derive(Debug, Clone)]
 pub struct Listen {
-    /// Where visitors connect.
-    pub http: SocketAddr,
+    /// Where visitors connect without TLS; `None` turns it off.
+    pub http: Option<SocketAddr>,
+    /// Where they connect with TLS; `None` without it.
+    pub https: Option<SocketAddr>,
     /// Where metrics and health are served; `None` turns them off.
     pub admin: Option<SocketAddr>,
     /// Peers whose `Forwarded` and `X-Forwarded-*` are believed.
     pub trusted_proxies: Vec<IpNet>,
+}
+
+/// TLS towards visitors.
+#[derive(Debug, Clone)]
+pub struct Tls {
+    /// The certificates; the first is shown where no other has the name.
+    pub identities: Vec<Identity>,
+    /// Whose certificates visitors have to show, if anybody's.
+    pub clients: Option<ClientAuthorities>,
+    /// TLS 1.2 is refused.
+    pub only_tls_1_3: bool,
+    /// The port of https that visitors of http are sent to, where they are.
+    pub redirect: Option<u16>,
 }
 
 /// How long to wait for what.

@@ -16,6 +16,7 @@ use tower::{Layer, Service, service_fn};
 use super::error::{PageForm, ProxyError};
 use super::exchange::Forward;
 use super::forward::forward;
+use super::redirect;
 use super::request_body::VisitorBody;
 use super::response_body::{OriginBody, ServedBody};
 use super::site::{Site, Snapshot};
@@ -85,6 +86,10 @@ async fn serve(
         let mut request = request;
         let site = check(&mut request, snapshot)?;
         ticket.site = Some(site.index);
+        if let Some(port) = snapshot.redirect.filter(|_| !visitor.peer.is_secure(request.headers()))
+        {
+            return redirect::to_https(&request, port).map(Served::Own);
+        }
         if let Some(page) = site.centre.page(request.uri().path()) {
             let asking = centre::Visitor {
                 secure: visitor.peer.is_secure(request.headers()),

@@ -90,13 +90,15 @@ impl Listener {
     ///
     /// # Errors
     /// When the socket cannot be watched.
-    pub async fn run(self, workers: &Workers) -> io::Result<()> {
+    ///
+    /// `secure` says that visitors speak TLS here.
+    pub async fn run(self, workers: &Workers, secure: bool) -> io::Result<()> {
         let socket = tokio::net::TcpListener::from_std(self.socket)?;
         loop {
             // The socket leaves this thread's runtime for that of its worker.
             let accepted = socket.accept().await;
             match accepted.and_then(|(stream, address)| Ok((stream.into_std()?, address))) {
-                Ok((stream, address)) => workers.hand_over(stream, address),
+                Ok((stream, address)) => workers.hand_over(stream, address, secure),
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
                     // No more file descriptors, most likely: some will be closed.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use foldhash::fast::RandomState;
 use http::HeaderValue;
 use ipnet::IpNet;
+use rustls::ServerConfig;
 
 use super::pool::Upstream;
 use crate::centre::Centre;
@@ -27,6 +28,10 @@ pub struct Snapshot {
     pub limits: Limits,
     /// Peers whose `Forwarded` and `X-Forwarded-*` are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// How hands are shaken with visitors, where TLS is listened for.
+    pub tls: Option<Arc<ServerConfig>>,
+    /// The port of https that visitors of http are sent to, where they are.
+    pub redirect: Option<u16>,
     /// Where a line for each request goes, if anywhere.
     pub access_log: Option<AccessLog>,
 }

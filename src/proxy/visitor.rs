@@ -48,11 +48,16 @@ pub(super) struct Visitor {
 }
 
 impl Visitor {
-    pub(super) fn new(worker: Arc<Worker>, address: SocketAddr, snapshot: &Snapshot) -> Self {
+    pub(super) fn new(
+        worker: Arc<Worker>,
+        address: SocketAddr,
+        secure: bool,
+        snapshot: &Snapshot,
+    ) -> Self {
         let ip = address.ip().to_canonical();
         let trusted = snapshot.trusted_proxies.iter().any(|net| net.contains(&ip));
         Self {
-            peer: Peer::new(ip, trusted, false),
+            peer: Peer::new(ip, trusted, secure),
             since: AtomicU64::new(worker.tick()),
             worker,
             requests: AtomicU32::new(0),

@@ -16,6 +16,7 @@ use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::oneshot;
 
 use super::connection;
+use super::handshake;
 use super::site::Snapshot;
 use super::socket::Socket;
 use super::visitor::Visitor;
@@ -63,10 +64,10 @@ impl Workers {
     }
 
     /// Hands a connection to the worker that has the fewest.
-    pub(super) fn hand_over(&self, stream: TcpStream, address: SocketAddr) {
+    pub(super) fn hand_over(&self, stream: TcpStream, address: SocketAddr, secure: bool) {
         let fewest = self.each.iter().min_by_key(|handle| handle.worker.open());
         if let Some(Handle { worker, sockets, .. }) = fewest
-            && sockets.send((stream, address, worker.opened())).is_err()
+            && sockets.send(Accepted { stream, address, secure, open: worker.opened() }).is_err()
         {
             tracing::error!(worker = worker.id(), "a worker has died, a connection is dropped");
         }
@@ -90,7 +91,14 @@ impl Workers {
 }
 
 /// An accepted connection on its way to a worker; counted as open from here on.
-type Accepted = (TcpStream, SocketAddr, OpenGuard);
+#[derive(Debug)]
+struct Accepted {
+    stream: TcpStream,
+    address: SocketAddr,
+    /// It speaks TLS.
+    secure: bool,
+    open: OpenGuard,
+}
 
 /// A worker's thread: its connections, and what looks after them.
 #[derive(Debug)]
@@ -130,18 +138,24 @@ impl Thread {
     }
 
     /// Starts a connection's task.
-    fn admit(self: &Arc<Self>, number: u64, (stream, address, open): Accepted) {
+    fn admit(self: &Arc<Self>, number: u64, accepted: Accepted) {
+        let Accepted { stream, address, secure, open } = accepted;
         let stream = match tokio::net::TcpStream::from_std(stream) {
             Ok(stream) => stream,
             Err(error) => return tracing::warn!(%error, "a visitor's connection cannot be served"),
         };
         let snapshot = self.worker.snapshot();
-        let visitor = Arc::new(Visitor::new(Arc::clone(&self.worker), address, &snapshot));
+        let visitor = Arc::new(Visitor::new(Arc::clone(&self.worker), address, secure, &snapshot));
         self.visitors().insert(number, Arc::clone(&visitor));
         self.worker.metrics().connection_opened();
         let thread = Arc::clone(self);
         tokio::spawn(async move {
-            connection::serve(Socket::new(stream), visitor, snapshot).await;
+            let socket = Socket::new(stream);
+            if secure {
+                handshake::serve(socket, visitor, snapshot).await;
+            } else {
+                connection::serve(socket, visitor, snapshot).await;
+            }
             thread.visitors().remove(&number);
             thread.worker.metrics().connection_closed();
             drop(open);

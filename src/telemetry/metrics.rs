@@ -51,10 +51,12 @@ pub enum ErrorKind {
     Internal,
     /// A visitor's connection broke or spoke no HTTP.
     Connection,
+    /// A visitor's TLS handshake failed.
+    Tls,
 }
 
 impl ErrorKind {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::BadRequest,
         Self::RequestTimeout,
         Self::UpstreamConnect,
@@ -63,6 +65,7 @@ impl ErrorKind {
         Self::UpstreamBody,
         Self::Internal,
         Self::Connection,
+        Self::Tls,
     ];
 
     fn as_str(self) -> &'static str {
@@ -75,6 +78,7 @@ impl ErrorKind {
             Self::UpstreamBody => "upstream_body",
             Self::Internal => "internal",
             Self::Connection => "connection",
+            Self::Tls => "tls",
         }
     }
 }

@@ -10,6 +10,7 @@ need() { # need PROGRAM PACKAGE
 }
 need cc gcc
 need curl curl
+need openssl openssl
 need nginx nginx-light
 need chromium chromium
 need promtool prometheus

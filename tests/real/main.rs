@@ -25,3 +25,4 @@ mod site;
 #[path = "../blackbox/support/mod.rs"]
 #[allow(dead_code)]
 mod support;
+mod tls;

@@ -25,8 +25,25 @@ pub(super) fn listen(
     };
     let short = table.http.as_ref().is_some_and(|http| place(http) == (0..0));
     let http_key = if short { "listen" } else { "listen.http" };
-    let http =
-        address(document, ("--listen", &overrides.listen), http_key, table.http, "0.0.0.0:8080");
+    let https = table.https.and_then(|typed| {
+        address(document, ("", &None), "listen.https", Some(typed), "0.0.0.0:8443")
+    });
+    let off = |typed: &Option<Spanned<String>>| {
+        typed.as_ref().is_some_and(|typed| typed.get_ref() == "off")
+    };
+    let http = if overrides.listen.is_none() && off(&table.http) {
+        if https.is_none() {
+            let hint = Some("an address here, or in listen.https".to_owned());
+            let at = table.http.as_ref().map(place);
+            document.problem(at, http_key.to_owned(), "nothing is listened on".to_owned(), hint);
+        }
+        None
+    } else {
+        let unspecified = SocketAddr::from(([0, 0, 0, 0], 8080));
+        let flag = ("--listen", &overrides.listen);
+        let http = address(document, flag, http_key, table.http, "0.0.0.0:8080");
+        Some(http.unwrap_or(unspecified))
+    };
     let admin_off =
         overrides.admin.as_deref().or(table.admin.as_ref().map(|admin| admin.get_ref().as_str()));
     let admin = if admin_off == Some("off") {
@@ -56,8 +73,7 @@ pub(super) fn listen(
             ),
         }
     }
-    let unspecified = SocketAddr::from(([0, 0, 0, 0], 8080));
-    Listen { http: http.unwrap_or(unspecified), admin, trusted_proxies }
+    Listen { http, https, admin, trusted_proxies }
 }
 
 fn address(

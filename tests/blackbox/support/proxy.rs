@@ -24,6 +24,8 @@ pub fn binary() -> Command {
 /// A running proxy; ended when dropped.
 pub struct Proxy {
     pub address: SocketAddr,
+    /// Where TLS is spoken, if it is.
+    pub secure: Option<SocketAddr>,
     pub admin: SocketAddr,
     child: Child,
     access: Mutex<Receiver<String>>,
@@ -73,15 +75,16 @@ impl Proxy {
                 if said["message"] == "serving" {
                     let address =
                         |key: &str| said[key].as_str().unwrap().parse::<SocketAddr>().unwrap();
-                    let _ = ready_by.send((address("http"), address("admin")));
+                    let secure = said["https"].as_str().map(|at| at.parse().unwrap());
+                    let _ = ready_by.send((address("http"), secure, address("admin")));
                 }
             }
         });
-        let Ok((address, admin)) = ready.recv_timeout(PATIENCE) else {
+        let Ok((address, secure, admin)) = ready.recv_timeout(PATIENCE) else {
             let _ = child.kill();
             panic!("the proxy did not start: {}", log.lock().unwrap());
         };
-        Self { address, admin, child, access: Mutex::new(access), log, _folder: folder }
+        Self { address, secure, admin, child, access: Mutex::new(access), log, _folder: folder }
     }
 
     /// A visitor's new connection.

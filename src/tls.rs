@@ -1,0 +1,107 @@
+//! TLS towards visitors: which certificate for which name, and the settings of a handshake.
+//!
+//! No sockets and no files here: `config`, the next step, reads the files; `proxy` shakes hands.
+
+mod certificates;
+mod identity;
+
+use std::sync::Arc;
+
+use rustls::server::{ServerConfig, WebPkiClientVerifier};
+use rustls::{RootCertStore, SupportedProtocolVersion};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+use thiserror::Error;
+
+pub use certificates::Certificates;
+pub use identity::Identity;
+
+/// Why certificates, keys or authorities cannot be used.
+#[derive(Debug, Error)]
+pub enum TlsError {
+    /// There is no certificate in the text.
+    #[error("there is no certificate in it (PEM, `BEGIN CERTIFICATE`)")]
+    NoCertificate,
+    /// There is no private key in the text.
+    #[error("there is no private key in it (PEM, `BEGIN PRIVATE KEY`)")]
+    NoKey,
+    /// The text is no PEM.
+    #[error("cannot be read as PEM")]
+    NotPem,
+    /// The certificate is none.
+    #[error("the certificate cannot be read")]
+    BadCertificate,
+    /// The key is of a kind that cannot be used.
+    #[error("the private key cannot be used")]
+    BadKey,
+    /// The key belongs to another certificate.
+    #[error("the private key is not the one of the certificate")]
+    WrongKey,
+    /// The authorities for clients cannot be used.
+    #[error("the authorities cannot be used")]
+    BadAuthority,
+    /// The versions and the provider do not go together.
+    #[error("TLS cannot be set up")]
+    Setup,
+}
+
+/// Whose certificates visitors have to show (mutual TLS).
+#[derive(Debug, Clone)]
+pub struct ClientAuthorities {
+    /// The authorities.
+    pub roots: Arc<RootCertStore>,
+    /// Visitors without a certificate are taken too.
+    pub optional: bool,
+}
+
+impl ClientAuthorities {
+    /// The authorities of a PEM text.
+    ///
+    /// # Errors
+    /// When there are none, or one cannot be used.
+    pub fn parse(pem: &[u8], optional: bool) -> Result<Self, TlsError> {
+        let mut roots = RootCertStore::empty();
+        for certificate in CertificateDer::pem_slice_iter(pem) {
+            let certificate = certificate.map_err(|_| TlsError::NotPem)?;
+            roots.add(certificate).map_err(|_| TlsError::BadAuthority)?;
+        }
+        if roots.is_empty() {
+            return Err(TlsError::NoCertificate);
+        }
+        Ok(Self { roots: Arc::new(roots), optional })
+    }
+}
+
+/// The settings of handshakes with visitors: TLS 1.3, and 1.2 unless it is left out; HTTP/2 and HTTP/1.1 by
+/// ALPN (RFC 7301); sessions are resumed by tickets (RFC 8446 section 2.2). No OCSP: authorities give it up.
+///
+/// # Errors
+/// When the authorities for clients cannot be used.
+pub fn server_config(
+    certificates: Certificates,
+    clients: Option<&ClientAuthorities>,
+    only_tls_1_3: bool,
+) -> Result<Arc<ServerConfig>, TlsError> {
+    static BOTH: [&SupportedProtocolVersion; 2] =
+        [&rustls::version::TLS13, &rustls::version::TLS12];
+    static NEWEST: [&SupportedProtocolVersion; 1] = [&rustls::version::TLS13];
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let versions: &[&SupportedProtocolVersion] = if only_tls_1_3 { &NEWEST } else { &BOTH };
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_protocol_versions(versions)
+        .map_err(|_| TlsError::Setup)?;
+    let builder = match clients {
+        None => builder.with_no_client_auth(),
+        Some(clients) => {
+            let roots = Arc::clone(&clients.roots);
+            let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider);
+            let verifier =
+                if clients.optional { verifier.allow_unauthenticated() } else { verifier };
+            builder.with_client_cert_verifier(verifier.build().map_err(|_| TlsError::BadAuthority)?)
+        }
+    };
+    let mut config = builder.with_cert_resolver(Arc::new(certificates));
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config.ticketer = rustls::crypto::ring::Ticketer::new().map_err(|_| TlsError::Setup)?;
+    Ok(Arc::new(config))
+}

@@ -1,0 +1,109 @@
+//! Which certificate a visitor is shown: the one for the name that is asked for, else the first.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+
+use super::identity::Identity;
+
+/// The certificates by name.
+#[derive(Debug, Default)]
+pub struct Certificates {
+    exact: HashMap<String, Arc<CertifiedKey>>,
+    /// By what stands behind the first dot.
+    wildcards: HashMap<String, Arc<CertifiedKey>>,
+    default: Option<Arc<CertifiedKey>>,
+}
+
+impl Certificates {
+    /// Files each certificate under its names; of two for a name the first counts. The first of all is shown to
+    /// who asks for another name, or for none.
+    pub fn new<'a>(identities: impl IntoIterator<Item = &'a Identity>) -> Self {
+        let mut certificates = Self::default();
+        for identity in identities {
+            certificates.default.get_or_insert_with(|| Arc::clone(&identity.key));
+            for name in &identity.names {
+                let (map, name) = match name.strip_prefix("*.") {
+                    Some(parent) => (&mut certificates.wildcards, parent),
+                    None => (&mut certificates.exact, name.as_str()),
+                };
+                map.entry(name.to_owned()).or_insert_with(|| Arc::clone(&identity.key));
+            }
+        }
+        certificates
+    }
+
+    fn find(&self, name: &str) -> Option<&Arc<CertifiedKey>> {
+        self.exact.get(name).or_else(|| self.wildcards.get(name.split_once('.')?.1))
+    }
+}
+
+impl ResolvesServerCert for Certificates {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        // rustls has made it lower-case, and taken a last dot away.
+        let named = hello.server_name().and_then(|name| self.find(name));
+        named.or(self.default.as_ref()).cloned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tls::TlsError;
+
+    fn made(names: &[&str]) -> (String, String) {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let made = rcgen::generate_simple_self_signed(names).expect("a certificate");
+        (made.cert.pem(), made.signing_key.serialize_pem())
+    }
+
+    fn identity(names: &[&str]) -> Identity {
+        let (certificate, key) = made(names);
+        Identity::parse(certificate.as_bytes(), key.as_bytes()).expect("they belong together")
+    }
+
+    #[test]
+    fn the_exact_name_wins_over_the_wildcard_and_a_wildcard_is_one_label() {
+        let all = [
+            identity(&["default.test"]),
+            identity(&["*.shop.test", "shop.test"]),
+            identity(&["a.shop.test"]),
+        ];
+        let certificates = Certificates::new(&all);
+        let found = |name: &str| {
+            let key = certificates.find(name)?;
+            all.iter().position(|identity| Arc::ptr_eq(&identity.key, key))
+        };
+        for (name, expected) in [
+            ("a.shop.test", Some(2)),
+            ("b.shop.test", Some(1)),
+            ("shop.test", Some(1)),
+            ("x.b.shop.test", None),
+            ("default.test", Some(0)),
+            ("other.test", None),
+            ("test", None),
+        ] {
+            assert_eq!(found(name), expected, "{name}");
+        }
+        assert!(certificates.default.as_ref().is_some_and(|key| Arc::ptr_eq(key, &all[0].key)));
+    }
+
+    #[test]
+    fn what_does_not_belong_together_or_is_something_else_is_an_error() {
+        let (certificate, key) = made(&["a.test"]);
+        let (_, other) = made(&["b.test"]);
+        let parse = |certificate: &str, key: &str| {
+            Identity::parse(certificate.as_bytes(), key.as_bytes()).map(|_| ())
+        };
+        assert!(parse(&certificate, &key).is_ok());
+        assert!(matches!(parse(&certificate, &other), Err(TlsError::WrongKey)));
+        assert!(matches!(parse(&key, &key), Err(TlsError::NoCertificate)));
+        assert!(matches!(parse(&certificate, &certificate), Err(TlsError::NoKey)));
+        assert!(matches!(parse("", &key), Err(TlsError::NoCertificate)));
+        let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        assert!(matches!(parse(broken, &key), Err(TlsError::BadCertificate)));
+        assert!(!format!("{:?}", identity(&["a.test"])).contains("PRIVATE"));
+    }
+}

@@ -1,0 +1,246 @@
+//! TLS with visitors, as openssl and curl see it.
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+};
+
+use crate::nginx::program;
+use crate::support::{Origin, Proxy, run};
+
+const OK: &str =
+    "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nSet-Cookie: _ga=1\r\nSet-Cookie: sid=1\r\n\r\nok";
+
+/// An authority with its certificate in a file.
+struct Authority {
+    folder: tempfile::TempDir,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+impl Authority {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let key = KeyPair::generate().unwrap();
+        let mut parameters = CertificateParams::new(Vec::new()).unwrap();
+        parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        parameters.distinguished_name.push(DnType::CommonName, "the test's authority");
+        let certificate = parameters.self_signed(&key).unwrap();
+        std::fs::write(folder.path().join("ca.pem"), certificate.pem()).unwrap();
+        Self { folder, issuer: Issuer::new(parameters, key) }
+    }
+
+    /// Writes a certificate and its key, valid until a year.
+    fn issue(&self, file: &str, names: &[&str], year: i32) {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut parameters = CertificateParams::new(names).unwrap();
+        parameters.not_before = rcgen::date_time_ymd(2020, 1, 1);
+        parameters.not_after = rcgen::date_time_ymd(year, 1, 1);
+        parameters.extended_key_usages =
+            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        let key = KeyPair::generate().unwrap();
+        let certificate = parameters.signed_by(&key, &self.issuer).unwrap();
+        std::fs::write(self.path(&format!("{file}.pem")), certificate.pem()).unwrap();
+        std::fs::write(self.path(&format!("{file}.key")), key.serialize_pem()).unwrap();
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.folder.path().join(name).display().to_string()
+    }
+
+    fn certificate(&self, file: &str) -> String {
+        format!(
+            "{{ cert = '{}', key = '{}' }}",
+            self.path(&format!("{file}.pem")),
+            self.path(&format!("{file}.key"))
+        )
+    }
+
+    fn proxy(&self, origin: &Origin, files: &[&str], more: &str) -> Proxy {
+        let certificates: Vec<String> = files.iter().map(|file| self.certificate(file)).collect();
+        Proxy::start(
+            origin,
+            &format!(
+                "listen.https = '127.0.0.1:0'\n[tls]\ncertificates = [{}]\n{more}\n",
+                certificates.join(", ")
+            ),
+        )
+    }
+
+    /// What curl gets from a host, with its head; `None` when it fails.
+    fn curl(&self, proxy: &Proxy, host: &str, arguments: &[&str]) -> Option<String> {
+        let port = proxy.secure.unwrap().port();
+        let output = Command::new(program("curl"))
+            .args(["-si", "--max-time", "20", "--cacert", &self.path("ca.pem")])
+            .args(["--resolve", &format!("{host}:{port}:127.0.0.1")])
+            .args(arguments)
+            .arg(format!("https://{host}:{port}/"))
+            .output()
+            .unwrap();
+        output.status.success().then(|| String::from_utf8(output.stdout).unwrap())
+    }
+}
+
+fn openssl(proxy: &Proxy, arguments: &[&str]) -> Output {
+    Command::new(program("openssl"))
+        .args(["s_client", "-connect", &proxy.secure.unwrap().to_string()])
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+fn says(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+#[test]
+fn both_versions_of_http_are_spoken_over_tls_and_cookies_are_filtered() {
+    let authority = Authority::new();
+    authority.issue("site", &["shop.test"], 2099);
+    let origin = Origin::answering(OK);
+    let proxy = authority.proxy(&origin, &["site"], "");
+    for (version, status) in [("--http1.1", "HTTP/1.1 200"), ("--http2", "HTTP/2 200")] {
+        let text = authority.curl(&proxy, "shop.test", &[version]).unwrap();
+        assert!(text.starts_with(status) && text.ends_with("ok"), "{text}");
+        assert!(text.contains("set-cookie: sid=1") && !text.contains("_ga"), "{text}");
+        let seen = origin.next();
+        assert_eq!(seen.field("x-forwarded-proto").as_deref(), Some("https"));
+    }
+    // A page load deletes what it can over https only, too.
+    let text = authority
+        .curl(&proxy, "shop.test", &["-H", "Cookie: _fbp=1", "-H", "Accept: text/html"])
+        .unwrap();
+    assert!(text.contains("_fbp=; Max-Age=0; Path=/; Secure"), "{text}");
+}
+
+#[test]
+fn the_certificate_is_the_one_for_the_name_a_wildcards_or_the_first() {
+    let authority = Authority::new();
+    authority.issue("first", &["first.test"], 2099);
+    authority.issue("wild", &["*.shop.test"], 2099);
+    authority.issue("exact", &["a.shop.test"], 2099);
+    let origin = Origin::answering(OK);
+    let proxy = authority.proxy(&origin, &["first", "wild", "exact"], "");
+    for (host, works) in
+        [("first.test", true), ("a.shop.test", true), ("b.shop.test", true), ("other.test", false)]
+    {
+        assert_eq!(authority.curl(&proxy, host, &[]).is_some(), works, "{host}");
+    }
+    let shown = says(&openssl(&proxy, &["-servername", "other.test", "-showcerts"]));
+    assert!(
+        shown.contains("BEGIN CERTIFICATE"),
+        "who asks for another name is shown the first: {shown}"
+    );
+}
+
+#[test]
+fn tls_1_2_and_1_3_are_spoken_and_sessions_are_resumed() {
+    let authority = Authority::new();
+    authority.issue("site", &["shop.test"], 2099);
+    let origin = Origin::answering(OK);
+    let proxy = authority.proxy(&origin, &["site"], "");
+    let session = authority.path("session");
+    let new =
+        says(&openssl(&proxy, &["-tls1_2", "-servername", "shop.test", "-sess_out", &session]));
+    assert!(new.contains("New, TLSv1.2"), "{new}");
+    let resumed =
+        says(&openssl(&proxy, &["-tls1_2", "-servername", "shop.test", "-sess_in", &session]));
+    assert!(resumed.contains("Reused, TLSv1.2"), "{resumed}");
+    let newest = says(&openssl(&proxy, &["-tls1_3", "-alpn", "h2,http/1.1"]));
+    assert!(newest.contains("New, TLSv1.3") && newest.contains("ALPN protocol: h2"), "{newest}");
+    assert!(!openssl(&proxy, &["-tls1_1"]).status.success());
+    let strict = authority.proxy(&origin, &["site"], "min_version = '1.3'");
+    assert!(!openssl(&strict, &["-tls1_2"]).status.success());
+    assert!(openssl(&strict, &["-tls1_3"]).status.success());
+}
+
+#[test]
+fn where_visitors_need_a_certificate_nobody_else_gets_in() {
+    let authority = Authority::new();
+    authority.issue("site", &["shop.test"], 2099);
+    authority.issue("visitor", &["visitor"], 2099);
+    let other = Authority::new();
+    other.issue("stranger", &["stranger"], 2099);
+    let origin = Origin::answering(OK);
+    let ca = format!("client_ca = '{}'", authority.path("ca.pem"));
+    let proxy = authority.proxy(&origin, &["site"], &ca);
+    let with = |of: &Authority, file: &str| {
+        let (cert, key) = (of.path(&format!("{file}.pem")), of.path(&format!("{file}.key")));
+        authority.curl(&proxy, "shop.test", &["--cert", &cert, "--key", &key])
+    };
+    assert!(with(&authority, "visitor").is_some());
+    assert!(with(&other, "stranger").is_none());
+    assert!(authority.curl(&proxy, "shop.test", &[]).is_none());
+    let lenient = authority.proxy(&origin, &["site"], &format!("{ca}\nclient_auth = 'optional'"));
+    assert!(authority.curl(&lenient, "shop.test", &[]).is_some());
+}
+
+#[test]
+fn visitors_of_http_are_sent_to_https() {
+    let authority = Authority::new();
+    authority.issue("site", &["shop.test"], 2099);
+    let origin = Origin::answering(OK);
+    let proxy = authority.proxy(&origin, &["site"], "redirect = true");
+    let reply = proxy.get("/cart?a=1", &[]);
+    assert_eq!(
+        (reply.status, reply.field("location").as_deref()),
+        (301, Some("https://shop.example/cart?a=1"))
+    );
+    assert!(origin.saw_nothing() && authority.curl(&proxy, "shop.test", &[]).is_some());
+}
+
+#[test]
+fn who_says_nothing_in_tls_is_not_waited_for() {
+    let authority = Authority::new();
+    authority.issue("site", &["shop.test"], 2099);
+    let origin = Origin::answering(OK);
+    let proxy = authority.proxy(&origin, &["site"], "[timeouts]\nrequest_head = '200ms'");
+    let silent = crate::support::Visitor::connect(proxy.secure.unwrap());
+    assert!(silent.closed().is_empty());
+    let mut plain = crate::support::Visitor::connect(proxy.secure.unwrap());
+    plain.send(b"GET / HTTP/1.1\r\n\r\n");
+    assert!(!plain.closed().starts_with(b"HTTP"));
+    proxy.expect_metric("consentry_errors_total{kind=\"tls\"}", 2.0);
+}
+
+#[test]
+fn files_that_cannot_be_used_are_named() {
+    let authority = Authority::new();
+    authority.issue("site", &["shop.test"], 2099);
+    authority.issue("other", &["shop.test"], 2099);
+    authority.issue("old", &["shop.test"], 2021);
+    std::fs::write(authority.path("empty.pem"), "").unwrap();
+    let check = |certificates: &str| {
+        let config = Path::new(&authority.path("consentry.toml")).to_owned();
+        let toml = format!(
+            "[listen]\nhttps = ':8443'\n[tls]\ncertificates = [{certificates}]\n[[site]]\nupstream = 'http://127.0.0.1:1'\n"
+        );
+        std::fs::write(&config, toml).unwrap();
+        let (code, out, error) = run(&["check", "--config", config.to_str().unwrap()], "");
+        (code, out + &error)
+    };
+    let pair = |cert: &str, key: &str| format!("{{ cert = '{cert}', key = '{key}' }}");
+    for (certificates, code, expected) in [
+        (authority.certificate("site"), 0, "certificate for shop.test"),
+        (
+            pair("site.pem", "other.key"),
+            2,
+            "tls.certificates[0]: `site.pem`: the private key is not the one of the certificate",
+        ),
+        (pair("empty.pem", "site.key"), 2, "there is no certificate in it"),
+        (pair("site.pem", "site.pem"), 2, "there is no private key in it"),
+        (
+            pair("nowhere.pem", "site.key"),
+            2,
+            "tls.certificates[0].cert: `nowhere.pem`: cannot be read",
+        ),
+        (authority.certificate("old"), 0, "has expired: browsers refuse it"),
+        (String::new(), 2, "tls.certificates: listen.https needs a certificate"),
+        ("{ cert = 'site.pem' }".to_owned(), 2, "tls.certificates[0].key: is missing"),
+    ] {
+        let (found, text) = check(&certificates);
+        assert!(found == code && text.contains(expected), "{certificates}: {found} {text}");
+    }
+}
