@@ -3,47 +3,18 @@
 //! No sockets and no files here: `config`, the next step, reads the files; `proxy` shakes hands.
 
 mod certificates;
+mod error;
 mod identity;
 
 use std::sync::Arc;
 
+pub use certificates::Certificates;
+pub use error::TlsError;
+pub use identity::Identity;
 use rustls::server::{ServerConfig, WebPkiClientVerifier};
 use rustls::{RootCertStore, SupportedProtocolVersion};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
-use thiserror::Error;
-
-pub use certificates::Certificates;
-pub use identity::Identity;
-
-/// Why certificates, keys or authorities cannot be used.
-#[derive(Debug, Error)]
-pub enum TlsError {
-    /// There is no certificate in the text.
-    #[error("there is no certificate in it (PEM, `BEGIN CERTIFICATE`)")]
-    NoCertificate,
-    /// There is no private key in the text.
-    #[error("there is no private key in it (PEM, `BEGIN PRIVATE KEY`)")]
-    NoKey,
-    /// The text is no PEM.
-    #[error("cannot be read as PEM")]
-    NotPem,
-    /// The certificate is none.
-    #[error("the certificate cannot be read")]
-    BadCertificate,
-    /// The key is of a kind that cannot be used.
-    #[error("the private key cannot be used")]
-    BadKey,
-    /// The key belongs to another certificate.
-    #[error("the private key is not the one of the certificate")]
-    WrongKey,
-    /// The authorities for clients cannot be used.
-    #[error("the authorities cannot be used")]
-    BadAuthority,
-    /// The versions and the provider do not go together.
-    #[error("TLS cannot be set up")]
-    Setup,
-}
 
 /// Whose certificates visitors have to show (mutual TLS).
 #[derive(Debug, Clone)]

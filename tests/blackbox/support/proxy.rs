@@ -25,6 +25,7 @@ pub fn binary() -> Command {
 pub struct Proxy {
     pub address: SocketAddr,
     /// Where TLS is spoken, if it is.
+    #[allow(dead_code)]
     pub secure: Option<SocketAddr>,
     pub admin: SocketAddr,
     child: Child,
