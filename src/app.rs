@@ -103,6 +103,7 @@ pub fn build(config: Config) -> anyhow::Result<Bound> {
     let metrics = Metrics::new(labels, workers).with_receipts(receipt_counters);
     let snapshot = Arc::new(ArcSwap::from_pointee(Snapshot {
         sites: SiteTable::new(sites),
+        counters: metrics.generation(),
         timeouts: config.timeouts,
         limits: config.limits,
         trusted_proxies: config.listen.trusted_proxies,

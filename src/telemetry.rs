@@ -7,5 +7,7 @@ mod metrics;
 mod receipts;
 
 pub use access_log::{AccessLog, Entry};
-pub use metrics::{ErrorKind, Metrics, PAGE_OUTCOMES, Shard, SiteLabels, SiteTotals, Totals};
+pub use metrics::{
+    ErrorKind, Generation, Metrics, PAGE_OUTCOMES, Shard, SiteLabels, SiteTotals, Totals,
+};
 pub use receipts::ReceiptCounters;

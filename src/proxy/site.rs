@@ -15,13 +15,15 @@ use crate::centre::Centre;
 use crate::config::settings::{HostPattern, Limits, Timeouts};
 use crate::filter::Filter;
 use crate::page::Pages;
-use crate::telemetry::AccessLog;
+use crate::telemetry::{AccessLog, Generation};
 
 /// Everything a request needs to know, made from one config and replaced as a whole.
 #[derive(Debug)]
 pub struct Snapshot {
     /// The sites.
     pub sites: SiteTable,
+    /// What is counted of the sites.
+    pub counters: Arc<Generation>,
     /// How long to wait for what.
     pub timeouts: Timeouts,
     /// How much to take.

@@ -77,7 +77,7 @@ impl Ticket {
     /// Counts what became of a page that was to be changed.
     pub(super) fn page_changed(&self, outcome: Option<Outcome>) {
         let Some((site, outcome)) = self.site.zip(outcome) else { return };
-        self.visitor.worker.metrics().page(site, outcome.index());
+        self.snapshot.counters.page(self.visitor.worker.id(), site, outcome.index());
         if outcome == Outcome::Failed {
             let request_id = self.request_id();
             tracing::warn!(request_id, "a page could not be changed, or not to its end");
@@ -96,7 +96,8 @@ impl Ticket {
         self.visitor.request_ended();
         let duration = self.started.elapsed();
         if let Some(site) = self.site {
-            self.visitor.worker.metrics().request(site, self.status, duration, report);
+            let worker = self.visitor.worker.id();
+            self.snapshot.counters.request(worker, site, self.status, duration, report);
         }
         let Some(log) = &self.snapshot.access_log else { return };
         let site = self.site();

@@ -5,13 +5,13 @@
 //! from enums, never from the traffic.
 
 mod family;
+mod generation;
 mod receipts;
 mod totals;
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet, text};
@@ -20,17 +20,11 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::consent::{Categories, Reason};
-use crate::filter::{Counts, Report};
 use crate::telemetry::receipts::ReceiptCounters;
 use family::{Family, gauge};
+use generation::{BUCKETS, ByCategory, SiteCounters, add, zeros};
+pub use generation::{Generation, PAGE_OUTCOMES, SiteLabels};
 pub use totals::{SiteTotals, Totals};
-
-/// Upper bounds of the duration buckets, in seconds.
-const BUCKETS: [f64; 14] =
-    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0];
-
-/// What can become of a page that was to be changed.
-pub const PAGE_OUTCOMES: [&str; 3] = ["banner", "guarded", "failed"];
 
 /// What can go wrong with a request or a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,33 +77,18 @@ impl ErrorKind {
     }
 }
 
-/// The names that a site's counters are shown with.
-#[derive(Debug, Clone)]
-pub struct SiteLabels {
-    /// The site's name.
-    pub name: String,
-    /// `enforce` or `observe`.
-    pub mode: &'static str,
-    /// The site's categories.
-    pub categories: Categories,
-    /// The names of the site's consent sources, in order.
-    pub sources: Vec<&'static str>,
-}
-
 /// All counters.
 #[derive(Debug, Clone)]
 pub struct Metrics {
-    sites: Arc<[SiteLabels]>,
+    /// The last is the one in force; requests of the others may be under way.
+    generations: Arc<Mutex<Vec<Arc<Generation>>>>,
     shards: Arc<[Arc<Shard>]>,
     receipts: Option<Arc<ReceiptCounters>>,
 }
 
-type ByCategory = [AtomicU64; Categories::MAX + 1];
-
 /// The counters of one worker.
 #[derive(Debug)]
 pub struct Shard {
-    sites: Vec<SiteCounters>,
     errors: [AtomicU64; ErrorKind::ALL.len()],
     connections: AtomicU64,
     open_connections: AtomicI64,
@@ -117,91 +96,14 @@ pub struct Shard {
     retries: AtomicU64,
 }
 
-#[derive(Debug)]
-struct SiteCounters {
-    status_classes: [AtomicU64; 6],
-    duration_buckets: [AtomicU64; BUCKETS.len() + 1],
-    duration_micros: AtomicU64,
-    request_stripped: ByCategory,
-    response_stripped: ByCategory,
-    beacons: ByCategory,
-    expired: AtomicU64,
-    technologies: AtomicU64,
-    pages: [AtomicU64; PAGE_OUTCOMES.len()],
-    decisions: Vec<AtomicU64>,
-    no_decisions: [AtomicU64; Reason::ALL.len()],
-}
-
-fn zeros<const N: usize>() -> [AtomicU64; N] {
-    std::array::from_fn(|_| AtomicU64::new(0))
-}
-
-fn add(counters: &[AtomicU64], index: usize, number: u64) {
-    if let Some(counter) = counters.get(index) {
-        counter.fetch_add(number, Relaxed);
-    }
-}
-
 impl Shard {
-    fn new(sites: &[SiteLabels]) -> Self {
-        let site = |labels: &SiteLabels| SiteCounters {
-            status_classes: zeros(),
-            duration_buckets: zeros(),
-            duration_micros: AtomicU64::new(0),
-            request_stripped: zeros(),
-            response_stripped: zeros(),
-            beacons: zeros(),
-            expired: AtomicU64::new(0),
-            technologies: AtomicU64::new(0),
-            pages: zeros(),
-            decisions: labels.sources.iter().map(|_| AtomicU64::new(0)).collect(),
-            no_decisions: zeros(),
-        };
+    fn new() -> Self {
         Self {
-            sites: sites.iter().map(site).collect(),
             errors: zeros(),
             connections: AtomicU64::new(0),
             open_connections: AtomicI64::new(0),
             upstream_connections: AtomicU64::new(0),
             retries: AtomicU64::new(0),
-        }
-    }
-
-    /// Counts a request at its end; `site` is the position among the sites.
-    pub fn request(&self, site: usize, status: u16, duration: Duration, report: Option<&Report>) {
-        let Some(counters) = self.sites.get(site) else { return };
-        add(&counters.status_classes, usize::from(status / 100), 1);
-        let seconds = duration.as_secs_f64();
-        let bucket = BUCKETS.iter().position(|bound| seconds <= *bound).unwrap_or(BUCKETS.len());
-        add(&counters.duration_buckets, bucket, 1);
-        let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
-        counters.duration_micros.fetch_add(micros, Relaxed);
-        let Some(report) = report else { return };
-        let add_all = |counters: &ByCategory, counts: &Counts| {
-            counts.iter().for_each(|(index, count)| add(counters, index, u64::from(count)));
-        };
-        add_all(&counters.request_stripped, &report.request_stripped);
-        add_all(&counters.response_stripped, &report.response_stripped);
-        if report.expired > 0 {
-            counters.expired.fetch_add(u64::from(report.expired), Relaxed);
-        }
-        if report.technologies_stripped > 0 {
-            counters.technologies.fetch_add(u64::from(report.technologies_stripped), Relaxed);
-        }
-        if let Some(category) = report.beacon {
-            let index = category.map_or(Categories::MAX, |category| category.index());
-            add(&counters.beacons, index, 1);
-        }
-        match report.consent.source() {
-            Some(source) => add(&counters.decisions, source, 1),
-            None => add(&counters.no_decisions, report.consent.reason.index(), 1),
-        }
-    }
-
-    /// Counts a page that was to be changed; `outcome` is a position among [`PAGE_OUTCOMES`].
-    pub fn page(&self, site: usize, outcome: usize) {
-        if let Some(counters) = self.sites.get(site) {
-            add(&counters.pages, outcome, 1);
         }
     }
 
@@ -235,8 +137,44 @@ impl Shard {
 impl Metrics {
     /// Counters for these sites, in as many shards as there are workers.
     pub fn new(sites: Vec<SiteLabels>, workers: usize) -> Self {
-        let shards = (0..workers).map(|_| Arc::new(Shard::new(&sites))).collect();
-        Self { sites: sites.into(), shards, receipts: None }
+        let shards = (0..workers).map(|_| Arc::new(Shard::new())).collect();
+        let first = Arc::new(Generation::new(sites, workers));
+        Self { generations: Arc::new(Mutex::new(vec![first])), shards, receipts: None }
+    }
+
+    /// The counters of the sites as the config in force has them.
+    pub fn generation(&self) -> Arc<Generation> {
+        let generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
+        // There is always one.
+        let none = || Arc::new(Generation::new(Vec::new(), 0));
+        generations.last().map_or_else(none, Arc::clone)
+    }
+
+    /// Begins counting for other sites. What was counted for a site of the same name goes on.
+    pub fn next_generation(&self, sites: Vec<SiteLabels>) -> Arc<Generation> {
+        let next = Arc::new(Generation::new(sites, self.shards.len()));
+        let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
+        generations.push(Arc::clone(&next));
+        next
+    }
+
+    /// Everything counted so far, for the sites in force.
+    fn merged(&self) -> Generation {
+        let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(current) = generations.pop() else { return Generation::new(Vec::new(), 1) };
+        // What no request uses any more is added for good.
+        generations.retain(|old| {
+            let in_use = Arc::strong_count(old) > 1;
+            if !in_use {
+                current.absorb(old);
+            }
+            in_use
+        });
+        let merged = Generation::new(current.sites.clone(), 1);
+        merged.absorb(&current);
+        generations.iter().for_each(|old| merged.absorb(old));
+        generations.push(current);
+        merged
     }
 
     /// With what becomes of receipts, where they are kept.
@@ -269,11 +207,10 @@ impl Metrics {
     fn sum(&self, pick: impl Fn(&Shard) -> u64) -> u64 {
         self.shards.iter().map(|shard| pick(shard)).sum()
     }
+}
 
-    fn site_sum(&self, site: usize, pick: impl Fn(&SiteCounters) -> u64) -> u64 {
-        self.sum(|shard| shard.sites.get(site).map_or(0, &pick))
-    }
-
+/// What is written out for each site.
+impl Generation {
     fn category_counters(
         &self,
         encoder: &mut DescriptorEncoder<'_>,
@@ -286,7 +223,7 @@ impl Metrics {
             let known = site.categories.iter().map(|(category, name)| (category.index(), name));
             for (category, category_name) in known.chain([(Categories::MAX, "unclassified")]) {
                 for (direction, pick) in directions {
-                    let value = self.site_sum(index, |site| {
+                    let value = self.site(index, |site| {
                         pick(site).get(category).map_or(0, |counter| counter.load(Relaxed))
                     });
                     let labels = [
@@ -316,7 +253,7 @@ impl Metrics {
     ) -> Result<(), fmt::Error> {
         let mut family = Family::new(encoder, name, help)?;
         for (index, site) in self.sites.iter().enumerate() {
-            let value = self.site_sum(index, &pick);
+            let value = self.site(index, &pick);
             family.counter(&[("site", &site.name), ("mode", site.mode)], value)?;
         }
         Ok(())
@@ -326,6 +263,7 @@ impl Metrics {
 impl Collector for Metrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let encoder = &mut encoder;
+        let sites = self.merged();
         let build = ConstGauge::new(1_i64);
         encoder
             .encode_descriptor(
@@ -338,18 +276,18 @@ impl Collector for Metrics {
             .encode_gauge(&1_i64)?;
 
         let mut requests = Family::new(encoder, "consentry_requests", "Requests answered")?;
-        for (index, site) in self.sites.iter().enumerate() {
+        for (index, site) in sites.sites.iter().enumerate() {
             for (class, code) in
                 ["0xx", "1xx", "2xx", "3xx", "4xx", "5xx"].iter().enumerate().skip(1)
             {
-                let value = self.site_sum(index, |site| {
+                let value = sites.site(index, |site| {
                     site.status_classes.get(class).map_or(0, |counter| counter.load(Relaxed))
                 });
                 requests.counter(&[("site", &site.name), ("code", code)], value)?;
             }
         }
-        self.durations(encoder)?;
-        self.category_counters(
+        sites.durations(encoder)?;
+        sites.category_counters(
             encoder,
             "consentry_cookies_stripped",
             "Cookies stripped, or in observe mode cookies that enforce would strip",
@@ -358,30 +296,30 @@ impl Collector for Metrics {
                 (Some("response"), |site| &site.response_stripped),
             ],
         )?;
-        self.category_counters(
+        sites.category_counters(
             encoder,
             "consentry_beacons_blocked",
             "Beacons answered in the origin's stead, or in observe mode beacons that enforce would answer",
             &[(None, |site| &site.beacons)],
         )?;
-        self.per_site(
+        sites.per_site(
             encoder,
             "consentry_cookies_expired",
             "Set-Cookie lines added that delete a cookie",
             |site| site.expired.load(Relaxed),
         )?;
-        self.per_site(
+        sites.per_site(
             encoder,
             "consentry_technologies_stripped",
             "Response headers stripped that switch on other tracking technologies",
             |site| site.technologies.load(Relaxed),
         )?;
-        self.decisions(encoder)?;
+        sites.decisions(encoder)?;
         let help = "Pages that were to be changed, by what became of them";
         let mut pages = Family::new(encoder, "consentry_pages", help)?;
-        for (index, site) in self.sites.iter().enumerate() {
+        for (index, site) in sites.sites.iter().enumerate() {
             for (outcome, name) in PAGE_OUTCOMES.iter().enumerate() {
-                let value = self.site_sum(index, |site| {
+                let value = sites.site(index, |site| {
                     site.pages.get(outcome).map_or(0, |counter| counter.load(Relaxed))
                 });
                 pages.counter(&[("site", &site.name), ("outcome", name)], value)?;
@@ -420,7 +358,7 @@ impl Collector for Metrics {
     }
 }
 
-impl Metrics {
+impl Generation {
     fn durations(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let mut family = encoder.encode_descriptor(
             "consentry_request_duration",
@@ -431,13 +369,13 @@ impl Metrics {
         for (index, site) in self.sites.iter().enumerate() {
             let mut buckets = Vec::with_capacity(BUCKETS.len() + 1);
             for (bucket, bound) in BUCKETS.iter().copied().chain([f64::INFINITY]).enumerate() {
-                let count = self.site_sum(index, |site| {
+                let count = self.site(index, |site| {
                     site.duration_buckets.get(bucket).map_or(0, |counter| counter.load(Relaxed))
                 });
                 buckets.push((bound, count));
             }
             let count = buckets.iter().map(|(_, count)| count).sum();
-            let micros = self.site_sum(index, |site| site.duration_micros.load(Relaxed));
+            let micros = self.site(index, |site| site.duration_micros.load(Relaxed));
             #[expect(
                 clippy::cast_precision_loss,
                 reason = "a sum of microseconds stays far below 2^53"
@@ -456,7 +394,7 @@ impl Metrics {
         let mut family = Family::new(encoder, "consentry_consent_decisions", help)?;
         for (index, site) in self.sites.iter().enumerate() {
             for (source, name) in site.sources.iter().enumerate() {
-                let value = self.site_sum(index, |site| {
+                let value = self.site(index, |site| {
                     site.decisions.get(source).map_or(0, |counter| counter.load(Relaxed))
                 });
                 let labels =
@@ -464,7 +402,7 @@ impl Metrics {
                 family.counter(&labels, value)?;
             }
             for reason in Reason::ALL.into_iter().skip(1) {
-                let value = self.site_sum(index, |site| {
+                let value = self.site(index, |site| {
                     site.no_decisions.get(reason.index()).map_or(0, |counter| counter.load(Relaxed))
                 });
                 let labels =

@@ -5,7 +5,8 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use serde::Serialize;
 
-use super::{ByCategory, ErrorKind, Metrics, SiteCounters};
+use super::generation::{ByCategory, Generation, SiteCounters};
+use super::{ErrorKind, Metrics};
 use crate::consent::{Categories, Reason};
 
 /// Everything since the start.
@@ -50,18 +51,19 @@ impl Metrics {
             (kind.as_str(), self.sum(|shard| of_kind(&shard.errors)))
         });
         let open = self.shards.iter().map(|shard| shard.open_connections.load(Relaxed)).sum();
-        let sites = self.sites.iter().enumerate();
+        let merged = self.merged();
+        let sites = merged.sites.iter().enumerate();
         Totals {
             open_connections: open,
             upstream_connections: self.sum(|shard| shard.upstream_connections.load(Relaxed)),
             errors: errors.collect(),
-            sites: sites
-                .map(|(index, site)| (site.name.clone(), self.site_totals(index)))
-                .collect(),
+            sites: sites.map(|(index, site)| (site.name.clone(), merged.totals(index))).collect(),
         }
     }
+}
 
-    fn site_totals(&self, index: usize) -> SiteTotals {
+impl Generation {
+    fn totals(&self, index: usize) -> SiteTotals {
         let site = self.sites.get(index);
         let all =
             |counters: &ByCategory| counters.iter().map(|count| count.load(Relaxed)).sum::<u64>();
@@ -74,7 +76,7 @@ impl Metrics {
             };
             let both =
                 |site: &SiteCounters| of(&site.request_stripped) + of(&site.response_stripped);
-            stripped.insert(name.to_owned(), self.site_sum(index, both));
+            stripped.insert(name.to_owned(), self.site(index, both));
         }
         let mut consent = BTreeMap::new();
         let sources = site.map(|site| site.sources.as_slice()).unwrap_or_default();
@@ -82,23 +84,23 @@ impl Metrics {
             let count = |site: &SiteCounters| {
                 site.decisions.get(place).map_or(0, |count| count.load(Relaxed))
             };
-            *consent.entry(*source).or_default() += self.site_sum(index, count);
+            *consent.entry(*source).or_default() += self.site(index, count);
         }
         for reason in Reason::ALL.into_iter().filter(|reason| *reason != Reason::Decided) {
             let count = |site: &SiteCounters| {
                 site.no_decisions.get(reason.index()).map_or(0, |count| count.load(Relaxed))
             };
-            consent.insert(reason.as_str(), self.site_sum(index, count));
+            consent.insert(reason.as_str(), self.site(index, count));
         }
         SiteTotals {
             mode: site.map_or("enforce", |site| site.mode),
-            requests: self.site_sum(index, |site| {
+            requests: self.site(index, |site| {
                 site.status_classes.iter().map(|count| count.load(Relaxed)).sum()
             }),
             stripped,
-            beacons: self.site_sum(index, |site| all(&site.beacons)),
-            expired: self.site_sum(index, |site| site.expired.load(Relaxed)),
-            technologies: self.site_sum(index, |site| site.technologies.load(Relaxed)),
+            beacons: self.site(index, |site| all(&site.beacons)),
+            expired: self.site(index, |site| site.expired.load(Relaxed)),
+            technologies: self.site(index, |site| site.technologies.load(Relaxed)),
             consent,
         }
     }

@@ -1,0 +1,194 @@
+//! The counters of the sites as one config has them. A new config begins a new generation; what requests
+//! under way count in an older one is added by the names of sites, categories and sources.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use crate::consent::{Categories, Reason};
+use crate::filter::{Counts, Report};
+
+/// Upper bounds of the duration buckets, in seconds.
+pub(super) const BUCKETS: [f64; 14] =
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0];
+
+/// What can become of a page that was to be changed.
+pub const PAGE_OUTCOMES: [&str; 3] = ["banner", "guarded", "failed"];
+
+/// The names that a site's counters are shown with.
+#[derive(Debug, Clone)]
+pub struct SiteLabels {
+    /// The site's name.
+    pub name: String,
+    /// `enforce` or `observe`.
+    pub mode: &'static str,
+    /// The site's categories.
+    pub categories: Categories,
+    /// The names of the site's consent sources, in order.
+    pub sources: Vec<&'static str>,
+}
+
+pub(super) type ByCategory = [AtomicU64; Categories::MAX + 1];
+
+/// The counters of the sites as one config has them.
+#[derive(Debug)]
+pub struct Generation {
+    pub(super) sites: Vec<SiteLabels>,
+    /// By worker, then by site: no worker writes where another does.
+    workers: Vec<Vec<SiteCounters>>,
+}
+
+#[derive(Debug)]
+pub(super) struct SiteCounters {
+    pub(super) status_classes: [AtomicU64; 6],
+    pub(super) duration_buckets: [AtomicU64; BUCKETS.len() + 1],
+    pub(super) duration_micros: AtomicU64,
+    pub(super) request_stripped: ByCategory,
+    pub(super) response_stripped: ByCategory,
+    pub(super) beacons: ByCategory,
+    pub(super) expired: AtomicU64,
+    pub(super) technologies: AtomicU64,
+    pub(super) pages: [AtomicU64; PAGE_OUTCOMES.len()],
+    pub(super) decisions: Vec<AtomicU64>,
+    pub(super) no_decisions: [AtomicU64; Reason::ALL.len()],
+}
+
+pub(super) fn zeros<const N: usize>() -> [AtomicU64; N] {
+    std::array::from_fn(|_| AtomicU64::new(0))
+}
+
+pub(super) fn add(counters: &[AtomicU64], index: usize, number: u64) {
+    if let Some(counter) = counters.get(index) {
+        counter.fetch_add(number, Relaxed);
+    }
+}
+
+impl SiteCounters {
+    fn new(labels: &SiteLabels) -> Self {
+        Self {
+            status_classes: zeros(),
+            duration_buckets: zeros(),
+            duration_micros: AtomicU64::new(0),
+            request_stripped: zeros(),
+            response_stripped: zeros(),
+            beacons: zeros(),
+            expired: AtomicU64::new(0),
+            technologies: AtomicU64::new(0),
+            pages: zeros(),
+            decisions: labels.sources.iter().map(|_| AtomicU64::new(0)).collect(),
+            no_decisions: zeros(),
+        }
+    }
+
+    /// Adds the counts of a site that may have had other categories and sources.
+    fn absorb(&self, own: &SiteLabels, other: &Self, others: &SiteLabels) {
+        let same = |to: &[AtomicU64], from: &[AtomicU64]| {
+            from.iter().enumerate().for_each(|(index, count)| add(to, index, count.load(Relaxed)));
+        };
+        same(&self.status_classes, &other.status_classes);
+        same(&self.duration_buckets, &other.duration_buckets);
+        same(&self.pages, &other.pages);
+        same(&self.no_decisions, &other.no_decisions);
+        for (to, from) in [
+            (&self.duration_micros, &other.duration_micros),
+            (&self.expired, &other.expired),
+            (&self.technologies, &other.technologies),
+        ] {
+            to.fetch_add(from.load(Relaxed), Relaxed);
+        }
+        for (to, from) in [
+            (&self.request_stripped, &other.request_stripped),
+            (&self.response_stripped, &other.response_stripped),
+            (&self.beacons, &other.beacons),
+        ] {
+            let named = others.categories.iter().map(|(category, name)| {
+                (category.index(), own.categories.find(name).map(|category| category.index()))
+            });
+            for (place, place_here) in named.chain([(Categories::MAX, Some(Categories::MAX))]) {
+                let count = from.get(place).map_or(0, |count| count.load(Relaxed));
+                if let Some(place_here) = place_here {
+                    add(to, place_here, count);
+                }
+            }
+        }
+        for (source, count) in others.sources.iter().zip(&other.decisions) {
+            if let Some(place) = own.sources.iter().position(|own| own == source) {
+                add(&self.decisions, place, count.load(Relaxed));
+            }
+        }
+    }
+}
+
+impl Generation {
+    /// Counters for these sites and this many workers.
+    pub(super) fn new(sites: Vec<SiteLabels>, workers: usize) -> Self {
+        let each = || sites.iter().map(SiteCounters::new).collect();
+        Self { workers: (0..workers).map(|_| each()).collect(), sites }
+    }
+
+    fn of(&self, worker: usize, site: usize) -> Option<&SiteCounters> {
+        self.workers.get(worker)?.get(site)
+    }
+
+    /// Adds the counts of another generation to the first worker's, by the names of the sites. A site that is
+    /// no more is left out.
+    pub(super) fn absorb(&self, other: &Self) {
+        for (place, labels) in self.sites.iter().enumerate() {
+            let found = other.sites.iter().position(|theirs| theirs.name == labels.name);
+            let Some((found, own)) = found.zip(self.of(0, place)) else { continue };
+            let Some(theirs) = other.sites.get(found) else { continue };
+            for counters in other.workers.iter().filter_map(|worker| worker.get(found)) {
+                own.absorb(labels, counters, theirs);
+            }
+        }
+    }
+
+    /// A count of a site, of all workers together.
+    pub(super) fn site(&self, place: usize, pick: impl Fn(&SiteCounters) -> u64) -> u64 {
+        self.workers.iter().filter_map(|worker| worker.get(place)).map(pick).sum()
+    }
+
+    /// Counts a request at its end; `site` is the position among the sites.
+    pub fn request(
+        &self,
+        worker: usize,
+        site: usize,
+        status: u16,
+        duration: Duration,
+        report: Option<&Report>,
+    ) {
+        let Some(counters) = self.of(worker, site) else { return };
+        add(&counters.status_classes, usize::from(status / 100), 1);
+        let seconds = duration.as_secs_f64();
+        let bucket = BUCKETS.iter().position(|bound| seconds <= *bound).unwrap_or(BUCKETS.len());
+        add(&counters.duration_buckets, bucket, 1);
+        let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+        counters.duration_micros.fetch_add(micros, Relaxed);
+        let Some(report) = report else { return };
+        let add_all = |counters: &ByCategory, counts: &Counts| {
+            counts.iter().for_each(|(index, count)| add(counters, index, u64::from(count)));
+        };
+        add_all(&counters.request_stripped, &report.request_stripped);
+        add_all(&counters.response_stripped, &report.response_stripped);
+        if report.expired > 0 {
+            counters.expired.fetch_add(u64::from(report.expired), Relaxed);
+        }
+        if report.technologies_stripped > 0 {
+            counters.technologies.fetch_add(u64::from(report.technologies_stripped), Relaxed);
+        }
+        if let Some(category) = report.beacon {
+            let index = category.map_or(Categories::MAX, |category| category.index());
+            add(&counters.beacons, index, 1);
+        }
+        match report.consent.source() {
+            Some(source) => add(&counters.decisions, source, 1),
+            None => add(&counters.no_decisions, report.consent.reason.index(), 1),
+        }
+    }
+
+    /// Counts a page that was to be changed; `outcome` is a position among [`PAGE_OUTCOMES`].
+    pub fn page(&self, worker: usize, site: usize, outcome: usize) {
+        if let Some(counters) = self.of(worker, site) {
+            add(&counters.pages, outcome, 1);
+        }
+    }
+}
