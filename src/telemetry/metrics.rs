@@ -164,11 +164,11 @@ impl Metrics {
         let Some(current) = generations.pop() else { return Generation::new(Vec::new(), 1) };
         // What no request uses any more is added for good.
         generations.retain(|old| {
-            let in_use = Arc::strong_count(old) > 1;
-            if !in_use {
+            let held = Arc::strong_count(old) > 1;
+            if !held {
                 current.absorb(old);
             }
-            in_use
+            held
         });
         let merged = Generation::new(current.sites.clone(), 1);
         merged.absorb(&current);
