@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use http::header::{
     ACCEPT, ALLOW, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, REFERRER_POLICY,
     X_CONTENT_TYPE_OPTIONS,
@@ -40,7 +41,7 @@ use dashboard::{History, SAMPLE_SECONDS};
 #[derive(Debug)]
 pub struct Admin {
     metrics: Metrics,
-    sites: Vec<(String, Arc<Filter>)>,
+    sites: ArcSwap<Vec<(String, Arc<Filter>)>>,
     ready: AtomicBool,
     history: History,
 }
@@ -48,7 +49,17 @@ pub struct Admin {
 impl Admin {
     /// Shows these metrics and the inventories of these sites, by name. Not ready yet.
     pub fn new(metrics: Metrics, sites: Vec<(String, Arc<Filter>)>) -> Self {
-        Self { metrics, sites, ready: AtomicBool::new(false), history: History::default() }
+        Self {
+            metrics,
+            sites: ArcSwap::from_pointee(sites),
+            ready: AtomicBool::new(false),
+            history: History::default(),
+        }
+    }
+
+    /// Shows the inventories of other sites from now on.
+    pub fn set_sites(&self, sites: Vec<(String, Arc<Filter>)>) {
+        self.sites.store(Arc::new(sites));
     }
 
     /// Says whether visitors are accepted.
@@ -114,7 +125,7 @@ impl Admin {
             "/dashboard.json" => {
                 let place = request.uri().query().and_then(|query| query.strip_prefix("site="));
                 let place = place.and_then(|place| place.parse().ok()).unwrap_or_default();
-                let figures = self.history.figures(&self.metrics, &self.sites, place);
+                let figures = self.history.figures(&self.metrics, &self.sites.load(), place);
                 typed("application/json", figures.to_string())
             }
             _ => text(
@@ -139,7 +150,8 @@ impl Admin {
     }
 
     fn inventory(&self) -> Response<Full<Bytes>> {
-        let sites = self.sites.iter();
+        let sites = self.sites.load();
+        let sites = sites.iter();
         let sites: serde_json::Map<_, _> =
             sites.map(|(name, filter)| (name.clone(), inventory::of_site(filter))).collect();
         typed("application/json", format!("{:#}\n", serde_json::Value::Object(sites)))

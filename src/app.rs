@@ -3,8 +3,12 @@
 //! [`build`] makes every long-lived thing once; [`Bound::run`] serves until it is told to stop.
 //! Tests start from the same function on port 0.
 
+mod reload;
+mod snapshot;
+
 use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -13,15 +17,13 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 
 use crate::admin::Admin;
-use crate::centre::Centre;
-use crate::config::Config;
-use crate::config::settings::{LogFormat, Mode};
-use crate::filter::Filter;
-use crate::page::Pages;
-use crate::proxy::{Listener, Site, SiteTable, Snapshot, Upstream, Workers};
+use crate::config::settings::LogFormat;
+use crate::config::{Config, Overrides};
+use crate::proxy::{Listener, Snapshot, Workers};
 use crate::receipts::Receipts;
-use crate::telemetry::{AccessLog, Metrics, ReceiptCounters, SiteLabels};
-use crate::tls::{Certificates, server_config};
+use crate::telemetry::{AccessLog, Metrics, ReceiptCounters};
+use reload::{Reloader, Source};
+use snapshot::{Lasting, fixed, labels};
 
 /// Where a proxy listens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +45,9 @@ pub struct Bound {
     admin: Arc<Admin>,
     snapshot: Arc<ArcSwap<Snapshot>>,
     metrics: Metrics,
+    built: Built,
+    /// Where the config came from, to be read again.
+    reload: Option<Source>,
     /// Writes what is left of the access log when it is dropped: after everything else.
     log: Option<WorkerGuard>,
 }
@@ -57,11 +62,6 @@ pub fn build(config: Config) -> anyhow::Result<Bound> {
     });
     let listener = config.listen.http.map(Listener::bind).transpose()?;
     let secure_listener = config.listen.https.map(Listener::bind).transpose()?;
-    let tls = config.tls.as_ref().map(|tls| {
-        let certificates = Certificates::new(&tls.identities);
-        server_config(certificates, tls.clients.as_ref(), tls.only_tls_1_3)
-    });
-    let tls = tls.transpose().context("TLS cannot be set up")?;
     let admin_listener = config.listen.admin.map(Listener::bind).transpose()?;
 
     let (access_log, log) = if config.log.access {
@@ -75,44 +75,26 @@ pub fn build(config: Config) -> anyhow::Result<Bound> {
     let receipts = config.receipts.as_ref().zip(receipt_counters.clone());
     let receipts =
         receipts.map(|(settings, counters)| Receipts::start(settings, counters)).transpose()?;
-    let mut labels = Vec::new();
-    let mut inventories = Vec::new();
-    let mut sites = Vec::new();
-    for (index, site) in config.sites.into_iter().enumerate() {
-        labels.push(SiteLabels {
-            name: site.name.clone(),
-            mode: site.filter.mode.as_str(),
-            categories: site.filter.reader.categories.clone(),
-            sources: site.filter.reader.sources.iter().map(|source| source.name()).collect(),
-        });
-        let filter = Arc::new(Filter::new(site.filter));
-        inventories.push((site.name.clone(), Arc::clone(&filter)));
-        let page = &site.page;
-        let centre =
-            Centre::new(&site.name, site.centre, page, Arc::clone(&filter), receipts.clone());
-        // While observing nothing is changed, pages neither.
-        let page = Pages::new(page).filter(|_| filter.settings().mode == Mode::Enforce);
-        let upstreams = site.upstreams.into_iter();
-        let upstreams =
-            upstreams.map(|address| Arc::new(Upstream::new(address, workers))).collect();
-        sites.push((
-            site.hosts,
-            Arc::new(Site::new(index, site.name, filter, (centre, page), upstreams)),
-        ));
-    }
-    let metrics = Metrics::new(labels, workers).with_receipts(receipt_counters);
-    let snapshot = Arc::new(ArcSwap::from_pointee(Snapshot {
-        sites: SiteTable::new(sites),
-        counters: metrics.generation(),
-        timeouts: config.timeouts,
-        limits: config.limits,
-        trusted_proxies: config.listen.trusted_proxies,
-        tls,
-        redirect: config.tls.and_then(|tls| tls.redirect),
-        access_log,
-    }));
-    let admin = Arc::new(Admin::new(metrics.clone(), inventories));
-    Ok(Bound { listener, secure_listener, admin_listener, admin, snapshot, metrics, log })
+    let metrics = Metrics::new(labels(&config), workers).with_receipts(receipt_counters);
+    let fixed = fixed(&config);
+    let lasting = Lasting { workers, metrics: metrics.clone(), receipts, access_log, fixed };
+    let files = config.files.clone();
+    let (snapshot, filters) = lasting.snapshot(config, metrics.generation(), None)?;
+    let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
+    let admin = Arc::new(Admin::new(metrics.clone(), filters));
+    let reload = None;
+    let built = Built { lasting, files };
+    Ok(Bound {
+        listener,
+        secure_listener,
+        admin_listener,
+        admin,
+        snapshot,
+        metrics,
+        log,
+        built,
+        reload,
+    })
 }
 
 /// Whether a log is written as JSON, when its format does not say.
@@ -124,7 +106,20 @@ pub(crate) fn is_json(format: LogFormat, terminal: bool) -> bool {
     }
 }
 
+/// What a new config is built with, and the files of the one in force.
+#[derive(Debug)]
+struct Built {
+    lasting: Lasting,
+    files: Vec<PathBuf>,
+}
+
 impl Bound {
+    /// Reads the config again on SIGHUP, and when one of its files changes. What is under way keeps the config
+    /// that it began with.
+    pub fn reloading(self, path: PathBuf, overrides: Overrides) -> Self {
+        Self { reload: Some(Source { path, overrides }), ..self }
+    }
+
     /// Where it listens, with the ports that the system chose.
     pub fn addresses(&self) -> Addresses {
         let address = |listener: &Option<Listener>| listener.as_ref().map(Listener::address);
@@ -182,6 +177,12 @@ impl Bound {
                 let Err(error) = served.await;
                 tracing::error!(%error, "the admin listener has failed");
             });
+        }
+        if let Some(source) = self.reload {
+            let Built { lasting, files } = self.built;
+            let to = (Arc::clone(&self.snapshot), Arc::clone(&self.admin));
+            let reloader = Reloader::new(source, lasting, to, files)?;
+            tokio::spawn(reloader.run());
         }
         let [http, https, admin] = [http, https, admin].map(|at| at.map(tracing::field::display));
         tracing::info!(http, https, admin, version = env!("CARGO_PKG_VERSION"), "serving");

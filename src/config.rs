@@ -47,8 +47,10 @@ pub fn parse(
     let folder = path.and_then(Path::parent).unwrap_or_else(|| Path::new(""));
     let mut document = document::read::<raw::Raw>(&name, text);
     let config = resolve::resolve(&mut document, folder, overrides);
+    let mut files = std::mem::take(&mut document.files);
+    files.extend(path.map(Path::to_owned));
     if document.problems.is_empty() {
-        Ok(config)
+        Ok(Config { files, ..config })
     } else {
         document.problems.sort_by(|a, b| {
             (a.file != name, &a.file, a.line).cmp(&(b.file != name, &b.file, b.line))
@@ -56,6 +58,6 @@ pub fn parse(
         // What several sites have in common is judged for each of them, and said once.
         let mut said = HashSet::new();
         document.problems.retain(|problem| said.insert(problem.clone()));
-        Err(ConfigError { problems: document.problems })
+        Err(ConfigError { problems: document.problems, files })
     }
 }

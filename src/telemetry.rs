@@ -5,9 +5,11 @@
 mod access_log;
 mod metrics;
 mod receipts;
+mod reloads;
 
 pub use access_log::{AccessLog, Entry};
 pub use metrics::{
     ErrorKind, Generation, Metrics, PAGE_OUTCOMES, Shard, SiteLabels, SiteTotals, Totals,
 };
 pub use receipts::ReceiptCounters;
+pub use reloads::ReloadCounters;

@@ -33,15 +33,19 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) fn execute(self) -> Result<(), Failure> {
-        let Self { config, listen, upstream, admin, mode } = self;
+        let Self { config: path, listen, upstream, admin, mode } = self;
         let overrides = Overrides { listen, upstream, admin, mode, sources: None };
-        let config = load(config.as_deref(), &overrides)?;
+        let config = load(path.as_deref(), &overrides)?;
         start_log(config.log);
         for warning in &config.warnings {
             tracing::warn!("{warning}");
         }
-        app::build(config)?.run()?;
-        Ok(())
+        let bound = app::build(config)?;
+        let bound = match path {
+            Some(path) => bound.reloading(path, overrides),
+            None => bound,
+        };
+        Ok(bound.run()?)
     }
 }
 

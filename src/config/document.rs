@@ -4,7 +4,9 @@
 //! parsed document, and the rest is read again.
 
 use std::collections::HashSet;
+use std::io;
 use std::ops::Range;
+use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 use toml::Spanned;
@@ -21,6 +23,8 @@ pub(super) struct Document<'a, T> {
     pub(super) text: &'a str,
     pub(super) value: T,
     pub(super) problems: Vec<Problem>,
+    /// The other files, and folders, that were looked into.
+    pub(super) files: Vec<PathBuf>,
     /// Keys taken out because their values did not fit: they are not missing.
     taken_out: HashSet<String>,
 }
@@ -35,6 +39,7 @@ pub(super) fn read<'a, T: DeserializeOwned + Default>(
         text,
         value: T::default(),
         problems: Vec::new(),
+        files: Vec::new(),
         taken_out: HashSet::new(),
     };
     for error in errors.into_iter().take(MAX_PROBLEMS) {
@@ -66,6 +71,19 @@ pub(super) fn read<'a, T: DeserializeOwned + Default>(
 }
 
 impl<T> Document<'_, T> {
+    /// Reads another file, and notes that it matters.
+    pub(super) fn read_file(&mut self, path: &Path) -> io::Result<Vec<u8>> {
+        self.files.push(path.to_owned());
+        std::fs::read(path)
+    }
+
+    /// Reads another file as text, and notes that it matters.
+    pub(super) fn read_text(&mut self, path: &Path) -> io::Result<String> {
+        let octets = self.read_file(path)?;
+        String::from_utf8(octets)
+            .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"))
+    }
+
     /// Notes a problem at a place of the text.
     pub(super) fn problem(
         &mut self,

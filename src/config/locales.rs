@@ -48,13 +48,14 @@ fn add_folder<T>(
     folder: &Path,
     all: &mut Vec<Arc<Locale>>,
 ) -> std::io::Result<()> {
+    document.files.push(folder.to_owned());
     let mut paths = std::fs::read_dir(folder)?
         .map(|entry| entry.map(|entry| entry.path()))
         .collect::<Result<Vec<_>, _>>()?;
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
     paths.sort();
     for path in paths {
-        let text = std::fs::read_to_string(&path)?;
+        let text = document.read_text(&path)?;
         let tag = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
         let tag = tag.unwrap_or_default();
         let at = all.iter().position(|locale| locale.tag.eq_ignore_ascii_case(&tag));

@@ -1,6 +1,7 @@
 //! What is wrong in a config, said so that it can be found and mended.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use thiserror::Error;
 
@@ -48,12 +49,14 @@ impl fmt::Display for Problem {
 pub struct ConfigError {
     /// The problems, in the order of the file. Never empty.
     pub problems: Vec<Problem>,
+    /// The files and folders that were looked into: a change of one may mend it.
+    pub files: Vec<PathBuf>,
 }
 
 impl ConfigError {
     /// An error of one problem.
     pub fn one(problem: Problem) -> Self {
-        Self { problems: vec![problem] }
+        Self { problems: vec![problem], files: Vec::new() }
     }
 }
 

@@ -99,6 +99,7 @@ pub(super) fn resolve(document: Doc, folder: &Path, overrides: &Overrides) -> Co
         },
         receipts,
         sites,
+        files: Vec::new(),
         warnings,
     }
 }
@@ -203,7 +204,7 @@ fn catalogue_rules(
             continue;
         }
         let path = folder.join(file.get_ref());
-        match std::fs::read_to_string(&path) {
+        match document.read_text(&path) {
             Ok(text) => {
                 rules.add_file(document, &path.display().to_string(), &text, tier, categories)
             }
@@ -223,8 +224,7 @@ fn filter_lists(document: Doc, files: Vec<Spanned<String>>, folder: &Path) -> Ve
     let mut texts = Vec::new();
     for (index, file) in files.iter().enumerate() {
         let path = folder.join(file.get_ref());
-        let read =
-            std::fs::read_to_string(&path).map_err(|error| format!("cannot be read: {error}"));
+        let read = document.read_text(&path).map_err(|error| format!("cannot be read: {error}"));
         let read = read.and_then(|text| match FilterLists::rules_in(&text) {
             Ok(_) => Ok(text),
             Err(error) => Err(error.to_string()),

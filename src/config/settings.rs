@@ -3,6 +3,7 @@
 mod pages;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,6 +37,8 @@ pub struct Config {
     pub receipts: Option<Receipts>,
     /// The sites, in the order of the config.
     pub sites: Vec<Site>,
+    /// The files and folders that it was made of.
+    pub files: Vec<PathBuf>,
     /// What is allowed and hardly meant.
     pub warnings: Vec<Problem>,
 }

@@ -4,7 +4,8 @@
 //! What a rule knows is counted under the rule, without a lock. What none knows is kept by name, folded
 //! to a pattern where the name has something random in it; of those the most recently seen are kept.
 
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use foldhash::fast::RandomState;
 use lru::LruCache;
@@ -20,7 +21,7 @@ const MAX_NAMES: usize = 4096;
 /// Names and paths longer than this, in octets, are not kept.
 const MAX_NAME_OCTETS: usize = 256;
 
-type Recent = Mutex<LruCache<String, Box<Seen>, RandomState>>;
+type Recent = Arc<Mutex<LruCache<String, Box<Seen>, RandomState>>>;
 /// By the number of a rule: what was seen of it.
 type ByRule = Box<[OnceLock<Box<Seen>>]>;
 
@@ -68,7 +69,8 @@ impl Inventory {
     /// An inventory of what a catalogue's rules know, and of what none does.
     pub(super) fn new(catalogue: &Catalogue) -> Self {
         let by_rule = |rules: usize| (0..rules).map(|_| OnceLock::new()).collect();
-        let recent = || Mutex::new(LruCache::unbounded_with_hasher(RandomState::default()));
+        let recent =
+            || Arc::new(Mutex::new(LruCache::unbounded_with_hasher(RandomState::default())));
         Self {
             cookies: by_rule(catalogue.cookie_rules()),
             beacons: by_rule(catalogue.beacon_rules()),
@@ -76,6 +78,43 @@ impl Inventory {
             unknown_sent: recent(),
             unknown_beacons: recent(),
         }
+    }
+
+    /// An inventory for another catalogue of the same site. What was counted under a rule goes on under the one
+    /// with the same pattern, what no rule knew under the one that knows it now.
+    pub(super) fn successor(&self, old: &Catalogue, new: &Catalogue) -> Self {
+        let next = Self {
+            unknown_set: Arc::clone(&self.unknown_set),
+            unknown_sent: Arc::clone(&self.unknown_sent),
+            unknown_beacons: Arc::clone(&self.unknown_beacons),
+            ..Self::new(new)
+        };
+        let numbers = 0..new.cookie_rules();
+        let names =
+            numbers.filter_map(|number| Some((new.cookie_rule(number)?.pattern.as_str(), number)));
+        let names: HashMap<&str, usize> = names.collect();
+        hand_on(&self.cookies, &next.cookies, |number| {
+            names.get(old.cookie_rule(number)?.pattern.as_str()).copied()
+        });
+        let paths = new.all_beacon_rules().map(|rule| (rule.path.as_str(), rule.number));
+        let paths: HashMap<&str, usize> = paths.collect();
+        let of_old = old.all_beacon_rules().map(|rule| (rule.number, rule.path.as_str()));
+        let of_old: HashMap<usize, &str> = of_old.collect();
+        hand_on(&self.beacons, &next.beacons, |number| paths.get(of_old.get(&number)?).copied());
+        for unknown in [&self.unknown_set, &self.unknown_sent] {
+            let mut unknown = locked(unknown);
+            let known = unknown.iter().filter(|(name, _)| new.cookie(name.as_bytes()).is_some());
+            let known: Vec<String> = known.map(|(name, _)| name.clone()).collect();
+            for name in known {
+                let rule =
+                    new.cookie(name.as_bytes()).and_then(|rule| next.cookies.get(rule.number));
+                if let Some((place, seen)) = rule.zip(unknown.pop(&name)) {
+                    // Of several names under one rule the first one's counts go on.
+                    let _ = place.set(seen);
+                }
+            }
+        }
+        next
     }
 
     /// Notes a cookie that the origin sets.
@@ -162,6 +201,16 @@ impl Inventory {
             Some((rule.path.as_str(), Rule::Beacon(rule)))
         }));
         all
+    }
+}
+
+/// Copies what was seen under each rule to the rule that takes its place.
+fn hand_on(from: &ByRule, to: &ByRule, place: impl Fn(usize) -> Option<usize>) {
+    for (number, seen) in from.iter().enumerate() {
+        let Some(seen) = seen.get() else { continue };
+        if let Some(place) = place(number).and_then(|place| to.get(place)) {
+            let _ = place.set(Box::new(seen.copy()));
+        }
     }
 }
 

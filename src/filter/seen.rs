@@ -115,6 +115,20 @@ impl Seen {
         });
     }
 
+    /// The same counts, to go on from.
+    pub(super) fn copy(&self) -> Self {
+        let count = |count: &AtomicU64| AtomicU64::new(count.load(Relaxed));
+        let counts = self.counts.each_ref().map(|by_decision| {
+            by_decision.each_ref().map(|by_outcome| by_outcome.each_ref().map(count))
+        });
+        Self {
+            first: self.first,
+            last: AtomicI64::new(self.last()),
+            counts,
+            attributes: self.attributes.clone(),
+        }
+    }
+
     /// When it was seen first, in Unix seconds.
     pub(super) fn first(&self) -> i64 {
         self.first

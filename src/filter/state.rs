@@ -1,5 +1,7 @@
 //! One site's filter: its settings, and what it has learned from the traffic.
 
+use std::sync::Arc;
+
 use super::inventory::Inventory;
 use super::learned::Learned;
 use crate::config::settings::{FilterSettings, Mode};
@@ -8,7 +10,7 @@ use crate::config::settings::{FilterSettings, Mode};
 #[derive(Debug)]
 pub struct Filter {
     pub(super) settings: FilterSettings,
-    pub(super) learned: Learned,
+    pub(super) learned: Arc<Learned>,
     pub(super) inventory: Inventory,
 }
 
@@ -16,7 +18,14 @@ impl Filter {
     /// A filter that has seen nothing yet.
     pub fn new(settings: FilterSettings) -> Self {
         let inventory = Inventory::new(&settings.policy.catalogue);
-        Self { settings, learned: Learned::default(), inventory }
+        Self { settings, learned: Arc::default(), inventory }
+    }
+
+    /// A filter with other settings for the same site: what was seen and learned goes on.
+    pub fn with_settings(&self, settings: FilterSettings) -> Self {
+        let old = &self.settings.policy.catalogue;
+        let inventory = self.inventory.successor(old, &settings.policy.catalogue);
+        Self { settings, learned: Arc::clone(&self.learned), inventory }
     }
 
     /// The settings it was made from.

@@ -12,7 +12,7 @@ use rustls::ServerConfig;
 
 use super::pool::Upstream;
 use crate::centre::Centre;
-use crate::config::settings::{HostPattern, Limits, Timeouts};
+use crate::config::settings::{self, HostPattern, Limits, Timeouts};
 use crate::filter::Filter;
 use crate::page::Pages;
 use crate::telemetry::{AccessLog, Generation};
@@ -70,6 +70,11 @@ impl Site {
             upstreams.first().and_then(|upstream| upstream.address().authority().try_into().ok());
         let host = host.unwrap_or(HeaderValue::from_static("localhost"));
         Self { index, name, filter, centre, page, host, upstreams, turn: AtomicUsize::new(0) }
+    }
+
+    /// The upstream at an address, with the connections to it.
+    pub fn upstream(&self, address: &settings::Upstream) -> Option<&Arc<Upstream>> {
+        self.upstreams.iter().find(|upstream| upstream.address() == address)
     }
 
     /// The upstream whose turn it is, as an index: each request starts with the next.

@@ -21,6 +21,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use crate::consent::{Categories, Reason};
 use crate::telemetry::receipts::ReceiptCounters;
+use crate::telemetry::reloads::ReloadCounters;
 use family::{Family, gauge};
 use generation::{BUCKETS, ByCategory, SiteCounters, add, zeros};
 pub use generation::{Generation, PAGE_OUTCOMES, SiteLabels};
@@ -84,6 +85,7 @@ pub struct Metrics {
     generations: Arc<Mutex<Vec<Arc<Generation>>>>,
     shards: Arc<[Arc<Shard>]>,
     receipts: Option<Arc<ReceiptCounters>>,
+    reloads: Arc<ReloadCounters>,
 }
 
 /// The counters of one worker.
@@ -139,7 +141,12 @@ impl Metrics {
     pub fn new(sites: Vec<SiteLabels>, workers: usize) -> Self {
         let shards = (0..workers).map(|_| Arc::new(Shard::new())).collect();
         let first = Arc::new(Generation::new(sites, workers));
-        Self { generations: Arc::new(Mutex::new(vec![first])), shards, receipts: None }
+        Self {
+            generations: Arc::new(Mutex::new(vec![first])),
+            shards,
+            receipts: None,
+            reloads: Arc::default(),
+        }
     }
 
     /// The counters of the sites as the config in force has them.
@@ -184,7 +191,16 @@ impl Metrics {
 
     /// Why the service is not as it should be, though it goes on; `None` while it is.
     pub fn degraded(&self) -> Option<String> {
-        self.receipts.as_ref()?.degraded()
+        let reload = "the config could not be reloaded, the one before is in force";
+        let reload = self.reloads.last_failed().then(|| reload.to_owned());
+        let receipts = self.receipts.as_ref().and_then(|receipts| receipts.degraded());
+        let reasons: Vec<String> = reload.into_iter().chain(receipts).collect();
+        (!reasons.is_empty()).then(|| reasons.join("; "))
+    }
+
+    /// How reloads of the config went.
+    pub fn reloads(&self) -> &ReloadCounters {
+        &self.reloads
     }
 
     /// The shards, one for each worker.
@@ -350,6 +366,14 @@ impl Collector for Metrics {
             let metric = ConstCounter::new(value);
             metric.encode(encoder.encode_descriptor(name, help, None, metric.metric_type())?)?;
         }
+        let help = "Reloads of the config; after one that failed the config before stays in force";
+        let mut reloads = Family::new(encoder, "consentry_config_reloads", help)?;
+        for (result, count) in self.reloads.counts() {
+            reloads.counter(&[("result", result)], count)?;
+        }
+        let help = "Whether the last reload of the config is in force";
+        let in_force = i64::from(!self.reloads.last_failed());
+        gauge(encoder, "consentry_config_last_reload_successful", help, in_force)?;
         if let Some(receipts) = &self.receipts {
             receipts::encode(receipts, encoder)?;
         }

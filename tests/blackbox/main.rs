@@ -23,6 +23,7 @@ mod observability;
 mod pages;
 mod preferences;
 mod receipts;
+mod reload;
 mod robustness;
 mod sources;
 mod support;

@@ -178,6 +178,47 @@ fn where_visitors_need_a_certificate_nobody_else_gets_in() {
 }
 
 #[test]
+fn a_new_certificate_is_shown_without_a_restart_and_open_connections_go_on() {
+    use std::io::{Read, Write};
+    let authority = Authority::new();
+    authority.issue("site", &["shop.test"], 2099);
+    let origin = Origin::answering(OK);
+    let proxy = authority.proxy(&origin, &["site"], "");
+    let mut open = Command::new(program("openssl"))
+        .args(["s_client", "-quiet", "-connect", &proxy.secure.unwrap().to_string()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let (mut to, mut from) = (open.stdin.take().unwrap(), open.stdout.take().unwrap());
+    let mut ask = || {
+        to.write_all(b"GET / HTTP/1.1\r\nHost: shop.test\r\n\r\n").unwrap();
+        let mut text = Vec::new();
+        let mut octet = [0];
+        while !text.ends_with(b"\r\n\r\nok") {
+            assert_eq!(from.read(&mut octet).unwrap(), 1, "the connection goes on");
+            text.push(octet[0]);
+        }
+    };
+    ask();
+    let subject = || says(&openssl(&proxy, &["-showcerts"]));
+    let before = subject();
+    authority.issue("site", &["shop.test"], 2098);
+    proxy.expect_metric("consentry_config_reloads_total{result=\"done\"}", 1.0);
+    ask();
+    assert_ne!(subject(), before);
+    assert!(authority.curl(&proxy, "shop.test", &[]).is_some());
+    // A key that does not belong to it changes nothing.
+    std::fs::write(authority.path("site.key"), "x").unwrap();
+    proxy.expect_metric("consentry_config_reloads_total{result=\"failed\"}", 1.0);
+    assert!(authority.curl(&proxy, "shop.test", &[]).is_some());
+    ask();
+    let _ = open.kill();
+    let _ = open.wait();
+}
+
+#[test]
 fn visitors_of_http_are_sent_to_https() {
     let authority = Authority::new();
     authority.issue("site", &["shop.test"], 2099);

@@ -84,7 +84,7 @@ fn identity(
 
 fn read(document: Doc, key: &str, typed: &Spanned<String>, folder: &Path) -> Option<Vec<u8>> {
     let path = folder.join(typed.get_ref());
-    let text = std::fs::read(&path).map_err(|error| format!("cannot be read: {error}"));
+    let text = document.read_file(&path).map_err(|error| format!("cannot be read: {error}"));
     note(document, key, typed, text)
 }
 

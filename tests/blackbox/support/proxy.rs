@@ -31,7 +31,7 @@ pub struct Proxy {
     child: Child,
     access: Mutex<Receiver<String>>,
     log: Arc<Mutex<String>>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Proxy {
@@ -85,7 +85,7 @@ impl Proxy {
             let _ = child.kill();
             panic!("the proxy did not start: {}", log.lock().unwrap());
         };
-        Self { address, secure, admin, child, access: Mutex::new(access), log, _folder: folder }
+        Self { address, secure, admin, child, access: Mutex::new(access), log, folder }
     }
 
     /// A visitor's new connection.
@@ -138,6 +138,11 @@ impl Proxy {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
         line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
+    /// Writes another config over the one that it was started with.
+    pub fn rewrite(&self, toml: &str) {
+        std::fs::write(self.folder.path().join("consentry.toml"), toml).unwrap();
     }
 
     /// The next line of the access log; waits for it.

@@ -1,0 +1,155 @@
+//! Reads the config again: on SIGHUP, and when one of its files changes. All or nothing: with anything wrong
+//! the config before stays in force, and that is counted, logged, and said by `/readyz`.
+//!
+//! Files are told to have changed by what the system says of them, through links: a ConfigMap is swapped by a
+//! link to another folder.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use arc_swap::ArcSwap;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::snapshot::{Filters, Lasting, fixed, labels};
+use crate::admin::Admin;
+use crate::config::{self, ConfigError, Overrides};
+use crate::proxy::Snapshot;
+
+/// How often the files are looked at.
+const EVERY: Duration = Duration::from_secs(2);
+
+/// Where a config comes from.
+#[derive(Debug)]
+pub(super) struct Source {
+    pub(super) path: PathBuf,
+    pub(super) overrides: Overrides,
+}
+
+/// What the system says of a file: which one it is, how long, and when it was written.
+type Mark = Option<(u64, u64, u64, i64, i64)>;
+
+/// Reads the config again.
+pub(super) struct Reloader {
+    core: Arc<Core>,
+    files: Vec<PathBuf>,
+    marks: Vec<Mark>,
+    hangup: Signal,
+}
+
+/// What a reload needs, in whatever thread it runs.
+struct Core {
+    source: Source,
+    lasting: Lasting,
+    snapshot: Arc<ArcSwap<Snapshot>>,
+    admin: Arc<Admin>,
+}
+
+impl Reloader {
+    /// Watches the files of the config in force.
+    pub(super) fn new(
+        source: Source,
+        lasting: Lasting,
+        (snapshot, admin): (Arc<ArcSwap<Snapshot>>, Arc<Admin>),
+        files: Vec<PathBuf>,
+    ) -> anyhow::Result<Self> {
+        let hangup = signal(SignalKind::hangup()).context("signals cannot be watched")?;
+        let marks = marks(&files);
+        let core = Arc::new(Core { source, lasting, snapshot, admin });
+        Ok(Self { core, files, marks, hangup })
+    }
+
+    /// Reloads for ever.
+    pub(super) async fn run(mut self) {
+        let mut every = tokio::time::interval(EVERY);
+        loop {
+            let asked = tokio::select! {
+                _ = self.hangup.recv() => true,
+                _ = every.tick() => false,
+            };
+            // Before it is read: what changes meanwhile is read again.
+            let now = marks(&self.files);
+            if !asked && now == self.marks {
+                continue;
+            }
+            let core = Arc::clone(&self.core);
+            // Thousands of rules take their time: nobody who connects waits for it.
+            let reloaded = tokio::task::spawn_blocking(move || core.reload()).await;
+            match reloaded {
+                Ok(files) => {
+                    let before = std::mem::replace(&mut self.files, files);
+                    self.marks = if before == self.files { now } else { marks(&self.files) };
+                }
+                Err(error) => {
+                    self.marks = now;
+                    self.core.lasting.metrics.reloads().count(false);
+                    tracing::error!(%error, "internal fault: the config was not reloaded");
+                }
+            }
+        }
+    }
+}
+
+impl Core {
+    /// Reads the config and puts it in force, or says what is wrong with it. Returns the files to watch.
+    fn reload(&self) -> Vec<PathBuf> {
+        let started = Instant::now();
+        let reloads = self.lasting.metrics.reloads();
+        let config = match config::load(&self.source.path, &self.source.overrides) {
+            Ok(config) => config,
+            Err(error) => {
+                reloads.count(false);
+                tell(&error);
+                let mut files = error.files;
+                files.push(self.source.path.clone());
+                return files;
+            }
+        };
+        let files = config.files.clone();
+        for warning in &config.warnings {
+            tracing::warn!("{warning}");
+        }
+        if fixed(&config) != self.lasting.fixed {
+            tracing::warn!("changes of listen addresses, workers, log and receipts take a restart");
+        }
+        let before = self.snapshot.load_full();
+        let counters = self.lasting.metrics.next_generation(labels(&config));
+        match self.lasting.snapshot(config, counters, Some(&before)) {
+            Ok((snapshot, filters)) => {
+                self.put_in_force(snapshot, filters);
+                reloads.count(true);
+                let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+                tracing::info!(milliseconds, "the config was reloaded");
+            }
+            Err(error) => {
+                reloads.count(false);
+                tracing::error!(
+                    "the config was not reloaded, the one before is in force: {error:#}"
+                );
+            }
+        }
+        files
+    }
+
+    fn put_in_force(&self, snapshot: Snapshot, filters: Filters) {
+        self.snapshot.store(Arc::new(snapshot));
+        self.admin.set_sites(filters);
+    }
+}
+
+/// Says everything that is wrong, a line each.
+fn tell(error: &ConfigError) {
+    for problem in &error.problems {
+        tracing::error!("the config was not reloaded, the one before is in force: {problem}");
+    }
+}
+
+fn marks(files: &[PathBuf]) -> Vec<Mark> {
+    let mark = |file: &PathBuf| {
+        let of = std::fs::metadata(file).ok()?;
+        Some((of.dev(), of.ino(), of.len(), of.mtime(), of.mtime_nsec()))
+    };
+    files.iter().map(mark).collect()
+}

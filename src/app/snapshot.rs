@@ -1,0 +1,97 @@
+//! From a config to what requests need, at the start and at each reload.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+
+use crate::centre::Centre;
+use crate::config::Config;
+use crate::config::settings::Mode;
+use crate::filter::Filter;
+use crate::page::Pages;
+use crate::proxy::{Site, SiteTable, Snapshot, Upstream};
+use crate::receipts::Receipts;
+use crate::telemetry::{AccessLog, Generation, Metrics, SiteLabels};
+use crate::tls::{Certificates, server_config};
+
+/// What outlives a config.
+#[derive(Debug)]
+pub(super) struct Lasting {
+    pub(super) workers: usize,
+    pub(super) metrics: Metrics,
+    pub(super) receipts: Option<Receipts>,
+    pub(super) access_log: Option<AccessLog>,
+    /// What only a restart changes, as the config had it.
+    pub(super) fixed: String,
+}
+
+/// What only a restart changes.
+pub(super) fn fixed(config: &Config) -> String {
+    let Config { listen, workers, log, receipts, .. } = config;
+    format!("{:?}", (listen.http, listen.https, listen.admin, workers, log, receipts))
+}
+
+/// The filters of the sites, by name.
+pub(super) type Filters = Vec<(String, Arc<Filter>)>;
+
+/// What the counters of each site are shown with.
+pub(super) fn labels(config: &Config) -> Vec<SiteLabels> {
+    let label = |site: &crate::config::settings::Site| SiteLabels {
+        name: site.name.clone(),
+        mode: site.filter.mode.as_str(),
+        categories: site.filter.reader.categories.clone(),
+        sources: site.filter.reader.sources.iter().map(|source| source.name()).collect(),
+    };
+    config.sites.iter().map(label).collect()
+}
+
+impl Lasting {
+    /// Builds what requests need. A site goes on from the one of the same name before it: what it has seen,
+    /// and its connections to upstreams.
+    pub(super) fn snapshot(
+        &self,
+        config: Config,
+        counters: Arc<Generation>,
+        before: Option<&Snapshot>,
+    ) -> anyhow::Result<(Snapshot, Filters)> {
+        let tls = config.tls.as_ref().map(|tls| {
+            let certificates = Certificates::new(&tls.identities);
+            server_config(certificates, tls.clients.as_ref(), tls.only_tls_1_3)
+        });
+        let tls = tls.transpose().context("TLS cannot be set up")?;
+        let mut filters = Vec::new();
+        let mut sites = Vec::new();
+        for (index, site) in config.sites.into_iter().enumerate() {
+            let all = before.into_iter().flat_map(|before| before.sites.all());
+            let old = all.into_iter().find(|old| old.name == site.name);
+            let filter = Arc::new(match old {
+                Some(old) => old.filter.with_settings(site.filter),
+                None => Filter::new(site.filter),
+            });
+            filters.push((site.name.clone(), Arc::clone(&filter)));
+            let receipts = self.receipts.clone();
+            let page = &site.page;
+            let centre = Centre::new(&site.name, site.centre, page, Arc::clone(&filter), receipts);
+            // While observing nothing is changed, pages neither.
+            let page = Pages::new(page).filter(|_| filter.settings().mode == Mode::Enforce);
+            let upstream = |address| {
+                let warm = old.and_then(|old| old.upstream(&address)).map(Arc::clone);
+                warm.unwrap_or_else(|| Arc::new(Upstream::new(address, self.workers)))
+            };
+            let upstreams = site.upstreams.into_iter().map(upstream).collect();
+            let site_of = Site::new(index, site.name, filter, (centre, page), upstreams);
+            sites.push((site.hosts, Arc::new(site_of)));
+        }
+        let snapshot = Snapshot {
+            sites: SiteTable::new(sites),
+            counters,
+            timeouts: config.timeouts,
+            limits: config.limits,
+            trusted_proxies: config.listen.trusted_proxies,
+            tls,
+            redirect: config.tls.and_then(|tls| tls.redirect),
+            access_log: self.access_log.clone(),
+        };
+        Ok((snapshot, filters))
+    }
+}

@@ -1,0 +1,169 @@
+//! Another config while visitors are served: all of it or nothing, and no request fails by it.
+
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+
+use crate::support::{Origin, PATIENCE, Proxy, request};
+
+const DONE: &str = "consentry_config_reloads_total{result=\"done\"}";
+const FAILED: &str = "consentry_config_reloads_total{result=\"failed\"}";
+
+fn toml(origin: &Origin, more: &str) -> String {
+    format!("{more}\n[[site]]\nname = 'shop'\nupstream = '{}'\n", origin.url())
+}
+
+/// The names of the cookies that a visitor without a decision gets.
+fn names(proxy: &Proxy) -> Vec<String> {
+    let lines = proxy.get("/", &[]).set_cookies();
+    lines.iter().map(|line| line.split('=').next().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn a_hangup_puts_the_new_config_in_force_and_what_was_counted_goes_on() {
+    let origin = Origin::setting(&["_ga=1", "own=1", "sid=1"]);
+    let proxy = Proxy::start_with(&toml(&origin, ""));
+    assert_eq!(names(&proxy), ["sid"]);
+    let stripped = "consentry_cookies_stripped_total{site=\"shop\",category=\"analytics\",mode=\"enforce\",direction=\"response\"}";
+    proxy.expect_metric(stripped, 1.0);
+    proxy.rewrite(&toml(&origin, "[[cookie]]\nname = 'own'\ncategory = 'necessary'\n"));
+    proxy.signal("HUP");
+    proxy.expect_metric(DONE, 1.0);
+    assert_eq!(names(&proxy), ["own", "sid"]);
+    proxy.expect_metric(stripped, 2.0);
+    proxy.expect_metric("consentry_requests_total{site=\"shop\",code=\"2xx\"}", 2.0);
+    // The connection to the origin is the same, and what passed by is known still.
+    proxy.expect_metric("consentry_upstream_connections_total", 1.0);
+    let inventory: serde_json::Value = serde_json::from_str(&proxy.admin("/inventory").1).unwrap();
+    let cookies = inventory["shop"]["cookies"].as_array().unwrap();
+    let set = |name: &str| {
+        let all: Vec<_> = cookies.iter().filter(|seen| seen["name"] == name).collect();
+        assert_eq!(all.len(), 1, "{name} {inventory:#}");
+        (all[0]["set"].clone(), all[0]["category"].clone())
+    };
+    assert_eq!(set("_ga"), (2.into(), "analytics".into()));
+    assert_eq!(set("own"), (2.into(), "necessary".into()), "known now, and counted on");
+}
+
+#[test]
+fn with_anything_wrong_the_config_before_stays_in_force_and_that_is_said_until_it_is_mended() {
+    let origin = Origin::setting(&["_ga=1", "sid=1"]);
+    let proxy = Proxy::start_with(&toml(&origin, ""));
+    proxy.rewrite(&toml(
+        &origin,
+        "mode = 'observe'\nunclassified = 'perhaps'\n[consent]\nmax_age_days = 0\n",
+    ));
+    proxy.signal("HUP");
+    proxy.expect_metric(FAILED, 1.0);
+    assert_eq!(names(&proxy), ["sid"]);
+    proxy.expect_log("unclassified");
+    proxy.expect_log("consent.max_age_days");
+    assert_eq!(proxy.metric("consentry_config_last_reload_successful"), 0.0);
+    let (status, ready) = proxy.admin("/readyz");
+    assert_eq!(
+        (status, ready.as_str()),
+        (200, "ready, degraded: the config could not be reloaded, the one before is in force\n")
+    );
+    // Nobody has to say that it is mended.
+    proxy.rewrite(&toml(&origin, "mode = 'observe'\n"));
+    proxy.expect_metric(DONE, 1.0);
+    assert_eq!(names(&proxy), ["_ga", "sid"]);
+    assert_eq!(proxy.admin("/readyz").1, "ready\n");
+    assert_eq!(proxy.metric("consentry_config_last_reload_successful"), 1.0);
+}
+
+#[test]
+fn files_that_change_are_noticed_also_where_a_link_is_swapped() {
+    let origin = Origin::setting(&["own=1", "sid=1"]);
+    let folder = tempfile::tempdir().unwrap();
+    let rules = |version: &str, text: &str| {
+        let path = folder.path().join(version);
+        std::fs::create_dir(&path).unwrap();
+        std::fs::write(path.join("rules.toml"), text).unwrap();
+    };
+    rules("one", "[[cookie]]\nname = 'own'\ncategory = 'targeting'\n");
+    rules("two", "[[cookie]]\nname = 'own'\ncategory = 'necessary'\n");
+    // As Kubernetes swaps a ConfigMap: a link to a folder, replaced at once.
+    let link = |to: &str| {
+        let (new, data) = (folder.path().join("new"), folder.path().join("data"));
+        std::os::unix::fs::symlink(folder.path().join(to), &new).unwrap();
+        std::fs::rename(new, data).unwrap();
+    };
+    link("one");
+    let catalogue = folder.path().join("data/rules.toml");
+    let proxy = Proxy::start_with(&toml(
+        &origin,
+        &format!("catalogue = ['builtin', '{}']", catalogue.display()),
+    ));
+    assert_eq!(names(&proxy), ["sid"]);
+    link("two");
+    proxy.expect_metric(DONE, 1.0);
+    assert_eq!(names(&proxy), ["own", "sid"]);
+}
+
+#[test]
+fn a_request_under_way_keeps_the_config_that_it_began_with() {
+    let (let_go, held) = std::sync::mpsc::channel::<()>();
+    let held = std::sync::Mutex::new(held);
+    let origin = Origin::scripted(move |seen, stream| {
+        if seen.line.contains("/slow") {
+            held.lock().unwrap().recv().unwrap();
+        }
+        stream
+            .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nSet-Cookie: _ga=1\r\n\r\n")
+            .unwrap();
+        true
+    });
+    let proxy = Proxy::start_with(&toml(&origin, ""));
+    let mut visitor = proxy.visit();
+    visitor.send(&request("GET", "/slow", &[]));
+    origin.next();
+    proxy.rewrite(&toml(&origin, "mode = 'observe'\n"));
+    proxy.signal("HUP");
+    proxy.expect_metric(DONE, 1.0);
+    assert_eq!(names(&proxy), ["_ga"], "who comes now is only observed");
+    let_go.send(()).unwrap();
+    assert!(visitor.reply("GET").set_cookies().is_empty());
+    // Counted once each, under the mode that it had.
+    proxy.expect_metric("consentry_requests_total{site=\"shop\",code=\"2xx\"}", 2.0);
+}
+
+#[test]
+fn no_request_fails_during_a_hundred_reloads() {
+    let origin = Arc::new(Origin::setting(&["_ga=1", "sid=1"]));
+    let proxy = Arc::new(Proxy::start_with(&toml(&origin, "")));
+    let (stop, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let visitors: Vec<_> = (0..4)
+        .map(|number| {
+            let (proxy, stop, answered) =
+                (Arc::clone(&proxy), Arc::clone(&stop), Arc::clone(&answered));
+            std::thread::spawn(move || {
+                let mut visitor = proxy.visit();
+                while !stop.load(Relaxed) {
+                    visitor.send(&request("GET", &format!("/{number}"), &[]));
+                    let reply = visitor.reply("GET");
+                    assert_eq!(reply.status, 200);
+                    let cookies = reply.set_cookies();
+                    assert!(cookies == ["sid=1"] || cookies == ["_ga=1", "sid=1"], "{cookies:?}");
+                    answered.fetch_add(1, Relaxed);
+                }
+            })
+        })
+        .collect();
+    for number in 1..=100 {
+        let mode = if number % 2 == 0 { "enforce" } else { "observe" };
+        proxy.rewrite(&toml(&origin, &format!("mode = '{mode}'\n")));
+        let before = proxy.metric(DONE);
+        proxy.signal("HUP");
+        let since = std::time::Instant::now();
+        while proxy.metric(DONE) <= before {
+            assert!(since.elapsed() < PATIENCE, "the reload {number}");
+        }
+    }
+    stop.store(true, Relaxed);
+    visitors.into_iter().for_each(|visitor| visitor.join().unwrap());
+    let answered = answered.load(Relaxed);
+    assert!(answered > 100, "{answered}");
+    // And none was counted twice, or not at all.
+    proxy.expect_metric("consentry_requests_total{site=\"shop\",code=\"2xx\"}", answered as f64);
+}
