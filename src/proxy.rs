@@ -27,6 +27,6 @@ mod worker;
 mod workers;
 
 pub use listen::{BindError, Listener};
-pub use pool::Upstream;
+pub use pool::{Upstream, UpstreamHandshake};
 pub use site::{Site, SiteTable, Snapshot};
 pub use workers::Workers;

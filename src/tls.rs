@@ -1,10 +1,11 @@
-//! TLS towards visitors: which certificate for which name, and the settings of a handshake.
+//! TLS towards visitors and upstreams: which certificate for which name, and the settings of handshakes.
 //!
 //! No sockets and no files here: `config`, the next step, reads the files; `proxy` shakes hands.
 
 mod certificates;
 mod error;
 mod identity;
+mod upstream;
 
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use rustls::server::{ServerConfig, WebPkiClientVerifier};
 use rustls::{RootCertStore, SupportedProtocolVersion};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
+pub use upstream::UpstreamTls;
 
 /// Whose certificates visitors have to show (mutual TLS).
 #[derive(Debug, Clone)]

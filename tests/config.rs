@@ -129,7 +129,7 @@ category = 'sweet'
 path = 'pixel.gif'
 [[site]]
 hosts = ['http://a.example/']
-upstream = 'https://a'
+upstream = 'ftp://a'
 [[site]]
 hosts = []
 ";
@@ -150,7 +150,7 @@ hosts = []
         "18 beacon[0].category: is missing",
         "19 beacon[0].path: a path starts with",
         "21 site[0].hosts[0]: `http://a.example/` is not a host",
-        "22 site[0].upstream: `https://a`: TLS to upstreams is not supported yet",
+        "22 site[0].upstream: `ftp://a` does not start with `http://`, `https://` or `unix:`",
         "23 site[1].upstream: is missing",
         "24 site[1].hosts: is empty",
     ];

@@ -3,16 +3,18 @@
 use std::sync::Arc;
 
 use anyhow::Context;
+use rustls::ClientConfig;
+use rustls_pki_types::ServerName;
 
 use crate::centre::Centre;
 use crate::config::Config;
-use crate::config::settings::Mode;
+use crate::config::settings::{self, Mode};
 use crate::filter::Filter;
 use crate::page::Pages;
-use crate::proxy::{Site, SiteTable, Snapshot, Upstream};
+use crate::proxy::{Site, SiteTable, Snapshot, Upstream, UpstreamHandshake};
 use crate::receipts::Receipts;
 use crate::telemetry::{AccessLog, Generation, Metrics, SiteLabels};
-use crate::tls::{Certificates, server_config};
+use crate::tls::{Certificates, UpstreamTls, server_config};
 
 /// What outlives a config.
 #[derive(Debug)]
@@ -36,13 +38,27 @@ pub(super) type Filters = Vec<(String, Arc<Filter>)>;
 
 /// What the counters of each site are shown with.
 pub(super) fn labels(config: &Config) -> Vec<SiteLabels> {
-    let label = |site: &crate::config::settings::Site| SiteLabels {
+    let label = |site: &settings::Site| SiteLabels {
         name: site.name.clone(),
         mode: site.filter.mode.as_str(),
         categories: site.filter.reader.categories.clone(),
         sources: site.filter.reader.sources.iter().map(|source| source.name()).collect(),
     };
     config.sites.iter().map(label).collect()
+}
+
+/// How hands are shaken with an upstream; `None` for one that does not speak TLS.
+fn handshake(
+    address: &settings::Upstream,
+    tls: Option<&UpstreamTls>,
+    client: Option<&Arc<ClientConfig>>,
+) -> anyhow::Result<Option<UpstreamHandshake>> {
+    let settings::Upstream::Tcp { host, tls: true, .. } = address else { return Ok(None) };
+    let name = tls.and_then(|tls| tls.server_name.clone()).unwrap_or_else(|| host.clone());
+    let config = client.context("there are no settings for it")?;
+    let asked = ServerName::try_from(name.clone());
+    let name = asked.with_context(|| format!("`{name}` cannot be asked for in TLS"))?;
+    Ok(Some(UpstreamHandshake { config: Arc::clone(config), name }))
 }
 
 impl Lasting {
@@ -74,11 +90,17 @@ impl Lasting {
             let centre = Centre::new(&site.name, site.centre, page, Arc::clone(&filter), receipts);
             // While observing nothing is changed, pages neither.
             let page = Pages::new(page).filter(|_| filter.settings().mode == Mode::Enforce);
-            let upstream = |address| {
+            let client = site.upstream_tls.as_ref().map(UpstreamTls::client_config).transpose();
+            let client = client.context("TLS to upstreams cannot be set up")?;
+            let mut upstreams = Vec::new();
+            for address in site.upstreams {
+                let handshake = handshake(&address, site.upstream_tls.as_ref(), client.as_ref())?;
                 let warm = old.and_then(|old| old.upstream(&address)).map(Arc::clone);
-                warm.unwrap_or_else(|| Arc::new(Upstream::new(address, self.workers)))
-            };
-            let upstreams = site.upstreams.into_iter().map(upstream).collect();
+                // With TLS, whom to trust may have changed: connections are made anew.
+                let warm = warm.filter(|_| handshake.is_none());
+                let new = || Arc::new(Upstream::new(address, handshake, self.workers));
+                upstreams.push(warm.unwrap_or_else(new));
+            }
             let site_of = Site::new(index, site.name, filter, (centre, page), upstreams);
             sites.push((site.hosts, Arc::new(site_of)));
         }

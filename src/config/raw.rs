@@ -29,6 +29,7 @@ pub(super) struct Raw {
     pub(super) expire: RawExpire,
     pub(super) technologies: RawTechnologies,
     pub(super) tls: RawTls,
+    pub(super) upstream_tls: RawUpstreamTls,
     pub(super) banner: RawBanner,
     pub(super) page: RawPage,
     pub(super) receipts: Option<Spanned<RawReceipts>>,
@@ -57,6 +58,16 @@ pub(super) struct RawTls {
     pub(super) client_auth: Option<RawClientAuth>,
     pub(super) redirect: Option<bool>,
     pub(super) redirect_port: Option<Spanned<u32>>,
+}
+
+#[derive(Debug, Default, Clone, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawUpstreamTls {
+    pub(super) ca_file: Option<Text>,
+    pub(super) client_cert: Option<Text>,
+    pub(super) client_key: Option<Text>,
+    pub(super) server_name: Option<Text>,
+    pub(super) insecure_skip_verify: Option<bool>,
 }
 
 #[derive(Debug, Default, serde::Deserialize)]
@@ -412,6 +423,7 @@ pub(super) struct RawSite {
     pub(super) centre: RawCentre,
     pub(super) banner: RawBanner,
     pub(super) page: RawPage,
+    pub(super) upstream_tls: Option<RawUpstreamTls>,
     pub(super) cookie: Vec<Spanned<RawCookie>>,
     pub(super) beacon: Vec<Spanned<RawBeacon>>,
     pub(super) host: Vec<Spanned<RawHost>>,

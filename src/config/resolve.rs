@@ -79,6 +79,7 @@ pub(super) fn resolve(document: Doc, folder: &Path, overrides: &Overrides) -> Co
         email_opens,
         lists,
         technologies,
+        upstream_tls: raw.upstream_tls,
         pages,
     };
     let sites = site::sites(document, raw.site, &common, overrides);
@@ -86,6 +87,7 @@ pub(super) fn resolve(document: Doc, folder: &Path, overrides: &Overrides) -> Co
     let listen = listen::listen(document, raw.listen, overrides);
     let tls = tls::tls(document, raw.tls, listen.https.is_some(), folder, &mut warnings);
     warnings.extend(conflicts(document, &common, &files));
+    warnings.extend(unverified(document, &sites));
     Config {
         listen,
         tls,
@@ -133,6 +135,19 @@ fn warnings(document: Doc, common: &Common, sites: &[Site]) -> Vec<Problem> {
         }
     }
     warnings
+}
+
+/// Upstreams that may be anybody.
+fn unverified(document: Doc, sites: &[Site]) -> Vec<Problem> {
+    let insecure = |site: &&Site| site.upstream_tls.as_ref().is_some_and(|tls| tls.insecure);
+    let warn = |site: &Site| {
+        let message = format!(
+            "INSECURE: the certificates of the upstreams of `{}` are not verified: whoever is between may read and change everything",
+            site.name
+        );
+        Problem::of_file(&document.file, message)
+    };
+    sites.iter().filter(insecure).map(warn).collect()
 }
 
 /// Names that two catalogue files put into different categories: the later file wins.

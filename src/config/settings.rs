@@ -13,7 +13,7 @@ use ipnet::IpNet;
 use super::problem::Problem;
 use crate::consent::{Category, ConsentReader};
 use crate::policy::Policy;
-use crate::tls::{ClientAuthorities, Identity};
+use crate::tls::{ClientAuthorities, Identity, UpstreamTls};
 pub use pages::{
     Banner, Centre, Colours, Durability, OnWithdrawal, Page, Position, ReceiptStore, Receipts,
 };
@@ -145,6 +145,8 @@ pub struct Site {
     pub hosts: Vec<HostPattern>,
     /// The upstreams; at least one.
     pub upstreams: Vec<Upstream>,
+    /// How hands are shaken with those that speak TLS.
+    pub upstream_tls: Option<UpstreamTls>,
     /// What may pass.
     pub filter: FilterSettings,
     /// Its own pages.
@@ -174,26 +176,40 @@ impl std::fmt::Display for HostPattern {
     }
 }
 
-/// An address that requests are forwarded to, by plain HTTP/1.1.
+/// Where requests are forwarded to, by HTTP/1.1.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Upstream {
-    /// Name or address.
-    pub host: String,
-    /// Port.
-    pub port: u16,
+pub enum Upstream {
+    /// A socket of the network.
+    Tcp {
+        /// Name or address.
+        host: String,
+        /// Port.
+        port: u16,
+        /// It speaks TLS.
+        tls: bool,
+    },
+    /// A socket of this machine.
+    Unix(PathBuf),
 }
 
 impl Upstream {
     /// Host and port, as in a URL.
     pub fn authority(&self) -> String {
-        let Self { host, port } = self;
-        if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+        match self {
+            Self::Tcp { host, port, .. } if host.contains(':') => format!("[{host}]:{port}"),
+            Self::Tcp { host, port, .. } => format!("{host}:{port}"),
+            Self::Unix(_) => "localhost".to_owned(),
+        }
     }
 }
 
 impl std::fmt::Display for Upstream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "http://{}", self.authority())
+        match self {
+            Self::Tcp { tls: false, .. } => write!(f, "http://{}", self.authority()),
+            Self::Tcp { tls: true, .. } => write!(f, "https://{}", self.authority()),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
     }
 }
 

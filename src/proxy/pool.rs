@@ -10,8 +10,12 @@ use std::time::{Duration, Instant};
 
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
+use rustls_pki_types::ServerName;
 use socket2::{SockRef, TcpKeepalive};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::TlsConnector;
 
 use super::error::ProxyError;
 use super::request_body::VisitorBody;
@@ -22,10 +26,20 @@ use crate::telemetry::Shard;
 /// When to ask a silent upstream whether it is still there.
 const KEEPALIVE: Duration = Duration::from_secs(60);
 
+/// How hands are shaken with an upstream.
+#[derive(Debug, Clone)]
+pub struct UpstreamHandshake {
+    /// The settings of the handshake.
+    pub config: Arc<ClientConfig>,
+    /// The name that is asked for, and that the certificate has to have.
+    pub name: ServerName<'static>,
+}
+
 /// An upstream with its idle connections.
-#[derive(Debug)]
 pub struct Upstream {
     address: settings::Upstream,
+    /// How hands are shaken, and the name that is asked for, where it speaks TLS.
+    tls: Option<(TlsConnector, ServerName<'static>)>,
     shelves: Vec<Mutex<VecDeque<Idle>>>,
 }
 
@@ -44,10 +58,21 @@ pub(super) struct Lease {
     most_idle: usize,
 }
 
+impl std::fmt::Debug for Upstream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Upstream").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
 impl Upstream {
     /// An upstream for this many workers.
-    pub fn new(address: settings::Upstream, workers: usize) -> Self {
-        Self { address, shelves: (0..workers).map(|_| Mutex::default()).collect() }
+    pub fn new(
+        address: settings::Upstream,
+        tls: Option<UpstreamHandshake>,
+        workers: usize,
+    ) -> Self {
+        let tls = tls.map(|UpstreamHandshake { config, name }| (TlsConnector::from(config), name));
+        Self { address, tls, shelves: (0..workers).map(|_| Mutex::default()).collect() }
     }
 
     /// The address, for messages.
@@ -78,29 +103,34 @@ impl Upstream {
         timeouts: &Timeouts,
         metrics: &Shard,
     ) -> Result<Lease, ProxyError> {
-        let host = (self.address.host.as_str(), self.address.port);
-        let failed = |error: io::Error| ProxyError::Connect(self.address.clone(), error);
-        let stream = tokio::time::timeout(timeouts.connect, TcpStream::connect(host))
+        let sender = tokio::time::timeout(timeouts.connect, self.open(limits))
             .await
-            .map_err(|_| ProxyError::ConnectTimeout(self.address.clone()))?
-            .map_err(failed)?;
+            .map_err(|_| ProxyError::ConnectTimeout(self.address.clone()))??;
+        metrics.upstream_connected();
+        Ok(self.lease(sender, worker, limits))
+    }
+
+    async fn open(&self, limits: &Limits) -> Result<SendRequest<VisitorBody>, ProxyError> {
+        let failed = |error: io::Error| ProxyError::Connect(self.address.clone(), error);
+        let (host, port) = match &self.address {
+            settings::Upstream::Unix(path) => {
+                return speak(UnixStream::connect(path).await.map_err(failed)?, limits).await;
+            }
+            settings::Upstream::Tcp { host, port, .. } => (host.as_str(), *port),
+        };
+        let stream = TcpStream::connect((host, port)).await.map_err(failed)?;
         stream.set_nodelay(true).map_err(failed)?;
         SockRef::from(&stream)
             .set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE))
             .map_err(failed)?;
-        let (sender, connection) = http1::Builder::new()
-            .max_headers(limits.header_fields.max(256))
-            .max_buf_size(limits.header_bytes.max(64 * 1024))
-            .handshake(TokioIo::new(Socket::new(stream)))
-            .await
-            .map_err(ProxyError::Upstream)?;
-        // It ends with its last request, or when the upstream closes it. Its errors reach the
-        // request that it serves; without one they concern nobody.
-        tokio::spawn(async move {
-            let _ = connection.with_upgrades().await;
-        });
-        metrics.upstream_connected();
-        Ok(self.lease(sender, worker, limits))
+        let socket = Socket::new(stream);
+        match &self.tls {
+            None => speak(socket, limits).await,
+            Some((connector, name)) => {
+                let shaken = connector.connect(name.clone(), socket).await.map_err(failed)?;
+                speak(shaken, limits).await
+            }
+        }
     }
 
     fn lease(
@@ -118,6 +148,25 @@ impl Upstream {
         let Some(mut shelf) = self.shelf(worker) else { return };
         shelf.retain(|idle| !idle.sender.is_closed() && idle.since.elapsed() < longest);
     }
+}
+
+/// Begins to speak HTTP on a stream.
+async fn speak<S>(stream: S, limits: &Limits) -> Result<SendRequest<VisitorBody>, ProxyError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (sender, connection) = http1::Builder::new()
+        .max_headers(limits.header_fields.max(256))
+        .max_buf_size(limits.header_bytes.max(64 * 1024))
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(ProxyError::Upstream)?;
+    // It ends with its last request, or when the upstream closes it. Its errors reach the
+    // request that it serves; without one they concern nobody.
+    tokio::spawn(async move {
+        let _ = connection.with_upgrades().await;
+    });
+    Ok(sender)
 }
 
 impl Lease {

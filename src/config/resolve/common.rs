@@ -6,7 +6,9 @@ use std::sync::Arc;
 use crate::catalogue::FilterLists;
 use crate::config::catalogue_file::Rules;
 use crate::config::document::Document;
-use crate::config::raw::{Raw, RawBanner, RawCentre, RawConsent, RawPage, RawUnclassified};
+use crate::config::raw::{
+    Raw, RawBanner, RawCentre, RawConsent, RawPage, RawUnclassified, RawUpstreamTls,
+};
 use crate::config::settings::{Detect, Expire, Mode, OnWithdrawal, Technologies};
 use crate::consent::Categories;
 use crate::locale::Locales;
@@ -41,6 +43,8 @@ pub(super) struct Common {
     /// The filter lists, compiled once for all sites.
     pub(super) lists: Option<FilterLists>,
     pub(super) technologies: Technologies,
+    /// How hands are shaken with upstreams that speak TLS.
+    pub(super) upstream_tls: RawUpstreamTls,
     /// What visitors see of us.
     pub(super) pages: Pages,
 }

@@ -5,6 +5,7 @@ use toml::Spanned;
 use super::common::{Common, Doc};
 use super::filter::filter;
 use super::pages::{banner_is_heard, pages};
+use super::tls::upstream_tls;
 use crate::config::document::place;
 use crate::config::overrides::Overrides;
 use crate::config::raw::{OneOrMore, RawSite};
@@ -36,12 +37,15 @@ pub(super) fn sites(
         }
         let hosts = vec![HostPattern::Any];
         let (centre, page) = pages(document, "", &RawSite::default(), &hosts, common);
+        let upstreams: Vec<Upstream> = flagged.into_iter().collect();
+        let upstream_tls = upstream_tls(document, "", None, &upstreams, common);
         let filter = filter(document, "", RawSite::default(), common, overrides);
         banner_is_heard(document, "", &page, &filter);
         return vec![Site {
             name: "default".to_owned(),
             hosts,
-            upstreams: flagged.into_iter().collect(),
+            upstreams,
+            upstream_tls,
             filter,
             centre,
             page,
@@ -71,9 +75,11 @@ pub(super) fn sites(
         };
         let name = site_name(document, &key, raw.name.take(), &hosts, &sites);
         let (centre, page) = pages(document, &key, &raw, &hosts, common);
+        let own_tls = raw.upstream_tls.take();
+        let upstream_tls = upstream_tls(document, &key, own_tls, &upstreams, common);
         let filter = filter(document, &key, raw, common, overrides);
         banner_is_heard(document, &key, &page, &filter);
-        sites.push(Site { name, hosts, upstreams, filter, centre, page });
+        sites.push(Site { name, hosts, upstreams, upstream_tls, filter, centre, page });
     }
     sites
 }
@@ -173,12 +179,21 @@ fn upstreams(document: Doc, key: &str, listed: &Spanned<OneOrMore>) -> Vec<Upstr
 }
 
 fn upstream(url: &str) -> Result<Upstream, String> {
-    let uri: http::Uri = url.parse().map_err(|_| format!("`{url}` is not a URL"))?;
-    match uri.scheme_str() {
-        Some("http") => {}
-        Some("https") => return Err(format!("`{url}`: TLS to upstreams is not supported yet")),
-        _ => return Err(format!("`{url}` does not start with `http://`")),
+    if let Some(path) = url.strip_prefix("unix:") {
+        let path = path.strip_prefix("//").unwrap_or(path);
+        if !path.starts_with('/') {
+            return Err(format!("`{url}`: the path of a socket begins with `/`"));
+        }
+        return Ok(Upstream::Unix(path.into()));
     }
+    let uri: http::Uri = url.parse().map_err(|_| format!("`{url}` is not a URL"))?;
+    let tls = match uri.scheme_str() {
+        Some("http") => false,
+        Some("https") => true,
+        _ => {
+            return Err(format!("`{url}` does not start with `http://`, `https://` or `unix:`"));
+        }
+    };
     if uri.path() != "/" || uri.query().is_some() {
         return Err(format!("`{url}` has a path; requests keep their own"));
     }
@@ -193,7 +208,8 @@ fn upstream(url: &str) -> Result<Upstream, String> {
             .ok()
             .filter(|port| *port != 0)
             .ok_or_else(|| format!("`{port}` is not a port"))?,
+        _ if tls => 443,
         _ => 80,
     };
-    Ok(Upstream { host, port })
+    Ok(Upstream::Tcp { host, port, tls })
 }

@@ -5,12 +5,12 @@ use std::time::SystemTime;
 
 use toml::Spanned;
 
-use super::common::Doc;
+use super::common::{Common, Doc};
 use crate::config::document::place;
 use crate::config::problem::Problem;
-use crate::config::raw::{RawCertificate, RawClientAuth, RawTls, RawTlsVersion};
-use crate::config::settings::Tls;
-use crate::tls::{ClientAuthorities, Identity};
+use crate::config::raw::{RawCertificate, RawClientAuth, RawTls, RawTlsVersion, RawUpstreamTls};
+use crate::config::settings::{Tls, Upstream};
+use crate::tls::{ClientAuthorities, Identity, UpstreamTls};
 
 /// The settings of TLS; `None` where it is not listened for. Paths start from `folder`.
 pub(super) fn tls(
@@ -46,6 +46,50 @@ pub(super) fn tls(
         clients,
         only_tls_1_3: raw.min_version == Some(RawTlsVersion::Tls13),
         redirect: raw.redirect.unwrap_or(false).then_some(port),
+    })
+}
+
+/// How hands are shaken with a site's upstreams; `None` where none of them speaks TLS.
+pub(super) fn upstream_tls(
+    document: Doc,
+    key: &str,
+    own: Option<RawUpstreamTls>,
+    upstreams: &[Upstream],
+    common: &Common,
+) -> Option<UpstreamTls> {
+    let any = upstreams.iter().any(|upstream| matches!(upstream, Upstream::Tcp { tls: true, .. }));
+    let key = if own.is_some() { format!("{key}upstream_tls") } else { "upstream_tls".to_owned() };
+    let raw = own.unwrap_or_else(|| common.upstream_tls.clone());
+    if !any {
+        return None;
+    }
+    let folder = &common.pages.folder;
+    let authorities = raw.ca_file.and_then(|typed| {
+        let key = format!("{key}.ca_file");
+        let text = read(document, &key, &typed, folder)?;
+        note(document, &key, &typed, ClientAuthorities::parse(&text, false))
+    });
+    let identity = match (&raw.client_cert, &raw.client_key) {
+        (None, None) => None,
+        (Some(cert), Some(private)) => {
+            let certificate = read(document, &format!("{key}.client_cert"), cert, folder);
+            let secret = read(document, &format!("{key}.client_key"), private, folder);
+            let parsed = Identity::parse(&certificate?, &secret?);
+            Some(note(document, &format!("{key}.client_cert"), cert, parsed)?)
+        }
+        (Some(one), None) | (None, Some(one)) => {
+            let message = "client_cert and client_key belong together".to_owned();
+            document.problem(Some(place(one)), key.clone(), message, None);
+            None
+        }
+    };
+    let server_name = raw.server_name.map(Spanned::into_inner);
+    let insecure = raw.insecure_skip_verify.unwrap_or(false);
+    Some(UpstreamTls {
+        authorities: authorities.map(|all| all.roots),
+        identity,
+        server_name,
+        insecure,
     })
 }
 

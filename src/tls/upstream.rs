@@ -1,0 +1,103 @@
+//! TLS towards upstreams.
+
+use std::fmt;
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::sign::SingleCertAndKey;
+use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+
+use super::error::TlsError;
+use super::identity::Identity;
+
+/// How hands are shaken with a site's upstreams.
+#[derive(Debug, Clone)]
+pub struct UpstreamTls {
+    /// Whom to trust; `None` for the authorities of the public web.
+    pub authorities: Option<Arc<RootCertStore>>,
+    /// What is shown to upstreams that ask for a certificate.
+    pub identity: Option<Identity>,
+    /// The name that is asked for, where it is not the upstream's host.
+    pub server_name: Option<String>,
+    /// Any certificate is taken.
+    pub insecure: bool,
+}
+
+impl UpstreamTls {
+    /// The settings of handshakes, for HTTP/1.1.
+    ///
+    /// # Errors
+    /// When the versions and the provider do not go together.
+    pub fn client_config(&self) -> Result<Arc<ClientConfig>, TlsError> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .map_err(|_| TlsError::Setup)?;
+        let builder = if self.insecure {
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(Anybody(provider)))
+        } else {
+            let public = || {
+                let roots = webpki_roots::TLS_SERVER_ROOTS.iter().cloned();
+                Arc::new(RootCertStore::from_iter(roots))
+            };
+            builder.with_root_certificates(self.authorities.clone().unwrap_or_else(public))
+        };
+        let mut config = match &self.identity {
+            None => builder.with_no_client_auth(),
+            Some(identity) => {
+                let shown = SingleCertAndKey::from(Arc::clone(&identity.key));
+                builder.with_client_cert_resolver(Arc::new(shown))
+            }
+        };
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Arc::new(config))
+    }
+}
+
+/// Takes any certificate; the signatures of the handshake have to be right all the same.
+struct Anybody(Arc<CryptoProvider>);
+
+impl fmt::Debug for Anybody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Anybody")
+    }
+}
+
+impl ServerCertVerifier for Anybody {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
