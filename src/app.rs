@@ -14,6 +14,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use arc_swap::ArcSwap;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 
 use crate::admin::Admin;
@@ -144,12 +145,28 @@ impl Bound {
             StopSignals::new()?
         };
         runtime.block_on(async move {
-            let workers = self.serve(stop.next()).await?;
+            let (told, first) = oneshot::channel();
+            let (told_again, second) = oneshot::channel();
+            tokio::spawn(async move {
+                stop.next().await;
+                let _ = told.send(());
+                stop.next().await;
+                let _ = told_again.send(());
+            });
+            let served = async {
+                // An error is the end of the task above, which does not end by itself.
+                let stopped = async { first.await.unwrap_or_default() };
+                self.serve(stopped).await?.drain().await;
+                tracing::info!("drained, bye");
+                Ok(())
+            };
             tokio::select! {
-                () = workers.drain() => tracing::info!("drained, bye"),
-                () = stop.next() => tracing::warn!("stopped at once by a second signal"),
+                served = served => served,
+                _ = second => {
+                    tracing::warn!("stopped at once by a second signal");
+                    Ok(())
+                }
             }
-            Ok(())
         })
     }
 
@@ -191,9 +208,19 @@ impl Bound {
             accept(self.listener, &workers, false),
             accept(self.secure_listener, &workers, true),
         );
+        let told = async {
+            stop.await;
+            // Balancers are told first, and are given the time to notice: who still comes is served.
+            self.admin.set_ready(false);
+            let delay = self.snapshot.load().timeouts.drain_delay;
+            if !delay.is_zero() {
+                tracing::info!(?delay, "not ready any more, draining soon");
+                tokio::time::sleep(delay).await;
+            }
+        };
         tokio::select! {
             failed = accepting => failed.map(|_| ()).context("the listener has failed")?,
-            () = stop => {}
+            () = told => {}
         }
         self.admin.set_ready(false);
         tracing::info!("draining: no new connections, requests under way are finished");

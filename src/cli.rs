@@ -11,6 +11,7 @@ mod consent;
 mod cookie;
 mod demo;
 mod failure;
+mod health;
 mod input;
 mod inventory;
 mod receipts;
@@ -39,6 +40,7 @@ enum Command {
     Classify(classify::Classify),
     Consent(consent::Consent),
     Cookie(cookie::Cookie),
+    Health(health::Health),
     Inventory(inventory::Inventory),
     Suggest(suggest::Suggest),
     Receipts(receipts::Receipts),
@@ -55,6 +57,7 @@ pub fn main() -> ExitCode {
         Command::Classify(classify) => classify.execute(),
         Command::Consent(consent) => consent.execute(),
         Command::Cookie(cookie) => cookie.execute(),
+        Command::Health(health) => health.execute(),
         Command::Inventory(inventory) => inventory.execute(),
         Command::Suggest(suggest) => suggest.execute(),
         Command::Receipts(receipts) => receipts.execute(),

@@ -318,6 +318,7 @@ pub(super) struct RawTimeouts {
     pub(super) first_byte: Option<Text>,
     pub(super) upstream_idle: Option<Text>,
     pub(super) drain: Option<Text>,
+    pub(super) drain_delay: Option<Text>,
 }
 
 #[derive(Debug, Default, serde::Deserialize)]

@@ -84,6 +84,8 @@ pub struct Timeouts {
     pub upstream_idle: Duration,
     /// Requests under way after SIGTERM.
     pub drain: Duration,
+    /// From SIGTERM, and from when `/readyz` says so, until no more connections are taken: balancers notice late.
+    pub drain_delay: Duration,
 }
 
 /// How much to take.

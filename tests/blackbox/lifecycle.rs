@@ -45,6 +45,46 @@ fn a_drain_finishes_what_runs_takes_nothing_new_and_ends_with_0() {
 }
 
 #[test]
+fn readiness_fails_before_the_listener_closes_and_who_still_comes_is_served() {
+    let origin = Origin::answering(OK);
+    let mut proxy = Proxy::start(&origin, "timeouts.drain_delay = '1s'");
+    proxy.signal("TERM");
+    proxy.expect_log("draining soon");
+    let since = std::time::Instant::now();
+    assert_eq!(proxy.admin("/readyz").0, 503);
+    assert_eq!(proxy.get("/", &[]).status, 200);
+    assert!(since.elapsed() < std::time::Duration::from_secs(1), "it was asked in time");
+    assert!(proxy.ended().success());
+    // A second signal is not made to wait.
+    let mut proxy = Proxy::start(&origin, "timeouts.drain_delay = '1h'");
+    proxy.signal("TERM");
+    proxy.expect_log("draining soon");
+    proxy.signal("TERM");
+    assert!(proxy.ended().success());
+}
+
+#[test]
+fn health_tells_by_its_exit_code_whether_a_proxy_is_ready() {
+    let origin = Origin::answering(OK);
+    let mut proxy = Proxy::start(&origin, "timeouts.drain_delay = '1h'");
+    let admin = proxy.admin.to_string();
+    let health = |more: &[&str]| {
+        let mut all = vec!["health", "--admin", &admin];
+        all.extend(more);
+        run(&all, "")
+    };
+    assert_eq!(health(&[]), (0, "ready\n".to_owned(), String::new()));
+    proxy.signal("TERM");
+    proxy.expect_log("draining soon");
+    let (code, _, error) = health(&[]);
+    assert!(code == 1 && error.contains("503"), "{error}");
+    assert_eq!(health(&["--live"]).0, 0);
+    proxy.signal("KILL");
+    proxy.ended();
+    assert_eq!(health(&[]).0, 1);
+}
+
+#[test]
 fn a_drain_ends_at_its_timeout() {
     let (origin, _never) = waiting();
     let mut proxy = Proxy::start(&origin, "timeouts.drain = '100ms'");

@@ -285,3 +285,80 @@ fn files_that_cannot_be_used_are_named() {
         assert!(found == code && text.contains(expected), "{certificates}: {found} {text}");
     }
 }
+
+/// An nginx that speaks TLS, and asks for a certificate where that is said.
+fn secure_nginx(authority: &Authority, more: &str) -> crate::nginx::Nginx {
+    let (cert, key) = (authority.path("origin.pem"), authority.path("origin.key"));
+    crate::nginx::Nginx::start(
+        authority.folder.path(),
+        &format!(
+            "server {{ listen 127.0.0.1:{{port}} ssl; ssl_certificate {cert}; ssl_certificate_key {key}; {more}
+               location / {{ add_header Set-Cookie \"_ga=1\"; add_header Set-Cookie \"sid=1\"; add_header X-Sni $ssl_server_name;
+                 add_header X-Client $ssl_client_s_dn; return 200 \"ok\"; }} }}"
+        ),
+    )
+}
+
+#[test]
+fn upstreams_are_spoken_to_over_tls_and_only_with_a_certificate_that_is_trusted() {
+    let authority = Authority::new();
+    authority.issue("origin", &["localhost", "origin.test"], 2099);
+    authority.issue("me", &["consentry"], 2099);
+    let ca = format!("ca_file = '{}'", authority.path("ca.pem"));
+    let nginx = secure_nginx(&authority, "");
+    let proxy = |of: &crate::nginx::Nginx, more: &str| {
+        let port = of.url().rsplit(':').next().unwrap().to_owned();
+        Proxy::start_with(&format!(
+            "[upstream_tls]\n{more}\n[[site]]\nupstream = 'https://localhost:{port}'\n"
+        ))
+    };
+    let trusted = proxy(&nginx, &ca);
+    for _ in 0..3 {
+        let reply = trusted.get("/", &[]);
+        assert_eq!(
+            (reply.status, reply.text().as_str(), reply.set_cookies().as_slice()),
+            (200, "ok", &["sid=1".to_owned()][..])
+        );
+        assert_eq!(reply.field("x-sni").as_deref(), Some("localhost"));
+    }
+    // Connections are kept; one whose answer has only just ended is left for later.
+    assert!(trusted.metric("consentry_upstream_connections_total") < 3.0);
+    let named = proxy(&nginx, &format!("{ca}\nserver_name = 'origin.test'"));
+    assert_eq!(named.get("/", &[]).field("x-sni").as_deref(), Some("origin.test"));
+    for wrong in ["", &format!("{ca}\nserver_name = 'other.test'")] {
+        let refused = proxy(&nginx, wrong);
+        assert_eq!(refused.get("/", &[]).status, 502, "{wrong}");
+        refused.expect_log("invalid peer certificate");
+    }
+    let careless = proxy(&nginx, "insecure_skip_verify = true");
+    assert_eq!(careless.get("/", &[]).status, 200);
+    careless.expect_log("INSECURE");
+
+    let client_ca = authority.path("ca.pem");
+    let strict = secure_nginx(
+        &authority,
+        &format!("ssl_client_certificate {client_ca}; ssl_verify_client on;"),
+    );
+    assert_eq!(proxy(&strict, &ca).get("/", &[]).status, 400, "nginx wants a certificate");
+    let (cert, key) = (authority.path("me.pem"), authority.path("me.key"));
+    let shown = proxy(&strict, &format!("{ca}\nclient_cert = '{cert}'\nclient_key = '{key}'"));
+    assert_eq!(shown.get("/", &[]).status, 200);
+}
+
+#[test]
+fn an_upstream_may_be_a_socket_of_the_machine() {
+    let folder = crate::nginx::folder();
+    let socket = folder.path().join("app.sock").display().to_string();
+    let nginx = crate::nginx::Nginx::start(
+        folder.path(),
+        &format!(
+            "server {{ listen 127.0.0.1:{{port}}; listen unix:{socket}; location / {{ add_header Set-Cookie \"_ga=1\"; return 200 \"$http_host\"; }} }}"
+        ),
+    );
+    let proxy = Proxy::start_with(&format!("[[site]]\nupstream = 'unix:{socket}'\n"));
+    let reply = proxy.get("/", &[]);
+    assert_eq!((reply.status, reply.text().as_str()), (200, "shop.example"));
+    assert!(reply.set_cookies().is_empty());
+    drop(nginx);
+    assert_eq!(proxy.get("/", &[]).status, 502);
+}

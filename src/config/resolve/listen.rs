@@ -104,27 +104,31 @@ fn address(
 }
 
 pub(super) fn timeouts(document: Doc, raw: RawTimeouts) -> Timeouts {
-    let mut duration = |name: &str, typed: Option<Spanned<String>>, default: u64| {
-        let default = Duration::from_secs(default);
-        let Some(typed) = typed else { return default };
-        match humantime::parse_duration(typed.get_ref()) {
-            Ok(duration) if duration >= Duration::from_millis(1) => duration,
-            _ => {
-                let message = format!("`{}` is not a duration", typed.get_ref());
-                let hint =
-                    Some("a number above 0 with a unit: \"500ms\", \"5s\", \"2m\"".to_owned());
-                document.problem(Some(place(&typed)), format!("timeouts.{name}"), message, hint);
-                default
+    let least = Duration::from_millis(1);
+    let mut duration =
+        |name: &str, typed: Option<Spanned<String>>, default: u64, least: Duration| {
+            let default = Duration::from_secs(default);
+            let Some(typed) = typed else { return default };
+            match humantime::parse_duration(typed.get_ref()) {
+                Ok(duration) if duration >= least => duration,
+                _ => {
+                    let message = format!("`{}` is not a duration", typed.get_ref());
+                    let above = if least.is_zero() { "" } else { " above 0" };
+                    let hint = format!("a number{above} with a unit: \"500ms\", \"5s\", \"2m\"");
+                    let key = format!("timeouts.{name}");
+                    document.problem(Some(place(&typed)), key, message, Some(hint));
+                    default
+                }
             }
-        }
-    };
+        };
     Timeouts {
-        connect: duration("connect", raw.connect, 5),
-        request_head: duration("request_head", raw.request_head, 10),
-        idle: duration("idle", raw.idle, 60),
-        first_byte: duration("first_byte", raw.first_byte, 60),
-        upstream_idle: duration("upstream_idle", raw.upstream_idle, 30),
-        drain: duration("drain", raw.drain, 30),
+        connect: duration("connect", raw.connect, 5, least),
+        request_head: duration("request_head", raw.request_head, 10, least),
+        idle: duration("idle", raw.idle, 60, least),
+        first_byte: duration("first_byte", raw.first_byte, 60, least),
+        upstream_idle: duration("upstream_idle", raw.upstream_idle, 30, least),
+        drain: duration("drain", raw.drain, 30, least),
+        drain_delay: duration("drain_delay", raw.drain_delay, 0, Duration::ZERO),
     }
 }
 

@@ -151,7 +151,8 @@ fn hosts(
     patterns
 }
 
-const UPSTREAM_HINT: &str = "a URL such as \"http://127.0.0.1:3000\"";
+const UPSTREAM_HINT: &str =
+    "such as \"http://127.0.0.1:3000\", \"https://app.example\" or \"unix:/run/app.sock\"";
 
 fn upstreams(document: Doc, key: &str, listed: &Spanned<OneOrMore>) -> Vec<Upstream> {
     let OneOrMore(urls) = listed.get_ref();
