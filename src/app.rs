@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use arc_swap::ArcSwap;
+use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
@@ -204,6 +205,7 @@ impl Bound {
         let [http, https, admin] = [http, https, admin].map(|at| at.map(tracing::field::display));
         tracing::info!(http, https, admin, version = env!("CARGO_PKG_VERSION"), "serving");
         self.admin.set_ready(true);
+        tell_systemd(&[NotifyState::Ready]);
         let accepting = futures_util::future::try_join(
             accept(self.listener, &workers, false),
             accept(self.secure_listener, &workers, true),
@@ -212,6 +214,7 @@ impl Bound {
             stop.await;
             // Balancers are told first, and are given the time to notice: who still comes is served.
             self.admin.set_ready(false);
+            tell_systemd(&[NotifyState::Stopping]);
             let delay = self.snapshot.load().timeouts.drain_delay;
             if !delay.is_zero() {
                 tracing::info!(?delay, "not ready any more, draining soon");
@@ -225,6 +228,13 @@ impl Bound {
         self.admin.set_ready(false);
         tracing::info!("draining: no new connections, requests under way are finished");
         Ok(workers)
+    }
+}
+
+/// Tells systemd, where it started us and wants to know (sd_notify(3)).
+fn tell_systemd(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::warn!(%error, "systemd cannot be told");
     }
 }
 

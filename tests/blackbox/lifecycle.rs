@@ -164,3 +164,35 @@ fn two_workers_serve_connections_alike() {
     proxy.expect_metric("consentry_open_connections", 10.0);
     proxy.expect_metric("consentry_connections_total", 10.0);
 }
+
+#[test]
+fn systemd_is_told_when_it_is_ready_and_when_it_stops() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notify");
+    let socket = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut child = crate::support::binary()
+        .args([
+            "run",
+            "--listen",
+            "127.0.0.1:0",
+            "--admin",
+            "off",
+            "--upstream",
+            "http://127.0.0.1:1",
+        ])
+        .env("NOTIFY_SOCKET", &path)
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let said = || {
+        let mut octets = [0; 128];
+        let length = socket.recv(&mut octets).unwrap();
+        String::from_utf8_lossy(&octets[..length]).trim().to_owned()
+    };
+    assert_eq!(said(), "READY=1");
+    std::process::Command::new("kill").arg(child.id().to_string()).status().unwrap();
+    assert_eq!(said(), "STOPPING=1");
+    assert!(child.wait().unwrap().success());
+}

@@ -11,6 +11,7 @@ need() { # need PROGRAM PACKAGE
 need cc gcc
 need curl curl
 need openssl openssl
+need systemd-analyze systemd
 need nginx nginx-light
 need chromium chromium
 need promtool prometheus

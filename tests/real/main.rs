@@ -17,6 +17,7 @@ mod cache;
 mod consent_tools;
 mod dashboard;
 mod decide;
+mod deploy;
 mod metrics;
 mod nginx;
 mod postgres;
