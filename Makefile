@@ -1,6 +1,6 @@
 # The commands of this repository. `make test` does all of its own set-up.
 
-.PHONY: test check docs bench instructions fuzz
+.PHONY: test check docs bench instructions fuzz image
 
 test: ## Install what is missing, then run everything
 	tests/real/install.sh
@@ -28,3 +28,9 @@ fuzz: ## The filter and each consent source on arbitrary octets, a minute each (
 		mkdir -p fuzz/corpus/$$target fuzz/seeds/$$target && \
 		cargo fuzz run $$target fuzz/corpus/$$target fuzz/seeds/$$target -- -max_total_time=$(FUZZ_SECONDS) -max_len=4096 || exit 1; \
 	done
+
+STATIC = x86_64-unknown-linux-gnu
+image: ## The container image, of one static binary (needs buildah)
+	RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked --release --target $(STATIC)
+	cp target/$(STATIC)/release/consentry deploy/container/consentry
+	buildah --storage-driver=vfs bud --isolation=chroot -t consentry deploy/container
