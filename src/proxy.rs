@@ -19,6 +19,7 @@ mod request_body;
 mod response_body;
 mod site;
 mod socket;
+mod standing;
 mod ticket;
 mod upgrade;
 mod visitor;

@@ -20,6 +20,7 @@ use tokio_rustls::TlsConnector;
 use super::error::ProxyError;
 use super::request_body::VisitorBody;
 use super::socket::Socket;
+use super::standing::Standing;
 use crate::config::settings::{self, Limits, Timeouts};
 use crate::telemetry::Shard;
 
@@ -40,6 +41,7 @@ pub struct Upstream {
     address: settings::Upstream,
     /// How hands are shaken, and the name that is asked for, where it speaks TLS.
     tls: Option<(TlsConnector, ServerName<'static>)>,
+    standing: Standing,
     shelves: Vec<Mutex<VecDeque<Idle>>>,
 }
 
@@ -72,12 +74,22 @@ impl Upstream {
         workers: usize,
     ) -> Self {
         let tls = tls.map(|UpstreamHandshake { config, name }| (TlsConnector::from(config), name));
-        Self { address, tls, shelves: (0..workers).map(|_| Mutex::default()).collect() }
+        Self {
+            address,
+            tls,
+            standing: Standing::default(),
+            shelves: (0..workers).map(|_| Mutex::default()).collect(),
+        }
     }
 
     /// The address, for messages.
     pub(super) fn address(&self) -> &settings::Upstream {
         &self.address
+    }
+
+    /// Whether it has refused connections, and is left alone for now.
+    pub(super) fn is_out(&self) -> bool {
+        self.standing.is_out()
     }
 
     fn shelf(&self, worker: usize) -> Option<std::sync::MutexGuard<'_, VecDeque<Idle>>> {
@@ -103,9 +115,21 @@ impl Upstream {
         timeouts: &Timeouts,
         metrics: &Shard,
     ) -> Result<Lease, ProxyError> {
-        let sender = tokio::time::timeout(timeouts.connect, self.open(limits))
-            .await
-            .map_err(|_| ProxyError::ConnectTimeout(self.address.clone()))??;
+        let opened = tokio::time::timeout(timeouts.connect, self.open(limits)).await;
+        let opened =
+            opened.unwrap_or_else(|_| Err(ProxyError::ConnectTimeout(self.address.clone())));
+        let sender = match opened {
+            Ok(sender) => sender,
+            Err(error) => {
+                if let Some(pause) = self.standing.refused() {
+                    tracing::warn!(upstream = %self.address, ?pause, "an upstream takes no connections, and is left alone where there are others");
+                }
+                return Err(error);
+            }
+        };
+        if self.standing.works() {
+            tracing::info!(upstream = %self.address, "an upstream takes connections again");
+        }
         metrics.upstream_connected();
         Ok(self.lease(sender, worker, limits))
     }

@@ -77,10 +77,15 @@ impl Site {
         self.upstreams.iter().find(|upstream| upstream.address() == address)
     }
 
-    /// The upstream whose turn it is, as an index: each request starts with the next.
+    /// The upstream whose turn it is, as an index: each request starts with the next that takes connections.
     pub(super) fn next_turn(&self) -> usize {
         let count = self.upstreams.len();
-        if count > 1 { self.turn.fetch_add(1, Ordering::Relaxed) % count } else { 0 }
+        if count <= 1 {
+            return 0;
+        }
+        let start = self.turn.fetch_add(1, Ordering::Relaxed) % count;
+        let takes = |turn: &usize| self.upstreams.get(*turn).is_some_and(|it| !it.is_out());
+        (0..count).map(|step| (start + step) % count).find(takes).unwrap_or(start)
     }
 
     /// The upstreams in the order to try them.

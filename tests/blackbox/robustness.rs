@@ -198,3 +198,26 @@ fn an_answer_before_the_request_has_ended_reaches_the_visitor() {
     visitor.send(b"3\r\nabc\r\n0\r\n\r\n");
     assert_eq!(visitor.reply("POST").text(), "big");
 }
+
+#[test]
+fn an_upstream_that_takes_no_connections_is_left_alone_while_there_are_others() {
+    let origin = Origin::answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    // Bound, so that nobody else gets the port, and not listened on.
+    let dead = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    dead.bind(&"127.0.0.1:0".parse::<std::net::SocketAddr>().unwrap().into()).unwrap();
+    let port = dead.local_addr().unwrap().as_socket().unwrap().port();
+    let proxy = Proxy::start_with(&format!(
+        "[[site]]\nupstream = ['http://127.0.0.1:{port}', '{}']\n",
+        origin.url()
+    ));
+    for _ in 0..20 {
+        assert_eq!(proxy.get("/", &[]).status, 200);
+    }
+    proxy.expect_log("is left alone where there are others");
+    assert_eq!(proxy.log().matches("is left alone").count(), 1, "{}", proxy.log());
+    // Alone it is tried all the same.
+    let only = Proxy::start_with(&format!("[[site]]\nupstream = 'http://127.0.0.1:{port}'\n"));
+    for _ in 0..3 {
+        assert_eq!(only.get("/", &[]).status, 502);
+    }
+}
