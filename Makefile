@@ -1,9 +1,10 @@
 # The commands of this repository. `make test` does all of its own set-up.
 
-.PHONY: test check docs bench instructions fuzz image
+.PHONY: test check docs bench instructions fuzz static image
 
 test: ## Install what is missing, then run everything
 	tests/real/install.sh
+	$(MAKE) static
 	cargo test --locked
 	cargo test --locked --test real
 
@@ -30,7 +31,9 @@ fuzz: ## The filter and each consent source on arbitrary octets, a minute each (
 	done
 
 STATIC = x86_64-unknown-linux-gnu
-image: ## The container image, of one static binary (needs buildah)
+static: ## The static binary, where the image takes it from
 	RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked --release --target $(STATIC)
 	cp target/$(STATIC)/release/consentry deploy/container/consentry
+
+image: static ## The container image, of one static binary (needs buildah)
 	buildah --storage-driver=vfs bud --isolation=chroot -t consentry deploy/container

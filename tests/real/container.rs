@@ -20,10 +20,18 @@ fn the_image_runs_read_only_as_nobody_and_is_small() {
     let root = env!("CARGO_MANIFEST_DIR");
     let binary = format!("{root}/deploy/container/consentry");
     assert!(std::path::Path::new(&binary).exists(), "`make image` builds {binary}");
-    done(Command::new(program("buildah")).args([STORAGE, "bud", "--isolation=chroot", "-t", "consentry"]).arg(format!("{root}/deploy/container")));
+    done(
+        Command::new(program("buildah"))
+            .args([STORAGE, "bud", "--isolation=chroot", "-t", "consentry"])
+            .arg(format!("{root}/deploy/container")),
+    );
 
     let archive = path("image.tar");
-    done(Command::new(program("buildah")).args([STORAGE, "push", "consentry"]).arg(format!("oci-archive:{archive}")));
+    done(
+        Command::new(program("buildah"))
+            .args([STORAGE, "push", "consentry"])
+            .arg(format!("oci-archive:{archive}")),
+    );
     let octets = std::fs::metadata(&archive).unwrap().len();
     assert!(octets < 15 << 20, "{octets} octets, compressed");
 
@@ -35,7 +43,11 @@ fn the_image_runs_read_only_as_nobody_and_is_small() {
     );
     std::fs::write(path("consentry.toml"), config).unwrap();
     // What this machine allows a container at most.
-    std::fs::write(path("containers.conf"), "[containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=1024:1024\"]\n").unwrap();
+    std::fs::write(
+        path("containers.conf"),
+        "[containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=1024:1024\"]\n",
+    )
+    .unwrap();
     let podman = || {
         let mut command = Command::new(program("podman"));
         command.env("CONTAINERS_CONF", path("containers.conf"));
@@ -44,7 +56,16 @@ fn the_image_runs_read_only_as_nobody_and_is_small() {
     };
     let name = format!("consentry-{port}");
     let mut run = podman();
-    run.args(["run", "--rm", "--name", &name, "--network=host", "--read-only", "--cap-drop=all", "-v"]);
+    run.args([
+        "run",
+        "--rm",
+        "--name",
+        &name,
+        "--network=host",
+        "--read-only",
+        "--cap-drop=all",
+        "-v",
+    ]);
     run.arg(format!("{}:/etc/consentry/consentry.toml:ro", path("consentry.toml")));
     let running = Peer::spawn(run.arg("consentry"));
     wait_for(([127, 0, 0, 1], port).into());
@@ -52,9 +73,18 @@ fn the_image_runs_read_only_as_nobody_and_is_small() {
     visitor.send(&crate::support::request("GET", "/", &[]));
     assert_eq!(visitor.reply("GET").set_cookies(), ["sid=1"]);
 
-    let inspected = done(podman().args(["inspect", "--format", "{{.Config.User}} {{.HostConfig.ReadonlyRootfs}}", &name]));
+    let inspected = done(podman().args([
+        "inspect",
+        "--format",
+        "{{.Config.User}} {{.HostConfig.ReadonlyRootfs}}",
+        &name,
+    ]));
     assert_eq!(String::from_utf8_lossy(&inspected.stdout).trim(), "65532:65532 true");
-    let health = done(podman().args(["exec", &name, "/consentry", "health", "--admin"]).arg(format!("127.0.0.1:{admin}")));
+    let health = done(
+        podman()
+            .args(["exec", &name, "/consentry", "health", "--admin"])
+            .arg(format!("127.0.0.1:{admin}")),
+    );
     assert_eq!(health.stdout, b"ready\n");
     // It is asked to stop, and does.
     done(podman().args(["stop", "--time", "20", &name]));

@@ -12,6 +12,9 @@ need cc gcc
 need curl curl
 need openssl openssl
 need systemd-analyze systemd
+need podman podman
+need buildah buildah
+need runc runc
 need nginx nginx-light
 need chromium chromium
 need promtool prometheus

@@ -15,6 +15,7 @@
 mod browser;
 mod cache;
 mod consent_tools;
+mod container;
 mod dashboard;
 mod decide;
 mod deploy;
