@@ -75,6 +75,8 @@ impl Lasting {
             server_config(certificates, tls.clients.as_ref(), tls.only_tls_1_3)
         });
         let tls = tls.transpose().context("TLS cannot be set up")?;
+        // The socket of https stays open until a restart: it goes on with the certificates that it has.
+        let tls = tls.or_else(|| before.and_then(|before| before.tls.clone()));
         let mut filters = Vec::new();
         let mut sites = Vec::new();
         for (index, site) in config.sites.into_iter().enumerate() {
