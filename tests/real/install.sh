@@ -21,6 +21,7 @@ need promtool prometheus
 need h2load nghttp2-client
 need node nodejs
 need npm npm
+python3 -c 'import venv, ensurepip' > /dev/null 2>&1 || missing="$missing python3-venv"
 ls /usr/lib/postgresql/*/bin/initdb > /dev/null 2>&1 || missing="$missing postgresql"
 ls /usr/sbin/php-fpm* > /dev/null 2>&1 || missing="$missing php-fpm"
 
@@ -29,6 +30,10 @@ tools() {
     cd "$(dirname "$0")/tools"
     if ! npm ls > /dev/null 2>&1; then
         npm ci --no-progress
+    fi
+    if ! [ -x python/bin/kubernetes-validate ]; then
+        python3 -m venv python
+        python/bin/pip install --quiet kubernetes-validate==1.37.0
     fi
 }
 
