@@ -14,6 +14,7 @@ mod handshake;
 mod headers;
 mod listen;
 mod pool;
+mod proxied;
 mod redirect;
 mod request_body;
 mod response_body;

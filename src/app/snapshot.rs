@@ -112,6 +112,7 @@ impl Lasting {
             timeouts: config.timeouts,
             limits: config.limits,
             trusted_proxies: config.listen.trusted_proxies,
+            proxy_protocol: config.listen.proxy_protocol,
             tls,
             redirect: config.tls.and_then(|tls| tls.redirect),
             access_log: self.access_log.clone(),

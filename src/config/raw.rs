@@ -46,6 +46,7 @@ pub(super) struct RawListen {
     pub(super) http: Option<Text>,
     pub(super) https: Option<Text>,
     pub(super) admin: Option<Text>,
+    pub(super) proxy_protocol: Option<bool>,
     pub(super) trusted_proxies: Vec<Text>,
 }
 

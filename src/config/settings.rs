@@ -52,6 +52,8 @@ pub struct Listen {
     pub https: Option<SocketAddr>,
     /// Where metrics and health are served; `None` turns them off.
     pub admin: Option<SocketAddr>,
+    /// Visitors' connections begin with the PROXY protocol, of `trusted_proxies` only where there are any.
+    pub proxy_protocol: bool,
     /// Peers whose `Forwarded` and `X-Forwarded-*` are believed.
     pub trusted_proxies: Vec<IpNet>,
 }

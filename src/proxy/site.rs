@@ -34,6 +34,8 @@ pub struct Snapshot {
     pub tls: Option<Arc<ServerConfig>>,
     /// The port of https that visitors of http are sent to, where they are.
     pub redirect: Option<u16>,
+    /// Connections begin with the PROXY protocol.
+    pub proxy_protocol: bool,
     /// Where a line for each request goes, if anywhere.
     pub access_log: Option<AccessLog>,
 }

@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -17,11 +18,12 @@ use tokio::sync::oneshot;
 
 use super::connection;
 use super::handshake;
+use super::proxied::{self, Proxied};
 use super::site::Snapshot;
 use super::socket::Socket;
 use super::visitor::Visitor;
 use super::worker::{OpenGuard, Worker};
-use crate::telemetry::Metrics;
+use crate::telemetry::{ErrorKind, Metrics};
 
 /// The finest and the coarsest step of a worker's clock.
 const TICKS: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
@@ -100,16 +102,28 @@ struct Accepted {
     open: OpenGuard,
 }
 
+/// A connection whose visitor is known.
+struct Begun {
+    stream: tokio::net::TcpStream,
+    address: SocketAddr,
+    /// It speaks TLS with us.
+    secure: bool,
+    /// The visitor speaks TLS, with us or with the balancer.
+    by_tls: bool,
+}
+
 /// A worker's thread: its connections, and what looks after them.
 #[derive(Debug)]
 struct Thread {
     worker: Arc<Worker>,
     visitors: Mutex<HashMap<u64, Arc<Visitor>>>,
+    /// No more connections are to come; set before those that are open are told.
+    draining: AtomicBool,
 }
 
 impl Thread {
     fn new(worker: Arc<Worker>) -> Arc<Self> {
-        Arc::new(Self { worker, visitors: Mutex::default() })
+        Arc::new(Self { worker, visitors: Mutex::default(), draining: AtomicBool::new(false) })
     }
 
     fn visitors(&self) -> MutexGuard<'_, HashMap<u64, Arc<Visitor>>> {
@@ -124,6 +138,7 @@ impl Thread {
             self.admit(number, accepted);
             number += 1;
         }
+        self.draining.store(true, Relaxed);
         self.visitors().values().for_each(|visitor| visitor.finish());
         let longest = self.worker.snapshot().timeouts.drain;
         if tokio::time::timeout(longest, self.worker.all_closed()).await.is_err() {
@@ -145,21 +160,74 @@ impl Thread {
             Err(error) => return tracing::warn!(%error, "a visitor's connection cannot be served"),
         };
         let snapshot = self.worker.snapshot();
-        let visitor = Arc::new(Visitor::new(Arc::clone(&self.worker), address, secure, &snapshot));
-        self.visitors().insert(number, Arc::clone(&visitor));
-        self.worker.metrics().connection_opened();
         let thread = Arc::clone(self);
+        if snapshot.proxy_protocol {
+            tokio::spawn(async move {
+                let mut stream = stream;
+                if let Some((visitor, by_tls)) =
+                    thread.proxied(&mut stream, address, &snapshot).await
+                {
+                    let begun = Begun { stream, address: visitor, secure, by_tls };
+                    thread.serve(number, begun, snapshot).await;
+                }
+                drop(open);
+            });
+            return;
+        }
         tokio::spawn(async move {
-            let socket = Socket::new(stream);
-            if secure {
-                handshake::serve(socket, visitor, snapshot).await;
-            } else {
-                connection::serve(socket, visitor, snapshot).await;
-            }
-            thread.visitors().remove(&number);
-            thread.worker.metrics().connection_closed();
+            let begun = Begun { stream, address, secure, by_tls: secure };
+            thread.serve(number, begun, snapshot).await;
             drop(open);
         });
+    }
+
+    /// What a balancer says of the visitor; `None` when it says nothing of use, or may not.
+    async fn proxied(
+        &self,
+        stream: &mut tokio::net::TcpStream,
+        peer: SocketAddr,
+        snapshot: &Snapshot,
+    ) -> Option<(SocketAddr, bool)> {
+        let ip = peer.ip().to_canonical();
+        let trusted = &snapshot.trusted_proxies;
+        let read = if trusted.is_empty() || trusted.iter().any(|net| net.contains(&ip)) {
+            let longest = snapshot.timeouts.request_head;
+            match tokio::time::timeout(longest, proxied::read(stream)).await {
+                Ok(read) => read.map_err(|error| error.to_string()),
+                Err(_) => Err("the header of the PROXY protocol did not come in time".to_owned()),
+            }
+        } else {
+            Err("the peer is none of listen.trusted_proxies".to_owned())
+        };
+        match read {
+            Ok(Proxied { visitor, secure }) => Some((visitor.unwrap_or(peer), secure)),
+            Err(reason) => {
+                self.worker.metrics().error(ErrorKind::Connection);
+                tracing::debug!(%peer, reason, "a connection was refused");
+                None
+            }
+        }
+    }
+
+    /// Serves a connection to its end.
+    async fn serve(&self, number: u64, begun: Begun, snapshot: Arc<Snapshot>) {
+        let Begun { stream, address, secure, by_tls } = begun;
+        let worker = Arc::clone(&self.worker);
+        let visitor = Arc::new(Visitor::new(worker, address, secure || by_tls, &snapshot));
+        self.visitors().insert(number, Arc::clone(&visitor));
+        if self.draining.load(Relaxed) {
+            // It was accepted before, and came too late to be told with the others.
+            visitor.finish();
+        }
+        self.worker.metrics().connection_opened();
+        let socket = Socket::new(stream);
+        if secure {
+            handshake::serve(socket, visitor, snapshot).await;
+        } else {
+            connection::serve(socket, visitor, snapshot).await;
+        }
+        self.visitors().remove(&number);
+        self.worker.metrics().connection_closed();
     }
 
     /// Moves the clock on and ends what has waited for too long.

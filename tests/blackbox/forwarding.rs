@@ -343,3 +343,31 @@ fn upstreams_take_turns_and_one_that_is_down_is_passed_over() {
     one.next();
     two.next();
 }
+
+#[test]
+fn a_balancer_that_does_not_speak_http_tells_of_the_visitor() {
+    let origin = Origin::answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    let proxy = Proxy::start(&origin, "listen.proxy_protocol = true");
+    let mut visitor = proxy.visit();
+    visitor.send(b"PROXY TCP4 203.0.113.7 10.0.0.1 12345 80\r\n");
+    visitor.send(&request("GET", "/", &[]));
+    assert_eq!(visitor.reply("GET").status, 200);
+    assert_eq!(origin.next().field("x-forwarded-for").as_deref(), Some("203.0.113.7"));
+    // The same connection goes on as any other.
+    visitor.send(&request("GET", "/again", &[]));
+    assert_eq!(visitor.reply("GET").status, 200);
+    origin.next();
+    let mut plain = proxy.visit();
+    plain.send(&request("GET", "/", &[]));
+    assert_eq!(plain.closed(), b"", "who does not speak it is not served");
+    assert!(origin.saw_nothing());
+    proxy.expect_metric("consentry_errors_total{kind=\"connection\"}", 1.0);
+    // Of others than those that are trusted nothing is believed.
+    let strict = Proxy::start(
+        &origin,
+        "listen = { proxy_protocol = true, trusted_proxies = ['192.0.2.0/24'] }",
+    );
+    let mut stranger = strict.visit();
+    stranger.send(b"PROXY TCP4 203.0.113.7 10.0.0.1 12345 80\r\n");
+    assert_eq!(stranger.closed(), b"");
+}

@@ -73,7 +73,8 @@ pub(super) fn listen(
             ),
         }
     }
-    Listen { http, https, admin, trusted_proxies }
+    let proxy_protocol = table.proxy_protocol.unwrap_or(false);
+    Listen { http, https, admin, proxy_protocol, trusted_proxies }
 }
 
 fn address(

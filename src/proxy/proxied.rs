@@ -1,0 +1,138 @@
+//! The PROXY protocol: what a balancer that does not speak HTTP says of the visitor, before anything else
+//! (The PROXY protocol, versions 1 and 2, HAProxy Technologies).
+//!
+//! Exactly the header is read: the next octet is the visitor's.
+
+use std::io;
+use std::net::SocketAddr;
+
+use proxy_header::{ParseConfig, ProxyHeader};
+use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+/// How a header of version 2 begins.
+const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
+/// The longest line of version 1, in octets.
+const LONGEST_LINE: usize = 107;
+/// The most octets behind the fixed part of version 2.
+const LONGEST_REST: usize = 4096;
+
+/// Why there is no header.
+#[derive(Debug, Error)]
+pub(super) enum ProxiedError {
+    #[error("the connection ended in the header of the PROXY protocol")]
+    Broken(#[from] io::Error),
+    #[error("the connection does not begin with the PROXY protocol")]
+    NotSpoken,
+    #[error("the header of the PROXY protocol is malformed or too long")]
+    Malformed,
+}
+
+/// What the header says.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Proxied {
+    /// The visitor; `None` when the balancer speaks for itself, as when it asks for health.
+    pub(super) visitor: Option<SocketAddr>,
+    /// The visitor came to the balancer by TLS.
+    pub(super) secure: bool,
+}
+
+/// Reads the header from the beginning of a connection.
+pub(super) async fn read<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Proxied, ProxiedError> {
+    // No header is shorter.
+    let mut header = vec![0; SIGNATURE.len()];
+    stream.read_exact(&mut header).await?;
+    if header == SIGNATURE {
+        let mut fixed = [0; 4];
+        stream.read_exact(&mut fixed).await?;
+        let [_, _, high, low] = fixed;
+        let length = usize::from(u16::from_be_bytes([high, low]));
+        if length > LONGEST_REST {
+            return Err(ProxiedError::Malformed);
+        }
+        let mut rest = vec![0; length];
+        stream.read_exact(&mut rest).await?;
+        header.extend_from_slice(&fixed);
+        header.extend_from_slice(&rest);
+    } else if header.starts_with(b"PROXY ") {
+        while !header.ends_with(b"\r\n") {
+            if header.len() >= LONGEST_LINE {
+                return Err(ProxiedError::Malformed);
+            }
+            header.push(stream.read_u8().await?);
+        }
+    } else {
+        return Err(ProxiedError::NotSpoken);
+    }
+    let parsed = ProxyHeader::parse(&header, ParseConfig::default());
+    let (parsed, _) = parsed.map_err(|_| ProxiedError::Malformed)?;
+    Ok(Proxied {
+        visitor: parsed.proxied_address().map(|address| address.source),
+        secure: parsed.ssl().is_some_and(|ssl| ssl.client_ssl()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt;
+    use proptest::prelude::*;
+
+    /// What is read, and how much is left.
+    fn through(mut octets: &[u8]) -> (Result<Proxied, ProxiedError>, usize) {
+        let read = read(&mut octets).now_or_never().expect("nothing is waited for");
+        (read, octets.len())
+    }
+
+    fn version_2(command: u8, family: u8, rest: &[u8]) -> Vec<u8> {
+        let length = u16::try_from(rest.len()).expect("short").to_be_bytes();
+        [&SIGNATURE[..], &[0x20 | command, family], &length, rest].concat()
+    }
+
+    #[test]
+    fn both_versions_are_read_to_their_last_octet_and_no_further() {
+        let v4 = [203, 0, 113, 7, 10, 0, 0, 1, 0x30, 0x39, 0, 80];
+        let local = version_2(0, 0, &[]);
+        let tcp4 = version_2(1, 0x11, &v4);
+        for (header, visitor) in [
+            (&b"PROXY TCP4 203.0.113.7 10.0.0.1 12345 80\r\n"[..], Some("203.0.113.7:12345")),
+            (b"PROXY TCP6 2001:db8::7 2001:db8::1 12345 80\r\n", Some("[2001:db8::7]:12345")),
+            (b"PROXY UNKNOWN\r\n", None),
+            (&tcp4, Some("203.0.113.7:12345")),
+            (&local, None),
+        ] {
+            let octets = [header, b"GET / HTTP/1.1\r\n"].concat();
+            let (read, left) = through(&octets);
+            let read = read.unwrap_or_else(|error| panic!("{}: {error}", header.escape_ascii()));
+            let expected = visitor.map(|text| text.parse().expect("an address"));
+            assert_eq!((read.visitor, read.secure, left), (expected, false, 16));
+        }
+    }
+
+    #[test]
+    fn what_is_no_header_is_refused() {
+        let too_long = version_2(1, 0x11, &[0; 5000]);
+        let endless = [b"PROXY ".as_slice(), &[b'x'; 200]].concat();
+        for octets in [
+            &b"GET / HTTP/1.1\r\n\r\n"[..],
+            b"PROXY TCP4 203.0.113.7\r\nmore",
+            b"PROXY TCP4 999.0.113.7 10.0.0.1 12345 80\r\n",
+            b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03 a hello",
+            b"PROXY",
+            b"",
+            &SIGNATURE,
+            &too_long,
+            &endless,
+        ] {
+            assert!(through(octets).0.is_err(), "{}", octets.escape_ascii());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_octets_make_it_panic(octets in prop::collection::vec(any::<u8>(), 0..64), begun in 0..3_usize) {
+            let begin = [&b""[..], b"PROXY ", &SIGNATURE][begun];
+            let _ = through(&[begin, &octets].concat());
+        }
+    }
+}
