@@ -46,8 +46,10 @@ pub struct Bound {
     admin_listener: Option<Listener>,
     admin: Arc<Admin>,
     snapshot: Arc<ArcSwap<Snapshot>>,
-    metrics: Metrics,
-    built: Built,
+    /// What a new config is built with.
+    lasting: Lasting,
+    /// The files of the config in force.
+    files: Vec<PathBuf>,
     /// Where the config came from, to be read again.
     reload: Option<Source>,
     /// Writes what is left of the access log when it is dropped: after everything else.
@@ -79,23 +81,22 @@ pub fn build(config: Config) -> anyhow::Result<Bound> {
         receipts.map(|(settings, counters)| Receipts::start(settings, counters)).transpose()?;
     let metrics = Metrics::new(labels(&config), workers).with_receipts(receipt_counters);
     let fixed = fixed(&config);
-    let lasting = Lasting { workers, metrics: metrics.clone(), receipts, access_log, fixed };
+    let lasting = Lasting { workers, metrics, receipts, access_log, fixed };
     let files = config.files.clone();
-    let (snapshot, filters) = lasting.snapshot(config, metrics.generation(), None)?;
+    let (snapshot, filters) = lasting.snapshot(config, lasting.metrics.generation(), None)?;
     let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
-    let admin = Arc::new(Admin::new(metrics.clone(), filters));
+    let admin = Arc::new(Admin::new(lasting.metrics.clone(), filters));
     let reload = None;
-    let built = Built { lasting, files };
     Ok(Bound {
         listener,
         secure_listener,
         admin_listener,
         admin,
         snapshot,
-        metrics,
-        log,
-        built,
+        lasting,
+        files,
         reload,
+        log,
     })
 }
 
@@ -106,13 +107,6 @@ pub(crate) fn is_json(format: LogFormat, terminal: bool) -> bool {
         LogFormat::Text => false,
         LogFormat::Json => true,
     }
-}
-
-/// What a new config is built with, and the files of the one in force.
-#[derive(Debug)]
-struct Built {
-    lasting: Lasting,
-    files: Vec<PathBuf>,
 }
 
 impl Bound {
@@ -187,8 +181,8 @@ impl Bound {
     /// health are served for as long as the runtime lives.
     async fn serve(self, stop: impl Future<Output = ()>) -> anyhow::Result<Workers> {
         let Addresses { http, https, admin } = self.addresses();
-        let workers =
-            Workers::start(&self.snapshot, &self.metrics).context("workers cannot be started")?;
+        let workers = Workers::start(&self.snapshot, &self.lasting.metrics)
+            .context("workers cannot be started")?;
         if let Some(listener) = self.admin_listener {
             let served = Arc::clone(&self.admin).serve(listener.into_socket());
             tokio::spawn(async move {
@@ -197,9 +191,8 @@ impl Bound {
             });
         }
         if let Some(source) = self.reload {
-            let Built { lasting, files } = self.built;
             let to = (Arc::clone(&self.snapshot), Arc::clone(&self.admin));
-            let reloader = Reloader::new(source, lasting, to, files)?;
+            let reloader = Reloader::new(source, self.lasting, to, self.files)?;
             tokio::spawn(reloader.run());
         }
         let [http, https, admin] = [http, https, admin].map(|at| at.map(tracing::field::display));
@@ -225,7 +218,6 @@ impl Bound {
             failed = accepting => failed.map(|_| ()).context("the listener has failed")?,
             () = told => {}
         }
-        self.admin.set_ready(false);
         tracing::info!("draining: no new connections, requests under way are finished");
         Ok(workers)
     }

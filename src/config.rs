@@ -28,8 +28,9 @@ pub use settings::Config;
 /// When a file cannot be read or anything in it is wrong: every problem, with file, line and key.
 pub fn load(path: &Path, overrides: &Overrides) -> Result<Config, ConfigError> {
     let name = path.display().to_string();
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        ConfigError::one(Problem::of_file(&name, format!("cannot be read: {error}")))
+    let text = std::fs::read_to_string(path).map_err(|error| ConfigError {
+        problems: vec![Problem::of_file(&name, format!("cannot be read: {error}"))],
+        files: vec![path.to_owned()],
     })?;
     parse(&text, Some(path), overrides)
 }

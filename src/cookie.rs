@@ -7,6 +7,8 @@
 mod date;
 mod set_cookie;
 
+use http::header::{COOKIE, HeaderMap, HeaderValue};
+
 pub use date::parse_cookie_date;
 pub use set_cookie::{Access, Scope, SetCookie};
 
@@ -143,6 +145,11 @@ impl<'a> Cookies<'a> {
     pub fn new(fields: impl IntoIterator<Item = &'a [u8]>) -> Self {
         let mut fields = fields.into_iter();
         Self { first: fields.next().unwrap_or_default(), rest: fields.collect() }
+    }
+
+    /// The `Cookie` fields of a request.
+    pub fn of(headers: &'a HeaderMap) -> Self {
+        Self::new(headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes))
     }
 
     fn fields(&self) -> impl Iterator<Item = &'a [u8]> + '_ {

@@ -41,6 +41,6 @@ pub use service::{ConsentFuture, ConsentLayer, ConsentService};
 pub use state::Filter;
 
 pub(crate) use answer::PIXEL;
-pub(crate) use cache::keep_private;
+pub(crate) use cache::{has_directive, keep_private};
 pub(crate) use clock::unix_now;
-pub(crate) use request::without_port;
+pub(crate) use request::{named_host, without_port};

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::HeaderMap;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use http_body::Body;
 
 use crate::centre::Centre;
@@ -79,7 +79,8 @@ impl Pages {
         B: Body<Data = Bytes> + Unpin,
     {
         let (mut parts, body) = response.into_parts();
-        let page = head::coding(parts.status, &parts.headers).and_then(|coding| {
+        let coding = head::coding(parts.status, &parts.headers);
+        let page = coding.and_then(|coding| {
             let policies = Policies::of(&parts.headers);
             let banner = asked.banner(consent, centre, &policies);
             let guard = asked.guard(consent, centre, &policies);
@@ -88,7 +89,8 @@ impl Pages {
             any.then_some((coding, Plan { banner, guard, known }))
         });
         let Some((coding, plan)) = page else {
-            if asked.guards && head::may_come_back(parts.status, &parts.headers) {
+            // The browser may show this page again when the consent is another one.
+            if asked.guards && (coding.is_some() || parts.status == StatusCode::NOT_MODIFIED) {
                 head::revalidate(&mut parts.headers);
             }
             return Response::from_parts(parts, PageBody::Unchanged(body));

@@ -27,22 +27,20 @@ pub struct ClientAuthorities {
     pub optional: bool,
 }
 
-impl ClientAuthorities {
-    /// The authorities of a PEM text.
-    ///
-    /// # Errors
-    /// When there are none, or one cannot be used.
-    pub fn parse(pem: &[u8], optional: bool) -> Result<Self, TlsError> {
-        let mut roots = RootCertStore::empty();
-        for certificate in CertificateDer::pem_slice_iter(pem) {
-            let certificate = certificate.map_err(|_| TlsError::NotPem)?;
-            roots.add(certificate).map_err(|_| TlsError::BadAuthority)?;
-        }
-        if roots.is_empty() {
-            return Err(TlsError::NoCertificate);
-        }
-        Ok(Self { roots: Arc::new(roots), optional })
+/// The authorities of a PEM text.
+///
+/// # Errors
+/// When there are none, or one cannot be used.
+pub fn authorities(pem: &[u8]) -> Result<Arc<RootCertStore>, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        let certificate = certificate.map_err(|_| TlsError::NotPem)?;
+        roots.add(certificate).map_err(|_| TlsError::BadAuthority)?;
     }
+    if roots.is_empty() {
+        return Err(TlsError::NoCertificate);
+    }
+    Ok(Arc::new(roots))
 }
 
 /// The settings of handshakes with visitors: TLS 1.3, and 1.2 unless it is left out; HTTP/2 and HTTP/1.1 by

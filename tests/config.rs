@@ -448,6 +448,25 @@ fn what_is_wrong_for_several_sites_is_said_once_also_when_two_things_are_wrong_i
 }
 
 #[test]
+fn names_that_tls_cannot_ask_for_are_refused_where_they_stand() {
+    let toml = "[upstream_tls]\nserver_name = 'not a name'\n\
+         [[site]]\nhosts = ['a']\nupstream = 'https://a.internal'\n\
+         [[site]]\nhosts = ['b']\nupstream = 'https://10.0.0.1'\nupstream_tls = { server_name = '-' }\n\
+         [[site]]\nupstream = 'https://a..b:8443'\n";
+    let all = problems(toml);
+    for expected in [
+        "2 upstream_tls.server_name: `not a name`: is not a host",
+        "9 site[1].upstream_tls.server_name: `-`: is not a host",
+        "11 site[2].upstream: `https://a..b:8443`: TLS has no name for such a host",
+    ] {
+        assert!(all.iter().any(|problem| problem.starts_with(expected)), "{expected}\n{all:#?}");
+    }
+    assert_eq!(all.len(), 3, "{all:#?}");
+    // An address is a name, and what is not spoken to by TLS needs none.
+    parse("[[site]]\nupstream = ['https://[::1]', 'http://a..b', 'unix:/run/app.sock']");
+}
+
+#[test]
 fn what_visitors_see_is_checked_key_by_key() {
     let toml = "[centre]\nlanguage = 'tlh'\nlocales = 'nowhere'\nearlier_notices = [2018-01-01T00:00:00Z]\n\
          [expire]\non_withdrawal = ['everything']\n\

@@ -13,7 +13,7 @@ use anyhow::Context;
 use arc_swap::ArcSwap;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::snapshot::{Filters, Lasting, fixed, labels};
+use super::snapshot::{Lasting, fixed, labels};
 use crate::admin::Admin;
 use crate::config::{self, ConfigError, Overrides};
 use crate::proxy::Snapshot;
@@ -102,9 +102,7 @@ impl Core {
             Err(error) => {
                 reloads.count(false);
                 tell(&error);
-                let mut files = error.files;
-                files.push(self.source.path.clone());
-                return files;
+                return error.files;
             }
         };
         let files = config.files.clone();
@@ -118,7 +116,9 @@ impl Core {
         let counters = self.lasting.metrics.next_generation(labels(&config));
         match self.lasting.snapshot(config, counters, Some(&before)) {
             Ok((snapshot, filters)) => {
-                self.put_in_force(snapshot, filters);
+                self.lasting.metrics.put_in_force(Arc::clone(&snapshot.counters));
+                self.snapshot.store(Arc::new(snapshot));
+                self.admin.set_sites(filters);
                 reloads.count(true);
                 let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
                 tracing::info!(milliseconds, "the config was reloaded");
@@ -131,11 +131,6 @@ impl Core {
             }
         }
         files
-    }
-
-    fn put_in_force(&self, snapshot: Snapshot, filters: Filters) {
-        self.snapshot.store(Arc::new(snapshot));
-        self.admin.set_sites(filters);
     }
 }
 

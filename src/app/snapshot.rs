@@ -54,10 +54,12 @@ fn handshake(
     client: Option<&Arc<ClientConfig>>,
 ) -> anyhow::Result<Option<UpstreamHandshake>> {
     let settings::Upstream::Tcp { host, tls: true, .. } = address else { return Ok(None) };
-    let name = tls.and_then(|tls| tls.server_name.clone()).unwrap_or_else(|| host.clone());
     let config = client.context("there are no settings for it")?;
-    let asked = ServerName::try_from(name.clone());
-    let name = asked.with_context(|| format!("`{name}` cannot be asked for in TLS"))?;
+    let name = match tls.and_then(|tls| tls.server_name.clone()) {
+        Some(name) => name,
+        None => ServerName::try_from(host.clone())
+            .with_context(|| format!("`{host}` cannot be asked for in TLS"))?,
+    };
     Ok(Some(UpstreamHandshake { config: Arc::clone(config), name }))
 }
 
@@ -92,8 +94,9 @@ impl Lasting {
             let centre = Centre::new(&site.name, site.centre, page, Arc::clone(&filter), receipts);
             // While observing nothing is changed, pages neither.
             let page = Pages::new(page).filter(|_| filter.settings().mode == Mode::Enforce);
-            let client = site.upstream_tls.as_ref().map(UpstreamTls::client_config).transpose();
-            let client = client.context("TLS to upstreams cannot be set up")?;
+            let client = site.upstream_tls.as_ref().map(|tls| tls.client_config(&[b"http/1.1"]));
+            let client = client.transpose().context("TLS to upstreams cannot be set up")?;
+            let client = client.map(Arc::new);
             let mut upstreams = Vec::new();
             for address in site.upstreams {
                 let handshake = handshake(&address, site.upstream_tls.as_ref(), client.as_ref())?;

@@ -3,20 +3,20 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use http::header::{COOKIE, HeaderMap, HeaderValue, VARY};
+use http::header::{HeaderMap, HeaderValue, VARY};
 use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
 use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::choice::{Json, posted};
+use super::choice::{Json, allowed, posted};
 use super::decide::{Decision, decide};
 use super::error::{CentreError, allow};
 use super::reply::json;
 use super::site::Site;
 use super::visitor::Visitor;
-use crate::consent::{CategorySet, Consent, ConsentReader, Signals, consent_mode};
+use crate::consent::{Consent, ConsentReader, Signals, consent_mode};
 use crate::cookie::Cookies;
 use crate::receipts::How;
 
@@ -55,16 +55,12 @@ where
     let reader = site.reader();
     if request.method() != Method::POST {
         let headers = request.headers();
-        let cookies = Cookies::new(headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes));
+        let cookies = Cookies::of(headers);
         return Ok(tell(reader, &cookies, headers, visitor));
     }
     let (headers, Json(Choice { granted })) = posted(reader, request).await?;
-    let mut set = CategorySet::NECESSARY;
-    for name in &granted {
-        set.insert(reader.categories.find(name).ok_or(CentreError::UnknownCategory)?);
-    }
-    let decision =
-        Decision { granted: set, decided_at: visitor.now, how: How::Api, language: None };
+    let granted = allowed(reader, &granted)?;
+    let decision = Decision { granted, decided_at: visitor.now, how: How::Api, language: None };
     let kept = decide(site, &headers, decision, visitor).await?;
     // What holds from now on, read as the next request will be.
     let sent = kept.cookie.render(&reader.categories);

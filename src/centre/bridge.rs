@@ -6,15 +6,14 @@
 //! page that posts with each view must not keep an old choice young.
 
 use bytes::Bytes;
-use http::header::{COOKIE, HeaderValue};
 use http::{Request, Response, StatusCode};
 use http_body::Body;
 use time::Date;
 
-use super::choice::{Json, empty, posted};
+use super::choice::{Json, posted};
 use super::decide::{Decision, decide};
 use super::error::CentreError;
-use super::reply::json;
+use super::reply::{empty, json};
 use super::site::Site;
 use super::visitor::Visitor;
 use crate::consent::sources::{Native, NativeCookie};
@@ -55,7 +54,7 @@ where
             Some(at.min(now))
         }
     };
-    let cookies = Cookies::new(headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes));
+    let cookies = Cookies::of(&headers);
     let mut copies = cookies.values(Native::COOKIE.as_bytes()).peekable();
     let says_it = |value| {
         NativeCookie::parse(value, &reader.categories).is_ok_and(|has| {

@@ -3,16 +3,16 @@
 use ::cookie::time::Duration;
 use ::cookie::{Cookie, SameSite};
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
-use http::{Method, Request, Response, StatusCode};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
+use http::{Method, Request};
 use http_body::Body;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 
 use super::error::{CentreError, allow};
 use super::same_origin::is_same_origin;
-use crate::consent::ConsentReader;
 use crate::consent::sources::{Native, NativeCookie, OWN_COOKIE};
+use crate::consent::{CategorySet, ConsentReader};
 
 /// The longest body that is read, in octets.
 const MAX_OCTETS: usize = 4096;
@@ -69,6 +69,18 @@ impl Posted for Form {
         }
         Ok(form)
     }
+}
+
+/// The categories of these names, and what is strictly necessary.
+pub(super) fn allowed(
+    reader: &ConsentReader,
+    names: &[String],
+) -> Result<CategorySet, CentreError> {
+    let mut set = CategorySet::NECESSARY;
+    for name in names {
+        set.insert(reader.categories.find(name).ok_or(CentreError::UnknownCategory)?);
+    }
+    Ok(set)
 }
 
 /// Whether a choice made on our pages counts: the site's sources read our cookie.
@@ -141,12 +153,4 @@ pub(super) fn line(
 pub(super) fn host_only_deletion(secure: bool) -> Option<HeaderValue> {
     let line = Cookie::build(Native::COOKIE).path("/").max_age(Duration::ZERO).secure(secure);
     HeaderValue::try_from(line.build().to_string()).ok()
-}
-
-/// An answer without a body, which nobody stores.
-pub(super) fn empty(status: StatusCode) -> Response<Bytes> {
-    let mut response = Response::new(Bytes::new());
-    *response.status_mut() = status;
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
 }

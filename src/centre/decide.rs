@@ -1,6 +1,6 @@
 //! A decision made on a page of ours: the receipt first, then the cookie, and what a withdrawal clears.
 
-use http::header::{COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, SET_COOKIE, USER_AGENT};
+use http::header::{HeaderMap, HeaderName, HeaderValue, SET_COOKIE, USER_AGENT};
 use time::Date;
 
 use super::choice::{host_only_deletion, line};
@@ -10,7 +10,7 @@ use super::visitor::Visitor;
 use crate::consent::sources::NativeCookie;
 use crate::consent::{CategorySet, Signals};
 use crate::cookie::Cookies;
-use crate::filter::without_port;
+use crate::filter::named_host;
 use crate::receipts::{How, Receipt, new_id};
 
 /// W3C Clear Site Data section 3.1.
@@ -85,7 +85,7 @@ pub(super) async fn decide(
     let domain = site.settings.cookie_domain.as_deref();
     fields.extend(line(reader, &cookie, domain, visitor.secure).map(|line| (SET_COOKIE, line)));
 
-    let sent = Cookies::new(headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes));
+    let sent = Cookies::of(headers);
     let region = reader.region_of(headers, visitor.trusted);
     let before = site.consent(headers, visitor.trusted, visitor.now);
     let rendered = cookie.render(&reader.categories);
@@ -93,8 +93,7 @@ pub(super) async fn decide(
     let after = reader.read(&after, signals, region, visitor.now);
     if before.granted.difference(after.granted) != CategorySet::EMPTY {
         let on_withdrawal = site.settings.on_withdrawal;
-        let host = headers.get(HOST).and_then(|host| host.to_str().ok()).map(without_port);
-        if let Some(host) = host.filter(|_| on_withdrawal.cookies) {
+        if let Some(host) = named_host(headers).filter(|_| on_withdrawal.cookies) {
             let lines = site.filter.deletions(&after, &sent, host, visitor.secure);
             fields.extend(lines.into_iter().map(|line| (SET_COOKIE, line)));
         }

@@ -7,11 +7,12 @@ use http::{Request, Response, StatusCode, Uri};
 use http_body::Body;
 use time::OffsetDateTime;
 
-use super::choice::{self, Form, is_writable, posted};
+use super::choice::{Form, allowed, is_writable, posted};
 use super::cookie_list::{List, cookies};
 use super::decide::{Decision, decide};
 use super::error::CentreError;
 use super::frame::{Frame, in_language, queried};
+use super::reply::empty;
 use super::return_to::local;
 use super::site::Site;
 use super::visitor::Visitor;
@@ -95,7 +96,7 @@ pub(super) fn page(
         None => fill(&locale.texts.undecided, &[("categories", &granted)]),
     };
     let denied = reader.signals.denied_by(signals);
-    let gpc = (denied != CategorySet::EMPTY).then(|| {
+    let gpc = (signals.gpc && denied != CategorySet::EMPTY).then(|| {
         let names = locale.list(reader.categories.names_of(denied));
         fill(&locale.texts.gpc, &[("categories", &names)]).into_owned()
     });
@@ -103,7 +104,7 @@ pub(super) fn page(
     let preferences = Preferences {
         saved: queried(uri, "saved").is_some(),
         state: state.into_owned(),
-        gpc: gpc.filter(|_| signals.gpc),
+        gpc,
         categories,
         unclassified_title: unclassified.title(&locale.texts),
         unclassified,
@@ -137,7 +138,7 @@ where
         Some(back) => back.to_owned(),
         None => format!("{}?saved=1&lang={}", site.settings.prefix, locale.tag),
     };
-    let mut response = choice::empty(StatusCode::SEE_OTHER);
+    let mut response = empty(StatusCode::SEE_OTHER);
     let location = HeaderValue::try_from(location).map_err(|_| CentreError::ReturnTo)?;
     response.headers_mut().insert(LOCATION, location);
     kept.add_to(response.headers_mut());
@@ -145,17 +146,11 @@ where
 }
 
 fn granted(site: &Site, form: &Form) -> Result<CategorySet, CentreError> {
-    let categories = &site.reader().categories;
+    let reader = site.reader();
     match form.choice.as_deref() {
-        Some("accept") => Ok(categories.all()),
+        Some("accept") => Ok(reader.categories.all()),
         Some("reject") => Ok(CategorySet::NECESSARY),
-        Some("save") => {
-            let mut set = CategorySet::NECESSARY;
-            for name in &form.allow {
-                set.insert(categories.find(name).ok_or(CentreError::UnknownCategory)?);
-            }
-            Ok(set)
-        }
+        Some("save") => allowed(reader, &form.allow),
         _ => Err(CentreError::NotAForm),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::header::{COOKIE, HeaderMap, HeaderValue};
+use http::header::HeaderMap;
 
 use crate::config::settings;
 use crate::consent::{Consent, ConsentReader, Signals};
@@ -29,7 +29,7 @@ impl Site {
     /// What the visitor of a request allowed.
     pub(super) fn consent(&self, headers: &HeaderMap, trusted: bool, now: i64) -> Consent {
         let reader = self.reader();
-        let cookies = Cookies::new(headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes));
+        let cookies = Cookies::of(headers);
         reader.read(&cookies, Signals::of(headers), reader.region_of(headers, trusted), now)
     }
 }

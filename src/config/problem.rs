@@ -53,13 +53,6 @@ pub struct ConfigError {
     pub files: Vec<PathBuf>,
 }
 
-impl ConfigError {
-    /// An error of one problem.
-    pub fn one(problem: Problem) -> Self {
-        Self { problems: vec![problem], files: Vec::new() }
-    }
-}
-
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let lines: Vec<String> = self.problems.iter().map(Problem::to_string).collect();

@@ -49,6 +49,14 @@ pub(crate) fn keep_private(headers: &mut HeaderMap) {
     }
 }
 
+/// Whether `Cache-Control` has a directive of this name, without an argument (RFC 9111 section 5.2).
+pub(crate) fn has_directive(headers: &HeaderMap, name: &str) -> bool {
+    headers.get_all(CACHE_CONTROL).iter().any(|field| {
+        let mut directives = split_outside_quotes(field.as_bytes());
+        directives.any(|directive| directive.eq_ignore_ascii_case(name.as_bytes()))
+    })
+}
+
 /// Splits a list at commas that are not inside a quoted string (RFC 9110 section 5.6).
 fn split_outside_quotes(field: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut quoted = false;

@@ -59,7 +59,7 @@ pub(super) fn filter<B>(
 ) -> Result<Visit, Box<(Response<Bytes>, Report)>> {
     let settings = &filter.settings;
     let headers = request.headers();
-    let cookies = Cookies::new(headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes));
+    let cookies = Cookies::of(headers);
     let region = settings.reader.region_of(headers, peer.trusted);
     let consent = settings.reader.read(&cookies, Signals::of(headers), region, now);
     let mut report = Report::new(consent);
@@ -156,7 +156,12 @@ fn host<B>(request: &Request<B>) -> Option<&str> {
     if let Some(host) = request.uri().host() {
         return Some(host);
     }
-    request.headers().get(HOST)?.to_str().ok().map(without_port)
+    named_host(request.headers())
+}
+
+/// The host of the `Host` field, without port.
+pub(crate) fn named_host(headers: &HeaderMap) -> Option<&str> {
+    headers.get(HOST)?.to_str().ok().map(without_port)
 }
 
 /// A host without the port behind it.

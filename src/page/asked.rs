@@ -14,6 +14,7 @@ use super::csp::{Allowed, Policies};
 use super::insertion::Guard;
 use crate::centre::{BannerFor, Centre};
 use crate::consent::Consent;
+use crate::filter::without_port;
 
 const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 /// What lets a browser do with the copy, or the part, that it has.
@@ -137,8 +138,8 @@ impl Asked {
             Allowed::WithNonce(nonce) => centre.guard_tag(granted, Some(&nonce)),
             Allowed::No => None,
         };
-        let host = self.host.as_ref().and_then(|host| host.to_str().ok()).unwrap_or_default();
-        let host = host.to_ascii_lowercase();
+        let host = self.host.as_ref().and_then(|host| host.to_str().ok()).map(without_port);
+        let host = host.unwrap_or_default().to_ascii_lowercase();
         Some(Guard { tag, granted, host, filter: Arc::clone(centre.filter()) })
     }
 }

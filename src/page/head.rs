@@ -7,7 +7,7 @@ use http::header::{
 };
 
 use super::codec::Coding;
-use crate::filter::keep_private;
+use crate::filter::{has_directive, keep_private};
 
 /// What is true of the page only as the origin sent it; digests by RFC 9530, RFC 3230, RFC 1864.
 static OF_THE_ORIGINAL: [HeaderName; 6] = [
@@ -60,13 +60,6 @@ fn is_ascii_compatible(parameter: &str) -> bool {
     !name.trim().eq_ignore_ascii_case("charset") || !other
 }
 
-fn has_directive(headers: &HeaderMap, name: &str) -> bool {
-    headers.get_all(CACHE_CONTROL).iter().any(|field| {
-        let mut directives = field.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
-        directives.any(|directive| directive.eq_ignore_ascii_case(name.as_bytes()))
-    })
-}
-
 /// Says of a page that is being changed what is true of it now.
 pub(super) fn change(headers: &mut HeaderMap, banner: bool) {
     let untrue =
@@ -88,12 +81,6 @@ pub(super) fn change(headers: &mut HeaderMap, banner: bool) {
     {
         headers.insert(ETAG, weak);
     }
-}
-
-/// Whether a response that was not changed is a page that a browser may show again when the consent is
-/// another one.
-pub(super) fn may_come_back(status: StatusCode, headers: &HeaderMap) -> bool {
-    status == StatusCode::NOT_MODIFIED || coding(status, headers).is_some()
 }
 
 /// Lets the browser ask again before it shows a copy: the visitor's consent may have changed.

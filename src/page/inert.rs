@@ -4,7 +4,7 @@
 use lol_html::send::Element;
 
 use crate::consent::CategorySet;
-use crate::filter::Filter;
+use crate::filter::{Filter, without_port};
 
 /// Takes from a tag what would make the browser load something without consent.
 pub(super) fn disarm(
@@ -61,7 +61,7 @@ fn is_refused(
     kind: &str,
 ) -> bool {
     let Some(host) = host_of(url).map(|host| host.to_ascii_lowercase()) else { return false };
-    if host == own_host.split(':').next().unwrap_or_default() {
+    if host == own_host {
         return false;
     }
     let url = if url.starts_with("//") { format!("https:{url}") } else { url.to_owned() };
@@ -87,7 +87,7 @@ fn host_of(url: &str) -> Option<&str> {
     };
     let authority = after.split(['/', '?', '#', '\\']).next()?;
     let host = authority.rsplit('@').next()?;
-    let host = host.split(':').next()?;
+    let host = without_port(host);
     (!host.is_empty()).then_some(host)
 }
 
@@ -103,6 +103,7 @@ mod tests {
             ("HTTP://u:p@A.example:80?x", Some("A.example")),
             ("https:a.example/x", Some("a.example")),
             ("https:/\\a.example\\x", Some("a.example")),
+            ("http://[::1]:80/x", Some("[::1]")),
             ("/local", None),
             ("local.js", None),
             ("data:text/plain,https://a.example", None),

@@ -33,7 +33,7 @@ pub(super) struct Guard {
     /// The script's tag; none where the page's policy does not let it run.
     pub(super) tag: Option<String>,
     pub(super) granted: CategorySet,
-    /// The page's own host, with its port.
+    /// The page's own host, without port, in lower case.
     pub(super) host: String,
     pub(super) filter: Arc<Filter>,
 }

@@ -23,7 +23,7 @@ use super::site::{Site, Snapshot};
 use super::ticket::Ticket;
 use super::visitor::Visitor;
 use crate::centre;
-use crate::filter::{ConsentLayer, FilterBody, unix_now, without_port};
+use crate::filter::{ConsentLayer, FilterBody, named_host, unix_now};
 use crate::page::PageBody;
 
 /// Answers a request. Fails never: whatever goes wrong becomes a response.
@@ -144,8 +144,7 @@ fn check<'a>(
         return Err(ProxyError::Connect405);
     }
     settle_host(request)?;
-    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).map(without_port);
-    let host = host.unwrap_or_default();
+    let host = named_host(request.headers()).unwrap_or_default();
     let site = snapshot.sites.find(host).ok_or(ProxyError::NoSite)?;
     if host.is_empty() {
         request.headers_mut().insert(HOST, site.host.clone());

@@ -1,16 +1,15 @@
 //! From http to https, for visitors whose side is not encrypted.
 
 use bytes::Bytes;
-use http::header::{HOST, HeaderValue, LOCATION};
+use http::header::{HeaderValue, LOCATION};
 use http::{Method, Request, Response, StatusCode};
 
 use super::error::ProxyError;
-use crate::filter::without_port;
+use crate::filter::named_host;
 
 /// The answer that sends a visitor to the same page over https.
 pub(super) fn to_https<B>(request: &Request<B>, port: u16) -> Result<Response<Bytes>, ProxyError> {
-    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).map(without_port);
-    let host = host.ok_or(ProxyError::BadHost)?;
+    let host = named_host(request.headers()).ok_or(ProxyError::BadHost)?;
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
     // `OPTIONS *` and its like have no page.
     let path = if path.starts_with('/') { path } else { "/" };

@@ -1,6 +1,7 @@
 //! The sites of a running proxy, and which one a host belongs to.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -38,6 +39,14 @@ pub struct Snapshot {
     pub proxy_protocol: bool,
     /// Where a line for each request goes, if anywhere.
     pub access_log: Option<AccessLog>,
+}
+
+impl Snapshot {
+    /// Whether a peer is one of the trusted proxies.
+    pub(super) fn trusts(&self, peer: IpAddr) -> bool {
+        let peer = peer.to_canonical();
+        self.trusted_proxies.iter().any(|net| net.contains(&peer))
+    }
 }
 
 /// One site of a running proxy.

@@ -55,9 +55,8 @@ impl Visitor {
         snapshot: &Snapshot,
     ) -> Self {
         let ip = address.ip().to_canonical();
-        let trusted = snapshot.trusted_proxies.iter().any(|net| net.contains(&ip));
         Self {
-            peer: Peer::new(ip, trusted, secure),
+            peer: Peer::new(ip, snapshot.trusts(ip), secure),
             since: AtomicU64::new(worker.tick()),
             worker,
             requests: AtomicU32::new(0),

@@ -161,22 +161,16 @@ impl Thread {
         };
         let snapshot = self.worker.snapshot();
         let thread = Arc::clone(self);
-        if snapshot.proxy_protocol {
-            tokio::spawn(async move {
-                let mut stream = stream;
-                if let Some((visitor, by_tls)) =
-                    thread.proxied(&mut stream, address, &snapshot).await
-                {
-                    let begun = Begun { stream, address: visitor, secure, by_tls };
-                    thread.serve(number, begun, snapshot).await;
-                }
-                drop(open);
-            });
-            return;
-        }
         tokio::spawn(async move {
-            let begun = Begun { stream, address, secure, by_tls: secure };
-            thread.serve(number, begun, snapshot).await;
+            let mut stream = stream;
+            let visitor = match snapshot.proxy_protocol {
+                true => thread.proxied(&mut stream, address, &snapshot).await,
+                false => Some((address, secure)),
+            };
+            if let Some((address, by_tls)) = visitor {
+                let begun = Begun { stream, address, secure, by_tls };
+                thread.serve(number, begun, snapshot).await;
+            }
             drop(open);
         });
     }
@@ -188,9 +182,8 @@ impl Thread {
         peer: SocketAddr,
         snapshot: &Snapshot,
     ) -> Option<(SocketAddr, bool)> {
-        let ip = peer.ip().to_canonical();
-        let trusted = &snapshot.trusted_proxies;
-        let read = if trusted.is_empty() || trusted.iter().any(|net| net.contains(&ip)) {
+        let anybody = snapshot.trusted_proxies.is_empty();
+        let read = if anybody || snapshot.trusts(peer.ip()) {
             let longest = snapshot.timeouts.request_head;
             match tokio::time::timeout(longest, proxied::read(stream)).await {
                 Ok(read) => read.map_err(|error| error.to_string()),

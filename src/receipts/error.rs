@@ -38,8 +38,8 @@ pub enum ReceiptsError {
     /// The server cannot be reached, or refuses.
     #[error("PostgreSQL: {}", with_causes(.0))]
     Postgres(#[from] ::postgres::Error),
-    /// The certificates to trust cannot be read.
-    #[error("the certificates in {path} cannot be read: {reason}")]
+    /// The certificates to trust cannot be used.
+    #[error("the certificates to trust in {path}: {reason}")]
     Certificates {
         /// The file.
         path: PathBuf,

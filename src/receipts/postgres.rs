@@ -1,21 +1,16 @@
 //! Receipts on a PostgreSQL server, for several replicas.
 
-use std::fs::File;
-use std::io::BufReader;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use postgres::{Client, Config};
-use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::error::ReceiptsError;
 use super::receipt::Receipt;
 use super::store::{Place, Store};
 use crate::config::settings::Durability;
+use crate::tls::{UpstreamTls, authorities};
 
 /// How long to wait for the server, to connect and to answer.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -64,31 +59,16 @@ impl Postgres {
 
 /// TLS for a server that offers it (`sslmode` of the URL says whether it must).
 fn tls(ca_file: Option<&Path>) -> Result<MakeRustlsConnect, ReceiptsError> {
-    let mut roots = RootCertStore::empty();
-    match ca_file {
-        None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
-        Some(path) => {
-            let failed =
-                |reason: String| ReceiptsError::Certificates { path: path.to_owned(), reason };
-            let file = File::open(path).map_err(|error| failed(error.to_string()))?;
-            for certificate in CertificateDer::pem_reader_iter(BufReader::new(file)) {
-                let certificate = certificate.map_err(|error| failed(error.to_string()))?;
-                roots.add(certificate).map_err(|error| failed(error.to_string()))?;
-            }
-            if roots.is_empty() {
-                return Err(failed("there are none in it".to_owned()));
-            }
-        }
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| ReceiptsError::Certificates {
-            path: ca_file.unwrap_or(Path::new("(built in)")).to_owned(),
-            reason: error.to_string(),
-        })?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+    let failed = |reason: String| {
+        let path = ca_file.unwrap_or(Path::new("(built in)")).to_owned();
+        ReceiptsError::Certificates { path, reason }
+    };
+    let trusted = ca_file.map(|path| {
+        let pem = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
+        authorities(&pem).map_err(|error| failed(error.to_string()))
+    });
+    let server = UpstreamTls { authorities: trusted.transpose()?, ..UpstreamTls::default() };
+    let config = server.client_config(&[]).map_err(|error| failed(error.to_string()))?;
     Ok(MakeRustlsConnect::new(config))
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
@@ -12,6 +12,7 @@ use super::receipt::Receipt;
 use super::sqlite::Sqlite;
 use super::store::{Place, Store};
 use crate::config::settings;
+use crate::filter::unix_now;
 use crate::telemetry::ReceiptCounters;
 
 /// The most receipts of one transaction.
@@ -190,10 +191,8 @@ impl Writer {
         }
         let Some(store) = &mut self.store else { return };
         self.prune_at = Instant::now() + PRUNE_EVERY;
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        let now = now.map_or(0, |now| i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
         let kept = i64::from(self.settings.retention_days).saturating_mul(24 * 60 * 60);
-        match store.prune(now.saturating_sub(kept)) {
+        match store.prune(unix_now().saturating_sub(kept)) {
             Ok(0) => {}
             Ok(removed) => tracing::info!(removed, "receipts were removed whose time was over"),
             Err(error) => self.failed(&error),

@@ -157,12 +157,15 @@ impl Metrics {
         generations.last().map_or_else(none, Arc::clone)
     }
 
-    /// Begins counting for other sites. What was counted for a site of the same name goes on.
+    /// Counters for other sites, which [`Metrics::put_in_force`] shows.
     pub fn next_generation(&self, sites: Vec<SiteLabels>) -> Arc<Generation> {
-        let next = Arc::new(Generation::new(sites, self.shards.len()));
+        Arc::new(Generation::new(sites, self.shards.len()))
+    }
+
+    /// Shows the sites of these counters from now on. What was counted for a site of the same name goes on.
+    pub fn put_in_force(&self, next: Arc<Generation>) {
         let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
-        generations.push(Arc::clone(&next));
-        next
+        generations.push(next);
     }
 
     /// Everything counted so far, for the sites in force.

@@ -1,4 +1,4 @@
-//! TLS towards upstreams.
+//! TLS towards servers: upstreams, and the database of receipts.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,25 +12,25 @@ use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use super::error::TlsError;
 use super::identity::Identity;
 
-/// How hands are shaken with a site's upstreams.
-#[derive(Debug, Clone)]
+/// How hands are shaken with a server; by default it is held against the authorities of the public web.
+#[derive(Debug, Clone, Default)]
 pub struct UpstreamTls {
     /// Whom to trust; `None` for the authorities of the public web.
     pub authorities: Option<Arc<RootCertStore>>,
-    /// What is shown to upstreams that ask for a certificate.
+    /// What is shown to servers that ask for a certificate.
     pub identity: Option<Identity>,
-    /// The name that is asked for, where it is not the upstream's host.
-    pub server_name: Option<String>,
+    /// The name that is asked for, where it is not the server's host.
+    pub server_name: Option<ServerName<'static>>,
     /// Any certificate is taken.
     pub insecure: bool,
 }
 
 impl UpstreamTls {
-    /// The settings of handshakes, for HTTP/1.1.
+    /// The settings of handshakes; `protocols` are offered by ALPN (RFC 7301).
     ///
     /// # Errors
     /// When the versions and the provider do not go together.
-    pub fn client_config(&self) -> Result<Arc<ClientConfig>, TlsError> {
+    pub fn client_config(&self, protocols: &[&[u8]]) -> Result<ClientConfig, TlsError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
@@ -51,8 +51,8 @@ impl UpstreamTls {
                 builder.with_client_cert_resolver(Arc::new(shown))
             }
         };
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Arc::new(config))
+        config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+        Ok(config)
     }
 }
 

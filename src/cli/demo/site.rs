@@ -6,9 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use anyhow::Context;
-use http::header::{
-    CACHE_CONTROL, CONTENT_TYPE, COOKIE, HeaderMap, HeaderValue, LOCATION, SET_COOKIE,
-};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, SET_COOKIE};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
@@ -87,7 +85,7 @@ impl Site {
     }
 
     fn page(&self, headers: &HeaderMap) -> Response<Full<Bytes>> {
-        let cookies = Cookies::new(headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes));
+        let cookies = Cookies::of(headers);
         let mut names: Vec<String> =
             cookies.pairs().map(|pair| pair.name.escape_ascii().to_string()).collect();
         names.sort();

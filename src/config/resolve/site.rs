@@ -1,5 +1,6 @@
 //! The sites: their hosts, upstreams and filters.
 
+use rustls_pki_types::ServerName;
 use toml::Spanned;
 
 use super::common::{Common, Doc};
@@ -212,5 +213,8 @@ fn upstream(url: &str) -> Result<Upstream, String> {
         _ if tls => 443,
         _ => 80,
     };
+    if tls && ServerName::try_from(host.as_str()).is_err() {
+        return Err(format!("`{url}`: TLS has no name for such a host"));
+    }
     Ok(Upstream::Tcp { host, port, tls })
 }

@@ -1,8 +1,9 @@
-//! TLS towards visitors: reads the files, and says which of them cannot be used.
+//! TLS towards visitors and upstreams: reads the files, and says which of them cannot be used.
 
 use std::path::Path;
 use std::time::SystemTime;
 
+use rustls_pki_types::ServerName;
 use toml::Spanned;
 
 use super::common::{Common, Doc};
@@ -10,7 +11,7 @@ use crate::config::document::place;
 use crate::config::problem::Problem;
 use crate::config::raw::{RawCertificate, RawClientAuth, RawTls, RawTlsVersion, RawUpstreamTls};
 use crate::config::settings::{Tls, Upstream};
-use crate::tls::{ClientAuthorities, Identity, UpstreamTls};
+use crate::tls::{ClientAuthorities, Identity, UpstreamTls, authorities};
 
 /// The settings of TLS; `None` where it is not listened for. Paths start from `folder`.
 pub(super) fn tls(
@@ -28,13 +29,13 @@ pub(super) fn tls(
     let mut identities = Vec::new();
     for (index, raw) in raw.certificates.into_iter().enumerate() {
         let key = format!("tls.certificates[{index}]");
-        identities.extend(identity(document, &key, raw, folder, warnings));
+        identities.extend(certificate(document, &key, raw, folder, warnings));
     }
     let optional = raw.client_auth == Some(RawClientAuth::Optional);
     let clients = raw.client_ca.and_then(|typed| {
         let text = read(document, "tls.client_ca", &typed, folder)?;
-        let parsed = ClientAuthorities::parse(&text, optional);
-        note(document, "tls.client_ca", &typed, parsed)
+        let roots = note(document, "tls.client_ca", &typed, authorities(&text))?;
+        Some(ClientAuthorities { roots, optional })
     });
     let port = document.bounded("tls.redirect_port", raw.redirect_port, 1, 65_535, 443);
     if !listened && !identities.is_empty() {
@@ -64,18 +65,18 @@ pub(super) fn upstream_tls(
         return None;
     }
     let folder = &common.pages.folder;
-    let authorities = raw.ca_file.and_then(|typed| {
+    let roots = raw.ca_file.and_then(|typed| {
         let key = format!("{key}.ca_file");
         let text = read(document, &key, &typed, folder)?;
-        note(document, &key, &typed, ClientAuthorities::parse(&text, false))
+        note(document, &key, &typed, authorities(&text))
     });
     let identity = match (&raw.client_cert, &raw.client_key) {
         (None, None) => None,
         (Some(cert), Some(private)) => {
-            let certificate = read(document, &format!("{key}.client_cert"), cert, folder);
-            let secret = read(document, &format!("{key}.client_key"), private, folder);
-            let parsed = Identity::parse(&certificate?, &secret?);
-            Some(note(document, &format!("{key}.client_cert"), cert, parsed)?)
+            let cert_key = format!("{key}.client_cert");
+            let private_key = format!("{key}.client_key");
+            let pair = [(&*cert_key, cert), (&*private_key, private)];
+            Some(identity(document, &cert_key, pair, folder)?)
         }
         (Some(one), None) | (None, Some(one)) => {
             let message = "client_cert and client_key belong together".to_owned();
@@ -83,17 +84,16 @@ pub(super) fn upstream_tls(
             None
         }
     };
-    let server_name = raw.server_name.map(Spanned::into_inner);
+    let server_name = raw.server_name.and_then(|typed| {
+        let name = ServerName::try_from(typed.get_ref().clone()).map_err(|_| "is not a host");
+        note(document, &format!("{key}.server_name"), &typed, name)
+    });
     let insecure = raw.insecure_skip_verify.unwrap_or(false);
-    Some(UpstreamTls {
-        authorities: authorities.map(|all| all.roots),
-        identity,
-        server_name,
-        insecure,
-    })
+    Some(UpstreamTls { authorities: roots, identity, server_name, insecure })
 }
 
-fn identity(
+/// A certificate of `[tls]`.
+fn certificate(
     document: Doc,
     key: &str,
     raw: Spanned<RawCertificate>,
@@ -112,10 +112,8 @@ fn identity(
         }
         return None;
     };
-    let certificate = read(document, &cert_key, cert, folder);
-    let secret = read(document, &private_key, private, folder);
-    let identity = Identity::parse(&certificate?, &secret?);
-    let identity = note(document, key, cert, identity)?;
+    let pair = [(&*cert_key, cert), (&*private_key, private)];
+    let identity = identity(document, key, pair, folder)?;
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     let now = now.map_or(0, |now| i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
     if identity.not_after < now {
@@ -124,6 +122,19 @@ fn identity(
         warnings.push(Problem::of_file(&document.file, message));
     }
     Some(identity)
+}
+
+/// Reads a certificate and its private key, each with the key it stands at; `key` is that of both together.
+fn identity(
+    document: Doc,
+    key: &str,
+    [(cert_key, cert), (private_key, private)]: [(&str, &Spanned<String>); 2],
+    folder: &Path,
+) -> Option<Identity> {
+    let certificate = read(document, cert_key, cert, folder);
+    let secret = read(document, private_key, private, folder);
+    let parsed = Identity::parse(&certificate?, &secret?);
+    note(document, key, cert, parsed)
 }
 
 fn read(document: Doc, key: &str, typed: &Spanned<String>, folder: &Path) -> Option<Vec<u8>> {
