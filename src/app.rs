@@ -21,11 +21,11 @@ use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use crate::admin::Admin;
 use crate::config::settings::LogFormat;
 use crate::config::{Config, Overrides};
-use crate::proxy::{Listener, Snapshot, Workers};
+use crate::proxy::{Listener, Snapshot, Workers, watch_health};
 use crate::receipts::Receipts;
 use crate::telemetry::{AccessLog, Metrics, ReceiptCounters};
 use reload::{Reloader, Source};
-use snapshot::{Lasting, fixed, labels};
+use snapshot::{Lasting, fixed, gauges, labels};
 
 /// Where a proxy listens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,6 +84,7 @@ pub fn build(config: Config) -> anyhow::Result<Bound> {
     let lasting = Lasting { workers, metrics, receipts, access_log, fixed };
     let files = config.files.clone();
     let (snapshot, filters) = lasting.snapshot(config, lasting.metrics.generation(), None)?;
+    lasting.metrics.show_upstreams(gauges(&snapshot));
     let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
     let admin = Arc::new(Admin::new(lasting.metrics.clone(), filters));
     let reload = None;
@@ -190,6 +191,7 @@ impl Bound {
                 tracing::error!(%error, "the admin listener has failed");
             });
         }
+        tokio::spawn(watch_health(Arc::clone(&self.snapshot)));
         if let Some(source) = self.reload {
             let to = (Arc::clone(&self.snapshot), Arc::clone(&self.admin));
             let reloader = Reloader::new(source, self.lasting, to, self.files)?;

@@ -13,6 +13,7 @@ mod pattern;
 mod rule;
 mod suggestion;
 
+pub(crate) use beacon::normalised as normalised_path;
 pub use beacon::{BeaconProbe, BeaconRule};
 pub use fold::fold;
 pub use hosts::HostRule;

@@ -5,6 +5,8 @@
 //! which sends the request to an upstream (`exchange`, `pool`); `error` turns whatever failed into a
 //! response, in one place.
 
+mod admission;
+mod balance;
 mod connection;
 mod error;
 mod exchange;
@@ -12,12 +14,15 @@ mod forward;
 mod handler;
 mod handshake;
 mod headers;
+mod health;
 mod listen;
 mod pool;
 mod proxied;
 mod redirect;
 mod request_body;
 mod response_body;
+mod retries;
+mod sender;
 mod site;
 mod socket;
 mod standing;
@@ -28,7 +33,8 @@ mod watched;
 mod worker;
 mod workers;
 
+pub use health::watch_health;
 pub use listen::{BindError, Listener};
 pub use pool::{Upstream, UpstreamHandshake};
-pub use site::{Site, SiteTable, Snapshot};
+pub use site::{Forwarding, Site, SiteTable, Snapshot};
 pub use workers::Workers;

@@ -10,6 +10,7 @@ mod reloads;
 pub use access_log::{AccessLog, Entry};
 pub use metrics::{
     ErrorKind, Generation, Metrics, PAGE_OUTCOMES, Shard, SiteLabels, SiteTotals, Totals,
+    UpstreamGauge,
 };
 pub use receipts::ReceiptCounters;
 pub use reloads::ReloadCounters;

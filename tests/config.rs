@@ -82,7 +82,7 @@ fn a_site_overrides_what_holds_for_all() {
     );
     let [own, other] = &config.sites[..] else { panic!("two sites") };
     assert_eq!((own.name.as_str(), other.name.as_str()), ("own", "default"));
-    assert_eq!(own.upstreams.len(), 2);
+    assert_eq!(own.balance.upstreams.len(), 2);
     assert_eq!((own.filter.mode, other.filter.mode), (Mode::Enforce, Mode::Observe));
     assert_eq!((own.filter.reader.max_age_days, other.filter.reader.max_age_days), (20, 10));
     assert_eq!(own.filter.reader.categories.names_of(own.filter.reader.default), ["necessary"]);
@@ -101,7 +101,7 @@ fn flags_win_over_the_file() {
     let config = config::parse(SITE, None, &overrides).unwrap();
     assert_eq!(config.listen.http.unwrap().port(), 1);
     assert!(config.listen.admin.is_none());
-    assert_eq!(config.sites[0].upstreams[0].to_string(), "http://[::1]:9");
+    assert_eq!(config.sites[0].balance.upstreams[0].address.to_string(), "http://[::1]:9");
     assert_eq!(config.sites[0].filter.mode, Mode::Observe);
 }
 
@@ -150,7 +150,7 @@ hosts = []
         "18 beacon[0].category: is missing",
         "19 beacon[0].path: a path starts with",
         "21 site[0].hosts[0]: `http://a.example/` is not a host",
-        "22 site[0].upstream: `ftp://a` does not start with `http://`, `https://` or `unix:`",
+        "22 site[0].upstream: `ftp://a` does not start with `http://`, `https://`, `h2c://` or `unix:`",
         "23 site[1].upstream: is missing",
         "24 site[1].hosts: is empty",
     ];

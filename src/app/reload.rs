@@ -13,7 +13,7 @@ use anyhow::Context;
 use arc_swap::ArcSwap;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::snapshot::{Lasting, fixed, labels};
+use super::snapshot::{Lasting, fixed, gauges, labels};
 use crate::admin::Admin;
 use crate::config::{self, ConfigError, Overrides};
 use crate::proxy::Snapshot;
@@ -117,6 +117,7 @@ impl Core {
         match self.lasting.snapshot(config, counters, Some(&before)) {
             Ok((snapshot, filters)) => {
                 self.lasting.metrics.put_in_force(Arc::clone(&snapshot.counters));
+                self.lasting.metrics.show_upstreams(gauges(&snapshot));
                 self.snapshot.store(Arc::new(snapshot));
                 self.admin.set_sites(filters);
                 reloads.count(true);

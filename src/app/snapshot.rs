@@ -8,13 +8,13 @@ use rustls_pki_types::ServerName;
 
 use crate::centre::Centre;
 use crate::config::Config;
-use crate::config::settings::{self, Mode};
+use crate::config::settings::{self, Mode, Scheme};
 use crate::filter::Filter;
 use crate::page::Pages;
-use crate::proxy::{Site, SiteTable, Snapshot, Upstream, UpstreamHandshake};
+use crate::proxy::{Forwarding, Site, SiteTable, Snapshot, Upstream, UpstreamHandshake};
 use crate::receipts::Receipts;
-use crate::telemetry::{AccessLog, Generation, Metrics, SiteLabels};
-use crate::tls::{Certificates, UpstreamTls, server_config};
+use crate::telemetry::{AccessLog, Generation, Metrics, SiteLabels, UpstreamGauge};
+use crate::tls::{Certificates, TlsError, UpstreamTls, server_config};
 
 /// What outlives a config.
 #[derive(Debug)]
@@ -51,16 +51,42 @@ pub(super) fn labels(config: &Config) -> Vec<SiteLabels> {
 fn handshake(
     address: &settings::Upstream,
     tls: Option<&UpstreamTls>,
-    client: Option<&Arc<ClientConfig>>,
+    client: Option<&[Arc<ClientConfig>; 2]>,
 ) -> anyhow::Result<Option<UpstreamHandshake>> {
-    let settings::Upstream::Tcp { host, tls: true, .. } = address else { return Ok(None) };
-    let config = client.context("there are no settings for it")?;
+    let settings::Upstream::Tcp { host, scheme: Scheme::Https, .. } = address else {
+        return Ok(None);
+    };
+    let [config, http1] = client.context("there are no settings for it")?;
     let name = match tls.and_then(|tls| tls.server_name.clone()) {
         Some(name) => name,
         None => ServerName::try_from(host.clone())
             .with_context(|| format!("`{host}` cannot be asked for in TLS"))?,
     };
-    Ok(Some(UpstreamHandshake { config: Arc::clone(config), name }))
+    Ok(Some(UpstreamHandshake { config: Arc::clone(config), http1: Arc::clone(http1), name }))
+}
+
+/// The upstreams of the sites, as the metrics show them.
+pub(super) fn gauges(snapshot: &Snapshot) -> Vec<UpstreamGauge> {
+    let mut gauges = Vec::new();
+    for site in snapshot.sites.all() {
+        for upstream in site.upstreams() {
+            let (site, address) = (site.name.clone(), upstream.address().to_string());
+            let upstream = Arc::clone(upstream);
+            let is_up = Box::new(move || !upstream.is_out());
+            gauges.push(UpstreamGauge { site, address, is_up });
+        }
+    }
+    gauges
+}
+
+/// The settings of handshakes: those for any request, and those for requests that switch protocols.
+fn client_configs(tls: &UpstreamTls) -> Result<[Arc<ClientConfig>; 2], TlsError> {
+    let http1 = Arc::new(tls.client_config(&[b"http/1.1"])?);
+    let any = match tls.http2 {
+        true => Arc::new(tls.client_config(&[b"h2", b"http/1.1"])?),
+        false => Arc::clone(&http1),
+    };
+    Ok([any, http1])
 }
 
 impl Lasting {
@@ -94,20 +120,22 @@ impl Lasting {
             let centre = Centre::new(&site.name, site.centre, page, Arc::clone(&filter), receipts);
             // While observing nothing is changed, pages neither.
             let page = Pages::new(page).filter(|_| filter.settings().mode == Mode::Enforce);
-            let client = site.upstream_tls.as_ref().map(|tls| tls.client_config(&[b"http/1.1"]));
+            let client = site.upstream_tls.as_ref().map(client_configs);
             let client = client.transpose().context("TLS to upstreams cannot be set up")?;
-            let client = client.map(Arc::new);
             let mut upstreams = Vec::new();
-            for address in site.upstreams {
-                let handshake = handshake(&address, site.upstream_tls.as_ref(), client.as_ref())?;
-                let warm = old.and_then(|old| old.upstream(&address)).map(Arc::clone);
+            for upstream in &site.balance.upstreams {
+                let address = &upstream.address;
+                let handshake = handshake(address, site.upstream_tls.as_ref(), client.as_ref())?;
+                let warm = old.and_then(|old| old.upstream(address)).map(Arc::clone);
                 // With TLS, whom to trust may have changed: connections are made anew.
-                let warm = warm.filter(|_| handshake.is_none());
-                let new = || Arc::new(Upstream::new(address, handshake, self.workers));
+                let warm = warm.filter(|warm| handshake.is_none() && warm.has_weight(upstream));
+                let new = || Arc::new(Upstream::new(upstream, handshake, self.workers));
                 upstreams.push(warm.unwrap_or_else(new));
             }
-            let site_of = Site::new(index, site.name, filter, (centre, page), upstreams);
-            sites.push((site.hosts, Arc::new(site_of)));
+            let forwarding = Forwarding { balance: site.balance, upstreams, limits: site.limits };
+            let old = old.map(|old| &**old);
+            let built = Site::new(index, site.name, filter, (centre, page), forwarding, old);
+            sites.push((site.hosts, site.paths, Arc::new(built)));
         }
         let snapshot = Snapshot {
             sites: SiteTable::new(sites),

@@ -92,7 +92,7 @@ impl BeaconRule {
 
 /// The path as the origin will understand it: percent-encoding undone, `.` and `..` resolved,
 /// empty segments left out, so that `//x/../%6datomo.php` is `/matomo.php`.
-pub(super) fn normalised(path: &str) -> Cow<'_, [u8]> {
+pub(crate) fn normalised(path: &str) -> Cow<'_, [u8]> {
     let bytes = path.as_bytes();
     let plain = !bytes.contains(&b'%')
         && memchr::memmem::find(bytes, b"//").is_none()

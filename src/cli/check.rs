@@ -54,7 +54,8 @@ fn write_summary(config: &Config, out: &mut impl Write) -> io::Result<()> {
 
 fn write_site(site: &Site, out: &mut impl Write) -> io::Result<()> {
     let hosts: Vec<String> = site.hosts.iter().map(HostPattern::to_string).collect();
-    let upstreams: Vec<String> = site.upstreams.iter().map(ToString::to_string).collect();
+    let upstreams: Vec<String> =
+        site.balance.upstreams.iter().map(|it| it.address.to_string()).collect();
     let filter = &site.filter;
     let reader = &filter.reader;
     let sources: Vec<&str> = reader.sources.iter().map(|source| source.name()).collect();

@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use toml::Spanned;
@@ -127,6 +128,27 @@ impl<T> Document<'_, T> {
             }
         }
         N::try_from(value).unwrap_or_default()
+    }
+
+    /// A duration of at least `least`; the default where there is none or it is not one.
+    pub(super) fn duration(
+        &mut self,
+        key: &str,
+        typed: Option<Spanned<String>>,
+        default: Duration,
+        least: Duration,
+    ) -> Duration {
+        let Some(typed) = typed else { return default };
+        match humantime::parse_duration(typed.get_ref()) {
+            Ok(duration) if duration >= least => duration,
+            _ => {
+                let message = format!("`{}` is not a duration", typed.get_ref());
+                let above = if least.is_zero() { "" } else { " above 0" };
+                let hint = format!("a number{above} with a unit: \"500ms\", \"5s\", \"2m\"");
+                self.problem(Some(place(&typed)), key.to_owned(), message, Some(hint));
+                default
+            }
+        }
     }
 
     /// Notes a problem of a flag.

@@ -5,10 +5,10 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use toml::Spanned;
 
-use super::settings::{Detect, Durability, LogFormat, LogLevel, Mode, Position};
+use super::settings::{BalanceMethod, Detect, Durability, LogFormat, LogLevel, Mode, Position};
 
 type Text = Spanned<String>;
 
@@ -24,6 +24,7 @@ pub(super) struct Raw {
     pub(super) centre: RawCentre,
     pub(super) timeouts: RawTimeouts,
     pub(super) limits: RawLimits,
+    pub(super) retries: RawRetries,
     pub(super) log: RawLog,
     pub(super) beacons: RawBeacons,
     pub(super) expire: RawExpire,
@@ -69,6 +70,7 @@ pub(super) struct RawUpstreamTls {
     pub(super) client_key: Option<Text>,
     pub(super) server_name: Option<Text>,
     pub(super) insecure_skip_verify: Option<bool>,
+    pub(super) http2: Option<bool>,
 }
 
 #[derive(Debug, Default, serde::Deserialize)]
@@ -328,6 +330,62 @@ pub(super) struct RawLimits {
     pub(super) header_bytes: Option<Spanned<u32>>,
     pub(super) header_fields: Option<Spanned<u32>>,
     pub(super) idle_upstream_connections: Option<Spanned<u32>>,
+    pub(super) connections: Option<Spanned<u32>>,
+    pub(super) body_bytes: Option<Spanned<u64>>,
+    pub(super) concurrent_requests: Option<Spanned<u32>>,
+    pub(super) queue: Option<Spanned<u32>>,
+    pub(super) queue_timeout: Option<Text>,
+    pub(super) requests_per_second: Option<Spanned<u32>>,
+    pub(super) burst: Option<Spanned<u32>>,
+}
+
+impl RawLimits {
+    /// What holds for every site that does not say otherwise.
+    pub(super) fn of_sites(&self) -> RawSiteLimits {
+        RawSiteLimits {
+            body_bytes: self.body_bytes.clone(),
+            concurrent_requests: self.concurrent_requests.clone(),
+            queue: self.queue.clone(),
+            queue_timeout: self.queue_timeout.clone(),
+            requests_per_second: self.requests_per_second.clone(),
+            burst: self.burst.clone(),
+        }
+    }
+}
+
+#[derive(Debug, Default, Clone, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawSiteLimits {
+    pub(super) body_bytes: Option<Spanned<u64>>,
+    pub(super) concurrent_requests: Option<Spanned<u32>>,
+    pub(super) queue: Option<Spanned<u32>>,
+    pub(super) queue_timeout: Option<Text>,
+    pub(super) requests_per_second: Option<Spanned<u32>>,
+    pub(super) burst: Option<Spanned<u32>>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawRetries {
+    pub(super) percent: Option<Spanned<u32>>,
+    pub(super) least: Option<Spanned<u32>>,
+}
+
+#[derive(Debug, Default, Clone, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawUpstream {
+    pub(super) url: Option<Text>,
+    pub(super) weight: Option<Spanned<u32>>,
+}
+
+#[derive(Debug, Default, Clone, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawHealth {
+    pub(super) path: Option<Text>,
+    pub(super) interval: Option<Text>,
+    pub(super) timeout: Option<Text>,
+    pub(super) healthy_after: Option<Spanned<u32>>,
+    pub(super) unhealthy_after: Option<Spanned<u32>>,
 }
 
 #[derive(Debug, Default, serde::Deserialize)]
@@ -418,7 +476,12 @@ pub(super) struct RawHost {
 pub(super) struct RawSite {
     pub(super) name: Option<Text>,
     pub(super) hosts: Option<Spanned<Vec<Text>>>,
-    pub(super) upstream: Option<Spanned<OneOrMore>>,
+    pub(super) paths: Option<Spanned<Vec<Text>>>,
+    pub(super) upstream: Option<Spanned<OneOrMore<Short<RawUpstream>>>>,
+    pub(super) balance: Option<BalanceMethod>,
+    pub(super) sticky_cookie: Option<Text>,
+    pub(super) health: Option<RawHealth>,
+    pub(super) limits: RawSiteLimits,
     pub(super) mode: Option<Mode>,
     pub(super) unclassified: Option<RawUnclassified>,
     pub(super) consent: RawConsent,
@@ -441,7 +504,7 @@ pub(super) struct RawCatalogue {
 }
 
 /// A text that stands for its table with one key, or the table itself.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Short<T> {
     Text(String),
     Table(T),
@@ -453,7 +516,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Short<T> {
         impl<'de, T: Deserialize<'de>> Visitor<'de> for ShortVisitor<T> {
             type Value = Short<T>;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an address such as \"0.0.0.0:8080\", or a table")
+                f.write_str("a text, or a table")
             }
             fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Self::Value, E> {
                 Ok(Short::Text(text.to_owned()))
@@ -466,25 +529,28 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Short<T> {
     }
 }
 
-/// One text, or a list of them.
+/// One value, or a list of them.
 #[derive(Debug, Clone)]
-pub(super) struct OneOrMore(pub(super) Vec<String>);
+pub(super) struct OneOrMore<T = String>(pub(super) Vec<T>);
 
-impl<'de> Deserialize<'de> for OneOrMore {
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMore<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct ListVisitor;
-        impl<'de> Visitor<'de> for ListVisitor {
-            type Value = OneOrMore;
+        struct ListVisitor<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for ListVisitor<T> {
+            type Value = OneOrMore<T>;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a text, or a list of texts")
+                f.write_str("one value, or a list of them")
             }
             fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(OneOrMore(vec![text.to_owned()]))
+                T::deserialize(text.into_deserializer()).map(|one| OneOrMore(vec![one]))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(|one| OneOrMore(vec![one]))
             }
             fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Self::Value, A::Error> {
                 Vec::deserialize(SeqAccessDeserializer::new(seq)).map(OneOrMore)
             }
         }
-        deserializer.deserialize_any(ListVisitor)
+        deserializer.deserialize_any(ListVisitor(PhantomData))
     }
 }

@@ -9,6 +9,7 @@ mod receipts;
 mod site;
 mod sources;
 mod tls;
+mod upstreams;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -80,6 +81,7 @@ pub(super) fn resolve(document: Doc, folder: &Path, overrides: &Overrides) -> Co
         lists,
         technologies,
         upstream_tls: raw.upstream_tls,
+        site_limits: raw.limits.of_sites(),
         pages,
     };
     let sites = site::sites(document, raw.site, &common, overrides);
@@ -93,7 +95,7 @@ pub(super) fn resolve(document: Doc, folder: &Path, overrides: &Overrides) -> Co
         tls,
         workers: raw.workers.map(|workers| document.bounded("workers", Some(workers), 1, 1024, 1)),
         timeouts: listen::timeouts(document, raw.timeouts),
-        limits: listen::limits(document, raw.limits),
+        limits: listen::limits(document, raw.limits, raw.retries),
         log: Log {
             access: raw.log.access.unwrap_or(true),
             format: raw.log.format.unwrap_or(LogFormat::Auto),

@@ -1,6 +1,7 @@
 //! What a config means: plain checked values that the other modules are built from.
 
 mod pages;
+mod upstream;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -16,6 +17,9 @@ use crate::policy::Policy;
 use crate::tls::{ClientAuthorities, Identity, UpstreamTls};
 pub use pages::{
     Banner, Centre, Colours, Durability, OnWithdrawal, Page, Position, ReceiptStore, Receipts,
+};
+pub use upstream::{
+    Balance, BalanceMethod, HealthCheck, Retries, Scheme, SiteLimits, Upstream, WeightedUpstream,
 };
 
 /// Everything that a run needs.
@@ -99,6 +103,10 @@ pub struct Limits {
     pub header_fields: usize,
     /// Idle connections kept to one upstream by one worker.
     pub idle_upstream_connections: usize,
+    /// Visitors' connections open at a time; further ones wait to be accepted. `None` for any number.
+    pub connections: Option<usize>,
+    /// How often requests may be sent again.
+    pub retries: Retries,
 }
 
 /// What to write down.
@@ -147,8 +155,12 @@ pub struct Site {
     pub name: String,
     /// The hosts, lower-case.
     pub hosts: Vec<HostPattern>,
-    /// The upstreams; at least one.
-    pub upstreams: Vec<Upstream>,
+    /// What the paths begin with that it serves of these hosts, whole segments; `/` for all.
+    pub paths: Vec<String>,
+    /// The upstreams, and which request goes to which.
+    pub balance: Balance,
+    /// How much to take.
+    pub limits: SiteLimits,
     /// How hands are shaken with those that speak TLS.
     pub upstream_tls: Option<UpstreamTls>,
     /// What may pass.
@@ -176,43 +188,6 @@ impl std::fmt::Display for HostPattern {
             Self::Any => f.write_str("*"),
             Self::Below(suffix) => write!(f, "*{suffix}"),
             Self::Exact(host) => f.write_str(host),
-        }
-    }
-}
-
-/// Where requests are forwarded to, by HTTP/1.1.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Upstream {
-    /// A socket of the network.
-    Tcp {
-        /// Name or address.
-        host: String,
-        /// Port.
-        port: u16,
-        /// It speaks TLS.
-        tls: bool,
-    },
-    /// A socket of this machine.
-    Unix(PathBuf),
-}
-
-impl Upstream {
-    /// Host and port, as in a URL.
-    pub fn authority(&self) -> String {
-        match self {
-            Self::Tcp { host, port, .. } if host.contains(':') => format!("[{host}]:{port}"),
-            Self::Tcp { host, port, .. } => format!("{host}:{port}"),
-            Self::Unix(_) => "localhost".to_owned(),
-        }
-    }
-}
-
-impl std::fmt::Display for Upstream {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Tcp { tls: false, .. } => write!(f, "http://{}", self.authority()),
-            Self::Tcp { tls: true, .. } => write!(f, "https://{}", self.authority()),
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
 }

@@ -1,9 +1,12 @@
 //! What can go wrong with a request, and the one place that turns it into a response.
 
 use std::io;
+use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use http::header::{
+    ACCEPT, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER,
+};
 use http::{Response, StatusCode};
 use thiserror::Error;
 
@@ -21,6 +24,14 @@ pub(super) enum ProxyError {
     Connect405,
     #[error("no site is served under this host")]
     NoSite,
+    #[error("no site is served under this path of the host")]
+    NoPath,
+    #[error("the body is larger than the site takes")]
+    BodyTooLarge,
+    #[error("more requests from one address than the site takes")]
+    TooManyRequests(Duration),
+    #[error("more requests at a time than the site takes")]
+    Overloaded,
     #[error("the rest of the request did not come in time")]
     RequestTimeout,
     #[error("the upstream {0} cannot be reached")]
@@ -43,19 +54,28 @@ impl ProxyError {
             Self::BadHost => StatusCode::BAD_REQUEST,
             Self::TooManyFields(_) => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::Connect405 => StatusCode::METHOD_NOT_ALLOWED,
-            Self::NoSite => StatusCode::NOT_FOUND,
+            // Not the host that it was sent to for (RFC 9110 section 15.5.20).
+            Self::NoSite => StatusCode::MISDIRECTED_REQUEST,
+            Self::NoPath => StatusCode::NOT_FOUND,
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooManyRequests(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::Connect(..) | Self::Upstream(_) | Self::UnaskedUpgrade => StatusCode::BAD_GATEWAY,
             Self::ConnectTimeout(_) | Self::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
-            Self::Internal => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Internal | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
     pub(super) fn kind(&self) -> ErrorKind {
         match self {
-            Self::BadHost | Self::TooManyFields(_) | Self::Connect405 | Self::NoSite => {
-                ErrorKind::BadRequest
-            }
+            Self::BadHost
+            | Self::TooManyFields(_)
+            | Self::Connect405
+            | Self::NoSite
+            | Self::NoPath
+            | Self::BodyTooLarge => ErrorKind::BadRequest,
+            Self::TooManyRequests(_) => ErrorKind::TooManyRequests,
+            Self::Overloaded => ErrorKind::Overloaded,
             Self::RequestTimeout => ErrorKind::RequestTimeout,
             Self::Connect(..) => ErrorKind::UpstreamConnect,
             Self::Upstream(_) | Self::UnaskedUpgrade => ErrorKind::UpstreamFailed,
@@ -68,8 +88,21 @@ impl ProxyError {
     fn closes(&self) -> bool {
         matches!(
             self,
-            Self::BadHost | Self::TooManyFields(_) | Self::RequestTimeout | Self::Connect405
+            Self::BadHost
+                | Self::TooManyFields(_)
+                | Self::RequestTimeout
+                | Self::Connect405
+                | Self::BodyTooLarge
         )
+    }
+
+    /// When to come again, in seconds.
+    fn retry_after(&self) -> Option<u64> {
+        match self {
+            Self::TooManyRequests(wait) => Some(seconds(*wait)),
+            Self::Overloaded => Some(1),
+            _ => None,
+        }
     }
 
     /// What the visitor may read: nothing of the inside.
@@ -79,6 +112,10 @@ impl ProxyError {
             Self::TooManyFields(_) => "The request has too many header fields.",
             Self::Connect405 => "CONNECT is not served here.",
             Self::NoSite => "No site is served under this host.",
+            Self::NoPath => "No site is served under this path.",
+            Self::BodyTooLarge => "The body of the request is too large.",
+            Self::TooManyRequests(_) => "Too many requests: come again later.",
+            Self::Overloaded => "Too many requests at a time: come again.",
             Self::RequestTimeout => "The request did not come in time.",
             Self::Connect(..) | Self::Upstream(_) | Self::UnaskedUpgrade => {
                 "The site's server cannot be reached."
@@ -115,7 +152,10 @@ pub(super) fn respond(error: &ProxyError, form: PageForm, request_id: &str) -> R
     let status = error.status();
     let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
     match error.kind() {
-        ErrorKind::BadRequest | ErrorKind::RequestTimeout => {
+        ErrorKind::BadRequest
+        | ErrorKind::RequestTimeout
+        | ErrorKind::TooManyRequests
+        | ErrorKind::Overloaded => {
             tracing::debug!(request_id, status = status.as_u16(), %error, "refused a request");
         }
         ErrorKind::Internal => {
@@ -147,10 +187,18 @@ pub(super) fn respond(error: &ProxyError, form: PageForm, request_id: &str) -> R
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let Some(seconds) = error.retry_after() {
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
     if error.closes() {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
+}
+
+/// Whole seconds, for `Retry-After` (RFC 9110 section 10.2.3).
+fn seconds(wait: Duration) -> u64 {
+    wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1)
 }
 
 #[cfg(test)]

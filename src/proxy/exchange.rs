@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use http::header::UPGRADE;
 use http::{HeaderMap, Method, Request, Response, Uri};
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
@@ -16,6 +17,7 @@ use tokio::time::{Instant, Sleep};
 use super::error::ProxyError;
 use super::pool::Lease;
 use super::request_body::{Progress, VisitorBody};
+use super::sender::Sent;
 use super::site::{Site, Snapshot};
 use super::visitor::Visitor;
 use crate::config::settings::Timeouts;
@@ -50,20 +52,28 @@ pin_project_lite::pin_project! {
     }
 }
 
-/// Sends a request on an idle connection, or begins to open one.
+/// Sends a request on an idle connection, or begins to open one. `kept` is the upstream that the visitor is kept at; with `switches` the request asks to switch protocols.
 pub(super) fn begin<'a>(
     request: Request<VisitorBody>,
+    kept: Option<usize>,
+    switches: bool,
     to: Forward<'a>,
 ) -> Exchange<'a, impl Future<Output = Sent>> {
-    let turn = to.site.next_turn();
-    let Some(mut lease) = pooled(to, turn) else {
-        return Exchange::Boxed { answer: Box::pin(connect_and_send(request, turn, to)) };
+    let first = to.site.balance.next(kept);
+    let Some(mut lease) = pooled(to, first, switches) else {
+        let answer = Box::pin(connect_and_send(request, (first, switches), to));
+        return Exchange::Boxed { answer };
     };
     let progress = request.body().progress();
     let replay =
         (progress.is_none() && is_idempotent(request.method())).then(|| Replay::of(&request));
-    let head = Head::of(lease.sender.try_send_request(request), progress, &to.snapshot.timeouts);
-    Exchange::Sent { head, lease: Some(lease), replay, to }
+    let sent = match lease.sender.send(request) {
+        Ok(sent) => sent,
+        Err(error) => return Exchange::Boxed { answer: Box::pin(std::future::ready(Err(error))) },
+    };
+    let head = Head::of(sent, progress, &to.snapshot.timeouts);
+    let counted = to.site.balance.count(lease.upstream());
+    Exchange::Sent { head, lease: Some(lease.counted(counted)), replay, to }
 }
 
 impl<F: Future<Output = Sent>> Future for Exchange<'_, F> {
@@ -113,7 +123,11 @@ impl<F: Future<Output = Sent>> Future for Head<F> {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         if let Poll::Ready(sent) = this.sent.poll(context) {
-            return Poll::Ready(Ok(sent));
+            let too_large = this.progress.as_ref().is_some_and(|progress| progress.is_too_large());
+            return Poll::Ready(match sent.is_err() && too_large {
+                true => Err(ProxyError::BodyTooLarge),
+                false => Ok(sent),
+            });
         }
         while this.patience.as_mut().poll(context).is_ready() {
             let Some(progress) = this.progress else {
@@ -136,12 +150,17 @@ impl<F: Future<Output = Sent>> Future for Head<F> {
 }
 
 /// Sends a request on a new connection.
-async fn connect_and_send(request: Request<VisitorBody>, turn: usize, to: Forward<'_>) -> Answer {
+async fn connect_and_send(
+    request: Request<VisitorBody>,
+    (first, switches): (usize, bool),
+    to: Forward<'_>,
+) -> Answer {
     let progress = request.body().progress();
-    let mut lease = connect(to, turn).await?;
-    let sent = lease.sender.try_send_request(request);
+    let mut lease = connect(to, first, switches).await?;
+    let counted = to.site.balance.count(lease.upstream());
+    let sent = lease.sender.send(request)?;
     match Head::of(sent, progress, &to.snapshot.timeouts).await? {
-        Ok(response) => Ok((response, lease)),
+        Ok(response) => Ok((response, lease.counted(counted))),
         Err(failed) => Err(ProxyError::Upstream(failed.into_error())),
     }
 }
@@ -157,24 +176,30 @@ async fn send_again(
     let died = !error.is_parse() && !error.is_user();
     // Where the connection was dead before a single octet was written, the request comes back.
     let again = unsent.or_else(|| replay.filter(|_| died).map(|replay| replay.request()));
+    let again = again.filter(|_| to.visitor.worker.may_retry(to.snapshot));
     let Some(again) = again else { return Err(ProxyError::Upstream(error)) };
-    to.visitor.worker.metrics().retried();
-    connect_and_send(again, to.site.next_turn(), to).await
+    let kept = to.site.balance.kept(again.headers());
+    let switches = again.headers().contains_key(UPGRADE);
+    connect_and_send(again, (to.site.balance.next(kept), switches), to).await
 }
 
-/// An idle connection to the upstream whose turn it is.
-fn pooled(to: Forward<'_>, turn: usize) -> Option<Lease> {
-    let upstream = to.site.upstreams(turn).next()?;
-    upstream.take(to.visitor.worker.id(), &to.snapshot.limits)
+/// A connection that stands already, to the upstream in this place.
+fn pooled(to: Forward<'_>, place: usize, switches: bool) -> Option<Lease> {
+    let upstream = to.site.balance.at(place)?;
+    upstream.take(to.visitor.worker.id(), &to.snapshot.limits, switches)
 }
 
-/// A new connection to the first upstream, in turn, that takes one.
-async fn connect(to: Forward<'_>, turn: usize) -> Result<Lease, ProxyError> {
+/// A new connection to the upstream in this place, or to the next one that takes one.
+async fn connect(to: Forward<'_>, first: usize, switches: bool) -> Result<Lease, ProxyError> {
     let worker = &to.visitor.worker;
-    let Snapshot { limits, timeouts, .. } = to.snapshot;
+    let within = (&to.snapshot.limits, &to.snapshot.timeouts);
     let mut failed = ProxyError::Internal;
-    for upstream in to.site.upstreams(turn) {
-        match upstream.connect(worker.id(), limits, timeouts, worker.metrics()).await {
+    for (number, upstream) in to.site.balance.order(first).into_iter().enumerate() {
+        // Nothing has been sent yet: whatever the request is, another upstream may have it.
+        if number > 0 && !worker.may_retry(to.snapshot) {
+            break;
+        }
+        match upstream.connect(worker.id(), within, switches, worker.metrics()).await {
             Ok(lease) => return Ok(lease),
             Err(error) => {
                 tracing::debug!(upstream = %upstream.address(), %error, "an upstream takes no connection");
@@ -184,9 +209,6 @@ async fn connect(to: Forward<'_>, turn: usize) -> Result<Lease, ProxyError> {
     }
     Err(failed)
 }
-
-/// What hyper says of a request that it was given.
-pub(super) type Sent = Result<Response<Incoming>, TrySendError<Request<VisitorBody>>>;
 
 /// Whether a request may be sent a second time (RFC 9110 section 9.2.2).
 fn is_idempotent(method: &Method) -> bool {

@@ -5,29 +5,39 @@
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use http::header::{CONNECTION, UPGRADE};
-use http::uri::PathAndQuery;
-use http::{Request, Response, StatusCode, Uri, Version};
+use http::header::{CONNECTION, SET_COOKIE, UPGRADE};
+use http::{Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 
 use super::error::ProxyError;
-use super::exchange::{self, Exchange, Forward, Sent};
+use super::exchange::{self, Exchange, Forward};
 use super::pool::Lease;
 use super::request_body::VisitorBody;
 use super::response_body::OriginBody;
+use super::sender::Sent;
 use super::{headers, upgrade};
+use crate::filter::keep_private;
 
 /// Forwards a request. The response is as the origin gave it, less the hop-by-hop fields.
 pub(super) fn forward<'a>(
     request: Request<VisitorBody>,
     to: Forward<'a>,
 ) -> impl Future<Output = Result<Response<OriginBody>, ProxyError>> + 'a {
-    let (exchange, visitor_side) = begin(request, to);
+    let kept = to.site.balance.kept(request.headers());
+    let secure = to.visitor.peer.is_secure(request.headers());
+    let (exchange, visitor_side) = begin(request, kept, to);
     // A combinator and not an async block, which would hold the exchange twice.
     exchange.map(move |answer| {
         let (response, lease) = answer?;
-        answered(response, lease, visitor_side, to)
+        let keep = to.site.balance.keep(kept, lease.upstream(), secure);
+        let mut response = answered(response, lease, visitor_side, to)?;
+        if let Some(cookie) = keep {
+            response.headers_mut().append(SET_COOKIE, cookie);
+            // Another visitor's copy would keep them all at one upstream.
+            keep_private(response.headers_mut());
+        }
+        Ok(response)
     })
 }
 
@@ -59,6 +69,7 @@ fn answered(
 /// Makes the request fit for the upstream, and sends it.
 fn begin<'a>(
     mut request: Request<VisitorBody>,
+    kept: Option<usize>,
     to: Forward<'a>,
 ) -> (Exchange<'a, impl Future<Output = Sent>>, Option<OnUpgrade>) {
     let version = request.version();
@@ -70,16 +81,5 @@ fn begin<'a>(
     headers::prepare_request(request.headers_mut(), wanted);
     headers::join_cookies(request.headers_mut());
     to.visitor.peer.add_forwarding(request.headers_mut(), version);
-    if request.uri().authority().is_some() {
-        *request.uri_mut() = origin_form(request.uri());
-    }
-    *request.version_mut() = Version::HTTP_11;
-
-    (exchange::begin(request, to), visitor_side)
-}
-
-/// The request target without scheme and authority (RFC 9112 section 3.2.1).
-fn origin_form(uri: &Uri) -> Uri {
-    let path = uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
-    Uri::from(path)
+    (exchange::begin(request, kept, visitor_side.is_some(), to), visitor_side)
 }

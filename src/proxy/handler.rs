@@ -5,12 +5,13 @@
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http::header::{HOST, HeaderValue};
 use http::{Method, Request, Response, Version};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use tower::{Layer, Service, service_fn};
 
 use super::error::{PageForm, ProxyError};
@@ -19,7 +20,7 @@ use super::forward::forward;
 use super::redirect;
 use super::request_body::VisitorBody;
 use super::response_body::{OriginBody, ServedBody};
-use super::site::{Site, Snapshot};
+use super::site::{NotFound, Site, Snapshot};
 use super::ticket::Ticket;
 use super::visitor::Visitor;
 use crate::centre;
@@ -46,20 +47,20 @@ async fn answer(
     let outcome = answered.unwrap_or(Err(ProxyError::Internal));
     let response = match outcome {
         Ok(Served::Filtered(response)) => {
-            ticket.status = response.status().as_u16();
+            ticket.answered(response.status());
             response.map(|body| ServedBody::filtered(body, ticket))
         }
         Ok(Served::Page(response)) => {
-            ticket.status = response.status().as_u16();
+            ticket.answered(response.status());
             response.map(|body| ServedBody::changed(body, ticket))
         }
         Ok(Served::Own(response)) => {
-            ticket.status = response.status().as_u16();
+            ticket.answered(response.status());
             response.map(|body| ServedBody::page(body, ticket))
         }
         Err(error) => {
             let page = ticket.page(&error, form);
-            ticket.status = page.status().as_u16();
+            ticket.answered(page.status());
             page.map(|page| ServedBody::page(page, ticket))
         }
     };
@@ -86,6 +87,9 @@ async fn serve(
         let mut request = request;
         let site = check(&mut request, snapshot)?;
         ticket.site = Some(site.index);
+        if site.body_bytes.is_some_and(|most| request.body().size_hint().lower() > most) {
+            return Err(ProxyError::BodyTooLarge);
+        }
         if let Some(port) = snapshot.redirect.filter(|_| !visitor.peer.is_secure(request.headers()))
         {
             return redirect::to_https(&request, port).map(Served::Own);
@@ -97,11 +101,19 @@ async fn serve(
                 address: visitor.peer.visitor_address(request.headers()),
                 now: unix_now(),
             };
-            let request = request.map(VisitorBody::new);
+            let request = request.map(|body| VisitorBody::new(body, site.body_bytes));
             let own = Box::pin(site.centre.answer(page, request, asking));
             // A body of ours is short: who has not sent it by then sends it never.
             let own = tokio::time::timeout(snapshot.timeouts.idle, own).await;
             return own.map(Served::Own).map_err(|_| ProxyError::RequestTimeout);
+        }
+        if let Some(admission) = &site.admission {
+            let address = visitor.peer.visitor_address(request.headers());
+            // The request goes along, so that it is not kept while a place is waited for.
+            let admitted = Box::pin(async move { (admission.admit(address).await, request) });
+            let (place, waited) = admitted.await;
+            ticket.place = place?;
+            request = waited;
         }
         if let Some(pages) = &site.page {
             let own = &site.centre;
@@ -110,7 +122,9 @@ async fn serve(
         let ticket = &*ticket;
         let to = Forward { visitor, site, snapshot };
         let to_origin = service_fn(move |request: Request<VisitorBody>| {
+            let began = Instant::now();
             let forwarded = forward(request, to);
+            let forwarded = forwarded.inspect(move |_| ticket.upstream_took(began.elapsed()));
             // A page of ours passes the filter like the origin's: nothing leaves around it.
             let page = move |error| ticket.page(&error, form).map(OriginBody::page);
             forwarded.map(move |answer| Ok::<_, ProxyError>(answer.unwrap_or_else(page)))
@@ -119,7 +133,8 @@ async fn serve(
         let layer = ConsentLayer::new(Arc::clone(&site.filter))
             .secure(secure)
             .trusted(visitor.peer.trusted);
-        (layer.layer(to_origin).call(request.map(VisitorBody::new)), site)
+        let request = request.map(|body| VisitorBody::new(body, site.body_bytes));
+        (layer.layer(to_origin).call(request), site)
     };
     let response = answered.await?;
     Ok(match asked.zip(site.page.as_ref()) {
@@ -145,7 +160,11 @@ fn check<'a>(
     }
     settle_host(request)?;
     let host = named_host(request.headers()).unwrap_or_default();
-    let site = snapshot.sites.find(host).ok_or(ProxyError::NoSite)?;
+    let site = snapshot.sites.find(host, request.uri().path());
+    let site = site.map_err(|missing| match missing {
+        NotFound::Host => ProxyError::NoSite,
+        NotFound::Path => ProxyError::NoPath,
+    })?;
     if host.is_empty() {
         request.headers_mut().insert(HOST, site.host.clone());
     }

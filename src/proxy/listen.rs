@@ -13,6 +13,8 @@ use super::workers::Workers;
 const BACKLOG: i32 = 4096;
 /// How long to wait before the next try when connections cannot be accepted.
 const BACK_OFF: Duration = Duration::from_millis(50);
+/// How long to wait for a connection to close when there are as many as may be.
+const FULL: Duration = Duration::from_millis(5);
 /// When to ask a silent peer whether it is still there.
 const KEEPALIVE: Duration = Duration::from_secs(60);
 
@@ -95,6 +97,9 @@ impl Listener {
     pub async fn run(self, workers: &Workers, secure: bool) -> io::Result<()> {
         let socket = tokio::net::TcpListener::from_std(self.socket)?;
         loop {
+            while workers.are_full() {
+                tokio::time::sleep(FULL).await;
+            }
             // The socket leaves this thread's runtime for that of its worker.
             let accepted = socket.accept().await;
             match accepted.and_then(|(stream, address)| Ok((stream.into_std()?, address))) {

@@ -4,24 +4,26 @@
 //! giving back never waits for another core.
 
 use std::collections::VecDeque;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
+use http::uri;
+use hyper::client::conn::http1;
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use socket2::{SockRef, TcpKeepalive};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 
 use super::error::ProxyError;
 use super::request_body::VisitorBody;
+use super::sender::{self, Sender, Shared, Stream};
 use super::socket::Socket;
 use super::standing::Standing;
-use crate::config::settings::{self, Limits, Timeouts};
+use crate::config::settings::{Limits, Scheme, Timeouts, Upstream as Address, WeightedUpstream};
 use crate::telemetry::Shard;
 
 /// When to ask a silent upstream whether it is still there.
@@ -32,32 +34,58 @@ const KEEPALIVE: Duration = Duration::from_secs(60);
 pub struct UpstreamHandshake {
     /// The settings of the handshake.
     pub config: Arc<ClientConfig>,
+    /// Those for requests that switch protocols, which HTTP/1.1 alone can.
+    pub http1: Arc<ClientConfig>,
     /// The name that is asked for, and that the certificate has to have.
     pub name: ServerName<'static>,
 }
 
 /// An upstream with its idle connections.
 pub struct Upstream {
-    address: settings::Upstream,
-    /// How hands are shaken, and the name that is asked for, where it speaks TLS.
-    tls: Option<(TlsConnector, ServerName<'static>)>,
-    standing: Standing,
-    shelves: Vec<Mutex<VecDeque<Idle>>>,
+    address: Address,
+    weight: usize,
+    /// What tells it from the others in the cookie that keeps visitors at it.
+    tag: String,
+    tls: Option<UpstreamHandshake>,
+    pub(super) standing: Standing,
+    /// Requests under way, where they are counted.
+    under_way: AtomicUsize,
+    shelves: Vec<Mutex<Shelf>>,
+}
+
+/// A worker's connections.
+#[derive(Debug, Default)]
+struct Shelf {
+    idle: VecDeque<Idle>,
+    shared: Vec<(Shared, Instant)>,
 }
 
 #[derive(Debug)]
 struct Idle {
-    sender: SendRequest<VisitorBody>,
+    sender: http1::SendRequest<VisitorBody>,
     since: Instant,
 }
 
 /// A connection in use; given back when the response has ended well.
 #[derive(Debug)]
 pub(super) struct Lease {
-    pub(super) sender: SendRequest<VisitorBody>,
+    pub(super) sender: Sender,
     upstream: Arc<Upstream>,
     worker: usize,
     most_idle: usize,
+    /// The place on a shared connection, until the response has ended.
+    _stream: Option<Stream>,
+    _counted: Option<Counted>,
+}
+
+/// A request under way, counted until its response has ended.
+#[derive(Debug)]
+pub(super) struct Counted(Arc<Upstream>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, Relaxed);
+    }
 }
 
 impl std::fmt::Debug for Upstream {
@@ -69,56 +97,97 @@ impl std::fmt::Debug for Upstream {
 impl Upstream {
     /// An upstream for this many workers.
     pub fn new(
-        address: settings::Upstream,
+        upstream: &WeightedUpstream,
         tls: Option<UpstreamHandshake>,
         workers: usize,
     ) -> Self {
-        let tls = tls.map(|UpstreamHandshake { config, name }| (TlsConnector::from(config), name));
+        // Nobody can guess from it what the address is who does not know it already.
+        let mut hasher = DefaultHasher::new();
+        upstream.address.hash(&mut hasher);
         Self {
-            address,
+            address: upstream.address.clone(),
+            weight: usize::try_from(upstream.weight).unwrap_or(1).max(1),
+            tag: format!("{:016x}", hasher.finish()),
             tls,
             standing: Standing::default(),
+            under_way: AtomicUsize::new(0),
             shelves: (0..workers).map(|_| Mutex::default()).collect(),
         }
     }
 
-    /// The address, for messages.
-    pub(super) fn address(&self) -> &settings::Upstream {
+    /// The address.
+    pub fn address(&self) -> &Address {
         &self.address
     }
 
-    /// Whether it has refused connections, and is left alone for now.
-    pub(super) fn is_out(&self) -> bool {
+    /// Whether its share of the requests is as these settings have it.
+    pub fn has_weight(&self, settings: &WeightedUpstream) -> bool {
+        usize::try_from(settings.weight) == Ok(self.weight)
+    }
+
+    /// Its share of the requests.
+    pub(super) fn weight(&self) -> usize {
+        self.weight
+    }
+
+    /// What tells it from the others in a cookie.
+    pub(super) fn tag(&self) -> &str {
+        &self.tag
+    }
+
+    /// Whether it has refused connections or is not well, and is left alone for now.
+    pub fn is_out(&self) -> bool {
         self.standing.is_out()
     }
 
-    fn shelf(&self, worker: usize) -> Option<std::sync::MutexGuard<'_, VecDeque<Idle>>> {
+    /// How many requests are under way, where they are counted.
+    pub(super) fn under_way(&self) -> usize {
+        self.under_way.load(Relaxed)
+    }
+
+    /// Counts a request until its response has ended.
+    pub(super) fn count(self: &Arc<Self>) -> Counted {
+        self.under_way.fetch_add(1, Relaxed);
+        Counted(Arc::clone(self))
+    }
+
+    fn shelf(&self, worker: usize) -> Option<std::sync::MutexGuard<'_, Shelf>> {
         self.shelves.get(worker).map(|shelf| shelf.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The idle connection used last, if there is one that still stands.
-    pub(super) fn take(self: &Arc<Self>, worker: usize, limits: &Limits) -> Option<Lease> {
+    /// A connection that stands already: a place on a shared one, or the idle one used last. With `switches`
+    /// the request may switch protocols, which it cannot on a shared one.
+    pub(super) fn take(
+        self: &Arc<Self>,
+        worker: usize,
+        limits: &Limits,
+        switches: bool,
+    ) -> Option<Lease> {
         let mut shelf = self.shelf(worker)?;
+        let alone = switches && self.tls.is_some();
+        if !alone && !shelf.shared.is_empty() {
+            let free = |(shared, _): &(Shared, Instant)| Some((shared.clone(), shared.place()?));
+            let (shared, stream) = shelf.shared.iter().find_map(free)?;
+            drop(shelf);
+            return Some(self.lease(Sender::Http2(shared), Some(stream), worker, limits));
+        }
         // One whose last response has only just ended may not be ready yet: it is left for later.
-        let ready =
-            shelf.iter().rposition(|idle| idle.sender.is_ready() && !idle.sender.is_closed())?;
-        let Idle { sender, .. } = shelf.remove(ready)?;
+        let ready = |idle: &Idle| idle.sender.is_ready() && !idle.sender.is_closed();
+        let ready = shelf.idle.iter().rposition(ready)?;
+        let Idle { sender, .. } = shelf.idle.remove(ready)?;
         drop(shelf);
-        Some(self.lease(sender, worker, limits))
+        Some(self.lease(Sender::Http1(sender), None, worker, limits))
     }
 
     /// Opens a connection.
     pub(super) async fn connect(
         self: &Arc<Self>,
         worker: usize,
-        limits: &Limits,
-        timeouts: &Timeouts,
+        (limits, timeouts): (&Limits, &Timeouts),
+        switches: bool,
         metrics: &Shard,
     ) -> Result<Lease, ProxyError> {
-        let opened = tokio::time::timeout(timeouts.connect, self.open(limits)).await;
-        let opened =
-            opened.unwrap_or_else(|_| Err(ProxyError::ConnectTimeout(self.address.clone())));
-        let sender = match opened {
+        let sender = match self.open_in_time(limits, timeouts.connect, switches).await {
             Ok(sender) => sender,
             Err(error) => {
                 if let Some(pause) = self.standing.refused() {
@@ -131,16 +200,37 @@ impl Upstream {
             tracing::info!(upstream = %self.address, "an upstream takes connections again");
         }
         metrics.upstream_connected();
-        Ok(self.lease(sender, worker, limits))
+        let stream = match &sender {
+            Sender::Http1(_) => None,
+            Sender::Http2(shared) => {
+                if let Some(mut shelf) = self.shelf(worker) {
+                    shelf.shared.push((shared.clone(), Instant::now()));
+                }
+                shared.place()
+            }
+        };
+        Ok(self.lease(sender, stream, worker, limits))
     }
 
-    async fn open(&self, limits: &Limits) -> Result<SendRequest<VisitorBody>, ProxyError> {
+    /// Opens a connection within a time.
+    pub(super) async fn open_in_time(
+        &self,
+        limits: &Limits,
+        longest: Duration,
+        switches: bool,
+    ) -> Result<Sender, ProxyError> {
+        let opened = tokio::time::timeout(longest, self.open(limits, switches)).await;
+        opened.unwrap_or_else(|_| Err(ProxyError::ConnectTimeout(self.address.clone())))
+    }
+
+    async fn open(&self, limits: &Limits, switches: bool) -> Result<Sender, ProxyError> {
         let failed = |error: io::Error| ProxyError::Connect(self.address.clone(), error);
-        let (host, port) = match &self.address {
-            settings::Upstream::Unix(path) => {
-                return speak(UnixStream::connect(path).await.map_err(failed)?, limits).await;
+        let (scheme, host, port) = match &self.address {
+            Address::Unix(path) => {
+                return sender::http1(UnixStream::connect(path).await.map_err(failed)?, limits)
+                    .await;
             }
-            settings::Upstream::Tcp { host, port, .. } => (host.as_str(), *port),
+            Address::Tcp { scheme, host, port } => (*scheme, host.as_str(), *port),
         };
         let stream = TcpStream::connect((host, port)).await.map_err(failed)?;
         stream.set_nodelay(true).map_err(failed)?;
@@ -148,64 +238,71 @@ impl Upstream {
             .set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE))
             .map_err(failed)?;
         let socket = Socket::new(stream);
-        match &self.tls {
-            None => speak(socket, limits).await,
-            Some((connector, name)) => {
-                let shaken = connector.connect(name.clone(), socket).await.map_err(failed)?;
-                speak(shaken, limits).await
-            }
+        let Some(UpstreamHandshake { config, http1, name }) = &self.tls else {
+            return match scheme {
+                Scheme::H2c => sender::http2(socket, uri::Scheme::HTTP, limits).await,
+                Scheme::Http | Scheme::Https => sender::http1(socket, limits).await,
+            };
+        };
+        let config = if switches { http1 } else { config };
+        let connector = TlsConnector::from(Arc::clone(config));
+        let shaken = connector.connect(name.clone(), socket).await.map_err(failed)?;
+        match shaken.get_ref().1.alpn_protocol() {
+            Some(b"h2") => sender::http2(shaken, uri::Scheme::HTTPS, limits).await,
+            _ => sender::http1(shaken, limits).await,
         }
     }
 
     fn lease(
         self: &Arc<Self>,
-        sender: SendRequest<VisitorBody>,
+        sender: Sender,
+        stream: Option<Stream>,
         worker: usize,
         limits: &Limits,
     ) -> Lease {
         let most_idle = limits.idle_upstream_connections;
-        Lease { sender, upstream: Arc::clone(self), worker, most_idle }
+        let upstream = Arc::clone(self);
+        Lease { sender, upstream, worker, most_idle, _stream: stream, _counted: None }
     }
 
     /// Closes a worker's connections that were idle for too long or have died.
     pub(super) fn sweep(&self, worker: usize, longest: Duration) {
         let Some(mut shelf) = self.shelf(worker) else { return };
-        shelf.retain(|idle| !idle.sender.is_closed() && idle.since.elapsed() < longest);
+        shelf.idle.retain(|idle| !idle.sender.is_closed() && idle.since.elapsed() < longest);
+        shelf.shared.retain_mut(|(shared, used)| {
+            if !shared.is_idle() {
+                *used = Instant::now();
+            }
+            !shared.is_closed() && used.elapsed() < longest
+        });
     }
 }
 
-/// Begins to speak HTTP on a stream.
-async fn speak<S>(stream: S, limits: &Limits) -> Result<SendRequest<VisitorBody>, ProxyError>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let (sender, connection) = http1::Builder::new()
-        .max_headers(limits.header_fields.max(256))
-        .max_buf_size(limits.header_bytes.max(64 * 1024))
-        .handshake(TokioIo::new(stream))
-        .await
-        .map_err(ProxyError::Upstream)?;
-    // It ends with its last request, or when the upstream closes it. Its errors reach the
-    // request that it serves; without one they concern nobody.
-    tokio::spawn(async move {
-        let _ = connection.with_upgrades().await;
-    });
-    Ok(sender)
-}
-
 impl Lease {
+    /// The upstream that it leads to.
+    pub(super) fn upstream(&self) -> &Arc<Upstream> {
+        &self.upstream
+    }
+
+    /// Counts the request as under way until the response has ended.
+    pub(super) fn counted(self, counted: Option<Counted>) -> Self {
+        Self { _counted: counted, ..self }
+    }
+
     /// Puts the connection back for the next request.
     pub(super) fn give_back(self) {
-        let Self { sender, upstream, worker, most_idle } = self;
+        let Self { sender, upstream, worker, most_idle, .. } = self;
+        // A shared one is there already.
+        let Sender::Http1(sender) = sender else { return };
         if sender.is_closed() {
             return;
         }
         if let Some(mut shelf) = upstream.shelf(worker) {
-            if shelf.len() >= most_idle {
-                shelf.pop_front();
+            if shelf.idle.len() >= most_idle {
+                shelf.idle.pop_front();
             }
             if most_idle > 0 {
-                shelf.push_back(Idle { sender, since: Instant::now() });
+                shelf.idle.push_back(Idle { sender, since: Instant::now() });
             }
         }
     }

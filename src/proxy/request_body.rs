@@ -10,6 +10,16 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use thiserror::Error;
+
+/// Why a request's body is not forwarded to its end.
+#[derive(Debug, Error)]
+pub(super) enum BodyError {
+    #[error(transparent)]
+    Broken(#[from] hyper::Error),
+    #[error("the body is larger than the site takes")]
+    TooLarge,
+}
 
 /// How far a request's body has come, for the timeouts of its response.
 #[derive(Debug)]
@@ -19,6 +29,7 @@ pub(super) struct Progress {
     last: AtomicU64,
     /// Whether the upstream would take more than the visitor has sent.
     awaits_visitor: AtomicBool,
+    too_large: AtomicBool,
 }
 
 impl Progress {
@@ -27,7 +38,13 @@ impl Progress {
             started: Instant::now(),
             last: AtomicU64::new(0),
             awaits_visitor: AtomicBool::new(false),
+            too_large: AtomicBool::new(false),
         }
+    }
+
+    /// Whether more has come than is taken.
+    pub(super) fn is_too_large(&self) -> bool {
+        self.too_large.load(Relaxed)
     }
 
     /// How long nothing has moved.
@@ -52,6 +69,8 @@ pub(super) struct VisitorBody {
     /// `None` for a request that is sent again: only those without a body are.
     inner: Option<Incoming>,
     progress: Option<Arc<Progress>>,
+    /// The octets that may still come.
+    left: u64,
     /// Whether anybody has asked for it.
     touched: bool,
 }
@@ -60,13 +79,14 @@ pub(super) struct VisitorBody {
 const MOST_UNWANTED_OCTETS: u64 = 64 * 1024;
 
 impl VisitorBody {
-    pub(super) fn new(inner: Incoming) -> Self {
+    /// A body of at most `most` octets.
+    pub(super) fn new(inner: Incoming, most: Option<u64>) -> Self {
         let progress = (!inner.is_end_stream()).then(|| Arc::new(Progress::new()));
-        Self { inner: Some(inner), progress, touched: false }
+        Self { inner: Some(inner), progress, left: most.unwrap_or(u64::MAX), touched: false }
     }
 
     pub(super) fn empty() -> Self {
-        Self { inner: None, progress: None, touched: false }
+        Self { inner: None, progress: None, left: 0, touched: false }
     }
 
     /// `None` for a request without a body.
@@ -77,12 +97,12 @@ impl VisitorBody {
 
 impl Body for VisitorBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BodyError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         self.touched = true;
         let Some(inner) = &mut self.inner else { return Poll::Ready(None) };
         let polled = Pin::new(inner).poll_frame(context);
@@ -92,7 +112,20 @@ impl Body for VisitorBody {
                 progress.moved();
             }
         }
-        polled
+        if let Poll::Ready(Some(Ok(frame))) = &polled
+            && let Some(data) = frame.data_ref()
+        {
+            match self.left.checked_sub(data.len() as u64) {
+                Some(left) => self.left = left,
+                None => {
+                    if let Some(progress) = &self.progress {
+                        progress.too_large.store(true, Relaxed);
+                    }
+                    return Poll::Ready(Some(Err(BodyError::TooLarge)));
+                }
+            }
+        }
+        polled.map_err(BodyError::Broken)
     }
 
     fn is_end_stream(&self) -> bool {

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
@@ -11,9 +10,12 @@ use http::HeaderValue;
 use ipnet::IpNet;
 use rustls::ServerConfig;
 
+use super::admission::Admission;
+use super::balance::Balance;
 use super::pool::Upstream;
+use crate::catalogue::normalised_path;
 use crate::centre::Centre;
-use crate::config::settings::{self, HostPattern, Limits, Timeouts};
+use crate::config::settings::{self, HealthCheck, HostPattern, Limits, SiteLimits, Timeouts};
 use crate::filter::Filter;
 use crate::page::Pages;
 use crate::telemetry::{AccessLog, Generation};
@@ -62,76 +64,153 @@ pub struct Site {
     pub centre: Centre,
     /// What is changed in the origin's pages, if anything.
     pub page: Option<Pages>,
+    /// How upstreams are asked whether they are well, if they are.
+    pub(super) health: Option<HealthCheck>,
+    /// Octets of a request's body; `None` for any number.
+    pub(super) body_bytes: Option<u64>,
+    /// Who may come in, where that is limited.
+    pub(super) admission: Option<Arc<Admission>>,
+    /// Which upstream gets which request.
+    pub(super) balance: Balance,
     /// The `Host` of requests that came without one: HTTP/1.0 knew none, HTTP/1.1 demands it.
     pub(super) host: HeaderValue,
-    upstreams: Vec<Arc<Upstream>>,
-    turn: AtomicUsize,
+}
+
+/// What a site does with a request that may pass.
+#[derive(Debug)]
+pub struct Forwarding {
+    /// Which upstream gets which request.
+    pub balance: settings::Balance,
+    /// The upstreams, with the connections to them, in the same order.
+    pub upstreams: Vec<Arc<Upstream>>,
+    /// How much is taken.
+    pub limits: SiteLimits,
 }
 
 impl Site {
-    /// A site that forwards to these upstreams in turn.
+    /// A site. It goes on from the one before it, where there was one, in whom it lets in.
     pub fn new(
         index: usize,
         name: String,
         filter: Arc<Filter>,
         (centre, page): (Centre, Option<Pages>),
-        upstreams: Vec<Arc<Upstream>>,
+        forwarding: Forwarding,
+        before: Option<&Self>,
     ) -> Self {
+        let Forwarding { balance, upstreams, limits } = forwarding;
         let host =
             upstreams.first().and_then(|upstream| upstream.address().authority().try_into().ok());
         let host = host.unwrap_or(HeaderValue::from_static("localhost"));
-        Self { index, name, filter, centre, page, host, upstreams, turn: AtomicUsize::new(0) }
+        let admission = before.and_then(|before| before.admission.clone());
+        let same = admission.filter(|admission| *admission.limits() == limits);
+        let settings::Balance { method, sticky_cookie, health, .. } = balance;
+        Self {
+            index,
+            name,
+            filter,
+            centre,
+            page,
+            health,
+            body_bytes: limits.body_bytes,
+            admission: same.or_else(|| Admission::new(limits)),
+            balance: Balance::new(upstreams, method, sticky_cookie),
+            host,
+        }
     }
 
     /// The upstream at an address, with the connections to it.
     pub fn upstream(&self, address: &settings::Upstream) -> Option<&Arc<Upstream>> {
-        self.upstreams.iter().find(|upstream| upstream.address() == address)
+        self.upstreams().iter().find(|upstream| upstream.address() == address)
     }
 
-    /// The upstream whose turn it is, as an index: each request starts with the next that takes connections.
-    pub(super) fn next_turn(&self) -> usize {
-        let count = self.upstreams.len();
-        if count <= 1 {
-            return 0;
-        }
-        let start = self.turn.fetch_add(1, Ordering::Relaxed) % count;
-        let takes = |turn: &usize| self.upstreams.get(*turn).is_some_and(|it| !it.is_out());
-        (0..count).map(|step| (start + step) % count).find(takes).unwrap_or(start)
-    }
-
-    /// The upstreams in the order to try them.
-    pub(super) fn upstreams(&self, turn: usize) -> impl Iterator<Item = &Arc<Upstream>> {
-        let (before, from) = self.upstreams.split_at_checked(turn).unwrap_or((&[], &[]));
-        from.iter().chain(before)
+    /// Every upstream.
+    pub fn upstreams(&self) -> &[Arc<Upstream>] {
+        self.balance.all()
     }
 
     /// Closes a worker's connections that were idle for too long.
     pub(super) fn sweep(&self, worker: usize, longest: Duration) {
-        self.upstreams.iter().for_each(|upstream| upstream.sweep(worker, longest));
+        self.upstreams().iter().for_each(|upstream| upstream.sweep(worker, longest));
+        if let Some(admission) = self.admission.as_ref().filter(|_| worker == 0) {
+            admission.sweep();
+        }
     }
 }
 
-/// Sites by host: an exact name wins over a wildcard, a longer wildcard over a shorter.
+/// Sites by host and path: an exact name wins over a wildcard, a longer wildcard over a shorter; of one host the
+/// longest path wins.
 #[derive(Debug, Default)]
 pub struct SiteTable {
-    exact: HashMap<String, Arc<Site>, RandomState>,
+    exact: HashMap<String, ByPath, RandomState>,
     /// Longest suffix first.
-    below: Vec<(String, Arc<Site>)>,
-    any: Option<Arc<Site>>,
+    below: Vec<(String, ByPath)>,
+    any: ByPath,
     all: Vec<Arc<Site>>,
 }
 
+/// The sites of one host, the longest path first.
+#[derive(Debug, Default)]
+struct ByPath(Vec<(String, Arc<Site>)>);
+
+impl ByPath {
+    fn add(&mut self, paths: &[String], site: &Arc<Site>) {
+        self.0.extend(paths.iter().map(|path| (path.clone(), Arc::clone(site))));
+        self.0.sort_by_key(|(path, _)| std::cmp::Reverse(path.len()));
+    }
+
+    /// The site of a path: whole segments count, as the origin will understand them.
+    fn find(&self, path: &str) -> Option<&Arc<Site>> {
+        if let [(prefix, site)] = self.0.as_slice()
+            && prefix == "/"
+        {
+            return Some(site);
+        }
+        let path = normalised_path(path);
+        let fits = |prefix: &str| match path.strip_prefix(prefix.as_bytes()) {
+            _ if prefix == "/" => true,
+            Some(rest) => matches!(rest.first(), None | Some(b'/')),
+            None => false,
+        };
+        let found = self.0.iter().find(|(prefix, _)| fits(prefix));
+        // A site's own pages are outside of its paths.
+        let own = || self.0.iter().find(|(_, site)| site.centre.page(path_text(&path)).is_some());
+        found.or_else(own).map(|(_, site)| site)
+    }
+}
+
+fn path_text(path: &[u8]) -> &str {
+    std::str::from_utf8(path).unwrap_or_default()
+}
+
+/// Why there is no site.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotFound {
+    /// No site has the host.
+    Host,
+    /// None of those that have it has the path.
+    Path,
+}
+
 impl SiteTable {
-    /// Files each site under its hosts.
-    pub fn new(sites: Vec<(Vec<HostPattern>, Arc<Site>)>) -> Self {
+    /// Files each site under its hosts and paths.
+    pub fn new(sites: Vec<(Vec<HostPattern>, Vec<String>, Arc<Site>)>) -> Self {
         let mut table = Self::default();
-        for (hosts, site) in sites {
+        for (hosts, paths, site) in sites {
             for host in hosts {
                 match host {
-                    HostPattern::Any => table.any = Some(Arc::clone(&site)),
-                    HostPattern::Below(suffix) => table.below.push((suffix, Arc::clone(&site))),
+                    HostPattern::Any => table.any.add(&paths, &site),
+                    HostPattern::Below(suffix) => {
+                        let known = table.below.iter().position(|(known, _)| *known == suffix);
+                        let place = known.unwrap_or_else(|| {
+                            table.below.push((suffix, ByPath::default()));
+                            table.below.len() - 1
+                        });
+                        if let Some((_, sites)) = table.below.get_mut(place) {
+                            sites.add(&paths, &site);
+                        }
+                    }
                     HostPattern::Exact(name) => {
-                        table.exact.insert(name, Arc::clone(&site));
+                        table.exact.entry(name).or_default().add(&paths, &site);
                     }
                 }
             }
@@ -141,21 +220,29 @@ impl SiteTable {
         table
     }
 
-    /// The site of a host, given without port.
-    pub fn find(&self, host: &str) -> Option<&Arc<Site>> {
+    /// The site of a host, given without port, and a path.
+    ///
+    /// # Errors
+    /// When no site has both.
+    pub fn find(&self, host: &str, path: &str) -> Result<&Arc<Site>, NotFound> {
         if self.exact.is_empty() && self.below.is_empty() {
-            return self.any.as_ref();
+            return self.any.find(path).ok_or(NotFound::Path);
         }
         let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
-        self.exact
-            .get(&host)
-            .or_else(|| {
-                let fits = |(suffix, _): &&(String, _)| {
-                    host.len() > suffix.len() && host.ends_with(suffix.as_str())
-                };
-                self.below.iter().find(fits).map(|(_, site)| site)
-            })
-            .or(self.any.as_ref())
+        let fits = |(suffix, _): &&(String, ByPath)| {
+            host.len() > suffix.len() && host.ends_with(suffix.as_str())
+        };
+        let exact = self.exact.get(&host).into_iter();
+        let below = self.below.iter().filter(fits).map(|(_, sites)| sites);
+        let any = Some(&self.any).filter(|any| !any.0.is_empty());
+        let mut missing = NotFound::Host;
+        for sites in exact.chain(below).chain(any) {
+            match sites.find(path) {
+                Some(site) => return Ok(site),
+                None => missing = NotFound::Path,
+            }
+        }
+        Err(missing)
     }
 
     /// Every site, in the order of the config.
@@ -169,29 +256,70 @@ mod tests {
     use super::*;
     use crate::config::{Overrides, parse};
 
-    #[test]
-    fn an_exact_host_wins_over_wildcards_and_the_longer_wildcard_over_the_shorter() {
-        let toml = "
-            [[site]]\nhosts = ['*.example.com']\nupstream = 'http://127.0.0.1:1'\nname = 'below'
-            [[site]]\nhosts = ['www.example.com', 'other.test']\nupstream = 'http://127.0.0.1:1'\nname = 'exact'
-            [[site]]\nhosts = ['*.shop.example.com']\nupstream = 'http://127.0.0.1:1'\nname = 'longer'
-        ";
+    fn table(toml: &str) -> SiteTable {
         let config = parse(toml, None, &Overrides::default()).expect("a valid config");
         let sites = config.sites.into_iter().enumerate().map(|(index, site)| {
             let filter = Arc::new(Filter::new(site.filter));
             let centre =
                 Centre::new(&site.name, site.centre, &site.page, Arc::clone(&filter), None);
-            let own = (centre, None);
-            (site.hosts, Arc::new(Site::new(index, site.name, filter, own, Vec::new())))
+            let (balance, limits) = (site.balance, site.limits);
+            let forwarding = Forwarding { balance, upstreams: Vec::new(), limits };
+            let built = Site::new(index, site.name, filter, (centre, None), forwarding, None);
+            (site.hosts, site.paths, Arc::new(built))
         });
-        let table = SiteTable::new(sites.collect());
-        let find = |host: &str| table.find(host).map(|site| site.name.as_str());
-        assert_eq!(find("WWW.Example.com"), Some("exact"));
-        assert_eq!(find("www.example.com."), Some("exact"));
-        assert_eq!(find("a.example.com"), Some("below"));
-        assert_eq!(find("a.shop.example.com"), Some("longer"));
-        assert_eq!(find("shop.example.com"), Some("below"));
-        assert_eq!(find("example.com"), None);
-        assert_eq!(find(""), None);
+        SiteTable::new(sites.collect())
+    }
+
+    #[test]
+    fn an_exact_host_wins_over_wildcards_and_the_longer_wildcard_over_the_shorter() {
+        let table = table(
+            "
+            [[site]]\nhosts = ['*.example.com']\nupstream = 'http://127.0.0.1:1'\nname = 'below'
+            [[site]]\nhosts = ['www.example.com', 'other.test']\nupstream = 'http://127.0.0.1:1'\nname = 'exact'
+            [[site]]\nhosts = ['*.shop.example.com']\nupstream = 'http://127.0.0.1:1'\nname = 'longer'
+        ",
+        );
+        let find = |host: &str| table.find(host, "/").map(|site| site.name.as_str());
+        assert_eq!(find("WWW.Example.com"), Ok("exact"));
+        assert_eq!(find("www.example.com."), Ok("exact"));
+        assert_eq!(find("a.example.com"), Ok("below"));
+        assert_eq!(find("a.shop.example.com"), Ok("longer"));
+        assert_eq!(find("shop.example.com"), Ok("below"));
+        assert_eq!(find("example.com"), Err(NotFound::Host));
+        assert_eq!(find(""), Err(NotFound::Host));
+    }
+
+    #[test]
+    fn of_one_host_the_longest_path_of_whole_segments_wins() {
+        let table = table(
+            "
+            [[site]]\nhosts = ['a.test']\nupstream = 'http://127.0.0.1:1'\nname = 'root'
+            [[site]]\nhosts = ['a.test']\npaths = ['/shop/', '/cart']\nupstream = 'http://127.0.0.1:1'\nname = 'shop'
+            [[site]]\nhosts = ['a.test']\npaths = ['/shop/api']\nupstream = 'http://127.0.0.1:1'\nname = 'api'
+            [[site]]\nhosts = ['b.test']\npaths = ['/only']\nupstream = 'http://127.0.0.1:1'\nname = 'only'
+        ",
+        );
+        let find = |host: &str, path: &str| table.find(host, path).map(|site| site.name.as_str());
+        for (path, expected) in [
+            ("/", "root"),
+            ("/shop", "shop"),
+            ("/shop/", "shop"),
+            ("/shopping", "root"),
+            ("/cart/1", "shop"),
+            ("/shop/api", "api"),
+            ("/shop/api/v1", "api"),
+            ("/shop/apis", "shop"),
+            // As the origin will understand it, whatever it looks like.
+            ("//shop//api", "api"),
+            ("/x/../shop", "shop"),
+            ("/sh%6fp/api", "api"),
+            ("/shop/api/../x", "shop"),
+            ("*", "root"),
+        ] {
+            assert_eq!(find("a.test", path), Ok(expected), "{path}");
+        }
+        assert_eq!(find("b.test", "/other"), Err(NotFound::Path));
+        assert_eq!(find("b.test", "/.consentry/"), Ok("only"), "its own pages are everywhere");
+        assert_eq!(find("c.test", "/only"), Err(NotFound::Host));
     }
 }

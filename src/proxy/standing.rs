@@ -1,8 +1,8 @@
-//! Whether an upstream takes connections: one that has refused is left alone for a while, longer each time,
-//! where there are others.
+//! Whether an upstream takes requests: one that has refused a connection is left alone for a while, longer each
+//! time, and one that says that it is not well until it says otherwise; both where there are others.
 
 use std::sync::LazyLock;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 /// How long an upstream is left alone after its first refusal, and at most.
@@ -16,13 +16,37 @@ pub(super) struct Standing {
     refusals: AtomicU32,
     /// Until when it is left alone, in milliseconds of our own clock; 0 while it works.
     out_until: AtomicU64,
+    /// It has answered badly when it was asked.
+    unwell: AtomicBool,
+    /// Answers in a row that say otherwise.
+    contrary: AtomicU32,
 }
 
 impl Standing {
     /// Whether it is left alone now.
     pub(super) fn is_out(&self) -> bool {
         let until = self.out_until.load(Relaxed);
-        until != 0 && now() < until
+        (until != 0 && now() < until) || self.unwell.load(Relaxed)
+    }
+
+    /// It was asked whether it is well. Returns whether that makes a change, which takes some answers in a row.
+    pub(super) fn asked(&self, well: bool, healthy_after: u32, unhealthy_after: u32) -> bool {
+        if self.unwell.load(Relaxed) != well {
+            self.contrary.store(0, Relaxed);
+            return false;
+        }
+        let needed = if well { healthy_after } else { unhealthy_after };
+        let changes = self.contrary.fetch_add(1, Relaxed) + 1 >= needed;
+        if changes {
+            self.contrary.store(0, Relaxed);
+            self.unwell.store(!well, Relaxed);
+        }
+        changes
+    }
+
+    /// Nobody asks any more.
+    pub(super) fn unasked(&self) {
+        self.unwell.store(false, Relaxed);
     }
 
     /// It has taken a connection. Returns whether it had refused before.
@@ -57,6 +81,27 @@ fn now() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn it_takes_some_answers_in_a_row_to_change() {
+        let standing = Standing::default();
+        let ask = |well| (standing.asked(well, 2, 3), standing.is_out());
+        for (well, expected) in [
+            (false, (false, false)),
+            (false, (false, false)),
+            (true, (false, false)),
+            (false, (false, false)),
+            (false, (false, false)),
+            (false, (true, true)),
+            (false, (false, true)),
+            (true, (false, true)),
+            (false, (false, true)),
+            (true, (false, true)),
+            (true, (true, false)),
+        ] {
+            assert_eq!(ask(well), expected);
+        }
+    }
 
     #[test]
     fn a_refusal_leaves_it_alone_for_longer_each_time_until_it_works() {

@@ -1,12 +1,14 @@
 //! A request's place in the accounts: whatever becomes of it, it is counted and logged once.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{Method, Request, Response, Uri};
+use http::{Method, Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
 
+use super::admission::Place;
 use super::error::{self, PageForm, ProxyError};
 use super::site::{Site, Snapshot};
 use super::visitor::Visitor;
@@ -20,11 +22,15 @@ pub(super) struct Ticket {
     pub(super) snapshot: Arc<Snapshot>,
     /// The position of the site, once it is found.
     pub(super) site: Option<usize>,
+    /// Its place among the site's requests, until it has ended.
+    pub(super) place: Option<Place>,
     method: Method,
     uri: Uri,
     /// 499 until there is a response: the visitor left before.
-    pub(super) status: u16,
+    status: u16,
     started: Instant,
+    /// Nanoseconds that the upstream took for the head of its response, and one; 0 when it was not asked.
+    upstream: AtomicU64,
     octets: u64,
     ended: bool,
     closed: bool,
@@ -40,14 +46,31 @@ impl Ticket {
             visitor,
             snapshot,
             site: None,
+            place: None,
             method: request.method().clone(),
             uri: request.uri().clone(),
             status: 499,
             started: Instant::now(),
+            upstream: AtomicU64::new(0),
             octets: 0,
             ended: false,
             closed: false,
         }
+    }
+
+    /// Notes what the upstream took for the head of its response.
+    pub(super) fn upstream_took(&self, took: Duration) {
+        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        self.upstream.store(nanos.saturating_add(1), Relaxed);
+    }
+
+    /// Notes the status of the response, whose head is complete.
+    pub(super) fn answered(&mut self, status: StatusCode) {
+        self.status = status.as_u16();
+        let Some(site) = self.site else { return };
+        let upstream = self.upstream.load(Relaxed).checked_sub(1).map(Duration::from_nanos);
+        let own = self.started.elapsed().saturating_sub(upstream.unwrap_or_default());
+        self.snapshot.counters.head(self.visitor.worker.id(), site, upstream, own);
     }
 
     /// Counts an error and makes its page.

@@ -3,10 +3,12 @@
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 
+use super::retries::RetryBudget;
 use super::site::Snapshot;
 use crate::telemetry::Shard;
 
@@ -19,6 +21,7 @@ pub(super) struct Worker {
     /// A clock as coarse as the timeouts allow: reading it costs a request nothing.
     tick: AtomicU64,
     requests: AtomicU64,
+    retries: RetryBudget,
     /// What tells the request ids of this worker and this run from all others.
     seed: u32,
     /// Connections and tunnels that are not at their end.
@@ -35,6 +38,7 @@ impl Worker {
             metrics,
             tick: AtomicU64::new(0),
             requests: AtomicU64::new(0),
+            retries: RetryBudget::new(Instant::now()),
             seed: u32::try_from(seed).unwrap_or_default(),
             open: AtomicUsize::new(0),
             closed: Notify::new(),
@@ -68,6 +72,16 @@ impl Worker {
         self.requests.fetch_add(1, Relaxed)
     }
 
+    /// Whether a request may be sent again; if so, it is counted.
+    pub(super) fn may_retry(&self, snapshot: &Snapshot) -> bool {
+        let requests = self.requests.load(Relaxed);
+        let may = self.retries.take(Instant::now(), requests, &snapshot.limits.retries);
+        if may {
+            self.metrics.retried();
+        }
+        may
+    }
+
     /// The id of a request in logs and on error pages.
     pub(super) fn request_id(&self, number: u64) -> String {
         format!("{:08x}{number:08x}", self.seed)
@@ -77,6 +91,11 @@ impl Worker {
     pub(super) fn opened(self: &Arc<Self>) -> OpenGuard {
         self.open.fetch_add(1, Relaxed);
         OpenGuard(Arc::clone(self))
+    }
+
+    /// How many connections all workers may have open, by the config in force.
+    pub(super) fn most_connections(&self) -> Option<usize> {
+        self.snapshot.load().limits.connections
     }
 
     /// How many connections and tunnels are open.

@@ -65,6 +65,13 @@ impl Workers {
         Ok(Self { each })
     }
 
+    /// Whether there are as many connections as may be.
+    pub(super) fn are_full(&self) -> bool {
+        let most = self.each.first().and_then(|handle| handle.worker.most_connections());
+        let open = || self.each.iter().map(|handle| handle.worker.open()).sum::<usize>();
+        most.is_some_and(|most| open() >= most)
+    }
+
     /// Hands a connection to the worker that has the fewest.
     pub(super) fn hand_over(&self, stream: TcpStream, address: SocketAddr, secure: bool) {
         let fewest = self.each.iter().min_by_key(|handle| handle.worker.open());

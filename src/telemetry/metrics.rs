@@ -4,26 +4,30 @@
 //! request. Labels are closed sets: sites, categories, sources and kinds come from the config or
 //! from enums, never from the traffic.
 
+mod counter;
 mod family;
 mod generation;
+mod histogram;
+mod process;
 mod receipts;
+mod sites;
 mod totals;
 
 use std::fmt;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use arc_swap::ArcSwap;
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet, text};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, text};
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
-use prometheus_client::registry::{Registry, Unit};
+use prometheus_client::registry::Registry;
 
-use crate::consent::{Categories, Reason};
 use crate::telemetry::receipts::ReceiptCounters;
 use crate::telemetry::reloads::ReloadCounters;
+use counter::{add, zeros};
 use family::{Family, gauge};
-use generation::{BUCKETS, ByCategory, SiteCounters, add, zeros};
 pub use generation::{Generation, PAGE_OUTCOMES, SiteLabels};
 pub use totals::{SiteTotals, Totals};
 
@@ -42,6 +46,10 @@ pub enum ErrorKind {
     UpstreamTimeout,
     /// The upstream failed in the middle of a response's body.
     UpstreamBody,
+    /// More requests from one address than the site takes.
+    TooManyRequests,
+    /// More requests at a time than the site takes.
+    Overloaded,
     /// consentry's own fault; the request was refused.
     Internal,
     /// A visitor's connection broke or spoke no HTTP.
@@ -51,13 +59,15 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 11] = [
         Self::BadRequest,
         Self::RequestTimeout,
         Self::UpstreamConnect,
         Self::UpstreamFailed,
         Self::UpstreamTimeout,
         Self::UpstreamBody,
+        Self::TooManyRequests,
+        Self::Overloaded,
         Self::Internal,
         Self::Connection,
         Self::Tls,
@@ -71,6 +81,8 @@ impl ErrorKind {
             Self::UpstreamFailed => "upstream_failed",
             Self::UpstreamTimeout => "upstream_timeout",
             Self::UpstreamBody => "upstream_body",
+            Self::TooManyRequests => "too_many_requests",
+            Self::Overloaded => "overloaded",
             Self::Internal => "internal",
             Self::Connection => "connection",
             Self::Tls => "tls",
@@ -86,6 +98,23 @@ pub struct Metrics {
     shards: Arc<[Arc<Shard>]>,
     receipts: Option<Arc<ReceiptCounters>>,
     reloads: Arc<ReloadCounters>,
+    upstreams: Arc<ArcSwap<Vec<UpstreamGauge>>>,
+}
+
+/// An upstream of a site, and whether it gets requests.
+pub struct UpstreamGauge {
+    /// The site's name.
+    pub site: String,
+    /// Its address.
+    pub address: String,
+    /// Whether it gets requests now.
+    pub is_up: Box<dyn Fn() -> bool + Send + Sync>,
+}
+
+impl fmt::Debug for UpstreamGauge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UpstreamGauge").field("address", &self.address).finish_non_exhaustive()
+    }
 }
 
 /// The counters of one worker.
@@ -130,7 +159,7 @@ impl Shard {
         self.upstream_connections.fetch_add(1, Relaxed);
     }
 
-    /// Counts a request sent again because a pooled connection was dead.
+    /// Counts a request sent again: a connection was dead, or an upstream took none.
     pub fn retried(&self) {
         self.retries.fetch_add(1, Relaxed);
     }
@@ -146,6 +175,7 @@ impl Metrics {
             shards,
             receipts: None,
             reloads: Arc::default(),
+            upstreams: Arc::default(),
         }
     }
 
@@ -166,6 +196,11 @@ impl Metrics {
     pub fn put_in_force(&self, next: Arc<Generation>) {
         let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
         generations.push(next);
+    }
+
+    /// Shows these upstreams from now on.
+    pub fn show_upstreams(&self, upstreams: Vec<UpstreamGauge>) {
+        self.upstreams.store(Arc::new(upstreams));
     }
 
     /// Everything counted so far, for the sites in force.
@@ -228,57 +263,6 @@ impl Metrics {
     }
 }
 
-/// What is written out for each site.
-impl Generation {
-    fn category_counters(
-        &self,
-        encoder: &mut DescriptorEncoder<'_>,
-        name: &str,
-        help: &str,
-        directions: &[(Option<&str>, fn(&SiteCounters) -> &ByCategory)],
-    ) -> Result<(), fmt::Error> {
-        let mut family = Family::new(encoder, name, help)?;
-        for (index, site) in self.sites.iter().enumerate() {
-            let known = site.categories.iter().map(|(category, name)| (category.index(), name));
-            for (category, category_name) in known.chain([(Categories::MAX, "unclassified")]) {
-                for (direction, pick) in directions {
-                    let value = self.site(index, |site| {
-                        pick(site).get(category).map_or(0, |counter| counter.load(Relaxed))
-                    });
-                    let labels = [
-                        ("site", site.name.as_str()),
-                        ("category", category_name),
-                        ("mode", site.mode),
-                    ];
-                    match direction {
-                        Some(direction) => {
-                            let [a, b, c] = labels;
-                            family.counter(&[a, b, c, ("direction", direction)], value)?;
-                        }
-                        None => family.counter(&labels, value)?,
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn per_site(
-        &self,
-        encoder: &mut DescriptorEncoder<'_>,
-        name: &str,
-        help: &str,
-        pick: impl Fn(&SiteCounters) -> u64,
-    ) -> Result<(), fmt::Error> {
-        let mut family = Family::new(encoder, name, help)?;
-        for (index, site) in self.sites.iter().enumerate() {
-            let value = self.site(index, &pick);
-            family.counter(&[("site", &site.name), ("mode", site.mode)], value)?;
-        }
-        Ok(())
-    }
-}
-
 impl Collector for Metrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let encoder = &mut encoder;
@@ -305,7 +289,30 @@ impl Collector for Metrics {
                 requests.counter(&[("site", &site.name), ("code", code)], value)?;
             }
         }
-        sites.durations(encoder)?;
+        sites.histogram(
+            encoder,
+            (
+                "consentry_request_duration",
+                "From the head of a request to the last octet of its response",
+            ),
+            |site| &site.duration,
+        )?;
+        sites.histogram(
+            encoder,
+            (
+                "consentry_upstream_duration",
+                "From a request being handed on to the head of the upstream's response, new connections and retries included",
+            ),
+            |site| &site.upstream,
+        )?;
+        sites.histogram(
+            encoder,
+            (
+                "consentry_own_duration",
+                "From the head of a request to the head of its response, less what the upstream took",
+            ),
+            |site| &site.own,
+        )?;
         sites.category_counters(
             encoder,
             "consentry_cookies_stripped",
@@ -360,7 +367,7 @@ impl Collector for Metrics {
             }),
             (
                 "consentry_upstream_retries",
-                "Requests sent again because a pooled connection was dead",
+                "Requests sent again: a connection was dead, or an upstream took none",
                 |shard| &shard.retries,
             ),
         ];
@@ -380,63 +387,16 @@ impl Collector for Metrics {
         if let Some(receipts) = &self.receipts {
             receipts::encode(receipts, encoder)?;
         }
+        let help =
+            "Whether an upstream gets requests: 0 while it refuses connections or is not well";
+        let mut up = Family::gauges(encoder, "consentry_upstream_up", help)?;
+        for upstream in self.upstreams.load().iter() {
+            let labels =
+                [("site", upstream.site.as_str()), ("upstream", upstream.address.as_str())];
+            up.gauge(&labels, i64::from((upstream.is_up)()))?;
+        }
+        process::encode(encoder)?;
         let open: i64 = self.shards.iter().map(|shard| shard.open_connections.load(Relaxed)).sum();
         gauge(encoder, "consentry_open_connections", "Visitors' connections open now", open)
-    }
-}
-
-impl Generation {
-    fn durations(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let mut family = encoder.encode_descriptor(
-            "consentry_request_duration",
-            "From the head of a request to the last octet of its response",
-            Some(&Unit::Seconds),
-            prometheus_client::metrics::MetricType::Histogram,
-        )?;
-        for (index, site) in self.sites.iter().enumerate() {
-            let mut buckets = Vec::with_capacity(BUCKETS.len() + 1);
-            for (bucket, bound) in BUCKETS.iter().copied().chain([f64::INFINITY]).enumerate() {
-                let count = self.site(index, |site| {
-                    site.duration_buckets.get(bucket).map_or(0, |counter| counter.load(Relaxed))
-                });
-                buckets.push((bound, count));
-            }
-            let count = buckets.iter().map(|(_, count)| count).sum();
-            let micros = self.site(index, |site| site.duration_micros.load(Relaxed));
-            #[expect(
-                clippy::cast_precision_loss,
-                reason = "a sum of microseconds stays far below 2^53"
-            )]
-            let seconds = micros as f64 / 1e6;
-            family
-                .encode_family(&[("site", &site.name)])?
-                .encode_histogram::<NoLabelSet>(seconds, count, &buckets, None)?;
-        }
-        Ok(())
-    }
-
-    fn decisions(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let help =
-            "Requests by the source of the visitor's decision, or the reason for having none";
-        let mut family = Family::new(encoder, "consentry_consent_decisions", help)?;
-        for (index, site) in self.sites.iter().enumerate() {
-            for (source, name) in site.sources.iter().enumerate() {
-                let value = self.site(index, |site| {
-                    site.decisions.get(source).map_or(0, |counter| counter.load(Relaxed))
-                });
-                let labels =
-                    [("site", site.name.as_str()), ("source", name), ("reason", "decided")];
-                family.counter(&labels, value)?;
-            }
-            for reason in Reason::ALL.into_iter().skip(1) {
-                let value = self.site(index, |site| {
-                    site.no_decisions.get(reason.index()).map_or(0, |counter| counter.load(Relaxed))
-                });
-                let labels =
-                    [("site", site.name.as_str()), ("source", "none"), ("reason", reason.as_str())];
-                family.counter(&labels, value)?;
-            }
-        }
-        Ok(())
     }
 }

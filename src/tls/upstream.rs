@@ -23,6 +23,8 @@ pub struct UpstreamTls {
     pub server_name: Option<ServerName<'static>>,
     /// Any certificate is taken.
     pub insecure: bool,
+    /// HTTP/2 is spoken with those that take it.
+    pub http2: bool,
 }
 
 impl UpstreamTls {

@@ -369,7 +369,7 @@ fn the_rules_of_the_config_win_over_the_catalogue_and_a_sites_own_over_both() {
     assert_eq!(of("a.example"), ["_ga=1", "shop_prefs=1", "PHPSESSID=1"]);
     assert_eq!(of("A.example:8080"), ["_ga=1", "shop_prefs=1", "PHPSESSID=1"]);
     assert_eq!(of("x.b.example").len(), 4);
-    assert_eq!(proxy.get("/", &[("Host", "c.example")]).status, 404);
+    assert_eq!(proxy.get("/", &[("Host", "c.example")]).status, 421);
 }
 
 #[test]

@@ -10,6 +10,7 @@
     clippy::panic
 )]
 
+mod balancing;
 mod beacons;
 mod catalogue;
 mod centre;

@@ -18,6 +18,7 @@ need runc runc
 need nginx nginx-light
 need chromium chromium
 need promtool prometheus
+need pebble pebble
 need h2load nghttp2-client
 need node nodejs
 need npm npm
@@ -31,10 +32,8 @@ tools() {
     if ! npm ls > /dev/null 2>&1; then
         npm ci --no-progress
     fi
-    if ! [ -x python/bin/kubernetes-validate ]; then
-        python3 -m venv python
-        python/bin/pip install --quiet kubernetes-validate==1.37.0
-    fi
+    [ -x python/bin/pip ] || python3 -m venv python
+    python/bin/pip install --quiet --disable-pip-version-check -r requirements.txt
 }
 
 if [ -z "$missing" ]; then

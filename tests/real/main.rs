@@ -19,6 +19,7 @@ mod container;
 mod dashboard;
 mod decide;
 mod deploy;
+mod grpc;
 mod metrics;
 mod nginx;
 mod postgres;

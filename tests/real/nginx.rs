@@ -2,7 +2,7 @@
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Instant;
 
 use crate::support::PATIENCE;
@@ -19,6 +19,11 @@ impl Peer {
                 panic!("{}: {error}; `make test` installs it", name.display())
             }),
         )
+    }
+
+    /// What it writes, where it was spawned with a pipe for that.
+    pub fn stdout(&mut self) -> ChildStdout {
+        self.0.stdout.take().unwrap()
     }
 }
 

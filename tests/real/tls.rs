@@ -14,13 +14,13 @@ const OK: &str =
     "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nSet-Cookie: _ga=1\r\nSet-Cookie: sid=1\r\n\r\nok";
 
 /// An authority with its certificate in a file.
-struct Authority {
+pub struct Authority {
     folder: tempfile::TempDir,
     issuer: Issuer<'static, KeyPair>,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let key = KeyPair::generate().unwrap();
         let mut parameters = CertificateParams::new(Vec::new()).unwrap();
@@ -32,7 +32,7 @@ impl Authority {
     }
 
     /// Writes a certificate and its key, valid until a year.
-    fn issue(&self, file: &str, names: &[&str], year: i32) {
+    pub fn issue(&self, file: &str, names: &[&str], year: i32) {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut parameters = CertificateParams::new(names).unwrap();
         parameters.not_before = rcgen::date_time_ymd(2020, 1, 1);
@@ -45,11 +45,11 @@ impl Authority {
         std::fs::write(self.path(&format!("{file}.key")), key.serialize_pem()).unwrap();
     }
 
-    fn path(&self, name: &str) -> String {
+    pub fn path(&self, name: &str) -> String {
         self.folder.path().join(name).display().to_string()
     }
 
-    fn certificate(&self, file: &str) -> String {
+    pub fn certificate(&self, file: &str) -> String {
         format!(
             "{{ cert = '{}', key = '{}' }}",
             self.path(&format!("{file}.pem")),

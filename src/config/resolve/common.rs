@@ -7,7 +7,7 @@ use crate::catalogue::FilterLists;
 use crate::config::catalogue_file::Rules;
 use crate::config::document::Document;
 use crate::config::raw::{
-    Raw, RawBanner, RawCentre, RawConsent, RawPage, RawUnclassified, RawUpstreamTls,
+    Raw, RawBanner, RawCentre, RawConsent, RawPage, RawSiteLimits, RawUnclassified, RawUpstreamTls,
 };
 use crate::config::settings::{Detect, Expire, Mode, OnWithdrawal, Technologies};
 use crate::consent::Categories;
@@ -45,6 +45,8 @@ pub(super) struct Common {
     pub(super) technologies: Technologies,
     /// How hands are shaken with upstreams that speak TLS.
     pub(super) upstream_tls: RawUpstreamTls,
+    /// How much each site takes.
+    pub(super) site_limits: RawSiteLimits,
     /// What visitors see of us.
     pub(super) pages: Pages,
 }

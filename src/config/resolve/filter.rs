@@ -18,6 +18,8 @@ use crate::config::settings::{FilterSettings, Mode};
 use crate::consent::{Category, CategorySet, ConsentReader, RegionPolicy, SignalPolicy, Vendors};
 use crate::policy::{Policy, Unclassified};
 
+const STICKY_PURPOSE: &str = "Keeps the visitor at the server that knows the visit.";
+
 /// The settings of a site's filter; `key` is the path of the site, with its dot.
 pub(super) fn filter(
     document: Doc,
@@ -25,6 +27,7 @@ pub(super) fn filter(
     raw: RawSite,
     common: &Common,
     overrides: &Overrides,
+    sticky_cookie: Option<&str>,
 ) -> FilterSettings {
     let forward =
         raw.consent.forward_header.clone().or_else(|| common.consent.forward_header.clone());
@@ -38,13 +41,16 @@ pub(super) fn filter(
         Vendors::default()
     });
     let reader = reader(document, key, raw.consent, common, overrides, &vendors);
-    for name in reader.sources.iter().flat_map(|source| source.cookie_names()) {
+    let consent = reader.sources.iter().flat_map(|source| source.cookie_names());
+    let consent = consent.map(|name| (name.to_string(), "consent", "Keeps the visitor's choice."));
+    let sticky = sticky_cookie.map(|name| (name.to_owned(), "consentry", STICKY_PURPOSE));
+    for (name, vendor, purpose) in consent.chain(sticky) {
         if let Ok(pattern) = Pattern::new(&name) {
             let entry = Entry {
                 category: Category::NECESSARY,
-                vendor: Some(Arc::from("consent")),
+                vendor: Some(Arc::from(vendor)),
                 tcf_vendor: None,
-                purpose: Some(Arc::from("Keeps the visitor's choice.")),
+                purpose: Some(Arc::from(purpose)),
                 lifetime: None,
             };
             rules.cookies.push(CookieRule { pattern, tier: Tier::Consent, number: 0, entry });

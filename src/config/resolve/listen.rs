@@ -8,8 +8,8 @@ use toml::Spanned;
 use super::common::Doc;
 use crate::config::document::place;
 use crate::config::overrides::Overrides;
-use crate::config::raw::{RawLimits, RawListen, RawTimeouts, Short};
-use crate::config::settings::{Limits, Listen, Timeouts};
+use crate::config::raw::{RawLimits, RawListen, RawRetries, RawTimeouts, Short};
+use crate::config::settings::{Limits, Listen, Retries, Timeouts};
 
 pub(super) fn listen(
     document: Doc,
@@ -106,34 +106,22 @@ fn address(
 
 pub(super) fn timeouts(document: Doc, raw: RawTimeouts) -> Timeouts {
     let least = Duration::from_millis(1);
-    let mut duration =
-        |name: &str, typed: Option<Spanned<String>>, default: u64, least: Duration| {
-            let default = Duration::from_secs(default);
-            let Some(typed) = typed else { return default };
-            match humantime::parse_duration(typed.get_ref()) {
-                Ok(duration) if duration >= least => duration,
-                _ => {
-                    let message = format!("`{}` is not a duration", typed.get_ref());
-                    let above = if least.is_zero() { "" } else { " above 0" };
-                    let hint = format!("a number{above} with a unit: \"500ms\", \"5s\", \"2m\"");
-                    let key = format!("timeouts.{name}");
-                    document.problem(Some(place(&typed)), key, message, Some(hint));
-                    default
-                }
-            }
-        };
+    let mut seconds = |name: &str, typed, default: u64, least| {
+        let default = Duration::from_secs(default);
+        document.duration(&format!("timeouts.{name}"), typed, default, least)
+    };
     Timeouts {
-        connect: duration("connect", raw.connect, 5, least),
-        request_head: duration("request_head", raw.request_head, 10, least),
-        idle: duration("idle", raw.idle, 60, least),
-        first_byte: duration("first_byte", raw.first_byte, 60, least),
-        upstream_idle: duration("upstream_idle", raw.upstream_idle, 30, least),
-        drain: duration("drain", raw.drain, 30, least),
-        drain_delay: duration("drain_delay", raw.drain_delay, 0, Duration::ZERO),
+        connect: seconds("connect", raw.connect, 5, least),
+        request_head: seconds("request_head", raw.request_head, 10, least),
+        idle: seconds("idle", raw.idle, 60, least),
+        first_byte: seconds("first_byte", raw.first_byte, 60, least),
+        upstream_idle: seconds("upstream_idle", raw.upstream_idle, 30, least),
+        drain: seconds("drain", raw.drain, 30, least),
+        drain_delay: seconds("drain_delay", raw.drain_delay, 0, Duration::ZERO),
     }
 }
 
-pub(super) fn limits(document: Doc, raw: RawLimits) -> Limits {
+pub(super) fn limits(document: Doc, raw: RawLimits, retries: RawRetries) -> Limits {
     Limits {
         header_bytes: document.bounded(
             "limits.header_bytes",
@@ -150,5 +138,12 @@ pub(super) fn limits(document: Doc, raw: RawLimits) -> Limits {
             65_536,
             1024,
         ),
+        connections: raw.connections.map(|connections| {
+            document.bounded("limits.connections", Some(connections), 1, 10_000_000, 1)
+        }),
+        retries: Retries {
+            percent: document.bounded("retries.percent", retries.percent, 0, 100, 20),
+            least: document.bounded("retries.least", retries.least, 0, 1_000_000, 10),
+        },
     }
 }

@@ -1,16 +1,17 @@
 //! The sites: their hosts, upstreams and filters.
 
-use rustls_pki_types::ServerName;
 use toml::Spanned;
 
 use super::common::{Common, Doc};
 use super::filter::filter;
 use super::pages::{banner_is_heard, pages};
 use super::tls::upstream_tls;
+use super::upstreams::{UPSTREAM_HINT, balance, limits, upstream};
+use crate::catalogue::normalised_path;
 use crate::config::document::place;
 use crate::config::overrides::Overrides;
-use crate::config::raw::{OneOrMore, RawSite};
-use crate::config::settings::{HostPattern, Site, Upstream};
+use crate::config::raw::RawSite;
+use crate::config::settings::{HostPattern, Site, WeightedUpstream};
 
 /// Every site of the config, or the one that the flags make.
 pub(super) fn sites(
@@ -20,7 +21,7 @@ pub(super) fn sites(
     overrides: &Overrides,
 ) -> Vec<Site> {
     let flagged = overrides.upstream.as_deref().and_then(|url| match upstream(url) {
-        Ok(upstream) => Some(upstream),
+        Ok(address) => Some(WeightedUpstream { address, weight: 1 }),
         Err(message) => {
             document.flag_problem("--upstream", message, Some(UPSTREAM_HINT));
             None
@@ -38,14 +39,17 @@ pub(super) fn sites(
         }
         let hosts = vec![HostPattern::Any];
         let (centre, page) = pages(document, "", &RawSite::default(), &hosts, common);
-        let upstreams: Vec<Upstream> = flagged.into_iter().collect();
-        let upstream_tls = upstream_tls(document, "", None, &upstreams, common);
-        let filter = filter(document, "", RawSite::default(), common, overrides);
+        let balance = balance(document, "", None, &mut RawSite::default(), flagged.as_ref());
+        let upstream_tls = upstream_tls(document, "", None, &balance.upstreams, common);
+        let limits = limits(document, "", RawSite::default().limits, common);
+        let filter = filter(document, "", RawSite::default(), common, overrides, None);
         banner_is_heard(document, "", &page, &filter);
         return vec![Site {
             name: "default".to_owned(),
             hosts,
-            upstreams,
+            paths: vec!["/".to_owned()],
+            balance,
+            limits,
             upstream_tls,
             filter,
             centre,
@@ -61,26 +65,28 @@ pub(super) fn sites(
         let key = format!("site[{index}].");
         let at = place(&raw);
         let mut raw = raw.into_inner();
-        let hosts = hosts(document, &key, raw.hosts.take(), &sites);
-        let upstreams = match (&flagged, raw.upstream.take()) {
-            (Some(flagged), _) => vec![flagged.clone()],
-            (None, Some(listed)) => upstreams(document, &key, &listed),
-            (None, None) => {
-                document.missing(
-                    at,
-                    format!("{key}upstream"),
-                    "upstream = \"http://127.0.0.1:3000\"",
-                );
-                Vec::new()
-            }
-        };
+        let paths = paths(document, &key, raw.paths.take());
+        let hosts = hosts(document, &key, raw.hosts.take(), &paths, &sites);
+        let balance = balance(document, &key, Some(at), &mut raw, flagged.as_ref());
+        let limits = limits(document, &key, std::mem::take(&mut raw.limits), common);
         let name = site_name(document, &key, raw.name.take(), &hosts, &sites);
         let (centre, page) = pages(document, &key, &raw, &hosts, common);
         let own_tls = raw.upstream_tls.take();
-        let upstream_tls = upstream_tls(document, &key, own_tls, &upstreams, common);
-        let filter = filter(document, &key, raw, common, overrides);
+        let upstream_tls = upstream_tls(document, &key, own_tls, &balance.upstreams, common);
+        let filter =
+            filter(document, &key, raw, common, overrides, balance.sticky_cookie.as_deref());
         banner_is_heard(document, &key, &page, &filter);
-        sites.push(Site { name, hosts, upstreams, upstream_tls, filter, centre, page });
+        sites.push(Site {
+            name,
+            hosts,
+            paths,
+            balance,
+            limits,
+            upstream_tls,
+            filter,
+            centre,
+            page,
+        });
     }
     sites
 }
@@ -107,10 +113,39 @@ fn site_name(
     name.into_inner()
 }
 
+/// What the paths of a site begin with, without a slash at the end.
+fn paths(document: Doc, key: &str, paths: Option<Spanned<Vec<Spanned<String>>>>) -> Vec<String> {
+    let Some(paths) = paths else { return vec!["/".to_owned()] };
+    if paths.get_ref().is_empty() {
+        let hint = Some("paths = [\"/\"] serves every path".to_owned());
+        document.problem(Some(place(&paths)), format!("{key}paths"), "is empty".to_owned(), hint);
+    }
+    let mut prefixes = Vec::new();
+    for (index, path) in paths.into_inner().into_iter().enumerate() {
+        let text = path.get_ref().as_str();
+        let trimmed = text.trim_end_matches('/');
+        let prefix = if trimmed.is_empty() { "/" } else { trimmed };
+        let plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'%' | b'?' | b'#');
+        if text.starts_with('/')
+            && text.bytes().all(plain)
+            && *normalised_path(prefix) == *prefix.as_bytes()
+        {
+            prefixes.push(prefix.to_owned());
+        } else {
+            let message = format!("`{text}` is not the beginning of a path");
+            let hint = "such as \"/shop\": whole segments, as they are without percent-encoding";
+            let key = format!("{key}paths[{index}]");
+            document.problem(Some(place(&path)), key, message, Some(hint.to_owned()));
+        }
+    }
+    prefixes
+}
+
 fn hosts(
     document: Doc,
     key: &str,
     hosts: Option<Spanned<Vec<Spanned<String>>>>,
+    paths: &[String],
     others: &[Site],
 ) -> Vec<HostPattern> {
     let Some(hosts) = hosts else { return vec![HostPattern::Any] };
@@ -143,78 +178,13 @@ fn hosts(
                 continue;
             }
         };
-        if patterns.contains(&pattern) || others.iter().any(|site| site.hosts.contains(&pattern)) {
+        let same_path = |site: &&Site| site.paths.iter().any(|path| paths.contains(path));
+        let mut others = others.iter().filter(same_path);
+        if patterns.contains(&pattern) || others.any(|site| site.hosts.contains(&pattern)) {
             let message = format!("`{}` is served by another site already", host.get_ref());
             document.problem(Some(place(&host)), key, message, None);
         }
         patterns.push(pattern);
     }
     patterns
-}
-
-const UPSTREAM_HINT: &str =
-    "such as \"http://127.0.0.1:3000\", \"https://app.example\" or \"unix:/run/app.sock\"";
-
-fn upstreams(document: Doc, key: &str, listed: &Spanned<OneOrMore>) -> Vec<Upstream> {
-    let OneOrMore(urls) = listed.get_ref();
-    let key = format!("{key}upstream");
-    if urls.is_empty() {
-        document.problem(
-            Some(place(listed)),
-            key,
-            "is empty".to_owned(),
-            Some(UPSTREAM_HINT.to_owned()),
-        );
-        return Vec::new();
-    }
-    let mut found = Vec::new();
-    for url in urls {
-        match upstream(url) {
-            Ok(upstream) => found.push(upstream),
-            Err(message) => {
-                let hint = Some(UPSTREAM_HINT.to_owned());
-                document.problem(Some(place(listed)), key.clone(), message, hint);
-            }
-        }
-    }
-    found
-}
-
-fn upstream(url: &str) -> Result<Upstream, String> {
-    if let Some(path) = url.strip_prefix("unix:") {
-        let path = path.strip_prefix("//").unwrap_or(path);
-        if !path.starts_with('/') {
-            return Err(format!("`{url}`: the path of a socket begins with `/`"));
-        }
-        return Ok(Upstream::Unix(path.into()));
-    }
-    let uri: http::Uri = url.parse().map_err(|_| format!("`{url}` is not a URL"))?;
-    let tls = match uri.scheme_str() {
-        Some("http") => false,
-        Some("https") => true,
-        _ => {
-            return Err(format!("`{url}` does not start with `http://`, `https://` or `unix:`"));
-        }
-    };
-    if uri.path() != "/" || uri.query().is_some() {
-        return Err(format!("`{url}` has a path; requests keep their own"));
-    }
-    let authority = uri.authority().ok_or_else(|| format!("`{url}` has no host"))?;
-    if authority.as_str().contains('@') || authority.host().is_empty() {
-        return Err(format!("`{url}` is not a plain host and port"));
-    }
-    let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
-    let port = match authority.as_str().rsplit_once(':') {
-        Some((_, port)) if !port.ends_with(']') => port
-            .parse()
-            .ok()
-            .filter(|port| *port != 0)
-            .ok_or_else(|| format!("`{port}` is not a port"))?,
-        _ if tls => 443,
-        _ => 80,
-    };
-    if tls && ServerName::try_from(host.as_str()).is_err() {
-        return Err(format!("`{url}`: TLS has no name for such a host"));
-    }
-    Ok(Upstream::Tcp { host, port, tls })
 }

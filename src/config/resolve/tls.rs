@@ -10,7 +10,7 @@ use super::common::{Common, Doc};
 use crate::config::document::place;
 use crate::config::problem::Problem;
 use crate::config::raw::{RawCertificate, RawClientAuth, RawTls, RawTlsVersion, RawUpstreamTls};
-use crate::config::settings::{Tls, Upstream};
+use crate::config::settings::{Tls, WeightedUpstream};
 use crate::tls::{ClientAuthorities, Identity, UpstreamTls, authorities};
 
 /// The settings of TLS; `None` where it is not listened for. Paths start from `folder`.
@@ -55,10 +55,10 @@ pub(super) fn upstream_tls(
     document: Doc,
     key: &str,
     own: Option<RawUpstreamTls>,
-    upstreams: &[Upstream],
+    upstreams: &[WeightedUpstream],
     common: &Common,
 ) -> Option<UpstreamTls> {
-    let any = upstreams.iter().any(|upstream| matches!(upstream, Upstream::Tcp { tls: true, .. }));
+    let any = upstreams.iter().any(|upstream| upstream.address.is_tls());
     let key = if own.is_some() { format!("{key}upstream_tls") } else { "upstream_tls".to_owned() };
     let raw = own.unwrap_or_else(|| common.upstream_tls.clone());
     if !any {
@@ -89,7 +89,8 @@ pub(super) fn upstream_tls(
         note(document, &format!("{key}.server_name"), &typed, name)
     });
     let insecure = raw.insecure_skip_verify.unwrap_or(false);
-    Some(UpstreamTls { authorities: roots, identity, server_name, insecure })
+    let http2 = raw.http2.unwrap_or(true);
+    Some(UpstreamTls { authorities: roots, identity, server_name, insecure, http2 })
 }
 
 /// A certificate of `[tls]`.

@@ -19,6 +19,20 @@ impl<'a> Family<'a> {
         encoder.encode_descriptor(name, help, None, metric.metric_type()).map(Self)
     }
 
+    /// Gauges of one name.
+    pub(super) fn gauges(
+        encoder: &'a mut DescriptorEncoder<'_>,
+        name: &'a str,
+        help: &str,
+    ) -> Result<Self, fmt::Error> {
+        let metric = ConstGauge::new(0_i64);
+        encoder.encode_descriptor(name, help, None, metric.metric_type()).map(Self)
+    }
+
+    pub(super) fn gauge(&mut self, labels: &[(&str, &str)], value: i64) -> Result<(), fmt::Error> {
+        self.0.encode_family(&labels)?.encode_gauge(&value)
+    }
+
     pub(super) fn counter(
         &mut self,
         labels: &[(&str, &str)],

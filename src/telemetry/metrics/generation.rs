@@ -4,12 +4,10 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use super::counter::{add, zeros};
+use super::histogram::{Histogram, WAITING, WORKING};
 use crate::consent::{Categories, Reason};
 use crate::filter::{Counts, Report};
-
-/// Upper bounds of the duration buckets, in seconds.
-pub(super) const BUCKETS: [f64; 14] =
-    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0];
 
 /// What can become of a page that was to be changed.
 pub const PAGE_OUTCOMES: [&str; 3] = ["banner", "guarded", "failed"];
@@ -40,8 +38,12 @@ pub struct Generation {
 #[derive(Debug)]
 pub(super) struct SiteCounters {
     pub(super) status_classes: [AtomicU64; 6],
-    pub(super) duration_buckets: [AtomicU64; BUCKETS.len() + 1],
-    pub(super) duration_micros: AtomicU64,
+    /// The whole request.
+    pub(super) duration: Histogram,
+    /// What the upstream took until the head of its response.
+    pub(super) upstream: Histogram,
+    /// What was done here until the head of the response left.
+    pub(super) own: Histogram,
     pub(super) request_stripped: ByCategory,
     pub(super) response_stripped: ByCategory,
     pub(super) beacons: ByCategory,
@@ -52,22 +54,13 @@ pub(super) struct SiteCounters {
     pub(super) no_decisions: [AtomicU64; Reason::ALL.len()],
 }
 
-pub(super) fn zeros<const N: usize>() -> [AtomicU64; N] {
-    std::array::from_fn(|_| AtomicU64::new(0))
-}
-
-pub(super) fn add(counters: &[AtomicU64], index: usize, number: u64) {
-    if let Some(counter) = counters.get(index) {
-        counter.fetch_add(number, Relaxed);
-    }
-}
-
 impl SiteCounters {
     fn new(labels: &SiteLabels) -> Self {
         Self {
             status_classes: zeros(),
-            duration_buckets: zeros(),
-            duration_micros: AtomicU64::new(0),
+            duration: Histogram::new(&WAITING),
+            upstream: Histogram::new(&WAITING),
+            own: Histogram::new(&WORKING),
             request_stripped: zeros(),
             response_stripped: zeros(),
             beacons: zeros(),
@@ -85,14 +78,14 @@ impl SiteCounters {
             from.iter().enumerate().for_each(|(index, count)| add(to, index, count.load(Relaxed)));
         };
         same(&self.status_classes, &other.status_classes);
-        same(&self.duration_buckets, &other.duration_buckets);
+        self.duration.absorb(&other.duration);
+        self.upstream.absorb(&other.upstream);
+        self.own.absorb(&other.own);
         same(&self.pages, &other.pages);
         same(&self.no_decisions, &other.no_decisions);
-        for (to, from) in [
-            (&self.duration_micros, &other.duration_micros),
-            (&self.expired, &other.expired),
-            (&self.technologies, &other.technologies),
-        ] {
+        for (to, from) in
+            [(&self.expired, &other.expired), (&self.technologies, &other.technologies)]
+        {
             to.fetch_add(from.load(Relaxed), Relaxed);
         }
         for (to, from) in [
@@ -147,6 +140,11 @@ impl Generation {
         self.workers.iter().filter_map(|worker| worker.get(place)).map(pick).sum()
     }
 
+    /// Each worker's counters of a site.
+    pub(super) fn each(&self, place: usize, seen: impl FnMut(&SiteCounters)) {
+        self.workers.iter().filter_map(|worker| worker.get(place)).for_each(seen);
+    }
+
     /// Counts a request at its end; `site` is the position among the sites.
     pub fn request(
         &self,
@@ -158,11 +156,7 @@ impl Generation {
     ) {
         let Some(counters) = self.of(worker, site) else { return };
         add(&counters.status_classes, usize::from(status / 100), 1);
-        let seconds = duration.as_secs_f64();
-        let bucket = BUCKETS.iter().position(|bound| seconds <= *bound).unwrap_or(BUCKETS.len());
-        add(&counters.duration_buckets, bucket, 1);
-        let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
-        counters.duration_micros.fetch_add(micros, Relaxed);
+        counters.duration.observe(duration);
         let Some(report) = report else { return };
         let add_all = |counters: &ByCategory, counts: &Counts| {
             counts.iter().for_each(|(index, count)| add(counters, index, u64::from(count)));
@@ -182,6 +176,15 @@ impl Generation {
         match report.consent.source() {
             Some(source) => add(&counters.decisions, source, 1),
             None => add(&counters.no_decisions, report.consent.reason.index(), 1),
+        }
+    }
+
+    /// Counts how long the head of a response took: upstream, where it was asked, and here.
+    pub fn head(&self, worker: usize, site: usize, upstream: Option<Duration>, own: Duration) {
+        let Some(counters) = self.of(worker, site) else { return };
+        counters.own.observe(own);
+        if let Some(upstream) = upstream {
+            counters.upstream.observe(upstream);
         }
     }
 

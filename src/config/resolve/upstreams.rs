@@ -1,0 +1,214 @@
+//! A site's upstreams: where they are, which request goes to which, and how many.
+
+use std::num::NonZeroU32;
+use std::ops::Range;
+use std::time::Duration;
+
+use rustls_pki_types::ServerName;
+use toml::Spanned;
+
+use super::common::{Common, Doc};
+use crate::config::document::place;
+use crate::config::raw::{OneOrMore, RawHealth, RawSite, RawSiteLimits, RawUpstream, Short};
+use crate::config::settings::{
+    Balance, BalanceMethod, HealthCheck, Scheme, SiteLimits, Upstream, WeightedUpstream,
+};
+
+pub(super) const UPSTREAM_HINT: &str = "such as \"http://127.0.0.1:3000\", \"https://app.example\", \"h2c://127.0.0.1:50051\" or \"unix:/run/app.sock\"";
+
+/// The upstreams of a site and how they are chosen from; `at` is where the site stands. An upstream that a flag
+/// gives is the only one.
+pub(super) fn balance(
+    document: Doc,
+    key: &str,
+    at: Option<Range<usize>>,
+    raw: &mut RawSite,
+    flagged: Option<&WeightedUpstream>,
+) -> Balance {
+    let upstreams = match (flagged, raw.upstream.take()) {
+        (Some(flagged), _) => vec![flagged.clone()],
+        (None, Some(listed)) => upstreams(document, key, listed),
+        (None, None) => {
+            if let Some(at) = at {
+                let hint = "upstream = \"http://127.0.0.1:3000\"";
+                document.missing(at, format!("{key}upstream"), hint);
+            }
+            Vec::new()
+        }
+    };
+    let sticky_cookie = raw.sticky_cookie.take().and_then(|name| {
+        let is_token =
+            |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+        let text = name.get_ref();
+        if !text.is_empty() && text.len() <= 64 && text.bytes().all(is_token) {
+            return Some(text.clone());
+        }
+        let message = format!("`{text}` is not the name of a cookie");
+        let hint = Some("letters, digits, `-` and `_`".to_owned());
+        document.problem(Some(place(&name)), format!("{key}sticky_cookie"), message, hint);
+        None
+    });
+    Balance {
+        upstreams,
+        method: raw.balance.unwrap_or(BalanceMethod::RoundRobin),
+        sticky_cookie,
+        health: raw.health.take().map(|health| health_check(document, key, health)),
+    }
+}
+
+fn health_check(document: Doc, key: &str, raw: RawHealth) -> HealthCheck {
+    let key = format!("{key}health");
+    let path = raw.path.and_then(|path| {
+        let good = path.get_ref().starts_with('/') && path.get_ref().parse::<http::Uri>().is_ok();
+        if !good {
+            let message = format!("`{}` is not a path", path.get_ref());
+            let hint = Some("such as \"/healthz\"".to_owned());
+            document.problem(Some(place(&path)), format!("{key}.path"), message, hint);
+        }
+        good.then(|| path.into_inner())
+    });
+    let least = Duration::from_millis(10);
+    let mut duration = |name: &str, typed, default| {
+        let default = Duration::from_secs(default);
+        document.duration(&format!("{key}.{name}"), typed, default, least)
+    };
+    HealthCheck {
+        path: path.unwrap_or_else(|| "/".to_owned()),
+        interval: duration("interval", raw.interval, 5),
+        timeout: duration("timeout", raw.timeout, 2),
+        healthy_after: document.bounded(
+            &format!("{key}.healthy_after"),
+            raw.healthy_after,
+            1,
+            100,
+            2,
+        ),
+        unhealthy_after: document.bounded(
+            &format!("{key}.unhealthy_after"),
+            raw.unhealthy_after,
+            1,
+            100,
+            3,
+        ),
+    }
+}
+
+/// How much a site takes; what it does not say is as for all.
+pub(super) fn limits(document: Doc, key: &str, raw: RawSiteLimits, common: &Common) -> SiteLimits {
+    let all = common.site_limits.clone();
+    let own = |is_own: bool, name: &str| match is_own {
+        true => format!("{key}limits.{name}"),
+        false => format!("limits.{name}"),
+    };
+    let mut number = |name: &str, site: Option<Spanned<u32>>, all: Option<Spanned<u32>>, least| {
+        let key = own(site.is_some(), name);
+        let typed = site.or(all)?;
+        Some(document.bounded::<u32>(&key, Some(typed), least, 10_000_000, 1))
+    };
+    let concurrent =
+        number("concurrent_requests", raw.concurrent_requests, all.concurrent_requests, 1);
+    let queue = number("queue", raw.queue, all.queue, 0);
+    let rate = number("requests_per_second", raw.requests_per_second, all.requests_per_second, 1);
+    let burst = number("burst", raw.burst, all.burst, 1);
+    let rate = rate.and_then(NonZeroU32::new);
+    let burst = burst.and_then(NonZeroU32::new).or(rate).unwrap_or(NonZeroU32::MIN);
+    let queue_key = own(raw.queue_timeout.is_some(), "queue_timeout");
+    let longest = raw.queue_timeout.or(all.queue_timeout);
+    let least = Duration::from_millis(1);
+    let body_bytes = raw.body_bytes.or(all.body_bytes);
+    SiteLimits {
+        body_bytes: body_bytes.map(Spanned::into_inner),
+        concurrent_requests: concurrent.and_then(|number| usize::try_from(number).ok()),
+        queue: queue.and_then(|number| usize::try_from(number).ok()).unwrap_or_default(),
+        queue_timeout: document.duration(&queue_key, longest, Duration::from_secs(5), least),
+        requests_per_second: rate,
+        burst,
+    }
+}
+
+fn upstreams(
+    document: Doc,
+    key: &str,
+    listed: Spanned<OneOrMore<Short<RawUpstream>>>,
+) -> Vec<WeightedUpstream> {
+    let at = place(&listed);
+    let OneOrMore(listed) = listed.into_inner();
+    let key = format!("{key}upstream");
+    if listed.is_empty() {
+        let hint = Some(UPSTREAM_HINT.to_owned());
+        document.problem(Some(at.clone()), key.clone(), "is empty".to_owned(), hint);
+    }
+    let mut found: Vec<WeightedUpstream> = Vec::new();
+    for one in listed {
+        let table = match one {
+            Short::Text(url) => {
+                RawUpstream { url: Some(Spanned::new(at.clone(), url)), weight: None }
+            }
+            Short::Table(table) => table,
+        };
+        let weight = document.bounded(&format!("{key}.weight"), table.weight, 1, 1000, 1);
+        let Some(url) = table.url else {
+            document.missing(at.clone(), format!("{key}.url"), "url = \"http://127.0.0.1:3000\"");
+            continue;
+        };
+        let read = upstream(url.get_ref()).and_then(|address| {
+            let twice = found.iter().any(|other| other.address == address);
+            if twice {
+                Err(format!("`{}` is there twice: weights give shares", url.get_ref()))
+            } else {
+                Ok(address)
+            }
+        });
+        match read {
+            Ok(address) => found.push(WeightedUpstream { address, weight }),
+            Err(message) => {
+                let hint = Some(UPSTREAM_HINT.to_owned());
+                document.problem(Some(place(&url)), key.clone(), message, hint);
+            }
+        }
+    }
+    found
+}
+
+/// Reads the URL of an upstream, or says what is wrong with it.
+pub(super) fn upstream(url: &str) -> Result<Upstream, String> {
+    if let Some(path) = url.strip_prefix("unix:") {
+        let path = path.strip_prefix("//").unwrap_or(path);
+        if !path.starts_with('/') {
+            return Err(format!("`{url}`: the path of a socket begins with `/`"));
+        }
+        return Ok(Upstream::Unix(path.into()));
+    }
+    let uri: http::Uri = url.parse().map_err(|_| format!("`{url}` is not a URL"))?;
+    let scheme = match uri.scheme_str() {
+        Some("http") => Scheme::Http,
+        Some("https") => Scheme::Https,
+        Some("h2c") => Scheme::H2c,
+        _ => {
+            return Err(format!(
+                "`{url}` does not start with `http://`, `https://`, `h2c://` or `unix:`"
+            ));
+        }
+    };
+    if uri.path() != "/" || uri.query().is_some() {
+        return Err(format!("`{url}` has a path; requests keep their own"));
+    }
+    let authority = uri.authority().ok_or_else(|| format!("`{url}` has no host"))?;
+    if authority.as_str().contains('@') || authority.host().is_empty() {
+        return Err(format!("`{url}` is not a plain host and port"));
+    }
+    let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
+    let port = match authority.as_str().rsplit_once(':') {
+        Some((_, port)) if !port.ends_with(']') => port
+            .parse()
+            .ok()
+            .filter(|port| *port != 0)
+            .ok_or_else(|| format!("`{port}` is not a port"))?,
+        _ if scheme == Scheme::Https => 443,
+        _ => 80,
+    };
+    if scheme == Scheme::Https && ServerName::try_from(host.as_str()).is_err() {
+        return Err(format!("`{url}`: TLS has no name for such a host"));
+    }
+    Ok(Upstream::Tcp { scheme, host, port })
+}

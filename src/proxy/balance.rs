@@ -1,0 +1,213 @@
+//! Which upstream gets which request: in turn by weight, or the one with the fewest requests; the one that the
+//! visitor is kept at, where visitors are kept. One that is out gets none while another is not.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use http::HeaderMap;
+use http::HeaderValue;
+
+use super::pool::{Counted, Upstream};
+use crate::config::settings::BalanceMethod;
+use crate::cookie::Cookies;
+
+/// The longest order of turns: weights that make a longer one are rounded.
+const LONGEST: usize = 1000;
+
+/// The upstreams of a site.
+#[derive(Debug)]
+pub(super) struct Balance {
+    upstreams: Vec<Arc<Upstream>>,
+    method: BalanceMethod,
+    /// Places among the upstreams, each as often as its weight says; empty where there is no choice.
+    turns: Vec<usize>,
+    turn: AtomicUsize,
+    /// The cookie that keeps a visitor at an upstream.
+    sticky: Option<String>,
+}
+
+impl Balance {
+    pub(super) fn new(
+        upstreams: Vec<Arc<Upstream>>,
+        method: BalanceMethod,
+        sticky: Option<String>,
+    ) -> Self {
+        let turns = turns(&upstreams.iter().map(|upstream| upstream.weight()).collect::<Vec<_>>());
+        let sticky = sticky.filter(|_| upstreams.len() > 1);
+        Self { upstreams, method, turns, turn: AtomicUsize::new(0), sticky }
+    }
+
+    /// Every upstream.
+    pub(super) fn all(&self) -> &[Arc<Upstream>] {
+        &self.upstreams
+    }
+
+    /// The upstream for the next request, as a place; the one in `kept` where that is not out.
+    pub(super) fn next(&self, kept: Option<usize>) -> usize {
+        if self.turns.is_empty() {
+            return 0;
+        }
+        let takes =
+            |place: &usize| self.upstreams.get(*place).is_some_and(|upstream| !upstream.is_out());
+        if let Some(kept) = kept.filter(takes) {
+            return kept;
+        }
+        let start = self.turn.fetch_add(1, Relaxed) % self.turns.len();
+        let (before, from) = self.turns.split_at_checked(start).unwrap_or((&[], &[]));
+        let turns = from.iter().chain(before).copied();
+        let chosen = match self.method {
+            BalanceMethod::RoundRobin => turns.clone().find(takes),
+            BalanceMethod::LeastConnections => turns.clone().filter(takes).min_by(|a, b| {
+                let load = |place: &usize| {
+                    self.upstreams.get(*place).map_or((0, 1), |it| (it.under_way(), it.weight()))
+                };
+                // a/x < b/y without a division.
+                let ((a, x), (b, y)) = (load(a), load(b));
+                (a * y).cmp(&(b * x))
+            }),
+        };
+        chosen.or_else(|| turns.clone().next()).unwrap_or_default()
+    }
+
+    /// The upstream in a place.
+    pub(super) fn at(&self, place: usize) -> Option<&Arc<Upstream>> {
+        self.upstreams.get(place)
+    }
+
+    /// The upstreams in the order to try them: those that are out come last.
+    pub(super) fn order(&self, first: usize) -> Vec<&Arc<Upstream>> {
+        let (before, from) = self.upstreams.split_at_checked(first).unwrap_or((&[], &[]));
+        let mut order: Vec<_> = from.iter().chain(before).collect();
+        order.sort_by_key(|upstream| upstream.is_out());
+        order
+    }
+
+    /// Counts a request of an upstream, where that matters.
+    pub(super) fn count(&self, upstream: &Arc<Upstream>) -> Option<Counted> {
+        let counts = self.method == BalanceMethod::LeastConnections && !self.turns.is_empty();
+        counts.then(|| upstream.count())
+    }
+
+    /// Where the visitor is kept, by the request's cookie.
+    pub(super) fn kept(&self, headers: &HeaderMap) -> Option<usize> {
+        let name = self.sticky.as_deref()?;
+        let cookies = Cookies::of(headers);
+        let value = cookies.values(name.as_bytes()).next()?;
+        self.upstreams.iter().position(|upstream| upstream.tag().as_bytes() == value)
+    }
+
+    /// The cookie that keeps the visitor at an upstream, where the request did not have it already.
+    pub(super) fn keep(
+        &self,
+        kept: Option<usize>,
+        used: &Arc<Upstream>,
+        secure: bool,
+    ) -> Option<HeaderValue> {
+        let name = self.sticky.as_deref()?;
+        if kept.and_then(|place| self.at(place)).is_some_and(|kept| Arc::ptr_eq(kept, used)) {
+            return None;
+        }
+        let secure = if secure { "; Secure" } else { "" };
+        let cookie = format!("{name}={}; Path=/; HttpOnly; SameSite=Lax{secure}", used.tag());
+        HeaderValue::try_from(cookie).ok()
+    }
+}
+
+/// Each place as often as its weight says, spread evenly.
+fn turns(weights: &[usize]) -> Vec<usize> {
+    if weights.len() <= 1 {
+        return Vec::new();
+    }
+    let divisor = weights.iter().copied().fold(0, gcd).max(1);
+    let mut weights: Vec<usize> = weights.iter().map(|weight| weight / divisor).collect();
+    let sum: usize = weights.iter().sum();
+    if sum > LONGEST {
+        weights.iter_mut().for_each(|weight| *weight = (*weight * LONGEST / sum).max(1));
+    }
+    let mut all: Vec<(usize, usize, usize)> = Vec::new();
+    for (place, weight) in weights.iter().enumerate() {
+        // The n-th turn of a weight w comes at (2n + 1) / 2w of the way.
+        all.extend((0..*weight).map(|turn| ((2 * turn + 1), *weight, place)));
+    }
+    all.sort_by(|(a, x, place), (b, y, other)| (a * y).cmp(&(b * x)).then(place.cmp(other)));
+    all.into_iter().map(|(_, _, place)| place).collect()
+}
+
+fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::settings::{Upstream as Address, WeightedUpstream};
+
+    fn balance(weights: &[u32], method: BalanceMethod) -> Balance {
+        let upstream = |(place, weight): (usize, &u32)| {
+            let address = Address::Unix(format!("/{place}").into());
+            Arc::new(Upstream::new(&WeightedUpstream { address, weight: *weight }, None, 1))
+        };
+        let upstreams = weights.iter().enumerate().map(upstream).collect();
+        Balance::new(upstreams, method, Some("srv".to_owned()))
+    }
+
+    #[test]
+    fn turns_are_by_weight_and_spread() {
+        assert!(turns(&[1]).is_empty());
+        assert_eq!(turns(&[1, 1]), [0, 1]);
+        assert_eq!(turns(&[2, 2, 2]), [0, 1, 2]);
+        assert_eq!(turns(&[3, 1]), [0, 0, 1, 0]);
+        assert_eq!(turns(&[5, 1, 1]), [0, 0, 0, 1, 2, 0, 0]);
+        assert_eq!(turns(&[1000, 1]).len(), 1000);
+        assert!(turns(&[1000, 999, 1]).contains(&2));
+    }
+
+    #[test]
+    fn one_that_is_out_is_passed_over_while_another_is_not() {
+        let balance = balance(&[1, 1, 1], BalanceMethod::RoundRobin);
+        let next = || (0..6).map(|_| balance.next(None)).collect::<Vec<_>>();
+        assert_eq!(next(), [0, 1, 2, 0, 1, 2]);
+        balance.upstreams[1].standing.refused();
+        assert_eq!(next(), [0, 2, 2, 0, 2, 2]);
+        let order: Vec<_> = balance.order(1).iter().map(|it| it.address().to_string()).collect();
+        assert_eq!(order, ["unix:/2", "unix:/0", "unix:/1"]);
+        balance.upstreams[0].standing.refused();
+        balance.upstreams[2].standing.refused();
+        assert_eq!(next(), [0, 1, 2, 0, 1, 2], "with all out, each is tried");
+    }
+
+    #[test]
+    fn the_least_busy_by_weight_is_chosen() {
+        let balance = balance(&[2, 1], BalanceMethod::LeastConnections);
+        let mut under_way = Vec::new();
+        let mut chosen = Vec::new();
+        for _ in 0..6 {
+            let place = balance.next(None);
+            chosen.push(place);
+            under_way.extend(balance.count(&balance.upstreams[place]));
+        }
+        assert_eq!(chosen.iter().filter(|place| **place == 0).count(), 4, "{chosen:?}");
+        drop(under_way);
+        assert_eq!(balance.upstreams[0].under_way(), 0);
+    }
+
+    #[test]
+    fn a_visitor_is_kept_by_cookie_until_the_upstream_is_out() {
+        let balance = balance(&[1, 1], BalanceMethod::RoundRobin);
+        let cookie = balance.keep(None, &balance.upstreams[1], true).expect("a cookie");
+        let line = cookie.to_str().expect("text");
+        assert!(line.starts_with("srv=") && line.ends_with("HttpOnly; SameSite=Lax; Secure"));
+        let mut headers = HeaderMap::new();
+        let pair = line.split(';').next().expect("a pair");
+        headers.insert("cookie", format!("a=b; {pair}").parse().expect("valid"));
+        let kept = balance.kept(&headers);
+        assert_eq!(kept, Some(1));
+        assert!((0..4).all(|_| balance.next(kept) == 1));
+        assert!(balance.keep(kept, &balance.upstreams[1], true).is_none());
+        balance.upstreams[1].standing.refused();
+        assert_eq!(balance.next(kept), 0);
+        assert!(balance.keep(kept, &balance.upstreams[0], false).is_some());
+        headers.insert("cookie", "srv=forged".parse().expect("valid"));
+        assert_eq!(balance.kept(&headers), None);
+    }
+}

@@ -1,0 +1,47 @@
+//! How long something took, counted in buckets.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use super::counter::{add, zeros};
+
+/// How many bounds there are.
+pub(super) const BUCKETS: usize = 14;
+
+/// Upper bounds of buckets, in seconds: for what a network and an origin take.
+pub(super) const WAITING: [f64; BUCKETS] =
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0];
+/// For what is done here.
+pub(super) const WORKING: [f64; BUCKETS] = [
+    0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25,
+    1.0, 10.0,
+];
+
+/// Durations in buckets.
+#[derive(Debug)]
+pub(super) struct Histogram {
+    pub(super) bounds: &'static [f64; BUCKETS],
+    pub(super) buckets: [AtomicU64; BUCKETS + 1],
+    pub(super) micros: AtomicU64,
+}
+
+impl Histogram {
+    pub(super) fn new(bounds: &'static [f64; BUCKETS]) -> Self {
+        Self { bounds, buckets: zeros(), micros: AtomicU64::new(0) }
+    }
+
+    pub(super) fn observe(&self, duration: Duration) {
+        let seconds = duration.as_secs_f64();
+        let bucket = self.bounds.iter().position(|bound| seconds <= *bound);
+        add(&self.buckets, bucket.unwrap_or(BUCKETS), 1);
+        let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+        self.micros.fetch_add(micros, Relaxed);
+    }
+
+    pub(super) fn absorb(&self, other: &Self) {
+        for (to, from) in self.buckets.iter().zip(&other.buckets) {
+            to.fetch_add(from.load(Relaxed), Relaxed);
+        }
+        self.micros.fetch_add(other.micros.load(Relaxed), Relaxed);
+    }
+}

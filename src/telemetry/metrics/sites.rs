@@ -1,0 +1,126 @@
+//! What is written out for each site.
+
+use std::fmt;
+use std::sync::atomic::Ordering::Relaxed;
+
+use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::Unit;
+
+use super::family::Family;
+use super::generation::{ByCategory, Generation, SiteCounters};
+use super::histogram::{BUCKETS, Histogram, WAITING};
+use crate::consent::{Categories, Reason};
+
+impl Generation {
+    pub(super) fn category_counters(
+        &self,
+        encoder: &mut DescriptorEncoder<'_>,
+        name: &str,
+        help: &str,
+        directions: &[(Option<&str>, fn(&SiteCounters) -> &ByCategory)],
+    ) -> Result<(), fmt::Error> {
+        let mut family = Family::new(encoder, name, help)?;
+        for (index, site) in self.sites.iter().enumerate() {
+            let known = site.categories.iter().map(|(category, name)| (category.index(), name));
+            for (category, category_name) in known.chain([(Categories::MAX, "unclassified")]) {
+                for (direction, pick) in directions {
+                    let value = self.site(index, |site| {
+                        pick(site).get(category).map_or(0, |counter| counter.load(Relaxed))
+                    });
+                    let labels = [
+                        ("site", site.name.as_str()),
+                        ("category", category_name),
+                        ("mode", site.mode),
+                    ];
+                    match direction {
+                        Some(direction) => {
+                            let [a, b, c] = labels;
+                            family.counter(&[a, b, c, ("direction", direction)], value)?;
+                        }
+                        None => family.counter(&labels, value)?,
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn per_site(
+        &self,
+        encoder: &mut DescriptorEncoder<'_>,
+        name: &str,
+        help: &str,
+        pick: impl Fn(&SiteCounters) -> u64,
+    ) -> Result<(), fmt::Error> {
+        let mut family = Family::new(encoder, name, help)?;
+        for (index, site) in self.sites.iter().enumerate() {
+            let value = self.site(index, &pick);
+            family.counter(&[("site", &site.name), ("mode", site.mode)], value)?;
+        }
+        Ok(())
+    }
+
+    /// Writes a histogram of every site.
+    pub(super) fn histogram(
+        &self,
+        encoder: &mut DescriptorEncoder<'_>,
+        (name, help): (&str, &str),
+        pick: fn(&SiteCounters) -> &Histogram,
+    ) -> Result<(), fmt::Error> {
+        let unit = Some(&Unit::Seconds);
+        let mut family = encoder.encode_descriptor(name, help, unit, MetricType::Histogram)?;
+        for (index, site) in self.sites.iter().enumerate() {
+            let sum = Histogram::new(self.bounds(index, pick));
+            self.each(index, |site| sum.absorb(pick(site)));
+            let bounds = sum.bounds.iter().copied().chain([f64::INFINITY]);
+            let counts = sum.buckets.iter().map(|counter| counter.load(Relaxed));
+            let buckets: Vec<(f64, u64)> = bounds.zip(counts).collect();
+            let count = buckets.iter().map(|(_, count)| count).sum();
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "a sum of microseconds stays far below 2^53"
+            )]
+            let seconds = sum.micros.load(Relaxed) as f64 / 1e6;
+            family
+                .encode_family(&[("site", &site.name)])?
+                .encode_histogram::<NoLabelSet>(seconds, count, &buckets, None)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn bounds(
+        &self,
+        index: usize,
+        pick: fn(&SiteCounters) -> &Histogram,
+    ) -> &'static [f64; BUCKETS] {
+        let mut bounds = &WAITING;
+        self.each(index, |site| bounds = pick(site).bounds);
+        bounds
+    }
+
+    pub(super) fn decisions(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let help =
+            "Requests by the source of the visitor's decision, or the reason for having none";
+        let mut family = Family::new(encoder, "consentry_consent_decisions", help)?;
+        for (index, site) in self.sites.iter().enumerate() {
+            for (source, name) in site.sources.iter().enumerate() {
+                let value = self.site(index, |site| {
+                    site.decisions.get(source).map_or(0, |counter| counter.load(Relaxed))
+                });
+                let labels =
+                    [("site", site.name.as_str()), ("source", name), ("reason", "decided")];
+                family.counter(&labels, value)?;
+            }
+            for reason in Reason::ALL.into_iter().skip(1) {
+                let value = self.site(index, |site| {
+                    site.no_decisions.get(reason.index()).map_or(0, |counter| counter.load(Relaxed))
+                });
+                let labels =
+                    [("site", site.name.as_str()), ("source", "none"), ("reason", reason.as_str())];
+                family.counter(&labels, value)?;
+            }
+        }
+        Ok(())
+    }
+}

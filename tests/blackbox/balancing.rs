@@ -1,0 +1,287 @@
+//! Several sites, several upstreams: which gets what, and how much.
+
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::mpsc;
+
+use crate::support::{Origin, Proxy, Reply, consent, request};
+
+fn named(name: &'static str) -> Origin {
+    Origin::answering(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{name}", name.len()))
+}
+
+fn body(reply: &Reply) -> String {
+    String::from_utf8(reply.body.clone()).unwrap()
+}
+
+/// Whom this many requests reached, one letter each.
+fn reached(proxy: &Proxy, requests: usize) -> String {
+    (0..requests).map(|_| body(&proxy.get("/", &[]))).collect()
+}
+
+/// The address of a port that nobody listens on.
+fn nobody() -> String {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    format!("http://127.0.0.1:{port}")
+}
+
+#[test]
+fn upstreams_get_their_share_by_weight() {
+    let (a, b) = (named("a"), named("b"));
+    let proxy = Proxy::start_with(&format!(
+        "[[site]]\nupstream = [{{ url = \"{}\", weight = 3 }}, \"{}\"]\n",
+        a.url(),
+        b.url()
+    ));
+    let all = reached(&proxy, 40);
+    assert_eq!(all.matches('a').count(), 30, "{all}");
+    assert!(!all.contains("bb"), "{all}");
+}
+
+#[test]
+fn the_upstream_with_the_fewest_requests_under_way_is_chosen() {
+    let (go, wait) = mpsc::channel::<()>();
+    let wait = std::sync::Mutex::new(wait);
+    let busy = Origin::scripted(move |seen, stream| {
+        if seen.line.contains("/slow") {
+            wait.lock().unwrap().recv().unwrap();
+        }
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na").is_ok()
+    });
+    let other = named("b");
+    let proxy = Proxy::start_with(&format!(
+        "[[site]]\nbalance = \"least_connections\"\nupstream = [\"{}\", \"{}\"]\n",
+        busy.url(),
+        other.url()
+    ));
+    let mut slow = proxy.visit();
+    slow.send(&request("GET", "/slow", &[]));
+    busy.next();
+    assert_eq!(reached(&proxy, 6), "bbbbbb");
+    go.send(()).unwrap();
+    assert_eq!(body(&slow.reply("GET")), "a");
+    proxy.expect_metric("consentry_requests_total{site=\"default\",code=\"2xx\"}", 7.0);
+    let all = reached(&proxy, 8);
+    assert!(all.contains('a'), "{all}");
+}
+
+#[test]
+fn a_visitor_stays_at_one_upstream_by_a_cookie_that_no_refusal_takes_away() {
+    let (a, b) = (named("a"), named("b"));
+    let proxy = Proxy::start_with(&format!(
+        "[[site]]\nsticky_cookie = \"srv\"\nupstream = [\"{}\", \"{}\"]\n",
+        a.url(),
+        b.url()
+    ));
+    let first = proxy.get("/", &[]);
+    let cookie = first.field("set-cookie").expect("a cookie").to_owned();
+    assert!(cookie.starts_with("srv=") && cookie.ends_with("; Path=/; HttpOnly; SameSite=Lax"));
+    assert_eq!(first.field("cache-control").as_deref(), Some("private"));
+    let pair = format!("{}; {}", cookie.split(';').next().unwrap(), consent(""));
+    for _ in 0..5 {
+        let next = proxy.get("/", &[("Cookie", &pair)]);
+        assert_eq!(body(&next), body(&first));
+        assert_eq!(next.field("set-cookie"), None);
+        assert_eq!(next.field("cache-control"), None);
+    }
+    let forged = proxy.get("/", &[("Cookie", "srv=0000000000000000")]);
+    assert!(forged.field("set-cookie").is_some());
+}
+
+#[test]
+fn an_upstream_that_says_it_is_not_well_gets_nothing_until_it_says_otherwise() {
+    let well = Arc::new(AtomicBool::new(true));
+    let asked = Arc::new(AtomicUsize::new(0));
+    let (is_well, counted) = (Arc::clone(&well), Arc::clone(&asked));
+    let moody = Origin::scripted(move |seen, stream| {
+        let health = seen.line.contains("/healthz");
+        counted.fetch_add(usize::from(health), SeqCst);
+        let status = if !health || is_well.load(SeqCst) { "200 OK" } else { "503 Unwell" };
+        let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 1\r\n\r\na");
+        stream.write_all(answer.as_bytes()).is_ok()
+    });
+    let steady = named("b");
+    let (moody_url, steady_url) = (moody.url(), steady.url());
+    let site = |health: &str| {
+        format!("[[site]]\nupstream = [\"{moody_url}\", \"{steady_url}\"]\n{health}")
+    };
+    let health = "health = { path = \"/healthz\", interval = \"20ms\", healthy_after = 2, unhealthy_after = 2 }\n";
+    let proxy = Proxy::start_with(&site(health));
+    let up = format!("consentry_upstream_up{{site=\"default\",upstream=\"{moody_url}\"}}");
+    assert_eq!(reached(&proxy, 4), "abab");
+    well.store(false, SeqCst);
+    proxy.expect_metric(&up, 0.0);
+    proxy.expect_log("an upstream is not well, and is left alone where there are others");
+    assert!(proxy.log().contains("it answers 503"));
+    assert_eq!(reached(&proxy, 4), "bbbb");
+    well.store(true, SeqCst);
+    proxy.expect_metric(&up, 1.0);
+    proxy.expect_log("an upstream is well again");
+    let all = reached(&proxy, 4);
+    assert_eq!(all.matches('a').count(), 2, "{all}");
+    assert!(asked.load(SeqCst) >= 4);
+
+    // Nobody asks any more: what was said last is forgotten.
+    well.store(false, SeqCst);
+    proxy.expect_metric(&up, 0.0);
+    proxy.rewrite(&site(""));
+    proxy.signal("HUP");
+    proxy.expect_metric(&up, 1.0);
+}
+
+#[test]
+fn retries_end_with_their_budget() {
+    let good = named("a");
+    let start = |retries: &str| {
+        Proxy::start_with(&format!(
+            "{retries}\n[[site]]\nupstream = [\"{}\", \"{}\"]\n",
+            nobody(),
+            good.url()
+        ))
+    };
+    let proxy = start("[retries]\npercent = 0\nleast = 0");
+    assert_eq!(proxy.get("/", &[]).status, 502);
+    // It has refused, and is left alone now.
+    assert_eq!(reached(&proxy, 3), "aaa");
+    assert_eq!(proxy.metric("consentry_upstream_retries_total"), 0.0);
+
+    let proxy = start("");
+    assert_eq!(reached(&proxy, 3), "aaa");
+    assert_eq!(proxy.metric("consentry_upstream_retries_total"), 1.0);
+}
+
+#[test]
+fn sites_share_a_host_by_the_beginnings_of_paths() {
+    let (root, shop) = (named("root"), named("shop"));
+    let proxy = Proxy::start_with(&format!(
+        "[[site]]\nname = \"root\"\nhosts = [\"shop.example\"]\nupstream = \"{}\"\n\
+         [[site]]\nname = \"shop\"\nhosts = [\"shop.example\"]\npaths = [\"/shop\"]\nupstream = \"{}\"\n\
+         [[site]]\nname = \"only\"\nhosts = [\"only.example\"]\npaths = [\"/only\"]\nupstream = \"{}\"\n",
+        root.url(),
+        shop.url(),
+        shop.url()
+    ));
+    for (path, expected) in [
+        ("/", "root"),
+        ("/shop", "shop"),
+        ("/shop/cart?x=/", "shop"),
+        ("/shopping", "root"),
+        ("/%73hop", "shop"),
+        ("/a/../shop", "shop"),
+    ] {
+        assert_eq!(body(&proxy.get(path, &[])), expected, "{path}");
+    }
+    assert_eq!(shop.next().line, "GET /shop HTTP/1.1", "the path stays whole");
+    let elsewhere = |host, path| proxy.get(path, &[("Host", host)]);
+    assert_eq!(elsewhere("only.example", "/other").status, 404);
+    assert_eq!(elsewhere("only.example", "/.consentry/").status, 200);
+    let misdirected = elsewhere("unknown.example", "/");
+    assert_eq!(misdirected.status, 421);
+    assert!(body(&misdirected).contains("No site is served under this host."));
+}
+
+#[test]
+fn a_body_beyond_the_limit_is_refused_before_it_comes_or_when_it_has() {
+    let origin = named("a");
+    let proxy = Proxy::start(&origin, "[limits]\nbody_bytes = 10");
+    let mut visitor = proxy.visit();
+    visitor.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n0123456789");
+    assert_eq!(visitor.reply("POST").status, 200);
+    visitor.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 11\r\n\r\n");
+    assert_eq!(visitor.reply("POST").status, 413);
+
+    let mut visitor = proxy.visit();
+    visitor.send(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+    visitor.send(b"6\r\n012345\r\n");
+    visitor.send(b"6\r\n012345\r\n0\r\n\r\n");
+    assert_eq!(visitor.reply("POST").status, 413);
+    assert_eq!(origin.next().body.len(), 10);
+    assert!(origin.saw_nothing(), "no whole request beyond the limit has reached the origin");
+}
+
+#[test]
+fn one_address_gets_so_many_requests_a_second_and_is_told_when_to_come_again() {
+    let origin = named("a");
+    let proxy = Proxy::start(&origin, "[limits]\nrequests_per_second = 1\nburst = 3");
+    for _ in 0..3 {
+        assert_eq!(proxy.get("/", &[]).status, 200);
+    }
+    let refused = proxy.get("/", &[]);
+    assert_eq!(refused.status, 429);
+    assert_eq!(refused.field("retry-after").as_deref(), Some("1"));
+    proxy.expect_metric("consentry_errors_total{kind=\"too_many_requests\"}", 1.0);
+}
+
+#[test]
+fn visitors_behind_a_trusted_proxy_are_counted_one_by_one() {
+    let origin = named("a");
+    let proxy = Proxy::start_with(&format!(
+        "[listen]\ntrusted_proxies = [\"127.0.0.1\"]\n[limits]\nrequests_per_second = 1\nburst = 1\n[[site]]\nupstream = \"{}\"\n",
+        origin.url()
+    ));
+    let from = |address: &str| proxy.get("/", &[("X-Forwarded-For", address)]).status;
+    assert_eq!(from("192.0.2.1"), 200);
+    assert_eq!(from("192.0.2.1"), 429);
+    assert_eq!(from("192.0.2.2"), 200);
+}
+
+#[test]
+fn beyond_the_requests_at_a_time_some_wait_and_the_rest_is_refused_at_once() {
+    let (go, wait) = mpsc::channel::<()>();
+    let wait = std::sync::Mutex::new(wait);
+    let origin = Origin::scripted(move |_, stream| {
+        wait.lock().unwrap().recv().unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na").is_ok()
+    });
+    let proxy = Proxy::start_with(&format!(
+        "[[site]]\nupstream = \"{}\"\nlimits = {{ concurrent_requests = 1, queue = 1, queue_timeout = \"1m\" }}\n",
+        origin.url()
+    ));
+    let mut first = proxy.visit();
+    first.send(&request("GET", "/1", &[]));
+    assert!(origin.next().line.contains("/1"));
+    // One of these waits, the other is refused; which one is not said.
+    let (mut second, mut third) = (proxy.visit(), proxy.visit());
+    second.send(&request("GET", "/2", &[]));
+    third.send(&request("GET", "/3", &[]));
+    proxy.expect_metric("consentry_errors_total{kind=\"overloaded\"}", 1.0);
+    // Our own pages have no part in it.
+    assert_eq!(proxy.get("/.consentry/", &[]).status, 200);
+    go.send(()).unwrap();
+    go.send(()).unwrap();
+    assert_eq!(first.reply("GET").status, 200);
+    let replies = [second.reply("GET"), third.reply("GET")];
+    let refused = replies.iter().find(|reply| reply.status == 503).expect("one is refused");
+    assert_eq!(refused.field("retry-after").as_deref(), Some("1"));
+    assert!(replies.iter().any(|reply| reply.status == 200));
+}
+
+#[test]
+fn beyond_the_connections_at_a_time_visitors_wait_to_be_accepted() {
+    let origin = named("a");
+    let proxy = Proxy::start(&origin, "[limits]\nconnections = 1");
+    let mut first = proxy.visit();
+    first.send(&request("GET", "/", &[]));
+    assert_eq!(first.reply("GET").status, 200);
+    let mut second = proxy.visit();
+    second.send(&request("GET", "/second", &[]));
+    origin.next();
+    // The first one still gets its answers.
+    first.send(&request("GET", "/again", &[]));
+    assert_eq!(first.reply("GET").status, 200);
+    assert!(origin.next().line.contains("/again"));
+    assert_eq!(proxy.metric("consentry_open_connections"), 1.0);
+    drop(first);
+    assert_eq!(second.reply("GET").status, 200);
+}
+
+#[test]
+fn what_upstreams_and_we_take_is_counted_apart() {
+    let origin = named("a");
+    let proxy = Proxy::start(&origin, "");
+    proxy.get("/", &[]);
+    proxy.get("/.consentry/", &[]);
+    proxy.expect_metric("consentry_own_duration_seconds_count{site=\"default\"}", 2.0);
+    proxy.expect_metric("consentry_upstream_duration_seconds_count{site=\"default\"}", 1.0);
+}
