@@ -9,33 +9,40 @@
 //! | `/readyz`    | 200 while visitors are accepted (and whether anything is degraded), 503 from |
 //! |              | the beginning of a drain                                                    |
 //! | `/inventory` | JSON: cookies and beacons seen, by site, with proposals for the unknown ones |
+//! | `/log-level` | the log's level; `PUT` changes it until the next start                     |
+//!
+//! Where the config names a token, all but `/livez` and `/readyz` want it.
 
 mod dashboard;
 mod exposition;
 mod inventory;
+mod socket;
+mod token;
 
 use std::convert::Infallible;
 use std::io;
-use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use http::header::{
     ACCEPT, ALLOW, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, REFERRER_POLICY,
-    X_CONTENT_TYPE_OPTIONS,
+    WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{Method, Request, Response, StatusCode};
-use http_body_util::Full;
+use http_body_util::{BodyExt, Collected, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 
+use crate::config::settings::{AdminToken, LogLevel};
 use crate::filter::Filter;
-use crate::telemetry::Metrics;
+use crate::telemetry::{LogLevelControl, Metrics};
 use dashboard::{History, SAMPLE_SECONDS};
+pub use socket::{AdminSocket, SocketError};
+use tokio::io::{AsyncRead, AsyncWrite};
 
 /// What the private listener shows.
 #[derive(Debug)]
@@ -44,22 +51,41 @@ pub struct Admin {
     sites: ArcSwap<Vec<(String, Arc<Filter>)>>,
     ready: AtomicBool,
     history: History,
+    token: ArcSwapOption<AdminToken>,
+    log: ArcSwapOption<LogLevelControl>,
 }
 
 impl Admin {
     /// Shows these metrics and the inventories of these sites, by name. Not ready yet.
-    pub fn new(metrics: Metrics, sites: Vec<(String, Arc<Filter>)>) -> Self {
+    /// Who asks has to show the token, where there is one.
+    pub fn new(
+        metrics: Metrics,
+        sites: Vec<(String, Arc<Filter>)>,
+        token: Option<AdminToken>,
+    ) -> Self {
         Self {
             metrics,
             sites: ArcSwap::from_pointee(sites),
             ready: AtomicBool::new(false),
             history: History::default(),
+            token: ArcSwapOption::new(token.map(Arc::new)),
+            log: ArcSwapOption::empty(),
         }
     }
 
     /// Shows the inventories of other sites from now on.
     pub fn set_sites(&self, sites: Vec<(String, Arc<Filter>)>) {
         self.sites.store(Arc::new(sites));
+    }
+
+    /// Wants another token from now on, or none.
+    pub fn set_token(&self, token: Option<AdminToken>) {
+        self.token.store(token.map(Arc::new));
+    }
+
+    /// Lets the log's level be changed.
+    pub fn control_log(&self, control: LogLevelControl) {
+        self.log.store(Some(Arc::new(control)));
     }
 
     /// Says whether visitors are accepted.
@@ -71,8 +97,7 @@ impl Admin {
     ///
     /// # Errors
     /// When the socket cannot be watched.
-    pub async fn serve(self: Arc<Self>, socket: TcpListener) -> io::Result<Infallible> {
-        let socket = tokio::net::TcpListener::from_std(socket)?;
+    pub async fn serve(self: Arc<Self>, socket: AdminSocket) -> io::Result<Infallible> {
         let sampled = Arc::clone(&self);
         tokio::spawn(async move {
             let mut every = tokio::time::interval(Duration::from_secs(SAMPLE_SECONDS));
@@ -81,27 +106,95 @@ impl Admin {
                 sampled.history.sample(&sampled.metrics);
             }
         });
-        loop {
-            let Ok((stream, _)) = socket.accept().await else {
-                tokio::time::sleep(Duration::from_millis(50)).await;
-                continue;
-            };
-            let admin = Arc::clone(&self);
-            tokio::spawn(async move {
-                let answer = service_fn(|request| {
-                    let answer = admin.answer(&request);
-                    async { Ok::<_, Infallible>(answer) }
-                });
-                let mut http = http1::Builder::new();
-                let http =
-                    http.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(10));
-                // Who asks and leaves early is no concern of ours.
-                let _ = http.serve_connection(TokioIo::new(stream), answer).await;
-            });
+        match socket {
+            AdminSocket::Tcp(socket) => {
+                let socket = tokio::net::TcpListener::from_std(socket)?;
+                loop {
+                    self.connected(socket.accept().await).await;
+                }
+            }
+            AdminSocket::Unix(socket, _) => {
+                let socket = tokio::net::UnixListener::from_std(socket)?;
+                loop {
+                    self.connected(socket.accept().await).await;
+                }
+            }
         }
     }
 
-    fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    /// Serves a connection on a task of its own.
+    async fn connected<S, A>(self: &Arc<Self>, accepted: io::Result<(S, A)>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let Ok((stream, _)) = accepted else {
+            return tokio::time::sleep(Duration::from_millis(50)).await;
+        };
+        let admin = Arc::clone(self);
+        tokio::spawn(async move {
+            let answer = service_fn(|request| {
+                let admin = Arc::clone(&admin);
+                async move { Ok::<_, Infallible>(admin.answer(request).await) }
+            });
+            let mut http = http1::Builder::new();
+            let http = http.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(10));
+            // Who asks and leaves early is no concern of ours.
+            let _ = http.serve_connection(TokioIo::new(stream), answer).await;
+        });
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        let health = matches!(request.uri().path(), "/livez" | "/readyz");
+        if let Some(token) = self.token.load_full().filter(|_| !health)
+            && !token::is_shown(&token, request.headers())
+        {
+            let mut refusal = text(StatusCode::UNAUTHORIZED, "the token is missing or wrong\n");
+            // Browsers ask for a password, which is the token.
+            refusal
+                .headers_mut()
+                .insert(WWW_AUTHENTICATE, HeaderValue::from_static(token::SCHEMES));
+            return refusal;
+        }
+        if request.uri().path() == "/log-level" {
+            return self.log_level(request).await;
+        }
+        self.page_of(&request)
+    }
+
+    /// Shows the log's level, or changes it. A `PUT` comes from no form of another site's page.
+    async fn log_level(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        let Some(control) = self.log.load_full() else {
+            return text(StatusCode::NOT_FOUND, "the log is not controlled here\n");
+        };
+        match *request.method() {
+            Method::GET | Method::HEAD => {}
+            Method::PUT => {
+                let body = Limited::new(request.into_body(), 64).collect().await;
+                let word = body.map(Collected::to_bytes).unwrap_or_default();
+                let level =
+                    std::str::from_utf8(&word).ok().and_then(|word| LogLevel::named(word.trim()));
+                let Some(level) = level else {
+                    let levels = "the level is one of error, warn, info, debug, trace\n";
+                    return text(StatusCode::BAD_REQUEST, levels);
+                };
+                let before = control.level();
+                control.set(level);
+                tracing::warn!(
+                    before = before.as_str(),
+                    now = level.as_str(),
+                    "the log's level was changed"
+                );
+            }
+            _ => {
+                let mut refusal = text(StatusCode::METHOD_NOT_ALLOWED, "only GET, HEAD and PUT\n");
+                refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD, PUT"));
+                return refusal;
+            }
+        }
+        typed("text/plain; charset=utf-8", format!("{}\n", control.level().as_str()))
+    }
+
+    fn page_of(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             let mut refusal = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
             refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
@@ -130,7 +223,7 @@ impl Admin {
             }
             _ => text(
                 StatusCode::NOT_FOUND,
-                "there are /, /metrics, /livez, /readyz and /inventory\n",
+                "there are /, /metrics, /livez, /readyz, /inventory and /log-level\n",
             ),
         }
     }

@@ -5,6 +5,7 @@
 
 mod reload;
 mod snapshot;
+mod sockets;
 
 use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
@@ -13,19 +14,21 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use arc_swap::ArcSwap;
+use futures_util::FutureExt;
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 
-use crate::admin::Admin;
-use crate::config::settings::LogFormat;
+use crate::admin::{Admin, AdminSocket};
+use crate::config::settings::{Log, LogFormat};
 use crate::config::{Config, Overrides};
 use crate::proxy::{Listener, Snapshot, Workers, watch_health};
 use crate::receipts::Receipts;
-use crate::telemetry::{AccessLog, Metrics, ReceiptCounters};
+use crate::telemetry::{AccessLog, LineForm, LogLevelControl, Metrics, ReceiptCounters};
 use reload::{Reloader, Source};
 use snapshot::{Lasting, fixed, gauges, labels};
+use sockets::Sockets;
 
 /// Where a proxy listens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +37,7 @@ pub struct Addresses {
     pub http: Option<SocketAddr>,
     /// Where they connect with TLS; `None` without it.
     pub https: Option<SocketAddr>,
-    /// Where metrics and health are served; `None` when that is off.
+    /// Where metrics and health are served; `None` when that is off, or at a path.
     pub admin: Option<SocketAddr>,
 }
 
@@ -43,7 +46,7 @@ pub struct Addresses {
 pub struct Bound {
     listener: Option<Listener>,
     secure_listener: Option<Listener>,
-    admin_listener: Option<Listener>,
+    admin_socket: Option<AdminSocket>,
     admin: Arc<Admin>,
     snapshot: Arc<ArcSwap<Snapshot>>,
     /// What a new config is built with.
@@ -64,14 +67,14 @@ pub fn build(config: Config) -> anyhow::Result<Bound> {
     let workers = config.workers.unwrap_or_else(|| {
         std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get)
     });
-    let listener = config.listen.http.map(Listener::bind).transpose()?;
-    let secure_listener = config.listen.https.map(Listener::bind).transpose()?;
-    let admin_listener = config.listen.admin.map(Listener::bind).transpose()?;
+    let Sockets { http: listener, https: secure_listener, admin: admin_socket } =
+        Sockets::open(&config.listen)?;
 
     let (access_log, log) = if config.log.access {
-        let json = is_json(config.log.format, io::stdout().is_terminal());
+        let Log { format, access_format, visitor_address, .. } = config.log;
+        let form = LineForm::of(access_format, is_json(format, io::stdout().is_terminal()));
         let (writer, guard) = NonBlockingBuilder::default().lossy(true).finish(io::stdout());
-        (Some(AccessLog::new(writer, json)), Some(guard))
+        (Some(AccessLog::new(writer, form, visitor_address)), Some(guard))
     } else {
         (None, None)
     };
@@ -80,18 +83,19 @@ pub fn build(config: Config) -> anyhow::Result<Bound> {
     let receipts =
         receipts.map(|(settings, counters)| Receipts::start(settings, counters)).transpose()?;
     let metrics = Metrics::new(labels(&config), workers).with_receipts(receipt_counters);
+    let token = config.listen.admin_token.clone();
     let fixed = fixed(&config);
     let lasting = Lasting { workers, metrics, receipts, access_log, fixed };
     let files = config.files.clone();
     let (snapshot, filters) = lasting.snapshot(config, lasting.metrics.generation(), None)?;
     lasting.metrics.show_upstreams(gauges(&snapshot));
     let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
-    let admin = Arc::new(Admin::new(lasting.metrics.clone(), filters));
+    let admin = Arc::new(Admin::new(lasting.metrics.clone(), filters, token));
     let reload = None;
     Ok(Bound {
         listener,
         secure_listener,
-        admin_listener,
+        admin_socket,
         admin,
         snapshot,
         lasting,
@@ -117,13 +121,19 @@ impl Bound {
         Self { reload: Some(Source { path, overrides }), ..self }
     }
 
+    /// Lets the log's level be changed by the private listener.
+    pub fn log_level(self, control: LogLevelControl) -> Self {
+        self.admin.control_log(control);
+        self
+    }
+
     /// Where it listens, with the ports that the system chose.
     pub fn addresses(&self) -> Addresses {
         let address = |listener: &Option<Listener>| listener.as_ref().map(Listener::address);
         Addresses {
             http: address(&self.listener),
             https: address(&self.secure_listener),
-            admin: address(&self.admin_listener),
+            admin: self.admin_socket.as_ref().and_then(AdminSocket::address),
         }
     }
 
@@ -181,11 +191,12 @@ impl Bound {
     /// Accepts visitors until `stop` ends; what they began goes on in the workers. Metrics and
     /// health are served for as long as the runtime lives.
     async fn serve(self, stop: impl Future<Output = ()>) -> anyhow::Result<Workers> {
-        let Addresses { http, https, admin } = self.addresses();
+        let Addresses { http, https, .. } = self.addresses();
+        let admin = self.admin_socket.as_ref().map(ToString::to_string);
         let workers = Workers::start(&self.snapshot, &self.lasting.metrics)
             .context("workers cannot be started")?;
-        if let Some(listener) = self.admin_listener {
-            let served = Arc::clone(&self.admin).serve(listener.into_socket());
+        if let Some(socket) = self.admin_socket {
+            let served = Arc::clone(&self.admin).serve(socket);
             tokio::spawn(async move {
                 let Err(error) = served.await;
                 tracing::error!(%error, "the admin listener has failed");
@@ -197,14 +208,10 @@ impl Bound {
             let reloader = Reloader::new(source, self.lasting, to, self.files)?;
             tokio::spawn(reloader.run());
         }
-        let [http, https, admin] = [http, https, admin].map(|at| at.map(tracing::field::display));
+        let [http, https] = [http, https].map(|at| at.map(tracing::field::display));
         tracing::info!(http, https, admin, version = env!("CARGO_PKG_VERSION"), "serving");
         self.admin.set_ready(true);
         tell_systemd(&[NotifyState::Ready]);
-        let accepting = futures_util::future::try_join(
-            accept(self.listener, &workers, false),
-            accept(self.secure_listener, &workers, true),
-        );
         let told = async {
             stop.await;
             // Balancers are told first, and are given the time to notice: who still comes is served.
@@ -216,10 +223,13 @@ impl Bound {
                 tokio::time::sleep(delay).await;
             }
         };
-        tokio::select! {
-            failed = accepting => failed.map(|_| ()).context("the listener has failed")?,
-            () = told => {}
-        }
+        let told = told.shared();
+        futures_util::future::try_join(
+            accept(self.listener, &workers, false, told.clone()),
+            accept(self.secure_listener, &workers, true, told),
+        )
+        .await
+        .context("the listener has failed")?;
         tracing::info!("draining: no new connections, requests under way are finished");
         Ok(workers)
     }
@@ -232,11 +242,19 @@ fn tell_systemd(states: &[NotifyState<'_>]) {
     }
 }
 
-/// Accepts connections for ever; where there is no listener, waits for ever.
-async fn accept(listener: Option<Listener>, workers: &Workers, secure: bool) -> io::Result<()> {
+/// Accepts connections until `stop` ends; where there is no listener, waits for that.
+async fn accept(
+    listener: Option<Listener>,
+    workers: &Workers,
+    secure: bool,
+    stop: impl Future<Output = ()>,
+) -> io::Result<()> {
     match listener {
-        Some(listener) => listener.run(workers, secure).await,
-        None => std::future::pending().await,
+        Some(listener) => listener.run(workers, secure, stop).await,
+        None => {
+            stop.await;
+            Ok(())
+        }
     }
 }
 

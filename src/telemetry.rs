@@ -3,11 +3,13 @@
 //! `filter` reports numbers, `proxy` hands them on here, `admin` shows them.
 
 mod access_log;
+mod log;
 mod metrics;
 mod receipts;
 mod reloads;
 
-pub use access_log::{AccessLog, Entry};
+pub use access_log::{AccessLog, Entry, LineForm, Speaker};
+pub use log::{LogLevelControl, start_log};
 pub use metrics::{
     ErrorKind, Generation, Metrics, PAGE_OUTCOMES, Shard, SiteLabels, SiteTotals, Totals,
     UpstreamGauge,

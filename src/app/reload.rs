@@ -112,6 +112,7 @@ impl Core {
         if fixed(&config) != self.lasting.fixed {
             tracing::warn!("changes of listen addresses, workers, log and receipts take a restart");
         }
+        let token = config.listen.admin_token.clone();
         let before = self.snapshot.load_full();
         let counters = self.lasting.metrics.next_generation(labels(&config));
         match self.lasting.snapshot(config, counters, Some(&before)) {
@@ -120,6 +121,7 @@ impl Core {
                 self.lasting.metrics.show_upstreams(gauges(&snapshot));
                 self.snapshot.store(Arc::new(snapshot));
                 self.admin.set_sites(filters);
+                self.admin.set_token(token);
                 reloads.count(true);
                 let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
                 tracing::info!(milliseconds, "the config was reloaded");

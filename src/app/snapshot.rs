@@ -8,7 +8,7 @@ use rustls_pki_types::ServerName;
 
 use crate::centre::Centre;
 use crate::config::Config;
-use crate::config::settings::{self, Mode, Scheme};
+use crate::config::settings::{self, Listen, Mode, Scheme};
 use crate::filter::Filter;
 use crate::page::Pages;
 use crate::proxy::{Forwarding, Site, SiteTable, Snapshot, Upstream, UpstreamHandshake};
@@ -30,7 +30,8 @@ pub(super) struct Lasting {
 /// What only a restart changes.
 pub(super) fn fixed(config: &Config) -> String {
     let Config { listen, workers, log, receipts, .. } = config;
-    format!("{:?}", (listen.http, listen.https, listen.admin, workers, log, receipts))
+    let Listen { http, https, admin, reuse_port, .. } = listen;
+    format!("{:?}", (http, https, admin, reuse_port, workers, log, receipts))
 }
 
 /// The filters of the sites, by name.

@@ -1,20 +1,37 @@
 //! Asks a running proxy's private listener.
 
+use std::path::PathBuf;
+
 use anyhow::{Context, bail};
 use bytes::Bytes;
-use http::{Request, header::HOST};
+use http::Request;
+use http::header::{AUTHORIZATION, HOST, HeaderValue};
 use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
 
-/// Where the private listener is, unless it is said.
-pub(super) const DEFAULT: &str = "http://127.0.0.1:9090";
-
-/// `--admin` of the commands that ask a running proxy.
+/// Where the private listener is, and what it wants to see.
 #[derive(Debug, clap::Args)]
 pub(super) struct AdminUrl {
-    /// The private listener of a running proxy
-    #[arg(long, value_name = "URL", env = "CONSENTRY_ADMIN", default_value = DEFAULT)]
+    /// The private listener of a running proxy: a URL, or unix:PATH
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "CONSENTRY_ADMIN",
+        default_value = "http://127.0.0.1:9090"
+    )]
     admin: String,
+    /// The file with the token that it wants
+    #[arg(long, value_name = "FILE", env = "CONSENTRY_ADMIN_TOKEN_FILE")]
+    admin_token_file: Option<PathBuf>,
+}
+
+/// Which sites of a running proxy.
+#[derive(Debug, clap::Args)]
+pub(super) struct AdminSites {
+    #[command(flatten)]
+    admin: AdminUrl,
     /// Only this site
     #[arg(long, value_name = "NAME")]
     site: Option<String>,
@@ -24,11 +41,6 @@ pub(super) struct AdminUrl {
 pub(super) type Sites = serde_json::Map<String, serde_json::Value>;
 
 impl AdminUrl {
-    /// A private listener, with all its sites.
-    pub(super) fn at(admin: String) -> Self {
-        Self { admin, site: None }
-    }
-
     /// What a page of the private listener says.
     pub(super) fn text(&self, path: &str) -> anyhow::Result<String> {
         Ok(String::from_utf8_lossy(&self.ask(path)?).into_owned())
@@ -39,20 +51,27 @@ impl AdminUrl {
     }
 
     fn ask(&self, path: &str) -> anyhow::Result<Bytes> {
+        let token = self.admin_token_file.as_deref().map(std::fs::read_to_string).transpose();
+        let token = token.context("the file of the token cannot be read")?;
+        let token = token.as_deref().and_then(|text| text.lines().next()).map(str::trim);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let address = self.address();
         let asked = async {
             let longest = std::time::Duration::from_secs(10);
-            tokio::time::timeout(longest, get(address, path)).await.context("it does not answer")?
+            tokio::time::timeout(longest, get(address, path, token))
+                .await
+                .context("it does not answer")?
         };
         runtime
             .block_on(asked)
             .with_context(|| format!("the private listener at {address} cannot be asked"))
     }
+}
 
+impl AdminSites {
     /// What passed by, by site.
     pub(super) fn inventory(&self) -> anyhow::Result<Sites> {
-        let (address, body) = (self.address(), self.ask("/inventory")?);
+        let (address, body) = (self.admin.address(), self.admin.ask("/inventory")?);
         let mut sites: Sites = serde_json::from_slice(&body)
             .with_context(|| format!("what listens at {address} is not consentry"))?;
         if let Some(wanted) = &self.site {
@@ -66,12 +85,31 @@ impl AdminUrl {
     }
 }
 
-async fn get(address: &str, path: &str) -> anyhow::Result<Bytes> {
-    let stream = tokio::net::TcpStream::connect(address).await?;
+async fn get(address: &str, path: &str, token: Option<&str>) -> anyhow::Result<Bytes> {
+    match address.strip_prefix("unix:") {
+        Some(file) => exchange(UnixStream::connect(file).await?, "localhost", path, token).await,
+        None => exchange(TcpStream::connect(address).await?, address, path, token).await,
+    }
+}
+
+async fn exchange<S>(
+    stream: S,
+    host: &str,
+    path: &str,
+    token: Option<&str>,
+) -> anyhow::Result<Bytes>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     tokio::spawn(connection);
-    let request = Request::get(path).header(HOST, address).body(Empty::<Bytes>::new())?;
+    let mut request = Request::get(path).header(HOST, host).body(Empty::<Bytes>::new())?;
+    if let Some(token) = token {
+        let mut value = HeaderValue::try_from(format!("Bearer {token}"))?;
+        value.set_sensitive(true);
+        request.headers_mut().insert(AUTHORIZATION, value);
+    }
     let response = sender.send_request(request).await?;
     if !response.status().is_success() {
         bail!("it answers {}", response.status());

@@ -28,7 +28,8 @@ impl Check {
 }
 
 fn write_summary(config: &Config, out: &mut impl Write) -> io::Result<()> {
-    let admin = config.listen.admin.map_or_else(|| "off".to_owned(), |admin| admin.to_string());
+    let admin =
+        config.listen.admin.as_ref().map_or_else(|| "off".to_owned(), |admin| admin.to_string());
     let listened = [("", config.listen.http), ("https ", config.listen.https)];
     let listened: Vec<String> =
         listened.iter().filter_map(|(name, at)| Some(format!("{name}{}", (*at)?))).collect();

@@ -25,7 +25,7 @@ impl Demo {
         let origin = site::start()?;
         let listen = self.listen.unwrap_or_else(|| {
             let usual = SocketAddr::from(([127, 0, 0, 1], 8080));
-            let free = Listener::bind(usual).map_or(0, |listener| listener.address().port());
+            let free = Listener::bind(usual, false).map_or(0, |listener| listener.address().port());
             format!("127.0.0.1:{free}")
         });
         let overrides = Overrides {

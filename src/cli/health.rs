@@ -2,15 +2,14 @@
 
 use std::io::{self, Write};
 
-use super::ask::{AdminUrl, DEFAULT};
+use super::ask::AdminUrl;
 use super::failure::Failure;
 
 /// Ask a running proxy whether it is ready: exit code 0, or 1 with the reason
 #[derive(Debug, clap::Args)]
 pub(super) struct Health {
-    /// The private listener of a running proxy
-    #[arg(long, value_name = "URL", env = "CONSENTRY_ADMIN", default_value = DEFAULT)]
-    admin: String,
+    #[command(flatten)]
+    admin: AdminUrl,
     /// Whether it lives, ready or not
     #[arg(long)]
     live: bool,
@@ -19,7 +18,7 @@ pub(super) struct Health {
 impl Health {
     pub(super) fn execute(self) -> Result<(), Failure> {
         let path = if self.live { "/livez" } else { "/readyz" };
-        let said = AdminUrl::at(self.admin).text(path)?;
+        let said = self.admin.text(path)?;
         Ok(io::stdout().lock().write_all(said.as_bytes())?)
     }
 }

@@ -4,14 +4,14 @@ use std::io::{self, BufWriter, Write};
 
 use serde_json::Value;
 
-use super::ask::AdminUrl;
+use super::ask::AdminSites;
 use super::failure::Failure;
 
 /// Print the cookies and beacons that passed by a running proxy
 #[derive(Debug, clap::Args)]
 pub(super) struct Inventory {
     #[command(flatten)]
-    admin: AdminUrl,
+    admin: AdminSites,
     /// As the proxy says it, in JSON
     #[arg(long)]
     json: bool,

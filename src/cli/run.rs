@@ -3,13 +3,12 @@
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 
-use tracing::Level;
-
 use super::failure::Failure;
 use super::input::load;
 use crate::app;
 use crate::config::Overrides;
-use crate::config::settings::{Log, LogLevel, Mode};
+use crate::config::settings::Mode;
+use crate::telemetry::start_log;
 
 /// Run the proxy until SIGTERM or Ctrl-C
 #[derive(Debug, clap::Args)]
@@ -36,11 +35,14 @@ impl Run {
         let Self { config: path, listen, upstream, admin, mode } = self;
         let overrides = Overrides { listen, upstream, admin, mode, sources: None };
         let config = load(path.as_deref(), &overrides)?;
-        start_log(config.log);
+        let terminal = io::stderr().is_terminal();
+        let json = app::is_json(config.log.format, terminal);
+        let control = start_log(config.log.level, json, terminal);
+        keep_panics_quiet();
         for warning in &config.warnings {
             tracing::warn!("{warning}");
         }
-        let bound = app::build(config)?;
+        let bound = app::build(config)?.log_level(control);
         let bound = match path {
             Some(path) => bound.reloading(path, overrides),
             None => bound,
@@ -49,24 +51,8 @@ impl Run {
     }
 }
 
-/// Sends the log to standard error: readable lines on a terminal, else JSON.
-fn start_log(log: Log) {
-    let terminal = io::stderr().is_terminal();
-    let level = match log.level {
-        LogLevel::Error => Level::ERROR,
-        LogLevel::Warn => Level::WARN,
-        LogLevel::Info => Level::INFO,
-        LogLevel::Debug => Level::DEBUG,
-        LogLevel::Trace => Level::TRACE,
-    };
-    let subscriber =
-        tracing_subscriber::fmt().with_max_level(level).with_writer(io::stderr).with_ansi(terminal);
-    if app::is_json(log.format, terminal) {
-        subscriber.json().flatten_event(true).with_current_span(false).with_span_list(false).init();
-    } else {
-        subscriber.with_target(false).init();
-    }
-    // What a panic says may hold anything, a cookie's value too: only its place is told.
+/// What a panic says may hold anything, a cookie's value too: only its place is told.
+fn keep_panics_quiet() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         tracing::error!(place, "internal fault");

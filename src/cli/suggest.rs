@@ -4,7 +4,7 @@ use std::io::{self, BufWriter, Write};
 
 use serde_json::Value;
 
-use super::ask::AdminUrl;
+use super::ask::AdminSites;
 use super::failure::Failure;
 use super::inventory::attributes;
 use crate::config::write::{WrittenRule, write_rule};
@@ -16,7 +16,7 @@ use crate::config::write::{WrittenRule, write_rule};
 #[derive(Debug, clap::Args)]
 pub(super) struct Suggest {
     #[command(flatten)]
-    admin: AdminUrl,
+    admin: AdminSites,
 }
 
 impl Suggest {

@@ -8,7 +8,10 @@ use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserialize, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use toml::Spanned;
 
-use super::settings::{BalanceMethod, Detect, Durability, LogFormat, LogLevel, Mode, Position};
+use super::settings::{
+    AccessFormat, BalanceMethod, Detect, Durability, LogFormat, LogLevel, Mode, Position,
+    VisitorAddress,
+};
 
 type Text = Spanned<String>;
 
@@ -47,6 +50,8 @@ pub(super) struct RawListen {
     pub(super) http: Option<Text>,
     pub(super) https: Option<Text>,
     pub(super) admin: Option<Text>,
+    pub(super) admin_token_file: Option<Text>,
+    pub(super) reuse_port: Option<bool>,
     pub(super) proxy_protocol: Option<bool>,
     pub(super) trusted_proxies: Vec<Text>,
 }
@@ -393,6 +398,8 @@ pub(super) struct RawHealth {
 pub(super) struct RawLog {
     pub(super) access: Option<bool>,
     pub(super) format: Option<LogFormat>,
+    pub(super) access_format: Option<AccessFormat>,
+    pub(super) visitor_address: Option<VisitorAddress>,
     pub(super) level: Option<LogLevel>,
 }
 

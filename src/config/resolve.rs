@@ -23,7 +23,10 @@ use super::document::place;
 use super::overrides::Overrides;
 use super::problem::Problem;
 use super::raw::{RawCategory, RawDefault, RawTechnologies};
-use super::settings::{Config, Detect, Expire, Log, LogFormat, LogLevel, Site, Technologies};
+use super::settings::{
+    AccessFormat, AdminAddress, Config, Detect, Expire, Listen, Log, LogFormat, LogLevel, Site,
+    Technologies, VisitorAddress,
+};
 use crate::catalogue::{FilterLists, Tier};
 use crate::consent::{Categories, Category};
 
@@ -86,7 +89,8 @@ pub(super) fn resolve(document: Doc, folder: &Path, overrides: &Overrides) -> Co
     };
     let sites = site::sites(document, raw.site, &common, overrides);
     let mut warnings = warnings(document, &common, &sites);
-    let listen = listen::listen(document, raw.listen, overrides);
+    let listen = listen::listen(document, raw.listen, folder, overrides);
+    warnings.extend(unguarded(document, &listen));
     let tls = tls::tls(document, raw.tls, listen.https.is_some(), folder, &mut warnings);
     warnings.extend(conflicts(document, &common, &files));
     warnings.extend(unverified(document, &sites));
@@ -99,6 +103,8 @@ pub(super) fn resolve(document: Doc, folder: &Path, overrides: &Overrides) -> Co
         log: Log {
             access: raw.log.access.unwrap_or(true),
             format: raw.log.format.unwrap_or(LogFormat::Auto),
+            access_format: raw.log.access_format.unwrap_or(AccessFormat::Auto),
+            visitor_address: raw.log.visitor_address.unwrap_or(VisitorAddress::None),
             level: raw.log.level.unwrap_or(LogLevel::Info),
         },
         receipts,
@@ -137,6 +143,16 @@ fn warnings(document: Doc, common: &Common, sites: &[Site]) -> Vec<Problem> {
         }
     }
     warnings
+}
+
+/// A private listener that anybody can ask.
+fn unguarded(document: Doc, listen: &Listen) -> Option<Problem> {
+    let Some(AdminAddress::Tcp(address)) = &listen.admin else { return None };
+    let open = !address.ip().is_loopback() && listen.admin_token.is_none();
+    let message = format!(
+        "listen.admin = \"{address}\" is open to the network without listen.admin_token_file: whoever reaches it reads metrics and inventory, and changes the log's level"
+    );
+    open.then(|| Problem::of_file(&document.file, message))
 }
 
 /// Upstreams that may be anybody.

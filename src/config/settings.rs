@@ -55,11 +55,43 @@ pub struct Listen {
     /// Where they connect with TLS; `None` without it.
     pub https: Option<SocketAddr>,
     /// Where metrics and health are served; `None` turns them off.
-    pub admin: Option<SocketAddr>,
+    pub admin: Option<AdminAddress>,
+    /// What who asks there has to show, but for health.
+    pub admin_token: Option<AdminToken>,
+    /// Another process may listen on the same addresses: the next version, before this one ends.
+    pub reuse_port: bool,
     /// Visitors' connections begin with the PROXY protocol, of `trusted_proxies` only where there are any.
     pub proxy_protocol: bool,
     /// Peers whose `Forwarded` and `X-Forwarded-*` are believed.
     pub trusted_proxies: Vec<IpNet>,
+}
+
+/// Where the private listener is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AdminAddress {
+    /// A socket of the network.
+    Tcp(SocketAddr),
+    /// A socket of this machine.
+    Unix(PathBuf),
+}
+
+impl std::fmt::Display for AdminAddress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// A secret; it is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct AdminToken(pub String);
+
+impl std::fmt::Debug for AdminToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("AdminToken")
+    }
 }
 
 /// TLS towards visitors.
@@ -116,6 +148,10 @@ pub struct Log {
     pub access: bool,
     /// The form of the lines.
     pub format: LogFormat,
+    /// The form of the lines for requests, where it is another one.
+    pub access_format: AccessFormat,
+    /// What is said of visitors' addresses.
+    pub visitor_address: VisitorAddress,
     /// The least important level that is written.
     pub level: LogLevel,
 }
@@ -132,6 +168,32 @@ pub enum LogFormat {
     Json,
 }
 
+/// The form of a line for a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AccessFormat {
+    /// As the other lines.
+    Auto,
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+    /// The Combined Log Format of Apache httpd, for tools that know that.
+    Combined,
+}
+
+/// What is said of visitors' addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum VisitorAddress {
+    /// Nothing.
+    None,
+    /// The network: the first 24 bits, of IPv6 the first 48.
+    Network,
+    /// Everything.
+    Full,
+}
+
 /// The importance of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -146,6 +208,27 @@ pub enum LogLevel {
     Debug,
     /// Everything.
     Trace,
+}
+
+impl LogLevel {
+    /// Every level.
+    pub const ALL: [Self; 5] = [Self::Error, Self::Warn, Self::Info, Self::Debug, Self::Trace];
+
+    /// The word in config and logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+
+    /// The level of a word.
+    pub fn named(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|level| level.as_str() == word)
+    }
 }
 
 /// Hosts, where they are served, and what may pass.

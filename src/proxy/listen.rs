@@ -4,7 +4,8 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
+use futures_util::FutureExt;
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use thiserror::Error;
 
 use super::workers::Workers;
@@ -60,20 +61,31 @@ impl Listener {
     ///
     /// # Errors
     /// When the address is in use, not of this machine, or not allowed.
-    pub fn bind(address: SocketAddr) -> Result<Self, BindError> {
+    /// With `reuse_port` other processes may listen on the same address, and get a share of the connections
+    /// (socket(7), SO_REUSEPORT).
+    pub fn bind(address: SocketAddr, reuse_port: bool) -> Result<Self, BindError> {
         let failed = |error| BindError::new(address, error);
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))
             .map_err(failed)?;
         // A restart must not wait for the connections of the last run to be forgotten.
         socket.set_reuse_address(true).map_err(failed)?;
-        // Accepted sockets inherit these.
-        socket.set_tcp_nodelay(true).map_err(failed)?;
-        socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE)).map_err(failed)?;
-        socket.set_nonblocking(true).map_err(failed)?;
+        socket.set_reuse_port(reuse_port).map_err(failed)?;
         socket.bind(&address.into()).map_err(failed)?;
         socket.listen(BACKLOG).map_err(failed)?;
-        let socket = TcpListener::from(socket);
-        let address = socket.local_addr().map_err(failed)?;
+        Self::inherit(socket.into()).map_err(failed)
+    }
+
+    /// A socket that another program has bound, such as systemd (sd_listen_fds(3)).
+    ///
+    /// # Errors
+    /// When it is none that connections come from.
+    pub fn inherit(socket: TcpListener) -> io::Result<Self> {
+        let settings = SockRef::from(&socket);
+        // Accepted sockets inherit these.
+        settings.set_tcp_nodelay(true)?;
+        settings.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE))?;
+        settings.set_nonblocking(true)?;
+        let address = socket.local_addr()?;
         Ok(Self { socket, address })
     }
 
@@ -87,15 +99,33 @@ impl Listener {
         self.socket
     }
 
-    /// Accepts connections for ever. To stop listening, drop the future: no accepted connection
-    /// is lost by it.
+    /// Accepts connections until `stop` ends, and those that stand in the queue by then. `secure` says that
+    /// visitors speak TLS here.
     ///
     /// # Errors
     /// When the socket cannot be watched.
-    ///
-    /// `secure` says that visitors speak TLS here.
-    pub async fn run(self, workers: &Workers, secure: bool) -> io::Result<()> {
+    pub async fn run(
+        self,
+        workers: &Workers,
+        secure: bool,
+        stop: impl Future<Output = ()>,
+    ) -> io::Result<()> {
         let socket = tokio::net::TcpListener::from_std(self.socket)?;
+        tokio::select! {
+            () = Self::accept(&socket, workers, secure) => {}
+            () = stop => {}
+        }
+        // They have connected already: closing the socket would cut them off.
+        while let Some(Ok((stream, address))) = socket.accept().now_or_never() {
+            if let Ok(stream) = stream.into_std() {
+                workers.hand_over(stream, address, secure);
+            }
+        }
+        Ok(())
+    }
+
+    /// Accepts connections for ever.
+    async fn accept(socket: &tokio::net::TcpListener, workers: &Workers, secure: bool) {
         loop {
             while workers.are_full() {
                 tokio::time::sleep(FULL).await;

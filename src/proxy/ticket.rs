@@ -14,7 +14,7 @@ use super::site::{Site, Snapshot};
 use super::visitor::Visitor;
 use crate::filter::Report;
 use crate::page::Outcome;
-use crate::telemetry::{Entry, ErrorKind};
+use crate::telemetry::{Entry, ErrorKind, Speaker};
 
 /// A request's place in the accounts: whatever becomes of it, it is counted and logged once.
 pub(super) struct Ticket {
@@ -35,12 +35,18 @@ pub(super) struct Ticket {
     ended: bool,
     closed: bool,
     number: u64,
+    /// What the log says of the visitor.
+    speaker: Option<Box<Speaker>>,
 }
 
 impl Ticket {
     pub(super) fn new(visitor: Arc<Visitor>, request: &Request<Incoming>) -> Self {
         let snapshot = visitor.worker.snapshot();
         visitor.request_started();
+        let speaker = snapshot.access_log.as_ref().and_then(|log| {
+            let headers = request.headers();
+            log.speaker(|| visitor.peer.visitor_address(headers), request.version(), headers)
+        });
         Self {
             number: visitor.worker.next_request(),
             visitor,
@@ -55,6 +61,7 @@ impl Ticket {
             octets: 0,
             ended: false,
             closed: false,
+            speaker,
         }
     }
 
@@ -139,6 +146,7 @@ impl Ticket {
             request_id: &self.request_id(),
             mode: settings.map_or("enforce", |settings| settings.mode.as_str()),
             report,
+            speaker: self.speaker.as_deref(),
             complete: self.ended || self.method == Method::HEAD,
         });
     }

@@ -5,21 +5,66 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
+use http::Version;
+use http::header::{HeaderMap, HeaderValue, REFERER, USER_AGENT};
 use serde::Serialize;
 use time::OffsetDateTime;
+use time::format_description::BorrowedFormatItem;
 use time::format_description::well_known::Rfc3339;
+use time::macros::format_description;
 use tracing_appender::non_blocking::NonBlocking;
 
+use crate::config::settings::{AccessFormat, VisitorAddress};
 use crate::consent::Categories;
 use crate::filter::{Counts, Report};
+
+/// The most octets of a field that a line says.
+const LONGEST_SAID: usize = 512;
+const COMBINED_TIME: &[BorrowedFormatItem<'_>] =
+    format_description!("[day]/[month repr:short]/[year]:[hour]:[minute]:[second] +0000");
 
 /// Where the lines go and how they look.
 #[derive(Debug, Clone)]
 pub struct AccessLog {
     writer: NonBlocking,
-    json: bool,
+    form: LineForm,
+    address: VisitorAddress,
+}
+
+/// The form of a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LineForm {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+    /// The Combined Log Format of Apache httpd.
+    Combined,
+}
+
+impl LineForm {
+    /// The form that the config asks for; `json` is the form of the other log.
+    pub fn of(format: AccessFormat, json: bool) -> Self {
+        match format {
+            AccessFormat::Combined => Self::Combined,
+            AccessFormat::Auto if json => Self::Json,
+            AccessFormat::Json => Self::Json,
+            AccessFormat::Auto | AccessFormat::Text => Self::Text,
+        }
+    }
+}
+
+/// What a request says of the visitor, kept until its line is written; only where the line says it.
+#[derive(Debug)]
+pub struct Speaker {
+    /// The address, as much of it as may be written.
+    address: Option<String>,
+    version: Version,
+    referer: Option<HeaderValue>,
+    user_agent: Option<HeaderValue>,
 }
 
 /// What is known of a request at its end.
@@ -45,6 +90,8 @@ pub struct Entry<'a> {
     pub report: Option<(&'a Report, &'a Categories, Option<&'a str>)>,
     /// Whether the whole response was delivered.
     pub complete: bool,
+    /// What the request says of the visitor, where the line says it.
+    pub speaker: Option<&'a Speaker>,
 }
 
 #[derive(Serialize)]
@@ -57,6 +104,8 @@ struct Line<'a> {
     duration_ms: f64,
     bytes: u64,
     request_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address: Option<&'a str>,
     mode: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     consent: Option<&'a str>,
@@ -105,14 +154,38 @@ impl Serialize for CategoryCounts<'_> {
 }
 
 impl AccessLog {
-    /// A log that writes to `writer`, as JSON or as text for people.
-    pub fn new(writer: NonBlocking, json: bool) -> Self {
-        Self { writer, json }
+    /// A log that writes to `writer`, in this form, with so much of visitors' addresses.
+    pub fn new(writer: NonBlocking, form: LineForm, address: VisitorAddress) -> Self {
+        Self { writer, form, address }
+    }
+
+    /// What a line will say of the visitor; `None` where it says nothing.
+    pub fn speaker(
+        &self,
+        address: impl FnOnce() -> Option<IpAddr>,
+        version: Version,
+        headers: &HeaderMap,
+    ) -> Option<Box<Speaker>> {
+        let combined = self.form == LineForm::Combined;
+        if !combined && self.address == VisitorAddress::None {
+            return None;
+        }
+        let field = |name| headers.get(name).filter(|_| combined).cloned();
+        let address = match self.address {
+            VisitorAddress::None => None,
+            VisitorAddress::Network => address().map(|address| network(address).to_string()),
+            VisitorAddress::Full => address().map(|address| address.to_string()),
+        };
+        let (referer, user_agent) = (field(REFERER), field(USER_AGENT));
+        Some(Box::new(Speaker { address, version, referer, user_agent }))
     }
 
     /// Writes the line of one request.
     pub fn write(&self, entry: &Entry<'_>) {
         let time = OffsetDateTime::now_utc();
+        if self.form == LineForm::Combined {
+            return self.put(combined(entry, time));
+        }
         let time =
             time.replace_nanosecond(time.nanosecond() / 1_000_000 * 1_000_000).unwrap_or(time);
         let time = time.format(&Rfc3339).unwrap_or_default();
@@ -126,6 +199,7 @@ impl AccessLog {
             duration_ms: (entry.duration.as_secs_f64() * 1e6).round() / 1e3,
             bytes: entry.bytes,
             request_id: entry.request_id,
+            address: entry.speaker.and_then(|speaker| speaker.address.as_deref()),
             mode: entry.mode,
             consent: report.map(|(report, _, source)| {
                 source.unwrap_or_else(|| report.consent.reason.as_str())
@@ -143,14 +217,54 @@ impl AccessLog {
             }),
             complete: entry.complete,
         };
-        let mut text = if self.json {
-            serde_json::to_string(&line).unwrap_or_default()
-        } else {
-            line.readable()
-        };
+        self.put(match self.form {
+            LineForm::Json => serde_json::to_string(&line).unwrap_or_default(),
+            LineForm::Text | LineForm::Combined => line.readable(),
+        });
+    }
+
+    fn put(&self, mut text: String) {
         text.push('\n');
         // A full queue drops the line and counts it; a request must not fail for it.
         let _ = self.writer.clone().write_all(text.as_bytes());
+    }
+}
+
+/// A line of the Combined Log Format. The path and the `Referer` are without their queries.
+fn combined(entry: &Entry<'_>, time: OffsetDateTime) -> String {
+    let said = |value: Option<&HeaderValue>| {
+        let text = value.map(HeaderValue::as_bytes).unwrap_or(b"-");
+        let text = text.get(..LONGEST_SAID).unwrap_or(text);
+        // Quotes, backslashes and control characters, which would end the field or the line.
+        text.escape_ascii().to_string()
+    };
+    let speaker = entry.speaker;
+    let referer = said(speaker.and_then(|speaker| speaker.referer.as_ref()));
+    format!(
+        "{} - - [{}] \"{} {} {:?}\" {} {} \"{}\" \"{}\"",
+        speaker.and_then(|speaker| speaker.address.as_deref()).unwrap_or("-"),
+        time.format(COMBINED_TIME).unwrap_or_default(),
+        entry.method,
+        entry.path.escape_debug(),
+        speaker.map_or(Version::HTTP_11, |speaker| speaker.version),
+        entry.status,
+        entry.bytes,
+        referer.split(['?', '#']).next().unwrap_or_default(),
+        said(speaker.and_then(|speaker| speaker.user_agent.as_ref())),
+    )
+}
+
+/// The network of an address: what tells visitors apart is left out.
+fn network(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(address) => {
+            let [a, b, c, _] = address.octets();
+            Ipv4Addr::new(a, b, c, 0).into()
+        }
+        IpAddr::V6(address) => {
+            let [a, b, c, ..] = address.segments();
+            Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0).into()
+        }
     }
 }
 
@@ -169,6 +283,9 @@ impl Line<'_> {
         let mut add = |name: &str, value: &str| {
             let _ = write!(text, " {name}={value}");
         };
+        if let Some(address) = self.address {
+            add("address", address);
+        }
         if let Some(consent) = self.consent {
             add("consent", consent);
         }

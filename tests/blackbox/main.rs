@@ -21,6 +21,7 @@ mod forwarding;
 mod http2;
 mod lifecycle;
 mod observability;
+mod operations;
 mod pages;
 mod preferences;
 mod receipts;

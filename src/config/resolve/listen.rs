@@ -1,6 +1,7 @@
 //! Addresses, trust, timeouts, limits.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use toml::Spanned;
@@ -9,11 +10,12 @@ use super::common::Doc;
 use crate::config::document::place;
 use crate::config::overrides::Overrides;
 use crate::config::raw::{RawLimits, RawListen, RawRetries, RawTimeouts, Short};
-use crate::config::settings::{Limits, Listen, Retries, Timeouts};
+use crate::config::settings::{AdminAddress, AdminToken, Limits, Listen, Retries, Timeouts};
 
 pub(super) fn listen(
     document: Doc,
     raw: Option<Short<RawListen>>,
+    folder: &Path,
     overrides: &Overrides,
 ) -> Listen {
     let table = match raw {
@@ -44,19 +46,21 @@ pub(super) fn listen(
         let http = address(document, flag, http_key, table.http, "0.0.0.0:8080");
         Some(http.unwrap_or(unspecified))
     };
-    let admin_off =
+    let admin_text =
         overrides.admin.as_deref().or(table.admin.as_ref().map(|admin| admin.get_ref().as_str()));
-    let admin = if admin_off == Some("off") {
-        None
-    } else {
-        address(
-            document,
-            ("--admin", &overrides.admin),
-            "listen.admin",
-            table.admin,
-            "127.0.0.1:9090",
-        )
+    let admin = match admin_text {
+        Some("off") => None,
+        Some(text) if text.starts_with("unix:/") => {
+            let path = text.trim_start_matches("unix:").trim_start_matches("//");
+            Some(AdminAddress::Unix(format!("/{}", path.trim_start_matches('/')).into()))
+        }
+        _ => {
+            let flag = ("--admin", &overrides.admin);
+            address(document, flag, "listen.admin", table.admin, "127.0.0.1:9090")
+                .map(AdminAddress::Tcp)
+        }
     };
+    let admin_token = table.admin_token_file.and_then(|file| token(document, &file, folder));
     let mut trusted_proxies = Vec::new();
     for (index, text) in table.trusted_proxies.iter().enumerate() {
         let parsed = text
@@ -74,7 +78,31 @@ pub(super) fn listen(
         }
     }
     let proxy_protocol = table.proxy_protocol.unwrap_or(false);
-    Listen { http, https, admin, proxy_protocol, trusted_proxies }
+    let reuse_port = table.reuse_port.unwrap_or(false);
+    Listen { http, https, admin, admin_token, reuse_port, proxy_protocol, trusted_proxies }
+}
+
+/// The shortest token, in characters: one that can be guessed is none.
+const SHORTEST_TOKEN: usize = 16;
+
+/// The secret in a file: its first line.
+fn token(document: Doc, file: &Spanned<String>, folder: &Path) -> Option<AdminToken> {
+    let path = folder.join(file.get_ref());
+    let read = document.read_text(&path).map_err(|error| format!("cannot be read: {error}"));
+    let token = read.and_then(|text| {
+        let token = text.lines().next().unwrap_or_default().trim();
+        let good =
+            token.len() >= SHORTEST_TOKEN && token.bytes().all(|byte| byte.is_ascii_graphic());
+        let wrong = "its first line is no token: 16 visible ASCII characters or more";
+        if good { Ok(AdminToken(token.to_owned())) } else { Err(wrong.to_owned()) }
+    });
+    token
+        .map_err(|reason| {
+            let message = format!("`{}`: {reason}", file.get_ref());
+            let key = "listen.admin_token_file".to_owned();
+            document.problem(Some(place(file)), key, message, None);
+        })
+        .ok()
 }
 
 fn address(

@@ -42,15 +42,20 @@ impl Proxy {
 
     /// A proxy with this TOML besides its addresses, the sites included.
     pub fn start_with(toml: &str) -> Self {
+        Self::start_at("127.0.0.1:0", toml)
+    }
+
+    /// As `start_with`, at this address.
+    pub fn start_at(address: &str, toml: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = folder.path().join("consentry.toml");
         std::fs::write(&config, toml).unwrap();
-        Self::run(&config, folder)
+        Self::run(address, &config, folder)
     }
 
-    fn run(config: &Path, folder: tempfile::TempDir) -> Self {
+    fn run(address: &str, config: &Path, folder: tempfile::TempDir) -> Self {
         let mut child = binary()
-            .args(["run", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--config"])
+            .args(["run", "--listen", address, "--admin", "127.0.0.1:0", "--config"])
             .arg(config)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

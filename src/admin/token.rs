@@ -1,0 +1,58 @@
+//! Whether who asks shows the token: as a bearer token (RFC 6750 section 2.1), or as the password of any user
+//! (RFC 7617), which browsers ask for.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use subtle::ConstantTimeEq;
+
+use crate::config::settings::AdminToken;
+
+/// What may be shown.
+pub(super) const SCHEMES: &str = "Basic realm=\"consentry\", Bearer realm=\"consentry\"";
+
+/// Whether the token is shown. How long it takes says nothing of it but its length.
+pub(super) fn is_shown(token: &AdminToken, headers: &HeaderMap) -> bool {
+    let Some(shown) = headers.get(AUTHORIZATION) else { return false };
+    let shown = shown.as_bytes();
+    let place = shown.iter().position(|byte| *byte == b' ').unwrap_or(shown.len());
+    let (scheme, rest) = shown.split_at_checked(place).unwrap_or((shown, &[]));
+    let credentials = rest.trim_ascii();
+    let is = |secret: &[u8]| bool::from(token.0.as_bytes().ct_eq(secret));
+    if scheme.eq_ignore_ascii_case(b"bearer") {
+        return is(credentials);
+    }
+    let decoded = STANDARD.decode(credentials).unwrap_or_default();
+    let colon = decoded.iter().position(|byte| *byte == b':');
+    let password = colon.and_then(|colon| decoded.get(colon + 1..));
+    scheme.eq_ignore_ascii_case(b"basic") && password.is_some_and(is)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_token_is_shown_as_a_bearer_or_as_a_password() {
+        let token = AdminToken("0123456789abcdef".to_owned());
+        let shown = |text: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(AUTHORIZATION, text.parse().expect("a field value"));
+            is_shown(&token, &headers)
+        };
+        let basic = |pair: &str| format!("Basic {}", STANDARD.encode(pair));
+        assert!(shown("Bearer 0123456789abcdef"));
+        assert!(shown("bearer  0123456789abcdef"));
+        assert!(shown(&basic("admin:0123456789abcdef")));
+        assert!(shown(&basic(":0123456789abcdef")));
+        for wrong in
+            ["Bearer", "Bearer ", "Bearer 0123456789abcdeF", "0123456789abcdef", "Basic !", ""]
+        {
+            assert!(!shown(wrong), "{wrong}");
+        }
+        assert!(!shown(&basic("0123456789abcdef")));
+        assert!(!shown(&basic("0123456789abcdef:")));
+        assert!(!is_shown(&token, &HeaderMap::new()));
+    }
+}

@@ -1,0 +1,81 @@
+//! The sockets that a process starts with: bound here, or handed over by systemd (sd_listen_fds(3)).
+
+use std::net::SocketAddr;
+
+use anyhow::{Context, bail};
+use listenfd::ListenFd;
+
+use crate::admin::AdminSocket;
+use crate::config::settings::{AdminAddress, Listen};
+use crate::proxy::Listener;
+
+/// The sockets of a proxy.
+pub(super) struct Sockets {
+    pub(super) http: Option<Listener>,
+    pub(super) https: Option<Listener>,
+    pub(super) admin: Option<AdminSocket>,
+}
+
+impl Sockets {
+    /// Takes what is handed over, and binds the rest.
+    pub(super) fn open(listen: &Listen) -> anyhow::Result<Self> {
+        let mut inherited = Inherited::take()?;
+        let mut open = |name: &str, address: Option<SocketAddr>| match inherited.named(name) {
+            Some(listener) => Ok(Some(listener)),
+            None => address.map(|address| Listener::bind(address, listen.reuse_port)).transpose(),
+        };
+        let http = open("http", listen.http)?;
+        let https = open("https", listen.https)?;
+        if https.is_some() && listen.https.is_none() {
+            bail!("a socket named `https` is handed over, and listen.https is not configured");
+        }
+        let admin = match (inherited.named("admin"), &listen.admin) {
+            (Some(listener), _) => Some(AdminSocket::Tcp(listener.into_socket())),
+            (None, None) => None,
+            (None, Some(AdminAddress::Tcp(address))) => {
+                let listener = Listener::bind(*address, listen.reuse_port)?;
+                Some(AdminSocket::Tcp(listener.into_socket()))
+            }
+            (None, Some(AdminAddress::Unix(path))) => Some(AdminSocket::bind_unix(path)?),
+        };
+        inherited.nothing_left()?;
+        Ok(Self { http, https, admin })
+    }
+}
+
+/// What systemd hands over, by the names of its unit (`FileDescriptorName=`).
+struct Inherited(Vec<(String, Listener)>);
+
+impl Inherited {
+    fn take() -> anyhow::Result<Self> {
+        let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
+        let mut fds = ListenFd::from_env();
+        let mut names = names.split(':');
+        let mut sockets = Vec::new();
+        for place in 0..fds.len() {
+            // Without names there is but the one that visitors come to.
+            let name = names.next().filter(|name| !name.is_empty() && *name != "unknown");
+            let name = name.unwrap_or("http").to_owned();
+            let taken = fds.take_tcp_listener(place);
+            let taken = taken.and_then(|socket| socket.map(Listener::inherit).transpose());
+            let socket =
+                taken.with_context(|| format!("the socket `{name}` handed over by systemd"))?;
+            sockets.extend(socket.map(|socket| (name, socket)));
+        }
+        Ok(Self(sockets))
+    }
+
+    fn named(&mut self, name: &str) -> Option<Listener> {
+        let place = self.0.iter().position(|(known, _)| known == name)?;
+        Some(self.0.swap_remove(place).1)
+    }
+
+    fn nothing_left(&self) -> anyhow::Result<()> {
+        if let Some((name, _)) = self.0.first() {
+            bail!(
+                "a socket named `{name}` is handed over; there are http, https and admin, one of each"
+            );
+        }
+        Ok(())
+    }
+}

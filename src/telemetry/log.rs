@@ -1,0 +1,66 @@
+//! The log on standard error, and its level, which can be changed while it runs.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, Registry, fmt as lines, reload};
+
+use crate::config::settings::LogLevel;
+
+/// Changes the level of the log.
+#[derive(Clone)]
+pub struct LogLevelControl {
+    handle: reload::Handle<LevelFilter, Registry>,
+    level: Arc<AtomicU8>,
+}
+
+impl fmt::Debug for LogLevelControl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("LogLevelControl").field(&self.level()).finish()
+    }
+}
+
+/// Begins to log: with `json` for machines, else for people, and in colour on a terminal.
+pub fn start_log(level: LogLevel, json: bool, terminal: bool) -> LogLevelControl {
+    let (filter, handle) = reload::Layer::new(filter(level));
+    let plain = lines::layer().with_writer(io::stderr).with_ansi(terminal);
+    let layer = match json {
+        true => {
+            plain.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed()
+        }
+        false => plain.with_target(false).boxed(),
+    };
+    tracing_subscriber::registry().with(filter).with(layer).init();
+    LogLevelControl { handle, level: Arc::new(AtomicU8::new(level as u8)) }
+}
+
+fn filter(level: LogLevel) -> LevelFilter {
+    match level {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Trace => LevelFilter::TRACE,
+    }
+}
+
+impl LogLevelControl {
+    /// The level in force.
+    pub fn level(&self) -> LogLevel {
+        let level = self.level.load(Relaxed);
+        LogLevel::ALL.into_iter().find(|known| *known as u8 == level).unwrap_or(LogLevel::Info)
+    }
+
+    /// Sets the level, until the process ends.
+    pub fn set(&self, level: LogLevel) {
+        // It fails only when there is no log any more.
+        if self.handle.reload(filter(level)).is_ok() {
+            self.level.store(level as u8, Relaxed);
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! What operators do to a running proxy.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+
+use crate::support::{Origin, Proxy, Reply, Visitor, binary, request, run};
+
+const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+const TOKEN: &str = "a-token-of-many-letters";
+
+fn ask(proxy: &Proxy, octets: &[u8]) -> Reply {
+    let mut visitor = Visitor::connect(proxy.admin);
+    visitor.send(octets);
+    visitor.reply("GET")
+}
+
+#[test]
+fn the_private_listener_wants_the_token_but_for_health_and_a_new_token_after_a_reload() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    fs::write(&file, format!("{TOKEN}\n")).unwrap();
+    let origin = Origin::answering(OK);
+    let listen = format!("[listen]\nadmin_token_file = \"{}\"", file.display());
+    let proxy = Proxy::start(&origin, &listen);
+    let status = |path: &str, token: &str| {
+        let bearer = format!("Bearer {token}");
+        ask(&proxy, &request("GET", path, &[("Authorization", &bearer)])).status
+    };
+    for path in ["/metrics", "/", "/inventory", "/dashboard.json", "/log-level", "/nothing"] {
+        let refused = ask(&proxy, &request("GET", path, &[]));
+        assert_eq!(refused.status, 401, "{path}");
+        assert!(refused.field("www-authenticate").unwrap().contains("Bearer"));
+        assert_eq!(status(path, "another-token-of-letters"), 401, "{path}");
+    }
+    for path in ["/livez", "/readyz"] {
+        assert_eq!(ask(&proxy, &request("GET", path, &[])).status, 200, "{path}");
+    }
+    assert_eq!(status("/metrics", TOKEN), 200);
+
+    let admin = format!("http://{}", proxy.admin);
+    let (code, _, error) = run(&["inventory", "--admin", &admin], "");
+    assert!(code == 1 && error.contains("401"), "{error}");
+    let with = ["inventory", "--admin", &admin, "--admin-token-file", file.to_str().unwrap()];
+    assert_eq!(run(&with, "").0, 0);
+
+    fs::write(&file, "another-token-of-letters").unwrap();
+    proxy.signal("HUP");
+    proxy.expect_log("the config was reloaded");
+    assert_eq!(status("/metrics", TOKEN), 401);
+    assert_eq!(status("/metrics", "another-token-of-letters"), 200);
+    assert!(!proxy.log().contains("token-of"), "{}", proxy.log());
+}
+
+#[test]
+fn a_token_that_can_be_guessed_and_an_open_listener_without_one_are_pointed_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("consentry.toml");
+    fs::write(folder.path().join("token"), "short\n").unwrap();
+    let site = "[[site]]\nupstream = 'http://127.0.0.1:1'\n";
+    let check = |listen: &str| {
+        fs::write(&config, format!("[listen]\n{listen}\n{site}")).unwrap();
+        run(&["check", "--config", config.to_str().unwrap()], "")
+    };
+    let (code, _, error) = check("admin_token_file = 'token'");
+    assert!(code == 2 && error.contains(":2: listen.admin_token_file:"), "{error}");
+    assert!(!error.contains("short"), "the secret is not shown: {error}");
+    let (code, _, error) = check("admin = '0.0.0.0:9090'");
+    assert!(code == 0 && error.contains("open to the network"), "{error}");
+    fs::write(folder.path().join("token"), TOKEN).unwrap();
+    let (code, _, error) = check("admin = '0.0.0.0:9090'\nadmin_token_file = 'token'");
+    assert_eq!((code, error.as_str()), (0, ""));
+}
+
+/// A proxy whose private listener is at a path; it is ended when dropped.
+struct AtPath(std::process::Child);
+
+impl Drop for AtPath {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn the_private_listener_can_be_at_a_path_which_a_killed_process_leaves_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("admin.sock");
+    let admin = format!("unix:{}", path.display());
+    let start = || {
+        let child = binary()
+            .args(["run", "--listen", "127.0.0.1:0", "--upstream", "http://127.0.0.1:1"])
+            .args(["--admin", &admin])
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        AtPath(child)
+    };
+    let healthy = || run(&["health", "--admin", &admin], "").0 == 0;
+    let wait = || {
+        let since = std::time::Instant::now();
+        while !healthy() {
+            assert!(since.elapsed() < crate::support::PATIENCE, "nobody answers at {admin}");
+        }
+    };
+    let first = start();
+    wait();
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o660);
+    let mut socket = UnixStream::connect(&path).unwrap();
+    socket.write_all(b"GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
+    let mut text = String::new();
+    socket.read_to_string(&mut text).unwrap();
+    assert!(text.contains("consentry_build_info"), "{text}");
+
+    // While it runs nobody else gets the path.
+    let mut second = start();
+    let mut error = String::new();
+    second.0.stderr.take().unwrap().read_to_string(&mut error).unwrap();
+    assert!(error.contains("is in use already"), "{error}");
+    assert_eq!(second.0.wait().unwrap().code(), Some(1));
+
+    drop(first);
+    assert!(path.exists() && !healthy());
+    let _third = start();
+    wait();
+
+    let file = folder.path().join("a file");
+    fs::write(&file, "precious").unwrap();
+    let admin = format!("unix:{}", file.display());
+    let args = ["run", "--upstream", "http://127.0.0.1:1", "--listen", "127.0.0.1:0", "--admin"];
+    let (code, _, error) = run(&[&args[..], &[&admin]].concat(), "");
+    assert!(code == 1 && error.contains("not a socket"), "{error}");
+    assert_eq!(fs::read_to_string(&file).unwrap(), "precious");
+}
+
+#[test]
+fn the_logs_level_is_changed_while_it_runs() {
+    let origin = Origin::answering(OK);
+    let proxy = Proxy::start(&origin, "");
+    let put = |word: &str| {
+        let head = format!(
+            "PUT /log-level HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n{word}",
+            word.len()
+        );
+        let reply = ask(&proxy, head.as_bytes());
+        (reply.status, String::from_utf8(reply.body).unwrap())
+    };
+    let misdirect = || proxy.get("/", &[("Host", "bad host")]).status;
+    assert_eq!(proxy.admin("/log-level"), (200, "info\n".to_owned()));
+    assert_eq!(misdirect(), 400);
+    assert_eq!(put("debug"), (200, "debug\n".to_owned()));
+    proxy.expect_log("the log's level was changed");
+    assert!(!proxy.log().contains("refused a request"));
+    assert_eq!(misdirect(), 400);
+    proxy.expect_log("refused a request");
+    assert_eq!(put("loud").0, 400);
+    assert_eq!(put(&"x".repeat(1000)).0, 400);
+    assert_eq!(put("error\n"), (200, "error\n".to_owned()));
+    assert_eq!(proxy.admin("/log-level"), (200, "error\n".to_owned()));
+    assert_eq!(ask(&proxy, &request("DELETE", "/log-level", &[])).status, 405);
+}
+
+#[test]
+fn the_access_log_can_be_in_the_combined_format_and_say_so_much_of_addresses() {
+    let origin = Origin::answering(OK);
+    for (address, said) in [("none", "-"), ("network", "203.0.113.0"), ("full", "203.0.113.9")] {
+        let proxy = Proxy::start_with(&format!(
+            "[listen]\ntrusted_proxies = ['127.0.0.1']\n[log]\naccess_format = 'combined'\nvisitor_address = '{address}'\n[[site]]\nupstream = '{}'\n",
+            origin.url()
+        ));
+        let fields = [
+            ("X-Forwarded-For", "203.0.113.9"),
+            ("Referer", "https://a.test/b?token=1"),
+            ("User-Agent", "x\"y\\z"),
+            ("Cookie", "sid=marked"),
+        ];
+        proxy.get("/path?secret=1", &fields);
+        let mut proxy = proxy;
+        proxy.signal("TERM");
+        proxy.ended();
+        let line = proxy.rest_of_access();
+        let (before, after) = line.split_once(" - - [").unwrap();
+        assert_eq!(before, said);
+        let (time, after) = after.split_once("] ").unwrap();
+        assert!(time.len() == 26 && time.ends_with(" +0000"), "{time}");
+        assert_eq!(after, r#""GET /path HTTP/1.1" 200 2 "https://a.test/b" "x\"y\\z""#);
+    }
+}
+
+#[test]
+fn an_address_is_in_the_json_lines_where_it_is_asked_for() {
+    let origin = Origin::answering(OK);
+    let proxy = Proxy::start(&origin, "log.visitor_address = 'network'");
+    proxy.get("/", &[]);
+    assert_eq!(proxy.access()["address"], "127.0.0.0");
+    let proxy = Proxy::start(&origin, "");
+    proxy.get("/", &[]);
+    assert_eq!(proxy.access().get("address"), None);
+}
+
+/// A proxy on the same port as others before it.
+fn version(origin: &Origin, port: u16) -> Proxy {
+    Proxy::start_at(
+        &format!("127.0.0.1:{port}"),
+        &format!("[listen]\nreuse_port = true\n[[site]]\nupstream = \"{}\"\n", origin.url()),
+    )
+}
+
+#[test]
+fn a_new_version_takes_over_the_port_and_no_request_fails() {
+    let origin = Arc::new(Origin::answering(OK));
+    let mut current = version(&origin, 0);
+    let address = current.address;
+    let done = Arc::new(AtomicBool::new(false));
+    let served = Arc::new(AtomicUsize::new(0));
+    let visitors: Vec<_> = (0..4)
+        .map(|number| {
+            let (done, served) = (Arc::clone(&done), Arc::clone(&served));
+            std::thread::spawn(move || {
+                let mut kept: Option<Visitor> = None;
+                while !done.load(SeqCst) {
+                    // Half of them keep their connections until they are told to close.
+                    let mut visitor = kept.take().unwrap_or_else(|| Visitor::connect(address));
+                    visitor.send(&request("GET", "/", &[]));
+                    let reply = visitor.reply("GET");
+                    assert_eq!(reply.status, 200);
+                    served.fetch_add(1, SeqCst);
+                    let closes = reply.field("connection").is_some_and(|said| said == "close");
+                    kept = Some(visitor).filter(|_| number % 2 == 0 && !closes);
+                }
+            })
+        })
+        .collect();
+    for _ in 0..10 {
+        let next = version(&origin, address.port());
+        let before = served.load(SeqCst);
+        current.signal("TERM");
+        assert!(current.ended().success());
+        current = next;
+        while served.load(SeqCst) < before + 100 {
+            std::thread::yield_now();
+        }
+    }
+    done.store(true, SeqCst);
+    visitors.into_iter().for_each(|visitor| visitor.join().expect("no request has failed"));
+}
