@@ -43,15 +43,25 @@ where
     let mut connection = pin!(builder.serve_connection_with_upgrades(io, service));
     let mut finishing = false;
     let ended = std::future::poll_fn(|context| {
-        match visitor.poll_order(context) {
-            Order::Close => return Poll::Ready(Ok(())),
-            Order::Finish if !finishing => {
+        let order = visitor.poll_order(context);
+        loop {
+            let finish = match order {
+                Order::Close => return Poll::Ready(Ok(())),
+                Order::Finish => true,
+                Order::LastRequest => visitor.may_finish(),
+                Order::GoOn => false,
+            };
+            if finish && !finishing {
                 finishing = true;
                 connection.as_mut().graceful_shutdown();
             }
-            Order::Finish | Order::GoOn => {}
+            let polled = connection.as_mut().poll(context);
+            // The last request may just have begun.
+            let last = order == Order::LastRequest && !finishing && visitor.may_finish();
+            if polled.is_ready() || !last {
+                return polled;
+            }
         }
-        connection.as_mut().poll(context)
     })
     .await;
     if let Err(error) = ended {

@@ -25,6 +25,8 @@ const BUSY: u8 = 2;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Order {
     GoOn,
+    /// End after the request under way, or the next one, if it comes soon.
+    LastRequest,
     /// End after the requests under way.
     Finish,
     /// End now.
@@ -44,6 +46,8 @@ pub(super) struct Visitor {
     blocked: AtomicBool,
     http2: AtomicBool,
     order: AtomicU8,
+    /// The worker's tick when the drain began.
+    drained: AtomicU64,
     waker: AtomicWaker,
 }
 
@@ -64,6 +68,7 @@ impl Visitor {
             blocked: AtomicBool::new(false),
             http2: AtomicBool::new(false),
             order: AtomicU8::new(Order::GoOn as u8),
+            drained: AtomicU64::new(0),
             waker: AtomicWaker::new(),
         }
     }
@@ -107,7 +112,11 @@ impl Visitor {
     }
 
     /// Ends the connection when it has been in its phase for too long. Times are in ticks.
-    pub(super) fn check(&self, now: u64, head: u64, idle: u64) {
+    pub(super) fn check(&self, now: u64, head: u64, idle: u64, linger: u64) {
+        let draining = self.order.load(Relaxed) == Order::LastRequest as u8;
+        if draining && now.saturating_sub(self.drained.load(Relaxed)) >= linger {
+            self.order(Order::Finish);
+        }
         let waited = now.saturating_sub(self.since.load(Relaxed));
         match self.phase.load(Relaxed) {
             HEAD if waited >= head => self.order(Order::Close),
@@ -118,9 +127,17 @@ impl Visitor {
         }
     }
 
-    /// Lets the requests under way end, takes no new ones.
-    pub(super) fn finish(&self) {
-        self.order(Order::Finish);
+    /// Lets the requests under way end. A visitor of HTTP/1.1 may have sent one that has not come yet: closing
+    /// the connection at once would lose it.
+    pub(super) fn drain(&self) {
+        self.drained.store(self.worker.tick(), Relaxed);
+        self.order(Order::LastRequest);
+    }
+
+    /// Whether a drain has nothing to wait for: what is under way is the last, and who speaks HTTP/2 is told
+    /// which was.
+    pub(super) fn may_finish(&self) -> bool {
+        self.phase.load(Relaxed) != IDLE || self.http2.load(Relaxed)
     }
 
     fn order(&self, order: Order) {
@@ -134,7 +151,8 @@ impl Visitor {
         self.waker.register(context.waker());
         match self.order.load(Relaxed) {
             0 => Order::GoOn,
-            1 => Order::Finish,
+            1 => Order::LastRequest,
+            2 => Order::Finish,
             _ => Order::Close,
         }
     }

@@ -25,6 +25,8 @@ use super::visitor::Visitor;
 use super::worker::{OpenGuard, Worker};
 use crate::telemetry::{ErrorKind, Metrics};
 
+/// How long after the beginning of a drain a visitor's next request is waited for.
+const LINGER: Duration = Duration::from_secs(1);
 /// The finest and the coarsest step of a worker's clock.
 const TICKS: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
 
@@ -146,7 +148,7 @@ impl Thread {
             number += 1;
         }
         self.draining.store(true, Relaxed);
-        self.visitors().values().for_each(|visitor| visitor.finish());
+        self.visitors().values().for_each(|visitor| visitor.drain());
         let longest = self.worker.snapshot().timeouts.drain;
         if tokio::time::timeout(longest, self.worker.all_closed()).await.is_err() {
             let connections = self.worker.open();
@@ -217,7 +219,7 @@ impl Thread {
         self.visitors().insert(number, Arc::clone(&visitor));
         if self.draining.load(Relaxed) {
             // It was accepted before, and came too late to be told with the others.
-            visitor.finish();
+            visitor.drain();
         }
         self.worker.metrics().connection_opened();
         let socket = Socket::new(stream);
@@ -244,7 +246,8 @@ impl Thread {
                 u64::try_from(time.as_nanos().div_ceil(step.as_nanos().max(1))).unwrap_or(u64::MAX)
             };
             let (head, idle) = (ticks(timeouts.request_head), ticks(timeouts.idle));
-            self.visitors().values().for_each(|visitor| visitor.check(now, head, idle));
+            let linger = ticks(LINGER);
+            self.visitors().values().for_each(|visitor| visitor.check(now, head, idle, linger));
             for site in snapshot.sites.all() {
                 site.sweep(self.worker.id(), timeouts.upstream_idle);
             }
