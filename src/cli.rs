@@ -14,8 +14,10 @@ mod failure;
 mod health;
 mod input;
 mod inventory;
+mod man;
 mod receipts;
 mod run;
+mod schema;
 mod suggest;
 
 use std::io::{self, Write};
@@ -45,7 +47,9 @@ enum Command {
     Suggest(suggest::Suggest),
     Receipts(receipts::Receipts),
     Catalogue(catalogue::Catalogue),
+    Schema(schema::Schema),
     Completions(completions::Completions),
+    Man(man::Man),
 }
 
 /// Runs the command of the process's arguments, and says on standard error what is wrong.
@@ -62,6 +66,8 @@ pub fn main() -> ExitCode {
         Command::Suggest(suggest) => suggest.execute(),
         Command::Receipts(receipts) => receipts.execute(),
         Command::Catalogue(catalogue) => catalogue.execute(),
+        Command::Schema(schema) => schema.execute(),
+        Command::Man(man) => man.execute(Arguments::command()),
         Command::Completions(completions) => completions.execute(Arguments::command()),
     };
     match done {

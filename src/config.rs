@@ -12,6 +12,7 @@ mod problem;
 mod raw;
 mod resolve;
 pub mod settings;
+mod spanned;
 pub mod write;
 
 use std::collections::HashSet;
@@ -21,6 +22,23 @@ pub use overrides::Overrides;
 pub use problem::{ConfigError, Problem};
 
 pub use settings::Config;
+
+/// The JSON Schema of a config (2020-12).
+pub fn schema() -> serde_json::Value {
+    let schema = schemars::schema_for!(raw::Raw).to_value();
+    // The names of tables as users know them, not as the code does.
+    let text = schema.to_string().replace("\"#/$defs/Raw", "\"#/$defs/");
+    let mut schema: serde_json::Value = serde_json::from_str(&text).unwrap_or(schema);
+    if let Some(tables) = schema.get_mut("$defs").and_then(serde_json::Value::as_object_mut) {
+        let named = std::mem::take(tables);
+        let plain = |name: String| name.strip_prefix("Raw").map_or(name.clone(), str::to_owned);
+        tables.extend(named.into_iter().map(|(name, table)| (plain(name), table)));
+    }
+    if let Some(root) = schema.as_object_mut() {
+        root.insert("title".to_owned(), "consentry.toml".into());
+    }
+    schema
+}
 
 /// Reads a config file.
 ///

@@ -4,11 +4,11 @@
 use std::sync::Arc;
 
 use http::Method;
-use toml::Spanned;
 
 use super::document::{Document, nearest, place};
 use super::raw::{RawBeacon, RawCatalogue, RawCookie, RawHost};
 use crate::catalogue::{BeaconRule, CookieRule, Entry, HostRule, Pattern, Tier, builtin};
+use crate::config::spanned::Spanned;
 use crate::consent::{Categories, Category};
 
 /// The cookies, beacons and hosts of one table.

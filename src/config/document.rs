@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
-use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::problem::Problem;
+use crate::config::spanned::Spanned;
 
 /// More than this many problems help nobody.
 const MAX_PROBLEMS: usize = 100;
@@ -241,5 +241,5 @@ pub(super) fn nearest<'a>(word: &str, words: impl Iterator<Item = &'a str>) -> O
 
 /// The place of a value, for problems.
 pub(super) fn place<T>(value: &Spanned<T>) -> Range<usize> {
-    value.span()
+    value.place()
 }

@@ -3,9 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use toml::Spanned;
-
 use super::document::{Document, place, read};
+use crate::config::spanned::Spanned;
 use crate::locale::{FILES, Locale, LocaleFile, Locales};
 
 /// The built-in languages, with the files of a folder over them and beside them.

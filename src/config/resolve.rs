@@ -14,8 +14,6 @@ mod upstreams;
 use std::collections::HashMap;
 use std::path::Path;
 
-use toml::Spanned;
-
 use common::{Common, Doc};
 
 use super::catalogue_file::{Rules, named_category};
@@ -28,6 +26,7 @@ use super::settings::{
     Technologies, VisitorAddress,
 };
 use crate::catalogue::{FilterLists, Tier};
+use crate::config::spanned::Spanned;
 use crate::consent::{Categories, Category};
 
 /// The most conflicts between catalogue files that are named one by one.

@@ -157,7 +157,7 @@ pub struct Log {
 }
 
 /// The form of log lines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// Text on a terminal, else JSON.
@@ -169,7 +169,7 @@ pub enum LogFormat {
 }
 
 /// The form of a line for a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum AccessFormat {
     /// As the other lines.
@@ -183,7 +183,7 @@ pub enum AccessFormat {
 }
 
 /// What is said of visitors' addresses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum VisitorAddress {
     /// Nothing.
@@ -195,7 +195,7 @@ pub enum VisitorAddress {
 }
 
 /// The importance of log lines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LogLevel {
     /// An operator must act.
@@ -297,7 +297,9 @@ pub struct FilterSettings {
 }
 
 /// Change the traffic, or only say what would be changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, clap::ValueEnum)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema, clap::ValueEnum,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// Strip, block and expire.
@@ -326,7 +328,7 @@ pub struct Expire {
 }
 
 /// What happens to responses that look like beacons no rule knows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Detect {
     /// Nothing.

@@ -1,10 +1,10 @@
 //! Dates of the calendar.
 
 use time::{Date, Month};
-use toml::Spanned;
 
 use super::common::Doc;
 use crate::config::document::place;
+use crate::config::spanned::Spanned;
 
 /// A date without a time; what is none is noted.
 pub(super) fn calendar_date(

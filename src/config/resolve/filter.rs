@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use http::HeaderName;
 use time::{Date, Month};
-use toml::Spanned;
 
 use super::common::{Common, Doc};
 use super::date::calendar_date;
@@ -15,6 +14,7 @@ use crate::config::document::place;
 use crate::config::overrides::Overrides;
 use crate::config::raw::{RawConsent, RawDefault, RawRegion, RawSignal, RawSite, RawUnclassified};
 use crate::config::settings::{FilterSettings, Mode};
+use crate::config::spanned::Spanned;
 use crate::consent::{Category, CategorySet, ConsentReader, RegionPolicy, SignalPolicy, Vendors};
 use crate::policy::{Policy, Unclassified};
 

@@ -4,13 +4,12 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use toml::Spanned;
-
 use super::common::Doc;
 use crate::config::document::place;
 use crate::config::overrides::Overrides;
 use crate::config::raw::{RawLimits, RawListen, RawRetries, RawTimeouts, Short};
 use crate::config::settings::{AdminAddress, AdminToken, Limits, Listen, Retries, Timeouts};
+use crate::config::spanned::Spanned;
 
 pub(super) fn listen(
     document: Doc,

@@ -4,7 +4,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use time::Date;
-use toml::Spanned;
 
 use super::common::{Common, Doc, Pages};
 use super::date::calendar_date;
@@ -14,6 +13,7 @@ use crate::config::raw::{RawBanner, RawCentre, RawPage, RawSite, RawWithdrawal};
 use crate::config::settings::{
     Banner, Centre, Colours, FilterSettings, HostPattern, OnWithdrawal, Page, Position,
 };
+use crate::config::spanned::Spanned;
 use crate::consent::sources::OWN_COOKIE;
 
 /// What holds for every site that does not say otherwise.

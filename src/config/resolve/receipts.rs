@@ -2,12 +2,11 @@
 
 use std::path::Path;
 
-use toml::Spanned;
-
 use super::common::Doc;
 use crate::config::document::place;
 use crate::config::raw::RawReceipts;
 use crate::config::settings::{Durability, ReceiptStore, Receipts};
+use crate::config::spanned::Spanned;
 
 /// The settings of receipts; paths start from `folder`.
 pub(super) fn receipts(

@@ -1,7 +1,5 @@
 //! The sites: their hosts, upstreams and filters.
 
-use toml::Spanned;
-
 use super::common::{Common, Doc};
 use super::filter::filter;
 use super::pages::{banner_is_heard, pages};
@@ -12,6 +10,7 @@ use crate::config::document::place;
 use crate::config::overrides::Overrides;
 use crate::config::raw::RawSite;
 use crate::config::settings::{HostPattern, Site, WeightedUpstream};
+use crate::config::spanned::Spanned;
 
 /// Every site of the config, or the one that the flags make.
 pub(super) fn sites(

@@ -3,8 +3,6 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
-use toml::Spanned;
-
 use super::common::{Common, Doc};
 use crate::config::catalogue_file::named_category;
 use crate::config::document::{nearest, place};
@@ -12,6 +10,7 @@ use crate::config::overrides::Overrides;
 use crate::config::raw::{
     OneOrMore, RawConsent, RawDecode, RawFormat, RawGeneric, RawImplied, RawSource, Revision,
 };
+use crate::config::spanned::Spanned;
 use crate::consent::sources::{
     self, ConsentSource, Format, GenericSettings, Implied, SourceSettings,
 };

@@ -4,13 +4,13 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use rustls_pki_types::ServerName;
-use toml::Spanned;
 
 use super::common::{Common, Doc};
 use crate::config::document::place;
 use crate::config::problem::Problem;
 use crate::config::raw::{RawCertificate, RawClientAuth, RawTls, RawTlsVersion, RawUpstreamTls};
 use crate::config::settings::{Tls, WeightedUpstream};
+use crate::config::spanned::Spanned;
 use crate::tls::{ClientAuthorities, Identity, UpstreamTls, authorities};
 
 /// The settings of TLS; `None` where it is not listened for. Paths start from `folder`.

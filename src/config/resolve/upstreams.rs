@@ -5,7 +5,6 @@ use std::ops::Range;
 use std::time::Duration;
 
 use rustls_pki_types::ServerName;
-use toml::Spanned;
 
 use super::common::{Common, Doc};
 use crate::config::document::place;
@@ -13,6 +12,7 @@ use crate::config::raw::{OneOrMore, RawHealth, RawSite, RawSiteLimits, RawUpstre
 use crate::config::settings::{
     Balance, BalanceMethod, HealthCheck, Scheme, SiteLimits, Upstream, WeightedUpstream,
 };
+use crate::config::spanned::Spanned;
 
 pub(super) const UPSTREAM_HINT: &str = "such as \"http://127.0.0.1:3000\", \"https://app.example\", \"h2c://127.0.0.1:50051\" or \"unix:/run/app.sock\"";
 

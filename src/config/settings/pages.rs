@@ -53,7 +53,7 @@ pub struct Banner {
 }
 
 /// Where the banner stands in the window.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Position {
     /// Along the lower edge.
@@ -121,7 +121,7 @@ impl fmt::Debug for ReceiptStore {
 }
 
 /// What has to have happened before the answer to a choice is sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Durability {
     /// The receipt is written: it survives the end of the process.

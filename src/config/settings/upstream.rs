@@ -83,7 +83,7 @@ pub struct Balance {
 }
 
 /// How the next upstream is chosen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BalanceMethod {
     /// One after the other, by weight.

@@ -1,0 +1,23 @@
+//! `man`: the manual, a page for each command.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::failure::Failure;
+
+/// Write the manual into a folder: consentry.1, and a page for each command
+#[derive(Debug, clap::Args)]
+pub(super) struct Man {
+    /// The folder, which has to be there
+    folder: PathBuf,
+}
+
+impl Man {
+    pub(super) fn execute(self, arguments: clap::Command) -> Result<(), Failure> {
+        Ok(write(arguments, &self.folder)?)
+    }
+}
+
+fn write(arguments: clap::Command, folder: &Path) -> io::Result<()> {
+    clap_mangen::generate_to(arguments.disable_help_subcommand(true), folder)
+}

@@ -1,0 +1,16 @@
+//! `schema`: the JSON Schema of the config, for editors.
+
+use std::io::{self, Write};
+
+use super::failure::Failure;
+use crate::config;
+
+/// Print the JSON Schema of the config, for editors and taplo
+#[derive(Debug, clap::Args)]
+pub(super) struct Schema {}
+
+impl Schema {
+    pub(super) fn execute(self) -> Result<(), Failure> {
+        Ok(writeln!(io::stdout().lock(), "{:#}", config::schema())?)
+    }
+}

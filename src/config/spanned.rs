@@ -1,0 +1,74 @@
+//! A value with its place in the text.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer};
+
+/// A value with its place in the text, in octets. In the schema it is the value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Spanned<T>(toml::Spanned<T>);
+
+impl<T> Spanned<T> {
+    /// A value that stands at a place.
+    pub(super) fn new(at: Range<usize>, value: T) -> Self {
+        Self(toml::Spanned::new(at, value))
+    }
+
+    /// Its place.
+    pub(super) fn place(&self) -> Range<usize> {
+        self.0.span()
+    }
+
+    /// The value.
+    pub(super) fn get_ref(&self) -> &T {
+        self.0.get_ref()
+    }
+
+    /// The value alone.
+    pub(super) fn into_inner(self) -> T {
+        self.0.into_inner()
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Spanned<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        toml::Spanned::deserialize(deserializer).map(Self)
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for Spanned<T> {
+    fn inline_schema() -> bool {
+        T::inline_schema()
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        T::schema_name()
+    }
+
+    fn schema_id() -> Cow<'static, str> {
+        T::schema_id()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        T::json_schema(generator)
+    }
+}
+
+/// A date of TOML, in the schema: tools for TOML show dates as texts.
+pub(super) struct Day;
+
+impl JsonSchema for Day {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Day".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "format": "date" })
+    }
+}
