@@ -3,6 +3,8 @@
 //! [`build`] makes every long-lived thing once; [`Bound::run`] serves until it is told to stop.
 //! Tests start from the same function on port 0.
 
+#[cfg(feature = "ext-proc")]
+mod envoy;
 mod reload;
 mod snapshot;
 mod sockets;
@@ -11,6 +13,8 @@ use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+#[cfg(feature = "ext-proc")]
+use std::time::Duration;
 
 use anyhow::Context;
 use arc_swap::ArcSwap;
@@ -21,6 +25,8 @@ use tokio::sync::oneshot;
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 
 use crate::admin::{Admin, AdminSocket};
+#[cfg(feature = "ext-proc")]
+use crate::config::settings::Listen;
 use crate::config::settings::{Log, LogFormat};
 use crate::config::{Config, Overrides};
 use crate::proxy::{Listener, Snapshot, Workers, watch_health};
@@ -44,6 +50,9 @@ pub struct Addresses {
 /// A proxy that is built and bound, and not yet running.
 #[derive(Debug)]
 pub struct Bound {
+    /// Where Envoy connects, where it is Envoy that forwards.
+    #[cfg(feature = "ext-proc")]
+    ext_proc: Option<Listener>,
     listener: Option<Listener>,
     secure_listener: Option<Listener>,
     admin_socket: Option<AdminSocket>,
@@ -64,11 +73,33 @@ pub struct Bound {
 /// # Errors
 /// When an address cannot be listened on.
 pub fn build(config: Config) -> anyhow::Result<Bound> {
+    let sockets = Sockets::open(&config.listen)?;
+    bound(config, sockets)
+}
+
+/// Builds the external processor for Envoy, and binds `listen.http` for it and the private listener.
+///
+/// # Errors
+/// When an address cannot be listened on.
+#[cfg(feature = "ext-proc")]
+pub fn build_ext_proc(config: Config) -> anyhow::Result<Bound> {
+    for site in config.sites.iter().filter(|site| site.page.banner.is_some() || site.page.guard) {
+        tracing::warn!(
+            site = site.name,
+            "Envoy asks for heads only: the banner and the guard change no page"
+        );
+    }
+    let listen = Listen { https: None, ..config.listen.clone() };
+    let Sockets { http, admin, .. } = Sockets::open(&listen)?;
+    let bound = bound(config, Sockets { http: None, https: None, admin })?;
+    Ok(Bound { ext_proc: http, ..bound })
+}
+
+fn bound(config: Config, sockets: Sockets) -> anyhow::Result<Bound> {
     let workers = config.workers.unwrap_or_else(|| {
         std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get)
     });
-    let Sockets { http: listener, https: secure_listener, admin: admin_socket } =
-        Sockets::open(&config.listen)?;
+    let Sockets { http: listener, https: secure_listener, admin: admin_socket } = sockets;
 
     let (access_log, log) = if config.log.access {
         let Log { format, access_format, visitor_address, .. } = config.log;
@@ -93,6 +124,8 @@ pub fn build(config: Config) -> anyhow::Result<Bound> {
     let admin = Arc::new(Admin::new(lasting.metrics.clone(), filters, token));
     let reload = None;
     Ok(Bound {
+        #[cfg(feature = "ext-proc")]
+        ext_proc: None,
         listener,
         secure_listener,
         admin_socket,
@@ -131,6 +164,9 @@ impl Bound {
     pub fn addresses(&self) -> Addresses {
         let address = |listener: &Option<Listener>| listener.as_ref().map(Listener::address);
         Addresses {
+            #[cfg(feature = "ext-proc")]
+            http: address(&self.listener).or(address(&self.ext_proc)),
+            #[cfg(not(feature = "ext-proc"))]
             http: address(&self.listener),
             https: address(&self.secure_listener),
             admin: self.admin_socket.as_ref().and_then(AdminSocket::address),
@@ -188,13 +224,24 @@ impl Bound {
         })
     }
 
+    fn engine(&mut self) -> anyhow::Result<Engine> {
+        let metrics = &self.lasting.metrics;
+        #[cfg(feature = "ext-proc")]
+        if let Some(listener) = self.ext_proc.take() {
+            let threads = self.lasting.workers;
+            let engine = envoy::EnvoyEngine::start(listener, &self.snapshot, metrics, threads)?;
+            return Ok(Engine::Envoy(engine, self.snapshot.load().timeouts.drain));
+        }
+        let workers = Workers::start(&self.snapshot, metrics);
+        Ok(Engine::Proxy(workers.context("workers cannot be started")?))
+    }
+
     /// Accepts visitors until `stop` ends; what they began goes on in the workers. Metrics and
     /// health are served for as long as the runtime lives.
-    async fn serve(self, stop: impl Future<Output = ()>) -> anyhow::Result<Workers> {
+    async fn serve(mut self, stop: impl Future<Output = ()>) -> anyhow::Result<Engine> {
         let Addresses { http, https, .. } = self.addresses();
         let admin = self.admin_socket.as_ref().map(ToString::to_string);
-        let workers = Workers::start(&self.snapshot, &self.lasting.metrics)
-            .context("workers cannot be started")?;
+        let engine = self.engine()?;
         if let Some(socket) = self.admin_socket {
             let served = Arc::clone(&self.admin).serve(socket);
             tokio::spawn(async move {
@@ -224,14 +271,38 @@ impl Bound {
             }
         };
         let told = told.shared();
-        futures_util::future::try_join(
-            accept(self.listener, &workers, false, told.clone()),
-            accept(self.secure_listener, &workers, true, told),
-        )
-        .await
-        .context("the listener has failed")?;
+        match &engine {
+            Engine::Proxy(workers) => futures_util::future::try_join(
+                accept(self.listener, workers, false, told.clone()),
+                accept(self.secure_listener, workers, true, told),
+            )
+            .await
+            .map(|_| ())
+            .context("the listener has failed")?,
+            #[cfg(feature = "ext-proc")]
+            Engine::Envoy(..) => told.await,
+        }
         tracing::info!("draining: no new connections, requests under way are finished");
-        Ok(workers)
+        Ok(engine)
+    }
+}
+
+/// What does the work.
+enum Engine {
+    /// The proxy.
+    Proxy(Workers),
+    /// The filter alone, and how long its drain may take.
+    #[cfg(feature = "ext-proc")]
+    Envoy(envoy::EnvoyEngine, Duration),
+}
+
+impl Engine {
+    async fn drain(self) {
+        match self {
+            Self::Proxy(workers) => workers.drain().await,
+            #[cfg(feature = "ext-proc")]
+            Self::Envoy(engine, longest) => engine.drain(longest).await,
+        }
     }
 }
 

@@ -10,6 +10,8 @@ mod completions;
 mod consent;
 mod cookie;
 mod demo;
+#[cfg(feature = "ext-proc")]
+mod ext_proc;
 mod failure;
 mod health;
 mod input;
@@ -38,6 +40,8 @@ struct Arguments {
 enum Command {
     Run(run::Run),
     Demo(demo::Demo),
+    #[cfg(feature = "ext-proc")]
+    ExtProc(ext_proc::ExtProc),
     Check(check::Check),
     Classify(classify::Classify),
     Consent(consent::Consent),
@@ -57,6 +61,8 @@ pub fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Run(run) => run.execute(),
         Command::Demo(demo) => demo.execute(),
+        #[cfg(feature = "ext-proc")]
+        Command::ExtProc(ext_proc) => ext_proc.execute(),
         Command::Check(check) => check.execute(),
         Command::Classify(classify) => classify.execute(),
         Command::Consent(consent) => consent.execute(),

@@ -20,6 +20,8 @@ pub mod cli;
 pub mod config;
 pub mod consent;
 pub mod cookie;
+#[cfg(feature = "ext-proc")]
+pub mod ext_proc;
 pub mod filter;
 pub mod locale;
 pub mod page;

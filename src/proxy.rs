@@ -36,5 +36,5 @@ mod workers;
 pub use health::watch_health;
 pub use listen::{BindError, Listener};
 pub use pool::{Upstream, UpstreamHandshake};
-pub use site::{Forwarding, Site, SiteTable, Snapshot};
+pub use site::{Forwarding, NotFound, Site, SiteTable, Snapshot};
 pub use workers::Workers;

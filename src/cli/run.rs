@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use super::failure::Failure;
 use super::input::load;
-use crate::app;
-use crate::config::Overrides;
+use crate::app::{self, Bound};
 use crate::config::settings::Mode;
+use crate::config::{Config, Overrides};
 use crate::telemetry::start_log;
 
 /// Run the proxy until SIGTERM or Ctrl-C
@@ -34,21 +34,30 @@ impl Run {
     pub(super) fn execute(self) -> Result<(), Failure> {
         let Self { config: path, listen, upstream, admin, mode } = self;
         let overrides = Overrides { listen, upstream, admin, mode, sources: None };
-        let config = load(path.as_deref(), &overrides)?;
-        let terminal = io::stderr().is_terminal();
-        let json = app::is_json(config.log.format, terminal);
-        let control = start_log(config.log.level, json, terminal);
-        keep_panics_quiet();
-        for warning in &config.warnings {
-            tracing::warn!("{warning}");
-        }
-        let bound = app::build(config)?.log_level(control);
-        let bound = match path {
-            Some(path) => bound.reloading(path, overrides),
-            None => bound,
-        };
-        Ok(bound.run()?)
+        start(path, overrides, app::build)
     }
+}
+
+/// Reads the config, builds what it says, and runs that until it is told to stop.
+pub(super) fn start(
+    path: Option<PathBuf>,
+    overrides: Overrides,
+    build: impl FnOnce(Config) -> anyhow::Result<Bound>,
+) -> Result<(), Failure> {
+    let config = load(path.as_deref(), &overrides)?;
+    let terminal = io::stderr().is_terminal();
+    let json = app::is_json(config.log.format, terminal);
+    let control = start_log(config.log.level, json, terminal);
+    keep_panics_quiet();
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    let bound = build(config)?.log_level(control);
+    let bound = match path {
+        Some(path) => bound.reloading(path, overrides),
+        None => bound,
+    };
+    Ok(bound.run()?)
 }
 
 /// What a panic says may hold anything, a cookie's value too: only its place is told.

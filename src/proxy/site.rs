@@ -45,7 +45,7 @@ pub struct Snapshot {
 
 impl Snapshot {
     /// Whether a peer is one of the trusted proxies.
-    pub(super) fn trusts(&self, peer: IpAddr) -> bool {
+    pub fn trusts(&self, peer: IpAddr) -> bool {
         let peer = peer.to_canonical();
         self.trusted_proxies.iter().any(|net| net.contains(&peer))
     }

@@ -1,0 +1,65 @@
+//! The external processor for Envoy on threads of its own: a stream is short, and any thread may take it.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use arc_swap::ArcSwap;
+use envoy_types::pb::envoy::service::ext_proc::v3::external_processor_server::ExternalProcessorServer;
+use tokio::runtime::Runtime;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+
+use crate::ext_proc::Processor;
+use crate::proxy::{Listener, Snapshot};
+use crate::telemetry::Metrics;
+
+/// The running processor.
+pub(super) struct EnvoyEngine {
+    runtime: Runtime,
+    stop: oneshot::Sender<()>,
+    served: JoinHandle<Result<(), tonic::transport::Error>>,
+}
+
+impl EnvoyEngine {
+    /// Serves Envoy's streams from a bound socket.
+    pub(super) fn start(
+        listener: Listener,
+        snapshot: &Arc<ArcSwap<Snapshot>>,
+        metrics: &Metrics,
+        threads: usize,
+    ) -> anyhow::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(threads)
+            .enable_all()
+            .build()
+            .context("the runtime cannot be started")?;
+        let incoming: io::Result<TcpIncoming> = {
+            let _inside = runtime.enter();
+            tokio::net::TcpListener::from_std(listener.into_socket()).map(TcpIncoming::from)
+        };
+        let incoming = incoming.context("the socket cannot be watched")?;
+        let processor = Processor::new(Arc::clone(snapshot), metrics);
+        let (stop, stopped) = oneshot::channel();
+        let server = Server::builder()
+            .add_service(ExternalProcessorServer::new(processor))
+            .serve_with_incoming_shutdown(incoming, async {
+                let _ = stopped.await;
+            });
+        let served = runtime.spawn(server);
+        Ok(Self { runtime, stop, served })
+    }
+
+    /// Takes no more streams, and lets those under way end.
+    pub(super) async fn drain(self, longest: Duration) {
+        let Self { runtime, stop, served } = self;
+        let _ = stop.send(());
+        if tokio::time::timeout(longest, served).await.is_err() {
+            tracing::warn!("the drain timeout has passed, streams are cut");
+        }
+        runtime.shutdown_background();
+    }
+}

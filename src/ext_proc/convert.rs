@@ -1,0 +1,203 @@
+//! Between Envoy's messages and heads of HTTP.
+
+use bytes::Bytes;
+use envoy_types::pb::envoy::config::core::v3::header_value_option::HeaderAppendAction;
+use envoy_types::pb::envoy::config::core::v3::{
+    HeaderMap as Fields, HeaderValue, HeaderValueOption,
+};
+use envoy_types::pb::envoy::service::ext_proc::v3::{
+    HeaderMutation, HttpHeaders, ImmediateResponse,
+};
+use envoy_types::pb::envoy::r#type::v3::HttpStatus;
+use http::header::{CONTENT_LENGTH, HOST};
+use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, Uri};
+use thiserror::Error;
+
+/// Why a message cannot be judged.
+#[derive(Debug, Error)]
+pub(super) enum ConvertError {
+    #[error("the message has no headers")]
+    NoHeaders,
+    #[error("a field of the head is malformed")]
+    BadField,
+    #[error("the head has no method, path or host")]
+    NoTarget,
+    #[error("the head has no status")]
+    NoStatus,
+}
+
+/// A head as Envoy tells it: what begins with a colon apart.
+struct Head<'a> {
+    pseudo: Vec<(&'a str, &'a [u8])>,
+    headers: HeaderMap,
+}
+
+impl<'a> Head<'a> {
+    fn of(message: &'a HttpHeaders) -> Result<Self, ConvertError> {
+        let Fields { headers: fields } = message.headers.as_ref().ok_or(ConvertError::NoHeaders)?;
+        let mut head = Head { pseudo: Vec::new(), headers: HeaderMap::new() };
+        for HeaderValue { key, value, raw_value } in fields {
+            // One of them is set: which, depends on the version of Envoy.
+            let value = if raw_value.is_empty() { value.as_bytes() } else { raw_value.as_slice() };
+            if key.starts_with(':') {
+                head.pseudo.push((key, value));
+                continue;
+            }
+            let name = HeaderName::from_bytes(key.as_bytes());
+            let value = http::HeaderValue::from_bytes(value);
+            let (Ok(name), Ok(value)) = (name, value) else { return Err(ConvertError::BadField) };
+            head.headers.append(name, value);
+        }
+        Ok(head)
+    }
+
+    fn pseudo(&self, name: &str) -> Option<&'a [u8]> {
+        self.pseudo.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
+    }
+}
+
+/// The head of a request, with its host in `Host`.
+pub(super) fn request(message: &HttpHeaders) -> Result<Request<()>, ConvertError> {
+    let head = Head::of(message)?;
+    let method = head.pseudo(":method").and_then(|text| Method::from_bytes(text).ok());
+    let path = head.pseudo(":path").and_then(|text| Uri::try_from(text).ok());
+    let host = head.pseudo(":authority").and_then(|text| http::HeaderValue::from_bytes(text).ok());
+    let (Some(method), Some(path)) = (method, path) else { return Err(ConvertError::NoTarget) };
+    let mut request = Request::new(());
+    *request.method_mut() = method;
+    *request.uri_mut() = path;
+    *request.headers_mut() = head.headers;
+    if let Some(host) = host {
+        request.headers_mut().insert(HOST, host);
+    }
+    Ok(request)
+}
+
+/// The head of a response.
+pub(super) fn response(message: &HttpHeaders) -> Result<Response<()>, ConvertError> {
+    let head = Head::of(message)?;
+    let status = head.pseudo(":status").and_then(|text| StatusCode::from_bytes(text).ok());
+    let mut response = Response::new(());
+    *response.status_mut() = status.ok_or(ConvertError::NoStatus)?;
+    *response.headers_mut() = head.headers;
+    Ok(response)
+}
+
+/// What makes `after` of `before`: of each name that differs, every value. `Host` is Envoy's.
+pub(super) fn difference(before: &HeaderMap, after: &HeaderMap) -> HeaderMutation {
+    let mut mutation = HeaderMutation::default();
+    let same = |name: &HeaderName| before.get_all(name).iter().eq(after.get_all(name));
+    for name in before.keys().filter(|name| !same(name) && **name != HOST) {
+        mutation.remove_headers.push(name.as_str().to_owned());
+    }
+    for name in after.keys().filter(|name| !same(name) && **name != HOST) {
+        let values = after.get_all(name).iter();
+        mutation.set_headers.extend(values.map(|value| appended(name, value)));
+    }
+    mutation
+}
+
+/// An answer in the origin's stead.
+pub(super) fn immediate(answer: Response<Bytes>, details: &str) -> ImmediateResponse {
+    let (parts, body) = answer.into_parts();
+    // Envoy counts itself, and its own `content-type` has to go.
+    let fields = parts.headers.iter().filter(|(name, _)| **name != CONTENT_LENGTH);
+    let mut headers = HeaderMutation::default();
+    for (name, value) in fields {
+        let first = !headers.remove_headers.iter().any(|known| known == name.as_str());
+        if first {
+            headers.remove_headers.push(name.as_str().to_owned());
+        }
+        headers.set_headers.push(appended(name, value));
+    }
+    ImmediateResponse {
+        status: Some(HttpStatus { code: i32::from(parts.status.as_u16()) }),
+        headers: Some(headers),
+        body: body.into(),
+        grpc_status: None,
+        details: details.to_owned(),
+    }
+}
+
+/// One more value of a field; what was there is removed before.
+fn appended(name: &HeaderName, value: &http::HeaderValue) -> HeaderValueOption {
+    HeaderValueOption {
+        header: Some(HeaderValue {
+            key: name.as_str().to_owned(),
+            value: String::new(),
+            raw_value: value.as_bytes().to_vec(),
+        }),
+        append_action: HeaderAppendAction::AppendIfExistsOrAdd.into(),
+        ..HeaderValueOption::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(fields: &[(&str, &[u8], &str)]) -> HttpHeaders {
+        let headers = fields.iter().map(|(key, raw, value)| HeaderValue {
+            key: (*key).to_owned(),
+            value: (*value).to_owned(),
+            raw_value: raw.to_vec(),
+        });
+        HttpHeaders {
+            headers: Some(Fields { headers: headers.collect() }),
+            ..HttpHeaders::default()
+        }
+    }
+
+    #[test]
+    fn a_head_is_read_octet_by_octet_in_either_form() {
+        let fields: &[(&str, &[u8], &str)] = &[
+            (":method", b"GET", ""),
+            (":path", b"/a?b", ""),
+            (":authority", b"", "shop.example"),
+            (":scheme", b"https", ""),
+            ("cookie", b"a=\xff", ""),
+            ("cookie", b"", "b=1"),
+        ];
+        let request = request(&message(fields)).expect("a request");
+        assert_eq!((request.method(), request.uri().to_string().as_str()), (&Method::GET, "/a?b"));
+        assert_eq!(request.headers()["host"], "shop.example");
+        let cookies: Vec<_> = request.headers().get_all("cookie").iter().collect();
+        assert_eq!(cookies, [&b"a=\xff"[..], b"b=1"]);
+    }
+
+    #[test]
+    fn what_cannot_be_judged_is_an_error() {
+        assert!(request(&HttpHeaders::default()).is_err());
+        assert!(request(&message(&[(":method", b"GET", "")])).is_err());
+        let bad: &[(&str, &[u8], &str)] =
+            &[(":method", b"GET", ""), (":path", b"/", ""), ("a b", b"1", "")];
+        assert!(request(&message(bad)).is_err());
+        assert!(response(&message(&[("x", b"1", "")])).is_err());
+        assert!(response(&message(&[(":status", b"2000", "")])).is_err());
+    }
+
+    #[test]
+    fn the_difference_has_every_value_of_what_differs_and_nothing_else() {
+        let map = |fields: &[(&'static str, &'static str)]| {
+            let mut map = HeaderMap::new();
+            for (name, value) in fields {
+                map.append(*name, http::HeaderValue::from_static(value));
+            }
+            map
+        };
+        let before = map(&[("set-cookie", "a"), ("set-cookie", "b"), ("x", "1"), ("nel", "2")]);
+        let after = map(&[("set-cookie", "b"), ("x", "1"), ("cache-control", "private")]);
+        let HeaderMutation { mut remove_headers, set_headers } = difference(&before, &after);
+        remove_headers.sort();
+        assert_eq!(remove_headers, ["nel", "set-cookie"]);
+        let mut set: Vec<_> = set_headers
+            .into_iter()
+            .map(|option| option.header.expect("a header"))
+            .map(|header| (header.key, String::from_utf8(header.raw_value).expect("text")))
+            .collect();
+        set.sort();
+        let expected = [("cache-control", "private"), ("set-cookie", "b")];
+        assert_eq!(set, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        assert_eq!(difference(&before, &before), HeaderMutation::default());
+    }
+}
