@@ -33,6 +33,7 @@ mod watched;
 mod worker;
 mod workers;
 
+pub use headers::join_cookies;
 pub use health::watch_health;
 pub use listen::{BindError, Listener};
 pub use pool::{Upstream, UpstreamHandshake};

@@ -9,6 +9,7 @@ use envoy_types::pb::envoy::service::ext_proc::v3::{
     HeaderMutation, HttpHeaders, ImmediateResponse,
 };
 use envoy_types::pb::envoy::r#type::v3::HttpStatus;
+use envoy_types::pb::google::protobuf::BoolValue;
 use http::header::{CONTENT_LENGTH, HOST};
 use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, Uri};
 use thiserror::Error;
@@ -121,7 +122,9 @@ pub(super) fn immediate(answer: Response<Bytes>, details: &str) -> ImmediateResp
 
 /// One more value of a field; what was there is removed before.
 fn appended(name: &HeaderName, value: &http::HeaderValue) -> HeaderValueOption {
+    #[expect(deprecated, reason = "`append_action` is not heeded without it")]
     HeaderValueOption {
+        append: Some(BoolValue { value: true }),
         header: Some(HeaderValue {
             key: name.as_str().to_owned(),
             value: String::new(),

@@ -18,17 +18,19 @@ use envoy_types::pb::envoy::service::ext_proc::v3::{
 };
 use futures_util::stream::{self, BoxStream, Stream, StreamExt};
 use futures_util::{FutureExt, future::BoxFuture};
-use http::{HeaderMap, HeaderName, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Empty};
 use tokio::sync::oneshot;
 use tonic::{Status, Streaming};
 use tower::{Layer, Service, service_fn};
 
 use super::convert::{self, ConvertError};
+use crate::config::settings::Mode;
 use crate::filter::{ConsentLayer, FilterBody, named_host};
-use crate::proxy::{NotFound, Site, Snapshot};
-use crate::telemetry::{ErrorKind, Metrics, Shard};
+use crate::proxy::{NotFound, Site, Snapshot, join_cookies};
+use crate::telemetry::{Entry, ErrorKind, Metrics, Shard};
 
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// What Envoy asks.
@@ -77,7 +79,17 @@ struct Waiting {
     filtered: BoxFuture<'static, Result<Filtered, Infallible>>,
     respond: oneshot::Sender<Response<Empty<Bytes>>>,
     enforces: bool,
+    target: Target,
     started: Instant,
+}
+
+/// What a request is for.
+#[derive(Clone)]
+struct Target {
+    method: Method,
+    uri: Uri,
+    /// Envoy's.
+    request_id: String,
 }
 
 /// One request, from stream to stream.
@@ -166,7 +178,7 @@ where
         let (mut waiting, passed) = self.begin(site, request, started);
         // It is ready where Envoy need not be asked.
         if let Some(Ok(answer)) = waiting.filtered.as_mut().now_or_never() {
-            return Ok(self.immediate(answer, started));
+            return Ok(self.immediate(answer, &waiting.target, started));
         }
         let after = passed.lock().unwrap_or_else(PoisonError::into_inner).take();
         let changes = convert::difference(&before, &after.unwrap_or_default());
@@ -186,7 +198,8 @@ where
         let mut envoy = Some((responded, Arc::clone(&passed)));
         let to_envoy = service_fn(move |request: Request<()>| {
             let handed = envoy.take().map(|(responded, passed)| {
-                let headers = request.into_parts().0.headers;
+                let mut headers = request.into_parts().0.headers;
+                join_cookies(&mut headers);
                 *passed.lock().unwrap_or_else(PoisonError::into_inner) = Some(headers);
                 responded
             });
@@ -198,13 +211,19 @@ where
                 }
             }
         });
+        let id = request.headers().get(X_REQUEST_ID).and_then(|id| id.to_str().ok());
+        let target = Target {
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            request_id: id.unwrap_or_default().chars().take(64).collect(),
+        };
         let proto = request.headers().get(X_FORWARDED_PROTO);
         let secure = proto.is_some_and(|proto| proto.as_bytes().eq_ignore_ascii_case(b"https"));
         let layer =
             ConsentLayer::new(Arc::clone(&site.filter)).secure(secure).trusted(self.trusted);
         let filtered = layer.layer(to_envoy).call(request).boxed();
-        let enforces = site.filter.settings().mode == crate::config::settings::Mode::Enforce;
-        (Waiting { filtered, respond, enforces, started }, passed)
+        let enforces = site.filter.settings().mode == Mode::Enforce;
+        (Waiting { filtered, respond, enforces, target, started }, passed)
     }
 
     /// The head of a response: what to change of it, or another response in its stead.
@@ -213,16 +232,16 @@ where
         let before = response.headers().clone();
         // Envoy asks of a response only after its request; else nothing is known of the visitor.
         let waiting = self.waiting.take().ok_or(ConvertError::NoTarget)?;
-        let Waiting { mut filtered, respond, enforces, started } = waiting;
+        let Waiting { mut filtered, respond, enforces, target, started } = waiting;
         let _ = respond.send(response.map(|()| Empty::new()));
         let Some(Ok(filtered)) = filtered.as_mut().now_or_never() else {
             return Err(ConvertError::NoHeaders);
         };
         if enforces && filtered.body().report().beacon.is_some() {
-            return Ok(self.immediate(filtered, started));
+            return Ok(self.immediate(filtered, &target, started));
         }
         let changes = convert::difference(&before, filtered.headers());
-        self.count(filtered.status(), started, &filtered);
+        self.count(&filtered, &target, started);
         Ok(Answered::ResponseHeaders(continuing(changes)))
     }
 
@@ -237,8 +256,8 @@ where
         Answered::ImmediateResponse(convert::immediate(answer, "consentry_no_site"))
     }
 
-    fn immediate(&self, answer: Filtered, started: Instant) -> Answered {
-        self.count(answer.status(), started, &answer);
+    fn immediate(&self, answer: Filtered, target: &Target, started: Instant) -> Answered {
+        self.count(&answer, target, started);
         let (parts, body) = answer.into_parts();
         // Our own answers are there at once.
         let body = body.collect().now_or_never().and_then(Result::ok);
@@ -248,11 +267,29 @@ where
         Answered::ImmediateResponse(answer)
     }
 
-    fn count(&self, status: StatusCode, started: Instant, filtered: &Filtered) {
+    fn count(&self, filtered: &Filtered, target: &Target, started: Instant) {
         let Account { snapshot, place, site, .. } = &self.account;
-        let Some(site) = *site else { return };
-        let report = Some(filtered.body().report());
-        snapshot.counters.request(*place, site, status.as_u16(), started.elapsed(), report);
+        let Some(site) = site.and_then(|site| snapshot.sites.all().get(site)) else { return };
+        let (status, duration) = (filtered.status().as_u16(), started.elapsed());
+        let report = filtered.body().report();
+        snapshot.counters.request(*place, site.index, status, duration, Some(report));
+        let Some(log) = &snapshot.access_log else { return };
+        let settings = site.filter.settings();
+        let reader = &settings.reader;
+        log.write(&Entry {
+            site: &site.name,
+            method: target.method.as_str(),
+            path: target.uri.path(),
+            status,
+            duration,
+            // Envoy has the body.
+            bytes: 0,
+            request_id: &target.request_id,
+            mode: settings.mode.as_str(),
+            report: Some((report, &reader.categories, reader.source_name(&report.consent))),
+            complete: true,
+            speaker: None,
+        });
     }
 }
 

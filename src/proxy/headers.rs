@@ -86,7 +86,7 @@ pub(super) fn prepare_request(headers: &mut HeaderMap, upgrade: Option<HeaderVal
 }
 
 /// Joins `Cookie` fields into one, as HTTP/1.1 demands (RFC 9113 section 8.2.3).
-pub(super) fn join_cookies(headers: &mut HeaderMap) {
+pub fn join_cookies(headers: &mut HeaderMap) {
     let mut fields = headers.get_all(COOKIE).iter();
     if fields.next().is_none() || fields.next().is_none() {
         return;

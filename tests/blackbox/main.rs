@@ -17,6 +17,7 @@ mod centre;
 mod commands;
 mod consent_api;
 mod cookies;
+mod detection;
 mod forwarding;
 mod http2;
 mod lifecycle;

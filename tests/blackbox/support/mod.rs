@@ -1,10 +1,13 @@
 //! What every test here needs: an origin that says what it is told to, a running proxy, and a
 //! visitor that shows each octet.
 
+mod envoy;
 mod origin;
 mod proxy;
 mod visitor;
 
+#[allow(unused_imports)]
+pub use envoy::{EXAMPLE, Envoy};
 pub use origin::Origin;
 #[allow(unused_imports)]
 pub use proxy::{Proxy, binary, request, run};
@@ -12,6 +15,9 @@ pub use proxy::{Proxy, binary, request, run};
 pub use visitor::{Reply, Visitor};
 
 use std::time::Duration;
+
+/// Whether these tests are run with Envoy in the proxy's place.
+pub const ENVOY: bool = matches!(env!("CARGO_CRATE_NAME").as_bytes(), b"envoy");
 
 /// How long a test waits for something that must come. Only a failing test waits that long.
 pub const PATIENCE: Duration = Duration::from_secs(20);

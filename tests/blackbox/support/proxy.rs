@@ -10,7 +10,7 @@ use std::thread;
 use std::time::Instant;
 
 use super::visitor::{Reply, Visitor};
-use super::{Origin, PATIENCE};
+use super::{ENVOY, Envoy, Origin, PATIENCE};
 
 /// The binary under test.
 pub fn binary() -> Command {
@@ -31,6 +31,8 @@ pub struct Proxy {
     child: Child,
     access: Mutex<Receiver<String>>,
     log: Arc<Mutex<String>>,
+    /// Before it, where it is only asked.
+    _envoy: Option<Envoy>,
     folder: tempfile::TempDir,
 }
 
@@ -54,8 +56,9 @@ impl Proxy {
     }
 
     fn run(address: &str, config: &Path, folder: tempfile::TempDir) -> Self {
+        let command = if ENVOY { "ext-proc" } else { "run" };
         let mut child = binary()
-            .args(["run", "--listen", address, "--admin", "127.0.0.1:0", "--config"])
+            .args([command, "--listen", address, "--admin", "127.0.0.1:0", "--config"])
             .arg(config)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -90,7 +93,10 @@ impl Proxy {
             let _ = child.kill();
             panic!("the proxy did not start: {}", log.lock().unwrap());
         };
-        Self { address, secure, admin, child, access: Mutex::new(access), log, folder }
+        let envoy = ENVOY.then(|| Envoy::start(folder.path(), origin_of(config), address));
+        let address = envoy.as_ref().map_or(address, |envoy| envoy.address);
+        let access = Mutex::new(access);
+        Self { address, secure, admin, child, access, log, _envoy: envoy, folder }
     }
 
     /// A visitor's new connection.
@@ -200,6 +206,14 @@ impl Drop for Proxy {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The one origin of a config.
+fn origin_of(config: &Path) -> SocketAddr {
+    let text = std::fs::read_to_string(config).unwrap();
+    let (_, rest) = text.split_once("http://").expect("an upstream");
+    let end = rest.find(['"', '\'']).unwrap();
+    rest[..end].parse().unwrap()
 }
 
 /// The head of a request without a body.

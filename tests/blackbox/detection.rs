@@ -1,0 +1,56 @@
+//! Beacons that no rule knows, by what the origin answers.
+
+use crate::beacons::PIXEL;
+use crate::support::{Origin, Proxy, all};
+
+fn pixel_origin() -> Origin {
+    let mut answer = format!("HTTP/1.1 200 OK\r\nContent-Type: image/gif\r\nContent-Length: {}\r\nX-From: origin\r\n\r\n", PIXEL.len()).into_bytes();
+    answer.extend_from_slice(PIXEL);
+    Origin::answering(answer)
+}
+
+#[test]
+fn a_response_that_looks_like_a_beacon_goes_to_the_inventory_and_passes() {
+    let origin = pixel_origin();
+    let proxy = Proxy::start(&origin, "");
+    let reply = proxy.get("/who/knows?x=secret", &[("Sec-Fetch-Dest", "image")]);
+    assert_eq!((reply.body.as_slice(), reply.field("x-from").as_deref()), (PIXEL, Some("origin")));
+    let (_, inventory) = proxy.admin("/inventory");
+    assert!(inventory.contains("/who/knows") && !inventory.contains("secret"), "{inventory}");
+}
+
+#[test]
+fn a_response_that_looks_like_a_beacon_is_replaced_where_the_site_says_so() {
+    let origin = pixel_origin();
+    let proxy = Proxy::start(&origin, "beacons.detect = 'block'");
+    let image = [("Sec-Fetch-Dest", "image")];
+    let reply = proxy.get("/who/knows", &image);
+    assert_eq!((reply.body.as_slice(), reply.field("x-from")), (PIXEL, None));
+    assert_eq!(reply.field("cache-control").as_deref(), Some("no-store"));
+    assert_eq!(proxy.access()["beacon"], "unclassified");
+    let allowed = proxy.get("/who/knows", &[image[0], ("Cookie", &all())]);
+    assert_eq!(allowed.field("x-from").as_deref(), Some("origin"));
+}
+
+#[test]
+fn an_ordinary_small_image_passes_whole_also_when_it_comes_in_pieces() {
+    use std::io::Write;
+    let mut image = b"GIF89a\x10\x00\x10\x00".to_vec();
+    image.resize(500, 7);
+    let sent = image.clone();
+    let origin = Origin::scripted(move |_, stream| {
+        let head =
+            b"HTTP/1.1 200 OK\r\nContent-Type: image/gif\r\nTransfer-Encoding: chunked\r\n\r\n";
+        stream.write_all(head).unwrap();
+        for piece in sent.chunks(7) {
+            write!(stream, "{:x}\r\n", piece.len()).unwrap();
+            stream.write_all(piece).unwrap();
+            stream.write_all(b"\r\n").unwrap();
+        }
+        stream.write_all(b"0\r\n\r\n").is_ok()
+    });
+    let proxy = Proxy::start(&origin, "beacons.detect = 'block'");
+    let reply = proxy.get("/logo", &[("Sec-Fetch-Dest", "image")]);
+    assert_eq!(reply.body, image);
+    assert!(reply.complete);
+}

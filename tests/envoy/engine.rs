@@ -1,0 +1,78 @@
+//! What only concerns Envoy with consentry as its processor.
+
+use crate::support::{Origin, Proxy, request};
+
+const OK: &str = "HTTP/1.1 200 OK\r\nSet-Cookie: _ga=1\r\nContent-Length: 2\r\n\r\nok";
+
+#[test]
+fn while_the_processor_is_away_nothing_passes_unfiltered() {
+    let origin = Origin::answering(OK);
+    let mut proxy = Proxy::start(&origin, "");
+    assert_eq!(proxy.get("/", &[]).status, 200);
+    origin.next();
+    proxy.signal("KILL");
+    proxy.ended();
+    let answer = proxy.get("/", &[]);
+    assert!(answer.status >= 500, "{}", answer.status);
+    assert!(answer.set_cookies().is_empty() && origin.saw_nothing());
+}
+
+#[test]
+fn a_new_config_is_in_force_for_the_next_request() {
+    let origin = Origin::answering(OK);
+    let proxy = Proxy::start(&origin, "");
+    assert!(proxy.get("/", &[]).set_cookies().is_empty());
+    let rule = "[[cookie]]\nname = '_ga'\ncategory = 'necessary'";
+    proxy.rewrite(&format!("{rule}\n[[site]]\nupstream = '{}'\n", origin.url()));
+    proxy.signal("HUP");
+    proxy.expect_log("the config was reloaded");
+    assert_eq!(proxy.get("/", &[]).set_cookies(), ["_ga=1"]);
+}
+
+#[test]
+fn a_drain_lets_the_request_under_way_end() {
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let wait = std::sync::Mutex::new(wait);
+    let origin = Origin::scripted(move |_, stream| {
+        wait.lock().unwrap().recv().unwrap();
+        std::io::Write::write_all(stream, OK.as_bytes()).is_ok()
+    });
+    let mut proxy = Proxy::start(&origin, "");
+    let mut visitor = proxy.visit();
+    visitor.send(&request("GET", "/", &[]));
+    origin.next();
+    proxy.signal("TERM");
+    proxy.expect_log("draining");
+    go.send(()).unwrap();
+    let reply = visitor.reply("GET");
+    assert_eq!((reply.status, reply.set_cookies().len()), (200, 0));
+    assert!(proxy.ended().success());
+}
+
+#[test]
+fn an_unknown_host_is_refused_as_by_the_proxy() {
+    let origin = Origin::answering(OK);
+    let proxy = Proxy::start_with(&format!(
+        "[[site]]\nhosts = ['shop.example']\nupstream = '{}'\n",
+        origin.url()
+    ));
+    assert_eq!(proxy.get("/", &[]).status, 200);
+    assert_eq!(proxy.get("/", &[("Host", "other.example")]).status, 421);
+}
+
+#[test]
+fn a_pixel_that_no_rule_knows_passes_for_its_octets_are_not_asked_for() {
+    let pixel = b"GIF89a\x01\0\x01\0\0\0\0,\0\0\0\0\x01\0\x01\0\0\x02\0;";
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: image/gif\r\nContent-Length: {}\r\n\r\n",
+        pixel.len()
+    );
+    let origin = Origin::answering([head.as_bytes(), pixel].concat());
+    let proxy = Proxy::start(&origin, "beacons.detect = 'block'");
+    assert_eq!(proxy.get("/p.gif", &[("Sec-Fetch-Dest", "image")]).body, pixel);
+    // What the head alone tells is seen.
+    let origin = Origin::answering("HTTP/1.1 204 No Content\r\nX-From: origin\r\n\r\n");
+    let proxy = Proxy::start(&origin, "beacons.detect = 'block'");
+    let answer = proxy.get("/p.gif", &[("Sec-Fetch-Dest", "image")]);
+    assert_eq!((answer.status, answer.field("x-from")), (200, None));
+}
