@@ -15,8 +15,8 @@ pub(super) use consent::{
     RawSource, Revision,
 };
 pub(super) use listen::{
-    RawCertificate, RawClientAuth, RawLimits, RawListen, RawLog, RawRetries, RawTimeouts, RawTls,
-    RawTlsVersion, RawUpstreamTls,
+    RawCertificate, RawClientAuth, RawLimits, RawListen, RawLog, RawRetries, RawSiteLimits,
+    RawTimeouts, RawTls, RawTlsVersion, RawUpstreamTls,
 };
 pub(super) use pages::{RawBanner, RawCentre, RawPage, RawReceipts};
 pub(super) use rules::{
@@ -24,7 +24,7 @@ pub(super) use rules::{
     RawTechnologies, RawUnclassified, RawWithdrawal,
 };
 pub(super) use shapes::{OneOrMore, Short};
-pub(super) use site::{RawHealth, RawSite, RawSiteLimits, RawUpstream};
+pub(super) use site::{RawHealth, RawSite, RawUpstream};
 
 type Text = Spanned<String>;
 

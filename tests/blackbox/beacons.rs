@@ -1,6 +1,6 @@
 //! Beacons without consent never reach the origin; their callers notice nothing.
 
-use crate::support::{Origin, Proxy, all, consent, request, run};
+use crate::support::{Origin, Proxy, consent, request, run};
 
 pub const PIXEL: &[u8] = b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff\x21\xf9\x04\x01\x00\x00\x00\x00\x2c\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02\x44\x01\x00\x3b";
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";

@@ -1,7 +1,7 @@
 //! Sites and their upstreams.
 
 use super::consent::RawConsent;
-use super::listen::RawUpstreamTls;
+use super::listen::{RawSiteLimits, RawUpstreamTls};
 use super::pages::{RawBanner, RawCentre, RawPage};
 use super::rules::{RawBeacon, RawCookie, RawHost, RawUnclassified};
 use super::shapes::{OneOrMore, Short};
@@ -9,24 +9,6 @@ use crate::config::settings::{BalanceMethod, Mode};
 use crate::config::spanned::Spanned;
 
 type Text = Spanned<String>;
-
-/// How much a site takes. Default: as in `limits` at the top.
-#[derive(Debug, Default, Clone, serde::Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(in crate::config) struct RawSiteLimits {
-    /// Octets of a request's body; a larger one gets 413. Default: any number.
-    pub(in crate::config) body_bytes: Option<Spanned<u64>>,
-    /// Requests under way at a time. Default: any number.
-    pub(in crate::config) concurrent_requests: Option<Spanned<u32>>,
-    /// Requests that may wait for their turn; further ones get 503. Default: `0`.
-    pub(in crate::config) queue: Option<Spanned<u32>>,
-    /// How long they may wait. Default: `"5s"`.
-    pub(in crate::config) queue_timeout: Option<Text>,
-    /// Requests a second of one visitor's address (of its /64, with IPv6); further ones get 429. Default: any number.
-    pub(in crate::config) requests_per_second: Option<Spanned<u32>>,
-    /// How many may come at once after a pause. Default: as many as a second allows.
-    pub(in crate::config) burst: Option<Spanned<u32>>,
-}
 
 /// An upstream.
 #[derive(Debug, Default, Clone, serde::Deserialize, schemars::JsonSchema)]
