@@ -53,3 +53,70 @@ fn the_shipped_scrape_config_is_valid() {
         Command::new(program("promtool")).args(["check", "config", config]).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
+
+/// Runs promtool in the folder of what is shipped.
+fn promtool(arguments: &[&str]) -> String {
+    let output = Command::new(program("promtool"))
+        .args(arguments)
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/deploy"))
+        .output()
+        .unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said).into_owned();
+    assert!(output.status.success(), "{said}");
+    said
+}
+
+#[test]
+fn each_alert_fires_when_it_should_and_not_before() {
+    assert!(promtool(&["check", "rules", "alerts.yml"]).contains("12 rules found"));
+    promtool(&["test", "rules", "alerts_test.yml"]);
+}
+
+/// Every query of the dashboard, and every metric that the alerts look at.
+fn queries() -> Vec<String> {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy");
+    let dashboard = std::fs::read_to_string(format!("{root}/grafana.json")).unwrap();
+    let dashboard: serde_json::Value = serde_json::from_str(&dashboard).unwrap();
+    let panels = dashboard["panels"].as_array().unwrap().iter();
+    let targets = panels.flat_map(|panel| panel["targets"].as_array().into_iter().flatten());
+    targets.map(|target| target["expr"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn every_query_of_the_dashboard_is_one_and_asks_for_metrics_that_there_are() {
+    let queries = queries();
+    assert!(queries.len() > 20);
+    let rules: String = queries
+        .iter()
+        .enumerate()
+        .map(|(number, query)| {
+            let query = query.replace("$__rate_interval", "5m").replace("$site", ".*");
+            format!("      - record: query:{number}\n        expr: {}\n", serde_json::json!(query))
+        })
+        .collect();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("rules.yml");
+    std::fs::write(&file, format!("groups:\n  - name: queries\n    rules:\n{rules}")).unwrap();
+    promtool(&["check", "rules", "--lint=none", file.to_str().unwrap()]);
+
+    let origin = Origin::setting(&["_ga=1"]);
+    let receipts = folder.path().join("receipts.db");
+    let proxy = Proxy::start(
+        &origin,
+        &format!("[receipts]\nurl = 'sqlite:{0}'\nspool = '{0}.spool'", receipts.display()),
+    );
+    proxy.get("/", &[]);
+    let (_, metrics) = proxy.admin("/metrics");
+    let alerts = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/alerts.yml");
+    let alerts = std::fs::read_to_string(alerts).unwrap();
+    let text = format!("{}\n{alerts}", queries.join("\n"));
+    let words = text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
+    let named = words.filter(|word| word.starts_with("consentry_") || word.starts_with("process_"));
+    let mut seen = 0;
+    for name in named {
+        seen += 1;
+        assert!(metrics.contains(&format!("\n{name}")), "no metric {name}");
+    }
+    assert!(seen > 30);
+}
