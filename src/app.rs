@@ -3,6 +3,8 @@
 //! [`build`] makes every long-lived thing once; [`Bound::run`] serves until it is told to stop.
 //! Tests start from the same function on port 0.
 
+#[cfg(feature = "acme")]
+mod acme;
 #[cfg(feature = "ext-proc")]
 mod envoy;
 mod reload;
@@ -53,6 +55,9 @@ pub struct Bound {
     /// Where Envoy connects, where it is Envoy that forwards.
     #[cfg(feature = "ext-proc")]
     ext_proc: Option<Listener>,
+    /// What asks for certificates.
+    #[cfg(feature = "acme")]
+    asking: Option<acme::Asking>,
     listener: Option<Listener>,
     secure_listener: Option<Listener>,
     admin_socket: Option<AdminSocket>,
@@ -116,7 +121,14 @@ fn bound(config: Config, sockets: Sockets) -> anyhow::Result<Bound> {
     let metrics = Metrics::new(labels(&config), workers).with_receipts(receipt_counters);
     let token = config.listen.admin_token.clone();
     let fixed = fixed(&config);
-    let lasting = Lasting { workers, metrics, receipts, access_log, fixed };
+    #[cfg(feature = "acme")]
+    let (asked_for, asking) = {
+        let acme = config.tls.as_ref().and_then(|tls| tls.acme.as_ref());
+        acme.map(acme::prepare).transpose()?.unzip()
+    };
+    #[cfg(not(feature = "acme"))]
+    let asked_for = None;
+    let lasting = Lasting { workers, metrics, receipts, access_log, asked_for, fixed };
     let files = config.files.clone();
     let (snapshot, filters) = lasting.snapshot(config, lasting.metrics.generation(), None)?;
     lasting.metrics.show_upstreams(gauges(&snapshot));
@@ -126,6 +138,8 @@ fn bound(config: Config, sockets: Sockets) -> anyhow::Result<Bound> {
     Ok(Bound {
         #[cfg(feature = "ext-proc")]
         ext_proc: None,
+        #[cfg(feature = "acme")]
+        asking,
         listener,
         secure_listener,
         admin_socket,
@@ -248,6 +262,10 @@ impl Bound {
                 let Err(error) = served.await;
                 tracing::error!(%error, "the admin listener has failed");
             });
+        }
+        #[cfg(feature = "acme")]
+        if let Some(asking) = self.asking.take() {
+            tokio::spawn(asking.run());
         }
         tokio::spawn(watch_health(Arc::clone(&self.snapshot)));
         if let Some(source) = self.reload {

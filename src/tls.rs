@@ -9,7 +9,8 @@ mod upstream;
 
 use std::sync::Arc;
 
-pub use certificates::Certificates;
+use certificates::ACME_TLS;
+pub use certificates::{AskedFor, Certificates};
 pub use error::TlsError;
 pub use identity::Identity;
 use rustls::server::{ServerConfig, WebPkiClientVerifier};
@@ -71,8 +72,10 @@ pub fn server_config(
             builder.with_client_cert_verifier(verifier.build().map_err(|_| TlsError::BadAuthority)?)
         }
     };
+    let looked_at = certificates.are_asked_for().then(|| ACME_TLS.to_vec());
     let mut config = builder.with_cert_resolver(Arc::new(certificates));
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config.alpn_protocols.extend(looked_at);
     config.ticketer = rustls::crypto::ring::Ticketer::new().map_err(|_| TlsError::Setup)?;
     Ok(Arc::new(config))
 }

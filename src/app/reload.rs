@@ -110,7 +110,9 @@ impl Core {
             tracing::warn!("{warning}");
         }
         if fixed(&config) != self.lasting.fixed {
-            tracing::warn!("changes of listen addresses, workers, log and receipts take a restart");
+            tracing::warn!(
+                "changes of listen addresses, workers, log, receipts and tls.acme take a restart"
+            );
         }
         let token = config.listen.admin_token.clone();
         let before = self.snapshot.load_full();

@@ -14,7 +14,7 @@ use crate::page::Pages;
 use crate::proxy::{Forwarding, Site, SiteTable, Snapshot, Upstream, UpstreamHandshake};
 use crate::receipts::Receipts;
 use crate::telemetry::{AccessLog, Generation, Metrics, SiteLabels, UpstreamGauge};
-use crate::tls::{Certificates, TlsError, UpstreamTls, server_config};
+use crate::tls::{AskedFor, Certificates, TlsError, UpstreamTls, server_config};
 
 /// What outlives a config.
 #[derive(Debug)]
@@ -23,15 +23,19 @@ pub(super) struct Lasting {
     pub(super) metrics: Metrics,
     pub(super) receipts: Option<Receipts>,
     pub(super) access_log: Option<AccessLog>,
+    /// A certificate that is asked for, where one is.
+    pub(super) asked_for: Option<AskedFor>,
     /// What only a restart changes, as the config had it.
     pub(super) fixed: String,
 }
 
 /// What only a restart changes.
 pub(super) fn fixed(config: &Config) -> String {
-    let Config { listen, workers, log, receipts, .. } = config;
+    let Config { listen, tls, workers, log, receipts, .. } = config;
+    let acme = tls.as_ref().and_then(|tls| tls.acme.as_ref());
+    let acme = acme.map(|acme| (&acme.domains, &acme.contact, &acme.directory, &acme.cache));
     let Listen { http, https, admin, reuse_port, .. } = listen;
-    format!("{:?}", (http, https, admin, reuse_port, workers, log, receipts))
+    format!("{:?}", (http, https, admin, reuse_port, workers, log, receipts, acme))
 }
 
 /// The filters of the sites, by name.
@@ -101,6 +105,7 @@ impl Lasting {
     ) -> anyhow::Result<(Snapshot, Filters)> {
         let tls = config.tls.as_ref().map(|tls| {
             let certificates = Certificates::new(&tls.identities);
+            let certificates = certificates.with_asked_for(self.asked_for.clone());
             server_config(certificates, tls.clients.as_ref(), tls.only_tls_1_3)
         });
         let tls = tls.transpose().context("TLS cannot be set up")?;

@@ -15,8 +15,8 @@ pub(super) use consent::{
     RawSource, Revision,
 };
 pub(super) use listen::{
-    RawCertificate, RawClientAuth, RawLimits, RawListen, RawLog, RawRetries, RawSiteLimits,
-    RawTimeouts, RawTls, RawTlsVersion, RawUpstreamTls,
+    RawAcme, RawCertificate, RawClientAuth, RawLimits, RawListen, RawLog, RawRetries,
+    RawSiteLimits, RawTimeouts, RawTls, RawTlsVersion, RawUpstreamTls,
 };
 pub(super) use pages::{RawBanner, RawCentre, RawPage, RawReceipts};
 pub(super) use rules::{

@@ -105,6 +105,24 @@ pub struct Tls {
     pub only_tls_1_3: bool,
     /// The port of https that visitors of http are sent to, where they are.
     pub redirect: Option<u16>,
+    /// Certificates that are asked for, where they are.
+    pub acme: Option<Acme>,
+}
+
+/// Certificates from an authority that speaks ACME (RFC 8555), which looks here whether the names are ours
+/// (TLS-ALPN-01, RFC 8737).
+#[derive(Debug, Clone)]
+pub struct Acme {
+    /// The names, for one certificate.
+    pub domains: Vec<String>,
+    /// Whom the authority writes to, as `mailto:`.
+    pub contact: Option<String>,
+    /// The URL of the authority's directory.
+    pub directory: String,
+    /// The folder where account and certificate are kept.
+    pub cache: PathBuf,
+    /// How hands are shaken with the authority.
+    pub tls: UpstreamTls,
 }
 
 /// How long to wait for what.

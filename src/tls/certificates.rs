@@ -8,6 +8,9 @@ use rustls::sign::CertifiedKey;
 
 use super::identity::Identity;
 
+/// What the authority speaks when it comes to look (RFC 8737 section 6.2).
+pub(super) const ACME_TLS: &[u8] = b"acme-tls/1";
+
 /// The certificates by name.
 #[derive(Debug, Default)]
 pub struct Certificates {
@@ -15,6 +18,16 @@ pub struct Certificates {
     /// By what stands behind the first dot.
     wildcards: HashMap<String, Arc<CertifiedKey>>,
     default: Option<Arc<CertifiedKey>>,
+    asked_for: Option<AskedFor>,
+}
+
+/// A certificate that is asked for while we run, and renewed (ACME, RFC 8555).
+#[derive(Debug, Clone)]
+pub struct AskedFor {
+    /// The names that it is for, lower-case.
+    pub domains: Vec<String>,
+    /// What has it, and answers the authority's challenges (TLS-ALPN-01, RFC 8737).
+    pub resolver: Arc<dyn ResolvesServerCert>,
 }
 
 impl Certificates {
@@ -35,6 +48,16 @@ impl Certificates {
         certificates
     }
 
+    /// With a certificate that is asked for. Those of the files come first.
+    pub fn with_asked_for(self, asked_for: Option<AskedFor>) -> Self {
+        Self { asked_for, ..self }
+    }
+
+    /// Whether an authority comes to look.
+    pub(super) fn are_asked_for(&self) -> bool {
+        self.asked_for.is_some()
+    }
+
     fn find(&self, name: &str) -> Option<&Arc<CertifiedKey>> {
         self.exact.get(name).or_else(|| self.wildcards.get(name.split_once('.')?.1))
     }
@@ -43,8 +66,20 @@ impl Certificates {
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         // rustls has made it lower-case, and taken a last dot away.
-        let named = hello.server_name().and_then(|name| self.find(name));
-        named.or(self.default.as_ref()).cloned()
+        let name = hello.server_name();
+        if let Some(AskedFor { domains, resolver }) = &self.asked_for {
+            let mut offered = hello.alpn().into_iter().flatten();
+            let ours = name.is_some_and(|name| domains.iter().any(|domain| domain == name));
+            let found = name.and_then(|name| self.find(name)).is_some();
+            if offered.any(|protocol| protocol == ACME_TLS) || (ours && !found) {
+                return resolver.resolve(hello);
+            }
+        }
+        let named = name.and_then(|name| self.find(name));
+        match (named.or(self.default.as_ref()), &self.asked_for) {
+            (None, Some(asked_for)) => asked_for.resolver.resolve(hello),
+            (found, _) => found.cloned(),
+        }
     }
 }
 

@@ -12,6 +12,7 @@
     clippy::panic
 )]
 
+mod acme;
 mod browser;
 mod cache;
 mod consent_tools;

@@ -41,6 +41,25 @@ pub(in crate::config) struct RawTls {
     pub(in crate::config) redirect: Option<bool>,
     /// The port of https as visitors see it. Default: `443`.
     pub(in crate::config) redirect_port: Option<Spanned<u32>>,
+    /// Certificates from an authority such as Let's Encrypt. Default: none are asked for.
+    pub(in crate::config) acme: Option<Spanned<RawAcme>>,
+}
+
+/// Certificates from an authority that speaks ACME. It looks at port 443 of each name (TLS-ALPN-01), so
+/// `listen.https` has to be reached there.
+#[derive(Debug, Default, serde::Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(in crate::config) struct RawAcme {
+    /// The names, such as `["shop.example", "www.shop.example"]`; no wildcards.
+    pub(in crate::config) domains: Option<Spanned<Vec<Text>>>,
+    /// Whom the authority writes to, such as `"ops@shop.example"`. Default: nobody.
+    pub(in crate::config) contact: Option<Text>,
+    /// The URL of its directory; asking there agrees to its terms. Default: Let's Encrypt's.
+    pub(in crate::config) directory: Option<Text>,
+    /// The folder where account, keys and certificates are kept. Default: `"acme"`.
+    pub(in crate::config) cache: Option<Text>,
+    /// Whom to trust as the authority's server. Default: the authorities of the public web.
+    pub(in crate::config) ca_file: Option<Text>,
 }
 
 /// How upstreams with `https://` are spoken to.

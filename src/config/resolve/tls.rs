@@ -8,8 +8,10 @@ use rustls_pki_types::ServerName;
 use super::common::{Common, Doc};
 use crate::config::document::place;
 use crate::config::problem::Problem;
-use crate::config::raw::{RawCertificate, RawClientAuth, RawTls, RawTlsVersion, RawUpstreamTls};
-use crate::config::settings::{Tls, WeightedUpstream};
+use crate::config::raw::{
+    RawAcme, RawCertificate, RawClientAuth, RawTls, RawTlsVersion, RawUpstreamTls,
+};
+use crate::config::settings::{Acme, Tls, WeightedUpstream};
 use crate::config::spanned::Spanned;
 use crate::tls::{ClientAuthorities, Identity, UpstreamTls, authorities};
 
@@ -21,7 +23,8 @@ pub(super) fn tls(
     folder: &Path,
     warnings: &mut Vec<Problem>,
 ) -> Option<Tls> {
-    if listened && raw.certificates.is_empty() {
+    let acme = raw.acme.and_then(|typed| acme(document, typed, folder));
+    if listened && raw.certificates.is_empty() && acme.is_none() {
         let hint = Some("certificates = [{ cert = \"site.pem\", key = \"site.key\" }]".to_owned());
         let message = "listen.https needs a certificate".to_owned();
         document.problem(None, "tls.certificates".to_owned(), message, hint);
@@ -47,6 +50,66 @@ pub(super) fn tls(
         clients,
         only_tls_1_3: raw.min_version == Some(RawTlsVersion::Tls13),
         redirect: raw.redirect.unwrap_or(false).then_some(port),
+        acme,
+    })
+}
+
+/// The directory of Let's Encrypt.
+const LETS_ENCRYPT: &str = "https://acme-v02.api.letsencrypt.org/directory";
+
+/// Certificates that are asked for.
+fn acme(document: Doc, raw: Spanned<RawAcme>, folder: &Path) -> Option<Acme> {
+    let at = raw.place();
+    let raw = raw.into_inner();
+    if !cfg!(feature = "acme") {
+        let message = "this consentry was built without ACME".to_owned();
+        document.problem(Some(at), "tls.acme".to_owned(), message, None);
+        return None;
+    }
+    let mut domains = Vec::new();
+    for (index, name) in raw.domains.into_iter().flat_map(Spanned::into_inner).enumerate() {
+        let text = name.get_ref().to_ascii_lowercase();
+        if matches!(ServerName::try_from(text.as_str()), Ok(ServerName::DnsName(_))) {
+            domains.push(text);
+        } else {
+            let message =
+                format!("`{}` is not a name that a certificate is given for", name.get_ref());
+            let hint = Some(
+                "a host such as \"shop.example\"; wildcards need another challenge".to_owned(),
+            );
+            document.problem(
+                Some(place(&name)),
+                format!("tls.acme.domains[{index}]"),
+                message,
+                hint,
+            );
+        }
+    }
+    if domains.is_empty() {
+        document.missing(at, "tls.acme.domains".to_owned(), "domains = [\"shop.example\"]");
+    }
+    let directory = raw.directory.map(|url| {
+        if !url.get_ref().starts_with("https://") || url.get_ref().parse::<http::Uri>().is_err() {
+            let message = format!("`{}` is not a URL of https", url.get_ref());
+            document.problem(Some(place(&url)), "tls.acme.directory".to_owned(), message, None);
+        }
+        url.into_inner()
+    });
+    let roots = raw.ca_file.and_then(|typed| {
+        let text = read(document, "tls.acme.ca_file", &typed, folder)?;
+        note(document, "tls.acme.ca_file", &typed, authorities(&text))
+    });
+    let contact = raw.contact.map(|contact| match contact.get_ref().strip_prefix("mailto:") {
+        Some(_) => contact.into_inner(),
+        None => format!("mailto:{}", contact.get_ref()),
+    });
+    let cache = raw.cache.map_or_else(|| "acme".to_owned(), Spanned::into_inner);
+    Some(Acme {
+        domains,
+        contact,
+        directory: directory.unwrap_or_else(|| LETS_ENCRYPT.to_owned()),
+        cache: folder.join(cache),
+        tls: UpstreamTls { authorities: roots, ..UpstreamTls::default() },
     })
 }
 

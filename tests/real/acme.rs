@@ -1,0 +1,124 @@
+//! Certificates from a real ACME server: Pebble, of the people of Let's Encrypt.
+
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
+
+use crate::nginx::{Peer, free_port, program, wait_for};
+use crate::support::{Origin, Proxy};
+use crate::tls::Authority;
+
+/// A running Pebble that looks for names at this port, and the DNS that it asks.
+struct Pebble {
+    directory: String,
+    _peers: [Peer; 2],
+}
+
+impl Pebble {
+    fn start(authority: &Authority, looks_at: u16) -> Self {
+        authority.issue("pebble", &["localhost"], 2099);
+        let (port, management, dns, control) = (free_port(), free_port(), free_port(), free_port());
+        let config = serde_json::json!({ "pebble": {
+            "listenAddress": format!("127.0.0.1:{port}"),
+            "managementListenAddress": format!("127.0.0.1:{management}"),
+            "certificate": authority.path("pebble.pem"),
+            "privateKey": authority.path("pebble.key"),
+            "httpPort": 1,
+            "tlsPort": looks_at,
+        }});
+        std::fs::write(authority.path("pebble.json"), config.to_string()).unwrap();
+        let names = Peer::spawn(
+            Command::new(program("pebble-challtestsrv"))
+                .args(["-dns01", &format!("127.0.0.1:{dns}"), "-defaultIPv6", ""])
+                .args(["-http01", "", "-https01", "", "-tlsalpn01", ""])
+                .args(["-management", &format!("127.0.0.1:{control}")])
+                .stdout(Stdio::null())
+                .stderr(Stdio::null()),
+        );
+        wait_for(([127, 0, 0, 1], control).into());
+        let pebble = Peer::spawn(
+            Command::new(program("pebble"))
+                .args(["-config", &authority.path("pebble.json")])
+                .args(["-dnsserver", &format!("127.0.0.1:{dns}")])
+                .env("PEBBLE_VA_NOSLEEP", "1")
+                .env("PEBBLE_WFE_NONCEREJECT", "0")
+                .stdout(Stdio::null())
+                .stderr(Stdio::null()),
+        );
+        wait_for(([127, 0, 0, 1], port).into());
+        Self { directory: format!("https://localhost:{port}/dir"), _peers: [pebble, names] }
+    }
+}
+
+/// What openssl says of the certificate that is shown for a name.
+fn shown(proxy: &Proxy, name: &str) -> String {
+    let script = format!(
+        "openssl s_client -connect {} -servername {name} < /dev/null 2>&1 | openssl x509 -noout -issuer -ext subjectAltName 2>&1",
+        proxy.secure.unwrap()
+    );
+    let output = Command::new("sh").args(["-c", &script]).output().unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn a_certificate_is_asked_for_shown_and_kept_for_the_next_start() {
+    let authority = Authority::new();
+    authority.issue("own", &["own.test"], 2099);
+    let port = free_port();
+    let pebble = Pebble::start(&authority, port);
+    let origin = Origin::setting(&["_ga=1", "sid=1"]);
+    let cache = authority.path("acme");
+    let start = |directory: &str| {
+        Proxy::start(
+            &origin,
+            &format!(
+                "listen.https = '127.0.0.1:{port}'\n[tls]\ncertificates = [{}]\n\
+                 [tls.acme]\ndomains = ['shop.test', 'www.shop.test']\ncontact = 'ops@shop.test'\n\
+                 directory = '{directory}'\ncache = '{cache}'\nca_file = '{}'\n",
+                authority.certificate("own"),
+                authority.path("ca.pem"),
+            ),
+        )
+    };
+    let proxy = start(&pebble.directory);
+    proxy.expect_log("a new certificate is shown");
+    for name in ["shop.test", "www.shop.test"] {
+        let text = shown(&proxy, name);
+        assert!(text.contains("Pebble Intermediate CA"), "{text}");
+        assert!(text.contains("DNS:shop.test, DNS:www.shop.test"), "{text}");
+    }
+    // The one in the files goes on, and is what others are shown.
+    for name in ["own.test", "other.test"] {
+        assert!(shown(&proxy, name).contains("DNS:own.test"), "{name}");
+    }
+    let folder = std::fs::metadata(&cache).unwrap();
+    assert_eq!(folder.permissions().mode() & 0o777, 0o700, "keys are in it");
+
+    // After a reload it is still there, and after a start without the authority too.
+    proxy.signal("HUP");
+    proxy.expect_log("the config was reloaded");
+    assert!(shown(&proxy, "shop.test").contains("Pebble"));
+    let directory = pebble.directory.clone();
+    drop((pebble, proxy));
+    let proxy = start(&directory);
+    proxy.expect_log("a certificate from the cache is shown");
+    assert!(shown(&proxy, "shop.test").contains("Pebble"));
+    assert!(!proxy.log().contains("a new certificate"));
+}
+
+#[test]
+fn without_the_authority_the_rest_is_served_and_the_log_says_why() {
+    let authority = Authority::new();
+    let origin = Origin::setting(&["sid=1"]);
+    let proxy = Proxy::start(
+        &origin,
+        &format!(
+            "listen.https = '127.0.0.1:0'\n[tls.acme]\ndomains = ['shop.test']\n\
+             directory = 'https://localhost:{}/dir'\ncache = '{}'\n",
+            free_port(),
+            authority.path("acme"),
+        ),
+    );
+    proxy.expect_log("no certificate from the authority: it is asked again later");
+    assert_eq!(proxy.get("/", &[]).status, 200);
+    assert!(!shown(&proxy, "shop.test").contains("DNS:"));
+}
