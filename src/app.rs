@@ -33,7 +33,7 @@ use crate::config::settings::{Log, LogFormat};
 use crate::config::{Config, Overrides};
 use crate::proxy::{Listener, Snapshot, Workers, watch_health};
 use crate::receipts::Receipts;
-use crate::telemetry::{AccessLog, LineForm, LogLevelControl, Metrics, ReceiptCounters};
+use crate::telemetry::{AccessLog, LineForm, LogLevelControl, Metrics, ReceiptCounters, Spans};
 use reload::{Reloader, Source};
 use snapshot::{Lasting, fixed, gauges, labels};
 use sockets::Sockets;
@@ -128,7 +128,8 @@ fn bound(config: Config, sockets: Sockets) -> anyhow::Result<Bound> {
     };
     #[cfg(not(feature = "acme"))]
     let asked_for = None;
-    let lasting = Lasting { workers, metrics, receipts, access_log, asked_for, fixed };
+    let spans = Spans::from_environment().context("the variables of OpenTelemetry")?;
+    let lasting = Lasting { workers, metrics, receipts, access_log, spans, asked_for, fixed };
     let files = config.files.clone();
     let (snapshot, filters) = lasting.snapshot(config, lasting.metrics.generation(), None)?;
     lasting.metrics.show_upstreams(gauges(&snapshot));
@@ -194,13 +195,14 @@ impl Bound {
     /// When threads, sockets or signals cannot be had.
     pub fn run(mut self) -> anyhow::Result<()> {
         let _log = self.log.take();
+        let spans = self.lasting.spans.clone();
         // Before anything else: a signal that comes early must not be lost.
         let runtime = runtime()?;
         let mut stop = {
             let _inside = runtime.enter();
             StopSignals::new()?
         };
-        runtime.block_on(async move {
+        let ended = runtime.block_on(async move {
             let (told, first) = oneshot::channel();
             let (told_again, second) = oneshot::channel();
             tokio::spawn(async move {
@@ -223,7 +225,11 @@ impl Bound {
                     Ok(())
                 }
             }
-        })
+        });
+        if let Some(spans) = spans {
+            spans.finish();
+        }
+        ended
     }
 
     /// Serves until `stop` ends, then lets what is under way end.

@@ -7,6 +7,11 @@ mod log;
 mod metrics;
 mod receipts;
 mod reloads;
+#[cfg(not(feature = "otel"))]
+#[path = "telemetry/no_spans.rs"]
+mod spans;
+#[cfg(feature = "otel")]
+mod spans;
 
 pub use access_log::{AccessLog, Entry, LineForm, Speaker};
 pub use log::{LogLevelControl, start_log};
@@ -16,3 +21,4 @@ pub use metrics::{
 };
 pub use receipts::ReceiptCounters;
 pub use reloads::ReloadCounters;
+pub use spans::{RequestSpan, Spans};

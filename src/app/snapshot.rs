@@ -13,7 +13,7 @@ use crate::filter::Filter;
 use crate::page::Pages;
 use crate::proxy::{Forwarding, Site, SiteTable, Snapshot, Upstream, UpstreamHandshake};
 use crate::receipts::Receipts;
-use crate::telemetry::{AccessLog, Generation, Metrics, SiteLabels, UpstreamGauge};
+use crate::telemetry::{AccessLog, Generation, Metrics, SiteLabels, Spans, UpstreamGauge};
 use crate::tls::{AskedFor, Certificates, TlsError, UpstreamTls, server_config};
 
 /// What outlives a config.
@@ -23,6 +23,7 @@ pub(super) struct Lasting {
     pub(super) metrics: Metrics,
     pub(super) receipts: Option<Receipts>,
     pub(super) access_log: Option<AccessLog>,
+    pub(super) spans: Option<Spans>,
     /// A certificate that is asked for, where one is.
     pub(super) asked_for: Option<AskedFor>,
     /// What only a restart changes, as the config had it.
@@ -153,6 +154,7 @@ impl Lasting {
             tls,
             redirect: config.tls.and_then(|tls| tls.redirect),
             access_log: self.access_log.clone(),
+            spans: self.spans.clone(),
         };
         Ok((snapshot, filters))
     }

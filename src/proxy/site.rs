@@ -18,7 +18,7 @@ use crate::centre::Centre;
 use crate::config::settings::{self, HealthCheck, HostPattern, Limits, SiteLimits, Timeouts};
 use crate::filter::Filter;
 use crate::page::Pages;
-use crate::telemetry::{AccessLog, Generation};
+use crate::telemetry::{AccessLog, Generation, Spans};
 
 /// Everything a request needs to know, made from one config and replaced as a whole.
 #[derive(Debug)]
@@ -39,6 +39,8 @@ pub struct Snapshot {
     pub redirect: Option<u16>,
     /// Connections begin with the PROXY protocol.
     pub proxy_protocol: bool,
+    /// Where spans go, if anywhere.
+    pub spans: Option<Spans>,
     /// Where a line for each request goes, if anywhere.
     pub access_log: Option<AccessLog>,
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, Uri};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
 
 use super::admission::Place;
@@ -14,7 +14,7 @@ use super::site::{Site, Snapshot};
 use super::visitor::Visitor;
 use crate::filter::Report;
 use crate::page::Outcome;
-use crate::telemetry::{Entry, ErrorKind, Speaker};
+use crate::telemetry::{Entry, ErrorKind, RequestSpan, Speaker};
 
 /// A request's place in the accounts: whatever becomes of it, it is counted and logged once.
 pub(super) struct Ticket {
@@ -37,6 +37,7 @@ pub(super) struct Ticket {
     number: u64,
     /// What the log says of the visitor.
     speaker: Option<Box<Speaker>>,
+    span: Option<RequestSpan>,
 }
 
 impl Ticket {
@@ -62,6 +63,7 @@ impl Ticket {
             ended: false,
             closed: false,
             speaker,
+            span: None,
         }
     }
 
@@ -78,6 +80,12 @@ impl Ticket {
         let upstream = self.upstream.load(Relaxed).checked_sub(1).map(Duration::from_nanos);
         let own = self.started.elapsed().saturating_sub(upstream.unwrap_or_default());
         self.snapshot.counters.head(self.visitor.worker.id(), site, upstream, own);
+    }
+
+    /// Begins the span of the request, where there are spans.
+    pub(super) fn trace(&mut self, headers: &mut HeaderMap) {
+        let spans = self.snapshot.spans.as_ref();
+        self.span = spans.map(|spans| spans.begin(&self.method, &self.uri, headers));
     }
 
     /// Counts an error and makes its page.
@@ -129,8 +137,11 @@ impl Ticket {
             let worker = self.visitor.worker.id();
             self.snapshot.counters.request(worker, site, self.status, duration, report);
         }
-        let Some(log) = &self.snapshot.access_log else { return };
         let site = self.site();
+        if let Some(span) = &self.span {
+            span.end(site.map_or("-", |site| &site.name), self.status);
+        }
+        let Some(log) = &self.snapshot.access_log else { return };
         let settings = site.map(|site| site.filter.settings());
         let report = report.zip(settings).map(|(report, settings)| {
             let reader = &settings.reader;

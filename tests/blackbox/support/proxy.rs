@@ -47,19 +47,35 @@ impl Proxy {
         Self::start_at("127.0.0.1:0", toml)
     }
 
+    /// As `start`, with these variables in the environment.
+    #[allow(dead_code)]
+    pub fn start_in(environment: &[(&str, String)], origin: &Origin, toml: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("consentry.toml");
+        let toml = format!("{toml}\n[[site]]\nupstream = \"{}\"\n", origin.url());
+        std::fs::write(&config, toml).unwrap();
+        Self::run("127.0.0.1:0", environment, &config, folder)
+    }
+
     /// As `start_with`, at this address.
     pub fn start_at(address: &str, toml: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = folder.path().join("consentry.toml");
         std::fs::write(&config, toml).unwrap();
-        Self::run(address, &config, folder)
+        Self::run(address, &[], &config, folder)
     }
 
-    fn run(address: &str, config: &Path, folder: tempfile::TempDir) -> Self {
+    fn run(
+        address: &str,
+        environment: &[(&str, String)],
+        config: &Path,
+        folder: tempfile::TempDir,
+    ) -> Self {
         let command = if ENVOY { "ext-proc" } else { "run" };
         let mut child = binary()
             .args([command, "--listen", address, "--admin", "127.0.0.1:0", "--config"])
             .arg(config)
+            .envs(environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
