@@ -1,17 +1,20 @@
 # The commands of this repository. `make test` does all of its own set-up.
 
-.PHONY: test check docs bench instructions fuzz static image
+.PHONY: test check docs bench instructions fuzz static image deb
 
 test: ## Install what is missing, then run everything
 	tests/real/install.sh
-	$(MAKE) static
+	$(MAKE) deb
 	cargo test --locked
 	cargo test --locked --test real
+	cargo test --locked --test envoy
+	cargo test --locked --features otel --test otel
 
 check: ## Formatting and lints
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo clippy --locked --no-default-features --lib --bins -- -D warnings
+	cargo clippy --locked --features otel --lib --test otel -- -D warnings
 
 docs: ## The library's documentation
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
@@ -37,3 +40,14 @@ static: ## The static binary, where the image takes it from
 
 image: static ## The container image, of one static binary (needs buildah)
 	buildah --storage-driver=vfs bud --isolation=chroot -t consentry deploy/container
+
+PACKAGE = target/$(STATIC)/package
+deb: static ## The Debian package, with the manual and the completions (needs cargo-deb)
+	cargo deb --version > /dev/null 2>&1 || cargo install --locked cargo-deb --version 3.8.0
+	mkdir -p $(PACKAGE)/man
+	deploy/container/consentry man $(PACKAGE)/man
+	deploy/container/consentry completions bash > $(PACKAGE)/consentry.bash
+	deploy/container/consentry completions zsh > $(PACKAGE)/_consentry
+	deploy/container/consentry completions fish > $(PACKAGE)/consentry.fish
+	deploy/container/consentry schema > $(PACKAGE)/consentry.schema.json
+	cargo deb --locked --no-build --no-strip --target $(STATIC) --output target/consentry.deb

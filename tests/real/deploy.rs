@@ -1,8 +1,9 @@
 //! What is in `deploy/`, checked by the real tools.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 
-use crate::nginx::program;
+use crate::nginx::{Peer, free_port, program, wait_for};
+use crate::support::{Origin, Visitor, request};
 
 #[test]
 fn the_systemd_unit_is_right_and_its_exposure_is_at_most_two() {
@@ -48,6 +49,153 @@ fn the_configs_in_the_manifests_are_right() {
         std::fs::write(&config, &toml).unwrap();
         let (code, _, error) =
             crate::support::run(&["check", "--config", config.to_str().unwrap()], "");
-        assert_eq!((code, error.as_str()), (0, ""), "{name}\n{toml}");
+        // In a cluster it is the NetworkPolicy that keeps others away.
+        let warned = error.lines().all(|line| line.contains("is open to the network without"));
+        assert!(code == 0 && warned, "{name}: {error}\n{toml}");
+    }
+}
+
+#[test]
+fn the_base_of_kustomize_names_manifests_that_there_are() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/kubernetes");
+    let base = std::fs::read_to_string(format!("{root}/kustomization.yaml")).unwrap();
+    let listed = base.lines().find_map(|line| line.strip_prefix("resources: [")).unwrap();
+    let listed: Vec<&str> = listed.trim_end_matches(']').split(", ").collect();
+    assert!(!listed.is_empty());
+    for name in listed {
+        assert!(std::path::Path::new(&format!("{root}/{name}")).exists(), "{name}");
+    }
+}
+
+#[test]
+fn systemd_hands_its_socket_over_and_connections_wait_in_it_for_the_next_start() {
+    let origin = Origin::setting(&["_ga=1", "sid=1"]);
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("consentry.toml");
+    // Another port than that of the socket, which counts.
+    let toml = format!(
+        "[listen]\nhttp = '127.0.0.1:1'\nadmin = 'off'\n[[site]]\nupstream = '{}'\n",
+        origin.url()
+    );
+    std::fs::write(&config, toml).unwrap();
+    let port = free_port();
+    let address = format!("127.0.0.1:{port}");
+    let start = || {
+        let mut command = Command::new(program("systemd-socket-activate"));
+        command.args(["--listen", &address, "--fdname", "http"]);
+        command.arg(env!("CARGO_BIN_EXE_consentry")).args(["run", "--config"]).arg(&config);
+        Peer::spawn(command.stdout(Stdio::null()).stderr(Stdio::null()))
+    };
+    let _first = start();
+    wait_for(address.parse().unwrap());
+    let mut visitor = Visitor::connect(address.parse().unwrap());
+    visitor.send(&request("GET", "/", &[]));
+    assert_eq!(visitor.reply("GET").set_cookies(), ["sid=1"]);
+
+    // One that it does not know.
+    let output = Command::new(program("systemd-socket-activate"))
+        .args(["--listen", &format!("127.0.0.1:{}", free_port()), "--fdname", "telnet", "--now"])
+        .arg(env!("CARGO_BIN_EXE_consentry"))
+        .args(["run", "--config"])
+        .arg(&config)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success(), "{said}");
+}
+
+/// What is in the package, unpacked.
+fn unpacked() -> tempfile::TempDir {
+    let package = concat!(env!("CARGO_MANIFEST_DIR"), "/target/consentry.deb");
+    let folder = tempfile::tempdir().unwrap();
+    let output = Command::new("dpkg-deb").args(["-x", package]).arg(folder.path()).output();
+    let output = output.unwrap();
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "`make deb` makes it: {error}");
+    folder
+}
+
+#[test]
+fn the_debian_package_has_what_an_operator_expects_and_its_config_is_right() {
+    let folder = unpacked();
+    let path = |name: &str| folder.path().join(name);
+    for name in [
+        "usr/lib/systemd/system/consentry.service",
+        "usr/lib/systemd/system/consentry.socket",
+        "usr/share/bash-completion/completions/consentry",
+        "usr/share/doc/consentry/copyright",
+        "usr/share/doc/consentry/consentry.toml",
+        "usr/share/man/man1/consentry.1.gz",
+        "usr/share/man/man1/consentry-ext-proc.1.gz",
+    ] {
+        assert!(path(name).exists(), "{name}");
+    }
+    let run = |arguments: &[&str]| {
+        let output = Command::new(path("usr/bin/consentry")).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(run(&["--version"]).starts_with("consentry "));
+    let config = path("etc/consentry/consentry.toml").display().to_string();
+    assert!(run(&["check", "--config", &config]).starts_with("ok: listens on 0.0.0.0:8080"));
+    let package = concat!(env!("CARGO_MANIFEST_DIR"), "/target/consentry.deb");
+    let about = Command::new("dpkg-deb").args(["--info", package]).output().unwrap();
+    let about = String::from_utf8(about.stdout).unwrap();
+    // One static binary needs nothing.
+    assert!(about.contains("Package: consentry") && !about.contains("Depends:"), "{about}");
+    assert!(about.contains("conffiles") && about.contains("postinst"), "{about}");
+}
+
+#[test]
+fn the_manual_is_read_by_man_without_a_warning() {
+    let folder = unpacked();
+    let pages = folder.path().join("usr/share/man/man1");
+    let mut count = 0;
+    for page in std::fs::read_dir(pages).unwrap() {
+        let output = Command::new(program("man"))
+            .args(["--warnings", "-l"])
+            .arg(page.unwrap().path())
+            .env("MANWIDTH", "100")
+            .env("LC_ALL", "C.UTF-8")
+            .output()
+            .unwrap();
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success() && error.is_empty(), "{error}");
+        assert!(output.stdout.len() > 200);
+        count += 1;
+    }
+    assert!(count > 10);
+}
+
+#[test]
+fn an_editor_takes_the_example_by_the_schema_and_shows_what_is_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    let schema = folder.path().join("consentry.schema.json");
+    let (_, text, _) = crate::support::run(&["schema"], "");
+    std::fs::write(&schema, text).unwrap();
+    let taplo = |text: &str| {
+        let file = folder.path().join("consentry.toml");
+        std::fs::write(&file, text).unwrap();
+        let program =
+            concat!(env!("CARGO_MANIFEST_DIR"), "/tests/real/tools/node_modules/.bin/taplo");
+        let schema = format!("file://{}", schema.display());
+        let output = Command::new(program)
+            .args(["check", "--schema", &schema])
+            .arg(&file)
+            .output()
+            .expect("taplo is missing: `make test` installs it");
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let example = include_str!("../../config/consentry.toml");
+    let (right, said) = taplo(example);
+    assert!(right, "{said}");
+    for (wrong, place) in [
+        ("colour = 1", "'colour' was unexpected"),
+        ("mode = 'strict'", "consentry.toml:1:8"),
+        ("[consent]\nnotice_date = 5", "consentry.toml:2:15"),
+        ("[[site]]\nupstream = [{ url = 'http://a', weight = 'x' }]", "consentry.toml:2"),
+    ] {
+        let (right, said) = taplo(wrong);
+        assert!(!right && said.contains(place), "{wrong}: {said}");
     }
 }

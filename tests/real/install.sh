@@ -12,6 +12,7 @@ need cc gcc
 need curl curl
 need openssl openssl
 need systemd-analyze systemd
+need man man-db
 need podman podman
 need buildah buildah
 need runc runc
