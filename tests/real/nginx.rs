@@ -98,3 +98,25 @@ pub fn folder() -> tempfile::TempDir {
     std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
     folder
 }
+
+#[test]
+fn the_recipe_for_nginx_before_consentry_works() {
+    use crate::support::{Origin, Proxy};
+    let recipes = include_str!("../../docs/recipes.md");
+    let block = recipes.split("```nginx\n").nth(1).unwrap().split("```").next().unwrap();
+    let origin = Origin::setting(&["_ga=1", "sid=1"]);
+    let proxy = Proxy::start(&origin, "listen.trusted_proxies = ['127.0.0.1']");
+    let folder = folder();
+    let http = block
+        .replace("127.0.0.1:8080", &proxy.address.to_string())
+        .replace("listen 8000;", "listen 127.0.0.1:{port};");
+    let nginx = Nginx::start(folder.path(), &http);
+    let output = Command::new(program("curl")).args(["-si", &nginx.url()]).output().unwrap();
+    let answer = String::from_utf8_lossy(&output.stdout).to_lowercase();
+    assert!(answer.starts_with("http/1.1 200"), "{answer}");
+    assert!(answer.contains("set-cookie: sid=1") && !answer.contains("_ga"), "{answer}");
+    assert!(answer.contains("cache-control: private"), "{answer}");
+    let seen = origin.next();
+    assert_eq!(seen.field("x-forwarded-for").as_deref(), Some("127.0.0.1, 127.0.0.1"));
+    assert_eq!(seen.field("x-forwarded-proto").as_deref(), Some("http"));
+}
