@@ -5,7 +5,7 @@
 //! Most users run the binary. A Rust server can use the same filter without the proxy, as a tower
 //! [`Layer`](tower::Layer): see [`filter::ConsentLayer`] and `examples/layer.rs`.
 //!
-//! The modules build on each other downward only: [`cli`] → [`app`] → [`proxy`], [`admin`] → [`page`] →
+//! The modules build on each other downward only: [`cli`] → [`app`] → `ext_proc` → [`proxy`], [`admin`] → [`page`] →
 //! [`centre`] → [`receipts`] → [`telemetry`] → [`filter`] → [`locale`], [`policy`] → [`catalogue`] →
 //! [`consent`] → [`cookie`]; [`config`] produces the settings of all of them. The last five are pure: no
 //! I/O, no clock, no async.

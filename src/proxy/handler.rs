@@ -85,9 +85,9 @@ async fn serve(
     // In a block of its own, so that the request is not kept while its answer is awaited.
     let (answered, site) = {
         let mut request = request;
-        ticket.trace(request.headers_mut());
         let site = check(&mut request, snapshot)?;
         ticket.site = Some(site.index);
+        ticket.trace(request.headers_mut());
         if site.body_bytes.is_some_and(|most| request.body().size_hint().lower() > most) {
             return Err(ProxyError::BodyTooLarge);
         }
