@@ -41,7 +41,7 @@ static: ## The static binary, where the image takes it from
 image: static ## The container image, of one static binary (needs buildah)
 	buildah --storage-driver=vfs bud --isolation=chroot -t consentry deploy/container
 
-PACKAGE = target/$(STATIC)/package
+PACKAGE = target/deb
 deb: static ## The Debian package, with the manual and the completions (needs cargo-deb)
 	cargo deb --version > /dev/null 2>&1 || cargo install --locked cargo-deb --version 3.8.0
 	mkdir -p $(PACKAGE)/man
