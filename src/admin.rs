@@ -41,7 +41,7 @@ use crate::config::settings::{AdminToken, LogLevel};
 use crate::filter::Filter;
 use crate::telemetry::{LogLevelControl, Metrics};
 use dashboard::{History, SAMPLE_SECONDS};
-pub use socket::{AdminSocket, SocketError};
+pub use socket::{PrivateSocket, SocketError};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 /// What the private listener shows.
@@ -97,7 +97,7 @@ impl Admin {
     ///
     /// # Errors
     /// When the socket cannot be watched.
-    pub async fn serve(self: Arc<Self>, socket: AdminSocket) -> io::Result<Infallible> {
+    pub async fn serve(self: Arc<Self>, socket: PrivateSocket) -> io::Result<Infallible> {
         let sampled = Arc::clone(&self);
         tokio::spawn(async move {
             let mut every = tokio::time::interval(Duration::from_secs(SAMPLE_SECONDS));
@@ -107,13 +107,13 @@ impl Admin {
             }
         });
         match socket {
-            AdminSocket::Tcp(socket) => {
+            PrivateSocket::Tcp(socket) => {
                 let socket = tokio::net::TcpListener::from_std(socket)?;
                 loop {
                     self.connected(socket.accept().await).await;
                 }
             }
-            AdminSocket::Unix(socket, _) => {
+            PrivateSocket::Unix(socket, _) => {
                 let socket = tokio::net::UnixListener::from_std(socket)?;
                 loop {
                     self.connected(socket.accept().await).await;

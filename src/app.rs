@@ -26,9 +26,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 
-use crate::admin::{Admin, AdminSocket};
+use crate::admin::{Admin, PrivateSocket};
 #[cfg(feature = "ext-proc")]
-use crate::config::settings::Listen;
+use crate::config::settings::{AdminAddress, Listen};
 use crate::config::settings::{Log, LogFormat};
 use crate::config::{Config, Overrides};
 use crate::proxy::{Listener, Snapshot, Workers, watch_health};
@@ -54,13 +54,13 @@ pub struct Addresses {
 pub struct Bound {
     /// Where Envoy connects, where it is Envoy that forwards.
     #[cfg(feature = "ext-proc")]
-    ext_proc: Option<Listener>,
+    ext_proc: Option<PrivateSocket>,
     /// What asks for certificates.
     #[cfg(feature = "acme")]
     asking: Option<acme::Asking>,
     listener: Option<Listener>,
     secure_listener: Option<Listener>,
-    admin_socket: Option<AdminSocket>,
+    admin_socket: Option<PrivateSocket>,
     admin: Arc<Admin>,
     snapshot: Arc<ArcSwap<Snapshot>>,
     /// What a new config is built with.
@@ -82,22 +82,22 @@ pub fn build(config: Config) -> anyhow::Result<Bound> {
     bound(config, sockets)
 }
 
-/// Builds the external processor for Envoy, and binds `listen.http` for it and the private listener.
+/// Builds the external processor for Envoy, and binds this address for it, and the private listener.
 ///
 /// # Errors
 /// When an address cannot be listened on.
 #[cfg(feature = "ext-proc")]
-pub fn build_ext_proc(config: Config) -> anyhow::Result<Bound> {
+pub fn build_ext_proc(config: Config, at: &AdminAddress) -> anyhow::Result<Bound> {
     for site in config.sites.iter().filter(|site| site.page.banner.is_some() || site.page.guard) {
         tracing::warn!(
             site = site.name,
             "Envoy asks for heads only: the banner and the guard change no page"
         );
     }
-    let listen = Listen { https: None, ..config.listen.clone() };
-    let Sockets { http, admin, .. } = Sockets::open(&listen)?;
-    let bound = bound(config, Sockets { http: None, https: None, admin })?;
-    Ok(Bound { ext_proc: http, ..bound })
+    let listen = Listen { http: None, https: None, ..config.listen.clone() };
+    let sockets = Sockets::open(&listen)?;
+    let ext_proc = sockets::private(at, listen.reuse_port)?;
+    Ok(Bound { ext_proc: Some(ext_proc), ..bound(config, sockets)? })
 }
 
 fn bound(config: Config, sockets: Sockets) -> anyhow::Result<Bound> {
@@ -180,11 +180,12 @@ impl Bound {
         let address = |listener: &Option<Listener>| listener.as_ref().map(Listener::address);
         Addresses {
             #[cfg(feature = "ext-proc")]
-            http: address(&self.listener).or(address(&self.ext_proc)),
+            http: address(&self.listener)
+                .or_else(|| self.ext_proc.as_ref().and_then(PrivateSocket::address)),
             #[cfg(not(feature = "ext-proc"))]
             http: address(&self.listener),
             https: address(&self.secure_listener),
-            admin: self.admin_socket.as_ref().and_then(AdminSocket::address),
+            admin: self.admin_socket.as_ref().and_then(PrivateSocket::address),
         }
     }
 

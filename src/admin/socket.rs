@@ -1,4 +1,4 @@
-//! Where the private listener listens: an address, or a path.
+//! Where others than visitors connect: an address, or a path.
 
 use std::fmt;
 use std::fs::Permissions;
@@ -27,16 +27,16 @@ pub enum SocketError {
     Other(PathBuf, #[source] io::Error),
 }
 
-/// A bound socket of the private listener.
+/// A bound socket that others than visitors connect to: operators, Envoy.
 #[derive(Debug)]
-pub enum AdminSocket {
+pub enum PrivateSocket {
     /// Of the network.
     Tcp(TcpListener),
     /// Of this machine, with its path.
     Unix(UnixListener, PathBuf),
 }
 
-impl AdminSocket {
+impl PrivateSocket {
     /// Binds a path. What a process left there that has ended is taken away.
     ///
     /// # Errors
@@ -67,7 +67,7 @@ impl AdminSocket {
     }
 }
 
-impl fmt::Display for AdminSocket {
+impl fmt::Display for PrivateSocket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(socket) => match socket.local_addr() {

@@ -1,20 +1,22 @@
 //! The external processor for Envoy on threads of its own: a stream is short, and any thread may take it.
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use arc_swap::ArcSwap;
 use envoy_types::pb::envoy::service::ext_proc::v3::external_processor_server::ExternalProcessorServer;
+use futures_util::FutureExt;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tokio_stream::wrappers::UnixListenerStream;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 
+use crate::admin::PrivateSocket;
 use crate::ext_proc::Processor;
-use crate::proxy::{Listener, Snapshot};
+use crate::proxy::Snapshot;
 use crate::telemetry::Metrics;
 
 /// The running processor.
@@ -27,7 +29,7 @@ pub(super) struct EnvoyEngine {
 impl EnvoyEngine {
     /// Serves Envoy's streams from a bound socket.
     pub(super) fn start(
-        listener: Listener,
+        socket: PrivateSocket,
         snapshot: &Arc<ArcSwap<Snapshot>>,
         metrics: &Metrics,
         threads: usize,
@@ -37,19 +39,26 @@ impl EnvoyEngine {
             .enable_all()
             .build()
             .context("the runtime cannot be started")?;
-        let incoming: io::Result<TcpIncoming> = {
-            let _inside = runtime.enter();
-            tokio::net::TcpListener::from_std(listener.into_socket()).map(TcpIncoming::from)
-        };
-        let incoming = incoming.context("the socket cannot be watched")?;
         let processor = Processor::new(Arc::clone(snapshot), metrics);
+        let server = Server::builder().add_service(ExternalProcessorServer::new(processor));
         let (stop, stopped) = oneshot::channel();
-        let server = Server::builder()
-            .add_service(ExternalProcessorServer::new(processor))
-            .serve_with_incoming_shutdown(incoming, async {
-                let _ = stopped.await;
-            });
-        let served = runtime.spawn(server);
+        let stopped = stopped.map(|_| ());
+        let unwatched = "the socket cannot be watched";
+        let served = {
+            let _inside = runtime.enter();
+            match socket {
+                PrivateSocket::Tcp(socket) => {
+                    let socket = tokio::net::TcpListener::from_std(socket).context(unwatched)?;
+                    let incoming = TcpIncoming::from(socket);
+                    tokio::spawn(server.serve_with_incoming_shutdown(incoming, stopped))
+                }
+                PrivateSocket::Unix(socket, _) => {
+                    let socket = tokio::net::UnixListener::from_std(socket).context(unwatched)?;
+                    let incoming = UnixListenerStream::new(socket);
+                    tokio::spawn(server.serve_with_incoming_shutdown(incoming, stopped))
+                }
+            }
+        };
         Ok(Self { runtime, stop, served })
     }
 

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use anyhow::{Context, bail};
 use listenfd::ListenFd;
 
-use crate::admin::AdminSocket;
+use crate::admin::PrivateSocket;
 use crate::config::settings::{AdminAddress, Listen};
 use crate::proxy::Listener;
 
@@ -13,7 +13,7 @@ use crate::proxy::Listener;
 pub(super) struct Sockets {
     pub(super) http: Option<Listener>,
     pub(super) https: Option<Listener>,
-    pub(super) admin: Option<AdminSocket>,
+    pub(super) admin: Option<PrivateSocket>,
 }
 
 impl Sockets {
@@ -30,17 +30,23 @@ impl Sockets {
             bail!("a socket named `https` is handed over, and listen.https is not configured");
         }
         let admin = match (inherited.named("admin"), &listen.admin) {
-            (Some(listener), _) => Some(AdminSocket::Tcp(listener.into_socket())),
+            (Some(listener), _) => Some(PrivateSocket::Tcp(listener.into_socket())),
             (None, None) => None,
-            (None, Some(AdminAddress::Tcp(address))) => {
-                let listener = Listener::bind(*address, listen.reuse_port)?;
-                Some(AdminSocket::Tcp(listener.into_socket()))
-            }
-            (None, Some(AdminAddress::Unix(path))) => Some(AdminSocket::bind_unix(path)?),
+            (None, Some(address)) => Some(private(address, listen.reuse_port)?),
         };
         inherited.nothing_left()?;
         Ok(Self { http, https, admin })
     }
+}
+
+/// Binds an address that others than visitors connect to.
+pub(super) fn private(address: &AdminAddress, reuse_port: bool) -> anyhow::Result<PrivateSocket> {
+    Ok(match address {
+        AdminAddress::Tcp(address) => {
+            PrivateSocket::Tcp(Listener::bind(*address, reuse_port)?.into_socket())
+        }
+        AdminAddress::Unix(path) => PrivateSocket::bind_unix(path)?,
+    })
 }
 
 /// What systemd hands over, by the names of its unit (`FileDescriptorName=`).

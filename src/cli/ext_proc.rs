@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use super::failure::Failure;
 use super::run::start;
+use crate::app::build_ext_proc;
 use crate::config::Overrides;
-use crate::config::settings::Mode;
+use crate::config::settings::{AdminAddress, Mode};
 
 /// Run the filter as Envoy's external processor (gRPC) until SIGTERM or Ctrl-C
 #[derive(Debug, clap::Args)]
@@ -13,9 +14,9 @@ pub(super) struct ExtProc {
     /// The config (TOML); where it says to listen and to forward is Envoy's affair
     #[arg(long, value_name = "FILE", env = "CONSENTRY_CONFIG")]
     config: PathBuf,
-    /// Where Envoy connects
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9091")]
-    listen: String,
+    /// Where Envoy connects: an address, or unix:PATH
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9091", value_parser = address)]
+    listen: AdminAddress,
     /// Where metrics and health are served, or `off` [default: 127.0.0.1:9090]
     #[arg(long, value_name = "ADDR", env = "CONSENTRY_ADMIN")]
     admin: Option<String>,
@@ -27,8 +28,15 @@ pub(super) struct ExtProc {
 impl ExtProc {
     pub(super) fn execute(self) -> Result<(), Failure> {
         let Self { config, listen, admin, mode } = self;
-        let listen = Some(listen);
-        let overrides = Overrides { listen, upstream: None, admin, mode, sources: None };
-        start(Some(config), overrides, crate::app::build_ext_proc)
+        let overrides = Overrides { listen: None, upstream: None, admin, mode, sources: None };
+        start(Some(config), overrides, |config| build_ext_proc(config, &listen))
     }
+}
+
+fn address(text: &str) -> Result<AdminAddress, String> {
+    if let Some(path) = text.strip_prefix("unix:").filter(|path| path.starts_with('/')) {
+        return Ok(AdminAddress::Unix(path.into()));
+    }
+    let wrong = "neither an address with a port, such as 127.0.0.1:9091, nor unix:/PATH";
+    text.parse().map(AdminAddress::Tcp).map_err(|_| wrong.to_owned())
 }

@@ -19,7 +19,7 @@ use super::error::ProxyError;
 use super::request_body::VisitorBody;
 use crate::config::settings::Limits;
 
-/// The most requests side by side on one connection; upstreams allow a hundred and more by default.
+/// The most requests side by side on one connection, where the upstream takes so many.
 const MOST_STREAMS: usize = 100;
 /// How much of a body may be on its way, for each request and for a connection (RFC 9113 section 6.9).
 const STREAM_WINDOW: u32 = 1 << 20;
@@ -41,27 +41,36 @@ pub(super) enum Sender {
 #[derive(Debug, Clone)]
 pub(super) struct Shared {
     sender: http2::SendRequest<VisitorBody>,
-    streams: Arc<AtomicUsize>,
+    streams: Arc<Streams>,
     scheme: Scheme,
+}
+
+/// The requests on a shared connection.
+#[derive(Debug)]
+struct Streams {
+    open: AtomicUsize,
+    /// As many as the upstream takes.
+    most: AtomicUsize,
 }
 
 /// A request's place on a shared connection.
 #[derive(Debug)]
-pub(super) struct Stream(Arc<AtomicUsize>);
+pub(super) struct Stream(Arc<Streams>);
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Relaxed);
+        self.0.open.fetch_sub(1, Relaxed);
     }
 }
 
 impl Shared {
     /// A place on it; `None` when it is full or has ended.
     pub(super) fn place(&self) -> Option<Stream> {
-        if self.sender.is_closed() || self.streams.load(Relaxed) >= MOST_STREAMS {
+        let Streams { open, most } = &*self.streams;
+        if self.sender.is_closed() || open.load(Relaxed) >= most.load(Relaxed) {
             return None;
         }
-        self.streams.fetch_add(1, Relaxed);
+        open.fetch_add(1, Relaxed);
         Some(Stream(Arc::clone(&self.streams)))
     }
 
@@ -70,7 +79,7 @@ impl Shared {
     }
 
     pub(super) fn is_idle(&self) -> bool {
-        self.streams.load(Relaxed) == 0
+        self.streams.open.load(Relaxed) == 0
     }
 }
 
@@ -114,10 +123,17 @@ where
         .handshake(TokioIo::new(stream))
         .await
         .map_err(ProxyError::Upstream)?;
-    tokio::spawn(async move {
-        let _ = connection.await;
-    });
-    let streams = Arc::new(AtomicUsize::new(0));
+    let most = AtomicUsize::new(MOST_STREAMS);
+    let streams = Arc::new(Streams { open: AtomicUsize::new(0), most });
+    let told = Arc::clone(&streams);
+    let mut connection = Box::pin(connection);
+    tokio::spawn(std::future::poll_fn(move |context| {
+        let polled = connection.as_mut().poll(context);
+        // It says so in its settings (RFC 9113 section 6.5.2). They are looked at whenever a request is handed
+        // over: what comes at once before that waits inside of h2.
+        told.most.store(connection.current_max_send_streams().min(MOST_STREAMS), Relaxed);
+        polled.map(|_| ())
+    }));
     Ok(Sender::Http2(Shared { sender, streams, scheme }))
 }
 

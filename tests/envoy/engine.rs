@@ -1,6 +1,8 @@
 //! What only concerns Envoy with consentry as its processor.
 
-use crate::support::{Origin, Proxy, request};
+use std::process::Stdio;
+
+use crate::support::{Envoy, Origin, PATIENCE, Proxy, Visitor, binary, request};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nSet-Cookie: _ga=1\r\nContent-Length: 2\r\n\r\nok";
 
@@ -75,4 +77,35 @@ fn a_pixel_that_no_rule_knows_passes_for_its_octets_are_not_asked_for() {
     let proxy = Proxy::start(&origin, "beacons.detect = 'block'");
     let answer = proxy.get("/p.gif", &[("Sec-Fetch-Dest", "image")]);
     assert_eq!((answer.status, answer.field("x-from")), (200, None));
+}
+
+#[test]
+fn envoy_may_connect_at_a_path() {
+    let origin = Origin::answering(OK);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("processor.sock");
+    let config = folder.path().join("consentry.toml");
+    let toml = format!("listen.admin = 'off'\n[[site]]\nupstream = '{}'\n", origin.url());
+    std::fs::write(&config, toml).unwrap();
+    let mut processor = binary()
+        .args(["ext-proc", "--listen", &format!("unix:{}", path.display()), "--config"])
+        .arg(&config)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let envoy = Envoy::start_at(folder.path(), origin.address, &path);
+    let since = std::time::Instant::now();
+    let reply = loop {
+        let mut visitor = Visitor::connect(envoy.address);
+        visitor.send(&request("GET", "/", &[]));
+        let reply = visitor.reply("GET");
+        // Until the processor listens.
+        if reply.status == 200 || since.elapsed() > PATIENCE {
+            break reply;
+        }
+    };
+    let _ = processor.kill();
+    let _ = processor.wait();
+    assert_eq!((reply.status, reply.set_cookies().len()), (200, 0));
 }

@@ -120,3 +120,33 @@ fn the_recipe_for_nginx_before_consentry_works() {
     assert_eq!(seen.field("x-forwarded-for").as_deref(), Some("127.0.0.1, 127.0.0.1"));
     assert_eq!(seen.field("x-forwarded-proto").as_deref(), Some("http"));
 }
+
+#[test]
+fn an_upstream_of_http_2_gets_no_more_requests_on_a_connection_than_it_takes() {
+    use crate::support::Proxy;
+    let folder = folder();
+    std::fs::write(folder.path().join("slow"), "0123456789".repeat(10)).unwrap();
+    let nginx = Nginx::start(
+        folder.path(),
+        "server { listen 127.0.0.1:{port} http2; http2_max_concurrent_streams 2; root {folder}; limit_rate 100; }",
+    );
+    let url = nginx.url().replace("http://", "h2c://");
+    let proxy = Proxy::start_with(&format!("workers = 1\n[[site]]\nupstream = '{url}'\n"));
+    // The upstream says how many it takes, and with the next request that is known.
+    for _ in 0..2 {
+        assert_eq!(proxy.get("/missing", &[]).status, 404);
+    }
+    let visitors: Vec<_> = (0..10)
+        .map(|_| {
+            let mut visitor = proxy.visit();
+            visitor.send(&crate::support::request("GET", "/slow", &[]));
+            visitor
+        })
+        .collect();
+    for mut visitor in visitors {
+        let reply = visitor.reply("GET");
+        assert_eq!((reply.status, reply.body.len(), reply.complete), (200, 100, true));
+    }
+    let opened = proxy.metric("consentry_upstream_connections_total");
+    assert!((5.0..=10.0).contains(&opened), "{opened}");
+}

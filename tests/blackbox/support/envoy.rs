@@ -17,13 +17,27 @@ pub struct Envoy {
 }
 
 impl Envoy {
-    /// In front of an origin, with a processor.
+    /// In front of an origin, with a processor at an address.
     pub fn start(folder: &Path, origin: SocketAddr, processor: SocketAddr) -> Self {
+        let config =
+            EXAMPLE.replace("port_value: 9091", &format!("port_value: {}", processor.port()));
+        Self::run(&config, folder, origin)
+    }
+
+    /// In front of an origin, with a processor at a path.
+    #[allow(dead_code)]
+    pub fn start_at(folder: &Path, origin: SocketAddr, processor: &Path) -> Self {
+        let address = "socket_address: { address: 127.0.0.1, port_value: 9091 }";
+        let pipe = format!("pipe: {{ path: {} }}", processor.display());
+        assert!(EXAMPLE.contains(address));
+        Self::run(&EXAMPLE.replace(address, &pipe), folder, origin)
+    }
+
+    fn run(config: &str, folder: &Path, origin: SocketAddr) -> Self {
         let origin = format!("address: {}, port_value: {}", origin.ip(), origin.port());
-        let config = EXAMPLE
+        let config = config
             .replace("address: 0.0.0.0, port_value: 8080", "address: 127.0.0.1, port_value: 0")
             .replace("address: 127.0.0.1, port_value: 3000", &origin)
-            .replace("port_value: 9091", &format!("port_value: {}", processor.port()))
             // Machines that are busy with tests are slow.
             .replace("message_timeout: 1s", "message_timeout: 20s");
         let config = format!(
