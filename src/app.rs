@@ -28,7 +28,7 @@ use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 
 use crate::admin::{Admin, PrivateSocket};
 #[cfg(feature = "ext-proc")]
-use crate::config::settings::{AdminAddress, Listen};
+use crate::config::settings::AdminAddress;
 use crate::config::settings::{Log, LogFormat};
 use crate::config::{Config, Overrides};
 use crate::proxy::{Listener, Snapshot, Workers, watch_health};
@@ -69,6 +69,8 @@ pub struct Bound {
     files: Vec<PathBuf>,
     /// Where the config came from, to be read again.
     reload: Option<Source>,
+    /// What this process does not heed of a config is taken away by it.
+    adapt: fn(Config) -> Config,
     /// Writes what is left of the access log when it is dropped: after everything else.
     log: Option<WorkerGuard>,
 }
@@ -94,10 +96,11 @@ pub fn build_ext_proc(config: Config, at: &AdminAddress) -> anyhow::Result<Bound
             "Envoy asks for heads only: the banner and the guard change no page"
         );
     }
-    let listen = Listen { http: None, https: None, ..config.listen.clone() };
-    let sockets = Sockets::open(&listen)?;
-    let ext_proc = sockets::private(at, listen.reuse_port)?;
-    Ok(Bound { ext_proc: Some(ext_proc), ..bound(config, sockets)? })
+    let config = envoy::only_heads(config);
+    let sockets = Sockets::open(&config.listen)?;
+    let ext_proc = sockets::private(at, config.listen.reuse_port)?;
+    let bound = bound(config, sockets)?;
+    Ok(Bound { ext_proc: Some(ext_proc), adapt: envoy::only_heads, ..bound })
 }
 
 fn bound(config: Config, sockets: Sockets) -> anyhow::Result<Bound> {
@@ -149,6 +152,7 @@ fn bound(config: Config, sockets: Sockets) -> anyhow::Result<Bound> {
         lasting,
         files,
         reload,
+        adapt: std::convert::identity,
         log,
     })
 }
@@ -166,7 +170,7 @@ impl Bound {
     /// Reads the config again on SIGHUP, and when one of its files changes. What is under way keeps the config
     /// that it began with.
     pub fn reloading(self, path: PathBuf, overrides: Overrides) -> Self {
-        Self { reload: Some(Source { path, overrides }), ..self }
+        Self { reload: Some(Source { path, overrides, adapt: self.adapt }), ..self }
     }
 
     /// Lets the log's level be changed by the private listener.

@@ -15,9 +15,23 @@ use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 
 use crate::admin::PrivateSocket;
+use crate::config::Config;
+use crate::config::settings::{Balance, Listen, Site};
 use crate::ext_proc::Processor;
 use crate::proxy::Snapshot;
 use crate::telemetry::Metrics;
+
+/// A config without what is Envoy's affair, or that of the `run` beside it: who listens for visitors, who asks
+/// upstreams whether they are well, who keeps receipts.
+pub(super) fn only_heads(config: Config) -> Config {
+    let listen = Listen { http: None, https: None, ..config.listen };
+    let without_health = |site: Site| {
+        let balance = Balance { health: None, ..site.balance };
+        Site { balance, ..site }
+    };
+    let sites = config.sites.into_iter().map(without_health).collect();
+    Config { listen, tls: None, receipts: None, sites, ..config }
+}
 
 /// The running processor.
 pub(super) struct EnvoyEngine {

@@ -15,7 +15,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::snapshot::{Lasting, fixed, gauges, labels};
 use crate::admin::Admin;
-use crate::config::{self, ConfigError, Overrides};
+use crate::config::{self, Config, ConfigError, Overrides};
 use crate::proxy::Snapshot;
 
 /// How often the files are looked at.
@@ -26,6 +26,7 @@ const EVERY: Duration = Duration::from_secs(2);
 pub(super) struct Source {
     pub(super) path: PathBuf,
     pub(super) overrides: Overrides,
+    pub(super) adapt: fn(Config) -> Config,
 }
 
 /// What the system says of a file: which one it is, how long, and when it was written.
@@ -98,7 +99,7 @@ impl Core {
         let started = Instant::now();
         let reloads = self.lasting.metrics.reloads();
         let config = match config::load(&self.source.path, &self.source.overrides) {
-            Ok(config) => config,
+            Ok(config) => (self.source.adapt)(config),
             Err(error) => {
                 reloads.count(false);
                 tell(&error);
