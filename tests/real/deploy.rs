@@ -202,3 +202,38 @@ fn an_editor_takes_the_example_by_the_schema_and_shows_what_is_wrong() {
         assert!(!right && said.contains(place), "{wrong}: {said}");
     }
 }
+
+/// The lines of a block that begins with this key, without their indentation.
+fn block(text: &str, key: &str) -> Vec<String> {
+    let depth = |line: &str| line.len() - line.trim_start().len();
+    let mut lines = text.lines().skip_while(|line| line.trim() != key);
+    let first = lines.next().unwrap();
+    let inner = lines.take_while(|line| depth(line) > depth(first));
+    inner.map(|line| line.trim().to_owned()).filter(|line| !line.starts_with('#')).collect()
+}
+
+#[test]
+fn the_example_for_istio_asks_as_the_tested_one_for_envoy_does_and_its_manifests_are_right() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/envoy");
+    let istio = std::fs::read_to_string(format!("{root}/istio.yaml")).unwrap();
+    let envoy = std::fs::read_to_string(format!("{root}/envoy.yaml")).unwrap();
+    assert_eq!(block(&istio, "processing_mode:"), block(&envoy, "processing_mode:"));
+    assert!(block(&envoy, "processing_mode:").len() == 6);
+    for same in
+        ["ext_proc.v3.ExternalProcessor", "failure_mode_allow: false", "message_timeout: 1s"]
+    {
+        assert!(istio.contains(same) && envoy.contains(same), "{same}");
+    }
+    // The first document is of Istio's own kind, which Kubernetes' schemas do not have.
+    let (filter, rest) = istio.split_once("\n---\n").unwrap();
+    assert!(filter.contains("kind: EnvoyFilter"));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("rest.yaml");
+    std::fs::write(&file, rest).unwrap();
+    let validate =
+        concat!(env!("CARGO_MANIFEST_DIR"), "/tests/real/tools/python/bin/kubernetes-validate");
+    let output = Command::new(validate).arg("--strict").arg(&file).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned()
+        + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && text.matches(" passed ").count() == 2, "{text}");
+}
