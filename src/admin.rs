@@ -36,13 +36,13 @@ use hyper::body::{Bytes, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::config::settings::{AdminToken, LogLevel};
 use crate::filter::Filter;
 use crate::telemetry::{LogLevelControl, Metrics};
 use dashboard::{History, SAMPLE_SECONDS};
 pub use socket::{PrivateSocket, SocketError};
-use tokio::io::{AsyncRead, AsyncWrite};
 
 /// What the private listener shows.
 #[derive(Debug)]

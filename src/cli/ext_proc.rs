@@ -6,7 +6,7 @@ use super::failure::Failure;
 use super::run::start;
 use crate::app::build_ext_proc;
 use crate::config::Overrides;
-use crate::config::settings::{AdminAddress, Mode};
+use crate::config::settings::{AdminAddress, Mode, unix_path};
 
 /// Run the filter as Envoy's external processor (gRPC) until SIGTERM or Ctrl-C
 #[derive(Debug, clap::Args)]
@@ -34,8 +34,8 @@ impl ExtProc {
 }
 
 fn address(text: &str) -> Result<AdminAddress, String> {
-    if let Some(path) = text.strip_prefix("unix:").filter(|path| path.starts_with('/')) {
-        return Ok(AdminAddress::Unix(path.into()));
+    if let Some(path) = unix_path(text) {
+        return Ok(AdminAddress::Unix(path));
     }
     let wrong = "neither an address with a port, such as 127.0.0.1:9091, nor unix:/PATH";
     text.parse().map(AdminAddress::Tcp).map_err(|_| wrong.to_owned())

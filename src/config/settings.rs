@@ -84,6 +84,13 @@ impl std::fmt::Display for AdminAddress {
     }
 }
 
+/// The path in `unix:/path` or `unix:///path`; `None` for anything else.
+pub fn unix_path(text: &str) -> Option<PathBuf> {
+    let path = text.strip_prefix("unix:")?;
+    let path = path.strip_prefix("//").unwrap_or(path);
+    path.starts_with('/').then(|| path.into())
+}
+
 /// A secret; it is never shown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct AdminToken(pub String);

@@ -3,8 +3,8 @@
 
 use std::convert::Infallible;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
@@ -176,13 +176,13 @@ where
             Err(missing) => return Ok(self.refuse(missing)),
         };
         self.account.site = Some(site.index);
-        let (mut waiting, passed) = self.begin(site, request, started);
+        let (mut waiting, mut passed) = self.begin(site, request, started);
         // It is ready where Envoy need not be asked.
         if let Some(Ok(answer)) = waiting.filtered.as_mut().now_or_never() {
             return Ok(self.immediate(answer, &waiting.target, started));
         }
-        let after = passed.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let changes = convert::difference(&before, &after.unwrap_or_default());
+        let after = passed.try_recv().unwrap_or_default();
+        let changes = convert::difference(&before, &after);
         self.waiting = Some(waiting);
         Ok(Answered::RequestHeaders(continuing(changes)))
     }
@@ -193,15 +193,15 @@ where
         site: &Site,
         request: Request<()>,
         started: Instant,
-    ) -> (Waiting, Arc<Mutex<Option<HeaderMap>>>) {
+    ) -> (Waiting, oneshot::Receiver<HeaderMap>) {
         let (respond, responded) = oneshot::channel::<Response<Empty<Bytes>>>();
-        let passed = Arc::new(Mutex::new(None));
-        let mut envoy = Some((responded, Arc::clone(&passed)));
+        let (pass, passed) = oneshot::channel();
+        let mut envoy = Some((responded, pass));
         let to_envoy = service_fn(move |request: Request<()>| {
-            let handed = envoy.take().map(|(responded, passed)| {
+            let handed = envoy.take().map(|(responded, pass)| {
                 let mut headers = request.into_parts().0.headers;
                 join_cookies(&mut headers);
-                *passed.lock().unwrap_or_else(PoisonError::into_inner) = Some(headers);
+                let _ = pass.send(headers);
                 responded
             });
             async move {

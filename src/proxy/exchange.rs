@@ -52,7 +52,8 @@ pin_project_lite::pin_project! {
     }
 }
 
-/// Sends a request on an idle connection, or begins to open one. `kept` is the upstream that the visitor is kept at; with `switches` the request asks to switch protocols.
+/// Sends a request on a connection that stands, or begins to open one. `kept` is the place of the upstream that
+/// the visitor is kept at; with `switches` the request asks to switch protocols.
 pub(super) fn begin<'a>(
     request: Request<VisitorBody>,
     kept: Option<usize>,

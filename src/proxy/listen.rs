@@ -58,11 +58,11 @@ pub struct Listener {
 
 impl Listener {
     /// Binds an address; port 0 takes a free one.
+    /// With `reuse_port` other processes may listen on the same address, and get a share of the connections
+    /// (socket(7), SO_REUSEPORT).
     ///
     /// # Errors
     /// When the address is in use, not of this machine, or not allowed.
-    /// With `reuse_port` other processes may listen on the same address, and get a share of the connections
-    /// (socket(7), SO_REUSEPORT).
     pub fn bind(address: SocketAddr, reuse_port: bool) -> Result<Self, BindError> {
         let failed = |error| BindError::new(address, error);
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))

@@ -5,11 +5,12 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use http::Version;
 use http::header::{HeaderMap, HeaderValue, REFERER, USER_AGENT};
+use ipnet::IpNet;
 use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
@@ -256,16 +257,8 @@ fn combined(entry: &Entry<'_>, time: OffsetDateTime) -> String {
 
 /// The network of an address: what tells visitors apart is left out.
 fn network(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(address) => {
-            let [a, b, c, _] = address.octets();
-            Ipv4Addr::new(a, b, c, 0).into()
-        }
-        IpAddr::V6(address) => {
-            let [a, b, c, ..] = address.segments();
-            Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0).into()
-        }
-    }
+    let bits = if address.is_ipv4() { 24 } else { 48 };
+    IpNet::new(address, bits).map_or(address, |net| net.network())
 }
 
 impl Line<'_> {

@@ -27,7 +27,7 @@ use prometheus_client::registry::Registry;
 use crate::telemetry::receipts::ReceiptCounters;
 use crate::telemetry::reloads::ReloadCounters;
 use counter::{add, zeros};
-use family::{Family, gauge};
+use family::{Family, gauge, single};
 pub use generation::{Generation, PAGE_OUTCOMES, SiteLabels};
 pub use totals::{SiteTotals, Totals};
 
@@ -373,8 +373,7 @@ impl Collector for Metrics {
         ];
         for (name, help, pick) in totals {
             let value = self.sum(|shard| pick(shard).load(Relaxed));
-            let metric = ConstCounter::new(value);
-            metric.encode(encoder.encode_descriptor(name, help, None, metric.metric_type())?)?;
+            single(encoder, name, help, &ConstCounter::new(value))?;
         }
         let help = "Reloads of the config; after one that failed the config before stays in force";
         let mut reloads = Family::new(encoder, "consentry_config_reloads", help)?;

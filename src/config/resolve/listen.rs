@@ -8,7 +8,9 @@ use super::common::Doc;
 use crate::config::document::place;
 use crate::config::overrides::Overrides;
 use crate::config::raw::{RawLimits, RawListen, RawRetries, RawTimeouts, Short};
-use crate::config::settings::{AdminAddress, AdminToken, Limits, Listen, Retries, Timeouts};
+use crate::config::settings::{
+    AdminAddress, AdminToken, Limits, Listen, Retries, Timeouts, unix_path,
+};
 use crate::config::spanned::Spanned;
 
 pub(super) fn listen(
@@ -47,12 +49,9 @@ pub(super) fn listen(
     };
     let admin_text =
         overrides.admin.as_deref().or(table.admin.as_ref().map(|admin| admin.get_ref().as_str()));
-    let admin = match admin_text {
-        Some("off") => None,
-        Some(text) if text.starts_with("unix:/") => {
-            let path = text.trim_start_matches("unix:").trim_start_matches("//");
-            Some(AdminAddress::Unix(format!("/{}", path.trim_start_matches('/')).into()))
-        }
+    let admin = match (admin_text, admin_text.and_then(unix_path)) {
+        (Some("off"), _) => None,
+        (_, Some(path)) => Some(AdminAddress::Unix(path)),
         _ => {
             let flag = ("--admin", &overrides.admin);
             address(document, flag, "listen.admin", table.admin, "127.0.0.1:9090")

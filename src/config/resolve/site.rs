@@ -1,5 +1,7 @@
 //! The sites: their hosts, upstreams and filters.
 
+use std::ops::Range;
+
 use super::common::{Common, Doc};
 use super::filter::filter;
 use super::pages::{banner_is_heard, pages};
@@ -36,58 +38,51 @@ pub(super) fn sites(
                 Some(hint.to_owned()),
             );
         }
-        let hosts = vec![HostPattern::Any];
-        let (centre, page) = pages(document, "", &RawSite::default(), &hosts, common);
-        let balance = balance(document, "", None, &mut RawSite::default(), flagged.as_ref());
-        let upstream_tls = upstream_tls(document, "", None, &balance.upstreams, common);
-        let limits = limits(document, "", RawSite::default().limits, common);
-        let filter = filter(document, "", RawSite::default(), common, overrides, None);
-        banner_is_heard(document, "", &page, &filter);
-        return vec![Site {
-            name: "default".to_owned(),
-            hosts,
-            paths: vec!["/".to_owned()],
-            balance,
-            limits,
-            upstream_tls,
-            filter,
-            centre,
-            page,
-        }];
+        let given = Given { flagged, common, overrides };
+        return vec![site(document, ("", None), RawSite::default(), &given, &[])];
     }
     if overrides.upstream.is_some() && raw.len() > 1 {
         let message = "needs a config with at most one site".to_owned();
         document.flag_problem("--upstream", message, None);
     }
+    let given = Given { flagged, common, overrides };
     let mut sites: Vec<Site> = Vec::new();
     for (index, raw) in raw.into_iter().enumerate() {
-        let key = format!("site[{index}].");
-        let at = place(&raw);
-        let mut raw = raw.into_inner();
-        let paths = paths(document, &key, raw.paths.take());
-        let hosts = hosts(document, &key, raw.hosts.take(), &paths, &sites);
-        let balance = balance(document, &key, Some(at), &mut raw, flagged.as_ref());
-        let limits = limits(document, &key, std::mem::take(&mut raw.limits), common);
-        let name = site_name(document, &key, raw.name.take(), &hosts, &sites);
-        let (centre, page) = pages(document, &key, &raw, &hosts, common);
-        let own_tls = raw.upstream_tls.take();
-        let upstream_tls = upstream_tls(document, &key, own_tls, &balance.upstreams, common);
-        let filter =
-            filter(document, &key, raw, common, overrides, balance.sticky_cookie.as_deref());
-        banner_is_heard(document, &key, &page, &filter);
-        sites.push(Site {
-            name,
-            hosts,
-            paths,
-            balance,
-            limits,
-            upstream_tls,
-            filter,
-            centre,
-            page,
-        });
+        let (key, at) = (format!("site[{index}]."), place(&raw));
+        let site = site(document, (&key, Some(at)), raw.into_inner(), &given, &sites);
+        sites.push(site);
     }
     sites
+}
+
+/// What a site is made of besides its own table.
+struct Given<'a> {
+    /// The upstream that a flag gives.
+    flagged: Option<WeightedUpstream>,
+    common: &'a Common,
+    overrides: &'a Overrides,
+}
+
+/// A site; `key` is its path, with its dot, and `at` where it stands.
+fn site(
+    document: Doc,
+    (key, at): (&str, Option<Range<usize>>),
+    mut raw: RawSite,
+    given: &Given<'_>,
+    others: &[Site],
+) -> Site {
+    let Given { flagged, common, overrides } = given;
+    let paths = paths(document, key, raw.paths.take());
+    let hosts = hosts(document, key, raw.hosts.take(), &paths, others);
+    let balance = balance(document, key, at, &mut raw, flagged.as_ref());
+    let limits = limits(document, key, std::mem::take(&mut raw.limits), common);
+    let name = site_name(document, key, raw.name.take(), &hosts, others);
+    let (centre, page) = pages(document, key, &raw, &hosts, common);
+    let own_tls = raw.upstream_tls.take();
+    let upstream_tls = upstream_tls(document, key, own_tls, &balance.upstreams, common);
+    let filter = filter(document, key, raw, common, overrides, balance.sticky_cookie.as_deref());
+    banner_is_heard(document, key, &page, &filter);
+    Site { name, hosts, paths, balance, limits, upstream_tls, filter, centre, page }
 }
 
 fn site_name(

@@ -10,7 +10,7 @@ use super::common::{Common, Doc};
 use crate::config::document::place;
 use crate::config::raw::{OneOrMore, RawHealth, RawSite, RawSiteLimits, RawUpstream, Short};
 use crate::config::settings::{
-    Balance, BalanceMethod, HealthCheck, Scheme, SiteLimits, Upstream, WeightedUpstream,
+    Balance, BalanceMethod, HealthCheck, Scheme, SiteLimits, Upstream, WeightedUpstream, unix_path,
 };
 use crate::config::spanned::Spanned;
 
@@ -172,12 +172,9 @@ fn upstreams(
 
 /// Reads the URL of an upstream, or says what is wrong with it.
 pub(super) fn upstream(url: &str) -> Result<Upstream, String> {
-    if let Some(path) = url.strip_prefix("unix:") {
-        let path = path.strip_prefix("//").unwrap_or(path);
-        if !path.starts_with('/') {
-            return Err(format!("`{url}`: the path of a socket begins with `/`"));
-        }
-        return Ok(Upstream::Unix(path.into()));
+    if url.starts_with("unix:") {
+        let relative = || format!("`{url}`: the path of a socket begins with `/`");
+        return unix_path(url).map(Upstream::Unix).ok_or_else(relative);
     }
     let uri: http::Uri = url.parse().map_err(|_| format!("`{url}` is not a URL"))?;
     let scheme = match uri.scheme_str() {

@@ -42,6 +42,16 @@ impl<'a> Family<'a> {
     }
 }
 
+/// A metric without labels.
+pub(super) fn single(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    metric: &impl EncodeMetric,
+) -> Result<(), fmt::Error> {
+    metric.encode(encoder.encode_descriptor(name, help, None, metric.metric_type())?)
+}
+
 /// A gauge without labels.
 pub(super) fn gauge(
     encoder: &mut DescriptorEncoder<'_>,
@@ -49,6 +59,5 @@ pub(super) fn gauge(
     help: &str,
     value: i64,
 ) -> Result<(), fmt::Error> {
-    let metric = ConstGauge::new(value);
-    metric.encode(encoder.encode_descriptor(name, help, None, metric.metric_type())?)
+    single(encoder, name, help, &ConstGauge::new(value))
 }

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use procfs::process::Process;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
@@ -16,26 +16,16 @@ pub(super) fn encode(encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Err
     if let Ok(stat) = process.stat() {
         let ticks = procfs::ticks_per_second();
         let cpu = seconds(stat.utime.saturating_add(stat.stime), ticks);
-        let metric = ConstCounter::new(cpu);
         let help = "User and system CPU time spent";
-        metric.encode(encoder.encode_descriptor(
-            "process_cpu_seconds",
-            help,
-            None,
-            metric.metric_type(),
-        )?)?;
+        family::single(encoder, "process_cpu_seconds", help, &ConstCounter::new(cpu))?;
         let resident = stat.rss.saturating_mul(procfs::page_size());
         gauge(encoder, "process_resident_memory_bytes", "Resident memory size", resident)?;
         gauge(encoder, "process_virtual_memory_bytes", "Virtual memory size", stat.vsize)?;
         if let Ok(boot) = procfs::boot_time_secs() {
-            let metric = ConstGauge::new(seconds(stat.starttime, ticks) + seconds(boot, 1));
+            let start = seconds(stat.starttime, ticks) + seconds(boot, 1);
             let help = "Start time of the process since the epoch";
-            metric.encode(encoder.encode_descriptor(
-                "process_start_time_seconds",
-                help,
-                None,
-                metric.metric_type(),
-            )?)?;
+            let name = "process_start_time_seconds";
+            family::single(encoder, name, help, &ConstGauge::new(start))?;
         }
     }
     if let Ok(open) = process.fd_count() {
