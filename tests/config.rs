@@ -519,3 +519,14 @@ fn what_visitors_see_has_defaults_and_a_site_its_own() {
     let config = parse(&format!("[receipts]\nurl = 'postgres://user:secret@host/db'\n{SITE}"));
     assert!(!format!("{config:?}").contains("secret"));
 }
+
+#[test]
+fn sites_that_share_a_host_have_names_of_their_own() {
+    let config = parse(
+        "[[site]]\nhosts = ['a.test']\nupstream = 'http://127.0.0.1:1'\n\
+         [[site]]\nhosts = ['a.test']\npaths = ['/shop/', '/cart']\nupstream = 'http://127.0.0.1:1'\n\
+         [[site]]\npaths = ['/any']\nupstream = 'http://127.0.0.1:1'\n",
+    );
+    let names: Vec<&str> = config.sites.iter().map(|site| site.name.as_str()).collect();
+    assert_eq!(names, ["a.test", "a.test/shop", "default/any"]);
+}

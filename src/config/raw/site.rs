@@ -40,7 +40,7 @@ pub(in crate::config) struct RawHealth {
 #[derive(Debug, Default, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct RawSite {
-    /// The name in logs and metrics. Default: the first host.
+    /// The name in logs and metrics. Default: the first host, with the first path where that is not `/`.
     pub(in crate::config) name: Option<Text>,
     /// `"shop.example.com"`, `"*.example.com"`, `"*"`; exact names win over wildcards. Default: `["*"]`.
     pub(in crate::config) hosts: Option<Spanned<Vec<Text>>>,

@@ -76,7 +76,7 @@ fn site(
     let hosts = hosts(document, key, raw.hosts.take(), &paths, others);
     let balance = balance(document, key, at, &mut raw, flagged.as_ref());
     let limits = limits(document, key, std::mem::take(&mut raw.limits), common);
-    let name = site_name(document, key, raw.name.take(), &hosts, others);
+    let name = site_name(document, key, raw.name.take(), (&hosts, &paths), others);
     let (centre, page) = pages(document, key, &raw, &hosts, common);
     let own_tls = raw.upstream_tls.take();
     let upstream_tls = upstream_tls(document, key, own_tls, &balance.upstreams, common);
@@ -89,13 +89,18 @@ fn site_name(
     document: Doc,
     key: &str,
     name: Option<Spanned<String>>,
-    hosts: &[HostPattern],
+    (hosts, paths): (&[HostPattern], &[String]),
     others: &[Site],
 ) -> String {
     let Some(name) = name else {
-        return match hosts.first() {
+        let host = match hosts.first() {
             Some(HostPattern::Any) | None => "default".to_owned(),
             Some(host) => host.to_string(),
+        };
+        // Sites that share a host differ in their paths; counters and reloads tell sites by name.
+        return match paths.first() {
+            Some(path) if path != "/" => host + path,
+            _ => host,
         };
     };
     let key = format!("{key}name");
