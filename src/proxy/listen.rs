@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use socket2::{Domain, Protocol, SockFilter, SockRef, Socket, TcpKeepalive, Type};
 use thiserror::Error;
 
 use super::workers::Workers;
@@ -16,6 +16,8 @@ const BACKLOG: i32 = 4096;
 const BACK_OFF: Duration = Duration::from_millis(50);
 /// How long to wait for a connection to close when there are as many as may be.
 const FULL: Duration = Duration::from_millis(5);
+/// How long those who have begun to connect are given to finish, before a socket that others share is closed.
+const HALF_OPEN: Duration = Duration::from_millis(100);
 /// When to ask a silent peer whether it is still there.
 const KEEPALIVE: Duration = Duration::from_secs(60);
 
@@ -54,6 +56,8 @@ impl BindError {
 pub struct Listener {
     socket: TcpListener,
     address: SocketAddr,
+    /// Others may listen there too.
+    shared: bool,
 }
 
 impl Listener {
@@ -72,7 +76,8 @@ impl Listener {
         socket.set_reuse_port(reuse_port).map_err(failed)?;
         socket.bind(&address.into()).map_err(failed)?;
         socket.listen(BACKLOG).map_err(failed)?;
-        Self::inherit(socket.into()).map_err(failed)
+        let bound = Self::inherit(socket.into()).map_err(failed)?;
+        Ok(Self { shared: reuse_port, ..bound })
     }
 
     /// A socket that another program has bound, such as systemd (sd_listen_fds(3)).
@@ -86,7 +91,7 @@ impl Listener {
         settings.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE))?;
         settings.set_nonblocking(true)?;
         let address = socket.local_addr()?;
-        Ok(Self { socket, address })
+        Ok(Self { socket, address, shared: false })
     }
 
     /// The address it is bound to.
@@ -115,6 +120,9 @@ impl Listener {
             () = Self::accept(&socket, workers, secure) => {}
             () = stop => {}
         }
+        if self.shared {
+            hold_new_ones_back(&socket).await;
+        }
         // They have connected already: closing the socket would cut them off.
         while let Some(Ok((stream, address))) = socket.accept().now_or_never() {
             if let Ok(stream) = stream.into_std() {
@@ -142,6 +150,23 @@ impl Listener {
                 }
             }
         }
+    }
+}
+
+/// Lets nobody begin to connect, and those who have begun finish: closing a socket resets connections that are
+/// half open. Who is held back tries again a second later, and finds the next version.
+async fn hold_new_ones_back(socket: &tokio::net::TcpListener) {
+    // Of each segment for the socket: the flags (RFC 9293 section 3.1), of them SYN and ACK; SYN alone is dropped.
+    let filter = [
+        SockFilter::new(0x30, 0, 0, 13),
+        SockFilter::new(0x54, 0, 0, 0x12),
+        SockFilter::new(0x15, 0, 1, 0x02),
+        SockFilter::new(0x06, 0, 0, 0),
+        SockFilter::new(0x06, 0, 0, u32::MAX),
+    ];
+    match SockRef::from(socket).attach_filter(&filter) {
+        Ok(()) => tokio::time::sleep(HALF_OPEN).await,
+        Err(error) => tracing::debug!(%error, "who connects just now may be reset"),
     }
 }
 
