@@ -17,7 +17,7 @@ pub(super) async fn serve(socket: Socket, visitor: Arc<Visitor>, snapshot: Arc<S
     let Some(tls) = snapshot.tls.clone() else { return };
     let shaking = Box::pin(TlsAcceptor::from(tls).accept(socket));
     match tokio::time::timeout(snapshot.timeouts.request_head, shaking).await {
-        Ok(Ok(stream)) => connection::serve(stream, visitor, snapshot).await,
+        Ok(Ok(stream)) => connection::serve(stream, visitor).await,
         Ok(Err(error)) => {
             visitor.worker.metrics().error(ErrorKind::Tls);
             tracing::debug!(%error, "a visitor's TLS handshake failed");

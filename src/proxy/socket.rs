@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
 
 /// What is put side by side at most, in octets.
 const SHORT: usize = 2048;
@@ -19,6 +20,27 @@ pub(super) struct Socket(TcpStream);
 impl Socket {
     pub(super) fn new(stream: TcpStream) -> Self {
         Self(stream)
+    }
+}
+
+/// A stream that can be asked whether there is anything to read, without a place to read it to.
+pub(super) trait ReadReady: AsyncRead + AsyncWrite + Unpin + Send + 'static {
+    /// Waits until there are octets, the end, or an error to be read.
+    fn poll_read_ready(&self, context: &mut Context<'_>) -> Poll<()>;
+}
+
+impl ReadReady for TlsStream<Socket> {
+    fn poll_read_ready(&self, context: &mut Context<'_>) -> Poll<()> {
+        let (socket, session) = self.get_ref();
+        // What came along with the end of the handshake is in the session already.
+        if session.wants_read() { socket.poll_read_ready(context) } else { Poll::Ready(()) }
+    }
+}
+
+impl ReadReady for Socket {
+    fn poll_read_ready(&self, context: &mut Context<'_>) -> Poll<()> {
+        // An error is there to be read, too.
+        self.0.poll_read_ready(context).map(drop)
     }
 }
 

@@ -44,6 +44,10 @@ pub(super) struct Visitor {
     since: AtomicU64,
     /// The visitor does not take what is written.
     blocked: AtomicBool,
+    /// All that was written has been handed over.
+    flushed: AtomicBool,
+    /// All that has come was read.
+    waits: AtomicBool,
     http2: AtomicBool,
     order: AtomicU8,
     /// The worker's tick when the drain began.
@@ -66,6 +70,8 @@ impl Visitor {
             requests: AtomicU32::new(0),
             phase: AtomicU8::new(IDLE),
             blocked: AtomicBool::new(false),
+            flushed: AtomicBool::new(true),
+            waits: AtomicBool::new(false),
             http2: AtomicBool::new(false),
             order: AtomicU8::new(Order::GoOn as u8),
             drained: AtomicU64::new(0),
@@ -104,7 +110,17 @@ impl Visitor {
         }
     }
 
+    /// More octets are waited for, or not.
+    pub(super) fn waits(&self, waits: bool) {
+        self.waits.store(waits, Relaxed);
+    }
+
+    pub(super) fn flushed(&self) {
+        self.flushed.store(true, Relaxed);
+    }
+
     pub(super) fn written(&self, took: bool) {
+        self.flushed.store(false, Relaxed);
         self.blocked.store(!took, Relaxed);
         if took {
             self.touch();
@@ -138,6 +154,13 @@ impl Visitor {
     /// which was.
     pub(super) fn may_finish(&self) -> bool {
         self.phase.load(Relaxed) != IDLE || self.http2.load(Relaxed)
+    }
+
+    /// Whether nothing is under way: all that came was read and answered, and every answer has been handed over.
+    pub(super) fn is_settled(&self) -> bool {
+        self.phase.load(Relaxed) == IDLE
+            && self.waits.load(Relaxed)
+            && self.flushed.load(Relaxed)
     }
 
     fn order(&self, order: Order) {

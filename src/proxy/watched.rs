@@ -5,18 +5,32 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::socket::ReadReady;
 use super::visitor::Visitor;
 
 pub(super) struct WatchedStream<S> {
     stream: S,
     visitor: Arc<Visitor>,
+    /// Octets that were read already, and are to be read again.
+    put_back: Bytes,
 }
 
-impl<S> WatchedStream<S> {
+impl<S: ReadReady> WatchedStream<S> {
     pub(super) fn new(stream: S, visitor: Arc<Visitor>) -> Self {
-        Self { stream, visitor }
+        Self { stream, visitor, put_back: Bytes::new() }
+    }
+
+    /// Lets these octets be read again, before all others.
+    pub(super) fn put_back(&mut self, octets: Bytes) {
+        self.put_back = octets;
+    }
+
+    /// Waits until there is something to read that has not been read before.
+    pub(super) fn poll_read_ready(&self, context: &mut Context<'_>) -> Poll<()> {
+        self.stream.poll_read_ready(context)
     }
 }
 
@@ -26,8 +40,14 @@ impl<S: AsyncRead + Unpin> AsyncRead for WatchedStream<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.put_back.is_empty() {
+            let length = self.put_back.len().min(buffer.remaining());
+            buffer.put_slice(&self.put_back.split_to(length));
+            return Poll::Ready(Ok(()));
+        }
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
+        self.visitor.waits(polled.is_pending());
         let received = buffer.filled().get(before..).unwrap_or_default();
         if !received.is_empty() {
             self.visitor.received(received);
@@ -62,7 +82,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for WatchedStream<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+        let polled = Pin::new(&mut self.stream).poll_flush(context);
+        if matches!(polled, Poll::Ready(Ok(()))) {
+            self.visitor.flushed();
+        }
+        polled
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -173,7 +173,7 @@ impl Thread {
         tokio::spawn(async move {
             let mut stream = stream;
             let visitor = match snapshot.proxy_protocol {
-                true => thread.proxied(&mut stream, address, &snapshot).await,
+                true => Box::pin(thread.proxied(&mut stream, address, &snapshot)).await,
                 false => Some((address, secure)),
             };
             if let Some((address, by_tls)) = visitor {
@@ -226,7 +226,7 @@ impl Thread {
         if secure {
             handshake::serve(socket, visitor, snapshot).await;
         } else {
-            connection::serve(socket, visitor, snapshot).await;
+            connection::serve(socket, visitor).await;
         }
         self.visitors().remove(&number);
         self.worker.metrics().connection_closed();
