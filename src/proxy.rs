@@ -8,6 +8,7 @@
 mod admission;
 mod balance;
 mod connection;
+mod driven;
 mod error;
 mod exchange;
 mod forward;
@@ -16,6 +17,7 @@ mod handshake;
 mod headers;
 mod health;
 mod listen;
+mod patience;
 mod pool;
 mod proxied;
 mod redirect;

@@ -13,7 +13,6 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::FutureExt;
 use hyper::body::Incoming;
 use hyper::server::conn::http1::UpgradeableConnection;
@@ -131,7 +130,7 @@ async fn speaks_http2<S: ReadReady>(
         }
     })
     .await;
-    stream.put_back(Bytes::copy_from_slice(read.get(..length).unwrap_or_default()));
+    stream.put_back(read.get(..length).unwrap_or_default());
     outcome
 }
 
@@ -209,14 +208,12 @@ where
                     let parts = connection.take().and_then(UpgradeableConnection::into_parts);
                     let Some(parts) = parts else { continue };
                     let mut stream = parts.io.into_inner();
-                    stream.put_back(parts.read_buf);
+                    stream.put_back(&parts.read_buf);
                     return Poll::Ready(Stop::Rests(stream));
                 }
-                (set, moved) = (true, false);
                 rest.as_mut().reset(Instant::now() + REST);
-                if rest.as_mut().poll(context).is_ready() {
-                    set = false;
-                }
+                set = rest.as_mut().poll(context).is_pending();
+                moved = false;
             }
             // The last request may just have begun.
             if finishing || order != Order::LastRequest || !visitor.may_finish() {

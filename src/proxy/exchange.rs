@@ -12,7 +12,7 @@ use http::header::UPGRADE;
 use http::{HeaderMap, Method, Request, Response, Uri};
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 
 use super::error::ProxyError;
 use super::pool::Lease;
@@ -28,6 +28,8 @@ pub(super) struct Forward<'a> {
     pub(super) visitor: &'a Arc<Visitor>,
     pub(super) site: &'a Site,
     pub(super) snapshot: &'a Snapshot,
+    /// When the request came here.
+    pub(super) began: Instant,
 }
 
 type Answer = Result<(Response<Incoming>, Lease), ProxyError>;
@@ -43,7 +45,6 @@ pin_project_lite::pin_project! {
         Sent {
             #[pin]
             head: Head<F>,
-            lease: Option<Lease>,
             replay: Option<Box<Replay>>,
             to: Forward<'a>,
         },
@@ -72,9 +73,9 @@ pub(super) fn begin<'a>(
         Ok(sent) => sent,
         Err(error) => return Exchange::Boxed { answer: Box::pin(std::future::ready(Err(error))) },
     };
-    let head = Head::of(sent, progress, &to.snapshot.timeouts);
     let counted = to.site.balance.count(lease.upstream());
-    Exchange::Sent { head, lease: Some(lease.counted(counted)), replay, to }
+    let head = Head::of(sent, lease.counted(counted), progress, to);
+    Exchange::Sent { head, replay, to }
 }
 
 impl<F: Future<Output = Sent>> Future for Exchange<'_, F> {
@@ -84,11 +85,10 @@ impl<F: Future<Output = Sent>> Future for Exchange<'_, F> {
         loop {
             let failed = match self.as_mut().project() {
                 ExchangeProjection::Boxed { answer } => return answer.as_mut().poll(context),
-                ExchangeProjection::Sent { head, lease, replay, to } => {
-                    match (ready!(head.poll(context))?, lease.take()) {
-                        (Ok(response), Some(lease)) => return Poll::Ready(Ok((response, lease))),
-                        (Ok(_), None) => return Poll::Ready(Err(ProxyError::Internal)),
-                        (Err(failed), _) => Box::pin(send_again(failed, replay.take(), *to)),
+                ExchangeProjection::Sent { head, replay, to } => {
+                    match ready!(head.poll(context))? {
+                        Ok(answered) => return Poll::Ready(Ok(answered)),
+                        Err(failed) => Box::pin(send_again(failed, replay.take(), *to)),
                     }
                 }
             };
@@ -103,34 +103,42 @@ pin_project_lite::pin_project! {
     pub(super) struct Head<F> {
         #[pin]
         sent: F,
-        #[pin]
-        patience: Sleep,
+        lease: Option<Lease>,
         progress: Option<Arc<Progress>>,
+        until: Instant,
         first_byte: Duration,
         idle: Duration,
     }
 }
 
 impl<F> Head<F> {
-    fn of(sent: F, progress: Option<Arc<Progress>>, timeouts: &Timeouts) -> Self {
-        let Timeouts { first_byte, idle, .. } = *timeouts;
-        Self { sent, patience: tokio::time::sleep(first_byte), progress, first_byte, idle }
+    fn of(sent: F, lease: Lease, progress: Option<Arc<Progress>>, to: Forward<'_>) -> Self {
+        let Timeouts { first_byte, idle, .. } = to.snapshot.timeouts;
+        let until = to.began + first_byte;
+        Self { sent, lease: Some(lease), progress, until, first_byte, idle }
     }
 }
 
+/// A response with the connection that its body comes on, or the request that was not sent.
+type Answered = Result<(Response<Incoming>, Lease), TrySendError<Request<VisitorBody>>>;
+
 impl<F: Future<Output = Sent>> Future for Head<F> {
-    type Output = Result<Sent, ProxyError>;
+    type Output = Result<Answered, ProxyError>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
+        let this = self.project();
+        let Some(lease) = this.lease else { return Poll::Ready(Err(ProxyError::Internal)) };
+        lease.sender.drive(context);
         if let Poll::Ready(sent) = this.sent.poll(context) {
             let too_large = this.progress.as_ref().is_some_and(|progress| progress.is_too_large());
-            return Poll::Ready(match sent.is_err() && too_large {
-                true => Err(ProxyError::BodyTooLarge),
-                false => Ok(sent),
+            return Poll::Ready(match (sent, this.lease.take()) {
+                (Err(_), _) if too_large => Err(ProxyError::BodyTooLarge),
+                (Ok(response), Some(lease)) => Ok(Ok((response, lease))),
+                (Ok(_), None) => Err(ProxyError::Internal),
+                (Err(failed), _) => Ok(Err(failed)),
             });
         }
-        while this.patience.as_mut().poll(context).is_ready() {
+        while lease.patience.poll_until(*this.until, context).is_ready() {
             let Some(progress) = this.progress else {
                 return Poll::Ready(Err(ProxyError::UpstreamTimeout));
             };
@@ -144,7 +152,7 @@ impl<F: Future<Output = Sent>> Future for Head<F> {
                     ProxyError::UpstreamTimeout
                 }));
             }
-            this.patience.as_mut().reset(Instant::now() + left);
+            *this.until = Instant::now() + left;
         }
         Poll::Pending
     }
@@ -160,8 +168,9 @@ async fn connect_and_send(
     let mut lease = connect(to, first, switches).await?;
     let counted = to.site.balance.count(lease.upstream());
     let sent = lease.sender.send(request)?;
-    match Head::of(sent, progress, &to.snapshot.timeouts).await? {
-        Ok(response) => Ok((response, lease.counted(counted))),
+    let to = Forward { began: Instant::now(), ..to };
+    match Head::of(sent, lease.counted(counted), progress, to).await? {
+        Ok(answered) => Ok(answered),
         Err(failed) => Err(ProxyError::Upstream(failed.into_error())),
     }
 }

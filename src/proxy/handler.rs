@@ -5,13 +5,13 @@
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http::header::{HOST, HeaderValue};
 use http::{Method, Request, Response, Version};
 use hyper::body::{Body, Incoming};
+use tokio::time::Instant;
 use tower::{Layer, Service, service_fn};
 
 use super::error::{PageForm, ProxyError};
@@ -121,10 +121,9 @@ async fn serve(
             asked = pages.asked(&mut request, visitor.peer.trusted, unix_now(), own).map(Box::new);
         }
         let ticket = &*ticket;
-        let to = Forward { visitor, site, snapshot };
         let to_origin = service_fn(move |request: Request<VisitorBody>| {
             let began = Instant::now();
-            let forwarded = forward(request, to);
+            let forwarded = forward(request, Forward { visitor, site, snapshot, began });
             let forwarded = forwarded.inspect(move |_| ticket.upstream_took(began.elapsed()));
             // A page of ours passes the filter like the origin's: nothing leaves around it.
             let page = move |error| ticket.page(&error, form).map(OriginBody::page);

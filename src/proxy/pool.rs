@@ -11,15 +11,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use http::uri;
-use hyper::client::conn::http1;
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use socket2::{SockRef, TcpKeepalive};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 
+use super::driven::Driven;
 use super::error::ProxyError;
-use super::request_body::VisitorBody;
+use super::patience::Patience;
 use super::sender::{self, Sender, Shared, Stream};
 use super::socket::Socket;
 use super::standing::Standing;
@@ -62,7 +63,8 @@ struct Shelf {
 
 #[derive(Debug)]
 struct Idle {
-    sender: http1::SendRequest<VisitorBody>,
+    driven: Box<Driven>,
+    patience: Patience,
     since: Instant,
 }
 
@@ -70,6 +72,7 @@ struct Idle {
 #[derive(Debug)]
 pub(super) struct Lease {
     pub(super) sender: Sender,
+    pub(super) patience: Patience,
     upstream: Arc<Upstream>,
     worker: usize,
     most_idle: usize,
@@ -172,11 +175,11 @@ impl Upstream {
             return Some(self.lease(Sender::Http2(shared), Some(stream), worker, limits));
         }
         // One whose last response has only just ended may not be ready yet: it is left for later.
-        let ready = |idle: &Idle| idle.sender.is_ready() && !idle.sender.is_closed();
-        let ready = shelf.idle.iter().rposition(ready)?;
-        let Idle { sender, .. } = shelf.idle.remove(ready)?;
+        let ready = shelf.idle.iter_mut().rposition(|idle| idle.driven.is_ready())?;
+        let Idle { driven, patience, .. } = shelf.idle.remove(ready)?;
         drop(shelf);
-        Some(self.lease(Sender::Http1(sender), None, worker, limits))
+        let lease = self.lease(Sender::Http1(driven), None, worker, limits);
+        Some(Lease { patience, ..lease })
     }
 
     /// Opens a connection.
@@ -227,8 +230,8 @@ impl Upstream {
         let failed = |error: io::Error| ProxyError::Connect(self.address.clone(), error);
         let (scheme, host, port) = match &self.address {
             Address::Unix(path) => {
-                return sender::http1(UnixStream::connect(path).await.map_err(failed)?, limits)
-                    .await;
+                let stream = UnixStream::connect(path).await.map_err(failed)?;
+                return speak_http1(stream, limits).await;
             }
             Address::Tcp { scheme, host, port } => (*scheme, host.as_str(), *port),
         };
@@ -241,7 +244,7 @@ impl Upstream {
         let Some(UpstreamHandshake { config, http1, name }) = &self.tls else {
             return match scheme {
                 Scheme::H2c => sender::http2(socket, uri::Scheme::HTTP, limits).await,
-                Scheme::Http | Scheme::Https => sender::http1(socket, limits).await,
+                Scheme::Http | Scheme::Https => speak_http1(socket, limits).await,
             };
         };
         let config = if switches { http1 } else { config };
@@ -249,7 +252,7 @@ impl Upstream {
         let shaken = connector.connect(name.clone(), socket).await.map_err(failed)?;
         match shaken.get_ref().1.alpn_protocol() {
             Some(b"h2") => sender::http2(shaken, uri::Scheme::HTTPS, limits).await,
-            _ => sender::http1(shaken, limits).await,
+            _ => speak_http1(shaken, limits).await,
         }
     }
 
@@ -262,13 +265,14 @@ impl Upstream {
     ) -> Lease {
         let most_idle = limits.idle_upstream_connections;
         let upstream = Arc::clone(self);
-        Lease { sender, upstream, worker, most_idle, _stream: stream, _counted: None }
+        let patience = Patience::default();
+        Lease { sender, patience, upstream, worker, most_idle, _stream: stream, _counted: None }
     }
 
     /// Closes a worker's connections that were idle for too long or have died.
     pub(super) fn sweep(&self, worker: usize, longest: Duration) {
         let Some(mut shelf) = self.shelf(worker) else { return };
-        shelf.idle.retain(|idle| !idle.sender.is_closed() && idle.since.elapsed() < longest);
+        shelf.idle.retain_mut(|idle| !idle.driven.is_closed() && idle.since.elapsed() < longest);
         shelf.shared.retain_mut(|(shared, used)| {
             if !shared.is_idle() {
                 *used = Instant::now();
@@ -278,7 +282,19 @@ impl Upstream {
     }
 }
 
+async fn speak_http1<S>(stream: S, limits: &Limits) -> Result<Sender, ProxyError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    Ok(Sender::Http1(Box::new(Driven::on(stream, limits).await?)))
+}
+
 impl Lease {
+    /// Lets the connection go on without a request that moves it on.
+    pub(super) fn detach(mut self) {
+        self.sender.detach();
+    }
+
     /// The upstream that it leads to.
     pub(super) fn upstream(&self) -> &Arc<Upstream> {
         &self.upstream
@@ -291,10 +307,10 @@ impl Lease {
 
     /// Puts the connection back for the next request.
     pub(super) fn give_back(self) {
-        let Self { sender, upstream, worker, most_idle, .. } = self;
+        let Self { sender, patience, upstream, worker, most_idle, .. } = self;
         // A shared one is there already.
-        let Sender::Http1(sender) = sender else { return };
-        if sender.is_closed() {
+        let Sender::Http1(mut driven) = sender else { return };
+        if driven.is_closed() {
             return;
         }
         if let Some(mut shelf) = upstream.shelf(worker) {
@@ -302,7 +318,7 @@ impl Lease {
                 shelf.idle.pop_front();
             }
             if most_idle > 0 {
-                shelf.idle.push_back(Idle { sender, since: Instant::now() });
+                shelf.idle.push_back(Idle { driven, patience, since: Instant::now() });
             }
         }
     }

@@ -45,7 +45,10 @@ impl Body for OriginBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         match self.get_mut() {
-            Self::Upstream { inner, ended, .. } => {
+            Self::Upstream { inner, lease, ended } => {
+                if let Some(lease) = lease {
+                    lease.sender.drive(context);
+                }
                 let polled = Pin::new(inner).poll_frame(context);
                 *ended |= matches!(polled, Poll::Ready(None));
                 polled

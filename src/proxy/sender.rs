@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::task::Context;
 use std::time::Duration;
 
 use futures_util::future::Either;
@@ -11,10 +12,11 @@ use http::header::{CONNECTION, HOST, HeaderValue, UPGRADE};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Request, Response, Uri, Version};
 use hyper::body::Incoming;
-use hyper::client::conn::{TrySendError, http1, http2};
+use hyper::client::conn::{TrySendError, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::driven::Driven;
 use super::error::ProxyError;
 use super::request_body::VisitorBody;
 use crate::config::settings::Limits;
@@ -33,7 +35,7 @@ pub(super) type Sent = Result<Response<Incoming>, TrySendError<Request<VisitorBo
 /// A connection that requests are sent on.
 #[derive(Debug)]
 pub(super) enum Sender {
-    Http1(http1::SendRequest<VisitorBody>),
+    Http1(Box<Driven>),
     Http2(Shared),
 }
 
@@ -83,25 +85,6 @@ impl Shared {
     }
 }
 
-/// Begins to speak HTTP/1.1 on a stream.
-pub(super) async fn http1<S>(stream: S, limits: &Limits) -> Result<Sender, ProxyError>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let (sender, connection) = http1::Builder::new()
-        .max_headers(limits.header_fields.max(256))
-        .max_buf_size(limits.header_bytes.max(64 * 1024))
-        .handshake(TokioIo::new(stream))
-        .await
-        .map_err(ProxyError::Upstream)?;
-    // It ends with its last request, or when the upstream closes it. Its errors reach the
-    // request that it serves; without one they concern nobody.
-    tokio::spawn(async move {
-        let _ = connection.with_upgrades().await;
-    });
-    Ok(Sender::Http1(sender))
-}
-
 /// Begins to speak HTTP/2 on a stream.
 pub(super) async fn http2<S>(
     stream: S,
@@ -147,14 +130,31 @@ impl Sender {
         mut request: Request<VisitorBody>,
     ) -> Result<impl Future<Output = Sent> + use<>, ProxyError> {
         match self {
-            Self::Http1(sender) => {
+            Self::Http1(driven) => {
+                if request.version() != Version::HTTP_2 || request.body().progress().is_some() {
+                    driven.detach();
+                }
                 fit_http1(&mut request);
-                Ok(Either::Left(sender.try_send_request(request)))
+                Ok(Either::Left(driven.send(request)))
             }
             Self::Http2(shared) => {
                 fit_http2(&mut request, shared.scheme.clone())?;
                 Ok(Either::Right(shared.sender.try_send_request(request)))
             }
+        }
+    }
+
+    /// Gives the connection a task of its own, where it has none.
+    pub(super) fn detach(&mut self) {
+        if let Self::Http1(driven) = self {
+            driven.detach();
+        }
+    }
+
+    /// Moves the connection on, where it has no task of its own: before its answer is waited for.
+    pub(super) fn drive(&mut self, context: &mut Context<'_>) {
+        if let Self::Http1(driven) = self {
+            driven.drive(context);
         }
     }
 }

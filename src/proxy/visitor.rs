@@ -158,9 +158,7 @@ impl Visitor {
 
     /// Whether nothing is under way: all that came was read and answered, and every answer has been handed over.
     pub(super) fn is_settled(&self) -> bool {
-        self.phase.load(Relaxed) == IDLE
-            && self.waits.load(Relaxed)
-            && self.flushed.load(Relaxed)
+        self.phase.load(Relaxed) == IDLE && self.waits.load(Relaxed) && self.flushed.load(Relaxed)
     }
 
     fn order(&self, order: Order) {

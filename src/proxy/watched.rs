@@ -24,8 +24,9 @@ impl<S: ReadReady> WatchedStream<S> {
     }
 
     /// Lets these octets be read again, before all others.
-    pub(super) fn put_back(&mut self, octets: Bytes) {
-        self.put_back = octets;
+    pub(super) fn put_back(&mut self, octets: &[u8]) {
+        // A copy, so that the buffer they came in is not kept for a few of them.
+        self.put_back = Bytes::copy_from_slice(octets);
     }
 
     /// Waits until there is something to read that has not been read before.

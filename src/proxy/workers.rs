@@ -224,7 +224,8 @@ impl Thread {
         self.worker.metrics().connection_opened();
         let socket = Socket::new(stream);
         if secure {
-            handshake::serve(socket, visitor, snapshot).await;
+            // Boxed, so that a connection without TLS does not hold the place.
+            Box::pin(handshake::serve(socket, visitor, snapshot)).await;
         } else {
             connection::serve(socket, visitor).await;
         }

@@ -1,0 +1,418 @@
+#!/usr/bin/env python3
+"""consentry beside nginx, HAProxy and Envoy: CPU per request, latency and memory, over loopback only.
+
+The origin and the load run on core 0, the proxy on core 1. All proxies answer the same requests from the same origin, in
+turns within one run: the ratios of one run mean something, the figures of two do not. nginx (nginx-light,
+libnginx-mod-http-lua, lua-resty-core), haproxy, wrk and h2load (nghttp2-client) are Debian's; Envoy is measured where it is
+found. A proxy that is not installed is left out, and that is said.
+"""
+
+import argparse
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from html import escape
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ORIGIN = 19000
+TICK = os.sysconf("SC_CLK_TCK")
+CONSENT = f"consentry=1~{int(time.time())}~2018-05-25~functional~"
+COOKIE = (
+    "session=8f14e45fceea167a5a36dedd4bea2543; _ga=GA1.2.1234567890.1700000000; _gid=GA1.2.987654321.1700000000; "
+    f"_fbp=fb.1.1700000000000.1234567890; {CONSENT}; lang=en; csrftoken=abcdef0123456789; IDE=AHWqTUkYt0"
+)
+PROXIES = ["nginx", "nginx+Lua", "HAProxy", "HAProxy+Lua", "Envoy", "Envoy+Lua", "consentry"]
+# name: (what it is, path, connections, TLS and HTTP/2, proxies; None for all)
+LOADS = {
+    "h1": ("HTTP/1.1, 1 KiB, 64 connections", "/1k.html", 64, False, None),
+    "h1-1": ("HTTP/1.1, 1 KiB, 1 connection", "/1k.html", 1, False, ["nginx", "HAProxy", "consentry"]),
+    "h1-1000": ("HTTP/1.1, 1 KiB, 1,000 connections", "/1k.html", 1000, False, ["nginx", "HAProxy", "consentry"]),
+    "h1-64k": ("HTTP/1.1, 64 KiB, 64 connections", "/64k.html", 64, False, ["nginx", "HAProxy", "Envoy", "consentry"]),
+    "h1-10m": ("HTTP/1.1, 10 MiB, 16 connections", "/10m.bin", 16, False, ["nginx", "HAProxy", "Envoy", "consentry"]),
+    "beacon": ("HTTP/1.1, a beacon without consent", "/collect?v=2&tid=G-1", 64, False, None),
+    "h2": ("TLS 1.3 and HTTP/2, 1 KiB, 64 connections of 8 streams", "/1k.html", 64, True,
+           ["nginx", "nginx+Lua", "HAProxy", "HAProxy+Lua", "consentry"]),
+    "h2-64k": ("TLS 1.3 and HTTP/2, 64 KiB, 16 connections of 8 streams", "/64k.html", 16, True,
+               ["nginx", "HAProxy", "consentry"]),
+    "rules": ("HTTP/1.1, 1 KiB, by the number of rules", "/1k.html", 64, False,
+              ["consentry, 10 rules", "consentry, 1,000 rules", "consentry, 10,000 rules"]),
+}
+OTHERS = ["idle", "workers"]
+
+
+class Proxy:
+    """One proxy, running on its core."""
+
+    def __init__(self, name, folder, port, args):
+        self.name, self.port = name, port
+        self.command = self.configure(name.split(",")[0], folder, args)
+        self.log = open(f"{folder}/{port}.log", "w")
+
+    def configure(self, kind, folder, args):
+        def write(name, **more):
+            with open(f"{HERE}/peers/{name}") as file:
+                text = file.read()
+            marks = {"W": folder, "PORT": self.port, "TLS": self.port + 50, "ORIGIN": ORIGIN} | more
+            for mark, value in marks.items():
+                text = text.replace(f"@{mark}@", str(value))
+            path = f"{folder}/{self.port}-{name}"
+            with open(path, "w") as file:
+                file.write(text)
+            return path
+
+        lua = "+Lua" in kind
+        if kind.startswith("nginx"):
+            return ["nginx", "-c", write("nginx-lua.conf" if lua else "nginx.conf")]
+        if kind.startswith("HAProxy"):
+            return ["haproxy", "-db", "-f", write("haproxy-lua.cfg" if lua else "haproxy.cfg")]
+        if kind.startswith("Envoy"):
+            with open(f"{HERE}/peers/policy.lua") as policy, open(f"{HERE}/peers/envoy.lua") as filter_:
+                code = filter_.read().replace("@POLICY@", policy.read())
+            code = "".join(f"\n                  {line}" for line in code.splitlines())
+            of_lua = (
+                '- name: envoy.filters.http.lua\n            typed_config:\n              "@type": type.googleapis.com/'
+                "envoy.extensions.filters.http.lua.v3.Lua\n              default_source_code:\n"
+                f"                inline_string: |{code}"
+            )
+            config = write("envoy.yaml", LUA=of_lua if lua else "")
+            return [envoy(), "--concurrency", "1", "--base-id", str(self.port % 1000), "-l", "off", "-c", config]
+        workers = re.search(r"(\d+) workers?", self.name)
+        rules = re.search(r"([\d,]+) rules", self.name)
+        config = write("consentry.toml", WORKERS=workers[1] if workers else 1,
+                       CATALOGUE="[]" if rules else '["builtin"]')
+        if rules:
+            with open(config, "a") as file:
+                file.write(rules_of(int(rules[1].replace(",", ""))))
+        return [args.consentry, "run", "--config", config]
+
+    def start(self, cores="1"):
+        self.process = subprocess.Popen(["taskset", "-c", cores, *self.command], stdout=self.log, stderr=self.log)
+        wait_for(self.port, self)
+
+    def pids(self):
+        """The process and those below it."""
+        found, todo = [], [self.process.pid]
+        while todo:
+            pid = todo.pop()
+            found.append(pid)
+            try:
+                for task in os.listdir(f"/proc/{pid}/task"):
+                    with open(f"/proc/{pid}/task/{task}/children") as children:
+                        todo += map(int, children.read().split())
+            except OSError:
+                pass
+        return found
+
+    def cpu(self):
+        """Seconds of user space and of the kernel."""
+        user = kernel = 0.0
+        for pid in self.pids():
+            try:
+                with open(f"/proc/{pid}/stat") as stat:
+                    fields = stat.read().rsplit(")", 1)[1].split()
+                user, kernel = user + int(fields[11]) / TICK, kernel + int(fields[12]) / TICK
+            except OSError:
+                pass
+        return user, kernel
+
+    def memory(self, field="VmRSS"):
+        """Resident memory in KiB."""
+        total = 0
+        for pid in self.pids():
+            try:
+                with open(f"/proc/{pid}/status") as status:
+                    total += int(re.search(rf"{field}:\s+(\d+)", status.read())[1])
+            except (OSError, TypeError):
+                pass
+        return total
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(3)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+def rules_of(count):
+    """This many rules, those of the load's cookies among them."""
+    known = {"session": "necessary", "csrftoken": "necessary", "lang": "functional", "_ga": "analytics", "_gid": "analytics",
+             "_fbp": "targeting", "IDE": "targeting"}
+    others = (f"rule_{number}{'*' if number % 2 else ''}" for number in range(count - len(known)))
+    rules = known | dict.fromkeys(others, "analytics")
+    return "".join(f'\n[[cookie]]\nname = "{name}"\ncategory = "{category}"\n' for name, category in rules.items())
+
+
+def envoy():
+    return os.environ.get("ENVOY") or shutil.which("envoy") or "envoy"
+
+
+def wait_for(port, proxy=None):
+    for _ in range(100):
+        try:
+            socket.create_connection(("127.0.0.1", port), 0.2).close()
+            return
+        except OSError:
+            time.sleep(0.1)
+    log = open(proxy.log.name).read()[-800:] if proxy else ""
+    sys.exit(f"nothing listens on port {port}: {log}")
+
+
+def load(proxy, path, connections, http2, seconds):
+    """Requests answered, and the latency's quantiles in microseconds."""
+    header = ["-H", f"Cookie: {COOKIE}"]
+    if http2:
+        command = ["h2load", "-t1", f"-c{connections}", "-m8", f"-D{seconds}", *header,
+                   f"https://127.0.0.1:{proxy.port + 50}{path}"]
+    else:
+        command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s", "--latency", *header,
+                   f"http://127.0.0.1:{proxy.port}{path}"]
+    out = subprocess.run(["taskset", "-c", "0", *command], capture_output=True, text=True, check=True).stdout
+    unit = {"us": 1, "ms": 1e3, "s": 1e6}
+    if http2:
+        done = int(re.search(r"(\d+) succeeded", out)[1])
+        failed = sum(map(int, re.search(r"(\d+) failed, (\d+) errored", out).groups()))
+        return done, {}, failed
+    done = int(re.search(r"(\d+) requests in", out)[1])
+    quantiles = {k: float(v) * unit[u] for k, v, u in re.findall(r"(50|99)%\s+([\d.]+)(us|ms|s)", out)}
+    bad = re.search(r"Non-2xx or 3xx responses: (\d+)", out)
+    errors = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", out)
+    return done, quantiles, int(bad[1] if bad else 0) + sum(map(int, errors.groups() if errors else []))
+
+
+def measure(proxies, case, args):
+    _, path, connections, http2, _ = LOADS[case]
+    samples = {proxy.name: [] for proxy in proxies}
+    for number in range(args.rounds + 1):
+        for proxy in proxies:
+            # The first round warms up.
+            seconds = args.seconds if number else 1
+            before = proxy.cpu()
+            done, quantiles, failed = load(proxy, path, connections, http2, seconds)
+            user, kernel = (b - a for a, b in zip(before, proxy.cpu()))
+            if number and done:
+                samples[proxy.name].append({
+                    "requests/s": done / seconds, "us": (user + kernel) / done * 1e6, "user us": user / done * 1e6,
+                    "p50 us": quantiles.get("50", 0), "p99 us": quantiles.get("99", 0), "failed": failed,
+                    "peak MiB": proxy.memory("VmHWM") / 1024,
+                })
+    return {name: {key: statistics.median(s[key] for s in all_) for key in all_[0]} for name, all_ in samples.items() if all_}
+
+
+def show(title, results, base):
+    columns = ["requests/s", "p50 us", "p99 us", "us", "user us", "peak MiB", "failed"]
+    print(f"\n{title}\n{'':24}" + "".join(f"{column:>12}" for column in columns) + f"{'ratio of us':>14}")
+    for name, result in results.items():
+        ratio = result["us"] / results[base]["us"] if base in results and results[base]["us"] else 0
+        print(f"{name:24}" + "".join(f"{result[column]:12.1f}" for column in columns) + f"{ratio:14.2f}")
+    sys.stdout.flush()
+
+
+def idle(proxies, count):
+    """Memory of each of many connections that have had an answer and are kept, in KiB."""
+    import ssl
+
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_alpn_protocols(["h2"])
+    request = f"GET /1k.html HTTP/1.1\r\nHost: a\r\nCookie: {COOKIE}\r\n\r\n".encode()
+    # The preface, SETTINGS, and a HEADERS frame of :method GET, :scheme https, :path / and :authority a (RFC 7541).
+    block = b"\x82\x87\x84\x41\x01a"
+    opening = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+    opening += bytes([0, 0, len(block), 1, 5, 0, 0, 0, 1]) + block + bytes([0, 0, 0, 4, 1, 0, 0, 0, 0])
+    results = {}
+    for proxy in proxies:
+        results[proxy.name] = {}
+        for what in ["HTTP/1.1", "TLS and HTTP/2"]:
+            if what != "HTTP/1.1" and proxy.name.startswith("Envoy"):
+                continue
+            before, kept = proxy.memory(), []
+            for _ in range(count):
+                stream = socket.create_connection(("127.0.0.1", proxy.port + (0 if what == "HTTP/1.1" else 50)))
+                if what != "HTTP/1.1":
+                    stream = context.wrap_socket(stream)
+                stream.sendall(request if what == "HTTP/1.1" else opening)
+                stream.settimeout(5)
+                stream.recv(65536)
+                kept.append(stream)
+            time.sleep(1)
+            results[proxy.name][what] = (proxy.memory() - before) / count
+            for stream in kept:
+                stream.close()
+            time.sleep(0.5)
+    print(f"\n{count} idle connections, KiB each{'':>12}{'HTTP/1.1':>12}{'TLS, HTTP/2':>14}{'MiB before':>12}")
+    for proxy in proxies:
+        both = results[proxy.name]
+        print(f"{proxy.name:40}{both['HTTP/1.1']:12.2f}{both.get('TLS and HTTP/2', float('nan')):14.2f}{proxy.idle / 1024:12.1f}")
+    return results
+
+
+def workers(folder, args):
+    """Requests a second with two workers against one, by the number of connections; proxy and load share the cores."""
+    table = {}
+    for count in [1, 2]:
+        proxy = Proxy(f"consentry, {count} worker{'s' if count > 1 else ''}", folder, 19700 + count, args)
+        proxy.start("0,1")
+        for connections, http2 in [(1, True), (2, True), (4, True), (64, False)]:
+            command = ["h2load", "-t1", f"-c{connections}", "-m32", f"-D{args.seconds}"] if http2 else \
+                ["h2load", "--h1", "-t1", f"-c{connections}", f"-D{args.seconds}"]
+            url = f"https://127.0.0.1:{proxy.port + 50}/collect" if http2 else f"http://127.0.0.1:{proxy.port}/collect"
+            out = subprocess.run([*command, "-H", f"Cookie: {COOKIE}", url], capture_output=True, text=True, check=True).stdout
+            shares = [by_thread(proxy)]
+            done = int(re.search(r"(\d+) succeeded", out)[1])
+            table[(count, connections, http2)] = (done / args.seconds, shares)
+        proxy.stop()
+    print("\nTwo workers against one, beacons answered by consentry itself, load on the same two cores")
+    for connections, http2 in [(1, True), (2, True), (4, True), (64, False)]:
+        one, two = table[(1, connections, http2)], table[(2, connections, http2)]
+        print(f"{connections:4} connections of {'HTTP/2' if http2 else 'HTTP/1.1'}: {one[0]:9.0f} and {two[0]:9.0f} requests/s, "
+              f"{two[0] / one[0]:.2f} times")
+    return {f"{c} {'h2' if h else 'h1'}": table[(2, c, h)][0] / table[(1, c, h)][0] for _, c, h in table}
+
+
+def by_thread(proxy):
+    shares = {}
+    for task in os.listdir(f"/proc/{proxy.process.pid}/task"):
+        with open(f"/proc/{proxy.process.pid}/task/{task}/stat") as stat:
+            name, rest = stat.read().split("(", 1)[1].rsplit(")", 1)
+            fields = rest.split()
+            shares[name] = (int(fields[11]) + int(fields[12])) / TICK
+    return shares
+
+
+def plot(cases, path):
+    """CPU of a request as bars, a group for each load."""
+    rows = sum(len(results) + 1.6 for _, results in cases)
+    height, left, width = int(rows * 18 + 40), 170, 560
+    out = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {left + width + 90} {height}" font-family="sans-serif" font-size="12">',
+        f"<title>CPU of a request, in microseconds</title><rect width='100%' height='100%' fill='#fff'/>",
+    ]
+    y = 20
+    for title, results in cases:
+        most = max(result["us"] for result in results.values()) or 1
+        out.append(f'<text x="8" y="{y}" font-weight="bold">{escape(title)}: CPU of a request, microseconds</text>')
+        y += 8
+        for name, result in results.items():
+            own, long = name.startswith("consentry"), result["us"] / most * width
+            user = result["user us"] / most * width
+            out.append(
+                f'<text x="{left - 8}" y="{y + 12}" text-anchor="end">{escape(name)}</text>'
+                f'<rect x="{left}" y="{y}" width="{long:.1f}" height="15" fill="{"#9cc5a1" if own else "#c4cad0"}"/>'
+                f'<rect x="{left}" y="{y}" width="{user:.1f}" height="15" fill="{"#2c7a3f" if own else "#6b7480"}"/>'
+                f'<text x="{left + long + 6:.1f}" y="{y + 12}">{result["us"]:.1f}</text>'
+            )
+            y += 18
+        y += 20
+    out.append(f'<text x="8" y="{y}" fill="#555">Dark: user space; light: the kernel.</text></svg>')
+    with open(path, "w") as file:
+        file.write("\n".join(out))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--consentry", default="target/release/consentry", help="the binary to measure")
+    parser.add_argument("--cases", default=",".join([*LOADS, *OTHERS]), help="which loads, by commas (default: all)")
+    parser.add_argument("--proxies", default=",".join(PROXIES), help="which proxies, by commas (default: all)")
+    parser.add_argument("--rounds", type=int, default=3, help="interleaved rounds of each load (default: 3)")
+    parser.add_argument("--seconds", type=int, default=3, help="seconds of each round (default: 3)")
+    parser.add_argument("--idle", type=int, default=5000, help="idle connections (default: 5000)")
+    parser.add_argument("--svg", default="bench.svg", help="where the plot goes (default: bench.svg)")
+    parser.add_argument("--json", help="where the figures go as JSON")
+    args = parser.parse_args()
+    for tool in ["nginx", "wrk", "h2load", "openssl", "taskset", args.consentry]:
+        if not shutil.which(tool):
+            sys.exit(f"{tool} is not there: see --help for the packages")
+    unknown = [case for case in args.cases.split(",") if case not in [*LOADS, *OTHERS]]
+    if unknown:
+        sys.exit(f"no such load: {', '.join(unknown)}")
+    import resource
+
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(65536, hard), hard))
+    installed = {"nginx": "nginx", "HAProxy": "haproxy", "Envoy": envoy(), "consentry": args.consentry}
+    wanted = []
+    for name in args.proxies.split(","):
+        kind = name.removesuffix("+Lua")
+        lua = os.path.exists("/usr/lib/nginx/modules/ngx_http_lua_module.so")
+        if shutil.which(installed.get(kind, kind)) and (name != "nginx+Lua" or lua):
+            wanted.append(name)
+        else:
+            print(f"{name} is not installed and left out")
+    folder = tempfile.mkdtemp(prefix="consentry-bench-")
+    os.chmod(folder, 0o755)
+    running, figures, cases = {}, {}, []
+    origin = None
+    try:
+        prepare(folder)
+        origin = subprocess.Popen(["taskset", "-c", "0", "nginx", "-c", f"{folder}/origin.conf"])
+        wait_for(ORIGIN)
+
+        def proxy(name):
+            if name not in running:
+                running[name] = Proxy(name, folder, 19100 + 101 * len(running), args)
+                running[name].start()
+                running[name].idle = running[name].memory()
+            return running[name]
+
+        for case in args.cases.split(","):
+            if case in LOADS:
+                of_case = LOADS[case][4] or PROXIES
+                proxies = [proxy(name) for name in of_case if name in wanted or "," in name]
+                results = measure(proxies, case, args)
+                show(LOADS[case][0], results, "nginx" if "nginx" in results else next(iter(results)))
+                cases.append((LOADS[case][0], results))
+                figures[case] = results
+            elif case == "idle":
+                figures[case] = idle([proxy(name) for name in ["nginx", "HAProxy", "Envoy", "consentry"] if name in wanted], args.idle)
+            else:
+                figures[case] = workers(folder, args)
+    finally:
+        for each in running.values():
+            each.stop()
+        if origin:
+            origin.terminate()
+            origin.wait()
+        shutil.rmtree(folder, ignore_errors=True)
+    if cases:
+        plot(cases, args.svg)
+        print(f"\nthe plot is in {args.svg}")
+    if args.json:
+        with open(args.json, "w") as file:
+            json.dump(figures, file, indent=1)
+
+
+def prepare(folder):
+    """What the proxies and the origin read."""
+    os.makedirs(f"{folder}/www")
+    for name, octets in [("1k.html", 1 << 10), ("64k.html", 1 << 16), ("10m.bin", 10 << 20), ("index.html", 1 << 10)]:
+        with open(f"{folder}/www/{name}", "w") as file:
+            file.write("x" * octets)
+    for name in ["policy.lua", "haproxy.lua"]:
+        shutil.copy(f"{HERE}/peers/{name}", folder)
+    with open(f"{HERE}/peers/origin.conf") as file:
+        text = file.read().replace("@W@", folder).replace("@ORIGIN@", str(ORIGIN))
+    with open(f"{folder}/origin.conf", "w") as file:
+        file.write(text)
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "3",
+         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
+         "-keyout", f"{folder}/key.pem", "-out", f"{folder}/cert.pem"],
+        check=True, capture_output=True)
+    with open(f"{folder}/both.pem", "w") as both:
+        for name in ["cert.pem", "key.pem"]:
+            with open(f"{folder}/{name}") as file:
+                both.write(file.read())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+//! A connection of HTTP/1.1 to an upstream that whoever waits for its answer moves on: it has no task of its own, and so
+//! a request wakes nobody but itself.
+//!
+//! A request with a body is sent and answered at the same time, by two that may wait for each other: its connection
+//! gets a task, and keeps it.
+
+use std::pin::Pin;
+use std::task::{Context, Waker};
+
+use http::Request;
+use hyper::client::conn::http1::SendRequest;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::error::ProxyError;
+use super::request_body::VisitorBody;
+use super::sender::Sent;
+use crate::config::settings::Limits;
+
+/// A connection to an upstream, for one request after the other.
+pub(super) struct Driven {
+    sender: SendRequest<VisitorBody>,
+    /// `None` when it has ended or a task of its own.
+    connection: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+}
+
+impl std::fmt::Debug for Driven {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Driven").finish_non_exhaustive()
+    }
+}
+
+impl Driven {
+    /// Begins to speak HTTP/1.1 on a stream.
+    pub(super) async fn on<S>(stream: S, limits: &Limits) -> Result<Self, ProxyError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let (sender, connection) = hyper::client::conn::http1::Builder::new()
+            .max_headers(limits.header_fields.max(256))
+            .max_buf_size(limits.header_bytes.max(64 * 1024))
+            .handshake(TokioIo::new(stream))
+            .await
+            .map_err(ProxyError::Upstream)?;
+        // It ends with its last request, or when the upstream closes it. Its errors reach the
+        // request that it serves; without one they concern nobody.
+        let mut connection = connection.with_upgrades();
+        let connection = async move {
+            let _ = (&mut connection).await;
+        };
+        Ok(Self { sender, connection: Some(Box::pin(connection)) })
+    }
+
+    /// Sends a request. Its answer comes while the connection is moved on.
+    pub(super) fn send(
+        &mut self,
+        request: Request<VisitorBody>,
+    ) -> impl Future<Output = Sent> + use<> {
+        self.sender.try_send_request(request)
+    }
+
+    /// Moves the connection on, as far as it goes.
+    pub(super) fn drive(&mut self, context: &mut Context<'_>) {
+        if let Some(connection) = &mut self.connection
+            && connection.as_mut().poll(context).is_ready()
+        {
+            self.connection = None;
+        }
+    }
+
+    /// Gives the connection a task of its own, for what goes on without anybody who waits for an answer.
+    pub(super) fn detach(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            tokio::spawn(connection);
+        }
+    }
+
+    /// Whether another request can be sent; looks first whether the upstream has closed the connection.
+    pub(super) fn is_ready(&mut self) -> bool {
+        self.drive(&mut Context::from_waker(Waker::noop()));
+        self.sender.is_ready() && !self.sender.is_closed()
+    }
+
+    /// Whether it has ended; looks first whether the upstream has closed it.
+    pub(super) fn is_closed(&mut self) -> bool {
+        self.drive(&mut Context::from_waker(Waker::noop()));
+        self.sender.is_closed()
+    }
+}
