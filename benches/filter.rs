@@ -11,7 +11,6 @@
 mod support;
 
 use std::convert::Infallible;
-use std::fmt::Write;
 use std::hint::black_box;
 use std::sync::Arc;
 
@@ -23,17 +22,8 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use futures_util::FutureExt;
 use http::{HeaderValue, Request, Response};
 use http_body_util::Full;
-use support::{COOKIE, settings};
+use support::{COOKIE, SET_COOKIES, settings};
 use tower::{Layer, Service, service_fn};
-
-const SET_COOKIES: [&str; 6] = [
-    "session=8f14e45fceea167a5a36dedd4bea2543; Path=/; HttpOnly; Secure; SameSite=Lax",
-    "lang=en; Path=/; Max-Age=31536000",
-    "_ga=GA1.2.1234567890.1700000000; Path=/; Domain=.example.com; Expires=Wed, 24 Nov 2032 09:00:00 GMT",
-    "_gid=GA1.2.987654321.1700000000; Path=/; Domain=.example.com; Max-Age=86400",
-    "_fbp=fb.1.1700000000000.1234567890; Path=/; Domain=.example.com; Max-Age=7776000",
-    "IDE=AHWqTUkYt0; Path=/; Secure; SameSite=None; Max-Age=33696000",
-];
 
 fn cookies(criterion: &mut Criterion) {
     criterion.bench_function("read 8 request cookies", |bencher| {
@@ -53,13 +43,7 @@ fn cookies(criterion: &mut Criterion) {
 
 fn look_ups(criterion: &mut Criterion) {
     for rules in [10, 10_000] {
-        let mut toml = String::from("catalogue = []\n");
-        for number in 0..rules / 2 {
-            writeln!(toml, "[[cookie]]\nname = 'name_{number}'\ncategory = 'analytics'").unwrap();
-            writeln!(toml, "[[cookie]]\nname = 'start_{number}_*'\ncategory = 'analytics'")
-                .unwrap();
-        }
-        let settings = settings(&toml);
+        let settings = settings(&support::rules(rules));
         criterion.bench_function(&format!("classify 3 names with {rules} rules"), |bencher| {
             bencher.iter(|| {
                 let known =

@@ -1,5 +1,6 @@
-//! How many instructions each consent source takes to read a header of two kilobytes: `make instructions`.
-//! Counted by valgrind, and so the same on every run of the same binary.
+//! How many instructions the parts of a request take, and each consent source for a header of two kilobytes:
+//! `make instructions`. Counted by valgrind, and so the same on every run of the same binary; `benches/instructions.txt` has
+//! the counts that must not grow.
 
 #![allow(
     missing_docs,
@@ -11,12 +12,22 @@
 
 mod support;
 
+use std::convert::Infallible;
+use std::future::{Ready, ready};
 use std::hint::black_box;
 use std::sync::Arc;
 
-use consentry::consent::{Consent, ConsentReader, Signals};
-use consentry::cookie::Cookies;
+use bytes::Bytes;
+use consentry::consent::{CategorySet, Consent, ConsentReader, Signals};
+use consentry::cookie::{Cookies, SetCookie, pairs};
+use consentry::filter::{ConsentLayer, Filter, FilterBody};
+use consentry::policy::Policy;
+use futures_util::FutureExt;
 use gungraun::{library_benchmark, library_benchmark_group, main};
+use http::{Request, Response};
+use http_body_util::Empty;
+use support::{COOKIE, SET_COOKIES};
+use tower::{Layer, Service};
 
 struct Prepared {
     reader: Arc<ConsentReader>,
@@ -89,5 +100,115 @@ fn read_consent(prepared: &Prepared) -> Consent {
     black_box(prepared.read())
 }
 
+/// As many `Set-Cookie` lines.
+fn lines(count: usize) -> Vec<&'static str> {
+    SET_COOKIES.into_iter().cycle().take(count).collect()
+}
+
+#[library_benchmark]
+#[bench::eight(COOKIE)]
+fn read_cookies(field: &str) -> usize {
+    pairs(black_box(field.as_bytes())).map(|pair| black_box(pair).name.len()).sum()
+}
+
+#[library_benchmark]
+#[bench::six(lines(6))]
+fn read_set_cookies(lines: Vec<&'static str>) -> Vec<&'static str> {
+    for line in &lines {
+        black_box(SetCookie::parse(black_box(line.as_bytes())).scope().deletes(1_795_500_000));
+    }
+    lines
+}
+
+/// A site's policy with so many rules.
+fn policy(rules: usize) -> &'static Policy {
+    let settings = support::settings(&support::rules(rules));
+    &Box::leak(Box::new(settings)).policy
+}
+
+#[library_benchmark(setup = policy)]
+#[bench::with_10_rules(10)]
+#[bench::with_1000_rules(1_000)]
+#[bench::with_10000_rules(10_000)]
+fn classify(policy: &Policy) -> usize {
+    let known = |name: &&[u8]| policy.catalogue.cookie(black_box(name)).is_some();
+    [&b"name_3"[..], b"start_4_rest", b"neither_of_them"].iter().filter(|name| known(name)).count()
+}
+
+#[library_benchmark(setup = policy)]
+#[bench::one(10)]
+fn decide(policy: &Policy) -> bool {
+    let consent = Consent::undecided(CategorySet::NECESSARY);
+    policy.cookie(black_box(b"name_3"), &consent).permitted
+}
+
+/// An origin that answers at once, with these lines.
+#[derive(Clone)]
+struct Origin(Vec<&'static str>);
+
+impl Service<Request<()>> for Origin {
+    type Response = Response<Empty<Bytes>>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(
+        &mut self,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Result<(), Infallible>> {
+        std::task::Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<()>) -> Self::Future {
+        let mut response = Response::builder();
+        for line in &self.0 {
+            response = response.header("set-cookie", *line);
+        }
+        ready(Ok(response.body(Empty::new()).unwrap()))
+    }
+}
+
+type Answer = Option<Result<Response<FilterBody<Empty<Bytes>>>, Infallible>>;
+
+struct Whole {
+    layer: ConsentLayer,
+    origin: Origin,
+    cookie: Option<String>,
+}
+
+impl Whole {
+    fn answer(&self) -> Answer {
+        let mut request = Request::builder().uri("/").header("host", "shop.example");
+        if let Some(cookie) = &self.cookie {
+            request = request.header("cookie", cookie);
+        }
+        let request = request.body(()).unwrap();
+        self.layer.layer(self.origin.clone()).call(black_box(request)).now_or_never()
+    }
+}
+
+/// A filter that has seen such requests before; `cookies` says whether the visitor sends any.
+fn whole(cookies: bool, set_cookies: usize) -> &'static Whole {
+    let filter = Arc::new(Filter::new(support::settings("")));
+    let cookie =
+        cookies.then(|| format!("consentry=1~4000000000~2018-05-25~functional~; {COOKIE}"));
+    let origin = Origin(lines(set_cookies));
+    let whole = Whole { layer: ConsentLayer::new(filter), origin, cookie };
+    (0..100).for_each(|_| drop(whole.answer()));
+    Box::leak(Box::new(whole))
+}
+
+#[library_benchmark(setup = whole)]
+#[bench::without_cookies(false, 0)]
+#[bench::request_cookies(true, 0)]
+#[bench::six_set_cookies(false, 6)]
+#[bench::fifty_set_cookies(false, 50)]
+#[bench::both(true, 6)]
+fn filter(whole: &Whole) -> Answer {
+    black_box(whole.answer())
+}
+
 library_benchmark_group!(name = consent_sources; benchmarks = read_consent);
-main!(library_benchmark_groups = consent_sources);
+library_benchmark_group!(name = cookies; benchmarks = read_cookies, read_set_cookies);
+library_benchmark_group!(name = decisions; benchmarks = classify, decide);
+library_benchmark_group!(name = whole_requests; benchmarks = filter);
+main!(library_benchmark_groups = cookies, decisions, whole_requests, consent_sources);

@@ -15,6 +15,26 @@ const SAMPLES: &str = concat!(
     include_str!("../../tests/data/more-consent-samples.jsonl")
 );
 
+/// Six `Set-Cookie` lines.
+pub const SET_COOKIES: [&str; 6] = [
+    "session=8f14e45fceea167a5a36dedd4bea2543; Path=/; HttpOnly; Secure; SameSite=Lax",
+    "lang=en; Path=/; Max-Age=31536000",
+    "_ga=GA1.2.1234567890.1700000000; Path=/; Domain=.example.com; Expires=Wed, 24 Nov 2032 09:00:00 GMT",
+    "_gid=GA1.2.987654321.1700000000; Path=/; Domain=.example.com; Max-Age=86400",
+    "_fbp=fb.1.1700000000000.1234567890; Path=/; Domain=.example.com; Max-Age=7776000",
+    "IDE=AHWqTUkYt0; Path=/; Secure; SameSite=None; Max-Age=33696000",
+];
+
+/// A catalogue of this many rules, half of them with a `*`.
+pub fn rules(count: usize) -> String {
+    let mut toml = String::from("catalogue = []\n");
+    for number in 0..count / 2 {
+        writeln!(toml, "[[cookie]]\nname = 'name_{number}'\ncategory = 'analytics'").unwrap();
+        writeln!(toml, "[[cookie]]\nname = 'start_{number}_*'\ncategory = 'analytics'").unwrap();
+    }
+    toml
+}
+
 /// The settings of a site with this TOML.
 pub fn settings(toml: &str) -> FilterSettings {
     let toml = format!("{toml}\n[[site]]\nupstream = 'http://127.0.0.1:1'");

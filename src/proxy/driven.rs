@@ -1,21 +1,25 @@
 //! A connection of HTTP/1.1 to an upstream that whoever waits for its answer moves on: it has no task of its own, and so
 //! a request wakes nobody but itself.
 //!
-//! A request with a body is sent and answered at the same time, by two that may wait for each other: its connection
-//! gets a task, and keeps it.
+//! A connection may get a task all the same, and keeps it: for a request with a body, which is sent and answered at the same
+//! time by two that may wait for each other, and for visitors of HTTP/1.1 (`sender` has the reason).
 
 use std::pin::Pin;
 use std::task::{Context, Waker};
 
-use http::Request;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::SendRequest;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::error::ProxyError;
 use super::request_body::VisitorBody;
-use super::sender::Sent;
 use crate::config::settings::Limits;
+
+/// What hyper says of a request that it was given.
+pub(super) type Sent = Result<Response<Incoming>, TrySendError<Request<VisitorBody>>>;
 
 /// A connection to an upstream, for one request after the other.
 pub(super) struct Driven {

@@ -14,10 +14,10 @@ use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 use tokio::time::Instant;
 
+use super::driven::Sent;
 use super::error::ProxyError;
 use super::pool::Lease;
 use super::request_body::{Progress, VisitorBody};
-use super::sender::Sent;
 use super::site::{Site, Snapshot};
 use super::visitor::Visitor;
 use crate::config::settings::Timeouts;

@@ -10,12 +10,12 @@ use http::{Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 
+use super::driven::Sent;
 use super::error::ProxyError;
 use super::exchange::{self, Exchange, Forward};
 use super::pool::Lease;
 use super::request_body::VisitorBody;
 use super::response_body::OriginBody;
-use super::sender::Sent;
 use super::{headers, upgrade};
 use crate::filter::keep_private;
 
@@ -50,13 +50,13 @@ fn answered(
     let (mut parts, inner) = response.into_parts();
     parts.version = Version::HTTP_11;
     if parts.status != StatusCode::SWITCHING_PROTOCOLS {
-        headers::remove_hop_by_hop(&mut parts.headers);
+        headers::remove_hop_by_hop(&mut parts.headers, None);
         let body = OriginBody::upstream(inner, Some(lease));
         return Ok(Response::from_parts(parts, body));
     }
     let visitor_side = visitor_side.ok_or(ProxyError::UnaskedUpgrade)?;
     let protocol = parts.headers.get(UPGRADE).cloned();
-    headers::remove_hop_by_hop(&mut parts.headers);
+    headers::remove_hop_by_hop(&mut parts.headers, None);
     if let Some(protocol) = protocol {
         parts.headers.insert(UPGRADE, protocol);
         parts.headers.insert(CONNECTION, http::HeaderValue::from_static("upgrade"));
@@ -79,7 +79,8 @@ fn begin<'a>(
         _ => None,
     };
     let visitor_side = wanted.is_some().then(|| hyper::upgrade::on(&mut request));
-    headers::prepare_request(request.headers_mut(), wanted);
+    let ours = to.site.filter.settings().forward_header.as_ref();
+    headers::prepare_request(request.headers_mut(), wanted, ours);
     headers::join_cookies(request.headers_mut());
     to.visitor.peer.add_forwarding(request.headers_mut(), version);
     (exchange::begin(request, kept, visitor_side.is_some(), to), visitor_side)

@@ -40,8 +40,8 @@ pub(super) fn wanted_upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
     (!hides_http).then(|| wanted.clone())
 }
 
-/// Removes the fields that are for this connection only, and those that `Connection` names.
-pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
+/// Removes the fields that are for this connection only, and those that `Connection` names, but for `ours`.
+pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap, ours: Option<&HeaderName>) {
     if headers.contains_key(CONNECTION) {
         let named: Vec<HeaderName> = headers
             .get_all(CONNECTION)
@@ -50,7 +50,7 @@ pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
             .filter(|value| !matches!(value.as_bytes(), b"keep-alive" | b"close" | b"Keep-Alive"))
             .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
             .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
-            .filter(|name| !NOT_HOP_BY_HOP.contains(name))
+            .filter(|name| !NOT_HOP_BY_HOP.contains(name) && Some(name) != ours)
             .collect();
         for name in named {
             headers.remove(name);
@@ -65,15 +65,20 @@ pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
 
 /// Makes a request's header section fit for the upstream.
 ///
-/// `upgrade` is what [`wanted_upgrade`] found. `Expect` goes because the visitor's
+/// `upgrade` is what [`wanted_upgrade`] found; `ours` is a field that we have set and that no `Connection` of the visitor's
+/// takes away. `Expect` goes because the visitor's
 /// `100 Continue` is sent from here, once the upstream takes the body.
-pub(super) fn prepare_request(headers: &mut HeaderMap, upgrade: Option<HeaderValue>) {
+pub(super) fn prepare_request(
+    headers: &mut HeaderMap,
+    upgrade: Option<HeaderValue>,
+    ours: Option<&HeaderName>,
+) {
     let trailers = headers.get(TE).is_some_and(|te| {
         te.as_bytes()
             .split(|byte| *byte == b',')
             .any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
     });
-    remove_hop_by_hop(headers);
+    remove_hop_by_hop(headers, ours);
     headers.remove(EXPECT);
     if trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
@@ -225,7 +230,7 @@ mod tests {
             ("cookie", "a=1"),
             ("trailer", "x"),
         ]);
-        remove_hop_by_hop(&mut headers);
+        remove_hop_by_hop(&mut headers, None);
         let mut left: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
         left.sort();
         assert_eq!(left, ["cookie", "host", "trailer"]);

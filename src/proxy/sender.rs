@@ -10,13 +10,12 @@ use std::time::Duration;
 use futures_util::future::Either;
 use http::header::{CONNECTION, HOST, HeaderValue, UPGRADE};
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{Request, Response, Uri, Version};
-use hyper::body::Incoming;
-use hyper::client::conn::{TrySendError, http2};
+use http::{Request, Uri, Version};
+use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::driven::Driven;
+use super::driven::{Driven, Sent};
 use super::error::ProxyError;
 use super::request_body::VisitorBody;
 use crate::config::settings::Limits;
@@ -28,9 +27,6 @@ const STREAM_WINDOW: u32 = 1 << 20;
 const CONNECTION_WINDOW: u32 = 4 << 20;
 /// When a silent upstream is asked whether it is there, and how long it may take to answer.
 const PING: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(10));
-
-/// What hyper says of a request that it was given.
-pub(super) type Sent = Result<Response<Incoming>, TrySendError<Request<VisitorBody>>>;
 
 /// A connection that requests are sent on.
 #[derive(Debug)]
@@ -131,6 +127,8 @@ impl Sender {
     ) -> Result<impl Future<Output = Sent> + use<>, ProxyError> {
         match self {
             Self::Http1(driven) => {
+                // A request of HTTP/1.1 is written a moment later by the connection's task, and with it those of other
+                // visitors: each by itself would wake the origin, which costs more than the task does.
                 if request.version() != Version::HTTP_2 || request.body().progress().is_some() {
                     driven.detach();
                 }

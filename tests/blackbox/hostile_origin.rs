@@ -1,0 +1,175 @@
+//! An origin that misbehaves harms its own answer and no other: nothing behind an answer is taken for the next one, nothing
+//! passes around the filter, and nothing is waited or kept for without bounds.
+
+use std::io::Write;
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use crate::support::{Origin, Proxy, request};
+
+const TRACKED: &str = "HTTP/1.1 200 OK\r\nSet-Cookie: _ga=1\r\nContent-Length: 2\r\n\r\nok";
+
+/// Answers the first request with these octets, and the ones after it as an origin should.
+fn first(octets: impl Into<Vec<u8>>) -> Origin {
+    let octets = octets.into();
+    let count = AtomicUsize::new(0);
+    Origin::scripted(move |seen, stream| {
+        let answer: &[u8] = match count.fetch_add(1, Relaxed) {
+            0 => &octets,
+            _ => b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood",
+        };
+        stream.write_all(answer).is_ok() && !seen.line.contains("/close")
+    })
+}
+
+#[test]
+fn what_comes_behind_an_answer_is_never_the_answer_to_the_next_request() {
+    for octets in [
+        format!("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok{TRACKED}"),
+        format!("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokx{TRACKED}"),
+        format!("HTTP/1.1 204 No Content\r\n\r\n{TRACKED}"),
+        format!("HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n{TRACKED}"),
+        format!(
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n{TRACKED}"
+        ),
+    ] {
+        let origin = first(octets.clone());
+        let proxy = Proxy::start(&origin, "");
+        let mut visitor = proxy.visit();
+        visitor.send(&request("GET", "/one", &[]));
+        let one = visitor.reply("GET");
+        assert!(one.set_cookies().is_empty() && one.text().len() <= 2, "{octets}: {one:?}");
+        for _ in 0..3 {
+            visitor.send(&request("GET", "/next", &[]));
+            let next = visitor.reply("GET");
+            assert_eq!((next.status, next.text().as_str()), (200, "good"), "{octets}");
+        }
+    }
+}
+
+#[test]
+fn an_answer_that_can_be_read_in_two_ways_is_a_bad_gateway() {
+    for head in [
+        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nokk",
+        "HTTP/1.1 200 OK\r\nContent-Length: 2, 3\r\n\r\nokk",
+        "HTTP/1.1 200 OK\r\nContent-Length: +2\r\n\r\nok",
+        "HTTP/1.1 200 OK\r\nContent-Length: -2\r\n\r\nok",
+        "HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\nok",
+        "HTTP/1.1 200 OK\r\nSet-Cookie\u{0}: _ga=1\r\nContent-Length: 2\r\n\r\nok",
+        "HTTP/1.1 200 OK\r\nSet-Cookie : _ga=1\r\nContent-Length: 2\r\n\r\nok",
+        "HTTP/1.1 200 OK\r\nX: 1\r\n Set-Cookie: _ga=1\r\nContent-Length: 2\r\n\r\nok",
+        "HTTP/1.1 200 OK\r\nSet-Cookie: lang=1\r\n _ga=1\r\nContent-Length: 2\r\n\r\nok",
+        "HTTP/1.1 200 OK\r\nno colon\r\nContent-Length: 2\r\n\r\nok",
+        "HTTP/1.1 2000 OK\r\nContent-Length: 2\r\n\r\nok",
+        "HTTP/1.1 20 OK\r\nContent-Length: 2\r\n\r\nok",
+        "HTTP/3.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+        "ICY 200 OK\r\nContent-Length: 2\r\n\r\nok",
+        "\r\n\r\n\r\n\r\n",
+        "\u{16}\u{3}\u{1}\u{2}\u{0}\u{1}\u{0}",
+        "<html>no head at all</html>\r\n\r\n",
+    ] {
+        let origin = Origin::scripted(move |_, stream| {
+            let _ = stream.write_all(head.as_bytes());
+            false
+        });
+        let proxy = Proxy::start(&origin, "");
+        let reply = proxy.get("/", &[]);
+        assert_eq!((reply.status, reply.set_cookies()), (502, vec![]), "{}", head.escape_debug());
+    }
+}
+
+#[test]
+fn a_body_that_is_shorter_or_not_in_chunks_breaks_off_and_is_not_made_whole() {
+    for octets in [
+        "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nok",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nok",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\nx\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\nffffffffffffffffff\r\n",
+    ] {
+        let origin = Origin::scripted(move |_, stream| {
+            let _ = stream.write_all(octets.as_bytes());
+            false
+        });
+        let proxy = Proxy::start(&origin, "");
+        let mut visitor = proxy.visit();
+        visitor.send(&request("GET", "/", &[]));
+        let reply = visitor.reply("GET");
+        assert!(!reply.complete, "{octets:?} came whole: {reply:?}");
+        visitor.closed();
+        proxy.expect_metric("consentry_errors_total{kind=\"upstream_body\"}", 1.0);
+    }
+}
+
+#[test]
+fn no_line_of_an_interim_answer_reaches_the_visitor_however_many_come() {
+    let interim = "HTTP/1.1 103 Early Hints\r\nSet-Cookie: _ga=1\r\nLink: </a>\r\n\r\n";
+    let origin = first(format!("{}{TRACKED}", interim.repeat(500)));
+    let proxy = Proxy::start(&origin, "");
+    let reply = proxy.get("/", &[]);
+    assert_eq!((reply.status, reply.set_cookies(), reply.text().as_str()), (200, vec![], "ok"));
+    // Without an end they are a head that does not come.
+    let origin = Origin::scripted(move |_, stream| {
+        while stream.write_all(interim.as_bytes()).is_ok() {}
+        false
+    });
+    let proxy = Proxy::start(&origin, "timeouts.first_byte = '1s'");
+    assert_eq!(proxy.get("/", &[]).status, 504);
+    assert!(proxy.peak_kib() < 128 * 1024, "{} KiB", proxy.peak_kib());
+}
+
+#[test]
+fn a_head_without_end_is_a_bad_gateway_and_takes_no_memory() {
+    let flood = |line: &'static str| {
+        Origin::scripted(move |_, stream: &mut TcpStream| {
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n");
+            let line = line.repeat(1000);
+            while stream.write_all(line.as_bytes()).is_ok() {}
+            false
+        })
+    };
+    for line in ["X-Line: 0123456789\r\n", "Set-Cookie: _ga=1\r\n", "xxxxxxxxxxxxxxxxxxxxxxxx"] {
+        let origin = flood(line);
+        let proxy = Proxy::start(&origin, "");
+        assert_eq!(proxy.get("/", &[]).status, 502, "{line:?}");
+        assert!(proxy.peak_kib() < 128 * 1024, "{} KiB", proxy.peak_kib());
+    }
+}
+
+#[test]
+fn an_origin_that_dribbles_its_head_is_waited_for_no_longer_than_allowed() {
+    let origin = Origin::scripted(|_, stream| {
+        for octet in b"HTTP/1.1 200 OK\r\nX: ".iter().chain(std::iter::repeat(&b'x')) {
+            if stream.write_all(&[*octet]).is_err() {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        false
+    });
+    let proxy = Proxy::start(&origin, "timeouts.first_byte = '1s'");
+    let began = Instant::now();
+    assert_eq!(proxy.get("/", &[]).status, 504);
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+}
+
+#[test]
+fn a_page_that_unpacks_to_a_thousand_times_its_size_passes_through_without_being_held() {
+    use flate2::{Compression, write::GzEncoder};
+    let mut packed = GzEncoder::new(Vec::new(), Compression::best());
+    packed.write_all(b"<html><body>").unwrap();
+    for _ in 0..200 {
+        packed.write_all(&[b'x'; 1 << 20]).unwrap();
+    }
+    let packed = packed.finish().unwrap();
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n\r\n",
+        packed.len()
+    );
+    let origin = Origin::answering([head.into_bytes(), packed].concat());
+    let proxy = Proxy::start(&origin, "[banner]\nenabled = true\n[page]\nguard = true");
+    let reply = proxy.get("/", &[("Accept", "text/html"), ("Accept-Encoding", "gzip")]);
+    assert!(reply.status == 200 && reply.complete, "{}", reply.status);
+    assert!(proxy.peak_kib() < 96 * 1024, "{} KiB", proxy.peak_kib());
+}

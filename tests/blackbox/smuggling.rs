@@ -1,0 +1,296 @@
+//! No octets of a visitor are one request here and another one for the origin: what is ambiguous is refused, what is not is
+//! written anew, and what follows it on the connection is the next request and nothing else.
+
+use crate::support::{Origin, Proxy};
+
+const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+/// Sends octets, and asserts that none of them reaches the origin and that the connection ends.
+fn refused(proxy: &Proxy, origin: &Origin, octets: &[u8]) {
+    let mut visitor = proxy.visit();
+    visitor.send(octets);
+    // Some are refused only when no more can come.
+    visitor.finish_sending();
+    let answer = visitor.closed();
+    let status = answer.get(9..12).unwrap_or_default();
+    let shown = octets.escape_ascii();
+    assert!(answer.is_empty() || status.starts_with(b"4"), "{shown}: {}", answer.escape_ascii());
+    if let Some(seen) = origin.next_if_any() {
+        panic!("{shown} reached the origin as {seen:?}");
+    }
+}
+
+#[test]
+fn lengths_that_are_not_one_plain_number_are_refused() {
+    let origin = Origin::answering(OK);
+    let proxy = Proxy::start(&origin, "");
+    for fields in [
+        "Content-Length: 3\r\nContent-Length: 4",
+        "Content-Length: 3, 4",
+        "Content-Length: +3",
+        "Content-Length: -3",
+        "Content-Length: 0x3",
+        "Content-Length: 3 3",
+        "Content-Length: 3;",
+        "Content-Length: ",
+        "Content-Length: three",
+        "Content-Length: 18446744073709551616",
+        "Content-Length: 99999999999999999999999999999999",
+        "Content-Length : 3",
+        "Content-Length\t: 3",
+        " Content-Length: 3",
+        "Content-Length\r\n: 3",
+        "Content_Length\u{0}: 3",
+    ] {
+        let octets = format!("POST / HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\nabc");
+        refused(&proxy, &origin, octets.as_bytes());
+    }
+}
+
+#[test]
+fn codings_that_are_not_chunked_alone_are_refused() {
+    let origin = Origin::answering(OK);
+    let proxy = Proxy::start(&origin, "");
+    let body = "0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n";
+    for fields in [
+        "Transfer-Encoding: identity",
+        "Transfer-Encoding: gzip",
+        "Transfer-Encoding: chunked, identity",
+        "Transfer-Encoding: chunked, gzip",
+        "Transfer-Encoding: xchunked",
+        "Transfer-Encoding: chunkedx",
+        "Transfer-Encoding: \"chunked\"",
+        "Transfer-Encoding: chunk\u{b}ed",
+        "Transfer-Encoding : chunked",
+        "Transfer-Encoding\t: chunked",
+        " Transfer-Encoding: chunked",
+        "X: y\r\n Transfer-Encoding: chunked",
+        "Transfer-Encoding:\r\n chunked",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity",
+        "Transfer-Encoding: identity\r\nTransfer-Encoding: chunked, x",
+    ] {
+        let octets = format!("POST / HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\n{body}");
+        refused(&proxy, &origin, octets.as_bytes());
+    }
+    let of_1_0 = format!("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n{body}");
+    refused(&proxy, &origin, of_1_0.as_bytes());
+}
+
+#[test]
+fn with_chunks_and_a_length_the_chunks_count_and_the_connection_ends() {
+    // RFC 9112 section 6.3: it may be taken so, if nothing behind it is.
+    let origin = Origin::answering(OK);
+    let proxy = Proxy::start(&origin, "");
+    for fields in [
+        "Content-Length: 4\r\nTransfer-Encoding: chunked",
+        "Transfer-Encoding: chunked\r\nContent-Length: 4",
+    ] {
+        let mut visitor = proxy.visit();
+        let octets = format!(
+            "POST /one HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\n3\r\nabc\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"
+        );
+        visitor.send(octets.as_bytes());
+        let reply = visitor.reply("POST");
+        assert_eq!((reply.status, reply.field("connection").as_deref()), (200, Some("close")));
+        assert_eq!(visitor.closed(), b"");
+        let seen = origin.next();
+        assert_eq!((seen.line.as_str(), seen.body.as_slice()), ("POST /one HTTP/1.1", &b"abc"[..]));
+        assert!(seen.values("content-length").is_empty() && origin.saw_nothing(), "{fields}");
+    }
+}
+
+#[test]
+fn chunks_that_are_not_as_they_should_be_end_the_request() {
+    let origin = Origin::answering(OK);
+    let proxy = Proxy::start(&origin, "");
+    for chunks in [
+        "g\r\nabc\r\n0\r\n\r\n",
+        "-3\r\nabc\r\n0\r\n\r\n",
+        "+3\r\nabc\r\n0\r\n\r\n",
+        "0x3\r\nabc\r\n0\r\n\r\n",
+        "3\r\nabcd\r\n0\r\n\r\n",
+        "3\nabc\n0\n\n",
+        "3\rabc\r\n0\r\n\r\n",
+        "\r\n3\r\nabc\r\n0\r\n\r\n",
+        "10000000000000000\r\nabc",
+        "ffffffffffffffffffff\r\nabc",
+    ] {
+        let octets = format!(
+            "POST /chunks HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"
+        );
+        let mut visitor = proxy.visit();
+        visitor.send(octets.as_bytes());
+        visitor.finish_sending();
+        visitor.closed();
+        // Its head may have gone on; a second request has not, nor has the first come to an end.
+        assert!(origin.saw_nothing(), "{}", chunks.escape_debug());
+    }
+}
+
+#[test]
+fn what_is_taken_reaches_the_origin_as_one_request_and_what_follows_is_the_next() {
+    let origin = Origin::answering(OK);
+    let proxy = Proxy::start(&origin, "");
+    let long = format!("3;x={}\r\nabc\r\n0\r\n\r\n", "y".repeat(1000));
+    let cases: &[(&str, &str, &[u8])] = &[
+        ("Content-Length: 3", "abc", b"abc"),
+        ("Content-Length: 0003", "abc", b"abc"),
+        ("Content-Length: 3\r\nContent-Length: 3", "abc", b"abc"),
+        ("Transfer-Encoding: chunked", "3\r\nabc\r\n0\r\n\r\n", b"abc"),
+        ("Transfer-Encoding: Chunked", "3\r\nabc\r\n0\r\n\r\n", b"abc"),
+        ("Transfer-Encoding: chunked", "3;ext=\"x;y\"\r\nabc\r\n0;last\r\n\r\n", b"abc"),
+        ("Transfer-Encoding: chunked", &long, b"abc"),
+        ("Transfer-Encoding: chunked", "003\r\nabc\r\n000\r\n\r\n", b"abc"),
+        ("Transfer-Encoding: chunked", "3 \r\nabc\r\n0\r\n\r\n", b"abc"),
+        (
+            "Transfer-Encoding: chunked\r\nTrailer: Content-Length",
+            "3\r\nabc\r\n0\r\nContent-Length: 99\r\nHost: b\r\nTransfer-Encoding: x\r\n\r\n",
+            b"abc",
+        ),
+        ("Connection: Content-Length\r\nContent-Length: 3", "abc", b"abc"),
+        (
+            "Connection: Transfer-Encoding\r\nTransfer-Encoding: chunked",
+            "3\r\nabc\r\n0\r\n\r\n",
+            b"abc",
+        ),
+        ("X: a\u{a0}b\r\nContent-Length: 3", "abc", b"abc"),
+    ];
+    for (fields, body, read) in cases {
+        let mut visitor = proxy.visit();
+        let octets = format!("POST /one HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\n{body}");
+        visitor.send(octets.as_bytes());
+        assert_eq!(visitor.reply("POST").status, 200, "{fields}");
+        visitor.send(b"GET /two HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_eq!(visitor.reply("GET").status, 200, "{fields}");
+        let (one, two) = (origin.next(), origin.next());
+        assert_eq!(
+            (one.line.as_str(), one.body.as_slice()),
+            ("POST /one HTTP/1.1", *read),
+            "{fields}"
+        );
+        assert_eq!(one.field("host").as_deref(), Some("a"));
+        assert_eq!((two.line.as_str(), two.body.len()), ("GET /two HTTP/1.1", 0), "{fields}");
+        assert!(origin.saw_nothing());
+    }
+}
+
+#[test]
+fn a_single_line_feed_ends_a_line_for_us_and_is_a_whole_line_end_for_the_origin() {
+    let origin = Origin::answering(OK);
+    let proxy = Proxy::start(&origin, "");
+    let mut visitor = proxy.visit();
+    visitor.send(b"GET /one HTTP/1.1\nHost: a\nX-One: 1\n\n");
+    assert_eq!(visitor.reply("GET").status, 200);
+    let seen = origin.next();
+    assert_eq!(seen.line, "GET /one HTTP/1.1");
+    assert_eq!(seen.values("x-one"), ["1"]);
+    for octets in [
+        &b"GET / HTTP/1.1\rHost: a\r\r"[..],
+        b"GET / HTTP/1.1\r\nHost: a\r\nX: a\rY: b\r\n\r\n",
+        b"GET /\rX HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nX: a\x00b\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nX\x00: b\r\n\r\n",
+        b"GET /\x00 HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET /\x7f HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nX: a\x0bb\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nX\xc3\xa9: b\r\n\r\n",
+        b"G\xc3\xa9T / HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET / HTTP/1.1 \r\nHost: a\r\n\r\n",
+        b"GET / HTTP/01.1\r\nHost: a\r\n\r\n",
+        b"GET / http/1.1\r\nHost: a\r\n\r\n",
+        b"GET / HTTP/2.0\r\nHost: a\r\n\r\n",
+        b"GET /\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nno colon\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\n: no name\r\n\r\n",
+    ] {
+        refused(&proxy, &origin, octets);
+    }
+}
+
+#[test]
+fn the_target_and_the_host_are_one_authority_or_refused() {
+    let origin = Origin::answering(OK);
+    let proxy = Proxy::start(&origin, "");
+    for octets in [
+        &b"GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n"[..],
+        b"GET / HTTP/1.1\r\nHost: a, b\r\nhost: a\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a/b\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a?b\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a#b\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\\b\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a@b\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: \"a\"\r\n\r\n",
+        b"GET http://user@a/ HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET http:///x HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n",
+        b"CONNECT / HTTP/1.1\r\nHost: a\r\n\r\n",
+    ] {
+        refused(&proxy, &origin, octets);
+    }
+    for (target, host, line, told) in [
+        ("http://b.example/x", "a", "GET /x HTTP/1.1", "b.example"),
+        ("HTTP://b.example:81", "a", "GET / HTTP/1.1", "b.example:81"),
+        ("https://b.example/?q", "a", "GET /?q HTTP/1.1", "b.example"),
+        ("/http://c/", "a", "GET /http://c/ HTTP/1.1", "a"),
+        ("//c/x", "a", "GET //c/x HTTP/1.1", "a"),
+        ("/x;y=http://c?z#f", "a", "GET /x;y=http://c?z HTTP/1.1", "a"),
+    ] {
+        let mut visitor = proxy.visit();
+        visitor.send(format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n").as_bytes());
+        let status = visitor.reply("GET").status;
+        if status == 400 {
+            assert!(target.contains('#'), "{target}: no target has a fragment");
+            continue;
+        }
+        let seen = origin.next();
+        assert_eq!(
+            (seen.line.as_str(), seen.field("host").as_deref()),
+            (line, Some(told)),
+            "{target}"
+        );
+    }
+}
+
+#[test]
+fn no_field_can_be_declared_hop_by_hop_that_others_rely_on() {
+    let origin = Origin::setting(&["_ga=1; Path=/"]);
+    let proxy = Proxy::start(&origin, "consent.forward_header = 'x-consent'");
+    let mut visitor = proxy.visit();
+    visitor.send(
+        b"GET / HTTP/1.1\r\nHost: a\r\nCookie: PHPSESSID=1; _ga=2\r\nAuthorization: Basic eA==\r\nX-Own: 1\r\n\
+          Connection: Cookie, Host, Authorization, X-Forwarded-For, X-Forwarded-Proto, Forwarded, X-Consent, Sec-GPC, X-Own, Content-Length\r\n\
+          Sec-GPC: 1\r\n\r\n",
+    );
+    let reply = visitor.reply("GET");
+    assert_eq!((reply.status, reply.set_cookies()), (200, vec![]));
+    let seen = origin.next();
+    assert_eq!(seen.field("cookie").as_deref(), Some("PHPSESSID=1"));
+    assert_eq!(seen.field("host").as_deref(), Some("a"));
+    assert_eq!(seen.field("authorization").as_deref(), Some("Basic eA=="));
+    assert_eq!(seen.field("x-forwarded-for").as_deref(), Some("127.0.0.1"));
+    assert!(seen.field("forwarded").is_some() && seen.field("x-consent").is_some());
+    assert!(seen.field("x-own").is_none() && seen.field("connection").is_none());
+}
+
+#[test]
+fn an_upgrade_that_is_none_smuggles_nothing() {
+    let origin = Origin::answering(OK);
+    let proxy = Proxy::start(&origin, "");
+    for fields in [
+        "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__",
+        "Connection: keep-alive\r\nUpgrade: websocket",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        "Connection: Upgrade\r\nUpgrade: TLS/1.0",
+    ] {
+        let mut visitor = proxy.visit();
+        let octets = format!("GET /one HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\n");
+        visitor.send(octets.as_bytes());
+        assert_eq!(visitor.reply("GET").status, 200, "{fields}");
+        visitor.send(b"GET /two HTTP/1.1\r\nHost: a\r\nCookie: _ga=1\r\n\r\n");
+        assert_eq!(visitor.reply("GET").status, 200, "{fields}");
+        let (one, two) = (origin.next(), origin.next());
+        assert_eq!(one.values("upgrade").len() + one.values("http2-settings").len(), 0, "{fields}");
+        assert_eq!((two.line.as_str(), two.values("cookie").len()), ("GET /two HTTP/1.1", 0));
+    }
+}
