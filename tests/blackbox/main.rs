@@ -21,6 +21,7 @@ mod detection;
 mod forwarding;
 mod hostile_origin;
 mod http2;
+mod http2_hostile;
 mod lifecycle;
 mod observability;
 mod operations;

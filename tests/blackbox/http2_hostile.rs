@@ -1,0 +1,302 @@
+//! Frames of HTTP/2 that no browser sends: what is malformed reaches no origin, and floods cost neither memory nor the
+//! other visitors their answers (RFC 9113 sections 8.1.1 and 10.5).
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use crate::support::{Origin, PATIENCE, Proxy};
+
+const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const PING: u8 = 6;
+const GOAWAY: u8 = 7;
+const WINDOW_UPDATE: u8 = 8;
+const CONTINUATION: u8 = 9;
+const END_STREAM: u8 = 1;
+const END_HEADERS: u8 = 4;
+
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    let mut frame = length[1..].to_vec();
+    frame.extend([kind, flags]);
+    frame.extend(stream.to_be_bytes());
+    frame.extend(payload);
+    frame
+}
+
+/// A block of fields, each as a literal that is not indexed (RFC 7541 section 6.2.2).
+fn block<N: AsRef<[u8]>, V: AsRef<[u8]>>(fields: &[(N, V)]) -> Vec<u8> {
+    fn string(octets: &[u8]) -> Vec<u8> {
+        let mut coded = match octets.len() {
+            short @ 0..127 => vec![u8::try_from(short).unwrap()],
+            long => {
+                let mut coded = vec![127];
+                let mut rest = long - 127;
+                while rest >= 128 {
+                    coded.push(u8::try_from(rest % 128).unwrap() | 128);
+                    rest /= 128;
+                }
+                coded.push(u8::try_from(rest).unwrap());
+                coded
+            }
+        };
+        coded.extend(octets);
+        coded
+    }
+    let field =
+        |(name, value): &(N, V)| [vec![0], string(name.as_ref()), string(value.as_ref())].concat();
+    fields.iter().flat_map(field).collect()
+}
+
+fn get(path: &str) -> Vec<(&'static str, String)> {
+    vec![
+        (":method", "GET".to_owned()),
+        (":scheme", "http".to_owned()),
+        (":authority", "shop.example".to_owned()),
+        (":path", path.to_owned()),
+    ]
+}
+
+/// A connection of HTTP/2, hands shaken.
+struct Connection(TcpStream);
+
+impl Connection {
+    fn open(proxy: &Proxy) -> Self {
+        let mut stream = TcpStream::connect(proxy.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").unwrap();
+        stream.write_all(&frame(SETTINGS, 0, 0, &[])).unwrap();
+        Self(stream)
+    }
+
+    /// Whether it was taken: a connection may be closed in the middle of a flood.
+    fn send(&mut self, octets: &[u8]) -> bool {
+        self.0.write_all(octets).is_ok()
+    }
+
+    /// The next frame: kind, flags, stream, payload. `None` at the end.
+    fn next(&mut self) -> Option<(u8, u8, u32, Vec<u8>)> {
+        let mut head = [0; 9];
+        self.0.read_exact(&mut head).ok()?;
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        let mut payload = vec![0; length as usize];
+        self.0.read_exact(&mut payload).ok()?;
+        let stream = u32::from_be_bytes(head[5..9].try_into().unwrap());
+        Some((head[3], head[4], stream, payload))
+    }
+
+    /// Reads until the stream or the connection is ended by the proxy.
+    fn refused(&mut self, stream: u32, shown: &str) {
+        loop {
+            match self.next() {
+                None | Some((GOAWAY, ..)) => return,
+                Some((RST_STREAM, _, of, _)) if of == stream => return,
+                // Or an answer that says so, such as 400: the first octet of the block says which.
+                Some((HEADERS, _, of, payload)) if of == stream => {
+                    // 0x88 is `:status 200` of the static table (RFC 7541, appendix A).
+                    assert_ne!(payload.first(), Some(&0x88), "{shown}");
+                    return;
+                }
+                Some(_) => {}
+            }
+        }
+    }
+
+    /// Whether a request is answered with 200.
+    fn is_served(&mut self, stream: u32) -> bool {
+        let request = frame(HEADERS, END_STREAM | END_HEADERS, stream, &block(&get("/well")));
+        if !self.send(&request) {
+            return false;
+        }
+        loop {
+            match self.next() {
+                Some((HEADERS, _, of, payload)) if of == stream => {
+                    return payload.first() == Some(&0x88);
+                }
+                None | Some((GOAWAY, ..)) => return false,
+                Some(_) => {}
+            }
+        }
+    }
+}
+
+#[test]
+fn requests_that_are_malformed_reach_no_origin() {
+    let origin = Origin::answering(OK);
+    let proxy = Proxy::start(&origin, "");
+    let with = |more: &[(&'static str, &str)]| {
+        let mut fields = get("/");
+        fields.extend(more.iter().map(|(name, value)| (*name, (*value).to_owned())));
+        fields
+    };
+    let without =
+        |name: &str| get("/").into_iter().filter(|(other, _)| *other != name).collect::<Vec<_>>();
+    let mut cases = vec![
+        with(&[(":path", "/two")]),
+        with(&[(":method", "POST")]),
+        with(&[(":authority", "other.example")]),
+        with(&[("x", "1"), (":scheme", "https")]),
+        with(&[(":status", "200")]),
+        with(&[(":unknown", "1")]),
+        with(&[("x", "a\r\nCookie: _ga=1")]),
+        with(&[("x", "a\nb")]),
+        with(&[("x", "a\u{0}b")]),
+        with(&[("x\r\ny", "1")]),
+        with(&[("x: y", "1")]),
+        with(&[("X-Upper", "1")]),
+        with(&[("", "1")]),
+        with(&[("connection", "close")]),
+        with(&[("proxy-connection", "close")]),
+        with(&[("keep-alive", "1")]),
+        with(&[("upgrade", "websocket")]),
+        with(&[("transfer-encoding", "chunked")]),
+        with(&[("te", "gzip")]),
+        with(&[("content-length", "5")]),
+        with(&[("content-length", "0"), ("content-length", "1")]),
+        with(&[("content-length", "+0")]),
+        without(":method"),
+        without(":path"),
+        without(":scheme"),
+    ];
+    for (name, value) in [
+        (":path", ""),
+        (":path", "no-slash"),
+        (":path", "/ HTTP/1.1\r\nX: 1"),
+        (":path", "/a b"),
+        (":method", "GET /x HTTP/1.1\r\nA: b\r\n\r\nGET"),
+        (":method", ""),
+        (":authority", "user@shop.example"),
+        (":authority", "shop.example\r\nX: 1"),
+        (":authority", "shop.example/path"),
+        (":scheme", "ht tp"),
+    ] {
+        let mut fields = without(name);
+        fields.insert(0, (name, value.to_owned()));
+        cases.push(fields);
+    }
+    for fields in cases {
+        let shown = format!("{fields:?}");
+        let mut connection = Connection::open(&proxy);
+        connection.send(&frame(HEADERS, END_STREAM | END_HEADERS, 1, &block(&fields)));
+        connection.refused(1, &shown);
+        if let Some(seen) = origin.next_if_any() {
+            panic!("{shown} reached the origin as {seen:?}");
+        }
+    }
+}
+
+#[test]
+fn a_body_that_is_not_as_long_as_it_says_is_no_whole_request() {
+    let origin = Origin::answering(OK);
+    let proxy = Proxy::start(&origin, "");
+    for (length, body) in [("5", &b"abc"[..]), ("2", b"abc")] {
+        let mut connection = Connection::open(&proxy);
+        let mut fields = get("/upload");
+        fields[0].1 = "POST".to_owned();
+        fields.push(("content-length", length.to_owned()));
+        connection.send(&frame(HEADERS, END_HEADERS, 1, &block(&fields)));
+        connection.send(&frame(DATA, END_STREAM, 1, body));
+        connection.refused(1, length);
+        assert!(origin.saw_nothing(), "{length}");
+    }
+}
+
+#[test]
+fn the_host_that_the_origin_is_told_is_the_authority_and_no_other() {
+    let origin = Origin::answering(OK);
+    let proxy = Proxy::start(&origin, "");
+    let mut connection = Connection::open(&proxy);
+    let mut fields = get("/");
+    fields.push(("host", "other.example".to_owned()));
+    connection.send(&frame(HEADERS, END_STREAM | END_HEADERS, 1, &block(&fields)));
+    let seen = origin.next();
+    assert_eq!(seen.field("host").as_deref(), Some("shop.example"));
+}
+
+/// Sends a flood until the proxy ends the connection or has taken so many frames, and asserts that it has not grown.
+fn survives(proxy: &Proxy, what: &str, mut octets: impl FnMut(u32) -> Vec<u8>) {
+    let before = proxy.peak_kib();
+    let mut connection = Connection::open(proxy);
+    connection.0.set_write_timeout(Some(Duration::from_secs(2))).unwrap();
+    for number in 0..20_000 {
+        if !connection.send(&octets(number)) {
+            break;
+        }
+    }
+    assert!(Connection::open(proxy).is_served(1), "{what}: others are not served");
+    let grown = proxy.peak_kib().saturating_sub(before);
+    assert!(grown < 64 * 1024, "{what}: {grown} KiB more");
+}
+
+#[test]
+fn floods_of_frames_cost_neither_memory_nor_others_their_answers() {
+    let origin = Origin::answering(OK);
+    let proxy = Proxy::start(&origin, "");
+    let request = block(&get("/flood"));
+    survives(&proxy, "rapid reset", |number| {
+        let stream = number * 2 + 1;
+        let reset = frame(RST_STREAM, 0, stream, &8_u32.to_be_bytes());
+        [frame(HEADERS, END_STREAM | END_HEADERS, stream, &request), reset].concat()
+    });
+    survives(&proxy, "PING", |_| frame(PING, 0, 0, &[0; 8]));
+    survives(&proxy, "SETTINGS", |_| frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 255, 255]));
+    survives(&proxy, "WINDOW_UPDATE", |_| frame(WINDOW_UPDATE, 0, 0, &1_u32.to_be_bytes()));
+    survives(&proxy, "empty DATA", |number| match number {
+        0 => frame(HEADERS, END_HEADERS, 1, &request),
+        _ => frame(DATA, 0, 1, &[]),
+    });
+    let long = block(&[("x-long", "y".repeat(8000))]);
+    survives(&proxy, "CONTINUATION", |number| match number {
+        0 => frame(HEADERS, END_STREAM, 1, &request),
+        _ => frame(CONTINUATION, 0, 1, &long),
+    });
+    survives(&proxy, "empty CONTINUATION", |number| match number {
+        0 => frame(HEADERS, END_STREAM, 1, &request),
+        _ => frame(CONTINUATION, 0, 1, &[]),
+    });
+    survives(&proxy, "unknown frames", |_| frame(0xbb, 0, 0, &[0; 1000]));
+}
+
+#[test]
+fn a_field_that_is_said_a_thousand_times_by_its_index_is_too_large() {
+    let origin = Origin::answering(OK);
+    let proxy = Proxy::start(&origin, "");
+    let mut connection = Connection::open(&proxy);
+    let mut fields = block(&get("/bomb"));
+    // A literal that goes to the table (RFC 7541 section 6.2.1), then its index over and over.
+    fields.extend([0x40, 1, b'x', 0x7f, 0xa1, 0x1e]);
+    fields.extend([b'y'; 4000]);
+    fields.extend([0xbe; 4000]);
+    connection.send(&frame(HEADERS, END_STREAM | END_HEADERS, 1, &fields));
+    connection.refused(1, "an HPACK bomb");
+    assert!(origin.saw_nothing());
+    assert!(proxy.peak_kib() < 128 * 1024, "{} KiB", proxy.peak_kib());
+}
+
+#[test]
+fn octets_that_are_no_frames_end_the_connection() {
+    let origin = Origin::answering(OK);
+    let proxy = Proxy::start(&origin, "");
+    for octets in [
+        [255; 64].to_vec(),
+        frame(HEADERS, END_HEADERS, 0, &block(&get("/"))),
+        frame(HEADERS, END_HEADERS, 2, &block(&get("/"))),
+        frame(HEADERS, END_HEADERS | END_STREAM, 1, &[0xff; 64]),
+        frame(DATA, 0, 7, b"abc"),
+        frame(SETTINGS, 0, 1, &[]),
+        frame(SETTINGS, 0, 0, &[0; 5]),
+        frame(PING, 0, 0, &[0; 7]),
+        frame(WINDOW_UPDATE, 0, 0, &0_u32.to_be_bytes()),
+        frame(CONTINUATION, END_HEADERS, 1, &[]),
+        frame(5, 0, 1, &[0; 4]),
+    ] {
+        let mut connection = Connection::open(&proxy);
+        connection.send(&octets);
+        connection.refused(u32::MAX, "no frames");
+        assert!(origin.saw_nothing(), "{}", octets.escape_ascii());
+    }
+}
