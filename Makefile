@@ -1,6 +1,6 @@
 # The commands of this repository. `make test` does all of its own set-up.
 
-.PHONY: test check docs bench instructions fuzz static image deb
+.PHONY: test check docs bench instructions compare fuzz static pgo image deb
 
 test: ## Install what is missing, then run everything
 	tests/real/install.sh
@@ -9,6 +9,7 @@ test: ## Install what is missing, then run everything
 	cargo test --locked --test real
 	cargo test --locked --test envoy
 	cargo test --locked --features otel --test otel
+	$(MAKE) instructions
 
 check: ## Formatting and lints
 	cargo fmt --check
@@ -22,9 +23,12 @@ docs: ## The library's documentation
 bench: ## How long the parts take
 	cargo bench --locked --bench filter
 
-instructions: ## How many instructions each consent source takes (needs valgrind)
-	cargo install --locked gungraun-runner --version 0.20.0
-	cargo bench --locked --bench instructions
+instructions: ## How many instructions each part takes, against what is recorded (needs valgrind)
+	gungraun-runner --version > /dev/null 2>&1 || cargo install --locked gungraun-runner --version 0.20.0
+	cargo test --locked --test instructions
+
+compare: static ## Beside nginx, HAProxy and Envoy, on this machine
+	python3 deploy/bench/bench.py --consentry deploy/container/consentry
 
 FUZZ_SECONDS = 60
 fuzz: ## The filter and each consent source on arbitrary octets, a minute each (needs cargo-fuzz and a nightly toolchain)
@@ -38,6 +42,18 @@ static: ## The static binary, where the image takes it from
 	RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked --release --target $(STATIC)
 	cp target/$(STATIC)/release/consentry deploy/container/consentry
 
+PROFILE = target/pgo
+pgo: ## The static binary with a profile of its own load (needs llvm-profdata, and what deploy/bench needs)
+	rm -rf $(PROFILE)
+	RUSTFLAGS="-Cprofile-generate=$(CURDIR)/$(PROFILE)/raw" cargo build --locked --release --target $(STATIC) --target-dir $(PROFILE)/build
+	python3 deploy/bench/bench.py --consentry $(PROFILE)/build/$(STATIC)/release/consentry --proxies consentry \
+		--cases h1,h1-64k,beacon,h2,h2-64k --rounds 1 --seconds 5 --svg $(PROFILE)/bench.svg
+	$(LLVM_PROFDATA) merge -o $(PROFILE)/merged.profdata $(PROFILE)/raw
+	RUSTFLAGS="-C target-feature=+crt-static -Cprofile-use=$(CURDIR)/$(PROFILE)/merged.profdata" \
+		cargo build --locked --release --target $(STATIC) --target-dir $(PROFILE)/build
+	cp $(PROFILE)/build/$(STATIC)/release/consentry deploy/container/consentry
+
+LLVM_PROFDATA = llvm-profdata-22
 image: static ## The container image, of one static binary (needs buildah)
 	buildah --storage-driver=vfs bud --isolation=chroot -t consentry deploy/container
 

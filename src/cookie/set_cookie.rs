@@ -131,9 +131,10 @@ impl<'a> Scope<'a> {
 }
 
 /// The value of an attribute if it has this name (given in lower case); empty when it has none.
-fn value_of<'a>(attribute: &'a [u8], wanted: &[u8]) -> Option<&'a [u8]> {
-    let (name, rest) = attribute.split_at_checked(wanted.len())?;
-    if !name.eq_ignore_ascii_case(wanted) {
+fn value_of<'a, const N: usize>(attribute: &'a [u8], wanted: &[u8; N]) -> Option<&'a [u8]> {
+    let (name, rest) = attribute.split_first_chunk::<N>()?;
+    // As a whole: octet by octet takes ten times as long.
+    if name.map(|byte| byte.to_ascii_lowercase()) != *wanted {
         return None;
     }
     let rest = trim(rest);

@@ -309,10 +309,7 @@ impl Lease {
     pub(super) fn give_back(self) {
         let Self { sender, patience, upstream, worker, most_idle, .. } = self;
         // A shared one is there already.
-        let Sender::Http1(mut driven) = sender else { return };
-        if driven.is_closed() {
-            return;
-        }
+        let Sender::Http1(driven) = sender else { return };
         if let Some(mut shelf) = upstream.shelf(worker) {
             if shelf.idle.len() >= most_idle {
                 shelf.idle.pop_front();

@@ -6,7 +6,7 @@ use crate::nginx::program;
 use crate::site::{Site, shown};
 
 /// Opens a page, waits for its scripts, and returns the document.
-fn open(url: &str) -> String {
+pub fn open(url: &str) -> String {
     let profile = tempfile::tempdir().unwrap();
     let output = Command::new(program("chromium"))
         .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"])

@@ -21,6 +21,11 @@ need chromium chromium
 need promtool prometheus
 need pebble pebble
 need h2load nghttp2-client
+need haproxy haproxy
+need valgrind valgrind
+need wrk wrk
+need nft nftables
+need ip iproute2
 need node nodejs
 need npm npm
 python3 -c 'import venv, ensurepip' > /dev/null 2>&1 || missing="$missing python3-venv"

@@ -1,0 +1,97 @@
+//! The parts of a request take no more instructions than is recorded in `benches/instructions.txt`: a part that has grown by more than
+//! 5 % fails. `UPDATE=1` records what is counted now.
+//!
+//! Counted by valgrind for the optimised static binary; another compiler or processor may count a little differently.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::process::Command;
+
+const RECORDED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/instructions.txt");
+/// In hundredths.
+const MOST_GROWTH: u64 = 5;
+
+/// What gungraun says: the name of a part, and on the next line its count.
+fn counts(output: &str) -> BTreeMap<String, u64> {
+    let mut counts = BTreeMap::new();
+    let mut name = None;
+    for line in output.lines() {
+        if let Some(part) = line.strip_prefix("instructions::") {
+            let (part, case) = part.split_once(' ').expect("a part and its case");
+            let function = part.rsplit("::").next().unwrap();
+            name = Some(format!("{function} {}", case.split(':').next().unwrap()));
+        } else if let Some(count) = line.trim().strip_prefix("Instructions:")
+            && let Some(name) = name.take()
+        {
+            let count = count.trim().split('|').next().unwrap();
+            counts.insert(name, count.trim().parse().expect("a count"));
+        }
+    }
+    counts
+}
+
+fn recorded(text: &str) -> BTreeMap<String, u64> {
+    let lines = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
+    lines
+        .map(|line| {
+            let (name, count) = line.rsplit_once(' ').expect("a name and a count");
+            (name.trim_end().to_owned(), count.parse().expect("a count"))
+        })
+        .collect()
+}
+
+fn grown(recorded: &BTreeMap<String, u64>, counted: &BTreeMap<String, u64>) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for (name, count) in counted {
+        match recorded.get(name) {
+            None => wrong.push(format!("{name} is not recorded: it takes {count}")),
+            Some(before) if *count * 100 > *before * (100 + MOST_GROWTH) => {
+                wrong.push(format!("{name} takes {count} instructions, and {before} are recorded"));
+            }
+            Some(_) => {}
+        }
+    }
+    let gone = recorded.keys().filter(|name| !counted.contains_key(*name));
+    wrong.extend(gone.map(|name| format!("{name} is recorded, and not counted any more")));
+    wrong
+}
+
+#[test]
+fn no_part_takes_more_instructions_than_recorded() {
+    let output = Command::new(env!("CARGO"))
+        .args(["bench", "--locked", "--target", "x86_64-unknown-linux-gnu", "--bench"])
+        .args(["instructions", "--", "--nocapture"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .env("RUSTFLAGS", "-C target-feature=+crt-static")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}{error}");
+    let counted = counts(&said);
+    assert!(counted.len() > 40, "{said}{error}");
+    if std::env::var_os("UPDATE").is_some() {
+        let mut text = String::from(
+            "# Instructions of each part, by `UPDATE=1 cargo test --test instructions`.\n",
+        );
+        for (name, count) in &counted {
+            writeln!(text, "{name} {count}").unwrap();
+        }
+        std::fs::write(RECORDED, text).unwrap();
+    }
+    let wrong = grown(&recorded(&std::fs::read_to_string(RECORDED).unwrap()), &counted);
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn growth_beyond_five_hundredths_is_noticed_and_less_is_not() {
+    let said = "instructions::cookies::read_cookies eight:(COOKIE)\n  Instructions:          1051|N/A     (***)\n  L1 Hits:  7|N/A\n";
+    let counted = counts(said);
+    assert_eq!(counted, BTreeMap::from([("read_cookies eight".to_owned(), 1051)]));
+    assert_eq!(grown(&recorded("# a\nread_cookies eight 1000\n"), &counted).len(), 1);
+    assert_eq!(grown(&recorded("read_cookies eight 1001\n"), &counted), Vec::<String>::new());
+    assert_eq!(grown(&recorded("read_cookies eight 1001\nother x 1\n"), &counted).len(), 1);
+    assert_eq!(grown(&BTreeMap::new(), &counted).len(), 1);
+}
