@@ -218,7 +218,7 @@ def show(title, results, base):
 
 
 def idle(proxies, count):
-    """Memory of each of many connections that have had an answer and are kept, in KiB."""
+    """Memory of each of many connections that have had an answer and are kept, in KiB. The proxies have just been started."""
     import ssl
 
     context = ssl.create_default_context()
@@ -373,7 +373,12 @@ def main():
                 cases.append((LOADS[case][0], results))
                 figures[case] = results
             elif case == "idle":
-                figures[case] = idle([proxy(name) for name in ["nginx", "HAProxy", "Envoy", "consentry"] if name in wanted], args.idle)
+                # What they have grown to under a load would hide what a connection takes.
+                for each in running.values():
+                    each.stop()
+                running.clear()
+                four = ["nginx", "HAProxy", "Envoy", "consentry"]
+                figures[case] = idle([proxy(name) for name in four if name in wanted], args.idle)
             else:
                 figures[case] = workers(folder, args)
     finally:

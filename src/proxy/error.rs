@@ -28,6 +28,8 @@ pub(super) enum ProxyError {
     NoPath,
     #[error("the body is larger than the site takes")]
     BodyTooLarge,
+    #[error("the body of the request is malformed or broke off")]
+    BrokenBody,
     #[error("more requests from one address than the site takes")]
     TooManyRequests(Duration),
     #[error("more requests at a time than the site takes")]
@@ -51,7 +53,7 @@ pub(super) enum ProxyError {
 impl ProxyError {
     pub(super) fn status(&self) -> StatusCode {
         match self {
-            Self::BadHost => StatusCode::BAD_REQUEST,
+            Self::BadHost | Self::BrokenBody => StatusCode::BAD_REQUEST,
             Self::TooManyFields(_) => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::Connect405 => StatusCode::METHOD_NOT_ALLOWED,
             // Not the host that it was sent to for (RFC 9110 section 15.5.20).
@@ -73,7 +75,8 @@ impl ProxyError {
             | Self::Connect405
             | Self::NoSite
             | Self::NoPath
-            | Self::BodyTooLarge => ErrorKind::BadRequest,
+            | Self::BodyTooLarge
+            | Self::BrokenBody => ErrorKind::BadRequest,
             Self::TooManyRequests(_) => ErrorKind::TooManyRequests,
             Self::Overloaded => ErrorKind::Overloaded,
             Self::RequestTimeout => ErrorKind::RequestTimeout,
@@ -93,6 +96,7 @@ impl ProxyError {
                 | Self::RequestTimeout
                 | Self::Connect405
                 | Self::BodyTooLarge
+                | Self::BrokenBody
         )
     }
 
@@ -114,6 +118,7 @@ impl ProxyError {
             Self::NoSite => "No site is served under this host.",
             Self::NoPath => "No site is served under this path.",
             Self::BodyTooLarge => "The body of the request is too large.",
+            Self::BrokenBody => "The body of the request is malformed.",
             Self::TooManyRequests(_) => "Too many requests: come again later.",
             Self::Overloaded => "Too many requests at a time: come again.",
             Self::RequestTimeout => "The request did not come in time.",

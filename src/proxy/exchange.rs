@@ -130,9 +130,13 @@ impl<F: Future<Output = Sent>> Future for Head<F> {
         let Some(lease) = this.lease else { return Poll::Ready(Err(ProxyError::Internal)) };
         lease.sender.drive(context);
         if let Poll::Ready(sent) = this.sent.poll(context) {
-            let too_large = this.progress.as_ref().is_some_and(|progress| progress.is_too_large());
+            let progress = this.progress.as_ref();
+            let too_large = progress.is_some_and(|progress| progress.is_too_large());
+            // The upstream is not to blame for what it was not sent.
+            let broken = progress.is_some_and(|progress| progress.is_broken());
             return Poll::Ready(match (sent, this.lease.take()) {
                 (Err(_), _) if too_large => Err(ProxyError::BodyTooLarge),
+                (Err(_), _) if broken => Err(ProxyError::BrokenBody),
                 (Ok(response), Some(lease)) => Ok(Ok((response, lease))),
                 (Ok(_), None) => Err(ProxyError::Internal),
                 (Err(failed), _) => Ok(Err(failed)),

@@ -30,6 +30,7 @@ pub(super) struct Progress {
     /// Whether the upstream would take more than the visitor has sent.
     awaits_visitor: AtomicBool,
     too_large: AtomicBool,
+    broken: AtomicBool,
 }
 
 impl Progress {
@@ -39,12 +40,18 @@ impl Progress {
             last: AtomicU64::new(0),
             awaits_visitor: AtomicBool::new(false),
             too_large: AtomicBool::new(false),
+            broken: AtomicBool::new(false),
         }
     }
 
     /// Whether more has come than is taken.
     pub(super) fn is_too_large(&self) -> bool {
         self.too_large.load(Relaxed)
+    }
+
+    /// Whether what has come is no body, or its end is missing.
+    pub(super) fn is_broken(&self) -> bool {
+        self.broken.load(Relaxed)
     }
 
     /// How long nothing has moved.
@@ -108,8 +115,11 @@ impl Body for VisitorBody {
         let polled = Pin::new(inner).poll_frame(context);
         if let Some(progress) = &self.progress {
             progress.awaits_visitor.store(polled.is_pending(), Relaxed);
-            if polled.is_ready() {
+            if let Poll::Ready(frame) = &polled {
                 progress.moved();
+                if matches!(frame, Some(Err(_))) {
+                    progress.broken.store(true, Relaxed);
+                }
             }
         }
         if let Poll::Ready(Some(Ok(frame))) = &polled

@@ -27,6 +27,7 @@ mod observability;
 mod operations;
 mod pages;
 mod preferences;
+mod privacy;
 mod receipts;
 mod reload;
 mod robustness;

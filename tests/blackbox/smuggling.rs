@@ -121,10 +121,12 @@ fn chunks_that_are_not_as_they_should_be_end_the_request() {
         let mut visitor = proxy.visit();
         visitor.send(octets.as_bytes());
         visitor.finish_sending();
-        visitor.closed();
+        let answer = visitor.closed();
+        assert!(answer.starts_with(b"HTTP/1.1 400"), "{}", answer.escape_ascii());
         // Its head may have gone on; a second request has not, nor has the first come to an end.
         assert!(origin.saw_nothing(), "{}", chunks.escape_debug());
     }
+    proxy.expect_metric("consentry_errors_total{kind=\"bad_request\"}", 10.0);
 }
 
 #[test]

@@ -30,7 +30,7 @@ impl Peer {
 impl Drop for Peer {
     fn drop(&mut self) {
         // The master tells its workers; killed, it would leave them behind.
-        let _ = Command::new("kill").args(["-QUIT", &self.0.id().to_string()]).status();
+        let _ = Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status();
         let _ = self.0.wait();
     }
 }

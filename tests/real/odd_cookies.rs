@@ -52,12 +52,12 @@ fn lines() -> Vec<Vec<u8>> {
         b"pathless=v; Path",
         b"pathempty=v; Path=",
         b"pathno=v; Path=none",
-        b"domain=v; Domain=localhost",
+        b"domain=v; Domain=site.localhost.",
         b"domaindot=v; Domain=.localhost",
         b"domainempty=v; Domain=",
         b"domaindotonly=v; Domain=.",
         b"domainother=v; Domain=example.com",
-        b"domaintwice=v; Domain=example.com; Domain=localhost",
+        b"domaintwice=v; Domain=example.com; Domain=site.localhost.",
         b"expires=v; Expires=Wed, 24 Nov 2032 09:00:00 GMT",
         b"expirescomma=v; Expires=Wednesday, 24-Nov-32 09:00:00 GMT",
         b"expiresodd=v; Expires=junk",
@@ -139,32 +139,29 @@ fn lines() -> Vec<Vec<u8>> {
     lines
 }
 
-/// An origin whose page has each line set, and then says which cookies there are; `set` is where the lines are asked for.
-fn origin(set: Arc<std::sync::OnceLock<String>>) -> Origin {
+/// An origin whose page has each line set, at a host of its own, and then asks that host for nothing, so that the browser sends
+/// what it has. `set` is the port where the lines are asked for, if it is another one.
+fn origin(set: Arc<std::sync::OnceLock<u16>>) -> Origin {
     Origin::scripted(move |seen, stream| {
         let path = seen.line.split(' ').nth(1).unwrap();
         let answer = match path.split('/').collect::<Vec<_>>()[..] {
             ["", "set", number] => {
                 let line = &lines()[number.parse::<usize>().unwrap()];
-                [
-                    b"HTTP/1.1 200 OK\r\nAccess-Control-Allow-Origin: *\r\nCache-Control: no-store\r\nContent-Length: 0\r\nSet-Cookie: ",
-                    line.as_slice(),
-                    b"\r\n\r\n",
-                ]
-                .concat()
+                let head: &[u8] = b"HTTP/1.1 200 OK\r\nCache-Control: no-store\r\nContent-Length: 0\r\nSet-Cookie: ";
+                [head, line, b"\r\n\r\n"].concat()
             }
             ["", "get", _] => {
-                b"HTTP/1.1 200 OK\r\nCache-Control: no-store\r\nClear-Site-Data: \"cookies\"\r\nContent-Length: 0\r\n\r\n".to_vec()
+                b"HTTP/1.1 200 OK\r\nCache-Control: no-store\r\nContent-Length: 0\r\n\r\n".to_vec()
             }
             _ => {
+                let port = set.get().map_or("location.port".to_owned(), u16::to_string);
                 let page = format!(
                     "<!doctype html><title>going</title><script>(async () => {{\n\
-                     for (let i = 0; i < {}; i++) {{\n\
-                     try {{ await fetch('{}/set/' + i, {{ credentials: 'include', mode: 'no-cors' }}); }} catch {{}}\n\
-                     await fetch('/get/' + i); }}\n\
+                     const ask = (i, what, port) => fetch(`http://c${{i}}.site.localhost:${{port}}/${{what}}/${{i}}`,\n\
+                     {{ credentials: 'include', mode: 'no-cors' }}).catch(() => {{}});\n\
+                     for (let i = 0; i < {}; i++) {{ await ask(i, 'set', {port}); await ask(i, 'get', location.port); }}\n\
                      document.title = 'done'; }})();</script>",
                     lines().len(),
-                    set.get().map_or("", String::as_str),
                 );
                 format!("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {}\r\n\r\n{page}", page.len()).into_bytes()
             }
@@ -175,7 +172,7 @@ fn origin(set: Arc<std::sync::OnceLock<String>>) -> Origin {
 
 /// What the browser sent after each line.
 fn stored(origin: &Origin) -> BTreeMap<usize, Vec<u8>> {
-    let page = open(&format!("http://localhost:{}/", origin.address.port()));
+    let page = open(&format!("http://site.localhost:{}/", origin.address.port()));
     assert!(page.contains("<title>done</title>"), "{page}");
     let mut stored = BTreeMap::new();
     while let Some(seen) = origin.next_if_any() {
@@ -227,7 +224,7 @@ fn of_all_odd_lines_nothing_is_left_in_chromium_behind_consentry() {
     let origin = origin(Arc::clone(&set));
     let proxy = Proxy::start(&origin, "catalogue = []");
     // Cookies do not know ports: what consentry lets through is sent to the origin.
-    set.set(format!("http://localhost:{}", proxy.address.port())).unwrap();
+    set.set(proxy.address.port()).unwrap();
     for (number, sent) in stored(&origin) {
         assert!(sent.is_empty(), "{} left {}", lines()[number].escape_ascii(), sent.escape_ascii());
     }
