@@ -144,20 +144,20 @@ fn lines() -> Vec<Vec<u8>> {
 fn origin(set: Arc<std::sync::OnceLock<u16>>) -> Origin {
     Origin::scripted(move |seen, stream| {
         let path = seen.line.split(' ').nth(1).unwrap();
-        let answer = match path.split('/').collect::<Vec<_>>()[..] {
-            ["", "set", number] => {
+        let answer = match path.trim_start_matches('/').split('-').collect::<Vec<_>>()[..] {
+            ["set", number] => {
                 let line = &lines()[number.parse::<usize>().unwrap()];
                 let head: &[u8] = b"HTTP/1.1 200 OK\r\nCache-Control: no-store\r\nContent-Length: 0\r\nSet-Cookie: ";
                 [head, line, b"\r\n\r\n"].concat()
             }
-            ["", "get", _] => {
+            ["get", _] => {
                 b"HTTP/1.1 200 OK\r\nCache-Control: no-store\r\nContent-Length: 0\r\n\r\n".to_vec()
             }
             _ => {
                 let port = set.get().map_or("location.port".to_owned(), u16::to_string);
                 let page = format!(
                     "<!doctype html><title>going</title><script>(async () => {{\n\
-                     const ask = (i, what, port) => fetch(`http://c${{i}}.site.localhost:${{port}}/${{what}}/${{i}}`,\n\
+                     const ask = (i, what, port) => fetch(`http://c${{i}}.site.localhost:${{port}}/${{what}}-${{i}}`,\n\
                      {{ credentials: 'include', mode: 'no-cors' }}).catch(() => {{}});\n\
                      for (let i = 0; i < {}; i++) {{ await ask(i, 'set', {port}); await ask(i, 'get', location.port); }}\n\
                      document.title = 'done'; }})();</script>",
@@ -180,7 +180,7 @@ fn stored(origin: &Origin) -> BTreeMap<usize, Vec<u8>> {
             .line
             .split(' ')
             .nth(1)
-            .and_then(|path| path.strip_prefix("/get/"))
+            .and_then(|path| path.strip_prefix("/get-"))
             .map(str::to_owned);
         let Some(number) = number else { continue };
         let cookie = seen.fields.iter().find(|(name, _)| name.eq_ignore_ascii_case("cookie"));
