@@ -3,6 +3,8 @@
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
 use super::failure::Failure;
 use super::input::load;
 use crate::app::{self, Bound};
@@ -38,6 +40,16 @@ impl Run {
     }
 }
 
+/// Lets as many connections be open as the system allows: the limit that programs begin with is low, for the sake of some
+/// that could not bear a higher one (systemd, "File Descriptor Limits").
+fn allow_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    let most = Rlimit { current: limit.maximum, ..limit };
+    if let Err(error) = setrlimit(Resource::Nofile, most) {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
+}
+
 /// Reads the config, builds what it says, and runs that until it is told to stop.
 pub(super) fn start(
     path: Option<PathBuf>,
@@ -52,6 +64,7 @@ pub(super) fn start(
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
+    allow_open_files();
     let bound = build(config)?.log_level(control);
     let bound = match path {
         Some(path) => bound.reloading(path, overrides),

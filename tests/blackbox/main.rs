@@ -23,6 +23,7 @@ mod hostile_origin;
 mod http2;
 mod http2_hostile;
 mod lifecycle;
+mod load;
 mod observability;
 mod operations;
 mod pages;
