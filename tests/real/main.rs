@@ -21,6 +21,7 @@ mod dashboard;
 mod decide;
 mod deploy;
 mod differential;
+mod faults;
 mod grpc;
 mod metrics;
 mod nginx;

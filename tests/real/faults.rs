@@ -1,0 +1,371 @@
+//! Parts that fail under consentry: what a visitor sees, and how long until it is over. docs/reliability.md has the table.
+//!
+//! They drop packets of single ports, mount small disks and processes of their own: as root, as CI runs them.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::nginx::{Nginx, folder, free_port, program};
+use crate::support::{Origin, PATIENCE, Proxy, Visitor, request};
+
+const OK: &str = "HTTP/1.1 200 OK\r\nSet-Cookie: _ga=1\r\nContent-Length: 2\r\n\r\nok";
+
+fn run(command: &str) {
+    let output = Command::new("sh").args(["-c", command]).output().unwrap();
+    assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// A rule for the packets to one port, in force until dropped.
+struct Packets(String);
+
+impl Packets {
+    fn to(port: u16, verdict: &str) -> Self {
+        let table = format!("consentry_test_{port}");
+        let this = Self(table);
+        let table = &this.0;
+        run(&format!(
+            "nft add table inet {table} && nft 'add chain inet {table} out {{ type filter hook output priority 0; }}' && \
+             nft 'add rule inet {table} out tcp dport {port} {verdict}'"
+        ));
+        this
+    }
+}
+
+impl Drop for Packets {
+    fn drop(&mut self) {
+        let _ = Command::new("nft").args(["delete", "table", "inet", &self.0]).status();
+    }
+}
+
+/// Asks until the answer has this status; how long that took.
+fn until(proxy: &Proxy, status: u16) -> Duration {
+    let since = Instant::now();
+    while proxy.get("/", &[]).status != status {
+        assert!(since.elapsed() < PATIENCE, "no {status}");
+    }
+    since.elapsed()
+}
+
+#[test]
+fn an_origin_behind_a_black_hole_is_a_504_in_time_and_answers_as_soon_as_packets_pass() {
+    let origin = Origin::answering(OK);
+    let proxy = Proxy::start(&origin, "workers = 1\n[timeouts]\nfirst_byte = '1s'\nconnect = '1s'");
+    assert_eq!(proxy.get("/", &[]).status, 200);
+    let hole = Packets::to(origin.address.port(), "drop");
+    for what in ["on the connection that stood", "on a new one"] {
+        let began = Instant::now();
+        assert_eq!(proxy.get("/", &[]).status, 504, "{what}");
+        assert!(began.elapsed() < Duration::from_secs(4), "{what}: {:?}", began.elapsed());
+    }
+    drop(hole);
+    let recovery = until(&proxy, 200);
+    assert!(recovery < Duration::from_secs(5), "{recovery:?}");
+}
+
+#[test]
+fn of_an_origin_that_resets_one_packet_in_twenty_nearly_every_answer_comes_and_none_is_cut_short() {
+    let origin = Origin::answering(OK);
+    // Each worker may send again what the resets would cost it.
+    let proxy = Proxy::start(&origin, "workers = 1\n[retries]\npercent = 50");
+    let _resets =
+        Packets::to(origin.address.port(), "numgen random mod 100 < 5 reject with tcp reset");
+    let mut answered = 0;
+    for _ in 0..400 {
+        let reply = proxy.get("/", &[]);
+        assert!(matches!(reply.status, 200 | 502), "{}", reply.status);
+        assert!(reply.complete && reply.set_cookies().is_empty());
+        answered += usize::from(reply.status == 200);
+    }
+    assert!(answered > 340, "{answered} of 400");
+}
+
+#[test]
+fn a_name_that_leads_elsewhere_is_followed_with_the_next_connection() {
+    let folder = folder();
+    let hosts = folder.path().join("hosts");
+    std::fs::write(&hosts, "127.0.0.1 origin.test\n").unwrap();
+    let port = free_port();
+    for address in ["127.0.0.1", "127.0.0.2"] {
+        let listener = TcpListener::bind((address, port)).unwrap();
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let _ = stream.read(&mut [0; 4096]);
+                let head = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 9\r\n\r\n";
+                let _ = stream.write_all(format!("{head}{address}").as_bytes());
+            }
+        });
+    }
+    let config = folder.path().join("consentry.toml");
+    std::fs::write(&config, format!("[[site]]\nupstream = 'http://origin.test:{port}'")).unwrap();
+    let mut command = Command::new("unshare");
+    command.args(["-m", "sh", "-c"]).arg(format!(
+        "mount --bind {} /etc/hosts && exec {} run --config {} --listen 127.0.0.1:0 --admin off",
+        hosts.display(),
+        crate::support::binary().get_program().display(),
+        config.display(),
+    ));
+    let running = Running::start(&mut command);
+    assert_eq!(running.get().1, "127.0.0.1");
+    // In place: a mount is of the file, not of its name.
+    std::fs::write(&hosts, "127.0.0.2 origin.test\n").unwrap();
+    assert_eq!(running.get().1, "127.0.0.2");
+}
+
+/// A proxy that was started in a way of the test's own.
+struct Running {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl Running {
+    fn start(command: &mut Command) -> Self {
+        let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let address = loop {
+            let line = lines.next().expect("it starts").unwrap();
+            let said: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
+            if said["message"] == "serving" {
+                break said["http"].as_str().unwrap().parse().unwrap();
+            }
+        };
+        thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
+        Self { child, address }
+    }
+
+    fn get(&self) -> (u16, String) {
+        let mut visitor = Visitor::connect(self.address);
+        visitor.send(&request("GET", "/", &[]));
+        let reply = visitor.reply("GET");
+        (reply.status, reply.text())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn config_of(folder: &Path, upstream: &str) -> std::path::PathBuf {
+    let config = folder.join("consentry.toml");
+    std::fs::write(&config, format!("workers = 1\n[[site]]\nupstream = '{upstream}'")).unwrap();
+    config
+}
+
+#[test]
+fn a_full_disk_under_the_access_log_costs_lines_and_no_requests() {
+    let origin = Origin::answering(OK);
+    let folder = folder();
+    let config = config_of(folder.path(), &origin.url());
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut command = crate::support::binary();
+    command.args(["run", "--listen", "127.0.0.1:0", "--admin", "off", "--config"]).arg(&config);
+    let running = Running::start(command.stdout(full));
+    for _ in 0..100 {
+        assert_eq!(running.get().0, 200);
+    }
+}
+
+#[test]
+fn a_full_disk_under_the_receipts_costs_no_choice_and_is_said_and_mended() {
+    struct Disk(tempfile::TempDir);
+    impl Drop for Disk {
+        fn drop(&mut self) {
+            let _ = Command::new("umount").arg("-l").arg(self.0.path()).status();
+        }
+    }
+    let disk = Disk(tempfile::tempdir().unwrap());
+    let path = disk.0.path().display().to_string();
+    run(&format!("mount -t tmpfs -o size=1m tmpfs {path}"));
+    let origin = Origin::answering(OK);
+    let proxy = Proxy::start(
+        &origin,
+        &format!("[receipts]\nurl = 'sqlite:{path}/receipts.db'\nspool = '{path}/spool'\n"),
+    );
+    let choose = || {
+        let form = "choice=save&allow=analytics&lang=en";
+        let length = form.len().to_string();
+        let mut visitor = proxy.visit();
+        visitor.send(&request(
+            "POST",
+            "/.consentry/",
+            &[
+                ("Content-Length", &length),
+                ("Sec-Fetch-Site", "same-origin"),
+                ("Content-Type", "application/x-www-form-urlencoded"),
+            ],
+        ));
+        visitor.send(form.as_bytes());
+        let reply = visitor.reply("POST");
+        assert_eq!((reply.status, reply.set_cookies().len() > 0), (303, true));
+    };
+    choose();
+    let filler = format!("{path}/filler");
+    let _ = Command::new("dd").args(["if=/dev/zero", &format!("of={filler}"), "bs=4k"]).output();
+    for _ in 0..200 {
+        choose();
+    }
+    let since = Instant::now();
+    while !proxy.admin("/readyz").1.contains("degraded") {
+        assert!(since.elapsed() < PATIENCE, "it is said: {}", proxy.log());
+        choose();
+    }
+    std::fs::remove_file(&filler).unwrap();
+    let since = Instant::now();
+    while proxy.admin("/readyz").1.contains("degraded") {
+        assert!(since.elapsed() < PATIENCE * 2, "it is over: {}", proxy.log());
+        thread::sleep(Duration::from_millis(100));
+    }
+}
+
+#[test]
+fn without_file_descriptors_visitors_wait_and_are_served_when_there_are_some() {
+    let origin = Origin::answering(OK);
+    let folder = folder();
+    let config = config_of(folder.path(), &origin.url());
+    let mut command = crate::support::binary();
+    command.args(["run", "--listen", "127.0.0.1:0", "--admin", "off", "--config"]).arg(&config);
+    let program = command.get_program().to_owned();
+    let mut limited = Command::new("prlimit");
+    limited.arg("--nofile=64:64").arg(program).args(command.get_args()).stdout(Stdio::null());
+    let running = Running::start(&mut limited);
+    assert_eq!(running.get().0, 200);
+    let mut many: Vec<Visitor> = (0..100).map(|_| Visitor::connect(running.address)).collect();
+    // Those that were accepted are served on the connection to the origin that stands.
+    many[0].send(&request("GET", "/", &[]));
+    let first = many[0].reply("GET").status;
+    assert!(matches!(first, 200 | 502), "{first}");
+    drop(many);
+    let began = Instant::now();
+    while running.get().0 != 200 {
+        assert!(began.elapsed() < PATIENCE);
+    }
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+}
+
+#[test]
+fn killed_under_load_and_started_again_it_serves_at_once() {
+    let origin = Origin::answering(OK);
+    let folder = folder();
+    let config = config_of(folder.path(), &origin.url());
+    let port = free_port();
+    let start = || {
+        let mut command = crate::support::binary();
+        let listen = format!("127.0.0.1:{port}");
+        command.args(["run", "--listen", &listen, "--admin", "off", "--config"]).arg(&config);
+        Running::start(command.stdout(Stdio::null()))
+    };
+    let (over, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let running = start();
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while !over.load(Relaxed) {
+                    let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else { continue };
+                    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+                    let mut answer = Vec::new();
+                    let asked =
+                        stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+                    if asked.is_ok()
+                        && stream.read_to_end(&mut answer).is_ok()
+                        && !answer.is_empty()
+                    {
+                        // Cut off or whole: never with what has no consent.
+                        assert!(!answer.windows(3).any(|window| window == b"_ga"));
+                        answered.fetch_add(1, Relaxed);
+                    }
+                }
+            });
+        }
+        while answered.load(Relaxed) < 200 {
+            thread::yield_now();
+        }
+        let mut running = running;
+        for _ in 0..3 {
+            running.child.kill().unwrap();
+            running.child.wait().unwrap();
+            let began = Instant::now();
+            running = start();
+            assert_eq!(running.get().0, 200);
+            assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+        }
+        over.store(true, Relaxed);
+    });
+}
+
+#[test]
+fn a_million_requests_leave_neither_memory_nor_descriptors_behind() {
+    let folder = folder();
+    std::fs::write(folder.path().join("page"), "x".repeat(1024)).unwrap();
+    let nginx = Nginx::start(
+        folder.path(),
+        "keepalive_requests 1000000; server { listen 127.0.0.1:{port}; root {folder};\n\
+         add_header Set-Cookie '_ga=1; Path=/'; add_header Set-Cookie 'sid=1; Path=/'; }",
+    );
+    let config = config_of(folder.path(), &nginx.url());
+    // The one that is shipped: `make deb` has built it.
+    let mut command =
+        Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/container/consentry"));
+    command.args(["run", "--listen", "127.0.0.1:0", "--admin", "off", "--config"]).arg(&config);
+    let running = Running::start(command.stdout(Stdio::null()));
+    let pid = running.child.id();
+    let resident = || -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    };
+    let descriptors = || std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count();
+    let mut requests = 0;
+    let mut load = |seconds: u32| {
+        let output = Command::new(program("wrk"))
+            .args(["-t1", "-c32", &format!("-d{seconds}s"), "-H", "Cookie: sid=1; _ga=2; _fbp=3"])
+            .arg(format!("http://{}/page", running.address))
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        let count = said.lines().find_map(|line| line.trim().split_once(" requests in"));
+        requests += count.unwrap().0.parse::<u64>().unwrap();
+        assert!(!said.contains("Non-2xx"), "{said}");
+        requests
+    };
+    load(4);
+    let (before, open) = (resident(), descriptors());
+    while load(5) < 1_000_000 {}
+    let (after, still) = (resident(), descriptors());
+    assert!(after < before + 4 * 1024, "{before} and then {after} KiB");
+    assert!(still <= open + 32, "{open} and then {still} descriptors");
+}
+
+#[test]
+fn with_little_memory_allowed_a_flood_of_large_requests_is_served_within_it() {
+    let origin = Origin::answering(OK);
+    let folder = folder();
+    let config = config_of(folder.path(), &origin.url());
+    let mut command = crate::support::binary();
+    command.args(["run", "--listen", "127.0.0.1:0", "--admin", "off", "--config"]).arg(&config);
+    let mut limited = Command::new("prlimit");
+    // Of its data, as a cgroup would have it: 256 MiB.
+    limited.arg("--data=268435456").arg(command.get_program()).args(command.get_args());
+    let running = Running::start(limited.stdout(Stdio::null()).process_group(0));
+    let body = vec![b'x'; 8 << 20];
+    thread::scope(|scope| {
+        for _ in 0..16 {
+            scope.spawn(|| {
+                let mut visitor = Visitor::connect(running.address);
+                let length = body.len().to_string();
+                visitor.send(&request("POST", "/", &[("Content-Length", &length)]));
+                visitor.send(&body);
+                assert_eq!(visitor.reply("POST").status, 200);
+            });
+        }
+    });
+    assert_eq!(running.get().0, 200);
+}
