@@ -31,7 +31,7 @@ compare: static ## Beside nginx, HAProxy and Envoy, on this machine
 	python3 deploy/bench/bench.py --consentry deploy/container/consentry
 
 FUZZ_SECONDS = 60
-fuzz: ## The filter and each consent source on arbitrary octets, a minute each (needs cargo-fuzz and a nightly toolchain)
+fuzz: ## The service, the filter and each consent source on arbitrary octets, a minute each (needs cargo-fuzz and a nightly toolchain)
 	for target in $$(cargo fuzz list); do \
 		mkdir -p fuzz/corpus/$$target fuzz/seeds/$$target && \
 		cargo fuzz run $$target fuzz/corpus/$$target fuzz/seeds/$$target -- -max_total_time=$(FUZZ_SECONDS) -max_len=4096 || exit 1; \

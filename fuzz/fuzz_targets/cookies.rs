@@ -1,0 +1,31 @@
+//! `Cookie` and `Set-Cookie` on arbitrary octets: pairs are places in the field, in order and apart; names and values are trimmed; and a
+//! `Set-Cookie` has the name and value that the same pair has in a `Cookie`.
+
+#![no_main]
+
+use consentry::cookie::{SetCookie, pairs, parse_cookie_date, without_prefix};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|octets: &[u8]| {
+    let trimmed = |part: &[u8]| !matches!(part.first(), Some(b' ' | b'\t')) && !matches!(part.last(), Some(b' ' | b'\t'));
+    let mut end = 0;
+    for pair in pairs(octets) {
+        assert!(end <= pair.start && pair.start < pair.end && pair.end <= octets.len());
+        assert!(!octets[pair.start..pair.end].contains(&b';'));
+        assert!(trimmed(pair.name) && trimmed(pair.value));
+        end = pair.end;
+    }
+    let cookie = SetCookie::parse(octets);
+    assert!(trimmed(cookie.name) && trimmed(cookie.value));
+    let first = octets.split(|octet| *octet == b';').next().unwrap_or_default();
+    if let Some(pair) = pairs(first).next() {
+        assert_eq!((cookie.name, cookie.value), (pair.name, pair.value));
+    }
+    let scope = cookie.scope();
+    assert!(scope.path.is_none_or(|path| path.starts_with(b"/")));
+    assert_eq!(scope.expires().is_some_and(|at| at <= 0) && scope.max_age.is_none(), scope.deletes(0) && scope.max_age.is_none());
+    let _ = (cookie.access(), parse_cookie_date(octets));
+    if let Some(bare) = without_prefix(octets) {
+        assert!(octets.ends_with(bare) && octets.starts_with(b"__"));
+    }
+});
