@@ -29,9 +29,10 @@ impl Packets {
         let table = format!("consentry_test_{port}");
         let this = Self(table);
         let table = &this.0;
+        let nft = program("nft").display().to_string();
         run(&format!(
-            "nft add table inet {table} && nft 'add chain inet {table} out {{ type filter hook output priority 0; }}' && \
-             nft 'add rule inet {table} out tcp dport {port} {verdict}'"
+            "{nft} add table inet {table} && {nft} 'add chain inet {table} out {{ type filter hook output priority 0; }}' && \
+             {nft} 'add rule inet {table} out tcp dport {port} {verdict}'"
         ));
         this
     }
@@ -39,7 +40,7 @@ impl Packets {
 
 impl Drop for Packets {
     fn drop(&mut self) {
-        let _ = Command::new("nft").args(["delete", "table", "inet", &self.0]).status();
+        let _ = Command::new(program("nft")).args(["delete", "table", "inet", &self.0]).status();
     }
 }
 
