@@ -79,15 +79,19 @@ impl Driven {
         }
     }
 
-    /// Whether another request can be sent; looks first whether the upstream has closed the connection.
-    pub(super) fn is_ready(&mut self) -> bool {
+    /// Looks whether the upstream has closed a connection that nobody waits at.
+    pub(super) fn look(&mut self) {
         self.drive(&mut Context::from_waker(Waker::noop()));
+    }
+
+    /// Whether another request can be sent, after a look.
+    pub(super) fn is_ready(&mut self) -> bool {
+        self.look();
         self.sender.is_ready() && !self.sender.is_closed()
     }
 
-    /// Whether it has ended; looks first whether the upstream has closed it.
-    pub(super) fn is_closed(&mut self) -> bool {
-        self.drive(&mut Context::from_waker(Waker::noop()));
+    /// Whether it has ended, as far as is known.
+    pub(super) fn has_ended(&self) -> bool {
         self.sender.is_closed()
     }
 }

@@ -175,8 +175,17 @@ impl Upstream {
             return Some(self.lease(Sender::Http2(shared), Some(stream), worker, limits));
         }
         // One whose last response has only just ended may not be ready yet: it is left for later.
-        let ready = shelf.idle.iter_mut().rposition(|idle| idle.driven.is_ready())?;
-        let Idle { driven, patience, .. } = shelf.idle.remove(ready)?;
+        let mut place = shelf.idle.len();
+        let Idle { driven, patience, .. } = loop {
+            place = place.checked_sub(1)?;
+            let driven = &mut shelf.idle.get_mut(place)?.driven;
+            if driven.is_ready() {
+                break shelf.idle.remove(place)?;
+            }
+            if driven.has_ended() {
+                shelf.idle.remove(place);
+            }
+        };
         drop(shelf);
         let lease = self.lease(Sender::Http1(driven), None, worker, limits);
         Some(Lease { patience, ..lease })
@@ -272,7 +281,10 @@ impl Upstream {
     /// Closes a worker's connections that were idle for too long or have died.
     pub(super) fn sweep(&self, worker: usize, longest: Duration) {
         let Some(mut shelf) = self.shelf(worker) else { return };
-        shelf.idle.retain_mut(|idle| !idle.driven.is_closed() && idle.since.elapsed() < longest);
+        shelf.idle.retain_mut(|idle| {
+            idle.driven.look();
+            !idle.driven.has_ended() && idle.since.elapsed() < longest
+        });
         shelf.shared.retain_mut(|(shared, used)| {
             if !shared.is_idle() {
                 *used = Instant::now();
@@ -310,6 +322,9 @@ impl Lease {
         let Self { sender, patience, upstream, worker, most_idle, .. } = self;
         // A shared one is there already.
         let Sender::Http1(driven) = sender else { return };
+        if driven.has_ended() {
+            return;
+        }
         if let Some(mut shelf) = upstream.shelf(worker) {
             if shelf.idle.len() >= most_idle {
                 shelf.idle.pop_front();

@@ -371,3 +371,19 @@ fn a_balancer_that_does_not_speak_http_tells_of_the_visitor() {
     stranger.send(b"PROXY TCP4 203.0.113.7 10.0.0.1 12345 80\r\n");
     assert_eq!(stranger.closed(), b"");
 }
+
+#[test]
+fn an_origin_that_closes_after_each_answer_leaves_nothing_behind_in_the_pool() {
+    let origin = Origin::scripted(|_, stream| {
+        let answer = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok";
+        let _ = stream.write_all(answer);
+        false
+    });
+    // Ended connections would fill the pool's one place.
+    let proxy = Proxy::start(&origin, "workers = 1\nlimits.idle_upstream_connections = 1");
+    for _ in 0..300 {
+        assert_eq!(proxy.get("/", &[]).status, 200);
+    }
+    assert_eq!(proxy.metric("consentry_upstream_connections_total"), 300.0);
+    assert_eq!(proxy.metric("consentry_upstream_retries_total"), 0.0);
+}
