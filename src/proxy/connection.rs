@@ -94,7 +94,10 @@ async fn serve_awake<S: ReadReady>(
     match speaks_http2 {
         Err(error) => Stop::Ended(Err(error.into())),
         Ok(None) => Stop::Ended(Ok(())),
-        Ok(Some(true)) => Stop::Ended(serve_http2(stream, service, visitor).await),
+        Ok(Some(true)) => {
+            visitor.speaks_http2();
+            Stop::Ended(serve_http2(stream, service, visitor).await)
+        }
         Ok(Some(false)) => serve_http1(stream, service, visitor).await,
     }
 }
@@ -107,7 +110,7 @@ async fn speaks_http2<S: ReadReady>(
     let mut read = [0; PREFACE.len()];
     let mut length = 0;
     let outcome = std::future::poll_fn(|context| {
-        if visitor.poll_order(context) == Order::Close {
+        if matches!(visitor.poll_order(context), Order::Close | Order::Finish) {
             return Poll::Ready(Ok(None));
         }
         loop {

@@ -173,10 +173,8 @@ async fn connect_and_send(
     let counted = to.site.balance.count(lease.upstream());
     let sent = lease.sender.send(request)?;
     let to = Forward { began: Instant::now(), ..to };
-    match Head::of(sent, lease.counted(counted), progress, to).await? {
-        Ok(answered) => Ok(answered),
-        Err(failed) => Err(ProxyError::Upstream(failed.into_error())),
-    }
+    let answered = Head::of(sent, lease.counted(counted), progress, to).await?;
+    answered.map_err(|failed| ProxyError::Upstream(failed.into_error()))
 }
 
 /// Sends a request once more, on a new connection, after a pooled one has failed it.

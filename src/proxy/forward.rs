@@ -62,7 +62,6 @@ fn answered(
         parts.headers.insert(CONNECTION, http::HeaderValue::from_static("upgrade"));
     }
     let mut response = Response::from_parts(parts, inner);
-    lease.detach();
     upgrade::tunnel(visitor_side, hyper::upgrade::on(&mut response), Arc::clone(to.visitor));
     Ok(response.map(|inner| OriginBody::upstream(inner, None)))
 }

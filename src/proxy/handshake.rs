@@ -15,8 +15,11 @@ use crate::telemetry::ErrorKind;
 /// Shakes hands, for no longer than the head of a request may take, and speaks HTTP from then on.
 pub(super) async fn serve(socket: Socket, visitor: Arc<Visitor>, snapshot: Arc<Snapshot>) {
     let Some(tls) = snapshot.tls.clone() else { return };
+    let longest = snapshot.timeouts.request_head;
+    // The connection may outlive this config by far.
+    drop(snapshot);
     let shaking = Box::pin(TlsAcceptor::from(tls).accept(socket));
-    match tokio::time::timeout(snapshot.timeouts.request_head, shaking).await {
+    match tokio::time::timeout(longest, shaking).await {
         Ok(Ok(stream)) => connection::serve(stream, visitor).await,
         Ok(Err(error)) => {
             visitor.worker.metrics().error(ErrorKind::Tls);

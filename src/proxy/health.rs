@@ -86,7 +86,6 @@ async fn ask(
     *request.uri_mut() = check.path.parse().map_err(|_| "the path is none".to_owned())?;
     request.headers_mut().insert(HOST, site.host.clone());
     request.headers_mut().insert(USER_AGENT, HeaderValue::from_static("consentry (health)"));
-    sender.detach();
     let sent = sender.send(request).map_err(|error| error.to_string())?.await;
     match sent {
         Ok(response) if response.status().is_success() || response.status().is_redirection() => {

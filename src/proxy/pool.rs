@@ -14,7 +14,6 @@ use http::uri;
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use socket2::{SockRef, TcpKeepalive};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 
@@ -240,7 +239,7 @@ impl Upstream {
         let (scheme, host, port) = match &self.address {
             Address::Unix(path) => {
                 let stream = UnixStream::connect(path).await.map_err(failed)?;
-                return speak_http1(stream, limits).await;
+                return sender::http1(stream, limits).await;
             }
             Address::Tcp { scheme, host, port } => (*scheme, host.as_str(), *port),
         };
@@ -253,7 +252,7 @@ impl Upstream {
         let Some(UpstreamHandshake { config, http1, name }) = &self.tls else {
             return match scheme {
                 Scheme::H2c => sender::http2(socket, uri::Scheme::HTTP, limits).await,
-                Scheme::Http | Scheme::Https => speak_http1(socket, limits).await,
+                Scheme::Http | Scheme::Https => sender::http1(socket, limits).await,
             };
         };
         let config = if switches { http1 } else { config };
@@ -261,7 +260,7 @@ impl Upstream {
         let shaken = connector.connect(name.clone(), socket).await.map_err(failed)?;
         match shaken.get_ref().1.alpn_protocol() {
             Some(b"h2") => sender::http2(shaken, uri::Scheme::HTTPS, limits).await,
-            _ => speak_http1(shaken, limits).await,
+            _ => sender::http1(shaken, limits).await,
         }
     }
 
@@ -294,19 +293,7 @@ impl Upstream {
     }
 }
 
-async fn speak_http1<S>(stream: S, limits: &Limits) -> Result<Sender, ProxyError>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    Ok(Sender::Http1(Box::new(Driven::on(stream, limits).await?)))
-}
-
 impl Lease {
-    /// Lets the connection go on without a request that moves it on.
-    pub(super) fn detach(mut self) {
-        self.sender.detach();
-    }
-
     /// The upstream that it leads to.
     pub(super) fn upstream(&self) -> &Arc<Upstream> {
         &self.upstream

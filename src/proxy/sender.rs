@@ -81,6 +81,14 @@ impl Shared {
     }
 }
 
+/// Begins to speak HTTP/1.1 on a stream.
+pub(super) async fn http1<S>(stream: S, limits: &Limits) -> Result<Sender, ProxyError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    Ok(Sender::Http1(Box::new(Driven::on(stream, limits).await?)))
+}
+
 /// Begins to speak HTTP/2 on a stream.
 pub(super) async fn http2<S>(
     stream: S,
@@ -128,7 +136,8 @@ impl Sender {
         match self {
             Self::Http1(driven) => {
                 // A request of HTTP/1.1 is written a moment later by the connection's task, and with it those of other
-                // visitors: each by itself would wake the origin, which costs more than the task does.
+                // visitors: each by itself would wake the origin, which costs more than the task does. Those that switch
+                // protocols and those that ask after the upstream's health are of HTTP/1.1 too: nobody moves theirs on.
                 if request.version() != Version::HTTP_2 || request.body().progress().is_some() {
                     driven.detach();
                 }
@@ -139,13 +148,6 @@ impl Sender {
                 fit_http2(&mut request, shared.scheme.clone())?;
                 Ok(Either::Right(shared.sender.try_send_request(request)))
             }
-        }
-    }
-
-    /// Gives the connection a task of its own, where it has none.
-    pub(super) fn detach(&mut self) {
-        if let Self::Http1(driven) = self {
-            driven.detach();
         }
     }
 

@@ -96,11 +96,16 @@ impl Visitor {
         self.since.store(self.worker.tick(), Relaxed);
     }
 
+    /// The first octets were the preface of HTTP/2. Its frames say nothing of heads: only idleness counts from here on.
+    pub(super) fn speaks_http2(&self) {
+        self.http2.store(true, Relaxed);
+        self.phase.store(IDLE, Relaxed);
+        self.touch();
+    }
+
     /// Octets have come.
-    pub(super) fn received(&self, start: &[u8]) {
+    pub(super) fn received(&self) {
         match self.phase.load(Relaxed) {
-            // The preface of HTTP/2; its frames say nothing of heads, so only idleness counts.
-            IDLE if start.starts_with(b"PRI") => self.http2.store(true, Relaxed),
             IDLE if !self.http2.load(Relaxed) => {
                 self.phase.store(HEAD, Relaxed);
                 self.touch();
@@ -150,10 +155,9 @@ impl Visitor {
         self.order(Order::LastRequest);
     }
 
-    /// Whether a drain has nothing to wait for: what is under way is the last, and who speaks HTTP/2 is told
-    /// which was.
+    /// Whether a drain has nothing to wait for: what is under way is the last.
     pub(super) fn may_finish(&self) -> bool {
-        self.phase.load(Relaxed) != IDLE || self.http2.load(Relaxed)
+        self.phase.load(Relaxed) != IDLE
     }
 
     /// Whether nothing is under way: all that came was read and answered, and every answer has been handed over.

@@ -227,6 +227,8 @@ impl Thread {
             // Boxed, so that a connection without TLS does not hold the place.
             Box::pin(handshake::serve(socket, visitor, snapshot)).await;
         } else {
+            // The connection may outlive this config by far.
+            drop(snapshot);
             connection::serve(socket, visitor).await;
         }
         self.visitors().remove(&number);
