@@ -43,7 +43,8 @@ static: ## The static binary, where the image takes it from
 	cp target/$(STATIC)/release/consentry deploy/container/consentry
 
 PROFILE = target/pgo
-pgo: ## The static binary with a profile of its own load (needs llvm-profdata, and what deploy/bench needs)
+LLVM_PROFDATA = llvm-profdata-22
+pgo: ## The static binary with a profile of its own load, as target/pgo/consentry (needs llvm-profdata, and what deploy/bench needs)
 	rm -rf $(PROFILE)
 	RUSTFLAGS="-Cprofile-generate=$(CURDIR)/$(PROFILE)/raw" cargo build --locked --release --target $(STATIC) --target-dir $(PROFILE)/build
 	python3 deploy/bench/bench.py --consentry $(PROFILE)/build/$(STATIC)/release/consentry --proxies consentry \
@@ -51,9 +52,8 @@ pgo: ## The static binary with a profile of its own load (needs llvm-profdata, a
 	$(LLVM_PROFDATA) merge -o $(PROFILE)/merged.profdata $(PROFILE)/raw
 	RUSTFLAGS="-C target-feature=+crt-static -Cprofile-use=$(CURDIR)/$(PROFILE)/merged.profdata" \
 		cargo build --locked --release --target $(STATIC) --target-dir $(PROFILE)/build
-	cp $(PROFILE)/build/$(STATIC)/release/consentry deploy/container/consentry
+	cp $(PROFILE)/build/$(STATIC)/release/consentry $(PROFILE)/consentry
 
-LLVM_PROFDATA = llvm-profdata-22
 image: static ## The container image, of one static binary (needs buildah)
 	buildah --storage-driver=vfs bud --isolation=chroot -t consentry deploy/container
 

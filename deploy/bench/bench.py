@@ -11,9 +11,11 @@ import argparse
 import json
 import os
 import re
+import resource
 import shutil
 import signal
 import socket
+import ssl
 import statistics
 import subprocess
 import sys
@@ -219,8 +221,6 @@ def show(title, results, base):
 
 def idle(proxies, count):
     """Memory of each of many connections that have had an answer and are kept, in KiB. The proxies have just been started."""
-    import ssl
-
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     context.set_alpn_protocols(["h2"])
@@ -258,35 +258,25 @@ def idle(proxies, count):
 
 def workers(folder, args):
     """Requests a second with two workers against one, by the number of connections; proxy and load share the cores."""
-    table = {}
+    loads = [(1, True), (2, True), (4, True), (64, False)]
+    rates = {}
     for count in [1, 2]:
         proxy = Proxy(f"consentry, {count} worker{'s' if count > 1 else ''}", folder, 19700 + count, args)
         proxy.start("0,1")
-        for connections, http2 in [(1, True), (2, True), (4, True), (64, False)]:
-            command = ["h2load", "-t1", f"-c{connections}", "-m32", f"-D{args.seconds}"] if http2 else \
-                ["h2load", "--h1", "-t1", f"-c{connections}", f"-D{args.seconds}"]
-            url = f"https://127.0.0.1:{proxy.port + 50}/collect" if http2 else f"http://127.0.0.1:{proxy.port}/collect"
-            out = subprocess.run([*command, "-H", f"Cookie: {COOKIE}", url], capture_output=True, text=True, check=True).stdout
-            shares = [by_thread(proxy)]
-            done = int(re.search(r"(\d+) succeeded", out)[1])
-            table[(count, connections, http2)] = (done / args.seconds, shares)
+        for connections, http2 in loads:
+            how, url = (["-m32"], f"https://127.0.0.1:{proxy.port + 50}") if http2 else (["--h1"], f"http://127.0.0.1:{proxy.port}")
+            command = ["h2load", "-t1", f"-c{connections}", f"-D{args.seconds}", *how, "-H", f"Cookie: {COOKIE}", f"{url}/collect"]
+            out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+            rates[count, connections, http2] = int(re.search(r"(\d+) succeeded", out)[1]) / args.seconds
         proxy.stop()
     print("\nTwo workers against one, beacons answered by consentry itself, load on the same two cores")
-    for connections, http2 in [(1, True), (2, True), (4, True), (64, False)]:
-        one, two = table[(1, connections, http2)], table[(2, connections, http2)]
-        print(f"{connections:4} connections of {'HTTP/2' if http2 else 'HTTP/1.1'}: {one[0]:9.0f} and {two[0]:9.0f} requests/s, "
-              f"{two[0] / one[0]:.2f} times")
-    return {f"{c} {'h2' if h else 'h1'}": table[(2, c, h)][0] / table[(1, c, h)][0] for _, c, h in table}
-
-
-def by_thread(proxy):
-    shares = {}
-    for task in os.listdir(f"/proc/{proxy.process.pid}/task"):
-        with open(f"/proc/{proxy.process.pid}/task/{task}/stat") as stat:
-            name, rest = stat.read().split("(", 1)[1].rsplit(")", 1)
-            fields = rest.split()
-            shares[name] = (int(fields[11]) + int(fields[12])) / TICK
-    return shares
+    gains = {}
+    for connections, http2 in loads:
+        one, two = rates[1, connections, http2], rates[2, connections, http2]
+        kind = f"{connections} connections of {'HTTP/2' if http2 else 'HTTP/1.1'}"
+        gains[kind] = two / one
+        print(f"{kind:>27}: {one:9.0f} and {two:9.0f} requests/s, {two / one:.2f} times")
+    return gains
 
 
 def plot(cases, path):
@@ -295,7 +285,7 @@ def plot(cases, path):
     height, left, width = int(rows * 18 + 40), 170, 560
     out = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {left + width + 90} {height}" font-family="sans-serif" font-size="12">',
-        f"<title>CPU of a request, in microseconds</title><rect width='100%' height='100%' fill='#fff'/>",
+        "<title>CPU of a request, in microseconds</title><rect width='100%' height='100%' fill='#fff'/>",
     ]
     y = 20
     for title, results in cases:
@@ -335,8 +325,6 @@ def main():
     unknown = [case for case in args.cases.split(",") if case not in [*LOADS, *OTHERS]]
     if unknown:
         sys.exit(f"no such load: {', '.join(unknown)}")
-    import resource
-
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(65536, hard), hard))
     installed = {"nginx": "nginx", "HAProxy": "haproxy", "Envoy": envoy(), "consentry": args.consentry}

@@ -1,4 +1,4 @@
-//! A config of arbitrary text: nothing panics, and what is wrong is said with a place in the file.
+//! A config of arbitrary text: nothing panics, and what is wrong is said.
 
 #![no_main]
 

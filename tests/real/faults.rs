@@ -2,11 +2,10 @@
 //!
 //! They drop packets of single ports, mount small disks and processes of their own: as root, as CI runs them.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::unix::process::CommandExt;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -14,6 +13,8 @@ use std::time::{Duration, Instant};
 use crate::nginx::{Nginx, folder, free_port, program};
 use crate::support::{Origin, PATIENCE, Proxy, Visitor, request};
 
+/// Whichever the system chooses.
+const ANY_PORT: &str = "127.0.0.1:0";
 const OK: &str = "HTTP/1.1 200 OK\r\nSet-Cookie: _ga=1\r\nContent-Length: 2\r\n\r\nok";
 
 fn run(command: &str) {
@@ -103,75 +104,49 @@ fn a_name_that_leads_elsewhere_is_followed_with_the_next_connection() {
             }
         });
     }
-    let config = folder.path().join("consentry.toml");
-    std::fs::write(&config, format!("[[site]]\nupstream = 'http://origin.test:{port}'")).unwrap();
-    let mut command = Command::new("unshare");
-    command.args(["-m", "sh", "-c"]).arg(format!(
-        "mount --bind {} /etc/hosts && exec {} run --config {} --listen 127.0.0.1:0 --admin off",
-        hosts.display(),
-        crate::support::binary().get_program().display(),
-        config.display(),
-    ));
-    let running = Running::start(&mut command);
-    assert_eq!(running.get().1, "127.0.0.1");
+    let mounted = format!("mount --bind {} /etc/hosts && exec \"$@\"", hosts.display());
+    let proxy = wrapped(
+        &consentry(),
+        &["unshare", "-m", "sh", "-c", &mounted, "sh"],
+        ANY_PORT,
+        &format!("http://origin.test:{port}"),
+        Stdio::null(),
+    );
+    assert_eq!(proxy.get("/", &[]).text(), "127.0.0.1");
     // In place: a mount is of the file, not of its name.
     std::fs::write(&hosts, "127.0.0.2 origin.test\n").unwrap();
-    assert_eq!(running.get().1, "127.0.0.2");
+    assert_eq!(proxy.get("/", &[]).text(), "127.0.0.2");
 }
 
-/// A proxy that was started in a way of the test's own.
-struct Running {
-    child: Child,
-    address: SocketAddr,
-}
-
-impl Running {
-    fn start(command: &mut Command) -> Self {
-        let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let address = loop {
-            let line = lines.next().expect("it starts").unwrap();
-            let said: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
-            if said["message"] == "serving" {
-                break said["http"].as_str().unwrap().parse().unwrap();
-            }
-        };
-        thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
-        Self { child, address }
-    }
-
-    fn get(&self) -> (u16, String) {
-        let mut visitor = Visitor::connect(self.address);
-        visitor.send(&request("GET", "/", &[]));
-        let reply = visitor.reply("GET");
-        (reply.status, reply.text())
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn config_of(folder: &Path, upstream: &str) -> std::path::PathBuf {
-    let config = folder.join("consentry.toml");
+/// A proxy of this program, in front of the upstream, run by `wrapper`, which is a command that takes another one.
+fn wrapped(program: &Path, wrapper: &[&str], listen: &str, upstream: &str, stdout: Stdio) -> Proxy {
+    let folder = folder();
+    let config = folder.path().join("consentry.toml");
     std::fs::write(&config, format!("workers = 1\n[[site]]\nupstream = '{upstream}'")).unwrap();
-    config
+    let whole = [wrapper, &[program.to_str().unwrap()]].concat();
+    let mut command = Command::new(whole[0]);
+    command.args(&whole[1..]).args([
+        "run",
+        "--listen",
+        listen,
+        "--admin",
+        "127.0.0.1:0",
+        "--config",
+    ]);
+    Proxy::spawn(command.arg(&config).stdout(stdout), &config, folder)
+}
+
+fn consentry() -> PathBuf {
+    crate::support::binary().get_program().into()
 }
 
 #[test]
 fn a_full_disk_under_the_access_log_costs_lines_and_no_requests() {
     let origin = Origin::answering(OK);
-    let folder = folder();
-    let config = config_of(folder.path(), &origin.url());
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
-    let mut command = crate::support::binary();
-    command.args(["run", "--listen", "127.0.0.1:0", "--admin", "off", "--config"]).arg(&config);
-    let running = Running::start(command.stdout(full));
+    let proxy = wrapped(&consentry(), &[], ANY_PORT, &origin.url(), full.into());
     for _ in 0..100 {
-        assert_eq!(running.get().0, 200);
+        assert_eq!(proxy.get("/", &[]).status, 200);
     }
 }
 
@@ -230,42 +205,27 @@ fn a_full_disk_under_the_receipts_costs_no_choice_and_is_said_and_mended() {
 #[test]
 fn without_file_descriptors_visitors_wait_and_are_served_when_there_are_some() {
     let origin = Origin::answering(OK);
-    let folder = folder();
-    let config = config_of(folder.path(), &origin.url());
-    let mut command = crate::support::binary();
-    command.args(["run", "--listen", "127.0.0.1:0", "--admin", "off", "--config"]).arg(&config);
-    let program = command.get_program().to_owned();
-    let mut limited = Command::new("prlimit");
-    limited.arg("--nofile=64:64").arg(program).args(command.get_args()).stdout(Stdio::null());
-    let running = Running::start(&mut limited);
-    assert_eq!(running.get().0, 200);
-    let mut many: Vec<Visitor> = (0..100).map(|_| Visitor::connect(running.address)).collect();
+    let limit = ["prlimit", "--nofile=64:64"];
+    let proxy = wrapped(&consentry(), &limit, ANY_PORT, &origin.url(), Stdio::null());
+    assert_eq!(proxy.get("/", &[]).status, 200);
+    let mut many: Vec<Visitor> = (0..100).map(|_| proxy.visit()).collect();
     // Those that were accepted are served on the connection to the origin that stands.
     many[0].send(&request("GET", "/", &[]));
     let first = many[0].reply("GET").status;
     assert!(matches!(first, 200 | 502), "{first}");
     drop(many);
-    let began = Instant::now();
-    while running.get().0 != 200 {
-        assert!(began.elapsed() < PATIENCE);
-    }
-    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    let recovery = until(&proxy, 200);
+    assert!(recovery < Duration::from_secs(5), "{recovery:?}");
 }
 
 #[test]
 fn killed_under_load_and_started_again_it_serves_at_once() {
     let origin = Origin::answering(OK);
-    let folder = folder();
-    let config = config_of(folder.path(), &origin.url());
     let port = free_port();
-    let start = || {
-        let mut command = crate::support::binary();
-        let listen = format!("127.0.0.1:{port}");
-        command.args(["run", "--listen", &listen, "--admin", "off", "--config"]).arg(&config);
-        Running::start(command.stdout(Stdio::null()))
-    };
+    let listen = format!("127.0.0.1:{port}");
+    let start = || wrapped(&consentry(), &[], &listen, &origin.url(), Stdio::null());
     let (over, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
-    let running = start();
+    let mut proxy = start();
     thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
@@ -289,13 +249,12 @@ fn killed_under_load_and_started_again_it_serves_at_once() {
         while answered.load(Relaxed) < 200 {
             thread::yield_now();
         }
-        let mut running = running;
         for _ in 0..3 {
-            running.child.kill().unwrap();
-            running.child.wait().unwrap();
+            proxy.signal("KILL");
+            proxy.ended();
             let began = Instant::now();
-            running = start();
-            assert_eq!(running.get().0, 200);
+            proxy = start();
+            assert_eq!(proxy.get("/", &[]).status, 200);
             assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
         }
         over.store(true, Relaxed);
@@ -311,24 +270,16 @@ fn a_million_requests_leave_neither_memory_nor_descriptors_behind() {
         "keepalive_requests 1000000; server { listen 127.0.0.1:{port}; root {folder};\n\
          add_header Set-Cookie '_ga=1; Path=/'; add_header Set-Cookie 'sid=1; Path=/'; }",
     );
-    let config = config_of(folder.path(), &nginx.url());
     // The one that is shipped: `make deb` has built it.
-    let mut command =
-        Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/container/consentry"));
-    command.args(["run", "--listen", "127.0.0.1:0", "--admin", "off", "--config"]).arg(&config);
-    let running = Running::start(command.stdout(Stdio::null()));
-    let pid = running.child.id();
-    let resident = || -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
-        line.trim().trim_end_matches(" kB").parse().unwrap()
-    };
-    let descriptors = || std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count();
+    let shipped = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/container/consentry"));
+    let proxy = wrapped(shipped, &[], ANY_PORT, &nginx.url(), Stdio::null());
+    let resident = || proxy.memory_kib("RssAnon:");
+    let descriptors = || std::fs::read_dir(format!("/proc/{}/fd", proxy.id())).unwrap().count();
     let mut requests = 0;
     let mut load = |seconds: u32| {
         let output = Command::new(program("wrk"))
             .args(["-t1", "-c32", &format!("-d{seconds}s"), "-H", "Cookie: sid=1; _ga=2; _fbp=3"])
-            .arg(format!("http://{}/page", running.address))
+            .arg(format!("http://{}/page", proxy.address))
             .output()
             .unwrap();
         let said = String::from_utf8_lossy(&output.stdout);
@@ -348,19 +299,14 @@ fn a_million_requests_leave_neither_memory_nor_descriptors_behind() {
 #[test]
 fn with_little_memory_allowed_a_flood_of_large_requests_is_served_within_it() {
     let origin = Origin::answering(OK);
-    let folder = folder();
-    let config = config_of(folder.path(), &origin.url());
-    let mut command = crate::support::binary();
-    command.args(["run", "--listen", "127.0.0.1:0", "--admin", "off", "--config"]).arg(&config);
-    let mut limited = Command::new("prlimit");
     // Of its data, as a cgroup would have it: 256 MiB.
-    limited.arg("--data=268435456").arg(command.get_program()).args(command.get_args());
-    let running = Running::start(limited.stdout(Stdio::null()).process_group(0));
+    let limit = ["prlimit", "--data=268435456"];
+    let proxy = wrapped(&consentry(), &limit, ANY_PORT, &origin.url(), Stdio::null());
     let body = vec![b'x'; 8 << 20];
     thread::scope(|scope| {
         for _ in 0..16 {
             scope.spawn(|| {
-                let mut visitor = Visitor::connect(running.address);
+                let mut visitor = proxy.visit();
                 let length = body.len().to_string();
                 visitor.send(&request("POST", "/", &[("Content-Length", &length)]));
                 visitor.send(&body);
@@ -368,5 +314,5 @@ fn with_little_memory_allowed_a_flood_of_large_requests_is_served_within_it() {
             });
         }
     });
-    assert_eq!(running.get().0, 200);
+    assert_eq!(proxy.get("/", &[]).status, 200);
 }

@@ -71,21 +71,26 @@ impl Proxy {
         config: &Path,
         folder: tempfile::TempDir,
     ) -> Self {
-        let command = if ENVOY { "ext-proc" } else { "run" };
-        let mut child = binary()
-            .args([command, "--listen", address, "--admin", "127.0.0.1:0", "--config"])
+        let kind = if ENVOY { "ext-proc" } else { "run" };
+        let mut command = binary();
+        command
+            .args([kind, "--listen", address, "--admin", "127.0.0.1:0", "--config"])
             .arg(config)
             .envs(environment.iter().map(|(name, value)| (name, value)))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+            .stdout(Stdio::piped());
+        Self::spawn(&mut command, config, folder)
+    }
+
+    /// Runs a command that becomes the proxy, with this config in the folder.
+    pub fn spawn(command: &mut Command, config: &Path, folder: tempfile::TempDir) -> Self {
+        let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let (line_by, access) = mpsc::channel();
-        let stdout = BufReader::new(child.stdout.take().unwrap());
-        thread::spawn(move || {
-            stdout.lines().map_while(Result::ok).try_for_each(|line| line_by.send(line))
-        });
+        if let Some(stdout) = child.stdout.take() {
+            let stdout = BufReader::new(stdout);
+            thread::spawn(move || {
+                stdout.lines().map_while(Result::ok).try_for_each(|line| line_by.send(line))
+            });
+        }
 
         let log = Arc::new(Mutex::new(String::new()));
         let (ready_by, ready) = mpsc::channel();
@@ -162,8 +167,13 @@ impl Proxy {
 
     /// The most memory that the process had at a time, in KiB.
     pub fn peak_kib(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+        self.memory_kib("VmHWM:")
+    }
+
+    /// Memory of the process, in KiB, by its name in proc_pid_status(5).
+    pub fn memory_kib(&self, name: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with(name)).unwrap();
         line.split_whitespace().nth(1).unwrap().parse().unwrap()
     }
 
@@ -198,9 +208,14 @@ impl Proxy {
         }
     }
 
+    /// The process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub fn signal(&self, name: &str) {
         let sent =
-            Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
+            Command::new("kill").args([&format!("-{name}"), &self.id().to_string()]).status();
         assert!(sent.unwrap().success());
     }
 
