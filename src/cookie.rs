@@ -72,7 +72,8 @@ impl<'a> Iterator for Pairs<'a> {
 
 /// Splits at the first `=`; without one the whole is the value of a nameless cookie.
 fn split_pair(pair: &[u8]) -> (&[u8], &[u8]) {
-    match memchr::memchr(b'=', pair).and_then(|at| pair.split_at_checked(at)) {
+    // Names are short: octet by octet takes less than to begin with more at a time.
+    match pair.iter().position(|byte| *byte == b'=').and_then(|at| pair.split_at_checked(at)) {
         Some((name, value)) => (trim(name), trim(value.get(1..).unwrap_or_default())),
         None => (&[], pair),
     }

@@ -52,7 +52,8 @@ impl<'a> SetCookie<'a> {
         let mut scope = Scope::default();
         let mut rest = self.attributes;
         while !rest.is_empty() {
-            let end = memchr::memchr(b';', rest).unwrap_or(rest.len());
+            // Attributes are short, as names are.
+            let end = rest.iter().position(|byte| *byte == b';').unwrap_or(rest.len());
             let (attribute, after) = rest.split_at_checked(end).unwrap_or_default();
             rest = after.get(1..).unwrap_or_default();
             scope.take(trim(attribute));

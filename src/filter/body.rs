@@ -22,9 +22,10 @@ pin_project_lite::pin_project! {
         // Octets to hand out before the inner body goes on: an answer, or what was looked at.
         ahead: Option<Bytes>,
         // How the inner body ended while its start was looked at.
-        ended: Option<Result<HeaderMap, B::Error>>,
+        ended: Option<Box<Result<HeaderMap, B::Error>>>,
         filter: Arc<Filter>,
-        report: Report,
+        // Boxed, as what is rare is: a response is moved a dozen times.
+        report: Box<Report>,
     }
 }
 
@@ -35,13 +36,13 @@ impl<B: Body> FilterBody<B> {
     }
 
     /// An answer of the filter's own.
-    pub(super) fn answer(content: Bytes, filter: Arc<Filter>, report: Report) -> Self {
+    pub(super) fn answer(content: Bytes, filter: Arc<Filter>, report: Box<Report>) -> Self {
         let ahead = (!content.is_empty()).then_some(content);
         Self { inner: None, ahead, ended: None, filter, report }
     }
 
     /// The body of the inner service.
-    pub(super) fn inner(inner: B, filter: Arc<Filter>, report: Report) -> Self {
+    pub(super) fn inner(inner: B, filter: Arc<Filter>, report: Box<Report>) -> Self {
         Self { inner: Some(inner), ahead: None, ended: None, filter, report }
     }
 
@@ -49,7 +50,7 @@ impl<B: Body> FilterBody<B> {
     pub(super) fn give_back(&mut self, taken: Bytes, ended: Option<Result<HeaderMap, B::Error>>) {
         if self.inner.is_some() {
             self.ahead = (!taken.is_empty()).then_some(taken);
-            self.ended = ended;
+            self.ended = ended.map(Box::new);
         }
     }
 }
@@ -67,7 +68,7 @@ impl<B: Body<Data = Bytes>> Body for FilterBody<B> {
             return Poll::Ready(Some(Ok(Frame::data(ahead))));
         }
         let frame = match this.ended.take() {
-            Some(ended) => Some(ended.map(Frame::trailers)),
+            Some(ended) => Some((*ended).map(Frame::trailers)),
             None => match this.inner.as_pin_mut() {
                 None => None,
                 Some(inner) => match inner.poll_frame(context) {

@@ -19,7 +19,10 @@ const TARGETED: &[(&str, &str)] = &[
 /// Adds `private` unless no shared cache may store the response anyway (RFC 9111 section 5.2.2.7).
 pub(crate) fn keep_private(headers: &mut HeaderMap) {
     // Seldom there: one pass over the names rules all of them out.
-    let found = |name: &HeaderName| TARGETED.iter().find(|(targeted, _)| name == targeted);
+    let found = |name: &HeaderName| {
+        let name = name.as_str();
+        TARGETED.iter().find(|(targeted, _)| name == *targeted)
+    };
     let targeted: Vec<_> = headers.keys().filter_map(found).collect();
     for (name, value) in targeted {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));

@@ -33,7 +33,7 @@ pub(super) struct Peer {
 /// What the response's side must know of the request.
 #[derive(Debug)]
 pub(super) struct Visit {
-    pub(super) report: Report,
+    pub(super) report: Box<Report>,
     pub(super) method: Method,
     pub(super) uri: Uri,
     pub(super) wanted: Wanted,
@@ -56,13 +56,13 @@ pub(super) fn filter<B>(
     request: &mut Request<B>,
     peer: Peer,
     now: i64,
-) -> Result<Visit, Box<(Response<Bytes>, Report)>> {
+) -> Result<Visit, Box<(Response<Bytes>, Box<Report>)>> {
     let settings = &filter.settings;
     let headers = request.headers();
     let cookies = Cookies::of(headers);
     let region = settings.reader.region_of(headers, peer.trusted);
     let consent = settings.reader.read(&cookies, Signals::of(headers), region, now);
-    let mut report = Report::new(consent);
+    let mut report = Box::new(Report::new(consent));
 
     let path = request.uri().path();
     let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);

@@ -164,7 +164,6 @@ where
     }
 }
 
-#[expect(clippy::large_enum_variant, reason = "the large one is the usual one")]
 enum Received<R: Body> {
     Done(Response<FilterBody<R>>),
     Look(Box<LookingAt<R>>),

@@ -90,15 +90,17 @@ async fn serve_awake<S: ReadReady>(
         false => Ok(Some(false)),
     };
     let of_service = Arc::clone(visitor);
-    let service = service_fn(move |request| handle(Arc::clone(&of_service), request));
+    let handle = move |request| handle(Arc::clone(&of_service), request);
     match speaks_http2 {
         Err(error) => Stop::Ended(Err(error.into())),
         Ok(None) => Stop::Ended(Ok(())),
         Ok(Some(true)) => {
             visitor.speaks_http2();
+            // Boxed here: on its way into a task of its own it is moved half a dozen times.
+            let service = service_fn(move |request| Box::pin(handle(request)));
             Stop::Ended(serve_http2(stream, service, visitor).await)
         }
-        Ok(Some(false)) => serve_http1(stream, service, visitor).await,
+        Ok(Some(false)) => serve_http1(stream, service_fn(handle), visitor).await,
     }
 }
 

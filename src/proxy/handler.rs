@@ -34,13 +34,14 @@ pub(super) fn handle(
 ) -> impl Future<Output = Result<Response<ServedBody>, Infallible>> {
     let ticket = Ticket::new(visitor, &request);
     let form = PageForm::by(request.headers());
-    answer(ticket, form, request)
+    answer(ticket, form, Box::new(request))
 }
 
+/// What is given to an async function is kept in its future twice: ticket and request are boxed.
 async fn answer(
-    mut ticket: Ticket,
+    mut ticket: Box<Ticket>,
     form: PageForm,
-    request: Request<Incoming>,
+    request: Box<Request<Incoming>>,
 ) -> Result<Response<ServedBody>, Infallible> {
     let answered = AssertUnwindSafe(serve(&mut ticket, form, request)).catch_unwind().await;
     // What a panic says may hold anything: only that there was one is told on.
@@ -77,14 +78,14 @@ enum Served {
 async fn serve(
     ticket: &mut Ticket,
     form: PageForm,
-    request: Request<Incoming>,
+    request: Box<Request<Incoming>>,
 ) -> Result<Served, ProxyError> {
     let snapshot = &Arc::clone(&ticket.snapshot);
     let visitor = &Arc::clone(&ticket.visitor);
     let mut asked = None;
     // In a block of its own, so that the request is not kept while its answer is awaited.
     let (answered, site) = {
-        let mut request = request;
+        let mut request = *request;
         let site = check(&mut request, snapshot)?;
         ticket.site = Some(site.index);
         ticket.trace(request.headers_mut());

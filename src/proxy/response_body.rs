@@ -86,10 +86,9 @@ impl Drop for OriginBody {
 /// What the visitor gets. Its end is the end of the request: it is counted and logged then.
 pub(super) struct ServedBody {
     content: Content,
-    ticket: Ticket,
+    ticket: Box<Ticket>,
 }
 
-#[expect(clippy::large_enum_variant, reason = "the large one is the usual one")]
 enum Content {
     Filtered(FilterBody<OriginBody>),
     Changed(Box<PageBody<FilterBody<OriginBody>>>),
@@ -97,15 +96,15 @@ enum Content {
 }
 
 impl ServedBody {
-    pub(super) fn filtered(body: FilterBody<OriginBody>, ticket: Ticket) -> Self {
+    pub(super) fn filtered(body: FilterBody<OriginBody>, ticket: Box<Ticket>) -> Self {
         Self { content: Content::Filtered(body), ticket }
     }
 
-    pub(super) fn changed(body: PageBody<FilterBody<OriginBody>>, ticket: Ticket) -> Self {
+    pub(super) fn changed(body: PageBody<FilterBody<OriginBody>>, ticket: Box<Ticket>) -> Self {
         Self { content: Content::Changed(Box::new(body)), ticket }
     }
 
-    pub(super) fn page(page: Bytes, ticket: Ticket) -> Self {
+    pub(super) fn page(page: Bytes, ticket: Box<Ticket>) -> Self {
         Self { content: Content::Page(Full::new(page)), ticket }
     }
 }

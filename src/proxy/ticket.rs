@@ -41,14 +41,14 @@ pub(super) struct Ticket {
 }
 
 impl Ticket {
-    pub(super) fn new(visitor: Arc<Visitor>, request: &Request<Incoming>) -> Self {
+    pub(super) fn new(visitor: Arc<Visitor>, request: &Request<Incoming>) -> Box<Self> {
         let snapshot = visitor.worker.snapshot();
         visitor.request_started();
         let speaker = snapshot.access_log.as_ref().and_then(|log| {
             let headers = request.headers();
             log.speaker(|| visitor.peer.visitor_address(headers), request.version(), headers)
         });
-        Self {
+        Box::new(Self {
             number: visitor.worker.next_request(),
             visitor,
             snapshot,
@@ -64,7 +64,7 @@ impl Ticket {
             closed: false,
             speaker,
             span: None,
-        }
+        })
     }
 
     /// Notes what the upstream took for the head of its response.
