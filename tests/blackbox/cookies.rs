@@ -69,6 +69,48 @@ fn request_cookies_without_consent_never_reach_the_origin_and_the_rest_is_untouc
 }
 
 #[test]
+fn odd_request_cookies_are_judged_one_by_one_and_what_stays_stays_octet_for_octet() {
+    let origin = Origin::answering(OK);
+    let proxy = Proxy::start(&origin, "");
+    let (large, huge) = ("x".repeat(4096), "x".repeat(8192));
+    let many = |name: &str| -> Vec<String> {
+        (0..100).map(|number| format!("{name}{number}=v")).collect()
+    };
+    let (kept, gone) = (many("wordpress_logged_in_"), many("_ga_"));
+    let mixed: Vec<&str> =
+        kept.iter().zip(&gone).flat_map(|(a, b)| [a.as_str(), b.as_str()]).collect();
+    let cases: Vec<(Vec<u8>, Option<Vec<u8>>)> = [
+        // As RFC 2965 had it: names like any other, of which no rule knows one.
+        (b"$Version=1; PHPSESSID=a; $Path=/; _ga=b".to_vec(), Some(b"PHPSESSID=a".to_vec())),
+        (b"_ga=\"a; PHPSESSID=b\"".to_vec(), Some(b"PHPSESSID=b\"".to_vec())),
+        (b"PHPSESSID=\"a; _ga=b\"".to_vec(), Some(b"PHPSESSID=\"a".to_vec())),
+        (b"PHPSESSID=a, _ga=b".to_vec(), Some(b"PHPSESSID=a, _ga=b".to_vec())),
+        (b"_ga=a, PHPSESSID=b".to_vec(), None),
+        (b"_ga".to_vec(), None),
+        (b"=_ga".to_vec(), None),
+        (b"PHPSESSID\t=\ta;\t_ga\t=\tb".to_vec(), Some(b"PHPSESSID\t=\ta".to_vec())),
+        (b"PHPSESSID=\xe9\xff; _ga=\xe9; \xe9=1".to_vec(), Some(b"PHPSESSID=\xe9\xff".to_vec())),
+        (b"__sEcUrE-_ga=1; __Host-PHPSESSID=2".to_vec(), Some(b"__Host-PHPSESSID=2".to_vec())),
+        (
+            format!("_ga={huge}; PHPSESSID={large}").into(),
+            Some(format!("PHPSESSID={large}").into()),
+        ),
+        (format!("{huge}=1; PHPSESSID={huge}").into(), Some(format!("PHPSESSID={huge}").into())),
+        (mixed.join("; ").into(), Some(kept.join("; ").into())),
+    ]
+    .into();
+    for (sent, expected) in cases {
+        let mut visitor = proxy.visit();
+        visitor.send(&[b"GET / HTTP/1.1\r\nHost: a\r\nCookie: ", &sent[..], b"\r\n\r\n"].concat());
+        let shown = sent.get(..80).unwrap_or(&sent).escape_ascii();
+        assert_eq!(visitor.reply("GET").status, 200, "{shown}");
+        let seen = origin.next();
+        let cookie = seen.fields.iter().find(|(name, _)| name.eq_ignore_ascii_case("cookie"));
+        assert_eq!(cookie.map(|(_, value)| value), expected.as_ref(), "{shown}");
+    }
+}
+
+#[test]
 fn several_cookie_fields_are_all_seen_and_reach_the_origin_as_one() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, "");

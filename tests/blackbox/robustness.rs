@@ -124,6 +124,52 @@ fn pipelined_requests_are_answered_in_order() {
 }
 
 #[test]
+fn of_pipelined_requests_those_before_a_malformed_one_are_answered_and_none_behind_it() {
+    let origin = Origin::answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    let proxy = Proxy::start(&origin, "");
+    let mut visitor = proxy.visit();
+    let malformed = b"GET /2 HTTP/1.1\r\nHost: a\r\nbad name: 1\r\n\r\n".to_vec();
+    visitor.send(&[request("GET", "/1", &[]), malformed, request("GET", "/3", &[])].concat());
+    assert_eq!(visitor.reply("GET").status, 200);
+    assert_eq!(visitor.reply("GET").status, 400);
+    visitor.closed();
+    assert_eq!(origin.next().line, "GET /1 HTTP/1.1");
+    assert!(origin.saw_nothing());
+}
+
+#[test]
+fn a_body_that_nobody_reads_is_never_taken_for_the_next_request() {
+    let origin = Origin::answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    let toml = "limits.body_bytes = 10\n[[beacon]]\npath = '/track'\ncategory = 'targeting'";
+    let proxy = Proxy::start(&origin, toml);
+    let inner = request("GET", "/smuggled", &[]);
+    let length = inner.len().to_string();
+    // A beacon that is answered in the origin's stead, a body that is too large, a path of our own, a host that is none.
+    let by_length = [("Content-Length", length.as_str())];
+    let heads = [
+        request("POST", "/track", &by_length),
+        request("POST", "/upload", &by_length),
+        request("POST", "/.consentry/nothing", &by_length),
+        format!("POST / HTTP/1.1\r\nHost: a b\r\nContent-Length: {length}\r\n\r\n").into_bytes(),
+    ];
+    for head in heads {
+        let shown = head.escape_ascii().to_string();
+        let mut visitor = proxy.visit();
+        visitor.send(
+            &[head, inner.clone(), request("GET", "/next", &[("Connection", "close")])].concat(),
+        );
+        let first = visitor.reply("POST").status;
+        assert!(matches!(first, 200 | 204 | 400 | 404 | 413), "{first}: {shown}");
+        let rest = visitor.closed();
+        let answers = rest.windows(9).filter(|window| window == b"HTTP/1.1 ").count();
+        assert!(answers <= 1, "one answer to the next request, or none: {shown}");
+        while let Some(seen) = origin.next_if_any() {
+            assert_eq!(seen.line, "GET /next HTTP/1.1", "{shown}");
+        }
+    }
+}
+
+#[test]
 fn an_upstream_that_refuses_is_a_bad_gateway_with_a_page_in_the_form_asked_for() {
     let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let proxy = Proxy::start_with(&format!("[[site]]\nupstream = 'http://{gone}'"));

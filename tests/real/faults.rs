@@ -1,9 +1,9 @@
 //! Parts that fail under consentry: what a visitor sees, and how long until it is over. docs/reliability.md has the table.
 //!
-//! They drop packets of single ports, mount small disks and processes of their own: as root, as CI runs them.
+//! They make hosts and groups of processes, drop packets, mount small disks: as root, as CI runs them.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::nginx::{Nginx, folder, free_port, program};
-use crate::support::{Origin, PATIENCE, Proxy, Visitor, request};
+use crate::support::{Origin, PATIENCE, Proxy, Visitor, consent, request};
 
 /// Whichever the system chooses.
 const ANY_PORT: &str = "127.0.0.1:0";
@@ -45,6 +45,50 @@ impl Drop for Packets {
     }
 }
 
+/// Another host: a namespace of the network, at the other end of a cable. Gone when dropped.
+struct Host(String);
+
+impl Host {
+    const ADDRESS: [u8; 4] = [10, 213, 77, 2];
+
+    fn start() -> Self {
+        let name = format!("ct{}", std::process::id());
+        let ip = program("ip").display().to_string();
+        let this = Self(name);
+        let name = &this.0;
+        run(&format!(
+            "{ip} netns add {name} && {ip} link add {name} type veth peer name eth0 netns {name} && \
+             {ip} addr add 10.213.77.1/30 dev {name} && {ip} link set {name} up && \
+             {ip} -n {name} addr add 10.213.77.2/30 dev eth0 && {ip} -n {name} link set eth0 up && {ip} -n {name} link set lo up"
+        ));
+        this
+    }
+
+    /// A command that runs a program there.
+    fn command(&self, name: &str) -> Command {
+        let mut command = Command::new(program("ip"));
+        command.args(["netns", "exec", &self.0]).arg(program(name));
+        command
+    }
+
+    /// Has it drop all packets that come, or take them again.
+    fn drops(&self, drops: bool) {
+        let rules = match drops {
+            true => {
+                "add table inet hole; add chain inet hole in { type filter hook input priority 0; policy drop; }"
+            }
+            false => "delete table inet hole",
+        };
+        assert!(self.command("nft").arg(rules).status().unwrap().success());
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        let _ = Command::new(program("ip")).args(["netns", "delete", &self.0]).status();
+    }
+}
+
 /// Asks until the answer has this status; how long that took.
 fn until(proxy: &Proxy, status: u16) -> Duration {
     let since = Instant::now();
@@ -56,16 +100,22 @@ fn until(proxy: &Proxy, status: u16) -> Duration {
 
 #[test]
 fn an_origin_behind_a_black_hole_is_a_504_in_time_and_answers_as_soon_as_packets_pass() {
-    let origin = Origin::answering(OK);
-    let proxy = Proxy::start(&origin, "workers = 1\n[timeouts]\nfirst_byte = '1s'\nconnect = '1s'");
+    let host = Host::start();
+    let folder = folder();
+    let address = SocketAddr::from((Host::ADDRESS, 8080));
+    let http = "server { listen {port}; location / { return 200 ok; } }";
+    let nginx = Nginx::start_at(address, host.command("nginx"), folder.path(), http);
+    let toml =
+        "workers = 1\ntimeouts = { first_byte = '1s', connect = '1s' }\n[[site]]\nupstream = ";
+    let proxy = Proxy::start_with(&format!("{toml}'{}'", nginx.url()));
     assert_eq!(proxy.get("/", &[]).status, 200);
-    let hole = Packets::to(origin.address.port(), "drop");
+    host.drops(true);
     for what in ["on the connection that stood", "on a new one"] {
         let began = Instant::now();
         assert_eq!(proxy.get("/", &[]).status, 504, "{what}");
         assert!(began.elapsed() < Duration::from_secs(4), "{what}: {:?}", began.elapsed());
     }
-    drop(hole);
+    host.drops(false);
     let recovery = until(&proxy, 200);
     assert!(recovery < Duration::from_secs(5), "{recovery:?}");
 }
@@ -303,15 +353,58 @@ fn a_million_requests_leave_neither_memory_nor_descriptors_behind() {
     }
 }
 
+/// A group of processes that may have so many octets of memory in all, where the system has such groups to give.
+struct Limited(PathBuf);
+
+impl Limited {
+    fn to(octets: u64) -> Option<Self> {
+        let name = format!("consentry_test_{}", std::process::id());
+        for (root, limit) in [
+            ("/sys/fs/cgroup/memory", "memory.limit_in_bytes"),
+            ("/sys/fs/cgroup", "memory.max"),
+            ("/sys/fs/cgroup/unified", "memory.max"),
+        ] {
+            let group = Path::new(root).join(&name);
+            if std::fs::create_dir(&group).is_err() {
+                continue;
+            }
+            let this = Self(group);
+            if this.0.join(limit).exists()
+                && std::fs::write(this.0.join(limit), octets.to_string()).is_ok()
+            {
+                return Some(this);
+            }
+        }
+        None
+    }
+}
+
+impl Drop for Limited {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir(&self.0);
+    }
+}
+
 #[test]
 fn with_little_memory_allowed_a_flood_of_large_requests_is_served_within_it() {
     let origin = Origin::answering(OK);
-    // Of its data, as a cgroup would have it: 256 MiB.
-    let limit = ["prlimit", "--data=268435456"];
-    let proxy = wrapped(&consentry(), &limit, ANY_PORT, &origin.url(), Stdio::null());
+    // A cgroup, as a container has one; where there is none to be had, a limit of the process's own data.
+    let limited = Limited::to(128 << 20);
+    let (join, limit);
+    let wrapper = match &limited {
+        Some(group) => {
+            join = format!("echo $$ > {}/cgroup.procs && exec \"$@\"", group.0.display());
+            ["sh", "-c", &join, "sh"]
+        }
+        None => {
+            limit = format!("--data={}", 256 << 20);
+            ["prlimit", &limit, "env", "-"]
+        }
+    };
+    let proxy = wrapped(&consentry(), &wrapper, ANY_PORT, &origin.url(), Stdio::null());
     let body = vec![b'x'; 8 << 20];
     thread::scope(|scope| {
-        for _ in 0..16 {
+        for _ in 0..32 {
             scope.spawn(|| {
                 let mut visitor = proxy.visit();
                 let length = body.len().to_string();
@@ -322,4 +415,47 @@ fn with_little_memory_allowed_a_flood_of_large_requests_is_served_within_it() {
         }
     });
     assert_eq!(proxy.get("/", &[]).status, 200);
+    // The group cannot be removed before.
+    drop(proxy);
+}
+
+#[test]
+fn when_the_clock_jumps_a_decision_is_as_old_as_the_clock_says_and_nobody_waits_longer() {
+    let libraries = std::fs::read_dir("/usr/lib").unwrap().filter_map(Result::ok);
+    let mut libraries = libraries.map(|entry| entry.path().join("faketime/libfaketime.so.1"));
+    let library = libraries.find(|path| path.exists());
+    let library = library.expect("libfaketime is missing: `make test` installs it");
+    let clock = folder();
+    let (file, next) = (clock.path().join("clock"), clock.path().join("next"));
+    let jump = |offset: &str| {
+        std::fs::write(&next, offset).unwrap();
+        std::fs::rename(&next, &file).unwrap();
+    };
+    jump("+0");
+    let origin = Origin::answering(OK);
+    let environment = [
+        format!("LD_PRELOAD={}", library.display()),
+        format!("FAKETIME_TIMESTAMP_FILE={}", file.display()),
+        "FAKETIME_NO_CACHE=1".to_owned(),
+        "FAKETIME_DONT_FAKE_MONOTONIC=1".to_owned(),
+    ];
+    let wrapper: Vec<&str> =
+        std::iter::once("env").chain(environment.iter().map(String::as_str)).collect();
+    let proxy = wrapped(&consentry(), &wrapper, ANY_PORT, &origin.url(), Stdio::null());
+    let consent = consent("analytics");
+    let cookie = format!("_ga=1; {consent}");
+    // One connection all along: it is not idle for a year because the clock says so.
+    let mut visitor = proxy.visit();
+    for (offset, passes) in
+        [("+0", true), ("+170d", true), ("+400d", false), ("-3650d", false), ("+0", true)]
+    {
+        jump(offset);
+        let began = Instant::now();
+        visitor.send(&request("GET", "/", &[("Cookie", &cookie)]));
+        assert_eq!(visitor.reply("GET").status, 200, "{offset}");
+        assert!(began.elapsed() < Duration::from_secs(5), "{offset}: {:?}", began.elapsed());
+        let sent = origin.next().field("cookie").unwrap_or_default();
+        assert_eq!(sent.contains("_ga"), passes, "{offset}: {sent}");
+        assert_eq!(proxy.admin("/readyz").0, 200, "{offset}");
+    }
 }

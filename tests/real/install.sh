@@ -26,6 +26,7 @@ need valgrind valgrind
 need wrk wrk
 need nft nftables
 need ip iproute2
+need faketime faketime
 need node nodejs
 need npm npm
 python3 -c 'import venv, ensurepip' > /dev/null 2>&1 || missing="$missing python3-venv"

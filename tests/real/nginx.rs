@@ -58,7 +58,13 @@ impl Nginx {
     /// Starts nginx in this folder with this content of its `http` block; `{port}` and `{folder}`
     /// are filled in.
     pub fn start(folder: &Path, http: &str) -> Self {
-        let port = free_port();
+        let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
+        Self::start_at(address, Command::new(program("nginx")), folder, http)
+    }
+
+    /// The same at an address, by a command that becomes nginx.
+    pub fn start_at(address: SocketAddr, mut nginx: Command, folder: &Path, http: &str) -> Self {
+        let port = address.port();
         let path = folder.display();
         let http = http.replace("{port}", &port.to_string()).replace("{folder}", &path.to_string());
         let config = format!(
@@ -69,9 +75,7 @@ impl Nginx {
         );
         let file = folder.join("nginx.conf");
         std::fs::write(&file, config).unwrap();
-        let peer =
-            Peer::spawn(Command::new(program("nginx")).arg("-c").arg(&file).args(["-e", "stderr"]));
-        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        let peer = Peer::spawn(nginx.arg("-c").arg(&file).args(["-e", "stderr"]));
         wait_for(address);
         Self { address, _peer: peer }
     }
