@@ -1,4 +1,4 @@
-//! One consent source on arbitrary octets; the target's name is the source's. A strict reader of its own is
+//! One consent source on arbitrary octets; the first line names it: a tool, a form of `generic`, or `auto`. A strict reader of its own is
 //! the oracle: the source grants nothing that the text does not say. Necessary is always granted, what is not
 //! decided grants nothing else, and a copy of the cookie grants nothing more.
 
@@ -7,45 +7,111 @@
 #[path = "../../tests/oracle/mod.rs"]
 mod oracle;
 
-use std::collections::BTreeMap;
-use std::sync::LazyLock;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, LazyLock};
 
-use consentry::config::{self, Config, Overrides};
-use consentry::consent::{Category, CategorySet, Signals};
+use consentry::config::{self, Overrides};
+use consentry::consent::{Category, CategorySet, ConsentReader, Signals};
 use consentry::cookie::Cookies;
-use libfuzzer_sys::fuzz_target;
+use libfuzzer_sys::{Corpus, fuzz_target};
 
-const SOURCE: &str = env!("CARGO_BIN_NAME");
 const NOW: i64 = 1_796_083_200;
 
-/// What the config adds to the map: the ids of tools whose ids are the site's own.
-static MAP: LazyLock<BTreeMap<String, Vec<String>>> = LazyLock::new(|| {
+/// The forms of a cookie of the site's own making, and whether what is granted stands in the cookie by its name.
+const FORMS: [(&str, &str, bool); 8] = [
+    ("generic-query", "format = 'query'", true),
+    ("generic-list", "format = 'list'", true),
+    ("generic-map", "format = 'map'", true),
+    ("generic-coded", "format = 'map'\nseparator = '|'\ndecode = ['base64']", true),
+    ("generic-regex", "format = 'regex'\npattern = '^stats=(?P<stats>[01]);?ads=(?P<ads>[01])'", true),
+    ("generic-json", "format = 'json'", false),
+    ("generic-deep", "format = 'json'\npath = 'a.b'\ntime = 't'\ndecode = ['url', 'base64']", false),
+    ("generic-flag", "format = 'flag'", false),
+];
+
+/// What a config adds to the map of a tool.
+type Map = BTreeMap<String, Vec<String>>;
+
+/// What a source may grant at most.
+enum Most {
+    /// What the oracle reads of this tool's cookie.
+    Tool(Map),
+    /// What is named, by the ids that stand for it.
+    Named(&'static [(&'static str, &'static str)]),
+    Anything,
+}
+
+struct Source {
+    reader: Arc<ConsentReader>,
+    most: Most,
+}
+
+static SOURCES: LazyLock<BTreeMap<&str, Source>> = LazyLock::new(|| {
+    let tools = oracle::tools().map(|name| (name, tool(name)));
+    let forms = FORMS.map(|(name, form, names)| (name, generic(form, names)));
+    let auto = Source { reader: reader("sources = ['auto']", ""), most: Most::Anything };
+    tools.chain(forms).chain([("auto", auto)]).collect()
+});
+
+fn reader(sources: &str, tables: &str) -> Arc<ConsentReader> {
+    let toml = format!("[consent]\n{sources}\nmax_age_days = 36500\n{tables}[[site]]\nupstream = 'http://127.0.0.1:1'");
+    let config = config::parse(&toml, None, &Overrides::default()).expect("a valid config");
+    Arc::clone(&config.sites[0].filter.reader)
+}
+
+/// The source of one tool, with ids in its map where a tool's ids are the site's own.
+fn tool(name: &str) -> Source {
     let ids = [("stats", "analytics"), ("ads", "targeting"), ("c1", "analytics"), ("c2", "targeting"), ("2", "functional")];
     let named = ids.map(|(id, category)| (id.to_owned(), vec![category.to_owned()]));
-    if SOURCE == "consentry" { BTreeMap::new() } else { named.into() }
-});
+    let map: Map = if name == "consentry" { BTreeMap::new() } else { named.into() };
+    let entries: Vec<String> = map.iter().map(|(id, names)| format!("\"{id}\" = {names:?}")).collect();
+    let table = if map.is_empty() { String::new() } else { format!("[consent.{name}]\nmap = {{ {} }}\n", entries.join(", ")) };
+    Source { reader: reader(&format!("sources = ['{name}']"), &table), most: Most::Tool(map) }
+}
 
-static CONFIG: LazyLock<Config> = LazyLock::new(|| {
-    let map: Vec<String> = MAP.iter().map(|(id, names)| format!("\"{id}\" = {names:?}")).collect();
-    let table = if SOURCE == "consentry" { String::new() } else { format!("[consent.{SOURCE}]\nmap = {{ {} }}\n", map.join(", ")) };
-    let toml = format!(
-        "[consent]\nsources = ['{SOURCE}']\nmax_age_days = 36500\n{table}[[site]]\nupstream = 'http://127.0.0.1:1'"
-    );
-    config::parse(&toml, None, &Overrides::default()).expect("a valid config")
-});
+fn generic(form: &str, names: bool) -> Source {
+    const IDS: &[(&str, &str)] = &[("stats", "analytics"), ("ads", "targeting")];
+    let table = format!("[consent.generic]\ncookie = 'mine'\n{form}\nmap = {{ stats = 'analytics', ads = 'targeting' }}\n");
+    let most = if names { Most::Named(IDS) } else { Most::Anything };
+    Source { reader: reader("sources = ['generic']", &table), most }
+}
 
-fuzz_target!(|octets: &[u8]| {
-    let reader = &CONFIG.sites[0].filter.reader;
+impl Source {
+    /// The categories that a strict reader would grant at most; `None` where there is none.
+    fn at_most(&self, name: &str, octets: &[u8]) -> Option<BTreeSet<String>> {
+        match &self.most {
+            Most::Tool(map) => Some(oracle::at_most(name, octets, map)),
+            Most::Named(ids) => {
+                let text = oracle::readings(octets);
+                let said = ids.iter().filter(|(id, _)| text.contains(id)).map(|(_, category)| (*category).to_owned());
+                let said: BTreeSet<String> = said.collect();
+                // A site without a social category of its own has it follow targeting.
+                let social = said.contains("targeting").then(|| "social".to_owned());
+                Some(said.into_iter().chain(social).collect())
+            }
+            Most::Anything => None,
+        }
+    }
+}
+
+fuzz_target!(|input: &[u8]| -> Corpus {
+    let mut lines = input.splitn(2, |octet| *octet == b'\n');
+    let (name, octets) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
+    let known = std::str::from_utf8(name).ok().and_then(|name| SOURCES.get_key_value(name));
+    let Some((name, source)) = known else { return Corpus::Reject };
+    let reader = &source.reader;
     let read = |octets: &[u8]| reader.read(&Cookies::new([octets]), Signals::default(), None, NOW);
     let consent = read(octets);
     assert!(consent.granted.contains(Category::NECESSARY));
     assert!(consent.is_decided() || consent.granted == CategorySet::NECESSARY);
-    let most = oracle::at_most(SOURCE, octets, &MAP);
-    for name in reader.categories.names_of(consent.granted).into_iter().skip(1) {
-        assert!(most.contains(name), "{name} is granted and not said");
+    if let Some(most) = source.at_most(name, octets) {
+        for granted in reader.categories.names_of(consent.granted).into_iter().skip(1) {
+            assert!(most.contains(granted), "{granted} is granted and not said");
+        }
     }
     if !octets.contains(&b';') {
         let twice = [octets, b"; ", octets].concat();
         assert!(read(&twice).granted.difference(consent.granted) == CategorySet::EMPTY, "a copy grants more");
     }
+    Corpus::Keep
 });

@@ -246,9 +246,9 @@ pub fn readings(header: &[u8]) -> String {
     for part in once.split(|byte| matches!(byte, b';' | b'=' | b' ' | b'"')) {
         texts.extend(STANDARD_NO_PAD.decode(part));
     }
-    let joined = texts.join(&b'\n');
+    let joined = texts.join(&0);
     let text = String::from_utf8_lossy(&joined);
-    text.chars().filter(|letter| !matches!(letter, ' ' | '\t' | '\r' | '\'' | '"')).collect()
+    text.chars().filter(|letter| !letter.is_whitespace() && !matches!(letter, '\'' | '"')).collect()
 }
 
 fn percent_decoded(octets: &[u8]) -> Vec<u8> {
