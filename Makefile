@@ -1,15 +1,15 @@
 # The commands of this repository. `make test` does all of its own set-up.
 
-.PHONY: test check docs bench instructions compare fuzz static pgo image deb
+.PHONY: test check docs bench instructions compare fuzz fuzzers static sbom supply pgo image deb
 
 test: ## Install what is missing, then run everything
 	tests/real/install.sh
-	$(MAKE) deb
+	$(MAKE) -j2 deb fuzzers
 	cargo test --locked
 	cargo test --locked --test real
 	cargo test --locked --test envoy
 	cargo test --locked --features otel --test otel
-	$(MAKE) instructions
+	$(MAKE) -j2 instructions fuzz
 
 check: ## Formatting and lints
 	cargo fmt --check
@@ -33,19 +33,33 @@ compare: static ## Beside nginx, HAProxy and Envoy, on this machine
 FUZZ_SECONDS = 60
 # The same octets each time; 0 for others.
 FUZZ_SEED = 1
-fuzz: ## Arbitrary octets for a minute each: the service, the filter, what it reads, its config; two at a time
-	cargo fuzz --version > /dev/null 2>&1 || cargo install --locked cargo-fuzz --version 0.13.2
-	cargo fuzz build --sanitizer none
+fuzz: fuzzers ## Arbitrary octets for a minute each: the service, the filter, what it reads, its config; two at a time
 	cargo fuzz list | xargs -P 2 -I @ sh -c 'mkdir -p fuzz/corpus/@ && \
 		if cargo fuzz run --sanitizer none @ fuzz/corpus/@ fuzz/seeds/@ -- -max_total_time=$(FUZZ_SECONDS) -seed=$(FUZZ_SEED) -max_len=4096 -print_final_stats=1 \
 			> fuzz/corpus/@.log 2>&1; \
 		then echo "@: $$(sed -n "s/stat::number_of_executed_units: *//p" fuzz/corpus/@.log) runs, nothing found"; \
 		else echo "@: something was found"; tail -n 50 fuzz/corpus/@.log; exit 1; fi'
 
+fuzzers: ## What `make fuzz` runs (installs cargo-fuzz where it is missing)
+	cargo fuzz --version > /dev/null 2>&1 || cargo install --locked cargo-fuzz --version 0.13.2
+	cargo fuzz build --sanitizer none
+
 STATIC = x86_64-unknown-linux-gnu
+# Of one commit one binary: the time of the build is the commit's where a library asks for it.
+export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2> /dev/null || echo 0)
 static: ## The static binary, where the image takes it from
 	RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked --release --target $(STATIC)
 	cp target/$(STATIC)/release/consentry deploy/container/consentry
+
+sbom: ## What the binary is made of, by CycloneDX: target/consentry.cdx.json (installs cargo-cyclonedx where it is missing)
+	cargo cyclonedx --version > /dev/null 2>&1 || cargo install --locked cargo-cyclonedx --version 0.5.9
+	cargo cyclonedx --quiet --format json --spec-version 1.5 --target $(STATIC) --no-build-deps --override-filename consentry.cdx
+	mkdir -p target && mv consentry.cdx.json target
+
+supply: ## Licences, bans, sources and advisories of the libraries; the last from the network (installs cargo-deny where it is missing)
+	cargo deny --version > /dev/null 2>&1 || cargo install --locked cargo-deny --version 0.20.2
+	cargo deny check licenses bans sources
+	cargo deny check advisories
 
 PROFILE = target/pgo
 LLVM_PROFDATA = llvm-profdata-22
