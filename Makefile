@@ -45,8 +45,6 @@ fuzzers: ## What `make fuzz` runs (installs cargo-fuzz where it is missing)
 	cargo fuzz build --sanitizer none
 
 STATIC = x86_64-unknown-linux-gnu
-# Of one commit one binary: the time of the build is the commit's where a library asks for it.
-export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2> /dev/null || echo 0)
 static: ## The static binary, where the image takes it from
 	RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked --release --target $(STATIC)
 	cp target/$(STATIC)/release/consentry deploy/container/consentry
