@@ -47,6 +47,11 @@ impl<'a> SetCookie<'a> {
         Self { name, value, attributes: rest.get(1..).unwrap_or_default() }
     }
 
+    /// Name and attributes as sent, without the value: what two lines share that set one cookie in one way.
+    pub fn manner(&self) -> (&'a [u8], &'a [u8]) {
+        (self.name, self.attributes)
+    }
+
     /// Reads the attributes. Of repeated ones the last counts; unknown ones are passed over.
     pub fn scope(&self) -> Scope<'a> {
         let mut scope = Scope::default();
@@ -123,6 +128,11 @@ impl<'a> Scope<'a> {
             b's' => self.secure |= value_of(attribute, b"secure").is_some(),
             _ => {}
         }
+    }
+
+    /// Whether [`deletes`](Self::deletes) says the same at any time: no `Expires` counts.
+    pub fn is_timeless(&self) -> bool {
+        self.max_age.is_some() || self.expires.is_none()
     }
 
     /// `Expires` in Unix seconds, when it can be read.

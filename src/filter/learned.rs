@@ -1,10 +1,14 @@
 //! Where a site's cookies live, learned from its own `Set-Cookie` lines: a deletion only works
 //! with the same `Domain`, `Path` and partition (RFC 6265bis section 5.7, step 22).
 
+use std::hash::BuildHasher;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use foldhash::fast::RandomState;
 
 use super::bounded::Bounded;
-use crate::cookie::Scope;
+use crate::cookie::{Scope, SetCookie};
 
 /// The most cookies whose places are kept.
 const MAX_COOKIES: usize = 1024;
@@ -12,6 +16,8 @@ const MAX_COOKIES: usize = 1024;
 const MAX_PLACES: usize = 8;
 /// Domains and paths longer than this, in octets, are not kept.
 const MAX_PART_OCTETS: usize = 256;
+/// How many lines are known again, a power of two.
+const MANNERS: usize = 512;
 
 /// A place that a cookie lives in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,17 +47,51 @@ impl Place {
 #[derive(Debug)]
 pub(super) struct Learned {
     places: Bounded<Arc<[Place]>>,
+    /// Hashes of lines, without their values, that set a cookie at any time in a place that has been noted.
+    manners: Box<[AtomicU64]>,
+    hasher: RandomState,
 }
 
 impl Default for Learned {
     fn default() -> Self {
-        Self { places: Bounded::new(MAX_COOKIES) }
+        Self {
+            places: Bounded::new(MAX_COOKIES),
+            manners: (0..MANNERS).map(|_| AtomicU64::new(0)).collect(),
+            hasher: RandomState::default(),
+        }
     }
 }
 
 impl Learned {
+    /// Whether a line like this one, but for the value, has been noted, and sets its cookie at any time: nothing
+    /// of its attributes is news. A site sets its cookies in the same few ways again and again.
+    pub(super) fn knows(&self, cookie: &SetCookie<'_>) -> bool {
+        let hash = self.hash(cookie);
+        self.manner(hash).is_some_and(|known| known.load(Relaxed) == hash)
+    }
+
     /// Notes where a cookie is set, by a response to a request for `request_path`.
-    pub(super) fn note(&self, name: &[u8], scope: &Scope<'_>, request_path: &str) {
+    pub(super) fn note(&self, cookie: &SetCookie<'_>, scope: &Scope<'_>, request_path: &str) {
+        self.note_place(cookie.name, scope, request_path);
+        let hash = self.hash(cookie);
+        if scope.path.is_some()
+            && scope.is_timeless()
+            && let Some(known) = self.manner(hash)
+        {
+            known.store(hash, Relaxed);
+        }
+    }
+
+    /// Never 0, which stands for none.
+    fn hash(&self, cookie: &SetCookie<'_>) -> u64 {
+        self.hasher.hash_one(cookie.manner()) | 1
+    }
+
+    fn manner(&self, hash: u64) -> Option<&AtomicU64> {
+        self.manners.get(usize::try_from(hash >> 32).unwrap_or_default() % MANNERS)
+    }
+
+    fn note_place(&self, name: &[u8], scope: &Scope<'_>, request_path: &str) {
         let path = scope.path.unwrap_or_else(|| default_path(request_path).as_bytes());
         let known = self.places.with(name, |places| {
             places.iter().any(|place| place.is(scope, path)) || places.len() >= MAX_PLACES
@@ -105,7 +145,7 @@ mod tests {
         for _ in 0..3 {
             for line in [&b"a=1; Path=/"[..], b"a=2; path=/; DOMAIN=.Example.com", b"a=3"] {
                 let cookie = SetCookie::parse(line);
-                learned.note(cookie.name, &cookie.scope(), "/shop/cart");
+                learned.note(&cookie, &cookie.scope(), "/shop/cart");
             }
         }
         let places = learned.places(b"a").expect("learned");
@@ -113,10 +153,36 @@ mod tests {
         assert_eq!(seen, [(None, &b"/"[..]), (Some(&b"example.com"[..]), b"/"), (None, b"/shop")]);
         for number in 0..100 {
             let path = format!("/{number}/x");
-            learned.note(b"a", &SetCookie::parse(b"a=1").scope(), &path);
-            learned.note(format!("{number}").as_bytes(), &SetCookie::parse(b"a=1").scope(), "/");
+            for line in ["a=1".to_owned(), format!("{number}=1")] {
+                let cookie = SetCookie::parse(line.as_bytes());
+                learned.note(&cookie, &cookie.scope(), &path);
+            }
         }
         assert_eq!(learned.places(b"a").map(|places| places.len()), Some(MAX_PLACES));
+    }
+
+    #[test]
+    fn a_line_is_known_again_by_all_but_its_value_unless_time_or_request_count() {
+        let learned = Learned::default();
+        let note = |line: &'static str| {
+            let cookie = SetCookie::parse(line.as_bytes());
+            learned.note(&cookie, &cookie.scope(), "/");
+        };
+        let knows = |line: &str| learned.knows(&SetCookie::parse(line.as_bytes()));
+        assert!(!knows("a=1; Path=/"));
+        note("a=1; Path=/");
+        assert!(knows("a=2; Path=/") && knows(" a = 3 ; Path=/"));
+        assert!(!knows("b=1; Path=/") && !knows("a=1; path=/") && !knows("a=1; Path=/; Max-Age=0"));
+        for line in
+            ["c=1; Max-Age=60; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT", "d=1; Path=/;"]
+        {
+            note(line);
+            assert!(knows(line), "{line}");
+        }
+        for line in ["e=1", "f=1; Path=/; Expires=Wed, 24 Nov 2032 09:00:00 GMT", "g=1; Path=x"] {
+            note(line);
+            assert!(!knows(line), "{line}");
+        }
     }
 
     #[test]

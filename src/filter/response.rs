@@ -85,14 +85,16 @@ fn passes(filter: &Filter, report: &mut Report, line: &[u8], request_path: &str,
         filter.inventory.note_set(decision.rule, &cookie, outcome, now);
         return true;
     }
-    let scope = cookie.scope();
-    if scope.deletes(now) {
-        return true;
+    if !filter.learned.knows(&cookie) {
+        let scope = cookie.scope();
+        if scope.deletes(now) {
+            return true;
+        }
+        if !cookie.name.is_empty() {
+            filter.learned.note(&cookie, &scope, request_path);
+        }
     }
     filter.inventory.note_set(decision.rule, &cookie, outcome, now);
-    if !cookie.name.is_empty() {
-        filter.learned.note(cookie.name, &scope, request_path);
-    }
     if !decision.permitted {
         report.response_stripped.add(decision.category());
         tracing::debug!(cookie = %cookie.name.escape_ascii(), "strips a cookie from the response");
