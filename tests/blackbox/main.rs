@@ -22,6 +22,7 @@ mod forwarding;
 mod hostile_origin;
 mod http2;
 mod http2_hostile;
+mod http2_hostile_origin;
 mod lifecycle;
 mod load;
 mod observability;

@@ -1,0 +1,201 @@
+//! An origin that speaks HTTP/2, and badly: it harms its own answer and no other, nothing passes around the filter, and nothing
+//! is kept without bounds (RFC 9113 sections 8.1.1, 8.2 and 10.5).
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::thread;
+
+use crate::http2_hostile::{
+    CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, RST_STREAM, SETTINGS,
+    WINDOW_UPDATE, block, frame,
+};
+use crate::support::{Proxy, request};
+
+const ACK: u8 = 1;
+const PUSH_PROMISE: u8 = 5;
+
+/// What is sent for a request on this stream.
+type Answer = dyn Fn(u32) -> Vec<u8> + Send + Sync;
+
+/// Reads frames, and answers the first request of all its connections with these octets and the ones after it as an origin should.
+fn origin(answer: impl Fn(u32) -> Vec<u8> + Send + Sync + 'static) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let shared = Arc::new((AtomicUsize::new(0), Box::new(answer) as Box<Answer>));
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (mut stream, shared) = (stream.unwrap(), Arc::clone(&shared));
+            thread::spawn(move || {
+                let _ = serve(&mut stream, &shared.0, &shared.1);
+            });
+        }
+    });
+    address
+}
+
+fn serve(stream: &mut TcpStream, count: &AtomicUsize, answer: &Answer) -> std::io::Result<()> {
+    stream.read_exact(&mut [0; 24])?;
+    stream.write_all(&frame(SETTINGS, 0, 0, &[]))?;
+    loop {
+        let mut head = [0; 9];
+        stream.read_exact(&mut head)?;
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        stream.read_exact(&mut vec![0; length as usize])?;
+        let of = u32::from_be_bytes(head[5..9].try_into().unwrap());
+        match head[3] {
+            SETTINGS if head[4] & ACK == 0 => stream.write_all(&frame(SETTINGS, ACK, 0, &[]))?,
+            HEADERS => {
+                let octets = match count.fetch_add(1, Relaxed) {
+                    0 => answer(of),
+                    _ => answered(of, &[(":status", "200"), ("content-length", "4")], "good"),
+                };
+                stream.write_all(&octets)?;
+                if octets.is_empty() {
+                    return Ok(());
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn fields(stream: u32, fields: &[(&str, &str)]) -> Vec<u8> {
+    frame(HEADERS, END_HEADERS, stream, &block(fields))
+}
+
+fn answered(stream: u32, head: &[(&str, &str)], body: &str) -> Vec<u8> {
+    [fields(stream, head), frame(DATA, END_STREAM, stream, body.as_bytes())].concat()
+}
+
+/// Whatever the first request gets, it is no tracker's cookie and nothing made whole that was not; what follows is served.
+fn harms_itself(what: &str, answer: impl Fn(u32) -> Vec<u8> + Send + Sync + 'static) -> u16 {
+    let upstream = format!("h2c://{}", origin(answer));
+    let proxy = Proxy::start_with(&format!(
+        "workers = 1\ntimeouts.first_byte = '1s'\n[[site]]\nhosts = ['*']\nupstream = '{upstream}'"
+    ));
+    let before = proxy.memory_kib("VmRSS:");
+    let mut visitor = proxy.visit();
+    visitor.send(&request("GET", "/one", &[("Connection", "close")]));
+    // It may break off before its first octet.
+    let first = String::from_utf8_lossy(&visitor.closed()).into_owned();
+    assert!(!first.contains("_ga"), "{what}: {first}");
+    let status = first.split(' ').nth(1).map_or(0, |status| status.parse().unwrap());
+    let (head, body) = first.split_once("\r\n\r\n").unwrap_or_default();
+    let length = head.split_once("content-length: ").map(|(_, rest)| rest.lines().next().unwrap());
+    let broken = match length {
+        Some(length) => body.len() < length.parse().unwrap(),
+        None => !body.ends_with("0\r\n\r\n"),
+    };
+    assert!(status >= 502 || body == "good" || body.is_empty() || broken, "{what}: {first}");
+    for _ in 0..3 {
+        let next = proxy.get("/next", &[]);
+        assert_eq!((next.status, next.text().as_str()), (200, "good"), "{what}");
+    }
+    let grown = proxy.memory_kib("VmHWM:").saturating_sub(before);
+    assert!(grown < 32 * 1024, "{what}: {grown} KiB more");
+    status
+}
+
+#[test]
+fn a_malformed_head_is_a_bad_gateway() {
+    for head in [
+        &[(":status", "200"), ("Set-Cookie", "_ga=1")][..],
+        &[(":status", "200"), ("set-cookie", "_ga=1\r\nx: y")],
+        &[(":status", "200"), ("set-cookie\r\nx", "_ga=1")],
+        &[(":status", "200"), ("set-cookie ", "_ga=1")],
+        &[(":status", "200"), ("x", "a\0b")],
+        &[(":status", "200"), ("", "a")],
+        &[(":status", "200"), (":status", "204")],
+        &[(":status", "two"), ("x", "y")],
+        &[(":status", ""), ("x", "y")],
+        &[("x", "y"), (":status", "200")],
+        &[("set-cookie", "_ga=1")],
+        &[(":status", "200"), ("connection", "close")],
+        &[(":status", "200"), ("transfer-encoding", "chunked")],
+        &[(":status", "200"), ("content-length", "2"), ("content-length", "3")],
+        &[(":status", "200"), ("content-length", "-2")],
+        &[(":status", "101"), ("upgrade", "websocket")],
+    ] {
+        let shown = format!("{head:?}");
+        let status = harms_itself(&shown, move |stream| answered(stream, head, "ok"));
+        assert_eq!(status, 502, "{shown}");
+    }
+}
+
+#[test]
+fn a_body_that_is_not_as_long_as_its_head_says_breaks_off() {
+    for (length, body) in [("5", "ok"), ("1", "okay"), ("0", "ok")] {
+        let shown = format!("{length} octets: {body}");
+        harms_itself(&shown, move |stream| {
+            answered(stream, &[(":status", "200"), ("content-length", length)], body)
+        });
+    }
+}
+
+#[test]
+fn frames_that_are_none_or_out_of_place_are_a_bad_gateway_and_a_new_connection() {
+    let begun = |stream| fields(stream, &[(":status", "200")]);
+    let status = |what, answer: fn(u32) -> Vec<u8>| harms_itself(what, answer);
+    for status in [
+        status("no frames", |_| b"HTTP/1.1 200 OK\r\nSet-Cookie: _ga=1\r\n\r\n".repeat(9)),
+        status("data before a head", |stream| frame(DATA, END_STREAM, stream, b"ok")),
+        status("a head on no stream", |_| fields(0, &[(":status", "200")])),
+        status("a head on a stream that nobody opened", |_| fields(99, &[(":status", "200")])),
+        status("a broken block", |stream| frame(HEADERS, END_HEADERS, stream, &[0xff; 9])),
+        status("a window of none", |stream| frame(WINDOW_UPDATE, 0, stream, &[0; 4])),
+        status("a promise", |stream| {
+            let promised = [&2_u32.to_be_bytes()[..], &block(&[(":path", "/")])].concat();
+            frame(PUSH_PROMISE, END_HEADERS, stream, &promised)
+        }),
+        status("settings that are none", |_| frame(SETTINGS, 0, 0, &[1; 5])),
+        status("a frame that is too large", |_| frame(DATA, 0, 1, &[0; 20_000])),
+        status("a continuation of nothing", |stream| frame(CONTINUATION, END_HEADERS, stream, &[])),
+        status("a reset", |stream| frame(RST_STREAM, 0, stream, &2_u32.to_be_bytes())),
+    ] {
+        assert_eq!(status, 502);
+    }
+    // Nothing more is sent on the stream, so that its window does not matter; and nothing is an answer.
+    let widened = |stream| frame(WINDOW_UPDATE, 0, stream, &0x7fff_ffff_u32.to_be_bytes());
+    assert_eq!(harms_itself("a window too large", move |stream| widened(stream).repeat(2)), 504);
+    // Here a request may be sent again: nothing of it has been done.
+    harms_itself("a stream refused", |stream| frame(RST_STREAM, 0, stream, &7_u32.to_be_bytes()));
+    harms_itself("goodbye", |_| frame(GOAWAY, 0, 0, &[0; 8]));
+    harms_itself("an end", |_| Vec::new());
+    harms_itself("a reset in the middle of a body", move |stream| {
+        [begun(stream), frame(DATA, 0, stream, b"ok"), frame(RST_STREAM, 0, stream, &[0, 0, 0, 2])]
+            .concat()
+    });
+}
+
+#[test]
+fn floods_from_an_origin_cost_neither_memory_nor_the_answers_after_them() {
+    let answer = |stream| answered(stream, &[(":status", "200"), ("content-length", "4")], "good");
+    harms_itself("pings", move |stream| {
+        [frame(PING, 0, 0, &[0; 8]).repeat(20_000), answer(stream)].concat()
+    });
+    harms_itself("settings", move |stream| {
+        [frame(SETTINGS, 0, 0, &[]).repeat(20_000), answer(stream)].concat()
+    });
+    harms_itself("empty data", move |stream| {
+        let head = fields(stream, &[(":status", "200"), ("content-length", "4")]);
+        let end = frame(DATA, END_STREAM, stream, b"good");
+        [head, frame(DATA, 0, stream, &[]).repeat(20_000), end].concat()
+    });
+    harms_itself("interim answers", move |stream| {
+        let early = fields(stream, &[(":status", "103"), ("set-cookie", "_ga=1")]);
+        [early.repeat(5_000), answer(stream)].concat()
+    });
+    harms_itself("a head without end", |stream| {
+        let part = block(&[("x-long", "y".repeat(16_000))]);
+        let begin = frame(HEADERS, 0, stream, &block(&[(":status", "200")]));
+        [begin, frame(CONTINUATION, 0, stream, &part).repeat(2_000)].concat()
+    });
+    harms_itself("a field said again by its index", |stream| {
+        // Kept once by the table, as a literal with indexing, and named by its index ever after (RFC 7541 section 6).
+        let field = [&[0x40, 1, b'x', 127, 0x81, 0x1e][..], &[b'y'; 4_000]].concat();
+        let bomb = [block(&[(":status", "200")]), field, vec![0xbe; 12_000]].concat();
+        frame(HEADERS, END_HEADERS | END_STREAM, stream, &bomb)
+    });
+}
