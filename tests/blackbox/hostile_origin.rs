@@ -2,7 +2,7 @@
 //! passes around the filter, and nothing is waited or kept for without bounds.
 
 use std::io::Write;
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
@@ -172,4 +172,25 @@ fn a_page_that_unpacks_to_a_thousand_times_its_size_passes_through_without_being
     let reply = proxy.get("/", &[("Accept", "text/html"), ("Accept-Encoding", "gzip")]);
     assert!(reply.status == 200 && reply.complete, "{}", reply.status);
     assert!(proxy.peak_kib() < 96 * 1024, "{} KiB", proxy.peak_kib());
+}
+
+#[test]
+fn an_origin_that_closes_its_side_only_is_a_bad_gateway_before_its_answer_and_nothing_after_it() {
+    for after in [false, true] {
+        let origin = Origin::scripted(move |seen, stream| {
+            let answers = after || seen.line.contains("/next");
+            let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood";
+            let written = !answers || stream.write_all(answer).is_ok();
+            // It goes on reading: the other side is as it was.
+            written && stream.shutdown(Shutdown::Write).is_ok()
+        });
+        let proxy = Proxy::start(&origin, "");
+        let mut visitor = proxy.visit();
+        visitor.send(&request("POST", "/one", &[("Content-Length", "0")]));
+        assert_eq!(visitor.reply("POST").status, if after { 200 } else { 502 });
+        for _ in 0..3 {
+            visitor.send(&request("GET", "/next", &[]));
+            assert_eq!(visitor.reply("GET").text(), "good", "after an answer: {after}");
+        }
+    }
 }
