@@ -61,6 +61,17 @@ fn get(path: &str) -> Vec<(&'static str, String)> {
     ]
 }
 
+/// Kind, flags, stream and payload of the next frame; `None` at the end.
+pub fn next_frame(stream: &mut TcpStream) -> Option<(u8, u8, u32, Vec<u8>)> {
+    let mut head = [0; 9];
+    stream.read_exact(&mut head).ok()?;
+    let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+    let mut payload = vec![0; length as usize];
+    stream.read_exact(&mut payload).ok()?;
+    let of = u32::from_be_bytes(head[5..9].try_into().unwrap());
+    Some((head[3], head[4], of, payload))
+}
+
 /// A connection of HTTP/2, hands shaken.
 struct Connection(TcpStream);
 
@@ -78,15 +89,8 @@ impl Connection {
         self.0.write_all(octets).is_ok()
     }
 
-    /// The next frame: kind, flags, stream, payload. `None` at the end.
     fn next(&mut self) -> Option<(u8, u8, u32, Vec<u8>)> {
-        let mut head = [0; 9];
-        self.0.read_exact(&mut head).ok()?;
-        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
-        let mut payload = vec![0; length as usize];
-        self.0.read_exact(&mut payload).ok()?;
-        let stream = u32::from_be_bytes(head[5..9].try_into().unwrap());
-        Some((head[3], head[4], stream, payload))
+        next_frame(&mut self.0)
     }
 
     /// Reads until the stream or the connection is ended by the proxy.

@@ -9,7 +9,7 @@ use std::thread;
 
 use crate::http2_hostile::{
     CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, RST_STREAM, SETTINGS,
-    WINDOW_UPDATE, block, frame,
+    WINDOW_UPDATE, block, frame, next_frame,
 };
 use crate::support::{Proxy, request};
 
@@ -38,14 +38,9 @@ fn origin(answer: impl Fn(u32) -> Vec<u8> + Send + Sync + 'static) -> SocketAddr
 fn serve(stream: &mut TcpStream, count: &AtomicUsize, answer: &Answer) -> std::io::Result<()> {
     stream.read_exact(&mut [0; 24])?;
     stream.write_all(&frame(SETTINGS, 0, 0, &[]))?;
-    loop {
-        let mut head = [0; 9];
-        stream.read_exact(&mut head)?;
-        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
-        stream.read_exact(&mut vec![0; length as usize])?;
-        let of = u32::from_be_bytes(head[5..9].try_into().unwrap());
-        match head[3] {
-            SETTINGS if head[4] & ACK == 0 => stream.write_all(&frame(SETTINGS, ACK, 0, &[]))?,
+    while let Some((kind, flags, of, _)) = next_frame(stream) {
+        match kind {
+            SETTINGS if flags & ACK == 0 => stream.write_all(&frame(SETTINGS, ACK, 0, &[]))?,
             HEADERS => {
                 let octets = match count.fetch_add(1, Relaxed) {
                     0 => answer(of),
@@ -53,12 +48,13 @@ fn serve(stream: &mut TcpStream, count: &AtomicUsize, answer: &Answer) -> std::i
                 };
                 stream.write_all(&octets)?;
                 if octets.is_empty() {
-                    return Ok(());
+                    break;
                 }
             }
             _ => {}
         }
     }
+    Ok(())
 }
 
 fn fields(stream: u32, fields: &[(&str, &str)]) -> Vec<u8> {

@@ -394,11 +394,11 @@ fn with_little_memory_allowed_a_flood_of_large_requests_is_served_within_it() {
     let wrapper = match &limited {
         Some(group) => {
             join = format!("echo $$ > {}/cgroup.procs && exec \"$@\"", group.0.display());
-            ["sh", "-c", &join, "sh"]
+            vec!["sh", "-c", &join, "sh"]
         }
         None => {
             limit = format!("--data={}", 256 << 20);
-            ["prlimit", &limit, "env", "-"]
+            vec!["prlimit", &limit]
         }
     };
     let proxy = wrapped(&consentry(), &wrapper, ANY_PORT, &origin.url(), Stdio::null());
