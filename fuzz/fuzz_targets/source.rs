@@ -29,6 +29,9 @@ const FORMS: [(&str, &str, bool); 8] = [
     ("generic-flag", "format = 'flag'", false),
 ];
 
+/// What stands for what in them.
+const IDS: [(&str, &str); 2] = [("stats", "analytics"), ("ads", "targeting")];
+
 /// What a config adds to the map of a tool.
 type Map = BTreeMap<String, Vec<String>>;
 
@@ -36,8 +39,8 @@ type Map = BTreeMap<String, Vec<String>>;
 enum Most {
     /// What the oracle reads of this tool's cookie.
     Tool(Map),
-    /// What is named, by the ids that stand for it.
-    Named(&'static [(&'static str, &'static str)]),
+    /// What is named by one of [`IDS`].
+    Named,
     Anything,
 }
 
@@ -49,12 +52,12 @@ struct Source {
 static SOURCES: LazyLock<BTreeMap<&str, Source>> = LazyLock::new(|| {
     let tools = oracle::tools().map(|name| (name, tool(name)));
     let forms = FORMS.map(|(name, form, names)| (name, generic(form, names)));
-    let auto = Source { reader: reader("sources = ['auto']", ""), most: Most::Anything };
+    let auto = Source { reader: reader("auto", ""), most: Most::Anything };
     tools.chain(forms).chain([("auto", auto)]).collect()
 });
 
-fn reader(sources: &str, tables: &str) -> Arc<ConsentReader> {
-    let toml = format!("[consent]\n{sources}\nmax_age_days = 36500\n{tables}[[site]]\nupstream = 'http://127.0.0.1:1'");
+fn reader(source: &str, tables: &str) -> Arc<ConsentReader> {
+    let toml = format!("[consent]\nsources = ['{source}']\nmax_age_days = 36500\n{tables}[[site]]\nupstream = 'http://127.0.0.1:1'");
     let config = config::parse(&toml, None, &Overrides::default()).expect("a valid config");
     Arc::clone(&config.sites[0].filter.reader)
 }
@@ -66,14 +69,13 @@ fn tool(name: &str) -> Source {
     let map: Map = if name == "consentry" { BTreeMap::new() } else { named.into() };
     let entries: Vec<String> = map.iter().map(|(id, names)| format!("\"{id}\" = {names:?}")).collect();
     let table = if map.is_empty() { String::new() } else { format!("[consent.{name}]\nmap = {{ {} }}\n", entries.join(", ")) };
-    Source { reader: reader(&format!("sources = ['{name}']"), &table), most: Most::Tool(map) }
+    Source { reader: reader(name, &table), most: Most::Tool(map) }
 }
 
 fn generic(form: &str, names: bool) -> Source {
-    const IDS: &[(&str, &str)] = &[("stats", "analytics"), ("ads", "targeting")];
     let table = format!("[consent.generic]\ncookie = 'mine'\n{form}\nmap = {{ stats = 'analytics', ads = 'targeting' }}\n");
-    let most = if names { Most::Named(IDS) } else { Most::Anything };
-    Source { reader: reader("sources = ['generic']", &table), most }
+    let most = if names { Most::Named } else { Most::Anything };
+    Source { reader: reader("generic", &table), most }
 }
 
 impl Source {
@@ -81,13 +83,15 @@ impl Source {
     fn at_most(&self, name: &str, octets: &[u8]) -> Option<BTreeSet<String>> {
         match &self.most {
             Most::Tool(map) => Some(oracle::at_most(name, octets, map)),
-            Most::Named(ids) => {
+            Most::Named => {
                 let text = oracle::readings(octets);
-                let said = ids.iter().filter(|(id, _)| text.contains(id)).map(|(_, category)| (*category).to_owned());
-                let said: BTreeSet<String> = said.collect();
-                // A site without a social category of its own has it follow targeting.
-                let social = said.contains("targeting").then(|| "social".to_owned());
-                Some(said.into_iter().chain(social).collect())
+                let said = IDS.iter().filter(|(id, _)| text.contains(id)).map(|(_, category)| (*category).to_owned());
+                let mut said: BTreeSet<String> = said.collect();
+                // Where nothing is said of social, it follows targeting.
+                if said.contains("targeting") {
+                    said.insert("social".to_owned());
+                }
+                Some(said)
             }
             Most::Anything => None,
         }
