@@ -392,7 +392,7 @@ fn the_reader_of_sources_sees_imports() {
     let has = |from: &str, to: &str| of(from).iter().any(|target| target.join("::") == to);
     assert!(has("proxy::handler", "proxy::forward"));
     assert!(has("proxy::handler", "filter::service"), "through what `filter` hands on");
-    assert!(has("filter::request", "cookie"));
+    assert!(has("filter::verdict", "cookie"));
     assert!(has("main", "cli"));
     assert!(files.len() > 50);
 }

@@ -14,7 +14,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 
 use bytes::Bytes;
 use consentry::config::{self, Overrides};
-use consentry::filter::{ConsentLayer, Filter};
+use consentry::filter::{ConsentLayer, Filter, Recall};
 use futures_util::FutureExt;
 use http::{HeaderValue, Request, Response};
 use http_body_util::{BodyExt, Full};
@@ -207,6 +207,67 @@ proptest! {
         let lines: Vec<_> = lines.into_iter().filter_map(valid).collect();
         pass(&ENFORCING, &valid(cookie).unwrap_or_default(), &lines, 1);
     }
+}
+
+/// What a request's `Cookie` fields and signals come to: what the origin got, what the visitor got, and what the
+/// report says.
+fn outcome(layer: &ConsentLayer, cookies: &[&[u8]], gpc: bool, page: bool) -> (Passed, String) {
+    let origin_got = Arc::new(Mutex::new(None));
+    let got = Arc::clone(&origin_got);
+    let origin = service_fn(move |request: Request<()>| {
+        let fields = request.headers().get_all("cookie").iter();
+        let fields: Vec<&[u8]> = fields.map(HeaderValue::as_bytes).collect();
+        *got.lock().unwrap() = (!fields.is_empty()).then(|| fields.join(&b'|'));
+        async { Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())) }
+    });
+    let mut request = Request::builder().uri("http://shop.example/");
+    for cookie in cookies {
+        request = request.header("cookie", *cookie);
+    }
+    request = request.header("sec-gpc", if gpc { "1" } else { "0" });
+    request = request.header("sec-fetch-mode", if page { "navigate" } else { "no-cors" });
+    let request = request.body(()).unwrap();
+    let response = layer.layer(origin).oneshot(request).now_or_never().unwrap().unwrap();
+    let lines = response.headers().get_all("set-cookie").iter();
+    let lines = lines.map(|line| line.as_bytes().to_vec()).collect();
+    let cookie = origin_got.lock().unwrap().take();
+    (Passed { cookie, lines }, format!("{:?}", response.body().report()))
+}
+
+static STRICT: LazyLock<Arc<Filter>> =
+    LazyLock::new(|| filter("[[cookie]]\nname = 'lang'\ncategory = 'targeting'"));
+
+proptest! {
+    #[test]
+    fn a_connection_that_remembers_its_last_request_passes_what_one_that_does_not_would(
+        requests in prop::collection::vec((0..3_usize, 0..4_usize, any::<bool>(), any::<bool>(), any::<bool>()), 1..8),
+        pool in prop::collection::vec((traffic(), 0..16_u8), 4),
+    ) {
+        let pool: Vec<Vec<u8>> =
+            pool.iter().map(|((cookie, _), granted)| with_consent(cookie, *granted)).collect();
+        let recall = Arc::new(Recall::default());
+        for (which, cookie, gpc, page, twice) in requests {
+            let filter = [&*ENFORCING, &*OBSERVING, &*STRICT][which];
+            let fields: &[&[u8]] = if twice { &[&pool[cookie], &pool[0]] } else { &[&pool[cookie]] };
+            let layer = ConsentLayer::new(Arc::clone(filter));
+            let recalling = layer.clone().recalling(Arc::clone(&recall));
+            prop_assert_eq!(outcome(&recalling, fields, gpc, page), outcome(&layer, fields, gpc, page));
+        }
+    }
+}
+
+#[test]
+fn what_is_remembered_is_counted_each_time_and_shown_to_nobody() {
+    let filter = filter("");
+    let recall = Arc::new(Recall::default());
+    let layer = ConsentLayer::new(Arc::clone(&filter)).recalling(Arc::clone(&recall));
+    for _ in 0..3 {
+        outcome(&layer, &[b"_ga=secret; new=secret"], false, false);
+    }
+    let seen = filter.inventory().cookies(&filter.settings().policy.catalogue);
+    let sent: Vec<_> = seen.iter().map(|seen| (seen.name.as_str(), seen.tally.sent)).collect();
+    assert_eq!(sent, [("new", 3), ("_ga", 3)]);
+    assert!(!format!("{recall:?}{layer:?}").contains("secret"));
 }
 
 #[test]

@@ -3,18 +3,21 @@
 //! Previous step: `service` (or `proxy`, which found the site). Next: the inner service, which
 //! forwards; then `response`. What stays in a `Cookie` field stays byte for byte.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, Response, Uri};
 
 use super::answer::{self, SEC_FETCH_DEST, Wanted};
 use super::expire::PageLoad;
+use super::recall::{self, Known, Recall};
 use super::report::Report;
 use super::seen::Outcome;
 use super::state::Filter;
+use super::verdict::{Left, Verdict};
 use crate::catalogue::{BeaconProbe, BeaconRule};
-use crate::consent::{CategorySet, Signals};
-use crate::cookie::{Cookies, Pair, pairs};
+use crate::consent::CategorySet;
 
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
@@ -52,16 +55,16 @@ impl Visit {
 
 /// Filters a request in place. `Err` is the answer to a beacon that the origin must not see.
 pub(super) fn filter<B>(
-    filter: &Filter,
+    filter: &Arc<Filter>,
     request: &mut Request<B>,
     peer: Peer,
+    recall: Option<&Recall>,
     now: i64,
 ) -> Result<Visit, Box<(Response<Bytes>, Box<Report>)>> {
     let settings = &filter.settings;
     let headers = request.headers();
-    let cookies = Cookies::of(headers);
-    let region = settings.reader.region_of(headers, peer.trusted);
-    let consent = settings.reader.read(&cookies, Signals::of(headers), region, now);
+    let known = recall::known(filter, headers, peer.trusted, recall, now);
+    let consent = known.consent;
     let mut report = Box::new(Report::new(consent));
 
     let path = request.uri().path();
@@ -111,7 +114,8 @@ pub(super) fn filter<B>(
     }
     let headers = request.headers();
     let expires = settings.expire.enabled && is_page_load(request.method(), headers);
-    let stripped = strip_cookies(filter, request.headers_mut(), &mut visit.report, expires, now);
+    let stripped =
+        strip_cookies(filter, request.headers_mut(), &mut visit.report, &known, expires, now);
     if !stripped.is_empty() {
         visit.page_load = host(request).map(|host| {
             let secure = peer.secure || request.uri().scheme_str() == Some("https");
@@ -177,46 +181,26 @@ fn strip_cookies(
     filter: &Filter,
     headers: &mut HeaderMap,
     report: &mut Report,
+    known: &Known,
     collect: bool,
     now: i64,
 ) -> Vec<Box<[u8]>> {
-    let mut names: Vec<Box<[u8]>> = Vec::new();
-    let most = filter.settings.expire.max_per_response;
-    let consent = report.consent;
-    let decided = consent.is_decided();
-    let mut unknown = 0_usize;
-    let mut judge = |pair: &Pair<'_>| {
-        let decision = filter.settings.policy.cookie(pair.name, &consent);
-        let outcome = Outcome { permitted: decision.permitted, decided };
-        unknown += usize::from(decision.rule.is_none());
-        if decision.rule.is_some() || unknown <= MOST_UNKNOWN_NOTED {
-            filter.inventory.note_sent(decision.rule, pair.name, outcome, now);
-        }
-        if !decision.permitted {
-            report.request_stripped.add(decision.category());
-            tracing::debug!(cookie = %pair.name.escape_ascii(), "strips a cookie from the request");
-            // A nameless cookie cannot be deleted: there is no line that names it.
-            let fresh = collect && !pair.name.is_empty() && names.len() < most;
-            if fresh && !names.iter().any(|name| **name == *pair.name) {
-                names.push(pair.name.into());
-            }
-        }
-        decision.permitted
-    };
-
+    let mut account = Account { filter, report, now, unknown: 0, stripped: collect.then(Vec::new) };
     let mut fields = headers.get_all(COOKIE).iter();
     let (first, more) = (fields.next(), fields.next().is_some());
-    let Some(first) = first else { return names };
+    let Some(first) = first else { return Vec::new() };
     if !more {
-        let rewritten = strip_field(first.as_bytes(), &mut judge);
+        let verdict = known.verdict(first.as_bytes(), &filter.settings.policy);
+        account.note(first.as_bytes(), verdict);
+        let names = account.stripped.unwrap_or_default();
         if filter.enforces() {
-            match rewritten {
-                Field::Unchanged => {}
-                Field::Empty => {
+            match &verdict.left {
+                Left::Unchanged => {}
+                Left::Empty => {
                     headers.remove(COOKIE);
                 }
-                Field::Rewritten(value) => {
-                    headers.insert(COOKIE, value);
+                Left::Rewritten(value) => {
+                    headers.insert(COOKIE, value.clone());
                 }
             }
         }
@@ -225,15 +209,17 @@ fn strip_cookies(
     let mut kept = Vec::new();
     let mut changed = false;
     for field in headers.get_all(COOKIE) {
-        match strip_field(field.as_bytes(), &mut judge) {
-            Field::Unchanged => kept.push(field.clone()),
-            Field::Empty => changed = true,
-            Field::Rewritten(value) => {
-                changed = true;
-                kept.push(value);
-            }
+        let consent = &account.report.consent;
+        let verdict = Verdict::of(field.as_bytes(), &filter.settings.policy, consent);
+        account.note(field.as_bytes(), &verdict);
+        changed |= verdict.left != Left::Unchanged;
+        match verdict.left {
+            Left::Unchanged => kept.push(field.clone()),
+            Left::Empty => {}
+            Left::Rewritten(value) => kept.push(value),
         }
     }
+    let names = account.stripped.unwrap_or_default();
     if changed && filter.enforces() {
         headers.remove(COOKIE);
         for field in kept {
@@ -243,111 +229,42 @@ fn strip_cookies(
     names
 }
 
-#[derive(Debug, PartialEq, Eq)]
-enum Field {
-    Unchanged,
-    Empty,
-    Rewritten(HeaderValue),
+/// Tells the report, the inventory and the log what becomes of a request's cookies.
+struct Account<'a> {
+    filter: &'a Filter,
+    report: &'a mut Report,
+    now: i64,
+    /// How many so far no rule knows.
+    unknown: usize,
+    /// The names of those that go, each once, where they are asked for.
+    stripped: Option<Vec<Box<[u8]>>>,
 }
 
-/// Leaves only the pairs that `keep` wants. Where two neighbours stay, so do the octets between
-/// them; where a pair between two others is gone, `; ` separates them.
-fn strip_field(field: &[u8], mut keep: impl FnMut(&Pair<'_>) -> bool) -> Field {
-    let mut rewritten: Option<Vec<u8>> = None;
-    // The end of the last pair that stays, if it was the last one seen.
-    let mut kept_to: Option<usize> = Some(0);
-    let mut any = false;
-    for pair in pairs(field) {
-        if !keep(&pair) {
-            // The first to go: all before it stays as it is.
-            let before = field.get(..kept_to.unwrap_or_default()).unwrap_or_default();
-            rewritten.get_or_insert_with(|| before.to_vec());
-            kept_to = None;
-            continue;
-        }
-        any = true;
-        if let Some(rewritten) = &mut rewritten {
-            let from = match kept_to {
-                Some(end) => end,
-                None => {
-                    if !rewritten.is_empty() {
-                        rewritten.extend_from_slice(b"; ");
-                    }
-                    pair.start
-                }
-            };
-            rewritten.extend_from_slice(field.get(from..pair.end).unwrap_or_default());
-        }
-        kept_to = Some(pair.end);
-    }
-    let Some(mut rewritten) = rewritten else { return Field::Unchanged };
-    if !any {
-        return Field::Empty;
-    }
-    if let Some(end) = kept_to {
-        rewritten.extend_from_slice(field.get(end..).unwrap_or_default());
-    }
-    // Octets of a valid field stay valid; were they not, nothing would be forwarded.
-    HeaderValue::from_maybe_shared(Bytes::from(rewritten)).map_or(Field::Empty, Field::Rewritten)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn strip(field: &str, without: &str) -> Option<String> {
-        let keep =
-            |pair: &Pair<'_>| !without.as_bytes().contains(pair.name.first().unwrap_or(&b'0'));
-        match strip_field(field.as_bytes(), keep) {
-            Field::Unchanged => Some(field.to_owned()),
-            Field::Empty => None,
-            Field::Rewritten(value) => Some(String::from_utf8_lossy(value.as_bytes()).into_owned()),
-        }
-    }
-
-    #[test]
-    fn only_the_pairs_without_consent_go() {
-        let cases: &[(&str, &str, Option<&str>)] = &[
-            ("a=1; b=2; c=3", "", Some("a=1; b=2; c=3")),
-            ("a=1; b=2; c=3", "a", Some("b=2; c=3")),
-            ("a=1; b=2; c=3", "b", Some("a=1; c=3")),
-            ("a=1; b=2; c=3", "c", Some("a=1; b=2")),
-            ("a=1; b=2; c=3", "ac", Some("b=2")),
-            ("a=1; b=2; c=3", "abc", None),
-            ("a=1;b=2;c=3;", "a", Some("b=2;c=3;")),
-            ("a=1;\tb=2;; c=\"x y\" ", "a", Some("b=2;; c=\"x y\" ")),
-            (" a=1;b=2", "b", Some(" a=1")),
-            ("a=1; token; b=2", "0", Some("a=1; b=2")),
-            ("a=1,b=2; b=1", "b", Some("a=1,b=2")),
-            (";;", "a", Some(";;")),
-        ];
-        for (field, without, expected) in cases {
-            assert_eq!(strip(field, without).as_deref(), *expected, "{field} without {without}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn kept_pairs_are_byte_for_byte_and_in_order_and_filtering_twice_is_once(
-            field in "[ab=; \t\"é]{0,40}",
-            without in "[ab0]{0,2}",
-        ) {
-            let kept = |text: &str| -> Vec<Vec<u8>> {
-                pairs(text.as_bytes())
-                    .filter(|p| !without.as_bytes().contains(p.name.first().unwrap_or(&b'0')))
-                    .map(|pair| text.as_bytes()[pair.start..pair.end].to_vec())
-                    .collect()
-            };
-            // What a field can hold: HeaderValue refuses some of what proptest thinks of.
-            prop_assume!(HeaderValue::from_bytes(field.as_bytes()).is_ok());
-            let once = strip(&field, &without);
-            let text = once.clone().unwrap_or_default();
-            let left: Vec<Vec<u8>> =
-                pairs(text.as_bytes()).map(|p| text.as_bytes()[p.start..p.end].to_vec()).collect();
-            prop_assert_eq!(&left, &kept(&field));
-            if let Some(once) = once {
-                prop_assert_eq!(strip(&once, &without), Some(once));
+impl Account<'_> {
+    fn note(&mut self, field: &[u8], verdict: &Verdict) {
+        let Filter { settings, inventory, .. } = self.filter;
+        let decided = self.report.consent.is_decided();
+        for pair in &verdict.pairs {
+            let permitted = pair.permitted;
+            let name = field.get(pair.name.clone()).unwrap_or_default();
+            let rule = pair.rule.and_then(|number| settings.policy.catalogue.cookie_rule(number));
+            self.unknown += usize::from(rule.is_none());
+            if rule.is_some() || self.unknown <= MOST_UNKNOWN_NOTED {
+                inventory.note_sent(rule, name, Outcome { permitted, decided }, self.now);
+            }
+            if permitted {
+                continue;
+            }
+            self.report.request_stripped.add(rule.map(|rule| rule.entry.category));
+            tracing::debug!(cookie = %name.escape_ascii(), "strips a cookie from the request");
+            // A nameless cookie cannot be deleted: there is no line that names it.
+            let most = settings.expire.max_per_response;
+            if let Some(stripped) = &mut self.stripped
+                && !name.is_empty()
+                && stripped.len() < most
+                && !stripped.iter().any(|stripped| **stripped == *name)
+            {
+                stripped.push(name.into());
             }
         }
     }

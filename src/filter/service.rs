@@ -12,6 +12,7 @@ use tower::{Layer, Service};
 use super::body::FilterBody;
 use super::clock::unix_now;
 use super::detect::{self, Look};
+use super::recall::Recall;
 use super::request::{self, Peer, Visit};
 use super::seen::Outcome;
 use super::state::Filter;
@@ -23,12 +24,13 @@ use crate::config::settings::Detect;
 pub struct ConsentLayer {
     filter: Arc<Filter>,
     peer: Peer,
+    recall: Option<Arc<Recall>>,
 }
 
 impl ConsentLayer {
     /// A layer for visitors who come by plain http.
     pub fn new(filter: Arc<Filter>) -> Self {
-        Self { filter, peer: Peer::default() }
+        Self { filter, peer: Peer::default(), recall: None }
     }
 
     /// Says whether visitors come by https: deletions then carry `Secure`.
@@ -40,13 +42,19 @@ impl ConsentLayer {
     pub fn trusted(self, trusted: bool) -> Self {
         Self { peer: Peer { trusted, ..self.peer }, ..self }
     }
+
+    /// Remembers the last request of a connection: its cookies need not be read again for the next one.
+    pub fn recalling(self, recall: Arc<Recall>) -> Self {
+        Self { recall: Some(recall), ..self }
+    }
 }
 
 impl<S> Layer<S> for ConsentLayer {
     type Service = ConsentService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        ConsentService { filter: Arc::clone(&self.filter), peer: self.peer, inner }
+        let (filter, recall) = (Arc::clone(&self.filter), self.recall.clone());
+        ConsentService { filter, peer: self.peer, recall, inner }
     }
 }
 
@@ -55,6 +63,7 @@ impl<S> Layer<S> for ConsentLayer {
 pub struct ConsentService<S> {
     filter: Arc<Filter>,
     peer: Peer,
+    recall: Option<Arc<Recall>>,
     inner: S,
 }
 
@@ -73,7 +82,8 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let filter = Arc::clone(&self.filter);
-        let state = match request::filter(&filter, &mut request, self.peer, unix_now()) {
+        let recall = self.recall.as_deref();
+        let state = match request::filter(&filter, &mut request, self.peer, recall, unix_now()) {
             Err(answered) => {
                 let (answer, report) = *answered;
                 let wrap = |body| FilterBody::answer(body, filter, report);

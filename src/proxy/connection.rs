@@ -59,7 +59,10 @@ pub(super) async fn serve<S: ReadReady>(stream: S, visitor: Arc<Visitor>) {
         }
         // Boxed, so that a connection at rest does not hold the place.
         match Box::pin(serve_awake(stream, &visitor, first)).await {
-            Stop::Rests(resting) => stream = resting,
+            Stop::Rests(resting) => {
+                visitor.recall.forget();
+                stream = resting;
+            }
             Stop::Ended(Ok(())) => return,
             Stop::Ended(Err(error)) => {
                 visitor.worker.metrics().error(kind_of(&*error));

@@ -80,7 +80,6 @@ fn begin<'a>(
     let visitor_side = wanted.is_some().then(|| hyper::upgrade::on(&mut request));
     let ours = to.site.filter.settings().forward_header.as_ref();
     headers::prepare_request(request.headers_mut(), wanted, ours);
-    headers::join_cookies(request.headers_mut());
     to.visitor.peer.add_forwarding(request.headers_mut(), version);
     (exchange::begin(request, kept, visitor_side.is_some(), to), visitor_side)
 }

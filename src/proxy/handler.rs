@@ -17,12 +17,12 @@ use tower::{Layer, Service, service_fn};
 use super::error::{PageForm, ProxyError};
 use super::exchange::Forward;
 use super::forward::forward;
-use super::redirect;
 use super::request_body::VisitorBody;
 use super::response_body::{OriginBody, ServedBody};
 use super::site::{NotFound, Site, Snapshot};
 use super::ticket::Ticket;
 use super::visitor::Visitor;
+use super::{headers, redirect};
 use crate::centre;
 use crate::filter::{ConsentLayer, FilterBody, named_host, unix_now};
 use crate::page::PageBody;
@@ -121,6 +121,8 @@ async fn serve(
             let own = &site.centre;
             asked = pages.asked(&mut request, visitor.peer.trusted, unix_now(), own).map(Box::new);
         }
+        // Before they are filtered, for one field is remembered as a whole.
+        headers::join_cookies(request.headers_mut());
         let ticket = &*ticket;
         let to_origin = service_fn(move |request: Request<VisitorBody>| {
             let began = Instant::now();
@@ -133,7 +135,8 @@ async fn serve(
         let secure = visitor.peer.is_secure(request.headers());
         let layer = ConsentLayer::new(Arc::clone(&site.filter))
             .secure(secure)
-            .trusted(visitor.peer.trusted);
+            .trusted(visitor.peer.trusted)
+            .recalling(Arc::clone(&visitor.recall));
         let request = request.map(|body| VisitorBody::new(body, site.body_bytes));
         (layer.layer(to_origin).call(request), site)
     };

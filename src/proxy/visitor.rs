@@ -13,6 +13,7 @@ use futures_util::task::AtomicWaker;
 use super::headers::Peer;
 use super::site::Snapshot;
 use super::worker::Worker;
+use crate::filter::Recall;
 
 /// Nothing is under way.
 const IDLE: u8 = 0;
@@ -38,6 +39,8 @@ pub(super) enum Order {
 pub(super) struct Visitor {
     pub(super) peer: Peer,
     pub(super) worker: Arc<Worker>,
+    /// Its last request.
+    pub(super) recall: Arc<Recall>,
     requests: AtomicU32,
     phase: AtomicU8,
     /// The worker's tick at the last movement.
@@ -67,6 +70,7 @@ impl Visitor {
             peer: Peer::new(ip, snapshot.trusts(ip), secure),
             since: AtomicU64::new(worker.tick()),
             worker,
+            recall: Arc::default(),
             requests: AtomicU32::new(0),
             phase: AtomicU8::new(IDLE),
             blocked: AtomicBool::new(false),

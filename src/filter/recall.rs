@@ -1,0 +1,167 @@
+//! The last request of a connection, remembered: browsers send the same cookies with each request for the parts
+//! of a page, and whoever sent the same within the same second allowed the same, to the same rules.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+
+use http::header::{COOKIE, HeaderMap};
+
+use super::state::Filter;
+use super::verdict::Verdict;
+use crate::consent::{Consent, Signals};
+use crate::cookie::Cookies;
+use crate::policy::Policy;
+
+/// Longer `Cookie` fields, in octets, are read anew each time.
+const MAX_FIELD_OCTETS: usize = 4096;
+
+/// The last request of a connection: the cookies it brought and what they came to. Held in memory until another
+/// one comes, or [`forget`](Self::forget).
+#[derive(Default)]
+pub struct Recall(Mutex<Option<Memory>>);
+
+impl fmt::Debug for Recall {
+    /// Says nothing of the cookies.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recall").finish_non_exhaustive()
+    }
+}
+
+/// All that the outcome depends on, and the outcome.
+struct Memory {
+    filter: Weak<Filter>,
+    now: i64,
+    signals: Signals,
+    region: Option<Box<[u8]>>,
+    cookie: Box<[u8]>,
+    known: Arc<Known>,
+}
+
+/// What the cookies of a request come to.
+pub(super) struct Known {
+    /// What the visitor allows.
+    pub(super) consent: Consent,
+    verdict: OnceLock<Verdict>,
+}
+
+impl Known {
+    /// What becomes of the request's only `Cookie` field, by the rules that it is known for.
+    pub(super) fn verdict(&self, field: &[u8], policy: &Policy) -> &Verdict {
+        self.verdict.get_or_init(|| Verdict::of(field, policy, &self.consent))
+    }
+}
+
+impl Recall {
+    /// Forgets the request.
+    pub fn forget(&self) {
+        *self.locked() = None;
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Option<Memory>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a request's cookies come to at `now` (Unix seconds), read or remembered. With `trusted` the request is
+/// believed about the visitor's region.
+pub(super) fn known(
+    filter: &Arc<Filter>,
+    headers: &HeaderMap,
+    trusted: bool,
+    recall: Option<&Recall>,
+    now: i64,
+) -> Arc<Known> {
+    let reader = &filter.settings.reader;
+    let region = reader.region_of(headers, trusted);
+    let signals = Signals::of(headers);
+    let mut fields = headers.get_all(COOKIE).iter();
+    let only = fields.next().filter(|_| fields.next().is_none());
+    let cookie = only.map(|field| field.as_bytes());
+    let recall = recall.zip(cookie.filter(|cookie| cookie.len() <= MAX_FIELD_OCTETS));
+    let mut place = recall.map(|(recall, cookie)| (recall.locked(), cookie));
+    if let Some((memory, cookie)) = &place
+        && let Some(memory) = memory.as_ref()
+        && *memory.cookie == **cookie
+        && memory.now == now
+        && memory.signals == signals
+        && memory.region.as_deref() == region
+        && std::ptr::eq(memory.filter.as_ptr(), Arc::as_ptr(filter))
+    {
+        return Arc::clone(&memory.known);
+    }
+    let cookies = Cookies::of(headers);
+    let consent = reader.read(&cookies, signals, region, now);
+    let known = Arc::new(Known { consent, verdict: OnceLock::new() });
+    if let Some((place, cookie)) = &mut place {
+        **place = Some(Memory {
+            filter: Arc::downgrade(filter),
+            now,
+            signals,
+            region: region.map(Box::from),
+            cookie: Box::from(*cookie),
+            known: Arc::clone(&known),
+        });
+    }
+    known
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Overrides, parse};
+    use http::HeaderValue;
+
+    const NOW: i64 = 1_795_500_000;
+
+    fn filter() -> Arc<Filter> {
+        let toml = "
+            [[site]]\nupstream = 'http://127.0.0.1:1'
+            [consent]\nmax_age_days = 1
+            [consent.region]\nheader = 'x-region'\nregions = { US = 'allow' }
+        ";
+        let config = parse(toml, None, &Overrides::default()).expect("a valid config");
+        Arc::new(Filter::new(config.sites[0].filter.clone()))
+    }
+
+    fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {
+        let field = |(name, value): &(&'static str, &str)| {
+            (http::HeaderName::from_static(name), HeaderValue::from_str(value).expect("valid"))
+        };
+        fields.iter().map(field).collect()
+    }
+
+    #[test]
+    fn only_the_same_cookies_signals_region_rules_and_second_are_known_again() {
+        let (filter, other) = (filter(), filter());
+        let decided = format!("consentry=1~{}~2018-05-25~targeting~", NOW - 24 * 60 * 60);
+        let recall = Recall::default();
+        let ask = |filter: &Arc<Filter>, fields: &[(&'static str, &str)], trusted, now| {
+            let known = known(filter, &headers(fields), trusted, Some(&recall), now);
+            let fresh = super::known(filter, &headers(fields), trusted, None, now);
+            assert_eq!(known.consent, fresh.consent, "{fields:?}");
+            known
+        };
+        let cookie = ("cookie", decided.as_str());
+        let first = ask(&filter, &[cookie], true, NOW);
+        assert!(first.consent.is_decided());
+        assert!(Arc::ptr_eq(&first, &ask(&filter, &[cookie], true, NOW)));
+        let others = [
+            ask(&filter, &[cookie], true, NOW + 1),
+            ask(&filter, &[cookie, ("sec-gpc", "1")], true, NOW),
+            ask(&filter, &[cookie, ("dnt", "1")], true, NOW),
+            ask(&filter, &[cookie, ("x-region", "US")], true, NOW),
+            ask(&filter, &[("cookie", "a=1"), ("x-region", "US")], true, NOW),
+            ask(&filter, &[("cookie", "a=1"), ("x-region", "US")], false, NOW),
+            ask(&filter, &[cookie, ("cookie", "a=1")], true, NOW),
+            ask(&other, &[cookie], true, NOW),
+            ask(&filter, &[cookie], true, NOW),
+        ];
+        for (number, known) in others.iter().enumerate() {
+            assert!(!Arc::ptr_eq(&first, known), "{number}");
+        }
+        assert!(!others[0].consent.is_decided(), "a second later it is too old");
+        recall.forget();
+        let again = ask(&filter, &[cookie], true, NOW);
+        assert!(!Arc::ptr_eq(&others[8], &again));
+    }
+}

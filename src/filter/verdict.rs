@@ -1,0 +1,162 @@
+//! What becomes of the pairs of one `Cookie` field: a verdict that holds for the same octets and the same consent.
+//!
+//! What stays stays byte for byte. Where two neighbours stay, so do the octets between them.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use http::HeaderValue;
+
+use crate::consent::Consent;
+use crate::cookie::{Pair, pairs};
+use crate::policy::Policy;
+
+/// What becomes of the pairs of one `Cookie` field.
+pub(super) struct Verdict {
+    /// Of each pair, in order.
+    pub(super) pairs: Vec<Judged>,
+    /// What is left of the field.
+    pub(super) left: Left,
+}
+
+/// One pair of a field.
+#[derive(Debug)]
+pub(super) struct Judged {
+    /// Where its name is in the field, in octets; empty for a nameless cookie.
+    pub(super) name: Range<usize>,
+    /// The number of the rule that knows it.
+    pub(super) rule: Option<usize>,
+    /// Whether it stays.
+    pub(super) permitted: bool,
+}
+
+/// What is left of a field.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Left {
+    /// All of it.
+    Unchanged,
+    /// No pair.
+    Empty,
+    /// Some of its pairs.
+    Rewritten(HeaderValue),
+}
+
+impl Verdict {
+    /// Judges each pair of a field.
+    pub(super) fn of(field: &[u8], policy: &Policy, consent: &Consent) -> Self {
+        let mut judged = Vec::with_capacity(8);
+        let left = strip(field, |pair| {
+            let decision = policy.cookie(pair.name, consent);
+            judged.push(Judged {
+                name: pair.start..pair.start + pair.name.len(),
+                rule: decision.rule.map(|rule| rule.number),
+                permitted: decision.permitted,
+            });
+            decision.permitted
+        });
+        Self { pairs: judged, left }
+    }
+}
+
+/// Leaves only the pairs that `keep` wants. Where two neighbours stay, so do the octets between
+/// them; where a pair between two others is gone, `; ` separates them.
+fn strip(field: &[u8], mut keep: impl FnMut(&Pair<'_>) -> bool) -> Left {
+    let mut rewritten: Option<Vec<u8>> = None;
+    // The end of the last pair that stays, if it was the last one seen.
+    let mut kept_to: Option<usize> = Some(0);
+    let mut any = false;
+    for pair in pairs(field) {
+        if !keep(&pair) {
+            // The first to go: all before it stays as it is.
+            let before = field.get(..kept_to.unwrap_or_default()).unwrap_or_default();
+            rewritten.get_or_insert_with(|| before.to_vec());
+            kept_to = None;
+            continue;
+        }
+        any = true;
+        if let Some(rewritten) = &mut rewritten {
+            let from = match kept_to {
+                Some(end) => end,
+                None => {
+                    if !rewritten.is_empty() {
+                        rewritten.extend_from_slice(b"; ");
+                    }
+                    pair.start
+                }
+            };
+            rewritten.extend_from_slice(field.get(from..pair.end).unwrap_or_default());
+        }
+        kept_to = Some(pair.end);
+    }
+    let Some(mut rewritten) = rewritten else { return Left::Unchanged };
+    if !any {
+        return Left::Empty;
+    }
+    if let Some(end) = kept_to {
+        rewritten.extend_from_slice(field.get(end..).unwrap_or_default());
+    }
+    // Octets of a valid field stay valid; were they not, nothing would be forwarded.
+    HeaderValue::from_maybe_shared(Bytes::from(rewritten)).map_or(Left::Empty, Left::Rewritten)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn strip(field: &str, without: &str) -> Option<String> {
+        let keep =
+            |pair: &Pair<'_>| !without.as_bytes().contains(pair.name.first().unwrap_or(&b'0'));
+        match super::strip(field.as_bytes(), keep) {
+            Left::Unchanged => Some(field.to_owned()),
+            Left::Empty => None,
+            Left::Rewritten(value) => Some(String::from_utf8_lossy(value.as_bytes()).into_owned()),
+        }
+    }
+
+    #[test]
+    fn only_the_pairs_without_consent_go() {
+        let cases: &[(&str, &str, Option<&str>)] = &[
+            ("a=1; b=2; c=3", "", Some("a=1; b=2; c=3")),
+            ("a=1; b=2; c=3", "a", Some("b=2; c=3")),
+            ("a=1; b=2; c=3", "b", Some("a=1; c=3")),
+            ("a=1; b=2; c=3", "c", Some("a=1; b=2")),
+            ("a=1; b=2; c=3", "ac", Some("b=2")),
+            ("a=1; b=2; c=3", "abc", None),
+            ("a=1;b=2;c=3;", "a", Some("b=2;c=3;")),
+            ("a=1;\tb=2;; c=\"x y\" ", "a", Some("b=2;; c=\"x y\" ")),
+            (" a=1;b=2", "b", Some(" a=1")),
+            ("a=1; token; b=2", "0", Some("a=1; b=2")),
+            ("a=1,b=2; b=1", "b", Some("a=1,b=2")),
+            (";;", "a", Some(";;")),
+        ];
+        for (field, without, expected) in cases {
+            assert_eq!(strip(field, without).as_deref(), *expected, "{field} without {without}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn kept_pairs_are_byte_for_byte_and_in_order_and_filtering_twice_is_once(
+            field in "[ab=; \t\"é]{0,40}",
+            without in "[ab0]{0,2}",
+        ) {
+            let kept = |text: &str| -> Vec<Vec<u8>> {
+                pairs(text.as_bytes())
+                    .filter(|p| !without.as_bytes().contains(p.name.first().unwrap_or(&b'0')))
+                    .map(|pair| text.as_bytes()[pair.start..pair.end].to_vec())
+                    .collect()
+            };
+            // What a field can hold: HeaderValue refuses some of what proptest thinks of.
+            prop_assume!(HeaderValue::from_bytes(field.as_bytes()).is_ok());
+            let once = strip(&field, &without);
+            let text = once.clone().unwrap_or_default();
+            let left: Vec<Vec<u8>> =
+                pairs(text.as_bytes()).map(|p| text.as_bytes()[p.start..p.end].to_vec()).collect();
+            prop_assert_eq!(&left, &kept(&field));
+            if let Some(once) = once {
+                prop_assert_eq!(strip(&once, &without), Some(once));
+            }
+        }
+    }
+}
