@@ -124,6 +124,11 @@ impl Catalogue {
         by_path().or_else(|| self.lists.as_ref()?.find(probe))
     }
 
+    /// Whether a request's host makes a difference to what [`beacon`](Self::beacon) says of it.
+    pub fn looks_at_hosts(&self) -> bool {
+        self.lists.is_some()
+    }
+
     /// The cookie rule of this number, in the order in which they were given.
     pub fn cookie_rule(&self, number: usize) -> Option<&CookieRule> {
         self.cookies.get(number)

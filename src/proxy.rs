@@ -29,6 +29,7 @@ mod site;
 mod socket;
 mod standing;
 mod ticket;
+mod together;
 mod upgrade;
 mod visitor;
 mod watched;

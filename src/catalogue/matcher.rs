@@ -7,9 +7,11 @@
 
 use std::collections::HashMap;
 
+use foldhash::fast::RandomState;
+use memchr::memmem::Finder;
+
 use super::pattern::Pattern;
 use super::rule::Tier;
-use foldhash::fast::RandomState;
 
 /// How good a match is: the tier first, then exact over wildcard, then more literal octets.
 type Rank = (Tier, bool, usize);
@@ -28,7 +30,7 @@ pub(super) struct Matcher<T> {
 struct Item<T> {
     rank: Rank,
     /// The literal parts between the first and the last `*`, to be found in this order.
-    middle: Vec<Box<[u8]>>,
+    middle: Vec<Finder<'static>>,
     /// Octets before the first and after the last `*`: they must not overlap in the name.
     ends: (usize, usize),
     value: T,
@@ -53,8 +55,11 @@ impl<T> Matcher<T> {
         let parts: Vec<&[u8]> = pattern.as_str().as_bytes().split(|byte| *byte == b'*').collect();
         let (mut middle, mut ends) = (Vec::new(), (0, 0));
         if let [prefix, between @ .., suffix] = parts.as_slice() {
-            middle =
-                between.iter().filter(|part| !part.is_empty()).map(|part| (*part).into()).collect();
+            middle = between
+                .iter()
+                .filter(|part| !part.is_empty())
+                .map(|part| Finder::new(part).into_owned())
+                .collect();
             ends = (prefix.len(), suffix.len());
             let place = self.prefixes.insert(prefix.iter().copied());
             let below = match self.prefixes.nodes.get_mut(place) {
@@ -136,9 +141,9 @@ impl<T> Item<T> {
         let Some(mut rest) = name.get(prefix..name.len().saturating_sub(suffix)) else {
             return false;
         };
-        self.middle.iter().all(|part| match memchr::memmem::find(rest, part) {
+        self.middle.iter().all(|part| match part.find(rest) {
             Some(at) => {
-                rest = rest.get(at + part.len()..).unwrap_or_default();
+                rest = rest.get(at + part.needle().len()..).unwrap_or_default();
                 true
             }
             None => false,

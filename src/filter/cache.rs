@@ -27,6 +27,10 @@ pub(crate) fn keep_private(headers: &mut HeaderMap) {
     for (name, value) in targeted {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
     }
+    if !headers.contains_key(CACHE_CONTROL) {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("private"));
+        return;
+    }
     let mut directives: Vec<&[u8]> = Vec::new();
     for field in headers.get_all(CACHE_CONTROL) {
         for directive in split_outside_quotes(field.as_bytes()) {

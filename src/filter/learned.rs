@@ -18,6 +18,10 @@ const MAX_PLACES: usize = 8;
 const MAX_PART_OCTETS: usize = 256;
 /// How many lines are known again, a power of two.
 const MANNERS: usize = 512;
+/// The bits of what is kept of a line that say until when it is known, in units of [`UNIT_SECONDS`] of Unix time:
+/// from then on it may delete its cookie. All of them stand for ever; in 2106 the others end.
+const UNTIL_BITS: u64 = (1 << 24) - 1;
+const UNIT_SECONDS: i64 = 256;
 
 /// A place that a cookie lives in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,7 +51,7 @@ impl Place {
 #[derive(Debug)]
 pub(super) struct Learned {
     places: Bounded<Arc<[Place]>>,
-    /// Hashes of lines, without their values, that set a cookie at any time in a place that has been noted.
+    /// Hashes of lines, without their values, that set a cookie in a place that has been noted, and until when they do.
     manners: Box<[AtomicU64]>,
     hasher: RandomState,
 }
@@ -63,32 +67,39 @@ impl Default for Learned {
 }
 
 impl Learned {
-    /// Whether a line like this one, but for the value, has been noted, and sets its cookie at any time: nothing
+    /// Whether a line like this one, but for the value, has been noted, and sets its cookie at `now`: nothing
     /// of its attributes is news. A site sets its cookies in the same few ways again and again.
-    pub(super) fn knows(&self, cookie: &SetCookie<'_>) -> bool {
+    pub(super) fn knows(&self, cookie: &SetCookie<'_>, now: i64) -> bool {
         let hash = self.hash(cookie);
-        self.manner(hash).is_some_and(|known| known.load(Relaxed) == hash)
+        let known = self.manner(hash).map_or(0, |known| known.load(Relaxed));
+        (known ^ hash) & !UNTIL_BITS == 0 && units(now) < known & UNTIL_BITS
     }
 
     /// Notes where a cookie is set, by a response to a request for `request_path`.
     pub(super) fn note(&self, cookie: &SetCookie<'_>, scope: &Scope<'_>, request_path: &str) {
         self.note_place(cookie.name, scope, request_path);
+        if scope.path.is_none() {
+            return;
+        }
+        let until = if scope.is_timeless() {
+            UNTIL_BITS
+        } else {
+            // One that cannot be read counts as none.
+            scope.expires().map_or(UNTIL_BITS, units)
+        };
         let hash = self.hash(cookie);
-        if scope.path.is_some()
-            && scope.is_timeless()
-            && let Some(known) = self.manner(hash)
-        {
-            known.store(hash, Relaxed);
+        if let Some(known) = self.manner(hash) {
+            known.store((hash & !UNTIL_BITS) | until, Relaxed);
         }
     }
 
-    /// Never 0, which stands for none.
     fn hash(&self, cookie: &SetCookie<'_>) -> u64 {
-        self.hasher.hash_one(cookie.manner()) | 1
+        self.hasher.hash_one(cookie.manner())
     }
 
     fn manner(&self, hash: u64) -> Option<&AtomicU64> {
-        self.manners.get(usize::try_from(hash >> 32).unwrap_or_default() % MANNERS)
+        // By bits that are not kept.
+        self.manners.get(usize::try_from(hash & UNTIL_BITS).unwrap_or_default() % MANNERS)
     }
 
     fn note_place(&self, name: &[u8], scope: &Scope<'_>, request_path: &str) {
@@ -122,6 +133,11 @@ impl Learned {
     pub(super) fn places(&self, name: &[u8]) -> Option<Arc<[Place]>> {
         self.places.with(name, Arc::clone)
     }
+}
+
+/// A time (Unix seconds) in whole units, before those that stand for ever.
+fn units(time: i64) -> u64 {
+    u64::try_from(time / UNIT_SECONDS).unwrap_or_default().min(UNTIL_BITS - 1)
 }
 
 /// The path of a cookie without a `Path` (RFC 6265bis section 5.1.4).
@@ -162,13 +178,16 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_known_again_by_all_but_its_value_unless_time_or_request_count() {
+    fn a_line_is_known_again_by_all_but_its_value_while_it_sets_its_cookie_in_a_place_that_it_names()
+     {
+        const NOW: i64 = 1_795_500_000;
         let learned = Learned::default();
         let note = |line: &'static str| {
             let cookie = SetCookie::parse(line.as_bytes());
             learned.note(&cookie, &cookie.scope(), "/");
         };
-        let knows = |line: &str| learned.knows(&SetCookie::parse(line.as_bytes()));
+        let knows_at = |line: &str, at| learned.knows(&SetCookie::parse(line.as_bytes()), at);
+        let knows = |line: &str| knows_at(line, NOW);
         assert!(!knows("a=1; Path=/"));
         note("a=1; Path=/");
         assert!(knows("a=2; Path=/") && knows(" a = 3 ; Path=/"));
@@ -179,9 +198,24 @@ mod tests {
             note(line);
             assert!(knows(line), "{line}");
         }
-        for line in ["e=1", "f=1; Path=/; Expires=Wed, 24 Nov 2032 09:00:00 GMT", "g=1; Path=x"] {
+        for line in ["e=1", "g=1; Path=x"] {
             note(line);
             assert!(!knows(line), "{line}");
+        }
+        for (expires, known_at, unknown_at) in [
+            (
+                "Wed, 24 Nov 2032 09:00:00 GMT",
+                vec![0, NOW, 1_984_899_583],
+                vec![1_984_899_584, 1_984_899_600],
+            ),
+            ("Thu, 01 Jan 1970 00:00:01 GMT", vec![], vec![0, 1, NOW]),
+            ("Fri, 31 Dec 9999 23:59:59 GMT", vec![0, NOW], vec![253_402_300_799, i64::MAX]),
+            ("soon", vec![0, NOW, i64::MAX], vec![]),
+        ] {
+            let line: &'static str = format!("f=1; Path=/; Expires={expires}").leak();
+            note(line);
+            assert!(known_at.iter().all(|now| knows_at(line, *now)), "{expires}");
+            assert!(!unknown_at.iter().any(|now| knows_at(line, *now)), "{expires}");
         }
     }
 

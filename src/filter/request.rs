@@ -71,7 +71,7 @@ pub(super) fn filter<B>(
     let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
     let beacon = settings.policy.catalogue.beacon(&BeaconProbe {
         method: request.method(),
-        host: host(request),
+        host: if settings.policy.catalogue.looks_at_hosts() { host(request) } else { None },
         path,
         query: request.uri().query(),
         fetch_dest: headers.get(SEC_FETCH_DEST).map(HeaderValue::as_bytes),

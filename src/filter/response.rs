@@ -85,7 +85,7 @@ fn passes(filter: &Filter, report: &mut Report, line: &[u8], request_path: &str,
         filter.inventory.note_set(decision.rule, &cookie, outcome, now);
         return true;
     }
-    if !filter.learned.knows(&cookie) {
+    if !filter.learned.knows(&cookie, now) {
         let scope = cookie.scope();
         if scope.deletes(now) {
             return true;

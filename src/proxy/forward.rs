@@ -16,6 +16,7 @@ use super::exchange::{self, Exchange, Forward};
 use super::pool::Lease;
 use super::request_body::VisitorBody;
 use super::response_body::OriginBody;
+use super::together::together;
 use super::{headers, upgrade};
 use crate::filter::keep_private;
 
@@ -28,7 +29,7 @@ pub(super) fn forward<'a>(
     let secure = to.visitor.peer.is_secure(request.headers());
     let (exchange, visitor_side) = begin(request, kept, to);
     // A combinator and not an async block, which would hold the exchange twice.
-    exchange.map(move |answer| {
+    let answer = exchange.map(move |answer| {
         let (response, lease) = answer?;
         let keep = to.site.balance.keep(kept, lease.upstream(), secure);
         let mut response = answered(response, lease, visitor_side, to)?;
@@ -38,7 +39,8 @@ pub(super) fn forward<'a>(
             keep_private(response.headers_mut());
         }
         Ok(response)
-    })
+    });
+    together(answer, tokio::task::yield_now)
 }
 
 fn answered(

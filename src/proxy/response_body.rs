@@ -21,6 +21,8 @@ pub(super) enum OriginBody {
         /// Given back to the pool when the body has ended well; dropping it closes the connection,
         /// and so tells the upstream that nobody listens any more.
         lease: Option<Lease>,
+        /// What came before it was asked for.
+        first: Option<Result<Frame<Bytes>, hyper::Error>>,
         ended: bool,
     },
     Page(Full<Bytes>),
@@ -28,11 +30,24 @@ pub(super) enum OriginBody {
 
 impl OriginBody {
     pub(super) fn upstream(inner: Incoming, lease: Option<Lease>) -> Self {
-        Self::Upstream { inner, lease, ended: false }
+        Self::Upstream { inner, lease, first: None, ended: false }
     }
 
     pub(super) fn page(page: Bytes) -> Self {
         Self::Page(Full::new(page))
+    }
+
+    /// Whether its first octets are here, or its end; if not, the task is woken when they come.
+    pub(super) fn has_begun(&mut self, context: &mut Context<'_>) -> bool {
+        let Self::Upstream { first, .. } = self else { return true };
+        if first.is_some() || self.is_end_stream() {
+            return true;
+        }
+        let Poll::Ready(polled) = Pin::new(&mut *self).poll_frame(context) else { return false };
+        if let Self::Upstream { first, .. } = self {
+            *first = polled;
+        }
+        true
     }
 }
 
@@ -45,7 +60,9 @@ impl Body for OriginBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         match self.get_mut() {
-            Self::Upstream { inner, lease, ended } => {
+            Self::Upstream { first: first @ Some(_), .. } => Poll::Ready(first.take()),
+            Self::Upstream { ended: true, .. } => Poll::Ready(None),
+            Self::Upstream { inner, lease, ended, .. } => {
                 if let Some(lease) = lease {
                     lease.sender.drive(context);
                 }
@@ -59,13 +76,17 @@ impl Body for OriginBody {
 
     fn is_end_stream(&self) -> bool {
         match self {
-            Self::Upstream { inner, .. } => inner.is_end_stream(),
+            Self::Upstream { first: Some(_), .. } => false,
+            Self::Upstream { inner, ended, .. } => *ended || inner.is_end_stream(),
             Self::Page(page) => page.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
+            Self::Upstream { inner, first: Some(Ok(first)), .. } => {
+                hint_with(first.data_ref().map_or(0, Bytes::len), &inner.size_hint())
+            }
             Self::Upstream { inner, .. } => inner.size_hint(),
             Self::Page(page) => page.size_hint(),
         }
@@ -74,13 +95,24 @@ impl Body for OriginBody {
 
 impl Drop for OriginBody {
     fn drop(&mut self) {
-        if let Self::Upstream { inner, lease, ended } = self
+        if let Self::Upstream { inner, lease, ended, .. } = self
             && (*ended || inner.is_end_stream())
             && let Some(lease) = lease.take()
         {
             lease.give_back();
         }
     }
+}
+
+/// What is known of the size of a body with these octets before it.
+fn hint_with(before: usize, rest: &SizeHint) -> SizeHint {
+    let before = before as u64;
+    let mut hint = SizeHint::new();
+    hint.set_lower(rest.lower().saturating_add(before));
+    if let Some(upper) = rest.upper() {
+        hint.set_upper(upper.saturating_add(before));
+    }
+    hint
 }
 
 /// What the visitor gets. Its end is the end of the request: it is counted and logged then.
