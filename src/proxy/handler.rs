@@ -121,16 +121,16 @@ async fn serve(
             let own = &site.centre;
             asked = pages.asked(&mut request, visitor.peer.trusted, unix_now(), own).map(Box::new);
         }
-        // Before they are filtered, for one field is remembered as a whole.
-        headers::join_cookies(request.headers_mut());
         let ticket = &*ticket;
         let to_origin = service_fn(move |request: Request<VisitorBody>| {
             let began = Instant::now();
             let forwarded = forward(request, Forward { visitor, site, snapshot, began });
-            let forwarded = forwarded.inspect(move |_| ticket.upstream_took(began.elapsed()));
             // A page of ours passes the filter like the origin's: nothing leaves around it.
             let page = move |error| ticket.page(&error, form).map(OriginBody::page);
-            forwarded.map(move |answer| Ok::<_, ProxyError>(answer.unwrap_or_else(page)))
+            forwarded.map(move |answer| {
+                ticket.upstream_took(began.elapsed());
+                Ok::<_, ProxyError>(answer.unwrap_or_else(page))
+            })
         });
         let secure = visitor.peer.is_secure(request.headers());
         let layer = ConsentLayer::new(Arc::clone(&site.filter))
@@ -155,6 +155,8 @@ fn check<'a>(
     request: &mut Request<Incoming>,
     snapshot: &'a Snapshot,
 ) -> Result<&'a Site, ProxyError> {
+    // HTTP/2 sends each cookie in a field of its own (RFC 9113 section 8.2.3): they count as the one that they are.
+    headers::join_cookies(request.headers_mut());
     let fields = request.headers().len();
     if fields > snapshot.limits.header_fields {
         return Err(ProxyError::TooManyFields(fields));

@@ -22,10 +22,34 @@ pub(super) enum OriginBody {
         /// and so tells the upstream that nobody listens any more.
         lease: Option<Lease>,
         /// What came before it was asked for.
-        first: Option<Result<Frame<Bytes>, hyper::Error>>,
+        first: Option<First>,
         ended: bool,
     },
     Page(Full<Bytes>),
+}
+
+/// What a body began with: nearly always octets, and so what else there is is boxed.
+#[derive(Debug)]
+pub(super) enum First {
+    Octets(Bytes),
+    Other(Box<Result<Frame<Bytes>, hyper::Error>>),
+}
+
+impl First {
+    fn of(polled: Result<Frame<Bytes>, hyper::Error>) -> Self {
+        match polled.map(Frame::into_data) {
+            Ok(Ok(octets)) => Self::Octets(octets),
+            Ok(Err(frame)) => Self::Other(Box::new(Ok(frame))),
+            Err(error) => Self::Other(Box::new(Err(error))),
+        }
+    }
+
+    fn polled(self) -> Result<Frame<Bytes>, hyper::Error> {
+        match self {
+            Self::Octets(octets) => Ok(Frame::data(octets)),
+            Self::Other(other) => *other,
+        }
+    }
 }
 
 impl OriginBody {
@@ -45,7 +69,7 @@ impl OriginBody {
         }
         let Poll::Ready(polled) = Pin::new(&mut *self).poll_frame(context) else { return false };
         if let Self::Upstream { first, .. } = self {
-            *first = polled;
+            *first = polled.map(First::of);
         }
         true
     }
@@ -60,7 +84,9 @@ impl Body for OriginBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         match self.get_mut() {
-            Self::Upstream { first: first @ Some(_), .. } => Poll::Ready(first.take()),
+            Self::Upstream { first: first @ Some(_), .. } => {
+                Poll::Ready(first.take().map(First::polled))
+            }
             Self::Upstream { ended: true, .. } => Poll::Ready(None),
             Self::Upstream { inner, lease, ended, .. } => {
                 if let Some(lease) = lease {
@@ -84,8 +110,8 @@ impl Body for OriginBody {
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Upstream { inner, first: Some(Ok(first)), .. } => {
-                hint_with(first.data_ref().map_or(0, Bytes::len), &inner.size_hint())
+            Self::Upstream { inner, first: Some(First::Octets(octets)), .. } => {
+                hint_with(octets.len(), &inner.size_hint())
             }
             Self::Upstream { inner, .. } => inner.size_hint(),
             Self::Page(page) => page.size_hint(),

@@ -59,6 +59,21 @@ async fn the_filter_works_over_http_2_with_the_cookie_field_in_crumbs() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn as_many_cookies_as_a_browser_keeps_pass_each_in_a_crumb_of_its_own() {
+    let origin = Origin::answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    let proxy = Proxy::start(&origin, "");
+    let mut sender = connect(&proxy).await;
+    let crumbs: Vec<String> = (0..180).map(|number| format!("PHPSESSID={number}")).collect();
+    for _ in 0..2 {
+        let request =
+            crumbs.iter().fold(get("/"), |request, crumb| request.header("cookie", crumb));
+        let response = sender.send_request(request.body(empty()).unwrap()).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        assert_eq!(origin.next().field("cookie"), Some(crumbs.join("; ")));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn streams_run_side_by_side_and_bodies_pass_whole() {
     let origin = Origin::scripted(|seen, stream| {
         let length = seen.body.len();

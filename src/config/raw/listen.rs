@@ -133,7 +133,7 @@ pub(in crate::config) struct RawTimeouts {
 pub(in crate::config) struct RawLimits {
     /// Octets of a header section; a larger one gets 431. Default: `65536`.
     pub(in crate::config) header_bytes: Option<Spanned<u32>>,
-    /// Fields of a header section; more get 431. Default: `128`.
+    /// Fields of a header section, those of cookies as one; more get 431. Default: `128`.
     pub(in crate::config) header_fields: Option<Spanned<u32>>,
     /// Idle connections kept to each upstream by each worker. Default: `1024`.
     pub(in crate::config) idle_upstream_connections: Option<Spanned<u32>>,
