@@ -148,6 +148,26 @@ fn a_body_streams_both_ways_while_it_is_made() {
 }
 
 #[test]
+fn a_head_whose_body_has_not_begun_is_not_held_back() {
+    let (go_on, wait) = mpsc::channel::<()>();
+    let wait = Mutex::new(wait);
+    let origin = Origin::scripted(move |_, stream| {
+        let head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
+        stream.write_all(head).unwrap();
+        wait.lock().unwrap().recv_timeout(PATIENCE).expect("the visitor has got the head");
+        stream.write_all(b"9\r\ndata: 1\n\n\r\n0\r\n\r\n").is_ok()
+    });
+    let proxy = Proxy::start(&origin, "");
+    let mut visitor = proxy.visit();
+    for _ in 0..2 {
+        visitor.send(&request("GET", "/", &[]));
+        assert_eq!(visitor.head().status, 200);
+        go_on.send(()).unwrap();
+        assert_eq!(visitor.octets(19), b"9\r\ndata: 1\n\n\r\n0\r\n\r\n");
+    }
+}
+
+#[test]
 fn a_request_body_arrives_whole_with_a_length_or_in_chunks() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, "");
