@@ -17,7 +17,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use consentry::consent::Signals;
 use consentry::cookie::{Cookies, SetCookie, pairs};
-use consentry::filter::{ConsentLayer, Filter};
+use consentry::filter::{ConsentLayer, Filter, Recall};
 use criterion::{Criterion, criterion_group, criterion_main};
 use futures_util::FutureExt;
 use http::{HeaderValue, Request, Response};
@@ -71,25 +71,29 @@ fn sources(criterion: &mut Criterion) {
 
 fn requests(criterion: &mut Criterion) {
     let consent = "consentry=1~4000000000~2018-05-25~functional~; ";
-    for (what, cookie, lines) in [
-        ("a request without cookies", String::new(), 0),
-        ("a request with 8 cookies and 6 Set-Cookie", format!("{consent}{COOKIE}"), 1),
-        ("a request with 8 cookies and 48 Set-Cookie", format!("{consent}{COOKIE}"), 8),
+    let cookies = || format!("{consent}{COOKIE}");
+    for (what, cookie, lines, remembers) in [
+        ("a request without cookies", String::new(), 0, false),
+        ("a request with 8 cookies and 6 Set-Cookie", cookies(), 1, false),
+        ("the same again on its connection", cookies(), 1, true),
+        ("a request with 8 cookies and 48 Set-Cookie", cookies(), 8, false),
     ] {
-        let filter = Arc::new(Filter::new(settings("")));
+        let mut layer = ConsentLayer::new(Arc::new(Filter::new(settings(""))));
+        if remembers {
+            layer = layer.recalling(Arc::new(Recall::default()));
+        }
         let lines: Vec<HeaderValue> =
             (0..lines).flat_map(|_| SET_COOKIES).map(HeaderValue::from_static).collect();
         criterion.bench_function(what, |bencher| {
             bencher.iter(|| {
                 let lines = lines.clone();
-                let mut service =
-                    ConsentLayer::new(Arc::clone(&filter)).layer(service_fn(move |_| {
-                        let mut response = Response::new(Full::<Bytes>::default());
-                        for line in &lines {
-                            response.headers_mut().append("set-cookie", line.clone());
-                        }
-                        async { Ok::<_, Infallible>(response) }
-                    }));
+                let mut service = layer.layer(service_fn(move |_| {
+                    let mut response = Response::new(Full::<Bytes>::default());
+                    for line in &lines {
+                        response.headers_mut().append("set-cookie", line.clone());
+                    }
+                    async { Ok::<_, Infallible>(response) }
+                }));
                 let mut request = Request::new(());
                 if !cookie.is_empty() {
                     request.headers_mut().insert("cookie", HeaderValue::from_str(&cookie).unwrap());

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use consentry::consent::{CategorySet, Consent, ConsentReader, Signals};
 use consentry::cookie::{Cookies, SetCookie, pairs};
-use consentry::filter::{ConsentLayer, Filter, FilterBody};
+use consentry::filter::{ConsentLayer, Filter, FilterBody, Recall};
 use consentry::policy::Policy;
 use futures_util::FutureExt;
 use gungraun::{library_benchmark, library_benchmark_group, main};
@@ -207,8 +207,30 @@ fn filter(whole: &Whole) -> Answer {
     black_box(whole.answer())
 }
 
+/// The same on a connection that has just brought such a request.
+fn remembering(cookies: bool, set_cookies: usize) -> &'static Whole {
+    let Whole { layer, origin, cookie } = whole(cookies, set_cookies);
+    let layer = layer.clone().recalling(Arc::new(Recall::default()));
+    let whole = Whole { layer, origin: origin.clone(), cookie: cookie.clone() };
+    // Remembered until the second ends: it has to be a new one.
+    let now = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let began = now().as_secs();
+    while now().as_secs() == began {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    drop(whole.answer());
+    Box::leak(Box::new(whole))
+}
+
+#[library_benchmark(setup = remembering)]
+#[bench::request_cookies(true, 0)]
+#[bench::both(true, 6)]
+fn filter_again(whole: &Whole) -> Answer {
+    black_box(whole.answer())
+}
+
 library_benchmark_group!(name = consent_sources; benchmarks = read_consent);
 library_benchmark_group!(name = cookies; benchmarks = read_cookies, read_set_cookies);
 library_benchmark_group!(name = decisions; benchmarks = classify, decide);
-library_benchmark_group!(name = whole_requests; benchmarks = filter);
+library_benchmark_group!(name = whole_requests; benchmarks = filter, filter_again);
 main!(library_benchmark_groups = cookies, decisions, whole_requests, consent_sources);

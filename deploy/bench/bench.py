@@ -47,7 +47,10 @@ LOADS = {
     "rules": ("HTTP/1.1, 1 KiB, by the number of rules", "/1k.html", 64, False,
               ["consentry, 10 rules", "consentry, 1,000 rules", "consentry, 10,000 rules"]),
 }
-OTHERS = ["idle", "workers"]
+OTHERS = ["idle", "workers", "ext-proc"]
+# Where load and origin, Envoy and consentry run.
+LAYOUTS = {"all on one core": "000", "Envoy and consentry on a core of their own": "011", "Envoy on a core of its own": "010"}
+
 
 
 class Proxy:
@@ -84,7 +87,14 @@ class Proxy:
                 "envoy.extensions.filters.http.lua.v3.Lua\n              default_source_code:\n"
                 f"                inline_string: |{code}"
             )
-            config = write("envoy.yaml", LUA=of_lua if lua else "")
+            of_consentry = (
+                '- name: envoy.filters.http.ext_proc\n            typed_config:\n              "@type": type.googleapis.com/'
+                "envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor\n              grpc_service: "
+                "{ envoy_grpc: { cluster_name: consentry }, timeout: 0s }\n              processing_mode: "
+                "{ request_header_mode: SEND, response_header_mode: SEND, response_trailer_mode: SKIP }"
+            )
+            filters = {"Envoy+Lua": of_lua, "Envoy+consentry": of_consentry}
+            config = write("envoy.yaml", FILTER=filters.get(kind, ""), PROCESSOR=self.port + 60)
             return [envoy(), "--concurrency", "1", "--base-id", str(self.port % 1000), "-l", "off", "-c", config]
         workers = re.search(r"(\d+) workers?", self.name)
         rules = re.search(r"([\d,]+) rules", self.name)
@@ -93,6 +103,8 @@ class Proxy:
         if rules:
             with open(config, "a") as file:
                 file.write(rules_of(int(rules[1].replace(",", ""))))
+        if self.name == "ext-proc":
+            return [args.consentry, "ext-proc", "--config", config, "--listen", f"127.0.0.1:{self.port}"]
         return [args.consentry, "run", "--config", config]
 
     def start(self, cores="1"):
@@ -169,7 +181,7 @@ def wait_for(port, proxy=None):
     sys.exit(f"nothing listens on port {port}: {log}")
 
 
-def load(proxy, path, connections, http2, seconds):
+def load(proxy, path, connections, http2, seconds, core="0"):
     """Requests answered, and the latency's quantiles in microseconds."""
     header = ["-H", f"Cookie: {COOKIE}"]
     if http2:
@@ -178,7 +190,7 @@ def load(proxy, path, connections, http2, seconds):
     else:
         command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s", "--latency", *header,
                    f"http://127.0.0.1:{proxy.port}{path}"]
-    out = subprocess.run(["taskset", "-c", "0", *command], capture_output=True, text=True, check=True).stdout
+    out = subprocess.run(["taskset", "-c", core, *command], capture_output=True, text=True, check=True).stdout
     unit = {"us": 1, "ms": 1e3, "s": 1e6}
     if http2:
         done = int(re.search(r"(\d+) succeeded", out)[1])
@@ -279,6 +291,34 @@ def workers(folder, args):
     return gains
 
 
+def ext_proc(folder, args):
+    """How much longer the median answer takes, on one connection, where Envoy asks `consentry ext-proc`; in microseconds."""
+    added = {}
+    print("\nEnvoy with `consentry ext-proc` against Envoy alone, one connection: median answer")
+    for number, (layout, cores) in enumerate(LAYOUTS.items()):
+        load_core, envoy_core, own_core = cores
+        port = 19800 + 10 * number
+        asking, alone = Proxy("Envoy+consentry", folder, port, args), Proxy("Envoy", folder, port + 5, args)
+        processor = Proxy("ext-proc", folder, port + 60, args)
+        for proxy, core in [(processor, own_core), (asking, envoy_core), (alone, envoy_core)]:
+            proxy.start(core)
+        medians = {asking: [], alone: []}
+        before, requests = processor.cpu(), 0
+        for round_ in range(args.rounds + 1):
+            for proxy in medians:
+                done, quantiles, failed = load(proxy, "/1k.html", 1, False, args.seconds if round_ else 1, load_core)
+                assert not failed, f"{failed} requests failed"
+                requests += done if proxy is asking else 0
+                medians[proxy] += [quantiles["50"]] if round_ else []
+        cpu = (sum(processor.cpu()) - sum(before)) / requests * 1e6
+        with_, without = (statistics.median(medians[proxy]) for proxy in medians)
+        added[layout] = with_ - without
+        print(f"{layout:>45}: {with_:5.0f} and {without:5.0f} us, {added[layout]:5.0f} more; {cpu:.0f} us of consentry's CPU")
+        for proxy in [alone, asking, processor]:
+            proxy.stop()
+    return added
+
+
 def plot(cases, path):
     """CPU of a request as bars, a group for each load."""
     rows = sum(len(results) + 1.6 for _, results in cases)
@@ -367,8 +407,10 @@ def main():
                 running.clear()
                 four = ["nginx", "HAProxy", "Envoy", "consentry"]
                 figures[case] = idle([proxy(name) for name in four if name in wanted], args.idle)
-            else:
+            elif case == "workers":
                 figures[case] = workers(folder, args)
+            elif "Envoy" in wanted:
+                figures[case] = ext_proc(folder, args)
     finally:
         for each in running.values():
             each.stop()
