@@ -12,6 +12,7 @@ mod driven;
 mod error;
 mod exchange;
 mod forward;
+mod gathered;
 mod handler;
 mod handshake;
 mod headers;

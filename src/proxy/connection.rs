@@ -22,6 +22,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::time::Instant;
 
+use super::gathered::Gathered;
 use super::handler::handle;
 use super::response_body::ServedBody;
 use super::socket::ReadReady;
@@ -152,11 +153,12 @@ where
     H: HttpService<Incoming, ResBody = ServedBody, Error = Infallible, Future: Send + 'static>,
 {
     let limits = visitor.worker.snapshot().limits;
+    let stream = Gathered::new(stream);
     let connection = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .max_concurrent_streams(128)
         .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(stream.clone()), service);
     let mut connection = pin!(connection);
     let mut finishing = false;
     std::future::poll_fn(|context| {
@@ -168,10 +170,13 @@ where
         if finish && !std::mem::replace(&mut finishing, true) {
             connection.as_mut().graceful_shutdown();
         }
-        connection.as_mut().poll(context)
+        let ended = connection.as_mut().poll(context).map_err(Failure::from);
+        match stream.poll_hand_over(context) {
+            Poll::Ready(Err(error)) if ended.is_pending() => Poll::Ready(Err(error.into())),
+            Poll::Ready(_) | Poll::Pending => ended,
+        }
     })
     .await
-    .map_err(Into::into)
 }
 
 async fn serve_http1<S, H>(stream: WatchedStream<S>, service: H, visitor: &Visitor) -> Stop<S>

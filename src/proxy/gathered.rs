@@ -1,0 +1,218 @@
+//! A stream whose small pieces leave together: what is written while a connection is moved on is gathered, and handed
+//! over once at the end.
+//!
+//! h2 flushes after each DATA frame. On a connection with several answers at a time each of them would take a
+//! record of TLS, a system call and a wake-up of the visitor for itself.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, BytesMut};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// The most that is gathered, in octets.
+const MOST: usize = 64 * 1024;
+/// The room that is made for a beginning, in octets.
+const ROOM: usize = 4 * 1024;
+
+/// A stream that two hold: the connection, which writes to it, and whoever moves the connection on, and
+/// [hands over](Self::poll_hand_over) what it has written.
+pub(super) struct Gathered<S>(Arc<Mutex<Inner<S>>>);
+
+struct Inner<S> {
+    stream: S,
+    gathered: BytesMut,
+}
+
+impl<S> Clone for Gathered<S> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<S> Gathered<S> {
+    pub(super) fn new(stream: S) -> Self {
+        Self(Arc::new(Mutex::new(Inner { stream, gathered: BytesMut::new() })))
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner<S>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> Gathered<S> {
+    /// Writes what was gathered. Where the stream takes no more for now, the task is woken when it does.
+    pub(super) fn poll_hand_over(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let inner = &mut *self.inner();
+        ready!(inner.poll_hand_over(context))?;
+        Pin::new(&mut inner.stream).poll_flush(context)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> Inner<S> {
+    fn poll_hand_over(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.gathered.is_empty() {
+            match ready!(Pin::new(&mut self.stream).poll_write(context, &self.gathered))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written => self.gathered.advance(written),
+            }
+        }
+        // A connection at rest holds no buffer.
+        self.gathered = BytesMut::new();
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_gather(
+        &mut self,
+        context: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let octets: usize = pieces.iter().map(|piece| piece.len()).sum();
+        if self.gathered.len() + octets > MOST {
+            ready!(self.poll_hand_over(context))?;
+        }
+        if octets > MOST {
+            return Pin::new(&mut self.stream).poll_write_vectored(context, pieces);
+        }
+        if self.gathered.is_empty() {
+            self.gathered.reserve(octets.max(ROOM));
+        }
+        pieces.iter().for_each(|piece| self.gathered.extend_from_slice(piece));
+        Poll::Ready(Ok(octets))
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Gathered<S> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner().stream).poll_read(context, buffer)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Gathered<S> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        octets: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.inner().poll_gather(context, &[IoSlice::new(octets)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.inner().poll_gather(context, pieces)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    /// What there is to flush is handed over at the end.
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let inner = &mut *self.inner();
+        ready!(inner.poll_hand_over(context))?;
+        Pin::new(&mut inner.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::task::Waker;
+
+    /// Takes so many octets at a time, and none at each second time; 0 stands for any number, always.
+    #[derive(Default)]
+    struct Peer {
+        at_a_time: usize,
+        refused: bool,
+        got: Vec<Vec<u8>>,
+        ended: bool,
+    }
+
+    impl AsyncWrite for Peer {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            octets: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            if self.at_a_time > 0 && !std::mem::replace(&mut self.refused, true) {
+                return Poll::Pending;
+            }
+            self.refused = false;
+            let most = if self.at_a_time == 0 { usize::MAX } else { self.at_a_time };
+            let taken = octets.get(..most.min(octets.len())).unwrap_or_default();
+            self.got.push(taken.to_vec());
+            Poll::Ready(Ok(taken.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            self.ended = true;
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[test]
+    fn small_pieces_leave_together_when_they_are_handed_over_and_before_the_end() {
+        let context = &mut Context::from_waker(Waker::noop());
+        let mut stream = Gathered::new(Peer::default());
+        for piece in [&b"head"[..], b" ", b"body"] {
+            assert!(Pin::new(&mut stream).poll_write(context, piece).is_ready());
+            assert!(Pin::new(&mut stream).poll_flush(context).is_ready());
+        }
+        assert!(stream.inner().stream.got.is_empty());
+        assert!(stream.poll_hand_over(context).is_ready());
+        assert!(stream.poll_hand_over(context).is_ready(), "nothing is left");
+        assert_eq!(stream.inner().stream.got, [b"head body"]);
+        assert_eq!(stream.inner().gathered.capacity(), 0, "at rest it holds no buffer");
+        assert!(Pin::new(&mut stream).poll_write(context, b"bye").is_ready());
+        assert!(Pin::new(&mut stream).poll_shutdown(context).is_ready());
+        assert_eq!(stream.inner().stream.got, [&b"head body"[..], b"bye"]);
+        assert!(stream.inner().stream.ended);
+    }
+
+    proptest! {
+        #[test]
+        fn all_octets_arrive_in_order_however_they_are_taken_and_no_more_are_held_than_allowed(
+            lengths in prop::collection::vec(prop_oneof![1..200_usize, 1..100_000_usize], 1..20),
+            at_a_time in prop_oneof![Just(0_usize), 1..50_000_usize],
+            hand_over in any::<u32>(),
+        ) {
+            let context = &mut Context::from_waker(Waker::noop());
+            let mut stream = Gathered::new(Peer { at_a_time, ..Peer::default() });
+            let mut sent = Vec::new();
+            for (number, length) in lengths.into_iter().enumerate() {
+                let piece: Vec<u8> = (0..length).map(|at| (at + number) as u8).collect();
+                let mut rest = piece.as_slice();
+                while !rest.is_empty() {
+                    if let Poll::Ready(written) = Pin::new(&mut stream).poll_write(context, rest) {
+                        rest = &rest[written.unwrap()..];
+                    }
+                    prop_assert!(stream.inner().gathered.len() <= MOST);
+                }
+                sent.extend(piece);
+                if hand_over & (1 << number) != 0 {
+                    let _ = stream.poll_hand_over(context);
+                }
+            }
+            while stream.poll_hand_over(context).is_pending() {}
+            prop_assert_eq!(stream.inner().stream.got.concat(), sent);
+        }
+    }
+}
