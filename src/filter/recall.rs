@@ -18,7 +18,7 @@ const MAX_FIELD_OCTETS: usize = 4096;
 /// The last request of a connection: the cookies it brought and what they came to. Held in memory until another
 /// one comes, or [`forget`](Self::forget).
 #[derive(Default)]
-pub struct Recall(Mutex<Option<Memory>>);
+pub struct Recall(Mutex<Option<Box<Memory>>>);
 
 impl fmt::Debug for Recall {
     /// Says nothing of the cookies.
@@ -57,7 +57,7 @@ impl Recall {
         *self.locked() = None;
     }
 
-    fn locked(&self) -> MutexGuard<'_, Option<Memory>> {
+    fn locked(&self) -> MutexGuard<'_, Option<Box<Memory>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -93,14 +93,14 @@ pub(super) fn known(
     let consent = reader.read(&cookies, signals, region, now);
     let known = Arc::new(Known { consent, verdict: OnceLock::new() });
     if let Some((place, cookie)) = &mut place {
-        **place = Some(Memory {
+        **place = Some(Box::new(Memory {
             filter: Arc::downgrade(filter),
             now,
             signals,
             region: region.map(Box::from),
             cookie: Box::from(*cookie),
             known: Arc::clone(&known),
-        });
+        }));
     }
     known
 }
