@@ -130,11 +130,6 @@ impl<'a> Scope<'a> {
         }
     }
 
-    /// Whether [`deletes`](Self::deletes) says the same at any time: no `Expires` counts.
-    pub fn is_timeless(&self) -> bool {
-        self.max_age.is_some() || self.expires.is_none()
-    }
-
     /// `Expires` in Unix seconds, when it can be read.
     pub fn expires(&self) -> Option<i64> {
         self.expires.and_then(parse_cookie_date)
@@ -158,14 +153,19 @@ fn value_of<'a, const N: usize>(attribute: &'a [u8], wanted: &[u8; N]) -> Option
 }
 
 impl Scope<'_> {
-    /// Whether a browser that receives the line at `now` (Unix seconds) deletes the cookie.
+    /// From when on (Unix seconds) a browser that receives the line deletes the cookie; `None` for never.
     ///
     /// `Max-Age` wins over `Expires` (RFC 6265bis section 5.7, step 3).
-    pub fn deletes(&self, now: i64) -> bool {
+    pub fn deletes_from(&self) -> Option<i64> {
         match self.max_age {
-            Some(seconds) => seconds <= 0,
-            None => self.expires().is_some_and(|at| at <= now),
+            Some(seconds) => (seconds <= 0).then_some(i64::MIN),
+            None => self.expires(),
         }
+    }
+
+    /// Whether a browser that receives the line at `now` (Unix seconds) deletes the cookie.
+    pub fn deletes(&self, now: i64) -> bool {
+        self.deletes_from().is_some_and(|from| from <= now)
     }
 }
 

@@ -81,12 +81,7 @@ impl Learned {
         if scope.path.is_none() {
             return;
         }
-        let until = if scope.is_timeless() {
-            UNTIL_BITS
-        } else {
-            // One that cannot be read counts as none.
-            scope.expires().map_or(UNTIL_BITS, units)
-        };
+        let until = scope.deletes_from().map_or(UNTIL_BITS, units);
         let hash = self.hash(cookie);
         if let Some(known) = self.manner(hash) {
             known.store((hash & !UNTIL_BITS) | until, Relaxed);
