@@ -44,6 +44,7 @@ pub use service::{ConsentFuture, ConsentLayer, ConsentService};
 pub use state::Filter;
 
 pub(crate) use answer::PIXEL;
+pub(crate) use body::hint_with;
 pub(crate) use cache::{has_directive, keep_private};
 pub(crate) use clock::unix_now;
 pub(crate) use request::{named_host, without_port};

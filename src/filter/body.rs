@@ -105,17 +105,18 @@ impl<B: Body<Data = Bytes>> Body for FilterBody<B> {
     }
 
     fn size_hint(&self) -> SizeHint {
-        let ahead = self.ahead.as_ref().map_or(0, |ahead| ahead.len() as u64);
-        let Some(inner) = &self.inner else { return SizeHint::with_exact(ahead) };
-        let mut hint = inner.size_hint();
-        if ahead > 0 {
-            let (lower, upper) = (hint.lower(), hint.upper());
-            hint = SizeHint::new();
-            hint.set_lower(lower.saturating_add(ahead));
-            if let Some(upper) = upper {
-                hint.set_upper(upper.saturating_add(ahead));
-            }
-        }
-        hint
+        let inner = self.inner.as_ref().map_or(SizeHint::with_exact(0), Body::size_hint);
+        hint_with(self.ahead.as_ref(), &inner)
     }
+}
+
+/// What is known of the size of a body that goes on after these octets.
+pub(crate) fn hint_with(ahead: Option<&Bytes>, rest: &SizeHint) -> SizeHint {
+    let ahead = ahead.map_or(0, |ahead| ahead.len() as u64);
+    let mut hint = SizeHint::new();
+    hint.set_lower(rest.lower().saturating_add(ahead));
+    if let Some(upper) = rest.upper() {
+        hint.set_upper(upper.saturating_add(ahead));
+    }
+    hint
 }

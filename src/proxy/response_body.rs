@@ -10,7 +10,7 @@ use hyper::body::Incoming;
 
 use super::pool::Lease;
 use super::ticket::Ticket;
-use crate::filter::FilterBody;
+use crate::filter::{FilterBody, hint_with};
 use crate::page::{PageBody, PageError};
 
 /// A response's body before the filter: the upstream's, or a page of our own.
@@ -111,7 +111,7 @@ impl Body for OriginBody {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Upstream { inner, first: Some(First::Octets(octets)), .. } => {
-                hint_with(octets.len(), &inner.size_hint())
+                hint_with(Some(octets), &inner.size_hint())
             }
             Self::Upstream { inner, .. } => inner.size_hint(),
             Self::Page(page) => page.size_hint(),
@@ -128,17 +128,6 @@ impl Drop for OriginBody {
             lease.give_back();
         }
     }
-}
-
-/// What is known of the size of a body with these octets before it.
-fn hint_with(before: usize, rest: &SizeHint) -> SizeHint {
-    let before = before as u64;
-    let mut hint = SizeHint::new();
-    hint.set_lower(rest.lower().saturating_add(before));
-    if let Some(upper) = rest.upper() {
-        hint.set_upper(upper.saturating_add(before));
-    }
-    hint
 }
 
 /// What the visitor gets. Its end is the end of the request: it is counted and logged then.
