@@ -27,10 +27,6 @@ pub(crate) fn keep_private(headers: &mut HeaderMap) {
     for (name, value) in targeted {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
     }
-    if !headers.contains_key(CACHE_CONTROL) {
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("private"));
-        return;
-    }
     let mut directives: Vec<&[u8]> = Vec::new();
     for field in headers.get_all(CACHE_CONTROL) {
         for directive in split_outside_quotes(field.as_bytes()) {
@@ -50,8 +46,13 @@ pub(crate) fn keep_private(headers: &mut HeaderMap) {
             }
         }
     }
-    directives.push(b"private");
-    if let Ok(value) = HeaderValue::from_bytes(&directives.join(&b", "[..])) {
+    let value = if directives.is_empty() {
+        Ok(HeaderValue::from_static("private"))
+    } else {
+        directives.push(b"private");
+        HeaderValue::from_bytes(&directives.join(&b", "[..]))
+    };
+    if let Ok(value) = value {
         headers.insert(CACHE_CONTROL, value);
     }
 }

@@ -35,35 +35,26 @@ where
     type Output = Result<Response<OriginBody>, E>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let held = match self.as_mut().project() {
-            TogetherProjection::Asked { answer, turn } => {
-                let mut response = ready!(answer.poll(context))?;
-                // What follows a change of protocols is no body.
-                if response.status() == StatusCode::SWITCHING_PROTOCOLS
-                    || response.body_mut().has_begun(context)
-                {
+        loop {
+            let held = match self.as_mut().project() {
+                TogetherProjection::Asked { answer, turn } => {
+                    let mut response = ready!(answer.poll(context))?;
+                    // What follows a change of protocols is no body.
+                    if response.status() == StatusCode::SWITCHING_PROTOCOLS
+                        || response.body_mut().has_begun(context)
+                    {
+                        return Poll::Ready(Ok(response));
+                    }
+                    Self::Held { response: Some(response), turn: turn() }
+                }
+                TogetherProjection::Held { response, turn } => {
+                    ready!(turn.poll(context));
+                    let Some(mut response) = response.take() else { return Poll::Pending };
+                    response.body_mut().has_begun(context);
                     return Poll::Ready(Ok(response));
                 }
-                Self::Held { response: Some(response), turn: turn() }
-            }
-            TogetherProjection::Held { .. } => return self.poll_turn(context),
-        };
-        self.set(held);
-        self.poll_turn(context)
-    }
-}
-
-impl<F, T: Future<Output = ()>> Together<F, T> {
-    fn poll_turn<E>(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Result<Response<OriginBody>, E>> {
-        let TogetherProjection::Held { response, turn } = self.project() else {
-            return Poll::Pending;
-        };
-        ready!(turn.poll(context));
-        let Some(mut response) = response.take() else { return Poll::Pending };
-        response.body_mut().has_begun(context);
-        Poll::Ready(Ok(response))
+            };
+            self.set(held);
+        }
     }
 }
