@@ -10,13 +10,14 @@
 )]
 
 use std::convert::Infallible;
+use std::future::{Ready, ready};
 use std::sync::{Arc, LazyLock, Mutex};
 
 use bytes::Bytes;
 use consentry::config::{self, Overrides};
 use consentry::filter::{ConsentLayer, Filter, Recall};
 use futures_util::FutureExt;
-use http::{HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body_util::{BodyExt, Full};
 use proptest::prelude::*;
 use tower::{Layer, ServiceExt, service_fn};
@@ -70,20 +71,40 @@ struct Passed {
     lines: Vec<Vec<u8>>,
 }
 
-fn pass(filter: &Arc<Filter>, cookie: &[u8], lines: &[Vec<u8>], layers: usize) -> Passed {
-    let origin_got = Arc::new(Mutex::new(None));
-    let got = Arc::clone(&origin_got);
+/// What the origin got of `Cookie`, fields joined by `|`.
+type Got = Arc<Mutex<Option<Vec<u8>>>>;
+
+/// An origin that answers with these `Set-Cookie` lines.
+fn origin(
+    got: &Got,
+    lines: &[Vec<u8>],
+) -> impl Fn(Request<()>) -> Ready<Result<Response<Full<Bytes>>, Infallible>> + Clone + use<> {
+    let got = Arc::clone(got);
     let lines: Vec<HeaderValue> =
         lines.iter().map(|line| HeaderValue::from_bytes(line).unwrap()).collect();
-    let origin = service_fn(move |request: Request<()>| {
-        *got.lock().unwrap() =
-            request.headers().get("cookie").map(|value| value.as_bytes().to_vec());
+    move |request| {
+        let fields = request.headers().get_all("cookie").iter();
+        let fields: Vec<&[u8]> = fields.map(HeaderValue::as_bytes).collect();
+        *got.lock().unwrap() = (!fields.is_empty()).then(|| fields.join(&b'|'));
         let mut response = Response::new(Full::<Bytes>::default());
         for line in &lines {
             response.headers_mut().append("set-cookie", line.clone());
         }
-        async move { Ok::<_, Infallible>(response) }
-    });
+        ready(Ok(response))
+    }
+}
+
+impl Passed {
+    fn of(got: &Got, headers: &HeaderMap) -> Self {
+        let lines = headers.get_all("set-cookie").iter();
+        let lines = lines.map(|line| line.as_bytes().to_vec()).collect();
+        Self { cookie: got.lock().unwrap().take(), lines }
+    }
+}
+
+fn pass(filter: &Arc<Filter>, cookie: &[u8], lines: &[Vec<u8>], layers: usize) -> Passed {
+    let got = Got::default();
+    let origin = service_fn(origin(&got, lines));
     let request =
         Request::builder().uri("http://shop.example/").header("cookie", cookie).body(()).unwrap();
     let layer = ConsentLayer::new(Arc::clone(filter));
@@ -100,11 +121,7 @@ fn pass(filter: &Arc<Filter>, cookie: &[u8], lines: &[Vec<u8>], layers: usize) -
             .0
             .headers
     };
-    let cookie = origin_got.lock().unwrap().take();
-    Passed {
-        cookie,
-        lines: headers.get_all("set-cookie").iter().map(|line| line.as_bytes().to_vec()).collect(),
-    }
+    Passed::of(&got, &headers)
 }
 
 /// Whether `part` is `whole` with some left out, in the same order.
@@ -212,14 +229,8 @@ proptest! {
 /// What a request's `Cookie` fields and signals come to: what the origin got, what the visitor got, and what the
 /// report says.
 fn outcome(layer: &ConsentLayer, cookies: &[&[u8]], gpc: bool, page: bool) -> (Passed, String) {
-    let origin_got = Arc::new(Mutex::new(None));
-    let got = Arc::clone(&origin_got);
-    let origin = service_fn(move |request: Request<()>| {
-        let fields = request.headers().get_all("cookie").iter();
-        let fields: Vec<&[u8]> = fields.map(HeaderValue::as_bytes).collect();
-        *got.lock().unwrap() = (!fields.is_empty()).then(|| fields.join(&b'|'));
-        async { Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())) }
-    });
+    let got = Got::default();
+    let origin = service_fn(origin(&got, &[]));
     let mut request = Request::builder().uri("http://shop.example/");
     for cookie in cookies {
         request = request.header("cookie", *cookie);
@@ -228,10 +239,7 @@ fn outcome(layer: &ConsentLayer, cookies: &[&[u8]], gpc: bool, page: bool) -> (P
     request = request.header("sec-fetch-mode", if page { "navigate" } else { "no-cors" });
     let request = request.body(()).unwrap();
     let response = layer.layer(origin).oneshot(request).now_or_never().unwrap().unwrap();
-    let lines = response.headers().get_all("set-cookie").iter();
-    let lines = lines.map(|line| line.as_bytes().to_vec()).collect();
-    let cookie = origin_got.lock().unwrap().take();
-    (Passed { cookie, lines }, format!("{:?}", response.body().report()))
+    (Passed::of(&got, response.headers()), format!("{:?}", response.body().report()))
 }
 
 static STRICT: LazyLock<Arc<Filter>> =
