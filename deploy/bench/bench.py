@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
 from html import escape
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -50,7 +51,6 @@ LOADS = {
 OTHERS = ["idle", "workers", "ext-proc"]
 # Where load and origin, Envoy and consentry run.
 LAYOUTS = {"all on one core": "000", "Envoy and consentry on a core of their own": "011", "Envoy on a core of its own": "010"}
-
 
 
 class Proxy:
@@ -300,22 +300,25 @@ def ext_proc(folder, args):
         port = 19800 + 10 * number
         asking, alone = Proxy("Envoy+consentry", folder, port, args), Proxy("Envoy", folder, port + 5, args)
         processor = Proxy("ext-proc", folder, port + 60, args)
-        for proxy, core in [(processor, own_core), (asking, envoy_core), (alone, envoy_core)]:
-            proxy.start(core)
         medians = {asking: [], alone: []}
-        before, requests = processor.cpu(), 0
-        for round_ in range(args.rounds + 1):
-            for proxy in medians:
-                done, quantiles, failed = load(proxy, "/1k.html", 1, False, args.seconds if round_ else 1, load_core)
-                assert not failed, f"{failed} requests failed"
-                requests += done if proxy is asking else 0
-                medians[proxy] += [quantiles["50"]] if round_ else []
-        cpu = (sum(processor.cpu()) - sum(before)) / requests * 1e6
+        with ExitStack() as started:
+            for proxy, core in [(processor, own_core), (asking, envoy_core), (alone, envoy_core)]:
+                proxy.start(core)
+                started.callback(proxy.stop)
+            before, requests = processor.cpu(), 0
+            for round_ in range(args.rounds + 1):
+                for proxy in medians:
+                    # The first round warms up.
+                    seconds = args.seconds if round_ else 1
+                    done, quantiles, failed = load(proxy, "/1k.html", 1, False, seconds, load_core)
+                    if failed:
+                        sys.exit(f"{proxy.name}: {failed} requests failed")
+                    requests += done if proxy is asking else 0
+                    medians[proxy] += [quantiles["50"]] if round_ else []
+            cpu = (sum(processor.cpu()) - sum(before)) / requests * 1e6
         with_, without = (statistics.median(medians[proxy]) for proxy in medians)
         added[layout] = with_ - without
         print(f"{layout:>45}: {with_:5.0f} and {without:5.0f} us, {added[layout]:5.0f} more; {cpu:.0f} us of consentry's CPU")
-        for proxy in [alone, asking, processor]:
-            proxy.stop()
     return added
 
 
