@@ -103,7 +103,7 @@ async fn serve(
                 address: visitor.peer.visitor_address(request.headers()),
                 now: unix_now(),
             };
-            let request = request.map(|body| VisitorBody::new(body, site.body_bytes));
+            let request = request.map(|body| VisitorBody::new(body, site.body_bytes, visitor));
             let own = Box::pin(site.centre.answer(page, request, asking));
             // A body of ours is short: who has not sent it by then sends it never.
             let own = tokio::time::timeout(snapshot.timeouts.idle, own).await;
@@ -137,7 +137,7 @@ async fn serve(
             .secure(secure)
             .trusted(visitor.peer.trusted)
             .recalling(Arc::clone(&visitor.recall));
-        let request = request.map(|body| VisitorBody::new(body, site.body_bytes));
+        let request = request.map(|body| VisitorBody::new(body, site.body_bytes, visitor));
         (layer.layer(to_origin).call(request), site)
     };
     let response = answered.await?;

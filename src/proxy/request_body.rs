@@ -12,6 +12,8 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use thiserror::Error;
 
+use super::visitor::Visitor;
+
 /// Why a request's body is not forwarded to its end.
 #[derive(Debug, Error)]
 pub(super) enum BodyError {
@@ -75,6 +77,8 @@ impl Progress {
 pub(super) struct VisitorBody {
     /// `None` for a request that is sent again: only those without a body are.
     inner: Option<Incoming>,
+    /// The client connection, until the body has been read to its end.
+    unread_by: Option<Arc<Visitor>>,
     progress: Option<Arc<Progress>>,
     /// The octets that may still come.
     left: u64,
@@ -87,13 +91,19 @@ const MOST_UNWANTED_OCTETS: u64 = 64 * 1024;
 
 impl VisitorBody {
     /// A body of at most `most` octets.
-    pub(super) fn new(inner: Incoming, most: Option<u64>) -> Self {
-        let progress = (!inner.is_end_stream()).then(|| Arc::new(Progress::new()));
-        Self { inner: Some(inner), progress, left: most.unwrap_or(u64::MAX), touched: false }
+    pub(super) fn new(inner: Incoming, most: Option<u64>, visitor: &Arc<Visitor>) -> Self {
+        let has_body = !inner.is_end_stream();
+        Self {
+            inner: Some(inner),
+            unread_by: has_body.then(|| Arc::clone(visitor)),
+            progress: has_body.then(|| Arc::new(Progress::new())),
+            left: most.unwrap_or(u64::MAX),
+            touched: false,
+        }
     }
 
     pub(super) fn empty() -> Self {
-        Self { inner: None, progress: None, left: 0, touched: false }
+        Self { inner: None, unread_by: None, progress: None, left: 0, touched: false }
     }
 
     /// `None` for a request without a body.
@@ -107,13 +117,15 @@ impl Body for VisitorBody {
     type Error = BodyError;
 
     fn poll_frame(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        self.touched = true;
-        let Some(inner) = &mut self.inner else { return Poll::Ready(None) };
-        let polled = Pin::new(inner).poll_frame(context);
-        if let Some(progress) = &self.progress {
+        let this = self.get_mut();
+        this.touched = true;
+        let Some(inner) = &mut this.inner else { return Poll::Ready(None) };
+        let polled = Pin::new(&mut *inner).poll_frame(context);
+        note_end(inner, &polled, &mut this.unread_by);
+        if let Some(progress) = &this.progress {
             progress.awaits_visitor.store(polled.is_pending(), Relaxed);
             if let Poll::Ready(frame) = &polled {
                 progress.moved();
@@ -125,10 +137,10 @@ impl Body for VisitorBody {
         if let Poll::Ready(Some(Ok(frame))) = &polled
             && let Some(data) = frame.data_ref()
         {
-            match self.left.checked_sub(data.len() as u64) {
-                Some(left) => self.left = left,
+            match this.left.checked_sub(data.len() as u64) {
+                Some(left) => this.left = left,
                 None => {
-                    if let Some(progress) = &self.progress {
+                    if let Some(progress) = &this.progress {
                         progress.too_large.store(true, Relaxed);
                     }
                     return Poll::Ready(Some(Err(BodyError::TooLarge)));
@@ -147,6 +159,22 @@ impl Body for VisitorBody {
     }
 }
 
+/// Reports a body that has been read to its end to the client connection, once.
+fn note_end(
+    body: &Incoming,
+    polled: &Poll<Option<Result<Frame<Bytes>, hyper::Error>>>,
+    unread_by: &mut Option<Arc<Visitor>>,
+) {
+    let ended = match polled {
+        Poll::Ready(None) => true,
+        Poll::Ready(Some(Ok(_))) => body.is_end_stream(),
+        Poll::Ready(Some(Err(_))) | Poll::Pending => false,
+    };
+    if ended && let Some(visitor) = unread_by.take() {
+        visitor.body_ended();
+    }
+}
+
 impl Drop for VisitorBody {
     /// A beacon that was answered here, say, still has its body on the way. Closing the connection
     /// would take the answer with it: a short rest is taken and forgotten.
@@ -157,9 +185,13 @@ impl Drop for VisitorBody {
             return;
         }
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let mut unread_by = self.unread_by.take();
             runtime.spawn(async move {
                 let mut octets = 0;
-                while let Some(Ok(frame)) = inner.frame().await {
+                loop {
+                    let polled = Poll::Ready(inner.frame().await);
+                    note_end(&inner, &polled, &mut unread_by);
+                    let Poll::Ready(Some(Ok(frame))) = polled else { return };
                     octets += frame.data_ref().map_or(0, Bytes::len) as u64;
                     if octets > MOST_UNWANTED_OCTETS {
                         return;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 
 use super::admission::Place;
 use super::error::{self, PageForm, ProxyError};
@@ -44,6 +44,9 @@ impl Ticket {
     pub(super) fn new(visitor: Arc<Visitor>, request: &Request<Incoming>) -> Box<Self> {
         let snapshot = visitor.worker.snapshot();
         visitor.request_started();
+        if !request.body().is_end_stream() {
+            visitor.body_started();
+        }
         let speaker = snapshot.access_log.as_ref().and_then(|log| {
             let headers = request.headers();
             log.speaker(|| visitor.peer.visitor_address(headers), request.version(), headers)

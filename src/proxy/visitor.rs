@@ -42,6 +42,8 @@ pub(super) struct Visitor {
     /// Its last request.
     pub(super) recall: Arc<Recall>,
     requests: AtomicU32,
+    /// Request bodies that have not been read to their end.
+    unread_bodies: AtomicU32,
     phase: AtomicU8,
     /// The worker's tick at the last movement.
     since: AtomicU64,
@@ -72,6 +74,7 @@ impl Visitor {
             worker,
             recall: Arc::default(),
             requests: AtomicU32::new(0),
+            unread_bodies: AtomicU32::new(0),
             phase: AtomicU8::new(IDLE),
             blocked: AtomicBool::new(false),
             flushed: AtomicBool::new(true),
@@ -94,6 +97,17 @@ impl Visitor {
             self.phase.store(IDLE, Relaxed);
         }
         self.touch();
+    }
+
+    /// A request with a body has begun. While the body has unread bytes, the next bytes are not a request.
+    pub(super) fn body_started(&self) {
+        self.unread_bodies.fetch_add(1, Relaxed);
+    }
+
+    /// A request body has been read to its end. Bodies dropped before that are never reported here, so their connection
+    /// never becomes idle: it ends.
+    pub(super) fn body_ended(&self) {
+        self.unread_bodies.fetch_sub(1, Relaxed);
     }
 
     fn touch(&self) {
@@ -164,9 +178,13 @@ impl Visitor {
         self.phase.load(Relaxed) != IDLE
     }
 
-    /// Whether nothing is under way: all that came was read and answered, and every answer has been handed over.
+    /// Whether both messages of the last exchange have ended: the request was read to the end of its body, the response
+    /// was written, and nothing of a next request has arrived.
     pub(super) fn is_settled(&self) -> bool {
-        self.phase.load(Relaxed) == IDLE && self.waits.load(Relaxed) && self.flushed.load(Relaxed)
+        self.phase.load(Relaxed) == IDLE
+            && self.waits.load(Relaxed)
+            && self.flushed.load(Relaxed)
+            && self.unread_bodies.load(Relaxed) == 0
     }
 
     fn order(&self, order: Order) {

@@ -37,4 +37,5 @@ mod smuggling;
 mod sources;
 mod support;
 mod timeouts;
+mod unread_bodies;
 mod upgrades;
