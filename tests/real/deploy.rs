@@ -20,53 +20,6 @@ fn the_systemd_unit_is_right_and_its_exposure_is_at_most_two() {
     assert!(!said.contains("Unknown"), "a key that systemd does not know: {said}");
 }
 
-const MANIFESTS: [&str; 2] = ["gateway.yaml", "sidecar.yaml"];
-
-fn manifest(name: &str) -> String {
-    format!("{}/deploy/kubernetes/{name}", env!("CARGO_MANIFEST_DIR"))
-}
-
-#[test]
-fn the_manifests_are_right_by_the_schemas_of_kubernetes() {
-    let validate =
-        concat!(env!("CARGO_MANIFEST_DIR"), "/tests/real/tools/python/bin/kubernetes-validate");
-    let output = Command::new(validate).arg("--strict").args(MANIFESTS.map(manifest)).output();
-    let output = output.expect("kubernetes-validate is missing: `make test` installs it");
-    let text = String::from_utf8_lossy(&output.stdout).into_owned()
-        + &String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && text.matches(" passed ").count() == 9, "{text}");
-}
-
-#[test]
-fn the_configs_in_the_manifests_are_right() {
-    for name in MANIFESTS {
-        let text = std::fs::read_to_string(manifest(name)).unwrap();
-        let block = text.split("consentry.toml: |\n").nth(1).unwrap();
-        let lines = block.lines().take_while(|line| line.is_empty() || line.starts_with("    "));
-        let toml: String = lines.map(|line| format!("{}\n", line.trim_start())).collect();
-        let folder = tempfile::tempdir().unwrap();
-        let config = folder.path().join("consentry.toml");
-        std::fs::write(&config, &toml).unwrap();
-        let (code, _, error) =
-            crate::support::run(&["check", "--config", config.to_str().unwrap()], "");
-        // In a cluster it is the NetworkPolicy that keeps others away.
-        let warned = error.lines().all(|line| line.contains("is open to the network without"));
-        assert!(code == 0 && warned, "{name}: {error}\n{toml}");
-    }
-}
-
-#[test]
-fn the_base_of_kustomize_names_manifests_that_there_are() {
-    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/kubernetes");
-    let base = std::fs::read_to_string(format!("{root}/kustomization.yaml")).unwrap();
-    let listed = base.lines().find_map(|line| line.strip_prefix("resources: [")).unwrap();
-    let listed: Vec<&str> = listed.trim_end_matches(']').split(", ").collect();
-    assert!(!listed.is_empty());
-    for name in listed {
-        assert!(std::path::Path::new(&format!("{root}/{name}")).exists(), "{name}");
-    }
-}
-
 #[test]
 fn systemd_hands_its_socket_over_and_connections_wait_in_it_for_the_next_start() {
     let origin = Origin::setting(&["_ga=1", "sid=1"]);
@@ -201,39 +154,4 @@ fn an_editor_takes_the_example_by_the_schema_and_shows_what_is_wrong() {
         let (right, said) = taplo(wrong);
         assert!(!right && said.contains(place), "{wrong}: {said}");
     }
-}
-
-/// The lines of a block that begins with this key, without their indentation.
-fn block(text: &str, key: &str) -> Vec<String> {
-    let depth = |line: &str| line.len() - line.trim_start().len();
-    let mut lines = text.lines().skip_while(|line| line.trim() != key);
-    let first = lines.next().unwrap();
-    let inner = lines.take_while(|line| depth(line) > depth(first));
-    inner.map(|line| line.trim().to_owned()).filter(|line| !line.starts_with('#')).collect()
-}
-
-#[test]
-fn the_example_for_istio_asks_as_the_tested_one_for_envoy_does_and_its_manifests_are_right() {
-    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/envoy");
-    let istio = std::fs::read_to_string(format!("{root}/istio.yaml")).unwrap();
-    let envoy = std::fs::read_to_string(format!("{root}/envoy.yaml")).unwrap();
-    assert_eq!(block(&istio, "processing_mode:"), block(&envoy, "processing_mode:"));
-    assert!(block(&envoy, "processing_mode:").len() == 6);
-    for same in
-        ["ext_proc.v3.ExternalProcessor", "failure_mode_allow: false", "message_timeout: 1s"]
-    {
-        assert!(istio.contains(same) && envoy.contains(same), "{same}");
-    }
-    // The first document is of Istio's own kind, which Kubernetes' schemas do not have.
-    let (filter, rest) = istio.split_once("\n---\n").unwrap();
-    assert!(filter.contains("kind: EnvoyFilter"));
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("rest.yaml");
-    std::fs::write(&file, rest).unwrap();
-    let validate =
-        concat!(env!("CARGO_MANIFEST_DIR"), "/tests/real/tools/python/bin/kubernetes-validate");
-    let output = Command::new(validate).arg("--strict").arg(&file).output().unwrap();
-    let text = String::from_utf8_lossy(&output.stdout).into_owned()
-        + &String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && text.matches(" passed ").count() == 2, "{text}");
 }

@@ -23,6 +23,7 @@ mod deploy;
 mod differential;
 mod faults;
 mod grpc;
+mod kubernetes;
 mod metrics;
 mod nginx;
 mod odd_cookies;
