@@ -71,8 +71,8 @@ pgo: ## The static binary with a profile of its own load, as target/pgo/consentr
 		cargo build --locked --release --target $(STATIC) --target-dir $(PROFILE)/build
 	cp $(PROFILE)/build/$(STATIC)/release/consentry $(PROFILE)/consentry
 
-image: static ## The container image, of one static binary (needs buildah)
-	buildah --storage-driver=vfs bud --isolation=chroot -t consentry deploy/container
+image: static ## The container image, of one static binary (needs buildah); the OCI format has no HEALTHCHECK
+	buildah --storage-driver=vfs bud --format=docker --isolation=chroot -t consentry deploy/container
 
 PACKAGE = target/deb
 deb: static ## The Debian package, with the manual and the completions (needs cargo-deb)

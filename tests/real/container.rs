@@ -2,6 +2,7 @@
 
 use std::process::{Command, Output};
 
+use crate::kubernetes::documents;
 use crate::nginx::{Peer, free_port, program, wait_for};
 use crate::support::Origin;
 
@@ -20,11 +21,11 @@ fn the_image_runs_read_only_as_nobody_and_is_small() {
     let root = env!("CARGO_MANIFEST_DIR");
     let binary = format!("{root}/deploy/container/consentry");
     assert!(std::path::Path::new(&binary).exists(), "`make image` builds {binary}");
-    done(
-        Command::new(program("buildah"))
-            .args([STORAGE, "bud", "--isolation=chroot", "-t", "consentry"])
-            .arg(format!("{root}/deploy/container")),
-    );
+    // As `make image` does.
+    let recipe = done(Command::new("make").args(["--dry-run", "image"]).current_dir(root));
+    let recipe = String::from_utf8(recipe.stdout).unwrap();
+    let build = recipe.lines().find(|line| line.starts_with("buildah ")).unwrap();
+    done(Command::new("sh").args(["-c", build]).current_dir(root));
 
     let archive = path("image.tar");
     done(
@@ -37,10 +38,7 @@ fn the_image_runs_read_only_as_nobody_and_is_small() {
 
     let origin = Origin::setting(&["_ga=1", "sid=1"]);
     let (port, admin) = (free_port(), free_port());
-    let config = format!(
-        "listen = {{ http = '127.0.0.1:{port}', admin = '127.0.0.1:{admin}' }}\n[[site]]\nupstream = '{}'\n",
-        origin.url()
-    );
+    let config = format!("listen = '127.0.0.1:{port}'\n[[site]]\nupstream = '{}'\n", origin.url());
     std::fs::write(path("consentry.toml"), config).unwrap();
     // What this machine allows a container at most.
     std::fs::write(
@@ -51,21 +49,16 @@ fn the_image_runs_read_only_as_nobody_and_is_small() {
     let podman = || {
         let mut command = Command::new(program("podman"));
         command.env("CONTAINERS_CONF", path("containers.conf"));
+        // Health checks run below, not by timers of a systemd that may not be there.
+        command.env("DISABLE_HC_SYSTEMD", "true");
         command.args([STORAGE, "--cgroup-manager=cgroupfs", "--runtime"]).arg(program("runc"));
         command
     };
     let name = format!("consentry-{port}");
     let mut run = podman();
-    run.args([
-        "run",
-        "--rm",
-        "--name",
-        &name,
-        "--network=host",
-        "--read-only",
-        "--cap-drop=all",
-        "-v",
-    ]);
+    run.args(["run", "--rm", "--name", &name, "--network=host", "--read-only", "--cap-drop=all"]);
+    // For `run`, and for the health checks in the container.
+    run.args(["-e", &format!("CONSENTRY_ADMIN=127.0.0.1:{admin}"), "-v"]);
     run.arg(format!("{}:/etc/consentry/consentry.toml:ro", path("consentry.toml")));
     let running = Peer::spawn(run.arg("consentry"));
     wait_for(([127, 0, 0, 1], port).into());
@@ -80,11 +73,14 @@ fn the_image_runs_read_only_as_nobody_and_is_small() {
         &name,
     ]));
     assert_eq!(String::from_utf8_lossy(&inspected.stdout).trim(), "65532:65532 true");
-    let health = done(
-        podman()
-            .args(["exec", &name, "/consentry", "health", "--admin"])
-            .arg(format!("127.0.0.1:{admin}")),
-    );
+    // The health check of the image, and that of the compose file.
+    done(podman().args(["healthcheck", "run", &name]));
+    let compose = format!("{root}/deploy/container/compose.yaml");
+    let compose = documents(&std::fs::read_to_string(compose).unwrap()).remove(0);
+    let check = compose["services"]["consentry"]["healthcheck"]["test"].clone();
+    let check: Vec<String> = serde_json::from_value(check).unwrap();
+    assert_eq!(check[0], "CMD");
+    let health = done(podman().args(["exec", &name]).args(&check[1..]));
     assert_eq!(health.stdout, b"ready\n");
     // It is asked to stop, and does.
     done(podman().args(["stop", "--time", "20", &name]));
