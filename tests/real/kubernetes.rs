@@ -102,6 +102,14 @@ fn render_sidecar(arguments: &[&str]) -> String {
     stdout(helm_template("shop", &chart, arguments))
 }
 
+/// The manifests of each installation: the variants of the chart, the sidecar, and the manifests in the repository.
+fn installations() -> Vec<Vec<Value>> {
+    let mut all: Vec<Vec<Value>> = VARIANTS.iter().map(|arguments| render(arguments)).collect();
+    all.push(documents(&render_sidecar(&[])));
+    all.extend(manifests::STATIC.map(|(path, _)| documents(&file(path))));
+    all
+}
+
 /// The documents of a YAML text. A key that occurs twice is an error.
 pub(crate) fn documents(text: &str) -> Vec<Value> {
     const SCRIPT: &str = r#"

@@ -99,7 +99,7 @@ fn every_feature_renders_its_kinds() {
     assert_eq!(
         kinds(&["-f", ALL]),
         "ConfigMap Deployment EnvoyExtensionPolicy EnvoyFilter HTTPRoute HorizontalPodAutoscaler Ingress \
-         NetworkPolicy PodDisruptionBudget PodMonitor PrometheusRule Secret Service ServiceAccount"
+         NetworkPolicy PodDisruptionBudget PodMonitor PrometheusRule Secret Service Service ServiceAccount"
     );
     assert_eq!(
         kinds(&["--set", "serviceMonitor.enabled=true"]),
@@ -107,7 +107,7 @@ fn every_feature_renders_its_kinds() {
     );
     // A sidecar's pod belongs to the application.
     assert_eq!(
-        kinds(&["-f", ALL, "--set", "sidecar=true"]),
+        kinds(&["-f", ALL, "--set", "sidecar=true,podMonitor.selector.matchLabels.app=shop"]),
         "ConfigMap PodMonitor PrometheusRule Secret"
     );
 }
@@ -230,6 +230,40 @@ fn ingresses_and_routes_lead_to_the_service() {
 }
 
 #[test]
+fn only_the_port_for_visitors_can_be_behind_a_load_balancer() {
+    let documents = render(&[
+        "-f",
+        ALL,
+        "--set",
+        "service.type=LoadBalancer,podMonitor.enabled=false,serviceMonitor.enabled=true",
+    ]);
+    let services = all(&documents, "Service");
+    let (public, internal): (Vec<&Value>, Vec<_>) =
+        services.into_iter().partition(|each| each["spec"]["type"] == "LoadBalancer");
+    let ports = |services: &[&Value]| {
+        let ports = services.iter().flat_map(|each| list(&each["spec"]["ports"]));
+        ports.map(|port| port["targetPort"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(ports(&public), ["http", "https"]);
+    assert_eq!(ports(&internal).len(), 3);
+}
+
+#[test]
+fn the_notes_print_how_to_read_the_admin_token() {
+    let notes = |set: &str| {
+        let mut helm = tool("helm");
+        helm.args(["install", "consentry", CHART, "--dry-run=client", "--set", set]);
+        stdout(feed(&mut helm, ""))
+    };
+    let secret = "get secret mine -o go-template='{{index .data \"admin\" | base64decode}}'";
+    assert!(notes("adminToken.existingSecret=mine,adminToken.key=admin").contains(secret));
+    assert!(
+        notes("adminToken.enabled=false").contains("WARNING: neither adminToken nor networkPolicy")
+    );
+    assert!(!notes("adminToken.enabled=false,networkPolicy.enabled=true").contains("WARNING"));
+}
+
+#[test]
 fn mistakes_in_values_get_a_message_that_names_them() {
     for (arguments, message) in [
         (&["--set", "colour=blue"][..], "additional properties 'colour' not allowed"),
@@ -259,6 +293,7 @@ fn mistakes_in_values_get_a_message_that_names_them() {
         ),
         (&["--set", "podMonitor.enabled=true,serviceMonitor.enabled=true"], "scraped twice"),
         (&["--set", "httpRoute.enabled=true"], "httpRoute.parentRefs is empty"),
+        (&["--set", "sidecar=true,podMonitor.enabled=true"], "podMonitor.selector is empty"),
         (&["--set", "tls.secretName=shop"], "listen.https is 0"),
         (&["--set", "extProc.istio.enabled=true"], "need extProc.enabled"),
         (
@@ -294,7 +329,7 @@ fn names_and_label_values_fit_into_63_characters() {
         one(&documents, "Service")["spec"]["selector"].clone()
     };
     assert_ne!(selector("one"), selector("two"));
-    assert!(all(&documents, "Service").len() == 2);
+    assert_eq!(all(&documents, "Service").len(), 3);
 }
 
 #[test]

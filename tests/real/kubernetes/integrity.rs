@@ -2,8 +2,7 @@
 
 use serde_json::Value;
 
-use super::manifests::STATIC;
-use super::{VARIANTS, all, containers, documents, file, list, render, render_sidecar};
+use super::{all, containers, installations, list};
 
 /// What the manifests refer to from outside: the application behind consentry, and Secrets of the operator.
 const OUTSIDE: [&str; 5] = ["token", "config", "shop-tls", "shop", "more"];
@@ -149,11 +148,7 @@ fn assert_consistent(documents: &[Value]) {
 
 #[test]
 fn ports_labels_volumes_and_names_that_manifests_refer_to_exist() {
-    for arguments in VARIANTS {
-        assert_consistent(&render(arguments));
-    }
-    assert_consistent(&documents(&render_sidecar(&[])));
-    for (path, _) in STATIC {
-        assert_consistent(&documents(&file(path)));
+    for documents in installations() {
+        assert_consistent(&documents);
     }
 }

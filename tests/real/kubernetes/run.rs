@@ -7,8 +7,7 @@ use std::process::{Command, Stdio};
 use base64::prelude::*;
 use serde_json::Value;
 
-use super::manifests::STATIC;
-use super::{VARIANTS, all, container, documents, file, list, pod, render, render_sidecar};
+use super::{all, container, installations, list, pod, render};
 use crate::nginx::{Peer, free_port, wait_for};
 use crate::support::{Origin, Visitor, request};
 
@@ -109,10 +108,7 @@ pub(super) fn check_config(documents: Vec<Value>) {
 
 #[test]
 fn consentry_accepts_the_config_of_every_configmap() {
-    let mut installations: Vec<Vec<Value>> =
-        VARIANTS.iter().map(|arguments| render(arguments)).collect();
-    installations.push(documents(&render_sidecar(&[])));
-    installations.extend(STATIC.map(|(path, _)| documents(&file(path))));
+    let mut installations = installations();
     installations.retain(|each| !all(each, "ConfigMap").is_empty());
     assert_eq!(installations.len(), 11);
     for documents in installations {

@@ -2,11 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::manifests::STATIC;
-use super::{
-    ALL, VARIANTS, all, containers, documents, file, list, one, pod, rejected, render,
-    render_sidecar,
-};
+use super::{ALL, all, containers, installations, list, one, pod, rejected, render};
 
 /// What breaks the restricted Pod Security Standard
 /// (<https://kubernetes.io/docs/concepts/security/pod-security-standards/>).
@@ -75,11 +71,7 @@ fn violations(pod: &Value) -> Vec<String> {
 
 #[test]
 fn every_pod_meets_the_restricted_pod_security_standard() {
-    let mut installations: Vec<Vec<Value>> =
-        VARIANTS.iter().map(|arguments| render(arguments)).collect();
-    installations.push(documents(&render_sidecar(&[])));
-    installations.extend(STATIC.map(|(path, _)| documents(&file(path))));
-    for documents in installations {
+    for documents in installations() {
         let pod = pod(&documents);
         assert_eq!(violations(pod), Vec::<String>::new());
         assert_eq!(pod["automountServiceAccountToken"], false);

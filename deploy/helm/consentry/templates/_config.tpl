@@ -62,6 +62,9 @@ consentry.toml: |
 {{- if and .extProc.envoyGateway.enabled (not .extProc.envoyGateway.targetRefs) }}
 {{- fail "extProc.envoyGateway.targetRefs is empty: name the HTTPRoutes or Gateways" }}
 {{- end }}
+{{- if and .sidecar .podMonitor.enabled (not .podMonitor.selector) }}
+{{- fail "podMonitor.selector is empty: name the labels of the application's pods" }}
+{{- end }}
 {{- $ports := list (int .listen.http) (int .listen.admin) }}
 {{- if .listen.https }}{{ $ports = append $ports (int .listen.https) }}{{ end }}
 {{- if .extProc.enabled }}{{ $ports = concat $ports (list (int .extProc.port) (int .extProc.adminPort)) }}{{ end }}

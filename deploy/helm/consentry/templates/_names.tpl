@@ -39,3 +39,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- define "consentry.adminTokenSecret" -}}
 {{- default (printf "%s-admin" (include "consentry.fullname" .)) .Values.adminToken.existingSecret }}
 {{- end }}
+
+{{- define "consentry.extProcName" -}}
+{{- printf "%s-ext-proc" (include "consentry.fullname" .) }}
+{{- end }}
