@@ -232,7 +232,7 @@ fn a_full_disk_under_the_receipts_costs_no_choice_and_is_said_and_mended() {
         ));
         visitor.send(form.as_bytes());
         let reply = visitor.reply("POST");
-        assert_eq!((reply.status, reply.set_cookies().len() > 0), (303, true));
+        assert_eq!((reply.status, !reply.set_cookies().is_empty()), (303, true));
     };
     choose();
     let filler = format!("{path}/filler");

@@ -321,7 +321,7 @@ fn names_and_label_values_fit_into_63_characters() {
     for document in &documents {
         let name = document["metadata"]["name"].as_str().unwrap();
         assert!(name.len() <= 63 && !name.ends_with('-'), "{name}");
-        assert_eq!(name.starts_with("a-release") || name == "web", true, "{name}");
+        assert!(name.starts_with("a-release") || name == "web", "{name}");
     }
     // Two releases in one namespace share no name and no pod.
     let selector = |release: &str| {
