@@ -249,18 +249,23 @@ fn only_the_port_for_visitors_can_be_behind_a_load_balancer() {
 }
 
 #[test]
-fn the_notes_print_how_to_read_the_admin_token() {
-    let notes = |set: &str| {
+fn the_notes_print_how_to_read_the_admin_token_and_warn_of_open_secrets() {
+    let notes = |set: &str, user: &str| {
         let mut helm = tool("helm");
         helm.args(["install", "consentry", CHART, "--dry-run=client", "--set", set]);
+        helm.args([
+            "--set-string",
+            &format!("config=receipts.url = \"postgres://{user}@db/consents\""),
+        ]);
         stdout(feed(&mut helm, ""))
     };
+    let text = notes("adminToken.existingSecret=mine,adminToken.key=admin", "shop");
     let secret = "get secret mine -o go-template='{{index .data \"admin\" | base64decode}}'";
-    assert!(notes("adminToken.existingSecret=mine,adminToken.key=admin").contains(secret));
-    assert!(
-        notes("adminToken.enabled=false").contains("WARNING: neither adminToken nor networkPolicy")
-    );
-    assert!(!notes("adminToken.enabled=false,networkPolicy.enabled=true").contains("WARNING"));
+    assert!(text.contains(secret) && !text.contains("WARNING"), "{text}");
+    let open = "WARNING: neither adminToken nor networkPolicy";
+    assert!(notes("adminToken.enabled=false", "shop").contains(open));
+    assert!(!notes("adminToken.enabled=false,networkPolicy.enabled=true", "shop").contains(open));
+    assert!(notes("replicas=1", "shop:secret").contains("WARNING: config contains a password"));
 }
 
 #[test]

@@ -39,7 +39,7 @@ fn assert_consistent(documents: &[Value]) {
                 named(&probe["httpGet"]["port"]);
                 let own =
                     list(&container["ports"]).any(|port| port["name"] == probe["httpGet"]["port"]);
-                assert!(own, "the probe asks another container");
+                assert!(own, "the probe connects to another container");
             }
         }
         for mount in list(&container["volumeMounts"]) {

@@ -9,7 +9,7 @@ use super::{TOOLS, documents, file, one, render};
 use crate::nginx::{Peer, free_port, wait_for};
 use crate::support::{Origin, Visitor, consent, request};
 
-/// Envoy's example config as it routes and forwards, with the filter and the route that Istio would patch in.
+/// The example config for Envoy with the patches of an EnvoyFilter.
 fn envoy_config(filter: &Value, listen: u16, clusters: &[(&str, u16)]) -> Value {
     let mut config = documents(&file("deploy/envoy/envoy.yaml")).remove(0);
     let resources = &mut config["static_resources"];
@@ -121,7 +121,7 @@ fn of_envoy_gateway(policy: &Value) -> Value {
 }
 
 #[test]
-fn the_examples_for_envoy_istio_and_envoy_gateway_ask_for_the_same() {
+fn the_examples_for_envoy_istio_and_envoy_gateway_process_the_same_messages() {
     let settings = |filter: &Value| {
         let config = &filter["typed_config"];
         json!({

@@ -61,7 +61,7 @@ fn violations(pod: &Value) -> Vec<String> {
             "procMount",
         );
         check(list(&container["ports"]).all(|port| port.get("hostPort").is_none()), "hostPort");
-        // More than the standard asks.
+        // Stricter than the standard.
         if container["args"].is_array() {
             check(context["readOnlyRootFilesystem"] == true, "readOnlyRootFilesystem");
         }
@@ -145,7 +145,7 @@ fn a_config_with_passwords_can_come_from_a_secret() {
     assert!(all(&documents, "ConfigMap").is_empty());
     let pod = pod(&documents);
     assert_eq!(pod["volumes"][0]["secret"]["secretName"], "mine");
-    // The ports of probes and Services hold whatever the config says.
+    // The flags win over the config, so probes and Services use the right ports.
     let arguments =
         ["run", "--config", "/etc/consentry/consentry.toml", "--listen", "0.0.0.0:8000", "--admin"];
     assert_eq!(pod["containers"][0]["args"], json!([&arguments[..], &["0.0.0.0:9000"]].concat()));
