@@ -18,7 +18,6 @@
 
 mod answer;
 mod body;
-mod bounded;
 mod cache;
 mod clock;
 mod detect;
@@ -47,4 +46,4 @@ pub(crate) use answer::PIXEL;
 pub(crate) use body::hint_with;
 pub(crate) use cache::{has_directive, keep_private};
 pub(crate) use clock::unix_now;
-pub(crate) use request::{named_host, without_port};
+pub(crate) use request::{Peer, named_host, without_port};

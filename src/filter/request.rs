@@ -10,7 +10,7 @@ use http::header::{ACCEPT, CONTENT_TYPE, COOKIE, HOST, HeaderMap, HeaderName, He
 use http::{Method, Request, Response, Uri};
 
 use super::answer::{self, SEC_FETCH_DEST, Wanted};
-use super::expire::PageLoad;
+use super::expire::{MAX_NAMES, PageLoad, may_go};
 use super::recall::{self, Known, Recall};
 use super::report::Report;
 use super::seen::Outcome;
@@ -26,11 +26,11 @@ const MOST_UNKNOWN_NOTED: usize = 64;
 
 /// What is known of who sent a request, besides the request.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Peer {
+pub(crate) struct Peer {
     /// The visitor came by https.
-    pub(super) secure: bool,
+    pub(crate) secure: bool,
     /// What the request says of the visitor's region is believed.
-    pub(super) trusted: bool,
+    pub(crate) trusted: bool,
 }
 
 /// What the response's side must know of the request.
@@ -45,6 +45,8 @@ pub(super) struct Visit {
     pub(super) known_beacon: bool,
     /// Set when the response is to delete cookies.
     pub(super) page_load: Option<Box<PageLoad>>,
+    /// The host, lower-case, without port; set where deletions depend on it.
+    pub(super) host: Option<Box<str>>,
 }
 
 impl Visit {
@@ -101,6 +103,7 @@ pub(super) fn filter<B>(
         ping: content_type.is_some_and(is_ping),
         known_beacon: beacon.is_some(),
         page_load: None,
+        host: None,
     };
 
     if let Some(name) = &settings.forward_header {
@@ -114,14 +117,22 @@ pub(super) fn filter<B>(
     }
     let headers = request.headers();
     let expires = settings.expire.enabled && is_page_load(request.method(), headers);
-    let stripped =
+    let host = (expires || settings.siblings.is_some())
+        .then(|| host(request).map(|host| host.to_ascii_lowercase().into_boxed_str()))
+        .flatten();
+    let headers = request.headers();
+    let needs = host
+        .as_deref()
+        .filter(|_| expires)
+        .and_then(|host| filter.sibling_needs(host, headers, peer.trusted, &consent, now));
+    let mut names =
         strip_cookies(filter, request.headers_mut(), &mut visit.report, &known, expires, now);
-    if !stripped.is_empty() {
-        visit.page_load = host(request).map(|host| {
-            let secure = peer.secure || request.uri().scheme_str() == Some("https");
-            Box::new(PageLoad { names: stripped, host: host.to_ascii_lowercase().into(), secure })
-        });
+    names.retain(|name| may_go(needs.as_ref(), name));
+    if !names.is_empty() {
+        let secure = peer.secure || request.uri().scheme_str() == Some("https");
+        visit.page_load = Some(Box::new(PageLoad { names, secure }));
     }
+    visit.host = host;
     Ok(visit)
 }
 
@@ -257,11 +268,8 @@ impl Account<'_> {
             }
             self.report.request_stripped.add(rule.map(|rule| rule.entry.category));
             tracing::debug!(cookie = %name.escape_ascii(), "strips a cookie from the request");
-            // A nameless cookie cannot be deleted: there is no line that names it.
-            let most = settings.expire.max_per_response;
             if let Some(stripped) = &mut self.stripped
-                && !name.is_empty()
-                && stripped.len() < most
+                && stripped.len() < MAX_NAMES
                 && !stripped.iter().any(|stripped| **stripped == *name)
             {
                 stripped.push(name.into());

@@ -90,6 +90,10 @@ pub(in crate::config) struct RawCookie {
     pub(in crate::config) purpose: Option<String>,
     /// How long it is kept, as visitors read it.
     pub(in crate::config) lifetime: Option<String>,
+    /// The `Path` that it is set with. A withdrawal also deletes the cookie there. Default: the places where the site was seen to set it.
+    pub(in crate::config) path: Option<Text>,
+    /// The `Domain` that it is set with, for the same purpose. Default: none, a host-only cookie, if `path` is set.
+    pub(in crate::config) domain: Option<Text>,
 }
 
 /// What a beacon is; every condition that is set must hold.
