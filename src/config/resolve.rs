@@ -6,6 +6,7 @@ mod filter;
 mod listen;
 mod pages;
 mod receipts;
+mod siblings;
 mod site;
 mod sources;
 mod tls;
@@ -23,7 +24,7 @@ use super::problem::Problem;
 use super::raw::{RawCategory, RawDefault, RawTechnologies};
 use super::settings::{
     AccessFormat, AdminAddress, Config, Detect, Expire, Listen, Log, LogFormat, LogLevel, Site,
-    Technologies, VisitorAddress, siblings,
+    Technologies, VisitorAddress,
 };
 use crate::catalogue::{Catalogue, FilterLists, Tier};
 use crate::config::spanned::Spanned;
@@ -88,7 +89,7 @@ pub(super) fn resolve(document: Doc, folder: &Path, overrides: &Overrides) -> Co
     };
     let mut sites = site::sites(document, raw.site, &common, overrides);
     let shared = || Catalogue::compile(common.rules.cookies.iter().cloned(), []);
-    let related = siblings(&sites, shared);
+    let related = siblings::siblings(&sites, shared);
     for (site, siblings) in sites.iter_mut().zip(related) {
         site.filter.siblings = siblings;
     }

@@ -19,7 +19,7 @@ use crate::tls::{ClientAuthorities, Identity, UpstreamTls};
 pub use pages::{
     Banner, Centre, Colours, Durability, OnWithdrawal, Page, Position, ReceiptStore, Receipts,
 };
-pub(in crate::config) use siblings::siblings;
+pub(in crate::config) use siblings::{Families, Family, Owner, Sites, family_of};
 pub use siblings::{SiblingNeeds, SiblingSites};
 pub use upstream::{
     Balance, BalanceMethod, HealthCheck, Retries, Scheme, SiteLimits, Upstream, WeightedUpstream,
