@@ -10,7 +10,7 @@ use super::visitor::Visitor;
 use crate::consent::sources::NativeCookie;
 use crate::consent::{CategorySet, Signals};
 use crate::cookie::Cookies;
-use crate::filter::Peer;
+use crate::filter::{Peer, named_host};
 use crate::receipts::{How, Receipt, new_id};
 
 /// W3C Clear Site Data section 3.1.
@@ -92,9 +92,9 @@ pub(super) async fn decide(
     let after = reader.read(&after, signals, region, visitor.now);
     if before.granted.difference(after.granted) != CategorySet::EMPTY {
         let on_withdrawal = site.settings.on_withdrawal;
-        if on_withdrawal.cookies {
+        if let Some(host) = named_host(headers).filter(|_| on_withdrawal.cookies) {
             let peer = Peer { secure: visitor.secure, trusted: visitor.trusted };
-            let lines = site.filter.deletions(&after, headers, peer, visitor.now);
+            let lines = site.filter.deletions(&after, host, headers, peer, visitor.now);
             fields.extend(lines.into_iter().map(|line| (SET_COOKIE, line)));
         }
         if on_withdrawal.storage {

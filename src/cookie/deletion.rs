@@ -72,8 +72,12 @@ impl Deletion<'_> {
 }
 
 impl SetCookie<'_> {
-    /// The line that deletes the cookie of this one, with the same `Domain`, `Path` and flags.
+    /// The line that deletes the cookie of this one, with the same `Domain`, `Path` and flags. `None` for a line
+    /// with neither name nor value, which browsers reject.
     pub fn deletion(&self) -> Option<HeaderValue> {
+        if self.name.is_empty() && self.value.is_empty() {
+            return None;
+        }
         let (scope, access) = (self.scope(), self.access());
         let deletion = Deletion {
             name: self.name,
@@ -150,6 +154,7 @@ mod tests {
         {
             assert_eq!(Deletion { name: b"a", domain, path, ..Deletion::default() }.line(), None);
         }
+        assert_eq!(SetCookie::parse(b"; Path=/").deletion(), None);
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub struct SetCookie<'a> {
 }
 
 /// The attributes of a `Set-Cookie` that say where and how long the cookie lives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Scope<'a> {
     /// `Domain` without a leading dot; `None` for a host-only cookie.
     pub domain: Option<&'a [u8]>,
@@ -56,15 +56,7 @@ impl<'a> SetCookie<'a> {
 
     /// Reads the attributes. Of repeated ones the last counts, valid or not; unknown ones are ignored.
     pub fn scope(&self) -> Scope<'a> {
-        let mut scope = Scope {
-            domain: None,
-            path: None,
-            secure: false,
-            partitioned: false,
-            max_age: None,
-            expires: None,
-            lifetime: Lifetime::of_value(self.value),
-        };
+        let mut scope = Scope::default();
         let mut rest = self.attributes;
         while !rest.is_empty() {
             // Attributes are short, as names are.
@@ -160,7 +152,7 @@ impl Scope<'_> {
         self.lifetime.effect(time)
     }
 
-    /// Until when (Unix seconds) the line has the effect [`Effect::Stores`], if its value is not empty.
+    /// Until when (Unix seconds) the line has the effect [`Effect::Stores`].
     pub fn stores_until(&self) -> i64 {
         self.lifetime.stores_until
     }

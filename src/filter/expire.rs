@@ -14,7 +14,7 @@ use http::HeaderValue;
 use http::header::HeaderMap;
 
 use super::learned::Place;
-use super::request::{Peer, named_host};
+use super::peer::Peer;
 use super::state::Filter;
 use crate::catalogue::CookieRule;
 use crate::config::settings::SiblingNeeds;
@@ -61,14 +61,19 @@ impl PageLoad {
 impl Filter {
     /// The `Set-Cookie` values that delete what a consent does not allow, in the answer to a withdrawal: cookies that
     /// the browser sent, and those that this site is known to set, wherever they live. None while observing.
+    ///
+    /// `host` is without port.
     pub(crate) fn deletions(
         &self,
         consent: &Consent,
+        host: &str,
         headers: &HeaderMap,
         peer: Peer,
         now: i64,
     ) -> Vec<HeaderValue> {
-        let Some(host) = named_host(headers).filter(|_| self.enforces()) else { return Vec::new() };
+        if !self.enforces() {
+            return Vec::new();
+        }
         let host = host.to_ascii_lowercase();
         let reach = Reach::new(&host, "/", peer.secure);
         let needs = self.sibling_needs(&host, headers, peer.trusted, consent, now);
@@ -193,35 +198,57 @@ impl<'a> Doomed<'a> {
             path: place.path.as_bytes().into(),
             ..Place::default()
         });
-        let mut known: Vec<Place> = of_rule.into_iter().collect();
-        known.extend(filter.learned.places(name));
+        let mut known = filter.learned.places(name);
+        if let Some(place) = of_rule.filter(|place| !known.contains(place)) {
+            known.insert(0, place);
+        }
         known.retain(|place| place.domain.as_deref().is_none_or(|domain| reach.has(domain)));
         Self { name, demands: Demands::of(name), known, domains: 0, paths: 0 }
     }
 
-    /// How many places it is looked for in.
-    fn places(&self) -> usize {
-        self.known.len() + self.paths * (1 + self.domains)
+    /// The places where it is guessed to be: each path for the host alone, then for each domain.
+    fn guesses<'r>(
+        &'r self,
+        reach: &'r Reach<'_>,
+    ) -> impl Iterator<Item = (Option<&'r [u8]>, &'r [u8])> + 'r {
+        let paths = reach.paths.iter().take(self.paths).map(|path| path.as_bytes());
+        let domains = reach.domains.iter().take(self.domains);
+        let domains = std::iter::once(None).chain(domains.map(|domain| Some(domain.as_bytes())));
+        paths.flat_map(move |path| domains.clone().map(move |domain| (domain, path)))
     }
 
-    /// The line for one of them: the known ones come first, then `/` for each domain, then the other paths.
-    fn line(&self, number: usize, reach: &Reach<'_>) -> Option<HeaderValue> {
-        let place = self.known.get(number);
-        let guess = number.saturating_sub(self.known.len());
-        let (path, domain) = (guess / (1 + self.domains), guess % (1 + self.domains));
-        let path = reach.paths.get(path).map(|path| path.as_bytes());
-        let domain = domain.checked_sub(1).and_then(|parent| reach.domains.get(parent));
-        let (domain, path) = match place {
-            Some(place) => (place.domain.as_deref(), Some(&*place.path)),
-            None => (domain.map(|domain| domain.as_bytes()), path),
+    /// How many places it is looked for in.
+    fn places(&self, reach: &Reach<'_>) -> usize {
+        let guessed = |place: &&Place| {
+            let here = (place.domain.as_deref(), &*place.path);
+            !place.partitioned && self.guesses(reach).any(|guess| guess == here)
         };
-        let partitioned = place.is_some_and(|place| place.partitioned);
-        let secure = reach.secure || partitioned || place.is_some_and(|place| place.secure);
+        let doubled = self.known.iter().filter(guessed).count();
+        self.known.len() + self.paths * (1 + self.domains) - doubled
+    }
+
+    /// The line for one of them. The known ones come first.
+    fn line(&self, number: usize, reach: &Reach<'_>) -> Option<HeaderValue> {
+        let known = |(domain, path): &(Option<&[u8]>, &[u8])| {
+            let here = |place: &Place| {
+                !place.partitioned && place.domain.as_deref() == *domain && *place.path == **path
+            };
+            self.known.iter().any(here)
+        };
+        let (domain, path, partitioned) = match self.known.get(number) {
+            Some(place) => (place.domain.as_deref(), &*place.path, place.partitioned),
+            None => {
+                let mut guesses = self.guesses(reach).filter(|guess| !known(guess));
+                let (domain, path) = guesses.nth(number.checked_sub(self.known.len())?)?;
+                (domain, path, false)
+            }
+        };
         let deletion = Deletion {
             name: self.name,
             domain,
-            path,
-            secure: secure || self.demands.secure,
+            path: Some(path),
+            // Over http browsers ignore a line with it.
+            secure: reach.secure || partitioned || self.demands.secure,
             http_only: self.demands.http_only,
             same_site: None,
             partitioned,
@@ -233,25 +260,22 @@ impl<'a> Doomed<'a> {
 /// The lines that delete the cookies. Where there are more than `most`, as many of them from number `start` on,
 /// so that each has its turn: first one place of every cookie, then the next.
 fn plan(cookies: &[Doomed<'_>], reach: &Reach<'_>, most: usize, start: usize) -> Vec<HeaderValue> {
-    let total: usize = cookies.iter().map(Doomed::places).sum();
-    let mut lines: Vec<HeaderValue> = Vec::new();
-    let mut add = |(cookie, place): (&Doomed<'_>, usize)| {
-        let line = cookie.line(place, reach);
-        lines.extend(line.filter(|line| !lines.contains(line)));
-    };
+    let cookies: Vec<_> = cookies.iter().map(|cookie| (cookie, cookie.places(reach))).collect();
+    let total: usize = cookies.iter().map(|(_, places)| places).sum();
+    let line = |(cookie, place): (&Doomed<'_>, usize)| cookie.line(place, reach);
     if total <= most {
-        let by_cookie = |cookie| (0..Doomed::places(cookie)).map(move |place| (cookie, place));
-        cookies.iter().flat_map(by_cookie).for_each(&mut add);
-    } else {
-        let rounds = cookies.iter().map(Doomed::places).max().unwrap_or_default();
-        let of_round = |round| {
-            let has_place = move |cookie: &&Doomed<'_>| round < cookie.places();
-            cookies.iter().filter(has_place).map(move |cookie| (cookie, round))
-        };
-        let all = (0..rounds).flat_map(of_round);
-        all.cycle().skip(start % total).take(most).for_each(&mut add);
+        let by_cookie = cookies
+            .iter()
+            .flat_map(|(cookie, places)| (0..*places).map(move |place| (*cookie, place)));
+        return by_cookie.filter_map(line).collect();
     }
-    lines
+    let rounds = cookies.iter().map(|(_, places)| *places).max().unwrap_or_default();
+    let of_round = |round| {
+        let has_place = move |(_, places): &&(&Doomed<'_>, usize)| round < *places;
+        cookies.iter().filter(has_place).map(move |(cookie, _)| (*cookie, round))
+    };
+    let all = (0..rounds).flat_map(of_round);
+    all.cycle().skip(start % total).take(most).filter_map(line).collect()
 }
 
 #[cfg(test)]
@@ -398,8 +422,8 @@ mod tests {
         assert_eq!(
             load(&filter, &["x", "uid"], "a.example.com", "/"),
             [
-                "x=; Max-Age=0; Path=/shop; Secure; Partitioned",
                 "x=; Max-Age=0; Path=/; Domain=example.com",
+                "x=; Max-Age=0; Path=/shop; Secure; Partitioned",
                 "x=; Max-Age=0; Path=/",
                 "uid=; Max-Age=0; Path=/account; Domain=example.com",
                 "uid=; Max-Age=0; Path=/",
@@ -432,11 +456,10 @@ mod tests {
             learn(&filter, line);
         }
         let mut headers = HeaderMap::new();
-        headers.insert("host", HeaderValue::from_static("Shop.example:8080"));
         let cookie = "consentry=x; odd=1; PHPSESSID=2; wild_1=3; odd=4; sess_00000000000000ff=5";
         headers.insert("cookie", HeaderValue::from_static(cookie));
         let consent = Consent::undecided(crate::consent::CategorySet::NECESSARY);
-        let lines = filter.deletions(&consent, &headers, Peer::default(), 0);
+        let lines = filter.deletions(&consent, "Shop.example", &headers, Peer::default(), 0);
         assert_eq!(
             lines,
             [

@@ -31,14 +31,13 @@ pub(super) struct Place {
     /// `None` for a host-only cookie; lower-case.
     pub(super) domain: Option<Box<[u8]>>,
     pub(super) path: Box<[u8]>,
-    pub(super) secure: bool,
     pub(super) partitioned: bool,
 }
 
 /// The places of one cookie, or of several whose names differ in something random.
 #[derive(Debug, Default)]
 struct Known {
-    /// The latest first. Marked with whether the path is the default path of a request.
+    /// In the order noted. Marked with whether the path is the default path of a request.
     places: Vec<(Place, bool)>,
     /// The name is one cookie's and not a pattern.
     exact: bool,
@@ -72,10 +71,7 @@ impl Place {
             (Some(known), Some(seen)) => known.eq_ignore_ascii_case(seen),
             _ => false,
         };
-        same_domain
-            && *self.path == *path
-            && self.secure == scope.secure
-            && self.partitioned == scope.partitioned
+        same_domain && *self.path == *path && self.partitioned == scope.partitioned
     }
 }
 
@@ -85,9 +81,7 @@ impl Learned {
     pub(super) fn knows(&self, cookie: &SetCookie<'_>, time: ResponseTime) -> bool {
         let hash = self.hash(cookie);
         let known = self.manner(hash).map_or(0, |known| known.load(Relaxed));
-        (known ^ hash) & !UNTIL_BITS == 0
-            && units(time.latest()) < known & UNTIL_BITS
-            && !cookie.value.is_empty()
+        (known ^ hash) & !UNTIL_BITS == 0 && units(time.latest()) < known & UNTIL_BITS
     }
 
     /// Notes where a cookie is set, by a response to a request for `request_path`.
@@ -131,7 +125,7 @@ impl Learned {
         names.iter().filter(|(_, known)| known.exact).map(|(name, _)| name.clone()).collect()
     }
 
-    /// The places that a cookie was set in, the latest first.
+    /// The places that a cookie was set in.
     pub(super) fn places(&self, name: &[u8]) -> Vec<Place> {
         let mut names = self.names();
         let known = names.get(&*folded(name));
@@ -145,20 +139,19 @@ fn note_place(names: &mut Names, name: &[u8], scope: &Scope<'_>, path: &[u8]) ->
     let exact = *folded == *name;
     let known = names.get_or_insert_mut_ref(&*folded, || Known { places: Vec::new(), exact });
     let found = known.places.iter().position(|(place, _)| place.is(scope, path));
-    let (place, was_default) = match found {
-        Some(at) => known.places.remove(at),
+    match found.and_then(|at| known.places.get_mut(at)) {
+        Some((_, is_default)) => *is_default &= scope.path.is_none(),
         None => {
             let domain = scope.domain.map(|domain| domain.to_ascii_lowercase().into());
-            let (secure, partitioned) = (scope.secure, scope.partitioned);
-            (Place { domain, path: path.into(), secure, partitioned }, true)
+            let place = Place { domain, path: path.into(), partitioned: scope.partitioned };
+            known.places.push((place, scope.path.is_none()));
         }
-    };
-    known.places.insert(0, (place, was_default && scope.path.is_none()));
+    }
     let mut evicted = false;
     if known.places.len() > MAX_PLACES {
         // A cookie with the default path is only sent below it, where it is found again by the request's path.
-        let default = known.places.iter().rposition(|(_, is_default)| *is_default);
-        let (_, was_default) = known.places.remove(default.unwrap_or(MAX_PLACES));
+        let default = known.places.iter().position(|(_, is_default)| *is_default);
+        let (_, was_default) = known.places.remove(default.unwrap_or(0));
         evicted = !was_default;
     }
     if names.len() > MAX_COOKIES {
@@ -215,7 +208,7 @@ mod tests {
         }
         let places = learned.places(b"a");
         let seen: Vec<_> = places.iter().map(|p| (p.domain.as_deref(), &*p.path)).collect();
-        assert_eq!(seen, [(None, &b"/shop"[..]), (Some(&b"example.com"[..]), b"/"), (None, b"/")]);
+        assert_eq!(seen, [(None, &b"/"[..]), (Some(&b"example.com"[..]), b"/"), (None, b"/shop")]);
         for number in 0..100 {
             note(&learned, "a=1", &format!("/{number}/x"));
         }
@@ -223,13 +216,12 @@ mod tests {
             let places = learned.places(name.as_bytes());
             places.iter().map(|place| String::from_utf8_lossy(&place.path).into_owned()).collect()
         };
-        let latest = ["/99", "/98", "/97", "/96", "/95", "/94", "/", "/"];
+        let latest = ["/", "/", "/94", "/95", "/96", "/97", "/98", "/99"];
         assert_eq!(paths("a"), latest, "default paths make room first");
         for number in 0..100 {
             note(&learned, &format!("a=1; Path=/{number}"), "/");
         }
-        assert_eq!(paths("a").first().map(String::as_str), Some("/99"));
-        assert_eq!(paths("a").len(), MAX_PLACES);
+        assert_eq!(paths("a"), ["/92", "/93", "/94", "/95", "/96", "/97", "/98", "/99"]);
     }
 
     #[test]
@@ -293,7 +285,6 @@ mod tests {
         note("a=1; Path=/");
         assert!(knows("a=2; Path=/") && knows(" a = 3 ; Path=/"));
         assert!(!knows("b=1; Path=/") && !knows("a=1; path=/") && !knows("a=1; Path=/; Max-Age=0"));
-        assert!(!knows("a=; Path=/"), "an empty value may be a deletion");
         note("d=1; Path=/;");
         assert!(knows("d=1; Path=/;"));
         for line in [

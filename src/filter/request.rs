@@ -11,6 +11,7 @@ use http::{Method, Request, Response, Uri};
 
 use super::answer::{self, SEC_FETCH_DEST, Wanted};
 use super::expire::{MAX_NAMES, PageLoad, may_go};
+use super::peer::Peer;
 use super::recall::{self, Known, Recall};
 use super::report::Report;
 use super::seen::Outcome;
@@ -23,15 +24,6 @@ const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
 /// The most names that no rule knows which are noted of one request: a visitor can send thousands.
 const MOST_UNKNOWN_NOTED: usize = 64;
-
-/// What is known of who sent a request, besides the request.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Peer {
-    /// The visitor came by https.
-    pub(crate) secure: bool,
-    /// What the request says of the visitor's region is believed.
-    pub(crate) trusted: bool,
-}
 
 /// What the response's side must know of the request.
 #[derive(Debug)]

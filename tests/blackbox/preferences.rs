@@ -313,9 +313,10 @@ fn a_withdrawal_deletes_cookies_wherever_they_live_at_once_and_clears_storage_wh
         lines,
         [
             "_fbp=; Max-Age=0; Path=/deep/down",
+            "_ga=; Max-Age=0; Path=/",
+            "_ga=; Max-Age=0; Path=/; Domain=shop.example",
             "_ga=; Max-Age=0; Path=/deep/down; Domain=shop.example",
             "odd=; Max-Age=0; Path=/",
-            "odd=; Max-Age=0; Path=/; Domain=shop.example",
         ]
     );
     // Once: the same choice again takes nothing away.
@@ -333,7 +334,7 @@ fn a_withdrawal_deletes_cookies_wherever_they_live_at_once_and_clears_storage_wh
 fn by_default_a_withdrawal_leaves_storage_and_while_observing_everything() {
     let origin = Origin::setting(&["_ga=1"]);
     for (toml, deletions) in
-        [("", 1), ("mode = 'observe'\n", 0), ("[expire]\non_withdrawal = []\n", 0)]
+        [("", 2), ("mode = 'observe'\n", 0), ("[expire]\non_withdrawal = []\n", 0)]
     {
         let proxy = Proxy::start(&origin, toml);
         let before = consent("analytics");
