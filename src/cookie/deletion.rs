@@ -12,7 +12,7 @@ const MAX_ATTRIBUTE_BYTES: usize = 1024;
 pub struct Deletion<'a> {
     /// The cookie's name.
     pub name: &'a [u8],
-    /// `Domain`; `None` for a host-only cookie.
+    /// `Domain` without a leading dot; `None` for a host-only cookie.
     pub domain: Option<&'a [u8]>,
     /// `Path`; `None` for the default path of the request.
     pub path: Option<&'a [u8]>,
@@ -47,17 +47,19 @@ impl Deletion<'_> {
         // Browsers reject a line with neither name nor value.
         line.extend_from_slice(if self.name.is_empty() { b"=deleted" } else { b"=" });
         line.extend_from_slice(lifetime);
-        for (attribute, value) in [
-            (&b"Path"[..], self.path),
-            (b"Domain", self.domain),
-            (b"SameSite", self.same_site.map(str::as_bytes)),
-        ] {
-            if let Some(value) = value {
-                line.extend_from_slice(b"; ");
-                line.extend_from_slice(attribute);
-                line.push(b'=');
-                line.extend_from_slice(value);
-            }
+        // A second leading dot makes browsers reject a line: without it this one would count.
+        let domain = self
+            .domain
+            .map(|domain| (if domain.starts_with(b".") { "Domain=." } else { "Domain=" }, domain));
+        let values = [
+            self.path.map(|path| ("Path=", path)),
+            domain,
+            self.same_site.map(|same_site| ("SameSite=", same_site.as_bytes())),
+        ];
+        for (attribute, value) in values.into_iter().flatten() {
+            line.extend_from_slice(b"; ");
+            line.extend_from_slice(attribute.as_bytes());
+            line.extend_from_slice(value);
         }
         let flags: [(&[u8], bool); 3] = [
             (b"; Secure", self.secure),
@@ -134,6 +136,7 @@ mod tests {
                 "; Path=/; SameSite=none; Secure; HttpOnly; Partitioned",
             ),
             (b"a=1; SameSite=odd", "a=", ""),
+            (b"a=1; Domain=..b", "a=", "; Domain=..b"),
             (b"token", "=deleted", ""),
             (b"=token; Path=/", "=deleted", "; Path=/"),
             (b"\"a\"=1", "\"a\"=", ""),
@@ -142,7 +145,9 @@ mod tests {
             let deletion = SetCookie::parse(line).deletion().expect("a valid line");
             let expected = format!("{pair}{GONE}{attributes}");
             assert_eq!(deletion, expected.as_str(), "{}", line.escape_ascii());
-            assert!(SetCookie::parse(deletion.as_bytes()).scope().deletes(0), "{expected}");
+            let again = SetCookie::parse(deletion.as_bytes());
+            assert!(again.scope().deletes(0), "{expected}");
+            assert_eq!(again.deletion().as_ref(), Some(&deletion), "twice is once");
         }
     }
 

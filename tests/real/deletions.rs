@@ -533,3 +533,68 @@ fn under_the_guard_chromium_stores_nothing_that_cookie_store_sets_without_consen
     let direct = after_scripts(&cases, &run, false);
     compare(&direct, &after_scripts(&cases, &run, true), |number| SET[number].to_owned());
 }
+
+#[test]
+fn chromium_loses_what_scripts_wrote_anywhere_within_a_few_page_loads_of_a_fresh_process() {
+    let mut lines = Vec::new();
+    for path in ["/", "/p", "/p/", "/p/x", "/p/x/", "/p/x/page"] {
+        for end in ["", "; Domain=www.site.localhost", "; Domain=site.localhost"] {
+            lines.push(format!("_ga_{}=old; Path={path}{end}", lines.len()));
+        }
+        lines.push(format!("odd{}=old; Path={path}", lines.len()));
+    }
+    lines.push("nameless; Path=/p".to_owned());
+    lines.push("__Host-odd=old; Path=/; Secure".to_owned());
+    lines.push("PHPSESSID=old; Path=/p".to_owned());
+    let count = lines.len();
+    let proxy_port = Arc::new(OnceLock::<u16>::new());
+    let port = Arc::clone(&proxy_port);
+    let done = (Mutex::new(false), Condvar::new());
+    let origin = Origin::scripted(move |seen, stream| {
+        let target = seen.line.split(' ').nth(1).unwrap();
+        let (mut head, mut body) = ("Cache-Control: no-store\r\n".to_owned(), String::new());
+        match target.split_once('?').unwrap_or((target, "")) {
+            ("/p/x/set", number) => {
+                head += &format!("Set-Cookie: {}\r\n", lines[number.parse::<usize>().unwrap()])
+            }
+            ("/wait", _) => drop(done.1.wait_while(done.0.lock().unwrap(), |done| !*done).unwrap()),
+            ("/done", _) => {
+                *done.0.lock().unwrap() = true;
+                done.1.notify_all();
+            }
+            ("/", _) => {
+                head += "Content-Type: text/html\r\n";
+                body = format!(
+                    "<!doctype html><img src=/wait><script>(async () => {{\n\
+                     const host = 'http://www.site.localhost:';\n\
+                     const ask = (path) => fetch(host + location.port + path, {{ credentials: 'include', mode: 'no-cors' }});\n\
+                     const load = () => new Promise((done) => {{\n\
+                     const frame = document.createElement('iframe');\n\
+                     Object.assign(frame, {{ onload: done, src: host + '{}/p/x/page' }});\n\
+                     document.documentElement.append(frame); }});\n\
+                     for (let i = 0; i < {count}; i++) await ask('/p/x/set?' + i);\n\
+                     await ask('/p/x/page?before');\n\
+                     for (let i = 0; i < 15; i++) await load();\n\
+                     await ask('/p/x/page?after'); await ask('/done'); }})();</script>",
+                    port.get().unwrap(),
+                );
+            }
+            _ => head += "Content-Type: text/html\r\n",
+        }
+        let length = body.len();
+        let answer = format!("HTTP/1.1 200 OK\r\n{head}Content-Length: {length}\r\n\r\n{body}");
+        stream.write_all(answer.as_bytes()).is_ok()
+    });
+    let proxy = Proxy::start(&origin, "");
+    proxy_port.set(proxy.address.port()).unwrap();
+    open(&format!("http://site.localhost:{}/", origin.address.port()));
+    let mut sent = BTreeMap::new();
+    while let Some(seen) = origin.next_if_any() {
+        if let Some((_, when)) = seen.line.split_once("/p/x/page?") {
+            let cookie = seen.field("cookie").unwrap_or_default();
+            sent.insert(when.split(' ').next().unwrap().to_owned(), cookie);
+        }
+    }
+    assert_eq!(sent["before"].split("; ").count(), count, "{}", sent["before"]);
+    assert_eq!(sent["after"], "PHPSESSID=old");
+}
