@@ -20,6 +20,7 @@ mod answer;
 mod body;
 mod cache;
 mod clock;
+mod deletion_plan;
 mod detect;
 mod expire;
 mod inventory;

@@ -96,7 +96,7 @@ impl SetCookie<'_> {
 
 /// The attributes that the prefix of a cookie's name demands (RFC 6265bis section 4.1.3).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Demands {
+pub struct PrefixAttributes {
     /// `Secure`.
     pub secure: bool,
     /// `Path=/`, and no `Domain`.
@@ -105,7 +105,7 @@ pub struct Demands {
     pub http_only: bool,
 }
 
-impl Demands {
+impl PrefixAttributes {
     /// What the prefix of a name demands, in any case.
     pub fn of(name: &[u8]) -> Self {
         let prefix = without_prefix(name).map_or(0, |rest| name.len() - rest.len());
@@ -164,15 +164,16 @@ mod tests {
 
     #[test]
     fn prefixes_demand_attributes_in_any_case() {
-        let demands = |secure, host_only, http_only| Demands { secure, host_only, http_only };
+        let attributes =
+            |secure, host_only, http_only| PrefixAttributes { secure, host_only, http_only };
         for (name, expected) in [
-            ("a", demands(false, false, false)),
-            ("__secure-a", demands(true, false, false)),
-            ("__HOST-a", demands(true, true, false)),
-            ("__Http-a", demands(true, false, true)),
-            ("__Host-Http-a", demands(true, true, true)),
+            ("a", attributes(false, false, false)),
+            ("__secure-a", attributes(true, false, false)),
+            ("__HOST-a", attributes(true, true, false)),
+            ("__Http-a", attributes(true, false, true)),
+            ("__Host-Http-a", attributes(true, true, true)),
         ] {
-            assert_eq!(Demands::of(name.as_bytes()), expected, "{name}");
+            assert_eq!(PrefixAttributes::of(name.as_bytes()), expected, "{name}");
         }
     }
 }

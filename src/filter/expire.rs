@@ -1,33 +1,24 @@
 //! Tells the browser to delete cookies that should not be there (RFC 6265bis section 5.7).
 //!
-//! A deletion has to name the cookie's `Domain` and `Path`, which the browser never sends. So it is sent for each
-//! place that the cookie can live in: where a rule says, where the site was seen to set it, and where it can be
-//! guessed to be. What does not fit into one response goes with the next ones, in turn.
-//!
 //! Only on page loads and bounded in number: the browser deletes at once, and responses to images or scripts stay
-//! cacheable.
+//! cacheable. `deletion_plan` has the places where each cookie is deleted.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering::Relaxed;
 
 use http::HeaderValue;
 use http::header::HeaderMap;
 
-use super::learned::Place;
+use super::deletion_plan::{RequestScope, Target, plan};
 use super::peer::Peer;
 use super::state::Filter;
-use crate::catalogue::CookieRule;
 use crate::config::settings::SiblingNeeds;
 use crate::consent::sources::Native;
 use crate::consent::{Consent, Signals};
-use crate::cookie::{Cookies, Deletion, Demands, domain_matches, registrable_domain};
+use crate::cookie::Cookies;
 
 /// The most cookies of one request that are deleted: browsers keep some 180 for a site.
 pub(super) const MAX_NAMES: usize = 192;
-/// The most prefixes of a request's path that a cookie is looked for at.
-const MAX_PATHS: usize = 24;
-/// The most domains of a host that a cookie is looked for at.
-const MAX_DOMAINS: usize = 8;
 /// The most header fields of a response to which deletions are added: Envoy rejects more than 100, and adds its own.
 const MAX_FIELDS: usize = 90;
 
@@ -48,13 +39,13 @@ impl PageLoad {
         (host, path): (&str, &str),
         fields: usize,
     ) -> Vec<HeaderValue> {
-        let reach = Reach::new(host, path, self.secure);
-        let cookies: Vec<_> =
-            self.names.iter().map(|name| Doomed::sent(filter, name, &reach)).collect();
+        let scope = RequestScope::new(host, path, self.secure);
+        let target = |name| Target::sent(filter, name, &scope);
+        let cookies: Vec<_> = self.names.iter().map(|name| target(name)).collect();
         let room = MAX_FIELDS.saturating_sub(fields);
         let most = filter.settings.expire.max_per_response.min(room);
         let turn = filter.page_loads.fetch_add(1, Relaxed);
-        plan(&cookies, &reach, most, turn.wrapping_mul(most))
+        plan(&cookies, &scope, most, turn.wrapping_mul(most))
     }
 }
 
@@ -75,207 +66,52 @@ impl Filter {
             return Vec::new();
         }
         let host = host.to_ascii_lowercase();
-        let reach = Reach::new(&host, "/", peer.secure);
-        let needs = self.sibling_needs(&host, headers, peer.trusted, consent, now);
+        let scope = RequestScope::new(&host, "/", peer.secure);
         let cookies = Cookies::of(headers);
-        let sent: HashSet<&[u8]> = cookies.pairs().map(|pair| pair.name).take(MAX_NAMES).collect();
+        let needs = self.sibling_needs(&host, &cookies, headers, peer.trusted, consent, now);
+        let goes = |name: &&[u8]| {
+            !self.settings.policy.cookie(name, consent).permitted
+                && is_deletable(needs.as_ref(), name)
+        };
+        let sent: BTreeSet<&[u8]> = cookies.pairs().map(|pair| pair.name).take(MAX_NAMES).collect();
         let learned = self.learned.exact_names();
         let catalogue = &self.settings.policy.catalogue;
         let rules =
             (0..catalogue.cookie_rules()).filter_map(|number| catalogue.cookie_rule(number));
         let placed = rules.filter(|rule| rule.place.is_some() && rule.pattern.is_exact());
-        let unsent = learned.iter().map(Vec::as_slice);
-        let unsent = unsent.chain(placed.map(|rule| rule.pattern.as_str().as_bytes()));
-        let unsent: HashSet<&[u8]> = unsent.filter(|name| !sent.contains(name)).collect();
-        let goes = |name: &&[u8]| {
-            !self.settings.policy.cookie(name, consent).permitted && may_go(needs.as_ref(), name)
-        };
-        let sent = sent.into_iter().filter(goes).map(|name| Doomed::sent(self, name, &reach));
-        let unsent = unsent.into_iter().filter(goes).map(|name| Doomed::unsent(self, name, &reach));
-        let mut cookies: Vec<_> = sent.chain(unsent).collect();
-        cookies.sort_by(|a, b| (a.paths == 0, a.name).cmp(&(b.paths == 0, b.name)));
-        plan(&cookies, &reach, self.settings.expire.max_per_response, 0)
+        let placed = placed.map(|rule| rule.pattern.as_str().as_bytes());
+        let unsent: BTreeSet<&[u8]> = learned.iter().map(Vec::as_slice).chain(placed).collect();
+        let unsent = unsent.difference(&sent).copied().filter(goes);
+        let unsent = unsent.map(|name| Target::unsent(self, name, &scope));
+        let sent = sent.iter().copied().filter(goes).map(|name| Target::sent(self, name, &scope));
+        let cookies: Vec<_> = sent.chain(unsent).collect();
+        plan(&cookies, &scope, self.settings.expire.max_per_response, 0)
     }
 
     /// What other sites need of the cookies of a request for this host; `None` if there is no such site.
     pub(super) fn sibling_needs<'a>(
         &'a self,
         host: &'a str,
+        cookies: &Cookies<'_>,
         headers: &HeaderMap,
         trusted: bool,
         consent: &Consent,
         now: i64,
     ) -> Option<SiblingNeeds<'a>> {
         let siblings = self.settings.siblings.as_ref()?;
-        let (cookies, signals) = (Cookies::of(headers), Signals::of(headers));
+        let signals = Signals::of(headers);
         Some(siblings.needs(host, |reader| {
             if std::ptr::eq(reader, &*self.settings.reader) {
                 return consent.granted;
             }
-            reader.read(&cookies, signals, reader.region_of(headers, trusted), now).granted
+            reader.read(cookies, signals, reader.region_of(headers, trusted), now).granted
         }))
     }
 }
 
 /// Whether a cookie may be deleted: it is neither consentry's record of the visitor's choice nor needed elsewhere.
-pub(super) fn may_go(needs: Option<&SiblingNeeds<'_>>, name: &[u8]) -> bool {
+pub(super) fn is_deletable(needs: Option<&SiblingNeeds<'_>>, name: &[u8]) -> bool {
     name != Native::COOKIE.as_bytes() && needs.is_none_or(|needs| !needs.include(name))
-}
-/// What a response can delete: the domains of its host and the prefixes of its request's path.
-struct Reach<'a> {
-    host: &'a str,
-    /// The host and each parent domain up to the registrable one.
-    domains: Vec<&'a str>,
-    /// Every `Path` with which a cookie is sent to this one, the shortest first.
-    paths: Vec<&'a str>,
-    secure: bool,
-}
-
-impl<'a> Reach<'a> {
-    fn new(host: &'a str, path: &'a str, secure: bool) -> Self {
-        let registrable = registrable_domain(host);
-        let parents = std::iter::successors(registrable.map(|_| host), |domain| {
-            let (_, parent) = domain.split_once('.')?;
-            registrable.filter(|registrable| parent.len() >= registrable.len()).map(|_| parent)
-        });
-        let slashes = path.match_indices('/').map(|(at, _)| at);
-        // `/shop` and `/shop/` are two paths (RFC 6265bis section 5.1.4).
-        let ends = slashes.flat_map(|at| [at, at + 1]).chain([path.len()]);
-        let mut paths: Vec<&str> = ends.filter_map(|end| path.get(..end)).collect();
-        paths.retain(|prefix| prefix.starts_with('/'));
-        paths.dedup();
-        paths.truncate(MAX_PATHS);
-        if paths.is_empty() {
-            paths.push("/");
-        }
-        Self { host, domains: parents.take(MAX_DOMAINS).collect(), paths, secure }
-    }
-
-    /// Whether a cookie of this `Domain` can be deleted from the host.
-    fn has(&self, domain: &[u8]) -> bool {
-        domain == self.host.as_bytes()
-            || domain_matches(self.host.as_bytes(), domain)
-                && registrable_domain(self.host).is_some_and(|least| domain.len() >= least.len())
-    }
-}
-
-/// One cookie that is to be deleted, and where it is looked for.
-struct Doomed<'a> {
-    name: &'a [u8],
-    demands: Demands,
-    /// Where a rule says that it lives, and where the site was seen to set it.
-    known: Vec<Place>,
-    /// How many domains are guessed besides the host alone.
-    domains: usize,
-    /// How many paths are guessed.
-    paths: usize,
-}
-
-impl<'a> Doomed<'a> {
-    /// A cookie that the browser sent: it is here, perhaps in a place that nobody knows.
-    fn sent(filter: &Filter, name: &'a [u8], reach: &Reach<'_>) -> Self {
-        let rule = filter.settings.policy.catalogue.cookie(name);
-        let demands = Demands::of(name);
-        // Without a rule it may be the login of a neighbour under the same parent domain.
-        let domains = if rule.is_some() && !demands.host_only { reach.domains.len() } else { 0 };
-        let paths = if demands.host_only { 1 } else { reach.paths.len() };
-        Self { domains, paths, ..Self::known(filter, rule, name, reach) }
-    }
-
-    /// A cookie that the browser may have without sending it here.
-    fn unsent(filter: &Filter, name: &'a [u8], reach: &Reach<'_>) -> Self {
-        Self::known(filter, filter.settings.policy.catalogue.cookie(name), name, reach)
-    }
-
-    fn known(
-        filter: &Filter,
-        rule: Option<&CookieRule>,
-        name: &'a [u8],
-        reach: &Reach<'_>,
-    ) -> Self {
-        let of_rule = rule.and_then(|rule| rule.place.as_ref()).map(|place| Place {
-            domain: place.domain.as_ref().map(|domain| domain.as_bytes().into()),
-            path: place.path.as_bytes().into(),
-            ..Place::default()
-        });
-        let mut known = filter.learned.places(name);
-        if let Some(place) = of_rule.filter(|place| !known.contains(place)) {
-            known.insert(0, place);
-        }
-        known.retain(|place| place.domain.as_deref().is_none_or(|domain| reach.has(domain)));
-        Self { name, demands: Demands::of(name), known, domains: 0, paths: 0 }
-    }
-
-    /// The places where it is guessed to be: each path for the host alone, then for each domain.
-    fn guesses<'r>(
-        &'r self,
-        reach: &'r Reach<'_>,
-    ) -> impl Iterator<Item = (Option<&'r [u8]>, &'r [u8])> + 'r {
-        let paths = reach.paths.iter().take(self.paths).map(|path| path.as_bytes());
-        let domains = reach.domains.iter().take(self.domains);
-        let domains = std::iter::once(None).chain(domains.map(|domain| Some(domain.as_bytes())));
-        paths.flat_map(move |path| domains.clone().map(move |domain| (domain, path)))
-    }
-
-    /// How many places it is looked for in.
-    fn places(&self, reach: &Reach<'_>) -> usize {
-        let guessed = |place: &&Place| {
-            let here = (place.domain.as_deref(), &*place.path);
-            !place.partitioned && self.guesses(reach).any(|guess| guess == here)
-        };
-        let doubled = self.known.iter().filter(guessed).count();
-        self.known.len() + self.paths * (1 + self.domains) - doubled
-    }
-
-    /// The line for one of them. The known ones come first.
-    fn line(&self, number: usize, reach: &Reach<'_>) -> Option<HeaderValue> {
-        let known = |(domain, path): &(Option<&[u8]>, &[u8])| {
-            let here = |place: &Place| {
-                !place.partitioned && place.domain.as_deref() == *domain && *place.path == **path
-            };
-            self.known.iter().any(here)
-        };
-        let (domain, path, partitioned) = match self.known.get(number) {
-            Some(place) => (place.domain.as_deref(), &*place.path, place.partitioned),
-            None => {
-                let mut guesses = self.guesses(reach).filter(|guess| !known(guess));
-                let (domain, path) = guesses.nth(number.checked_sub(self.known.len())?)?;
-                (domain, path, false)
-            }
-        };
-        let deletion = Deletion {
-            name: self.name,
-            domain,
-            path: Some(path),
-            // Over http browsers ignore a line with it.
-            secure: reach.secure || partitioned || self.demands.secure,
-            http_only: self.demands.http_only,
-            same_site: None,
-            partitioned,
-        };
-        deletion.line()
-    }
-}
-
-/// The lines that delete the cookies. Where there are more than `most`, as many of them from number `start` on,
-/// so that each has its turn: first one place of every cookie, then the next.
-fn plan(cookies: &[Doomed<'_>], reach: &Reach<'_>, most: usize, start: usize) -> Vec<HeaderValue> {
-    let cookies: Vec<_> = cookies.iter().map(|cookie| (cookie, cookie.places(reach))).collect();
-    let total: usize = cookies.iter().map(|(_, places)| places).sum();
-    let line = |(cookie, place): (&Doomed<'_>, usize)| cookie.line(place, reach);
-    if total <= most {
-        let by_cookie = cookies
-            .iter()
-            .flat_map(|(cookie, places)| (0..*places).map(move |place| (*cookie, place)));
-        return by_cookie.filter_map(line).collect();
-    }
-    let rounds = cookies.iter().map(|(_, places)| *places).max().unwrap_or_default();
-    let of_round = |round| {
-        let has_place = move |(_, places): &&(&Doomed<'_>, usize)| round < *places;
-        cookies.iter().filter(has_place).map(move |(cookie, _)| (*cookie, round))
-    };
-    let all = (0..rounds).flat_map(of_round);
-    all.cycle().skip(start % total).take(most).filter_map(line).collect()
 }
 
 #[cfg(test)]
@@ -364,6 +200,19 @@ mod tests {
     }
 
     #[test]
+    fn of_long_paths_and_hosts_the_most_likely_places_are_tried() {
+        let path = "/x".repeat(1000);
+        let lines = load(&filter("[expire]\nmax_per_response = 200"), &["odd"], "a", &path);
+        assert_eq!(lines.len(), 24);
+        assert_eq!(lines.first().map(String::as_str), Some("odd=; Max-Age=0; Path=/"));
+        assert_eq!(lines.last().map(String::len), Some("odd=; Max-Age=0; Path=".len() + 1024));
+        let host = "x.".repeat(50) + "shop.example";
+        let lines = load(&filter(""), &["_ga"], &host, "/");
+        assert_eq!(lines.len(), 9);
+        assert!(lines.iter().any(|line| line.ends_with("; Domain=shop.example")));
+    }
+
+    #[test]
     fn no_domain_is_named_for_addresses_single_labels_public_suffixes_and_trailing_dots() {
         for host in [
             "127.0.0.1",
@@ -440,7 +289,7 @@ mod tests {
 
     #[test]
     fn consentrys_own_cookie_is_never_deleted() {
-        assert!(!may_go(None, b"consentry") && may_go(None, b"_ga"));
+        assert!(!is_deletable(None, b"consentry") && is_deletable(None, b"_ga"));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use http::header::{ACCEPT, CONTENT_TYPE, COOKIE, HOST, HeaderMap, HeaderName, He
 use http::{Method, Request, Response, Uri};
 
 use super::answer::{self, SEC_FETCH_DEST, Wanted};
-use super::expire::{MAX_NAMES, PageLoad, may_go};
+use super::expire::{MAX_NAMES, PageLoad, is_deletable};
 use super::peer::Peer;
 use super::recall::{self, Known, Recall};
 use super::report::Report;
@@ -19,6 +19,7 @@ use super::state::Filter;
 use super::verdict::{Left, Verdict};
 use crate::catalogue::{BeaconProbe, BeaconRule};
 use crate::consent::CategorySet;
+use crate::cookie::Cookies;
 
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
@@ -109,22 +110,26 @@ pub(super) fn filter<B>(
     }
     let headers = request.headers();
     let expires = settings.expire.enabled && is_page_load(request.method(), headers);
-    let host = (expires || settings.siblings.is_some())
-        .then(|| host(request).map(|host| host.to_ascii_lowercase().into_boxed_str()))
-        .flatten();
-    let headers = request.headers();
-    let needs = host
-        .as_deref()
-        .filter(|_| expires)
-        .and_then(|host| filter.sibling_needs(host, headers, peer.trusted, &consent, now));
+    // Other sites may read their consent from what is stripped for this one.
+    let sent: Vec<HeaderValue> = match expires && settings.siblings.is_some() {
+        true => headers.get_all(COOKIE).iter().cloned().collect(),
+        false => Vec::new(),
+    };
     let mut names =
         strip_cookies(filter, request.headers_mut(), &mut visit.report, &known, expires, now);
-    names.retain(|name| may_go(needs.as_ref(), name));
+    if !names.is_empty() || settings.siblings.is_some() {
+        visit.host = host(request).map(|host| host.to_ascii_lowercase().into());
+    }
+    if let Some(host) = visit.host.as_deref().filter(|_| !names.is_empty()) {
+        let cookies = Cookies::new(sent.iter().map(HeaderValue::as_bytes));
+        let headers = request.headers();
+        let needs = filter.sibling_needs(host, &cookies, headers, peer.trusted, &consent, now);
+        names.retain(|name| is_deletable(needs.as_ref(), name));
+    }
     if !names.is_empty() {
         let secure = peer.secure || request.uri().scheme_str() == Some("https");
         visit.page_load = Some(Box::new(PageLoad { names, secure }));
     }
-    visit.host = host;
     Ok(visit)
 }
 

@@ -7,7 +7,7 @@
 
 use http::header::{DATE, HeaderMap, HeaderValue, SET_COOKIE};
 
-use super::expire::may_go;
+use super::expire::is_deletable;
 use super::report::Report;
 use super::request::Visit;
 use super::seen::Outcome;
@@ -46,13 +46,13 @@ pub(super) fn filter(filter: &Filter, visit: &mut Visit, headers: &mut HeaderMap
     }
 }
 
-/// What becomes of a `Set-Cookie` line.
+/// What to do with a `Set-Cookie` line.
 #[derive(Debug, PartialEq, Eq)]
-enum Verdict {
-    Passes,
-    Stripped,
-    /// Another line passes instead, which deletes the cookie.
-    Replaced(HeaderValue),
+enum Action {
+    Pass,
+    Strip,
+    /// Forward this line instead, which deletes the cookie.
+    Replace(HeaderValue),
 }
 
 /// Strips or replaces each `Set-Cookie` line without consent. Returns whether the headers were changed.
@@ -65,7 +65,7 @@ fn strip_set_cookies(
     let mut time = None;
     rewrite(headers, filter.enforces(), |headers, line| {
         let time = || *time.get_or_insert_with(|| response_time(headers, now));
-        judge(filter, visit, line, time, now)
+        decide(filter, visit, line, time, now)
     })
 }
 
@@ -80,29 +80,29 @@ pub(super) fn strip_trailers(
         let cookie = SetCookie::parse(line);
         let decision = filter.settings.policy.cookie(cookie.name, &report.consent);
         note(filter, report, &cookie, decision, now);
-        if decision.permitted { Verdict::Passes } else { Verdict::Stripped }
+        if decision.permitted { Action::Pass } else { Action::Strip }
     });
 }
 
-/// Applies a verdict to each `Set-Cookie` line, if `enforces`. Returns whether the headers were changed.
+/// Decides on each `Set-Cookie` line, if `enforces`. Returns whether the headers were changed.
 fn rewrite(
     headers: &mut HeaderMap,
     enforces: bool,
-    mut judge: impl FnMut(&HeaderMap, &[u8]) -> Verdict,
+    mut decide: impl FnMut(&HeaderMap, &[u8]) -> Action,
 ) -> bool {
     // Most responses set no cookie, and most of the others none that has to go.
     let mut kept: Option<Vec<HeaderValue>> = None;
     let lines = headers.get_all(SET_COOKIE);
     for (index, line) in lines.iter().enumerate() {
-        let verdict = judge(headers, line.as_bytes());
-        if verdict != Verdict::Passes {
+        let action = decide(headers, line.as_bytes());
+        if action != Action::Pass {
             kept.get_or_insert_with(|| lines.iter().take(index).cloned().collect());
         }
         if let Some(kept) = &mut kept {
-            match verdict {
-                Verdict::Passes => kept.push(line.clone()),
-                Verdict::Stripped => {}
-                Verdict::Replaced(deletion) => kept.push(deletion),
+            match action {
+                Action::Pass => kept.push(line.clone()),
+                Action::Strip => {}
+                Action::Replace(deletion) => kept.push(deletion),
             }
         }
     }
@@ -126,39 +126,39 @@ fn response_time(headers: &HeaderMap, now: i64) -> ResponseTime {
 }
 
 /// Decides on a line of a response's head.
-fn judge(
+fn decide(
     filter: &Filter,
     visit: &mut Visit,
     line: &[u8],
     time: impl FnOnce() -> ResponseTime,
     now: i64,
-) -> Verdict {
+) -> Action {
     let cookie = SetCookie::parse(line);
     let decision = filter.settings.policy.cookie(cookie.name, &visit.report.consent);
     if decision.category() == Some(Category::NECESSARY) {
         note(filter, &mut visit.report, &cookie, decision, now);
-        return Verdict::Passes;
+        return Action::Pass;
     }
     let effect = effect(filter, &cookie, visit.uri.path(), time());
     if effect != Effect::Deletes {
         note(filter, &mut visit.report, &cookie, decision, now);
     }
     if decision.permitted {
-        return Verdict::Passes;
+        return Action::Pass;
     }
     let needed = || {
         let siblings = filter.settings.siblings.as_ref().zip(visit.host.as_ref());
         let needs = siblings.map(|(all, host)| all.needs(host, |_| CategorySet::NECESSARY));
-        !may_go(needs.as_ref(), cookie.name)
+        !is_deletable(needs.as_ref(), cookie.name)
     };
     let deletes = match effect {
         Effect::Stores => false,
         // The origin deletes it, whoever needs it.
-        Effect::Deletes => may_go(None, cookie.name),
+        Effect::Deletes => is_deletable(None, cookie.name),
         Effect::Unclear => !needed(),
     };
     let deletion = deletes.then(|| cookie.deletion()).flatten();
-    deletion.map_or(Verdict::Stripped, Verdict::Replaced)
+    deletion.map_or(Action::Strip, Action::Replace)
 }
 
 /// Counts a line that sets a cookie, and logs it if it does not pass.
