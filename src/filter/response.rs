@@ -84,7 +84,7 @@ pub(super) fn strip_trailers(
     });
 }
 
-/// Decides on each `Set-Cookie` line, if `enforces`. Returns whether the headers were changed.
+/// Applies a decision to each `Set-Cookie` line; with `enforces` the headers change. Returns whether they did.
 fn rewrite(
     headers: &mut HeaderMap,
     enforces: bool,
