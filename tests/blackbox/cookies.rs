@@ -482,6 +482,19 @@ fn deletions_are_bounded_in_number_and_each_cookie_has_its_turn() {
 }
 
 #[test]
+fn a_response_with_many_fields_carries_fewer_deletions() {
+    let fields: String = (0..80).map(|number| format!("X-{number}: 1\r\n")).collect();
+    let origin =
+        Origin::answering(format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: 2\r\n\r\nok"));
+    let proxy = Proxy::start(&origin, "");
+    let many: Vec<String> = (0..40).map(|number| format!("c{number}=1")).collect();
+    // Envoy rejects a response with more than 100 fields.
+    let reply = proxy.get("/", &page_load("localhost", &many.join("; ")));
+    assert_eq!(reply.status, 200);
+    assert!((1..10).contains(&reply.set_cookies().len()), "{:?}", reply.set_cookies());
+}
+
+#[test]
 fn a_cookie_that_another_site_needs_is_never_deleted() {
     let origin =
         Origin::setting(&["acme_app_login=1; Domain=shop.example; Expires=0", "_ga=1; Max-Age=0"]);
