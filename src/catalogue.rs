@@ -18,13 +18,13 @@ pub use beacon::{BeaconProbe, BeaconRule};
 pub use fold::fold;
 pub use hosts::HostRule;
 pub use lists::{FilterLists, ListError};
+pub(crate) use matcher::Matcher;
 pub use pattern::{Pattern, PatternError};
-pub use rule::{CookieRule, Entry, Tier};
+pub use rule::{CookieRule, Entry, RulePlace, Tier};
 pub use suggestion::{Evidence, Suggestion, suggest};
 
 use crate::cookie::without_prefix;
 use hosts::Hosts;
-use matcher::Matcher;
 
 /// All rules of a site, compiled. A look-up costs the same with ten rules as with ten thousand.
 #[derive(Debug)]
@@ -172,6 +172,7 @@ mod tests {
                 purpose: None,
                 lifetime: None,
             },
+            place: None,
         }
     }
 

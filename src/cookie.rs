@@ -5,11 +5,17 @@
 //! Next step up: `consent` and `catalogue`.
 
 mod date;
+mod deletion;
+mod domain;
+mod effect;
 mod set_cookie;
 
 use http::header::{COOKIE, HeaderMap, HeaderValue};
 
 pub use date::parse_cookie_date;
+pub use deletion::{Deletion, PrefixAttributes};
+pub use domain::{domain_matches, registrable_domain};
+pub use effect::{Effect, ResponseTime};
 pub use set_cookie::{Access, Scope, SetCookie};
 
 /// Largest sum of name and value that a browser stores, in octets (RFC 6265bis section 5.6, step 5).

@@ -18,13 +18,14 @@
 
 mod answer;
 mod body;
-mod bounded;
 mod cache;
 mod clock;
+mod deletion_plan;
 mod detect;
 mod expire;
 mod inventory;
 mod learned;
+mod peer;
 mod recall;
 mod report;
 mod request;
@@ -47,4 +48,5 @@ pub(crate) use answer::PIXEL;
 pub(crate) use body::hint_with;
 pub(crate) use cache::{has_directive, keep_private};
 pub(crate) use clock::unix_now;
+pub(crate) use peer::Peer;
 pub(crate) use request::{named_host, without_port};

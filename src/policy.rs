@@ -9,7 +9,7 @@
 //! | a rule names a vendor of the IAB's list  | where a TC string decides, the vendor needs consent too |
 //! | no rule knows a cookie, or it is nameless| `unclassified`: `block` wants consent to every   |
 //! |                                          | category, `allow` passes it                       |
-//! | a `Set-Cookie` deletes its cookie        | it passes (decided by the filter)                 |
+//! | a `Set-Cookie` may delete its cookie     | without consent a deletion of ours passes instead (decided by the filter) |
 //! | no rule knows a request as a beacon      | it is forwarded                                   |
 
 use crate::catalogue::{Catalogue, CookieRule, Entry};

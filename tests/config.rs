@@ -161,6 +161,41 @@ hosts = []
 }
 
 #[test]
+fn a_rule_says_where_its_cookies_are_deleted_and_only_what_browsers_accept() {
+    let rule =
+        |more: &str| format!("[[cookie]]\nname = 'uid'\ncategory = 'analytics'\n{more}\n{SITE}");
+    let place = |more: &str| {
+        let config = parse(&rule(more));
+        let rule = config.sites[0].filter.policy.catalogue.cookie(b"uid").unwrap();
+        rule.place
+            .as_ref()
+            .map(|place| (place.domain.as_deref().map(str::to_owned), place.path.to_string()))
+    };
+    assert_eq!(place(""), None);
+    assert_eq!(place("path = '/a b'"), Some((None, "/a b".to_owned())));
+    assert_eq!(
+        place("domain = '.Example.com'"),
+        Some((Some("example.com".to_owned()), "/".to_owned()))
+    );
+    for (more, start) in [
+        ("path = 'shop'", "4 cookie[0].path: `shop` is not a path"),
+        ("path = '/a;b'", "4 cookie[0].path: `/a;b` is not a path"),
+        ("path = \"/a\\n\"", "4 cookie[0].path: `/a\\n` is not a path"),
+        ("path = ''", "4 cookie[0].path: `` is not a path"),
+        ("domain = 'com'", "4 cookie[0].domain: `com` is not a domain"),
+        ("domain = 'localhost'", "4 cookie[0].domain: `localhost` is not a domain"),
+        ("domain = '127.0.0.1'", "4 cookie[0].domain: `127.0.0.1` is not a domain"),
+        (
+            "domain = 'example.com; Secure'",
+            "4 cookie[0].domain: `example.com; Secure` is not a domain",
+        ),
+    ] {
+        let found = problems(&rule(more));
+        assert!(found.len() == 1 && found[0].starts_with(start), "{start}\n{found:#?}");
+    }
+}
+
+#[test]
 fn a_text_that_is_not_toml_is_said_to_be_so_where_it_breaks() {
     let found = problems("mode = \n[[site]\n");
     assert!(found.iter().any(|problem| problem.starts_with("1 ")), "{found:?}");

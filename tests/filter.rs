@@ -15,6 +15,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 
 use bytes::Bytes;
 use consentry::config::{self, Overrides};
+use consentry::cookie::SetCookie;
 use consentry::filter::{ConsentLayer, Filter, Recall};
 use futures_util::FutureExt;
 use http::{HeaderMap, HeaderValue, Request, Response};
@@ -223,6 +224,46 @@ proptest! {
         let valid = |octets: Vec<u8>| HeaderValue::from_bytes(&octets).is_ok().then_some(octets);
         let lines: Vec<_> = lines.into_iter().filter_map(valid).collect();
         pass(&ENFORCING, &valid(cookie).unwrap_or_default(), &lines, 1);
+    }
+}
+
+/// Lifetime attributes as servers and attackers write them.
+fn lifetime() -> impl Strategy<Value = String> {
+    let age = "[-+]?[0-9]{0,3}x?".prop_map(|age| format!("; Max-Age={age}"));
+    let date = prop::sample::select(vec![
+        "Wed, 24 Nov 2032 09:00:00 GMT",
+        "Thu, 01 Jan 1970 00:00:00 GMT",
+        "Thu, 01-Jan-70 00:00:00 GMT",
+        "1x Jan 1970 00:00:00",
+        "0",
+        "",
+    ]);
+    let date = date.prop_map(|date| format!("; Expires={date}"));
+    let other =
+        prop::sample::select(vec!["; Path=/x", "; Domain=.shop.example", "; Secure; HttpOnly"]);
+    let any = prop_oneof![2 => age, 2 => date, 1 => other.prop_map(str::to_owned)];
+    prop::collection::vec(any, 0..5).prop_map(|attributes| attributes.concat())
+}
+
+proptest! {
+    #[test]
+    fn without_consent_a_line_is_gone_or_a_deletion_without_its_value(
+        attributes in lifetime(), name in prop::sample::select(&["_ga", "unknown", "", "__Secure-_ga"][..]),
+    ) {
+        let line = format!("{name}=secret{attributes}").into_bytes();
+        let once = pass(&ENFORCING, b"", std::slice::from_ref(&line), 1).lines;
+        prop_assert!(once.len() <= 1);
+        for line in &once {
+            let read = SetCookie::parse(line);
+            prop_assert!(read.scope().deletes(0) && read.name == name.as_bytes());
+            prop_assert!(memchr::memmem::find(line, b"secret").is_none());
+        }
+        if SetCookie::parse(&line).scope().deletes(0) {
+            prop_assert_eq!(once.len(), 1, "a deletion stays one");
+        }
+        prop_assert_eq!(&pass(&ENFORCING, b"", &once, 1).lines, &once, "twice is once");
+        let granted = pass(&ENFORCING, &with_consent(b"", 15), std::slice::from_ref(&line), 1);
+        prop_assert_eq!(granted.lines, [line]);
     }
 }
 

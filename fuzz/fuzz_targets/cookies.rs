@@ -3,7 +3,7 @@
 
 #![no_main]
 
-use consentry::cookie::{SetCookie, pairs, parse_cookie_date, without_prefix};
+use consentry::cookie::{Scope, SetCookie, pairs, parse_cookie_date, without_prefix};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|octets: &[u8]| {
@@ -23,8 +23,16 @@ fuzz_target!(|octets: &[u8]| {
     }
     let scope = cookie.scope();
     assert!(scope.path.is_none_or(|path| path.starts_with(b"/")));
-    assert_eq!(scope.expires().is_some_and(|at| at <= 0) && scope.max_age.is_none(), scope.deletes(0) && scope.max_age.is_none());
-    let _ = (cookie.access(), parse_cookie_date(octets));
+    if scope.deletes(0) {
+        assert!(scope.max_age.or(scope.expires).is_some_and(|at| at <= 0), "as browsers read it: the last one counts");
+    }
+    if let Some(deletion) = cookie.deletion() {
+        let again = SetCookie::parse(deletion.as_bytes());
+        let place = |scope: &Scope<'_>| (scope.domain.map(<[u8]>::to_vec), scope.path.map(<[u8]>::to_vec), scope.partitioned);
+        assert!(again.scope().deletes(0) && again.name == cookie.name && place(&again.scope()) == place(&scope));
+        assert_eq!(again.deletion(), Some(deletion), "twice is once");
+    }
+    let _ = parse_cookie_date(octets);
     if let Some(bare) = without_prefix(octets) {
         assert!(octets.ends_with(bare) && octets.starts_with(b"__"));
     }

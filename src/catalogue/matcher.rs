@@ -17,7 +17,7 @@ use super::rule::Tier;
 type Rank = (Tier, bool, usize);
 
 #[derive(Debug)]
-pub(super) struct Matcher<T> {
+pub(crate) struct Matcher<T> {
     exact: HashMap<Box<[u8]>, usize, RandomState>,
     prefixes: Tree,
     /// What hangs below a place in `prefixes`.
@@ -49,7 +49,7 @@ impl<T> Default for Matcher<T> {
 }
 
 impl<T> Matcher<T> {
-    pub(super) fn insert(&mut self, pattern: &Pattern, tier: Tier, value: T) {
+    pub(crate) fn insert(&mut self, pattern: &Pattern, tier: Tier, value: T) {
         let rank = (tier, pattern.is_exact(), pattern.literal_octets());
         let item = self.items.len();
         let parts: Vec<&[u8]> = pattern.as_str().as_bytes().split(|byte| *byte == b'*').collect();
@@ -101,7 +101,7 @@ impl<T> Matcher<T> {
     }
 
     /// The best match whose value is wanted.
-    pub(super) fn best(&self, name: &[u8], wanted: impl Fn(&T) -> bool) -> Option<&T> {
+    pub(crate) fn best(&self, name: &[u8], wanted: impl Fn(&T) -> bool) -> Option<&T> {
         let mut best: Option<&Item<T>> = self
             .exact
             .get(name)

@@ -34,6 +34,15 @@ pub struct Entry {
     pub lifetime: Option<Arc<str>>,
 }
 
+/// Where a rule says that its cookies live: what a deletion needs besides the name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RulePlace {
+    /// `Domain`; `None` for host-only cookies.
+    pub domain: Option<Arc<str>>,
+    /// `Path`.
+    pub path: Arc<str>,
+}
+
 /// A rule for cookies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CookieRule {
@@ -45,4 +54,6 @@ pub struct CookieRule {
     pub number: usize,
     /// What it says.
     pub entry: Entry,
+    /// Where its cookies live, if it says so.
+    pub place: Option<RulePlace>,
 }

@@ -10,7 +10,7 @@ use super::visitor::Visitor;
 use crate::consent::sources::NativeCookie;
 use crate::consent::{CategorySet, Signals};
 use crate::cookie::Cookies;
-use crate::filter::named_host;
+use crate::filter::{Peer, named_host};
 use crate::receipts::{How, Receipt, new_id};
 
 /// W3C Clear Site Data section 3.1.
@@ -85,7 +85,6 @@ pub(super) async fn decide(
     let domain = site.settings.cookie_domain.as_deref();
     fields.extend(line(reader, &cookie, domain, visitor.secure).map(|line| (SET_COOKIE, line)));
 
-    let sent = Cookies::of(headers);
     let region = reader.region_of(headers, visitor.trusted);
     let before = site.consent(headers, visitor.trusted, visitor.now);
     let rendered = cookie.render(&reader.categories);
@@ -94,7 +93,8 @@ pub(super) async fn decide(
     if before.granted.difference(after.granted) != CategorySet::EMPTY {
         let on_withdrawal = site.settings.on_withdrawal;
         if let Some(host) = named_host(headers).filter(|_| on_withdrawal.cookies) {
-            let lines = site.filter.deletions(&after, &sent, host, visitor.secure);
+            let peer = Peer { secure: visitor.secure, trusted: visitor.trusted };
+            let lines = site.filter.deletions(&after, host, headers, peer, visitor.now);
             fields.extend(lines.into_iter().map(|line| (SET_COOKIE, line)));
         }
         if on_withdrawal.storage {

@@ -7,9 +7,12 @@ use http::Method;
 
 use super::document::{Document, nearest, place};
 use super::raw::{RawBeacon, RawCatalogue, RawCookie, RawHost};
-use crate::catalogue::{BeaconRule, CookieRule, Entry, HostRule, Pattern, Tier, builtin};
+use crate::catalogue::{
+    BeaconRule, CookieRule, Entry, HostRule, Pattern, RulePlace, Tier, builtin,
+};
 use crate::config::spanned::Spanned;
 use crate::consent::{Categories, Category};
+use crate::cookie::registrable_domain;
 
 /// The cookies, beacons and hosts of one table.
 pub(super) type RawRules =
@@ -71,7 +74,8 @@ impl Rules {
                 pattern(document, &format!("{key}.name"), &at, raw.name, "name = \"_ga_*\"");
             if let (Some(pattern), Some(category)) = (pattern, category) {
                 let entry = entry(category, raw.vendor, raw.tcf_vendor, raw.purpose, raw.lifetime);
-                self.cookies.push(CookieRule { pattern, tier, number: 0, entry });
+                let place = cookie_place(document, &key, raw.domain, raw.path);
+                self.cookies.push(CookieRule { pattern, tier, number: 0, entry, place });
             }
         }
         for (index, raw) in hosts.into_iter().enumerate() {
@@ -195,6 +199,43 @@ fn host<T>(
         return None;
     }
     Some(host)
+}
+
+/// Where a rule says that its cookies live.
+fn cookie_place<T>(
+    document: &mut Document<'_, T>,
+    key: &str,
+    domain: Option<Spanned<String>>,
+    path: Option<Spanned<String>>,
+) -> Option<RulePlace> {
+    if domain.is_none() && path.is_none() {
+        return None;
+    }
+    let domain = domain.map(|typed| {
+        let text = typed.get_ref();
+        let domain = text.strip_prefix('.').unwrap_or(text).to_ascii_lowercase();
+        if registrable_domain(&domain).is_none() {
+            let message = format!("`{text}` is not a domain that a cookie can be set for");
+            let hint = Some("domain = \"example.com\"".to_owned());
+            document.problem(Some(place(&typed)), format!("{key}.domain"), message, hint);
+        }
+        Arc::from(domain)
+    });
+    let path = path.map_or_else(
+        || Arc::from("/"),
+        |typed| {
+            let text = typed.get_ref().as_str();
+            let writable = |byte: u8| byte != b';' && !byte.is_ascii_control();
+            if !text.starts_with('/') || text.len() > 1024 || !text.bytes().all(writable) {
+                let message =
+                    format!("`{}` is not a path that a cookie can have", text.escape_debug());
+                let hint = Some("path = \"/shop\"".to_owned());
+                document.problem(Some(place(&typed)), format!("{key}.path"), message, hint);
+            }
+            Arc::from(text)
+        },
+    );
+    Some(RulePlace { domain, path })
 }
 
 fn entry(

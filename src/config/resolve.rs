@@ -6,6 +6,7 @@ mod filter;
 mod listen;
 mod pages;
 mod receipts;
+mod siblings;
 mod site;
 mod sources;
 mod tls;
@@ -25,7 +26,7 @@ use super::settings::{
     AccessFormat, AdminAddress, Config, Detect, Expire, Listen, Log, LogFormat, LogLevel, Site,
     Technologies, VisitorAddress,
 };
-use crate::catalogue::{FilterLists, Tier};
+use crate::catalogue::{Catalogue, FilterLists, Tier};
 use crate::config::spanned::Spanned;
 use crate::consent::{Categories, Category};
 
@@ -86,7 +87,12 @@ pub(super) fn resolve(document: Doc, folder: &Path, overrides: &Overrides) -> Co
         site_limits: raw.limits.of_sites(),
         pages,
     };
-    let sites = site::sites(document, raw.site, &common, overrides);
+    let mut sites = site::sites(document, raw.site, &common, overrides);
+    let shared = || Catalogue::compile(common.rules.cookies.iter().cloned(), []);
+    let related = siblings::siblings(&sites, shared);
+    for (site, siblings) in sites.iter_mut().zip(related) {
+        site.filter.siblings = siblings;
+    }
     let mut warnings = warnings(document, &common, &sites);
     let listen = listen::listen(document, raw.listen, folder, overrides);
     warnings.extend(unguarded(document, &listen));

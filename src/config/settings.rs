@@ -1,6 +1,7 @@
 //! What a config means: plain checked values that the other modules are built from.
 
 mod pages;
+mod siblings;
 mod upstream;
 
 use std::net::SocketAddr;
@@ -18,6 +19,8 @@ use crate::tls::{ClientAuthorities, Identity, UpstreamTls};
 pub use pages::{
     Banner, Centre, Colours, Durability, OnWithdrawal, Page, Position, ReceiptStore, Receipts,
 };
+pub(in crate::config) use siblings::{Families, Family, Owner, Sites, family_of};
+pub use siblings::{SiblingNeeds, SiblingSites};
 pub use upstream::{
     Balance, BalanceMethod, HealthCheck, Retries, Scheme, SiteLimits, Upstream, WeightedUpstream,
 };
@@ -319,6 +322,8 @@ pub struct FilterSettings {
     pub technologies: Technologies,
     /// The request field that tells the origin what was granted; the visitor's own is removed.
     pub forward_header: Option<HeaderName>,
+    /// The other sites that share its visitors' cookies, if there are any.
+    pub siblings: Option<SiblingSites>,
 }
 
 /// Change the traffic, or only say what would be changed.

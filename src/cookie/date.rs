@@ -51,7 +51,7 @@ pub fn parse_cookie_date(value: &[u8]) -> Option<i64> {
 
 /// The form that nearly every server writes, `Wed, 24 Nov 2027 09:00:00 GMT` (RFC 9110 section
 /// 5.6.7), also with dashes: read by position, at a fraction of the cost.
-fn parse_fixed_date(value: &[u8]) -> Option<i64> {
+pub(super) fn parse_fixed_date(value: &[u8]) -> Option<i64> {
     let [
         _,
         _,
@@ -90,6 +90,15 @@ fn parse_fixed_date(value: &[u8]) -> Option<i64> {
     let date = Date::from_calendar_date(year, month, two(d1, d2)?).ok().filter(|_| year >= 1601)?;
     let time = Time::from_hms(two(h1, h2)?, two(n1, n2)?, two(c1, c2)?).ok()?;
     Some(date.with_time(time).assume_utc().unix_timestamp())
+}
+
+/// Whether each token of a date is a word, a number or a time, and nothing that parsers cut in different ways.
+pub(super) fn is_plain(value: &[u8]) -> bool {
+    let all = |token: &[u8], of: fn(&u8) -> bool| token.iter().all(of);
+    value.split(|byte| is_delimiter(*byte)).all(|token| {
+        all(token, u8::is_ascii_alphabetic)
+            || token.split(|byte| *byte == b':').all(|part| all(part, u8::is_ascii_digit))
+    })
 }
 
 fn is_delimiter(byte: u8) -> bool {

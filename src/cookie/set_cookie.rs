@@ -1,6 +1,7 @@
 //! One `Set-Cookie` field line, read after RFC 6265bis section 5.6.
 
-use super::{parse_cookie_date, split_pair, trim};
+use super::effect::{Effect, Lifetime, ResponseTime};
+use super::{split_pair, trim};
 
 /// A `Set-Cookie` field line: its name, its value, and its attributes as yet unread.
 ///
@@ -28,8 +29,9 @@ pub struct Scope<'a> {
     pub partitioned: bool,
     /// `Max-Age` in seconds, when valid.
     pub max_age: Option<i64>,
-    /// The last readable `Expires`, or the first one, as sent.
-    expires: Option<&'a [u8]>,
+    /// `Expires` in Unix seconds, when valid.
+    pub expires: Option<i64>,
+    lifetime: Lifetime,
 }
 
 impl<'a> SetCookie<'a> {
@@ -52,7 +54,7 @@ impl<'a> SetCookie<'a> {
         (self.name, self.attributes)
     }
 
-    /// Reads the attributes. Of repeated ones the last counts; unknown ones are passed over.
+    /// Reads the attributes. Of repeated ones the last counts, valid or not; unknown ones are ignored.
     pub fn scope(&self) -> Scope<'a> {
         let mut scope = Scope::default();
         let mut rest = self.attributes;
@@ -107,15 +109,12 @@ impl<'a> Scope<'a> {
             }
             b'e' => {
                 if let Some(value) = value_of(attribute, b"expires") {
-                    // The date is read when it is asked for; only a second one must be valid to count.
-                    if self.expires.is_none() || parse_cookie_date(value).is_some() {
-                        self.expires = Some(value);
-                    }
+                    self.expires = self.lifetime.add_expires(value);
                 }
             }
             b'm' => {
                 if let Some(value) = value_of(attribute, b"max-age") {
-                    self.max_age = parse_max_age(value).or(self.max_age);
+                    self.max_age = self.lifetime.add_max_age(value);
                 }
             }
             b'p' => {
@@ -128,11 +127,6 @@ impl<'a> Scope<'a> {
             b's' => self.secure |= value_of(attribute, b"secure").is_some(),
             _ => {}
         }
-    }
-
-    /// `Expires` in Unix seconds, when it can be read.
-    pub fn expires(&self) -> Option<i64> {
-        self.expires.and_then(parse_cookie_date)
     }
 }
 
@@ -153,45 +147,25 @@ fn value_of<'a, const N: usize>(attribute: &'a [u8], wanted: &[u8; N]) -> Option
 }
 
 impl Scope<'_> {
-    /// From when on (Unix seconds) a browser that receives the line deletes the cookie; `None` for never.
-    ///
-    /// `Max-Age` wins over `Expires` (RFC 6265bis section 5.7, step 3).
-    pub fn deletes_from(&self) -> Option<i64> {
-        match self.max_age {
-            Some(seconds) => (seconds <= 0).then_some(i64::MIN),
-            None => self.expires(),
-        }
+    /// What browsers that receive the line do with the cookie.
+    pub fn effect(&self, time: ResponseTime) -> Effect {
+        self.lifetime.effect(time)
     }
 
-    /// Whether a browser that receives the line at `now` (Unix seconds) deletes the cookie.
+    /// Until when (Unix seconds) the line has the effect [`Effect::Stores`].
+    pub fn stores_until(&self) -> i64 {
+        self.lifetime.stores_until
+    }
+
+    /// Whether every browser that receives the line at `now` (Unix seconds) deletes the cookie.
     pub fn deletes(&self, now: i64) -> bool {
-        self.deletes_from().is_some_and(|from| from <= now)
+        self.effect(ResponseTime::new(now)) == Effect::Deletes
     }
-}
-
-/// `Max-Age` is digits with an optional leading `-`; anything else is ignored (section 5.6.2).
-fn parse_max_age(value: &[u8]) -> Option<i64> {
-    let (negative, digits) = match value {
-        [b'-', digits @ ..] => (true, digits),
-        digits => (false, digits),
-    };
-    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    if negative {
-        return Some(-1);
-    }
-    let seconds = digits.iter().fold(0_i64, |seconds, digit| {
-        seconds.saturating_mul(10).saturating_add(i64::from(digit - b'0'))
-    });
-    Some(seconds)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const NOW: i64 = 1_795_500_000;
 
     #[test]
     fn name_and_value_are_read_as_browsers_read_them() {
@@ -226,39 +200,26 @@ mod tests {
     }
 
     #[test]
-    fn a_path_without_a_leading_slash_means_the_default_path() {
-        assert_eq!(SetCookie::parse(b"a=1; Path=/x; Path=y").scope().path, None);
+    fn of_repeated_lifetimes_the_last_counts_even_if_it_is_invalid() {
+        let cases: &[(&str, Option<i64>, Option<i64>)] = &[
+            ("a=1; Max-Age=60", Some(60), None),
+            ("a=1; Max-Age=0; Max-Age=60", Some(60), None),
+            ("a=1; Max-Age=60; Max-Age=junk", None, None),
+            ("a=1; Max-Age=+60", None, None),
+            ("a=1; Max-Age=-5", Some(-1), None),
+            ("a=1; Max-Age=99999999999999999999", Some(i64::MAX), None),
+            ("a=1; Expires=Thu, 01 Jan 1970 00:00:09 GMT", None, Some(9)),
+            ("a=1; Expires=Thu, 01 Jan 1970 00:00:09 GMT; Expires=x", None, None),
+            ("a=1; Expires=x; Expires=Thu, 01 Jan 1970 00:00:09 GMT", None, Some(9)),
+        ];
+        for (line, max_age, expires) in cases {
+            let scope = SetCookie::parse(line.as_bytes()).scope();
+            assert_eq!((scope.max_age, scope.expires), (*max_age, *expires), "{line}");
+        }
     }
 
     #[test]
-    fn deletions_are_recognised_by_max_age_before_expires() {
-        let cases: &[(&str, bool)] = &[
-            ("a=1", false),
-            ("a=; Max-Age=0", true),
-            ("a=; Max-Age=-1", true),
-            ("a=; max-age = 0 ", true),
-            ("a=; Max-Age=00000000000000000000000", true),
-            ("a=1; Max-Age=99999999999999999999999", false),
-            ("a=; Max-Age=", false),
-            ("a=; Max-Age=-", false),
-            ("a=; Max-Age=+0", false),
-            ("a=; Max-Age=0x", false),
-            ("a=; Max-Age=0; Max-Age=junk", true),
-            ("a=; Max-Age=60; Max-Age=0", true),
-            ("a=; Max-Age=60; Expires=Thu, 01 Jan 1970 00:00:00 GMT", false),
-            ("a=; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=60", false),
-            ("a=; Expires=Thu, 01-Jan-1970 00:00:00 GMT", true),
-            ("a=; expires=Thu, 01-Jan-70 00:00:01 GMT;path=/", true),
-            ("a=1; Expires=Wed, 24 Nov 2027 09:00:00 GMT", false),
-            ("a=1; Expires=junk", false),
-            ("a=1; Expires=junk; Expires=Thu, 01 Jan 1970 00:00:00 GMT", true),
-            ("a=1; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Expires=junk", true),
-            ("a=1; Max-Agex=0", false),
-            ("a=1; xMax-Age=0", false),
-            ("a=1;max-age\t=\t0", true),
-        ];
-        for (line, deletes) in cases {
-            assert_eq!(SetCookie::parse(line.as_bytes()).scope().deletes(NOW), *deletes, "{line}");
-        }
+    fn a_path_without_a_leading_slash_means_the_default_path() {
+        assert_eq!(SetCookie::parse(b"a=1; Path=/x; Path=y").scope().path, None);
     }
 }

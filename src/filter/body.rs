@@ -82,13 +82,7 @@ impl<B: Body<Data = Bytes>> Body for FilterBody<B> {
                 Ok(mut trailers) => {
                     if trailers.contains_key(SET_COOKIE) {
                         let now = clock::unix_now();
-                        response::strip_set_cookies(
-                            this.filter,
-                            this.report,
-                            &mut trailers,
-                            "/",
-                            now,
-                        );
+                        response::strip_trailers(this.filter, this.report, &mut trailers, now);
                     }
                     Frame::trailers(trailers)
                 }

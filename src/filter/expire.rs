@@ -1,166 +1,162 @@
 //! Tells the browser to delete cookies that should not be there (RFC 6265bis section 5.7).
 //!
-//! Only on page loads and bounded in number: the browser deletes at once, so one response is
-//! enough, and responses to images or scripts stay cacheable.
+//! Only on page loads and bounded in number: the browser deletes at once, and responses to images or scripts stay
+//! cacheable. `deletion_plan` has the places where each cookie is deleted.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::Ordering::Relaxed;
 
 use http::HeaderValue;
+use http::header::HeaderMap;
 
-use super::learned::Place;
+use super::deletion_plan::{RequestScope, Target, plan};
+use super::peer::Peer;
 use super::state::Filter;
-use crate::consent::Consent;
+use crate::config::settings::SiblingNeeds;
+use crate::consent::sources::Native;
+use crate::consent::{Consent, Signals};
 use crate::cookie::Cookies;
 
-/// What is known of the request that the deletions answer.
+/// The most cookies of one request that are deleted: browsers keep some 180 for a site.
+pub(super) const MAX_NAMES: usize = 192;
+/// The most header fields of a response to which deletions are added: Envoy rejects more than 100, and adds its own.
+const MAX_FIELDS: usize = 90;
+
+/// The cookies that the response to a page load deletes.
 #[derive(Debug)]
 pub(super) struct PageLoad {
     /// The names of cookies without consent that the browser sent, each once.
     pub(super) names: Vec<Box<[u8]>>,
-    /// The host, lower-case, without port.
-    pub(super) host: Box<str>,
     /// Whether the visitor's side is https.
     pub(super) secure: bool,
 }
 
 impl PageLoad {
-    /// The `Set-Cookie` values that delete the cookies: where they are known to live, else
-    /// everywhere they could.
-    pub(super) fn deletions(&self, filter: &Filter) -> Vec<HeaderValue> {
-        let most = filter.settings.expire.max_per_response;
-        let mut lines = Vec::new();
-        for name in &self.names {
-            let known = filter.learned.places(name).map(|places| self.known_places(name, &places));
-            match known.filter(|lines| !lines.is_empty()) {
-                Some(known) => lines.extend(known),
-                None => self.guessed_places(name, &mut lines),
-            }
-            if lines.len() >= most {
-                lines.truncate(most);
-                break;
-            }
-        }
-        lines
-    }
-
-    fn known_places(&self, name: &[u8], places: &[Place]) -> Vec<HeaderValue> {
-        let mut lines: Vec<HeaderValue> = Vec::new();
-        for place in places {
-            let domain = place.domain.as_deref();
-            if domain.is_some_and(|domain| !below(self.host.as_bytes(), domain)) {
-                continue;
-            }
-            let secure = self.secure || place.secure || place.partitioned;
-            let line = deletion(name, domain, &place.path, secure, place.partitioned);
-            lines.extend(line.filter(|line| !lines.contains(line)));
-        }
-        lines
-    }
-
-    /// Host-only and each parent domain up to the registrable one, path `/`.
-    fn guessed_places(&self, name: &[u8], lines: &mut Vec<HeaderValue>) {
-        let prefixed = |prefix: &[u8]| {
-            name.get(..prefix.len()).is_some_and(|head| head.eq_ignore_ascii_case(prefix))
-        };
-        let host_only = prefixed(b"__Host-");
-        let secure = self.secure || host_only || prefixed(b"__Secure-") || prefixed(b"__Http-");
-        lines.extend(deletion(name, None, b"/", secure, false));
-        if host_only {
-            return;
-        }
-        let Some(registrable) = registrable_domain(&self.host) else { return };
-        let mut domain: &str = &self.host;
-        loop {
-            lines.extend(deletion(name, Some(domain.as_bytes()), b"/", secure, false));
-            if domain.len() <= registrable.len() {
-                return;
-            }
-            match domain.split_once('.') {
-                Some((_, parent)) => domain = parent,
-                None => return,
-            }
-        }
+    /// The `Set-Cookie` values for a response with so many fields to a request for this host and path.
+    pub(super) fn deletions(
+        &self,
+        filter: &Filter,
+        (host, path): (&str, &str),
+        fields: usize,
+    ) -> Vec<HeaderValue> {
+        let scope = RequestScope::new(host, path, self.secure);
+        let target = |name| Target::sent(filter, name, &scope);
+        let cookies: Vec<_> = self.names.iter().map(|name| target(name)).collect();
+        let room = MAX_FIELDS.saturating_sub(fields);
+        let most = filter.settings.expire.max_per_response.min(room);
+        let turn = filter.page_loads.fetch_add(1, Relaxed);
+        plan(&cookies, &scope, most, turn.wrapping_mul(most))
     }
 }
 
 impl Filter {
-    /// The `Set-Cookie` values that delete what a consent does not allow: cookies that the browser sent,
-    /// and those that this site is known to set, wherever they live. None while observing.
+    /// The `Set-Cookie` values that delete what a consent does not allow, in the answer to a withdrawal: cookies that
+    /// the browser sent, and those that this site is known to set, wherever they live. None while observing.
     ///
-    /// `host` is the visitor's, without port; `secure` says whether the visitor's side is https.
-    pub fn deletions(
+    /// `host` is without port.
+    pub(crate) fn deletions(
         &self,
         consent: &Consent,
-        sent: &Cookies<'_>,
         host: &str,
-        secure: bool,
+        headers: &HeaderMap,
+        peer: Peer,
+        now: i64,
     ) -> Vec<HeaderValue> {
         if !self.enforces() {
             return Vec::new();
         }
-        let mut names: Vec<Box<[u8]>> = Vec::new();
-        let learned = self.learned.names();
-        let sent = sent.pairs().map(|pair| pair.name.into());
-        for name in sent.chain(learned) {
-            let permitted = self.settings.policy.cookie(&name, consent).permitted;
-            if !permitted && !name.is_empty() && !names.contains(&name) {
-                names.push(name);
+        let host = host.to_ascii_lowercase();
+        let scope = RequestScope::new(&host, "/", peer.secure);
+        let cookies = Cookies::of(headers);
+        let needs = self.sibling_needs(&host, &cookies, headers, peer.trusted, consent, now);
+        let goes = |name: &&[u8]| {
+            !self.settings.policy.cookie(name, consent).permitted
+                && is_deletable(needs.as_ref(), name)
+        };
+        let sent: BTreeSet<&[u8]> = cookies.pairs().map(|pair| pair.name).take(MAX_NAMES).collect();
+        let learned = self.learned.exact_names();
+        let catalogue = &self.settings.policy.catalogue;
+        let rules =
+            (0..catalogue.cookie_rules()).filter_map(|number| catalogue.cookie_rule(number));
+        let placed = rules.filter(|rule| rule.place.is_some() && rule.pattern.is_exact());
+        let placed = placed.map(|rule| rule.pattern.as_str().as_bytes());
+        let unsent: BTreeSet<&[u8]> = learned.iter().map(Vec::as_slice).chain(placed).collect();
+        let unsent = unsent.difference(&sent).copied().filter(goes);
+        let unsent = unsent.map(|name| Target::unsent(self, name, &scope));
+        let sent = sent.iter().copied().filter(goes).map(|name| Target::sent(self, name, &scope));
+        let cookies: Vec<_> = sent.chain(unsent).collect();
+        plan(&cookies, &scope, self.settings.expire.max_per_response, 0)
+    }
+
+    /// What other sites need of the cookies of a request for this host; `None` if there is no such site.
+    pub(super) fn sibling_needs<'a>(
+        &'a self,
+        host: &'a str,
+        cookies: &Cookies<'_>,
+        headers: &HeaderMap,
+        trusted: bool,
+        consent: &Consent,
+        now: i64,
+    ) -> Option<SiblingNeeds<'a>> {
+        let siblings = self.settings.siblings.as_ref()?;
+        let signals = Signals::of(headers);
+        Some(siblings.needs(host, |reader| {
+            if std::ptr::eq(reader, &*self.settings.reader) {
+                return consent.granted;
             }
-        }
-        PageLoad { names, host: host.to_ascii_lowercase().into(), secure }.deletions(self)
+            reader.read(cookies, signals, reader.region_of(headers, trusted), now).granted
+        }))
     }
 }
 
-/// The registrable domain of a host by the public suffix list; none for addresses, for single
-/// labels and for public suffixes themselves.
-fn registrable_domain(host: &str) -> Option<&str> {
-    if host.parse::<std::net::IpAddr>().is_ok() || host.starts_with('[') || !host.contains('.') {
-        return None;
-    }
-    psl::domain_str(host)
-}
-
-/// Whether `host` is `domain` or below it (RFC 6265bis section 5.1.3).
-fn below(host: &[u8], domain: &[u8]) -> bool {
-    host.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with(b"."))
-}
-
-fn deletion(
-    name: &[u8],
-    domain: Option<&[u8]>,
-    path: &[u8],
-    secure: bool,
-    partitioned: bool,
-) -> Option<HeaderValue> {
-    let mut line = name.to_vec();
-    line.extend_from_slice(b"=; Max-Age=0; Path=");
-    line.extend_from_slice(path);
-    if let Some(domain) = domain {
-        line.extend_from_slice(b"; Domain=");
-        line.extend_from_slice(domain);
-    }
-    if secure {
-        line.extend_from_slice(b"; Secure");
-    }
-    if partitioned {
-        line.extend_from_slice(b"; Partitioned");
-    }
-    HeaderValue::from_bytes(&line).ok()
+/// Whether a cookie may be deleted: it is neither consentry's record of the visitor's choice nor needed elsewhere.
+pub(super) fn is_deletable(needs: Option<&SiblingNeeds<'_>>, name: &[u8]) -> bool {
+    name != Native::COOKIE.as_bytes() && needs.is_none_or(|needs| !needs.include(name))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::sync::Arc;
 
-    fn guessed(name: &str, host: &str, secure: bool) -> Vec<String> {
-        let page = PageLoad { names: vec![], host: host.into(), secure };
-        let mut lines = Vec::new();
-        page.guessed_places(name.as_bytes(), &mut lines);
-        lines.iter().map(|line| line.to_str().expect("ASCII").to_owned()).collect()
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::config::{Overrides, parse};
+    use crate::cookie::SetCookie;
+
+    fn filter(toml: &str) -> Filter {
+        let toml = format!("{toml}\n[[site]]\nupstream = 'http://127.0.0.1:1'");
+        let config = parse(&toml, None, &Overrides::default()).expect("a valid config");
+        Filter::new(config.sites[0].filter.clone())
+    }
+
+    /// The lines with which page loads delete these cookies, one list for each.
+    fn loads(
+        filter: &Filter,
+        names: &[&str],
+        (host, path): (&str, &str),
+        loads: usize,
+    ) -> Vec<Vec<String>> {
+        let names = names.iter().map(|name| name.as_bytes().into()).collect();
+        let page = PageLoad { names, secure: false };
+        let lines = (0..loads).map(|_| page.deletions(filter, (host, path), 10));
+        let text = |line: &HeaderValue| line.to_str().expect("ASCII").to_owned();
+        lines.map(|lines| lines.iter().map(text).collect()).collect()
+    }
+
+    fn load(filter: &Filter, names: &[&str], host: &str, path: &str) -> Vec<String> {
+        loads(filter, names, (host, path), 1).remove(0)
+    }
+
+    fn learn(filter: &Filter, line: &str) {
+        let cookie = SetCookie::parse(line.as_bytes());
+        filter.learned.note(&cookie, &cookie.scope(), "/");
     }
 
     #[test]
-    fn a_cookie_of_unknown_place_is_deleted_everywhere_it_could_live() {
+    fn a_known_tracker_is_deleted_everywhere_it_could_live() {
         assert_eq!(
-            guessed("_ga", "www.shop.example.co.uk", false),
+            load(&filter(""), &["_ga"], "www.shop.example.co.uk", "/"),
             [
                 "_ga=; Max-Age=0; Path=/",
                 "_ga=; Max-Age=0; Path=/; Domain=www.shop.example.co.uk",
@@ -168,52 +164,199 @@ mod tests {
                 "_ga=; Max-Age=0; Path=/; Domain=example.co.uk",
             ]
         );
+        assert_eq!(
+            load(&filter(""), &["_ga"], "shop.example", "/a/b"),
+            [
+                "_ga=; Max-Age=0; Path=/",
+                "_ga=; Max-Age=0; Path=/; Domain=shop.example",
+                "_ga=; Max-Age=0; Path=/a",
+                "_ga=; Max-Age=0; Path=/a; Domain=shop.example",
+                "_ga=; Max-Age=0; Path=/a/",
+                "_ga=; Max-Age=0; Path=/a/; Domain=shop.example",
+                "_ga=; Max-Age=0; Path=/a/b",
+                "_ga=; Max-Age=0; Path=/a/b; Domain=shop.example",
+            ]
+        );
     }
 
     #[test]
-    fn no_domain_is_named_for_addresses_single_labels_and_public_suffixes() {
-        for host in ["127.0.0.1", "[::1]", "::1", "localhost", "github.io", "co.uk"] {
-            assert_eq!(guessed("_ga", host, false), ["_ga=; Max-Age=0; Path=/"], "{host}");
+    fn a_cookie_without_a_rule_is_deleted_for_the_host_alone_at_each_prefix_of_the_path() {
+        assert_eq!(
+            load(&filter(""), &["odd"], "www.shop.example", "/sub/deep/"),
+            ["/", "/sub", "/sub/", "/sub/deep", "/sub/deep/"]
+                .map(|path| format!("odd=; Max-Age=0; Path={path}"))
+        );
+        assert_eq!(
+            load(&filter(""), &[""], "www.shop.example", "/"),
+            ["=deleted; Max-Age=0; Path=/"]
+        );
+        for path in ["*", "", "/"] {
+            assert_eq!(
+                load(&filter(""), &["odd"], "a", path),
+                ["odd=; Max-Age=0; Path=/"],
+                "{path}"
+            );
+        }
+    }
+
+    #[test]
+    fn of_long_paths_and_hosts_the_most_likely_places_are_tried() {
+        let path = "/x".repeat(1000);
+        let lines = load(&filter("[expire]\nmax_per_response = 200"), &["odd"], "a", &path);
+        assert_eq!(lines.len(), 24);
+        assert_eq!(lines.first().map(String::as_str), Some("odd=; Max-Age=0; Path=/"));
+        assert_eq!(lines.last().map(String::len), Some("odd=; Max-Age=0; Path=".len() + 1024));
+        let host = "x.".repeat(50) + "shop.example";
+        let lines = load(&filter(""), &["_ga"], &host, "/");
+        assert_eq!(lines.len(), 9);
+        assert!(lines.iter().any(|line| line.ends_with("; Domain=shop.example")));
+    }
+
+    #[test]
+    fn no_domain_is_named_for_addresses_single_labels_public_suffixes_and_trailing_dots() {
+        for host in [
+            "127.0.0.1",
+            "[::1]",
+            "::1",
+            "localhost",
+            "github.io",
+            "co.uk",
+            "www.example.com.",
+            "com.",
+            "a;Secure",
+            "",
+        ] {
+            assert_eq!(
+                load(&filter(""), &["_ga"], host, "/"),
+                ["_ga=; Max-Age=0; Path=/"],
+                "{host}"
+            );
         }
     }
 
     #[test]
     fn prefixes_bring_the_attributes_that_they_demand() {
+        let filter = filter("");
         assert_eq!(
-            guessed("__host-x", "a.example.com", false),
-            ["__host-x=; Max-Age=0; Path=/; Secure"]
+            load(&filter, &["__host-_ga"], "a.example.com", "/a/b"),
+            ["__host-_ga=; Max-Age=0; Path=/; Secure"]
         );
         assert_eq!(
-            guessed("__Secure-x", "example.com", false),
+            load(&filter, &["__Secure-_ga"], "example.com", "/"),
             [
-                "__Secure-x=; Max-Age=0; Path=/; Secure",
-                "__Secure-x=; Max-Age=0; Path=/; Domain=example.com; Secure"
+                "__Secure-_ga=; Max-Age=0; Path=/; Secure",
+                "__Secure-_ga=; Max-Age=0; Path=/; Domain=example.com; Secure"
             ]
+        );
+        assert_eq!(
+            load(&filter, &["__Host-Http-odd"], "example.com", "/"),
+            ["__Host-Http-odd=; Max-Age=0; Path=/; Secure; HttpOnly"]
         );
     }
 
     #[test]
-    fn a_known_place_is_deleted_with_its_own_attributes_and_foreign_domains_are_left_out() {
-        let page = PageLoad { names: vec![], host: "a.example.com".into(), secure: false };
-        let place = |domain: Option<&str>, path: &str, partitioned| Place {
-            domain: domain.map(|domain| domain.as_bytes().into()),
-            path: path.as_bytes().into(),
-            secure: false,
-            partitioned,
-        };
-        let places = [
-            place(Some("example.com"), "/", false),
-            place(None, "/shop", true),
-            place(Some("b.example.com"), "/", false),
-            place(Some("ample.com"), "/", false),
-        ];
-        let lines = page.known_places(b"x", &places);
+    fn known_places_come_before_guesses_and_foreign_domains_are_left_out() {
+        let filter = filter(
+            "[[cookie]]\nname = 'uid'\ncategory = 'analytics'\npath = '/account'\ndomain = '.example.com'",
+        );
+        for line in [
+            "x=1; Domain=.Example.com; Path=/",
+            "x=1; Path=/shop; Partitioned",
+            "x=1; Path=/; Domain=b.example.com",
+            "x=1; Path=/; Domain=ample.com",
+            "x=1; Path=/; Domain=com",
+        ] {
+            learn(&filter, line);
+        }
+        assert_eq!(
+            load(&filter, &["x", "uid"], "a.example.com", "/"),
+            [
+                "x=; Max-Age=0; Path=/; Domain=example.com",
+                "x=; Max-Age=0; Path=/shop; Secure; Partitioned",
+                "x=; Max-Age=0; Path=/",
+                "uid=; Max-Age=0; Path=/account; Domain=example.com",
+                "uid=; Max-Age=0; Path=/",
+                "uid=; Max-Age=0; Path=/; Domain=a.example.com",
+                "uid=; Max-Age=0; Path=/; Domain=example.com",
+            ]
+        );
+        assert_eq!(
+            load(&filter, &["uid"], "other.example", "/").len(),
+            2,
+            "another domain than the rule's"
+        );
+    }
+
+    #[test]
+    fn consentrys_own_cookie_is_never_deleted() {
+        assert!(!is_deletable(None, b"consentry") && is_deletable(None, b"_ga"));
+    }
+
+    #[test]
+    fn a_withdrawal_deletes_what_was_sent_what_was_learned_and_what_rules_place() {
+        let filter = Arc::new(filter(
+            "[[cookie]]\nname = 'deep'\ncategory = 'analytics'\npath = '/a'\n\
+             [[cookie]]\nname = 'wild_*'\ncategory = 'analytics'\npath = '/b'\n\
+             [[cookie]]\nname = 'mine'\ncategory = 'necessary'\npath = '/c'",
+        ));
+        for line in
+            ["_fbp=1; Path=/shop", "PHPSESSID=1; Path=/", "sess_8f14e45fceea167a=1; Path=/s"]
+        {
+            learn(&filter, line);
+        }
+        let mut headers = HeaderMap::new();
+        let cookie = "consentry=x; odd=1; PHPSESSID=2; wild_1=3; odd=4; sess_00000000000000ff=5";
+        headers.insert("cookie", HeaderValue::from_static(cookie));
+        let consent = Consent::undecided(crate::consent::CategorySet::NECESSARY);
+        let lines = filter.deletions(&consent, "Shop.example", &headers, Peer::default(), 0);
         assert_eq!(
             lines,
             [
-                "x=; Max-Age=0; Path=/; Domain=example.com",
-                "x=; Max-Age=0; Path=/shop; Secure; Partitioned"
+                "odd=; Max-Age=0; Path=/",
+                "sess_00000000000000ff=; Max-Age=0; Path=/s",
+                "sess_00000000000000ff=; Max-Age=0; Path=/",
+                "wild_1=; Max-Age=0; Path=/b",
+                "wild_1=; Max-Age=0; Path=/",
+                "wild_1=; Max-Age=0; Path=/; Domain=shop.example",
+                "_fbp=; Max-Age=0; Path=/shop",
+                "deep=; Max-Age=0; Path=/a",
             ]
         );
+    }
+
+    proptest! {
+        #[test]
+        fn every_place_has_its_turn_within_as_many_page_loads_as_it_takes(
+            unknown in 0..40_usize, trackers in 0..8_usize, depth in 0..6_usize,
+            most in 1..40_usize, before in 0..100_usize,
+        ) {
+            let rule = "[[cookie]]\nname = '_ga_*'\ncategory = 'analytics'";
+            let filter = filter(&format!("catalogue = []\n{rule}\n[expire]\nmax_per_response = {most}"));
+            filter.page_loads.store(before, Relaxed);
+            let names: Vec<String> = (0..unknown)
+                .map(|number| format!("odd{number}"))
+                .chain((0..trackers).map(|number| format!("_ga_{number}")))
+                .collect();
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            let path = "/x".repeat(depth) + "/";
+            let (host, paths) = ("www.shop.example", 2 * depth + 1);
+            let total = (unknown + 3 * trackers) * paths;
+            let all = loads(&filter, &names, (host, &path), total.div_ceil(most));
+            prop_assert!(all.iter().all(|lines| lines.len() <= most));
+            let mut lines: Vec<String> = all.concat();
+            lines.sort();
+            lines.dedup();
+            prop_assert_eq!(lines.len(), total);
+        }
+    }
+
+    #[test]
+    fn deletions_leave_room_for_the_fields_of_a_response() {
+        let filter = filter("[expire]\nmax_per_response = 200");
+        let names: Vec<Box<[u8]>> =
+            (0..150).map(|number| format!("odd{number}").into_bytes().into()).collect();
+        let page = PageLoad { names, secure: false };
+        let lines = |fields| page.deletions(&filter, ("a", "/"), fields).len();
+        assert_eq!((lines(0), lines(80), lines(90), lines(200)), (90, 10, 0, 0));
     }
 }

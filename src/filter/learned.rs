@@ -1,21 +1,23 @@
 //! Where a site's cookies live, learned from its own `Set-Cookie` lines: a deletion only works
 //! with the same `Domain`, `Path` and partition (RFC 6265bis section 5.7, step 22).
 
+use std::borrow::Cow;
 use std::hash::BuildHasher;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use foldhash::fast::RandomState;
+use lru::LruCache;
 
-use super::bounded::Bounded;
-use crate::cookie::{Scope, SetCookie};
+use crate::catalogue::fold;
+use crate::cookie::{ResponseTime, Scope, SetCookie};
 
-/// The most cookies whose places are kept.
+/// The most cookies whose places are kept. Names that differ only in something random count as one.
 const MAX_COOKIES: usize = 1024;
 /// The most places kept of one cookie.
 const MAX_PLACES: usize = 8;
-/// Domains and paths longer than this, in octets, are not kept.
-const MAX_PART_OCTETS: usize = 256;
+/// Names, domains and paths longer than this, in bytes, are not kept.
+const MAX_PART_BYTES: usize = 256;
 /// How many lines are known again, a power of two.
 const MANNERS: usize = 512;
 /// The bits of what is kept of a line that say until when it is known, in units of [`UNIT_SECONDS`] of Unix time:
@@ -24,13 +26,42 @@ const UNTIL_BITS: u64 = (1 << 24) - 1;
 const UNIT_SECONDS: i64 = 256;
 
 /// A place that a cookie lives in.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Place {
     /// `None` for a host-only cookie; lower-case.
     pub(super) domain: Option<Box<[u8]>>,
     pub(super) path: Box<[u8]>,
-    pub(super) secure: bool,
     pub(super) partitioned: bool,
+}
+
+/// The places of one cookie, or of several whose names differ in something random.
+#[derive(Debug, Default)]
+struct Known {
+    /// In the order noted. Marked with whether the path is the default path of a request.
+    places: Vec<(Place, bool)>,
+    /// The name is one cookie's and not a pattern.
+    exact: bool,
+}
+
+type Names = LruCache<Vec<u8>, Known, RandomState>;
+
+/// The places of a site's cookies. The most recently set ones are kept.
+#[derive(Debug)]
+pub(super) struct Learned {
+    names: Mutex<Names>,
+    /// Hashes of lines, without their values, that set a cookie in a place that is kept, and until when they do.
+    manners: Box<[AtomicU64]>,
+    hasher: RandomState,
+}
+
+impl Default for Learned {
+    fn default() -> Self {
+        Self {
+            names: Mutex::new(LruCache::unbounded_with_hasher(RandomState::default())),
+            manners: (0..MANNERS).map(|_| AtomicU64::new(0)).collect(),
+            hasher: RandomState::default(),
+        }
+    }
 }
 
 impl Place {
@@ -40,52 +71,43 @@ impl Place {
             (Some(known), Some(seen)) => known.eq_ignore_ascii_case(seen),
             _ => false,
         };
-        same_domain
-            && *self.path == *path
-            && self.secure == scope.secure
-            && self.partitioned == scope.partitioned
-    }
-}
-
-/// The places of a site's cookies.
-#[derive(Debug)]
-pub(super) struct Learned {
-    places: Bounded<Arc<[Place]>>,
-    /// Hashes of lines, without their values, that set a cookie in a place that has been noted, and until when they do.
-    manners: Box<[AtomicU64]>,
-    hasher: RandomState,
-}
-
-impl Default for Learned {
-    fn default() -> Self {
-        Self {
-            places: Bounded::new(MAX_COOKIES),
-            manners: (0..MANNERS).map(|_| AtomicU64::new(0)).collect(),
-            hasher: RandomState::default(),
-        }
+        same_domain && *self.path == *path && self.partitioned == scope.partitioned
     }
 }
 
 impl Learned {
-    /// Whether a line like this one, but for the value, has been noted, and sets its cookie at `now`: nothing
-    /// of its attributes is news. A site sets its cookies in the same few ways again and again.
-    pub(super) fn knows(&self, cookie: &SetCookie<'_>, now: i64) -> bool {
+    /// Whether a line like this one, but for the value, has been noted, and every browser stores its cookie:
+    /// nothing of its attributes is news. A site sets its cookies in the same few ways again and again.
+    pub(super) fn knows(&self, cookie: &SetCookie<'_>, time: ResponseTime) -> bool {
         let hash = self.hash(cookie);
         let known = self.manner(hash).map_or(0, |known| known.load(Relaxed));
-        (known ^ hash) & !UNTIL_BITS == 0 && units(now) < known & UNTIL_BITS
+        (known ^ hash) & !UNTIL_BITS == 0 && units(time.latest()) < known & UNTIL_BITS
     }
 
     /// Notes where a cookie is set, by a response to a request for `request_path`.
     pub(super) fn note(&self, cookie: &SetCookie<'_>, scope: &Scope<'_>, request_path: &str) {
-        self.note_place(cookie.name, scope, request_path);
-        if scope.path.is_none() {
+        let path = scope.path.unwrap_or_else(|| default_path(request_path).as_bytes());
+        let parts = [cookie.name, path, scope.domain.unwrap_or_default()];
+        if cookie.name.is_empty() || parts.iter().any(|part| part.len() > MAX_PART_BYTES) {
             return;
         }
-        let until = scope.deletes_from().map_or(UNTIL_BITS, units);
-        let hash = self.hash(cookie);
-        if let Some(known) = self.manner(hash) {
-            known.store((hash & !UNTIL_BITS) | until, Relaxed);
+        // Under one lock, so that no line is known whose place has just been evicted.
+        let mut names = self.names();
+        if note_place(&mut names, cookie.name, scope, path) {
+            self.manners.iter().for_each(|manner| manner.store(0, Relaxed));
         }
+        let until = scope.stores_until();
+        if scope.path.is_some() && until != i64::MIN {
+            let until = if until == i64::MAX { UNTIL_BITS } else { units(until) };
+            let hash = self.hash(cookie);
+            if let Some(known) = self.manner(hash) {
+                known.store((hash & !UNTIL_BITS) | until, Relaxed);
+            }
+        }
+    }
+
+    fn names(&self) -> MutexGuard<'_, Names> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn hash(&self, cookie: &SetCookie<'_>) -> u64 {
@@ -97,36 +119,53 @@ impl Learned {
         self.manners.get(usize::try_from(hash & UNTIL_BITS).unwrap_or_default() % MANNERS)
     }
 
-    fn note_place(&self, name: &[u8], scope: &Scope<'_>, request_path: &str) {
-        let path = scope.path.unwrap_or_else(|| default_path(request_path).as_bytes());
-        let known = self.places.with(name, |places| {
-            places.iter().any(|place| place.is(scope, path)) || places.len() >= MAX_PLACES
-        });
-        let too_long =
-            path.len() > MAX_PART_OCTETS || scope.domain.is_some_and(|d| d.len() > MAX_PART_OCTETS);
-        if known == Some(true) || too_long {
-            return;
-        }
-        self.places.update(name, |places| {
-            let mut places: Vec<Place> = places.map(|places| places.to_vec()).unwrap_or_default();
-            places.push(Place {
-                domain: scope.domain.map(|domain| domain.to_ascii_lowercase().into()),
-                path: path.into(),
-                secure: scope.secure,
-                partitioned: scope.partitioned,
-            });
-            Some(places.into())
-        });
-    }
-
-    /// The names of the cookies whose places are known.
-    pub(super) fn names(&self) -> Vec<Box<[u8]>> {
-        self.places.names()
+    /// The names of the cookies whose places are known, without those that share a pattern.
+    pub(super) fn exact_names(&self) -> Vec<Vec<u8>> {
+        let names = self.names();
+        names.iter().filter(|(_, known)| known.exact).map(|(name, _)| name.clone()).collect()
     }
 
     /// The places that a cookie was set in.
-    pub(super) fn places(&self, name: &[u8]) -> Option<Arc<[Place]>> {
-        self.places.with(name, Arc::clone)
+    pub(super) fn places(&self, name: &[u8]) -> Vec<Place> {
+        let mut names = self.names();
+        let known = names.get(&*folded(name));
+        known.into_iter().flat_map(|known| &known.places).map(|(place, _)| place.clone()).collect()
+    }
+}
+
+/// Notes a place of a cookie. Returns whether a place was evicted that lines named by `Path`.
+fn note_place(names: &mut Names, name: &[u8], scope: &Scope<'_>, path: &[u8]) -> bool {
+    let folded = folded(name);
+    let exact = *folded == *name;
+    let known = names.get_or_insert_mut_ref(&*folded, || Known { places: Vec::new(), exact });
+    let found = known.places.iter().position(|(place, _)| place.is(scope, path));
+    match found.and_then(|at| known.places.get_mut(at)) {
+        Some((_, is_default)) => *is_default &= scope.path.is_none(),
+        None => {
+            let domain = scope.domain.map(|domain| domain.to_ascii_lowercase().into());
+            let place = Place { domain, path: path.into(), partitioned: scope.partitioned };
+            known.places.push((place, scope.path.is_none()));
+        }
+    }
+    let mut evicted = false;
+    if known.places.len() > MAX_PLACES {
+        // A cookie with the default path is only sent below it, where it is found again by the request's path.
+        let default = known.places.iter().position(|(_, is_default)| *is_default);
+        let (_, was_default) = known.places.remove(default.unwrap_or(0));
+        evicted = !was_default;
+    }
+    if names.len() > MAX_COOKIES {
+        names.pop_lru();
+        evicted = true;
+    }
+    evicted
+}
+
+/// What a name is kept under: itself, or the pattern that names like it share.
+fn folded(name: &[u8]) -> Cow<'_, [u8]> {
+    match std::str::from_utf8(name).map(fold) {
+        Ok(Cow::Owned(pattern)) => Cow::Owned(pattern.into_bytes()),
+        Ok(Cow::Borrowed(_)) | Err(_) => Cow::Borrowed(name),
     }
 }
 
@@ -148,69 +187,129 @@ fn default_path(request_path: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cookie::SetCookie;
+
+    /// Notes a line of a response to a request for a path.
+    fn note(learned: &Learned, line: &str, request_path: &str) {
+        let cookie = SetCookie::parse(line.as_bytes());
+        learned.note(&cookie, &cookie.scope(), request_path);
+    }
+
+    fn knows(learned: &Learned, line: &str, at: i64) -> bool {
+        learned.knows(&SetCookie::parse(line.as_bytes()), ResponseTime::new(at))
+    }
 
     #[test]
-    fn places_are_kept_once_each_and_bounded() {
+    fn places_are_kept_once_each_and_the_latest_of_them() {
         let learned = Learned::default();
         for _ in 0..3 {
-            for line in [&b"a=1; Path=/"[..], b"a=2; path=/; DOMAIN=.Example.com", b"a=3"] {
-                let cookie = SetCookie::parse(line);
-                learned.note(&cookie, &cookie.scope(), "/shop/cart");
+            for line in ["a=1; Path=/", "a=2; path=/; DOMAIN=.Example.com", "a=3"] {
+                note(&learned, line, "/shop/cart");
             }
         }
-        let places = learned.places(b"a").expect("learned");
+        let places = learned.places(b"a");
         let seen: Vec<_> = places.iter().map(|p| (p.domain.as_deref(), &*p.path)).collect();
         assert_eq!(seen, [(None, &b"/"[..]), (Some(&b"example.com"[..]), b"/"), (None, b"/shop")]);
         for number in 0..100 {
-            let path = format!("/{number}/x");
-            for line in ["a=1".to_owned(), format!("{number}=1")] {
-                let cookie = SetCookie::parse(line.as_bytes());
-                learned.note(&cookie, &cookie.scope(), &path);
+            note(&learned, "a=1", &format!("/{number}/x"));
+        }
+        let paths = |name: &str| -> Vec<String> {
+            let places = learned.places(name.as_bytes());
+            places.iter().map(|place| String::from_utf8_lossy(&place.path).into_owned()).collect()
+        };
+        let latest = ["/", "/", "/94", "/95", "/96", "/97", "/98", "/99"];
+        assert_eq!(paths("a"), latest, "default paths make room first");
+        for number in 0..100 {
+            note(&learned, &format!("a=1; Path=/{number}"), "/");
+        }
+        assert_eq!(paths("a"), ["/92", "/93", "/94", "/95", "/96", "/97", "/98", "/99"]);
+    }
+
+    #[test]
+    fn the_cookies_set_last_are_kept_and_random_names_count_as_one() {
+        let learned = Learned::default();
+        note(&learned, "_early=1; Path=/", "/");
+        note(&learned, "_often=1; Path=/", "/");
+        for number in 0..10 * MAX_COOKIES {
+            note(&learned, &format!("sess_{:016x}=1; Path=/app", number * 77_777_777), "/");
+        }
+        assert_eq!(learned.names().len(), 3);
+        assert_eq!(learned.places(b"sess_0123456789abcdef").len(), 1);
+        let mut exact = learned.exact_names();
+        exact.sort();
+        assert_eq!(exact, [b"_early", b"_often"], "no pattern can be deleted");
+
+        let word = |number: usize| -> String {
+            let letter =
+                |shift: usize| char::from(b'a' + u8::try_from(number >> shift & 15).unwrap_or(0));
+            [letter(12), letter(8), letter(4), letter(0), 'x'].iter().collect()
+        };
+        for number in 0..2 * MAX_COOKIES {
+            note(&learned, &format!("{}=1; Path=/", word(number)), "/");
+            if !knows(&learned, "_often=1; Path=/", 0) {
+                note(&learned, "_often=1; Path=/", "/");
             }
         }
-        assert_eq!(learned.places(b"a").map(|places| places.len()), Some(MAX_PLACES));
+        assert_eq!(learned.names().len(), MAX_COOKIES);
+        assert!(learned.places(b"_early").is_empty() && !learned.places(b"_often").is_empty());
+        assert!(!learned.places(word(2 * MAX_COOKIES - 1).as_bytes()).is_empty());
+        for (name, path) in
+            [("x".repeat(MAX_PART_BYTES + 1), "/".to_owned()), ("x".to_owned(), "/".repeat(300))]
+        {
+            note(&learned, &format!("{name}=1; Path={path}"), "/");
+            assert!(learned.places(name.as_bytes()).is_empty());
+        }
+    }
+
+    #[test]
+    fn no_line_is_known_whose_place_was_evicted() {
+        let learned = Learned::default();
+        note(&learned, "a=1; Path=/first", "/");
+        assert!(knows(&learned, "a=1; Path=/first", 0));
+        for number in 0..MAX_PLACES {
+            note(&learned, &format!("a=1; Path=/{number}"), "/");
+        }
+        assert!(!knows(&learned, "a=1; Path=/first", 0));
+        assert!(knows(&learned, &format!("a=1; Path=/{}", MAX_PLACES - 1), 0));
     }
 
     #[test]
     fn a_line_is_known_again_by_all_but_its_value_while_it_sets_its_cookie_in_a_place_that_it_names()
      {
         const NOW: i64 = 1_795_500_000;
+        const DAY: i64 = 24 * 60 * 60;
         let learned = Learned::default();
-        let note = |line: &'static str| {
-            let cookie = SetCookie::parse(line.as_bytes());
-            learned.note(&cookie, &cookie.scope(), "/");
-        };
-        let knows_at = |line: &str, at| learned.knows(&SetCookie::parse(line.as_bytes()), at);
+        let note = |line: &str| note(&learned, line, "/");
+        let knows_at = |line: &str, at| knows(&learned, line, at);
         let knows = |line: &str| knows_at(line, NOW);
         assert!(!knows("a=1; Path=/"));
         note("a=1; Path=/");
         assert!(knows("a=2; Path=/") && knows(" a = 3 ; Path=/"));
         assert!(!knows("b=1; Path=/") && !knows("a=1; path=/") && !knows("a=1; Path=/; Max-Age=0"));
-        for line in
-            ["c=1; Max-Age=60; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT", "d=1; Path=/;"]
-        {
+        note("d=1; Path=/;");
+        assert!(knows("d=1; Path=/;"));
+        for line in [
+            "e=1",
+            "g=1; Path=x",
+            "=1; Path=/",
+            "c=1; Max-Age=60; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT",
+            "f=1; Path=/; Expires=Thu, 01 Jan 1970 00:00:01 GMT",
+            "f=1; Path=/; Expires=soon",
+        ] {
             note(line);
-            assert!(knows(line), "{line}");
-        }
-        for line in ["e=1", "g=1; Path=x"] {
-            note(line);
-            assert!(!knows(line), "{line}");
+            assert!(!knows(line) && !knows_at(line, 0), "{line}");
         }
         for (expires, known_at, unknown_at) in [
             (
                 "Wed, 24 Nov 2032 09:00:00 GMT",
-                vec![0, NOW, 1_984_899_583],
-                vec![1_984_899_584, 1_984_899_600],
+                vec![0, NOW, 1_984_899_583 - DAY],
+                vec![1_984_899_584 - DAY, 1_984_899_600],
             ),
-            ("Thu, 01 Jan 1970 00:00:01 GMT", vec![], vec![0, 1, NOW]),
             ("Fri, 31 Dec 9999 23:59:59 GMT", vec![0, NOW], vec![253_402_300_799, i64::MAX]),
-            ("soon", vec![0, NOW, i64::MAX], vec![]),
         ] {
-            let line: &'static str = format!("f=1; Path=/; Expires={expires}").leak();
-            note(line);
-            assert!(known_at.iter().all(|now| knows_at(line, *now)), "{expires}");
-            assert!(!unknown_at.iter().any(|now| knows_at(line, *now)), "{expires}");
+            let line = format!("f=1; Path=/; Expires={expires}");
+            note(&line);
+            assert!(known_at.iter().all(|now| knows_at(&line, *now)), "{expires}");
+            assert!(!unknown_at.iter().any(|now| knows_at(&line, *now)), "{expires}");
         }
     }
 

@@ -10,7 +10,8 @@ use http::header::{ACCEPT, CONTENT_TYPE, COOKIE, HOST, HeaderMap, HeaderName, He
 use http::{Method, Request, Response, Uri};
 
 use super::answer::{self, SEC_FETCH_DEST, Wanted};
-use super::expire::PageLoad;
+use super::expire::{MAX_NAMES, PageLoad, is_deletable};
+use super::peer::Peer;
 use super::recall::{self, Known, Recall};
 use super::report::Report;
 use super::seen::Outcome;
@@ -18,20 +19,12 @@ use super::state::Filter;
 use super::verdict::{Left, Verdict};
 use crate::catalogue::{BeaconProbe, BeaconRule};
 use crate::consent::CategorySet;
+use crate::cookie::Cookies;
 
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
 /// The most names that no rule knows which are noted of one request: a visitor can send thousands.
 const MOST_UNKNOWN_NOTED: usize = 64;
-
-/// What is known of who sent a request, besides the request.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Peer {
-    /// The visitor came by https.
-    pub(super) secure: bool,
-    /// What the request says of the visitor's region is believed.
-    pub(super) trusted: bool,
-}
 
 /// What the response's side must know of the request.
 #[derive(Debug)]
@@ -45,6 +38,8 @@ pub(super) struct Visit {
     pub(super) known_beacon: bool,
     /// Set when the response is to delete cookies.
     pub(super) page_load: Option<Box<PageLoad>>,
+    /// The host, lower-case, without port; set where deletions depend on it.
+    pub(super) host: Option<Box<str>>,
 }
 
 impl Visit {
@@ -101,6 +96,7 @@ pub(super) fn filter<B>(
         ping: content_type.is_some_and(is_ping),
         known_beacon: beacon.is_some(),
         page_load: None,
+        host: None,
     };
 
     if let Some(name) = &settings.forward_header {
@@ -114,13 +110,25 @@ pub(super) fn filter<B>(
     }
     let headers = request.headers();
     let expires = settings.expire.enabled && is_page_load(request.method(), headers);
-    let stripped =
+    // Other sites may read their consent from what is stripped for this one.
+    let sent: Vec<HeaderValue> = match expires && settings.siblings.is_some() {
+        true => headers.get_all(COOKIE).iter().cloned().collect(),
+        false => Vec::new(),
+    };
+    let mut names =
         strip_cookies(filter, request.headers_mut(), &mut visit.report, &known, expires, now);
-    if !stripped.is_empty() {
-        visit.page_load = host(request).map(|host| {
-            let secure = peer.secure || request.uri().scheme_str() == Some("https");
-            Box::new(PageLoad { names: stripped, host: host.to_ascii_lowercase().into(), secure })
-        });
+    if !names.is_empty() || settings.siblings.is_some() {
+        visit.host = host(request).map(|host| host.to_ascii_lowercase().into());
+    }
+    if let Some(host) = visit.host.as_deref().filter(|_| !names.is_empty()) {
+        let cookies = Cookies::new(sent.iter().map(HeaderValue::as_bytes));
+        let headers = request.headers();
+        let needs = filter.sibling_needs(host, &cookies, headers, peer.trusted, &consent, now);
+        names.retain(|name| is_deletable(needs.as_ref(), name));
+    }
+    if !names.is_empty() {
+        let secure = peer.secure || request.uri().scheme_str() == Some("https");
+        visit.page_load = Some(Box::new(PageLoad { names, secure }));
     }
     Ok(visit)
 }
@@ -257,11 +265,8 @@ impl Account<'_> {
             }
             self.report.request_stripped.add(rule.map(|rule| rule.entry.category));
             tracing::debug!(cookie = %name.escape_ascii(), "strips a cookie from the request");
-            // A nameless cookie cannot be deleted: there is no line that names it.
-            let most = settings.expire.max_per_response;
             if let Some(stripped) = &mut self.stripped
-                && !name.is_empty()
-                && stripped.len() < most
+                && stripped.len() < MAX_NAMES
                 && !stripped.iter().any(|stripped| **stripped == *name)
             {
                 stripped.push(name.into());

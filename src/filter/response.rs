@@ -2,21 +2,24 @@
 //! should not be there, and keeps a changed response out of shared caches.
 //!
 //! Previous step: the inner service. Next: the visitor. One line, one decision: a response may set
-//! cookies of several categories. What stays, stays byte for byte and in order.
+//! cookies of several categories. What stays, stays byte for byte and in order. Without consent a line that a
+//! browser may read as a deletion is replaced by a deletion of our own, and every other one is stripped.
 
-use http::header::{HeaderMap, HeaderValue, SET_COOKIE};
+use http::header::{DATE, HeaderMap, HeaderValue, SET_COOKIE};
 
+use super::expire::is_deletable;
 use super::report::Report;
 use super::request::Visit;
 use super::seen::Outcome;
 use super::state::Filter;
 use super::{cache, technologies};
-use crate::consent::Category;
-use crate::cookie::SetCookie;
+use crate::consent::{Category, CategorySet};
+use crate::cookie::{Effect, ResponseTime, SetCookie};
+use crate::policy::Decision;
 
 /// Filters the head of a response (also of a 101, a redirect, an error) in place.
 pub(super) fn filter(filter: &Filter, visit: &mut Visit, headers: &mut HeaderMap, now: i64) {
-    let mut changed = strip_set_cookies(filter, &mut visit.report, headers, visit.uri.path(), now);
+    let mut changed = strip_set_cookies(filter, visit, headers, now);
     let enforces = filter.enforces();
     let settings = &filter.settings.technologies;
     let granted = visit.granted();
@@ -28,8 +31,8 @@ pub(super) fn filter(filter: &Filter, visit: &mut Visit, headers: &mut HeaderMap
         enforces,
         &mut visit.report,
     );
-    if let Some(page) = &visit.page_load {
-        let deletions = page.deletions(filter);
+    if let Some((page, host)) = visit.page_load.as_ref().zip(visit.host.as_ref()) {
+        let deletions = page.deletions(filter, (host, visit.uri.path()), headers.len());
         visit.report.expired = u16::try_from(deletions.len()).unwrap_or(u16::MAX);
         if enforces {
             for line in deletions {
@@ -43,28 +46,67 @@ pub(super) fn filter(filter: &Filter, visit: &mut Visit, headers: &mut HeaderMap
     }
 }
 
-/// Strips each `Set-Cookie` line without consent, from a head or from trailers. Returns whether
-/// the headers were changed.
-pub(super) fn strip_set_cookies(
+/// What to do with a `Set-Cookie` line.
+#[derive(Debug, PartialEq, Eq)]
+enum Action {
+    Pass,
+    Strip,
+    /// Forward this line instead, which deletes the cookie.
+    Replace(HeaderValue),
+}
+
+/// Strips or replaces each `Set-Cookie` line without consent. Returns whether the headers were changed.
+fn strip_set_cookies(
+    filter: &Filter,
+    visit: &mut Visit,
+    headers: &mut HeaderMap,
+    now: i64,
+) -> bool {
+    let mut time = None;
+    rewrite(headers, filter.enforces(), |headers, line| {
+        let time = || *time.get_or_insert_with(|| response_time(headers, now));
+        decide(filter, visit, line, time, now)
+    })
+}
+
+/// Strips each `Set-Cookie` line without consent from trailers, where browsers ignore them all.
+pub(super) fn strip_trailers(
     filter: &Filter,
     report: &mut Report,
-    headers: &mut HeaderMap,
-    request_path: &str,
+    trailers: &mut HeaderMap,
     now: i64,
+) {
+    rewrite(trailers, filter.enforces(), |_, line| {
+        let cookie = SetCookie::parse(line);
+        let decision = filter.settings.policy.cookie(cookie.name, &report.consent);
+        note(filter, report, &cookie, decision, now);
+        if decision.permitted { Action::Pass } else { Action::Strip }
+    });
+}
+
+/// Applies a decision to each `Set-Cookie` line; with `enforces` the headers change. Returns whether they did.
+fn rewrite(
+    headers: &mut HeaderMap,
+    enforces: bool,
+    mut decide: impl FnMut(&HeaderMap, &[u8]) -> Action,
 ) -> bool {
     // Most responses set no cookie, and most of the others none that has to go.
     let mut kept: Option<Vec<HeaderValue>> = None;
     let lines = headers.get_all(SET_COOKIE);
     for (index, line) in lines.iter().enumerate() {
-        if passes(filter, report, line.as_bytes(), request_path, now) {
-            if let Some(kept) = &mut kept {
-                kept.push(line.clone());
-            }
-        } else {
+        let action = decide(headers, line.as_bytes());
+        if action != Action::Pass {
             kept.get_or_insert_with(|| lines.iter().take(index).cloned().collect());
         }
+        if let Some(kept) = &mut kept {
+            match action {
+                Action::Pass => kept.push(line.clone()),
+                Action::Strip => {}
+                Action::Replace(deletion) => kept.push(deletion),
+            }
+        }
     }
-    let Some(kept) = kept.filter(|_| filter.enforces()) else { return false };
+    let Some(kept) = kept.filter(|_| enforces) else { return false };
     // `insert` replaces all lines in the place of the first: no other header moves.
     let mut kept = kept.into_iter();
     match kept.next() {
@@ -77,27 +119,78 @@ pub(super) fn strip_set_cookies(
     true
 }
 
-fn passes(filter: &Filter, report: &mut Report, line: &[u8], request_path: &str, now: i64) -> bool {
+/// By which clocks the browser judges a response.
+fn response_time(headers: &HeaderMap, now: i64) -> ResponseTime {
+    let dates = headers.get_all(DATE).iter();
+    dates.fold(ResponseTime::new(now), |time, date| time.with_date(date.as_bytes()))
+}
+
+/// Decides on a line of a response's head.
+fn decide(
+    filter: &Filter,
+    visit: &mut Visit,
+    line: &[u8],
+    time: impl FnOnce() -> ResponseTime,
+    now: i64,
+) -> Action {
     let cookie = SetCookie::parse(line);
-    let decision = filter.settings.policy.cookie(cookie.name, &report.consent);
-    let outcome = Outcome { permitted: decision.permitted, decided: report.consent.is_decided() };
+    let decision = filter.settings.policy.cookie(cookie.name, &visit.report.consent);
     if decision.category() == Some(Category::NECESSARY) {
-        filter.inventory.note_set(decision.rule, &cookie, outcome, now);
-        return true;
+        note(filter, &mut visit.report, &cookie, decision, now);
+        return Action::Pass;
     }
-    if !filter.learned.knows(&cookie, now) {
-        let scope = cookie.scope();
-        if scope.deletes(now) {
-            return true;
-        }
-        if !cookie.name.is_empty() {
-            filter.learned.note(&cookie, &scope, request_path);
-        }
+    let effect = effect(filter, &cookie, visit.uri.path(), time());
+    if effect != Effect::Deletes {
+        note(filter, &mut visit.report, &cookie, decision, now);
     }
-    filter.inventory.note_set(decision.rule, &cookie, outcome, now);
+    if decision.permitted {
+        return Action::Pass;
+    }
+    let needed = || {
+        let siblings = filter.settings.siblings.as_ref().zip(visit.host.as_ref());
+        let needs = siblings.map(|(all, host)| all.needs(host, |_| CategorySet::NECESSARY));
+        !is_deletable(needs.as_ref(), cookie.name)
+    };
+    let deletes = match effect {
+        Effect::Stores => false,
+        // The origin deletes it, whoever needs it.
+        Effect::Deletes => is_deletable(None, cookie.name),
+        Effect::Unclear => !needed(),
+    };
+    let deletion = deletes.then(|| cookie.deletion()).flatten();
+    deletion.map_or(Action::Strip, Action::Replace)
+}
+
+/// Counts a line that sets a cookie, and logs it if it does not pass.
+fn note(
+    filter: &Filter,
+    report: &mut Report,
+    cookie: &SetCookie<'_>,
+    decision: Decision<'_>,
+    now: i64,
+) {
+    let outcome = Outcome { permitted: decision.permitted, decided: report.consent.is_decided() };
+    filter.inventory.note_set(decision.rule, cookie, outcome, now);
     if !decision.permitted {
         report.response_stripped.add(decision.category());
         tracing::debug!(cookie = %cookie.name.escape_ascii(), "strips a cookie from the response");
     }
-    decision.permitted
+}
+
+/// What a browser does with the cookie of a line; notes where the cookie lives.
+fn effect(
+    filter: &Filter,
+    cookie: &SetCookie<'_>,
+    request_path: &str,
+    time: ResponseTime,
+) -> Effect {
+    if filter.learned.knows(cookie, time) {
+        return Effect::Stores;
+    }
+    let scope = cookie.scope();
+    let effect = scope.effect(time);
+    if effect != Effect::Deletes {
+        filter.learned.note(cookie, &scope, request_path);
+    }
+    effect
 }

@@ -104,7 +104,7 @@ impl Seen {
         if scope.deletes(now) {
             return;
         }
-        let expires = || scope.expires().map(|at| at.saturating_sub(now));
+        let expires = || scope.expires.map(|at| at.saturating_sub(now));
         let domain = scope.domain.filter(|domain| domain.len() <= MAX_DOMAIN_OCTETS);
         let _ = self.attributes.set(Attributes {
             http_only: access.http_only,

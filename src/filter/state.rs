@@ -1,6 +1,7 @@
 //! One site's filter: its settings, and what it has learned from the traffic.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use super::inventory::Inventory;
 use super::learned::Learned;
@@ -12,20 +13,24 @@ pub struct Filter {
     pub(super) settings: FilterSettings,
     pub(super) learned: Arc<Learned>,
     pub(super) inventory: Inventory,
+    /// Page loads whose responses deleted cookies.
+    pub(super) page_loads: AtomicUsize,
 }
 
 impl Filter {
     /// A filter that has seen nothing yet.
     pub fn new(settings: FilterSettings) -> Self {
         let inventory = Inventory::new(&settings.policy.catalogue);
-        Self { settings, learned: Arc::default(), inventory }
+        let page_loads = AtomicUsize::new(0);
+        Self { settings, learned: Arc::default(), inventory, page_loads }
     }
 
     /// A filter with other settings for the same site: what was seen and learned goes on.
     pub fn with_settings(&self, settings: FilterSettings) -> Self {
         let old = &self.settings.policy.catalogue;
         let inventory = self.inventory.successor(old, &settings.policy.catalogue);
-        Self { settings, learned: Arc::clone(&self.learned), inventory }
+        let page_loads = AtomicUsize::new(0);
+        Self { settings, learned: Arc::clone(&self.learned), inventory, page_loads }
     }
 
     /// The settings it was made from.

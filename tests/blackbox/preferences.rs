@@ -313,9 +313,10 @@ fn a_withdrawal_deletes_cookies_wherever_they_live_at_once_and_clears_storage_wh
         lines,
         [
             "_fbp=; Max-Age=0; Path=/deep/down",
+            "_ga=; Max-Age=0; Path=/",
+            "_ga=; Max-Age=0; Path=/; Domain=shop.example",
             "_ga=; Max-Age=0; Path=/deep/down; Domain=shop.example",
             "odd=; Max-Age=0; Path=/",
-            "odd=; Max-Age=0; Path=/; Domain=shop.example",
         ]
     );
     // Once: the same choice again takes nothing away.
@@ -330,10 +331,21 @@ fn a_withdrawal_deletes_cookies_wherever_they_live_at_once_and_clears_storage_wh
 }
 
 #[test]
+fn a_withdrawal_deletes_what_a_rule_places_elsewhere_in_a_process_that_never_saw_it() {
+    let origin = Origin::answering(OK);
+    let rule = "[[cookie]]\nname = 'uid'\ncategory = 'analytics'\npath = '/account'\ndomain = 'shop.example'\n";
+    let proxy = Proxy::start(&origin, rule);
+    let reply = post(&proxy, "choice=reject", &[("Cookie", &consent("analytics"))]);
+    assert_eq!(reply.set_cookies()[1..], ["uid=; Max-Age=0; Path=/account; Domain=shop.example"]);
+    let other = [("Cookie", &*consent("analytics")), ("Host", "other.example")];
+    assert_eq!(post(&proxy, "choice=reject", &other).set_cookies().len(), 1, "another domain");
+}
+
+#[test]
 fn by_default_a_withdrawal_leaves_storage_and_while_observing_everything() {
     let origin = Origin::setting(&["_ga=1"]);
     for (toml, deletions) in
-        [("", 1), ("mode = 'observe'\n", 0), ("[expire]\non_withdrawal = []\n", 0)]
+        [("", 2), ("mode = 'observe'\n", 0), ("[expire]\non_withdrawal = []\n", 0)]
     {
         let proxy = Proxy::start(&origin, toml);
         let before = consent("analytics");

@@ -19,6 +19,7 @@ mod consent_tools;
 mod container;
 mod dashboard;
 mod decide;
+mod deletions;
 mod deploy;
 mod differential;
 mod faults;

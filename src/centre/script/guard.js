@@ -14,26 +14,48 @@
     return category ? granted.has(category) : unclassified || everything;
   };
 
-  const cookie = Object.getOwnPropertyDescriptor(Document.prototype, "cookie");
-  const deletes = (line) => {
-    const age = /;\s*max-age\s*=\s*(-?\d+)/i.exec(line);
-    const expires = /;\s*expires\s*=\s*([^;]*)/i.exec(line);
-    return age ? age[1] <= 0 : expires && Date.parse(expires[1]) < Date.now();
+  // Only SP and HTAB are blanks, as for browsers.
+  const trim = (text) => text.replace(/^[ \t]+|[ \t]+$/g, "");
+  const split = (part) => {
+    const at = part.indexOf("=");
+    return at < 0 ? [trim(part)] : [trim(part.slice(0, at)), trim(part.slice(at + 1))];
   };
+  // Browsers differ in what they make of odd lifetimes: whatever one of them may read as a deletion is written anew as one.
+  const day = 24 * 60 * 60 * 1000;
+  const date = /^\w{3}, \d\d[ -]\w{3}[ -]\d{4} \d\d:\d\d:\d\d GMT$/;
+  const isPast = (time) => !(time > Date.now() + day);
+  const mayDelete = ([key, value = ""]) =>
+    key === "max-age" ? !/^0*[1-9]\d*$/.test(value) : key === "expires" && (!date.test(value) || isPast(Date.parse(value)));
+  const place = new Set(["path", "domain", "secure", "samesite", "partitioned"]);
+  const deletion = (name, attributes) =>
+    [name ? name + "=" : "=deleted", "max-age=0", "expires=Thu, 01 Jan 1970 00:00:00 GMT"]
+      .concat(attributes.filter(([key]) => place.has(key)).map((attribute) => attribute.join("=")))
+      .join("; ");
+
+  const cookie = Object.getOwnPropertyDescriptor(Document.prototype, "cookie");
   Object.defineProperty(Document.prototype, "cookie", {
     ...cookie,
     set(value) {
-      const line = String(value);
-      const [pair] = line.split(";", 1);
-      const at = pair.indexOf("=");
-      if (deletes(line) || allowed(at < 0 ? "" : pair.slice(0, at).trim())) cookie.set.call(this, line);
+      const [line] = String(value).split(/[\0\r\n]/, 1);
+      const [pair, ...parts] = line.split(";");
+      const name = pair.includes("=") ? split(pair)[0] : "";
+      const attributes = parts.map(split).map(([key, ...rest]) => [key.toLowerCase(), ...rest]);
+      if (allowed(name)) cookie.set.call(this, line);
+      else if (attributes.some(mayDelete)) cookie.set.call(this, deletion(name, attributes));
     },
   });
   if (window.CookieStore) {
-    const { set } = CookieStore.prototype;
-    CookieStore.prototype.set = function (first, ...rest) {
-      const name = String(Object(first) === first ? first.name : first);
-      return allowed(name) ? set.call(this, first, ...rest) : Promise.resolve();
+    const { set, delete: remove } = CookieStore.prototype;
+    CookieStore.prototype.set = async function (...args) {
+      const options = args.length === 1 && Object(args[0]) === args[0] ? args[0] : undefined;
+      // Read once: a getter may have another name the next time.
+      const name = String(options ? options.name : args[0]);
+      if (allowed(trim(name))) {
+        return set.apply(this, options ? [Object.create(options, { name: { value: name } })] : [name, ...args.slice(1)]);
+      }
+      const { expires, maxAge, domain, path, partitioned } = options || {};
+      const deletes = (maxAge != null && !(maxAge > 0)) || (expires != null && isPast(expires));
+      return deletes ? remove.call(this, { name, domain, path, partitioned }) : undefined;
     };
   }
 

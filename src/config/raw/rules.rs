@@ -34,7 +34,7 @@ pub(in crate::config) struct RawBeacons {
 pub(in crate::config) struct RawExpire {
     /// Whether the answers to page loads delete them. Default: `true`.
     pub(in crate::config) enabled: Option<bool>,
-    /// The most deletions in one response. Default: `30`.
+    /// Maximum number of deletions in one response; the next page loads carry the others. Default: `30`.
     pub(in crate::config) max_per_response: Option<Spanned<u32>>,
     /// What the answer to a withdrawal clears at once. Default: `["cookies"]`.
     pub(in crate::config) on_withdrawal: Option<Vec<RawWithdrawal>>,
@@ -90,6 +90,10 @@ pub(in crate::config) struct RawCookie {
     pub(in crate::config) purpose: Option<String>,
     /// How long it is kept, as visitors read it.
     pub(in crate::config) lifetime: Option<String>,
+    /// `Path` of the cookie, for deletions. A withdrawal also deletes it there when the browser does not send it. Default: `/` if `domain` is set; else paths seen in the site's own `Set-Cookie`.
+    pub(in crate::config) path: Option<Text>,
+    /// `Domain` of the cookie, for deletions. Default: none (a host-only cookie) if `path` is set; else domains seen in the site's own `Set-Cookie`.
+    pub(in crate::config) domain: Option<Text>,
 }
 
 /// What a beacon is; every condition that is set must hold.

@@ -15,6 +15,7 @@ use crate::config::settings::{
 };
 use crate::config::spanned::Spanned;
 use crate::consent::sources::OWN_COOKIE;
+use crate::cookie::registrable_domain;
 
 /// What holds for every site that does not say otherwise.
 pub(super) fn common(
@@ -136,10 +137,8 @@ fn cookie_domain(
     hosts: &[HostPattern],
 ) -> Option<String> {
     let domain = typed.get_ref().strip_prefix('.').unwrap_or(typed.get_ref()).to_ascii_lowercase();
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
-    let address = domain.parse::<std::net::IpAddr>().is_ok();
     let key = format!("{key}consent.cookie_domain");
-    if !address && domain.bytes().all(plain) && psl::domain_str(&domain).is_some() {
+    if registrable_domain(&domain).is_some() {
         let below = format!(".{domain}");
         let outside = hosts.iter().find(|host| match host {
             HostPattern::Any => false,

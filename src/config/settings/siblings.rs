@@ -1,0 +1,139 @@
+//! The cookies that other sites of the config need. Browsers share the cookies of a registrable domain among its
+//! hosts, and those of a host among its paths: what one site deletes is gone for the others.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+
+use crate::catalogue::{Catalogue, Matcher};
+use crate::consent::{Category, CategorySet, ConsentReader};
+use crate::cookie::{registrable_domain, without_prefix};
+use crate::policy::permits;
+
+/// The other sites of the config, as one of them sees them.
+#[derive(Debug, Clone)]
+pub struct SiblingSites {
+    /// The site that sees them, by its position in the config.
+    pub(in crate::config) site: usize,
+    pub(in crate::config) all: Arc<Families>,
+}
+
+/// The sites by registrable domain.
+#[derive(Debug)]
+pub(in crate::config) struct Families {
+    /// By registrable domain, or by host where there is none.
+    pub(in crate::config) of_domains: HashMap<Box<str>, Family, RandomState>,
+    /// The sites that serve hosts of any domain.
+    pub(in crate::config) anywhere: Family,
+    /// The rules that hold for every site that has no others.
+    pub(in crate::config) shared: Catalogue,
+    /// How the sites read consent, each way once.
+    pub(in crate::config) readers: Vec<Arc<ConsentReader>>,
+}
+
+/// The sites of one registrable domain.
+#[derive(Debug, Default)]
+pub(in crate::config) struct Family {
+    /// The rules of single sites.
+    pub(in crate::config) rules: Matcher<Vec<Owner>>,
+    /// The sites by how they read consent.
+    pub(in crate::config) members: Vec<(usize, Sites)>,
+    /// Where a cookie that no rule knows may pass: sites with the end of their host, which is all of it unless it
+    /// begins with a dot.
+    pub(in crate::config) permissive: Vec<(usize, String)>,
+}
+
+/// Sites whose own rule puts a name into a category, and which read consent in the same way.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::config) struct Owner {
+    pub(in crate::config) category: Category,
+    pub(in crate::config) reader: usize,
+    pub(in crate::config) sites: Sites,
+}
+
+/// One site, or several.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::config) struct Sites {
+    pub(in crate::config) first: usize,
+    pub(in crate::config) several: bool,
+}
+
+impl Sites {
+    fn has_other_than(self, site: usize) -> bool {
+        self.several || self.first != site
+    }
+}
+
+/// The key of a host's family: its registrable domain, or the host where there is none.
+pub(in crate::config) fn family_of(host: &str) -> &str {
+    let host = host.strip_suffix('.').unwrap_or(host);
+    registrable_domain(host).unwrap_or(host)
+}
+
+impl SiblingSites {
+    /// What the others need of the cookies that a browser has for `host` (lower-case, without port). `read`
+    /// gives the categories that the visitor granted, as a site reads them.
+    pub fn needs<'a>(
+        &'a self,
+        host: &'a str,
+        read: impl Fn(&ConsentReader) -> CategorySet,
+    ) -> SiblingNeeds<'a> {
+        let Families { of_domains, anywhere, readers, .. } = &*self.all;
+        let families: Vec<_> =
+            of_domains.get(family_of(host)).into_iter().chain([anywhere]).collect();
+        let mut granted: Vec<(usize, CategorySet)> = Vec::new();
+        for (reader, sites) in families.iter().flat_map(|family| &family.members) {
+            let known = granted.iter().any(|(known, _)| known == reader);
+            if !known && sites.has_other_than(self.site) {
+                granted.extend(readers.get(*reader).map(|found| (*reader, read(found))));
+            }
+        }
+        SiblingNeeds { sites: self, families, granted, host }
+    }
+}
+
+/// What other sites need of the cookies that one browser has for one host.
+#[derive(Debug)]
+pub struct SiblingNeeds<'a> {
+    sites: &'a SiblingSites,
+    families: Vec<&'a Family>,
+    /// What each way of reading consent comes to.
+    granted: Vec<(usize, CategorySet)>,
+    host: &'a str,
+}
+
+impl SiblingNeeds<'_> {
+    /// Whether a cookie is necessary or granted on another site.
+    pub fn include(&self, name: &[u8]) -> bool {
+        let site = self.sites.site;
+        let passes = |category: Category, reader: usize| {
+            self.granted.iter().any(|(of, granted)| *of == reader && permits(*granted, category))
+        };
+        let owned = |owners: &Vec<Owner>| {
+            owners.iter().any(|owner| {
+                owner.sites.has_other_than(site) && passes(owner.category, owner.reader)
+            })
+        };
+        let by_rule = |name: &[u8]| {
+            self.families.iter().any(|family| family.rules.best(name, owned).is_some())
+        };
+        if by_rule(name) || without_prefix(name).is_some_and(by_rule) {
+            return true;
+        }
+        match self.sites.all.shared.cookie(name) {
+            Some(rule) => {
+                self.granted.iter().any(|(_, granted)| permits(*granted, rule.entry.category))
+            }
+            None => {
+                let host = self.host.strip_suffix('.').unwrap_or(self.host);
+                let serves = |end: &str| match end.starts_with('.') {
+                    true => host.len() > end.len() && host.ends_with(end),
+                    false => end.is_empty() || host == end,
+                };
+                let mut permissive = self.families.iter().flat_map(|family| &family.permissive);
+                permissive.any(|(other, end)| *other != site && serves(end))
+            }
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! The domains that a host can set cookies for (RFC 6265bis sections 5.1.3 and 5.7).
+
+/// The registrable domain of a host by the public suffix list. `None` for addresses, single labels, public
+/// suffixes and names with a trailing dot, which can only have host-only cookies.
+pub fn registrable_domain(host: &str) -> Option<&str> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+    let (_, last) = host.rsplit_once('.')?;
+    // A last label of digits is that of an IPv4 address.
+    let is_name = host.bytes().all(plain)
+        && host.split('.').all(|label| !label.is_empty())
+        && !last.bytes().all(|byte| byte.is_ascii_digit());
+    psl::domain_str(host).filter(|_| is_name)
+}
+
+/// Whether `host` is `domain` or below it.
+pub fn domain_matches(host: &[u8], domain: &[u8]) -> bool {
+    host.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with(b"."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_below_a_public_suffix_have_a_registrable_domain() {
+        for (host, expected) in [
+            ("www.example.com", Some("example.com")),
+            ("example.com", Some("example.com")),
+            ("a.b.example.co.uk", Some("example.co.uk")),
+            ("com", None),
+            ("co.uk", None),
+            ("github.io", None),
+            ("localhost", None),
+            ("www.example.com.", None),
+            ("com.", None),
+            (".example.com", None),
+            ("www..example.com", None),
+            ("127.0.0.1", None),
+            ("[::1]", None),
+            ("::1", None),
+            ("a;Secure.example.com", None),
+            ("", None),
+        ] {
+            assert_eq!(registrable_domain(host), expected, "{host}");
+        }
+    }
+
+    #[test]
+    fn a_host_matches_its_own_domain_and_those_above_at_a_dot() {
+        let matches = |host: &str, domain: &str| domain_matches(host.as_bytes(), domain.as_bytes());
+        assert!(
+            matches("a.example.com", "a.example.com") && matches("a.example.com", "example.com")
+        );
+        assert!(!matches("a.example.com", "ample.com") && !matches("example.com", "a.example.com"));
+    }
+}

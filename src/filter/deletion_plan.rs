@@ -1,0 +1,189 @@
+//! Where a cookie is deleted. A deletion has to name the cookie's `Domain` and `Path`, which the browser never sends.
+//!
+//! So it is sent for each place that the cookie can live in: where a rule says, where the site was seen to set it, and
+//! where it can be guessed to be. What does not fit into one response follows with the next page loads.
+
+use http::HeaderValue;
+
+use super::learned::Place;
+use super::state::Filter;
+use crate::catalogue::CookieRule;
+use crate::cookie::{Deletion, PrefixAttributes, domain_matches, registrable_domain};
+
+/// The most prefixes of a request's path that are guessed.
+const MAX_PATHS: usize = 24;
+/// The longest of them, in bytes: browsers ignore longer values of attributes (RFC 6265bis section 5.6).
+const MAX_PATH_BYTES: usize = 1024;
+/// The most domains of a host that are guessed.
+const MAX_DOMAINS: usize = 8;
+
+/// What a response can delete: the domains of its host and the prefixes of its request's path.
+pub(super) struct RequestScope<'a> {
+    host: &'a str,
+    /// The host and each parent domain up to the registrable one.
+    domains: Vec<&'a str>,
+    /// Every `Path` with which a cookie is sent to this one, the shortest first.
+    paths: Vec<&'a str>,
+    secure: bool,
+}
+
+impl<'a> RequestScope<'a> {
+    pub(super) fn new(host: &'a str, path: &'a str, secure: bool) -> Self {
+        let registrable = registrable_domain(host);
+        let parents = std::iter::successors(registrable.map(|_| host), |domain| {
+            let (_, parent) = domain.split_once('.')?;
+            registrable.filter(|registrable| parent.len() >= registrable.len()).map(|_| parent)
+        });
+        let mut domains: Vec<&str> = parents.collect();
+        domains.drain(..domains.len().saturating_sub(MAX_DOMAINS));
+
+        let slashes = path.match_indices('/').map(|(at, _)| at);
+        // `/shop` and `/shop/` are two paths (RFC 6265bis section 5.1.4).
+        let ends = slashes.flat_map(|at| [at, at + 1]).chain([path.len()]);
+        let prefixes =
+            ends.take_while(|end| *end <= MAX_PATH_BYTES).filter_map(|end| path.get(..end));
+        let mut paths: Vec<&str> = prefixes.filter(|prefix| prefix.starts_with('/')).collect();
+        paths.dedup();
+        if paths.is_empty() {
+            paths.push("/");
+        }
+        // Cookies are set at the top, or by a page for itself.
+        let surplus = paths.len().saturating_sub(MAX_PATHS);
+        if surplus > 0 {
+            paths.drain(MAX_PATHS / 2..MAX_PATHS / 2 + surplus);
+        }
+        Self { host, domains, paths, secure }
+    }
+
+    /// Whether a cookie of this `Domain` can be deleted from the host.
+    fn has(&self, domain: &[u8]) -> bool {
+        let registrable = self.domains.last();
+        domain == self.host.as_bytes()
+            || domain_matches(self.host.as_bytes(), domain)
+                && registrable.is_some_and(|registrable| domain.len() >= registrable.len())
+    }
+}
+
+/// One cookie that is to be deleted, and where it is looked for.
+pub(super) struct Target<'a> {
+    name: &'a [u8],
+    prefix: PrefixAttributes,
+    /// Where a rule says that it lives, and where the site was seen to set it.
+    known: Vec<Place>,
+    /// How many domains are guessed besides the host alone.
+    domains: usize,
+    /// How many paths are guessed.
+    paths: usize,
+}
+
+impl<'a> Target<'a> {
+    /// A cookie that the browser sent: it is here, perhaps in a place that nobody knows.
+    pub(super) fn sent(filter: &Filter, name: &'a [u8], scope: &RequestScope<'_>) -> Self {
+        let rule = filter.settings.policy.catalogue.cookie(name);
+        let prefix = PrefixAttributes::of(name);
+        // Without a rule it may be the login of a neighbour under the same parent domain.
+        let domains = if rule.is_some() && !prefix.host_only { scope.domains.len() } else { 0 };
+        let paths = if prefix.host_only { 1 } else { scope.paths.len() };
+        Self { domains, paths, ..Self::known(filter, rule, name, scope) }
+    }
+
+    /// A cookie that the browser may have without sending it here.
+    pub(super) fn unsent(filter: &Filter, name: &'a [u8], scope: &RequestScope<'_>) -> Self {
+        Self::known(filter, filter.settings.policy.catalogue.cookie(name), name, scope)
+    }
+
+    fn known(
+        filter: &Filter,
+        rule: Option<&CookieRule>,
+        name: &'a [u8],
+        scope: &RequestScope<'_>,
+    ) -> Self {
+        let of_rule = rule.and_then(|rule| rule.place.as_ref()).map(|place| Place {
+            domain: place.domain.as_ref().map(|domain| domain.as_bytes().into()),
+            path: place.path.as_bytes().into(),
+            ..Place::default()
+        });
+        let mut known = filter.learned.places(name);
+        if let Some(place) = of_rule.filter(|place| !known.contains(place)) {
+            known.insert(0, place);
+        }
+        known.retain(|place| place.domain.as_deref().is_none_or(|domain| scope.has(domain)));
+        Self { name, prefix: PrefixAttributes::of(name), known, domains: 0, paths: 0 }
+    }
+
+    /// The places where it is guessed to be: each path for the host alone, then for each domain.
+    fn guesses<'r>(
+        &'r self,
+        scope: &'r RequestScope<'_>,
+    ) -> impl Iterator<Item = (Option<&'r [u8]>, &'r [u8])> + 'r {
+        let paths = scope.paths.iter().take(self.paths).map(|path| path.as_bytes());
+        let domains = scope.domains.iter().take(self.domains);
+        let domains = std::iter::once(None).chain(domains.map(|domain| Some(domain.as_bytes())));
+        paths.flat_map(move |path| domains.clone().map(move |domain| (domain, path)))
+    }
+
+    /// How many places it is looked for in.
+    fn places(&self, scope: &RequestScope<'_>) -> usize {
+        let guessed = |place: &&Place| {
+            let here = (place.domain.as_deref(), &*place.path);
+            !place.partitioned && self.guesses(scope).any(|guess| guess == here)
+        };
+        let doubled = self.known.iter().filter(guessed).count();
+        self.known.len() + self.paths * (1 + self.domains) - doubled
+    }
+
+    /// The line for one of them. The known ones come first.
+    fn line(&self, number: usize, scope: &RequestScope<'_>) -> Option<HeaderValue> {
+        let known = |(domain, path): &(Option<&[u8]>, &[u8])| {
+            let here = |place: &Place| {
+                !place.partitioned && place.domain.as_deref() == *domain && *place.path == **path
+            };
+            self.known.iter().any(here)
+        };
+        let (domain, path, partitioned) = match self.known.get(number) {
+            Some(place) => (place.domain.as_deref(), &*place.path, place.partitioned),
+            None => {
+                let mut guesses = self.guesses(scope).filter(|guess| !known(guess));
+                let (domain, path) = guesses.nth(number.checked_sub(self.known.len())?)?;
+                (domain, path, false)
+            }
+        };
+        let deletion = Deletion {
+            name: self.name,
+            domain,
+            path: Some(path),
+            // Over http, browsers reject a line with `Secure`.
+            secure: scope.secure || partitioned || self.prefix.secure,
+            http_only: self.prefix.http_only,
+            same_site: None,
+            partitioned,
+        };
+        deletion.line()
+    }
+}
+
+/// The lines that delete the cookies, at most `most`. If there are more, `start` is the number of the first one:
+/// every cookie's first place, then every cookie's second place, and so on, and again from the beginning.
+pub(super) fn plan(
+    cookies: &[Target<'_>],
+    scope: &RequestScope<'_>,
+    most: usize,
+    start: usize,
+) -> Vec<HeaderValue> {
+    let cookies: Vec<_> = cookies.iter().map(|cookie| (cookie, cookie.places(scope))).collect();
+    let total: usize = cookies.iter().map(|(_, places)| places).sum();
+    let line = |(cookie, place): (&Target<'_>, usize)| cookie.line(place, scope);
+    if total <= most {
+        let by_cookie = cookies
+            .iter()
+            .flat_map(|(cookie, places)| (0..*places).map(move |place| (*cookie, place)));
+        return by_cookie.filter_map(line).collect();
+    }
+    let rounds = cookies.iter().map(|(_, places)| *places).max().unwrap_or_default();
+    let of_round = |round| {
+        let has_place = move |(_, places): &&(&Target<'_>, usize)| round < *places;
+        cookies.iter().filter(has_place).map(move |(cookie, _)| (*cookie, round))
+    };
+    let all = (0..rounds).flat_map(of_round);
+    all.cycle().skip(start % total).take(most).filter_map(line).collect()
+}
