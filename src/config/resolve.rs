@@ -23,7 +23,7 @@ use super::problem::Problem;
 use super::raw::{RawCategory, RawDefault, RawTechnologies};
 use super::settings::{
     AccessFormat, AdminAddress, Config, Detect, Expire, Listen, Log, LogFormat, LogLevel, Site,
-    Technologies, VisitorAddress,
+    Technologies, Technology, VisitorAddress,
 };
 use crate::catalogue::{FilterLists, Tier};
 use crate::config::spanned::Spanned;
@@ -278,24 +278,36 @@ fn filter_lists(document: Doc, files: Vec<Spanned<String>>, folder: &Path) -> Ve
 }
 
 fn technologies(document: Doc, raw: RawTechnologies, categories: &Categories) -> Technologies {
-    let defaults = Technologies::default();
-    let mut category = |name: &str, value: Option<Spanned<String>>, default: Option<Category>| {
-        let Some(value) = value else { return default };
-        if value.get_ref() == "off" {
-            return None;
-        }
-        named_category(document, &format!("technologies.{name}"), &value, categories).or(default)
-    };
-    Technologies {
-        nel: category("nel", raw.nel, defaults.nel),
-        attribution_reporting: category(
-            "attribution_reporting",
-            raw.attribution_reporting,
-            defaults.attribution_reporting,
-        ),
-        topics: category("topics", raw.topics, defaults.topics),
-        client_hints: category("client_hints", raw.client_hints, defaults.client_hints),
-        login_status: category("login_status", raw.login_status, defaults.login_status),
-        beacon_etag: category("beacon_etag", raw.beacon_etag, defaults.beacon_etag),
+    let mut technologies = Technologies::default();
+    if let Some(chosen) = raw.alternative_services {
+        technologies.alternative_services = chosen;
     }
+    for (key, value, technology) in [
+        ("nel", raw.nel, Technology::Nel),
+        ("reporting", raw.reporting, Technology::Reporting),
+        ("attribution_reporting", raw.attribution_reporting, Technology::AttributionReporting),
+        ("topics", raw.topics, Technology::Topics),
+        ("ad_auctions", raw.ad_auctions, Technology::AdAuctions),
+        ("shared_storage", raw.shared_storage, Technology::SharedStorage),
+        ("private_state_tokens", raw.private_state_tokens, Technology::PrivateStateTokens),
+        ("client_hints", raw.client_hints, Technology::ClientHints),
+        ("dictionaries", raw.dictionaries, Technology::Dictionaries),
+        ("navigation_preload", raw.navigation_preload, Technology::NavigationPreload),
+        ("media_metrics", raw.media_metrics, Technology::MediaMetrics),
+        ("subscriber_ids", raw.subscriber_ids, Technology::SubscriberIds),
+        ("beacon_etag", raw.beacon_etag, Technology::BeaconETag),
+        ("login_status", raw.login_status, Technology::LoginStatus),
+        ("device_bound_sessions", raw.device_bound_sessions, Technology::DeviceBoundSessions),
+    ] {
+        let Some(value) = value else { continue };
+        if value.get_ref() == "off" {
+            technologies.set(technology, None);
+            continue;
+        }
+        let key = format!("technologies.{key}");
+        if let Some(category) = named_category(document, &key, &value, categories) {
+            technologies.set(technology, Some(category));
+        }
+    }
+    technologies
 }

@@ -111,7 +111,7 @@ impl Filter {
 
 /// The registrable domain of a host by the public suffix list; none for addresses, for single
 /// labels and for public suffixes themselves.
-fn registrable_domain(host: &str) -> Option<&str> {
+pub(super) fn registrable_domain(host: &str) -> Option<&str> {
     if host.parse::<std::net::IpAddr>().is_ok() || host.starts_with('[') || !host.contains('.') {
         return None;
     }

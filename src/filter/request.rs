@@ -15,6 +15,7 @@ use super::recall::{self, Known, Recall};
 use super::report::Report;
 use super::seen::Outcome;
 use super::state::Filter;
+use super::technologies;
 use super::verdict::{Left, Verdict};
 use crate::catalogue::{BeaconProbe, BeaconRule};
 use crate::consent::CategorySet;
@@ -39,6 +40,8 @@ pub(super) struct Visit {
     pub(super) report: Box<Report>,
     pub(super) method: Method,
     pub(super) uri: Uri,
+    /// The `Host` field.
+    pub(super) host: Option<HeaderValue>,
     pub(super) wanted: Wanted,
     pub(super) ping: bool,
     /// A rule knows the request as a beacon: its response need not be guessed at.
@@ -97,6 +100,7 @@ pub(super) fn filter<B>(
         report,
         method: request.method().clone(),
         uri: request.uri().clone(),
+        host: headers.get(HOST).cloned(),
         wanted,
         ping: content_type.is_some_and(is_ping),
         known_beacon: beacon.is_some(),
@@ -112,6 +116,8 @@ pub(super) fn filter<B>(
             request.headers_mut().insert(name, names);
         }
     }
+    let known_beacon = visit.known_beacon;
+    technologies::strip_request(request.headers_mut(), filter, known_beacon, &mut visit.report);
     let headers = request.headers();
     let expires = settings.expire.enabled && is_page_load(request.method(), headers);
     let stripped =
@@ -165,7 +171,12 @@ fn host<B>(request: &Request<B>) -> Option<&str> {
 
 /// The host of the `Host` field, without port.
 pub(crate) fn named_host(headers: &HeaderMap) -> Option<&str> {
-    headers.get(HOST)?.to_str().ok().map(without_port)
+    host_of(headers.get(HOST)?)
+}
+
+/// The host in a `Host` field, without port.
+pub(super) fn host_of(field: &HeaderValue) -> Option<&str> {
+    field.to_str().ok().map(without_port)
 }
 
 /// A host without the port behind it.

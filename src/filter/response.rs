@@ -7,7 +7,7 @@
 use http::header::{HeaderMap, HeaderValue, SET_COOKIE};
 
 use super::report::Report;
-use super::request::Visit;
+use super::request::{Visit, host_of};
 use super::seen::Outcome;
 use super::state::Filter;
 use super::{cache, technologies};
@@ -17,17 +17,8 @@ use crate::cookie::SetCookie;
 /// Filters the head of a response (also of a 101, a redirect, an error) in place.
 pub(super) fn filter(filter: &Filter, visit: &mut Visit, headers: &mut HeaderMap, now: i64) {
     let mut changed = strip_set_cookies(filter, &mut visit.report, headers, visit.uri.path(), now);
+    changed |= strip_fields(filter, visit, headers);
     let enforces = filter.enforces();
-    let settings = &filter.settings.technologies;
-    let granted = visit.granted();
-    changed |= technologies::strip(
-        headers,
-        settings,
-        granted,
-        visit.known_beacon,
-        enforces,
-        &mut visit.report,
-    );
     if let Some(page) = &visit.page_load {
         let deletions = page.deletions(filter);
         visit.report.expired = u16::try_from(deletions.len()).unwrap_or(u16::MAX);
@@ -41,6 +32,26 @@ pub(super) fn filter(filter: &Filter, visit: &mut Visit, headers: &mut HeaderMap
     if changed {
         cache::keep_private(headers);
     }
+}
+
+/// Strips fields other than `Set-Cookie`. Returns whether that depended on the consent.
+fn strip_fields(filter: &Filter, visit: &mut Visit, headers: &mut HeaderMap) -> bool {
+    let Visit { report, uri, host, known_beacon, .. } = visit;
+    let host = uri.host().or_else(|| host.as_ref().and_then(host_of)).unwrap_or_default();
+    let stripped = technologies::strip_response(headers, filter, host, report);
+    let beacon = *known_beacon && technologies::strip_validators(headers, filter, report);
+    stripped || beacon
+}
+
+/// Filters the trailers of a response in place, by the rules of its head.
+pub(super) fn filter_trailers(
+    filter: &Filter,
+    report: &mut Report,
+    trailers: &mut HeaderMap,
+    now: i64,
+) {
+    strip_set_cookies(filter, report, trailers, "/", now);
+    technologies::strip_response(trailers, filter, "", report);
 }
 
 /// Strips each `Set-Cookie` line without consent, from a head or from trailers. Returns whether
