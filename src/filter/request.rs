@@ -79,6 +79,7 @@ pub(super) fn filter<B>(
         query: request.uri().query(),
         fetch_dest: headers.get(SEC_FETCH_DEST).map(HeaderValue::as_bytes),
         content_type,
+        navigation: is_navigation(headers),
     });
     let wanted = Wanted::by(headers, path);
     let permits = |rule: &BeaconRule| {
@@ -148,11 +149,12 @@ fn is_ping(content_type: &[u8]) -> bool {
     content_type.get(..9).is_some_and(|start| start.eq_ignore_ascii_case(b"text/ping"))
 }
 
-/// A navigation, by Fetch Metadata; of clients without it, a request that accepts HTML.
 fn is_page_load(method: &Method, headers: &HeaderMap) -> bool {
-    if method != Method::GET {
-        return false;
-    }
+    *method == Method::GET && is_navigation(headers)
+}
+
+/// A navigation, by Fetch Metadata; of clients without it, a request that accepts HTML.
+fn is_navigation(headers: &HeaderMap) -> bool {
     match headers.get(SEC_FETCH_MODE) {
         Some(mode) => mode.as_bytes() == b"navigate",
         None => headers

@@ -116,16 +116,16 @@ pub(in crate::config) struct RawCookie {
 #[derive(Debug, Default, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct RawBeacon {
-    /// Its path; `*` stands for any run of characters.
+    /// Its path, without query; `*` stands for any run of characters. Compared as origins read paths: see `docs/catalogue.md`.
     pub(in crate::config) path: Option<Text>,
     /// The method.
     pub(in crate::config) method: Option<Text>,
     /// A key of the query, or `key=value`.
-    pub(in crate::config) query: Option<String>,
+    pub(in crate::config) query: Option<Text>,
     /// `Sec-Fetch-Dest`.
-    pub(in crate::config) fetch_dest: Option<String>,
-    /// `Content-Type`.
-    pub(in crate::config) content_type: Option<String>,
+    pub(in crate::config) fetch_dest: Option<Text>,
+    /// The media type in `Content-Type`; parameters are ignored.
+    pub(in crate::config) content_type: Option<Text>,
     /// It is a pixel in an e-mail: `beacons.email_opens` decides. Default: `false`.
     pub(in crate::config) email_open: bool,
     /// Its category.
