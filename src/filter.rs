@@ -35,6 +35,7 @@ mod seen;
 mod service;
 mod state;
 mod technologies;
+mod trailers;
 mod verdict;
 
 pub use body::FilterBody;

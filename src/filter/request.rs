@@ -135,14 +135,16 @@ pub(super) fn filter<B>(
 /// Removes what a visitor sends in our name, observing or not: the origin would believe it. With `_`
 /// for `-` too, which is the same to an origin that hands fields on as CGI does (RFC 3875 section 4.1.18).
 fn remove_alike(headers: &mut HeaderMap, name: &HeaderName) {
-    fn handed_on(name: &HeaderName) -> impl Iterator<Item = u8> {
-        name.as_str().bytes().map(|byte| if byte == b'_' { b'-' } else { byte })
-    }
     let alike = headers.keys().filter(|field| handed_on(field).eq(handed_on(name)));
     let alike: Vec<HeaderName> = alike.cloned().collect();
     for name in alike {
         headers.remove(name);
     }
+}
+
+/// A name as CGI and WSGI hand it on, for which `_` is `-`.
+pub(super) fn handed_on(name: &HeaderName) -> impl Iterator<Item = u8> {
+    name.as_str().bytes().map(|byte| if byte == b'_' { b'-' } else { byte })
 }
 
 fn is_ping(content_type: &[u8]) -> bool {
