@@ -23,7 +23,7 @@ use super::problem::Problem;
 use super::raw::{RawCategory, RawDefault, RawTechnologies};
 use super::settings::{
     AccessFormat, AdminAddress, Config, Detect, Expire, Listen, Log, LogFormat, LogLevel, Site,
-    Technologies, Technology, VisitorAddress,
+    Technologies, VisitorAddress,
 };
 use crate::catalogue::{FilterLists, Tier};
 use crate::config::spanned::Spanned;
@@ -278,36 +278,46 @@ fn filter_lists(document: Doc, files: Vec<Spanned<String>>, folder: &Path) -> Ve
 }
 
 fn technologies(document: Doc, raw: RawTechnologies, categories: &Categories) -> Technologies {
-    let mut technologies = Technologies::default();
-    if let Some(chosen) = raw.alternative_services {
-        technologies.alternative_services = chosen;
-    }
-    for (key, value, technology) in [
-        ("nel", raw.nel, Technology::Nel),
-        ("reporting", raw.reporting, Technology::Reporting),
-        ("attribution_reporting", raw.attribution_reporting, Technology::AttributionReporting),
-        ("topics", raw.topics, Technology::Topics),
-        ("ad_auctions", raw.ad_auctions, Technology::AdAuctions),
-        ("shared_storage", raw.shared_storage, Technology::SharedStorage),
-        ("private_state_tokens", raw.private_state_tokens, Technology::PrivateStateTokens),
-        ("client_hints", raw.client_hints, Technology::ClientHints),
-        ("dictionaries", raw.dictionaries, Technology::Dictionaries),
-        ("navigation_preload", raw.navigation_preload, Technology::NavigationPreload),
-        ("media_metrics", raw.media_metrics, Technology::MediaMetrics),
-        ("subscriber_ids", raw.subscriber_ids, Technology::SubscriberIds),
-        ("beacon_etag", raw.beacon_etag, Technology::BeaconETag),
-        ("login_status", raw.login_status, Technology::LoginStatus),
-        ("device_bound_sessions", raw.device_bound_sessions, Technology::DeviceBoundSessions),
-    ] {
-        let Some(value) = value else { continue };
+    let defaults = Technologies::default();
+    let mut category = |name: &str, value: Option<Spanned<String>>, default: Option<Category>| {
+        let Some(value) = value else { return default };
         if value.get_ref() == "off" {
-            technologies.set(technology, None);
-            continue;
+            return None;
         }
-        let key = format!("technologies.{key}");
-        if let Some(category) = named_category(document, &key, &value, categories) {
-            technologies.set(technology, Some(category));
-        }
+        named_category(document, &format!("technologies.{name}"), &value, categories).or(default)
+    };
+    Technologies {
+        nel: category("nel", raw.nel, defaults.nel),
+        reporting: category("reporting", raw.reporting, defaults.reporting),
+        attribution_reporting: category(
+            "attribution_reporting",
+            raw.attribution_reporting,
+            defaults.attribution_reporting,
+        ),
+        topics: category("topics", raw.topics, defaults.topics),
+        ad_auctions: category("ad_auctions", raw.ad_auctions, defaults.ad_auctions),
+        shared_storage: category("shared_storage", raw.shared_storage, defaults.shared_storage),
+        private_state_tokens: category(
+            "private_state_tokens",
+            raw.private_state_tokens,
+            defaults.private_state_tokens,
+        ),
+        client_hints: category("client_hints", raw.client_hints, defaults.client_hints),
+        dictionaries: category("dictionaries", raw.dictionaries, defaults.dictionaries),
+        navigation_preload: category(
+            "navigation_preload",
+            raw.navigation_preload,
+            defaults.navigation_preload,
+        ),
+        media_metrics: category("media_metrics", raw.media_metrics, defaults.media_metrics),
+        subscriber_ids: category("subscriber_ids", raw.subscriber_ids, defaults.subscriber_ids),
+        beacon_etag: category("beacon_etag", raw.beacon_etag, defaults.beacon_etag),
+        login_status: category("login_status", raw.login_status, defaults.login_status),
+        device_bound_sessions: category(
+            "device_bound_sessions",
+            raw.device_bound_sessions,
+            defaults.device_bound_sessions,
+        ),
+        alternative_services: raw.alternative_services.unwrap_or(defaults.alternative_services),
     }
-    technologies
 }

@@ -22,6 +22,7 @@ mod decide;
 mod deploy;
 mod differential;
 mod faults;
+mod fields;
 mod grpc;
 mod metrics;
 mod nginx;

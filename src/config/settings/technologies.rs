@@ -39,14 +39,39 @@ pub enum Technology {
     DeviceBoundSessions,
 }
 
-impl Technology {
-    const COUNT: usize = 15;
-}
-
 /// The categories of tracking technologies; `None` for those that always pass.
 #[derive(Debug, Clone, Copy)]
 pub struct Technologies {
-    categories: [Option<Category>; Technology::COUNT],
+    /// [`Technology::Nel`].
+    pub nel: Option<Category>,
+    /// [`Technology::Reporting`].
+    pub reporting: Option<Category>,
+    /// [`Technology::AttributionReporting`].
+    pub attribution_reporting: Option<Category>,
+    /// [`Technology::Topics`].
+    pub topics: Option<Category>,
+    /// [`Technology::AdAuctions`].
+    pub ad_auctions: Option<Category>,
+    /// [`Technology::SharedStorage`].
+    pub shared_storage: Option<Category>,
+    /// [`Technology::PrivateStateTokens`].
+    pub private_state_tokens: Option<Category>,
+    /// [`Technology::ClientHints`].
+    pub client_hints: Option<Category>,
+    /// [`Technology::Dictionaries`].
+    pub dictionaries: Option<Category>,
+    /// [`Technology::NavigationPreload`].
+    pub navigation_preload: Option<Category>,
+    /// [`Technology::MediaMetrics`].
+    pub media_metrics: Option<Category>,
+    /// [`Technology::SubscriberIds`].
+    pub subscriber_ids: Option<Category>,
+    /// [`Technology::BeaconETag`].
+    pub beacon_etag: Option<Category>,
+    /// [`Technology::LoginStatus`].
+    pub login_status: Option<Category>,
+    /// [`Technology::DeviceBoundSessions`].
+    pub device_bound_sessions: Option<Category>,
     /// What happens to fields that lead the next request to another server.
     pub alternative_services: AlternativeServices,
 }
@@ -64,13 +89,22 @@ pub enum AlternativeServices {
 impl Technologies {
     /// The category of a technology; `None` when it always passes.
     pub fn category(&self, technology: Technology) -> Option<Category> {
-        self.categories.get(technology as usize).copied().flatten()
-    }
-
-    /// Gives a technology a category; with `None` it always passes.
-    pub fn set(&mut self, technology: Technology, category: Option<Category>) {
-        if let Some(known) = self.categories.get_mut(technology as usize) {
-            *known = category;
+        match technology {
+            Technology::Nel => self.nel,
+            Technology::Reporting => self.reporting,
+            Technology::AttributionReporting => self.attribution_reporting,
+            Technology::Topics => self.topics,
+            Technology::AdAuctions => self.ad_auctions,
+            Technology::SharedStorage => self.shared_storage,
+            Technology::PrivateStateTokens => self.private_state_tokens,
+            Technology::ClientHints => self.client_hints,
+            Technology::Dictionaries => self.dictionaries,
+            Technology::NavigationPreload => self.navigation_preload,
+            Technology::MediaMetrics => self.media_metrics,
+            Technology::SubscriberIds => self.subscriber_ids,
+            Technology::BeaconETag => self.beacon_etag,
+            Technology::LoginStatus => self.login_status,
+            Technology::DeviceBoundSessions => self.device_bound_sessions,
         }
     }
 
@@ -82,27 +116,23 @@ impl Technologies {
 
 impl Default for Technologies {
     fn default() -> Self {
-        let mut technologies = Self {
-            categories: [None; Technology::COUNT],
+        Self {
+            nel: Some(Category::ANALYTICS),
+            reporting: Some(Category::ANALYTICS),
+            attribution_reporting: Some(Category::TARGETING),
+            topics: Some(Category::TARGETING),
+            ad_auctions: Some(Category::TARGETING),
+            shared_storage: Some(Category::TARGETING),
+            private_state_tokens: Some(Category::TARGETING),
+            client_hints: Some(Category::FUNCTIONAL),
+            dictionaries: Some(Category::FUNCTIONAL),
+            navigation_preload: Some(Category::FUNCTIONAL),
+            media_metrics: Some(Category::ANALYTICS),
+            subscriber_ids: Some(Category::TARGETING),
+            beacon_etag: Some(Category::ANALYTICS),
+            login_status: None,
+            device_bound_sessions: None,
             alternative_services: AlternativeServices::Clear,
-        };
-        for (technology, category) in [
-            (Technology::Nel, Category::ANALYTICS),
-            (Technology::Reporting, Category::ANALYTICS),
-            (Technology::AttributionReporting, Category::TARGETING),
-            (Technology::Topics, Category::TARGETING),
-            (Technology::AdAuctions, Category::TARGETING),
-            (Technology::SharedStorage, Category::TARGETING),
-            (Technology::PrivateStateTokens, Category::TARGETING),
-            (Technology::ClientHints, Category::FUNCTIONAL),
-            (Technology::Dictionaries, Category::FUNCTIONAL),
-            (Technology::NavigationPreload, Category::FUNCTIONAL),
-            (Technology::MediaMetrics, Category::ANALYTICS),
-            (Technology::SubscriberIds, Category::TARGETING),
-            (Technology::BeaconETag, Category::ANALYTICS),
-        ] {
-            technologies.set(technology, Some(category));
         }
-        technologies
     }
 }
