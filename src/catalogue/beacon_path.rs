@@ -85,7 +85,11 @@ pub(super) fn find<T>(path: &str, mut found: impl FnMut(Reading<'_>) -> Option<T
         found(Reading { path, cut: false })
             .or_else(|| found(Reading { path: without_path_info(path)?, cut: true }))
     };
-    let whole = resolved(path);
+    // Most paths have none of these, and one reading.
+    if memchr::memchr3(b'%', b'\\', b';', path.as_bytes()).is_none() {
+        return look(&normalised(path));
+    }
+    let whole = resolve(&decode(path.as_bytes()));
     look(&whole).or_else(|| look(&resolve(&decode(&without_parameters(path.as_bytes())?))))
 }
 
@@ -150,12 +154,7 @@ pub(crate) fn normalised(path: &str) -> Cow<'_, [u8]> {
     if plain { Cow::Borrowed(bytes) } else { Cow::Owned(resolve(&percent_decode(bytes))) }
 }
 
-/// As [`normalised`], and with a backslash for a slash, as servers on Windows have it.
-fn resolved(path: &str) -> Cow<'_, [u8]> {
-    let backslash = path.contains('\\') || path.contains("%5");
-    if backslash { Cow::Owned(resolve(&decode(path.as_bytes()))) } else { normalised(path) }
-}
-
+/// Undoes percent-encoding, and takes a backslash for a slash, as servers on Windows do.
 fn decode(path: &[u8]) -> Vec<u8> {
     let mut decoded = percent_decode(path);
     for byte in &mut decoded {
@@ -184,7 +183,7 @@ fn resolve(path: &[u8]) -> Vec<u8> {
     path
 }
 
-/// Undoes percent-encoding (RFC 3986 section 2.1). What is not encoded stays.
+/// Undoes percent-encoding (RFC 3986 section 2.1). Other bytes are unchanged.
 pub(super) fn percent_decode(bytes: &[u8]) -> Vec<u8> {
     percent_encoding::percent_decode(bytes).collect()
 }
