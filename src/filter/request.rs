@@ -71,6 +71,7 @@ pub(super) fn filter<B>(
     let mut report = Box::new(Report::new(consent));
 
     let path = request.uri().path();
+    let navigation = is_navigation(headers);
     let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
     let beacon = settings.policy.catalogue.beacon(&BeaconProbe {
         method: request.method(),
@@ -79,7 +80,7 @@ pub(super) fn filter<B>(
         query: request.uri().query(),
         fetch_dest: headers.get(SEC_FETCH_DEST).map(HeaderValue::as_bytes),
         content_type,
-        navigation: is_navigation(headers),
+        navigation,
     });
     let wanted = Wanted::by(headers, path);
     let permits = |rule: &BeaconRule| {
@@ -119,8 +120,7 @@ pub(super) fn filter<B>(
     }
     let known_beacon = visit.known_beacon;
     technologies::strip_request(request.headers_mut(), filter, known_beacon, &mut visit.report);
-    let headers = request.headers();
-    let expires = settings.expire.enabled && is_page_load(request.method(), headers);
+    let expires = settings.expire.enabled && navigation && *request.method() == Method::GET;
     let stripped =
         strip_cookies(filter, request.headers_mut(), &mut visit.report, &known, expires, now);
     if !stripped.is_empty() {
@@ -149,10 +149,6 @@ pub(super) fn handed_on(name: &HeaderName) -> impl Iterator<Item = u8> {
 
 fn is_ping(content_type: &[u8]) -> bool {
     content_type.get(..9).is_some_and(|start| start.eq_ignore_ascii_case(b"text/ping"))
-}
-
-fn is_page_load(method: &Method, headers: &HeaderMap) -> bool {
-    *method == Method::GET && is_navigation(headers)
 }
 
 /// A navigation, by Fetch Metadata; of clients without it, a request that accepts HTML.

@@ -90,3 +90,24 @@ fn chromium_sends_no_identifier_back_without_consent() {
     }
     assert_eq!(without["preload"]["service-worker-navigation-preload"], "true");
 }
+
+#[test]
+fn a_choice_in_the_banner_of_a_compressed_page_leads_back_to_the_page() {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    let html = "<!doctype html><html lang=en><head><title>Shop</title><link rel=icon href='data:,'></head><body></body></html>";
+    encoder.write_all(html.as_bytes()).unwrap();
+    let body = encoder.finish().unwrap();
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    let origin = Origin::answering([head.into_bytes(), body].concat());
+    let proxy = Proxy::start(&origin, "banner.enabled = true");
+    let url = format!("http://localhost:{}/account?item=1", proxy.address.port());
+    let output = Command::new(program("node"))
+        .args(["return.mjs".as_ref(), program("chromium").as_os_str(), url.as_ref()])
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/real/tools"))
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), url, "{output:?}");
+}

@@ -21,6 +21,7 @@ mod dashboard;
 mod decide;
 mod deploy;
 mod differential;
+mod disguises;
 mod faults;
 mod fields;
 mod grpc;
