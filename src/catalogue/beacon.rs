@@ -275,7 +275,7 @@ mod tests {
         assert_eq!((path("/tr"), path("/tr/")), (Some("/tr"), Some("/tr/")));
     }
 
-    /// A spelling of a path that a server takes for the same: each character plain or escaped, slashes doubled.
+    /// An equivalent spelling of a path: each character plain or escaped, slashes doubled.
     fn disguise(path: &str, choices: &[u8]) -> String {
         let mut choices = choices.iter().cycle();
         let mut disguised = String::new();

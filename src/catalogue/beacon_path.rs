@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use super::pattern::{Pattern, PatternError};
 
-/// Extensions of scripts that servers run for a path that goes on behind them (`PATH_INFO`, RFC 3875 section 4.1.5).
+/// Extensions of scripts that servers run with path info (`PATH_INFO`, RFC 3875 section 4.1.5).
 const SCRIPTS: [&str; 13] = [
     "php", "php5", "php7", "php8", "phtml", "cgi", "fcgi", "pl", "py", "asp", "aspx", "ashx", "cfm",
 ];
@@ -64,14 +64,14 @@ pub fn rule_path(text: &str) -> Result<Pattern, PathError> {
     Ok(Pattern::new(&path)?)
 }
 
-/// The pattern under which a rule is filed: spellings that an origin may take for the same have the same key.
+/// The lookup key of a rule: spellings that an origin may treat as equal have the same key.
 pub(super) fn key(path: &Pattern) -> Pattern {
     let lower = path.as_str().to_ascii_lowercase();
     let trimmed = lower.strip_suffix('/').filter(|rest| !rest.is_empty() && !rest.ends_with('*'));
     Pattern::new(trimmed.unwrap_or(&lower)).unwrap_or_else(|_| path.clone())
 }
 
-/// A path that an origin may take a request's path for.
+/// A path as which an origin may interpret the path of a request.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reading<'a> {
     pub(super) path: &'a [u8],
@@ -79,7 +79,7 @@ pub(super) struct Reading<'a> {
     pub(super) cut: bool,
 }
 
-/// Shows each path that an origin may take a request's path for, the likeliest first, until one is found.
+/// Calls `found` with each interpretation of a path, the likeliest first, until one is found.
 pub(super) fn find<T>(path: &str, mut found: impl FnMut(Reading<'_>) -> Option<T>) -> Option<T> {
     let mut look = |path: &[u8]| {
         found(Reading { path, cut: false })
@@ -93,7 +93,7 @@ pub(super) fn find<T>(path: &str, mut found: impl FnMut(Reading<'_>) -> Option<T
     look(&whole).or_else(|| look(&resolve(&decode(&without_parameters(path.as_bytes())?))))
 }
 
-/// The path in lower case, as rules are filed.
+/// The path in lower case, as in the keys of rules.
 pub(super) fn lower(path: &[u8]) -> Cow<'_, [u8]> {
     if path.iter().any(u8::is_ascii_uppercase) {
         Cow::Owned(path.to_ascii_lowercase())
@@ -110,7 +110,7 @@ pub(super) fn trimmed(path: &[u8]) -> Option<&[u8]> {
     path.get(..=end).filter(|trimmed| trimmed.len() < path.len())
 }
 
-/// The script in a path that goes on behind it.
+/// The script of a path with path info.
 fn without_path_info(path: &[u8]) -> Option<&[u8]> {
     let dot = memchr::memchr(b'.', path)?;
     let mut from = dot;
@@ -154,7 +154,7 @@ pub(crate) fn normalised(path: &str) -> Cow<'_, [u8]> {
     if plain { Cow::Borrowed(bytes) } else { Cow::Owned(resolve(&percent_decode(bytes))) }
 }
 
-/// Undoes percent-encoding, and takes a backslash for a slash, as servers on Windows do.
+/// Undoes percent-encoding and replaces backslashes by slashes, as servers on Windows do.
 fn decode(path: &[u8]) -> Vec<u8> {
     let mut decoded = percent_decode(path);
     for byte in &mut decoded {

@@ -15,10 +15,10 @@ pub(super) fn local(text: &str) -> Option<&str> {
     (begins && whole).then_some(text)
 }
 
-/// Where a visitor goes back to: what a form or a link names, else the page that the request came from.
+/// The return path: the one in a form or link, else the referring page.
 ///
 /// The banner of a compressed page names nothing. Path and query are the visitor's own, and beside a secret of the page
-/// their compressed length would tell how much of it they repeat (BREACH).
+/// the compressed length would reveal how much of it they repeat (BREACH).
 pub(super) fn back<'a>(
     named: Option<&'a str>,
     headers: &'a HeaderMap,

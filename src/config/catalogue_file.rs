@@ -211,7 +211,7 @@ fn category<T>(
     }
 }
 
-/// What a key says, read as a pattern.
+/// The pattern in a key.
 fn pattern<T, E: std::fmt::Display>(
     document: &mut Document<'_, T>,
     key: &str,

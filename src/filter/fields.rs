@@ -14,11 +14,11 @@ pub(super) enum Field {
     OldCookie,
 }
 
-/// Client hints that browsers send unasked (WICG User-Agent Client Hints, section 3), and `Save-Data`, which is the
-/// visitor's own wish.
+/// Client hints that browsers send by default (WICG User-Agent Client Hints, section 3), and `Save-Data`, a preference of
+/// the visitor.
 const LOW_ENTROPY: [&str; 4] = ["save-data", "sec-ch-ua", "sec-ch-ua-mobile", "sec-ch-ua-platform"];
 
-/// Whether a client hint says no more than browsers say unasked.
+/// Whether a client hint is a low-entropy one.
 pub(super) fn is_low_entropy(hint: &[u8]) -> bool {
     LOW_ENTROPY.iter().any(|low| hint.eq_ignore_ascii_case(low.as_bytes()))
 }

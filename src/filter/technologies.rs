@@ -1,7 +1,7 @@
 //! Removes fields of tracking technologies without consent, in both directions, and fields that lead browsers past
 //! this proxy.
 //!
-//! Used by `request`, `response` and `body` (trailers). `fields` says what a field does.
+//! Used by `request`, `response` and `body` (trailers). `fields` classifies the fields.
 
 use http::header::{
     ETAG, HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
@@ -147,8 +147,8 @@ fn unwanted(
         .collect()
 }
 
-/// Removes a field that leads elsewhere. Browsers keep alternative services for as long as they say, so they are told to
-/// forget earlier ones (RFC 7838 section 3).
+/// Removes a field that leads elsewhere. `clear` makes browsers forget earlier
+/// alternative services (RFC 7838 section 3).
 fn strip_route(headers: &mut HeaderMap, name: &HeaderName, enforce: bool, report: &mut Report) {
     let clears = *name == ALT_SVC;
     if clears && headers.get_all(name).iter().all(|value| value == CLEAR) {

@@ -35,7 +35,7 @@ const HEAD_ONLY: [&str; 24] = [
     "via",
 ];
 
-/// What the names begin with by which proxies say who the client is and what it requested.
+/// Prefixes of the names by which proxies forward the client's address and its request.
 const FORWARDING: [&str; 14] = [
     "forwarded",
     "x-forwarded",

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::nginx::program;
 use crate::support::{Origin, Proxy, all};
 
-/// Request fields that the origin tells of.
+/// Request fields that the origin reports.
 const WATCHED: [&str; 6] = [
     "available-dictionary",
     "dictionary-id",
@@ -19,7 +19,7 @@ const WATCHED: [&str; 6] = [
     "service-worker-navigation-preload",
 ];
 
-/// An origin that marks its visitors by a dictionary, asks for hints, and tells what came back.
+/// An origin that marks its visitors by a dictionary, requests hints, and reports what it receives.
 fn origin() -> Origin {
     Origin::scripted(|seen, stream| {
         let path = seen.line.split(' ').nth(1).unwrap_or_default();
@@ -40,11 +40,11 @@ fn origin() -> Origin {
                     .to_owned(),
             ),
             _ => {
-                let told: serde_json::Map<String, Value> = WATCHED
+                let received: serde_json::Map<String, Value> = WATCHED
                     .iter()
                     .filter_map(|name| Some(((*name).to_owned(), json!(seen.field(name)?))))
                     .collect();
-                ("Content-Type: application/json\r\nCache-Control: no-store\r\n", Value::Object(told).to_string())
+                ("Content-Type: application/json\r\nCache-Control: no-store\r\n", Value::Object(received).to_string())
             }
         };
         let length = body.len();

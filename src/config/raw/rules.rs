@@ -82,7 +82,7 @@ pub(in crate::config) struct RawTechnologies {
     pub(in crate::config) login_status: Option<Text>,
     /// `Secure-Session-*` and token binding; logins may depend on them. Default: `"off"`.
     pub(in crate::config) device_bound_sessions: Option<Text>,
-    /// `Alt-Svc` and other fields that lead browsers to another server: `clear` removes them and tells browsers to forget earlier ones, `keep` lets them pass. Default: `"clear"`.
+    /// `Alt-Svc` and other fields that lead browsers to another server: `clear` removes them and makes browsers forget earlier ones, `keep` lets them pass. Default: `"clear"`.
     pub(in crate::config) alternative_services: Option<AlternativeServices>,
 }
 
@@ -116,7 +116,7 @@ pub(in crate::config) struct RawCookie {
 #[derive(Debug, Default, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct RawBeacon {
-    /// Its path, without query; `*` stands for any run of characters. Compared as origins read paths: see `docs/catalogue.md`.
+    /// Its path, without query; `*` stands for any run of characters. Compared as origins compare paths: see `docs/catalogue.md`.
     pub(in crate::config) path: Option<Text>,
     /// The method.
     pub(in crate::config) method: Option<Text>,
