@@ -4,6 +4,7 @@
 //! found against the visitor's consent.
 
 mod beacon;
+mod beacon_path;
 pub mod builtin;
 mod fold;
 mod hosts;
@@ -13,8 +14,9 @@ mod pattern;
 mod rule;
 mod suggestion;
 
-pub(crate) use beacon::normalised as normalised_path;
 pub use beacon::{BeaconProbe, BeaconRule};
+pub(crate) use beacon_path::normalised as normalised_path;
+pub use beacon_path::{PathError, rule_path};
 pub use fold::fold;
 pub use hosts::HostRule;
 pub use lists::{FilterLists, ListError};
@@ -24,6 +26,7 @@ pub use rule::{CookieRule, Entry, RulePlace, Tier};
 pub use suggestion::{Evidence, Suggestion, suggest};
 
 use crate::cookie::without_prefix;
+use beacon_path::Reading;
 use hosts::Hosts;
 
 /// All rules of a site, compiled. A look-up costs the same with ten rules as with ten thousand.
@@ -55,8 +58,9 @@ impl Catalogue {
         for mut rule in beacons {
             rule.number = beacon_rules;
             beacon_rules += 1;
-            let place = *places.entry(rule.path.clone()).or_insert_with(|| {
-                by_path.push((rule.path.clone(), Vec::new()));
+            let key = beacon_path::key(&rule.path);
+            let place = *places.entry(key.clone()).or_insert_with(|| {
+                by_path.push((key, Vec::new()));
                 by_path.len() - 1
             });
             if let Some((_, rules)) = by_path.get_mut(place) {
@@ -117,11 +121,26 @@ impl Catalogue {
             if self.beacons.is_empty() {
                 return None;
             }
-            let path = beacon::normalised(probe.path);
-            let fits = |rules: &Vec<BeaconRule>| rules.iter().any(|rule| rule.holds(probe));
-            self.beacons.best(&path, fits)?.iter().find(|rule| rule.holds(probe))
+            beacon_path::find(probe.path, |reading| {
+                let path = beacon_path::lower(reading.path);
+                let trimmed = || self.beacon_at(beacon_path::trimmed(&path)?, reading, probe);
+                self.beacon_at(&path, reading, probe).or_else(trimmed)
+            })
         };
         by_path().or_else(|| self.lists.as_ref()?.find(probe))
+    }
+
+    /// The rule filed under a path for a request that an origin may read like this; the one that spells it so, if any.
+    fn beacon_at(
+        &self,
+        path: &[u8],
+        reading: Reading<'_>,
+        probe: &BeaconProbe<'_>,
+    ) -> Option<&BeaconRule> {
+        let fits = |rule: &&BeaconRule| rule.fits(probe, reading);
+        let rules = self.beacons.best(path, |rules| rules.iter().any(|rule| fits(&rule)))?;
+        let spelled = rules.iter().find(|rule| fits(rule) && rule.path.matches(reading.path));
+        spelled.or_else(|| rules.iter().find(fits))
     }
 
     /// Whether a request's host makes a difference to what [`beacon`](Self::beacon) says of it.

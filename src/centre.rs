@@ -223,7 +223,7 @@ impl Centre {
 
     /// The banner for one page, of ASCII alone.
     pub fn banner(&self, of: BannerFor<'_>) -> Option<String> {
-        let return_to = local(of.return_to).unwrap_or("/");
+        let return_to = of.return_to.and_then(local);
         let (banners, _) = self.banner.as_ref()?;
         banners.markup(&self.site, BannerFor { return_to, ..of })
     }

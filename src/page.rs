@@ -82,7 +82,7 @@ impl Pages {
         let coding = head::coding(parts.status, &parts.headers);
         let page = coding.and_then(|coding| {
             let policies = Policies::of(&parts.headers);
-            let banner = asked.banner(consent, centre, &policies);
+            let banner = asked.banner(consent, centre, &policies, coding);
             let guard = asked.guard(consent, centre, &policies);
             let known = Arc::clone(&self.known);
             let any = banner.is_some() || guard.is_some();

@@ -32,6 +32,7 @@ mod standing;
 mod ticket;
 mod together;
 mod upgrade;
+mod upstream_urls;
 mod visitor;
 mod watched;
 mod worker;

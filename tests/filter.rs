@@ -375,3 +375,111 @@ fn an_error_of_the_inner_service_passes_through() {
         ConsentLayer::new(filter("")).layer(origin).oneshot(request).now_or_never().unwrap();
     assert_eq!(failed.err(), Some("down"));
 }
+
+/// The tables of `docs/fields.md` below a title: of each row the names in its first cell, and the other cells.
+fn documented(title: &str) -> Vec<(Vec<String>, Vec<String>)> {
+    let text = include_str!("../docs/fields.md");
+    let (_, section) = text.split_once(&format!("## {title}\n")).expect("a section");
+    let section = section.split("\n## ").next().unwrap();
+    let rows = section.lines().filter(|line| line.starts_with("| `"));
+    rows.map(|row| {
+        let cells: Vec<&str> = row.trim_matches('|').split(" | ").map(str::trim).collect();
+        let cells_after = cells[1..].iter().map(|cell| (*cell).to_owned()).collect();
+        (quoted(cells[0]), cells_after)
+    })
+    .collect()
+}
+
+/// What a text has between backticks.
+fn quoted(text: &str) -> Vec<String> {
+    text.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+/// What is left of a field of a request and of a response, to this path.
+fn field_after(
+    filter: &Arc<Filter>,
+    path: &str,
+    cookie: &str,
+    name: &str,
+    value: &str,
+) -> [Option<String>; 2] {
+    let name = http::HeaderName::from_bytes(name.as_bytes()).unwrap();
+    let value = HeaderValue::from_str(value).unwrap();
+    let of =
+        |headers: &HeaderMap| headers.get(&name).map(|value| value.to_str().unwrap().to_owned());
+    let sent = Mutex::new(None);
+    let origin = service_fn(|request: Request<()>| {
+        *sent.lock().unwrap() = of(request.headers());
+        let mut response = Response::new(Full::<Bytes>::default());
+        response.headers_mut().insert(&name, value.clone());
+        ready(Ok::<_, Infallible>(response))
+    });
+    let mut request = Request::builder()
+        .uri(path)
+        .header("host", "shop.example")
+        .header("cookie", cookie)
+        .body(())
+        .unwrap();
+    request.headers_mut().insert(&name, value.clone());
+    let layer = ConsentLayer::new(Arc::clone(filter));
+    let response = layer.layer(origin).oneshot(request).now_or_never().unwrap().unwrap();
+    [sent.lock().unwrap().take(), of(response.headers())]
+}
+
+#[test]
+fn each_field_has_the_verdict_that_the_documentation_gives() {
+    let filter = filter("[[beacon]]\npath = '/beacon'\ncategory = 'necessary'");
+    let (none, all) = (consent(0), consent(15));
+    let rows = documented("Fields that need consent");
+    assert!(rows.len() > 25, "{}", rows.len());
+    for (names, cells) in rows {
+        let [direction, _, default, ..] = &cells[..] else { panic!("{cells:?}") };
+        for name in names {
+            let name = name.replace('*', "X");
+            let value = match name.as_str() {
+                "Reporting-Endpoints" => "a=\"https://tracker.test/7\"",
+                "Report-To" => "{\"endpoints\":[{\"url\":\"https://tracker.test/\"}]}",
+                _ => "visitor-7",
+            };
+            let path = if direction.starts_with("beacon's") { "/beacon" } else { "/" };
+            let kept = Some(value.to_owned());
+            let left = field_after(&filter, path, &none, &name, value);
+            let granted = field_after(&filter, path, &all, &name, value);
+            for (index, side) in ["request", "response"].into_iter().enumerate() {
+                assert_eq!(granted[index], kept, "{name} in a {side} with consent");
+                let concerned = direction.contains(side) || direction == "both";
+                let stripped = concerned && default != "off";
+                let expected = match name.as_str() {
+                    "Service-Worker-Navigation-Preload" if stripped => Some("true".to_owned()),
+                    _ => kept.clone().filter(|_| !stripped),
+                };
+                assert_eq!(left[index], expected, "{name} in a {side} without consent");
+            }
+        }
+    }
+    for (names, _) in documented("Fields that pass") {
+        for name in names {
+            let left = field_after(&filter, "/", &none, &name, "x");
+            assert_eq!(left, [Some("x".to_owned()), Some("x".to_owned())], "{name}");
+        }
+    }
+}
+
+#[test]
+fn the_documentation_has_a_verdict_on_every_known_field() {
+    let verdicts: Vec<String> = quoted(include_str!("../docs/fields.md"))
+        .iter()
+        .map(|name| name.to_ascii_lowercase())
+        .collect();
+    let names = include_str!("data/http-fields.txt").lines().filter(|line| !line.starts_with('#'));
+    let missing: Vec<&str> = names
+        .filter(|name| {
+            let name = name.to_ascii_lowercase();
+            !verdicts.iter().any(|verdict| match verdict.strip_suffix('*') {
+                Some(prefix) => name.starts_with(prefix),
+                None => *verdict == name,
+            })
+        })
+        .collect();
+    assert_eq!(missing, [""; 0]);
+}

@@ -4,16 +4,17 @@ use std::borrow::Cow;
 
 use http::Method;
 
+use super::beacon_path::{Reading, percent_decode};
 use super::{Entry, Pattern, Tier};
 
 /// A rule for beacons. Every condition that is set must hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BeaconRule {
-    /// The path, without query.
+    /// The path, without query and with its escapes decoded (see [`rule_path`](super::rule_path)).
     pub path: Pattern,
     /// Only this method.
     pub method: Option<Method>,
-    /// Only with this query parameter: `key`, or `key=value`, as sent.
+    /// Only with this query parameter, decoded: `key`, or `key=value`.
     pub query: Option<String>,
     /// Only with this `Sec-Fetch-Dest`.
     pub fetch_dest: Option<String>,
@@ -45,11 +46,32 @@ pub struct BeaconProbe<'a> {
     pub fetch_dest: Option<&'a [u8]>,
     /// The value of `Content-Type`.
     pub content_type: Option<&'a [u8]>,
+    /// The visitor opens a page: a rule must then have the path as it is spelled.
+    pub navigation: bool,
 }
 
 impl BeaconRule {
+    /// Whether the rule is for a request whose path an origin may read like this.
+    ///
+    /// Some origins ignore case and a slash at the end. A page is never matched by that, since another origin may serve
+    /// it at the other spelling; nor is a picture in an e-mail, which no script loads.
+    pub(super) fn fits(&self, probe: &BeaconProbe<'_>, reading: Reading<'_>) -> bool {
+        let folds = !probe.navigation && !self.email_open;
+        (folds || self.path.matches(reading.path))
+            && self.allows_path_info(reading)
+            && self.holds(probe, folds)
+    }
+
+    /// An `index` script serves every page of some sites, each by its path info: without another condition it is no
+    /// beacon there.
+    fn allows_path_info(&self, reading: Reading<'_>) -> bool {
+        let script = reading.path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+        let is_index = script.get(..6).is_some_and(|start| start.eq_ignore_ascii_case(b"index."));
+        !(reading.cut && is_index) || self.conditions() > 0
+    }
+
     /// Whether the conditions besides the path hold.
-    pub(super) fn holds(&self, probe: &BeaconProbe<'_>) -> bool {
+    fn holds(&self, probe: &BeaconProbe<'_>, folds: bool) -> bool {
         // HEAD asks for what GET would do, and OPTIONS asks leave for what is to follow.
         let method = match &self.method {
             None => true,
@@ -59,12 +81,10 @@ impl BeaconRule {
                     || (probe.method == Method::HEAD && method == Method::GET)
             }
         };
-        let query = self.query.as_deref().is_none_or(|wanted| {
-            probe.query.unwrap_or_default().split('&').any(|parameter| {
-                parameter == wanted
-                    || parameter.strip_prefix(wanted).is_some_and(|rest| rest.starts_with('='))
-            })
-        });
+        let query = self
+            .query
+            .as_deref()
+            .is_none_or(|wanted| has_parameter(probe.query.unwrap_or_default(), wanted, folds));
         let fetch_dest = self
             .fetch_dest
             .as_deref()
@@ -90,50 +110,34 @@ impl BeaconRule {
     }
 }
 
-/// The path as the origin will understand it: percent-encoding undone, `.` and `..` resolved,
-/// empty segments left out, so that `//x/../%6datomo.php` is `/matomo.php`.
-pub(crate) fn normalised(path: &str) -> Cow<'_, [u8]> {
-    let bytes = path.as_bytes();
-    let plain = !bytes.contains(&b'%')
-        && memchr::memmem::find(bytes, b"//").is_none()
-        && memchr::memmem::find(bytes, b"/.").is_none();
-    if plain {
-        return Cow::Borrowed(bytes);
-    }
-    let decoded = percent_decode(bytes);
-    let mut segments: Vec<&[u8]> = Vec::new();
-    let mut parts = decoded.split(|byte| *byte == b'/').peekable();
-    while let Some(part) = parts.next() {
-        match part {
-            b"." => {}
-            b".." => {
-                segments.pop();
-            }
-            b"" if parts.peek().is_some() => {}
-            other => segments.push(other),
-        }
-    }
-    let mut path = vec![b'/'];
-    path.extend(segments.join(&b'/'));
-    Cow::Owned(path)
+/// Whether a query has a parameter, `key` or `key=value`, as origins read it: escapes decoded, `;` for `&`, and in keys
+/// what PHP makes of dots and blanks.
+fn has_parameter(query: &str, wanted: &str, ignore_case: bool) -> bool {
+    let folded = |byte: u8| if ignore_case { byte.to_ascii_lowercase() } else { byte };
+    let php = |byte: u8| if matches!(byte, b'.' | b' ') { b'_' } else { folded(byte) };
+    let (wanted_key, wanted_value) = split_parameter(wanted);
+    query.split(['&', ';']).any(|parameter| {
+        let (key, value) = split_parameter(parameter);
+        let key = decoded(key);
+        let key = key.trim_ascii_start().iter().copied();
+        key.map(php).eq(wanted_key.bytes().map(php))
+            && wanted_value.is_none_or(|wanted| {
+                let value = value.map(decoded).unwrap_or_default();
+                value.iter().copied().map(folded).eq(wanted.bytes().map(folded))
+            })
+    })
 }
 
-fn percent_decode(bytes: &[u8]) -> Vec<u8> {
-    let mut decoded = Vec::with_capacity(bytes.len());
-    let mut rest = bytes;
-    while let [first, tail @ ..] = rest {
-        let octet = match rest {
-            [b'%', high, low, ..] => hex(*high).zip(hex(*low)).map(|(high, low)| high * 16 + low),
-            _ => None,
-        };
-        decoded.push(octet.unwrap_or(*first));
-        rest = if octet.is_some() { tail.get(2..).unwrap_or_default() } else { tail };
-    }
-    decoded
+fn split_parameter(parameter: &str) -> (&str, Option<&str>) {
+    parameter.split_once('=').map_or((parameter, None), |(key, value)| (key, Some(value)))
 }
 
-fn hex(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
+/// A part of a query, decoded as forms encode it.
+fn decoded(part: &str) -> Cow<'_, [u8]> {
+    if !part.contains(['%', '+']) {
+        return Cow::Borrowed(part.as_bytes());
+    }
+    Cow::Owned(percent_decode(part.replace('+', " ").as_bytes()))
 }
 
 #[cfg(test)]
@@ -171,12 +175,16 @@ mod tests {
             query,
             fetch_dest: None,
             content_type: None,
+            navigation: false,
         }
     }
 
     #[test]
-    fn a_path_is_seen_through_its_spellings() {
-        let catalogue = Catalogue::compile([], [rule("/matomo.php"), rule("/b/ss/*")]);
+    fn a_beacon_is_recognised_in_every_spelling_that_an_origin_may_accept() {
+        let mut with_query = rule("/wp-admin/admin-ajax.php");
+        with_query.query = Some("action=hit_record".to_owned());
+        let rules = [rule("/matomo.php"), rule("/b/ss/*"), rule("/collect"), with_query];
+        let catalogue = Catalogue::compile([], rules);
         for path in [
             "/matomo.php",
             "/matomo.php?rec=1",
@@ -184,13 +192,121 @@ mod tests {
             "/x/../matomo.php",
             "/./matomo.php",
             "/%6Datomo%2Ephp",
+            "/matomo.php/x",
+            "/matomo.php/x/y.gif?rec=1",
+            "/matomo.php/",
+            "/matomo%2ephp%2fx",
+            "/MATOMO.php",
+            "/Matomo.PHP/x",
+            "/matomo.php;a",
+            "/matomo.php;a=1/b",
+            "/x/..;/matomo.php",
+            "/x\\..\\matomo.php",
+            "/matomo.php.",
+            "/matomo.php%20",
             "/b/ss/x/1",
             "/b//ss/x",
+            "/b/ss/",
+            "/b;x/ss;y/x",
+            "/collect/",
+            "/Collect",
+            "/collect;jsessionid=1",
+            "/collect%3Ba",
+            "/wp-admin/admin-ajax.php?%61ction=hit%5Frecord",
+            "/wp-admin/admin-ajax.php?x=1;action=hit_record",
+            "/wp-admin/admin-ajax.php?+action=hit_record",
+            "/wp-admin/admin-ajax.php/x?Action=Hit_Record",
         ] {
             assert!(catalogue.beacon(&probe(path)).is_some(), "{path}");
         }
-        for path in ["/", "/matomo.php/x", "/xmatomo.php", "/b/ss", "/MATOMO.php", "/matomo.php%"] {
+        for path in [
+            "/",
+            "/matomo.phpx",
+            "/matomo.php.bak",
+            "/xmatomo.php",
+            "/b/ss",
+            "/matomo.php%",
+            "/collect/x",
+            "/collection",
+            "/matomo%252ephp",
+            "/wp-admin/admin-ajax.php?action=hit_recorder",
+            "/wp-admin/admin-ajax.php?action%3Dhit_record",
+            "/wp-admin/admin-ajax.php?xaction=hit_record",
+        ] {
             assert!(catalogue.beacon(&probe(path)).is_none(), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_page_is_matched_only_by_the_spelling_of_the_rule() {
+        let mut pixel = rule("/email/*.gif");
+        pixel.email_open = true;
+        let mut image = rule("/index.php");
+        image.query = Some("entryPoint=image".to_owned());
+        let rules = [rule("/track/*"), rule("/I"), rule("/matomo.php"), pixel, image];
+        let catalogue = Catalogue::compile([], rules);
+        let page = |path| catalogue.beacon(&BeaconProbe { navigation: true, ..probe(path) });
+        for path in ["/Track/orders", "/i", "/I/", "/index.php/Title", "/index.php/a?x=1"] {
+            assert!(page(path).is_none(), "{path}");
+        }
+        for path in
+            ["/track/x", "/I", "/matomo.php/x", "/matomo%2Ephp", "/index.php/a?entryPoint=image"]
+        {
+            assert!(page(path).is_some(), "{path}");
+        }
+        assert!(catalogue.beacon(&probe("/Track/x")).is_some());
+        assert!(catalogue.beacon(&probe("/email/1.gif")).is_some());
+        assert!(catalogue.beacon(&probe("/Email/Header.gif")).is_none(), "a picture in an e-mail");
+        let index = Catalogue::compile([], [rule("/index.php")]);
+        assert!(index.beacon(&probe("/index.php")).is_some());
+        assert!(index.beacon(&probe("/index.php/cart")).is_none(), "a front controller's page");
+    }
+
+    #[test]
+    fn the_rule_with_the_spelling_of_the_request_wins() {
+        let mut necessary = rule("/Track/x");
+        necessary.entry.category = Category::NECESSARY;
+        let catalogue =
+            Catalogue::compile([], [rule("/track/x"), necessary, rule("/tr/"), rule("/tr")]);
+        let category = |path| catalogue.beacon(&probe(path)).map(|rule| rule.entry.category);
+        assert_eq!(category("/Track/x"), Some(Category::NECESSARY));
+        assert_eq!(category("/track/x"), Some(Category::ANALYTICS));
+        let path = |path| catalogue.beacon(&probe(path)).map(|rule| rule.path.as_str());
+        assert_eq!((path("/tr"), path("/tr/")), (Some("/tr"), Some("/tr/")));
+    }
+
+    /// An equivalent spelling of a path: each character plain or escaped, slashes doubled.
+    fn disguise(path: &str, choices: &[u8]) -> String {
+        let mut choices = choices.iter().cycle();
+        let mut disguised = String::new();
+        for byte in path.bytes() {
+            match (byte, choices.next().copied().unwrap_or_default() % 4) {
+                (b'/', 1) => disguised.push_str("//"),
+                (b'/', 2) => disguised.push_str("/./"),
+                (b'/', 3) => disguised.push_str("/x/../"),
+                (_, 1) => disguised.push_str(&format!("%{byte:02X}")),
+                (_, 2) => disguised.push_str(&format!("%{byte:02x}")),
+                _ => disguised.push(char::from(byte)),
+            }
+        }
+        disguised
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_disguised_beacon_is_recognised_and_a_disguised_page_is_none(
+            choices in proptest::collection::vec(proptest::prelude::any::<u8>(), 1..40),
+            navigation: bool,
+        ) {
+            let catalogue = Catalogue::compile([], [rule("/matomo.php"), rule("/b/ss/*")]);
+            for (path, beacon) in
+                [("/matomo.php", true), ("/b/ss/1/x", true), ("/shop/item", false), ("/b/s", false)]
+            {
+                let disguised = disguise(path, &choices);
+                let probe = BeaconProbe { navigation, ..probe(&disguised) };
+                let found = catalogue.beacon(&probe).is_some();
+                proptest::prop_assert_eq!(found, beacon, "{}", disguised);
+            }
         }
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use super::beacon::{BeaconProbe, BeaconRule};
+use super::beacon_path::normalised;
 use super::pattern::Pattern;
 use super::rule::{Entry, Tier};
 use crate::consent::Category;
@@ -125,7 +126,11 @@ impl FilterLists {
             Some(b"empty") => "xmlhttprequest",
             _ => "other",
         };
-        self.blocks(probe, kind).then_some(&self.rule)
+        let decoded = normalised(probe.path);
+        let blocked = self.blocks(probe, probe.path, kind)
+            || (*decoded != *probe.path.as_bytes()
+                && std::str::from_utf8(&decoded).is_ok_and(|path| self.blocks(probe, path, kind)));
+        blocked.then_some(&self.rule)
     }
 
     /// What the lists say of a URL of another host that a page loads.
@@ -151,17 +156,17 @@ impl FilterLists {
     }
 
     #[cfg(feature = "filter-lists")]
-    fn blocks(&self, probe: &BeaconProbe<'_>, kind: &str) -> bool {
+    fn blocks(&self, probe: &BeaconProbe<'_>, path: &str, kind: &str) -> bool {
         let host = probe.host.unwrap_or_default();
         let query = probe.query.map(|query| format!("?{query}")).unwrap_or_default();
-        let url = format!("https://{host}{}{query}", probe.path);
+        let url = format!("https://{host}{path}{query}");
         let method = probe.method.as_str();
         let request = adblock::request::Request::preparsed(&url, host, host, kind, false, method);
         self.engine.check_network_request(&request).should_block()
     }
 
     #[cfg(not(feature = "filter-lists"))]
-    fn blocks(&self, _: &BeaconProbe<'_>, _: &str) -> bool {
+    fn blocks(&self, _: &BeaconProbe<'_>, _: &str, _: &str) -> bool {
         false
     }
 }
@@ -196,12 +201,14 @@ mod tests {
                 query,
                 fetch_dest: dest.map(str::as_bytes),
                 content_type: None,
+                navigation: dest == Some("document"),
             };
             lists.find(&probe).is_some()
         };
         assert!(known("/piwik.php?idsite=1", Some("image")) && known("/piwik.php?idsite=1", None));
         assert!(!known("/piwik.php?ok=1", Some("image")), "an exception");
         assert!(!known("/piwik.php?idsite=1", Some("document")), "a page");
+        assert!(known("/%70iwik%2Ephp?idsite=1", Some("image")), "an escaped path");
         assert!(known("/stats.js", Some("script")) && !known("/stats.js", Some("image")));
         assert!(!known("/cart", Some("empty")), "the site's own host is no third party");
     }

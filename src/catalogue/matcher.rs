@@ -308,6 +308,11 @@ mod tests {
                 (!text.contains('*'), text.bytes().filter(|byte| *byte != b'*').count())
             });
             prop_assert_eq!(rank, best);
+            for text in patterns {
+                let pattern = Pattern::new(text).expect("a valid pattern");
+                let plain = plain_match(text.as_bytes(), name.as_bytes());
+                prop_assert_eq!(pattern.matches(name.as_bytes()), plain, "{} {}", text, &name);
+            }
         }
     }
 }

@@ -50,6 +50,21 @@ impl Pattern {
         !self.0.contains('*')
     }
 
+    /// Whether a name matches.
+    pub(super) fn matches(&self, name: &[u8]) -> bool {
+        let Some((prefix, rest)) = self.0.split_once('*') else { return self.0.as_bytes() == name };
+        let (middle, suffix) = rest.rsplit_once('*').unwrap_or(("", rest));
+        let Some(name) = name.strip_prefix(prefix.as_bytes()) else { return false };
+        let Some(mut name) = name.strip_suffix(suffix.as_bytes()) else { return false };
+        middle.split('*').all(|part| match memchr::memmem::find(name, part.as_bytes()) {
+            Some(at) => {
+                name = name.get(at + part.len()..).unwrap_or_default();
+                true
+            }
+            None => false,
+        })
+    }
+
     pub(super) fn literal_octets(&self) -> usize {
         self.0.bytes().filter(|byte| *byte != b'*').count()
     }

@@ -19,8 +19,9 @@ pub struct BannerFor<'a> {
     pub locale: &'a Locale,
     /// What holds until the visitor decides.
     pub granted: CategorySet,
-    /// The page's own path and query, where the visitor goes back to.
-    pub return_to: &'a str,
+    /// The page's own path and query, where the visitor goes back to; `None` in a compressed page, which must not
+    /// repeat them.
+    pub return_to: Option<&'a str>,
     /// Whether the page's policy lets a form post to this site.
     pub form: bool,
     /// What the page's policy wants of a stylesheet.
@@ -35,7 +36,7 @@ struct Markup<'a> {
     texts: &'a Texts,
     text: String,
     query: String,
-    return_to: &'a str,
+    return_to: Option<&'a str>,
     form: bool,
     nonce: Option<&'a str>,
 }
@@ -46,9 +47,18 @@ const RETURN_TO: &str = "/CONSENTRY-RETURN-TO";
 /// The banner in every language, made ahead: only the way back differs from page to page.
 #[derive(Debug)]
 pub(super) struct Banners {
-    by_tag: HashMap<String, Vec<Part>>,
+    by_tag: HashMap<String, Made>,
     /// What holds until a visitor decides, as the markup says.
     granted: CategorySet,
+}
+
+/// The banner in one language.
+#[derive(Debug)]
+struct Made {
+    /// Without a way back.
+    whole: String,
+    /// With one.
+    parts: Vec<Part>,
 }
 
 /// A piece of the markup, and what follows it.
@@ -72,28 +82,31 @@ impl Banners {
     pub(super) fn new(site: &Site) -> Self {
         let granted = site.reader().default;
         let all = site.settings.locales.all().iter().filter_map(|locale| {
-            let of = BannerFor { locale, granted, return_to: RETURN_TO, form: true, nonce: None };
-            Some((locale.tag.clone(), parts(&markup(site, of)?)))
+            let of = BannerFor { locale, granted, return_to: None, form: true, nonce: None };
+            let whole = markup(site, of)?;
+            let parts = parts(&markup(site, BannerFor { return_to: Some(RETURN_TO), ..of })?);
+            Some((locale.tag.clone(), Made { whole, parts }))
         });
         Self { by_tag: all.collect(), granted }
     }
 
     /// The markup for a page; made anew where the page's policy wants something else than usual.
     pub(super) fn markup(&self, site: &Site, of: BannerFor<'_>) -> Option<String> {
-        let parts = self
+        let made = self
             .by_tag
             .get(&of.locale.tag)
             .filter(|_| of.form && of.nonce.is_none() && of.granted == self.granted);
-        let Some(parts) = parts else { return markup(site, of) };
+        let Some(Made { whole, parts }) = made else { return markup(site, of) };
+        let Some(return_to) = of.return_to else { return Some(whole.clone()) };
         let special = |byte: u8| matches!(byte, b'&' | b'<' | b'>' | b'"' | b'\'');
-        let value = if of.return_to.bytes().any(special) {
-            let escaped = askama::filters::escape(of.return_to, askama::filters::Html).ok()?;
+        let value = if return_to.bytes().any(special) {
+            let escaped = askama::filters::escape(return_to, askama::filters::Html).ok()?;
             Cow::Owned(escaped.to_string())
         } else {
-            Cow::Borrowed(of.return_to)
+            Cow::Borrowed(return_to)
         };
-        let mut query = String::with_capacity(3 * of.return_to.len());
-        query.extend(byte_serialize(of.return_to.as_bytes()));
+        let mut query = String::with_capacity(3 * return_to.len());
+        query.extend(byte_serialize(return_to.as_bytes()));
         let length: usize = parts.iter().map(|part| part.text.len() + query.len()).sum();
         let mut markup = String::with_capacity(length);
         for part in parts {
@@ -141,7 +154,7 @@ fn markup(site: &Site, of: BannerFor<'_>) -> Option<String> {
         locale: of.locale,
         texts: &of.locale.texts,
         text: fill(text, &[("categories", &names)]).into_owned(),
-        query: query(&of.locale.tag, Some(of.return_to)),
+        query: query(&of.locale.tag, of.return_to),
         return_to: of.return_to,
         form: of.form,
         nonce: of.nonce,

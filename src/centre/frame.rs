@@ -10,7 +10,7 @@ use http::header::{
 use http::{Response, Uri};
 
 use super::error::CentreError;
-use super::return_to::local;
+use super::return_to::{back, local};
 use crate::locale::{Locale, Locales, Texts};
 
 /// What a page may do: show our own style and post to this site. No script, no frame around it.
@@ -42,8 +42,8 @@ impl<'a> Frame<'a> {
     ) -> Result<Self, CentreError> {
         let asked = queried(uri, "lang");
         let locale = in_language(locales, asked.as_deref(), headers)?;
-        let return_to = queried(uri, "return_to");
-        let return_to = return_to.filter(|back| local(back).is_some());
+        let named = queried(uri, "return_to").filter(|back| local(back).is_some());
+        let return_to = back(named.as_deref(), headers, prefix).map(str::to_owned);
         Ok(Self { prefix, path: format!("{prefix}{page}"), locales, locale, return_to })
     }
 

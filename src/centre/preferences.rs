@@ -13,7 +13,7 @@ use super::decide::{Decision, decide};
 use super::error::CentreError;
 use super::frame::{Frame, in_language, queried};
 use super::reply::empty;
-use super::return_to::local;
+use super::return_to::{back, local};
 use super::site::Site;
 use super::visitor::Visitor;
 use crate::consent::{Category, CategorySet, Signals};
@@ -126,9 +126,14 @@ where
 {
     let (headers, form) = posted::<Form, B>(site.reader(), request).await?;
     let granted = granted(site, &form)?;
-    let back = match form.return_to.as_deref() {
+    let named = match form.return_to.as_deref() {
         Some(back) => Some(local(back).ok_or(CentreError::ReturnTo)?),
         None => None,
+    };
+    let back = match form.banner {
+        // The banner of a compressed page names no way back, and some pages send no referrer.
+        true => back(named, &headers, &site.settings.prefix).or(Some("/")),
+        false => named,
     };
     let locale = in_language(&site.settings.locales, form.lang.as_deref(), &headers)?;
     let how = if form.banner { How::Banner } else { How::Centre };

@@ -1,6 +1,8 @@
 //! Where a visitor goes back to: a path of this site, and nothing else (an open redirect would lend the
 //! site's name to anybody's page).
 
+use http::header::{HOST, HeaderMap, REFERER};
+
 /// Paths longer than this, in octets, are not gone back to.
 const MAX_OCTETS: usize = 2048;
 
@@ -11,6 +13,28 @@ pub(super) fn local(text: &str) -> Option<&str> {
     let plain = |byte: u8| byte.is_ascii_graphic() && byte != b'\\' && byte != b'#';
     let whole = text.len() <= MAX_OCTETS && text.bytes().all(plain);
     (begins && whole).then_some(text)
+}
+
+/// The return path: the one in a form or link, else the referring page.
+///
+/// The banner of a compressed page names nothing. Path and query are the visitor's own, and beside a secret of the page
+/// the compressed length would reveal how much of it they repeat (BREACH).
+pub(super) fn back<'a>(
+    named: Option<&'a str>,
+    headers: &'a HeaderMap,
+    prefix: &str,
+) -> Option<&'a str> {
+    named.or_else(|| referring_page(headers, prefix))
+}
+
+/// Path and query of the referring page, when it is of this host and none of our own.
+fn referring_page<'a>(headers: &'a HeaderMap, prefix: &str) -> Option<&'a str> {
+    let referer = headers.get(REFERER)?.to_str().ok()?;
+    let rest = referer.strip_prefix("https://").or_else(|| referer.strip_prefix("http://"))?;
+    let (authority, path) = rest.split_at_checked(rest.find('/')?)?;
+    let host = headers.get(HOST)?.to_str().ok()?;
+    let own = authority.eq_ignore_ascii_case(host) && !path.starts_with(prefix);
+    local(path).filter(|_| own)
 }
 
 #[cfg(test)]
@@ -40,6 +64,28 @@ mod tests {
         }
         assert!(local(&format!("/{}", "a".repeat(2047))).is_some());
         assert!(local(&format!("/{}", "a".repeat(2048))).is_none());
+    }
+
+    #[test]
+    fn the_referring_page_is_gone_back_to_where_nothing_else_is_named() {
+        for (named, referer, expected) in [
+            (None, "https://shop.example/a?b=c", Some("/a?b=c")),
+            (None, "http://SHOP.example/", Some("/")),
+            (Some("/other"), "https://shop.example/a?b=c", Some("/other")),
+            (Some("/a"), "https://evil.example/a?b=c", Some("/a")),
+            (None, "https://shop.example.evil.example/a", None),
+            (None, "https://user@shop.example/a", None),
+            (None, "https://shop.example", None),
+            (None, "https://shop.example//evil.example", None),
+            (None, "https://shop.example/.consentry/notice", None),
+            (None, "", None),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(HOST, http::HeaderValue::from_static("shop.example"));
+            headers.insert(REFERER, http::HeaderValue::from_static(referer));
+            assert_eq!(back(named, &headers, "/.consentry/"), expected, "{named:?} {referer}");
+        }
+        assert_eq!(back(Some("/a"), &HeaderMap::new(), "/.consentry/"), Some("/a"));
     }
 
     proptest! {

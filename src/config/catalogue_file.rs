@@ -1,6 +1,7 @@
 //! Catalogue rules as TOML: the embedded files, the user's files, and the `[[cookie]]`, `[[beacon]]` and
 //! `[[host]]` of the config. One reader for all of them.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use http::Method;
@@ -8,7 +9,7 @@ use http::Method;
 use super::document::{Document, nearest, place};
 use super::raw::{RawBeacon, RawCatalogue, RawCookie, RawHost};
 use crate::catalogue::{
-    BeaconRule, CookieRule, Entry, HostRule, Pattern, RulePlace, Tier, builtin,
+    BeaconRule, CookieRule, Entry, HostRule, Pattern, RulePlace, Tier, builtin, rule_path,
 };
 use crate::config::spanned::Spanned;
 use crate::consent::{Categories, Category};
@@ -70,8 +71,8 @@ impl Rules {
             let at = place(&raw);
             let raw = raw.into_inner();
             let category = category(document, &key, &at, raw.category, categories);
-            let pattern =
-                pattern(document, &format!("{key}.name"), &at, raw.name, "name = \"_ga_*\"");
+            let name = (raw.name, "name = \"_ga_*\"");
+            let pattern = pattern(document, &format!("{key}.name"), &at, name, Pattern::new);
             if let (Some(pattern), Some(category)) = (pattern, category) {
                 let entry = entry(category, raw.vendor, raw.tcf_vendor, raw.purpose, raw.lifetime);
                 let place = cookie_place(document, &key, raw.domain, raw.path);
@@ -94,23 +95,24 @@ impl Rules {
             let at = place(&raw);
             let raw = raw.into_inner();
             let category = category(document, &key, &at, raw.category, categories);
-            let path =
-                pattern(document, &format!("{key}.path"), &at, raw.path, "path = \"/pixel.gif\"");
-            let method = raw.method.and_then(|method| {
-                let parsed = Method::from_bytes(method.get_ref().to_ascii_uppercase().as_bytes());
-                if parsed.is_err() {
-                    let message = format!("`{}` is not a method", method.get_ref());
-                    document.problem(Some(place(&method)), format!("{key}.method"), message, None);
-                }
-                parsed.ok()
+            // `/*` is every path: fine for a beacon that further conditions narrow down.
+            let path = (raw.path, "path = \"/pixel.gif\"");
+            let path = pattern(document, &format!("{key}.path"), &at, path, rule_path);
+            let method = condition(document, format!("{key}.method"), raw.method, |text| {
+                Method::from_bytes(text.to_ascii_uppercase().as_bytes()).ok().ok_or("a method")
             });
+            let query = condition(document, format!("{key}.query"), raw.query, parameter);
+            let fetch_dest =
+                condition(document, format!("{key}.fetch_dest"), raw.fetch_dest, destination);
+            let content_type =
+                condition(document, format!("{key}.content_type"), raw.content_type, media_type);
             if let (Some(path), Some(category)) = (path, category) {
                 self.beacons.push(BeaconRule {
                     path,
                     method,
-                    query: raw.query,
-                    fetch_dest: raw.fetch_dest,
-                    content_type: raw.content_type,
+                    query,
+                    fetch_dest,
+                    content_type,
                     email_open: raw.email_open,
                     tier,
                     number: 0,
@@ -118,6 +120,59 @@ impl Rules {
                 });
             }
         }
+    }
+}
+
+/// A condition of a beacon rule in the form that requests are compared with; a value that no request could have is a
+/// problem.
+fn condition<T, V>(
+    document: &mut Document<'_, T>,
+    key: String,
+    text: Option<Spanned<String>>,
+    read: impl Fn(&str) -> Result<V, &'static str>,
+) -> Option<V> {
+    let text = text?;
+    match read(text.get_ref().trim()) {
+        Ok(value) => Some(value),
+        Err(expected) => {
+            let message = format!("`{}` is not {expected}", text.get_ref());
+            document.problem(Some(place(&text)), key, message, None);
+            None
+        }
+    }
+}
+
+/// A parameter of a query, decoded.
+fn parameter(text: &str) -> Result<String, &'static str> {
+    const EXPECTED: &str = "one parameter of a query: `key` or `key=value`";
+    if text.is_empty() || text.starts_with('=') || text.contains(['?', '&', ';', '#']) {
+        return Err(EXPECTED);
+    }
+    let spaced = text.replace('+', " ");
+    let decoded = percent_encoding::percent_decode_str(&spaced).decode_utf8();
+    decoded.map(Cow::into_owned).map_err(|_| EXPECTED)
+}
+
+/// A value of `Sec-Fetch-Dest`: a token in lower case.
+fn destination(text: &str) -> Result<String, &'static str> {
+    let token = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    if token && !text.is_empty() {
+        Ok(text.to_ascii_lowercase())
+    } else {
+        Err("a value of Sec-Fetch-Dest such as `image`")
+    }
+}
+
+/// A media type without its parameters.
+fn media_type(text: &str) -> Result<String, &'static str> {
+    let essence = text.split(';').next().unwrap_or_default().trim();
+    match essence.split_once('/') {
+        Some((kind, subtype))
+            if !kind.is_empty() && !subtype.is_empty() && !subtype.contains('/') =>
+        {
+            Ok(essence.to_ascii_lowercase())
+        }
+        _ => Err("a media type such as `text/plain`"),
     }
 }
 
@@ -158,26 +213,25 @@ fn category<T>(
     }
 }
 
-fn pattern<T>(
+/// The pattern in a key.
+fn pattern<T, E: std::fmt::Display>(
     document: &mut Document<'_, T>,
     key: &str,
     at: &std::ops::Range<usize>,
-    text: Option<Spanned<String>>,
-    example: &str,
+    (text, example): (Option<Spanned<String>>, &str),
+    read: impl Fn(&str) -> Result<Pattern, E>,
 ) -> Option<Pattern> {
     let Some(text) = text else {
         document.missing(at.clone(), key.to_owned(), example);
         return None;
     };
-    let mut problem = |message: String| {
-        document.problem(Some(place(&text)), key.to_owned(), message, None);
-        None
-    };
-    if key.ends_with(".path") && !text.get_ref().starts_with(['/', '*']) {
-        return problem("a path starts with `/` (or with `*` for any folder)".to_owned());
+    match read(text.get_ref()) {
+        Ok(pattern) => Some(pattern),
+        Err(error) => {
+            document.problem(Some(place(&text)), key.to_owned(), error.to_string(), None);
+            None
+        }
     }
-    // `/*` is every path: fine for a beacon that further conditions narrow down.
-    Pattern::new(text.get_ref()).map_or_else(|error| problem(error.to_string()), Some)
 }
 
 fn host<T>(

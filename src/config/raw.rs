@@ -58,7 +58,7 @@ pub(in crate::config) struct Raw {
     pub(in crate::config) beacons: RawBeacons,
     /// Deletion of cookies without consent that browsers still send.
     pub(in crate::config) expire: RawExpire,
-    /// The categories of tracking technologies that response headers switch on; `"off"` leaves one alone.
+    /// The categories of tracking technologies that header fields carry; `"off"` lets a technology pass.
     pub(in crate::config) technologies: RawTechnologies,
     /// TLS towards visitors, 1.2 and 1.3, where `listen.https` is set. The first certificate is shown where no other has the name that is asked for.
     pub(in crate::config) tls: RawTls,

@@ -294,14 +294,36 @@ fn technologies(document: Doc, raw: RawTechnologies, categories: &Categories) ->
     };
     Technologies {
         nel: category("nel", raw.nel, defaults.nel),
+        reporting: category("reporting", raw.reporting, defaults.reporting),
         attribution_reporting: category(
             "attribution_reporting",
             raw.attribution_reporting,
             defaults.attribution_reporting,
         ),
         topics: category("topics", raw.topics, defaults.topics),
+        ad_auctions: category("ad_auctions", raw.ad_auctions, defaults.ad_auctions),
+        shared_storage: category("shared_storage", raw.shared_storage, defaults.shared_storage),
+        private_state_tokens: category(
+            "private_state_tokens",
+            raw.private_state_tokens,
+            defaults.private_state_tokens,
+        ),
         client_hints: category("client_hints", raw.client_hints, defaults.client_hints),
-        login_status: category("login_status", raw.login_status, defaults.login_status),
+        dictionaries: category("dictionaries", raw.dictionaries, defaults.dictionaries),
+        navigation_preload: category(
+            "navigation_preload",
+            raw.navigation_preload,
+            defaults.navigation_preload,
+        ),
+        media_metrics: category("media_metrics", raw.media_metrics, defaults.media_metrics),
+        subscriber_ids: category("subscriber_ids", raw.subscriber_ids, defaults.subscriber_ids),
         beacon_etag: category("beacon_etag", raw.beacon_etag, defaults.beacon_etag),
+        login_status: category("login_status", raw.login_status, defaults.login_status),
+        device_bound_sessions: category(
+            "device_bound_sessions",
+            raw.device_bound_sessions,
+            defaults.device_bound_sessions,
+        ),
+        alternative_services: raw.alternative_services.unwrap_or(defaults.alternative_services),
     }
 }

@@ -2,6 +2,7 @@
 
 mod pages;
 mod siblings;
+mod technologies;
 mod upstream;
 
 use std::net::SocketAddr;
@@ -13,7 +14,7 @@ use http::HeaderName;
 use ipnet::IpNet;
 
 use super::problem::Problem;
-use crate::consent::{Category, ConsentReader};
+use crate::consent::ConsentReader;
 use crate::policy::Policy;
 use crate::tls::{ClientAuthorities, Identity, UpstreamTls};
 pub use pages::{
@@ -21,6 +22,7 @@ pub use pages::{
 };
 pub(in crate::config) use siblings::{Families, Family, Owner, Sites, family_of};
 pub use siblings::{SiblingNeeds, SiblingSites};
+pub use technologies::{AlternativeServices, Technologies, Technology};
 pub use upstream::{
     Balance, BalanceMethod, HealthCheck, Retries, Scheme, SiteLimits, Upstream, WeightedUpstream,
 };
@@ -367,35 +369,4 @@ pub enum Detect {
     Report,
     /// They are noted, and answered in the origin's stead.
     Block,
-}
-
-/// The categories of tracking technologies that response headers switch on; `None` for those that are left alone.
-#[derive(Debug, Clone, Copy)]
-pub struct Technologies {
-    /// `NEL`, and the `Report-To` groups that it names (W3C Network Error Logging).
-    pub nel: Option<Category>,
-    /// `Attribution-Reporting-*` (WICG Attribution Reporting).
-    pub attribution_reporting: Option<Category>,
-    /// `Observe-Browsing-Topics` (WICG Topics).
-    pub topics: Option<Category>,
-    /// `Accept-CH` and `Critical-CH` beyond the low-entropy hints (RFC 8942, WICG Client Hints Infrastructure).
-    pub client_hints: Option<Category>,
-    /// `Set-Login` (W3C Login Status API).
-    pub login_status: Option<Category>,
-    /// `ETag` and `Last-Modified` of the answers to beacons, which come back with the next request as an
-    /// identifier (RFC 9110 section 17.13 on fingerprinting, 8.8.3 on entity tags).
-    pub beacon_etag: Option<Category>,
-}
-
-impl Default for Technologies {
-    fn default() -> Self {
-        Self {
-            nel: Some(Category::ANALYTICS),
-            attribution_reporting: Some(Category::TARGETING),
-            topics: Some(Category::TARGETING),
-            client_hints: Some(Category::FUNCTIONAL),
-            login_status: None,
-            beacon_etag: Some(Category::ANALYTICS),
-        }
-    }
 }

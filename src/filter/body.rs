@@ -7,7 +7,6 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::HeaderMap;
-use http::header::SET_COOKIE;
 use http_body::{Body, Frame, SizeHint};
 
 use super::report::Report;
@@ -80,10 +79,8 @@ impl<B: Body<Data = Bytes>> Body for FilterBody<B> {
         Poll::Ready(match frame {
             Some(Ok(frame)) => Some(Ok(match frame.into_trailers() {
                 Ok(mut trailers) => {
-                    if trailers.contains_key(SET_COOKIE) {
-                        let now = clock::unix_now();
-                        response::strip_trailers(this.filter, this.report, &mut trailers, now);
-                    }
+                    let now = clock::unix_now();
+                    response::filter_trailers(this.filter, this.report, &mut trailers, now);
                     Frame::trailers(trailers)
                 }
                 Err(data) => data,

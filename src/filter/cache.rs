@@ -5,28 +5,33 @@
 
 use http::header::{CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue};
 
-/// Fields that tell one kind of shared cache more than `Cache-Control` does, and win over it.
-const TARGETED: &[(&str, &str)] = &[
-    ("cdn-cache-control", "private"),
-    ("cloudflare-cdn-cache-control", "private"),
-    ("vercel-cdn-cache-control", "private"),
-    ("netlify-cdn-cache-control", "private"),
-    ("surrogate-control", "no-store"),
-    ("edge-control", "no-store"),
-    ("x-accel-expires", "0"),
-];
+/// The value that keeps a response out of the cache that reads this field; `None` for other fields.
+///
+/// Such fields are for one cache or one kind of cache, and override `Cache-Control` there. By RFC 9213 (targeted cache control) their
+/// names end with `-Cache-Control`; the others are older.
+fn uncacheable_value(name: &HeaderName) -> Option<&'static str> {
+    match name.as_str() {
+        "surrogate-control" | "edge-control" => Some("no-store"),
+        "x-accel-expires" => Some("0"),
+        // LiteSpeed caches a `private` response too, once for each visitor.
+        "x-litespeed-cache-control" | "x-lsadc-cache-control" => Some("no-cache"),
+        name if name.ends_with("-cache-control") => Some("no-store, private"),
+        _ => None,
+    }
+}
 
 /// Adds `private` unless no shared cache may store the response anyway (RFC 9111 section 5.2.2.7).
 pub(crate) fn keep_private(headers: &mut HeaderMap) {
-    // Seldom there: one pass over the names rules all of them out.
-    let found = |name: &HeaderName| {
-        let name = name.as_str();
-        TARGETED.iter().find(|(targeted, _)| name == *targeted)
-    };
-    let targeted: Vec<_> = headers.keys().filter_map(found).collect();
+    // Rarely present, so nothing is allocated for most responses.
+    let targeted: Vec<_> = headers
+        .keys()
+        .filter_map(|name| uncacheable_value(name).map(|value| (name.clone(), value)))
+        .collect();
     for (name, value) in targeted {
-        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+        headers.insert(name, HeaderValue::from_static(value));
     }
+    // A cache that implements it ignores the `no-store` beside it (RFC 9111 section 5.2.2.3).
+    let must_understand = has_directive(headers, "must-understand");
     let mut directives: Vec<&[u8]> = Vec::new();
     for field in headers.get_all(CACHE_CONTROL) {
         for directive in split_outside_quotes(field.as_bytes()) {
@@ -34,9 +39,8 @@ pub(crate) fn keep_private(headers: &mut HeaderMap) {
                 directive.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii();
             // `private="field"` leaves the rest of the response to shared caches.
             let whole = !directive.contains(&b'=');
-            if name.eq_ignore_ascii_case(b"no-store")
-                || (name.eq_ignore_ascii_case(b"private") && whole)
-            {
+            let no_store = name.eq_ignore_ascii_case(b"no-store") && !must_understand;
+            if whole && (no_store || name.eq_ignore_ascii_case(b"private")) {
                 return;
             }
             let public =
@@ -66,7 +70,7 @@ pub(crate) fn has_directive(headers: &HeaderMap, name: &str) -> bool {
 }
 
 /// Splits a list at commas that are not inside a quoted string (RFC 9110 section 5.6).
-fn split_outside_quotes(field: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(super) fn split_outside_quotes(field: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut quoted = false;
     let mut escaped = false;
     field
@@ -101,6 +105,10 @@ mod tests {
                 "private=\"set-cookie, x\", max-age=1, private",
             ),
             ("x=\"no-store, \\\" private\"", "x=\"no-store, \\\" private\", private"),
+            ("must-understand, no-store", "must-understand, no-store, private"),
+            ("no-store, Must-Understand, public", "no-store, Must-Understand, private"),
+            ("must-understand, private", "must-understand, private"),
+            ("no-store=x", "no-store=x, private"),
         ];
         for (before, after) in cases {
             let mut headers = HeaderMap::new();
@@ -113,14 +121,30 @@ mod tests {
     }
 
     #[test]
-    fn fields_for_one_kind_of_cache_are_overruled_too() {
-        let mut headers = HeaderMap::new();
-        for (name, _) in TARGETED {
-            headers.insert(*name, HeaderValue::from_static("max-age=600"));
-        }
-        keep_private(&mut headers);
-        for (name, value) in TARGETED {
-            assert_eq!(headers[*name], *value, "{name}");
+    fn fields_for_one_kind_of_cache_are_overridden_too() {
+        for (name, expected) in [
+            ("cdn-cache-control", "no-store, private"),
+            ("cloudflare-cdn-cache-control", "no-store, private"),
+            ("vercel-cdn-cache-control", "no-store, private"),
+            ("netlify-cdn-cache-control", "no-store, private"),
+            ("akamai-cache-control", "no-store, private"),
+            ("a-cache-of-tomorrow-cache-control", "no-store, private"),
+            ("x-litespeed-cache-control", "no-cache"),
+            ("x-lsadc-cache-control", "no-cache"),
+            ("surrogate-control", "no-store"),
+            ("edge-control", "no-store"),
+            ("x-accel-expires", "0"),
+            ("x-cache", "max-age=600"),
+        ] {
+            let mut headers = HeaderMap::new();
+            for value in ["max-age=600", "public"] {
+                headers.append(name, HeaderValue::from_static(value));
+            }
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static("private"));
+            keep_private(&mut headers);
+            assert_eq!(headers[name], expected, "{name}");
+            let expected = if name == "x-cache" { 2 } else { 1 };
+            assert_eq!(headers.get_all(name).iter().count(), expected, "{name}");
         }
     }
 }

@@ -47,7 +47,7 @@ pub struct Report {
     pub response_stripped: Counts,
     /// `Set-Cookie` lines added that delete a cookie.
     pub expired: u16,
-    /// Response headers stripped that switch on another tracking technology.
+    /// Fields stripped from request and response that carry another tracking technology or lead to another server.
     pub technologies_stripped: u16,
     /// The beacon that was answered in the origin's stead; the inner `None` is an unknown one.
     pub beacon: Option<Option<Category>>,
@@ -63,5 +63,9 @@ impl Report {
             technologies_stripped: 0,
             beacon: None,
         }
+    }
+
+    pub(super) fn note_field(&mut self) {
+        self.technologies_stripped = self.technologies_stripped.saturating_add(1);
     }
 }

@@ -16,6 +16,7 @@ use super::recall::{self, Known, Recall};
 use super::report::Report;
 use super::seen::Outcome;
 use super::state::Filter;
+use super::technologies;
 use super::verdict::{Left, Verdict};
 use crate::catalogue::{BeaconProbe, BeaconRule};
 use crate::consent::CategorySet;
@@ -32,14 +33,14 @@ pub(super) struct Visit {
     pub(super) report: Box<Report>,
     pub(super) method: Method,
     pub(super) uri: Uri,
+    /// The host, lower-case, without port.
+    pub(super) host: Option<Box<str>>,
     pub(super) wanted: Wanted,
     pub(super) ping: bool,
     /// A rule knows the request as a beacon: its response need not be guessed at.
     pub(super) known_beacon: bool,
     /// Set when the response is to delete cookies.
     pub(super) page_load: Option<Box<PageLoad>>,
-    /// The host, lower-case, without port; set where deletions depend on it.
-    pub(super) host: Option<Box<str>>,
 }
 
 impl Visit {
@@ -63,6 +64,7 @@ pub(super) fn filter<B>(
     let mut report = Box::new(Report::new(consent));
 
     let path = request.uri().path();
+    let navigation = is_navigation(headers);
     let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
     let beacon = settings.policy.catalogue.beacon(&BeaconProbe {
         method: request.method(),
@@ -71,6 +73,7 @@ pub(super) fn filter<B>(
         query: request.uri().query(),
         fetch_dest: headers.get(SEC_FETCH_DEST).map(HeaderValue::as_bytes),
         content_type,
+        navigation,
     });
     let wanted = Wanted::by(headers, path);
     let permits = |rule: &BeaconRule| {
@@ -92,11 +95,11 @@ pub(super) fn filter<B>(
         report,
         method: request.method().clone(),
         uri: request.uri().clone(),
+        host: host(request).map(|host| host.to_ascii_lowercase().into()),
         wanted,
         ping: content_type.is_some_and(is_ping),
         known_beacon: beacon.is_some(),
         page_load: None,
-        host: None,
     };
 
     if let Some(name) = &settings.forward_header {
@@ -108,8 +111,10 @@ pub(super) fn filter<B>(
             request.headers_mut().insert(name, names);
         }
     }
+    let known_beacon = visit.known_beacon;
+    technologies::strip_request(request.headers_mut(), filter, known_beacon, &mut visit.report);
+    let expires = settings.expire.enabled && navigation && *request.method() == Method::GET;
     let headers = request.headers();
-    let expires = settings.expire.enabled && is_page_load(request.method(), headers);
     // Other sites may read their consent from what is stripped for this one.
     let sent: Vec<HeaderValue> = match expires && settings.siblings.is_some() {
         true => headers.get_all(COOKIE).iter().cloned().collect(),
@@ -117,9 +122,6 @@ pub(super) fn filter<B>(
     };
     let mut names =
         strip_cookies(filter, request.headers_mut(), &mut visit.report, &known, expires, now);
-    if !names.is_empty() || settings.siblings.is_some() {
-        visit.host = host(request).map(|host| host.to_ascii_lowercase().into());
-    }
     if let Some(host) = visit.host.as_deref().filter(|_| !names.is_empty()) {
         let cookies = Cookies::new(sent.iter().map(HeaderValue::as_bytes));
         let headers = request.headers();
@@ -136,9 +138,6 @@ pub(super) fn filter<B>(
 /// Removes what a visitor sends in our name, observing or not: the origin would believe it. With `_`
 /// for `-` too, which is the same to an origin that hands fields on as CGI does (RFC 3875 section 4.1.18).
 fn remove_alike(headers: &mut HeaderMap, name: &HeaderName) {
-    fn handed_on(name: &HeaderName) -> impl Iterator<Item = u8> {
-        name.as_str().bytes().map(|byte| if byte == b'_' { b'-' } else { byte })
-    }
     let alike = headers.keys().filter(|field| handed_on(field).eq(handed_on(name)));
     let alike: Vec<HeaderName> = alike.cloned().collect();
     for name in alike {
@@ -146,15 +145,17 @@ fn remove_alike(headers: &mut HeaderMap, name: &HeaderName) {
     }
 }
 
+/// A name as CGI and WSGI hand it on, for which `_` is `-`.
+pub(super) fn handed_on(name: &HeaderName) -> impl Iterator<Item = u8> {
+    name.as_str().bytes().map(|byte| if byte == b'_' { b'-' } else { byte })
+}
+
 fn is_ping(content_type: &[u8]) -> bool {
     content_type.get(..9).is_some_and(|start| start.eq_ignore_ascii_case(b"text/ping"))
 }
 
 /// A navigation, by Fetch Metadata; of clients without it, a request that accepts HTML.
-fn is_page_load(method: &Method, headers: &HeaderMap) -> bool {
-    if method != Method::GET {
-        return false;
-    }
+fn is_navigation(headers: &HeaderMap) -> bool {
     match headers.get(SEC_FETCH_MODE) {
         Some(mode) => mode.as_bytes() == b"navigate",
         None => headers

@@ -20,17 +20,8 @@ use crate::policy::Decision;
 /// Filters the head of a response (also of a 101, a redirect, an error) in place.
 pub(super) fn filter(filter: &Filter, visit: &mut Visit, headers: &mut HeaderMap, now: i64) {
     let mut changed = strip_set_cookies(filter, visit, headers, now);
+    changed |= strip_fields(filter, visit, headers);
     let enforces = filter.enforces();
-    let settings = &filter.settings.technologies;
-    let granted = visit.granted();
-    changed |= technologies::strip(
-        headers,
-        settings,
-        granted,
-        visit.known_beacon,
-        enforces,
-        &mut visit.report,
-    );
     if let Some((page, host)) = visit.page_load.as_ref().zip(visit.host.as_ref()) {
         let deletions = page.deletions(filter, (host, visit.uri.path()), headers.len());
         visit.report.expired = u16::try_from(deletions.len()).unwrap_or(u16::MAX);
@@ -69,8 +60,18 @@ fn strip_set_cookies(
     })
 }
 
-/// Strips each `Set-Cookie` line without consent from trailers, where browsers ignore them all.
-pub(super) fn strip_trailers(
+/// Strips fields other than `Set-Cookie`. Returns whether that depended on the consent.
+fn strip_fields(filter: &Filter, visit: &mut Visit, headers: &mut HeaderMap) -> bool {
+    let Visit { report, host, known_beacon, .. } = visit;
+    let host = host.as_deref().unwrap_or_default();
+    let stripped = technologies::strip_response(headers, filter, host, report);
+    let beacon = *known_beacon && technologies::strip_validators(headers, filter, report);
+    stripped || beacon
+}
+
+/// Filters the trailers of a response in place, by the rules of its head. Browsers ignore `Set-Cookie` there, so lines
+/// without consent are only stripped.
+pub(super) fn filter_trailers(
     filter: &Filter,
     report: &mut Report,
     trailers: &mut HeaderMap,

@@ -10,6 +10,7 @@ use http_body::Body;
 use tower::{Layer, Service};
 
 use super::body::FilterBody;
+use super::cache::keep_private;
 use super::clock::unix_now;
 use super::detect::{self, Look};
 use super::peer::Peer;
@@ -219,13 +220,9 @@ fn unknown_beacon<R: Body<Data = Bytes>>(
 ) -> Response<FilterBody<R>> {
     let settings = &filter.settings;
     let granted = visit.granted();
-    technologies::strip_validators(
-        response.headers_mut(),
-        &settings.technologies,
-        granted,
-        filter.enforces(),
-        &mut visit.report,
-    );
+    if technologies::strip_validators(response.headers_mut(), filter, &mut visit.report) {
+        keep_private(response.headers_mut());
+    }
     let permitted = settings.policy.permits_unclassified(granted);
     let outcome = Outcome { permitted, decided: visit.report.consent.is_decided() };
     filter.inventory.note_unknown_beacon(visit.uri.path(), outcome, unix_now());

@@ -1,257 +1,359 @@
-//! Response headers that switch on tracking technologies other than cookies follow a category.
+//! Removes fields of tracking technologies without consent, in both directions, and fields that lead browsers past
+//! this proxy.
+//!
+//! Used by `request`, `response` and `body` (trailers). `fields` classifies the fields.
 
-use http::header::{ETAG, HeaderMap, HeaderName, HeaderValue, LAST_MODIFIED};
+use http::header::{
+    ETAG, HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
+    IF_UNMODIFIED_SINCE, LAST_MODIFIED,
+};
 
+use super::fields::{self, Field};
 use super::report::Report;
-use crate::config::settings::Technologies;
-use crate::consent::{Category, CategorySet};
-use crate::policy::permits;
+use super::reporting;
+use super::state::Filter;
+use crate::config::settings::{AlternativeServices, Technology};
 
-/// Client hints that a browser sends without being asked (WICG User-Agent Client Hints, section 3;
-/// `Save-Data` is the visitor's own wish): asking for them tells nothing new.
-const LOW_ENTROPY: &[&str] = &["save-data", "sec-ch-ua", "sec-ch-ua-mobile", "sec-ch-ua-platform"];
+const ALT_SVC: HeaderName = HeaderName::from_static("alt-svc");
+const CLEAR: HeaderValue = HeaderValue::from_static("clear");
+/// Fields by which a browser validates its copy of a response (RFC 9110 section 13.1).
+const CONDITIONS: [HeaderName; 5] =
+    [IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_RANGE, IF_MATCH, IF_UNMODIFIED_SINCE];
+/// The value of `Service-Worker-Navigation-Preload` unless a script chose another.
+const PRELOAD: HeaderValue = HeaderValue::from_static("true");
 
-/// What one response header is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Technology {
-    Nel,
-    AttributionReporting,
-    Topics,
-    ClientHints,
-    LoginStatus,
-    BeaconETag,
-}
-
-fn technology(name: &HeaderName, is_beacon: bool) -> Option<Technology> {
-    // Most responses have none of these: the length rules out nearly every name.
-    let text = name.as_str();
-    match text.len() {
-        3 if text == "nel" => Some(Technology::Nel),
-        9 if text == "accept-ch" => Some(Technology::ClientHints),
-        11 if text == "critical-ch" => Some(Technology::ClientHints),
-        9 if text == "set-login" => Some(Technology::LoginStatus),
-        4 if is_beacon && text == "etag" => Some(Technology::BeaconETag),
-        13 if is_beacon && text == "last-modified" => Some(Technology::BeaconETag),
-        23 if text == "observe-browsing-topics" => Some(Technology::Topics),
-        22.. if text.starts_with("attribution-reporting-") => {
-            Some(Technology::AttributionReporting)
-        }
-        _ => None,
-    }
-}
-
-/// Strips the headers whose category was not granted; in observe mode, counts them only. Returns
-/// whether the headers were changed.
-pub(super) fn strip(
+/// Strips from a response, or from its trailers, the fields that the visitor did not consent to. In observe mode it
+/// only counts them. `host` is the visited one. Returns whether fields were removed for want of consent.
+pub(super) fn strip_response(
     headers: &mut HeaderMap,
-    technologies: &Technologies,
-    granted: CategorySet,
-    is_beacon: bool,
-    enforce: bool,
+    filter: &Filter,
+    host: &str,
     report: &mut Report,
 ) -> bool {
-    let before = report.technologies_stripped;
-    let unwanted = |name: &HeaderName| {
-        let technology = technology(name, is_beacon)?;
-        let category = category(technologies, technology)?;
-        (!permits(granted, category)).then_some(technology)
-    };
-    // `HeaderMap::retain` does not exist, and collecting names allocates: only when there is one.
-    let found: Vec<(HeaderName, Technology)> = headers
-        .keys()
-        .filter_map(|name| unwanted(name).map(|technology| (name.clone(), technology)))
-        .collect();
-    for (name, technology) in found {
-        if technology == Technology::ClientHints {
-            strip_hints(headers, &name, enforce, report);
-            continue;
+    let enforce = filter.enforces();
+    let mut changed = false;
+    for (name, field) in unwanted(headers, filter, report, fields::in_response) {
+        let stripped = match field {
+            Field::Route => {
+                strip_route(headers, &name, enforce, report);
+                continue;
+            }
+            Field::Of(Technology::ClientHints) => strip_hints(headers, &name, enforce),
+            Field::Of(Technology::Reporting) => {
+                reporting::strip_foreign(headers, &name, host, enforce)
+            }
+            Field::Of(technology) => {
+                if technology == Technology::Nel {
+                    reporting::strip_nel_groups(headers, &name, enforce);
+                }
+                remove(headers, &name, enforce);
+                true
+            }
+            Field::OldCookie => {
+                remove(headers, &name, enforce);
+                true
+            }
+        };
+        if stripped {
+            report.note_field();
         }
-        report.technologies_stripped = report.technologies_stripped.saturating_add(1);
-        if technology == Technology::Nel {
-            strip_reporting_groups(headers, &name, enforce);
-        }
-        if enforce {
-            headers.remove(&name);
-        }
+        changed |= stripped;
     }
-    enforce && report.technologies_stripped > before
+    enforce && changed
 }
 
-/// Strips what a response that turned out to be a beacon would bring back as an identifier.
-pub(super) fn strip_validators(
+/// Strips from a request the fields that the visitor did not consent to. In observe mode it only counts them.
+pub(super) fn strip_request(
     headers: &mut HeaderMap,
-    technologies: &Technologies,
-    granted: CategorySet,
-    enforce: bool,
+    filter: &Filter,
+    known_beacon: bool,
     report: &mut Report,
 ) {
-    let Some(category) = technologies.beacon_etag else { return };
-    for name in [ETAG, LAST_MODIFIED] {
-        if !permits(granted, category) && headers.contains_key(&name) {
-            report.technologies_stripped = report.technologies_stripped.saturating_add(1);
-            if enforce {
-                headers.remove(&name);
+    let enforce = filter.enforces();
+    for (name, field) in unwanted(headers, filter, report, fields::in_request) {
+        let stripped = match field {
+            Field::Of(Technology::NavigationPreload) => {
+                let chosen = headers.get_all(&name).iter().any(|value| value != PRELOAD);
+                if chosen && enforce {
+                    headers.insert(name, PRELOAD);
+                }
+                chosen
             }
+            _ => {
+                remove(headers, &name, enforce);
+                true
+            }
+        };
+        if stripped {
+            report.note_field();
         }
     }
-}
-
-fn category(technologies: &Technologies, technology: Technology) -> Option<Category> {
-    match technology {
-        Technology::Nel => technologies.nel,
-        Technology::AttributionReporting => technologies.attribution_reporting,
-        Technology::Topics => technologies.topics,
-        Technology::ClientHints => technologies.client_hints,
-        Technology::LoginStatus => technologies.login_status,
-        Technology::BeaconETag => technologies.beacon_etag,
+    if known_beacon {
+        strip_all(headers, &CONDITIONS, filter, report);
     }
 }
 
-/// Leaves of `Accept-CH` only the low-entropy hints.
-fn strip_hints(headers: &mut HeaderMap, name: &HeaderName, enforce: bool, report: &mut Report) {
+/// Strips from the answer to a beacon what would come back as an identifier. Returns whether fields were removed.
+pub(super) fn strip_validators(
+    headers: &mut HeaderMap,
+    filter: &Filter,
+    report: &mut Report,
+) -> bool {
+    strip_all(headers, &[ETAG, LAST_MODIFIED], filter, report)
+}
+
+fn strip_all(
+    headers: &mut HeaderMap,
+    names: &[HeaderName],
+    filter: &Filter,
+    report: &mut Report,
+) -> bool {
+    let granted = report.consent.granted;
+    if filter.settings.technologies.permits(Technology::BeaconETag, granted) {
+        return false;
+    }
+    let mut found = false;
+    for name in names {
+        if headers.contains_key(name) {
+            found = true;
+            report.note_field();
+            remove(headers, name, filter.enforces());
+        }
+    }
+    filter.enforces() && found
+}
+
+/// The fields that the visitor did not consent to, and those that lead elsewhere.
+fn unwanted(
+    headers: &HeaderMap,
+    filter: &Filter,
+    report: &Report,
+    field_of: impl Fn(&str) -> Option<Field>,
+) -> Vec<(HeaderName, Field)> {
+    let granted = report.consent.granted;
+    let technologies = &filter.settings.technologies;
+    let is_unwanted = |field: &Field| match field {
+        Field::Of(technology) => !technologies.permits(*technology, granted),
+        Field::Route => technologies.alternative_services == AlternativeServices::Clear,
+        Field::OldCookie => !filter.settings.policy.permits_unclassified(granted),
+    };
+    // Collecting names allocates only when there are some.
+    headers
+        .keys()
+        .filter_map(|name| {
+            let field = field_of(name.as_str()).filter(is_unwanted)?;
+            Some((name.clone(), field))
+        })
+        .collect()
+}
+
+/// Removes a field that leads elsewhere. `clear` makes browsers forget earlier
+/// alternative services (RFC 7838 section 3).
+fn strip_route(headers: &mut HeaderMap, name: &HeaderName, enforce: bool, report: &mut Report) {
+    let clears = *name == ALT_SVC;
+    if clears && headers.get_all(name).iter().all(|value| value == CLEAR) {
+        return;
+    }
+    report.note_field();
+    remove(headers, name, enforce);
+    if clears && enforce {
+        headers.insert(ALT_SVC, CLEAR);
+    }
+}
+
+fn remove(headers: &mut HeaderMap, name: &HeaderName, enforce: bool) {
+    if enforce {
+        headers.remove(name);
+    }
+}
+
+/// Leaves only the low-entropy hints. Returns whether there were others.
+fn strip_hints(headers: &mut HeaderMap, name: &HeaderName, enforce: bool) -> bool {
     let mut kept: Vec<&[u8]> = Vec::new();
     let mut stripped = false;
     for field in headers.get_all(name) {
         for hint in field.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
-            if LOW_ENTROPY.iter().any(|low| hint.eq_ignore_ascii_case(low.as_bytes())) {
+            if fields::is_low_entropy(hint) {
                 kept.push(hint);
             } else {
                 stripped |= !hint.is_empty();
             }
         }
     }
-    if !stripped {
-        return;
+    if stripped && enforce {
+        reporting::replace(headers, name, &kept.join(&b", "[..]));
     }
-    report.technologies_stripped = report.technologies_stripped.saturating_add(1);
-    if !enforce {
-        return;
-    }
-    match HeaderValue::from_bytes(&kept.join(&b", "[..])) {
-        Ok(value) if !value.is_empty() => {
-            headers.insert(name.clone(), value);
-        }
-        _ => {
-            headers.remove(name);
-        }
-    }
-}
-
-/// Removes from `Report-To` the groups that `NEL` names; others (CSP, COOP) stay.
-fn strip_reporting_groups(headers: &mut HeaderMap, nel: &HeaderName, enforce: bool) {
-    let group_of = |value: &serde_json::Value, key: &str| {
-        value.get(key).and_then(|name| name.as_str()).map(str::to_owned)
-    };
-    let groups: Vec<String> = headers
-        .get_all(nel)
-        .iter()
-        .filter_map(|value| serde_json::from_slice(value.as_bytes()).ok())
-        .filter_map(|value| group_of(&value, "report_to"))
-        .collect();
-    if !enforce || groups.is_empty() || !headers.contains_key("report-to") {
-        return;
-    }
-    // `Report-To` is JSON objects separated by commas: a JSON list without its brackets.
-    let mut list = vec![b'['];
-    let fields: Vec<&[u8]> =
-        headers.get_all("report-to").iter().map(HeaderValue::as_bytes).collect();
-    list.extend(fields.join(&b','));
-    list.push(b']');
-    let Ok(serde_json::Value::Array(entries)) = serde_json::from_slice(&list) else { return };
-    let kept: Vec<String> = entries
-        .iter()
-        .filter(|entry| {
-            let name = group_of(entry, "group").unwrap_or_else(|| "default".to_owned());
-            !groups.contains(&name)
-        })
-        .map(serde_json::Value::to_string)
-        .collect();
-    if kept.len() == entries.len() {
-        return;
-    }
-    headers.remove("report-to");
-    if !kept.is_empty()
-        && let Ok(value) = HeaderValue::from_str(&kept.join(", "))
-    {
-        headers.insert("report-to", value);
-    }
+    stripped
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::consent::Consent;
+    use crate::config::{self, Overrides};
+    use crate::consent::{CategorySet, Consent};
 
-    fn stripped(fields: &[(&'static str, &'static str)]) -> (Vec<(String, String)>, u16) {
-        stripped_with(&Technologies::default(), fields)
+    fn filter(toml: &str) -> Filter {
+        let toml = format!("{toml}\n[[site]]\nupstream = 'http://127.0.0.1:1'");
+        let config = config::parse(&toml, None, &Overrides::default()).expect("a valid config");
+        Filter::new(config.sites[0].filter.clone())
     }
 
-    fn stripped_with(
-        technologies: &Technologies,
-        fields: &[(&'static str, &'static str)],
-    ) -> (Vec<(String, String)>, u16) {
+    fn map(fields: &[(&'static str, &'static str)]) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for (name, value) in fields {
-            headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+            headers.append(*name, HeaderValue::from_static(value));
         }
-        let consent = Consent::undecided(CategorySet::NECESSARY);
-        let mut report = Report::new(consent);
-        strip(&mut headers, technologies, consent.granted, true, true, &mut report);
-        let left = headers
-            .iter()
-            .map(|(name, value)| (name.to_string(), value.to_str().expect("ASCII").to_owned()))
-            .collect();
-        (left, report.technologies_stripped)
+        headers
+    }
+
+    fn lines(headers: &HeaderMap) -> Vec<String> {
+        let line = |(name, value): (&HeaderName, &HeaderValue)| {
+            format!("{name}: {}", value.to_str().expect("ASCII"))
+        };
+        let mut lines: Vec<String> = headers.iter().map(line).collect();
+        lines.sort();
+        lines
+    }
+
+    /// What is left of a response's fields without consent, and how many were stripped.
+    fn response(toml: &str, fields: &[(&'static str, &'static str)]) -> (Vec<String>, u16) {
+        let mut headers = map(fields);
+        let mut report = Report::new(Consent::undecided(CategorySet::NECESSARY));
+        strip_response(&mut headers, &filter(toml), "www.shop.example", &mut report);
+        (lines(&headers), report.technologies_stripped)
+    }
+
+    /// The same of a request's.
+    fn request(
+        toml: &str,
+        known_beacon: bool,
+        fields: &[(&'static str, &'static str)],
+    ) -> (Vec<String>, u16) {
+        let mut headers = map(fields);
+        let mut report = Report::new(Consent::undecided(CategorySet::NECESSARY));
+        strip_request(&mut headers, &filter(toml), known_beacon, &mut report);
+        (lines(&headers), report.technologies_stripped)
     }
 
     #[test]
-    fn headers_of_other_tracking_technologies_need_consent() {
-        let (left, count) = stripped(&[
-            ("content-type", "text/html"),
-            ("nel", r#"{"report_to":"nel","max_age":60}"#),
-            ("report-to", r#"{"group":"nel","max_age":60}, {"group":"csp","max_age":60}"#),
-            ("attribution-reporting-register-source", "{}"),
-            ("observe-browsing-topics", "?1"),
-            ("accept-ch", "Sec-CH-UA, Sec-CH-UA-Model, Save-Data"),
-            ("critical-ch", "Sec-CH-UA-Model"),
-        ]);
-        let mut left: Vec<_> = left.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
-        left.sort();
+    fn response_fields_of_tracking_technologies_need_consent() {
+        let (left, count) = response(
+            "",
+            &[
+                ("content-type", "text/html"),
+                ("nel", r#"{"report_to":"nel","max_age":60}"#),
+                ("report-to", r#"{"group":"nel","max_age":60}, {"group":"csp","max_age":60}"#),
+                ("attribution-reporting-register-source", "{}"),
+                ("observe-browsing-topics", "?1"),
+                ("shared-storage-write", "set;key=\"id\";value=\"7\""),
+                ("use-as-dictionary", "match=\"/*\", id=\"visitor-7\""),
+                ("accept-ch", "Sec-CH-UA, Sec-CH-UA-Model, Save-Data"),
+                ("critical-ch", "Sec-CH-UA-Model"),
+                ("set-cookie2", "id=7; Version=1"),
+            ],
+        );
         assert_eq!(
             left,
             [
-                ("accept-ch", "Sec-CH-UA, Save-Data"),
-                ("content-type", "text/html"),
-                ("report-to", r#"{"group":"csp","max_age":60}"#),
+                "accept-ch: Sec-CH-UA, Save-Data",
+                "content-type: text/html",
+                r#"report-to: {"group":"csp","max_age":60}"#,
             ]
         );
-        assert_eq!(count, 5);
+        assert_eq!(count, 8);
     }
 
     #[test]
-    fn low_entropy_hints_and_other_reports_are_left_alone() {
-        let fields = &[("accept-ch", "sec-ch-ua,save-data"), ("report-to", r#"{"group":"csp"}"#)];
-        let (left, count) = stripped(fields);
-        assert_eq!((left.len(), count), (2, 0));
-    }
-
-    #[test]
-    fn each_technology_has_its_switch_and_a_beacons_etag_is_an_identifier() {
-        let fields = &[
-            ("nel", "{}"),
-            ("set-login", "logged-in"),
-            ("etag", "\"visitor-7\""),
-            ("last-modified", "x"),
+    fn request_fields_of_tracking_technologies_need_consent() {
+        let fields = [
+            ("accept", "*/*"),
+            ("available-dictionary", ":pZGm1Av0IEBKARczz7exkNYsZb8LzaMrV7J32a2fFG4=:"),
+            ("dictionary-id", "\"visitor-7\""),
+            ("sec-browsing-topics", "(1);v=chrome.1"),
+            ("sec-ch-ua", "\"Chromium\""),
+            ("sec-ch-ua-model", "\"Pixel 9\""),
+            ("service-worker-navigation-preload", "visitor-7"),
+            ("cookie2", "$Version=1"),
+            ("x-uidh", "OTgxNTk2NDk0AD"),
+            ("if-none-match", "\"visitor-7\""),
         ];
-        let (left, _) = stripped(fields);
-        assert_eq!(left, [("set-login".to_owned(), "logged-in".to_owned())]);
-        let off = Technologies {
-            nel: None,
-            beacon_etag: None,
-            login_status: Some(Category::FUNCTIONAL),
-            ..Technologies::default()
-        };
-        let (left, count) = stripped_with(&off, fields);
-        assert_eq!((left.len(), count), (3, 1));
+        let left = [
+            "accept: */*",
+            "if-none-match: \"visitor-7\"",
+            "sec-ch-ua: \"Chromium\"",
+            "service-worker-navigation-preload: true",
+        ];
+        let (page, count) = request("", false, &fields);
+        assert_eq!((page.as_slice(), count), (&left.map(str::to_owned)[..], 7));
+        let (beacon, _) = request("", true, &fields);
+        assert!(!beacon.iter().any(|line| line.starts_with("if-none-match")), "{beacon:?}");
+        let (unchosen, count) =
+            request("", false, &[("service-worker-navigation-preload", "true")]);
+        assert_eq!((unchosen.len(), count), (1, 0));
+    }
+
+    #[test]
+    fn observe_mode_counts_fields_and_changes_none() {
+        let fields = [("alt-svc", "h3=\":443\""), ("accept-ch", "DPR"), ("nel", "{}")];
+        let (left, count) = response("mode = 'observe'", &fields);
+        assert_eq!((left, count), (lines(&map(&fields)), 3));
+        let fields = [("dpr", "2"), ("alt-used", "a.example"), ("cookie2", "x")];
+        let (left, count) = request("mode = 'observe'", true, &fields);
+        assert_eq!((left, count), (lines(&map(&fields)), 3));
+    }
+
+    #[test]
+    fn low_entropy_hints_and_other_reports_are_not_touched() {
+        let fields = [("accept-ch", "sec-ch-ua,save-data"), ("report-to", r#"{"group":"csp"}"#)];
+        let (left, count) = response("", &fields);
+        assert_eq!((left, count), (lines(&map(&fields)), 0));
+    }
+
+    #[test]
+    fn each_technology_has_its_category_and_off_lets_it_pass() {
+        let fields = [("nel", "{}"), ("set-login", "logged-in"), ("secure-session-challenge", "x")];
+        let (left, _) = response("", &fields);
+        assert_eq!(left, ["secure-session-challenge: x", "set-login: logged-in"]);
+        let toml = "[technologies]\nnel = 'off'\nlogin_status = 'functional'\n\
+                    device_bound_sessions = 'functional'";
+        assert_eq!(response(toml, &fields), (vec!["nel: {}".to_owned()], 2));
+        let (left, _) = request(toml, false, &[("sec-secure-session-id", "7")]);
+        assert_eq!(left, [""; 0]);
+    }
+
+    #[test]
+    fn fields_that_lead_to_another_server_are_removed_whatever_the_consent() {
+        let fields = [
+            ("alt-svc", "h3=\":8443\"; ma=2592000"),
+            ("alt-svc", "h2=\"origin.test:443\""),
+            ("alternate-protocol", "443:quic"),
+            ("onion-location", "http://shop.onion/"),
+        ];
+        assert_eq!(response("", &fields), (vec!["alt-svc: clear".to_owned()], 3));
+        let granted = "[consent]\ndefault = 'allow'";
+        assert_eq!(response(granted, &fields).0, ["alt-svc: clear"]);
+        let keep = "technologies.alternative_services = 'keep'";
+        assert_eq!(response(keep, &fields), (lines(&map(&fields)), 0));
+        assert_eq!(response("", &[("alt-svc", "clear")]), (vec!["alt-svc: clear".to_owned()], 0));
+        assert_eq!(request("", false, &[("alt-used", "origin.test")]).0, [""; 0]);
+        assert_eq!(request(keep, false, &[("alt-used", "origin.test")]).0.len(), 1);
+    }
+
+    #[test]
+    fn reports_to_other_sites_need_consent_and_those_to_the_site_pass() {
+        let endpoints = r#"own="/reports", sub="https://r.shop.example/x", "#;
+        let foreign = r#"a="https://collector.example/7", b="//tracker.test/7";x=1, c=unread"#;
+        let both: &'static str = Box::leak(format!("{endpoints}{foreign}").into_boxed_str());
+        let (left, count) = response("", &[("reporting-endpoints", both)]);
+        let own = r#"reporting-endpoints: own="/reports", sub="https://r.shop.example/x""#;
+        assert_eq!((left, count), (vec![own.to_owned()], 1));
+
+        let groups = r#"{"group":"a","endpoints":[{"url":"https://www.shop.example/r"}]}, {"group":"b","endpoints":[{"url":"https://www.shop.example/r"},{"url":"https://tracker.test/"}]}"#;
+        let (left, _) = response("", &[("report-to", groups)]);
+        assert!(left[0].contains("\"a\"") && !left[0].contains("tracker"), "{left:?}");
+        assert_eq!(response("", &[("report-to", "{unreadable")]).0, [""; 0]);
+
+        let off = "technologies.reporting = 'off'";
+        assert_eq!(response(off, &[("reporting-endpoints", both)]).1, 0);
     }
 }

@@ -99,12 +99,13 @@ impl Asked {
         Some(asked)
     }
 
-    /// The banner for the page, where there is to be one.
+    /// The banner for the page, where there is to be one. A compressed page gets nothing of the visitor's URL.
     pub(super) fn banner(
         &self,
         consent: &Consent,
         centre: &Centre,
         policies: &Policies,
+        coding: Coding,
     ) -> Option<String> {
         if !self.window || consent.is_decided() {
             return None;
@@ -117,7 +118,8 @@ impl Asked {
             Allowed::Yes | Allowed::No => None,
         };
         let locale = centre.locale(accepted)?;
-        let return_to = self.path.as_ref().map_or("/", PathAndQuery::as_str);
+        let path = self.path.as_ref().filter(|_| coding == Coding::Identity);
+        let return_to = path.map(PathAndQuery::as_str);
         let granted = consent.granted;
         centre.banner(BannerFor { locale, granted, return_to, form: policies.form(), nonce })
     }

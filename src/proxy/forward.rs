@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use http::header::{CONNECTION, SET_COOKIE, UPGRADE};
+use http::header::{CONNECTION, HOST, SET_COOKIE, UPGRADE};
 use http::{Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
@@ -17,7 +17,8 @@ use super::pool::Lease;
 use super::request_body::VisitorBody;
 use super::response_body::OriginBody;
 use super::together::together;
-use super::{headers, upgrade};
+use super::upstream_urls::Visited;
+use super::{headers, upgrade, upstream_urls};
 use crate::filter::keep_private;
 
 /// Forwards a request. The response is as the origin gave it, less the hop-by-hop fields.
@@ -27,12 +28,15 @@ pub(super) fn forward<'a>(
 ) -> impl Future<Output = Result<Response<OriginBody>, ProxyError>> + 'a {
     let kept = to.site.balance.kept(request.headers());
     let secure = to.visitor.peer.is_secure(request.headers());
+    let visited = Visited { secure, host: request.headers().get(HOST).cloned() };
     let (exchange, visitor_side) = begin(request, kept, to);
     // A combinator and not an async block, which would hold the exchange twice.
     let answer = exchange.map(move |answer| {
         let (response, lease) = answer?;
         let keep = to.site.balance.keep(kept, lease.upstream(), secure);
         let mut response = answered(response, lease, visitor_side, to)?;
+        let upstreams = to.site.upstreams().iter().map(|upstream| upstream.address());
+        upstream_urls::rewrite(response.headers_mut(), &visited, upstreams);
         if let Some(cookie) = keep {
             response.headers_mut().append(SET_COOKIE, cookie);
             // Another visitor's copy would keep them all at one upstream.

@@ -103,7 +103,8 @@ async fn serve(
                 address: visitor.peer.visitor_address(request.headers()),
                 now: unix_now(),
             };
-            let request = request.map(|body| VisitorBody::new(body, site.body_bytes, visitor));
+            let request =
+                request.map(|body| VisitorBody::new(body, site.body_bytes, visitor, &site.filter));
             let own = Box::pin(site.centre.answer(page, request, asking));
             // A body of ours is short: who has not sent it by then sends it never.
             let own = tokio::time::timeout(snapshot.timeouts.idle, own).await;
@@ -137,7 +138,8 @@ async fn serve(
             .secure(secure)
             .trusted(visitor.peer.trusted)
             .recalling(Arc::clone(&visitor.recall));
-        let request = request.map(|body| VisitorBody::new(body, site.body_bytes, visitor));
+        let request =
+            request.map(|body| VisitorBody::new(body, site.body_bytes, visitor, &site.filter));
         (layer.layer(to_origin).call(request), site)
     };
     let response = answered.await?;

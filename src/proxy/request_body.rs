@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use thiserror::Error;
 
 use super::visitor::Visitor;
+use crate::filter::Filter;
 
 /// Why a request's body is not forwarded to its end.
 #[derive(Debug, Error)]
@@ -80,6 +81,8 @@ pub(super) struct VisitorBody {
     /// The client connection, until the body has been read to its end.
     unread_by: Option<Arc<Visitor>>,
     progress: Option<Arc<Progress>>,
+    /// Judges the trailers; `None` without a body.
+    filter: Option<Arc<Filter>>,
     /// The octets that may still come.
     left: u64,
     /// Whether anybody has asked for it.
@@ -91,19 +94,25 @@ const MOST_UNWANTED_OCTETS: u64 = 64 * 1024;
 
 impl VisitorBody {
     /// A body of at most `most` octets.
-    pub(super) fn new(inner: Incoming, most: Option<u64>, visitor: &Arc<Visitor>) -> Self {
+    pub(super) fn new(
+        inner: Incoming,
+        most: Option<u64>,
+        visitor: &Arc<Visitor>,
+        filter: &Arc<Filter>,
+    ) -> Self {
         let has_body = !inner.is_end_stream();
         Self {
             inner: Some(inner),
             unread_by: has_body.then(|| Arc::clone(visitor)),
             progress: has_body.then(|| Arc::new(Progress::new())),
+            filter: has_body.then(|| Arc::clone(filter)),
             left: most.unwrap_or(u64::MAX),
             touched: false,
         }
     }
 
     pub(super) fn empty() -> Self {
-        Self { inner: None, unread_by: None, progress: None, left: 0, touched: false }
+        Self { inner: None, unread_by: None, progress: None, filter: None, left: 0, touched: false }
     }
 
     /// `None` for a request without a body.
@@ -147,7 +156,17 @@ impl Body for VisitorBody {
                 }
             }
         }
-        polled.map_err(BodyError::Broken)
+        let frame = match polled {
+            Poll::Ready(Some(Ok(frame))) => frame,
+            other => return other.map_err(BodyError::Broken),
+        };
+        let frame = frame.into_trailers().map(|mut trailers| {
+            if let Some(filter) = &this.filter {
+                filter.strip_request_trailers(&mut trailers);
+            }
+            Frame::trailers(trailers)
+        });
+        Poll::Ready(Some(Ok(frame.unwrap_or_else(|data| data))))
     }
 
     fn is_end_stream(&self) -> bool {

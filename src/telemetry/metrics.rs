@@ -337,7 +337,7 @@ impl Collector for Metrics {
         sites.per_site(
             encoder,
             "consentry_technologies_stripped",
-            "Response headers stripped that switch on other tracking technologies",
+            "Header fields of other tracking technologies stripped, in both directions",
             |site| site.technologies.load(Relaxed),
         )?;
         sites.decisions(encoder)?;

@@ -56,10 +56,96 @@ fn a_beacon_in_disguise_is_still_a_beacon() {
         "/x/../matomo.php?rec=1",
         "/%6Datomo.php?rec=1",
         "/./matomo.php?rec=1",
+        "/matomo.php/x?idsite=1",
+        "/matomo.php/x/y.html",
+        "/matomo%2ephp;a?rec=1",
+        "/matomo.php;a=1?rec=1",
+        "/MATOMO.php?rec=1",
+        "/collect?t%69d=G-1",
+        "/collect;a/?v=2;tid=G-1",
+        "/wp-admin/admin-ajax.php?%61ction=wp%5Fstatistics_hit_record",
     ] {
         assert_eq!(proxy.get(path, &[]).status, 204, "{path}");
     }
     assert!(origin.saw_nothing());
+}
+
+#[test]
+fn a_page_or_picture_is_no_beacon_because_its_path_is_like_one() {
+    let origin = Origin::answering(OK);
+    let proxy = Proxy::start(
+        &origin,
+        "[[beacon]]\npath = '/track/*'\ncategory = 'analytics'\n\
+         [[beacon]]\npath = '/index.php'\ncategory = 'analytics'",
+    );
+    let page = [("Sec-Fetch-Mode", "navigate"), ("Sec-Fetch-Dest", "document")];
+    let html = [("Accept", "text/html,*/*;q=0.8")];
+    let image = [("Sec-Fetch-Dest", "image"), ("Sec-Fetch-Mode", "no-cors")];
+    for (path, fields) in [
+        ("/Track/orders", &page[..]),
+        ("/Track/orders", &html),
+        ("/index.php/cart", &page),
+        ("/index.php/logo.gif", &image),
+        ("/COLLECT?tid=1", &page),
+        ("/collect/?tid=1", &html),
+        ("/Email/Header.gif", &image),
+        ("/matomo.php.html", &image),
+        ("/docs/matomo", &image),
+    ] {
+        assert_eq!(proxy.get(path, fields).text(), "ok", "{path} {fields:?}");
+    }
+}
+
+#[test]
+fn a_rule_is_written_as_people_write_paths_and_one_that_never_matches_is_an_error() {
+    let origin = Origin::answering(OK);
+    let proxy = Proxy::start(
+        &origin,
+        "[[beacon]]\npath = '/a%20b'\ncategory = 'analytics'\n\
+         [[beacon]]\npath = '/p%C3%ADxel'\ncategory = 'analytics'\n\
+         [[beacon]]\npath = '//x//y'\ncategory = 'analytics'\n\
+         [[beacon]]\npath = '/Capital'\nfetch_dest = 'Image'\ncategory = 'analytics'\n\
+         [[beacon]]\npath = '/typed'\ncontent_type = 'Text/Plain;charset=UTF-8'\ncategory = 'analytics'\n\
+         [[beacon]]\npath = '/q'\nquery = 'a%20b=c+d'\ncategory = 'analytics'",
+    );
+    let image = [("Sec-Fetch-Dest", "image")];
+    for (path, fields) in [
+        ("/a%20b", &[][..]),
+        ("/p%c3%ADxel", &[]),
+        ("/x/y", &[]),
+        ("/Capital", &image),
+        ("/capital", &image),
+        ("/typed", &[("Content-Type", "text/plain; charset=utf-8")]),
+        ("/q?a+b=c%20d", &[]),
+    ] {
+        assert!(proxy.get(path, fields).text() != "ok", "{path}");
+    }
+    assert!(origin.saw_nothing());
+
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("c.toml");
+    for (line, expected) in [
+        ("path = '/a?b'", "beacon[0].path: a path ends before `?`: it would never match"),
+        ("path = '/a#b'", "beacon[0].path: browsers do not send `#`"),
+        ("path = '/a/../b'", "beacon[0].path: the segments `.` and `..` are resolved"),
+        ("path = '/a%2Ab'", "beacon[0].path: `%2A` cannot be told from the wildcard `*`"),
+        ("path = '/%ff'", "beacon[0].path: its escapes are not UTF-8"),
+        ("path = '/a'\nquery = 'a=b&c=d'", "beacon[0].query: `a=b&c=d` is not one parameter"),
+        ("path = '/a'\nquery = '?a'", "beacon[0].query: `?a` is not one parameter"),
+        ("path = '/a'\nfetch_dest = 'an image'", "beacon[0].fetch_dest: `an image` is not a value"),
+        (
+            "path = '/a'\ncontent_type = 'json'",
+            "beacon[0].content_type: `json` is not a media type",
+        ),
+        ("path = '/a'\nmethod = 'GET, POST'", "beacon[0].method: `GET, POST` is not a method"),
+    ] {
+        let toml = format!(
+            "[[beacon]]\ncategory = 'analytics'\n{line}\n[[site]]\nupstream = 'http://a'\n"
+        );
+        std::fs::write(&config, toml).unwrap();
+        let (code, _, error) = run(&["check", "--config", config.to_str().unwrap()], "");
+        assert!(code == 2 && error.contains(expected), "{line}: {error}");
+    }
 }
 
 #[test]

@@ -18,6 +18,7 @@ mod commands;
 mod consent_api;
 mod cookies;
 mod detection;
+mod fields;
 mod forwarding;
 mod hostile_origin;
 mod http2;

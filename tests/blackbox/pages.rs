@@ -70,6 +70,51 @@ fn who_has_not_decided_gets_the_banner_as_the_first_thing_in_the_page() {
 }
 
 #[test]
+fn a_compressed_page_repeats_nothing_of_the_url_and_the_visitor_still_returns_to_it() {
+    let secret = "csrf=9f3kQz71LmXw";
+    let html = format!("<html><head></head><body><input value=\"{secret}\"></body></html>");
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    std::io::Write::write_all(&mut encoder, html.as_bytes()).unwrap();
+    let gzip = encoder.finish().unwrap();
+    let origin =
+        Origin::answering(page("Content-Type: text/html\r\nContent-Encoding: gzip\r\n", &gzip));
+    let proxy = Proxy::start(&origin, BANNER);
+    let body = |path: &str| load(&proxy, path, &[("Accept-Encoding", "gzip")]).body;
+    let guessed = body(&format!("/account?{secret}"));
+    for other in ["/account?csrf=AAAAAAAABBBB", "/csrf=9f3kQz71LmXw?csrf=9f3kQz71LmXw", "/"] {
+        assert_eq!(body(other).len(), guessed.len(), "{other}");
+    }
+    let mut text = String::new();
+    std::io::Read::read_to_string(&mut flate2::read::GzDecoder::new(&guessed[..]), &mut text)
+        .unwrap();
+    assert!(text.contains("consentry-banner") && !text.contains("/account"), "{text}");
+
+    let choose = |referer: &str| {
+        let form = "banner=1&lang=en&choice=reject";
+        let length = form.len().to_string();
+        let mut visitor = proxy.visit();
+        visitor.send(&request(
+            "POST",
+            "/.consentry/",
+            &[
+                ("Content-Type", "application/x-www-form-urlencoded"),
+                ("Content-Length", &length),
+                ("Sec-Fetch-Site", "same-origin"),
+                ("Referer", referer),
+            ],
+        ));
+        visitor.send(form.as_bytes());
+        visitor.reply("POST").field("location").unwrap()
+    };
+    assert_eq!(choose("http://shop.example/account?item=1"), "/account?item=1");
+    assert_eq!(choose("http://evil.example/account?item=1"), "/");
+    assert_eq!(choose(""), "/");
+    let centre =
+        proxy.get("/.consentry/?lang=en", &[("Referer", "http://shop.example/account?item=1")]);
+    assert!(centre.text().contains("name=\"return_to\" value=\"/account?item=1\""));
+}
+
+#[test]
 fn who_has_decided_gets_the_page_byte_for_byte_as_it_is() {
     let origin = Origin::answering(html());
     let proxy = Proxy::start(&origin, BANNER);

@@ -96,6 +96,27 @@ fn says(output: &Output) -> String {
 }
 
 #[test]
+fn a_client_is_led_to_no_alternative_service() {
+    let authority = Authority::new();
+    authority.issue("site", &["shop.test"], 2099);
+    let origin = Origin::answering(
+        "HTTP/1.1 200 OK\r\nAlt-Svc: h2=\":8443\"; ma=2592000, h3=\":8443\"\r\nContent-Length: 2\r\n\r\nok",
+    );
+    let file = authority.path("alt-svc.txt");
+    let alternatives = |toml: &str| {
+        let proxy = authority.proxy(&origin, &["site"], toml);
+        let reply = authority.curl(&proxy, "shop.test", &["--alt-svc", &file]).unwrap();
+        assert!(reply.ends_with("ok"), "{reply}");
+        let lines = std::fs::read_to_string(&file).unwrap();
+        lines.lines().filter(|line| !line.starts_with('#')).count()
+    };
+    let before = alternatives("[technologies]\nalternative_services = 'keep'");
+    assert!(before > 0, "curl keeps alternative services");
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(alternatives(""), 0);
+}
+
+#[test]
 fn both_versions_of_http_are_spoken_over_tls_and_cookies_are_filtered() {
     let authority = Authority::new();
     authority.issue("site", &["shop.test"], 2099);

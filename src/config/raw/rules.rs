@@ -1,7 +1,7 @@
 //! What cookies, beacons and hosts are, and what happens to them.
 
 use super::consent::RawDefault;
-use crate::config::settings::Detect;
+use crate::config::settings::{AlternativeServices, Detect};
 use crate::config::spanned::Spanned;
 
 type Text = Spanned<String>;
@@ -48,22 +48,42 @@ pub(in crate::config) enum RawWithdrawal {
     Storage,
 }
 
-/// The categories of tracking technologies that response headers switch on.
+/// The categories of tracking technologies that header fields carry; `"off"` lets a technology pass.
 #[derive(Debug, Default, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct RawTechnologies {
     /// `NEL` and its `Report-To` groups. Default: `"analytics"`.
     pub(in crate::config) nel: Option<Text>,
+    /// Reports to other sites: `Reporting-Endpoints` and `Report-To`. Default: `"analytics"`.
+    pub(in crate::config) reporting: Option<Text>,
     /// `Attribution-Reporting-*`. Default: `"targeting"`.
     pub(in crate::config) attribution_reporting: Option<Text>,
-    /// `Observe-Browsing-Topics`. Default: `"targeting"`.
+    /// `Observe-Browsing-Topics` and `Sec-Browsing-Topics`. Default: `"targeting"`.
     pub(in crate::config) topics: Option<Text>,
-    /// `Accept-CH` and `Critical-CH` beyond the low-entropy hints. Default: `"functional"`.
+    /// `Ad-Auction-*`, `Sec-Ad-Auction-*` and the fields of fenced frames. Default: `"targeting"`.
+    pub(in crate::config) ad_auctions: Option<Text>,
+    /// `Shared-Storage-*` and `Sec-Shared-Storage-*`. Default: `"targeting"`.
+    pub(in crate::config) shared_storage: Option<Text>,
+    /// `Private-State-Token*`, `Sec-Private-State-Token*` and their earlier names. Default: `"targeting"`.
+    pub(in crate::config) private_state_tokens: Option<Text>,
+    /// Client hints beyond the low-entropy ones: `Accept-CH`, `Critical-CH`, `Sec-CH-*`. Default: `"functional"`.
     pub(in crate::config) client_hints: Option<Text>,
-    /// `Set-Login`; browsers' login dialogs depend on it. Default: `"off"`.
-    pub(in crate::config) login_status: Option<Text>,
+    /// Compression dictionaries: `Use-As-Dictionary`, `Available-Dictionary`, `Dictionary-ID`. Default: `"functional"`.
+    pub(in crate::config) dictionaries: Option<Text>,
+    /// The value of `Service-Worker-Navigation-Preload`; without consent it is `true`. Default: `"functional"`.
+    pub(in crate::config) navigation_preload: Option<Text>,
+    /// `CMCD-*`, which media players send. Default: `"analytics"`.
+    pub(in crate::config) media_metrics: Option<Text>,
+    /// Identifiers that mobile networks insert, such as `X-UIDH`. Default: `"targeting"`.
+    pub(in crate::config) subscriber_ids: Option<Text>,
     /// `ETag` and `Last-Modified` of the answers to beacons, which come back as identifiers. Default: `"analytics"`.
     pub(in crate::config) beacon_etag: Option<Text>,
+    /// `Set-Login`; browsers' login dialogs depend on it. Default: `"off"`.
+    pub(in crate::config) login_status: Option<Text>,
+    /// `Secure-Session-*` and token binding; logins may depend on them. Default: `"off"`.
+    pub(in crate::config) device_bound_sessions: Option<Text>,
+    /// `Alt-Svc` and other fields that lead browsers to another server: `clear` removes them and makes browsers forget earlier ones, `keep` lets them pass. Default: `"clear"`.
+    pub(in crate::config) alternative_services: Option<AlternativeServices>,
 }
 
 /// A category.
@@ -100,16 +120,16 @@ pub(in crate::config) struct RawCookie {
 #[derive(Debug, Default, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct RawBeacon {
-    /// Its path; `*` stands for any run of characters.
+    /// Its path, without query; `*` stands for any run of characters. Compared as origins compare paths: see `docs/catalogue.md`.
     pub(in crate::config) path: Option<Text>,
     /// The method.
     pub(in crate::config) method: Option<Text>,
     /// A key of the query, or `key=value`.
-    pub(in crate::config) query: Option<String>,
+    pub(in crate::config) query: Option<Text>,
     /// `Sec-Fetch-Dest`.
-    pub(in crate::config) fetch_dest: Option<String>,
-    /// `Content-Type`.
-    pub(in crate::config) content_type: Option<String>,
+    pub(in crate::config) fetch_dest: Option<Text>,
+    /// The media type in `Content-Type`; parameters are ignored.
+    pub(in crate::config) content_type: Option<Text>,
     /// It is a pixel in an e-mail: `beacons.email_opens` decides. Default: `false`.
     pub(in crate::config) email_open: bool,
     /// Its category.

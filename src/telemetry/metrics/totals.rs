@@ -35,7 +35,7 @@ pub struct SiteTotals {
     pub beacons: u64,
     /// Deletions sent.
     pub expired: u64,
-    /// Headers of other technologies stripped.
+    /// Fields of other technologies stripped.
     pub technologies: u64,
     /// Requests by consent source, or by the reason for having no decision.
     pub consent: BTreeMap<&'static str, u64>,

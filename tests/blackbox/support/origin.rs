@@ -17,6 +17,8 @@ pub struct Seen {
     pub fields: Vec<(String, Vec<u8>)>,
     /// The body, chunked coding undone.
     pub body: Vec<u8>,
+    /// The field lines behind a chunked body.
+    pub trailers: Vec<String>,
     /// Which connection it came on, from 0.
     pub connection: usize,
 }
@@ -147,7 +149,8 @@ fn take(stream: &mut TcpStream, buffer: &mut Vec<u8>, count: usize) -> Option<Ve
 
 fn read_request(stream: &mut TcpStream, buffer: &mut Vec<u8>, connection: usize) -> Option<Seen> {
     let line = String::from_utf8_lossy(&take_line(stream, buffer)?).into_owned();
-    let mut seen = Seen { line, fields: Vec::new(), body: Vec::new(), connection };
+    let mut seen =
+        Seen { line, fields: Vec::new(), body: Vec::new(), trailers: Vec::new(), connection };
     loop {
         let line = take_line(stream, buffer)?;
         if line.is_empty() {
@@ -169,7 +172,13 @@ fn read_request(stream: &mut TcpStream, buffer: &mut Vec<u8>, connection: usize)
             seen.body.extend(take(stream, buffer, size)?);
             take(stream, buffer, 2)?;
         }
-        while !take_line(stream, buffer)?.is_empty() {}
+        loop {
+            let line = String::from_utf8_lossy(&take_line(stream, buffer)?).into_owned();
+            if line.is_empty() {
+                break;
+            }
+            seen.trailers.push(line);
+        }
     }
     Some(seen)
 }

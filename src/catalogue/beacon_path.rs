@@ -1,0 +1,255 @@
+//! Beacon paths as origins compare them: escapes decoded, dot segments resolved, and without what origins ignore.
+
+use std::borrow::Cow;
+
+use thiserror::Error;
+
+use super::pattern::{Pattern, PatternError};
+
+/// Extensions of scripts that servers run with path info (`PATH_INFO`, RFC 3875 section 4.1.5).
+const SCRIPTS: [&str; 13] = [
+    "php", "php5", "php7", "php8", "phtml", "cgi", "fcgi", "pl", "py", "asp", "aspx", "ashx", "cfm",
+];
+
+/// Why a text is not the path of a beacon rule.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum PathError {
+    /// It is no pattern.
+    #[error(transparent)]
+    Pattern(#[from] PatternError),
+    /// It starts with neither `/` nor `*`.
+    #[error("a path starts with `/` (or with `*` for any folder)")]
+    NotAPath,
+    /// It has a query.
+    #[error("a path ends before `?`: it would never match")]
+    Query,
+    /// It has a fragment, which browsers do not send.
+    #[error("browsers do not send `#` and what follows it: it would never match")]
+    Fragment,
+    /// It has a dot segment, which is resolved before paths are compared.
+    #[error("the segments `.` and `..` are resolved in requests: it would never match")]
+    DotSegment,
+    /// It has an escaped `*`.
+    #[error("`%2A` cannot be told from the wildcard `*`")]
+    EscapedWildcard,
+    /// Its escapes are not of UTF-8.
+    #[error("its escapes are not UTF-8")]
+    NotUtf8,
+}
+
+/// The path of a beacon rule, in the form that paths of requests are compared in.
+///
+/// # Errors
+/// When no request could match it.
+pub fn rule_path(text: &str) -> Result<Pattern, PathError> {
+    if !text.starts_with(['/', '*', '\\']) && !text.is_empty() {
+        return Err(PathError::NotAPath);
+    }
+    if text.contains('?') {
+        return Err(PathError::Query);
+    }
+    if text.contains('#') {
+        return Err(PathError::Fragment);
+    }
+    if text.to_ascii_lowercase().contains("%2a") {
+        return Err(PathError::EscapedWildcard);
+    }
+    let mut decoded = decode(text.as_bytes());
+    if decoded.split(|byte| *byte == b'/').any(|segment| matches!(segment, b"." | b"..")) {
+        return Err(PathError::DotSegment);
+    }
+    let mut last = None;
+    decoded.retain(|byte| last.replace(*byte) != Some(b'/') || *byte != b'/');
+    let path = String::from_utf8(decoded).map_err(|_| PathError::NotUtf8)?;
+    Ok(Pattern::new(&path)?)
+}
+
+/// The lookup key of a rule: spellings that an origin may treat as equal have the same key.
+pub(super) fn key(path: &Pattern) -> Pattern {
+    let lower = path.as_str().to_ascii_lowercase();
+    let trimmed = lower.strip_suffix('/').filter(|rest| !rest.is_empty() && !rest.ends_with('*'));
+    Pattern::new(trimmed.unwrap_or(&lower)).unwrap_or_else(|_| path.clone())
+}
+
+/// A path as which an origin may interpret the path of a request.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reading<'a> {
+    pub(super) path: &'a [u8],
+    /// Path info was cut off behind the script.
+    pub(super) cut: bool,
+}
+
+/// Calls `found` with each interpretation of a path, the likeliest first, until one is found.
+pub(super) fn find<T>(path: &str, mut found: impl FnMut(Reading<'_>) -> Option<T>) -> Option<T> {
+    let mut look = |path: &[u8]| {
+        found(Reading { path, cut: false })
+            .or_else(|| found(Reading { path: without_path_info(path)?, cut: true }))
+    };
+    // Most paths have none of these, and one reading.
+    if memchr::memchr3(b'%', b'\\', b';', path.as_bytes()).is_none() {
+        return look(&normalised(path));
+    }
+    let whole = resolve(&decode(path.as_bytes()));
+    look(&whole).or_else(|| look(&resolve(&decode(&without_parameters(path.as_bytes())?))))
+}
+
+/// The path in lower case, as in the keys of rules.
+pub(super) fn lower(path: &[u8]) -> Cow<'_, [u8]> {
+    if path.iter().any(u8::is_ascii_uppercase) {
+        Cow::Owned(path.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(path)
+    }
+}
+
+/// The path without what some servers ignore at its end: a slash (Express), dots and spaces (Windows). `None` when it
+/// ends with none of them.
+pub(super) fn trimmed(path: &[u8]) -> Option<&[u8]> {
+    let ignored = |byte: &u8| matches!(byte, b'/' | b'.' | b' ');
+    let end = path.iter().rposition(|byte| !ignored(byte))?;
+    path.get(..=end).filter(|trimmed| trimmed.len() < path.len())
+}
+
+/// The script of a path with path info.
+fn without_path_info(path: &[u8]) -> Option<&[u8]> {
+    let dot = memchr::memchr(b'.', path)?;
+    let mut from = dot;
+    while let Some(slash) = memchr::memchr(b'/', path.get(from..)?) {
+        let end = from + slash;
+        let script = path.get(..end)?;
+        let extension = script.get(memchr::memrchr(b'.', script)? + 1..)?;
+        if SCRIPTS.iter().any(|known| extension.eq_ignore_ascii_case(known.as_bytes())) {
+            return Some(script);
+        }
+        from = end + 1;
+    }
+    None
+}
+
+/// A path without the parameters of its segments (RFC 3986 section 3.3), which servlet containers do not compare. `None` when
+/// it has none.
+fn without_parameters(path: &[u8]) -> Option<Vec<u8>> {
+    let parameter = |segment: &[u8]| {
+        let plain = memchr::memchr(b';', segment);
+        let escaped = memchr::memmem::find(segment, b"%3B");
+        let lower = memchr::memmem::find(segment, b"%3b");
+        [plain, escaped, lower].into_iter().flatten().min()
+    };
+    parameter(path)?;
+    let segments = path.split(|byte| *byte == b'/');
+    let bare: Vec<&[u8]> = segments
+        .map(|segment| segment.get(..parameter(segment).unwrap_or(segment.len())))
+        .map(Option::unwrap_or_default)
+        .collect();
+    Some(bare.join(&b'/'))
+}
+
+/// The path as the origin will understand it: percent-encoding undone, `.` and `..` resolved,
+/// empty segments left out, so that `//x/../%6datomo.php` is `/matomo.php`.
+pub(crate) fn normalised(path: &str) -> Cow<'_, [u8]> {
+    let bytes = path.as_bytes();
+    let plain = !bytes.contains(&b'%')
+        && memchr::memmem::find(bytes, b"//").is_none()
+        && memchr::memmem::find(bytes, b"/.").is_none();
+    if plain { Cow::Borrowed(bytes) } else { Cow::Owned(resolve(&percent_decode(bytes))) }
+}
+
+/// Undoes percent-encoding and replaces backslashes by slashes, as servers on Windows do.
+fn decode(path: &[u8]) -> Vec<u8> {
+    let mut decoded = percent_decode(path);
+    for byte in &mut decoded {
+        if *byte == b'\\' {
+            *byte = b'/';
+        }
+    }
+    decoded
+}
+
+fn resolve(path: &[u8]) -> Vec<u8> {
+    let mut segments: Vec<&[u8]> = Vec::new();
+    let mut parts = path.split(|byte| *byte == b'/').peekable();
+    while let Some(part) = parts.next() {
+        match part {
+            b"." => {}
+            b".." => {
+                segments.pop();
+            }
+            b"" if parts.peek().is_some() => {}
+            other => segments.push(other),
+        }
+    }
+    let mut path = vec![b'/'];
+    path.extend(segments.join(&b'/'));
+    path
+}
+
+/// Undoes percent-encoding (RFC 3986 section 2.1). Other bytes are unchanged.
+pub(super) fn percent_decode(bytes: &[u8]) -> Vec<u8> {
+    percent_encoding::percent_decode(bytes).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn readings(path: &str) -> Vec<String> {
+        let mut all = Vec::new();
+        find(path, |reading| -> Option<()> {
+            all.push(String::from_utf8_lossy(reading.path).into_owned());
+            None
+        });
+        all
+    }
+
+    #[test]
+    fn a_path_has_the_readings_of_the_servers_that_run_scripts() {
+        for (path, expected) in [
+            ("/page", &["/page"][..]),
+            ("/app.js/x", &["/app.js/x"]),
+            ("/matomo.php", &["/matomo.php"]),
+            ("/matomo.php/", &["/matomo.php/", "/matomo.php"]),
+            ("/v1.2/matomo.PHP/x/y", &["/v1.2/matomo.PHP/x/y", "/v1.2/matomo.PHP"]),
+            ("/a;b/c;d", &["/a;b/c;d", "/a/c"]),
+            ("/a;x=%2F/c%3Bd", &["/a;x=/c;d", "/a/c"]),
+            ("/x/..;/collect", &["/x/..;/collect", "/collect"]),
+            ("/t.php;a/b", &["/t.php;a/b", "/t.php/b", "/t.php"]),
+            ("/%5Cx\\collect", &["/x/collect"]),
+            ("//x/../%6datomo%2Ephp", &["/matomo.php"]),
+            ("/a%", &["/a%"]),
+            ("*", &["*"]),
+        ] {
+            assert_eq!(readings(path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn the_path_of_a_rule_is_read_as_the_path_of_a_request_or_is_an_error() {
+        for (text, expected) in [
+            ("/a%20b", Ok("/a b")),
+            ("/p%C3%ADxel", Ok("/p\u{ed}xel")),
+            ("/p%c3%adxel", Ok("/p\u{ed}xel")),
+            ("/a//b/*", Ok("/a/b/*")),
+            ("//*//c", Ok("/*/c")),
+            ("*/Track.GIF", Ok("*/Track.GIF")),
+            ("/a?b", Err(PathError::Query)),
+            ("/a#b", Err(PathError::Fragment)),
+            ("/a/../b", Err(PathError::DotSegment)),
+            ("/%2e/b", Err(PathError::DotSegment)),
+            ("/a%2Ab", Err(PathError::EscapedWildcard)),
+            ("/%ff", Err(PathError::NotUtf8)),
+            ("a", Err(PathError::NotAPath)),
+            ("", Err(PathError::Pattern(PatternError::Empty))),
+        ] {
+            let path = rule_path(text);
+            assert_eq!(path.as_ref().map(Pattern::as_str), expected.as_ref().copied(), "{text}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_trimmed_but_what_servers_ignore() {
+        assert_eq!(trimmed(b"/collect/"), Some(&b"/collect"[..]));
+        assert_eq!(trimmed(b"/m.php. "), Some(&b"/m.php"[..]));
+        assert_eq!(trimmed(b"/collect"), None);
+        assert_eq!(trimmed(b"/"), None);
+    }
+}

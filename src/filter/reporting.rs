@@ -1,0 +1,121 @@
+//! Where browsers send reports about a page (W3C Reporting API, Network Error Logging).
+
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use serde_json::Value;
+use url::Url;
+
+use super::cache::split_outside_quotes;
+use crate::cookie::registrable_domain;
+
+const REPORT_TO: HeaderName = HeaderName::from_static("report-to");
+
+/// Removes from `Report-To` the groups that `NEL` names. Groups for other reports stay. Returns whether a group was removed.
+pub(super) fn strip_nel_groups(headers: &mut HeaderMap, nel: &HeaderName, enforce: bool) -> bool {
+    let groups: Vec<String> = headers
+        .get_all(nel)
+        .iter()
+        .filter_map(|value| serde_json::from_slice(value.as_bytes()).ok())
+        .filter_map(|value: Value| text(&value, "report_to").map(str::to_owned))
+        .collect();
+    let is_named = |entry: &Value| {
+        let group = text(entry, "group").unwrap_or("default");
+        groups.iter().any(|name| name == group)
+    };
+    !groups.is_empty() && strip_groups(headers, is_named, enforce)
+}
+
+/// Removes from `Report-To` or `Reporting-Endpoints` the endpoints of other sites than the visited one. Returns
+/// whether there was any.
+pub(super) fn strip_foreign(
+    headers: &mut HeaderMap,
+    name: &HeaderName,
+    host: &str,
+    enforce: bool,
+) -> bool {
+    if *name == REPORT_TO {
+        return strip_groups(headers, |group| has_foreign_endpoint(group, host), enforce);
+    }
+    let fields = headers.get_all(name).iter();
+    let members: Vec<&[u8]> =
+        fields.flat_map(|field| split_outside_quotes(field.as_bytes())).collect();
+    let is_own = |member: &&&[u8]| quoted_url(member).is_some_and(|url| is_own(&url, host));
+    let own: Vec<&[u8]> = members.iter().filter(is_own).copied().collect();
+    if own.len() == members.len() {
+        return false;
+    }
+    if enforce {
+        replace(headers, name, &own.join(&b", "[..]));
+    }
+    true
+}
+
+fn text<'a>(value: &'a Value, key: &str) -> Option<&'a str> {
+    value.get(key)?.as_str()
+}
+
+fn has_foreign_endpoint(group: &Value, host: &str) -> bool {
+    let endpoints = group.get("endpoints").and_then(Value::as_array);
+    endpoints
+        .into_iter()
+        .flatten()
+        .any(|endpoint| text(endpoint, "url").is_some_and(|url| !is_own(url, host)))
+}
+
+/// Removes groups of `Report-To`; all of them when they cannot be read, since a browser may read them.
+fn strip_groups(headers: &mut HeaderMap, unwanted: impl Fn(&Value) -> bool, enforce: bool) -> bool {
+    // JSON objects separated by commas: a JSON array without its brackets.
+    let fields: Vec<&[u8]> = headers.get_all(REPORT_TO).iter().map(HeaderValue::as_bytes).collect();
+    if fields.is_empty() {
+        return false;
+    }
+    let list = [b"[", fields.join(&b',').as_slice(), b"]"].concat();
+    let groups: Vec<Value> = serde_json::from_slice(&list).unwrap_or_default();
+    let kept: Vec<String> =
+        groups.iter().filter(|group| !unwanted(group)).map(Value::to_string).collect();
+    if kept.len() == groups.len() && !groups.is_empty() {
+        return false;
+    }
+    if enforce {
+        replace(headers, &REPORT_TO, kept.join(", ").as_bytes());
+    }
+    true
+}
+
+/// The URL of a dictionary member, `name="url"` (RFC 9651 section 3.3.3); `None` when it is no string.
+fn quoted_url(member: &[u8]) -> Option<String> {
+    let at = member.iter().position(|byte| *byte == b'=')?;
+    let mut rest = member.get(at + 1..)?.strip_prefix(b"\"")?.iter();
+    let mut url = Vec::new();
+    loop {
+        match rest.next()? {
+            b'"' => return String::from_utf8(url).ok(),
+            b'\\' => url.push(*rest.next()?),
+            byte => url.push(*byte),
+        }
+    }
+}
+
+/// Whether a URL is of the visited site: of its host, or below the same registrable domain. What browsers cannot
+/// read as a URL leads nowhere.
+fn is_own(url: &str, host: &str) -> bool {
+    let Ok(visited) = Url::parse(&format!("https://{host}/")) else { return false };
+    let Ok(url) = visited.join(url) else { return true };
+    let (Some(reported), Some(visited)) = (url.host_str(), visited.host_str()) else {
+        return false;
+    };
+    reported == visited
+        || registrable_domain(visited)
+            .is_some_and(|domain| registrable_domain(reported) == Some(domain))
+}
+
+/// Replaces every value of a field by one, or removes the field when nothing is left.
+pub(super) fn replace(headers: &mut HeaderMap, name: &HeaderName, value: &[u8]) {
+    match HeaderValue::from_bytes(value) {
+        Ok(value) if !value.is_empty() => {
+            headers.insert(name.clone(), value);
+        }
+        _ => {
+            headers.remove(name);
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Request trailers: fields that only a head may have are removed, since an origin that merges trailers into the head
+//! would believe them (RFC 9110 section 6.5.1).
+
+use http::header::{HeaderMap, HeaderName};
+
+use super::fields;
+use super::request::handed_on;
+use super::state::Filter;
+
+/// Fields of a head that frame, route, authenticate or modify a request (RFC 9110 section 6.5.1).
+const HEAD_ONLY: [&str; 24] = [
+    "host",
+    "cookie",
+    "authorization",
+    "proxy-authorization",
+    "content-length",
+    "content-type",
+    "content-encoding",
+    "content-range",
+    "transfer-encoding",
+    "te",
+    "trailer",
+    "connection",
+    "proxy-connection",
+    "keep-alive",
+    "upgrade",
+    "expect",
+    "max-forwards",
+    "range",
+    "cache-control",
+    "pragma",
+    "origin",
+    "referer",
+    "user-agent",
+    "via",
+];
+
+/// Prefixes of the names by which proxies forward the client's address and its request.
+const FORWARDING: [&str; 14] = [
+    "forwarded",
+    "x-forwarded",
+    "x-real-",
+    "x-client-",
+    "x-cluster-client-",
+    "x-original-",
+    "x-rewrite-",
+    "x-http-method",
+    "x-method-override",
+    "true-client-",
+    "cf-connecting-",
+    "fastly-client-",
+    "client-",
+    "front-end-https",
+];
+
+impl Filter {
+    /// Removes from the trailers of a request, in every mode, what only its head may have: cookies, forwarding fields,
+    /// `forward_header`, tracking fields, and what frames or routes the request.
+    pub fn strip_request_trailers(&self, trailers: &mut HeaderMap) {
+        let ours = self.settings.forward_header.as_ref();
+        let is_ours =
+            |name: &HeaderName| ours.is_some_and(|ours| handed_on(name).eq(handed_on(ours)));
+        let unwanted: Vec<HeaderName> = trailers
+            .keys()
+            .filter(|name| is_ours(name) || is_of_heads(&name.as_str().replace('_', "-")))
+            .cloned()
+            .collect();
+        for name in unwanted {
+            trailers.remove(name);
+        }
+    }
+}
+
+/// Whether only a head may have a field of this name, written with `-` for `_`.
+fn is_of_heads(name: &str) -> bool {
+    HEAD_ONLY.contains(&name)
+        || ["accept", "if-", "sec-"].iter().any(|start| name.starts_with(start))
+        || FORWARDING.iter().any(|start| name.starts_with(start))
+        || fields::in_request(name).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{self, Overrides};
+    use http::HeaderValue;
+
+    #[test]
+    fn trailers_keep_what_may_follow_a_body_and_nothing_of_a_head() {
+        for mode in ["enforce", "observe"] {
+            let toml = format!(
+                "mode = '{mode}'\n[consent]\nforward_header = 'X-Consent'\n\
+                 [[site]]\nupstream = 'http://127.0.0.1:1'"
+            );
+            let config = config::parse(&toml, None, &Overrides::default()).expect("a valid config");
+            let filter = Filter::new(config.sites[0].filter.clone());
+            let mut trailers = HeaderMap::new();
+            for name in [
+                "x-checksum",
+                "content-digest",
+                "grpc-status",
+                "etag",
+                "cookie",
+                "cookie2",
+                "x-consent",
+                "x_consent",
+                "x-forwarded-for",
+                "x_forwarded_proto",
+                "forwarded",
+                "x-real-ip",
+                "true-client-ip",
+                "host",
+                "authorization",
+                "content-length",
+                "if-none-match",
+                "sec-gpc",
+                "available-dictionary",
+                "x-uidh",
+            ] {
+                trailers.insert(name, HeaderValue::from_static("1"));
+            }
+            filter.strip_request_trailers(&mut trailers);
+            let mut left: Vec<_> = trailers.keys().map(HeaderName::as_str).collect();
+            left.sort_unstable();
+            assert_eq!(left, ["content-digest", "etag", "grpc-status", "x-checksum"], "{mode}");
+        }
+    }
+}
