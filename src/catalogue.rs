@@ -6,23 +6,30 @@
 mod beacon;
 pub mod builtin;
 mod fold;
+mod glob;
 mod hosts;
 mod lists;
 mod matcher;
+pub mod names;
 mod pattern;
+mod records;
+mod requires;
 mod rule;
 mod suggestion;
+mod tree;
 
 pub(crate) use beacon::normalised as normalised_path;
 pub use beacon::{BeaconProbe, BeaconRule};
-pub use fold::fold;
+pub use fold::{fold, fold_counters};
 pub use hosts::HostRule;
 pub use lists::{FilterLists, ListError};
 pub use pattern::{Pattern, PatternError};
+pub use records::is_consent_record;
+pub use requires::{Companion, Requires, Sight};
 pub use rule::{CookieRule, Entry, Tier};
-pub use suggestion::{Evidence, Suggestion, suggest};
+pub use suggestion::{Evidence, Suggestion, Together, suggest};
 
-use crate::cookie::without_prefix;
+use crate::cookie::{SetCookie, without_prefix};
 use hosts::Hosts;
 use matcher::Matcher;
 
@@ -46,7 +53,7 @@ impl Catalogue {
         for (number, mut rule) in cookies.into_iter().enumerate() {
             rule.number = number;
             let (pattern, tier) = (rule.pattern.clone(), rule.tier);
-            names.insert(&pattern, tier, rule);
+            names.insert(&pattern, tier, rule.requires.is_some(), rule);
         }
         // Rules of one path may differ in their conditions: they share one place, best tier first.
         let mut by_path: Vec<(Pattern, Vec<BeaconRule>)> = Vec::new();
@@ -69,7 +76,7 @@ impl Catalogue {
                 (std::cmp::Reverse(rule.tier), std::cmp::Reverse(rule.conditions()))
             });
             if let Some(tier) = rules.first().map(|rule| rule.tier) {
-                paths.insert(&pattern, tier, rules);
+                paths.insert(&pattern, tier, false, rules);
             }
         }
         Self { cookies: names, beacons: paths, beacon_rules, lists: None, hosts: Hosts::default() }
@@ -98,17 +105,44 @@ impl Catalogue {
         self
     }
 
-    /// The rule for a cookie name, as raw bytes; `None` for one that no rule knows.
+    /// The rule for a cookie name, as raw bytes, as if the cookie were sent alone; `None` for one that no rule
+    /// knows.
     ///
     /// A name with a prefix that only browsers interpret (`__Secure-_ga`) falls under the rule of
-    /// the name behind it, unless a rule names it whole.
+    /// the name behind it, unless a rule names it whole; so does a signature (`X.sig`) under the rule of `X`.
     pub fn cookie(&self, name: &[u8]) -> Option<&CookieRule> {
+        self.find(name, None, &Sight::name())
+    }
+
+    /// The rule for a cookie that is set, or sent beside others.
+    pub fn cookie_in(&self, name: &[u8], sight: &Sight<'_>) -> Option<&CookieRule> {
+        self.find(name, None, sight)
+    }
+
+    /// The rule for a `Set-Cookie` line of the response that `sight` shows.
+    pub fn set_cookie(&self, cookie: &SetCookie<'_>, sight: &Sight<'_>) -> Option<&CookieRule> {
+        self.find(cookie.name, Some(cookie), sight)
+    }
+
+    fn find(
+        &self,
+        name: &[u8],
+        set: Option<&SetCookie<'_>>,
+        sight: &Sight<'_>,
+    ) -> Option<&CookieRule> {
         if name.is_empty() {
             return None;
         }
-        self.cookies
-            .best(name, |_| true)
-            .or_else(|| without_prefix(name).and_then(|bare| self.cookies.best(bare, |_| true)))
+        let holds = |rule: &CookieRule, wild: &[u8]| {
+            rule.requires.as_ref().is_none_or(|requires| requires.hold(wild, set, sight))
+        };
+        let best = |name: &[u8]| self.cookies.best(name, holds);
+        let unprefixed = || without_prefix(name).and_then(best);
+        best(name).or_else(unprefixed).or_else(|| {
+            // Keygrip and what is built on it sign the cookie `X` in a cookie `X.sig`.
+            let signed = name.strip_suffix(b".sig")?;
+            best(signed).or_else(|| without_prefix(signed).and_then(best))
+        })
     }
 
     /// The rule for a request, when it is a beacon.
@@ -118,7 +152,8 @@ impl Catalogue {
                 return None;
             }
             let path = beacon::normalised(probe.path);
-            let fits = |rules: &Vec<BeaconRule>| rules.iter().any(|rule| rule.holds(probe));
+            let fits =
+                |rules: &Vec<BeaconRule>, _: &[u8]| rules.iter().any(|rule| rule.holds(probe));
             self.beacons.best(&path, fits)?.iter().find(|rule| rule.holds(probe))
         };
         by_path().or_else(|| self.lists.as_ref()?.find(probe))
@@ -172,6 +207,7 @@ mod tests {
                 purpose: None,
                 lifetime: None,
             },
+            requires: None,
         }
     }
 

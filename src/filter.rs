@@ -33,6 +33,7 @@ mod seen;
 mod service;
 mod state;
 mod technologies;
+mod together;
 mod verdict;
 
 pub use body::FilterBody;

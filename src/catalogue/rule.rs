@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::pattern::Pattern;
+use super::requires::Requires;
 use crate::consent::Category;
 
 /// Where a rule comes from; a later tier wins over an earlier one, whatever the pattern.
@@ -45,4 +46,6 @@ pub struct CookieRule {
     pub number: usize,
     /// What it says.
     pub entry: Entry,
+    /// Conditions besides the name; `None` where the name decides.
+    pub requires: Option<Box<Requires>>,
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use crate::catalogue::CookieRule;
+use crate::catalogue::{CookieRule, Sight};
 use crate::config::settings::FilterSettings;
 use crate::policy::Unclassified;
 
@@ -30,8 +30,11 @@ pub(super) fn script(settings: &FilterSettings) -> Script {
     for rule in rules {
         let name = rule.pattern.as_str();
         if !rule.pattern.is_exact() {
-            wild.push(rule);
-        } else if let Some(in_force) = catalogue.cookie(name.as_bytes())
+            // A script cannot write what its rule requires to be HttpOnly.
+            if rule.requires.is_none() {
+                wild.push(rule);
+            }
+        } else if let Some(in_force) = catalogue.cookie_in(name.as_bytes(), &Sight::script())
             // The rule that wins, whoever wrote it: a site's wildcard may win over a built-in name.
             && let Some(names) = exact.get_mut(in_force.entry.category.index())
         {
@@ -51,7 +54,7 @@ pub(super) fn script(settings: &FilterSettings) -> Script {
         })
         .collect();
     let wild: Vec<_> =
-        wild.iter().map(|rule| (rule.pattern.as_str(), rule.entry.category.index())).collect();
+        wild.iter().map(|rule| (rule.pattern.regex(), rule.entry.category.index())).collect();
     let data = serde_json::json!({
         "categories": categories,
         "exact": exact,

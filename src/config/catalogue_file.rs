@@ -6,8 +6,10 @@ use std::sync::Arc;
 use http::Method;
 
 use super::document::{Document, nearest, place};
-use super::raw::{RawBeacon, RawCatalogue, RawCookie, RawHost};
-use crate::catalogue::{BeaconRule, CookieRule, Entry, HostRule, Pattern, Tier, builtin};
+use super::raw::{RawBeacon, RawCatalogue, RawCookie, RawHost, RawRequires};
+use crate::catalogue::{
+    BeaconRule, Companion, CookieRule, Entry, HostRule, Pattern, Requires, Tier, builtin,
+};
 use crate::config::spanned::Spanned;
 use crate::consent::{Categories, Category};
 
@@ -69,9 +71,10 @@ impl Rules {
             let category = category(document, &key, &at, raw.category, categories);
             let pattern =
                 pattern(document, &format!("{key}.name"), &at, raw.name, "name = \"_ga_*\"");
+            let requires = raw.requires.map(|raw| requires(document, &key, raw));
             if let (Some(pattern), Some(category)) = (pattern, category) {
                 let entry = entry(category, raw.vendor, raw.tcf_vendor, raw.purpose, raw.lifetime);
-                self.cookies.push(CookieRule { pattern, tier, number: 0, entry });
+                self.cookies.push(CookieRule { pattern, tier, number: 0, entry, requires });
             }
         }
         for (index, raw) in hosts.into_iter().enumerate() {
@@ -174,6 +177,24 @@ fn pattern<T>(
     }
     // `/*` is every path: fine for a beacon that further conditions narrow down.
     Pattern::new(text.get_ref()).map_or_else(|error| problem(error.to_string()), Some)
+}
+
+fn requires<T>(document: &mut Document<'_, T>, key: &str, raw: RawRequires) -> Box<Requires> {
+    let days = format!("{key}.requires.max_days");
+    let max_days = raw.max_days.map(|most| document.bounded(&days, Some(most), 1, 36_500, 1));
+    let mut with = Vec::new();
+    for (index, name) in raw.with.iter().enumerate() {
+        match Companion::new(name.get_ref()) {
+            Some(companion) => with.push(companion),
+            None => document.problem(
+                Some(place(name)),
+                format!("{key}.requires.with[{index}]"),
+                format!("`{}` is not a name with at most one `*`", name.get_ref()),
+                None,
+            ),
+        }
+    }
+    Box::new(Requires { http_only: raw.http_only, max_days, with })
 }
 
 fn host<T>(

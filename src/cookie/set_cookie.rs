@@ -163,6 +163,11 @@ impl Scope<'_> {
         }
     }
 
+    /// How long the cookie lives from `now` on, in seconds; `None` until the browser is closed.
+    pub fn lifetime(&self, now: i64) -> Option<i64> {
+        self.max_age.or_else(|| self.expires().map(|at| at.saturating_sub(now)))
+    }
+
     /// Whether a browser that receives the line at `now` (Unix seconds) deletes the cookie.
     pub fn deletes(&self, now: i64) -> bool {
         self.deletes_from().is_some_and(|from| from <= now)

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::HeaderMap;
 use http::header::SET_COOKIE;
+use http::{HeaderMap, Method};
 use http_body::{Body, Frame, SizeHint};
 
 use super::report::Report;
@@ -86,7 +86,7 @@ impl<B: Body<Data = Bytes>> Body for FilterBody<B> {
                             this.filter,
                             this.report,
                             &mut trailers,
-                            "/",
+                            (&Method::GET, "/"),
                             now,
                         );
                     }

@@ -4,19 +4,23 @@
 //! Previous step: the inner service. Next: the visitor. One line, one decision: a response may set
 //! cookies of several categories. What stays, stays byte for byte and in order.
 
+use http::Method;
 use http::header::{HeaderMap, HeaderValue, SET_COOKIE};
 
 use super::report::Report;
 use super::request::Visit;
 use super::seen::Outcome;
 use super::state::Filter;
+use super::together::SetTogether;
 use super::{cache, technologies};
+use crate::catalogue::Sight;
 use crate::consent::Category;
 use crate::cookie::SetCookie;
 
 /// Filters the head of a response (also of a 101, a redirect, an error) in place.
 pub(super) fn filter(filter: &Filter, visit: &mut Visit, headers: &mut HeaderMap, now: i64) {
-    let mut changed = strip_set_cookies(filter, &mut visit.report, headers, visit.uri.path(), now);
+    let request = (&visit.method, visit.uri.path());
+    let mut changed = strip_set_cookies(filter, &mut visit.report, headers, request, now);
     let enforces = filter.enforces();
     let settings = &filter.settings.technologies;
     let granted = visit.granted();
@@ -44,19 +48,25 @@ pub(super) fn filter(filter: &Filter, visit: &mut Visit, headers: &mut HeaderMap
 }
 
 /// Strips each `Set-Cookie` line without consent, from a head or from trailers. Returns whether
-/// the headers were changed.
+/// the headers were changed. `request` is the method and path of the request.
 pub(super) fn strip_set_cookies(
     filter: &Filter,
     report: &mut Report,
     headers: &mut HeaderMap,
-    request_path: &str,
+    request: (&Method, &str),
     now: i64,
 ) -> bool {
     // Most responses set no cookie, and most of the others none that has to go.
     let mut kept: Option<Vec<HeaderValue>> = None;
     let lines = headers.get_all(SET_COOKIE);
+    let response = Lines {
+        sight: Sight::response(headers, now),
+        together: SetTogether::new(headers, request.0, now),
+        request_path: request.1,
+        now,
+    };
     for (index, line) in lines.iter().enumerate() {
-        if passes(filter, report, line.as_bytes(), request_path, now) {
+        if passes(filter, report, line.as_bytes(), &response) {
             if let Some(kept) = &mut kept {
                 kept.push(line.clone());
             }
@@ -77,12 +87,22 @@ pub(super) fn strip_set_cookies(
     true
 }
 
-fn passes(filter: &Filter, report: &mut Report, line: &[u8], request_path: &str, now: i64) -> bool {
+/// The `Set-Cookie` lines of one response.
+struct Lines<'a> {
+    sight: Sight<'a>,
+    together: SetTogether<'a>,
+    request_path: &'a str,
+    now: i64,
+}
+
+fn passes(filter: &Filter, report: &mut Report, line: &[u8], response: &Lines<'_>) -> bool {
+    let now = response.now;
     let cookie = SetCookie::parse(line);
-    let decision = filter.settings.policy.cookie(cookie.name, &report.consent);
+    let policy = &filter.settings.policy;
+    let decision = policy.set_cookie(&cookie, &response.sight, &report.consent);
     let outcome = Outcome { permitted: decision.permitted, decided: report.consent.is_decided() };
     if decision.category() == Some(Category::NECESSARY) {
-        filter.inventory.note_set(decision.rule, &cookie, outcome, now);
+        filter.inventory.note_set(decision.rule, &cookie, &response.together, outcome, now);
         return true;
     }
     if !filter.learned.knows(&cookie, now) {
@@ -91,10 +111,10 @@ fn passes(filter: &Filter, report: &mut Report, line: &[u8], request_path: &str,
             return true;
         }
         if !cookie.name.is_empty() {
-            filter.learned.note(&cookie, &scope, request_path);
+            filter.learned.note(&cookie, &scope, response.request_path);
         }
     }
-    filter.inventory.note_set(decision.rule, &cookie, outcome, now);
+    filter.inventory.note_set(decision.rule, &cookie, &response.together, outcome, now);
     if !decision.permitted {
         report.response_stripped.add(decision.category());
         tracing::debug!(cookie = %cookie.name.escape_ascii(), "strips a cookie from the response");

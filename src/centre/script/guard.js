@@ -3,10 +3,7 @@
   const { categories, exact, wild, unclassified } = DATA;
   const known = new Map();
   exact.forEach((names, at) => names && names.split(" ").forEach((name) => known.set(name, categories[at])));
-  const patterns = wild.map(([pattern, at]) => [
-    new RegExp("^" + pattern.split("*").map((part) => part.replace(/[.+?^${}()|[\]\\]/g, "\\$&")).join("[^]*") + "$"),
-    categories[at],
-  ]);
+  const patterns = wild.map(([pattern, at]) => [new RegExp("^" + pattern + "$"), categories[at]]);
   const everything = categories.every((category) => granted.has(category));
   const find = (name) => known.get(name) || (patterns.find(([pattern]) => pattern.test(name)) || [])[1];
   const allowed = (name) => {

@@ -53,7 +53,8 @@ pub(super) fn filter(
                 purpose: Some(Arc::from(purpose)),
                 lifetime: None,
             };
-            rules.cookies.push(CookieRule { pattern, tier: Tier::Consent, number: 0, entry });
+            let tier = Tier::Consent;
+            rules.cookies.push(CookieRule { pattern, tier, number: 0, entry, requires: None });
         }
     }
     let unclassified = match raw.unclassified.or(common.unclassified) {
