@@ -216,6 +216,27 @@ pub fn speaks_of_tracking(name: &[u8]) -> bool {
     Found::of(name).tracks().is_some()
 }
 
+/// Two regular expressions for scripts that know no word list: names that may speak of a record of consent, and
+/// those of them that name an identifier. To be applied without regard to case.
+///
+/// Wider than [`speaks_of`]: what a script may store under such a name is still judged when it is sent.
+pub fn record_expressions() -> (String, String) {
+    let words = |wanted: Word, keep: fn(&&str) -> bool| {
+        let rows = WORDS.iter().filter(|(word, _)| *word == wanted);
+        let words = rows.flat_map(|(_, texts)| texts.split_ascii_whitespace()).filter(keep);
+        words.collect::<Vec<_>>().join("|")
+    };
+    // Longer words count anywhere, but "optin" is the beginning of other words too.
+    let long = words(Word::Consent, |word| word.len() > SHORT_BYTES && !word.starts_with("opt"));
+    let short = words(Word::Consent, |word| word.len() <= SHORT_BYTES);
+    let (cookie, topic) = (words(Word::Cookie, |_| true), words(Word::Topic, |_| true));
+    let records = format!(
+        "{long}|(^|[^a-z])({short})([^a-z]|$)|opt[-_.]?(in|out)s?([^a-z]|$)|({cookie})[-_.]?({topic})|({topic})[-_.]?({cookie})"
+    );
+    let identifiers = words(Word::Identifier, |_| true);
+    (records, format!("(^|[^a-z])({identifiers})([^a-z]|$)|uuid"))
+}
+
 /// What the words of a name speak of.
 #[derive(Debug, Default)]
 struct Found {
@@ -457,17 +478,34 @@ mod tests {
         assert!(speaks_of_tracking(b"gdpr_tracker") && !speaks_of_tracking(b"share_session"));
     }
 
+    const RECORDS: &str =
+        "consent user_consent consentDate gdpr GDPR_accepted ccpaApplies optin opt-out marketing_opt_in cookie_policy \
+         cookieNotice cookie-bar cookiebanner cookies_settings COOKIE_PREFERENCES eucookielaw EUCookie cookies_policy \
+         cookies_preferences_set cookie_optin cky-consent CookieConsentPolicy eu-consent tracking-preferences \
+         analytics_consent ads_consented hide-cookie-notice acceptedCookies privacy_settings privacyNoticeSeen do_not_sell \
+         rgpd dsgvo_hinweis allow-cookies cookieok cookie_level oauth2_consent_csrf consent_session_id \
+         __privaci_cookie_consents cookie_popup_closed pixel_consent visitor-cookie-choice social_cookies_accepted";
+
     #[test]
     fn records_of_consent_speak_of_it_in_many_ways() {
-        for name in "consent user_consent consentDate gdpr GDPR_accepted ccpaApplies optin opt-out marketing_opt_in \
-            cookie_policy cookieNotice cookie-bar cookiebanner cookies_settings COOKIE_PREFERENCES eucookielaw EUCookie \
-            cookies_policy cookies_preferences_set cookie_optin cky-consent CookieConsentPolicy eu-consent \
-            tracking-preferences analytics_consent ads_consented hide-cookie-notice acceptedCookies privacy_settings \
-            privacyNoticeSeen do_not_sell rgpd dsgvo_hinweis allow-cookies cookieok cookie_level oauth2_consent_csrf \
-            consent_session_id __privaci_cookie_consents cookie_popup_closed pixel_consent visitor-cookie-choice social_cookies_accepted"
-            .split_whitespace()
-        {
+        for name in RECORDS.split_whitespace() {
             assert_eq!(kind(name), Some(Kind::ConsentRecord), "{name}");
+        }
+    }
+
+    #[test]
+    fn scripts_recognise_records_without_the_word_list() {
+        let (records, identifiers) = record_expressions();
+        let compile = |source: &str| regex_lite::Regex::new(&format!("(?i){source}")).expect("valid");
+        let (records, identifiers) = (compile(&records), compile(&identifiers));
+        let is_record = |name: &str| records.is_match(name) && !identifiers.is_match(name);
+        // These need the list of phrases.
+        let apart = ["EUCookie", "tracking-preferences", "do_not_sell", "privacyNoticeSeen"];
+        for name in RECORDS.split_whitespace().filter(|name| !apart.contains(name)) {
+            assert!(is_record(name), "{name}");
+        }
+        for name in "gdpr_uid consent_uuid cookie_guid session cookie privacy theme _ga optional cookietest".split_whitespace() {
+            assert!(!is_record(name), "{name}");
         }
     }
 

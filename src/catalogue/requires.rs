@@ -3,7 +3,7 @@
 //! Frameworks name cookies after the application (`_shop_session`), so their patterns fit other cookies too. A
 //! rule with such a pattern requires the attributes that the software sets. Attributes are visible in a
 //! `Set-Cookie` only. In a request the rule counts by name, with two limits that every replica can check
-//! without state: what its `*` stand for must not speak of tracking, and the cookies that the software sets
+//! without state: what its wildcards stand for must not speak of tracking, and the cookies that the software sets
 //! together must be sent together.
 
 use std::cell::Cell;
@@ -121,7 +121,7 @@ impl<'a> Sight<'a> {
 }
 
 impl Requires {
-    /// Whether the conditions hold. `wild` is what the pattern's `*` stand for in the name; `set` is the
+    /// Whether the conditions hold. `wild` is what the pattern's wildcards stand for in the name; `set` is the
     /// `Set-Cookie` line where the cookie is being set.
     pub(super) fn hold(&self, wild: &[u8], set: Option<&SetCookie<'_>>, sight: &Sight<'_>) -> bool {
         if names::speaks_of_tracking(wild) {

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
+use crate::catalogue::names::record_expressions;
 use crate::catalogue::{CookieRule, Sight};
 use crate::config::settings::FilterSettings;
 use crate::policy::Unclassified;
@@ -55,10 +56,13 @@ pub(super) fn script(settings: &FilterSettings) -> Script {
         .collect();
     let wild: Vec<_> =
         wild.iter().map(|rule| (rule.pattern.regex(), rule.entry.category.index())).collect();
+    let (records, identifiers) = record_expressions();
     let data = serde_json::json!({
         "categories": categories,
         "exact": exact,
         "wild": wild,
+        "records": records,
+        "identifiers": identifiers,
         "unclassified": settings.policy.unclassified == Unclassified::Allow,
     });
     let text = include_str!("script/guard.js").replace("DATA", &data.to_string());

@@ -181,7 +181,7 @@ fn pattern<T>(
 
 fn requires<T>(document: &mut Document<'_, T>, key: &str, raw: RawRequires) -> Box<Requires> {
     let days = format!("{key}.requires.max_days");
-    let max_days = raw.max_days.map(|most| document.bounded(&days, Some(most), 1, 36_500, 1));
+    let max_days = raw.max_days.map(|most| document.bounded(&days, Some(most), 0, 36_500, 0));
     let mut with = Vec::new();
     for (index, name) in raw.with.iter().enumerate() {
         match Companion::new(name.get_ref()) {
