@@ -108,7 +108,7 @@ fn every_file_of_the_catalogue_is_embedded_and_no_name_is_there_twice() {
     assert!(seen.len() >= 3400, "{}", seen.len());
 }
 
-/// What stands for any cookie of a rule: its name, with something for each wildcard and placeholder.
+/// A name that a pattern matches, with something for each wildcard and placeholder.
 fn example(pattern: &str) -> String {
     let mut example = String::new();
     let mut rest = pattern;
@@ -135,7 +135,8 @@ fn no_pattern_of_the_catalogue_swallows_another_vendors_cookies() {
     let rules: Vec<_> = builtin_rules().collect();
     // A wildcard that reaches into another vendor's names would get the next one of them wrong. One with conditions
     // counts only where no other rule does.
-    let reaching = rules.iter().filter(|other| !other.pattern.is_exact() && other.requires.is_none());
+    let reaching =
+        rules.iter().filter(|other| !other.pattern.is_exact() && other.requires.is_none());
     let reaching: Vec<_> =
         reaching.map(|other| (other, Rules::compile([CookieRule::clone(other)], []))).collect();
     let mut wrong = Vec::new();
@@ -147,7 +148,11 @@ fn no_pattern_of_the_catalogue_swallows_another_vendors_cookies() {
             .unwrap_or_else(|| panic!("{name}: a rule knows its own names"));
         let same = found.pattern == rule.pattern || found.entry.category == rule.entry.category;
         if found.tier != Tier::Consent && rule.requires.is_none() && !same {
-            wrong.push(format!("{} is taken for {}", rule.pattern.as_str(), found.pattern.as_str()));
+            wrong.push(format!(
+                "{} is taken for {}",
+                rule.pattern.as_str(),
+                found.pattern.as_str()
+            ));
         }
         for (other, one) in &reaching {
             let foreign = other.entry.vendor != rule.entry.vendor
@@ -258,7 +263,10 @@ fn patterns_by_software_fit_every_instance_and_stop_at_their_borders() {
     let md5 = "8f14e45fceea167a5a36dedd4bea2543";
     let sha1 = "59ba36addc2b2f9401580f014c7f58ea4e30989d";
     for (instances, neighbours) in [
-        ("wordpress_{md5} wordpress_sec_{md5} wordpress_logged_in_{md5}", "wordpress_ads wordpress_visitor_{md5}"),
+        (
+            "wordpress_{md5} wordpress_sec_{md5} wordpress_logged_in_{md5}",
+            "wordpress_ads wordpress_visitor_{md5}",
+        ),
         ("SESS{md5} SSESS{md5} SESS0123456789abcdef", "SESSIONTRACK SESS{md5}x SESS SSESStracking"),
         ("oca1b2c3d4e5 oc0123456789", "oc12345 oca1b2c3d4e5f occampaigns"),
         ("DW{md5} DokuWiki", "DW{md5}0 DWtrack"),
@@ -266,9 +274,15 @@ fn patterns_by_software_fit_every_instance_and_stop_at_their_borders() {
         ("ASPSESSIONIDQADTCRCB ASPSESSIONIDACBDTRST", "ASPSESSIONIDtrack ASPSESSIONIDABCDEFGHI"),
         ("proximity_{md5}", "proximity_ads proximity_"),
         ("JSESSIONID.a1b2c3d4 JSESSIONID.node0", "JSESSIONIDTRACK"),
-        ("username-localhost-8888 username-my-host-example username-10-0-0-7-9999", "username_track username-"),
+        (
+            "username-localhost-8888 username-my-host-example username-10-0-0-7-9999",
+            "username_track username-",
+        ),
         ("pmaUser-1 pmaUser-2_https pmaAuth-1 phpMyAdmin", "pmaTrack-1 pmaUser"),
-        ("myshop_session acme_corp_session _app_session shop-session intranet.sid", "session_x my_sessions shopsession"),
+        (
+            "myshop_session acme_corp_session _app_session shop-session intranet.sid",
+            "session_x my_sessions shopsession",
+        ),
         ("_myapp_key _shop_web_key _acme_web_user_remember_me", "_key _visitor_key"),
         ("remember_web_{sha1} remember_admin_{sha1}", "remember_ads_{md5} remember_"),
         ("csrf[frontend.account] csrf[a]", "csrf[ csrf]a"),
@@ -395,8 +409,31 @@ fn cookies_that_a_software_sets_together_count_together_only() {
 
 /// Literal text that says nothing of which software it is.
 const GENERIC: [&str; 26] = [
-    "sessionid", "session", "sess", "sid", "csrftoken", "csrf", "xsrf", "token", "auth", "login", "user", "web", "cart",
-    "state", "remember", "service", "id", "key", "access", "oauth2", "host", "secure", "visitor", "cookie", "consent",
+    "sessionid",
+    "session",
+    "sess",
+    "sid",
+    "csrftoken",
+    "csrf",
+    "xsrf",
+    "token",
+    "auth",
+    "login",
+    "user",
+    "web",
+    "cart",
+    "state",
+    "remember",
+    "service",
+    "id",
+    "key",
+    "access",
+    "oauth2",
+    "host",
+    "secure",
+    "visitor",
+    "cookie",
+    "consent",
     "name",
 ];
 
@@ -404,9 +441,11 @@ const GENERIC: [&str; 26] = [
 fn a_necessary_wildcard_names_its_software_or_has_conditions() {
     let mut wrong = Vec::new();
     let rules = builtin_rules().filter(|rule| rule.entry.category == Category::NECESSARY);
-    for rule in rules.filter(|rule| rule.requires.is_none() && rule.pattern.as_str().contains('*')) {
+    for rule in rules.filter(|rule| rule.requires.is_none() && rule.pattern.as_str().contains('*'))
+    {
         let pattern = rule.pattern.as_str();
-        let mut literal = pattern.to_ascii_lowercase().replace(|c: char| !c.is_ascii_alphanumeric(), " ");
+        let mut literal =
+            pattern.to_ascii_lowercase().replace(|c: char| !c.is_ascii_alphanumeric(), " ");
         for word in GENERIC {
             literal = literal.replace(word, " ");
         }

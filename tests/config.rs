@@ -8,11 +8,10 @@
     clippy::panic
 )]
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use consentry::catalogue::{Catalogue as Rules, CookieRule, Tier, builtin};
+use consentry::catalogue::Sight;
 use consentry::config::settings::{Config, Detect, Mode};
 use consentry::config::{self, Overrides};
 use consentry::consent::Category;
@@ -368,4 +367,40 @@ fn sites_that_share_a_host_have_names_of_their_own() {
     );
     let names: Vec<&str> = config.sites.iter().map(|site| site.name.as_str()).collect();
     assert_eq!(names, ["a.test", "a.test/shop", "default/any"]);
+}
+
+#[test]
+fn placeholders_and_conditions_of_cookie_rules_are_checked() {
+    let rule = |lines: &str| format!("{SITE}[[cookie]]\ncategory = 'necessary'\n{lines}\n");
+    for (lines, expected) in [
+        (
+            "name = 'a{id}'",
+            "5 cookie[0].name: `{id}` is not a placeholder: known are {digits}, {hex}, {upper}, {alnum} and {word}, with a count such as {hex:32} or {hex:8-32}",
+        ),
+        (
+            "name = 'a{hex'",
+            "5 cookie[0].name: `{` without `}`, or `}` without `{`: write `*` for a brace in a name",
+        ),
+        (
+            "name = 'a*'\nrequires = { with = ['*b*'] }",
+            "6 cookie[0].requires.with[0]: `*b*` is not a name with at most one `*`",
+        ),
+        (
+            "name = 'a*'\nrequires = { max_days = 40000 }",
+            "6 cookie[0].requires.max_days: 40000 is not from 0 to 36500",
+        ),
+        (
+            "name = 'a*'\nrequires = { httponly = true }",
+            "6 cookie[0].requires.httponly: unknown key",
+        ),
+    ] {
+        assert_eq!(problems(&rule(lines)), [expected], "{lines}");
+    }
+    let config = parse(&rule(
+        "name = 'a_{hex:4}_*'\nrequires = { http_only = true, max_days = 0, with = ['b_*'] }",
+    ));
+    let rule =
+        config.sites[0].filter.policy.catalogue.cookie_in(b"a_beef_x", &Sight::benefit_of_doubt());
+    let requires = rule.and_then(|rule| rule.requires.as_deref()).expect("conditions");
+    assert!(requires.http_only && requires.max_days == Some(0) && requires.with.len() == 1);
 }

@@ -94,7 +94,7 @@ impl<T> Matcher<T> {
         self.items.iter().map(|item| &item.value)
     }
 
-    /// The best match that `wanted` accepts. It gets the value, and what the wildcards stand for in the name.
+    /// The best match that `wanted` accepts. It gets the value, and the part of the name that the wildcards match.
     pub(super) fn best(&self, name: &[u8], wanted: impl Fn(&T, &[u8]) -> bool) -> Option<&T> {
         let mut best: Option<&Item<T>> = self
             .exact

@@ -89,14 +89,14 @@ const WORDS: [(Word, &str); 21] = [
         Word::Consent,
         "consent consents consented consentement consentimiento consenso zustimmung einwilligung toestemming \
          samtykke samtycke gdpr rgpd dsgvo lgpd ccpa cpra usprivacy eprivacy euconsent tcf tcstring gpp gpc dnt \
-         optin optout optins optouts donotsell donottrack datenschutz akzeptiert",
+         optin optout optins optouts optedin optedout donotsell donottrack datenschutz akzeptiert",
     ),
-    (Word::Cookie, "cookie cookies privacy cnil"),
+    (Word::Cookie, "cookie cookies privacy cnil privacidad privacidade"),
     (
         Word::Topic,
         "accept accepted acceptance accepts ack acknowledged advice agree agreed agreement alert allow allowed \
-         approve approved banner bar block blocked box choice choices closed compliance confirm confirmed control \
-         decline declined denied deny dialog directive disclaimer dismiss dismissed hide hint hinweis law layer level \
+         approve approved aviso banner bar block blocked box choice choices closed compliance confirm confirmation confirmed control decision \
+         decline declined denied deny dialog directive disclaimer dismiss dismissed hide hint hinweis informativa law layer level \
          manager message modal note notice notices notification notify ok overlay panel permission permissions \
          policies policy popup pref preference preferences prefs refuse refused reject rejected richtlinie selection \
          setting settings show shown toast understood wall warning",
@@ -154,10 +154,10 @@ const WORDS: [(Word, &str); 21] = [
     (Word::Identifier, "uid uids uuid guid vid userid deviceid fingerprint clientid"),
     (
         Word::Neutral,
-        "ab admin anonymous api app asp browser cache client code customer data date day device do eu expires first \
+        "ab admin all anonymous api app asp browser cache client cmp code customer data date day device do eu expires first \
          flag form front has http https id in info is item items key last machine me member my name net new not old \
-         on opt or out page php portal remote saved seen sell server service shop sig sign site state status store \
-         system tab temp test the time type up update us user users value version view web",
+         on opt opted or out page php portal remote saved seen sell server service shop sig sign site state status store string \
+         system tab tc temp test the time type up update us user users value version view web",
     ),
 ];
 
@@ -166,9 +166,12 @@ const SHORT_BYTES: usize = 3;
 const SHORT_WORDS: [&str; 4] = ["eu", "id", "my", "ok"];
 
 /// Words that mean something only one after the other.
-const PHRASES: [(Word, &[&str]); 23] = [
+const PHRASES: [(Word, &[&str]); 27] = [
     (Word::Consent, &["opt", "in"]),
     (Word::Consent, &["opt", "out"]),
+    (Word::Consent, &["opted", "in"]),
+    (Word::Consent, &["opted", "out"]),
+    (Word::Consent, &["tc", "string"]),
     (Word::Consent, &["do", "not", "sell"]),
     (Word::Consent, &["do", "not", "share"]),
     (Word::Consent, &["do", "not", "track"]),
@@ -177,6 +180,7 @@ const PHRASES: [(Word, &[&str]); 23] = [
     (Word::Consent, &["tracking", "settings"]),
     (Word::Consent, &["tracking", "allowed"]),
     (Word::Topic, &["cookie", "info"]),
+    (Word::Topic, &["cookies", "info"]),
     (Word::Topic, &["eu", "cookie"]),
     (Word::Topic, &["eu", "cookies"]),
     (Word::Of(Kind::Login), &["sign", "in"]),
@@ -260,8 +264,8 @@ impl Found {
         let mut count = 0;
         words(name, |text, word| {
             found.add(word);
-            let Some(place) = texts.get_mut(count) else { return };
-            *place = text;
+            let Some(slot) = texts.get_mut(count) else { return };
+            *slot = text;
             count += 1;
             let texts = texts.get(..count).unwrap_or_default();
             for (word, _) in PHRASES.iter().filter(|(_, phrase)| texts.ends_with(phrase)) {
@@ -346,8 +350,8 @@ fn words(name: &[u8], mut show: impl FnMut(&'static str, Word)) {
     for end in 0..=name.len() {
         let here = name.get(end).copied().unwrap_or_default();
         if here.is_ascii_alphabetic() {
-            if let Some(place) = lower.get_mut(end) {
-                *place = here.to_ascii_lowercase();
+            if let Some(slot) = lower.get_mut(end) {
+                *slot = here.to_ascii_lowercase();
             }
             let before =
                 end.checked_sub(1).and_then(|at| name.get(at)).copied().unwrap_or_default();
@@ -383,11 +387,11 @@ fn cut(run: &[u8], show: &mut impl FnMut(&'static str, Word)) {
             let Some((text, _)) = LEXICON.words.get(word) else { return };
             let whole = text.len() == run.len();
             let counts = whole || text.len() >= SHORT_BYTES || SHORT_WORDS.contains(text);
-            if let Some(place) = best.get_mut(at + text.len())
+            if let Some(slot) = best.get_mut(at + text.len())
                 && counts
-                && count + 1 < place.0
+                && count + 1 < slot.0
             {
-                *place = (count + 1, text);
+                *slot = (count + 1, text);
             }
         });
     }
@@ -395,9 +399,9 @@ fn cut(run: &[u8], show: &mut impl FnMut(&'static str, Word)) {
     let mut cut = [""; MAX_WORDS];
     let Some(cut) = cut.get_mut(..count) else { return show("", Word::Neutral) };
     let mut end = run.len();
-    for place in cut.iter_mut().rev() {
-        *place = best.get(end).map_or("", |(_, text)| *text);
-        end = end.saturating_sub(place.len());
+    for slot in cut.iter_mut().rev() {
+        *slot = best.get(end).map_or("", |(_, text)| *text);
+        end = end.saturating_sub(slot.len());
     }
     for text in cut {
         show(text, LEXICON.meaning(text));
@@ -478,8 +482,7 @@ mod tests {
         assert!(speaks_of_tracking(b"gdpr_tracker") && !speaks_of_tracking(b"share_session"));
     }
 
-    const RECORDS: &str =
-        "consent user_consent consentDate gdpr GDPR_accepted ccpaApplies optin opt-out marketing_opt_in cookie_policy \
+    const RECORDS: &str = "consent user_consent consentDate gdpr GDPR_accepted ccpaApplies optin opt-out marketing_opt_in cookie_policy \
          cookieNotice cookie-bar cookiebanner cookies_settings COOKIE_PREFERENCES eucookielaw EUCookie cookies_policy \
          cookies_preferences_set cookie_optin cky-consent CookieConsentPolicy eu-consent tracking-preferences \
          analytics_consent ads_consented hide-cookie-notice acceptedCookies privacy_settings privacyNoticeSeen do_not_sell \
@@ -496,7 +499,8 @@ mod tests {
     #[test]
     fn scripts_recognise_records_without_the_word_list() {
         let (records, identifiers) = record_expressions();
-        let compile = |source: &str| regex_lite::Regex::new(&format!("(?i){source}")).expect("valid");
+        let compile =
+            |source: &str| regex_lite::Regex::new(&format!("(?i){source}")).expect("valid");
         let (records, identifiers) = (compile(&records), compile(&identifiers));
         let is_record = |name: &str| records.is_match(name) && !identifiers.is_match(name);
         // These need the list of phrases.
@@ -504,7 +508,10 @@ mod tests {
         for name in RECORDS.split_whitespace().filter(|name| !apart.contains(name)) {
             assert!(is_record(name), "{name}");
         }
-        for name in "gdpr_uid consent_uuid cookie_guid session cookie privacy theme _ga optional cookietest".split_whitespace() {
+        for name in
+            "gdpr_uid consent_uuid cookie_guid session cookie privacy theme _ga optional cookietest"
+                .split_whitespace()
+        {
             assert!(!is_record(name), "{name}");
         }
     }

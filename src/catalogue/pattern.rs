@@ -13,7 +13,7 @@ const MAX_COUNT: usize = 256;
 /// A name, a name with `*` for any bytes (also none), or a name with placeholders such as `{hex:32}`.
 /// Case-sensitive.
 ///
-/// A placeholder stands for a run of characters of one class: `{digits}`, `{hex}`, `{upper}`, `{alnum}` or
+/// A placeholder matches a run of characters of one class: `{digits}`, `{hex}`, `{upper}`, `{alnum}` or
 /// `{word}` (letters, digits, `_` and `-`). `{hex:32}` is exactly 32 of them, `{hex:8-32}` from 8 to 32, and
 /// without a count it is one or more. A placeholder takes as many characters as it can.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -41,7 +41,7 @@ pub enum PatternError {
     UnpairedBrace,
 }
 
-/// A class of characters that a placeholder stands for.
+/// A class of characters that a placeholder matches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Class {
     Digits,

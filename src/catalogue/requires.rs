@@ -3,7 +3,7 @@
 //! Frameworks name cookies after the application (`_shop_session`), so their patterns fit other cookies too. A
 //! rule with such a pattern requires the attributes that the software sets. Attributes are visible in a
 //! `Set-Cookie` only. In a request the rule counts by name, with two limits that every replica can check
-//! without state: what its wildcards stand for must not speak of tracking, and the cookies that the software sets
+//! without state: the part that its wildcards match must not speak of tracking, and the cookies that the software sets
 //! together must be sent together.
 
 use std::cell::Cell;
@@ -18,7 +18,7 @@ const MAX_SEARCHES: u32 = 32;
 const DAY: i64 = 24 * 60 * 60;
 
 /// Conditions of a cookie rule besides the name.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Requires {
     /// The `Set-Cookie` has `HttpOnly`.
     pub http_only: bool,
@@ -28,12 +28,21 @@ pub struct Requires {
     pub with: Vec<Companion>,
 }
 
-/// The name of a cookie that comes with another; its `*` stands for the same text as in the rule's pattern.
+/// The name of a cookie that comes with another; its `*` matches the same text as in the rule's pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Companion {
     before: Box<str>,
     /// What follows the `*`; `None` for an exact name.
     after: Option<Box<str>>,
+}
+
+impl serde::Serialize for Companion {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match &self.after {
+            None => serializer.serialize_str(&self.before),
+            Some(after) => serializer.collect_str(&format_args!("{}*{after}", self.before)),
+        }
+    }
 }
 
 impl Companion {
@@ -121,7 +130,7 @@ impl<'a> Sight<'a> {
 }
 
 impl Requires {
-    /// Whether the conditions hold. `wild` is what the pattern's wildcards stand for in the name; `set` is the
+    /// Whether the conditions hold. `wild` is the part of the name that the wildcards match; `set` is the
     /// `Set-Cookie` line where the cookie is being set.
     pub(super) fn hold(&self, wild: &[u8], set: Option<&SetCookie<'_>>, sight: &Sight<'_>) -> bool {
         if names::speaks_of_tracking(wild) {

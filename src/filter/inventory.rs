@@ -125,9 +125,9 @@ impl Inventory {
                 unknown.iter().filter_map(|(key, seen)| Some((key.clone(), rule(key, seen)?)));
             let known: Vec<(String, usize)> = known.collect();
             for (key, number) in known {
-                if let Some((place, seen)) = next.cookies.get(number).zip(unknown.pop(&key)) {
+                if let Some((slot, seen)) = next.cookies.get(number).zip(unknown.pop(&key)) {
                     // Of several names under one rule the first one's counts go on.
-                    let _ = place.set(Box::new(seen.seen));
+                    let _ = slot.set(Box::new(seen.seen));
                 }
             }
         }

@@ -120,14 +120,14 @@ impl Seen {
 
     /// Notes how the origin sets it together with a session. The stronger evidence stays.
     pub(super) fn note_together(&self, together: Option<Together>) {
-        let place = Together::ALL.iter().position(|known| Some(*known) == together);
-        let place = place.and_then(|place| u8::try_from(place + 1).ok()).unwrap_or_default();
-        self.together.fetch_max(place, Relaxed);
+        let index = Together::ALL.iter().position(|known| Some(*known) == together);
+        let rank = index.and_then(|index| u8::try_from(index + 1).ok()).unwrap_or_default();
+        self.together.fetch_max(rank, Relaxed);
     }
 
     pub(super) fn together(&self) -> Option<Together> {
-        let place = usize::from(self.together.load(Relaxed));
-        place.checked_sub(1).and_then(|place| Together::ALL.get(place)).copied()
+        let rank = usize::from(self.together.load(Relaxed));
+        rank.checked_sub(1).and_then(|index| Together::ALL.get(index)).copied()
     }
 
     /// The same counts, to go on from.

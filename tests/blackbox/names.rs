@@ -7,7 +7,8 @@ use crate::support::{Origin, Proxy, consent, request, run};
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 #[test]
-fn a_framework_session_passes_with_the_attributes_of_the_framework_and_a_tracker_of_its_shape_does_not() {
+fn a_framework_session_passes_with_the_attributes_of_the_framework_and_a_tracker_of_its_shape_does_not()
+ {
     let origin = Origin::setting(&[
         "_shop_session=1; HttpOnly; SameSite=Lax",
         "_other_session=1; Max-Age=63072000",
@@ -28,11 +29,14 @@ fn a_framework_session_passes_with_the_attributes_of_the_framework_and_a_tracker
     // Requests show no attributes. The same answer comes from a replica that has seen no response yet.
     let replica = Proxy::start(&origin, "");
     for proxy in [&proxy, &replica] {
-        let sent = "_shop_session=1; _tracking_session=1; SESSIONTRACK=1; TS0track=1; proximity_ads=1";
+        let sent =
+            "_shop_session=1; _tracking_session=1; SESSIONTRACK=1; TS0track=1; proximity_ads=1";
         let reply = proxy.get("/", &[("Cookie", sent), ("Sec-Fetch-Mode", "navigate")]);
         assert_eq!(origin.next().field("cookie").as_deref(), Some("_shop_session=1"));
         let deleted: Vec<String> = reply.set_cookies();
-        let deletes = |name: &str| deleted.iter().any(|line| line.starts_with(&format!("{name}=; Max-Age=0; Path")));
+        let deletes = |name: &str| {
+            deleted.iter().any(|line| line.starts_with(&format!("{name}=; Max-Age=0; Path")))
+        };
         assert!(deletes("SESSIONTRACK") && deletes("TS0track"), "{deleted:?}");
     }
 }
@@ -64,7 +68,10 @@ fn records_of_consent_pass_both_ways_and_are_never_deleted() {
     let (deleted, set): (Vec<String>, Vec<String>) =
         reply.set_cookies().into_iter().partition(|line| line.contains("Max-Age=0"));
     assert_eq!(set, lines);
-    assert!(deleted.iter().all(|line| line.starts_with("_ga=") || line.starts_with("gdpr_uid=")), "{deleted:?}");
+    assert!(
+        deleted.iter().all(|line| line.starts_with("_ga=") || line.starts_with("gdpr_uid=")),
+        "{deleted:?}"
+    );
     assert!(deleted.iter().any(|line| line.starts_with("gdpr_uid=")), "{deleted:?}");
 
     // A withdrawal clears what the site is known to set, but for them.
@@ -163,7 +170,10 @@ fn a_static_file_of_one_pixel_is_no_beacon() {
             true => "Last-Modified: Tue, 24 Nov 2020 09:00:00 GMT\r\nETag: \"2b\"\r\n",
             false => "Cache-Control: no-store\r\n",
         };
-        let head = format!("HTTP/1.1 200 OK\r\nContent-Type: image/gif\r\n{dated}Content-Length: {}\r\n\r\n", gif.len());
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: image/gif\r\n{dated}Content-Length: {}\r\n\r\n",
+            gif.len()
+        );
         stream.write_all(&[head.as_bytes(), gif].concat()).is_ok()
     });
     let proxy = Proxy::start(&origin, "[beacons]\ndetect = 'block'\n");

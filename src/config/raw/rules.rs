@@ -102,7 +102,7 @@ pub(in crate::config) struct RawRequires {
     pub(in crate::config) http_only: bool,
     /// Longest lifetime in days that the `Set-Cookie` may give; with 0 it must give none. Default: no limit.
     pub(in crate::config) max_days: Option<Spanned<u32>>,
-    /// Cookies of which one must be in the same request or response; `*` stands for the same text as in `name`. Default: none.
+    /// Cookies of which one must be in the same request or response; `*` matches the same text as in `name`. Default: none.
     pub(in crate::config) with: Vec<Text>,
 }
 
