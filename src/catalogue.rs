@@ -8,6 +8,8 @@ pub mod builtin;
 mod fold;
 mod glob;
 mod hosts;
+mod kind;
+mod lexicon;
 mod lists;
 mod matcher;
 pub mod names;
