@@ -32,7 +32,7 @@ pub(super) fn script(settings: &FilterSettings) -> Script {
         let name = rule.pattern.as_str();
         if !rule.pattern.is_exact() {
             // A script cannot write what its rule requires to be HttpOnly.
-            if rule.requires.is_none() {
+            if rule.requires.as_ref().is_none_or(|requires| !requires.http_only) {
                 wild.push(rule);
             }
         } else if let Some(in_force) = catalogue.cookie_in(name.as_bytes(), &Sight::script())
@@ -42,9 +42,11 @@ pub(super) fn script(settings: &FilterSettings) -> Script {
             names.push(name);
         }
     }
-    // Of several that fit, the first: a later tier before an earlier, the longer before the shorter.
+    // Of several that fit, the first: a later tier before an earlier, rules without conditions before others, the
+    // longer before the shorter.
     wild.sort_by_key(|rule| {
-        std::cmp::Reverse((rule.tier, rule.pattern.as_str().len(), rule.number))
+        let unconditional = rule.requires.is_none();
+        std::cmp::Reverse((rule.tier, unconditional, rule.pattern.as_str().len(), rule.number))
     });
     let exact: Vec<String> = exact
         .into_iter()
