@@ -7,25 +7,34 @@ mod beacon;
 mod beacon_path;
 pub mod builtin;
 mod fold;
+mod glob;
 mod hosts;
+mod kind;
+mod lexicon;
 mod lists;
 mod matcher;
+pub mod names;
 mod pattern;
+mod records;
+mod requires;
 mod rule;
 mod suggestion;
+mod tree;
 
 pub use beacon::{BeaconProbe, BeaconRule};
 pub(crate) use beacon_path::normalised as normalised_path;
 pub use beacon_path::{PathError, rule_path};
-pub use fold::fold;
+pub use fold::{fold, fold_counters};
 pub use hosts::HostRule;
 pub use lists::{FilterLists, ListError};
 pub(crate) use matcher::Matcher;
 pub use pattern::{Pattern, PatternError};
+pub use records::is_consent_record;
+pub use requires::{Companion, Requires, Sight};
 pub use rule::{CookieRule, Entry, RulePlace, Tier};
-pub use suggestion::{Evidence, Suggestion, suggest};
+pub use suggestion::{Evidence, Suggestion, Together, suggest};
 
-use crate::cookie::without_prefix;
+use crate::cookie::{SetCookie, without_prefix};
 use beacon_path::Reading;
 use hosts::Hosts;
 
@@ -49,7 +58,7 @@ impl Catalogue {
         for (number, mut rule) in cookies.into_iter().enumerate() {
             rule.number = number;
             let (pattern, tier) = (rule.pattern.clone(), rule.tier);
-            names.insert(&pattern, tier, rule);
+            names.insert(&pattern, tier, rule.requires.is_some(), rule);
         }
         // Rules of one path may differ in their conditions: they share one place, best tier first.
         let mut by_path: Vec<(Pattern, Vec<BeaconRule>)> = Vec::new();
@@ -73,7 +82,7 @@ impl Catalogue {
                 (std::cmp::Reverse(rule.tier), std::cmp::Reverse(rule.conditions()))
             });
             if let Some(tier) = rules.first().map(|rule| rule.tier) {
-                paths.insert(&pattern, tier, rules);
+                paths.insert(&pattern, tier, false, rules);
             }
         }
         Self { cookies: names, beacons: paths, beacon_rules, lists: None, hosts: Hosts::default() }
@@ -102,17 +111,44 @@ impl Catalogue {
         self
     }
 
-    /// The rule for a cookie name, as raw bytes; `None` for one that no rule knows.
+    /// The rule for a cookie name, as raw bytes, as if the cookie were sent alone; `None` for one that no rule
+    /// knows.
     ///
     /// A name with a prefix that only browsers interpret (`__Secure-_ga`) falls under the rule of
-    /// the name behind it, unless a rule names it whole.
+    /// the name behind it, unless a rule names it whole; so does a signature (`X.sig`) under the rule of `X`.
     pub fn cookie(&self, name: &[u8]) -> Option<&CookieRule> {
+        self.find(name, None, &Sight::name())
+    }
+
+    /// The rule for a cookie that is set, or sent beside others.
+    pub fn cookie_in(&self, name: &[u8], sight: &Sight<'_>) -> Option<&CookieRule> {
+        self.find(name, None, sight)
+    }
+
+    /// The rule for a `Set-Cookie` line of the response that `sight` shows.
+    pub fn set_cookie(&self, cookie: &SetCookie<'_>, sight: &Sight<'_>) -> Option<&CookieRule> {
+        self.find(cookie.name, Some(cookie), sight)
+    }
+
+    fn find(
+        &self,
+        name: &[u8],
+        set: Option<&SetCookie<'_>>,
+        sight: &Sight<'_>,
+    ) -> Option<&CookieRule> {
         if name.is_empty() {
             return None;
         }
-        self.cookies
-            .best(name, |_| true)
-            .or_else(|| without_prefix(name).and_then(|bare| self.cookies.best(bare, |_| true)))
+        let holds = |rule: &CookieRule, wild: &[u8]| {
+            rule.requires.as_ref().is_none_or(|requires| requires.hold(wild, set, sight))
+        };
+        let best = |name: &[u8]| self.cookies.best(name, holds);
+        let unprefixed = || without_prefix(name).and_then(best);
+        best(name).or_else(unprefixed).or_else(|| {
+            // Keygrip and what is built on it sign the cookie `X` in a cookie `X.sig`.
+            let signed = name.strip_suffix(b".sig")?;
+            best(signed).or_else(|| without_prefix(signed).and_then(best))
+        })
     }
 
     /// The rule for a request, when it is a beacon.
@@ -138,8 +174,9 @@ impl Catalogue {
         probe: &BeaconProbe<'_>,
     ) -> Option<&BeaconRule> {
         let fits = |rule: &&BeaconRule| rule.fits(probe, reading);
-        let rules = self.beacons.best(path, |rules| rules.iter().any(|rule| fits(&rule)))?;
-        let spelled = rules.iter().find(|rule| fits(rule) && rule.path.matches(reading.path));
+        let rules = self.beacons.best(path, |rules, _| rules.iter().any(|rule| fits(&rule)))?;
+        let spelled =
+            rules.iter().find(|rule| fits(rule) && glob::matches(&rule.path, reading.path));
         spelled.or_else(|| rules.iter().find(fits))
     }
 
@@ -192,6 +229,7 @@ mod tests {
                 lifetime: None,
             },
             place: None,
+            requires: None,
         }
     }
 

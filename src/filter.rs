@@ -36,6 +36,7 @@ mod seen;
 mod service;
 mod state;
 mod technologies;
+mod together;
 mod trailers;
 mod verdict;
 

@@ -7,13 +7,16 @@
 //! | the consent cookie cannot be read        | no decision: the site's default                   |
 //! | a cookie is strictly necessary           | it passes, whatever the consent                   |
 //! | a rule names a vendor of the IAB's list  | where a TC string decides, the vendor needs consent too |
+//! | a rule requires attributes, and the `Set-Cookie` has others | the rule does not count            |
+//! | no rule knows a cookie, and it is a record of consent | it passes                                |
 //! | no rule knows a cookie, or it is nameless| `unclassified`: `block` wants consent to every   |
 //! |                                          | category, `allow` passes it                       |
 //! | a `Set-Cookie` may delete its cookie     | without consent a deletion of ours passes instead (decided by the filter) |
 //! | no rule knows a request as a beacon      | it is forwarded                                   |
 
-use crate::catalogue::{Catalogue, CookieRule, Entry};
+use crate::catalogue::{Catalogue, CookieRule, Entry, Sight, is_consent_record};
 use crate::consent::{Category, CategorySet, Consent, Vendors};
+use crate::cookie::SetCookie;
 
 /// What happens to cookies that no rule knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,12 +57,44 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// Decides on a cookie by its name, as raw bytes.
+    /// Decides on a cookie of which nothing but the name is known, as raw bytes: in doubt it is permitted.
     pub fn cookie(&self, name: &[u8], consent: &Consent) -> Decision<'_> {
-        let rule = self.catalogue.cookie(name);
+        let rule = self.catalogue.cookie_in(name, &Sight::benefit_of_doubt());
+        self.decide(rule, name, None, consent)
+    }
+
+    /// Decides on a cookie that a request brings, among the others that `sight` shows.
+    pub fn sent_cookie(
+        &self,
+        (name, value): (&[u8], &[u8]),
+        sight: &Sight<'_>,
+        consent: &Consent,
+    ) -> Decision<'_> {
+        let rule = self.catalogue.cookie_in(name, sight);
+        self.decide(rule, name, Some(value), consent)
+    }
+
+    /// Decides on a `Set-Cookie` line of the response that `sight` shows.
+    pub fn set_cookie(
+        &self,
+        cookie: &SetCookie<'_>,
+        sight: &Sight<'_>,
+        consent: &Consent,
+    ) -> Decision<'_> {
+        let rule = self.catalogue.set_cookie(cookie, sight);
+        self.decide(rule, cookie.name, Some(cookie.value), consent)
+    }
+
+    fn decide<'a>(
+        &self,
+        rule: Option<&'a CookieRule>,
+        name: &[u8],
+        value: Option<&[u8]>,
+        consent: &Consent,
+    ) -> Decision<'a> {
         let permitted = match rule {
             Some(rule) => self.permits(&rule.entry, consent),
-            None => self.permits_unclassified(consent.granted),
+            None => self.permits_unclassified(consent.granted) || is_consent_record(name, value),
         };
         Decision { rule, permitted }
     }

@@ -8,11 +8,10 @@
     clippy::panic
 )]
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use consentry::catalogue::{Catalogue as Rules, CookieRule, Tier, builtin};
+use consentry::catalogue::Sight;
 use consentry::config::settings::{Config, Detect, Mode};
 use consentry::config::{self, Overrides};
 use consentry::consent::Category;
@@ -279,167 +278,6 @@ fn the_annotated_example_is_valid_and_says_the_defaults() {
     assert_eq!(filter(&config), filter(&bare));
 }
 
-// --- the built-in catalogue as data
-
-#[derive(serde::Deserialize)]
-struct Catalogue {
-    #[serde(default)]
-    cookie: Vec<BTreeMap<String, String>>,
-}
-
-fn builtin_cookies() -> Vec<(String, String)> {
-    let mut cookies = Vec::new();
-    for (file, text) in builtin::FILES {
-        let catalogue: Catalogue =
-            toml::from_str(text).unwrap_or_else(|error| panic!("{file}: {error}"));
-        cookies.extend(
-            catalogue
-                .cookie
-                .into_iter()
-                .map(|cookie| (cookie["name"].clone(), cookie["category"].clone())),
-        );
-    }
-    cookies
-}
-
-#[test]
-fn every_file_of_the_catalogue_is_embedded_and_no_name_is_there_twice() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/catalogue");
-    let mut there: Vec<String> = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
-    there.sort();
-    assert_eq!(builtin::FILES.iter().map(|(file, _)| *file).collect::<Vec<_>>(), there);
-    let cookies = builtin_cookies();
-    assert!(cookies.len() >= 1500, "{}", cookies.len());
-    let mut seen = BTreeMap::new();
-    for (name, category) in &cookies {
-        if let Some(other) = seen.insert(name, category) {
-            panic!("{name} is {other} and {category}");
-        }
-    }
-}
-
-/// What stands for any cookie of a rule: its name, with something for each wildcard.
-fn example(pattern: &str) -> String {
-    pattern.replace('*', "0x7")
-}
-
-/// A framework names its cookies after the application: whoever else's names fit has a rule of their own.
-const REACHES_FAR: [&str; 2] = ["_*_session", ".AspNetCore.*"];
-
-#[test]
-fn no_pattern_of_the_catalogue_swallows_another_vendors_cookies() {
-    let config = parse(SITE);
-    let catalogue = &config.sites[0].filter.policy.catalogue;
-    let rules: Vec<_> = (0..catalogue.cookie_rules())
-        .filter_map(|number| catalogue.cookie_rule(number))
-        .filter(|rule| matches!(rule.tier, Tier::Catalogue(_)))
-        .collect();
-    let mut wrong = Vec::new();
-    for rule in &rules {
-        let name = example(rule.pattern.as_str());
-        let found = catalogue.cookie(name.as_bytes()).expect("a rule knows its own names");
-        if found.tier != Tier::Consent && found.pattern != rule.pattern {
-            wrong.push(format!(
-                "`{}` is taken for `{}`",
-                rule.pattern.as_str(),
-                found.pattern.as_str()
-            ));
-        }
-        // A wildcard that reaches into another vendor's names would get the next one of them wrong.
-        for other in rules.iter().filter(|other| !other.pattern.is_exact()) {
-            let one = Rules::compile([CookieRule::clone(other)], []);
-            let foreign = other.entry.vendor != rule.entry.vendor
-                && other.entry.category != rule.entry.category;
-            if foreign
-                && !REACHES_FAR.contains(&other.pattern.as_str())
-                && one.cookie(name.as_bytes()).is_some()
-            {
-                wrong.push(format!(
-                    "`{}` of {:?} reaches `{name}` of {:?}",
-                    other.pattern.as_str(),
-                    other.entry.vendor,
-                    rule.entry.vendor
-                ));
-            }
-        }
-    }
-    assert!(wrong.is_empty(), "{wrong:#?}");
-}
-
-#[test]
-fn generic_names_are_necessary_or_functional_or_somebodys() {
-    let config = parse(SITE);
-    let catalogue = &config.sites[0].filter.policy.catalogue;
-    let generic = "id user uid uuid guid session sess sid token auth data info state key value test visit visitor visitor_id \
-        ref referrer source track tracking stats count counter name login account cart basket cookie ID User UID Session Token";
-    for name in generic.split_whitespace() {
-        if let Some(rule) = catalogue.cookie(name.as_bytes()) {
-            let necessary = rule.entry.category == Category::NECESSARY;
-            assert!(necessary || rule.entry.vendor.is_some(), "{name}");
-        }
-    }
-    for number in 0..catalogue.cookie_rules() {
-        let rule = catalogue.cookie_rule(number).unwrap();
-        let own = matches!(rule.entry.category, Category::NECESSARY | Category::FUNCTIONAL);
-        assert!(own || rule.entry.vendor.is_some(), "{} has no vendor", rule.pattern.as_str());
-    }
-}
-
-/// Names as they were met on sites; docs/catalogue.md speaks of them.
-#[test]
-fn the_catalogue_knows_nearly_all_of_a_collection_of_names() {
-    let config = parse(SITE);
-    let catalogue = &config.sites[0].filter.policy.catalogue;
-    let names: Vec<&str> = include_str!("data/cookie-names.txt").lines().collect();
-    let known = names.iter().filter(|name| catalogue.cookie(name.as_bytes()).is_some()).count();
-    assert!(names.len() > 350 && known * 100 >= names.len() * 97, "{known} of {}", names.len());
-}
-
-#[test]
-fn sessions_csrf_load_balancers_bot_protection_and_consent_are_necessary() {
-    let names = "PHPSESSID JSESSIONID connect.sid ASP.NET_SessionId .AspNetCore.Session .AspNetCore.Antiforgery.x laravel_session \
-        XSRF-TOKEN csrftoken sessionid _csrf wordpress_logged_in_abc wp_woocommerce_session_1 woocommerce_cart_hash AWSALB AWSALBCORS \
-        AWSALBTG AWSALBTGCORS AWSELB ARRAffinity ARRAffinitySameSite ASLBSA ASLBSACORS BIGipServerpool1 __RequestVerificationToken \
-        route ROUTEID SERVERID INGRESSCOOKIE GCLB __cf_bm cf_clearance _cfuvid datadome incap_ses_1_2 visid_incap_3 ak_bmsc bm_sz _abck \
-        OptanonConsent OptanonAlertBoxClosed CookieConsent cc_cookie euconsent-v2 didomi_token consentry";
-    let config = parse(SITE);
-    let catalogue = &config.sites[0].filter.policy.catalogue;
-    for name in names.split_whitespace() {
-        let rule = catalogue.cookie(name.as_bytes()).unwrap_or_else(|| panic!("{name} is unknown"));
-        assert_eq!(rule.entry.category, Category::NECESSARY, "{name}");
-    }
-}
-
-#[test]
-fn trackers_are_not_necessary_and_their_neighbours_are_told_apart() {
-    let config = parse(SITE);
-    let filter = &config.sites[0].filter;
-    for (name, category) in [
-        ("_ga", "analytics"),
-        ("_ga_ABC", "analytics"),
-        ("_gat_UA-1", "analytics"),
-        ("_gac_UA-1", "targeting"),
-        ("_gid", "analytics"),
-        ("_gcl_au", "targeting"),
-        ("AMCV_123%40AdobeOrg", "analytics"),
-        ("_hjSession_1", "analytics"),
-        ("_fbp", "targeting"),
-        ("FPID", "analytics"),
-        ("_vwo_uuid", "analytics"),
-    ] {
-        let rule = filter
-            .policy
-            .catalogue
-            .cookie(name.as_bytes())
-            .unwrap_or_else(|| panic!("{name} is unknown"));
-        assert_eq!(filter.reader.categories.name(rule.entry.category), category, "{name}");
-    }
-    assert!(filter.policy.catalogue.cookie(b"x_ga").is_none());
-}
-
 #[test]
 fn the_table_of_consent_sources_has_every_source_and_no_other() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/consent-sources.md");
@@ -564,4 +402,40 @@ fn sites_that_share_a_host_have_names_of_their_own() {
     );
     let names: Vec<&str> = config.sites.iter().map(|site| site.name.as_str()).collect();
     assert_eq!(names, ["a.test", "a.test/shop", "default/any"]);
+}
+
+#[test]
+fn placeholders_and_conditions_of_cookie_rules_are_checked() {
+    let rule = |lines: &str| format!("{SITE}[[cookie]]\ncategory = 'necessary'\n{lines}\n");
+    for (lines, expected) in [
+        (
+            "name = 'a{id}'",
+            "5 cookie[0].name: `{id}` is not a placeholder: known are {digits}, {hex}, {upper}, {alnum} and {word}, with a count such as {hex:32} or {hex:8-32}",
+        ),
+        (
+            "name = 'a{hex'",
+            "5 cookie[0].name: `{` without `}`, or `}` without `{`: write `*` for a brace in a name",
+        ),
+        (
+            "name = 'a*'\nrequires = { with = ['*b*'] }",
+            "6 cookie[0].requires.with[0]: `*b*` is not a name with at most one `*`",
+        ),
+        (
+            "name = 'a*'\nrequires = { max_days = 40000 }",
+            "6 cookie[0].requires.max_days: 40000 is not from 0 to 36500",
+        ),
+        (
+            "name = 'a*'\nrequires = { httponly = true }",
+            "6 cookie[0].requires.httponly: unknown key",
+        ),
+    ] {
+        assert_eq!(problems(&rule(lines)), [expected], "{lines}");
+    }
+    let config = parse(&rule(
+        "name = 'a_{hex:4}_*'\nrequires = { http_only = true, max_days = 0, with = ['b_*'] }",
+    ));
+    let rule =
+        config.sites[0].filter.policy.catalogue.cookie_in(b"a_beef_x", &Sight::benefit_of_doubt());
+    let requires = rule.and_then(|rule| rule.requires.as_deref()).expect("conditions");
+    assert!(requires.http_only && requires.max_days == Some(0) && requires.with.len() == 1);
 }

@@ -25,6 +25,7 @@ pub(super) fn of_site(filter: &Filter) -> Value {
             beacon.insert("suggestion".to_owned(), json!({ "category": name, "reason": reason }));
         }
         beacon.remove("attributes");
+        beacon.remove("set_together");
     }
     json!({ "cookies": shown(inventory.cookies(catalogue)), "beacons": beacons })
 }
@@ -54,6 +55,7 @@ fn shown(item: &SeenItem<'_>, categories: &Categories) -> Value {
             set_by_origin: item.tally.set > 0,
             http_only: attributes.is_some_and(|attributes| attributes.http_only),
             lifetime: attributes.and_then(|attributes| attributes.lifetime_seconds),
+            together: item.set_together,
         });
         let suggestion = json!({ "category": categories.name(category), "reason": reason });
         fields.insert("suggestion".to_owned(), suggestion);

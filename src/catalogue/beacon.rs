@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use http::Method;
 
 use super::beacon_path::{Reading, percent_decode};
-use super::{Entry, Pattern, Tier};
+use super::{Entry, Pattern, Tier, glob};
 
 /// A rule for beacons. Every condition that is set must hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,7 +57,7 @@ impl BeaconRule {
     /// it at the other spelling; nor is a picture in an e-mail, which no script loads.
     pub(super) fn fits(&self, probe: &BeaconProbe<'_>, reading: Reading<'_>) -> bool {
         let folds = !probe.navigation && !self.email_open;
-        (folds || self.path.matches(reading.path))
+        (folds || glob::matches(&self.path, reading.path))
             && self.allows_path_info(reading)
             && self.holds(probe, folds)
     }

@@ -12,11 +12,14 @@ macro_rules! embedded {
 pub const FILES: &[(&str, &str)] = embedded![
     "advertising.toml",
     "analytics.toml",
+    "applications.toml",
     "beacons.toml",
     "consent.toml",
+    "frameworks.toml",
     "functional.toml",
     "hosts.toml",
     "infrastructure.toml",
     "sessions.toml",
+    "sign_in.toml",
     "social.toml",
 ];

@@ -1,13 +1,41 @@
 //! Names with something random in them, folded to the pattern that they share: `sess_8f14e45fceea` to
-//! `sess_*`. Of such names there are as many as visitors.
+//! `sess_*`. Of such names there are as many as visitors. Counters (`revision5`, `revision6`) are folded by a
+//! function of their own, since one such name alone may be no counter.
 
 use std::borrow::Cow;
 /// What stands between the groups of a UUID, from its beginning (RFC 9562 section 4).
 const UUID_DASHES: [usize; 4] = [8, 13, 18, 23];
 const UUID_OCTETS: usize = 36;
 
-/// The pattern of a name; the name itself where nothing in it looks random.
+/// The pattern of a name; the name itself where nothing in it looks random. A brace, which patterns use for
+/// placeholders, becomes `*`.
 pub fn fold(name: &str) -> Cow<'_, str> {
+    match name.contains(['{', '}']) {
+        true => Cow::Owned(fold_random(&name.replace(['{', '}'], "*")).into_owned()),
+        false => fold_random(name),
+    }
+}
+
+/// The pattern of a folded name with `*` for each number in it; the name itself where it has none.
+pub fn fold_counters(name: &str) -> Cow<'_, str> {
+    let is_digit = |letter: char| letter.is_ascii_digit();
+    let letters = name.bytes().filter(u8::is_ascii_alphabetic).count();
+    if letters < 2 || !name.contains(is_digit) {
+        return Cow::Borrowed(name);
+    }
+    let mut folded = String::with_capacity(name.len());
+    let mut rest = name;
+    while let Some((before, number)) = rest.find(is_digit).and_then(|at| rest.split_at_checked(at))
+    {
+        folded.push_str(before);
+        folded.push('*');
+        rest = number.trim_start_matches(is_digit);
+    }
+    folded.push_str(rest);
+    Cow::Owned(folded)
+}
+
+fn fold_random(name: &str) -> Cow<'_, str> {
     if !name.bytes().any(|byte| byte.is_ascii_digit()) {
         return Cow::Borrowed(name);
     }
@@ -58,11 +86,13 @@ fn without_uuids(name: &str) -> Cow<'_, str> {
     Cow::Owned(shorter)
 }
 
-fn is_uuid(text: &str) -> bool {
-    text.bytes().enumerate().all(|(at, byte)| match UUID_DASHES.contains(&at) {
-        true => byte == b'-',
-        false => byte.is_ascii_hexdigit(),
-    })
+pub(super) fn is_uuid(text: &str) -> bool {
+    let mut bytes = text.bytes().enumerate();
+    text.len() == UUID_OCTETS
+        && bytes.all(|(at, byte)| match UUID_DASHES.contains(&at) {
+            true => byte == b'-',
+            false => byte.is_ascii_hexdigit(),
+        })
 }
 
 /// One part between separators: whole, its beginning with `*`, or `*`.
@@ -124,8 +154,26 @@ mod tests {
             ("background_color", "background_color"),
             ("", ""),
             ("é_12345", "é_12345"),
+            ("a{b}", "a*b*"),
+            ("a{b}_12345", "a*b*"),
         ] {
             assert_eq!(fold(name), folded, "{name}");
+        }
+    }
+
+    #[test]
+    fn counters_become_wildcards() {
+        for (name, folded) in [
+            ("wikidbPostEditRevision5", "wikidbPostEditRevision*"),
+            ("wikidbPostEditRevision123", "wikidbPostEditRevision*"),
+            ("v2_step13", "v*_step*"),
+            ("shop_*", "shop_*"),
+            ("theme", "theme"),
+            ("a1", "a1"),
+            ("123", "123"),
+            ("", ""),
+        ] {
+            assert_eq!(fold_counters(name), folded, "{name}");
         }
     }
 }

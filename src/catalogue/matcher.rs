@@ -1,26 +1,28 @@
-//! Exact names and wildcards, compiled so that a look-up does not depend on how many there are.
+//! Exact names and wildcards, compiled so that a lookup does not depend on how many there are.
 //!
-//! Exact names sit in a hash table. A wildcard is filed under what precedes its first `*` in a
-//! tree of bytes, and there under what follows its last `*` in a second tree, read backwards. A
-//! look-up walks the name once along the first tree and, where a wildcard could begin, back from
-//! its end along the second: its cost is bounded by the lengths of name and patterns.
+//! Exact names are in a hash table. A wildcard is filed under its literal beginning in a prefix tree, and
+//! there under its literal end in a second tree, read backwards. A lookup walks the name once along the first
+//! tree and, where a wildcard could begin, back from its end along the second: its cost is bounded by the
+//! lengths of name and patterns.
 
 use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
-use memchr::memmem::Finder;
 
-use super::pattern::Pattern;
+use super::glob::Glob;
+use super::pattern::{Part, Pattern};
 use super::rule::Tier;
+use super::tree::Tree;
 
-/// How good a match is: the tier first, then exact over wildcard, then more literal octets.
-type Rank = (Tier, bool, usize);
+/// How good a match is: the tier first, then exact over wildcard, then rules without conditions over others,
+/// then more literal bytes, then more placeholders.
+type Rank = (Tier, bool, bool, usize, usize);
 
 #[derive(Debug)]
 pub(crate) struct Matcher<T> {
     exact: HashMap<Box<[u8]>, usize, RandomState>,
     prefixes: Tree,
-    /// What hangs below a place in `prefixes`.
+    /// The wildcards below a node of `prefixes`.
     suffixes: Vec<Tree>,
     items: Vec<Item<T>>,
     best_wildcard_tier: Option<Tier>,
@@ -29,10 +31,8 @@ pub(crate) struct Matcher<T> {
 #[derive(Debug)]
 struct Item<T> {
     rank: Rank,
-    /// The literal parts between the first and the last `*`, to be found in this order.
-    middle: Vec<Finder<'static>>,
-    /// Octets before the first and after the last `*`: they must not overlap in the name.
-    ends: (usize, usize),
+    /// `None` for an exact name.
+    glob: Option<Glob>,
     value: T,
 }
 
@@ -49,33 +49,27 @@ impl<T> Default for Matcher<T> {
 }
 
 impl<T> Matcher<T> {
-    pub(crate) fn insert(&mut self, pattern: &Pattern, tier: Tier, value: T) {
-        let rank = (tier, pattern.is_exact(), pattern.literal_octets());
+    /// Adds a pattern. A `conditional` wildcard counts only where no other wildcard of its tier matches.
+    pub(crate) fn insert(&mut self, pattern: &Pattern, tier: Tier, conditional: bool, value: T) {
+        let rank = rank(pattern, tier, conditional);
         let item = self.items.len();
-        let parts: Vec<&[u8]> = pattern.as_str().as_bytes().split(|byte| *byte == b'*').collect();
-        let (mut middle, mut ends) = (Vec::new(), (0, 0));
-        if let [prefix, between @ .., suffix] = parts.as_slice() {
-            middle = between
-                .iter()
-                .filter(|part| !part.is_empty())
-                .map(|part| Finder::new(part).into_owned())
-                .collect();
-            ends = (prefix.len(), suffix.len());
-            let place = self.prefixes.insert(prefix.iter().copied());
-            let below = match self.prefixes.nodes.get_mut(place) {
-                Some(node) if node.items.is_empty() => {
-                    node.items.push(self.suffixes.len());
+        let glob = Glob::new(pattern);
+        if let Some(glob) = &glob {
+            let next = self.suffixes.len();
+            let Some(nodes) = self.prefixes.insert(glob.prefix().iter().copied()) else { return };
+            let below = match nodes.first() {
+                Some(below) => *below,
+                None => {
+                    nodes.push(next);
                     self.suffixes.push(Tree::default());
-                    self.suffixes.len() - 1
+                    next
                 }
-                Some(node) => node.items.first().copied().unwrap_or_default(),
-                None => return,
             };
-            if let Some(tree) = self.suffixes.get_mut(below) {
-                let place = tree.insert(suffix.iter().rev().copied());
-                if let Some(node) = tree.nodes.get_mut(place) {
-                    node.items.push(item);
-                }
+            let tree = self.suffixes.get_mut(below);
+            if let Some(items) =
+                tree.and_then(|tree| tree.insert(glob.suffix().iter().rev().copied()))
+            {
+                items.push(item);
             }
             self.best_wildcard_tier = self.best_wildcard_tier.max(Some(tier));
         } else {
@@ -87,12 +81,12 @@ impl<T> Matcher<T> {
                 }
             }
         }
-        self.items.push(Item { rank, middle, ends, value });
+        self.items.push(Item { rank, glob, value });
     }
 
-    /// The value that was inserted at this place, from 0.
-    pub(super) fn get(&self, place: usize) -> Option<&T> {
-        self.items.get(place).map(|item| &item.value)
+    /// The value that was inserted at this index, from 0.
+    pub(super) fn get(&self, index: usize) -> Option<&T> {
+        self.items.get(index).map(|item| &item.value)
     }
 
     /// Every value, in the order inserted.
@@ -100,13 +94,13 @@ impl<T> Matcher<T> {
         self.items.iter().map(|item| &item.value)
     }
 
-    /// The best match whose value is wanted.
-    pub(crate) fn best(&self, name: &[u8], wanted: impl Fn(&T) -> bool) -> Option<&T> {
+    /// The best match that `wanted` accepts. It gets the value, and the part of the name that the wildcards match.
+    pub(crate) fn best(&self, name: &[u8], wanted: impl Fn(&T, &[u8]) -> bool) -> Option<&T> {
         let mut best: Option<&Item<T>> = self
             .exact
             .get(name)
             .and_then(|item| self.items.get(*item))
-            .filter(|item| wanted(&item.value));
+            .filter(|item| wanted(&item.value, &[]));
         if best.is_some_and(|item| Some(item.rank.0) >= self.best_wildcard_tier) {
             return best.map(|item| &item.value);
         }
@@ -115,8 +109,8 @@ impl<T> Matcher<T> {
             tree.walk(name.iter().rev().copied(), |index| {
                 let Some(item) = self.items.get(index) else { return };
                 if best.is_none_or(|best| item.rank >= best.rank)
-                    && item.fits(name)
-                    && wanted(&item.value)
+                    && let Some(wild) = item.glob.as_ref().and_then(|glob| glob.wild(name))
+                    && wanted(&item.value, wild)
                 {
                     best = Some(item);
                 }
@@ -134,89 +128,28 @@ impl<T> Matcher<T> {
     }
 }
 
-impl<T> Item<T> {
-    /// Whether prefix and suffix leave room for each other, and the middle parts are in between.
-    fn fits(&self, name: &[u8]) -> bool {
-        let (prefix, suffix) = self.ends;
-        let Some(mut rest) = name.get(prefix..name.len().saturating_sub(suffix)) else {
-            return false;
-        };
-        self.middle.iter().all(|part| match part.find(rest) {
-            Some(at) => {
-                rest = rest.get(at + part.needle().len()..).unwrap_or_default();
-                true
-            }
-            None => false,
-        })
-    }
-}
-
-/// A tree of bytes whose nodes carry numbers.
-#[derive(Debug)]
-struct Tree {
-    nodes: Vec<Node>,
-}
-
-#[derive(Debug, Default)]
-struct Node {
-    /// The next nodes by byte, sorted.
-    next: Vec<(u8, u32)>,
-    items: Vec<usize>,
-}
-
-impl Default for Tree {
-    fn default() -> Self {
-        Self { nodes: vec![Node::default()] }
-    }
-}
-
-impl Tree {
-    /// Adds a path and returns its last node.
-    fn insert(&mut self, path: impl Iterator<Item = u8>) -> usize {
-        let mut at = 0;
-        for byte in path {
-            let fresh = self.nodes.len();
-            let Some(node) = self.nodes.get_mut(at) else { return at };
-            at = match node.next.binary_search_by_key(&byte, |(byte, _)| *byte) {
-                Ok(found) => node.next.get(found).map_or(at, |(_, to)| *to as usize),
-                Err(place) => {
-                    node.next.insert(place, (byte, u32::try_from(fresh).unwrap_or(u32::MAX)));
-                    self.nodes.push(Node::default());
-                    fresh
-                }
-            };
-        }
-        at
-    }
-
-    /// Walks along the bytes as far as the tree goes, and shows each item on the way.
-    fn walk(&self, path: impl Iterator<Item = u8>, mut show: impl FnMut(usize)) {
-        let mut node = self.nodes.first();
-        let mut path = path;
-        while let Some(here) = node {
-            here.items.iter().for_each(|item| show(*item));
-            let Some(byte) = path.next() else { return };
-            node = here
-                .next
-                .binary_search_by_key(&byte, |(byte, _)| *byte)
-                .ok()
-                .and_then(|found| here.next.get(found))
-                .and_then(|(_, to)| self.nodes.get(*to as usize));
+fn rank(pattern: &Pattern, tier: Tier, conditional: bool) -> Rank {
+    let (mut literal, mut runs) = (0, 0);
+    for part in pattern.parts() {
+        match part {
+            Part::Literal(text) => literal += text.len(),
+            Part::Run(_) => runs += 1,
+            Part::Any => {}
         }
     }
+    (tier, pattern.is_exact(), !conditional, literal, runs)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalogue::PatternError;
     use proptest::prelude::*;
 
     fn matcher(patterns: &[&str]) -> Matcher<String> {
         let mut matcher = Matcher::default();
         for text in patterns {
             let pattern = Pattern::new(text).expect("a valid pattern");
-            matcher.insert(&pattern, Tier::Catalogue(0), (*text).to_owned());
+            matcher.insert(&pattern, Tier::Catalogue(0), false, (*text).to_owned());
         }
         matcher
     }
@@ -258,7 +191,7 @@ mod tests {
             ("xmidx", Some("*mid*")),
         ];
         for (name, expected) in cases {
-            let found = matcher.best(name.as_bytes(), |_| true).map(String::as_str);
+            let found = matcher.best(name.as_bytes(), |_, _| true).map(String::as_str);
             assert_eq!(found, expected, "{name}");
         }
     }
@@ -266,15 +199,21 @@ mod tests {
     #[test]
     fn a_match_that_is_not_wanted_leaves_the_next_best() {
         let matcher = matcher(&["/collect", "/col*"]);
-        let found = matcher.best(b"/collect", |value| value != "/collect");
+        let found = matcher.best(b"/collect", |value, _| value != "/collect");
         assert_eq!(found.map(String::as_str), Some("/col*"));
     }
 
     #[test]
-    fn patterns_that_match_everything_or_nothing_are_refused() {
-        assert_eq!(Pattern::new(""), Err(PatternError::Empty));
-        assert_eq!(Pattern::new("**"), Err(PatternError::OnlyWildcards));
-        assert_eq!(Pattern::new(&"x".repeat(257)), Err(PatternError::TooLong));
+    fn a_placeholder_beats_a_star_and_a_condition_loses_to_both() {
+        let mut matcher = matcher(&["sid_*", "sid_{digits}", "*_x"]);
+        let pattern = Pattern::new("sid_x*_x").expect("a valid pattern");
+        matcher.insert(&pattern, Tier::Catalogue(0), true, "conditional".to_owned());
+        let found = |name: &[u8]| matcher.best(name, |_, _| true).map(String::as_str);
+        assert_eq!(found(b"sid_1"), Some("sid_{digits}"));
+        assert_eq!(found(b"sid_a"), Some("sid_*"));
+        assert_eq!(found(b"sid_xx_x"), Some("sid_*"));
+        let without_others = matcher.best(b"sid_xx_x", |value, _| !value.contains('*'));
+        assert_eq!(without_others.map(String::as_str), Some("conditional"));
     }
 
     /// The plain reading of a wildcard, to hold the trees against.
@@ -298,7 +237,7 @@ mod tests {
         ) {
             let patterns: Vec<&str> =
                 patterns.iter().map(String::as_str).filter(|text| Pattern::new(text).is_ok()).collect();
-            let found = matcher(&patterns).best(name.as_bytes(), |_| true).cloned();
+            let found = matcher(&patterns).best(name.as_bytes(), |_, _| true).cloned();
             let best = patterns
                 .iter()
                 .filter(|pattern| plain_match(pattern.as_bytes(), name.as_bytes()))
@@ -311,7 +250,7 @@ mod tests {
             for text in patterns {
                 let pattern = Pattern::new(text).expect("a valid pattern");
                 let plain = plain_match(text.as_bytes(), name.as_bytes());
-                prop_assert_eq!(pattern.matches(name.as_bytes()), plain, "{} {}", text, &name);
+                prop_assert_eq!(super::super::glob::matches(&pattern, name.as_bytes()), plain, "{} {}", text, &name);
             }
         }
     }

@@ -1,11 +1,21 @@
-//! Names with wildcards, as rules write them.
+//! Names with wildcards and placeholders, as rules write them.
+
+use std::borrow::Cow;
+use std::fmt::Write;
 
 use thiserror::Error;
 
-/// Longest pattern, in octets.
-const MAX_PATTERN_OCTETS: usize = 256;
+/// Longest pattern, in bytes.
+const MAX_PATTERN_BYTES: usize = 256;
+/// The largest count in a placeholder.
+const MAX_COUNT: usize = 256;
 
-/// A name, or a name with `*` for any run of octets (also an empty one). Case-sensitive.
+/// A name, a name with `*` for any bytes (also none), or a name with placeholders such as `{hex:32}`.
+/// Case-sensitive.
+///
+/// A placeholder matches a run of characters of one class: `{digits}`, `{hex}`, `{upper}`, `{alnum}` or
+/// `{word}` (letters, digits, `_` and `-`). `{hex:32}` is exactly 32 of them, `{hex:8-32}` from 8 to 32, and
+/// without a count it is one or more. A placeholder takes as many characters as it can.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Pattern(String);
 
@@ -16,26 +26,125 @@ pub enum PatternError {
     #[error("the pattern is empty")]
     Empty,
     /// Longer than any sensible name.
-    #[error("the pattern is longer than {MAX_PATTERN_OCTETS} octets")]
+    #[error("the pattern is longer than {MAX_PATTERN_BYTES} bytes")]
     TooLong,
     /// `*` alone would classify everything.
     #[error("the pattern has nothing but `*`: it would match every name")]
     OnlyWildcards,
+    /// Braces around something unknown.
+    #[error(
+        "`{{{0}}}` is not a placeholder: known are {{digits}}, {{hex}}, {{upper}}, {{alnum}} and {{word}}, with a count such as {{hex:32}} or {{hex:8-32}}"
+    )]
+    UnknownPlaceholder(String),
+    /// A brace without its other half.
+    #[error("`{{` without `}}`, or `}}` without `{{`: write `*` for a brace in a name")]
+    UnpairedBrace,
+}
+
+/// A class of characters that a placeholder matches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Class {
+    Digits,
+    Hex,
+    Upper,
+    Alnum,
+    Word,
+}
+
+impl Class {
+    const ALL: [(&'static str, Self); 5] = [
+        ("digits", Self::Digits),
+        ("hex", Self::Hex),
+        ("upper", Self::Upper),
+        ("alnum", Self::Alnum),
+        ("word", Self::Word),
+    ];
+
+    fn has(self, byte: u8) -> bool {
+        match self {
+            Self::Digits => byte.is_ascii_digit(),
+            Self::Hex => byte.is_ascii_hexdigit(),
+            Self::Upper => byte.is_ascii_uppercase(),
+            Self::Alnum => byte.is_ascii_alphanumeric(),
+            Self::Word => byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'),
+        }
+    }
+
+    fn regex(self) -> &'static str {
+        match self {
+            Self::Digits => "[0-9]",
+            Self::Hex => "[0-9A-Fa-f]",
+            Self::Upper => "[A-Z]",
+            Self::Alnum => "[0-9A-Za-z]",
+            Self::Word => "[0-9A-Za-z_-]",
+        }
+    }
+}
+
+/// A run of characters of one class.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Run {
+    class: Class,
+    least: usize,
+    most: usize,
+}
+
+impl Run {
+    /// The length of the run at the beginning (or, `from_end`, at the end) of a text; `None` if it is too short.
+    pub(super) fn length(self, text: &[u8], from_end: bool) -> Option<usize> {
+        let has = |byte: &&u8| self.class.has(**byte);
+        let length = match from_end {
+            false => text.iter().take(self.most).take_while(has).count(),
+            true => text.iter().rev().take(self.most).take_while(has).count(),
+        };
+        (length >= self.least).then_some(length)
+    }
+
+    /// The run beside a `*`, which matches what the run leaves.
+    pub(super) fn shortest(self) -> Self {
+        Self { most: self.least, ..self }
+    }
+
+    /// Reads what is between the braces of a placeholder.
+    fn parse(text: &str) -> Option<Self> {
+        let (name, count) = match text.split_once(':') {
+            Some((name, count)) => (name, Some(count)),
+            None => (text, None),
+        };
+        let (_, class) = Class::ALL.into_iter().find(|(known, _)| *known == name)?;
+        let number =
+            |text: &str| text.parse().ok().filter(|number| (1..=MAX_COUNT).contains(number));
+        let (least, most) = match count.map(|count| count.split_once('-').unwrap_or((count, count)))
+        {
+            Some((least, most)) => (number(least)?, number(most)?),
+            None => (1, MAX_COUNT),
+        };
+        (least <= most).then_some(Self { class, least, most })
+    }
+}
+
+/// One part of a pattern.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Part<'a> {
+    Literal(&'a str),
+    Run(Run),
+    Any,
 }
 
 impl Pattern {
-    /// Checks and takes a pattern.
+    /// Checks a text and makes a pattern of it.
     ///
     /// # Errors
-    /// When it is empty, longer than 256 octets, or has nothing but `*`.
+    /// When it is empty, longer than 256 bytes, has nothing but `*`, or has braces that are no placeholder.
     pub fn new(text: &str) -> Result<Self, PatternError> {
         if text.is_empty() {
             Err(PatternError::Empty)
-        } else if text.len() > MAX_PATTERN_OCTETS {
+        } else if text.len() > MAX_PATTERN_BYTES {
             Err(PatternError::TooLong)
         } else if text.bytes().all(|byte| byte == b'*') {
             Err(PatternError::OnlyWildcards)
         } else {
+            parts(text)?;
             Ok(Self(text.to_owned()))
         }
     }
@@ -45,27 +154,114 @@ impl Pattern {
         &self.0
     }
 
+    /// The pattern for people to read, with `*` for each placeholder.
+    pub fn shown(&self) -> Cow<'_, str> {
+        if !self.0.contains('{') {
+            return Cow::Borrowed(&self.0);
+        }
+        let shown = self.parts().into_iter().map(|part| match part {
+            Part::Literal(text) => text,
+            Part::Run(_) | Part::Any => "*",
+        });
+        Cow::Owned(shown.collect())
+    }
+
+    /// The pattern as a regular expression that JavaScript understands, without anchors.
+    pub fn regex(&self) -> String {
+        let mut regex = String::new();
+        for part in self.parts() {
+            match part {
+                Part::Any => regex.push_str("[^]*"),
+                Part::Run(Run { class, least, most }) => {
+                    let _ = write!(regex, "{}{{{least},{most}}}", class.regex());
+                }
+                Part::Literal(text) => {
+                    for letter in text.chars() {
+                        if r".+?^$()|[]\/".contains(letter) {
+                            regex.push('\\');
+                        }
+                        regex.push(letter);
+                    }
+                }
+            }
+        }
+        regex
+    }
+
     /// Whether it names exactly one name.
     pub fn is_exact(&self) -> bool {
-        !self.0.contains('*')
+        !self.0.contains(['*', '{'])
     }
 
-    /// Whether a name matches.
-    pub(super) fn matches(&self, name: &[u8]) -> bool {
-        let Some((prefix, rest)) = self.0.split_once('*') else { return self.0.as_bytes() == name };
-        let (middle, suffix) = rest.rsplit_once('*').unwrap_or(("", rest));
-        let Some(name) = name.strip_prefix(prefix.as_bytes()) else { return false };
-        let Some(mut name) = name.strip_suffix(suffix.as_bytes()) else { return false };
-        middle.split('*').all(|part| match memchr::memmem::find(name, part.as_bytes()) {
-            Some(at) => {
-                name = name.get(at + part.len()..).unwrap_or_default();
-                true
+    /// The parts of the pattern, in order.
+    pub(super) fn parts(&self) -> Vec<Part<'_>> {
+        parts(&self.0).unwrap_or_default()
+    }
+}
+
+fn parts(text: &str) -> Result<Vec<Part<'_>>, PatternError> {
+    let mut parts = Vec::new();
+    let mut rest = text;
+    while let Some(at) = rest.find(['*', '{', '}']) {
+        let (literal, from) = rest.split_at(at);
+        if !literal.is_empty() {
+            parts.push(Part::Literal(literal));
+        }
+        rest = match from.strip_prefix('*') {
+            Some(after) => {
+                parts.push(Part::Any);
+                after
             }
-            None => false,
-        })
+            None => {
+                let inner = from.strip_prefix('{').and_then(|inner| inner.split_once('}'));
+                let (inner, after) = inner.ok_or(PatternError::UnpairedBrace)?;
+                let run = Run::parse(inner);
+                parts.push(Part::Run(
+                    run.ok_or_else(|| PatternError::UnknownPlaceholder(inner.to_owned()))?,
+                ));
+                after
+            }
+        };
+    }
+    if !rest.is_empty() {
+        parts.push(Part::Literal(rest));
+    }
+    Ok(parts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_that_match_everything_or_nothing_are_rejected() {
+        assert_eq!(Pattern::new(""), Err(PatternError::Empty));
+        assert_eq!(Pattern::new("**"), Err(PatternError::OnlyWildcards));
+        assert_eq!(Pattern::new(&"x".repeat(257)), Err(PatternError::TooLong));
     }
 
-    pub(super) fn literal_octets(&self) -> usize {
-        self.0.bytes().filter(|byte| *byte != b'*').count()
+    #[test]
+    fn braces_that_are_no_placeholder_are_rejected() {
+        for text in ["a{", "a}", "}a{", "a{hex}}", "a{hex"] {
+            assert_eq!(Pattern::new(text), Err(PatternError::UnpairedBrace), "{text}");
+        }
+        for inner in [
+            "", "id", "hex:", "hex:0", "hex:257", "hex:9-8", "hex:x", "HEX", "hex:1-", "hex:-2",
+            "{hex",
+        ] {
+            let text = format!("a{{{inner}}}");
+            let error = PatternError::UnknownPlaceholder(inner.to_owned());
+            assert_eq!(Pattern::new(&text), Err(error), "{text}");
+        }
+    }
+
+    #[test]
+    fn patterns_read_as_text_and_as_regular_expressions() {
+        let pattern = Pattern::new("a.b_{hex:8-32}*[{digits}]").expect("a valid pattern");
+        assert_eq!(pattern.shown(), "a.b_**[*]");
+        assert_eq!(pattern.regex(), r"a\.b_[0-9A-Fa-f]{8,32}[^]*\[[0-9]{1,256}\]");
+        assert!(!pattern.is_exact());
+        let exact = Pattern::new("csrf[a]").expect("a valid pattern");
+        assert!(exact.is_exact() && exact.shown() == "csrf[a]");
     }
 }

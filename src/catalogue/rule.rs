@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::pattern::Pattern;
+use super::requires::Requires;
 use crate::consent::Category;
 
 /// Where a rule comes from; a later tier wins over an earlier one, whatever the pattern.
@@ -56,4 +57,6 @@ pub struct CookieRule {
     pub entry: Entry,
     /// Where its cookies live, if it says so.
     pub place: Option<RulePlace>,
+    /// Conditions besides the name; `None` where the name decides.
+    pub requires: Option<Box<Requires>>,
 }

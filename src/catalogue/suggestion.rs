@@ -1,6 +1,9 @@
-//! What a cookie that no rule knows most likely is, by its name, by who sets it and how. A proposal for
-//! whoever writes the config, with its reason; nothing is decided by it.
+//! Proposals for cookies without a rule: by name, by attributes and by what was set together.
+//!
+//! A proposal has a reason and decides nothing. Whoever follows every proposal must not break a login, so what
+//! an application sets while it logs somebody in is proposed as necessary.
 
+use super::names::{Kind, speaks_of};
 use crate::consent::Category;
 
 /// What was seen of a cookie. Never its value.
@@ -14,112 +17,64 @@ pub struct Evidence<'a> {
     pub http_only: bool,
     /// How long it lives, in seconds; `None` until the browser is closed.
     pub lifetime: Option<i64>,
+    /// How the origin sets it together with a session.
+    pub together: Option<Together>,
+}
+
+/// How a cookie is set together with another one that looks like a session. Later ones are stronger evidence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Together {
+    /// In one response.
+    Session,
+    /// In the response to one `POST`, as logins are.
+    Login,
+}
+
+impl Together {
+    /// Every value, the weakest evidence first.
+    pub const ALL: [Self; 2] = [Self::Session, Self::Login];
 }
 
 /// The category that is proposed, and why.
 pub type Suggestion = (Category, &'static str);
 
-/// Words in names, with what they speak for. Earlier rows win.
-const WORDS: [(Category, &[&str], &str); 6] = [
-    (
-        Category::NECESSARY,
-        &[
-            "csrf",
-            "xsrf",
-            "session",
-            "sess",
-            "auth",
-            "login",
-            "jwt",
-            "sso",
-            "cart",
-            "basket",
-            "checkout",
-            "captcha",
-            "consent",
-            "cookie_notice",
-        ],
-        "its name speaks of a session, a login, a cart or a protection",
-    ),
-    (
-        Category::FUNCTIONAL,
-        &[
-            "lang", "locale", "currency", "theme", "pref", "region", "country", "timezone", "font",
-            "layout", "wishlist", "recent", "chat",
-        ],
-        "its name speaks of a choice or a comfort",
-    ),
-    (
-        Category::TARGETING,
-        &[
-            "advert",
-            "campaign",
-            "click",
-            "gclid",
-            "fbclid",
-            "msclkid",
-            "affiliate",
-            "referr",
-            "retarget",
-            "promo",
-            "pixel",
-            "coupon",
-            "_ads",
-            "ads_",
-            "adid",
-        ],
-        "its name speaks of advertising",
-    ),
-    (
-        Category::SOCIAL,
-        &["share", "social", "facebook", "twitter", "linkedin", "like_"],
-        "its name speaks of social networks",
-    ),
-    (
-        Category::ANALYTICS,
-        &[
-            "analytic",
-            "utm",
-            "stat",
-            "visit",
-            "track",
-            "metric",
-            "hit",
-            "pageview",
-            "experiment",
-            "abtest",
-            "variant",
-            "heatmap",
-            "first_seen",
-            "landing",
-        ],
-        "its name speaks of counting or testing",
-    ),
-    (
-        Category::ANALYTICS,
-        &["uid", "uuid", "guid", "_id", "vid"],
-        "its name speaks of telling visitors apart",
-    ),
-];
-
 const DAY: i64 = 24 * 60 * 60;
+const MONTH: i64 = 31 * DAY;
 
 /// Proposes a category.
 pub fn suggest(evidence: &Evidence<'_>) -> Suggestion {
-    let name = evidence.name.to_ascii_lowercase();
-    let word = WORDS.iter().find(|(_, words, _)| words.iter().any(|word| name.contains(word)));
-    let lives_long = evidence.lifetime.is_some_and(|seconds| seconds > 31 * DAY);
-    match word {
-        // A tracker may call itself a session; a session is not kept for months.
-        Some((Category::NECESSARY, _, _)) if lives_long && !evidence.http_only => (
-            Category::ANALYTICS,
-            "its name speaks of a session, but it lives for months and scripts can read it",
-        ),
-        Some((Category::NECESSARY, _, _)) if !evidence.set_by_origin => (
-            Category::FUNCTIONAL,
-            "its name speaks of a session, but a script or another site sets it",
-        ),
-        Some((category, _, reason)) => (*category, reason),
+    let kind = speaks_of(evidence.name.as_bytes());
+    let lives_long = evidence.lifetime.is_some_and(|seconds| seconds > MONTH);
+    let readable = !evidence.http_only;
+    match kind {
+        Some(Kind::ConsentRecord) => {
+            return (Category::NECESSARY, "its name speaks of the visitor's choice about cookies");
+        }
+        // A tracker may call itself a session; a session that lives for months is hidden from scripts.
+        Some(kind) if kind.category() == Category::NECESSARY && lives_long && readable => {
+            return (
+                Category::ANALYTICS,
+                "its name speaks of a session, but it lives for months and scripts can read it",
+            );
+        }
+        // Scripts read CSRF tokens and write baskets; they cannot write what a server set as HttpOnly.
+        Some(Kind::Session | Kind::Affinity | Kind::Protection) if !evidence.set_by_origin => {
+            return (
+                Category::FUNCTIONAL,
+                "its name speaks of a session, but a script or another site sets it",
+            );
+        }
+        Some(kind) if kind.category() == Category::NECESSARY || kind.tracks() => {
+            return (kind.category(), reason(kind));
+        }
+        Some(_) | None => {}
+    }
+    if let Some(reason) = set_with_a_login(evidence, kind) {
+        return (Category::NECESSARY, reason);
+    }
+    match kind {
+        Some(kind) => (kind.category(), reason(kind)),
         None if evidence.set_by_origin && evidence.http_only && evidence.lifetime.is_none() => (
             Category::NECESSARY,
             "the origin sets it, HttpOnly and until the browser is closed, as sessions are",
@@ -137,21 +92,66 @@ pub fn suggest(evidence: &Evidence<'_>) -> Suggestion {
     }
 }
 
+/// Why a cookie belongs to a login that was seen; `None` if it does not.
+fn set_with_a_login(evidence: &Evidence<'_>, kind: Option<Kind>) -> Option<&'static str> {
+    let hidden = evidence.http_only;
+    let short = evidence.lifetime.is_none_or(|seconds| seconds <= MONTH);
+    match evidence.together? {
+        Together::Login if hidden || short && kind != Some(Kind::Preference) => Some(
+            "the origin sets it together with a session in the response to a POST, as logins do",
+        ),
+        Together::Session if hidden && short && kind != Some(Kind::Identifier) => {
+            Some("the origin sets it together with a session, and hides it from scripts")
+        }
+        Together::Login | Together::Session => None,
+    }
+}
+
+fn reason(kind: Kind) -> &'static str {
+    match kind {
+        Kind::ConsentRecord => "its name speaks of the visitor's choice about cookies",
+        Kind::Csrf
+        | Kind::Login
+        | Kind::Basket
+        | Kind::Session
+        | Kind::Affinity
+        | Kind::Protection => "its name speaks of a session, a login, a cart or a protection",
+        Kind::Preference => "its name speaks of a choice or a comfort",
+        Kind::Advertising => "its name speaks of advertising",
+        Kind::Social => "its name speaks of social networks",
+        Kind::Statistics => "its name speaks of counting or testing",
+        Kind::Identifier => "its name speaks of telling visitors apart",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn category(
+        name: &str,
+        set_by_origin: bool,
+        http_only: bool,
+        lifetime: Option<i64>,
+        together: Option<Together>,
+    ) -> Category {
+        suggest(&Evidence { name, set_by_origin, http_only, lifetime, together }).0
+    }
+
     #[test]
     fn names_lifetimes_and_who_sets_a_cookie_speak_for_a_category() {
-        let evidence = |name, set_by_origin, http_only, lifetime| {
-            suggest(&Evidence { name, set_by_origin, http_only, lifetime }).0
-        };
-        for (category, name, set, http_only, lifetime) in [
+        for (expected, name, set, http_only, lifetime) in [
             (Category::NECESSARY, "shop_session", true, true, None),
             (Category::NECESSARY, "X-CSRF", true, false, None),
+            (Category::NECESSARY, "X-CSRF", false, false, None),
+            (Category::NECESSARY, "myCart", false, false, Some(7 * DAY)),
+            (Category::NECESSARY, "spa_token", false, false, None),
             (Category::NECESSARY, "blob", true, true, None),
+            (Category::NECESSARY, "mystate", true, true, None),
             (Category::ANALYTICS, "my_session", true, false, Some(365 * DAY)),
+            (Category::NECESSARY, "my_session", true, true, Some(365 * DAY)),
             (Category::FUNCTIONAL, "my_session", false, false, None),
+            (Category::ANALYTICS, "tracking_session", true, true, None),
             (Category::FUNCTIONAL, "site_lang", true, false, Some(365 * DAY)),
             (Category::TARGETING, "spring_campaign", true, false, None),
             (Category::SOCIAL, "share_count", false, false, None),
@@ -160,11 +160,45 @@ mod tests {
             (Category::ANALYTICS, "blob", false, false, None),
             (Category::FUNCTIONAL, "blob", true, false, Some(DAY)),
         ] {
-            assert_eq!(
-                evidence(name, set, http_only, lifetime),
-                category,
-                "{name} {set} {http_only} {lifetime:?}"
-            );
+            let found = category(name, set, http_only, lifetime, None);
+            assert_eq!(found, expected, "{name} {set} {http_only} {lifetime:?}");
+        }
+    }
+
+    #[test]
+    fn records_of_consent_are_proposed_as_necessary_however_they_are_set() {
+        for name in
+            ["cookie_optin", "eu-consent", "tracking-preferences", "eucookielaw", "cky-consent"]
+        {
+            for (set, http_only) in [(true, true), (true, false), (false, false)] {
+                let found = category(name, set, http_only, Some(365 * DAY), None);
+                assert_eq!(found, Category::NECESSARY, "{name}");
+            }
+        }
+        let found = category("gdpr_uid", false, false, Some(365 * DAY), None);
+        assert_eq!(found, Category::ANALYTICS);
+    }
+
+    #[test]
+    fn what_a_login_sets_together_is_proposed_as_necessary() {
+        let (login, session) = (Some(Together::Login), Some(Together::Session));
+        for (expected, name, http_only, lifetime, together) in [
+            (Category::NECESSARY, "wikidbUserID", true, Some(180 * DAY), login),
+            (Category::NECESSARY, "pmaUser-1", true, Some(30 * DAY), login),
+            (Category::NECESSARY, "username-localhost-8888", true, Some(30 * DAY), login),
+            (Category::NECESSARY, "shown", false, None, login),
+            (Category::NECESSARY, "pma_lang", true, Some(30 * DAY), login),
+            (Category::NECESSARY, "blob", true, Some(30 * DAY), session),
+            // What is set with a login for tracking, for comfort or for months is not part of it.
+            (Category::ANALYTICS, "visitor_stats", true, None, login),
+            (Category::TARGETING, "campaign", false, Some(DAY), login),
+            (Category::FUNCTIONAL, "theme", false, None, login),
+            (Category::ANALYTICS, "blob", false, Some(365 * DAY), login),
+            (Category::ANALYTICS, "uid", true, Some(30 * DAY), session),
+            (Category::ANALYTICS, "blob", true, Some(365 * DAY), session),
+        ] {
+            let found = category(name, true, http_only, lifetime, together);
+            assert_eq!(found, expected, "{name} {http_only} {lifetime:?} {together:?}");
         }
     }
 }

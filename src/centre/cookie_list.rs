@@ -157,7 +157,7 @@ fn known(rule: &CookieRule, seen: Option<&SeenItem<'_>>, max_age: i64) -> Row {
         seen.and_then(of_attributes).or(written)
     };
     Row {
-        name: name.to_owned(),
+        name: rule.pattern.shown().into_owned(),
         // The vendor of a consent cookie is a word for logs.
         vendor: rule
             .entry

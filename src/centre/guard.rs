@@ -7,7 +7,8 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use crate::catalogue::CookieRule;
+use crate::catalogue::names::record_expressions;
+use crate::catalogue::{CookieRule, Sight};
 use crate::config::settings::FilterSettings;
 use crate::policy::Unclassified;
 
@@ -30,17 +31,22 @@ pub(super) fn script(settings: &FilterSettings) -> Script {
     for rule in rules {
         let name = rule.pattern.as_str();
         if !rule.pattern.is_exact() {
-            wild.push(rule);
-        } else if let Some(in_force) = catalogue.cookie(name.as_bytes())
+            // A script cannot write what its rule requires to be HttpOnly.
+            if rule.requires.as_ref().is_none_or(|requires| !requires.http_only) {
+                wild.push(rule);
+            }
+        } else if let Some(in_force) = catalogue.cookie_in(name.as_bytes(), &Sight::script())
             // The rule that wins, whoever wrote it: a site's wildcard may win over a built-in name.
             && let Some(names) = exact.get_mut(in_force.entry.category.index())
         {
             names.push(name);
         }
     }
-    // Of several that fit, the first: a later tier before an earlier, the longer before the shorter.
+    // Of several that fit, the first: a later tier before an earlier, rules without conditions before others, the
+    // longer before the shorter.
     wild.sort_by_key(|rule| {
-        std::cmp::Reverse((rule.tier, rule.pattern.as_str().len(), rule.number))
+        let unconditional = rule.requires.is_none();
+        std::cmp::Reverse((rule.tier, unconditional, rule.pattern.as_str().len(), rule.number))
     });
     let exact: Vec<String> = exact
         .into_iter()
@@ -51,11 +57,14 @@ pub(super) fn script(settings: &FilterSettings) -> Script {
         })
         .collect();
     let wild: Vec<_> =
-        wild.iter().map(|rule| (rule.pattern.as_str(), rule.entry.category.index())).collect();
+        wild.iter().map(|rule| (rule.pattern.regex(), rule.entry.category.index())).collect();
+    let (records, identifiers) = record_expressions();
     let data = serde_json::json!({
         "categories": categories,
         "exact": exact,
         "wild": wild,
+        "records": records,
+        "identifiers": identifiers,
         "unclassified": settings.policy.unclassified == Unclassified::Allow,
     });
     let text = include_str!("script/guard.js").replace("DATA", &data.to_string());

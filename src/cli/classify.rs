@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::failure::Failure;
 use super::input::{LookUpConfig, lines};
+use crate::catalogue::Requires;
 use crate::config::settings::FilterSettings;
 
 /// Tell the category of cookies by name
@@ -32,6 +33,7 @@ struct Classified<'a> {
     rule: Option<&'a str>,
     purpose: Option<&'a str>,
     lifetime: Option<&'a str>,
+    requires: Option<&'a Requires>,
 }
 
 impl Classify {
@@ -62,6 +64,7 @@ fn write(
         rule: rule.map(|rule| rule.pattern.as_str()),
         purpose: entry.and_then(|entry| entry.purpose.as_deref()),
         lifetime: entry.and_then(|entry| entry.lifetime.as_deref()),
+        requires: rule.and_then(|rule| rule.requires.as_deref()),
     };
     if json {
         serde_json::to_writer(&mut *out, &classified)?;

@@ -74,11 +74,15 @@ fn rule(item: &Value, beacon: bool, site: &str) -> Option<WrittenRule> {
     let mut comment = vec![format!("{name}: {reason}")];
     let attributes = attributes(&item["attributes"]);
     comment.push(if attributes.is_empty() { seen } else { format!("{seen}; {attributes}") });
+    let category = item.pointer("/suggestion/category")?.as_str()?;
+    let http_only = item.pointer("/attributes/http_only") == Some(&Value::Bool(true));
     Some(WrittenRule {
         beacon,
         name: name.to_owned(),
-        category: item.pointer("/suggestion/category")?.as_str()?.to_owned(),
+        category: category.to_owned(),
         comment,
+        // A pattern could match other cookies too: it counts with the attribute that was seen.
+        http_only: http_only && category == "necessary" && name.contains('*'),
         ..WrittenRule::default()
     })
 }

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use http::Method;
 
 use super::document::{Document, nearest, place};
-use super::raw::{RawBeacon, RawCatalogue, RawCookie, RawHost};
+use super::raw::{RawBeacon, RawCatalogue, RawCookie, RawHost, RawRequires};
 use crate::catalogue::{
-    BeaconRule, CookieRule, Entry, HostRule, Pattern, RulePlace, Tier, builtin, rule_path,
+    BeaconRule, Companion, CookieRule, Entry, HostRule, Pattern, Requires, RulePlace, Tier,
+    builtin, rule_path,
 };
 use crate::config::spanned::Spanned;
 use crate::consent::{Categories, Category};
@@ -73,10 +74,11 @@ impl Rules {
             let category = category(document, &key, &at, raw.category, categories);
             let name = (raw.name, "name = \"_ga_*\"");
             let pattern = pattern(document, &format!("{key}.name"), &at, name, Pattern::new);
+            let requires = raw.requires.map(|raw| requires(document, &key, raw));
             if let (Some(pattern), Some(category)) = (pattern, category) {
                 let entry = entry(category, raw.vendor, raw.tcf_vendor, raw.purpose, raw.lifetime);
                 let place = cookie_place(document, &key, raw.domain, raw.path);
-                self.cookies.push(CookieRule { pattern, tier, number: 0, entry, place });
+                self.cookies.push(CookieRule { pattern, tier, number: 0, entry, place, requires });
             }
         }
         for (index, raw) in hosts.into_iter().enumerate() {
@@ -232,6 +234,24 @@ fn pattern<T, E: std::fmt::Display>(
             None
         }
     }
+}
+
+fn requires<T>(document: &mut Document<'_, T>, key: &str, raw: RawRequires) -> Box<Requires> {
+    let days = format!("{key}.requires.max_days");
+    let max_days = raw.max_days.map(|most| document.bounded(&days, Some(most), 0, 36_500, 0));
+    let mut with = Vec::new();
+    for (index, name) in raw.with.iter().enumerate() {
+        match Companion::new(name.get_ref()) {
+            Some(companion) => with.push(companion),
+            None => document.problem(
+                Some(place(name)),
+                format!("{key}.requires.with[{index}]"),
+                format!("`{}` is not a name with at most one `*`", name.get_ref()),
+                None,
+            ),
+        }
+    }
+    Box::new(Requires { http_only: raw.http_only, max_days, with })
 }
 
 fn host<T>(

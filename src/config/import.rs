@@ -121,7 +121,8 @@ fn rule(
             "`{theirs}` is not a category of the table; add --map \"{theirs}=...\""
         ));
     };
-    let mut name = field(columns.name).to_owned();
+    // Braces are placeholders in a pattern.
+    let mut name = field(columns.name).replace(['{', '}'], "*");
     match field(columns.wildcard) {
         "0" | "" => {}
         "1" => name.push('*'),

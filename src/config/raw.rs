@@ -20,7 +20,7 @@ pub(super) use listen::{
 };
 pub(super) use pages::{RawBanner, RawCentre, RawPage, RawReceipts};
 pub(super) use rules::{
-    RawBeacon, RawBeacons, RawCatalogue, RawCategory, RawCookie, RawExpire, RawHost,
+    RawBeacon, RawBeacons, RawCatalogue, RawCategory, RawCookie, RawExpire, RawHost, RawRequires,
     RawTechnologies, RawUnclassified, RawWithdrawal,
 };
 pub(super) use shapes::{OneOrMore, Short};

@@ -19,6 +19,8 @@ pub struct WrittenRule {
     pub purpose: Option<String>,
     /// How long it lives, in words.
     pub lifetime: Option<String>,
+    /// Whether it requires `HttpOnly`; of cookies only.
+    pub http_only: bool,
     /// What stands above it, a line each.
     pub comment: Vec<String>,
 }
@@ -45,6 +47,9 @@ pub fn write_rule(rule: &WrittenRule) -> String {
         if let Some(text) = text {
             let _ = writeln!(out, "{key} = {}", Value::String(text.clone()));
         }
+    }
+    if rule.http_only && !rule.beacon {
+        out.push_str("requires = { http_only = true }\n");
     }
     out
 }

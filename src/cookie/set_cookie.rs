@@ -157,6 +157,11 @@ impl Scope<'_> {
         self.lifetime.stores_until
     }
 
+    /// How long the cookie lives from `now` on, in seconds; `None` until the browser is closed.
+    pub fn lifetime(&self, now: i64) -> Option<i64> {
+        self.max_age.or_else(|| self.expires.map(|at| at.saturating_sub(now)))
+    }
+
     /// Whether every browser that receives the line at `now` (Unix seconds) deletes the cookie.
     pub fn deletes(&self, now: i64) -> bool {
         self.effect(ResponseTime::new(now)) == Effect::Deletes

@@ -1,10 +1,15 @@
 //! Recognises beacons by the look of their responses: an image of one pixel, or nothing at all
 //! where an image or the receipt of a ping was asked for.
 
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
+use http::header::{
+    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPIRES, HeaderMap,
+    LAST_MODIFIED, PRAGMA, SET_COOKIE,
+};
 use http::{Method, StatusCode};
+use memchr::memmem::find;
 
 use super::answer::Wanted;
+use super::cache::has_directive;
 
 /// The largest body that could be a tracking pixel, in octets.
 pub(super) const MAX_PIXEL_OCTETS: usize = 1024;
@@ -25,6 +30,7 @@ pub(super) enum Look {
 /// Judges the head of a response.
 pub(super) fn look(
     method: &Method,
+    query: Option<&str>,
     wanted: Wanted,
     ping: bool,
     status: StatusCode,
@@ -48,7 +54,30 @@ pub(super) fn look(
             .and_then(|length| length.parse::<usize>().ok())
             .is_some_and(|length| length <= MAX_PIXEL_OCTETS),
     };
-    if image && small { Look::SmallImage } else { Look::Ordinary }
+    if image && small && !is_static_file(query, headers) {
+        Look::SmallImage
+    } else {
+        Look::Ordinary
+    }
+}
+
+/// Whether the response is a file that caches may keep, such as a spacer: a beacon wants to be requested anew each
+/// time, or to get data in its query.
+fn is_static_file(query: Option<&str>, headers: &HeaderMap) -> bool {
+    let versioned = query.is_none_or(|query| {
+        let version = query.split_once('=').filter(|(_, value)| !value.contains('&'));
+        version.is_some_and(|(key, _)| matches!(key, "v" | "ver" | "version" | "rev"))
+    });
+    // nginx's `empty_gif`, made for beacons, is from 1970.
+    let dated =
+        headers.get(LAST_MODIFIED).is_some_and(|date| find(date.as_bytes(), b" 1970 ").is_none());
+    let uncacheable = ["no-store", "no-cache", "private", "max-age=0"];
+    versioned
+        && dated
+        && !headers.contains_key(SET_COOKIE)
+        && !headers.contains_key(PRAGMA)
+        && !uncacheable.iter().any(|directive| has_directive(headers, directive))
+        && (headers.contains_key(CACHE_CONTROL) || !headers.contains_key(EXPIRES))
 }
 
 /// Whether the octets begin an image of one pixel.
@@ -61,11 +90,11 @@ pub(super) fn is_pixel(start: &[u8]) -> bool {
 
 /// Whether the octets begin an SVG whose root says that it is of one pixel.
 fn is_svg_pixel(start: &[u8]) -> bool {
-    let Some(at) = memchr::memmem::find(start, b"<svg") else { return false };
+    let Some(at) = find(start, b"<svg") else { return false };
     let root = start.get(at..).and_then(|root| root.split(|byte| *byte == b'>').next());
     let root = root.unwrap_or_default();
     let is_one = |name: &[u8]| {
-        let value = memchr::memmem::find(root, name).and_then(|at| root.get(at + name.len()..));
+        let value = find(root, name).and_then(|at| root.get(at + name.len()..));
         let value = value.and_then(|value| value.strip_prefix(b"\"").or(value.strip_prefix(b"'")));
         value.is_some_and(|value| {
             let end = value.iter().position(|byte| !(byte.is_ascii_digit() || *byte == b'.'));
@@ -87,7 +116,7 @@ mod tests {
             for (name, value) in fields {
                 headers.insert(*name, HeaderValue::from_static(value));
             }
-            look(method, wanted, false, status, &headers)
+            look(method, None, wanted, false, status, &headers)
         };
         let gif = ("content-type", "image/gif");
         let (ok, none) = (StatusCode::OK, StatusCode::NO_CONTENT);
@@ -112,6 +141,42 @@ mod tests {
             look_of(get, Wanted::Image, ok, &[("content-type", "text/html")]),
             Look::Ordinary
         );
+    }
+
+    #[test]
+    fn a_static_file_is_no_suspect() {
+        let of = |query: Option<&str>, fields: &[(&'static str, &'static str)]| {
+            let mut headers = HeaderMap::new();
+            headers.insert("content-type", HeaderValue::from_static("image/gif"));
+            for (name, value) in fields {
+                headers.insert(*name, HeaderValue::from_static(value));
+            }
+            look(&Method::GET, query, Wanted::Image, false, StatusCode::OK, &headers)
+        };
+        let file = ("last-modified", "Tue, 24 Nov 2020 09:00:00 GMT");
+        let cached = ("cache-control", "public, max-age=31536000");
+        for (query, fields) in [
+            (None, &[file][..]),
+            (Some("v=5.2.1"), &[file, ("etag", "\"2b-5b4\"")]),
+            (Some("ver=6"), &[file, cached, ("expires", "Wed, 24 Nov 2032 09:00:00 GMT")]),
+        ] {
+            assert_eq!(of(query, fields), Look::Ordinary, "{query:?} {fields:?}");
+        }
+        for (query, fields) in [
+            (None, &[][..]),
+            (None, &[cached]),
+            (Some("uid=7"), &[file, cached]),
+            (Some("v=5&uid=7"), &[file]),
+            (Some("1700000000"), &[file]),
+            (None, &[("last-modified", "Mon, 28 Sep 1970 06:00:00 GMT")]),
+            (None, &[file, ("cache-control", "no-cache")]),
+            (None, &[file, ("cache-control", "max-age=0")]),
+            (None, &[file, ("expires", "0")]),
+            (None, &[file, ("pragma", "no-cache")]),
+            (None, &[file, ("set-cookie", "a=1")]),
+        ] {
+            assert_eq!(of(query, fields), Look::SmallImage, "{query:?} {fields:?}");
+        }
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //! and attributes; never a value.
 //!
 //! What a rule knows is counted under the rule, without a lock. What none knows is kept by name, folded
-//! to a pattern where the name has something random in it; of those the most recently seen are kept.
+//! to a pattern where the name has something random in it, or where several names differ in numbers only; of
+//! those the most recently seen are kept.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -12,7 +13,8 @@ use lru::LruCache;
 use serde::Serialize;
 
 use super::seen::{Attributes, From, Outcome, Seen, Tally};
-use crate::catalogue::{BeaconRule, Catalogue, CookieRule, fold};
+use super::together::SetTogether;
+use crate::catalogue::{BeaconRule, Catalogue, CookieRule, Together, fold, fold_counters};
 use crate::cookie::SetCookie;
 
 /// The most names kept that no rule knows, of those that the origin sets and of those that only visitors
@@ -21,7 +23,8 @@ const MAX_NAMES: usize = 4096;
 /// Names and paths longer than this, in octets, are not kept.
 const MAX_NAME_OCTETS: usize = 256;
 
-type Recent = Arc<Mutex<LruCache<String, Box<Seen>, RandomState>>>;
+/// By the name with its numbers folded.
+type Recent = Arc<Mutex<LruCache<String, Box<Unknown>, RandomState>>>;
 /// By the number of a rule: what was seen of it.
 type ByRule = Box<[OnceLock<Box<Seen>>]>;
 
@@ -35,6 +38,14 @@ pub struct Inventory {
     /// Names that only visitors sent, who can send anything: they push out none of the others.
     unknown_sent: Recent,
     unknown_beacons: Recent,
+}
+
+/// What no rule knows.
+#[derive(Debug)]
+struct Unknown {
+    /// The name with its numbers, while there is only one such name.
+    name: Option<Box<str>>,
+    seen: Seen,
 }
 
 /// One cookie or beacon that was seen.
@@ -54,6 +65,8 @@ pub struct SeenItem<'a> {
     pub last_seen: i64,
     /// How the origin sets it, if it does.
     pub attributes: Option<Attributes>,
+    /// How the origin sets it together with a session, if it does.
+    pub set_together: Option<Together>,
 }
 
 /// The rule that knows what was seen.
@@ -103,14 +116,18 @@ impl Inventory {
         hand_on(&self.beacons, &next.beacons, |number| paths.get(of_old.get(&number)?).copied());
         for unknown in [&self.unknown_set, &self.unknown_sent] {
             let mut unknown = locked(unknown);
-            let known = unknown.iter().filter(|(name, _)| new.cookie(name.as_bytes()).is_some());
-            let known: Vec<String> = known.map(|(name, _)| name.clone()).collect();
-            for name in known {
-                let rule =
-                    new.cookie(name.as_bytes()).and_then(|rule| next.cookies.get(rule.number));
-                if let Some((place, seen)) = rule.zip(unknown.pop(&name)) {
+            // A rule with conditions may know the name and still not the cookie.
+            let rule = |key: &str, unknown: &Unknown| {
+                let rule = new.cookie(unknown.shown(key).as_bytes());
+                rule.filter(|rule| rule.requires.is_none()).map(|rule| rule.number)
+            };
+            let known =
+                unknown.iter().filter_map(|(key, seen)| Some((key.clone(), rule(key, seen)?)));
+            let known: Vec<(String, usize)> = known.collect();
+            for (key, number) in known {
+                if let Some((slot, seen)) = next.cookies.get(number).zip(unknown.pop(&key)) {
                     // Of several names under one rule the first one's counts go on.
-                    let _ = place.set(seen);
+                    let _ = slot.set(Box::new(seen.seen));
                 }
             }
         }
@@ -122,6 +139,7 @@ impl Inventory {
         &self,
         rule: Option<&CookieRule>,
         cookie: &SetCookie<'_>,
+        together: &SetTogether<'_>,
         outcome: Outcome,
         now: i64,
     ) {
@@ -134,8 +152,12 @@ impl Inventory {
             None if cookie.name.is_empty() => {}
             None => {
                 let name = text(cookie.name);
-                let Some(name) = key(&name) else { return };
-                let before = || locked(&self.unknown_sent).pop(&*name);
+                let Some(name) = folded(&name) else { return };
+                let before = |key: &str| locked(&self.unknown_sent).pop(key);
+                let note = |seen: &Seen| {
+                    note(seen);
+                    seen.note_together(together.of(cookie));
+                };
                 if of_name(&self.unknown_set, &name, now, before, note) {
                     tracing::info!(cookie = %cookie.name.escape_ascii(), "the origin sets a cookie that no rule knows");
                 }
@@ -157,9 +179,12 @@ impl Inventory {
             None if name.is_empty() => {}
             None => {
                 let shown = text(name);
-                let Some(shown) = key(&shown) else { return };
-                let set = locked(&self.unknown_set).get(&*shown).map(|seen| note(seen));
-                if set.is_none() && of_name(&self.unknown_sent, &shown, now, || None, note) {
+                let Some(shown) = folded(&shown) else { return };
+                let set = locked(&self.unknown_set).get_mut(&*fold_counters(&shown)).map(|known| {
+                    known.add_name(&shown);
+                    note(&known.seen);
+                });
+                if set.is_none() && of_name(&self.unknown_sent, &shown, now, |_| None, note) {
                     tracing::debug!(cookie = %name.escape_ascii(), "a visitor sent a cookie that no rule knows");
                 }
             }
@@ -175,8 +200,8 @@ impl Inventory {
     /// Notes a path whose answers look like a beacon's.
     pub(super) fn note_unknown_beacon(&self, path: &str, outcome: Outcome, now: i64) {
         let note = |seen: &Seen| seen.note(From::Origin, outcome, now);
-        let Some(folded) = key(path) else { return };
-        if of_name(&self.unknown_beacons, &folded, now, || None, note) {
+        let Some(folded) = folded(path) else { return };
+        if of_name(&self.unknown_beacons, &folded, now, |_| None, note) {
             tracing::info!(path, "a response looks like a beacon that no rule knows");
         }
     }
@@ -220,23 +245,42 @@ fn of_rule(seen: &ByRule, number: usize, now: i64, note: impl FnOnce(&Seen)) {
     }
 }
 
-/// What a name or path is kept under; `None` for one that is too long.
-fn key(name: &str) -> Option<std::borrow::Cow<'_, str>> {
+impl Unknown {
+    /// Notes a name that is kept under the same key: of two that differ only the key is shown.
+    fn add_name(&mut self, name: &str) {
+        if self.name.as_deref().is_some_and(|known| known != name) {
+            self.name = None;
+        }
+    }
+
+    fn shown<'a>(&'a self, key: &'a str) -> &'a str {
+        self.name.as_deref().unwrap_or(key)
+    }
+}
+
+/// A name or path without what is random in it; `None` for one that is too long.
+fn folded(name: &str) -> Option<std::borrow::Cow<'_, str>> {
     (name.len() <= MAX_NAME_OCTETS).then(|| fold(name))
 }
 
-/// Whether the key is new there; `before` is what was known of it elsewhere.
+/// Whether the name is new there; `before` takes what was known of it elsewhere.
 fn of_name(
     recent: &Recent,
     name: &str,
     now: i64,
-    before: impl FnOnce() -> Option<Box<Seen>>,
+    before: impl FnOnce(&str) -> Option<Box<Unknown>>,
     note: impl FnOnce(&Seen),
 ) -> bool {
+    let key = fold_counters(name);
     let mut recent = locked(recent);
-    let known = recent.contains(name);
-    let new = || before().unwrap_or_else(|| Box::new(Seen::new(now)));
-    note(recent.get_or_insert_ref(name, new));
+    let known = recent.contains(&*key);
+    let new = || {
+        let new = || Box::new(Unknown { name: Some(name.into()), seen: Seen::new(now) });
+        before(&key).unwrap_or_else(new)
+    };
+    let unknown = recent.get_or_insert_mut_ref(&*key, new);
+    unknown.add_name(name);
+    note(&unknown.seen);
     if recent.len() > MAX_NAMES {
         recent.pop_lru();
     }
@@ -251,13 +295,14 @@ fn text(name: &[u8]) -> std::borrow::Cow<'_, str> {
     }
 }
 
-fn locked(recent: &Recent) -> MutexGuard<'_, LruCache<String, Box<Seen>, RandomState>> {
+fn locked(recent: &Recent) -> MutexGuard<'_, LruCache<String, Box<Unknown>, RandomState>> {
     recent.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn unknown(recent: &Recent) -> Vec<SeenItem<'static>> {
     let recent = locked(recent);
-    let mut all: Vec<_> = recent.iter().map(|(name, seen)| item(name, None, seen)).collect();
+    let mut all: Vec<_> =
+        recent.iter().map(|(key, known)| item(known.shown(key), None, &known.seen)).collect();
     all.sort_by(|a, b| a.name.cmp(&b.name));
     all
 }
@@ -285,6 +330,7 @@ fn item<'a>(name: &str, rule: Option<Rule<'a>>, seen: &Seen) -> SeenItem<'a> {
         first_seen: seen.first(),
         last_seen: seen.last(),
         attributes: seen.attributes().cloned(),
+        set_together: seen.together(),
     }
 }
 
@@ -292,6 +338,13 @@ fn item<'a>(name: &str, rule: Option<Rule<'a>>, seen: &Seen) -> SeenItem<'a> {
 mod tests {
     use super::*;
     use crate::filter::seen::Passed;
+
+    /// Notes a `Set-Cookie` line of an answer that sets nothing else.
+    fn note_set(inventory: &Inventory, line: &[u8], now: i64) {
+        let headers = http::HeaderMap::new();
+        let together = SetTogether::new(&headers, &http::Method::GET, now);
+        inventory.note_set(None, &SetCookie::parse(line), &together, STRIPPED, now);
+    }
 
     const STRIPPED: Outcome = Outcome { permitted: false, decided: false };
 
@@ -312,14 +365,14 @@ mod tests {
             inventory.note_sent(None, word(number).as_bytes(), STRIPPED, 1);
             inventory.note_sent(None, b"often", STRIPPED, 1);
         }
-        inventory.note_set(None, &SetCookie::parse(&vec![b'x'; 10_000]), STRIPPED, 1);
+        note_set(&inventory, &vec![b'x'; 10_000], 1);
         let names = |inventory: &Inventory| -> Vec<String> {
             inventory.cookies(&catalogue).into_iter().map(|seen| seen.name).collect()
         };
         assert_eq!(names(&inventory).len(), MAX_NAMES);
         inventory.note_sent(None, b"a\xff\n", STRIPPED, 1);
         // What the origin sets no visitor can push out, and it is known from before.
-        inventory.note_set(None, &SetCookie::parse(b"often=1"), STRIPPED, 2);
+        note_set(&inventory, b"often=1", 2);
         for number in 0..2 * MAX_NAMES {
             inventory.note_sent(None, word(number).as_bytes(), STRIPPED, 3);
         }
@@ -343,7 +396,7 @@ mod tests {
         let inventory = Inventory::new(&catalogue);
         let line =
             b"cart_8f14e45fceea=secret; HttpOnly; SameSite=lax; Max-Age=60; Domain=.shop.example";
-        inventory.note_set(None, &SetCookie::parse(line), STRIPPED, 7);
+        note_set(&inventory, line, 7);
         let decided = Outcome { permitted: true, decided: true };
         inventory.note_sent(None, b"cart_167a5a36dedd4bea", decided, 9);
         let seen = inventory.cookies(&catalogue);
@@ -358,5 +411,24 @@ mod tests {
         assert_eq!(attributes.lifetime_seconds, Some(60));
         assert_eq!(attributes.domain.as_deref(), Some("shop.example"));
         assert!(!format!("{inventory:?}").contains("secret"));
+    }
+
+    #[test]
+    fn names_that_differ_in_a_number_only_are_one_as_soon_as_there_are_two() {
+        let catalogue = empty();
+        let inventory = Inventory::new(&catalogue);
+        let shown = |inventory: &Inventory| -> Vec<(String, u64)> {
+            let seen = inventory.cookies(&catalogue).into_iter();
+            seen.map(|seen| (seen.name, seen.tally.set + seen.tally.sent)).collect()
+        };
+        inventory.note_sent(None, b"editRevision5", STRIPPED, 1);
+        note_set(&inventory, b"editRevision5=1", 2);
+        inventory.note_sent(None, b"step3", STRIPPED, 2);
+        assert_eq!(shown(&inventory), [("editRevision5".to_owned(), 2), ("step3".to_owned(), 1)]);
+        note_set(&inventory, b"editRevision6=1", 3);
+        inventory.note_sent(None, b"editRevision123456", STRIPPED, 3);
+        assert_eq!(shown(&inventory), [("editRevision*".to_owned(), 4), ("step3".to_owned(), 1)]);
+        inventory.note_sent(None, b"step4", STRIPPED, 3);
+        assert_eq!(shown(&inventory), [("editRevision*".to_owned(), 4), ("step*".to_owned(), 2)]);
     }
 }

@@ -8,6 +8,7 @@ use http::header::{COOKIE, HeaderMap};
 
 use super::state::Filter;
 use super::verdict::Verdict;
+use crate::catalogue::Sight;
 use crate::consent::{Consent, Signals};
 use crate::cookie::Cookies;
 use crate::policy::Policy;
@@ -47,7 +48,9 @@ pub(super) struct Known {
 impl Known {
     /// What becomes of the request's only `Cookie` field, by the rules that it is known for.
     pub(super) fn verdict(&self, field: &[u8], policy: &Policy) -> &Verdict {
-        self.verdict.get_or_init(|| Verdict::of(field, policy, &self.consent))
+        self.verdict.get_or_init(|| {
+            Verdict::of(field, &Sight::request(&Cookies::new([field])), policy, &self.consent)
+        })
     }
 }
 

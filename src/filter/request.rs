@@ -18,7 +18,7 @@ use super::seen::Outcome;
 use super::state::Filter;
 use super::technologies;
 use super::verdict::{Left, Verdict};
-use crate::catalogue::{BeaconProbe, BeaconRule};
+use crate::catalogue::{BeaconProbe, BeaconRule, Sight};
 use crate::consent::CategorySet;
 use crate::cookie::Cookies;
 
@@ -217,9 +217,12 @@ fn strip_cookies(
     }
     let mut kept = Vec::new();
     let mut changed = false;
+    let cookies = Cookies::of(headers);
+    let sight = Sight::request(&cookies);
     for field in headers.get_all(COOKIE) {
         let consent = &account.report.consent;
-        let verdict = Verdict::of(field.as_bytes(), &filter.settings.policy, consent);
+        let policy = &filter.settings.policy;
+        let verdict = Verdict::of(field.as_bytes(), &sight, policy, consent);
         account.note(field.as_bytes(), &verdict);
         changed |= verdict.left != Left::Unchanged;
         match verdict.left {

@@ -5,6 +5,9 @@
 //! cookies of several categories. What stays, stays byte for byte and in order. Without consent a line that a
 //! browser may read as a deletion is replaced by a deletion of our own, and every other one is stripped.
 
+use std::cell::OnceCell;
+
+use http::Method;
 use http::header::{DATE, HeaderMap, HeaderValue, SET_COOKIE};
 
 use super::expire::is_deletable;
@@ -12,7 +15,9 @@ use super::report::Report;
 use super::request::Visit;
 use super::seen::Outcome;
 use super::state::Filter;
+use super::together::SetTogether;
 use super::{cache, technologies};
+use crate::catalogue::Sight;
 use crate::consent::{Category, CategorySet};
 use crate::cookie::{Effect, ResponseTime, SetCookie};
 use crate::policy::Decision;
@@ -53,10 +58,9 @@ fn strip_set_cookies(
     headers: &mut HeaderMap,
     now: i64,
 ) -> bool {
-    let mut time = None;
-    rewrite(headers, filter.enforces(), |headers, line| {
-        let time = || *time.get_or_insert_with(|| response_time(headers, now));
-        decide(filter, visit, line, time, now)
+    let method = visit.method.clone();
+    rewrite(headers, filter.enforces(), (&method, now), |lines, line| {
+        decide(filter, visit, line, lines)
     })
 }
 
@@ -77,25 +81,55 @@ pub(super) fn filter_trailers(
     trailers: &mut HeaderMap,
     now: i64,
 ) {
-    rewrite(trailers, filter.enforces(), |_, line| {
+    rewrite(trailers, filter.enforces(), (&Method::GET, now), |lines, line| {
         let cookie = SetCookie::parse(line);
-        let decision = filter.settings.policy.cookie(cookie.name, &report.consent);
-        note(filter, report, &cookie, decision, now);
+        let decision = filter.settings.policy.set_cookie(&cookie, &lines.sight, &report.consent);
+        note(filter, report, &cookie, decision, lines);
         if decision.permitted { Action::Pass } else { Action::Strip }
     });
+    technologies::strip_response(trailers, filter, "", report);
 }
 
-/// Applies a decision to each `Set-Cookie` line; with `enforces` the headers change. Returns whether they did.
+/// The `Set-Cookie` lines of one response.
+struct Lines<'a> {
+    sight: Sight<'a>,
+    together: SetTogether<'a>,
+    headers: &'a HeaderMap,
+    time: OnceCell<ResponseTime>,
+    now: i64,
+}
+
+impl Lines<'_> {
+    /// By which clocks the browser judges the response.
+    fn time(&self) -> ResponseTime {
+        *self.time.get_or_init(|| {
+            let dates = self.headers.get_all(DATE).iter();
+            let time = ResponseTime::new(self.now);
+            dates.fold(time, |time, date| time.with_date(date.as_bytes()))
+        })
+    }
+}
+
+/// Applies a decision to each `Set-Cookie` line of a response to a request with this method, at `now` (Unix seconds); with
+/// `enforces` the headers change. Returns whether they did.
 fn rewrite(
     headers: &mut HeaderMap,
     enforces: bool,
-    mut decide: impl FnMut(&HeaderMap, &[u8]) -> Action,
+    (method, now): (&Method, i64),
+    mut decide: impl FnMut(&Lines<'_>, &[u8]) -> Action,
 ) -> bool {
     // Most responses set no cookie, and most of the others none that has to go.
     let mut kept: Option<Vec<HeaderValue>> = None;
     let lines = headers.get_all(SET_COOKIE);
+    let response = Lines {
+        sight: Sight::response(headers, now),
+        together: SetTogether::new(headers, method, now),
+        headers,
+        time: OnceCell::new(),
+        now,
+    };
     for (index, line) in lines.iter().enumerate() {
-        let action = decide(headers, line.as_bytes());
+        let action = decide(&response, line.as_bytes());
         if action != Action::Pass {
             kept.get_or_insert_with(|| lines.iter().take(index).cloned().collect());
         }
@@ -120,29 +154,17 @@ fn rewrite(
     true
 }
 
-/// By which clocks the browser judges a response.
-fn response_time(headers: &HeaderMap, now: i64) -> ResponseTime {
-    let dates = headers.get_all(DATE).iter();
-    dates.fold(ResponseTime::new(now), |time, date| time.with_date(date.as_bytes()))
-}
-
 /// Decides on a line of a response's head.
-fn decide(
-    filter: &Filter,
-    visit: &mut Visit,
-    line: &[u8],
-    time: impl FnOnce() -> ResponseTime,
-    now: i64,
-) -> Action {
+fn decide(filter: &Filter, visit: &mut Visit, line: &[u8], lines: &Lines<'_>) -> Action {
     let cookie = SetCookie::parse(line);
-    let decision = filter.settings.policy.cookie(cookie.name, &visit.report.consent);
+    let decision = filter.settings.policy.set_cookie(&cookie, &lines.sight, &visit.report.consent);
     if decision.category() == Some(Category::NECESSARY) {
-        note(filter, &mut visit.report, &cookie, decision, now);
+        note(filter, &mut visit.report, &cookie, decision, lines);
         return Action::Pass;
     }
-    let effect = effect(filter, &cookie, visit.uri.path(), time());
+    let effect = effect(filter, &cookie, visit.uri.path(), lines.time());
     if effect != Effect::Deletes {
-        note(filter, &mut visit.report, &cookie, decision, now);
+        note(filter, &mut visit.report, &cookie, decision, lines);
     }
     if decision.permitted {
         return Action::Pass;
@@ -168,10 +190,10 @@ fn note(
     report: &mut Report,
     cookie: &SetCookie<'_>,
     decision: Decision<'_>,
-    now: i64,
+    lines: &Lines<'_>,
 ) {
     let outcome = Outcome { permitted: decision.permitted, decided: report.consent.is_decided() };
-    filter.inventory.note_set(decision.rule, cookie, outcome, now);
+    filter.inventory.note_set(decision.rule, cookie, &lines.together, outcome, lines.now);
     if !decision.permitted {
         report.response_stripped.add(decision.category());
         tracing::debug!(cookie = %cookie.name.escape_ascii(), "strips a cookie from the response");

@@ -1,10 +1,11 @@
 //! How often and how one cookie or beacon was seen. Counted by every request, so by atomics only.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering::Relaxed};
 
 use serde::Serialize;
 
+use crate::catalogue::Together;
 use crate::cookie::SetCookie;
 
 /// Domains longer than this, in octets, are not kept.
@@ -34,6 +35,8 @@ pub(super) struct Seen {
     /// By where it was seen, whether the visitor had decided, and whether it may pass.
     counts: [[[AtomicU64; 2]; 2]; 2],
     attributes: OnceLock<Attributes>,
+    /// How it was set together with a session: 0 for never, else one more than the index in [`Together::ALL`].
+    together: AtomicU8,
 }
 
 /// The attributes of a cookie as the origin first set it.
@@ -80,6 +83,7 @@ impl Seen {
             last: AtomicI64::new(now),
             counts: Default::default(),
             attributes: OnceLock::new(),
+            together: AtomicU8::new(0),
         }
     }
 
@@ -104,15 +108,26 @@ impl Seen {
         if scope.deletes(now) {
             return;
         }
-        let expires = || scope.expires.map(|at| at.saturating_sub(now));
         let domain = scope.domain.filter(|domain| domain.len() <= MAX_DOMAIN_OCTETS);
         let _ = self.attributes.set(Attributes {
             http_only: access.http_only,
             secure: scope.secure,
             same_site: access.same_site,
-            lifetime_seconds: scope.max_age.or_else(expires),
+            lifetime_seconds: scope.lifetime(now),
             domain: domain.map(|domain| domain.escape_ascii().to_string()),
         });
+    }
+
+    /// Notes how the origin sets it together with a session. The stronger evidence stays.
+    pub(super) fn note_together(&self, together: Option<Together>) {
+        let index = Together::ALL.iter().position(|known| Some(*known) == together);
+        let rank = index.and_then(|index| u8::try_from(index + 1).ok()).unwrap_or_default();
+        self.together.fetch_max(rank, Relaxed);
+    }
+
+    pub(super) fn together(&self) -> Option<Together> {
+        let rank = usize::from(self.together.load(Relaxed));
+        rank.checked_sub(1).and_then(|index| Together::ALL.get(index)).copied()
     }
 
     /// The same counts, to go on from.
@@ -126,6 +141,7 @@ impl Seen {
             last: AtomicI64::new(self.last()),
             counts,
             attributes: self.attributes.clone(),
+            together: AtomicU8::new(self.together.load(Relaxed)),
         }
     }
 

@@ -192,7 +192,9 @@ fn received<R: Body<Data = Bytes>>(
         Look::Ordinary
     } else {
         let status = response.status();
-        detect::look(&visit.method, visit.wanted, visit.ping, status, response.headers())
+        let query = visit.uri.query();
+        let headers = response.headers();
+        detect::look(&visit.method, query, visit.wanted, visit.ping, status, headers)
     };
     response::filter(filter, &mut visit, response.headers_mut(), unix_now());
     match look {

@@ -7,6 +7,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use http::HeaderValue;
 
+use crate::catalogue::Sight;
 use crate::consent::Consent;
 use crate::cookie::{Pair, pairs};
 use crate::policy::Policy;
@@ -42,11 +43,11 @@ pub(super) enum Left {
 }
 
 impl Verdict {
-    /// Judges each pair of a field.
-    pub(super) fn of(field: &[u8], policy: &Policy, consent: &Consent) -> Self {
+    /// Judges each pair of a field of the request that `sight` shows.
+    pub(super) fn of(field: &[u8], sight: &Sight<'_>, policy: &Policy, consent: &Consent) -> Self {
         let mut judged = Vec::with_capacity(8);
         let left = strip(field, |pair| {
-            let decision = policy.cookie(pair.name, consent);
+            let decision = policy.sent_cookie((pair.name, pair.value), sight, consent);
             judged.push(Judged {
                 name: pair.start..pair.start + pair.name.len(),
                 rule: decision.rule.map(|rule| rule.number),

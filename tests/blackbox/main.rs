@@ -26,6 +26,7 @@ mod http2_hostile;
 mod http2_hostile_origin;
 mod lifecycle;
 mod load;
+mod names;
 mod observability;
 mod operations;
 mod pages;

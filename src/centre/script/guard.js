@@ -1,17 +1,16 @@
 (() => {
   const granted = new Set(document.currentScript.dataset.granted.split(" "));
-  const { categories, exact, wild, unclassified } = DATA;
+  const { categories, exact, wild, records, identifiers, unclassified } = DATA;
   const known = new Map();
   exact.forEach((names, at) => names && names.split(" ").forEach((name) => known.set(name, categories[at])));
-  const patterns = wild.map(([pattern, at]) => [
-    new RegExp("^" + pattern.split("*").map((part) => part.replace(/[.+?^${}()|[\]\\]/g, "\\$&")).join("[^]*") + "$"),
-    categories[at],
-  ]);
+  const patterns = wild.map(([pattern, at]) => [new RegExp("^" + pattern + "$"), categories[at]]);
   const everything = categories.every((category) => granted.has(category));
   const find = (name) => known.get(name) || (patterns.find(([pattern]) => pattern.test(name)) || [])[1];
+  const [speaksOfConsent, isIdentifier] = [records, identifiers].map((source) => new RegExp(source, "i"));
   const allowed = (name) => {
     const category = find(name) || find(name.replace(/^__(host|secure|http|host-http)-/i, ""));
-    return category ? granted.has(category) : unclassified || everything;
+    if (category) return granted.has(category);
+    return unclassified || everything || (speaksOfConsent.test(name) && !isIdentifier.test(name));
   };
 
   // Only SP and HTAB are blanks, as for browsers.

@@ -98,7 +98,7 @@ pub(in crate::config) struct RawCategory {
 #[derive(Debug, Default, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct RawCookie {
-    /// Its name; `*` stands for any run of characters.
+    /// Name. `*` matches any characters; `{digits}`, `{hex}`, `{upper}`, `{alnum}` and `{word}` match one or more of a class, `{hex:32}` exactly 32, `{hex:8-32}` from 8 to 32.
     pub(in crate::config) name: Option<Text>,
     /// Its category.
     pub(in crate::config) category: Option<Text>,
@@ -114,6 +114,20 @@ pub(in crate::config) struct RawCookie {
     pub(in crate::config) path: Option<Text>,
     /// `Domain` of the cookie, for deletions. Default: none (a host-only cookie) if `path` is set; else domains seen in the site's own `Set-Cookie`.
     pub(in crate::config) domain: Option<Text>,
+    /// Conditions besides the name, for patterns that other cookies could match too. Default: none.
+    pub(in crate::config) requires: Option<RawRequires>,
+}
+
+/// Conditions of a cookie rule besides the name.
+#[derive(Debug, Default, serde::Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(in crate::config) struct RawRequires {
+    /// The `Set-Cookie` must have `HttpOnly`. In requests, where attributes are not visible, the name decides, unless the part that matches `*` speaks of tracking. Default: `false`.
+    pub(in crate::config) http_only: bool,
+    /// Longest lifetime in days that the `Set-Cookie` may give; with 0 it must give none. Default: no limit.
+    pub(in crate::config) max_days: Option<Spanned<u32>>,
+    /// Cookies of which one must be in the same request or response; `*` matches the same text as in `name`. Default: none.
+    pub(in crate::config) with: Vec<Text>,
 }
 
 /// What a beacon is; every condition that is set must hold.

@@ -54,7 +54,8 @@ pub(super) fn filter(
                 lifetime: None,
             };
             let tier = Tier::Consent;
-            rules.cookies.push(CookieRule { pattern, tier, number: 0, entry, place: None });
+            let (place, requires) = (None, None);
+            rules.cookies.push(CookieRule { pattern, tier, number: 0, entry, place, requires });
         }
     }
     let unclassified = match raw.unclassified.or(common.unclassified) {

@@ -110,7 +110,7 @@ impl Draft {
     fn compile(self) -> Family {
         let mut rules = Matcher::default();
         for (pattern, owners) in self.rules {
-            rules.insert(&pattern, Tier::Site, owners);
+            rules.insert(&pattern, Tier::Site, false, owners);
         }
         Family { rules, members: self.members, permissive: self.permissive }
     }

@@ -110,7 +110,7 @@ impl SiblingNeeds<'_> {
         let passes = |category: Category, reader: usize| {
             self.granted.iter().any(|(of, granted)| *of == reader && permits(*granted, category))
         };
-        let owned = |owners: &Vec<Owner>| {
+        let owned = |owners: &Vec<Owner>, _: &[u8]| {
             owners.iter().any(|owner| {
                 owner.sites.has_other_than(site) && passes(owner.category, owner.reader)
             })

@@ -1,0 +1,254 @@
+//! What a cookie's name speaks of: one word list for suggestions, records of consent and rule conditions.
+//!
+//! A name is cut into words at everything that is not a letter (`cart_id`, `cart-id`, `cart.7`) and at changes
+//! of case (`cartId`, `CSRFToken`). A word counts whole: `mystate` does not speak of "stat". Words without
+//! separators (`sessionid`, `EUCOOKIELAW`) are cut too, if known words make up all of it.
+
+pub use super::kind::Kind;
+use super::lexicon::{MAX_WORDS, PHRASES, SHORT_BYTES, WORDS, Word, words};
+
+/// What a name speaks of; `None` if no word of it is known.
+///
+/// Tracking wins over what a site needs: `tracking_session` speaks of statistics.
+pub fn speaks_of(name: &[u8]) -> Option<Kind> {
+    let found = Found::of(name);
+    if found.is_record() {
+        return Some(Kind::ConsentRecord);
+    }
+    let needed = || found.needed.or(found.weak).or(found.preference);
+    found.tracks().or_else(needed).or(found.identifier.then_some(Kind::Identifier))
+}
+
+/// Whether a name speaks of tracking, whatever else it speaks of.
+pub fn speaks_of_tracking(name: &[u8]) -> bool {
+    Found::of(name).tracks().is_some()
+}
+
+/// Two regular expressions for scripts that know no word list: names that may speak of a record of consent, and
+/// those of them that name an identifier. To be applied without regard to case.
+///
+/// Wider than [`speaks_of`]: what a script may store under such a name is still judged when it is sent.
+pub fn record_expressions() -> (String, String) {
+    let words = |wanted: Word, keep: fn(&&str) -> bool| {
+        let rows = WORDS.iter().filter(|(word, _)| *word == wanted);
+        let words = rows.flat_map(|(_, texts)| texts.split_ascii_whitespace()).filter(keep);
+        words.collect::<Vec<_>>().join("|")
+    };
+    // Longer words count anywhere, but "optin" is the beginning of other words too.
+    let long = words(Word::Consent, |word| word.len() > SHORT_BYTES && !word.starts_with("opt"));
+    let short = words(Word::Consent, |word| word.len() <= SHORT_BYTES);
+    let (cookie, topic) = (words(Word::Cookie, |_| true), words(Word::Topic, |_| true));
+    let records = format!(
+        "{long}|(^|[^a-z])({short})([^a-z]|$)|opt[-_.]?(in|out)s?([^a-z]|$)|({cookie})[-_.]?({topic})|({topic})[-_.]?({cookie})"
+    );
+    let identifiers = words(Word::Identifier, |_| true);
+    (records, format!("(^|[^a-z])({identifiers})([^a-z]|$)|uuid"))
+}
+
+/// What the words of a name speak of.
+#[derive(Debug, Default)]
+struct Found {
+    consent: bool,
+    cookie: bool,
+    topic: bool,
+    identifier: bool,
+    tracking: Option<Kind>,
+    /// A word of tracking follows the last word of consent.
+    tracking_last: bool,
+    subject: Option<Kind>,
+    weak: Option<Kind>,
+    needed: Option<Kind>,
+    preference: Option<Kind>,
+}
+
+impl Found {
+    fn of(name: &[u8]) -> Self {
+        let mut found = Self::default();
+        let mut texts = [""; MAX_WORDS];
+        let mut count = 0;
+        words(name, |text, word| {
+            found.add(word);
+            let Some(slot) = texts.get_mut(count) else { return };
+            *slot = text;
+            count += 1;
+            let texts = texts.get(..count).unwrap_or_default();
+            for (word, _) in PHRASES.iter().filter(|(_, phrase)| texts.ends_with(phrase)) {
+                found.add(*word);
+            }
+        });
+        found
+    }
+
+    fn add(&mut self, word: Word) {
+        self.tracking_last &= !matches!(word, Word::Consent | Word::Cookie | Word::Topic);
+        match word {
+            Word::Consent => self.consent = true,
+            Word::Cookie => self.cookie = true,
+            Word::Topic => self.topic = true,
+            Word::Identifier => self.identifier = true,
+            Word::Neutral => {}
+            Word::Weakly(kind) => keep_first(&mut self.weak, kind),
+            Word::Subject(kind) => keep_first(&mut self.subject, kind),
+            Word::Of(Kind::Preference) => self.preference = Some(Kind::Preference),
+            Word::Of(kind) if kind.tracks() => {
+                keep_first(&mut self.tracking, kind);
+                self.tracking_last = true;
+            }
+            Word::Of(kind) => keep_first(&mut self.needed, kind),
+        }
+    }
+
+    fn tracks(&self) -> Option<Kind> {
+        self.tracking.or(self.subject)
+    }
+
+    /// Whether the name is that of a record of consent: `pixel_consent` is, `consent_pixel` is not, nor is a name
+    /// with an identifier. "Cookie notice" names no record beside a session or a login, which have cookies too.
+    fn is_record(&self) -> bool {
+        let speaks = self.consent || self.cookie && self.topic && self.needed.is_none();
+        speaks && !self.tracking_last && !self.identifier
+    }
+}
+
+/// Of two kinds of a sort, keeps the one that `Kind` lists first.
+fn keep_first(known: &mut Option<Kind>, kind: Kind) {
+    *known = Some(known.map_or(kind, |known| known.min(kind)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalogue::lexicon::LEXICON;
+    use proptest::prelude::*;
+
+    fn kind(name: &str) -> Option<Kind> {
+        speaks_of(name.as_bytes())
+    }
+
+    #[test]
+    fn no_word_is_listed_twice() {
+        let mut words: Vec<&str> = LEXICON.words.iter().map(|(text, _)| *text).collect();
+        words.sort_unstable();
+        let twice: Vec<_> = words.windows(2).filter(|pair| pair[0] == pair[1]).collect();
+        assert!(twice.is_empty(), "{twice:?}");
+        for (_, phrase) in PHRASES {
+            assert!(phrase.iter().all(|word| words.contains(word)), "{phrase:?}");
+        }
+    }
+
+    #[test]
+    fn names_speak_by_whole_words_in_every_way_of_writing() {
+        for (expected, names) in [
+            (
+                Some(Kind::Session),
+                "session PHPSESSID JSESSIONID.a1 sess_8f shopSession app-session sessionid USERSESSIONID sid1",
+            ),
+            (
+                Some(Kind::Csrf),
+                "csrftoken XSRF-TOKEN X-CSRF csrf[a] __csrf_token-1 antiForgeryToken MMCSRF1_csrf",
+            ),
+            (
+                Some(Kind::Login),
+                "auth_token authToken myAuthToken remember-me OAuth_State loginName sso jwt id_token user_signin sign-in",
+            ),
+            (Some(Kind::Basket), "cart cartId basket_session oscar_open_basket shopcart"),
+            (Some(Kind::Affinity), "SERVERID lb_affinity sticky server-id srv_id"),
+            (Some(Kind::Protection), "captcha_ok"),
+            (Some(Kind::Preference), "lang site_lang userLocale darkmode themeColor"),
+            (
+                Some(Kind::Advertising),
+                "proximity_ads spring_campaign adsSession clickSession utm_campaign ad-id",
+            ),
+            (Some(Kind::Social), "share_x facebook_session social_token"),
+            (
+                Some(Kind::Statistics),
+                "_tracking_session SESSIONTRACK visitor_session trackid visit-token stats_csrf analytics_session utm_source \
+                 abTest page_views hit_count first_seen",
+            ),
+            (Some(Kind::Identifier), "uid user_id deviceId my_uuid"),
+            (
+                None,
+                "mystate stationid author comment_author cartoon obsessed adonis statement trackit residence _ga wikidb \
+                 president tokenized loadtime plugin",
+            ),
+        ] {
+            for name in names.split_whitespace() {
+                assert_eq!(kind(name), expected, "{name}");
+            }
+        }
+        assert_eq!(kind(""), None);
+        assert_eq!(speaks_of(b"\xff\xfesession"), Some(Kind::Session));
+        assert_eq!(kind(&"session".repeat(6)), Some(Kind::Session));
+        assert_eq!(kind(&"session".repeat(7)), None);
+    }
+
+    #[test]
+    fn what_a_site_needs_wins_over_weak_words_and_preferences() {
+        assert_eq!(kind("cart_coupon"), Some(Kind::Basket));
+        assert_eq!(kind("login_lang"), Some(Kind::Login));
+        assert_eq!(kind("session_auth"), Some(Kind::Login));
+        assert_eq!(kind("csrf_session"), Some(Kind::Csrf));
+        assert!(speaks_of_tracking(b"gdpr_tracker") && !speaks_of_tracking(b"share_session"));
+    }
+
+    const RECORDS: &str = "consent user_consent consentDate gdpr GDPR_accepted ccpaApplies optin opt-out marketing_opt_in cookie_policy \
+         cookieNotice cookie-bar cookiebanner cookies_settings COOKIE_PREFERENCES eucookielaw EUCookie cookies_policy \
+         cookies_preferences_set cookie_optin cky-consent CookieConsentPolicy eu-consent tracking-preferences \
+         analytics_consent ads_consented hide-cookie-notice acceptedCookies privacy_settings privacyNoticeSeen do_not_sell \
+         rgpd dsgvo_hinweis allow-cookies cookieok cookie_level oauth2_consent_csrf consent_session_id \
+         __privaci_cookie_consents cookie_popup_closed pixel_consent visitor-cookie-choice social_cookies_accepted";
+
+    #[test]
+    fn records_of_consent_speak_of_it_in_many_ways() {
+        for name in RECORDS.split_whitespace() {
+            assert_eq!(kind(name), Some(Kind::ConsentRecord), "{name}");
+        }
+    }
+
+    #[test]
+    fn scripts_recognise_records_without_the_word_list() {
+        let (records, identifiers) = record_expressions();
+        let compile =
+            |source: &str| regex_lite::Regex::new(&format!("(?i){source}")).expect("valid");
+        let (records, identifiers) = (compile(&records), compile(&identifiers));
+        let is_record = |name: &str| records.is_match(name) && !identifiers.is_match(name);
+        // These need the list of phrases.
+        let apart = ["EUCookie", "tracking-preferences", "do_not_sell", "privacyNoticeSeen"];
+        for name in RECORDS.split_whitespace().filter(|name| !apart.contains(name)) {
+            assert!(is_record(name), "{name}");
+        }
+        for name in
+            "gdpr_uid consent_uuid cookie_guid session cookie privacy theme _ga optional cookietest"
+                .split_whitespace()
+        {
+            assert!(!is_record(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_tracker_is_no_record_for_naming_consent() {
+        for name in "gdpr_uid consent_uuid consentVisitorId gdpr_user_id consent_tracker cookie_notice_clicks \
+            gdprCampaign consent_pixel cookie_policy_guid consent-device-id privacy_visits cookie_session cookie_test \
+            cookies_enabled cookie privacy notice_bar preferences banner_closed accept auth_cookie_info session_cookie_ok"
+            .split_whitespace()
+        {
+            assert_ne!(kind(name), Some(Kind::ConsentRecord), "{name}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_never_panic(name in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = speaks_of(&name);
+        }
+
+        #[test]
+        fn tracking_is_never_what_a_site_needs(
+            before in "[a-z]{0,6}", tracking in "track|tracker|visitor|ads|campaign|analytics|stats|pixel",
+            needed in "session|csrf|token|cart|auth|sid", separator in "[-_.]",
+        ) {
+            let name = format!("{before}{separator}{tracking}{separator}{needed}");
+            prop_assert!(kind(&name).is_some_and(Kind::tracks), "{name}");
+        }
+    }
+}

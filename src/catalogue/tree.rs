@@ -1,0 +1,56 @@
+//! A prefix tree over bytes: the lookup behind wildcard patterns and the word list.
+
+/// A prefix tree whose nodes carry numbers.
+#[derive(Debug)]
+pub(super) struct Tree {
+    nodes: Vec<Node>,
+}
+
+#[derive(Debug, Default)]
+struct Node {
+    /// The next nodes by byte, sorted.
+    next: Vec<(u8, u32)>,
+    items: Vec<usize>,
+}
+
+impl Default for Tree {
+    fn default() -> Self {
+        Self { nodes: vec![Node::default()] }
+    }
+}
+
+impl Tree {
+    /// Adds a path and returns the numbers at its last node.
+    pub(super) fn insert(&mut self, path: impl Iterator<Item = u8>) -> Option<&mut Vec<usize>> {
+        let mut at = 0;
+        for byte in path {
+            let fresh = self.nodes.len();
+            let node = self.nodes.get_mut(at)?;
+            at = match node.next.binary_search_by_key(&byte, |(byte, _)| *byte) {
+                Ok(found) => node.next.get(found).map_or(at, |(_, to)| *to as usize),
+                Err(index) => {
+                    node.next.insert(index, (byte, u32::try_from(fresh).unwrap_or(u32::MAX)));
+                    self.nodes.push(Node::default());
+                    fresh
+                }
+            };
+        }
+        self.nodes.get_mut(at).map(|node| &mut node.items)
+    }
+
+    /// Follows the bytes as far as the tree goes and calls `show` with each number on the way.
+    pub(super) fn walk(&self, path: impl Iterator<Item = u8>, mut show: impl FnMut(usize)) {
+        let mut node = self.nodes.first();
+        let mut path = path;
+        while let Some(here) = node {
+            here.items.iter().for_each(|item| show(*item));
+            let Some(byte) = path.next() else { return };
+            node = here
+                .next
+                .binary_search_by_key(&byte, |(byte, _)| *byte)
+                .ok()
+                .and_then(|found| here.next.get(found))
+                .and_then(|(_, to)| self.nodes.get(*to as usize));
+        }
+    }
+}

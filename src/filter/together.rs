@@ -1,0 +1,53 @@
+//! Cookies that one response sets together: evidence for `suggest`.
+//!
+//! An application that logs somebody in sets several cookies at once. Each of them is needed, whatever its
+//! name says.
+
+use std::cell::OnceCell;
+
+use http::Method;
+use http::header::{HeaderMap, SET_COOKIE};
+
+use crate::catalogue::Together;
+use crate::catalogue::names::{Kind, speaks_of};
+use crate::cookie::SetCookie;
+
+/// The `Set-Cookie` lines of one response, read only when a cookie without a rule is among them.
+#[derive(Debug)]
+pub(super) struct SetTogether<'a> {
+    headers: &'a HeaderMap,
+    posted: bool,
+    now: i64,
+    sessions: OnceCell<usize>,
+}
+
+impl<'a> SetTogether<'a> {
+    /// The lines of a response, at `now` (Unix seconds), to a request with this method.
+    pub(super) fn new(headers: &'a HeaderMap, method: &Method, now: i64) -> Self {
+        Self { headers, posted: *method == Method::POST, now, sessions: OnceCell::new() }
+    }
+
+    /// How the response sets this cookie together with another one that looks like a session.
+    pub(super) fn of(&self, cookie: &SetCookie<'_>) -> Option<Together> {
+        let sessions = *self.sessions.get_or_init(|| {
+            let lines = self.headers.get_all(SET_COOKIE).iter();
+            let lines = lines.map(|line| SetCookie::parse(line.as_bytes()));
+            lines.filter(|cookie| self.is_session(cookie)).count()
+        });
+        let others = sessions.saturating_sub(usize::from(self.is_session(cookie)));
+        match others {
+            0 => None,
+            _ if self.posted => Some(Together::Login),
+            _ => Some(Together::Session),
+        }
+    }
+
+    fn is_session(&self, cookie: &SetCookie<'_>) -> bool {
+        let scope = cookie.scope();
+        let session = || {
+            scope.lifetime(self.now).is_none()
+                || matches!(speaks_of(cookie.name), Some(Kind::Session | Kind::Login))
+        };
+        cookie.access().http_only && !scope.deletes(self.now) && session()
+    }
+}
