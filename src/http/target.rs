@@ -1,0 +1,111 @@
+//! Request targets: which forms are valid for which method (RFC 9112 section 3.2, RFC 9113 section 8.3.1).
+
+use http::Method;
+use thiserror::Error;
+
+use super::host::Authority;
+
+/// A valid request target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Target<'a> {
+    /// Path and query (origin-form).
+    Origin(&'a str),
+    /// A whole URL (absolute-form).
+    Absolute {
+        /// Replaces `Host`, whatever that says (RFC 9112 section 3.2.2).
+        authority: &'a str,
+        /// Path and query; may be empty, and may begin with `?`.
+        path: &'a str,
+    },
+    /// The server as a whole (asterisk-form).
+    Asterisk,
+}
+
+/// Why a request target is invalid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub(crate) enum TargetError {
+    /// `#` and what follows it is never sent (RFC 9110 section 7.1).
+    #[error("the request target has a fragment")]
+    Fragment,
+    /// Neither `http` nor `https`.
+    #[error("the scheme of the request target is not http or https")]
+    Scheme,
+    /// Missing, invalid, or with userinfo (RFC 9110 section 4.2.4).
+    #[error("the request target has no valid host")]
+    Authority,
+    /// Not a form that the method allows: a path without its slash, a bare authority, `*` without `OPTIONS`.
+    #[error("the form of the request target is not valid for the method")]
+    Form,
+}
+
+impl<'a> Target<'a> {
+    /// Parses the target of a request line.
+    pub(crate) fn parse(method: &Method, target: &'a str) -> Result<Self, TargetError> {
+        if target.contains('#') {
+            return Err(TargetError::Fragment);
+        }
+        if target.starts_with('/') {
+            return Ok(Self::Origin(target));
+        }
+        if target == "*" {
+            return if method == Method::OPTIONS {
+                Ok(Self::Asterisk)
+            } else {
+                Err(TargetError::Form)
+            };
+        }
+        let (scheme, rest) = target.split_once("://").ok_or(TargetError::Form)?;
+        if !["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
+            return Err(TargetError::Scheme);
+        }
+        let end = rest.find(['/', '?']).unwrap_or(rest.len());
+        let (authority, path) = rest.split_at_checked(end).ok_or(TargetError::Authority)?;
+        Authority::parse(authority.as_bytes()).ok_or(TargetError::Authority)?;
+        Ok(Self::Absolute { authority, path })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_form_is_valid_for_its_methods_only() {
+        let absolute = |authority, path| Ok(Target::Absolute { authority, path });
+        for (method, target, expected) in [
+            (Method::GET, "/", Ok(Target::Origin("/"))),
+            (
+                Method::GET,
+                "//evil.example/a?b=http://c",
+                Ok(Target::Origin("//evil.example/a?b=http://c")),
+            ),
+            (Method::OPTIONS, "*", Ok(Target::Asterisk)),
+            (Method::GET, "*", Err(TargetError::Form)),
+            (Method::POST, "*", Err(TargetError::Form)),
+            (Method::OPTIONS, "**", Err(TargetError::Form)),
+            (Method::GET, "http://shop.example", absolute("shop.example", "")),
+            (Method::GET, "HTTP://shop.example:80/a?b", absolute("shop.example:80", "/a?b")),
+            (Method::GET, "https://shop.example?b/c", absolute("shop.example", "?b/c")),
+            (Method::GET, "http://[::1]:8080/", absolute("[::1]:8080", "/")),
+            (Method::GET, "http://h#x", Err(TargetError::Fragment)),
+            (Method::GET, "http://h/#x", Err(TargetError::Fragment)),
+            (Method::GET, "/a?b#", Err(TargetError::Fragment)),
+            (Method::GET, "#x", Err(TargetError::Fragment)),
+            (Method::GET, "http://user@h/", Err(TargetError::Authority)),
+            (Method::GET, "http://user:secret@h/", Err(TargetError::Authority)),
+            (Method::GET, "http://@h/", Err(TargetError::Authority)),
+            (Method::GET, "http://", Err(TargetError::Authority)),
+            (Method::GET, "http:///x", Err(TargetError::Authority)),
+            (Method::GET, "http://a;b/", Err(TargetError::Authority)),
+            (Method::GET, "http://h:99999/", Err(TargetError::Authority)),
+            (Method::GET, "ftp://h/x", Err(TargetError::Scheme)),
+            (Method::GET, "http:/x", Err(TargetError::Form)),
+            (Method::GET, "h", Err(TargetError::Form)),
+            (Method::GET, "h:80", Err(TargetError::Form)),
+            (Method::GET, "?x", Err(TargetError::Form)),
+            (Method::GET, "", Err(TargetError::Form)),
+        ] {
+            assert_eq!(Target::parse(&method, target), expected, "{method} {target}");
+        }
+    }
+}
