@@ -26,7 +26,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 
-use crate::admin::{Admin, PrivateSocket};
+use crate::admin::{Access, Admin, PrivateSocket};
 #[cfg(feature = "ext-proc")]
 use crate::config::settings::AdminAddress;
 use crate::config::settings::{Log, LogFormat};
@@ -122,7 +122,7 @@ fn bound(config: Config, sockets: Sockets) -> anyhow::Result<Bound> {
     let receipts =
         receipts.map(|(settings, counters)| Receipts::start(settings, counters)).transpose()?;
     let metrics = Metrics::new(labels(&config), workers).with_receipts(receipt_counters);
-    let token = config.listen.admin_token.clone();
+    let access = Access::of(&config.listen);
     let fixed = fixed(&config);
     #[cfg(feature = "acme")]
     let (asked_for, asking) = {
@@ -137,7 +137,7 @@ fn bound(config: Config, sockets: Sockets) -> anyhow::Result<Bound> {
     let (snapshot, filters) = lasting.snapshot(config, lasting.metrics.generation(), None)?;
     lasting.metrics.show_upstreams(gauges(&snapshot));
     let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
-    let admin = Arc::new(Admin::new(lasting.metrics.clone(), filters, token));
+    let admin = Arc::new(Admin::new(lasting.metrics.clone(), filters, access));
     let reload = None;
     Ok(Bound {
         #[cfg(feature = "ext-proc")]

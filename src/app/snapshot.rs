@@ -1,6 +1,7 @@
 //! From a config to what requests need, at the start and at each reload.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use anyhow::Context;
 use rustls::ClientConfig;
@@ -150,6 +151,8 @@ impl Lasting {
             timeouts: config.timeouts,
             limits: config.limits,
             trusted_proxies: config.listen.trusted_proxies,
+            via: config.listen.via,
+            loop_reported: AtomicBool::new(false),
             proxy_protocol: config.listen.proxy_protocol,
             tls,
             redirect: config.tls.and_then(|tls| tls.redirect),

@@ -13,6 +13,7 @@ use ipnet::IpNet;
 
 use super::problem::Problem;
 use crate::consent::{Category, ConsentReader};
+use crate::http::Via;
 use crate::policy::Policy;
 use crate::tls::{ClientAuthorities, Identity, UpstreamTls};
 pub use pages::{
@@ -56,6 +57,8 @@ pub struct Listen {
     pub https: Option<SocketAddr>,
     /// Where metrics and health are served; `None` turns them off.
     pub admin: Option<AdminAddress>,
+    /// Names of the admin listener besides IP addresses and `localhost`, in lower case.
+    pub admin_hosts: Vec<String>,
     /// What who asks there has to show, but for health.
     pub admin_token: Option<AdminToken>,
     /// Another process may listen on the same addresses: the next version, before this one ends.
@@ -64,6 +67,8 @@ pub struct Listen {
     pub proxy_protocol: bool,
     /// Peers whose `Forwarded` and `X-Forwarded-*` are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// This proxy in `Via`.
+    pub(crate) via: Via,
 }
 
 /// Where the private listener is.
@@ -319,6 +324,8 @@ pub struct FilterSettings {
     pub technologies: Technologies,
     /// The request field that tells the origin what was granted; the visitor's own is removed.
     pub forward_header: Option<HeaderName>,
+    /// Cookies of a request; with more it is rejected unread.
+    pub max_cookies: usize,
 }
 
 /// Change the traffic, or only say what would be changed.

@@ -322,8 +322,7 @@ mod tests {
         let peer = Peer::new(peer.parse().expect("an address"), false);
         let client = Client::of(&peer, &headers, trusts);
         client.remove_forged(&mut headers);
-        let via = Via::new("consentry").expect("a token");
-        client.add_forwarding(&peer, &mut headers, (&via, Version::HTTP_11));
+        client.add_forwarding(&peer, &mut headers, (&Via::default(), Version::HTTP_11));
         ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "forwarded", "via"].map(
             |name| {
                 assert_eq!(headers.get_all(name).iter().count(), 1, "{name}");

@@ -1,6 +1,7 @@
 //! Request targets: which forms are valid for which method (RFC 9112 section 3.2, RFC 9113 section 8.3.1).
 
-use http::Method;
+use http::uri::PathAndQuery;
+use http::{Method, Uri};
 use thiserror::Error;
 
 use super::host::Authority;
@@ -44,23 +45,59 @@ impl<'a> Target<'a> {
         if target.contains('#') {
             return Err(TargetError::Fragment);
         }
-        if target.starts_with('/') {
-            return Ok(Self::Origin(target));
+        let Some((scheme, rest)) = target.split_once("://").filter(|_| !target.starts_with('/'))
+        else {
+            return Self::of_parts(method, None, target);
+        };
+        let end = rest.find(['/', '?']).unwrap_or(rest.len());
+        let (authority, path) = rest.split_at_checked(end).ok_or(TargetError::Authority)?;
+        Self::of_parts(method, Some((scheme, authority)), path)
+    }
+
+    /// The target of a parsed request. [`Uri`] drops fragments: one is noticed here only if the path before it is empty.
+    pub(crate) fn of(method: &Method, uri: &'a Uri) -> Result<Self, TargetError> {
+        let path = uri.path_and_query();
+        // `as_str` would show an empty path as `/`.
+        let is_empty = |path: &&PathAndQuery| Uri::from((*path).clone()).path().is_empty();
+        match (uri.scheme_str(), uri.authority(), path) {
+            (None, None, Some(path)) => Self::of_parts(method, None, path.as_str()),
+            (Some(_), _, path) if path.is_none_or(|path| is_empty(&path)) => {
+                Err(TargetError::Fragment)
+            }
+            (Some(scheme), Some(authority), Some(path)) => {
+                Self::of_parts(method, Some((scheme, authority.as_str())), path.as_str())
+            }
+            _ => Err(TargetError::Form),
         }
-        if target == "*" {
-            return if method == Method::OPTIONS {
-                Ok(Self::Asterisk)
+    }
+
+    /// From scheme and authority, where there are any, and path and query.
+    fn of_parts(
+        method: &Method,
+        absolute: Option<(&str, &'a str)>,
+        path: &'a str,
+    ) -> Result<Self, TargetError> {
+        if path == "*" && method == Method::OPTIONS {
+            return match absolute {
+                None => Ok(Self::Asterisk),
+                // HTTP/2 has the host of an asterisk-form beside it.
+                Some((_, authority)) => Ok(Self::Absolute { authority, path }),
+            };
+        }
+        let Some((scheme, authority)) = absolute else {
+            return if path.starts_with('/') {
+                Ok(Self::Origin(path))
             } else {
                 Err(TargetError::Form)
             };
-        }
-        let (scheme, rest) = target.split_once("://").ok_or(TargetError::Form)?;
+        };
         if !["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
             return Err(TargetError::Scheme);
         }
-        let end = rest.find(['/', '?']).unwrap_or(rest.len());
-        let (authority, path) = rest.split_at_checked(end).ok_or(TargetError::Authority)?;
         Authority::parse(authority.as_bytes()).ok_or(TargetError::Authority)?;
+        if !(path.is_empty() || path.starts_with(['/', '?'])) {
+            return Err(TargetError::Form);
+        }
         Ok(Self::Absolute { authority, path })
     }
 }

@@ -72,6 +72,7 @@ pub(super) fn filter(
         email_opens: common.email_opens,
         technologies: common.technologies,
         forward_header,
+        max_cookies: common.max_cookies,
     }
 }
 
