@@ -41,6 +41,7 @@ pub(crate) enum TargetError {
 
 impl<'a> Target<'a> {
     /// Parses the target of a request line.
+    #[cfg_attr(not(test), expect(dead_code, reason = "hyper hands over parsed targets only"))]
     pub(crate) fn parse(method: &Method, target: &'a str) -> Result<Self, TargetError> {
         if target.contains('#') {
             return Err(TargetError::Fragment);

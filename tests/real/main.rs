@@ -23,6 +23,8 @@ mod deploy;
 mod differential;
 mod faults;
 mod grpc;
+mod hosts;
+mod logins;
 mod metrics;
 mod nginx;
 mod odd_cookies;
