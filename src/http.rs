@@ -14,6 +14,8 @@ mod via;
 pub(crate) use client::{Client, Peer};
 pub(crate) use connection_auth::binds_connection;
 pub(crate) use field_names::folds_to;
+#[cfg(feature = "ext-proc")]
+pub(crate) use forwarded::forwarded_scheme_is_secure;
 pub(crate) use host::Authority;
 pub(crate) use target::{Target, TargetError};
 pub(crate) use via::Via;

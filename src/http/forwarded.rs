@@ -175,6 +175,12 @@ impl Hops {
     }
 }
 
+/// Whether the proxy that a request comes from says that its client came by TLS.
+#[cfg(feature = "ext-proc")]
+pub(crate) fn forwarded_scheme_is_secure(headers: &HeaderMap) -> Option<bool> {
+    Hops::of_x_forwarded(headers).is_secure(None)
+}
+
 /// The members of a list in all fields of a name.
 fn list<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> + use<'a> {
     headers
@@ -188,10 +194,10 @@ fn list<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &
 /// Whether a protocol is spoken over TLS; `None` for one that is neither HTTP nor WebSocket.
 fn is_secure(proto: &str) -> Option<bool> {
     let is = |known: &&str| proto.eq_ignore_ascii_case(known);
-    if ["https", "wss"].iter().any(|known| is(known)) {
+    if ["https", "wss"].iter().any(is) {
         return Some(true);
     }
-    ["http", "ws"].iter().any(|known| is(known)).then_some(false)
+    ["http", "ws"].iter().any(is).then_some(false)
 }
 
 /// Reads a token or a quoted string from the beginning of a text; `None` if it is malformed.

@@ -75,23 +75,13 @@ pub(super) struct Lease {
     pub(super) sender: Sender,
     pub(super) patience: Patience,
     upstream: Arc<Upstream>,
-    worker: usize,
-    most_idle: usize,
-    after: After,
+    worker: u32,
+    most_idle: u32,
+    /// Whom it belongs to, if not to the pool. Nobody else may use it: a login has authenticated it.
+    owner: Option<Arc<PrivateConnections>>,
     /// The place on a shared connection, until the response has ended.
     _stream: Option<Stream>,
     _counted: Option<Counted>,
-}
-
-/// What becomes of a connection after a response that has ended well.
-#[derive(Debug, Clone)]
-enum After {
-    /// The next request of any client gets it.
-    Pool,
-    /// It is authenticated: only the client connection that the login came on gets it.
-    Client(Arc<PrivateConnections>),
-    /// It is closed.
-    Close,
 }
 
 /// What a request needs of its connection.
@@ -141,7 +131,7 @@ impl PrivateConnections {
         let PrivateConnection { upstream, sender, patience, since } = all.swap_remove(place);
         let fresh = since.elapsed() < timeouts.upstream_idle;
         let lease = fresh.then(|| upstream.lease(sender, None, worker, limits))?;
-        Some(Lease { patience, after: After::Client(Arc::clone(self)), ..lease })
+        Some(Lease { patience, owner: Some(Arc::clone(self)), ..lease })
     }
 
     fn keep(&self, connection: PrivateConnection) {
@@ -361,17 +351,13 @@ impl Upstream {
         worker: usize,
         limits: &Limits,
     ) -> Lease {
-        let most_idle = limits.idle_upstream_connections;
-        let upstream = Arc::clone(self);
-        let patience = Patience::default();
-        let after = After::Pool;
         Lease {
             sender,
-            patience,
-            upstream,
-            worker,
-            most_idle,
-            after,
+            patience: Patience::default(),
+            upstream: Arc::clone(self),
+            worker: u32::try_from(worker).unwrap_or(u32::MAX),
+            most_idle: u32::try_from(limits.idle_upstream_connections).unwrap_or(u32::MAX),
+            owner: None,
             _stream: stream,
             _counted: None,
         }
@@ -404,41 +390,41 @@ impl Lease {
         Self { _counted: counted, ..self }
     }
 
-    /// Keeps the connection from other clients from now on: it belongs to `owner`, or to this exchange alone. One that is
-    /// in use for other clients already stays as it is: no login is sent on it.
+    /// Keeps the connection from other clients from now on: it belongs to `owner`, or is closed after this exchange. One
+    /// that other clients share already stays as it is: no login is sent on it.
     pub(super) fn make_private(&mut self, owner: Option<&Arc<PrivateConnections>>) {
-        if matches!((&self.sender, &self.after), (Sender::Http1(_), After::Pool)) {
+        if matches!(self.sender, Sender::Http1(_)) {
             self.own(owner);
         }
     }
 
     /// Gives a connection that no other client uses to its owner.
     pub(super) fn own(&mut self, owner: Option<&Arc<PrivateConnections>>) {
-        self.after = owner.map_or(After::Close, |owner| After::Client(Arc::clone(owner)));
+        // One of its own ends together with the exchange.
+        self.owner = Some(owner.map(Arc::clone).unwrap_or_default());
     }
 
     /// Puts the connection back for the next request.
     pub(super) fn give_back(self) {
-        let Self { sender, patience, upstream, worker, most_idle, after, .. } = self;
-        match after {
-            After::Pool => {}
-            After::Client(owner) => {
-                let since = Instant::now();
-                return owner.keep(PrivateConnection { upstream, sender, patience, since });
-            }
-            After::Close => return,
+        let Self { sender, patience, upstream, worker, most_idle, owner, .. } = self;
+        let since = Instant::now();
+        if let Some(owner) = owner {
+            return owner.keep(PrivateConnection { upstream, sender, patience, since });
         }
         // A shared one is there already.
         let Sender::Http1(driven) = sender else { return };
         if driven.has_ended() {
             return;
         }
-        if let Some(mut shelf) = upstream.shelf(worker) {
+        let most_idle = usize::try_from(most_idle).unwrap_or(usize::MAX);
+        if let Ok(worker) = usize::try_from(worker)
+            && let Some(mut shelf) = upstream.shelf(worker)
+        {
             if shelf.idle.len() >= most_idle {
                 shelf.idle.pop_front();
             }
             if most_idle > 0 {
-                shelf.idle.push_back(Idle { driven, patience, since: Instant::now() });
+                shelf.idle.push_back(Idle { driven, patience, since });
             }
         }
     }
