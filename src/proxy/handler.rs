@@ -109,7 +109,8 @@ async fn serve(
                 address: Some(ticket.client.address),
                 now: unix_now(),
             };
-            let request = request.map(|body| VisitorBody::new(body, site.body_bytes, visitor));
+            let request =
+                request.map(|body| VisitorBody::new(body, site.body_bytes, &visitor.unread_bodies));
             let own = Box::pin(site.centre.answer(page, request, asking));
             // A body of ours is short: who has not sent it by then sends it never.
             let own = tokio::time::timeout(snapshot.timeouts.idle, own).await;
@@ -145,7 +146,8 @@ async fn serve(
             .secure(client.secure)
             .trusted(client.trusted)
             .recalling(Arc::clone(&visitor.recall));
-        let request = request.map(|body| VisitorBody::new(body, site.body_bytes, visitor));
+        let request =
+            request.map(|body| VisitorBody::new(body, site.body_bytes, &visitor.unread_bodies));
         (layer.layer(to_origin).call(request), site)
     };
     let response = answered.await?;

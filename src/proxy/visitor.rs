@@ -47,8 +47,9 @@ pub(super) struct Visitor {
     /// Its last request.
     pub(super) recall: Arc<Recall>,
     requests: AtomicU32,
-    /// Request bodies that have not been read to their end.
-    unread_bodies: AtomicU32,
+    /// Request bodies that have not been read to their end; each counts itself off. One that is dropped before that never
+    /// does, so its connection never becomes idle: it ends.
+    pub(super) unread_bodies: Arc<AtomicU32>,
     phase: AtomicU8,
     /// How much of the request line has arrived.
     line: AtomicU8,
@@ -75,7 +76,7 @@ impl Visitor {
             worker,
             recall: Arc::default(),
             requests: AtomicU32::new(0),
-            unread_bodies: AtomicU32::new(0),
+            unread_bodies: Arc::default(),
             phase: AtomicU8::new(IDLE),
             line: AtomicU8::new(LINE_ENDED),
             blocked: AtomicBool::new(false),
@@ -104,12 +105,6 @@ impl Visitor {
     /// A request with a body has begun. While the body has unread bytes, the next bytes are not a request.
     pub(super) fn body_started(&self) {
         self.unread_bodies.fetch_add(1, Relaxed);
-    }
-
-    /// A request body has been read to its end. Bodies dropped before that are never reported here, so their connection
-    /// never becomes idle: it ends.
-    pub(super) fn body_ended(&self) {
-        self.unread_bodies.fetch_sub(1, Relaxed);
     }
 
     fn touch(&self) {
