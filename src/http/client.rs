@@ -398,6 +398,17 @@ mod tests {
         );
     }
 
+    #[test]
+    fn only_the_last_hops_are_looked_at() {
+        let long = "a,".repeat(10_000) + "6.6.6.6, 203.0.113.9, 10.1.1.1";
+        assert_eq!(address(&[("x-forwarded-for", &long)]), "203.0.113.9");
+        let [list, _, _, elements, _] = forwarded(PEER, &[("x-forwarded-for", &long)]);
+        assert!(list.len() < 512 && elements.len() < 1024, "{list} {elements}");
+        let long = "for=a,".repeat(10_000) + "for=203.0.113.9;proto=https";
+        let client = of(PEER, &[("forwarded", &long)]);
+        assert_eq!((client.address.to_string().as_str(), client.secure), ("203.0.113.9", true));
+    }
+
     proptest! {
         #[test]
         fn whatever_is_said_there_is_one_client_and_both_families_agree(

@@ -3,7 +3,8 @@
 use http::header::{HeaderMap, HeaderName};
 
 /// Beginnings of names by which proxies describe the client or the original request.
-const PREFIXES: [&str; 10] = [
+const PREFIXES: [&str; 11] = [
+    "cloudfront-viewer-",
     "x-forwarded",
     "forwarded",
     "x-original-",
@@ -18,8 +19,8 @@ const PREFIXES: [&str; 10] = [
 ];
 
 /// Ends of names that hold the client's address: `True-Client-IP`, `CF-Connecting-IP`, `X-Cluster-Client-IP`,
-/// `WL-Proxy-Client-IP`, `Fastly-Client-IP`, `X-Azure-ClientIP`, `CloudFront-Viewer-Address` and their like.
-const SUFFIXES: [&str; 11] = [
+/// `WL-Proxy-Client-IP`, `Fastly-Client-IP`, `X-Azure-ClientIP`, `X-Envoy-External-Address` and their like.
+const SUFFIXES: [&str; 10] = [
     "client-ip",
     "clientip",
     "connecting-ip",
@@ -29,20 +30,22 @@ const SUFFIXES: [&str; 11] = [
     "remote-ip",
     "remote-addr",
     "socketip",
-    "viewer-address",
     "external-address",
 ];
 
 /// Names of single proxies and servers that say the same.
-const NAMES: [&str; 12] = [
+const NAMES: [&str; 15] = [
     "ali-cdn-real-ip",
     "cdn-src-ip",
+    "cf-ipcountry",
     "cf-pseudo-ipv4",
     "cf-visitor",
     "front-end-https",
     "x-appengine-user-ip",
     "x-arr-clientcert",
     "x-arr-ssl",
+    "x-envoy-internal",
+    "x-envoy-original-path",
     "x-host",
     "x-http-host-override",
     "x-scheme",

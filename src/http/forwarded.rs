@@ -11,6 +11,9 @@ pub(super) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwa
 pub(super) const X_FORWARDED_SCHEME: HeaderName = HeaderName::from_static("x-forwarded-scheme");
 pub(super) const X_FORWARDED_SSL: HeaderName = HeaderName::from_static("x-forwarded-ssl");
 
+/// The most hops that are looked at, from the right: what is said of others came from the client.
+const MAX_HOPS: usize = 32;
+
 /// A hop: its address and port, or `None` for one that is hidden or unreadable (RFC 7239 section 6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Node {
@@ -74,7 +77,7 @@ pub(super) struct Hops {
 impl Hops {
     /// By `X-Forwarded-For`, `-Proto` and `-Host`.
     pub(super) fn of_x_forwarded(headers: &HeaderMap) -> Self {
-        let mut secure: Vec<_> = list(headers, &X_FORWARDED_PROTO).map(is_secure).collect();
+        let mut secure = last(list(headers, &X_FORWARDED_PROTO).map(is_secure));
         if secure.is_empty() {
             let scheme = list(headers, &X_FORWARDED_SCHEME).map(is_secure);
             let ssl =
@@ -82,9 +85,9 @@ impl Hops {
             secure.extend(scheme.chain(ssl).next());
         }
         Self {
-            nodes: list(headers, &X_FORWARDED_FOR).map(Node::parse).collect(),
+            nodes: last(list(headers, &X_FORWARDED_FOR).map(Node::parse)),
             secure,
-            hosts: list(headers, &X_FORWARDED_HOST).map(|host| Some(host.to_owned())).collect(),
+            hosts: last(list(headers, &X_FORWARDED_HOST).map(|host| Some(host.to_owned()))),
         }
     }
 
@@ -102,7 +105,11 @@ impl Hops {
         if read.is_none() {
             return Self { nodes: vec![None], ..Self::default() };
         }
-        hops
+        Self {
+            nodes: last(hops.nodes.into_iter()),
+            secure: last(hops.secure.into_iter()),
+            hosts: last(hops.hosts.into_iter()),
+        }
     }
 
     /// Reads a list of elements (RFC 7239 section 4); `None` if it is malformed.
@@ -181,8 +188,18 @@ pub(crate) fn forwarded_scheme_is_secure(headers: &HeaderMap) -> Option<bool> {
     Hops::of_x_forwarded(headers).is_secure(None)
 }
 
+/// The members that belong to the last hops.
+fn last<T>(members: impl DoubleEndedIterator<Item = T>) -> Vec<T> {
+    let mut last: Vec<T> = members.rev().take(MAX_HOPS).collect();
+    last.reverse();
+    last
+}
+
 /// The members of a list in all fields of a name.
-fn list<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> + use<'a> {
+fn list<'a>(
+    headers: &'a HeaderMap,
+    name: &HeaderName,
+) -> impl DoubleEndedIterator<Item = &'a str> + use<'a> {
     headers
         .get_all(name)
         .iter()

@@ -1,5 +1,7 @@
 //! Request targets: which forms are valid for which method (RFC 9112 section 3.2, RFC 9113 section 8.3.1).
 
+use std::borrow::Cow;
+
 use http::uri::PathAndQuery;
 use http::{Method, Uri};
 use thiserror::Error;
@@ -69,6 +71,18 @@ impl<'a> Target<'a> {
                 Self::of_parts(method, Some((scheme, authority.as_str())), path.as_str())
             }
             _ => Err(TargetError::Form),
+        }
+    }
+
+    /// The target to forward, without scheme and host (RFC 9112 sections 3.2.1 and 3.2.4).
+    pub(crate) fn to_origin_form(self, method: &Method) -> Cow<'a, str> {
+        match self {
+            Self::Origin(path) => path.into(),
+            Self::Asterisk => "*".into(),
+            Self::Absolute { path: "", .. } if method == Method::OPTIONS => "*".into(),
+            Self::Absolute { path: "", .. } => "/".into(),
+            Self::Absolute { path, .. } if path.starts_with('?') => format!("/{path}").into(),
+            Self::Absolute { path, .. } => path.into(),
         }
     }
 
@@ -144,6 +158,41 @@ mod tests {
             (Method::GET, "", Err(TargetError::Form)),
         ] {
             assert_eq!(Target::parse(&method, target), expected, "{method} {target}");
+        }
+    }
+
+    #[test]
+    fn the_forwarded_target_has_neither_scheme_nor_host() {
+        for (method, target, expected) in [
+            (Method::GET, "/a?b", "/a?b"),
+            (Method::OPTIONS, "*", "*"),
+            (Method::OPTIONS, "http://h", "*"),
+            (Method::OPTIONS, "http://h/", "/"),
+            (Method::OPTIONS, "http://h?a", "/?a"),
+            (Method::GET, "http://h", "/"),
+            (Method::GET, "http://h?a/b", "/?a/b"),
+            (Method::GET, "http://h//a", "//a"),
+        ] {
+            let target = Target::parse(&method, target).expect("valid");
+            assert_eq!(target.to_origin_form(&method), expected);
+        }
+    }
+
+    #[test]
+    fn a_parsed_target_is_judged_like_its_text() {
+        for (target, expected) in [
+            ("/a?b", Ok(Target::Origin("/a?b"))),
+            ("http://h:80/a", Ok(Target::Absolute { authority: "h:80", path: "/a" })),
+            ("http://h?a", Ok(Target::Absolute { authority: "h", path: "?a" })),
+            ("http://h#x", Err(TargetError::Fragment)),
+            ("http://u@h/", Err(TargetError::Authority)),
+            ("ftp://h/", Err(TargetError::Scheme)),
+            ("h:80", Err(TargetError::Form)),
+            ("h", Err(TargetError::Form)),
+            ("*", Err(TargetError::Form)),
+        ] {
+            let uri: Uri = target.parse().expect("a URI");
+            assert_eq!(Target::of(&Method::GET, &uri), expected, "{target}");
         }
     }
 }

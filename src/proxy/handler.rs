@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http::header::{HOST, HeaderValue};
-use http::{Method, Request, Response, Version};
+use http::{Method, Request, Response, Uri, Version};
 use hyper::body::{Body, Incoming};
 use tokio::time::Instant;
 use tower::{Layer, Service, service_fn};
@@ -219,10 +219,13 @@ fn settle_target(request: &mut Request<Incoming>) -> Result<(), ProxyError> {
     if host.is_none() && !may_lack_host {
         return Err(ProxyError::BadHost);
     }
-    let Target::Absolute { authority, path } = target else { return Ok(()) };
+    let Target::Absolute { authority, .. } = target else { return Ok(()) };
     let host = HeaderValue::from_str(authority).map_err(|_| ProxyError::BadHost)?;
-    let path = if path.starts_with('?') { format!("/{path}") } else { path.to_owned() };
-    *request.uri_mut() = path.parse().map_err(|_| TargetError::Form)?;
+    let path = target.to_origin_form(request.method());
+    *request.uri_mut() = match request.uri().path_and_query() {
+        Some(same) if same.as_str() == path => Uri::from(same.clone()),
+        _ => path.parse().map_err(|_| TargetError::Form)?,
+    };
     request.headers_mut().insert(HOST, host);
     Ok(())
 }
