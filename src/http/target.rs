@@ -27,8 +27,8 @@ pub(crate) enum Target<'a> {
 /// Why a request target is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub(crate) enum TargetError {
-    /// `#` and what follows it is never sent (RFC 9110 section 7.1).
-    #[error("the request target has a fragment")]
+    /// A URL with `#`: a fragment is never sent (RFC 9110 section 7.1).
+    #[error("the request target is a URL with a fragment")]
     Fragment,
     /// Neither `http` nor `https`.
     #[error("the scheme of the request target is not http or https")]
@@ -45,11 +45,15 @@ impl<'a> Target<'a> {
     /// Parses the target of a request line.
     #[cfg_attr(not(test), expect(dead_code, reason = "hyper hands over parsed targets only"))]
     pub(crate) fn parse(method: &Method, target: &'a str) -> Result<Self, TargetError> {
+        if target.starts_with('/') {
+            // Behind a path it is dropped, as other servers do: what is left is what the client meant.
+            let path = target.split('#').next().unwrap_or(target);
+            return Self::of_parts(method, None, path);
+        }
         if target.contains('#') {
             return Err(TargetError::Fragment);
         }
-        let Some((scheme, rest)) = target.split_once("://").filter(|_| !target.starts_with('/'))
-        else {
+        let Some((scheme, rest)) = target.split_once("://") else {
             return Self::of_parts(method, None, target);
         };
         let end = rest.find(['/', '?']).unwrap_or(rest.len());
@@ -141,7 +145,8 @@ mod tests {
             (Method::GET, "http://[::1]:8080/", absolute("[::1]:8080", "/")),
             (Method::GET, "http://h#x", Err(TargetError::Fragment)),
             (Method::GET, "http://h/#x", Err(TargetError::Fragment)),
-            (Method::GET, "/a?b#", Err(TargetError::Fragment)),
+            (Method::GET, "/a?b#c", Ok(Target::Origin("/a?b"))),
+            (Method::GET, "/#http://h/", Ok(Target::Origin("/"))),
             (Method::GET, "#x", Err(TargetError::Fragment)),
             (Method::GET, "http://user@h/", Err(TargetError::Authority)),
             (Method::GET, "http://user:secret@h/", Err(TargetError::Authority)),

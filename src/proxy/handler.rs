@@ -90,7 +90,7 @@ async fn serve(
     // In a block of its own, so that the request is not kept while its answer is awaited.
     let (answered, site) = {
         let mut request = *request;
-        if ticket.has_fragment {
+        if ticket.has_fragment && request.uri().scheme().is_some() {
             return Err(TargetError::Fragment.into());
         }
         let site = check(&mut request, &ticket.client, snapshot)?;

@@ -21,7 +21,7 @@ const HEAD: u8 = 1;
 /// At least one request is being answered.
 const BUSY: u8 = 2;
 
-/// How much of a request line has arrived. hyper drops the fragment of a target, which makes the request invalid.
+/// How much of a request line has arrived. hyper drops the fragment of a target; that of a URL makes the request invalid.
 const LINE_ENDED: u8 = 0;
 const LINE_AWAITED: u8 = 1;
 const LINE_BEGUN: u8 = 2;

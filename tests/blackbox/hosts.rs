@@ -92,8 +92,6 @@ fn a_target_has_the_form_that_its_method_allows() {
         "GET http://shop.example?q#x",
         "POST http://shop.example#x",
         "OPTIONS http://shop.example#x",
-        "GET /#x",
-        "GET /a?b#c",
         "GET #x",
         "GET ?x",
         "GET *",
@@ -127,12 +125,16 @@ fn a_target_has_the_form_that_its_method_allows() {
         assert_eq!(seen.field("host").as_deref(), Some("www.example:8080"), "{line}");
         assert_eq!(seen.field("x-forwarded-host").as_deref(), Some("www.example:8080"), "{line}");
     }
+    for (path, expected) in [("/#x", "/"), ("/a?b#c", "/a?b")] {
+        assert_eq!(proxy.get(path, &[]).status, 200, "{path}");
+        assert_eq!(origin.next().line, format!("GET {expected} HTTP/1.1"));
+    }
     assert_eq!(reply(&proxy, &request("OPTIONS", "*", &[])).status, 200);
     assert_eq!(origin.next().line, "OPTIONS * HTTP/1.1");
 }
 
 #[test]
-fn a_fragment_is_noticed_in_every_request_of_a_connection() {
+fn the_fragment_of_a_url_is_noticed_in_every_request_of_a_connection() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, "");
     let mut client = proxy.visit();
@@ -146,7 +148,7 @@ fn a_fragment_is_noticed_in_every_request_of_a_connection() {
     assert_eq!(client.reply("POST").status, 200);
     origin.next();
     // In pieces.
-    client.send(b"GET /a");
+    client.send(b"GET http://shop.example/a");
     client.send(b"#b HTTP/1.1\r\nHost: shop.example\r\n\r\n");
     assert_eq!(client.reply("GET").status, 400);
     assert!(origin.saw_nothing());
