@@ -11,6 +11,7 @@ mod reload;
 mod snapshot;
 mod sockets;
 
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -31,6 +32,7 @@ use crate::admin::{Access, Admin, PrivateSocket};
 use crate::config::settings::AdminAddress;
 use crate::config::settings::{Log, LogFormat};
 use crate::config::{Config, Overrides};
+use crate::http::Via;
 use crate::proxy::{Listener, Snapshot, Workers, watch_health};
 use crate::receipts::Receipts;
 use crate::telemetry::{AccessLog, LineForm, LogLevelControl, Metrics, ReceiptCounters, Spans};
@@ -132,7 +134,8 @@ fn bound(config: Config, sockets: Sockets) -> anyhow::Result<Bound> {
     #[cfg(not(feature = "acme"))]
     let asked_for = None;
     let spans = Spans::from_environment().context("the variables of OpenTelemetry")?;
-    let lasting = Lasting { workers, metrics, receipts, access_log, spans, asked_for, fixed };
+    let via = Via::new(RandomState::new().hash_one(std::process::id()));
+    let lasting = Lasting { workers, metrics, receipts, access_log, spans, asked_for, via, fixed };
     let files = config.files.clone();
     let (snapshot, filters) = lasting.snapshot(config, lasting.metrics.generation(), None)?;
     lasting.metrics.show_upstreams(gauges(&snapshot));

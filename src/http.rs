@@ -5,6 +5,7 @@
 
 mod client;
 mod connection_auth;
+mod field_list;
 mod field_names;
 mod forwarded;
 mod host;

@@ -11,6 +11,7 @@ use crate::centre::Centre;
 use crate::config::Config;
 use crate::config::settings::{self, Listen, Mode, Scheme};
 use crate::filter::Filter;
+use crate::http::Via;
 use crate::page::Pages;
 use crate::proxy::{Forwarding, Site, SiteTable, Snapshot, Upstream, UpstreamHandshake};
 use crate::receipts::Receipts;
@@ -27,6 +28,8 @@ pub(super) struct Lasting {
     pub(super) spans: Option<Spans>,
     /// A certificate that is asked for, where one is.
     pub(super) asked_for: Option<AskedFor>,
+    /// This process in the requests that it forwards.
+    pub(super) via: Via,
     /// What only a restart changes, as the config had it.
     pub(super) fixed: String,
 }
@@ -151,7 +154,7 @@ impl Lasting {
             timeouts: config.timeouts,
             limits: config.limits,
             trusted_proxies: config.listen.trusted_proxies,
-            via: config.listen.via,
+            via: self.via.clone(),
             loop_reported: AtomicBool::new(false),
             proxy_protocol: config.listen.proxy_protocol,
             tls,

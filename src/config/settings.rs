@@ -13,7 +13,6 @@ use ipnet::IpNet;
 
 use super::problem::Problem;
 use crate::consent::{Category, ConsentReader};
-use crate::http::Via;
 use crate::policy::Policy;
 use crate::tls::{ClientAuthorities, Identity, UpstreamTls};
 pub use pages::{
@@ -67,8 +66,6 @@ pub struct Listen {
     pub proxy_protocol: bool,
     /// Peers whose `Forwarded` and `X-Forwarded-*` are believed.
     pub trusted_proxies: Vec<IpNet>,
-    /// This proxy in `Via`.
-    pub(crate) via: Via,
 }
 
 /// Where the private listener is.

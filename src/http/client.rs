@@ -5,7 +5,7 @@ use core::net::IpAddr;
 
 use bytes::Bytes;
 use http::Version;
-use http::header::{FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, VIA};
+use http::header::{FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue};
 
 use super::field_names::remove_forwarding;
 use super::forwarded::{
@@ -97,7 +97,7 @@ impl Client {
         remove_forwarding(headers, self.trusted);
     }
 
-    /// Adds this hop: `Via`, `X-Forwarded-*` and `Forwarded`. Both families name the same hops, and the same scheme and host:
+    /// Adds this hop: `Via`, `CDN-Loop`, `X-Forwarded-*` and `Forwarded`. Both families name the same hops, and the same scheme and host:
     /// those that the client used.
     pub(crate) fn add_forwarding(
         &self,
@@ -105,8 +105,8 @@ impl Client {
         headers: &mut HeaderMap,
         (via, version): (&Via, Version),
     ) {
-        headers.reserve(5);
-        add_via(headers, via.value(version));
+        headers.reserve(6);
+        via.add(headers, version);
         let (proto, ssl) = if self.secure { ("https", "on") } else { ("http", "off") };
         let host = self.host.clone().or_else(|| headers.get(HOST).cloned());
         insert(headers, X_FORWARDED_FOR, self.x_forwarded_for(peer));
@@ -157,17 +157,6 @@ impl Client {
 
 fn unknown() -> String {
     "unknown".to_owned()
-}
-
-fn add_via(headers: &mut HeaderMap, own: &HeaderValue) {
-    let mut list: Vec<&[u8]> = headers.get_all(VIA).iter().map(HeaderValue::as_bytes).collect();
-    if list.is_empty() {
-        headers.insert(VIA, own.clone());
-        return;
-    }
-    list.push(own.as_bytes());
-    let list = field_value(list.join(&b", "[..]));
-    insert(headers, VIA, list);
 }
 
 fn field_value(bytes: Vec<u8>) -> Option<HeaderValue> {
@@ -322,7 +311,7 @@ mod tests {
         let peer = Peer::new(peer.parse().expect("an address"), false);
         let client = Client::of(&peer, &headers, trusts);
         client.remove_forged(&mut headers);
-        client.add_forwarding(&peer, &mut headers, (&Via::default(), Version::HTTP_11));
+        client.add_forwarding(&peer, &mut headers, (&Via::new(1), Version::HTTP_11));
         ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "forwarded", "via"].map(
             |name| {
                 assert_eq!(headers.get_all(name).iter().count(), 1, "{name}");

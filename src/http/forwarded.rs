@@ -5,6 +5,8 @@ use core::net::{IpAddr, SocketAddr};
 
 use http::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue};
 
+use super::field_list::members;
+
 pub(super) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 pub(super) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 pub(super) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -195,17 +197,12 @@ fn last<T>(members: impl DoubleEndedIterator<Item = T>) -> Vec<T> {
     last
 }
 
-/// The members of a list in all fields of a name.
+/// The members of a list as text.
 fn list<'a>(
     headers: &'a HeaderMap,
     name: &HeaderName,
 ) -> impl DoubleEndedIterator<Item = &'a str> + use<'a> {
-    headers
-        .get_all(name)
-        .iter()
-        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
-        .map(|member| core::str::from_utf8(member).map_or("unknown", str::trim))
-        .filter(|member| !member.is_empty())
+    members(headers, name).map(|member| core::str::from_utf8(member).unwrap_or("unknown"))
 }
 
 /// Whether a protocol is spoken over TLS; `None` for one that is neither HTTP nor WebSocket.

@@ -1,55 +1,60 @@
-//! `Via` (RFC 9110 section 7.6.3): adds this proxy, and detects requests that have passed it before.
+//! `Via` (RFC 9110 section 7.6.3) and `CDN-Loop` (RFC 8586): adds this proxy to a request, and recognises requests that
+//! have passed it before.
+//!
+//! In `Via` every instance has the same name, so that two in a row are no loop only `CDN-Loop` can tell: there each
+//! instance adds an id of its own.
 
 use http::Version;
-use http::header::{HeaderMap, HeaderValue, VIA};
+use http::header::{HeaderMap, HeaderName, HeaderValue, VIA};
 
-/// The pseudonym of this proxy in `Via`, with the field values made from it.
+use super::field_list::{append, members};
+
+const CDN_LOOP: HeaderName = HeaderName::from_static("cdn-loop");
+/// The name of every instance in `Via`, and of this program in `CDN-Loop`.
+const NAME: &[u8] = b"consentry";
+
+/// This instance in the fields that requests carry from proxy to proxy.
 #[derive(Debug, Clone)]
 pub(crate) struct Via {
-    pseudonym: String,
-    /// By received protocol: HTTP/1.0, HTTP/1.1, HTTP/2.
-    values: [HeaderValue; 3],
-}
-
-impl Default for Via {
-    fn default() -> Self {
-        let values = ["1.0 consentry", "1.1 consentry", "2.0 consentry"];
-        Self { pseudonym: "consentry".to_owned(), values: values.map(HeaderValue::from_static) }
-    }
+    /// The member of `CDN-Loop`: `consentry;id=…`.
+    own: HeaderValue,
 }
 
 impl Via {
-    /// `None` if the pseudonym is not a token.
-    pub(crate) fn new(pseudonym: &str) -> Option<Self> {
-        let is_token =
-            |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-        if pseudonym.is_empty() || !pseudonym.bytes().all(is_token) {
-            return None;
-        }
-        let value = |version| HeaderValue::try_from(format!("{version} {pseudonym}")).ok();
-        let values = [value("1.0")?, value("1.1")?, value("2.0")?];
-        Some(Self { pseudonym: pseudonym.to_owned(), values })
+    /// An instance with an id that no other one has.
+    pub(crate) fn new(id: u64) -> Self {
+        let own = HeaderValue::try_from(format!("consentry;id={id:016x}"));
+        Self { own: own.unwrap_or(HeaderValue::from_static("consentry")) }
     }
 
-    /// The value for a request received with this version.
-    pub(super) fn value(&self, version: Version) -> &HeaderValue {
-        let [http10, http11, http2] = &self.values;
-        match version {
-            Version::HTTP_10 => http10,
-            Version::HTTP_2 => http2,
-            _ => http11,
-        }
+    /// Adds this instance to a request that came by this version.
+    pub(super) fn add(&self, headers: &mut HeaderMap, version: Version) {
+        let via = match version {
+            Version::HTTP_10 => "1.0 consentry",
+            Version::HTTP_2 => "2.0 consentry",
+            _ => "1.1 consentry",
+        };
+        append(headers, VIA, HeaderValue::from_static(via));
+        append(headers, CDN_LOOP, self.own.clone());
     }
 
-    /// Whether a message has passed a proxy of this pseudonym.
-    pub(crate) fn is_in(&self, headers: &HeaderMap) -> bool {
-        let members =
-            headers.get_all(VIA).iter().flat_map(|value| value.as_bytes().split(|b| *b == b','));
-        members.into_iter().any(|member| {
+    /// Whether a request has passed this instance: its id is there, or there are more passages than ids, since something
+    /// between has removed some.
+    pub(crate) fn has_passed(&self, headers: &HeaderMap) -> bool {
+        let mut others = 0;
+        for member in members(headers, &CDN_LOOP) {
+            if member == self.own.as_bytes() {
+                return true;
+            }
+            let name = member.split(|byte| *byte == b';').next().unwrap_or_default();
+            others += usize::from(name.trim_ascii().eq_ignore_ascii_case(NAME));
+        }
+        let passages = members(headers, &VIA).filter(|member| {
             let words = member.split(|byte| matches!(byte, b' ' | b'\t'));
             let received_by = words.filter(|word| !word.is_empty()).nth(1);
-            received_by.is_some_and(|name| name.eq_ignore_ascii_case(self.pseudonym.as_bytes()))
-        })
+            received_by.is_some_and(|name| name.eq_ignore_ascii_case(NAME))
+        });
+        passages.count() > others
     }
 }
 
@@ -57,9 +62,17 @@ impl Via {
 mod tests {
     use super::*;
 
+    fn headers(fields: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.append(*name, HeaderValue::from_static(value));
+        }
+        headers
+    }
+
     #[test]
-    fn the_own_pseudonym_is_found_in_every_form_of_via() {
-        let via = Via::default();
+    fn a_passage_is_recognised_in_every_form_of_via() {
+        let via = Via::new(1);
         for (values, expected) in [
             (&["1.1 consentry"][..], true),
             (&["2.0 Consentry"], true),
@@ -74,17 +87,29 @@ mod tests {
             (&["", ", ,"], false),
             (&[], false),
         ] {
-            let headers =
-                values.iter().map(|value| (VIA, HeaderValue::from_static(value))).collect();
-            assert_eq!(via.is_in(&headers), expected, "{values:?}");
+            let fields: Vec<_> = values.iter().map(|value| ("via", *value)).collect();
+            assert_eq!(via.has_passed(&headers(&fields)), expected, "{values:?}");
         }
     }
 
     #[test]
-    fn a_pseudonym_is_a_token() {
-        assert!(Via::new("edge-1.example").is_some());
-        for wrong in ["", "a b", "a,b", "a(b)", "a\n", "\u{fc}"] {
-            assert!(Via::new(wrong).is_none(), "{wrong}");
+    fn other_instances_are_no_loop_and_the_own_one_is() {
+        let (one, two, three) = (Via::new(1), Via::new(2), Via::new(3));
+        let mut request = headers(&[("via", "1.1 edge"), ("cdn-loop", "edge")]);
+        for instance in [&one, &two, &three] {
+            assert!(!instance.has_passed(&request));
+            instance.add(&mut request, Version::HTTP_11);
         }
+        assert_eq!(request["via"], "1.1 edge, 1.1 consentry, 1.1 consentry, 1.1 consentry");
+        for instance in [&one, &two, &three] {
+            assert!(instance.has_passed(&request));
+        }
+        assert!(!Via::new(4).has_passed(&request));
+        // Whatever has removed one of the two.
+        let mut without = request.clone();
+        without.remove("via");
+        assert!(two.has_passed(&without));
+        request.remove("cdn-loop");
+        assert!(Via::new(4).has_passed(&request));
     }
 }

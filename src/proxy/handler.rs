@@ -175,10 +175,10 @@ fn check<'a>(
     if request.method() == Method::CONNECT {
         return Err(ProxyError::Connect405);
     }
-    if snapshot.via.is_in(request.headers()) {
+    if snapshot.via.has_passed(request.headers()) {
         if !snapshot.loop_reported.swap(true, Relaxed) {
             tracing::warn!(
-                "a request has passed this proxy before: an upstream leads back here; two instances in a row need different names in listen.via"
+                "a request has passed this proxy before: check whether an upstream leads back to it"
             );
         }
         return Err(ProxyError::Loop);

@@ -35,7 +35,7 @@ pub struct Snapshot {
     pub limits: Limits,
     /// Peers whose `Forwarded` and `X-Forwarded-*` are believed.
     pub trusted_proxies: Vec<IpNet>,
-    /// This proxy in `Via`.
+    /// This process in the requests that it forwards.
     pub(crate) via: Via,
     /// Whether a loop was reported in the log: once for each config.
     pub(crate) loop_reported: AtomicBool,

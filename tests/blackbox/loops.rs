@@ -26,7 +26,7 @@ fn a_loop_is_noticed_on_its_second_turn_and_reported_once() {
 }
 
 #[test]
-fn only_the_name_of_this_proxy_in_via_is_a_loop() {
+fn a_request_that_has_passed_is_recognised_by_via_or_by_cdn_loop() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, "");
     for via in [
@@ -40,20 +40,26 @@ fn only_the_name_of_this_proxy_in_via_is_a_loop() {
         assert_eq!(rejected.field("cache-control").as_deref(), Some("no-store"));
     }
     assert!(origin.saw_nothing());
-    assert_eq!(proxy.get("/", &[("Via", "1.1 edge, 1.1 consentry-2")]).status, 200);
-    assert_eq!(
-        origin.next().field("via").as_deref(),
-        Some("1.1 edge, 1.1 consentry-2, 1.1 consentry")
-    );
+    let fields = [("Via", "1.1 edge, 1.1 consentry-2"), ("CDN-Loop", "edge")];
+    assert_eq!(proxy.get("/", &fields).status, 200);
+    let seen = origin.next();
+    assert_eq!(seen.field("via").as_deref(), Some("1.1 edge, 1.1 consentry-2, 1.1 consentry"));
+    let passed = seen.field("cdn-loop").unwrap();
+    assert!(passed.starts_with("edge, consentry;id="), "{passed}");
+    assert_eq!(proxy.get("/", &[("CDN-Loop", &passed)]).status, 508);
+    let both = [("Via", "1.1 consentry"), ("CDN-Loop", passed.as_str())];
+    assert_eq!(proxy.get("/", &both).status, 508);
 }
 
 #[test]
-fn two_instances_in_a_row_have_different_names() {
+fn two_instances_in_a_row_are_no_loop() {
     let origin = Origin::answering(OK);
-    let inner = Proxy::start(&origin, "listen.via = 'sidecar'");
+    let inner = Proxy::start(&origin, "");
     let outer = Proxy::start_with(&format!("[[site]]\nupstream = 'http://{}'\n", inner.address));
     assert_eq!(outer.get("/", &[]).status, 200);
-    assert_eq!(origin.next().field("via").as_deref(), Some("1.1 consentry, 1.1 sidecar"));
+    let seen = origin.next();
+    assert_eq!(seen.field("via").as_deref(), Some("1.1 consentry, 1.1 consentry"));
+    assert_eq!(seen.field("cdn-loop").unwrap().matches("consentry;id=").count(), 2);
 }
 
 #[test]

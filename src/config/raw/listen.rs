@@ -25,8 +25,6 @@ pub(in crate::config) struct RawListen {
     pub(in crate::config) proxy_protocol: Option<bool>,
     /// Addresses and networks whose `Forwarded` and `X-Forwarded-*` are believed, such as `"10.0.0.0/8"`. Default: none.
     pub(in crate::config) trusted_proxies: Vec<Text>,
-    /// Name of this proxy in `Via`. A request that already carries it gets 508, so two instances in a row need different names. Default: `"consentry"`.
-    pub(in crate::config) via: Option<Text>,
 }
 
 /// TLS towards visitors.

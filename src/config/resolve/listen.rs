@@ -14,7 +14,7 @@ use crate::config::settings::{
     AdminAddress, AdminToken, Limits, Listen, Retries, Timeouts, unix_path,
 };
 use crate::config::spanned::Spanned;
-use crate::http::{Authority, Via};
+use crate::http::Authority;
 
 pub(super) fn listen(
     document: Doc,
@@ -80,15 +80,6 @@ pub(super) fn listen(
     }
     let proxy_protocol = table.proxy_protocol.unwrap_or(false);
     let reuse_port = table.reuse_port.unwrap_or(false);
-    let via = table.via.and_then(|name| {
-        let via = Via::new(name.get_ref());
-        if via.is_none() {
-            let message = format!("`{}` is not a name for Via", name.get_ref());
-            let hint = Some("letters, digits, `.`, `-` and `_`".to_owned());
-            document.problem(Some(place(&name)), "listen.via".to_owned(), message, hint);
-        }
-        via
-    });
     let admin_hosts = admin_hosts(document, &table.admin_hosts);
     Listen {
         http,
@@ -99,7 +90,6 @@ pub(super) fn listen(
         reuse_port,
         proxy_protocol,
         trusted_proxies,
-        via: via.unwrap_or_default(),
     }
 }
 
