@@ -78,14 +78,14 @@ impl Client {
                 .filter(|(_, address)| by_forwarded.is_some_and(|(_, other)| other == *address)),
         };
         let at = |client: Option<(usize, IpAddr)>| client.map(|(index, _)| index);
-        let told = x_forwarded.is_secure(at(by_x_forwarded));
-        let told = told.or_else(|| forwarded.is_secure(at(by_forwarded)));
+        let forwarded_secure = x_forwarded.is_secure(at(by_x_forwarded));
+        let forwarded_secure = forwarded_secure.or_else(|| forwarded.is_secure(at(by_forwarded)));
         let host = x_forwarded.host(at(by_x_forwarded));
         let host = host.or_else(|| forwarded.host(at(by_forwarded)));
         let host = host.filter(|host| Authority::parse(host.as_bytes()).is_some());
         Self {
             address: client.map_or(address, |(_, address)| address),
-            secure: told.unwrap_or(secure),
+            secure: forwarded_secure.unwrap_or(secure),
             trusted: true,
             host: host.and_then(|host| HeaderValue::from_str(host).ok()),
             nodes: if x_forwarded.nodes.is_empty() { forwarded.nodes } else { x_forwarded.nodes },
@@ -97,8 +97,8 @@ impl Client {
         remove_forwarding(headers, self.trusted);
     }
 
-    /// Adds this hop: `Via`, `CDN-Loop`, `X-Forwarded-*` and `Forwarded`. Both families name the same hops, and the same scheme and host:
-    /// those that the client used.
+    /// Adds this hop: `Via`, `CDN-Loop`, `X-Forwarded-*` and `Forwarded`. The last two name the same hops, and the scheme and
+    /// host that the client used.
     pub(crate) fn add_forwarding(
         &self,
         peer: &Peer,

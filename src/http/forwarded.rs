@@ -93,8 +93,7 @@ impl Hops {
         }
     }
 
-    /// By `Forwarded`. Of a malformed one nothing is known but that there was a hop: where its elements end cannot be
-    /// told.
+    /// By `Forwarded`. A malformed value is one unreadable hop: the ends of its elements are unknown.
     pub(super) fn of_forwarded(headers: &HeaderMap) -> Self {
         let mut hops = Self::default();
         if !headers.contains_key(FORWARDED) {

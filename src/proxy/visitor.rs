@@ -185,7 +185,7 @@ impl Visitor {
     }
 
     /// Ends the connection when it has been in its phase for too long. Times are in ticks. An idle one gets a moment for a
-    /// request that the client has sent before it was told.
+    /// request that is on its way already.
     pub(super) fn check(&self, now: u64, head: u64, idle: u64, linger: u64) {
         let draining = self.order.load(Relaxed) == Order::LastRequest as u8;
         if draining && now.saturating_sub(self.drained.load(Relaxed)) >= linger {

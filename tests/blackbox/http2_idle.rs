@@ -42,7 +42,7 @@ fn a_connection_without_requests_lives_as_long_as_timeouts_idle_whatever_its_fra
             let lived = lives(connection, sent);
             let what = format!("{} {used}: {lived:?}", sent.escape_ascii());
             assert!(lived > IDLE * 3 / 4, "{what}");
-            // A quarter more for a request that is under way already; the rest is this machine's.
+            // A quarter more for a request that is on its way; the rest is for slow machines.
             assert!(lived < IDLE * 2, "{what}");
         }
     }
@@ -65,13 +65,13 @@ fn requests_keep_a_connection() {
 }
 
 #[test]
-fn a_client_is_told_before_its_idle_connection_is_closed() {
+fn an_idle_connection_gets_goaway_before_it_is_closed() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, "timeouts.idle = '600ms'");
     let mut connection = Connection::open(&proxy);
-    let mut told = false;
+    let mut goaway = false;
     while let Some((kind, ..)) = connection.next() {
-        told |= kind == GOAWAY;
+        goaway |= kind == GOAWAY;
     }
-    assert!(told);
+    assert!(goaway);
 }
