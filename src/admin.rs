@@ -11,8 +11,9 @@
 //! | `/inventory` | JSON: cookies and beacons seen, by site, with proposals for the unknown ones |
 //! | `/log-level` | the log's level; `PUT` changes it until the next start                     |
 //!
-//! Where the config names a token, all but `/livez` and `/readyz` want it.
+//! All but `/livez` and `/readyz` are only for those who `access` lets in.
 
+mod access;
 mod dashboard;
 mod exposition;
 mod inventory;
@@ -38,9 +39,11 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::config::settings::{AdminToken, LogLevel};
+use crate::config::settings::LogLevel;
 use crate::filter::Filter;
 use crate::telemetry::{LogLevelControl, Metrics};
+pub use access::Access;
+use access::Denied;
 use dashboard::{History, SAMPLE_SECONDS};
 pub use socket::{PrivateSocket, SocketError};
 
@@ -51,24 +54,19 @@ pub struct Admin {
     sites: ArcSwap<Vec<(String, Arc<Filter>)>>,
     ready: AtomicBool,
     history: History,
-    token: ArcSwapOption<AdminToken>,
+    access: ArcSwap<Access>,
     log: ArcSwapOption<LogLevelControl>,
 }
 
 impl Admin {
     /// Shows these metrics and the inventories of these sites, by name. Not ready yet.
-    /// Who asks has to show the token, where there is one.
-    pub fn new(
-        metrics: Metrics,
-        sites: Vec<(String, Arc<Filter>)>,
-        token: Option<AdminToken>,
-    ) -> Self {
+    pub fn new(metrics: Metrics, sites: Vec<(String, Arc<Filter>)>, access: Access) -> Self {
         Self {
             metrics,
             sites: ArcSwap::from_pointee(sites),
             ready: AtomicBool::new(false),
             history: History::default(),
-            token: ArcSwapOption::new(token.map(Arc::new)),
+            access: ArcSwap::from_pointee(access),
             log: ArcSwapOption::empty(),
         }
     }
@@ -78,9 +76,9 @@ impl Admin {
         self.sites.store(Arc::new(sites));
     }
 
-    /// Wants another token from now on, or none.
-    pub fn set_token(&self, token: Option<AdminToken>) {
-        self.token.store(token.map(Arc::new));
+    /// Lets others in from now on.
+    pub fn set_access(&self, access: Access) {
+        self.access.store(Arc::new(access));
     }
 
     /// Lets the log's level be changed.
@@ -110,20 +108,20 @@ impl Admin {
             PrivateSocket::Tcp(socket) => {
                 let socket = tokio::net::TcpListener::from_std(socket)?;
                 loop {
-                    self.connected(socket.accept().await).await;
+                    self.connected(socket.accept().await, true).await;
                 }
             }
             PrivateSocket::Unix(socket, _) => {
                 let socket = tokio::net::UnixListener::from_std(socket)?;
                 loop {
-                    self.connected(socket.accept().await).await;
+                    self.connected(socket.accept().await, false).await;
                 }
             }
         }
     }
 
     /// Serves a connection on a task of its own.
-    async fn connected<S, A>(self: &Arc<Self>, accepted: io::Result<(S, A)>)
+    async fn connected<S, A>(self: &Arc<Self>, accepted: io::Result<(S, A)>, by_network: bool)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -134,7 +132,7 @@ impl Admin {
         tokio::spawn(async move {
             let answer = service_fn(|request| {
                 let admin = Arc::clone(&admin);
-                async move { Ok::<_, Infallible>(admin.answer(request).await) }
+                async move { Ok::<_, Infallible>(admin.answer(request, by_network).await) }
             });
             let mut http = http1::Builder::new();
             let http = http.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(10));
@@ -143,17 +141,12 @@ impl Admin {
         });
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    async fn answer(&self, request: Request<Incoming>, by_network: bool) -> Response<Full<Bytes>> {
         let health = matches!(request.uri().path(), "/livez" | "/readyz");
-        if let Some(token) = self.token.load_full().filter(|_| !health)
-            && !token::is_shown(&token, request.headers())
-        {
-            let mut refusal = text(StatusCode::UNAUTHORIZED, "the token is missing or wrong\n");
-            // Browsers ask for a password, which is the token.
-            refusal
-                .headers_mut()
-                .insert(WWW_AUTHENTICATE, HeaderValue::from_static(token::SCHEMES));
-            return refusal;
+        let allowed =
+            if health { Ok(()) } else { self.access.load().check(request.headers(), by_network) };
+        if let Err(denied) = allowed {
+            return refuse(denied);
         }
         if request.uri().path() == "/log-level" {
             return self.log_level(request).await;
@@ -248,6 +241,21 @@ impl Admin {
         let sites: serde_json::Map<_, _> =
             sites.map(|(name, filter)| (name.clone(), inventory::of_site(filter))).collect();
         typed("application/json", format!("{:#}\n", serde_json::Value::Object(sites)))
+    }
+}
+
+fn refuse(denied: Denied) -> Response<Full<Bytes>> {
+    let hint = "host not allowed: use an IP address or localhost, or list the name in listen.admin_hosts\n";
+    match denied {
+        Denied::Host => text(StatusCode::FORBIDDEN, hint),
+        Denied::Origin => text(StatusCode::FORBIDDEN, "cross-origin request rejected\n"),
+        Denied::Token => {
+            let mut refusal = text(StatusCode::UNAUTHORIZED, "the token is missing or wrong\n");
+            // Browsers ask for a password, which is the token.
+            let schemes = HeaderValue::from_static(token::SCHEMES);
+            refusal.headers_mut().insert(WWW_AUTHENTICATE, schemes);
+            refusal
+        }
     }
 }
 

@@ -11,6 +11,7 @@ mod reload;
 mod snapshot;
 mod sockets;
 
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -26,11 +27,12 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 
-use crate::admin::{Admin, PrivateSocket};
+use crate::admin::{Access, Admin, PrivateSocket};
 #[cfg(feature = "ext-proc")]
 use crate::config::settings::AdminAddress;
 use crate::config::settings::{Log, LogFormat};
 use crate::config::{Config, Overrides};
+use crate::http::Via;
 use crate::proxy::{Listener, Snapshot, Workers, watch_health};
 use crate::receipts::Receipts;
 use crate::telemetry::{AccessLog, LineForm, LogLevelControl, Metrics, ReceiptCounters, Spans};
@@ -122,7 +124,7 @@ fn bound(config: Config, sockets: Sockets) -> anyhow::Result<Bound> {
     let receipts =
         receipts.map(|(settings, counters)| Receipts::start(settings, counters)).transpose()?;
     let metrics = Metrics::new(labels(&config), workers).with_receipts(receipt_counters);
-    let token = config.listen.admin_token.clone();
+    let access = Access::of(&config.listen);
     let fixed = fixed(&config);
     #[cfg(feature = "acme")]
     let (asked_for, asking) = {
@@ -132,12 +134,13 @@ fn bound(config: Config, sockets: Sockets) -> anyhow::Result<Bound> {
     #[cfg(not(feature = "acme"))]
     let asked_for = None;
     let spans = Spans::from_environment().context("the variables of OpenTelemetry")?;
-    let lasting = Lasting { workers, metrics, receipts, access_log, spans, asked_for, fixed };
+    let via = Via::new(RandomState::new().hash_one(std::process::id()));
+    let lasting = Lasting { workers, metrics, receipts, access_log, spans, asked_for, via, fixed };
     let files = config.files.clone();
     let (snapshot, filters) = lasting.snapshot(config, lasting.metrics.generation(), None)?;
     lasting.metrics.show_upstreams(gauges(&snapshot));
     let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
-    let admin = Arc::new(Admin::new(lasting.metrics.clone(), filters, token));
+    let admin = Arc::new(Admin::new(lasting.metrics.clone(), filters, access));
     let reload = None;
     Ok(Bound {
         #[cfg(feature = "ext-proc")]

@@ -7,7 +7,7 @@
 //!
 //! The modules build on each other downward only: [`cli`] → [`app`] → `ext_proc` → [`proxy`], [`admin`] → [`page`] →
 //! [`centre`] → [`receipts`] → [`telemetry`] → [`filter`] → [`locale`], [`policy`] → [`catalogue`] →
-//! [`consent`] → [`cookie`]; [`config`] produces the settings of all of them. The last five are pure: no
+//! [`consent`] → [`cookie`] → `http`; [`config`] produces the settings of all of them. The last six are pure: no
 //! I/O, no clock, no async.
 
 #![forbid(unsafe_code)]
@@ -23,6 +23,7 @@ pub mod cookie;
 #[cfg(feature = "ext-proc")]
 pub mod ext_proc;
 pub mod filter;
+mod http;
 pub mod locale;
 pub mod page;
 pub mod policy;

@@ -14,7 +14,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the lowest module to the highest: each may use only those before it.
-const FLOORS: [&str; 18] = [
+const FLOORS: [&str; 19] = [
+    "http",
     "cookie",
     "consent",
     "catalogue",
@@ -36,7 +37,7 @@ const FLOORS: [&str; 18] = [
 ];
 
 /// These do no I/O, read no clock, and are not async.
-const PURE: [&str; 5] = ["cookie", "consent", "catalogue", "policy", "locale"];
+const PURE: [&str; 6] = ["http", "cookie", "consent", "catalogue", "policy", "locale"];
 
 /// What only impure code has a use for.
 const IMPURE: [&str; 16] = [

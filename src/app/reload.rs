@@ -14,7 +14,7 @@ use arc_swap::ArcSwap;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::snapshot::{Lasting, fixed, gauges, labels};
-use crate::admin::Admin;
+use crate::admin::{Access, Admin};
 use crate::config::{self, Config, ConfigError, Overrides};
 use crate::proxy::Snapshot;
 
@@ -115,7 +115,7 @@ impl Core {
                 "changes of listen addresses, workers, log, receipts and tls.acme take a restart"
             );
         }
-        let token = config.listen.admin_token.clone();
+        let access = Access::of(&config.listen);
         let before = self.snapshot.load_full();
         let counters = self.lasting.metrics.next_generation(labels(&config));
         match self.lasting.snapshot(config, counters, Some(&before)) {
@@ -124,7 +124,7 @@ impl Core {
                 self.lasting.metrics.show_upstreams(gauges(&snapshot));
                 self.snapshot.store(Arc::new(snapshot));
                 self.admin.set_sites(filters);
-                self.admin.set_token(token);
+                self.admin.set_access(access);
                 reloads.count(true);
                 let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
                 tracing::info!(milliseconds, "the config was reloaded");

@@ -1,6 +1,7 @@
 //! From a config to what requests need, at the start and at each reload.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use anyhow::Context;
 use rustls::ClientConfig;
@@ -10,6 +11,7 @@ use crate::centre::Centre;
 use crate::config::Config;
 use crate::config::settings::{self, Listen, Mode, Scheme};
 use crate::filter::Filter;
+use crate::http::Via;
 use crate::page::Pages;
 use crate::proxy::{Forwarding, Site, SiteTable, Snapshot, Upstream, UpstreamHandshake};
 use crate::receipts::Receipts;
@@ -26,6 +28,8 @@ pub(super) struct Lasting {
     pub(super) spans: Option<Spans>,
     /// A certificate that is asked for, where one is.
     pub(super) asked_for: Option<AskedFor>,
+    /// This process in the requests that it forwards.
+    pub(super) via: Via,
     /// What only a restart changes, as the config had it.
     pub(super) fixed: String,
 }
@@ -150,6 +154,8 @@ impl Lasting {
             timeouts: config.timeouts,
             limits: config.limits,
             trusted_proxies: config.listen.trusted_proxies,
+            via: self.via.clone(),
+            loop_reported: AtomicBool::new(false),
             proxy_protocol: config.listen.proxy_protocol,
             tls,
             redirect: config.tls.and_then(|tls| tls.redirect),

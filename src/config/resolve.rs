@@ -4,6 +4,7 @@ mod common;
 mod date;
 mod filter;
 mod listen;
+mod loops;
 mod pages;
 mod receipts;
 mod siblings;
@@ -81,6 +82,13 @@ pub(super) fn resolve(document: Doc, folder: &Path, overrides: &Overrides) -> Co
         expire,
         detect,
         email_opens,
+        max_cookies: document.bounded(
+            "limits.cookies",
+            raw.limits.cookies.clone(),
+            50,
+            10_000,
+            400,
+        ),
         lists,
         technologies,
         upstream_tls: raw.upstream_tls,
@@ -96,6 +104,7 @@ pub(super) fn resolve(document: Doc, folder: &Path, overrides: &Overrides) -> Co
     let mut warnings = warnings(document, &common, &sites);
     let listen = listen::listen(document, raw.listen, folder, overrides);
     warnings.extend(unguarded(document, &listen));
+    warnings.extend(loops::warnings(document, &listen, &sites));
     let tls = tls::tls(document, raw.tls, listen.https.is_some(), folder, &mut warnings);
     warnings.extend(conflicts(document, &common, &files));
     warnings.extend(unverified(document, &sites));

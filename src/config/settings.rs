@@ -61,6 +61,8 @@ pub struct Listen {
     pub https: Option<SocketAddr>,
     /// Where metrics and health are served; `None` turns them off.
     pub admin: Option<AdminAddress>,
+    /// Names of the admin listener besides IP addresses and `localhost`, in lower case.
+    pub admin_hosts: Vec<String>,
     /// What who asks there has to show, but for health.
     pub admin_token: Option<AdminToken>,
     /// Another process may listen on the same addresses: the next version, before this one ends.
@@ -326,6 +328,8 @@ pub struct FilterSettings {
     pub forward_header: Option<HeaderName>,
     /// The other sites that share its visitors' cookies, if there are any.
     pub siblings: Option<SiblingSites>,
+    /// Cookies of a request; with more it is rejected unread.
+    pub max_cookies: usize,
 }
 
 /// Change the traffic, or only say what would be changed.

@@ -27,11 +27,11 @@ use tower::{Layer, Service, service_fn};
 use super::convert::{self, ConvertError};
 use crate::config::settings::Mode;
 use crate::filter::{ConsentLayer, FilterBody, named_host};
+use crate::http::forwarded_scheme_is_secure;
 use crate::proxy::{NotFound, Site, Snapshot, join_cookies};
 use crate::telemetry::{Entry, ErrorKind, Metrics, Shard};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// What Envoy asks.
 #[derive(Debug)]
@@ -218,8 +218,7 @@ where
             uri: request.uri().clone(),
             request_id: id.unwrap_or_default().chars().take(64).collect(),
         };
-        let proto = request.headers().get(X_FORWARDED_PROTO);
-        let secure = proto.is_some_and(|proto| proto.as_bytes().eq_ignore_ascii_case(b"https"));
+        let secure = forwarded_scheme_is_secure(request.headers()).unwrap_or_default();
         let layer =
             ConsentLayer::new(Arc::clone(&site.filter)).secure(secure).trusted(self.trusted);
         let filtered = layer.layer(to_envoy).call(request).boxed();

@@ -6,8 +6,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_TYPE, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue};
-use http::{Method, Request, Response, Uri};
+use http::header::{
+    ACCEPT, CACHE_CONTROL, CONTENT_TYPE, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue,
+};
+use http::{Method, Request, Response, StatusCode, Uri};
 
 use super::answer::{self, SEC_FETCH_DEST, Wanted};
 use super::expire::{MAX_NAMES, PageLoad, is_deletable};
@@ -19,8 +21,9 @@ use super::state::Filter;
 use super::technologies;
 use super::verdict::{Left, Verdict};
 use crate::catalogue::{BeaconProbe, BeaconRule, Sight};
-use crate::consent::CategorySet;
+use crate::consent::{CategorySet, Consent};
 use crate::cookie::Cookies;
+use crate::http::{Authority, folds_to};
 
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
@@ -135,19 +138,23 @@ pub(super) fn filter<B>(
     Ok(visit)
 }
 
-/// Removes what a visitor sends in our name, observing or not: the origin would believe it. With `_`
-/// for `-` too, which is the same to an origin that hands fields on as CGI does (RFC 3875 section 4.1.18).
+/// The answer to a request with more cookies than are judged (RFC 6585 section 5).
+pub(super) fn too_many_cookies(filter: &Filter) -> (Response<Bytes>, Box<Report>) {
+    let mut answer = Response::new(Bytes::from_static(b"The request has too many cookies.\n"));
+    *answer.status_mut() = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let default = filter.settings.reader.default;
+    (answer, Box::new(Report::new(Consent::undecided(default))))
+}
+
+/// Removes what a visitor sends in our name, observing or not: the origin would believe it. So does every name that the
+/// origin may take for the same.
 fn remove_alike(headers: &mut HeaderMap, name: &HeaderName) {
-    let alike = headers.keys().filter(|field| handed_on(field).eq(handed_on(name)));
+    let alike = headers.keys().filter(|field| folds_to(field, name.as_str()));
     let alike: Vec<HeaderName> = alike.cloned().collect();
     for name in alike {
         headers.remove(name);
     }
-}
-
-/// A name as CGI and WSGI hand it on, for which `_` is `-`.
-pub(super) fn handed_on(name: &HeaderName) -> impl Iterator<Item = u8> {
-    name.as_str().bytes().map(|byte| if byte == b'_' { b'-' } else { byte })
 }
 
 fn is_ping(content_type: &[u8]) -> bool {
@@ -164,17 +171,21 @@ fn is_navigation(headers: &HeaderMap) -> bool {
     }
 }
 
-/// The host that the visitor asked for, without port.
+/// The host that the visitor asked for, without port; `None` if it is invalid.
 fn host<B>(request: &Request<B>) -> Option<&str> {
-    if let Some(host) = request.uri().host() {
-        return Some(host);
+    if let Some(authority) = request.uri().authority() {
+        return host_of(authority.as_str().as_bytes());
     }
     named_host(request.headers())
 }
 
-/// The host of the `Host` field, without port.
+/// The host of the `Host` field, without port; `None` if it is invalid.
 pub(crate) fn named_host(headers: &HeaderMap) -> Option<&str> {
-    headers.get(HOST)?.to_str().ok().map(without_port)
+    host_of(headers.get(HOST)?.as_bytes())
+}
+
+fn host_of(authority: &[u8]) -> Option<&str> {
+    Authority::parse(authority).map(|authority| authority.host)
 }
 
 /// A host without the port behind it.

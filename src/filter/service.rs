@@ -85,6 +85,11 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let filter = Arc::clone(&self.filter);
         let recall = self.recall.as_deref();
+        if filter.has_too_many_cookies(request.headers()) {
+            let (answer, report) = request::too_many_cookies(&filter);
+            let response = answer.map(|body| FilterBody::answer(body, filter, report));
+            return ConsentFuture { state: State::Answered { response: Some(response) } };
+        }
         let state = match request::filter(&filter, &mut request, self.peer, recall, unix_now()) {
             Err(answered) => {
                 let (answer, report) = *answered;

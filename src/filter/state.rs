@@ -3,6 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
+use http::header::{COOKIE, HeaderMap, HeaderValue};
+use memchr::memchr_iter;
+
 use super::inventory::Inventory;
 use super::learned::Learned;
 use crate::config::settings::{FilterSettings, Mode};
@@ -41,6 +44,13 @@ impl Filter {
     /// The cookies and beacons seen.
     pub fn inventory(&self) -> &Inventory {
         &self.inventory
+    }
+
+    /// Whether a request has more cookies than may be judged. All `Cookie` fields are counted, without being parsed.
+    pub(crate) fn has_too_many_cookies(&self, headers: &HeaderMap) -> bool {
+        let fields = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes);
+        let cookies: usize = fields.map(|field| memchr_iter(b';', field).count() + 1).sum();
+        cookies > self.settings.max_cookies
     }
 
     pub(super) fn enforces(&self) -> bool {

@@ -4,8 +4,8 @@
 use http::header::{HeaderMap, HeaderName};
 
 use super::fields;
-use super::request::handed_on;
 use super::state::Filter;
+use crate::http::{folds_to, is_forwarding};
 
 /// Fields of a head that frame, route, authenticate or modify a request (RFC 9110 section 6.5.1).
 const HEAD_ONLY: [&str; 24] = [
@@ -35,31 +35,15 @@ const HEAD_ONLY: [&str; 24] = [
     "via",
 ];
 
-/// Prefixes of the names by which proxies forward the client's address and its request.
-const FORWARDING: [&str; 14] = [
-    "forwarded",
-    "x-forwarded",
-    "x-real-",
-    "x-client-",
-    "x-cluster-client-",
-    "x-original-",
-    "x-rewrite-",
-    "x-http-method",
-    "x-method-override",
-    "true-client-",
-    "cf-connecting-",
-    "fastly-client-",
-    "client-",
-    "front-end-https",
-];
+/// Beginnings of names of such fields.
+const PREFIXES: [&str; 5] = ["accept", "if-", "sec-", "x-http-method", "x-method-override"];
 
 impl Filter {
     /// Removes from the trailers of a request, in every mode, what only its head may have: cookies, forwarding fields,
     /// `forward_header`, tracking fields, and what frames or routes the request.
     pub fn strip_request_trailers(&self, trailers: &mut HeaderMap) {
         let ours = self.settings.forward_header.as_ref();
-        let is_ours =
-            |name: &HeaderName| ours.is_some_and(|ours| handed_on(name).eq(handed_on(ours)));
+        let is_ours = |name: &HeaderName| ours.is_some_and(|ours| folds_to(name, ours.as_str()));
         let unwanted: Vec<HeaderName> = trailers
             .keys()
             .filter(|name| is_ours(name) || is_of_heads(&name.as_str().replace('_', "-")))
@@ -74,8 +58,8 @@ impl Filter {
 /// Whether only a head may have a field of this name, written with `-` for `_`.
 fn is_of_heads(name: &str) -> bool {
     HEAD_ONLY.contains(&name)
-        || ["accept", "if-", "sec-"].iter().any(|start| name.starts_with(start))
-        || FORWARDING.iter().any(|start| name.starts_with(start))
+        || PREFIXES.iter().any(|start| name.starts_with(start))
+        || is_forwarding(name)
         || fields::in_request(name).is_some()
 }
 

@@ -57,10 +57,10 @@ impl Admission {
         &self.limits
     }
 
-    /// Lets a visitor's request in, or makes it wait for a place, or refuses it.
-    pub(super) async fn admit(&self, visitor: Option<IpAddr>) -> Result<Option<Place>, ProxyError> {
-        if let Some((clients, visitor)) = self.clients.as_ref().zip(visitor)
-            && let Err(not_until) = clients.check_key(&client(visitor))
+    /// Lets a client's request in, or makes it wait for a place, or refuses it.
+    pub(super) async fn admit(&self, address: IpAddr) -> Result<Option<Place>, ProxyError> {
+        if let Some(clients) = &self.clients
+            && let Err(not_until) = clients.check_key(&client(address))
         {
             let wait = not_until.wait_time_from(DefaultClock::default().now());
             return Err(ProxyError::TooManyRequests(wait));
@@ -90,8 +90,9 @@ impl Admission {
     }
 }
 
-/// What counts as one visitor: an address of IPv4, a /64 of IPv6, of which one household has all.
+/// What counts as one client: an IPv4 address, or an IPv6 /64, of which one household has all.
 fn client(address: IpAddr) -> IpAddr {
+    let address = address.to_canonical();
     let bits = if address.is_ipv4() { 32 } else { 64 };
     IpNet::new(address, bits).map_or(address, |net| net.network())
 }
@@ -102,6 +103,8 @@ mod tests {
     use futures_util::FutureExt;
     use std::num::NonZeroU32;
     use std::time::Duration;
+
+    const ADDRESS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
     fn limits() -> SiteLimits {
         SiteLimits {
@@ -127,7 +130,7 @@ mod tests {
         let admission = Admission::new(limits).expect("limits");
         let admit = |address: &str| {
             let address = address.parse().expect("an address");
-            admission.admit(Some(address)).now_or_never().expect("nothing is waited for").is_ok()
+            admission.admit(address).now_or_never().expect("nothing is waited for").is_ok()
         };
         assert!((0..3).all(|_| admit("192.0.2.1")));
         assert!(!admit("192.0.2.1"));
@@ -135,6 +138,8 @@ mod tests {
         assert!((0..3).all(|last| admit(&format!("2001:db8::{last}"))));
         assert!(!admit("2001:db8::ffff:1"), "a /64 is one visitor");
         assert!(admit("2001:db8:0:1::1"));
+        assert!(!admit("::ffff:192.0.2.1"), "the same address as 192.0.2.1");
+        assert!(admit("::ffff:192.0.2.3"), "mapped addresses do not share one /64");
     }
 
     #[test]
@@ -143,15 +148,15 @@ mod tests {
         let admission = Admission::new(limits).expect("limits");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
         runtime.expect("a runtime").block_on(async {
-            let first = admission.admit(None).await.expect("a place");
-            let mut second = Box::pin(admission.admit(None));
+            let first = admission.admit(ADDRESS).await.expect("a place");
+            let mut second = Box::pin(admission.admit(ADDRESS));
             assert!(second.as_mut().now_or_never().is_none(), "it waits");
-            assert!(matches!(admission.admit(None).await, Err(ProxyError::Overloaded)));
+            assert!(matches!(admission.admit(ADDRESS).await, Err(ProxyError::Overloaded)));
             drop(first);
             let second = second.await.expect("a place");
-            assert!(admission.admit(None).now_or_never().is_none());
+            assert!(admission.admit(ADDRESS).now_or_never().is_none());
             drop(second);
-            assert!(admission.admit(None).await.is_ok());
+            assert!(admission.admit(ADDRESS).await.is_ok());
         });
     }
 }

@@ -14,6 +14,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1::UpgradeableConnection;
 use hyper::server::conn::{http1, http2};
@@ -24,11 +25,13 @@ use tokio::time::Instant;
 
 use super::gathered::Gathered;
 use super::handler::handle;
+use super::pool::PrivateConnections;
 use super::response_body::ServedBody;
 use super::socket::ReadReady;
 use super::visitor::{Order, Visitor};
 use super::watched::WatchedStream;
 use crate::config::settings::Limits;
+use crate::http::binds_connection;
 use crate::telemetry::ErrorKind;
 
 /// How requests of HTTP/2 begin (RFC 9113 section 3.4).
@@ -51,6 +54,7 @@ enum Stop<S> {
 /// Speaks HTTP on a stream, plain or TLS, until it ends.
 pub(super) async fn serve<S: ReadReady>(stream: S, visitor: Arc<Visitor>) {
     let mut stream = WatchedStream::new(stream, Arc::clone(&visitor));
+    let private = Arc::default();
     let mut first = true;
     loop {
         if !readable(&stream, &visitor).await {
@@ -59,7 +63,7 @@ pub(super) async fn serve<S: ReadReady>(stream: S, visitor: Arc<Visitor>) {
             return;
         }
         // Boxed, so that a connection at rest does not hold the place.
-        match Box::pin(serve_awake(stream, &visitor, first)).await {
+        match Box::pin(serve_awake(stream, (&visitor, &private), first)).await {
             Stop::Rests(resting) => {
                 visitor.recall.forget();
                 stream = resting;
@@ -86,7 +90,7 @@ async fn readable<S: ReadReady>(stream: &WatchedStream<S>, visitor: &Visitor) ->
 /// Speaks HTTP from the octets that are there until nothing is under way.
 async fn serve_awake<S: ReadReady>(
     mut stream: WatchedStream<S>,
-    visitor: &Arc<Visitor>,
+    (visitor, private): (&Arc<Visitor>, &Arc<PrivateConnections>),
     first: bool,
 ) -> Stop<S> {
     let speaks_http2 = match first {
@@ -94,17 +98,21 @@ async fn serve_awake<S: ReadReady>(
         false => Ok(Some(false)),
     };
     let of_service = Arc::clone(visitor);
-    let handle = move |request| handle(Arc::clone(&of_service), request);
     match speaks_http2 {
         Err(error) => Stop::Ended(Err(error.into())),
         Ok(None) => Stop::Ended(Ok(())),
         Ok(Some(true)) => {
             visitor.speaks_http2();
             // Boxed here: on its way into a task of its own it is moved half a dozen times.
-            let service = service_fn(move |request| Box::pin(handle(request)));
+            let service = service_fn(move |request| Box::pin(handle_http2(&of_service, request)));
             Stop::Ended(serve_http2(stream, service, visitor).await)
         }
-        Ok(Some(false)) => serve_http1(stream, service_fn(handle), visitor).await,
+        Ok(Some(false)) => {
+            let private = Arc::clone(private);
+            let handle =
+                move |request| handle(Arc::clone(&of_service), Some(Arc::clone(&private)), request);
+            serve_http1(stream, service_fn(handle), visitor).await
+        }
     }
 }
 
@@ -143,6 +151,26 @@ async fn speaks_http2<S: ReadReady>(
     outcome
 }
 
+/// Handles a request of HTTP/2. One that authenticates its connection is rejected: an HTTP/2 connection carries the
+/// requests of many users side by side where a proxy is the client. Clients repeat it by HTTP/1.1 (RFC 9113 section 7).
+fn handle_http2(
+    visitor: &Arc<Visitor>,
+    request: Request<Incoming>,
+) -> impl Future<Output = Result<Response<ServedBody>, h2::Error>> + use<> {
+    let binds = binds_connection(request.headers());
+    if binds {
+        visitor.worker.metrics().error(ErrorKind::BadRequest);
+        tracing::debug!("rejected connection authentication over HTTP/2: HTTP/1.1 is required");
+    }
+    let handled = (!binds).then(|| handle(Arc::clone(visitor), None, request));
+    async move {
+        match handled {
+            Some(handled) => handled.await.map_err(|never| match never {}),
+            None => Err(h2::Reason::HTTP_1_1_REQUIRED.into()),
+        }
+    }
+}
+
 async fn serve_http2<S, H>(
     stream: WatchedStream<S>,
     service: H,
@@ -150,7 +178,7 @@ async fn serve_http2<S, H>(
 ) -> Result<(), Failure>
 where
     S: ReadReady,
-    H: HttpService<Incoming, ResBody = ServedBody, Error = Infallible, Future: Send + 'static>,
+    H: HttpService<Incoming, ResBody = ServedBody, Error = h2::Error, Future: Send + 'static>,
 {
     let limits = visitor.worker.snapshot().limits;
     let stream = Gathered::new(stream);

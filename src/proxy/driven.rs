@@ -91,6 +91,15 @@ impl Driven {
         self.sender.is_ready() && !self.sender.is_closed()
     }
 
+    /// Waits until another request can be sent. An error means that the connection has ended.
+    pub(super) async fn ready(&mut self) -> hyper::Result<()> {
+        std::future::poll_fn(|context| {
+            self.drive(context);
+            self.sender.poll_ready(context)
+        })
+        .await
+    }
+
     /// Whether it has ended, as far as is known.
     pub(super) fn has_ended(&self) -> bool {
         self.sender.is_closed()

@@ -11,6 +11,7 @@ use http::{Response, StatusCode};
 use thiserror::Error;
 
 use crate::config::settings::Upstream;
+use crate::http::TargetError;
 use crate::telemetry::ErrorKind;
 
 /// Why a request could not be answered by the origin. Messages never show a cookie value.
@@ -18,6 +19,12 @@ use crate::telemetry::ErrorKind;
 pub(super) enum ProxyError {
     #[error("the request has no valid host")]
     BadHost,
+    #[error(transparent)]
+    BadTarget(#[from] TargetError),
+    #[error("the request has more cookies than `limits.cookies` allows")]
+    TooManyCookies,
+    #[error("the request has passed this proxy before")]
+    Loop,
     #[error("the request has {0} header fields, more than are taken")]
     TooManyFields(usize),
     #[error("CONNECT is not served here")]
@@ -53,8 +60,11 @@ pub(super) enum ProxyError {
 impl ProxyError {
     pub(super) fn status(&self) -> StatusCode {
         match self {
-            Self::BadHost | Self::BrokenBody => StatusCode::BAD_REQUEST,
-            Self::TooManyFields(_) => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::BadHost | Self::BadTarget(_) | Self::BrokenBody => StatusCode::BAD_REQUEST,
+            Self::TooManyFields(_) | Self::TooManyCookies => {
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
+            }
+            Self::Loop => StatusCode::LOOP_DETECTED,
             Self::Connect405 => StatusCode::METHOD_NOT_ALLOWED,
             // Not the host that it was sent to for (RFC 9110 section 15.5.20).
             Self::NoSite => StatusCode::MISDIRECTED_REQUEST,
@@ -71,12 +81,15 @@ impl ProxyError {
     pub(super) fn kind(&self) -> ErrorKind {
         match self {
             Self::BadHost
+            | Self::BadTarget(_)
             | Self::TooManyFields(_)
+            | Self::TooManyCookies
             | Self::Connect405
             | Self::NoSite
             | Self::NoPath
             | Self::BodyTooLarge
             | Self::BrokenBody => ErrorKind::BadRequest,
+            Self::Loop => ErrorKind::Loop,
             Self::TooManyRequests(_) => ErrorKind::TooManyRequests,
             Self::Overloaded => ErrorKind::Overloaded,
             Self::RequestTimeout => ErrorKind::RequestTimeout,
@@ -92,7 +105,9 @@ impl ProxyError {
         matches!(
             self,
             Self::BadHost
+                | Self::BadTarget(_)
                 | Self::TooManyFields(_)
+                | Self::TooManyCookies
                 | Self::RequestTimeout
                 | Self::Connect405
                 | Self::BodyTooLarge
@@ -113,7 +128,10 @@ impl ProxyError {
     fn public_message(&self) -> &'static str {
         match self {
             Self::BadHost => "The request has no valid host.",
+            Self::BadTarget(_) => "The request target is not valid.",
             Self::TooManyFields(_) => "The request has too many header fields.",
+            Self::TooManyCookies => "The request has too many cookies.",
+            Self::Loop => "The request has passed this proxy before.",
             Self::Connect405 => "CONNECT is not served here.",
             Self::NoSite => "No site is served under this host.",
             Self::NoPath => "No site is served under this path.",
@@ -158,6 +176,7 @@ pub(super) fn respond(error: &ProxyError, form: PageForm, request_id: &str) -> R
     let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
     match error.kind() {
         ErrorKind::BadRequest
+        | ErrorKind::Loop
         | ErrorKind::RequestTimeout
         | ErrorKind::TooManyRequests
         | ErrorKind::Overloaded => {

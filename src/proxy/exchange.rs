@@ -3,6 +3,7 @@
 //!
 //! Previous step: `forward`, which made the request fit for the upstream.
 
+use std::error::Error;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -16,16 +17,20 @@ use tokio::time::Instant;
 
 use super::driven::Sent;
 use super::error::ProxyError;
-use super::pool::Lease;
+use super::pool::{Lease, Need, PrivateConnections, Upstream};
 use super::request_body::{Progress, VisitorBody};
 use super::site::{Site, Snapshot};
 use super::visitor::Visitor;
 use crate::config::settings::Timeouts;
+use crate::http::{Client, binds_connection};
 
 /// What forwarding a request needs besides the request.
 #[derive(Clone, Copy)]
 pub(super) struct Forward<'a> {
     pub(super) visitor: &'a Arc<Visitor>,
+    pub(super) client: &'a Client,
+    /// The connections that belong to the client connection; none of HTTP/2, which is for many requests at a time.
+    pub(super) private: Option<&'a Arc<PrivateConnections>>,
     pub(super) site: &'a Site,
     pub(super) snapshot: &'a Snapshot,
     /// When the request came here.
@@ -61,14 +66,20 @@ pub(super) fn begin<'a>(
     switches: bool,
     to: Forward<'a>,
 ) -> Exchange<'a, impl Future<Output = Sent>> {
+    let need = need_of(&request, switches);
+    if let Some(lease) = private(to) {
+        return Exchange::Boxed { answer: Box::pin(send_private(request, (lease, need), to)) };
+    }
     let first = to.site.balance.next(kept);
-    let Some(mut lease) = pooled(to, first, switches) else {
-        let answer = Box::pin(connect_and_send(request, (first, switches), to));
+    let Some(mut lease) = pooled(to, first, need) else {
+        let answer = Box::pin(connect_and_send(request, (first, need), to));
         return Exchange::Boxed { answer };
     };
+    if need == Need::Private {
+        lease.make_private(to.private);
+    }
     let progress = request.body().progress();
-    let replay =
-        (progress.is_none() && is_idempotent(request.method())).then(|| Replay::of(&request));
+    let replay = Replay::of(&request);
     let sent = match lease.sender.send(request) {
         Ok(sent) => sent,
         Err(error) => return Exchange::Boxed { answer: Box::pin(std::future::ready(Err(error))) },
@@ -162,19 +173,84 @@ impl<F: Future<Output = Sent>> Future for Head<F> {
     }
 }
 
-/// Sends a request on a new connection.
+/// Sends a request on a new connection; once more by HTTP/1.1, where the upstream asks for that.
 async fn connect_and_send(
     request: Request<VisitorBody>,
-    (first, switches): (usize, bool),
+    (first, need): (usize, Need),
     to: Forward<'_>,
 ) -> Answer {
+    let replay = Replay::of(&request);
+    let failed = match send_on_new(request, (first, need), to).await? {
+        Ok(answered) => return Ok(answered),
+        Err((failed, upstream)) => {
+            let error = failed.into_error();
+            let replay = replay.filter(|_| requires_http1(&error) && upstream.require_http1());
+            replay.ok_or(ProxyError::Upstream(error))?
+        }
+    };
+    let answered = send_on_new(failed.request(), (first, need), to).await?;
+    answered.map_err(|(failed, _)| ProxyError::Upstream(failed.into_error()))
+}
+
+type Failed = (TrySendError<Request<VisitorBody>>, Arc<Upstream>);
+
+async fn send_on_new(
+    request: Request<VisitorBody>,
+    (first, need): (usize, Need),
+    to: Forward<'_>,
+) -> Result<Result<(Response<Incoming>, Lease), Failed>, ProxyError> {
     let progress = request.body().progress();
-    let mut lease = connect(to, first, switches).await?;
-    let counted = to.site.balance.count(lease.upstream());
+    let mut lease = connect(to, first, need).await?;
+    if need == Need::Private {
+        lease.own(to.private);
+    }
+    let upstream = Arc::clone(lease.upstream());
+    let counted = to.site.balance.count(&upstream);
     let sent = lease.sender.send(request)?;
     let to = Forward { began: Instant::now(), ..to };
     let answered = Head::of(sent, lease.counted(counted), progress, to).await?;
-    answered.map_err(|failed| ProxyError::Upstream(failed.into_error()))
+    Ok(answered.map_err(|failed| (failed, upstream)))
+}
+
+/// Sends a request on the connection that belongs to the client connection, or on a new one if that has ended.
+async fn send_private(
+    request: Request<VisitorBody>,
+    (mut lease, need): (Lease, Need),
+    to: Forward<'_>,
+) -> Answer {
+    // Its last response may only just have ended.
+    if lease.sender.ready().await.is_err() {
+        let kept = to.site.balance.kept(request.headers());
+        return connect_and_send(request, (to.site.balance.next(kept), need), to).await;
+    }
+    let (progress, replay) = (request.body().progress(), Replay::of(&request));
+    let counted = to.site.balance.count(lease.upstream());
+    let sent = lease.sender.send(request)?;
+    match Head::of(sent, lease.counted(counted), progress, to).await? {
+        Ok(answered) => Ok(answered),
+        Err(failed) => send_again(failed, replay, to).await,
+    }
+}
+
+/// What a request needs of its connection.
+fn need_of<B>(request: &Request<B>, switches: bool) -> Need {
+    match (binds_connection(request.headers()), switches) {
+        (true, _) => Need::Private,
+        (false, true) => Need::Upgrade,
+        (false, false) => Need::Any,
+    }
+}
+
+/// Whether an upstream has rejected a request because it came by HTTP/2.
+fn requires_http1(error: &hyper::Error) -> bool {
+    let mut cause: Option<&dyn Error> = Some(error);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<h2::Error>() {
+            return error.reason() == Some(h2::Reason::HTTP_1_1_REQUIRED);
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// Sends a request once more, on a new connection, after a pooled one has failed it.
@@ -191,18 +267,24 @@ async fn send_again(
     let again = again.filter(|_| to.visitor.worker.may_retry(to.snapshot));
     let Some(again) = again else { return Err(ProxyError::Upstream(error)) };
     let kept = to.site.balance.kept(again.headers());
-    let switches = again.headers().contains_key(UPGRADE);
-    connect_and_send(again, (to.site.balance.next(kept), switches), to).await
+    let need = need_of(&again, again.headers().contains_key(UPGRADE));
+    connect_and_send(again, (to.site.balance.next(kept), need), to).await
+}
+
+/// The connection to this site that belongs to the client connection.
+fn private(to: Forward<'_>) -> Option<Lease> {
+    let within = (&to.snapshot.limits, &to.snapshot.timeouts);
+    to.private?.take(to.site.upstreams(), to.visitor.worker.id(), within)
 }
 
 /// A connection that stands already, to the upstream in this place.
-fn pooled(to: Forward<'_>, place: usize, switches: bool) -> Option<Lease> {
+fn pooled(to: Forward<'_>, place: usize, need: Need) -> Option<Lease> {
     let upstream = to.site.balance.at(place)?;
-    upstream.take(to.visitor.worker.id(), &to.snapshot.limits, switches)
+    upstream.take(to.visitor.worker.id(), &to.snapshot.limits, need)
 }
 
 /// A new connection to the upstream in this place, or to the next one that takes one.
-async fn connect(to: Forward<'_>, first: usize, switches: bool) -> Result<Lease, ProxyError> {
+async fn connect(to: Forward<'_>, first: usize, need: Need) -> Result<Lease, ProxyError> {
     let worker = &to.visitor.worker;
     let within = (&to.snapshot.limits, &to.snapshot.timeouts);
     let mut failed = ProxyError::Internal;
@@ -211,7 +293,7 @@ async fn connect(to: Forward<'_>, first: usize, switches: bool) -> Result<Lease,
         if number > 0 && !worker.may_retry(to.snapshot) {
             break;
         }
-        match upstream.connect(worker.id(), within, switches, worker.metrics()).await {
+        match upstream.connect(worker.id(), within, need, worker.metrics()).await {
             Ok(lease) => return Ok(lease),
             Err(error) => {
                 tracing::debug!(upstream = %upstream.address(), %error, "an upstream takes no connection");
@@ -238,11 +320,15 @@ pub(super) struct Replay {
 }
 
 impl Replay {
-    fn of(request: &Request<VisitorBody>) -> Box<Self> {
-        Box::new(Self {
-            method: request.method().clone(),
-            uri: request.uri().clone(),
-            headers: request.headers().clone(),
+    /// `None` for a request that may be sent once only.
+    fn of(request: &Request<VisitorBody>) -> Option<Box<Self>> {
+        let again = request.body().progress().is_none() && is_idempotent(request.method());
+        again.then(|| {
+            Box::new(Self {
+                method: request.method().clone(),
+                uri: request.uri().clone(),
+                headers: request.headers().clone(),
+            })
         })
     }
 

@@ -20,6 +20,7 @@ use super::together::together;
 use super::upstream_urls::Visited;
 use super::{headers, upgrade, upstream_urls};
 use crate::filter::keep_private;
+use crate::http::binds_connection;
 
 /// Forwards a request. The response is as the origin gave it, less the hop-by-hop fields.
 pub(super) fn forward<'a>(
@@ -27,7 +28,7 @@ pub(super) fn forward<'a>(
     to: Forward<'a>,
 ) -> impl Future<Output = Result<Response<OriginBody>, ProxyError>> + 'a {
     let kept = to.site.balance.kept(request.headers());
-    let secure = to.visitor.peer.is_secure(request.headers());
+    let secure = to.client.secure;
     let visited = Visited { secure, host: request.headers().get(HOST).cloned() };
     let (exchange, visitor_side) = begin(request, kept, to);
     // A combinator and not an async block, which would hold the exchange twice.
@@ -49,12 +50,15 @@ pub(super) fn forward<'a>(
 
 fn answered(
     response: Response<Incoming>,
-    lease: Lease,
+    mut lease: Lease,
     visitor_side: Option<OnUpgrade>,
     to: Forward<'_>,
 ) -> Result<Response<OriginBody>, ProxyError> {
     let (mut parts, inner) = response.into_parts();
     parts.version = Version::HTTP_11;
+    if binds_connection(&parts.headers) {
+        lease.make_private(to.private);
+    }
     if parts.status != StatusCode::SWITCHING_PROTOCOLS {
         headers::remove_hop_by_hop(&mut parts.headers, None);
         let body = OriginBody::upstream(inner, Some(lease));
@@ -86,6 +90,7 @@ fn begin<'a>(
     let visitor_side = wanted.is_some().then(|| hyper::upgrade::on(&mut request));
     let ours = to.site.filter.settings().forward_header.as_ref();
     headers::prepare_request(request.headers_mut(), wanted, ours);
-    to.visitor.peer.add_forwarding(request.headers_mut(), version);
+    let via = (&to.snapshot.via, version);
+    to.client.add_forwarding(&to.visitor.peer, request.headers_mut(), via);
     (exchange::begin(request, kept, visitor_side.is_some(), to), visitor_side)
 }

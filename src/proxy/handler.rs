@@ -5,11 +5,12 @@
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http::header::{HOST, HeaderValue};
-use http::{Method, Request, Response, Version};
+use http::{Method, Request, Response, Uri, Version};
 use hyper::body::{Body, Incoming};
 use tokio::time::Instant;
 use tower::{Layer, Service, service_fn};
@@ -17,6 +18,7 @@ use tower::{Layer, Service, service_fn};
 use super::error::{PageForm, ProxyError};
 use super::exchange::Forward;
 use super::forward::forward;
+use super::pool::PrivateConnections;
 use super::request_body::VisitorBody;
 use super::response_body::{OriginBody, ServedBody};
 use super::site::{NotFound, Site, Snapshot};
@@ -25,14 +27,16 @@ use super::visitor::Visitor;
 use super::{headers, redirect};
 use crate::centre;
 use crate::filter::{ConsentLayer, FilterBody, named_host, unix_now};
+use crate::http::{Authority, Client, Target, TargetError};
 use crate::page::PageBody;
 
 /// Answers a request. Fails never: whatever goes wrong becomes a response.
 pub(super) fn handle(
     visitor: Arc<Visitor>,
+    private: Option<Arc<PrivateConnections>>,
     request: Request<Incoming>,
 ) -> impl Future<Output = Result<Response<ServedBody>, Infallible>> {
-    let ticket = Ticket::new(visitor, &request);
+    let ticket = Ticket::new(visitor, private, &request);
     let form = PageForm::by(request.headers());
     answer(ticket, form, Box::new(request))
 }
@@ -82,36 +86,39 @@ async fn serve(
 ) -> Result<Served, ProxyError> {
     let snapshot = &Arc::clone(&ticket.snapshot);
     let visitor = &Arc::clone(&ticket.visitor);
+    let unread = &visitor.unread_bodies;
     let mut asked = None;
     // In a block of its own, so that the request is not kept while its answer is awaited.
     let (answered, site) = {
         let mut request = *request;
-        let site = check(&mut request, snapshot)?;
+        if ticket.has_fragment && request.uri().scheme().is_some() {
+            return Err(TargetError::Fragment.into());
+        }
+        let site = check(&mut request, &ticket.client, snapshot)?;
         ticket.site = Some(site.index);
         ticket.trace(request.headers_mut());
         if site.body_bytes.is_some_and(|most| request.body().size_hint().lower() > most) {
             return Err(ProxyError::BodyTooLarge);
         }
-        if let Some(port) = snapshot.redirect.filter(|_| !visitor.peer.is_secure(request.headers()))
-        {
+        if let Some(port) = snapshot.redirect.filter(|_| !ticket.client.secure) {
             return redirect::to_https(&request, port).map(Served::Own);
         }
         if let Some(page) = site.centre.page(request.uri().path()) {
             let asking = centre::Visitor {
-                secure: visitor.peer.is_secure(request.headers()),
-                trusted: visitor.peer.trusted,
-                address: visitor.peer.visitor_address(request.headers()),
+                secure: ticket.client.secure,
+                trusted: ticket.client.trusted,
+                address: Some(ticket.client.address),
                 now: unix_now(),
             };
             let request =
-                request.map(|body| VisitorBody::new(body, site.body_bytes, visitor, &site.filter));
+                request.map(|body| VisitorBody::new(body, site.body_bytes, &site.filter, unread));
             let own = Box::pin(site.centre.answer(page, request, asking));
             // A body of ours is short: who has not sent it by then sends it never.
             let own = tokio::time::timeout(snapshot.timeouts.idle, own).await;
             return own.map(Served::Own).map_err(|_| ProxyError::RequestTimeout);
         }
         if let Some(admission) = &site.admission {
-            let address = visitor.peer.visitor_address(request.headers());
+            let address = ticket.client.address;
             // The request goes along, so that it is not kept while a place is waited for.
             let admitted = Box::pin(async move { (admission.admit(address).await, request) });
             let (place, waited) = admitted.await;
@@ -120,12 +127,15 @@ async fn serve(
         }
         if let Some(pages) = &site.page {
             let own = &site.centre;
-            asked = pages.asked(&mut request, visitor.peer.trusted, unix_now(), own).map(Box::new);
+            let trusted = ticket.client.trusted;
+            asked = pages.asked(&mut request, trusted, unix_now(), own).map(Box::new);
         }
         let ticket = &*ticket;
+        let (client, private) = (&ticket.client, ticket.private.as_ref());
         let to_origin = service_fn(move |request: Request<VisitorBody>| {
             let began = Instant::now();
-            let forwarded = forward(request, Forward { visitor, site, snapshot, began });
+            let to = Forward { visitor, client, private, site, snapshot, began };
+            let forwarded = forward(request, to);
             // A page of ours passes the filter like the origin's: nothing leaves around it.
             let page = move |error| ticket.page(&error, form).map(OriginBody::page);
             forwarded.map(move |answer| {
@@ -133,13 +143,12 @@ async fn serve(
                 Ok::<_, ProxyError>(answer.unwrap_or_else(page))
             })
         });
-        let secure = visitor.peer.is_secure(request.headers());
         let layer = ConsentLayer::new(Arc::clone(&site.filter))
-            .secure(secure)
-            .trusted(visitor.peer.trusted)
+            .secure(client.secure)
+            .trusted(client.trusted)
             .recalling(Arc::clone(&visitor.recall));
         let request =
-            request.map(|body| VisitorBody::new(body, site.body_bytes, visitor, &site.filter));
+            request.map(|body| VisitorBody::new(body, site.body_bytes, &site.filter, unread));
         (layer.layer(to_origin).call(request), site)
     };
     let response = answered.await?;
@@ -152,9 +161,10 @@ async fn serve(
     })
 }
 
-/// Refuses what must not be forwarded, and finds the site.
+/// Rejects what must not be forwarded, and finds the site.
 fn check<'a>(
     request: &mut Request<Incoming>,
+    client: &Client,
     snapshot: &'a Snapshot,
 ) -> Result<&'a Site, ProxyError> {
     // HTTP/2 sends each cookie in a field of its own (RFC 9113 section 8.2.3): they count as the one that they are.
@@ -166,7 +176,16 @@ fn check<'a>(
     if request.method() == Method::CONNECT {
         return Err(ProxyError::Connect405);
     }
-    settle_host(request)?;
+    if snapshot.via.has_passed(request.headers()) {
+        if !snapshot.loop_reported.swap(true, Relaxed) {
+            tracing::warn!(
+                "a request has passed this proxy before: check whether an upstream leads back to it"
+            );
+        }
+        return Err(ProxyError::Loop);
+    }
+    client.remove_forged(request.headers_mut());
+    settle_target(request)?;
     let host = named_host(request.headers()).unwrap_or_default();
     let site = snapshot.sites.find(host, request.uri().path());
     let site = site.map_err(|missing| match missing {
@@ -176,54 +195,38 @@ fn check<'a>(
     if host.is_empty() {
         request.headers_mut().insert(HOST, site.host.clone());
     }
+    // Before anybody reads one of them.
+    if site.filter.has_too_many_cookies(request.headers()) {
+        return Err(ProxyError::TooManyCookies);
+    }
     Ok(site)
 }
 
-/// Makes `Host` say what the visitor asked for, once (RFC 9112 section 3.2, RFC 9113 section 8.3.1).
-fn settle_host(request: &mut Request<Incoming>) -> Result<(), ProxyError> {
-    if let Some(authority) = request.uri().authority() {
-        let host = HeaderValue::from_str(authority.as_str()).map_err(|_| ProxyError::BadHost)?;
-        if authority.as_str().contains('@') {
-            return Err(ProxyError::BadHost);
-        }
-        request.headers_mut().insert(HOST, host);
-        return Ok(());
-    }
+/// Leaves path and query in the target, and one valid host in `Host`: that of the target, if it has one
+/// (RFC 9112 section 3.2, RFC 9113 section 8.3.1).
+fn settle_target(request: &mut Request<Incoming>) -> Result<(), ProxyError> {
     let mut hosts = request.headers().get_all(HOST).iter();
-    let valid = match (hosts.next(), hosts.next()) {
-        (Some(host), None) => is_host(host),
-        // HTTP/1.0 knew no Host.
-        (None, None) => request.version() == Version::HTTP_10,
-        _ => false,
+    let host = hosts.next();
+    let is_valid = |host: &HeaderValue| Authority::parse(host.as_bytes()).is_some();
+    if hosts.next().is_some() || !host.is_none_or(is_valid) {
+        return Err(ProxyError::BadHost);
+    }
+    let target = Target::of(request.method(), request.uri())?;
+    // HTTP/1.0 knew no host, and HTTP/2 has it in the target.
+    let may_lack_host = match target {
+        Target::Absolute { .. } => request.version() != Version::HTTP_11,
+        Target::Origin(_) | Target::Asterisk => request.version() == Version::HTTP_10,
     };
-    if valid { Ok(()) } else { Err(ProxyError::BadHost) }
-}
-
-/// Letters, digits and the marks of names, addresses and ports; no path, space or user.
-fn is_host(host: &HeaderValue) -> bool {
-    !host.is_empty()
-        && host.as_bytes().iter().all(|byte| {
-            byte.is_ascii_alphanumeric()
-                || matches!(
-                    byte,
-                    b'.' | b'-'
-                        | b'_'
-                        | b'~'
-                        | b':'
-                        | b'['
-                        | b']'
-                        | b'%'
-                        | b'!'
-                        | b'$'
-                        | b'&'
-                        | b'\''
-                        | b'('
-                        | b')'
-                        | b'*'
-                        | b'+'
-                        | b','
-                        | b';'
-                        | b'='
-                )
-        })
+    if host.is_none() && !may_lack_host {
+        return Err(ProxyError::BadHost);
+    }
+    let Target::Absolute { authority, .. } = target else { return Ok(()) };
+    let host = HeaderValue::from_str(authority).map_err(|_| ProxyError::BadHost)?;
+    let path = target.to_origin_form(request.method());
+    *request.uri_mut() = match request.uri().path_and_query() {
+        Some(same) if same.as_str() == path => Uri::from(same.clone()),
+        _ => path.parse().map_err(|_| TargetError::Form)?,
+    };
+    request.headers_mut().insert(HOST, host);
+    Ok(())
 }

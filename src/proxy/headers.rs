@@ -1,16 +1,10 @@
-//! Header fields that a proxy must remove, add or believe (RFC 9110 section 7.6, RFC 7239).
-
-use std::net::IpAddr;
+//! Hop-by-hop header fields, and what replaces them (RFC 9110 section 7.6).
 
 use bytes::Bytes;
 use http::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, HeaderMap,
-    HeaderName, HeaderValue, TE, UPGRADE, VIA,
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderMap, HeaderName,
+    HeaderValue, TE, UPGRADE,
 };
-
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
 /// Fields that are for one connection only, besides `Connection` (RFC 9110 section 7.6.1).
 const HOP_BY_HOP: &[&str] = &[
@@ -112,106 +106,6 @@ pub fn join_cookies(headers: &mut HeaderMap) {
     }
 }
 
-/// A visitor's connection as the forwarding fields tell of it.
-#[derive(Debug)]
-pub(super) struct Peer {
-    /// Whether what the peer says of the visitor is believed.
-    pub(super) trusted: bool,
-    secure: bool,
-    address: HeaderValue,
-    /// The beginning of a `Forwarded` element: `for=…;host="`.
-    forwarded_for: Box<[u8]>,
-}
-
-impl Peer {
-    pub(super) fn new(address: IpAddr, trusted: bool, secure: bool) -> Self {
-        let address = address.to_canonical();
-        let node = match address {
-            IpAddr::V4(address) => address.to_string(),
-            IpAddr::V6(address) => format!("\"[{address}]\""),
-        };
-        Self {
-            trusted,
-            secure,
-            // An address is always a valid field value.
-            address: HeaderValue::from_str(&address.to_string())
-                .unwrap_or(HeaderValue::from_static("unknown")),
-            forwarded_for: format!("for={node};host=\"").into_bytes().into(),
-        }
-    }
-
-    /// Whether the visitor's side is https: by our own socket, or as a trusted proxy tells.
-    pub(super) fn is_secure(&self, headers: &HeaderMap) -> bool {
-        if !self.trusted {
-            return self.secure;
-        }
-        match headers.get(X_FORWARDED_PROTO) {
-            Some(proto) => proto.as_bytes().trim_ascii().eq_ignore_ascii_case(b"https"),
-            None => self.secure,
-        }
-    }
-
-    /// The visitor's address: the peer's own, or what a trusted one says in `X-Forwarded-For` of whom it
-    /// has the request from.
-    pub(super) fn visitor_address(&self, headers: &HeaderMap) -> Option<IpAddr> {
-        let told = headers.get_all(X_FORWARDED_FOR).iter().next_back().filter(|_| self.trusted);
-        let told = told.and_then(|told| told.to_str().ok()?.rsplit(',').next());
-        let own = self.address.to_str().ok();
-        told.or(own).and_then(|address| address.trim().parse().ok())
-    }
-
-    /// Adds this hop: `Via`, `X-Forwarded-*`, `Forwarded`. What an untrusted peer says of earlier
-    /// hops is replaced, what a trusted one says is continued.
-    pub(super) fn add_forwarding(&self, headers: &mut HeaderMap, version: http::Version) {
-        headers.reserve(5);
-        let via = match version {
-            http::Version::HTTP_2 => "2.0 consentry",
-            http::Version::HTTP_10 => "1.0 consentry",
-            _ => "1.1 consentry",
-        };
-        append_to_list(headers, VIA, HeaderValue::from_static(via), true);
-        append_to_list(headers, X_FORWARDED_FOR, self.address.clone(), self.trusted);
-
-        let proto = if self.secure { "https" } else { "http" };
-        let host = headers.get(HOST).cloned();
-        let mut element = Vec::with_capacity(self.forwarded_for.len() + 64);
-        element.extend_from_slice(&self.forwarded_for);
-        for byte in host.as_ref().map(HeaderValue::as_bytes).unwrap_or_default() {
-            if matches!(byte, b'"' | b'\\') {
-                element.push(b'\\');
-            }
-            element.push(*byte);
-        }
-        element.extend_from_slice(b"\";proto=");
-        element.extend_from_slice(proto.as_bytes());
-        if let Ok(element) = HeaderValue::from_maybe_shared(Bytes::from(element)) {
-            append_to_list(headers, FORWARDED, element, self.trusted);
-        }
-        if !self.trusted || !headers.contains_key(X_FORWARDED_PROTO) {
-            headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(proto));
-        }
-        if (!self.trusted || !headers.contains_key(X_FORWARDED_HOST))
-            && let Some(host) = host
-        {
-            headers.insert(X_FORWARDED_HOST, host);
-        }
-    }
-}
-
-/// Appends to a comma-separated field, or replaces it where its content is not believed.
-fn append_to_list(headers: &mut HeaderMap, name: HeaderName, value: HeaderValue, believed: bool) {
-    if !believed || !headers.contains_key(&name) {
-        headers.insert(name, value);
-        return;
-    }
-    let mut list: Vec<&[u8]> = headers.get_all(&name).iter().map(HeaderValue::as_bytes).collect();
-    list.push(value.as_bytes());
-    let list = list.join(&b", "[..]);
-    if let Ok(list) = HeaderValue::from_maybe_shared(Bytes::from(list)) {
-        headers.insert(name, list);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -263,51 +157,5 @@ mod tests {
         let mut headers = map(&[("cookie", "a=1"), ("x", "y"), ("cookie", "b=2; c=3")]);
         join_cookies(&mut headers);
         assert_eq!(headers.get_all(COOKIE).iter().collect::<Vec<_>>(), ["a=1; b=2; c=3"]);
-    }
-
-    #[test]
-    fn an_untrusted_peer_cannot_speak_for_others_and_a_trusted_one_can() {
-        let said = [
-            ("host", "shop.example"),
-            ("x-forwarded-for", "6.6.6.6"),
-            ("x-forwarded-proto", "https"),
-            ("x-forwarded-host", "www.example"),
-            ("forwarded", "for=6.6.6.6"),
-            ("via", "1.1 edge"),
-        ];
-        let address: IpAddr = [192, 0, 2, 1].into();
-        let added = |trusted| {
-            let mut headers = map(&said);
-            let peer = Peer::new(address, trusted, false);
-            assert_eq!(peer.is_secure(&headers), trusted);
-            peer.add_forwarding(&mut headers, http::Version::HTTP_11);
-            ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "forwarded", "via"]
-                .map(|name| headers[name].to_str().expect("ASCII").to_owned())
-        };
-        let own = "for=192.0.2.1;host=\"shop.example\";proto=http";
-        assert_eq!(
-            added(false),
-            ["192.0.2.1", "http", "shop.example", own, "1.1 edge, 1.1 consentry"]
-        );
-        assert_eq!(
-            added(true),
-            [
-                "6.6.6.6, 192.0.2.1",
-                "https",
-                "www.example",
-                &format!("for=6.6.6.6, {own}"),
-                "1.1 edge, 1.1 consentry"
-            ]
-        );
-    }
-
-    #[test]
-    fn a_v6_address_is_quoted_in_forwarded_and_a_mapped_v4_address_is_v4() {
-        let peer = Peer::new("2001:db8::1".parse().expect("valid"), false, true);
-        let mut headers = map(&[("host", "a\"b")]);
-        peer.add_forwarding(&mut headers, http::Version::HTTP_2);
-        assert_eq!(headers["forwarded"], "for=\"[2001:db8::1]\";host=\"a\\\"b\";proto=https");
-        let mapped = Peer::new("::ffff:192.0.2.1".parse().expect("valid"), false, false);
-        assert_eq!(mapped.address, "192.0.2.1");
     }
 }

@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use http::Request;
 use http::header::{HOST, HeaderValue, USER_AGENT};
 
-use super::pool::Upstream;
+use super::pool::{Need, Upstream};
 use super::request_body::VisitorBody;
 use super::site::{Site, Snapshot};
 use crate::config::settings::HealthCheck;
@@ -80,7 +80,7 @@ async fn ask(
     upstream: &Upstream,
     check: &HealthCheck,
 ) -> Result<(), String> {
-    let opened = upstream.open_in_time(&snapshot.limits, check.timeout, false).await;
+    let opened = upstream.open_in_time(&snapshot.limits, check.timeout, Need::Any).await;
     let mut sender = opened.map_err(|error| error.to_string())?;
     let mut request = Request::new(VisitorBody::empty());
     *request.uri_mut() = check.path.parse().map_err(|_| "the path is none".to_owned())?;

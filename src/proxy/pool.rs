@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -48,6 +48,8 @@ pub struct Upstream {
     tag: String,
     tls: Option<UpstreamHandshake>,
     pub(super) standing: Standing,
+    /// It has asked for HTTP/1.1 in place of HTTP/2.
+    requires_http1: AtomicBool,
     /// Requests under way, where they are counted.
     under_way: AtomicUsize,
     shelves: Vec<Mutex<Shelf>>,
@@ -73,11 +75,72 @@ pub(super) struct Lease {
     pub(super) sender: Sender,
     pub(super) patience: Patience,
     upstream: Arc<Upstream>,
-    worker: usize,
-    most_idle: usize,
+    worker: u32,
+    most_idle: u32,
+    /// Whom it belongs to, if not to the pool. Nobody else may use it: a login has authenticated it.
+    owner: Option<Arc<PrivateConnections>>,
     /// The place on a shared connection, until the response has ended.
     _stream: Option<Stream>,
     _counted: Option<Counted>,
+}
+
+/// What a request needs of its connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Need {
+    /// Nothing special.
+    Any,
+    /// HTTP/1.1, which alone can switch protocols.
+    Upgrade,
+    /// A connection that no other client uses, by HTTP/1.1 where there is a choice: the request authenticates it.
+    Private,
+}
+
+/// Upstream connections that belong to one client connection, since a login on it has authenticated them. They are
+/// closed together with it.
+#[derive(Debug, Default)]
+pub(super) struct PrivateConnections(Mutex<Vec<PrivateConnection>>);
+
+#[derive(Debug)]
+struct PrivateConnection {
+    upstream: Arc<Upstream>,
+    sender: Sender,
+    patience: Patience,
+    since: Instant,
+}
+
+/// The most private connections of one client connection: one for each upstream that it has logged in to.
+const MAX_PRIVATE: usize = 8;
+
+impl PrivateConnections {
+    fn all(&self) -> std::sync::MutexGuard<'_, Vec<PrivateConnection>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The connection to one of these upstreams, unless it was idle for too long.
+    pub(super) fn take(
+        self: &Arc<Self>,
+        upstreams: &[Arc<Upstream>],
+        worker: usize,
+        (limits, timeouts): (&Limits, &Timeouts),
+    ) -> Option<Lease> {
+        let mut all = self.all();
+        let is_of = |known: &PrivateConnection| {
+            upstreams.iter().any(|upstream| Arc::ptr_eq(upstream, &known.upstream))
+        };
+        let place = all.iter().position(is_of)?;
+        let PrivateConnection { upstream, sender, patience, since } = all.swap_remove(place);
+        let fresh = since.elapsed() < timeouts.upstream_idle;
+        let lease = fresh.then(|| upstream.lease(sender, None, worker, limits))?;
+        Some(Lease { patience, owner: Some(Arc::clone(self)), ..lease })
+    }
+
+    fn keep(&self, connection: PrivateConnection) {
+        let mut all = self.all();
+        all.retain(|known| !Arc::ptr_eq(&known.upstream, &connection.upstream));
+        if all.len() < MAX_PRIVATE {
+            all.push(connection);
+        }
+    }
 }
 
 /// A request under way, counted until its response has ended.
@@ -112,6 +175,7 @@ impl Upstream {
             tag: format!("{:016x}", hasher.finish()),
             tls,
             standing: Standing::default(),
+            requires_http1: AtomicBool::new(false),
             under_way: AtomicUsize::new(0),
             shelves: (0..workers).map(|_| Mutex::default()).collect(),
         }
@@ -157,16 +221,15 @@ impl Upstream {
         self.shelves.get(worker).map(|shelf| shelf.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// A connection that stands already: a place on a shared one, or the idle one used last. With `switches`
-    /// the request may switch protocols, which it cannot on a shared one.
+    /// A connection that stands already: a place on a shared one, or the idle one used last.
     pub(super) fn take(
         self: &Arc<Self>,
         worker: usize,
         limits: &Limits,
-        switches: bool,
+        need: Need,
     ) -> Option<Lease> {
         let mut shelf = self.shelf(worker)?;
-        let alone = switches && self.tls.is_some();
+        let alone = need == Need::Private || self.tls.is_some() && self.wants_http1(need);
         if !alone && !shelf.shared.is_empty() {
             let free = |(shared, _): &(Shared, Instant)| Some((shared.clone(), shared.place()?));
             let (shared, stream) = shelf.shared.iter().find_map(free)?;
@@ -190,18 +253,33 @@ impl Upstream {
         Some(Lease { patience, ..lease })
     }
 
+    /// Whether a request is to be sent by HTTP/1.1 where there is a choice.
+    fn wants_http1(&self, need: Need) -> bool {
+        need != Need::Any || self.requires_http1.load(Relaxed)
+    }
+
+    /// Notes that it rejects HTTP/2 (RFC 9113 section 7, HTTP_1_1_REQUIRED). Whether HTTP/1.1 can be spoken instead.
+    pub(super) fn require_http1(&self) -> bool {
+        if self.tls.is_some() && !self.requires_http1.swap(true, Relaxed) {
+            tracing::info!(upstream = %self.address, "upstream requires HTTP/1.1");
+        }
+        self.tls.is_some()
+    }
+
     /// Opens a connection.
     pub(super) async fn connect(
         self: &Arc<Self>,
         worker: usize,
         (limits, timeouts): (&Limits, &Timeouts),
-        switches: bool,
+        need: Need,
         metrics: &Shard,
     ) -> Result<Lease, ProxyError> {
-        let sender = match self.open_in_time(limits, timeouts.connect, switches).await {
+        let sender = match self.open_in_time(limits, timeouts.connect, need).await {
             Ok(sender) => sender,
             Err(error) => {
-                if let Some(pause) = self.standing.refused() {
+                // One that speaks HTTP/2 only is not down: clients choose what they need.
+                let chosen = need != Need::Any && self.tls.is_some();
+                if !chosen && let Some(pause) = self.standing.refused() {
                     tracing::warn!(upstream = %self.address, ?pause, "an upstream takes no connections, and is left alone where there are others");
                 }
                 return Err(error);
@@ -214,7 +292,9 @@ impl Upstream {
         let stream = match &sender {
             Sender::Http1(_) => None,
             Sender::Http2(shared) => {
-                if let Some(mut shelf) = self.shelf(worker) {
+                if need != Need::Private
+                    && let Some(mut shelf) = self.shelf(worker)
+                {
                     shelf.shared.push((shared.clone(), Instant::now()));
                 }
                 shared.place()
@@ -228,13 +308,13 @@ impl Upstream {
         &self,
         limits: &Limits,
         longest: Duration,
-        switches: bool,
+        need: Need,
     ) -> Result<Sender, ProxyError> {
-        let opened = tokio::time::timeout(longest, self.open(limits, switches)).await;
+        let opened = tokio::time::timeout(longest, self.open(limits, need)).await;
         opened.unwrap_or_else(|_| Err(ProxyError::ConnectTimeout(self.address.clone())))
     }
 
-    async fn open(&self, limits: &Limits, switches: bool) -> Result<Sender, ProxyError> {
+    async fn open(&self, limits: &Limits, need: Need) -> Result<Sender, ProxyError> {
         let failed = |error: io::Error| ProxyError::Connect(self.address.clone(), error);
         let (scheme, host, port) = match &self.address {
             Address::Unix(path) => {
@@ -255,7 +335,7 @@ impl Upstream {
                 Scheme::Http | Scheme::Https => sender::http1(socket, limits).await,
             };
         };
-        let config = if switches { http1 } else { config };
+        let config = if self.wants_http1(need) { http1 } else { config };
         let connector = TlsConnector::from(Arc::clone(config));
         let shaken = connector.connect(name.clone(), socket).await.map_err(failed)?;
         match shaken.get_ref().1.alpn_protocol() {
@@ -271,10 +351,16 @@ impl Upstream {
         worker: usize,
         limits: &Limits,
     ) -> Lease {
-        let most_idle = limits.idle_upstream_connections;
-        let upstream = Arc::clone(self);
-        let patience = Patience::default();
-        Lease { sender, patience, upstream, worker, most_idle, _stream: stream, _counted: None }
+        Lease {
+            sender,
+            patience: Patience::default(),
+            upstream: Arc::clone(self),
+            worker: u32::try_from(worker).unwrap_or(u32::MAX),
+            most_idle: u32::try_from(limits.idle_upstream_connections).unwrap_or(u32::MAX),
+            owner: None,
+            _stream: stream,
+            _counted: None,
+        }
     }
 
     /// Closes a worker's connections that were idle for too long or have died.
@@ -304,20 +390,41 @@ impl Lease {
         Self { _counted: counted, ..self }
     }
 
+    /// Keeps the connection from other clients from now on: it belongs to `owner`, or is closed after this exchange. One
+    /// that other clients share already stays as it is: no login is sent on it.
+    pub(super) fn make_private(&mut self, owner: Option<&Arc<PrivateConnections>>) {
+        if matches!(self.sender, Sender::Http1(_)) {
+            self.own(owner);
+        }
+    }
+
+    /// Gives a connection that no other client uses to its owner.
+    pub(super) fn own(&mut self, owner: Option<&Arc<PrivateConnections>>) {
+        // One of its own ends together with the exchange.
+        self.owner = Some(owner.map(Arc::clone).unwrap_or_default());
+    }
+
     /// Puts the connection back for the next request.
     pub(super) fn give_back(self) {
-        let Self { sender, patience, upstream, worker, most_idle, .. } = self;
+        let Self { sender, patience, upstream, worker, most_idle, owner, .. } = self;
+        let since = Instant::now();
+        if let Some(owner) = owner {
+            return owner.keep(PrivateConnection { upstream, sender, patience, since });
+        }
         // A shared one is there already.
         let Sender::Http1(driven) = sender else { return };
         if driven.has_ended() {
             return;
         }
-        if let Some(mut shelf) = upstream.shelf(worker) {
+        let most_idle = usize::try_from(most_idle).unwrap_or(usize::MAX);
+        if let Ok(worker) = usize::try_from(worker)
+            && let Some(mut shelf) = upstream.shelf(worker)
+        {
             if shelf.idle.len() >= most_idle {
                 shelf.idle.pop_front();
             }
             if most_idle > 0 {
-                shelf.idle.push_back(Idle { driven, patience, since: Instant::now() });
+                shelf.idle.push_back(Idle { driven, patience, since });
             }
         }
     }

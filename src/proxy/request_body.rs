@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,6 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use thiserror::Error;
 
-use super::visitor::Visitor;
 use crate::filter::Filter;
 
 /// Why a request's body is not forwarded to its end.
@@ -78,8 +77,8 @@ impl Progress {
 pub(super) struct VisitorBody {
     /// `None` for a request that is sent again: only those without a body are.
     inner: Option<Incoming>,
-    /// The client connection, until the body has been read to its end.
-    unread_by: Option<Arc<Visitor>>,
+    /// The unread bodies of the client connection, until this one has been read to its end.
+    unread: Option<Arc<AtomicU32>>,
     progress: Option<Arc<Progress>>,
     /// Judges the trailers; `None` without a body.
     filter: Option<Arc<Filter>>,
@@ -93,17 +92,17 @@ pub(super) struct VisitorBody {
 const MOST_UNWANTED_OCTETS: u64 = 64 * 1024;
 
 impl VisitorBody {
-    /// A body of at most `most` octets.
+    /// A body of at most `most` bytes, counted in `unread` already.
     pub(super) fn new(
         inner: Incoming,
         most: Option<u64>,
-        visitor: &Arc<Visitor>,
         filter: &Arc<Filter>,
+        unread: &Arc<AtomicU32>,
     ) -> Self {
         let has_body = !inner.is_end_stream();
         Self {
             inner: Some(inner),
-            unread_by: has_body.then(|| Arc::clone(visitor)),
+            unread: has_body.then(|| Arc::clone(unread)),
             progress: has_body.then(|| Arc::new(Progress::new())),
             filter: has_body.then(|| Arc::clone(filter)),
             left: most.unwrap_or(u64::MAX),
@@ -112,7 +111,7 @@ impl VisitorBody {
     }
 
     pub(super) fn empty() -> Self {
-        Self { inner: None, unread_by: None, progress: None, filter: None, left: 0, touched: false }
+        Self { inner: None, unread: None, progress: None, filter: None, left: 0, touched: false }
     }
 
     /// `None` for a request without a body.
@@ -133,7 +132,7 @@ impl Body for VisitorBody {
         this.touched = true;
         let Some(inner) = &mut this.inner else { return Poll::Ready(None) };
         let polled = Pin::new(&mut *inner).poll_frame(context);
-        note_end(inner, &polled, &mut this.unread_by);
+        note_end(inner, &polled, &mut this.unread);
         if let Some(progress) = &this.progress {
             progress.awaits_visitor.store(polled.is_pending(), Relaxed);
             if let Poll::Ready(frame) = &polled {
@@ -182,15 +181,15 @@ impl Body for VisitorBody {
 fn note_end(
     body: &Incoming,
     polled: &Poll<Option<Result<Frame<Bytes>, hyper::Error>>>,
-    unread_by: &mut Option<Arc<Visitor>>,
+    unread: &mut Option<Arc<AtomicU32>>,
 ) {
     let ended = match polled {
         Poll::Ready(None) => true,
         Poll::Ready(Some(Ok(_))) => body.is_end_stream(),
         Poll::Ready(Some(Err(_))) | Poll::Pending => false,
     };
-    if ended && let Some(visitor) = unread_by.take() {
-        visitor.body_ended();
+    if ended && let Some(unread) = unread.take() {
+        unread.fetch_sub(1, Relaxed);
     }
 }
 
@@ -204,12 +203,12 @@ impl Drop for VisitorBody {
             return;
         }
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            let mut unread_by = self.unread_by.take();
+            let mut unread = self.unread.take();
             runtime.spawn(async move {
                 let mut octets = 0;
                 loop {
                     let polled = Poll::Ready(inner.frame().await);
-                    note_end(&inner, &polled, &mut unread_by);
+                    note_end(&inner, &polled, &mut unread);
                     let Poll::Ready(Some(Ok(frame))) = polled else { return };
                     octets += frame.data_ref().map_or(0, Bytes::len) as u64;
                     if octets > MOST_UNWANTED_OCTETS {

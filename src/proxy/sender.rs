@@ -151,6 +151,14 @@ impl Sender {
         }
     }
 
+    /// Waits until another request can be sent. An error means that the connection has ended.
+    pub(super) async fn ready(&mut self) -> hyper::Result<()> {
+        match self {
+            Self::Http1(driven) => driven.ready().await,
+            Self::Http2(shared) => shared.sender.ready().await,
+        }
+    }
+
     /// Moves the connection on, where it has no task of its own: before its answer is waited for.
     pub(super) fn drive(&mut self, context: &mut Context<'_>) {
         if let Self::Http1(driven) = self {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
@@ -17,6 +18,7 @@ use crate::catalogue::normalised_path;
 use crate::centre::Centre;
 use crate::config::settings::{self, HealthCheck, HostPattern, Limits, SiteLimits, Timeouts};
 use crate::filter::Filter;
+use crate::http::Via;
 use crate::page::Pages;
 use crate::telemetry::{AccessLog, Generation, Spans};
 
@@ -33,6 +35,10 @@ pub struct Snapshot {
     pub limits: Limits,
     /// Peers whose `Forwarded` and `X-Forwarded-*` are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// This process in the requests that it forwards.
+    pub(crate) via: Via,
+    /// Whether a loop was reported in the log: once for each config.
+    pub(crate) loop_reported: AtomicBool,
     /// How hands are shaken with visitors, where TLS is listened for.
     pub tls: Option<Arc<ServerConfig>>,
     /// The port of https that visitors of http are sent to, where they are.

@@ -10,9 +10,11 @@ use hyper::body::{Body, Incoming};
 
 use super::admission::Place;
 use super::error::{self, PageForm, ProxyError};
+use super::pool::PrivateConnections;
 use super::site::{Site, Snapshot};
 use super::visitor::Visitor;
 use crate::filter::Report;
+use crate::http::Client;
 use crate::page::Outcome;
 use crate::telemetry::{Entry, ErrorKind, RequestSpan, Speaker};
 
@@ -20,6 +22,11 @@ use crate::telemetry::{Entry, ErrorKind, RequestSpan, Speaker};
 pub(super) struct Ticket {
     pub(super) visitor: Arc<Visitor>,
     pub(super) snapshot: Arc<Snapshot>,
+    pub(super) client: Client,
+    /// The upstream connections of the client connection; none of HTTP/2.
+    pub(super) private: Option<Arc<PrivateConnections>>,
+    /// The target has a fragment.
+    pub(super) has_fragment: bool,
     /// The position of the site, once it is found.
     pub(super) site: Option<usize>,
     /// Its place among the site's requests, until it has ended.
@@ -41,20 +48,27 @@ pub(super) struct Ticket {
 }
 
 impl Ticket {
-    pub(super) fn new(visitor: Arc<Visitor>, request: &Request<Incoming>) -> Box<Self> {
+    pub(super) fn new(
+        visitor: Arc<Visitor>,
+        private: Option<Arc<PrivateConnections>>,
+        request: &Request<Incoming>,
+    ) -> Box<Self> {
         let snapshot = visitor.worker.snapshot();
         visitor.request_started();
         if !request.body().is_end_stream() {
             visitor.body_started();
         }
-        let speaker = snapshot.access_log.as_ref().and_then(|log| {
-            let headers = request.headers();
-            log.speaker(|| visitor.peer.visitor_address(headers), request.version(), headers)
-        });
+        let headers = request.headers();
+        let client = Client::of(&visitor.peer, headers, |address| snapshot.trusts(address));
+        let log = snapshot.access_log.as_ref();
+        let speaker = log.and_then(|log| log.speaker(client.address, request.version(), headers));
         Box::new(Self {
             number: visitor.worker.next_request(),
+            has_fragment: visitor.take_fragment(),
             visitor,
             snapshot,
+            client,
+            private,
             site: None,
             place: None,
             method: request.method().clone(),

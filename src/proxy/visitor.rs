@@ -10,10 +10,9 @@ use std::task::Context;
 
 use futures_util::task::AtomicWaker;
 
-use super::headers::Peer;
-use super::site::Snapshot;
 use super::worker::Worker;
 use crate::filter::Recall;
+use crate::http::Peer;
 
 /// Nothing is under way.
 const IDLE: u8 = 0;
@@ -21,6 +20,12 @@ const IDLE: u8 = 0;
 const HEAD: u8 = 1;
 /// At least one request is being answered.
 const BUSY: u8 = 2;
+
+/// How much of a request line has arrived. hyper drops the fragment of a target; that of a URL makes the request invalid.
+const LINE_ENDED: u8 = 0;
+const LINE_AWAITED: u8 = 1;
+const LINE_BEGUN: u8 = 2;
+const LINE_HAS_FRAGMENT: u8 = 3;
 
 /// What a connection is told to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,9 +47,12 @@ pub(super) struct Visitor {
     /// Its last request.
     pub(super) recall: Arc<Recall>,
     requests: AtomicU32,
-    /// Request bodies that have not been read to their end.
-    unread_bodies: AtomicU32,
+    /// Request bodies that have not been read to their end; each counts itself off. One that is dropped before that never
+    /// does, so its connection never becomes idle: it ends.
+    pub(super) unread_bodies: Arc<AtomicU32>,
     phase: AtomicU8,
+    /// How much of the request line has arrived.
+    line: AtomicU8,
     /// The worker's tick at the last movement.
     since: AtomicU64,
     /// The visitor does not take what is written.
@@ -61,21 +69,16 @@ pub(super) struct Visitor {
 }
 
 impl Visitor {
-    pub(super) fn new(
-        worker: Arc<Worker>,
-        address: SocketAddr,
-        secure: bool,
-        snapshot: &Snapshot,
-    ) -> Self {
-        let ip = address.ip().to_canonical();
+    pub(super) fn new(worker: Arc<Worker>, address: SocketAddr, secure: bool) -> Self {
         Self {
-            peer: Peer::new(ip, snapshot.trusts(ip), secure),
+            peer: Peer::new(address.ip(), secure),
             since: AtomicU64::new(worker.tick()),
             worker,
             recall: Arc::default(),
             requests: AtomicU32::new(0),
-            unread_bodies: AtomicU32::new(0),
+            unread_bodies: Arc::default(),
             phase: AtomicU8::new(IDLE),
+            line: AtomicU8::new(LINE_ENDED),
             blocked: AtomicBool::new(false),
             flushed: AtomicBool::new(true),
             waits: AtomicBool::new(false),
@@ -104,33 +107,62 @@ impl Visitor {
         self.unread_bodies.fetch_add(1, Relaxed);
     }
 
-    /// A request body has been read to its end. Bodies dropped before that are never reported here, so their connection
-    /// never becomes idle: it ends.
-    pub(super) fn body_ended(&self) {
-        self.unread_bodies.fetch_sub(1, Relaxed);
-    }
-
     fn touch(&self) {
         self.since.store(self.worker.tick(), Relaxed);
     }
 
-    /// The first octets were the preface of HTTP/2. Its frames say nothing of heads: only idleness counts from here on.
+    /// The first bytes were the preface of HTTP/2. From here on only requests count as use of the connection: frames such as
+    /// PING come without any.
     pub(super) fn speaks_http2(&self) {
         self.http2.store(true, Relaxed);
         self.phase.store(IDLE, Relaxed);
         self.touch();
     }
 
-    /// Octets have come.
-    pub(super) fn received(&self) {
+    /// Bytes have arrived.
+    pub(super) fn received(&self, bytes: &[u8]) {
+        if self.http2.load(Relaxed) {
+            return;
+        }
         match self.phase.load(Relaxed) {
-            IDLE if !self.http2.load(Relaxed) => {
+            IDLE => {
                 self.phase.store(HEAD, Relaxed);
                 self.touch();
+                // The rest of a body is no request line.
+                if self.unread_bodies.load(Relaxed) == 0 {
+                    self.line.store(LINE_AWAITED, Relaxed);
+                    self.read_line(bytes);
+                }
             }
             BUSY => self.touch(),
-            _ => {}
+            _ => self.read_line(bytes),
         }
+    }
+
+    /// Looks for a fragment in what has arrived of a request line. A pipelined request is not seen here: its fragment is
+    /// dropped.
+    fn read_line(&self, bytes: &[u8]) {
+        let line = self.line.load(Relaxed);
+        if !matches!(line, LINE_AWAITED | LINE_BEGUN) {
+            return;
+        }
+        // An empty line before it is ignored (RFC 9112 section 2.2).
+        let skipped =
+            bytes.iter().take_while(|byte| line == LINE_AWAITED && b"\r\n".contains(byte)).count();
+        let bytes = bytes.get(skipped..).unwrap_or_default();
+        let found = bytes.iter().find(|byte| matches!(byte, b'#' | b'\n'));
+        let line = match found {
+            Some(b'#') => LINE_HAS_FRAGMENT,
+            Some(_) => LINE_ENDED,
+            None if bytes.is_empty() => line,
+            None => LINE_BEGUN,
+        };
+        self.line.store(line, Relaxed);
+    }
+
+    /// Whether the request that has just begun has a fragment in its target.
+    pub(super) fn take_fragment(&self) -> bool {
+        self.line.swap(LINE_ENDED, Relaxed) == LINE_HAS_FRAGMENT
     }
 
     /// More octets are waited for, or not.
@@ -144,13 +176,16 @@ impl Visitor {
 
     pub(super) fn written(&self, took: bool) {
         self.flushed.store(false, Relaxed);
-        self.blocked.store(!took, Relaxed);
-        if took {
+        let was_blocked = self.blocked.swap(!took, Relaxed);
+        // What an idle HTTP/2 connection writes acknowledges frames; only the rest of a response has to wait for the client.
+        let is_idle = self.http2.load(Relaxed) && self.phase.load(Relaxed) == IDLE;
+        if took && (was_blocked || !is_idle) {
             self.touch();
         }
     }
 
-    /// Ends the connection when it has been in its phase for too long. Times are in ticks.
+    /// Ends the connection when it has been in its phase for too long. Times are in ticks. An idle one gets a moment for a
+    /// request that is on its way already.
     pub(super) fn check(&self, now: u64, head: u64, idle: u64, linger: u64) {
         let draining = self.order.load(Relaxed) == Order::LastRequest as u8;
         if draining && now.saturating_sub(self.drained.load(Relaxed)) >= linger {
@@ -159,7 +194,7 @@ impl Visitor {
         let waited = now.saturating_sub(self.since.load(Relaxed));
         match self.phase.load(Relaxed) {
             HEAD if waited >= head => self.order(Order::Close),
-            IDLE if waited >= idle.saturating_mul(2) => self.order(Order::Close),
+            IDLE if waited >= idle.saturating_add(linger.min(idle / 4)) => self.order(Order::Close),
             IDLE if waited >= idle => self.order(Order::Finish),
             _ if waited >= idle && self.blocked.load(Relaxed) => self.order(Order::Close),
             _ => {}

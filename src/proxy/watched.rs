@@ -49,8 +49,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for WatchedStream<S> {
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
         self.visitor.waits(polled.is_pending());
-        if buffer.filled().len() > before {
-            self.visitor.received();
+        if let Some(arrived) = buffer.filled().get(before..).filter(|arrived| !arrived.is_empty()) {
+            self.visitor.received(arrived);
         }
         polled
     }

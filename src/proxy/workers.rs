@@ -215,7 +215,7 @@ impl Thread {
     async fn serve(&self, number: u64, begun: Begun, snapshot: Arc<Snapshot>) {
         let Begun { stream, address, secure, by_tls } = begun;
         let worker = Arc::clone(&self.worker);
-        let visitor = Arc::new(Visitor::new(worker, address, secure || by_tls, &snapshot));
+        let visitor = Arc::new(Visitor::new(worker, address, secure || by_tls));
         self.visitors().insert(number, Arc::clone(&visitor));
         if self.draining.load(Relaxed) {
             // It was accepted before, and came too late to be told with the others.

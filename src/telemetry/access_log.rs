@@ -163,7 +163,7 @@ impl AccessLog {
     /// What a line will say of the visitor; `None` where it says nothing.
     pub fn speaker(
         &self,
-        address: impl FnOnce() -> Option<IpAddr>,
+        address: IpAddr,
         version: Version,
         headers: &HeaderMap,
     ) -> Option<Box<Speaker>> {
@@ -174,8 +174,8 @@ impl AccessLog {
         let field = |name| headers.get(name).filter(|_| combined).cloned();
         let address = match self.address {
             VisitorAddress::None => None,
-            VisitorAddress::Network => address().map(|address| network(address).to_string()),
-            VisitorAddress::Full => address().map(|address| address.to_string()),
+            VisitorAddress::Network => Some(network(address).to_string()),
+            VisitorAddress::Full => Some(address.to_string()),
         };
         let (referer, user_agent) = (field(REFERER), field(USER_AGENT));
         Some(Box::new(Speaker { address, version, referer, user_agent }))

@@ -36,6 +36,8 @@ pub use totals::{SiteTotals, Totals};
 pub enum ErrorKind {
     /// The request was malformed, too large, or for no site.
     BadRequest,
+    /// The request has passed this proxy before.
+    Loop,
     /// The visitor's body stopped coming.
     RequestTimeout,
     /// No connection to an upstream.
@@ -59,8 +61,9 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::BadRequest,
+        Self::Loop,
         Self::RequestTimeout,
         Self::UpstreamConnect,
         Self::UpstreamFailed,
@@ -76,6 +79,7 @@ impl ErrorKind {
     fn as_str(self) -> &'static str {
         match self {
             Self::BadRequest => "bad_request",
+            Self::Loop => "loop",
             Self::RequestTimeout => "request_timeout",
             Self::UpstreamConnect => "upstream_connect",
             Self::UpstreamFailed => "upstream_failed",

@@ -52,7 +52,7 @@ pub fn block<N: AsRef<[u8]>, V: AsRef<[u8]>>(fields: &[(N, V)]) -> Vec<u8> {
     fields.iter().flat_map(field).collect()
 }
 
-fn get(path: &str) -> Vec<(&'static str, String)> {
+pub fn get(path: &str) -> Vec<(&'static str, String)> {
     vec![
         (":method", "GET".to_owned()),
         (":scheme", "http".to_owned()),
@@ -73,10 +73,10 @@ pub fn next_frame(stream: &mut TcpStream) -> Option<(u8, u8, u32, Vec<u8>)> {
 }
 
 /// A connection of HTTP/2, hands shaken.
-struct Connection(TcpStream);
+pub struct Connection(pub TcpStream);
 
 impl Connection {
-    fn open(proxy: &Proxy) -> Self {
+    pub fn open(proxy: &Proxy) -> Self {
         let mut stream = TcpStream::connect(proxy.address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").unwrap();
@@ -85,11 +85,11 @@ impl Connection {
     }
 
     /// Whether it was taken: a connection may be closed in the middle of a flood.
-    fn send(&mut self, octets: &[u8]) -> bool {
+    pub fn send(&mut self, octets: &[u8]) -> bool {
         self.0.write_all(octets).is_ok()
     }
 
-    fn next(&mut self) -> Option<(u8, u8, u32, Vec<u8>)> {
+    pub fn next(&mut self) -> Option<(u8, u8, u32, Vec<u8>)> {
         next_frame(&mut self.0)
     }
 
@@ -110,9 +110,46 @@ impl Connection {
         }
     }
 
+    /// The next frame; `Some(None)` if none begins within the read timeout, `None` at the end.
+    pub fn next_or_silence(&mut self) -> Option<Option<(u8, u8, u32, Vec<u8>)>> {
+        match self.0.peek(&mut [0]) {
+            Ok(0) => None,
+            Ok(_) => self.next().map(Some),
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Some(None),
+            Err(_) => None,
+        }
+    }
+
+    /// The status of the answer to a request: 200, 431, or 0 for any other.
+    fn status(&mut self, stream: u32) -> u16 {
+        let head = self.answered(stream);
+        match head.as_slice() {
+            // Indexed, or `:status` with the Huffman-coded text "431" (RFC 7541 sections 6.1, 6.2 and 5.2).
+            [0x88, ..] => 200,
+            [0x08 | 0x48, 0x83, 0x69, 0x90, 0xff, ..] => 431,
+            _ => 0,
+        }
+    }
+
+    /// Waits for the head of an answer.
+    pub fn answered(&mut self, stream: u32) -> Vec<u8> {
+        loop {
+            match self.next() {
+                Some((HEADERS, _, of, head)) if of == stream => return head,
+                Some(_) => {}
+                None => panic!("stream {stream} is not answered"),
+            }
+        }
+    }
+
     /// Whether a request is answered with 200.
     fn is_served(&mut self, stream: u32) -> bool {
-        let request = frame(HEADERS, END_STREAM | END_HEADERS, stream, &block(&get("/well")));
+        self.is_served_at(stream, "/well")
+    }
+
+    /// Whether a request for a path is answered with 200.
+    pub fn is_served_at(&mut self, stream: u32, path: &str) -> bool {
+        let request = frame(HEADERS, END_STREAM | END_HEADERS, stream, &block(&get(path)));
         if !self.send(&request) {
             return false;
         }
@@ -279,6 +316,48 @@ fn a_field_that_is_said_a_thousand_times_by_its_index_is_too_large() {
     connection.refused(1, "an HPACK bomb");
     assert!(origin.saw_nothing());
     assert!(proxy.peak_kib() < 128 * 1024, "{} KiB", proxy.peak_kib());
+}
+
+#[test]
+fn more_cookies_than_a_browser_sends_are_rejected_before_any_is_read() {
+    let origin = Origin::answering(OK);
+    let proxy = Proxy::start(&origin, "");
+    // One entry of the table, then references to it: the connection's table is what makes it cheap to send.
+    let bomb = |cell: &[u8], references: usize| {
+        let value: Vec<u8> = cell.iter().copied().cycle().take(3900).collect();
+        let mut fields = block(&get("/bomb"));
+        fields.extend([0x60, 0x7f, 0xbd, 0x1d]);
+        fields.extend(value);
+        fields.extend(std::iter::repeat_n(0xbe, references - 1));
+        fields
+    };
+    for (cell, references) in
+        [(&b"a=;"[..], 1), (b"a=;", 15), (b";", 15), (b"consentry=1~1~2018-05-25~a~; ", 15)]
+    {
+        let mut connection = Connection::open(&proxy);
+        let fields = bomb(cell, references);
+        connection.send(&frame(HEADERS, END_STREAM | END_HEADERS, 1, &fields));
+        assert_eq!(connection.status(1), 431, "{references} of {}", cell.escape_ascii());
+    }
+    let crumbs = |count: usize| {
+        let mut fields = get("/");
+        fields.extend((0..count).map(|number| ("cookie", format!("c{number}=1"))));
+        let mut connection = Connection::open(&proxy);
+        connection.send(&frame(HEADERS, END_STREAM | END_HEADERS, 1, &block(&fields)));
+        connection.status(1)
+    };
+    assert_eq!(crumbs(401), 431);
+    assert!(origin.saw_nothing());
+    assert_eq!(crumbs(400), 200);
+    let field = |count: usize| vec!["a=1"; count].join("; ");
+    assert_eq!(proxy.get("/", &[("Cookie", &field(400))]).status, 200);
+    assert_eq!(proxy.get("/", &[("Cookie", &field(401))]).status, 431);
+    assert_eq!(proxy.get("/.consentry/", &[("Cookie", &field(401))]).status, 431);
+    let two = [("Cookie", field(200)), ("Cookie", field(201))];
+    let two: Vec<_> = two.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    assert_eq!(proxy.get("/", &two).status, 431);
+    let fewer = Proxy::start(&origin, "limits.cookies = 50");
+    assert_eq!(fewer.get("/", &[("Cookie", &field(51))]).status, 431);
 }
 
 #[test]

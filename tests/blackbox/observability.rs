@@ -4,6 +4,9 @@ use std::io::Write;
 
 use crate::support::{Origin, Proxy, consent, request};
 
+/// The admin listener answers for no other names.
+const LOCAL: (&str, &str) = ("Host", "localhost");
+
 #[test]
 fn a_line_of_the_access_log_tells_what_happened_without_query_or_values() {
     let origin = Origin::setting(&["sessionid=SECRET1", "_ga=SECRET2", "mystery=SECRET3"]);
@@ -87,7 +90,7 @@ fn the_admin_listener_answers_health_and_refuses_the_rest() {
     assert_eq!(proxy.admin("/").0, 200, "the dashboard");
     assert_eq!(proxy.admin("/nothing").0, 404);
     let mut visitor = crate::support::Visitor::connect(proxy.admin);
-    visitor.send(&request("POST", "/metrics", &[("Content-Length", "0")]));
+    visitor.send(&request("POST", "/metrics", &[LOCAL, ("Content-Length", "0")]));
     assert_eq!(visitor.reply("POST").status, 405);
     // The public listener knows nothing of it.
     proxy.get("/metrics", &[]);
@@ -102,12 +105,12 @@ fn both_exposition_formats_are_spoken() {
     visitor.send(&request(
         "GET",
         "/metrics",
-        &[("Accept", "application/openmetrics-text;version=1.0.0")],
+        &[LOCAL, ("Accept", "application/openmetrics-text;version=1.0.0")],
     ));
     let open = visitor.reply("GET");
     assert!(open.field("content-type").unwrap().starts_with("application/openmetrics-text"));
     assert!(open.text().ends_with("# EOF\n"));
-    visitor.send(&request("GET", "/metrics", &[]));
+    visitor.send(&request("GET", "/metrics", &[LOCAL]));
     let old = visitor.reply("GET");
     assert!(old.field("content-type").unwrap().starts_with("text/plain; version=0.0.4"));
     assert!(old.text().contains("# TYPE consentry_requests_total counter\n"));

@@ -11,6 +11,7 @@ use crate::support::{Origin, Proxy, Reply, Visitor, binary, request, run};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const TOKEN: &str = "a-token-of-many-letters";
+const LOCAL: (&str, &str) = ("Host", "localhost");
 
 fn ask(proxy: &Proxy, octets: &[u8]) -> Reply {
     let mut visitor = Visitor::connect(proxy.admin);
@@ -53,6 +54,48 @@ fn the_private_listener_wants_the_token_but_for_health_and_a_new_token_after_a_r
     assert_eq!(status("/metrics", TOKEN), 401);
     assert_eq!(status("/metrics", "another-token-of-letters"), 200);
     assert!(!proxy.log().contains("token-of"), "{}", proxy.log());
+}
+
+#[test]
+fn the_admin_listener_answers_no_name_that_may_be_another_sites_and_no_page_of_another_origin() {
+    let origin = Origin::answering(OK);
+    let proxy = Proxy::start(&origin, "listen.admin_hosts = ['consentry.svc']");
+    let own = proxy.admin.to_string();
+    let status =
+        |path: &str, fields: &[(&str, &str)]| ask(&proxy, &request("GET", path, fields)).status;
+    let port = proxy.admin.port();
+    for path in ["/", "/metrics", "/inventory", "/dashboard.json", "/log-level"] {
+        for host in
+            [&own, "localhost", &format!("localhost:{port}"), "10.1.2.3", "[::1]", "consentry.svc"]
+        {
+            assert_eq!(status(path, &[("Host", host)]), 200, "{path} {host}");
+        }
+        // A name of the attacker's that resolves to this machine (DNS rebinding).
+        for host in
+            [&format!("evil.example:{port}"), "evil.example", "localhost.evil.example", "a;b"]
+        {
+            assert_eq!(status(path, &[("Host", host)]), 403, "{path} {host}");
+        }
+        for other in ["http://evil.example", "http://127.0.0.1", "null"] {
+            assert_eq!(status(path, &[("Host", &own), ("Origin", other)]), 403, "{path} {other}");
+        }
+        let same = format!("http://{own}");
+        assert_eq!(status(path, &[("Host", &own), ("Origin", &same)]), 200, "{path}");
+    }
+    let put = |host: &str, other: &str| {
+        let head = format!(
+            "PUT /log-level HTTP/1.1\r\nHost: {host}\r\nOrigin: {other}\r\nContent-Length: 5\r\n\r\ndebug"
+        );
+        ask(&proxy, head.as_bytes()).status
+    };
+    assert_eq!(put("evil.example", "http://evil.example"), 403);
+    assert_eq!(put(&own, "http://evil.example"), 403);
+    assert_eq!(proxy.admin("/log-level").1, "info\n");
+    // Health checks come by any name, or by none.
+    for path in ["/livez", "/readyz"] {
+        assert_eq!(status(path, &[("Host", "balancer.example")]), 200, "{path}");
+        assert_eq!(ask(&proxy, format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).status, 200);
+    }
 }
 
 #[test]
@@ -142,7 +185,7 @@ fn the_logs_level_is_changed_while_it_runs() {
     let proxy = Proxy::start(&origin, "");
     let put = |word: &str| {
         let head = format!(
-            "PUT /log-level HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n{word}",
+            "PUT /log-level HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{word}",
             word.len()
         );
         let reply = ask(&proxy, head.as_bytes());
@@ -160,7 +203,7 @@ fn the_logs_level_is_changed_while_it_runs() {
     assert_eq!(put(&"x".repeat(1000)).0, 400);
     assert_eq!(put("error\n"), (200, "error\n".to_owned()));
     assert_eq!(proxy.admin("/log-level"), (200, "error\n".to_owned()));
-    assert_eq!(ask(&proxy, &request("DELETE", "/log-level", &[])).status, 405);
+    assert_eq!(ask(&proxy, &request("DELETE", "/log-level", &[LOCAL])).status, 405);
 }
 
 #[test]

@@ -7,11 +7,17 @@ use crate::site::{Site, shown};
 
 /// Opens a page, waits for its scripts, and returns the document.
 pub fn open(url: &str) -> String {
+    open_with(url, &[])
+}
+
+/// As `open`, with more arguments for Chromium.
+pub fn open_with(url: &str, arguments: &[&str]) -> String {
     let profile = tempfile::tempdir().unwrap();
     let output = Command::new(program("chromium"))
         .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"])
         .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
         .args(["--virtual-time-budget=5000", "--dump-dom"])
+        .args(arguments)
         .arg(format!("--user-data-dir={}", profile.path().display()))
         .arg(url)
         .output()

@@ -17,6 +17,8 @@ pub(in crate::config) struct RawListen {
     pub(in crate::config) admin: Option<Text>,
     /// A file whose first line is what who asks there has to show, as a bearer token or as a password. `/livez` and `/readyz` stay open. Default: none.
     pub(in crate::config) admin_token_file: Option<Text>,
+    /// Names under which the admin listener is reached, such as `"consentry.monitoring.svc"`, besides IP addresses and `localhost`. Requests for other names get 403, unless there is a token. Default: none.
+    pub(in crate::config) admin_hosts: Vec<Text>,
     /// Other processes may listen on the same addresses: the next version, before this one ends. Default: `false`.
     pub(in crate::config) reuse_port: Option<bool>,
     /// Connections begin with the PROXY protocol (1 or 2); of `trusted_proxies` only, where there are any. Default: `false`.
@@ -135,6 +137,8 @@ pub(in crate::config) struct RawLimits {
     pub(in crate::config) header_bytes: Option<Spanned<u32>>,
     /// Fields of a header section, those of cookies as one; more get 431. Default: `128`.
     pub(in crate::config) header_fields: Option<Spanned<u32>>,
+    /// Cookies of a request; more get 431. Browsers send at most 360 to a site. Default: `400`.
+    pub(in crate::config) cookies: Option<Spanned<u32>>,
     /// Idle connections kept to each upstream by each worker. Default: `1024`.
     pub(in crate::config) idle_upstream_connections: Option<Spanned<u32>>,
     /// Visitors' connections at a time; further ones wait to be accepted. Default: any number.

@@ -40,6 +40,8 @@ pub(super) struct Common {
     pub(super) expire: Expire,
     pub(super) detect: Detect,
     pub(super) email_opens: bool,
+    /// Cookies of a request.
+    pub(super) max_cookies: usize,
     /// The filter lists, compiled once for all sites.
     pub(super) lists: Option<FilterLists>,
     pub(super) technologies: Technologies,

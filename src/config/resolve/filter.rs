@@ -75,6 +75,7 @@ pub(super) fn filter(
         technologies: common.technologies,
         forward_header,
         siblings: None,
+        max_cookies: common.max_cookies,
     }
 }
 

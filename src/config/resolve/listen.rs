@@ -1,8 +1,10 @@
 //! Addresses, trust, timeouts, limits.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
+
+use ipnet::IpNet;
 
 use super::common::Doc;
 use crate::config::document::place;
@@ -12,6 +14,7 @@ use crate::config::settings::{
     AdminAddress, AdminToken, Limits, Listen, Retries, Timeouts, unix_path,
 };
 use crate::config::spanned::Spanned;
+use crate::http::Authority;
 
 pub(super) fn listen(
     document: Doc,
@@ -66,7 +69,7 @@ pub(super) fn listen(
             .parse()
             .or_else(|_| text.get_ref().parse::<std::net::IpAddr>().map(ipnet::IpNet::from));
         match parsed {
-            Ok(net) => trusted_proxies.push(net),
+            Ok(net) => trusted_proxies.push(canonical(net)),
             Err(_) => document.problem(
                 Some(place(text)),
                 format!("listen.trusted_proxies[{index}]"),
@@ -77,7 +80,45 @@ pub(super) fn listen(
     }
     let proxy_protocol = table.proxy_protocol.unwrap_or(false);
     let reuse_port = table.reuse_port.unwrap_or(false);
-    Listen { http, https, admin, admin_token, reuse_port, proxy_protocol, trusted_proxies }
+    let admin_hosts = admin_hosts(document, &table.admin_hosts);
+    Listen {
+        http,
+        https,
+        admin,
+        admin_hosts,
+        admin_token,
+        reuse_port,
+        proxy_protocol,
+        trusted_proxies,
+    }
+}
+
+/// A network in the form that addresses are compared in: IPv4-mapped IPv6 is IPv4.
+fn canonical(net: IpNet) -> IpNet {
+    match (net.addr().to_canonical(), net.prefix_len().checked_sub(96)) {
+        (address @ IpAddr::V4(_), Some(bits)) if net.addr().is_ipv6() => {
+            IpNet::new(address, bits).unwrap_or(net)
+        }
+        _ => net,
+    }
+}
+
+fn admin_hosts(document: Doc, hosts: &[Spanned<String>]) -> Vec<String> {
+    let mut names = Vec::new();
+    for (index, host) in hosts.iter().enumerate() {
+        let text = host.get_ref();
+        match Authority::parse(text.as_bytes()) {
+            Some(Authority { host, port: None }) if host == text => {
+                names.push(host.to_ascii_lowercase());
+            }
+            _ => {
+                let key = format!("listen.admin_hosts[{index}]");
+                let hint = Some("a name without scheme and port".to_owned());
+                document.problem(Some(place(host)), key, format!("`{text}` is not a host"), hint);
+            }
+        }
+    }
+    names
 }
 
 /// The shortest token, in characters: one that can be guessed is none.

@@ -135,7 +135,8 @@ impl Proxy {
     /// The body of a page of the admin listener, and its status.
     pub fn admin(&self, path: &str) -> (u16, String) {
         let mut visitor = Visitor::connect(self.admin);
-        visitor.send(&request("GET", path, &[]));
+        // By a name of any other kind it would not be answered.
+        visitor.send(&request("GET", path, &[("Host", &self.admin.to_string())]));
         let reply = visitor.reply("GET");
         (reply.status, String::from_utf8(reply.body).unwrap())
     }

@@ -1,0 +1,159 @@
+//! Who may use the admin listener: not a page of another site (DNS rebinding, cross-site requests), and only with the
+//! token where there is one.
+
+use std::net::Ipv4Addr;
+
+use http::HeaderMap;
+use http::header::{HOST, HeaderValue, ORIGIN};
+
+use super::token;
+use crate::config::settings::{AdminToken, Listen};
+use crate::http::Authority;
+
+/// Who may use the admin listener.
+#[derive(Debug, Default)]
+pub struct Access {
+    /// The token to show, if any.
+    pub token: Option<AdminToken>,
+    /// Names of the listener besides IP addresses and `localhost`, in lower case.
+    pub hosts: Vec<String>,
+}
+
+/// Why a request is rejected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Denied {
+    /// The name may be another site's that was made to resolve to this machine.
+    Host,
+    /// A page of another site has sent it.
+    Origin,
+    /// The token is missing or wrong.
+    Token,
+}
+
+impl Access {
+    /// By the settings of the listener.
+    pub fn of(listen: &Listen) -> Self {
+        Self { token: listen.admin_token.clone(), hosts: listen.admin_hosts.clone() }
+    }
+
+    /// Checks a request that came over the network, or else by a socket of this machine, which no browser uses.
+    pub(super) fn check(&self, headers: &HeaderMap, by_network: bool) -> Result<(), Denied> {
+        // Browsers show a token to the origin only that asked for it, so a rebound name never gets it.
+        if by_network && self.token.is_none() && !self.allows_host(headers) {
+            return Err(Denied::Host);
+        }
+        if headers.get_all(ORIGIN).iter().any(|origin| !is_same(origin, headers.get(HOST))) {
+            return Err(Denied::Origin);
+        }
+        match &self.token {
+            Some(token) if !token::is_shown(token, headers) => Err(Denied::Token),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the listener is addressed by IP address, which no DNS answer changes, or by a name that is its own. What
+    /// sends no `Host` is not a browser.
+    fn allows_host(&self, headers: &HeaderMap) -> bool {
+        let mut hosts = headers.get_all(HOST).iter();
+        let (Some(host), None) = (hosts.next(), hosts.next()) else {
+            return !headers.contains_key(HOST);
+        };
+        let Some(Authority { host, .. }) = Authority::parse(host.as_bytes()) else { return false };
+        let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+        host.starts_with('[')
+            || host.parse::<Ipv4Addr>().is_ok()
+            || host == "localhost"
+            || host.ends_with(".localhost")
+            || self.hosts.contains(&host)
+    }
+}
+
+/// Whether an origin is that of the requested host. Its scheme is not compared: a proxy in front may speak TLS.
+fn is_same(origin: &HeaderValue, host: Option<&HeaderValue>) -> bool {
+    let origin = origin.as_bytes();
+    let authority = origin.strip_prefix(b"http://").or_else(|| origin.strip_prefix(b"https://"));
+    authority
+        .zip(host)
+        .is_some_and(|(authority, host)| authority.eq_ignore_ascii_case(host.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(access: &Access, fields: &[(&'static str, &'static str)]) -> Result<(), Denied> {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.append(*name, HeaderValue::from_static(value));
+        }
+        access.check(&headers, true)
+    }
+
+    #[test]
+    fn names_that_anybody_can_let_resolve_to_this_machine_are_rejected() {
+        let access = Access { hosts: vec!["consentry.svc".to_owned()], ..Access::default() };
+        for host in [
+            "127.0.0.1:9090",
+            "10.1.2.3",
+            "[::1]:9090",
+            "localhost",
+            "LOCALHOST:9090",
+            "localhost.",
+            "admin.localhost",
+            "consentry.svc:9090",
+            "Consentry.SVC",
+        ] {
+            assert_eq!(check(&access, &[("host", host)]), Ok(()), "{host}");
+        }
+        assert_eq!(check(&access, &[]), Ok(()), "HTTP/1.0");
+        for host in [
+            "evil.example:9090",
+            "evil.example",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example",
+            "a.consentry.svc",
+            "evillocalhost",
+            "",
+            "127.0.0.1, evil.example",
+        ] {
+            assert_eq!(check(&access, &[("host", host)]), Err(Denied::Host), "{host}");
+        }
+        let two = [("host", "127.0.0.1"), ("host", "evil.example")];
+        assert_eq!(check(&access, &two), Err(Denied::Host));
+        let headers = HeaderMap::from_iter([(HOST, HeaderValue::from_static("evil.example"))]);
+        assert_eq!(
+            access.check(&headers, false),
+            Ok(()),
+            "no browser uses a socket of the machine"
+        );
+    }
+
+    #[test]
+    fn pages_of_other_origins_are_rejected() {
+        let access = Access::default();
+        for (origin, expected) in [
+            ("http://127.0.0.1:9090", Ok(())),
+            ("https://127.0.0.1:9090", Ok(())),
+            ("http://127.0.0.1", Err(Denied::Origin)),
+            ("http://127.0.0.1:8080", Err(Denied::Origin)),
+            ("http://evil.example", Err(Denied::Origin)),
+            ("http://evil.example:9090", Err(Denied::Origin)),
+            ("null", Err(Denied::Origin)),
+            ("", Err(Denied::Origin)),
+        ] {
+            let fields = [("host", "127.0.0.1:9090"), ("origin", origin)];
+            assert_eq!(check(&access, &fields), expected, "{origin}");
+        }
+    }
+
+    #[test]
+    fn with_a_token_any_name_is_good_and_the_token_is_needed() {
+        let token = Some(AdminToken("0123456789abcdef".to_owned()));
+        let access = Access { token, ..Access::default() };
+        let shown = ("authorization", "Bearer 0123456789abcdef");
+        assert_eq!(check(&access, &[("host", "metrics.example"), shown]), Ok(()));
+        assert_eq!(check(&access, &[("host", "127.0.0.1")]), Err(Denied::Token));
+        let foreign = [("host", "metrics.example"), ("origin", "http://evil.example"), shown];
+        assert_eq!(check(&access, &foreign), Err(Denied::Origin));
+    }
+}

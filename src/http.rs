@@ -1,0 +1,22 @@
+//! HTTP syntax without I/O: hosts, request targets, forwarding fields, `Via`, authentication schemes.
+//!
+//! The lowest module: what the proxy decides about a request before any site is known is decided here, on bytes and
+//! header maps, so that every protocol version and every carrier gets the same answer.
+
+mod client;
+mod connection_auth;
+mod field_list;
+mod field_names;
+mod forwarded;
+mod host;
+mod target;
+mod via;
+
+pub(crate) use client::{Client, Peer};
+pub(crate) use connection_auth::binds_connection;
+pub(crate) use field_names::{folds_to, is_forwarding};
+#[cfg(feature = "ext-proc")]
+pub(crate) use forwarded::forwarded_scheme_is_secure;
+pub(crate) use host::Authority;
+pub(crate) use target::{Target, TargetError};
+pub(crate) use via::Via;

@@ -1,0 +1,425 @@
+//! The client of a request: address and scheme, decided once at the door from the connection and, behind trusted
+//! proxies, from what they say (RFC 7239, `X-Forwarded-*`).
+
+use core::net::IpAddr;
+
+use bytes::Bytes;
+use http::Version;
+use http::header::{FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue};
+
+use super::field_names::remove_forwarding;
+use super::forwarded::{
+    Hops, Node, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO, X_FORWARDED_SCHEME,
+    X_FORWARDED_SSL,
+};
+use super::host::Authority;
+use super::via::Via;
+
+/// The other end of a client connection.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    address: IpAddr,
+    secure: bool,
+    /// The address as a field value.
+    value: HeaderValue,
+    /// The beginning of a `Forwarded` element: `for=…;host="`.
+    element: Box<[u8]>,
+}
+
+impl Peer {
+    /// A peer at an address, which came by TLS if `secure`.
+    pub(crate) fn new(address: IpAddr, secure: bool) -> Self {
+        let address = address.to_canonical();
+        Self {
+            address,
+            secure,
+            // An address is always a valid field value.
+            value: HeaderValue::from_str(&address.to_string())
+                .unwrap_or(HeaderValue::from_static("unknown")),
+            element: format!("for={};host=\"", Node::from(address).quoted()).into_bytes().into(),
+        }
+    }
+}
+
+/// The client of a request.
+#[derive(Debug)]
+pub(crate) struct Client {
+    /// The address, canonical: IPv4-mapped IPv6 is IPv4.
+    pub(crate) address: IpAddr,
+    /// The client came by https.
+    pub(crate) secure: bool,
+    /// The peer is a trusted proxy: what the request says of the client is believed.
+    pub(crate) trusted: bool,
+    /// The hops before the peer, if it is trusted.
+    nodes: Vec<Option<Node>>,
+    /// The host that the client asked a trusted proxy for, where it is not `Host`.
+    host: Option<HeaderValue>,
+}
+
+impl Client {
+    /// Decides who sent a request. `trusts` says whether an address is a trusted proxy's.
+    ///
+    /// The hops are followed from the right past trusted proxies. `X-Forwarded-For` is read before `Forwarded`; where
+    /// both name a client and disagree, one of them was not written by the proxy, so neither is believed. An
+    /// unreadable hop leaves the one that reported it: there is always an address.
+    pub(crate) fn of(peer: &Peer, headers: &HeaderMap, trusts: impl Fn(IpAddr) -> bool) -> Self {
+        let Peer { address, secure, .. } = *peer;
+        if !trusts(address) {
+            return Self { address, secure, trusted: false, nodes: Vec::new(), host: None };
+        }
+        let x_forwarded = Hops::of_x_forwarded(headers);
+        let forwarded = Hops::of_forwarded(headers);
+        let (by_x_forwarded, by_forwarded) =
+            (x_forwarded.client(&trusts), forwarded.client(&trusts));
+        let client = match (x_forwarded.nodes.is_empty(), forwarded.nodes.is_empty()) {
+            (true, _) => by_forwarded,
+            (false, true) => by_x_forwarded,
+            (false, false) => by_x_forwarded
+                .filter(|(_, address)| by_forwarded.is_some_and(|(_, other)| other == *address)),
+        };
+        let at = |client: Option<(usize, IpAddr)>| client.map(|(index, _)| index);
+        let forwarded_secure = x_forwarded.is_secure(at(by_x_forwarded));
+        let forwarded_secure = forwarded_secure.or_else(|| forwarded.is_secure(at(by_forwarded)));
+        let host = x_forwarded.host(at(by_x_forwarded));
+        let host = host.or_else(|| forwarded.host(at(by_forwarded)));
+        let host = host.filter(|host| Authority::parse(host.as_bytes()).is_some());
+        Self {
+            address: client.map_or(address, |(_, address)| address),
+            secure: forwarded_secure.unwrap_or(secure),
+            trusted: true,
+            host: host.and_then(|host| HeaderValue::from_str(host).ok()),
+            nodes: if x_forwarded.nodes.is_empty() { forwarded.nodes } else { x_forwarded.nodes },
+        }
+    }
+
+    /// Removes the forwarding fields that are not believed.
+    pub(crate) fn remove_forged(&self, headers: &mut HeaderMap) {
+        remove_forwarding(headers, self.trusted);
+    }
+
+    /// Adds this hop: `Via`, `CDN-Loop`, `X-Forwarded-*` and `Forwarded`. The last two name the same hops, and the scheme and
+    /// host that the client used.
+    pub(crate) fn add_forwarding(
+        &self,
+        peer: &Peer,
+        headers: &mut HeaderMap,
+        (via, version): (&Via, Version),
+    ) {
+        headers.reserve(6);
+        via.add(headers, version);
+        let (proto, ssl) = if self.secure { ("https", "on") } else { ("http", "off") };
+        let host = self.host.clone().or_else(|| headers.get(HOST).cloned());
+        insert(headers, X_FORWARDED_FOR, self.x_forwarded_for(peer));
+        insert(headers, FORWARDED, self.forwarded(peer, host.as_ref(), proto));
+        headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(proto));
+        insert(headers, X_FORWARDED_HOST, host);
+        // Only a trusted proxy has left these here.
+        for (name, value) in [(X_FORWARDED_SCHEME, proto), (X_FORWARDED_SSL, ssl)] {
+            if headers.contains_key(&name) {
+                headers.insert(name, HeaderValue::from_static(value));
+            }
+        }
+    }
+
+    fn x_forwarded_for(&self, peer: &Peer) -> Option<HeaderValue> {
+        if self.nodes.is_empty() {
+            return Some(peer.value.clone());
+        }
+        let mut list = String::new();
+        for node in &self.nodes {
+            list.push_str(&node.map_or_else(unknown, |node| node.to_string()));
+            list.push_str(", ");
+        }
+        field_value([list.as_bytes(), peer.value.as_bytes()].concat())
+    }
+
+    /// The last element carries scheme and host, so that a reader of any element finds one of each only.
+    fn forwarded(
+        &self,
+        peer: &Peer,
+        host: Option<&HeaderValue>,
+        proto: &str,
+    ) -> Option<HeaderValue> {
+        let mut list = Vec::with_capacity(peer.element.len() + 64);
+        for node in &self.nodes {
+            list.extend_from_slice(b"for=");
+            list.extend_from_slice(node.map_or_else(unknown, Node::quoted).as_bytes());
+            list.extend_from_slice(b", ");
+        }
+        list.extend_from_slice(&peer.element);
+        // A valid host has no character that a quoted string must escape.
+        list.extend_from_slice(host.map(HeaderValue::as_bytes).unwrap_or_default());
+        list.extend_from_slice(b"\";proto=");
+        list.extend_from_slice(proto.as_bytes());
+        field_value(list)
+    }
+}
+
+fn unknown() -> String {
+    "unknown".to_owned()
+}
+
+fn field_value(bytes: Vec<u8>) -> Option<HeaderValue> {
+    HeaderValue::from_maybe_shared(Bytes::from(bytes)).ok()
+}
+
+/// Sets a field; without a value it is removed, since what is there came with the request.
+fn insert(headers: &mut HeaderMap, name: HeaderName, value: Option<HeaderValue>) {
+    match value {
+        Some(value) => drop(headers.insert(name, value)),
+        None => drop(headers.remove(name)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const PEER: &str = "10.0.0.1";
+
+    fn map(fields: &[(&'static str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.append(*name, HeaderValue::from_str(value).expect("a field value"));
+        }
+        headers
+    }
+
+    /// 10.0.0.0/8 are trusted proxies.
+    fn trusts(address: IpAddr) -> bool {
+        matches!(address, IpAddr::V4(address) if address.octets()[0] == 10)
+    }
+
+    fn of(peer: &str, fields: &[(&'static str, &str)]) -> Client {
+        let peer = Peer::new(peer.parse().expect("an address"), false);
+        Client::of(&peer, &map(fields), trusts)
+    }
+
+    fn address(fields: &[(&'static str, &str)]) -> String {
+        of(PEER, fields).address.to_string()
+    }
+
+    #[test]
+    fn the_client_is_the_first_hop_from_the_right_that_is_not_a_trusted_proxy() {
+        for (list, expected) in [
+            ("203.0.113.9", "203.0.113.9"),
+            ("6.6.6.6, 203.0.113.9", "203.0.113.9"),
+            ("6.6.6.6, 203.0.113.9, 10.1.1.1", "203.0.113.9"),
+            ("203.0.113.9,10.1.1.1 ,10.2.2.2", "203.0.113.9"),
+            ("10.3.3.3, 10.1.1.1", "10.3.3.3"),
+            ("203.0.113.9:4711", "203.0.113.9"),
+            ("[2001:db8::1]:99", "2001:db8::1"),
+            ("[2001:db8::1]", "2001:db8::1"),
+            ("::ffff:203.0.113.9", "203.0.113.9"),
+            ("203.0.113.9, ::ffff:10.1.1.1", "203.0.113.9"),
+            ("203.0.113.9, ", "203.0.113.9"),
+            ("203.0.113.9, 10.1.1.1:80", "203.0.113.9"),
+            // Unreadable hops: whoever reported them.
+            ("", PEER),
+            (",", PEER),
+            ("unknown", PEER),
+            ("203.0.113.9, unknown", PEER),
+            ("203.0.113.9, x, 10.1.1.1", "10.1.1.1"),
+            ("203.0.113.9 203.0.113.8", PEER),
+        ] {
+            assert_eq!(address(&[("x-forwarded-for", list)]), expected, "{list}");
+        }
+        let lines = [("x-forwarded-for", "6.6.6.6"), ("x-forwarded-for", "203.0.113.9")];
+        assert_eq!(address(&lines), "203.0.113.9", "several fields are one list");
+    }
+
+    #[test]
+    fn forwarded_is_read_as_well_and_a_family_that_disagrees_hides_nobody() {
+        for (fields, expected) in [
+            (vec![("forwarded", "for=203.0.113.9;proto=https")], "203.0.113.9"),
+            (
+                vec![("forwarded", "for=6.6.6.6, for=\"[2001:db8::1]:99\", for=10.1.1.1")],
+                "2001:db8::1",
+            ),
+            (vec![("forwarded", "for=unknown")], PEER),
+            (vec![("forwarded", "for=_hidden")], PEER),
+            (vec![("forwarded", "for=\"203.0.113.9")], PEER),
+            (vec![("forwarded", "proto=https")], PEER),
+            (vec![("x-forwarded-for", "203.0.113.9"), ("forwarded", "proto=https")], "203.0.113.9"),
+            (vec![("x-forwarded-for", "203.0.113.9"), ("forwarded", "for=_hidden")], PEER),
+            (
+                vec![("x-forwarded-for", "203.0.113.9"), ("forwarded", "for=203.0.113.9")],
+                "203.0.113.9",
+            ),
+            (vec![("x-forwarded-for", "203.0.113.9"), ("forwarded", "for=6.6.6.6")], PEER),
+            (vec![("x-forwarded-for", "6.6.6.6"), ("forwarded", "for=203.0.113.9")], PEER),
+            (vec![("x-forwarded-for", "203.0.113.9"), ("forwarded", "for=\"")], PEER),
+            (vec![("x-forwarded-for", ""), ("forwarded", "for=203.0.113.9")], "203.0.113.9"),
+        ] {
+            assert_eq!(address(&fields), expected, "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn the_scheme_is_the_one_that_the_client_used() {
+        for (fields, expected) in [
+            (vec![], false),
+            (vec![("x-forwarded-proto", "https")], true),
+            (vec![("x-forwarded-proto", "HTTPS")], true),
+            (vec![("x-forwarded-proto", "wss")], true),
+            (vec![("x-forwarded-proto", "http")], false),
+            (vec![("x-forwarded-proto", "ftp")], false),
+            (vec![("x-forwarded-proto", "https,http")], true),
+            (vec![("x-forwarded-proto", "http, https")], false),
+            (vec![("x-forwarded-proto", "https"), ("x-forwarded-proto", "http")], true),
+            (vec![("x-forwarded-for", "203.0.113.9"), ("x-forwarded-proto", "https, http")], true),
+            (
+                vec![
+                    ("x-forwarded-for", "203.0.113.9, 10.1.1.1"),
+                    ("x-forwarded-proto", "https, http"),
+                ],
+                true,
+            ),
+            // The first hop is what the client itself said.
+            (
+                vec![
+                    ("x-forwarded-for", "6.6.6.6, 203.0.113.9"),
+                    ("x-forwarded-proto", "https, http"),
+                ],
+                false,
+            ),
+            (vec![("forwarded", "for=203.0.113.9;proto=https")], true),
+            (vec![("forwarded", "proto=https")], true),
+            (vec![("forwarded", "for=6.6.6.6;proto=https, for=203.0.113.9;proto=http")], false),
+            (vec![("forwarded", "for=203.0.113.9;proto=https, for=10.1.1.1;proto=http")], true),
+            (vec![("x-forwarded-ssl", "on")], true),
+            (vec![("x-forwarded-ssl", "off")], false),
+            (vec![("x-forwarded-scheme", "https")], true),
+            (vec![("x-forwarded-proto", "http"), ("x-forwarded-ssl", "on")], false),
+        ] {
+            assert_eq!(of(PEER, &fields).secure, expected, "{fields:?}");
+            assert!(!of("192.0.2.1", &fields).secure, "{fields:?}");
+        }
+        let by_tls = Peer::new(PEER.parse().expect("an address"), true);
+        assert!(Client::of(&by_tls, &HeaderMap::new(), trusts).secure);
+        let unreadable = map(&[("x-forwarded-proto", "ftp")]);
+        assert!(Client::of(&by_tls, &unreadable, trusts).secure);
+        let plain = map(&[("x-forwarded-proto", "http")]);
+        assert!(!Client::of(&by_tls, &plain, trusts).secure);
+    }
+
+    /// `X-Forwarded-For`, `-Proto`, `-Host`, `Forwarded` and `Via` as the origin gets them.
+    fn forwarded(peer: &str, fields: &[(&'static str, &str)]) -> [String; 5] {
+        let mut headers = map(fields);
+        headers.insert(HOST, HeaderValue::from_static("shop.example"));
+        let peer = Peer::new(peer.parse().expect("an address"), false);
+        let client = Client::of(&peer, &headers, trusts);
+        client.remove_forged(&mut headers);
+        client.add_forwarding(&peer, &mut headers, (&Via::new(1), Version::HTTP_11));
+        ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "forwarded", "via"].map(
+            |name| {
+                assert_eq!(headers.get_all(name).iter().count(), 1, "{name}");
+                headers[name].to_str().expect("ASCII").to_owned()
+            },
+        )
+    }
+
+    #[test]
+    fn an_untrusted_client_speaks_for_nobody_and_a_trusted_proxy_does() {
+        let fields = [
+            ("x-forwarded-for", "203.0.113.9"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-host", "www.example"),
+            ("forwarded", "for=203.0.113.9"),
+            ("via", "1.1 edge"),
+        ];
+        assert_eq!(
+            forwarded("192.0.2.1", &fields),
+            [
+                "192.0.2.1",
+                "http",
+                "shop.example",
+                "for=192.0.2.1;host=\"shop.example\";proto=http",
+                "1.1 edge, 1.1 consentry"
+            ]
+        );
+        assert_eq!(
+            forwarded(PEER, &fields),
+            [
+                "203.0.113.9, 10.0.0.1",
+                "https",
+                "www.example",
+                "for=203.0.113.9, for=10.0.0.1;host=\"www.example\";proto=https",
+                "1.1 edge, 1.1 consentry"
+            ]
+        );
+        assert_eq!(forwarded("::ffff:192.0.2.1", &[])[0], "192.0.2.1");
+        assert_eq!(
+            forwarded("2001:db8::1", &[])[3],
+            "for=\"[2001:db8::1]\";host=\"shop.example\";proto=http"
+        );
+    }
+
+    #[test]
+    fn each_family_is_written_from_the_other_where_a_proxy_sends_one() {
+        let by_forwarded =
+            "for=\"[2001:db8::1]:99\";proto=https;host=www.example, for=unknown, for=10.1.1.1";
+        let [list, proto, host, elements, _] = forwarded(PEER, &[("forwarded", by_forwarded)]);
+        assert_eq!(list, "[2001:db8::1]:99, unknown, 10.1.1.1, 10.0.0.1");
+        assert_eq!((proto.as_str(), host.as_str()), ("https", "www.example"));
+        assert_eq!(
+            elements,
+            "for=\"[2001:db8::1]:99\", for=unknown, for=10.1.1.1, for=10.0.0.1;host=\"www.example\";proto=https"
+        );
+        let [list, proto, host, elements, _] = forwarded(
+            PEER,
+            &[
+                ("x-forwarded-for", "garbage, 203.0.113.9:1"),
+                ("x-forwarded-proto", "https,http"),
+                ("x-forwarded-host", "a;b"),
+            ],
+        );
+        assert_eq!(list, "unknown, 203.0.113.9:1, 10.0.0.1");
+        assert_eq!(
+            (proto.as_str(), host.as_str()),
+            ("http", "shop.example"),
+            "an invalid host is ignored"
+        );
+        assert_eq!(
+            elements,
+            "for=unknown, for=\"203.0.113.9:1\", for=10.0.0.1;host=\"shop.example\";proto=http"
+        );
+    }
+
+    #[test]
+    fn only_the_last_hops_are_looked_at() {
+        let long = "a,".repeat(10_000) + "6.6.6.6, 203.0.113.9, 10.1.1.1";
+        assert_eq!(address(&[("x-forwarded-for", &long)]), "203.0.113.9");
+        let [list, _, _, elements, _] = forwarded(PEER, &[("x-forwarded-for", &long)]);
+        assert!(list.len() < 512 && elements.len() < 1024, "{list} {elements}");
+        let long = "for=a,".repeat(10_000) + "for=203.0.113.9;proto=https";
+        let client = of(PEER, &[("forwarded", &long)]);
+        assert_eq!((client.address.to_string().as_str(), client.secure), ("203.0.113.9", true));
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_said_there_is_one_client_and_both_families_agree(
+            list in "[ -~]{0,40}", elements in "[ -~]{0,40}", proto in "[ -~]{0,12}", host in "[ -~]{0,12}"
+        ) {
+            let fields = [
+                ("x-forwarded-for", list.as_str()),
+                ("forwarded", &elements),
+                ("x-forwarded-proto", &proto),
+                ("x-forwarded-host", &host),
+            ];
+            for peer in [PEER, "192.0.2.1"] {
+                let [list, proto, host, elements, _] = forwarded(peer, &fields);
+                prop_assert!(list.ends_with(peer));
+                let mut written = HeaderMap::new();
+                written.insert(FORWARDED, HeaderValue::from_str(&elements).expect("a field value"));
+                let written = Hops::of_forwarded(&written);
+                let nodes: Vec<_> = written.nodes.iter().map(|node| node.map_or_else(unknown, |node| node.to_string())).collect();
+                prop_assert_eq!(nodes.join(", "), list);
+                prop_assert_eq!(written.is_secure(None), Some(proto == "https"));
+                prop_assert_eq!(written.host(None), Some(host.as_str()));
+            }
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! Authentication schemes that authenticate a connection instead of a request.
+//!
+//! After such a login every request on the connection is the user's, whoever sent it: a proxy must not use the
+//! connection for any other client (RFC 4559 section 6).
+
+use http::header::{AUTHORIZATION, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
+
+/// The schemes of Windows Integrated Authentication and WinRM ([MS-NTHT], RFC 4559, [MS-N2HT], [MS-WSMV]).
+const SCHEMES: [&str; 5] = ["ntlm", "negotiate", "nego2", "kerberos", "credssp"];
+
+/// Whether the head of a request or a response begins or continues the login of a connection.
+pub(crate) fn binds_connection(headers: &HeaderMap) -> bool {
+    names_scheme(headers.get_all(AUTHORIZATION).iter())
+        || names_scheme(headers.get_all(WWW_AUTHENTICATE).iter())
+}
+
+/// Whether any word is the name of such a scheme. A word elsewhere in a challenge only costs the reuse of a connection.
+fn names_scheme<'a>(values: impl Iterator<Item = &'a HeaderValue>) -> bool {
+    let mut words =
+        values.flat_map(|value| value.as_bytes().split(|byte| matches!(byte, b' ' | b'\t' | b',')));
+    words.any(|word| SCHEMES.iter().any(|scheme| word.eq_ignore_ascii_case(scheme.as_bytes())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn schemes_that_authenticate_a_connection_are_found_among_others() {
+        for (name, value, expected) in [
+            (AUTHORIZATION, "NTLM TlRMTVNTUAAB", true),
+            (AUTHORIZATION, "negotiate YII=", true),
+            (AUTHORIZATION, "Nego2 abc", true),
+            (AUTHORIZATION, "Basic bnRsbQ==", false),
+            (AUTHORIZATION, "Bearer ntlm.token", false),
+            (WWW_AUTHENTICATE, "NTLM", true),
+            (WWW_AUTHENTICATE, "Negotiate, NTLM", true),
+            (WWW_AUTHENTICATE, "Basic realm=\"a\",NTLM", true),
+            (WWW_AUTHENTICATE, "Negotiate oRQwEg==", true),
+            (WWW_AUTHENTICATE, "Basic realm=\"a\"", false),
+        ] {
+            let headers = HeaderMap::from_iter([(name, HeaderValue::from_static(value))]);
+            assert_eq!(binds_connection(&headers), expected, "{value}");
+        }
+        assert!(!binds_connection(&HeaderMap::new()));
+    }
+}

@@ -1,0 +1,201 @@
+//! Names of forwarding fields: which ones only a proxy may set, and which names an application takes for the same.
+
+use http::header::{HeaderMap, HeaderName};
+
+/// Beginnings of names by which proxies describe the client or the original request.
+const PREFIXES: [&str; 11] = [
+    "cloudfront-viewer-",
+    "x-forwarded",
+    "forwarded",
+    "x-original-",
+    "x-originating-",
+    "x-rewrite-",
+    "x-real-",
+    // Client certificates (RFC 9440 section 2, nginx, HAProxy).
+    "client-cert",
+    "x-client-cert",
+    "x-ssl-client-",
+    "ssl-client-",
+];
+
+/// Ends of names that hold the client's address: `True-Client-IP`, `CF-Connecting-IP`, `X-Cluster-Client-IP`,
+/// `WL-Proxy-Client-IP`, `Fastly-Client-IP`, `X-Azure-ClientIP`, `X-Envoy-External-Address` and their like.
+const SUFFIXES: [&str; 10] = [
+    "client-ip",
+    "clientip",
+    "connecting-ip",
+    "connecting-ipv6",
+    "connection-ip",
+    "real-ip",
+    "remote-ip",
+    "remote-addr",
+    "socketip",
+    "external-address",
+];
+
+/// Names of single proxies and servers that say the same.
+const NAMES: [&str; 15] = [
+    "ali-cdn-real-ip",
+    "cdn-src-ip",
+    "cf-ipcountry",
+    "cf-pseudo-ipv4",
+    "cf-visitor",
+    "front-end-https",
+    "x-appengine-user-ip",
+    "x-arr-clientcert",
+    "x-arr-ssl",
+    "x-envoy-internal",
+    "x-envoy-original-path",
+    "x-host",
+    "x-http-host-override",
+    "x-scheme",
+    "x-url-scheme",
+];
+
+/// Whether only a proxy may say this of a request. The name is in lower case, with `-` between its words.
+pub(crate) fn is_forwarding(name: &str) -> bool {
+    PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+        || SUFFIXES.iter().any(|suffix| name.ends_with(suffix))
+        || name.contains("-forwarded-")
+        || NAMES.contains(&name)
+}
+
+/// Whether an application that gets fields as environment variables (CGI, WSGI, FastCGI, Rack) cannot tell this name
+/// from `other`: there `-`, `_` and every other mark are the same (RFC 3875 section 4.1.18).
+pub(crate) fn folds_to(name: &HeaderName, other: &str) -> bool {
+    name.as_str().bytes().map(folded).eq(other.bytes().map(folded))
+}
+
+fn folded(byte: u8) -> u8 {
+    if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' }
+}
+
+/// Removes the forwarding fields that nobody is believed: of an untrusted client all of them, of a trusted proxy those
+/// that it has not set but let pass, written with another mark for `-`.
+pub(super) fn remove_forwarding(headers: &mut HeaderMap, trusted: bool) {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    let removed = |name: &&HeaderName| {
+        let name = name.as_str();
+        if name.bytes().all(is_plain) {
+            return !trusted && is_forwarding(name);
+        }
+        let name: String = name.bytes().map(|byte| char::from(folded(byte))).collect();
+        is_forwarding(&name)
+    };
+    let removed: Vec<HeaderName> = headers.keys().filter(removed).cloned().collect();
+    for name in removed {
+        headers.remove(name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    const FORWARDING: [&str; 36] = [
+        "x-forwarded-for",
+        "x-forwarded-proto",
+        "x-forwarded-host",
+        "x-forwarded-port",
+        "x-forwarded-prefix",
+        "x-forwarded-server",
+        "x-forwarded-ssl",
+        "x-forwarded-scheme",
+        "x-forwarded-client-cert",
+        "x-forwarded-user",
+        "x-forwarded-anything-else",
+        "x-forwarded",
+        "forwarded",
+        "forwarded-for",
+        "x-real-ip",
+        "x-original-url",
+        "x-original-host",
+        "x-rewrite-url",
+        "true-client-ip",
+        "cf-connecting-ip",
+        "cf-connecting-ipv6",
+        "x-client-ip",
+        "client-ip",
+        "x-cluster-client-ip",
+        "fastly-client-ip",
+        "fly-client-ip",
+        "wl-proxy-client-ip",
+        "do-connecting-ip",
+        "x-azure-clientip",
+        "x-azure-socketip",
+        "x-remote-addr",
+        "cloudfront-viewer-address",
+        "cloudfront-forwarded-proto",
+        "x-vercel-forwarded-for",
+        "x-envoy-external-address",
+        "client-cert-chain",
+    ];
+
+    const OTHERS: [&str; 14] = [
+        "host",
+        "cookie",
+        "authorization",
+        "user-agent",
+        "referer",
+        "sec-ch-ua",
+        "x-requested-with",
+        "x-client-version",
+        "x-csrf-token",
+        "x-request-id",
+        "traceparent",
+        "x_custom_field",
+        "content-type",
+        "priority",
+    ];
+
+    fn left(names: &[String], trusted: bool) -> Vec<String> {
+        let mut headers = HeaderMap::new();
+        for name in names {
+            let name = HeaderName::from_bytes(name.as_bytes()).expect("a name");
+            headers.append(name, HeaderValue::from_static("x"));
+        }
+        remove_forwarding(&mut headers, trusted);
+        headers.keys().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn an_untrusted_client_sets_no_forwarding_field_in_any_spelling() {
+        for name in FORWARDING {
+            for spelled in [
+                name.to_owned(),
+                name.to_uppercase(),
+                name.replace('-', "_"),
+                name.replacen('-', ".", 1),
+            ] {
+                assert!(left(&[spelled], false).is_empty(), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_trusted_proxy_sets_them_with_dashes_only() {
+        for name in FORWARDING.iter().filter(|name| name.contains('-')) {
+            assert_eq!(left(&[(*name).to_owned()], true), [*name]);
+            assert!(left(&[name.replace('-', "_")], true).is_empty(), "{name}");
+            assert!(left(&[name.replacen('-', "_", 1)], true).is_empty(), "{name}");
+        }
+    }
+
+    #[test]
+    fn other_fields_are_left_alone() {
+        let names = OTHERS.map(str::to_owned);
+        assert_eq!(left(&names, false), OTHERS);
+        assert_eq!(left(&names, true), OTHERS);
+    }
+
+    #[test]
+    fn names_that_an_application_cannot_tell_apart_are_the_same() {
+        for name in ["x-consent", "x_consent", "x.consent"] {
+            assert!(folds_to(&HeaderName::from_static(name), "X-Consent"), "{name}");
+        }
+        for name in ["x-consents", "xconsent", "x-consen"] {
+            assert!(!folds_to(&HeaderName::from_static(name), "X-Consent"), "{name}");
+        }
+    }
+}

@@ -1,0 +1,324 @@
+//! `Forwarded` (RFC 7239) and `X-Forwarded-*`: what proxies in front say of a request's earlier hops.
+
+use core::fmt;
+use core::net::{IpAddr, SocketAddr};
+
+use http::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue};
+
+use super::field_list::members;
+
+pub(super) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+pub(super) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+pub(super) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+pub(super) const X_FORWARDED_SCHEME: HeaderName = HeaderName::from_static("x-forwarded-scheme");
+pub(super) const X_FORWARDED_SSL: HeaderName = HeaderName::from_static("x-forwarded-ssl");
+
+/// The most hops that are looked at, from the right: what is said of others came from the client.
+const MAX_HOPS: usize = 32;
+
+/// A hop: its address and port, or `None` for one that is hidden or unreadable (RFC 7239 section 6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Node {
+    pub(super) address: IpAddr,
+    port: Option<u16>,
+}
+
+impl Node {
+    /// Reads `IP`, `IP:port`, `[v6]` and `[v6]:port`. IPv4-mapped IPv6 addresses become IPv4.
+    fn parse(text: &str) -> Option<Self> {
+        let text = text.trim_matches(['"', ' ', '\t']);
+        let bracketed = || text.strip_prefix('[')?.strip_suffix(']')?.parse::<IpAddr>().ok();
+        if let Some(address) = text.parse::<IpAddr>().ok().or_else(bracketed) {
+            return Some(Self { address: address.to_canonical(), port: None });
+        }
+        // A port may be hidden, too (RFC 7239 section 6.2).
+        if let Some((node, port)) = text.rsplit_once(':')
+            && port.starts_with('_')
+        {
+            return Self::parse(node).filter(|node| node.port.is_none());
+        }
+        let socket: SocketAddr = text.parse().ok()?;
+        Some(Self { address: socket.ip().to_canonical(), port: Some(socket.port()) })
+    }
+
+    /// As a value of `for=`.
+    pub(super) fn quoted(self) -> String {
+        match (self.address, self.port) {
+            (IpAddr::V4(address), None) => address.to_string(),
+            (IpAddr::V6(address), None) => format!("\"[{address}]\""),
+            (_, Some(_)) => format!("\"{self}\""),
+        }
+    }
+}
+
+impl From<IpAddr> for Node {
+    fn from(address: IpAddr) -> Self {
+        Self { address, port: None }
+    }
+}
+
+/// As in `X-Forwarded-For`.
+impl fmt::Display for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.port {
+            None => self.address.fmt(f),
+            Some(port) => SocketAddr::new(self.address, port).fmt(f),
+        }
+    }
+}
+
+/// The earlier hops of a request by one family of fields, the client's end first.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Hops {
+    pub(super) nodes: Vec<Option<Node>>,
+    /// Whether each hop was reached by TLS.
+    secure: Vec<Option<bool>>,
+    hosts: Vec<Option<String>>,
+}
+
+impl Hops {
+    /// By `X-Forwarded-For`, `-Proto` and `-Host`.
+    pub(super) fn of_x_forwarded(headers: &HeaderMap) -> Self {
+        let mut secure = last(list(headers, &X_FORWARDED_PROTO).map(is_secure));
+        if secure.is_empty() {
+            let scheme = list(headers, &X_FORWARDED_SCHEME).map(is_secure);
+            let ssl =
+                list(headers, &X_FORWARDED_SSL).map(|word| Some(word.eq_ignore_ascii_case("on")));
+            secure.extend(scheme.chain(ssl).next());
+        }
+        Self {
+            nodes: last(list(headers, &X_FORWARDED_FOR).map(Node::parse)),
+            secure,
+            hosts: last(list(headers, &X_FORWARDED_HOST).map(|host| Some(host.to_owned()))),
+        }
+    }
+
+    /// By `Forwarded`. A malformed value is one unreadable hop: the ends of its elements are unknown.
+    pub(super) fn of_forwarded(headers: &HeaderMap) -> Self {
+        let mut hops = Self::default();
+        if !headers.contains_key(FORWARDED) {
+            return hops;
+        }
+        let values: Vec<&[u8]> =
+            headers.get_all(FORWARDED).iter().map(HeaderValue::as_bytes).collect();
+        let text = values.join(&b","[..]);
+        let read = core::str::from_utf8(&text).ok().and_then(|text| hops.read_elements(text));
+        if read.is_none() {
+            return Self { nodes: vec![None], ..Self::default() };
+        }
+        Self {
+            nodes: last(hops.nodes.into_iter()),
+            secure: last(hops.secure.into_iter()),
+            hosts: last(hops.hosts.into_iter()),
+        }
+    }
+
+    /// Reads a list of elements (RFC 7239 section 4); `None` if it is malformed.
+    fn read_elements(&mut self, mut rest: &str) -> Option<()> {
+        loop {
+            let (mut node, mut secure, mut host, mut is_empty) = (None, None, None, true);
+            loop {
+                rest = rest.trim_start_matches([' ', '\t']);
+                let end = rest.find(['=', ',', ';', ' ', '\t']).unwrap_or(rest.len());
+                let (name, after) = rest.split_at_checked(end)?;
+                if !name.is_empty() {
+                    let (value, after) = read_value(after.strip_prefix('=')?)?;
+                    is_empty = false;
+                    match name.to_ascii_lowercase().as_str() {
+                        "for" => node = Some(Node::parse(&value)),
+                        "proto" => secure = is_secure(&value),
+                        "host" => host = Some(value),
+                        _ => {}
+                    }
+                    rest = after;
+                }
+                rest = rest.trim_start_matches([' ', '\t']);
+                match rest.strip_prefix(';') {
+                    Some(after) => rest = after,
+                    None => break,
+                }
+            }
+            // Empty list members are not elements (RFC 9110 section 5.6.1).
+            if !is_empty {
+                self.nodes.extend(node);
+                self.secure.push(secure);
+                self.hosts.push(host);
+            }
+            if rest.is_empty() {
+                return Some(());
+            }
+            rest = rest.strip_prefix(',')?;
+        }
+    }
+
+    /// The client among the hops that trusted proxies report: from the right, the first one that is not itself a trusted
+    /// proxy, or the last readable one. `None` where the nearest hop is unreadable or missing.
+    pub(super) fn client(&self, trusts: impl Fn(IpAddr) -> bool) -> Option<(usize, IpAddr)> {
+        let mut client = None;
+        for (index, node) in self.nodes.iter().enumerate().rev() {
+            let Some(Node { address, .. }) = node else { break };
+            client = Some((index, *address));
+            if !trusts(*address) {
+                break;
+            }
+        }
+        client
+    }
+
+    /// Whether the client came by TLS, as far as is known.
+    pub(super) fn is_secure(&self, client: Option<usize>) -> Option<bool> {
+        self.at_client(&self.secure, client).copied()
+    }
+
+    /// The host that the client asked for, as far as is known.
+    pub(super) fn host(&self, client: Option<usize>) -> Option<&str> {
+        self.at_client(&self.hosts, client).map(String::as_str)
+    }
+
+    /// A list with as many members as there are hops has one for each; any other begins at the client.
+    fn at_client<'a, T>(&self, list: &'a [Option<T>], client: Option<usize>) -> Option<&'a T> {
+        let own =
+            client.filter(|_| list.len() == self.nodes.len()).and_then(|at| list.get(at)?.as_ref());
+        own.or_else(|| list.iter().flatten().next())
+    }
+}
+
+/// Whether the proxy that a request comes from says that its client came by TLS.
+#[cfg(feature = "ext-proc")]
+pub(crate) fn forwarded_scheme_is_secure(headers: &HeaderMap) -> Option<bool> {
+    Hops::of_x_forwarded(headers).is_secure(None)
+}
+
+/// The members that belong to the last hops.
+fn last<T>(members: impl DoubleEndedIterator<Item = T>) -> Vec<T> {
+    let mut last: Vec<T> = members.rev().take(MAX_HOPS).collect();
+    last.reverse();
+    last
+}
+
+/// The members of a list as text.
+fn list<'a>(
+    headers: &'a HeaderMap,
+    name: &HeaderName,
+) -> impl DoubleEndedIterator<Item = &'a str> + use<'a> {
+    members(headers, name).map(|member| core::str::from_utf8(member).unwrap_or("unknown"))
+}
+
+/// Whether a protocol is spoken over TLS; `None` for one that is neither HTTP nor WebSocket.
+fn is_secure(proto: &str) -> Option<bool> {
+    let is = |known: &&str| proto.eq_ignore_ascii_case(known);
+    if ["https", "wss"].iter().any(is) {
+        return Some(true);
+    }
+    ["http", "ws"].iter().any(is).then_some(false)
+}
+
+/// Reads a token or a quoted string from the beginning of a text; `None` if it is malformed.
+fn read_value(text: &str) -> Option<(String, &str)> {
+    let Some(quoted) = text.strip_prefix('"') else {
+        let end = text.find([',', ';', ' ', '\t', '"', '=']).unwrap_or(text.len());
+        let (token, after) = text.split_at_checked(end)?;
+        return (!token.is_empty()).then(|| (token.to_owned(), after));
+    };
+    let mut value = String::new();
+    let mut letters = quoted.char_indices();
+    while let Some((at, letter)) = letters.next() {
+        match letter {
+            '"' => return quoted.get(at + 1..).map(|after| (value, after)),
+            '\\' => value.push(letters.next()?.1),
+            _ => value.push(letter),
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(text: &str) -> Option<String> {
+        Node::parse(text).map(|node| node.to_string())
+    }
+
+    fn of(name: HeaderName, values: &[&'static str]) -> HeaderMap {
+        values.iter().map(|value| (name.clone(), HeaderValue::from_static(value))).collect()
+    }
+
+    #[test]
+    fn nodes_are_read_in_every_common_form_and_canonical() {
+        for (text, expected, quoted) in [
+            ("192.0.2.1", "192.0.2.1", "192.0.2.1"),
+            ("192.0.2.1:4711", "192.0.2.1:4711", "\"192.0.2.1:4711\""),
+            ("\"192.0.2.1:4711\"", "192.0.2.1:4711", "\"192.0.2.1:4711\""),
+            ("2001:DB8::1", "2001:db8::1", "\"[2001:db8::1]\""),
+            ("[2001:db8:0::1]", "2001:db8::1", "\"[2001:db8::1]\""),
+            ("[2001:db8::1]:99", "[2001:db8::1]:99", "\"[2001:db8::1]:99\""),
+            ("::ffff:192.0.2.1", "192.0.2.1", "192.0.2.1"),
+            ("[::ffff:c000:201]:80", "192.0.2.1:80", "\"192.0.2.1:80\""),
+            ("192.0.2.1:_port", "192.0.2.1", "192.0.2.1"),
+            ("[2001:db8::1]:_x", "2001:db8::1", "\"[2001:db8::1]\""),
+        ] {
+            assert_eq!(node(text).as_deref(), Some(expected), "{text}");
+            assert_eq!(Node::parse(text).map(Node::quoted).as_deref(), Some(quoted), "{text}");
+        }
+        for text in [
+            "",
+            "unknown",
+            "_hidden",
+            "192.0.2",
+            "192.0.2.256",
+            "192.0.2.01",
+            "192.0.2.1:",
+            "192.0.2.1:x",
+            "192.0.2.1:99999",
+            "[192.0.2.1",
+            "2001:db8::1]",
+            "shop.example",
+            "192.0.2.1 192.0.2.2",
+            "-",
+            "192.0.2.1:80:_x",
+        ] {
+            assert_eq!(node(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn elements_of_forwarded_are_read_across_fields() {
+        let headers = of(
+            FORWARDED,
+            &[
+                "For=\"[2001:db8::1]:99\";Proto=HTTPS ; host=\"a\\\"b\", for=unknown;by=_x",
+                ",  for=192.0.2.1;proto=http;",
+            ],
+        );
+        let hops = Hops::of_forwarded(&headers);
+        let nodes: Vec<_> =
+            hops.nodes.iter().map(|node| node.map(|node| node.to_string())).collect();
+        assert_eq!(
+            nodes,
+            [Some("[2001:db8::1]:99".to_owned()), None, Some("192.0.2.1".to_owned())]
+        );
+        assert_eq!(hops.secure, [Some(true), None, Some(false)]);
+        assert_eq!(hops.hosts, [Some("a\"b".to_owned()), None, None]);
+        assert_eq!(Hops::of_forwarded(&HeaderMap::new()), Hops::default());
+        assert_eq!(Hops::of_forwarded(&of(FORWARDED, &["", " , ;"])), Hops::default());
+    }
+
+    #[test]
+    fn a_malformed_forwarded_is_one_unreadable_hop() {
+        for value in [
+            "for=\"192.0.2.9, for=192.0.2.1",
+            "for=192.0.2.9, x=\", for=\"[2001:db8::1]\"",
+            "for",
+            "for=",
+            "for=a b",
+            "for==a",
+            "192.0.2.1",
+            "for=192.0.2.1 for=192.0.2.2",
+            "for=\"a\\",
+        ] {
+            let unreadable = Hops { nodes: vec![None], ..Hops::default() };
+            assert_eq!(Hops::of_forwarded(&of(FORWARDED, &[value])), unreadable, "{value}");
+        }
+    }
+}

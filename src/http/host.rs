@@ -1,0 +1,171 @@
+//! Hosts and ports of requests (RFC 9110 section 4.2, RFC 3986 section 3.2).
+
+use core::net::Ipv6Addr;
+
+/// The longest registered name (RFC 3986 section 3.2.2).
+const MAX_NAME_BYTES: usize = 255;
+
+/// A valid `Host` field value, `:authority` or authority of an absolute-form target: host and port, no userinfo.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Authority<'a> {
+    /// A name, an IPv4 address, or an IPv6 address in brackets.
+    pub(crate) host: &'a str,
+    /// The port, unless it is missing or empty.
+    pub(crate) port: Option<u16>,
+}
+
+impl<'a> Authority<'a> {
+    /// Parses an authority; `None` if it is invalid.
+    ///
+    /// Valid means RFC 3986 with two restrictions. A name contains neither `,` nor `;`: these separate list members and
+    /// attributes in the fields that a host is copied to (`Forwarded`, `Set-Cookie`). An address in brackets is an IPv6
+    /// address without a zone, since nothing else can be connected to.
+    pub(crate) fn parse(bytes: &'a [u8]) -> Option<Self> {
+        let text = core::str::from_utf8(bytes).ok()?;
+        let end = match text.strip_prefix('[') {
+            Some(_) => text.find(']')? + 1,
+            None => text.find(':').unwrap_or(text.len()),
+        };
+        let (host, rest) = text.split_at_checked(end)?;
+        let valid = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+            Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+            None => is_name(host.as_bytes()),
+        };
+        let port = match rest.strip_prefix(':') {
+            None if rest.is_empty() => None,
+            None => return None,
+            Some("") => None,
+            Some(digits) => Some(parse_port(digits)?),
+        };
+        valid.then_some(Self { host, port })
+    }
+}
+
+/// A TCP port that can be connected to.
+fn parse_port(digits: &str) -> Option<u16> {
+    // A sign would be accepted by `parse`.
+    let decimal = digits.bytes().all(|byte| byte.is_ascii_digit());
+    digits.parse().ok().filter(|port| decimal && *port != 0)
+}
+
+/// Whether these bytes are a registered name or an IPv4 address (`reg-name`) without `,` and `;`.
+fn is_name(name: &[u8]) -> bool {
+    let mut rest = name;
+    while let Some((byte, after)) = rest.split_first() {
+        rest = match byte {
+            b'%' => match after {
+                [high, low, after @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
+                    after
+                }
+                _ => return false,
+            },
+            b'-' | b'.' | b'_' | b'~' => after,
+            b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b'=' => after,
+            _ if byte.is_ascii_alphanumeric() => after,
+            _ => return false,
+        };
+    }
+    !name.is_empty() && name.len() <= MAX_NAME_BYTES
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn valid_authorities_are_split_into_host_and_port() {
+        for (text, host, port) in [
+            ("shop.example", "shop.example", None),
+            ("SHOP.Example:8443", "SHOP.Example", Some(8443)),
+            ("shop.example.", "shop.example.", None),
+            ("shop.example:", "shop.example", None),
+            ("shop.example:00080", "shop.example", Some(80)),
+            ("a:65535", "a", Some(65535)),
+            ("my_host-1~x", "my_host-1~x", None),
+            ("a..b", "a..b", None),
+            ("192.0.2.1:1", "192.0.2.1", Some(1)),
+            ("[::1]", "[::1]", None),
+            ("[2001:DB8::1]:443", "[2001:DB8::1]", Some(443)),
+            ("[::ffff:192.0.2.1]", "[::ffff:192.0.2.1]", None),
+            ("xn--mnchen-3ya.de", "xn--mnchen-3ya.de", None),
+            ("a%2Ab.test", "a%2Ab.test", None),
+            ("a!$&'()*+=b", "a!$&'()*+=b", None),
+        ] {
+            assert_eq!(Authority::parse(text.as_bytes()), Some(Authority { host, port }), "{text}");
+        }
+    }
+
+    #[test]
+    fn invalid_authorities_are_rejected() {
+        let too_long = "a".repeat(256);
+        for text in [
+            "",
+            ":80",
+            ":",
+            "a;Secure",
+            "a,b",
+            "a:b:c",
+            "a:80:80",
+            "[::1",
+            "::1",
+            "[]",
+            "[::g]",
+            "[zz]",
+            "[::1]x",
+            "[::1]:x",
+            "[v1.a]",
+            "[fe80::1%25eth0]",
+            "[fe80::1%eth0]",
+            "[1.2.3.4]",
+            "a%zz",
+            "a%",
+            "a%4",
+            "%",
+            "a:99999",
+            "a:65536",
+            "a:0",
+            "a:-1",
+            "a:+1",
+            "a:80x",
+            "a: 80",
+            "a b",
+            " a",
+            "a ",
+            "a\tb",
+            "a/b",
+            "a?b",
+            "a#b",
+            "a@b",
+            "user:p@a",
+            "a\\b",
+            "a\"b",
+            "a<b",
+            "a>b",
+            "a^b",
+            "a`b",
+            "a{b}",
+            "a|b",
+            "a[b",
+            "a]b",
+            "a\u{7f}",
+            "a\0",
+            "a\r\nb",
+            "m\u{fc}nchen.de",
+            &too_long,
+        ] {
+            assert_eq!(Authority::parse(text.as_bytes()), None, "{text}");
+        }
+        assert_eq!(Authority::parse(b"a\xff"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_valid_can_end_an_attribute_a_list_member_or_a_line(bytes in prop::collection::vec(any::<u8>(), 0..24)) {
+            if let Some(authority) = Authority::parse(&bytes) {
+                prop_assert!(authority.host.bytes().all(|byte| byte.is_ascii_graphic()));
+                prop_assert!(!bytes.iter().any(|byte| b",;\"\\/?#@<>".contains(byte)));
+            }
+        }
+    }
+}

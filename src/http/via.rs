@@ -1,0 +1,115 @@
+//! `Via` (RFC 9110 section 7.6.3) and `CDN-Loop` (RFC 8586): adds this proxy to a request, and recognises requests that
+//! have passed it before.
+//!
+//! In `Via` every instance has the same name, so that two in a row are no loop only `CDN-Loop` can tell: there each
+//! instance adds an id of its own.
+
+use http::Version;
+use http::header::{HeaderMap, HeaderName, HeaderValue, VIA};
+
+use super::field_list::{append, members};
+
+const CDN_LOOP: HeaderName = HeaderName::from_static("cdn-loop");
+/// The name of every instance in `Via`, and of this program in `CDN-Loop`.
+const NAME: &[u8] = b"consentry";
+
+/// This instance in the fields that requests carry from proxy to proxy.
+#[derive(Debug, Clone)]
+pub(crate) struct Via {
+    /// The member of `CDN-Loop`: `consentry;id=…`.
+    own: HeaderValue,
+}
+
+impl Via {
+    /// An instance with an id that no other one has.
+    pub(crate) fn new(id: u64) -> Self {
+        let own = HeaderValue::try_from(format!("consentry;id={id:016x}"));
+        Self { own: own.unwrap_or(HeaderValue::from_static("consentry")) }
+    }
+
+    /// Adds this instance to a request that came by this version.
+    pub(super) fn add(&self, headers: &mut HeaderMap, version: Version) {
+        let via = match version {
+            Version::HTTP_10 => "1.0 consentry",
+            Version::HTTP_2 => "2.0 consentry",
+            _ => "1.1 consentry",
+        };
+        append(headers, VIA, HeaderValue::from_static(via));
+        append(headers, CDN_LOOP, self.own.clone());
+    }
+
+    /// Whether a request has passed this instance: its id is there, or there are more passages than ids, since something
+    /// between has removed some.
+    pub(crate) fn has_passed(&self, headers: &HeaderMap) -> bool {
+        let mut others = 0;
+        for member in members(headers, &CDN_LOOP) {
+            if member == self.own.as_bytes() {
+                return true;
+            }
+            let name = member.split(|byte| *byte == b';').next().unwrap_or_default();
+            others += usize::from(name.trim_ascii().eq_ignore_ascii_case(NAME));
+        }
+        let passages = members(headers, &VIA).filter(|member| {
+            let words = member.split(|byte| matches!(byte, b' ' | b'\t'));
+            let received_by = words.filter(|word| !word.is_empty()).nth(1);
+            received_by.is_some_and(|name| name.eq_ignore_ascii_case(NAME))
+        });
+        passages.count() > others
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(fields: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.append(*name, HeaderValue::from_static(value));
+        }
+        headers
+    }
+
+    #[test]
+    fn a_passage_is_recognised_in_every_form_of_via() {
+        let via = Via::new(1);
+        for (values, expected) in [
+            (&["1.1 consentry"][..], true),
+            (&["2.0 Consentry"], true),
+            (&["HTTP/1.1 consentry (comment)"], true),
+            (&["1.0 edge,1.1\tconsentry , 1.1 cdn"], true),
+            (&["1.1 edge", "1.1  consentry"], true),
+            (&["1.1 edge"], false),
+            (&["1.1 consentry-2"], false),
+            (&["1.1 consentry:80"], false),
+            (&["1.1 edge (consentry)"], false),
+            (&["consentry"], false),
+            (&["", ", ,"], false),
+            (&[], false),
+        ] {
+            let fields: Vec<_> = values.iter().map(|value| ("via", *value)).collect();
+            assert_eq!(via.has_passed(&headers(&fields)), expected, "{values:?}");
+        }
+    }
+
+    #[test]
+    fn other_instances_are_no_loop_and_the_own_one_is() {
+        let (one, two, three) = (Via::new(1), Via::new(2), Via::new(3));
+        let mut request = headers(&[("via", "1.1 edge"), ("cdn-loop", "edge")]);
+        for instance in [&one, &two, &three] {
+            assert!(!instance.has_passed(&request));
+            instance.add(&mut request, Version::HTTP_11);
+        }
+        assert_eq!(request["via"], "1.1 edge, 1.1 consentry, 1.1 consentry, 1.1 consentry");
+        for instance in [&one, &two, &three] {
+            assert!(instance.has_passed(&request));
+        }
+        assert!(!Via::new(4).has_passed(&request));
+        // Whatever has removed one of the two.
+        let mut without = request.clone();
+        without.remove("via");
+        assert!(two.has_passed(&without));
+        request.remove("cdn-loop");
+        assert!(Via::new(4).has_passed(&request));
+    }
+}
