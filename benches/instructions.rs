@@ -139,7 +139,7 @@ fn classify(policy: &Policy) -> usize {
 #[bench::one(10)]
 fn decide(policy: &Policy) -> bool {
     let consent = Consent::undecided(CategorySet::NECESSARY);
-    policy.cookie(black_box(b"name_3"), &consent).permitted
+    policy.held_cookie(black_box(b"name_3"), &Cookies::default(), &consent).permitted
 }
 
 /// An origin that answers at once, with these lines.

@@ -27,6 +27,7 @@ mod fields;
 mod inventory;
 mod learned;
 mod peer;
+mod presumed;
 mod recall;
 mod report;
 mod reporting;

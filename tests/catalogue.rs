@@ -17,7 +17,7 @@ use consentry::catalogue::{Catalogue as Rules, CookieRule, Sight, Tier, builtin}
 use consentry::config::settings::FilterSettings;
 use consentry::config::{self, Overrides};
 use consentry::consent::{Category, Consent, ConsentReader, Signals};
-use consentry::cookie::{Cookies, SetCookie};
+use consentry::cookie::{Cookies, ResponseTime, SetCookie};
 use http::header::{HeaderMap, HeaderValue, SET_COOKIE};
 use proptest::prelude::*;
 
@@ -28,7 +28,8 @@ static SETTINGS: LazyLock<FilterSettings> = LazyLock::new(settings);
 static OF_ANOTHER_PROCESS: LazyLock<FilterSettings> = LazyLock::new(settings);
 
 fn settings() -> FilterSettings {
-    let toml = "[[site]]\nupstream = 'http://127.0.0.1:3000'\n";
+    // The rules alone: nothing is presumed.
+    let toml = "unclassified = 'block'\n[[site]]\nupstream = 'http://127.0.0.1:3000'\n";
     let config = config::parse(toml, None, &Overrides::default()).expect("a valid config");
     config.sites[0].filter.clone()
 }
@@ -70,7 +71,7 @@ fn set(lines: &[&str]) -> Vec<bool> {
     let consent = undecided();
     let passes = |line: &&str| {
         let cookie = SetCookie::parse(line.as_bytes());
-        SETTINGS.policy.set_cookie(&cookie, &sight, &consent).permitted
+        SETTINGS.policy.set_cookie(&cookie, &sight, || ResponseTime::new(NOW), &consent).permitted
     };
     lines.iter().map(passes).collect()
 }
@@ -142,7 +143,8 @@ fn no_pattern_of_the_catalogue_swallows_another_vendors_cookies() {
     let mut wrong = Vec::new();
     for rule in &rules {
         let name = example(rule.pattern.as_str());
-        let in_doubt = Sight::benefit_of_doubt();
+        let cookies = Cookies::default();
+        let in_doubt = Sight::benefit_of_doubt(&cookies);
         let found = catalogue()
             .cookie_in(name.as_bytes(), &in_doubt)
             .unwrap_or_else(|| panic!("{name}: a rule knows its own names"));
@@ -482,7 +484,7 @@ fn records_of_consent_pass_both_ways_whoever_keeps_them() {
             assert_eq!(set(&[&line]), [true], "{line}");
         }
         let consent = undecided();
-        assert!(SETTINGS.policy.cookie(name.as_bytes(), &consent).permitted, "{name} is not deleted");
+        assert!(SETTINGS.policy.held_cookie(name.as_bytes(), &Cookies::default(), &consent).permitted, "{name} is not deleted");
     }
 }
 

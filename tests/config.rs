@@ -15,6 +15,7 @@ use consentry::catalogue::Sight;
 use consentry::config::settings::{Config, Detect, Mode};
 use consentry::config::{self, Overrides};
 use consentry::consent::Category;
+use consentry::cookie::Cookies;
 
 fn parse(toml: &str) -> Config {
     config::parse(toml, None, &Overrides::default())
@@ -434,8 +435,9 @@ fn placeholders_and_conditions_of_cookie_rules_are_checked() {
     let config = parse(&rule(
         "name = 'a_{hex:4}_*'\nrequires = { http_only = true, max_days = 0, with = ['b_*'] }",
     ));
-    let rule =
-        config.sites[0].filter.policy.catalogue.cookie_in(b"a_beef_x", &Sight::benefit_of_doubt());
+    let cookies = Cookies::default();
+    let sight = Sight::benefit_of_doubt(&cookies);
+    let rule = config.sites[0].filter.policy.catalogue.cookie_in(b"a_beef_x", &sight);
     let requires = rule.and_then(|rule| rule.requires.as_deref()).expect("conditions");
     assert!(requires.http_only && requires.max_days == Some(0) && requires.with.len() == 1);
 }

@@ -26,12 +26,16 @@ pub(super) fn of_site(filter: &Filter) -> Value {
         }
         beacon.remove("attributes");
         beacon.remove("set_together");
+        beacon.remove("presumed");
     }
     json!({ "cookies": shown(inventory.cookies(catalogue)), "beacons": beacons })
 }
 
 fn shown(item: &SeenItem<'_>, categories: &Categories) -> Value {
     let mut shown = serde_json::to_value(item).unwrap_or_default();
+    let presumed = item
+        .presumed
+        .map(|grounds| json!({ "evidence": grounds.as_str(), "reason": grounds.reason() }));
     let Some(fields) = shown.as_object_mut() else { return shown };
     for (key, at) in [("first_seen", item.first_seen), ("last_seen", item.last_seen)] {
         let time = OffsetDateTime::from_unix_timestamp(at).ok();
@@ -46,6 +50,7 @@ fn shown(item: &SeenItem<'_>, categories: &Categories) -> Value {
     fields.insert("category".to_owned(), json!(entry.map(|entry| categories.name(entry.category))));
     fields.insert("vendor".to_owned(), json!(entry.and_then(|entry| entry.vendor.as_deref())));
     fields.insert("rule".to_owned(), json!(rule));
+    fields.insert("presumed".to_owned(), json!(presumed));
     let from = if item.tally.set > 0 { "origin" } else { "script or elsewhere" };
     fields.insert("from".to_owned(), json!(from));
     if item.rule.is_none() {
@@ -56,6 +61,7 @@ fn shown(item: &SeenItem<'_>, categories: &Categories) -> Value {
             http_only: attributes.is_some_and(|attributes| attributes.http_only),
             lifetime: attributes.and_then(|attributes| attributes.lifetime_seconds),
             together: item.set_together,
+            presumed: item.presumed,
         });
         let suggestion = json!({ "category": categories.name(category), "reason": reason });
         fields.insert("suggestion".to_owned(), suggestion);

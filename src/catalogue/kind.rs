@@ -49,6 +49,11 @@ impl Kind {
         }
     }
 
+    /// Whether a site needs such cookies to do what the visitor asks for: sessions, logins, baskets and their protection.
+    pub fn is_needed(self) -> bool {
+        self != Self::ConsentRecord && self.category() == Category::NECESSARY
+    }
+
     /// Whether the kind is tracking: advertising, social networks or statistics.
     pub fn tracks(self) -> bool {
         matches!(self, Self::Advertising | Self::Social | Self::Statistics)

@@ -29,11 +29,7 @@ pub fn speaks_of_tracking(name: &[u8]) -> bool {
 ///
 /// Wider than [`speaks_of`]: what a script may store under such a name is still judged when it is sent.
 pub fn record_expressions() -> (String, String) {
-    let words = |wanted: Word, keep: fn(&&str) -> bool| {
-        let rows = WORDS.iter().filter(|(word, _)| *word == wanted);
-        let words = rows.flat_map(|(_, texts)| texts.split_ascii_whitespace()).filter(keep);
-        words.collect::<Vec<_>>().join("|")
-    };
+    let words = |wanted: Word, keep: fn(&&str) -> bool| alternatives(|word| word == wanted, keep);
     // Longer words count anywhere, but "optin" is the beginning of other words too.
     let long = words(Word::Consent, |word| word.len() > SHORT_BYTES && !word.starts_with("opt"));
     let short = words(Word::Consent, |word| word.len() <= SHORT_BYTES);
@@ -43,6 +39,23 @@ pub fn record_expressions() -> (String, String) {
     );
     let identifiers = words(Word::Identifier, |_| true);
     (records, format!("(^|[^a-z])({identifiers})([^a-z]|$)|uuid"))
+}
+
+/// Two regular expressions for scripts: names that may speak of protection against cross-site request forgery, and those
+/// of them that speak of tracking. Wider than [`speaks_of`], as [`record_expressions`] are.
+pub fn token_expressions() -> (String, String) {
+    let tokens = alternatives(|word| word == Word::Of(Kind::Csrf), |_| true);
+    let tracks = |word| matches!(word, Word::Of(kind) | Word::Subject(kind) if kind.tracks());
+    let long = alternatives(tracks, |word| word.len() > SHORT_BYTES);
+    let short = alternatives(tracks, |word| word.len() <= SHORT_BYTES);
+    (tokens, format!("{long}|(^|[^a-z])({short})([^a-z]|$)"))
+}
+
+/// The words of these sorts as alternatives of a regular expression.
+fn alternatives(wanted: impl Fn(Word) -> bool, keep: impl Fn(&&str) -> bool) -> String {
+    let rows = WORDS.iter().filter(|(word, _)| wanted(*word));
+    let words = rows.flat_map(|(_, texts)| texts.split_ascii_whitespace()).filter(keep);
+    words.collect::<Vec<_>>().join("|")
 }
 
 /// What the words of a name speak of.

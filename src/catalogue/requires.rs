@@ -6,11 +6,13 @@
 //! without state: the part that its wildcards match must not speak of tracking, and the cookies that the software sets
 //! together must be sent together.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
+use std::collections::HashSet;
 
 use http::header::{HeaderMap, SET_COOKIE};
 
 use super::names;
+use super::presumed_list::listed_names;
 use crate::cookie::{Cookies, SetCookie};
 
 /// The most searches for companions in one message: each reads all cookies of the message.
@@ -70,6 +72,9 @@ impl Companion {
 pub struct Sight<'a> {
     source: Source<'a>,
     searches: Cell<u32>,
+    /// The cookies that came with the message's request.
+    sent: Option<&'a Cookies<'a>>,
+    listed: OnceCell<HashSet<Vec<u8>>>,
 }
 
 #[derive(Debug)]
@@ -83,7 +88,7 @@ enum Source<'a> {
 
 impl<'a> Sight<'a> {
     fn new(source: Source<'a>) -> Self {
-        Self { source, searches: Cell::new(0) }
+        Self { source, searches: Cell::new(0), sent: None, listed: OnceCell::new() }
     }
 
     /// A name alone, as if the cookie were sent alone.
@@ -91,9 +96,9 @@ impl<'a> Sight<'a> {
         Self::new(Source::Name)
     }
 
-    /// A name alone, with every condition presumed to hold: for what must not be deleted by mistake.
-    pub fn benefit_of_doubt() -> Self {
-        Self::new(Source::Benefit)
+    /// A cookie that these may hold or not, with every condition taken to hold: for what must not be deleted by mistake.
+    pub fn benefit_of_doubt(cookies: &'a Cookies<'a>) -> Self {
+        Self { sent: Some(cookies), ..Self::new(Source::Benefit) }
     }
 
     /// A cookie that a script writes, which cannot be `HttpOnly`.
@@ -103,12 +108,18 @@ impl<'a> Sight<'a> {
 
     /// The cookies of a request.
     pub fn request(cookies: &'a Cookies<'a>) -> Self {
-        Self::new(Source::Request(cookies))
+        Self { sent: Some(cookies), ..Self::new(Source::Request(cookies)) }
     }
 
     /// The `Set-Cookie` lines among the headers (or trailers) of a response, at `now` (Unix seconds).
     pub fn response(headers: &'a HeaderMap, now: i64) -> Self {
         Self::new(Source::Response(headers, now))
+    }
+
+    /// Whether a list of presumed cookies in the request has this name.
+    pub(super) fn lists(&self, name: &[u8]) -> bool {
+        let Some(cookies) = self.sent else { return false };
+        self.listed.get_or_init(|| listed_names(cookies)).contains(name)
     }
 
     fn has(&self, is: impl Fn(&[u8]) -> bool) -> bool {

@@ -4,6 +4,7 @@
 //! an application sets while it logs somebody in is proposed as necessary.
 
 use super::names::{Kind, speaks_of};
+use super::presumption::Grounds;
 use crate::consent::Category;
 
 /// What was seen of a cookie. Never its value.
@@ -19,6 +20,8 @@ pub struct Evidence<'a> {
     pub lifetime: Option<i64>,
     /// How the origin sets it together with a session.
     pub together: Option<Together>,
+    /// Why it is presumed strictly necessary now, if it is.
+    pub presumed: Option<Grounds>,
 }
 
 /// How a cookie is set together with another one that looks like a session. Later ones are stronger evidence.
@@ -44,6 +47,9 @@ const MONTH: i64 = 31 * DAY;
 
 /// Proposes a category.
 pub fn suggest(evidence: &Evidence<'_>) -> Suggestion {
+    if let Some(grounds) = evidence.presumed {
+        return (Category::NECESSARY, grounds.reason());
+    }
     let kind = speaks_of(evidence.name.as_bytes());
     let lives_long = evidence.lifetime.is_some_and(|seconds| seconds > MONTH);
     let readable = !evidence.http_only;
@@ -135,7 +141,8 @@ mod tests {
         lifetime: Option<i64>,
         together: Option<Together>,
     ) -> Category {
-        suggest(&Evidence { name, set_by_origin, http_only, lifetime, together }).0
+        let presumed = None;
+        suggest(&Evidence { name, set_by_origin, http_only, lifetime, together, presumed }).0
     }
 
     #[test]

@@ -129,9 +129,10 @@ pub(super) fn cookies(filter: &Filter, most: usize) -> BTreeMap<Option<Category>
             // Visitors can send anything: only what the origin sets is the site's.
             None if seen.tally.set > 0 => {
                 let days = of_attributes(&seen);
+                let category = seen.presumed.map(|_| Category::NECESSARY);
                 let row =
                     Row { name: seen.name, vendor: None, purpose: None, days, built_in: false };
-                found.entry(None).or_default().push((count, row));
+                found.entry(category).or_default().push((count, row));
             }
             _ => {}
         }

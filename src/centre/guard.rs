@@ -7,7 +7,7 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use crate::catalogue::names::record_expressions;
+use crate::catalogue::names::{record_expressions, token_expressions};
 use crate::catalogue::{CookieRule, Sight};
 use crate::config::settings::FilterSettings;
 use crate::policy::Unclassified;
@@ -59,13 +59,17 @@ pub(super) fn script(settings: &FilterSettings) -> Script {
     let wild: Vec<_> =
         wild.iter().map(|rule| (rule.pattern.regex(), rule.entry.category.index())).collect();
     let (records, identifiers) = record_expressions();
+    let (tokens, tracking) = token_expressions();
     let data = serde_json::json!({
         "categories": categories,
         "exact": exact,
         "wild": wild,
         "records": records,
         "identifiers": identifiers,
+        "tokens": tokens,
+        "tracking": tracking,
         "unclassified": settings.policy.unclassified == Unclassified::Allow,
+        "presumes": settings.policy.unclassified == Unclassified::Presume,
     });
     let text = include_str!("script/guard.js").replace("DATA", &data.to_string());
     let mut hasher = DefaultHasher::new();

@@ -78,6 +78,9 @@ fn write_site(site: &Site, out: &mut impl Write) -> io::Result<()> {
         )?;
     }
     let unclassified = match filter.policy.unclassified {
+        Unclassified::Presume => {
+            "pass where they are presumed necessary, else with consent to everything only"
+        }
         Unclassified::Block => "pass with consent to everything only",
         Unclassified::Allow => "pass",
     };

@@ -50,7 +50,7 @@ fn row(item: &Value) -> [String; 9] {
     let stripped = number("/undecided/stripped") + number("/decided/stripped");
     [
         text("name"),
-        item["category"].as_str().unwrap_or("unclassified").to_owned(),
+        category(item).to_owned(),
         text("vendor"),
         text("from"),
         number("/set").to_string(),
@@ -59,6 +59,15 @@ fn row(item: &Value) -> [String; 9] {
         text("last_seen"),
         attributes(&item["attributes"]),
     ]
+}
+
+/// The category of the rule, or what is made of an item without one.
+fn category(item: &Value) -> &str {
+    let without_rule = match item["presumed"].is_object() {
+        true => "unclassified, presumed necessary",
+        false => "unclassified",
+    };
+    item["category"].as_str().unwrap_or(without_rule)
 }
 
 /// The attributes of a cookie, in a word each.

@@ -38,7 +38,7 @@ pub(in crate::config) struct Raw {
     pub(in crate::config) workers: Option<Spanned<u32>>,
     /// `enforce` strips, blocks and expires; `observe` changes nothing and reports what it would do. Default: `"enforce"`.
     pub(in crate::config) mode: Option<Mode>,
-    /// Cookies that no rule knows: `block` lets them pass for visitors who have allowed every category only, `allow` for everybody. Default: `"block"`.
+    /// Cookies that no rule knows. `presume` lets those pass that are presumed strictly necessary by how the origin sets them (docs/presumption.md), and others only for visitors who have allowed every category; `block` does the latter with all of them; `allow` lets all pass. Default: `"presume"`.
     pub(in crate::config) unclassified: Option<RawUnclassified>,
     /// Where cookies and beacons are described: the built-in catalogue, and files of your own, from this file's folder. Later files win over earlier ones. Default: `["builtin"]`.
     pub(in crate::config) catalogue: Option<Vec<Text>>,

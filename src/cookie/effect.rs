@@ -55,6 +55,8 @@ impl ResponseTime {
 pub(super) struct Lifetime {
     /// Until when (Unix seconds) each attribute, read alone, lets the cookie live.
     pub(super) stores_until: i64,
+    /// The longest valid `Max-Age`, in seconds.
+    longest_age: Option<i64>,
     /// Whether each `Max-Age` deletes; `None` without one.
     ages_delete: Option<bool>,
     /// The latest `Expires`, in Unix seconds, or for ever if one is read in several ways; `None` without one.
@@ -64,7 +66,7 @@ pub(super) struct Lifetime {
 impl Default for Lifetime {
     /// That of a line without lifetime attributes.
     fn default() -> Self {
-        Self { stores_until: i64::MAX, ages_delete: None, expires_by: None }
+        Self { stores_until: i64::MAX, longest_age: None, ages_delete: None, expires_by: None }
     }
 }
 
@@ -72,6 +74,7 @@ impl Lifetime {
     /// Adds a `Max-Age`; returns its seconds if it is valid (section 5.6.2).
     pub(super) fn add_max_age(&mut self, value: &[u8]) -> Option<i64> {
         let seconds = parse_max_age(value);
+        self.longest_age = self.longest_age.max(seconds);
         if seconds.is_none_or(|seconds| seconds <= 0) {
             self.stores_until = i64::MIN;
         }
@@ -89,6 +92,11 @@ impl Lifetime {
         let certain = fixed.or_else(|| expires.filter(|_| is_plain(value)));
         self.expires_by = self.expires_by.max(Some(certain.unwrap_or(i64::MAX)));
         expires
+    }
+
+    /// The longest, in seconds, that any browser keeps the cookie; `None` until it is closed.
+    pub(super) fn longest(&self, time: ResponseTime) -> Option<i64> {
+        self.longest_age.or_else(|| Some(self.expires_by?.saturating_sub(time.earliest)))
     }
 
     /// What browsers do with the cookie.

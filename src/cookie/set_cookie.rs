@@ -162,6 +162,11 @@ impl Scope<'_> {
         self.max_age.or_else(|| self.expires.map(|at| at.saturating_sub(now)))
     }
 
+    /// The longest, in seconds, that any browser keeps the cookie; `None` until it is closed.
+    pub fn longest_lifetime(&self, time: ResponseTime) -> Option<i64> {
+        self.lifetime.longest(time)
+    }
+
     /// Whether every browser that receives the line at `now` (Unix seconds) deletes the cookie.
     pub fn deletes(&self, now: i64) -> bool {
         self.effect(ResponseTime::new(now)) == Effect::Deletes

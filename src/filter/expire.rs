@@ -12,6 +12,7 @@ use http::header::HeaderMap;
 use super::deletion_plan::{RequestScope, Target, plan};
 use super::peer::Peer;
 use super::state::Filter;
+use crate::catalogue::LIST_COOKIE;
 use crate::config::settings::SiblingNeeds;
 use crate::consent::sources::Native;
 use crate::consent::{Consent, Signals};
@@ -70,7 +71,7 @@ impl Filter {
         let cookies = Cookies::of(headers);
         let needs = self.sibling_needs(&host, &cookies, headers, peer.trusted, consent, now);
         let goes = |name: &&[u8]| {
-            !self.settings.policy.cookie(name, consent).permitted
+            !self.settings.policy.held_cookie(name, &cookies, consent).permitted
                 && is_deletable(needs.as_ref(), name)
         };
         let sent: BTreeSet<&[u8]> = cookies.pairs().map(|pair| pair.name).take(MAX_NAMES).collect();
@@ -109,9 +110,10 @@ impl Filter {
     }
 }
 
-/// Whether a cookie may be deleted: it is neither consentry's record of the visitor's choice nor needed elsewhere.
+/// Whether a cookie may be deleted: it is neither consentry's own nor needed elsewhere.
 pub(super) fn is_deletable(needs: Option<&SiblingNeeds<'_>>, name: &[u8]) -> bool {
-    name != Native::COOKIE.as_bytes() && needs.is_none_or(|needs| !needs.include(name))
+    let ours = [Native::COOKIE, LIST_COOKIE];
+    !ours.iter().any(|own| own.as_bytes() == name) && needs.is_none_or(|needs| !needs.include(name))
 }
 
 #[cfg(test)]
@@ -289,7 +291,10 @@ mod tests {
 
     #[test]
     fn consentrys_own_cookie_is_never_deleted() {
-        assert!(!is_deletable(None, b"consentry") && is_deletable(None, b"_ga"));
+        for own in ["consentry", "consentry_presumed"] {
+            assert!(!is_deletable(None, own.as_bytes()), "{own}");
+        }
+        assert!(is_deletable(None, b"_ga"));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use super::seen::{Attributes, From, Outcome, Seen, Tally};
 use super::together::SetTogether;
-use crate::catalogue::{BeaconRule, Catalogue, CookieRule, Together, fold, fold_counters};
+use crate::catalogue::{BeaconRule, Catalogue, CookieRule, Grounds, Together, fold, fold_counters};
 use crate::cookie::SetCookie;
 
 /// The most names kept that no rule knows, of those that the origin sets and of those that only visitors
@@ -67,6 +67,9 @@ pub struct SeenItem<'a> {
     pub attributes: Option<Attributes>,
     /// How the origin sets it together with a session, if it does.
     pub set_together: Option<Together>,
+    /// Why it is presumed strictly necessary, if it is.
+    #[serde(skip)]
+    pub presumed: Option<Grounds>,
 }
 
 /// The rule that knows what was seen.
@@ -331,6 +334,7 @@ fn item<'a>(name: &str, rule: Option<Rule<'a>>, seen: &Seen) -> SeenItem<'a> {
         last_seen: seen.last(),
         attributes: seen.attributes().cloned(),
         set_together: seen.together(),
+        presumed: if rule.is_none() { seen.presumed() } else { None },
     }
 }
 
@@ -346,7 +350,7 @@ mod tests {
         inventory.note_set(None, &SetCookie::parse(line), &together, STRIPPED, now);
     }
 
-    const STRIPPED: Outcome = Outcome { permitted: false, decided: false };
+    const STRIPPED: Outcome = Outcome { permitted: false, decided: false, presumed: None };
 
     fn empty() -> Catalogue {
         Catalogue::compile([], [])
@@ -397,7 +401,7 @@ mod tests {
         let line =
             b"cart_8f14e45fceea=secret; HttpOnly; SameSite=lax; Max-Age=60; Domain=.shop.example";
         note_set(&inventory, line, 7);
-        let decided = Outcome { permitted: true, decided: true };
+        let decided = Outcome { permitted: true, decided: true, presumed: None };
         inventory.note_sent(None, b"cart_167a5a36dedd4bea", decided, 9);
         let seen = inventory.cookies(&catalogue);
         let [seen] = seen.as_slice() else { unreachable!("one: {seen:?}") };

@@ -1,5 +1,6 @@
 //! What the filter did with one request, in numbers. No names, no values.
 
+use crate::catalogue::Grounds;
 use crate::consent::{Categories, Category, Consent};
 
 /// One count for each category, and one for what is unclassified.
@@ -45,6 +46,8 @@ pub struct Report {
     pub request_stripped: Counts,
     /// `Set-Cookie` lines stripped from the response.
     pub response_stripped: Counts,
+    /// Cookies without a rule that passed, in both directions, as presumed necessary; by [`Grounds::index`].
+    pub presumed: [u16; Grounds::ALL.len()],
     /// `Set-Cookie` lines added that delete a cookie.
     pub expired: u16,
     /// Fields stripped from request and response that carry another tracking technology or lead to another server.
@@ -59,9 +62,16 @@ impl Report {
             consent,
             request_stripped: Counts::default(),
             response_stripped: Counts::default(),
+            presumed: Default::default(),
             expired: 0,
             technologies_stripped: 0,
             beacon: None,
+        }
+    }
+
+    pub(super) fn note_presumed(&mut self, grounds: Grounds) {
+        if let Some(count) = self.presumed.get_mut(grounds.index()) {
+            *count = count.saturating_add(1);
         }
     }
 

@@ -14,6 +14,7 @@ use http::{Method, Request, Response, StatusCode, Uri};
 use super::answer::{self, SEC_FETCH_DEST, Wanted};
 use super::expire::{MAX_NAMES, PageLoad, is_deletable};
 use super::peer::Peer;
+use super::presumed;
 use super::recall::{self, Known, Recall};
 use super::report::Report;
 use super::seen::Outcome;
@@ -42,6 +43,8 @@ pub(super) struct Visit {
     pub(super) ping: bool,
     /// A rule knows the request as a beacon: its response need not be guessed at.
     pub(super) known_beacon: bool,
+    /// The request's `Cookie` fields, if they have a list of presumed cookies.
+    pub(super) lists: Vec<HeaderValue>,
     /// Set when the response is to delete cookies.
     pub(super) page_load: Option<Box<PageLoad>>,
 }
@@ -84,7 +87,7 @@ pub(super) fn filter<B>(
     };
     if let Some(rule) = beacon {
         let permitted = permits(rule);
-        let outcome = Outcome { permitted, decided: consent.is_decided() };
+        let outcome = Outcome { permitted, decided: consent.is_decided(), presumed: None };
         filter.inventory.note_beacon(rule, outcome, now);
     }
     if let Some(rule) = beacon.filter(|rule| !permits(rule)) {
@@ -102,6 +105,7 @@ pub(super) fn filter<B>(
         wanted,
         ping: content_type.is_some_and(is_ping),
         known_beacon: beacon.is_some(),
+        lists: presumed::fields_with_list(headers),
         page_load: None,
     };
 
@@ -273,7 +277,11 @@ impl Account<'_> {
             let rule = pair.rule.and_then(|number| settings.policy.catalogue.cookie_rule(number));
             self.unknown += usize::from(rule.is_none());
             if rule.is_some() || self.unknown <= MOST_UNKNOWN_NOTED {
-                inventory.note_sent(rule, name, Outcome { permitted, decided }, self.now);
+                let outcome = Outcome { permitted, decided, presumed: pair.presumed };
+                inventory.note_sent(rule, name, outcome, self.now);
+            }
+            if let Some(grounds) = pair.presumed {
+                self.report.note_presumed(grounds);
             }
             if permitted {
                 continue;

@@ -16,7 +16,7 @@ use super::request::Visit;
 use super::seen::Outcome;
 use super::state::Filter;
 use super::together::SetTogether;
-use super::{cache, technologies};
+use super::{cache, presumed, technologies};
 use crate::catalogue::Sight;
 use crate::consent::{Category, CategorySet};
 use crate::cookie::{Effect, ResponseTime, SetCookie};
@@ -59,9 +59,17 @@ fn strip_set_cookies(
     now: i64,
 ) -> bool {
     let method = visit.method.clone();
-    rewrite(headers, filter.enforces(), (&method, now), |lines, line| {
-        decide(filter, visit, line, lines)
-    })
+    let mut presumed = Vec::new();
+    let mut changed = rewrite(headers, filter.enforces(), (&method, now), |lines, line| {
+        decide(filter, visit, line, lines, &mut presumed)
+    });
+    if filter.enforces() && !presumed.is_empty() {
+        for line in presumed::lines(&visit.lists, &presumed, now) {
+            changed = true;
+            headers.append(SET_COOKIE, line);
+        }
+    }
+    changed
 }
 
 /// Strips fields other than `Set-Cookie`. Returns whether that depended on the consent.
@@ -82,8 +90,8 @@ pub(super) fn filter_trailers(
     now: i64,
 ) {
     rewrite(trailers, filter.enforces(), (&Method::GET, now), |lines, line| {
-        let cookie = SetCookie::parse(line);
-        let decision = filter.settings.policy.set_cookie(&cookie, &lines.sight, &report.consent);
+        let cookie = SetCookie::parse(line.as_bytes());
+        let decision = lines.decision(filter, &cookie, report);
         note(filter, report, &cookie, decision, lines);
         if decision.permitted { Action::Pass } else { Action::Strip }
     });
@@ -100,6 +108,16 @@ struct Lines<'a> {
 }
 
 impl Lines<'_> {
+    fn decision<'f>(
+        &self,
+        filter: &'f Filter,
+        cookie: &SetCookie<'_>,
+        report: &Report,
+    ) -> Decision<'f> {
+        let policy = &filter.settings.policy;
+        policy.set_cookie(cookie, &self.sight, || self.time(), &report.consent)
+    }
+
     /// By which clocks the browser judges the response.
     fn time(&self) -> ResponseTime {
         *self.time.get_or_init(|| {
@@ -116,7 +134,7 @@ fn rewrite(
     headers: &mut HeaderMap,
     enforces: bool,
     (method, now): (&Method, i64),
-    mut decide: impl FnMut(&Lines<'_>, &[u8]) -> Action,
+    mut decide: impl FnMut(&Lines<'_>, &HeaderValue) -> Action,
 ) -> bool {
     // Most responses set no cookie, and most of the others none that has to go.
     let mut kept: Option<Vec<HeaderValue>> = None;
@@ -129,7 +147,7 @@ fn rewrite(
         now,
     };
     for (index, line) in lines.iter().enumerate() {
-        let action = decide(&response, line.as_bytes());
+        let action = decide(&response, line);
         if action != Action::Pass {
             kept.get_or_insert_with(|| lines.iter().take(index).cloned().collect());
         }
@@ -155,9 +173,15 @@ fn rewrite(
 }
 
 /// Decides on a line of a response's head.
-fn decide(filter: &Filter, visit: &mut Visit, line: &[u8], lines: &Lines<'_>) -> Action {
-    let cookie = SetCookie::parse(line);
-    let decision = filter.settings.policy.set_cookie(&cookie, &lines.sight, &visit.report.consent);
+fn decide(
+    filter: &Filter,
+    visit: &mut Visit,
+    line: &HeaderValue,
+    lines: &Lines<'_>,
+    presumed: &mut Vec<HeaderValue>,
+) -> Action {
+    let cookie = SetCookie::parse(line.as_bytes());
+    let decision = lines.decision(filter, &cookie, &visit.report);
     if decision.category() == Some(Category::NECESSARY) {
         note(filter, &mut visit.report, &cookie, decision, lines);
         return Action::Pass;
@@ -165,6 +189,9 @@ fn decide(filter: &Filter, visit: &mut Visit, line: &[u8], lines: &Lines<'_>) ->
     let effect = effect(filter, &cookie, visit.uri.path(), lines.time());
     if effect != Effect::Deletes {
         note(filter, &mut visit.report, &cookie, decision, lines);
+        if decision.presumed.is_some() {
+            presumed.push(line.clone());
+        }
     }
     if decision.permitted {
         return Action::Pass;
@@ -192,7 +219,14 @@ fn note(
     decision: Decision<'_>,
     lines: &Lines<'_>,
 ) {
-    let outcome = Outcome { permitted: decision.permitted, decided: report.consent.is_decided() };
+    let outcome = Outcome {
+        permitted: decision.permitted,
+        decided: report.consent.is_decided(),
+        presumed: decision.presumed,
+    };
+    if let Some(grounds) = decision.presumed {
+        report.note_presumed(grounds);
+    }
     filter.inventory.note_set(decision.rule, cookie, &lines.together, outcome, lines.now);
     if !decision.permitted {
         report.response_stripped.add(decision.category());

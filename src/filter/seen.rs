@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering::Relaxed};
 
 use serde::Serialize;
 
-use crate::catalogue::Together;
+use crate::catalogue::{Grounds, Together};
 use crate::cookie::SetCookie;
 
 /// Domains longer than this, in octets, are not kept.
@@ -25,6 +25,8 @@ pub(super) enum From {
 pub(super) struct Outcome {
     pub(super) permitted: bool,
     pub(super) decided: bool,
+    /// Why it is presumed necessary, if it is.
+    pub(super) presumed: Option<Grounds>,
 }
 
 /// One cookie or beacon.
@@ -37,6 +39,8 @@ pub(super) struct Seen {
     attributes: OnceLock<Attributes>,
     /// How it was set together with a session: 0 for never, else one more than the index in [`Together::ALL`].
     together: AtomicU8,
+    /// Why it was presumed necessary last: 0 for never, else one more than the index in [`Grounds::ALL`].
+    presumed: AtomicU8,
 }
 
 /// The attributes of a cookie as the origin first set it.
@@ -84,6 +88,7 @@ impl Seen {
             counts: Default::default(),
             attributes: OnceLock::new(),
             together: AtomicU8::new(0),
+            presumed: AtomicU8::new(0),
         }
     }
 
@@ -94,6 +99,14 @@ impl Seen {
         let [stripped, passed] = if outcome.decided { decided } else { undecided };
         let count = if outcome.permitted { passed } else { stripped };
         count.fetch_add(1, Relaxed);
+        if let Some(grounds) = outcome.presumed {
+            let rank = u8::try_from(grounds.index() + 1).unwrap_or_default();
+            // What the origin shows says more than that the name is on a visitor's list.
+            let known = self.presumed.load(Relaxed);
+            if known != rank && (known == 0 || from == From::Origin) {
+                self.presumed.store(rank, Relaxed);
+            }
+        }
         if self.last.load(Relaxed) != now {
             self.last.store(now, Relaxed);
         }
@@ -130,6 +143,11 @@ impl Seen {
         rank.checked_sub(1).and_then(|index| Together::ALL.get(index)).copied()
     }
 
+    pub(super) fn presumed(&self) -> Option<Grounds> {
+        let rank = usize::from(self.presumed.load(Relaxed));
+        rank.checked_sub(1).and_then(|index| Grounds::ALL.get(index)).copied()
+    }
+
     /// The same counts, to go on from.
     pub(super) fn copy(&self) -> Self {
         let count = |count: &AtomicU64| AtomicU64::new(count.load(Relaxed));
@@ -142,6 +160,7 @@ impl Seen {
             counts,
             attributes: self.attributes.clone(),
             together: AtomicU8::new(self.together.load(Relaxed)),
+            presumed: AtomicU8::new(self.presumed.load(Relaxed)),
         }
     }
 

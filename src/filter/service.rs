@@ -231,7 +231,7 @@ fn unknown_beacon<R: Body<Data = Bytes>>(
         keep_private(response.headers_mut());
     }
     let permitted = settings.policy.permits_unclassified(granted);
-    let outcome = Outcome { permitted, decided: visit.report.consent.is_decided() };
+    let outcome = Outcome { permitted, decided: visit.report.consent.is_decided(), presumed: None };
     filter.inventory.note_unknown_beacon(visit.uri.path(), outcome, unix_now());
     let blocks = settings.detect == Detect::Block && !permitted;
     if blocks {

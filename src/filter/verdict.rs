@@ -7,7 +7,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use http::HeaderValue;
 
-use crate::catalogue::Sight;
+use crate::catalogue::{Grounds, Sight};
 use crate::consent::Consent;
 use crate::cookie::{Pair, pairs};
 use crate::policy::Policy;
@@ -27,6 +27,8 @@ pub(super) struct Judged {
     pub(super) name: Range<usize>,
     /// The number of the rule that knows it.
     pub(super) rule: Option<usize>,
+    /// Why it is presumed necessary, if it is.
+    pub(super) presumed: Option<Grounds>,
     /// Whether it stays.
     pub(super) permitted: bool,
 }
@@ -51,6 +53,7 @@ impl Verdict {
             judged.push(Judged {
                 name: pair.start..pair.start + pair.name.len(),
                 rule: decision.rule.map(|rule| rule.number),
+                presumed: decision.presumed,
                 permitted: decision.permitted,
             });
             decision.permitted

@@ -18,6 +18,7 @@ use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 use tracing_appender::non_blocking::NonBlocking;
 
+use crate::catalogue::Grounds;
 use crate::config::settings::{AccessFormat, VisitorAddress};
 use crate::consent::Categories;
 use crate::filter::{Counts, Report};
@@ -114,6 +115,8 @@ struct Line<'a> {
     stripped_request: Option<CategoryCounts<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     stripped_response: Option<CategoryCounts<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    presumed: Option<PresumedCounts>,
     #[serde(skip_serializing_if = "is_zero")]
     expired: u16,
     #[serde(skip_serializing_if = "is_zero")]
@@ -149,6 +152,27 @@ impl<'a> CategoryCounts<'a> {
 }
 
 impl Serialize for CategoryCounts<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.named())
+    }
+}
+
+/// Cookies that passed as presumed necessary, by evidence.
+struct PresumedCounts([u16; Grounds::ALL.len()]);
+
+impl PresumedCounts {
+    fn of(report: &Report) -> Option<Self> {
+        let any = report.presumed.iter().any(|count| *count > 0);
+        any.then_some(Self(report.presumed))
+    }
+
+    fn named(&self) -> impl Iterator<Item = (&'static str, u16)> {
+        let all = Grounds::ALL.iter().map(|grounds| grounds.as_str()).zip(self.0);
+        all.filter(|(_, count)| *count > 0)
+    }
+}
+
+impl Serialize for PresumedCounts {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.named())
     }
@@ -210,6 +234,7 @@ impl AccessLog {
             stripped_response: report.and_then(|(report, names, _)| {
                 CategoryCounts::of(&report.response_stripped, names)
             }),
+            presumed: report.and_then(|(report, ..)| PresumedCounts::of(report)),
             expired: report.map_or(0, |(report, ..)| report.expired),
             technologies_stripped: report.map_or(0, |(report, ..)| report.technologies_stripped),
             beacon: report.and_then(|(report, names, _)| {
@@ -290,6 +315,11 @@ impl Line<'_> {
                     counts.named().map(|(name, count)| format!("{name}:{count}")).collect();
                 add(&format!("stripped_{name}"), &counts.join(","));
             }
+        }
+        if let Some(presumed) = &self.presumed {
+            let counts: Vec<String> =
+                presumed.named().map(|(name, count)| format!("{name}:{count}")).collect();
+            add("presumed", &counts.join(","));
         }
         if self.expired > 0 {
             add("expired", &self.expired.to_string());

@@ -344,6 +344,7 @@ impl Collector for Metrics {
             "Header fields of other tracking technologies stripped, in both directions",
             |site| site.technologies.load(Relaxed),
         )?;
+        sites.presumed(encoder)?;
         sites.decisions(encoder)?;
         let help = "Pages that were to be changed, by what became of them";
         let mut pages = Family::new(encoder, "consentry_pages", help)?;

@@ -36,6 +36,7 @@ mod observability;
 mod operations;
 mod pages;
 mod preferences;
+mod presumption;
 mod privacy;
 mod receipts;
 mod reload;

@@ -126,6 +126,7 @@ function show() {
     ["Requests a second", newest ? newest.requests.toFixed(1) : "–"],
     ["Requests", numbers.format(now.requests)],
     ["Cookies stripped", numbers.format(totalOf(now.stripped))],
+    ["Cookies presumed necessary", numbers.format(now.presumed)],
     ["Beacons answered here", numbers.format(now.beacons)],
     ["Deletions", numbers.format(now.expired)],
     ["Open connections", numbers.format(figures.open_connections)],
@@ -145,6 +146,7 @@ function show() {
   table("unknown", [
     ["Name", (item) => item.name, "name"],
     ["From", (item) => item.from],
+    ["Passes as", (item) => item.presumed ? `presumed necessary: ${item.presumed.reason}` : "unclassified"],
     ["Proposal", (item) => `${item.suggestion.category}: ${item.suggestion.reason}`],
     ["Seen", (item) => item.set + item.sent, "number"],
   ], cookies.filter((item) => !item.category).sort((a, b) => b.set + b.sent - a.set - a.sent).slice(0, 50), "None: every cookie has its rule.");

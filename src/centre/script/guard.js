@@ -1,16 +1,19 @@
 (() => {
   const granted = new Set(document.currentScript.dataset.granted.split(" "));
-  const { categories, exact, wild, records, identifiers, unclassified } = DATA;
+  const { categories, exact, wild, records, identifiers, tokens, tracking, unclassified, presumes } = DATA;
   const known = new Map();
   exact.forEach((names, at) => names && names.split(" ").forEach((name) => known.set(name, categories[at])));
   const patterns = wild.map(([pattern, at]) => [new RegExp("^" + pattern + "$"), categories[at]]);
   const everything = categories.every((category) => granted.has(category));
   const find = (name) => known.get(name) || (patterns.find(([pattern]) => pattern.test(name)) || [])[1];
-  const [speaksOfConsent, isIdentifier] = [records, identifiers].map((source) => new RegExp(source, "i"));
+  const expressions = [records, identifiers, tokens, tracking].map((source) => new RegExp(source, "i"));
+  const [speaksOfConsent, isIdentifier, isToken, tracks] = expressions;
   const allowed = (name) => {
     const category = find(name) || find(name.replace(/^__(host|secure|http|host-http)-/i, ""));
     if (category) return granted.has(category);
-    return unclassified || everything || (speaksOfConsent.test(name) && !isIdentifier.test(name));
+    if (unclassified || everything || (speaksOfConsent.test(name) && !isIdentifier.test(name))) return true;
+    // Scripts write CSRF tokens that a site needs.
+    return presumes && isToken.test(name) && !tracks.test(name);
   };
 
   // Only SP and HTAB are blanks, as for browsers.

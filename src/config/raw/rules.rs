@@ -10,6 +10,7 @@ type Text = Spanned<String>;
 #[derive(Debug, Clone, Copy, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(in crate::config) enum RawUnclassified {
+    Presume,
     Block,
     Allow,
 }

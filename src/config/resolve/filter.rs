@@ -8,7 +8,7 @@ use time::{Date, Month};
 use super::common::{Common, Doc};
 use super::date::calendar_date;
 use super::sources::sources;
-use crate::catalogue::{Catalogue, CookieRule, Entry, Pattern, Tier};
+use crate::catalogue::{Catalogue, CookieRule, Entry, LIST_COOKIE, Pattern, Tier};
 use crate::config::catalogue_file::named_category;
 use crate::config::document::place;
 use crate::config::overrides::Overrides;
@@ -18,6 +18,9 @@ use crate::config::spanned::Spanned;
 use crate::consent::{Category, CategorySet, ConsentReader, RegionPolicy, SignalPolicy, Vendors};
 use crate::policy::{Policy, Unclassified};
 
+/// What the list of presumed cookies is for.
+const LIST_PURPOSE: &str = "Names the cookies without a rule that this site needs.";
+/// What the sticky cookie is for.
 const STICKY_PURPOSE: &str = "Keeps the visitor at the server that knows the visit.";
 
 /// The settings of a site's filter; `key` is the path of the site, with its dot.
@@ -44,7 +47,8 @@ pub(super) fn filter(
     let consent = reader.sources.iter().flat_map(|source| source.cookie_names());
     let consent = consent.map(|name| (name.to_string(), "consent", "Keeps the visitor's choice."));
     let sticky = sticky_cookie.map(|name| (name.to_owned(), "consentry", STICKY_PURPOSE));
-    for (name, vendor, purpose) in consent.chain(sticky) {
+    let list = (LIST_COOKIE.to_owned(), "consentry", LIST_PURPOSE);
+    for (name, vendor, purpose) in consent.chain(sticky).chain([list]) {
         if let Ok(pattern) = Pattern::new(&name) {
             let entry = Entry {
                 category: Category::NECESSARY,
@@ -60,7 +64,8 @@ pub(super) fn filter(
     }
     let unclassified = match raw.unclassified.or(common.unclassified) {
         Some(RawUnclassified::Allow) => Unclassified::Allow,
-        Some(RawUnclassified::Block) | None => Unclassified::Block,
+        Some(RawUnclassified::Block) => Unclassified::Block,
+        Some(RawUnclassified::Presume) | None => Unclassified::Presume,
     };
     let catalogue = Catalogue::compile(rules.cookies, rules.beacons)
         .with_hosts(rules.hosts)

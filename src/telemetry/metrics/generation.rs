@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::counter::{add, zeros};
 use super::histogram::{Histogram, WAITING, WORKING};
+use crate::catalogue::Grounds;
 use crate::consent::{Categories, Reason};
 use crate::filter::{Counts, Report};
 
@@ -49,6 +50,8 @@ pub(super) struct SiteCounters {
     pub(super) beacons: ByCategory,
     pub(super) expired: AtomicU64,
     pub(super) technologies: AtomicU64,
+    /// By [`Grounds::index`].
+    pub(super) presumed: [AtomicU64; Grounds::ALL.len()],
     pub(super) pages: [AtomicU64; PAGE_OUTCOMES.len()],
     pub(super) decisions: Vec<AtomicU64>,
     pub(super) no_decisions: [AtomicU64; Reason::ALL.len()],
@@ -66,6 +69,7 @@ impl SiteCounters {
             beacons: zeros(),
             expired: AtomicU64::new(0),
             technologies: AtomicU64::new(0),
+            presumed: zeros(),
             pages: zeros(),
             decisions: labels.sources.iter().map(|_| AtomicU64::new(0)).collect(),
             no_decisions: zeros(),
@@ -81,6 +85,7 @@ impl SiteCounters {
         self.duration.absorb(&other.duration);
         self.upstream.absorb(&other.upstream);
         self.own.absorb(&other.own);
+        same(&self.presumed, &other.presumed);
         same(&self.pages, &other.pages);
         same(&self.no_decisions, &other.no_decisions);
         for (to, from) in
@@ -168,6 +173,9 @@ impl Generation {
         }
         if report.technologies_stripped > 0 {
             counters.technologies.fetch_add(u64::from(report.technologies_stripped), Relaxed);
+        }
+        for (index, count) in report.presumed.iter().enumerate().filter(|(_, count)| **count > 0) {
+            add(&counters.presumed, index, u64::from(*count));
         }
         if let Some(category) = report.beacon {
             let index = category.map_or(Categories::MAX, |category| category.index());

@@ -10,6 +10,7 @@ use prometheus_client::registry::Unit;
 use super::family::Family;
 use super::generation::{ByCategory, Generation, SiteCounters};
 use super::histogram::{BUCKETS, Histogram, WAITING};
+use crate::catalogue::Grounds;
 use crate::consent::{Categories, Reason};
 
 impl Generation {
@@ -41,6 +42,22 @@ impl Generation {
                         None => family.counter(&labels, value)?,
                     }
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes how many cookies passed as presumed necessary, by the grounds.
+    pub(super) fn presumed(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let help = "Cookies without a rule that passed as presumed strictly necessary, in both directions, by evidence";
+        let mut family = Family::new(encoder, "consentry_cookies_presumed", help)?;
+        for (index, site) in self.sites.iter().enumerate() {
+            for grounds in Grounds::ALL {
+                let value = self.site(index, |site| {
+                    site.presumed.get(grounds.index()).map_or(0, |count| count.load(Relaxed))
+                });
+                let evidence = ("evidence", grounds.as_str());
+                family.counter(&[("site", &site.name), evidence, ("mode", site.mode)], value)?;
             }
         }
         Ok(())

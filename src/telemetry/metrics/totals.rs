@@ -37,6 +37,8 @@ pub struct SiteTotals {
     pub expired: u64,
     /// Fields of other technologies stripped.
     pub technologies: u64,
+    /// Cookies without a rule that passed as presumed necessary.
+    pub presumed: u64,
     /// Requests by consent source, or by the reason for having no decision.
     pub consent: BTreeMap<&'static str, u64>,
 }
@@ -100,6 +102,8 @@ impl Generation {
             stripped,
             beacons: self.site(index, |site| all(&site.beacons)),
             expired: self.site(index, |site| site.expired.load(Relaxed)),
+            presumed: self
+                .site(index, |site| site.presumed.iter().map(|count| count.load(Relaxed)).sum()),
             technologies: self.site(index, |site| site.technologies.load(Relaxed)),
             consent,
         }
