@@ -23,6 +23,8 @@ pub struct BeaconRule {
     /// It is the picture in an e-mail that tells of its being opened: mail clients send no consent
     /// cookie, so the site decides on these by themselves.
     pub email_open: bool,
+    /// Page loads are answered in the origin's stead too.
+    pub navigation: bool,
     /// Where the rule comes from.
     pub tier: Tier,
     /// Its place among the rules of its catalogue, which gives it.
@@ -60,6 +62,21 @@ impl BeaconRule {
         (folds || glob::matches(&self.path, reading.path))
             && self.allows_path_info(reading)
             && self.holds(probe, folds)
+    }
+
+    /// Whether the rule takes page loads: visitors follow links to paths that look like a beacon's.
+    pub(crate) fn takes_navigations(&self) -> bool {
+        let frames = ["document", "iframe", "frame", "embed", "object"];
+        self.navigation || self.fetch_dest.as_deref().is_some_and(|dest| frames.contains(&dest))
+    }
+
+    /// Whether the rule is for images whose file name it does not know: pictures may have such paths too, so only the
+    /// origin's answer tells.
+    pub(crate) fn is_wide_image_rule(&self) -> bool {
+        let file = self.path.as_str().rsplit('/').next().unwrap_or_default();
+        let (stem, extension) = file.rsplit_once('.').unwrap_or_default();
+        let images = ["gif", "png", "jpg", "jpeg", "webp", "avif", "bmp", "svg"];
+        stem.contains(['*', '{']) && images.contains(&extension)
     }
 
     /// An `index` script serves every page of some sites, each by its path info: without another condition it is no
@@ -154,6 +171,7 @@ mod tests {
             fetch_dest: None,
             content_type: None,
             email_open: false,
+            navigation: false,
             tier: Tier::Catalogue(0),
             number: 0,
             entry: Entry {
@@ -176,6 +194,20 @@ mod tests {
             fetch_dest: None,
             content_type: None,
             navigation: false,
+        }
+    }
+
+    #[test]
+    fn an_image_rule_is_wide_when_it_does_not_name_the_file() {
+        for (path, wide) in [
+            ("/email/*.gif", true),
+            ("/o/{hex:8}.png", true),
+            ("/campaign/*/px.png", false),
+            ("*/mail-open.gif", false),
+            ("/b/ss/*", false),
+            ("/x*.php", false),
+        ] {
+            assert_eq!(rule(path).is_wide_image_rule(), wide, "{path}");
         }
     }
 

@@ -54,6 +54,7 @@ impl FilterLists {
             fetch_dest: None,
             content_type: None,
             email_open: false,
+            navigation: false,
             tier: Tier::Config,
             number: 0,
             entry: Entry {

@@ -116,6 +116,7 @@ impl Rules {
                     fetch_dest,
                     content_type,
                     email_open: raw.email_open,
+                    navigation: raw.navigation,
                     tier,
                     number: 0,
                     entry: entry(category, raw.vendor, raw.tcf_vendor, raw.purpose, None),

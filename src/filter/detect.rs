@@ -42,6 +42,15 @@ pub(super) fn look(
     if method != Method::GET || status != StatusCode::OK || headers.contains_key(CONTENT_ENCODING) {
         return Look::Ordinary;
     }
+    if is_small_image(headers) && !is_static_file(query, headers) {
+        Look::SmallImage
+    } else {
+        Look::Ordinary
+    }
+}
+
+/// Whether the body is an image that may be as small as a pixel.
+fn is_small_image(headers: &HeaderMap) -> bool {
     let image = headers
         .get(CONTENT_TYPE)
         .and_then(|value| value.as_bytes().get(..6))
@@ -54,10 +63,17 @@ pub(super) fn look(
             .and_then(|length| length.parse::<usize>().ok())
             .is_some_and(|length| length <= MAX_PIXEL_OCTETS),
     };
-    if image && small && !is_static_file(query, headers) {
-        Look::SmallImage
-    } else {
-        Look::Ordinary
+    image && small
+}
+
+/// Judges the head of the answer to a beacon of a rule that pictures may fit too: any small image may be its pixel.
+pub(super) fn look_at_image(status: StatusCode, headers: &HeaderMap) -> Look {
+    match status {
+        StatusCode::NO_CONTENT => Look::Beacon,
+        StatusCode::OK if !headers.contains_key(CONTENT_ENCODING) && is_small_image(headers) => {
+            Look::SmallImage
+        }
+        _ => Look::Ordinary,
     }
 }
 

@@ -43,6 +43,8 @@ pub(super) struct Visit {
     pub(super) ping: bool,
     /// A rule knows the request as a beacon: its response need not be guessed at.
     pub(super) known_beacon: bool,
+    /// The number of the rule without consent that takes the request if the origin answers with a pixel.
+    pub(super) looked_at: Option<usize>,
     /// The request's `Cookie` fields, if they have a list of presumed cookies.
     pub(super) lists: Vec<HeaderValue>,
     /// Set when the response is to delete cookies.
@@ -85,12 +87,16 @@ pub(super) fn filter<B>(
     let permits = |rule: &BeaconRule| {
         (rule.email_open && settings.email_opens) || settings.policy.permits(&rule.entry, &consent)
     };
-    if let Some(rule) = beacon {
-        let permitted = permits(rule);
-        let outcome = Outcome { permitted, decided: consent.is_decided(), presumed: None };
-        filter.inventory.note_beacon(rule, outcome, now);
+    // A page load is the visitor's own, whatever its path looks like.
+    let beacon = beacon.filter(|rule| !navigation || rule.takes_navigations());
+    let denied = beacon.filter(|rule| !permits(rule));
+    // Of a path that pictures have too only the answer tells.
+    let looks = wanted == Wanted::Image && matches!(*request.method(), Method::GET | Method::HEAD);
+    let looked_at = denied.filter(|rule| looks && rule.is_wide_image_rule());
+    if let Some(rule) = beacon.filter(|_| looked_at.is_none()) {
+        filter.note_beacon(rule, &report, denied.is_none(), now);
     }
-    if let Some(rule) = beacon.filter(|rule| !permits(rule)) {
+    if let Some(rule) = denied.filter(|_| looked_at.is_none()) {
         report.beacon = Some(Some(rule.entry.category));
         if filter.enforces() {
             let answer = answer::to_beacon(request.method(), headers, wanted);
@@ -105,6 +111,7 @@ pub(super) fn filter<B>(
         wanted,
         ping: content_type.is_some_and(is_ping),
         known_beacon: beacon.is_some(),
+        looked_at: looked_at.map(|rule| rule.number),
         lists: presumed::fields_with_list(headers),
         page_load: None,
     };

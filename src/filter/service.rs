@@ -20,6 +20,7 @@ use super::seen::Outcome;
 use super::state::Filter;
 use super::{answer, response, technologies};
 use crate::config::settings::Detect;
+use crate::consent::Category;
 
 /// Puts a [`Filter`] in front of a service.
 #[derive(Debug, Clone)]
@@ -97,7 +98,7 @@ where
                 State::Answered { response: Some(answer.map(wrap)) }
             }
             Ok(visit) => State::Forwarded {
-                headers: needs_headers(&filter).then(|| request.headers().clone()),
+                headers: needs_headers(&filter, &visit).then(|| request.headers().clone()),
                 future: self.inner.call(request),
                 visit: Some(visit),
                 filter,
@@ -108,8 +109,9 @@ where
 }
 
 /// Only an answer in the origin's stead needs the request's headers again.
-fn needs_headers(filter: &Filter) -> bool {
-    filter.settings.detect == Detect::Block && filter.enforces()
+fn needs_headers(filter: &Filter, visit: &Visit) -> bool {
+    let may_answer = filter.settings.detect == Detect::Block || visit.looked_at.is_some();
+    may_answer && filter.enforces()
 }
 
 pin_project_lite::pin_project! {
@@ -193,7 +195,9 @@ fn received<R: Body<Data = Bytes>>(
     headers: Option<HeaderMap>,
     mut response: Response<R>,
 ) -> Received<R> {
-    let look = if filter.settings.detect == Detect::Off || visit.known_beacon {
+    let look = if visit.looked_at.is_some() {
+        detect::look_at_image(response.status(), response.headers())
+    } else if filter.settings.detect == Detect::Off || visit.known_beacon {
         Look::Ordinary
     } else {
         let status = response.status();
@@ -208,7 +212,7 @@ fn received<R: Body<Data = Bytes>>(
             let wrap = |body| FilterBody::inner(body, filter, visit.report);
             Received::Done(response.map(wrap))
         }
-        Look::Beacon => Received::Done(unknown_beacon(filter, visit, headers, response)),
+        Look::Beacon => Received::Done(beacon(filter, visit, headers, response)),
         Look::SmallImage => {
             let (parts, body) = response.into_parts();
             let filter = Arc::clone(filter);
@@ -218,31 +222,44 @@ fn received<R: Body<Data = Bytes>>(
     }
 }
 
-/// Notes a beacon that no rule knows, and answers it in the origin's stead where the site says so.
-fn unknown_beacon<R: Body<Data = Bytes>>(
+/// Notes what the origin's answer has shown to be a beacon, and answers it in the origin's stead where the site says so.
+fn beacon<R: Body<Data = Bytes>>(
     filter: &Arc<Filter>,
     mut visit: Visit,
     headers: Option<HeaderMap>,
     mut response: Response<R>,
 ) -> Response<FilterBody<R>> {
-    let settings = &filter.settings;
-    let granted = visit.granted();
     if technologies::strip_validators(response.headers_mut(), filter, &mut visit.report) {
         keep_private(response.headers_mut());
     }
-    let permitted = settings.policy.permits_unclassified(granted);
-    let outcome = Outcome { permitted, decided: visit.report.consent.is_decided(), presumed: None };
-    filter.inventory.note_unknown_beacon(visit.uri.path(), outcome, unix_now());
-    let blocks = settings.detect == Detect::Block && !permitted;
-    if blocks {
-        visit.report.beacon = Some(None);
-    }
+    let beacon = match visit.looked_at {
+        Some(number) => known(filter, &visit, number).map(Some),
+        None => unknown(filter, &visit).then_some(None),
+    };
+    visit.report.beacon = beacon;
     let owned = Arc::clone(filter);
-    match headers.filter(|_| blocks && filter.enforces()) {
+    match headers.filter(|_| beacon.is_some() && filter.enforces()) {
         Some(headers) => answer::to_beacon(&visit.method, &headers, visit.wanted)
             .map(|body| FilterBody::answer(body, owned, visit.report)),
         None => response.map(|body| FilterBody::inner(body, owned, visit.report)),
     }
+}
+
+/// Notes a beacon of this rule without consent; returns its category.
+fn known(filter: &Filter, visit: &Visit, number: usize) -> Option<Category> {
+    let rule =
+        filter.settings.policy.catalogue.all_beacon_rules().find(|rule| rule.number == number)?;
+    filter.note_beacon(rule, &visit.report, false, unix_now());
+    Some(rule.entry.category)
+}
+
+/// Notes a beacon that no rule knows; returns whether it is to be answered in the origin's stead.
+fn unknown(filter: &Filter, visit: &Visit) -> bool {
+    let permitted = filter.settings.policy.permits_unclassified(visit.granted());
+    let decided = visit.report.consent.is_decided();
+    let outcome = Outcome { permitted, decided, presumed: None };
+    filter.inventory.note_unknown_beacon(visit.uri.path(), outcome, unix_now());
+    filter.settings.detect == Detect::Block && !permitted
 }
 
 /// How a body ended while its start was looked at; `None` when it goes on or has just ended.
@@ -268,7 +285,7 @@ impl<R: Body<Data = Bytes> + Unpin> LookingAt<R> {
         let taken = taken.freeze();
         let response = Response::from_parts(parts, body);
         let mut response = if taken.len() <= detect::MAX_PIXEL_OCTETS && detect::is_pixel(&taken) {
-            unknown_beacon(&filter, visit, headers, response)
+            beacon(&filter, visit, headers, response)
         } else {
             response.map(|body| FilterBody::inner(body, Arc::clone(&filter), visit.report))
         };

@@ -8,6 +8,9 @@ use memchr::memchr_iter;
 
 use super::inventory::Inventory;
 use super::learned::Learned;
+use super::report::Report;
+use super::seen::Outcome;
+use crate::catalogue::BeaconRule;
 use crate::config::settings::{FilterSettings, Mode};
 
 /// One site's filter: its settings, and what it has learned from the traffic.
@@ -51,6 +54,19 @@ impl Filter {
         let fields = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes);
         let cookies: usize = fields.map(|field| memchr_iter(b';', field).count() + 1).sum();
         cookies > self.settings.max_cookies
+    }
+
+    /// Notes a beacon that a rule knows.
+    pub(super) fn note_beacon(
+        &self,
+        rule: &BeaconRule,
+        report: &Report,
+        permitted: bool,
+        now: i64,
+    ) {
+        let decided = report.consent.is_decided();
+        let outcome = Outcome { permitted, decided, presumed: None };
+        self.inventory.note_beacon(rule, outcome, now);
     }
 
     pub(super) fn enforces(&self) -> bool {

@@ -235,3 +235,68 @@ fn pixels_in_e_mails_are_answered_here_unless_the_site_says_otherwise() {
     assert!(origin.saw_nothing());
     assert_eq!(Proxy::start(&origin, "beacons.email_opens = 'allow'").get(pixel, &[]).text(), "ok");
 }
+
+#[test]
+fn a_page_load_is_never_answered_here_unless_the_rule_says_so_and_loses_its_cookies() {
+    let origin = Origin::setting(&["_pk_id=1; Max-Age=60"]);
+    let rule = "[[beacon]]\npath = '/out'\ncategory = 'analytics'\nnavigation = true\n\
+                [[beacon]]\npath = '/framed'\ncategory = 'analytics'\nfetch_dest = 'iframe'\n";
+    let proxy = Proxy::start(&origin, rule);
+    let page = [("Sec-Fetch-Mode", "navigate"), ("Sec-Fetch-Dest", "document")];
+    for fields in [&page[..], &[("Accept", "text/html,application/xhtml+xml")]] {
+        for path in [
+            "/?mailpoet_router&endpoint=track&action=click&data=x",
+            "/events/summer?ev=12",
+            "/i?aid=1",
+            "/count?rnd=1",
+            "/matomo.php?rec=1",
+            "/unsubscribe?utm_source=mail",
+        ] {
+            let fields = [fields, &[("Cookie", "_pk_id=1")]].concat();
+            let reply = proxy.get(path, &fields);
+            assert_eq!(
+                (reply.status, reply.set_cookies().iter().any(|line| line.starts_with("_pk_id=1"))),
+                (200, false),
+                "{path}"
+            );
+            let seen = origin.next();
+            assert!(seen.line.contains(path) && seen.field("cookie").is_none(), "{path}");
+        }
+    }
+    for (path, dest) in [("/out", "document"), ("/framed", "iframe"), ("/x/td/rul/1", "iframe")] {
+        let fields = [("Sec-Fetch-Mode", "navigate"), ("Sec-Fetch-Dest", dest)];
+        assert_eq!(proxy.get(path, &fields).status, 204, "{path}");
+    }
+    for path in ["/matomo.php?rec=1", "/?endpoint=track"] {
+        assert_eq!(proxy.get(path, &[("Sec-Fetch-Dest", "image")]).text().get(..3), Some("GIF"));
+    }
+    assert!(origin.saw_nothing());
+}
+
+#[test]
+fn an_image_rule_that_names_no_file_takes_pixels_only() {
+    let gif = |width: u8| {
+        [b"GIF89a", &[width, 0, width, 0][..], b"\x80\0\0\0\0\0\xff\xff\xff;ORIGIN"].concat()
+    };
+    let answer = |body: Vec<u8>| {
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: image/gif\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        [head.into_bytes(), body].concat()
+    };
+    for (name, pixel) in [("header", false), ("8f14e45fceea", true)] {
+        let origin = Origin::answering(answer(gif(if pixel { 1 } else { 60 })));
+        for (toml, blanked) in
+            [("", pixel), ("mode = 'observe'", false), ("beacons.detect = 'off'", pixel)]
+        {
+            let proxy = Proxy::start(&origin, toml);
+            let reply = proxy.get(&format!("/email/{name}.gif"), &[("Sec-Fetch-Dest", "image")]);
+            assert_eq!(reply.text().ends_with("ORIGIN"), !blanked, "{name} {toml}");
+            let beacon = proxy.access()["beacon"].clone();
+            assert_eq!(beacon == "analytics", pixel, "{name} {toml}");
+        }
+        let allowed = Proxy::start(&origin, "beacons.email_opens = 'allow'");
+        assert!(allowed.get("/email/x.gif", &[]).text().ends_with("ORIGIN"));
+    }
+}

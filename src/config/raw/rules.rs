@@ -147,6 +147,8 @@ pub(in crate::config) struct RawBeacon {
     pub(in crate::config) content_type: Option<Text>,
     /// It is a pixel in an e-mail: `beacons.email_opens` decides. Default: `false`.
     pub(in crate::config) email_open: bool,
+    /// Page loads are answered here too. Without it a page load passes, whatever its path, and loses its cookies without consent; `fetch_dest = "document"` or a frame's says the same. Default: `false`.
+    pub(in crate::config) navigation: bool,
     /// Its category.
     pub(in crate::config) category: Option<Text>,
     /// Whose it is.
