@@ -14,6 +14,7 @@
 //! | `/.consentry/…`             | 404: the prefix is ours                                       |
 //! | `/.well-known/gpc.json`     | that Global Privacy Control is heeded, while it is            |
 
+mod activation;
 mod api;
 mod banner;
 mod bridge;
@@ -200,6 +201,7 @@ impl Centre {
             },
             Page::Folder => Ok(folder(&site.settings.prefix)),
             Page::Consent => api::answer(site, request, visitor).await,
+            Page::Script if !site.settings.api => Err(CentreError::Off("centre.api")),
             Page::Script => {
                 let script = include_bytes!("centre/script/consent.js");
                 fixed(request.method(), SCRIPT, Bytes::from_static(script), HOUR)

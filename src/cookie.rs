@@ -14,7 +14,7 @@ use http::header::{COOKIE, HeaderMap, HeaderValue};
 
 pub use date::parse_cookie_date;
 pub use deletion::{Deletion, PrefixAttributes};
-pub use domain::{domain_matches, registrable_domain};
+pub use domain::{cookie_domains, domain_matches, registrable_domain};
 pub use effect::{Effect, ResponseTime};
 pub use set_cookie::{Access, Scope, SetCookie};
 

@@ -123,7 +123,7 @@ impl Policy {
     /// Whether a cookie or a beacon that a rule knows may pass.
     pub fn permits(&self, entry: &Entry, consent: &Consent) -> bool {
         let refused = || {
-            let vendor = entry.tcf_vendor.and_then(|id| self.vendors.find(id));
+            let vendor = entry.tcf_vendor.and_then(|id| self.vendors.find(id, entry.category));
             vendor.is_some_and(|vendor| consent.refused_vendors.contains(vendor))
         };
         match entry.category {

@@ -39,6 +39,9 @@ impl Sample {
     fn new(line: &str) -> Option<Self> {
         let sample: serde_json::Value = serde_json::from_str(line).unwrap();
         let tool = sample["cmp"].as_str().unwrap().to_owned();
+        if matches!(tool.as_str(), "auto" | "generic") {
+            return None;
+        }
         let mut map = BTreeMap::new();
         for (id, categories) in sample["config"]["map"].as_object().into_iter().flatten() {
             let categories = match categories {
@@ -55,15 +58,11 @@ impl Sample {
             "[consent]\nsources = ['{tool}']\nmax_age_days = 36500\n[consent.{tool}]\nmap = {{ {} }}\n[[site]]\nupstream = 'http://a'",
             entries.join(", ")
         );
-        let toml = if matches!(tool.as_str(), "consentry" | "auto") {
-            toml.replace(&format!("[consent.{tool}]\nmap = {{  }}\n"), "")
-        } else {
-            toml
-        };
+        let toml = toml.replace("[consent.consentry]\nmap = {  }\n", "");
         let config = config::parse(&toml, None, &Overrides::default()).unwrap();
         let reader = Arc::clone(&config.sites[0].filter.reader);
         let header = sample["cookie_header"].as_str().unwrap().as_bytes().to_vec();
-        (tool != "auto").then_some(Self { tool, header, map, reader })
+        Some(Self { tool, header, map, reader })
     }
 
     fn granted(&self, header: &[u8]) -> BTreeSet<String> {

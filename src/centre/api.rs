@@ -10,21 +10,37 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::choice::{Json, allowed, posted};
+use super::activation::is_activated;
+use super::choice::{JSON, Posted, URL_ENCODED, allowed, posted};
 use super::decide::{Decision, decide};
 use super::error::{CentreError, allow};
 use super::reply::json;
 use super::site::Site;
 use super::visitor::Visitor;
 use crate::consent::{Consent, ConsentReader, Signals, consent_mode};
-use crate::cookie::Cookies;
 use crate::receipts::How;
 
-/// What a page posts.
+/// What a page posts: JSON, or a form with `granted` for each category. Browsers report only for the navigation
+/// of a form whether the visitor started it.
 #[derive(Debug, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Choice {
     granted: Vec<String>,
+}
+
+impl Posted for Choice {
+    const MEDIA_TYPES: &'static [&'static str] = &[JSON[0], JSON[1], URL_ENCODED];
+
+    fn read(media_type: &str, body: &[u8]) -> Result<Self, CentreError> {
+        if media_type != URL_ENCODED {
+            return serde_json::from_slice(body).map_err(|_| CentreError::NotAChoice);
+        }
+        let names = form_urlencoded::parse(body).map(|(name, value)| match &*name {
+            "granted" => Ok(value.into_owned()),
+            _ => Err(CentreError::NotAChoice),
+        });
+        Ok(Self { granted: names.collect::<Result<_, _>>()? })
+    }
 }
 
 /// What a page is told.
@@ -51,33 +67,31 @@ where
     B: Body<Data = Bytes>,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
+    if !site.settings.api {
+        return Err(CentreError::Off("centre.api"));
+    }
     allow(request.method(), &[Method::GET, Method::HEAD, Method::POST])?;
     let reader = site.reader();
     if request.method() != Method::POST {
         let headers = request.headers();
-        let cookies = Cookies::of(headers);
-        return Ok(tell(reader, &cookies, headers, visitor));
+        let consent = site.consent(headers, visitor.trusted, visitor.now);
+        return Ok(tell(reader, consent, headers));
     }
-    let (headers, Json(Choice { granted })) = posted(reader, request).await?;
+    let activated = is_activated(request.headers());
+    let (headers, Choice { granted }) = posted(reader, request).await?;
+    if !activated {
+        return Err(CentreError::NotActivated);
+    }
     let granted = allowed(reader, &granted)?;
     let decision = Decision { granted, decided_at: visitor.now, how: How::Api, language: None };
     let kept = decide(site, &headers, decision, visitor).await?;
-    // What holds from now on, read as the next request will be.
-    let sent = kept.cookie.render(&reader.categories);
-    let mut response = tell(reader, &Cookies::new([sent.as_bytes()]), &headers, visitor);
+    let mut response = tell(reader, kept.consent, &headers);
     kept.add_to(response.headers_mut());
     Ok(response)
 }
 
-fn tell(
-    reader: &ConsentReader,
-    cookies: &Cookies<'_>,
-    headers: &HeaderMap,
-    visitor: Visitor,
-) -> Response<Bytes> {
+fn tell(reader: &ConsentReader, consent: Consent, headers: &HeaderMap) -> Response<Bytes> {
     let signals = Signals::of(headers);
-    let region = reader.region_of(headers, visitor.trusted);
-    let consent = reader.read(cookies, signals, region, visitor.now);
     let Consent { granted, .. } = consent;
     let at = consent.decided_at.filter(|_| consent.is_decided());
     let at = at.and_then(|at| OffsetDateTime::from_unix_timestamp(at).ok());

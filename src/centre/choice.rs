@@ -1,9 +1,7 @@
-//! A visitor's choice as pages post it, and the consent cookie that keeps it.
+//! A visitor's choice as pages post it.
 
-use ::cookie::time::Duration;
-use ::cookie::{Cookie, SameSite};
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
 use http::{Method, Request};
 use http_body::Body;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -11,28 +9,31 @@ use serde::de::DeserializeOwned;
 
 use super::error::{CentreError, allow};
 use super::same_origin::is_same_origin;
-use crate::consent::sources::{Native, NativeCookie, OWN_COOKIE};
 use crate::consent::{CategorySet, ConsentReader};
 
 /// The longest body that is read, in octets.
 const MAX_OCTETS: usize = 4096;
+
+/// The media types of JSON, and of a form.
+pub(super) const JSON: [&str; 2] = ["application/json", "text/plain"];
+pub(super) const URL_ENCODED: &str = "application/x-www-form-urlencoded";
 
 /// What a page posts.
 pub(super) trait Posted: Sized {
     /// The media types of it.
     const MEDIA_TYPES: &'static [&'static str];
 
-    /// Reads a body.
-    fn read(body: &[u8]) -> Result<Self, CentreError>;
+    /// Parses a body of one of these types.
+    fn read(media_type: &str, body: &[u8]) -> Result<Self, CentreError>;
 }
 
 /// What a script posts.
 pub(super) struct Json<T>(pub(super) T);
 
 impl<T: DeserializeOwned> Posted for Json<T> {
-    const MEDIA_TYPES: &'static [&'static str] = &["application/json", "text/plain"];
+    const MEDIA_TYPES: &'static [&'static str] = &JSON;
 
-    fn read(body: &[u8]) -> Result<Self, CentreError> {
+    fn read(_: &str, body: &[u8]) -> Result<Self, CentreError> {
         serde_json::from_slice(body).map(Self).map_err(|_| CentreError::NotAChoice)
     }
 }
@@ -52,9 +53,9 @@ pub(super) struct Form {
 }
 
 impl Posted for Form {
-    const MEDIA_TYPES: &'static [&'static str] = &["application/x-www-form-urlencoded"];
+    const MEDIA_TYPES: &'static [&'static str] = &[URL_ENCODED];
 
-    fn read(body: &[u8]) -> Result<Self, CentreError> {
+    fn read(_: &str, body: &[u8]) -> Result<Self, CentreError> {
         let mut form = Self::default();
         for (name, value) in form_urlencoded::parse(body) {
             let value = value.into_owned();
@@ -83,11 +84,6 @@ pub(super) fn allowed(
     Ok(set)
 }
 
-/// Whether a choice made on our pages counts: the site's sources read our cookie.
-pub(super) fn is_writable(reader: &ConsentReader) -> bool {
-    reader.sources.iter().any(|source| OWN_COOKIE.contains(&source.name()))
-}
-
 /// What a page of the site posts; anybody else is refused.
 pub(super) async fn posted<T, B>(
     reader: &ConsentReader,
@@ -102,10 +98,10 @@ where
     if !is_same_origin(request.headers()) {
         return Err(CentreError::CrossSite);
     }
-    if !is_writable(reader) {
+    if !reader.reads_own_cookie() {
         return Err(CentreError::NotASource);
     }
-    is_readable(request.headers(), T::MEDIA_TYPES)?;
+    let media_type = is_readable(request.headers(), T::MEDIA_TYPES)?;
     let (head, body) = request.into_parts();
     let body = Limited::new(body, MAX_OCTETS).collect().await.map_err(|error| {
         match error.is::<LengthLimitError>() {
@@ -113,44 +109,22 @@ where
             false => CentreError::Broken,
         }
     })?;
-    Ok((head.headers, T::read(&body.to_bytes())?))
+    Ok((head.headers, T::read(media_type, &body.to_bytes())?))
 }
 
-fn is_readable(headers: &HeaderMap, read: &'static [&'static str]) -> Result<(), CentreError> {
+/// The media type of the body, if it is supported and the body is not too long.
+fn is_readable(
+    headers: &HeaderMap,
+    read: &'static [&'static str],
+) -> Result<&'static str, CentreError> {
     let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let essence = media_type.and_then(|value| value.split(';').next()).map(str::trim);
-    if !essence.is_some_and(|essence| read.iter().any(|read| essence.eq_ignore_ascii_case(read))) {
-        return Err(CentreError::MediaType(read));
-    }
+    let known = essence
+        .and_then(|essence| read.iter().find(|read| essence.eq_ignore_ascii_case(read)).copied());
     let length: Option<u64> =
         headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     match length {
         Some(length) if length > MAX_OCTETS as u64 => Err(CentreError::TooLarge(MAX_OCTETS)),
-        _ => Ok(()),
+        _ => known.ok_or(CentreError::MediaType(read)),
     }
-}
-
-/// The `Set-Cookie` that keeps a choice (RFC 6265bis section 4.1). Scripts of the site may read it: it is
-/// no secret.
-pub(super) fn line(
-    reader: &ConsentReader,
-    cookie: &NativeCookie,
-    domain: Option<&str>,
-    secure: bool,
-) -> Option<HeaderValue> {
-    let mut line = Cookie::build((Native::COOKIE, cookie.value(&reader.categories)))
-        .path("/")
-        .max_age(Duration::days(reader.max_age_days.into()))
-        .same_site(SameSite::Lax)
-        .secure(secure);
-    if let Some(domain) = domain {
-        line = line.domain(domain);
-    }
-    HeaderValue::try_from(line.build().to_string()).ok()
-}
-
-/// The `Set-Cookie` that deletes a consent cookie of the host alone.
-pub(super) fn host_only_deletion(secure: bool) -> Option<HeaderValue> {
-    let line = Cookie::build(Native::COOKIE).path("/").max_age(Duration::ZERO).secure(secure);
-    HeaderValue::try_from(line.build().to_string()).ok()
 }

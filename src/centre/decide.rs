@@ -1,14 +1,11 @@
 //! A decision made on a page of ours: the receipt first, then the cookie, and what a withdrawal clears.
 
 use http::header::{HeaderMap, HeaderName, HeaderValue, SET_COOKIE, USER_AGENT};
-use time::Date;
 
-use super::choice::{host_only_deletion, line};
 use super::error::CentreError;
 use super::site::Site;
 use super::visitor::Visitor;
-use crate::consent::sources::NativeCookie;
-use crate::consent::{CategorySet, Signals};
+use crate::consent::{CategorySet, Consent, Signals};
 use crate::cookie::Cookies;
 use crate::filter::{Peer, named_host};
 use crate::receipts::{How, Receipt, new_id};
@@ -26,9 +23,10 @@ pub(super) struct Decision<'a> {
     pub(super) language: Option<&'a str>,
 }
 
-/// What is to be told to the browser.
+/// A recorded decision.
 pub(super) struct Kept {
-    pub(super) cookie: NativeCookie,
+    /// The consent that the visitor's next request will have.
+    pub(super) consent: Consent,
     fields: Vec<(HeaderName, HeaderValue)>,
 }
 
@@ -50,12 +48,7 @@ pub(super) async fn decide(
 ) -> Result<Kept, CentreError> {
     let reader = site.reader();
     let signals = Signals::of(headers);
-    let mut cookie = NativeCookie {
-        decided_at: decision.decided_at,
-        notice_date: reader.notice_date.unwrap_or(Date::MIN),
-        granted: decision.granted,
-        receipt: String::new(),
-    };
+    let mut cookie = reader.new_cookie(decision.granted, decision.decided_at);
     if let Some(receipts) = &site.receipts {
         cookie.receipt = new_id().ok_or(CentreError::NoReceipt)?;
         let names = |set| {
@@ -65,6 +58,7 @@ pub(super) async fn decide(
         let receipt = Receipt {
             id: cookie.receipt.clone(),
             time: decision.decided_at,
+            recorded_at: Some(visitor.now),
             site: site.name.clone(),
             notice_date: reader.notice_date.map(|date| date.to_string()),
             granted: names(decision.granted),
@@ -77,24 +71,18 @@ pub(super) async fn decide(
         };
         receipts.record(receipt).await.map_err(|_| CentreError::NoReceipt)?;
     }
-    let mut fields = Vec::new();
-    if site.settings.cookie_domain.is_some() {
-        // Left from before there was a domain, it would be held against the new one.
-        fields.extend(host_only_deletion(visitor.secure).map(|line| (SET_COOKIE, line)));
-    }
-    let domain = site.settings.cookie_domain.as_deref();
-    fields.extend(line(reader, &cookie, domain, visitor.secure).map(|line| (SET_COOKIE, line)));
-
-    let region = reader.region_of(headers, visitor.trusted);
+    let value = reader.cookie_value(&cookie);
+    let host = named_host(headers).unwrap_or_default().to_ascii_lowercase();
+    let sent = Cookies::of(headers);
+    let lines = reader.set_cookies(&value, decision.granted, (&host, visitor.secure), &sent);
+    let mut fields: Vec<_> = lines.into_iter().map(|line| (SET_COOKIE, line)).collect();
     let before = site.consent(headers, visitor.trusted, visitor.now);
-    let rendered = cookie.render(&reader.categories);
-    let after = Cookies::new([rendered.as_bytes()]);
-    let after = reader.read(&after, signals, region, visitor.now);
+    let after = site.consent_with(&value, headers, signals, visitor);
     if before.granted.difference(after.granted) != CategorySet::EMPTY {
         let on_withdrawal = site.settings.on_withdrawal;
-        if let Some(host) = named_host(headers).filter(|_| on_withdrawal.cookies) {
+        if on_withdrawal.cookies && !host.is_empty() {
             let peer = Peer { secure: visitor.secure, trusted: visitor.trusted };
-            let lines = site.filter.deletions(&after, host, headers, peer, visitor.now);
+            let lines = site.filter.deletions(&after, &host, headers, peer, visitor.now);
             fields.extend(lines.into_iter().map(|line| (SET_COOKIE, line)));
         }
         if on_withdrawal.storage {
@@ -102,7 +90,7 @@ pub(super) async fn decide(
             fields.push((CLEAR_SITE_DATA, storage));
         }
     }
-    Ok(Kept { cookie, fields })
+    Ok(Kept { consent: after, fields })
 }
 
 /// The browser's name, cut to a length.

@@ -21,6 +21,14 @@ pub(super) enum CentreError {
         "only pages of this site may do this: neither Sec-Fetch-Site nor Origin says that it is one"
     )]
     CrossSite,
+    /// The browser reports that a script started the request.
+    #[error(
+        "no user activation: a choice needs a click or a key press, submit a form or call consentry.choose() in its handler"
+    )]
+    NotActivated,
+    /// The config key that would enable the page.
+    #[error("disabled: set {0} = true in the config")]
+    Off(&'static str),
     /// Another media type than those read.
     #[error("the body must be {}", .0.join(" or "))]
     MediaType(&'static [&'static str]),
@@ -53,6 +61,9 @@ pub(super) enum CentreError {
     /// The time of the choice is no time, or ahead of ours.
     #[error("the time must be of the past: RFC 3339, or a number of seconds or milliseconds")]
     Time,
+    /// The choice was made too long ago to grant anything, in days.
+    #[error("the time is more than {0} days ago: consent of that age has expired")]
+    TooOld(u32),
     /// The site's sources do not read our own cookie.
     #[error("the consent cookie is not among this site's sources: add \"consentry\" to them")]
     NotASource,
@@ -61,9 +72,9 @@ pub(super) enum CentreError {
 impl CentreError {
     fn status(&self) -> StatusCode {
         match self {
-            Self::Missing | Self::NotASource => StatusCode::NOT_FOUND,
+            Self::Missing | Self::NotASource | Self::Off(_) => StatusCode::NOT_FOUND,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
-            Self::CrossSite => StatusCode::FORBIDDEN,
+            Self::CrossSite | Self::NotActivated => StatusCode::FORBIDDEN,
             Self::MediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Broken
@@ -71,7 +82,8 @@ impl CentreError {
             | Self::NotAForm
             | Self::ReturnTo
             | Self::UnknownCategory
-            | Self::Time => StatusCode::BAD_REQUEST,
+            | Self::Time
+            | Self::TooOld(_) => StatusCode::BAD_REQUEST,
             Self::NoReceipt => StatusCode::SERVICE_UNAVAILABLE,
             Self::Template => StatusCode::INTERNAL_SERVER_ERROR,
         }

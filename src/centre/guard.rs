@@ -8,8 +8,9 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use crate::catalogue::names::{record_expressions, token_expressions};
-use crate::catalogue::{CookieRule, Sight};
+use crate::catalogue::{CookieRule, LIST_COOKIE, Sight};
 use crate::config::settings::FilterSettings;
+use crate::consent::sources::Native;
 use crate::policy::Unclassified;
 
 /// The script of a site, and what its URL is told apart by when it changes.
@@ -60,6 +61,12 @@ pub(super) fn script(settings: &FilterSettings) -> Script {
         wild.iter().map(|rule| (rule.pattern.regex(), rule.entry.category.index())).collect();
     let (records, identifiers) = record_expressions();
     let (tokens, tracking) = token_expressions();
+    let presumes = settings.policy.unclassified == Unclassified::Presume;
+    let own = [
+        settings.reader.reads_own_cookie().then_some(Native::COOKIE),
+        presumes.then_some(LIST_COOKIE),
+    ];
+    let own: Vec<&str> = own.into_iter().flatten().collect();
     let data = serde_json::json!({
         "categories": categories,
         "exact": exact,
@@ -69,7 +76,8 @@ pub(super) fn script(settings: &FilterSettings) -> Script {
         "tokens": tokens,
         "tracking": tracking,
         "unclassified": settings.policy.unclassified == Unclassified::Allow,
-        "presumes": settings.policy.unclassified == Unclassified::Presume,
+        "presumes": presumes,
+        "own": own,
     });
     let text = include_str!("script/guard.js").replace("DATA", &data.to_string());
     let mut hasher = DefaultHasher::new();

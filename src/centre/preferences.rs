@@ -7,7 +7,8 @@ use http::{Request, Response, StatusCode, Uri};
 use http_body::Body;
 use time::OffsetDateTime;
 
-use super::choice::{Form, allowed, is_writable, posted};
+use super::activation::is_activated;
+use super::choice::{Form, allowed, posted};
 use super::cookie_list::{List, cookies};
 use super::decide::{Decision, decide};
 use super::error::CentreError;
@@ -30,11 +31,15 @@ struct Preferences<'a> {
     saved: bool,
     state: String,
     gpc: Option<String>,
+    /// The categories that no choice here can grant, as a sentence.
+    elsewhere: Option<String>,
     categories: Vec<Shown>,
     unclassified: List,
     unclassified_title: String,
     /// The visitor can decide here.
     writable: bool,
+    /// A choice here can grant something.
+    grants: bool,
 }
 
 /// A category as people see it.
@@ -45,6 +50,8 @@ pub(super) struct Shown {
     pub(super) granted: bool,
     /// It cannot be refused.
     pub(super) fixed: bool,
+    /// It cannot be granted here.
+    pub(super) elsewhere: bool,
     pub(super) list_title: String,
     pub(super) list: List,
 }
@@ -66,6 +73,7 @@ pub(super) fn categories(
             description: texts.description.clone(),
             granted: granted.contains(category),
             fixed: category == Category::NECESSARY,
+            elsewhere: false,
             list_title: list.title(&locale.texts),
             list,
         }
@@ -100,15 +108,28 @@ pub(super) fn page(
         let names = locale.list(reader.categories.names_of(denied));
         fill(&locale.texts.gpc, &[("categories", &names)]).into_owned()
     });
-    let (categories, unclassified) = categories(site, locale, consent.granted, MOST_LISTED);
+    let writable = reader.reads_own_cookie();
+    let all = reader.categories.all();
+    let grantable = if writable { site.grantable(headers, visitor) } else { all };
+    let elsewhere = reader.categories.names_of(all.difference(grantable));
+    let (mut categories, unclassified) = categories(site, locale, consent.granted, MOST_LISTED);
+    for category in &mut categories {
+        category.elsewhere = elsewhere.contains(&category.name.as_str());
+    }
+    let elsewhere = (!elsewhere.is_empty() && !locale.texts.elsewhere.is_empty()).then(|| {
+        let names = locale.list(elsewhere);
+        fill(&locale.texts.elsewhere, &[("categories", &names)]).into_owned()
+    });
     let preferences = Preferences {
         saved: queried(uri, "saved").is_some(),
         state: state.into_owned(),
         gpc,
+        elsewhere,
         categories,
         unclassified_title: unclassified.title(&locale.texts),
         unclassified,
-        writable: is_writable(reader),
+        writable,
+        grants: grantable != CategorySet::NECESSARY,
         page: frame,
     };
     preferences.page.respond(&preferences)
@@ -126,6 +147,10 @@ where
 {
     let (headers, form) = posted::<Form, B>(site.reader(), request).await?;
     let granted = granted(site, &form)?;
+    // Browser extensions that refuse for the visitor need no click: nobody gains by forging a refusal.
+    if granted != CategorySet::NECESSARY && !is_activated(&headers) {
+        return Err(CentreError::NotActivated);
+    }
     let named = match form.return_to.as_deref() {
         Some(back) => Some(local(back).ok_or(CentreError::ReturnTo)?),
         None => None,

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use http::header::HeaderMap;
 
+use super::visitor::Visitor;
 use crate::config::settings;
-use crate::consent::{Consent, ConsentReader, Signals};
+use crate::consent::sources::Native;
+use crate::consent::{CategorySet, Consent, ConsentReader, Signals};
 use crate::cookie::Cookies;
 use crate::filter::Filter;
 use crate::receipts::Receipts;
@@ -31,5 +33,37 @@ impl Site {
         let reader = self.reader();
         let cookies = Cookies::of(headers);
         reader.read(&cookies, Signals::of(headers), reader.region_of(headers, trusted), now)
+    }
+
+    /// The consent that the visitor's next request will have, once the browser has stored this value of the
+    /// native cookie and deleted every other copy.
+    pub(super) fn consent_with(
+        &self,
+        value: &str,
+        headers: &HeaderMap,
+        signals: Signals,
+        visitor: Visitor,
+    ) -> Consent {
+        let mut field = format!("{}={value}", Native::COOKIE).into_bytes();
+        let sent = Cookies::of(headers);
+        for pair in sent.pairs().filter(|pair| pair.name != Native::COOKIE.as_bytes()) {
+            field.extend_from_slice(b"; ");
+            if !pair.name.is_empty() {
+                field.extend_from_slice(pair.name);
+                field.push(b'=');
+            }
+            field.extend_from_slice(pair.value);
+        }
+        let region = self.reader().region_of(headers, visitor.trusted);
+        self.reader().read(&Cookies::new([&field[..]]), signals, region, visitor.now)
+    }
+
+    /// The categories that a choice on consentry's pages can grant this visitor. Another tool's refusal can
+    /// overrule the choice. Browser signals are ignored.
+    pub(super) fn grantable(&self, headers: &HeaderMap, visitor: Visitor) -> CategorySet {
+        let reader = self.reader();
+        let everything = reader.new_cookie(reader.categories.all(), visitor.now);
+        let everything = reader.cookie_value(&everything);
+        self.consent_with(&everything, headers, Signals::default(), visitor).granted
     }
 }

@@ -71,11 +71,22 @@ fn write_site(site: &Site, out: &mut impl Write) -> io::Result<()> {
     };
     writeln!(out, "  consent       {}, without a decision: {default}", sources.join(", "))?;
     if let Some(date) = reader.notice_date {
-        writeln!(
+        writeln!(out, "  notice        of {date}")?;
+    }
+    let (grants, refusals) = (reader.max_age_days, reader.ask_again_days);
+    writeln!(
+        out,
+        "  decisions     consent expires after {grants} days, refusals never; after a refusal the banner asks again after {refusals} days"
+    )?;
+    match &reader.own.keys {
+        Some(keys) => {
+            writeln!(out, "  cookie        signed, {} key(s) in consent.key_file", keys.count())?
+        }
+        None if reader.reads_own_cookie() => writeln!(
             out,
-            "  notice        of {date}, a decision holds for {} days",
-            reader.max_age_days
-        )?;
+            "  cookie        unsigned: scripts of the page and hosts of the same domain can grant consent for visitors who have not decided; set consent.key_file"
+        )?,
+        None => {}
     }
     let unclassified = match filter.policy.unclassified {
         Unclassified::Presume => {

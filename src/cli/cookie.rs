@@ -6,11 +6,11 @@ use time::Date;
 
 use super::failure::Failure;
 use super::input::LookUpConfig;
-use crate::consent::sources::{NativeCookie, parse_date};
+use crate::consent::sources::{Native, parse_date};
 use crate::consent::{CategorySet, ConsentReader};
 use crate::filter::unix_now;
 
-/// Print a consent cookie, as NAME=VALUE
+/// Print a consent cookie, as NAME=VALUE, signed where the config has a key
 #[derive(Debug, clap::Args)]
 pub(super) struct Cookie {
     #[command(flatten)]
@@ -50,10 +50,9 @@ pub(super) fn consent_cookie(
     granted: CategorySet,
     notice: Option<Date>,
 ) -> String {
-    let notice_date = notice.or(reader.notice_date).unwrap_or(Date::MIN);
-    let cookie =
-        NativeCookie { decided_at: unix_now(), notice_date, granted, receipt: String::new() };
-    cookie.render(&reader.categories)
+    let mut cookie = reader.new_cookie(granted, unix_now());
+    cookie.notice_date = notice.unwrap_or(cookie.notice_date);
+    format!("{}={}", Native::COOKIE, reader.cookie_value(&cookie))
 }
 
 fn date(text: &str) -> Result<Date, &'static str> {

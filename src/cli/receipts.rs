@@ -28,7 +28,7 @@ enum Command {
     Export {
         #[command(flatten)]
         config: Config,
-        /// Only those of this day and later: YYYY-MM-DD, or a time in RFC 3339
+        /// Only those recorded on this day and later: YYYY-MM-DD, or a time in RFC 3339
         #[arg(long, value_name = "TIME", value_parser = time)]
         since: Option<i64>,
     },
@@ -110,14 +110,16 @@ fn show(settings: &settings::Receipts, id: &str) -> Result<(), Failure> {
     }
 }
 
-/// A receipt as a JSON line, its time as people and databases read it.
+/// A receipt as a JSON line, its times as people and databases read them.
 fn print(receipt: &Receipt, out: &mut impl Write) -> Result<(), Failure> {
     let mut line = serde_json::to_value(receipt).map_err(io::Error::from)?;
-    let at = OffsetDateTime::from_unix_timestamp(receipt.time).ok();
-    if let Some(time) = at.and_then(|at| at.format(&Rfc3339).ok())
-        && let Some(field) = line.get_mut("time")
-    {
-        *field = time.into();
+    for (name, at) in [("time", Some(receipt.time)), ("recorded_at", receipt.recorded_at)] {
+        let at = at.and_then(|at| OffsetDateTime::from_unix_timestamp(at).ok());
+        if let Some(time) = at.and_then(|at| at.format(&Rfc3339).ok())
+            && let Some(field) = line.get_mut(name)
+        {
+            *field = time.into();
+        }
     }
     Ok(writeln!(out, "{line}")?)
 }

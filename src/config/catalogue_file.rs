@@ -30,9 +30,10 @@ pub(super) struct Rules {
 
 impl Rules {
     /// Every vendor of the IAB's list that a rule names, as often as one does.
-    pub(super) fn tcf_vendors(&self) -> impl Iterator<Item = u16> {
-        let cookies = self.cookies.iter().filter_map(|rule| rule.entry.tcf_vendor);
-        cookies.chain(self.beacons.iter().filter_map(|rule| rule.entry.tcf_vendor))
+    pub(super) fn tcf_vendors(&self) -> impl Iterator<Item = (u16, Category)> {
+        let cookies = self.cookies.iter().map(|rule| &rule.entry);
+        let entries = cookies.chain(self.beacons.iter().map(|rule| &rule.entry));
+        entries.filter_map(|entry| Some((entry.tcf_vendor?, entry.category)))
     }
 
     /// Adds the built-in catalogue. Its categories are the five of the notice, so none is unknown.

@@ -5,6 +5,7 @@ mod date;
 mod filter;
 mod listen;
 mod loops;
+mod own_cookie;
 mod pages;
 mod receipts;
 mod siblings;

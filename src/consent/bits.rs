@@ -1,14 +1,11 @@
 //! Bit fields in base64url, as the IAB's consent strings are written: most significant bit first.
 
-use std::borrow::Cow;
-
 use base64::Engine;
 use base64::alphabet::URL_SAFE;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use super::decode::MAX_OCTETS;
 
-/// Lengths need not be whole octets: what is left over is ignored, as the IAB's own readers do.
 const BASE64URL: GeneralPurpose = GeneralPurpose::new(
     &URL_SAFE,
     GeneralPurposeConfig::new()
@@ -20,6 +17,8 @@ const BASE64URL: GeneralPurpose = GeneralPurpose::new(
 #[derive(Debug)]
 pub(super) struct Bits {
     octets: Vec<u8>,
+    /// The number of bits: six for each character.
+    length: usize,
     at: usize,
 }
 
@@ -29,17 +28,15 @@ impl Bits {
         if text.len() > MAX_OCTETS {
             return None;
         }
-        // A single letter left over holds six bits, which base64 does not know.
-        let mut whole = Cow::Borrowed(text);
-        if text.len() % 4 == 1 {
-            whole.to_mut().push('A');
-        }
-        BASE64URL.decode(whole.as_bytes()).ok().map(|octets| Self { octets, at: 0 })
+        // Strings need not end at a byte: padding keeps the last bits.
+        let filled = format!("{text:A<width$}", width = text.len().next_multiple_of(4));
+        let octets = BASE64URL.decode(filled).ok()?;
+        Some(Self { octets, length: text.len() * 6, at: 0 })
     }
 
     /// How many bits there are.
     pub(super) fn len(&self) -> usize {
-        self.octets.len() * 8
+        self.length
     }
 
     /// Goes to a place.
@@ -54,7 +51,7 @@ impl Bits {
 
     /// The next bit; `None` at the end.
     pub(super) fn bit(&mut self) -> Option<bool> {
-        let octet = self.octets.get(self.at / 8)?;
+        let octet = self.octets.get(self.at / 8).filter(|_| self.at < self.length)?;
         let bit = octet >> (7 - self.at % 8) & 1;
         self.at += 1;
         Some(bit == 1)

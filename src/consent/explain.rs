@@ -15,6 +15,10 @@ impl ConsentReader {
             let by = if self.region.is_some() { "the region's default" } else { "the default" };
             let _ = write!(words, ": {by} holds, which allows {default}");
         }
+        let refused_here = self.categories.names_of(consent.refused_here).join(", ");
+        if !refused_here.is_empty() {
+            let _ = write!(words, "; refused on consentry's pages: {refused_here}");
+        }
         for (name, sent, denies) in [
             ("Sec-GPC", signals.gpc, self.signals.gpc_denies),
             ("DNT", signals.dnt, self.signals.dnt_denies),
@@ -51,11 +55,18 @@ impl ConsentReader {
                 let days = self.max_age_days;
                 format!("the decision{of_date} ({source}) is older than {days} days")
             }
+            Reason::AskAgain => {
+                let days = self.ask_again_days;
+                format!(
+                    "the refusal{of_date} ({source}) still counts; the visitor is asked again after {days} days"
+                )
+            }
             Reason::OldNotice => {
                 let notice =
                     self.notice_date.map_or_else(String::new, |date| format!(" of {date}"));
                 format!("the decision{of_date} ({source}) was made before the notice{notice}")
             }
+            Reason::Unsigned => format!("the cookie of {source} has no valid signature"),
             Reason::FromTheFuture => {
                 format!("the decision{of_date} ({source}) is dated in the future")
             }

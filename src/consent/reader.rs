@@ -1,105 +1,23 @@
 //! From a request's cookies and signals to what may pass: the site's sources in order, the age of
 //! the decision, the date of the notice, the default without a decision.
+//!
+//! Age and notice end grants. A refusal ends only when the visitor decides anew.
 
 use http::{HeaderMap, HeaderValue};
 use time::{Date, OffsetDateTime};
 
-use super::source::{ConsentSource, Reading, SourceDecision};
-use super::{Categories, CategorySet, RegionPolicy, SignalPolicy, Signals, VendorSet};
+use super::merge::{Judged, Merged};
+use super::own_cookie::OwnCookie;
+use super::source::{ConsentSource, Reading, SourceDecision, Void};
+use super::sources::reads_own_cookie;
+use super::status::{Consent, Reason};
+use super::{Categories, CategorySet, RegionPolicy, SignalPolicy, Signals};
 use crate::cookie::Cookies;
 
 /// How far ahead of our clock a decision may be dated, in seconds: clocks differ, and some tools
 /// write the visitor's local time.
-pub const CLOCK_TOLERANCE_SECONDS: i64 = 24 * 60 * 60;
-
-/// What a visitor allowed, and how that is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Consent {
-    /// The categories that may pass; necessary is always in.
-    pub granted: CategorySet,
-    /// Of the vendors that the site's rules name, those that a TC string refuses.
-    pub refused_vendors: VendorSet,
-    /// The source that the reason is about, as an index into the site's sources: the one whose
-    /// decision counts, or the first whose cookie does not.
-    pub found: Option<usize>,
-    /// The tool that wrote the decision, where the source asks several; of several the first.
-    pub tool: Option<&'static str>,
-    /// When the visitor made the decision that the reason is about, in Unix seconds, where the cookie
-    /// carries it.
-    pub decided_at: Option<i64>,
-    /// Why it is so.
-    pub reason: Reason,
-}
-
-impl Consent {
-    /// The consent of a visitor of whom nothing is known.
-    pub fn undecided(default: CategorySet) -> Self {
-        Self {
-            granted: default,
-            refused_vendors: VendorSet::EMPTY,
-            found: None,
-            tool: None,
-            decided_at: None,
-            reason: Reason::NoDecision,
-        }
-    }
-
-    /// Whether the visitor has decided, as against the site's default holding.
-    pub fn is_decided(&self) -> bool {
-        self.reason == Reason::Decided
-    }
-
-    /// The source whose decision counts, as an index into the site's sources.
-    pub fn source(&self) -> Option<usize> {
-        self.found.filter(|_| self.is_decided())
-    }
-}
-
-/// Why a consent is what it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Reason {
-    /// The visitor's decision counts.
-    Decided,
-    /// No source found a decision.
-    NoDecision,
-    /// A consent cookie is there and cannot be read.
-    Malformed,
-    /// The decision is older than the site keeps one.
-    Expired,
-    /// The decision is older than the notice.
-    OldNotice,
-    /// The decision is dated in the future.
-    FromTheFuture,
-}
-
-impl Reason {
-    /// All reasons, in the order of [`index`](Self::index).
-    pub const ALL: [Self; 6] = [
-        Self::Decided,
-        Self::NoDecision,
-        Self::Malformed,
-        Self::Expired,
-        Self::OldNotice,
-        Self::FromTheFuture,
-    ];
-
-    /// A short name for logs and metrics.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Decided => "decided",
-            Self::NoDecision => "no_decision",
-            Self::Malformed => "malformed",
-            Self::Expired => "expired",
-            Self::OldNotice => "old_notice",
-            Self::FromTheFuture => "from_the_future",
-        }
-    }
-
-    /// The position in [`ALL`](Self::ALL).
-    pub fn index(self) -> usize {
-        self as usize
-    }
-}
+const CLOCK_TOLERANCE_SECONDS: i64 = DAY_SECONDS;
+const DAY_SECONDS: i64 = 24 * 60 * 60;
 
 /// Reads a site's consent. Built once from the config.
 #[derive(Debug)]
@@ -112,12 +30,16 @@ pub struct ConsentReader {
     pub default: CategorySet,
     /// Where the default depends on the visitor's region.
     pub region: Option<RegionPolicy>,
-    /// How old a decision may be, in days.
+    /// The lifetime of grants, in days.
     pub max_age_days: u32,
-    /// The date of the notice in force; decisions made before it are none.
+    /// The time until a visitor who refused may be asked again, in days.
+    pub ask_again_days: u32,
+    /// The date of the notice in force; decisions made before it grant nothing.
     pub notice_date: Option<Date>,
     /// What signals take away.
     pub signals: SignalPolicy,
+    /// How the native cookie is written.
+    pub own: OwnCookie,
 }
 
 impl ConsentReader {
@@ -151,6 +73,11 @@ impl ConsentReader {
         self.sources.get(consent.source()?).map(|source| source.name())
     }
 
+    /// Whether choices made on consentry's pages count: one of the sources reads the native cookie.
+    pub fn reads_own_cookie(&self) -> bool {
+        self.sources.iter().any(|source| reads_own_cookie(source.name()))
+    }
+
     fn default_in(&self, region: Option<&[u8]>) -> CategorySet {
         match &self.region {
             None => self.default,
@@ -159,77 +86,92 @@ impl ConsentReader {
         }
     }
 
+    /// The first source with a decision wins. Beside it, refusals on consentry's pages stay in force, and
+    /// categories that it does not mention follow the native cookie.
     fn read_sources(&self, cookies: &Cookies<'_>, default: CategorySet, now: i64) -> Consent {
         let mut consent = Consent::undecided(default);
+        let mut winner: Option<Merged> = None;
+        // Refusals of ended decisions restrict the default; those on consentry's pages restrict every source.
+        let (mut withheld, mut own_denied) = (CategorySet::EMPTY, CategorySet::EMPTY);
+        let mut own_granted = CategorySet::EMPTY;
         for (index, source) in self.sources.iter().enumerate() {
-            let said = match source.read(cookies, &self.categories) {
+            if winner.is_some() && !reads_own_cookie(source.name()) {
+                continue;
+            }
+            let merged = match source.read(cookies, &self.categories) {
                 Reading::NoDecision => continue,
-                Reading::Malformed => {
-                    Consent { found: Some(index), reason: Reason::Malformed, ..consent }
-                }
-                Reading::Decisions(copies) => {
-                    let default = Consent { found: Some(index), ..consent };
-                    self.strictest(&copies, default, now)
-                }
+                Reading::Malformed => Merged::nothing(Reason::Malformed),
+                Reading::Decisions(decisions) => self.merge(&decisions, now),
             };
-            if said.is_decided() {
-                return said;
+            own_denied = own_denied.union(merged.own_denied);
+            if winner.is_some() {
+                own_granted = own_granted.union(merged.own_granted);
+                continue;
             }
-            if consent.reason == Reason::NoDecision {
-                // Of several causes for having no decision the first is told.
-                consent = said;
+            withheld = withheld.union(merged.withheld);
+            if merged.reason == Reason::Decided || consent.reason == Reason::NoDecision {
+                // Without a decision the first reason is reported.
+                let Merged { reason, tool, decided_at, .. } = merged;
+                consent = Consent { found: Some(index), reason, tool, decided_at, ..consent };
+            }
+            consent.refused_vendors = consent.refused_vendors.union(merged.refused_vendors);
+            if merged.reason == Reason::Decided {
+                consent.refused_vendors = merged.refused_vendors;
+                winner = Some(merged);
             }
         }
+        let default = default.difference(withheld);
+        let Some(winner) = winner else {
+            consent.granted = default.difference(own_denied);
+            return consent;
+        };
+        let granted = winner.granted.union(own_granted).union(default).difference(winner.denied);
+        consent.granted = granted.difference(own_denied);
+        consent.refused_here = granted.difference(consent.granted);
         consent
     }
 
-    /// What the decisions in force say together; the default, with the cause, when none is in force.
+    fn merge(&self, decisions: &[SourceDecision], now: i64) -> Merged {
+        let judged = decisions.iter().map(|decision| {
+            let (grants, reason) = self.standing(decision, now);
+            Judged { decision, grants, reason }
+        });
+        Merged::of(judged, self.categories.all())
+    }
+
+    /// Whether the grants of a decision count, and whether it is active or why the visitor is asked again.
     ///
-    /// A host-only and a `Domain` cookie of the same name arrive together and may disagree, and so
-    /// may two tools: what one of them denies is denied. What none of them speaks of follows the
-    /// default.
-    fn strictest(&self, decisions: &[SourceDecision], default: Consent, now: i64) -> Consent {
-        let (mut granted, mut denied) = (CategorySet::EMPTY, CategorySet::EMPTY);
-        let mut consent = Consent { reason: Reason::NoDecision, decided_at: None, ..default };
-        for decision in decisions {
-            match (self.outdated(decision, now), consent.reason) {
-                (Some(_), Reason::Decided) => {}
-                (Some(outdated), Reason::NoDecision) => {
-                    consent.reason = outdated;
-                    consent.tool = decision.tool;
-                    consent.decided_at = decision.decided_at;
-                }
-                (Some(_), _) => {}
-                (None, so_far) => {
-                    let earlier = consent.decided_at.filter(|_| so_far == Reason::Decided);
-                    if so_far != Reason::Decided {
-                        consent.tool = decision.tool;
-                    }
-                    consent.reason = Reason::Decided;
-                    consent.decided_at = match (earlier, decision.decided_at) {
-                        (Some(a), Some(b)) => Some(a.min(b)),
-                        (a, b) => a.or(b),
-                    };
-                    consent.refused_vendors =
-                        consent.refused_vendors.union(decision.refused_vendors);
-                    granted = granted.union(decision.granted);
-                    denied = denied.union(decision.denied);
-                }
-            }
-        }
-        if consent.is_decided() {
-            consent.granted = granted.union(default.granted).difference(denied);
-        }
-        consent
+    /// A decision that only refuses is active until `ask_again_days`, whatever its notice. One whose grants have
+    /// expired and that refuses something stays active until then as well.
+    fn standing(&self, decision: &SourceDecision, now: i64) -> (bool, Reason) {
+        let ended = self.end_of_grants(decision, now);
+        let refuses = decision.denied != CategorySet::EMPTY;
+        let grants = decision.granted.difference(CategorySet::NECESSARY) != CategorySet::EMPTY;
+        let ask_again =
+            decision.decided_at.is_some_and(|at| is_older(at, self.ask_again_days, now));
+        let reason = match ended {
+            Some(Reason::Unsigned) => Reason::Unsigned,
+            _ if refuses && !grants && ask_again => Reason::AskAgain,
+            _ if refuses && !grants => Reason::Decided,
+            Some(Reason::Expired) if refuses && !ask_again => Reason::Decided,
+            Some(reason) => reason,
+            None => Reason::Decided,
+        };
+        (ended.is_none(), reason)
     }
 
-    fn outdated(&self, decision: &SourceDecision, now: i64) -> Option<Reason> {
+    /// Why the grants of a decision have ended, if they have.
+    fn end_of_grants(&self, decision: &SourceDecision, now: i64) -> Option<Reason> {
+        match decision.void {
+            Some(Void::Unsigned) => return Some(Reason::Unsigned),
+            Some(Void::OtherRevision) => return Some(Reason::OldNotice),
+            None => {}
+        }
         if let Some(decided_at) = decision.decided_at {
             if decided_at > now.saturating_add(CLOCK_TOLERANCE_SECONDS) {
                 return Some(Reason::FromTheFuture);
             }
-            let max_age_seconds = i64::from(self.max_age_days) * 24 * 60 * 60;
-            if now.saturating_sub(decided_at) > max_age_seconds {
+            if is_older(decided_at, self.max_age_days, now) {
                 return Some(Reason::Expired);
             }
         }
@@ -242,6 +184,11 @@ impl ConsentReader {
         let saw_older = decision.notice_date.is_some_and(|seen| seen < notice);
         (made_before || saw_older).then_some(Reason::OldNotice)
     }
+}
+
+/// Whether more than this many days have passed since a time in Unix seconds.
+pub fn is_older(at: i64, days: u32, now: i64) -> bool {
+    now.saturating_sub(at) > i64::from(days) * DAY_SECONDS
 }
 
 #[cfg(test)]
@@ -261,6 +208,8 @@ mod tests {
             default,
             region: None,
             max_age_days: 182,
+            ask_again_days: 184,
+            own: OwnCookie::default(),
             notice_date: Date::from_calendar_date(2018, Month::May, 25).ok(),
             signals: SignalPolicy {
                 gpc_denies: [Category::TARGETING, Category::SOCIAL].into_iter().collect(),
@@ -277,15 +226,20 @@ mod tests {
         (names.into_iter().map(str::to_owned).collect(), consent.reason)
     }
 
+    const ALL: &str = "functional+analytics+targeting+social";
+
+    fn stamp(at: i64, notice: &str, granted: &str) -> String {
+        format!("consentry=1~{at}~{notice}~{granted}~")
+    }
+
     #[test]
     fn every_way_to_have_no_decision_leaves_the_default() {
-        let stamp = |at: i64, notice: &str| format!("consentry=1~{at}~{notice}~analytics~");
         let cases = [
             ("a=1".to_owned(), Reason::NoDecision),
             ("consentry=junk".to_owned(), Reason::Malformed),
-            (stamp(NOW - 183 * 86_400, "2018-05-25"), Reason::Expired),
-            (stamp(NOW + 2 * 86_400, "2018-05-25"), Reason::FromTheFuture),
-            (stamp(NOW, "2018-05-24"), Reason::OldNotice),
+            (stamp(NOW - 183 * 86_400, "2018-05-25", ALL), Reason::Expired),
+            (stamp(NOW + 2 * 86_400, "2018-05-25", ALL), Reason::FromTheFuture),
+            (stamp(NOW, "2018-05-24", ALL), Reason::OldNotice),
         ];
         for (header, reason) in cases {
             assert_eq!(read(&header, CategorySet::NECESSARY), (vec!["necessary".into()], reason));
@@ -295,10 +249,42 @@ mod tests {
     }
 
     #[test]
-    fn a_decision_counts_up_to_the_last_second_of_its_age() {
-        let at = |age: i64| format!("consentry=1~{}~2018-05-25~social~", NOW - age);
+    fn a_decision_grants_up_to_the_last_second_of_its_age() {
+        let at = |age: i64| stamp(NOW - age, "2018-05-25", ALL);
         assert_eq!(read(&at(182 * 86_400), CategorySet::NECESSARY).1, Reason::Decided);
         assert_eq!(read(&at(182 * 86_400 + 1), CategorySet::NECESSARY).1, Reason::Expired);
+        let ahead = |seconds| read(&stamp(NOW + seconds, "2018-05-25", ALL), CategorySet::EMPTY).1;
+        assert_eq!(ahead(86_400), Reason::Decided, "clocks differ");
+        assert_eq!(ahead(86_401), Reason::FromTheFuture);
+    }
+
+    #[test]
+    fn a_refusal_never_lapses_and_is_asked_about_again_in_time() {
+        let days = |days: i64| NOW - days * 86_400;
+        let (new, old) = ("2018-05-25", "2018-05-24");
+        // What is refused, and whether the visitor is asked again.
+        for (granted, at, notice, refused, reason) in [
+            ("", days(1), new, "functional analytics targeting social", Reason::Decided),
+            ("", days(1), old, "functional analytics targeting social", Reason::Decided),
+            ("", days(184), new, "functional analytics targeting social", Reason::Decided),
+            ("", days(185), new, "functional analytics targeting social", Reason::AskAgain),
+            ("", days(5_000), old, "functional analytics targeting social", Reason::AskAgain),
+            ("", days(-5), new, "functional analytics targeting social", Reason::Decided),
+            ("analytics", days(1), old, "functional targeting social", Reason::OldNotice),
+            ("analytics", days(183), new, "functional targeting social", Reason::Decided),
+            ("analytics", days(185), new, "functional targeting social", Reason::Expired),
+            ("analytics", days(-5), new, "functional targeting social", Reason::FromTheFuture),
+        ] {
+            let header = stamp(at, notice, granted);
+            let (allowed, found) = read(&header, Categories::default().all());
+            let kept = allowed.iter().map(String::as_str);
+            let lost = ["functional", "analytics", "targeting", "social"];
+            let lost: Vec<&str> =
+                lost.into_iter().filter(|name| !kept.clone().any(|kept| kept == *name)).collect();
+            assert_eq!((lost.join(" "), found), (refused.to_owned(), reason), "{header}");
+            let (denied, _) = read(&header, CategorySet::NECESSARY);
+            assert_eq!(denied, ["necessary"], "{header}: nothing that ended is granted");
+        }
     }
 
     #[test]
@@ -331,6 +317,18 @@ mod tests {
         );
         let (granted, _) = read(&header, CategorySet::NECESSARY);
         assert_eq!(granted, ["necessary", "social"]);
+    }
+
+    #[test]
+    fn of_several_active_copies_the_oldest_time_counts_and_an_ended_one_has_none() {
+        let reader = reader(CategorySet::NECESSARY);
+        let at = |age: i64| stamp(NOW - age, "2018-05-25", ALL);
+        let (old, new, ended) = (at(5 * 86_400), at(86_400), at(400 * 86_400));
+        for header in [format!("{old}; {new}; {ended}"), format!("{ended}; {new}; {old}")] {
+            let cookies = Cookies::new([header.as_bytes()]);
+            let consent = reader.read(&cookies, Signals::default(), None, NOW);
+            assert_eq!(consent.decided_at, Some(NOW - 5 * 86_400), "{header}");
+        }
     }
 
     #[test]

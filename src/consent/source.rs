@@ -3,10 +3,13 @@
 //! A pure function of cookies. It says what its cookie says; whether the decision is too old for
 //! the site is decided once for all adapters by [`ConsentReader`](super::ConsentReader).
 
+use std::sync::Arc;
+
 use serde_json::Value;
 use time::Date;
 
 use super::category::{Categories, CategorySet};
+use super::signing::CookieKeys;
 use super::vendors::{VendorSet, Vendors};
 use super::votes::{IdMap, Votes};
 use crate::cookie::Cookies;
@@ -37,6 +40,19 @@ pub struct SourceDecision {
     pub refused_vendors: VendorSet,
     /// The tool that wrote it, where the source asks several.
     pub tool: Option<&'static str>,
+    /// Whether it was made on consentry's pages.
+    pub own: bool,
+    /// Why its grants are void, whatever its age. Its refusals still count.
+    pub void: Option<Void>,
+}
+
+/// Why the grants of a decision are void, besides its age and the date of the notice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Void {
+    /// The decision was made for another revision of the tool's notice.
+    OtherRevision,
+    /// The signature is missing or invalid.
+    Unsigned,
 }
 
 /// What the config says of one source.
@@ -46,7 +62,7 @@ pub struct SourceSettings {
     pub map: Vec<(String, CategorySet)>,
     /// The cookie's name, where the tool lets a site choose it.
     pub cookie: Option<String>,
-    /// The revision in force, where the tool has one: a decision for another is none.
+    /// The revision in force, where the tool has one. Decisions for another revision grant nothing.
     pub revision: Option<String>,
     /// Without a choice of the visitor, the tool says by itself that consent is not needed where the
     /// visitor is: whether that counts as its decision.
@@ -57,6 +73,8 @@ pub struct SourceSettings {
     pub require_alert_box_closed: bool,
     /// The vendors that the site's rules name.
     pub vendors: Vendors,
+    /// The keys that sign the native cookie.
+    pub keys: Option<Arc<CookieKeys>>,
     /// How a cookie of the site's own making is written.
     pub generic: GenericSettings,
 }
@@ -71,6 +89,7 @@ impl Default for SourceSettings {
             dismiss_grants: false,
             require_alert_box_closed: true,
             vendors: Vendors::default(),
+            keys: None,
             generic: GenericSettings::default(),
         }
     }
@@ -184,7 +203,19 @@ impl Reading {
             notice_date: None,
             refused_vendors: VendorSet::EMPTY,
             tool: None,
+            own: false,
+            void: None,
         }])
+    }
+
+    /// The same, with void grants unless it was made for the revision in force.
+    pub fn in_revision(mut self, in_force: bool) -> Reading {
+        if let Reading::Decisions(decisions) = &mut self
+            && !in_force
+        {
+            decisions.iter_mut().for_each(|decision| decision.void = Some(Void::OtherRevision));
+        }
+        self
     }
 
     /// The same, as this tool's.

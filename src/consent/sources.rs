@@ -42,7 +42,7 @@ pub(crate) use consentry::parse_date;
 pub use consentry::{Native, NativeCookie, NativeCookieError};
 
 pub use super::source::{
-    ConsentSource, Format, GenericSettings, Implied, Reading, SourceDecision, SourceSettings,
+    ConsentSource, Format, GenericSettings, Implied, Reading, SourceDecision, SourceSettings, Void,
 };
 
 /// The names of all adapters.
@@ -84,8 +84,10 @@ pub const NAMES: &[&str] = &[
     "auto",
 ];
 
-/// The sources that read our own cookie.
-pub const OWN_COOKIE: [&str; 2] = ["consentry", "auto"];
+/// Whether the source of this name reads the native cookie.
+pub fn reads_own_cookie(name: &str) -> bool {
+    matches!(name, "consentry" | "auto")
+}
 
 /// The keys, besides `map`, that the config's table of a source takes.
 pub fn keys(name: &str) -> &'static [&'static str] {
@@ -112,7 +114,7 @@ pub fn find(name: &str, all: &HashMap<String, SourceSettings>) -> Option<Box<dyn
     let none = SourceSettings::default();
     let settings = all.get(name).unwrap_or(&none);
     Some(match name {
-        "consentry" => Box::new(Native),
+        "consentry" => Box::new(Native::new(settings.keys.clone())),
         "onetrust" => Box::new(onetrust::OneTrust::new(settings)),
         "cookiebot" => Box::new(cookiebot::Cookiebot::new(settings)),
         "cookieyes" => Box::new(cookieyes::CookieYes::new(settings)),

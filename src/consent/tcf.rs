@@ -1,5 +1,6 @@
 //! The core of a TC string (IAB Transparency and Consent Framework v2, "Consent string and vendor
-//! list formats"): which purposes, special features and vendors the visitor consents to.
+//! list formats"): which purposes, special features and vendors the visitor consents to, and what the
+//! publisher restricts.
 
 use super::bits::Bits;
 use super::category::{Category, CategorySet};
@@ -12,7 +13,11 @@ const LEAST_BITS: usize = 213;
 const LAST_UPDATED: usize = 42;
 const SPECIAL_FEATURE_OPT_INS: usize = 140;
 const PURPOSE_CONSENTS: usize = 152;
+const PURPOSE_ONE_TREATMENT: usize = 200;
 const MAX_VENDOR_ID: usize = 213;
+
+/// The purposes that the framework has room for.
+const PURPOSES: usize = 24;
 
 /// What the framework's purposes stand for; purpose 1 is asked for besides.
 const DEFAULTS: &[(&str, Category)] = &[
@@ -29,7 +34,7 @@ const DEFAULTS: &[(&str, Category)] = &[
 #[derive(Debug)]
 pub(super) struct TcStrings {
     /// The categories of each purpose that the framework has room for, the first of purpose 1.
-    purposes: [CategorySet; 24],
+    purposes: [CategorySet; PURPOSES],
     /// The same for the special features, `special-feature-1` and so on in the map.
     special_features: [CategorySet; 12],
     reach: CategorySet,
@@ -51,8 +56,8 @@ impl TcStrings {
         }
     }
 
-    /// Reads a TC string. Without purpose 1, which is to store anything at all, nothing is granted;
-    /// legitimate interest never grants a cookie.
+    /// Reads a TC string. Nothing is granted without purpose 1 (storage), unless the publisher's country does not
+    /// require it. Legitimate interest never grants a cookie.
     pub(super) fn read(&self, text: &str) -> Reading {
         let core = text.split('.').next().unwrap_or_default();
         self.read_core(core).unwrap_or(Reading::Malformed)
@@ -65,49 +70,134 @@ impl TcStrings {
         }
         bits.seek(LAST_UPDATED);
         let decided_at = i64::try_from(bits.number(36)? / 10).ok()?;
+        bits.seek(PURPOSE_ONE_TREATMENT);
+        let asks_for_one = !bits.bit()?;
         let mut votes = Votes::default();
         bits.seek(SPECIAL_FEATURE_OPT_INS);
         for categories in self.special_features {
             votes.vote(categories, bits.bit()?);
         }
         bits.seek(PURPOSE_CONSENTS);
-        for (at, categories) in self.purposes.into_iter().enumerate() {
+        for number in 1..=PURPOSES {
             let granted = bits.bit()?;
-            votes.vote(categories, granted);
-            if at == 0 && !granted {
-                votes.vote(self.reach, false);
+            if number > 1 || asks_for_one {
+                self.vote(&mut votes, number, granted);
             }
         }
-        let refused = if self.vendors.is_empty() {
-            VendorSet::EMPTY
-        } else {
-            self.vendors.all_but(&consented(&mut bits, &self.vendors)?)
+        let refused = match self.read_vendors(&mut bits, &mut votes) {
+            Some(refused) => refused,
+            // The start of a string is enough if the rules name no vendor.
+            None if self.vendors.is_empty() => VendorSet::EMPTY,
+            None => return None,
         };
         Some(Reading::decision(votes, &self.map, Some(decided_at)).refusing(refused))
     }
-}
 
-/// Which of the site's vendors the string's vendor section consents to.
-fn consented(bits: &mut Bits, vendors: &Vendors) -> Option<VendorSet> {
-    bits.seek(MAX_VENDOR_ID);
-    let most = bits.number(16)?;
-    let mut consented = VendorSet::EMPTY;
-    if !bits.bit()? {
-        let section = bits.place();
-        for (vendor, id) in vendors.iter().filter(|(_, id)| (1..=most).contains(&u64::from(*id))) {
-            bits.seek(section + usize::from(id) - 1);
-            if bits.bit()? {
-                consented.insert(vendor);
+    /// The vendors that lack the visitor's consent or that the publisher restricts. Refuses the purposes that the
+    /// publisher leaves to no vendor.
+    fn read_vendors(&self, bits: &mut Bits, votes: &mut Votes) -> Option<VendorSet> {
+        bits.seek(MAX_VENDOR_ID);
+        let consented = Section::read(bits)?;
+        let mut refused = VendorSet::EMPTY;
+        for (vendor, id, _) in self.vendors.iter() {
+            if !consented.contains(bits, id)? {
+                refused.insert(vendor);
             }
         }
-        return Some(consented);
+        bits.seek(consented.end);
+        let with_legitimate_interest = Section::read(bits)?;
+        bits.seek(with_legitimate_interest.end);
+        for _ in 0..bits.number(12)? {
+            let purpose = usize::try_from(bits.number(6)?).ok()?;
+            // Not allowed, or by legitimate interest only: the consent of these vendors does not count.
+            let forbids = matches!(bits.number(2)?, 0 | 2);
+            let mut first_allowed = 1;
+            ranges(bits, |first, last| {
+                if !forbids {
+                    return;
+                }
+                if first <= first_allowed {
+                    first_allowed = first_allowed.max(last + 1);
+                }
+                for (vendor, id, category) in self.vendors.iter() {
+                    let needs = purpose == 1 || self.purpose(purpose).contains(category);
+                    if needs && (first..=last).contains(&u64::from(id)) {
+                        refused.insert(vendor);
+                    }
+                }
+            })?;
+            if consented.most > 0 && first_allowed > consented.most {
+                self.vote(votes, purpose, false);
+            }
+        }
+        Some(refused)
     }
+
+    /// The categories of a purpose, counted from 1.
+    fn purpose(&self, number: usize) -> CategorySet {
+        number
+            .checked_sub(1)
+            .and_then(|at| self.purposes.get(at))
+            .copied()
+            .unwrap_or(CategorySet::EMPTY)
+    }
+
+    /// Counts the answer on a purpose. Every other purpose needs purpose 1.
+    fn vote(&self, votes: &mut Votes, number: usize, granted: bool) {
+        votes.vote(self.purpose(number), granted);
+        if number == 1 && !granted {
+            votes.vote(self.reach, false);
+        }
+    }
+}
+
+/// A vendor section: the ids with consent, or with legitimate interest.
+struct Section {
+    /// The highest id.
+    most: u64,
+    is_ranges: bool,
+    /// The positions of the first bit or range, and after the last one.
+    start: usize,
+    end: usize,
+}
+
+impl Section {
+    fn read(bits: &mut Bits) -> Option<Self> {
+        let most = bits.number(16)?;
+        let is_ranges = bits.bit()?;
+        let start = bits.place();
+        if is_ranges {
+            ranges(bits, |_, _| {})?;
+        } else {
+            bits.seek(start + usize::try_from(most).ok()?);
+        }
+        Some(Self { most, is_ranges, start, end: bits.place() })
+    }
+
+    /// Whether the section has an id; `None` if it was cut off.
+    fn contains(&self, bits: &mut Bits, id: u16) -> Option<bool> {
+        let id = u64::from(id);
+        if self.is_ranges {
+            let mut found = false;
+            bits.seek(self.start);
+            ranges(bits, |first, last| found |= (first..=last).contains(&id))?;
+            return Some(found);
+        }
+        if !(1..=self.most).contains(&id) {
+            return Some(false);
+        }
+        bits.seek(self.start + usize::try_from(id).ok()? - 1);
+        bits.bit()
+    }
+}
+
+/// Reads a list of vendor ranges, which begins with their number.
+fn ranges(bits: &mut Bits, mut each: impl FnMut(u64, u64)) -> Option<()> {
     for _ in 0..bits.number(12)? {
-        let range = bits.bit()?;
+        let is_range = bits.bit()?;
         let first = bits.number(16)?;
-        let last = if range { bits.number(16)? } else { first };
-        let within = |(_, id): &(_, u16)| (first..=last).contains(&u64::from(*id));
-        vendors.iter().filter(within).for_each(|(vendor, _)| consented.insert(vendor));
+        let last = if is_range { bits.number(16)? } else { first };
+        each(first, last);
     }
-    Some(consented)
+    Some(())
 }

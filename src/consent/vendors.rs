@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-/// One of the vendors that a site's rules name, as an index into its [`Vendors`].
+use super::Category;
+
+/// One of the vendors that a site's rules name, for the category of the rule: an index into its [`Vendors`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Vendor(u8);
 
@@ -31,46 +33,39 @@ impl VendorSet {
     }
 }
 
-/// The ids, on the IAB's Global Vendor List, of the vendors that a site's rules name.
+/// The ids, on the IAB's Global Vendor List, of the vendors that a site's rules name, each with the categories
+/// that it is named for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Vendors {
-    ids: Arc<[u16]>,
+    named: Arc<[(u16, Category)]>,
 }
 
 impl Vendors {
-    /// The largest number of vendors.
+    /// The largest number of vendors, counted once for each category.
     pub const MAX: usize = 64;
 
-    /// Of these ids, each once; `None` for more than [`MAX`](Self::MAX) of them.
-    pub fn new(ids: impl IntoIterator<Item = u16>) -> Option<Self> {
-        let mut known: Vec<u16> = ids.into_iter().collect();
+    /// Of these, each once; `None` for more than [`MAX`](Self::MAX) of them.
+    pub fn new(named: impl IntoIterator<Item = (u16, Category)>) -> Option<Self> {
+        let mut known: Vec<_> = named.into_iter().collect();
         known.sort_unstable();
         known.dedup();
-        (known.len() <= Self::MAX).then(|| Self { ids: known.into() })
+        (known.len() <= Self::MAX).then(|| Self { named: known.into() })
     }
 
-    /// The vendor of this id.
-    pub fn find(&self, id: u16) -> Option<Vendor> {
-        let at = self.ids.binary_search(&id).ok()?;
+    /// The vendor of this id, for this category.
+    pub fn find(&self, id: u16, category: Category) -> Option<Vendor> {
+        let at = self.named.binary_search(&(id, category)).ok()?;
         u8::try_from(at).ok().map(Vendor)
     }
 
-    /// Every vendor with its id.
-    pub fn iter(&self) -> impl Iterator<Item = (Vendor, u16)> {
-        (0_u8..).map(Vendor).zip(self.ids.iter().copied())
+    /// Every vendor with its id and category.
+    pub fn iter(&self) -> impl Iterator<Item = (Vendor, u16, Category)> {
+        let named = self.named.iter().copied();
+        (0_u8..).map(Vendor).zip(named).map(|(vendor, (id, category))| (vendor, id, category))
     }
 
     /// Whether no rule names a vendor.
     pub fn is_empty(&self) -> bool {
-        self.ids.is_empty()
-    }
-
-    /// Every vendor that is not in the set.
-    pub fn all_but(&self, set: &VendorSet) -> VendorSet {
-        let mut others = VendorSet::EMPTY;
-        self.iter()
-            .filter(|(vendor, _)| !set.contains(*vendor))
-            .for_each(|(vendor, _)| others.insert(vendor));
-        others
+        self.named.is_empty()
     }
 }

@@ -45,6 +45,11 @@ impl IdMap {
         self.configured.iter().map(|id| &**id)
     }
 
+    /// Whether the config names this id.
+    pub fn is_configured(&self, id: &str) -> bool {
+        self.configured().any(|configured| configured == id)
+    }
+
     /// Every category that some id stands for.
     pub fn reach(&self) -> CategorySet {
         self.reach
@@ -80,6 +85,22 @@ impl Votes {
             self.granted = self.granted.union(categories);
         } else {
             self.denied = self.denied.union(categories);
+        }
+    }
+
+    /// Counts the answer on one service within the tool's categories. A refused service without an entry in the
+    /// map may belong to any of them.
+    pub fn vote_service(&mut self, map: &IdMap, id: &str, granted: bool) {
+        match map.categories(id) {
+            CategorySet::EMPTY if !granted => self.vote(map.reach(), false),
+            categories => self.vote(categories, granted),
+        }
+    }
+
+    /// Counts each id that the config names, granted or not.
+    pub fn vote_configured(&mut self, map: &IdMap, is_granted: impl Fn(&str) -> bool) {
+        for id in map.configured() {
+            self.vote(map.categories(id), is_granted(id));
         }
     }
 

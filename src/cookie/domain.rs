@@ -1,5 +1,8 @@
 //! The domains that a host can set cookies for (RFC 6265bis sections 5.1.3 and 5.7).
 
+/// The longest name of a host, in bytes (RFC 1035 section 2.3.4).
+const MAX_HOST_BYTES: usize = 253;
+
 /// The registrable domain of a host by the public suffix list. `None` for addresses, single labels, public
 /// suffixes and names with a trailing dot, which can only have host-only cookies.
 pub fn registrable_domain(host: &str) -> Option<&str> {
@@ -10,6 +13,16 @@ pub fn registrable_domain(host: &str) -> Option<&str> {
         && host.split('.').all(|label| !label.is_empty())
         && !last.bytes().all(|byte| byte.is_ascii_digit());
     psl::domain_str(host).filter(|_| is_name)
+}
+
+/// Every `Domain` that a cookie of a host can have: the host itself, and each domain above it up to the
+/// registrable one.
+pub fn cookie_domains(host: &str) -> impl Iterator<Item = &str> {
+    let registrable = registrable_domain(host).filter(|_| host.len() <= MAX_HOST_BYTES);
+    std::iter::successors(registrable.map(|_| host), move |domain| match domain.split_once('.') {
+        Some((_, above)) if Some(*domain) != registrable => Some(above),
+        _ => None,
+    })
 }
 
 /// Whether `host` is `domain` or below it.
@@ -43,6 +56,18 @@ mod tests {
         ] {
             assert_eq!(registrable_domain(host), expected, "{host}");
         }
+    }
+
+    #[test]
+    fn a_host_can_set_cookies_for_itself_and_for_every_domain_above_it() {
+        let domains = |host| cookie_domains(host).collect::<Vec<_>>();
+        assert_eq!(
+            domains("a.b.example.co.uk"),
+            ["a.b.example.co.uk", "b.example.co.uk", "example.co.uk"]
+        );
+        assert_eq!(domains("example.com"), ["example.com"]);
+        assert!(domains("localhost").is_empty() && domains("127.0.0.1").is_empty());
+        assert!(domains(&format!("{}example.com", "a.".repeat(200))).is_empty());
     }
 
     #[test]

@@ -49,6 +49,12 @@ impl<'a> SetCookie<'a> {
         Self { name, value, attributes: rest.get(1..).unwrap_or_default() }
     }
 
+    /// Whether browsers send the cookie under this name. They send a nameless cookie as its value alone: the cookie
+    /// that `=a=b` sets is sent as `a=b`.
+    pub fn is_sent_as(&self, name: &[u8]) -> bool {
+        self.name == name || self.name.is_empty() && split_pair(self.value).0 == name
+    }
+
     /// Name and attributes as sent, without the value: what two lines share that set one cookie in one way.
     pub fn manner(&self) -> (&'a [u8], &'a [u8]) {
         (self.name, self.attributes)
@@ -176,6 +182,25 @@ impl Scope<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_nameless_cookie_is_sent_under_the_name_in_its_value() {
+        for (line, expected) in [
+            ("a=1", true),
+            (" a =1; Path=/", true),
+            ("a=; Max-Age=0", true),
+            ("=a=1", true),
+            ("= a =1; Secure", true),
+            ("=a", false),
+            ("a", false),
+            ("==a=1", false),
+            ("A=1", false),
+            ("__Host-a=1", false),
+            ("b=a=1", false),
+        ] {
+            assert_eq!(SetCookie::parse(line.as_bytes()).is_sent_as(b"a"), expected, "{line}");
+        }
+    }
 
     #[test]
     fn name_and_value_are_read_as_browsers_read_them() {

@@ -8,7 +8,7 @@ use http::HeaderValue;
 use super::learned::Place;
 use super::state::Filter;
 use crate::catalogue::CookieRule;
-use crate::cookie::{Deletion, PrefixAttributes, domain_matches, registrable_domain};
+use crate::cookie::{Deletion, PrefixAttributes, cookie_domains, domain_matches};
 
 /// The most prefixes of a request's path that are guessed.
 const MAX_PATHS: usize = 24;
@@ -29,12 +29,7 @@ pub(super) struct RequestScope<'a> {
 
 impl<'a> RequestScope<'a> {
     pub(super) fn new(host: &'a str, path: &'a str, secure: bool) -> Self {
-        let registrable = registrable_domain(host);
-        let parents = std::iter::successors(registrable.map(|_| host), |domain| {
-            let (_, parent) = domain.split_once('.')?;
-            registrable.filter(|registrable| parent.len() >= registrable.len()).map(|_| parent)
-        });
-        let mut domains: Vec<&str> = parents.collect();
+        let mut domains: Vec<&str> = cookie_domains(host).collect();
         domains.drain(..domains.len().saturating_sub(MAX_DOMAINS));
 
         let slashes = path.match_indices('/').map(|(at, _)| at);

@@ -203,7 +203,8 @@ impl Inventory {
     /// Notes a path whose answers look like a beacon's.
     pub(super) fn note_unknown_beacon(&self, path: &str, outcome: Outcome, now: i64) {
         let note = |seen: &Seen| seen.note(From::Origin, outcome, now);
-        let Some(folded) = folded(path) else { return };
+        let shown = text(path.as_bytes());
+        let Some(folded) = folded(&shown) else { return };
         if of_name(&self.unknown_beacons, &folded, now, |_| None, note) {
             tracing::info!(path, "a response looks like a beacon that no rule knows");
         }
@@ -290,11 +291,16 @@ fn of_name(
     !known
 }
 
-/// The name as text; what is no text, escaped.
+/// The name as text. Bytes that are no text are escaped, and so are `*` and braces: rules read them as wildcards and
+/// placeholders.
 fn text(name: &[u8]) -> std::borrow::Cow<'_, str> {
+    let is_special = |letter: char| letter.is_control() || matches!(letter, '*' | '{' | '}');
     match std::str::from_utf8(name) {
-        Ok(text) if !text.contains(char::is_control) => text.into(),
-        _ => name.escape_ascii().to_string().into(),
+        Ok(text) if !text.contains(is_special) => text.into(),
+        _ => {
+            let escaped = name.escape_ascii().to_string();
+            escaped.replace('*', "\\x2a").replace('{', "\\x7b").replace('}', "\\x7d").into()
+        }
     }
 }
 

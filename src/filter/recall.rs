@@ -136,7 +136,8 @@ mod tests {
     #[test]
     fn only_the_same_cookies_signals_region_rules_and_second_are_known_again() {
         let (filter, other) = (filter(), filter());
-        let decided = format!("consentry=1~{}~2018-05-25~targeting~", NOW - 24 * 60 * 60);
+        let everything = "functional+analytics+targeting+social";
+        let decided = format!("consentry=1~{}~2018-05-25~{everything}~", NOW - 24 * 60 * 60);
         let recall = Recall::default();
         let ask = |filter: &Arc<Filter>, fields: &[(&'static str, &str)], trusted, now| {
             let known = known(filter, &headers(fields), trusted, Some(&recall), now);

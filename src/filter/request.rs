@@ -49,6 +49,8 @@ pub(super) struct Visit {
     pub(super) lists: Vec<HeaderValue>,
     /// Set when the response is to delete cookies.
     pub(super) page_load: Option<Box<PageLoad>>,
+    /// The `Set-Cookie` value that stores an old refusal anew.
+    pub(super) renewal: Option<HeaderValue>,
 }
 
 impl Visit {
@@ -114,6 +116,7 @@ pub(super) fn filter<B>(
         looked_at: looked_at.map(|rule| rule.number),
         lists: presumed::fields_with_list(headers),
         page_load: None,
+        renewal: None,
     };
 
     if let Some(name) = &settings.forward_header {
@@ -127,8 +130,16 @@ pub(super) fn filter<B>(
     }
     let known_beacon = visit.known_beacon;
     technologies::strip_request(request.headers_mut(), filter, known_beacon, &mut visit.report);
-    let expires = settings.expire.enabled && navigation && *request.method() == Method::GET;
+    let page_load = navigation && *request.method() == Method::GET;
+    let expires = settings.expire.enabled && page_load;
+    let secure = peer.secure || request.uri().scheme_str() == Some("https");
     let headers = request.headers();
+    if page_load
+        && settings.reader.may_need_renewal(&consent, now)
+        && let Some(host) = visit.host.as_deref()
+    {
+        visit.renewal = settings.reader.renewal(&Cookies::of(headers), host, secure, now);
+    }
     // Other sites may read their consent from what is stripped for this one.
     let sent: Vec<HeaderValue> = match expires && settings.siblings.is_some() {
         true => headers.get_all(COOKIE).iter().cloned().collect(),
@@ -143,7 +154,6 @@ pub(super) fn filter<B>(
         names.retain(|name| is_deletable(needs.as_ref(), name));
     }
     if !names.is_empty() {
-        let secure = peer.secure || request.uri().scheme_str() == Some("https");
         visit.page_load = Some(Box::new(PageLoad { names, secure }));
     }
     Ok(visit)

@@ -37,6 +37,10 @@ pub(super) fn filter(filter: &Filter, visit: &mut Visit, headers: &mut HeaderMap
             }
         }
     }
+    if let Some(line) = visit.renewal.take().filter(|_| enforces) {
+        changed = true;
+        headers.append(SET_COOKIE, line);
+    }
     if changed {
         cache::keep_private(headers);
     }
@@ -51,7 +55,8 @@ enum Action {
     Replace(HeaderValue),
 }
 
-/// Strips or replaces each `Set-Cookie` line without consent. Returns whether the headers were changed.
+/// Strips or replaces each `Set-Cookie` line without consent, and strips each that would forge consent. Returns whether
+/// the headers were changed.
 fn strip_set_cookies(
     filter: &Filter,
     visit: &mut Visit,
@@ -91,6 +96,9 @@ pub(super) fn filter_trailers(
 ) {
     rewrite(trailers, filter.enforces(), (&Method::GET, now), |lines, line| {
         let cookie = SetCookie::parse(line.as_bytes());
+        if filter.is_own_cookie(&cookie) {
+            return forged(report);
+        }
         let decision = lines.decision(filter, &cookie, report);
         note(filter, report, &cookie, decision, lines);
         if decision.permitted { Action::Pass } else { Action::Strip }
@@ -181,6 +189,9 @@ fn decide(
     presumed: &mut Vec<HeaderValue>,
 ) -> Action {
     let cookie = SetCookie::parse(line.as_bytes());
+    if filter.is_own_cookie(&cookie) {
+        return forged(&mut visit.report);
+    }
     let decision = lines.decision(filter, &cookie, &visit.report);
     if decision.category() == Some(Category::NECESSARY) {
         note(filter, &mut visit.report, &cookie, decision, lines);
@@ -209,6 +220,13 @@ fn decide(
     };
     let deletion = deletes.then(|| cookie.deletion()).flatten();
     deletion.map_or(Action::Strip, Action::Replace)
+}
+
+/// Strips a line that would set or delete consentry's own cookie.
+fn forged(report: &mut Report) -> Action {
+    report.response_stripped.add(Some(Category::NECESSARY));
+    tracing::debug!("strips a consent cookie that the origin sets");
+    Action::Strip
 }
 
 /// Counts a line that sets a cookie, and logs it if it does not pass.

@@ -10,8 +10,10 @@ use super::inventory::Inventory;
 use super::learned::Learned;
 use super::report::Report;
 use super::seen::Outcome;
-use crate::catalogue::BeaconRule;
+use crate::catalogue::{BeaconRule, LIST_COOKIE};
 use crate::config::settings::{FilterSettings, Mode};
+use crate::cookie::SetCookie;
+use crate::policy::Unclassified;
 
 /// One site's filter: its settings, and what it has learned from the traffic.
 #[derive(Debug)]
@@ -67,6 +69,15 @@ impl Filter {
         let decided = report.consent.is_decided();
         let outcome = Outcome { permitted, decided, presumed: None };
         self.inventory.note_beacon(rule, outcome, now);
+    }
+
+    /// Whether a `Set-Cookie` line of the origin would set or delete a cookie that only consentry may set.
+    pub(super) fn is_own_cookie(&self, cookie: &SetCookie<'_>) -> bool {
+        let is_list = || {
+            let presumes = self.settings.policy.unclassified == Unclassified::Presume;
+            presumes && cookie.is_sent_as(LIST_COOKIE.as_bytes())
+        };
+        self.settings.reader.is_own_cookie(cookie) || is_list()
     }
 
     pub(super) fn enforces(&self) -> bool {

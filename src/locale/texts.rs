@@ -47,7 +47,7 @@ macro_rules! texts {
 }
 
 /// What a language may do without.
-const OPTIONAL: [&str; 1] = ["first_day"];
+const OPTIONAL: [&str; 2] = ["first_day", "elsewhere"];
 
 texts! {
     /// The language's own name.
@@ -68,6 +68,8 @@ texts! {
     undecided,
     /// What Global Privacy Control takes away: `{categories}`.
     gpc,
+    /// The categories that another tool of the site refuses, so that this page cannot grant them: `{categories}`.
+    elsewhere,
     /// The button that allows everything.
     accept_all,
     /// The button that refuses everything.

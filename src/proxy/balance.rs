@@ -4,11 +4,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use http::{HeaderMap, HeaderValue};
+use http::header::{HeaderMap, HeaderValue, SET_COOKIE};
 
 use super::pool::{Counted, Upstream};
 use crate::config::settings::BalanceMethod;
-use crate::cookie::Cookies;
+use crate::cookie::{Cookies, SetCookie};
 
 /// The longest order of turns: weights that make a longer one are rounded.
 const LONGEST: usize = 1000;
@@ -93,6 +93,19 @@ impl Balance {
         let cookies = Cookies::of(headers);
         let value = cookies.values(name.as_bytes()).next()?;
         self.upstreams.iter().position(|upstream| upstream.tag().as_bytes() == value)
+    }
+
+    /// Removes the lines of an origin that set or delete the affinity cookie.
+    pub(super) fn remove_foreign(&self, headers: &mut HeaderMap) {
+        let Some(name) = self.sticky.as_deref() else { return };
+        let is_foreign =
+            |line: &HeaderValue| SetCookie::parse(line.as_bytes()).is_sent_as(name.as_bytes());
+        let lines = headers.get_all(SET_COOKIE);
+        if lines.iter().any(is_foreign) {
+            let kept: Vec<_> = lines.iter().filter(|line| !is_foreign(line)).cloned().collect();
+            headers.remove(SET_COOKIE);
+            headers.extend(kept.into_iter().map(|line| (SET_COOKIE, line)));
+        }
     }
 
     /// The cookie that keeps the visitor at an upstream, where the request did not have it already.

@@ -37,6 +37,7 @@ pub(super) fn forward<'a>(
         let keep = to.site.balance.keep(kept, lease.upstream(), secure);
         let mut response = answered(response, lease, visitor_side, to)?;
         let upstreams = to.site.upstreams().iter().map(|upstream| upstream.address());
+        to.site.balance.remove_foreign(response.headers_mut());
         upstream_urls::rewrite(response.headers_mut(), &visited, upstreams);
         if let Some(cookie) = keep {
             response.headers_mut().append(SET_COOKIE, cookie);

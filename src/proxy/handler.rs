@@ -103,7 +103,18 @@ async fn serve(
         if let Some(port) = snapshot.redirect.filter(|_| !ticket.client.secure) {
             return redirect::to_https(&request, port).map(Served::Own);
         }
-        if let Some(page) = site.centre.page(request.uri().path()) {
+        let own = site.centre.page(request.uri().path());
+        // Serving consentry's pages is cheap and not limited. Posted choices write receipts.
+        let limited = own.is_none() || request.method() == Method::POST;
+        if let Some(admission) = site.admission.as_ref().filter(|_| limited) {
+            let address = ticket.client.address;
+            // The request goes along, so that it is not kept while a place is waited for.
+            let admitted = Box::pin(async move { (admission.admit(address).await, request) });
+            let (place, waited) = admitted.await;
+            ticket.place = place?;
+            request = waited;
+        }
+        if let Some(page) = own {
             let asking = centre::Visitor {
                 secure: ticket.client.secure,
                 trusted: ticket.client.trusted,
@@ -116,14 +127,6 @@ async fn serve(
             // A body of ours is short: who has not sent it by then sends it never.
             let own = tokio::time::timeout(snapshot.timeouts.idle, own).await;
             return own.map(Served::Own).map_err(|_| ProxyError::RequestTimeout);
-        }
-        if let Some(admission) = &site.admission {
-            let address = ticket.client.address;
-            // The request goes along, so that it is not kept while a place is waited for.
-            let admitted = Box::pin(async move { (admission.admit(address).await, request) });
-            let (place, waited) = admitted.await;
-            ticket.place = place?;
-            request = waited;
         }
         if let Some(pages) = &site.page {
             let own = &site.centre;

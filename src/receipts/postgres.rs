@@ -81,7 +81,8 @@ impl Store for Postgres {
         )?;
         for receipt in receipts {
             let text = serde_json::to_string(receipt)?;
-            transaction.execute(&insert, &[&receipt.id, &receipt.time, &receipt.site, &text])?;
+            let stored_at = receipt.stored_at();
+            transaction.execute(&insert, &[&receipt.id, &stored_at, &receipt.site, &text])?;
         }
         Ok(transaction.commit()?)
     }

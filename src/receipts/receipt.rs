@@ -7,8 +7,11 @@ use serde::{Deserialize, Serialize};
 pub struct Receipt {
     /// 32 hexadecimal digits at random; the consent cookie has it too.
     pub id: String,
-    /// When the visitor decided, in Unix seconds.
+    /// When the visitor decided, in Unix seconds; over the bridge by the visitor's clock.
     pub time: i64,
+    /// When the decision reached the server, in Unix seconds; `None` in receipts of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recorded_at: Option<i64>,
     /// The site's name.
     pub site: String,
     /// The date of the notice in force then, `YYYY-MM-DD`.
@@ -29,6 +32,13 @@ pub struct Receipt {
     /// The visitor's `User-Agent`, where the site keeps it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_agent: Option<String>,
+}
+
+impl Receipt {
+    /// The time that receipts are sorted and pruned by. Scripts cannot choose it.
+    pub fn stored_at(&self) -> i64 {
+        self.recorded_at.unwrap_or(self.time)
+    }
 }
 
 /// Where a decision was made.

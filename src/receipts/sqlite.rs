@@ -1,5 +1,7 @@
 //! Receipts in a SQLite file: the store of a single server, and the spool of every one.
 
+use std::fs::{self, OpenOptions, Permissions};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,8 +12,13 @@ use super::receipt::Receipt;
 use super::store::{Place, Store};
 use crate::config::settings::Durability;
 
+/// Mode of the files: only their owner can read them.
+const PRIVATE: u32 = 0o600;
 /// How long to wait for another process that writes.
 const BUSY: Duration = Duration::from_secs(3);
+
+/// Suffixes of the database file and of those that SQLite keeps beside it.
+const BESIDE: [&str; 3] = ["", "-wal", "-shm"];
 
 /// A SQLite file with receipts.
 #[derive(Debug)]
@@ -27,6 +34,7 @@ impl Sqlite {
     /// When it cannot be written, or is something else.
     pub fn open(path: &Path, durability: Durability) -> Result<Self, ReceiptsError> {
         let open = || {
+            keep_private(path);
             let connection = Connection::open(path)?;
             connection.busy_timeout(BUSY)?;
             // What is committed to the log survives the process; with FULL, the machine too.
@@ -86,6 +94,25 @@ impl Sqlite {
     }
 }
 
+/// Creates a missing file with mode 0600, which SQLite gives the files beside it too. Existing files get the mode
+/// if they belong to this user.
+fn keep_private(path: &Path) {
+    let new = OpenOptions::new().write(true).create_new(true).mode(PRIVATE).open(path);
+    if new.is_ok() {
+        return;
+    }
+    for beside in BESIDE {
+        let mut name = path.as_os_str().to_owned();
+        name.push(beside);
+        let Ok(metadata) = fs::metadata(&name) else { continue };
+        let mode = metadata.permissions().mode();
+        if metadata.is_file() && mode & 0o077 != 0 {
+            // `consentry receipts` may run as another user.
+            let _ = fs::set_permissions(&name, Permissions::from_mode(PRIVATE));
+        }
+    }
+}
+
 impl Store for Sqlite {
     fn insert(&mut self, receipts: &[Receipt]) -> Result<(), ReceiptsError> {
         let rows = receipts
@@ -100,7 +127,7 @@ impl Store for Sqlite {
                      ON CONFLICT (id) DO NOTHING",
                 )?;
                 for (receipt, text) in &rows {
-                    insert.execute(params![receipt.id, receipt.time, receipt.site, text])?;
+                    insert.execute(params![receipt.id, receipt.stored_at(), receipt.site, text])?;
                 }
             }
             transaction.commit()
@@ -150,6 +177,7 @@ mod tests {
         Receipt {
             id: id.to_owned(),
             time,
+            recorded_at: None,
             site: "shop".to_owned(),
             notice_date: Some("2018-05-25".to_owned()),
             granted: vec!["necessary".to_owned()],

@@ -6,7 +6,7 @@ use super::receipt::Receipt;
 /// A place in a store: everything after it is newer, or of the same second.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
-    /// In Unix seconds.
+    /// When they were recorded, in Unix seconds.
     pub time: i64,
     /// The id of the last receipt before it; empty for none of that second.
     pub id: String,
@@ -20,7 +20,7 @@ impl Place {
 
     /// The place behind a receipt.
     pub fn after(receipt: &Receipt) -> Self {
-        Self { time: receipt.time, id: receipt.id.clone() }
+        Self { time: receipt.stored_at(), id: receipt.id.clone() }
     }
 }
 
@@ -44,7 +44,7 @@ pub trait Store: Send {
     /// When the store is down.
     fn find(&mut self, id: &str) -> Result<Option<Receipt>, ReceiptsError>;
 
-    /// Removes receipts of before a time in Unix seconds, and returns how many.
+    /// Removes receipts that were recorded before a time in Unix seconds, and returns how many.
     ///
     /// # Errors
     /// When the store is down.

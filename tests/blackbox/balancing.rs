@@ -90,6 +90,21 @@ fn a_visitor_stays_at_one_upstream_by_a_cookie_that_no_refusal_takes_away() {
 }
 
 #[test]
+fn an_origin_cannot_set_or_delete_the_affinity_cookie() {
+    let lines = ["srv=x; Path=/", "session=1; HttpOnly", "=srv=x", "srv=; Max-Age=0"];
+    let (a, b) = (Origin::setting(&lines), Origin::setting(&lines));
+    let upstream = format!("upstream = [\"{}\", \"{}\"]\n", a.url(), b.url());
+    let proxy = Proxy::start_with(&format!(
+        "unclassified = 'allow'\n[[site]]\nsticky_cookie = \"srv\"\n{upstream}"
+    ));
+    let set = proxy.get("/", &[]).set_cookies();
+    assert!(set.len() == 2 && set[0] == lines[1] && set[1].starts_with("srv="), "{set:?}");
+    assert!(set[1] != lines[0] && set[1].ends_with("SameSite=Lax"), "{set:?}");
+    let proxy = Proxy::start_with(&format!("unclassified = 'allow'\n[[site]]\n{upstream}"));
+    assert_eq!(proxy.get("/", &[]).set_cookies().len(), lines.len(), "no affinity");
+}
+
+#[test]
 fn an_upstream_that_says_it_is_not_well_gets_nothing_until_it_says_otherwise() {
     let well = Arc::new(AtomicBool::new(true));
     let asked = Arc::new(AtomicUsize::new(0));

@@ -2,6 +2,8 @@
 
 use crate::support::{Origin, Proxy, consent, request};
 
+/// The bridge is off by default.
+const ON: &str = "centre.bridge = true";
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 
 /// Posts to the bridge as a page of the site does, but for these fields.
@@ -29,7 +31,7 @@ fn post(
 #[test]
 fn a_choice_that_a_page_posts_becomes_the_visitors_consent_cookie() {
     let origin = Origin::answering(OK);
-    let proxy = Proxy::start(&origin, "");
+    let proxy = Proxy::start(&origin, ON);
     let (status, cookies, said) =
         post(&proxy, r#"{"granted":["analytics","necessary","video"]}"#, &[]);
     assert_eq!(
@@ -42,7 +44,7 @@ fn a_choice_that_a_page_posts_becomes_the_visitors_consent_cookie() {
         cookie.starts_with("consentry=1~") && cookie.ends_with("~2018-05-25~analytics~"),
         "{line}"
     );
-    assert_eq!(attributes, "SameSite=Lax; Path=/; Max-Age=15724800");
+    assert_eq!(attributes, "HttpOnly; SameSite=Lax; Path=/; Max-Age=34560000");
     assert!(origin.saw_nothing());
     // It is believed.
     proxy.get("/", &[("Cookie", &format!("{cookie}; _ga=1; _fbp=1"))]);
@@ -55,10 +57,14 @@ fn a_choice_that_a_page_posts_becomes_the_visitors_consent_cookie() {
     assert!(cookies[0].contains("~2018-05-25~~; "), "a refusal is a choice: {cookies:?}");
 }
 
+fn now() -> u64 {
+    std::time::UNIX_EPOCH.elapsed().unwrap().as_secs()
+}
+
 #[test]
 fn a_choice_is_as_old_as_the_tool_says() {
     let origin = Origin::answering(OK);
-    let proxy = Proxy::start(&origin, "");
+    let proxy = Proxy::start(&origin, &format!("consent.max_age_days = 36500\n{ON}"));
     for time in ["1600000000", "1600000000000", "\"2020-09-13T12:26:40Z\""] {
         let body = format!(r#"{{"granted":["social"],"time":{time}}}"#);
         let (status, cookies, _) = post(&proxy, &body, &[]);
@@ -72,7 +78,7 @@ fn a_choice_is_as_old_as_the_tool_says() {
     let (status, _, _) =
         post(&proxy, r#"{"granted":["social"],"time":1700000000}"#, &[("Cookie", old)]);
     assert_eq!(status, 200);
-    for time in ["4000000000", "\"soon\"", "-1", "{}"] {
+    for time in ["\"soon\"", "-1", "{}"] {
         let body = format!(r#"{{"granted":["social"],"time":{time}}}"#);
         let (status, cookies, said) = post(&proxy, &body, &[]);
         assert_eq!((status, cookies.len()), (400, 0), "{time}");
@@ -81,9 +87,135 @@ fn a_choice_is_as_old_as_the_tool_says() {
 }
 
 #[test]
-fn nobody_but_a_page_of_the_site_can_use_the_bridge() {
+fn a_choice_of_a_time_ahead_or_too_long_ago_is_rejected_and_a_refusal_has_no_age() {
+    let origin = Origin::answering(OK);
+    let proxy = Proxy::start(&origin, ON);
+    let days = 86_400;
+    for (granted, time, expected) in [
+        (r#""social""#, now() + 120, 400),
+        (r#""social""#, now() + 2 * days, 400),
+        ("", now() + 120, 400),
+        (r#""social""#, now() - 181 * days, 200),
+        (r#""social""#, now() - 183 * days, 400),
+        ("", now() - 183 * days, 200),
+    ] {
+        let body = format!(r#"{{"granted":[{granted}],"time":{time}}}"#);
+        let (status, cookies, said) = post(&proxy, &body, &[]);
+        assert_eq!((status, cookies.len()), (expected, usize::from(expected == 200)), "{body}");
+        assert!(status == 200 || said["error"].as_str().unwrap().contains("time"), "{said}");
+    }
+}
+
+#[test]
+fn a_page_that_posts_the_same_choice_with_each_view_changes_nothing_whatever_its_clock_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let origin = Origin::answering(OK);
+    let toml = format!(
+        "[receipts]\nurl = 'sqlite:{0}/r.db'\nspool = '{0}/s.db'\n[centre]\nbridge = true\n",
+        folder.path().display()
+    );
+    let proxy = Proxy::start(&origin, &toml);
+    // Ahead by less and by more than two clocks differ, and behind.
+    for (offset, statuses) in [(30, [200, 204, 204]), (600, [400; 3]), (-600, [200, 204, 204])] {
+        let time = now().saturating_add_signed(offset);
+        let body = format!(r#"{{"granted":["analytics"],"time":{time}}}"#);
+        let mut cookie = String::new();
+        for expected in statuses {
+            let (status, cookies, _) = post(&proxy, &body, &[("Cookie", &cookie)]);
+            assert_eq!((status, cookies.len()), (expected, usize::from(expected == 200)), "{body}");
+            if let Some(line) = cookies.first() {
+                cookie = line.split(';').next().unwrap().to_owned();
+                let decided_at: u64 = cookie.split('~').nth(1).unwrap().parse().unwrap();
+                assert!(decided_at <= now(), "a time ahead is not kept: {cookie}");
+            }
+        }
+    }
+    proxy.expect_metric("consentry_receipts_total{result=\"stored\"}", 2.0);
+}
+
+#[test]
+fn of_a_posted_choice_and_the_visitors_cookie_the_later_wins_and_without_a_time_it_only_takes_away()
+{
+    let origin = Origin::answering(OK);
+    let proxy = Proxy::start(&origin, ON);
+    let (day, now) = (86_400, now());
+    let decided = |days: u64, notice: &str, granted: &str| {
+        format!("consentry=1~{}~{notice}~{granted}~", now - days * day)
+    };
+    let (current, older) = ("2018-05-25", "2018-01-01");
+    // The visitor's cookie, the post with its age in days, and what is written: categories and age in days.
+    let cases: &[(String, &str, Option<u64>, Option<(&str, u64)>)] = &[
+        // Refused in the preference centre, and then a page posts what the tool has kept from before.
+        (decided(1, current, ""), "\"social\"", Some(2), None),
+        (decided(1, current, ""), "\"social\"", None, None),
+        (decided(300, current, ""), "\"social\"", None, None),
+        (decided(1, older, ""), "\"social\"", None, None),
+        // And then the visitor chooses in the tool.
+        (decided(2, current, ""), "\"social\"", Some(1), Some(("social", 1))),
+        // Granted in the preference centre, and refused in the tool before or after.
+        (decided(1, current, "social"), "", Some(2), None),
+        (decided(2, current, "social"), "", Some(1), Some(("", 1))),
+        (decided(2, current, "social"), "", None, Some(("", 0))),
+        // What is left of a grant does not get younger.
+        (decided(9, current, "analytics+social"), "\"social\"", None, Some(("social", 9))),
+        (decided(9, current, "social"), "\"social\",\"analytics\"", None, None),
+        (decided(9, older, "social"), "\"social\"", None, None),
+    ];
+    for (cookie, granted, days, written) in cases {
+        let time = days.map(|days| format!(",\"time\":{}", now - days * day)).unwrap_or_default();
+        let body = format!("{{\"granted\":[{granted}]{time}}}");
+        let (status, cookies, _) = post(&proxy, &body, &[("Cookie", cookie)]);
+        let Some((granted, days)) = written else {
+            assert_eq!((status, cookies.len()), (204, 0), "{cookie} {body}");
+            continue;
+        };
+        assert_eq!(status, 200, "{cookie} {body}");
+        let parts: Vec<&str> = cookies[0].split(['~', ';']).collect();
+        let age = (now + 60 - parts[1].parse::<u64>().unwrap()) / day;
+        assert_eq!((parts[3], age), (*granted, *days), "{cookie} {body} {cookies:?}");
+    }
+}
+
+#[test]
+fn a_post_to_the_bridge_signs_what_tool_and_unsigned_cookie_agree_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("key");
+    std::fs::write(&key, "0123456789abcdef0123456789abcdef").unwrap();
+    let origin = Origin::answering(OK);
+    let toml = format!("{ON}\nconsent.key_file = '{}'\n", key.display());
+    let proxy = Proxy::start(&origin, &toml);
+    for (cookie, body, granted) in [
+        (consent("analytics+social"), r#"{"granted":["social","targeting"]}"#, "~social~~"),
+        (consent(""), r#"{"granted":["social"]}"#, "~~~"),
+    ] {
+        let (status, cookies, _) = post(&proxy, body, &[("Cookie", &cookie)]);
+        assert_eq!(status, 200);
+        assert!(cookies[0].contains(granted), "{cookies:?}");
+        let signed = cookies[0].split(';').next().unwrap();
+        let (status, _, _) = post(&proxy, body, &[("Cookie", signed)]);
+        assert_eq!(status, 204, "it is the same");
+    }
+}
+
+#[test]
+fn the_bridge_and_the_consent_api_are_off_until_the_config_serves_them() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, "");
+    let (status, cookies, said) = post(&proxy, r#"{"granted":["analytics"]}"#, &[]);
+    assert_eq!((status, cookies.len()), (404, 0));
+    assert!(said["error"].as_str().unwrap().contains("centre.bridge = true"), "{said}");
+    for path in ["consent", "consent.js"] {
+        let reply = proxy.get(&format!("/.consentry/{path}"), &[]);
+        assert_eq!(reply.status, 404, "{path}");
+        assert!(reply.text().contains("centre.api = true"), "{}", reply.text());
+    }
+    assert!(origin.saw_nothing());
+}
+
+#[test]
+fn nobody_but_a_page_of_the_site_can_use_the_bridge() {
+    let origin = Origin::answering(OK);
+    let proxy = Proxy::start(&origin, ON);
     let choice = r#"{"granted":["analytics"]}"#;
     for (fields, expected) in [
         (&[("Sec-Fetch-Site", "same-origin")][..], 200),
@@ -143,7 +275,7 @@ fn nobody_but_a_page_of_the_site_can_use_the_bridge() {
 #[test]
 fn a_visitor_who_never_sends_the_body_is_not_waited_for() {
     let origin = Origin::answering(OK);
-    let proxy = Proxy::start(&origin, "timeouts.idle = '300ms'");
+    let proxy = Proxy::start(&origin, &format!("timeouts.idle = '300ms'\n{ON}"));
     let mut visitor = proxy.visit();
     let fields = [
         ("Origin", "http://shop.example"),
@@ -158,7 +290,8 @@ fn a_visitor_who_never_sends_the_body_is_not_waited_for() {
 #[test]
 fn the_prefix_can_be_chosen_and_the_bridge_needs_its_source() {
     let origin = Origin::answering(OK);
-    let proxy = Proxy::start(&origin, "centre.prefix = '/_privacy/'\nconsent.sources = ['klaro']");
+    let toml = format!("centre.prefix = '/_privacy/'\nconsent.sources = ['klaro']\n{ON}");
+    let proxy = Proxy::start(&origin, &toml);
     assert_eq!(proxy.get("/.consentry/bridge", &[]).status, 200, "the origin's now");
     assert_eq!(origin.next().line, "GET /.consentry/bridge HTTP/1.1");
     let mut visitor = proxy.visit();

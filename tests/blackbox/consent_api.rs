@@ -2,6 +2,8 @@
 
 use crate::support::{Origin, Proxy, Visitor, consent, request};
 
+/// The API is off by default.
+const ON: &str = "centre.api = true";
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 
 fn choose(
@@ -26,7 +28,7 @@ fn choose(
 #[test]
 fn a_page_is_told_the_consent_and_changes_it() {
     let origin = Origin::answering(OK);
-    let proxy = Proxy::start(&origin, "");
+    let proxy = Proxy::start(&origin, ON);
     let told = proxy.get("/.consentry/consent", &[]);
     assert_eq!(told.field("cache-control").as_deref(), Some("no-store"));
     assert_eq!(told.field("vary").as_deref(), Some("Cookie, Sec-GPC"));
@@ -46,7 +48,7 @@ fn a_page_is_told_the_consent_and_changes_it() {
     assert_eq!(state["granted"], serde_json::json!(["necessary", "analytics", "social"]));
     assert_eq!(state["consent_mode"]["analytics_storage"], "granted");
     let (cookie, attributes) = cookies[0].split_once("; ").unwrap();
-    assert_eq!(attributes, "SameSite=Lax; Path=/; Max-Age=15724800");
+    assert_eq!(attributes, "HttpOnly; SameSite=Lax; Path=/; Max-Age=34560000");
     let told = proxy.get("/.consentry/consent", &[("Cookie", cookie)]);
     assert_eq!(serde_json::from_str::<serde_json::Value>(&told.text()).unwrap(), state);
     assert!(origin.saw_nothing());
@@ -55,7 +57,7 @@ fn a_page_is_told_the_consent_and_changes_it() {
 #[test]
 fn what_global_privacy_control_takes_away_no_choice_gives_back() {
     let origin = Origin::answering(OK);
-    let proxy = Proxy::start(&origin, "");
+    let proxy = Proxy::start(&origin, ON);
     let (_, cookies, state) =
         choose(&proxy, r#"{"granted":["targeting","analytics"]}"#, &[("Sec-GPC", "1")]);
     assert_eq!(
@@ -71,7 +73,7 @@ fn what_global_privacy_control_takes_away_no_choice_gives_back() {
 #[test]
 fn other_sites_unknown_categories_and_other_methods_are_refused() {
     let origin = Origin::answering(OK);
-    let proxy = Proxy::start(&origin, "");
+    let proxy = Proxy::start(&origin, ON);
     for (body, fields, status) in [
         (r#"{"granted":["analytics"]}"#, &[("Sec-Fetch-Site", "cross-site")][..], 403),
         (r#"{"granted":["video"]}"#, &[], 400),
@@ -101,7 +103,7 @@ fn other_sites_unknown_categories_and_other_methods_are_refused() {
     assert_eq!((reply.status, reply.field("allow").as_deref()), (405, Some("GET, HEAD, POST")));
     let script = proxy.get("/.consentry/consent.js", &[("Cookie", &consent("analytics"))]);
     assert!(
-        script.body.len() <= 1024
+        script.body.len() <= 2048
             && script.field("content-type").unwrap().starts_with("text/javascript")
     );
     assert!(script.set_cookies().is_empty());

@@ -64,7 +64,8 @@ fn records_of_consent_pass_both_ways_and_are_never_deleted() {
     let lines: Vec<String> =
         records.split("; ").map(|pair| format!("{pair}; Path=/; Max-Age=31536000")).collect();
     let origin = Origin::setting(&lines.iter().map(String::as_str).collect::<Vec<_>>());
-    let proxy = Proxy::start(&origin, "[expire]\non_withdrawal = ['cookies']\n");
+    let proxy =
+        Proxy::start(&origin, "[expire]\non_withdrawal = ['cookies']\n[centre]\napi = true\n");
     let cookie = format!("{records}; _ga=1; gdpr_uid=1");
     let reply = proxy.get("/", &[("Cookie", &cookie), ("Sec-Fetch-Mode", "navigate")]);
     assert_eq!(origin.next().field("cookie").as_deref(), Some(records));

@@ -47,7 +47,7 @@ fn command(folder: &Path, toml: &str, arguments: &[&str]) -> (i32, String, Strin
 #[test]
 fn every_decision_has_a_receipt_without_address_or_browser_that_the_command_prints() {
     let folder = tempfile::tempdir().unwrap();
-    let toml = settings(folder.path(), "");
+    let toml = settings(folder.path(), "[centre]\napi = true\nbridge = true");
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, &toml);
     let (_, banner) =
@@ -87,6 +87,7 @@ fn every_decision_has_a_receipt_without_address_or_browser_that_the_command_prin
     assert_eq!(of_banner["notice_date"], "2018-05-25");
     assert_eq!((&of_banner["gpc"], &find("centre")["gpc"]), (&true.into(), &false.into()));
     assert!(of_banner["time"].as_str().unwrap().ends_with('Z'));
+    assert_eq!(of_banner["recorded_at"], of_banner["time"]);
     assert_eq!(find("api")["language"], serde_json::Value::Null);
     assert_eq!(find("bridge")["granted"], serde_json::json!(["necessary", "social"]));
     assert!(!out.contains("127.0.0.1") && !out.contains("Test/1"), "{out}");
@@ -117,6 +118,48 @@ fn the_address_and_the_browser_are_kept_where_that_is_said() {
         out.contains("\"ip\":\"203.0.113.7\"") && out.contains("\"user_agent\":\"Test/1\""),
         "{out}"
     );
+}
+
+#[test]
+fn receipts_are_removed_after_their_time_by_the_servers_clock() {
+    use consentry::config::settings::Durability;
+    use consentry::receipts::{How, Receipt, Sqlite, Store};
+    let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs() as i64;
+    let days = |days: i64| now - days * 86_400;
+    let receipt = |id: &str, time, recorded_at| Receipt {
+        id: id.to_owned(),
+        time,
+        recorded_at,
+        site: "shop".to_owned(),
+        notice_date: None,
+        granted: vec![],
+        refused: vec![],
+        language: None,
+        how: How::Bridge,
+        gpc: false,
+        ip: None,
+        user_agent: None,
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("receipts.db");
+    let receipts = [
+        receipt("new", days(1), Some(days(1))),
+        // Decided long ago by the visitor's clock, and recorded now.
+        receipt("late", days(90), Some(days(1))),
+        receipt("old", days(40), Some(days(40))),
+        receipt("earlier-version", days(40), None),
+    ];
+    Sqlite::open(&path, Durability::Batch).unwrap().insert(&receipts).unwrap();
+    let toml = settings(folder.path(), "retention_days = 30");
+    let origin = Origin::answering(OK);
+    let proxy = Proxy::start(&origin, &toml);
+    proxy.expect_log("receipts were removed");
+    let (_, out, _) = command(folder.path(), &toml, &["export"]);
+    let ids: Vec<String> = out
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["id"].to_string())
+        .collect();
+    assert_eq!(ids, ["\"late\"", "\"new\""], "{out}");
 }
 
 #[test]

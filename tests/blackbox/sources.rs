@@ -75,6 +75,27 @@ fn every_sample_of_a_consent_cookie_is_read_as_its_tool_means_it() {
     assert!(read > 170, "{read}");
 }
 
+/// What a tool refuses is refused also where the default allows: it never follows the default.
+#[test]
+fn what_a_sample_refuses_is_refused_where_the_default_allows_and_its_grants_are_granted() {
+    use consentry::config::{self, Overrides};
+    use consentry::consent::Signals;
+    use consentry::cookie::Cookies;
+    for line in SAMPLES.lines() {
+        let mut sample: serde_json::Value = serde_json::from_str(line).unwrap();
+        sample["default"] = "allow".into();
+        let config = config::parse(&config(&sample), None, &Overrides::default()).unwrap();
+        let reader = &config.sites[0].filter.reader;
+        let cookies = Cookies::new([sample["cookie_header"].as_str().unwrap().as_bytes()]);
+        let consent = reader.read(&cookies, Signals::default(), None, 1_796_083_200);
+        let granted = reader.categories.names_of(consent.granted);
+        for (category, answer) in sample["expect"].as_object().into_iter().flatten() {
+            let right = |answer: bool| answer == granted.contains(&category.as_str());
+            assert!(answer.as_bool().is_none_or(right), "{category}: {granted:?} for {line}");
+        }
+    }
+}
+
 /// Whatever is cut off or changed in a cookie, it never grants more than the whole one does, except where
 /// the change itself says so: a cut never does.
 #[test]
@@ -84,7 +105,8 @@ fn a_cookie_that_was_cut_never_grants_what_the_whole_one_refuses() {
     use consentry::cookie::Cookies;
     for line in SAMPLES.lines() {
         let sample: serde_json::Value = serde_json::from_str(line).unwrap();
-        if sample["default"] == "allow" {
+        // The first half of a sample with repeated answers is a whole cookie of its own.
+        if sample["default"] == "allow" || sample["cut_is_whole"] == true {
             continue;
         }
         let config = config::parse(&config(&sample), None, &Overrides::default()).unwrap();
@@ -183,6 +205,42 @@ fn a_rule_that_names_a_vendor_wants_consent_to_the_vendor_where_a_tc_string_deci
     // A vendor section that was cut off says nothing that could be relied on.
     let cut = only_755.split('.').next().unwrap();
     assert_eq!(passing(&format!("euconsent-v2={}", &cut[..cut.len() - 10])), "needed");
+}
+
+/// The strings grant purposes 1 to 10, to vendors 2 and 5.
+#[test]
+fn what_a_publisher_restricts_is_not_granted_to_those_vendors_and_what_is_left_to_none_to_nobody() {
+    use consentry::config::{self, Overrides};
+    use consentry::consent::Signals;
+    use consentry::cookie::Cookies;
+    let toml = "[consent]\nsources = ['tcf']\nmax_age_days = 36500\n[[site]]\nupstream = 'http://a'
+        [[cookie]]\nname = 'ads2'\ncategory = 'targeting'\ntcf_vendor = 2
+        [[cookie]]\nname = 'ads5'\ncategory = 'targeting'\ntcf_vendor = 5
+        [[cookie]]\nname = 'stats5'\ncategory = 'analytics'\ntcf_vendor = 5
+        [[cookie]]\nname = 'ads'\ncategory = 'targeting'
+        [[cookie]]\nname = 'stats'\ncategory = 'analytics'";
+    let config = config::parse(toml, None, &Overrides::default()).unwrap();
+    let filter = &config.sites[0].filter;
+    let start = "CQtBohAQtBohAEsABBDNBkFgAP_AAAAAAAYgACkgAAA";
+    for (restrictions, expected) in [
+        ("BEAAQACg", "ads2 stats5 ads stats"),    // purpose 4 not for 5
+        ("BEAAYAAgAI", "ads5 stats5 ads stats"),  // purpose 4 not for 1 to 4
+        ("BEAAYAAgAK", "stats5 stats"),           // purpose 4 not for 1 to 5
+        ("BIgAoAAgACAAU", "ads2 ads5 ads stats"), // purpose 8 for 1 and 5 by legitimate interest only
+        ("BIQAYAAgAK", "ads2 ads5 stats5 ads stats"), // purpose 8 for 1 to 5 by consent
+        ("BBAAQABA", "ads5 stats5 ads stats"),    // purpose 1 not for 2
+        ("BBgAoAAgAHAAQABQ", ""), // purpose 1 for 1 to 5 by legitimate interest only
+        ("BBgAoAAgAHAAQA", ""),   // cut off: vendors are named, and it cannot be relied on
+    ] {
+        let header = format!("euconsent-v2={start}{restrictions}");
+        let cookies = Cookies::new([header.as_bytes()]);
+        let consent = filter.reader.read(&cookies, Signals::default(), None, 1_796_083_200);
+        let pass = |name: &&str| {
+            filter.policy.held_cookie(name.as_bytes(), &Cookies::default(), &consent).permitted
+        };
+        let names = ["ads2", "ads5", "stats5", "ads", "stats"].into_iter().filter(pass);
+        assert_eq!(names.collect::<Vec<_>>().join(" "), expected, "{restrictions}");
+    }
 }
 
 #[test]

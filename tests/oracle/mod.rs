@@ -140,11 +140,17 @@ const TOOLS: &[(&str, Says, &[&str], Ids)] = &[
             ("select_personalized_content", F),
         ],
     ),
-    ("trustarc", Yes(&["#", "notice_preferences="]), &[], &[("2", F), ("3", T)]),
+    (
+        "trustarc",
+        Yes(&["#", "notice_preferences=", "notice_gdpr_prefs="]),
+        &[],
+        &[("2", F), ("3", T)],
+    ),
     ("axeptio", Yes(&["#:true"]), &[], &[]),
     (
         "borlabs",
-        Yes(&["#:["]),
+        // A group, or a service in its list.
+        Yes(&["#:[", "[#]", "[#,", ",#,", ",#]"]),
         &[],
         &[("preferences", F), ("statistics", A), ("marketing", T), ("external-media", S)],
     ),
@@ -274,7 +280,8 @@ fn purposes(header: &[u8], map: &BTreeMap<String, Vec<String>>) -> BTreeSet<Stri
             |at: usize| octets.get(at / 8).is_some_and(|octet| octet >> (7 - at % 8) & 1 == 1);
         let purpose = |number: usize| number > 0 && bit(151 + number);
         let version = (0..6).fold(0, |version, at| version * 2 + u8::from(bit(at)));
-        if version != 2 || !purpose(1) {
+        // In some countries purpose 1 is not asked for: bit 200 says so.
+        if version != 2 || !(purpose(1) || bit(200)) {
             continue;
         }
         for category in [F, A, T, S] {

@@ -152,14 +152,14 @@ fn osano_cookieconsent_is_understood() {
 
 #[test]
 fn a_site_that_draws_its_own_dialog_needs_no_tool() {
-    let visited = Visited::with("own-dialog", "");
+    let visited = Visited::with("own-dialog", "centre.api = true");
     visited.expect("none", &[], "PHPSESSID");
     visited.expect_choices(&["consentry"], "PHPSESSID _fbp _ga lang unheard_of");
 }
 
 #[test]
 fn what_a_tool_keeps_in_local_storage_comes_over_the_bridge() {
-    let visited = Visited::with("klaro-local", "");
+    let visited = Visited::with("klaro-local", "centre.bridge = true");
     visited.expect("none", &[], "PHPSESSID");
     visited.expect_choices(&["consentry"], BOTH);
 }

@@ -25,6 +25,7 @@ mod differential;
 mod disguises;
 mod faults;
 mod fields;
+mod forging;
 mod grpc;
 mod hosts;
 mod kubernetes;

@@ -1,6 +1,6 @@
 (() => {
   const granted = new Set(document.currentScript.dataset.granted.split(" "));
-  const { categories, exact, wild, records, identifiers, tokens, tracking, unclassified, presumes } = DATA;
+  const { categories, exact, wild, records, identifiers, tokens, tracking, unclassified, presumes, own } = DATA;
   const known = new Map();
   exact.forEach((names, at) => names && names.split(" ").forEach((name) => known.set(name, categories[at])));
   const patterns = wild.map(([pattern, at]) => [new RegExp("^" + pattern + "$"), categories[at]]);
@@ -34,12 +34,16 @@
       .concat(attributes.filter(([key]) => place.has(key)).map((attribute) => attribute.join("=")))
       .join("; ");
 
+  // Scripts neither write nor delete the consent cookie. Browsers send the nameless `=name=value` as `name=value`.
+  const isOwn = (pair) => own.includes(split(trim(pair).replace(/^=/, ""))[0]);
+
   const cookie = Object.getOwnPropertyDescriptor(Document.prototype, "cookie");
   Object.defineProperty(Document.prototype, "cookie", {
     ...cookie,
     set(value) {
       const [line] = String(value).split(/[\0\r\n]/, 1);
       const [pair, ...parts] = line.split(";");
+      if (isOwn(pair)) return;
       const name = pair.includes("=") ? split(pair)[0] : "";
       const attributes = parts.map(split).map(([key, ...rest]) => [key.toLowerCase(), ...rest]);
       if (allowed(name)) cookie.set.call(this, line);
@@ -48,16 +52,23 @@
   });
   if (window.CookieStore) {
     const { set, delete: remove } = CookieStore.prototype;
-    CookieStore.prototype.set = async function (...args) {
+    // Reads the name once: a getter may have another name the next time.
+    const read = (args) => {
       const options = args.length === 1 && Object(args[0]) === args[0] ? args[0] : undefined;
-      // Read once: a getter may have another name the next time.
       const name = String(options ? options.name : args[0]);
-      if (allowed(trim(name))) {
-        return set.apply(this, options ? [Object.create(options, { name: { value: name } })] : [name, ...args.slice(1)]);
-      }
+      return [name, options, options ? [Object.create(options, { name: { value: name } })] : [name, ...args.slice(1)]];
+    };
+    CookieStore.prototype.set = async function (...args) {
+      const [name, options, passed] = read(args);
+      if (isOwn(name)) return;
+      if (allowed(trim(name))) return set.apply(this, passed);
       const { expires, maxAge, domain, path, partitioned } = options || {};
       const deletes = (maxAge != null && !(maxAge > 0)) || (expires != null && isPast(expires));
-      return deletes ? remove.call(this, { name, domain, path, partitioned }) : undefined;
+      if (deletes) return remove.call(this, { name, domain, path, partitioned });
+    };
+    CookieStore.prototype.delete = async function (...args) {
+      const [name, , passed] = read(args);
+      if (!isOwn(name)) return remove.apply(this, passed);
     };
   }
 

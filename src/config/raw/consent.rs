@@ -45,13 +45,17 @@ pub(in crate::config) struct RawConsent {
     pub(in crate::config) region: Option<RawRegion>,
     /// The request field that tells the origin what was granted, such as `"X-Consent"`; the visitor's own is removed. Default: none.
     pub(in crate::config) forward_header: Option<Text>,
-    /// An older decision is none. Default: `182`.
+    /// How long consent lasts, in days: an older decision grants nothing. Refusals stay. Default: `182`.
     pub(in crate::config) max_age_days: Option<Spanned<u32>>,
-    /// The date of the notice: a decision made for an older one is none. Default: none.
+    /// How long a visitor who refused is not asked again, in days: at least `184` in the EU, `365` in US states. The refusal itself never expires. Default: `184`, or `max_age_days` if that is longer.
+    pub(in crate::config) ask_again_days: Option<Spanned<u32>>,
+    /// The date of the notice: a decision made for an older one grants nothing. Refusals stay. Default: none.
     #[schemars(with = "Option<Day>")]
     pub(in crate::config) notice_date: Option<Spanned<toml::value::Datetime>>,
     /// consentry's own cookie is for all hosts below this domain. Default: for the host that was visited.
     pub(in crate::config) cookie_domain: Option<Text>,
+    /// File with the keys that sign consentry's own cookie, the same on every replica: one line each, of 32 or more characters. The first key signs, all of them verify; unsigned cookies grant nothing. Default: none, cookies are unsigned.
+    pub(in crate::config) key_file: Option<Text>,
     /// How this tool's cookie is read.
     pub(in crate::config) onetrust: Option<RawSource>,
     /// How this tool's cookie is read.
@@ -183,7 +187,7 @@ pub(in crate::config) struct RawSource {
     pub(in crate::config) map: BTreeMap<String, Spanned<OneOrMore>>,
     /// The name of its cookie. Default: the tool's.
     pub(in crate::config) cookie: Option<Text>,
-    /// A decision for another revision is none. Default: any revision.
+    /// A decision for another revision grants nothing. Default: any revision.
     pub(in crate::config) revision: Option<Spanned<Revision>>,
     /// Cookiebot, outside the regions where it asks: `accept` its word, or `ignore` it. Default: `"accept"`.
     pub(in crate::config) implied: Option<Spanned<RawImplied>>,

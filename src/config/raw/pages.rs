@@ -17,6 +17,10 @@ pub(in crate::config) struct RawCentre {
     pub(in crate::config) language: Option<Text>,
     /// A folder of files such as `de.toml`, over the built-in texts. Default: none.
     pub(in crate::config) locales: Option<Text>,
+    /// Serve the consent API (`consent`, `consent.js`) for a dialog of your own. A choice needs a user activation where the browser reports it. Default: `false`.
+    pub(in crate::config) api: Option<bool>,
+    /// Serve the bridge for tools that keep consent in local storage. Every script of the page can then grant consent. Default: `false`.
+    pub(in crate::config) bridge: Option<bool>,
     /// The dates of earlier notices. Default: none.
     #[schemars(with = "Option<Vec<Day>>")]
     pub(in crate::config) earlier_notices: Option<Vec<Spanned<toml::value::Datetime>>>,

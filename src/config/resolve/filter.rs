@@ -15,7 +15,9 @@ use crate::config::overrides::Overrides;
 use crate::config::raw::{RawConsent, RawDefault, RawRegion, RawSignal, RawSite, RawUnclassified};
 use crate::config::settings::{FilterSettings, Mode};
 use crate::config::spanned::Spanned;
-use crate::consent::{Category, CategorySet, ConsentReader, RegionPolicy, SignalPolicy, Vendors};
+use crate::consent::{
+    Category, CategorySet, ConsentReader, OwnCookie, RegionPolicy, SignalPolicy, Vendors,
+};
 use crate::policy::{Policy, Unclassified};
 
 /// What the list of presumed cookies is for.
@@ -30,7 +32,7 @@ pub(super) fn filter(
     raw: RawSite,
     common: &Common,
     overrides: &Overrides,
-    sticky_cookie: Option<&str>,
+    (own_cookie, sticky_cookie): (OwnCookie, Option<&str>),
 ) -> FilterSettings {
     let forward =
         raw.consent.forward_header.clone().or_else(|| common.consent.forward_header.clone());
@@ -39,11 +41,14 @@ pub(super) fn filter(
     let mut rules = common.rules.clone();
     rules.add(document, key, (raw.cookie, raw.beacon, raw.host), Tier::Site, &common.categories);
     let vendors = Vendors::new(rules.tcf_vendors()).unwrap_or_else(|| {
-        let message = format!("the rules name more than {} vendors by tcf_vendor", Vendors::MAX);
+        let message = format!(
+            "the rules name more than {} vendors by tcf_vendor, counted once for each category",
+            Vendors::MAX
+        );
         document.problem(None, key.trim_end_matches('.').to_owned(), message, None);
         Vendors::default()
     });
-    let reader = reader(document, key, raw.consent, common, overrides, &vendors);
+    let reader = reader(document, key, raw.consent, common, overrides, (&vendors, own_cookie));
     let consent = reader.sources.iter().flat_map(|source| source.cookie_names());
     let consent = consent.map(|name| (name.to_string(), "consent", "Keeps the visitor's choice."));
     let sticky = sticky_cookie.map(|name| (name.to_owned(), "consentry", STICKY_PURPOSE));
@@ -90,10 +95,10 @@ fn reader(
     site: RawConsent,
     common: &Common,
     overrides: &Overrides,
-    vendors: &Vendors,
+    (vendors, own_cookie): (&Vendors, OwnCookie),
 ) -> ConsentReader {
     let own = |has: bool| if has { key } else { "" };
-    let found = sources(document, key, &site, common, overrides, vendors);
+    let found = sources(document, key, &site, common, overrides, (vendors, &own_cookie));
     let default = match site.default.or(common.consent.default) {
         Some(RawDefault::Allow) => common.categories.all(),
         Some(RawDefault::Deny) | None => CategorySet::NECESSARY,
@@ -103,17 +108,22 @@ fn reader(
     let region = region.and_then(|raw| region_policy(document, key, raw));
     let age_key = format!("{}consent.max_age_days", own(site.max_age_days.is_some()));
     let age = site.max_age_days.or_else(|| common.consent.max_age_days.clone());
+    let ask_key = format!("{}consent.ask_again_days", own(site.ask_again_days.is_some()));
+    let ask = site.ask_again_days.or_else(|| common.consent.ask_again_days.clone());
     let date_key = format!("{}consent.notice_date", own(site.notice_date.is_some()));
     let date = site.notice_date.or_else(|| common.consent.notice_date.clone());
+    let max_age_days = document.bounded(&age_key, age, 1, 36_500, 182);
     ConsentReader {
         categories: common.categories.clone(),
         sources: found,
         default,
         region,
-        max_age_days: document.bounded(&age_key, age, 1, 36_500, 182),
+        max_age_days,
+        ask_again_days: document.bounded(&ask_key, ask, 1, 36_500, max_age_days.max(184)),
         notice_date: date
             .map_or_else(|| FIRST_NOTICE.ok(), |date| calendar_date(document, date_key, &date)),
         signals,
+        own: own_cookie,
     }
 }
 

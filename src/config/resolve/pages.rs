@@ -11,11 +11,9 @@ use crate::config::document::place;
 use crate::config::locales::locales;
 use crate::config::raw::{RawBanner, RawCentre, RawPage, RawSite, RawWithdrawal};
 use crate::config::settings::{
-    Banner, Centre, Colours, FilterSettings, HostPattern, OnWithdrawal, Page, Position,
+    Banner, Centre, Colours, FilterSettings, OnWithdrawal, Page, Position,
 };
 use crate::config::spanned::Spanned;
-use crate::consent::sources::OWN_COOKIE;
-use crate::cookie::registrable_domain;
 
 /// What holds for every site that does not say otherwise.
 pub(super) fn common(
@@ -40,13 +38,7 @@ pub(super) fn on_withdrawal(typed: Option<&[RawWithdrawal]>) -> OnWithdrawal {
 }
 
 /// A site's own pages, and what is changed in the origin's; `key` is the path of the site, with its dot.
-pub(super) fn pages(
-    document: Doc,
-    key: &str,
-    raw: &RawSite,
-    hosts: &[HostPattern],
-    common: &Common,
-) -> (Centre, Page) {
+pub(super) fn pages(document: Doc, key: &str, raw: &RawSite, common: &Common) -> (Centre, Page) {
     let own = &raw.centre;
     let all = &common.pages;
     if let Some(prefix) = &own.prefix {
@@ -70,11 +62,11 @@ pub(super) fn pages(
         .collect();
     earlier_notices.sort();
     earlier_notices.reverse();
-    let domain = raw.consent.cookie_domain.as_ref().or(common.consent.cookie_domain.as_ref());
     let centre = Centre {
         prefix: all.prefix.clone(),
         gpc_json: raw.consent.gpc_json.or(common.consent.gpc_json).unwrap_or(true),
-        cookie_domain: domain.and_then(|domain| cookie_domain(document, key, domain, hosts)),
+        api: own.api.or(all.centre.api).unwrap_or(false),
+        bridge: own.bridge.or(all.centre.bridge).unwrap_or(false),
         locales,
         earlier_notices,
         on_withdrawal: all.on_withdrawal,
@@ -117,8 +109,7 @@ fn banner(document: Doc, key: &str, own: &RawBanner, all: &RawBanner) -> Banner 
 
 /// A banner whose answer no source reads would ask for ever.
 pub(super) fn banner_is_heard(document: Doc, key: &str, page: &Page, filter: &FilterSettings) {
-    let heard = filter.reader.sources.iter().any(|source| OWN_COOKIE.contains(&source.name()));
-    if page.banner.is_some() && !heard {
+    if page.banner.is_some() && !filter.reader.reads_own_cookie() {
         let message = "asks, and none of consent.sources reads the answer".to_owned();
         let hint = Some(
             "add \"consentry\" to consent.sources, or leave the banner to the site's own tool"
@@ -126,35 +117,6 @@ pub(super) fn banner_is_heard(document: Doc, key: &str, page: &Page, filter: &Fi
         );
         document.problem(None, format!("{key}banner.enabled"), message, hint);
     }
-}
-
-/// A domain that browsers take a cookie for: neither an address nor a public suffix, and the site's hosts
-/// are it or below it.
-fn cookie_domain(
-    document: Doc,
-    key: &str,
-    typed: &Spanned<String>,
-    hosts: &[HostPattern],
-) -> Option<String> {
-    let domain = typed.get_ref().strip_prefix('.').unwrap_or(typed.get_ref()).to_ascii_lowercase();
-    let key = format!("{key}consent.cookie_domain");
-    if registrable_domain(&domain).is_some() {
-        let below = format!(".{domain}");
-        let outside = hosts.iter().find(|host| match host {
-            HostPattern::Any => false,
-            HostPattern::Below(suffix) => !suffix.ends_with(&below),
-            HostPattern::Exact(host) => *host != domain && !host.ends_with(&below),
-        });
-        if let Some(host) = outside {
-            let message = format!("browsers refuse a cookie for `{domain}` from `{host}`");
-            document.problem(Some(place(typed)), key, message, None);
-        }
-        return Some(domain);
-    }
-    let message = format!("`{}` is not a domain that a cookie can be set for", typed.get_ref());
-    let hint = Some("the registrable domain or one below it, such as \"example.com\"".to_owned());
-    document.problem(Some(place(typed)), key, message, hint);
-    None
 }
 
 /// What the paths of our own pages begin with: a folder of letters that need no encoding.

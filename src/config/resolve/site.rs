@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::common::{Common, Doc};
 use super::filter::filter;
+use super::own_cookie::own_cookie;
 use super::pages::{banner_is_heard, pages};
 use super::tls::upstream_tls;
 use super::upstreams::{UPSTREAM_HINT, balance, limits, upstream};
@@ -77,10 +78,12 @@ fn site(
     let balance = balance(document, key, at, &mut raw, flagged.as_ref());
     let limits = limits(document, key, std::mem::take(&mut raw.limits), common);
     let name = site_name(document, key, raw.name.take(), (&hosts, &paths), others);
-    let (centre, page) = pages(document, key, &raw, &hosts, common);
+    let (centre, page) = pages(document, key, &raw, common);
+    let own_cookie = own_cookie(document, key, &raw.consent, &hosts, common);
     let own_tls = raw.upstream_tls.take();
     let upstream_tls = upstream_tls(document, key, own_tls, &balance.upstreams, common);
-    let filter = filter(document, key, raw, common, overrides, balance.sticky_cookie.as_deref());
+    let sticky_cookie = balance.sticky_cookie.as_deref();
+    let filter = filter(document, key, raw, common, overrides, (own_cookie, sticky_cookie));
     banner_is_heard(document, key, &page, &filter);
     Site { name, hosts, paths, balance, limits, upstream_tls, filter, centre, page }
 }

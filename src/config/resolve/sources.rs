@@ -14,7 +14,7 @@ use crate::config::spanned::Spanned;
 use crate::consent::sources::{
     self, ConsentSource, Format, GenericSettings, Implied, SourceSettings,
 };
-use crate::consent::{CategorySet, Vendors};
+use crate::consent::{CategorySet, OwnCookie, Vendors};
 
 /// The site's sources, in order; `key` is the path of the site, with its dot.
 pub(super) fn sources(
@@ -23,7 +23,7 @@ pub(super) fn sources(
     site: &RawConsent,
     common: &Common,
     overrides: &Overrides,
-    vendors: &Vendors,
+    (vendors, own_cookie): (&Vendors, &OwnCookie),
 ) -> Vec<Box<dyn ConsentSource>> {
     let own = |has: bool| if has { key } else { "" };
     let sources_key = format!("{}consent.sources", own(site.sources.is_some()));
@@ -54,9 +54,13 @@ pub(super) fn sources(
         let key = format!("{}consent.generic", own(of_site.is_some()));
         all.insert("generic".to_owned(), generic(document, &key, table, common));
     }
-    for name in ["tcf", "gpp", "didomi"].into_iter().filter(|_| !vendors.is_empty()) {
-        all.entry(name.to_owned()).or_default().vendors = vendors.clone();
+    for name in ["tcf", "gpp", "didomi", "generic"] {
+        // `generic` is asked by `auto` only where the config describes it.
+        if !vendors.is_empty() && (name != "generic" || all.contains_key(name)) {
+            all.entry(name.to_owned()).or_default().vendors = vendors.clone();
+        }
     }
+    all.entry("consentry".to_owned()).or_default().keys = own_cookie.keys.clone();
     let mut found = Vec::new();
     for (at, name) in names {
         match sources::find(&name, &all) {

@@ -15,8 +15,10 @@ pub struct Centre {
     pub prefix: String,
     /// Whether `/.well-known/gpc.json` says that Global Privacy Control is heeded, while it is.
     pub gpc_json: bool,
-    /// The `Domain` of our consent cookie; without one it is the host's own.
-    pub cookie_domain: Option<String>,
+    /// Whether the consent API is served.
+    pub api: bool,
+    /// Whether the bridge is served.
+    pub bridge: bool,
     /// The languages.
     pub locales: Arc<Locales>,
     /// The dates of earlier notices, newest first.

@@ -26,14 +26,13 @@ impl Axeptio {
             Some(_) => return Reading::Malformed,
         }
         let version = entries.get("$$cookiesVersion").and_then(|version| version.get("identifier"));
-        if !self.settings.is_in_force(version) {
-            return Reading::NoDecision;
-        }
+        let in_force = self.settings.is_in_force(version);
         let vendors = entries.iter().filter(|(key, _)| !key.starts_with("$$"));
         let Some(votes) = shapes::boolean_votes(vendors, &self.map) else {
             return Reading::Malformed;
         };
-        Reading::decision(votes, &self.map, entries.get("$$date").and_then(decode::time))
+        let decided_at = entries.get("$$date").and_then(decode::time);
+        Reading::decision(votes, &self.map, decided_at).in_revision(in_force)
     }
 }
 

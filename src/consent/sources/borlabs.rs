@@ -1,4 +1,4 @@
-//! Borlabs Cookie: `borlabs-cookie`, a JSON object; a refused group is not there.
+//! Borlabs Cookie: `borlabs-cookie`, a JSON object of the accepted services by group; a refused group is not there.
 
 use serde_json::Value;
 
@@ -32,19 +32,23 @@ impl Borlabs {
         let Some(Value::Object(mut entries)) = decode::json(value) else {
             return Reading::Malformed;
         };
-        if !self.settings.is_in_force(entries.get("version")) {
-            return Reading::NoDecision;
-        }
+        let in_force = self.settings.is_in_force(entries.get("version"));
         let Some(Value::Object(groups)) = entries.remove("consents") else {
             return Reading::Malformed;
         };
-        let mut votes = Votes::default();
+        let (mut votes, mut accepted) = (Votes::default(), Vec::new());
         for (group, services) in &groups {
-            let Value::Array(services) = services else { return Reading::Malformed };
+            let Some(services) = decode::texts(services) else { return Reading::Malformed };
             votes.vote(self.map.categories(group), !services.is_empty());
+            if !services.is_empty() {
+                accepted.push(group.as_str());
+            }
+            accepted.extend(services);
         }
+        // The cookie does not list refused services: the map has to.
+        votes.vote_configured(&self.map, |id| accepted.contains(&id));
         votes.deny_rest(self.map.reach());
-        Reading::decision(votes, &self.map, None)
+        Reading::decision(votes, &self.map, None).in_revision(in_force)
     }
 }
 

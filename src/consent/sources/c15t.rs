@@ -5,11 +5,11 @@ use crate::consent::source::{ConsentSource, Reading, SourceSettings};
 use crate::consent::{Categories, Category, IdMap, Votes};
 use crate::cookie::Cookies;
 
-/// What the tool's own ids stand for.
+/// What the tool's own ids stand for. The cookie omits refused categories and those that the site does not have
+/// alike, so `experience` counts only if the config maps it.
 const DEFAULTS: &[(&str, Category)] = &[
     ("necessary", Category::NECESSARY),
     ("functionality", Category::FUNCTIONAL),
-    ("experience", Category::FUNCTIONAL),
     ("measurement", Category::ANALYTICS),
     ("marketing", Category::TARGETING),
 ];

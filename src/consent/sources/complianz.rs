@@ -1,8 +1,10 @@
-//! Complianz: a cookie `cmplz_CATEGORY` for each category, `allow` or `deny`.
+//! Complianz: a cookie `cmplz_CATEGORY` for each category, `allow` or `deny`, and `cmplz_consented_services` for the
+//! services within.
 
-use crate::consent::shapes;
+use serde_json::Value;
+
 use crate::consent::source::{ConsentSource, Reading, SourceSettings};
-use crate::consent::{Categories, Category, IdMap};
+use crate::consent::{Categories, Category, IdMap, Votes, decode, shapes};
 use crate::cookie::Cookies;
 
 /// What the names of the cookies begin with.
@@ -29,6 +31,21 @@ impl Complianz {
     }
 }
 
+impl Complianz {
+    /// Services that were refused one by one.
+    fn refused_services(&self, cookies: &Cookies<'_>) -> Reading {
+        let (mut votes, mut any) = (Votes::default(), false);
+        for services in cookies.values(b"cmplz_consented_services").filter_map(decode::json) {
+            let services = services.as_object().into_iter().flatten();
+            for (id, _) in services.filter(|(_, answer)| **answer == Value::Bool(false)) {
+                votes.vote_service(&self.map, id, false);
+                any = true;
+            }
+        }
+        if any { Reading::decision(votes, &self.map, None) } else { Reading::NoDecision }
+    }
+}
+
 impl ConsentSource for Complianz {
     fn name(&self) -> &'static str {
         "complianz"
@@ -39,9 +56,12 @@ impl ConsentSource for Complianz {
     }
 
     fn read(&self, cookies: &Cookies<'_>, _: &Categories) -> Reading {
-        if !shapes::is_in_force(cookies, b"cmplz_policy_id", &self.settings) {
-            return Reading::NoDecision;
-        }
-        shapes::cookie_for_each(cookies, PREFIX, [b"allow", b"deny"], &self.map)
+        let in_force = shapes::is_in_force(cookies, b"cmplz_policy_id", &self.settings);
+        let categories = shapes::cookie_for_each(cookies, PREFIX, [b"allow", b"deny"], &self.map);
+        let reading = match categories {
+            Reading::Decisions(_) => categories.and(self.refused_services(cookies)),
+            _ => categories,
+        };
+        reading.in_revision(in_force)
     }
 }

@@ -1,23 +1,65 @@
-//! The native consent cookie: `consentry=1~UNIX_SECONDS~NOTICE_DATE~CATEGORIES~RECEIPT`.
+//! The native consent cookie: `consentry=1~UNIX_SECONDS~NOTICE_DATE~CATEGORIES~RECEIPT`, and with a key
+//! `consentry=1~UNIX_SECONDS~NOTICE_DATE~CATEGORIES~RECEIPT~SIGNATURE`.
 
-use ::cookie::Cookie;
+use std::sync::Arc;
+
 use thiserror::Error;
 use time::{Date, Month};
 
-use crate::consent::source::{ConsentSource, Reading, SourceDecision};
-use crate::consent::{Categories, Category, CategorySet, VendorSet};
+use crate::consent::source::{ConsentSource, Reading, SourceDecision, Void};
+use crate::consent::{Categories, Category, CategorySet, CookieKeys, VendorSet};
 use crate::cookie::Cookies;
 
 /// A value longer than this, in octets, is not ours.
 const MAX_VALUE_OCTETS: usize = 1024;
+/// The length of a signature: 32 bytes in base64url without padding.
+const SIGNATURE_LENGTH: usize = 43;
 
 /// Reads the native cookie.
-#[derive(Debug, Clone, Copy)]
-pub struct Native;
+#[derive(Debug, Clone)]
+pub struct Native {
+    keys: Option<Arc<CookieKeys>>,
+}
 
 impl Native {
     /// The cookie's name.
     pub const COOKIE: &'static str = "consentry";
+
+    /// With keys, only cookies that one of them signed can grant anything.
+    pub fn new(keys: Option<Arc<CookieKeys>>) -> Self {
+        Self { keys }
+    }
+
+    fn read_one(&self, value: &[u8], categories: &Categories) -> Option<SourceDecision> {
+        let cookie = NativeCookie::parse(value, categories);
+        let signed = self.keys.as_ref().is_none_or(|keys| NativeCookie::is_signed(value, keys));
+        let decision = |granted, denied, void| SourceDecision {
+            granted,
+            denied,
+            decided_at: None,
+            notice_date: None,
+            refused_vendors: VendorSet::EMPTY,
+            tool: None,
+            own: true,
+            void,
+        };
+        match cookie {
+            Ok(cookie) => Some(SourceDecision {
+                decided_at: Some(cookie.decided_at),
+                notice_date: Some(cookie.notice_date),
+                ..decision(
+                    cookie.granted,
+                    categories.all().difference(cookie.granted),
+                    (!signed).then_some(Void::Unsigned),
+                )
+            }),
+            // It may have overwritten a refusal, and so must not fall back to the default.
+            Err(_) if self.keys.is_some() => {
+                Some(decision(CategorySet::NECESSARY, CategorySet::EMPTY, Some(Void::Unsigned)))
+            }
+            Err(_) => None,
+        }
+    }
 }
 
 impl ConsentSource for Native {
@@ -34,17 +76,12 @@ impl ConsentSource for Native {
         if copies.peek().is_none() {
             return Reading::NoDecision;
         }
-        let readable: Vec<_> = copies
-            .filter_map(|value| NativeCookie::parse(value, categories).ok())
-            .map(|cookie| SourceDecision {
-                granted: cookie.granted,
-                denied: categories.all().difference(cookie.granted),
-                decided_at: Some(cookie.decided_at),
-                notice_date: Some(cookie.notice_date),
-                refused_vendors: VendorSet::EMPTY,
-                tool: None,
-            })
-            .collect();
+        let mut readable: Vec<_> =
+            copies.filter_map(|value| self.read_one(value, categories)).collect();
+        if readable.iter().any(|decision| decision.void.is_none()) {
+            // Unsigned copies do not count beside a signed one.
+            readable.retain(|decision| decision.void.is_none());
+        }
         if readable.is_empty() { Reading::Malformed } else { Reading::Decisions(readable) }
     }
 }
@@ -68,8 +105,8 @@ pub enum NativeCookieError {
     /// Not text, or longer than the longest we write.
     #[error("not ASCII text of at most {MAX_VALUE_OCTETS} octets")]
     NotText,
-    /// Another number of `~` parts than five.
-    #[error("not five parts separated by `~`")]
+    /// Another number of `~` parts than five, or six of which the last is a signature.
+    #[error("not five parts separated by `~`, with or without a signature")]
     Parts,
     /// Another version than 1.
     #[error("unknown version")]
@@ -86,18 +123,14 @@ pub enum NativeCookieError {
 }
 
 impl NativeCookie {
-    /// Reads a cookie value. Categories that the site does not know are passed over.
+    /// Reads a cookie value, signed or not; the signature is not checked. Categories that the site does not
+    /// know are ignored.
     ///
     /// # Errors
     /// When the value is not of the form `1~UNIX_SECONDS~NOTICE_DATE~CATEGORIES~RECEIPT`.
     pub fn parse(value: &[u8], categories: &Categories) -> Result<Self, NativeCookieError> {
-        if value.len() > MAX_VALUE_OCTETS || !value.is_ascii() {
-            return Err(NativeCookieError::NotText);
-        }
-        let text = std::str::from_utf8(value).map_err(|_| NativeCookieError::NotText)?;
-        // The `cookie` crate takes the quotes off that some servers put around a value.
-        let cookie = Cookie::new(Native::COOKIE, text);
-        let mut parts = cookie.value_trimmed().split('~');
+        let (content, _) = Self::split(value)?;
+        let mut parts = content.split('~');
         let mut part = || parts.next().ok_or(NativeCookieError::Parts);
         let (version, seconds, date, names, receipt) =
             (part()?, part()?, part()?, part()?, part()?);
@@ -125,16 +158,38 @@ impl NativeCookie {
         Ok(Self { decided_at, notice_date, granted, receipt: receipt.to_owned() })
     }
 
-    /// Writes the cookie as `NAME=VALUE`.
-    pub fn render(&self, categories: &Categories) -> String {
-        Cookie::new(Native::COOKIE, self.value(categories)).to_string()
+    /// Whether one of the keys signed the value.
+    pub fn is_signed(value: &[u8], keys: &CookieKeys) -> bool {
+        matches!(Self::split(value), Ok((content, Some(signature))) if keys.verify(content, signature))
     }
 
-    /// Writes the cookie's value.
-    pub fn value(&self, categories: &Categories) -> String {
+    /// The content of a value, and its signature if it has one.
+    fn split(value: &[u8]) -> Result<(&str, Option<&str>), NativeCookieError> {
+        if value.len() > MAX_VALUE_OCTETS || !value.is_ascii() {
+            return Err(NativeCookieError::NotText);
+        }
+        let text = std::str::from_utf8(value).map_err(|_| NativeCookieError::NotText)?;
+        // Some servers put quotes around a value.
+        let text = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
+        match text.rsplit_once('~') {
+            Some((content, signature))
+                if signature.len() == SIGNATURE_LENGTH && content.matches('~').count() == 4 =>
+            {
+                Ok((content, Some(signature)))
+            }
+            _ => Ok((text, None)),
+        }
+    }
+
+    /// Writes the cookie's value, signed where there are keys.
+    pub fn value(&self, categories: &Categories, keys: Option<&CookieKeys>) -> String {
         let names = categories.names_of(self.granted.difference(CategorySet::NECESSARY));
         let Self { decided_at, notice_date, receipt, .. } = self;
-        format!("1~{decided_at}~{notice_date}~{}~{receipt}", names.join("+"))
+        let content = format!("1~{decided_at}~{notice_date}~{}~{receipt}", names.join("+"));
+        match keys.and_then(|keys| keys.sign(&content)) {
+            Some(signature) => format!("{content}~{signature}"),
+            None => content,
+        }
     }
 
     /// Whether a category was granted.
@@ -172,7 +227,51 @@ mod tests {
         assert_eq!(cookie.decided_at, 1_795_500_000);
         assert!(cookie.grants(Category::FUNCTIONAL) && cookie.grants(Category::ANALYTICS));
         assert!(!cookie.grants(Category::TARGETING) && cookie.grants(Category::NECESSARY));
-        assert_eq!(cookie.render(&Categories::default()), format!("consentry={value}"));
+        assert_eq!(cookie.value(&Categories::default(), None), value);
+        assert_eq!(parse(&format!("\"{value}\"")), Ok(cookie));
+    }
+
+    #[test]
+    fn a_signed_cookie_is_read_with_and_without_its_key_and_only_its_key_says_who_wrote_it() {
+        let keys = |letter: &str| CookieKeys::parse(&letter.repeat(32)).expect("a key");
+        let (ours, other) = (keys("a"), keys("b"));
+        let plain = "1~1795500000~2018-05-25~functional~r-1";
+        let signed = parse(plain).expect("valid").value(&Categories::default(), Some(&ours));
+        assert_eq!(signed.strip_prefix(plain).map(str::len), Some(1 + SIGNATURE_LENGTH));
+        assert_eq!(parse(&signed), parse(plain));
+        assert!(NativeCookie::is_signed(signed.as_bytes(), &ours));
+        assert!(!NativeCookie::is_signed(signed.as_bytes(), &other));
+        assert!(!NativeCookie::is_signed(plain.as_bytes(), &ours));
+        let more = signed.replace("functional", "functional+social");
+        assert!(!NativeCookie::is_signed(more.as_bytes(), &ours));
+    }
+
+    #[test]
+    fn with_a_key_an_unsigned_copy_is_void_and_does_not_count_beside_a_signed_one() {
+        let keys = Arc::new(CookieKeys::parse(&"a".repeat(32)).expect("a key"));
+        let categories = Categories::default();
+        let source = Native::new(Some(Arc::clone(&keys)));
+        let read = |values: &[&str]| {
+            let header = values.iter().map(|value| format!("consentry={value}"));
+            let header = header.collect::<Vec<_>>().join("; ");
+            match source.read(&Cookies::new([header.as_bytes()]), &categories) {
+                Reading::Decisions(decisions) => decisions
+                    .iter()
+                    .map(|decision| (categories.names_of(decision.denied).len(), decision.void))
+                    .collect::<Vec<_>>(),
+                other => panic!("{other:?}"),
+            }
+        };
+        let plain = "1~1795500000~2018-05-25~functional~";
+        let signed = parse(plain).expect("valid").value(&categories, Some(&keys));
+        assert_eq!(read(&[&signed]), [(3, None)]);
+        assert_eq!(read(&[plain]), [(3, Some(Void::Unsigned))], "its refusals are there");
+        assert_eq!(read(&["junk"]), [(0, Some(Void::Unsigned))]);
+        assert_eq!(read(&[plain, &signed, "junk"]), [(3, None)]);
+        assert_eq!(
+            Native::new(None).read(&Cookies::new([b"consentry=junk".as_slice()]), &categories),
+            Reading::Malformed
+        );
     }
 
     #[test]

@@ -29,9 +29,6 @@ impl CookieFirst {
 
     fn read_one(&self, value: &[u8]) -> Reading {
         let Some(Value::Object(entries)) = decode::json(value) else { return Reading::Malformed };
-        if !self.settings.is_in_force(entries.get("version")) {
-            return Reading::NoDecision;
-        }
         let (mut votes, mut said) = (Votes::default(), false);
         for (id, answer) in &entries {
             if let Value::Bool(answer) = answer {
@@ -40,7 +37,11 @@ impl CookieFirst {
             }
         }
         let decided_at = entries.get("timestamp").and_then(decode::time);
-        if said { Reading::decision(votes, &self.map, decided_at) } else { Reading::Malformed }
+        if !said {
+            return Reading::Malformed;
+        }
+        let in_force = self.settings.is_in_force(entries.get("version"));
+        Reading::decision(votes, &self.map, decided_at).in_revision(in_force)
     }
 }
 

@@ -14,6 +14,10 @@ const DEFAULTS: &[(&str, Category)] = &[
     ("advertisement", Category::TARGETING),
 ];
 
+/// The order in which the tool lists its categories.
+const ORDER: [&str; 6] =
+    ["necessary", "functional", "analytics", "performance", "advertisement", "other"];
+
 /// Reads CookieYes's cookie.
 #[derive(Debug)]
 pub(super) struct CookieYes {
@@ -27,23 +31,38 @@ impl CookieYes {
 
     fn read_one(&self, value: &[u8]) -> Reading {
         let Some(text) = decode::percent(value) else { return Reading::Malformed };
-        let (mut granted, mut refused) = (Vec::new(), Vec::new());
+        let mut listed: Vec<(&str, bool)> = Vec::new();
         let (mut answered, mut decided_at) = (None, None);
+        let mut is_whole = false;
         for entry in text.split(',') {
             let Some((key, value)) = entry.split_once(':') else { return Reading::Malformed };
             match (key.trim(), value.trim()) {
                 ("action", answer) => answered = Some(answer == "yes"),
                 ("consentDate", at) => decided_at = decode::time_text(at),
                 ("lastRenewedDate" | "consentid" | "consent", _) => {}
-                (id, "yes") => granted.push(id),
-                (id, _) => refused.push(id),
+                (id, answer) => listed.push((id, answer == "yes")),
             }
+            is_whole |= !listed.is_empty() && !ORDER.contains(&key.trim());
         }
+        // A category missing before a listed one does not exist on this site. One missing at the end may have
+        // been cut off, unless another entry follows.
+        let is_listed = |id: &str| listed.iter().any(|(it, _)| *it == id);
+        let last = ORDER.iter().rposition(|id| is_listed(id));
+        let absent = |id: &str| {
+            let position = ORDER.iter().position(|known| *known == id);
+            position.is_some_and(|position| is_whole || last.is_some_and(|last| position < last))
+        };
         match answered {
             Some(true) => {
-                // All that the tool asks for is in the list: what is not there was cut off.
-                let votes =
-                    Votes::of_list(&self.map, |id| granted.contains(&id) && !refused.contains(&id));
+                let mut votes = Votes::default();
+                for id in self.map.ids() {
+                    let mut answers = listed.iter().filter(|(it, _)| *it == id).peekable();
+                    let is_listed = answers.peek().is_some();
+                    if is_listed || self.map.is_configured(id) || !absent(id) {
+                        let granted = is_listed && answers.all(|(_, granted)| *granted);
+                        votes.vote(self.map.categories(id), granted);
+                    }
+                }
                 Reading::decision(votes, &self.map, decided_at)
             }
             Some(false) => Reading::NoDecision,

@@ -31,9 +31,6 @@ impl ConsentSource for Drupal {
     }
 
     fn read(&self, cookies: &Cookies<'_>, categories: &Categories) -> Reading {
-        if !shapes::is_in_force(cookies, b"cookie-agreed-version", &self.settings) {
-            return Reading::NoDecision;
-        }
         let lists: Vec<Option<Value>> =
             cookies.values(b"cookie-agreed-categories").map(decode::json).collect();
         let lists: Option<Vec<Vec<&str>>> =
@@ -49,5 +46,10 @@ impl ConsentSource for Drupal {
             }
             _ => Reading::Malformed,
         })
+        .in_revision(shapes::is_in_force(
+            cookies,
+            b"cookie-agreed-version",
+            &self.settings,
+        ))
     }
 }

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::consent::source::{ConsentSource, Format, GenericSettings, Reading, SourceSettings};
+use crate::consent::tcf::TcStrings;
 use crate::consent::{Categories, IdMap, Votes, decode};
 use crate::cookie::Cookies;
 
@@ -11,6 +12,7 @@ use crate::cookie::Cookies;
 pub(super) struct Generic {
     cookie: String,
     map: IdMap,
+    tc_strings: TcStrings,
     settings: GenericSettings,
 }
 
@@ -19,6 +21,7 @@ impl Generic {
         Self {
             cookie: settings.cookie_or("consent"),
             map: IdMap::new(&[], &settings.map),
+            tc_strings: TcStrings::new(settings),
             settings: settings.generic.clone(),
         }
     }
@@ -66,11 +69,16 @@ impl Generic {
                 match at(&json, &self.settings.path)? {
                     Value::Object(entries) => {
                         for (id, answer) in entries {
-                            self.vote(&mut votes, id, &scalar(answer)?);
+                            self.vote(&mut votes, id, &scalar(answer_in(answer))?);
                         }
                     }
                     list @ Value::Array(_) => {
                         let listed = decode::texts(list)?;
+                        // Google's `FCCDCF` has a list with a TC string.
+                        if let Some(reading) = listed.first().and_then(|text| self.tc_string(text))
+                        {
+                            return Some(reading);
+                        }
                         votes = Votes::of_list(&self.map, |id| listed.contains(&id));
                     }
                     single => votes.vote(categories.all(), self.is_true(&scalar(single)?)),
@@ -78,6 +86,11 @@ impl Generic {
             }
         }
         Some(Reading::decision(votes, &self.map, decided_at))
+    }
+
+    /// Reads a text as a TC string, if it is one.
+    fn tc_string(&self, text: &str) -> Option<Reading> {
+        Some(self.tc_strings.read(text)).filter(|reading| *reading != Reading::Malformed)
     }
 
     fn split<'a>(&'a self, text: &'a str) -> impl Iterator<Item = &'a str> {
@@ -95,9 +108,19 @@ impl Generic {
     }
 }
 
-/// The value at a path of keys joined by dots; the whole at the empty path.
+/// The value at a path of keys and list indexes joined by dots; the whole at the empty path.
 fn at<'a>(json: &'a Value, path: &str) -> Option<&'a Value> {
-    path.split('.').filter(|key| !key.is_empty()).try_fold(json, |json, key| json.get(key))
+    path.split('.').filter(|key| !key.is_empty()).try_fold(json, |json, key| match json {
+        Value::Array(items) => items.get(key.parse::<usize>().ok()?),
+        _ => json.get(key),
+    })
+}
+
+/// The answer in an object that has a `status` (Piwik PRO) or a single member; else the value itself.
+fn answer_in(value: &Value) -> &Value {
+    let Value::Object(entries) = value else { return value };
+    let only = entries.values().next().filter(|_| entries.len() == 1);
+    entries.get("status").or(only).unwrap_or(value)
 }
 
 /// A text, number or truth value, as text.

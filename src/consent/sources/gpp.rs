@@ -1,6 +1,8 @@
-//! IAB Global Privacy Platform: `__gpp`, sections joined by `~`. Of them the European TC string, the
-//! American sections, national and of the states, and the old US privacy string are read.
+//! IAB Global Privacy Platform: `__gpp`, or `OTGPPConsent` by OneTrust, with sections joined by `~`.
+//!
+//! Reads the European TC string, the American sections (national and of the states) and the old US privacy string.
 
+use super::usprivacy;
 use crate::consent::bits::Bits;
 use crate::consent::source::{ConsentSource, Reading, SourceSettings};
 use crate::consent::tcf::TcStrings;
@@ -9,6 +11,8 @@ use crate::cookie::Cookies;
 
 /// More sections than exist.
 const MOST_SECTIONS: u64 = 64;
+/// The cookies that hold a string.
+const COOKIES: [&str; 2] = ["__gpp", "OTGPPConsent"];
 const EUROPEAN: u64 = 2;
 const US_PRIVACY: u64 = 6;
 
@@ -71,16 +75,18 @@ impl Gpp {
         let ids = sections(parts.next()?)?;
         let mut reading = Reading::NoDecision;
         for id in ids {
-            let part = parts.next()?;
-            let said = match id {
+            // An unreadable section does not invalidate the others.
+            let Some(part) = parts.next() else { return Some(reading.and(Reading::Malformed)) };
+            reading = reading.and(match id {
                 EUROPEAN => self.european.read(part),
-                US_PRIVACY => self.opted_out(matches!(part.as_bytes(), [b'1', _, b'Y' | b'y', _])),
+                US_PRIVACY => usprivacy::read_string(part, &self.american),
                 _ => match AMERICAN.iter().find(|section| section.id == id) {
-                    Some(section) => self.opted_out(section.opts_out(part)?),
-                    None => continue,
+                    Some(section) => {
+                        section.opts_out(part).map_or(Reading::Malformed, |out| self.opted_out(out))
+                    }
+                    None => Reading::NoDecision,
                 },
-            };
-            reading = reading.and(said);
+            });
         }
         Some(reading)
     }
@@ -99,16 +105,22 @@ impl American {
         if !(1..=self.newest_version).contains(&core.number(6)?) {
             return None;
         }
-        let mut out = false;
+        let mut is_whole = true;
         for place in self.opt_outs {
             core.seek(*place);
-            out |= core.number(2)? == 1;
+            match core.number(2) {
+                Some(1) => return Some(true),
+                Some(_) => {}
+                None => is_whole = false,
+            }
         }
         for part in parts.filter(|_| self.has_gpc) {
             let mut bits = Bits::of(part)?;
-            out |= bits.number(2)? == 1 && bits.bit()?;
+            if bits.number(2)? == 1 && bits.bit()? {
+                return Some(true);
+            }
         }
-        Some(out)
+        is_whole.then_some(false)
     }
 }
 
@@ -123,10 +135,11 @@ fn sections(header: &str) -> Option<Vec<u64>> {
         let range = bits.bit()?;
         let first = last.checked_add(bits.fibonacci()?)?;
         last = if range { first.checked_add(bits.fibonacci()?)? } else { first };
+        // The ids ascend: no known section follows an unknown one above the maximum.
+        ids.extend(first..=last.min(MOST_SECTIONS));
         if last > MOST_SECTIONS {
-            return None;
+            break;
         }
-        ids.extend(first..=last);
     }
     Some(ids)
 }
@@ -137,12 +150,11 @@ impl ConsentSource for Gpp {
     }
 
     fn cookie_names(&self) -> Vec<String> {
-        ["__gpp", "__gpp_sid"].map(str::to_owned).to_vec()
+        COOKIES.iter().chain(&["__gpp_sid"]).map(|name| (*name).to_owned()).collect()
     }
 
     fn read(&self, cookies: &Cookies<'_>, _: &Categories) -> Reading {
-        Reading::of_copies(cookies.values(b"__gpp"), |value| {
-            self.read_one(value).unwrap_or(Reading::Malformed)
-        })
+        let copies = COOKIES.iter().flat_map(|name| cookies.values(name.as_bytes()));
+        Reading::of_copies(copies, |value| self.read_one(value).unwrap_or(Reading::Malformed))
     }
 }

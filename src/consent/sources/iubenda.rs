@@ -18,6 +18,10 @@ const DEFAULTS: &[(&str, Category)] = &[
     ("5", Category::TARGETING),
 ];
 
+/// Suffix of the cookie with the US opt-outs, and its keys: sale, sharing and targeted advertising.
+const US_SUFFIX: &[u8] = b"-uspr";
+const US_ANSWERS: [&str; 3] = ["s", "sh", "adv"];
+
 /// Reads Iubenda's cookie.
 #[derive(Debug)]
 pub(super) struct Iubenda {
@@ -44,6 +48,19 @@ impl Iubenda {
             _ => Reading::Malformed,
         }
     }
+
+    /// `{"s":false,"sh":false,"adv":false}`: what is false is opted out of.
+    fn read_us(&self, value: &[u8]) -> Reading {
+        let Some(Value::Object(entries)) = decode::json(value) else { return Reading::Malformed };
+        let answers = US_ANSWERS.iter().filter_map(|name| entries.get(*name));
+        match answers.map(Value::as_bool).collect::<Option<Vec<bool>>>().as_deref() {
+            None => Reading::Malformed,
+            Some([]) => Reading::NoDecision,
+            Some(answers) => {
+                shapes::opt_out(answers.contains(&false), self.map.categories("5"), &self.map)
+            }
+        }
+    }
 }
 
 impl ConsentSource for Iubenda {
@@ -59,6 +76,11 @@ impl ConsentSource for Iubenda {
         let of_site =
             |(site, _): &(&[u8], &[u8])| !site.is_empty() && site.iter().all(u8::is_ascii_digit);
         let copies = cookies.beginning_with(PREFIX).filter(of_site);
+        let us = cookies
+            .beginning_with(PREFIX)
+            .filter_map(|(name, value)| Some((name.strip_suffix(US_SUFFIX)?, value)))
+            .filter(of_site);
         Reading::of_copies(copies.map(|(_, value)| value), |value| self.read_one(value, categories))
+            .and(Reading::of_copies(us.map(|(_, value)| value), |value| self.read_us(value)))
     }
 }

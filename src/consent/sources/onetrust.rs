@@ -1,4 +1,5 @@
-//! OneTrust: `OptanonConsent` holds the groups, `OptanonAlertBoxClosed` says that the visitor has decided, and when.
+//! OneTrust: `OptanonConsent` holds the groups, and where the site lists them the hosts and vendors within;
+//! `OptanonAlertBoxClosed` says that the visitor has decided, and when.
 
 use memchr::memmem::Finder;
 
@@ -27,6 +28,8 @@ const DEFAULTS: &[(&str, Category)] = &[
 pub(super) struct OneTrust {
     map: IdMap,
     groups: Finder<'static>,
+    /// The lists of what is within the groups.
+    services: [Finder<'static>; 2],
     reconsent: Finder<'static>,
     require_alert_box_closed: bool,
 }
@@ -36,6 +39,7 @@ impl OneTrust {
         Self {
             map: IdMap::new(DEFAULTS, &settings.map),
             groups: Finder::new("groups="),
+            services: [Finder::new("hosts="), Finder::new("genVendors=")],
             reconsent: Finder::new("AwaitingReconsent="),
             require_alert_box_closed: settings.require_alert_box_closed,
         }
@@ -43,9 +47,6 @@ impl OneTrust {
 
     fn read_one(&self, value: &[u8], decided_at: Option<i64>) -> Reading {
         let Some(text) = decode::text(value) else { return Reading::Malformed };
-        if field(text, &self.reconsent) == Some("true") {
-            return Reading::NoDecision;
-        }
         let groups =
             field(text, &self.groups).and_then(|groups| decode::percent(groups.as_bytes()));
         let Some(groups) = groups else { return Reading::Malformed };
@@ -57,7 +58,17 @@ impl OneTrust {
                 _ => return Reading::Malformed,
             }
         }
-        Reading::decision(votes, &self.map, decided_at)
+        for services in self.services.iter().filter_map(|name| field(text, name)) {
+            let Some(services) = decode::percent(services.as_bytes()) else {
+                return Reading::Malformed;
+            };
+            for service in services.split(',').filter(|service| !service.is_empty()) {
+                let (id, answer) = service.rsplit_once(':').unwrap_or((service, ""));
+                votes.vote_service(&self.map, id, answer == "1");
+            }
+        }
+        let asks_again = field(text, &self.reconsent) == Some("true");
+        Reading::decision(votes, &self.map, decided_at).in_revision(!asks_again)
     }
 }
 

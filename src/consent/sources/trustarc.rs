@@ -1,5 +1,5 @@
-//! TrustArc: `cmapi_cookie_privacy` lists the permitted levels; without it, `notice_preferences` has the
-//! highest one, counted from 0.
+//! TrustArc: `cmapi_cookie_privacy` lists the permitted levels from 1, `notice_gdpr_prefs` the same from 0, and
+//! `notice_preferences` has the highest one from 0.
 
 use crate::consent::decode;
 use crate::consent::source::{ConsentSource, Reading, SourceSettings};
@@ -38,15 +38,23 @@ impl TrustArc {
         self.permitted(|level| granted.contains(&level))
     }
 
-    /// `2:`, or `2:` and something after it.
-    fn highest(&self, value: &[u8]) -> Reading {
+    /// `0,1,2:`, or `2:` alone for the highest level; anything may follow the colon.
+    fn zero_based(&self, value: &[u8], is_highest: bool) -> Reading {
         let text = decode::percent(value);
-        let highest = text.as_deref().and_then(|text| text.split_once(':'));
-        let Some(highest) = highest.and_then(|(highest, _)| highest.parse::<u8>().ok()) else {
-            return Reading::Malformed;
+        let listed = text.as_deref().and_then(|text| text.split_once(':')).map(|(listed, _)| {
+            listed.split(',').map(|level| level.parse().ok()).collect::<Option<Vec<u8>>>()
+        });
+        let is_permitted = |level: u8| match listed.as_ref()?.as_deref()? {
+            [highest] if is_highest => Some(level <= *highest),
+            _ if is_highest => None,
+            listed => Some(listed.contains(&level)),
         };
+        if is_permitted(0).is_none() {
+            return Reading::Malformed;
+        }
         self.permitted(|level| {
-            level.parse::<u16>().is_ok_and(|level| level <= u16::from(highest) + 1)
+            let level = level.parse::<u8>().ok().and_then(|level| level.checked_sub(1));
+            level.and_then(is_permitted).unwrap_or_default()
         })
     }
 
@@ -67,13 +75,12 @@ impl ConsentSource for TrustArc {
     }
 
     fn read(&self, cookies: &Cookies<'_>, _: &Categories) -> Reading {
-        let levels = cookies.values(b"cmapi_cookie_privacy").map(|value| self.levels(value));
-        match levels.fold(Reading::NoDecision, Reading::and) {
-            Reading::NoDecision => {
-                let highest = cookies.values(b"notice_preferences");
-                Reading::of_copies(highest, |value| self.highest(value))
-            }
-            said => said,
-        }
+        let of = |name: &[u8], read: &dyn Fn(&[u8]) -> Reading| {
+            Reading::of_copies(cookies.values(name), read)
+        };
+        // They hold the same decision. If they disagree, the stricter wins.
+        of(b"cmapi_cookie_privacy", &|value| self.levels(value))
+            .and(of(b"notice_gdpr_prefs", &|value| self.zero_based(value, false)))
+            .and(of(b"notice_preferences", &|value| self.zero_based(value, true)))
     }
 }

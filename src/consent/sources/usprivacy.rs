@@ -1,5 +1,7 @@
 //! IAB US Privacy string: `usprivacy`, four letters, of which the third is the opt-out of sale. It can grant only where the law is opt-out.
 
+use std::borrow::Cow;
+
 use crate::consent::source::{ConsentSource, Reading, SourceSettings};
 use crate::consent::{Categories, Category, IdMap, decode, shapes};
 use crate::cookie::Cookies;
@@ -22,17 +24,21 @@ impl UsPrivacy {
         // Iubenda writes it into JSON.
         let inner =
             decode::json(value).and_then(|json| json.get("uspString")?.as_str().map(str::to_owned));
-        let text = inner.or_else(|| decode::text(value).map(str::to_owned)).unwrap_or_default();
-        match text.as_bytes() {
-            [b'1', b'Y' | b'N' | b'-', sale, b'Y' | b'N' | b'-'] => match sale.to_ascii_uppercase()
-            {
-                b'Y' => shapes::opt_out(true, self.map.categories("sale"), &self.map),
-                b'N' => shapes::opt_out(false, self.map.categories("sale"), &self.map),
-                b'-' => Reading::NoDecision,
-                _ => Reading::Malformed,
-            },
+        let text = inner.or_else(|| decode::percent(value).map(Cow::into_owned));
+        read_string(&text.unwrap_or_default(), &self.map)
+    }
+}
+
+/// Reads a US privacy string, in any case (IAB "U.S. Privacy String", version 1).
+pub(super) fn read_string(text: &str, map: &IdMap) -> Reading {
+    match text.trim().to_ascii_uppercase().as_bytes() {
+        [b'1', b'Y' | b'N' | b'-', sale, b'Y' | b'N' | b'-'] => match sale {
+            b'Y' => shapes::opt_out(true, map.categories("sale"), map),
+            b'N' => shapes::opt_out(false, map.categories("sale"), map),
+            b'-' => Reading::NoDecision,
             _ => Reading::Malformed,
-        }
+        },
+        _ => Reading::Malformed,
     }
 }
 

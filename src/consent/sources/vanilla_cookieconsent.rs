@@ -1,4 +1,5 @@
-//! vanilla-cookieconsent by orestbida: `cc_cookie`, JSON with the accepted categories (v3 `categories`, v2 `level`).
+//! vanilla-cookieconsent by orestbida: `cc_cookie`, JSON with the accepted categories (v3 `categories`, v2 `level`)
+//! and the accepted services of each.
 
 use serde_json::Value;
 
@@ -45,21 +46,26 @@ impl VanillaCookieConsent {
         let Some(Value::Object(entries)) = decode::json(value) else { return Reading::Malformed };
         let accepted = entries.get("categories").or_else(|| entries.get("level"));
         let Some(accepted) = accepted.and_then(decode::texts) else { return Reading::Malformed };
-        if !self.settings.is_in_force(entries.get("revision")) {
-            return Reading::NoDecision;
-        }
         let mut votes = Votes::default();
         accepted.iter().for_each(|id| votes.vote(self.map.categories(id), true));
-        // Every category of the site is among the services; what is not accepted is refused.
         let services = entries.get("services").and_then(Value::as_object);
-        let asked = services.into_iter().flat_map(|services| services.keys().map(String::as_str));
-        for id in asked.chain(self.map.configured()).filter(|id| !accepted.contains(id)) {
+        let services = || services.into_iter().flatten();
+        // Every category of the site is among the services; what is not accepted is refused.
+        for (id, _) in services().filter(|(id, _)| !accepted.contains(&id.as_str())) {
             votes.vote(self.map.categories(id), false);
         }
+        // The cookie does not list refused services: the map has to.
+        votes.vote_configured(&self.map, |id| {
+            let accepts = |services: &Value| {
+                services.as_array().is_some_and(|services| services.iter().any(|it| it == id))
+            };
+            accepted.contains(&id) || services().any(|(_, services)| accepts(services))
+        });
         votes.deny_rest(self.map.reach());
         let decided_at = ["lastConsentTimestamp", "consentTimestamp", "consent_date"];
         let decided_at = decided_at.iter().find_map(|key| entries.get(*key).and_then(decode::time));
-        Reading::decision(votes, &self.map, decided_at)
+        let in_force = self.settings.is_in_force(entries.get("revision"));
+        Reading::decision(votes, &self.map, decided_at).in_revision(in_force)
     }
 }
 

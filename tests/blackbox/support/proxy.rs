@@ -132,6 +132,26 @@ impl Proxy {
         visitor.reply("GET")
     }
 
+    /// One POST as a page of the site sends it: JSON, or a form.
+    #[allow(dead_code)]
+    pub fn post(&self, path: &str, body: &str, fields: &[(&str, &str)]) -> Reply {
+        let media_type = match body.starts_with('{') {
+            true => "application/json",
+            false => "application/x-www-form-urlencoded",
+        };
+        let length = body.len().to_string();
+        let mut all = vec![
+            ("Content-Length", length.as_str()),
+            ("Content-Type", media_type),
+            ("Sec-Fetch-Site", "same-origin"),
+        ];
+        all.extend(fields);
+        let mut visitor = self.visit();
+        visitor.send(&request("POST", path, &all));
+        visitor.send(body.as_bytes());
+        visitor.reply("POST")
+    }
+
     /// The body of a page of the admin listener, and its status.
     pub fn admin(&self, path: &str) -> (u16, String) {
         let mut visitor = Visitor::connect(self.admin);

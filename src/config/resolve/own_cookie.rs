@@ -1,0 +1,71 @@
+//! The native consent cookie of a site: its domain and signing keys.
+
+use std::sync::Arc;
+
+use super::common::{Common, Doc};
+use crate::config::document::place;
+use crate::config::raw::RawConsent;
+use crate::config::settings::HostPattern;
+use crate::config::spanned::Spanned;
+use crate::consent::{CookieKeys, OwnCookie};
+use crate::cookie::registrable_domain;
+
+/// How a site writes the native consent cookie; `key` is the path of the site, with its dot.
+pub(super) fn own_cookie(
+    document: Doc,
+    key: &str,
+    site: &RawConsent,
+    hosts: &[HostPattern],
+    common: &Common,
+) -> OwnCookie {
+    let domain = site.cookie_domain.as_ref().or(common.consent.cookie_domain.as_ref());
+    let own_key = |has: bool| format!("{}consent.key_file", if has { key } else { "" });
+    let file = site.key_file.as_ref().or(common.consent.key_file.as_ref());
+    let key_file = own_key(site.key_file.is_some());
+    OwnCookie {
+        domain: domain.and_then(|domain| cookie_domain(document, key, domain, hosts)),
+        keys: file.and_then(|file| keys(document, key_file, file, common)).map(Arc::new),
+    }
+}
+
+/// Reads the key file. An unreadable file is an error: unsigned cookies would count.
+fn keys(document: Doc, key: String, file: &Spanned<String>, common: &Common) -> Option<CookieKeys> {
+    let path = common.pages.folder.join(file.get_ref());
+    let text = document.read_text(&path).map_err(|error| format!("cannot be read: {error}"));
+    let keys = text.and_then(|text| CookieKeys::parse(&text).map_err(|error| error.to_string()));
+    keys.map_err(|reason| {
+        let message = format!("`{}`: {reason}", path.display());
+        let hint = Some("openssl rand -hex 32 > consent.key".to_owned());
+        document.problem(Some(place(file)), key, message, hint);
+    })
+    .ok()
+}
+
+/// A domain that browsers take a cookie for: neither an address nor a public suffix, and the site's hosts
+/// are it or below it.
+fn cookie_domain(
+    document: Doc,
+    key: &str,
+    typed: &Spanned<String>,
+    hosts: &[HostPattern],
+) -> Option<String> {
+    let domain = typed.get_ref().strip_prefix('.').unwrap_or(typed.get_ref()).to_ascii_lowercase();
+    let key = format!("{key}consent.cookie_domain");
+    if registrable_domain(&domain).is_some() {
+        let below = format!(".{domain}");
+        let outside = hosts.iter().find(|host| match host {
+            HostPattern::Any => false,
+            HostPattern::Below(suffix) => !suffix.ends_with(&below),
+            HostPattern::Exact(host) => *host != domain && !host.ends_with(&below),
+        });
+        if let Some(host) = outside {
+            let message = format!("browsers refuse a cookie for `{domain}` from `{host}`");
+            document.problem(Some(place(typed)), key, message, None);
+        }
+        return Some(domain);
+    }
+    let message = format!("`{}` is not a domain that a cookie can be set for", typed.get_ref());
+    let hint = Some("the registrable domain or one below it, such as \"example.com\"".to_owned());
+    document.problem(Some(place(typed)), key, message, hint);
+    None
+}

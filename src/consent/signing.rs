@@ -1,0 +1,129 @@
+//! HMAC-SHA256 signatures of the native consent cookie (RFC 2104).
+
+use std::fmt;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::hmac;
+use thiserror::Error;
+
+/// Minimum length of a key, in characters.
+const MIN_KEY_LENGTH: usize = 32;
+/// Maximum number of keys: each of them may have to be tried for each cookie.
+const MAX_KEYS: usize = 8;
+/// Prefix of every signed message, so that signatures of other messages by the same key are never valid.
+const CONTEXT: &[u8] = b"consentry consent cookie\0";
+
+/// Signing keys, shared by all replicas: the first one signs, all of them verify.
+#[derive(Clone)]
+pub struct CookieKeys(Vec<hmac::Key>);
+
+impl fmt::Debug for CookieKeys {
+    /// Shows the number of keys only.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("CookieKeys").field(&self.0.len()).finish()
+    }
+}
+
+/// Why a key file is invalid.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum CookieKeysError {
+    /// An invalid line, by its number.
+    #[error("line {0} is not a key: 32 or more printable ASCII characters, without spaces")]
+    Key(usize),
+    /// No key at all.
+    #[error("no key found: one line each, of 32 or more printable ASCII characters")]
+    Empty,
+    /// Too many keys.
+    #[error("more than {MAX_KEYS} keys")]
+    TooMany,
+}
+
+impl CookieKeys {
+    /// Reads keys, one line each, the signing key first. Empty lines and lines that begin with `#` are ignored.
+    ///
+    /// # Errors
+    /// When a key is shorter than 32 characters or not printable ASCII, and for none or more than 8 keys.
+    pub fn parse(text: &str) -> Result<Self, CookieKeysError> {
+        let mut keys = Vec::new();
+        for (index, line) in text.lines().map(str::trim).enumerate() {
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            if line.len() < MIN_KEY_LENGTH || !line.bytes().all(|byte| byte.is_ascii_graphic()) {
+                return Err(CookieKeysError::Key(index + 1));
+            }
+            keys.push(hmac::Key::new(hmac::HMAC_SHA256, line.as_bytes()));
+        }
+        match keys.len() {
+            0 => Err(CookieKeysError::Empty),
+            1..=MAX_KEYS => Ok(Self(keys)),
+            _ => Err(CookieKeysError::TooMany),
+        }
+    }
+
+    /// The number of keys.
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The signature of a value, in base64url without padding.
+    pub(super) fn sign(&self, value: &str) -> Option<String> {
+        let tag = hmac::sign(self.0.first()?, &message(value));
+        Some(URL_SAFE_NO_PAD.encode(tag))
+    }
+
+    /// Whether one of the keys made this signature of a value, in constant time for each key.
+    pub(super) fn verify(&self, value: &str, signature: &str) -> bool {
+        let Ok(tag) = URL_SAFE_NO_PAD.decode(signature) else { return false };
+        let message = message(value);
+        self.0.iter().any(|key| hmac::verify(key, &message, &tag).is_ok())
+    }
+}
+
+fn message(value: &str) -> Vec<u8> {
+    [CONTEXT, value.as_bytes()].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OLD: &str = "0123456789abcdef0123456789abcdef";
+    const NEW: &str = "fedcba9876543210fedcba9876543210";
+
+    fn keys(text: &str) -> CookieKeys {
+        CookieKeys::parse(text).expect("valid keys")
+    }
+
+    #[test]
+    fn the_first_key_signs_and_every_key_verifies() {
+        let signed = keys(OLD).sign("value").expect("signs");
+        assert_eq!(signed.len(), 43);
+        let rotated = keys(&format!("# the new one\n{NEW}\n\n {OLD} \r\n"));
+        assert_eq!(rotated.count(), 2);
+        assert!(rotated.verify("value", &signed));
+        assert_ne!(rotated.sign("value"), Some(signed.clone()));
+        assert!(!keys(OLD).verify("value", &rotated.sign("value").expect("signs")));
+        assert!(!keys(OLD).verify("Value", &signed));
+        for forged in ["", "A", &signed[1..], &"A".repeat(43), &format!("{signed}="), "*"] {
+            assert!(!rotated.verify("value", forged), "{forged}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_key_is_rejected_with_its_line() {
+        assert_eq!(CookieKeys::parse("").err(), Some(CookieKeysError::Empty));
+        assert_eq!(CookieKeys::parse("# nothing\n").err(), Some(CookieKeysError::Empty));
+        assert_eq!(CookieKeys::parse("\nshort").err(), Some(CookieKeysError::Key(2)));
+        let spaced = format!("{OLD} {NEW}");
+        assert_eq!(CookieKeys::parse(&spaced).err(), Some(CookieKeysError::Key(1)));
+        let many = format!("{OLD}\n").repeat(9);
+        assert_eq!(CookieKeys::parse(&many).err(), Some(CookieKeysError::TooMany));
+    }
+
+    #[test]
+    fn keys_are_never_shown() {
+        assert_eq!(format!("{:?}", keys(OLD)), "CookieKeys(1)");
+    }
+}

@@ -1,0 +1,306 @@
+//! Nobody but the visitor writes the consent cookie: signatures, what origins set, who may post a choice, how often.
+
+use std::path::Path;
+use std::time::Instant;
+
+use serde_json::Value;
+
+use crate::support::{Origin, PATIENCE, Proxy, all, consent, run};
+
+const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+const OLD: &str = "0123456789abcdef0123456789abcdef";
+const NEW: &str = "fedcba9876543210fedcba9876543210";
+
+/// The cookie that a choice sets.
+fn accept(proxy: &Proxy) -> String {
+    let lines = proxy.post("/.consentry/", "choice=accept", &[]).set_cookies();
+    lines[0].split(';').next().unwrap().to_owned()
+}
+
+fn keys(folder: &Path, text: &str) -> String {
+    let path = folder.join("consent.key");
+    std::fs::write(&path, text).unwrap();
+    format!("[consent]\nkey_file = '{}'\n", path.display())
+}
+
+#[test]
+fn with_a_key_only_signed_cookies_grant_and_what_is_not_signed_grants_nothing_by_default_either() {
+    let folder = tempfile::tempdir().unwrap();
+    let origin = Origin::setting(&["_ga=1", "_fbp=1"]);
+    let key = keys(folder.path(), OLD);
+    for (default, source) in [("deny", "consentry"), ("allow", "consentry"), ("allow", "auto")] {
+        let proxy =
+            Proxy::start(&origin, &format!("{key}default = '{default}'\nsources = ['{source}']\n"));
+        let passing = |cookies: &str| proxy.get("/", &[("Cookie", cookies)]).set_cookies().len();
+        let signed = accept(&proxy);
+        assert_eq!(signed.matches('~').count(), 5, "{signed}");
+        assert_eq!(passing(&signed), 2);
+        // Changed, cut, of another key, unsigned, junk.
+        let other = {
+            let folder = tempfile::tempdir().unwrap();
+            accept(&Proxy::start(&origin, &keys(folder.path(), NEW)))
+        };
+        let unsigned = signed.rsplit_once('~').unwrap().0.to_owned();
+        let changed = signed.replace("functional+", "");
+        let empty = format!("{unsigned}~");
+        for forged in [
+            &changed,
+            &signed[..signed.len() - 1],
+            &other,
+            &unsigned,
+            &empty,
+            &all(),
+            "consentry=junk",
+            "consentry=",
+        ] {
+            assert_eq!(passing(forged), 0, "{default} {forged}");
+            // Beside the signed one they change nothing.
+            for both in [format!("{forged}; {signed}"), format!("{signed}; {forged}")] {
+                assert_eq!(passing(&both), 2, "{default} {both}");
+            }
+        }
+        // A refusal from before there was a key still holds, and so does one beside what somebody forges.
+        assert_eq!(passing(&consent("")), 0);
+        let reply = proxy.post("/.consentry/", "choice=reject", &[]);
+        let refused = reply.set_cookies()[0].split(';').next().unwrap().to_owned();
+        for both in [format!("{}; {refused}", all()), format!("{refused}; {}", all())] {
+            assert_eq!(passing(&both), 0, "{default} {both}");
+        }
+        let unsigned_metric = "consentry_consent_decisions_total{site=\"default\",source=\"none\",reason=\"unsigned\"}";
+        assert!(proxy.metric(unsigned_metric) >= 8.0);
+    }
+}
+
+#[test]
+fn keys_rotate_with_a_reload_and_every_replica_with_the_key_reads_the_cookie() {
+    let folder = tempfile::tempdir().unwrap();
+    let origin = Origin::setting(&["_ga=1"]);
+    let toml = keys(folder.path(), OLD);
+    let (one, two) = (Proxy::start(&origin, &toml), Proxy::start(&origin, &toml));
+    let passing =
+        |proxy: &Proxy, cookies: &str| proxy.get("/", &[("Cookie", cookies)]).set_cookies().len();
+    // Reloads are noticed by the files too: what counts is what is in force.
+    let until = |passes: &dyn Fn() -> bool| {
+        let since = Instant::now();
+        while !passes() {
+            assert!(since.elapsed() < PATIENCE, "the keys never came into force");
+        }
+    };
+    let elsewhere = tempfile::tempdir().unwrap();
+    let new_only = Proxy::start(&origin, &keys(elsewhere.path(), NEW));
+    let (old, new) = (accept(&one), accept(&new_only));
+    assert_eq!((passing(&two, &old), passing(&two, &new)), (1, 0));
+    keys(folder.path(), &format!("{NEW}\n{OLD}\n"));
+    for proxy in [&one, &two] {
+        proxy.signal("HUP");
+        until(&|| passing(proxy, &new) == 1);
+        assert_eq!(passing(proxy, &old), 1);
+    }
+    assert_eq!(passing(&new_only, &accept(&one)), 1, "the first key signs");
+    keys(folder.path(), NEW);
+    two.signal("HUP");
+    until(&|| passing(&two, &old) == 0);
+    assert_eq!(passing(&two, &new), 1);
+    // What is no key does not come into force.
+    keys(folder.path(), "short");
+    two.signal("HUP");
+    two.expect_log("consent.key_file");
+    assert_eq!(passing(&two, &new), 1);
+}
+
+#[test]
+fn the_commands_know_the_key_and_check_says_what_it_means() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = |toml: &str| {
+        let path = folder.path().join("c.toml");
+        std::fs::write(&path, format!("{toml}[[site]]\nupstream = 'http://127.0.0.1:1'\n"))
+            .unwrap();
+        path.display().to_string()
+    };
+    let toml = keys(folder.path(), OLD);
+    let path = config(&toml);
+    let (code, signed, error) = run(&["cookie", "--config", &path, "--allow", "analytics"], "");
+    assert_eq!((code, error.as_str()), (0, ""));
+    let (signed, unsigned) = (signed.trim_end(), consent("analytics"));
+    for (cookie, decided) in [(signed, true), (&unsigned, false)] {
+        let (_, out, _) = run(&["consent", "--config", &path, cookie], "");
+        let said: Value = serde_json::from_str(&out).unwrap();
+        assert_eq!(said["decided"], decided, "{out}");
+        let reason = said["reason"].as_str().unwrap();
+        assert_eq!(reason.contains("no valid signature"), !decided, "{reason}");
+    }
+    let (_, out, _) = run(&["check", "--config", &path], "");
+    assert!(out.contains("signed, 1 key"), "{out}");
+    let (_, out, _) = run(&["consent", "--config", &config(""), signed], "");
+    assert!(out.contains("\"decided\":true"), "without a key a signature is ignored: {out}");
+    let (_, out, _) = run(&["check", "--config", &config("")], "");
+    assert!(out.contains("unsigned: ") && out.contains("set consent.key_file"), "{out}");
+    for (text, said) in [
+        ("", "no key found"),
+        ("short", "line 1 is not a key"),
+        (&format!("{OLD}\n\n{NEW} x\n"), "line 3 is not a key"),
+    ] {
+        let (code, _, error) = run(&["check", "--config", &config(&keys(folder.path(), text))], "");
+        assert!(code == 2 && error.contains("consent.key_file") && error.contains(said), "{error}");
+        assert!(text.is_empty() || !error.contains(text), "a key is never shown: {error}");
+    }
+    let (code, _, error) =
+        run(&["check", "--config", &config("[consent]\nkey_file = '/nowhere'\n")], "");
+    assert!(code == 2 && error.contains("cannot be read"), "{error}");
+}
+
+#[test]
+fn an_origin_cannot_set_or_delete_the_consent_cookie() {
+    let lines = |cookie: &str| {
+        [
+            format!("{cookie}; Path=/"),
+            format!("={cookie}; Path=/"),
+            format!(" {cookie}"),
+            format!("{cookie}; Domain=shop.example; Max-Age=99999"),
+            "consentry=; Max-Age=0; Path=/".to_owned(),
+            "consentry=x; Expires=Thu, 01 Jan 1970 00:00:00 GMT".to_owned(),
+        ]
+    };
+    let kept =
+        ["session=1; HttpOnly", "__Host-consentry=1; Secure; Path=/", "xconsentry=1", "=token"];
+    let forged = lines(&all());
+    let set: Vec<&str> = forged.iter().map(String::as_str).chain(kept).collect();
+    let origin = Origin::setting(&set);
+    let proxy = Proxy::start(&origin, "unclassified = 'allow'");
+    for cookies in ["", &all(), &consent("")] {
+        assert_eq!(proxy.get("/", &[("Cookie", cookies)]).set_cookies(), kept, "{cookies}");
+    }
+    // Observing changes nothing; where another tool decides the name is one like any other.
+    for toml in ["mode = 'observe'\n", "unclassified = 'allow'\nconsent.sources = ['onetrust']\n"] {
+        let proxy = Proxy::start(&origin, toml);
+        assert_eq!(proxy.get("/", &[]).set_cookies().len(), set.len(), "{toml}");
+    }
+}
+
+#[test]
+fn a_choice_that_grants_something_needs_the_visitors_click_where_the_browser_reports_it() {
+    let origin = Origin::answering(OK);
+    let proxy = Proxy::start(&origin, "centre.api = true");
+    let chromium = ("User-Agent", "Mozilla/5.0 Chrome/156.0.0.0 Safari/537.36");
+    let clicked = [chromium, ("Sec-Fetch-Mode", "navigate"), ("Sec-Fetch-User", "?1")];
+    let scripted = [chromium, ("Sec-Fetch-Mode", "navigate"), ("Sec-Fetch-Dest", "document")];
+    let fetched = [chromium, ("Sec-Fetch-Mode", "cors"), ("Sec-Fetch-Dest", "empty")];
+    let api = "/.consentry/consent";
+    for (path, body, by_click, by_script) in [
+        ("/.consentry/", "choice=accept", 303, 403),
+        ("/.consentry/", "choice=save&allow=analytics", 303, 403),
+        // What refuses everything may come from a tool that the visitor has for it.
+        ("/.consentry/", "choice=reject", 303, 303),
+        (api, "granted=analytics&granted=social", 200, 403),
+        (api, "{\"granted\":[\"analytics\"]}", 200, 403),
+        (api, "", 200, 403),
+    ] {
+        assert_eq!(proxy.post(path, body, &clicked).status, by_click, "{path} {body}");
+        for fields in [scripted, fetched] {
+            let reply = proxy.post(path, body, &fields);
+            assert_eq!(reply.status, by_script, "{path} {body} {fields:?}");
+            assert_eq!(reply.set_cookies().len(), usize::from(by_script != 403));
+        }
+    }
+    let reply = proxy.post(api, "granted=analytics&granted=social", &clicked);
+    assert!(reply.set_cookies()[0].contains("~analytics+social~"), "{:?}", reply.set_cookies());
+    for body in ["granted=video", "allow=analytics", "granted=analytics&x=1"] {
+        assert_eq!(proxy.post(api, body, &clicked).status, 400, "{body}");
+    }
+}
+
+#[test]
+fn what_is_posted_to_our_own_pages_is_within_the_limits_and_what_is_read_there_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let origin = Origin::answering(OK);
+    let proxy = Proxy::start(
+        &origin,
+        &format!(
+            "[limits]\nrequests_per_second = 1\nburst = 3\n[centre]\napi = true\nbridge = true\n\
+             [receipts]\nurl = 'sqlite:{0}/r.db'\nspool = '{0}/s.db'\n",
+            folder.path().display()
+        ),
+    );
+    let mut statuses = Vec::new();
+    for number in 0..40 {
+        let (path, body) = match number % 3 {
+            0 => ("/.consentry/", "choice=accept"),
+            1 => ("/.consentry/consent", "{\"granted\":[]}"),
+            _ => ("/.consentry/bridge", "{\"granted\":[\"social\"]}"),
+        };
+        statuses.push(proxy.post(path, body, &[]).status);
+    }
+    let refused = statuses.iter().filter(|status| **status == 429).count();
+    assert!(refused > 20, "{statuses:?}");
+    let receipts = proxy.metric("consentry_receipts_total{result=\"stored\"}");
+    assert!(receipts <= (40 - refused) as f64, "{receipts} for {statuses:?}");
+    for _ in 0..20 {
+        assert_eq!(proxy.get("/.consentry/style.css", &[]).status, 200);
+        assert_eq!(proxy.get("/.consentry/consent", &[]).status, 200);
+    }
+}
+
+#[test]
+fn nobody_but_the_owner_reads_receipts_and_they_have_the_servers_time() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    // A file of an earlier version.
+    let spool = folder.path().join("spool");
+    std::fs::write(&spool, "").unwrap();
+    std::fs::set_permissions(&spool, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let receipts = format!(
+        "[receipts]\nurl = 'sqlite:{0}/r.db'\nspool = '{0}/spool'\n",
+        folder.path().display()
+    );
+    let origin = Origin::answering(OK);
+    let proxy = Proxy::start(&origin, &format!("{receipts}[centre]\nbridge = true\n"));
+    let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    let body = format!("{{\"granted\":[\"social\"],\"time\":{}}}", now - 86_400);
+    assert_eq!(proxy.post("/.consentry/bridge", &body, &[]).status, 200);
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(folder.path()).unwrap() {
+        let entry = entry.unwrap();
+        let mode = entry.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600, "{:?}", entry.file_name());
+        names.push(entry.file_name().into_string().unwrap());
+    }
+    assert!(
+        names.contains(&"r.db".to_owned()) && names.iter().any(|name| name.ends_with("-wal")),
+        "{names:?}"
+    );
+    let config = folder.path().join("c.toml");
+    std::fs::write(&config, format!("{receipts}[[site]]\nupstream = 'http://a'\n")).unwrap();
+    let (_, out, _) = run(&["receipts", "export", "--config", config.to_str().unwrap()], "");
+    let receipt: Value = serde_json::from_str(&out).unwrap();
+    let day = |key: &str| receipt[key].as_str().unwrap()[..10].to_owned();
+    assert!(day("time") < day("recorded_at"), "{receipt}");
+}
+
+#[test]
+fn a_star_or_brace_in_a_name_from_the_wire_never_becomes_a_wildcard_in_a_proposal() {
+    let pixel = "HTTP/1.1 204 No Content\r\nSet-Cookie: a*=1; Max-Age=60\r\nSet-Cookie: *b_8f14e45fceea=1\r\nSet-Cookie: {word}=1\r\nSet-Cookie: _{=1\r\nSet-Cookie: plain_one=1\r\n\r\n";
+    let origin = Origin::answering(pixel);
+    let proxy = Proxy::start(&origin, "");
+    proxy.get("/", &[("Cookie", "sent*=1; _*=2; **=3; sess_8f14e45fceea=4")]);
+    for path in ["/pix*el", "/pix{word}el"] {
+        proxy.get(path, &[("Sec-Fetch-Dest", "image")]);
+    }
+    let (code, out, error) = run(&["suggest", "--admin", &proxy.admin.to_string()], "");
+    assert_eq!(code, 0, "{error}");
+    let rules: Vec<&str> = out
+        .lines()
+        .filter(|line| line.starts_with("name = ") || line.starts_with("path = "))
+        .collect();
+    assert!(
+        rules.contains(&"name = \"plain_one\"") && rules.contains(&"name = \"sess_*\""),
+        "{out}"
+    );
+    assert_eq!(rules.len(), 2, "{out}");
+    let (_, inventory) = proxy.admin("/inventory");
+    assert!(
+        inventory.contains("a\\\\x2a")
+            && inventory.contains("_\\\\x7b")
+            && inventory.contains("sent\\\\x2a"),
+        "{inventory}"
+    );
+}
