@@ -41,14 +41,19 @@ pub fn record_expressions() -> (String, String) {
     (records, format!("(^|[^a-z])({identifiers})([^a-z]|$)|uuid"))
 }
 
-/// Two regular expressions for scripts: names that may speak of protection against cross-site request forgery, and those
-/// of them that speak of tracking. Wider than [`speaks_of`], as [`record_expressions`] are.
-pub fn token_expressions() -> (String, String) {
-    let tokens = alternatives(|word| word == Word::Of(Kind::Csrf), |_| true);
+/// Three regular expressions for scripts: names that may speak of protection against cross-site request forgery; of that, a
+/// session or a login; and of tracking. Wider than [`speaks_of`], as [`record_expressions`] are.
+pub fn presumption_expressions() -> [String; 3] {
+    let is_token = |word| word == Word::Of(Kind::Csrf);
+    let tokens = alternatives(is_token, |_| true);
+    let is_login =
+        |word| is_token(word) || [Kind::Session, Kind::Login].map(Word::Of).contains(&word);
+    let logins = alternatives(is_login, |_| true);
     let tracks = |word| matches!(word, Word::Of(kind) | Word::Subject(kind) if kind.tracks());
     let long = alternatives(tracks, |word| word.len() > SHORT_BYTES);
     let short = alternatives(tracks, |word| word.len() <= SHORT_BYTES);
-    (tokens, format!("{long}|(^|[^a-z])({short})([^a-z]|$)"))
+    let whole = |words: &str| format!("(^|[^a-z])({words})([^a-z]|$)");
+    [tokens, whole(&logins), format!("{long}|{}", whole(&short))]
 }
 
 /// The words of these sorts as alternatives of a regular expression.

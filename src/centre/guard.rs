@@ -7,7 +7,7 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use crate::catalogue::names::{record_expressions, token_expressions};
+use crate::catalogue::names::{record_expressions, presumption_expressions};
 use crate::catalogue::{CookieRule, LIST_COOKIE, Sight};
 use crate::config::settings::FilterSettings;
 use crate::consent::sources::Native;
@@ -60,7 +60,7 @@ pub(super) fn script(settings: &FilterSettings) -> Script {
     let wild: Vec<_> =
         wild.iter().map(|rule| (rule.pattern.regex(), rule.entry.category.index())).collect();
     let (records, identifiers) = record_expressions();
-    let (tokens, tracking) = token_expressions();
+    let [tokens, logins, tracking] = presumption_expressions();
     let presumes = settings.policy.unclassified == Unclassified::Presume;
     let own = [
         settings.reader.reads_own_cookie().then_some(Native::COOKIE),
@@ -74,6 +74,7 @@ pub(super) fn script(settings: &FilterSettings) -> Script {
         "records": records,
         "identifiers": identifiers,
         "tokens": tokens,
+        "logins": logins,
         "tracking": tracking,
         "unclassified": settings.policy.unclassified == Unclassified::Allow,
         "presumes": presumes,

@@ -139,9 +139,9 @@ fn the_guard_holds_scripts_and_tags_of_a_page_to_the_consent() {
     assert_eq!(found["console"], json!([]), "{found:#}");
     let none = &found["none"];
     assert_eq!(none["cookies"], json!(["consentry", "csrftoken"]), "{found:#}");
-    assert_eq!(none["local"], json!(["cart"]));
+    assert_eq!(none["local"], json!(["auth-tokens", "cart", "oidc.userToken"]));
     assert_eq!(none["session"], json!([]));
-    assert_eq!(none["whole"], json!([true, 1, "1", true]), "local storage is still itself");
+    assert_eq!(none["whole"], json!([true, 3, "1", true]), "local storage is still itself");
     assert_eq!(none["first"], false, "the guard was there before the first script");
     assert_eq!(none["asked"], json!(["code.jquery.test"]));
     let some = &found["functional"];
@@ -156,7 +156,15 @@ fn the_guard_holds_scripts_and_tags_of_a_page_to_the_consent() {
         all["cookies"],
         json!(["_fbp", "_ga", "consentry", "csrftoken", "django_language", "lang", "nobody_knows"])
     );
-    assert_eq!(all["local"], json!(["_fbp", "_ga", "_gid", "cart"]));
+    assert_eq!(
+        all["local"],
+        json!(["_fbp", "_ga", "_gid", "auth-tokens", "cart", "oidc.userToken"])
+    );
+    let read_back = &all["readBack"];
+    assert_eq!(read_back["refused"], "TypeError", "the browser's own answers");
+    for held in [none, some] {
+        assert_eq!(held["readBack"], *read_back, "scripts read back what they wrote");
+    }
     assert_eq!(
         all["asked"],
         json!([

@@ -1,20 +1,22 @@
 (() => {
   const granted = new Set(document.currentScript.dataset.granted.split(" "));
-  const { categories, exact, wild, records, identifiers, tokens, tracking, unclassified, presumes, own } = DATA;
+  const { categories, exact, wild, records, identifiers, tokens, logins, tracking, unclassified, presumes, own } = DATA;
   const known = new Map();
   exact.forEach((names, at) => names && names.split(" ").forEach((name) => known.set(name, categories[at])));
   const patterns = wild.map(([pattern, at]) => [new RegExp("^" + pattern + "$"), categories[at]]);
   const everything = categories.every((category) => granted.has(category));
   const find = (name) => known.get(name) || (patterns.find(([pattern]) => pattern.test(name)) || [])[1];
-  const expressions = [records, identifiers, tokens, tracking].map((source) => new RegExp(source, "i"));
-  const [speaksOfConsent, isIdentifier, isToken, tracks] = expressions;
-  const allowed = (name) => {
+  const expressions = [records, identifiers, tokens, logins, tracking].map((source) => new RegExp(source, "i"));
+  const [speaksOfConsent, isIdentifier, isToken, isLogin, tracks] = expressions;
+  const allowed = (name, isPresumed = isToken) => {
     const category = find(name) || find(name.replace(/^__(host|secure|http|host-http)-/i, ""));
     if (category) return granted.has(category);
     if (unclassified || everything || (speaksOfConsent.test(name) && !isIdentifier.test(name))) return true;
-    // Scripts write CSRF tokens that a site needs.
-    return presumes && isToken.test(name) && !tracks.test(name);
+    return presumes && isPresumed.test(inWords(name)) && !tracks.test(inWords(name));
   };
+  // Scripts write CSRF tokens that a site needs, and keep logins in storage.
+  const inWords = (name) => name.replace(/([a-z0-9])([A-Z])/g, "$1_$2");
+  const allowedKey = (key) => allowed(key, isLogin);
 
   // Only SP and HTAB are blanks, as for browsers.
   const trim = (text) => text.replace(/^[ \t]+|[ \t]+$/g, "");
@@ -37,58 +39,143 @@
   // Scripts neither write nor delete the consent cookie. Browsers send the nameless `=name=value` as `name=value`.
   const isOwn = (pair) => own.includes(split(trim(pair).replace(/^=/, ""))[0]);
 
+  // What may not be stored is kept until the page ends, so that scripts can read back what they wrote.
+  const heldCookies = new Map();
   const cookie = Object.getOwnPropertyDescriptor(Document.prototype, "cookie");
   Object.defineProperty(Document.prototype, "cookie", {
     ...cookie,
+    get() {
+      if (this !== document) return cookie.get.call(this);
+      const held = [...heldCookies].map(([name, value]) => (name ? name + "=" + value : value));
+      const stored = cookie.get.call(this).split("; ");
+      const others = stored.filter((pair) => pair && !heldCookies.has(pair.includes("=") ? split(pair)[0] : ""));
+      return others.concat(held).join("; ");
+    },
     set(value) {
       const [line] = String(value).split(/[\0\r\n]/, 1);
       const [pair, ...parts] = line.split(";");
       if (isOwn(pair)) return;
-      const name = pair.includes("=") ? split(pair)[0] : "";
+      const [name, text] = pair.includes("=") ? split(pair) : ["", trim(pair)];
       const attributes = parts.map(split).map(([key, ...rest]) => [key.toLowerCase(), ...rest]);
+      const deletes = attributes.some(mayDelete);
       if (allowed(name)) cookie.set.call(this, line);
-      else if (attributes.some(mayDelete)) cookie.set.call(this, deletion(name, attributes));
+      else if (deletes) cookie.set.call(this, deletion(name, attributes));
+      else if (!attributes.some(([key]) => key === "httponly")) return void heldCookies.set(name, text);
+      heldCookies.delete(name);
     },
   });
   if (window.CookieStore) {
-    const { set, delete: remove } = CookieStore.prototype;
+    const { get, getAll, set, delete: remove } = CookieStore.prototype;
     // Reads the name once: a getter may have another name the next time.
     const read = (args) => {
       const options = args.length === 1 && Object(args[0]) === args[0] ? args[0] : undefined;
       const name = String(options ? options.name : args[0]);
       return [name, options, options ? [Object.create(options, { name: { value: name } })] : [name, ...args.slice(1)]];
     };
+    const held = (name) => [...heldCookies].filter(([key]) => name === undefined || key === name);
+    const asCookie = ([name, value]) => ({ name, value, domain: null, path: "/", expires: null, secure: false, sameSite: "lax", partitioned: false });
+    const wanted = (args) => (Object(args[0]) === args[0] ? args[0].name : args[0]);
+    CookieStore.prototype.getAll = async function (...args) {
+      const stored = await getAll.apply(this, args);
+      const name = wanted(args);
+      const others = stored.filter((item) => !heldCookies.has(item.name));
+      return others.concat(held(name === undefined ? name : String(name)).map(asCookie));
+    };
+    CookieStore.prototype.get = async function (...args) {
+      const stored = await get.apply(this, args);
+      const [first] = held(String(wanted(args)));
+      return first ? asCookie(first) : stored;
+    };
     CookieStore.prototype.set = async function (...args) {
       const [name, options, passed] = read(args);
       if (isOwn(name)) return;
-      if (allowed(trim(name))) return set.apply(this, passed);
-      const { expires, maxAge, domain, path, partitioned } = options || {};
+      const key = trim(name);
+      if (allowed(key)) {
+        heldCookies.delete(key);
+        return set.apply(this, passed);
+      }
+      const { expires, maxAge, domain, path, partitioned, value } = options || { value: args[1] };
       const deletes = (maxAge != null && !(maxAge > 0)) || (expires != null && isPast(expires));
-      if (deletes) return remove.call(this, { name, domain, path, partitioned });
+      if (!deletes) return void heldCookies.set(key, trim(String(value)));
+      heldCookies.delete(key);
+      return remove.call(this, { name, domain, path, partitioned });
     };
     CookieStore.prototype.delete = async function (...args) {
       const [name, , passed] = read(args);
-      if (!isOwn(name)) return remove.apply(this, passed);
+      if (isOwn(name)) return;
+      heldCookies.delete(trim(name));
+      return remove.apply(this, passed);
     };
   }
 
-  const { setItem } = Storage.prototype;
-  Storage.prototype.setItem = function (key, value) {
-    if (allowed(String(key))) setItem.call(this, key, value);
+  // Scripts get proxies of the storages; `storages` has the storage behind each, and the items that it holds back.
+  const storages = new WeakMap();
+  const prototype = Storage.prototype;
+  const native = Object.getOwnPropertyDescriptors(prototype);
+  const call = (name, storage, ...args) => native[name].value.apply(storage, args);
+  const lengthOf = (storage) => native.length.get.call(storage);
+  const keysOf = ({ real, held }) => {
+    const keys = Array.from({ length: lengthOf(real) }, (_, at) => call("key", real, at));
+    return keys.filter((key) => !held.has(key)).concat([...held.keys()]);
   };
+  const methods = {
+    getItem: (store, key) => (store.held.has(key) ? store.held.get(key) : call("getItem", store.real, key)),
+    setItem: (store, key, value) => {
+      if (!allowedKey(key)) return void store.held.set(key, value);
+      call("setItem", store.real, key, value);
+      store.held.delete(key);
+    },
+    removeItem: (store, key) => {
+      store.held.delete(key);
+      call("removeItem", store.real, key);
+    },
+    clear: (store) => {
+      store.held.clear();
+      call("clear", store.real);
+    },
+    key: (store, at) => keysOf(store)[at] ?? null,
+  };
+  const counts = { getItem: 1, setItem: 2, removeItem: 1, clear: 0, key: 1 };
+  for (const [name, method] of Object.entries(methods)) {
+    const count = counts[name];
+    prototype[name] = function (...args) {
+      const store = storages.get(this);
+      // Too few arguments, or a storage of another window: the browser says what is wrong.
+      if (!store || args.length < count) return call(name, store ? store.real : this, ...args);
+      return method(store, ...args.slice(0, count).map((value) => (name === "key" ? Number(value) >>> 0 : String(value))));
+    };
+  }
+  Object.defineProperty(prototype, "length", {
+    ...native.length,
+    get() {
+      const store = storages.get(this);
+      return store ? keysOf(store).length : lengthOf(this);
+    },
+  });
   for (const kind of ["localStorage", "sessionStorage"]) {
     let real;
     try { real = window[kind]; } catch { continue; }
     if (!real) continue;
+    const store = { real, held: new Map() };
+    const isItem = (key) => typeof key === "string" && !(key in prototype);
+    const write = (key, value) => (methods.setItem(store, key, String(value)), true);
     const proxy = new Proxy(real, {
-      get: (target, key) => {
-        const value = Reflect.get(target, key);
-        return typeof value === "function" && key in Storage.prototype ? value.bind(target) : value;
-      },
-      set: (target, key, value) => typeof key !== "string" || !allowed(key) || Reflect.set(target, key, value),
+      get: (target, key, receiver) =>
+        isItem(key) ? methods.getItem(store, key) ?? undefined : Reflect.get(prototype, key, receiver),
+      has: (target, key) => (isItem(key) && store.held.has(key)) || Reflect.has(target, key),
+      set: (target, key, value) => (isItem(key) ? write(key, value) : Reflect.set(target, key, value)),
       defineProperty: (target, key, how) =>
-        typeof key !== "string" || !allowed(key) || Reflect.defineProperty(target, key, how),
+        isItem(key) ? write(key, how.value) : Reflect.defineProperty(target, key, how),
+      deleteProperty: (target, key) =>
+        isItem(key) ? (methods.removeItem(store, key), true) : Reflect.deleteProperty(target, key),
+      ownKeys: (target) => [...new Set([...Reflect.ownKeys(target), ...store.held.keys()])],
+      getOwnPropertyDescriptor: (target, key) =>
+        isItem(key) && store.held.has(key)
+          ? { value: store.held.get(key), configurable: true, enumerable: true, writable: true }
+          : Reflect.getOwnPropertyDescriptor(target, key),
     });
+    storages.set(real, store);
+    storages.set(proxy, store);
     Object.defineProperty(window, kind, { get: () => proxy, configurable: true, enumerable: true });
   }
 })();

@@ -18,7 +18,7 @@ for (const consent of ["", "functional", "functional+analytics+targeting+social"
   page.on("console", (message) => found.console.push(message.text()));
   page.on("pageerror", (error) => found.console.push(error.message));
   await page.goto(base);
-  const stored = await page.evaluate(async () => {
+  const readBack = await page.evaluate(async () => {
     document.cookie = "_ga=1; path=/";
     document.cookie = "csrftoken=1; path=/";
     document.cookie = "lang=de; path=/";
@@ -31,9 +31,28 @@ for (const consent of ["", "functional", "functional+analytics+targeting+social"
     Object.defineProperty(localStorage, "_fbp", { value: "1", configurable: true, enumerable: true, writable: true });
     sessionStorage.setItem("lang", "1");
     sessionStorage.setItem("_hjid", "1");
+    localStorage.setItem("auth-tokens", "1");
+    localStorage.setItem("oidc.userToken", "1");
     // What is deleted is no storing.
     document.cookie = "old=; max-age=0; path=/";
     localStorage.removeItem("never");
+    const has = (text, pair) => text.split("; ").includes(pair);
+    const pixels = [document.cookie.includes("_ga=1"), (await cookieStore.get("_fbp"))?.value, (await cookieStore.getAll()).some(({ name }) => name === "_ga")];
+    const items = [localStorage.getItem("_ga"), localStorage._gid, localStorage["_fbp"], "_ga" in localStorage, Object.keys(localStorage).includes("_gid"),
+      JSON.parse(JSON.stringify(localStorage))._ga, sessionStorage.getItem("_hjid"), Storage.prototype.getItem.call(localStorage, "_ga")];
+    const count = localStorage.length;
+    const keys = Array.from({ length: count }, (_, at) => localStorage.key(at));
+    delete localStorage._gid;
+    document.cookie = "nobody_knows=2; path=/";
+    const changed = [localStorage.getItem("_gid"), localStorage.length, keys.includes("_ga"), new Set(keys).size === count, has(document.cookie, "nobody_knows=2")];
+    document.cookie = "nobody_knows=; max-age=0; path=/";
+    localStorage.setItem("_gid", "1");
+    return { pixels, items, count, changed, deleted: document.cookie.includes("nobody_knows"), refused: (() => { try { localStorage.setItem("x"); } catch (error) { return error.name; } })() };
+  });
+  await page.evaluate(() => { document.cookie = "nobody_knows=1; path=/"; });
+  // The next page shows what was stored.
+  await page.reload();
+  const stored = await page.evaluate(async () => {
     const names = (text) => text.split("; ").filter(Boolean).map((pair) => pair.split("=")[0]).sort();
     return {
       cookies: names(document.cookie),
@@ -43,7 +62,7 @@ for (const consent of ["", "functional", "functional+analytics+targeting+social"
       first: window.first,
     };
   });
-  found[consent || "none"] = { ...stored, asked: [...new Set(asked)].sort() };
+  found[consent || "none"] = { ...stored, readBack, asked: [...new Set(asked)].sort() };
   await context.close();
 }
 await browser.close();
