@@ -18,14 +18,17 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use consentry::centre::Centre;
+use consentry::config::{self, Overrides};
 use consentry::consent::{CategorySet, Consent, ConsentReader, Signals};
 use consentry::cookie::{Cookies, SetCookie, pairs};
 use consentry::filter::{ConsentLayer, Filter, FilterBody, Recall};
+use consentry::page::Pages;
 use consentry::policy::Policy;
 use futures_util::FutureExt;
 use gungraun::{library_benchmark, library_benchmark_group, main};
 use http::{Request, Response};
-use http_body_util::Empty;
+use http_body_util::{BodyExt, Empty, Full};
 use support::{COOKIE, SET_COOKIES};
 use tower::{Layer, Service};
 
@@ -229,8 +232,72 @@ fn filter_again(whole: &Whole) -> Answer {
     black_box(whole.answer())
 }
 
+struct Page {
+    pages: Pages,
+    centre: Centre,
+    media_type: &'static str,
+    text: Bytes,
+}
+
+impl Page {
+    /// The length of the rewritten page; `None` when the request is not for a page.
+    fn rewrite(&self) -> Option<usize> {
+        let request = Request::get("/shop?page=2").header("host", "shop.example");
+        let request = request.header("accept", "text/html").header("sec-fetch-dest", "document");
+        let mut request = request.body(()).unwrap();
+        let asked = self.pages.asked(&mut request, false, 0, &self.centre)?;
+        let response = Response::builder().header("content-type", self.media_type);
+        let response = response.body(Full::new(self.text.clone())).unwrap();
+        let consent = Consent::undecided(CategorySet::NECESSARY);
+        let response = self.pages.rewrite(asked, &consent, response, &self.centre);
+        let (_, mut body) = response.into_parts();
+        let mut length = 0;
+        while let Some(frame) = body.frame().now_or_never().unwrap() {
+            length += frame.unwrap().into_data().unwrap().len();
+        }
+        Some(length)
+    }
+}
+
+/// A page of 64 KiB whose `<body>` begins after `head` bytes, on a site with this TOML.
+fn page(toml: &str, head: usize, media_type: &'static str) -> &'static Page {
+    let toml = format!("{toml}\n[[site]]\nupstream = 'http://127.0.0.1:1'");
+    let config = config::parse(&toml, None, &Overrides::default()).unwrap();
+    let site = config.sites.into_iter().next().unwrap();
+    let filter = Arc::new(Filter::new(site.filter));
+    let centre = Centre::new("x", site.centre, &site.page, filter, None);
+    let mut text = String::from("<!doctype html><html lang=en><head><meta charset=utf-8>");
+    while text.len() < head {
+        text.push_str("<link rel=\"stylesheet\" href=\"/assets/app-1234567890.css\">\n");
+    }
+    text.push_str("</head><body class=\"shop\">\n");
+    while text.len() < 64 * 1024 {
+        text.push_str(
+            "<div class=\"card\"><a href=\"/products/1234\"><img src=\"/images/1234.webp\" alt=\"\"></a>\
+             <p>Some words that say what this product is, and what it costs.</p></div>\n",
+        );
+    }
+    let pages = Pages::new(&site.page).unwrap();
+    let page = Page { pages, centre, media_type, text: Bytes::from(text) };
+    (0..100).for_each(|_| assert!(page.rewrite().is_some()));
+    Box::leak(Box::new(page))
+}
+
+const BANNER: &str = "banner.enabled = true";
+const GUARD: &str = "page.guard = true";
+
+#[library_benchmark(setup = page)]
+#[bench::banner(BANNER, 150, "text/html")]
+#[bench::banner_after_8_kib(BANNER, 8 * 1024, "text/html")]
+#[bench::guard(GUARD, 150, "text/html")]
+#[bench::guard_no_html(GUARD, 150, "application/json")]
+fn rewrite_page(page: &Page) -> Option<usize> {
+    black_box(page.rewrite())
+}
+
+library_benchmark_group!(name = pages; benchmarks = rewrite_page);
 library_benchmark_group!(name = consent_sources; benchmarks = read_consent);
 library_benchmark_group!(name = cookies; benchmarks = read_cookies, read_set_cookies);
 library_benchmark_group!(name = decisions; benchmarks = classify, decide);
 library_benchmark_group!(name = whole_requests; benchmarks = filter, filter_again);
-main!(library_benchmark_groups = cookies, decisions, whole_requests, consent_sources);
+main!(library_benchmark_groups = cookies, decisions, whole_requests, pages, consent_sources);

@@ -51,7 +51,7 @@ pub use state::Filter;
 
 pub(crate) use answer::PIXEL;
 pub(crate) use body::hint_with;
-pub(crate) use cache::{has_directive, keep_private};
+pub(crate) use cache::{has_directive, keep_private, split_outside_quotes};
 pub(crate) use clock::unix_now;
 pub(crate) use peer::Peer;
-pub(crate) use request::{named_host, without_port};
+pub(crate) use request::named_host;

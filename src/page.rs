@@ -1,19 +1,31 @@
 //! Changes in the origin's pages: the banner for visitors who have not decided, the guard over what
-//! scripts store, foreign tags made inert. Streamed; a page that cannot be changed passes as it is.
+//! scripts store, foreign tags made inert. Streamed, with bounded memory.
 //!
 //! Previous step: the filter, which has settled the response's head. Next: the visitor.
 
 mod asked;
 mod body;
+mod captured;
+mod charset;
 mod codec;
 mod csp;
+mod css;
+mod data_url;
+mod document;
 mod head;
 mod inert;
-mod insertion;
-mod known;
+mod links;
+mod loads;
+mod media_type;
 mod outcome;
-
-use std::sync::Arc;
+mod rewriter;
+mod scrubber;
+mod tag;
+mod text;
+mod tokenizer;
+mod tree;
+mod url_policy;
+mod xml;
 
 use bytes::Bytes;
 use http::header::HeaderMap;
@@ -24,30 +36,28 @@ use crate::centre::Centre;
 use crate::config::settings;
 use crate::consent::Consent;
 pub use asked::Asked;
+use asked::Destination;
 pub use body::{PageBody, PageError};
 use codec::{Budget, Coding};
 use csp::Policies;
-use insertion::{Insertion, Plan};
-use known::KnownBodies;
+use document::Inserts;
+use head::Coded;
+use media_type::{Kind, MediaType};
 pub use outcome::Outcome;
+use rewriter::{Plan, Rewriter};
 
 /// What is changed in the pages of one site.
 #[derive(Debug)]
 pub struct Pages {
     settings: settings::Page,
     budget: Budget,
-    known: Arc<KnownBodies>,
 }
 
 impl Pages {
     /// What is to be changed; `None` when nothing is.
     pub fn new(settings: &settings::Page) -> Option<Self> {
         let any = settings.banner.is_some() || settings.guard;
-        any.then(|| Self {
-            settings: settings.clone(),
-            budget: Budget::default(),
-            known: Arc::default(),
-        })
+        any.then(|| Self { settings: settings.clone(), budget: Budget::default() })
     }
 
     /// Looks at a request: whether its answer may be a page to change. Then the origin must send it whole.
@@ -70,7 +80,7 @@ impl Pages {
     /// Changes a response to a visitor with this consent, where it is a page.
     pub fn rewrite<B>(
         &self,
-        asked: Asked,
+        mut asked: Asked,
         consent: &Consent,
         response: Response<B>,
         centre: &Centre,
@@ -79,24 +89,79 @@ impl Pages {
         B: Body<Data = Bytes> + Unpin,
     {
         let (mut parts, body) = response.into_parts();
-        let coding = head::coding(parts.status, &parts.headers);
-        let page = coding.and_then(|coding| {
-            let policies = Policies::of(&parts.headers);
-            let banner = asked.banner(consent, centre, &policies, coding);
-            let guard = asked.guard(consent, centre, &policies);
-            let known = Arc::clone(&self.known);
-            let any = banner.is_some() || guard.is_some();
-            any.then_some((coding, Plan { banner, guard, known }))
-        });
-        let Some((coding, plan)) = page else {
-            // The browser may show this page again when the consent is another one.
-            if asked.guards && (coding.is_some() || parts.status == StatusCode::NOT_MODIFIED) {
-                head::revalidate(&mut parts.headers);
+        let headers = &mut parts.headers;
+        let blocks = asked.guards && !centre.grants_all(consent.granted);
+        if blocks && links::any(headers) {
+            links::strip(headers, &asked.policy(consent.granted, centre));
+        }
+        let is_page = asked.destination.is_page();
+        let Some((media_type, coded)) = head::document(parts.status, headers, is_page) else {
+            // The browser may show its copy of this page again when the consent is another one.
+            let confirmed = parts.status == StatusCode::NOT_MODIFIED && asked.guards;
+            if confirmed && (is_page || asked.had_mark) {
+                head::mark(headers);
             }
             return Response::from_parts(parts, PageBody::Unchanged(body));
         };
-        head::change(&mut parts.headers, plan.banner.is_some());
-        let permit = asked.permit.filter(|_| coding != Coding::Identity);
-        Response::from_parts(parts, PageBody::rewritten(body, Insertion::new(plan), coding, permit))
+        let is_document = is_document(asked.destination, media_type);
+        if asked.guards && !is_page || asked.lacks_banner(consent) {
+            head::vary_by_destination(headers);
+            if is_document {
+                head::revalidate(headers);
+            }
+        }
+        if is_document && asked.guards && !blocks {
+            head::mark(headers);
+        }
+        let decodes = blocks || media_type.charset.is_ascii_compatible();
+        let coding = match coded {
+            Coded::As(coding) => Some(coding),
+            Coded::Undecodable if blocks && is_document => {
+                let mut refused = Response::new(PageBody::refused(body));
+                *refused.status_mut() = StatusCode::BAD_GATEWAY;
+                return refused;
+            }
+            Coded::Unknown if blocks => Some(Coding::Identity),
+            Coded::Unknown | Coded::Undecodable => None,
+        };
+        let Some(coding) = coding.filter(|_| is_document && decodes) else {
+            return Response::from_parts(parts, PageBody::Unchanged(body));
+        };
+        let policies = Policies::of(headers);
+        let banner = asked.banner(consent, centre, &policies, coding);
+        let banner = banner.filter(|_| media_type.kind != Some(Kind::Svg));
+        if !blocks && banner.is_none() {
+            return Response::from_parts(parts, PageBody::Unchanged(body));
+        }
+        head::change(headers, banner.is_some());
+        let guard = blocks.then(|| asked.guard(consent.granted, centre, &policies)).flatten();
+        let plan = Plan {
+            media_type,
+            policy: asked.policy(consent.granted, centre),
+            blocks,
+            inserts: Inserts {
+                guard: guard.map(Into::into),
+                banner: banner.map(Into::into),
+                only_whole: !is_page,
+            },
+        };
+        let permit = asked.permit.take().or_else(|| self.budget.take());
+        let permit = permit.filter(|_| coding != Coding::Identity);
+        Response::from_parts(parts, PageBody::rewritten(body, Rewriter::new(plan), coding, permit))
     }
 }
+
+/// Whether a response may have markup that loads URLs at its destination.
+fn is_document(destination: Destination, media_type: MediaType) -> bool {
+    match media_type.kind {
+        Some(Kind::Html) => true,
+        // SVG images and XML data load nothing.
+        Some(Kind::Xhtml | Kind::Svg) | None => destination != Destination::Part,
+        Some(Kind::Xml) => destination.is_page(),
+    }
+}
+
+#[cfg(test)]
+mod oracle;
+#[cfg(test)]
+mod testing;

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use crate::catalogue::names::{record_expressions, presumption_expressions};
+use crate::catalogue::names::{presumption_expressions, record_expressions};
 use crate::catalogue::{CookieRule, LIST_COOKIE, Sight};
 use crate::config::settings::FilterSettings;
 use crate::consent::sources::Native;

@@ -70,7 +70,7 @@ pub(crate) fn has_directive(headers: &HeaderMap, name: &str) -> bool {
 }
 
 /// Splits a list at commas that are not inside a quoted string (RFC 9110 section 5.6).
-pub(super) fn split_outside_quotes(field: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(crate) fn split_outside_quotes(field: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut quoted = false;
     let mut escaped = false;
     field

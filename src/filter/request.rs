@@ -209,14 +209,6 @@ fn host_of(authority: &[u8]) -> Option<&str> {
     Authority::parse(authority).map(|authority| authority.host)
 }
 
-/// A host without the port behind it.
-pub(crate) fn without_port(host: &str) -> &str {
-    match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-        _ => host,
-    }
-}
-
 /// Strips every pair without consent, and returns their names, each once, when `collect` is set.
 fn strip_cookies(
     filter: &Filter,

@@ -3,23 +3,28 @@
 use std::sync::Arc;
 
 use http::header::{
-    ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, HOST, HeaderMap, HeaderName, HeaderValue,
-    IF_MODIFIED_SINCE, IF_NONE_MATCH, RANGE,
+    ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, HOST, HeaderMap, HeaderName, HeaderValue, IF_MATCH,
+    IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, RANGE,
 };
 use http::uri::PathAndQuery;
 use http::{Method, Request};
 
 use super::codec::{Budget, Coding, Permit};
 use super::csp::{Allowed, Policies};
-use super::insertion::Guard;
+use super::head;
+use super::url_policy::UrlPolicy;
 use crate::centre::{BannerFor, Centre};
-use crate::consent::Consent;
-use crate::filter::without_port;
+use crate::consent::{CategorySet, Consent};
 
 const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
+const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+const UPGRADE_INSECURE_REQUESTS: HeaderName = HeaderName::from_static("upgrade-insecure-requests");
+
 /// What lets a browser do with the copy, or the part, that it has.
 static CONDITIONS: [HeaderName; 3] = [IF_NONE_MATCH, IF_MODIFIED_SINCE, RANGE];
-const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+
+/// Fields that name entity tags.
+static TAGS: [HeaderName; 3] = [IF_NONE_MATCH, IF_MATCH, IF_RANGE];
 
 /// Fields of libraries that fetch a piece of a page. Browsers with Fetch Metadata say so themselves.
 static FRAGMENTS: [HeaderName; 5] = [
@@ -30,26 +35,47 @@ static FRAGMENTS: [HeaderName; 5] = [
     HeaderName::from_static("x-up-target"),
 ];
 
+/// Fields of libraries that fetch a whole page and put its body into the page that is shown.
+static SWAPS: [HeaderName; 2] =
+    [HeaderName::from_static("hx-boosted"), HeaderName::from_static("x-turbo-request-id")];
+const TURBO_FRAME: HeaderName = HeaderName::from_static("turbo-frame");
+
 /// What a request tells of the page that it asks for.
 #[derive(Debug)]
 pub struct Asked {
-    /// A banner may be inserted: the page is one of its own.
+    pub(super) destination: Destination,
+    /// The site has a banner, and the request is for something to show.
+    has_banner: bool,
+    /// A banner may be inserted: the page, or at least its body, is one of its own.
     window: bool,
     /// Whether the page is held against the visitor's consent.
     pub(super) guards: bool,
+    /// Whether the request revalidates a copy of an unchanged page.
+    pub(super) had_mark: bool,
     accept_language: Option<HeaderValue>,
     path: Option<PathAndQuery>,
     host: Option<HeaderValue>,
     pub(super) permit: Option<Permit>,
 }
 
-/// What a request is for.
+/// The destination of a request (Fetch section 2.2.5, by `Sec-Fetch-Dest`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum For {
+pub(super) enum Destination {
     /// A page in a window of its own.
     Window,
     /// A page in another page.
     Frame,
+    /// A script or a prefetch: the response may become part of a page, or a page from the browser's cache.
+    Script,
+    /// A subresource such as an image.
+    Part,
+}
+
+impl Destination {
+    /// Whether browsers show the response as a page.
+    pub(super) fn is_page(self) -> bool {
+        matches!(self, Self::Window | Self::Frame)
+    }
 }
 
 impl Asked {
@@ -62,41 +88,68 @@ impl Asked {
         grants_all: impl FnOnce(&Consent) -> bool,
     ) -> Option<Self> {
         let method = request.method();
-        if !matches!(*method, Method::GET | Method::POST) {
+        if matches!(*method, Method::HEAD | Method::OPTIONS | Method::CONNECT | Method::TRACE) {
             return None;
         }
         let headers = request.headers();
-        let page = page_for(headers)?;
-        let window = banner && page == For::Window && method == Method::GET;
-        if !window && !guards {
+        let destination = destination(headers);
+        let banner = banner && method == Method::GET;
+        let swaps = SWAPS.iter().any(|name| headers.contains_key(name))
+            && !headers.contains_key(TURBO_FRAME);
+        let window = banner && (destination == Destination::Window || swaps);
+        if !banner && !guards {
             return None;
         }
-        let asked = Self {
+        let mut asked = Self {
+            destination,
+            has_banner: banner,
             window,
             guards,
+            had_mark: false,
             accept_language: headers.get(ACCEPT_LANGUAGE).cloned(),
             path: request.uri().path_and_query().cloned(),
             host: headers.get(HOST).cloned(),
-            permit: budget.take(),
+            permit: (window || guards && destination.is_page()).then(|| budget.take()).flatten(),
         };
-        let conditional = CONDITIONS.iter().any(|name| headers.contains_key(name));
-        let copy = conditional.then(|| consent(headers));
-        let headers = request.headers_mut();
-        if asked.permit.is_none() {
-            // As many coded pages as may are being changed: this one is to come uncoded.
-            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        } else if let Some(known) = headers.get(ACCEPT_ENCODING).and_then(known_codings) {
-            headers.insert(ACCEPT_ENCODING, known);
-        }
-        if let Some(consent) = copy
-            && ((window && !consent.is_decided()) || (guards && !grants_all(&consent)))
-        {
-            // The browser's copy is another page than the one that this visitor is to get.
-            for name in &CONDITIONS {
-                headers.remove(name);
+        if window || guards {
+            let conditional = CONDITIONS.iter().chain(&TAGS).any(|name| headers.contains_key(name));
+            let copy = conditional.then(|| consent(headers));
+            let exhausted = asked.permit.is_none()
+                && (destination.is_page()
+                    || destination == Destination::Script && budget.is_empty());
+            accept_known_codings(request.headers_mut(), exhausted);
+            if let Some(consent) = copy {
+                let all = grants_all(&consent);
+                let banner = window && !consent.is_decided();
+                asked.conditions(request.headers_mut(), guards && !all, banner);
             }
         }
         Some(asked)
+    }
+
+    /// Prevents a 304 for a copy that differs from the page this visitor gets.
+    fn conditions(&mut self, headers: &mut HeaderMap, guarded: bool, banner: bool) {
+        let marked = |name: &&HeaderName| headers.get(*name).is_some_and(head::is_marked);
+        let marked: Vec<&HeaderName> = TAGS.iter().filter(marked).collect();
+        for name in &marked {
+            let own = headers.get(*name).and_then(head::without_mark);
+            match own.filter(|_| !guarded || **name == IF_MATCH) {
+                Some(own) => drop(headers.insert(*name, own)),
+                None => drop(headers.remove(*name)),
+            }
+        }
+        self.had_mark = headers.contains_key(IF_NONE_MATCH) && marked.contains(&&IF_NONE_MATCH);
+        if self.destination.is_page() && (guarded || banner) {
+            CONDITIONS.iter().for_each(|name| drop(headers.remove(name)));
+        } else if guarded {
+            // Nothing tells whether the date is that of a page.
+            headers.remove(IF_MODIFIED_SINCE);
+        }
+    }
+
+    /// Whether only the destination keeps the banner out of the response.
+    pub(super) fn lacks_banner(&self, consent: &Consent) -> bool {
+        self.has_banner && !self.window && !consent.is_decided()
     }
 
     /// The banner for the page, where there is to be one. A compressed page gets nothing of the visitor's URL.
@@ -124,25 +177,41 @@ impl Asked {
         centre.banner(BannerFor { locale, granted, return_to, form: policies.form(), nonce })
     }
 
-    /// The guard of the page, where there is to be one.
+    /// The tag of the guard's script, where the page may have one.
     pub(super) fn guard(
         &self,
-        consent: &Consent,
+        granted: CategorySet,
         centre: &Centre,
         policies: &Policies,
-    ) -> Option<Guard> {
-        let granted = consent.granted;
-        if !self.guards || centre.grants_all(granted) {
+    ) -> Option<String> {
+        if !self.destination.is_page() {
             return None;
         }
-        let tag = match policies.script() {
+        match policies.script() {
             Allowed::Yes => centre.guard_tag(granted, None),
             Allowed::WithNonce(nonce) => centre.guard_tag(granted, Some(&nonce)),
             Allowed::No => None,
-        };
-        let host = self.host.as_ref().and_then(|host| host.to_str().ok()).map(without_port);
-        let host = host.unwrap_or_default().to_ascii_lowercase();
-        Some(Guard { tag, granted, host, filter: Arc::clone(centre.filter()) })
+        }
+    }
+
+    /// The URL policy for this page and consent.
+    pub(super) fn policy(&self, granted: CategorySet, centre: &Centre) -> UrlPolicy {
+        let host = self.host.as_ref().and_then(|host| host.to_str().ok()).unwrap_or_default();
+        let filter = Arc::clone(centre.filter());
+        UrlPolicy::new(filter, granted, host.to_owned(), self.path().to_owned())
+    }
+
+    fn path(&self) -> &str {
+        self.path.as_ref().map_or("/", PathAndQuery::as_str)
+    }
+}
+
+/// Limits the accepted codings to those that can be decoded here, and to `identity` when the decoding budget is `exhausted`.
+fn accept_known_codings(headers: &mut HeaderMap, exhausted: bool) {
+    if exhausted {
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    } else if let Some(known) = headers.get(ACCEPT_ENCODING).and_then(known_codings) {
+        headers.insert(ACCEPT_ENCODING, known);
     }
 }
 
@@ -165,19 +234,21 @@ fn known_codings(accepted: &HeaderValue) -> Option<HeaderValue> {
     HeaderValue::from_bytes(&known).ok()
 }
 
-/// What a request is for; `None` when it is for no page.
-fn page_for(headers: &HeaderMap) -> Option<For> {
+fn destination(headers: &HeaderMap) -> Destination {
     match headers.get(SEC_FETCH_DEST).map(HeaderValue::as_bytes) {
-        Some(b"document") => Some(For::Window),
-        Some(b"iframe" | b"frame") => Some(For::Frame),
-        Some(_) => None,
+        Some(b"document") => Destination::Window,
+        Some(b"iframe" | b"frame" | b"object" | b"embed" | b"fencedframe") => Destination::Frame,
+        // A page that a service worker fetches to show it: this is left of the request for the page.
+        Some(b"empty") if headers.contains_key(UPGRADE_INSECURE_REQUESTS) => Destination::Window,
+        Some(b"empty" | b"") => Destination::Script,
+        Some(_) => Destination::Part,
         // Of browsers without it.
-        None if FRAGMENTS.iter().any(|name| headers.contains_key(name)) => None,
+        None if FRAGMENTS.iter().any(|name| headers.contains_key(name)) => Destination::Script,
         None => {
             let accept = headers.get(ACCEPT).map(HeaderValue::as_bytes).unwrap_or_default();
             let html = memchr::memmem::find(accept, b"text/html").is_some();
             let mode = headers.get(SEC_FETCH_MODE).is_none_or(|mode| mode == "navigate");
-            (html && mode).then_some(For::Window)
+            if html && mode { Destination::Window } else { Destination::Script }
         }
     }
 }
@@ -202,25 +273,39 @@ mod tests {
     }
 
     #[test]
-    fn pages_are_told_from_fragments_and_from_what_pages_load() {
+    fn pages_are_told_from_what_scripts_fetch_and_from_what_pages_load() {
         for (fields, expected) in [
-            (&[("sec-fetch-dest", "document")][..], Some(For::Window)),
-            (&[("sec-fetch-dest", "iframe")], Some(For::Frame)),
-            (&[("sec-fetch-dest", "empty"), ("accept", "text/html")], None),
-            (&[("sec-fetch-dest", "image")], None),
-            (&[("accept", "text/html,*/*;q=0.8")], Some(For::Window)),
-            (&[("accept", "text/html"), ("hx-request", "true")], None),
-            (&[("accept", "text/html"), ("x-requested-with", "XMLHttpRequest")], None),
-            (&[("accept", "text/html"), ("turbo-frame", "cart")], None),
-            (&[("accept", "text/html"), ("sec-fetch-mode", "cors")], None),
-            (&[("accept", "*/*")], None),
-            (&[], None),
+            (&[("sec-fetch-dest", "document")][..], Destination::Window),
+            (&[("sec-fetch-dest", "iframe")], Destination::Frame),
+            (&[("sec-fetch-dest", "object")], Destination::Frame),
+            (&[("sec-fetch-dest", "embed")], Destination::Frame),
+            (&[("sec-fetch-dest", "empty"), ("accept", "text/html")], Destination::Script),
+            (&[("sec-fetch-dest", "empty"), ("sec-fetch-mode", "navigate")], Destination::Script),
+            (
+                &[
+                    ("sec-fetch-dest", "empty"),
+                    ("sec-fetch-mode", "same-origin"),
+                    ("upgrade-insecure-requests", "1"),
+                ],
+                Destination::Window,
+            ),
+            (&[("sec-fetch-dest", "image")], Destination::Part),
+            (&[("accept", "text/html,*/*;q=0.8")], Destination::Window),
+            (&[("accept", "text/html"), ("hx-request", "true")], Destination::Script),
+            (
+                &[("accept", "text/html"), ("x-requested-with", "XMLHttpRequest")],
+                Destination::Script,
+            ),
+            (&[("accept", "text/html"), ("turbo-frame", "cart")], Destination::Script),
+            (&[("accept", "text/html"), ("sec-fetch-mode", "cors")], Destination::Script),
+            (&[("accept", "*/*")], Destination::Script),
+            (&[], Destination::Script),
         ] {
             let field = |(name, value): &(&'static str, &'static str)| {
                 (HeaderName::from_static(name), HeaderValue::from_static(value))
             };
             let headers: HeaderMap = fields.iter().map(field).collect();
-            assert_eq!(page_for(&headers), expected, "{fields:?}");
+            assert_eq!(destination(&headers), expected, "{fields:?}");
         }
     }
 }

@@ -16,7 +16,7 @@ use async_compression::core::util::{PartialBuffer, WriteBuffer};
 /// The most pages whose codings are undone at a time, on each site: their tables take some hundred KiB each.
 const MOST_AT_ONCE: usize = 256;
 
-/// How many octets are worked on in one piece.
+/// How many bytes are worked on in one piece.
 const PIECE: usize = 8 * 1024;
 
 /// The coding of a page.
@@ -59,6 +59,11 @@ impl Budget {
         let permit = |taken| (taken < MOST_AT_ONCE).then_some(taken + 1);
         self.taken.fetch_update(Relaxed, Relaxed, permit).ok()?;
         Some(Permit { taken: Arc::clone(&self.taken) })
+    }
+
+    /// Whether there is none for now.
+    pub(super) fn is_empty(&self) -> bool {
+        self.taken.load(Relaxed) >= MOST_AT_ONCE
     }
 }
 
@@ -108,7 +113,7 @@ impl Codec {
         Some(Self { decoder, encoder, frames, ended: false, full: false, dirty: false })
     }
 
-    /// Undoes a piece of the input. Returns how many octets of it were taken; `plain` is what they give.
+    /// Undoes a piece of the input. Returns how many bytes of it were taken; `plain` is what they give.
     /// Nothing taken and nothing given: more input is needed.
     pub(super) fn decode(&mut self, input: &[u8], plain: &mut Vec<u8>) -> io::Result<usize> {
         plain.clear();
@@ -147,7 +152,7 @@ impl Codec {
         self.full && !self.ended
     }
 
-    /// Codes octets.
+    /// Codes bytes.
     pub(super) fn encode(&mut self, plain: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
         let mut input = PartialBuffer::new(plain);
         let mut piece = [0_u8; PIECE];

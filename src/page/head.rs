@@ -3,11 +3,12 @@
 use http::StatusCode;
 use http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LENGTH,
-    CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, LAST_MODIFIED,
+    CONTENT_RANGE, ETAG, HeaderMap, HeaderName, HeaderValue, LAST_MODIFIED, LOCATION, VARY,
 };
 
 use super::codec::Coding;
-use crate::filter::{has_directive, keep_private};
+use super::media_type::MediaType;
+use crate::filter::{has_directive, keep_private, split_outside_quotes};
 
 /// What is true of the page only as the origin sent it; digests by RFC 9530, RFC 3230, RFC 1864.
 static OF_THE_ORIGINAL: [HeaderName; 6] = [
@@ -19,62 +20,86 @@ static OF_THE_ORIGINAL: [HeaderName; 6] = [
     HeaderName::from_static("content-md5"),
 ];
 
-/// The coding of a page that can be changed; `None` for everything else.
-pub(super) fn coding(status: StatusCode, headers: &HeaderMap) -> Option<Coding> {
+/// The suffix of entity tags of unchanged pages, which visitors who allowed everything get.
+const MARK: &[u8] = b"-consentry\"";
+
+/// The content coding of a response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Coded {
+    As(Coding),
+    /// Unknown to browsers, which show the bytes undecoded.
+    Unknown,
+    /// Decodable by browsers, but not by this proxy.
+    Undecodable,
+}
+
+/// The media type and coding of a response; `None` if it is not a document that can be changed. `shown`: browsers show
+/// it as a page unless they save it.
+pub(super) fn document(
+    status: StatusCode,
+    headers: &HeaderMap,
+    shown: bool,
+) -> Option<(MediaType, Coded)> {
+    // A redirection with nowhere to go is shown.
     let bodiless = status.is_informational()
-        || status.is_redirection()
-        || matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT);
+        || status.is_redirection() && headers.contains_key(LOCATION)
+        || matches!(
+            status,
+            StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED
+        );
     if bodiless || status == StatusCode::PARTIAL_CONTENT || headers.contains_key(CONTENT_RANGE) {
         return None;
     }
-    let media_type = headers.get(CONTENT_TYPE)?.to_str().ok()?;
-    let mut parts = media_type.split(';').map(str::trim);
-    if !parts.next()?.eq_ignore_ascii_case("text/html") || !parts.all(is_ascii_compatible) {
+    let media_type = MediaType::of(headers)?;
+    if shown && is_attached(headers) || has_directive(headers, "no-transform") {
         return None;
     }
-    let attached = headers.get(CONTENT_DISPOSITION).is_some_and(|disposition| {
-        let text = disposition.as_bytes();
-        text.get(..10).is_some_and(|start| start.eq_ignore_ascii_case(b"attachment"))
-    });
-    let fixed = has_directive(headers, "no-transform");
-    if attached || fixed {
-        return None;
-    }
-    let mut codings = headers.get_all(CONTENT_ENCODING).iter();
-    match (codings.next(), codings.next()) {
-        (None, _) => Some(Coding::Identity),
-        (Some(coding), None) => Coding::named(coding.to_str().ok()?),
-        _ => None,
-    }
+    Some((media_type, coded(headers)))
 }
 
-/// Whether a parameter of the media type leaves it an encoding in which ASCII is ASCII.
-fn is_ascii_compatible(parameter: &str) -> bool {
-    let Some((name, value)) = parameter.split_once('=') else { return true };
-    let value = value.trim().trim_matches('"').to_ascii_lowercase();
-    let other = value.starts_with("utf-16")
-        || value.starts_with("utf-32")
-        || value.starts_with("iso-2022")
-        || value.starts_with("utf-7")
-        || value == "unicode";
-    !name.trim().eq_ignore_ascii_case("charset") || !other
+/// Whether browsers save a response instead of showing it. An invalid field is ignored (RFC 6266 section 4.2).
+fn is_attached(headers: &HeaderMap) -> bool {
+    let mut fields = headers.get_all(CONTENT_DISPOSITION).iter();
+    let (Some(field), None) = (fields.next(), fields.next()) else { return false };
+    let disposition = field.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
+    disposition.trim_ascii().eq_ignore_ascii_case(b"attachment")
+}
+
+fn coded(headers: &HeaderMap) -> Coded {
+    let fields = headers.get_all(CONTENT_ENCODING).iter();
+    let names = fields.flat_map(|field| split_outside_quotes(field.as_bytes()));
+    let names: Vec<String> =
+        names.map(|name| String::from_utf8_lossy(name).to_ascii_lowercase()).collect();
+    let undecodable = |name: &str| matches!(name, "deflate" | "dcb" | "dcz");
+    let codings: Vec<&str> =
+        names.iter().map(String::as_str).filter(|name| !matches!(*name, "" | "identity")).collect();
+    if codings.iter().any(|name| Coding::named(name).is_none() && !undecodable(name)) {
+        return Coded::Unknown;
+    }
+    match codings.as_slice() {
+        [] => Coded::As(Coding::Identity),
+        [one] => Coding::named(one).map_or(Coded::Undecodable, Coded::As),
+        _ => Coded::Undecodable,
+    }
 }
 
 /// Says of a page that is being changed what is true of it now.
 pub(super) fn change(headers: &mut HeaderMap, banner: bool) {
-    let untrue =
-        |name: &&HeaderName| OF_THE_ORIGINAL.contains(name) || (banner && **name == LAST_MODIFIED);
+    let untrue = |name: &&HeaderName| {
+        OF_THE_ORIGINAL.contains(name) || **name == LAST_MODIFIED || !banner && **name == ETAG
+    };
     let untrue: Vec<HeaderName> = headers.keys().filter(untrue).cloned().collect();
     for name in untrue {
         headers.remove(name);
     }
-    if banner {
-        // Gone with the next click: a copy that comes back with it would ask again.
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store, private"));
-        keep_private(headers);
-    } else {
+    if !banner {
+        // Without a validator: once the consent is another one, the browser's copy must not be confirmed.
         revalidate(headers);
+        return;
     }
+    // Gone with the next click: a copy that comes back with it would ask again.
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store, private"));
+    keep_private(headers);
     if let Some(tag) = headers.get(ETAG)
         && !tag.as_bytes().starts_with(b"W/")
         && let Ok(weak) = HeaderValue::from_bytes(&[b"W/", tag.as_bytes()].concat())
@@ -83,7 +108,52 @@ pub(super) fn change(headers: &mut HeaderMap, banner: bool) {
     }
 }
 
-/// Lets the browser ask again before it shows a copy: the visitor's consent may have changed.
+/// Marks a page as unchanged, for a visitor who allowed everything.
+pub(super) fn mark(headers: &mut HeaderMap) {
+    revalidate(headers);
+    let marked = headers.get(ETAG).and_then(|tag| {
+        let start = tag.as_bytes().strip_suffix(b"\"").filter(|_| !is_marked(tag))?;
+        HeaderValue::from_bytes(&[start, MARK].concat()).ok()
+    });
+    match marked {
+        Some(marked) => drop(headers.insert(ETAG, marked)),
+        // A date cannot be marked.
+        None if !headers.contains_key(ETAG) => drop(headers.remove(LAST_MODIFIED)),
+        None => {}
+    }
+}
+
+/// Whether a request field has a marked entity tag.
+pub(super) fn is_marked(field: &HeaderValue) -> bool {
+    memchr::memmem::find(field.as_bytes(), MARK).is_some()
+}
+
+/// The field with the origin's entity tags.
+pub(super) fn without_mark(field: &HeaderValue) -> Option<HeaderValue> {
+    let mut own = Vec::new();
+    let mut rest = field.as_bytes();
+    while let Some(at) = memchr::memmem::find(rest, MARK) {
+        own.extend_from_slice(rest.get(..at)?);
+        own.push(b'"');
+        rest = rest.get(at + MARK.len()..)?;
+    }
+    own.extend_from_slice(rest);
+    HeaderValue::from_bytes(&own).ok()
+}
+
+/// Prevents reuse of a response for requests with another destination.
+pub(super) fn vary_by_destination(headers: &mut HeaderMap) {
+    const NAME: &[u8] = b"sec-fetch-dest";
+    let varies = headers.get_all(VARY).iter().any(|field| {
+        let mut names = split_outside_quotes(field.as_bytes());
+        names.any(|name| name == b"*" || name.eq_ignore_ascii_case(NAME))
+    });
+    if !varies {
+        headers.append(VARY, HeaderValue::from_static("Sec-Fetch-Dest"));
+    }
+}
+
+/// Requires revalidation before a copy is shown: the visitor's consent may have changed.
 pub(super) fn revalidate(headers: &mut HeaderMap) {
     keep_private(headers);
     if has_directive(headers, "no-store") || has_directive(headers, "no-cache") {
@@ -104,35 +174,80 @@ mod tests {
     }
 
     #[test]
-    fn only_whole_html_pages_in_known_codings_are_changed() {
+    fn only_whole_documents_are_changed() {
         let html = ("content-type", "text/html; charset=utf-8");
         let ok = StatusCode::OK;
+        let identity = Some(Coded::As(Coding::Identity));
         for (status, fields, expected) in [
-            (ok, &[html][..], Some(Coding::Identity)),
-            (StatusCode::NOT_FOUND, &[html], Some(Coding::Identity)),
-            (ok, &[("content-type", "TEXT/HTML")], Some(Coding::Identity)),
-            (ok, &[html, ("content-encoding", "x-gzip")], Some(Coding::Gzip)),
-            (ok, &[html, ("content-encoding", "BR")], Some(Coding::Brotli)),
-            (ok, &[html, ("content-encoding", "zstd")], Some(Coding::Zstd)),
-            (ok, &[html, ("content-encoding", "identity")], Some(Coding::Identity)),
-            (ok, &[html, ("content-encoding", "gzip, br")], None),
-            (ok, &[html, ("content-encoding", "dcb")], None),
+            (ok, &[html][..], identity),
+            (StatusCode::NOT_FOUND, &[html], identity),
+            (ok, &[("content-type", "TEXT/HTML")], identity),
+            (ok, &[("content-type", "image/svg+xml")], identity),
+            (ok, &[html, ("content-encoding", "x-gzip")], Some(Coded::As(Coding::Gzip))),
+            (ok, &[html, ("content-encoding", "BR")], Some(Coded::As(Coding::Brotli))),
+            (ok, &[html, ("content-encoding", "zstd")], Some(Coded::As(Coding::Zstd))),
+            (ok, &[html, ("content-encoding", "identity")], identity),
+            (ok, &[html, ("content-encoding", "identity, br")], Some(Coded::As(Coding::Brotli))),
+            (ok, &[html, ("content-encoding", "gzip, br")], Some(Coded::Undecodable)),
+            (ok, &[html, ("content-encoding", "deflate")], Some(Coded::Undecodable)),
+            (ok, &[html, ("content-encoding", "dcb")], Some(Coded::Undecodable)),
+            (ok, &[html, ("content-encoding", "utf-8")], Some(Coded::Unknown)),
+            (ok, &[html, ("content-encoding", "gzip, x")], Some(Coded::Unknown)),
             (ok, &[html, ("content-disposition", "Attachment; filename=a.html")], None),
-            (ok, &[html, ("content-disposition", "inline")], Some(Coding::Identity)),
+            (ok, &[html, ("content-disposition", "attachment, inline")], identity),
+            (ok, &[html, ("content-disposition", "attachmentx")], identity),
+            (ok, &[html, ("content-disposition", "inline")], identity),
             (ok, &[html, ("cache-control", "max-age=1, No-Transform")], None),
             (ok, &[html, ("content-range", "bytes 0-1/2")], None),
             (StatusCode::PARTIAL_CONTENT, &[html], None),
             (StatusCode::NOT_MODIFIED, &[html], None),
             (StatusCode::NO_CONTENT, &[html], None),
-            (StatusCode::FOUND, &[html], None),
-            (ok, &[("content-type", "text/html;charset=utf-16le")], None),
-            (ok, &[("content-type", "text/html;charset=\"ISO-2022-JP\"")], None),
-            (ok, &[("content-type", "text/html;charset=shift_jis")], Some(Coding::Identity)),
+            (StatusCode::FOUND, &[html, ("location", "/")], None),
+            (StatusCode::FOUND, &[html], identity),
             (ok, &[("content-type", "application/json")], None),
             (ok, &[("content-type", "text/htmlx")], None),
-            (ok, &[], None),
+            (ok, &[], identity),
+            (ok, &[("x-content-type-options", "nosniff")], None),
         ] {
-            assert_eq!(coding(status, &headers(fields)), expected, "{status} {fields:?}");
+            let found = document(status, &headers(fields), true).map(|(_, coded)| coded);
+            assert_eq!(found, expected, "{status} {fields:?}");
+        }
+        let attached = headers(&[html, ("content-disposition", "attachment")]);
+        assert!(document(ok, &attached, false).is_some(), "a script reads it all the same");
+    }
+
+    #[test]
+    fn a_marked_entity_tag_is_the_origins_again() {
+        for (tag, marked) in [
+            ("\"a\"", "\"a-consentry\""),
+            ("W/\"a\"", "W/\"a-consentry\""),
+            ("\"\"", "\"-consentry\""),
+        ] {
+            let mut page = headers(&[("etag", tag)]);
+            mark(&mut page);
+            mark(&mut page);
+            assert_eq!(page[ETAG], marked);
+            assert!(is_marked(&page[ETAG]));
+            assert_eq!(without_mark(&page[ETAG]).expect("a value"), tag);
+        }
+        let list = HeaderValue::from_static("\"a-consentry\", W/\"b-consentry\", \"c\"");
+        assert_eq!(without_mark(&list).expect("a value"), "\"a\", W/\"b\", \"c\"");
+        let mut dated = headers(&[("last-modified", "Wed, 21 Oct 2015 07:28:00 GMT")]);
+        mark(&mut dated);
+        assert_eq!(dated.get(LAST_MODIFIED), None);
+    }
+
+    #[test]
+    fn a_response_varies_by_destination_once() {
+        for (before, after) in [
+            (&[][..], &["Sec-Fetch-Dest"][..]),
+            (&[("vary", "Cookie")], &["Cookie", "Sec-Fetch-Dest"]),
+            (&[("vary", "cookie, SEC-FETCH-DEST")], &["cookie, SEC-FETCH-DEST"]),
+            (&[("vary", "*")], &["*"]),
+        ] {
+            let mut page = headers(before);
+            vary_by_destination(&mut page);
+            assert_eq!(page.get_all(VARY).iter().collect::<Vec<_>>(), after);
         }
     }
 

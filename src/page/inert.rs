@@ -1,115 +1,229 @@
-//! Foreign tags of categories without consent, made inert: the browser keeps them and loads nothing. A
-//! reload after consent brings them back, for then they are left as they are.
+//! Blocks loads of a tag without consent: the attribute gets a `data-` name, from which scripts of the site can restore it.
 
-use lol_html::send::Element;
+use super::css;
+use super::loads::{self, Load, Resource};
+use super::tag::{Edit, Tag, without_prefix};
+use super::text::TextReader;
+use super::url_policy::UrlPolicy;
 
-use crate::consent::CategorySet;
-use crate::filter::{Filter, without_port};
+/// The changes of a tag.
+#[derive(Debug, Default)]
+pub(super) struct Changes<'a> {
+    pub(super) edits: Vec<Edit<'a>>,
+    /// Attributes that contain pages.
+    pub(super) pages: Vec<(&'a [u8], Embedded)>,
+}
 
-/// Takes from a tag what would make the browser load something without consent.
-pub(super) fn disarm(
-    element: &mut Element<'_, '_>,
-    filter: &Filter,
-    granted: CategorySet,
-    own_host: &str,
-) {
-    // What names the URL, and what has to go; a link without `rel` does nothing, one without `href` complains.
-    let (attributes, kind): (&[(&str, &str)], &str) = match element.tag_name().as_str() {
-        "script" => (&[("src", "src")], "script"),
-        "img" => (&[("src", "src"), ("srcset", "srcset")], "image"),
-        "iframe" => (&[("src", "src")], "subdocument"),
-        "link" if loads_early(element) => (&[("href", "rel")], "other"),
-        _ => return,
-    };
-    for (named_by, taken) in attributes {
-        let Some(value) = element.get_attribute(named_by) else { continue };
-        let refused = |url: &str| is_refused(url, filter, granted, own_host, kind);
-        let refused = match *named_by {
-            "srcset" => {
-                let mut urls = value.split(',').filter_map(|part| part.split_whitespace().next());
-                urls.any(refused)
+/// A page in an attribute.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Embedded {
+    /// Its text.
+    Srcdoc(String),
+    /// A `data:` URL.
+    Data(String),
+}
+
+/// Finds the blocked loads of one document.
+#[derive(Debug, Clone)]
+pub(super) struct Blocker {
+    pub(super) policy: UrlPolicy,
+    pub(super) reader: TextReader,
+    pub(super) xml: bool,
+}
+
+impl Blocker {
+    /// The changes of a tag; `name` is the element's, in lower case.
+    pub(super) fn changes<'a>(&self, name: &[u8], tag: &Tag<'a>) -> Changes<'a> {
+        let mut changes = Changes::default();
+        match name {
+            b"link" => self.link(tag, &mut changes),
+            b"meta" => self.meta(tag, &mut changes),
+            b"base" => self.base(tag, &mut changes),
+            _ => {}
+        }
+        let mut seen: Vec<&[u8]> = Vec::new();
+        for (attribute, value) in tag.attributes() {
+            let Some(load) = self.load(name, attribute) else { continue };
+            // Of several attributes of one name browsers use the first.
+            if seen.iter().any(|other| tag.same(other, attribute)) {
+                continue;
             }
-            _ => refused(value.trim()),
+            seen.push(attribute);
+            let values = || self.reader.attribute(value);
+            match load {
+                Load::Srcdoc => {
+                    changes.pages.push((attribute, Embedded::Srcdoc(self.reader.likely(value))));
+                }
+                Load::Css => {
+                    if let Some(css) = values().find_map(|css| self.css(&css)) {
+                        changes.edits.push(Edit::Set(attribute, css));
+                    }
+                }
+                _ if values().any(|value| self.refuses(&value, load)) => {
+                    changes.edits.push(Edit::Disable(attribute));
+                    if name == b"script" {
+                        // Without a URL the text between its tags would run.
+                        changes.edits.extend(disable_script(tag));
+                    }
+                }
+                Load::Url(Resource::Subdocument | Resource::Object) => {
+                    let data = values().find(|value| is_data(value));
+                    changes.pages.extend(data.map(|d| (attribute, Embedded::Data(d.into_owned()))));
+                }
+                _ => {}
+            }
+        }
+        changes
+    }
+
+    /// CSS without blocked URLs; `None` if it has none.
+    pub(super) fn css(&self, css: &str) -> Option<String> {
+        let lower = || css.as_bytes().windows(4).any(|word| word.eq_ignore_ascii_case(b"http"));
+        let may_be_foreign =
+            self.policy.has_foreign_base() || css.contains("//") || css.contains('\\') || lower();
+        may_be_foreign
+            .then(|| css::without_refused(css, &|url, kind| self.policy.refuses(url, kind)))
+            .flatten()
+    }
+
+    /// Whether JSON has a blocked URL among its names and strings.
+    pub(super) fn refuses_json(&self, json: &str) -> bool {
+        let refuses = |text: &str| self.policy.refuses(text, Resource::Other);
+        let Ok(value) = serde_json::from_str::<serde_json::Value>(json) else {
+            // Browsers may read what this parser does not, such as deeper nesting.
+            return json.split('"').any(|text| refuses(&text.replace('\\', "")));
         };
-        if !refused {
-            continue;
-        }
-        if let Some(value) = element.get_attribute(taken) {
-            // The names are ours and fit; a value that does not fit is not kept.
-            let _ = element.set_attribute(&format!("data-consentry-{taken}"), &value);
-        }
-        element.remove_attribute(taken);
-        if kind == "script" {
-            let _ = element.set_attribute("type", "text/plain");
-        }
-    }
-}
-
-/// Whether a link lets the browser load or connect before it is needed.
-fn loads_early(element: &Element<'_, '_>) -> bool {
-    let early = ["preload", "preconnect", "dns-prefetch", "modulepreload", "prefetch"];
-    element.get_attribute("rel").is_some_and(|rel| {
-        rel.split_ascii_whitespace().any(|word| early.iter().any(|e| word.eq_ignore_ascii_case(e)))
-    })
-}
-
-fn is_refused(
-    url: &str,
-    filter: &Filter,
-    granted: CategorySet,
-    own_host: &str,
-    kind: &str,
-) -> bool {
-    let Some(host) = host_of(url).map(|host| host.to_ascii_lowercase()) else { return false };
-    if host == own_host {
-        return false;
-    }
-    let url = if url.starts_with("//") { format!("https:{url}") } else { url.to_owned() };
-    let policy = &filter.settings().policy;
-    policy
-        .catalogue
-        .third_party(&host, own_host, &url, kind)
-        .is_some_and(|entry| !crate::policy::permits(granted, entry.category))
-}
-
-/// The host of a URL that names one, as browsers read it (URL Standard section 4.4).
-fn host_of(url: &str) -> Option<&str> {
-    let after = match url.get(..2) {
-        Some("//") => url.get(2..)?,
-        _ => {
-            let (scheme, rest) = url.split_once(':')?;
-            let web = scheme.eq_ignore_ascii_case("https") || scheme.eq_ignore_ascii_case("http");
-            if !web {
-                return None;
+        let mut open = vec![&value];
+        while let Some(value) = open.pop() {
+            match value {
+                serde_json::Value::String(text) if refuses(text) => return true,
+                serde_json::Value::Array(values) => open.extend(values),
+                serde_json::Value::Object(members) => {
+                    if members.keys().any(|name| refuses(name)) {
+                        return true;
+                    }
+                    open.extend(members.values());
+                }
+                _ => {}
             }
-            rest.trim_start_matches(['/', '\\'])
         }
-    };
-    let authority = after.split(['/', '?', '#', '\\']).next()?;
-    let host = authority.rsplit('@').next()?;
-    let host = without_port(host);
-    (!host.is_empty()).then_some(host)
-}
+        false
+    }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+    /// Whether an attribute that exceeds the limit is disabled, by its beginning.
+    pub(super) fn refuses_start(&self, element: &[u8], attribute: &[u8], start: &[u8]) -> bool {
+        // A name that is cut, whose end counts in XML.
+        if attribute.is_empty() {
+            return self.xml;
+        }
+        let is_file = |load: Load| {
+            !matches!(load, Load::Url(Resource::Subdocument | Resource::Object))
+                && matches!(load, Load::Url(_))
+        };
+        // Of other URLs the host may follow.
+        let is_harmless = self.load(element, attribute).is_some_and(is_file)
+            && self.reader.attribute(start).all(|url| is_data(&url));
+        !is_harmless && self.may_load(element, attribute)
+    }
 
-    #[test]
-    fn the_host_of_a_url_is_read_as_browsers_do() {
-        for (url, host) in [
-            ("https://a.example/x", Some("a.example")),
-            ("//a.example", Some("a.example")),
-            ("HTTP://u:p@A.example:80?x", Some("A.example")),
-            ("https:a.example/x", Some("a.example")),
-            ("https:/\\a.example\\x", Some("a.example")),
-            ("http://[::1]:80/x", Some("[::1]")),
-            ("/local", None),
-            ("local.js", None),
-            ("data:text/plain,https://a.example", None),
-            ("", None),
-        ] {
-            assert_eq!(host_of(url), host, "{url}");
+    /// Whether an attribute of a tag over the limit may load something, whatever its value is.
+    pub(super) fn may_load(&self, element: &[u8], attribute: &[u8]) -> bool {
+        let mut buffer = loads::Buffer::default();
+        let lower = loads::lower(self.local(attribute), &mut buffer);
+        lower.is_some_and(|lower| loads::may_load(element, lower))
+    }
+
+    fn load(&self, element: &[u8], attribute: &[u8]) -> Option<Load> {
+        let mut buffer = loads::Buffer::default();
+        loads::load(element, loads::lower(self.local(attribute), &mut buffer)?)
+    }
+
+    fn local<'n>(&self, name: &'n [u8]) -> &'n [u8] {
+        if self.xml || name.eq_ignore_ascii_case(b"xlink:href") {
+            without_prefix(name)
+        } else {
+            name
         }
     }
+
+    fn refuses(&self, value: &str, load: Load) -> bool {
+        let refuses = |url: &str, kind| self.policy.refuses(url, kind);
+        match load {
+            Load::Url(kind) => refuses(value, kind),
+            Load::SrcSet => loads::srcset(value).any(|url| refuses(url, Resource::Image)),
+            Load::Urls(kind) => value.split_ascii_whitespace().any(|url| refuses(url, kind)),
+            Load::Values => value.split(';').any(|url| refuses(url, Resource::Image)),
+            Load::Css | Load::Srcdoc => false,
+        }
+    }
+
+    fn link<'a>(&self, tag: &Tag<'a>, changes: &mut Changes<'a>) {
+        let text =
+            |name: &str| tag.attribute(name.as_bytes()).map(|value| self.reader.likely(value));
+        let Some(rel) = text("rel").filter(|rel| loads::link_loads(rel)) else { return };
+        let kind = match text("as").as_deref() {
+            Some("script") => Resource::Script,
+            Some("image") => Resource::Image,
+            Some("style") => Resource::Stylesheet,
+            _ if rel.to_ascii_lowercase().contains("stylesheet") => Resource::Stylesheet,
+            _ => Resource::Other,
+        };
+        let refused = |name: &str, load: Load| {
+            let value = tag.attribute(name.as_bytes()).unwrap_or_default();
+            self.reader.attribute(value).any(|value| self.refuses(&value, load))
+        };
+        if refused("href", Load::Url(kind)) || refused("imagesrcset", Load::SrcSet) {
+            // A link without `rel` does nothing; one without `href` is reported as an error.
+            changes.edits.push(Edit::Disable(b"rel"));
+        }
+    }
+
+    fn meta<'a>(&self, tag: &Tag<'a>, changes: &mut Changes<'a>) {
+        let equiv = tag.attribute(b"http-equiv").map(|value| self.reader.likely(value));
+        if equiv.is_some_and(|equiv| equiv.eq_ignore_ascii_case("refresh")) {
+            let content = tag.attribute(b"content").unwrap_or_default();
+            if self.reader.attribute(content).any(|content| self.policy.refuses_refresh(&content)) {
+                changes.edits.push(Edit::Disable(b"http-equiv"));
+            }
+        }
+    }
+
+    /// The encoding that a `<meta>` declares: the attribute's name, the label, and the attribute's value for UTF-8.
+    pub(super) fn named_charset(&self, tag: &Tag<'_>) -> Option<(&'static [u8], String, String)> {
+        let text = |name: &[u8]| tag.attribute(name).map(|value| self.reader.likely(value));
+        if let Some(label) = text(b"charset") {
+            return Some((b"charset", label, "utf-8".to_owned()));
+        }
+        let equiv = text(b"http-equiv")?;
+        let content = text(b"content").filter(|_| equiv.eq_ignore_ascii_case("content-type"))?;
+        let at = content.to_ascii_lowercase().find("charset")?;
+        let rest = content.get(at + 7..)?.trim_ascii_start().strip_prefix('=')?.trim_ascii_start();
+        let label = match rest.chars().next()? {
+            quote @ ('"' | '\'') => rest.get(1..)?.split(quote).next()?,
+            _ => rest.split([';', ' ', '\t', '\n', '\r', '\x0c']).next()?,
+        };
+        Some((b"content", label.to_owned(), "text/html; charset=utf-8".to_owned()))
+    }
+
+    /// Disables a blocked base: every relative URL would load from it, also in CSS and scripts.
+    fn base<'a>(&self, tag: &Tag<'a>, changes: &mut Changes<'a>) {
+        let href = tag.attribute(b"href").unwrap_or_default();
+        let refused = |href: &str| self.policy.refuses_base(href);
+        if self.reader.attribute(href).any(|href| refused(&href)) {
+            changes.edits.push(Edit::Disable(b"href"));
+        }
+    }
+}
+
+/// The edits that keep a script from running.
+pub(super) fn disable_script<'a>(tag: &Tag<'a>) -> Vec<Edit<'a>> {
+    let set = Edit::Set(b"type", "text/plain".to_owned());
+    let own = tag.attribute(b"type").map(|_| Edit::Disable(b"type"));
+    own.into_iter().chain([set]).collect()
+}
+
+fn is_data(url: &str) -> bool {
+    let url = url.trim_start_matches(|letter: char| letter <= ' ');
+    let start: String = url.chars().filter(|l| !matches!(l, '\t' | '\n' | '\r')).take(5).collect();
+    start.eq_ignore_ascii_case("data:")
 }

@@ -36,6 +36,7 @@ mod loops;
 mod names;
 mod observability;
 mod operations;
+mod page_kinds;
 mod pages;
 mod preferences;
 mod presumption;

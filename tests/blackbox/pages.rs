@@ -8,7 +8,7 @@ const BANNER: &str = "[banner]\nenabled = true\n";
 const GUARD: &str = "[page]\nguard = true\n";
 
 /// A page as the origin sends it, with these head lines.
-fn page(head: &str, body: &[u8]) -> Vec<u8> {
+pub fn page(head: &str, body: &[u8]) -> Vec<u8> {
     let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n{head}\r\n", body.len());
     [head.as_bytes(), body].concat()
 }
@@ -21,7 +21,7 @@ fn html() -> Vec<u8> {
 }
 
 /// A browser's request for a page, with these fields besides.
-fn load(proxy: &Proxy, path: &str, fields: &[(&str, &str)]) -> Reply {
+pub fn load(proxy: &Proxy, path: &str, fields: &[(&str, &str)]) -> Reply {
     let mut all = vec![
         ("Accept", "text/html"),
         ("Sec-Fetch-Dest", "document"),
@@ -268,7 +268,7 @@ fn the_guard_stands_first_in_the_head_and_foreign_tags_without_consent_are_inert
     );
     for expected in [
         "<link rel=preconnect href='https://www.google-analytics.com'>",
-        "<link rel=stylesheet href='https://facebook.com/a.css'>",
+        "<link href='https://facebook.com/a.css' data-consentry-rel=\"stylesheet\">",
         "<script async src=\"https://www.googletagmanager.com/gtag/js?id=1\" type=module>",
         "<script src=/own.js>",
         "<img alt=x data-consentry-src=\"//ad.doubleclick.net/x.gif?a&amp;b\">",

@@ -9,7 +9,7 @@ use crate::postgres::Postgres;
 use crate::support::{Origin, Proxy, request, run};
 
 /// Runs one of the scripts against a proxy; what it prints.
-fn node(script: &str, proxy: &Proxy) -> Value {
+pub fn node(script: &str, proxy: &Proxy) -> Value {
     let output = Command::new(program("node"))
         .arg(script)
         .arg(program("chromium"))

@@ -39,4 +39,6 @@ mod site;
 #[path = "../blackbox/support/mod.rs"]
 #[allow(dead_code)]
 mod support;
+mod tags;
 mod tls;
+mod ways;

@@ -1,0 +1,111 @@
+//! The fields of a response that load something before the page is read: `Link` (RFC 8288), `Refresh` and
+//! `Speculation-Rules`.
+
+use http::HeaderName;
+use http::header::{HeaderMap, HeaderValue, LINK, REFRESH};
+
+use super::loads::{self, Resource};
+use super::url_policy::UrlPolicy;
+use crate::filter::split_outside_quotes;
+
+static SPECULATION_RULES: HeaderName = HeaderName::from_static("speculation-rules");
+
+/// Whether a response has such a field.
+pub(super) fn any(headers: &HeaderMap) -> bool {
+    [&LINK, &REFRESH, &SPECULATION_RULES].iter().any(|name| headers.contains_key(*name))
+}
+
+/// Removes blocked URLs.
+pub(super) fn strip(headers: &mut HeaderMap, policy: &UrlPolicy) {
+    strip_values(headers, &REFRESH, |value| {
+        (!policy.refuses_refresh(value)).then(|| value.to_owned())
+    });
+    strip_values(headers, &LINK, |value| {
+        without(value, split(value), |link| is_refused(link, policy))
+    });
+    strip_values(headers, &SPECULATION_RULES, |value| {
+        let rules = split_outside_quotes(value.as_bytes());
+        let rules = rules.filter_map(|rule| std::str::from_utf8(rule).ok());
+        without(value, rules, |rule| policy.refuses(rule.trim_matches('"'), Resource::Other))
+    });
+}
+
+/// A list field without some of its members; `None` when none is left.
+fn without<'v>(
+    value: &str,
+    members: impl Iterator<Item = &'v str>,
+    refused: impl Fn(&str) -> bool,
+) -> Option<String> {
+    let (blocked, kept): (Vec<&str>, Vec<&str>) = members.partition(|member| refused(member));
+    if blocked.is_empty() {
+        return Some(value.to_owned());
+    }
+    (!kept.is_empty()).then(|| kept.join(", "))
+}
+
+/// Changes the values of a field, or removes those that become nothing.
+fn strip_values(
+    headers: &mut HeaderMap,
+    name: &HeaderName,
+    change: impl Fn(&str) -> Option<String>,
+) {
+    if !headers.contains_key(name) {
+        return;
+    }
+    let values: Vec<HeaderValue> = headers.get_all(name).iter().cloned().collect();
+    headers.remove(name);
+    for value in values {
+        let text = String::from_utf8_lossy(value.as_bytes()).into_owned();
+        let changed = change(&text);
+        let kept = match changed {
+            Some(changed) if changed == text => Some(value),
+            Some(changed) => HeaderValue::from_str(&changed).ok(),
+            None => None,
+        };
+        if let Some(kept) = kept {
+            headers.append(name, kept);
+        }
+    }
+}
+
+/// The links of a field: between commas that are in neither `<>` nor quotes.
+fn split(field: &str) -> impl Iterator<Item = &str> {
+    let (mut quoted, mut escaped, mut in_url) = (false, false, false);
+    let links = field.split(move |letter: char| {
+        let separates = letter == ',' && !quoted && !in_url;
+        match letter {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' if !in_url => quoted = !quoted,
+            '<' if !quoted => in_url = true,
+            '>' if !quoted => in_url = false,
+            _ => {}
+        }
+        separates
+    });
+    links.map(str::trim_ascii).filter(|link| !link.is_empty())
+}
+
+fn is_refused(link: &str, policy: &UrlPolicy) -> bool {
+    let Some((url, parameters)) = link.strip_prefix('<').and_then(|link| link.split_once('>'))
+    else {
+        return false;
+    };
+    let value = |name: &str| {
+        parameters.split(';').find_map(|parameter| {
+            let (key, value) = parameter.split_once('=')?;
+            let value = value.trim_ascii().trim_matches('"');
+            key.trim_ascii().eq_ignore_ascii_case(name).then(|| value.to_owned())
+        })
+    };
+    let loads = value("rel").is_some_and(|rel| loads::link_loads(&rel));
+    let kind = match value("as").as_deref() {
+        Some("script") => Resource::Script,
+        Some("image") => Resource::Image,
+        Some("style") => Resource::Stylesheet,
+        _ => Resource::Other,
+    };
+    let images = value("imagesrcset").unwrap_or_default();
+    let refuses = |url: &str| policy.refuses(url, kind);
+    loads && (refuses(url) || loads::srcset(&images).any(refuses))
+}

@@ -1,0 +1,223 @@
+//! Elements and attributes of HTML, SVG and related specifications by which browsers load URLs without user interaction.
+
+/// The resource type of a load, by its name in filter lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Resource {
+    Script,
+    Image,
+    Subdocument,
+    Stylesheet,
+    Object,
+    Media,
+    Ping,
+    Other,
+}
+
+impl Resource {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Script => "script",
+            Self::Image => "image",
+            Self::Subdocument => "subdocument",
+            Self::Stylesheet => "stylesheet",
+            Self::Object => "object",
+            Self::Media => "media",
+            Self::Ping => "ping",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// The syntax of an attribute's value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Load {
+    Url(Resource),
+    /// URLs with descriptors, between commas.
+    SrcSet,
+    /// URLs between spaces.
+    Urls(Resource),
+    /// URLs between semicolons, the values of an SVG animation.
+    Values,
+    /// CSS, which may load images and fonts.
+    Css,
+    /// A page.
+    Srcdoc,
+}
+
+/// As long as the longest name below.
+pub(super) type Buffer = [u8; 16];
+
+/// The load of an element's attribute; names in lower case, without namespace prefixes.
+pub(super) fn load(element: &[u8], attribute: &[u8]) -> Option<Load> {
+    Some(match attribute {
+        b"src" => Load::Url(match element {
+            b"script" => Resource::Script,
+            b"img" | b"image" | b"input" => Resource::Image,
+            b"iframe" | b"frame" => Resource::Subdocument,
+            b"video" | b"audio" | b"source" | b"track" => Resource::Media,
+            b"embed" => Resource::Object,
+            _ => Resource::Other,
+        }),
+        // Behind links is what the visitor asks for; `link` and `base` are looked at as a whole.
+        b"href" if !matches!(element, b"a" | b"area" | b"base" | b"link") => {
+            Load::Url(match element {
+                b"script" => Resource::Script,
+                b"image" | b"feimage" => Resource::Image,
+                _ => Resource::Other,
+            })
+        }
+        b"data" if element == b"object" => Load::Url(Resource::Object),
+        b"poster" | b"background" => Load::Url(Resource::Image),
+        b"srcset" => Load::SrcSet,
+        b"srcdoc" if element == b"iframe" => Load::Srcdoc,
+        b"ping" if matches!(element, b"a" | b"area") => Load::Urls(Resource::Ping),
+        b"attributionsrc" => Load::Urls(Resource::Ping),
+        b"to" | b"from" | b"by" | b"values" if matches!(element, b"animate" | b"set") => {
+            Load::Values
+        }
+        b"style" => Load::Css,
+        // Presentation attributes that may name a URL (SVG section 6.6).
+        b"fill" | b"stroke" | b"filter" | b"mask" | b"cursor" | b"clip-path" | b"marker"
+        | b"marker-start" | b"marker-mid" | b"marker-end" => Load::Css,
+        _ => return None,
+    })
+}
+
+/// A name in lower case; `None` when it is longer than those above.
+pub(super) fn lower<'b>(name: &[u8], buffer: &'b mut Buffer) -> Option<&'b [u8]> {
+    let buffer = buffer.get_mut(..name.len())?;
+    buffer.copy_from_slice(name);
+    buffer.make_ascii_lowercase();
+    Some(buffer)
+}
+
+/// Whether an attribute of a tag over the limit is disabled, whatever its value is.
+pub(super) fn may_load(element: &[u8], attribute: &[u8]) -> bool {
+    let special = match element {
+        b"link" => matches!(attribute, b"rel" | b"href" | b"imagesrcset"),
+        b"meta" => matches!(attribute, b"http-equiv" | b"content"),
+        b"base" => attribute == b"href",
+        _ => false,
+    };
+    special || load(element, attribute).is_some()
+}
+
+/// Whether a link of this `rel` loads its URL or connects to its host (HTML section 4.6.7 and browser extensions).
+pub(super) fn link_loads(rel: &str) -> bool {
+    const TYPES: [&str; 17] = [
+        "stylesheet",
+        "icon",
+        "apple-touch-icon",
+        "apple-touch-icon-precomposed",
+        "apple-touch-startup-image",
+        "mask-icon",
+        "fluid-icon",
+        "manifest",
+        "preload",
+        "modulepreload",
+        "prefetch",
+        "prerender",
+        "preconnect",
+        "dns-prefetch",
+        "compression-dictionary",
+        "search",
+        "import",
+    ];
+    rel.split_ascii_whitespace().any(|word| TYPES.iter().any(|t| word.eq_ignore_ascii_case(t)))
+}
+
+/// Whether a script of this type is JSON with URLs to load.
+pub(super) fn is_url_data(script_type: &str) -> bool {
+    const TYPES: [&str; 3] = ["importmap", "speculationrules", "webbundle"];
+    let script_type = script_type.trim_ascii();
+    TYPES.iter().any(|other| script_type.eq_ignore_ascii_case(other))
+}
+
+/// The URLs of a `srcset` (HTML section 4.8.4.3.9).
+pub(super) fn srcset(value: &str) -> impl Iterator<Item = &str> {
+    let mut rest = value;
+    std::iter::from_fn(move || {
+        rest =
+            rest.trim_start_matches(|letter: char| letter == ',' || letter.is_ascii_whitespace());
+        let end = rest.find(|letter: char| letter.is_ascii_whitespace()).unwrap_or(rest.len());
+        let (url, after) = rest.split_at_checked(end).filter(|(url, _)| !url.is_empty())?;
+        let alone = url.trim_end_matches(',');
+        rest = if alone.len() < url.len() { after } else { behind_descriptors(after) };
+        Some(alone)
+    })
+}
+
+/// The text behind the comma that ends a candidate's descriptors.
+fn behind_descriptors(text: &str) -> &str {
+    let mut in_parentheses = false;
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            b'(' => in_parentheses = true,
+            b')' => in_parentheses = false,
+            b',' if !in_parentheses => return text.get(at..).unwrap_or_default(),
+            _ => {}
+        }
+    }
+    ""
+}
+
+/// The URL of a `<meta http-equiv=refresh>` or a `Refresh` field (HTML section 4.2.5.3, shared declarative refresh steps).
+pub(super) fn refresh_url(content: &str) -> Option<&str> {
+    let rest = content.trim_ascii_start();
+    let rest = rest.trim_start_matches(|letter: char| letter.is_ascii_digit() || letter == '.');
+    let after_time = rest.len() < content.trim_ascii_start().len() && !rest.is_empty();
+    let separated =
+        rest.starts_with([';', ',']) || rest.starts_with(|l: char| l.is_ascii_whitespace());
+    if !after_time || !separated {
+        return None;
+    }
+    let rest = rest.trim_ascii_start();
+    let rest = rest.strip_prefix([';', ',']).unwrap_or(rest).trim_ascii_start();
+    let named = rest.get(..3).is_some_and(|word| word.eq_ignore_ascii_case("url"));
+    let value = named.then(|| rest.get(3..)?.trim_ascii_start().strip_prefix('=')).flatten();
+    let url = value.map_or(rest, str::trim_ascii_start);
+    match url.chars().next() {
+        Some(quote @ ('"' | '\'')) => url.get(1..)?.split(quote).next(),
+        _ => Some(url),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_urls_of_a_srcset_are_found_as_browsers_find_them() {
+        for (value, urls) in [
+            ("a.png", &["a.png"][..]),
+            (" a.png 1x, b.png 2x ", &["a.png", "b.png"]),
+            ("a.png,b.png 2x", &["a.png,b.png"]),
+            ("a.png, b.png", &["a.png", "b.png"]),
+            ("a.png,, ,b.png", &["a.png", "b.png"]),
+            ("a.png 100w (x, y), b.png", &["a.png", "b.png"]),
+            (", ,", &[]),
+            ("data:image/png;base64,AA== 1x,\tb.png 2x", &["data:image/png;base64,AA==", "b.png"]),
+        ] {
+            assert_eq!(srcset(value).collect::<Vec<_>>(), urls, "{value}");
+        }
+    }
+
+    #[test]
+    fn the_url_of_a_refresh_is_found_as_browsers_find_it() {
+        for (content, url) in [
+            ("0;url=https://a.example/", Some("https://a.example/")),
+            (" 5 ; URL = 'https://a.example/' x", Some("https://a.example/")),
+            ("0.5,https://a.example/", Some("https://a.example/")),
+            ("1 https://a.example/", Some("https://a.example/")),
+            ("0;url=\"b", Some("b")),
+            ("0;urlx", Some("urlx")),
+            ("0;", Some("")),
+            (".;a", Some("a")),
+            ("30", None),
+            ("url=https://a.example/", None),
+            ("0url=a", None),
+        ] {
+            assert_eq!(refresh_url(content), url, "{content}");
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! The media type of a response, as browsers determine it: by `Content-Type` (Fetch section 2.2.2), or else by its first
+//! bytes (MIME Sniffing section 7.1).
+
+use http::header::{CONTENT_TYPE, HeaderMap, X_CONTENT_TYPE_OPTIONS};
+
+use super::charset::Charset;
+use crate::filter::split_outside_quotes;
+
+/// The kind of a document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Html,
+    Xhtml,
+    Svg,
+    /// Any other XML, which may have elements of XHTML and SVG.
+    Xml,
+}
+
+impl Kind {
+    pub(super) fn is_xml(self) -> bool {
+        self != Self::Html
+    }
+}
+
+/// The media type of a response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct MediaType {
+    /// `None` when the first bytes decide.
+    pub(super) kind: Option<Kind>,
+    pub(super) charset: Charset,
+}
+
+/// The result of sniffing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sniffed {
+    Document(Kind),
+    Other,
+    /// More bytes are needed.
+    More,
+}
+
+/// The length of the resource header (MIME Sniffing section 5.2).
+pub(super) const SNIFFED: usize = 1445;
+
+/// The first bytes of HTML, in any case.
+const HTML: [&[u8]; 17] = [
+    b"<!doctype html",
+    b"<html",
+    b"<head",
+    b"<script",
+    b"<iframe",
+    b"<h1",
+    b"<div",
+    b"<font",
+    b"<table",
+    b"<a",
+    b"<style",
+    b"<title",
+    b"<b",
+    b"<body",
+    b"<br",
+    b"<p",
+    b"<!--",
+];
+
+impl MediaType {
+    /// The media type by a response's fields; `None` if it is not a document.
+    pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
+        let found =
+            Self::parse(headers.get_all(CONTENT_TYPE).iter().map(|value| value.as_bytes()))?;
+        let options = headers.get(X_CONTENT_TYPE_OPTIONS).map(|value| value.as_bytes());
+        let first = options.and_then(|options| options.split(|byte| *byte == b',').next());
+        let fixed = first.is_some_and(|first| first.trim_ascii().eq_ignore_ascii_case(b"nosniff"));
+        (found.kind.is_some() || !fixed).then_some(found)
+    }
+
+    /// The media type by several values: the last valid one counts.
+    pub(super) fn parse<'a>(values: impl Iterator<Item = &'a [u8]>) -> Option<Self> {
+        let mut found = Self { kind: None, charset: Charset::default() };
+        let mut document = true;
+        for value in values.flat_map(split_outside_quotes) {
+            let Ok(text) = std::str::from_utf8(value) else { continue };
+            let end = text.find([';', ' ', '\t', '(']).unwrap_or(text.len());
+            let (essence, parameters) = text.split_at_checked(end).unwrap_or_default();
+            if !essence.contains('/') || essence == "*/*" {
+                continue;
+            }
+            let is = |other: &&str| essence.eq_ignore_ascii_case(other);
+            let suffix = essence.get(essence.len().saturating_sub(4)..);
+            let is_xml = ["text/xml", "application/xml", "text/xsl"].iter().any(is);
+            let is_xml = is_xml || suffix.is_some_and(|suffix| suffix.eq_ignore_ascii_case("+xml"));
+            found.kind = match essence {
+                _ if is(&"text/html") => Some(Kind::Html),
+                _ if is(&"application/xhtml+xml") => Some(Kind::Xhtml),
+                _ if is(&"image/svg+xml") => Some(Kind::Svg),
+                _ if is_xml => Some(Kind::Xml),
+                _ => None,
+            };
+            let unknown = ["unknown/unknown", "application/unknown"].iter().any(is);
+            document = found.kind.is_some() || unknown;
+            if let Some(label) = parameters.split(';').find_map(charset) {
+                found.charset = Charset::named(&label);
+            }
+        }
+        document.then_some(found)
+    }
+}
+
+/// The charset that a parameter names.
+fn charset(parameter: &str) -> Option<String> {
+    let (name, value) = parameter.split_once('=')?;
+    let named = name.trim().eq_ignore_ascii_case("charset");
+    named.then(|| value.trim().trim_matches(['"', '\'']).to_owned())
+}
+
+/// The result of sniffing.
+pub(super) fn sniff(bytes: &[u8]) -> Sniffed {
+    let blank = |byte: &&u8| matches!(**byte, b'\t' | b'\n' | b'\x0c' | b'\r' | b' ');
+    let start = bytes.iter().take_while(blank).count();
+    let text = bytes.get(start..).unwrap_or_default();
+    let starts = |with: &[u8]| text.get(..with.len()).is_some_and(|t| t.eq_ignore_ascii_case(with));
+    if HTML.iter().any(|with| starts(with)) {
+        Sniffed::Document(Kind::Html)
+    } else if starts(b"<?xml") {
+        Sniffed::Document(Kind::Xml)
+    } else if text.len() < HTML[0].len() && bytes.len() < SNIFFED {
+        Sniffed::More
+    } else {
+        Sniffed::Other
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    #[test]
+    fn content_type_is_read_as_chromium_reads_it() {
+        let html = Some(Some(Kind::Html));
+        let xml = Some(Some(Kind::Xml));
+        for (values, expected) in [
+            (&["text/html"][..], html),
+            (&["TEXT/HTML; charset=utf-8"], html),
+            (&["text/html x"], html),
+            (&["text/html\t;x"], html),
+            (&["text/plain", "text/html"], html),
+            (&["text/html", "text/plain"], None),
+            (&["text/html, text/plain"], None),
+            (&["text/plain;a=\"b, text/x\", text/html"], html),
+            (&["text/html,*/*"], html),
+            (&["text/html", ""], html),
+            (&["text/html", "x"], html),
+            (&["application/xhtml+xml"], Some(Some(Kind::Xhtml))),
+            (&["image/svg+xml"], Some(Some(Kind::Svg))),
+            (&["application/rss+xml"], xml),
+            (&["application/xml"], xml),
+            (&[], Some(None)),
+            (&[""], Some(None)),
+            (&["text"], Some(None)),
+            (&["*/*"], Some(None)),
+            (&[";text/html"], Some(None)),
+            (&["unknown/unknown"], Some(None)),
+            (&["text/plain", "unknown/unknown"], Some(None)),
+            (&["text/html/x"], None),
+            (&["text/ html"], None),
+            (&["\"text/html\""], None),
+            (&["application/octet-stream"], None),
+            (&["application/json"], None),
+        ] {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(CONTENT_TYPE, HeaderValue::from_static(value));
+            }
+            let found = MediaType::of(&headers).map(|found| found.kind);
+            assert_eq!(found, expected, "{headers:?}");
+            headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("NoSniff"));
+            let fixed = MediaType::of(&headers).map(|found| found.kind);
+            assert_eq!(fixed, expected.filter(Option::is_some), "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn the_first_bytes_show_what_a_response_without_a_type_is() {
+        for (bytes, expected) in [
+            (&b" \n<!DocType HTML>"[..], Sniffed::Document(Kind::Html)),
+            (b"<p>x", Sniffed::Document(Kind::Html)),
+            (b"<!-- x", Sniffed::Document(Kind::Html)),
+            (b"<?xml version='1.0'?>", Sniffed::Document(Kind::Xml)),
+            (b"<!doctyp", Sniffed::More),
+            (b"", Sniffed::More),
+            (b"<svg xmlns=\"x\">", Sniffed::Other),
+            (b"{\"a\": 1, \"b\": 2}", Sniffed::Other),
+            (&[b' '; SNIFFED], Sniffed::Other),
+        ] {
+            assert_eq!(sniff(bytes), expected, "{}", bytes.escape_ascii());
+        }
+        let blanks = [&[b' '; 1000][..], b"<!doctype html>"].concat();
+        assert_eq!(sniff(&blanks), Sniffed::Document(Kind::Html));
+    }
+}

@@ -1,0 +1,107 @@
+//! Blocks loads in every reading of a document, for documents that browsers may read in several ways.
+//!
+//! Whether a `<` starts a tag depends on the text before it; the tag itself does not. So every `<` is read as a tag, also in
+//! comments, scripts and attribute values, and becomes text if the tag has a blocked URL.
+
+use super::inert::Blocker;
+use super::tag::Tag;
+use super::tokenizer::{Token, Tokenizer};
+
+/// The most overlapping tags; more are blocked, so that no byte is read more often.
+const MAX_OVERLAP: usize = 16;
+
+/// The scrubber of one document.
+#[derive(Debug)]
+pub(super) struct Scrubber {
+    /// The most bytes of a tag; longer ones are blocked.
+    limit: usize,
+    /// An incomplete tag, and its tokenizer.
+    held: Vec<u8>,
+    tokenizer: Option<Tokenizer>,
+    /// The end of the tags read so far, counted from the next byte.
+    reach: usize,
+    /// The number of tags that overlap there.
+    overlap: usize,
+}
+
+enum Verdict {
+    Keep,
+    Block,
+    /// More bytes are needed.
+    More,
+}
+
+impl Scrubber {
+    /// A scrubber that reads tags of at most `limit` bytes.
+    pub(super) fn new(limit: usize) -> Self {
+        Self { limit, held: Vec::new(), tokenizer: None, reach: 0, overlap: 0 }
+    }
+
+    /// Passes a part of the document; `ended` when it is the last.
+    pub(super) fn push(&mut self, bytes: &[u8], ended: bool, blocker: &Blocker, out: &mut Vec<u8>) {
+        let mut buf = std::mem::take(&mut self.held);
+        buf.extend_from_slice(bytes);
+        let mut from = 0;
+        while let Some(rest) = buf.get(from..).filter(|rest| !rest.is_empty()) {
+            let text = memchr::memchr(b'<', rest).unwrap_or(rest.len());
+            let (text, tag) = rest.split_at_checked(text).unwrap_or_default();
+            out.extend_from_slice(text);
+            from += text.len();
+            self.reach = self.reach.saturating_sub(text.len());
+            if tag.is_empty() {
+                return;
+            }
+            match self.look_at(tag, blocker) {
+                Verdict::Block => out.extend_from_slice(b"&lt;"),
+                Verdict::More if !ended => {
+                    buf.drain(..from);
+                    self.held = buf;
+                    return;
+                }
+                // A tag that does not end is no tag.
+                Verdict::Keep | Verdict::More => {
+                    self.tokenizer = None;
+                    out.push(b'<');
+                }
+            }
+            from += 1;
+            self.reach = self.reach.saturating_sub(1);
+        }
+    }
+
+    fn look_at(&mut self, rest: &[u8], blocker: &Blocker) -> Verdict {
+        match rest.get(1) {
+            None => return Verdict::More,
+            Some(byte) if !byte.is_ascii_alphabetic() => return Verdict::Keep,
+            Some(_) => {}
+        }
+        if self.reach == 0 {
+            self.overlap = 0;
+        }
+        if self.overlap >= MAX_OVERLAP {
+            return Verdict::Block;
+        }
+        let begun = self.tokenizer.take();
+        let mut tokenizer = begun.unwrap_or_else(|| Tokenizer::new(false, self.limit));
+        let token = tokenizer.next(rest);
+        let end = match &token {
+            Some(Token::Start(range) | Token::LongStart(range)) => range.end,
+            None if rest.len() <= self.limit => {
+                self.tokenizer = Some(tokenizer);
+                return Verdict::More;
+            }
+            _ => rest.len(),
+        };
+        self.overlap += 1;
+        self.reach = self.reach.max(end);
+        let Some(Token::Start(range)) = token else { return Verdict::Block };
+        let spans = tokenizer.take_spans();
+        let tag = Tag::new(rest.get(range).unwrap_or_default(), &spans, false);
+        // Pages in attributes were looked at already, in the reading that is most likely.
+        if blocker.changes(&tag.name(), &tag).edits.is_empty() {
+            Verdict::Keep
+        } else {
+            Verdict::Block
+        }
+    }
+}

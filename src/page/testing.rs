@@ -1,0 +1,40 @@
+//! Test helpers of this module.
+
+use std::sync::Arc;
+
+use super::charset::Charset;
+use super::document::Inserts;
+use super::inert::Blocker;
+use super::media_type::{Kind, MediaType};
+use super::rewriter::Plan;
+use super::text::TextReader;
+use super::url_policy::UrlPolicy;
+use crate::config::{self, Overrides};
+use crate::consent::CategorySet;
+use crate::filter::Filter;
+
+/// The policy of a page of `https://shop.example/dir/page`, for a visitor without consent.
+pub(super) fn policy() -> UrlPolicy {
+    thread_local! {
+        static FILTER: Arc<Filter> = {
+            let toml = "[[site]]\nupstream = 'http://127.0.0.1:1'";
+            let config = config::parse(toml, None, &Overrides::default()).expect("a valid config");
+            let site = config.sites.into_iter().next().expect("a site");
+            Arc::new(Filter::new(site.filter))
+        };
+    }
+    let filter = FILTER.with(Arc::clone);
+    let (host, path) = ("shop.example".to_owned(), "/dir/page".to_owned());
+    UrlPolicy::new(filter, CategorySet::NECESSARY, host, path)
+}
+
+pub(super) fn blocker(charset: &str, xml: bool) -> Blocker {
+    let reader = TextReader { charset: Charset::named(charset), entities: None };
+    Blocker { policy: policy(), reader, xml }
+}
+
+/// The changes for an HTML page in UTF-8.
+pub(super) fn plan(blocks: bool, inserts: Inserts) -> Plan {
+    let media_type = MediaType { kind: Some(Kind::Html), charset: Charset::UTF_8 };
+    Plan { media_type, policy: policy(), blocks, inserts }
+}
