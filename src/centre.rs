@@ -11,6 +11,7 @@
 //! | `/.consentry/consent`       | GET: the visitor's consent; POST: another one                 |
 //! | `/.consentry/consent.js`    | the same for the scripts of a page                            |
 //! | `/.consentry/bridge`        | POST: sets the consent cookie to what the site's tool says    |
+//! | `/.consentry/held-back`      | POST: what the guard's script held back in a page             |
 //! | `/.consentry/…`             | 404: the prefix is ours                                       |
 //! | `/.well-known/gpc.json`     | that Global Privacy Control is heeded, while it is            |
 
@@ -24,6 +25,7 @@ mod decide;
 mod error;
 mod frame;
 mod guard;
+mod held_back;
 mod notice;
 mod preferences;
 mod reply;
@@ -91,6 +93,8 @@ pub enum Page {
     BannerStyle,
     /// The script that guards what a page's scripts store.
     Guard,
+    /// What the guard's script held back.
+    HeldBack,
     /// The preference centre, asked for without the last slash.
     Folder,
     /// The visitor's consent.
@@ -144,6 +148,7 @@ impl Centre {
             Some("style.css") => Some(Page::Style),
             Some("banner.css") => Some(Page::BannerStyle),
             Some("guard.js") => Some(Page::Guard),
+            Some("held-back") => Some(Page::HeldBack),
             Some("consent") => Some(Page::Consent),
             Some("consent.js") => Some(Page::Script),
             Some("bridge") => Some(Page::Bridge),
@@ -199,6 +204,8 @@ impl Centre {
                 }
                 None => Err(CentreError::Missing),
             },
+            Page::HeldBack if self.guard.is_none() => Err(CentreError::Missing),
+            Page::HeldBack => held_back::answer(site, request, visitor).await,
             Page::Folder => Ok(folder(&site.settings.prefix)),
             Page::Consent => api::answer(site, request, visitor).await,
             Page::Script if !site.settings.api => Err(CentreError::Off("centre.api")),
@@ -238,10 +245,16 @@ impl Centre {
             nonce.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"'<>&".contains(&byte))
         });
         let nonce = nonce.map(|nonce| format!(" nonce=\"{nonce}\"")).unwrap_or_default();
+        let observes = if self.observes() { " data-observe" } else { "" };
         let (prefix, version) = (&self.site.settings.prefix, &guard.version);
         Some(format!(
-            "<script src=\"{prefix}guard.js?{version}\" data-granted=\"{granted}\"{nonce}></script>"
+            "<script src=\"{prefix}guard.js?{version}\" data-granted=\"{granted}\"{observes}{nonce}></script>"
         ))
+    }
+
+    /// Whether pages are not to be changed but for the guard's script, which then only reports.
+    pub fn observes(&self) -> bool {
+        self.site.filter.settings().mode == settings::Mode::Observe
     }
 
     /// Whether these are all of the site's categories.

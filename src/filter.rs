@@ -42,7 +42,7 @@ mod trailers;
 mod verdict;
 
 pub use body::FilterBody;
-pub use inventory::{Inventory, Rule, SeenItem};
+pub use inventory::{HeldBack, Inventory, Rule, SeenItem};
 pub use recall::Recall;
 pub use report::{Counts, Report};
 pub use seen::{Attributes, Passed, Tally};

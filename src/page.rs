@@ -90,7 +90,9 @@ impl Pages {
     {
         let (mut parts, body) = response.into_parts();
         let headers = &mut parts.headers;
-        let blocks = asked.guards && !centre.grants_all(consent.granted);
+        let guarded = asked.guards && !centre.grants_all(consent.granted);
+        // While observing, the page gets the script, which reports, and is else left alone.
+        let blocks = guarded && !centre.observes();
         if blocks && links::any(headers) {
             links::strip(headers, &asked.policy(consent.granted, centre));
         }
@@ -130,11 +132,11 @@ impl Pages {
         let policies = Policies::of(headers);
         let banner = asked.banner(consent, centre, &policies, coding);
         let banner = banner.filter(|_| media_type.kind != Some(Kind::Svg));
-        if !blocks && banner.is_none() {
+        if !guarded && banner.is_none() {
             return Response::from_parts(parts, PageBody::Unchanged(body));
         }
         head::change(headers, banner.is_some());
-        let guard = blocks.then(|| asked.guard(consent.granted, centre, &policies)).flatten();
+        let guard = guarded.then(|| asked.guard(consent.granted, centre, &policies)).flatten();
         let plan = Plan {
             media_type,
             policy: asked.policy(consent.granted, centre),

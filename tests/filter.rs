@@ -125,6 +125,11 @@ fn pass(filter: &Arc<Filter>, cookie: &[u8], lines: &[Vec<u8>], layers: usize) -
     Passed::of(&got, &headers)
 }
 
+/// The lines without those of the list of presumed cookies.
+fn foreign(lines: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    lines.iter().filter(|line| !line.starts_with(b"consentry_presumed=")).cloned().collect()
+}
+
 /// Whether `part` is `whole` with some left out, in the same order.
 fn is_part<T: PartialEq>(part: &[T], whole: &[T]) -> bool {
     let mut rest = whole.iter();
@@ -188,7 +193,7 @@ proptest! {
         (cookie, lines) in traffic(), granted in 0..16_u8,
     ) {
         let passed = pass(&ENFORCING, &with_consent(&cookie, granted), &lines, 1);
-        prop_assert!(is_part(&passed.lines, &lines), "bytes and order are kept");
+        prop_assert!(is_part(&foreign(&passed.lines), &lines), "bytes and order are kept");
         let sent = pairs(Some(&cookie));
         let kept = pairs(passed.cookie.as_ref());
         prop_assert!(is_part(&kept[1..], &sent));
@@ -210,7 +215,9 @@ proptest! {
     fn consent_to_everything_and_observe_mode_change_no_cookie((cookie, lines) in traffic(), granted in 0..16_u8) {
         let everything = with_consent(&cookie, 15);
         let whole = Passed { cookie: Some(everything.clone()), lines: lines.clone() };
-        prop_assert_eq!(pass(&ENFORCING, &everything, &lines, 1), whole);
+        let mut passed = pass(&ENFORCING, &everything, &lines, 1);
+        passed.lines = foreign(&passed.lines);
+        prop_assert_eq!(passed, whole);
         let some = with_consent(&cookie, granted);
         let whole = Passed { cookie: Some(some.clone()), lines: lines.clone() };
         prop_assert_eq!(pass(&OBSERVING, &some, &lines, 1), whole);
@@ -251,7 +258,7 @@ proptest! {
         attributes in lifetime(), name in prop::sample::select(&["_ga", "unknown", "", "__Secure-_ga"][..]),
     ) {
         let line = format!("{name}=secret{attributes}").into_bytes();
-        let once = pass(&ENFORCING, b"", std::slice::from_ref(&line), 1).lines;
+        let once = pass(&BLOCKING, b"", std::slice::from_ref(&line), 1).lines;
         prop_assert!(once.len() <= 1);
         for line in &once {
             let read = SetCookie::parse(line);
@@ -261,9 +268,22 @@ proptest! {
         if SetCookie::parse(&line).scope().deletes(0) {
             prop_assert_eq!(once.len(), 1, "a deletion stays one");
         }
-        prop_assert_eq!(&pass(&ENFORCING, b"", &once, 1).lines, &once, "twice is once");
-        let granted = pass(&ENFORCING, &with_consent(b"", 15), std::slice::from_ref(&line), 1);
+        prop_assert_eq!(&pass(&BLOCKING, b"", &once, 1).lines, &once, "twice is once");
+        let granted = pass(&BLOCKING, &with_consent(b"", 15), std::slice::from_ref(&line), 1);
         prop_assert_eq!(granted.lines, [line]);
+    }
+
+    #[test]
+    fn a_known_tracker_is_never_presumed_necessary(
+        attributes in "(; HttpOnly)?(; Secure)?(; Max-Age=[1-9][0-9]{0,8})?",
+        name in prop::sample::select(&["_ga", "_fbp", "__Secure-_ga", "visitor_session", "TS0track"][..]),
+    ) {
+        let line = format!("{name}=secret{attributes}").into_bytes();
+        prop_assert_eq!(pass(&ENFORCING, b"", &[line], 1).lines, Vec::<Vec<u8>>::new());
+        // Not even where a visitor's list has its name, nor by a process that knows nothing else.
+        let sent = format!("consentry_presumed=1~~~0~_ga~_fbp~__Secure-_ga; {name}=1");
+        let passed = pass(&ENFORCING, sent.as_bytes(), &[], 1);
+        prop_assert_eq!(pairs(passed.cookie.as_ref()).len(), 1);
     }
 }
 
@@ -283,6 +303,7 @@ fn outcome(layer: &ConsentLayer, cookies: &[&[u8]], gpc: bool, page: bool) -> (P
     (Passed::of(&got, response.headers()), format!("{:?}", response.body().report()))
 }
 
+static BLOCKING: LazyLock<Arc<Filter>> = LazyLock::new(|| filter("unclassified = 'block'"));
 static STRICT: LazyLock<Arc<Filter>> =
     LazyLock::new(|| filter("[[cookie]]\nname = 'lang'\ncategory = 'targeting'"));
 

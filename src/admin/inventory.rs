@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::catalogue::{Evidence, suggest};
+use crate::catalogue::{Catalogue, Evidence, Sight, suggest};
 use crate::consent::{Categories, Category};
-use crate::filter::{Filter, Rule, SeenItem};
+use crate::filter::{Filter, HeldBack, Rule, SeenItem};
 
 /// Everything that was seen on one site.
 pub(super) fn of_site(filter: &Filter) -> Value {
@@ -28,7 +28,60 @@ pub(super) fn of_site(filter: &Filter) -> Value {
         beacon.remove("set_together");
         beacon.remove("presumed");
     }
-    json!({ "cookies": shown(inventory.cookies(catalogue)), "beacons": beacons })
+    let held_back: Vec<Value> = HeldBack::ALL
+        .into_iter()
+        .flat_map(|kind| {
+            let items = inventory.held_back(kind);
+            items.into_iter().map(move |item| held_back(kind, &item, catalogue, categories))
+        })
+        .collect();
+    let cookies = shown(inventory.cookies(catalogue));
+    json!({ "cookies": cookies, "beacons": beacons, "held_back": held_back })
+}
+
+/// What the guard held back in pages.
+fn held_back(
+    kind: HeldBack,
+    item: &SeenItem<'_>,
+    catalogue: &Catalogue,
+    categories: &Categories,
+) -> Value {
+    let entry = match kind {
+        HeldBack::Host => catalogue.third_party(&item.name, "", "", ""),
+        HeldBack::Cookie | HeldBack::Storage => {
+            let rule = catalogue.cookie_in(item.name.as_bytes(), &Sight::script());
+            rule.map(|rule| &rule.entry)
+        }
+    };
+    let mut shown = json!({
+        "kind": kind,
+        "name": item.name,
+        "times": item.tally.sent,
+        "first_seen": rfc3339(item.first_seen),
+        "last_seen": rfc3339(item.last_seen),
+        "category": entry.map(|entry| categories.name(entry.category)),
+        "vendor": entry.and_then(|entry| entry.vendor.as_deref()),
+    });
+    if entry.is_none()
+        && kind != HeldBack::Host
+        && let Some(fields) = shown.as_object_mut()
+    {
+        let (category, reason) = suggest(&Evidence {
+            name: &item.name,
+            set_by_origin: false,
+            http_only: false,
+            lifetime: None,
+            together: None,
+            presumed: None,
+        });
+        let suggestion = json!({ "category": categories.name(category), "reason": reason });
+        fields.insert("suggestion".to_owned(), suggestion);
+    }
+    shown
+}
+
+fn rfc3339(at: i64) -> Option<String> {
+    OffsetDateTime::from_unix_timestamp(at).ok()?.format(&Rfc3339).ok()
 }
 
 fn shown(item: &SeenItem<'_>, categories: &Categories) -> Value {
@@ -38,9 +91,7 @@ fn shown(item: &SeenItem<'_>, categories: &Categories) -> Value {
         .map(|grounds| json!({ "evidence": grounds.as_str(), "reason": grounds.reason() }));
     let Some(fields) = shown.as_object_mut() else { return shown };
     for (key, at) in [("first_seen", item.first_seen), ("last_seen", item.last_seen)] {
-        let time = OffsetDateTime::from_unix_timestamp(at).ok();
-        let time = time.and_then(|time| time.format(&Rfc3339).ok());
-        fields.insert(key.to_owned(), json!(time));
+        fields.insert(key.to_owned(), json!(rfc3339(at)));
     }
     let (entry, rule) = match item.rule {
         Some(Rule::Cookie(rule)) => (Some(&rule.entry), Some(rule.pattern.as_str())),

@@ -129,8 +129,9 @@ impl Lasting {
             let receipts = self.receipts.clone();
             let page = &site.page;
             let centre = Centre::new(&site.name, site.centre, page, Arc::clone(&filter), receipts);
-            // While observing nothing is changed, pages neither.
-            let page = Pages::new(page).filter(|_| filter.settings().mode == Mode::Enforce);
+            let observed = settings::Page { banner: None, ..page.clone() };
+            let observes = filter.settings().mode == Mode::Observe;
+            let page = Pages::new(if observes { &observed } else { page });
             let client = site.upstream_tls.as_ref().map(client_configs);
             let client = client.transpose().context("TLS to upstreams cannot be set up")?;
             let mut upstreams = Vec::new();

@@ -84,7 +84,7 @@ pub(super) fn allowed(
     Ok(set)
 }
 
-/// What a page of the site posts; anybody else is refused.
+/// What a page of the site posts about the visitor's choice; anybody else is refused.
 pub(super) async fn posted<T, B>(
     reader: &ConsentReader,
     request: Request<B>,
@@ -94,13 +94,21 @@ where
     B: Body<Data = Bytes>,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    allow(request.method(), &[Method::POST])?;
-    if !is_same_origin(request.headers()) {
-        return Err(CentreError::CrossSite);
-    }
+    is_posted(&request)?;
     if !reader.reads_own_cookie() {
         return Err(CentreError::NotASource);
     }
+    posted_body(request).await
+}
+
+/// What a page of the site posts; anybody else is refused.
+pub(super) async fn posted_body<T, B>(request: Request<B>) -> Result<(HeaderMap, T), CentreError>
+where
+    T: Posted,
+    B: Body<Data = Bytes>,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    is_posted(&request)?;
     let media_type = is_readable(request.headers(), T::MEDIA_TYPES)?;
     let (head, body) = request.into_parts();
     let body = Limited::new(body, MAX_OCTETS).collect().await.map_err(|error| {
@@ -110,6 +118,12 @@ where
         }
     })?;
     Ok((head.headers, T::read(media_type, &body.to_bytes())?))
+}
+
+/// Checks that a request is a `POST` of a page of the site.
+fn is_posted<B>(request: &Request<B>) -> Result<(), CentreError> {
+    allow(request.method(), &[Method::POST])?;
+    if is_same_origin(request.headers()) { Ok(()) } else { Err(CentreError::CrossSite) }
 }
 
 /// The media type of the body, if it is supported and the body is not too long.

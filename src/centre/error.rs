@@ -41,6 +41,11 @@ pub(super) enum CentreError {
     /// The body is not what the page reads.
     #[error("the body must be {{\"granted\": [\"CATEGORY\", ...], \"time\": TIME}}, time optional")]
     NotAChoice,
+    /// The body is not a report of the guard.
+    #[error(
+        "the body must be {{\"cookies\": [NAME, ...], \"storage\": [KEY, ...], \"hosts\": [HOST, ...]}}, each optional"
+    )]
+    NotAReport,
     /// The body is not the form's.
     #[error(
         "the form has choice (accept, reject or save), allow for each category, return_to, lang, banner"
@@ -79,6 +84,7 @@ impl CentreError {
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Broken
             | Self::NotAChoice
+            | Self::NotAReport
             | Self::NotAForm
             | Self::ReturnTo
             | Self::UnknownCategory

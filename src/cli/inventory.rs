@@ -20,6 +20,8 @@ pub(super) struct Inventory {
 const COLUMNS: [&str; 9] =
     ["NAME", "CATEGORY", "VENDOR", "FROM", "SET", "SENT", "STRIPPED", "LAST SEEN", "ATTRIBUTES"];
 
+const HELD_BACK: [&str; 6] = ["NAME", "CATEGORY", "VENDOR", "KIND", "TIMES", "LAST SEEN"];
+
 impl Inventory {
     pub(super) fn execute(self) -> Result<(), Failure> {
         let sites = self.admin.inventory()?;
@@ -35,8 +37,18 @@ impl Inventory {
                 writeln!(out, "site {name}: {} {kind}", items.len())?;
                 let rows: Vec<[String; 9]> = items.iter().map(row).collect();
                 if !rows.is_empty() {
-                    table(&rows, &mut out)?;
+                    table(COLUMNS, &rows, &mut out)?;
                 }
+                writeln!(out)?;
+            }
+            let held_back = seen["held_back"].as_array().map(Vec::as_slice).unwrap_or_default();
+            if !held_back.is_empty() {
+                writeln!(out, "site {name}: {} held back in pages", held_back.len())?;
+                table(
+                    HELD_BACK,
+                    &held_back.iter().map(held_back_row).collect::<Vec<_>>(),
+                    &mut out,
+                )?;
                 writeln!(out)?;
             }
         }
@@ -94,9 +106,26 @@ pub(super) fn attributes(of: &Value) -> String {
     words.join(" ")
 }
 
-fn table(rows: &[[String; 9]], out: &mut impl Write) -> io::Result<()> {
-    let head = COLUMNS.map(str::to_owned);
-    let widths: Vec<usize> = (0..COLUMNS.len())
+fn held_back_row(item: &Value) -> [String; 6] {
+    let text = |key: &str| item[key].as_str().unwrap_or("-").to_owned();
+    let times = item["times"].as_u64().unwrap_or_default().to_string();
+    [
+        text("name"),
+        category(item).to_owned(),
+        text("vendor"),
+        text("kind"),
+        times,
+        text("last_seen"),
+    ]
+}
+
+fn table<const N: usize>(
+    columns: [&str; N],
+    rows: &[[String; N]],
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let head = columns.map(str::to_owned);
+    let widths: Vec<usize> = (0..N)
         .map(|column| {
             let cells = rows.iter().chain([&head]).filter_map(|row| row.get(column));
             cells.map(|cell| cell.chars().count()).max().unwrap_or_default()

@@ -25,7 +25,7 @@ impl Suggest {
         let mut out = BufWriter::new(io::stdout().lock());
         let mut written: Vec<WrittenRule> = Vec::new();
         for (site, seen) in &sites {
-            for (kind, beacon) in [("cookies", false), ("beacons", true)] {
+            for (kind, beacon) in [("cookies", false), ("held_back", false), ("beacons", true)] {
                 let items = seen[kind].as_array().map(Vec::as_slice).unwrap_or_default();
                 let unknown = items.iter().filter(|item| item["category"].is_null());
                 for rule in unknown.filter_map(|item| rule(item, beacon, site)) {
@@ -61,7 +61,9 @@ fn rule(item: &Value, beacon: bool, site: &str) -> Option<WrittenRule> {
     let number = |at: &str| item.pointer(at).and_then(Value::as_u64).unwrap_or_default();
     let before = number("/undecided/passed") + number("/undecided/stripped");
     let mut seen = format!("seen on {site}");
-    if !beacon {
+    if let Some(kind) = item["kind"].as_str() {
+        seen = format!("{seen}: a {kind} that the guard held back {} times", number("/times"));
+    } else if !beacon {
         seen = format!(
             "{seen}: set by the origin {} times, sent by visitors {} times",
             number("/set"),

@@ -38,6 +38,29 @@ pub struct Inventory {
     /// Names that only visitors sent, who can send anything: they push out none of the others.
     unknown_sent: Recent,
     unknown_beacons: Recent,
+    /// What the guard held back in pages, by [`HeldBack::index`].
+    held_back: [Recent; HeldBack::ALL.len()],
+}
+
+/// What the guard holds back in pages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HeldBack {
+    /// A cookie that a script writes.
+    Cookie,
+    /// A key of local or session storage.
+    Storage,
+    /// A host that a page loads from.
+    Host,
+}
+
+impl HeldBack {
+    /// Every value, in declaration order.
+    pub const ALL: [Self; 3] = [Self::Cookie, Self::Storage, Self::Host];
+
+    fn index(self) -> usize {
+        self as usize
+    }
 }
 
 /// What no rule knows.
@@ -93,6 +116,7 @@ impl Inventory {
             unknown_set: recent(),
             unknown_sent: recent(),
             unknown_beacons: recent(),
+            held_back: HeldBack::ALL.map(|_| recent()),
         }
     }
 
@@ -103,6 +127,7 @@ impl Inventory {
             unknown_set: Arc::clone(&self.unknown_set),
             unknown_sent: Arc::clone(&self.unknown_sent),
             unknown_beacons: Arc::clone(&self.unknown_beacons),
+            held_back: self.held_back.clone(),
             ..Self::new(new)
         };
         let numbers = 0..new.cookie_rules();
@@ -208,6 +233,22 @@ impl Inventory {
         if of_name(&self.unknown_beacons, &folded, now, |_| None, note) {
             tracing::info!(path, "a response looks like a beacon that no rule knows");
         }
+    }
+
+    /// Notes what the guard held back in a page; while observing, what it would have held back.
+    pub fn note_held_back(&self, kind: HeldBack, name: &str, now: i64) {
+        let outcome = Outcome { permitted: false, decided: false, presumed: None };
+        let shown = text(name.as_bytes());
+        let Some(folded) = folded(&shown).filter(|name| !name.is_empty()) else { return };
+        if let Some(held_back) = self.held_back.get(kind.index()) {
+            let note = |seen: &Seen| seen.note(From::Visitor, outcome, now);
+            of_name(held_back, &folded, now, |_| None, note);
+        }
+    }
+
+    /// What the guard held back of a kind, by name.
+    pub fn held_back(&self, kind: HeldBack) -> Vec<SeenItem<'static>> {
+        self.held_back.get(kind.index()).map(unknown).unwrap_or_default()
     }
 
     /// Every cookie seen, by name; the ones that no rule knows first.

@@ -126,7 +126,7 @@ impl Document {
 
     /// Whether the rest passes unchanged.
     pub(super) fn is_done(&self) -> bool {
-        !self.blocks && self.pending.banner.is_none()
+        !self.blocks && self.pending.guard.is_none() && self.pending.banner.is_none()
     }
 
     /// Whether blocked loads are made inert.

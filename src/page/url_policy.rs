@@ -8,7 +8,7 @@ use url::{Host, Url};
 
 use super::loads::{Resource, refresh_url};
 use crate::consent::CategorySet;
-use crate::filter::Filter;
+use crate::filter::{Filter, HeldBack, unix_now};
 use crate::policy::permits;
 
 /// The URL of a page whose host is not valid.
@@ -127,7 +127,11 @@ impl UrlPolicy {
         }
         let catalogue = &self.filter.settings().policy.catalogue;
         let entry = catalogue.third_party(host, own, url.as_str(), resource.name());
-        entry.is_some_and(|entry| !permits(self.granted, entry.category))
+        let refused = entry.is_some_and(|entry| !permits(self.granted, entry.category));
+        if refused {
+            self.filter.inventory().note_held_back(HeldBack::Host, host, unix_now());
+        }
+        refused
     }
 }
 

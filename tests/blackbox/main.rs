@@ -24,6 +24,7 @@ mod detection;
 mod fields;
 mod forgery;
 mod forwarding;
+mod held_back;
 mod hostile_origin;
 mod hosts;
 mod http2;

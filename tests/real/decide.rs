@@ -136,7 +136,17 @@ fn the_guard_holds_scripts_and_tags_of_a_page_to_the_consent() {
     let origin = Origin::answering(page("", body));
     let proxy = Proxy::start(&origin, "[page]\nguard = true\n");
     let found = node("guard.mjs", &proxy);
-    assert_eq!(found["console"], json!([]), "{found:#}");
+    let lines = found["console"].as_array().unwrap();
+    assert_eq!(lines.len(), 2, "one for each page on which something was held back: {found:#}");
+    for name in ["_ga", "_fbp", "_gid", "nobody_knows", "_hjid"] {
+        assert!(lines[0].as_str().unwrap().contains(name), "{name}: {lines:?}");
+    }
+    let held_back = held_back(&proxy);
+    for seen in ["cookie _ga analytics", "storage _gid analytics", "cookie nobody_knows -"] {
+        assert!(held_back.iter().any(|item| item == seen), "{seen}: {held_back:?}");
+    }
+    let blocked = "host ad.doubleclick.net targeting";
+    assert!(held_back.iter().any(|item| item == blocked), "{held_back:?}");
     let none = &found["none"];
     assert_eq!(none["cookies"], json!(["consentry", "csrftoken"]), "{found:#}");
     assert_eq!(none["local"], json!(["auth-tokens", "cart", "oidc.userToken"]));
@@ -175,6 +185,35 @@ fn the_guard_holds_scripts_and_tags_of_a_page_to_the_consent() {
         ])
     );
     assert_eq!(all["first"], true, "who allows everything gets the page as it is");
+}
+
+/// What the guard held back in pages: kind, name and category of each.
+fn held_back(proxy: &Proxy) -> Vec<String> {
+    let (_, inventory) = proxy.admin("/inventory");
+    let inventory: Value = serde_json::from_str(&inventory).unwrap();
+    let items = inventory["default"]["held_back"].as_array().unwrap();
+    let text = |item: &Value, key: &str| item[key].as_str().unwrap_or("-").to_owned();
+    let shown = |item| ["kind", "name", "category"].map(|key| text(item, key)).join(" ");
+    items.iter().map(shown).collect()
+}
+
+#[test]
+fn while_observing_the_guard_holds_nothing_back_and_reports_what_it_would() {
+    let body = "<!doctype html><html lang=en><head><link rel=icon href='data:,'></head>\
+        <body><img alt='' src='https://ad.doubleclick.net/x.gif'></body></html>";
+    let origin = Origin::answering(page("", body));
+    let proxy = Proxy::start(&origin, "mode = 'observe'\n[page]\nguard = true\n");
+    let found = node("guard.mjs", &proxy);
+    let (none, all) = (&found["none"], &found["functional+analytics+targeting+social"]);
+    for what in ["cookies", "local", "session", "asked", "readBack"] {
+        assert_eq!(none[what], all[what], "{what}");
+    }
+    let held_back = held_back(&proxy);
+    for seen in
+        ["cookie _ga analytics", "storage _gid analytics", "host ad.doubleclick.net targeting"]
+    {
+        assert!(held_back.iter().any(|item| item == seen), "{seen}: {held_back:?}");
+    }
 }
 
 /// Posts a choice; the status.

@@ -117,7 +117,7 @@ function show() {
     choice.replaceChildren(...figures.sites.map((name, place) => new Option(name, place)));
   }
   const { now, history, errors } = figures;
-  const { cookies, beacons } = figures.inventory;
+  const { cookies, beacons, held_back } = figures.inventory;
   byId("version").textContent = figures.version;
   byId("mode").textContent = now.mode;
   const points = rates(history);
@@ -157,6 +157,13 @@ function show() {
     ["%", ([, count]) => Math.round(1000 * count / Math.max(all, 1)) / 10, "number"],
     ["Requests", ([, count]) => count, "number"],
   ], Object.entries(now.consent).filter(([, count]) => count).sort((a, b) => b[1] - a[1]), "No request yet.");
+  table("held-back", [
+    ["Name", (item) => item.name, "name"],
+    ["Kind", (item) => item.kind],
+    ["Category", (item) => item.category ?? "unclassified"],
+    ["Vendor", (item) => item.vendor],
+    ["Times", (item) => item.times, "number"],
+  ], held_back.sort((a, b) => b.times - a.times).slice(0, 50), "Nothing: the guard is off, or held nothing back.");
   table("beacons", [
     ["Path", (item) => item.name, "name"],
     ["Category", (item) => item.category ?? "looks like one"],

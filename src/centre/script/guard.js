@@ -1,5 +1,8 @@
 (() => {
-  const granted = new Set(document.currentScript.dataset.granted.split(" "));
+  const { dataset, src } = document.currentScript;
+  const granted = new Set(dataset.granted.split(" "));
+  // Stores everything, and reports what would be held back.
+  const observes = "observe" in dataset;
   const { categories, exact, wild, records, identifiers, tokens, logins, tracking, unclassified, presumes, own } = DATA;
   const known = new Map();
   exact.forEach((names, at) => names && names.split(" ").forEach((name) => known.set(name, categories[at])));
@@ -17,6 +20,35 @@
   // Scripts write CSRF tokens that a site needs, and keep logins in storage.
   const inWords = (name) => name.replace(/([a-z0-9])([A-Z])/g, "$1_$2");
   const allowedKey = (key) => allowed(key, isLogin);
+
+  // Names that are reported, each once a page.
+  const reported = { cookies: new Set(), storage: new Set(), hosts: new Set() };
+  let news = {};
+  let timer = 0;
+  const send = () => {
+    clearTimeout(timer);
+    timer = 0;
+    const names = [...(news.cookies || []), ...(news.storage || [])];
+    if (names.length) {
+      const verb = observes ? "would hold" : "held";
+      console.info(`consentry ${verb} back what the visitor has not allowed to be stored: ${names.join(", ")}`);
+    }
+    navigator.sendBeacon(new URL("held-back", src), new Blob([JSON.stringify(news)], { type: "application/json" }));
+    news = {};
+  };
+  const holdBack = (kind, name) => {
+    const known = reported[kind];
+    if (known.has(name) || known.size >= 16 || name.length > 128) return;
+    known.add(name);
+    (news[kind] = news[kind] || []).push(name);
+    timer = timer || setTimeout(send, 1000);
+  };
+  addEventListener("pagehide", () => timer && send());
+  if (observes && window.PerformanceObserver) {
+    const hostsOf = (list) => list.getEntries().map(({ name }) => new URL(name, src).hostname).filter((host) => host && host !== location.hostname);
+    const observer = new PerformanceObserver((list) => hostsOf(list).forEach((host) => holdBack("hosts", host)));
+    observer.observe({ type: "resource", buffered: true });
+  }
 
   // Only SP and HTAB are blanks, as for browsers.
   const trim = (text) => text.replace(/^[ \t]+|[ \t]+$/g, "");
@@ -37,7 +69,7 @@
       .join("; ");
 
   // Scripts neither write nor delete the consent cookie. Browsers send the nameless `=name=value` as `name=value`.
-  const isOwn = (pair) => own.includes(split(trim(pair).replace(/^=/, ""))[0]);
+  const isOwn = (pair) => !observes && own.includes(split(trim(pair).replace(/^=/, ""))[0]);
 
   // What may not be stored is kept until the page ends, so that scripts can read back what they wrote.
   const heldCookies = new Map();
@@ -58,7 +90,9 @@
       const [name, text] = pair.includes("=") ? split(pair) : ["", trim(pair)];
       const attributes = parts.map(split).map(([key, ...rest]) => [key.toLowerCase(), ...rest]);
       const deletes = attributes.some(mayDelete);
-      if (allowed(name)) cookie.set.call(this, line);
+      const passes = allowed(name);
+      if (!passes && !deletes) holdBack("cookies", name);
+      if (passes || observes) cookie.set.call(this, line);
       else if (deletes) cookie.set.call(this, deletion(name, attributes));
       else if (!attributes.some(([key]) => key === "httponly")) return void heldCookies.set(name, text);
       heldCookies.delete(name);
@@ -90,12 +124,14 @@
       const [name, options, passed] = read(args);
       if (isOwn(name)) return;
       const key = trim(name);
-      if (allowed(key)) {
+      const { expires, maxAge, domain, path, partitioned, value } = options || { value: args[1] };
+      const deletes = (maxAge != null && !(maxAge > 0)) || (expires != null && isPast(expires));
+      const passes = allowed(key);
+      if (!passes && !deletes) holdBack("cookies", key);
+      if (passes || observes) {
         heldCookies.delete(key);
         return set.apply(this, passed);
       }
-      const { expires, maxAge, domain, path, partitioned, value } = options || { value: args[1] };
-      const deletes = (maxAge != null && !(maxAge > 0)) || (expires != null && isPast(expires));
       if (!deletes) return void heldCookies.set(key, trim(String(value)));
       heldCookies.delete(key);
       return remove.call(this, { name, domain, path, partitioned });
@@ -121,7 +157,10 @@
   const methods = {
     getItem: (store, key) => (store.held.has(key) ? store.held.get(key) : call("getItem", store.real, key)),
     setItem: (store, key, value) => {
-      if (!allowedKey(key)) return void store.held.set(key, value);
+      if (!allowedKey(key)) {
+        holdBack("storage", key);
+        if (!observes) return void store.held.set(key, value);
+      }
       call("setItem", store.real, key, value);
       store.held.delete(key);
     },

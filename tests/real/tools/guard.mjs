@@ -18,6 +18,7 @@ for (const consent of ["", "functional", "functional+analytics+targeting+social"
   page.on("console", (message) => found.console.push(message.text()));
   page.on("pageerror", (error) => found.console.push(error.message));
   await page.goto(base);
+  const line = consent.includes("targeting") ? undefined : page.waitForEvent("console");
   const readBack = await page.evaluate(async () => {
     document.cookie = "_ga=1; path=/";
     document.cookie = "csrftoken=1; path=/";
@@ -50,6 +51,7 @@ for (const consent of ["", "functional", "functional+analytics+targeting+social"
     return { pixels, items, count, changed, deleted: document.cookie.includes("nobody_knows"), refused: (() => { try { localStorage.setItem("x"); } catch (error) { return error.name; } })() };
   });
   await page.evaluate(() => { document.cookie = "nobody_knows=1; path=/"; });
+  await line;
   // The next page shows what was stored.
   await page.reload();
   const stored = await page.evaluate(async () => {

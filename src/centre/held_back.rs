@@ -1,0 +1,67 @@
+//! Reports of the guard's script: the names of what it held back in a page, for the inventory.
+//!
+//! `{"cookies": ["_ga"], "storage": ["_gid"], "hosts": ["tracker.example"]}`, each optional. Visitors can send anything: names
+//! are bounded in number and length, and nothing but the inventory is changed. Hosts come from observed pages only, with
+//! every host that the page loaded from; they are judged here.
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body::Body;
+
+use super::choice::{JSON, Posted, posted_body};
+use super::error::CentreError;
+use super::reply::empty;
+use super::site::Site;
+use super::visitor::Visitor;
+use crate::filter::{HeldBack, named_host};
+use crate::policy::permits;
+
+/// The most names of each kind that are read of one report.
+const MAX_NAMES: usize = 64;
+
+/// What a page reports.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Report {
+    cookies: Vec<String>,
+    storage: Vec<String>,
+    hosts: Vec<String>,
+}
+
+impl Posted for Report {
+    const MEDIA_TYPES: &'static [&'static str] = &JSON;
+
+    fn read(_: &str, body: &[u8]) -> Result<Self, CentreError> {
+        serde_json::from_slice(body).map_err(|_| CentreError::NotAReport)
+    }
+}
+
+/// Notes a report: 204.
+pub(super) async fn answer<B>(
+    site: &Site,
+    request: Request<B>,
+    visitor: Visitor,
+) -> Result<Response<Bytes>, CentreError>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let (headers, report) = posted_body::<Report, B>(request).await?;
+    let inventory = site.filter.inventory();
+    for (kind, names) in [(HeldBack::Cookie, &report.cookies), (HeldBack::Storage, &report.storage)]
+    {
+        for name in names.iter().take(MAX_NAMES) {
+            inventory.note_held_back(kind, name, visitor.now);
+        }
+    }
+    let granted = site.consent(&headers, visitor.trusted, visitor.now).granted;
+    let own = named_host(&headers).unwrap_or_default();
+    let catalogue = &site.filter.settings().policy.catalogue;
+    for host in report.hosts.iter().take(MAX_NAMES) {
+        let entry = catalogue.third_party(host, own, &format!("https://{host}/"), "other");
+        if entry.is_some_and(|entry| !permits(granted, entry.category)) {
+            inventory.note_held_back(HeldBack::Host, host, visitor.now);
+        }
+    }
+    Ok(empty(StatusCode::NO_CONTENT))
+}
