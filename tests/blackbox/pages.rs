@@ -145,10 +145,21 @@ fn where_cookies_are_used_until_they_are_refused_the_banner_says_so() {
 #[test]
 fn the_banner_is_off_by_default_and_while_observing() {
     let origin = Origin::answering(html());
-    for toml in ["", "mode = 'observe'\n[banner]\nenabled = true\n[page]\nguard = true\n"] {
+    for toml in ["", "mode = 'observe'\n[banner]\nenabled = true\n"] {
         let proxy = Proxy::start(&origin, toml);
         assert_eq!(load(&proxy, "/", &[]).text(), HTML, "{toml}");
     }
+}
+
+#[test]
+fn while_observing_a_guarded_page_gets_the_script_that_reports_and_is_else_the_same() {
+    let origin = Origin::answering(html());
+    let toml = "mode = 'observe'\n[banner]\nenabled = true\n[page]\nguard = true\n";
+    let text = load(&Proxy::start(&origin, toml), "/", &[]).text();
+    let at = text.find("<script src=\"/.consentry/guard.js?").unwrap();
+    let end = at + text[at..].find("</script>").unwrap() + "</script>".len();
+    assert!(text[at..end].contains(" data-observe>"), "{text}");
+    assert_eq!(text[..at].to_owned() + &text[end..], HTML);
 }
 
 #[test]
