@@ -146,9 +146,9 @@ function show() {
   table("unknown", [
     ["Name", (item) => item.name, "name"],
     ["From", (item) => item.from],
-    ["Passes as", (item) => item.presumed ? `presumed necessary: ${item.presumed.reason}` : "unclassified"],
     ["Proposal", (item) => `${item.suggestion.category}: ${item.suggestion.reason}`],
     ["Seen", (item) => item.set + item.sent, "number"],
+    ["Passes as", (item) => item.presumed ? `presumed necessary: ${item.presumed.reason}` : "unclassified"],
   ], cookies.filter((item) => !item.category).sort((a, b) => b.set + b.sent - a.set - a.sent).slice(0, 50), "None: every cookie has its rule.");
   const all = totalOf(now.consent);
   table("consent", [
