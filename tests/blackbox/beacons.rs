@@ -272,31 +272,3 @@ fn a_page_load_is_never_answered_here_unless_the_rule_says_so_and_loses_its_cook
     }
     assert!(origin.saw_nothing());
 }
-
-#[test]
-fn an_image_rule_that_names_no_file_takes_pixels_only() {
-    let gif = |width: u8| {
-        [b"GIF89a", &[width, 0, width, 0][..], b"\x80\0\0\0\0\0\xff\xff\xff;ORIGIN"].concat()
-    };
-    let answer = |body: Vec<u8>| {
-        let head = format!(
-            "HTTP/1.1 200 OK\r\nContent-Type: image/gif\r\nContent-Length: {}\r\n\r\n",
-            body.len()
-        );
-        [head.into_bytes(), body].concat()
-    };
-    for (name, pixel) in [("header", false), ("8f14e45fceea", true)] {
-        let origin = Origin::answering(answer(gif(if pixel { 1 } else { 60 })));
-        for (toml, blanked) in
-            [("", pixel), ("mode = 'observe'", false), ("beacons.detect = 'off'", pixel)]
-        {
-            let proxy = Proxy::start(&origin, toml);
-            let reply = proxy.get(&format!("/email/{name}.gif"), &[("Sec-Fetch-Dest", "image")]);
-            assert_eq!(reply.text().ends_with("ORIGIN"), !blanked, "{name} {toml}");
-            let beacon = proxy.access()["beacon"].clone();
-            assert_eq!(beacon == "analytics", pixel, "{name} {toml}");
-        }
-        let allowed = Proxy::start(&origin, "beacons.email_opens = 'allow'");
-        assert!(allowed.get("/email/x.gif", &[]).text().ends_with("ORIGIN"));
-    }
-}

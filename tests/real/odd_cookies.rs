@@ -222,7 +222,7 @@ fn what_chromium_stores_of_a_line_has_the_name_and_value_that_consentry_reads() 
 fn of_all_odd_lines_nothing_is_left_in_chromium_behind_consentry() {
     let set = Arc::new(std::sync::OnceLock::new());
     let origin = origin(Arc::clone(&set));
-    let proxy = Proxy::start(&origin, "catalogue = []");
+    let proxy = Proxy::start(&origin, "catalogue = []\nunclassified = 'block'");
     // Cookies do not know ports: what consentry lets through is sent to the origin.
     set.set(proxy.address.port()).unwrap();
     for (number, sent) in stored(&origin) {

@@ -74,12 +74,12 @@ fn envoy_with_the_rendered_filter_strips_cookies_serves_the_pages_and_fails_clos
     // The preference centre reads a body.
     let page = get("/.consentry/", "");
     assert!(page.status == 200 && page.text().contains("<form"), "{}", page.text());
-    let body = "{\"granted\":[\"analytics\"]}";
+    let body = "choice=save&allow=analytics";
     let head = request(
         "POST",
-        "/.consentry/consent",
+        "/.consentry/",
         &[
-            ("Content-Type", "application/json"),
+            ("Content-Type", "application/x-www-form-urlencoded"),
             ("Content-Length", &body.len().to_string()),
             ("Sec-Fetch-Site", "same-origin"),
         ],
