@@ -47,10 +47,11 @@ impl Deletion<'_> {
         // Browsers reject a line with neither name nor value.
         line.extend_from_slice(if self.name.is_empty() { b"=deleted" } else { b"=" });
         line.extend_from_slice(lifetime);
-        // A second leading dot makes browsers reject a line: without it this one would count.
+        // A second leading dot, or a blank behind the first, makes browsers reject a line: without it this one would count.
+        let is_odd = |domain: &[u8]| matches!(domain.first(), Some(b'.' | b' ' | b'\t'));
         let domain = self
             .domain
-            .map(|domain| (if domain.starts_with(b".") { "Domain=." } else { "Domain=" }, domain));
+            .map(|domain| (if is_odd(domain) { "Domain=." } else { "Domain=" }, domain));
         let values = [
             self.path.map(|path| ("Path=", path)),
             domain,
