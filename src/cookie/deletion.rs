@@ -138,6 +138,7 @@ mod tests {
             ),
             (b"a=1; SameSite=odd", "a=", ""),
             (b"a=1; Domain=..b", "a=", "; Domain=..b"),
+            (b"a=1; Domain=. b", "a=", "; Domain=. b"),
             (b"token", "=deleted", ""),
             (b"=token; Path=/", "=deleted", "; Path=/"),
             (b"\"a\"=1", "\"a\"=", ""),
