@@ -49,9 +49,8 @@ impl Deletion<'_> {
         line.extend_from_slice(lifetime);
         // A second leading dot, or a blank behind the first, makes browsers reject a line: without it this one would count.
         let is_odd = |domain: &[u8]| matches!(domain.first(), Some(b'.' | b' ' | b'\t'));
-        let domain = self
-            .domain
-            .map(|domain| (if is_odd(domain) { "Domain=." } else { "Domain=" }, domain));
+        let domain =
+            self.domain.map(|domain| (if is_odd(domain) { "Domain=." } else { "Domain=" }, domain));
         let values = [
             self.path.map(|path| ("Path=", path)),
             domain,
