@@ -200,6 +200,11 @@ impl Catalogue {
         self.beacons.values().flatten().chain(self.lists.as_ref().map(FilterLists::rule))
     }
 
+    /// The beacon rule of this number.
+    pub fn beacon_rule(&self, number: usize) -> Option<&BeaconRule> {
+        self.all_beacon_rules().find(|rule| rule.number == number)
+    }
+
     /// How many beacon rules there are.
     pub fn beacon_rules(&self) -> usize {
         self.beacon_rules

@@ -115,7 +115,7 @@ impl Policy {
             return Decision { rule, presumed: None, permitted: true };
         }
         // Whatever the consent: what passes now must pass after a withdrawal too.
-        let presumed = (self.unclassified == Unclassified::Presume).then(presumed).flatten();
+        let presumed = self.presumes().then(presumed).flatten();
         let permitted = presumed.is_some() || self.permits_unclassified(consent.granted);
         Decision { rule, presumed, permitted }
     }
@@ -130,6 +130,11 @@ impl Policy {
             Category::NECESSARY => true,
             category => permits(consent.granted, category) && !refused(),
         }
+    }
+
+    /// Whether cookies that no rule knows may be presumed strictly necessary.
+    pub fn presumes(&self) -> bool {
+        self.unclassified == Unclassified::Presume
     }
 
     /// Whether cookies and beacons that no rule knows may pass without further evidence.

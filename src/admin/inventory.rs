@@ -66,18 +66,23 @@ fn held_back(
         && kind != HeldBack::Host
         && let Some(fields) = shown.as_object_mut()
     {
-        let (category, reason) = suggest(&Evidence {
-            name: &item.name,
-            set_by_origin: false,
-            http_only: false,
-            lifetime: None,
-            together: None,
-            presumed: None,
-        });
-        let suggestion = json!({ "category": categories.name(category), "reason": reason });
-        fields.insert("suggestion".to_owned(), suggestion);
+        fields.insert("suggestion".to_owned(), suggestion(item, categories));
     }
     shown
+}
+
+/// What is proposed for a cookie without a rule, and why.
+fn suggestion(item: &SeenItem<'_>, categories: &Categories) -> Value {
+    let attributes = item.attributes.as_ref();
+    let (category, reason) = suggest(&Evidence {
+        name: &item.name,
+        set_by_origin: item.tally.set > 0,
+        http_only: attributes.is_some_and(|attributes| attributes.http_only),
+        lifetime: attributes.and_then(|attributes| attributes.lifetime_seconds),
+        together: item.set_together,
+        presumed: item.presumed,
+    });
+    json!({ "category": categories.name(category), "reason": reason })
 }
 
 fn rfc3339(at: i64) -> Option<String> {
@@ -105,17 +110,7 @@ fn shown(item: &SeenItem<'_>, categories: &Categories) -> Value {
     let from = if item.tally.set > 0 { "origin" } else { "script or elsewhere" };
     fields.insert("from".to_owned(), json!(from));
     if item.rule.is_none() {
-        let attributes = item.attributes.as_ref();
-        let (category, reason) = suggest(&Evidence {
-            name: &item.name,
-            set_by_origin: item.tally.set > 0,
-            http_only: attributes.is_some_and(|attributes| attributes.http_only),
-            lifetime: attributes.and_then(|attributes| attributes.lifetime_seconds),
-            together: item.set_together,
-            presumed: item.presumed,
-        });
-        let suggestion = json!({ "category": categories.name(category), "reason": reason });
-        fields.insert("suggestion".to_owned(), suggestion);
+        fields.insert("suggestion".to_owned(), suggestion(item, categories));
     }
     shown
 }

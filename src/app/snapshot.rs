@@ -129,6 +129,7 @@ impl Lasting {
             let receipts = self.receipts.clone();
             let page = &site.page;
             let centre = Centre::new(&site.name, site.centre, page, Arc::clone(&filter), receipts);
+            // While observing, a page gets the guard's script at most, which only reports.
             let observed = settings::Page { banner: None, ..page.clone() };
             let observes = filter.settings().mode == Mode::Observe;
             let page = Pages::new(if observes { &observed } else { page });

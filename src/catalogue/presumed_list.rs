@@ -51,7 +51,7 @@ struct NameList {
 }
 
 impl NameList {
-    /// Reads a list's value; `None` if it is none of ours.
+    /// Reads a list's value; `None` for any other value.
     fn parse(value: &[u8]) -> Option<Self> {
         let mut parts = std::str::from_utf8(value).ok()?.split('~');
         if parts.next()? != VERSION {

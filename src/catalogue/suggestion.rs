@@ -1,6 +1,6 @@
 //! Proposals for cookies without a rule: by name, by attributes and by what was set together.
 //!
-//! A proposal has a reason and decides nothing. Whoever follows every proposal must not break a login, so what
+//! A proposal has a reason and decides nothing. A site that follows every proposal must not break a login, so what
 //! an application sets while it logs somebody in is proposed as necessary.
 
 use super::names::{Kind, speaks_of};

@@ -61,7 +61,7 @@ pub(super) fn script(settings: &FilterSettings) -> Script {
         wild.iter().map(|rule| (rule.pattern.regex(), rule.entry.category.index())).collect();
     let (records, identifiers) = record_expressions();
     let [tokens, logins, tracking] = presumption_expressions();
-    let presumes = settings.policy.unclassified == Unclassified::Presume;
+    let presumes = settings.policy.presumes();
     let own = [
         settings.reader.reads_own_cookie().then_some(Native::COOKIE),
         presumes.then_some(LIST_COOKIE),

@@ -16,7 +16,7 @@ const BASE64URL: GeneralPurpose = GeneralPurpose::new(
 /// Reads bits one field after the other.
 #[derive(Debug)]
 pub(super) struct Bits {
-    octets: Vec<u8>,
+    bytes: Vec<u8>,
     /// The number of bits: six for each character.
     length: usize,
     at: usize,
@@ -30,8 +30,8 @@ impl Bits {
         }
         // Strings need not end at a byte: padding keeps the last bits.
         let filled = format!("{text:A<width$}", width = text.len().next_multiple_of(4));
-        let octets = BASE64URL.decode(filled).ok()?;
-        Some(Self { octets, length: text.len() * 6, at: 0 })
+        let bytes = BASE64URL.decode(filled).ok()?;
+        Some(Self { bytes, length: text.len() * 6, at: 0 })
     }
 
     /// How many bits there are.
@@ -51,8 +51,8 @@ impl Bits {
 
     /// The next bit; `None` at the end.
     pub(super) fn bit(&mut self) -> Option<bool> {
-        let octet = self.octets.get(self.at / 8).filter(|_| self.at < self.length)?;
-        let bit = octet >> (7 - self.at % 8) & 1;
+        let byte = self.bytes.get(self.at / 8).filter(|_| self.at < self.length)?;
+        let bit = byte >> (7 - self.at % 8) & 1;
         self.at += 1;
         Some(bit == 1)
     }

@@ -39,10 +39,7 @@ pub(super) fn look(
     if status == StatusCode::NO_CONTENT {
         return if wanted == Wanted::Image || ping { Look::Beacon } else { Look::Ordinary };
     }
-    if method != Method::GET || status != StatusCode::OK || headers.contains_key(CONTENT_ENCODING) {
-        return Look::Ordinary;
-    }
-    if is_small_image(headers) && !is_static_file(query, headers) {
+    if method == Method::GET && is_small_image(status, headers) && !is_static_file(query, headers) {
         Look::SmallImage
     } else {
         Look::Ordinary
@@ -50,7 +47,10 @@ pub(super) fn look(
 }
 
 /// Whether the body is an image that may be as small as a pixel.
-fn is_small_image(headers: &HeaderMap) -> bool {
+fn is_small_image(status: StatusCode, headers: &HeaderMap) -> bool {
+    if status != StatusCode::OK || headers.contains_key(CONTENT_ENCODING) {
+        return false;
+    }
     let image = headers
         .get(CONTENT_TYPE)
         .and_then(|value| value.as_bytes().get(..6))
@@ -70,9 +70,7 @@ fn is_small_image(headers: &HeaderMap) -> bool {
 pub(super) fn look_at_image(status: StatusCode, headers: &HeaderMap) -> Look {
     match status {
         StatusCode::NO_CONTENT => Look::Beacon,
-        StatusCode::OK if !headers.contains_key(CONTENT_ENCODING) && is_small_image(headers) => {
-            Look::SmallImage
-        }
+        _ if is_small_image(status, headers) => Look::SmallImage,
         _ => Look::Ordinary,
     }
 }

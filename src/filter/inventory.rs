@@ -267,7 +267,7 @@ impl Inventory {
     pub fn beacons<'a>(&self, catalogue: &'a Catalogue) -> Vec<SeenItem<'a>> {
         let mut all = unknown(&self.unknown_beacons);
         all.extend(known(&self.beacons, |number| {
-            let rule = catalogue.all_beacon_rules().find(|rule| rule.number == number)?;
+            let rule = catalogue.beacon_rule(number)?;
             Some((rule.path.as_str(), Rule::Beacon(rule)))
         }));
         all

@@ -6,13 +6,14 @@ use memchr::memmem;
 
 use crate::catalogue::{LIST_COOKIE, list_lines};
 use crate::cookie::{Cookies, SetCookie};
+use crate::policy::Policy;
 
-/// The `Cookie` fields of a request with a list; none without one.
-pub(super) fn fields_with_list(headers: &HeaderMap) -> Vec<HeaderValue> {
+/// The `Cookie` fields of a request with a list; none without one, or where nothing is presumed.
+pub(super) fn fields_with_list(headers: &HeaderMap, policy: &Policy) -> Vec<HeaderValue> {
     let fields = || headers.get_all(COOKIE).iter();
     let has_list =
-        fields().any(|field| memmem::find(field.as_bytes(), LIST_COOKIE.as_bytes()).is_some());
-    if has_list { fields().cloned().collect() } else { Vec::new() }
+        || fields().any(|field| memmem::find(field.as_bytes(), LIST_COOKIE.as_bytes()).is_some());
+    if policy.presumes() && has_list() { fields().cloned().collect() } else { Vec::new() }
 }
 
 /// The `Set-Cookie` lines of lists for a response that sets these presumed cookies, to a request with these `Cookie`

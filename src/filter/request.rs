@@ -114,7 +114,7 @@ pub(super) fn filter<B>(
         ping: content_type.is_some_and(is_ping),
         known_beacon: beacon.is_some(),
         looked_at: looked_at.map(|rule| rule.number),
-        lists: presumed::fields_with_list(headers),
+        lists: presumed::fields_with_list(headers, &settings.policy),
         page_load: None,
         renewal: None,
     };

@@ -225,7 +225,7 @@ fn decide(
 /// Strips a line that would set or delete consentry's own cookie.
 fn forged(report: &mut Report) -> Action {
     report.response_stripped.add(Some(Category::NECESSARY));
-    tracing::debug!("strips a consent cookie that the origin sets");
+    tracing::debug!("strips a cookie of consentry that the origin sets");
     Action::Strip
 }
 

@@ -37,9 +37,9 @@ pub(super) struct Seen {
     /// By where it was seen, whether the visitor had decided, and whether it may pass.
     counts: [[[AtomicU64; 2]; 2]; 2],
     attributes: OnceLock<Attributes>,
-    /// How it was set together with a session: 0 for never, else one more than the index in [`Together::ALL`].
+    /// How it was set together with a session, by its rank in [`Together::ALL`].
     together: AtomicU8,
-    /// Why it was presumed necessary last: 0 for never, else one more than the index in [`Grounds::ALL`].
+    /// Why it was presumed necessary last, by its rank in [`Grounds::ALL`].
     presumed: AtomicU8,
 }
 
@@ -100,7 +100,7 @@ impl Seen {
         let count = if outcome.permitted { passed } else { stripped };
         count.fetch_add(1, Relaxed);
         if let Some(grounds) = outcome.presumed {
-            let rank = u8::try_from(grounds.index() + 1).unwrap_or_default();
+            let rank = rank(&grounds, &Grounds::ALL);
             // What the origin shows says more than that the name is on a visitor's list.
             let known = self.presumed.load(Relaxed);
             if known != rank && (known == 0 || from == From::Origin) {
@@ -133,19 +133,16 @@ impl Seen {
 
     /// Notes how the origin sets it together with a session. The stronger evidence stays.
     pub(super) fn note_together(&self, together: Option<Together>) {
-        let index = Together::ALL.iter().position(|known| Some(*known) == together);
-        let rank = index.and_then(|index| u8::try_from(index + 1).ok()).unwrap_or_default();
+        let rank = together.map_or(0, |together| rank(&together, &Together::ALL));
         self.together.fetch_max(rank, Relaxed);
     }
 
     pub(super) fn together(&self) -> Option<Together> {
-        let rank = usize::from(self.together.load(Relaxed));
-        rank.checked_sub(1).and_then(|index| Together::ALL.get(index)).copied()
+        of_rank(&self.together, &Together::ALL)
     }
 
     pub(super) fn presumed(&self) -> Option<Grounds> {
-        let rank = usize::from(self.presumed.load(Relaxed));
-        rank.checked_sub(1).and_then(|index| Grounds::ALL.get(index)).copied()
+        of_rank(&self.presumed, &Grounds::ALL)
     }
 
     /// The same counts, to go on from.
@@ -194,4 +191,16 @@ impl Seen {
             decided: both(set_decided, sent_decided),
         }
     }
+}
+
+/// One more than the index of a value: 0 stands for none.
+fn rank<T: PartialEq>(value: &T, all: &[T]) -> u8 {
+    let index = all.iter().position(|known| known == value);
+    index.and_then(|index| u8::try_from(index + 1).ok()).unwrap_or_default()
+}
+
+/// The value of a rank.
+fn of_rank<T: Copy>(rank: &AtomicU8, all: &[T]) -> Option<T> {
+    let index = usize::from(rank.load(Relaxed)).checked_sub(1)?;
+    all.get(index).copied()
 }

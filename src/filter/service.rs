@@ -247,8 +247,7 @@ fn beacon<R: Body<Data = Bytes>>(
 
 /// Notes a beacon of this rule without consent; returns its category.
 fn known(filter: &Filter, visit: &Visit, number: usize) -> Option<Category> {
-    let rule =
-        filter.settings.policy.catalogue.all_beacon_rules().find(|rule| rule.number == number)?;
+    let rule = filter.settings.policy.catalogue.beacon_rule(number)?;
     filter.note_beacon(rule, &visit.report, false, unix_now());
     Some(rule.entry.category)
 }

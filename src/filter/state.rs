@@ -13,7 +13,6 @@ use super::seen::Outcome;
 use crate::catalogue::{BeaconRule, LIST_COOKIE};
 use crate::config::settings::{FilterSettings, Mode};
 use crate::cookie::SetCookie;
-use crate::policy::Unclassified;
 
 /// One site's filter: its settings, and what it has learned from the traffic.
 #[derive(Debug)]
@@ -73,11 +72,9 @@ impl Filter {
 
     /// Whether a `Set-Cookie` line of the origin would set or delete a cookie that only consentry may set.
     pub(super) fn is_own_cookie(&self, cookie: &SetCookie<'_>) -> bool {
-        let is_list = || {
-            let presumes = self.settings.policy.unclassified == Unclassified::Presume;
-            presumes && cookie.is_sent_as(LIST_COOKIE.as_bytes())
-        };
-        self.settings.reader.is_own_cookie(cookie) || is_list()
+        let FilterSettings { reader, policy, .. } = &self.settings;
+        reader.is_own_cookie(cookie)
+            || policy.presumes() && cookie.is_sent_as(LIST_COOKIE.as_bytes())
     }
 
     pub(super) fn enforces(&self) -> bool {

@@ -286,6 +286,11 @@ fn network(address: IpAddr) -> IpAddr {
     IpNet::new(address, bits).map_or(address, |net| net.network())
 }
 
+/// Counts as `name:count`, separated by commas.
+fn joined<'a>(counts: impl Iterator<Item = (&'a str, u16)>) -> String {
+    counts.map(|(name, count)| format!("{name}:{count}")).collect::<Vec<_>>().join(",")
+}
+
 impl Line<'_> {
     fn readable(&self) -> String {
         let mut text = format!(
@@ -311,15 +316,11 @@ impl Line<'_> {
             [("request", &self.stripped_request), ("response", &self.stripped_response)]
         {
             if let Some(counts) = counts {
-                let counts: Vec<String> =
-                    counts.named().map(|(name, count)| format!("{name}:{count}")).collect();
-                add(&format!("stripped_{name}"), &counts.join(","));
+                add(&format!("stripped_{name}"), &joined(counts.named()));
             }
         }
         if let Some(presumed) = &self.presumed {
-            let counts: Vec<String> =
-                presumed.named().map(|(name, count)| format!("{name}:{count}")).collect();
-            add("presumed", &counts.join(","));
+            add("presumed", &joined(presumed.named()));
         }
         if self.expired > 0 {
             add("expired", &self.expired.to_string());

@@ -174,9 +174,8 @@
     },
     key: (store, at) => keysOf(store)[at] ?? null,
   };
-  const counts = { getItem: 1, setItem: 2, removeItem: 1, clear: 0, key: 1 };
   for (const [name, method] of Object.entries(methods)) {
-    const count = counts[name];
+    const count = method.length - 1;
     prototype[name] = function (...args) {
       const store = storages.get(this);
       // Too few arguments, or a storage of another window: the browser says what is wrong.

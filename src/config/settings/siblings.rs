@@ -22,7 +22,7 @@ pub struct SiblingSites {
 /// The sites by registrable domain.
 #[derive(Debug)]
 pub(in crate::config) struct Families {
-    /// By registrable domain, or by host where there is none.
+    /// By registrable domain, or by host if it has none.
     pub(in crate::config) of_domains: HashMap<Box<str>, Family, RandomState>,
     /// The sites that serve hosts of any domain.
     pub(in crate::config) anywhere: Family,
@@ -65,7 +65,7 @@ impl Sites {
     }
 }
 
-/// The key of a host's family: its registrable domain, or the host where there is none.
+/// The key of a host's family: its registrable domain, or the host if it has none.
 pub(in crate::config) fn family_of(host: &str) -> &str {
     let host = host.strip_suffix('.').unwrap_or(host);
     registrable_domain(host).unwrap_or(host)
