@@ -29,7 +29,7 @@ pub use beacon_path::{PathError, rule_path};
 pub use fold::{fold, fold_counters};
 pub use hosts::HostRule;
 pub use lists::{FilterLists, ListError};
-pub(crate) use matcher::Matcher;
+pub(crate) use matcher::{Matcher, Weight};
 pub use pattern::{Pattern, PatternError};
 pub use presumed_list::{LIST_COOKIE, list_lines};
 pub use presumption::Grounds;
@@ -39,22 +39,22 @@ pub use requires::{Companion, Requires, Sight};
 pub use rule::{CookieRule, Entry, RulePlace, Tier};
 pub use suggestion::{Evidence, Suggestion, Together, suggest};
 
+use std::cmp::Reverse;
+
 use crate::cookie::{SetCookie, without_prefix};
-use beacon_path::Reading;
 use hosts::Hosts;
 
 /// All rules of a site, compiled. A look-up costs the same with ten rules as with ten thousand.
 #[derive(Debug)]
 pub struct Catalogue {
     cookies: Matcher<CookieRule>,
-    beacons: Matcher<Vec<BeaconRule>>,
-    beacon_rules: usize,
+    beacons: Matcher<BeaconRule>,
     lists: Option<FilterLists>,
     hosts: Hosts,
 }
 
 impl Catalogue {
-    /// Compiles the rules. Of two rules with the same pattern the higher tier counts, then the later.
+    /// Compiles the rules. [`Precedence`](matcher::Precedence) says which of several wins.
     pub fn compile(
         cookies: impl IntoIterator<Item = CookieRule>,
         beacons: impl IntoIterator<Item = BeaconRule>,
@@ -62,35 +62,17 @@ impl Catalogue {
         let mut names = Matcher::default();
         for (number, mut rule) in cookies.into_iter().enumerate() {
             rule.number = number;
-            let (pattern, tier) = (rule.pattern.clone(), rule.tier);
-            names.insert(&pattern, tier, rule.requires.is_some(), rule);
-        }
-        // Rules of one path may differ in their conditions: they share one place, best tier first.
-        let mut by_path: Vec<(Pattern, Vec<BeaconRule>)> = Vec::new();
-        let mut places = std::collections::HashMap::new();
-        let mut beacon_rules = 0;
-        for mut rule in beacons {
-            rule.number = beacon_rules;
-            beacon_rules += 1;
-            let key = beacon_path::key(&rule.path);
-            let place = *places.entry(key.clone()).or_insert_with(|| {
-                by_path.push((key, Vec::new()));
-                by_path.len() - 1
-            });
-            if let Some((_, rules)) = by_path.get_mut(place) {
-                rules.push(rule);
-            }
+            let pattern = rule.pattern.clone();
+            let weight = Weight { yields: rule.requires.is_some(), ..Weight::of(rule.tier) };
+            names.insert(&pattern, weight, rule);
         }
         let mut paths = Matcher::default();
-        for (pattern, mut rules) in by_path {
-            rules.sort_by_key(|rule| {
-                (std::cmp::Reverse(rule.tier), std::cmp::Reverse(rule.conditions()))
-            });
-            if let Some(tier) = rules.first().map(|rule| rule.tier) {
-                paths.insert(&pattern, tier, false, rules);
-            }
+        for (number, mut rule) in beacons.into_iter().enumerate() {
+            rule.number = number;
+            let weight = Weight { conditions: rule.conditions(), ..Weight::of(rule.tier) };
+            paths.insert(&beacon_path::key(&rule.path), weight, rule);
         }
-        Self { cookies: names, beacons: paths, beacon_rules, lists: None, hosts: Hosts::default() }
+        Self { cookies: names, beacons: paths, lists: None, hosts: Hosts::default() }
     }
 
     /// Knows these foreign hosts.
@@ -110,8 +92,7 @@ impl Catalogue {
     pub fn with_lists(mut self, lists: Option<FilterLists>) -> Self {
         self.lists = lists;
         if let Some(lists) = &mut self.lists {
-            lists.number(self.beacon_rules);
-            self.beacon_rules += 1;
+            lists.number(self.beacons.len());
         }
         self
     }
@@ -157,32 +138,27 @@ impl Catalogue {
     }
 
     /// The rule for a request, when it is a beacon.
+    ///
+    /// Of several rules that match the one of the highest tier wins, then the one for the likelier reading of the path, then
+    /// the one that spells the path as the request does, then the one of the highest precedence.
     pub fn beacon(&self, probe: &BeaconProbe<'_>) -> Option<&BeaconRule> {
-        let by_path = || {
-            if self.beacons.is_empty() {
-                return None;
-            }
-            beacon_path::find(probe.path, |reading| {
+        let mut best: Option<(_, &BeaconRule)> = None;
+        if !self.beacons.is_empty() {
+            beacon_path::each_reading(probe.path, |reading| {
                 let path = beacon_path::lower(reading.path);
-                let trimmed = || self.beacon_at(beacon_path::trimmed(&path)?, reading, probe);
-                self.beacon_at(&path, reading, probe).or_else(trimmed)
-            })
-        };
-        by_path().or_else(|| self.lists.as_ref()?.find(probe))
-    }
-
-    /// The rule filed under a path for a request that an origin may read like this; the one that spells it so, if any.
-    fn beacon_at(
-        &self,
-        path: &[u8],
-        reading: Reading<'_>,
-        probe: &BeaconProbe<'_>,
-    ) -> Option<&BeaconRule> {
-        let fits = |rule: &&BeaconRule| rule.fits(probe, reading);
-        let rules = self.beacons.best(path, |rules, _| rules.iter().any(|rule| fits(&rule)))?;
-        let spelled =
-            rules.iter().find(|rule| fits(rule) && glob::matches(&rule.path, reading.path));
-        spelled.or_else(|| rules.iter().find(fits))
+                let spellings = [Some(&*path), beacon_path::trimmed(&path)];
+                for (trimmed, path) in spellings.into_iter().flatten().enumerate() {
+                    self.beacons.each(path, |rule, precedence| {
+                        let Some(fit) = rule.fits(probe, reading) else { return };
+                        let order = (rule.tier, Reverse((reading.order, trimmed)), fit, precedence);
+                        if best.is_none_or(|(found, _)| order > found) {
+                            best = Some((order, rule));
+                        }
+                    });
+                }
+            });
+        }
+        best.map(|(_, rule)| rule).or_else(|| self.lists.as_ref()?.find(probe))
     }
 
     /// Whether a request's host makes a difference to what [`beacon`](Self::beacon) says of it.
@@ -195,9 +171,14 @@ impl Catalogue {
         self.cookies.get(number)
     }
 
+    /// Every cookie rule, the one of the highest precedence first.
+    pub fn cookie_rules_by_precedence(&self) -> impl Iterator<Item = &CookieRule> {
+        self.cookies.by_precedence()
+    }
+
     /// Every beacon rule.
     pub fn all_beacon_rules(&self) -> impl Iterator<Item = &BeaconRule> {
-        self.beacons.values().flatten().chain(self.lists.as_ref().map(FilterLists::rule))
+        self.beacons.values().chain(self.lists.as_ref().map(FilterLists::rule))
     }
 
     /// The beacon rule of this number.
@@ -207,7 +188,7 @@ impl Catalogue {
 
     /// How many beacon rules there are.
     pub fn beacon_rules(&self) -> usize {
-        self.beacon_rules
+        self.beacons.len() + usize::from(self.lists.is_some())
     }
 
     /// How many cookie rules there are.
@@ -257,6 +238,24 @@ mod tests {
         assert_eq!(category(b"_ga"), Some(Category::TARGETING));
         assert_eq!(category(b"_GA"), None);
         assert_eq!(category(b""), None);
+    }
+
+    #[test]
+    fn a_rule_whose_conditions_do_not_hold_changes_nothing_for_others() {
+        let mut conditional = rule("choice", Tier::Site, Category::NECESSARY);
+        conditional.requires = Some(Box::new(Requires {
+            http_only: false,
+            max_days: None,
+            with: vec![Companion::new("other").expect("a valid pattern")],
+        }));
+        let names = [rule("choice", Tier::Catalogue(0), Category::ANALYTICS), conditional];
+        for names in
+            [names.clone(), names.into_iter().rev().collect::<Vec<_>>().try_into().expect("two")]
+        {
+            let catalogue = Catalogue::compile(names, []);
+            let category = catalogue.cookie(b"choice").map(|rule| rule.entry.category);
+            assert_eq!(category, Some(Category::ANALYTICS));
+        }
     }
 
     #[test]

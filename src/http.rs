@@ -17,6 +17,6 @@ pub(crate) use connection_auth::binds_connection;
 pub(crate) use field_names::{folds_to, is_forwarding};
 #[cfg(feature = "ext-proc")]
 pub(crate) use forwarded::forwarded_scheme_is_secure;
-pub(crate) use host::Authority;
+pub(crate) use host::{Authority, configured_host, normalised_host};
 pub(crate) use target::{Target, TargetError};
 pub(crate) use via::Via;

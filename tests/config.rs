@@ -12,9 +12,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use consentry::catalogue::Sight;
-use consentry::config::settings::{Config, Detect, Mode};
+use consentry::config::settings::{Config, Detect, Mode, Position};
 use consentry::config::{self, Overrides};
-use consentry::consent::Category;
+use consentry::consent::{Category, CategorySet, Signals};
 use consentry::cookie::Cookies;
 
 fn parse(toml: &str) -> Config {
@@ -355,11 +355,11 @@ fn what_visitors_see_is_checked_key_by_key() {
     for expected in [
         "2 centre.language: there is no language `tlh`",
         "3 centre.locales: `nowhere` cannot be read",
-        "4 site[0].centre.earlier_notices: is not a date",
+        "4 centre.earlier_notices: is not a date",
         "6 expire.on_withdrawal[0]: unknown variant `everything`",
         "9 banner.position: unknown variant `left`",
-        "10 site[0].banner.colours.text: `red` is not a colour",
-        "10 site[0].banner.colours.border: unknown key",
+        "10 banner.colours.text: `red` is not a colour",
+        "10 banner.colours.border: unknown key",
         "12 page.guards: unknown key",
         "14 receipts.url: is neither a SQLite file nor a PostgreSQL server",
         "16 host[0].name: `https://tracker.example/x` is not a host",
@@ -440,4 +440,226 @@ fn placeholders_and_conditions_of_cookie_rules_are_checked() {
     let rule = config.sites[0].filter.policy.catalogue.cookie_in(b"a_beef_x", &sight);
     let requires = rule.and_then(|rule| rule.requires.as_deref()).expect("conditions");
     assert!(requires.http_only && requires.max_days == Some(0) && requires.with.len() == 1);
+}
+
+#[test]
+fn every_key_of_a_site_is_merged_with_the_table_at_the_top_and_wins() {
+    let config = parse(
+        "limits = { queue = 3, concurrent_requests = 9, requests_per_second = 5 }
+         banner = { enabled = true, position = 'top', colours = { text = '#000', button = '#111' } }
+         upstream_tls = { server_name = 'all.example', http2 = false }
+         centre = { api = true, bridge = true }
+         [consent]
+         sources = ['onetrust', 'consentry', 'generic']
+         gpc = 'ignore'
+         dnt = 'deny'
+         dnt_categories = ['social']
+         max_age_days = 100
+         ask_again_days = 200
+         forward_header = 'X-All'
+         cookie_domain = 'example.com'
+         [consent.onetrust]
+         require_alert_box_closed = false
+         map = { C0009 = 'analytics', C0008 = 'social' }
+         [consent.generic]
+         cookie = 'choice'
+         format = 'list'
+         separator = '|'
+         [consent.region]
+         header = 'CF-IPCountry'
+         regions = { US = 'allow', BR = 'allow' }
+         [[site]]
+         hosts = ['a.example.com']
+         upstream = 'https://127.0.0.1:1'
+         limits = { queue = 4 }
+         banner = { colours = { text = '#222' } }
+         upstream_tls = { http2 = true }
+         centre = { api = false }
+         [site.consent]
+         gpc = 'deny'
+         max_age_days = 50
+         onetrust = { map = { C0008 = 'targeting' } }
+         generic = { separator = ';' }
+         region = { regions = { US = 'deny' } }
+         [[site]]
+         hosts = ['b.example.com']
+         upstream = 'https://127.0.0.1:1'
+         consent = { default = 'deny' }
+         ",
+    );
+    let [site, denying] = &config.sites[..] else { panic!("two sites") };
+    assert_eq!((site.limits.queue, site.limits.concurrent_requests), (4, Some(9)));
+    assert_eq!(site.limits.burst.get(), 5);
+    let banner = site.page.banner.as_ref().expect("a banner");
+    assert_eq!(banner.position, Position::Top);
+    assert_eq!(banner.colours.text.as_deref(), Some("#222"));
+    assert_eq!(banner.colours.button.as_deref(), Some("#111"));
+    let tls = site.upstream_tls.as_ref().expect("an upstream of https");
+    assert!(tls.http2 && tls.server_name.is_some());
+    assert!(!site.centre.api && site.centre.bridge);
+    let filter = &site.filter;
+    assert_eq!(filter.forward_header.as_ref().map(|name| name.as_str()), Some("x-all"));
+    let reader = &filter.reader;
+    assert!(reader.signals.gpc_denies.contains(Category::TARGETING), "the default of the key");
+    let denied_by_dnt: CategorySet = [Category::SOCIAL].into_iter().collect();
+    assert_eq!(reader.signals.dnt_denies, denied_by_dnt);
+    assert_eq!((reader.max_age_days, reader.ask_again_days), (50, 200));
+    assert_eq!(reader.own.domain.as_deref(), Some("example.com"));
+    let region = reader.region.as_ref().expect("a table of regions");
+    assert!(!region.allows(Some(b"US")) && region.allows(Some(b"BR")));
+    assert!(denying.filter.reader.region.is_none(), "its own default holds in every region");
+    let granted = |cookies: &str| {
+        let cookies = Cookies::new([cookies.as_bytes()]);
+        let consent = reader.read(&cookies, Signals::default(), None, 1_790_000_000);
+        reader.categories.names_of(consent.granted).join("+")
+    };
+    // Without the cookie of the alert box it counts, by the global key; its categories are of both tables.
+    let groups =
+        "OptanonConsent=groups=C0008%3A1%2CC0009%3A1&datestamp=Mon+Sep+21+2026+10%3A00%3A00+GMT";
+    assert_eq!(granted(groups), "necessary+analytics+targeting");
+}
+
+#[test]
+fn options_without_effect_are_named_with_their_line() {
+    let config = parse(
+        "[limits]
+         burst = 5
+         [tls]
+         redirect = true
+         [receipts]
+         retention_days = 30
+         [consent]
+         default = 'allow'
+         sources = ['onetrust']
+         dnt_categories = ['social']
+         cookie_domain = 'example.com'
+         [consent.region]
+         header = 'CF-IPCountry'
+         [consent.klaro]
+         map = { x = 'social' }
+         [banner]
+         position = 'top'
+         [[host]]
+         name = 'tracker.example'
+         category = 'analytics'
+         [[site]]
+         upstream = 'http://127.0.0.1:1'
+         hosts = ['a.example.com']
+         sticky_cookie = 'srv'
+         limits = { queue = 1 }
+         upstream_tls = { http2 = false }
+         [[site]]
+         upstream = ['http://127.0.0.1:1', 'http://127.0.0.1:2']
+         hosts = ['b.example.com']
+         sticky_cookie = 'srv'
+         limits = { requests_per_second = 1 }
+         ",
+    );
+    let found: Vec<String> = config
+        .warnings
+        .iter()
+        .filter_map(|problem| Some(format!("{} {}", problem.line?, problem.key)))
+        .collect();
+    let expected = [
+        "4 tls.redirect",
+        "6 receipts.retention_days",
+        "8 consent.default",
+        "10 consent.dnt_categories",
+        "11 consent.cookie_domain",
+        "14 consent.klaro",
+        "17 banner.position",
+        "18 host",
+        "24 site[0].sticky_cookie",
+        "25 site[0].limits.queue",
+        "26 site[0].upstream_tls",
+    ];
+    for expected in expected {
+        assert!(found.contains(&expected.to_owned()), "no {expected} in {found:#?}");
+    }
+    assert_eq!(found.len(), expected.len(), "burst has an effect on the second site: {found:#?}");
+}
+
+#[test]
+fn the_annotated_example_has_no_option_without_effect() {
+    let text = std::fs::read_to_string("config/consentry.toml").expect("the example");
+    let found: Vec<String> =
+        parse(&text).warnings.iter().map(|problem| problem.to_string()).collect();
+    assert!(!found.iter().any(|text| text.contains("no effect")), "{found:#?}");
+}
+
+#[test]
+fn settings_take_names_and_neither_patterns_nor_fields_with_another_meaning() {
+    for (toml, expected) in [
+        ("[[site]]\nupstream = 'http://a'\nsticky_cookie = '_*'", "3 site[0].sticky_cookie: `_*`"),
+        (
+            "[[site]]\nupstream = 'http://a'\nsticky_cookie = 'a;b'",
+            "3 site[0].sticky_cookie: `a;b`",
+        ),
+        ("[consent.klaro]\ncookie = '_*'", "2 consent.klaro.cookie: `_*`"),
+        ("[consent.klaro]\ncookie = 'id_{hex:8}'", "2 consent.klaro.cookie: `id_{hex:8}`"),
+        ("[consent.generic]\ncookie = ''", "2 consent.generic.cookie: ``"),
+    ] {
+        let toml = if toml.contains("[[site]]") {
+            toml.to_owned()
+        } else {
+            format!("{toml}\n[[site]]\nupstream = 'http://a'\n")
+        };
+        let found = problems(&toml);
+        assert!(found.iter().any(|text| text.starts_with(expected)), "{expected}: {found:?}");
+    }
+    for name in [
+        "Host",
+        "cookie",
+        "Content-Length",
+        "content-type",
+        "Transfer-Encoding",
+        "Connection",
+        "TE",
+        "Sec-GPC",
+        "X-Forwarded-For",
+        "Forwarded",
+        "Authorization",
+        "Accept",
+        "If-None-Match",
+        "Range",
+        "Proxy-Connection",
+        "Referer",
+        "Origin",
+        "Set-Cookie",
+        "Expect",
+        "Upgrade",
+        "Via",
+    ] {
+        let toml =
+            format!("[consent]\nforward_header = '{name}'\n[[site]]\nupstream = 'http://a'\n");
+        let found = problems(&toml);
+        assert_eq!(found.len(), 1, "{name}");
+        assert!(found[0].starts_with("2 consent.forward_header: "), "{found:?}");
+    }
+    let own = "[consent]\nforward_header = 'X-Consent'\n[[site]]\nupstream = 'http://a'\n";
+    parse(own);
+}
+
+#[test]
+fn hosts_have_one_form_and_sites_names_of_their_own() {
+    let site = |rest: &str| format!("[[site]]\nupstream = 'http://127.0.0.1:1'\n{rest}\n");
+    let config =
+        parse(&site("hosts = ['Shop.Example.', '::1', '*.Other.example.', 'münchen.example']"));
+    let hosts: Vec<String> = config.sites[0].hosts.iter().map(ToString::to_string).collect();
+    assert_eq!(hosts, ["shop.example", "[::1]", "*.other.example", "xn--mnchen-3ya.example"]);
+    for host in ["shop.example:8080", "[::1]:80", "*.shop.example:1", "a*b", "*.[::1]", "*.", ""] {
+        let found = problems(&site(&format!("hosts = ['{host}']")));
+        assert!(found[0].contains("is not a host"), "{host}: {found:?}");
+    }
+    let twice = [site("hosts = ['shop.example']"), site("hosts = ['SHOP.example.']")].concat();
+    assert!(problems(&twice)[0].contains("served by another site"), "{:?}", problems(&twice));
+    for (first, second) in [
+        ("hosts = ['a.example']", "hosts = ['b.example']\nname = 'a.example'"),
+        ("hosts = ['b.example']\nname = 'a.example'", "hosts = ['a.example']"),
+        ("hosts = ['a.example']\nname = 'x'", "hosts = ['b.example']\nname = 'x'"),
+    ] {
+        let found = problems(&[site(first), site(second)].concat());
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].contains("another site has the name"), "{found:?}");
+    }
 }

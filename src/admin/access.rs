@@ -8,7 +8,7 @@ use http::header::{HOST, HeaderValue, ORIGIN};
 
 use super::token;
 use crate::config::settings::{AdminToken, Listen};
-use crate::http::Authority;
+use crate::http::{Authority, normalised_host};
 
 /// Who may use the admin listener.
 #[derive(Debug, Default)]
@@ -59,12 +59,12 @@ impl Access {
             return !headers.contains_key(HOST);
         };
         let Some(Authority { host, .. }) = Authority::parse(host.as_bytes()) else { return false };
-        let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+        let host = normalised_host(host);
         host.starts_with('[')
             || host.parse::<Ipv4Addr>().is_ok()
             || host == "localhost"
             || host.ends_with(".localhost")
-            || self.hosts.contains(&host)
+            || self.hosts.iter().any(|known| *known == *host)
     }
 }
 

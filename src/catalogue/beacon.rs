@@ -53,15 +53,16 @@ pub struct BeaconProbe<'a> {
 }
 
 impl BeaconRule {
-    /// Whether the rule is for a request whose path an origin may read like this.
+    /// Whether the rule is for a request whose path an origin may read like this: `None`, or whether the path is
+    /// spelled like the rule's.
     ///
     /// Some origins ignore case and a slash at the end. A page is never matched by that, since another origin may serve
     /// it at the other spelling; nor is a picture in an e-mail, which no script loads.
-    pub(super) fn fits(&self, probe: &BeaconProbe<'_>, reading: Reading<'_>) -> bool {
-        let folds = !probe.navigation && !self.email_open;
-        (folds || glob::matches(&self.path, reading.path))
-            && self.allows_path_info(reading)
-            && self.holds(probe, folds)
+    pub(super) fn fits(&self, probe: &BeaconProbe<'_>, reading: Reading<'_>) -> Option<bool> {
+        let folds = !probe.navigation && !self.email_open && !self.path.has_upper();
+        let spelled = glob::matches(&self.path, reading.path);
+        let fits = (folds || spelled) && self.allows_path_info(reading) && self.holds(probe, folds);
+        fits.then_some(spelled)
     }
 
     /// Whether the rule takes page loads: visitors follow links to paths that look like a beacon's.
@@ -357,6 +358,56 @@ mod tests {
         assert_eq!(category(&Method::OPTIONS, "/collect?v=2"), Some(Category::TARGETING));
         assert_eq!(category(&Method::POST, "/collect?v=22"), Some(Category::ANALYTICS));
         assert_eq!(category(&Method::GET, "/collect?v=2"), Some(Category::ANALYTICS));
+    }
+
+    #[test]
+    fn a_rule_that_does_not_match_changes_nothing_for_others() {
+        let at = |path: &str, tier, category| {
+            let mut rule = rule(path);
+            (rule.tier, rule.entry.category) = (tier, category);
+            rule
+        };
+        let mut of_site = at("/collect", Tier::Site, Category::SOCIAL);
+        of_site.method = Some(Method::POST);
+        let rules = [
+            at("/collect", Tier::Catalogue(0), Category::ANALYTICS),
+            at("/col*", Tier::Config, Category::TARGETING),
+            of_site,
+        ];
+        let found = |rules: [BeaconRule; 3], method: &Method| {
+            let catalogue = Catalogue::compile([], rules);
+            let probe = BeaconProbe { method, ..probe("/collect") };
+            catalogue.beacon(&probe).map(|rule| rule.entry.category)
+        };
+        let [a, b, c] = rules;
+        for rules in [[a.clone(), b.clone(), c.clone()], [c, b, a]] {
+            assert_eq!(found(rules.clone(), &Method::POST), Some(Category::SOCIAL));
+            assert_eq!(found(rules, &Method::GET), Some(Category::TARGETING));
+        }
+    }
+
+    #[test]
+    fn a_tier_wins_over_spelling_reading_and_pattern_and_then_the_later_rule_wins() {
+        let found = |rules: &[(&str, Tier)], path: &str| {
+            let rules: Vec<BeaconRule> =
+                rules.iter().map(|(path, tier)| BeaconRule { tier: *tier, ..rule(path) }).collect();
+            let catalogue = Catalogue::compile([], rules);
+            catalogue.beacon(&probe(path)).map(|rule| rule.number)
+        };
+        let (file, config, site) = (Tier::Catalogue(0), Tier::Config, Tier::Site);
+        for (rules, path, number) in [
+            (&[("/Track/x", file), ("/track/x", site)][..], "/Track/x", 1),
+            (&[("/t.php/x", file), ("/t.php", config)], "/t.php/x", 1),
+            (&[("/tr/", file), ("/tr", site)], "/tr/", 1),
+            (&[("/collect", file), ("/c*", config)], "/collect", 1),
+            (&[("/track/x", file), ("/Track/*", file)], "/Track/x", 1),
+            (&[("/a*", file), ("/a*", file)], "/ab", 1),
+            (&[("/ab*", file), ("/a*", file)], "/ab", 0),
+            (&[("/x/{upper:3}", file)], "/x/ABC", 0),
+        ] {
+            assert_eq!(found(rules, path), Some(number), "{rules:?} {path}");
+        }
+        assert_eq!(found(&[("/x/{upper:3}", file)], "/x/abc"), None);
     }
 
     #[test]

@@ -67,6 +67,8 @@ pub fn rule_path(text: &str) -> Result<Pattern, PathError> {
 /// The lookup key of a rule: spellings that an origin may treat as equal have the same key.
 pub(super) fn key(path: &Pattern) -> Pattern {
     let lower = path.as_str().to_ascii_lowercase();
+    // In lower case no capital letter is left to match.
+    let lower = lower.replace("{upper", "{alnum");
     let trimmed = lower.strip_suffix('/').filter(|rest| !rest.is_empty() && !rest.ends_with('*'));
     Pattern::new(trimmed.unwrap_or(&lower)).unwrap_or_else(|_| path.clone())
 }
@@ -77,20 +79,31 @@ pub(super) struct Reading<'a> {
     pub(super) path: &'a [u8],
     /// Path info was cut off behind the script.
     pub(super) cut: bool,
+    /// Its position among the readings, the likeliest first.
+    pub(super) order: u8,
 }
 
-/// Calls `found` with each interpretation of a path, the likeliest first, until one is found.
-pub(super) fn find<T>(path: &str, mut found: impl FnMut(Reading<'_>) -> Option<T>) -> Option<T> {
-    let mut look = |path: &[u8]| {
-        found(Reading { path, cut: false })
-            .or_else(|| found(Reading { path: without_path_info(path)?, cut: true }))
+/// Calls `look` with each interpretation of a path, the likeliest first.
+pub(super) fn each_reading(path: &str, mut look: impl FnMut(Reading<'_>)) {
+    let mut order = 0;
+    let mut look_at = |path: &[u8], cut| {
+        look(Reading { path, cut, order });
+        order += 1;
+    };
+    let mut read = |path: &[u8]| {
+        look_at(path, false);
+        if let Some(script) = without_path_info(path) {
+            look_at(script, true);
+        }
     };
     // Most paths have none of these, and one reading.
     if memchr::memchr3(b'%', b'\\', b';', path.as_bytes()).is_none() {
-        return look(&normalised(path));
+        return read(&normalised(path));
     }
-    let whole = resolve(&decode(path.as_bytes()));
-    look(&whole).or_else(|| look(&resolve(&decode(&without_parameters(path.as_bytes())?))))
+    read(&resolve(&decode(path.as_bytes())));
+    if let Some(bare) = without_parameters(path.as_bytes()) {
+        read(&resolve(&decode(&bare)));
+    }
 }
 
 /// The path in lower case, as in the keys of rules.
@@ -194,9 +207,8 @@ mod tests {
 
     fn readings(path: &str) -> Vec<String> {
         let mut all = Vec::new();
-        find(path, |reading| -> Option<()> {
+        each_reading(path, |reading| {
             all.push(String::from_utf8_lossy(reading.path).into_owned());
-            None
         });
         all
     }

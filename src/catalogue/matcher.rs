@@ -14,12 +14,48 @@ use super::pattern::{Part, Pattern};
 use super::rule::Tier;
 use super::tree::Tree;
 
-/// How good a match is: the tier first, then exact over wildcard, then rules without conditions over others,
-/// then more literal bytes, then more placeholders.
-type Rank = (Tier, bool, bool, usize, usize);
+/// The precedence of a rule among those that match: the greatest wins, for cookies and beacons alike.
+///
+/// The order of the fields is the order in which they are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Precedence {
+    /// Where the rule comes from.
+    tier: Tier,
+    /// It names one name, without wildcards.
+    exact: bool,
+    /// It is no wildcard that counts only where no other one matches.
+    unconditional: bool,
+    /// The bytes of its pattern that no wildcard matches.
+    literal_bytes: usize,
+    /// How many placeholders its pattern has.
+    placeholders: usize,
+    /// How many conditions it has besides the pattern.
+    conditions: usize,
+    /// Its position: of two equal rules the later wins.
+    index: usize,
+}
+
+/// What a pattern is inserted with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Weight {
+    /// Where the rule comes from.
+    pub(crate) tier: Tier,
+    /// The rule counts only where no unconditional wildcard of its tier matches.
+    pub(crate) yields: bool,
+    /// How many conditions it has besides the pattern: more win over fewer.
+    pub(crate) conditions: usize,
+}
+
+impl Weight {
+    /// A rule that the pattern alone decides.
+    pub(crate) fn of(tier: Tier) -> Self {
+        Self { tier, yields: false, conditions: 0 }
+    }
+}
 
 #[derive(Debug)]
 pub(crate) struct Matcher<T> {
+    /// The first item of each exact name, which leads to the others.
     exact: HashMap<Box<[u8]>, usize, RandomState>,
     prefixes: Tree,
     /// The wildcards below a node of `prefixes`.
@@ -30,9 +66,11 @@ pub(crate) struct Matcher<T> {
 
 #[derive(Debug)]
 struct Item<T> {
-    rank: Rank,
+    precedence: Precedence,
     /// `None` for an exact name.
     glob: Option<Glob>,
+    /// The next item of the same exact name, of lower precedence.
+    next: Option<usize>,
     value: T,
 }
 
@@ -49,39 +87,56 @@ impl<T> Default for Matcher<T> {
 }
 
 impl<T> Matcher<T> {
-    /// Adds a pattern. A `conditional` wildcard counts only where no other wildcard of its tier matches.
-    pub(crate) fn insert(&mut self, pattern: &Pattern, tier: Tier, conditional: bool, value: T) {
-        let rank = rank(pattern, tier, conditional);
-        let item = self.items.len();
+    /// Adds a pattern.
+    pub(crate) fn insert(&mut self, pattern: &Pattern, weight: Weight, value: T) {
+        let index = self.items.len();
+        let precedence = precedence(pattern, weight, index);
         let glob = Glob::new(pattern);
+        let mut next = None;
         if let Some(glob) = &glob {
-            let next = self.suffixes.len();
+            let below_next = self.suffixes.len();
             let Some(nodes) = self.prefixes.insert(glob.prefix().iter().copied()) else { return };
             let below = match nodes.first() {
                 Some(below) => *below,
                 None => {
-                    nodes.push(next);
+                    nodes.push(below_next);
                     self.suffixes.push(Tree::default());
-                    next
+                    below_next
                 }
             };
             let tree = self.suffixes.get_mut(below);
             if let Some(items) =
                 tree.and_then(|tree| tree.insert(glob.suffix().iter().rev().copied()))
             {
-                items.push(item);
+                items.push(index);
             }
-            self.best_wildcard_tier = self.best_wildcard_tier.max(Some(tier));
+            self.best_wildcard_tier = self.best_wildcard_tier.max(Some(weight.tier));
         } else {
-            let name = pattern.as_str().as_bytes();
-            match self.exact.get(name).and_then(|known| self.items.get(*known)) {
-                Some(known) if known.rank > rank => {}
-                _ => {
-                    self.exact.insert(name.into(), item);
-                }
-            }
+            next = self.link(pattern.as_str().as_bytes(), index, precedence);
         }
-        self.items.push(Item { rank, glob, value });
+        self.items.push(Item { precedence, glob, next, value });
+    }
+
+    /// Files an item under its exact name, in the order of precedence; returns the item that follows it.
+    fn link(&mut self, name: &[u8], index: usize, precedence: Precedence) -> Option<usize> {
+        let Some(first) = self.exact.get_mut(name) else {
+            self.exact.insert(name.into(), index);
+            return None;
+        };
+        let wins = |items: &[Item<T>], at: usize| {
+            items.get(at).is_some_and(|item| item.precedence > precedence)
+        };
+        if !wins(&self.items, *first) {
+            return Some(std::mem::replace(first, index));
+        }
+        let mut before = *first;
+        while let Some(after) = self.items.get(before).and_then(|item| item.next) {
+            if !wins(&self.items, after) {
+                break;
+            }
+            before = after;
+        }
+        self.items.get_mut(before).and_then(|item| item.next.replace(index))
     }
 
     /// The value that was inserted at this index, from 0.
@@ -94,29 +149,57 @@ impl<T> Matcher<T> {
         self.items.iter().map(|item| &item.value)
     }
 
-    /// The best match that `wanted` accepts. It gets the value, and the part of the name that the wildcards match.
+    /// Every value, in the order of precedence, the first winner first.
+    pub(super) fn by_precedence(&self) -> impl Iterator<Item = &T> {
+        let mut items: Vec<&Item<T>> = self.items.iter().collect();
+        items.sort_by_key(|item| std::cmp::Reverse(item.precedence));
+        items.into_iter().map(|item| &item.value)
+    }
+
+    /// The match of the highest precedence that `wanted` accepts. It gets the value, and the part of the name that the
+    /// wildcards match.
     pub(crate) fn best(&self, name: &[u8], wanted: impl Fn(&T, &[u8]) -> bool) -> Option<&T> {
-        let mut best: Option<&Item<T>> = self
-            .exact
-            .get(name)
-            .and_then(|item| self.items.get(*item))
-            .filter(|item| wanted(&item.value, &[]));
-        if best.is_some_and(|item| Some(item.rank.0) >= self.best_wildcard_tier) {
+        let mut best = self.exact_items(name).find(|item| wanted(&item.value, &[]));
+        if best.is_some_and(|item| Some(item.precedence.tier) >= self.best_wildcard_tier) {
             return best.map(|item| &item.value);
         }
+        self.each_wildcard(name, |item| {
+            if best.is_none_or(|best| item.precedence > best.precedence)
+                && let Some(wild) = item.glob.as_ref().and_then(|glob| glob.wild(name))
+                && wanted(&item.value, wild)
+            {
+                best = Some(item);
+            }
+        });
+        best.map(|item| &item.value)
+    }
+
+    /// Calls `found` with every value whose pattern matches, in any order.
+    pub(super) fn each<'a>(&'a self, name: &[u8], mut found: impl FnMut(&'a T, Precedence)) {
+        self.exact_items(name).for_each(|item| found(&item.value, item.precedence));
+        self.each_wildcard(name, |item| {
+            if item.glob.as_ref().is_some_and(|glob| glob.wild(name).is_some()) {
+                found(&item.value, item.precedence);
+            }
+        });
+    }
+
+    /// The items of an exact name, the winner first.
+    fn exact_items(&self, name: &[u8]) -> impl Iterator<Item = &Item<T>> {
+        let first = self.exact.get(name).and_then(|index| self.items.get(*index));
+        std::iter::successors(first, |item| item.next.and_then(|next| self.items.get(next)))
+    }
+
+    /// Calls `found` with every wildcard whose literal beginning and end fit.
+    fn each_wildcard<'a>(&'a self, name: &[u8], mut found: impl FnMut(&'a Item<T>)) {
         self.prefixes.walk(name.iter().copied(), |below| {
             let Some(tree) = self.suffixes.get(below) else { return };
             tree.walk(name.iter().rev().copied(), |index| {
-                let Some(item) = self.items.get(index) else { return };
-                if best.is_none_or(|best| item.rank >= best.rank)
-                    && let Some(wild) = item.glob.as_ref().and_then(|glob| glob.wild(name))
-                    && wanted(&item.value, wild)
-                {
-                    best = Some(item);
+                if let Some(item) = self.items.get(index) {
+                    found(item);
                 }
             });
         });
-        best.map(|item| &item.value)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -128,16 +211,24 @@ impl<T> Matcher<T> {
     }
 }
 
-fn rank(pattern: &Pattern, tier: Tier, conditional: bool) -> Rank {
-    let (mut literal, mut runs) = (0, 0);
+fn precedence(pattern: &Pattern, weight: Weight, index: usize) -> Precedence {
+    let (mut literal_bytes, mut placeholders) = (0, 0);
     for part in pattern.parts() {
         match part {
-            Part::Literal(text) => literal += text.len(),
-            Part::Run(_) => runs += 1,
+            Part::Literal(text) => literal_bytes += text.len(),
+            Part::Run(_) => placeholders += 1,
             Part::Any => {}
         }
     }
-    (tier, pattern.is_exact(), !conditional, literal, runs)
+    Precedence {
+        tier: weight.tier,
+        exact: pattern.is_exact(),
+        unconditional: !weight.yields,
+        literal_bytes,
+        placeholders,
+        conditions: weight.conditions,
+        index,
+    }
 }
 
 #[cfg(test)]
@@ -149,7 +240,7 @@ mod tests {
         let mut matcher = Matcher::default();
         for text in patterns {
             let pattern = Pattern::new(text).expect("a valid pattern");
-            matcher.insert(&pattern, Tier::Catalogue(0), false, (*text).to_owned());
+            matcher.insert(&pattern, Weight::of(Tier::Catalogue(0)), (*text).to_owned());
         }
         matcher
     }
@@ -207,7 +298,8 @@ mod tests {
     fn a_placeholder_beats_a_star_and_a_condition_loses_to_both() {
         let mut matcher = matcher(&["sid_*", "sid_{digits}", "*_x"]);
         let pattern = Pattern::new("sid_x*_x").expect("a valid pattern");
-        matcher.insert(&pattern, Tier::Catalogue(0), true, "conditional".to_owned());
+        let weight = Weight { yields: true, ..Weight::of(Tier::Catalogue(0)) };
+        matcher.insert(&pattern, weight, "conditional".to_owned());
         let found = |name: &[u8]| matcher.best(name, |_, _| true).map(String::as_str);
         assert_eq!(found(b"sid_1"), Some("sid_{digits}"));
         assert_eq!(found(b"sid_a"), Some("sid_*"));
@@ -226,6 +318,38 @@ mod tests {
             }
             (Some((want, rest)), Some((got, name))) => want == got && plain_match(rest, name),
             _ => false,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_match_of_the_highest_precedence_is_found_whatever_is_not_wanted(
+            patterns in proptest::collection::vec(("[ab*]{1,4}", 0..3_u16, any::<bool>(), any::<bool>()), 1..12),
+            name in "[ab]{0,6}",
+        ) {
+            let mut matcher = Matcher::default();
+            let mut best = None;
+            for (text, tier, yields, wanted) in &patterns {
+                let Ok(pattern) = Pattern::new(text) else { continue };
+                let weight = Weight { yields: *yields, ..Weight::of(Tier::Catalogue(*tier)) };
+                let precedence = precedence(&pattern, weight, matcher.len());
+                matcher.insert(&pattern, weight, (precedence, *wanted));
+                if *wanted && plain_match(text.as_bytes(), name.as_bytes()) {
+                    best = best.max(Some(precedence));
+                }
+            }
+            let found = matcher.best(name.as_bytes(), |(_, wanted), _| *wanted);
+            prop_assert_eq!(found.map(|(precedence, _)| *precedence), best);
+            let mut all = None;
+            matcher.each(name.as_bytes(), |(precedence, wanted), given| {
+                assert_eq!(*precedence, given);
+                if *wanted {
+                    all = all.max(Some(given));
+                }
+            });
+            prop_assert_eq!(all, best);
+            let order: Vec<_> = matcher.by_precedence().map(|(precedence, _)| *precedence).collect();
+            prop_assert!(order.is_sorted_by(|a, b| a > b));
         }
     }
 

@@ -193,6 +193,12 @@ impl Pattern {
         !self.0.contains(['*', '{'])
     }
 
+    /// Whether it has a placeholder for capital letters.
+    pub(super) fn has_upper(&self) -> bool {
+        let upper = |part: &Part<'_>| matches!(part, Part::Run(run) if run.class == Class::Upper);
+        self.parts().iter().any(upper)
+    }
+
     /// The parts of the pattern, in order.
     pub(super) fn parts(&self) -> Vec<Part<'_>> {
         parts(&self.0).unwrap_or_default()

@@ -8,7 +8,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use crate::catalogue::names::{presumption_expressions, record_expressions};
-use crate::catalogue::{CookieRule, LIST_COOKIE, Sight};
+use crate::catalogue::{LIST_COOKIE, Sight};
 use crate::config::settings::FilterSettings;
 use crate::consent::sources::Native;
 use crate::policy::Unclassified;
@@ -27,14 +27,14 @@ pub(super) fn script(settings: &FilterSettings) -> Script {
     let catalogue = &settings.policy.catalogue;
     let categories: Vec<&str> = settings.reader.categories.iter().map(|(_, name)| name).collect();
     let mut exact = vec![Vec::new(); categories.len()];
-    let mut wild: Vec<&CookieRule> = Vec::new();
-    let rules = (0..catalogue.cookie_rules()).filter_map(|number| catalogue.cookie_rule(number));
-    for rule in rules {
+    // Of several that match, the first wins.
+    let mut wild = Vec::new();
+    for rule in catalogue.cookie_rules_by_precedence() {
         let name = rule.pattern.as_str();
         if !rule.pattern.is_exact() {
             // A script cannot write what its rule requires to be HttpOnly.
             if rule.requires.as_ref().is_none_or(|requires| !requires.http_only) {
-                wild.push(rule);
+                wild.push((rule.pattern.regex(), rule.entry.category.index()));
             }
         } else if let Some(in_force) = catalogue.cookie_in(name.as_bytes(), &Sight::script())
             // The rule that wins, whoever wrote it: a site's wildcard may win over a built-in name.
@@ -43,12 +43,6 @@ pub(super) fn script(settings: &FilterSettings) -> Script {
             names.push(name);
         }
     }
-    // Of several that fit, the first: a later tier before an earlier, rules without conditions before others, the
-    // longer before the shorter.
-    wild.sort_by_key(|rule| {
-        let unconditional = rule.requires.is_none();
-        std::cmp::Reverse((rule.tier, unconditional, rule.pattern.as_str().len(), rule.number))
-    });
     let exact: Vec<String> = exact
         .into_iter()
         .map(|mut names| {
@@ -57,8 +51,6 @@ pub(super) fn script(settings: &FilterSettings) -> Script {
             names.join(" ")
         })
         .collect();
-    let wild: Vec<_> =
-        wild.iter().map(|rule| (rule.pattern.regex(), rule.entry.category.index())).collect();
     let (records, identifiers) = record_expressions();
     let [tokens, logins, tracking] = presumption_expressions();
     let presumes = settings.policy.presumes();
@@ -91,4 +83,64 @@ fn gzip(text: &[u8]) -> Option<Bytes> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     encoder.write_all(text).ok()?;
     encoder.finish().ok().map(Bytes::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::config::{Overrides, parse};
+
+    /// What the script finds for a name, as it searches: exact names first, then patterns in order.
+    fn found_by_script(text: &str, name: &str) -> Option<usize> {
+        let data = text.split_once(", own } = ").and_then(|(_, rest)| rest.split_once(";\n"));
+        let data: serde_json::Value =
+            serde_json::from_str(data.expect("the data").0).expect("JSON");
+        let exact = data["exact"].as_array().expect("names by category");
+        let is_listed = |names: &serde_json::Value| {
+            names.as_str().is_some_and(|names| names.split(' ').any(|known| known == name))
+        };
+        exact.iter().position(is_listed).or_else(|| {
+            let patterns = data["wild"].as_array().expect("patterns");
+            patterns.iter().find_map(|pattern| {
+                let source = pattern[0].as_str()?.replace("[^]", "(?s:.)");
+                let regex = regex_lite::Regex::new(&format!("^(?:{source})$")).expect("valid");
+                regex.is_match(name).then(|| pattern[1].as_u64())??.try_into().ok()
+            })
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn the_script_finds_the_rule_that_the_filter_finds(
+            rules in proptest::collection::vec(("[qz]{0,2}[*]?[qz]{1,2}[*]?", 0..4_usize, any::<bool>()), 1..8),
+            names in proptest::collection::vec("[qz]{1,5}", 1..8),
+        ) {
+            let categories = ["functional", "analytics", "targeting", "social"];
+            let list = |of_site: bool| -> String {
+                let rules = rules.iter().filter(|(_, _, site)| *site == of_site);
+                let table = if of_site { "site.cookie" } else { "cookie" };
+                let rule = |(name, category, _): &(String, usize, bool)| {
+                    format!("[[{table}]]\nname = '{name}'\ncategory = '{}'\n", categories[*category])
+                };
+                rules.map(rule).collect()
+            };
+            let toml = format!("{}[[site]]\nupstream = 'http://a'\n{}", list(false), list(true));
+            let config = match parse(&toml, None, &Overrides::default()) {
+                Ok(config) => config,
+                // A rule that is there twice is refused.
+                Err(_) => return Ok(()),
+            };
+            let settings = &config.sites[0].filter;
+            let script = script(settings);
+            let text = std::str::from_utf8(&script.text).expect("text");
+            for name in names.iter().map(String::as_str).chain(["_ga", "csrftoken", "_gat_x"]) {
+                let rule = settings.policy.catalogue.cookie_in(name.as_bytes(), &Sight::script());
+                let by_filter = rule.map(|rule| rule.entry.category.index());
+                prop_assert_eq!(found_by_script(text, name), by_filter, "{} {}", name, toml);
+            }
+        }
+    }
 }

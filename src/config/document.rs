@@ -93,11 +93,23 @@ impl<T> Document<'_, T> {
         message: String,
         hint: Option<String>,
     ) {
-        let line = at.map(|span| {
+        let problem = self.at(at, key, message, hint);
+        self.problems.push(problem);
+    }
+
+    /// A problem at a place of the text, or where the key is.
+    pub(super) fn at(
+        &self,
+        at: Option<Range<usize>>,
+        key: String,
+        message: String,
+        hint: Option<String>,
+    ) -> Problem {
+        let line = at.or_else(|| span_of(self.text, &key)).map(|span| {
             let before = self.text.get(..span.start).unwrap_or(self.text);
             before.bytes().filter(|byte| *byte == b'\n').count() + 1
         });
-        self.problems.push(Problem { file: self.file.clone(), line, key, message, hint });
+        Problem { file: self.file.clone(), line, key, message, hint }
     }
 
     /// Notes a key that must be there, unless it was there with a value that did not fit.
@@ -161,6 +173,32 @@ impl<T> Document<'_, T> {
             hint: hint.map(str::to_owned),
         });
     }
+}
+
+/// The place of a key such as `site[0].limits.burst`; of the last table on the way where the key itself is not there.
+fn span_of(text: &str, key: &str) -> Option<Range<usize>> {
+    let table = DeTable::parse(text).ok()?;
+    let mut tables = Some(table.get_ref());
+    let mut span = None;
+    for step in key.split('.') {
+        let (name, index) = match step.split_once('[') {
+            Some((name, index)) => (name, index.trim_end_matches(']').parse::<usize>().ok()),
+            None => (step, None),
+        };
+        let found = tables.and_then(|table| table.iter().find(|(key, _)| *key.get_ref() == *name));
+        let Some((key, value)) = found else { break };
+        span = Some(key.span());
+        let value = match (value.get_ref(), index) {
+            (DeValue::Array(items), Some(index)) => {
+                let item = items.get(index);
+                span = item.map(|item| item.span()).or(span);
+                item.map(|item| item.get_ref())
+            }
+            (value, _) => Some(value),
+        };
+        tables = value.and_then(DeValue::as_table);
+    }
+    span
 }
 
 /// Takes out the innermost entry at the place, and returns its key path.

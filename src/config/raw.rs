@@ -11,8 +11,8 @@ mod site;
 use super::settings::Mode;
 use super::spanned::Spanned;
 pub(super) use consent::{
-    RawConsent, RawDecode, RawDefault, RawFormat, RawGeneric, RawImplied, RawRegion, RawSignal,
-    RawSource, Revision,
+    RawConsent, RawDecode, RawDefault, RawFormat, RawGeneric, RawImplied, RawSignal, RawSource,
+    Revision,
 };
 pub(super) use listen::{
     RawAcme, RawCertificate, RawClientAuth, RawLimits, RawListen, RawLog, RawRetries,
@@ -72,9 +72,9 @@ pub(in crate::config) struct Raw {
     pub(in crate::config) receipts: Option<Spanned<RawReceipts>>,
     /// Categories besides necessary, functional, analytics, targeting and social.
     pub(in crate::config) category: Vec<Spanned<RawCategory>>,
-    /// What cookies are. These win over the catalogue; exact names over wildcards, longer wildcards over shorter.
+    /// What cookies are. These win over the catalogue; exact names over wildcards, longer wildcards over shorter, later rules over earlier.
     pub(in crate::config) cookie: Vec<Spanned<RawCookie>>,
-    /// What beacons are. These win over the catalogue.
+    /// What beacons are. These win over the catalogue, in the same order as cookies.
     pub(in crate::config) beacon: Vec<Spanned<RawBeacon>>,
     /// What pages load from other hosts, and from all below them; with `page.guard`.
     pub(in crate::config) host: Vec<Spanned<RawHost>>,

@@ -3,8 +3,11 @@
 mod common;
 mod date;
 mod filter;
+mod ineffective;
+mod layers;
 mod listen;
 mod loops;
+mod names;
 mod own_cookie;
 mod pages;
 mod receipts;
@@ -38,6 +41,7 @@ const MAX_CONFLICTS: usize = 20;
 /// Turns the raw config into settings. Where something is wrong the default stands in.
 pub(super) fn resolve(document: Doc, folder: &Path, overrides: &Overrides) -> Config {
     let raw = std::mem::take(&mut document.value);
+    let ineffective = ineffective::warnings(document, &raw);
     let categories = categories(document, raw.category);
     let files = raw.catalogue.clone().unwrap_or_default();
     let mut rules = catalogue_rules(document, raw.catalogue, folder, &categories);
@@ -103,6 +107,7 @@ pub(super) fn resolve(document: Doc, folder: &Path, overrides: &Overrides) -> Co
         site.filter.siblings = siblings;
     }
     let mut warnings = warnings(document, &common, &sites);
+    warnings.extend(ineffective);
     let listen = listen::listen(document, raw.listen, folder, overrides);
     warnings.extend(unguarded(document, &listen));
     warnings.extend(loops::warnings(document, &listen, &sites));

@@ -1,6 +1,7 @@
 //! Hosts and ports of requests (RFC 9110 section 4.2, RFC 3986 section 3.2).
 
 use core::net::Ipv6Addr;
+use std::borrow::Cow;
 
 /// The longest registered name (RFC 3986 section 3.2.2).
 const MAX_NAME_BYTES: usize = 255;
@@ -39,6 +40,44 @@ impl<'a> Authority<'a> {
         };
         valid.then_some(Self { host, port })
     }
+}
+
+/// A host in the form that hosts are compared in: lower case, no dot at the end, IPv6 addresses by RFC 5952.
+///
+/// Every comparison of a host with a configured one uses this form, on both sides.
+pub(crate) fn normalised_host(host: &str) -> Cow<'_, str> {
+    let host = host.strip_suffix('.').filter(|rest| !rest.is_empty()).unwrap_or(host);
+    if let Some(address) = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'))
+        && let Ok(address) = address.parse::<Ipv6Addr>()
+    {
+        return Cow::Owned(format!("[{address}]"));
+    }
+    if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        Cow::Owned(host.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(host)
+    }
+}
+
+/// Reads a host that an operator wrote, without port, and returns its [normalised](normalised_host) form.
+///
+/// IPv6 addresses may lack their brackets. International names are turned into their ASCII form (UTS #46), which is
+/// what clients send. `None` if no request could have the host.
+pub(crate) fn configured_host(text: &str) -> Option<String> {
+    if let Ok(address) = text.parse::<Ipv6Addr>() {
+        return Some(format!("[{address}]"));
+    }
+    let ascii = match text.is_ascii() {
+        true => Cow::Borrowed(text),
+        false => match url::Host::parse(text) {
+            Ok(url::Host::Domain(name)) => Cow::Owned(name),
+            _ => return None,
+        },
+    };
+    let authority = Authority::parse(ascii.as_bytes())?;
+    // Wildcards are the caller's, and a colon would begin a port.
+    let whole = authority.host.len() == ascii.len() && !ascii.contains('*') && ascii != ".";
+    whole.then(|| normalised_host(authority.host).into_owned())
 }
 
 /// A TCP port that can be connected to.
@@ -159,7 +198,46 @@ mod tests {
         assert_eq!(Authority::parse(b"a\xff"), None);
     }
 
+    #[test]
+    fn configured_hosts_have_the_form_that_hosts_of_requests_are_compared_in() {
+        for (text, expected) in [
+            ("shop.example", Some("shop.example")),
+            ("Shop.Example.", Some("shop.example")),
+            ("::1", Some("[::1]")),
+            ("[2001:DB8:0::1]", Some("[2001:db8::1]")),
+            ("m\u{fc}nchen.example", Some("xn--mnchen-3ya.example")),
+            ("192.0.2.1", Some("192.0.2.1")),
+            ("my_host", Some("my_host")),
+            ("shop.example:8080", None),
+            ("shop.example:", None),
+            ("[::1]:80", None),
+            ("http://shop.example", None),
+            ("shop.example/x", None),
+            ("a*b", None),
+            ("", None),
+            (".", None),
+        ] {
+            assert_eq!(configured_host(text).as_deref(), expected, "{text}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn a_configured_host_is_found_by_every_spelling_that_a_request_may_have(
+            host in "[a-z0-9]{1,5}(\\.[a-z0-9]{1,5}){0,3}|(2001:db8:0:0:0:0:0:[1-9])", dot: bool, upper: bool,
+        ) {
+            let configured = configured_host(&host).expect("a host");
+            let mut sent = if host.contains(':') { format!("[{host}]") } else { host };
+            if dot && !sent.ends_with(']') {
+                sent.push('.');
+            }
+            if upper {
+                sent.make_ascii_uppercase();
+            }
+            prop_assert_eq!(&*normalised_host(&sent), configured.as_str());
+            prop_assert_eq!(&*normalised_host(&configured), configured.as_str());
+        }
+
         #[test]
         fn nothing_valid_can_end_an_attribute_a_list_member_or_a_line(bytes in prop::collection::vec(any::<u8>(), 0..24)) {
             if let Some(authority) = Authority::parse(&bytes) {

@@ -18,7 +18,7 @@ use crate::catalogue::normalised_path;
 use crate::centre::Centre;
 use crate::config::settings::{self, HealthCheck, HostPattern, Limits, SiteLimits, Timeouts};
 use crate::filter::Filter;
-use crate::http::Via;
+use crate::http::{Via, normalised_host};
 use crate::page::Pages;
 use crate::telemetry::{AccessLog, Generation, Spans};
 
@@ -236,11 +236,11 @@ impl SiteTable {
         if self.exact.is_empty() && self.below.is_empty() {
             return self.any.find(path).ok_or(NotFound::Path);
         }
-        let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+        let host = normalised_host(host);
         let fits = |(suffix, _): &&(String, ByPath)| {
             host.len() > suffix.len() && host.ends_with(suffix.as_str())
         };
-        let exact = self.exact.get(&host).into_iter();
+        let exact = self.exact.get(&*host).into_iter();
         let below = self.below.iter().filter(fits).map(|(_, sites)| sites);
         let any = Some(&self.any).filter(|any| !any.0.is_empty());
         let mut missing = NotFound::Host;

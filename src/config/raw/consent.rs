@@ -29,7 +29,7 @@ pub(in crate::config) enum RawSignal {
 pub(in crate::config) struct RawConsent {
     /// Whose consent cookie is read, in order; the first with a decision wins. Default: `["consentry"]`.
     pub(in crate::config) sources: Option<Spanned<Vec<Text>>>,
-    /// Without a decision: `deny` (opt-in) or `allow` (opt-out). Default: `"deny"`.
+    /// Without a decision: `deny` (opt-in) or `allow` (opt-out). Beside `region` only a site's own `deny` counts. Default: `"deny"`.
     pub(in crate::config) default: Option<RawDefault>,
     /// `Sec-GPC: 1` takes categories away (`deny`), or not (`ignore`). Default: `"deny"`.
     pub(in crate::config) gpc: Option<RawSignal>,
@@ -41,9 +41,9 @@ pub(in crate::config) struct RawConsent {
     pub(in crate::config) dnt: Option<RawSignal>,
     /// Which. Default: `["analytics", "targeting", "social"]`.
     pub(in crate::config) dnt_categories: Option<Vec<Text>>,
-    /// The default by region.
+    /// The default by region; regions that it does not allow are denied.
     pub(in crate::config) region: Option<RawRegion>,
-    /// The request field that tells the origin what was granted, such as `"X-Consent"`; the visitor's own is removed. Default: none.
+    /// The request field that tells the origin what was granted, such as `"X-Consent"`; the visitor's own is removed. Fields with another meaning, such as `Host`, are refused. Default: none.
     pub(in crate::config) forward_header: Option<Text>,
     /// How long consent lasts, in days: an older decision grants nothing. Refusals stay. Default: `182`.
     pub(in crate::config) max_age_days: Option<Spanned<u32>>,
@@ -185,7 +185,7 @@ pub(in crate::config) struct RawRegion {
 pub(in crate::config) struct RawSource {
     /// The categories of the tool's ids, such as `{ matomo = "analytics", youtube = ["functional", "social"] }`; added to those that are known.
     pub(in crate::config) map: BTreeMap<String, Spanned<OneOrMore>>,
-    /// The name of its cookie. Default: the tool's.
+    /// The name of its cookie, without wildcards. Default: the tool's.
     pub(in crate::config) cookie: Option<Text>,
     /// A decision for another revision grants nothing. Default: any revision.
     pub(in crate::config) revision: Option<Spanned<Revision>>,
@@ -211,7 +211,7 @@ pub(in crate::config) enum RawImplied {
 pub(in crate::config) struct RawGeneric {
     /// The categories of its ids.
     pub(in crate::config) map: BTreeMap<String, Spanned<OneOrMore>>,
-    /// The name of its cookie.
+    /// The name of its cookie, without wildcards.
     pub(in crate::config) cookie: Option<Text>,
     /// What is in it.
     pub(in crate::config) format: Option<RawFormat>,

@@ -40,9 +40,9 @@ pub(in crate::config) struct RawHealth {
 #[derive(Debug, Default, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct RawSite {
-    /// The name in logs and metrics. Default: the first host, with the first path where that is not `/`.
+    /// The name in logs and metrics; no other site has it. Default: the first host, with the first path where that is not `/`.
     pub(in crate::config) name: Option<Text>,
-    /// `"shop.example.com"`, `"*.example.com"`, `"*"`; exact names win over wildcards. Default: `["*"]`.
+    /// `"shop.example.com"`, `"*.example.com"`, `"*"`; exact names win over wildcards. Without a port; case and a dot at the end do not matter. Default: `["*"]`.
     pub(in crate::config) hosts: Option<Spanned<Vec<Text>>>,
     /// What the paths begin with that it serves of these hosts, whole segments; the longest wins. Default: `["/"]`.
     pub(in crate::config) paths: Option<Spanned<Vec<Text>>>,
@@ -50,7 +50,7 @@ pub(in crate::config) struct RawSite {
     pub(in crate::config) upstream: Option<Spanned<OneOrMore<Short<RawUpstream>>>>,
     /// How the next upstream is chosen: in turn by weight, or the one with the fewest requests under way. Default: `"round_robin"`.
     pub(in crate::config) balance: Option<BalanceMethod>,
-    /// The name of a necessary cookie that keeps a visitor at one upstream. Default: visitors are not kept.
+    /// The name, without wildcards, of a necessary cookie that keeps a visitor at one upstream. Default: visitors are not kept.
     pub(in crate::config) sticky_cookie: Option<Text>,
     /// How upstreams are asked whether they are well. Default: they are not.
     pub(in crate::config) health: Option<RawHealth>,
@@ -60,16 +60,16 @@ pub(in crate::config) struct RawSite {
     pub(in crate::config) mode: Option<Mode>,
     /// As at the top.
     pub(in crate::config) unclassified: Option<RawUnclassified>,
-    /// As at the top.
+    /// As at the top, merged key by key: a key that is missing here is read from the table at the top.
     pub(in crate::config) consent: RawConsent,
-    /// As at the top, but for `prefix`.
+    /// As at the top, but for `prefix`; merged key by key.
     pub(in crate::config) centre: RawCentre,
-    /// As at the top.
+    /// As at the top, merged key by key.
     pub(in crate::config) banner: RawBanner,
-    /// As at the top.
+    /// As at the top, merged key by key.
     pub(in crate::config) page: RawPage,
-    /// As at the top.
-    pub(in crate::config) upstream_tls: Option<RawUpstreamTls>,
+    /// As at the top, merged key by key.
+    pub(in crate::config) upstream_tls: RawUpstreamTls,
     /// What cookies are on this site; these win over those at the top.
     pub(in crate::config) cookie: Vec<Spanned<RawCookie>>,
     /// What beacons are on this site.

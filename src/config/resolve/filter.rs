@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use http::HeaderName;
 use time::{Date, Month};
 
 use super::common::{Common, Doc};
 use super::date::calendar_date;
+use super::layers::Layers;
+use super::names::{field_name, own_field};
 use super::sources::sources;
 use crate::catalogue::{Catalogue, CookieRule, Entry, LIST_COOKIE, Pattern, Tier};
 use crate::config::catalogue_file::named_category;
-use crate::config::document::place;
 use crate::config::overrides::Overrides;
-use crate::config::raw::{RawConsent, RawDefault, RawRegion, RawSignal, RawSite, RawUnclassified};
+use crate::config::raw::{RawConsent, RawDefault, RawSignal, RawSite, RawUnclassified};
 use crate::config::settings::{FilterSettings, Mode};
 use crate::config::spanned::Spanned;
 use crate::consent::{
@@ -34,12 +34,12 @@ pub(super) fn filter(
     overrides: &Overrides,
     (own_cookie, sticky_cookie): (OwnCookie, Option<&str>),
 ) -> FilterSettings {
-    let forward =
-        raw.consent.forward_header.clone().or_else(|| common.consent.forward_header.clone());
-    let forward_header = forward
-        .and_then(|name| header_name(document, format!("{key}consent.forward_header"), &name));
+    let RawSite { mode, unclassified, consent, cookie, beacon, host, .. } = raw;
+    let consent = Layers::new("consent", key, &consent, &common.consent);
+    let forward_header = consent.get("forward_header", |raw| raw.forward_header.as_ref());
+    let forward_header = forward_header.and_then(|(key, name)| own_field(document, key, name));
     let mut rules = common.rules.clone();
-    rules.add(document, key, (raw.cookie, raw.beacon, raw.host), Tier::Site, &common.categories);
+    rules.add(document, key, (cookie, beacon, host), Tier::Site, &common.categories);
     let vendors = Vendors::new(rules.tcf_vendors()).unwrap_or_else(|| {
         let message = format!(
             "the rules name more than {} vendors by tcf_vendor, counted once for each category",
@@ -48,7 +48,7 @@ pub(super) fn filter(
         document.problem(None, key.trim_end_matches('.').to_owned(), message, None);
         Vendors::default()
     });
-    let reader = reader(document, key, raw.consent, common, overrides, (&vendors, own_cookie));
+    let reader = reader(document, &consent, common, overrides, (&vendors, own_cookie));
     let consent = reader.sources.iter().flat_map(|source| source.cookie_names());
     let consent = consent.map(|name| (name.to_string(), "consent", "Keeps the visitor's choice."));
     let sticky = sticky_cookie.map(|name| (name.to_owned(), "consentry", STICKY_PURPOSE));
@@ -67,7 +67,7 @@ pub(super) fn filter(
             rules.cookies.push(CookieRule { pattern, tier, number: 0, entry, place, requires });
         }
     }
-    let unclassified = match raw.unclassified.or(common.unclassified) {
+    let unclassified = match unclassified.or(common.unclassified) {
         Some(RawUnclassified::Allow) => Unclassified::Allow,
         Some(RawUnclassified::Block) => Unclassified::Block,
         Some(RawUnclassified::Presume) | None => Unclassified::Presume,
@@ -76,7 +76,7 @@ pub(super) fn filter(
         .with_hosts(rules.hosts)
         .with_lists(common.lists.clone());
     FilterSettings {
-        mode: overrides.mode.or(raw.mode).or(common.mode).unwrap_or(Mode::Enforce),
+        mode: overrides.mode.or(mode).or(common.mode).unwrap_or(Mode::Enforce),
         policy: Arc::new(Policy { catalogue, unclassified, all: common.categories.all(), vendors }),
         reader: Arc::new(reader),
         expire: common.expire,
@@ -91,94 +91,83 @@ pub(super) fn filter(
 
 fn reader(
     document: Doc,
-    key: &str,
-    site: RawConsent,
+    consent: &Layers<'_, RawConsent>,
     common: &Common,
     overrides: &Overrides,
     (vendors, own_cookie): (&Vendors, OwnCookie),
 ) -> ConsentReader {
-    let own = |has: bool| if has { key } else { "" };
-    let found = sources(document, key, &site, common, overrides, (vendors, &own_cookie));
-    let default = match site.default.or(common.consent.default) {
+    let found = sources(document, consent, common, overrides, (vendors, &own_cookie));
+    let default = match consent.copied(|raw| raw.default) {
         Some(RawDefault::Allow) => common.categories.all(),
         Some(RawDefault::Deny) | None => CategorySet::NECESSARY,
     };
-    let signals = signals(document, key, &site, common);
-    let region = site.region.clone().or_else(|| common.consent.region.clone());
-    let region = region.and_then(|raw| region_policy(document, key, raw));
-    let age_key = format!("{}consent.max_age_days", own(site.max_age_days.is_some()));
-    let age = site.max_age_days.or_else(|| common.consent.max_age_days.clone());
-    let ask_key = format!("{}consent.ask_again_days", own(site.ask_again_days.is_some()));
-    let ask = site.ask_again_days.or_else(|| common.consent.ask_again_days.clone());
-    let date_key = format!("{}consent.notice_date", own(site.notice_date.is_some()));
-    let date = site.notice_date.or_else(|| common.consent.notice_date.clone());
+    let (age_key, age) = consent.cloned("max_age_days", |raw| raw.max_age_days.as_ref());
+    let (ask_key, ask) = consent.cloned("ask_again_days", |raw| raw.ask_again_days.as_ref());
+    let date = consent.get("notice_date", |raw| raw.notice_date.as_ref());
     let max_age_days = document.bounded(&age_key, age, 1, 36_500, 182);
     ConsentReader {
         categories: common.categories.clone(),
         sources: found,
         default,
-        region,
+        region: region_policy(document, consent),
         max_age_days,
         ask_again_days: document.bounded(&ask_key, ask, 1, 36_500, max_age_days.max(184)),
         notice_date: date
-            .map_or_else(|| FIRST_NOTICE.ok(), |date| calendar_date(document, date_key, &date)),
-        signals,
+            .map_or_else(|| FIRST_NOTICE.ok(), |(key, date)| calendar_date(document, key, date)),
+        signals: signals(document, consent, common),
         own: own_cookie,
     }
 }
 
-fn signals(document: Doc, key: &str, site: &RawConsent, common: &Common) -> SignalPolicy {
-    let mut denied = |name: &str,
-                      signal: RawSignal,
-                      listed: Option<&Vec<Spanned<String>>>,
+fn signals(document: Doc, consent: &Layers<'_, RawConsent>, common: &Common) -> SignalPolicy {
+    let mut denied = |signal: RawSignal,
+                      listed: Option<(String, &Vec<Spanned<String>>)>,
                       defaults: &[Category]| {
         if signal == RawSignal::Ignore {
             return CategorySet::EMPTY;
         }
-        let Some(listed) = listed else { return defaults.iter().copied().collect() };
-        let key = format!("{key}consent.{name}");
+        let Some((key, listed)) = listed else { return defaults.iter().copied().collect() };
         let known = |name| named_category(document, &key, name, &common.categories);
         listed.iter().filter_map(known).collect()
     };
-    let all = &common.consent;
     SignalPolicy {
         gpc_denies: denied(
-            "gpc_categories",
-            site.gpc.or(all.gpc).unwrap_or(RawSignal::Deny),
-            site.gpc_categories.as_ref().or(all.gpc_categories.as_ref()),
+            consent.copied(|raw| raw.gpc).unwrap_or(RawSignal::Deny),
+            consent.get("gpc_categories", |raw| raw.gpc_categories.as_ref()),
             &[Category::TARGETING, Category::SOCIAL],
         ),
         dnt_denies: denied(
-            "dnt_categories",
-            site.dnt.or(all.dnt).unwrap_or(RawSignal::Ignore),
-            site.dnt_categories.as_ref().or(all.dnt_categories.as_ref()),
+            consent.copied(|raw| raw.dnt).unwrap_or(RawSignal::Ignore),
+            consent.get("dnt_categories", |raw| raw.dnt_categories.as_ref()),
             &[Category::ANALYTICS, Category::TARGETING, Category::SOCIAL],
         ),
     }
 }
 
-fn region_policy(document: Doc, key: &str, raw: RawRegion) -> Option<RegionPolicy> {
-    let key = format!("{key}consent.region.header");
-    let Some(header) = raw.header else {
+/// The default by region. A site's own `default = "deny"` also holds where the regions at the top level allow.
+fn region_policy(document: Doc, consent: &Layers<'_, RawConsent>) -> Option<RegionPolicy> {
+    let regions = consent.table("region", |raw| raw.region.as_ref());
+    if !regions.exists() {
+        return None;
+    }
+    let own_region = consent.tables().next().is_some_and(|(_, own)| own.region.is_some());
+    let own_default = consent.tables().next().and_then(|(_, own)| own.default);
+    if matches!(own_default, Some(RawDefault::Deny)) && !own_region {
+        return None;
+    }
+    let (key, header) = regions.cloned("header", |raw| raw.header.as_ref());
+    let Some(header) = header else {
         let hint = Some("header = \"CF-IPCountry\"".to_owned());
         document.problem(None, key, "is missing".to_owned(), hint);
         return None;
     };
-    let name = header_name(document, key, &header)?;
-    let allow = raw.regions.into_iter().filter(|(_, default)| matches!(default, RawDefault::Allow));
+    let name = field_name(document, key, &header)?;
+    let allow = regions.entries("regions", |raw| &raw.regions).into_iter();
+    let allow = allow.filter(|(_, (_, default))| matches!(default, RawDefault::Allow));
     Some(RegionPolicy {
         header: name,
         allow: allow.map(|(region, _)| region.to_ascii_uppercase()).collect(),
     })
-}
-
-fn header_name(document: Doc, key: String, name: &Spanned<String>) -> Option<HeaderName> {
-    let parsed = name.get_ref().parse().ok();
-    if parsed.is_none() {
-        let message = format!("`{}` is not the name of a header field", name.get_ref());
-        document.problem(Some(place(name)), key, message, None);
-    }
-    parsed
 }
 
 /// The date of the notice that consentry's categories come from.

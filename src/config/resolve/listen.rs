@@ -14,7 +14,7 @@ use crate::config::settings::{
     AdminAddress, AdminToken, Limits, Listen, Retries, Timeouts, unix_path,
 };
 use crate::config::spanned::Spanned;
-use crate::http::Authority;
+use crate::http::configured_host;
 
 pub(super) fn listen(
     document: Doc,
@@ -107,11 +107,9 @@ fn admin_hosts(document: Doc, hosts: &[Spanned<String>]) -> Vec<String> {
     let mut names = Vec::new();
     for (index, host) in hosts.iter().enumerate() {
         let text = host.get_ref();
-        match Authority::parse(text.as_bytes()) {
-            Some(Authority { host, port: None }) if host == text => {
-                names.push(host.to_ascii_lowercase());
-            }
-            _ => {
+        match configured_host(text) {
+            Some(name) => names.push(name),
+            None => {
                 let key = format!("listen.admin_hosts[{index}]");
                 let hint = Some("a name without scheme and port".to_owned());
                 document.problem(Some(place(host)), key, format!("`{text}` is not a host"), hint);

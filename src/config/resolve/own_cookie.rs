@@ -3,28 +3,27 @@
 use std::sync::Arc;
 
 use super::common::{Common, Doc};
+use super::layers::Layers;
 use crate::config::document::place;
 use crate::config::raw::RawConsent;
 use crate::config::settings::HostPattern;
 use crate::config::spanned::Spanned;
 use crate::consent::{CookieKeys, OwnCookie};
 use crate::cookie::registrable_domain;
+use crate::http::normalised_host;
 
-/// How a site writes the native consent cookie; `key` is the path of the site, with its dot.
+/// How a site writes the native consent cookie.
 pub(super) fn own_cookie(
     document: Doc,
-    key: &str,
-    site: &RawConsent,
+    consent: &Layers<'_, RawConsent>,
     hosts: &[HostPattern],
     common: &Common,
 ) -> OwnCookie {
-    let domain = site.cookie_domain.as_ref().or(common.consent.cookie_domain.as_ref());
-    let own_key = |has: bool| format!("{}consent.key_file", if has { key } else { "" });
-    let file = site.key_file.as_ref().or(common.consent.key_file.as_ref());
-    let key_file = own_key(site.key_file.is_some());
+    let domain = consent.get("cookie_domain", |raw| raw.cookie_domain.as_ref());
+    let file = consent.get("key_file", |raw| raw.key_file.as_ref());
     OwnCookie {
-        domain: domain.and_then(|domain| cookie_domain(document, key, domain, hosts)),
-        keys: file.and_then(|file| keys(document, key_file, file, common)).map(Arc::new),
+        domain: domain.and_then(|(key, domain)| cookie_domain(document, key, domain, hosts)),
+        keys: file.and_then(|(key, file)| keys(document, key, file, common)).map(Arc::new),
     }
 }
 
@@ -45,12 +44,12 @@ fn keys(document: Doc, key: String, file: &Spanned<String>, common: &Common) -> 
 /// are it or below it.
 fn cookie_domain(
     document: Doc,
-    key: &str,
+    key: String,
     typed: &Spanned<String>,
     hosts: &[HostPattern],
 ) -> Option<String> {
-    let domain = typed.get_ref().strip_prefix('.').unwrap_or(typed.get_ref()).to_ascii_lowercase();
-    let key = format!("{key}consent.cookie_domain");
+    let domain = typed.get_ref().strip_prefix('.').unwrap_or(typed.get_ref());
+    let domain = normalised_host(domain).into_owned();
     if registrable_domain(&domain).is_some() {
         let below = format!(".{domain}");
         let outside = hosts.iter().find(|host| match host {

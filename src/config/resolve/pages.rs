@@ -7,6 +7,7 @@ use time::Date;
 
 use super::common::{Common, Doc, Pages};
 use super::date::calendar_date;
+use super::layers::Layers;
 use crate::config::document::place;
 use crate::config::locales::locales;
 use crate::config::raw::{RawBanner, RawCentre, RawPage, RawSite, RawWithdrawal};
@@ -39,24 +40,28 @@ pub(super) fn on_withdrawal(typed: Option<&[RawWithdrawal]>) -> OnWithdrawal {
 
 /// A site's own pages, and what is changed in the origin's; `key` is the path of the site, with its dot.
 pub(super) fn pages(document: Doc, key: &str, raw: &RawSite, common: &Common) -> (Centre, Page) {
-    let own = &raw.centre;
     let all = &common.pages;
-    if let Some(prefix) = &own.prefix {
+    let consent = Layers::new("consent", key, &raw.consent, &common.consent);
+    let centre = Layers::new("centre", key, &raw.centre, &all.centre);
+    let page = Layers::new("page", key, &raw.page, &all.page);
+    let banner = Layers::new("banner", key, &raw.banner, &all.banner);
+    if let Some(prefix) = &raw.centre.prefix {
         let message = "is the same for all sites: it belongs in [centre]".to_owned();
         document.problem(Some(place(prefix)), format!("{key}centre.prefix"), message, None);
     }
-    let locales = if own.locales.is_some() || own.language.is_some() {
-        let typed = own.locales.as_ref().or(all.centre.locales.as_ref());
-        let folder = typed.map(|typed| (typed, all.folder.as_path()));
-        let language = own.language.as_ref().or(all.centre.language.as_ref());
+    let locales = if raw.centre.locales.is_some() || raw.centre.language.is_some() {
+        let folder = centre.get("locales", |raw| raw.locales.as_ref());
+        let folder = folder.map(|(_, typed)| (typed, all.folder.as_path()));
+        let language = centre.get("language", |raw| raw.language.as_ref());
+        let language = language.map(|(_, language)| language);
         Arc::new(locales(document, &format!("{key}centre."), folder, language))
     } else {
         Arc::clone(&all.locales)
     };
-    let earlier = own.earlier_notices.as_ref().or(all.centre.earlier_notices.as_ref());
-    let earlier_key = format!("{key}centre.earlier_notices");
+    let (earlier_key, earlier) =
+        centre.cloned("earlier_notices", |raw| raw.earlier_notices.as_ref());
     let mut earlier_notices: Vec<Date> = earlier
-        .into_iter()
+        .iter()
         .flatten()
         .filter_map(|date| calendar_date(document, earlier_key.clone(), date))
         .collect();
@@ -64,32 +69,31 @@ pub(super) fn pages(document: Doc, key: &str, raw: &RawSite, common: &Common) ->
     earlier_notices.reverse();
     let centre = Centre {
         prefix: all.prefix.clone(),
-        gpc_json: raw.consent.gpc_json.or(common.consent.gpc_json).unwrap_or(true),
-        api: own.api.or(all.centre.api).unwrap_or(false),
-        bridge: own.bridge.or(all.centre.bridge).unwrap_or(false),
+        gpc_json: consent.copied(|raw| raw.gpc_json).unwrap_or(true),
+        api: centre.copied(|raw| raw.api).unwrap_or(false),
+        bridge: centre.copied(|raw| raw.bridge).unwrap_or(false),
         locales,
         earlier_notices,
         on_withdrawal: all.on_withdrawal,
     };
-    let enabled = raw.banner.enabled.or(all.banner.enabled).unwrap_or(false);
+    let enabled = banner.copied(|raw| raw.enabled).unwrap_or(false);
     let page = Page {
-        banner: enabled.then(|| banner(document, key, &raw.banner, &all.banner)),
-        guard: raw.page.guard.or(all.page.guard).unwrap_or(false),
+        banner: enabled.then(|| self::banner(document, &banner)),
+        guard: page.copied(|raw| raw.guard).unwrap_or(false),
     };
     (centre, page)
 }
 
-fn banner(document: Doc, key: &str, own: &RawBanner, all: &RawBanner) -> Banner {
+fn banner(document: Doc, banner: &Layers<'_, RawBanner>) -> Banner {
     let mut colours = Colours::default();
-    for (name, typed) in all.colours.iter().chain(&own.colours) {
-        let at = match name.as_str() {
+    for (name, (key, typed)) in banner.entries("colours", |raw| &raw.colours) {
+        let at = match name {
             "background" => &mut colours.background,
             "text" => &mut colours.text,
             "button" => &mut colours.button,
             "button_text" => &mut colours.button_text,
             _ => {
                 let hint = "the keys here are background, text, button, button_text".to_owned();
-                let key = format!("{key}banner.colours.{name}");
                 document.problem(Some(place(typed)), key, "unknown key".to_owned(), Some(hint));
                 continue;
             }
@@ -100,11 +104,11 @@ fn banner(document: Doc, key: &str, own: &RawBanner, all: &RawBanner) -> Banner 
         } else {
             let message = format!("`{}` is not a colour", typed.get_ref());
             let hint = Some("such as \"#1a5fb4\"".to_owned());
-            let key = format!("{key}banner.colours.{name}");
             document.problem(Some(place(typed)), key, message, hint);
         }
     }
-    Banner { position: own.position.or(all.position).unwrap_or(Position::Bottom), colours }
+    let position = banner.copied(|raw| raw.position).unwrap_or(Position::Bottom);
+    Banner { position, colours }
 }
 
 /// A banner whose answer no source reads would ask for ever.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::catalogue::{Catalogue, Matcher, Pattern, Tier};
+use crate::catalogue::{Catalogue, Matcher, Pattern, Tier, Weight};
 use crate::config::settings::{
     Families, Family, HostPattern, Mode, Owner, SiblingSites, Site, Sites, family_of,
 };
@@ -110,7 +110,7 @@ impl Draft {
     fn compile(self) -> Family {
         let mut rules = Matcher::default();
         for (pattern, owners) in self.rules {
-            rules.insert(&pattern, Tier::Site, false, owners);
+            rules.insert(&pattern, Weight::of(Tier::Site), owners);
         }
         Family { rules, members: self.members, permissive: self.permissive }
     }

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::common::{Common, Doc};
 use super::filter::filter;
+use super::layers::Layers;
 use super::own_cookie::own_cookie;
 use super::pages::{banner_is_heard, pages};
 use super::tls::upstream_tls;
@@ -14,6 +15,7 @@ use crate::config::overrides::Overrides;
 use crate::config::raw::RawSite;
 use crate::config::settings::{HostPattern, Site, WeightedUpstream};
 use crate::config::spanned::Spanned;
+use crate::http::configured_host;
 
 /// Every site of the config, or the one that the flags make.
 pub(super) fn sites(
@@ -75,44 +77,61 @@ fn site(
     let Given { flagged, common, overrides } = given;
     let paths = paths(document, key, raw.paths.take());
     let hosts = hosts(document, key, raw.hosts.take(), &paths, others);
-    let balance = balance(document, key, at, &mut raw, flagged.as_ref());
-    let limits = limits(document, key, std::mem::take(&mut raw.limits), common);
-    let name = site_name(document, key, raw.name.take(), (&hosts, &paths), others);
+    let balance = balance(document, key, at.clone(), &mut raw, flagged.as_ref());
+    let limits = limits(document, key, &raw.limits, common);
+    let name = site_name(document, (key, at), raw.name.take(), (&hosts, &paths), others);
     let (centre, page) = pages(document, key, &raw, common);
-    let own_cookie = own_cookie(document, key, &raw.consent, &hosts, common);
-    let own_tls = raw.upstream_tls.take();
-    let upstream_tls = upstream_tls(document, key, own_tls, &balance.upstreams, common);
+    let consent = Layers::new("consent", key, &raw.consent, &common.consent);
+    let own_cookie = own_cookie(document, &consent, &hosts, common);
+    let upstreams = &balance.upstreams;
+    let upstream_tls = upstream_tls(document, key, &raw.upstream_tls, upstreams, common);
     let sticky_cookie = balance.sticky_cookie.as_deref();
     let filter = filter(document, key, raw, common, overrides, (own_cookie, sticky_cookie));
     banner_is_heard(document, key, &page, &filter);
     Site { name, hosts, paths, balance, limits, upstream_tls, filter, centre, page }
 }
 
+/// The name of a site, which no other has: counters and reloads tell sites by name.
 fn site_name(
     document: Doc,
-    key: &str,
+    (key, at): (&str, Option<Range<usize>>),
     name: Option<Spanned<String>>,
     (hosts, paths): (&[HostPattern], &[String]),
     others: &[Site],
 ) -> String {
-    let Some(name) = name else {
-        let host = match hosts.first() {
-            Some(HostPattern::Any) | None => "default".to_owned(),
-            Some(host) => host.to_string(),
-        };
-        // Sites that share a host differ in their paths; counters and reloads tell sites by name.
-        return match paths.first() {
-            Some(path) if path != "/" => host + path,
-            _ => host,
-        };
-    };
+    let at = name.as_ref().map(place).or(at);
+    let named = name.is_some();
     let key = format!("{key}name");
-    if name.get_ref().is_empty() || name.get_ref().len() > 64 {
-        document.problem(Some(place(&name)), key, "a name has 1 to 64 octets".to_owned(), None);
-    } else if others.iter().any(|site| site.name == *name.get_ref()) {
-        document.problem(Some(place(&name)), key, "another site has this name".to_owned(), None);
+    let name = match name {
+        Some(name) if name.get_ref().is_empty() || name.get_ref().len() > 64 => {
+            let message = "a name has 1 to 64 bytes".to_owned();
+            document.problem(at.clone(), key.clone(), message, None);
+            name.into_inner()
+        }
+        Some(name) => name.into_inner(),
+        None => {
+            let host = match hosts.first() {
+                Some(HostPattern::Any) | None => "default".to_owned(),
+                Some(host) => host.to_string(),
+            };
+            // Sites that share a host differ in their paths.
+            match paths.first() {
+                Some(path) if path != "/" => host + path,
+                _ => host,
+            }
+        }
+    };
+    // Sites without hosts, and sites that serve the same, are refused for that.
+    let refused = |site: &Site| {
+        let shared = site.hosts.iter().any(|host| hosts.contains(host));
+        hosts.is_empty() || shared && site.paths.iter().any(|path| paths.contains(path))
+    };
+    if others.iter().any(|site| site.name == name && (named || !refused(site))) {
+        let message = format!("another site has the name `{name}`");
+        let hint = Some("each site needs a name of its own in `name`".to_owned());
+        document.problem(at, key, message, hint);
     }
-    name.into_inner()
+    name
 }
 
 /// What the paths of a site begin with, without a slash at the end.
@@ -158,27 +177,11 @@ fn hosts(
     let mut patterns = Vec::new();
     for (index, host) in hosts.into_inner().into_iter().enumerate() {
         let key = format!("{key}hosts[{index}]");
-        let text = host.get_ref().to_ascii_lowercase();
-        let plain = |text: &str| {
-            !text.is_empty()
-                && text.bytes().all(|b| {
-                    b.is_ascii_alphanumeric()
-                        || matches!(b, b'.' | b'-' | b'_' | b':' | b'[' | b']')
-                })
-        };
-        let pattern = match text.strip_prefix('*') {
-            Some("") => HostPattern::Any,
-            Some(suffix) if suffix.starts_with('.') && plain(&suffix[1..]) => {
-                HostPattern::Below(suffix.to_owned())
-            }
-            None if plain(&text) => HostPattern::Exact(text),
-            _ => {
-                let message = format!("`{}` is not a host", host.get_ref());
-                let hint =
-                    "\"shop.example.com\", \"*.example.com\" or \"*\"; no scheme, port or path";
-                document.problem(Some(place(&host)), key, message, Some(hint.to_owned()));
-                continue;
-            }
+        let Some(pattern) = host_pattern(host.get_ref()) else {
+            let message = format!("`{}` is not a host", host.get_ref());
+            let hint = "\"shop.example.com\", \"*.example.com\" or \"*\"; no scheme, port or path";
+            document.problem(Some(place(&host)), key, message, Some(hint.to_owned()));
+            continue;
         };
         let same_path = |site: &&Site| site.paths.iter().any(|path| paths.contains(path));
         let mut others = others.iter().filter(same_path);
@@ -189,4 +192,16 @@ fn hosts(
         patterns.push(pattern);
     }
     patterns
+}
+
+/// Reads a host of a site, in the form that hosts of requests are compared in.
+fn host_pattern(text: &str) -> Option<HostPattern> {
+    match text.strip_prefix('*') {
+        Some("") => Some(HostPattern::Any),
+        Some(suffix) => {
+            let name = configured_host(suffix.strip_prefix('.')?)?;
+            (!name.starts_with('[')).then(|| HostPattern::Below(format!(".{name}")))
+        }
+        None => configured_host(text).map(HostPattern::Exact),
+    }
 }

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
 use super::common::{Common, Doc};
+use super::layers::Layers;
+use super::names::cookie_name;
 use crate::config::catalogue_file::named_category;
 use crate::config::document::{nearest, place};
 use crate::config::overrides::Overrides;
@@ -16,25 +18,22 @@ use crate::consent::sources::{
 };
 use crate::consent::{CategorySet, OwnCookie, Vendors};
 
-/// The site's sources, in order; `key` is the path of the site, with its dot.
+/// The site's sources, in order.
 pub(super) fn sources(
     document: Doc,
-    key: &str,
-    site: &RawConsent,
+    consent: &Layers<'_, RawConsent>,
     common: &Common,
     overrides: &Overrides,
     (vendors, own_cookie): (&Vendors, &OwnCookie),
 ) -> Vec<Box<dyn ConsentSource>> {
-    let own = |has: bool| if has { key } else { "" };
-    let sources_key = format!("{}consent.sources", own(site.sources.is_some()));
-    let listed = site.sources.as_ref().or(common.consent.sources.as_ref());
+    let (sources_key, listed) = consent.cloned("sources", |raw| raw.sources.as_ref());
     let names: Vec<(Option<Range<usize>>, String)> = match (&overrides.sources, listed) {
         (Some(names), _) => names.iter().map(|name| (None, name.clone())).collect(),
         (None, Some(listed)) => {
             if listed.get_ref().is_empty() {
                 let hint = Some(format!("the sources are {}", sources::NAMES.join(", ")));
                 let message = "is empty".to_owned();
-                document.problem(Some(place(listed)), sources_key.clone(), message, hint);
+                document.problem(Some(place(&listed)), sources_key.clone(), message, hint);
             }
             let named = |name: &Spanned<String>| (Some(place(name)), name.get_ref().clone());
             listed.get_ref().iter().map(named).collect()
@@ -43,16 +42,14 @@ pub(super) fn sources(
     };
     let mut all = HashMap::new();
     for name in sources::NAMES {
-        let of_site = site.source(name);
-        if let Some(table) = of_site.or_else(|| common.consent.source(name)) {
-            let key = format!("{}consent.{name}", own(of_site.is_some()));
-            all.insert((*name).to_owned(), settings(document, &key, name, table, common));
+        let table = consent.table(name, |raw| raw.source(name));
+        if table.exists() {
+            all.insert((*name).to_owned(), settings(document, name, &table, common));
         }
     }
-    let of_site = site.generic.as_ref();
-    if let Some(table) = of_site.or(common.consent.generic.as_ref()) {
-        let key = format!("{}consent.generic", own(of_site.is_some()));
-        all.insert("generic".to_owned(), generic(document, &key, table, common));
+    let table = consent.table("generic", |raw| raw.generic.as_ref());
+    if table.exists() {
+        all.insert("generic".to_owned(), generic(document, &table, common));
     }
     for name in ["tcf", "gpp", "didomi", "generic"] {
         // `generic` is asked by `auto` only where the config describes it.
@@ -80,34 +77,39 @@ pub(super) fn sources(
 
 fn settings(
     document: Doc,
-    key: &str,
     source: &str,
-    table: &RawSource,
+    table: &Layers<'_, RawSource>,
     common: &Common,
 ) -> SourceSettings {
-    refuse_keys_of_others(document, key, source, table);
+    for (path, table) in table.tables() {
+        refuse_keys_of_others(document, path, source, table);
+    }
     let defaults = SourceSettings::default();
-    let revision = table.revision.as_ref().map(|revision| match revision.get_ref() {
+    let revision = table.get("revision", |raw| raw.revision.as_ref());
+    let revision = revision.map(|(_, revision)| match revision.get_ref() {
         Revision::Number(number) => number.to_string(),
         Revision::Text(text) => text.clone(),
     });
-    let implied = table.implied.as_ref().map(|implied| match implied.get_ref() {
+    let implied = table.get("implied", |raw| raw.implied.as_ref());
+    let implied = implied.map(|(_, implied)| match implied.get_ref() {
         RawImplied::Accept => Implied::Accept,
         RawImplied::Ignore => Implied::Ignore,
     });
-    let switch = |typed: &Option<Spanned<bool>>, default| {
-        typed.as_ref().map_or(default, |typed| *typed.get_ref())
+    let switch = |typed: Option<(String, &Spanned<bool>)>, default| {
+        typed.map_or(default, |(_, typed)| *typed.get_ref())
     };
+    let map = table.entries("map", |raw| &raw.map);
+    let cookie = table.get("cookie", |raw| raw.cookie.as_ref());
+    let dismiss_grants = table.get("dismiss_grants", |raw| raw.dismiss_grants.as_ref());
+    let alert_box =
+        table.get("require_alert_box_closed", |raw| raw.require_alert_box_closed.as_ref());
     SourceSettings {
-        map: id_map(document, key, &table.map, common),
-        cookie: table.cookie.as_ref().map(|cookie| cookie.get_ref().clone()),
+        map: id_map(document, map, common),
+        cookie: cookie.and_then(|(key, cookie)| cookie_name(document, key, cookie)),
         revision,
         implied: implied.unwrap_or(defaults.implied),
-        dismiss_grants: switch(&table.dismiss_grants, defaults.dismiss_grants),
-        require_alert_box_closed: switch(
-            &table.require_alert_box_closed,
-            defaults.require_alert_box_closed,
-        ),
+        dismiss_grants: switch(dismiss_grants, defaults.dismiss_grants),
+        require_alert_box_closed: switch(alert_box, defaults.require_alert_box_closed),
         ..defaults
     }
 }
@@ -130,79 +132,81 @@ fn refuse_keys_of_others(document: Doc, key: &str, source: &str, table: &RawSour
     }
 }
 
-fn generic(document: Doc, key: &str, table: &RawGeneric, common: &Common) -> SourceSettings {
+fn generic(document: Doc, table: &Layers<'_, RawGeneric>, common: &Common) -> SourceSettings {
     let defaults = GenericSettings::default();
-    let decode = table.decode.as_deref().unwrap_or(&[RawDecode::Url]);
-    let mut format = match table.format.unwrap_or(RawFormat::Json) {
+    let decode = table.get("decode", |raw| raw.decode.as_ref());
+    let decode = decode.map_or(&[RawDecode::Url][..], |(_, decode)| decode);
+    let typed_format = table.copied(|raw| raw.format);
+    let mut format = match typed_format.unwrap_or(RawFormat::Json) {
         RawFormat::Json | RawFormat::Regex => Format::Json,
         RawFormat::Query => Format::Query,
         RawFormat::List => Format::List,
         RawFormat::Map => Format::Map,
         RawFormat::Flag => Format::Flag,
     };
-    let key_of = |name: &str| format!("{key}.{name}");
-    match (table.format, &table.pattern) {
+    let (pattern_key, pattern) = table.cloned("pattern", |raw| raw.pattern.as_ref());
+    match (typed_format, &pattern) {
         (Some(RawFormat::Regex), Some(pattern)) => {
             match regex_lite::Regex::new(pattern.get_ref()) {
                 Ok(regex) => format = Format::Regex(regex),
                 Err(error) => {
-                    document.problem(
-                        Some(place(pattern)),
-                        key_of("pattern"),
-                        error.to_string(),
-                        None,
-                    );
+                    document.problem(Some(place(pattern)), pattern_key, error.to_string(), None);
                 }
             }
         }
         (Some(RawFormat::Regex), None) => {
             let hint = Some("pattern = 'stats=(?P<stats>[01])'".to_owned());
-            document.problem(None, key_of("pattern"), "is missing".to_owned(), hint);
+            document.problem(None, pattern_key, "is missing".to_owned(), hint);
         }
         (_, Some(pattern)) => {
             let message = "goes with format = \"regex\" only".to_owned();
-            document.problem(Some(place(pattern)), key_of("pattern"), message, None);
+            document.problem(Some(place(pattern)), pattern_key, message, None);
         }
         (_, None) => {}
     }
-    if let Some(separator) = table.separator.as_ref().filter(|text| text.get_ref().is_empty()) {
-        document.problem(Some(place(separator)), key_of("separator"), "is empty".to_owned(), None);
+    let (separator_key, separator) = table.cloned("separator", |raw| raw.separator.as_ref());
+    if let Some(separator) = separator.as_ref().filter(|text| text.get_ref().is_empty()) {
+        document.problem(Some(place(separator)), separator_key, "is empty".to_owned(), None);
     }
-    let separator = table.separator.as_ref().map(|text| text.get_ref().clone());
+    let separator = separator.map(Spanned::into_inner).filter(|text| !text.is_empty());
+    let map = table.entries("map", |raw| &raw.map);
+    let cookie = table.get("cookie", |raw| raw.cookie.as_ref());
+    let (_, path) = table.cloned("path", |raw| raw.path.as_ref());
+    let (_, time) = table.cloned("time", |raw| raw.time.as_ref());
+    let (_, truthy) = table.cloned("truthy", |raw| raw.truthy.as_ref());
     SourceSettings {
-        map: id_map(document, key, &table.map, common),
-        cookie: table.cookie.as_ref().map(|cookie| cookie.get_ref().clone()),
+        map: id_map(document, map, common),
+        cookie: cookie.and_then(|(key, cookie)| cookie_name(document, key, cookie)),
         generic: GenericSettings {
             format,
             percent_encoded: decode.contains(&RawDecode::Url),
             base64: decode.contains(&RawDecode::Base64),
-            path: table.path.clone().unwrap_or(defaults.path),
-            time: table.time.clone(),
-            separator: separator.filter(|text| !text.is_empty()).unwrap_or(defaults.separator),
-            truthy: table.truthy.clone().unwrap_or(defaults.truthy),
+            path: path.unwrap_or(defaults.path),
+            time,
+            separator: separator.unwrap_or(defaults.separator),
+            truthy: truthy.unwrap_or(defaults.truthy),
         },
         ..SourceSettings::default()
     }
 }
 
+/// The categories of a tool's ids; each entry has its path.
 fn id_map(
     document: Doc,
-    key: &str,
-    typed: &BTreeMap<String, Spanned<OneOrMore>>,
+    typed: BTreeMap<&str, (String, &Spanned<OneOrMore>)>,
     common: &Common,
 ) -> Vec<(String, CategorySet)> {
     let mut map = Vec::new();
-    for (id, names) in typed {
+    for (id, (key, names)) in typed {
         let OneOrMore(listed) = names.get_ref();
         let mut categories = CategorySet::EMPTY;
         for name in listed {
             let name = Spanned::new(place(names), name.clone());
-            let key = format!("{key}.map.{id}");
             if let Some(category) = named_category(document, &key, &name, &common.categories) {
                 categories.insert(category);
             }
         }
-        map.push((id.clone(), categories));
+        map.push((id.to_owned(), categories));
     }
     map
 }

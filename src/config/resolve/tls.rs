@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use rustls_pki_types::ServerName;
 
 use super::common::{Common, Doc};
+use super::layers::Layers;
 use crate::config::document::place;
 use crate::config::problem::Problem;
 use crate::config::raw::{
@@ -117,42 +118,44 @@ fn acme(document: Doc, raw: Spanned<RawAcme>, folder: &Path) -> Option<Acme> {
 pub(super) fn upstream_tls(
     document: Doc,
     key: &str,
-    own: Option<RawUpstreamTls>,
+    own: &RawUpstreamTls,
     upstreams: &[WeightedUpstream],
     common: &Common,
 ) -> Option<UpstreamTls> {
-    let any = upstreams.iter().any(|upstream| upstream.address.is_tls());
-    let key = if own.is_some() { format!("{key}upstream_tls") } else { "upstream_tls".to_owned() };
-    let raw = own.unwrap_or_else(|| common.upstream_tls.clone());
-    if !any {
+    if !upstreams.iter().any(|upstream| upstream.address.is_tls()) {
         return None;
     }
+    let tls = Layers::new("upstream_tls", key, own, &common.upstream_tls);
     let folder = &common.pages.folder;
-    let roots = raw.ca_file.and_then(|typed| {
-        let key = format!("{key}.ca_file");
-        let text = read(document, &key, &typed, folder)?;
-        note(document, &key, &typed, authorities(&text))
+    let roots = tls.get("ca_file", |raw| raw.ca_file.as_ref()).and_then(|(key, typed)| {
+        let text = read(document, &key, typed, folder)?;
+        note(document, &key, typed, authorities(&text))
     });
-    let identity = match (&raw.client_cert, &raw.client_key) {
-        (None, None) => None,
-        (Some(cert), Some(private)) => {
-            let cert_key = format!("{key}.client_cert");
-            let private_key = format!("{key}.client_key");
+    // A certificate and its key are one value: both come from the same table.
+    let is_pair = |raw: &RawUpstreamTls| raw.client_cert.is_some() || raw.client_key.is_some();
+    let pair = tls.tables().find(|(_, raw)| is_pair(raw));
+    let pair = pair.map(|(key, raw)| (key, raw.client_cert.as_ref(), raw.client_key.as_ref()));
+    let identity = match pair {
+        Some((key, Some(cert), Some(private))) => {
+            let (cert_key, private_key) =
+                (format!("{key}.client_cert"), format!("{key}.client_key"));
             let pair = [(&*cert_key, cert), (&*private_key, private)];
             Some(identity(document, &cert_key, pair, folder)?)
         }
-        (Some(one), None) | (None, Some(one)) => {
+        Some((key, Some(one), None) | (key, None, Some(one))) => {
             let message = "client_cert and client_key belong together".to_owned();
-            document.problem(Some(place(one)), key.clone(), message, None);
+            document.problem(Some(place(one)), key.to_owned(), message, None);
             None
         }
+        _ => None,
     };
-    let server_name = raw.server_name.and_then(|typed| {
+    let server_name = tls.get("server_name", |raw| raw.server_name.as_ref());
+    let server_name = server_name.and_then(|(key, typed)| {
         let name = ServerName::try_from(typed.get_ref().clone()).map_err(|_| "is not a host");
-        note(document, &format!("{key}.server_name"), &typed, name)
+        note(document, &key, typed, name)
     });
-    let insecure = raw.insecure_skip_verify.unwrap_or(false);
-    let http2 = raw.http2.unwrap_or(true);
+    let insecure = tls.copied(|raw| raw.insecure_skip_verify).unwrap_or(false);
+    let http2 = tls.copied(|raw| raw.http2).unwrap_or(true);
     Some(UpstreamTls { authorities: roots, identity, server_name, insecure, http2 })
 }
 

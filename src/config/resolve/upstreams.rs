@@ -7,6 +7,8 @@ use std::time::Duration;
 use rustls_pki_types::ServerName;
 
 use super::common::{Common, Doc};
+use super::layers::Layers;
+use super::names::cookie_name;
 use crate::config::document::place;
 use crate::config::raw::{OneOrMore, RawHealth, RawSite, RawSiteLimits, RawUpstream, Short};
 use crate::config::settings::{
@@ -36,18 +38,9 @@ pub(super) fn balance(
             Vec::new()
         }
     };
-    let sticky_cookie = raw.sticky_cookie.take().and_then(|name| {
-        let is_token =
-            |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-        let text = name.get_ref();
-        if !text.is_empty() && text.len() <= 64 && text.bytes().all(is_token) {
-            return Some(text.clone());
-        }
-        let message = format!("`{text}` is not the name of a cookie");
-        let hint = Some("letters, digits, `-` and `_`".to_owned());
-        document.problem(Some(place(&name)), format!("{key}sticky_cookie"), message, hint);
-        None
-    });
+    let sticky_cookie = raw.sticky_cookie.take();
+    let sticky_cookie =
+        sticky_cookie.and_then(|name| cookie_name(document, format!("{key}sticky_cookie"), &name));
     Balance {
         upstreams,
         method: raw.balance.unwrap_or(BalanceMethod::RoundRobin),
@@ -94,33 +87,26 @@ fn health_check(document: Doc, key: &str, raw: RawHealth) -> HealthCheck {
 }
 
 /// How much a site takes; what it does not say is as for all.
-pub(super) fn limits(document: Doc, key: &str, raw: RawSiteLimits, common: &Common) -> SiteLimits {
-    let all = common.site_limits.clone();
-    let own = |is_own: bool, name: &str| match is_own {
-        true => format!("{key}limits.{name}"),
-        false => format!("limits.{name}"),
+pub(super) fn limits(document: Doc, key: &str, raw: &RawSiteLimits, common: &Common) -> SiteLimits {
+    let limits = Layers::new("limits", key, raw, &common.site_limits);
+    let mut number = |(key, typed): (String, Option<Spanned<u32>>), least| {
+        Some(document.bounded::<u32>(&key, Some(typed?), least, 10_000_000, 1))
     };
-    let mut number = |name: &str, site: Option<Spanned<u32>>, all: Option<Spanned<u32>>, least| {
-        let key = own(site.is_some(), name);
-        let typed = site.or(all)?;
-        Some(document.bounded::<u32>(&key, Some(typed), least, 10_000_000, 1))
-    };
-    let concurrent =
-        number("concurrent_requests", raw.concurrent_requests, all.concurrent_requests, 1);
-    let queue = number("queue", raw.queue, all.queue, 0);
-    let rate = number("requests_per_second", raw.requests_per_second, all.requests_per_second, 1);
-    let burst = number("burst", raw.burst, all.burst, 1);
-    let rate = rate.and_then(NonZeroU32::new);
+    let concurrent = limits.cloned("concurrent_requests", |raw| raw.concurrent_requests.as_ref());
+    let concurrent = number(concurrent, 1);
+    let queue = number(limits.cloned("queue", |raw| raw.queue.as_ref()), 0);
+    let rate = limits.cloned("requests_per_second", |raw| raw.requests_per_second.as_ref());
+    let rate = number(rate, 1).and_then(NonZeroU32::new);
+    let burst = number(limits.cloned("burst", |raw| raw.burst.as_ref()), 1);
     let burst = burst.and_then(NonZeroU32::new).or(rate).unwrap_or(NonZeroU32::MIN);
-    let queue_key = own(raw.queue_timeout.is_some(), "queue_timeout");
-    let longest = raw.queue_timeout.or(all.queue_timeout);
-    let least = Duration::from_millis(1);
-    let body_bytes = raw.body_bytes.or(all.body_bytes);
+    let (timeout_key, timeout) = limits.cloned("queue_timeout", |raw| raw.queue_timeout.as_ref());
+    let body_bytes = limits.get("body_bytes", |raw| raw.body_bytes.as_ref());
+    let (default, least) = (Duration::from_secs(5), Duration::from_millis(1));
     SiteLimits {
-        body_bytes: body_bytes.map(Spanned::into_inner),
+        body_bytes: body_bytes.map(|(_, bytes)| *bytes.get_ref()),
         concurrent_requests: concurrent.and_then(|number| usize::try_from(number).ok()),
         queue: queue.and_then(|number| usize::try_from(number).ok()).unwrap_or_default(),
-        queue_timeout: document.duration(&queue_key, longest, Duration::from_secs(5), least),
+        queue_timeout: document.duration(&timeout_key, timeout, default, least),
         requests_per_second: rate,
         burst,
     }

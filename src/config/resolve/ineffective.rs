@@ -1,0 +1,205 @@
+//! Options that change nothing, because another option that they need is missing or wins over them.
+
+use super::common::Doc;
+use super::layers::Layers;
+use crate::config::problem::Problem;
+use crate::config::raw::{
+    OneOrMore, Raw, RawConsent, RawDefault, RawListen, RawSignal, RawSite, RawSiteLimits,
+    RawUpstream, RawUpstreamTls, Short,
+};
+use crate::config::settings::{BalanceMethod, Position};
+use crate::consent::sources;
+
+/// The key of an option, and why it has no effect. One that is written with its default value has none to miss.
+type Found = (String, &'static str);
+
+/// A warning for each option without effect. One at the top level is without effect if it is so for every site.
+pub(super) fn warnings(document: Doc, raw: &Raw) -> Vec<Problem> {
+    let mut found = Vec::new();
+    listeners(raw, &mut found);
+    others(raw, &mut found);
+    let limits = raw.limits.of_sites();
+    let none = RawSite::default();
+    let sites: Vec<(String, &RawSite)> = match raw.site.as_slice() {
+        [] => vec![(String::new(), &none)],
+        sites => {
+            let numbered = sites.iter().enumerate();
+            numbered.map(|(index, site)| (format!("site[{index}]."), site.get_ref())).collect()
+        }
+    };
+    let of_sites: Vec<Vec<Found>> =
+        sites.iter().map(|(key, site)| of_site(key, site, raw, &limits)).collect();
+    for one in of_sites.iter().flatten() {
+        let everywhere = || of_sites.iter().all(|others| others.contains(one));
+        if !found.contains(one) && (one.0.starts_with("site[") || everywhere()) {
+            found.push(one.clone());
+        }
+    }
+    let warning = |(key, reason): Found| document.at(None, key, reason.to_owned(), None);
+    found.into_iter().map(warning).collect()
+}
+
+/// Notes an option that is there, and has no effect.
+fn note(found: &mut Vec<Found>, useless: bool, key: impl Into<String>, reason: &'static str) {
+    if useless {
+        found.push((key.into(), reason));
+    }
+}
+
+fn listeners(raw: &Raw, found: &mut Vec<Found>) {
+    let default = RawListen::default();
+    let listen = match &raw.listen {
+        Some(Short::Table(listen)) => listen,
+        Some(Short::Text(_)) | None => &default,
+    };
+    let tls = &raw.tls;
+    if listen.https.is_none() {
+        let reason = "has no effect without listen.https";
+        note(found, tls.redirect == Some(true), "tls.redirect", reason);
+        note(found, tls.min_version.is_some(), "tls.min_version", reason);
+        note(found, tls.client_ca.is_some(), "tls.client_ca", reason);
+        note(found, tls.acme.is_some(), "tls.acme", reason);
+    }
+    let reason = "has no effect without tls.client_ca";
+    note(found, tls.client_auth.is_some() && tls.client_ca.is_none(), "tls.client_auth", reason);
+    let port = tls.redirect_port.is_some() && tls.redirect != Some(true);
+    note(found, port, "tls.redirect_port", "has no effect without tls.redirect = true");
+    if listen.admin.as_ref().is_some_and(|admin| admin.get_ref() == "off") {
+        let reason = "has no effect with listen.admin = \"off\"";
+        note(found, listen.admin_token_file.is_some(), "listen.admin_token_file", reason);
+        note(found, !listen.admin_hosts.is_empty(), "listen.admin_hosts", reason);
+    }
+}
+
+fn others(raw: &Raw, found: &mut Vec<Found>) {
+    if raw.expire.enabled == Some(false) {
+        let reason = "has no effect with expire.enabled = false";
+        note(found, raw.expire.max_per_response.is_some(), "expire.max_per_response", reason);
+    }
+    let category = raw.beacons.list_category.as_ref();
+    let listed = category.is_some_and(|category| category.get_ref() != "analytics")
+        && raw.beacons.lists.is_empty();
+    note(found, listed, "beacons.list_category", "has no effect without beacons.lists");
+    if raw.log.access == Some(false) {
+        let reason = "has no effect with log.access = false";
+        note(found, raw.log.access_format.is_some(), "log.access_format", reason);
+        note(found, raw.log.visitor_address.is_some(), "log.visitor_address", reason);
+    }
+    if let Some(receipts) = raw.receipts.as_ref().map(|typed| typed.get_ref()) {
+        let sqlite = receipts.url.as_ref().is_none_or(|url| url.get_ref().starts_with("sqlite:"));
+        let reason = "has no effect with a SQLite file";
+        note(found, receipts.ca_file.is_some() && sqlite, "receipts.ca_file", reason);
+    }
+}
+
+fn of_site(key: &str, site: &RawSite, raw: &Raw, limits: &RawSiteLimits) -> Vec<Found> {
+    let mut found = Vec::new();
+    of_limits(&Layers::new("limits", key, &site.limits, limits), &mut found);
+    of_consent(&Layers::new("consent", key, &site.consent, &raw.consent), raw, &mut found);
+    let banner = Layers::new("banner", key, &site.banner, &raw.banner);
+    if banner.copied(|raw| raw.enabled) != Some(true) {
+        let reason = "has no effect without banner.enabled = true";
+        let position = banner.get("position", |raw| raw.position.as_ref());
+        let position = position.filter(|(_, position)| **position != Position::Bottom);
+        found.extend(position.map(|(key, _)| (key, reason)));
+        let colours = banner.entries("colours", |raw| &raw.colours).into_values();
+        found.extend(colours.map(|(key, _)| (key, reason)));
+    }
+    let guard = Layers::new("page", key, &site.page, &raw.page).copied(|raw| raw.guard);
+    if guard != Some(true) {
+        let reason = "has no effect without page.guard = true";
+        note(&mut found, !site.host.is_empty(), format!("{key}host"), reason);
+        note(&mut found, !raw.host.is_empty(), "host", reason);
+    }
+    of_upstreams(key, site, &raw.upstream_tls, &mut found);
+    found
+}
+
+fn of_limits(limits: &Layers<'_, RawSiteLimits>, found: &mut Vec<Found>) {
+    let rate = limits.get("requests_per_second", |raw| raw.requests_per_second.as_ref());
+    let concurrent = limits.get("concurrent_requests", |raw| raw.concurrent_requests.as_ref());
+    let queue = limits.get("queue", |raw| raw.queue.as_ref());
+    let queue = queue.filter(|(_, queue)| *queue.get_ref() > 0);
+    let burst = limits.get("burst", |raw| raw.burst.as_ref()).filter(|_| rate.is_none());
+    found.extend(burst.map(|(key, _)| (key, "has no effect without requests_per_second")));
+    let timeout = limits.get("queue_timeout", |raw| raw.queue_timeout.as_ref());
+    let timeout = timeout.filter(|(_, typed)| queue.is_none() && typed.get_ref() != "5s");
+    found.extend(timeout.map(|(key, _)| (key, "has no effect without queue")));
+    let queue = queue.filter(|_| concurrent.is_none());
+    found.extend(queue.map(|(key, _)| (key, "has no effect without concurrent_requests")));
+}
+
+fn of_consent(consent: &Layers<'_, RawConsent>, raw: &Raw, found: &mut Vec<Found>) {
+    if consent.copied(|raw| raw.gpc) == Some(RawSignal::Ignore) {
+        let categories = consent.get("gpc_categories", |raw| raw.gpc_categories.as_ref());
+        found.extend(categories.map(|(key, _)| (key, "has no effect with gpc = \"ignore\"")));
+    }
+    if consent.copied(|raw| raw.dnt) != Some(RawSignal::Deny) {
+        let categories = consent.get("dnt_categories", |raw| raw.dnt_categories.as_ref());
+        let defaults = ["analytics", "targeting", "social"];
+        let categories = categories
+            .filter(|(_, names)| !names.iter().map(|name| name.get_ref().as_str()).eq(defaults));
+        found.extend(categories.map(|(key, _)| (key, "has no effect without dnt = \"deny\"")));
+    }
+    let region = consent.table("region", |raw| raw.region.as_ref());
+    let default = consent.get("default", |raw| raw.default.as_ref());
+    if let Some((key, RawDefault::Allow)) = default.filter(|_| region.exists()) {
+        let reason = "has no effect beside consent.region: what that does not allow is denied";
+        found.push((key, reason));
+    }
+    let listed = consent.get("sources", |raw| raw.sources.as_ref());
+    let listed: Vec<&str> = match listed {
+        Some((_, names)) => names.get_ref().iter().map(|name| name.get_ref().as_str()).collect(),
+        None => vec!["consentry"],
+    };
+    if !listed.iter().any(|name| sources::reads_own_cookie(name)) {
+        let reason = "has no effect: no source of consent.sources reads consentry's own cookie";
+        let domain = consent.get("cookie_domain", |raw| raw.cookie_domain.as_ref());
+        let keys = consent.get("key_file", |raw| raw.key_file.as_ref());
+        found.extend(domain.into_iter().chain(keys).map(|(key, _)| (key, reason)));
+    }
+    if !listed.contains(&"auto") {
+        let reason = "has no effect: the source is not in consent.sources";
+        for (path, table) in consent.tables() {
+            let generic = table.generic.is_some().then_some("generic");
+            let tools = sources::NAMES.iter().copied().filter(|name| table.source(name).is_some());
+            let unread = tools.chain(generic).filter(|name| !listed.contains(name));
+            found.extend(unread.map(|name| (format!("{path}.{name}"), reason)));
+        }
+    }
+    let max_age = consent.get("max_age_days", |raw| raw.max_age_days.as_ref());
+    let max_age = max_age.map_or(182, |(_, days)| *days.get_ref());
+    let receipts = raw.receipts.as_ref().and_then(|raw| raw.get_ref().retention_days.as_ref());
+    let reason = "is shorter than consent.max_age_days: proofs are deleted while the consent lasts";
+    let short = receipts.is_some_and(|days| *days.get_ref() < max_age);
+    note(found, short, "receipts.retention_days", reason);
+}
+
+fn of_upstreams(key: &str, site: &RawSite, global: &RawUpstreamTls, found: &mut Vec<Found>) {
+    let Some(upstream) = &site.upstream else { return };
+    let OneOrMore(upstreams) = upstream.get_ref();
+    if upstreams.len() < 2 {
+        let reason = "has no effect with one upstream";
+        let balance = site.balance.is_some_and(|method| method != BalanceMethod::RoundRobin);
+        note(found, balance, format!("{key}balance"), reason);
+        note(found, site.sticky_cookie.is_some(), format!("{key}sticky_cookie"), reason);
+    }
+    let is_tls = |upstream: &Short<RawUpstream>| match upstream {
+        Short::Text(url) => url.starts_with("https:"),
+        Short::Table(table) => {
+            table.url.as_ref().is_some_and(|url| url.get_ref().starts_with("https:"))
+        }
+    };
+    if !upstreams.iter().any(is_tls) {
+        let tls = Layers::new("upstream_tls", key, &site.upstream_tls, global);
+        let has = |raw: &RawUpstreamTls| {
+            let files = [&raw.ca_file, &raw.client_cert, &raw.client_key, &raw.server_name];
+            files.iter().any(|file| file.is_some())
+                || raw.insecure_skip_verify.is_some()
+                || raw.http2.is_some()
+        };
+        let tables = tls.tables().filter(|(_, raw)| has(raw));
+        let reason = "has no effect without an upstream of https";
+        found.extend(tables.map(|(key, _)| (key.to_owned(), reason)));
+    }
+}

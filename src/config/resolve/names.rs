@@ -1,0 +1,105 @@
+//! Names in settings: of cookies and of header fields.
+
+use http::HeaderName;
+
+use super::common::Doc;
+use crate::config::document::place;
+use crate::config::spanned::Spanned;
+
+/// Fields that have a meaning of their own in requests: the value of one would be lost, or read as something else.
+const TAKEN: &[&str] = &[
+    "age",
+    "authorization",
+    "cache-control",
+    "cdn-loop",
+    "connection",
+    "cookie",
+    "cookie2",
+    "date",
+    "dnt",
+    "expect",
+    "forwarded",
+    "from",
+    "host",
+    "http2-settings",
+    "keep-alive",
+    "link",
+    "max-forwards",
+    "origin",
+    "pragma",
+    "prefer",
+    "priority",
+    "range",
+    "referer",
+    "set-cookie",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "traceparent",
+    "tracestate",
+    "upgrade",
+    "upgrade-insecure-requests",
+    "user-agent",
+    "via",
+    "warning",
+    "x-forwarded-by",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-prefix",
+    "x-forwarded-proto",
+    "x-forwarded-scheme",
+    "x-forwarded-server",
+    "x-forwarded-ssl",
+    "x-real-ip",
+    "x-request-id",
+];
+
+/// Beginnings of such fields.
+const TAKEN_PREFIXES: &[&str] =
+    &["accept", "access-control-", "content-", "if-", "proxy-", "sec-", "x-forwarded-"];
+
+/// The name of one cookie. Longer names than 64 bytes help nobody.
+pub(super) fn cookie_name(document: Doc, key: String, typed: &Spanned<String>) -> Option<String> {
+    let text = typed.get_ref();
+    let wildcard = text.contains(['*', '{', '}']);
+    let is_plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'=' | b';' | b',' | b'"');
+    if !wildcard && !text.is_empty() && text.len() <= 64 && text.bytes().all(is_plain) {
+        return Some(text.clone());
+    }
+    let message = format!("`{text}` is not the name of a cookie");
+    let hint = if wildcard {
+        "this key takes one name, without wildcards and placeholders"
+    } else {
+        "letters, digits, `-` and `_`, at most 64 of them"
+    };
+    document.problem(Some(place(typed)), key, message, Some(hint.to_owned()));
+    None
+}
+
+/// The name of a header field (RFC 9110 section 5.1).
+pub(super) fn field_name(
+    document: Doc,
+    key: String,
+    typed: &Spanned<String>,
+) -> Option<HeaderName> {
+    let parsed = typed.get_ref().parse().ok();
+    if parsed.is_none() {
+        let message = format!("`{}` is not the name of a header field", typed.get_ref());
+        document.problem(Some(place(typed)), key, message, None);
+    }
+    parsed
+}
+
+/// The name of a request field that consentry may write.
+pub(super) fn own_field(document: Doc, key: String, typed: &Spanned<String>) -> Option<HeaderName> {
+    let name = field_name(document, key.clone(), typed)?;
+    let text = name.as_str();
+    if !TAKEN.contains(&text) && !TAKEN_PREFIXES.iter().any(|prefix| text.starts_with(prefix)) {
+        return Some(name);
+    }
+    let message = format!("`{}` has another meaning in requests", typed.get_ref());
+    let hint = Some("a name of your own, such as \"X-Consent\"".to_owned());
+    document.problem(Some(place(typed)), key, message, hint);
+    None
+}
