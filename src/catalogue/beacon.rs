@@ -361,6 +361,27 @@ mod tests {
     }
 
     #[test]
+    fn a_rule_for_a_method_is_for_what_stands_for_that_method_too() {
+        let fits = |wanted: Method, method: &Method| {
+            let mut of_method = rule("/collect");
+            of_method.method = Some(wanted);
+            let probe = BeaconProbe { method, ..probe("/collect") };
+            Catalogue::compile([], [of_method]).beacon(&probe).is_some()
+        };
+        for (wanted, method, expected) in [
+            (Method::GET, Method::GET, true),
+            (Method::GET, Method::HEAD, true),
+            (Method::GET, Method::OPTIONS, true),
+            (Method::GET, Method::POST, false),
+            (Method::POST, Method::HEAD, false),
+            (Method::POST, Method::OPTIONS, true),
+            (Method::HEAD, Method::GET, false),
+        ] {
+            assert_eq!(fits(wanted.clone(), &method), expected, "{wanted} {method}");
+        }
+    }
+
+    #[test]
     fn a_rule_that_does_not_match_changes_nothing_for_others() {
         let at = |path: &str, tier, category| {
             let mut rule = rule(path);

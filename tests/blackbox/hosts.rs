@@ -174,3 +174,32 @@ fn no_host_writes_attributes_into_a_deletion() {
         [("Host", "www.shop.example:8080"), ("Cookie", "_ga=1"), ("Sec-Fetch-Mode", "navigate")];
     assert!(!proxy.get("/", &fields).set_cookies().is_empty(), "a valid host has deletions");
 }
+
+#[test]
+fn a_host_of_the_config_matches_every_spelling_of_a_request() {
+    let (named, other) = (Origin::setting(&["named=1; Path=/"]), Origin::setting(&["other=1"]));
+    let site = |hosts: &str, origin: &Origin| {
+        format!(
+            "[[site]]\nhosts = [{hosts}]\nupstream = \"{}\"\nunclassified = 'allow'\n",
+            origin.url()
+        )
+    };
+    let sites =
+        [site("'Shop.Example.', '::1', 'm\u{fc}nchen.example'", &named), site("'*'", &other)];
+    let proxy = Proxy::start_with(&sites.concat());
+    for host in [
+        "shop.example",
+        "SHOP.example",
+        "shop.example.",
+        "shop.example.:8080",
+        "shop.example:1",
+        "[::1]",
+        "[0:0::1]:8080",
+        "xn--mnchen-3ya.example",
+    ] {
+        let reply = reply(&proxy, format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n").as_bytes());
+        assert_eq!(reply.set_cookies(), ["named=1; Path=/"], "{host}");
+    }
+    let reply = reply(&proxy, b"GET / HTTP/1.1\r\nHost: xshop.example\r\n\r\n");
+    assert_eq!(reply.set_cookies(), ["other=1"]);
+}

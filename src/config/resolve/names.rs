@@ -43,6 +43,7 @@ const TAKEN: &[&str] = &[
     "via",
     "warning",
     "x-forwarded-by",
+    "x-forwarded-client-cert",
     "x-forwarded-for",
     "x-forwarded-host",
     "x-forwarded-port",
@@ -51,13 +52,13 @@ const TAKEN: &[&str] = &[
     "x-forwarded-scheme",
     "x-forwarded-server",
     "x-forwarded-ssl",
+    "x-forwarded-user",
     "x-real-ip",
     "x-request-id",
 ];
 
 /// Beginnings of such fields.
-const TAKEN_PREFIXES: &[&str] =
-    &["accept", "access-control-", "content-", "if-", "proxy-", "sec-", "x-forwarded-"];
+const TAKEN_PREFIXES: &[&str] = &["accept", "access-control-", "content-", "if-", "proxy-", "sec-"];
 
 /// The name of one cookie. Longer names than 64 bytes help nobody.
 pub(super) fn cookie_name(document: Doc, key: String, typed: &Spanned<String>) -> Option<String> {
