@@ -1,0 +1,33 @@
+// Flask with Flask-Login and Flask-WTF.
+import path from "node:path";
+import { APPLICATIONS, PYTHON, answers, freePort, start as run } from "../process.mjs";
+
+export async function start(folder) {
+  const port = await freePort();
+  const { stop } = await run(folder, [path.join(PYTHON, "python"), path.join(APPLICATIONS, "flask-server.py"), port], { ready: answers(port) });
+  return { port, stop };
+}
+
+export async function visit({ page, go, step, submit, expect, context }) {
+  await step("log in", async () => {
+    await go("/");
+    await page.fill("[name=user]", "alice");
+    await submit("form[action='/login'] button");
+    expect(await page.innerText("#user") === "alice", "not logged in");
+  });
+  await step("post a form with a file", async () => {
+    await page.fill("[name=note]", "a note");
+    await page.setInputFiles("[name=file]", { name: "a.txt", mimeType: "text/plain", buffer: Buffer.alloc(100_000, "a") });
+    await submit("form[action='/note'] button");
+    expect(await page.innerText("#notes") === "a note a.txt 100000", "the note is missing");
+  });
+  await step("remember me", async () => {
+    await context.clearCookies({ name: "session" });
+    await go("/");
+    expect(await page.innerText("#user") === "alice", "not remembered");
+  });
+  await step("log out", async () => {
+    await submit("form[action='/logout'] button");
+    expect(await page.innerText("#user") === "", "still logged in");
+  });
+}

@@ -1,0 +1,78 @@
+// Programs that the suite starts: applications, their databases, and the proxy.
+import { execFileSync, spawn } from "node:child_process";
+import fs from "node:fs";
+import net from "node:net";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { CONSENTRY } from "./states.mjs";
+
+const HERE = path.dirname(fileURLToPath(import.meta.url));
+export const MODULES = path.join(HERE, "node_modules");
+export const PYTHON = path.join(HERE, "python/bin");
+export const PGADMIN = path.join(HERE, "pgadmin/bin");
+export const APPLICATIONS = path.join(HERE, "applications");
+
+const running = new Set();
+process.on("exit", () => running.forEach(end));
+for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => process.exit(1));
+
+function end(child) {
+  running.delete(child);
+  // The whole group: servers start workers.
+  try { process.kill(-child.pid, "SIGKILL"); } catch { /* it has ended */ }
+}
+
+/** A port that nothing listens on, for programs that cannot tell which one the system picked. */
+export const freePort = () => new Promise((resolve) => {
+  const server = net.createServer().listen(0, "127.0.0.1", () => {
+    const { port } = server.address();
+    server.close(() => resolve(port));
+  });
+});
+
+/** Starts a program. What it prints goes to a file, and to the error if it ends before it is `ready`. */
+export async function start(folder, [program, ...args], { env = {}, cwd = folder, ready, seconds = 60 }) {
+  const log = path.join(folder, `${path.basename(program)}.log`);
+  const output = fs.openSync(log, "a");
+  const child = spawn(program, args, { cwd, env: { ...process.env, ...env }, detached: true, stdio: ["ignore", output, output] });
+  fs.closeSync(output);
+  running.add(child);
+  let failure = null;
+  child.on("error", (error) => { failure = error.message; });
+  child.on("exit", (code) => { failure ??= `ended with ${code}`; });
+  const deadline = Date.now() + seconds * 1000;
+  for (;;) {
+    const value = failure === null && await ready(log).catch(() => null);
+    if (value) return { value, stop: () => end(child), log };
+    if (failure || Date.now() > deadline) {
+      end(child);
+      throw new Error(`${program}: ${failure ?? `not ready within ${seconds} s`}\n${fs.readFileSync(log, "utf8").slice(-2000)}`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
+/** Whether a server answers `path` on `port`. */
+export const answers = (port, path = "/") => async () =>
+  (await fetch(`http://127.0.0.1:${port}${path}`, { redirect: "manual" })).status < 500;
+
+/** Runs a program to its end. */
+export function run(folder, [program, ...args], { env = {}, cwd = folder, input } = {}) {
+  return execFileSync(program, args, { cwd, env: { ...process.env, ...env }, input, stdio: ["pipe", "pipe", "pipe"] }).toString();
+}
+
+/** Starts consentry in front of `port`; its configuration is one site, and what the state adds. */
+export async function startProxy(folder, { port, tls, config, name }) {
+  const listener = tls ? "https" : "http";
+  const file = path.join(folder, "consentry.toml");
+  const certificate = tls ? `[tls]\ncertificates = [{ cert = "${tls.cert}", key = "${tls.key}" }]\n` : "";
+  fs.writeFileSync(file, `[listen]\n${listener} = "127.0.0.1:0"\nadmin = "127.0.0.1:0"\n${certificate}${config}
+[[site]]\nhosts = ["${name}.example"]\nupstream = "http://127.0.0.1:${port}"\n`);
+  fs.rmSync(path.join(folder, "consentry.log"), { force: true });
+  const serving = async (log) => {
+    const line = fs.readFileSync(log, "utf8").split("\n").find((line) => line.includes('"message":"serving"'));
+    return line && JSON.parse(line)[listener];
+  };
+  const { value, stop } = await start(folder, [CONSENTRY, "run", "--config", file], { ready: serving, seconds: 20 });
+  return { url: `${listener}://${name}.example:${value.split(":").pop()}`, stop };
+}

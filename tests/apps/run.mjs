@@ -1,0 +1,111 @@
+// Drives real applications behind the proxy in Chromium: `node run.mjs [NAME...]`, all of them without a name.
+// Prints a line for each application and state, and ends with 1 if one of them failed.
+import fs from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { parseArgs } from "node:util";
+import { chromium } from "playwright-core";
+import { APPLICATIONS, startProxy } from "./process.mjs";
+import { STATES, checkTrackers, decision } from "./states.mjs";
+import { addTrackers } from "./trackers.mjs";
+
+const AT_A_TIME = 2;
+const { values, positionals } = parseArgs({ options: { state: { type: "string" } }, allowPositionals: true });
+const all = fs.readdirSync(APPLICATIONS).filter((file) => file.endsWith(".mjs")).map((file) => file.slice(0, -4));
+const names = positionals.length > 0 ? positionals : all;
+const states = STATES.filter(({ name }) => values.state === undefined || name === values.state);
+
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+  args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--host-resolver-rules=MAP *.example 127.0.0.1, MAP * ~NOTFOUND"],
+});
+
+/** What the steps of an application use of a page. */
+function tools(page, url) {
+  const press = (selector) => page.locator(selector).first().evaluate((element) => element.click());
+  const expect = (holds, message) => { if (!holds) throw new Error(message); };
+  return {
+    page, url, press, expect,
+    go: (path) => page.goto(url + path),
+    submit: (selector) => Promise.all([page.waitForNavigation(), press(selector)]),
+    sees: (selector, options) => page.waitForSelector(selector, { state: "attached", ...options }),
+  };
+}
+
+/** Drives an application in one state. */
+async function drive(application, name, state, folder, port) {
+  const trackers = await addTrackers(port);
+  const proxy = await startProxy(folder, { port: trackers.port, tls: application.tls?.(folder), config: state.config, name });
+  const context = await browser.newContext({ ignoreHTTPSErrors: true });
+  let current = "open";
+  try {
+    await context.addCookies(decision(state, proxy.url));
+    const page = await context.newPage();
+    page.setDefaultTimeout(15_000);
+    page.on("dialog", (dialog) => dialog.accept().catch(() => {}));
+    const step = async (name, steps) => { current = name; await steps(); };
+    const visit = tools(page, proxy.url);
+    if (state.answer !== undefined) {
+      await step("banner", async () => {
+        await visit.go(application.path ?? "/");
+        await visit.sees(".consentry-banner");
+        if (state.answer) await visit.submit(`.consentry-banner button[value=${state.answer}]`);
+      });
+    }
+    await application.visit({ ...visit, step, context });
+    await step("trackers", async () => {
+      await visit.go(application.path ?? "/");
+      await page.waitForLoadState("networkidle").catch(() => {});
+      await checkTrackers(state, trackers.seen, (await context.cookies()).map(({ name }) => name));
+    });
+  } catch (error) {
+    const stored = (await context.cookies().catch(() => [])).map(({ name, path }) => `${name} (${path})`);
+    throw new Error([`step "${current}": ${error.message}`, `at: ${context.pages()[0]?.url()}`, `set by the application: ${[...trackers.seen.set].join(" | ")}`,
+      `stored: ${stored.join(", ")}`, `received by the application: ${[...trackers.seen.cookies].join(", ")}`].join("\n    "));
+  } finally {
+    if (process.env.SCREENSHOTS) await context.pages()[0]?.screenshot({ path: `${process.env.SCREENSHOTS}/${name}-${state.name}.png` }).catch(() => {});
+    await context.close();
+    proxy.stop();
+    trackers.stop();
+  }
+}
+
+let failures = 0;
+function report(name, state, started, error) {
+  const seconds = ((Date.now() - started) / 1000).toFixed(1);
+  console.log(`${error ? "FAIL" : "ok  "} ${name.padEnd(16)} ${state.padEnd(14)} ${seconds.padStart(6)} s`);
+  if (error) {
+    failures += 1;
+    console.log(`    ${error.message}`);
+  }
+}
+
+/** Starts an application once, and drives it in each state. */
+async function suite(name) {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), `consentry-${name}-`));
+  const began = Date.now();
+  let started = null;
+  try {
+    const application = await import(path.join(APPLICATIONS, `${name}.mjs`));
+    started = await application.start(folder);
+    report(name, "start", began);
+    for (const state of states) {
+      const began = Date.now();
+      await drive(application, name, state, folder, started.port).then(() => report(name, state.name, began), (error) => report(name, state.name, began, error));
+    }
+  } catch (error) {
+    report(name, "start", began, error);
+  } finally {
+    started?.stop();
+    fs.rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+const began = Date.now();
+const waiting = [...names];
+const work = async () => { while (waiting.length > 0) await suite(waiting.shift()); };
+await Promise.all(Array.from({ length: AT_A_TIME }, work));
+await browser.close();
+console.log(`${names.length} applications in ${((Date.now() - began) / 1000).toFixed(0)} s, ${failures} failures`);
+process.exit(failures > 0 ? 1 : 0);

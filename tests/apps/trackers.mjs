@@ -1,0 +1,71 @@
+// Adds trackers to an application: a server between the proxy and the application puts a tracking script into each page,
+// sets tracking cookies with it, answers the pixel, and records which of them arrive.
+import http from "node:http";
+import net from "node:net";
+
+const YEAR = 31_536_000;
+const SCRIPT = "/static/tag.js";
+const PIXEL = "/matomo.php";
+const FROM_PAGE = [`_ga=GA1.1.1.1; Path=/; Max-Age=${YEAR}`, `visitor_ref=7c1d; Path=/; Max-Age=${YEAR}; HttpOnly`];
+const FROM_PIXEL = `_pk_id.1.1fff=7c1d; Path=/; Max-Age=${YEAR}`;
+// A classic server-side pixel and a cookie of its own, as tag managers write them.
+const TAG = `document.cookie = "_fbp=fb.1.1.1; Path=/; Max-Age=${YEAR}"; new Image().src = "${PIXEL}?idsite=1&rec=1";`;
+const GIF = Buffer.from("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7", "base64");
+
+export const FROM_SERVER = ["_ga", "visitor_ref", "_pk_id.1.1fff"];
+export const FROM_SCRIPT = "_fbp";
+
+const nameOf = (cookie) => cookie.trim().split("=")[0];
+
+/** Starts the server in front of an application that listens on `port`. */
+export async function addTrackers(port) {
+  const origin = { host: "127.0.0.1", port };
+  // What arrives: names of cookies, and pixels. `set` has the application's Set-Cookie lines, without values.
+  const seen = { cookies: new Set(), pixels: 0, pages: 0, set: new Set() };
+  const server = http.createServer((request, response) => {
+    const path = request.url.split("?")[0];
+    for (const cookie of (request.headers.cookie ?? "").split(";")) seen.cookies.add(nameOf(cookie));
+    if (path === SCRIPT) return response.writeHead(200, { "Content-Type": "text/javascript" }).end(TAG);
+    if (path === PIXEL) {
+      seen.pixels += 1;
+      return response.writeHead(200, { "Content-Type": "image/gif", "Set-Cookie": FROM_PIXEL }).end(GIF);
+    }
+    const page = request.method === "GET" && request.headers["upgrade-insecure-requests"] !== undefined;
+    const headers = { ...request.headers };
+    if (page) delete headers["accept-encoding"];
+    const forwarded = http.request({ ...origin, method: request.method, path: request.url, headers }, (answer) => {
+      for (const line of answer.headers["set-cookie"] ?? []) seen.set.add(line.replace(/=[^;]*/, "=…"));
+      if (page && answer.statusCode === 200 && /^text\/html/.test(answer.headers["content-type"])) return addTo(answer, response);
+      response.writeHead(answer.statusCode, answer.statusMessage, answer.rawHeaders);
+      answer.pipe(response);
+    });
+    forwarded.on("error", () => response.destroy());
+    response.on("close", () => forwarded.destroy());
+    request.pipe(forwarded);
+  });
+  async function addTo(answer, response) {
+    seen.pages += 1;
+    const chunks = [];
+    for await (const chunk of answer) chunks.push(chunk);
+    const html = Buffer.concat(chunks).toString().replace("</head>", `<script src="${SCRIPT}"></script></head>`);
+    const headers = [];
+    for (let i = 0; i < answer.rawHeaders.length; i += 2) {
+      if (!/^(content-length|transfer-encoding)$/i.test(answer.rawHeaders[i])) headers.push(...answer.rawHeaders.slice(i, i + 2));
+    }
+    for (const cookie of FROM_PAGE) headers.push("Set-Cookie", cookie);
+    response.writeHead(answer.statusCode, [...headers, "Content-Length", `${Buffer.byteLength(html)}`]).end(html);
+  }
+  server.on("upgrade", (request, client, head) => {
+    const upstream = net.connect(port, "127.0.0.1", () => {
+      const lines = [`${request.method} ${request.url} HTTP/1.1`];
+      for (let i = 0; i < request.rawHeaders.length; i += 2) lines.push(`${request.rawHeaders[i]}: ${request.rawHeaders[i + 1]}`);
+      upstream.write(`${lines.join("\r\n")}\r\n\r\n`);
+      upstream.write(head);
+      upstream.pipe(client).pipe(upstream);
+    });
+    for (const [one, other] of [[client, upstream], [upstream, client]]) one.on("error", () => other.destroy());
+    client.on("close", () => upstream.destroy());
+  });
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return { seen, port: server.address().port, stop: () => { server.close(); server.closeAllConnections(); } };
+}
