@@ -12,6 +12,9 @@ export const PYTHON = path.join(HERE, "python/bin");
 export const PGADMIN = path.join(HERE, "pgadmin/bin");
 export const APPLICATIONS = path.join(HERE, "applications");
 
+/** An image to upload: one white pixel. */
+export const PNG = Buffer.from("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8/5+hHgAHggJ/PchI7wAAAABJRU5ErkJggg==", "base64");
+
 const running = new Set();
 process.on("exit", () => running.forEach(end));
 for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => process.exit(1));
@@ -60,6 +63,10 @@ export const answers = (port, path = "/") => async () =>
 export function run(folder, [program, ...args], { env = {}, cwd = folder, input } = {}) {
   return execFileSync(program, args, { cwd, env: { ...process.env, ...env }, input, stdio: ["pipe", "pipe", "pipe"] }).toString();
 }
+
+/** Starts PHP's own server with `root` as its folder. */
+export const php = (folder, port, root, { args = [], ...options }) =>
+  start(folder, ["php", "-d", "opcache.enable_cli=1", ...args, "-S", `127.0.0.1:${port}`, "-t", root], { ...options, env: { PHP_CLI_SERVER_WORKERS: "4", ...options.env } });
 
 /** Starts consentry in front of `port`; its configuration is one site, and what the state adds. */
 export async function startProxy(folder, { port, tls, config, name }) {

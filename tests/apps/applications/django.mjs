@@ -1,0 +1,33 @@
+// Django's admin site, whose messages travel in a cookie.
+import path from "node:path";
+import { APPLICATIONS, PYTHON, answers, freePort, start as run } from "../process.mjs";
+
+const HOME = "/admin/";
+export { HOME as path };
+
+export async function start(folder) {
+  const port = await freePort();
+  const { stop } = await run(folder, [path.join(PYTHON, "python"), path.join(APPLICATIONS, "django-server.py"), port], { ready: answers(port, HOME) });
+  return { port, stop };
+}
+
+export async function visit({ page, go, step, submit, expect, url }) {
+  await step("log in", async () => {
+    await go(HOME);
+    await page.fill("#id_username", "admin");
+    await page.fill("#id_password", "secret");
+    await submit("input[type=submit]");
+    expect(await page.locator("#logout-form").count() === 1, "not logged in");
+  });
+  await step("post a form", async () => {
+    await go("/admin/auth/group/add/");
+    await page.fill("#id_name", `group ${url} ${Date.now()}`);
+    await submit("input[name=_save]");
+    expect(/was added successfully/.test(await page.innerText(".messagelist")), "no message in the cookie");
+  });
+  await step("log out", async () => {
+    await submit("#logout-form button");
+    await go(HOME);
+    expect(/\/login\//.test(page.url()), "still logged in");
+  });
+}

@@ -1,0 +1,49 @@
+// JupyterLab with a password: files by its REST API, a terminal by websocket.
+import fs from "node:fs";
+import path from "node:path";
+import { PYTHON, answers, freePort, run as runToEnd, start as run } from "../process.mjs";
+
+const HOME = "/login";
+export { HOME as path };
+
+export async function start(folder) {
+  const port = await freePort();
+  const hash = runToEnd(folder, [path.join(PYTHON, "python"), "-c", "from jupyter_server.auth import passwd; print(passwd('secret', 'sha1'))"]).trim();
+  const config = path.join(folder, "config.json");
+  fs.writeFileSync(config, JSON.stringify({
+    ServerApp: { ip: "127.0.0.1", port, open_browser: false, root_dir: folder, allow_remote_access: true, allow_root: true },
+    IdentityProvider: {}, PasswordIdentityProvider: { hashed_password: hash },
+    LabApp: { news_url: null, check_for_updates_class: "jupyterlab.NeverCheckForUpdate" },
+  }));
+  const env = { HOME: folder, JUPYTER_CONFIG_DIR: folder, JUPYTER_RUNTIME_DIR: folder, JUPYTER_DATA_DIR: folder, PATH: `${PYTHON}:${process.env.PATH}` };
+  const { stop } = await run(folder, [path.join(PYTHON, "jupyter-lab"), "--config", config], { env, ready: answers(port, HOME) });
+  return { port, stop };
+}
+
+export async function visit({ page, go, step, submit, expect, sees, press }) {
+  await step("log in", async () => {
+    await go(HOME);
+    await page.fill("#password_input", "secret");
+    await submit("#login_submit");
+    await sees(".jp-Launcher", { timeout: 30_000 });
+  });
+  await step("upload", async () => {
+    // The file browser's own way: PUT with the token in X-XSRFToken, from its cookie.
+    const chooser = page.waitForEvent("filechooser");
+    await press("[data-command='filebrowser:upload'], jp-button[title^='Upload'], [title='Upload Files']");
+    const name = `a${Date.now()}.txt`;
+    await (await chooser).setFiles({ name, mimeType: "text/plain", buffer: Buffer.from("a file") });
+    await sees(`.jp-DirListing-itemText:has-text('${name}')`);
+  });
+  await step("use the websocket", async () => {
+    const sent = page.waitForEvent("websocket", (socket) => /\/terminals\/websocket\//.test(socket.url()));
+    await press(".jp-LauncherCard[title='Start a new terminal session'], .jp-LauncherCard[data-category='Other']");
+    const socket = await sent;
+    await socket.waitForEvent("framereceived", (frame) => /"stdout"/.test(frame.payload));
+  });
+  await step("log out", async () => {
+    await go("/logout");
+    await go("/lab");
+    expect(/\/login/.test(page.url()), "still logged in");
+  });
+}

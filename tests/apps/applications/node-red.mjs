@@ -1,0 +1,54 @@
+// Node-RED with a user who logs in; its editor keeps the login in the local storage of the page.
+import fs from "node:fs";
+import { createRequire } from "node:module";
+import path from "node:path";
+import { MODULES, answers, freePort, start as run } from "../process.mjs";
+
+const bcrypt = createRequire(path.join(MODULES, "node-red/package.json"))("bcryptjs");
+
+export async function start(folder) {
+  const port = await freePort();
+  const settings = path.join(folder, "settings.js");
+  const users = [{ username: "admin", password: bcrypt.hashSync("secret", 4), permissions: "*" }];
+  const flow = [{ id: "f1", type: "tab", label: "Suite" }, { id: "i1", type: "inject", z: "f1", name: "go", x: 150, y: 80, wires: [["d1"]] },
+    { id: "d1", type: "debug", z: "f1", name: "out", active: true, tosidebar: true, complete: "payload", x: 350, y: 80, wires: [] }];
+  fs.writeFileSync(path.join(folder, "flows.json"), JSON.stringify(flow));
+  fs.writeFileSync(settings, `module.exports = { uiHost: "127.0.0.1", uiPort: ${port}, userDir: "${folder}", flowFile: "flows.json", telemetry: { enabled: false },
+    editorTheme: { tours: false }, adminAuth: ${JSON.stringify({ type: "credentials", users })} };`);
+  const { stop } = await run(folder, ["node", path.join(MODULES, "node-red/red.js"), "--settings", settings], { ready: answers(port) });
+  return { port, stop };
+}
+
+export async function visit({ page, go, step, press, expect, sees, submit }) {
+  await step("log in", async () => {
+    await go("/");
+    await sees("#node-dialog-login-username");
+    await page.fill("#node-dialog-login-username", "admin");
+    await page.fill("#node-dialog-login-password", "secret");
+    await press("#node-dialog-login-submit");
+    await sees("#red-ui-header-button-user");
+  });
+  await step("stay logged in", async () => {
+    await page.reload();
+    await sees("#red-ui-header-button-user");
+    expect(await page.locator("#node-dialog-login-username").count() === 0, "asked to log in again");
+  });
+  await step("use the websocket", async () => {
+    await sees("#red-ui-workspace-chart .red-ui-flow-node");
+    // What the flow prints comes back by the editor's websocket.
+    const messages = page.waitForEvent("websocket").then(() => {}).catch(() => {});
+    const token = JSON.parse(await page.evaluate(() => localStorage.getItem("auth-tokens"))).access_token;
+    const { status } = await page.evaluate(async (token) => {
+      const { status } = await fetch("inject/i1", { method: "POST", headers: { Authorization: `Bearer ${token}` } });
+      return { status };
+    }, token);
+    expect(status === 200, `the flow was not started: ${status}`);
+    await sees(".red-ui-debug-msg");
+    void messages;
+  });
+  await step("log out", async () => {
+    await press("#red-ui-header-button-user");
+    await submit("#usermenu-item-logout");
+    await sees("#node-dialog-login-username");
+  });
+}

@@ -1,0 +1,24 @@
+// Streamlit, which does all by a websocket, with an upload that needs its XSRF cookie.
+import path from "node:path";
+import { APPLICATIONS, PYTHON, answers, freePort, start as run } from "../process.mjs";
+
+export async function start(folder) {
+  const port = await freePort();
+  const { stop } = await run(folder, [path.join(PYTHON, "streamlit"), "run", path.join(APPLICATIONS, "streamlit-app.py"), "--server.address", "127.0.0.1",
+    "--server.port", port, "--server.headless", "true", "--browser.gatherUsageStats", "false", "--server.enableCORS", "true", "--server.enableXsrfProtection", "true",
+    "--server.fileWatcherType", "none"], { env: { HOME: folder }, ready: answers(port, "/_stcore/health") });
+  return { port, stop };
+}
+
+export async function visit({ page, go, step, sees }) {
+  await step("use the websocket", async () => {
+    await go("/");
+    await page.fill("input[aria-label=Name]", "alice");
+    await page.press("input[aria-label=Name]", "Enter");
+    await sees("text=Hello, alice.");
+  });
+  await step("upload", async () => {
+    await page.setInputFiles("input[type=file]", { name: "a.txt", mimeType: "text/plain", buffer: Buffer.alloc(100_000, "a") });
+    await sees("text=a.txt has 100000 bytes.");
+  });
+}
