@@ -72,7 +72,11 @@ export const php = (folder, port, root, { args = [], ...options }) =>
 export async function startProxy(folder, { port, tls, config, name }) {
   const listener = tls ? "https" : "http";
   const file = path.join(folder, "consentry.toml");
-  const certificate = tls ? `[tls]\ncertificates = [{ cert = "${tls.cert}", key = "${tls.key}" }]\n` : "";
+  const certificate = tls ? `[tls]\ncertificates = [{ cert = "cert.pem", key = "key.pem" }]\n` : "";
+  if (tls && !fs.existsSync(path.join(folder, "cert.pem"))) {
+    run(folder, ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", "key.pem", "-out", "cert.pem",
+      "-days", "2", "-subj", `/CN=${name}.example`, "-addext", `subjectAltName=DNS:${name}.example`]);
+  }
   fs.writeFileSync(file, `[listen]\n${listener} = "127.0.0.1:0"\nadmin = "127.0.0.1:0"\n${certificate}${config}
 [[site]]\nhosts = ["${name}.example"]\nupstream = "http://127.0.0.1:${port}"\n`);
   fs.rmSync(path.join(folder, "consentry.log"), { force: true });

@@ -36,13 +36,16 @@ function tools(page, url) {
 /** Drives an application in one state. */
 async function drive(application, name, state, folder, port) {
   const trackers = await addTrackers(port);
-  const proxy = await startProxy(folder, { port: trackers.port, tls: application.tls?.(folder), config: state.config, name });
+  const proxy = await startProxy(folder, { port: trackers.port, tls: application.tls, config: state.config, name });
   const context = await browser.newContext({ ignoreHTTPSErrors: true });
   let current = "open";
+  const errors = [];
   try {
     await context.addCookies(decision(state, proxy.url));
     const page = await context.newPage();
     page.setDefaultTimeout(15_000);
+    page.on("pageerror", (error) => errors.push(error.message));
+    page.on("response", (response) => { if (response.status() >= 400) errors.push(`${response.status()} ${response.url()}`); });
     page.on("dialog", (dialog) => dialog.accept().catch(() => {}));
     const step = async (name, steps) => { current = name; await steps(); };
     const visit = tools(page, proxy.url);
@@ -61,7 +64,7 @@ async function drive(application, name, state, folder, port) {
     });
   } catch (error) {
     const stored = (await context.cookies().catch(() => [])).map(({ name, path }) => `${name} (${path})`);
-    throw new Error([`step "${current}": ${error.message}`, `at: ${context.pages()[0]?.url()}`, `set by the application: ${[...trackers.seen.set].join(" | ")}`,
+    throw new Error([`step "${current}": ${error.message}`, `errors in the page: ${errors.slice(0, 10).join(" | ")}`, `at: ${context.pages()[0]?.url()}`, `set by the application: ${[...trackers.seen.set].join(" | ")}`,
       `stored: ${stored.join(", ")}`, `received by the application: ${[...trackers.seen.cookies].join(", ")}`].join("\n    "));
   } finally {
     if (process.env.SCREENSHOTS) await context.pages()[0]?.screenshot({ path: `${process.env.SCREENSHOTS}/${name}-${state.name}.png` }).catch(() => {});

@@ -1,0 +1,48 @@
+// Etherpad: a pad by websocket, and an author whom it knows by cookies.
+import fs from "node:fs";
+import path from "node:path";
+import { MODULES, answers, freePort, start as run } from "../process.mjs";
+
+export async function start(folder) {
+  const port = await freePort();
+  const settings = path.join(folder, "settings.json");
+  const key = path.join(folder, "key.txt");
+  fs.writeFileSync(key, "secret");
+  fs.writeFileSync(settings, JSON.stringify({ ip: "127.0.0.1", port, dbType: "dirty", dbSettings: { filename: path.join(folder, "dirty.db") }, trustProxy: true,
+    importExportRateLimiting: { windowMs: 1000, max: 100 } }));
+  // It expects to be in `src`, and all modules below it, with itself among them.
+  const code = path.join(folder, "src");
+  fs.cpSync(path.join(MODULES, "ep_etherpad-lite"), code, { recursive: true });
+  const modules = fs.readdirSync(MODULES).filter((name) => !fs.existsSync(path.join(code, "node_modules", name)));
+  for (const name of modules) fs.symlinkSync(name === "ep_etherpad-lite" ? code : path.join(MODULES, name), path.join(code, "node_modules", name));
+  fs.symlinkSync(path.join(code, "node_modules"), path.join(folder, "node_modules"));
+  const { stop } = await run(folder, ["node", "src/node/server.js", "--settings", settings, "--apikey", key, "--sessionkey", key], { env: { NODE_ENV: "production" }, ready: answers(port) });
+  return { port, stop };
+}
+
+export async function visit({ page, go, step, press, expect, sees }) {
+  const pad = `/p/pad${Date.now()}`;
+  const text = () => page.frameLocator("[name=ace_outer]").frameLocator("[name=ace_inner]").locator("#innerdocbody");
+  const open = async () => {
+    await go(pad);
+    await text().waitFor();
+    await sees("#editorloadingbox[style*='none']");
+  };
+  await step("use the websocket", async () => {
+    await open();
+    await text().pressSequentially("by alice");
+    await page.waitForFunction(async () => /by alice/.test(await (await fetch(`${location.pathname}/export/txt`)).text()));
+  });
+  await step("keep the author", async () => {
+    const author = await page.evaluate(() => pad.getUserId());
+    await open();
+    expect(await page.evaluate(() => pad.getUserId()) === author, "another author after a reload");
+    expect(/by alice/.test(await text().innerText()), "the text is lost");
+  });
+  await step("upload", async () => {
+    await press("[data-key=import_export] a");
+    await page.setInputFiles("#importfileinput", { name: "a.txt", mimeType: "text/plain", buffer: Buffer.from("from a file") });
+    await press("#importsubmitinput");
+    await text().getByText("from a file").waitFor();
+  });
+}

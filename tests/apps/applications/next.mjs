@@ -1,0 +1,41 @@
+// Next.js with Auth.js; the application is in `next/`, and install.sh builds it.
+import path from "node:path";
+import { APPLICATIONS, MODULES, answers, freePort, start as run } from "../process.mjs";
+
+const NEXT = path.join(MODULES, "next/dist/bin/next");
+
+export async function start(folder) {
+  const port = await freePort();
+  const cwd = path.join(APPLICATIONS, "next");
+  const env = { NEXT_TELEMETRY_DISABLED: "1", NEXTAUTH_SECRET: "secret", AUTH_TRUST_HOST: "true" };
+  const { stop } = await run(folder, ["node", NEXT, "start", "-H", "127.0.0.1", "-p", port], { cwd, env, ready: answers(port) });
+  return { port, stop };
+}
+
+export async function visit({ page, go, step, submit, press, expect, sees }) {
+  await step("use the page's scripts", async () => {
+    await go("/");
+    await sees("#in");
+    await page.waitForLoadState("networkidle");
+    await press("#count");
+    await sees("#count:text-is('1')");
+  });
+  await step("log in", async () => {
+    await submit("#in");
+    await page.fill("#input-name-for-credentials-provider", "alice");
+    await submit("form[action$='/callback/credentials'] button");
+    await sees("#user:text-is('alice')");
+  });
+  await step("post a form", async () => {
+    await page.fill("[name=note]", "a note");
+    await submit("#send");
+    expect(await page.innerText("#note") === "alice: a note", "not saved");
+  });
+  await step("log out", async () => {
+    await go("/");
+    await sees("#out");
+    await submit("#out");
+    await sees("#user:text-is('nobody')");
+    await sees("#in");
+  });
+}
