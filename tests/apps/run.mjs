@@ -10,6 +10,8 @@ import { STATES, checkTrackers, decision } from "./states.mjs";
 import { addTrackers } from "./trackers.mjs";
 
 const AT_A_TIME = 2;
+// Longer than any step takes on a busy machine.
+const PATIENCE = Number(process.env.PATIENCE ?? 60_000);
 const { values, positionals } = parseArgs({ options: { state: { type: "string" } }, allowPositionals: true });
 const all = fs.readdirSync(APPLICATIONS).filter((file) => file.endsWith(".mjs")).map((file) => file.slice(0, -4));
 const names = positionals.length > 0 ? positionals : all;
@@ -29,6 +31,14 @@ function tools(page, url) {
     page, url, press, expect,
     go: (path) => page.goto(url + path),
     submit: (selector) => Promise.all([page.waitForNavigation(), press(selector)]),
+    // Waits until `check` holds, for what no selector shows.
+    until: async (check, message) => {
+      const deadline = Date.now() + PATIENCE;
+      while (!await check()) {
+        expect(Date.now() < deadline, message);
+        await page.waitForTimeout(100);
+      }
+    },
     sees: (selector, options) => page.waitForSelector(selector, { state: "attached", ...options }),
   };
 }
@@ -43,7 +53,7 @@ async function drive(application, name, state, folder, port) {
   try {
     await context.addCookies(decision(state, proxy.url));
     const page = await context.newPage();
-    page.setDefaultTimeout(15_000);
+    page.setDefaultTimeout(PATIENCE);
     page.on("pageerror", (error) => errors.push(error.message));
     page.on("response", (response) => { if (response.status() >= 400) errors.push(`${response.status()} ${response.url()}`); });
     page.on("dialog", (dialog) => dialog.accept().catch(() => {}));

@@ -20,24 +20,25 @@ export async function start(folder) {
   return { port, stop };
 }
 
-export async function visit({ page, go, step, press, expect, sees }) {
+export async function visit({ page, go, step, press, expect, sees, until }) {
   const pad = `/p/pad${Date.now()}`;
   const text = () => page.frameLocator("[name=ace_outer]").frameLocator("[name=ace_inner]").locator("#innerdocbody");
   const open = async () => {
     await go(pad);
     await text().waitFor();
-    await sees("#editorloadingbox[style*='none']");
+    await sees("#editorcontainer.initialized");
   };
   await step("use the websocket", async () => {
     await open();
-    await text().pressSequentially("by alice");
-    await page.waitForFunction(async () => /by alice/.test(await (await fetch(`${location.pathname}/export/txt`)).text()));
+    await text().focus();
+    await page.keyboard.insertText("by alice");
+    await until(async () => /by alice/.test(await page.evaluate(async () => (await fetch(`${location.pathname}/export/txt`)).text())), "the text is not saved");
   });
   await step("keep the author", async () => {
     const author = await page.evaluate(() => pad.getUserId());
     await open();
     expect(await page.evaluate(() => pad.getUserId()) === author, "another author after a reload");
-    expect(/by alice/.test(await text().innerText()), "the text is lost");
+    await text().getByText("alice").waitFor();
   });
   await step("upload", async () => {
     await press("[data-key=import_export] a");

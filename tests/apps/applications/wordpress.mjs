@@ -16,6 +16,7 @@ foreach (['DB_NAME' => 'wordpress', 'DB_USER' => 'wordpress', 'DB_PASSWORD' => '
 foreach (['AUTH', 'SECURE_AUTH', 'LOGGED_IN', 'NONCE'] as $key) { define($key . '_KEY', 'secret'); define($key . '_SALT', 'secret'); }
 if (($_SERVER['HTTP_X_FORWARDED_PROTO'] ?? '') === 'https') $_SERVER['HTTPS'] = 'on';
 $url = (isset($_SERVER['HTTPS']) ? 'https://' : 'http://') . ($_SERVER['HTTP_HOST'] ?? 'wordpress.example');
+define('WP_DEFAULT_THEME', 'twentytwentyone');
 define('WP_HOME', $url);
 define('WP_SITEURL', $url);
 $table_prefix = 'wp_';
