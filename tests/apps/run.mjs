@@ -59,11 +59,10 @@ async function drive(application, name, state, folder, port) {
     page.on("dialog", (dialog) => dialog.accept().catch(() => {}));
     const step = async (name, steps) => { current = name; await steps(); };
     const visit = tools(page, proxy.url);
-    if (state.answer !== undefined) {
+    if (state.banner) {
       await step("banner", async () => {
         await visit.go(application.path ?? "/");
         await visit.sees(".consentry-banner");
-        if (state.answer) await visit.submit(`.consentry-banner button[value=${state.answer}]`);
       });
     }
     await application.visit({ ...visit, step, context });

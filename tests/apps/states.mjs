@@ -6,13 +6,13 @@ export const CONSENTRY = process.env.CONSENTRY ?? new URL("../../deploy/containe
 const BANNER = "[banner]\nenabled = true\n";
 const GUARD = "[page]\nguard = true\n";
 
-// `allow`: the decision that the visitor brings. `answer`: what the visitor presses in the banner; `null` leaves it open.
+// `allow`: the decision that the visitor brings; without it the visitor has not decided, and leaves a banner open.
 export const STATES = [
   { name: "undecided", config: "" },
   { name: "refused", config: "", allow: "" },
   { name: "granted", config: "", allow: "functional,analytics,targeting,social" },
-  { name: "banner", config: BANNER, answer: null },
-  { name: "banner+guard", config: BANNER + GUARD, answer: "reject" },
+  { name: "banner", config: BANNER, banner: true },
+  { name: "banner+guard", config: BANNER + GUARD, banner: true },
 ];
 
 /** The cookie of a visitor who has decided, for `url`. */
