@@ -24,7 +24,7 @@ $wgMainCacheType = CACHE_DB;
   return { port, stop };
 }
 
-export async function visit({ page, go, step, submit, expect }) {
+export async function visit({ page, go, step, submit, press, expect }) {
   const title = `Page_${Date.now()}`;
   await step("edit without an account", async () => {
     await go(`/index.php?title=${title}&action=edit`);
@@ -36,7 +36,7 @@ export async function visit({ page, go, step, submit, expect }) {
     await go("/index.php?title=Special:UserLogin");
     await page.fill("#wpName1", "Admin");
     await page.fill("#wpPassword1", PASSWORD);
-    await page.check("#wpRemember");
+    await press("#wpRemember");
     await submit("#wpLoginAttempt");
     expect(await page.locator("#pt-userpage").count() === 1, "not logged in");
   });
@@ -50,7 +50,7 @@ export async function visit({ page, go, step, submit, expect }) {
     await go("/index.php?title=Special:Upload");
     await page.setInputFiles("#wpUploadFile", { name: "a.png", mimeType: "image/png", buffer: PNG });
     await page.fill("#wpDestFile", `${title}.png`);
-    await page.check("#wpIgnoreWarning");
+    await press("#wpIgnoreWarning");
     await submit("input[name=wpUpload]");
     expect(new RegExp(`File:${title.replace("_", " ")}`).test(await page.title()), "not uploaded");
   });

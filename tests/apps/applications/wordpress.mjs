@@ -31,7 +31,7 @@ require_once ABSPATH . 'wp-settings.php';
   return { port, stop: () => { server.stop(); database.stop(); } };
 }
 
-export async function visit({ page, go, step, submit, expect, sees }) {
+export async function visit({ page, go, step, submit, press, expect, sees }) {
   await step("comment", async () => {
     await go("/?p=1");
     await page.fill("#comment", `A comment of ${Date.now()}${Math.random()}`);
@@ -45,7 +45,7 @@ export async function visit({ page, go, step, submit, expect, sees }) {
     await sees("#user_login:focus");
     await page.fill("#user_login", "admin");
     await page.fill("#user_pass", "secret");
-    await page.check("#rememberme");
+    await press("#rememberme");
     await submit("#wp-submit");
     expect(/\/wp-admin\//.test(page.url()), `not logged in: ${await page.locator("#login_error").innerText().catch(() => "")}`);
   });

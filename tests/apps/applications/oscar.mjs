@@ -1,0 +1,53 @@
+// The shop of django-oscar: a basket without an account, which a cookie keeps.
+import path from "node:path";
+import { APPLICATIONS, PNG, PYTHON, answers, freePort, start as run } from "../process.mjs";
+
+const HOME = "/catalogue/";
+const PRODUCT = "/catalogue/thing_1/";
+export { HOME as path };
+
+export async function start(folder) {
+  const port = await freePort();
+  const { stop } = await run(folder, [path.join(PYTHON, "python"), path.join(APPLICATIONS, "oscar-server.py"), port], { ready: answers(port, HOME), seconds: 180 });
+  return { port, stop };
+}
+
+export async function visit({ page, go, step, submit, expect, sees }) {
+  const basketHasThing = async () => {
+    await go("/basket/");
+    await sees(".basket-items");
+  };
+  await step("use the basket", async () => {
+    await go(PRODUCT);
+    await submit("#add_to_basket_form button");
+    await basketHasThing();
+  });
+  await step("register", async () => {
+    await go("/accounts/login/");
+    await page.fill("#id_registration-email", `visitor${Date.now()}@suite.example`);
+    await page.fill("#id_registration-password1", "Zx9!kkqpW2");
+    await page.fill("#id_registration-password2", "Zx9!kkqpW2");
+    await submit("button[name=registration_submit]");
+    await sees("a[href*='/accounts/logout/']");
+    await basketHasThing();
+  });
+  await step("log out", async () => {
+    await go("/accounts/logout/");
+    await go("/accounts/profile/");
+    expect(/\/login\//.test(page.url()), "still logged in");
+  });
+  await step("log in", async () => {
+    await go("/accounts/login/");
+    await page.fill("#id_login-username", "admin@suite.example");
+    await page.fill("#id_login-password", "secret");
+    await submit("button[name=login_submit]");
+    await sees("a[href*='/dashboard/']");
+  });
+  await step("upload", async () => {
+    await go("/dashboard/catalogue/products/1/");
+    await page.setInputFiles("#id_images-0-original", { name: "a.png", mimeType: "image/png", buffer: PNG });
+    await submit("button[name=action][value=continue]");
+    await sees("#id_images-1-original");
+    expect(await page.locator(".alert-success").count() > 0, "not uploaded");
+  });
+}
