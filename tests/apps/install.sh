@@ -1,0 +1,66 @@
+#!/bin/sh
+# Installs the applications of this suite, where they are missing, by name from Debian, PyPI and npm. Services are not
+# started: the suite starts its own.
+set -eu
+cd "$(dirname "$0")"
+
+root=""
+if [ "$(id -u)" -ne 0 ]; then
+    root="sudo"
+fi
+
+debian() {
+    missing=""
+    for package in "$@"; do
+        dpkg-query -W -f '${Status}' "$package" 2> /dev/null | grep -q ' installed$' || missing="$missing $package"
+    done
+    if [ -z "$missing" ]; then
+        return
+    fi
+    echo "installing:$missing"
+    policy=/usr/sbin/policy-rc.d
+    if [ ! -e "$policy" ]; then
+        printf '#!/bin/sh\nexit 101\n' | $root tee "$policy" > /dev/null
+        $root chmod 755 "$policy"
+        trap '$root rm -f "$policy"' EXIT
+    fi
+    $root apt-get update -q
+    # shellcheck disable=SC2086
+    $root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing
+}
+
+python() { # python FOLDER REQUIREMENTS
+    [ -x "$1/bin/pip" ] || python3 -m venv "$1"
+    "$1/bin/pip" install --quiet --disable-pip-version-check -r "$2"
+}
+
+node_modules() {
+    if ! npm ls > /dev/null 2>&1; then
+        npm ci --no-progress
+    fi
+    cd applications/next
+    if [ ! -e .next/BUILD_ID ] || [ -n "$(find pages next.config.mjs ../../package-lock.json -newer .next/BUILD_ID)" ]; then
+        NEXT_TELEMETRY_DISABLED=1 node ../../node_modules/next/dist/bin/next build
+    fi
+}
+
+# First what the rest is installed with. It may be there without a package.
+command -v node > /dev/null || debian nodejs
+command -v npm > /dev/null || debian npm
+command -v chromium > /dev/null || debian chromium
+command -v openssl > /dev/null || debian openssl
+python3 -c 'import venv, ensurepip' > /dev/null 2>&1 || debian python3-venv
+
+# What the network slows down goes on beside what the disk slows down.
+log=$(mktemp -d)
+(python python requirements.txt && python pgadmin pgadmin.txt) > "$log/python" 2>&1 & python=$!
+node_modules > "$log/node" 2>&1 & node=$!
+# Without dbconfig-no-thanks, packages would set up databases of their own.
+debian dbconfig-no-thanks mariadb-server mediawiki php-cli php-curl php-gd php-intl php-mbstring php-mysql php-sqlite3 php-xml phpmyadmin \
+    wordpress wordpress-theme-twentytwentyone
+for part in "$python python" "$node node"; do
+    # shellcheck disable=SC2086
+    set -- $part
+    wait "$1" || { cat "$log/$2"; exit 1; }
+done
+rm -rf "$log"
