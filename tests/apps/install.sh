@@ -38,7 +38,7 @@ node_modules() {
     if ! npm ls > /dev/null 2>&1; then
         npm ci --no-progress
     fi
-    cd applications/next
+    cd servers/next
     if [ ! -e .next/BUILD_ID ] || [ -n "$(find pages next.config.mjs ../../package-lock.json -newer .next/BUILD_ID)" ]; then
         NEXT_TELEMETRY_DISABLED=1 node ../../node_modules/next/dist/bin/next build
     fi
@@ -56,7 +56,7 @@ log=$(mktemp -d)
 (python python requirements.txt && python pgadmin pgadmin.txt) > "$log/python" 2>&1 & python=$!
 node_modules > "$log/node" 2>&1 & node=$!
 # Without dbconfig-no-thanks, packages would set up databases of their own.
-debian dbconfig-no-thanks mariadb-server mediawiki php-cli php-curl php-gd php-intl php-mbstring php-mysql php-sqlite3 php-xml phpmyadmin \
+debian dbconfig-no-thanks mariadb-server mediawiki php-cli php-curl php-gd php-intl php-mbstring php-mysql php-sqlite3 php-xml phpmyadmin puma redmine redmine-sqlite \
     wordpress wordpress-theme-twentytwentyone
 for part in "$python python" "$node node"; do
     # shellcheck disable=SC2086

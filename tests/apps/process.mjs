@@ -11,6 +11,7 @@ export const MODULES = path.join(HERE, "node_modules");
 export const PYTHON = path.join(HERE, "python/bin");
 export const PGADMIN = path.join(HERE, "pgadmin/bin");
 export const APPLICATIONS = path.join(HERE, "applications");
+export const SERVERS = path.join(HERE, "servers");
 
 /** An image to upload: one white pixel. */
 export const PNG = Buffer.from("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8/5+hHgAHggJ/PchI7wAAAABJRU5ErkJggg==", "base64");

@@ -26,7 +26,7 @@ export function decision(state, url) {
 export async function checkTrackers(state, seen, stored) {
   const all = [...FROM_SERVER, FROM_SCRIPT];
   const expect = (holds, message) => { if (!holds) throw new Error(message); };
-  expect(seen.pages > 0, "no page with trackers was loaded");
+  expect(seen.pages > 0 && seen.scripts > 0, "no page with trackers was loaded");
   if (state.name === "granted") {
     const missing = all.filter((name) => !seen.cookies.has(name));
     expect(missing.length === 0, `granted, but stripped on the way to the application: ${missing}`);

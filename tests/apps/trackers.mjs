@@ -21,11 +21,14 @@ const nameOf = (cookie) => cookie.trim().split("=")[0];
 export async function addTrackers(port) {
   const origin = { host: "127.0.0.1", port };
   // What arrives: names of cookies, and pixels. `set` has the application's Set-Cookie lines, without values.
-  const seen = { cookies: new Set(), pixels: 0, pages: 0, set: new Set() };
+  const seen = { cookies: new Set(), pixels: 0, pages: 0, scripts: 0, set: new Set() };
   const server = http.createServer((request, response) => {
     const path = request.url.split("?")[0];
     for (const cookie of (request.headers.cookie ?? "").split(";")) seen.cookies.add(nameOf(cookie));
-    if (path === SCRIPT) return response.writeHead(200, { "Content-Type": "text/javascript" }).end(TAG);
+    if (path === SCRIPT) {
+      seen.scripts += 1;
+      return response.writeHead(200, { "Content-Type": "text/javascript" }).end(TAG);
+    }
     if (path === PIXEL) {
       seen.pixels += 1;
       return response.writeHead(200, { "Content-Type": "image/gif", "Set-Cookie": FROM_PIXEL }).end(GIF);
@@ -47,7 +50,7 @@ export async function addTrackers(port) {
     seen.pages += 1;
     const chunks = [];
     for await (const chunk of answer) chunks.push(chunk);
-    const html = Buffer.concat(chunks).toString().replace("</head>", `<script src="${SCRIPT}"></script></head>`);
+    const html = Buffer.concat(chunks).toString().replace("</title>", `</title><script src="${SCRIPT}"></script>`);
     const headers = [];
     for (let i = 0; i < answer.rawHeaders.length; i += 2) {
       if (!/^(content-length|transfer-encoding)$/i.test(answer.rawHeaders[i])) headers.push(...answer.rawHeaders.slice(i, i + 2));

@@ -1,13 +1,13 @@
 // Django's admin site, whose messages travel in a cookie.
 import path from "node:path";
-import { APPLICATIONS, PYTHON, answers, freePort, start as run } from "../process.mjs";
+import { SERVERS, PYTHON, answers, freePort, start as run } from "../process.mjs";
 
 const HOME = "/admin/";
 export { HOME as path };
 
 export async function start(folder) {
   const port = await freePort();
-  const { stop } = await run(folder, [path.join(PYTHON, "python"), path.join(APPLICATIONS, "django-server.py"), port], { ready: answers(port, HOME) });
+  const { stop } = await run(folder, [path.join(PYTHON, "python"), path.join(SERVERS, "admin.py"), port], { ready: answers(port, HOME) });
   return { port, stop };
 }
 

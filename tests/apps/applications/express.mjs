@@ -1,10 +1,10 @@
 // Express with express-session, csurf, multer and socket.io.
 import path from "node:path";
-import { APPLICATIONS, answers, freePort, start as run } from "../process.mjs";
+import { SERVERS, answers, freePort, start as run } from "../process.mjs";
 
 export async function start(folder) {
   const port = await freePort();
-  const { stop } = await run(folder, ["node", path.join(APPLICATIONS, "express-server.mjs"), port], { cwd: APPLICATIONS, ready: answers(port) });
+  const { stop } = await run(folder, ["node", path.join(SERVERS, "express.mjs"), port], { cwd: SERVERS, ready: answers(port) });
   return { port, stop };
 }
 

@@ -1,10 +1,10 @@
 // Flask with Flask-Login and Flask-WTF.
 import path from "node:path";
-import { APPLICATIONS, PYTHON, answers, freePort, start as run } from "../process.mjs";
+import { SERVERS, PYTHON, answers, freePort, start as run } from "../process.mjs";
 
 export async function start(folder) {
   const port = await freePort();
-  const { stop } = await run(folder, [path.join(PYTHON, "python"), path.join(APPLICATIONS, "flask-server.py"), port], { ready: answers(port) });
+  const { stop } = await run(folder, [path.join(PYTHON, "python"), path.join(SERVERS, "login.py"), port], { ready: answers(port) });
   return { port, stop };
 }
 

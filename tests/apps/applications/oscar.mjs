@@ -1,6 +1,6 @@
 // The shop of django-oscar: a basket without an account, which a cookie keeps.
 import path from "node:path";
-import { APPLICATIONS, PNG, PYTHON, answers, freePort, start as run } from "../process.mjs";
+import { SERVERS, PNG, PYTHON, answers, freePort, start as run } from "../process.mjs";
 
 const HOME = "/catalogue/";
 const PRODUCT = "/catalogue/thing_1/";
@@ -8,7 +8,7 @@ export { HOME as path };
 
 export async function start(folder) {
   const port = await freePort();
-  const { stop } = await run(folder, [path.join(PYTHON, "python"), path.join(APPLICATIONS, "oscar-server.py"), port], { ready: answers(port, HOME), seconds: 180 });
+  const { stop } = await run(folder, [path.join(PYTHON, "python"), path.join(SERVERS, "shop.py"), port], { ready: answers(port, HOME), seconds: 180 });
   return { port, stop };
 }
 

@@ -1,10 +1,10 @@
 // Streamlit, which does all by a websocket, with an upload that needs its XSRF cookie.
 import path from "node:path";
-import { APPLICATIONS, PYTHON, answers, freePort, start as run } from "../process.mjs";
+import { SERVERS, PYTHON, answers, freePort, start as run } from "../process.mjs";
 
 export async function start(folder) {
   const port = await freePort();
-  const { stop } = await run(folder, [path.join(PYTHON, "streamlit"), "run", path.join(APPLICATIONS, "streamlit-app.py"), "--server.address", "127.0.0.1",
+  const { stop } = await run(folder, [path.join(PYTHON, "streamlit"), "run", path.join(SERVERS, "upload.py"), "--server.address", "127.0.0.1",
     "--server.port", port, "--server.headless", "true", "--browser.gatherUsageStats", "false", "--server.enableCORS", "true", "--server.enableXsrfProtection", "true",
     "--server.fileWatcherType", "none"], { env: { HOME: folder }, ready: answers(port, "/_stcore/health") });
   return { port, stop };
