@@ -1,15 +1,22 @@
 # The commands of this repository. `make test` does all of its own set-up.
 
-.PHONY: test check docs bench instructions compare fuzz fuzzers static sbom supply pgo image deb
+.PHONY: test apps applications check docs bench instructions compare fuzz fuzzers static sbom supply pgo image deb
 
 test: ## Install what is missing, then run everything
 	tests/real/install.sh
-	$(MAKE) -j2 deb fuzzers
+	$(MAKE) -j2 applications deb fuzzers
 	cargo test --locked
 	cargo test --locked --test real
 	cargo test --locked --test envoy
 	cargo test --locked --features otel --test otel
+	$(MAKE) apps
 	$(MAKE) -j2 instructions fuzz
+
+apps: static applications ## Real applications behind the static binary, driven in Chromium
+	node tests/apps/run.mjs
+
+applications: ## Install the applications of `make apps` where they are missing
+	tests/apps/install.sh
 
 check: ## Formatting and lints
 	cargo fmt --check
