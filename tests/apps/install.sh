@@ -4,30 +4,7 @@
 set -eu
 cd "$(dirname "$0")"
 
-root=""
-if [ "$(id -u)" -ne 0 ]; then
-    root="sudo"
-fi
-
-debian() {
-    missing=""
-    for package in "$@"; do
-        dpkg-query -W -f '${Status}' "$package" 2> /dev/null | grep -q ' installed$' || missing="$missing $package"
-    done
-    if [ -z "$missing" ]; then
-        return
-    fi
-    echo "installing:$missing"
-    policy=/usr/sbin/policy-rc.d
-    if [ ! -e "$policy" ]; then
-        printf '#!/bin/sh\nexit 101\n' | $root tee "$policy" > /dev/null
-        $root chmod 755 "$policy"
-        trap '$root rm -f "$policy"' EXIT
-    fi
-    $root apt-get update -q
-    # shellcheck disable=SC2086
-    $root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing
-}
+. ../debian.sh
 
 python() { # python FOLDER REQUIREMENTS
     [ -x "$1/bin/pip" ] || python3 -m venv "$1"
@@ -55,9 +32,14 @@ python3 -c 'import venv, ensurepip' > /dev/null 2>&1 || debian python3-venv
 log=$(mktemp -d)
 (python python requirements.txt && python pgadmin pgadmin.txt) > "$log/python" 2>&1 & python=$!
 node_modules > "$log/node" 2>&1 & node=$!
+missing=""
 # Without dbconfig-no-thanks, packages would set up databases of their own.
-debian dbconfig-no-thanks mariadb-server mediawiki php-cli php-curl php-gd php-intl php-mbstring php-mysql php-sqlite3 php-xml phpmyadmin puma redmine redmine-sqlite \
-    wordpress wordpress-theme-twentytwentyone
+for package in dbconfig-no-thanks mariadb-server mediawiki php-cli php-curl php-gd php-intl php-mbstring php-mysql php-sqlite3 php-xml \
+    phpmyadmin puma redmine redmine-sqlite wordpress wordpress-theme-twentytwentyone; do
+    dpkg-query -W -f '${Status}' "$package" 2> /dev/null | grep -q ' installed$' || missing="$missing $package"
+done
+# shellcheck disable=SC2086
+[ -z "$missing" ] || debian $missing
 for part in "$python python" "$node node"; do
     # shellcheck disable=SC2086
     set -- $part

@@ -1,5 +1,5 @@
 // Programs that the suite starts: applications, their databases, and the proxy.
-import { execFileSync, spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import fs from "node:fs";
 import net from "node:net";
 import path from "node:path";
@@ -27,7 +27,7 @@ function end(child) {
 }
 
 /** A port that nothing listens on, for programs that cannot tell which one the system picked. */
-export const freePort = () => new Promise((resolve) => {
+const freePort = () => new Promise((resolve) => {
   const server = net.createServer().listen(0, "127.0.0.1", () => {
     const { port } = server.address();
     server.close(() => resolve(port));
@@ -35,7 +35,7 @@ export const freePort = () => new Promise((resolve) => {
 });
 
 /** Starts a program. What it prints goes to a file, and to the error if it ends before it is `ready`. */
-export async function start(folder, [program, ...args], { env = {}, cwd = folder, ready, seconds = 60 }) {
+export async function start(folder, [program, ...args], { env = {}, cwd = folder, ready, seconds = 180 }) {
   const log = path.join(folder, `${path.basename(program)}.log`);
   const output = fs.openSync(log, "a");
   const child = spawn(program, args, { cwd, env: { ...process.env, ...env }, detached: true, stdio: ["ignore", output, output] });
@@ -57,17 +57,26 @@ export async function start(folder, [program, ...args], { env = {}, cwd = folder
 }
 
 /** Whether a server answers `path` on `port`. */
-export const answers = (port, path = "/") => async () =>
+const answers = (port, path = "/") => async () =>
   (await fetch(`http://127.0.0.1:${port}${path}`, { redirect: "manual" })).status < 500;
 
-/** Runs a program to its end. */
-export function run(folder, [program, ...args], { env = {}, cwd = folder, input } = {}) {
-  return execFileSync(program, args, { cwd, env: { ...process.env, ...env }, input, stdio: ["pipe", "pipe", "pipe"] }).toString();
+/** Starts a server on a port that nothing listens on; `command` makes its command line for it. */
+export async function serve(folder, command, { path = "/", ...options } = {}) {
+  const port = await freePort();
+  const { stop } = await start(folder, command(port), { ...options, ready: answers(port, path) });
+  return { port, stop };
 }
 
+/** Runs a program to its end. */
+export const run = (folder, [program, ...args], { env = {}, cwd = folder, input = "" } = {}) => new Promise((resolve, reject) => {
+  const child = execFile(program, args, { cwd, env: { ...process.env, ...env } }, (error, stdout, stderr) =>
+    error ? reject(new Error(`${program}: ${error.message}\n${stdout}${stderr}`)) : resolve(stdout));
+  child.stdin.end(input);
+});
+
 /** Starts PHP's own server with `root` as its folder. */
-export const php = (folder, port, root, { args = [], ...options }) =>
-  start(folder, ["php", "-d", "opcache.enable_cli=1", ...args, "-S", `127.0.0.1:${port}`, "-t", root], { ...options, env: { PHP_CLI_SERVER_WORKERS: "4", ...options.env } });
+export const servePhp = (folder, root, { args = [], env = {}, path } = {}) =>
+  serve(folder, (port) => ["php", "-d", "opcache.enable_cli=1", ...args, "-S", `127.0.0.1:${port}`, "-t", root], { path, env: { PHP_CLI_SERVER_WORKERS: "4", ...env } });
 
 /** Starts consentry in front of `port`; its configuration is one site, and what the state adds. */
 export async function startProxy(folder, { port, tls, config, name }) {
@@ -75,7 +84,7 @@ export async function startProxy(folder, { port, tls, config, name }) {
   const file = path.join(folder, "consentry.toml");
   const certificate = tls ? `[tls]\ncertificates = [{ cert = "cert.pem", key = "key.pem" }]\n` : "";
   if (tls && !fs.existsSync(path.join(folder, "cert.pem"))) {
-    run(folder, ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", "key.pem", "-out", "cert.pem",
+    await run(folder, ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", "key.pem", "-out", "cert.pem",
       "-days", "2", "-subj", `/CN=${name}.example`, "-addext", `subjectAltName=DNS:${name}.example`]);
   }
   fs.writeFileSync(file, `[listen]\n${listener} = "127.0.0.1:0"\nadmin = "127.0.0.1:0"\n${certificate}${config}

@@ -69,19 +69,7 @@ if [ -z "$missing" ]; then
     tools
     exit 0
 fi
-echo "installing:$missing"
-root=""
-if [ "$(id -u)" -ne 0 ]; then
-    root="sudo"
-fi
-# Packages that are services must not be started: the tests start their own.
-policy=/usr/sbin/policy-rc.d
-if [ ! -e "$policy" ]; then
-    printf '#!/bin/sh\nexit 101\n' | $root tee "$policy" > /dev/null
-    $root chmod 755 "$policy"
-    trap '$root rm -f "$policy"' EXIT
-fi
-$root apt-get update -q
+. "$(dirname "$0")/../debian.sh"
 # shellcheck disable=SC2086
-$root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing
+debian $missing
 tools

@@ -1,15 +1,11 @@
 // Django's admin site, whose messages travel in a cookie.
 import path from "node:path";
-import { SERVERS, PYTHON, answers, freePort, start as run } from "../process.mjs";
+import { PYTHON, SERVERS, serve } from "../process.mjs";
 
 const HOME = "/admin/";
 export { HOME as path };
 
-export async function start(folder) {
-  const port = await freePort();
-  const { stop } = await run(folder, [path.join(PYTHON, "python"), path.join(SERVERS, "admin.py"), port], { ready: answers(port, HOME) });
-  return { port, stop };
-}
+export const start = (folder) => serve(folder, (port) => [path.join(PYTHON, "python"), path.join(SERVERS, "admin.py"), port], { path: HOME });
 
 export async function visit({ page, go, step, submit, expect, url }) {
   await step("log in", async () => {

@@ -1,23 +1,24 @@
 // Etherpad: a pad by websocket, and an author whom it knows by cookies.
 import fs from "node:fs";
 import path from "node:path";
-import { MODULES, answers, freePort, start as run } from "../process.mjs";
+import { MODULES, serve } from "../process.mjs";
 
 export async function start(folder) {
-  const port = await freePort();
   const settings = path.join(folder, "settings.json");
   const key = path.join(folder, "key.txt");
   fs.writeFileSync(key, "secret");
-  fs.writeFileSync(settings, JSON.stringify({ ip: "127.0.0.1", port, dbType: "dirty", dbSettings: { filename: path.join(folder, "dirty.db") }, trustProxy: true,
+  const configure = (port) => fs.writeFileSync(settings, JSON.stringify({ ip: "127.0.0.1", port, dbType: "dirty", dbSettings: { filename: path.join(folder, "dirty.db") }, trustProxy: true,
     importExportRateLimiting: { windowMs: 1000, max: 100 } }));
   // It expects to be in `src`, and all modules below it, with itself among them.
   const code = path.join(folder, "src");
-  fs.cpSync(path.join(MODULES, "ep_etherpad-lite"), code, { recursive: true });
+  await fs.promises.cp(path.join(MODULES, "ep_etherpad-lite"), code, { recursive: true });
   const modules = fs.readdirSync(MODULES).filter((name) => !fs.existsSync(path.join(code, "node_modules", name)));
   for (const name of modules) fs.symlinkSync(name === "ep_etherpad-lite" ? code : path.join(MODULES, name), path.join(code, "node_modules", name));
   fs.symlinkSync(path.join(code, "node_modules"), path.join(folder, "node_modules"));
-  const { stop } = await run(folder, ["node", "src/node/server.js", "--settings", settings, "--apikey", key, "--sessionkey", key], { env: { NODE_ENV: "production" }, ready: answers(port) });
-  return { port, stop };
+  return serve(folder, (port) => {
+    configure(port);
+    return ["node", "src/node/server.js", "--settings", settings, "--apikey", key, "--sessionkey", key];
+  }, { env: { NODE_ENV: "production" } });
 }
 
 export async function visit({ page, go, step, press, expect, sees, until }) {

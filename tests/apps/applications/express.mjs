@@ -1,12 +1,8 @@
 // Express with express-session, csurf, multer and socket.io.
 import path from "node:path";
-import { SERVERS, answers, freePort, start as run } from "../process.mjs";
+import { SERVERS, serve } from "../process.mjs";
 
-export async function start(folder) {
-  const port = await freePort();
-  const { stop } = await run(folder, ["node", path.join(SERVERS, "express.mjs"), port], { cwd: SERVERS, ready: answers(port) });
-  return { port, stop };
-}
+export const start = (folder) => serve(folder, (port) => ["node", path.join(SERVERS, "express.mjs"), port]);
 
 export async function visit({ page, go, step, submit, expect, sees }) {
   await step("log in", async () => {

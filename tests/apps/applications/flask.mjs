@@ -1,12 +1,8 @@
 // Flask with Flask-Login and Flask-WTF.
 import path from "node:path";
-import { SERVERS, PYTHON, answers, freePort, start as run } from "../process.mjs";
+import { PYTHON, SERVERS, serve } from "../process.mjs";
 
-export async function start(folder) {
-  const port = await freePort();
-  const { stop } = await run(folder, [path.join(PYTHON, "python"), path.join(SERVERS, "login.py"), port], { ready: answers(port) });
-  return { port, stop };
-}
+export const start = (folder) => serve(folder, (port) => [path.join(PYTHON, "python"), path.join(SERVERS, "login.py"), port]);
 
 export async function visit({ page, go, step, submit, expect, context }) {
   await step("log in", async () => {

@@ -1,23 +1,21 @@
-// JupyterLab with a password: files by its REST API, a terminal by websocket.
+// JupyterLab with a password: its file browser, and a terminal by websocket.
 import fs from "node:fs";
 import path from "node:path";
-import { PYTHON, answers, freePort, run as runToEnd, start as run } from "../process.mjs";
+import { PYTHON, run, serve } from "../process.mjs";
 
 const HOME = "/login";
 export { HOME as path };
 
 export async function start(folder) {
-  const port = await freePort();
-  const hash = runToEnd(folder, [path.join(PYTHON, "python"), "-c", "from jupyter_server.auth import passwd; print(passwd('secret', 'sha1'))"]).trim();
+  const hash = (await run(folder, [path.join(PYTHON, "python"), "-c", "from jupyter_server.auth import passwd; print(passwd('secret', 'sha1'))"])).trim();
   const config = path.join(folder, "config.json");
   fs.writeFileSync(config, JSON.stringify({
-    ServerApp: { ip: "127.0.0.1", port, open_browser: false, root_dir: folder, allow_remote_access: true, allow_root: true },
-    IdentityProvider: {}, PasswordIdentityProvider: { hashed_password: hash },
+    ServerApp: { ip: "127.0.0.1", open_browser: false, root_dir: folder, allow_remote_access: true, allow_root: true },
+    PasswordIdentityProvider: { hashed_password: hash },
     LabApp: { news_url: null, check_for_updates_class: "jupyterlab.NeverCheckForUpdate" },
   }));
   const env = { HOME: folder, JUPYTER_CONFIG_DIR: folder, JUPYTER_RUNTIME_DIR: folder, JUPYTER_DATA_DIR: folder, PATH: `${PYTHON}:${process.env.PATH}` };
-  const { stop } = await run(folder, [path.join(PYTHON, "jupyter-lab"), "--config", config], { env, ready: answers(port, HOME) });
-  return { port, stop };
+  return serve(folder, (port) => [path.join(PYTHON, "jupyter-lab"), "--config", config, "--port", port], { env, path: HOME });
 }
 
 export async function visit({ page, go, step, submit, expect, sees, press }) {
@@ -28,7 +26,7 @@ export async function visit({ page, go, step, submit, expect, sees, press }) {
     await sees(".jp-Launcher");
   });
   await step("upload", async () => {
-    // The file browser's own way: PUT with the token in X-XSRFToken, from its cookie.
+    // By PUT, with the token of the `_xsrf` cookie in `X-XSRFToken`.
     const chooser = page.waitForEvent("filechooser");
     await press("[data-command='filebrowser:upload'], jp-button[title^='Upload'], [title='Upload Files']");
     const name = `a${Date.now()}.txt`;

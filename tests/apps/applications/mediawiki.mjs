@@ -1,14 +1,13 @@
 // MediaWiki (Debian's package) with SQLite.
 import fs from "node:fs";
 import path from "node:path";
-import { PNG, answers, freePort, php, run } from "../process.mjs";
+import { PNG, run, servePhp } from "../process.mjs";
 
 const CODE = "/usr/share/mediawiki";
 const PASSWORD = "a long secret 1";
 
 export async function start(folder) {
-  const port = await freePort();
-  run(folder, ["php", `${CODE}/maintenance/install.php`, "--dbtype", "sqlite", "--dbpath", folder, "--confpath", folder, "--dbname", "suite",
+  await run(folder, ["php", `${CODE}/maintenance/install.php`, "--dbtype", "sqlite", "--dbpath", folder, "--confpath", folder, "--dbname", "suite",
     "--server", "http://mediawiki.example", "--scriptpath", "", "--pass", PASSWORD, "Suite", "Admin"]);
   const settings = path.join(folder, "LocalSettings.php");
   const images = path.join(folder, "images");
@@ -20,8 +19,7 @@ $wgUploadDirectory = '${images}';
 $wgCacheDirectory = '${folder}';
 $wgMainCacheType = CACHE_DB;
 `);
-  const { stop } = await php(folder, port, CODE, { env: { MW_CONFIG_FILE: settings }, ready: answers(port, "/index.php/Main_Page") });
-  return { port, stop };
+  return servePhp(folder, CODE, { env: { MW_CONFIG_FILE: settings }, path: "/index.php/Main_Page" });
 }
 
 export async function visit({ page, go, step, submit, press, expect }) {

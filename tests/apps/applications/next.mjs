@@ -1,16 +1,13 @@
 // Next.js with Auth.js; the application is in `servers/next`, and install.sh builds it.
 import path from "node:path";
-import { SERVERS, MODULES, answers, freePort, start as run } from "../process.mjs";
+import { MODULES, SERVERS, serve } from "../process.mjs";
 
 const NEXT = path.join(MODULES, "next/dist/bin/next");
 
-export async function start(folder) {
-  const port = await freePort();
-  const cwd = path.join(SERVERS, "next");
-  const env = { NEXT_TELEMETRY_DISABLED: "1", NEXTAUTH_SECRET: "secret", AUTH_TRUST_HOST: "true" };
-  const { stop } = await run(folder, ["node", NEXT, "start", "-H", "127.0.0.1", "-p", port], { cwd, env, ready: answers(port) });
-  return { port, stop };
-}
+export const start = (folder) => serve(folder, (port) => ["node", NEXT, "start", "-H", "127.0.0.1", "-p", port], {
+  cwd: path.join(SERVERS, "next"),
+  env: { NEXT_TELEMETRY_DISABLED: "1", NEXTAUTH_SECRET: "secret", AUTH_TRUST_HOST: "true" },
+});
 
 export async function visit({ page, go, step, submit, press, expect, sees }) {
   await step("use the page's scripts", async () => {

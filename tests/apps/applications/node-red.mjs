@@ -2,21 +2,22 @@
 import fs from "node:fs";
 import { createRequire } from "node:module";
 import path from "node:path";
-import { MODULES, answers, freePort, start as run } from "../process.mjs";
+import { MODULES, serve } from "../process.mjs";
 
 const bcrypt = createRequire(path.join(MODULES, "node-red/package.json"))("bcryptjs");
 
 export async function start(folder) {
-  const port = await freePort();
   const settings = path.join(folder, "settings.js");
   const users = [{ username: "admin", password: bcrypt.hashSync("secret", 4), permissions: "*" }];
   const flow = [{ id: "f1", type: "tab", label: "Suite" }, { id: "i1", type: "inject", z: "f1", name: "go", x: 150, y: 80, wires: [["d1"]] },
     { id: "d1", type: "debug", z: "f1", name: "out", active: true, tosidebar: true, complete: "payload", x: 350, y: 80, wires: [] }];
   fs.writeFileSync(path.join(folder, "flows.json"), JSON.stringify(flow));
-  fs.writeFileSync(settings, `module.exports = { uiHost: "127.0.0.1", uiPort: ${port}, userDir: "${folder}", flowFile: "flows.json", telemetry: { enabled: false },
+  const configure = (port) => fs.writeFileSync(settings, `module.exports = { uiHost: "127.0.0.1", uiPort: ${port}, userDir: "${folder}", flowFile: "flows.json", telemetry: { enabled: false },
     editorTheme: { tours: false }, adminAuth: ${JSON.stringify({ type: "credentials", users })} };`);
-  const { stop } = await run(folder, ["node", path.join(MODULES, "node-red/red.js"), "--settings", settings], { ready: answers(port) });
-  return { port, stop };
+  return serve(folder, (port) => {
+    configure(port);
+    return ["node", path.join(MODULES, "node-red/red.js"), "--settings", settings];
+  });
 }
 
 export async function visit({ page, go, step, press, expect, sees, submit }) {

@@ -1,16 +1,12 @@
 // The shop of django-oscar: a basket without an account, which a cookie keeps.
 import path from "node:path";
-import { SERVERS, PNG, PYTHON, answers, freePort, start as run } from "../process.mjs";
+import { PNG, PYTHON, SERVERS, serve } from "../process.mjs";
 
 const HOME = "/catalogue/";
 const PRODUCT = "/catalogue/thing_1/";
 export { HOME as path };
 
-export async function start(folder) {
-  const port = await freePort();
-  const { stop } = await run(folder, [path.join(PYTHON, "python"), path.join(SERVERS, "shop.py"), port], { ready: answers(port, HOME), seconds: 180 });
-  return { port, stop };
-}
+export const start = (folder) => serve(folder, (port) => [path.join(PYTHON, "python"), path.join(SERVERS, "shop.py"), port], { path: HOME });
 
 export async function visit({ page, go, step, submit, expect, sees }) {
   const basketHasThing = async () => {

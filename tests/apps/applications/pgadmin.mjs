@@ -1,17 +1,16 @@
 // pgAdmin 4 as a server, whose cookie protection binds the session to the visitor.
 import fs from "node:fs";
 import path from "node:path";
-import { PGADMIN, answers, freePort, start as run } from "../process.mjs";
+import { PGADMIN, serve } from "../process.mjs";
 
 const HOME = "/login";
 export { HOME as path };
 
 export async function start(folder) {
-  const port = await freePort();
   const config = path.join(folder, "config_distro.py");
   const folders = { DATA_DIR: "", LOG_FILE: "pgadmin.log", SQLITE_PATH: "pgadmin.db", SESSION_DB_PATH: "sessions", STORAGE_DIR: "storage",
     AZURE_CREDENTIAL_CACHE_DIR: "azure", KERBEROS_CCACHE_DIR: "kerberos" };
-  fs.writeFileSync(config, `SERVER_MODE = True
+  const configure = (port) => fs.writeFileSync(config, `SERVER_MODE = True
 DEFAULT_SERVER = "127.0.0.1"
 DEFAULT_SERVER_PORT = ${port}
 UPGRADE_CHECK_ENABLED = False
@@ -19,8 +18,10 @@ MASTER_PASSWORD_REQUIRED = False
 ${Object.entries(folders).map(([key, name]) => `${key} = "${path.join(folder, name)}"`).join("\n")}
 `);
   const env = { CONFIG_DISTRO_FILE_PATH: config, PGADMIN_SETUP_EMAIL: "admin@suite.example.com", PGADMIN_SETUP_PASSWORD: "secret" };
-  const { stop } = await run(folder, [path.join(PGADMIN, "pgadmin4")], { env, ready: answers(port, HOME), seconds: 120 });
-  return { port, stop };
+  return serve(folder, (port) => {
+    configure(port);
+    return [path.join(PGADMIN, "pgadmin4")];
+  }, { env, path: HOME });
 }
 
 export async function visit({ page, go, step, submit, expect, sees }) {

@@ -1,12 +1,11 @@
 // phpMyAdmin (Debian's package) with MariaDB.
-import { answers, freePort, php } from "../process.mjs";
+import { servePhp } from "../process.mjs";
 import { startMariaDb } from "../mariadb.mjs";
 
 export async function start(folder) {
   const database = await startMariaDb(folder, "suite", "secret");
-  const port = await freePort();
-  const server = await php(folder, port, "/usr/share/phpmyadmin", { args: ["-d", `mysqli.default_socket=${database.socket}`], ready: answers(port) });
-  return { port, stop: () => { server.stop(); database.stop(); } };
+  const server = await servePhp(folder, "/usr/share/phpmyadmin", { args: ["-d", `mysqli.default_socket=${database.socket}`] });
+  return { port: server.port, stop: () => { server.stop(); database.stop(); } };
 }
 
 export async function visit({ page, go, step, submit, expect, press, sees }) {

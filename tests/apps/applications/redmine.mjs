@@ -1,7 +1,7 @@
 // Redmine (Debian's package) with SQLite, by Puma.
 import fs from "node:fs";
 import path from "node:path";
-import { answers, freePort, run as runToEnd, start as run } from "../process.mjs";
+import { run, serve } from "../process.mjs";
 
 const SETUP = `
 ActiveRecord::Tasks::DatabaseTasks.migrate
@@ -12,10 +12,9 @@ Project.create!(name: "Suite", identifier: "suite", trackers: Tracker.all, enabl
 `;
 
 export async function start(folder) {
-  const port = await freePort();
   // A copy: Debian's own has its instances in /etc and /var.
   const code = path.join(folder, "redmine");
-  fs.cpSync("/usr/share/redmine", code, { recursive: true, filter: (file) => !/\/(instances|database\.yml|Gemfile\.lock)$/.test(file) });
+  await fs.promises.cp("/usr/share/redmine", code, { recursive: true, filter: (file) => !/\/(instances|database\.yml|Gemfile\.lock)$/.test(file) });
   const instance = path.join(code, "instances/default");
   for (const name of ["config", "tmp", "log", "files"]) fs.mkdirSync(path.join(instance, name), { recursive: true });
   fs.writeFileSync(path.join(instance, "config/database.yml"), `production:\n  adapter: sqlite3\n  database: ${folder}/redmine.db\n`);
@@ -24,9 +23,8 @@ export async function start(folder) {
   fs.writeFileSync(path.join(code, "Gemfile.local"), 'gem "puma"\n');
   fs.writeFileSync(path.join(folder, "setup.rb"), SETUP);
   const env = { RAILS_ENV: "production", VERBOSE: "false" };
-  runToEnd(folder, ["ruby", "bin/rails", "runner", path.join(folder, "setup.rb")], { cwd: code, env });
-  const { stop } = await run(folder, ["ruby", "bin/rails", "server", "-b", "127.0.0.1", "-p", port], { cwd: code, env, ready: answers(port, "/login") });
-  return { port, stop };
+  await run(folder, ["ruby", "bin/rails", "runner", path.join(folder, "setup.rb")], { cwd: code, env });
+  return serve(folder, (port) => ["ruby", "bin/rails", "server", "-b", "127.0.0.1", "-p", port], { cwd: code, env, path: "/login" });
 }
 
 export async function visit({ page, go, step, submit, expect, sees }) {

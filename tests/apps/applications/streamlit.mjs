@@ -1,14 +1,10 @@
 // Streamlit, which does all by a websocket, with an upload that needs its XSRF cookie.
 import path from "node:path";
-import { SERVERS, PYTHON, answers, freePort, start as run } from "../process.mjs";
+import { PYTHON, SERVERS, serve } from "../process.mjs";
 
-export async function start(folder) {
-  const port = await freePort();
-  const { stop } = await run(folder, [path.join(PYTHON, "streamlit"), "run", path.join(SERVERS, "upload.py"), "--server.address", "127.0.0.1",
-    "--server.port", port, "--server.headless", "true", "--browser.gatherUsageStats", "false", "--server.enableCORS", "true", "--server.enableXsrfProtection", "true",
-    "--server.fileWatcherType", "none"], { env: { HOME: folder }, ready: answers(port, "/_stcore/health") });
-  return { port, stop };
-}
+export const start = (folder) => serve(folder, (port) => [path.join(PYTHON, "streamlit"), "run", path.join(SERVERS, "upload.py"), "--server.address", "127.0.0.1",
+  "--server.port", port, "--server.headless", "true", "--browser.gatherUsageStats", "false", "--server.fileWatcherType", "none"],
+{ env: { HOME: folder }, path: "/_stcore/health" });
 
 export async function visit({ page, go, step, sees }) {
   await step("use the websocket", async () => {

@@ -1,15 +1,14 @@
 // WordPress (Debian's package) with MariaDB.
 import fs from "node:fs";
 import path from "node:path";
-import { PNG, answers, freePort, php } from "../process.mjs";
+import { PNG, servePhp } from "../process.mjs";
 import { startMariaDb } from "../mariadb.mjs";
 
 export async function start(folder) {
   const database = await startMariaDb(folder, "wordpress", "secret");
-  const port = await freePort();
   // A copy: Debian's own reads its configuration from /etc.
   const code = path.join(folder, "wordpress");
-  fs.cpSync("/usr/share/wordpress", code, { recursive: true, dereference: true });
+  await fs.promises.cp("/usr/share/wordpress", code, { recursive: true, dereference: true });
   fs.writeFileSync(path.join(code, "wp-config.php"), `<?php
 foreach (['DB_NAME' => 'wordpress', 'DB_USER' => 'wordpress', 'DB_PASSWORD' => 'secret', 'DB_HOST' => 'localhost:${database.socket}', 'DB_CHARSET' => 'utf8mb4',
   'DISABLE_WP_CRON' => true, 'WP_HTTP_BLOCK_EXTERNAL' => true] as $key => $value) define($key, $value);
@@ -23,12 +22,12 @@ $table_prefix = 'wp_';
 if (!defined('ABSPATH')) define('ABSPATH', __DIR__ . '/');
 require_once ABSPATH . 'wp-settings.php';
 `);
-  const server = await php(folder, port, code, { ready: answers(port, "/wp-admin/install.php") });
+  const server = await servePhp(folder, code, { path: "/wp-admin/install.php" });
   const body = new URLSearchParams({ weblog_title: "Suite", user_name: "admin", admin_password: "secret", admin_password2: "secret", pw_weak: "on",
     admin_email: "admin@suite.example", language: "", Submit: "Install" });
-  const installed = await fetch(`http://127.0.0.1:${port}/wp-admin/install.php?step=2`, { method: "POST", body });
+  const installed = await fetch(`http://127.0.0.1:${server.port}/wp-admin/install.php?step=2`, { method: "POST", body });
   if (!/Success!/.test(await installed.text())) throw new Error("WordPress was not installed");
-  return { port, stop: () => { server.stop(); database.stop(); } };
+  return { port: server.port, stop: () => { server.stop(); database.stop(); } };
 }
 
 export async function visit({ page, go, step, submit, press, expect, sees }) {
