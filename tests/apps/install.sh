@@ -21,6 +21,7 @@ node_modules() {
     fi
 }
 
+# All of it works with Debian's Node.js 18, for which Playwright 1.61 is the last.
 # First what the rest is installed with. It may be there without a package.
 command -v node > /dev/null || debian nodejs
 command -v npm > /dev/null || debian npm

@@ -68,7 +68,7 @@ async function drive(application, name, state, folder, port) {
     await application.visit({ ...visit, step, context });
     await step("trackers", async () => {
       await visit.go(application.path ?? "/");
-      await page.waitForLoadState("networkidle").catch(() => {});
+      await page.waitForLoadState("networkidle", { timeout: 5_000 }).catch(() => {});
       await checkTrackers(state, trackers.seen, (await context.cookies()).map(({ name }) => name));
     });
   } catch (error) {
