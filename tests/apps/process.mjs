@@ -35,8 +35,8 @@ const freePort = () => new Promise((resolve) => {
 });
 
 /** Starts a program. What it prints goes to a file, and to the error if it ends before it is `ready`. */
-export async function start(folder, [program, ...args], { env = {}, cwd = folder, ready, seconds = 180 }) {
-  const log = path.join(folder, `${path.basename(program)}.log`);
+export async function start(folder, [program, ...args], { env = {}, cwd = folder, ready, seconds = 180, name = path.basename(program) }) {
+  const log = path.join(folder, `${name}.log`);
   const output = fs.openSync(log, "a");
   const child = spawn(program, args, { cwd, env: { ...process.env, ...env }, detached: true, stdio: ["ignore", output, output] });
   fs.closeSync(output);
@@ -94,6 +94,6 @@ export async function startProxy(folder, { port, tls, config, name }) {
     const line = fs.readFileSync(log, "utf8").split("\n").find((line) => line.includes('"message":"serving"'));
     return line && JSON.parse(line)[listener];
   };
-  const { value, stop } = await start(folder, [CONSENTRY, "run", "--config", file], { ready: serving, seconds: 20 });
+  const { value, stop } = await start(folder, [CONSENTRY, "run", "--config", file], { ready: serving, seconds: 60, name: "consentry" });
   return { url: `${listener}://${name}.example:${value.split(":").pop()}`, stop };
 }

@@ -1,5 +1,5 @@
 // Drives real applications behind the proxy in Chromium: `node run.mjs [NAME...]`, all of them without a name.
-// Prints a line for each application and state, and ends with 1 if one of them failed.
+// Prints the time of each application, state and step, and ends with 1 if one of them failed.
 import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
@@ -16,6 +16,8 @@ const { values, positionals } = parseArgs({ options: { state: { type: "string" }
 const all = fs.readdirSync(APPLICATIONS).filter((file) => file.endsWith(".mjs")).map((file) => file.slice(0, -4));
 const names = positionals.length > 0 ? positionals : all;
 const states = STATES.filter(({ name }) => values.state === undefined || name === values.state);
+
+const seconds = (began) => ((Date.now() - began) / 1000).toFixed(1);
 
 const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
@@ -43,11 +45,12 @@ function tools(page, url) {
   };
 }
 
-/** Drives an application in one state. */
+/** Drives an application in one state; returns the time of each step. */
 async function drive(application, name, state, folder, port) {
   const trackers = await addTrackers(port);
   const proxy = await startProxy(folder, { port: trackers.port, tls: application.tls, config: state.config, name });
   const context = await browser.newContext({ ignoreHTTPSErrors: true });
+  const times = [];
   let current = "open";
   const errors = [];
   try {
@@ -57,7 +60,12 @@ async function drive(application, name, state, folder, port) {
     page.on("pageerror", (error) => errors.push(error.message));
     page.on("response", (response) => { if (response.status() >= 400) errors.push(`${response.status()} ${response.url()}`); });
     page.on("dialog", (dialog) => dialog.accept().catch(() => {}));
-    const step = async (name, steps) => { current = name; await steps(); };
+    const step = async (name, steps) => {
+      const began = Date.now();
+      current = name;
+      await steps();
+      times.push(`${name} ${seconds(began)}`);
+    };
     const visit = tools(page, proxy.url);
     if (state.banner) {
       await step("banner", async () => {
@@ -67,10 +75,11 @@ async function drive(application, name, state, folder, port) {
     }
     await application.visit({ ...visit, step, context });
     await step("trackers", async () => {
+      // Its `load` event waits for the pixel of the script.
       await visit.go(application.path ?? "/");
-      await page.waitForLoadState("networkidle", { timeout: 5_000 }).catch(() => {});
       await checkTrackers(state, trackers.seen, (await context.cookies()).map(({ name }) => name));
     });
+    return times;
   } catch (error) {
     const stored = (await context.cookies().catch(() => [])).map(({ name, path }) => `${name} (${path})`);
     throw new Error([`step "${current}": ${error.message}`, `errors in the page: ${errors.slice(0, 10).join(" | ")}`, `at: ${context.pages()[0]?.url()}`, `set by the application: ${[...trackers.seen.set].join(" | ")}`,
@@ -84,15 +93,15 @@ async function drive(application, name, state, folder, port) {
 }
 
 let failures = 0;
-function report(name, state, started, error) {
-  const seconds = ((Date.now() - started) / 1000).toFixed(1);
-  console.log(`${error ? "FAIL" : "ok  "} ${name.padEnd(16)} ${state.padEnd(14)} ${seconds.padStart(6)} s`);
+function report(name, state, began, times, error) {
+  console.log(`${error ? "FAIL" : "ok  "} ${name.padEnd(16)} ${state.padEnd(14)} ${seconds(began).padStart(6)} s  ${times.join(", ")}`);
   if (error) {
     failures += 1;
     console.log(`    ${error.message}`);
   }
 }
 
+const totals = [];
 /** Starts an application once, and drives it in each state. */
 async function suite(name) {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), `consentry-${name}-`));
@@ -101,16 +110,18 @@ async function suite(name) {
   try {
     const application = await import(path.join(APPLICATIONS, `${name}.mjs`));
     started = await application.start(folder);
-    report(name, "start", began);
+    report(name, "start", began, []);
     for (const state of states) {
       const began = Date.now();
-      await drive(application, name, state, folder, started.port).then(() => report(name, state.name, began), (error) => report(name, state.name, began, error));
+      await drive(application, name, state, folder, started.port)
+        .then((times) => report(name, state.name, began, times), (error) => report(name, state.name, began, [], error));
     }
   } catch (error) {
-    report(name, "start", began, error);
+    report(name, "start", began, [], error);
   } finally {
     started?.stop();
     fs.rmSync(folder, { recursive: true, force: true });
+    totals.push(`${seconds(began).padStart(6)} s ${name}`);
   }
 }
 
@@ -119,5 +130,5 @@ const waiting = [...names];
 const work = async () => { while (waiting.length > 0) await suite(waiting.shift()); };
 await Promise.all(Array.from({ length: AT_A_TIME }, work));
 await browser.close();
-console.log(`${names.length} applications in ${((Date.now() - began) / 1000).toFixed(0)} s, ${failures} failures`);
+console.log(`${totals.sort().reverse().join("\n")}\n${names.length} applications in ${seconds(began)} s, ${AT_A_TIME} at a time: ${failures} failures`);
 process.exit(failures > 0 ? 1 : 0);
