@@ -1,16 +1,18 @@
 # The commands of this repository. `make test` does all of its own set-up.
 
-.PHONY: test apps applications check docs bench instructions compare fuzz fuzzers static sbom supply pgo image deb
+.PHONY: test installed apps applications check docs bench instructions compare fuzz fuzzers static sbom supply pgo image deb
 
 test: ## Install what is missing, then run everything
-	tests/real/install.sh
-	$(MAKE) -j2 applications deb fuzzers
+	$(MAKE) -j2 installed deb fuzzers
 	cargo test --locked
 	cargo test --locked --test real
 	cargo test --locked --test envoy
 	cargo test --locked --features otel --test otel
-	$(MAKE) apps
-	$(MAKE) -j2 instructions fuzz
+	$(MAKE) -j2 apps instructions fuzz FUZZ_SECONDS=20
+
+installed: ## Install what the tests need from Debian, PyPI and npm, where it is missing
+	tests/real/install.sh
+	$(MAKE) applications
 
 apps: static applications ## Real applications behind the static binary, driven in Chromium
 	node tests/apps/run.mjs

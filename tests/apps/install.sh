@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs the applications of this suite, where they are missing, by name from Debian, PyPI and npm. Services are not
-# started: the suite starts its own.
+# started: the suite starts its own. Prints the time of each part.
 set -eu
 cd "$(dirname "$0")"
 
@@ -8,7 +8,8 @@ cd "$(dirname "$0")"
 
 python() { # python FOLDER REQUIREMENTS
     [ -x "$1/bin/pip" ] || python3 -m venv "$1"
-    "$1/bin/pip" install --quiet --disable-pip-version-check -r "$2"
+    # What is imported is compiled then: a small part of what is installed.
+    "$1/bin/pip" install --quiet --disable-pip-version-check --no-compile -r "$2"
 }
 
 node_modules() {
@@ -21,29 +22,42 @@ node_modules() {
     fi
 }
 
-# All of it works with Debian's Node.js 18, for which Playwright 1.61 is the last.
-# First what the rest is installed with. It may be there without a package.
-command -v node > /dev/null || debian nodejs
-command -v npm > /dev/null || debian npm
-command -v chromium > /dev/null || debian chromium
-command -v openssl > /dev/null || debian openssl
-python3 -c 'import venv, ensurepip' > /dev/null 2>&1 || debian python3-venv
+timed() { # timed COMMAND...
+    began=$(date +%s)
+    "$@"
+    echo "installed: $* ($(($(date +%s) - began)) s)"
+}
+
+# First what the rest is installed with. It may be there without a package. All of it works with Debian's Node.js 18, for
+# which Playwright 1.61 is the last.
+missing=""
+command -v node > /dev/null || missing="$missing nodejs"
+command -v npm > /dev/null || missing="$missing npm"
+python3 -c 'import venv, ensurepip' > /dev/null 2>&1 || missing="$missing python3-venv"
+# shellcheck disable=SC2086
+[ -z "$missing" ] || timed debian $missing
 
 # What the network slows down goes on beside what the disk slows down.
 log=$(mktemp -d)
-(python python requirements.txt && python pgadmin pgadmin.txt) > "$log/python" 2>&1 & python=$!
-node_modules > "$log/node" 2>&1 & node=$!
+{
+    timed python python requirements.txt
+    timed python pgadmin pgadmin.txt
+} > "$log/python" 2>&1 & python=$!
+timed node_modules > "$log/node" 2>&1 & node=$!
 missing=""
+command -v chromium > /dev/null || missing="$missing chromium"
+command -v openssl > /dev/null || missing="$missing openssl"
 # Without dbconfig-no-thanks, packages would set up databases of their own.
 for package in dbconfig-no-thanks mariadb-server mediawiki php-cli php-curl php-gd php-intl php-mbstring php-mysql php-sqlite3 php-xml \
     phpmyadmin puma redmine redmine-sqlite wordpress wordpress-theme-twentytwentyone; do
     dpkg-query -W -f '${Status}' "$package" 2> /dev/null | grep -q ' installed$' || missing="$missing $package"
 done
 # shellcheck disable=SC2086
-[ -z "$missing" ] || debian $missing
+[ -z "$missing" ] || timed debian $missing
 for part in "$python python" "$node node"; do
     # shellcheck disable=SC2086
     set -- $part
     wait "$1" || { cat "$log/$2"; exit 1; }
+    grep '^installed: ' "$log/$2"
 done
 rm -rf "$log"

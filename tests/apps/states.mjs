@@ -6,7 +6,10 @@ export const CONSENTRY = process.env.CONSENTRY ?? new URL("../../deploy/containe
 const BANNER = "[banner]\nenabled = true\n";
 const GUARD = "[page]\nguard = true\n";
 
-// `allow`: the decision that the visitor brings; without it the visitor has not decided, and leaves a banner open.
+// `allow`: the decision that the visitor brings; without it the visitor has not decided.
+// A banner stays open, and elements are clicked by script (`press` in run.mjs), because of three known faults: on Etherpad's
+// pages over http the banner's answer gets 403 (`Origin: null`), phpMyAdmin's form handler drops the button that was pressed
+// in the banner (400), and the banner covers the foot of the page.
 export const STATES = [
   { name: "undecided", config: "" },
   { name: "refused", config: "", allow: "" },
