@@ -12,6 +12,7 @@ python() { # python FOLDER REQUIREMENTS
     "$1/bin/pip" install --quiet --disable-pip-version-check --no-compile -r "$2"
 }
 
+# The lock file leaves sqlite3 out, an optional dependency of Etherpad: it is a Git repository, which Debian's npm 9 cannot override.
 node_modules() {
     if ! npm ls > /dev/null 2>&1; then
         npm ci --no-progress
