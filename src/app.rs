@@ -31,11 +31,13 @@ use crate::admin::{Access, Admin, PrivateSocket};
 #[cfg(feature = "ext-proc")]
 use crate::config::settings::AdminAddress;
 use crate::config::settings::{Log, LogFormat};
-use crate::config::{Config, Overrides};
+use crate::config::{Config, Overrides, WatchedFile};
+use crate::consent::CookieKeys;
 use crate::http::Via;
 use crate::proxy::{Listener, Snapshot, Workers, watch_health};
 use crate::receipts::Receipts;
 use crate::telemetry::{AccessLog, LineForm, LogLevelControl, Metrics, ReceiptCounters, Spans};
+use crate::tls::Tickets;
 use reload::{Reloader, Source};
 use snapshot::{Lasting, fixed, gauges, labels};
 use sockets::Sockets;
@@ -68,7 +70,7 @@ pub struct Bound {
     /// What a new config is built with.
     lasting: Lasting,
     /// The files of the config in force.
-    files: Vec<PathBuf>,
+    files: Vec<WatchedFile>,
     /// Where the config came from, to be read again.
     reload: Option<Source>,
     /// What this process does not heed of a config is taken away by it.
@@ -135,7 +137,19 @@ fn bound(config: Config, sockets: Sockets) -> anyhow::Result<Bound> {
     let asked_for = None;
     let spans = Spans::from_environment().context("the variables of OpenTelemetry")?;
     let via = Via::new(RandomState::new().hash_one(std::process::id()));
-    let lasting = Lasting { workers, metrics, receipts, access_log, spans, asked_for, via, fixed };
+    let affinity_keys = CookieKeys::random()?;
+    let lasting = Lasting {
+        workers,
+        metrics,
+        receipts,
+        access_log,
+        spans,
+        asked_for,
+        via,
+        tickets: Tickets::default(),
+        affinity_keys,
+        fixed,
+    };
     let files = config.files.clone();
     let (snapshot, filters) = lasting.snapshot(config, lasting.metrics.generation(), None)?;
     lasting.metrics.show_upstreams(gauges(&snapshot));

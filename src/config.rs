@@ -13,6 +13,7 @@ mod raw;
 mod resolve;
 pub mod settings;
 mod spanned;
+mod watched_file;
 pub mod write;
 
 use std::collections::HashSet;
@@ -22,6 +23,7 @@ pub use overrides::Overrides;
 pub use problem::{ConfigError, Problem};
 
 pub use settings::Config;
+pub use watched_file::WatchedFile;
 
 /// The JSON Schema of a config (2020-12).
 pub fn schema() -> serde_json::Value {
@@ -46,11 +48,12 @@ pub fn schema() -> serde_json::Value {
 /// When a file cannot be read or anything in it is wrong: every problem, with file, line and key.
 pub fn load(path: &Path, overrides: &Overrides) -> Result<Config, ConfigError> {
     let name = path.display().to_string();
+    let file = WatchedFile::new(path);
     let text = std::fs::read_to_string(path).map_err(|error| ConfigError {
         problems: vec![Problem::of_file(&name, format!("cannot be read: {error}"))],
-        files: vec![path.to_owned()],
+        files: vec![file.clone()],
     })?;
-    parse(&text, Some(path), overrides)
+    read(&text, Some(path), Some(file), overrides)
 }
 
 /// Reads a config text. Relative paths in it start from the folder of `path`.
@@ -62,12 +65,21 @@ pub fn parse(
     path: Option<&Path>,
     overrides: &Overrides,
 ) -> Result<Config, ConfigError> {
+    read(text, path, None, overrides)
+}
+
+fn read(
+    text: &str,
+    path: Option<&Path>,
+    file: Option<WatchedFile>,
+    overrides: &Overrides,
+) -> Result<Config, ConfigError> {
     let name = path.map_or_else(|| "(config)".to_owned(), |path| path.display().to_string());
     let folder = path.and_then(Path::parent).unwrap_or_else(|| Path::new(""));
     let mut document = document::read::<raw::Raw>(&name, text);
     let config = resolve::resolve(&mut document, folder, overrides);
     let mut files = std::mem::take(&mut document.files);
-    files.extend(path.map(Path::to_owned));
+    files.extend(file);
     if document.problems.is_empty() {
         Ok(Config { files, ..config })
     } else {

@@ -5,6 +5,7 @@
 mod certificates;
 mod error;
 mod identity;
+mod tickets;
 mod upstream;
 
 use std::sync::Arc;
@@ -13,10 +14,11 @@ use certificates::ACME_TLS;
 pub use certificates::{AskedFor, Certificates};
 pub use error::TlsError;
 pub use identity::Identity;
-use rustls::server::{ServerConfig, WebPkiClientVerifier};
+use rustls::server::{ProducesTickets, ServerConfig, WebPkiClientVerifier};
 use rustls::{RootCertStore, SupportedProtocolVersion};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
+pub use tickets::{TicketKeys, Tickets};
 pub use upstream::UpstreamTls;
 
 /// Whose certificates visitors have to show (mutual TLS).
@@ -53,6 +55,7 @@ pub fn server_config(
     certificates: Certificates,
     clients: Option<&ClientAuthorities>,
     only_tls_1_3: bool,
+    tickets: Arc<dyn ProducesTickets>,
 ) -> Result<Arc<ServerConfig>, TlsError> {
     static BOTH: [&SupportedProtocolVersion; 2] =
         [&rustls::version::TLS13, &rustls::version::TLS12];
@@ -76,6 +79,6 @@ pub fn server_config(
     let mut config = builder.with_cert_resolver(Arc::new(certificates));
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     config.alpn_protocols.extend(looked_at);
-    config.ticketer = rustls::crypto::ring::Ticketer::new().map_err(|_| TlsError::Setup)?;
+    config.ticketer = tickets;
     Ok(Arc::new(config))
 }

@@ -1,10 +1,8 @@
 //! Reads the config again: on SIGHUP, and when one of its files changes. All or nothing: with anything wrong
 //! the config before stays in force, and that is counted, logged, and said by `/readyz`.
 //!
-//! Files are told to have changed by what the system says of them, through links: a ConfigMap is swapped by a
-//! link to another folder.
+//! A file has changed when its metadata differs from those before it was read.
 
-use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,7 +13,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::snapshot::{Lasting, fixed, gauges, labels};
 use crate::admin::{Access, Admin};
-use crate::config::{self, Config, ConfigError, Overrides};
+use crate::config::{self, Config, ConfigError, Overrides, WatchedFile};
 use crate::proxy::Snapshot;
 
 /// How often the files are looked at.
@@ -29,14 +27,10 @@ pub(super) struct Source {
     pub(super) adapt: fn(Config) -> Config,
 }
 
-/// What the system says of a file: which one it is, how long, and when it was written.
-type Mark = Option<(u64, u64, u64, i64, i64)>;
-
 /// Reads the config again.
 pub(super) struct Reloader {
     core: Arc<Core>,
-    files: Vec<PathBuf>,
-    marks: Vec<Mark>,
+    files: Vec<WatchedFile>,
     hangup: Signal,
 }
 
@@ -54,12 +48,11 @@ impl Reloader {
         source: Source,
         lasting: Lasting,
         (snapshot, admin): (Arc<ArcSwap<Snapshot>>, Arc<Admin>),
-        files: Vec<PathBuf>,
+        files: Vec<WatchedFile>,
     ) -> anyhow::Result<Self> {
         let hangup = signal(SignalKind::hangup()).context("signals cannot be watched")?;
-        let marks = marks(&files);
         let core = Arc::new(Core { source, lasting, snapshot, admin });
-        Ok(Self { core, files, marks, hangup })
+        Ok(Self { core, files, hangup })
     }
 
     /// Reloads for ever.
@@ -70,21 +63,17 @@ impl Reloader {
                 _ = self.hangup.recv() => true,
                 _ = every.tick() => false,
             };
-            // Before it is read: what changes meanwhile is read again.
-            let now = marks(&self.files);
-            if !asked && now == self.marks {
+            if !asked && !self.files.iter().any(WatchedFile::has_changed) {
                 continue;
             }
             let core = Arc::clone(&self.core);
             // Thousands of rules take their time: nobody who connects waits for it.
             let reloaded = tokio::task::spawn_blocking(move || core.reload()).await;
             match reloaded {
-                Ok(files) => {
-                    let before = std::mem::replace(&mut self.files, files);
-                    self.marks = if before == self.files { now } else { marks(&self.files) };
-                }
+                Ok(files) => self.files = files,
                 Err(error) => {
-                    self.marks = now;
+                    // The same files are tried again when they change once more.
+                    self.files.iter_mut().for_each(WatchedFile::update);
                     self.core.lasting.metrics.reloads().count(false);
                     tracing::error!(%error, "internal fault: the config was not reloaded");
                 }
@@ -95,7 +84,7 @@ impl Reloader {
 
 impl Core {
     /// Reads the config and puts it in force, or says what is wrong with it. Returns the files to watch.
-    fn reload(&self) -> Vec<PathBuf> {
+    fn reload(&self) -> Vec<WatchedFile> {
         let started = Instant::now();
         let reloads = self.lasting.metrics.reloads();
         let config = match config::load(&self.source.path, &self.source.overrides) {
@@ -145,12 +134,4 @@ fn tell(error: &ConfigError) {
     for problem in &error.problems {
         tracing::error!("the config was not reloaded, the one before is in force: {problem}");
     }
-}
-
-fn marks(files: &[PathBuf]) -> Vec<Mark> {
-    let mark = |file: &PathBuf| {
-        let of = std::fs::metadata(file).ok()?;
-        Some((of.dev(), of.ino(), of.len(), of.mtime(), of.mtime_nsec()))
-    };
-    files.iter().map(mark).collect()
 }

@@ -10,13 +10,14 @@ use rustls_pki_types::ServerName;
 use crate::centre::Centre;
 use crate::config::Config;
 use crate::config::settings::{self, Listen, Mode, Scheme};
+use crate::consent::CookieKeys;
 use crate::filter::Filter;
 use crate::http::Via;
 use crate::page::Pages;
 use crate::proxy::{Forwarding, Site, SiteTable, Snapshot, Upstream, UpstreamHandshake};
 use crate::receipts::Receipts;
 use crate::telemetry::{AccessLog, Generation, Metrics, SiteLabels, Spans, UpstreamGauge};
-use crate::tls::{AskedFor, Certificates, TlsError, UpstreamTls, server_config};
+use crate::tls::{AskedFor, Certificates, Tickets, TlsError, UpstreamTls, server_config};
 
 /// What outlives a config.
 #[derive(Debug)]
@@ -30,6 +31,10 @@ pub(super) struct Lasting {
     pub(super) asked_for: Option<AskedFor>,
     /// This process in the requests that it forwards.
     pub(super) via: Via,
+    /// Makes session tickets.
+    pub(super) tickets: Tickets,
+    /// The keys of affinity cookies where the config gives none.
+    pub(super) affinity_keys: CookieKeys,
     /// What only a restart changes, as the config had it.
     pub(super) fixed: String,
 }
@@ -72,7 +77,9 @@ fn handshake(
         None => ServerName::try_from(host.clone())
             .with_context(|| format!("`{host}` cannot be asked for in TLS"))?,
     };
-    Ok(Some(UpstreamHandshake { config: Arc::clone(config), http1: Arc::clone(http1), name }))
+    let (config, http1) = (Arc::clone(config), Arc::clone(http1));
+    let settings = tls.cloned().unwrap_or_default();
+    Ok(Some(UpstreamHandshake { config, http1, name, settings }))
 }
 
 /// The upstreams of the sites, as the metrics show them.
@@ -111,7 +118,9 @@ impl Lasting {
         let tls = config.tls.as_ref().map(|tls| {
             let certificates = Certificates::new(&tls.identities);
             let certificates = certificates.with_asked_for(self.asked_for.clone());
-            server_config(certificates, tls.clients.as_ref(), tls.only_tls_1_3)
+            let clients = tls.clients.as_ref();
+            let tickets = self.tickets.producer(tls.ticket_keys.as_ref(), clients)?;
+            server_config(certificates, clients, tls.only_tls_1_3, tickets)
         });
         let tls = tls.transpose().context("TLS cannot be set up")?;
         // The socket of https stays open until a restart: it goes on with the certificates that it has.
@@ -135,15 +144,16 @@ impl Lasting {
             let page = Pages::new(if observes { &observed } else { page });
             let client = site.upstream_tls.as_ref().map(client_configs);
             let client = client.transpose().context("TLS to upstreams cannot be set up")?;
+            let keys = filter.settings().reader.own.keys.as_deref();
+            let keys = keys.unwrap_or(&self.affinity_keys);
             let mut upstreams = Vec::new();
             for upstream in &site.balance.upstreams {
                 let address = &upstream.address;
                 let handshake = handshake(address, site.upstream_tls.as_ref(), client.as_ref())?;
-                let warm = old.and_then(|old| old.upstream(address)).map(Arc::clone);
-                // With TLS, whom to trust may have changed: connections are made anew.
-                let warm = warm.filter(|warm| handshake.is_none() && warm.has_weight(upstream));
-                let new = || Arc::new(Upstream::new(upstream, handshake, self.workers));
-                upstreams.push(warm.unwrap_or_else(new));
+                let before = old.and_then(|old| old.upstream(address)).map(|before| &**before);
+                let tags = keys.affinity_tags(&address.to_string());
+                let new = Upstream::new(upstream, tags, handshake, self.workers, before);
+                upstreams.push(Arc::new(new));
             }
             let forwarding = Forwarding { balance: site.balance, upstreams, limits: site.limits };
             let old = old.map(|old| &**old);

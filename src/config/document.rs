@@ -6,13 +6,14 @@
 use std::collections::HashSet;
 use std::io;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use toml::de::{DeTable, DeValue};
 
 use super::problem::Problem;
+use super::watched_file::WatchedFile;
 use crate::config::spanned::Spanned;
 
 /// More than this many problems help nobody.
@@ -25,7 +26,7 @@ pub(super) struct Document<'a, T> {
     pub(super) value: T,
     pub(super) problems: Vec<Problem>,
     /// The other files, and folders, that were looked into.
-    pub(super) files: Vec<PathBuf>,
+    pub(super) files: Vec<WatchedFile>,
     /// Keys taken out because their values did not fit: they are not missing.
     taken_out: HashSet<String>,
 }
@@ -74,7 +75,7 @@ pub(super) fn read<'a, T: DeserializeOwned + Default>(
 impl<T> Document<'_, T> {
     /// Reads another file, and notes that it matters.
     pub(super) fn read_file(&mut self, path: &Path) -> io::Result<Vec<u8>> {
-        self.files.push(path.to_owned());
+        self.files.push(WatchedFile::new(path));
         std::fs::read(path)
     }
 

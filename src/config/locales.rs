@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::document::{Document, place, read};
+use super::watched_file::WatchedFile;
 use crate::config::spanned::Spanned;
 use crate::locale::{FILES, Locale, LocaleFile, Locales};
 
@@ -47,7 +48,7 @@ fn add_folder<T>(
     folder: &Path,
     all: &mut Vec<Arc<Locale>>,
 ) -> std::io::Result<()> {
-    document.files.push(folder.to_owned());
+    document.files.push(WatchedFile::new(folder));
     let mut paths = std::fs::read_dir(folder)?
         .map(|entry| entry.map(|entry| entry.path()))
         .collect::<Result<Vec<_>, _>>()?;

@@ -1,9 +1,10 @@
 //! What is wrong in a config, said so that it can be found and mended.
 
 use std::fmt;
-use std::path::PathBuf;
 
 use thiserror::Error;
+
+use super::watched_file::WatchedFile;
 
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -50,7 +51,7 @@ pub struct ConfigError {
     /// The problems, in the order of the file. Never empty.
     pub problems: Vec<Problem>,
     /// The files and folders that were looked into: a change of one may mend it.
-    pub files: Vec<PathBuf>,
+    pub files: Vec<WatchedFile>,
 }
 
 impl fmt::Display for ConfigError {

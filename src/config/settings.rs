@@ -13,10 +13,11 @@ use std::time::Duration;
 use http::HeaderName;
 use ipnet::IpNet;
 
+use super::WatchedFile;
 use super::problem::Problem;
 use crate::consent::ConsentReader;
 use crate::policy::Policy;
-use crate::tls::{ClientAuthorities, Identity, UpstreamTls};
+use crate::tls::{ClientAuthorities, Identity, TicketKeys, UpstreamTls};
 pub use pages::{
     Banner, Centre, Colours, Durability, OnWithdrawal, Page, Position, ReceiptStore, Receipts,
 };
@@ -47,7 +48,7 @@ pub struct Config {
     /// The sites, in the order of the config.
     pub sites: Vec<Site>,
     /// The files and folders that it was made of.
-    pub files: Vec<PathBuf>,
+    pub files: Vec<WatchedFile>,
     /// What is allowed and hardly meant.
     pub warnings: Vec<Problem>,
 }
@@ -115,6 +116,8 @@ pub struct Tls {
     pub identities: Vec<Identity>,
     /// Whose certificates visitors have to show, if anybody's.
     pub clients: Option<ClientAuthorities>,
+    /// The keys of session tickets; `None` for keys of the process.
+    pub ticket_keys: Option<TicketKeys>,
     /// TLS 1.2 is refused.
     pub only_tls_1_3: bool,
     /// The port of https that visitors of http are sent to, where they are.

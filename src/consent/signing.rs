@@ -5,6 +5,7 @@ use std::fmt;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::hmac;
+use ring::rand::SystemRandom;
 use thiserror::Error;
 
 /// Minimum length of a key, in characters.
@@ -28,6 +29,9 @@ impl fmt::Debug for CookieKeys {
 /// Why a key file is invalid.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum CookieKeysError {
+    /// The system has no random numbers.
+    #[error("the system has no random numbers")]
+    Random,
     /// An invalid line, by its number.
     #[error("line {0} is not a key: 32 or more printable ASCII characters, without spaces")]
     Key(usize),
@@ -78,6 +82,31 @@ impl CookieKeys {
         let Ok(tag) = URL_SAFE_NO_PAD.decode(signature) else { return false };
         let message = message(value);
         self.0.iter().any(|key| hmac::verify(key, &message, &tag).is_ok())
+    }
+}
+
+/// The prefix of what an affinity cookie's tags are made from.
+const AFFINITY: &[u8] = b"consentry affinity cookie\0";
+
+impl CookieKeys {
+    /// A key that nobody knows.
+    ///
+    /// # Errors
+    /// When the system has no random numbers.
+    pub fn random() -> Result<Self, CookieKeysError> {
+        let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new());
+        Ok(Self(vec![key.map_err(|_| CookieKeysError::Random)?]))
+    }
+
+    /// The tags of an upstream in affinity cookies, one of each key: 128 bits in base64url, from which the upstream cannot
+    /// be guessed without the key.
+    pub fn affinity_tags(&self, upstream: &str) -> Vec<String> {
+        let message = [AFFINITY, upstream.as_bytes()].concat();
+        let tag = |key| {
+            let tag = hmac::sign(key, &message);
+            URL_SAFE_NO_PAD.encode(tag.as_ref().get(..16).unwrap_or_default())
+        };
+        self.0.iter().map(tag).collect()
     }
 }
 

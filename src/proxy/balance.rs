@@ -92,7 +92,7 @@ impl Balance {
         let name = self.sticky.as_deref()?;
         let cookies = Cookies::of(headers);
         let value = cookies.values(name.as_bytes()).next()?;
-        self.upstreams.iter().position(|upstream| upstream.tag().as_bytes() == value)
+        self.upstreams.iter().position(|upstream| upstream.has_tag(value))
     }
 
     /// Removes the lines of an origin that set or delete the affinity cookie.
@@ -157,7 +157,8 @@ mod tests {
     fn balance(weights: &[u32], method: BalanceMethod) -> Balance {
         let upstream = |(place, weight): (usize, &u32)| {
             let address = Address::Unix(format!("/{place}").into());
-            Arc::new(Upstream::new(&WeightedUpstream { address, weight: *weight }, None, 1))
+            let upstream = WeightedUpstream { address, weight: *weight };
+            Arc::new(Upstream::new(&upstream, vec![format!("tag{place}")], None, 1, None))
         };
         let upstreams = weights.iter().enumerate().map(upstream).collect();
         Balance::new(upstreams, method, Some("srv".to_owned()))
@@ -179,12 +180,12 @@ mod tests {
         let balance = balance(&[1, 1, 1], BalanceMethod::RoundRobin);
         let next = || (0..6).map(|_| balance.next(None)).collect::<Vec<_>>();
         assert_eq!(next(), [0, 1, 2, 0, 1, 2]);
-        balance.upstreams[1].standing.refused();
+        balance.upstreams[1].standing().refused();
         assert_eq!(next(), [0, 2, 2, 0, 2, 2]);
         let order: Vec<_> = balance.order(1).iter().map(|it| it.address().to_string()).collect();
         assert_eq!(order, ["unix:/2", "unix:/0", "unix:/1"]);
-        balance.upstreams[0].standing.refused();
-        balance.upstreams[2].standing.refused();
+        balance.upstreams[0].standing().refused();
+        balance.upstreams[2].standing().refused();
         assert_eq!(next(), [0, 1, 2, 0, 1, 2], "with all out, each is tried");
     }
 
@@ -216,7 +217,7 @@ mod tests {
         assert_eq!(kept, Some(1));
         assert!((0..4).all(|_| balance.next(kept) == 1));
         assert!(balance.keep(kept, &balance.upstreams[1], true).is_none());
-        balance.upstreams[1].standing.refused();
+        balance.upstreams[1].standing().refused();
         assert_eq!(balance.next(kept), 0);
         assert!(balance.keep(kept, &balance.upstreams[0], false).is_some());
         headers.insert("cookie", "srv=forged".parse().expect("valid"));

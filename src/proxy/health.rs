@@ -27,7 +27,7 @@ pub async fn watch_health(snapshot: Arc<ArcSwap<Snapshot>>) {
         let mut still = HashMap::new();
         for site in current.sites.all() {
             let Some(check) = &site.health else {
-                site.upstreams().iter().for_each(|upstream| upstream.standing.unasked());
+                site.upstreams().iter().for_each(|upstream| upstream.standing().unasked());
                 continue;
             };
             step = step.min(check.interval / 4).max(STEPS.0);
@@ -62,7 +62,7 @@ async fn ask_and_note(
     let asked = tokio::time::timeout(check.timeout, ask(&snapshot, &site, &upstream, &check)).await;
     let answer = asked.unwrap_or_else(|_| Err("no answer in time".to_owned()));
     let HealthCheck { healthy_after, unhealthy_after, .. } = check;
-    let changes = upstream.standing.asked(answer.is_ok(), healthy_after, unhealthy_after);
+    let changes = upstream.standing().asked(answer.is_ok(), healthy_after, unhealthy_after);
     match answer {
         Ok(()) if changes => {
             tracing::info!(site = site.name, upstream = %upstream.address(), "an upstream is well again");

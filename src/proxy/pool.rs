@@ -4,7 +4,6 @@
 //! giving back never waits for another core.
 
 use std::collections::VecDeque;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,6 +24,7 @@ use super::socket::Socket;
 use super::standing::Standing;
 use crate::config::settings::{Limits, Scheme, Timeouts, Upstream as Address, WeightedUpstream};
 use crate::telemetry::Shard;
+use crate::tls::UpstreamTls;
 
 /// When to ask a silent upstream whether it is still there.
 const KEEPALIVE: Duration = Duration::from_secs(60);
@@ -38,20 +38,36 @@ pub struct UpstreamHandshake {
     pub http1: Arc<ClientConfig>,
     /// The name that is asked for, and that the certificate has to have.
     pub name: ServerName<'static>,
+    /// What they were made from.
+    pub settings: UpstreamTls,
 }
 
-/// An upstream with its idle connections.
+/// An upstream: its settings, with the state that outlives them.
 pub struct Upstream {
     address: Address,
     weight: usize,
-    /// What tells it from the others in the cookie that keeps visitors at it.
-    tag: String,
+    /// Its names in the affinity cookie: the first is written, all of them are read.
+    tags: Vec<String>,
     tls: Option<UpstreamHandshake>,
-    pub(super) standing: Standing,
-    /// It has asked for HTTP/1.1 in place of HTTP/2.
-    requires_http1: AtomicBool,
+    /// What is known of the server at the address.
+    known: Arc<Known>,
+    /// The connections to it, made with these settings of TLS.
+    pool: Arc<Pool>,
+}
+
+/// What is known of the server at an address, whatever the settings.
+#[derive(Debug, Default)]
+struct Known {
+    standing: Standing,
     /// Requests under way, where they are counted.
     under_way: AtomicUsize,
+}
+
+/// Connections to an upstream.
+#[derive(Debug)]
+struct Pool {
+    /// The upstream has asked for HTTP/1.1 in place of HTTP/2.
+    requires_http1: AtomicBool,
     shelves: Vec<Mutex<Shelf>>,
 }
 
@@ -125,7 +141,7 @@ impl PrivateConnections {
     ) -> Option<Lease> {
         let mut all = self.all();
         let is_of = |known: &PrivateConnection| {
-            upstreams.iter().any(|upstream| Arc::ptr_eq(upstream, &known.upstream))
+            upstreams.iter().any(|upstream| upstream.shares_pool(&known.upstream))
         };
         let place = all.iter().position(is_of)?;
         let PrivateConnection { upstream, sender, patience, since } = all.swap_remove(place);
@@ -136,7 +152,7 @@ impl PrivateConnections {
 
     fn keep(&self, connection: PrivateConnection) {
         let mut all = self.all();
-        all.retain(|known| !Arc::ptr_eq(&known.upstream, &connection.upstream));
+        all.retain(|known| !known.upstream.shares_pool(&connection.upstream));
         if all.len() < MAX_PRIVATE {
             all.push(connection);
         }
@@ -145,7 +161,7 @@ impl PrivateConnections {
 
 /// A request under way, counted until its response has ended.
 #[derive(Debug)]
-pub(super) struct Counted(Arc<Upstream>);
+pub(super) struct Counted(Arc<Known>);
 
 impl Drop for Counted {
     fn drop(&mut self) {
@@ -160,25 +176,44 @@ impl std::fmt::Debug for Upstream {
 }
 
 impl Upstream {
-    /// An upstream for this many workers.
+    /// An upstream for this many workers, named by `tags` in the affinity cookie. It goes on from the one `before` it at
+    /// the same address: its health and load, and its connections where TLS is the same.
     pub fn new(
         upstream: &WeightedUpstream,
+        tags: Vec<String>,
         tls: Option<UpstreamHandshake>,
         workers: usize,
+        before: Option<&Self>,
     ) -> Self {
-        // Nobody can guess from it what the address is who does not know it already.
-        let mut hasher = DefaultHasher::new();
-        upstream.address.hash(&mut hasher);
+        let known = before.map(|before| Arc::clone(&before.known)).unwrap_or_default();
+        let before = before.filter(|before| match (&before.tls, &tls) {
+            (None, None) => true,
+            (Some(before), Some(tls)) => before.settings == tls.settings,
+            _ => false,
+        });
+        let pool = || {
+            let shelves = (0..workers).map(|_| Mutex::default()).collect();
+            Arc::new(Pool { requires_http1: AtomicBool::new(false), shelves })
+        };
         Self {
             address: upstream.address.clone(),
             weight: usize::try_from(upstream.weight).unwrap_or(1).max(1),
-            tag: format!("{:016x}", hasher.finish()),
-            tls,
-            standing: Standing::default(),
-            requires_http1: AtomicBool::new(false),
-            under_way: AtomicUsize::new(0),
-            shelves: (0..workers).map(|_| Mutex::default()).collect(),
+            tags,
+            // Its sessions go on with it.
+            tls: before.map_or(tls, |before| before.tls.clone()),
+            known,
+            pool: before.map_or_else(pool, |before| Arc::clone(&before.pool)),
         }
+    }
+
+    /// Whether two are the same server, spoken to in the same way.
+    fn shares_pool(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.pool, &other.pool)
+    }
+
+    /// Whether it takes requests.
+    pub(super) fn standing(&self) -> &Standing {
+        &self.known.standing
     }
 
     /// The address.
@@ -186,39 +221,42 @@ impl Upstream {
         &self.address
     }
 
-    /// Whether its share of the requests is as these settings have it.
-    pub fn has_weight(&self, settings: &WeightedUpstream) -> bool {
-        usize::try_from(settings.weight) == Ok(self.weight)
-    }
-
     /// Its share of the requests.
     pub(super) fn weight(&self) -> usize {
         self.weight
     }
 
-    /// What tells it from the others in a cookie.
+    /// Its name in a new affinity cookie.
     pub(super) fn tag(&self) -> &str {
-        &self.tag
+        self.tags.first().map_or("", String::as_str)
+    }
+
+    /// Whether a value of the affinity cookie names it.
+    pub(super) fn has_tag(&self, value: &[u8]) -> bool {
+        self.tags.iter().any(|tag| tag.as_bytes() == value)
     }
 
     /// Whether it has refused connections or is not well, and is left alone for now.
     pub fn is_out(&self) -> bool {
-        self.standing.is_out()
+        self.known.standing.is_out()
     }
 
     /// How many requests are under way, where they are counted.
     pub(super) fn under_way(&self) -> usize {
-        self.under_way.load(Relaxed)
+        self.known.under_way.load(Relaxed)
     }
 
     /// Counts a request until its response has ended.
     pub(super) fn count(self: &Arc<Self>) -> Counted {
-        self.under_way.fetch_add(1, Relaxed);
-        Counted(Arc::clone(self))
+        self.known.under_way.fetch_add(1, Relaxed);
+        Counted(Arc::clone(&self.known))
     }
 
     fn shelf(&self, worker: usize) -> Option<std::sync::MutexGuard<'_, Shelf>> {
-        self.shelves.get(worker).map(|shelf| shelf.lock().unwrap_or_else(PoisonError::into_inner))
+        self.pool
+            .shelves
+            .get(worker)
+            .map(|shelf| shelf.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// A connection that stands already: a place on a shared one, or the idle one used last.
@@ -255,12 +293,12 @@ impl Upstream {
 
     /// Whether a request is to be sent by HTTP/1.1 where there is a choice.
     fn wants_http1(&self, need: Need) -> bool {
-        need != Need::Any || self.requires_http1.load(Relaxed)
+        need != Need::Any || self.pool.requires_http1.load(Relaxed)
     }
 
     /// Notes that it rejects HTTP/2 (RFC 9113 section 7, HTTP_1_1_REQUIRED). Whether HTTP/1.1 can be spoken instead.
     pub(super) fn require_http1(&self) -> bool {
-        if self.tls.is_some() && !self.requires_http1.swap(true, Relaxed) {
+        if self.tls.is_some() && !self.pool.requires_http1.swap(true, Relaxed) {
             tracing::info!(upstream = %self.address, "upstream requires HTTP/1.1");
         }
         self.tls.is_some()
@@ -279,13 +317,13 @@ impl Upstream {
             Err(error) => {
                 // One that speaks HTTP/2 only is not down: clients choose what they need.
                 let chosen = need != Need::Any && self.tls.is_some();
-                if !chosen && let Some(pause) = self.standing.refused() {
+                if !chosen && let Some(pause) = self.known.standing.refused() {
                     tracing::warn!(upstream = %self.address, ?pause, "an upstream takes no connections, and is left alone where there are others");
                 }
                 return Err(error);
             }
         };
-        if self.standing.works() {
+        if self.known.standing.works() {
             tracing::info!(upstream = %self.address, "an upstream takes connections again");
         }
         metrics.upstream_connected();
@@ -329,7 +367,7 @@ impl Upstream {
             .set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE))
             .map_err(failed)?;
         let socket = Socket::new(stream);
-        let Some(UpstreamHandshake { config, http1, name }) = &self.tls else {
+        let Some(UpstreamHandshake { config, http1, name, .. }) = &self.tls else {
             return match scheme {
                 Scheme::H2c => sender::http2(socket, uri::Scheme::HTTP, limits).await,
                 Scheme::Http | Scheme::Https => sender::http1(socket, limits).await,

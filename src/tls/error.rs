@@ -23,6 +23,9 @@ pub enum TlsError {
     /// The key belongs to another certificate.
     #[error("the private key is not the one of the certificate")]
     WrongKey,
+    /// The file of ticket keys is not what it should be.
+    #[error("1 to 8 lines of at least 32 characters are needed")]
+    TicketKeys,
     /// The authorities for clients cannot be used.
     #[error("the authorities cannot be used")]
     BadAuthority,

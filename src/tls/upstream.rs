@@ -27,6 +27,22 @@ pub struct UpstreamTls {
     pub http2: bool,
 }
 
+impl PartialEq for UpstreamTls {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { authorities, identity, server_name, insecure, http2 } = self;
+        let roots = |authorities: &Option<Arc<RootCertStore>>| {
+            authorities.as_ref().map(|store| store.roots.clone())
+        };
+        // A chain has one private key.
+        let chain = |identity: &Option<Identity>| {
+            identity.as_ref().map(|identity| identity.key.cert.clone())
+        };
+        roots(authorities) == roots(&other.authorities)
+            && chain(identity) == chain(&other.identity)
+            && (server_name, insecure, http2) == (&other.server_name, &other.insecure, &other.http2)
+    }
+}
+
 impl UpstreamTls {
     /// The settings of handshakes; `protocols` are offered by ALPN (RFC 7301).
     ///

@@ -300,3 +300,37 @@ fn what_upstreams_and_we_take_is_counted_apart() {
     proxy.expect_metric("consentry_own_duration_seconds_count{site=\"default\"}", 2.0);
     proxy.expect_metric("consentry_upstream_duration_seconds_count{site=\"default\"}", 1.0);
 }
+
+#[test]
+fn the_affinity_cookie_tells_nobody_the_address_and_is_the_same_on_replicas_with_the_same_keys() {
+    let (a, b) = (named("a"), named("b"));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("keys");
+    let (old, new) = ("0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210");
+    std::fs::write(&file, old).unwrap();
+    let toml = |keys: &str| {
+        format!(
+            "{keys}\n[[site]]\nsticky_cookie = \"srv\"\nupstream = [\"{}\", \"{}\"]\n",
+            a.url(),
+            b.url()
+        )
+    };
+    let keyed = toml(&format!("consent.key_file = '{}'", file.display()));
+    let cookie = |proxy: &Proxy| {
+        let line = proxy.get("/", &[]).field("set-cookie").expect("a cookie").to_owned();
+        line.split(';').next().unwrap().to_owned()
+    };
+    // Each process has a key of its own: the same address has another tag.
+    let (one, other) = (Proxy::start_with(&toml("")), Proxy::start_with(&toml("")));
+    assert_ne!(cookie(&one), cookie(&other));
+    let (one, other) = (Proxy::start_with(&keyed), Proxy::start_with(&keyed));
+    let first = cookie(&one);
+    assert_eq!(first, cookie(&other));
+    // A new key is written first, and the old one still names the upstream.
+    std::fs::write(&file, format!("{new}\n{old}\n")).unwrap();
+    one.signal("HUP");
+    one.expect_metric("consentry_config_reloads_total{result=\"done\"}", 1.0);
+    let kept = one.get("/", &[("Cookie", &first)]);
+    assert_eq!((body(&kept), kept.field("set-cookie")), ("a".to_owned(), None));
+    assert_ne!(cookie(&one), first);
+}

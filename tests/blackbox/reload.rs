@@ -167,3 +167,67 @@ fn no_request_fails_during_a_hundred_reloads() {
     // And none was counted twice, or not at all.
     proxy.expect_metric("consentry_requests_total{site=\"shop\",code=\"2xx\"}", answered as f64);
 }
+
+#[test]
+fn what_is_known_of_an_upstream_outlives_a_new_weight_and_new_settings_of_tls() {
+    // Nobody listens there: requests find that out once.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let origin = Origin::answering("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nb");
+    for (scheme, before, after) in [
+        ("http", "", ""),
+        (
+            "https",
+            "upstream_tls = { insecure_skip_verify = true }",
+            "upstream_tls = { http2 = false }",
+        ),
+    ] {
+        let dead = format!("{scheme}://127.0.0.1:{port}");
+        let site = |weight: u32, more: &str| {
+            format!(
+                "[[site]]\n{more}\nupstream = [{{ url = '{dead}', weight = {weight} }}, '{}']\n",
+                origin.url()
+            )
+        };
+        let proxy = Proxy::start_with(&site(1, before));
+        for _ in 0..2 {
+            assert_eq!(proxy.get("/", &[]).text(), "b");
+        }
+        let up = format!("consentry_upstream_up{{site=\"default\",upstream=\"{dead}\"}}");
+        proxy.expect_metric(&up, 0.0);
+        let log = "an upstream takes no connections";
+        let refusals = proxy.log().matches(log).count();
+        proxy.rewrite(&site(2, after));
+        proxy.signal("HUP");
+        proxy.expect_metric(DONE, 1.0);
+        assert_eq!(proxy.metric(&up), 0.0, "{scheme}");
+        for _ in 0..4 {
+            assert_eq!(proxy.get("/", &[]).text(), "b");
+        }
+        assert_eq!(proxy.log().matches(log).count(), refusals, "{scheme}: it was left alone");
+    }
+}
+
+#[test]
+fn connections_outlive_a_new_weight() {
+    let (a, b) = (Origin::setting(&["sid=a"]), Origin::setting(&["sid=b"]));
+    let site = |weight: u32| {
+        format!(
+            "[[site]]\nupstream = [{{ url = '{}', weight = {weight} }}, '{}']\n",
+            a.url(),
+            b.url()
+        )
+    };
+    let proxy = Proxy::start_with(&site(1));
+    let mut client = proxy.visit();
+    let mut get = || {
+        client.send(&request("GET", "/", &[]));
+        client.reply("GET").set_cookies()
+    };
+    assert_eq!([get(), get()].concat(), ["sid=a", "sid=b"]);
+    proxy.rewrite(&site(3));
+    proxy.signal("HUP");
+    proxy.expect_metric(DONE, 1.0);
+    let reached = [get(), get(), get(), get()].concat();
+    assert_eq!(reached.iter().filter(|line| *line == "sid=a").count(), 3, "{reached:?}");
+    proxy.expect_metric("consentry_upstream_connections_total", 2.0);
+}

@@ -178,6 +178,49 @@ fn tls_1_2_and_1_3_are_spoken_and_sessions_are_resumed() {
 }
 
 #[test]
+fn sessions_outlive_a_reload_and_are_resumed_by_replicas_with_the_same_ticket_keys() {
+    let authority = Authority::new();
+    authority.issue("site", &["shop.test"], 2099);
+    let origin = Origin::answering(OK);
+    let session = authority.path("session");
+    let begin = |proxy: &Proxy, version: &str| {
+        let said =
+            says(&openssl(proxy, &[version, "-servername", "shop.test", "-sess_out", &session]));
+        assert!(said.contains("New, "), "{said}");
+    };
+    let resumes = |proxy: &Proxy, version: &str| {
+        says(&openssl(proxy, &[version, "-servername", "shop.test", "-sess_in", &session]))
+            .contains("Reused, ")
+    };
+    let keys = authority.path("tickets.key");
+    std::fs::write(&keys, "0123456789abcdef0123456789abcdef").unwrap();
+    let shared = format!("ticket_key_file = '{keys}'");
+    let reload = |proxy: &Proxy, reloads: f64| {
+        proxy.signal("HUP");
+        proxy.expect_metric("consentry_config_reloads_total{result=\"done\"}", reloads);
+    };
+    let one = authority.proxy(&origin, &["site"], "");
+    begin(&one, "-tls1_2");
+    reload(&one, 1.0);
+    assert!(resumes(&one, "-tls1_2"));
+    assert!(!resumes(&authority.proxy(&origin, &["site"], ""), "-tls1_2"), "another process");
+    let (one, other) = (
+        authority.proxy(&origin, &["site"], &shared),
+        authority.proxy(&origin, &["site"], &shared),
+    );
+    begin(&one, "-tls1_2");
+    assert!(resumes(&other, "-tls1_2"));
+    std::fs::write(&keys, "fedcba9876543210fedcba9876543210").unwrap();
+    reload(&other, 1.0);
+    assert!(!resumes(&other, "-tls1_2"), "the key is gone");
+    // A ticket stands for a client's certificate: it is void without that demand, and with another.
+    let client_ca =
+        format!("{shared}\nclient_ca = '{}'\nclient_auth = 'optional'", authority.path("ca.pem"));
+    begin(&other, "-tls1_2");
+    assert!(!resumes(&authority.proxy(&origin, &["site"], &client_ca), "-tls1_2"));
+}
+
+#[test]
 fn where_visitors_need_a_certificate_nobody_else_gets_in() {
     let authority = Authority::new();
     authority.issue("site", &["shop.test"], 2099);
@@ -364,6 +407,34 @@ fn upstreams_are_spoken_to_over_tls_and_only_with_a_certificate_that_is_trusted(
     let (cert, key) = (authority.path("me.pem"), authority.path("me.key"));
     let shown = proxy(&strict, &format!("{ca}\nclient_cert = '{cert}'\nclient_key = '{key}'"));
     assert_eq!(shown.get("/", &[]).status, 200);
+}
+
+#[test]
+fn a_reload_takes_new_settings_of_tls_towards_upstreams() {
+    let (authority, other) = (Authority::new(), Authority::new());
+    authority.issue("origin", &["localhost"], 2099);
+    let nginx = secure_nginx(&authority, "");
+    let port = nginx.url().rsplit(':').next().unwrap().to_owned();
+    let toml = |of: &Authority| {
+        let ca = of.path("ca.pem");
+        format!(
+            "[upstream_tls]\nca_file = '{ca}'\n[[site]]\nupstream = 'https://localhost:{port}'\n"
+        )
+    };
+    let proxy = Proxy::start_with(&toml(&authority));
+    let reload = |toml: &str, reloads: f64| {
+        proxy.rewrite(toml);
+        proxy.signal("HUP");
+        proxy.expect_metric("consentry_config_reloads_total{result=\"done\"}", reloads);
+    };
+    assert_eq!(proxy.get("/", &[]).status, 200);
+    reload(&format!("{}# The same.\n", toml(&authority)), 1.0);
+    assert_eq!(proxy.get("/", &[]).status, 200);
+    assert!(proxy.metric("consentry_upstream_connections_total") < 2.0, "connections are kept");
+    reload(&toml(&other), 2.0);
+    assert_eq!(proxy.get("/", &[]).status, 502, "the authority is another");
+    reload(&toml(&authority), 3.0);
+    assert_eq!(proxy.get("/", &[]).status, 200);
 }
 
 #[test]

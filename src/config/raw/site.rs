@@ -50,7 +50,7 @@ pub(in crate::config) struct RawSite {
     pub(in crate::config) upstream: Option<Spanned<OneOrMore<Short<RawUpstream>>>>,
     /// How the next upstream is chosen: in turn by weight, or the one with the fewest requests under way. Default: `"round_robin"`.
     pub(in crate::config) balance: Option<BalanceMethod>,
-    /// The name, without wildcards, of a necessary cookie that keeps a visitor at one upstream. Default: visitors are not kept.
+    /// The name, without wildcards, of a necessary cookie that keeps a visitor at one upstream, over restarts and on every replica if `consent.key_file` is set. Default: visitors are not kept.
     pub(in crate::config) sticky_cookie: Option<Text>,
     /// How upstreams are asked whether they are well. Default: they are not.
     pub(in crate::config) health: Option<RawHealth>,

@@ -59,6 +59,7 @@ fn listeners(raw: &Raw, found: &mut Vec<Found>) {
         note(found, tls.min_version.is_some(), "tls.min_version", reason);
         note(found, tls.client_ca.is_some(), "tls.client_ca", reason);
         note(found, tls.acme.is_some(), "tls.acme", reason);
+        note(found, tls.ticket_key_file.is_some(), "tls.ticket_key_file", reason);
     }
     let reason = "has no effect without tls.client_ca";
     note(found, tls.client_auth.is_some() && tls.client_ca.is_none(), "tls.client_auth", reason);

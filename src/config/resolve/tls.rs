@@ -14,7 +14,7 @@ use crate::config::raw::{
 };
 use crate::config::settings::{Acme, Tls, WeightedUpstream};
 use crate::config::spanned::Spanned;
-use crate::tls::{ClientAuthorities, Identity, UpstreamTls, authorities};
+use crate::tls::{ClientAuthorities, Identity, TicketKeys, UpstreamTls, authorities};
 
 /// The settings of TLS; `None` where it is not listened for. Paths start from `folder`.
 pub(super) fn tls(
@@ -41,6 +41,11 @@ pub(super) fn tls(
         let roots = note(document, "tls.client_ca", &typed, authorities(&text))?;
         Some(ClientAuthorities { roots, optional })
     });
+    let ticket_keys = raw.ticket_key_file.and_then(|typed| {
+        let text = read(document, "tls.ticket_key_file", &typed, folder)?;
+        let keys = TicketKeys::parse(&String::from_utf8_lossy(&text));
+        note(document, "tls.ticket_key_file", &typed, keys)
+    });
     let port = document.bounded("tls.redirect_port", raw.redirect_port, 1, 65_535, 443);
     if !listened && !identities.is_empty() {
         let message = "[tls] has certificates, and listen.https does not say where".to_owned();
@@ -49,6 +54,7 @@ pub(super) fn tls(
     listened.then_some(Tls {
         identities,
         clients,
+        ticket_keys,
         only_tls_1_3: raw.min_version == Some(RawTlsVersion::Tls13),
         redirect: raw.redirect.unwrap_or(false).then_some(port),
         acme,

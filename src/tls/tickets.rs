@@ -1,0 +1,212 @@
+//! Keys of session tickets (RFC 5077, RFC 8446 section 2.2): they outlive a reload, and replicas may share them.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::digest::{Context, SHA256};
+use ring::rand::{SecureRandom, SystemRandom};
+use rustls::server::ProducesTickets;
+
+use super::{ClientAuthorities, TlsError};
+
+/// Minimum length of a key in the file, in characters.
+const MIN_KEY_LENGTH: usize = 32;
+/// Maximum number of keys: each of them may have to be tried for each ticket.
+const MAX_KEYS: usize = 8;
+/// The lifetime of a ticket, in seconds.
+const LIFETIME_SECONDS: u32 = 12 * 60 * 60;
+/// Prefix of what the encryption keys are derived from.
+const CONTEXT: &[u8] = b"consentry session ticket\0";
+
+/// Ticket keys from a file, shared by all replicas: the first one encrypts, all of them decrypt.
+#[derive(Clone, PartialEq, Eq)]
+pub struct TicketKeys(Vec<[u8; 32]>);
+
+impl fmt::Debug for TicketKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("TicketKeys").field(&self.0.len()).finish()
+    }
+}
+
+impl TicketKeys {
+    /// Reads keys, one line each, the newest first. Empty lines and lines that begin with `#` are ignored.
+    ///
+    /// # Errors
+    /// When a key is shorter than 32 characters, and for none or more than 8 keys.
+    pub fn parse(text: &str) -> Result<Self, TlsError> {
+        let lines = text.lines().map(str::trim);
+        let lines: Vec<&str> =
+            lines.filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
+        if !(1..=MAX_KEYS).contains(&lines.len())
+            || lines.iter().any(|line| line.len() < MIN_KEY_LENGTH)
+        {
+            return Err(TlsError::TicketKeys);
+        }
+        let derived = lines.iter().filter_map(|line| digest(&[CONTEXT, line.as_bytes()]));
+        Ok(Self(derived.collect()))
+    }
+}
+
+/// Makes session tickets for as long as the process runs.
+#[derive(Debug, Default)]
+pub struct Tickets {
+    /// The keys that this process has made by itself, and for which client authorities.
+    own: Mutex<Option<([u8; 32], Arc<dyn ProducesTickets>)>>,
+}
+
+impl Tickets {
+    /// What encrypts tickets, with these keys or with rotating ones of this process.
+    ///
+    /// A ticket stands for the check of a client certificate: other authorities for clients invalidate it.
+    ///
+    /// # Errors
+    /// When the system has no random numbers.
+    pub fn producer(
+        &self,
+        keys: Option<&TicketKeys>,
+        clients: Option<&ClientAuthorities>,
+    ) -> Result<Arc<dyn ProducesTickets>, TlsError> {
+        let clients = fingerprint(clients).ok_or(TlsError::Setup)?;
+        if let Some(TicketKeys(keys)) = keys {
+            let key = |key: &[u8; 32]| UnboundKey::new(&AES_256_GCM, key).ok();
+            let keys = keys.iter().filter_map(key).map(LessSafeKey::new).collect();
+            return Ok(Arc::new(Sealed { keys, clients, random: SystemRandom::new() }));
+        }
+        let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((known, producer)) = &*own
+            && *known == clients
+        {
+            return Ok(Arc::clone(producer));
+        }
+        let producer = rustls::crypto::ring::Ticketer::new().map_err(|_| TlsError::Setup)?;
+        *own = Some((clients, Arc::clone(&producer)));
+        Ok(producer)
+    }
+}
+
+/// What tells authorities for clients from others.
+fn fingerprint(clients: Option<&ClientAuthorities>) -> Option<[u8; 32]> {
+    let mut parts: Vec<&[u8]> = Vec::new();
+    if let Some(clients) = clients {
+        parts.push(if clients.optional { b"optional" } else { b"required" });
+        for root in &clients.roots.roots {
+            parts.push(&root.subject);
+            parts.push(&root.subject_public_key_info);
+        }
+    }
+    digest(&parts)
+}
+
+/// SHA-256 of parts, each with its length.
+fn digest(parts: &[&[u8]]) -> Option<[u8; 32]> {
+    let mut context = Context::new(&SHA256);
+    for part in parts {
+        context.update(&part.len().to_be_bytes());
+        context.update(part);
+    }
+    context.finish().as_ref().try_into().ok()
+}
+
+/// Tickets encrypted by AES-256-GCM: nonce, ciphertext, tag.
+struct Sealed {
+    keys: Vec<LessSafeKey>,
+    /// The fingerprint of the client authorities, which a ticket is bound to.
+    clients: [u8; 32],
+    random: SystemRandom,
+}
+
+impl fmt::Debug for Sealed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sealed").field("keys", &self.keys.len()).finish_non_exhaustive()
+    }
+}
+
+impl ProducesTickets for Sealed {
+    fn enabled(&self) -> bool {
+        !self.keys.is_empty()
+    }
+
+    fn lifetime(&self) -> u32 {
+        LIFETIME_SECONDS
+    }
+
+    fn encrypt(&self, plain: &[u8]) -> Option<Vec<u8>> {
+        let mut nonce = [0; NONCE_LEN];
+        self.random.fill(&mut nonce).ok()?;
+        let mut sealed = plain.to_vec();
+        let (unique, aad) = (Nonce::assume_unique_for_key(nonce), Aad::from(self.clients));
+        self.keys.first()?.seal_in_place_append_tag(unique, aad, &mut sealed).ok()?;
+        Some([&nonce[..], &sealed].concat())
+    }
+
+    fn decrypt(&self, ticket: &[u8]) -> Option<Vec<u8>> {
+        let (nonce, sealed) = ticket.split_first_chunk::<NONCE_LEN>()?;
+        self.keys.iter().find_map(|key| {
+            let mut opened = sealed.to_vec();
+            let (unique, aad) = (Nonce::assume_unique_for_key(*nonce), Aad::from(self.clients));
+            key.open_in_place(unique, aad, &mut opened).ok().map(|plain| plain.to_vec())
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OLD: &str = "0123456789abcdef0123456789abcdef";
+    const NEW: &str = "fedcba9876543210fedcba9876543210";
+
+    fn producer(keys: &str, clients: Option<&ClientAuthorities>) -> Arc<dyn ProducesTickets> {
+        let keys = TicketKeys::parse(keys).expect("valid keys");
+        Tickets::default().producer(Some(&keys), clients).expect("a producer")
+    }
+
+    fn authorities(pem: &str) -> ClientAuthorities {
+        let roots = crate::tls::authorities(pem.as_bytes()).expect("roots");
+        ClientAuthorities { roots, optional: false }
+    }
+
+    fn root() -> String {
+        let mut params = rcgen::CertificateParams::default();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let key = rcgen::KeyPair::generate().expect("a key");
+        params.self_signed(&key).expect("a certificate").pem()
+    }
+
+    #[test]
+    fn replicas_with_the_same_file_read_each_others_tickets_and_old_keys_still_open_them() {
+        let ticket = producer(OLD, None).encrypt(b"session").expect("a ticket");
+        let rotated = format!("# newest first\n{NEW}\n{OLD}\n");
+        assert_eq!(producer(OLD, None).decrypt(&ticket).as_deref(), Some(&b"session"[..]));
+        assert_eq!(producer(&rotated, None).decrypt(&ticket).as_deref(), Some(&b"session"[..]));
+        assert_eq!(producer(NEW, None).decrypt(&ticket), None);
+        let (first, _) = ticket.split_at(ticket.len() - 1);
+        assert_eq!(producer(OLD, None).decrypt(first), None);
+        assert_eq!(producer(OLD, None).decrypt(b""), None);
+    }
+
+    #[test]
+    fn a_ticket_is_void_with_other_authorities_for_clients() {
+        let (one, other) = (authorities(&root()), authorities(&root()));
+        let optional = ClientAuthorities { optional: true, ..one.clone() };
+        let ticket = producer(OLD, Some(&one)).encrypt(b"session").expect("a ticket");
+        assert!(producer(OLD, Some(&one)).decrypt(&ticket).is_some());
+        for others in [Some(&other), Some(&optional), None] {
+            assert_eq!(producer(OLD, others).decrypt(&ticket), None);
+        }
+        let tickets = Tickets::default();
+        let own = |clients| tickets.producer(None, clients).expect("a producer");
+        let ticket = own(Some(&one)).encrypt(b"session").expect("a ticket");
+        assert!(own(Some(&one)).decrypt(&ticket).is_some(), "they outlive a reload");
+        assert_eq!(own(Some(&other)).decrypt(&ticket), None);
+        assert_eq!(own(None).decrypt(&ticket), None);
+    }
+
+    #[test]
+    fn short_missing_and_too_many_keys_are_errors() {
+        for text in ["", "# nothing\n", "short", &format!("{OLD}\n").repeat(9)] {
+            assert!(TicketKeys::parse(text).is_err(), "{text}");
+        }
+    }
+}
