@@ -96,7 +96,8 @@ fn others(raw: &Raw, found: &mut Vec<Found>) {
 fn of_site(key: &str, site: &RawSite, raw: &Raw, limits: &RawSiteLimits) -> Vec<Found> {
     let mut found = Vec::new();
     of_limits(&Layers::new("limits", key, &site.limits, limits), &mut found);
-    of_consent(&Layers::new("consent", key, &site.consent, &raw.consent), raw, &mut found);
+    let consent = Layers::new("consent", key, &site.consent, &raw.consent);
+    of_consent(&consent, raw, site.sticky_cookie.is_some(), &mut found);
     let banner = Layers::new("banner", key, &site.banner, &raw.banner);
     if banner.copied(|raw| raw.enabled) != Some(true) {
         let reason = "has no effect without banner.enabled = true";
@@ -130,7 +131,7 @@ fn of_limits(limits: &Layers<'_, RawSiteLimits>, found: &mut Vec<Found>) {
     found.extend(queue.map(|(key, _)| (key, "has no effect without concurrent_requests")));
 }
 
-fn of_consent(consent: &Layers<'_, RawConsent>, raw: &Raw, found: &mut Vec<Found>) {
+fn of_consent(consent: &Layers<'_, RawConsent>, raw: &Raw, sticky: bool, found: &mut Vec<Found>) {
     if consent.copied(|raw| raw.gpc) == Some(RawSignal::Ignore) {
         let categories = consent.get("gpc_categories", |raw| raw.gpc_categories.as_ref());
         found.extend(categories.map(|(key, _)| (key, "has no effect with gpc = \"ignore\"")));
@@ -156,7 +157,8 @@ fn of_consent(consent: &Layers<'_, RawConsent>, raw: &Raw, found: &mut Vec<Found
     if !listed.iter().any(|name| sources::reads_own_cookie(name)) {
         let reason = "has no effect: no source of consent.sources reads consentry's own cookie";
         let domain = consent.get("cookie_domain", |raw| raw.cookie_domain.as_ref());
-        let keys = consent.get("key_file", |raw| raw.key_file.as_ref());
+        // It keys the affinity cookie too.
+        let keys = consent.get("key_file", |raw| raw.key_file.as_ref()).filter(|_| !sticky);
         found.extend(domain.into_iter().chain(keys).map(|(key, _)| (key, reason)));
     }
     if !listed.contains(&"auto") {
