@@ -16,8 +16,7 @@ use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-#[cfg(feature = "ext-proc")]
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use arc_swap::ArcSwap;
@@ -41,6 +40,9 @@ use crate::tls::Tickets;
 use reload::{Reloader, Source};
 use snapshot::{Lasting, fixed, gauges, labels};
 use sockets::Sockets;
+
+/// The shortest and the longest time for moving receipts to the store at the end of a drain.
+const RECEIPTS_CLOSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(5));
 
 /// Where a proxy listens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -236,7 +238,7 @@ impl Bound {
             let served = async {
                 // An error is the end of the task above, which does not end by itself.
                 let stopped = async { first.await.unwrap_or_default() };
-                self.serve(stopped).await?.drain().await;
+                self.serve_and_drain(stopped).await?;
                 tracing::info!("drained, bye");
                 Ok(())
             };
@@ -260,10 +262,21 @@ impl Bound {
     /// When threads or sockets cannot be had.
     pub fn run_until(mut self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
         let _log = self.log.take();
-        runtime()?.block_on(async move {
-            self.serve(stop).await?.drain().await;
-            Ok(())
-        })
+        runtime()?.block_on(async move { self.serve_and_drain(stop).await })
+    }
+
+    async fn serve_and_drain(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+        let snapshot = Arc::clone(&self.snapshot);
+        let receipts = self.lasting.receipts.clone();
+        let engine = self.serve(stop).await?;
+        let (began, within) = (Instant::now(), snapshot.load().timeouts.drain);
+        engine.drain().await;
+        if let Some(receipts) = receipts {
+            // After the requests, since each of them may still record a receipt.
+            let left = within.saturating_sub(began.elapsed());
+            receipts.close(left.clamp(RECEIPTS_CLOSE.0, RECEIPTS_CLOSE.1)).await;
+        }
+        Ok(())
     }
 
     fn engine(&mut self) -> anyhow::Result<Engine> {

@@ -31,6 +31,7 @@ mod preferences;
 mod reply;
 mod return_to;
 mod same_origin;
+mod shown_texts;
 mod site;
 mod visitor;
 
@@ -55,6 +56,8 @@ use error::{CentreError, allow};
 use frame::STYLE;
 use reply::{empty, json};
 use return_to::local;
+use shown_texts::TextVersions;
+pub use shown_texts::shown_texts;
 use site::Site;
 pub use visitor::Visitor;
 
@@ -127,7 +130,11 @@ impl Centre {
             let since = reader.notice_date.map(|date| date.to_string());
             Bytes::from(serde_json::json!({ "gpc": true, "lastUpdate": since }).to_string())
         });
-        let site = Site { name: name.to_owned(), settings, filter, receipts };
+        let texts = match receipts {
+            Some(_) => TextVersions::new(name, &settings, reader),
+            None => TextVersions::default(),
+        };
+        let site = Site { name: name.to_owned(), settings, filter, receipts, texts };
         Self {
             banner: page
                 .banner

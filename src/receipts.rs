@@ -1,67 +1,96 @@
 //! Receipts: the proof of each consent that was given, refused or withdrawn on our own pages.
 //!
-//! The previous step, `centre`, records a receipt before it answers. A thread of its own writes them in
-//! batches to the store (a SQLite file or a PostgreSQL server); while the store is down they wait in the
-//! spool, a SQLite file beside it, and are moved over when it is back. Nothing that was answered is only in
-//! memory.
+//! The previous step, `centre`, records a receipt before it answers. A writer thread decides whether it is stored (in a
+//! SQLite file or a PostgreSQL server), spooled (in a local SQLite file, and moved to the store later), or refused
+//! together with the choice. Another thread owns the connection to the store, so that one that hangs blocks nothing.
+//! The visitor is answered once the outcome is known: nothing that was confirmed is in memory only, and nothing that
+//! was refused is stored later.
 
+mod backoff;
 mod error;
 mod open;
 mod postgres;
 mod receipt;
+mod spool;
 mod sqlite;
 mod store;
+mod store_thread;
 mod writer;
 
+#[cfg(test)]
+mod fault_tests;
+
 use std::sync::Arc;
-use std::sync::mpsc::{SyncSender, sync_channel};
-use std::time::Duration;
+use std::sync::mpsc::{SyncSender, channel, sync_channel};
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use crate::config::settings::{self, Durability};
+use crate::config::settings;
 use crate::telemetry::ReceiptCounters;
 
 pub use error::{NotRecorded, ReceiptsError};
 pub use open::open;
-pub use receipt::{How, Receipt, new_id};
+pub use receipt::{How, Receipt, ShownTexts, new_id};
+use spool::{FileSpool, Spool};
 pub use sqlite::Sqlite;
-pub use store::{Place, Store};
-use writer::{Job, Writer};
+pub use store::{PRUNED_AT_ONCE, Place, Store};
+use store_thread::Opener;
+use writer::{Job, Limits, Message, Outcome, Writer, WriterSettings};
 
-/// The most receipts that wait for the writer.
+/// The most messages that wait for the writer.
 const QUEUE: usize = 4096;
 
-/// How long an answer waits for its receipt to be written.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long one operation on the store may take. Visitors do not wait that long.
+const STORE_WITHIN: Duration = Duration::from_secs(3);
 
-/// Takes receipts. A clone writes to the same store.
+/// Records receipts. A clone writes to the same store.
 #[derive(Debug, Clone)]
 pub struct Receipts {
-    queue: SyncSender<Job>,
+    queue: SyncSender<Message>,
     counters: Arc<ReceiptCounters>,
-    durability: Durability,
+    limits: Limits,
     ip: bool,
     user_agent: bool,
 }
 
 impl Receipts {
-    /// Opens the spool and starts the writer. The store may be down.
+    /// Opens the spool and starts the threads. The store may be down.
     ///
     /// # Errors
-    /// When the spool cannot be opened, or the thread cannot be started.
+    /// When the spool cannot be opened, or a thread cannot be started.
     pub fn start(
         settings: &settings::Receipts,
         counters: Arc<ReceiptCounters>,
     ) -> Result<Self, ReceiptsError> {
-        let (queue, jobs) = sync_channel(QUEUE);
-        let writer = Writer::new(settings.clone(), Arc::clone(&counters))?;
-        std::thread::Builder::new()
-            .name("receipts".to_owned())
-            .spawn(move || writer.run(&jobs))
-            .map_err(ReceiptsError::Thread)?;
-        let settings::Receipts { durability, ip, user_agent, .. } = *settings;
-        Ok(Self { queue, counters, durability, ip, user_agent })
+        let writer = WriterSettings {
+            limits: Limits::default(),
+            spool_max: u64::from(settings.spool_max),
+            retention_days: settings.retention_days,
+        };
+        let spool = FileSpool::open(settings)?;
+        let settings::Receipts { ip, user_agent, .. } = *settings;
+        let settings = settings.clone();
+        let opener = Box::new(move || open(&settings, STORE_WITHIN));
+        let started = Self::start_with(writer, counters, spool, opener)?;
+        Ok(Self { ip, user_agent, ..started })
+    }
+
+    fn start_with(
+        settings: WriterSettings,
+        counters: Arc<ReceiptCounters>,
+        spool: impl Spool + 'static,
+        opener: Opener,
+    ) -> Result<Self, ReceiptsError> {
+        let (queue, messages) = sync_channel(QUEUE);
+        let (operations, requested) = channel();
+        let limits = settings.limits.clone();
+        let writer = Writer::new(settings, Arc::clone(&counters), spool, operations)?;
+        let replies = queue.clone();
+        let report = move |done| replies.send(Message::StoreReply(done)).is_ok();
+        thread("receipt store", move || store_thread::run(opener, &requested, report))?;
+        thread("receipts", move || writer.run(&messages))?;
+        Ok(Self { queue, counters, limits, ip: false, user_agent: false })
     }
 
     /// Whether a receipt has the visitor's address.
@@ -74,20 +103,44 @@ impl Receipts {
         self.user_agent
     }
 
-    /// Writes a receipt and waits until that is done.
+    /// Records a receipt: `Ok` once it is in the store or the spool.
     ///
     /// # Errors
-    /// When it was not written and the site demands that it is (`durability = "strict"`). Else the loss is
-    /// counted and logged.
+    /// When it is in neither, and never will be: the choice must be refused.
     pub async fn record(&self, receipt: Receipt) -> Result<(), NotRecorded> {
-        let (done, written) = oneshot::channel();
-        let queued = self.queue.try_send(Job { receipt, done }).is_ok();
-        let written =
-            queued && matches!(tokio::time::timeout(PATIENCE, written).await, Ok(Ok(true)));
-        if !queued {
-            self.counters.lost(1);
-            tracing::error!("a receipt is lost: too many wait to be written");
+        let (visitor, mut outcome) = oneshot::channel();
+        let store_until = Instant::now() + self.limits.store;
+        let job = Job { receipt, visitor, store_until };
+        if self.queue.try_send(Message::Job(Box::new(job))).is_err() {
+            self.counters.refused(1);
+            return Err(NotRecorded);
         }
-        if written || self.durability == Durability::Batch { Ok(()) } else { Err(NotRecorded) }
+        let outcome = match tokio::time::timeout(self.limits.answer, &mut outcome).await {
+            Ok(outcome) => outcome.ok(),
+            Err(_) => {
+                // An outcome that is sent from now on is undone by the writer.
+                outcome.close();
+                outcome.try_recv().ok()
+            }
+        };
+        match outcome {
+            Some(Outcome::Stored | Outcome::Spooled) => Ok(()),
+            Some(Outcome::Refused) | None => Err(NotRecorded),
+        }
     }
+
+    /// Ends the writer within a time limit: each receipt in memory gets its outcome, and the spool is moved to the
+    /// store if that works. Later receipts are refused.
+    pub async fn close(&self, within: Duration) {
+        let (closed, end) = oneshot::channel();
+        if self.queue.try_send(Message::Close(Instant::now() + within, closed)).is_ok() {
+            // Longer by what the spool may take.
+            let _ = tokio::time::timeout(within + self.limits.answer, end).await;
+        }
+    }
+}
+
+fn thread(name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), ReceiptsError> {
+    let started = std::thread::Builder::new().name(name.to_owned()).spawn(run);
+    started.map(drop).map_err(ReceiptsError::Thread)
 }

@@ -4,24 +4,54 @@
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
+use arc_swap::ArcSwap;
 use futures_util::StreamExt;
+use rustls::ClientConfig;
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
 use rustls_acme::caches::DirCache;
-use rustls_acme::{AcmeConfig, AcmeState, EventOk};
+use rustls_acme::{AcmeConfig, AcmeState, EventError, EventOk, ResolvesServerCertAcme};
+use tokio::time::timeout;
 
 use crate::config::settings::Acme;
 use crate::tls::AskedFor;
 
-/// What asks for certificates once it runs.
+type State = AcmeState<std::io::Error>;
+type Event = Result<EventOk, EventError<std::io::Error, std::io::Error>>;
+
+/// How long an order may take without a result: at first, and at most, since the longest pause between two attempts
+/// is 18 hours.
+const FIRST_PATIENCE: Duration = Duration::from_secs(10 * 60);
+const LONGEST_PATIENCE: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long the certificate may take to be read from the cache.
+const CACHE_WITHIN: Duration = Duration::from_secs(1);
+
+/// Orders and renews the certificate. The library sets no deadline for a request to the authority: after a long time
+/// without a result, the order is abandoned and begun anew.
 pub(super) struct Asking {
-    state: AcmeState<std::io::Error>,
-    domains: Vec<String>,
+    acme: Acme,
+    client: Arc<ClientConfig>,
+    state: State,
+    resolver: Arc<Resolver>,
+    patience: Duration,
+}
+
+/// The certificate and the challenges of the current order.
+#[derive(Debug)]
+struct Resolver(ArcSwap<ResolvesServerCertAcme>);
+
+impl ResolvesServerCert for Resolver {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.0.load().resolve(hello)
+    }
 }
 
 impl std::fmt::Debug for Asking {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Asking").field("domains", &self.domains).finish_non_exhaustive()
+        f.debug_struct("Asking").field("domains", &self.acme.domains).finish_non_exhaustive()
     }
 }
 
@@ -34,35 +64,102 @@ pub(super) fn prepare(acme: &Acme) -> anyhow::Result<(AskedFor, Asking)> {
         .create(&acme.cache)
         .with_context(|| format!("tls.acme.cache: the folder {folder} cannot be made"))?;
     let client = acme.tls.client_config(&[]).context("TLS to the authority cannot be set up")?;
-    let state = AcmeConfig::new_with_client_config(&acme.domains, Arc::new(client))
+    let client = Arc::new(client);
+    let state = state(acme, &client);
+    let resolver = Arc::new(Resolver(ArcSwap::new(state.resolver())));
+    let asked_for =
+        AskedFor { domains: acme.domains.clone(), resolver: Arc::clone(&resolver) as _ };
+    let acme = acme.clone();
+    Ok((asked_for, Asking { acme, client, state, resolver, patience: FIRST_PATIENCE }))
+}
+
+fn state(acme: &Acme, client: &Arc<ClientConfig>) -> State {
+    AcmeConfig::new_with_client_config(&acme.domains, Arc::clone(client))
         .contact(&acme.contact)
         .directory(&acme.directory)
         .cache(DirCache::new(acme.cache.clone()))
-        .state();
-    let domains = acme.domains.clone();
-    Ok((
-        AskedFor { domains: domains.clone(), resolver: state.resolver() },
-        Asking { state, domains },
-    ))
+        .state()
 }
 
 impl Asking {
     /// Asks and renews for ever.
     pub(super) async fn run(mut self) {
-        let domains = self.domains.join(", ");
-        while let Some(event) = self.state.next().await {
-            match event {
-                Ok(EventOk::DeployedCachedCert) => {
-                    tracing::info!(domains, "a certificate from the cache is shown");
+        loop {
+            match timeout(self.patience, self.state.next()).await {
+                Ok(Some(event)) => {
+                    self.patience = LONGEST_PATIENCE;
+                    self.log(event);
                 }
-                Ok(EventOk::DeployedNewCert) => {
-                    tracing::info!(domains, "a new certificate is shown");
-                }
-                Ok(EventOk::CertCacheStore | EventOk::AccountCacheStore) => {}
-                Err(error) => {
-                    tracing::error!(domains, %error, "no certificate from the authority: it is asked again later");
-                }
+                Ok(None) => return,
+                Err(_) => self.start_anew().await,
             }
         }
+    }
+
+    async fn start_anew(&mut self) {
+        self.patience = (self.patience * 2).min(LONGEST_PATIENCE);
+        let mut state = state(&self.acme, &self.client);
+        let resolver = state.resolver();
+        // The old certificate is shown until that of the cache is loaded.
+        let first = timeout(CACHE_WITHIN, state.next()).await;
+        self.resolver.0.store(resolver);
+        self.state = state;
+        if let Ok(Some(event)) = first {
+            self.log(event);
+        }
+    }
+
+    fn log(&self, event: Event) {
+        let domains = self.acme.domains.join(", ");
+        match event {
+            Ok(EventOk::DeployedCachedCert) => {
+                tracing::info!(domains, "a certificate from the cache is shown");
+            }
+            Ok(EventOk::DeployedNewCert) => {
+                tracing::info!(domains, "a new certificate is shown");
+            }
+            Ok(EventOk::CertCacheStore | EventOk::AccountCacheStore) => {}
+            Err(error) => {
+                tracing::error!(domains, %error, "no certificate from the authority: it is asked again later");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+    use crate::tls::UpstreamTls;
+
+    #[test]
+    fn an_order_at_an_authority_that_hangs_is_begun_anew() {
+        let authority = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = authority.local_addr().expect("an address").port();
+        let directory = format!("https://localhost:{port}/dir");
+        let folder = tempfile::tempdir().expect("a folder");
+        let acme = Acme {
+            domains: vec!["shop.test".to_owned()],
+            contact: None,
+            directory,
+            cache: folder.path().to_owned(),
+            tls: UpstreamTls::default(),
+        };
+        let (_, mut asking) = prepare(&acme).expect("prepared");
+        asking.patience = Duration::from_millis(50);
+        let (asked, twice) = tokio::sync::oneshot::channel();
+        std::thread::spawn(move || {
+            // Accepted, and never answered.
+            let connections: Vec<_> = authority.incoming().take(2).collect();
+            let _ = asked.send(connections);
+        });
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.expect("a runtime").block_on(async {
+            tokio::select! {
+                () = asking.run() => panic!("it goes on for ever"),
+                asked = timeout(Duration::from_secs(20), twice) => assert!(asked.is_ok()),
+            }
+        });
     }
 }

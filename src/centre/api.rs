@@ -83,7 +83,8 @@ where
         return Err(CentreError::NotActivated);
     }
     let granted = allowed(reader, &granted)?;
-    let decision = Decision { granted, decided_at: visitor.now, how: How::Api, language: None };
+    let (decided_at, how) = (visitor.now, How::Api);
+    let decision = Decision { granted, decided_at, how, language: None, texts: None };
     let kept = decide(site, &headers, decision, visitor).await?;
     let mut response = tell(reader, kept.consent, &headers);
     kept.add_to(response.headers_mut());

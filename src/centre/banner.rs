@@ -35,6 +35,8 @@ struct Markup<'a> {
     locale: &'a Locale,
     texts: &'a Texts,
     text: String,
+    /// Identifies the texts in the receipt.
+    version: Option<String>,
     query: String,
     return_to: Option<&'a str>,
     form: bool,
@@ -154,6 +156,7 @@ fn markup(site: &Site, of: BannerFor<'_>) -> Option<String> {
         locale: of.locale,
         texts: &of.locale.texts,
         text: fill(text, &[("categories", &names)]).into_owned(),
+        version: site.texts.field(&of.locale.tag),
         query: query(&of.locale.tag, of.return_to),
         return_to: of.return_to,
         form: of.form,

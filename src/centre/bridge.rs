@@ -83,7 +83,8 @@ where
         },
     };
     let decided_at = decided_at.unwrap_or(now).min(now);
-    let decision = Decision { granted, decided_at, how: How::Bridge, language: None };
+    let how = How::Bridge;
+    let decision = Decision { granted, decided_at, how, language: None, texts: None };
     let kept = decide(site, &headers, decision, visitor).await?;
     let names = reader.categories.names_of(kept.consent.granted);
     let body = serde_json::json!({ "granted": names }).to_string();

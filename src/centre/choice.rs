@@ -48,6 +48,8 @@ pub(super) struct Form {
     pub(super) return_to: Option<String>,
     /// The language that the form was in.
     pub(super) lang: Option<String>,
+    /// The version of the texts of the form.
+    pub(super) texts: Option<String>,
     /// It was the banner's.
     pub(super) banner: bool,
 }
@@ -64,6 +66,7 @@ impl Posted for Form {
                 "allow" => form.allow.push(value),
                 "return_to" => form.return_to = Some(value),
                 "lang" => form.lang = Some(value),
+                "texts" => form.texts = Some(value),
                 "banner" => form.banner = true,
                 _ => return Err(CentreError::NotAForm),
             }

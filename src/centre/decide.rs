@@ -8,7 +8,7 @@ use super::visitor::Visitor;
 use crate::consent::{CategorySet, Consent, Signals};
 use crate::cookie::Cookies;
 use crate::filter::{Peer, named_host};
-use crate::receipts::{How, Receipt, new_id};
+use crate::receipts::{How, Receipt, ShownTexts, new_id};
 
 /// W3C Clear Site Data section 3.1.
 const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
@@ -21,6 +21,8 @@ pub(super) struct Decision<'a> {
     pub(super) how: How,
     /// The language of what the visitor saw.
     pub(super) language: Option<&'a str>,
+    /// The texts that the visitor saw.
+    pub(super) texts: Option<ShownTexts>,
 }
 
 /// A recorded decision.
@@ -50,13 +52,17 @@ pub(super) async fn decide(
     let signals = Signals::of(headers);
     let mut cookie = reader.new_cookie(decision.granted, decision.decided_at);
     if let Some(receipts) = &site.receipts {
-        cookie.receipt = new_id().ok_or(CentreError::NoReceipt)?;
+        let id = new_id().ok_or(CentreError::NoReceipt)?;
+        // A visitor who refused everything gets no identifier.
+        if decision.granted != CategorySet::NECESSARY {
+            cookie.receipt.clone_from(&id);
+        }
         let names = |set| {
             let names = reader.categories.names_of(set);
             names.into_iter().map(str::to_owned).collect::<Vec<_>>()
         };
         let receipt = Receipt {
-            id: cookie.receipt.clone(),
+            id,
             time: decision.decided_at,
             recorded_at: Some(visitor.now),
             site: site.name.clone(),
@@ -66,6 +72,7 @@ pub(super) async fn decide(
             language: decision.language.map(str::to_owned),
             how: decision.how,
             gpc: signals.gpc,
+            texts: decision.texts,
             ip: visitor.address.filter(|_| receipts.keeps_ip()).map(|ip| ip.to_string()),
             user_agent: user_agent(headers).filter(|_| receipts.keeps_user_agent()),
         };
@@ -82,7 +89,11 @@ pub(super) async fn decide(
         let on_withdrawal = site.settings.on_withdrawal;
         if on_withdrawal.cookies && !host.is_empty() {
             let peer = Peer { secure: visitor.secure, trusted: visitor.trusted };
-            let lines = site.filter.deletions(&after, &host, headers, peer, visitor.now);
+            // The folder above consentry's pages, where only consentry sets cookies.
+            let prefix = site.settings.prefix.trim_end_matches('/');
+            let path = prefix.rfind('/').and_then(|slash| prefix.get(..=slash)).unwrap_or("/");
+            let scope = (host.as_str(), path);
+            let lines = site.filter.deletions(&after, scope, headers, peer, visitor.now);
             fields.extend(lines.into_iter().map(|line| (SET_COOKIE, line)));
         }
         if on_withdrawal.storage {

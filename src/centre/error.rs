@@ -48,13 +48,13 @@ pub(super) enum CentreError {
     NotAReport,
     /// The body is not the form's.
     #[error(
-        "the form has choice (accept, reject or save), allow for each category, return_to, lang, banner"
+        "the form has choice (accept, reject or save), allow for each category, return_to, lang, texts, banner"
     )]
     NotAForm,
     /// The way back leads to another site.
     #[error("return_to must be a path of this site")]
     ReturnTo,
-    /// No receipt could be written, and the site demands one.
+    /// No receipt could be written.
     #[error("the choice cannot be recorded now: nothing has changed, please try again")]
     NoReceipt,
     /// A page cannot be made.

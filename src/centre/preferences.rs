@@ -29,6 +29,8 @@ const MOST_LISTED: usize = 20;
 struct Preferences<'a> {
     page: Frame<'a>,
     saved: bool,
+    /// Identifies the texts in the receipt.
+    texts_version: Option<String>,
     state: String,
     gpc: Option<String>,
     /// The categories that no choice here can grant, as a sentence.
@@ -122,6 +124,7 @@ pub(super) fn page(
     });
     let preferences = Preferences {
         saved: queried(uri, "saved").is_some(),
+        texts_version: site.texts.field(&locale.tag),
         state: state.into_owned(),
         gpc,
         elsewhere,
@@ -162,7 +165,9 @@ where
     };
     let locale = in_language(&site.settings.locales, form.lang.as_deref(), &headers)?;
     let how = if form.banner { How::Banner } else { How::Centre };
-    let decision = Decision { granted, decided_at: visitor.now, how, language: Some(&locale.tag) };
+    let language = Some(locale.tag.as_str());
+    let texts = site.texts.of_form(&locale.tag, form.texts.as_deref());
+    let decision = Decision { granted, decided_at: visitor.now, how, language, texts };
     let kept = decide(site, &headers, decision, visitor).await?;
     let location = match back {
         Some(back) => back.to_owned(),

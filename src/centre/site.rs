@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::header::HeaderMap;
 
+use super::shown_texts::TextVersions;
 use super::visitor::Visitor;
 use crate::config::settings;
 use crate::consent::sources::Native;
@@ -21,6 +22,8 @@ pub(super) struct Site {
     pub(super) filter: Arc<Filter>,
     /// Where receipts go, where they are kept.
     pub(super) receipts: Option<Receipts>,
+    /// The texts of these pages, where receipts are kept.
+    pub(super) texts: TextVersions,
 }
 
 impl Site {

@@ -1,7 +1,9 @@
 //! `check`: is a config right, and what does it mean?
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Access, access};
 
 use super::failure::Failure;
 use crate::config::settings::{Config, HostPattern, ReceiptStore, Site};
@@ -22,9 +24,49 @@ impl Check {
         for warning in &config.warnings {
             writeln!(io::stderr(), "warning: {warning}")?;
         }
+        for warning in unwritable(&config) {
+            writeln!(io::stderr(), "warning: {warning}")?;
+        }
         write_summary(&config, &mut io::stdout().lock())?;
         Ok(())
     }
+}
+
+/// The files and folders that `run` must write, and this user cannot.
+fn unwritable(config: &Config) -> Vec<String> {
+    let mut files = Vec::new();
+    if let Some(receipts) = &config.receipts {
+        files.push(("receipts.spool", receipts.spool.as_path()));
+        if let ReceiptStore::Sqlite(path) = &receipts.store {
+            files.push(("receipts.url", path));
+        }
+    }
+    let mut warnings: Vec<String> = files
+        .into_iter()
+        .filter_map(|(key, file)| {
+            // SQLite creates further files beside it.
+            let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+            let folder = folder.unwrap_or(Path::new("."));
+            let no_folder = folder.exists() && !folder.is_dir();
+            let wrong = no_folder
+                .then(|| format!("{} is not a folder", folder.display()))
+                .or_else(|| not_writable(folder))
+                .or_else(|| file.exists().then(|| not_writable(file)).flatten())?;
+            Some(format!("{key}: {wrong}"))
+        })
+        .collect();
+    let acme = config.tls.as_ref().and_then(|tls| tls.acme.as_ref());
+    // The folder is created with its parents.
+    let existing = acme.and_then(|acme| acme.cache.ancestors().find(|folder| folder.exists()));
+    if let Some(wrong) = existing.and_then(not_writable) {
+        warnings.push(format!("tls.acme.cache: {wrong}"));
+    }
+    warnings
+}
+
+fn not_writable(path: &Path) -> Option<String> {
+    let error = access(path, Access::WRITE_OK).err()?;
+    Some(format!("{} is not writable by this user: {error}", path.display()))
 }
 
 fn write_summary(config: &Config, out: &mut impl Write) -> io::Result<()> {

@@ -2,20 +2,26 @@
 
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use time::format_description::well_known::{Iso8601, Rfc3339};
 use time::{Date, OffsetDateTime};
 
 use super::failure::Failure;
 use super::input::load;
+use crate::centre::shown_texts;
 use crate::config::Overrides;
 use crate::config::settings::{self, Durability};
+use crate::filter::unix_now;
 use crate::receipts::{Place, Receipt, ReceiptsError, Sqlite, Store, open};
 
 /// How many receipts are read at a time.
 const PAGE: u32 = 1000;
 
-/// Read the receipts of visitors' decisions
+/// How long one operation on the store may take.
+const WITHIN: Duration = Duration::from_secs(30);
+
+/// Read and erase the receipts of visitors' decisions
 #[derive(Debug, clap::Args)]
 pub(super) struct Receipts {
     #[command(subcommand)]
@@ -39,6 +45,19 @@ enum Command {
         /// The id: 32 hexadecimal digits
         id: String,
     },
+    /// Erase one receipt from the store and the spool, such as on a visitor's request
+    Erase {
+        #[command(flatten)]
+        config: Config,
+        /// The id: 32 hexadecimal digits
+        #[arg(value_parser = id)]
+        id: String,
+    },
+    /// Print the texts that receipts refer to, a JSON line for each site and language
+    Texts {
+        #[command(flatten)]
+        config: Config,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -53,6 +72,8 @@ impl Receipts {
         match self.command {
             Command::Export { config, since } => export(&settings_of(&config)?, since),
             Command::Show { config, id } => show(&settings_of(&config)?, &id),
+            Command::Erase { config, id } => erase(&settings_of(&config)?, &id),
+            Command::Texts { config } => texts(&config),
         }
     }
 }
@@ -70,7 +91,7 @@ fn spool(settings: &settings::Receipts) -> Result<Option<Sqlite>, Failure> {
 }
 
 fn export(settings: &settings::Receipts, since: Option<i64>) -> Result<(), Failure> {
-    let mut store = open(settings).map_err(failed)?;
+    let mut store = open(settings, WITHIN).map_err(failed)?;
     let mut out = BufWriter::new(io::stdout().lock());
     let mut place = Place::since(since.unwrap_or(i64::MIN));
     loop {
@@ -102,11 +123,54 @@ fn show(settings: &settings::Receipts, id: &str) -> Result<(), Failure> {
     };
     let found = match waiting {
         Some(receipt) => Some(receipt),
-        None => open(settings).and_then(|mut store| store.find(id)).map_err(failed)?,
+        None => open(settings, WITHIN).and_then(|mut store| store.find(id)).map_err(failed)?,
     };
     match found {
         Some(receipt) => print(&receipt, &mut io::stdout().lock()),
         None => Err(Failure::Run(anyhow::anyhow!("there is no receipt with this id"))),
+    }
+}
+
+/// Erases a receipt. The tombstone comes first: the process that runs may be moving the receipt from its spool.
+fn erase(settings: &settings::Receipts, id: &str) -> Result<(), Failure> {
+    let mut store = open(settings, WITHIN).map_err(failed)?;
+    let mut found = store.find(id).map_err(failed)?.is_some();
+    let ids = [id.to_owned()];
+    store.erase(&ids, unix_now()).map_err(failed)?;
+    if let Some(mut spool) = spool(settings)? {
+        found |= spool.find(id).map_err(failed)?.is_some();
+        spool.remove(&ids).map_err(failed)?;
+        spool.empty_log();
+    }
+    if found {
+        return Ok(writeln!(io::stdout(), "erased {id}")?);
+    }
+    Err(Failure::Run(anyhow::anyhow!(
+        "no receipt with this id in the store or in {}; one in another spool will not be stored",
+        settings.spool.display()
+    )))
+}
+
+fn texts(config: &Config) -> Result<(), Failure> {
+    let config = load(Some(&config.config), &Overrides::default())?;
+    let mut out = BufWriter::new(io::stdout().lock());
+    for site in &config.sites {
+        for locale in site.centre.locales.all() {
+            let reader = &site.filter.reader;
+            let (line, _) = shown_texts(&site.name, &site.centre, reader, locale);
+            writeln!(out, "{line}")?;
+        }
+    }
+    Ok(out.flush()?)
+}
+
+/// The id of a receipt.
+fn id(text: &str) -> Result<String, String> {
+    let is_id = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_id {
+        Ok(text.to_ascii_lowercase())
+    } else {
+        Err("must be 32 hexadecimal digits".to_owned())
     }
 }
 

@@ -59,7 +59,7 @@ pub(super) fn start(
     let config = load(path.as_deref(), &overrides)?;
     let terminal = io::stderr().is_terminal();
     let json = app::is_json(config.log.format, terminal);
-    let control = start_log(config.log.level, json, terminal);
+    let (control, _log) = start_log(config.log.level, json, terminal);
     keep_panics_quiet();
     for warning in &config.warnings {
         tracing::warn!("{warning}");

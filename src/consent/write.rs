@@ -73,7 +73,12 @@ impl ConsentReader {
         if !is_old || !is_refusal || !is_ours || !self.reads_own_cookie() {
             return None;
         }
-        let value = std::str::from_utf8(value).ok()?;
-        self.own.set_cookie(value, self.max_age_days.max(MAX_LIFETIME_DAYS), host, secure)
+        // Earlier versions gave visitors who refused everything the id of their receipt.
+        let cookie = match cookie.granted {
+            CategorySet::NECESSARY => NativeCookie { receipt: String::new(), ..cookie },
+            _ => cookie,
+        };
+        let value = self.cookie_value(&cookie);
+        self.own.set_cookie(&value, self.max_age_days.max(MAX_LIFETIME_DAYS), host, secure)
     }
 }

@@ -54,11 +54,12 @@ impl Filter {
     /// The `Set-Cookie` values that delete what a consent does not allow, in the answer to a withdrawal: cookies that
     /// the browser sent, and those that this site is known to set, wherever they live. None while observing.
     ///
-    /// `host` is without port.
+    /// `host` is without port. `path` is that of the request: its prefixes are where cookies of the request can live,
+    /// whatever this process has seen.
     pub(crate) fn deletions(
         &self,
         consent: &Consent,
-        host: &str,
+        (host, path): (&str, &str),
         headers: &HeaderMap,
         peer: Peer,
         now: i64,
@@ -67,7 +68,7 @@ impl Filter {
             return Vec::new();
         }
         let host = host.to_ascii_lowercase();
-        let scope = RequestScope::new(&host, "/", peer.secure);
+        let scope = RequestScope::new(&host, path, peer.secure);
         let cookies = Cookies::of(headers);
         let needs = self.sibling_needs(&host, &cookies, headers, peer.trusted, consent, now);
         let goes = |name: &&[u8]| {
@@ -313,7 +314,7 @@ mod tests {
         let cookie = "consentry=x; odd=1; PHPSESSID=2; wild_1=3; odd=4; sess_00000000000000ff=5";
         headers.insert("cookie", HeaderValue::from_static(cookie));
         let consent = Consent::undecided(crate::consent::CategorySet::NECESSARY);
-        let lines = filter.deletions(&consent, "Shop.example", &headers, Peer::default(), 0);
+        let lines = filter.deletions(&consent, ("Shop.example", "/"), &headers, Peer::default(), 0);
         assert_eq!(
             lines,
             [

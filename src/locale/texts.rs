@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 macro_rules! texts {
     ($($(#[$about:meta])* $name:ident,)*) => {
         /// What the pages say in one language.
-        #[derive(Debug, Clone, PartialEq, Eq)]
+        #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
         pub struct Texts {
             $($(#[$about])* pub $name: String,)*
         }

@@ -1,10 +1,11 @@
-//! What can go wrong with receipts.
+//! Errors of receipts.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use thiserror::Error;
 
-/// An error and what led to it, in one sentence.
+/// An error and its causes, in one sentence.
 fn with_causes(error: &dyn std::error::Error) -> String {
     let mut sentence = error.to_string();
     let mut cause = error.source();
@@ -16,12 +17,12 @@ fn with_causes(error: &dyn std::error::Error) -> String {
     sentence
 }
 
-/// The receipt was not written, and the site demands that it is.
+/// The receipt is neither in the store nor in the spool, and never will be: the choice is refused.
 #[derive(Debug, Error, Clone, Copy, PartialEq, Eq)]
 #[error("the receipt was not written")]
 pub struct NotRecorded;
 
-/// What can go wrong with a store of receipts.
+/// An error of a receipt store or of the spool.
 #[derive(Debug, Error)]
 pub enum ReceiptsError {
     /// A SQLite file cannot be opened, read or written.
@@ -29,30 +30,36 @@ pub enum ReceiptsError {
     Sqlite {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: rusqlite::Error,
     },
-    /// The URL of the server is none. It is not repeated: it has a password.
+    /// The URL of the server is invalid. The message does not repeat it, because it has a password.
     #[error("receipts.url is not a URL of PostgreSQL")]
     Url,
-    /// The server cannot be reached, or refuses.
+    /// The server cannot be reached, or rejects a statement.
     #[error("PostgreSQL: {}", with_causes(.0))]
-    Postgres(#[from] ::postgres::Error),
-    /// The certificates to trust cannot be used.
+    Postgres(#[from] tokio_postgres::Error),
+    /// The server did not answer in time.
+    #[error("PostgreSQL: no answer within {0:?}")]
+    Timeout(Duration),
+    /// The visitor did not wait for the transaction, which was rolled back.
+    #[error("the store did not answer in time")]
+    Cancelled,
+    /// The CA certificates cannot be used.
     #[error("the certificates to trust in {path}: {reason}")]
     Certificates {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         reason: String,
     },
-    /// The writer cannot be started.
+    /// A thread or its runtime cannot be started.
     #[error("the thread that writes receipts cannot be started: {0}")]
     Thread(std::io::Error),
-    /// A row is not a receipt of ours.
+    /// A row is not a receipt.
     #[error("a row of the store is no receipt: {0}")]
     NotAReceipt(#[from] serde_json::Error),
-    /// As many wait in the spool as may.
+    /// The spool has `spool_max` receipts.
     #[error("the spool is full")]
     SpoolFull,
 }

@@ -3,58 +3,125 @@
 use std::path::Path;
 use std::time::Duration;
 
-use postgres::{Client, Config};
+use tokio::runtime::{Builder, Runtime};
+use tokio_postgres::{Client, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::error::ReceiptsError;
 use super::receipt::Receipt;
-use super::store::{Place, Store};
+use super::store::{PRUNED_AT_ONCE, Place, Store};
 use crate::config::settings::Durability;
 use crate::tls::{UpstreamTls, authorities};
 
-/// How long to wait for the server, to connect and to answer.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// The key of the advisory lock under which one replica at a time creates the table: "consentr" in ASCII.
+const TABLE_LOCK: i64 = i64::from_be_bytes(*b"consentr");
 
-/// A PostgreSQL server with receipts.
+/// A connection to a PostgreSQL server. Each operation ends within a time limit, also when the server hangs.
 pub(super) struct Postgres {
     client: Client,
+    /// `None` while it is dropped.
+    runtime: Option<Runtime>,
+    within: Duration,
 }
 
 impl Postgres {
-    /// Connects, and makes the table where there is none.
+    /// Connects, and creates the table if it is missing, within `within` in total.
     pub(super) fn open(
         url: &str,
         ca_file: Option<&Path>,
         durability: Durability,
+        within: Duration,
     ) -> Result<Self, ReceiptsError> {
         let mut config: Config = url.parse().map_err(|_| ReceiptsError::Url)?;
         if config.get_connect_timeout().is_none() {
-            config.connect_timeout(PATIENCE);
+            config.connect_timeout(within);
         }
         if config.get_tcp_user_timeout().is_none() {
-            config.tcp_user_timeout(PATIENCE);
+            config.tcp_user_timeout(within);
         }
         if config.get_application_name().is_none() {
             config.application_name("consentry");
         }
-        let mut client = config.connect(tls(ca_file)?)?;
-        client.batch_execute("SET statement_timeout TO 5000")?;
-        if durability == Durability::Strict {
-            // Whatever the server's own setting is.
-            client.batch_execute("SET synchronous_commit TO on")?;
+        let tls = tls(ca_file)?;
+        let runtime = Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(ReceiptsError::Thread)?;
+        let opened = runtime.block_on(limited(within, async {
+            let (client, connection) = config.connect(tls).await?;
+            // Its error is also that of the statement in flight.
+            drop(tokio::spawn(connection));
+            prepare(&client, durability, within).await?;
+            Ok(client)
+        }));
+        match opened {
+            Ok(client) => Ok(Self { client, runtime: Some(runtime), within }),
+            Err(error) => {
+                runtime.shutdown_background();
+                Err(error)
+            }
         }
-        let table = client.query_one("SELECT to_regclass('consent_receipts') IS NOT NULL", &[])?;
-        // Only where it is missing: who may insert may not always create.
-        if !table.try_get::<_, bool>(0)? {
-            client.batch_execute(
-                "CREATE TABLE IF NOT EXISTS consent_receipts (
-                     id TEXT PRIMARY KEY, time BIGINT NOT NULL, site TEXT NOT NULL, receipt JSONB NOT NULL
-                 );
-                 CREATE INDEX IF NOT EXISTS consent_receipts_time ON consent_receipts (time, id);",
-            )?;
-        }
-        Ok(Self { client })
     }
+
+    fn run<T>(
+        &mut self,
+        work: impl AsyncFnOnce(&mut Client) -> Result<T, ReceiptsError>,
+    ) -> Result<T, ReceiptsError> {
+        let Self { client, runtime, within } = self;
+        let Some(runtime) = runtime else { return Err(ReceiptsError::Timeout(*within)) };
+        runtime.block_on(limited(*within, work(client)))
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            // A DNS lookup may still block one of its threads.
+            runtime.shutdown_background();
+        }
+    }
+}
+
+async fn limited<T>(
+    within: Duration,
+    work: impl Future<Output = Result<T, ReceiptsError>>,
+) -> Result<T, ReceiptsError> {
+    let done = tokio::time::timeout(within, work).await;
+    done.unwrap_or(Err(ReceiptsError::Timeout(within)))
+}
+
+/// Sets up the session, and creates the table if it is missing.
+async fn prepare(
+    client: &Client,
+    durability: Durability,
+    within: Duration,
+) -> Result<(), ReceiptsError> {
+    // The server gives up a little earlier than the client, and so keeps no abandoned statement.
+    let limit = within.as_millis().saturating_mul(9) / 10;
+    let commit = match durability {
+        // The server's own setting may be less.
+        Durability::Strict => "SET synchronous_commit TO on;",
+        Durability::Batch => "",
+    };
+    let session = format!(
+        "SET statement_timeout TO {limit}; SET lock_timeout TO {limit};
+         SET idle_in_transaction_session_timeout TO {limit}; {commit}"
+    );
+    client.batch_execute(&session).await?;
+    let exists = "SELECT to_regclass('consent_receipts') IS NOT NULL";
+    // A user that may insert may not always create.
+    if client.query_one(exists, &[]).await?.try_get::<_, bool>(0)? {
+        return Ok(());
+    }
+    // `IF NOT EXISTS` is no guard against another session that creates the same table.
+    let create = format!(
+        "BEGIN;
+         SELECT pg_advisory_xact_lock({TABLE_LOCK});
+         CREATE TABLE IF NOT EXISTS consent_receipts (
+             id TEXT PRIMARY KEY, time BIGINT NOT NULL, site TEXT NOT NULL, receipt JSONB NOT NULL
+         );
+         CREATE INDEX IF NOT EXISTS consent_receipts_time ON consent_receipts (time, id);
+         COMMIT;"
+    );
+    Ok(client.batch_execute(&create).await?)
 }
 
 /// TLS for a server that offers it (`sslmode` of the URL says whether it must).
@@ -73,37 +140,69 @@ fn tls(ca_file: Option<&Path>) -> Result<MakeRustlsConnect, ReceiptsError> {
 }
 
 impl Store for Postgres {
-    fn insert(&mut self, receipts: &[Receipt]) -> Result<(), ReceiptsError> {
-        let mut transaction = self.client.transaction()?;
-        let insert = transaction.prepare(
-            "INSERT INTO consent_receipts (id, time, site, receipt) VALUES ($1, $2, $3, $4::text::jsonb)
-             ON CONFLICT (id) DO NOTHING",
-        )?;
-        for receipt in receipts {
-            let text = serde_json::to_string(receipt)?;
-            let stored_at = receipt.stored_at();
-            transaction.execute(&insert, &[&receipt.id, &stored_at, &receipt.site, &text])?;
-        }
-        Ok(transaction.commit()?)
+    fn insert_if(
+        &mut self,
+        receipts: &[Receipt],
+        commit: &dyn Fn() -> bool,
+    ) -> Result<(), ReceiptsError> {
+        let texts = receipts.iter().map(serde_json::to_string).collect::<Result<Vec<_>, _>>()?;
+        let ids: Vec<&str> = receipts.iter().map(|receipt| receipt.id.as_str()).collect();
+        let times: Vec<i64> = receipts.iter().map(Receipt::stored_at).collect();
+        let sites: Vec<&str> = receipts.iter().map(|receipt| receipt.site.as_str()).collect();
+        self.run(async |client| {
+            // An open transaction ends without effect when the connection is closed before COMMIT.
+            let transaction = client.transaction().await?;
+            let insert = "INSERT INTO consent_receipts (id, time, site, receipt)
+                 SELECT id, time, site, receipt::jsonb
+                 FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[])
+                     AS added (id, time, site, receipt)
+                 ORDER BY id
+                 ON CONFLICT (id) DO NOTHING";
+            transaction.execute(insert, &[&ids, &times, &sites, &texts]).await?;
+            if !commit() {
+                transaction.rollback().await?;
+                return Err(ReceiptsError::Cancelled);
+            }
+            Ok(transaction.commit().await?)
+        })
+    }
+
+    fn erase(&mut self, ids: &[String], now: i64) -> Result<(), ReceiptsError> {
+        self.run(async |client| {
+            let erase = "INSERT INTO consent_receipts (id, time, site, receipt)
+                 SELECT id, $2::bigint, '', 'null'::jsonb FROM unnest($1::text[]) AS erased (id)
+                 ORDER BY id
+                 ON CONFLICT (id) DO UPDATE
+                     SET time = excluded.time, site = excluded.site, receipt = excluded.receipt";
+            client.execute(erase, &[&ids, &now]).await?;
+            Ok(())
+        })
     }
 
     fn page(&mut self, after: &Place, most: u32) -> Result<Vec<Receipt>, ReceiptsError> {
-        let rows = self.client.query(
-            "SELECT receipt::text FROM consent_receipts WHERE (time, id) > ($1, $2)
-             ORDER BY time, id LIMIT $3",
-            &[&after.time, &after.id, &i64::from(most)],
-        )?;
-        rows.iter().map(|row| Ok(serde_json::from_str(row.try_get(0)?)?)).collect()
+        self.run(async |client| {
+            let select = "SELECT receipt::text FROM consent_receipts
+                 WHERE (time, id) > ($1, $2) AND receipt <> 'null'::jsonb
+                 ORDER BY time, id LIMIT $3";
+            let rows = client.query(select, &[&after.time, &after.id, &i64::from(most)]).await?;
+            rows.iter().map(|row| Ok(serde_json::from_str(row.try_get(0)?)?)).collect()
+        })
     }
 
     fn find(&mut self, id: &str) -> Result<Option<Receipt>, ReceiptsError> {
-        let row = self
-            .client
-            .query_opt("SELECT receipt::text FROM consent_receipts WHERE id = $1", &[&id])?;
-        row.map(|row| Ok(serde_json::from_str(row.try_get(0)?)?)).transpose()
+        self.run(async |client| {
+            let select = "SELECT receipt::text FROM consent_receipts
+                 WHERE id = $1 AND receipt <> 'null'::jsonb";
+            let row = client.query_opt(select, &[&id]).await?;
+            row.map(|row| Ok(serde_json::from_str(row.try_get(0)?)?)).transpose()
+        })
     }
 
     fn prune(&mut self, before: i64) -> Result<u64, ReceiptsError> {
-        Ok(self.client.execute("DELETE FROM consent_receipts WHERE time < $1", &[&before])?)
+        self.run(async |client| {
+            let delete = "DELETE FROM consent_receipts WHERE id IN (
+                 SELECT id FROM consent_receipts WHERE time < $1 ORDER BY time, id LIMIT $2)";
+            Ok(client.execute(delete, &[&before, &i64::from(PRUNED_AT_ONCE)]).await?)
+        })
     }
 }

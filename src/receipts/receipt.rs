@@ -26,6 +26,9 @@ pub struct Receipt {
     pub how: How,
     /// The browser sent Global Privacy Control.
     pub gpc: bool,
+    /// The texts that the visitor was shown; none over the API and the bridge, and in receipts of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub texts: Option<ShownTexts>,
     /// The visitor's address, where the site keeps it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ip: Option<String>,
@@ -39,6 +42,15 @@ impl Receipt {
     pub fn stored_at(&self) -> i64 {
         self.recorded_at.unwrap_or(self.time)
     }
+}
+
+/// Identifies the texts of the banner, preference centre and notice in one language.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShownTexts {
+    /// The version of consentry, and with it of the markup.
+    pub version: String,
+    /// SHA-256 of the line that `consentry receipts texts` prints for the site and the language, in hexadecimal.
+    pub sha256: String,
 }
 
 /// Where a decision was made.

@@ -5,16 +5,16 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::error::ReceiptsError;
 use super::receipt::Receipt;
-use super::store::{Place, Store};
+use super::store::{PRUNED_AT_ONCE, Place, Store};
 use crate::config::settings::Durability;
 
 /// Mode of the files: only their owner can read them.
 const PRIVATE: u32 = 0o600;
-/// How long to wait for another process that writes.
+/// How long [`Sqlite::open`] waits for a lock of another process.
 const BUSY: Duration = Duration::from_secs(3);
 
 /// Suffixes of the database file and of those that SQLite keeps beside it.
@@ -33,10 +33,19 @@ impl Sqlite {
     /// # Errors
     /// When it cannot be written, or is something else.
     pub fn open(path: &Path, durability: Durability) -> Result<Self, ReceiptsError> {
+        Self::open_within(path, durability, BUSY)
+    }
+
+    /// Opens a file, or creates it; no operation waits longer for the lock of another process.
+    pub(super) fn open_within(
+        path: &Path,
+        durability: Durability,
+        within: Duration,
+    ) -> Result<Self, ReceiptsError> {
         let open = || {
             keep_private(path);
             let connection = Connection::open(path)?;
-            connection.busy_timeout(BUSY)?;
+            connection.busy_timeout(within)?;
             // What is committed to the log survives the process; with FULL, the machine too.
             connection.pragma_update(None, "journal_mode", "WAL")?;
             let synchronous = match durability {
@@ -44,6 +53,8 @@ impl Sqlite {
                 Durability::Strict => "FULL",
             };
             connection.pragma_update(None, "synchronous", synchronous)?;
+            // The bytes of erased receipts are overwritten.
+            connection.pragma_update(None, "secure_delete", "ON")?;
             connection.execute_batch(
                 "CREATE TABLE IF NOT EXISTS consent_receipts (
                      id TEXT PRIMARY KEY, time INTEGER NOT NULL, site TEXT NOT NULL, receipt TEXT NOT NULL
@@ -70,23 +81,42 @@ impl Sqlite {
             .map_err(|error| self.error(error))
     }
 
-    /// Removes receipts.
+    /// Removes the receipts with these ids.
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn remove(&mut self, receipts: &[Receipt]) -> Result<(), ReceiptsError> {
-        let remove = |connection: &mut Connection| {
+    pub fn remove(&mut self, ids: &[String]) -> Result<(), ReceiptsError> {
+        self.write(&|| true, |transaction| {
+            let mut delete =
+                transaction.prepare_cached("DELETE FROM consent_receipts WHERE id = ?1")?;
+            ids.iter().try_for_each(|id| delete.execute([id]).map(drop))
+        })
+    }
+
+    /// Runs a transaction, unless `commit` stops it at its end.
+    fn write(
+        &mut self,
+        commit: &dyn Fn() -> bool,
+        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()>,
+    ) -> Result<(), ReceiptsError> {
+        let run = |connection: &mut Connection| {
             let transaction = connection.transaction()?;
-            {
-                let mut delete =
-                    transaction.prepare_cached("DELETE FROM consent_receipts WHERE id = ?1")?;
-                for receipt in receipts {
-                    delete.execute([&receipt.id])?;
-                }
-            }
-            transaction.commit()
+            work(&transaction)?;
+            if commit() { transaction.commit().map(|()| true) } else { Ok(false) }
         };
-        remove(&mut self.connection).map_err(|error| self.error(error))
+        match run(&mut self.connection) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(ReceiptsError::Cancelled),
+            Err(error) => Err(self.error(error)),
+        }
+    }
+
+    /// Copies the log into the database file and empties it, as far as readers allow: erased receipts leave the disk.
+    pub fn empty_log(&self) {
+        let row = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        if let Err(error) = row {
+            tracing::warn!(%error, "erased receipts stay in the SQLite log until its next checkpoint");
+        }
     }
 
     fn error(&self, source: rusqlite::Error) -> ReceiptsError {
@@ -114,31 +144,45 @@ fn keep_private(path: &Path) {
 }
 
 impl Store for Sqlite {
-    fn insert(&mut self, receipts: &[Receipt]) -> Result<(), ReceiptsError> {
+    fn insert_if(
+        &mut self,
+        receipts: &[Receipt],
+        commit: &dyn Fn() -> bool,
+    ) -> Result<(), ReceiptsError> {
         let rows = receipts
             .iter()
             .map(|receipt| Ok((receipt, serde_json::to_string(receipt)?)))
             .collect::<Result<Vec<_>, ReceiptsError>>()?;
-        let insert = |connection: &mut Connection| {
-            let transaction = connection.transaction()?;
-            {
-                let mut insert = transaction.prepare_cached(
-                    "INSERT INTO consent_receipts (id, time, site, receipt) VALUES (?1, ?2, ?3, ?4)
-                     ON CONFLICT (id) DO NOTHING",
-                )?;
-                for (receipt, text) in &rows {
-                    insert.execute(params![receipt.id, receipt.stored_at(), receipt.site, text])?;
-                }
-            }
-            transaction.commit()
-        };
-        insert(&mut self.connection).map_err(|error| self.error(error))
+        self.write(commit, |transaction| {
+            let mut insert = transaction.prepare_cached(
+                "INSERT INTO consent_receipts (id, time, site, receipt) VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT (id) DO NOTHING",
+            )?;
+            rows.iter().try_for_each(|(receipt, text)| {
+                let row = params![receipt.id, receipt.stored_at(), receipt.site, text];
+                insert.execute(row).map(drop)
+            })
+        })
+    }
+
+    fn erase(&mut self, ids: &[String], now: i64) -> Result<(), ReceiptsError> {
+        self.write(&|| true, |transaction| {
+            let mut erase = transaction.prepare_cached(
+                "INSERT INTO consent_receipts (id, time, site, receipt) VALUES (?1, ?2, '', 'null')
+                 ON CONFLICT (id) DO UPDATE
+                     SET time = excluded.time, site = excluded.site, receipt = excluded.receipt",
+            )?;
+            ids.iter().try_for_each(|id| erase.execute(params![id, now]).map(drop))
+        })?;
+        self.empty_log();
+        Ok(())
     }
 
     fn page(&mut self, after: &Place, most: u32) -> Result<Vec<Receipt>, ReceiptsError> {
         let read = |connection: &Connection| {
             let mut select = connection.prepare_cached(
-                "SELECT receipt FROM consent_receipts WHERE (time, id) > (?1, ?2)
+                "SELECT receipt FROM consent_receipts
+                 WHERE (time, id) > (?1, ?2) AND receipt <> 'null'
                  ORDER BY time, id LIMIT ?3",
             )?;
             let rows = select.query_map(params![after.time, after.id, most], |row| row.get(0))?;
@@ -149,11 +193,10 @@ impl Store for Sqlite {
     }
 
     fn find(&mut self, id: &str) -> Result<Option<Receipt>, ReceiptsError> {
+        let select = "SELECT receipt FROM consent_receipts WHERE id = ?1 AND receipt <> 'null'";
         let found = self
             .connection
-            .query_row("SELECT receipt FROM consent_receipts WHERE id = ?1", [id], |row| {
-                row.get::<_, String>(0)
-            })
+            .query_row(select, [id], |row| row.get::<_, String>(0))
             .optional()
             .map_err(|error| self.error(error))?;
         Ok(found.map(|row| serde_json::from_str(&row)).transpose()?)
@@ -162,7 +205,12 @@ impl Store for Sqlite {
     fn prune(&mut self, before: i64) -> Result<u64, ReceiptsError> {
         let removed = self
             .connection
-            .execute("DELETE FROM consent_receipts WHERE time < ?1", [before])
+            .execute(
+                "DELETE FROM consent_receipts WHERE id IN (
+                     SELECT id FROM consent_receipts WHERE time < ?1 ORDER BY time, id LIMIT ?2
+                 )",
+                params![before, PRUNED_AT_ONCE],
+            )
             .map_err(|error| self.error(error))?;
         Ok(removed as u64)
     }
@@ -187,6 +235,7 @@ mod tests {
             gpc: false,
             ip: None,
             user_agent: None,
+            texts: None,
         }
     }
 
@@ -208,7 +257,7 @@ mod tests {
         assert_eq!(store.find("a").expect("reads"), Some(receipt("a", 7)));
         assert_eq!(store.find("x").expect("reads"), None);
         assert_eq!(store.prune(7).expect("prunes"), 1);
-        store.remove(&rest).expect("removes");
+        store.remove(&["b".to_owned(), "d".to_owned()]).expect("removes");
         assert_eq!(store.count().expect("counts"), 1);
     }
 

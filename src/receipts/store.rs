@@ -1,7 +1,10 @@
-//! What a store of receipts can do.
+//! Operations of a receipt store.
 
 use super::error::ReceiptsError;
 use super::receipt::Receipt;
+
+/// The most receipts that one call of [`Store::prune`] removes: no statement takes long.
+pub const PRUNED_AT_ONCE: u32 = 1000;
 
 /// A place in a store: everything after it is newer, or of the same second.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,13 +29,35 @@ impl Place {
 
 /// A store of receipts.
 pub trait Store: Send {
-    /// Adds receipts, all or none; one that is there already stays as it is.
+    /// Adds receipts in one transaction. A receipt or tombstone with the same id is kept.
+    ///
+    /// `commit` is called once, right before COMMIT; when it returns `false`, the transaction is rolled back. An
+    /// error after that call leaves it unknown whether the receipts are in the store.
+    ///
+    /// # Errors
+    /// When the store is down, or [`ReceiptsError::Cancelled`].
+    fn insert_if(
+        &mut self,
+        receipts: &[Receipt],
+        commit: &dyn Fn() -> bool,
+    ) -> Result<(), ReceiptsError>;
+
+    /// Adds receipts as [`Store::insert_if`] does.
     ///
     /// # Errors
     /// When the store is down.
-    fn insert(&mut self, receipts: &[Receipt]) -> Result<(), ReceiptsError>;
+    fn insert(&mut self, receipts: &[Receipt]) -> Result<(), ReceiptsError> {
+        self.insert_if(receipts, &|| true)
+    }
 
-    /// At most so many receipts behind a place, oldest first.
+    /// Replaces receipts by tombstones, rows with the id and the time `now` only. A later insert with one of these
+    /// ids, from whatever spool, has no effect.
+    ///
+    /// # Errors
+    /// When the store is down.
+    fn erase(&mut self, ids: &[String], now: i64) -> Result<(), ReceiptsError>;
+
+    /// At most `most` receipts behind a place, oldest first.
     ///
     /// # Errors
     /// When the store is down.
@@ -44,7 +69,8 @@ pub trait Store: Send {
     /// When the store is down.
     fn find(&mut self, id: &str) -> Result<Option<Receipt>, ReceiptsError>;
 
-    /// Removes receipts that were recorded before a time in Unix seconds, and returns how many.
+    /// Removes at most [`PRUNED_AT_ONCE`] receipts that were recorded before a time in Unix seconds, and returns
+    /// their number.
     ///
     /// # Errors
     /// When the store is down.

@@ -1,137 +1,453 @@
-//! The thread that writes receipts: to the store while it works, else to the spool.
+//! The thread that decides what becomes of each receipt: stored, spooled or refused.
+//!
+//! | state of the store | a new receipt |
+//! |---|---|
+//! | idle | goes to the store; to the spool when the store fails or needs longer than [`Limits::store`] |
+//! | busy | waits for the operation in flight, at most [`Limits::store`], then as above |
+//! | failed | goes to the spool at once; only the background work tries the store, with a backoff |
+//!
+//! A receipt that the spool rejects too is refused. Where COMMIT was sent without a reply, or the visitor stopped
+//! waiting, the refusal is followed by an erasure with a tombstone, so that nothing is stored later. Receipts have
+//! random ids and stores ignore an id that they have: what is in the store and in the spool is stored once.
+//!
+//! The background work moves the spool to the store, retries erasures, and deletes expired receipts. The store and the
+//! spool have a backoff each.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
+use super::backoff::Backoff;
 use super::error::ReceiptsError;
-use super::open::open;
 use super::receipt::Receipt;
-use super::sqlite::Sqlite;
-use super::store::{Place, Store};
-use crate::config::settings;
+use super::spool::Spool;
+use super::store::PRUNED_AT_ONCE;
+use super::store_thread::{Gate, Operation};
 use crate::filter::unix_now;
 use crate::telemetry::ReceiptCounters;
 
 /// The most receipts of one transaction.
 const BATCH: usize = 256;
-/// How long to leave a store alone that is down: at first, and at most.
-const FIRST_WAIT: Duration = Duration::from_millis(500);
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
-/// How often receipts are removed whose time is over.
-const PRUNE_EVERY: Duration = Duration::from_secs(60 * 60);
+/// The most receipts that wait for the store.
+const MOST_PENDING: usize = 4096;
+/// The most ids that wait for their removal from the store or the spool.
+const MOST_TO_REMOVE: usize = 10_000;
 
-/// A receipt to be written, and whom to tell.
+/// Time limits.
+#[derive(Debug, Clone)]
+pub(super) struct Limits {
+    /// How long a visitor waits for the store.
+    pub(super) store: Duration,
+    /// How long a visitor waits for the answer in total.
+    pub(super) answer: Duration,
+    /// The first and the longest wait between attempts after a failure.
+    pub(super) backoff: (Duration, Duration),
+    /// How often expired receipts are deleted.
+    pub(super) prune_every: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            store: Duration::from_millis(500),
+            answer: Duration::from_secs(2),
+            backoff: (Duration::from_millis(500), Duration::from_secs(5)),
+            prune_every: Duration::from_secs(60 * 60),
+        }
+    }
+}
+
+/// Settings of the writer.
+#[derive(Debug, Clone)]
+pub(super) struct WriterSettings {
+    pub(super) limits: Limits,
+    pub(super) spool_max: u64,
+    pub(super) retention_days: u32,
+}
+
+/// What became of a receipt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// It is in the store.
+    Stored,
+    /// It is in the spool, and will be in the store.
+    Spooled,
+    /// It is in neither.
+    Refused,
+}
+
+/// A receipt, and the visitor who waits for its outcome.
 #[derive(Debug)]
 pub(super) struct Job {
     pub(super) receipt: Receipt,
-    /// Whether it was written.
-    pub(super) done: oneshot::Sender<bool>,
+    pub(super) visitor: oneshot::Sender<Outcome>,
+    /// When the visitor stops waiting for the store.
+    pub(super) store_until: Instant,
 }
 
-/// Writes receipts.
-pub(super) struct Writer {
-    settings: settings::Receipts,
+/// What the writer reacts to.
+#[derive(Debug)]
+pub(super) enum Message {
+    /// A new receipt.
+    Job(Box<Job>),
+    /// The end of the operation in flight.
+    StoreReply(Result<u64, ReceiptsError>),
+    /// Finish until this time, then report it.
+    Close(Instant, oneshot::Sender<()>),
+}
+
+/// The operation in flight.
+enum InFlight {
+    Open,
+    /// With the visitors who wait for it; none once they stopped waiting.
+    Insert(Vec<Job>, Arc<Gate>),
+    /// From the spool.
+    Move(Vec<String>),
+    Erase(Vec<String>),
+    Prune,
+}
+
+/// The owner of every receipt between the visitor and the store.
+pub(super) struct Writer<S> {
+    settings: WriterSettings,
     counters: Arc<ReceiptCounters>,
-    spool: Sqlite,
-    /// How many wait in the spool.
+    spool: S,
+    spool_backoff: Backoff,
+    /// Receipts in the spool that are not in the store.
     waiting: u64,
-    /// The store, while it works.
-    store: Option<Box<dyn Store>>,
-    retry_at: Instant,
-    wait: Duration,
+    /// Ids to be removed from the spool: they are in the store already, or refused.
+    to_remove: Vec<String>,
+    store: Sender<Operation>,
+    store_backoff: Backoff,
+    /// The last operation failed, or still has no end: visitors do not wait for the store.
+    store_failed: bool,
+    in_flight: Option<InFlight>,
+    /// Refused receipts that may be in the store.
+    to_erase: Vec<String>,
+    erase_backoff: Backoff,
+    /// Receipts that wait for the store.
+    pending: Vec<Job>,
+    /// When the last refusal was logged: a flood of choices must not flood the log.
+    refusal_logged_at: Option<Instant>,
     prune_at: Instant,
+    closing: Option<(Instant, oneshot::Sender<()>)>,
 }
 
-impl Writer {
-    /// Opens the spool. The store is opened when there is something to write.
+impl<S: Spool> Writer<S> {
+    /// A writer with the receipts that are in the spool already. It sends its operations to the thread of the store.
     pub(super) fn new(
-        settings: settings::Receipts,
+        settings: WriterSettings,
         counters: Arc<ReceiptCounters>,
+        mut spool: S,
+        store: Sender<Operation>,
     ) -> Result<Self, ReceiptsError> {
-        let spool = Sqlite::open(&settings.spool, settings.durability)?;
         let waiting = spool.count()?;
         counters.set_waiting(waiting);
-        let now = Instant::now();
-        Ok(Self {
+        let (first, longest) = settings.limits.backoff;
+        let mut this = Self {
             settings,
             counters,
             spool,
+            spool_backoff: Backoff::new(first, longest),
             waiting,
-            store: None,
-            retry_at: now,
-            wait: FIRST_WAIT,
-            prune_at: now,
-        })
+            to_remove: Vec::new(),
+            store,
+            store_backoff: Backoff::new(first, longest),
+            store_failed: false,
+            in_flight: None,
+            to_erase: Vec::new(),
+            erase_backoff: Backoff::new(first, longest),
+            pending: Vec::new(),
+            refusal_logged_at: None,
+            prune_at: Instant::now(),
+            closing: None,
+        };
+        this.start(Operation::Open, InFlight::Open);
+        Ok(this)
     }
 
-    /// Writes what comes until nobody can send any more.
-    pub(super) fn run(mut self, jobs: &Receiver<Job>) {
-        self.connect();
+    /// Runs until nobody can send a message any more, or it has been closed.
+    pub(super) fn run(mut self, messages: &Receiver<Message>) {
         loop {
-            let now = Instant::now();
-            let down = self.store.is_none();
-            let wake_at = if down || self.waiting > 0 { self.retry_at } else { self.prune_at };
-            let wait = wake_at.saturating_duration_since(now);
-            match jobs.recv_timeout(wait) {
+            let wait = self.next_wake().saturating_duration_since(Instant::now());
+            match messages.recv_timeout(wait) {
                 Ok(first) => {
-                    let mut batch = vec![first];
-                    batch.extend(jobs.try_iter().take(BATCH - 1));
-                    self.write(batch);
+                    self.receive(first);
+                    messages.try_iter().take(BATCH).for_each(|message| self.receive(message));
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
-            self.connect();
-            self.move_over();
-            self.prune();
+            if self.step(Instant::now()) {
+                return;
+            }
         }
     }
 
-    fn write(&mut self, batch: Vec<Job>) {
-        let (receipts, told): (Vec<Receipt>, Vec<_>) =
-            batch.into_iter().map(|job| (job.receipt, job.done)).unzip();
-        let count = receipts.len() as u64;
-        let stored = match self.store.as_mut().map(|store| store.insert(&receipts)) {
-            Some(Ok(())) => true,
-            Some(Err(error)) => {
-                self.failed(&error);
-                false
-            }
-            None => false,
-        };
-        let written = if stored {
-            self.counters.stored(count);
-            true
-        } else {
-            match self.spool(&receipts) {
-                Ok(()) => {
-                    self.counters.spooled(count);
-                    true
-                }
-                Err(error) => {
-                    self.counters.lost(count);
-                    tracing::error!(count, %error, "receipts are lost: neither the store nor the spool takes them");
-                    false
-                }
-            }
-        };
-        for done in told {
-            // Who asked may have gone.
-            let _ = done.send(written);
+    fn receive(&mut self, message: Message) {
+        match message {
+            Message::Job(job) if self.pending.len() < MOST_PENDING => self.pending.push(*job),
+            Message::Job(job) => self.answer(vec![*job], Outcome::Refused, false),
+            Message::StoreReply(done) => self.store_replied(done),
+            Message::Close(until, closed) => self.closing = Some((until, closed)),
         }
     }
 
-    fn spool(&mut self, receipts: &[Receipt]) -> Result<(), ReceiptsError> {
-        let after = self.waiting.saturating_add(receipts.len() as u64);
-        if after > u64::from(self.settings.spool_max) {
-            return Err(ReceiptsError::SpoolFull);
+    /// When there is something to do without a message.
+    fn next_wake(&self) -> Instant {
+        let now = Instant::now();
+        let mut wake = now + self.settings.limits.prune_every;
+        let mut at = |time: Option<Instant>| wake = wake.min(time.unwrap_or(now));
+        let in_flight = match &self.in_flight {
+            Some(InFlight::Insert(jobs, _)) => jobs.as_slice(),
+            _ => &[],
+        };
+        for job in in_flight.iter().chain(&self.pending) {
+            at(Some(job.store_until));
         }
-        self.spool.insert(receipts)?;
-        self.set_waiting(after);
-        Ok(())
+        if let Some((until, _)) = &self.closing {
+            at(Some(*until));
+        }
+        if !self.to_remove.is_empty() {
+            at(self.spool_backoff.due_at());
+        }
+        if self.in_flight.is_none() {
+            if self.store_failed {
+                at(self.store_backoff.due_at());
+            } else if !self.to_erase.is_empty() {
+                at(self.erase_backoff.due_at());
+            }
+            if !self.store_failed {
+                at(Some(self.prune_at));
+                if self.waiting > 0 && self.to_remove.is_empty() {
+                    at(self.spool_backoff.due_at());
+                }
+            }
+        }
+        wake
+    }
+
+    /// Does what is due; `true` at the end.
+    fn step(&mut self, now: Instant) -> bool {
+        self.end_waits(now);
+        if self.in_flight.is_none() && !self.store_failed && !self.pending.is_empty() {
+            let most = self.pending.len().min(BATCH);
+            let jobs: Vec<Job> = self.pending.drain(..most).collect();
+            let receipts = jobs.iter().map(|job| job.receipt.clone()).collect();
+            let gate = Arc::new(Gate::default());
+            self.start(
+                Operation::Insert(receipts, Arc::clone(&gate)),
+                InFlight::Insert(jobs, gate),
+            );
+        }
+        self.remove_from_spool(now);
+        if self.in_flight.is_none() {
+            self.start_background_work(now);
+        }
+        self.is_closed(now)
+    }
+
+    /// Sends the receipts of visitors who have waited long enough for the store to the spool.
+    fn end_waits(&mut self, now: Instant) {
+        let closing = self.closing.as_ref().is_some_and(|(until, _)| *until <= now);
+        let ends = |job: &Job| closing || job.store_until <= now;
+        if let Some(InFlight::Insert(jobs, gate)) = &mut self.in_flight
+            && jobs.iter().any(ends)
+        {
+            let jobs = std::mem::take(jobs);
+            let maybe_stored = !gate.cancel();
+            self.store_timed_out(now);
+            self.spool(jobs, maybe_stored);
+        }
+        let failed = self.store_failed;
+        let late: Vec<Job> = self.pending.extract_if(.., |job| failed || ends(job)).collect();
+        if late.is_empty() {
+            return;
+        }
+        if !self.store_failed && !closing {
+            // Whatever is in flight, further visitors do not wait for it.
+            self.store_timed_out(now);
+        }
+        self.spool(late, false);
+    }
+
+    fn start(&mut self, operation: Operation, in_flight: InFlight) {
+        // Its thread ends after this one.
+        let _ = self.store.send(operation);
+        self.in_flight = Some(in_flight);
+    }
+
+    fn start_background_work(&mut self, now: Instant) {
+        if self.store_failed && !self.store_backoff.is_due(now) {
+            return;
+        }
+        if !self.to_erase.is_empty() && self.erase_backoff.is_due(now) {
+            let ids = self.to_erase.clone();
+            self.start(Operation::Erase(ids.clone()), InFlight::Erase(ids));
+        } else if self.waiting > 0 && self.to_remove.is_empty() && self.spool_backoff.is_due(now) {
+            self.start_move(now);
+        } else if self.store_failed {
+            self.start(Operation::Open, InFlight::Open);
+        } else if self.prune_at <= now {
+            let kept = i64::from(self.settings.retention_days).saturating_mul(24 * 60 * 60);
+            let before = unix_now().saturating_sub(kept);
+            self.start(Operation::Prune(before), InFlight::Prune);
+        }
+    }
+
+    fn start_move(&mut self, now: Instant) {
+        match self.spool.oldest(BATCH as u32) {
+            Ok(receipts) if receipts.is_empty() => self.set_waiting(0),
+            Ok(receipts) => {
+                let ids = receipts.iter().map(|receipt| receipt.id.clone()).collect();
+                let gate = Arc::new(Gate::default());
+                self.start(Operation::Insert(receipts, gate), InFlight::Move(ids));
+            }
+            Err(error) => self.spool_failed(&error, now),
+        }
+    }
+
+    /// Ends the operation in flight.
+    fn store_replied(&mut self, done: Result<u64, ReceiptsError>) {
+        let now = Instant::now();
+        let Some(in_flight) = self.in_flight.take() else { return };
+        match (in_flight, done) {
+            // The backoff goes on until a receipt is stored.
+            (InFlight::Open, Ok(_)) => self.store_works(),
+            (InFlight::Insert(jobs, _), Ok(_)) => {
+                self.store_backoff.succeeded();
+                self.store_works();
+                self.answer(jobs, Outcome::Stored, true);
+            }
+            (InFlight::Move(ids), Ok(_)) => {
+                self.store_backoff.succeeded();
+                self.store_works();
+                let count = ids.len() as u64;
+                self.counters.stored(count);
+                self.set_waiting(self.waiting.saturating_sub(count));
+                self.to_remove.extend(ids);
+            }
+            (InFlight::Erase(ids), Ok(_)) => {
+                self.erase_backoff.succeeded();
+                self.to_erase.retain(|id| !ids.contains(id));
+            }
+            (InFlight::Erase(ids), Err(error)) => {
+                let retry_in = self.erase_backoff.failed(now);
+                tracing::warn!(count = ids.len(), %error, ?retry_in, "receipts of refused choices could not be erased");
+            }
+            (InFlight::Prune, Ok(removed)) => {
+                if removed > 0 {
+                    tracing::info!(removed, "receipts were removed whose time was over");
+                }
+                let more = removed >= u64::from(PRUNED_AT_ONCE);
+                self.prune_at = if more { now } else { now + self.settings.limits.prune_every };
+            }
+            (InFlight::Prune, Err(error)) => {
+                tracing::warn!(%error, "expired receipts could not be deleted");
+                self.prune_at = now + self.settings.limits.prune_every / 12;
+            }
+            (InFlight::Insert(jobs, gate), Err(error)) => {
+                // The failure was already noted if the visitors stopped waiting.
+                if !jobs.is_empty() {
+                    self.store_failed(&error.to_string(), now);
+                    self.spool(jobs, gate.is_committing());
+                }
+            }
+            (InFlight::Open | InFlight::Move(_), Err(error)) => {
+                self.store_failed(&error.to_string(), now);
+            }
+        }
+    }
+
+    fn store_works(&mut self) {
+        if self.counters.set_down(false) {
+            tracing::info!(waiting = self.waiting, "the store of receipts is open");
+        }
+        self.store_failed = false;
+    }
+
+    fn store_timed_out(&mut self, now: Instant) {
+        self.store_failed(&format!("no answer within {:?}", self.settings.limits.store), now);
+    }
+
+    fn store_failed(&mut self, error: &str, now: Instant) {
+        self.counters.set_down(true);
+        self.store_failed = true;
+        let retry_in = self.store_backoff.failed(now);
+        tracing::warn!(error, ?retry_in, "the store of receipts is down: they wait in the spool");
+    }
+
+    /// Writes receipts to the spool, or refuses them. `maybe_stored`: the store was sent a COMMIT without a reply.
+    fn spool(&mut self, jobs: Vec<Job>, maybe_stored: bool) {
+        let receipts: Vec<Receipt> = jobs.iter().map(|job| job.receipt.clone()).collect();
+        let ids = || receipts.iter().map(|receipt| receipt.id.clone());
+        let in_file = self.waiting.saturating_add(self.to_remove.len() as u64);
+        let full = in_file.saturating_add(receipts.len() as u64) > self.settings.spool_max;
+        let written =
+            if full { Err(ReceiptsError::SpoolFull) } else { self.spool.insert(&receipts) };
+        match written {
+            Ok(()) => {
+                self.counters.set_spool_down(false);
+                self.set_waiting(self.waiting.saturating_add(receipts.len() as u64));
+                self.answer(jobs, Outcome::Spooled, maybe_stored);
+            }
+            Err(error) => {
+                self.counters.set_spool_down(true);
+                self.log_refusal(receipts.len(), &error);
+                if !full {
+                    // An error may come after the write.
+                    let _ = self.spool_backoff.failed(Instant::now());
+                    remember(&mut self.to_remove, ids());
+                }
+                if maybe_stored {
+                    remember(&mut self.to_erase, ids());
+                }
+                self.answer(jobs, Outcome::Refused, maybe_stored);
+            }
+        }
+    }
+
+    fn log_refusal(&mut self, count: usize, error: &ReceiptsError) {
+        let now = Instant::now();
+        let (_, every) = self.settings.limits.backoff;
+        if self.refusal_logged_at.is_none_or(|at| now.saturating_duration_since(at) >= every) {
+            self.refusal_logged_at = Some(now);
+            tracing::error!(count, %error, "choices are refused: neither the store nor the spool accepts receipts");
+        }
+    }
+
+    /// Answers visitors, and counts what became of their receipts. The receipt of a visitor who no longer waits is
+    /// refused, because the choice was not confirmed.
+    fn answer(&mut self, jobs: Vec<Job>, outcome: Outcome, maybe_stored: bool) {
+        let mut count = 0;
+        let mut refused = 0;
+        for Job { receipt, visitor, .. } in jobs {
+            let heard = visitor.send(outcome).is_ok();
+            match outcome {
+                Outcome::Refused => refused += 1,
+                _ if heard => count += 1,
+                Outcome::Stored => {
+                    refused += 1;
+                    remember(&mut self.to_erase, [receipt.id]);
+                }
+                Outcome::Spooled => {
+                    refused += 1;
+                    self.set_waiting(self.waiting.saturating_sub(1));
+                    if maybe_stored {
+                        remember(&mut self.to_erase, [receipt.id.clone()]);
+                    }
+                    remember(&mut self.to_remove, [receipt.id]);
+                }
+            }
+        }
+        match outcome {
+            Outcome::Stored => self.counters.stored(count),
+            Outcome::Spooled => self.counters.spooled(count),
+            Outcome::Refused => {}
+        }
+        self.counters.refused(refused);
     }
 
     fn set_waiting(&mut self, waiting: u64) {
@@ -139,63 +455,49 @@ impl Writer {
         self.counters.set_waiting(waiting);
     }
 
-    /// Opens the store when it is time to try.
-    fn connect(&mut self) {
-        if self.store.is_some() || Instant::now() < self.retry_at {
+    fn remove_from_spool(&mut self, now: Instant) {
+        if self.to_remove.is_empty() || !self.spool_backoff.is_due(now) {
             return;
         }
-        match open(&self.settings) {
-            Ok(store) => {
-                tracing::info!(waiting = self.waiting, "the store of receipts is open");
-                self.store = Some(store);
-                self.wait = FIRST_WAIT;
-                self.counters.set_down(false);
+        let counted = self.spool.remove(&self.to_remove).and_then(|()| self.spool.count());
+        match counted {
+            Ok(waiting) => {
+                self.to_remove.clear();
+                self.spool_backoff.succeeded();
+                self.counters.set_spool_down(false);
+                self.set_waiting(waiting);
             }
-            Err(error) => self.failed(&error),
+            Err(error) => self.spool_failed(&error, now),
         }
     }
 
-    fn failed(&mut self, error: &ReceiptsError) {
-        self.store = None;
-        self.counters.set_down(true);
-        self.retry_at = Instant::now() + self.wait;
-        tracing::warn!(%error, retry_in = ?self.wait, "the store of receipts is down: they wait in the spool");
-        self.wait = (self.wait * 2).min(LONGEST_WAIT);
+    fn spool_failed(&mut self, error: &ReceiptsError, now: Instant) {
+        self.counters.set_spool_down(true);
+        let retry_in = self.spool_backoff.failed(now);
+        tracing::warn!(%error, ?retry_in, "the spool of receipts cannot be read or written");
     }
 
-    /// Moves a batch from the spool to the store. What is in both stays in the store once.
-    fn move_over(&mut self) {
-        let Some(store) = self.store.as_mut().filter(|_| self.waiting > 0) else { return };
-        let moved = self.spool.page(&Place::since(i64::MIN), BATCH as u32).and_then(|receipts| {
-            store.insert(&receipts)?;
-            Ok(receipts)
-        });
-        match moved {
-            Ok(receipts) => {
-                self.counters.stored(receipts.len() as u64);
-                let counted = self.spool.remove(&receipts).and_then(|()| self.spool.count());
-                match counted {
-                    Ok(waiting) => self.set_waiting(waiting),
-                    Err(error) => self.failed(&error),
-                }
-                self.retry_at = Instant::now();
-            }
-            Err(error) => self.failed(&error),
+    /// At the end: every visitor has an answer, and the spool is empty if the store works.
+    fn is_closed(&mut self, now: Instant) -> bool {
+        let Some((until, closed)) = self.closing.take() else { return false };
+        let answered = self.pending.is_empty()
+            && !matches!(&self.in_flight, Some(InFlight::Insert(jobs, _)) if !jobs.is_empty());
+        let empty = self.waiting == 0 && self.to_remove.is_empty() && self.to_erase.is_empty();
+        let idle = self.store_failed || (self.in_flight.is_none() && empty);
+        if answered && (idle || until <= now) {
+            let _ = closed.send(());
+            return true;
         }
+        self.closing = Some((until, closed));
+        false
     }
+}
 
-    /// Removes what was kept for long enough.
-    fn prune(&mut self) {
-        if Instant::now() < self.prune_at {
-            return;
-        }
-        let Some(store) = &mut self.store else { return };
-        self.prune_at = Instant::now() + PRUNE_EVERY;
-        let kept = i64::from(self.settings.retention_days).saturating_mul(24 * 60 * 60);
-        match store.prune(unix_now().saturating_sub(kept)) {
-            Ok(0) => {}
-            Ok(removed) => tracing::info!(removed, "receipts were removed whose time was over"),
-            Err(error) => self.failed(&error),
-        }
+/// Adds ids to a bounded list.
+fn remember(list: &mut Vec<String>, ids: impl IntoIterator<Item = String>) {
+    list.extend(ids);
+    if list.len() > MOST_TO_REMOVE {
+        tracing::error!("too many receipts wait for their removal: some may stay");
+        list.truncate(MOST_TO_REMOVE);
     }
 }

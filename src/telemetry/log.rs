@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -26,9 +27,13 @@ impl fmt::Debug for LogLevelControl {
 }
 
 /// Begins to log: with `json` for machines, else for people, and in colour on a terminal.
-pub fn start_log(level: LogLevel, json: bool, terminal: bool) -> LogLevelControl {
+///
+/// A thread writes the lines, and drops those that a slow reader leaves no room for: a reader that hangs blocks no
+/// request. The guard writes the last lines when it is dropped.
+pub fn start_log(level: LogLevel, json: bool, terminal: bool) -> (LogLevelControl, WorkerGuard) {
     let (filter, handle) = reload::Layer::new(filter(level));
-    let plain = lines::layer().with_writer(io::stderr).with_ansi(terminal);
+    let (writer, guard) = NonBlockingBuilder::default().lossy(true).finish(io::stderr());
+    let plain = lines::layer().with_writer(writer).with_ansi(terminal);
     let layer = match json {
         true => {
             plain.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed()
@@ -36,7 +41,7 @@ pub fn start_log(level: LogLevel, json: bool, terminal: bool) -> LogLevelControl
         false => plain.with_target(false).boxed(),
     };
     tracing_subscriber::registry().with(filter).with(layer).init();
-    LogLevelControl { handle, level: Arc::new(AtomicU8::new(level as u8)) }
+    (LogLevelControl { handle, level: Arc::new(AtomicU8::new(level as u8)) }, guard)
 }
 
 fn filter(level: LogLevel) -> LevelFilter {

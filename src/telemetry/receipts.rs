@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 pub struct ReceiptCounters {
     stored: AtomicU64,
     spooled: AtomicU64,
-    lost: AtomicU64,
+    refused: AtomicU64,
     waiting: AtomicU64,
     down: AtomicBool,
+    spool_down: AtomicBool,
 }
 
 impl ReceiptCounters {
@@ -23,9 +24,9 @@ impl ReceiptCounters {
         self.spooled.fetch_add(count, Relaxed);
     }
 
-    /// Counts receipts that could not be written.
-    pub fn lost(&self, count: u64) {
-        self.lost.fetch_add(count, Relaxed);
+    /// Counts receipts that are neither in the store nor in the spool: the choice was refused.
+    pub fn refused(&self, count: u64) {
+        self.refused.fetch_add(count, Relaxed);
     }
 
     /// Says how many wait in the spool.
@@ -33,29 +34,37 @@ impl ReceiptCounters {
         self.waiting.store(count, Relaxed);
     }
 
-    /// Says whether the store is down.
-    pub fn set_down(&self, down: bool) {
-        self.down.store(down, Relaxed);
+    /// Sets whether the store is down, and returns whether it was before.
+    pub fn set_down(&self, down: bool) -> bool {
+        self.down.swap(down, Relaxed)
+    }
+
+    /// Sets whether the spool rejects receipts.
+    pub fn set_spool_down(&self, down: bool) {
+        self.spool_down.store(down, Relaxed);
     }
 
     /// Why receipts are not as they should be; `None` while they are.
     pub fn degraded(&self) -> Option<String> {
         let waiting = self.waiting.load(Relaxed);
-        match (self.down.load(Relaxed), waiting) {
+        let store = match (self.down.load(Relaxed), waiting) {
             (true, _) => {
                 Some(format!("the store of receipts is down, {waiting} wait in the spool"))
             }
             (false, 1..) => Some(format!("{waiting} receipts wait in the spool")),
             (false, 0) => None,
-        }
+        };
+        let spool = self.spool_down.load(Relaxed).then(|| "the spool rejects receipts".to_owned());
+        let reasons: Vec<String> = store.into_iter().chain(spool).collect();
+        (!reasons.is_empty()).then(|| reasons.join("; "))
     }
 
-    /// Stored, spooled, lost, and waiting now.
-    pub(super) fn counts(&self) -> ([(&'static str, u64); 3], u64) {
+    /// Stored, spooled, refused, and waiting now.
+    pub(crate) fn counts(&self) -> ([(&'static str, u64); 3], u64) {
         let counts = [
             ("stored", self.stored.load(Relaxed)),
             ("spooled", self.spooled.load(Relaxed)),
-            ("lost", self.lost.load(Relaxed)),
+            ("refused", self.refused.load(Relaxed)),
         ];
         (counts, self.waiting.load(Relaxed))
     }

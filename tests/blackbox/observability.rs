@@ -1,8 +1,8 @@
 //! What operators see: log, metrics, health. Never a value.
 
-use std::io::Write;
+use std::io::{BufRead, Write};
 
-use crate::support::{Origin, Proxy, consent, request};
+use crate::support::{Origin, Proxy, Visitor, binary, consent, request};
 
 /// The admin listener answers for no other names.
 const LOCAL: (&str, &str) = ("Host", "localhost");
@@ -130,4 +130,29 @@ fn the_access_log_can_be_turned_off_and_a_failed_request_is_in_it_too() {
     quiet.signal("TERM");
     quiet.ended();
     assert_eq!(quiet.rest_of_access(), "");
+}
+
+#[test]
+fn a_reader_of_the_log_that_hangs_blocks_no_request() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("consentry.toml");
+    // Each request logs that its upstream refuses connections.
+    let toml = "listen = { http = '127.0.0.1:0', admin = 'off' }\n[log]\nlevel = 'debug'\nformat = 'json'\naccess = false\n[[site]]\nupstream = 'http://127.0.0.1:1'\n";
+    std::fs::write(&config, toml).unwrap();
+    let mut command = binary();
+    command.args(["run", "--config"]).arg(&config).stderr(std::process::Stdio::piped());
+    let mut child = command.stdout(std::process::Stdio::null()).spawn().unwrap();
+    let mut log = std::io::BufReader::new(child.stderr.take().unwrap()).lines();
+    let serving = log.by_ref().map(Result::unwrap).find(|line| line.contains("\"serving\""));
+    let serving: serde_json::Value = serde_json::from_str(&serving.unwrap()).unwrap();
+    let mut visitor = Visitor::connect(serving["http"].as_str().unwrap().parse().unwrap());
+    // From here on nobody reads: a pipe has room for 64 KiB.
+    let answered = (0..1500).all(|_| {
+        visitor.send(&request("GET", "/", &[]));
+        visitor.reply("GET").status == 502
+    });
+    drop(log);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(answered);
 }

@@ -364,3 +364,26 @@ fn by_default_a_withdrawal_leaves_storage_and_while_observing_everything() {
         assert_eq!(others(&reply).len(), deletions, "{toml} {:?}", reply.set_cookies());
     }
 }
+
+#[test]
+fn a_process_that_saw_nothing_deletes_at_each_prefix_of_the_withdrawals_and_the_next_pages_path() {
+    let toml =
+        "[[cookie]]\nname = 'uid'\ncategory = 'analytics'\n[centre]\nprefix = '/shop/.privacy/'\n";
+    let proxy = Proxy::start(&Origin::answering(OK), toml);
+    let before = format!("{}; uid=1", consent("analytics"));
+    let form = "choice=reject&return_to=/shop/item/1";
+    let fields = [("Cookie", &*before), ("Host", "shop.example")];
+    let mut lines = others(&proxy.post("/shop/.privacy/", form, &fields));
+    lines.retain(|line| !line.contains("Domain="));
+    lines.sort();
+    let at = |path: &str| format!("uid=; Max-Age=0; Path={path}");
+    assert_eq!(lines, ["/", "/shop", "/shop/"].map(at));
+    // Cookies of deeper paths are not sent with the withdrawal, and so the page that follows it deletes them.
+    let another = Proxy::start(&Origin::answering(OK), toml);
+    let after = format!("{}; uid=1", consent(""));
+    let fields = [("Cookie", &*after), ("Sec-Fetch-Mode", "navigate"), ("Host", "shop.example")];
+    let lines = others(&another.get("/shop/item/1", &fields));
+    for path in ["/", "/shop", "/shop/", "/shop/item", "/shop/item/", "/shop/item/1"] {
+        assert!(lines.contains(&at(path)), "{path}: {lines:?}");
+    }
+}

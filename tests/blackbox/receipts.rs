@@ -1,8 +1,13 @@
 //! Receipts in a SQLite file: written before the answer, kept over a kill, read by the command.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
-use crate::support::{Origin, Proxy, consent, request, run};
+use consentry::config::settings::Durability;
+use consentry::receipts::{How, Receipt, Sqlite, Store};
+use rusqlite::Connection;
+
+use crate::support::{Origin, PATIENCE, Proxy, consent, request, run};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 
@@ -11,6 +16,40 @@ fn settings(folder: &Path, more: &str) -> String {
         "[receipts]\nurl = 'sqlite:{0}/receipts.db'\nspool = '{0}/spool'\n{more}\n",
         folder.display()
     )
+}
+
+fn receipt(id: &str, time: i64, recorded_at: Option<i64>) -> Receipt {
+    Receipt {
+        id: id.to_owned(),
+        time,
+        recorded_at,
+        site: "shop".to_owned(),
+        notice_date: None,
+        granted: vec![],
+        refused: vec![],
+        language: None,
+        how: How::Bridge,
+        gpc: false,
+        texts: None,
+        ip: None,
+        user_agent: None,
+    }
+}
+
+/// Locks a SQLite file against writers until dropped.
+fn lock(folder: &Path, name: &str) -> Connection {
+    let connection = Connection::open(folder.join(name)).unwrap();
+    connection.busy_timeout(Duration::from_secs(5)).unwrap();
+    connection.execute_batch("BEGIN IMMEDIATE").unwrap();
+    connection
+}
+
+/// The ids of the receipts in the store.
+fn stored(folder: &Path) -> Vec<String> {
+    let connection = Connection::open(folder.join("receipts.db")).unwrap();
+    let mut ids =
+        connection.prepare("SELECT id FROM consent_receipts WHERE receipt <> 'null'").unwrap();
+    ids.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
 }
 
 /// Posts the form; the status and the receipt's id in the cookie.
@@ -75,8 +114,9 @@ fn every_decision_has_a_receipt_without_address_or_browser_that_the_command_prin
     assert_eq!(lines.len(), 4, "{out}");
     let find = |how: &str| lines.iter().find(|line| line["how"] == how).unwrap();
     let of_banner = find("banner");
-    assert_eq!(of_banner["id"], banner.clone().unwrap().as_str());
-    assert_eq!(banner.unwrap().len(), 32);
+    assert_eq!(banner.as_deref(), Some(""), "who refused everything gets no identifier");
+    assert_eq!(of_banner["id"].as_str().unwrap().len(), 32);
+    assert_eq!(find("centre")["id"], centre.clone().unwrap().as_str());
     assert_eq!(of_banner["site"], "default");
     assert_eq!(of_banner["granted"], serde_json::json!(["necessary"]));
     assert_eq!(
@@ -122,24 +162,8 @@ fn the_address_and_the_browser_are_kept_where_that_is_said() {
 
 #[test]
 fn receipts_are_removed_after_their_time_by_the_servers_clock() {
-    use consentry::config::settings::Durability;
-    use consentry::receipts::{How, Receipt, Sqlite, Store};
     let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs() as i64;
     let days = |days: i64| now - days * 86_400;
-    let receipt = |id: &str, time, recorded_at| Receipt {
-        id: id.to_owned(),
-        time,
-        recorded_at,
-        site: "shop".to_owned(),
-        notice_date: None,
-        granted: vec![],
-        refused: vec![],
-        language: None,
-        how: How::Bridge,
-        gpc: false,
-        ip: None,
-        user_agent: None,
-    };
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("receipts.db");
     let receipts = [
@@ -209,9 +233,9 @@ fn while_the_store_is_down_consent_works_and_receipts_wait_and_are_moved_when_it
     );
     assert_eq!(proxy.metric("consentry_receipts_total{result=\"spooled\"}"), 3.0);
     assert_eq!(proxy.metric("consentry_receipts_waiting"), 3.0);
-    // The spool is full: the loss is counted, and consent still works.
-    assert_eq!(choose(&proxy, "choice=accept", &[]).0, 303);
-    assert_eq!(proxy.metric("consentry_receipts_total{result=\"lost\"}"), 1.0);
+    // The spool is full: a choice without a receipt is not confirmed.
+    assert_eq!(choose(&proxy, "choice=accept", &[]), (503, None));
+    assert_eq!(proxy.metric("consentry_receipts_total{result=\"refused\"}"), 1.0);
     let (_, shown, _) = command(folder.path(), &toml, &["show", &ids[1]]);
     assert!(shown.contains(&ids[1]), "what waits is shown too");
     // What waits survives a kill, and is moved by the next process.
@@ -249,4 +273,217 @@ fn a_spool_that_cannot_be_opened_is_said_at_the_start() {
     );
     assert_eq!(code, 1);
     assert!(error.contains("nowhere/spool"), "{error}");
+}
+
+#[test]
+fn a_locked_store_costs_a_visitor_less_than_a_second_and_no_choice() {
+    for durability in ["batch", "strict"] {
+        let folder = tempfile::tempdir().unwrap();
+        let toml = settings(folder.path(), &format!("durability = '{durability}'"));
+        let proxy = Proxy::start(&Origin::answering(OK), &toml);
+        assert_eq!(choose(&proxy, "choice=accept", &[]).0, 303);
+        let locked = lock(folder.path(), "receipts.db");
+        let mut waits = Vec::new();
+        for _ in 0..5 {
+            let started = Instant::now();
+            assert_eq!(choose(&proxy, "choice=accept", &[]).0, 303);
+            waits.push(started.elapsed());
+        }
+        assert!(waits.iter().all(|wait| *wait < Duration::from_secs(2)), "{waits:?}");
+        assert_eq!(proxy.metric("consentry_receipts_total{result=\"spooled\"}"), 5.0);
+        drop(locked);
+        proxy.expect_metric("consentry_receipts_total{result=\"stored\"}", 6.0);
+        proxy.expect_metric("consentry_receipts_waiting", 0.0);
+        assert_eq!(stored(folder.path()).len(), 6);
+    }
+}
+
+#[test]
+fn a_spool_that_is_locked_or_cannot_delete_leaves_the_store_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = Sqlite::open(&folder.path().join("spool"), Durability::Batch).unwrap();
+    spool.insert(&["a", "b", "c"].map(|id| receipt(id, 7, None))).unwrap();
+    let no_delete =
+        "CREATE TRIGGER t BEFORE DELETE ON consent_receipts BEGIN SELECT raise(abort, 'full'); END";
+    Connection::open(folder.path().join("spool")).unwrap().execute_batch(no_delete).unwrap();
+    let proxy = Proxy::start(&Origin::answering(OK), &settings(folder.path(), ""));
+    proxy.expect_metric("consentry_receipts_total{result=\"stored\"}", 3.0);
+    proxy.expect_log("the spool of receipts cannot be read or written");
+    let _locked = lock(folder.path(), "spool");
+    for _ in 0..3 {
+        assert_eq!(choose(&proxy, "choice=accept", &[]).0, 303);
+    }
+    assert_eq!(proxy.metric("consentry_receipts_total{result=\"stored\"}"), 6.0, "each once");
+    assert_eq!(proxy.metric("consentry_receipts_total{result=\"spooled\"}"), 0.0);
+    assert_eq!(proxy.admin("/readyz").1, "ready, degraded: the spool rejects receipts\n");
+    assert!(!proxy.log().contains("the store of receipts is down"), "{}", proxy.log());
+}
+
+#[test]
+fn a_choice_refused_for_want_of_a_receipt_is_not_recorded_later() {
+    for durability in ["batch", "strict"] {
+        let folder = tempfile::tempdir().unwrap();
+        let toml = settings(folder.path(), &format!("durability = '{durability}'"));
+        let proxy = Proxy::start(&Origin::answering(OK), &toml);
+        assert_eq!(choose(&proxy, "choice=accept", &[]).0, 303);
+        let locked = ["receipts.db", "spool"].map(|name| lock(folder.path(), name));
+        for _ in 0..3 {
+            assert_eq!(choose(&proxy, "choice=accept", &[]), (503, None), "{durability}");
+        }
+        assert_eq!(proxy.metric("consentry_receipts_total{result=\"refused\"}"), 3.0);
+        drop(locked);
+        assert_eq!(choose(&proxy, "choice=accept", &[]).0, 303);
+        proxy.expect_metric("consentry_receipts_total{result=\"stored\"}", 2.0);
+        proxy.expect_metric("consentry_receipts_waiting", 0.0);
+        assert_eq!(stored(folder.path()).len(), 2, "{durability}");
+        let since = Instant::now();
+        while proxy.admin("/readyz").1 != "ready\n" {
+            assert!(since.elapsed() < PATIENCE, "{}", proxy.admin("/readyz").1);
+        }
+    }
+}
+
+#[test]
+fn a_choice_in_flight_at_sigterm_is_confirmed_with_its_receipt_or_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut proxy = Proxy::start(&Origin::answering(OK), &settings(folder.path(), ""));
+    assert_eq!(choose(&proxy, "choice=accept", &[]).0, 303);
+    let locked = lock(folder.path(), "receipts.db");
+    let statuses: Vec<u16> = std::thread::scope(|scope| {
+        let visitors: Vec<_> =
+            (0..3).map(|_| scope.spawn(|| choose(&proxy, "choice=accept", &[]).0)).collect();
+        proxy.signal("TERM");
+        visitors.into_iter().filter_map(|visitor| visitor.join().ok()).collect()
+    });
+    assert_eq!(proxy.ended().code(), Some(0));
+    drop(locked);
+    let confirmed = statuses.iter().filter(|status| **status == 303).count();
+    let spool = Sqlite::open(&folder.path().join("spool"), Durability::Batch).unwrap();
+    let kept = stored(folder.path()).len() + spool.count().unwrap() as usize;
+    assert_eq!(kept, 1 + confirmed, "{statuses:?}");
+}
+
+#[test]
+fn a_receipt_is_erased_by_its_id_from_the_store_and_from_every_spool() {
+    let folder = tempfile::tempdir().unwrap();
+    let toml = settings(folder.path(), "");
+    let mut proxy = Proxy::start(&Origin::answering(OK), &toml);
+    let id = choose(&proxy, "choice=accept", &[]).1.unwrap();
+    let other = choose(&proxy, "choice=accept", &[]).1.unwrap();
+    let (code, out, error) = command(folder.path(), &toml, &["erase", &id]);
+    assert_eq!((code, out, error.as_str()), (0, format!("erased {id}\n"), ""));
+    assert_eq!(command(folder.path(), &toml, &["show", &id]).0, 1);
+    assert_eq!(command(folder.path(), &toml, &["erase", &id]).0, 1, "it is gone");
+    assert_eq!(command(folder.path(), &toml, &["erase", "soon"]).0, 2);
+    proxy.signal("TERM");
+    proxy.ended();
+    // In the spool of this process, and in one that the command cannot see.
+    let (here, elsewhere) = ("0".repeat(32), "1".repeat(32));
+    let path = folder.path().join("spool");
+    let mut spool = Sqlite::open(&path, Durability::Batch).unwrap();
+    spool.insert(&[receipt(&here, 7, None)]).unwrap();
+    assert_eq!(command(folder.path(), &toml, &["erase", &here]).0, 0);
+    assert_eq!(spool.count().unwrap(), 0);
+    assert_eq!(command(folder.path(), &toml, &["erase", &elsewhere]).0, 1);
+    spool.insert(&[receipt(&elsewhere, 7, None), receipt(&here, 7, None)]).unwrap();
+    let proxy = Proxy::start(&Origin::answering(OK), &toml);
+    proxy.expect_metric("consentry_receipts_waiting", 0.0);
+    assert_eq!(stored(folder.path()), [other]);
+    let (_, out, _) = command(folder.path(), &toml, &["export"]);
+    assert_eq!(out.lines().count(), 1, "{out}");
+    for name in ["receipts.db", "receipts.db-wal", "spool", "spool-wal"] {
+        let bytes = std::fs::read(folder.path().join(name)).unwrap_or_default();
+        let text = String::from_utf8_lossy(&bytes);
+        assert!(!text.contains(&format!("\"id\":\"{id}\"")), "{name} still has the receipt");
+    }
+}
+
+#[test]
+fn a_receipt_names_the_texts_that_the_visitor_was_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let banner = "[banner]\nenabled = true\n";
+    let toml = settings(folder.path(), "") + banner;
+    let page =
+        "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 13\r\n\r\n<body></body>";
+    let proxy = Proxy::start(&Origin::answering(page), &toml);
+    let hidden = |text: &str| {
+        let value = text.split("name=\"texts\" value=\"").nth(1).expect("the form has the field");
+        value.split('"').next().unwrap().to_owned()
+    };
+    let german =
+        [("Accept-Language", "de"), ("Accept", "text/html"), ("Sec-Fetch-Dest", "document")];
+    let of_banner = hidden(&proxy.get("/", &german).text());
+    assert_eq!(of_banner, hidden(&proxy.get("/.consentry/", &german).text()));
+    let form = |texts: &str| {
+        let texts: String = form_urlencoded::byte_serialize(texts.as_bytes()).collect();
+        format!("choice=accept&lang=de&texts={texts}")
+    };
+    let texts_of = |form: &str| {
+        let id = choose(&proxy, form, &[]).1.unwrap();
+        let (_, out, _) = command(folder.path(), &toml, &["show", &id]);
+        serde_json::from_str::<serde_json::Value>(&out).unwrap()["texts"].clone()
+    };
+    let (version, sha256) = of_banner.split_once(':').unwrap();
+    let expected = serde_json::json!({ "version": version, "sha256": sha256 });
+    assert_eq!(texts_of(&form(&of_banner)), expected);
+    assert_eq!(texts_of("choice=accept&lang=de"), expected, "a form of an earlier version");
+    assert_ne!(texts_of("choice=accept&lang=en"), expected);
+    // A page that was served before the texts changed.
+    let earlier = format!("0.0.1:{}", "0f".repeat(32));
+    assert_eq!(texts_of(&form(&earlier))["sha256"], "0f".repeat(32));
+    // The command prints the texts with that hash.
+    let (code, out, _) = command(folder.path(), &toml, &["texts"]);
+    let lines: Vec<&str> = out.lines().filter(|line| hash(line) == sha256).collect();
+    assert_eq!((code, lines.len()), (0, 1), "{out}");
+    let line: serde_json::Value = serde_json::from_str(lines[0]).unwrap();
+    assert_eq!((&line["language"], &line["notice_date"]), (&"de".into(), &"2018-05-25".into()));
+    assert!(line["texts"]["banner_text"].is_string() && line["purposes"][0]["title"].is_string());
+}
+
+/// SHA-256 in hexadecimal.
+fn hash(text: &str) -> String {
+    let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
+    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn over_api_and_bridge_a_full_refusal_has_a_receipt_and_no_identifier_in_the_cookie_signed_or_not()
+{
+    for key in ["", "[consent]\nkey_file = 'key'\n"] {
+        let folder = tempfile::tempdir().unwrap();
+        let key_file = folder.path().join("key");
+        std::fs::write(&key_file, "k".repeat(32)).unwrap();
+        let key = key.replace("'key'", &format!("'{}'", key_file.display()));
+        let toml = settings(folder.path(), "[centre]\napi = true\nbridge = true\n") + &key;
+        let proxy = Proxy::start(&Origin::answering(OK), &toml);
+        for path in ["consent", "bridge"] {
+            for (body, has_id) in
+                [("{\"granted\":[]}", false), ("{\"granted\":[\"social\"]}", true)]
+            {
+                let lines = proxy.post(&format!("/.consentry/{path}"), body, &[]).set_cookies();
+                let value = lines[0].split([';', '=']).nth(1).unwrap();
+                let receipt = value.split('~').nth(4).unwrap();
+                assert_eq!(receipt.len() == 32, has_id, "{path} {value}");
+                assert_eq!(receipt.is_empty(), !has_id, "{path} {value}");
+            }
+        }
+        assert_eq!(stored(folder.path()).len(), 4, "refusals have receipts");
+    }
+}
+
+#[test]
+fn check_names_the_folders_that_receipts_and_certificates_cannot_be_written_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("consentry.toml");
+    std::fs::write(folder.path().join("file"), "").unwrap();
+    let toml = "[receipts]\nurl = 'sqlite:nowhere/r.db'\nspool = 'file/spool'\n[[site]]\nupstream = 'http://127.0.0.1:1'\n";
+    std::fs::write(&config, toml).unwrap();
+    let check = || run(&["check", "--config", config.to_str().unwrap()], "");
+    let (code, _, error) = check();
+    assert_eq!(code, 0, "{error}");
+    for key in ["warning: receipts.url", "warning: receipts.spool"] {
+        assert!(error.contains(key), "{error}");
+    }
+    std::fs::write(&config, toml.replace("nowhere/", "").replace("file/", "")).unwrap();
+    assert_eq!(check().2, "");
 }

@@ -202,7 +202,7 @@ fn a_full_disk_under_the_access_log_costs_lines_and_no_requests() {
 }
 
 #[test]
-fn a_full_disk_under_the_receipts_costs_no_choice_and_is_said_and_mended() {
+fn with_a_full_disk_under_the_receipts_each_choice_has_its_receipt_or_is_refused() {
     struct Disk(tempfile::TempDir);
     impl Drop for Disk {
         fn drop(&mut self) {
@@ -232,8 +232,12 @@ fn a_full_disk_under_the_receipts_costs_no_choice_and_is_said_and_mended() {
         ));
         visitor.send(form.as_bytes());
         let reply = visitor.reply("POST");
-        assert_eq!((reply.status, !reply.set_cookies().is_empty()), (303, true));
+        let confirmed = !reply.set_cookies().is_empty();
+        assert_eq!(reply.status, if confirmed { 303 } else { 503 });
+        confirmed
     };
+    let mut confirmed = 0.0;
+    let mut choose = || confirmed += f64::from(u8::from(choose()));
     choose();
     let filler = format!("{path}/filler");
     let _ = Command::new("dd").args(["if=/dev/zero", &format!("of={filler}"), "bs=4k"]).output();
@@ -249,7 +253,29 @@ fn a_full_disk_under_the_receipts_costs_no_choice_and_is_said_and_mended() {
     let since = Instant::now();
     while proxy.admin("/readyz").1.contains("degraded") {
         assert!(since.elapsed() < PATIENCE * 2, "it is over: {}", proxy.log());
+        choose();
         thread::sleep(Duration::from_millis(100));
+    }
+    proxy.expect_metric("consentry_receipts_waiting", 0.0);
+    proxy.expect_metric("consentry_receipts_total{result=\"stored\"}", confirmed);
+}
+
+#[test]
+fn check_names_folders_on_a_read_only_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().display().to_string();
+    run(&format!("mount -t tmpfs -o ro,size=1m tmpfs {path}"));
+    let config = tempfile::NamedTempFile::new().unwrap();
+    let toml = format!(
+        "[receipts]\nurl = 'sqlite:{path}/receipts.db'\nspool = '{path}/spool'\n\
+         [[site]]\nupstream = 'http://127.0.0.1:1'\n"
+    );
+    std::fs::write(config.path(), toml).unwrap();
+    let arguments = ["check", "--config", config.path().to_str().unwrap()];
+    let (_, _, error) = crate::support::run(&arguments, "");
+    run(&format!("umount {path}"));
+    for key in ["receipts.spool", "receipts.url"] {
+        assert!(error.contains(&format!("warning: {key}: {path} is not writable")), "{error}");
     }
 }
 

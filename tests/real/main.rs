@@ -35,6 +35,7 @@ mod nginx;
 mod odd_cookies;
 mod postgres;
 mod readme;
+mod receipts;
 mod site;
 #[path = "../blackbox/support/mod.rs"]
 #[allow(dead_code)]

@@ -1,8 +1,9 @@
 //! A real PostgreSQL of the test's own.
 
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 
 /// A server in a folder of its own; stopped when dropped.
 pub struct Postgres {
@@ -92,6 +93,37 @@ impl Postgres {
         self.run("pg_ctl", &["-D", &self.path("data"), "-m", "immediate", "-s", "stop"]);
     }
 
+    /// Sends a signal to every process of the server: with `STOP` it hangs.
+    pub fn signal(&self, name: &str) {
+        let pid_file = std::fs::read_to_string(self.path("data/postmaster.pid")).unwrap();
+        let server = pid_file.lines().next().unwrap();
+        let children = std::fs::read_to_string(format!("/proc/{server}/task/{server}/children"));
+        let children = children.unwrap();
+        let status = Command::new("kill")
+            .arg(format!("-{name}"))
+            .arg(server)
+            .args(children.split_whitespace())
+            .status();
+        assert!(status.unwrap().success());
+    }
+
+    /// Locks the table of receipts against everybody until the returned process is killed.
+    pub fn lock_receipts(&self) -> Session {
+        let folder = self.folder.path().display().to_string();
+        let mut session = Command::new(self.programs.join("psql"))
+            .args(["-h", &folder, "-U", "consentry", "-d", "postgres", "-Atq"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lock = "BEGIN; LOCK TABLE consent_receipts; SELECT 'locked';\n";
+        session.stdin.as_mut().unwrap().write_all(lock.as_bytes()).unwrap();
+        let mut line = String::new();
+        BufReader::new(session.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line.trim(), "locked");
+        Session(session)
+    }
+
     /// Where it is, by its socket.
     pub fn url(&self) -> String {
         let folder = self.folder.path().display().to_string().replace('/', "%2F");
@@ -104,6 +136,16 @@ impl Postgres {
         let output = self
             .run("psql", &["-h", &folder, "-U", "consentry", "-d", "postgres", "-At", "-c", sql]);
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+}
+
+/// A session of psql with an open transaction, which ends when this is dropped.
+pub struct Session(Child);
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 

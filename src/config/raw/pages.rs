@@ -58,7 +58,7 @@ pub(in crate::config) struct RawReceipts {
     pub(in crate::config) spool: Option<Text>,
     /// The most that wait. Default: `100000`.
     pub(in crate::config) spool_max: Option<Spanned<u32>>,
-    /// `batch`: written before the answer; `strict`: on the disk, or the choice is refused. Default: `"batch"`.
+    /// What a confirmed receipt survives. `batch`: the end of the process; `strict`: also that of the machine. Default: `"batch"`.
     pub(in crate::config) durability: Option<Durability>,
     /// How long they are kept. Default: `1825`.
     pub(in crate::config) retention_days: Option<Spanned<u32>>,

@@ -95,7 +95,7 @@ pub struct NativeCookie {
     pub notice_date: Date,
     /// The granted categories; necessary is always in.
     pub granted: CategorySet,
-    /// The receipt's id; may be empty.
+    /// The receipt's id; empty without receipts, and for visitors who refused everything.
     pub receipt: String,
 }
 

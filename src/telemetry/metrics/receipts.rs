@@ -13,7 +13,7 @@ pub(super) fn encode(
     encoder: &mut DescriptorEncoder<'_>,
 ) -> Result<(), fmt::Error> {
     let (counts, waiting) = counters.counts();
-    let help = "Receipts by what became of them; one that was spooled is stored later";
+    let help = "Receipts by outcome; each spooled receipt is counted as stored too once it has been moved to the store";
     let mut family = Family::new(encoder, "consentry_receipts", help)?;
     for (result, count) in counts {
         family.counter(&[("result", result)], count)?;

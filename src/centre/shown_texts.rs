@@ -1,0 +1,127 @@
+//! The texts that a visitor was shown, identified by a hash for the receipt.
+
+use std::collections::HashMap;
+use std::fmt::Write;
+
+use ring::digest::{SHA256, digest};
+use serde::Serialize;
+
+use crate::config::settings;
+use crate::consent::ConsentReader;
+use crate::locale::{Locale, Texts};
+use crate::receipts::ShownTexts;
+
+/// The version of consentry, and with it of the markup.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Everything that the banner, preference centre and notice say in one language, seen cookies excepted.
+#[derive(Serialize)]
+struct Shown<'a> {
+    version: &'a str,
+    site: &'a str,
+    language: &'a str,
+    notice_date: Option<String>,
+    earlier_notices: Vec<String>,
+    purposes: Vec<Purpose<'a>>,
+    texts: &'a Texts,
+}
+
+#[derive(Serialize)]
+struct Purpose<'a> {
+    category: &'a str,
+    title: String,
+    description: String,
+}
+
+/// The texts of a site in one language as a JSON line, and their version and hash.
+pub fn shown_texts(
+    site: &str,
+    settings: &settings::Centre,
+    reader: &ConsentReader,
+    locale: &Locale,
+) -> (String, ShownTexts) {
+    let purposes = reader.categories.iter().map(|(_, category)| {
+        let texts = locale.category(category).into_owned();
+        Purpose { category, title: texts.title, description: texts.description }
+    });
+    let shown = Shown {
+        version: VERSION,
+        site,
+        language: &locale.tag,
+        notice_date: reader.notice_date.map(|date| date.to_string()),
+        earlier_notices: settings.earlier_notices.iter().map(ToString::to_string).collect(),
+        purposes: purposes.collect(),
+        texts: &locale.texts,
+    };
+    // Strings only: this cannot fail.
+    let line = serde_json::to_string(&shown).unwrap_or_default();
+    let mut sha256 = String::with_capacity(64);
+    for byte in digest(&SHA256, line.as_bytes()).as_ref() {
+        let _ = write!(sha256, "{byte:02x}");
+    }
+    (line, ShownTexts { version: VERSION.to_owned(), sha256 })
+}
+
+/// The texts of a site by language tag, as receipts name them.
+#[derive(Debug, Default)]
+pub(super) struct TextVersions(HashMap<String, ShownTexts>);
+
+impl TextVersions {
+    pub(super) fn new(site: &str, settings: &settings::Centre, reader: &ConsentReader) -> Self {
+        let all = settings.locales.all().iter().map(|locale| {
+            let (_, texts) = shown_texts(site, settings, reader, locale);
+            (locale.tag.clone(), texts)
+        });
+        Self(all.collect())
+    }
+
+    /// The value of the hidden field of a form in a language; `None` where receipts are not kept.
+    pub(super) fn field(&self, tag: &str) -> Option<String> {
+        self.0.get(tag).map(|texts| format!("{}:{}", texts.version, texts.sha256))
+    }
+
+    /// The texts that a form in a language was shown with: those of its field, since the config may have been
+    /// reloaded after the page was served, else the current ones.
+    pub(super) fn of_form(&self, tag: &str, field: Option<&str>) -> Option<ShownTexts> {
+        field.and_then(parse).or_else(|| self.0.get(tag).cloned())
+    }
+}
+
+fn parse(field: &str) -> Option<ShownTexts> {
+    let (version, sha256) = field.split_once(':')?;
+    let is_hash =
+        sha256.len() == 64 && sha256.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'+');
+    let is_version = (1..=32).contains(&version.len()) && version.bytes().all(plain);
+    let texts = ShownTexts { version: version.to_owned(), sha256: sha256.to_owned() };
+    (is_hash && is_version).then_some(texts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_form_names_its_texts_and_anything_else_counts_as_the_current_ones() {
+        let current = ShownTexts { version: "2.0.0".to_owned(), sha256: "b".repeat(64) };
+        let versions = TextVersions([("de".to_owned(), current.clone())].into());
+        let earlier = ShownTexts { version: "1.0.0-rc.1+x".to_owned(), sha256: "0f".repeat(32) };
+        let field = format!("{}:{}", earlier.version, earlier.sha256);
+        assert_eq!(versions.of_form("de", Some(&field)), Some(earlier));
+        assert_eq!(versions.of_form("de", versions.field("de").as_deref()), Some(current.clone()));
+        let hash = "0f".repeat(32);
+        for invalid in [
+            "",
+            ":",
+            &hash,
+            &format!(":{hash}"),
+            &format!("1:{hash}0"),
+            &format!("1:{}", hash.to_uppercase()),
+            &format!("<b>:{hash}"),
+            &format!("{}:{hash}", "1".repeat(33)),
+        ] {
+            assert_eq!(versions.of_form("de", Some(invalid)), Some(current.clone()), "{invalid}");
+        }
+        assert_eq!(versions.of_form("en", None), None);
+    }
+}

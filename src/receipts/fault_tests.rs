@@ -1,0 +1,503 @@
+//! The writer with faults injected at every step of the store and the spool.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use proptest::prelude::*;
+use tokio::runtime::{Builder, Runtime};
+
+use super::spool::Spool;
+use super::writer::{Limits, WriterSettings};
+use super::{How, NotRecorded, Place, Receipt, Receipts, ReceiptsError, Store};
+use crate::telemetry::ReceiptCounters;
+
+/// How long a test waits for what must happen.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What goes wrong in one operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    No,
+    /// An error without effect: no connection, a full disk.
+    Before,
+    /// The effect, and then an error: a connection that breaks after COMMIT was sent.
+    After,
+    /// A lock that ends after the visitor's patience.
+    SlowBefore,
+    /// A commit that ends after the visitor's patience.
+    SlowCommit,
+}
+
+/// Contents of a store or spool, and the faults of the next operations.
+#[derive(Default)]
+struct Medium {
+    /// `None` for a tombstone.
+    rows: BTreeMap<String, Option<Receipt>>,
+    faults: VecDeque<Fault>,
+    /// The process is killed: nothing has an effect any more.
+    killed: bool,
+    /// Operations hang until this is reset.
+    hangs: bool,
+    fails_to_remove: bool,
+    fails_to_insert: bool,
+    /// Expired receipts.
+    expired: u64,
+    calls: BTreeMap<&'static str, usize>,
+}
+
+#[derive(Clone, Default)]
+struct Shared(Arc<(Mutex<Medium>, Condvar)>);
+
+impl Shared {
+    fn get(&self) -> MutexGuard<'_, Medium> {
+        self.0.0.lock().expect("no panic")
+    }
+
+    fn release(&self) {
+        self.get().hangs = false;
+        self.0.1.notify_all();
+    }
+
+    fn ids(&self) -> BTreeSet<String> {
+        let medium = self.get();
+        let live = medium.rows.iter().filter(|(_, row)| row.is_some());
+        live.map(|(id, _)| id.clone()).collect()
+    }
+
+    /// Runs an operation with its fault; `commit` may stop it before it has an effect.
+    fn run<T>(
+        &self,
+        name: &'static str,
+        slow: Duration,
+        commit: &dyn Fn() -> bool,
+        effect: impl FnOnce(&mut Medium) -> Result<T, ReceiptsError>,
+    ) -> Result<T, ReceiptsError> {
+        let fault = {
+            let mut medium = self.get();
+            *medium.calls.entry(name).or_default() += 1;
+            while medium.hangs {
+                medium = self.0.1.wait(medium).expect("no panic");
+            }
+            medium.faults.pop_front().unwrap_or(Fault::No)
+        };
+        let failed = || ReceiptsError::Thread(std::io::Error::other("injected"));
+        if fault == Fault::SlowBefore {
+            std::thread::sleep(slow);
+        }
+        if fault == Fault::Before || self.get().killed {
+            return Err(failed());
+        }
+        if !commit() {
+            return Err(ReceiptsError::Cancelled);
+        }
+        if fault == Fault::SlowCommit {
+            std::thread::sleep(slow);
+        }
+        let mut medium = self.get();
+        if medium.killed {
+            return Err(failed());
+        }
+        let done = effect(&mut medium)?;
+        if fault == Fault::After { Err(failed()) } else { Ok(done) }
+    }
+}
+
+/// Longer than a visitor waits for the store, and for the answer.
+const SLOW_STORE: Duration = Duration::from_millis(25);
+const SLOW_SPOOL: Duration = Duration::from_millis(60);
+
+struct FaultyStore(Shared);
+
+impl Store for FaultyStore {
+    fn insert_if(
+        &mut self,
+        receipts: &[Receipt],
+        commit: &dyn Fn() -> bool,
+    ) -> Result<(), ReceiptsError> {
+        self.0.run("insert", SLOW_STORE, commit, |medium| {
+            if medium.fails_to_insert {
+                return Err(ReceiptsError::SpoolFull);
+            }
+            for receipt in receipts {
+                medium.rows.entry(receipt.id.clone()).or_insert_with(|| Some(receipt.clone()));
+            }
+            Ok(())
+        })
+    }
+
+    fn erase(&mut self, ids: &[String], _: i64) -> Result<(), ReceiptsError> {
+        self.0.run("erase", SLOW_STORE, &|| true, |medium| {
+            medium.rows.extend(ids.iter().map(|id| (id.clone(), None)));
+            Ok(())
+        })
+    }
+
+    fn page(&mut self, _: &Place, _: u32) -> Result<Vec<Receipt>, ReceiptsError> {
+        Ok(Vec::new())
+    }
+
+    fn find(&mut self, _: &str) -> Result<Option<Receipt>, ReceiptsError> {
+        Ok(None)
+    }
+
+    fn prune(&mut self, _: i64) -> Result<u64, ReceiptsError> {
+        self.0.run("prune", SLOW_STORE, &|| true, |medium| {
+            let removed = medium.expired.min(u64::from(super::PRUNED_AT_ONCE));
+            medium.expired -= removed;
+            Ok(removed)
+        })
+    }
+}
+
+struct FaultySpool(Shared);
+
+impl Spool for FaultySpool {
+    fn insert(&mut self, receipts: &[Receipt]) -> Result<(), ReceiptsError> {
+        self.0.run("insert", SLOW_SPOOL, &|| true, |medium| {
+            let rows = receipts.iter().map(|receipt| (receipt.id.clone(), Some(receipt.clone())));
+            medium.rows.extend(rows);
+            Ok(())
+        })
+    }
+
+    fn oldest(&mut self, most: u32) -> Result<Vec<Receipt>, ReceiptsError> {
+        self.0.run("oldest", SLOW_SPOOL, &|| true, |medium| {
+            Ok(medium.rows.values().flatten().take(most as usize).cloned().collect())
+        })
+    }
+
+    fn remove(&mut self, ids: &[String]) -> Result<(), ReceiptsError> {
+        self.0.run("remove", SLOW_SPOOL, &|| true, |medium| {
+            if medium.fails_to_remove {
+                return Err(ReceiptsError::SpoolFull);
+            }
+            medium.rows.retain(|id, _| !ids.contains(id));
+            Ok(())
+        })
+    }
+
+    fn count(&mut self) -> Result<u64, ReceiptsError> {
+        Ok(self.0.get().rows.len() as u64)
+    }
+}
+
+fn receipt(id: &str) -> Receipt {
+    Receipt {
+        id: id.to_owned(),
+        time: 7,
+        recorded_at: Some(7),
+        site: "shop".to_owned(),
+        notice_date: None,
+        granted: vec!["necessary".to_owned()],
+        refused: vec![],
+        language: None,
+        how: How::Banner,
+        gpc: false,
+        texts: None,
+        ip: None,
+        user_agent: None,
+    }
+}
+
+/// A writer on a faulty store and a faulty spool.
+struct Stage {
+    store: Shared,
+    spool: Shared,
+    counters: Arc<ReceiptCounters>,
+    receipts: Receipts,
+    runtime: Runtime,
+}
+
+impl Stage {
+    fn with(store: &Shared, spool: &Shared, limits: Limits) -> Self {
+        let settings = WriterSettings { limits, spool_max: 10_000, retention_days: 1 };
+        let counters = Arc::new(ReceiptCounters::default());
+        let opened = store.clone();
+        let opener = Box::new(move || {
+            opened.run("open", SLOW_STORE, &|| true, |_| Ok(()))?;
+            Ok(Box::new(FaultyStore(opened.clone())) as Box<dyn Store>)
+        });
+        let faulty = FaultySpool(spool.clone());
+        let receipts = Receipts::start_with(settings, Arc::clone(&counters), faulty, opener);
+        let runtime = Builder::new_current_thread().enable_time().build();
+        Self {
+            store: store.clone(),
+            spool: spool.clone(),
+            counters,
+            receipts: receipts.expect("starts"),
+            runtime: runtime.expect("a runtime"),
+        }
+    }
+
+    fn new() -> Self {
+        Self::with(&Shared::default(), &Shared::default(), limits())
+    }
+
+    fn record(&self, id: &str) -> Result<(), NotRecorded> {
+        self.runtime.block_on(self.receipts.record(receipt(id)))
+    }
+
+    fn close(&self) {
+        self.runtime.block_on(self.receipts.close(Duration::from_secs(5)));
+    }
+
+    /// Stored, spooled, refused; and waiting now.
+    fn counts(&self) -> ([u64; 3], u64) {
+        let (counts, waiting) = self.counters.counts();
+        (counts.map(|(_, count)| count), waiting)
+    }
+
+    fn calls(&self, of: &Shared, name: &str) -> usize {
+        of.get().calls.get(name).copied().unwrap_or_default()
+    }
+}
+
+fn limits() -> Limits {
+    let ms = Duration::from_millis;
+    Limits {
+        store: ms(8),
+        answer: ms(40),
+        backoff: (ms(1), ms(4)),
+        prune_every: Duration::from_secs(3600),
+    }
+}
+
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !holds() {
+        assert!(started.elapsed() < PATIENCE, "in vain: {what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn faults() -> impl Strategy<Value = Vec<Fault>> {
+    use Fault::{After, Before, No, SlowBefore, SlowCommit};
+    let fault = prop_oneof![
+        3 => Just(No),
+        2 => Just(Before),
+        1 => Just(After),
+        1 => Just(SlowBefore),
+        1 => Just(SlowCommit),
+    ];
+    prop::collection::vec(fault, 0..12)
+}
+
+/// When each visitor chooses, and whether the visitor leaves before the answer.
+fn visitors() -> impl Strategy<Value = Vec<(u64, bool)>> {
+    prop::collection::vec((0_u64..40, prop::bool::weighted(0.1)), 1..24)
+}
+
+/// The answers to visitors by id; `None` for those who left.
+fn answers(stage: &Stage, visitors: &[(u64, bool)]) -> Vec<(String, Option<bool>)> {
+    let visit = |(number, (at, leaves)): (usize, &(u64, bool))| {
+        let (id, at, leaves) = (format!("id-{number}"), Duration::from_millis(*at), *leaves);
+        async move {
+            tokio::time::sleep(at).await;
+            let recorded = stage.receipts.record(receipt(&id));
+            if !leaves {
+                return (id, Some(recorded.await.is_ok()));
+            }
+            let left = tokio::time::timeout(Duration::from_millis(2), recorded).await;
+            (id, left.ok().map(|recorded| recorded.is_ok()))
+        }
+    };
+    stage.runtime.block_on(join_all(visitors.iter().enumerate().map(visit)))
+}
+
+fn of(answers: &[(String, Option<bool>)], which: bool) -> BTreeSet<String> {
+    let answered = answers.iter().filter(|(_, answer)| *answer == Some(which));
+    answered.map(|(id, _)| id.clone()).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn each_choice_is_confirmed_and_stored_once_or_refused_and_never_stored(
+        store_faults in faults(),
+        spool_faults in faults(),
+        visitors in visitors(),
+    ) {
+        let stage = Stage::new();
+        stage.store.get().faults = store_faults.into();
+        stage.spool.get().faults = spool_faults.into();
+        let answers = answers(&stage, &visitors);
+        let (confirmed, refused) = (of(&answers, true), of(&answers, false));
+        stage.store.get().faults.clear();
+        stage.spool.get().faults.clear();
+        until("everything confirmed is stored, nothing refused is left", || {
+            let stored = stage.store.ids();
+            confirmed.is_subset(&stored)
+                && refused.is_disjoint(&stored)
+                && stage.spool.ids().is_empty()
+                && stage.counts().1 == 0
+        });
+        stage.close();
+        let stored = stage.store.ids();
+        prop_assert!(confirmed.is_subset(&stored) && refused.is_disjoint(&stored));
+        let ([counted_stored, _, counted_refused], waiting) = stage.counts();
+        prop_assert_eq!((counted_stored, waiting), (stored.len() as u64, 0));
+        prop_assert_eq!(counted_stored + counted_refused, visitors.len() as u64);
+    }
+
+    #[test]
+    fn what_was_confirmed_before_a_kill_is_stored_by_the_next_process(
+        store_faults in faults(),
+        visitors in visitors(),
+        kill_after in 0_u64..60,
+    ) {
+        let (store, spool) = (Shared::default(), Shared::default());
+        let stage = Stage::with(&store, &spool, limits());
+        store.get().faults = store_faults.into();
+        let killer = {
+            let (store, spool) = (store.clone(), spool.clone());
+            std::thread::spawn(move || {
+                std::thread::sleep(Duration::from_millis(kill_after));
+                // In this order no visitor hears of a write that had no effect.
+                spool.get().killed = true;
+                store.get().killed = true;
+            })
+        };
+        let confirmed = of(&answers(&stage, &visitors), true);
+        killer.join().expect("no panic");
+        stage.close();
+        for medium in [&store, &spool] {
+            let rows = std::mem::take(&mut medium.get().rows);
+            *medium.get() = Medium { rows, ..Medium::default() };
+        }
+        let next = Stage::with(&store, &spool, limits());
+        until("the spool is empty", || spool.ids().is_empty() && next.counts().1 == 0);
+        next.close();
+        let stored = store.ids();
+        prop_assert!(confirmed.is_subset(&stored), "{:?}", confirmed.difference(&stored));
+    }
+}
+
+#[test]
+fn a_spool_that_cannot_delete_is_not_taken_for_a_store_that_fails() {
+    let (store, spool) = (Shared::default(), Shared::default());
+    for id in ["a", "b", "c"] {
+        spool.get().rows.insert(id.to_owned(), Some(receipt(id)));
+    }
+    spool.get().fails_to_remove = true;
+    let ms = Duration::from_millis;
+    let slow_backoff = Limits { backoff: (ms(20), ms(200)), store: ms(5000), ..limits() };
+    let stage = Stage::with(&store, &spool, slow_backoff);
+    until("the spool was moved", || stage.counts() == ([3, 0, 0], 0));
+    for number in 0..20 {
+        stage.record(&format!("new-{number}")).expect("the store works");
+    }
+    until("deletion was tried again", || stage.calls(&spool, "remove") > 2);
+    assert_eq!(stage.counts(), ([23, 0, 0], 0), "each is counted once");
+    assert_eq!(stage.calls(&store, "open"), 1, "the connection to the store is kept");
+    assert_eq!(stage.counters.degraded().as_deref(), Some("the spool rejects receipts"));
+    let (before, started) = (stage.calls(&spool, "remove"), Instant::now());
+    std::thread::sleep(ms(400));
+    let tries = stage.calls(&spool, "remove") - before;
+    let most = started.elapsed().as_millis() / 40 + 2;
+    assert!(tries as u128 <= most, "{tries} attempts in {:?}", started.elapsed());
+    spool.get().fails_to_remove = false;
+    until("the spool is empty", || spool.ids().is_empty());
+    assert_eq!(stage.counts(), ([23, 0, 0], 0));
+    stage.close();
+}
+
+#[test]
+fn a_store_that_opens_and_rejects_every_insert_is_tried_less_and_less_often() {
+    let stage = Stage::with(
+        &Shared::default(),
+        &Shared::default(),
+        Limits {
+            backoff: (Duration::from_millis(10), Duration::from_secs(60)),
+            store: Duration::from_secs(5),
+            ..limits()
+        },
+    );
+    stage.store.get().fails_to_insert = true;
+    stage.record("a").expect("spooled");
+    let started = Instant::now();
+    std::thread::sleep(Duration::from_millis(700));
+    let tries = stage.calls(&stage.store, "insert");
+    // 10 + 20 + 40 + 80 + 160 + 320 ms; a backoff that starts anew tries 70 times.
+    assert!(tries <= 8, "{tries} attempts in {:?}", started.elapsed());
+    assert_eq!(stage.counts(), ([0, 1, 0], 1));
+    stage.close();
+}
+
+#[test]
+fn a_store_that_hangs_costs_one_visitor_a_wait_and_no_choice() {
+    let stage = Stage::with(
+        &Shared::default(),
+        &Shared::default(),
+        Limits { store: Duration::from_millis(50), answer: PATIENCE, ..limits() },
+    );
+    stage.record("before").expect("stored");
+    stage.store.get().hangs = true;
+    let started = Instant::now();
+    stage.record("first").expect("spooled");
+    assert!(started.elapsed() >= Duration::from_millis(50));
+    let hung = stage.calls(&stage.store, "insert");
+    for number in 0..50 {
+        stage.record(&format!("next-{number}")).expect("spooled without a wait for the store");
+    }
+    assert_eq!(stage.calls(&stage.store, "insert"), hung, "nothing more was sent to it");
+    assert_eq!(stage.counts(), ([1, 51, 0], 51));
+    stage.store.release();
+    until("the spool was moved", || stage.counts() == ([52, 51, 0], 0));
+    stage.close();
+    assert_eq!(stage.store.ids().len(), 52);
+}
+
+#[test]
+fn a_choice_that_a_hanging_spool_refused_is_not_stored_later() {
+    let stage = Stage::new();
+    stage.store.get().fails_to_insert = true;
+    stage.spool.get().hangs = true;
+    assert_eq!(stage.record("a"), Err(NotRecorded));
+    stage.store.get().fails_to_insert = false;
+    stage.spool.release();
+    until("the refused receipt left the spool", || {
+        stage.spool.ids().is_empty() && stage.counts() == ([0, 0, 1], 0)
+    });
+    stage.record("b").expect("stored");
+    stage.close();
+    assert_eq!(stage.store.ids(), ["b".to_owned()].into());
+}
+
+#[test]
+fn receipts_in_memory_are_spooled_at_the_end_of_the_process() {
+    let stage = Stage::with(
+        &Shared::default(),
+        &Shared::default(),
+        Limits { store: PATIENCE, answer: PATIENCE, ..limits() },
+    );
+    stage.record("before").expect("stored");
+    stage.store.get().hangs = true;
+    let recorded = stage.runtime.block_on(async {
+        let (recorded, ()) = tokio::join!(
+            stage.receipts.record(receipt("a")),
+            stage.receipts.close(Duration::from_millis(50)),
+        );
+        recorded
+    });
+    assert_eq!(recorded, Ok(()));
+    assert_eq!(stage.spool.ids(), ["a".to_owned()].into());
+    assert_eq!(stage.counts(), ([1, 1, 0], 1));
+    assert_eq!(stage.record("late"), Err(NotRecorded));
+    stage.store.release();
+}
+
+#[test]
+fn expired_receipts_are_deleted_in_batches_again_and_again() {
+    let store = Shared::default();
+    store.get().expired = 2500;
+    let limits = Limits { prune_every: Duration::from_millis(10), ..limits() };
+    let stage = Stage::with(&store, &Shared::default(), limits);
+    until("all were deleted", || store.get().expired == 0);
+    assert!(stage.calls(&store, "prune") >= 3);
+    store.get().expired = 1;
+    until("the next one was deleted", || store.get().expired == 0);
+    stage.close();
+}

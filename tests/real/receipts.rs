@@ -1,0 +1,144 @@
+//! Receipts while a real PostgreSQL hangs, is locked, or is started on for the first time.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+
+use crate::postgres::Postgres;
+use crate::support::{Origin, Proxy, run};
+
+const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+const COUNT: &str = "SELECT count(*) FROM consent_receipts WHERE receipt <> 'null'";
+
+fn settings(postgres: &Postgres, folder: &Path, durability: &str) -> String {
+    let (url, folder) = (postgres.url(), folder.display());
+    format!("[receipts]\nurl = '{url}'\nspool = '{folder}/spool'\ndurability = '{durability}'\n")
+}
+
+/// Posts a choice; the status, and how long the answer took.
+fn choose(proxy: &Proxy) -> (u16, Duration) {
+    let started = Instant::now();
+    let status = proxy.post("/.consentry/", "choice=accept", &[]).status;
+    (status, started.elapsed())
+}
+
+fn choose_quickly(proxy: &Proxy) {
+    let (status, wait) = choose(proxy);
+    assert_eq!(status, 303);
+    // 0.5 s for the store, and what a busy machine adds.
+    assert!(wait < Duration::from_secs(2), "{wait:?}");
+}
+
+#[test]
+fn a_server_that_hangs_costs_no_choice_and_no_receipt_over_a_kill() {
+    for durability in ["batch", "strict"] {
+        let postgres = Postgres::start(None);
+        let folder = tempfile::tempdir().unwrap();
+        let toml = settings(&postgres, folder.path(), durability);
+        let origin = Origin::answering(OK);
+        let mut proxy = Proxy::start(&origin, &toml);
+        choose_quickly(&proxy);
+        proxy.expect_metric("consentry_receipts_total{result=\"stored\"}", 1.0);
+        postgres.signal("STOP");
+        std::thread::scope(|scope| {
+            (0..5).for_each(|_| drop(scope.spawn(|| choose_quickly(&proxy))));
+        });
+        assert_eq!(proxy.metric("consentry_receipts_total{result=\"spooled\"}"), 5.0);
+        proxy.signal("KILL");
+        proxy.ended();
+        postgres.signal("CONT");
+        let proxy = Proxy::start(&origin, &toml);
+        proxy.expect_metric("consentry_receipts_waiting", 0.0);
+        assert_eq!(postgres.ask(COUNT), "6", "{durability}");
+    }
+}
+
+#[test]
+fn a_choice_refused_while_the_server_hangs_is_not_stored_when_it_goes_on() {
+    for durability in ["batch", "strict"] {
+        let postgres = Postgres::start(None);
+        let folder = tempfile::tempdir().unwrap();
+        let proxy =
+            Proxy::start(&Origin::answering(OK), &settings(&postgres, folder.path(), durability));
+        choose_quickly(&proxy);
+        let spool = Connection::open(folder.path().join("spool")).unwrap();
+        spool.execute_batch("BEGIN IMMEDIATE").unwrap();
+        postgres.signal("STOP");
+        for _ in 0..3 {
+            assert_eq!(choose(&proxy).0, 503);
+        }
+        assert_eq!(proxy.metric("consentry_receipts_total{result=\"refused\"}"), 3.0);
+        postgres.signal("CONT");
+        drop(spool);
+        choose_quickly(&proxy);
+        proxy.expect_metric("consentry_receipts_total{result=\"stored\"}", 2.0);
+        proxy.expect_metric("consentry_receipts_waiting", 0.0);
+        assert_eq!(postgres.ask(COUNT), "2", "{durability}");
+    }
+}
+
+#[test]
+fn a_locked_table_costs_visitors_less_than_a_second_and_receipts_follow() {
+    let postgres = Postgres::start(None);
+    let folder = tempfile::tempdir().unwrap();
+    let mut proxy =
+        Proxy::start(&Origin::answering(OK), &settings(&postgres, folder.path(), "strict"));
+    choose_quickly(&proxy);
+    let locked = postgres.lock_receipts();
+    (0..10).for_each(|_| choose_quickly(&proxy));
+    drop(locked);
+    proxy.expect_metric("consentry_receipts_total{result=\"stored\"}", 11.0);
+    assert_eq!(postgres.ask(COUNT), "11");
+    // At the end of the process what is in the spool is moved, if the store works.
+    let locked = postgres.lock_receipts();
+    choose_quickly(&proxy);
+    drop(locked);
+    proxy.signal("TERM");
+    assert_eq!(proxy.ended().code(), Some(0));
+}
+
+#[test]
+fn first_starts_at_the_same_time_create_one_table() {
+    for _ in 0..5 {
+        let postgres = Postgres::start(None);
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("consentry.toml");
+        let toml = settings(&postgres, folder.path(), "batch");
+        std::fs::write(&config, format!("{toml}[[site]]\nupstream = 'http://127.0.0.1:1'\n"))
+            .unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..12 {
+                scope.spawn(|| {
+                    let all = ["receipts", "export", "--config", config.to_str().unwrap()];
+                    let (code, _, error) = run(&all, "");
+                    assert_eq!((code, error.as_str()), (0, ""));
+                });
+            }
+        });
+    }
+}
+
+#[test]
+fn an_erased_receipt_is_not_stored_by_a_replica_that_still_has_it() {
+    let postgres = Postgres::start(None);
+    let folder = tempfile::tempdir().unwrap();
+    let toml = settings(&postgres, folder.path(), "batch");
+    let proxy = Proxy::start(&Origin::answering(OK), &toml);
+    choose_quickly(&proxy);
+    proxy.expect_metric("consentry_receipts_total{result=\"stored\"}", 1.0);
+    let locked = postgres.lock_receipts();
+    choose_quickly(&proxy);
+    let id: String = Connection::open(folder.path().join("spool"))
+        .unwrap()
+        .query_row("SELECT id FROM consent_receipts", [], |row| row.get(0))
+        .unwrap();
+    drop(locked);
+    // With the config of another replica, whose spool is another file.
+    let config = folder.path().join("other.toml");
+    let other = toml.replace("/spool'", "/other'");
+    std::fs::write(&config, format!("{other}[[site]]\nupstream = 'http://127.0.0.1:1'\n")).unwrap();
+    run(&["receipts", "erase", &id, "--config", config.to_str().unwrap()], "");
+    proxy.expect_metric("consentry_receipts_waiting", 0.0);
+    assert_eq!(postgres.ask(COUNT), "1");
+}
