@@ -279,12 +279,13 @@ impl Bound {
         Ok(())
     }
 
-    fn engine(&mut self) -> anyhow::Result<Engine> {
+    async fn engine(&mut self) -> anyhow::Result<Engine> {
         let metrics = &self.lasting.metrics;
         #[cfg(feature = "ext-proc")]
         if let Some(listener) = self.ext_proc.take() {
             let threads = self.lasting.workers;
-            let engine = envoy::EnvoyEngine::start(listener, &self.snapshot, metrics, threads)?;
+            let engine = envoy::EnvoyEngine::start(listener, &self.snapshot, metrics, threads);
+            let engine = engine.await?;
             return Ok(Engine::Envoy(engine, self.snapshot.load().timeouts.drain));
         }
         let workers = Workers::start(&self.snapshot, metrics);
@@ -296,7 +297,7 @@ impl Bound {
     async fn serve(mut self, stop: impl Future<Output = ()>) -> anyhow::Result<Engine> {
         let Addresses { http, https, .. } = self.addresses();
         let admin = self.admin_socket.as_ref().map(ToString::to_string);
-        let engine = self.engine()?;
+        let engine = self.engine().await?;
         if let Some(socket) = self.admin_socket {
             let served = Arc::clone(&self.admin).serve(socket);
             tokio::spawn(async move {
@@ -322,6 +323,10 @@ impl Bound {
             stop.await;
             // Balancers are told first, and are given the time to notice: who still comes is served.
             self.admin.set_ready(false);
+            #[cfg(feature = "ext-proc")]
+            if let Engine::Envoy(engine, _) = &engine {
+                engine.not_serving().await;
+            }
             tell_systemd(&[NotifyState::Stopping]);
             let delay = self.snapshot.load().timeouts.drain_delay;
             if !delay.is_zero() {
@@ -339,7 +344,10 @@ impl Bound {
             .map(|_| ())
             .context("the listener has failed")?,
             #[cfg(feature = "ext-proc")]
-            Engine::Envoy(..) => told.await,
+            Engine::Envoy(engine, _) => tokio::select! {
+                () = engine.accept() => {}
+                () = told => {}
+            },
         }
         tracing::info!("draining: no new connections, requests under way are finished");
         Ok(engine)

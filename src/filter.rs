@@ -26,6 +26,7 @@ mod expire;
 mod fields;
 mod inventory;
 mod learned;
+mod local_reply;
 mod peer;
 mod presumed;
 mod recall;
@@ -46,7 +47,7 @@ pub use inventory::{HeldBack, Inventory, Rule, SeenItem};
 pub use recall::Recall;
 pub use report::{Counts, Report};
 pub use seen::{Attributes, Passed, Tally};
-pub use service::{ConsentFuture, ConsentLayer, ConsentService};
+pub use service::{Begun, ConsentFuture, ConsentLayer, ConsentService};
 pub use state::Filter;
 
 pub(crate) use answer::PIXEL;

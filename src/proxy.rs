@@ -38,6 +38,8 @@ mod watched;
 mod worker;
 mod workers;
 
+#[cfg(feature = "ext-proc")]
+pub(crate) use gathered::Gathered;
 pub use headers::join_cookies;
 pub use health::watch_health;
 pub use listen::{BindError, Listener};

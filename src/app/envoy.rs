@@ -1,25 +1,21 @@
-//! The external processor for Envoy on threads of its own: a stream is short, and any thread may take it.
+//! The external processor for Envoy: accepts connections and hands them to its workers.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use arc_swap::ArcSwap;
-use envoy_types::pb::envoy::service::ext_proc::v3::external_processor_server::ExternalProcessorServer;
-use futures_util::FutureExt;
-use tokio::runtime::Runtime;
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
-use tokio_stream::wrappers::UnixListenerStream;
-use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
 
 use crate::admin::PrivateSocket;
 use crate::config::Config;
 use crate::config::settings::{Balance, Listen, Site};
-use crate::ext_proc::Processor;
+use crate::ext_proc::{Processor, Server, Socket};
 use crate::proxy::Snapshot;
 use crate::telemetry::Metrics;
+
+/// How long to wait after a connection could not be accepted.
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
 /// A config without what is Envoy's affair, or that of the `run` beside it: who listens for visitors, who asks
 /// upstreams whether they are well, who keeps receipts.
@@ -35,54 +31,74 @@ pub(super) fn only_heads(config: Config) -> Config {
 
 /// The running processor.
 pub(super) struct EnvoyEngine {
-    runtime: Runtime,
-    stop: oneshot::Sender<()>,
-    served: JoinHandle<Result<(), tonic::transport::Error>>,
+    server: Server,
+    socket: AcceptSocket,
+}
+
+enum AcceptSocket {
+    Tcp(tokio::net::TcpListener),
+    Unix(tokio::net::UnixListener),
 }
 
 impl EnvoyEngine {
     /// Serves Envoy's streams from a bound socket.
-    pub(super) fn start(
+    pub(super) async fn start(
         socket: PrivateSocket,
         snapshot: &Arc<ArcSwap<Snapshot>>,
         metrics: &Metrics,
         threads: usize,
     ) -> anyhow::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(threads)
-            .enable_all()
-            .build()
-            .context("the runtime cannot be started")?;
-        let processor = Processor::new(Arc::clone(snapshot), metrics);
-        let server = Server::builder().add_service(ExternalProcessorServer::new(processor));
-        let (stop, stopped) = oneshot::channel();
-        let stopped = stopped.map(|_| ());
         let unwatched = "the socket cannot be watched";
-        let served = {
-            let _inside = runtime.enter();
-            match socket {
-                PrivateSocket::Tcp(socket) => {
-                    let socket = tokio::net::TcpListener::from_std(socket).context(unwatched)?;
-                    let incoming = TcpIncoming::from(socket);
-                    tokio::spawn(server.serve_with_incoming_shutdown(incoming, stopped))
-                }
-                PrivateSocket::Unix(socket, _) => {
-                    let socket = tokio::net::UnixListener::from_std(socket).context(unwatched)?;
-                    let incoming = UnixListenerStream::new(socket);
-                    tokio::spawn(server.serve_with_incoming_shutdown(incoming, stopped))
-                }
+        let socket = match socket {
+            PrivateSocket::Tcp(socket) => {
+                AcceptSocket::Tcp(tokio::net::TcpListener::from_std(socket).context(unwatched)?)
+            }
+            PrivateSocket::Unix(socket, _) => {
+                AcceptSocket::Unix(tokio::net::UnixListener::from_std(socket).context(unwatched)?)
             }
         };
-        Ok(Self { runtime, stop, served })
+        let processor = Processor::new(Arc::clone(snapshot), metrics);
+        let server =
+            Server::start(processor, threads).await.context("workers cannot be started")?;
+        Ok(Self { server, socket })
     }
 
-    /// Takes no more streams, and lets those under way end.
-    pub(super) async fn drain(self, longest: Duration) {
-        let Self { runtime, stop, served } = self;
-        let _ = stop.send(());
-        if tokio::time::timeout(longest, served).await.is_err() {
-            tracing::warn!("the drain timeout has passed, streams are cut");
+    /// Accepts connections for ever.
+    pub(super) async fn accept(&self) {
+        loop {
+            match self.socket.accept().await {
+                Ok(socket) => self.server.hand_over(socket),
+                Err(error) => {
+                    tracing::error!(%error, "connections cannot be accepted");
+                    tokio::time::sleep(ACCEPT_BACKOFF).await;
+                }
+            }
         }
-        runtime.shutdown_background();
+    }
+
+    /// Fails health checks, and serves on.
+    pub(super) async fn not_serving(&self) {
+        self.server.not_serving().await;
+    }
+
+    /// Takes no more streams, and lets those in flight end.
+    pub(super) async fn drain(self, longest: Duration) {
+        let Self { server, socket } = self;
+        drop(socket);
+        server.drain(longest).await;
+    }
+}
+
+impl AcceptSocket {
+    /// The next connection, which leaves this thread's runtime for that of its worker.
+    async fn accept(&self) -> io::Result<Socket> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, address) = listener.accept().await?;
+                stream.set_nodelay(true)?;
+                Ok(Socket::Tcp(stream.into_std()?, address.ip()))
+            }
+            Self::Unix(listener) => Ok(Socket::Unix(listener.accept().await?.0.into_std()?)),
+        }
     }
 }

@@ -10,9 +10,12 @@ use envoy_types::pb::envoy::service::ext_proc::v3::{
 };
 use envoy_types::pb::envoy::r#type::v3::HttpStatus;
 use envoy_types::pb::google::protobuf::BoolValue;
-use http::header::{CONTENT_LENGTH, HOST};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, SET_COOKIE};
 use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, Uri};
 use thiserror::Error;
+
+/// The most fields of a head that Envoy accepts by default, `:status` included (`max_headers_count`).
+const MAX_FIELDS: usize = 100;
 
 /// Why a message cannot be judged.
 #[derive(Debug, Error)]
@@ -35,11 +38,14 @@ struct Head<'a> {
 
 impl<'a> Head<'a> {
     fn of(message: &'a HttpHeaders) -> Result<Self, ConvertError> {
-        let Fields { headers: fields } = message.headers.as_ref().ok_or(ConvertError::NoHeaders)?;
-        let mut head = Head { pseudo: Vec::new(), headers: HeaderMap::new() };
-        for HeaderValue { key, value, raw_value } in fields {
-            // One of them is set: which, depends on the version of Envoy.
-            let value = if raw_value.is_empty() { value.as_bytes() } else { raw_value.as_slice() };
+        let fields = message.headers.as_ref().ok_or(ConvertError::NoHeaders)?;
+        Self::of_fields(&fields.headers)
+    }
+
+    fn of_fields(fields: &'a [HeaderValue]) -> Result<Self, ConvertError> {
+        let mut head = Head { pseudo: Vec::new(), headers: HeaderMap::with_capacity(fields.len()) };
+        for field in fields {
+            let (key, value) = (&field.key, value_of(field));
             if key.starts_with(':') {
                 head.pseudo.push((key, value));
                 continue;
@@ -55,6 +61,11 @@ impl<'a> Head<'a> {
     fn pseudo(&self, name: &str) -> Option<&'a [u8]> {
         self.pseudo.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
     }
+}
+
+/// One of the two is set: which, depends on the version of Envoy.
+fn value_of(field: &HeaderValue) -> &[u8] {
+    if field.raw_value.is_empty() { field.value.as_bytes() } else { &field.raw_value }
 }
 
 /// The head of a request, with its host in `Host`.
@@ -84,18 +95,75 @@ pub(super) fn response(message: &HttpHeaders) -> Result<Response<()>, ConvertErr
     Ok(response)
 }
 
-/// What makes `after` of `before`: of each name that differs, every value. `Host` is Envoy's.
-pub(super) fn difference(before: &HeaderMap, after: &HeaderMap) -> HeaderMutation {
+/// The fields of a message.
+fn fields_of(message: &HttpHeaders) -> &[HeaderValue] {
+    message.headers.as_ref().map_or(&[], |fields| fields.headers.as_slice())
+}
+
+/// What to change in the head of a message, so that its fields become `after`: every value of each name that differs.
+/// `Host` is Envoy's.
+pub(super) fn difference(message: &HttpHeaders, after: &HeaderMap) -> HeaderMutation {
+    changes(fields_of(message), after)
+}
+
+fn changes(before: &[HeaderValue], after: &HeaderMap) -> HeaderMutation {
     let mut mutation = HeaderMutation::default();
-    let same = |name: &HeaderName| before.get_all(name).iter().eq(after.get_all(name));
-    for name in before.keys().filter(|name| !same(name) && **name != HOST) {
-        mutation.remove_headers.push(name.as_str().to_owned());
+    for (at, field) in before.iter().enumerate() {
+        let is_first = || !before.iter().take(at).any(|seen| seen.key == field.key);
+        if !field.key.starts_with(':') && !after.contains_key(&field.key) && is_first() {
+            mutation.remove_headers.push(field.key.clone());
+        }
     }
-    for name in after.keys().filter(|name| !same(name) && **name != HOST) {
-        let values = after.get_all(name).iter();
-        mutation.set_headers.extend(values.map(|value| appended(name, value)));
+    for name in after.keys().filter(|name| **name != HOST) {
+        let values = after.get_all(name);
+        let old = || before.iter().filter(|field| field.key == name.as_str()).map(value_of);
+        if old().eq(values.iter().map(http::HeaderValue::as_bytes)) {
+            continue;
+        }
+        if old().next().is_some() {
+            mutation.remove_headers.push(name.as_str().to_owned());
+        }
+        mutation.set_headers.extend(values.iter().map(|value| appended(name, value)));
     }
     mutation
+}
+
+/// Filters trailers, and says what to change in them.
+pub(super) fn trailers(
+    fields: Option<&Fields>,
+    filter: impl FnOnce(&mut HeaderMap),
+) -> Result<HeaderMutation, ConvertError> {
+    let fields = fields.map_or(&[][..], |fields| fields.headers.as_slice());
+    let mut trailers = Head::of_fields(fields)?.headers;
+    filter(&mut trailers);
+    Ok(changes(fields, &trailers))
+}
+
+/// Takes back `Set-Cookie` lines that were added to the head of a response, the last first, until Envoy accepts the
+/// number of fields.
+pub(super) fn limit_fields(message: &HttpHeaders, after: &mut HeaderMap) {
+    let before = fields_of(message);
+    let pseudo = before.iter().filter(|field| field.key.starts_with(':')).count();
+    // Where the origin may send more, Envoy's limit is another, and nothing is added to what it sent.
+    let most = MAX_FIELDS.max(before.len()) - pseudo;
+    let surplus = after.len().saturating_sub(most);
+    if surplus == 0 {
+        return;
+    }
+    let sent = |line: &http::HeaderValue| {
+        before
+            .iter()
+            .any(|field| field.key == SET_COOKIE.as_str() && value_of(field) == line.as_bytes())
+    };
+    let mut lines: Vec<_> = after.get_all(SET_COOKIE).iter().cloned().collect();
+    for _ in 0..surplus {
+        let Some(at) = lines.iter().rposition(|line| !sent(line)) else { break };
+        lines.remove(at);
+    }
+    after.remove(SET_COOKIE);
+    for line in lines {
+        after.append(SET_COOKIE, line);
+    }
 }
 
 /// An answer in the origin's stead.
@@ -114,7 +182,11 @@ pub(super) fn immediate(answer: Response<Bytes>, details: &str) -> ImmediateResp
     ImmediateResponse {
         status: Some(HttpStatus { code: i32::from(parts.status.as_u16()) }),
         headers: Some(headers),
-        body: body.into(),
+        // Envoy takes the media type away from an empty body, and browsers reject a script without one.
+        body: match body.is_empty() && parts.headers.contains_key(CONTENT_TYPE) {
+            true => b"\n".to_vec(),
+            false => body.into(),
+        },
         grpc_status: None,
         details: details.to_owned(),
     }
@@ -181,14 +253,13 @@ mod tests {
 
     #[test]
     fn the_difference_has_every_value_of_what_differs_and_nothing_else() {
-        let map = |fields: &[(&'static str, &'static str)]| {
-            let mut map = HeaderMap::new();
-            for (name, value) in fields {
-                map.append(*name, http::HeaderValue::from_static(value));
-            }
-            map
-        };
-        let before = map(&[("set-cookie", "a"), ("set-cookie", "b"), ("x", "1"), ("nel", "2")]);
+        let before = message(&[
+            (":status", b"200", ""),
+            ("set-cookie", b"a", ""),
+            ("set-cookie", b"", "b"),
+            ("x", b"1", ""),
+            ("nel", b"2", ""),
+        ]);
         let after = map(&[("set-cookie", "b"), ("x", "1"), ("cache-control", "private")]);
         let HeaderMutation { mut remove_headers, set_headers } = difference(&before, &after);
         remove_headers.sort();
@@ -201,6 +272,33 @@ mod tests {
         set.sort();
         let expected = [("cache-control", "private"), ("set-cookie", "b")];
         assert_eq!(set, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
-        assert_eq!(difference(&before, &before), HeaderMutation::default());
+        let same = map(&[("set-cookie", "a"), ("set-cookie", "b"), ("x", "1"), ("nel", "2")]);
+        assert_eq!(difference(&before, &same), HeaderMutation::default());
+    }
+
+    #[test]
+    fn added_lines_leave_a_response_within_the_limit_of_envoy() {
+        for (fields, sent, added, left) in
+            [(10, 2, 200, 99), (96, 2, 5, 99), (97, 2, 1, 99), (98, 0, 1, 99), (150, 2, 3, 152)]
+        {
+            let mut head = vec![(":status", &b"200"[..], "")];
+            head.extend((0..fields).map(|_| ("x", &b"1"[..], "")));
+            head.extend((0..sent).map(|_| ("set-cookie", &b"kept=1"[..], "")));
+            let mut after = response(&message(&head)).expect("a response").headers().clone();
+            for _ in 0..added {
+                after.append(SET_COOKIE, http::HeaderValue::from_static("gone=; Max-Age=0"));
+            }
+            limit_fields(&message(&head), &mut after);
+            let kept = after.get_all(SET_COOKIE).iter().filter(|line| *line == "kept=1").count();
+            assert_eq!((after.len(), kept), (left, sent), "{fields} fields, {added} added");
+        }
+    }
+
+    fn map(fields: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut map = HeaderMap::new();
+        for (name, value) in fields {
+            map.append(*name, http::HeaderValue::from_static(value));
+        }
+        map
     }
 }

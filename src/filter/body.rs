@@ -34,6 +34,11 @@ impl<B: Body> FilterBody<B> {
         &self.report
     }
 
+    /// Filters trailers of the response that arrive apart from its body.
+    pub fn filter_trailers(&mut self, trailers: &mut HeaderMap) {
+        response::filter_trailers(&self.filter, &mut self.report, trailers, clock::unix_now());
+    }
+
     /// An answer of the filter's own.
     pub(super) fn answer(content: Bytes, filter: Arc<Filter>, report: Box<Report>) -> Self {
         let ahead = (!content.is_empty()).then_some(content);

@@ -14,6 +14,10 @@ use crate::cookie::{Deletion, PrefixAttributes, cookie_domains, domain_matches};
 const MAX_PATHS: usize = 24;
 /// The longest of them, in bytes: browsers ignore longer values of attributes (RFC 6265bis section 5.6).
 const MAX_PATH_BYTES: usize = 1024;
+/// The most bytes of deletions in a response: Envoy rejects heads above 60 KiB.
+const MAX_BYTES: usize = 32 * 1024;
+/// The most bytes of a deletion besides its name, path and domain.
+const ATTRIBUTE_BYTES: usize = 96;
 /// The most domains of a host that are guessed.
 const MAX_DOMAINS: usize = 8;
 
@@ -117,6 +121,16 @@ impl<'a> Target<'a> {
         paths.flat_map(move |path| domains.clone().map(move |domain| (domain, path)))
     }
 
+    /// The most bytes of a line.
+    fn widest(&self, scope: &RequestScope<'_>) -> usize {
+        let known = self.known.iter();
+        let guessed = scope.paths.iter().map(|path| path.len());
+        let paths = known.clone().map(|place| place.path.len()).chain(guessed);
+        let domains = known.filter_map(|place| place.domain.as_ref()).map(|domain| domain.len());
+        let domain = domains.chain([scope.host.len()]).max().unwrap_or_default();
+        self.name.len() + paths.max().unwrap_or_default() + domain + ATTRIBUTE_BYTES
+    }
+
     /// How many places it is looked for in.
     fn places(&self, scope: &RequestScope<'_>) -> usize {
         let guessed = |place: &&Place| {
@@ -157,14 +171,16 @@ impl<'a> Target<'a> {
     }
 }
 
-/// The lines that delete the cookies, at most `most`. If there are more, `start` is the number of the first one:
-/// every cookie's first place, then every cookie's second place, and so on, and again from the beginning.
+/// The lines that delete the cookies, at most `most`, and [`MAX_BYTES`]. If there are more, each `turn` goes on behind
+/// the one before: every cookie's first place, then every cookie's second place, and so on, and again from the beginning.
 pub(super) fn plan(
     cookies: &[Target<'_>],
     scope: &RequestScope<'_>,
     most: usize,
-    start: usize,
+    turn: usize,
 ) -> Vec<HeaderValue> {
+    let widest = cookies.iter().map(|cookie| cookie.widest(scope)).max().unwrap_or(1);
+    let most = most.min((MAX_BYTES / widest).max(1));
     let cookies: Vec<_> = cookies.iter().map(|cookie| (cookie, cookie.places(scope))).collect();
     let total: usize = cookies.iter().map(|(_, places)| places).sum();
     let line = |(cookie, place): (&Target<'_>, usize)| cookie.line(place, scope);
@@ -180,5 +196,5 @@ pub(super) fn plan(
         cookies.iter().filter(has_place).map(move |(cookie, _)| (*cookie, round))
     };
     let all = (0..rounds).flat_map(of_round);
-    all.cycle().skip(start % total).take(most).filter_map(line).collect()
+    all.cycle().skip(turn.wrapping_mul(most) % total).take(most).filter_map(line).collect()
 }

@@ -22,6 +22,8 @@ use crate::cookie::Cookies;
 pub(super) const MAX_NAMES: usize = 192;
 /// The most header fields of a response to which deletions are added: Envoy rejects more than 100, and adds its own.
 const MAX_FIELDS: usize = 90;
+/// Header fields of a response that a page of the consent UI may have besides its deletions.
+const OWN_PAGE_FIELDS: usize = 30;
 
 /// The cookies that the response to a page load deletes.
 #[derive(Debug)]
@@ -43,10 +45,9 @@ impl PageLoad {
         let scope = RequestScope::new(host, path, self.secure);
         let target = |name| Target::sent(filter, name, &scope);
         let cookies: Vec<_> = self.names.iter().map(|name| target(name)).collect();
-        let room = MAX_FIELDS.saturating_sub(fields);
-        let most = filter.settings.expire.max_per_response.min(room);
+        let most = filter.settings.expire.max_per_response.min(MAX_FIELDS.saturating_sub(fields));
         let turn = filter.page_loads.fetch_add(1, Relaxed);
-        plan(&cookies, &scope, most, turn.wrapping_mul(most))
+        plan(&cookies, &scope, most, turn)
     }
 }
 
@@ -87,7 +88,8 @@ impl Filter {
         let unsent = unsent.map(|name| Target::unsent(self, name, &scope));
         let sent = sent.iter().copied().filter(goes).map(|name| Target::sent(self, name, &scope));
         let cookies: Vec<_> = sent.chain(unsent).collect();
-        plan(&cookies, &scope, self.settings.expire.max_per_response, 0)
+        let most = self.settings.expire.max_per_response.min(MAX_FIELDS - OWN_PAGE_FIELDS);
+        plan(&cookies, &scope, most, 0)
     }
 
     /// What other sites need of the cookies of a request for this host; `None` if there is no such site.
@@ -364,5 +366,23 @@ mod tests {
         let page = PageLoad { names, secure: false };
         let lines = |fields| page.deletions(&filter, ("a", "/"), fields).len();
         assert_eq!((lines(0), lines(80), lines(90), lines(200)), (90, 10, 0, 0));
+    }
+
+    #[test]
+    fn a_withdrawal_and_long_paths_stay_within_the_limits_of_envoy() {
+        let filter = filter("[expire]\nmax_per_response = 200");
+        let cookies: Vec<String> = (0..150).map(|number| format!("odd{number}=1")).collect();
+        let mut headers = HeaderMap::new();
+        headers.insert("cookie", cookies.join("; ").parse().expect("a value"));
+        let consent = Consent::undecided(crate::consent::CategorySet::NECESSARY);
+        let lines = filter.deletions(&consent, "shop.example", &headers, Peer::default(), 0);
+        assert_eq!(lines.len(), MAX_FIELDS - OWN_PAGE_FIELDS);
+
+        let names = cookies.iter().map(|pair| pair.as_bytes()[..pair.len() - 2].into());
+        let page = PageLoad { names: names.collect(), secure: false };
+        let path = "/".to_owned() + &"x".repeat(1000);
+        let lines = page.deletions(&filter, ("a", &path), 0);
+        let bytes: usize = lines.iter().map(HeaderValue::len).sum();
+        assert!(!lines.is_empty() && bytes <= 32 * 1024, "{bytes}");
     }
 }

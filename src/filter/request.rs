@@ -54,6 +54,24 @@ pub(super) struct Visit {
 }
 
 impl Visit {
+    /// The visit of a response without a request. The visitor may have refused everything: no default applies.
+    pub(super) fn without_request() -> Self {
+        let consent = Consent::undecided(CategorySet::NECESSARY);
+        Self {
+            report: Box::new(Report::new(consent)),
+            method: Method::GET,
+            uri: Uri::from_static("/"),
+            host: None,
+            wanted: Wanted::by(&HeaderMap::new(), "/"),
+            ping: false,
+            known_beacon: false,
+            looked_at: None,
+            lists: Vec::new(),
+            page_load: None,
+            renewal: None,
+        }
+    }
+
     pub(super) fn granted(&self) -> CategorySet {
         self.report.consent.granted
     }

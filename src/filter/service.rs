@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Request, Response, response::Parts};
 use http_body::Body;
+use http_body_util::Empty;
 use tower::{Layer, Service};
 
 use super::body::FilterBody;
@@ -15,6 +16,7 @@ use super::clock::unix_now;
 use super::detect::{self, Look};
 use super::peer::Peer;
 use super::recall::Recall;
+use super::report::Report;
 use super::request::{self, Visit};
 use super::seen::Outcome;
 use super::state::Filter;
@@ -50,23 +52,67 @@ impl ConsentLayer {
     pub fn recalling(self, recall: Arc<Recall>) -> Self {
         Self { recall: Some(recall), ..self }
     }
+
+    /// Filters a request whose response comes from elsewhere. `Err` is the response to a request that must not be
+    /// forwarded.
+    pub fn begin<B, R: Body>(
+        &self,
+        request: &mut Request<B>,
+    ) -> Result<Begun, Box<Response<FilterBody<R>>>> {
+        let Self { filter, peer, recall } = self;
+        if filter.has_too_many_cookies(request.headers()) {
+            return Err(own(filter, request::too_many_cookies(filter)));
+        }
+        match request::filter(filter, request, *peer, recall.as_deref(), unix_now()) {
+            Err(answered) => Err(own(filter, *answered)),
+            Ok(visit) => {
+                let headers = needs_headers(filter, &visit).then(|| request.headers().clone());
+                Ok(Begun { filter: Arc::clone(filter), visit, headers })
+            }
+        }
+    }
+}
+
+/// An answer of the filter's own.
+fn own<R: Body>(
+    filter: &Arc<Filter>,
+    (answer, report): (Response<Bytes>, Box<Report>),
+) -> Box<Response<FilterBody<R>>> {
+    Box::new(answer.map(|body| FilterBody::answer(body, Arc::clone(filter), report)))
+}
+
+/// A filtered request whose response has not come yet.
+#[derive(Debug)]
+pub struct Begun {
+    filter: Arc<Filter>,
+    visit: Visit,
+    /// The request's headers, where an answer in the origin's stead needs them.
+    headers: Option<HeaderMap>,
+}
+
+impl Begun {
+    /// Filters the head of the response. Its body is elsewhere and cannot be inspected.
+    pub fn response(self, response: Response<()>) -> Response<FilterBody<Empty<Bytes>>> {
+        let response = response.map(|()| Empty::new());
+        match received(self, response) {
+            Received::Done(response) => response,
+            Received::Look(looking) => looking.judge(None),
+        }
+    }
 }
 
 impl<S> Layer<S> for ConsentLayer {
     type Service = ConsentService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        let (filter, recall) = (Arc::clone(&self.filter), self.recall.clone());
-        ConsentService { filter, peer: self.peer, recall, inner }
+        ConsentService { layer: self.clone(), inner }
     }
 }
 
 /// A service whose requests and responses are filtered by consent.
 #[derive(Debug, Clone)]
 pub struct ConsentService<S> {
-    filter: Arc<Filter>,
-    peer: Peer,
-    recall: Option<Arc<Recall>>,
+    layer: ConsentLayer,
     inner: S,
 }
 
@@ -84,25 +130,9 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let filter = Arc::clone(&self.filter);
-        let recall = self.recall.as_deref();
-        if filter.has_too_many_cookies(request.headers()) {
-            let (answer, report) = request::too_many_cookies(&filter);
-            let response = answer.map(|body| FilterBody::answer(body, filter, report));
-            return ConsentFuture { state: State::Answered { response: Some(response) } };
-        }
-        let state = match request::filter(&filter, &mut request, self.peer, recall, unix_now()) {
-            Err(answered) => {
-                let (answer, report) = *answered;
-                let wrap = |body| FilterBody::answer(body, filter, report);
-                State::Answered { response: Some(answer.map(wrap)) }
-            }
-            Ok(visit) => State::Forwarded {
-                headers: needs_headers(&filter, &visit).then(|| request.headers().clone()),
-                future: self.inner.call(request),
-                visit: Some(visit),
-                filter,
-            },
+        let state = match self.layer.begin(&mut request) {
+            Err(answer) => State::Answered { response: Some(*answer) },
+            Ok(begun) => State::Forwarded { future: self.inner.call(request), begun: Some(begun) },
         };
         ConsentFuture { state }
     }
@@ -131,9 +161,7 @@ pin_project_lite::pin_project! {
         Forwarded {
             #[pin]
             future: F,
-            visit: Option<Visit>,
-            headers: Option<HeaderMap>,
-            filter: Arc<Filter>,
+            begun: Option<Begun>,
         },
         // The start of a small image is awaited.
         Looking { looking: Option<Box<LookingAt<R>>> },
@@ -163,10 +191,10 @@ where
                 StateProjection::Answered { response } => {
                     return response.take().map_or(Poll::Pending, |answer| Poll::Ready(Ok(answer)));
                 }
-                StateProjection::Forwarded { future, visit, headers, filter } => {
+                StateProjection::Forwarded { future, begun } => {
                     let response = ready!(future.poll(context))?;
-                    let Some(visit) = visit.take() else { return Poll::Pending };
-                    match received(filter, visit, headers.take(), response) {
+                    let Some(begun) = begun.take() else { return Poll::Pending };
+                    match received(begun, response) {
                         Received::Done(response) => return Poll::Ready(Ok(response)),
                         Received::Look(looking) => looking,
                     }
@@ -189,12 +217,8 @@ enum Received<R: Body> {
 }
 
 /// Filters the head of a response and decides whether its body must be looked at.
-fn received<R: Body<Data = Bytes>>(
-    filter: &Arc<Filter>,
-    mut visit: Visit,
-    headers: Option<HeaderMap>,
-    mut response: Response<R>,
-) -> Received<R> {
+fn received<R: Body<Data = Bytes>>(begun: Begun, mut response: Response<R>) -> Received<R> {
+    let Begun { filter, mut visit, headers } = begun;
     let look = if visit.looked_at.is_some() {
         detect::look_at_image(response.status(), response.headers())
     } else if filter.settings.detect == Detect::Off || visit.known_beacon {
@@ -205,17 +229,15 @@ fn received<R: Body<Data = Bytes>>(
         let headers = response.headers();
         detect::look(&visit.method, query, visit.wanted, visit.ping, status, headers)
     };
-    response::filter(filter, &mut visit, response.headers_mut(), unix_now());
+    response::filter(&filter, &mut visit, response.headers_mut(), unix_now());
     match look {
         Look::Ordinary => {
-            let filter = Arc::clone(filter);
             let wrap = |body| FilterBody::inner(body, filter, visit.report);
             Received::Done(response.map(wrap))
         }
-        Look::Beacon => Received::Done(beacon(filter, visit, headers, response)),
+        Look::Beacon => Received::Done(beacon(&filter, visit, headers, response)),
         Look::SmallImage => {
             let (parts, body) = response.into_parts();
-            let filter = Arc::clone(filter);
             let taken = BytesMut::new();
             Received::Look(Box::new(LookingAt { parts, body, taken, visit, headers, filter }))
         }

@@ -19,7 +19,7 @@ const ROOM: usize = 4 * 1024;
 
 /// A stream that two hold: the connection, which writes to it, and whoever moves the connection on, and
 /// [hands over](Self::poll_hand_over) what it has written.
-pub(super) struct Gathered<S>(Arc<Mutex<Inner<S>>>);
+pub(crate) struct Gathered<S>(Arc<Mutex<Inner<S>>>);
 
 struct Inner<S> {
     stream: S,
@@ -33,7 +33,7 @@ impl<S> Clone for Gathered<S> {
 }
 
 impl<S> Gathered<S> {
-    pub(super) fn new(stream: S) -> Self {
+    pub(crate) fn new(stream: S) -> Self {
         Self(Arc::new(Mutex::new(Inner { stream, gathered: BytesMut::new() })))
     }
 
@@ -44,7 +44,7 @@ impl<S> Gathered<S> {
 
 impl<S: AsyncWrite + Unpin> Gathered<S> {
     /// Writes what was gathered. Where the stream takes no more for now, the task is woken when it does.
-    pub(super) fn poll_hand_over(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(crate) fn poll_hand_over(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let inner = &mut *self.inner();
         ready!(inner.poll_hand_over(context))?;
         Pin::new(&mut inner.stream).poll_flush(context)

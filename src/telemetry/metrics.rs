@@ -54,6 +54,8 @@ pub enum ErrorKind {
     Overloaded,
     /// consentry's own fault; the request was refused.
     Internal,
+    /// A message from Envoy could not be judged, or its processing mode is not supported.
+    ExtProc,
     /// A visitor's connection broke or spoke no HTTP.
     Connection,
     /// A visitor's TLS handshake failed.
@@ -61,7 +63,7 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::BadRequest,
         Self::Loop,
         Self::RequestTimeout,
@@ -72,6 +74,7 @@ impl ErrorKind {
         Self::TooManyRequests,
         Self::Overloaded,
         Self::Internal,
+        Self::ExtProc,
         Self::Connection,
         Self::Tls,
     ];
@@ -88,6 +91,7 @@ impl ErrorKind {
             Self::TooManyRequests => "too_many_requests",
             Self::Overloaded => "overloaded",
             Self::Internal => "internal",
+            Self::ExtProc => "ext_proc",
             Self::Connection => "connection",
             Self::Tls => "tls",
         }

@@ -15,8 +15,12 @@
 
 #[path = "../blackbox/beacons.rs"]
 mod beacons;
+mod chain;
 #[path = "../blackbox/cookies.rs"]
 mod cookies;
+mod differential;
 mod engine;
+mod rolling;
+mod streams;
 #[path = "../blackbox/support/mod.rs"]
 mod support;

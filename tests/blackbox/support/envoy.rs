@@ -1,8 +1,10 @@
 //! A real Envoy in front of an origin, with the example config of `deploy/envoy/`.
 
+use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use super::visitor::Visitor;
@@ -14,23 +16,50 @@ pub const EXAMPLE: &str = include_str!("../../../deploy/envoy/envoy.yaml");
 pub struct Envoy {
     pub address: SocketAddr,
     child: Child,
+    log: Arc<Mutex<String>>,
 }
 
 impl Envoy {
     /// In front of an origin, with a processor at an address.
     pub fn start(folder: &Path, origin: SocketAddr, processor: SocketAddr) -> Self {
-        let config =
-            EXAMPLE.replace("port_value: 9091", &format!("port_value: {}", processor.port()));
-        Self::run(&config, folder, origin)
+        Self::start_edited(folder, origin, &[processor], str::to_owned)
+    }
+
+    /// In front of an origin, with processors at these addresses, and changes of the config.
+    pub fn start_edited(
+        folder: &Path,
+        origin: SocketAddr,
+        processors: &[SocketAddr],
+        edit: impl Fn(&str) -> String,
+    ) -> Self {
+        let endpoint = |port: u16| {
+            format!(
+                "              - endpoint: {{ address: {{ socket_address: {{ address: 127.0.0.1, \
+                 port_value: {port} }} }} }}\n"
+            )
+        };
+        let both = endpoint(9091) + &endpoint(9093);
+        assert!(EXAMPLE.contains(&both));
+        let ours: String = processors.iter().map(|address| endpoint(address.port())).collect();
+        Self::run(&edit(&EXAMPLE.replace(&both, &ours)), folder, origin)
+    }
+
+    /// What Envoy has written to its log.
+    #[allow(dead_code)]
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
     }
 
     /// In front of an origin, with a processor at a path.
     #[allow(dead_code)]
     pub fn start_at(folder: &Path, origin: SocketAddr, processor: &Path) -> Self {
-        let address = "socket_address: { address: 127.0.0.1, port_value: 9091 }";
         let pipe = format!("pipe: {{ path: {} }}", processor.display());
-        assert!(EXAMPLE.contains(address));
-        Self::run(&EXAMPLE.replace(address, &pipe), folder, origin)
+        let address = SocketAddr::from(([127, 0, 0, 1], 9091));
+        Self::start_edited(folder, origin, &[address], |config| {
+            let address = "socket_address: { address: 127.0.0.1, port_value: 9091 }";
+            assert!(config.contains(address));
+            config.replace(address, &pipe)
+        })
     }
 
     fn run(config: &str, folder: &Path, origin: SocketAddr) -> Self {
@@ -39,7 +68,9 @@ impl Envoy {
             .replace("address: 0.0.0.0, port_value: 8080", "address: 127.0.0.1, port_value: 0")
             .replace("address: 127.0.0.1, port_value: 3000", &origin)
             // Machines that are busy with tests are slow.
-            .replace("message_timeout: 1s", "message_timeout: 20s");
+            .replace("message_timeout: 1s", "message_timeout: 20s")
+            .replace("- timeout: 1s", "- timeout: 20s")
+            .replace("interval: 1s", "interval: 0.1s");
         let config = format!(
             "admin: {{ address: {{ socket_address: {{ address: 127.0.0.1, port_value: 0 }} }} }}\n{config}"
         );
@@ -47,15 +78,25 @@ impl Envoy {
         std::fs::write(&file, config).unwrap();
         let admin = folder.join("envoy-admin");
         let program = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/real/tools/python/bin/envoy");
-        let child = Command::new(program)
-            .args(["--use-dynamic-base-id", "--concurrency", "1", "-l", "error", "-c"])
+        let mut child = Command::new(program)
+            .args(["--use-dynamic-base-id", "--concurrency", "1", "-l", "warning", "-c"])
             .arg(&file)
             .arg("--admin-address-path")
             .arg(&admin)
             .stdin(Stdio::null())
+            .stderr(Stdio::piped())
             .spawn()
             .expect("Envoy is missing: `make test` installs it");
-        let mut envoy = Self { address: SocketAddr::from(([127, 0, 0, 1], 0)), child };
+        let log = Arc::new(Mutex::new(String::new()));
+        let (kept, stderr) = (Arc::clone(&log), BufReader::new(child.stderr.take().unwrap()));
+        std::thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                let mut kept = kept.lock().unwrap();
+                kept.push_str(&line);
+                kept.push('\n');
+            }
+        });
+        let mut envoy = Self { address: SocketAddr::from(([127, 0, 0, 1], 0)), child, log };
         envoy.address = address(&admin);
         envoy
     }
@@ -67,10 +108,20 @@ fn address(admin: &Path) -> SocketAddr {
     loop {
         let told = std::fs::read_to_string(admin).ok().and_then(|text| text.parse().ok());
         if let Some(admin) = told {
-            let mut visitor = Visitor::connect(admin);
-            visitor.send(&request("GET", "/listeners?format=json", &[]));
+            let ask = |path: &str| {
+                let mut visitor = Visitor::connect(admin);
+                visitor.send(&request("GET", path, &[]));
+                visitor.reply("GET")
+            };
+            // It is ready when it has checked the health of the processors; it listens only then.
+            if ask("/ready").status != 200 {
+                std::thread::yield_now();
+                assert!(since.elapsed() < PATIENCE, "Envoy is not ready");
+                continue;
+            }
+            let listeners = ask("/listeners?format=json").body;
             let listeners: serde_json::Value =
-                serde_json::from_slice(&visitor.reply("GET").body).unwrap_or_default();
+                serde_json::from_slice(&listeners).unwrap_or_default();
             let socket = &listeners["listener_statuses"][0]["local_address"]["socket_address"];
             if let Some(port) = socket["port_value"].as_u64().filter(|port| *port > 0) {
                 return SocketAddr::from(([127, 0, 0, 1], u16::try_from(port).unwrap()));

@@ -28,6 +28,9 @@ pub struct Proxy {
     #[allow(dead_code)]
     pub secure: Option<SocketAddr>,
     pub admin: SocketAddr,
+    /// Where the process itself listens: behind Envoy, the external processor.
+    #[allow(dead_code)]
+    pub process: SocketAddr,
     child: Child,
     access: Mutex<Receiver<String>>,
     log: Arc<Mutex<String>>,
@@ -83,6 +86,29 @@ impl Proxy {
 
     /// Runs a command that becomes the proxy, with this config in the folder.
     pub fn spawn(command: &mut Command, config: &Path, folder: tempfile::TempDir) -> Self {
+        Self::spawn_behind(command, config, folder, ENVOY)
+    }
+
+    /// As `start_with`, without Envoy: the proxy (`run`), or the bare processor (`ext-proc`).
+    #[allow(dead_code)]
+    pub fn start_alone(kind: &str, listen: &str, toml: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("consentry.toml");
+        std::fs::write(&config, toml).unwrap();
+        let mut command = binary();
+        command
+            .args([kind, "--listen", listen, "--admin", "127.0.0.1:0", "--config"])
+            .arg(&config)
+            .stdout(Stdio::piped());
+        Self::spawn_behind(&mut command, &config, folder, false)
+    }
+
+    fn spawn_behind(
+        command: &mut Command,
+        config: &Path,
+        folder: tempfile::TempDir,
+        is_processor: bool,
+    ) -> Self {
         let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let (line_by, access) = mpsc::channel();
         if let Some(stdout) = child.stdout.take() {
@@ -114,10 +140,11 @@ impl Proxy {
             let _ = child.kill();
             panic!("the proxy did not start: {}", log.lock().unwrap());
         };
-        let envoy = ENVOY.then(|| Envoy::start(folder.path(), origin_of(config), address));
+        let process = address;
+        let envoy = is_processor.then(|| Envoy::start(folder.path(), origin_of(config), process));
         let address = envoy.as_ref().map_or(address, |envoy| envoy.address);
         let access = Mutex::new(access);
-        Self { address, secure, admin, child, access, log, _envoy: envoy, folder }
+        Self { address, secure, admin, process, child, access, log, _envoy: envoy, folder }
     }
 
     /// A visitor's new connection.

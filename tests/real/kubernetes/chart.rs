@@ -43,7 +43,7 @@ pub(super) fn assert_valid(text: &str) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("manifests.yaml");
     std::fs::write(&path, text).unwrap();
-    for version in [&["-k", "1.29"][..], &[]] {
+    for version in [&["-k", "1.30"][..], &[]] {
         let mut validate = tool("kubernetes-validate");
         let output = feed(validate.args(["--strict", "--no-warn"]).args(version).arg(&path), "");
         let report = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();

@@ -29,7 +29,7 @@ pub(super) const STATIC: [(&str, &str); 4] = [
          # VirtualService of your host, before all others:\n\
          #\n\
          #     - name: consentry-pages\n\
-         #       match: [{ uri: { prefix: /.consentry/ } }]\n\
+         #       match: [{ uri: { prefix: /.consentry/ } }, { uri: { exact: /.well-known/gpc.json } }]\n\
          #       route: [{ destination: { host: consentry.consentry.svc.cluster.local, port: { number: 80 } } }]",
     ),
 ];

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 
 use super::run::Pod;
-use super::{TOOLS, documents, file, one, render};
+use super::{TOOLS, containers, documents, file, one, pod, render};
 use crate::nginx::{Peer, free_port, wait_for};
 use crate::support::{Origin, Visitor, consent, request};
 
@@ -143,5 +143,13 @@ fn the_examples_for_envoy_istio_and_envoy_gateway_process_the_same_messages() {
     // The policy is for the application's route, not for that of the pages.
     assert_eq!(one(&gateway, "EnvoyExtensionPolicy")["spec"]["targetRefs"][0]["name"], "shop");
     let pages = &one(&gateway, "HTTPRoute")["spec"]["rules"][0]["matches"];
-    assert_eq!(pages, &json!([{ "path": { "type": "PathPrefix", "value": "/.consentry/" } }]));
+    let prefix = |value: &str| json!({ "path": { "type": "PathPrefix", "value": value } });
+    assert_eq!(pages, &json!([prefix("/.consentry/"), prefix("/.well-known/gpc.json")]));
+    // The hook ends before the time to end does, with room for drain_delay and drain.
+    for manifests in [&istio, &gateway] {
+        let spec = pod(manifests);
+        let hooks = containers(spec).map(|container| &container["lifecycle"]["preStop"]["sleep"]);
+        assert_eq!(hooks.collect::<Vec<_>>(), [&json!({ "seconds": 5 }); 2]);
+        assert!(spec["terminationGracePeriodSeconds"].as_u64().unwrap() > 5 + 10 + 30);
+    }
 }

@@ -69,6 +69,10 @@ readinessProbe:
 livenessProbe:
   httpGet: { path: /livez, port: {{ $admin }} }
   {{- toYaml .livenessProbe | nindent 2 }}
+{{- with .preStopSeconds }}
+lifecycle:
+  preStop: { sleep: { seconds: {{ . }} } }
+{{- end }}
 {{- with $resources }}
 resources:
   {{- toYaml . | nindent 2 }}

@@ -1,0 +1,56 @@
+//! What the streams of a connection share, and what a stream is judged by and counted in.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::error::{ErrorLog, StreamError};
+use super::mode::ResponseWatch;
+use crate::proxy::{Site, Snapshot};
+use crate::telemetry::{ErrorKind, Shard};
+
+/// A connection from Envoy.
+#[derive(Debug)]
+pub(super) struct Peer {
+    /// `None` for a path of this machine.
+    pub(super) address: Option<IpAddr>,
+    pub(super) responses: ResponseWatch,
+}
+
+/// What a stream is judged by, and where it is counted.
+pub(super) struct Account {
+    pub(super) snapshot: Arc<Snapshot>,
+    /// The number of the shard.
+    pub(super) number: usize,
+    shard: Option<Arc<Shard>>,
+    log: Arc<ErrorLog>,
+}
+
+impl Account {
+    pub(super) fn new(
+        snapshot: Arc<Snapshot>,
+        number: usize,
+        shard: Option<Arc<Shard>>,
+        log: Arc<ErrorLog>,
+    ) -> Self {
+        Self { snapshot, number, shard, log }
+    }
+
+    /// Counts and logs an error that ends the stream.
+    pub(super) fn error(&self, error: &StreamError) {
+        if let Some(shard) = &self.shard {
+            shard.error(error.kind());
+        }
+        self.log.note(error);
+    }
+
+    /// Counts a request that no site serves.
+    pub(super) fn bad_request(&self) {
+        if let Some(shard) = &self.shard {
+            shard.error(ErrorKind::BadRequest);
+        }
+    }
+
+    pub(super) fn site(&self, index: usize) -> Option<&Arc<Site>> {
+        self.snapshot.sites.all().get(index)
+    }
+}

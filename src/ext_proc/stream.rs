@@ -1,0 +1,365 @@
+//! One stream of Envoy's: the head of a request, what to change in it, the head of its response, what to change in that.
+//!
+//! Previous step: `service`. Every way in which a stream ends before its response was judged is an error.
+
+use std::error::Error as _;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use envoy_types::pb::envoy::service::ext_proc::v3::processing_request::Request as Message;
+use envoy_types::pb::envoy::service::ext_proc::v3::processing_response::Response as Answer;
+use envoy_types::pb::envoy::service::ext_proc::v3::{
+    BodyResponse, CommonResponse, HeaderMutation, HeadersResponse, HttpHeaders, ProcessingRequest,
+    ProcessingResponse, TrailersResponse,
+};
+use futures_util::FutureExt;
+use futures_util::stream::{self, Stream, StreamExt};
+use http::header::SET_COOKIE;
+use http::{HeaderName, Method, Response, StatusCode, Uri};
+use http_body_util::{BodyExt, Empty};
+use tonic::Status;
+
+use super::account::{Account, Peer};
+use super::convert::{self, ConvertError};
+use super::error::StreamError;
+use super::mode;
+use crate::config::settings::Mode;
+use crate::filter::{Begun, ConsentLayer, FilterBody, named_host};
+use crate::http::forwarded_scheme_is_secure;
+use crate::proxy::{NotFound, Site, join_cookies};
+use crate::telemetry::Entry;
+
+/// The status of a request without a response in logs and metrics, as in the access log of nginx.
+const CLIENT_CLOSED_REQUEST: u16 = 499;
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+type Filtered = Response<FilterBody<Empty<Bytes>>>;
+
+/// The stream of one request.
+pub(super) struct RequestStream<S> {
+    messages: S,
+    account: Account,
+    peer: Arc<Peer>,
+    /// The number of the site, where one is found.
+    site: usize,
+    phase: Phase,
+}
+
+enum Phase {
+    /// No message has come.
+    Begun,
+    /// The request's head is judged, and that of its response has not come.
+    Requested(Box<Waiting>),
+    /// The response's head is judged. What is kept of it filters its trailers.
+    Responded(Box<Filtered>),
+    /// Answered in the origin's stead, or failed.
+    Ended,
+}
+
+/// A request whose response has not come.
+struct Waiting {
+    begun: Begun,
+    target: Target,
+    /// When the request's head was answered.
+    answered: Instant,
+}
+
+/// What a request is for.
+struct Target {
+    method: Method,
+    uri: Uri,
+    /// Envoy's.
+    request_id: String,
+    started: Instant,
+}
+
+impl<S> RequestStream<S> {
+    pub(super) fn new(messages: S, account: Account, peer: Arc<Peer>) -> Self {
+        Self { messages, account, peer, site: 0, phase: Phase::Begun }
+    }
+}
+
+impl<S> RequestStream<S>
+where
+    S: Stream<Item = Result<ProcessingRequest, Status>> + Unpin,
+{
+    /// An answer for each message, until Envoy has no more, or one cannot be answered.
+    pub(super) fn answers(self) -> impl Stream<Item = Result<ProcessingResponse, Status>> {
+        stream::unfold(self, |mut stream| async move {
+            if matches!(stream.phase, Phase::Ended) {
+                return None;
+            }
+            let answered = match stream.messages.next().await {
+                Some(Ok(message)) => stream.answer(message),
+                ended => match stream.ended(ended.and_then(Result::err)) {
+                    None => return None,
+                    Some(error) => Err(error),
+                },
+            };
+            let answer = match answered {
+                Ok(answer) => Ok(ProcessingResponse {
+                    response: Some(answer),
+                    ..ProcessingResponse::default()
+                }),
+                Err(error) => Err(stream.fail(&error)),
+            };
+            Some((answer, stream))
+        })
+    }
+
+    /// The error with which the stream ends, if it is one.
+    fn ended(&self, error: Option<Status>) -> Option<StreamError> {
+        // An error of the transport is Envoy's end of the stream; every other one is of a message.
+        let of_message = error.filter(|error| error.source().is_none());
+        match (of_message, &self.phase) {
+            (Some(status), _) => Some(StreamError::Unreadable(status)),
+            (None, Phase::Responded(_) | Phase::Ended) => None,
+            (None, Phase::Begun | Phase::Requested(_)) => Some(StreamError::Ended),
+        }
+    }
+
+    fn answer(&mut self, message: ProcessingRequest) -> Result<Answer, StreamError> {
+        if matches!(self.phase, Phase::Begun) {
+            mode::check(&message)?;
+        }
+        let message = message.request.ok_or(StreamError::Empty)?;
+        let phase = std::mem::replace(&mut self.phase, Phase::Ended);
+        let (answer, phase) = match (message, phase) {
+            (Message::RequestHeaders(head), Phase::Begun) => self.request(&head)?,
+            (Message::ResponseHeaders(head), Phase::Begun) => self.local_reply(&head)?,
+            (Message::ResponseHeaders(head), Phase::Requested(waiting)) => {
+                self.response(&head, waiting)?
+            }
+            (Message::RequestBody(_), phase @ (Phase::Requested(_) | Phase::Responded(_))) => {
+                (Answer::RequestBody(BodyResponse::default()), phase)
+            }
+            (Message::ResponseBody(_), phase @ Phase::Responded(_)) => {
+                (Answer::ResponseBody(BodyResponse::default()), phase)
+            }
+            (
+                Message::RequestTrailers(trailers),
+                phase @ (Phase::Requested(_) | Phase::Responded(_)),
+            ) => {
+                let site = self.account.site(self.site).map(Arc::clone);
+                let changes = convert::trailers(trailers.trailers.as_ref(), |trailers| {
+                    if let Some(site) = site {
+                        site.filter.strip_request_trailers(trailers);
+                    }
+                })?;
+                (Answer::RequestTrailers(changed_trailers(changes)), phase)
+            }
+            (Message::ResponseTrailers(trailers), Phase::Responded(mut filtered)) => {
+                let changes = convert::trailers(trailers.trailers.as_ref(), |trailers| {
+                    filtered.body_mut().filter_trailers(trailers);
+                })?;
+                (Answer::ResponseTrailers(changed_trailers(changes)), Phase::Responded(filtered))
+            }
+            (message, phase) => {
+                self.phase = phase;
+                return Err(StreamError::Order(name(&message)));
+            }
+        };
+        self.phase = phase;
+        Ok(answer)
+    }
+}
+
+impl<S> RequestStream<S> {
+    /// Counts and logs an error, and makes the status of it.
+    fn fail(&mut self, error: &StreamError) -> Status {
+        self.account.error(error);
+        if let Phase::Requested(waiting) = &self.phase {
+            if matches!(error, StreamError::Ended) {
+                self.peer.responses.ended(waiting.answered.elapsed());
+            }
+            self.log(None, CLIENT_CLOSED_REQUEST, &waiting.target);
+        }
+        self.phase = Phase::Ended;
+        error.status()
+    }
+
+    /// The head of a request: what to change in it, or the answer to a beacon.
+    fn request(&mut self, head: &HttpHeaders) -> Result<(Answer, Phase), StreamError> {
+        let started = Instant::now();
+        let mut request = match convert::request(head) {
+            Ok(request) => request,
+            Err(ConvertError::NoTarget) => {
+                return Ok((self.refuse(StatusCode::BAD_REQUEST), Phase::Ended));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let found = match named_host(request.headers()) {
+            Some(host) => self.account.snapshot.sites.find(host, request.uri().path()),
+            None => return Ok((self.refuse(StatusCode::BAD_REQUEST), Phase::Ended)),
+        };
+        let site = match found {
+            Ok(site) => Arc::clone(site),
+            Err(NotFound::Host) => {
+                return Ok((self.refuse(StatusCode::MISDIRECTED_REQUEST), Phase::Ended));
+            }
+            Err(NotFound::Path) => {
+                return Ok((self.refuse(StatusCode::NOT_FOUND), Phase::Ended));
+            }
+        };
+        self.site = site.index;
+        let id = request.headers().get(X_REQUEST_ID).and_then(|id| id.to_str().ok());
+        let target = Target {
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            request_id: id.unwrap_or_default().chars().take(64).collect(),
+            started,
+        };
+        let secure = forwarded_scheme_is_secure(request.headers()).unwrap_or_default();
+        // Who reaches a path of this machine may speak for visitors.
+        let trusted = self.peer.address.is_none_or(|peer| self.account.snapshot.trusts(peer));
+        let layer = ConsentLayer::new(Arc::clone(&site.filter)).secure(secure).trusted(trusted);
+        match layer.begin(&mut request) {
+            Err(answer) => Ok((self.immediate(*answer, &target), Phase::Ended)),
+            Ok(begun) => {
+                join_cookies(request.headers_mut());
+                let changes = convert::difference(head, request.headers());
+                let answered = Instant::now();
+                let waiting = Waiting { begun, target, answered };
+                let answer = Answer::RequestHeaders(changed(changes));
+                Ok((answer, Phase::Requested(Box::new(waiting))))
+            }
+        }
+    }
+
+    /// The head of a response: what to change in it, or another response in its stead.
+    fn response(
+        &mut self,
+        head: &HttpHeaders,
+        waiting: Box<Waiting>,
+    ) -> Result<(Answer, Phase), StreamError> {
+        self.peer.responses.seen();
+        let response = match convert::response(head) {
+            Ok(response) => response,
+            Err(error) => {
+                self.phase = Phase::Requested(waiting);
+                return Err(error.into());
+            }
+        };
+        let Waiting { begun, target, .. } = *waiting;
+        let filtered = begun.response(response);
+        let enforces = self.account.site(self.site).is_some_and(|site| enforces(site));
+        if enforces && filtered.body().report().beacon.is_some() {
+            return Ok((self.immediate(filtered, &target), Phase::Ended));
+        }
+        Ok(self.pass(head, filtered, &target))
+    }
+
+    /// The head of a response without a request: a local reply of a filter in front of this one. Its site is unknown,
+    /// and so is its visitor.
+    fn local_reply(&mut self, head: &HttpHeaders) -> Result<(Answer, Phase), StreamError> {
+        let started = Instant::now();
+        let mut response = convert::response(head)?;
+        let snapshot = Arc::clone(&self.account.snapshot);
+        let sites = snapshot.sites.all();
+        let site = snapshot.sites.find("", "/").ok().or_else(|| sites.first());
+        let Some(site) = site else { return Err(StreamError::Order("response headers")) };
+        self.site = site.index;
+        // A cookie passes only if every site that it may be of lets it pass.
+        let others = sites.iter().filter(|other| other.index != site.index);
+        for other in others.filter(|other| enforces(other)) {
+            if !response.headers().contains_key(SET_COOKIE) {
+                break;
+            }
+            response = other.filter.local_reply(response).map(|_| ());
+        }
+        let filtered = site.filter.local_reply(response);
+        let target = Target {
+            method: Method::default(),
+            uri: Uri::default(),
+            request_id: String::new(),
+            started,
+        };
+        Ok(self.pass(head, filtered, &target))
+    }
+
+    fn pass(&self, head: &HttpHeaders, mut filtered: Filtered, target: &Target) -> (Answer, Phase) {
+        convert::limit_fields(head, filtered.headers_mut());
+        let changes = convert::difference(head, filtered.headers());
+        self.log(Some(&filtered), filtered.status().as_u16(), target);
+        (Answer::ResponseHeaders(changed(changes)), Phase::Responded(Box::new(filtered)))
+    }
+
+    /// The answer to a request that no site serves.
+    fn refuse(&self, status: StatusCode) -> Answer {
+        self.account.bad_request();
+        let mut answer = Response::new(Bytes::from_static(b"No site is served here.\n"));
+        *answer.status_mut() = status;
+        Answer::ImmediateResponse(convert::immediate(answer, "consentry_no_site"))
+    }
+
+    fn immediate(&self, answer: Filtered, target: &Target) -> Answer {
+        self.log(Some(&answer), answer.status().as_u16(), target);
+        let (parts, body) = answer.into_parts();
+        // Our own answers are there at once.
+        let body = body.collect().now_or_never().and_then(Result::ok);
+        let body = body.map(|body| body.to_bytes()).unwrap_or_default();
+        let answer = Response::from_parts(parts, body);
+        Answer::ImmediateResponse(convert::immediate(answer, "consentry_beacon"))
+    }
+
+    /// Counts and logs the request. Without a response it is incomplete.
+    fn log(&self, filtered: Option<&Filtered>, status: u16, target: &Target) {
+        let Some(site) = self.account.site(self.site) else { return };
+        let Account { snapshot, number, .. } = &self.account;
+        let duration = target.started.elapsed();
+        let report = filtered.map(|filtered| filtered.body().report());
+        snapshot.counters.request(*number, site.index, status, duration, report);
+        let Some(log) = &snapshot.access_log else { return };
+        let settings = site.filter.settings();
+        let reader = &settings.reader;
+        log.write(&Entry {
+            site: &site.name,
+            method: target.method.as_str(),
+            path: target.uri.path(),
+            status,
+            duration,
+            // Envoy has the body.
+            bytes: 0,
+            request_id: &target.request_id,
+            mode: settings.mode.as_str(),
+            report: report
+                .map(|report| (report, &reader.categories, reader.source_name(&report.consent))),
+            complete: filtered.is_some(),
+            speaker: None,
+        });
+    }
+}
+
+/// A stream that Envoy resets is dropped.
+impl<S> Drop for RequestStream<S> {
+    fn drop(&mut self) {
+        if matches!(self.phase, Phase::Begun | Phase::Requested(_)) {
+            self.fail(&StreamError::Ended);
+        }
+    }
+}
+
+fn enforces(site: &Site) -> bool {
+    site.filter.settings().mode == Mode::Enforce
+}
+
+fn name(message: &Message) -> &'static str {
+    match message {
+        Message::RequestHeaders(_) => "request headers",
+        Message::ResponseHeaders(_) => "response headers",
+        Message::RequestBody(_) => "request body",
+        Message::ResponseBody(_) => "response body before the response headers",
+        Message::RequestTrailers(_) => "request trailers",
+        Message::ResponseTrailers(_) => "response trailers before the response headers",
+    }
+}
+
+fn changed(changes: HeaderMutation) -> HeadersResponse {
+    let response = CommonResponse { header_mutation: Some(changes), ..CommonResponse::default() };
+    HeadersResponse { response: Some(response) }
+}
+
+fn changed_trailers(changes: HeaderMutation) -> TrailersResponse {
+    TrailersResponse { header_mutation: Some(changes) }
+}
