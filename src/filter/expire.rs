@@ -375,7 +375,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert("cookie", cookies.join("; ").parse().expect("a value"));
         let consent = Consent::undecided(crate::consent::CategorySet::NECESSARY);
-        let lines = filter.deletions(&consent, "shop.example", &headers, Peer::default(), 0);
+        let lines = filter.deletions(&consent, ("shop.example", "/"), &headers, Peer::default(), 0);
         assert_eq!(lines.len(), MAX_FIELDS - OWN_PAGE_FIELDS);
 
         let names = cookies.iter().map(|pair| pair.as_bytes()[..pair.len() - 2].into());
