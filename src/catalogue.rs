@@ -54,7 +54,7 @@ pub struct Catalogue {
 }
 
 impl Catalogue {
-    /// Compiles the rules. [`Precedence`](matcher::Precedence) says which of several wins.
+    /// Compiles the rules. `docs/catalogue.md` says which of several wins.
     pub fn compile(
         cookies: impl IntoIterator<Item = CookieRule>,
         beacons: impl IntoIterator<Item = BeaconRule>,
