@@ -4,7 +4,7 @@
 //! costs more than putting the pieces side by side first.
 
 use std::io::{self, IoSlice};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -14,12 +14,19 @@ use tokio_rustls::server::TlsStream;
 /// What is put side by side at most, in octets.
 const SHORT: usize = 2048;
 
+/// How many reads in a row find data before the task yields to others of its worker.
+const MAX_READS: u8 = 4;
+
 #[derive(Debug)]
-pub(super) struct Socket(TcpStream);
+pub(super) struct Socket {
+    stream: TcpStream,
+    /// Reads in a row that found data.
+    reads: u8,
+}
 
 impl Socket {
     pub(super) fn new(stream: TcpStream) -> Self {
-        Self(stream)
+        Self { stream, reads: 0 }
     }
 }
 
@@ -40,7 +47,7 @@ impl ReadReady for TlsStream<Socket> {
 impl ReadReady for Socket {
     fn poll_read_ready(&self, context: &mut Context<'_>) -> Poll<()> {
         // An error is there to be read, too.
-        self.0.poll_read_ready(context).map(drop)
+        self.stream.poll_read_ready(context).map(drop)
     }
 }
 
@@ -50,7 +57,16 @@ impl AsyncRead for Socket {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(context, buffer)
+        // hyper reads interim responses for as long as an origin sends them: a flood must not keep others waiting.
+        if self.reads >= MAX_READS {
+            self.reads = 0;
+            // It wakes the task once the runtime has looked for other sockets with data, which it does only after many
+            // tasks otherwise.
+            return pin!(tokio::task::yield_now()).poll(context).map(Ok);
+        }
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        self.reads = if read.is_ready() { self.reads + 1 } else { 0 };
+        read
     }
 }
 
@@ -60,7 +76,7 @@ impl AsyncWrite for Socket {
         context: &mut Context<'_>,
         octets: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(context, octets)
+        Pin::new(&mut self.stream).poll_write(context, octets)
     }
 
     fn poll_write_vectored(
@@ -68,7 +84,7 @@ impl AsyncWrite for Socket {
         context: &mut Context<'_>,
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let stream = Pin::new(&mut self.0);
+        let stream = Pin::new(&mut self.stream);
         if let [piece] = pieces {
             return stream.poll_write(context, piece);
         }
@@ -92,10 +108,56 @@ impl AsyncWrite for Socket {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(context)
+        Pin::new(&mut self.stream).poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(context)
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+    use std::task::{Wake, Waker};
+
+    use super::*;
+
+    struct Counted(AtomicUsize);
+
+    impl Wake for Counted {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Relaxed);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_socket_that_always_has_data_lets_others_run_and_is_read_again() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a socket");
+        let address = listener.local_addr().expect("an address");
+        let stream = TcpStream::connect(address).await.expect("a connection");
+        let (mut peer, _) = listener.accept().expect("a connection");
+        peer.write_all(&[7; 64]).expect("written");
+        stream.readable().await.expect("data");
+        let mut socket = Socket::new(stream);
+        let counted = Arc::new(Counted(AtomicUsize::new(0)));
+        let waker = Waker::from(Arc::clone(&counted));
+        let mut read = || {
+            let mut byte = [0];
+            let mut buffer = ReadBuf::new(&mut byte);
+            let mut context = Context::from_waker(&waker);
+            Pin::new(&mut socket).poll_read(&mut context, &mut buffer).is_ready()
+        };
+        for pauses in 1..=2 {
+            let reads: Vec<bool> = (0..=MAX_READS).map(|_| read()).collect();
+            assert!(
+                reads.iter().take(MAX_READS.into()).all(|found| *found)
+                    && reads.last() == Some(&false)
+            );
+            tokio::task::yield_now().await;
+            assert_eq!(counted.0.load(Relaxed), pauses, "each pause wakes the task");
+        }
     }
 }
