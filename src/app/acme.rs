@@ -87,7 +87,10 @@ impl Asking {
         loop {
             match timeout(self.patience, self.state.next()).await {
                 Ok(Some(event)) => {
-                    self.patience = LONGEST_PATIENCE;
+                    // A stored account does not end an order.
+                    if !matches!(event, Ok(EventOk::AccountCacheStore)) {
+                        self.patience = LONGEST_PATIENCE;
+                    }
                     self.log(event);
                 }
                 Ok(None) => return,
