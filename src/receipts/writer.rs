@@ -477,13 +477,15 @@ impl<S: Spool> Writer<S> {
         tracing::warn!(%error, ?retry_in, "the spool of receipts cannot be read or written");
     }
 
-    /// At the end: every visitor has an answer, and the spool is empty if the store works.
+    /// At the end: every visitor has an answer, refused receipts are erased, and the spool is empty if the store works.
     fn is_closed(&mut self, now: Instant) -> bool {
         let Some((until, closed)) = self.closing.take() else { return false };
         let answered = self.pending.is_empty()
             && !matches!(&self.in_flight, Some(InFlight::Insert(jobs, _)) if !jobs.is_empty());
-        let empty = self.waiting == 0 && self.to_remove.is_empty() && self.to_erase.is_empty();
-        let idle = self.store_failed || (self.in_flight.is_none() && empty);
+        let empty = self.waiting == 0 && self.to_remove.is_empty();
+        let moved = self.store_failed || (self.in_flight.is_none() && empty);
+        // No refused receipt may stay in the store.
+        let idle = moved && self.to_erase.is_empty();
         if answered && (idle || until <= now) {
             let _ = closed.send(());
             return true;

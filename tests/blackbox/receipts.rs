@@ -231,11 +231,11 @@ fn while_the_store_is_down_consent_works_and_receipts_wait_and_are_moved_when_it
         (status, ready.as_str()),
         (200, "ready, degraded: the store of receipts is down, 3 wait in the spool\n")
     );
-    assert_eq!(proxy.metric("consentry_receipts_total{result=\"spooled\"}"), 3.0);
+    proxy.expect_metric("consentry_receipts_total{result=\"spooled\"}", 3.0);
     assert_eq!(proxy.metric("consentry_receipts_waiting"), 3.0);
     // The spool is full: a choice without a receipt is not confirmed.
     assert_eq!(choose(&proxy, "choice=accept", &[]), (503, None));
-    assert_eq!(proxy.metric("consentry_receipts_total{result=\"refused\"}"), 1.0);
+    proxy.expect_metric("consentry_receipts_total{result=\"refused\"}", 1.0);
     let (_, shown, _) = command(folder.path(), &toml, &["show", &ids[1]]);
     assert!(shown.contains(&ids[1]), "what waits is shown too");
     // What waits survives a kill, and is moved by the next process.
@@ -290,7 +290,7 @@ fn a_locked_store_costs_a_visitor_less_than_a_second_and_no_choice() {
             waits.push(started.elapsed());
         }
         assert!(waits.iter().all(|wait| *wait < Duration::from_secs(2)), "{waits:?}");
-        assert_eq!(proxy.metric("consentry_receipts_total{result=\"spooled\"}"), 5.0);
+        proxy.expect_metric("consentry_receipts_total{result=\"spooled\"}", 5.0);
         drop(locked);
         proxy.expect_metric("consentry_receipts_total{result=\"stored\"}", 6.0);
         proxy.expect_metric("consentry_receipts_waiting", 0.0);
@@ -313,8 +313,8 @@ fn a_spool_that_is_locked_or_cannot_delete_leaves_the_store_alone() {
     for _ in 0..3 {
         assert_eq!(choose(&proxy, "choice=accept", &[]).0, 303);
     }
-    assert_eq!(proxy.metric("consentry_receipts_total{result=\"stored\"}"), 6.0, "each once");
-    assert_eq!(proxy.metric("consentry_receipts_total{result=\"spooled\"}"), 0.0);
+    proxy.expect_metric("consentry_receipts_total{result=\"stored\"}", 6.0);
+    proxy.expect_metric("consentry_receipts_total{result=\"spooled\"}", 0.0);
     assert_eq!(proxy.admin("/readyz").1, "ready, degraded: the spool rejects receipts\n");
     assert!(!proxy.log().contains("the store of receipts is down"), "{}", proxy.log());
 }
@@ -330,7 +330,7 @@ fn a_choice_refused_for_want_of_a_receipt_is_not_recorded_later() {
         for _ in 0..3 {
             assert_eq!(choose(&proxy, "choice=accept", &[]), (503, None), "{durability}");
         }
-        assert_eq!(proxy.metric("consentry_receipts_total{result=\"refused\"}"), 3.0);
+        proxy.expect_metric("consentry_receipts_total{result=\"refused\"}", 3.0);
         drop(locked);
         assert_eq!(choose(&proxy, "choice=accept", &[]).0, 303);
         proxy.expect_metric("consentry_receipts_total{result=\"stored\"}", 2.0);

@@ -44,7 +44,7 @@ fn a_server_that_hangs_costs_no_choice_and_no_receipt_over_a_kill() {
         std::thread::scope(|scope| {
             (0..5).for_each(|_| drop(scope.spawn(|| choose_quickly(&proxy))));
         });
-        assert_eq!(proxy.metric("consentry_receipts_total{result=\"spooled\"}"), 5.0);
+        proxy.expect_metric("consentry_receipts_total{result=\"spooled\"}", 5.0);
         proxy.signal("KILL");
         proxy.ended();
         postgres.signal("CONT");
@@ -68,7 +68,7 @@ fn a_choice_refused_while_the_server_hangs_is_not_stored_when_it_goes_on() {
         for _ in 0..3 {
             assert_eq!(choose(&proxy).0, 503);
         }
-        assert_eq!(proxy.metric("consentry_receipts_total{result=\"refused\"}"), 3.0);
+        proxy.expect_metric("consentry_receipts_total{result=\"refused\"}", 3.0);
         postgres.signal("CONT");
         drop(spool);
         choose_quickly(&proxy);
