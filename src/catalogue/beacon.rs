@@ -60,9 +60,11 @@ impl BeaconRule {
     /// it at the other spelling; nor is a picture in an e-mail, which no script loads.
     pub(super) fn fits(&self, probe: &BeaconProbe<'_>, reading: Reading<'_>) -> Option<bool> {
         let folds = !probe.navigation && !self.email_open && !self.path.has_upper();
+        if !self.allows_path_info(reading) || !self.holds(probe, folds) {
+            return None;
+        }
         let spelled = glob::matches(&self.path, reading.path);
-        let fits = (folds || spelled) && self.allows_path_info(reading) && self.holds(probe, folds);
-        fits.then_some(spelled)
+        (folds || spelled).then_some(spelled)
     }
 
     /// Whether the rule takes page loads: visitors follow links to paths that look like a beacon's.
