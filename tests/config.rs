@@ -580,6 +580,25 @@ fn options_without_effect_are_named_with_their_line() {
 }
 
 #[test]
+fn receipts_that_end_before_the_consent_of_any_site_are_named() {
+    for (retention, max_age, named) in [
+        ("retention_days = 30\n", 20, true),
+        ("retention_days = 182\n", 182, false),
+        ("", 3000, true),
+        ("", 1825, false),
+    ] {
+        let config = parse(&format!(
+            "[receipts]\n{retention}[[site]]\nhosts = ['a.example']\nupstream = 'http://127.0.0.1:1'\n\
+             consent = {{ max_age_days = {max_age} }}\n\
+             [[site]]\nhosts = ['b.example']\nupstream = 'http://127.0.0.1:1'\n"
+        ));
+        let is_named =
+            config.warnings.iter().any(|problem| problem.key == "receipts.retention_days");
+        assert_eq!(is_named, named, "{retention} {max_age}");
+    }
+}
+
+#[test]
 fn the_annotated_example_has_no_option_without_effect() {
     let text = std::fs::read_to_string("config/consentry.toml").expect("the example");
     let found: Vec<String> =

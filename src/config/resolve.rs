@@ -28,8 +28,8 @@ use super::overrides::Overrides;
 use super::problem::Problem;
 use super::raw::{RawCategory, RawDefault, RawTechnologies};
 use super::settings::{
-    AccessFormat, AdminAddress, Config, Detect, Expire, Listen, Log, LogFormat, LogLevel, Site,
-    Technologies, VisitorAddress,
+    AccessFormat, AdminAddress, Config, Detect, Expire, Listen, Log, LogFormat, LogLevel, Receipts,
+    Site, Technologies, VisitorAddress,
 };
 use crate::catalogue::{Catalogue, FilterLists, Tier};
 use crate::config::spanned::Spanned;
@@ -108,6 +108,7 @@ pub(super) fn resolve(document: Doc, folder: &Path, overrides: &Overrides) -> Co
     }
     let mut warnings = warnings(document, &common, &sites);
     warnings.extend(ineffective);
+    warnings.extend(short_retention(document, receipts.as_ref(), &sites));
     let listen = listen::listen(document, raw.listen, folder, overrides);
     warnings.extend(unguarded(document, &listen));
     warnings.extend(loops::warnings(document, &listen, &sites));
@@ -173,6 +174,16 @@ fn unguarded(document: Doc, listen: &Listen) -> Option<Problem> {
         "listen.admin = \"{address}\" is open to the network without listen.admin_token_file: whoever reaches it reads metrics and inventory, and changes the log's level"
     );
     open.then(|| Problem::of_file(&document.file, message))
+}
+
+/// Receipts that are deleted while consent that they prove is in force on some site.
+fn short_retention(document: Doc, receipts: Option<&Receipts>, sites: &[Site]) -> Option<Problem> {
+    let longest = sites.iter().map(|site| site.filter.reader.max_age_days).max()?;
+    let key = "receipts.retention_days".to_owned();
+    let message =
+        "is shorter than consent.max_age_days: proofs are deleted while the consent lasts";
+    let short = receipts?.retention_days < longest;
+    short.then(|| document.at(None, key, message.to_owned(), None))
 }
 
 /// Upstreams that may be anybody.

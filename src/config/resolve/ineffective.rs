@@ -97,7 +97,7 @@ fn of_site(key: &str, site: &RawSite, raw: &Raw, limits: &RawSiteLimits) -> Vec<
     let mut found = Vec::new();
     of_limits(&Layers::new("limits", key, &site.limits, limits), &mut found);
     let consent = Layers::new("consent", key, &site.consent, &raw.consent);
-    of_consent(&consent, raw, site.sticky_cookie.is_some(), &mut found);
+    of_consent(&consent, site.sticky_cookie.is_some(), &mut found);
     let banner = Layers::new("banner", key, &site.banner, &raw.banner);
     if banner.copied(|raw| raw.enabled) != Some(true) {
         let reason = "has no effect without banner.enabled = true";
@@ -131,7 +131,7 @@ fn of_limits(limits: &Layers<'_, RawSiteLimits>, found: &mut Vec<Found>) {
     found.extend(queue.map(|(key, _)| (key, "has no effect without concurrent_requests")));
 }
 
-fn of_consent(consent: &Layers<'_, RawConsent>, raw: &Raw, sticky: bool, found: &mut Vec<Found>) {
+fn of_consent(consent: &Layers<'_, RawConsent>, sticky: bool, found: &mut Vec<Found>) {
     if consent.copied(|raw| raw.gpc) == Some(RawSignal::Ignore) {
         let categories = consent.get("gpc_categories", |raw| raw.gpc_categories.as_ref());
         found.extend(categories.map(|(key, _)| (key, "has no effect with gpc = \"ignore\"")));
@@ -170,12 +170,6 @@ fn of_consent(consent: &Layers<'_, RawConsent>, raw: &Raw, sticky: bool, found: 
             found.extend(unread.map(|name| (format!("{path}.{name}"), reason)));
         }
     }
-    let max_age = consent.get("max_age_days", |raw| raw.max_age_days.as_ref());
-    let max_age = max_age.map_or(182, |(_, days)| *days.get_ref());
-    let receipts = raw.receipts.as_ref().and_then(|raw| raw.get_ref().retention_days.as_ref());
-    let reason = "is shorter than consent.max_age_days: proofs are deleted while the consent lasts";
-    let short = receipts.is_some_and(|days| *days.get_ref() < max_age);
-    note(found, short, "receipts.retention_days", reason);
 }
 
 fn of_upstreams(key: &str, site: &RawSite, global: &RawUpstreamTls, found: &mut Vec<Found>) {
