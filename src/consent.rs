@@ -30,6 +30,7 @@ pub use own_cookie::{MAX_LIFETIME_DAYS, OwnCookie};
 pub use reader::{ConsentReader, is_older};
 pub use region::RegionPolicy;
 pub use signal::{SignalPolicy, Signals};
+pub(crate) use signing::key_lines;
 pub use signing::{CookieKeys, CookieKeysError};
 pub use status::{Consent, Reason};
 pub use vendors::{Vendor, VendorSet, Vendors};

@@ -31,6 +31,7 @@ use crate::telemetry::ReceiptCounters;
 
 pub use error::{NotRecorded, ReceiptsError};
 pub use open::open;
+pub(crate) use receipt::hex;
 pub use receipt::{How, Receipt, ShownTexts, new_id};
 use spool::{FileSpool, Spool};
 pub use sqlite::Sqlite;

@@ -1,7 +1,6 @@
 //! The texts that a visitor was shown, identified by a hash for the receipt.
 
 use std::collections::HashMap;
-use std::fmt::Write;
 
 use ring::digest::{SHA256, digest};
 use serde::Serialize;
@@ -9,7 +8,7 @@ use serde::Serialize;
 use crate::config::settings;
 use crate::consent::ConsentReader;
 use crate::locale::{Locale, Texts};
-use crate::receipts::ShownTexts;
+use crate::receipts::{ShownTexts, hex};
 
 /// The version of consentry, and with it of the markup.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -55,10 +54,7 @@ pub fn shown_texts(
     };
     // Strings only: this cannot fail.
     let line = serde_json::to_string(&shown).unwrap_or_default();
-    let mut sha256 = String::with_capacity(64);
-    for byte in digest(&SHA256, line.as_bytes()).as_ref() {
-        let _ = write!(sha256, "{byte:02x}");
-    }
+    let sha256 = hex(digest(&SHA256, line.as_bytes()).as_ref());
     (line, ShownTexts { version: VERSION.to_owned(), sha256 })
 }
 

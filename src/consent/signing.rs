@@ -14,6 +14,8 @@ const MIN_KEY_LENGTH: usize = 32;
 const MAX_KEYS: usize = 8;
 /// Prefix of every signed message, so that signatures of other messages by the same key are never valid.
 const CONTEXT: &[u8] = b"consentry consent cookie\0";
+/// The prefix of what an affinity cookie's tags are made from.
+const AFFINITY: &[u8] = b"consentry affinity cookie\0";
 
 /// Signing keys, shared by all replicas: the first one signs, all of them verify.
 #[derive(Clone)]
@@ -49,21 +51,17 @@ impl CookieKeys {
     /// # Errors
     /// When a key is shorter than 32 characters or not printable ASCII, and for none or more than 8 keys.
     pub fn parse(text: &str) -> Result<Self, CookieKeysError> {
-        let mut keys = Vec::new();
-        for (index, line) in text.lines().map(str::trim).enumerate() {
-            if line.is_empty() || line.starts_with('#') {
-                continue;
-            }
-            if line.len() < MIN_KEY_LENGTH || !line.bytes().all(|byte| byte.is_ascii_graphic()) {
-                return Err(CookieKeysError::Key(index + 1));
-            }
-            keys.push(hmac::Key::new(hmac::HMAC_SHA256, line.as_bytes()));
-        }
-        match keys.len() {
-            0 => Err(CookieKeysError::Empty),
-            1..=MAX_KEYS => Ok(Self(keys)),
-            _ => Err(CookieKeysError::TooMany),
-        }
+        let key = |line: &str| hmac::Key::new(hmac::HMAC_SHA256, line.as_bytes());
+        Ok(Self(key_lines(text)?.into_iter().map(key).collect()))
+    }
+
+    /// A key that nobody knows.
+    ///
+    /// # Errors
+    /// When the system has no random numbers.
+    pub fn random() -> Result<Self, CookieKeysError> {
+        let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new());
+        Ok(Self(vec![key.map_err(|_| CookieKeysError::Random)?]))
     }
 
     /// The number of keys.
@@ -83,20 +81,6 @@ impl CookieKeys {
         let message = message(value);
         self.0.iter().any(|key| hmac::verify(key, &message, &tag).is_ok())
     }
-}
-
-/// The prefix of what an affinity cookie's tags are made from.
-const AFFINITY: &[u8] = b"consentry affinity cookie\0";
-
-impl CookieKeys {
-    /// A key that nobody knows.
-    ///
-    /// # Errors
-    /// When the system has no random numbers.
-    pub fn random() -> Result<Self, CookieKeysError> {
-        let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new());
-        Ok(Self(vec![key.map_err(|_| CookieKeysError::Random)?]))
-    }
 
     /// The tags of an upstream in affinity cookies, one of each key: 128 bits in base64url, from which the upstream cannot
     /// be guessed without the key.
@@ -107,6 +91,28 @@ impl CookieKeys {
             URL_SAFE_NO_PAD.encode(tag.as_ref().get(..16).unwrap_or_default())
         };
         self.0.iter().map(tag).collect()
+    }
+}
+
+/// The keys in the text of a key file, one line each. Empty lines and lines that begin with `#` are ignored.
+///
+/// # Errors
+/// When a key is shorter than 32 characters or not printable ASCII, and for none or more than 8 keys.
+pub(crate) fn key_lines(text: &str) -> Result<Vec<&str>, CookieKeysError> {
+    let mut keys = Vec::new();
+    for (index, line) in text.lines().map(str::trim).enumerate() {
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        if line.len() < MIN_KEY_LENGTH || !line.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(CookieKeysError::Key(index + 1));
+        }
+        keys.push(line);
+    }
+    match keys.len() {
+        0 => Err(CookieKeysError::Empty),
+        1..=MAX_KEYS => Ok(keys),
+        _ => Err(CookieKeysError::TooMany),
     }
 }
 

@@ -171,8 +171,8 @@ impl<'a> Target<'a> {
     }
 }
 
-/// The lines that delete the cookies, at most `most`, and [`MAX_BYTES`]. If there are more, each `turn` goes on behind
-/// the one before: every cookie's first place, then every cookie's second place, and so on, and again from the beginning.
+/// The lines that delete the cookies, at most `most` of them and [`MAX_BYTES`]. If there are more, each `turn` continues
+/// where the previous turn ended: with the first domain and path of every cookie, then the second, and then from the start.
 pub(super) fn plan(
     cookies: &[Target<'_>],
     scope: &RequestScope<'_>,

@@ -2,6 +2,8 @@
 
 use thiserror::Error;
 
+use crate::consent::CookieKeysError;
+
 /// Why certificates, keys or authorities cannot be used.
 #[derive(Debug, Error)]
 pub enum TlsError {
@@ -24,8 +26,8 @@ pub enum TlsError {
     #[error("the private key is not the one of the certificate")]
     WrongKey,
     /// The file of ticket keys is not what it should be.
-    #[error("1 to 8 lines of at least 32 characters are needed")]
-    TicketKeys,
+    #[error(transparent)]
+    TicketKeys(#[from] CookieKeysError),
     /// The authorities for clients cannot be used.
     #[error("the authorities cannot be used")]
     BadAuthority,

@@ -9,11 +9,8 @@ use ring::rand::{SecureRandom, SystemRandom};
 use rustls::server::ProducesTickets;
 
 use super::{ClientAuthorities, TlsError};
+use crate::consent::key_lines;
 
-/// Minimum length of a key in the file, in characters.
-const MIN_KEY_LENGTH: usize = 32;
-/// Maximum number of keys: each of them may have to be tried for each ticket.
-const MAX_KEYS: usize = 8;
 /// The lifetime of a ticket, in seconds.
 const LIFETIME_SECONDS: u32 = 12 * 60 * 60;
 /// Prefix of what the encryption keys are derived from.
@@ -30,21 +27,13 @@ impl fmt::Debug for TicketKeys {
 }
 
 impl TicketKeys {
-    /// Reads keys, one line each, the newest first. Empty lines and lines that begin with `#` are ignored.
+    /// Reads the keys of a file, the newest first: its form is that of the keys of the consent cookie.
     ///
     /// # Errors
-    /// When a key is shorter than 32 characters, and for none or more than 8 keys.
+    /// When a key is shorter than 32 characters or not printable ASCII, and for none or more than 8 keys.
     pub fn parse(text: &str) -> Result<Self, TlsError> {
-        let lines = text.lines().map(str::trim);
-        let lines: Vec<&str> =
-            lines.filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
-        if !(1..=MAX_KEYS).contains(&lines.len())
-            || lines.iter().any(|line| line.len() < MIN_KEY_LENGTH)
-        {
-            return Err(TlsError::TicketKeys);
-        }
-        let derived = lines.iter().filter_map(|line| digest(&[CONTEXT, line.as_bytes()]));
-        Ok(Self(derived.collect()))
+        let lines = key_lines(text)?.into_iter();
+        Ok(Self(lines.filter_map(|line| digest(&[CONTEXT, line.as_bytes()])).collect()))
     }
 }
 

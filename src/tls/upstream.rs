@@ -30,16 +30,13 @@ pub struct UpstreamTls {
 impl PartialEq for UpstreamTls {
     fn eq(&self, other: &Self) -> bool {
         let Self { authorities, identity, server_name, insecure, http2 } = self;
-        let roots = |authorities: &Option<Arc<RootCertStore>>| {
-            authorities.as_ref().map(|store| store.roots.clone())
-        };
+        let roots = authorities.as_ref().map(|store| &store.roots);
+        let other_roots = other.authorities.as_ref().map(|store| &store.roots);
         // A chain has one private key.
-        let chain = |identity: &Option<Identity>| {
-            identity.as_ref().map(|identity| identity.key.cert.clone())
-        };
-        roots(authorities) == roots(&other.authorities)
-            && chain(identity) == chain(&other.identity)
-            && (server_name, insecure, http2) == (&other.server_name, &other.insecure, &other.http2)
+        let chain = identity.as_ref().map(|identity| &identity.key.cert);
+        let other_chain = other.identity.as_ref().map(|identity| &identity.key.cert);
+        (roots, chain, server_name, insecure, http2)
+            == (other_roots, other_chain, &other.server_name, &other.insecure, &other.http2)
     }
 }
 
