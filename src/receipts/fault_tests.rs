@@ -156,6 +156,9 @@ struct FaultySpool(Shared);
 impl Spool for FaultySpool {
     fn insert(&mut self, receipts: &[Receipt]) -> Result<(), ReceiptsError> {
         self.0.run("insert", SLOW_SPOOL, &|| true, |medium| {
+            if medium.fails_to_insert {
+                return Err(ReceiptsError::SpoolFull);
+            }
             let rows = receipts.iter().map(|receipt| (receipt.id.clone(), Some(receipt.clone())));
             medium.rows.extend(rows);
             Ok(())
@@ -425,6 +428,27 @@ fn a_store_that_opens_and_rejects_every_insert_is_tried_less_and_less_often() {
     // 10 + 20 + 40 + 80 + 160 + 320 ms; a backoff that starts anew tries 70 times.
     assert!(tries <= 8, "{tries} attempts in {:?}", started.elapsed());
     until("it was counted", || stage.counts() == ([0, 1, 0], 1));
+    stage.close();
+}
+
+#[test]
+fn a_store_that_opens_and_rejects_every_insert_is_opened_less_and_less_often_without_a_spool() {
+    let slow = Limits {
+        backoff: (Duration::from_millis(10), Duration::from_secs(60)),
+        store: Duration::from_secs(5),
+        answer: PATIENCE,
+        ..limits()
+    };
+    let stage = Stage::with(&Shared::default(), &Shared::default(), slow);
+    stage.store.get().fails_to_insert = true;
+    stage.spool.get().fails_to_insert = true;
+    let started = Instant::now();
+    while started.elapsed() < Duration::from_millis(700) {
+        assert_eq!(stage.record("a"), Err(NotRecorded));
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let opened = stage.calls(&stage.store, "open");
+    assert!(opened <= 12, "{opened} attempts in {:?}", started.elapsed());
     stage.close();
 }
 
