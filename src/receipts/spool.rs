@@ -75,3 +75,52 @@ impl Spool for FileSpool {
         self.with(|file| file.count())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::config::settings::ReceiptStore;
+    use crate::receipts::{How, Receipt};
+
+    #[test]
+    fn a_spool_whose_file_was_deleted_or_made_unusable_writes_to_a_new_one() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("spool");
+        let mut spool = FileSpool::open(&settings::Receipts {
+            store: ReceiptStore::Sqlite(folder.path().join("store")),
+            spool: path.clone(),
+            spool_max: 10,
+            durability: Durability::Batch,
+            retention_days: 1,
+            ip: false,
+            user_agent: false,
+        })
+        .expect("opens");
+        let receipt = |id: &str| Receipt {
+            id: id.to_owned(),
+            time: 7,
+            recorded_at: None,
+            site: "shop".to_owned(),
+            notice_date: None,
+            granted: vec![],
+            refused: vec![],
+            language: None,
+            how: How::Api,
+            gpc: false,
+            texts: None,
+            ip: None,
+            user_agent: None,
+        };
+        spool.insert(&[receipt("a")]).expect("written");
+        fs::remove_dir_all(folder.path()).expect("removed");
+        spool.insert(&[receipt("b")]).expect_err("there is no folder");
+        fs::create_dir(folder.path()).expect("created");
+        spool.insert(&[receipt("c")]).expect("written");
+        assert_eq!(
+            Sqlite::open(&path, Durability::Batch).expect("opens").count().expect("counts"),
+            1
+        );
+    }
+}
