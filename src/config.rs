@@ -22,7 +22,8 @@ use std::path::Path;
 pub use overrides::Overrides;
 pub use problem::{ConfigError, Problem};
 
-pub use settings::Config;
+use resolve::Upstreams;
+pub use settings::{Config, FilterConfig};
 pub use watched_file::WatchedFile;
 
 /// The JSON Schema of a config (2020-12).
@@ -47,13 +48,7 @@ pub fn schema() -> serde_json::Value {
 /// # Errors
 /// When a file cannot be read or anything in it is wrong: every problem, with file, line and key.
 pub fn load(path: &Path, overrides: &Overrides) -> Result<Config, ConfigError> {
-    let name = path.display().to_string();
-    let file = WatchedFile::new(path);
-    let text = std::fs::read_to_string(path).map_err(|error| ConfigError {
-        problems: vec![Problem::of_file(&name, format!("cannot be read: {error}"))],
-        files: vec![file.clone()],
-    })?;
-    read(&text, Some(path), Some(file), overrides)
+    read_file(path, overrides, Upstreams::Required)
 }
 
 /// Reads a config text. Relative paths in it start from the folder of `path`.
@@ -65,7 +60,42 @@ pub fn parse(
     path: Option<&Path>,
     overrides: &Overrides,
 ) -> Result<Config, ConfigError> {
-    read(text, path, None, overrides)
+    read(text, path, None, overrides, Upstreams::Required)
+}
+
+/// Reads the filters of a config file, for the tower layer. `[[site]]` and its `upstream` are optional.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_filters(path: &Path, overrides: &Overrides) -> Result<FilterConfig, ConfigError> {
+    read_file(path, overrides, Upstreams::Optional).map(FilterConfig::from)
+}
+
+/// Reads the filters of a config text, for the tower layer. `[[site]]` and its `upstream` are optional; relative paths start
+/// from the folder of `path`.
+///
+/// # Errors
+/// As [`load`].
+pub fn parse_filters(
+    text: &str,
+    path: Option<&Path>,
+    overrides: &Overrides,
+) -> Result<FilterConfig, ConfigError> {
+    read(text, path, None, overrides, Upstreams::Optional).map(FilterConfig::from)
+}
+
+fn read_file(
+    path: &Path,
+    overrides: &Overrides,
+    upstreams: Upstreams,
+) -> Result<Config, ConfigError> {
+    let name = path.display().to_string();
+    let file = WatchedFile::new(path);
+    let text = std::fs::read_to_string(path).map_err(|error| ConfigError {
+        problems: vec![Problem::of_file(&name, format!("cannot be read: {error}"))],
+        files: vec![file.clone()],
+    })?;
+    read(&text, Some(path), Some(file), overrides, upstreams)
 }
 
 fn read(
@@ -73,11 +103,12 @@ fn read(
     path: Option<&Path>,
     file: Option<WatchedFile>,
     overrides: &Overrides,
+    upstreams: Upstreams,
 ) -> Result<Config, ConfigError> {
     let name = path.map_or_else(|| "(config)".to_owned(), |path| path.display().to_string());
     let folder = path.and_then(Path::parent).unwrap_or_else(|| Path::new(""));
     let mut document = document::read::<raw::Raw>(&name, text);
-    let config = resolve::resolve(&mut document, folder, overrides);
+    let config = resolve::resolve(&mut document, folder, overrides, upstreams);
     let mut files = std::mem::take(&mut document.files);
     files.extend(file);
     if document.problems.is_empty() {

@@ -14,6 +14,7 @@ mod via;
 
 pub(crate) use client::{Client, Peer};
 pub(crate) use connection_auth::binds_connection;
+pub(crate) use field_list::join_cookies;
 pub(crate) use field_names::{folds_to, is_forwarding};
 #[cfg(feature = "ext-proc")]
 pub(crate) use forwarded::forwarded_scheme_is_secure;

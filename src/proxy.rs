@@ -40,7 +40,6 @@ mod workers;
 
 #[cfg(feature = "ext-proc")]
 pub(crate) use gathered::Gathered;
-pub use headers::join_cookies;
 pub use health::watch_health;
 pub use listen::{BindError, Listener};
 pub use pool::{Upstream, UpstreamHandshake};

@@ -212,6 +212,32 @@ fn sites_that_overlap_and_configs_without_a_site_are_refused() {
 }
 
 #[test]
+fn filters_need_neither_sites_nor_upstreams() {
+    let parse = |toml: &str| config::parse_filters(toml, None, &Overrides::default()).unwrap();
+    let settings = parse("[[cookie]]\nname = 'shop'\ncategory = 'analytics'").single().unwrap();
+    let rule = settings.policy.catalogue.cookie(b"shop").unwrap();
+    assert_eq!(rule.entry.category, Category::ANALYTICS);
+    assert!(parse("[[site]]\nmode = 'observe'").single().unwrap().mode == Mode::Observe);
+    assert!(parse(SITE).single().is_some(), "a config for the proxy");
+    let several = parse("[[site]]\nname = 'a'\nhosts = ['a.example']\n[[site]]\nhosts = ['b.example']");
+    let names: Vec<&str> = several.sites.iter().map(|site| site.name.as_str()).collect();
+    assert_eq!(names, ["a", "b.example"]);
+    assert!(several.single().is_none(), "which of them is for the server to say");
+}
+
+#[test]
+fn errors_of_filters_name_line_and_key() {
+    let toml = "mode = 'enforce'\n[[site]]\nupstream = 'ftp://x'\nfoo = 1\n[[cookie]]\nname = 'a'\ncategory = 'nope'";
+    let error = config::parse_filters(toml, None, &Overrides::default()).unwrap_err();
+    let found: Vec<_> =
+        error.problems.iter().map(|problem| (problem.line, problem.key.as_str())).collect();
+    let expected = [(Some(3), "site[0].upstream"), (Some(4), "site[0].foo"), (Some(7), "cookie[0].category")];
+    assert_eq!(found, expected, "{error}");
+    let missing = config::load_filters(Path::new("no-such-file.toml"), &Overrides::default());
+    assert!(missing.unwrap_err().to_string().starts_with("no-such-file.toml: cannot be read: "));
+}
+
+#[test]
 fn custom_categories_can_be_used_everywhere() {
     let config = parse(&format!(
         "[[category]]\nname = 'video'\n[[cookie]]\nname = 'VISITOR_INFO1_LIVE'\ncategory = 'video'\n[technologies]\nnel = 'video'\n{SITE}"

@@ -38,8 +38,20 @@ use crate::consent::{Categories, Category};
 /// The most conflicts between catalogue files that are named one by one.
 const MAX_CONFLICTS: usize = 20;
 
+/// Whether each site needs an upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Upstreams {
+    Required,
+    Optional,
+}
+
 /// Turns the raw config into settings. Where something is wrong the default stands in.
-pub(super) fn resolve(document: Doc, folder: &Path, overrides: &Overrides) -> Config {
+pub(super) fn resolve(
+    document: Doc,
+    folder: &Path,
+    overrides: &Overrides,
+    upstreams: Upstreams,
+) -> Config {
     let raw = std::mem::take(&mut document.value);
     let ineffective = ineffective::warnings(document, &raw);
     let categories = categories(document, raw.category);
@@ -98,6 +110,7 @@ pub(super) fn resolve(document: Doc, folder: &Path, overrides: &Overrides) -> Co
         technologies,
         upstream_tls: raw.upstream_tls,
         site_limits: raw.limits.of_sites(),
+        needs_upstreams: upstreams == Upstreams::Required,
         pages,
     };
     let mut sites = site::sites(document, raw.site, &common, overrides);

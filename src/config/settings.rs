@@ -53,6 +53,46 @@ pub struct Config {
     pub warnings: Vec<Problem>,
 }
 
+/// The filters of a config, for a server that uses the tower layer.
+#[derive(Debug)]
+pub struct FilterConfig {
+    /// The sites, in the order of the config; one for a config without `[[site]]`.
+    pub sites: Vec<FilterSite>,
+    /// The files and folders that the config was read from.
+    pub files: Vec<WatchedFile>,
+    /// Settings that are valid but probably wrong.
+    pub warnings: Vec<Problem>,
+}
+
+/// A site's filter, and the requests that it is for.
+#[derive(Debug)]
+pub struct FilterSite {
+    /// The name in logs and metrics.
+    pub name: String,
+    /// The hosts, in lower case.
+    pub hosts: Vec<HostPattern>,
+    /// Path prefixes, in whole segments; `/` matches every path.
+    pub paths: Vec<String>,
+    /// The settings of the filter.
+    pub filter: FilterSettings,
+}
+
+impl FilterConfig {
+    /// The settings of the only site; `None` for a config with several.
+    pub fn single(mut self) -> Option<FilterSettings> {
+        let site = self.sites.pop()?;
+        self.sites.is_empty().then_some(site.filter)
+    }
+}
+
+impl From<Config> for FilterConfig {
+    fn from(config: Config) -> Self {
+        let Config { sites, files, warnings, .. } = config;
+        let site = |Site { name, hosts, paths, filter, .. }| FilterSite { name, hosts, paths, filter };
+        Self { sites: sites.into_iter().map(site).collect(), files, warnings }
+    }
+}
+
 /// Addresses and trust.
 #[derive(Debug, Clone)]
 pub struct Listen {

@@ -27,7 +27,7 @@ use super::mode;
 use crate::config::settings::Mode;
 use crate::filter::{Begun, ConsentLayer, FilterBody, named_host};
 use crate::http::forwarded_scheme_is_secure;
-use crate::proxy::{NotFound, Site, join_cookies};
+use crate::proxy::{NotFound, Site};
 use crate::telemetry::Entry;
 
 /// The status of a request without a response in logs and metrics, as in the access log of nginx.
@@ -213,11 +213,13 @@ impl<S> RequestStream<S> {
         let secure = forwarded_scheme_is_secure(request.headers()).unwrap_or_default();
         // Who reaches a path of this machine may speak for visitors.
         let trusted = self.peer.address.is_none_or(|peer| self.account.snapshot.trusts(peer));
-        let layer = ConsentLayer::new(Arc::clone(&site.filter)).secure(secure).trusted(trusted);
+        let layer = ConsentLayer::new(Arc::clone(&site.filter))
+            .without_extensions()
+            .secure(secure)
+            .trusted(trusted);
         match layer.begin(&mut request) {
             Err(answer) => Ok((self.immediate(*answer, &target), Phase::Ended)),
             Ok(begun) => {
-                join_cookies(request.headers_mut());
                 let changes = convert::difference(head, request.headers());
                 let answered = Instant::now();
                 let waiting = Waiting { begun, target, answered };

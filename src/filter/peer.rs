@@ -1,10 +1,30 @@
-//! What is known of the sender of a request besides the request.
+//! Facts about a request that are not in its head: request extensions that middleware in front of the layer sets.
 
-/// What is known of the sender of a request.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Peer {
-    /// The visitor came by https.
-    pub(crate) secure: bool,
-    /// What the request says of the visitor's region is believed.
-    pub(crate) trusted: bool,
+use http::{Extensions, Uri};
+
+/// The client connection of a request. As a request extension it overrides [`secure`](super::ConsentLayer::secure) and
+/// [`trusted`](super::ConsentLayer::trusted) of the layer for this request.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Peer {
+    /// The client uses HTTPS: deletions carry `Secure`.
+    pub secure: bool,
+    /// The request comes through a trusted proxy: its region header counts.
+    pub trusted: bool,
+}
+
+/// The URI that the client sent, as a request extension. A router that changes the URI of a request sets it in front of the
+/// layer: rules are about the paths of the client. With the cargo feature `axum` the layer also reads axum's `OriginalUri`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientUri(pub Uri);
+
+impl ClientUri {
+    /// The URI that the client sent, if a router has kept it.
+    pub(super) fn kept(extensions: &Extensions) -> Option<&Uri> {
+        let kept = extensions.get().map(|Self(uri)| uri);
+        #[cfg(feature = "axum")]
+        let kept = kept.or_else(|| {
+            extensions.get().map(|axum::extract::OriginalUri(uri): &axum::extract::OriginalUri| uri)
+        });
+        kept
+    }
 }

@@ -21,7 +21,7 @@ use super::seen::Outcome;
 use super::state::Filter;
 use super::technologies;
 use super::verdict::{Left, Verdict};
-use crate::catalogue::{BeaconProbe, BeaconRule, Sight};
+use crate::catalogue::{BeaconProbe, BeaconRule};
 use crate::consent::{CategorySet, Consent};
 use crate::cookie::Cookies;
 use crate::http::{Authority, folds_to};
@@ -77,10 +77,12 @@ impl Visit {
     }
 }
 
-/// Filters a request in place. `Err` is the answer to a beacon that the origin must not see.
+/// Filters a request of the client for `uri` in place; its `Cookie` field lines are joined. `Err` is the answer to a beacon
+/// that the origin must not see.
 pub(super) fn filter<B>(
     filter: &Arc<Filter>,
     request: &mut Request<B>,
+    uri: Uri,
     peer: Peer,
     recall: Option<&Recall>,
     now: i64,
@@ -91,14 +93,14 @@ pub(super) fn filter<B>(
     let consent = known.consent;
     let mut report = Box::new(Report::new(consent));
 
-    let path = request.uri().path();
+    let path = uri.path();
     let navigation = is_navigation(headers);
     let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
     let beacon = settings.policy.catalogue.beacon(&BeaconProbe {
         method: request.method(),
-        host: if settings.policy.catalogue.looks_at_hosts() { host(request) } else { None },
+        host: if settings.policy.catalogue.looks_at_hosts() { host(&uri, headers) } else { None },
         path,
-        query: request.uri().query(),
+        query: uri.query(),
         fetch_dest: headers.get(SEC_FETCH_DEST).map(HeaderValue::as_bytes),
         content_type,
         navigation,
@@ -126,8 +128,8 @@ pub(super) fn filter<B>(
     let mut visit = Visit {
         report,
         method: request.method().clone(),
-        uri: request.uri().clone(),
-        host: host(request).map(|host| host.to_ascii_lowercase().into()),
+        host: host(&uri, headers).map(|host| host.to_ascii_lowercase().into()),
+        uri,
         wanted,
         ping: content_type.is_some_and(is_ping),
         known_beacon: beacon.is_some(),
@@ -150,7 +152,7 @@ pub(super) fn filter<B>(
     technologies::strip_request(request.headers_mut(), filter, known_beacon, &mut visit.report);
     let page_load = navigation && *request.method() == Method::GET;
     let expires = settings.expire.enabled && page_load;
-    let secure = peer.secure || request.uri().scheme_str() == Some("https");
+    let secure = peer.secure || visit.uri.scheme_str() == Some("https");
     let headers = request.headers();
     if page_load
         && settings.reader.may_need_renewal(&consent, now)
@@ -211,11 +213,11 @@ fn is_navigation(headers: &HeaderMap) -> bool {
 }
 
 /// The host that the visitor asked for, without port; `None` if it is invalid.
-fn host<B>(request: &Request<B>) -> Option<&str> {
-    if let Some(authority) = request.uri().authority() {
+fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
+    if let Some(authority) = uri.authority() {
         return host_of(authority.as_str().as_bytes());
     }
-    named_host(request.headers())
+    named_host(headers)
 }
 
 /// The host of the `Host` field, without port; `None` if it is invalid.
@@ -236,48 +238,20 @@ fn strip_cookies(
     collect: bool,
     now: i64,
 ) -> Vec<Box<[u8]>> {
+    let Some(field) = headers.get(COOKIE) else { return Vec::new() };
+    let verdict = known.verdict(field.as_bytes(), &filter.settings.policy);
     let mut account = Account { filter, report, now, unknown: 0, stripped: collect.then(Vec::new) };
-    let mut fields = headers.get_all(COOKIE).iter();
-    let (first, more) = (fields.next(), fields.next().is_some());
-    let Some(first) = first else { return Vec::new() };
-    if !more {
-        let verdict = known.verdict(first.as_bytes(), &filter.settings.policy);
-        account.note(first.as_bytes(), verdict);
-        let names = account.stripped.unwrap_or_default();
-        if filter.enforces() {
-            match &verdict.left {
-                Left::Unchanged => {}
-                Left::Empty => {
-                    headers.remove(COOKIE);
-                }
-                Left::Rewritten(value) => {
-                    headers.insert(COOKIE, value.clone());
-                }
-            }
-        }
-        return names;
-    }
-    let mut kept = Vec::new();
-    let mut changed = false;
-    let cookies = Cookies::of(headers);
-    let sight = Sight::request(&cookies);
-    for field in headers.get_all(COOKIE) {
-        let consent = &account.report.consent;
-        let policy = &filter.settings.policy;
-        let verdict = Verdict::of(field.as_bytes(), &sight, policy, consent);
-        account.note(field.as_bytes(), &verdict);
-        changed |= verdict.left != Left::Unchanged;
-        match verdict.left {
-            Left::Unchanged => kept.push(field.clone()),
-            Left::Empty => {}
-            Left::Rewritten(value) => kept.push(value),
-        }
-    }
+    account.note(field.as_bytes(), verdict);
     let names = account.stripped.unwrap_or_default();
-    if changed && filter.enforces() {
-        headers.remove(COOKIE);
-        for field in kept {
-            headers.append(COOKIE, field);
+    if filter.enforces() {
+        match &verdict.left {
+            Left::Unchanged => {}
+            Left::Empty => {
+                headers.remove(COOKIE);
+            }
+            Left::Rewritten(value) => {
+                headers.insert(COOKIE, value.clone());
+            }
         }
     }
     names

@@ -18,7 +18,7 @@ use super::state::Filter;
 use super::together::SetTogether;
 use super::{cache, presumed, technologies};
 use crate::catalogue::Sight;
-use crate::consent::{Category, CategorySet};
+use crate::consent::{Category, CategorySet, Consent};
 use crate::cookie::{Effect, ResponseTime, SetCookie};
 use crate::policy::Decision;
 
@@ -99,11 +99,25 @@ pub(super) fn filter_trailers(
         if filter.is_own_cookie(&cookie) {
             return forged(report);
         }
-        let decision = lines.decision(filter, &cookie, report);
+        let decision = lines.decision(filter, &cookie, &report.consent);
         note(filter, report, &cookie, decision, lines);
         if decision.permitted { Action::Pass } else { Action::Strip }
     });
     technologies::strip_response(trailers, filter, "", report);
+}
+
+/// Whether a `Set-Cookie` line passes in a response without other lines.
+pub(super) fn permits(filter: &Filter, consent: &Consent, line: HeaderValue, now: i64) -> bool {
+    let mut headers = HeaderMap::with_capacity(1);
+    headers.insert(SET_COOKIE, line);
+    let mut permitted = false;
+    rewrite(&mut headers, false, (&Method::GET, now), |lines, line| {
+        let cookie = SetCookie::parse(line.as_bytes());
+        permitted = !filter.is_own_cookie(&cookie)
+            && lines.decision(filter, &cookie, consent).permitted;
+        Action::Pass
+    });
+    permitted
 }
 
 /// The `Set-Cookie` lines of one response.
@@ -120,10 +134,10 @@ impl Lines<'_> {
         &self,
         filter: &'f Filter,
         cookie: &SetCookie<'_>,
-        report: &Report,
+        consent: &Consent,
     ) -> Decision<'f> {
         let policy = &filter.settings.policy;
-        policy.set_cookie(cookie, &self.sight, || self.time(), &report.consent)
+        policy.set_cookie(cookie, &self.sight, || self.time(), consent)
     }
 
     /// By which clocks the browser judges the response.
@@ -192,7 +206,7 @@ fn decide(
     if filter.is_own_cookie(&cookie) {
         return forged(&mut visit.report);
     }
-    let decision = lines.decision(filter, &cookie, &visit.report);
+    let decision = lines.decision(filter, &cookie, &visit.report.consent);
     if decision.category() == Some(Category::NECESSARY) {
         note(filter, &mut visit.report, &cookie, decision, lines);
         return Action::Pass;

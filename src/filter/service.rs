@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Request, Response, response::Parts};
+use http::{HeaderMap, Request, Response, Uri, response::Parts};
 use http_body::Body;
 use http_body_util::Empty;
 use tower::{Layer, Service};
@@ -14,36 +14,57 @@ use super::body::FilterBody;
 use super::cache::keep_private;
 use super::clock::unix_now;
 use super::detect::{self, Look};
-use super::peer::Peer;
+use super::peer::{ClientUri, Peer};
 use super::recall::Recall;
+use super::reload::{ReloadHandle, Source};
 use super::report::Report;
 use super::request::{self, Visit};
 use super::seen::Outcome;
 use super::state::Filter;
+use super::visitor_consent::VisitorConsent;
 use super::{answer, response, technologies};
-use crate::config::settings::Detect;
+use crate::config::settings::{Detect, FilterSettings};
 use crate::consent::Category;
+use crate::http::join_cookies;
 
 /// Puts a [`Filter`] in front of a service.
 #[derive(Debug, Clone)]
 pub struct ConsentLayer {
-    filter: Arc<Filter>,
+    filter: Source,
     peer: Peer,
     recall: Option<Arc<Recall>>,
+    extensions: bool,
 }
 
 impl ConsentLayer {
-    /// A layer for visitors who come by plain http.
+    /// A layer for clients without HTTPS, behind no trusted proxy.
+    ///
+    /// It reads [`Peer`] and [`ClientUri`] from the extensions of a request, and adds [`VisitorConsent`].
     pub fn new(filter: Arc<Filter>) -> Self {
-        Self { filter, peer: Peer::default(), recall: None }
+        Self::of(Source::Fixed(filter))
     }
 
-    /// Says whether visitors come by https: deletions then carry `Secure`.
+    /// A layer whose settings the handle replaces, also in clones of the layer and in services that use it.
+    pub fn reloadable(settings: FilterSettings) -> (Self, ReloadHandle) {
+        let handle = ReloadHandle::new(Filter::new(settings));
+        (Self::of(Source::Reloadable(handle.clone())), handle)
+    }
+
+    fn of(filter: Source) -> Self {
+        Self { filter, peer: Peer::default(), recall: None, extensions: true }
+    }
+
+    /// Neither reads nor adds request extensions.
+    pub fn without_extensions(self) -> Self {
+        Self { extensions: false, ..self }
+    }
+
+    /// Sets whether clients use HTTPS: deletions then carry `Secure`. [`Peer`] overrides it per request.
     pub fn secure(self, secure: bool) -> Self {
         Self { peer: Peer { secure, ..self.peer }, ..self }
     }
 
-    /// Says whether the request comes from a proxy that is believed about the visitor's region.
+    /// Sets whether requests come through a trusted proxy, whose region header counts. [`Peer`] overrides it per request.
     pub fn trusted(self, trusted: bool) -> Self {
         Self { peer: Peer { trusted, ..self.peer }, ..self }
     }
@@ -59,17 +80,32 @@ impl ConsentLayer {
         &self,
         request: &mut Request<B>,
     ) -> Result<Begun, Box<Response<FilterBody<R>>>> {
-        let Self { filter, peer, recall } = self;
+        let filter = self.filter.current();
+        // HTTP/2 clients may send a field line for each cookie: one consent and one decision for all of them.
+        join_cookies(request.headers_mut());
         if filter.has_too_many_cookies(request.headers()) {
-            return Err(own(filter, request::too_many_cookies(filter)));
+            return Err(own(&filter, request::too_many_cookies(&filter)));
         }
-        match request::filter(filter, request, *peer, recall.as_deref(), unix_now()) {
-            Err(answered) => Err(own(filter, *answered)),
+        let (uri, peer) = self.client(request);
+        match request::filter(&filter, request, uri, peer, self.recall.as_deref(), unix_now()) {
+            Err(answered) => Err(own(&filter, *answered)),
             Ok(visit) => {
-                let headers = needs_headers(filter, &visit).then(|| request.headers().clone());
-                Ok(Begun { filter: Arc::clone(filter), visit, headers })
+                let headers = needs_headers(&filter, &visit).then(|| request.headers().clone());
+                if self.extensions {
+                    let consent = VisitorConsent::new(Arc::clone(&filter), visit.report.consent);
+                    request.extensions_mut().insert(consent);
+                }
+                Ok(Begun { filter, visit, headers })
             }
         }
+    }
+
+    /// The URI that the client sent, and its connection.
+    fn client<B>(&self, request: &Request<B>) -> (Uri, Peer) {
+        let extensions = Some(request.extensions()).filter(|_| self.extensions);
+        let uri = extensions.and_then(ClientUri::kept).unwrap_or(request.uri());
+        let peer = extensions.and_then(|extensions| extensions.get()).unwrap_or(&self.peer);
+        (uri.clone(), *peer)
     }
 }
 

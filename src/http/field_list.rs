@@ -1,7 +1,7 @@
-//! Fields that are comma-separated lists, in one field line or several (RFC 9110 section 5.6.1).
+//! Fields in one field line or several: comma-separated lists (RFC 9110 section 5.6.1) and `Cookie`.
 
 use bytes::Bytes;
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{COOKIE, HeaderMap, HeaderName, HeaderValue};
 
 /// The members of a list; empty ones do not count.
 pub(super) fn members<'a>(
@@ -18,14 +18,53 @@ pub(super) fn members<'a>(
 
 /// Appends a member, and leaves one field line.
 pub(super) fn append(headers: &mut HeaderMap, name: HeaderName, member: HeaderValue) {
-    let mut list: Vec<&[u8]> = headers.get_all(&name).iter().map(HeaderValue::as_bytes).collect();
-    if list.is_empty() {
-        headers.insert(name, member);
+    headers.append(&name, member);
+    join(headers, name, b", ");
+}
+
+/// Joins the `Cookie` field lines of a request into one, as HTTP/1.1 and applications expect (RFC 9113 section 8.2.3).
+pub(crate) fn join_cookies(headers: &mut HeaderMap) {
+    join(headers, COOKIE, b"; ");
+}
+
+/// Joins field lines into one.
+fn join(headers: &mut HeaderMap, name: HeaderName, separator: &[u8]) {
+    let mut lines = headers.get_all(&name).iter();
+    if lines.next().is_none() || lines.next().is_none() {
         return;
     }
-    list.push(member.as_bytes());
-    // Bytes of valid values joined by a valid separator are a valid value.
-    if let Ok(list) = HeaderValue::from_maybe_shared(Bytes::from(list.join(&b", "[..]))) {
-        headers.insert(name, list);
+    let lines: Vec<&[u8]> = headers.get_all(&name).iter().map(HeaderValue::as_bytes).collect();
+    // Valid values joined by a valid separator are a valid value. If not, no line may stay unread.
+    match HeaderValue::from_maybe_shared(Bytes::from(lines.join(separator))) {
+        Ok(joined) => headers.insert(name, joined),
+        Err(_) => headers.remove(name),
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cookie_field_lines_become_one_in_their_order_and_byte_for_byte() {
+        let cases: [(&[&[u8]], &[&[u8]]); 5] = [
+            (&[], &[]),
+            (&[b"a=1"], &[b"a=1"]),
+            (&[b"a=1", b"b=2; c=3"], &[b"a=1; b=2; c=3"]),
+            (&[b"a=1;", b"", b"\xff"], &[b"a=1;; ; \xff"]),
+            (&[b"consentry=1", b"consentry=2"], &[b"consentry=1; consentry=2"]),
+        ];
+        for (sent, expected) in cases {
+            let mut headers = HeaderMap::new();
+            for line in sent {
+                headers.append(COOKIE, HeaderValue::from_bytes(line).expect("a valid value"));
+                headers.append("x", HeaderValue::from_static("y"));
+            }
+            join_cookies(&mut headers);
+            let joined: Vec<_> =
+                headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+            assert_eq!(joined, expected);
+            assert_eq!(headers.get_all("x").iter().count(), sent.len());
+        }
     }
 }

@@ -24,10 +24,10 @@ use super::response_body::{OriginBody, ServedBody};
 use super::site::{NotFound, Site, Snapshot};
 use super::ticket::Ticket;
 use super::visitor::Visitor;
-use super::{headers, redirect};
+use super::redirect;
 use crate::centre;
 use crate::filter::{ConsentLayer, FilterBody, named_host, unix_now};
-use crate::http::{Authority, Client, Target, TargetError};
+use crate::http::{Authority, Client, Target, TargetError, join_cookies};
 use crate::page::PageBody;
 
 /// Answers a request. Fails never: whatever goes wrong becomes a response.
@@ -147,6 +147,7 @@ async fn serve(
             })
         });
         let layer = ConsentLayer::new(Arc::clone(&site.filter))
+            .without_extensions()
             .secure(client.secure)
             .trusted(client.trusted)
             .recalling(Arc::clone(&visitor.recall));
@@ -171,7 +172,7 @@ fn check<'a>(
     snapshot: &'a Snapshot,
 ) -> Result<&'a Site, ProxyError> {
     // HTTP/2 sends each cookie in a field of its own (RFC 9113 section 8.2.3): they count as the one that they are.
-    headers::join_cookies(request.headers_mut());
+    join_cookies(request.headers_mut());
     let fields = request.headers().len();
     if fields > snapshot.limits.header_fields {
         return Err(ProxyError::TooManyFields(fields));

@@ -1,6 +1,5 @@
 //! Hop-by-hop header fields, and what replaces them (RFC 9110 section 7.6).
 
-use bytes::Bytes;
 use http::header::{
     AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderMap, HeaderName,
     HeaderValue, TE, UPGRADE,
@@ -94,18 +93,6 @@ pub(super) fn prepare_request(
     }
 }
 
-/// Joins `Cookie` fields into one, as HTTP/1.1 demands (RFC 9113 section 8.2.3).
-pub fn join_cookies(headers: &mut HeaderMap) {
-    let mut fields = headers.get_all(COOKIE).iter();
-    if fields.next().is_none() || fields.next().is_none() {
-        return;
-    }
-    let fields: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
-    if let Ok(joined) = HeaderValue::from_maybe_shared(Bytes::from(fields.join(&b"; "[..]))) {
-        headers.insert(COOKIE, joined);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -150,12 +137,5 @@ mod tests {
         assert!(!wanted("upgrade, http2-settings", "h2c"));
         assert!(!wanted("upgrade", "websocket, HTTP/2.0"));
         assert!(!wanted("upgrade", "TLS/1.3"));
-    }
-
-    #[test]
-    fn cookie_fields_are_joined_for_the_upstream() {
-        let mut headers = map(&[("cookie", "a=1"), ("x", "y"), ("cookie", "b=2; c=3")]);
-        join_cookies(&mut headers);
-        assert_eq!(headers.get_all(COOKIE).iter().collect::<Vec<_>>(), ["a=1; b=2; c=3"]);
     }
 }

@@ -51,4 +51,6 @@ pub(super) struct Common {
     pub(super) site_limits: RawSiteLimits,
     /// What visitors see of us.
     pub(super) pages: Pages,
+    /// Whether each site needs an upstream.
+    pub(super) needs_upstreams: bool,
 }

@@ -32,7 +32,7 @@ pub(super) fn sites(
         }
     });
     if raw.is_empty() {
-        if flagged.is_none() && overrides.upstream.is_none() {
+        if common.needs_upstreams && flagged.is_none() && overrides.upstream.is_none() {
             let hint = "add [[site]] with hosts = [\"*\"] and upstream = \"http://127.0.0.1:3000\", or pass --upstream";
             document.problem(
                 None,
@@ -77,7 +77,8 @@ fn site(
     let Given { flagged, common, overrides } = given;
     let paths = paths(document, key, raw.paths.take());
     let hosts = hosts(document, key, raw.hosts.take(), &paths, others);
-    let balance = balance(document, key, at.clone(), &mut raw, flagged.as_ref());
+    let needs_upstream = at.clone().filter(|_| common.needs_upstreams);
+    let balance = balance(document, key, needs_upstream, &mut raw, flagged.as_ref());
     let limits = limits(document, key, &raw.limits, common);
     let name = site_name(document, (key, at), raw.name.take(), (&hosts, &paths), others);
     let (centre, page) = pages(document, key, &raw, common);

@@ -18,8 +18,8 @@ use crate::config::spanned::Spanned;
 
 pub(super) const UPSTREAM_HINT: &str = "such as \"http://127.0.0.1:3000\", \"https://app.example\", \"h2c://127.0.0.1:50051\" or \"unix:/run/app.sock\"";
 
-/// The upstreams of a site and how they are chosen from; `at` is where the site stands. An upstream that a flag
-/// gives is the only one.
+/// The upstreams of a site and how they are chosen from; `at` is the span of a site that needs an upstream. An upstream
+/// that a flag gives is the only one.
 pub(super) fn balance(
     document: Doc,
     key: &str,

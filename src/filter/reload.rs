@@ -1,0 +1,46 @@
+//! The current filter of a layer, and the handle that replaces its settings at run time.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use super::state::Filter;
+use crate::config::settings::FilterSettings;
+
+/// The filter that a layer uses.
+#[derive(Debug, Clone)]
+pub(super) enum Source {
+    Fixed(Arc<Filter>),
+    Reloadable(ReloadHandle),
+}
+
+impl Source {
+    /// The filter for a request that begins now.
+    pub(super) fn current(&self) -> Arc<Filter> {
+        match self {
+            Self::Fixed(filter) => Arc::clone(filter),
+            Self::Reloadable(handle) => handle.filter(),
+        }
+    }
+}
+
+/// Replaces the settings of a [`ConsentLayer`](super::ConsentLayer) and its clones at run time.
+#[derive(Debug, Clone)]
+pub struct ReloadHandle(Arc<ArcSwap<Filter>>);
+
+impl ReloadHandle {
+    pub(super) fn new(filter: Filter) -> Self {
+        Self(Arc::new(ArcSwap::from_pointee(filter)))
+    }
+
+    /// Applies other settings to every request that begins from now on. Requests in flight end with the settings that they
+    /// began with. The inventory and the learned cookie scopes are kept.
+    pub fn reload(&self, settings: FilterSettings) {
+        self.0.rcu(|filter| filter.with_settings(settings.clone()));
+    }
+
+    /// The current filter.
+    pub fn filter(&self) -> Arc<Filter> {
+        self.0.load_full()
+    }
+}
