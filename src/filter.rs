@@ -10,9 +10,9 @@
 //! use consentry::filter::{ConsentLayer, Filter};
 //! use std::sync::Arc;
 //!
-//! let toml = "[[site]]\nupstream = 'http://127.0.0.1:1'\n[[cookie]]\nname = 'shop'\ncategory = 'necessary'";
-//! let config = config::parse(toml, None, &Overrides::default()).unwrap();
-//! let layer = ConsentLayer::new(Arc::new(Filter::new(config.sites[0].filter.clone())));
+//! let toml = "[[cookie]]\nname = 'shop'\ncategory = 'necessary'";
+//! let settings = config::parse_filters(toml, None, &Overrides::default()).unwrap().single().unwrap();
+//! let layer = ConsentLayer::new(Arc::new(Filter::new(settings)));
 //! # let _ = layer;
 //! ```
 

@@ -3,7 +3,7 @@
 //! of a category without consent, in both directions.
 //!
 //! Most users run the binary. A Rust server can use the same filter without the proxy, as a tower
-//! [`Layer`](tower::Layer): see [`filter::ConsentLayer`] and `examples/layer.rs`.
+//! [`Layer`](tower::Layer): see [`filter::ConsentLayer`] and `docs/layer.md`.
 //!
 //! The modules build on each other downward only: [`cli`] → [`app`] → `ext_proc` → [`proxy`], [`admin`] → [`page`] →
 //! [`centre`] → [`receipts`] → [`telemetry`] → [`filter`] → [`locale`], [`policy`] → [`catalogue`] →

@@ -219,7 +219,8 @@ fn filters_need_neither_sites_nor_upstreams() {
     assert_eq!(rule.entry.category, Category::ANALYTICS);
     assert!(parse("[[site]]\nmode = 'observe'").single().unwrap().mode == Mode::Observe);
     assert!(parse(SITE).single().is_some(), "a config for the proxy");
-    let several = parse("[[site]]\nname = 'a'\nhosts = ['a.example']\n[[site]]\nhosts = ['b.example']");
+    let several =
+        parse("[[site]]\nname = 'a'\nhosts = ['a.example']\n[[site]]\nhosts = ['b.example']");
     let names: Vec<&str> = several.sites.iter().map(|site| site.name.as_str()).collect();
     assert_eq!(names, ["a", "b.example"]);
     assert!(several.single().is_none(), "which of them is for the server to say");
@@ -231,7 +232,8 @@ fn errors_of_filters_name_line_and_key() {
     let error = config::parse_filters(toml, None, &Overrides::default()).unwrap_err();
     let found: Vec<_> =
         error.problems.iter().map(|problem| (problem.line, problem.key.as_str())).collect();
-    let expected = [(Some(3), "site[0].upstream"), (Some(4), "site[0].foo"), (Some(7), "cookie[0].category")];
+    let expected =
+        [(Some(3), "site[0].upstream"), (Some(4), "site[0].foo"), (Some(7), "cookie[0].category")];
     assert_eq!(found, expected, "{error}");
     let missing = config::load_filters(Path::new("no-such-file.toml"), &Overrides::default());
     assert!(missing.unwrap_err().to_string().starts_with("no-such-file.toml: cannot be read: "));

@@ -16,7 +16,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 use bytes::Bytes;
 use consentry::config::{self, Overrides};
 use consentry::cookie::SetCookie;
-use consentry::filter::{ConsentLayer, Filter, Recall};
+use consentry::filter::{ConsentLayer, Filter, Recall, VisitorConsent};
 use futures_util::FutureExt;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body_util::{BodyExt, Full};
@@ -322,6 +322,32 @@ proptest! {
             let layer = ConsentLayer::new(Arc::clone(filter));
             let recalling = layer.clone().recalling(Arc::clone(&recall));
             prop_assert_eq!(outcome(&recalling, fields, gpc, page), outcome(&layer, fields, gpc, page));
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn the_consent_in_the_request_permits_exactly_the_lines_that_pass(
+        (cookie, lines) in traffic(), granted in 0..16_u8, gpc in any::<bool>(), which in 0..3_usize,
+    ) {
+        let filter = [&*ENFORCING, &*BLOCKING, &*STRICT][which];
+        for line in lines {
+            let text = std::str::from_utf8(&line).unwrap();
+            let permitted = Mutex::new(None);
+            let origin = service_fn(|request: Request<()>| {
+                let consent = request.extensions().get::<VisitorConsent>().unwrap();
+                *permitted.lock().unwrap() = Some(consent.allows_set_cookie(text));
+                let mut response = Response::new(Full::<Bytes>::default());
+                response.headers_mut().append("set-cookie", HeaderValue::from_bytes(&line).unwrap());
+                ready(Ok::<_, Infallible>(response))
+            });
+            let request = Request::builder().uri("/").header("cookie", with_consent(&cookie, granted));
+            let request = request.header("sec-gpc", if gpc { "1" } else { "0" }).body(()).unwrap();
+            let layer = ConsentLayer::new(Arc::clone(filter));
+            let response = layer.layer(origin).oneshot(request).now_or_never().unwrap().unwrap();
+            let passed = response.headers().get_all("set-cookie").iter().any(|set| set.as_bytes() == line);
+            prop_assert_eq!(permitted.lock().unwrap().take(), Some(passed), "{}", text);
         }
     }
 }

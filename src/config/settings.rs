@@ -88,7 +88,8 @@ impl FilterConfig {
 impl From<Config> for FilterConfig {
     fn from(config: Config) -> Self {
         let Config { sites, files, warnings, .. } = config;
-        let site = |Site { name, hosts, paths, filter, .. }| FilterSite { name, hosts, paths, filter };
+        let site =
+            |Site { name, hosts, paths, filter, .. }| FilterSite { name, hosts, paths, filter };
         Self { sites: sites.into_iter().map(site).collect(), files, warnings }
     }
 }

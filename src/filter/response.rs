@@ -113,8 +113,8 @@ pub(super) fn permits(filter: &Filter, consent: &Consent, line: HeaderValue, now
     let mut permitted = false;
     rewrite(&mut headers, false, (&Method::GET, now), |lines, line| {
         let cookie = SetCookie::parse(line.as_bytes());
-        permitted = !filter.is_own_cookie(&cookie)
-            && lines.decision(filter, &cookie, consent).permitted;
+        permitted =
+            !filter.is_own_cookie(&cookie) && lines.decision(filter, &cookie, consent).permitted;
         Action::Pass
     });
     permitted
