@@ -195,7 +195,7 @@ fn whole(cookies: bool, set_cookies: usize) -> &'static Whole {
     let cookie =
         cookies.then(|| format!("consentry=1~4000000000~2018-05-25~functional~; {COOKIE}"));
     let origin = Origin(lines(set_cookies));
-    let whole = Whole { layer: ConsentLayer::new(filter), origin, cookie };
+    let whole = Whole { layer: ConsentLayer::new(filter).without_extensions(), origin, cookie };
     (0..100).for_each(|_| drop(whole.answer()));
     Box::leak(Box::new(whole))
 }
