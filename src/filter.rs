@@ -60,3 +60,6 @@ pub(crate) use body::hint_with;
 pub(crate) use cache::{has_directive, keep_private, split_outside_quotes};
 pub(crate) use clock::unix_now;
 pub(crate) use request::named_host;
+
+#[cfg(test)]
+mod bound_tests;

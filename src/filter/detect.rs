@@ -13,8 +13,8 @@ use super::cache::has_directive;
 
 /// The largest body that could be a tracking pixel, in octets.
 pub(super) const MAX_PIXEL_OCTETS: usize = 1024;
-/// As much of a body as tells the size of an image in it, in octets.
-pub(super) const ENOUGH_OCTETS: usize = MAX_PIXEL_OCTETS;
+/// As much of a body, in bytes, as is read to find out whether it is larger than a pixel.
+pub(super) const ENOUGH_OCTETS: usize = MAX_PIXEL_OCTETS + 1;
 
 /// What the head of a response tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
