@@ -35,8 +35,10 @@ impl Namespaces {
             let loads = |text: &str| LOADING.contains(&text);
             let reads = blocker.reader.attribute(value).any(|value| loads(&value));
             if reads && !self.prefixes.iter().any(|other| other == prefix) {
-                self.all |= self.prefixes.len() >= MAX_PREFIXES;
-                self.prefixes.push(prefix.to_vec());
+                match self.prefixes.len() < MAX_PREFIXES {
+                    true => self.prefixes.push(prefix.to_vec()),
+                    false => self.all = true,
+                }
             }
         }
         self.all || self.prefixes.iter().any(|prefix| prefix == tag.prefix())
@@ -167,5 +169,28 @@ mod tests {
         ] {
             assert_eq!(as_xml(html), xml);
         }
+    }
+
+    #[test]
+    fn at_most_64_prefixes_are_kept_and_with_more_every_element_may_load() {
+        use crate::page::testing::blocker;
+        use crate::page::tokenizer::{Token, Tokenizer};
+        let blocker = blocker("utf-8", true);
+        let mut namespaces = Namespaces::default();
+        let mut declare = |tag: &str| {
+            let mut tokenizer = Tokenizer::new(true, usize::MAX);
+            let Some(Token::Start(range)) = tokenizer.next(tag.as_bytes()) else { panic!("{tag}") };
+            let spans = tokenizer.take_spans();
+            namespaces.declare(&Tag::new(&tag.as_bytes()[range], &spans, true), &blocker)
+        };
+        for number in 0..64 {
+            declare(&format!("<a xmlns:p{number}=\"http://www.w3.org/2000/svg\">"));
+        }
+        assert!(declare("<p63:a>") && !declare("<q:a>"));
+        for number in 64..200 {
+            declare(&format!("<a xmlns:p{number}=\"http://www.w3.org/2000/svg\">"));
+        }
+        assert!(declare("<q:a>"), "not followed any further");
+        assert_eq!(namespaces.prefixes.len(), 64);
     }
 }
