@@ -608,6 +608,22 @@ fn options_without_effect_are_named_with_their_line() {
 }
 
 #[test]
+fn a_map_of_a_tool_that_has_one_answer_for_everything_is_named() {
+    for (tool, named) in [("osano", true), ("pandectes", true), ("klaro", false)] {
+        for site in ["", "site."] {
+            let table = format!("consent.{tool}");
+            let map = format!("[{site}{table}]\nmap = {{ a = 'social' }}\n");
+            let site_table = format!("{SITE}[site.consent]\nsources = ['{tool}']\n");
+            let toml = if site.is_empty() { map + &site_table } else { site_table + &map };
+            let keys: Vec<_> = parse(&toml).warnings.into_iter().map(|found| found.key).collect();
+            let site = if site.is_empty() { "" } else { "site[0]." };
+            let expected = named.then(|| format!("{site}{table}.map"));
+            assert_eq!(keys, expected.into_iter().collect::<Vec<_>>(), "{toml}");
+        }
+    }
+}
+
+#[test]
 fn receipts_that_end_before_the_consent_of_any_site_are_named() {
     for (retention, max_age, named) in [
         ("retention_days = 30\n", 20, true),

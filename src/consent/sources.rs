@@ -108,6 +108,11 @@ pub fn keys(name: &str) -> &'static [&'static str] {
     }
 }
 
+/// Whether a tool has ids that `map` can assign categories to: the others have one answer for every category.
+pub fn has_ids(name: &str) -> bool {
+    !matches!(name, "osano" | "pandectes")
+}
+
 /// The adapter of this name. `all` holds what the config says of each source, by name; `auto` asks
 /// them all.
 pub fn find(name: &str, all: &HashMap<String, SourceSettings>) -> Option<Box<dyn ConsentSource>> {

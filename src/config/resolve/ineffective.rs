@@ -161,6 +161,13 @@ fn of_consent(consent: &Layers<'_, RawConsent>, sticky: bool, found: &mut Vec<Fo
         let keys = consent.get("key_file", |raw| raw.key_file.as_ref()).filter(|_| !sticky);
         found.extend(domain.into_iter().chain(keys).map(|(key, _)| (key, reason)));
     }
+    let reason = "has no effect: the tool has one answer for every category";
+    for (path, table) in consent.tables() {
+        let has_map = |name: &str| table.source(name).is_some_and(|raw| !raw.map.is_empty());
+        let tools = sources::NAMES.iter();
+        let useless = tools.filter(|name| !sources::has_ids(name) && has_map(name));
+        found.extend(useless.map(|name| (format!("{path}.{name}.map"), reason)));
+    }
     if !listed.contains(&"auto") {
         let reason = "has no effect: the source is not in consent.sources";
         for (path, table) in consent.tables() {
