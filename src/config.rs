@@ -123,3 +123,8 @@ fn read(
         Err(ConfigError { problems: document.problems, files })
     }
 }
+
+#[cfg(test)]
+mod bound_tests;
+#[cfg(test)]
+mod merge_tests;
