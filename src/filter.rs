@@ -63,3 +63,5 @@ pub(crate) use request::named_host;
 
 #[cfg(test)]
 mod bound_tests;
+#[cfg(test)]
+mod consenting_tests;

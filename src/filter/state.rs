@@ -81,3 +81,27 @@ impl Filter {
         self.settings.mode == Mode::Enforce
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Overrides, parse};
+
+    #[test]
+    fn other_settings_keep_what_was_seen_and_learned() {
+        let settings = |toml: &str| {
+            let toml = format!("{toml}\n[[site]]\nupstream = 'http://127.0.0.1:1'");
+            let config = parse(&toml, None, &Overrides::default()).expect("a valid config");
+            config.sites[0].filter.clone()
+        };
+        let before = Filter::new(settings(""));
+        let cookie = SetCookie::parse(b"uid=1; Path=/shop");
+        before.learned.note(&cookie, &cookie.scope(), "/");
+        before.inventory.note_held_back(crate::filter::HeldBack::Storage, "key", 7);
+        let after = before.with_settings(settings("mode = 'observe'"));
+        assert_eq!(after.settings.mode, Mode::Observe);
+        assert_eq!(after.learned.places(b"uid"), before.learned.places(b"uid"));
+        assert_eq!(after.learned.places(b"uid").len(), 1);
+        assert_eq!(after.inventory.held_back(crate::filter::HeldBack::Storage).len(), 1);
+    }
+}
