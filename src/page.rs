@@ -167,3 +167,6 @@ fn is_document(destination: Destination, media_type: MediaType) -> bool {
 mod oracle;
 #[cfg(test)]
 mod testing;
+
+#[cfg(test)]
+mod bound_tests;

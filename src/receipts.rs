@@ -17,9 +17,6 @@ mod store;
 mod store_thread;
 mod writer;
 
-#[cfg(test)]
-mod fault_tests;
-
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, channel, sync_channel};
 use std::time::{Duration, Instant};
@@ -145,3 +142,8 @@ fn thread(name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), Receipt
     let started = std::thread::Builder::new().name(name.to_owned()).spawn(run);
     started.map(drop).map_err(ReceiptsError::Thread)
 }
+
+#[cfg(test)]
+mod bound_tests;
+#[cfg(test)]
+mod fault_tests;

@@ -503,3 +503,17 @@ fn remember(list: &mut Vec<String>, ids: impl IntoIterator<Item = String>) {
         list.truncate(MOST_TO_REMOVE);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn at_most_10000_ids_wait_for_their_removal() {
+        let mut list = Vec::new();
+        for _ in 0..5 {
+            remember(&mut list, (0..3000).map(|number| number.to_string()));
+        }
+        assert_eq!(list.len(), 10_000);
+    }
+}

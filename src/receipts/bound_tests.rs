@@ -1,0 +1,205 @@
+//! Bounds on what the receipts take of memory, and of the store at a time.
+
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt;
+
+use super::spool::Spool;
+use super::writer::{Limits, WriterSettings};
+use super::{How, NotRecorded, Place, Receipt, Receipts, ReceiptsError, Sqlite, Store};
+use crate::config::settings::Durability;
+use crate::telemetry::ReceiptCounters;
+
+/// How long a test waits for what must happen.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What a store or a spool was asked for.
+#[derive(Default)]
+struct Seen {
+    hangs: bool,
+    rows: Vec<Receipt>,
+    largest: usize,
+    most_asked: u32,
+}
+
+#[derive(Clone, Default)]
+struct Shared(Arc<(Mutex<Seen>, Condvar)>);
+
+impl Shared {
+    fn with<T>(&self, work: impl FnOnce(&mut Seen) -> T) -> T {
+        let seen = self.0.0.lock().expect("no panic");
+        let mut seen = self.0.1.wait_while(seen, |seen| seen.hangs).expect("no panic");
+        work(&mut seen)
+    }
+
+    fn set_hanging(&self, hangs: bool) {
+        self.0.0.lock().expect("no panic").hangs = hangs;
+        self.0.1.notify_all();
+    }
+
+    fn insert(&self, receipts: &[Receipt]) {
+        self.with(|seen| {
+            seen.largest = seen.largest.max(receipts.len());
+            seen.rows.extend_from_slice(receipts);
+        });
+    }
+
+    fn count(&self) -> usize {
+        self.with(|seen| seen.rows.len())
+    }
+}
+
+struct SeenStore(Shared);
+
+impl Store for SeenStore {
+    fn insert_if(
+        &mut self,
+        receipts: &[Receipt],
+        _: &dyn Fn() -> bool,
+    ) -> Result<(), ReceiptsError> {
+        self.0.insert(receipts);
+        Ok(())
+    }
+
+    fn erase(&mut self, _: &[String], _: i64) -> Result<(), ReceiptsError> {
+        Ok(())
+    }
+
+    fn page(&mut self, _: &Place, _: u32) -> Result<Vec<Receipt>, ReceiptsError> {
+        Ok(Vec::new())
+    }
+
+    fn find(&mut self, _: &str) -> Result<Option<Receipt>, ReceiptsError> {
+        Ok(None)
+    }
+
+    fn prune(&mut self, _: i64) -> Result<u64, ReceiptsError> {
+        Ok(0)
+    }
+}
+
+struct SeenSpool(Shared);
+
+impl Spool for SeenSpool {
+    fn insert(&mut self, receipts: &[Receipt]) -> Result<(), ReceiptsError> {
+        self.0.insert(receipts);
+        Ok(())
+    }
+
+    fn oldest(&mut self, most: u32) -> Result<Vec<Receipt>, ReceiptsError> {
+        Ok(self.0.with(|seen| {
+            seen.most_asked = seen.most_asked.max(most);
+            seen.rows.iter().take(most as usize).cloned().collect()
+        }))
+    }
+
+    fn remove(&mut self, ids: &[String]) -> Result<(), ReceiptsError> {
+        self.0.with(|seen| seen.rows.retain(|row| !ids.contains(&row.id)));
+        Ok(())
+    }
+
+    fn count(&mut self) -> Result<u64, ReceiptsError> {
+        Ok(self.0.count() as u64)
+    }
+}
+
+fn receipt(number: usize) -> Receipt {
+    Receipt {
+        id: format!("id-{number}"),
+        time: 7,
+        recorded_at: Some(7),
+        site: "shop".to_owned(),
+        notice_date: None,
+        granted: vec![],
+        refused: vec![],
+        language: None,
+        how: How::Banner,
+        gpc: false,
+        texts: None,
+        ip: None,
+        user_agent: None,
+    }
+}
+
+/// A writer that waits for the store for `store`.
+fn start(store: &Shared, spool: &Shared, patience: Duration) -> (Receipts, Arc<ReceiptCounters>) {
+    let limits = Limits { store: patience, answer: PATIENCE, ..Limits::default() };
+    let settings = WriterSettings { limits, spool_max: 1_000_000, retention_days: 1 };
+    let counters = Arc::new(ReceiptCounters::default());
+    let opened = store.clone();
+    let opener = Box::new(move || Ok(Box::new(SeenStore(opened.clone())) as Box<dyn Store>));
+    let spool = SeenSpool(spool.clone());
+    let started = Receipts::start_with(settings, Arc::clone(&counters), spool, opener);
+    (started.expect("starts"), counters)
+}
+
+/// Begins to record so many receipts; returns how many were refused at once. Nobody waits for the others.
+fn send(receipts: &Receipts, count: usize) -> usize {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    runtime.expect("a runtime").block_on(async {
+        let mut refused = 0;
+        for number in 0..count {
+            let at_once = Box::pin(receipts.record(receipt(number))).now_or_never();
+            refused += usize::from(at_once == Some(Err(NotRecorded)));
+        }
+        refused
+    })
+}
+
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !holds() {
+        assert!(started.elapsed() < PATIENCE, "in vain: {what}");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn at_most_4096_receipts_wait_for_a_store_that_hangs_and_256_are_in_a_transaction() {
+    let (store, spool) = (Shared::default(), Shared::default());
+    store.set_hanging(true);
+    let (receipts, counters) = start(&store, &spool, PATIENCE);
+    send(&receipts, 20_000);
+    // One transaction is in flight, of 1 to 256 receipts.
+    let refused = || counters.counts().0[2].1;
+    until("the others are refused", || refused() >= 20_000 - 4096 - 256);
+    assert!(refused() < 20_000 - 4096);
+    store.set_hanging(false);
+    // Visitors who left get no receipt that they did not see confirmed: it is stored and then erased.
+    until("all are written", || store.count() as u64 + refused() >= 20_000);
+    assert!(store.with(|seen| (2..=256).contains(&seen.largest)));
+}
+
+#[test]
+fn at_most_4096_receipts_are_queued_for_a_writer_that_hangs() {
+    let (store, spool) = (Shared::default(), Shared::default());
+    let (receipts, _) = start(&store, &spool, Duration::ZERO);
+    spool.set_hanging(true);
+    store.set_hanging(true);
+    let refused = send(&receipts, 20_000);
+    // Besides those of the queue, the writer has taken what it handles at a time before it hung.
+    assert!((20_000 - 4096 - 600..=20_000 - 4096).contains(&refused), "{refused}");
+    store.set_hanging(false);
+    spool.set_hanging(false);
+}
+
+#[test]
+fn a_full_spool_moves_to_the_store_by_256_at_a_time() {
+    let (store, spool) = (Shared::default(), Shared::default());
+    spool.insert(&(0..1000).map(receipt).collect::<Vec<_>>());
+    let (_receipts, _) = start(&store, &spool, Duration::from_secs(1));
+    until("all are moved", || store.count() >= 1000 && spool.count() == 0);
+    assert_eq!(store.with(|seen| seen.largest), 256);
+    assert_eq!(spool.with(|seen| seen.most_asked), 256);
+}
+
+#[test]
+fn an_sqlite_store_removes_1000_expired_receipts_at_a_time() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut store =
+        Sqlite::open(&folder.path().join("receipts.db"), Durability::Batch).expect("opens");
+    store.insert(&(0..1500).map(receipt).collect::<Vec<_>>()).expect("inserts");
+    let removed = [(); 3].map(|()| store.prune(8).expect("prunes"));
+    assert_eq!(removed, [1000, 500, 0]);
+}
