@@ -151,12 +151,32 @@ mod tests {
             let first = admission.admit(ADDRESS).await.expect("a place");
             let mut second = Box::pin(admission.admit(ADDRESS));
             assert!(second.as_mut().now_or_never().is_none(), "it waits");
-            assert!(matches!(admission.admit(ADDRESS).await, Err(ProxyError::Overloaded)));
+            let third = admission.admit(ADDRESS).now_or_never();
+            assert!(matches!(third, Some(Err(ProxyError::Overloaded))), "refused at once");
             drop(first);
             let second = second.await.expect("a place");
             assert!(admission.admit(ADDRESS).now_or_never().is_none());
             drop(second);
             assert!(admission.admit(ADDRESS).await.is_ok());
         });
+    }
+
+    #[test]
+    fn addresses_whose_burst_is_whole_again_are_forgotten() {
+        let rate = NonZeroU32::new(10_000_000);
+        let limits = SiteLimits { requests_per_second: rate, ..limits() };
+        let admission = Admission::new(limits).expect("limits");
+        for number in 0..1000_u32 {
+            let address = IpAddr::V4(std::net::Ipv4Addr::from(number));
+            assert!(admission.admit(address).now_or_never().is_some());
+        }
+        admission.sweep();
+        let clients = admission.clients.as_ref().expect("a rate");
+        assert!(clients.len() < 1000, "{}", clients.len());
+        let slow = SiteLimits { requests_per_second: Some(NonZeroU32::MIN), ..self::limits() };
+        let admission = Admission::new(slow).expect("limits");
+        assert!(admission.admit(ADDRESS).now_or_never().is_some_and(|admitted| admitted.is_ok()));
+        admission.sweep();
+        assert!(admission.admit(ADDRESS).now_or_never().is_some_and(|admitted| admitted.is_err()));
     }
 }

@@ -135,4 +135,17 @@ mod tests {
             let _ = through(&[begin, &octets].concat());
         }
     }
+
+    #[test]
+    fn a_line_is_awaited_for_at_most_107_bytes() {
+        // The visitor sends no more for now.
+        let endless = [b"PROXY ".as_slice(), &[b'x'; 200]].concat();
+        for (length, refused) in [(106, false), (108, true)] {
+            let (mut stream, mut visitor) = tokio::io::duplex(1024);
+            let sent = tokio::io::AsyncWriteExt::write_all(&mut visitor, &endless[..length]);
+            sent.now_or_never().expect("room").expect("sent");
+            let read = read(&mut stream).now_or_never();
+            assert_eq!(matches!(read, Some(Err(_))), refused, "{length}: {read:?}");
+        }
+    }
 }

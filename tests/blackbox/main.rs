@@ -12,6 +12,7 @@
 
 mod balancing;
 mod beacons;
+mod bounds;
 mod catalogue;
 mod centre;
 mod client_address;
@@ -39,11 +40,13 @@ mod observability;
 mod operations;
 mod page_kinds;
 mod pages;
+mod precedence;
 mod preferences;
 mod presumption;
 mod privacy;
 mod receipts;
 mod reload;
+mod reload_settings;
 mod robustness;
 mod smuggling;
 mod sources;

@@ -1,0 +1,139 @@
+//! Bounds on connections and on what is read for nothing, counted from outside.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Barrier};
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+
+use tokio::sync::Semaphore;
+
+use crate::support::{Origin, PATIENCE, Proxy, Visitor, request};
+
+const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+/// Sends so many requests at a time, and reads the answers.
+fn at_a_time(proxy: &Proxy, count: usize) -> Vec<u16> {
+    let mut visitors: Vec<Visitor> = (0..count).map(|_| proxy.visit()).collect();
+    visitors.iter_mut().for_each(|visitor| visitor.send(&request("GET", "/", &[])));
+    visitors.iter_mut().map(|visitor| visitor.reply("GET").status).collect()
+}
+
+#[test]
+fn no_more_idle_connections_to_an_upstream_are_kept_than_the_config_says() {
+    let together = Barrier::new(4);
+    let origin = Origin::scripted(move |_, stream| {
+        together.wait();
+        stream.write_all(OK.as_bytes()).is_ok()
+    });
+    let toml = "workers = 1\nlimits.idle_upstream_connections = 1\ntimeouts.upstream_idle = '1h'";
+    let proxy = Proxy::start(&origin, toml);
+    assert_eq!(at_a_time(&proxy, 4), [200; 4]);
+    let mut closed: Vec<usize> = (0..3).map(|_| origin.next_closed()).collect();
+    closed.sort_unstable();
+    closed.dedup();
+    assert_eq!(closed.len(), 3);
+    // The last one is kept: four more requests need three more connections.
+    assert_eq!(at_a_time(&proxy, 4), [200; 4]);
+    proxy.expect_metric("consentry_upstream_connections_total", 7.0);
+}
+
+#[test]
+fn a_connection_to_an_upstream_that_nobody_uses_is_closed() {
+    let origin = Origin::answering(OK);
+    let proxy = Proxy::start(&origin, "workers = 1\ntimeouts.upstream_idle = '50ms'");
+    assert_eq!(proxy.get("/", &[]).status, 200);
+    assert_eq!(origin.next_closed(), 0);
+}
+
+#[test]
+fn a_client_connection_keeps_8_private_connections_to_upstreams() {
+    let origin = Origin::answering(OK);
+    let sites: String = (0..9)
+        .map(|site| {
+            format!("[[site]]\nhosts = ['s{site}.example']\nupstream = '{}'\n", origin.url())
+        })
+        .collect();
+    let proxy = Proxy::start_with(&format!("workers = 1\ntimeouts.upstream_idle = '1h'\n{sites}"));
+    let mut client = proxy.visit();
+    for site in 0..9 {
+        let host = format!("s{site}.example");
+        let fields = [("Host", host.as_str()), ("Authorization", "NTLM T1")];
+        client.send(&request("GET", "/", &fields));
+        assert_eq!(client.reply("GET").status, 200);
+    }
+    assert_eq!(origin.next_closed(), 8, "the ninth has no place");
+}
+
+#[test]
+fn a_body_that_nobody_wants_is_read_for_64_kib_and_then_the_connection_is_closed() {
+    let origin = Origin::answering(OK);
+    let proxy = Proxy::start(&origin, "");
+    let mut client = proxy.visit();
+    client.send(&request("POST", "/matomo.php", &[("Transfer-Encoding", "chunked")]));
+    let chunk = [b"10000\r\n".as_slice(), &[b'x'; 0x10000], b"\r\n"].concat();
+    client.send(&chunk);
+    assert_eq!(client.reply("POST").status, 204);
+    // More than the buffers of a connection hold.
+    let mut sent = 0;
+    while sent < 1024 && client.stream.write_all(&chunk).is_ok() {
+        sent += 1;
+    }
+    assert!(sent < 1024, "64 MiB of it were read");
+    assert!(origin.saw_nothing());
+}
+
+/// An origin of h2c that allows 1000 streams on a connection, and answers once `count` requests have come. Notes the most
+/// requests of one connection, and each connection that has ended.
+async fn many_streams(count: usize, most: Arc<AtomicUsize>, ended: Arc<Semaphore>) -> SocketAddr {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let all = Arc::new(tokio::sync::Barrier::new(count));
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let (all, most, here) =
+                (Arc::clone(&all), Arc::clone(&most), Arc::new(AtomicUsize::new(0)));
+            let answer = service_fn(move |_| {
+                let (all, most, here) = (Arc::clone(&all), Arc::clone(&most), Arc::clone(&here));
+                async move {
+                    most.fetch_max(here.fetch_add(1, Relaxed) + 1, Relaxed);
+                    all.wait().await;
+                    Ok::<_, std::convert::Infallible>(http::Response::new(Full::<Bytes>::from(
+                        "ok",
+                    )))
+                }
+            });
+            let mut server = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+            server.max_concurrent_streams(1000);
+            let (serves, ended) =
+                (server.serve_connection(TokioIo::new(stream), answer), Arc::clone(&ended));
+            tokio::spawn(async move {
+                let _ = serves.await;
+                ended.add_permits(1);
+            });
+        }
+    });
+    address
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_to_an_upstream_of_http_2_has_100_requests_at_a_time_and_ends_when_idle() {
+    let most = Arc::new(AtomicUsize::new(0));
+    let ended = Arc::new(Semaphore::new(0));
+    let address = many_streams(150, Arc::clone(&most), Arc::clone(&ended)).await;
+    let toml = format!(
+        "workers = 1\ntimeouts.upstream_idle = '500ms'\n[[site]]\nupstream = 'h2c://{address}'\n"
+    );
+    let proxy = Proxy::start_with(&toml);
+    let statuses = tokio::task::block_in_place(|| at_a_time(&proxy, 150));
+    assert_eq!(statuses, [200; 150]);
+    let most = most.load(Relaxed);
+    assert!(most <= 100, "{most}");
+    // Both connections are closed when nobody uses them.
+    let closed = tokio::time::timeout(PATIENCE, ended.acquire_many(2)).await;
+    assert!(closed.is_ok());
+}

@@ -1,0 +1,345 @@
+//! What a reload changes and what it carries over, setting by setting.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::mpsc;
+use std::time::Instant;
+
+use rustls::{
+    ClientConfig, ClientConnection, HandshakeKind, RootCertStore, ServerConfig, ServerConnection,
+    StreamOwned,
+};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+
+use crate::support::{Origin, PATIENCE, Proxy, Visitor, request};
+
+const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+/// Puts another config in force. A site of its own marks it: a change of the file is noticed without a signal too, so
+/// the number of reloads does not tell.
+fn reload(proxy: &Proxy, toml: &str) {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let mark = format!("mark-{}", COUNT.fetch_add(1, Relaxed));
+    proxy.rewrite(&format!(
+        "catalogue = []\n{toml}\n[[site]]\nname = '{mark}'\nhosts = ['{mark}.example']\nupstream = 'http://127.0.0.1:1'\n"
+    ));
+    proxy.signal("HUP");
+    let since = Instant::now();
+    while !proxy.admin("/metrics").1.contains(&format!("site=\"{mark}\"")) {
+        assert!(since.elapsed() < PATIENCE, "{mark} is not in force: {}", proxy.log());
+    }
+}
+
+fn site(origin: &Origin, more: &str) -> String {
+    format!(
+        "{more}\n[[cookie]]\nname = '_ga'\ncategory = 'analytics'\n[[site]]\nname = 'shop'\nupstream = '{}'\n",
+        origin.url()
+    )
+}
+
+/// The answer on a new connection that begins with these bytes.
+fn answer(proxy: &Proxy, begin: &str, fields: &[(&str, &str)]) -> Option<u16> {
+    let mut visitor = proxy.visit();
+    visitor.send(begin.as_bytes());
+    visitor.send(&request("GET", "/", fields));
+    let mut start = [0; 12];
+    visitor.stream.read_exact(&mut start).ok()?;
+    std::str::from_utf8(&start[9..]).unwrap().parse().ok()
+}
+
+#[test]
+fn settings_of_all_sites_count_for_requests_after_a_reload_and_no_longer_after_the_next() {
+    let origin = Origin::scripted(|seen, stream| {
+        if seen.line.contains("/silent") {
+            return stream.read(&mut [0; 1]).is_ok_and(|count| count > 0);
+        }
+        let forwarded = seen.field("x-forwarded-for").unwrap_or_default();
+        let cookies = "Set-Cookie: _ga=1\r\n";
+        let body = format!("<html><body>{forwarded}");
+        let length = body.len();
+        write!(
+            stream,
+            "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n{cookies}Content-Length: {length}\r\n\r\n{body}"
+        )
+        .is_ok()
+    });
+    let proxy = Proxy::start_with(&site(&origin, ""));
+    let page = || proxy.get("/", &[("Accept", "text/html"), ("X-Forwarded-For", "192.0.2.7")]);
+    let many: Vec<(String, &str)> = (0..40).map(|number| (format!("X-{number}"), "1")).collect();
+    let many: Vec<(&str, &str)> =
+        many.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+    let cookies = "a=1; ".repeat(60);
+    let proxied = "PROXY TCP4 203.0.113.7 10.0.0.1 12345 80\r\n";
+    type Probe<'a> = &'a dyn Fn() -> bool;
+    let probes: [(&str, Probe<'_>); 8] = [
+        // Under this one the other requests have no answer.
+        ("listen.proxy_protocol = true", &|| answer(&proxy, proxied, &[]) == Some(200)),
+        ("limits.header_fields = 20", &|| proxy.get("/", &many).status == 431),
+        ("limits.cookies = 50", &|| proxy.get("/", &[("Cookie", &cookies)]).status == 431),
+        ("limits.body_bytes = 1", &|| proxy.post("/", "ab", &[]).status == 413),
+        ("listen.trusted_proxies = ['127.0.0.1']", &|| page().text().contains("192.0.2.7")),
+        ("mode = 'observe'", &|| page().set_cookies().contains(&"_ga=1".to_owned())),
+        ("banner.enabled = true", &|| page().text().contains("<form")),
+        ("centre.prefix = '/privacy/'", &|| proxy.get("/privacy/", &[]).text().contains("<form")),
+    ];
+    let holding = || -> Vec<&str> {
+        probes.iter().filter(|(_, holds)| holds()).map(|(toml, _)| *toml).collect()
+    };
+    assert_eq!(holding(), [""; 0]);
+    for (index, (toml, holds)) in probes.iter().enumerate() {
+        reload(&proxy, &site(&origin, toml));
+        assert!(holds(), "{toml}");
+        let before = index.checked_sub(1).map(|before| probes[before]);
+        assert!(!before.is_some_and(|(_, held)| held()), "{toml}");
+    }
+    // A silent origin is awaited for a minute by default.
+    reload(&proxy, &site(&origin, "timeouts.first_byte = '50ms'"));
+    assert_eq!(proxy.get("/silent", &[]).status, 504);
+    assert_eq!(holding(), [""; 0]);
+}
+
+#[test]
+fn requests_in_progress_count_after_a_reload_with_the_same_limits_and_not_with_others() {
+    let (go, wait) = mpsc::channel::<()>();
+    let wait = std::sync::Mutex::new(wait);
+    let origin = Origin::scripted(move |seen, stream| {
+        if seen.line.contains("/held") {
+            let _ = wait.lock().unwrap().recv_timeout(PATIENCE);
+        }
+        stream.write_all(OK.as_bytes()).is_ok()
+    });
+    let limited = |most: u32, more: &str| {
+        site(&origin, &format!("limits.concurrent_requests = {most}\n{more}"))
+    };
+    let proxy = Proxy::start_with(&limited(1, ""));
+    let mut held = proxy.visit();
+    held.send(&request("GET", "/held", &[]));
+    origin.next();
+    assert_eq!(proxy.get("/", &[]).status, 503);
+    reload(&proxy, &limited(1, "unclassified = 'allow'"));
+    assert_eq!(proxy.get("/", &[]).status, 503, "it is still in progress");
+    reload(&proxy, &limited(2, ""));
+    assert_eq!(proxy.get("/", &[]).status, 200, "another limit counts from now on");
+    reload(&proxy, &site(&origin, ""));
+    assert_eq!(proxy.get("/", &[]).status, 200);
+    go.send(()).unwrap();
+    assert_eq!(held.reply("GET").status, 200);
+}
+
+#[test]
+fn the_admin_listener_shows_the_sites_upstreams_and_access_of_the_config_in_force() {
+    let (one, two) = (Origin::setting(&["uid=1"]), Origin::setting(&["uid=1"]));
+    let proxy = Proxy::start_with(&site(&one, ""));
+    let up = |origin: &Origin, name: &str| {
+        format!("consentry_upstream_up{{site=\"{name}\",upstream=\"{}\"}}", origin.url())
+    };
+    assert_eq!(proxy.metric(&up(&one, "shop")), 1.0);
+    let other = format!("[[site]]\nname = 'other'\nupstream = '{}'\n", two.url());
+    reload(&proxy, &other);
+    assert_eq!(proxy.metric(&up(&two, "other")), 1.0);
+    assert!(!proxy.admin("/metrics").1.contains(&one.url()));
+    proxy.get("/", &[]);
+    let inventory: serde_json::Value = serde_json::from_str(&proxy.admin("/inventory").1).unwrap();
+    assert!(
+        inventory["other"]["cookies"].is_array() && inventory["shop"].is_null(),
+        "{inventory:#}"
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let token = folder.path().join("token");
+    std::fs::write(&token, "0123456789abcdef").unwrap();
+    proxy.rewrite(&format!("listen.admin_token_file = '{}'\n{other}", token.display()));
+    proxy.signal("HUP");
+    let since = Instant::now();
+    while proxy.admin("/metrics").0 != 401 {
+        assert!(since.elapsed() < PATIENCE, "the admin listener is open");
+    }
+}
+
+/// A certificate for `127.0.0.1` and `shop.example` in a folder.
+struct Made {
+    certificate: CertificateDer<'static>,
+    key: PrivateKeyDer<'static>,
+    toml: String,
+    file: String,
+}
+
+fn made(folder: &Path, name: &str) -> Made {
+    let names = ["127.0.0.1".to_owned(), "shop.example".to_owned()];
+    let made = rcgen::generate_simple_self_signed(names).unwrap();
+    let (cert, key) = (folder.join(format!("{name}.pem")), folder.join(format!("{name}.key")));
+    std::fs::write(&cert, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    Made {
+        certificate: CertificateDer::from_pem_slice(made.cert.pem().as_bytes()).unwrap(),
+        key: PrivateKeyDer::from_pem_slice(made.signing_key.serialize_pem().as_bytes()).unwrap(),
+        toml: format!("{{ cert = '{}', key = '{}' }}", cert.display(), key.display()),
+        file: cert.display().to_string(),
+    }
+}
+
+/// The certificate that a new connection is shown.
+fn shown(proxy: &Proxy, trusted: &[&Made]) -> CertificateDer<'static> {
+    let mut roots = RootCertStore::empty();
+    trusted.iter().for_each(|made| roots.add(made.certificate.clone()).unwrap());
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = ServerName::try_from("shop.example").unwrap();
+    let client = ClientConnection::new(Arc::new(config), name).unwrap();
+    let stream = TcpStream::connect(proxy.secure.unwrap()).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut stream = StreamOwned::new(client, stream);
+    stream.write_all(&request("GET", "/", &[])).unwrap();
+    let mut start = [0; 12];
+    stream.read_exact(&mut start).unwrap();
+    assert_eq!(&start, b"HTTP/1.1 200");
+    stream.conn.peer_certificates().unwrap()[0].clone().into_owned()
+}
+
+#[test]
+fn of_two_certificates_for_a_name_the_first_is_shown_and_a_reload_changes_which_that_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let (one, two) = (made(folder.path(), "one"), made(folder.path(), "two"));
+    let origin = Origin::answering(OK);
+    let with = |certificates: &[&Made], more: &str| {
+        let listed: Vec<&str> = certificates.iter().map(|made| made.toml.as_str()).collect();
+        let listed = listed.join(", ");
+        site(
+            &origin,
+            &format!("listen.https = '127.0.0.1:0'\ntls.certificates = [{listed}]\n{more}"),
+        )
+    };
+    let proxy = Proxy::start_with(&with(&[&one, &two], ""));
+    assert!(shown(&proxy, &[&one, &two]) == one.certificate);
+    reload(&proxy, &with(&[&two, &one], ""));
+    assert!(shown(&proxy, &[&one, &two]) == two.certificate);
+    assert_eq!(proxy.get("/", &[]).status, 200);
+    reload(&proxy, &with(&[&one], "tls.redirect = true"));
+    assert!(shown(&proxy, &[&one, &two]) == one.certificate);
+    assert_eq!(proxy.get("/", &[]).status, 301);
+    reload(&proxy, &with(&[&two], ""));
+    assert_eq!(proxy.get("/", &[]).status, 200);
+    reload(&proxy, &site(&origin, ""));
+    assert!(shown(&proxy, &[&one, &two]) == two.certificate, "its socket stays open");
+}
+
+/// An origin of HTTPS that keeps its connections if it is said so: how many it has accepted, and how many of them with the
+/// session of an earlier one.
+fn https_origin(made: &Made, keeps: bool) -> (SocketAddr, Arc<AtomicUsize>, Arc<AtomicUsize>) {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.certificate.clone()], made.key.clone_key())
+        .unwrap();
+    let (config, accepted) = (Arc::new(config), Arc::new(AtomicUsize::new(0)));
+    let resumed = Arc::new(AtomicUsize::new(0));
+    let again = Arc::clone(&resumed);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (address, count) = (listener.local_addr().unwrap(), Arc::clone(&accepted));
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let connection = ServerConnection::new(Arc::clone(&config)).unwrap();
+            let mut stream = StreamOwned::new(connection, stream.unwrap());
+            count.fetch_add(1, Relaxed);
+            let again = Arc::clone(&again);
+            std::thread::spawn(move || {
+                let mut head = Vec::new();
+                let mut byte = [0; 1];
+                while stream.read_exact(&mut byte).is_ok() {
+                    head.push(byte[0]);
+                    if head.ends_with(b"\r\n\r\n") {
+                        head.clear();
+                        let kind = stream.conn.handshake_kind();
+                        again.fetch_add(usize::from(kind == Some(HandshakeKind::Resumed)), Relaxed);
+                        stream.write_all(OK.as_bytes()).unwrap();
+                        if !keeps {
+                            return;
+                        }
+                    }
+                }
+            });
+        }
+    });
+    (address, accepted, resumed)
+}
+
+#[test]
+fn connections_to_an_upstream_go_on_with_the_same_settings_of_tls_and_never_with_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let (one, two) = (made(folder.path(), "one"), made(folder.path(), "two"));
+    let (address, accepted, _) = https_origin(&one, true);
+    let toml = |tls: &str, weight: u32| {
+        format!(
+            "workers = 1\n[upstream_tls]\n{tls}\n[[site]]\n\
+             upstream = [{{ url = 'https://{address}', weight = {weight} }}]\n"
+        )
+    };
+    let (good, bad) = (format!("ca_file = '{}'", one.file), format!("ca_file = '{}'", two.file));
+    let proxy = Proxy::start_with(&toml(&good, 1));
+    assert_eq!(proxy.get("/", &[]).status, 200);
+    reload(&proxy, &toml(&good, 2));
+    assert_eq!(proxy.get("/", &[]).status, 200);
+    assert_eq!(accepted.load(Relaxed), 1, "the connection is used again");
+    for other in [
+        bad.clone(),
+        format!("{good}\nserver_name = 'other.example'"),
+        format!("{bad}\nserver_name = 'shop.example'"),
+    ] {
+        reload(&proxy, &toml(&other, 2));
+        assert_eq!(proxy.get("/", &[]).status, 502, "{other}");
+        reload(&proxy, &toml(&good, 2));
+        assert_eq!(proxy.get("/", &[]).status, 200);
+    }
+    let before = accepted.load(Relaxed);
+    reload(&proxy, &toml(&format!("{good}\nserver_name = 'shop.example'"), 2));
+    assert_eq!(proxy.get("/", &[]).status, 200);
+    assert_eq!(accepted.load(Relaxed), before + 1, "a connection made for another name");
+    reload(&proxy, &toml("insecure_skip_verify = true", 2));
+    assert_eq!(proxy.get("/", &[]).status, 200);
+    assert_eq!(accepted.load(Relaxed), before + 2, "a connection that was verified in another way");
+}
+
+#[test]
+fn sessions_of_tls_with_an_upstream_outlive_a_reload() {
+    let folder = tempfile::tempdir().unwrap();
+    let one = made(folder.path(), "one");
+    let (address, accepted, resumed) = https_origin(&one, false);
+    let toml = |weight: u32| {
+        format!(
+            "workers = 1\n[upstream_tls]\nca_file = '{}'\n[[site]]\n\
+             upstream = [{{ url = 'https://{address}', weight = {weight} }}]\n",
+            one.file
+        )
+    };
+    let proxy = Proxy::start_with(&toml(1));
+    for weight in [2, 3] {
+        assert_eq!(proxy.get("/", &[]).status, 200);
+        reload(&proxy, &toml(weight));
+    }
+    assert_eq!(proxy.get("/", &[]).status, 200);
+    let accepted = accepted.load(Relaxed);
+    assert_eq!(resumed.load(Relaxed), accepted - 1, "of {accepted}");
+}
+
+#[test]
+fn an_upstream_that_another_one_replaces_gets_no_request_any_more() {
+    let (one, two) = (Origin::answering(OK), Origin::answering(OK));
+    let proxy = Proxy::start_with(&site(&one, "workers = 1"));
+    let mut client = Visitor::connect(proxy.address);
+    for origin in [&one, &two, &one] {
+        reload(&proxy, &site(origin, "workers = 1"));
+        client.send(&request("GET", "/", &[]));
+        assert_eq!(client.reply("GET").status, 200);
+        origin.next();
+        assert!(one.saw_nothing() && two.saw_nothing());
+    }
+}
