@@ -107,3 +107,17 @@ impl History {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_history_is_an_hour_long() {
+        let (history, metrics) = (History::default(), Metrics::new(Vec::new(), 1));
+        (0..800).for_each(|_| history.sample(&metrics));
+        let figures = history.figures(&metrics, &[], 0);
+        let times = figures["history"]["times"].as_array().map(Vec::len);
+        assert_eq!(times, Some(720 + 1), "and the present");
+    }
+}

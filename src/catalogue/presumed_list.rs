@@ -277,4 +277,22 @@ mod tests {
             let _ = lines(&hostile, &["a=1"], i64::MAX);
         }
     }
+
+    #[test]
+    fn a_list_stays_below_2_kib_and_what_a_request_claims_is_read_up_to_8_lists_of_48_names() {
+        let long: Vec<String> =
+            (0..40).map(|number| format!("{number:02}{}=1; HttpOnly", "x".repeat(98))).collect();
+        let long: Vec<&str> = long.iter().map(String::as_str).collect();
+        let line = lines("", &long, NOW).remove(0);
+        let names = pair(&line).splitn(5, '~').nth(4).unwrap_or_default();
+        assert!((1900..=2048).contains(&names.len()), "{}", names.len());
+        let list = |of: usize| -> String {
+            let names: String = (0..60).map(|number| format!("~n{of}x{number}")).collect();
+            format!("{LIST_COOKIE}=1~~~20781{names}; ")
+        };
+        let claimed: String = (0..10).map(list).collect();
+        assert_eq!(listed_names(&Cookies::new([list(0).as_bytes()])).len(), 48);
+        assert_eq!(listed_names(&Cookies::new([claimed.as_bytes()])).len(), 8 * 48);
+        assert!(can_be_listed(&[b'x'; 128]) && !can_be_listed(&[b'x'; 129]));
+    }
 }

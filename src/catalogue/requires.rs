@@ -169,3 +169,17 @@ impl Requires {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn at_most_32_companions_are_looked_for_among_the_cookies_of_a_request() {
+        let cookies = Cookies::new([&b"a=1; b=2"[..]]);
+        let sight = Sight::request(&cookies);
+        let found: Vec<bool> = (0..40).map(|_| sight.has(|name| name == b"b")).collect();
+        assert_eq!(found.iter().filter(|found| **found).count(), 32);
+        assert!(found[31] && !found[32]);
+    }
+}

@@ -78,3 +78,14 @@ impl Bits {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_above_8_kib_are_not_decoded() {
+        assert!(Bits::of(&"A".repeat(8192)).is_some());
+        assert!(Bits::of(&"A".repeat(8193)).is_none());
+    }
+}

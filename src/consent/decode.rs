@@ -156,4 +156,20 @@ mod tests {
         assert_eq!(time_text("soon"), None);
         assert_eq!(time_text("-1"), None);
     }
+
+    #[test]
+    fn values_above_8_kib_and_json_deeper_than_16_are_not_read() {
+        for (length, is_read) in [(8192, true), (8193, false)] {
+            let value = format!("\"{}\"", "x".repeat(length - 2));
+            assert_eq!(text(value.as_bytes()).is_some(), is_read, "{length}");
+            assert_eq!(percent(value.as_bytes()).is_some(), is_read, "{length}");
+            assert_eq!(json(value.as_bytes()).is_some(), is_read, "{length}");
+        }
+        for (depth, is_read) in [(16, true), (17, false)] {
+            let lists = "[".repeat(depth) + &"]".repeat(depth);
+            let objects = "{\"a\":".repeat(depth) + "1" + &"}".repeat(depth);
+            assert_eq!(parse_json(&lists).is_some(), is_read, "{depth}");
+            assert_eq!(parse_json(&objects).is_some(), is_read, "{depth}");
+        }
+    }
 }

@@ -22,3 +22,23 @@ impl RegionPolicy {
         name.is_some_and(|name| self.allow.contains(&name.to_ascii_uppercase()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn regions_are_compared_without_case_and_anything_else_is_denied() {
+        let policy = RegionPolicy {
+            header: HeaderName::from_static("x-region"),
+            allow: ["US".to_owned()].into(),
+        };
+        for region in ["US", "us", " Us "] {
+            assert!(policy.allows(Some(region.as_bytes())), "{region}");
+        }
+        for region in ["DE", "", "US,DE", "USA"] {
+            assert!(!policy.allows(Some(region.as_bytes())), "{region}");
+        }
+        assert!(!policy.allows(None) && !policy.allows(Some(b"\xff")));
+    }
+}

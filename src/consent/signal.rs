@@ -43,3 +43,28 @@ impl SignalPolicy {
         denied.difference(CategorySet::NECESSARY)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_several_fields_any_that_is_1_counts() {
+        for (values, sent) in [
+            (&["1"][..], true),
+            (&["0", "1"], true),
+            (&["1", "0"], true),
+            (&["0"], false),
+            (&["1, 0"], false),
+            (&[], false),
+        ] {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                for name in [SEC_GPC, DNT] {
+                    headers.append(name, HeaderValue::from_static(value));
+                }
+            }
+            assert_eq!(Signals::of(&headers), Signals { gpc: sent, dnt: sent }, "{values:?}");
+        }
+    }
+}

@@ -247,3 +247,20 @@ pub trait ConsentSource: std::fmt::Debug + Send + Sync {
     /// Reads the tool's decision from a request's cookies.
     fn read(&self, cookies: &Cookies<'_>, categories: &Categories) -> Reading;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_revision_voids_every_copy_of_a_decision() {
+        let copy = || Reading::decision(Votes::default(), &IdMap::new(&[], &[]), None);
+        for (in_force, void) in [(true, None), (false, Some(Void::OtherRevision))] {
+            let Reading::Decisions(all) = copy().and(copy()).and(copy()).in_revision(in_force)
+            else {
+                panic!("three decisions");
+            };
+            assert_eq!(all.iter().map(|decision| decision.void).collect::<Vec<_>>(), [void; 3]);
+        }
+    }
+}

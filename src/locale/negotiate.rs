@@ -117,9 +117,20 @@ mod tests {
             ("", None),
             (";;,,q=1", None),
             ("-", None),
+            ("sv, ru;q=0.5, ja;q=0.5", Some("ru")),
+            ("sv, ja;q=0.5, ru;q=0.5", Some("ja")),
         ] {
             let found = negotiate(asked, TAGS.into_iter()).map(|place| TAGS[place]);
             assert_eq!(found, expected, "{asked}");
         }
+    }
+
+    #[test]
+    fn a_field_is_read_up_to_32_ranges_of_64_bytes() {
+        let after = |count: usize| "sv;q=0.9,".repeat(count) + "de;q=0.5";
+        assert!(negotiate(&after(31), TAGS.into_iter()).is_some());
+        assert!(negotiate(&after(32), TAGS.into_iter()).is_none());
+        assert!(lookup(&format!("de-{}", "x".repeat(61)), TAGS.into_iter()).is_some());
+        assert!(lookup(&format!("de-{}", "x".repeat(62)), TAGS.into_iter()).is_none());
     }
 }

@@ -337,3 +337,34 @@ impl Line<'_> {
         text
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_combined_line_has_512_bytes_of_a_field_that_a_visitor_sends() {
+        let long = HeaderValue::from_str(&"x".repeat(2000)).ok();
+        let speaker = Speaker {
+            address: None,
+            version: Version::HTTP_11,
+            referer: long.clone(),
+            user_agent: long,
+        };
+        let entry = Entry {
+            site: "shop",
+            method: "GET",
+            path: "/",
+            status: 200,
+            duration: Duration::ZERO,
+            bytes: 0,
+            request_id: "",
+            mode: "enforce",
+            report: None,
+            complete: true,
+            speaker: Some(&speaker),
+        };
+        let line = combined(&entry, OffsetDateTime::UNIX_EPOCH);
+        assert_eq!(line.matches('x').count(), 2 * 512, "{line}");
+    }
+}

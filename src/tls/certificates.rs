@@ -141,4 +141,18 @@ mod tests {
         assert!(matches!(parse(broken, &key), Err(TlsError::BadCertificate)));
         assert!(!format!("{:?}", identity(&["a.test"])).contains("PRIVATE"));
     }
+
+    #[test]
+    fn of_two_certificates_for_a_name_the_first_wins() {
+        let all = [
+            identity(&["a.test", "*.b.test"]),
+            identity(&["*.b.test", "a.test", "c.test"]),
+            identity(&["c.test"]),
+        ];
+        let certificates = Certificates::new(&all);
+        for (name, expected) in [("a.test", 0), ("x.b.test", 0), ("c.test", 1)] {
+            let found = certificates.find(name).expect("a certificate");
+            assert!(Arc::ptr_eq(found, &all[expected].key), "{name}");
+        }
+    }
 }

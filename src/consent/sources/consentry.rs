@@ -312,4 +312,14 @@ mod tests {
             assert_eq!(parse(value), Err(error), "{value}");
         }
     }
+
+    #[test]
+    fn values_above_1_kib_are_rejected() {
+        for (length, is_read) in [(1024, true), (1025, false)] {
+            let start = "1~1795500000~2018-05-25~analytics~";
+            let value = format!("{start}{}", "x".repeat(length - start.len()));
+            let read = NativeCookie::parse(value.as_bytes(), &Categories::default());
+            assert_eq!(read.is_ok(), is_read, "{length}");
+        }
+    }
 }

@@ -158,3 +158,66 @@ impl ConsentSource for Gpp {
         Reading::of_copies(copies, |value| self.read_one(value).unwrap_or(Reading::Malformed))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bits as base64url.
+    fn coded(bits: &[bool]) -> String {
+        let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+        let letter = |six: &[bool]| {
+            let index = six.iter().fold(0, |index, bit| index << 1 | usize::from(*bit));
+            char::from(alphabet[index << (6 - six.len())])
+        };
+        bits.chunks(6).map(letter).collect()
+    }
+
+    fn number(value: u64, bits: u32) -> Vec<bool> {
+        (0..bits).rev().map(|bit| value >> bit & 1 == 1).collect()
+    }
+
+    /// A number in Fibonacci coding.
+    fn fibonacci(mut value: u64) -> Vec<bool> {
+        let mut steps = vec![1_u64, 2];
+        while steps[steps.len() - 1] <= value {
+            steps.push(steps[steps.len() - 1] + steps[steps.len() - 2]);
+        }
+        steps.pop();
+        let mut bits = vec![false; steps.len()];
+        for (place, step) in steps.iter().enumerate().rev() {
+            if *step <= value {
+                value -= step;
+                bits[place] = true;
+            }
+        }
+        bits.push(true);
+        bits
+    }
+
+    #[test]
+    fn ranges_of_sections_are_read_up_to_64() {
+        for (first, more) in [(2, 10), (2, 60), (2, 1_000_000_000_000), (70, 1_000_000_000_000)] {
+            let range = [vec![true], fibonacci(first), fibonacci(more)].concat();
+            let next = [vec![true], fibonacci(1), fibonacci(1_000_000_000)].concat();
+            let header = [number(3, 6), number(1, 6), number(2, 12), range, next].concat();
+            let ids = sections(&coded(&header)).expect("a header");
+            assert!(ids.len() <= 64 && ids.iter().all(|id| *id <= 64), "{first} {more}");
+            let expected: Vec<u64> = (first..=(first + more).min(64)).collect();
+            assert!(ids.starts_with(&expected), "{first} {more}: {ids:?}");
+        }
+    }
+
+    #[test]
+    fn each_opt_out_of_a_section_counts_whatever_the_others_say() {
+        for section in &AMERICAN {
+            for place in section.opt_outs {
+                let mut bits = [number(1, 6), vec![false; 60]].concat();
+                section.opt_outs.iter().for_each(|place| bits[*place] = true);
+                assert_eq!(section.opts_out(&coded(&bits)), Some(false), "{}", section.id);
+                (bits[*place], bits[place + 1]) = (false, true);
+                assert_eq!(section.opts_out(&coded(&bits)), Some(true), "{} {place}", section.id);
+            }
+        }
+    }
+}
