@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt, stream};
 use http::header::COOKIE;
-use http::{HeaderMap, HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response, Uri};
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
 use tower::{Layer, ServiceExt, service_fn};
@@ -36,7 +36,8 @@ fn page_load(filter: &Arc<Filter>, fields: &[String]) -> Visit {
         request = request.header(COOKIE, field);
     }
     let mut request = request.body(()).expect("a request");
-    let visit = filter_request(filter, &mut request, Peer::default(), None, NOW);
+    let visit =
+        filter_request(filter, &mut request, Uri::from_static("/"), Peer::default(), None, NOW);
     visit.expect("it is no beacon")
 }
 
