@@ -3,11 +3,16 @@
 //! The lowest module: what the proxy decides about a request before any site is known is decided here, on bytes and
 //! header maps, so that every protocol version and every carrier gets the same answer.
 
+pub(crate) mod body;
+pub(crate) mod chunked;
 mod client;
 mod connection_auth;
+pub(crate) mod field_lines;
 mod field_list;
 mod field_names;
 mod forwarded;
+pub(crate) mod framing;
+pub(crate) mod head;
 mod host;
 mod target;
 mod via;

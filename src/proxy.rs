@@ -5,18 +5,27 @@
 //! which sends the request to an upstream (`exchange`, `pool`); `error` turns whatever failed into a
 //! response, in one place.
 
+mod activity;
 mod admission;
 mod balance;
 mod connection;
-mod driven;
+mod date;
 mod error;
 mod exchange;
+mod failure;
 mod forward;
 mod gathered;
 mod handler;
 mod handshake;
 mod headers;
 mod health;
+mod http1_client;
+mod http1_connection;
+mod http1_io;
+mod http1_request;
+mod http1_response;
+mod http1_session;
+mod http1_upstream;
 mod listen;
 mod patience;
 mod pool;
@@ -28,6 +37,7 @@ mod retries;
 mod sender;
 mod site;
 mod socket;
+mod socket_io;
 mod standing;
 mod ticket;
 mod together;

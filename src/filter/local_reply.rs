@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::Response;
+use http::{HeaderMap, Response};
 use http_body_util::Empty;
 
 use super::body::FilterBody;
@@ -14,6 +14,12 @@ use super::response;
 use super::state::Filter;
 
 impl Filter {
+    /// Filters the head of an interim response (RFC 9110 section 15.2).
+    pub(crate) fn interim(&self, headers: &mut HeaderMap) {
+        let mut visit = Visit::without_request();
+        response::filter_trailers(self, &mut visit.report, headers, unix_now());
+    }
+
     /// Filters the head of a response without a request. Its body is elsewhere.
     pub fn local_reply(
         self: &Arc<Self>,

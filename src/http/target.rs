@@ -43,7 +43,6 @@ pub(crate) enum TargetError {
 
 impl<'a> Target<'a> {
     /// Parses the target of a request line.
-    #[cfg_attr(not(test), expect(dead_code, reason = "hyper hands over parsed targets only"))]
     pub(crate) fn parse(method: &Method, target: &'a str) -> Result<Self, TargetError> {
         if target.starts_with('/') {
             // Behind a path it is dropped, as other servers do: what is left is what the client meant.
@@ -75,6 +74,14 @@ impl<'a> Target<'a> {
                 Self::of_parts(method, Some((scheme, authority.as_str())), path.as_str())
             }
             _ => Err(TargetError::Form),
+        }
+    }
+
+    /// The authority, which replaces `Host`.
+    pub(crate) fn authority(self) -> Option<&'a str> {
+        match self {
+            Self::Absolute { authority, .. } => Some(authority),
+            Self::Origin(_) | Self::Asterisk => None,
         }
     }
 

@@ -15,6 +15,7 @@ use super::head;
 use super::url_policy::UrlPolicy;
 use crate::centre::{BannerFor, Centre};
 use crate::consent::{CategorySet, Consent};
+use crate::filter::has_directive;
 
 const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
@@ -92,6 +93,10 @@ impl Asked {
             return None;
         }
         let headers = request.headers();
+        // RFC 9111 section 5.2.1.6.
+        if has_directive(headers, "no-transform") {
+            return None;
+        }
         let destination = destination(headers);
         let banner = banner && method == Method::GET;
         let swaps = SWAPS.iter().any(|name| headers.contains_key(name))

@@ -5,18 +5,33 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER,
+    ACCEPT, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER,
 };
 use http::{Response, StatusCode};
 use thiserror::Error;
 
+use super::failure::UpstreamError;
 use crate::config::settings::Upstream;
 use crate::http::TargetError;
+use crate::http::framing::FramingError;
+use crate::http::head::HeadError;
 use crate::telemetry::ErrorKind;
 
 /// Why a request could not be answered by the origin. Messages never show a cookie value.
 #[derive(Debug, Error)]
 pub(super) enum ProxyError {
+    #[error(transparent)]
+    BadHead(HeadError),
+    #[error("the version of HTTP is not supported")]
+    Version,
+    #[error("the head of the request is too large")]
+    HeadTooLarge,
+    #[error("the request target is too long")]
+    TargetTooLong,
+    #[error("the request's body has {0}")]
+    BadFraming(FramingError),
+    #[error("the request's body has an unknown transfer coding")]
+    UnknownCoding,
     #[error("the request has no valid host")]
     BadHost,
     #[error(transparent)]
@@ -29,6 +44,8 @@ pub(super) enum ProxyError {
     TooManyFields(usize),
     #[error("CONNECT is not served here")]
     Connect405,
+    #[error("TRACE is not answered here")]
+    Trace405,
     #[error("no site is served under this host")]
     NoSite,
     #[error("no site is served under this path of the host")]
@@ -48,7 +65,7 @@ pub(super) enum ProxyError {
     #[error("the upstream {0} did not take the connection in time")]
     ConnectTimeout(Upstream),
     #[error("the upstream failed")]
-    Upstream(#[source] hyper::Error),
+    Upstream(#[source] UpstreamError),
     #[error("the upstream did not answer in time")]
     UpstreamTimeout,
     #[error("the upstream switched protocols unasked")]
@@ -57,15 +74,41 @@ pub(super) enum ProxyError {
     Internal,
 }
 
+impl From<HeadError> for ProxyError {
+    fn from(error: HeadError) -> Self {
+        match error {
+            HeadError::Version => Self::Version,
+            error => Self::BadHead(error),
+        }
+    }
+}
+
+impl From<FramingError> for ProxyError {
+    fn from(error: FramingError) -> Self {
+        match error {
+            FramingError::UnknownCoding => Self::UnknownCoding,
+            error => Self::BadFraming(error),
+        }
+    }
+}
+
 impl ProxyError {
     pub(super) fn status(&self) -> StatusCode {
         match self {
-            Self::BadHost | Self::BadTarget(_) | Self::BrokenBody => StatusCode::BAD_REQUEST,
-            Self::TooManyFields(_) | Self::TooManyCookies => {
+            Self::BadHead(_)
+            | Self::BadFraming(_)
+            | Self::BadHost
+            | Self::BadTarget(_)
+            | Self::BrokenBody => StatusCode::BAD_REQUEST,
+            Self::TargetTooLong => StatusCode::URI_TOO_LONG,
+            // RFC 9112 section 6.1.
+            Self::UnknownCoding => StatusCode::NOT_IMPLEMENTED,
+            Self::Version => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+            Self::HeadTooLarge | Self::TooManyFields(_) | Self::TooManyCookies => {
                 StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
             }
             Self::Loop => StatusCode::LOOP_DETECTED,
-            Self::Connect405 => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Connect405 | Self::Trace405 => StatusCode::METHOD_NOT_ALLOWED,
             // Not the host that it was sent to for (RFC 9110 section 15.5.20).
             Self::NoSite => StatusCode::MISDIRECTED_REQUEST,
             Self::NoPath => StatusCode::NOT_FOUND,
@@ -80,11 +123,18 @@ impl ProxyError {
 
     pub(super) fn kind(&self) -> ErrorKind {
         match self {
-            Self::BadHost
+            Self::BadHead(_)
+            | Self::Version
+            | Self::HeadTooLarge
+            | Self::TargetTooLong
+            | Self::BadFraming(_)
+            | Self::UnknownCoding
+            | Self::BadHost
             | Self::BadTarget(_)
             | Self::TooManyFields(_)
             | Self::TooManyCookies
             | Self::Connect405
+            | Self::Trace405
             | Self::NoSite
             | Self::NoPath
             | Self::BodyTooLarge
@@ -104,7 +154,13 @@ impl ProxyError {
     fn closes(&self) -> bool {
         matches!(
             self,
-            Self::BadHost
+            Self::BadHead(_)
+                | Self::Version
+                | Self::HeadTooLarge
+                | Self::TargetTooLong
+                | Self::BadFraming(_)
+                | Self::UnknownCoding
+                | Self::BadHost
                 | Self::BadTarget(_)
                 | Self::TooManyFields(_)
                 | Self::TooManyCookies
@@ -127,12 +183,19 @@ impl ProxyError {
     /// What the visitor may read: nothing of the inside.
     fn public_message(&self) -> &'static str {
         match self {
+            Self::BadHead(_) => "The head of the request is malformed.",
+            Self::Version => "This version of HTTP is not supported.",
+            Self::HeadTooLarge => "The head of the request is too large.",
+            Self::TargetTooLong => "The request target is too long.",
+            Self::BadFraming(_) => "The length of the request's body is not certain.",
+            Self::UnknownCoding => "The transfer coding of the request is not known.",
             Self::BadHost => "The request has no valid host.",
             Self::BadTarget(_) => "The request target is not valid.",
             Self::TooManyFields(_) => "The request has too many header fields.",
             Self::TooManyCookies => "The request has too many cookies.",
             Self::Loop => "The request has passed this proxy before.",
             Self::Connect405 => "CONNECT is not served here.",
+            Self::Trace405 => "TRACE is not answered here.",
             Self::NoSite => "No site is served under this host.",
             Self::NoPath => "No site is served under this path.",
             Self::BodyTooLarge => "The body of the request is too large.",
@@ -150,6 +213,10 @@ impl ProxyError {
         }
     }
 }
+
+/// The methods of RFC 9110 section 9.3 and RFC 5789 that are forwarded; others are, too.
+pub(super) const ALLOWED: HeaderValue =
+    HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
 
 /// The form of an error page, settled before the request is given away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -213,6 +280,9 @@ pub(super) fn respond(error: &ProxyError, form: PageForm, request_id: &str) -> R
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if let Some(seconds) = error.retry_after() {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if status == StatusCode::METHOD_NOT_ALLOWED {
+        headers.insert(ALLOW, ALLOWED);
     }
     if error.closes() {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));

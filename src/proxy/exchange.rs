@@ -10,18 +10,20 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use http::header::UPGRADE;
-use http::{HeaderMap, Method, Request, Response, Uri};
-use hyper::body::Incoming;
-use hyper::client::conn::TrySendError;
+use http::{Request, Response, Version};
 use tokio::time::Instant;
 
-use super::driven::Sent;
 use super::error::ProxyError;
-use super::pool::{Lease, Need, PrivateConnections, Upstream};
+use super::failure::UpstreamError;
+use super::http1_client::Http1Client;
+use super::http1_session::Http1Session;
+use super::pool::{Lease, Need, Upstream};
 use super::request_body::{Progress, VisitorBody};
+use super::sender::{Answer, Failed};
 use super::site::{Site, Snapshot};
 use super::visitor::Visitor;
 use crate::config::settings::Timeouts;
+use crate::http::field_lines::FieldLines;
 use crate::http::{Client, binds_connection};
 
 /// What forwarding a request needs besides the request.
@@ -29,43 +31,44 @@ use crate::http::{Client, binds_connection};
 pub(super) struct Forward<'a> {
     pub(super) visitor: &'a Arc<Visitor>,
     pub(super) client: &'a Client,
-    /// The connections that belong to the client connection; none of HTTP/2, which is for many requests at a time.
-    pub(super) private: Option<&'a Arc<PrivateConnections>>,
+    /// The version that the client speaks.
+    pub(super) version: Version,
+    /// The client connection; none of HTTP/2, which is for many requests at a time.
+    pub(super) http1: Option<&'a Arc<Http1Session>>,
     pub(super) site: &'a Site,
     pub(super) snapshot: &'a Snapshot,
     /// When the request came here.
     pub(super) began: Instant,
 }
 
-type Answer = Result<(Response<Incoming>, Lease), ProxyError>;
+/// A final response with the connection that its body comes on.
+pub(super) type Answered = (Answer, Lease);
 
-pin_project_lite::pin_project! {
-    /// A request on its way to its answer.
-    ///
-    /// The usual way is a small future written by hand, since the state of a request is moved several
-    /// times; what happens seldom is boxed.
-    #[project = ExchangeProjection]
-    pub(super) enum Exchange<'a, F> {
-        // On an idle connection.
-        Sent {
-            #[pin]
-            head: Head<F>,
-            replay: Option<Box<Replay>>,
-            to: Forward<'a>,
-        },
-        // On a new connection.
-        Boxed { answer: Pin<Box<dyn Future<Output = Answer> + Send + 'a>> },
-    }
+type Outcome = Result<Answered, ProxyError>;
+
+/// Interim responses that are taken before other connections have their turn.
+const MAX_INTERIMS: usize = 64;
+
+/// A request on its way to its answer.
+///
+/// The usual way is a small future written by hand, since the state of a request is moved several
+/// times; what happens seldom is boxed.
+#[expect(clippy::large_enum_variant, reason = "the usual variant costs no allocation")]
+pub(super) enum Exchange<'a> {
+    /// On an idle connection.
+    Sent { head: Head<'a>, to: Forward<'a> },
+    /// On a new connection.
+    Boxed { answer: Pin<Box<dyn Future<Output = Outcome> + Send + 'a>> },
 }
 
 /// Sends a request on a connection that stands, or begins to open one. `kept` is the place of the upstream that
 /// the visitor is kept at; with `switches` the request asks to switch protocols.
-pub(super) fn begin<'a>(
+pub(super) fn begin(
     request: Request<VisitorBody>,
     kept: Option<usize>,
     switches: bool,
-    to: Forward<'a>,
-) -> Exchange<'a, impl Future<Output = Sent>> {
+    to: Forward<'_>,
+) -> Exchange<'_> {
     let need = need_of(&request, switches);
     if let Some(lease) = private(to) {
         return Exchange::Boxed { answer: Box::pin(send_private(request, (lease, need), to)) };
@@ -76,89 +79,100 @@ pub(super) fn begin<'a>(
         return Exchange::Boxed { answer };
     };
     if need == Need::Private {
-        lease.make_private(to.private);
+        lease.make_private(to.http1.map(|session| &session.private));
     }
     let progress = request.body().progress();
-    let replay = Replay::of(&request);
-    let sent = match lease.sender.send(request) {
-        Ok(sent) => sent,
-        Err(error) => return Exchange::Boxed { answer: Box::pin(std::future::ready(Err(error))) },
-    };
+    if let Err(error) = lease.sender.start(request) {
+        return Exchange::Boxed { answer: Box::pin(std::future::ready(Err(error))) };
+    }
     let counted = to.site.balance.count(lease.upstream());
-    let head = Head::of(sent, lease.counted(counted), progress, to);
-    Exchange::Sent { head, replay, to }
+    let head = Head::of(lease.counted(counted), progress, to);
+    Exchange::Sent { head, to }
 }
 
-impl<F: Future<Output = Sent>> Future for Exchange<'_, F> {
-    type Output = Answer;
+impl Future for Exchange<'_> {
+    type Output = Outcome;
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Answer> {
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {
         loop {
-            let failed = match self.as_mut().project() {
-                ExchangeProjection::Boxed { answer } => return answer.as_mut().poll(context),
-                ExchangeProjection::Sent { head, replay, to } => {
-                    match ready!(head.poll(context))? {
-                        Ok(answered) => return Poll::Ready(Ok(answered)),
-                        Err(failed) => Box::pin(send_again(failed, replay.take(), *to)),
-                    }
-                }
+            let failed = match &mut *self {
+                Exchange::Boxed { answer } => return answer.as_mut().poll(context),
+                Exchange::Sent { head, to } => match ready!(Pin::new(head).poll(context))? {
+                    Ok(answered) => return Poll::Ready(Ok(answered)),
+                    Err((failed, _)) => Box::pin(send_again(*failed, *to)),
+                },
             };
-            self.set(Exchange::Boxed { answer: failed });
+            *self = Exchange::Boxed { answer: failed };
         }
     }
 }
 
-pin_project_lite::pin_project! {
-    /// The head of a response: from the last octet of the request, or from the last movement of its
-    /// body, it is waited for no longer than allowed.
-    pub(super) struct Head<F> {
-        #[pin]
-        sent: F,
-        lease: Option<Lease>,
-        progress: Option<Arc<Progress>>,
-        until: Instant,
-        first_byte: Duration,
-        idle: Duration,
-    }
+/// The head of a response: from the last byte of the request, or from the last movement of its
+/// body, it is waited for no longer than allowed.
+pub(super) struct Head<'a> {
+    lease: Option<Lease>,
+    progress: Option<Arc<Progress>>,
+    until: Instant,
+    first_byte: Duration,
+    idle: Duration,
+    to: Forward<'a>,
 }
 
-impl<F> Head<F> {
-    fn of(sent: F, lease: Lease, progress: Option<Arc<Progress>>, to: Forward<'_>) -> Self {
+impl<'a> Head<'a> {
+    fn of(lease: Lease, progress: Option<Arc<Progress>>, to: Forward<'a>) -> Self {
         let Timeouts { first_byte, idle, .. } = to.snapshot.timeouts;
         let until = to.began + first_byte;
-        Self { sent, lease: Some(lease), progress, until, first_byte, idle }
+        Self { lease: Some(lease), progress, until, first_byte, idle, to }
     }
 }
 
-/// A response with the connection that its body comes on, or the request that was not sent.
-type Answered = Result<(Response<Incoming>, Lease), TrySendError<Request<VisitorBody>>>;
+/// The request that has failed, and the upstream that has failed it.
+type FailedAt = (Box<Failed>, Arc<Upstream>);
 
-impl<F: Future<Output = Sent>> Future for Head<F> {
-    type Output = Result<Answered, ProxyError>;
+impl Future for Head<'_> {
+    type Output = Result<Result<Answered, FailedAt>, ProxyError>;
 
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let Some(lease) = this.lease else { return Poll::Ready(Err(ProxyError::Internal)) };
-        lease.sender.drive(context);
-        if let Poll::Ready(sent) = this.sent.poll(context) {
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        let mut interims = 0;
+        let lease = loop {
+            let Some(lease) = &mut this.lease else {
+                return Poll::Ready(Err(ProxyError::Internal));
+            };
+            let answer = match lease.sender.poll_answer(context) {
+                Poll::Pending => break lease,
+                Poll::Ready(Ok(Answer::Interim(response))) => {
+                    if let Some(session) = this.to.http1 {
+                        interim(*response, &session.client, this.to, context);
+                    }
+                    interims += 1;
+                    if interims >= MAX_INTERIMS {
+                        // A flood of them must not keep other connections waiting.
+                        context.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
+                    continue;
+                }
+                Poll::Ready(answer) => answer,
+            };
             let progress = this.progress.as_ref();
             let too_large = progress.is_some_and(|progress| progress.is_too_large());
             // The upstream is not to blame for what it was not sent.
             let broken = progress.is_some_and(|progress| progress.is_broken());
-            return Poll::Ready(match (sent, this.lease.take()) {
+            return Poll::Ready(match (answer, this.lease.take()) {
                 (Err(_), _) if too_large => Err(ProxyError::BodyTooLarge),
                 (Err(_), _) if broken => Err(ProxyError::BrokenBody),
-                (Ok(response), Some(lease)) => Ok(Ok((response, lease))),
-                (Ok(_), None) => Err(ProxyError::Internal),
-                (Err(failed), _) => Ok(Err(failed)),
+                (Ok(answer), Some(lease)) => Ok(Ok((answer, lease))),
+                (Err(failed), Some(lease)) => Ok(Err((failed, Arc::clone(lease.upstream())))),
+                (_, None) => Err(ProxyError::Internal),
             });
-        }
-        while lease.patience.poll_until(*this.until, context).is_ready() {
-            let Some(progress) = this.progress else {
+        };
+        while lease.patience.poll_until(this.until, context).is_ready() {
+            let Some(progress) = &this.progress else {
                 return Poll::Ready(Err(ProxyError::UpstreamTimeout));
             };
             let awaits_visitor = progress.awaits_visitor();
-            let longest = if awaits_visitor { *this.idle } else { *this.first_byte };
+            let longest = if awaits_visitor { this.idle } else { this.first_byte };
             let left = longest.saturating_sub(progress.stalled_for());
             if left < Duration::from_millis(1) {
                 return Poll::Ready(Err(if awaits_visitor {
@@ -167,10 +181,26 @@ impl<F: Future<Output = Sent>> Future for Head<F> {
                     ProxyError::UpstreamTimeout
                 }));
             }
-            *this.until = Instant::now() + left;
+            this.until = Instant::now() + left;
         }
         Poll::Pending
     }
+}
+
+/// Forwards an interim response through the filter. The 100 that the client waits for is sent once its body is read.
+fn interim(
+    mut response: Response<()>,
+    client: &Http1Client,
+    to: Forward<'_>,
+    context: &mut Context<'_>,
+) {
+    if response.status() == http::StatusCode::CONTINUE {
+        return;
+    }
+    super::headers::remove_hop_by_hop(response.headers_mut(), None);
+    let lines = response.extensions_mut().remove::<FieldLines>();
+    to.site.filter.interim(response.headers_mut());
+    client.send_interim(context, response.status(), (response.headers(), lines.as_ref()));
 }
 
 /// Sends a request on a new connection; once more by HTTP/1.1, where the upstream asks for that.
@@ -178,38 +208,33 @@ async fn connect_and_send(
     request: Request<VisitorBody>,
     (first, need): (usize, Need),
     to: Forward<'_>,
-) -> Answer {
-    let replay = Replay::of(&request);
-    let failed = match send_on_new(request, (first, need), to).await? {
+) -> Outcome {
+    let again = match send_on_new(request, (first, need), to).await? {
         Ok(answered) => return Ok(answered),
         Err((failed, upstream)) => {
-            let error = failed.into_error();
-            let replay = replay.filter(|_| requires_http1(&error) && upstream.require_http1());
-            replay.ok_or(ProxyError::Upstream(error))?
+            let Failed { error, repeatable } = *failed;
+            let again = repeatable.filter(|_| requires_http1(&error) && upstream.require_http1());
+            again.ok_or(ProxyError::Upstream(error))?
         }
     };
-    let answered = send_on_new(failed.request(), (first, need), to).await?;
-    answered.map_err(|(failed, _)| ProxyError::Upstream(failed.into_error()))
+    let answered = send_on_new(again, (first, need), to).await?;
+    answered.map_err(|(failed, _)| ProxyError::Upstream(failed.error))
 }
-
-type Failed = (TrySendError<Request<VisitorBody>>, Arc<Upstream>);
 
 async fn send_on_new(
     request: Request<VisitorBody>,
     (first, need): (usize, Need),
     to: Forward<'_>,
-) -> Result<Result<(Response<Incoming>, Lease), Failed>, ProxyError> {
+) -> Result<Result<Answered, FailedAt>, ProxyError> {
     let progress = request.body().progress();
     let mut lease = connect(to, first, need).await?;
     if need == Need::Private {
-        lease.own(to.private);
+        lease.own(to.http1.map(|session| &session.private));
     }
-    let upstream = Arc::clone(lease.upstream());
-    let counted = to.site.balance.count(&upstream);
-    let sent = lease.sender.send(request)?;
+    let counted = to.site.balance.count(lease.upstream());
+    lease.sender.start(request)?;
     let to = Forward { began: Instant::now(), ..to };
-    let answered = Head::of(sent, lease.counted(counted), progress, to).await?;
-    Ok(answered.map_err(|failed| (failed, upstream)))
+    Head::of(lease.counted(counted), progress, to).await
 }
 
 /// Sends a request on the connection that belongs to the client connection, or on a new one if that has ended.
@@ -217,18 +242,17 @@ async fn send_private(
     request: Request<VisitorBody>,
     (mut lease, need): (Lease, Need),
     to: Forward<'_>,
-) -> Answer {
-    // Its last response may only just have ended.
-    if lease.sender.ready().await.is_err() {
+) -> Outcome {
+    if !lease.sender.is_ready() {
         let kept = to.site.balance.kept(request.headers());
         return connect_and_send(request, (to.site.balance.next(kept), need), to).await;
     }
-    let (progress, replay) = (request.body().progress(), Replay::of(&request));
+    let progress = request.body().progress();
     let counted = to.site.balance.count(lease.upstream());
-    let sent = lease.sender.send(request)?;
-    match Head::of(sent, lease.counted(counted), progress, to).await? {
+    lease.sender.start(request)?;
+    match Head::of(lease.counted(counted), progress, to).await? {
         Ok(answered) => Ok(answered),
-        Err(failed) => send_again(failed, replay, to).await,
+        Err((failed, _)) => send_again(*failed, to).await,
     }
 }
 
@@ -242,7 +266,7 @@ fn need_of<B>(request: &Request<B>, switches: bool) -> Need {
 }
 
 /// Whether an upstream has rejected a request because it came by HTTP/2.
-fn requires_http1(error: &hyper::Error) -> bool {
+fn requires_http1(error: &UpstreamError) -> bool {
     let mut cause: Option<&dyn Error> = Some(error);
     while let Some(error) = cause {
         if let Some(error) = error.downcast_ref::<h2::Error>() {
@@ -254,17 +278,9 @@ fn requires_http1(error: &hyper::Error) -> bool {
 }
 
 /// Sends a request once more, on a new connection, after a pooled one has failed it.
-async fn send_again(
-    mut failed: TrySendError<Request<VisitorBody>>,
-    replay: Option<Box<Replay>>,
-    to: Forward<'_>,
-) -> Answer {
-    let unsent = failed.take_message();
-    let error = failed.into_error();
-    let died = !error.is_parse() && !error.is_user();
-    // Where the connection was dead before a single octet was written, the request comes back.
-    let again = unsent.or_else(|| replay.filter(|_| died).map(|replay| replay.request()));
-    let again = again.filter(|_| to.visitor.worker.may_retry(to.snapshot));
+async fn send_again(failed: Failed, to: Forward<'_>) -> Outcome {
+    let Failed { error, repeatable } = failed;
+    let again = repeatable.filter(|_| to.visitor.worker.may_retry(to.snapshot));
     let Some(again) = again else { return Err(ProxyError::Upstream(error)) };
     let kept = to.site.balance.kept(again.headers());
     let need = need_of(&again, again.headers().contains_key(UPGRADE));
@@ -274,7 +290,7 @@ async fn send_again(
 /// The connection to this site that belongs to the client connection.
 fn private(to: Forward<'_>) -> Option<Lease> {
     let within = (&to.snapshot.limits, &to.snapshot.timeouts);
-    to.private?.take(to.site.upstreams(), to.visitor.worker.id(), within)
+    to.http1?.private.take(to.site.upstreams(), to.visitor.worker.id(), within)
 }
 
 /// A connection that stands already, to the upstream in this place.
@@ -302,41 +318,4 @@ async fn connect(to: Forward<'_>, first: usize, need: Need) -> Result<Lease, Pro
         }
     }
     Err(failed)
-}
-
-/// Whether a request may be sent a second time (RFC 9110 section 9.2.2).
-fn is_idempotent(method: &Method) -> bool {
-    matches!(
-        *method,
-        Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE | Method::PUT | Method::DELETE
-    )
-}
-
-/// A request's head, kept to send it a second time.
-pub(super) struct Replay {
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-}
-
-impl Replay {
-    /// `None` for a request that may be sent once only.
-    fn of(request: &Request<VisitorBody>) -> Option<Box<Self>> {
-        let again = request.body().progress().is_none() && is_idempotent(request.method());
-        again.then(|| {
-            Box::new(Self {
-                method: request.method().clone(),
-                uri: request.uri().clone(),
-                headers: request.headers().clone(),
-            })
-        })
-    }
-
-    fn request(self) -> Request<VisitorBody> {
-        let mut request = Request::new(VisitorBody::empty());
-        *request.method_mut() = self.method;
-        *request.uri_mut() = self.uri;
-        *request.headers_mut() = self.headers;
-        request
-    }
 }

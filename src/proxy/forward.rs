@@ -2,23 +2,18 @@
 //!
 //! Previous step: the filter's request side. Next: `exchange`, then the filter's response side.
 
-use std::sync::Arc;
-
 use futures_util::FutureExt;
-use http::header::{CONNECTION, HOST, SET_COOKIE, UPGRADE};
+use http::header::{CONNECTION, HOST, HeaderValue, SET_COOKIE, UPGRADE};
 use http::{Request, Response, StatusCode, Version};
-use hyper::body::Incoming;
-use hyper::upgrade::OnUpgrade;
 
-use super::driven::Sent;
 use super::error::ProxyError;
-use super::exchange::{self, Exchange, Forward};
-use super::pool::Lease;
+use super::exchange::{self, Answered, Exchange, Forward};
 use super::request_body::VisitorBody;
 use super::response_body::OriginBody;
+use super::sender::Answer;
 use super::together::together;
 use super::upstream_urls::Visited;
-use super::{headers, upgrade, upstream_urls};
+use super::{headers, upstream_urls};
 use crate::filter::keep_private;
 use crate::http::binds_connection;
 
@@ -30,12 +25,12 @@ pub(super) fn forward<'a>(
     let kept = to.site.balance.kept(request.headers());
     let secure = to.client.secure;
     let visited = Visited { secure, host: request.headers().get(HOST).cloned() };
-    let (exchange, visitor_side) = begin(request, kept, to);
+    let (exchange, switches) = begin(request, kept, to);
     // A combinator and not an async block, which would hold the exchange twice.
     let answer = exchange.map(move |answer| {
-        let (response, lease) = answer?;
-        let keep = to.site.balance.keep(kept, lease.upstream(), secure);
-        let mut response = answered(response, lease, visitor_side, to)?;
+        let answer = answer?;
+        let keep = to.site.balance.keep(kept, answer.1.upstream(), secure);
+        let mut response = answered(answer, switches, to)?;
         let upstreams = to.site.upstreams().iter().map(|upstream| upstream.address());
         to.site.balance.remove_foreign(response.headers_mut());
         upstream_urls::rewrite(response.headers_mut(), &visited, upstreams);
@@ -50,48 +45,58 @@ pub(super) fn forward<'a>(
 }
 
 fn answered(
-    response: Response<Incoming>,
-    mut lease: Lease,
-    visitor_side: Option<OnUpgrade>,
+    (answer, mut lease): Answered,
+    switches: bool,
     to: Forward<'_>,
 ) -> Result<Response<OriginBody>, ProxyError> {
-    let (mut parts, inner) = response.into_parts();
+    let (mut parts, http2) = match answer {
+        Answer::Http2(response) => {
+            let (parts, body) = response.into_parts();
+            (parts, Some(body))
+        }
+        Answer::Http1(response) | Answer::Interim(response) => (response.into_parts().0, None),
+    };
     parts.version = Version::HTTP_11;
     if binds_connection(&parts.headers) {
-        lease.make_private(to.private);
+        lease.make_private(to.http1.map(|session| &session.private));
     }
     if parts.status != StatusCode::SWITCHING_PROTOCOLS {
+        // Which protocol is required (RFC 9110 section 15.5.22).
+        let required = (parts.status == StatusCode::UPGRADE_REQUIRED)
+            .then(|| parts.headers.get(UPGRADE).cloned())
+            .flatten();
         headers::remove_hop_by_hop(&mut parts.headers, None);
-        let body = OriginBody::upstream(inner, Some(lease));
-        return Ok(Response::from_parts(parts, body));
+        if let Some(protocol) = required.filter(|_| to.http1.is_some()) {
+            parts.headers.insert(UPGRADE, protocol);
+            parts.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        }
+        return Ok(Response::from_parts(parts, OriginBody::upstream(http2, lease)));
     }
-    let visitor_side = visitor_side.ok_or(ProxyError::UnaskedUpgrade)?;
+    let session = to.http1.filter(|_| switches).ok_or(ProxyError::UnaskedUpgrade)?;
     let protocol = parts.headers.get(UPGRADE).cloned();
     headers::remove_hop_by_hop(&mut parts.headers, None);
     if let Some(protocol) = protocol {
         parts.headers.insert(UPGRADE, protocol);
-        parts.headers.insert(CONNECTION, http::HeaderValue::from_static("upgrade"));
+        parts.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     }
-    let mut response = Response::from_parts(parts, inner);
-    upgrade::tunnel(visitor_side, hyper::upgrade::on(&mut response), Arc::clone(to.visitor));
-    Ok(response.map(|inner| OriginBody::upstream(inner, None)))
+    session.upgrades_to(lease);
+    Ok(Response::from_parts(parts, OriginBody::page(bytes::Bytes::new())))
 }
 
-/// Makes the request fit for the upstream, and sends it.
+/// Makes the request fit for the upstream, and sends it. Returns whether it asks to switch protocols, too.
 fn begin<'a>(
     mut request: Request<VisitorBody>,
     kept: Option<usize>,
     to: Forward<'a>,
-) -> (Exchange<'a, impl Future<Output = Sent>>, Option<OnUpgrade>) {
-    let version = request.version();
-    let wanted = match version {
+) -> (Exchange<'a>, bool) {
+    let wanted = match to.version {
         Version::HTTP_11 => headers::wanted_upgrade(request.headers()),
         _ => None,
     };
-    let visitor_side = wanted.is_some().then(|| hyper::upgrade::on(&mut request));
+    let switches = wanted.is_some();
     let ours = to.site.filter.settings().forward_header.as_ref();
-    headers::prepare_request(request.headers_mut(), wanted, ours);
-    let via = (&to.snapshot.via, version);
+    headers::prepare_request(request.headers_mut(), wanted, ours, to.version);
+    let via = (&to.snapshot.via, to.version);
     to.client.add_forwarding(&to.visitor.peer, request.headers_mut(), via);
-    (exchange::begin(request, kept, visitor_side.is_some(), to), visitor_side)
+    (exchange::begin(request, kept, switches, to), switches)
 }

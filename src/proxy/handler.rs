@@ -2,55 +2,84 @@
 //!
 //! Previous step: `connection`. Next: the filter around `forward`.
 
-use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use http::header::{HOST, HeaderValue};
-use http::{Method, Request, Response, Uri, Version};
-use hyper::body::{Body, Incoming};
+use http::header::{ALLOW, HOST, HeaderValue};
+use http::{Method, Request, Response, StatusCode, Version};
 use tokio::time::Instant;
 use tower::{Layer, Service, service_fn};
 
-use super::error::{PageForm, ProxyError};
+use super::error::{ALLOWED, PageForm, ProxyError};
 use super::exchange::Forward;
 use super::forward::forward;
-use super::pool::PrivateConnections;
-use super::redirect;
-use super::request_body::VisitorBody;
+use super::http1_session::Http1Session;
+use super::request_body::{ClientBody, VisitorBody};
 use super::response_body::{OriginBody, ServedBody};
 use super::site::{NotFound, Site, Snapshot};
 use super::ticket::Ticket;
 use super::visitor::Visitor;
+use super::{headers, redirect};
 use crate::centre;
 use crate::filter::{ConsentLayer, FilterBody, named_host, unix_now};
 use crate::http::{Authority, Client, Target, TargetError, join_cookies};
 use crate::page::PageBody;
 
+/// What the start line of a request said, besides its method and its path.
+#[derive(Debug)]
+pub(super) struct Received {
+    pub(super) version: Version,
+    /// The authority of a target in absolute-form, or why the target is invalid.
+    pub(super) authority: Result<Option<Box<str>>, TargetError>,
+    /// The client waits for a 100 before it sends the body (RFC 9110 section 10.1.1).
+    pub(super) expects_continue: bool,
+}
+
+impl Received {
+    /// Leaves path and query in the target of an HTTP/2 request (RFC 9113 section 8.3.1).
+    pub(super) fn of_http2<B>(request: &mut Request<B>) -> Self {
+        let method = request.method().clone();
+        let target = Target::of(&method, request.uri());
+        let path = target.map(|target| target.to_origin_form(&method).into_owned());
+        let authority = target.map(|target| target.authority().map(Box::from));
+        let uri = path.map(|path| path.parse());
+        let authority = match uri {
+            Ok(Ok(uri)) => {
+                *request.uri_mut() = uri;
+                authority
+            }
+            Ok(Err(_)) => Err(TargetError::Form),
+            Err(error) => Err(error),
+        };
+        Self { version: Version::HTTP_2, authority, expects_continue: false }
+    }
+}
+
 /// Answers a request. Fails never: whatever goes wrong becomes a response.
 pub(super) fn handle(
     visitor: Arc<Visitor>,
-    private: Option<Arc<PrivateConnections>>,
-    request: Request<Incoming>,
-) -> impl Future<Output = Result<Response<ServedBody>, Infallible>> {
-    let ticket = Ticket::new(visitor, private, &request);
+    http1: Option<Arc<Http1Session>>,
+    request: Request<ClientBody>,
+    received: Received,
+) -> impl Future<Output = Response<ServedBody>> {
+    let ticket = Ticket::new(visitor, http1, &request);
     let form = PageForm::by(request.headers());
-    answer(ticket, form, Box::new(request))
+    answer(ticket, form, Box::new((request, received)))
 }
 
 /// What is given to an async function is kept in its future twice: ticket and request are boxed.
 async fn answer(
     mut ticket: Box<Ticket>,
     form: PageForm,
-    request: Box<Request<Incoming>>,
-) -> Result<Response<ServedBody>, Infallible> {
+    request: Box<(Request<ClientBody>, Received)>,
+) -> Response<ServedBody> {
     let answered = AssertUnwindSafe(serve(&mut ticket, form, request)).catch_unwind().await;
     // What a panic says may hold anything: only that there was one is told on.
     let outcome = answered.unwrap_or(Err(ProxyError::Internal));
-    let response = match outcome {
+    match outcome {
         Ok(Served::Filtered(response)) => {
             ticket.answered(response.status());
             response.map(|body| ServedBody::filtered(body, ticket))
@@ -68,8 +97,7 @@ async fn answer(
             ticket.answered(page.status());
             page.map(|page| ServedBody::page(page, ticket))
         }
-    };
-    Ok(response)
+    }
 }
 
 /// What is served: the origin's answer through the filter, or a page of the site's own.
@@ -82,19 +110,16 @@ enum Served {
 async fn serve(
     ticket: &mut Ticket,
     form: PageForm,
-    request: Box<Request<Incoming>>,
+    request: Box<(Request<ClientBody>, Received)>,
 ) -> Result<Served, ProxyError> {
     let snapshot = &Arc::clone(&ticket.snapshot);
     let visitor = &Arc::clone(&ticket.visitor);
-    let unread = &visitor.unread_bodies;
     let mut asked = None;
     // In a block of its own, so that the request is not kept while its answer is awaited.
     let (answered, site) = {
-        let mut request = *request;
-        if ticket.has_fragment && request.uri().scheme().is_some() {
-            return Err(TargetError::Fragment.into());
-        }
-        let site = check(&mut request, &ticket.client, snapshot)?;
+        let (mut request, received) = *request;
+        let version = received.version;
+        let site = check(&mut request, received, &ticket.client, snapshot)?;
         ticket.site = Some(site.index);
         ticket.trace(request.headers_mut());
         if site.body_bytes.is_some_and(|most| request.body().size_hint().lower() > most) {
@@ -102,6 +127,13 @@ async fn serve(
         }
         if let Some(port) = snapshot.redirect.filter(|_| !ticket.client.secure) {
             return redirect::to_https(&request, port).map(Served::Own);
+        }
+        let method = request.method().clone();
+        if headers::is_last_hop(&method, request.headers_mut()) {
+            return match method {
+                Method::OPTIONS => Ok(Served::Own(options())),
+                _ => Err(ProxyError::Trace405),
+            };
         }
         let own = site.centre.page(request.uri().path());
         // Serving consentry's pages is cheap and not limited. Posted choices write receipts.
@@ -121,8 +153,7 @@ async fn serve(
                 address: Some(ticket.client.address),
                 now: unix_now(),
             };
-            let request =
-                request.map(|body| VisitorBody::new(body, site.body_bytes, &site.filter, unread));
+            let request = request.map(|body| VisitorBody::new(body, site.body_bytes, &site.filter));
             let own = Box::pin(site.centre.answer(page, request, asking));
             // A body of ours is short: who has not sent it by then sends it never.
             let own = tokio::time::timeout(snapshot.timeouts.idle, own).await;
@@ -134,10 +165,10 @@ async fn serve(
             asked = pages.asked(&mut request, trusted, unix_now(), own).map(Box::new);
         }
         let ticket = &*ticket;
-        let (client, private) = (&ticket.client, ticket.private.as_ref());
+        let (client, http1) = (&ticket.client, ticket.http1.as_ref());
         let to_origin = service_fn(move |request: Request<VisitorBody>| {
             let began = Instant::now();
-            let to = Forward { visitor, client, private, site, snapshot, began };
+            let to = Forward { visitor, client, version, http1, site, snapshot, began };
             let forwarded = forward(request, to);
             // A page of ours passes the filter like the origin's: nothing leaves around it.
             let page = move |error| ticket.page(&error, form).map(OriginBody::page);
@@ -151,8 +182,7 @@ async fn serve(
             .secure(client.secure)
             .trusted(client.trusted)
             .recalling(Arc::clone(&visitor.recall));
-        let request =
-            request.map(|body| VisitorBody::new(body, site.body_bytes, &site.filter, unread));
+        let request = request.map(|body| VisitorBody::new(body, site.body_bytes, &site.filter));
         (layer.layer(to_origin).call(request), site)
     };
     let response = answered.await?;
@@ -165,9 +195,18 @@ async fn serve(
     })
 }
 
+/// The answer to an OPTIONS request whose last recipient is this proxy.
+fn options() -> Response<Bytes> {
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response.headers_mut().insert(ALLOW, ALLOWED);
+    response
+}
+
 /// Rejects what must not be forwarded, and finds the site.
 fn check<'a>(
-    request: &mut Request<Incoming>,
+    request: &mut Request<ClientBody>,
+    received: Received,
     client: &Client,
     snapshot: &'a Snapshot,
 ) -> Result<&'a Site, ProxyError> {
@@ -189,7 +228,7 @@ fn check<'a>(
         return Err(ProxyError::Loop);
     }
     client.remove_forged(request.headers_mut());
-    settle_target(request)?;
+    settle_host(request, received)?;
     let host = named_host(request.headers()).unwrap_or_default();
     let site = snapshot.sites.find(host, request.uri().path());
     let site = site.map_err(|missing| match missing {
@@ -206,31 +245,26 @@ fn check<'a>(
     Ok(site)
 }
 
-/// Leaves path and query in the target, and one valid host in `Host`: that of the target, if it has one
-/// (RFC 9112 section 3.2, RFC 9113 section 8.3.1).
-fn settle_target(request: &mut Request<Incoming>) -> Result<(), ProxyError> {
+/// Leaves one valid host in `Host`: that of the target, if it has one (RFC 9112 section 3.2, RFC 9113 section 8.3.1).
+fn settle_host<B>(request: &mut Request<B>, received: Received) -> Result<(), ProxyError> {
     let mut hosts = request.headers().get_all(HOST).iter();
     let host = hosts.next();
     let is_valid = |host: &HeaderValue| Authority::parse(host.as_bytes()).is_some();
     if hosts.next().is_some() || !host.is_none_or(is_valid) {
         return Err(ProxyError::BadHost);
     }
-    let target = Target::of(request.method(), request.uri())?;
+    let authority = received.authority?;
     // HTTP/1.0 knew no host, and HTTP/2 has it in the target.
-    let may_lack_host = match target {
-        Target::Absolute { .. } => request.version() != Version::HTTP_11,
-        Target::Origin(_) | Target::Asterisk => request.version() == Version::HTTP_10,
+    let may_lack_host = match authority {
+        Some(_) => received.version != Version::HTTP_11,
+        None => received.version == Version::HTTP_10,
     };
     if host.is_none() && !may_lack_host {
         return Err(ProxyError::BadHost);
     }
-    let Target::Absolute { authority, .. } = target else { return Ok(()) };
-    let host = HeaderValue::from_str(authority).map_err(|_| ProxyError::BadHost)?;
-    let path = target.to_origin_form(request.method());
-    *request.uri_mut() = match request.uri().path_and_query() {
-        Some(same) if same.as_str() == path => Uri::from(same.clone()),
-        _ => path.parse().map_err(|_| TargetError::Form)?,
-    };
-    request.headers_mut().insert(HOST, host);
+    if let Some(authority) = authority {
+        let host = HeaderValue::from_str(&authority).map_err(|_| ProxyError::BadHost)?;
+        request.headers_mut().insert(HOST, host);
+    }
     Ok(())
 }

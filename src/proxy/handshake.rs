@@ -3,12 +3,15 @@
 //! Previous step: `workers`. Next: `connection`, which tells HTTP/2 by its first octets.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::TlsAcceptor;
 
 use super::connection;
 use super::site::Snapshot;
 use super::socket::Socket;
+use super::socket_io::SocketIo;
 use super::visitor::Visitor;
 use crate::telemetry::ErrorKind;
 
@@ -18,9 +21,24 @@ pub(super) async fn serve(socket: Socket, visitor: Arc<Visitor>, snapshot: Arc<S
     let longest = snapshot.timeouts.request_head;
     // The connection may outlive this config by far.
     drop(snapshot);
-    let shaking = Box::pin(TlsAcceptor::from(tls).accept(socket));
+    let shaking = Box::pin(async {
+        let mut first = [0];
+        // A record of TLS never begins with a letter, and a request of HTTP always does.
+        if socket.peek(&mut first).await? > 0 && first.first().is_some_and(u8::is_ascii_alphabetic)
+        {
+            return Ok(Err(socket));
+        }
+        TlsAcceptor::from(tls).accept(socket).await.map(Ok)
+    });
     match tokio::time::timeout(longest, shaking).await {
-        Ok(Ok(stream)) => connection::serve(stream, visitor).await,
+        Ok(Ok(Ok(stream))) => {
+            connection::serve(SocketIo::Tls(Box::new(stream.into())), visitor).await;
+        }
+        Ok(Ok(Err(socket))) => {
+            visitor.worker.metrics().error(ErrorKind::Tls);
+            tracing::debug!("a visitor speaks HTTP without TLS on the port of https");
+            refuse_plain(socket, longest).await;
+        }
         Ok(Err(error)) => {
             visitor.worker.metrics().error(ErrorKind::Tls);
             tracing::debug!(%error, "a visitor's TLS handshake failed");
@@ -30,4 +48,27 @@ pub(super) async fn serve(socket: Socket, visitor: Arc<Visitor>, snapshot: Arc<S
             tracing::debug!("a visitor's TLS handshake took too long");
         }
     }
+}
+
+/// Says in HTTP that this port takes TLS only.
+async fn refuse_plain(mut socket: Socket, longest: Duration) {
+    let text = "This port speaks https only.\n";
+    let response = format!(
+        "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\n\
+         Connection: close\r\n\r\n{text}",
+        text.len()
+    );
+    let refusing = async {
+        socket.write_all(response.as_bytes()).await?;
+        socket.shutdown().await?;
+        // Closing with the request unread would take the response with it.
+        let mut unread = [0; 1024];
+        for _ in 0..64 {
+            if socket.read(&mut unread).await? == 0 {
+                break;
+            }
+        }
+        Ok::<_, std::io::Error>(())
+    };
+    let _ = tokio::time::timeout(longest, refusing).await;
 }

@@ -2,8 +2,9 @@
 
 use http::header::{
     AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderMap, HeaderName,
-    HeaderValue, TE, UPGRADE,
+    HeaderValue, MAX_FORWARDS, TE, UPGRADE,
 };
+use http::{Method, Version};
 
 /// Fields that are for one connection only, besides `Connection` (RFC 9110 section 7.6.1).
 const HOP_BY_HOP: &[&str] = &[
@@ -41,6 +42,23 @@ pub(super) fn wanted_upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
     (!hides_http).then(|| wanted.clone())
 }
 
+/// Counts a hop of a TRACE or OPTIONS request down (RFC 9110 section 7.6.2). Returns whether the request has reached its last
+/// recipient, this proxy.
+pub(super) fn is_last_hop(method: &Method, headers: &mut HeaderMap) -> bool {
+    if !matches!(*method, Method::TRACE | Method::OPTIONS) {
+        return false;
+    }
+    let hops = headers.get(MAX_FORWARDS).and_then(|hops| hops.to_str().ok()?.parse::<u64>().ok());
+    match hops {
+        None => false,
+        Some(0) => true,
+        Some(hops) => {
+            headers.insert(MAX_FORWARDS, HeaderValue::from(hops - 1));
+            false
+        }
+    }
+}
+
 /// Removes the fields that are for this connection only, and those that `Connection` names, but for `ours`.
 pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap, ours: Option<&HeaderName>) {
     if headers.contains_key(CONNECTION) {
@@ -69,12 +87,12 @@ pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap, ours: Option<&HeaderNam
 /// Makes a request's header section fit for the upstream.
 ///
 /// `upgrade` is what [`wanted_upgrade`] found; `ours` is a field that we have set and that no `Connection` of the visitor's
-/// takes away. `Expect` goes because the visitor's
-/// `100 Continue` is sent from here, once the upstream takes the body.
+/// takes away. `Expect` of others than HTTP/1.1 goes: they do not wait for a 100.
 pub(super) fn prepare_request(
     headers: &mut HeaderMap,
     upgrade: Option<HeaderValue>,
     ours: Option<&HeaderName>,
+    version: Version,
 ) {
     let trailers = headers.get(TE).is_some_and(|te| {
         te.as_bytes()
@@ -82,7 +100,9 @@ pub(super) fn prepare_request(
             .any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
     });
     remove_hop_by_hop(headers, ours);
-    headers.remove(EXPECT);
+    if version != Version::HTTP_11 {
+        headers.remove(EXPECT);
+    }
     if trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
         headers.insert(CONNECTION, HeaderValue::from_static("te"));

@@ -86,12 +86,10 @@ async fn ask(
     *request.uri_mut() = check.path.parse().map_err(|_| "the path is none".to_owned())?;
     request.headers_mut().insert(HOST, site.host.clone());
     request.headers_mut().insert(USER_AGENT, HeaderValue::from_static("consentry (health)"));
-    let sent = sender.send(request).map_err(|error| error.to_string())?.await;
-    match sent {
-        Ok(response) if response.status().is_success() || response.status().is_redirection() => {
-            Ok(())
-        }
-        Ok(response) => Err(format!("it answers {}", response.status().as_u16())),
-        Err(failed) => Err(failed.into_error().to_string()),
+    sender.start(request).map_err(|error| error.to_string())?;
+    match sender.answer().await {
+        Ok(status) if status.is_success() || status.is_redirection() => Ok(()),
+        Ok(status) => Err(format!("it answers {}", status.as_u16())),
+        Err(error) => Err(error.to_string()),
     }
 }

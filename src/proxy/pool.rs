@@ -16,11 +16,12 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 
-use super::driven::Driven;
 use super::error::ProxyError;
+use super::http1_upstream::Http1Upstream;
 use super::patience::Patience;
 use super::sender::{self, Sender, Shared, Stream};
 use super::socket::Socket;
+use super::socket_io::SocketIo;
 use super::standing::Standing;
 use crate::config::settings::{Limits, Scheme, Timeouts, Upstream as Address, WeightedUpstream};
 use crate::telemetry::Shard;
@@ -80,7 +81,7 @@ struct Shelf {
 
 #[derive(Debug)]
 struct Idle {
-    driven: Box<Driven>,
+    connection: Box<Http1Upstream>,
     patience: Patience,
     since: Instant,
 }
@@ -272,22 +273,16 @@ impl Upstream {
             let free = |(shared, _): &(Shared, Instant)| Some((shared.clone(), shared.place()?));
             let (shared, stream) = shelf.shared.iter().find_map(free)?;
             drop(shelf);
-            return Some(self.lease(Sender::Http2(shared), Some(stream), worker, limits));
+            return Some(self.lease(Sender::Http2(shared, None), Some(stream), worker, limits));
         }
-        // One whose last response has only just ended may not be ready yet: it is left for later.
-        let mut place = shelf.idle.len();
-        let Idle { driven, patience, .. } = loop {
-            place = place.checked_sub(1)?;
-            let driven = &mut shelf.idle.get_mut(place)?.driven;
-            if driven.is_ready() {
-                break shelf.idle.remove(place)?;
-            }
-            if driven.has_ended() {
-                shelf.idle.remove(place);
+        let Idle { connection, patience, .. } = loop {
+            let mut idle = shelf.idle.pop_back()?;
+            if idle.connection.is_ready() {
+                break idle;
             }
         };
         drop(shelf);
-        let lease = self.lease(Sender::Http1(driven), None, worker, limits);
+        let lease = self.lease(Sender::Http1(connection), None, worker, limits);
         Some(Lease { patience, ..lease })
     }
 
@@ -329,7 +324,7 @@ impl Upstream {
         metrics.upstream_connected();
         let stream = match &sender {
             Sender::Http1(_) => None,
-            Sender::Http2(shared) => {
+            Sender::Http2(shared, _) => {
                 if need != Need::Private
                     && let Some(mut shelf) = self.shelf(worker)
                 {
@@ -357,7 +352,7 @@ impl Upstream {
         let (scheme, host, port) = match &self.address {
             Address::Unix(path) => {
                 let stream = UnixStream::connect(path).await.map_err(failed)?;
-                return sender::http1(stream, limits).await;
+                return Ok(http1(SocketIo::Unix(stream), limits));
             }
             Address::Tcp { scheme, host, port } => (*scheme, host.as_str(), *port),
         };
@@ -367,18 +362,22 @@ impl Upstream {
             .set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE))
             .map_err(failed)?;
         let socket = Socket::new(stream);
-        let Some(UpstreamHandshake { config, http1, name, .. }) = &self.tls else {
+        let Some(UpstreamHandshake { config, http1: only_http1, name, .. }) = &self.tls else {
             return match scheme {
-                Scheme::H2c => sender::http2(socket, uri::Scheme::HTTP, limits).await,
-                Scheme::Http | Scheme::Https => sender::http1(socket, limits).await,
+                Scheme::H2c => {
+                    sender::http2(SocketIo::Tcp(socket), uri::Scheme::HTTP, limits).await
+                }
+                Scheme::Http | Scheme::Https => Ok(http1(SocketIo::Tcp(socket), limits)),
             };
         };
-        let config = if self.wants_http1(need) { http1 } else { config };
+        let config = if self.wants_http1(need) { only_http1 } else { config };
         let connector = TlsConnector::from(Arc::clone(config));
         let shaken = connector.connect(name.clone(), socket).await.map_err(failed)?;
-        match shaken.get_ref().1.alpn_protocol() {
-            Some(b"h2") => sender::http2(shaken, uri::Scheme::HTTPS, limits).await,
-            _ => sender::http1(shaken, limits).await,
+        let speaks_http2 = shaken.get_ref().1.alpn_protocol() == Some(b"h2");
+        let socket = SocketIo::Tls(Box::new(shaken.into()));
+        match speaks_http2 {
+            true => sender::http2(socket, uri::Scheme::HTTPS, limits).await,
+            false => Ok(http1(socket, limits)),
         }
     }
 
@@ -404,10 +403,7 @@ impl Upstream {
     /// Closes a worker's connections that were idle for too long or have died.
     pub(super) fn sweep(&self, worker: usize, longest: Duration) {
         let Some(mut shelf) = self.shelf(worker) else { return };
-        shelf.idle.retain_mut(|idle| {
-            idle.driven.look();
-            !idle.driven.has_ended() && idle.since.elapsed() < longest
-        });
+        shelf.idle.retain_mut(|idle| idle.connection.is_ready() && idle.since.elapsed() < longest);
         shelf.shared.retain_mut(|(shared, used)| {
             if !shared.is_idle() {
                 *used = Instant::now();
@@ -415,6 +411,11 @@ impl Upstream {
             !shared.is_closed() && used.elapsed() < longest
         });
     }
+}
+
+/// A new connection of HTTP/1.1.
+fn http1(socket: SocketIo, limits: &Limits) -> Sender {
+    Sender::Http1(Box::new(Http1Upstream::new(socket, limits)))
 }
 
 impl Lease {
@@ -444,16 +445,16 @@ impl Lease {
 
     /// Puts the connection back for the next request.
     pub(super) fn give_back(self) {
+        if matches!(&self.sender, Sender::Http1(connection) if !connection.is_reusable()) {
+            return;
+        }
         let Self { sender, patience, upstream, worker, most_idle, owner, .. } = self;
         let since = Instant::now();
         if let Some(owner) = owner {
             return owner.keep(PrivateConnection { upstream, sender, patience, since });
         }
         // A shared one is there already.
-        let Sender::Http1(driven) = sender else { return };
-        if driven.has_ended() {
-            return;
-        }
+        let Sender::Http1(connection) = sender else { return };
         let most_idle = usize::try_from(most_idle).unwrap_or(usize::MAX);
         if let Ok(worker) = usize::try_from(worker)
             && let Some(mut shelf) = upstream.shelf(worker)
@@ -462,7 +463,7 @@ impl Lease {
                 shelf.idle.pop_front();
             }
             if most_idle > 0 {
-                shelf.idle.push_back(Idle { driven, patience, since });
+                shelf.idle.push_back(Idle { connection, patience, since });
             }
         }
     }

@@ -26,6 +26,8 @@ pub(super) enum ProxiedError {
     NotSpoken,
     #[error("the header of the PROXY protocol is malformed or too long")]
     Malformed,
+    #[error("the checksum of the PROXY protocol's header is wrong")]
+    Checksum,
 }
 
 /// What the header says.
@@ -64,12 +66,42 @@ pub(super) async fn read<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Proxied
     } else {
         return Err(ProxiedError::NotSpoken);
     }
+    if !has_valid_checksum(&header) {
+        return Err(ProxiedError::Checksum);
+    }
     let parsed = ProxyHeader::parse(&header, ParseConfig::default());
     let (parsed, _) = parsed.map_err(|_| ProxiedError::Malformed)?;
     Ok(Proxied {
         visitor: parsed.proxied_address().map(|address| address.source),
         secure: parsed.ssl().is_some_and(|ssl| ssl.client_ssl()),
     })
+}
+
+/// Whether the CRC32c of a header of version 2 is right, where it has one (section 2.2.3).
+fn has_valid_checksum(header: &[u8]) -> bool {
+    const CRC32C: u8 = 0x03;
+    if !header.starts_with(&SIGNATURE) {
+        return true;
+    }
+    let addresses = match header.get(13).map(|family| family >> 4) {
+        Some(1) => 12,
+        Some(2) => 36,
+        Some(3) => 216,
+        _ => 0,
+    };
+    let mut at = SIGNATURE.len() + 4 + addresses;
+    while let Some([kind, high, low]) = header.get(at..at + 3) {
+        let length = usize::from(u16::from_be_bytes([*high, *low]));
+        at += 3;
+        let Some(value) = header.get(at..at + length) else { return false };
+        if *kind == CRC32C {
+            let mut zeroed = header.to_vec();
+            zeroed.iter_mut().skip(at).take(length).for_each(|byte| *byte = 0);
+            return value == crc32c::crc32c(&zeroed).to_be_bytes();
+        }
+        at += length;
+    }
+    true
 }
 
 #[cfg(test)]
@@ -89,16 +121,29 @@ mod tests {
         [&SIGNATURE[..], &[0x20 | command, family], &length, rest].concat()
     }
 
+    /// A header with a checksum behind another TLV.
+    fn checked() -> Vec<u8> {
+        let v4 = [203, 0, 113, 7, 10, 0, 0, 1, 0x30, 0x39, 0, 80];
+        let tlvs = [0x04, 0, 2, 0, 0, 0x03, 0, 4, 0, 0, 0, 0];
+        let mut header = version_2(1, 0x11, &[&v4[..], &tlvs].concat());
+        let checksum = crc32c::crc32c(&header).to_be_bytes();
+        let at = header.len() - 4;
+        header[at..].copy_from_slice(&checksum);
+        header
+    }
+
     #[test]
     fn both_versions_are_read_to_their_last_octet_and_no_further() {
         let v4 = [203, 0, 113, 7, 10, 0, 0, 1, 0x30, 0x39, 0, 80];
         let local = version_2(0, 0, &[]);
+        let checked = checked();
         let tcp4 = version_2(1, 0x11, &v4);
         for (header, visitor) in [
             (&b"PROXY TCP4 203.0.113.7 10.0.0.1 12345 80\r\n"[..], Some("203.0.113.7:12345")),
             (b"PROXY TCP6 2001:db8::7 2001:db8::1 12345 80\r\n", Some("[2001:db8::7]:12345")),
             (b"PROXY UNKNOWN\r\n", None),
             (&tcp4, Some("203.0.113.7:12345")),
+            (&checked, Some("203.0.113.7:12345")),
             (&local, None),
         ] {
             let octets = [header, b"GET / HTTP/1.1\r\n"].concat();
@@ -112,6 +157,8 @@ mod tests {
     #[test]
     fn what_is_no_header_is_refused() {
         let too_long = version_2(1, 0x11, &[0; 5000]);
+        let mut damaged = checked();
+        damaged[16] ^= 1;
         let endless = [b"PROXY ".as_slice(), &[b'x'; 200]].concat();
         for octets in [
             &b"GET / HTTP/1.1\r\n\r\n"[..],
@@ -122,6 +169,7 @@ mod tests {
             b"",
             &SIGNATURE,
             &too_long,
+            &damaged,
             &endless,
         ] {
             assert!(through(octets).0.is_err(), "{}", octets.escape_ascii());

@@ -2,25 +2,49 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use thiserror::Error;
 
+use super::failure::BodyError;
+use super::http1_client::RequestBody;
 use crate::filter::Filter;
 
-/// Why a request's body is not forwarded to its end.
-#[derive(Debug, Error)]
-pub(super) enum BodyError {
-    #[error(transparent)]
-    Broken(#[from] hyper::Error),
-    #[error("the body is larger than the site takes")]
-    TooLarge,
+/// The body of a request as it arrives.
+#[derive(Debug)]
+pub(super) enum ClientBody {
+    Http1(RequestBody),
+    Http2(Incoming),
+}
+
+impl ClientBody {
+    pub(super) fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Http1(body) => body.is_end_stream(),
+            Self::Http2(body) => body.is_end_stream(),
+        }
+    }
+
+    pub(super) fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Http1(body) => body.size_hint(),
+            Self::Http2(body) => body.size_hint(),
+        }
+    }
+
+    fn poll_frame(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match self {
+            Self::Http1(body) => body.poll_frame(context),
+            Self::Http2(body) => Pin::new(body).poll_frame(context).map_err(BodyError::Http2),
+        }
+    }
 }
 
 /// How far a request's body has come, for the timeouts of its response.
@@ -76,33 +100,22 @@ impl Progress {
 #[derive(Debug)]
 pub(super) struct VisitorBody {
     /// `None` for a request that is sent again: only those without a body are.
-    inner: Option<Incoming>,
-    /// The unread bodies of the client connection, until this one has been read to its end.
-    unread: Option<Arc<AtomicU32>>,
+    inner: Option<ClientBody>,
     progress: Option<Arc<Progress>>,
     /// Judges the trailers; `None` without a body.
     filter: Option<Arc<Filter>>,
-    /// The octets that may still come.
+    /// The bytes that may still come.
     left: u64,
     /// Whether anybody has asked for it.
     touched: bool,
 }
 
-/// The most octets of a body that nobody wants which are taken to keep the connection.
-const MOST_UNWANTED_OCTETS: u64 = 64 * 1024;
-
 impl VisitorBody {
-    /// A body of at most `most` bytes, counted in `unread` already.
-    pub(super) fn new(
-        inner: Incoming,
-        most: Option<u64>,
-        filter: &Arc<Filter>,
-        unread: &Arc<AtomicU32>,
-    ) -> Self {
+    /// A body of at most `most` bytes.
+    pub(super) fn new(inner: ClientBody, most: Option<u64>, filter: &Arc<Filter>) -> Self {
         let has_body = !inner.is_end_stream();
         Self {
             inner: Some(inner),
-            unread: has_body.then(|| Arc::clone(unread)),
             progress: has_body.then(|| Arc::new(Progress::new())),
             filter: has_body.then(|| Arc::clone(filter)),
             left: most.unwrap_or(u64::MAX),
@@ -111,12 +124,17 @@ impl VisitorBody {
     }
 
     pub(super) fn empty() -> Self {
-        Self { inner: None, unread: None, progress: None, filter: None, left: 0, touched: false }
+        Self { inner: None, progress: None, filter: None, left: 0, touched: false }
     }
 
     /// `None` for a request without a body.
     pub(super) fn progress(&self) -> Option<Arc<Progress>> {
         self.progress.clone()
+    }
+
+    /// Whether nothing has been read of it.
+    pub(super) fn is_untouched(&self) -> bool {
+        !self.touched
     }
 }
 
@@ -129,10 +147,9 @@ impl Body for VisitorBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
-        this.touched = true;
         let Some(inner) = &mut this.inner else { return Poll::Ready(None) };
-        let polled = Pin::new(&mut *inner).poll_frame(context);
-        note_end(inner, &polled, &mut this.unread);
+        let polled = inner.poll_frame(context);
+        this.touched |= polled.is_ready();
         if let Some(progress) = &this.progress {
             progress.awaits_visitor.store(polled.is_pending(), Relaxed);
             if let Poll::Ready(frame) = &polled {
@@ -157,7 +174,7 @@ impl Body for VisitorBody {
         }
         let frame = match polled {
             Poll::Ready(Some(Ok(frame))) => frame,
-            other => return other.map_err(BodyError::Broken),
+            other => return other,
         };
         let frame = frame.into_trailers().map(|mut trailers| {
             if let Some(filter) = &this.filter {
@@ -169,53 +186,10 @@ impl Body for VisitorBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.as_ref().is_none_or(Body::is_end_stream)
+        self.inner.as_ref().is_none_or(ClientBody::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
-    }
-}
-
-/// Reports a body that has been read to its end to the client connection, once.
-fn note_end(
-    body: &Incoming,
-    polled: &Poll<Option<Result<Frame<Bytes>, hyper::Error>>>,
-    unread: &mut Option<Arc<AtomicU32>>,
-) {
-    let ended = match polled {
-        Poll::Ready(None) => true,
-        Poll::Ready(Some(Ok(_))) => body.is_end_stream(),
-        Poll::Ready(Some(Err(_))) | Poll::Pending => false,
-    };
-    if ended && let Some(unread) = unread.take() {
-        unread.fetch_sub(1, Relaxed);
-    }
-}
-
-impl Drop for VisitorBody {
-    /// A beacon that was answered here, say, still has its body on the way. Closing the connection
-    /// would take the answer with it: a short rest is taken and forgotten.
-    fn drop(&mut self) {
-        let Some(mut inner) = self.inner.take() else { return };
-        let short = inner.size_hint().lower() <= MOST_UNWANTED_OCTETS;
-        if self.touched || inner.is_end_stream() || !short {
-            return;
-        }
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            let mut unread = self.unread.take();
-            runtime.spawn(async move {
-                let mut octets = 0;
-                loop {
-                    let polled = Poll::Ready(inner.frame().await);
-                    note_end(&inner, &polled, &mut unread);
-                    let Poll::Ready(Some(Ok(frame))) = polled else { return };
-                    octets += frame.data_ref().map_or(0, Bytes::len) as u64;
-                    if octets > MOST_UNWANTED_OCTETS {
-                        return;
-                    }
-                }
-            });
-        }
+        self.inner.as_ref().map_or_else(|| SizeHint::with_exact(0), ClientBody::size_hint)
     }
 }

@@ -4,11 +4,16 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http::Response;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use hyper::body::Incoming;
 
+use super::error::{PageForm, ProxyError};
+use super::failure::UpstreamError;
+use super::http1_upstream::Http1Upstream;
 use super::pool::Lease;
+use super::sender::Sender;
 use super::ticket::Ticket;
 use crate::filter::{FilterBody, hint_with};
 use crate::page::{PageBody, PageError};
@@ -17,7 +22,8 @@ use crate::page::{PageBody, PageError};
 #[derive(Debug)]
 pub(super) enum OriginBody {
     Upstream {
-        inner: Incoming,
+        /// The body by HTTP/2; by HTTP/1.1 the connection has it.
+        http2: Option<Incoming>,
         /// Given back to the pool when the body has ended well; dropping it closes the connection,
         /// and so tells the upstream that nobody listens any more.
         lease: Option<Lease>,
@@ -32,11 +38,11 @@ pub(super) enum OriginBody {
 #[derive(Debug)]
 pub(super) enum First {
     Octets(Bytes),
-    Other(Box<Result<Frame<Bytes>, hyper::Error>>),
+    Other(Box<Result<Frame<Bytes>, UpstreamError>>),
 }
 
 impl First {
-    fn of(polled: Result<Frame<Bytes>, hyper::Error>) -> Self {
+    fn of(polled: Result<Frame<Bytes>, UpstreamError>) -> Self {
         match polled.map(Frame::into_data) {
             Ok(Ok(octets)) => Self::Octets(octets),
             Ok(Err(frame)) => Self::Other(Box::new(Ok(frame))),
@@ -44,7 +50,7 @@ impl First {
         }
     }
 
-    fn polled(self) -> Result<Frame<Bytes>, hyper::Error> {
+    fn polled(self) -> Result<Frame<Bytes>, UpstreamError> {
         match self {
             Self::Octets(octets) => Ok(Frame::data(octets)),
             Self::Other(other) => *other,
@@ -53,8 +59,8 @@ impl First {
 }
 
 impl OriginBody {
-    pub(super) fn upstream(inner: Incoming, lease: Option<Lease>) -> Self {
-        Self::Upstream { inner, lease, first: None, ended: false }
+    pub(super) fn upstream(http2: Option<Incoming>, lease: Lease) -> Self {
+        Self::Upstream { http2, lease: Some(lease), first: None, ended: false }
     }
 
     pub(super) fn page(page: Bytes) -> Self {
@@ -77,22 +83,27 @@ impl OriginBody {
 
 impl Body for OriginBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = UpstreamError;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
         match self.get_mut() {
             Self::Upstream { first: first @ Some(_), .. } => {
                 Poll::Ready(first.take().map(First::polled))
             }
             Self::Upstream { ended: true, .. } => Poll::Ready(None),
-            Self::Upstream { inner, lease, ended, .. } => {
-                if let Some(lease) = lease {
-                    lease.sender.drive(context);
-                }
-                let polled = Pin::new(inner).poll_frame(context);
+            Self::Upstream { http2, lease, ended, .. } => {
+                let polled = match (http2, lease) {
+                    (Some(body), _) => {
+                        Pin::new(body).poll_frame(context).map_err(UpstreamError::Http2)
+                    }
+                    (None, Some(Lease { sender: Sender::Http1(connection), .. })) => {
+                        connection.poll_frame(context)
+                    }
+                    (None, _) => Poll::Ready(None),
+                };
                 *ended |= matches!(polled, Poll::Ready(None));
                 polled
             }
@@ -103,17 +114,27 @@ impl Body for OriginBody {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Upstream { first: Some(_), .. } => false,
-            Self::Upstream { inner, ended, .. } => *ended || inner.is_end_stream(),
+            Self::Upstream { http2: Some(body), ended, .. } => *ended || body.is_end_stream(),
+            Self::Upstream { lease, ended, .. } => {
+                *ended || http1(lease).is_none_or(Http1Upstream::is_end_stream)
+            }
             Self::Page(page) => page.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Upstream { inner, first: Some(First::Octets(octets)), .. } => {
-                hint_with(Some(octets), &inner.size_hint())
+            Self::Upstream { http2, lease, first, .. } => {
+                let rest = match http2 {
+                    Some(body) => body.size_hint(),
+                    None => http1(lease)
+                        .map_or_else(|| SizeHint::with_exact(0), Http1Upstream::size_hint),
+                };
+                match first {
+                    Some(First::Octets(octets)) => hint_with(Some(octets), &rest),
+                    _ => rest,
+                }
             }
-            Self::Upstream { inner, .. } => inner.size_hint(),
             Self::Page(page) => page.size_hint(),
         }
     }
@@ -121,12 +142,21 @@ impl Body for OriginBody {
 
 impl Drop for OriginBody {
     fn drop(&mut self) {
-        if let Self::Upstream { inner, lease, ended, .. } = self
-            && (*ended || inner.is_end_stream())
+        let ended = self.is_end_stream();
+        if let Self::Upstream { lease, .. } = self
+            && ended
             && let Some(lease) = lease.take()
         {
             lease.give_back();
         }
+    }
+}
+
+/// The connection of HTTP/1.1 that has the body.
+fn http1(lease: &Option<Lease>) -> Option<&Http1Upstream> {
+    match lease.as_ref().map(|lease| &lease.sender) {
+        Some(Sender::Http1(connection)) => Some(connection),
+        _ => None,
     }
 }
 
@@ -136,6 +166,7 @@ pub(super) struct ServedBody {
     ticket: Box<Ticket>,
 }
 
+#[expect(clippy::large_enum_variant, reason = "the usual variant costs no allocation")]
 enum Content {
     Filtered(FilterBody<OriginBody>),
     Changed(Box<PageBody<FilterBody<OriginBody>>>),
@@ -154,11 +185,30 @@ impl ServedBody {
     pub(super) fn page(page: Bytes, ticket: Box<Ticket>) -> Self {
         Self { content: Content::Page(Full::new(page)), ticket }
     }
+
+    /// The other protocol begins: the response is complete.
+    pub(super) fn upgraded(&mut self) {
+        self.ticket.ended();
+    }
+
+    /// The page in place of a response of which nothing has been sent.
+    pub(super) fn failed(mut self) -> Response<Self> {
+        if let Content::Changed(body) = &self.content {
+            self.ticket.page_changed(body.outcome());
+        }
+        let page =
+            self.ticket.page(&ProxyError::Upstream(UpstreamError::Incomplete), PageForm::Plain);
+        self.ticket.answered(page.status());
+        page.map(|page| {
+            self.content = Content::Page(Full::new(page));
+            self
+        })
+    }
 }
 
 impl Body for ServedBody {
     type Data = Bytes;
-    type Error = PageError<hyper::Error>;
+    type Error = PageError<UpstreamError>;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,

@@ -2,22 +2,24 @@
 //!
 //! Each version wants a request in its own form; which one it is turns out only when hands have been shaken.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::task::Context;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use futures_util::future::Either;
-use http::header::{CONNECTION, HOST, HeaderValue, UPGRADE};
+use http::header::{CONNECTION, EXPECT, HOST, HeaderValue, UPGRADE};
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{Request, Uri, Version};
-use hyper::client::conn::http2;
+use http::{Request, Response, Uri, Version};
+use hyper::body::Incoming;
+use hyper::client::conn::{TrySendError, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::driven::{Driven, Sent};
 use super::error::ProxyError;
+use super::failure::UpstreamError;
+use super::http1_upstream::{Http1Upstream, RequestLines, ResponseHead, is_idempotent};
 use super::request_body::VisitorBody;
+use super::socket_io::SocketIo;
 use crate::config::settings::Limits;
 
 /// The most requests side by side on one connection, where the upstream takes so many.
@@ -28,11 +30,46 @@ const CONNECTION_WINDOW: u32 = 4 << 20;
 /// When a silent upstream is asked whether it is there, and how long it may take to answer.
 const PING: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(10));
 
+/// What an HTTP/2 upstream answers to a request.
+type Http2Response = Pin<
+    Box<dyn Future<Output = Result<Response<Incoming>, TrySendError<Request<VisitorBody>>>> + Send>,
+>;
+
+/// A response that is awaited, and the request where it may be sent again.
+pub(super) struct Awaited {
+    response: Http2Response,
+    repeatable: Option<Request<VisitorBody>>,
+}
+
 /// A connection that requests are sent on.
-#[derive(Debug)]
 pub(super) enum Sender {
-    Http1(Box<Driven>),
-    Http2(Shared),
+    Http1(Box<Http1Upstream>),
+    /// With the response that is awaited.
+    Http2(Shared, Option<Box<Awaited>>),
+}
+
+impl std::fmt::Debug for Sender {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sender").finish_non_exhaustive()
+    }
+}
+
+/// What came of a request.
+#[derive(Debug)]
+pub(super) enum Answer {
+    /// An interim response; another one follows.
+    Interim(Box<Response<()>>),
+    /// By HTTP/1.1, whose connection has the body.
+    Http1(Box<Response<()>>),
+    Http2(Box<Response<Incoming>>),
+}
+
+/// A request that has failed.
+#[derive(Debug)]
+pub(super) struct Failed {
+    pub(super) error: UpstreamError,
+    /// The request, where it may be sent again.
+    pub(super) repeatable: Option<Request<VisitorBody>>,
 }
 
 /// A connection that many requests are on.
@@ -81,23 +118,12 @@ impl Shared {
     }
 }
 
-/// Begins to speak HTTP/1.1 on a stream.
-pub(super) async fn http1<S>(stream: S, limits: &Limits) -> Result<Sender, ProxyError>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    Ok(Sender::Http1(Box::new(Driven::on(stream, limits).await?)))
-}
-
 /// Begins to speak HTTP/2 on a stream.
-pub(super) async fn http2<S>(
-    stream: S,
+pub(super) async fn http2(
+    socket: SocketIo,
     scheme: Scheme,
     limits: &Limits,
-) -> Result<Sender, ProxyError>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
+) -> Result<Sender, ProxyError> {
     let header_list = u32::try_from(limits.header_bytes.max(64 * 1024)).unwrap_or(u32::MAX);
     let (every, patience) = PING;
     let (sender, connection) = http2::Builder::new(TokioExecutor::new())
@@ -107,9 +133,9 @@ where
         .max_header_list_size(header_list)
         .keep_alive_interval(every)
         .keep_alive_timeout(patience)
-        .handshake(TokioIo::new(stream))
+        .handshake(TokioIo::new(socket))
         .await
-        .map_err(ProxyError::Upstream)?;
+        .map_err(|error| ProxyError::Upstream(error.into()))?;
     let most = AtomicUsize::new(MOST_STREAMS);
     let streams = Arc::new(Streams { open: AtomicUsize::new(0), most });
     let told = Arc::clone(&streams);
@@ -121,50 +147,97 @@ where
         told.most.store(connection.current_max_send_streams().min(MOST_STREAMS), Relaxed);
         polled.map(|_| ())
     }));
-    Ok(Sender::Http2(Shared { sender, streams, scheme }))
+    Ok(Sender::Http2(Shared { sender, streams, scheme }, None))
 }
 
 impl Sender {
-    /// Sends a request in the form that the connection wants.
+    /// Sends a request in the form that the connection wants. Its response is polled for.
     ///
     /// # Errors
     /// When its host cannot be said in HTTP/2.
-    pub(super) fn send(
-        &mut self,
-        mut request: Request<VisitorBody>,
-    ) -> Result<impl Future<Output = Sent> + use<>, ProxyError> {
+    pub(super) fn start(&mut self, mut request: Request<VisitorBody>) -> Result<(), ProxyError> {
         match self {
-            Self::Http1(driven) => {
-                // A request of HTTP/1.1 is written a moment later by the connection's task, and with it those of other
-                // visitors: each by itself would wake the origin, which costs more than the task does. Those that switch
-                // protocols and those that ask after the upstream's health are of HTTP/1.1 too: nobody moves theirs on.
-                if request.version() != Version::HTTP_2 || request.body().progress().is_some() {
-                    driven.detach();
-                }
+            Self::Http1(connection) => {
                 fit_http1(&mut request);
-                Ok(Either::Left(driven.send(request)))
+                connection.start(request);
             }
-            Self::Http2(shared) => {
+            Self::Http2(shared, response) => {
                 fit_http2(&mut request, shared.scheme.clone())?;
-                Ok(Either::Right(shared.sender.try_send_request(request)))
+                let repeatable = repeatable(&request);
+                let sent = Box::pin(shared.sender.try_send_request(request));
+                *response = Some(Box::new(Awaited { response: sent, repeatable }));
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves the request on until there is a head of a response.
+    pub(super) fn poll_answer(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<Answer, Box<Failed>>> {
+        match self {
+            Self::Http1(connection) => Poll::Ready(match ready!(connection.poll_head(context)) {
+                Ok(ResponseHead::Interim(response)) => Ok(Answer::Interim(response)),
+                Ok(ResponseHead::Final(response)) => Ok(Answer::Http1(response)),
+                Err(error) => {
+                    Err(Box::new(Failed { error, repeatable: connection.take_repeatable() }))
+                }
+            }),
+            Self::Http2(_, response) => {
+                let Some(awaited) = response else {
+                    let error = UpstreamError::Closed;
+                    return Poll::Ready(Err(Box::new(Failed { error, repeatable: None })));
+                };
+                let answer = ready!(awaited.response.as_mut().poll(context));
+                let repeatable = awaited.repeatable.take();
+                *response = None;
+                Poll::Ready(match answer {
+                    Ok(response) => Ok(Answer::Http2(Box::new(response))),
+                    Err(mut failed) => {
+                        let unsent = failed.take_message();
+                        let error = failed.into_error();
+                        let answered = error.is_parse() || error.is_user();
+                        let repeatable = unsent.or(repeatable.filter(|_| !answered));
+                        Err(Box::new(Failed { error: error.into(), repeatable }))
+                    }
+                })
             }
         }
     }
 
-    /// Waits until another request can be sent. An error means that the connection has ended.
-    pub(super) async fn ready(&mut self) -> hyper::Result<()> {
+    /// Whether another request can be sent.
+    pub(super) fn is_ready(&mut self) -> bool {
         match self {
-            Self::Http1(driven) => driven.ready().await,
-            Self::Http2(shared) => shared.sender.ready().await,
+            Self::Http1(connection) => connection.is_ready(),
+            Self::Http2(shared, _) => !shared.is_closed(),
         }
     }
 
-    /// Moves the connection on, where it has no task of its own: before its answer is waited for.
-    pub(super) fn drive(&mut self, context: &mut Context<'_>) {
-        if let Self::Http1(driven) = self {
-            driven.drive(context);
+    /// The status of the final response to a request without a body.
+    pub(super) async fn answer(&mut self) -> Result<http::StatusCode, UpstreamError> {
+        loop {
+            let answer = std::future::poll_fn(|context| self.poll_answer(context)).await;
+            match answer.map_err(|failed| failed.error)? {
+                Answer::Interim(_) => {}
+                Answer::Http1(response) => return Ok(response.status()),
+                Answer::Http2(response) => return Ok(response.status()),
+            }
         }
     }
+}
+
+/// A copy of a request that may be sent a second time: it has no body and is idempotent (RFC 9110 section 9.2.2).
+fn repeatable(request: &Request<VisitorBody>) -> Option<Request<VisitorBody>> {
+    let may = request.body().progress().is_none() && is_idempotent(request.method());
+    may.then(|| {
+        let mut copy = Request::new(VisitorBody::empty());
+        *copy.method_mut() = request.method().clone();
+        *copy.uri_mut() = request.uri().clone();
+        *copy.version_mut() = request.version();
+        *copy.headers_mut() = request.headers().clone();
+        copy
+    })
 }
 
 /// The target without scheme and authority, which `Host` has (RFC 9112 section 3.2.1).
@@ -184,9 +257,16 @@ fn fit_http1<B>(request: &mut Request<B>) {
 /// (RFC 9113 sections 8.2.2 and 8.3.1).
 fn fit_http2<B>(request: &mut Request<B>, scheme: Scheme) -> Result<(), ProxyError> {
     *request.version_mut() = Version::HTTP_2;
+    if let Some(lines) = request.extensions_mut().remove::<RequestLines>()
+        && lines.fields.has_controls()
+    {
+        lines.fields.remove_controls(request.headers_mut());
+    }
     let headers = request.headers_mut();
     headers.remove(CONNECTION);
     headers.remove(UPGRADE);
+    // The body is sent at once.
+    headers.remove(EXPECT);
     let host = headers.remove(HOST);
     let authority = match &host {
         Some(host) => Authority::try_from(host.as_bytes()).map_err(|_| ProxyError::BadHost)?,

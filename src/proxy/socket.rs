@@ -9,7 +9,6 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio_rustls::server::TlsStream;
 
 /// What is put side by side at most, in octets.
 const SHORT: usize = 2048;
@@ -28,26 +27,10 @@ impl Socket {
     pub(super) fn new(stream: TcpStream) -> Self {
         Self { stream, reads: 0 }
     }
-}
 
-/// A stream that can be asked whether there is anything to read, without a place to read it to.
-pub(super) trait ReadReady: AsyncRead + AsyncWrite + Unpin + Send + 'static {
-    /// Waits until there are octets, the end, or an error to be read.
-    fn poll_read_ready(&self, context: &mut Context<'_>) -> Poll<()>;
-}
-
-impl ReadReady for TlsStream<Socket> {
-    fn poll_read_ready(&self, context: &mut Context<'_>) -> Poll<()> {
-        let (socket, session) = self.get_ref();
-        // What came along with the end of the handshake is in the session already.
-        if session.wants_read() { socket.poll_read_ready(context) } else { Poll::Ready(()) }
-    }
-}
-
-impl ReadReady for Socket {
-    fn poll_read_ready(&self, context: &mut Context<'_>) -> Poll<()> {
-        // An error is there to be read, too.
-        self.stream.poll_read_ready(context).map(drop)
+    /// The next bytes, which stay unread.
+    pub(super) async fn peek(&self, bytes: &mut [u8]) -> io::Result<usize> {
+        self.stream.peek(bytes).await
     }
 }
 
@@ -57,7 +40,7 @@ impl AsyncRead for Socket {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        // hyper reads interim responses for as long as an origin sends them: a flood must not keep others waiting.
+        // An origin may send without end: a flood must not keep others waiting.
         if self.reads >= MAX_READS {
             self.reads = 0;
             // It wakes the task once the runtime has looked for other sockets with data, which it does only after many

@@ -6,11 +6,10 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
-use hyper::body::{Body, Incoming};
 
 use super::admission::Place;
 use super::error::{self, PageForm, ProxyError};
-use super::pool::PrivateConnections;
+use super::http1_session::Http1Session;
 use super::site::{Site, Snapshot};
 use super::visitor::Visitor;
 use crate::filter::Report;
@@ -23,10 +22,8 @@ pub(super) struct Ticket {
     pub(super) visitor: Arc<Visitor>,
     pub(super) snapshot: Arc<Snapshot>,
     pub(super) client: Client,
-    /// The upstream connections of the client connection; none of HTTP/2.
-    pub(super) private: Option<Arc<PrivateConnections>>,
-    /// The target has a fragment.
-    pub(super) has_fragment: bool,
+    /// The client connection; none of HTTP/2.
+    pub(super) http1: Option<Arc<Http1Session>>,
     /// The position of the site, once it is found.
     pub(super) site: Option<usize>,
     /// Its place among the site's requests, until it has ended.
@@ -48,27 +45,23 @@ pub(super) struct Ticket {
 }
 
 impl Ticket {
-    pub(super) fn new(
+    pub(super) fn new<B>(
         visitor: Arc<Visitor>,
-        private: Option<Arc<PrivateConnections>>,
-        request: &Request<Incoming>,
+        http1: Option<Arc<Http1Session>>,
+        request: &Request<B>,
     ) -> Box<Self> {
         let snapshot = visitor.worker.snapshot();
-        visitor.request_started();
-        if !request.body().is_end_stream() {
-            visitor.body_started();
-        }
+        visitor.activity.request_started();
         let headers = request.headers();
         let client = Client::of(&visitor.peer, headers, |address| snapshot.trusts(address));
         let log = snapshot.access_log.as_ref();
         let speaker = log.and_then(|log| log.speaker(client.address, request.version(), headers));
         Box::new(Self {
             number: visitor.worker.next_request(),
-            has_fragment: visitor.take_fragment(),
             visitor,
             snapshot,
             client,
-            private,
+            http1,
             site: None,
             place: None,
             method: request.method().clone(),
@@ -148,7 +141,7 @@ impl Ticket {
         if std::mem::replace(&mut self.closed, true) {
             return;
         }
-        self.visitor.request_ended();
+        self.visitor.activity.request_ended();
         let duration = self.started.elapsed();
         if let Some(site) = self.site {
             let worker = self.visitor.worker.id();

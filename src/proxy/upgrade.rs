@@ -1,21 +1,61 @@
-//! After a 101: octets both ways, until both sides have closed.
+//! After a 101: bytes both ways, until both sides have closed.
 
+use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
-use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::activity::Order;
+use super::http1_client::Http1Client;
+use super::pool::Lease;
+use super::sender::Sender;
 use super::visitor::Visitor;
 
-/// Joins the two connections once both have switched. The 101 itself has passed the filter.
-pub(super) fn tunnel(visitor_side: OnUpgrade, upstream_side: OnUpgrade, visitor: Arc<Visitor>) {
-    let open = visitor.worker.opened();
-    tokio::spawn(async move {
-        let _open = open;
-        let switched = tokio::try_join!(visitor_side, upstream_side);
-        let Ok((visitor_side, upstream_side)) = switched else { return };
-        let (mut left, mut right) = (TokioIo::new(visitor_side), TokioIo::new(upstream_side));
-        // Either side may break off at any time: for a tunnel that is an ordinary end.
-        let _ = tokio::io::copy_bidirectional(&mut left, &mut right).await;
+/// Carries bytes between the client connection and the upstream's until both sides have closed, or the drain is over.
+/// The 101 itself has passed the filter.
+pub(super) async fn join(client: &Arc<Http1Client>, upstream: Lease, visitor: &Visitor) {
+    let Sender::Http1(connection) = upstream.sender else { return };
+    let (mut left, mut right) = (ClientSide(client), connection.into_io());
+    let closed = std::future::poll_fn(|context| match visitor.activity.poll_order(context) {
+        Order::Close => Poll::Ready(()),
+        _ => Poll::Pending,
     });
+    tokio::select! {
+        // Either side may break off at any time: for a tunnel that is an ordinary end.
+        _ = tokio::io::copy_bidirectional(&mut left, &mut right) => {}
+        () = closed => {}
+    }
+}
+
+/// The client connection as a stream of bytes.
+struct ClientSide<'a>(&'a Http1Client);
+
+impl AsyncRead for ClientSide<'_> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0.state().io).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for ClientSide<'_> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0.state().io).poll_write(context, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0.state().io).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        AsyncWrite::poll_shutdown(Pin::new(&mut self.0.state().io), context)
+    }
 }

@@ -8,18 +8,18 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::socket::ReadReady;
+use super::socket_io::SocketIo;
 use super::visitor::Visitor;
 
-pub(super) struct WatchedStream<S> {
-    stream: S,
+pub(super) struct WatchedStream {
+    stream: SocketIo,
     visitor: Arc<Visitor>,
     /// Octets that were read already, and are to be read again.
     put_back: Bytes,
 }
 
-impl<S: ReadReady> WatchedStream<S> {
-    pub(super) fn new(stream: S, visitor: Arc<Visitor>) -> Self {
+impl WatchedStream {
+    pub(super) fn new(stream: SocketIo, visitor: Arc<Visitor>) -> Self {
         Self { stream, visitor, put_back: Bytes::new() }
     }
 
@@ -28,14 +28,9 @@ impl<S: ReadReady> WatchedStream<S> {
         // A copy, so that the buffer they came in is not kept for a few of them.
         self.put_back = Bytes::copy_from_slice(octets);
     }
-
-    /// Waits until there is something to read that has not been read before.
-    pub(super) fn poll_read_ready(&self, context: &mut Context<'_>) -> Poll<()> {
-        self.stream.poll_read_ready(context)
-    }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for WatchedStream<S> {
+impl AsyncRead for WatchedStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -46,24 +41,18 @@ impl<S: AsyncRead + Unpin> AsyncRead for WatchedStream<S> {
             buffer.put_slice(&self.put_back.split_to(length));
             return Poll::Ready(Ok(()));
         }
-        let before = buffer.filled().len();
-        let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
-        self.visitor.waits(polled.is_pending());
-        if let Some(arrived) = buffer.filled().get(before..).filter(|arrived| !arrived.is_empty()) {
-            self.visitor.received(arrived);
-        }
-        polled
+        Pin::new(&mut self.stream).poll_read(context, buffer)
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for WatchedStream<S> {
+impl AsyncWrite for WatchedStream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         octets: &[u8],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write(context, octets);
-        self.visitor.written(polled.is_ready());
+        self.visitor.activity.written(polled.is_ready());
         polled
     }
 
@@ -73,7 +62,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for WatchedStream<S> {
         octets: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write_vectored(context, octets);
-        self.visitor.written(polled.is_ready());
+        self.visitor.activity.written(polled.is_ready());
         polled
     }
 
@@ -82,11 +71,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for WatchedStream<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let polled = Pin::new(&mut self.stream).poll_flush(context);
-        if matches!(polled, Poll::Ready(Ok(()))) {
-            self.visitor.flushed();
-        }
-        polled
+        Pin::new(&mut self.stream).poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -8,6 +8,7 @@ use std::time::Instant;
 use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 
+use super::activity::Clock;
 use super::retries::RetryBudget;
 use super::site::Snapshot;
 use crate::telemetry::Shard;
@@ -18,8 +19,7 @@ pub(super) struct Worker {
     id: usize,
     snapshot: Arc<ArcSwap<Snapshot>>,
     metrics: Arc<Shard>,
-    /// A clock as coarse as the timeouts allow: reading it costs a request nothing.
-    tick: AtomicU64,
+    clock: Clock,
     requests: AtomicU64,
     retries: RetryBudget,
     /// What tells the request ids of this worker and this run from all others.
@@ -36,7 +36,7 @@ impl Worker {
             id,
             snapshot,
             metrics,
-            tick: AtomicU64::new(0),
+            clock: Clock::default(),
             requests: AtomicU64::new(0),
             retries: RetryBudget::new(Instant::now()),
             seed: u32::try_from(seed).unwrap_or_default(),
@@ -54,13 +54,8 @@ impl Worker {
     }
 
     /// The clock, in steps whose length the sweeper settles.
-    pub(super) fn tick(&self) -> u64 {
-        self.tick.load(Relaxed)
-    }
-
-    /// Moves the clock on by a step, and returns the new time.
-    pub(super) fn next_tick(&self) -> u64 {
-        self.tick.fetch_add(1, Relaxed) + 1
+    pub(super) fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     /// The config in force. A request takes it once and keeps it to its end.

@@ -21,6 +21,7 @@ use super::handshake;
 use super::proxied::{self, Proxied};
 use super::site::Snapshot;
 use super::socket::Socket;
+use super::socket_io::SocketIo;
 use super::visitor::Visitor;
 use super::worker::{OpenGuard, Worker};
 use crate::telemetry::{ErrorKind, Metrics};
@@ -148,7 +149,7 @@ impl Thread {
             number += 1;
         }
         self.draining.store(true, Relaxed);
-        self.visitors().values().for_each(|visitor| visitor.drain());
+        self.visitors().values().for_each(|visitor| visitor.activity.drain());
         let longest = self.worker.snapshot().timeouts.drain;
         if tokio::time::timeout(longest, self.worker.all_closed()).await.is_err() {
             let connections = self.worker.open();
@@ -219,7 +220,7 @@ impl Thread {
         self.visitors().insert(number, Arc::clone(&visitor));
         if self.draining.load(Relaxed) {
             // It was accepted before, and came too late to be told with the others.
-            visitor.drain();
+            visitor.activity.drain();
         }
         self.worker.metrics().connection_opened();
         let socket = Socket::new(stream);
@@ -229,7 +230,7 @@ impl Thread {
         } else {
             // The connection may outlive this config by far.
             drop(snapshot);
-            connection::serve(socket, visitor).await;
+            connection::serve(SocketIo::Tcp(socket), visitor).await;
         }
         self.visitors().remove(&number);
         self.worker.metrics().connection_closed();
@@ -244,13 +245,18 @@ impl Thread {
             let shortest = timeouts.request_head.min(timeouts.idle).min(timeouts.upstream_idle);
             let step = (shortest / 4).clamp(finest, coarsest);
             tokio::time::sleep(step).await;
-            let now = self.worker.next_tick();
+            let now = self.worker.clock().next_tick();
             let ticks = |time: Duration| {
                 u64::try_from(time.as_nanos().div_ceil(step.as_nanos().max(1))).unwrap_or(u64::MAX)
             };
             let (head, idle) = (ticks(timeouts.request_head), ticks(timeouts.idle));
             let linger = ticks(LINGER);
-            self.visitors().values().for_each(|visitor| visitor.check(now, head, idle, linger));
+            for visitor in self.visitors().values() {
+                visitor.activity.check(now, head, idle, linger);
+                if visitor.activity.rests() {
+                    visitor.recall.forget();
+                }
+            }
             for site in snapshot.sites.all() {
                 site.sweep(self.worker.id(), timeouts.upstream_idle);
             }

@@ -196,18 +196,34 @@ fn a_visitor_that_expects_100_continue_gets_it_once_the_body_is_wanted() {
     visitor.send(b"abc");
     assert_eq!(visitor.reply("POST").status, 200);
     let seen = origin.next();
-    assert_eq!((seen.body.as_slice(), seen.field("expect")), (&b"abc"[..], None));
+    assert_eq!(
+        (seen.body.as_slice(), seen.field("expect")),
+        (&b"abc"[..], Some("100-continue".to_owned()))
+    );
 }
 
 #[test]
-fn early_hints_are_dropped_cookies_and_all() {
+fn early_hints_pass_without_the_cookies_that_have_no_consent() {
     let origin = Origin::answering(
-        "HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\nSet-Cookie: _ga=1\r\n\r\n\
+        "HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\nSet-Cookie: _ga=1\r\n\
+         set-cookie: PHPSESSID=1; HttpOnly\r\n\r\n\
          HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
     );
-    let reply = Proxy::start(&origin, "").get("/", &[]);
+    let proxy = Proxy::start(&origin, "");
+    let mut visitor = proxy.visit();
+    visitor.send(&request("GET", "/", &[]));
+    let hints = visitor.head();
+    assert_eq!(
+        (hints.status, hints.field("link"), hints.set_cookies()),
+        (103, Some("</a.css>; rel=preload".to_owned()), vec!["PHPSESSID=1; HttpOnly".to_owned()])
+    );
+    let reply = visitor.reply("GET");
     assert_eq!((reply.status, reply.text().as_str()), (200, "ok"));
     assert!(reply.set_cookies().is_empty());
+    // A client of HTTP/1.0 does not know them.
+    visitor = proxy.visit();
+    visitor.send(b"GET / HTTP/1.0\r\n\r\n");
+    assert!(visitor.closed().starts_with(b"HTTP/1.0 200 "));
 }
 
 #[test]

@@ -47,6 +47,7 @@ mod privacy;
 mod receipts;
 mod reload;
 mod reload_settings;
+mod rfc9112;
 mod robustness;
 mod smuggling;
 mod sources;

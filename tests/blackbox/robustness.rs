@@ -20,7 +20,6 @@ fn malformed_requests_are_refused_and_the_connection_is_closed() {
         b"GET / HTTP/1.1\r\nHost: a\r\n X-Folded: 1\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: a\r\nX: \x00\r\n\r\n",
         b"GET /\x01 HTTP/1.1\r\nHost: a\r\n\r\n",
-        b"GET / HTTP/3.7\r\nHost: a\r\n\r\n",
         b"GET  / HTTP/1.1\r\nHost: a\r\n\r\n",
         b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
         b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +1\r\n\r\na",

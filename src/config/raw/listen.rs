@@ -119,7 +119,7 @@ pub(in crate::config) struct RawTimeouts {
     pub(in crate::config) connect: Option<Text>,
     /// The whole head of a request. Default: `"10s"`.
     pub(in crate::config) request_head: Option<Text>,
-    /// The next request; a visitor who neither sends nor takes. Default: `"60s"`.
+    /// The next request; a visitor who neither sends nor takes. Default: `"75s"`.
     pub(in crate::config) idle: Option<Text>,
     /// The head of the upstream's response. Default: `"60s"`.
     pub(in crate::config) first_byte: Option<Text>,

@@ -178,7 +178,7 @@ pub(super) fn timeouts(document: Doc, raw: RawTimeouts) -> Timeouts {
     Timeouts {
         connect: seconds("connect", raw.connect, 5, least),
         request_head: seconds("request_head", raw.request_head, 10, least),
-        idle: seconds("idle", raw.idle, 60, least),
+        idle: seconds("idle", raw.idle, 75, least),
         first_byte: seconds("first_byte", raw.first_byte, 60, least),
         upstream_idle: seconds("upstream_idle", raw.upstream_idle, 30, least),
         drain: seconds("drain", raw.drain, 30, least),

@@ -1,0 +1,111 @@
+//! Message bodies: found in received bytes, and framed anew to be written (RFC 9112 section 6).
+
+use super::chunked::{ChunkError, ChunkHeader, ChunkedDecoder, Decoded};
+use super::framing::BodyLength;
+
+/// Finds the data of a body, and its end, in bytes that arrive in parts.
+#[derive(Debug)]
+pub(crate) enum BodyDecoder {
+    /// This many bytes are missing.
+    Sized(u64),
+    Chunked(ChunkedDecoder),
+    /// The body ends with its connection.
+    UntilClose,
+}
+
+impl BodyDecoder {
+    /// A decoder for a body whose trailer section has at most this many bytes.
+    pub(crate) fn new(length: BodyLength, trailer_limit: usize) -> Self {
+        match length {
+            BodyLength::Empty => Self::Sized(0),
+            BodyLength::Sized(length) => Self::Sized(length),
+            BodyLength::Chunked => Self::Chunked(ChunkedDecoder::new(trailer_limit)),
+            BodyLength::UntilClose => Self::UntilClose,
+        }
+    }
+
+    /// Whether the last byte of the body has been decoded. Never for a body that ends with its connection.
+    pub(crate) fn has_ended(&self) -> bool {
+        match self {
+            Self::Sized(left) => *left == 0,
+            Self::Chunked(decoder) => decoder.has_ended(),
+            Self::UntilClose => false,
+        }
+    }
+
+    /// Whether the body is complete where its connection ends now.
+    pub(crate) fn may_end_with_connection(&self) -> bool {
+        self.has_ended() || matches!(self, Self::UntilClose)
+    }
+
+    /// Decodes the next part. Bytes behind the end of the body are not consumed.
+    ///
+    /// # Errors
+    /// When the bytes do not continue a chunked body.
+    pub(crate) fn decode(&mut self, bytes: &mut [u8]) -> Result<Decoded, ChunkError> {
+        match self {
+            Self::Sized(left) => {
+                let taken = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
+                *left -= taken as u64;
+                Ok(Decoded { data: 0..taken, consumed: taken })
+            }
+            Self::Chunked(decoder) => decoder.decode(bytes),
+            Self::UntilClose => Ok(Decoded { data: 0..bytes.len(), consumed: bytes.len() }),
+        }
+    }
+
+    /// The trailer section of a body that has ended; empty when there is none.
+    pub(crate) fn trailers(&self) -> &[u8] {
+        match self {
+            Self::Chunked(decoder) => decoder.trailers(),
+            Self::Sized(_) | Self::UntilClose => &[],
+        }
+    }
+}
+
+/// How a body is framed where it is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BodyEncoder {
+    /// This many bytes are still to be written.
+    Sized(u64),
+    Chunked,
+    /// Closing the connection ends the body.
+    UntilClose,
+}
+
+/// The bytes to write before and behind a part of a body.
+#[derive(Debug)]
+pub(crate) struct Frame {
+    header: Option<ChunkHeader>,
+}
+
+impl Frame {
+    pub(crate) fn before(&self) -> &[u8] {
+        self.header.as_ref().map(ChunkHeader::as_bytes).unwrap_or_default()
+    }
+
+    pub(crate) fn behind(&self) -> &'static [u8] {
+        if self.header.is_some() { b"\r\n" } else { b"" }
+    }
+}
+
+impl BodyEncoder {
+    /// Frames the next `length` bytes of data; `None` when the body is longer than its head said.
+    pub(crate) fn frame(&mut self, length: usize) -> Option<Frame> {
+        let header = match self {
+            Self::Sized(left) => {
+                *left = left.checked_sub(length as u64)?;
+                None
+            }
+            // An empty chunk would end the body.
+            Self::Chunked => (length > 0).then(|| ChunkHeader::new(length)),
+            Self::UntilClose => None,
+        };
+        Some(Frame { header })
+    }
+
+    /// Whether all that the head said has been written.
+    pub(crate) fn is_complete(&self) -> bool {
+        !matches!(self, Self::Sized(1..))
+    }
+}

@@ -1,0 +1,189 @@
+//! An HTTP/1.1 connection as bytes, client's or upstream's. Between polls it owns only what has arrived and was not
+//! consumed, and what the socket did not accept.
+
+use std::cell::Cell;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker, ready};
+
+use bytes::{Buf, Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_util::io::poll_read_buf;
+
+use super::socket_io::SocketIo;
+
+/// Bytes read from a socket at a time: a body of 64 KiB and its head in one piece.
+const READ_BYTES: usize = 68 * 1024;
+/// Unconsumed bytes up to this number are copied, so that they do not hold the worker's buffer.
+const SHORT: usize = 4 * 1024;
+
+thread_local! {
+    /// The read buffer of the worker. What was read is split off and shares its memory until it has been written.
+    static READ: Cell<BytesMut> = Cell::default();
+}
+
+/// An HTTP/1.1 connection as bytes.
+#[derive(Debug)]
+pub(super) struct Http1Io {
+    socket: SocketIo,
+    /// Bytes that have arrived and were not consumed.
+    unread: BytesMut,
+    /// Bytes to write that the socket has not accepted.
+    queued: BytesMut,
+}
+
+impl Http1Io {
+    pub(super) fn new(socket: SocketIo) -> Self {
+        Self { socket, unread: BytesMut::new(), queued: BytesMut::new() }
+    }
+
+    /// The socket, and the bytes that were read from it and not consumed.
+    pub(super) fn into_parts(self) -> (SocketIo, Bytes) {
+        (self.socket, self.unread.freeze())
+    }
+
+    /// Bytes that have arrived and were not consumed.
+    pub(super) fn unread(&mut self) -> &mut BytesMut {
+        &mut self.unread
+    }
+
+    /// Reads behind the unread bytes: how many there are more; 0 at the end of the stream.
+    pub(super) fn poll_fill(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut buffer = READ.take();
+        buffer.reserve(READ_BYTES);
+        let polled = poll_read_buf(Pin::new(&mut self.socket), context, &mut buffer);
+        let bytes = buffer.split();
+        READ.set(buffer);
+        let read = ready!(polled)?;
+        match self.unread.is_empty() {
+            true => self.unread = bytes,
+            false => self.unread.extend_from_slice(&bytes),
+        }
+        Poll::Ready(Ok(read))
+    }
+
+    /// Lets go of the worker's buffer, where few unread bytes hold it.
+    pub(super) fn settle(&mut self) {
+        if self.unread.len() <= SHORT {
+            self.unread = BytesMut::from(&self.unread[..]);
+        }
+    }
+
+    /// Whether nothing has arrived that nobody waits for: no bytes, no end of the stream.
+    pub(super) fn is_quiet(&mut self) -> bool {
+        let mut context = Context::from_waker(Waker::noop());
+        let mut byte = [0];
+        self.unread.is_empty()
+            && self.queued.is_empty()
+            && Pin::new(&mut self.socket)
+                .poll_read(&mut context, &mut ReadBuf::new(&mut byte))
+                .is_pending()
+    }
+
+    /// Whether bytes wait to be accepted by the socket.
+    pub(super) fn has_queued(&self) -> bool {
+        !self.queued.is_empty()
+    }
+
+    /// Adds bytes to those that wait.
+    pub(super) fn queue(&mut self, bytes: &[u8]) {
+        self.queued.extend_from_slice(bytes);
+    }
+
+    /// How many bytes wait.
+    pub(super) fn queued(&self) -> usize {
+        self.queued.len()
+    }
+
+    /// Forgets what waits behind this many bytes.
+    pub(super) fn truncate_queued(&mut self, length: usize) {
+        self.queued.truncate(length);
+    }
+
+    /// Writes what waits, and two more parts behind it. What the socket does not accept now is kept.
+    ///
+    /// # Errors
+    /// When the connection is broken.
+    pub(super) fn write(&mut self, context: &mut Context<'_>, parts: [&[u8]; 2]) -> io::Result<()> {
+        let [first, second] = parts;
+        let before = self.queued.len();
+        let slices = [&self.queued[..], first, second].map(IoSlice::new);
+        let polled = match (before, first.len() + second.len()) {
+            (0, 0) => return Ok(()),
+            (_, 0) => Pin::new(&mut self.socket).poll_write(context, &self.queued),
+            (0, _) if second.is_empty() => Pin::new(&mut self.socket).poll_write(context, first),
+            _ => Pin::new(&mut self.socket).poll_write_vectored(context, &slices),
+        };
+        let mut accepted = match polled {
+            Poll::Ready(accepted) => accepted?,
+            Poll::Pending => 0,
+        };
+        self.queued.advance(accepted.min(before));
+        accepted = accepted.saturating_sub(before);
+        for part in parts {
+            let skipped = accepted.min(part.len());
+            accepted -= skipped;
+            self.queued.extend_from_slice(part.get(skipped..).unwrap_or_default());
+        }
+        self.give_back();
+        Ok(())
+    }
+
+    /// Writes until nothing waits.
+    pub(super) fn poll_drain(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.queued.is_empty() {
+            match ready!(Pin::new(&mut self.socket).poll_write(context, &self.queued))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                accepted => self.queued.advance(accepted),
+            }
+        }
+        self.give_back();
+        Pin::new(&mut self.socket).poll_flush(context)
+    }
+
+    /// Says that no more bytes follow, once nothing waits.
+    pub(super) fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_drain(context))?;
+        Pin::new(&mut self.socket).poll_shutdown(context)
+    }
+
+    fn give_back(&mut self) {
+        if self.queued.is_empty() && self.queued.capacity() > 0 {
+            self.queued = BytesMut::new();
+        }
+    }
+}
+
+/// The bytes of a tunnel: those that have been read already, then the socket.
+impl AsyncRead for Http1Io {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.unread.is_empty() {
+            return Pin::new(&mut self.socket).poll_read(context, buffer);
+        }
+        let length = self.unread.len().min(buffer.remaining());
+        buffer.put_slice(&self.unread.split_to(length));
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Http1Io {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.socket).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_shutdown(context)
+    }
+}

@@ -1,0 +1,71 @@
+//! The socket of a connection, client's or upstream's: TCP, TLS over TCP, or a Unix socket.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::UnixStream;
+use tokio_rustls::TlsStream;
+
+use super::socket::Socket;
+
+/// The socket of a connection.
+#[derive(Debug)]
+pub(super) enum SocketIo {
+    Tcp(Socket),
+    /// Boxed: a session is many times as large as a socket.
+    Tls(Box<TlsStream<Socket>>),
+    Unix(UnixStream),
+}
+
+/// The call on whichever stream it is.
+macro_rules! stream {
+    ($io:expr, $stream:ident => $call:expr) => {
+        match $io.get_mut() {
+            SocketIo::Tcp($stream) => $call,
+            SocketIo::Tls($stream) => $call,
+            SocketIo::Unix($stream) => $call,
+        }
+    };
+}
+
+impl AsyncRead for SocketIo {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        stream!(self, stream => Pin::new(stream).poll_read(context, buffer))
+    }
+}
+
+impl AsyncWrite for SocketIo {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        stream!(self, stream => Pin::new(stream).poll_write(context, bytes))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        stream!(self, stream => Pin::new(stream).poll_write_vectored(context, parts))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        stream!(self, stream => Pin::new(stream).poll_flush(context))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        stream!(self, stream => Pin::new(stream).poll_shutdown(context))
+    }
+}

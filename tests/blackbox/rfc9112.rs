@@ -1,0 +1,251 @@
+//! What RFC 9110 and RFC 9112 demand of an intermediary, by section: both sides as bytes.
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::thread;
+
+use crate::support::{Origin, Proxy, request};
+
+const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+/// Sends bytes on a connection of their own: the status of the reply, and whether the connection was closed after it.
+fn status(proxy: &Proxy, bytes: &[u8]) -> u16 {
+    let mut visitor = proxy.visit();
+    visitor.send(bytes);
+    visitor.reply("GET").status
+}
+
+#[test]
+fn targets_reach_the_origin_as_they_were_sent_section_3_2() {
+    let origin = Origin::answering(OK);
+    let proxy = Proxy::start(&origin, "");
+    let cases: &[(&[u8], &str)] = &[
+        (b"/a\"b", "/a\"b"),
+        (b"/a<b>?c=<d>", "/a<b>?c=<d>"),
+        (b"/a^b`c", "/a^b`c"),
+        (b"/?q=\"x\"&r=`", "/?q=\"x\"&r=`"),
+        (b"/\xc3\xa9?\xe9", "/\u{e9}?\u{fffd}"),
+        (b"/a//b/../c/%7e%2F?", "/a//b/../c/%7e%2F?"),
+        (b"/a#fragment", "/a"),
+        (b"http://a?x", "/?x"),
+        (b"http://a", "/"),
+    ];
+    for (sent, expected) in cases {
+        let bytes = [b"GET ", *sent, b" HTTP/1.1\r\nHost: a\r\n\r\n"].concat();
+        assert_eq!(status(&proxy, &bytes), 200, "{}", sent.escape_ascii());
+        assert_eq!(origin.next().line, format!("GET {expected} HTTP/1.1"));
+    }
+    for target in ["*", "http://a"] {
+        let bytes = format!("OPTIONS {target} HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_eq!(status(&proxy, bytes.as_bytes()), 200, "{target}");
+        assert_eq!(origin.next().line, "OPTIONS * HTTP/1.1");
+    }
+}
+
+#[test]
+fn what_is_too_long_or_unknown_has_its_own_status_sections_3_and_6() {
+    let origin = Origin::answering(OK);
+    let proxy = Proxy::start(&origin, "");
+    let long = "a".repeat(70_000);
+    for (bytes, expected) in [
+        (format!("GET /{long} HTTP/1.1\r\nHost: a\r\n\r\n"), 414),
+        (format!("GET / HTTP/1.1\r\nHost: a\r\nX: {long}\r\n\r\n"), 431),
+        ("GET / HTTP/2.0\r\nHost: a\r\n\r\n".to_owned(), 505),
+        ("GET / HTTP/3.7\r\nHost: a\r\n\r\n".to_owned(), 505),
+        ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n".to_owned(), 501),
+        ("GET / HTTP/1.2\r\nHost: a\r\n\r\n".to_owned(), 200),
+    ] {
+        assert_eq!(status(&proxy, bytes.as_bytes()), expected, "{:.40}", bytes);
+    }
+    let mut visitor = proxy.visit();
+    visitor.send(b"CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n");
+    let refused = visitor.reply("CONNECT");
+    assert!(
+        refused.status == 405 && refused.field("allow").is_some_and(|allow| allow.contains("GET"))
+    );
+}
+
+#[test]
+fn names_and_order_of_fields_are_kept_both_ways() {
+    let origin = Origin::answering(
+        "HTTP/1.1 200 Fine\r\nX-First: 1\r\nETag: \"a\"\r\nx-THIRD: 3\r\nContent-Length: 2\r\nX-First: 2\r\nDate: Sat, 28 Nov 2026 00:00:00 GMT\r\n\r\nok",
+    );
+    let proxy = Proxy::start(&origin, "");
+    let mut visitor = proxy.visit();
+    visitor.send(
+        b"GET / HTTP/1.1\r\nHOST: a\r\nx-B: 1\r\nX-a: 2\r\nCookie: lang=en\r\nX-B: 3\r\n\r\n",
+    );
+    let reply = visitor.reply("GET");
+    assert_eq!(
+        String::from_utf8_lossy(&reply.head),
+        "HTTP/1.1 200 Fine\r\nX-First: 1\r\nETag: \"a\"\r\nx-THIRD: 3\r\nContent-Length: 2\r\nX-First: 2\r\nDate: Sat, 28 Nov 2026 00:00:00 GMT"
+    );
+    let names: Vec<String> = origin.next().fields.into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names.get(..4).unwrap_or_default(), ["HOST", "x-B", "X-a", "X-B"]);
+}
+
+#[test]
+fn odd_bytes_in_fields_pass_as_they_came() {
+    let origin = Origin::answering(
+        &b"HTTP/1.1 200 OK\r\nX-Odd: a\x7fb\x01\xff\r\nContent-Length: 2\r\n\r\nok"[..],
+    );
+    let proxy = Proxy::start(&origin, "");
+    let mut visitor = proxy.visit();
+    visitor.send(
+        b"GET / HTTP/1.1\r\nHost: a\r\nX-Odd: c\x7f\xfe\r\nCookie: PHPSESSID=a\x7f; _ga=1\r\n\r\n",
+    );
+    let reply = visitor.reply("GET");
+    assert!(reply.head.windows(5).any(|bytes| bytes == b"a\x7fb\x01\xff"));
+    let seen = origin.next();
+    let value = |name: &str| {
+        seen.fields.iter().find(|(field, _)| field == name).map(|(_, value)| value.clone())
+    };
+    assert_eq!(value("X-Odd"), Some(b"c\x7f\xfe".to_vec()));
+    assert_eq!(value("Cookie"), Some(b"PHPSESSID=a\x7f".to_vec()));
+}
+
+#[test]
+fn bodies_end_where_section_6_3_says() {
+    // With both fields the coding counts, and the connection is not used again.
+    let both = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n3\r\ndef\r\n0\r\n\r\n";
+    let origin = Origin::answering(both);
+    let proxy = Proxy::start(&origin, "workers = 1");
+    for connection in 0..2 {
+        let reply = proxy.get("/", &[]);
+        assert_eq!((reply.text().as_str(), reply.field("content-length")), ("abcdef", None));
+        assert_eq!(origin.next().connection, connection);
+    }
+    for (head, expected) in [
+        ("Content-Length: 2, 2", 200),
+        ("Content-Length: 2\r\nContent-Length: 2", 200),
+        ("Content-Length: 2, 3", 502),
+        ("Transfer-Encoding: gzip, chunked", 502),
+        ("Transfer-Encoding: chunked, chunked", 502),
+    ] {
+        let origin = Origin::answering(format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\nok"));
+        let reply = Proxy::start(&origin, "").get("/", &[]);
+        assert_eq!(reply.status, expected, "{head}");
+        if expected == 200 {
+            assert_eq!(reply.field("content-length").as_deref(), Some("2"), "{head}");
+        }
+    }
+}
+
+#[test]
+fn a_chunked_upload_arrives_whole_after_an_origin_that_spoke_http_1_0() {
+    let origin = Origin::answering(
+        "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nok",
+    );
+    let proxy = Proxy::start(&origin, "workers = 1");
+    proxy.get("/", &[]);
+    origin.next();
+    let mut visitor = proxy.visit();
+    visitor.send(&request("POST", "/", &[("Transfer-Encoding", "chunked")]));
+    visitor.send(b"3\r\nabc\r\n0\r\n\r\n");
+    assert_eq!(visitor.reply("POST").status, 200);
+    assert_eq!(origin.next().body, b"abc");
+}
+
+#[test]
+fn a_get_keeps_its_chunked_body_and_trailers_pass_unannounced_section_7_1() {
+    let origin = Origin::answering(
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-Sum: 7\r\n\r\n",
+    );
+    let proxy = Proxy::start(&origin, "");
+    let mut visitor = proxy.visit();
+    visitor.send(&request("GET", "/", &[("Transfer-Encoding", "chunked")]));
+    visitor.send(b"3\r\nabc\r\n0\r\nX-Sent: 8\r\n\r\n");
+    let reply = visitor.reply("GET");
+    let name = |(name, value): &(String, Vec<u8>)| (name.to_lowercase(), value.clone());
+    let trailers: Vec<_> = reply.trailers.iter().map(name).collect();
+    assert_eq!(trailers, [("x-sum".to_owned(), b"7".to_vec())]);
+    let seen = origin.next();
+    let trailers: Vec<String> = seen.trailers.iter().map(|line| line.to_lowercase()).collect();
+    assert_eq!((seen.body.as_slice(), trailers), (&b"abc"[..], vec!["x-sent: 8".to_owned()]));
+}
+
+#[test]
+fn a_client_that_has_closed_its_side_gets_its_answer() {
+    let origin = Origin::answering(OK);
+    let proxy = Proxy::start(&origin, "");
+    let mut visitor = proxy.visit();
+    visitor.send(&request("GET", "/", &[]));
+    visitor.finish_sending();
+    assert!(visitor.closed().ends_with(b"\r\n\r\nok"));
+}
+
+#[test]
+fn an_origin_that_rejects_before_the_body_stops_the_upload() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let origin = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).unwrap();
+            head.push(byte[0]);
+        }
+        stream.write_all(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\nno").unwrap();
+        let mut rest = Vec::new();
+        let _ = stream.read_to_end(&mut rest);
+        (String::from_utf8(head).unwrap(), rest)
+    });
+    let proxy = Proxy::start_with(&format!("[[site]]\nupstream = \"http://{address}\"\n"));
+    let mut visitor = proxy.visit();
+    visitor.send(&request("POST", "/", &[("Content-Length", "5"), ("Expect", "100-continue")]));
+    let reply = visitor.head();
+    assert_eq!((reply.status, reply.field("connection").as_deref()), (401, Some("close")));
+    visitor.closed();
+    let (head, rest) = origin.join().unwrap();
+    assert!(head.contains("100-continue") && rest.is_empty(), "{head}{rest:?}");
+}
+
+#[test]
+fn hops_are_counted_down_and_the_last_one_answers_section_7_6_2() {
+    let origin = Origin::answering(OK);
+    let proxy = Proxy::start(&origin, "");
+    let sent = |method: &str, hops: &str| {
+        let mut visitor = proxy.visit();
+        visitor.send(&request(method, "/", &[("Max-Forwards", hops)]));
+        visitor.reply(method)
+    };
+    let last = sent("OPTIONS", "0");
+    assert!(last.status == 204 && last.field("allow").is_some());
+    let last = sent("TRACE", "0");
+    assert!(last.status == 405 && last.field("allow").is_some());
+    assert!(origin.saw_nothing());
+    for (method, hops, forwarded) in [("OPTIONS", "3", "2"), ("TRACE", "1", "0"), ("GET", "0", "0")]
+    {
+        assert_eq!(sent(method, hops).status, 200);
+        assert_eq!(origin.next().field("max-forwards").as_deref(), Some(forwarded));
+    }
+}
+
+#[test]
+fn an_upgrade_that_is_required_is_named_section_15_5_22() {
+    let origin = Origin::answering(
+        "HTTP/1.1 426 Upgrade Required\r\nUpgrade: foo/2\r\nConnection: Upgrade\r\nContent-Length: 0\r\n\r\n",
+    );
+    let reply = Proxy::start(&origin, "").get("/", &[]);
+    let upgrade = (reply.field("upgrade"), reply.field("connection").map(|it| it.to_lowercase()));
+    assert_eq!(
+        (reply.status, upgrade),
+        (426, (Some("foo/2".to_owned()), Some("upgrade".to_owned())))
+    );
+}
+
+#[test]
+fn a_response_that_fails_before_its_first_byte_is_a_bad_gateway() {
+    for bytes in [
+        "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n",
+    ] {
+        let origin = Origin::scripted(move |_, stream| {
+            let _ = stream.write_all(bytes.as_bytes());
+            false
+        });
+        let reply = Proxy::start(&origin, "").get("/", &[]);
+        assert!(reply.status == 502 && reply.complete, "{bytes:?}: {reply:?}");
+    }
+}
