@@ -21,10 +21,10 @@ use std::path::Path;
 
 pub use overrides::Overrides;
 pub use problem::{ConfigError, Problem};
-
-use resolve::Upstreams;
 pub use settings::{Config, FilterConfig};
 pub use watched_file::WatchedFile;
+
+use resolve::Upstreams;
 
 /// The JSON Schema of a config (2020-12).
 pub fn schema() -> serde_json::Value {

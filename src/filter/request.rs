@@ -98,7 +98,7 @@ pub(super) fn filter<B>(
     let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
     let beacon = settings.policy.catalogue.beacon(&BeaconProbe {
         method: request.method(),
-        host: if settings.policy.catalogue.looks_at_hosts() { host(&uri, headers) } else { None },
+        host: if settings.policy.catalogue.looks_at_hosts() { host(&uri, request) } else { None },
         path,
         query: uri.query(),
         fetch_dest: headers.get(SEC_FETCH_DEST).map(HeaderValue::as_bytes),
@@ -128,7 +128,7 @@ pub(super) fn filter<B>(
     let mut visit = Visit {
         report,
         method: request.method().clone(),
-        host: host(&uri, headers).map(|host| host.to_ascii_lowercase().into()),
+        host: host(&uri, request).map(|host| host.to_ascii_lowercase().into()),
         uri,
         wanted,
         ping: content_type.is_some_and(is_ping),
@@ -213,11 +213,11 @@ fn is_navigation(headers: &HeaderMap) -> bool {
 }
 
 /// The host that the visitor asked for, without port; `None` if it is invalid.
-fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
-    if let Some(authority) = uri.authority() {
+fn host<'a, B>(uri: &'a Uri, request: &'a Request<B>) -> Option<&'a str> {
+    if let Some(authority) = uri.authority().or(request.uri().authority()) {
         return host_of(authority.as_str().as_bytes());
     }
-    named_host(headers)
+    named_host(request.headers())
 }
 
 /// The host of the `Host` field, without port; `None` if it is invalid.
