@@ -196,4 +196,19 @@ mod tests {
             assert_eq!(Days::of_words(words), days, "{words}");
         }
     }
+
+    #[test]
+    fn a_list_that_is_cut_has_the_cookies_seen_most_often_by_name() {
+        let row = |name: &str| Row {
+            name: name.to_owned(),
+            vendor: None,
+            purpose: None,
+            days: None,
+            built_in: false,
+        };
+        let found = [(1, "a"), (9, "z"), (5, "m"), (5, "b")];
+        let list = List::of(found.iter().map(|(count, name)| (*count, row(name))).collect(), 2);
+        let names: Vec<&str> = list.rows.iter().map(|row| row.name.as_str()).collect();
+        assert_eq!((names, list.more, list.count()), (vec!["b", "z"], 2, 4));
+    }
 }

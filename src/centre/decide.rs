@@ -109,3 +109,19 @@ fn user_agent(headers: &HeaderMap) -> Option<String> {
     let name = headers.get(USER_AGENT)?.to_str().ok()?;
     Some(name.chars().take(512).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_browsers_name_512_characters_are_kept() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(user_agent(&headers), None);
+        for (length, kept) in [(512, 512), (513, 512)] {
+            let name = HeaderValue::from_str(&"x".repeat(length)).expect("a value");
+            headers.insert(USER_AGENT, name);
+            assert_eq!(user_agent(&headers).map(|name| name.len()), Some(kept));
+        }
+    }
+}

@@ -137,3 +137,68 @@ async fn a_connection_to_an_upstream_of_http_2_has_100_requests_at_a_time_and_en
     let closed = tokio::time::timeout(PATIENCE, ended.acquire_many(2)).await;
     assert!(closed.is_ok());
 }
+
+/// Words that no rule sees as one.
+fn words(count: usize) -> Vec<String> {
+    let letter = |number: usize| char::from(b'a' + u8::try_from(number % 16).unwrap());
+    (0..count).map(|number| ['k', letter(number / 16), letter(number)].iter().collect()).collect()
+}
+
+#[test]
+fn a_report_of_the_guard_notes_64_names_of_each_kind() {
+    let origin = Origin::answering(OK);
+    let toml = "page.guard = true\n[[host]]\nname = 't.example'\ncategory = 'targeting'";
+    let proxy = Proxy::start(&origin, toml);
+    let names = words(100);
+    let hosts: Vec<String> = names.iter().map(|name| format!("{name}.t.example")).collect();
+    let body = serde_json::json!({ "cookies": names, "storage": names, "hosts": hosts });
+    assert_eq!(proxy.post("/.consentry/held-back", &body.to_string(), &[]).status, 204);
+    let inventory: serde_json::Value = serde_json::from_str(&proxy.admin("/inventory").1).unwrap();
+    let items = inventory["default"]["held_back"].as_array().unwrap();
+    for kind in ["cookie", "storage", "host"] {
+        assert_eq!(items.iter().filter(|item| item["kind"] == kind).count(), 64, "{kind}");
+    }
+}
+
+#[test]
+fn a_posted_body_above_4_kib_is_rejected_before_it_comes_or_when_it_has() {
+    let origin = Origin::answering(OK);
+    let proxy = Proxy::start(&origin, "centre.api = true\npage.guard = true");
+    for path in ["/.consentry/", "/.consentry/consent", "/.consentry/held-back"] {
+        for (framing, body) in [
+            ("Content-Length: 4097", Vec::new()),
+            (
+                "Transfer-Encoding: chunked",
+                [b"1001\r\n".as_slice(), &[b'x'; 4097], b"\r\n"].concat(),
+            ),
+        ] {
+            let mut client = proxy.visit();
+            let head = format!(
+                "POST {path} HTTP/1.1\r\nHost: shop.example\r\nSec-Fetch-Site: same-origin\r\n\
+                 Content-Type: {}\r\n{framing}\r\n\r\n",
+                if path.ends_with('/') {
+                    "application/x-www-form-urlencoded"
+                } else {
+                    "application/json"
+                }
+            );
+            client.send(&[head.into_bytes(), body].concat());
+            assert_eq!(client.reply("POST").status, 413, "{path} {framing}");
+        }
+    }
+}
+
+#[test]
+fn the_notice_lists_200_cookies_of_a_category_and_the_preferences_20() {
+    let origin = Origin::answering(OK);
+    let rules: String = words(250)
+        .iter()
+        .map(|name| format!("[[cookie]]\nname = 'acme_{name}'\ncategory = 'analytics'\n"))
+        .collect();
+    let proxy = Proxy::start(&origin, &format!("catalogue = []\n{rules}"));
+    for (path, listed) in [("/.consentry/notice", 200), ("/.consentry/", 20)] {
+        let page = proxy.get(path, &[]);
+        assert_eq!(page.status, 200, "{path}");
+        assert_eq!(page.text().matches("acme_").count(), listed, "{path}");
+    }
+}

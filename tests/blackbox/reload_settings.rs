@@ -18,18 +18,22 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use crate::support::{Origin, PATIENCE, Proxy, Visitor, request};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+const DONE: &str = "consentry_config_reloads_total{result=\"done\"}";
 
 /// Puts another config in force. A site of its own marks it: a change of the file is noticed without a signal too, so
 /// the number of reloads does not tell.
 fn reload(proxy: &Proxy, toml: &str) {
     static COUNT: AtomicUsize = AtomicUsize::new(0);
     let mark = format!("mark-{}", COUNT.fetch_add(1, Relaxed));
+    let (sample, done) = (format!("site=\"{mark}\""), proxy.metric(DONE));
+    let catalogue = if toml.contains("catalogue =") { "" } else { "catalogue = []\n" };
     proxy.rewrite(&format!(
-        "catalogue = []\n{toml}\n[[site]]\nname = '{mark}'\nhosts = ['{mark}.example']\nupstream = 'http://127.0.0.1:1'\n"
+        "{catalogue}{toml}\n[[site]]\nname = '{mark}'\nhosts = ['{mark}.example']\nupstream = 'http://127.0.0.1:1'\n"
     ));
     proxy.signal("HUP");
     let since = Instant::now();
-    while !proxy.admin("/metrics").1.contains(&format!("site=\"{mark}\"")) {
+    // Its upstreams are shown a moment before it is in force, and counted after.
+    while !proxy.admin("/metrics").1.contains(&sample) || proxy.metric(DONE) <= done {
         assert!(since.elapsed() < PATIENCE, "{mark} is not in force: {}", proxy.log());
     }
 }
@@ -156,6 +160,46 @@ fn the_admin_listener_shows_the_sites_upstreams_and_access_of_the_config_in_forc
     let since = Instant::now();
     while proxy.admin("/metrics").0 != 401 {
         assert!(since.elapsed() < PATIENCE, "the admin listener is open");
+    }
+}
+
+#[test]
+fn a_file_that_the_new_config_names_is_watched() {
+    let origin = Origin::setting(&["uid=1"]);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("more.toml");
+    std::fs::write(&file, "").unwrap();
+    let proxy = Proxy::start_with(&site(&origin, "catalogue = []"));
+    reload(&proxy, &site(&origin, &format!("catalogue = ['{}']", file.display())));
+    assert_eq!(proxy.get("/", &[]).set_cookies(), [""; 0]);
+    std::fs::write(&file, "[[cookie]]\nname = 'uid'\ncategory = 'necessary'\n").unwrap();
+    let since = Instant::now();
+    while proxy.get("/", &[]).set_cookies() != ["uid=1"] {
+        assert!(since.elapsed() < PATIENCE, "{}", proxy.log());
+    }
+}
+
+#[test]
+fn a_loop_is_reported_once_for_each_config() {
+    let origin = Origin::answering(OK);
+    let proxy = Proxy::start_with(&site(&origin, "catalogue = []"));
+    for reported in 1..=3 {
+        for _ in 0..3 {
+            assert_eq!(proxy.get("/", &[("Via", "1.1 consentry")]).status, 508);
+        }
+        // The next line of the log comes after it.
+        reload(&proxy, &site(&origin, ""));
+        let lines = || proxy.log().matches("the config was reloaded").count();
+        let since = Instant::now();
+        while lines() < reported {
+            assert!(since.elapsed() < PATIENCE, "{}", proxy.log());
+        }
+        let log = proxy.log();
+        assert_eq!(
+            log.matches("a request has passed this proxy before").count(),
+            reported,
+            "{log}"
+        );
     }
 }
 

@@ -203,3 +203,77 @@ impl Generation {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn site(categories: [&str; 2], sources: [&'static str; 2]) -> SiteLabels {
+        let mut known = Categories::default();
+        categories.iter().for_each(|name| _ = known.add(name));
+        SiteLabels {
+            name: "shop".to_owned(),
+            mode: "enforce",
+            categories: known,
+            sources: sources.to_vec(),
+        }
+    }
+
+    #[test]
+    fn every_count_goes_on_under_the_name_of_its_category_and_source() {
+        let old = Generation::new(vec![site(["video", "maps"], ["klaro", "tcf"])], 2);
+        let new = Generation::new(vec![site(["maps", "chat"], ["tcf", "osano"])], 2);
+        let add_to =
+            |generation: &Generation, worker, pick: &dyn Fn(&SiteCounters) -> &AtomicU64| {
+                let counters = generation.of(worker, 0).expect("counters");
+                pick(counters).fetch_add(1, Relaxed);
+            };
+        let (video, maps) = (5, 6);
+        for worker in [0, 1] {
+            add_to(&old, worker, &|counters| &counters.status_classes[2]);
+            add_to(&old, worker, &|counters| &counters.expired);
+            add_to(&old, worker, &|counters| &counters.technologies);
+            add_to(&old, worker, &|counters| &counters.presumed[0]);
+            add_to(&old, worker, &|counters| &counters.pages[1]);
+            add_to(&old, worker, &|counters| &counters.no_decisions[1]);
+            add_to(&old, worker, &|counters| &counters.decisions[1]);
+            add_to(&old, worker, &|counters| &counters.decisions[0]);
+            for place in [video, maps, Categories::MAX] {
+                add_to(&old, worker, &|counters| &counters.request_stripped[place]);
+                add_to(&old, worker, &|counters| &counters.response_stripped[place]);
+                add_to(&old, worker, &|counters| &counters.beacons[place]);
+            }
+        }
+        new.absorb(&old);
+        let count = |pick: &dyn Fn(&SiteCounters) -> &AtomicU64| {
+            new.site(0, |counters| pick(counters).load(Relaxed))
+        };
+        assert_eq!(count(&|counters| &counters.status_classes[2]), 2);
+        assert_eq!(count(&|counters| &counters.expired), 2);
+        assert_eq!(count(&|counters| &counters.technologies), 2);
+        assert_eq!(count(&|counters| &counters.presumed[0]), 2);
+        assert_eq!(count(&|counters| &counters.pages[1]), 2);
+        assert_eq!(count(&|counters| &counters.no_decisions[1]), 2);
+        assert_eq!([0, 1].map(|place| count(&|counters| &counters.decisions[place])), [2, 0]);
+        // `maps` has the place now that `video` had, and `chat` that of `maps`.
+        for (place, expected) in [(5, 2), (6, 0), (Categories::MAX, 2)] {
+            assert_eq!(count(&|counters| &counters.request_stripped[place]), expected, "{place}");
+            assert_eq!(count(&|counters| &counters.response_stripped[place]), expected, "{place}");
+            assert_eq!(count(&|counters| &counters.beacons[place]), expected, "{place}");
+        }
+    }
+
+    #[test]
+    fn counts_of_a_site_are_its_own_and_end_with_it() {
+        let named = |name: &str| SiteLabels {
+            name: name.to_owned(),
+            ..site(["video", "maps"], ["klaro", "tcf"])
+        };
+        let old = Generation::new(vec![named("one"), named("two")], 1);
+        old.request(0, 1, 200, Duration::ZERO, None);
+        let new = Generation::new(vec![named("two"), named("three")], 1);
+        new.absorb(&old);
+        let count = |place| new.site(place, |counters| counters.status_classes[2].load(Relaxed));
+        assert_eq!([count(0), count(1)], [1, 0]);
+    }
+}
