@@ -41,7 +41,7 @@ fn everything_has_a_default() {
     assert_eq!(config.listen.admin.unwrap().to_string(), "127.0.0.1:9090");
     assert_eq!(config.timeouts.connect, Duration::from_secs(5));
     assert_eq!(config.timeouts.request_head, Duration::from_secs(10));
-    assert_eq!(config.timeouts.idle, Duration::from_secs(60));
+    assert_eq!(config.timeouts.idle, Duration::from_secs(75));
     assert_eq!(config.timeouts.first_byte, Duration::from_secs(60));
     assert_eq!(config.timeouts.drain, Duration::from_secs(30));
     assert_eq!((config.limits.header_bytes, config.limits.header_fields), (65_536, 128));

@@ -19,6 +19,7 @@ use super::{ConsentLayer, Filter, HeldBack, PIXEL, Peer, Recall, SeenItem};
 use crate::config::{Overrides, parse};
 use crate::consent::{CategorySet, Consent};
 use crate::cookie::SetCookie;
+use crate::http::join_cookies;
 
 const NOW: i64 = 1_795_500_000;
 
@@ -36,6 +37,7 @@ fn page_load(filter: &Arc<Filter>, fields: &[String]) -> Visit {
         request = request.header(COOKIE, field);
     }
     let mut request = request.body(()).expect("a request");
+    join_cookies(request.headers_mut());
     let visit =
         filter_request(filter, &mut request, Uri::from_static("/"), Peer::default(), None, NOW);
     visit.expect("it is no beacon")

@@ -25,6 +25,8 @@ use super::visitor::Visitor;
 use super::{date, upgrade};
 use crate::http::field_lines::{self, FieldLines};
 
+/// How many bytes are read after the last response.
+const MAX_LINGER_BYTES: usize = 1024 * 1024;
 /// How long a client may go on sending after the last response, before the connection is closed (RFC 9112 section 9.6).
 const LINGER: Duration = Duration::from_secs(2);
 
@@ -195,7 +197,7 @@ async fn refuse(
 /// Closes the sending side, and reads for a moment what the client still sends: closing at once would reset the connection,
 /// and the client might lose the response (RFC 9112 section 9.6).
 async fn linger(client: &Arc<Http1Client>, visitor: &Arc<Visitor>) {
-    let mut shut = false;
+    let (mut shut, mut read) = (false, 0);
     let lingering = std::future::poll_fn(|context| {
         let mut state = client.state();
         if !shut {
@@ -212,7 +214,10 @@ async fn linger(client: &Arc<Http1Client>, visitor: &Arc<Visitor>) {
             }
             match ready!(state.poll_read(context)) {
                 Ok(0) | Err(_) => return Poll::Ready(()),
-                Ok(_) => {}
+                Ok(new) => read += new,
+            }
+            if read > MAX_LINGER_BYTES {
+                return Poll::Ready(());
             }
         }
     });
