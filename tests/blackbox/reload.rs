@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use crate::support::{Origin, PATIENCE, Proxy, request};
 
 const DONE: &str = "consentry_config_reloads_total{result=\"done\"}";
-const FAILED: &str = "consentry_config_reloads_total{result=\"failed\"}";
 
 fn toml(origin: &Origin, more: &str) -> String {
     format!("{more}\n[[site]]\nname = 'shop'\nupstream = '{}'\n", origin.url())
@@ -26,9 +25,7 @@ fn a_hangup_puts_the_new_config_in_force_and_what_was_counted_goes_on() {
     assert_eq!(names(&proxy), ["sid"]);
     let stripped = "consentry_cookies_stripped_total{site=\"shop\",category=\"analytics\",mode=\"enforce\",direction=\"response\"}";
     proxy.expect_metric(stripped, 1.0);
-    proxy.rewrite(&toml(&origin, "[[cookie]]\nname = 'own'\ncategory = 'necessary'\n"));
-    proxy.signal("HUP");
-    proxy.expect_metric(DONE, 1.0);
+    proxy.reload(&toml(&origin, "[[cookie]]\nname = 'own'\ncategory = 'necessary'\n"));
     assert_eq!(names(&proxy), ["own", "sid"]);
     proxy.expect_metric(stripped, 2.0);
     proxy.expect_metric("consentry_requests_total{site=\"shop\",code=\"2xx\"}", 2.0);
@@ -49,12 +46,8 @@ fn a_hangup_puts_the_new_config_in_force_and_what_was_counted_goes_on() {
 fn with_anything_wrong_the_config_before_stays_in_force_and_that_is_said_until_it_is_mended() {
     let origin = Origin::setting(&["_ga=1", "sid=1"]);
     let proxy = Proxy::start_with(&toml(&origin, ""));
-    proxy.rewrite(&toml(
-        &origin,
-        "mode = 'observe'\nunclassified = 'perhaps'\n[consent]\nmax_age_days = 0\n",
-    ));
-    proxy.signal("HUP");
-    proxy.expect_metric(FAILED, 1.0);
+    let wrong = "mode = 'observe'\nunclassified = 'perhaps'\n[consent]\nmax_age_days = 0\n";
+    proxy.try_reload(&toml(&origin, wrong), "failed");
     assert_eq!(names(&proxy), ["sid"]);
     proxy.expect_log("unclassified");
     proxy.expect_log("consent.max_age_days");
@@ -118,9 +111,7 @@ fn a_request_under_way_keeps_the_config_that_it_began_with() {
     let mut visitor = proxy.visit();
     visitor.send(&request("GET", "/slow", &[]));
     origin.next();
-    proxy.rewrite(&toml(&origin, "mode = 'observe'\n"));
-    proxy.signal("HUP");
-    proxy.expect_metric(DONE, 1.0);
+    proxy.reload(&toml(&origin, "mode = 'observe'\n"));
     assert_eq!(names(&proxy), ["_ga"], "who comes now is only observed");
     let_go.send(()).unwrap();
     assert!(visitor.reply("GET").set_cookies().is_empty());
@@ -131,7 +122,9 @@ fn a_request_under_way_keeps_the_config_that_it_began_with() {
 #[test]
 fn no_request_fails_during_a_hundred_reloads() {
     let origin = Arc::new(Origin::setting(&["_ga=1", "sid=1"]));
-    let proxy = Arc::new(Proxy::start_with(&toml(&origin, "")));
+    let rules = "[[cookie]]\nname = '_ga'\ncategory = 'analytics'\n[[cookie]]\nname = 'sid'\ncategory = 'necessary'\n";
+    let config = |mode| toml(&origin, &format!("mode = '{mode}'\ncatalogue = []\n{rules}"));
+    let proxy = Arc::new(Proxy::start_with(&config("enforce")));
     let (stop, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     let visitors: Vec<_> = (0..4)
         .map(|number| {
@@ -152,13 +145,7 @@ fn no_request_fails_during_a_hundred_reloads() {
         .collect();
     for number in 1..=100 {
         let mode = if number % 2 == 0 { "enforce" } else { "observe" };
-        proxy.rewrite(&toml(&origin, &format!("mode = '{mode}'\n")));
-        let before = proxy.metric(DONE);
-        proxy.signal("HUP");
-        let since = std::time::Instant::now();
-        while proxy.metric(DONE) <= before {
-            assert!(since.elapsed() < PATIENCE, "the reload {number}");
-        }
+        proxy.reload(&config(mode));
     }
     stop.store(true, Relaxed);
     visitors.into_iter().for_each(|visitor| visitor.join().unwrap());
@@ -189,22 +176,27 @@ fn what_is_known_of_an_upstream_outlives_a_new_weight_and_new_settings_of_tls() 
             )
         };
         let proxy = Proxy::start_with(&site(1, before));
-        for _ in 0..2 {
-            assert_eq!(proxy.get("/", &[]).text(), "b");
-        }
-        let up = format!("consentry_upstream_up{{site=\"default\",upstream=\"{dead}\"}}");
-        proxy.expect_metric(&up, 0.0);
-        let log = "an upstream takes no connections";
-        let refusals = proxy.log().matches(log).count();
-        proxy.rewrite(&site(2, after));
-        proxy.signal("HUP");
-        proxy.expect_metric(DONE, 1.0);
-        assert_eq!(proxy.metric(&up), 0.0, "{scheme}");
-        for _ in 0..4 {
-            assert_eq!(proxy.get("/", &[]).text(), "b");
-        }
-        assert_eq!(proxy.log().matches(log).count(), refusals, "{scheme}: it was left alone");
+        let next_pause = |known: usize| {
+            let since = std::time::Instant::now();
+            while pauses(&proxy).len() <= known {
+                assert!(since.elapsed() < PATIENCE, "{scheme}: {}", proxy.log());
+                assert_eq!(proxy.get("/", &[]).text(), "b");
+            }
+            pauses(&proxy)
+        };
+        let known = next_pause(0);
+        proxy.reload(&site(2, after));
+        // It is longer after each refusal in a row.
+        let expected: Vec<_> = (0..=known.len()).map(|count| 1 << count).collect();
+        assert_eq!(next_pause(known.len()), expected, "{scheme}");
     }
+}
+
+/// For how long the only dead upstream was left alone each time, in seconds.
+fn pauses(proxy: &Proxy) -> Vec<u64> {
+    let log = proxy.log();
+    let pause = |line: &str| line.split_once("\"pause\":\"")?.1.split('s').next()?.parse().ok();
+    log.lines().filter(|line| line.contains("takes no connections")).filter_map(pause).collect()
 }
 
 #[test]
@@ -224,9 +216,7 @@ fn connections_outlive_a_new_weight() {
         client.reply("GET").set_cookies()
     };
     assert_eq!([get(), get()].concat(), ["sid=a", "sid=b"]);
-    proxy.rewrite(&site(3));
-    proxy.signal("HUP");
-    proxy.expect_metric(DONE, 1.0);
+    proxy.reload(&site(3));
     let reached = [get(), get(), get(), get()].concat();
     assert_eq!(reached.iter().filter(|line| *line == "sid=a").count(), 3, "{reached:?}");
     proxy.expect_metric("consentry_upstream_connections_total", 2.0);

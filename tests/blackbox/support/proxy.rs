@@ -230,6 +230,24 @@ impl Proxy {
         std::fs::write(self.folder.path().join("consentry.toml"), toml).unwrap();
     }
 
+    /// Puts another config in force.
+    pub fn reload(&self, toml: &str) {
+        self.try_reload(toml, "done");
+    }
+
+    /// Has another config read, with this result. The change of the file may be noticed before the signal, so that it
+    /// is read twice.
+    pub fn try_reload(&self, toml: &str, result: &str) {
+        let done = &format!("consentry_config_reloads_total{{result=\"{result}\"}}");
+        let before = self.metric(done);
+        self.rewrite(toml);
+        self.signal("HUP");
+        let since = Instant::now();
+        while self.metric(done) <= before {
+            assert!(since.elapsed() < PATIENCE, "not reloaded: {}", self.log());
+        }
+    }
+
     /// The next line of the access log; waits for it.
     pub fn access(&self) -> serde_json::Value {
         let line =
