@@ -19,6 +19,7 @@ mod handler;
 mod handshake;
 mod headers;
 mod health;
+mod http1_body;
 mod http1_client;
 mod http1_connection;
 mod http1_io;

@@ -1,6 +1,9 @@
 //! Message bodies: found in received bytes, and framed anew to be written (RFC 9112 section 6).
 
+use http::header::{CONTENT_LENGTH, HeaderMap};
+
 use super::chunked::{ChunkError, ChunkHeader, ChunkedDecoder, Decoded};
+use super::field_lines;
 use super::framing::BodyLength;
 
 /// Finds the data of a body, and its end, in bytes that arrive in parts.
@@ -54,7 +57,7 @@ impl BodyDecoder {
         }
     }
 
-    /// The trailer section of a body that has ended; empty when there is none.
+    /// The trailer section of a body that has ended; empty without trailers.
     pub(crate) fn trailers(&self) -> &[u8] {
         match self {
             Self::Chunked(decoder) => decoder.trailers(),
@@ -90,6 +93,20 @@ impl Frame {
 }
 
 impl BodyEncoder {
+    /// Frames a body of this many bytes, chunked where that is not known, and sets `Content-Length` accordingly.
+    pub(crate) fn new(size: Option<u64>, headers: &mut HeaderMap) -> Self {
+        match size {
+            Some(size) => {
+                headers.insert(CONTENT_LENGTH, size.into());
+                Self::Sized(size)
+            }
+            None => {
+                headers.remove(CONTENT_LENGTH);
+                Self::Chunked
+            }
+        }
+    }
+
     /// Frames the next `length` bytes of data; `None` when the body is longer than its head said.
     pub(crate) fn frame(&mut self, length: usize) -> Option<Frame> {
         let header = match self {
@@ -102,6 +119,20 @@ impl BodyEncoder {
             Self::UntilClose => None,
         };
         Some(Frame { header })
+    }
+
+    /// The bytes behind the last part of the body, with its trailers. Nothing may be written after it.
+    pub(crate) fn end(&mut self, trailers: Option<&HeaderMap>) -> Vec<u8> {
+        let mut end = Vec::new();
+        if *self == Self::Chunked {
+            *self = Self::Sized(0);
+            end.extend_from_slice(b"0\r\n");
+            if let Some(trailers) = trailers {
+                field_lines::write(trailers, None, &mut end);
+            }
+            end.extend_from_slice(b"\r\n");
+        }
+        end
     }
 
     /// Whether all that the head said has been written.

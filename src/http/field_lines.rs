@@ -121,6 +121,15 @@ impl FieldLines {
     }
 }
 
+/// Field lines as a map, without those that a map cannot hold.
+pub(crate) fn to_map(fields: &[FieldLine<'_>]) -> HeaderMap {
+    let pair = |field: &FieldLine<'_>| {
+        let name = HeaderName::from_bytes(field.name.as_bytes()).ok()?;
+        Some((name, HeaderValue::from_bytes(field.value).ok()?))
+    };
+    fields.iter().filter_map(pair).collect()
+}
+
 /// Writes a map in HTTP/1.1 syntax, without an empty line at the end: first the lines that were received, in their order
 /// and spelling, with the values that the map has now; then what is new.
 pub(crate) fn write(headers: &HeaderMap, received: Option<&FieldLines>, out: &mut Vec<u8>) {

@@ -98,8 +98,8 @@ pub(crate) fn request<T>(
     let (mut stack, mut heap) = storage(max_fields);
     let lines = heap.as_deref_mut().unwrap_or_else(|| within(&mut stack, max_fields));
     let mut head = httparse::Request::new(&mut []);
-    match head.parse_with_uninit_headers(bytes, lines) {
-        Ok(Status::Complete(length)) => {
+    match parsed(head.parse_with_uninit_headers(bytes, lines)) {
+        Ok(Parsed::Complete((), length)) => {
             let head = RequestHead {
                 method: head.method.unwrap_or_default(),
                 target: head.path.unwrap_or_default().as_bytes(),
@@ -108,9 +108,9 @@ pub(crate) fn request<T>(
             };
             Ok(Parsed::Complete(take(&head), length))
         }
-        Ok(Status::Partial) => Ok(Parsed::Partial),
-        Err(httparse::Error::TooManyHeaders) => Err(HeadError::TooManyFields),
-        Err(_) => repaired_request(bytes, max_fields, take),
+        Ok(Parsed::Partial) => Ok(Parsed::Partial),
+        Err(HeadError::Malformed) => repaired_request(bytes, max_fields, take),
+        Err(error) => Err(error),
     }
 }
 
@@ -126,8 +126,9 @@ pub(crate) fn response<T>(
     let (mut stack, mut heap) = storage(max_fields);
     let lines = heap.as_deref_mut().unwrap_or_else(|| within(&mut stack, max_fields));
     let mut head = httparse::Response::new(&mut []);
-    match ParserConfig::default().parse_response_with_uninit_headers(&mut head, bytes, lines) {
-        Ok(Status::Complete(length)) => {
+    let config = ParserConfig::default();
+    match parsed(config.parse_response_with_uninit_headers(&mut head, bytes, lines)) {
+        Ok(Parsed::Complete((), length)) => {
             let head = ResponseHead {
                 status: status(head.code)?,
                 reason: head.reason.unwrap_or_default(),
@@ -136,9 +137,9 @@ pub(crate) fn response<T>(
             };
             Ok(Parsed::Complete(take(&head), length))
         }
-        Ok(Status::Partial) => Ok(Parsed::Partial),
-        Err(httparse::Error::TooManyHeaders) => Err(HeadError::TooManyFields),
-        Err(_) => repaired_response(bytes, max_fields, take),
+        Ok(Parsed::Partial) => Ok(Parsed::Partial),
+        Err(HeadError::Malformed) => repaired_response(bytes, max_fields, take),
+        Err(error) => Err(error),
     }
 }
 
@@ -157,6 +158,16 @@ pub(crate) fn trailers<T>(
         Ok(Status::Complete((length, fields))) if length == bytes.len() => Ok(take(fields)),
         Err(httparse::Error::TooManyHeaders) => Err(HeadError::TooManyFields),
         _ => Err(HeadError::Malformed),
+    }
+}
+
+/// How far `httparse` has come.
+fn parsed(status: httparse::Result<usize>) -> Result<Parsed<()>, HeadError> {
+    match status {
+        Ok(Status::Complete(length)) => Ok(Parsed::Complete((), length)),
+        Ok(Status::Partial) => Ok(Parsed::Partial),
+        Err(httparse::Error::TooManyHeaders) => Err(HeadError::TooManyFields),
+        Err(_) => Err(HeadError::Malformed),
     }
 }
 
@@ -196,22 +207,18 @@ fn repaired_request<T>(
     });
     let mut lines = vec![httparse::EMPTY_HEADER; max_fields];
     let mut head = httparse::Request::new(&mut lines);
-    match head.parse(&masked) {
-        Ok(Status::Complete(length)) => {
-            let fields = received_values(head.headers, &masked, bytes);
-            let target = head.path.unwrap_or_default().as_bytes();
-            let head = RequestHead {
-                method: head.method.unwrap_or_default(),
-                target: received(target, &masked, bytes),
-                version: version(head.version),
-                fields: &fields,
-            };
-            Ok(Parsed::Complete(take(&head), length))
-        }
-        Ok(Status::Partial) => Ok(Parsed::Partial),
-        Err(httparse::Error::TooManyHeaders) => Err(HeadError::TooManyFields),
-        Err(_) => Err(HeadError::Malformed),
-    }
+    let Parsed::Complete((), length) = parsed(head.parse(&masked))? else {
+        return Ok(Parsed::Partial);
+    };
+    let fields = received_values(head.headers, &masked, bytes);
+    let target = head.path.unwrap_or_default().as_bytes();
+    let head = RequestHead {
+        method: head.method.unwrap_or_default(),
+        target: received(target, &masked, bytes),
+        version: version(head.version),
+        fields: &fields,
+    };
+    Ok(Parsed::Complete(take(&head), length))
 }
 
 /// Masks what is accepted in a request line; returns the position of the line after it.
@@ -257,21 +264,17 @@ fn repaired_response<T>(
     );
     let mut lines = vec![httparse::EMPTY_HEADER; max_fields];
     let mut head = httparse::Response::new(&mut lines);
-    match head.parse(&masked) {
-        Ok(Status::Complete(length)) => {
-            let fields = received_values(head.headers, &masked, bytes);
-            let head = ResponseHead {
-                status: status(head.code)?,
-                reason: head.reason.unwrap_or_default(),
-                version: version(head.version),
-                fields: &fields,
-            };
-            Ok(Parsed::Complete(take(&head), length))
-        }
-        Ok(Status::Partial) => Ok(Parsed::Partial),
-        Err(httparse::Error::TooManyHeaders) => Err(HeadError::TooManyFields),
-        Err(_) => Err(HeadError::Malformed),
-    }
+    let Parsed::Complete((), length) = parsed(head.parse(&masked))? else {
+        return Ok(Parsed::Partial);
+    };
+    let fields = received_values(head.headers, &masked, bytes);
+    let head = ResponseHead {
+        status: status(head.code)?,
+        reason: head.reason.unwrap_or_default(),
+        version: version(head.version),
+        fields: &fields,
+    };
+    Ok(Parsed::Complete(take(&head), length))
 }
 
 /// Masks bytes behind the colon of each line.

@@ -24,9 +24,9 @@ impl Clock {
     }
 }
 
-/// Nothing is under way.
+/// No request is in flight.
 const IDLE: u8 = 0;
-/// The first octets of a request have come.
+/// The first bytes of a request have arrived.
 const HEAD: u8 = 1;
 /// At least one request is being answered.
 const BUSY: u8 = 2;
@@ -41,9 +41,9 @@ const HALF_CLOSED: u64 = 10;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Order {
     GoOn,
-    /// End after the request under way, or the next one, if it comes soon.
+    /// End after the request in flight, or the next one, if it arrives soon.
     LastRequest,
-    /// End after the requests under way.
+    /// End after the requests in flight.
     Finish,
     /// End now.
     Close,
@@ -147,7 +147,7 @@ impl Activity {
         self.phase.store(TUNNEL, Relaxed);
     }
 
-    /// Whether the connection may go on after the request under way.
+    /// Whether the connection may go on after the request in flight.
     pub(super) fn goes_on(&self) -> bool {
         self.order.load(Relaxed) == Order::GoOn as u8
     }
@@ -184,7 +184,7 @@ impl Activity {
         }
     }
 
-    /// Lets the requests under way end. A visitor of HTTP/1.1 may have sent one that has not come yet: closing
+    /// Lets the requests in flight end. An HTTP/1.1 client may have sent one that has not arrived yet: closing
     /// the connection at once would lose it.
     pub(super) fn drain(&self) {
         self.drained.store(self.clock.tick(), Relaxed);

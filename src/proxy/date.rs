@@ -1,4 +1,4 @@
-//! The time of a message (RFC 9110 sections 5.6.7 and 6.6.1).
+//! The `Date` field of a response without one (RFC 9110 section 6.6.1).
 
 use std::cell::RefCell;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -8,14 +8,16 @@ thread_local! {
     static LAST: RefCell<(u64, String)> = const { RefCell::new((0, String::new())) };
 }
 
-/// Writes the present time as an IMF-fixdate.
-pub(super) fn write_now(out: &mut Vec<u8>) {
+/// Writes a `Date` field line with the present time.
+pub(super) fn write_field(out: &mut Vec<u8>) {
     let second = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     LAST.with_borrow_mut(|(last, text)| {
         if *last != second || text.is_empty() {
             *last = second;
             *text = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(second));
         }
+        out.extend_from_slice(b"date: ");
         out.extend_from_slice(text.as_bytes());
+        out.extend_from_slice(b"\r\n");
     });
 }

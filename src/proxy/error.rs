@@ -152,23 +152,11 @@ impl ProxyError {
 
     /// Whether the visitor's connection is of no more use.
     fn closes(&self) -> bool {
-        matches!(
-            self,
-            Self::BadHead(_)
-                | Self::Version
-                | Self::HeadTooLarge
-                | Self::TargetTooLong
-                | Self::BadFraming(_)
-                | Self::UnknownCoding
-                | Self::BadHost
-                | Self::BadTarget(_)
-                | Self::TooManyFields(_)
-                | Self::TooManyCookies
-                | Self::RequestTimeout
-                | Self::Connect405
-                | Self::BodyTooLarge
-                | Self::BrokenBody
-        )
+        match self {
+            Self::RequestTimeout => true,
+            Self::NoSite | Self::NoPath | Self::Trace405 => false,
+            _ => self.kind() == ErrorKind::BadRequest,
+        }
     }
 
     /// When to come again, in seconds.

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use super::error::ProxyError;
 use super::failure::UpstreamError;
+use super::headers;
 use super::http1_client::Http1Client;
 use super::http1_session::Http1Session;
 use super::pool::{Lease, Need, Upstream};
@@ -52,13 +53,12 @@ const MAX_INTERIMS: usize = 64;
 /// A request on its way to its answer.
 ///
 /// The usual way is a small future written by hand, since the state of a request is moved several
-/// times; what happens seldom is boxed.
-#[expect(clippy::large_enum_variant, reason = "the usual variant costs no allocation")]
+/// times; the rare ways are boxed.
 pub(super) enum Exchange<'a> {
     /// On an idle connection.
-    Sent { head: Head<'a>, to: Forward<'a> },
+    Sent(Head<'a>),
     /// On a new connection.
-    Boxed { answer: Pin<Box<dyn Future<Output = Outcome> + Send + 'a>> },
+    Boxed(Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>),
 }
 
 /// Sends a request on a connection that stands, or begins to open one. `kept` is the place of the upstream that
@@ -71,23 +71,21 @@ pub(super) fn begin(
 ) -> Exchange<'_> {
     let need = need_of(&request, switches);
     if let Some(lease) = private(to) {
-        return Exchange::Boxed { answer: Box::pin(send_private(request, (lease, need), to)) };
+        return Exchange::Boxed(Box::pin(send_private(request, (lease, need), to)));
     }
     let first = to.site.balance.next(kept);
     let Some(mut lease) = pooled(to, first, need) else {
-        let answer = Box::pin(connect_and_send(request, (first, need), to));
-        return Exchange::Boxed { answer };
+        return Exchange::Boxed(Box::pin(connect_and_send(request, (first, need), to)));
     };
     if need == Need::Private {
         lease.make_private(to.http1.map(|session| &session.private));
     }
     let progress = request.body().progress();
     if let Err(error) = lease.sender.start(request) {
-        return Exchange::Boxed { answer: Box::pin(std::future::ready(Err(error))) };
+        return Exchange::Boxed(Box::pin(std::future::ready(Err(error))));
     }
     let counted = to.site.balance.count(lease.upstream());
-    let head = Head::of(lease.counted(counted), progress, to);
-    Exchange::Sent { head, to }
+    Exchange::Sent(Head::of(lease.counted(counted), progress, to))
 }
 
 impl Future for Exchange<'_> {
@@ -96,13 +94,13 @@ impl Future for Exchange<'_> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {
         loop {
             let failed = match &mut *self {
-                Exchange::Boxed { answer } => return answer.as_mut().poll(context),
-                Exchange::Sent { head, to } => match ready!(Pin::new(head).poll(context))? {
+                Exchange::Boxed(answer) => return answer.as_mut().poll(context),
+                Exchange::Sent(head) => match ready!(Pin::new(&mut *head).poll(context))? {
                     Ok(answered) => return Poll::Ready(Ok(answered)),
-                    Err((failed, _)) => Box::pin(send_again(*failed, *to)),
+                    Err((failed, _)) => Box::pin(send_again(*failed, head.to)),
                 },
             };
-            *self = Exchange::Boxed { answer: failed };
+            *self = Exchange::Boxed(failed);
         }
     }
 }
@@ -197,7 +195,7 @@ fn interim(
     if response.status() == http::StatusCode::CONTINUE {
         return;
     }
-    super::headers::remove_hop_by_hop(response.headers_mut(), None);
+    headers::remove_hop_by_hop(response.headers_mut(), None);
     let lines = response.extensions_mut().remove::<FieldLines>();
     to.site.filter.interim(response.headers_mut());
     client.send_interim(context, response.status(), (response.headers(), lines.as_ref()));

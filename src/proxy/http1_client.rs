@@ -4,18 +4,17 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use http_body::{Frame, SizeHint};
 
 use super::activity::Activity;
 use super::failure::BodyError;
+use super::http1_body::{Http1Body, Part};
 use super::http1_io::Http1Io;
 use super::socket_io::SocketIo;
-use crate::http::body::BodyDecoder;
 use crate::http::field_lines::{self, FieldLines};
 use crate::http::framing::BodyLength;
-use crate::http::head;
 
 /// Bytes that are read ahead of a response: pipelined requests behind them wait in the socket.
 const MAX_AHEAD: usize = 16 * 1024;
@@ -30,10 +29,8 @@ pub(super) struct Http1Client {
 pub(super) struct State {
     pub(super) io: Http1Io,
     activity: Arc<Activity>,
-    /// Finds the end of the request's body.
-    decoder: BodyDecoder,
-    trailers_taken: bool,
-    max_fields: usize,
+    /// The body of the request.
+    body: Http1Body,
     /// The number of the request.
     request: u64,
     /// The client waits for a 100 before it sends the body.
@@ -49,9 +46,7 @@ impl Http1Client {
         let state = State {
             io,
             activity,
-            decoder: BodyDecoder::Sized(0),
-            trailers_taken: false,
-            max_fields: 0,
+            body: Http1Body::new(BodyLength::Empty, (0, 0)),
             request: 0,
             expects: false,
             takes_interim: false,
@@ -91,19 +86,13 @@ impl Http1Client {
 }
 
 impl State {
-    /// A request begins: where its body ends, how many fields its trailers may have.
-    pub(super) fn begin(
-        &mut self,
-        length: BodyLength,
-        (max_bytes, max_fields): (usize, usize),
-        (expects, takes_interim): (bool, bool),
-    ) {
+    /// A request with this body begins. Returns its number.
+    pub(super) fn begin(&mut self, body: Http1Body, (expects, takes_interim): (bool, bool)) -> u64 {
         self.request += 1;
-        self.decoder = BodyDecoder::new(length, max_bytes);
-        self.trailers_taken = false;
-        self.max_fields = max_fields;
-        self.expects = expects && !self.decoder.has_ended();
+        self.expects = expects && !body.has_ended();
         self.takes_interim = takes_interim;
+        self.body = body;
+        self.request
     }
 
     /// The final response begins.
@@ -113,15 +102,12 @@ impl State {
 
     /// Whether the body of the request has been read to its end.
     pub(super) fn body_has_ended(&self) -> bool {
-        self.decoder.has_ended()
+        self.body.has_ended()
     }
 
     /// How many bytes of the body are missing; `None` where that is not known.
     pub(super) fn rest_of_body(&self) -> Option<u64> {
-        match &self.decoder {
-            BodyDecoder::Sized(left) => Some(*left),
-            BodyDecoder::Chunked(_) | BodyDecoder::UntilClose => None,
-        }
+        self.body.size_hint().exact()
     }
 
     /// Whether the client may never send the body: it still waits for a 100.
@@ -144,7 +130,7 @@ impl State {
     /// # Errors
     /// When the connection is broken.
     pub(super) fn watch(&mut self, context: &mut Context<'_>) -> io::Result<()> {
-        while self.decoder.has_ended() && !self.half_closed && self.io.unread().len() < MAX_AHEAD {
+        while self.body.has_ended() && !self.half_closed && self.io.unread().len() < MAX_AHEAD {
             match self.poll_read(context) {
                 Poll::Pending => break,
                 Poll::Ready(Ok(0)) => self.activity.half_closed(),
@@ -179,40 +165,20 @@ impl State {
         context: &mut Context<'_>,
     ) -> Poll<Result<Option<Frame<Bytes>>, BodyError>> {
         loop {
-            if self.decoder.has_ended() {
-                let trailers = self.decoder.trailers();
-                if trailers.is_empty() || self.trailers_taken {
-                    return Poll::Ready(Ok(None));
-                }
-                self.trailers_taken = true;
-                let headers = head::trailers(trailers, self.max_fields, |fields| {
-                    FieldLines::of(fields, trailers).0
-                })?;
-                return Poll::Ready(Ok(Some(Frame::trailers(headers))));
+            // A body that has begun is not held back.
+            self.expects &= self.io.unread().is_empty();
+            match self.body.next::<BodyError>(&mut self.io)? {
+                Part::Frame(frame) => return Poll::Ready(Ok(Some(frame))),
+                Part::End => return Poll::Ready(Ok(None)),
+                Part::Missing => {}
             }
-            if self.io.unread().is_empty() {
-                if std::mem::take(&mut self.expects) && self.takes_interim {
-                    self.write(context, [b"HTTP/1.1 100 Continue\r\n\r\n", &[]])?;
-                }
-                if self.io.has_queued() {
-                    let _ = self.poll_drain(context);
-                }
-                match ready!(self.poll_read(context)) {
-                    Ok(0) => return Poll::Ready(Err(BodyError::Incomplete)),
-                    Ok(_) => {}
-                    Err(error) => return Poll::Ready(Err(error.into())),
-                }
+            if std::mem::take(&mut self.expects) && self.takes_interim {
+                self.write(context, [b"HTTP/1.1 100 Continue\r\n\r\n", &[]])?;
             }
-            self.expects = false;
-            let unread = self.io.unread();
-            let decoded = self.decoder.decode(unread)?;
-            let mut taken = unread.split_to(decoded.consumed.min(unread.len()));
-            if decoded.data.is_empty() {
-                continue;
+            let _ = self.poll_drain(context);
+            if ready!(self.poll_read(context))? == 0 {
+                return Poll::Ready(Err(BodyError::Incomplete));
             }
-            taken.truncate(decoded.data.end);
-            taken.advance(decoded.data.start.min(taken.len()));
-            return Poll::Ready(Ok(Some(Frame::data(taken.freeze()))));
         }
     }
 }
@@ -226,9 +192,8 @@ pub(super) struct RequestBody {
 }
 
 impl RequestBody {
-    /// The body of the request that has just begun.
-    pub(super) fn new(client: Arc<Http1Client>) -> Self {
-        let request = client.state().request;
+    /// The body of the request with this number.
+    pub(super) fn new(client: Arc<Http1Client>, request: u64) -> Self {
         Self { client, request }
     }
 
@@ -252,18 +217,10 @@ impl RequestBody {
     }
 
     pub(super) fn is_end_stream(&self) -> bool {
-        let ended = |state: MutexGuard<'_, State>| {
-            state.decoder.has_ended()
-                && (state.trailers_taken || state.decoder.trailers().is_empty())
-        };
-        self.state().is_none_or(ended)
+        self.state().is_none_or(|state| state.body.is_end_stream())
     }
 
     pub(super) fn size_hint(&self) -> SizeHint {
-        match self.state().as_ref().map(|state| &state.decoder) {
-            None => SizeHint::with_exact(0),
-            Some(BodyDecoder::Sized(left)) => SizeHint::with_exact(*left),
-            Some(BodyDecoder::Chunked(_) | BodyDecoder::UntilClose) => SizeHint::default(),
-        }
+        self.state().map_or_else(|| SizeHint::with_exact(0), |state| state.body.size_hint())
     }
 }

@@ -10,7 +10,7 @@ use std::task::{Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_LENGTH, HeaderValue, UPGRADE};
+use http::header::{CONNECTION, CONTENT_LENGTH, HeaderValue};
 use http::{Method, Response, StatusCode, Version};
 
 use super::activity::Order;
@@ -18,12 +18,11 @@ use super::error::{self, PageForm, ProxyError};
 use super::handler::handle;
 use super::http1_client::Http1Client;
 use super::http1_request::{Incoming, Next, poll_next};
-use super::http1_response::{MAX_UNWANTED_BYTES, To, respond, status_line};
+use super::http1_response::{MAX_UNWANTED_BYTES, To, head_of, respond};
 use super::http1_session::Http1Session;
 use super::response_body::ServedBody;
 use super::visitor::Visitor;
 use super::{date, upgrade};
-use crate::http::field_lines::{self, FieldLines};
 
 /// How many bytes are read after the last response.
 const MAX_LINGER_BYTES: usize = 1024 * 1024;
@@ -52,7 +51,7 @@ pub(super) async fn serve(session: &Arc<Http1Session>, visitor: &Arc<Visitor>) -
         first = false;
         let goes_on = match next {
             Next::End => {
-                // Nothing is under way: what is left to say fits into the socket.
+                // No request is in flight: what is left to say fits into the socket.
                 let _ = std::future::poll_fn(|context| {
                     let _ = client.state().io.poll_end(context);
                     Poll::Ready(())
@@ -128,9 +127,7 @@ async fn switch(
     let (parts, mut body) = response.into_parts();
     let upstream = session.take_upgraded();
     let upstream = upstream.ok_or_else(|| io::Error::other("there is nothing to switch to"))?;
-    let mut head = Vec::with_capacity(512);
-    status_line(&mut head, &parts, true);
-    field_lines::write(&parts.headers, parts.extensions.get::<FieldLines>(), &mut head);
+    let mut head = head_of(&parts, true);
     head.extend_from_slice(b"\r\n");
     client.state().io.queue(&head);
     std::future::poll_fn(|context| client.state().poll_drain(context)).await?;
@@ -176,13 +173,9 @@ async fn refuse(
     let (mut parts, page) = page.into_parts();
     parts.headers.insert(CONTENT_LENGTH, page.len().into());
     parts.headers.insert(CONNECTION, HeaderValue::from_static("close"));
-    parts.headers.remove(UPGRADE);
-    let mut head = Vec::with_capacity(512);
-    status_line(&mut head, &parts, true);
-    field_lines::write(&parts.headers, None, &mut head);
-    head.extend_from_slice(b"date: ");
-    date::write_now(&mut head);
-    head.extend_from_slice(b"\r\n\r\n");
+    let mut head = head_of(&parts, true);
+    date::write_field(&mut head);
+    head.extend_from_slice(b"\r\n");
     head.extend_from_slice(&page);
     client.state().io.queue(&head);
     std::future::poll_fn(|context| {

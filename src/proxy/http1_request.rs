@@ -11,7 +11,8 @@ use http::{Method, Request, Uri, Version};
 use super::activity::Order;
 use super::error::ProxyError;
 use super::handler::Received;
-use super::http1_client::{Http1Client, RequestBody};
+use super::http1_body::Http1Body;
+use super::http1_client::{Http1Client, RequestBody, State};
 use super::http1_upstream::RequestLines;
 use super::request_body::ClientBody;
 use super::visitor::Visitor;
@@ -66,11 +67,10 @@ pub(super) fn poll_next(
         }
         let may_be_http2 = first && PREFACE.starts_with(unread);
         if unparsed && !unread.is_empty() && !may_be_http2 {
-            drop(state);
-            if let Some(next) = parse(client, visitor) {
+            let limits = visitor.worker.snapshot().limits;
+            if let Some(next) = parse(client, &mut state, &limits) {
                 return Poll::Ready(Ok(next));
             }
-            state = client.state();
         }
         let new = match state.poll_read(context) {
             Poll::Ready(new) => new?,
@@ -92,15 +92,15 @@ pub(super) fn poll_next(
         }
         // Only a line end completes a head; too long a head is noticed all the same.
         let arrived = unread.get(unread.len().saturating_sub(new)..).unwrap_or_default();
-        let too_long = unread.len() > visitor.worker.snapshot().limits.header_bytes;
-        unparsed = first || too_long || memchr::memchr(b'\n', arrived).is_some();
+        unparsed = first
+            || memchr::memchr(b'\n', arrived).is_some()
+            || unread.len() > visitor.worker.snapshot().limits.header_bytes;
     }
 }
 
 /// The request that the unread bytes begin with; `None` when its head is not complete.
-fn parse(client: &Arc<Http1Client>, visitor: &Arc<Visitor>) -> Option<Next> {
-    let Limits { header_bytes, header_fields, .. } = visitor.worker.snapshot().limits;
-    let mut state = client.state();
+fn parse(client: &Arc<Http1Client>, state: &mut State, limits: &Limits) -> Option<Next> {
+    let Limits { header_bytes, header_fields, .. } = *limits;
     let unread = state.io.unread();
     let parsed = head::request(unread, header_fields, |head| read_head(head, unread));
     let refused = |error| Some(Next::Refused(error));
@@ -123,9 +123,9 @@ fn parse(client: &Arc<Http1Client>, visitor: &Arc<Visitor>) -> Option<Next> {
     let Head { request, received, framing } = head;
     let http11 = received.version == Version::HTTP_11;
     let expects = http11 && received.expects_continue;
-    state.begin(framing.body, (header_bytes, header_fields), (expects, http11));
-    drop(state);
-    let body = ClientBody::Http1(RequestBody::new(Arc::clone(client)));
+    let body = Http1Body::new(framing.body, (header_bytes, header_fields));
+    let number = state.begin(body, (expects, http11));
+    let body = ClientBody::Http1(RequestBody::new(Arc::clone(client), number));
     let request = request.map(|()| body);
     Some(Next::Request(Box::new(Incoming { request, received, persistent: framing.persistent })))
 }

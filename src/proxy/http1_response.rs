@@ -95,21 +95,17 @@ pub(super) async fn respond(
                                 || io::Error::other("the response is longer than announced");
                             let frame = writing.encoder.frame(data.len()).ok_or_else(longer)?;
                             state.io.queue(frame.before());
-                            let last = ended && writing.encoder == BodyEncoder::Chunked;
-                            let behind = match (last, frame.behind()) {
-                                (true, b"") => b"0\r\n\r\n",
-                                (true, _) => &b"\r\n0\r\n\r\n"[..],
-                                (false, behind) => behind,
-                            };
                             begun = true;
-                            writing.ended = ended;
+                            let mut behind = Vec::from(frame.behind());
                             if ended {
+                                writing.ended = true;
+                                behind.extend(writing.encoder.end(None));
                                 // The request is counted, and its upstream is free, before the client can know.
                                 drop(state);
                                 body = None;
                                 state = client.state();
                             }
-                            state.write(context, [&data, behind])?;
+                            state.write(context, [&data, &behind])?;
                         }
                         Err(frame) => {
                             writing.end(&mut state, frame.into_trailers().ok().as_ref());
@@ -165,14 +161,11 @@ impl Writing {
                 }
                 BodyEncoder::Sized(0)
             }
-            Some(size) => {
-                headers.insert(CONTENT_LENGTH, size.into());
-                BodyEncoder::Sized(size)
-            }
-            None => {
+            None if !to.http11 => {
                 headers.remove(CONTENT_LENGTH);
-                if to.http11 { BodyEncoder::Chunked } else { BodyEncoder::UntilClose }
+                BodyEncoder::UntilClose
             }
+            size => BodyEncoder::new(size, headers),
         };
         let options = headers.remove(CONNECTION);
         let closes = options.as_ref().is_some_and(|options| options == "close");
@@ -189,15 +182,9 @@ impl Writing {
             && !state.half_closed
             && encoder != BodyEncoder::UntilClose
             && visitor.activity.goes_on();
-        let mut head = Vec::with_capacity(1024);
-        status_line(&mut head, parts, to.http11);
-        let headers = &parts.headers;
-        field_lines::write(headers, parts.extensions.get::<FieldLines>(), &mut head);
-        if !headers.contains_key(DATE) {
-            // RFC 9110 section 6.6.1.
-            head.extend_from_slice(b"date: ");
-            date::write_now(&mut head);
-            head.extend_from_slice(b"\r\n");
+        let mut head = head_of(parts, to.http11);
+        if !parts.headers.contains_key(DATE) {
+            date::write_field(&mut head);
         }
         if encoder == BodyEncoder::Chunked {
             head.extend_from_slice(b"transfer-encoding: chunked\r\n");
@@ -217,19 +204,14 @@ impl Writing {
     /// Queues the end of the body.
     fn end(&mut self, state: &mut State, trailers: Option<&HeaderMap>) {
         self.ended = true;
-        if self.encoder == BodyEncoder::Chunked {
-            let mut end = b"0\r\n".to_vec();
-            if let Some(trailers) = trailers {
-                field_lines::write(trailers, None, &mut end);
-            }
-            end.extend_from_slice(b"\r\n");
-            state.io.queue(&end);
-        }
+        state.io.queue(&self.encoder.end(trailers));
     }
 }
 
-/// `http11` is the version that the client speaks: one of HTTP/1.0 may not know the other.
-pub(super) fn status_line(head: &mut Vec<u8>, parts: &Parts, http11: bool) {
+/// Status line and fields of a response. `http11` is the version that the client speaks: one of HTTP/1.0 may not know the
+/// other.
+pub(super) fn head_of(parts: &Parts, http11: bool) -> Vec<u8> {
+    let mut head = Vec::with_capacity(1024);
     head.extend_from_slice(if http11 { b"HTTP/1.1 " } else { b"HTTP/1.0 " });
     head.extend_from_slice(parts.status.as_str().as_bytes());
     head.push(b' ');
@@ -237,4 +219,6 @@ pub(super) fn status_line(head: &mut Vec<u8>, parts: &Parts, http11: bool) {
     let canonical = || parts.status.canonical_reason().unwrap_or_default().as_bytes();
     head.extend_from_slice(reason.unwrap_or_else(canonical));
     head.extend_from_slice(b"\r\n");
+    field_lines::write(&parts.headers, parts.extensions.get::<FieldLines>(), &mut head);
+    head
 }

@@ -1,4 +1,4 @@
-//! An HTTP/1.1 connection to an upstream, moved on by whoever waits for its response: it has no task of its own.
+//! An HTTP/1.1 connection to an upstream. It has no task: whoever waits for its response polls it.
 //!
 //! Request body and response are carried at the same time: each poll for the response also writes what the request's body
 //! has. The connection is reused only when both messages were written and read to their end.
@@ -9,16 +9,17 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use http::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
-use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
+use http::{Method, Request, Response, StatusCode, Version};
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::Sleep;
 
 use super::failure::{BodyError, UpstreamError};
+use super::http1_body::{Http1Body, Part};
 use super::http1_io::Http1Io;
 use super::request_body::VisitorBody;
 use super::socket_io::SocketIo;
 use crate::config::settings::Limits;
-use crate::http::body::{BodyDecoder, BodyEncoder};
+use crate::http::body::BodyEncoder;
 use crate::http::field_lines::{self, FieldLines};
 use crate::http::framing::{self, BodyLength};
 use crate::http::head::{self, HeadError, Parsed};
@@ -49,7 +50,7 @@ pub(super) struct Http1Upstream {
     reusable: bool,
 }
 
-/// A request under way.
+/// A request in flight.
 #[derive(Debug)]
 struct Exchange {
     /// Until the response begins: it may have to be sent again.
@@ -67,14 +68,13 @@ struct Exchange {
     /// A byte of the response has arrived.
     answered: bool,
     /// Once the final head has been read.
-    response: Option<ResponseState>,
+    answer: Option<Answer>,
 }
 
 #[derive(Debug)]
-struct ResponseState {
-    decoder: BodyDecoder,
+struct Answer {
+    body: Http1Body,
     persistent: bool,
-    trailers_taken: bool,
 }
 
 impl Http1Upstream {
@@ -102,7 +102,7 @@ impl Http1Upstream {
             expects: None,
             to_head,
             answered: false,
-            response: None,
+            answer: None,
         });
     }
 
@@ -238,9 +238,9 @@ impl Http1Upstream {
         } else if framing.body != BodyLength::Empty {
             response.headers_mut().remove(CONTENT_LENGTH);
         }
-        let decoder = BodyDecoder::new(framing.body, *max_head_bytes);
+        let body = Http1Body::new(framing.body, (*max_head_bytes, *max_fields));
         let persistent = framing.persistent && status != StatusCode::SWITCHING_PROTOCOLS;
-        exchange.response = Some(ResponseState { decoder, persistent, trailers_taken: false });
+        exchange.answer = Some(Answer { body, persistent });
         self.finish();
         Ok(Some(ResponseHead::Final(response)))
     }
@@ -249,13 +249,13 @@ impl Http1Upstream {
     fn finish(&mut self) {
         let Self { io, exchange, .. } = self;
         let Some(exchange) = exchange else { return };
-        if let Some(response) = &exchange.response
-            && response.decoder.has_ended()
+        if let Some(Answer { body, persistent }) = &exchange.answer
+            && body.has_ended()
         {
             // What follows a response that has ended was not requested.
             let settled = io.unread().is_empty() && !io.has_queued();
             let sent = exchange.body.is_none() && exchange.encoder == BodyEncoder::Sized(0);
-            self.reusable = response.persistent && settled && sent;
+            self.reusable = *persistent && settled && sent;
         }
     }
 
@@ -280,61 +280,39 @@ impl Http1Upstream {
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Result<Option<Frame<Bytes>>, UpstreamError>> {
-        let Self { io, max_fields, exchange, .. } = self;
+        let Self { io, exchange, .. } = self;
         let Some(exchange) = exchange else { return Poll::Ready(Ok(None)) };
         // What the upstream does not take of the request any more does not keep it from answering.
         let _ = exchange.send(io, context);
-        let Some(response) = &mut exchange.response else { return Poll::Ready(Ok(None)) };
+        let Some(Answer { body, .. }) = &mut exchange.answer else {
+            return Poll::Ready(Ok(None));
+        };
         loop {
-            if response.decoder.has_ended() {
-                let trailers = response.decoder.trailers();
-                if trailers.is_empty() || response.trailers_taken {
-                    return Poll::Ready(Ok(None));
-                }
-                response.trailers_taken = true;
-                let headers = head::trailers(trailers, *max_fields, |fields| {
-                    FieldLines::of(fields, trailers).0
-                })?;
-                return Poll::Ready(Ok(Some(Frame::trailers(headers))));
+            match body.next::<UpstreamError>(io)? {
+                Part::Frame(frame) => return Poll::Ready(Ok(Some(frame))),
+                Part::End => return Poll::Ready(Ok(None)),
+                Part::Missing => {}
             }
-            if io.unread().is_empty() {
-                match ready!(io.poll_fill(context)) {
-                    Ok(0) if response.decoder.may_end_with_connection() => {
-                        return Poll::Ready(Ok(None));
-                    }
-                    Ok(0) => return Poll::Ready(Err(UpstreamError::Incomplete)),
-                    Ok(_) => {}
-                    Err(error) => return Poll::Ready(Err(error.into())),
-                }
+            if ready!(io.poll_fill(context))? == 0 {
+                return Poll::Ready(match body.may_end_with_connection() {
+                    true => Ok(None),
+                    false => Err(UpstreamError::Incomplete),
+                });
             }
-            let unread = io.unread();
-            let decoded = response.decoder.decode(unread)?;
-            let mut taken = unread.split_to(decoded.consumed.min(unread.len()));
-            if decoded.data.is_empty() {
-                continue;
-            }
-            taken.truncate(decoded.data.end);
-            taken.advance(decoded.data.start.min(taken.len()));
-            return Poll::Ready(Ok(Some(Frame::data(taken.freeze()))));
         }
     }
 
     /// Whether nothing of the response is left.
     pub(super) fn is_end_stream(&self) -> bool {
-        let response = self.exchange.as_ref().and_then(|exchange| exchange.response.as_ref());
-        response.is_none_or(|response| {
-            response.decoder.has_ended()
-                && (response.trailers_taken || response.decoder.trailers().is_empty())
-        })
+        self.body().is_none_or(Http1Body::is_end_stream)
     }
 
     pub(super) fn size_hint(&self) -> SizeHint {
-        let response = self.exchange.as_ref().and_then(|exchange| exchange.response.as_ref());
-        match response.map(|response| &response.decoder) {
-            Some(BodyDecoder::Sized(left)) => SizeHint::with_exact(*left),
-            Some(BodyDecoder::Chunked(_) | BodyDecoder::UntilClose) => SizeHint::default(),
-            None => SizeHint::with_exact(0),
-        }
+        self.body().map_or_else(|| SizeHint::with_exact(0), Http1Body::size_hint)
+    }
+
+    fn body(&self) -> Option<&Http1Body> {
+        self.exchange.as_ref()?.answer.as_ref().map(|answer| &answer.body)
     }
 }
 
@@ -358,12 +336,12 @@ impl Exchange {
         }
         let expects = self.expects.as_mut().map(|timer| timer.as_mut().poll(context));
         if let Some(Poll::Pending) = expects {
-            let _ = drain(io, context)?;
+            let _ = io.poll_drain(context)?;
             return Ok(());
         }
         self.expects = None;
         while let Some(body) = &mut self.body {
-            if io.has_queued() && self.sent && drain(io, context)?.is_pending() {
+            if io.has_queued() && self.sent && io.poll_drain(context)?.is_pending() {
                 return Ok(());
             }
             match Pin::new(&mut *body).poll_frame(context) {
@@ -377,7 +355,7 @@ impl Exchange {
                 }
                 Poll::Ready(None) => {
                     self.body = None;
-                    self.end(None, io);
+                    io.queue(&self.encoder.end(None));
                 }
                 Poll::Ready(Some(Err(error))) => {
                     self.body = None;
@@ -385,7 +363,7 @@ impl Exchange {
                 }
             }
         }
-        let _ = drain(io, context)?;
+        let _ = io.poll_drain(context)?;
         self.sent |= !io.has_queued();
         Ok(())
     }
@@ -400,7 +378,7 @@ impl Exchange {
         let data = match frame.into_data() {
             Ok(data) => data,
             Err(frame) => {
-                self.end(frame.into_trailers().ok().as_ref(), io);
+                io.queue(&self.encoder.end(frame.into_trailers().ok().as_ref()));
                 return Ok(());
             }
         };
@@ -410,22 +388,9 @@ impl Exchange {
         io.write(context, [&data, frame.behind()])?;
         self.sent = true;
         if ended {
-            self.end(None, io);
+            io.queue(&self.encoder.end(None));
         }
         Ok(())
-    }
-
-    /// Writes the end of the request's body.
-    fn end(&mut self, trailers: Option<&HeaderMap>, io: &mut Http1Io) {
-        if self.encoder == BodyEncoder::Chunked {
-            let mut end = b"0\r\n".to_vec();
-            if let Some(trailers) = trailers {
-                field_lines::write(trailers, None, &mut end);
-            }
-            end.extend_from_slice(b"\r\n");
-            io.queue(&end);
-            self.encoder = BodyEncoder::Sized(0);
-        }
     }
 }
 
@@ -437,37 +402,16 @@ pub(super) fn is_idempotent(method: &Method) -> bool {
     )
 }
 
-/// Writes what waits. An error here is one of the connection.
-fn drain(io: &mut Http1Io, context: &mut Context<'_>) -> Result<Poll<()>, UpstreamError> {
-    match io.poll_drain(context) {
-        Poll::Pending => Ok(Poll::Pending),
-        Poll::Ready(Ok(())) => Ok(Poll::Ready(())),
-        Poll::Ready(Err(error)) => Err(error.into()),
-    }
-}
-
 /// The head of a request as bytes; settles how its body is framed.
 fn request_head(request: &mut Request<VisitorBody>, encoder: &mut BodyEncoder) -> Vec<u8> {
     let size = request.body().size_hint().exact();
     let has_body = !request.body().is_end_stream();
-    let said = request.headers().contains_key(CONTENT_LENGTH);
     let headers = request.headers_mut();
     headers.remove(TRANSFER_ENCODING);
-    *encoder = match size {
-        Some(0) if !has_body => {
-            if said {
-                headers.insert(CONTENT_LENGTH, 0_u64.into());
-            }
-            BodyEncoder::Sized(0)
-        }
-        Some(size) => {
-            headers.insert(CONTENT_LENGTH, size.into());
-            BodyEncoder::Sized(size)
-        }
-        None => {
-            headers.remove(CONTENT_LENGTH);
-            BodyEncoder::Chunked
-        }
+    // Without a body there is a length only where the client has sent one.
+    *encoder = match has_body || headers.contains_key(CONTENT_LENGTH) {
+        true => BodyEncoder::new(size, headers),
+        false => BodyEncoder::Sized(0),
     };
     let lines = request.extensions().get::<RequestLines>();
     let mut head = Vec::with_capacity(1024);

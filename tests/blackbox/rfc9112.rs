@@ -8,7 +8,7 @@ use crate::support::{Origin, Proxy, request};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
-/// Sends bytes on a connection of their own: the status of the reply, and whether the connection was closed after it.
+/// Sends bytes on a connection of their own; returns the status of the reply.
 fn status(proxy: &Proxy, bytes: &[u8]) -> u16 {
     let mut visitor = proxy.visit();
     visitor.send(bytes);

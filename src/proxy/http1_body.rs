@@ -1,0 +1,91 @@
+//! The body of a received HTTP/1.1 message, request's or response's, as frames.
+
+use bytes::{Buf, Bytes};
+use http_body::{Frame, SizeHint};
+
+use super::http1_io::Http1Io;
+use crate::http::body::BodyDecoder;
+use crate::http::chunked::ChunkError;
+use crate::http::field_lines;
+use crate::http::framing::BodyLength;
+use crate::http::head::{self, HeadError};
+
+/// The body of a received message: finds its end and its trailers in the bytes of a connection.
+#[derive(Debug)]
+pub(super) struct Http1Body {
+    decoder: BodyDecoder,
+    /// The most fields of a trailer section.
+    max_fields: usize,
+    trailers_taken: bool,
+}
+
+/// What the unread bytes of a connection contain of a body.
+#[derive(Debug)]
+pub(super) enum Part {
+    Frame(Frame<Bytes>),
+    /// More bytes must be read.
+    Missing,
+    End,
+}
+
+impl Http1Body {
+    /// A body whose trailer section has at most this many bytes and fields.
+    pub(super) fn new(length: BodyLength, (max_bytes, max_fields): (usize, usize)) -> Self {
+        let decoder = BodyDecoder::new(length, max_bytes);
+        Self { decoder, max_fields, trailers_taken: false }
+    }
+
+    /// Takes the next part from the unread bytes of a connection. Bytes behind the body stay.
+    ///
+    /// # Errors
+    /// When the bytes do not continue the body.
+    pub(super) fn next<E>(&mut self, io: &mut Http1Io) -> Result<Part, E>
+    where
+        E: From<ChunkError> + From<HeadError>,
+    {
+        if self.decoder.has_ended() {
+            let trailers = self.decoder.trailers();
+            if trailers.is_empty() || std::mem::replace(&mut self.trailers_taken, true) {
+                return Ok(Part::End);
+            }
+            let headers = head::trailers(trailers, self.max_fields, field_lines::to_map)?;
+            return Ok(Part::Frame(Frame::trailers(headers)));
+        }
+        let unread = io.unread();
+        if unread.is_empty() {
+            return Ok(Part::Missing);
+        }
+        let decoded = self.decoder.decode(unread)?;
+        let mut taken = unread.split_to(decoded.consumed.min(unread.len()));
+        if decoded.data.is_empty() {
+            // Only framing: the body has ended, or more must be read.
+            return self.next(io);
+        }
+        taken.truncate(decoded.data.end);
+        taken.advance(decoded.data.start.min(taken.len()));
+        Ok(Part::Frame(Frame::data(taken.freeze())))
+    }
+
+    /// Whether the last byte of the body has been taken, its trailer section included.
+    pub(super) fn has_ended(&self) -> bool {
+        self.decoder.has_ended()
+    }
+
+    /// Whether the body is complete where its connection ends now.
+    pub(super) fn may_end_with_connection(&self) -> bool {
+        self.decoder.may_end_with_connection()
+    }
+
+    /// Whether no frame is left.
+    pub(super) fn is_end_stream(&self) -> bool {
+        self.decoder.has_ended() && (self.trailers_taken || self.decoder.trailers().is_empty())
+    }
+
+    /// How many bytes are missing, as far as that is known.
+    pub(super) fn size_hint(&self) -> SizeHint {
+        match &self.decoder {
+            BodyDecoder::Sized(left) => SizeHint::with_exact(*left),
+            BodyDecoder::Chunked(_) | BodyDecoder::UntilClose => SizeHint::default(),
+        }
+    }
+}
