@@ -11,17 +11,18 @@ use super::head::FieldLine;
 /// The field lines of a received head.
 #[derive(Debug, Clone)]
 pub(crate) struct FieldLines {
-    /// The names, one behind the other, as received.
-    names: Box<[u8]>,
+    /// A copy of the head, which the values of the map share.
+    head: Bytes,
     lines: Box<[Line]>,
     /// Control characters in values, by the bytes that stand for them in the map.
     masks: Vec<Mask>,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Line {
-    /// Where the name ends in `names`.
-    end: u32,
+    name: HeaderName,
+    /// Where the name begins in `head`.
+    start: u32,
     /// How many lines before this one have the same name.
     occurrence: u16,
 }
@@ -43,8 +44,9 @@ impl FieldLines {
         let end = fields.iter().map(|field| field.value.as_ptr().addr() + field.value.len()).max();
         let end = end.unwrap_or(start).saturating_sub(start);
         let shared = head.get(..end).map(Bytes::copy_from_slice).unwrap_or_default();
+        let position = |part: &[u8]| part.as_ptr().addr().wrapping_sub(start);
         let value_of = |value: &[u8]| {
-            let at = value.as_ptr().addr().wrapping_sub(start);
+            let at = position(value);
             match shared.get(at..at.saturating_add(value.len())) {
                 Some(same) if same == value => {
                     HeaderValue::from_maybe_shared(shared.slice(at..at + value.len())).ok()
@@ -53,8 +55,7 @@ impl FieldLines {
             }
         };
         let mut headers = HeaderMap::with_capacity(fields.len() + 8);
-        let mut names = Vec::with_capacity(fields.len() * 16);
-        let mut lines = Vec::with_capacity(fields.len());
+        let mut lines: Vec<Line> = Vec::with_capacity(fields.len());
         let mut masks = Vec::new();
         for field in fields {
             let Ok(name) = HeaderName::from_bytes(field.name.as_bytes()) else { continue };
@@ -63,25 +64,21 @@ impl FieldLines {
                 HeaderValue::from_maybe_shared(Bytes::from(masked)).ok()
             });
             let Some(value) = value else { continue };
-            let occurrence = match headers.try_entry(name) {
-                Ok(http::header::Entry::Occupied(mut entry)) => {
-                    let before = entry.iter().count();
-                    entry.append(value);
-                    before
-                }
-                Ok(http::header::Entry::Vacant(entry)) => {
-                    entry.insert(value);
-                    0
+            let occurrence = match headers.try_append(name.clone(), value) {
+                Ok(false) => 0,
+                Ok(true) => {
+                    let last = lines.iter().rev().find(|line| line.name == name);
+                    last.map_or(0, |last| last.occurrence.saturating_add(1))
                 }
                 Err(_) => continue,
             };
-            names.extend_from_slice(field.name.as_bytes());
             lines.push(Line {
-                end: u32::try_from(names.len()).unwrap_or(u32::MAX),
-                occurrence: u16::try_from(occurrence).unwrap_or(u16::MAX),
+                name,
+                start: u32::try_from(position(field.name.as_bytes())).unwrap_or(u32::MAX),
+                occurrence,
             });
         }
-        (headers, Self { names: names.into(), lines: lines.into(), masks })
+        (headers, Self { head: shared, lines: lines.into(), masks })
     }
 
     /// Whether a value has bytes that only HTTP/1.1 can carry.
@@ -104,20 +101,12 @@ impl FieldLines {
         }
     }
 
-    /// The names as received, in order.
-    fn names(&self) -> impl Iterator<Item = (&str, usize)> {
-        let mut start = 0;
-        self.lines.iter().map(move |line| {
-            let end = usize::try_from(line.end).unwrap_or_default();
-            let name = self.names.get(start..end).unwrap_or_default();
-            start = end;
-            (std::str::from_utf8(name).unwrap_or_default(), usize::from(line.occurrence))
-        })
-    }
-
-    /// How many lines had this name.
-    fn count(&self, name: &HeaderName) -> usize {
-        self.names().filter(|(known, _)| known.eq_ignore_ascii_case(name.as_str())).count()
+    /// The name of a line as received.
+    fn spelling<'a>(&'a self, line: &'a Line) -> &'a [u8] {
+        let name = line.name.as_str().as_bytes();
+        let start = usize::try_from(line.start).unwrap_or(usize::MAX);
+        let received = self.head.get(start..start.saturating_add(name.len()));
+        received.filter(|received| received.eq_ignore_ascii_case(name)).unwrap_or(name)
     }
 }
 
@@ -134,8 +123,8 @@ pub(crate) fn to_map(fields: &[FieldLine<'_>]) -> HeaderMap {
 /// and spelling, with the values that the map has now; then what is new.
 pub(crate) fn write(headers: &HeaderMap, received: Option<&FieldLines>, out: &mut Vec<u8>) {
     let masks = received.map_or(&[][..], |received| &received.masks);
-    let mut line = |name: &str, value: &HeaderValue| {
-        out.extend_from_slice(name.as_bytes());
+    let mut line = |name: &[u8], value: &HeaderValue| {
+        out.extend_from_slice(name);
         out.extend_from_slice(b": ");
         let start = out.len();
         out.extend_from_slice(value.as_bytes());
@@ -147,21 +136,39 @@ pub(crate) fn write(headers: &HeaderMap, received: Option<&FieldLines>, out: &mu
         out.extend_from_slice(b"\r\n");
     };
     let Some(received) = received else {
-        headers.iter().for_each(|(name, value)| line(name.as_str(), value));
+        headers.iter().for_each(|(name, value)| line(name.as_str().as_bytes(), value));
         return;
     };
-    for (name, occurrence) in received.names() {
-        let value = match occurrence {
-            0 => headers.get(name),
-            _ => headers.get_all(name).iter().nth(occurrence),
+    let mut written = 0;
+    // Lines of the same name follow one another, mostly.
+    let mut last: Option<(&HeaderName, http::header::ValueIter<'_, HeaderValue>)> = None;
+    for known in &received.lines {
+        let value = match (&mut last, known.occurrence) {
+            (Some((name, values)), 1..) if **name == known.name => values.next(),
+            (_, occurrence) => {
+                let mut values = headers.get_all(&known.name).iter();
+                let value = values.nth(occurrence.into());
+                last = Some((&known.name, values));
+                value
+            }
         };
         if let Some(value) = value {
-            line(name, value);
+            line(received.spelling(known), value);
+            written += 1;
         }
     }
-    for name in headers.keys() {
-        for value in headers.get_all(name).iter().skip(received.count(name)) {
-            line(name.as_str(), value);
+    if written == headers.len() {
+        return;
+    }
+    let (mut last, mut seen, mut known) = (None::<&HeaderName>, 0, 0);
+    for (name, value) in headers {
+        if last.is_none_or(|last| !std::ptr::eq(last, name)) {
+            known = received.lines.iter().filter(|line| line.name == *name).count();
+            (last, seen) = (Some(name), 0);
+        }
+        seen += 1;
+        if seen > known {
+            line(name.as_str().as_bytes(), value);
         }
     }
 }

@@ -289,14 +289,15 @@ fn mask_values(lines: &mut [u8], masked: impl Fn(u8) -> bool) {
     }
 }
 
-/// The field lines with the values that were received.
+/// The field lines with the names and values that were received.
 fn received_values<'a>(
     fields: &[FieldLine<'a>],
     masked: &[u8],
     bytes: &'a [u8],
 ) -> Vec<FieldLine<'a>> {
     let field = |field: &FieldLine<'a>| FieldLine {
-        name: field.name,
+        name: std::str::from_utf8(received(field.name.as_bytes(), masked, bytes))
+            .unwrap_or_default(),
         value: received(field.value, masked, bytes),
     };
     fields.iter().map(field).collect()

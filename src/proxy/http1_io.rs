@@ -14,7 +14,7 @@ use super::socket_io::SocketIo;
 
 /// Bytes read from a socket at a time: a body of 64 KiB and its head in one piece.
 const READ_BYTES: usize = 68 * 1024;
-/// Unconsumed bytes up to this number are copied, so that they do not hold the worker's buffer.
+/// Up to this number of bytes are copied out of the worker's buffer, so that they do not hold it.
 const SHORT: usize = 4 * 1024;
 
 thread_local! {
@@ -52,14 +52,14 @@ impl Http1Io {
         let mut buffer = READ.take();
         buffer.reserve(READ_BYTES);
         let polled = poll_read_buf(Pin::new(&mut self.socket), context, &mut buffer);
-        let bytes = buffer.split();
-        READ.set(buffer);
-        let read = ready!(polled)?;
-        match self.unread.is_empty() {
-            true => self.unread = bytes,
-            false => self.unread.extend_from_slice(&bytes),
+        if buffer.len() <= SHORT || !self.unread.is_empty() {
+            self.unread.extend_from_slice(&buffer);
+            buffer.clear();
+        } else {
+            self.unread = buffer.split();
         }
-        Poll::Ready(Ok(read))
+        READ.set(buffer);
+        polled
     }
 
     /// Lets go of the worker's buffer, where few unread bytes hold it.
