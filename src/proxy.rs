@@ -32,6 +32,7 @@ mod patience;
 mod pool;
 mod proxied;
 mod redirect;
+mod replay;
 mod request_body;
 mod response_body;
 mod retries;

@@ -3,7 +3,6 @@
 //!
 //! Previous step: `forward`, which made the request fit for the upstream.
 
-use std::error::Error;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -14,7 +13,6 @@ use http::{Request, Response, Version};
 use tokio::time::Instant;
 
 use super::error::ProxyError;
-use super::failure::UpstreamError;
 use super::headers;
 use super::http1_client::Http1Client;
 use super::http1_session::Http1Session;
@@ -47,6 +45,8 @@ pub(super) type Answered = (Answer, Lease);
 
 type Outcome = Result<Answered, ProxyError>;
 
+/// How often a request is sent on new connections, where each time the upstream has not processed it.
+const MAX_ATTEMPTS: u32 = 3;
 /// Interim responses that are taken before other connections have their turn.
 const MAX_INTERIMS: usize = 64;
 
@@ -97,7 +97,7 @@ impl Future for Exchange<'_> {
                 Exchange::Boxed(answer) => return answer.as_mut().poll(context),
                 Exchange::Sent(head) => match ready!(Pin::new(&mut *head).poll(context))? {
                     Ok(answered) => return Poll::Ready(Ok(answered)),
-                    Err((failed, _)) => Box::pin(send_again(*failed, head.to)),
+                    Err(failed) => Box::pin(send_again(failed, head.to)),
                 },
             };
             *self = Exchange::Boxed(failed);
@@ -167,17 +167,18 @@ impl Future for Head<'_> {
         };
         while lease.patience.poll_until(this.until, context).is_ready() {
             let Some(progress) = &this.progress else {
+                lease.sender.timed_out();
                 return Poll::Ready(Err(ProxyError::UpstreamTimeout));
             };
             let awaits_visitor = progress.awaits_visitor();
             let longest = if awaits_visitor { this.idle } else { this.first_byte };
             let left = longest.saturating_sub(progress.stalled_for());
             if left < Duration::from_millis(1) {
-                return Poll::Ready(Err(if awaits_visitor {
-                    ProxyError::RequestTimeout
-                } else {
-                    ProxyError::UpstreamTimeout
-                }));
+                if awaits_visitor {
+                    return Poll::Ready(Err(ProxyError::RequestTimeout));
+                }
+                lease.sender.timed_out();
+                return Poll::Ready(Err(ProxyError::UpstreamTimeout));
             }
             this.until = Instant::now() + left;
         }
@@ -201,22 +202,30 @@ fn interim(
     client.send_interim(context, response.status(), (response.headers(), lines.as_ref()));
 }
 
-/// Sends a request on a new connection; once more by HTTP/1.1, where the upstream asks for that.
+/// Sends a request on a new connection, and again where an HTTP/2 upstream has not processed it: by HTTP/1.1, where it asks
+/// for that, or elsewhere, where it is about to end.
 async fn connect_and_send(
-    request: Request<VisitorBody>,
-    (first, need): (usize, Need),
+    mut request: Request<VisitorBody>,
+    (mut first, need): (usize, Need),
     to: Forward<'_>,
 ) -> Outcome {
-    let again = match send_on_new(request, (first, need), to).await? {
-        Ok(answered) => return Ok(answered),
-        Err((failed, upstream)) => {
-            let Failed { error, repeatable } = *failed;
-            let again = repeatable.filter(|_| requires_http1(&error) && upstream.require_http1());
-            again.ok_or(ProxyError::Upstream(error))?
-        }
-    };
-    let answered = send_on_new(again, (first, need), to).await?;
-    answered.map_err(|(failed, _)| ProxyError::Upstream(failed.error))
+    for attempt in 1.. {
+        let (failed, upstream) = match send_on_new(request, (first, need), to).await? {
+            Ok(answered) => return Ok(answered),
+            Err(failed) => failed,
+        };
+        let Failed { error, repeatable } = *failed;
+        let again = repeatable.filter(|_| {
+            attempt < MAX_ATTEMPTS
+                && error.was_not_processed()
+                && (!error.requires_http1() || upstream.require_http1())
+                && to.visitor.worker.may_retry(to.snapshot)
+        });
+        request = again.ok_or(ProxyError::Upstream(error))?;
+        let kept = to.site.balance.kept(request.headers());
+        first = to.site.balance.next(kept);
+    }
+    Err(ProxyError::Internal)
 }
 
 async fn send_on_new(
@@ -250,7 +259,7 @@ async fn send_private(
     lease.sender.start(request)?;
     match Head::of(lease.counted(counted), progress, to).await? {
         Ok(answered) => Ok(answered),
-        Err((failed, _)) => send_again(*failed, to).await,
+        Err(failed) => send_again(failed, to).await,
     }
 }
 
@@ -263,22 +272,13 @@ fn need_of<B>(request: &Request<B>, switches: bool) -> Need {
     }
 }
 
-/// Whether an upstream has rejected a request because it came by HTTP/2.
-fn requires_http1(error: &UpstreamError) -> bool {
-    let mut cause: Option<&dyn Error> = Some(error);
-    while let Some(error) = cause {
-        if let Some(error) = error.downcast_ref::<h2::Error>() {
-            return error.reason() == Some(h2::Reason::HTTP_1_1_REQUIRED);
-        }
-        cause = error.source();
-    }
-    false
-}
-
-/// Sends a request once more, on a new connection, after a pooled one has failed it.
-async fn send_again(failed: Failed, to: Forward<'_>) -> Outcome {
-    let Failed { error, repeatable } = failed;
-    let again = repeatable.filter(|_| to.visitor.worker.may_retry(to.snapshot));
+/// Sends a request once more, on a new connection, after a pooled one to `upstream` has failed it.
+async fn send_again((failed, upstream): FailedAt, to: Forward<'_>) -> Outcome {
+    let Failed { error, repeatable } = *failed;
+    let again = repeatable.filter(|_| {
+        (!error.requires_http1() || upstream.require_http1())
+            && to.visitor.worker.may_retry(to.snapshot)
+    });
     let Some(again) = again else { return Err(ProxyError::Upstream(error)) };
     let kept = to.site.balance.kept(again.headers());
     let need = need_of(&again, again.headers().contains_key(UPGRADE));

@@ -1,5 +1,6 @@
 //! Why a message is not carried to its end.
 
+use std::error::Error;
 use std::io;
 
 use thiserror::Error;
@@ -25,6 +26,9 @@ pub(super) enum BodyError {
     TooLarge,
     #[error("the body is not as long as was announced")]
     Length,
+    /// A later attempt to send the request has taken the body.
+    #[error("the request is sent again")]
+    Superseded,
 }
 
 /// Why there is no response, or not all of it.
@@ -48,4 +52,41 @@ pub(super) enum UpstreamError {
     RequestBody(#[from] BodyError),
     #[error(transparent)]
     Http2(#[from] hyper::Error),
+}
+
+impl UpstreamError {
+    /// Whether an HTTP/2 upstream says that it has not processed the request.
+    pub(super) fn was_not_processed(&self) -> bool {
+        matches!(self, Self::Http2(error) if was_not_processed(error))
+    }
+
+    /// Whether the upstream has rejected the request because it came by HTTP/2.
+    pub(super) fn requires_http1(&self) -> bool {
+        let Self::Http2(error) = self else { return false };
+        http2_error(error)
+            .is_some_and(|error| error.reason() == Some(h2::Reason::HTTP_1_1_REQUIRED))
+    }
+}
+
+/// Whether an HTTP/2 upstream says that it has not processed the request: it has refused the stream, or sent a GOAWAY with
+/// a lower stream identifier; h2 fails only those streams with it (RFC 9113 sections 6.8 and 8.7).
+pub(super) fn was_not_processed(error: &hyper::Error) -> bool {
+    http2_error(error).is_some_and(|error| {
+        let refused = matches!(
+            error.reason(),
+            Some(h2::Reason::REFUSED_STREAM | h2::Reason::HTTP_1_1_REQUIRED)
+        );
+        error.is_remote() && (error.is_go_away() || refused)
+    })
+}
+
+fn http2_error(error: &hyper::Error) -> Option<&h2::Error> {
+    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref() {
+            return Some(error);
+        }
+        cause = error.source();
+    }
+    None
 }

@@ -12,6 +12,7 @@ use hyper::body::Incoming;
 
 use super::failure::BodyError;
 use super::http1_client::RequestBody;
+use super::replay::{self, Attempt, Replay};
 use crate::filter::Filter;
 
 /// The body of a request as it arrives.
@@ -19,6 +20,8 @@ use crate::filter::Filter;
 pub(super) enum ClientBody {
     Http1(RequestBody),
     Http2(Incoming),
+    /// One that can be sent a second time.
+    Kept(Box<Attempt>),
 }
 
 impl ClientBody {
@@ -26,6 +29,7 @@ impl ClientBody {
         match self {
             Self::Http1(body) => body.is_end_stream(),
             Self::Http2(body) => body.is_end_stream(),
+            Self::Kept(body) => body.is_end_stream(),
         }
     }
 
@@ -33,15 +37,17 @@ impl ClientBody {
         match self {
             Self::Http1(body) => body.size_hint(),
             Self::Http2(body) => body.size_hint(),
+            Self::Kept(body) => body.size_hint(),
         }
     }
 
-    fn poll_frame(
+    pub(super) fn poll_frame(
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match self {
             Self::Http1(body) => body.poll_frame(context),
+            Self::Kept(body) => body.poll_frame(context),
             Self::Http2(body) => Pin::new(body).poll_frame(context).map_err(BodyError::Http2),
         }
     }
@@ -99,7 +105,7 @@ impl Progress {
 /// A request's body on its way to the upstream.
 #[derive(Debug)]
 pub(super) struct VisitorBody {
-    /// `None` for a request that is sent again: only those without a body are.
+    /// `None` for a request without a body that is sent again.
     inner: Option<ClientBody>,
     progress: Option<Arc<Progress>>,
     /// Judges the trailers; `None` without a body.
@@ -132,9 +138,53 @@ impl VisitorBody {
         self.progress.clone()
     }
 
+    /// Keeps what is sent of the body from now on, for a second attempt.
+    pub(super) fn keep(&mut self) -> BodyAgain {
+        let Some(filter) = self.filter.clone() else { return BodyAgain::Empty };
+        let left = self.left;
+        let replay = match self.inner.take() {
+            None => return BodyAgain::Empty,
+            Some(ClientBody::Kept(attempt)) => {
+                let replay = attempt.replay();
+                self.inner = Some(ClientBody::Kept(attempt));
+                replay
+            }
+            Some(body) => {
+                let (first, replay) = replay::begin(body);
+                self.inner = Some(ClientBody::Kept(Box::new(first)));
+                replay
+            }
+        };
+        BodyAgain::Kept { replay, filter, left }
+    }
+
     /// Whether nothing has been read of it.
     pub(super) fn is_untouched(&self) -> bool {
         !self.touched
+    }
+}
+
+/// The body of a second attempt to send a request.
+#[derive(Debug)]
+pub(super) enum BodyAgain {
+    Empty,
+    Kept { replay: Replay, filter: Arc<Filter>, left: u64 },
+}
+
+impl BodyAgain {
+    pub(super) fn is_empty(&self) -> bool {
+        matches!(self, Self::Empty)
+    }
+
+    /// The body from its beginning; `None` when too much of it has been sent.
+    pub(super) fn body(self) -> Option<VisitorBody> {
+        match self {
+            Self::Empty => Some(VisitorBody::empty()),
+            Self::Kept { replay, filter, left } => {
+                let body = ClientBody::Kept(Box::new(replay.again()?));
+                Some(VisitorBody::new(body, Some(left), &filter))
+            }
+        }
     }
 }
 

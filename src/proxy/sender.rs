@@ -4,7 +4,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -14,11 +14,12 @@ use http::{Request, Response, Uri, Version};
 use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio_util::io::InspectReader;
 
 use super::error::ProxyError;
-use super::failure::UpstreamError;
+use super::failure::{self, UpstreamError};
 use super::http1_upstream::{Http1Upstream, RequestLines, ResponseHead, is_idempotent};
-use super::request_body::VisitorBody;
+use super::request_body::{BodyAgain, VisitorBody};
 use super::socket_io::SocketIo;
 use crate::config::settings::Limits;
 
@@ -38,7 +39,13 @@ type Http2Response = Pin<
 /// A response that is awaited, and the request where it may be sent again.
 pub(super) struct Awaited {
     response: Http2Response,
-    repeatable: Option<Request<VisitorBody>>,
+    again: Option<Again>,
+}
+
+/// A request that was sent, for a second attempt.
+struct Again {
+    head: Request<()>,
+    body: BodyAgain,
 }
 
 /// A connection that requests are sent on.
@@ -86,6 +93,8 @@ struct Streams {
     open: AtomicUsize,
     /// As many as the upstream takes.
     most: AtomicUsize,
+    /// A response was waited for in vain, and nothing has arrived since.
+    silent: AtomicBool,
 }
 
 /// A request's place on a shared connection.
@@ -99,10 +108,11 @@ impl Drop for Stream {
 }
 
 impl Shared {
-    /// A place on it; `None` when it is full or has ended.
+    /// A place on it; `None` when it is full, silent or has ended.
     pub(super) fn place(&self) -> Option<Stream> {
-        let Streams { open, most } = &*self.streams;
-        if self.sender.is_closed() || open.load(Relaxed) >= most.load(Relaxed) {
+        let Streams { open, most, silent } = &*self.streams;
+        let full = open.load(Relaxed) >= most.load(Relaxed);
+        if self.sender.is_closed() || full || silent.load(Relaxed) {
             return None;
         }
         open.fetch_add(1, Relaxed);
@@ -125,6 +135,13 @@ pub(super) async fn http2(
     limits: &Limits,
 ) -> Result<Sender, ProxyError> {
     let header_list = u32::try_from(limits.header_bytes.max(64 * 1024)).unwrap_or(u32::MAX);
+    let streams = Arc::new(Streams {
+        open: AtomicUsize::new(0),
+        most: AtomicUsize::new(MOST_STREAMS),
+        silent: AtomicBool::new(false),
+    });
+    let heard = Arc::clone(&streams);
+    let socket = InspectReader::new(socket, move |_| heard.silent.store(false, Relaxed));
     let (every, patience) = PING;
     let (sender, connection) = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
@@ -136,8 +153,6 @@ pub(super) async fn http2(
         .handshake(TokioIo::new(socket))
         .await
         .map_err(|error| ProxyError::Upstream(error.into()))?;
-    let most = AtomicUsize::new(MOST_STREAMS);
-    let streams = Arc::new(Streams { open: AtomicUsize::new(0), most });
     let told = Arc::clone(&streams);
     let mut connection = Box::pin(connection);
     tokio::spawn(std::future::poll_fn(move |context| {
@@ -163,9 +178,9 @@ impl Sender {
             }
             Self::Http2(shared, response) => {
                 fit_http2(&mut request, shared.scheme.clone())?;
-                let repeatable = repeatable(&request);
+                let again = Some(Again::of(&mut request));
                 let sent = Box::pin(shared.sender.try_send_request(request));
-                *response = Some(Box::new(Awaited { response: sent, repeatable }));
+                *response = Some(Box::new(Awaited { response: sent, again }));
             }
         }
         Ok(())
@@ -190,19 +205,26 @@ impl Sender {
                     return Poll::Ready(Err(Box::new(Failed { error, repeatable: None })));
                 };
                 let answer = ready!(awaited.response.as_mut().poll(context));
-                let repeatable = awaited.repeatable.take();
+                let again = awaited.again.take();
                 *response = None;
                 Poll::Ready(match answer {
                     Ok(response) => Ok(Answer::Http2(Box::new(response))),
                     Err(mut failed) => {
                         let unsent = failed.take_message();
                         let error = failed.into_error();
-                        let answered = error.is_parse() || error.is_user();
-                        let repeatable = unsent.or(repeatable.filter(|_| !answered));
+                        let repeatable = unsent.or_else(|| again?.after(&error));
                         Err(Box::new(Failed { error: error.into(), repeatable }))
                     }
                 })
             }
+        }
+    }
+
+    /// Notes that a response was waited for in vain: until something arrives on the connection, no other request is sent
+    /// on it.
+    pub(super) fn timed_out(&self) {
+        if let Self::Http2(shared, _) = self {
+            shared.streams.silent.store(true, Relaxed);
         }
     }
 
@@ -227,17 +249,27 @@ impl Sender {
     }
 }
 
-/// A copy of a request that may be sent a second time: it has no body and is idempotent (RFC 9110 section 9.2.2).
-fn repeatable(request: &Request<VisitorBody>) -> Option<Request<VisitorBody>> {
-    let may = request.body().progress().is_none() && is_idempotent(request.method());
-    may.then(|| {
-        let mut copy = Request::new(VisitorBody::empty());
-        *copy.method_mut() = request.method().clone();
-        *copy.uri_mut() = request.uri().clone();
-        *copy.version_mut() = request.version();
-        *copy.headers_mut() = request.headers().clone();
-        copy
-    })
+impl Again {
+    fn of(request: &mut Request<VisitorBody>) -> Self {
+        let mut head = Request::new(());
+        *head.method_mut() = request.method().clone();
+        *head.uri_mut() = request.uri().clone();
+        *head.version_mut() = request.version();
+        *head.headers_mut() = request.headers().clone();
+        Self { head, body: request.body_mut().keep() }
+    }
+
+    /// The request, where it may be sent again after this error: it was not processed, or it has no body and is idempotent
+    /// (RFC 9110 section 9.2.2) and nothing was answered.
+    fn after(self, error: &hyper::Error) -> Option<Request<VisitorBody>> {
+        let idempotent = self.body.is_empty() && is_idempotent(self.head.method());
+        let answered = error.is_parse() || error.is_user();
+        if !(idempotent && !answered || failure::was_not_processed(error)) {
+            return None;
+        }
+        let body = self.body.body()?;
+        Some(self.head.map(|()| body))
+    }
 }
 
 /// The target without scheme and authority, which `Host` has (RFC 9112 section 3.2.1).

@@ -32,6 +32,7 @@ mod http2;
 mod http2_hostile;
 mod http2_hostile_origin;
 mod http2_idle;
+mod http2_retries;
 mod lifecycle;
 mod load;
 mod loops;

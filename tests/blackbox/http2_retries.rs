@@ -1,0 +1,230 @@
+//! An HTTP/2 upstream that has not processed a request, and says so, gets it again, whatever the method; one that is silent
+//! gets no other (RFC 9113 sections 6.7, 6.8 and 8.7).
+
+use std::collections::HashMap;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use crate::http2_hostile::{
+    DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, RST_STREAM, SETTINGS, WINDOW_UPDATE, block,
+    frame, next_frame,
+};
+use crate::support::{Proxy, request};
+
+const ACK: u8 = 1;
+const REFUSED_STREAM: [u8; 4] = [0, 0, 0, 7];
+
+/// What an upstream has received of a request so far.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Seen {
+    /// The number of the connection, from 0.
+    connection: usize,
+    stream: u32,
+    body: String,
+    ended: bool,
+}
+
+type Answer = Box<dyn Fn(&Seen) -> Vec<u8> + Send + Sync>;
+
+/// Answers what it sees of requests with frames, and tells of it.
+struct Upstream {
+    address: SocketAddr,
+    seen: Mutex<Receiver<Seen>>,
+}
+
+impl Upstream {
+    fn start(answer: impl Fn(&Seen) -> Vec<u8> + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let (tell, seen) = channel();
+        let answer: Arc<Answer> = Arc::new(Box::new(answer));
+        let count = AtomicUsize::new(0);
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (mut stream, answer, tell) =
+                    (stream.unwrap(), Arc::clone(&answer), tell.clone());
+                let connection = count.fetch_add(1, Relaxed);
+                thread::spawn(move || serve(&mut stream, connection, &answer, &tell));
+            }
+        });
+        Self { address, seen: Mutex::new(seen) }
+    }
+
+    fn proxy(&self, more: &str) -> Proxy {
+        Proxy::start_with(&format!(
+            "workers = 1\n{more}\n[[site]]\nhosts = ['*']\nupstream = 'h2c://{}'",
+            self.address
+        ))
+    }
+
+    /// Connection and body of each request that was received whole, so far.
+    fn whole(&self) -> Vec<(usize, String)> {
+        let seen = self.seen.lock().unwrap();
+        seen.try_iter().filter(|seen| seen.ended).map(|seen| (seen.connection, seen.body)).collect()
+    }
+}
+
+fn serve(
+    stream: &mut TcpStream,
+    connection: usize,
+    answer: &Answer,
+    tell: &Sender<Seen>,
+) -> Option<()> {
+    stream.read_exact(&mut [0; 24]).ok()?;
+    // A window of 1 MiB for each stream, and for all of them.
+    let window = 1_u32 << 20;
+    let settings = [&[0, 4][..], &window.to_be_bytes()].concat();
+    stream.write_all(&frame(SETTINGS, 0, 0, &settings)).ok()?;
+    stream.write_all(&frame(WINDOW_UPDATE, 0, 0, &window.to_be_bytes())).ok()?;
+    let mut requests = HashMap::<u32, Seen>::new();
+    while let Some((kind, flags, of, payload)) = next_frame(stream) {
+        match kind {
+            SETTINGS if flags & ACK == 0 => {
+                stream.write_all(&frame(SETTINGS, ACK, 0, &[])).ok()?;
+            }
+            HEADERS | DATA => {
+                let new = Seen { connection, stream: of, body: String::new(), ended: false };
+                let seen = requests.entry(of).or_insert(new);
+                if kind == DATA {
+                    seen.body.push_str(&String::from_utf8(payload).unwrap());
+                }
+                seen.ended = flags & END_STREAM != 0;
+                tell.send(seen.clone()).ok()?;
+                stream.write_all(&answer(seen)).ok()?;
+            }
+            _ => {}
+        }
+    }
+    Some(())
+}
+
+fn good(seen: &Seen) -> Vec<u8> {
+    if !seen.ended {
+        return Vec::new();
+    }
+    let head = block(&[(":status", "200"), ("content-length", "4")]);
+    let head = frame(HEADERS, END_HEADERS, seen.stream, &head);
+    [head, frame(DATA, END_STREAM, seen.stream, b"good")].concat()
+}
+
+fn refused(seen: &Seen) -> Vec<u8> {
+    frame(RST_STREAM, 0, seen.stream, &REFUSED_STREAM)
+}
+
+/// A GOAWAY after this stream.
+fn goes_away(last: u32) -> Vec<u8> {
+    frame(GOAWAY, 0, 0, &[last.to_be_bytes(), [0; 4]].concat())
+}
+
+fn status(proxy: &Proxy, method: &str, body: &str) -> u16 {
+    let mut visitor = proxy.visit();
+    let length = body.len().to_string();
+    visitor.send(&request(method, "/", &[("Content-Length", &length)]));
+    visitor.send(body.as_bytes());
+    visitor.reply(method).status
+}
+
+#[test]
+fn a_request_that_was_not_processed_is_sent_again_whatever_its_method_and_body() {
+    let refusals: [(&str, fn(&Seen) -> Vec<u8>); 2] =
+        [("a refused stream", refused), ("a GOAWAY before it", |_| goes_away(0))];
+    for (what, refuse) in refusals {
+        for (method, body) in [("POST", "a=1&b=2"), ("PATCH", "{}"), ("DELETE", ""), ("POST", "")] {
+            let upstream = Upstream::start(move |seen| match (seen.connection, seen.ended) {
+                (0 | 1, true) => refuse(seen),
+                (0 | 1, false) => Vec::new(),
+                _ => good(seen),
+            });
+            let proxy = upstream.proxy("");
+            assert_eq!(status(&proxy, method, body), 200, "{what}: {method} {body:?}");
+            let expected: Vec<_> = (0..3).map(|connection| (connection, body.to_owned())).collect();
+            assert_eq!(upstream.whole(), expected, "{what}: {method} {body:?}");
+        }
+    }
+}
+
+#[test]
+fn a_request_on_a_shared_connection_that_goes_away_is_sent_again() {
+    let upstream = Upstream::start(|seen| match (seen.connection, seen.stream, seen.ended) {
+        (0, 3.., true) => goes_away(1),
+        _ => good(seen),
+    });
+    let proxy = upstream.proxy("");
+    assert_eq!(status(&proxy, "POST", "one"), 200);
+    assert_eq!(status(&proxy, "POST", "two"), 200);
+    let expected = [(0, "one"), (0, "two"), (1, "two")];
+    assert_eq!(upstream.whole(), expected.map(|(connection, body)| (connection, body.to_owned())));
+}
+
+#[test]
+fn a_body_that_is_refused_before_its_end_is_sent_from_its_beginning() {
+    let upstream = Upstream::start(|seen| match (seen.connection, seen.body.as_str()) {
+        (0, "first ") => refused(seen),
+        (0, _) => Vec::new(),
+        _ => good(seen),
+    });
+    let proxy = upstream.proxy("");
+    let mut visitor = proxy.visit();
+    visitor.send(&request("POST", "/", &[("Content-Length", "11")]));
+    visitor.send(b"first ");
+    let seen = upstream.seen.lock().unwrap();
+    while seen.recv().unwrap().connection == 0 {}
+    visitor.send(b"later");
+    assert_eq!(visitor.reply("POST").status, 200);
+    let last = seen.try_iter().last().unwrap();
+    assert_eq!((last.connection, last.body.as_str()), (1, "first later"));
+}
+
+#[test]
+fn what_may_have_been_processed_is_not_sent_again() {
+    let unsafe_to_repeat: [(&str, fn(&Seen) -> Vec<u8>); 3] = [
+        ("a GOAWAY after it", |seen| goes_away(seen.stream)),
+        ("an internal error", |seen| frame(RST_STREAM, 0, seen.stream, &[0, 0, 0, 2])),
+        ("a cancelled stream", |seen| frame(RST_STREAM, 0, seen.stream, &[0, 0, 0, 8])),
+    ];
+    for (what, answer) in unsafe_to_repeat {
+        let upstream = Upstream::start(move |seen| match seen.ended {
+            true => answer(seen),
+            false => Vec::new(),
+        });
+        let proxy = upstream.proxy("timeouts.first_byte = '1s'");
+        assert!(status(&proxy, "POST", "a=1") >= 502, "{what}");
+        assert_eq!(upstream.whole(), [(0, "a=1".to_owned())], "{what}");
+    }
+}
+
+#[test]
+fn a_body_is_kept_up_to_64_kib_and_a_request_is_sent_three_times_on_new_connections() {
+    for (length, attempts) in [(64 * 1024, 3), (64 * 1024 + 1, 1)] {
+        let upstream = Upstream::start(|seen| match seen.ended {
+            true => refused(seen),
+            false => Vec::new(),
+        });
+        let proxy = upstream.proxy("");
+        let body = "x".repeat(length);
+        assert_eq!(status(&proxy, "POST", &body), 502, "{length}");
+        let whole = upstream.whole();
+        assert!(whole.iter().all(|(_, received)| *received == body), "{length}");
+        assert_eq!(whole.len(), attempts, "{length}");
+    }
+}
+
+#[test]
+fn a_connection_that_is_silent_after_a_timeout_gets_no_other_request() {
+    let upstream = Upstream::start(|seen| match seen.connection {
+        0 => Vec::new(),
+        _ => good(seen),
+    });
+    let proxy = upstream.proxy("timeouts.first_byte = '1s'");
+    assert_eq!(status(&proxy, "GET", ""), 504);
+    for _ in 0..3 {
+        assert_eq!(status(&proxy, "GET", ""), 200);
+    }
+    let connections: Vec<_> =
+        upstream.whole().into_iter().map(|(connection, _)| connection).collect();
+    assert_eq!(connections, [0, 1, 1, 1]);
+}
