@@ -21,7 +21,7 @@ pub(crate) struct FieldLines {
 #[derive(Debug, Clone)]
 struct Line {
     name: HeaderName,
-    /// Where the name begins in `head`.
+    /// Where the name begins in `head`; behind its end when it is not there.
     start: u32,
     /// How many lines before this one have the same name.
     occurrence: u16,
@@ -72,11 +72,11 @@ impl FieldLines {
                 }
                 Err(_) => continue,
             };
-            lines.push(Line {
-                name,
-                start: u32::try_from(position(field.name.as_bytes())).unwrap_or(u32::MAX),
-                occurrence,
-            });
+            let spelling = field.name.as_bytes();
+            let at = position(spelling);
+            let known = shared.get(at..at.saturating_add(spelling.len())) == Some(spelling);
+            let start = u32::try_from(at).ok().filter(|_| known).unwrap_or(u32::MAX);
+            lines.push(Line { name, start, occurrence });
         }
         (headers, Self { head: shared, lines: lines.into(), masks })
     }
@@ -105,8 +105,7 @@ impl FieldLines {
     fn spelling<'a>(&'a self, line: &'a Line) -> &'a [u8] {
         let name = line.name.as_str().as_bytes();
         let start = usize::try_from(line.start).unwrap_or(usize::MAX);
-        let received = self.head.get(start..start.saturating_add(name.len()));
-        received.filter(|received| received.eq_ignore_ascii_case(name)).unwrap_or(name)
+        self.head.get(start..start.saturating_add(name.len())).unwrap_or(name)
     }
 }
 

@@ -471,14 +471,25 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_behind_a_gzip_stream_is_passed_over_and_a_second_zstd_frame_is_read() {
+    fn a_second_gzip_member_or_zstd_frame_is_read_and_what_is_none_is_passed_over() {
         let page = b"<body>one".to_vec();
-        let gzip = [coded(&page, Coding::Gzip), b"garbage".to_vec()].concat();
-        let (out, whole, _) = through(vec![gzip], Coding::Gzip);
-        assert!(whole && decoded(&out, Coding::Gzip).0.ends_with(b"one"));
-        let frames = [coded(&page, Coding::Zstd), coded(b" two", Coding::Zstd)].concat();
-        let (out, whole, _) = through(vec![frames], Coding::Zstd);
-        assert!(whole && decoded(&out, Coding::Zstd).0.ends_with(b"one two"));
+        for garbage in [&b"garbage"[..], b"\x1f", b"\x1f\x8b", b"\x1f\x8b\x07", b"\0\0\0\0"] {
+            let gzip = [coded(&page, Coding::Gzip), garbage.to_vec()].concat();
+            let (out, whole, _) = through(vec![gzip], Coding::Gzip);
+            assert!(whole && decoded(&out, Coding::Gzip).0.ends_with(b"one"), "{garbage:?}");
+        }
+        for coding in [Coding::Gzip, Coding::Zstd] {
+            let parts = [coded(&page, coding), coded(b" two", coding), coded(b" three", coding)];
+            let coded = parts.concat();
+            for size in [1, 2, 3, 7, coded.len()] {
+                let chunks = coded.chunks(size).map(<[u8]>::to_vec).collect();
+                let (out, whole, _) = through(chunks, coding);
+                assert!(whole, "{coding:?} {size}");
+                assert!(decoded(&out, coding).0.ends_with(b"one two three"), "{coding:?} {size}");
+            }
+            let (_, whole, _) = through(vec![coded[..coded.len() - 3].to_vec()], coding);
+            assert!(!whole, "{coding:?}: cut in the last part");
+        }
     }
 
     #[test]

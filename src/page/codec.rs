@@ -19,6 +19,9 @@ const MOST_AT_ONCE: usize = 256;
 /// How many bytes are worked on in one piece.
 const PIECE: usize = 8 * 1024;
 
+/// How a member of a gzip stream begins (RFC 1952 section 2.3.1).
+const GZIP_MEMBER: [u8; 3] = [0x1f, 0x8b, 8];
+
 /// The coding of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Coding {
@@ -77,14 +80,24 @@ impl Drop for Permit {
 pub(super) struct Codec {
     decoder: Box<dyn DecodeV2 + Send>,
     encoder: Box<dyn EncodeV2 + Send>,
-    /// A second stream may follow the first (RFC 8878 section 3.1).
-    frames: bool,
+    follows: Follows,
     /// The end of the coded stream was read.
     ended: bool,
     /// The decoder may have more to give without more input.
     full: bool,
     /// Something was encoded that is not flushed.
     dirty: bool,
+}
+
+/// What may follow a coded stream that has ended.
+#[derive(Debug, Clone, Copy)]
+enum Follows {
+    /// Nothing that is read: browsers pass over it, too.
+    Nothing,
+    /// Another frame (RFC 8878 section 3.1).
+    Frame,
+    /// Another gzip member (RFC 1952 section 2.2), of whose beginning this many bytes were read.
+    Member(usize),
 }
 
 impl Codec {
@@ -109,8 +122,12 @@ impl Codec {
                 (Box::new(ZstdDecoder::new()), Box::new(ZstdEncoder::new_with_params(1, &params)))
             }
         };
-        let frames = coding == Coding::Zstd;
-        Some(Self { decoder, encoder, frames, ended: false, full: false, dirty: false })
+        let follows = match coding {
+            Coding::Zstd => Follows::Frame,
+            Coding::Gzip => Follows::Member(0),
+            Coding::Identity | Coding::Brotli => Follows::Nothing,
+        };
+        Some(Self { decoder, encoder, follows, ended: false, full: false, dirty: false })
     }
 
     /// Undoes a piece of the input. Returns how many bytes of it were taken; `plain` is what they give.
@@ -118,12 +135,15 @@ impl Codec {
     pub(super) fn decode(&mut self, input: &[u8], plain: &mut Vec<u8>) -> io::Result<usize> {
         plain.clear();
         if self.ended {
-            if !self.frames || input.is_empty() {
-                // What browsers pass over, too.
-                return Ok(input.len());
+            match self.follows {
+                _ if input.is_empty() => return Ok(0),
+                Follows::Nothing => return Ok(input.len()),
+                Follows::Frame => {
+                    self.decoder.reinit()?;
+                    self.ended = false;
+                }
+                Follows::Member(read) => return self.begin_member(read, input),
             }
-            self.decoder.reinit()?;
-            self.ended = false;
         }
         let mut piece = [0_u8; PIECE];
         let mut output = WriteBuffer::new_initialized(&mut piece);
@@ -138,6 +158,27 @@ impl Codec {
         plain.extend_from_slice(output.written());
         self.full = output.has_no_spare_space();
         Ok(input.written_len())
+    }
+
+    /// Looks for another gzip member, of whose beginning some bytes were `read` already. Returns how many bytes of the input
+    /// were taken.
+    fn begin_member(&mut self, read: usize, input: &[u8]) -> io::Result<usize> {
+        let rest = GZIP_MEMBER.get(read..).unwrap_or_default();
+        let same = input.iter().zip(rest).take_while(|(byte, expected)| byte == expected).count();
+        if same == rest.len() {
+            self.follows = Follows::Member(0);
+            self.ended = false;
+            self.decoder.reinit()?;
+            let mut nothing = [0; 1];
+            let mut output = WriteBuffer::new_initialized(&mut nothing);
+            self.decoder.decode(&mut PartialBuffer::new(&GZIP_MEMBER[..]), &mut output)?;
+            return Ok(same);
+        }
+        self.follows = match same == input.len() {
+            true => Follows::Member(read + same),
+            false => Follows::Nothing,
+        };
+        Ok(input.len())
     }
 
     /// Whether the coded stream is whole, when no more input comes.
