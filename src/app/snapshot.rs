@@ -170,6 +170,7 @@ impl Lasting {
             loop_reported: AtomicBool::new(false),
             proxy_protocol: config.listen.proxy_protocol,
             tls,
+            client_cert_fields: config.tls.as_ref().is_some_and(|tls| tls.client_cert_fields),
             redirect: config.tls.and_then(|tls| tls.redirect),
             access_log: self.access_log.clone(),
             spans: self.spans.clone(),

@@ -157,6 +157,8 @@ pub struct Tls {
     pub identities: Vec<Identity>,
     /// Whose certificates visitors have to show, if anybody's.
     pub clients: Option<ClientAuthorities>,
+    /// The origin gets a visitor's certificate (RFC 9440).
+    pub client_cert_fields: bool,
     /// The keys of session tickets; `None` for keys of the process.
     pub ticket_keys: Option<TicketKeys>,
     /// TLS 1.2 is refused.

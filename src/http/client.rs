@@ -2,7 +2,10 @@
 //! proxies, from what they say (RFC 7239, `X-Forwarded-*`).
 
 use core::net::IpAddr;
+use std::sync::OnceLock;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::Version;
 use http::header::{FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue};
@@ -15,6 +18,9 @@ use super::forwarded::{
 use super::host::Authority;
 use super::via::Via;
 
+const CLIENT_CERT: HeaderName = HeaderName::from_static("client-cert");
+const CLIENT_CERT_CHAIN: HeaderName = HeaderName::from_static("client-cert-chain");
+
 /// The other end of a client connection.
 #[derive(Debug)]
 pub(crate) struct Peer {
@@ -24,6 +30,16 @@ pub(crate) struct Peer {
     value: HeaderValue,
     /// The beginning of a `Forwarded` element: `for=…;host="`.
     element: Box<[u8]>,
+    /// The certificate that it has shown, where origins get it.
+    certificate: OnceLock<Box<ClientCertificate>>,
+}
+
+/// A client's certificate as field values (RFC 9440 section 2).
+#[derive(Debug)]
+struct ClientCertificate {
+    certificate: HeaderValue,
+    /// The certificates behind it; `None` without any.
+    chain: Option<HeaderValue>,
 }
 
 impl Peer {
@@ -37,6 +53,19 @@ impl Peer {
             value: HeaderValue::from_str(&address.to_string())
                 .unwrap_or(HeaderValue::from_static("unknown")),
             element: format!("for={};host=\"", Node::from(address).quoted()).into_bytes().into(),
+            certificate: OnceLock::new(),
+        }
+    }
+
+    /// The peer has shown this certificate, with the ones behind it, each in DER.
+    pub(crate) fn set_certificate(&self, chain: &[impl AsRef<[u8]>]) {
+        let item = |der: &dyn AsRef<[u8]>| format!(":{}:", STANDARD.encode(der.as_ref()));
+        let Some((certificate, behind)) = chain.split_first() else { return };
+        let behind: Vec<String> = behind.iter().map(|der| item(der)).collect();
+        let chain = (!behind.is_empty()).then(|| behind.join(", "));
+        let chain = chain.and_then(|chain| HeaderValue::try_from(chain).ok());
+        if let Ok(certificate) = HeaderValue::try_from(item(certificate)) {
+            let _ = self.certificate.set(Box::new(ClientCertificate { certificate, chain }));
         }
     }
 }
@@ -98,7 +127,8 @@ impl Client {
     }
 
     /// Adds this hop: `Via`, `CDN-Loop`, `X-Forwarded-*` and `Forwarded`. The last two name the same hops, and the scheme and
-    /// host that the client used.
+    /// host that the client used. `Client-Cert` has the peer's certificate, unless the peer is a trusted proxy, which speaks of its
+    /// own client.
     pub(crate) fn add_forwarding(
         &self,
         peer: &Peer,
@@ -106,6 +136,10 @@ impl Client {
         (via, version): (&Via, Version),
     ) {
         headers.reserve(6);
+        if let Some(shown) = peer.certificate.get().filter(|_| !self.trusted) {
+            headers.insert(CLIENT_CERT, shown.certificate.clone());
+            insert(headers, CLIENT_CERT_CHAIN, shown.chain.clone());
+        }
         via.add(headers, version);
         let (proto, ssl) = if self.secure { ("https", "on") } else { ("http", "off") };
         let host = self.host.clone().or_else(|| headers.get(HOST).cloned());
@@ -318,6 +352,29 @@ mod tests {
                 headers[name].to_str().expect("ASCII").to_owned()
             },
         )
+    }
+
+    #[test]
+    fn the_origin_gets_the_certificate_of_the_peer_and_of_a_trusted_proxys_client() {
+        let sent = [("client-cert", ":Zm9yZ2Vk:"), ("client-cert-chain", ":Zm9yZ2Vk:")];
+        let both = |peer: &str, shown: &[&[u8]]| {
+            let mut headers = map(&sent);
+            let peer = Peer::new(peer.parse().expect("an address"), true);
+            peer.set_certificate(shown);
+            let client = Client::of(&peer, &headers, trusts);
+            client.remove_forged(&mut headers);
+            client.add_forwarding(&peer, &mut headers, (&Via::new(1), Version::HTTP_11));
+            ["client-cert", "client-cert-chain"].map(|name| {
+                headers.get(name).map(|value| value.to_str().expect("ASCII").to_owned())
+            })
+        };
+        let some = |text: &str| Some(text.to_owned());
+        let untrusted = "203.0.113.1";
+        assert_eq!(both(untrusted, &[]), [None, None]);
+        assert_eq!(both(untrusted, &[b"one"]), [some(":b25l:"), None]);
+        let chain = [&b"one"[..], b"two", b"three!"];
+        assert_eq!(both(untrusted, &chain), [some(":b25l:"), some(":dHdv:, :dGhyZWUh:")]);
+        assert_eq!(both(PEER, &[b"one"]), [some(":Zm9yZ2Vk:"), some(":Zm9yZ2Vk:")]);
     }
 
     #[test]

@@ -19,6 +19,7 @@ use crate::telemetry::ErrorKind;
 pub(super) async fn serve(socket: Socket, visitor: Arc<Visitor>, snapshot: Arc<Snapshot>) {
     let Some(tls) = snapshot.tls.clone() else { return };
     let longest = snapshot.timeouts.request_head;
+    let forwards_certificate = snapshot.client_cert_fields;
     // The connection may outlive this config by far.
     drop(snapshot);
     let shaking = Box::pin(async {
@@ -32,6 +33,9 @@ pub(super) async fn serve(socket: Socket, visitor: Arc<Visitor>, snapshot: Arc<S
     });
     match tokio::time::timeout(longest, shaking).await {
         Ok(Ok(Ok(stream))) => {
+            if forwards_certificate && let Some(chain) = stream.get_ref().1.peer_certificates() {
+                visitor.peer.set_certificate(chain);
+            }
             connection::serve(SocketIo::Tls(Box::new(stream.into())), visitor).await;
         }
         Ok(Ok(Err(socket))) => {

@@ -41,6 +41,8 @@ pub struct Snapshot {
     pub(crate) loop_reported: AtomicBool,
     /// How hands are shaken with visitors, where TLS is listened for.
     pub tls: Option<Arc<ServerConfig>>,
+    /// The origin gets a visitor's certificate (RFC 9440).
+    pub client_cert_fields: bool,
     /// The port of https that visitors of http are sent to, where they are.
     pub redirect: Option<u16>,
     /// Connections begin with the PROXY protocol.

@@ -244,6 +244,38 @@ fn where_visitors_need_a_certificate_nobody_else_gets_in() {
 }
 
 #[test]
+fn the_origin_gets_a_visitors_certificate_and_none_that_a_visitor_has_written() {
+    let authority = Authority::new();
+    authority.issue("site", &["shop.test"], 2099);
+    authority.issue("visitor", &["visitor"], 2099);
+    let origin = Origin::answering(OK);
+    let more = format!(
+        "client_ca = '{}'\nclient_auth = 'optional'\nclient_cert_fields = true",
+        authority.path("ca.pem")
+    );
+    let proxy = authority.proxy(&origin, &["site"], &more);
+    let (cert, key) = (authority.path("visitor.pem"), authority.path("visitor.key"));
+    let forged = ["-H", "Client-Cert: :Zm9yZ2Vk:", "-H", "Client-Cert-Chain: :Zm9yZ2Vk:"];
+    let item = |file: &str| {
+        let pem = std::fs::read_to_string(authority.path(file)).unwrap();
+        let der: String = pem.lines().filter(|line| !line.starts_with("---")).collect();
+        Some(format!(":{der}:"))
+    };
+    for version in ["--http1.1", "--http2"] {
+        let shown = ["--cert", &cert, "--key", &key, version];
+        authority.curl(&proxy, "shop.test", &[&shown[..], &forged].concat()).unwrap();
+        let seen = origin.next();
+        // curl sends the authority's own certificate, too.
+        assert_eq!(seen.field("client-cert"), item("visitor.pem"), "{version}");
+        assert_eq!(seen.field("client-cert-chain"), item("ca.pem"), "{version}");
+        authority.curl(&proxy, "shop.test", &[&[version], &forged[..]].concat()).unwrap();
+        let seen = origin.next();
+        assert_eq!(seen.field("client-cert"), None, "{version}");
+        assert_eq!(seen.field("client-cert-chain"), None, "{version}");
+    }
+}
+
+#[test]
 fn a_new_certificate_is_shown_without_a_restart_and_open_connections_go_on() {
     use std::io::{Read, Write};
     let authority = Authority::new();

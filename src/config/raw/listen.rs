@@ -39,6 +39,8 @@ pub(in crate::config) struct RawTls {
     pub(in crate::config) client_ca: Option<Text>,
     /// Whether visitors without a certificate are refused. Default: `"required"`.
     pub(in crate::config) client_auth: Option<RawClientAuth>,
+    /// The origin gets a visitor's certificate and its chain in `Client-Cert` and `Client-Cert-Chain` (RFC 9440). Default: `false`.
+    pub(in crate::config) client_cert_fields: Option<bool>,
     /// A file with the keys that encrypt session tickets, the same on every replica, so that sessions are resumed on any of them: 1 to 8 lines of at least 32 printable ASCII characters, as in `consent.key_file`. The first encrypts, all of them decrypt. Default: keys of this process, which rotate.
     pub(in crate::config) ticket_key_file: Option<Text>,
     /// Visitors of http are sent to https. Default: `false`.

@@ -63,6 +63,8 @@ fn listeners(raw: &Raw, found: &mut Vec<Found>) {
     }
     let reason = "has no effect without tls.client_ca";
     note(found, tls.client_auth.is_some() && tls.client_ca.is_none(), "tls.client_auth", reason);
+    let fields = tls.client_cert_fields == Some(true) && tls.client_ca.is_none();
+    note(found, fields, "tls.client_cert_fields", reason);
     let port = tls.redirect_port.is_some() && tls.redirect != Some(true);
     note(found, port, "tls.redirect_port", "has no effect without tls.redirect = true");
     if listen.admin.as_ref().is_some_and(|admin| admin.get_ref() == "off") {

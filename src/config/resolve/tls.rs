@@ -56,6 +56,7 @@ pub(super) fn tls(
         clients,
         ticket_keys,
         only_tls_1_3: raw.min_version == Some(RawTlsVersion::Tls13),
+        client_cert_fields: raw.client_cert_fields.unwrap_or(false),
         redirect: raw.redirect.unwrap_or(false).then_some(port),
         acme,
     })
