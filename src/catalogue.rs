@@ -40,59 +40,98 @@ pub use rule::{CookieRule, Entry, RulePlace, Tier};
 pub use suggestion::{Evidence, Suggestion, Together, suggest};
 
 use std::cmp::Reverse;
+use std::sync::Arc;
 
 use crate::cookie::{SetCookie, without_prefix};
 use hosts::Hosts;
 
-/// All rules of a site, compiled. A look-up costs the same with ten rules as with ten thousand.
-#[derive(Debug)]
-pub struct Catalogue {
+/// Rules, compiled. A look-up costs the same with ten rules as with ten thousand.
+#[derive(Debug, Default)]
+pub struct RuleSet {
     cookies: Matcher<CookieRule>,
     beacons: Matcher<BeaconRule>,
-    lists: Option<FilterLists>,
     hosts: Hosts,
 }
 
-impl Catalogue {
+impl RuleSet {
     /// Compiles the rules. `docs/catalogue.md` says which of several wins.
     pub fn compile(
         cookies: impl IntoIterator<Item = CookieRule>,
         beacons: impl IntoIterator<Item = BeaconRule>,
+        hosts: impl IntoIterator<Item = HostRule>,
+    ) -> Self {
+        Self::after(&Self::default(), cookies, beacons, hosts)
+    }
+
+    /// Compiles rules that are numbered from the last ones of another set on.
+    fn after(
+        others: &Self,
+        cookies: impl IntoIterator<Item = CookieRule>,
+        beacons: impl IntoIterator<Item = BeaconRule>,
+        hosts: impl IntoIterator<Item = HostRule>,
     ) -> Self {
         let mut names = Matcher::default();
-        for (number, mut rule) in cookies.into_iter().enumerate() {
+        for (number, mut rule) in (others.cookies.len()..).zip(cookies) {
             rule.number = number;
             let pattern = rule.pattern.clone();
             let weight = Weight { yields: rule.requires.is_some(), ..Weight::of(rule.tier) };
             names.insert(&pattern, weight, rule);
         }
         let mut paths = Matcher::default();
-        for (number, mut rule) in beacons.into_iter().enumerate() {
+        for (number, mut rule) in (others.beacons.len()..).zip(beacons) {
             rule.number = number;
             let weight = Weight { conditions: rule.conditions(), ..Weight::of(rule.tier) };
             paths.insert(&beacon_path::key(&rule.path), weight, rule);
         }
-        Self { cookies: names, beacons: paths, lists: None, hosts: Hosts::default() }
+        Self { cookies: names, beacons: paths, hosts: Hosts::compile(hosts) }
+    }
+}
+
+/// All rules of a site: its own, over those that all sites share.
+#[derive(Debug)]
+pub struct Catalogue {
+    own: RuleSet,
+    shared: Arc<RuleSet>,
+    lists: Option<FilterLists>,
+}
+
+impl Catalogue {
+    /// Compiles the rules of a site that shares none.
+    pub fn compile(
+        cookies: impl IntoIterator<Item = CookieRule>,
+        beacons: impl IntoIterator<Item = BeaconRule>,
+    ) -> Self {
+        Self::over(&Arc::default(), cookies, beacons, [])
     }
 
-    /// Knows these foreign hosts.
-    pub fn with_hosts(mut self, hosts: impl IntoIterator<Item = HostRule>) -> Self {
-        self.hosts = Hosts::compile(hosts);
-        self
+    /// Compiles a site's own rules, over shared ones of lower tiers.
+    pub fn over(
+        shared: &Arc<RuleSet>,
+        cookies: impl IntoIterator<Item = CookieRule>,
+        beacons: impl IntoIterator<Item = BeaconRule>,
+        hosts: impl IntoIterator<Item = HostRule>,
+    ) -> Self {
+        let own = RuleSet::after(shared, cookies, beacons, hosts);
+        Self { own, shared: Arc::clone(shared), lists: None }
+    }
+
+    /// Its own rules, then the shared ones: whatever matches of the first wins.
+    fn sets(&self) -> [&RuleSet; 2] {
+        [&self.own, &self.shared]
     }
 
     /// What a page of `own_host` would load from another host: by the table of hosts, else by the filter
     /// lists. `kind` is the lists' word for what the tag loads.
     pub fn third_party(&self, host: &str, own_host: &str, url: &str, kind: &str) -> Option<&Entry> {
         let listed = || self.lists.as_ref()?.third_party(host, own_host, url, kind);
-        self.hosts.find(host).or_else(listed)
+        Hosts::find(self.sets().map(|set| &set.hosts), host).or_else(listed)
     }
 
     /// Knows as beacons, besides, what these lists know.
     pub fn with_lists(mut self, lists: Option<FilterLists>) -> Self {
         self.lists = lists;
         if let Some(lists) = &mut self.lists {
-            lists.number(self.beacons.len());
+            lists.number(self.shared.beacons.len() + self.own.beacons.len());
         }
         self
     }
@@ -128,7 +167,8 @@ impl Catalogue {
         let holds = |rule: &CookieRule, wild: &[u8]| {
             rule.requires.as_ref().is_none_or(|requires| requires.hold(wild, set, sight))
         };
-        let best = |name: &[u8]| self.cookies.best(name, holds);
+        let best =
+            |name: &[u8]| self.sets().into_iter().find_map(|set| set.cookies.best(name, holds));
         let unprefixed = || without_prefix(name).and_then(best);
         best(name).or_else(unprefixed).or_else(|| {
             // Keygrip and what is built on it sign the cookie `X` in a cookie `X.sig`.
@@ -143,18 +183,20 @@ impl Catalogue {
     /// the one that spells the path as the request does, then the one of the highest precedence.
     pub fn beacon(&self, probe: &BeaconProbe<'_>) -> Option<&BeaconRule> {
         let mut best: Option<(_, &BeaconRule)> = None;
-        if !self.beacons.is_empty() {
+        if self.beacon_paths() > 0 {
             beacon_path::each_reading(probe.path, |reading| {
                 let path = beacon_path::lower(reading.path);
                 let spellings = [Some(&*path), beacon_path::trimmed(&path)];
                 for (trimmed, path) in spellings.into_iter().flatten().enumerate() {
-                    self.beacons.each(path, |rule, precedence| {
+                    let mut judge = |rule, precedence| {
+                        let rule: &BeaconRule = rule;
                         let Some(fit) = rule.fits(probe, reading) else { return };
                         let order = (rule.tier, Reverse((reading.order, trimmed)), fit, precedence);
                         if best.is_none_or(|(found, _)| order > found) {
                             best = Some((order, rule));
                         }
-                    });
+                    };
+                    self.sets().into_iter().for_each(|set| set.beacons.each(path, &mut judge));
                 }
             });
         }
@@ -166,39 +208,43 @@ impl Catalogue {
         self.lists.is_some()
     }
 
-    /// The cookie rule of this number, in the order in which they were given.
+    /// The cookie rule of this number: the shared ones in the order in which they were given, then the site's own.
     pub fn cookie_rule(&self, number: usize) -> Option<&CookieRule> {
-        self.cookies.get(number)
+        match number.checked_sub(self.shared.cookies.len()) {
+            None => self.shared.cookies.get(number),
+            Some(own) => self.own.cookies.get(own),
+        }
     }
 
     /// Every cookie rule, the one of the highest precedence first.
     pub fn cookie_rules_by_precedence(&self) -> impl Iterator<Item = &CookieRule> {
-        self.cookies.by_precedence()
+        self.sets().into_iter().flat_map(|set| set.cookies.by_precedence())
     }
 
-    /// Every beacon rule.
+    /// Every beacon rule, in the order of the numbers.
     pub fn all_beacon_rules(&self) -> impl Iterator<Item = &BeaconRule> {
-        self.beacons.values().chain(self.lists.as_ref().map(FilterLists::rule))
+        let rules = self.shared.beacons.values().chain(self.own.beacons.values());
+        rules.chain(self.lists.as_ref().map(FilterLists::rule))
     }
 
     /// The beacon rule of this number.
     pub fn beacon_rule(&self, number: usize) -> Option<&BeaconRule> {
-        self.all_beacon_rules().find(|rule| rule.number == number)
+        self.all_beacon_rules().nth(number)
     }
 
     /// How many beacon rules there are.
     pub fn beacon_rules(&self) -> usize {
-        self.beacons.len() + usize::from(self.lists.is_some())
+        self.beacon_paths() + usize::from(self.lists.is_some())
     }
 
     /// How many cookie rules there are.
     pub fn cookie_rules(&self) -> usize {
-        self.cookies.len()
+        self.shared.cookies.len() + self.own.cookies.len()
     }
 
     /// How many beacon paths there are.
     pub fn beacon_paths(&self) -> usize {
-        self.beacons.len()
+        self.shared.beacons.len() + self.own.beacons.len()
     }
 }
 
@@ -238,6 +284,41 @@ mod tests {
         assert_eq!(category(b"_ga"), Some(Category::TARGETING));
         assert_eq!(category(b"_GA"), None);
         assert_eq!(category(b""), None);
+    }
+
+    #[test]
+    fn a_sites_own_rules_win_over_shared_ones_and_are_numbered_behind_them() {
+        let shared = Arc::new(RuleSet::compile(
+            [
+                rule("_ga", Tier::Config, Category::ANALYTICS),
+                rule("_gid", Tier::Catalogue(0), Category::ANALYTICS),
+            ],
+            [],
+            [],
+        ));
+        let own = [
+            rule("_g*", Tier::Site, Category::NECESSARY),
+            rule("sid.sig", Tier::Site, Category::SOCIAL),
+        ];
+        let catalogue = Catalogue::over(&shared, own, [], []);
+        let found = |name: &[u8]| {
+            catalogue.cookie(name).map(|rule| (rule.number, rule.pattern.as_str().to_owned()))
+        };
+        assert_eq!(found(b"_ga"), Some((2, "_g*".to_owned())));
+        assert_eq!(found(b"__Secure-_gid"), Some((2, "_g*".to_owned())));
+        assert_eq!(found(b"sid.sig"), Some((3, "sid.sig".to_owned())));
+        let other = Catalogue::over(&shared, [], [], []);
+        assert_eq!(other.cookie(b"_gid").map(|rule| rule.number), Some(1));
+        for catalogue in [catalogue, other] {
+            for number in 0..catalogue.cookie_rules() {
+                let rule = catalogue.cookie_rule(number);
+                assert_eq!(rule.map(|rule| rule.number), Some(number));
+            }
+            assert!(catalogue.cookie_rule(catalogue.cookie_rules()).is_none());
+            let order: Vec<Tier> =
+                catalogue.cookie_rules_by_precedence().map(|rule| rule.tier).collect();
+            assert!(order.is_sorted_by(|a, b| a >= b), "{order:?}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use consentry::config::{self, Overrides};
 use consentry::consent::Signals;
 use consentry::consent::sources::NAMES;
 use consentry::cookie::Cookies;
+use consentry::filter::Filter;
 
 #[test]
 fn no_source_allocates_where_no_consent_cookie_is() {
@@ -23,4 +24,27 @@ fn no_source_allocates_where_no_consent_cookie_is() {
     }
     let counted = allocation_counter::measure(|| drop(vec![1_u8]));
     assert_eq!(counted.count_total, 1, "the counter counts");
+}
+
+#[test]
+fn sites_share_the_catalogue() {
+    let bytes = |sites: usize| {
+        let site = |number: usize| {
+            format!(
+                "[[site]]\nname = 's{number}'\nhosts = ['s{number}.example']\nupstream = 'http://a'\n\
+                 [[site.cookie]]\nname = 'own{number}'\ncategory = 'necessary'\n"
+            )
+        };
+        let toml: String = (0..sites).map(site).collect();
+        let mut kept = Vec::new();
+        let measured = allocation_counter::measure(|| {
+            let config = config::parse(&toml, None, &Overrides::default()).unwrap();
+            let filters = config.sites.iter().map(|site| Filter::new(site.filter.clone()));
+            kept.push((filters.collect::<Vec<_>>(), config));
+        });
+        measured.bytes_current
+    };
+    let (one, many) = (bytes(1), bytes(101));
+    let each = (many - one) / 100;
+    assert!(each < 20 * 1024, "{each} bytes for each further site, {one} for the first");
 }

@@ -34,11 +34,12 @@ impl Hosts {
         hosts
     }
 
-    /// The rule for a host, lower-case: its own, else that of the nearest one above it.
-    pub(super) fn find(&self, host: &str) -> Option<&Entry> {
+    /// The rule for a host, lower-case: its own, else that of the nearest one above it; for the same host that of the first
+    /// of these.
+    pub(super) fn find<'a>(of: [&'a Self; 2], host: &str) -> Option<&'a Entry> {
         let mut rest = host.strip_suffix('.').unwrap_or(host);
         loop {
-            if let Some(rule) = self.rules.get(rest) {
+            if let Some(rule) = of.into_iter().find_map(|hosts| hosts.rules.get(rest)) {
                 return Some(&rule.entry);
             }
             (_, rest) = rest.split_once('.')?;
@@ -70,7 +71,17 @@ mod tests {
             rule("tracker.test", Tier::Catalogue(0), Category::ANALYTICS),
             rule("cdn.tracker.test", Tier::Catalogue(0), Category::FUNCTIONAL),
         ]);
-        let category = |host| hosts.find(host).map(|entry| entry.category);
+        let own = Hosts::compile([
+            rule("tracker.test", Tier::Site, Category::SOCIAL),
+            rule("x.cdn.tracker.test", Tier::Site, Category::NECESSARY),
+        ]);
+        let over = |host| Hosts::find([&own, &hosts], host).map(|entry| entry.category);
+        assert_eq!(over("ads.example"), Some(Category::NECESSARY));
+        assert_eq!(over("tracker.test"), Some(Category::SOCIAL));
+        assert_eq!(over("y.cdn.tracker.test"), Some(Category::FUNCTIONAL));
+        assert_eq!(over("x.cdn.tracker.test"), Some(Category::NECESSARY));
+        let none = Hosts::default();
+        let category = |host| Hosts::find([&none, &hosts], host).map(|entry| entry.category);
         assert_eq!(category("ads.example"), Some(Category::NECESSARY));
         assert_eq!(category("a.b.tracker.test."), Some(Category::ANALYTICS));
         assert_eq!(category("x.cdn.tracker.test"), Some(Category::FUNCTIONAL));

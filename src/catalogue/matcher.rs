@@ -205,10 +205,6 @@ impl<T> Matcher<T> {
     pub(super) fn len(&self) -> usize {
         self.items.len()
     }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.items.is_empty()
-    }
 }
 
 fn precedence(pattern: &Pattern, weight: Weight, index: usize) -> Precedence {

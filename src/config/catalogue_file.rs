@@ -9,8 +9,8 @@ use http::Method;
 use super::document::{Document, nearest, place};
 use super::raw::{RawBeacon, RawCatalogue, RawCookie, RawHost, RawRequires};
 use crate::catalogue::{
-    BeaconRule, Companion, CookieRule, Entry, HostRule, Pattern, Requires, RulePlace, Tier,
-    builtin, rule_path,
+    BeaconRule, Companion, CookieRule, Entry, HostRule, Pattern, Requires, RulePlace, RuleSet,
+    Tier, builtin, rule_path,
 };
 use crate::config::spanned::Spanned;
 use crate::consent::{Categories, Category};
@@ -29,6 +29,12 @@ pub(super) struct Rules {
 }
 
 impl Rules {
+    /// The rules, compiled for all sites.
+    pub(super) fn compile(&self) -> RuleSet {
+        let Self { cookies, beacons, hosts } = self.clone();
+        RuleSet::compile(cookies, beacons, hosts)
+    }
+
     /// Every vendor of the IAB's list that a rule names, as often as one does.
     pub(super) fn tcf_vendors(&self) -> impl Iterator<Item = (u16, Category)> {
         let cookies = self.cookies.iter().map(|rule| &rule.entry);

@@ -19,6 +19,7 @@ mod upstreams;
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use common::{Common, Doc};
 
@@ -95,6 +96,7 @@ pub(super) fn resolve(
         unclassified: raw.unclassified,
         consent: raw.consent,
         categories,
+        rule_set: Arc::new(rules.compile()),
         rules,
         expire,
         detect,
@@ -114,7 +116,7 @@ pub(super) fn resolve(
         pages,
     };
     let mut sites = site::sites(document, raw.site, &common, overrides);
-    let shared = || Catalogue::compile(common.rules.cookies.iter().cloned(), []);
+    let shared = Catalogue::over(&common.rule_set, [], [], []);
     let related = siblings::siblings(&sites, shared);
     for (site, siblings) in sites.iter_mut().zip(related) {
         site.filter.siblings = siblings;

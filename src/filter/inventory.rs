@@ -25,8 +25,12 @@ const MAX_NAME_OCTETS: usize = 256;
 
 /// By the name with its numbers folded.
 type Recent = Arc<Mutex<LruCache<String, Box<Unknown>, RandomState>>>;
-/// By the number of a rule: what was seen of it.
-type ByRule = Box<[OnceLock<Box<Seen>>]>;
+/// By the number of a rule: what was seen of it. Most rules are never seen: slots are allocated some at a time.
+#[derive(Debug)]
+struct ByRule(Box<[OnceLock<Box<Slots>>]>);
+type Slots = [OnceLock<Box<Seen>>; SLOTS];
+/// How many slots are allocated at a time.
+const SLOTS: usize = 32;
 
 /// What passed by on one site.
 #[derive(Debug)]
@@ -107,12 +111,11 @@ pub enum Rule<'a> {
 impl Inventory {
     /// An inventory of what a catalogue's rules know, and of what none does.
     pub(super) fn new(catalogue: &Catalogue) -> Self {
-        let by_rule = |rules: usize| (0..rules).map(|_| OnceLock::new()).collect();
         let recent =
             || Arc::new(Mutex::new(LruCache::unbounded_with_hasher(RandomState::default())));
         Self {
-            cookies: by_rule(catalogue.cookie_rules()),
-            beacons: by_rule(catalogue.beacon_rules()),
+            cookies: ByRule::new(catalogue.cookie_rules()),
+            beacons: ByRule::new(catalogue.beacon_rules()),
             unknown_set: recent(),
             unknown_sent: recent(),
             unknown_beacons: recent(),
@@ -153,7 +156,7 @@ impl Inventory {
                 unknown.iter().filter_map(|(key, seen)| Some((key.clone(), rule(key, seen)?)));
             let known: Vec<(String, usize)> = known.collect();
             for (key, number) in known {
-                if let Some((slot, seen)) = next.cookies.get(number).zip(unknown.pop(&key)) {
+                if let Some((slot, seen)) = next.cookies.slot(number).zip(unknown.pop(&key)) {
                     // Of several names under one rule the first one's counts go on.
                     let _ = slot.set(Box::new(seen.seen));
                 }
@@ -274,18 +277,39 @@ impl Inventory {
     }
 }
 
+impl ByRule {
+    fn new(rules: usize) -> Self {
+        Self((0..rules.div_ceil(SLOTS)).map(|_| OnceLock::new()).collect())
+    }
+
+    /// The place of a rule; `None` beyond the last one.
+    fn slot(&self, number: usize) -> Option<&OnceLock<Box<Seen>>> {
+        let slots = self.0.get(number / SLOTS)?;
+        slots.get_or_init(|| Box::new([const { OnceLock::new() }; SLOTS])).get(number % SLOTS)
+    }
+
+    /// What was seen, by the number of its rule.
+    fn seen(&self) -> impl Iterator<Item = (usize, &Seen)> {
+        let slots = self.0.iter().enumerate().filter_map(|(at, slots)| Some((at, slots.get()?)));
+        slots.flat_map(|(at, slots)| {
+            let first = at * SLOTS;
+            let seen = slots.iter().enumerate();
+            seen.filter_map(move |(number, seen)| Some((first + number, &**seen.get()?)))
+        })
+    }
+}
+
 /// Copies what was seen under each rule to the rule that takes its place.
 fn hand_on(from: &ByRule, to: &ByRule, place: impl Fn(usize) -> Option<usize>) {
-    for (number, seen) in from.iter().enumerate() {
-        let Some(seen) = seen.get() else { continue };
-        if let Some(place) = place(number).and_then(|place| to.get(place)) {
+    for (number, seen) in from.seen() {
+        if let Some(place) = place(number).and_then(|place| to.slot(place)) {
             let _ = place.set(Box::new(seen.copy()));
         }
     }
 }
 
 fn of_rule(seen: &ByRule, number: usize, now: i64, note: impl FnOnce(&Seen)) {
-    if let Some(seen) = seen.get(number) {
+    if let Some(seen) = seen.slot(number) {
         note(seen.get_or_init(|| Box::new(Seen::new(now))));
     }
 }
@@ -361,8 +385,8 @@ fn known<'a>(
     by_rule: &ByRule,
     rule_of: impl Fn(usize) -> Option<(&'a str, Rule<'a>)>,
 ) -> Vec<SeenItem<'a>> {
-    let seen = by_rule.iter().enumerate().filter_map(|(number, seen)| Some((number, seen.get()?)));
-    let mut all: Vec<_> = seen
+    let mut all: Vec<_> = by_rule
+        .seen()
         .filter_map(|(number, seen)| {
             let (name, rule) = rule_of(number)?;
             Some(item(name, Some(rule), seen))

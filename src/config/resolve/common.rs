@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::catalogue::FilterLists;
+use crate::catalogue::{FilterLists, RuleSet};
 use crate::config::catalogue_file::Rules;
 use crate::config::document::Document;
 use crate::config::raw::{
@@ -36,7 +36,9 @@ pub(super) struct Common {
     pub(super) unclassified: Option<RawUnclassified>,
     pub(super) consent: RawConsent,
     pub(super) categories: Categories,
+    /// The rules of all sites, and the same compiled.
     pub(super) rules: Rules,
+    pub(super) rule_set: Arc<RuleSet>,
     pub(super) expire: Expire,
     pub(super) detect: Detect,
     pub(super) email_opens: bool,

@@ -10,7 +10,7 @@ use super::layers::Layers;
 use super::names::{field_name, own_field};
 use super::sources::sources;
 use crate::catalogue::{Catalogue, CookieRule, Entry, LIST_COOKIE, Pattern, Tier};
-use crate::config::catalogue_file::named_category;
+use crate::config::catalogue_file::{Rules, named_category};
 use crate::config::overrides::Overrides;
 use crate::config::raw::{RawConsent, RawDefault, RawSignal, RawSite, RawUnclassified};
 use crate::config::settings::{FilterSettings, Mode};
@@ -38,16 +38,17 @@ pub(super) fn filter(
     let consent = Layers::new("consent", key, &consent, &common.consent);
     let forward_header = consent.get("forward_header", |raw| raw.forward_header.as_ref());
     let forward_header = forward_header.and_then(|(key, name)| own_field(document, key, name));
-    let mut rules = common.rules.clone();
+    let mut rules = Rules::default();
     rules.add(document, key, (cookie, beacon, host), Tier::Site, &common.categories);
-    let vendors = Vendors::new(rules.tcf_vendors()).unwrap_or_else(|| {
-        let message = format!(
-            "the rules name more than {} vendors by tcf_vendor, counted once for each category",
-            Vendors::MAX
-        );
-        document.problem(None, key.trim_end_matches('.').to_owned(), message, None);
-        Vendors::default()
-    });
+    let vendors = Vendors::new(common.rules.tcf_vendors().chain(rules.tcf_vendors()))
+        .unwrap_or_else(|| {
+            let message = format!(
+                "the rules name more than {} vendors by tcf_vendor, counted once for each category",
+                Vendors::MAX
+            );
+            document.problem(None, key.trim_end_matches('.').to_owned(), message, None);
+            Vendors::default()
+        });
     let reader = reader(document, &consent, common, overrides, (&vendors, own_cookie));
     let consent = reader.sources.iter().flat_map(|source| source.cookie_names());
     let consent = consent.map(|name| (name.to_string(), "consent", "Keeps the visitor's choice."));
@@ -72,9 +73,9 @@ pub(super) fn filter(
         Some(RawUnclassified::Block) => Unclassified::Block,
         Some(RawUnclassified::Presume) | None => Unclassified::Presume,
     };
-    let catalogue = Catalogue::compile(rules.cookies, rules.beacons)
-        .with_hosts(rules.hosts)
-        .with_lists(common.lists.clone());
+    let Rules { cookies, beacons, hosts } = rules;
+    let catalogue =
+        Catalogue::over(&common.rule_set, cookies, beacons, hosts).with_lists(common.lists.clone());
     FilterSettings {
         mode: overrides.mode.or(mode).or(common.mode).unwrap_or(Mode::Enforce),
         policy: Arc::new(Policy { catalogue, unclassified, all: common.categories.all(), vendors }),

@@ -10,11 +10,8 @@ use crate::config::settings::{
 use crate::cookie::registrable_domain;
 use crate::policy::Unclassified;
 
-/// What every site has to know of the others, in their order; `shared` compiles the rules that hold for all.
-pub(super) fn siblings(
-    sites: &[Site],
-    shared: impl FnOnce() -> Catalogue,
-) -> Vec<Option<SiblingSites>> {
+/// What every site has to know of the others, in their order; `shared` are the rules that hold for all.
+pub(super) fn siblings(sites: &[Site], shared: Catalogue) -> Vec<Option<SiblingSites>> {
     let families: Vec<Vec<Option<&str>>> = sites.iter().map(|site| families(&site.hosts)).collect();
     let mut members: HashMap<Option<&str>, usize> = HashMap::new();
     for family in families.iter().flatten() {
@@ -48,7 +45,7 @@ pub(super) fn siblings(
     let named =
         drafts.into_iter().filter_map(|(family, draft)| Some((family?.into(), draft.compile())));
     let of_domains = named.collect();
-    let all = Arc::new(Families { of_domains, anywhere, shared: shared(), readers: distinct });
+    let all = Arc::new(Families { of_domains, anywhere, shared, readers: distinct });
     let seen_by = |(site, related): (usize, bool)| {
         related.then(|| SiblingSites { site, all: Arc::clone(&all) })
     };
