@@ -13,6 +13,7 @@ use http::{Request, Response, Version};
 use tokio::time::Instant;
 
 use super::error::ProxyError;
+use super::failure::UpstreamError;
 use super::headers;
 use super::http1_client::Http1Client;
 use super::http1_session::Http1Session;
@@ -218,8 +219,7 @@ async fn connect_and_send(
         let again = repeatable.filter(|_| {
             attempt < MAX_ATTEMPTS
                 && error.was_not_processed()
-                && (!error.requires_http1() || upstream.require_http1())
-                && to.visitor.worker.may_retry(to.snapshot)
+                && may_send_again(&error, &upstream, to)
         });
         request = again.ok_or(ProxyError::Upstream(error))?;
         let kept = to.site.balance.kept(request.headers());
@@ -275,14 +275,20 @@ fn need_of<B>(request: &Request<B>, switches: bool) -> Need {
 /// Sends a request once more, on a new connection, after a pooled one to `upstream` has failed it.
 async fn send_again((failed, upstream): FailedAt, to: Forward<'_>) -> Outcome {
     let Failed { error, repeatable } = *failed;
-    let again = repeatable.filter(|_| {
-        (!error.requires_http1() || upstream.require_http1())
-            && to.visitor.worker.may_retry(to.snapshot)
-    });
+    let again = repeatable.filter(|_| may_send_again(&error, &upstream, to));
     let Some(again) = again else { return Err(ProxyError::Upstream(error)) };
     let kept = to.site.balance.kept(again.headers());
     let need = need_of(&again, again.headers().contains_key(UPGRADE));
     connect_and_send(again, (to.site.balance.next(kept), need), to).await
+}
+
+/// Whether an upstream that has failed a request gives leave to send it again: it can speak HTTP/1.1, where it requires that,
+/// or there are retries left.
+fn may_send_again(error: &UpstreamError, upstream: &Upstream, to: Forward<'_>) -> bool {
+    match error.requires_http1() {
+        true => upstream.require_http1(),
+        false => to.visitor.worker.may_retry(to.snapshot),
+    }
 }
 
 /// The connection to this site that belongs to the client connection.
