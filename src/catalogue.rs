@@ -70,20 +70,21 @@ impl RuleSet {
         beacons: impl IntoIterator<Item = BeaconRule>,
         hosts: impl IntoIterator<Item = HostRule>,
     ) -> Self {
-        let mut names = Matcher::default();
-        for (number, mut rule) in (others.cookies.len()..).zip(cookies) {
+        let cookie = |(number, mut rule): (usize, CookieRule)| {
             rule.number = number;
-            let pattern = rule.pattern.clone();
             let weight = Weight { yields: rule.requires.is_some(), ..Weight::of(rule.tier) };
-            names.insert(&pattern, weight, rule);
-        }
-        let mut paths = Matcher::default();
-        for (number, mut rule) in (others.beacons.len()..).zip(beacons) {
+            (rule.pattern.clone(), weight, rule)
+        };
+        let beacon = |(number, mut rule): (usize, BeaconRule)| {
             rule.number = number;
             let weight = Weight { conditions: rule.conditions(), ..Weight::of(rule.tier) };
-            paths.insert(&beacon_path::key(&rule.path), weight, rule);
+            (beacon_path::key(&rule.path), weight, rule)
+        };
+        Self {
+            cookies: Matcher::compile((others.cookies.len()..).zip(cookies).map(cookie)),
+            beacons: Matcher::compile((others.beacons.len()..).zip(beacons).map(beacon)),
+            hosts: Hosts::compile(hosts),
         }
-        Self { cookies: names, beacons: paths, hosts: Hosts::compile(hosts) }
     }
 }
 

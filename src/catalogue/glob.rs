@@ -56,6 +56,12 @@ impl Glob {
         }
     }
 
+    /// The literal parts: each is part of every name that matches.
+    pub(super) fn literals(&self) -> impl Iterator<Item = &[u8]> {
+        let groups = [&self.first].into_iter().chain(&self.middle).chain(&self.last);
+        groups.flatten().map(|piece| literal(Some(piece))).filter(|text| !text.is_empty())
+    }
+
     /// The part of a name that the wildcards match: all but the literal beginning and end. `None` if the pattern
     /// does not match.
     pub(super) fn wild<'a>(&self, name: &'a [u8]) -> Option<&'a [u8]> {

@@ -3,10 +3,13 @@
 //! Exact names are in a hash table. A wildcard is filed under its literal beginning in a prefix tree, and
 //! there under its literal end in a second tree, read backwards. A lookup walks the name once along the first
 //! tree and, where a wildcard could begin, back from its end along the second: its cost is bounded by the
-//! lengths of name and patterns.
+//! lengths of name and patterns. Many wildcards that begin and end alike, as `*a*` and `*b*` do, are found by a literal
+//! that few of them have, with Aho and Corasick's automaton.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 
+use aho_corasick::AhoCorasick;
 use foldhash::fast::RandomState;
 
 use super::glob::Glob;
@@ -60,8 +63,21 @@ pub(crate) struct Matcher<T> {
     prefixes: Tree,
     /// The wildcards below a node of `prefixes`.
     suffixes: Vec<Tree>,
+    /// The other wildcards.
+    alike: Option<Alike>,
     items: Vec<Item<T>>,
     best_wildcard_tier: Option<Tier>,
+}
+
+/// More wildcards than these that begin and end alike are not filed by that.
+const MAX_ALIKE: usize = 16;
+
+/// Wildcards that begin and end like many others.
+#[derive(Debug)]
+struct Alike {
+    literals: AhoCorasick,
+    /// The wildcards by the number of their literal.
+    items: Vec<Vec<usize>>,
 }
 
 #[derive(Debug)]
@@ -80,6 +96,7 @@ impl<T> Default for Matcher<T> {
             exact: HashMap::default(),
             prefixes: Tree::default(),
             suffixes: Vec::new(),
+            alike: None,
             items: Vec::new(),
             best_wildcard_tier: None,
         }
@@ -87,8 +104,52 @@ impl<T> Default for Matcher<T> {
 }
 
 impl<T> Matcher<T> {
+    /// Compiles patterns.
+    pub(crate) fn compile(patterns: impl IntoIterator<Item = (Pattern, Weight, T)>) -> Self {
+        let mut matcher = Self::default();
+        for (pattern, weight, value) in patterns {
+            matcher.insert(&pattern, weight, value);
+        }
+        matcher.take_out_alike();
+        matcher
+    }
+
+    /// Files wildcards that begin and end like many others by one of their literals.
+    fn take_out_alike(&mut self) {
+        let Self { suffixes, items, .. } = self;
+        let literals_of = |index: usize| {
+            let glob = items.get(index).and_then(|item| item.glob.as_ref());
+            glob.into_iter().flat_map(Glob::literals)
+        };
+        let crowds = || suffixes.iter().flat_map(Tree::numbers).filter(|all| all.len() > MAX_ALIKE);
+        let mut frequency = HashMap::<&[u8], usize>::new();
+        for literal in crowds().flatten().flat_map(|index| literals_of(*index)) {
+            *frequency.entry(literal).or_default() += 1;
+        }
+        let mut by_literal = HashMap::<&[u8], Vec<usize>>::new();
+        for index in crowds().flatten() {
+            let rarest =
+                |literal: &&[u8]| (frequency.get(literal).copied(), Reverse(literal.len()));
+            if let Some(literal) = literals_of(*index).min_by_key(rarest) {
+                by_literal.entry(literal).or_default().push(*index);
+            }
+        }
+        if by_literal.is_empty() {
+            return;
+        }
+        let (literals, found): (Vec<&[u8]>, Vec<Vec<usize>>) = by_literal.into_iter().unzip();
+        // There is no automaton for more literals than it can number: those stay where they are.
+        let Ok(literals) = AhoCorasick::new(literals) else { return };
+        let has_literal = |index: &usize| literals_of(*index).next().is_some();
+        let crowded = suffixes.iter_mut().flat_map(Tree::numbers_mut);
+        for numbers in crowded.filter(|all| all.len() > MAX_ALIKE) {
+            numbers.retain(|index| !has_literal(index));
+        }
+        self.alike = Some(Alike { literals, items: found });
+    }
+
     /// Adds a pattern.
-    pub(crate) fn insert(&mut self, pattern: &Pattern, weight: Weight, value: T) {
+    fn insert(&mut self, pattern: &Pattern, weight: Weight, value: T) {
         let index = self.items.len();
         let precedence = precedence(pattern, weight, index);
         let glob = Glob::new(pattern);
@@ -174,7 +235,7 @@ impl<T> Matcher<T> {
         best.map(|item| &item.value)
     }
 
-    /// Calls `found` with every value whose pattern matches, in any order.
+    /// Calls `found` with every value whose pattern matches, in any order, once or several times.
     pub(super) fn each<'a>(&'a self, name: &[u8], mut found: impl FnMut(&'a T, Precedence)) {
         self.exact_items(name).for_each(|item| found(&item.value, item.precedence));
         self.each_wildcard(name, |item| {
@@ -190,7 +251,8 @@ impl<T> Matcher<T> {
         std::iter::successors(first, |item| item.next.and_then(|next| self.items.get(next)))
     }
 
-    /// Calls `found` with every wildcard whose literal beginning and end fit.
+    /// Calls `found` with every wildcard whose literal beginning and end fit, or which has a rare literal in common with the
+    /// name: with all that match, once or several times.
     fn each_wildcard<'a>(&'a self, name: &[u8], mut found: impl FnMut(&'a Item<T>)) {
         self.prefixes.walk(name.iter().copied(), |below| {
             let Some(tree) = self.suffixes.get(below) else { return };
@@ -200,6 +262,11 @@ impl<T> Matcher<T> {
                 }
             });
         });
+        let Some(Alike { literals, items }) = &self.alike else { return };
+        for literal in literals.find_overlapping_iter(name) {
+            let indices = items.get(literal.pattern().as_usize()).into_iter().flatten();
+            indices.filter_map(|index| self.items.get(*index)).for_each(&mut found);
+        }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -233,12 +300,35 @@ mod tests {
     use proptest::prelude::*;
 
     fn matcher(patterns: &[&str]) -> Matcher<String> {
-        let mut matcher = Matcher::default();
-        for text in patterns {
+        Matcher::compile(patterns.iter().map(|text| {
             let pattern = Pattern::new(text).expect("a valid pattern");
-            matcher.insert(&pattern, Weight::of(Tier::Catalogue(0)), (*text).to_owned());
+            (pattern, Weight::of(Tier::Catalogue(0)), (*text).to_owned())
+        }))
+    }
+
+    #[test]
+    fn a_look_up_tries_few_of_ten_thousand_wildcards_of_any_shape() {
+        for (shape, name) in [
+            ("*midN*", "a_mid4711_b"),
+            ("a*midN*", "a_mid4711_b"),
+            ("*midN*_b", "a_mid4711_b"),
+            ("same*N*same", "same4711same"),
+            ("{hex:4}_N_*", "beef_4711_x"),
+            ("*N*x*y*", "4711xy"),
+            ("N*", "4711x"),
+            ("*N", "x4711"),
+        ] {
+            let patterns: Vec<String> =
+                (0..10_000).map(|number| shape.replace('N', &number.to_string())).collect();
+            let patterns: Vec<&str> = patterns.iter().map(String::as_str).collect();
+            let matcher = matcher(&patterns);
+            let mut tried = 0;
+            matcher.each_wildcard(name.as_bytes(), |_| tried += 1);
+            assert!(tried <= 2 * MAX_ALIKE, "{shape}: {tried}");
+            let expected = shape.replace('N', "4711");
+            let found = matcher.best(name.as_bytes(), |_, _| true);
+            assert_eq!(found.map(String::as_str), Some(&*expected), "{shape}");
         }
-        matcher
     }
 
     #[test]
@@ -292,10 +382,13 @@ mod tests {
 
     #[test]
     fn a_placeholder_beats_a_star_and_a_condition_loses_to_both() {
-        let mut matcher = matcher(&["sid_*", "sid_{digits}", "*_x"]);
-        let pattern = Pattern::new("sid_x*_x").expect("a valid pattern");
-        let weight = Weight { yields: true, ..Weight::of(Tier::Catalogue(0)) };
-        matcher.insert(&pattern, weight, "conditional".to_owned());
+        let rules = ["sid_*", "sid_{digits}", "*_x", "sid_x*_x"].map(|text| {
+            let pattern = Pattern::new(text).expect("a valid pattern");
+            let yields = text == "sid_x*_x";
+            let value = if yields { "conditional" } else { text };
+            (pattern, Weight { yields, ..Weight::of(Tier::Catalogue(0)) }, value.to_owned())
+        });
+        let matcher = Matcher::compile(rules);
         let found = |name: &[u8]| matcher.best(name, |_, _| true).map(String::as_str);
         assert_eq!(found(b"sid_1"), Some("sid_{digits}"));
         assert_eq!(found(b"sid_a"), Some("sid_*"));
@@ -320,20 +413,20 @@ mod tests {
     proptest! {
         #[test]
         fn the_match_of_the_highest_precedence_is_found_whatever_is_not_wanted(
-            patterns in proptest::collection::vec(("[ab*]{1,4}", 0..3_u16, any::<bool>(), any::<bool>()), 1..12),
+            patterns in proptest::collection::vec(("[ab*]{1,4}", 0..3_u16, any::<bool>(), any::<bool>()), 1..60),
             name in "[ab]{0,6}",
         ) {
-            let mut matcher = Matcher::default();
-            let mut best = None;
+            let (mut rules, mut best) = (Vec::new(), None);
             for (text, tier, yields, wanted) in &patterns {
                 let Ok(pattern) = Pattern::new(text) else { continue };
                 let weight = Weight { yields: *yields, ..Weight::of(Tier::Catalogue(*tier)) };
-                let precedence = precedence(&pattern, weight, matcher.len());
-                matcher.insert(&pattern, weight, (precedence, *wanted));
+                let precedence = precedence(&pattern, weight, rules.len());
+                rules.push((pattern, weight, (precedence, *wanted)));
                 if *wanted && plain_match(text.as_bytes(), name.as_bytes()) {
                     best = best.max(Some(precedence));
                 }
             }
+            let matcher = Matcher::compile(rules);
             let found = matcher.best(name.as_bytes(), |(_, wanted), _| *wanted);
             prop_assert_eq!(found.map(|(precedence, _)| *precedence), best);
             let mut all = None;
@@ -352,8 +445,8 @@ mod tests {
     proptest! {
         #[test]
         fn the_trees_find_what_a_plain_search_finds(
-            patterns in proptest::collection::vec("[ab*]{1,6}", 1..12),
-            name in "[ab]{0,8}",
+            patterns in proptest::collection::vec("[ab*]{1,6}|[*][abc]{1,4}[*]|a[*][bc]{1,3}[*]b", 1..60),
+            name in "[abc]{0,8}",
         ) {
             let patterns: Vec<&str> =
                 patterns.iter().map(String::as_str).filter(|text| Pattern::new(text).is_ok()).collect();

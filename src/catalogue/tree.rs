@@ -38,6 +38,16 @@ impl Tree {
         self.nodes.get_mut(at).map(|node| &mut node.items)
     }
 
+    /// The numbers of each node.
+    pub(super) fn numbers(&self) -> impl Iterator<Item = &Vec<usize>> {
+        self.nodes.iter().map(|node| &node.items)
+    }
+
+    /// The numbers of each node.
+    pub(super) fn numbers_mut(&mut self) -> impl Iterator<Item = &mut Vec<usize>> {
+        self.nodes.iter_mut().map(|node| &mut node.items)
+    }
+
     /// Follows the bytes as far as the tree goes and calls `show` with each number on the way.
     pub(super) fn walk(&self, path: impl Iterator<Item = u8>, mut show: impl FnMut(usize)) {
         let mut node = self.nodes.first();

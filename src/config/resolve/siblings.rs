@@ -105,11 +105,13 @@ impl Draft {
     }
 
     fn compile(self) -> Family {
-        let mut rules = Matcher::default();
-        for (pattern, owners) in self.rules {
-            rules.insert(&pattern, Weight::of(Tier::Site), owners);
+        let rules = self.rules.into_iter();
+        let rules = rules.map(|(pattern, owners)| (pattern, Weight::of(Tier::Site), owners));
+        Family {
+            rules: Matcher::compile(rules),
+            members: self.members,
+            permissive: self.permissive,
         }
-        Family { rules, members: self.members, permissive: self.permissive }
     }
 }
 
