@@ -138,7 +138,7 @@ impl<T> Matcher<T> {
             return;
         }
         let (literals, found): (Vec<&[u8]>, Vec<Vec<usize>>) = by_literal.into_iter().unzip();
-        // There is no automaton for more literals than it can number: those stay where they are.
+        // There are more literals than an automaton can number: the wildcards stay where they are.
         let Ok(literals) = AhoCorasick::new(literals) else { return };
         let has_literal = |index: &usize| literals_of(*index).next().is_some();
         let crowded = suffixes.iter_mut().flat_map(Tree::numbers_mut);

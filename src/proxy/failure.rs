@@ -68,8 +68,9 @@ impl UpstreamError {
     }
 }
 
-/// Whether an HTTP/2 upstream says that it has not processed the request: it has refused the stream, or sent a GOAWAY with
-/// a lower stream identifier; h2 fails only those streams with it (RFC 9113 sections 6.8 and 8.7).
+/// Whether an HTTP/2 upstream says that it has not processed the request: by RST_STREAM with REFUSED_STREAM, or by a GOAWAY
+/// whose last stream identifier is lower than the request's. h2 reports a GOAWAY for no other streams (RFC 9113 sections 6.8
+/// and 8.7).
 pub(super) fn was_not_processed(error: &hyper::Error) -> bool {
     http2_error(error).is_some_and(|error| {
         let refused = matches!(
