@@ -8,6 +8,7 @@
 mod activity;
 mod admission;
 mod balance;
+mod client_body;
 mod connection;
 mod date;
 mod error;

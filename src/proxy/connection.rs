@@ -15,13 +15,13 @@ use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 
 use super::activity::Order;
+use super::client_body::ClientBody;
 use super::gathered::Gathered;
 use super::handler::{Received, handle};
 use super::http1_client::Http1Client;
 use super::http1_connection::{self, End};
 use super::http1_io::Http1Io;
 use super::http1_session::Http1Session;
-use super::request_body::ClientBody;
 use super::response_body::ServedBody;
 use super::socket_io::SocketIo;
 use super::visitor::Visitor;

@@ -13,11 +13,12 @@ use http::{Method, Request, Response, StatusCode, Version};
 use tokio::time::Instant;
 use tower::{Layer, Service, service_fn};
 
+use super::client_body::ClientBody;
 use super::error::{ALLOWED, PageForm, ProxyError};
 use super::exchange::Forward;
 use super::forward::forward;
 use super::http1_session::Http1Session;
-use super::request_body::{ClientBody, VisitorBody};
+use super::request_body::VisitorBody;
 use super::response_body::{OriginBody, ServedBody};
 use super::site::{NotFound, Site, Snapshot};
 use super::ticket::Ticket;

@@ -9,12 +9,12 @@ use http::header::EXPECT;
 use http::{Method, Request, Uri, Version};
 
 use super::activity::Order;
+use super::client_body::ClientBody;
 use super::error::ProxyError;
 use super::handler::Received;
 use super::http1_body::Http1Body;
 use super::http1_client::{Http1Client, RequestBody, State};
 use super::http1_upstream::RequestLines;
-use super::request_body::ClientBody;
 use super::visitor::Visitor;
 use crate::config::settings::Limits;
 use crate::http::Target;

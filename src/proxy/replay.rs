@@ -9,8 +9,8 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Frame, SizeHint};
 
+use super::client_body::ClientBody;
 use super::failure::BodyError;
-use super::request_body::ClientBody;
 
 /// The most bytes of a body that are kept.
 const MAX_KEPT_BYTES: u64 = 64 * 1024;

@@ -8,50 +8,11 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 
+use super::client_body::ClientBody;
 use super::failure::BodyError;
-use super::http1_client::RequestBody;
 use super::replay::{self, Attempt, Replay};
 use crate::filter::Filter;
-
-/// The body of a request as it arrives.
-#[derive(Debug)]
-pub(super) enum ClientBody {
-    Http1(RequestBody),
-    Http2(Incoming),
-    /// One that can be sent a second time.
-    Kept(Box<Attempt>),
-}
-
-impl ClientBody {
-    pub(super) fn is_end_stream(&self) -> bool {
-        match self {
-            Self::Http1(body) => body.is_end_stream(),
-            Self::Http2(body) => body.is_end_stream(),
-            Self::Kept(body) => body.is_end_stream(),
-        }
-    }
-
-    pub(super) fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Http1(body) => body.size_hint(),
-            Self::Http2(body) => body.size_hint(),
-            Self::Kept(body) => body.size_hint(),
-        }
-    }
-
-    pub(super) fn poll_frame(
-        &mut self,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        match self {
-            Self::Http1(body) => body.poll_frame(context),
-            Self::Kept(body) => body.poll_frame(context),
-            Self::Http2(body) => Pin::new(body).poll_frame(context).map_err(BodyError::Http2),
-        }
-    }
-}
 
 /// How far a request's body has come, for the timeouts of its response.
 #[derive(Debug)]
@@ -105,8 +66,7 @@ impl Progress {
 /// A request's body on its way to the upstream.
 #[derive(Debug)]
 pub(super) struct VisitorBody {
-    /// `None` for a request without a body that is sent again.
-    inner: Option<ClientBody>,
+    source: Source,
     progress: Option<Arc<Progress>>,
     /// Judges the trailers; `None` without a body.
     filter: Option<Arc<Filter>>,
@@ -116,21 +76,56 @@ pub(super) struct VisitorBody {
     touched: bool,
 }
 
-impl VisitorBody {
-    /// A body of at most `most` bytes.
-    pub(super) fn new(inner: ClientBody, most: Option<u64>, filter: &Arc<Filter>) -> Self {
-        let has_body = !inner.is_end_stream();
-        Self {
-            inner: Some(inner),
-            progress: has_body.then(|| Arc::new(Progress::new())),
-            filter: has_body.then(|| Arc::clone(filter)),
-            left: most.unwrap_or(u64::MAX),
-            touched: false,
+/// Where a body comes from.
+#[derive(Debug)]
+enum Source {
+    /// A request without a body that is sent again.
+    Empty,
+    Client(ClientBody),
+    /// A body that can be sent a second time.
+    Kept(Box<Attempt>),
+}
+
+impl Source {
+    fn poll_frame(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match self {
+            Self::Empty => Poll::Ready(None),
+            Self::Client(body) => body.poll_frame(context),
+            Self::Kept(body) => body.poll_frame(context),
         }
     }
 
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Client(body) => body.is_end_stream(),
+            Self::Kept(body) => body.is_end_stream(),
+        }
+    }
+}
+
+impl VisitorBody {
+    /// A body of at most `most` bytes.
+    pub(super) fn new(body: ClientBody, most: Option<u64>, filter: &Arc<Filter>) -> Self {
+        Self::from(Source::Client(body), most.unwrap_or(u64::MAX), filter)
+    }
+
     pub(super) fn empty() -> Self {
-        Self { inner: None, progress: None, filter: None, left: 0, touched: false }
+        Self { source: Source::Empty, progress: None, filter: None, left: 0, touched: false }
+    }
+
+    fn from(source: Source, left: u64, filter: &Arc<Filter>) -> Self {
+        let has_body = !source.is_end_stream();
+        Self {
+            source,
+            progress: has_body.then(|| Arc::new(Progress::new())),
+            filter: has_body.then(|| Arc::clone(filter)),
+            left,
+            touched: false,
+        }
     }
 
     /// `None` for a request without a body.
@@ -142,19 +137,18 @@ impl VisitorBody {
     pub(super) fn keep(&mut self) -> BodyAgain {
         let Some(filter) = self.filter.clone() else { return BodyAgain::Empty };
         let left = self.left;
-        let replay = match self.inner.take() {
-            None => return BodyAgain::Empty,
-            Some(ClientBody::Kept(attempt)) => {
-                let replay = attempt.replay();
-                self.inner = Some(ClientBody::Kept(attempt));
-                replay
-            }
-            Some(body) => {
+        let (attempt, replay) = match std::mem::replace(&mut self.source, Source::Empty) {
+            Source::Empty => return BodyAgain::Empty,
+            Source::Client(body) => {
                 let (first, replay) = replay::begin(body);
-                self.inner = Some(ClientBody::Kept(Box::new(first)));
-                replay
+                (Box::new(first), replay)
+            }
+            Source::Kept(attempt) => {
+                let replay = attempt.replay();
+                (attempt, replay)
             }
         };
+        self.source = Source::Kept(attempt);
         BodyAgain::Kept { replay, filter, left }
     }
 
@@ -181,8 +175,8 @@ impl BodyAgain {
         match self {
             Self::Empty => Some(VisitorBody::empty()),
             Self::Kept { replay, filter, left } => {
-                let body = ClientBody::Kept(Box::new(replay.again()?));
-                Some(VisitorBody::new(body, Some(left), &filter))
+                let source = Source::Kept(Box::new(replay.again()?));
+                Some(VisitorBody::from(source, left, &filter))
             }
         }
     }
@@ -197,8 +191,7 @@ impl Body for VisitorBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
-        let Some(inner) = &mut this.inner else { return Poll::Ready(None) };
-        let polled = inner.poll_frame(context);
+        let polled = this.source.poll_frame(context);
         this.touched |= polled.is_ready();
         if let Some(progress) = &this.progress {
             progress.awaits_visitor.store(polled.is_pending(), Relaxed);
@@ -236,10 +229,14 @@ impl Body for VisitorBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.as_ref().is_none_or(ClientBody::is_end_stream)
+        self.source.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.as_ref().map_or_else(|| SizeHint::with_exact(0), ClientBody::size_hint)
+        match &self.source {
+            Source::Empty => SizeHint::with_exact(0),
+            Source::Client(body) => body.size_hint(),
+            Source::Kept(body) => body.size_hint(),
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::mpsc;
 
-use crate::support::{Origin, Proxy, Reply, consent, request};
+use crate::support::{Origin, Proxy, Reply, consent, refusing, request};
 
 fn named(name: &'static str) -> Origin {
     Origin::answering(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{name}", name.len()))
@@ -18,12 +18,6 @@ fn body(reply: &Reply) -> String {
 /// Whom this many requests reached, one letter each.
 fn reached(proxy: &Proxy, requests: usize) -> String {
     (0..requests).map(|_| body(&proxy.get("/", &[]))).collect()
-}
-
-/// The address of a port that nobody listens on.
-fn nobody() -> String {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    format!("http://127.0.0.1:{port}")
 }
 
 #[test]
@@ -151,7 +145,7 @@ fn retries_end_with_their_budget() {
     let start = |retries: &str| {
         Proxy::start_with(&format!(
             "{retries}\n[[site]]\nupstream = [\"{}\", \"{}\"]\n",
-            nobody(),
+            format!("http://{}", refusing()),
             good.url()
         ))
     };

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 
-use crate::support::{Origin, PATIENCE, Proxy, request};
+use crate::support::{Origin, PATIENCE, Proxy, refusing, request};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
@@ -375,7 +375,7 @@ fn a_slow_reader_holds_the_upstream_back_instead_of_filling_memory() {
 #[test]
 fn upstreams_take_turns_and_one_that_is_down_is_passed_over() {
     let (one, two) = (Origin::answering(OK), Origin::answering(OK));
-    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let gone = refusing();
     let proxy = Proxy::start_with(&format!(
         "workers = 1\n[[site]]\nupstream = ['{}', 'http://{gone}', '{}']",
         one.url(),

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
-use crate::support::{Origin, PATIENCE, Proxy, request};
+use crate::support::{Origin, PATIENCE, Proxy, refusing, request};
 
 const DONE: &str = "consentry_config_reloads_total{result=\"done\"}";
 
@@ -158,7 +158,7 @@ fn no_request_fails_during_a_hundred_reloads() {
 #[test]
 fn what_is_known_of_an_upstream_outlives_a_new_weight_and_new_settings_of_tls() {
     // Nobody listens there: requests find that out once.
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let dead = refusing();
     let origin = Origin::answering("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nb");
     for (scheme, before, after) in [
         ("http", "", ""),
@@ -168,7 +168,7 @@ fn what_is_known_of_an_upstream_outlives_a_new_weight_and_new_settings_of_tls() 
             "upstream_tls = { http2 = false }",
         ),
     ] {
-        let dead = format!("{scheme}://127.0.0.1:{port}");
+        let dead = format!("{scheme}://{dead}");
         let site = |weight: u32, more: &str| {
             format!(
                 "[[site]]\n{more}\nupstream = [{{ url = '{dead}', weight = {weight} }}, '{}']\n",

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use crate::support::{Origin, Proxy, request};
+use crate::support::{Origin, Proxy, refusing, request};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
@@ -170,7 +170,7 @@ fn a_body_that_nobody_reads_is_never_taken_for_the_next_request() {
 
 #[test]
 fn an_upstream_that_refuses_is_a_bad_gateway_with_a_page_in_the_form_asked_for() {
-    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let gone = refusing();
     let proxy = Proxy::start_with(&format!("[[site]]\nupstream = 'http://{gone}'"));
     let plain = proxy.get("/", &[]);
     assert_eq!(plain.status, 502);

@@ -10,7 +10,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
-use crate::support::{PATIENCE, Proxy};
+use crate::support::{PATIENCE, Proxy, refusing};
 
 /// Several times as long as a client connection has to be quiet before the proxy reduces it to its socket.
 const LONG_QUIET: Duration = Duration::from_millis(400);
@@ -94,7 +94,7 @@ fn proxy(origin: &EarlyOrigin) -> (Proxy, CertificateDer<'static>, tempfile::Tem
     let (certificate, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
     std::fs::write(&certificate, made.cert.pem()).unwrap();
     std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
-    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let closed = refusing();
     let toml = format!(
         "[listen]\nhttps = '127.0.0.1:0'\n\
          [tls]\ncertificates = [{{ cert = '{}', key = '{}' }}]\n\

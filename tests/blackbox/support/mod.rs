@@ -22,6 +22,17 @@ pub const ENVOY: bool = matches!(env!("CARGO_CRATE_NAME").as_bytes(), b"envoy");
 /// How long a test waits for something that must come. Only a failing test waits that long.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
+/// An address that refuses connections, and that nobody else gets while this process runs: it is bound and not listened at.
+#[allow(dead_code)]
+pub fn refusing() -> std::net::SocketAddr {
+    use socket2::{Domain, Socket, Type};
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    std::mem::forget(socket);
+    address
+}
+
 /// A fresh native consent cookie that grants these categories, joined by `+`.
 pub fn consent(categories: &str) -> String {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
