@@ -18,6 +18,7 @@
 
 mod answer;
 mod body;
+mod by_rule;
 mod cache;
 mod clock;
 mod deletion_plan;

@@ -213,7 +213,7 @@ impl<T> Matcher<T> {
     /// Every value, in the order of precedence, the first winner first.
     pub(super) fn by_precedence(&self) -> impl Iterator<Item = &T> {
         let mut items: Vec<&Item<T>> = self.items.iter().collect();
-        items.sort_by_key(|item| std::cmp::Reverse(item.precedence));
+        items.sort_by_key(|item| Reverse(item.precedence));
         items.into_iter().map(|item| &item.value)
     }
 

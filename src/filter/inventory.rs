@@ -6,12 +6,13 @@
 //! those the most recently seen are kept.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use foldhash::fast::RandomState;
 use lru::LruCache;
 use serde::Serialize;
 
+use super::by_rule::ByRule;
 use super::seen::{Attributes, From, Outcome, Seen, Tally};
 use super::together::SetTogether;
 use crate::catalogue::{BeaconRule, Catalogue, CookieRule, Grounds, Together, fold, fold_counters};
@@ -25,12 +26,6 @@ const MAX_NAME_OCTETS: usize = 256;
 
 /// By the name with its numbers folded.
 type Recent = Arc<Mutex<LruCache<String, Box<Unknown>, RandomState>>>;
-/// By the number of a rule: what was seen of it. Most rules are never seen: slots are allocated some at a time.
-#[derive(Debug)]
-struct ByRule(Box<[OnceLock<Box<Slots>>]>);
-type Slots = [OnceLock<Box<Seen>>; SLOTS];
-/// How many slots are allocated at a time.
-const SLOTS: usize = 32;
 
 /// What passed by on one site.
 #[derive(Debug)]
@@ -137,14 +132,14 @@ impl Inventory {
         let names =
             numbers.filter_map(|number| Some((new.cookie_rule(number)?.pattern.as_str(), number)));
         let names: HashMap<&str, usize> = names.collect();
-        hand_on(&self.cookies, &next.cookies, |number| {
+        next.cookies.take_over(&self.cookies, |number| {
             names.get(old.cookie_rule(number)?.pattern.as_str()).copied()
         });
         let paths = new.all_beacon_rules().map(|rule| (rule.path.as_str(), rule.number));
         let paths: HashMap<&str, usize> = paths.collect();
         let of_old = old.all_beacon_rules().map(|rule| (rule.number, rule.path.as_str()));
         let of_old: HashMap<usize, &str> = of_old.collect();
-        hand_on(&self.beacons, &next.beacons, |number| paths.get(of_old.get(&number)?).copied());
+        next.beacons.take_over(&self.beacons, |number| paths.get(of_old.get(&number)?).copied());
         for unknown in [&self.unknown_set, &self.unknown_sent] {
             let mut unknown = locked(unknown);
             // A rule with conditions may know the name and still not the cookie.
@@ -179,7 +174,7 @@ impl Inventory {
             seen.note_attributes(cookie, now);
         };
         match rule {
-            Some(rule) => of_rule(&self.cookies, rule.number, now, note),
+            Some(rule) => self.cookies.note(rule.number, now, note),
             None if cookie.name.is_empty() => {}
             None => {
                 let name = text(cookie.name);
@@ -206,7 +201,7 @@ impl Inventory {
     ) {
         let note = |seen: &Seen| seen.note(From::Visitor, outcome, now);
         match rule {
-            Some(rule) => of_rule(&self.cookies, rule.number, now, note),
+            Some(rule) => self.cookies.note(rule.number, now, note),
             None if name.is_empty() => {}
             None => {
                 let shown = text(name);
@@ -225,7 +220,7 @@ impl Inventory {
     /// Notes a beacon that a rule knows.
     pub(super) fn note_beacon(&self, rule: &BeaconRule, outcome: Outcome, now: i64) {
         let note = |seen: &Seen| seen.note(From::Visitor, outcome, now);
-        of_rule(&self.beacons, rule.number, now, note);
+        self.beacons.note(rule.number, now, note);
     }
 
     /// Notes a path whose answers look like a beacon's.
@@ -274,43 +269,6 @@ impl Inventory {
             Some((rule.path.as_str(), Rule::Beacon(rule)))
         }));
         all
-    }
-}
-
-impl ByRule {
-    fn new(rules: usize) -> Self {
-        Self((0..rules.div_ceil(SLOTS)).map(|_| OnceLock::new()).collect())
-    }
-
-    /// The place of a rule; `None` beyond the last one.
-    fn slot(&self, number: usize) -> Option<&OnceLock<Box<Seen>>> {
-        let slots = self.0.get(number / SLOTS)?;
-        slots.get_or_init(|| Box::new([const { OnceLock::new() }; SLOTS])).get(number % SLOTS)
-    }
-
-    /// What was seen, by the number of its rule.
-    fn seen(&self) -> impl Iterator<Item = (usize, &Seen)> {
-        let slots = self.0.iter().enumerate().filter_map(|(at, slots)| Some((at, slots.get()?)));
-        slots.flat_map(|(at, slots)| {
-            let first = at * SLOTS;
-            let seen = slots.iter().enumerate();
-            seen.filter_map(move |(number, seen)| Some((first + number, &**seen.get()?)))
-        })
-    }
-}
-
-/// Copies what was seen under each rule to the rule that takes its place.
-fn hand_on(from: &ByRule, to: &ByRule, place: impl Fn(usize) -> Option<usize>) {
-    for (number, seen) in from.seen() {
-        if let Some(place) = place(number).and_then(|place| to.slot(place)) {
-            let _ = place.set(Box::new(seen.copy()));
-        }
-    }
-}
-
-fn of_rule(seen: &ByRule, number: usize, now: i64, note: impl FnOnce(&Seen)) {
-    if let Some(seen) = seen.slot(number) {
-        note(seen.get_or_init(|| Box::new(Seen::new(now))));
     }
 }
 

@@ -59,14 +59,12 @@ impl Peer {
 
     /// The peer has shown this certificate, with the ones behind it, each in DER.
     pub(crate) fn set_certificate(&self, chain: &[impl AsRef<[u8]>]) {
-        let item = |der: &dyn AsRef<[u8]>| format!(":{}:", STANDARD.encode(der.as_ref()));
-        let Some((certificate, behind)) = chain.split_first() else { return };
-        let behind: Vec<String> = behind.iter().map(|der| item(der)).collect();
-        let chain = (!behind.is_empty()).then(|| behind.join(", "));
-        let chain = chain.and_then(|chain| HeaderValue::try_from(chain).ok());
-        if let Ok(certificate) = HeaderValue::try_from(item(certificate)) {
-            let _ = self.certificate.set(Box::new(ClientCertificate { certificate, chain }));
-        }
+        let mut items = chain.iter().map(|der| format!(":{}:", STANDARD.encode(der)));
+        let Some(Ok(certificate)) = items.next().map(HeaderValue::try_from) else { return };
+        let behind: Vec<String> = items.collect();
+        let chain = (!behind.is_empty()).then(|| HeaderValue::try_from(behind.join(", ")).ok());
+        let shown = ClientCertificate { certificate, chain: chain.flatten() };
+        let _ = self.certificate.set(Box::new(shown));
     }
 }
 

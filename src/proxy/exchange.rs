@@ -210,7 +210,8 @@ async fn connect_and_send(
     (mut first, need): (usize, Need),
     to: Forward<'_>,
 ) -> Outcome {
-    for attempt in 1.. {
+    let mut attempt = 1;
+    loop {
         let (failed, upstream) = match send_on_new(request, (first, need), to).await? {
             Ok(answered) => return Ok(answered),
             Err(failed) => failed,
@@ -222,10 +223,9 @@ async fn connect_and_send(
                 && may_send_again(&error, &upstream, to)
         });
         request = again.ok_or(ProxyError::Upstream(error))?;
-        let kept = to.site.balance.kept(request.headers());
-        first = to.site.balance.next(kept);
+        first = next_place(&request, to);
+        attempt += 1;
     }
-    Err(ProxyError::Internal)
 }
 
 async fn send_on_new(
@@ -251,8 +251,8 @@ async fn send_private(
     to: Forward<'_>,
 ) -> Outcome {
     if !lease.sender.is_ready() {
-        let kept = to.site.balance.kept(request.headers());
-        return connect_and_send(request, (to.site.balance.next(kept), need), to).await;
+        let first = next_place(&request, to);
+        return connect_and_send(request, (first, need), to).await;
     }
     let progress = request.body().progress();
     let counted = to.site.balance.count(lease.upstream());
@@ -277,9 +277,14 @@ async fn send_again((failed, upstream): FailedAt, to: Forward<'_>) -> Outcome {
     let Failed { error, repeatable } = *failed;
     let again = repeatable.filter(|_| may_send_again(&error, &upstream, to));
     let Some(again) = again else { return Err(ProxyError::Upstream(error)) };
-    let kept = to.site.balance.kept(again.headers());
     let need = need_of(&again, again.headers().contains_key(UPGRADE));
-    connect_and_send(again, (to.site.balance.next(kept), need), to).await
+    let first = next_place(&again, to);
+    connect_and_send(again, (first, need), to).await
+}
+
+/// The place of the upstream that is next for a request.
+fn next_place<B>(request: &Request<B>, to: Forward<'_>) -> usize {
+    to.site.balance.next(to.site.balance.kept(request.headers()))
 }
 
 /// Whether an upstream that has failed a request gives leave to send it again: it can speak HTTP/1.1, where it requires that,

@@ -55,39 +55,34 @@ pub(super) enum UpstreamError {
 }
 
 impl UpstreamError {
-    /// Whether an HTTP/2 upstream says that it has not processed the request.
+    /// Whether an HTTP/2 upstream says that it has not processed the request: by RST_STREAM with REFUSED_STREAM, or by a
+    /// GOAWAY whose last stream identifier is lower than the request's. h2 reports a GOAWAY for no other streams (RFC 9113
+    /// sections 6.8 and 8.7).
     pub(super) fn was_not_processed(&self) -> bool {
-        matches!(self, Self::Http2(error) if was_not_processed(error))
+        self.http2().is_some_and(|error| {
+            let refused = matches!(
+                error.reason(),
+                Some(h2::Reason::REFUSED_STREAM | h2::Reason::HTTP_1_1_REQUIRED)
+            );
+            error.is_remote() && (error.is_go_away() || refused)
+        })
     }
 
     /// Whether the upstream has rejected the request because it came by HTTP/2.
     pub(super) fn requires_http1(&self) -> bool {
-        let Self::Http2(error) = self else { return false };
-        http2_error(error)
-            .is_some_and(|error| error.reason() == Some(h2::Reason::HTTP_1_1_REQUIRED))
+        self.http2().is_some_and(|error| error.reason() == Some(h2::Reason::HTTP_1_1_REQUIRED))
     }
-}
 
-/// Whether an HTTP/2 upstream says that it has not processed the request: by RST_STREAM with REFUSED_STREAM, or by a GOAWAY
-/// whose last stream identifier is lower than the request's. h2 reports a GOAWAY for no other streams (RFC 9113 sections 6.8
-/// and 8.7).
-pub(super) fn was_not_processed(error: &hyper::Error) -> bool {
-    http2_error(error).is_some_and(|error| {
-        let refused = matches!(
-            error.reason(),
-            Some(h2::Reason::REFUSED_STREAM | h2::Reason::HTTP_1_1_REQUIRED)
-        );
-        error.is_remote() && (error.is_go_away() || refused)
-    })
-}
-
-fn http2_error(error: &hyper::Error) -> Option<&h2::Error> {
-    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
-    while let Some(error) = cause {
-        if let Some(error) = error.downcast_ref() {
-            return Some(error);
+    /// What h2 reports, among the causes.
+    fn http2(&self) -> Option<&h2::Error> {
+        let Self::Http2(error) = self else { return None };
+        let mut cause: Option<&(dyn Error + 'static)> = Some(error);
+        while let Some(error) = cause {
+            if let Some(error) = error.downcast_ref() {
+                return Some(error);
+            }
+            cause = error.source();
         }
-        cause = error.source();
+        None
     }
-    None
 }

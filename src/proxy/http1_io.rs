@@ -18,7 +18,7 @@ const READ_BYTES: usize = 68 * 1024;
 const SHORT: usize = 4 * 1024;
 
 thread_local! {
-    /// The read buffer of the worker. What was read is split off and shares its memory until it has been written.
+    /// The read buffer of the worker. A long read is split off and shares its memory until it has been written.
     static READ: Cell<BytesMut> = Cell::default();
 }
 
@@ -62,7 +62,7 @@ impl Http1Io {
         polled
     }
 
-    /// Lets go of the worker's buffer, where few unread bytes hold it.
+    /// Lets go of memory that few unread bytes hold: the worker's buffer, or an allocation of their own.
     pub(super) fn settle(&mut self) {
         if self.unread.len() <= SHORT {
             self.unread = BytesMut::from(&self.unread[..]);

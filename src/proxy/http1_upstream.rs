@@ -1,4 +1,4 @@
-//! An HTTP/1.1 connection to an upstream. It has no task: whoever waits for its response polls it.
+//! An HTTP/1.1 connection to an upstream. It has no task of its own: the request that waits for the response polls it.
 //!
 //! Request body and response are carried at the same time: each poll for the response also writes what the request's body
 //! has. The connection is reused only when both messages were written and read to their end.

@@ -46,15 +46,6 @@ fn locked(kept: &Mutex<Kept>) -> MutexGuard<'_, Kept> {
     kept.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The first attempt to send a body, and what begins the others.
-pub(super) fn begin(body: ClientBody) -> (Attempt, Replay) {
-    let kept =
-        Kept { body, data: Vec::new(), bytes: 0, trailers: None, complete: true, attempt: 0 };
-    let kept = Arc::new(Mutex::new(kept));
-    let (again, trailers) = (VecDeque::new(), None);
-    (Attempt { kept: Arc::clone(&kept), number: 0, again, trailers }, Replay(kept))
-}
-
 impl Replay {
     /// The body from its beginning; `None` when too much has been sent to be kept.
     pub(super) fn again(&self) -> Option<Attempt> {
@@ -73,6 +64,14 @@ impl Replay {
 }
 
 impl Attempt {
+    /// The first attempt to send a body.
+    pub(super) fn first(body: ClientBody) -> Self {
+        let kept =
+            Kept { body, data: Vec::new(), bytes: 0, trailers: None, complete: true, attempt: 0 };
+        let kept = Arc::new(Mutex::new(kept));
+        Self { kept, number: 0, again: VecDeque::new(), trailers: None }
+    }
+
     /// What begins the attempts after this one.
     pub(super) fn replay(&self) -> Replay {
         Replay(Arc::clone(&self.kept))
@@ -93,7 +92,7 @@ impl Attempt {
             return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
         }
         let frame = ready!(kept.body.poll_frame(context));
-        // Nobody can ask for another attempt any more.
+        // Once nothing can begin another attempt, nothing is kept.
         kept.complete &= Arc::strong_count(&self.kept) > 1;
         if let Some(Ok(frame)) = &frame {
             if let Some(data) = frame.data_ref() {

@@ -11,7 +11,7 @@ use http_body::{Body, Frame, SizeHint};
 
 use super::client_body::ClientBody;
 use super::failure::BodyError;
-use super::replay::{self, Attempt, Replay};
+use super::replay::{Attempt, Replay};
 use crate::filter::Filter;
 
 /// How far a request's body has come, for the timeouts of its response.
@@ -105,6 +105,14 @@ impl Source {
             Self::Kept(body) => body.is_end_stream(),
         }
     }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Empty => SizeHint::with_exact(0),
+            Self::Client(body) => body.size_hint(),
+            Self::Kept(body) => body.size_hint(),
+        }
+    }
 }
 
 impl VisitorBody {
@@ -137,17 +145,12 @@ impl VisitorBody {
     pub(super) fn keep(&mut self) -> BodyAgain {
         let Some(filter) = self.filter.clone() else { return BodyAgain::Empty };
         let left = self.left;
-        let (attempt, replay) = match std::mem::replace(&mut self.source, Source::Empty) {
+        let attempt = match std::mem::replace(&mut self.source, Source::Empty) {
             Source::Empty => return BodyAgain::Empty,
-            Source::Client(body) => {
-                let (first, replay) = replay::begin(body);
-                (Box::new(first), replay)
-            }
-            Source::Kept(attempt) => {
-                let replay = attempt.replay();
-                (attempt, replay)
-            }
+            Source::Client(body) => Box::new(Attempt::first(body)),
+            Source::Kept(attempt) => attempt,
         };
+        let replay = attempt.replay();
         self.source = Source::Kept(attempt);
         BodyAgain::Kept { replay, filter, left }
     }
@@ -233,10 +236,6 @@ impl Body for VisitorBody {
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.source {
-            Source::Empty => SizeHint::with_exact(0),
-            Source::Client(body) => body.size_hint(),
-            Source::Kept(body) => body.size_hint(),
-        }
+        self.source.size_hint()
     }
 }

@@ -17,7 +17,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio_util::io::InspectReader;
 
 use super::error::ProxyError;
-use super::failure::{self, UpstreamError};
+use super::failure::UpstreamError;
 use super::http1_upstream::{Http1Upstream, RequestLines, ResponseHead, is_idempotent};
 use super::request_body::{BodyAgain, VisitorBody};
 use super::socket_io::SocketIo;
@@ -212,8 +212,10 @@ impl Sender {
                     Err(mut failed) => {
                         let unsent = failed.take_message();
                         let error = failed.into_error();
-                        let repeatable = unsent.or_else(|| again?.after(&error));
-                        Err(Box::new(Failed { error: error.into(), repeatable }))
+                        let answered = error.is_parse() || error.is_user();
+                        let error = UpstreamError::from(error);
+                        let repeatable = unsent.or_else(|| again?.after(&error, answered));
+                        Err(Box::new(Failed { error, repeatable }))
                     }
                 })
             }
@@ -260,11 +262,10 @@ impl Again {
     }
 
     /// The request, where it may be sent again after this error: it was not processed, or it has no body and is idempotent
-    /// (RFC 9110 section 9.2.2) and nothing was answered.
-    fn after(self, error: &hyper::Error) -> Option<Request<VisitorBody>> {
+    /// (RFC 9110 section 9.2.2) and nothing was `answered`.
+    fn after(self, error: &UpstreamError, answered: bool) -> Option<Request<VisitorBody>> {
         let idempotent = self.body.is_empty() && is_idempotent(self.head.method());
-        let answered = error.is_parse() || error.is_user();
-        if !(idempotent && !answered || failure::was_not_processed(error)) {
+        if !(idempotent && !answered || error.was_not_processed()) {
             return None;
         }
         let body = self.body.body()?;

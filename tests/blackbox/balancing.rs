@@ -144,8 +144,8 @@ fn retries_end_with_their_budget() {
     let good = named("a");
     let start = |retries: &str| {
         Proxy::start_with(&format!(
-            "{retries}\n[[site]]\nupstream = [\"{}\", \"{}\"]\n",
-            format!("http://{}", refusing()),
+            "{retries}\n[[site]]\nupstream = [\"http://{}\", \"{}\"]\n",
+            refusing(),
             good.url()
         ))
     };

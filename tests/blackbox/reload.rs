@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use crate::support::{Origin, PATIENCE, Proxy, refusing, request};
 
 const DONE: &str = "consentry_config_reloads_total{result=\"done\"}";
+const FAILED: &str = "consentry_config_reloads_total{result=\"failed\"}";
 
 fn toml(origin: &Origin, more: &str) -> String {
     format!("{more}\n[[site]]\nname = 'shop'\nupstream = '{}'\n", origin.url())
@@ -47,7 +48,13 @@ fn with_anything_wrong_the_config_before_stays_in_force_and_that_is_said_until_i
     let origin = Origin::setting(&["_ga=1", "sid=1"]);
     let proxy = Proxy::start_with(&toml(&origin, ""));
     let wrong = "mode = 'observe'\nunclassified = 'perhaps'\n[consent]\nmax_age_days = 0\n";
-    proxy.try_reload(&toml(&origin, wrong), "failed");
+    proxy.rewrite(&toml(&origin, wrong));
+    proxy.signal("HUP");
+    // The change of the file may be noticed before the signal, so that it is read twice.
+    let since = std::time::Instant::now();
+    while proxy.metric(FAILED) == 0.0 {
+        assert!(since.elapsed() < PATIENCE, "{}", proxy.log());
+    }
     assert_eq!(names(&proxy), ["sid"]);
     proxy.expect_log("unclassified");
     proxy.expect_log("consent.max_age_days");

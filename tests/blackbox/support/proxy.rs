@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -230,21 +231,21 @@ impl Proxy {
         std::fs::write(self.folder.path().join("consentry.toml"), toml).unwrap();
     }
 
-    /// Puts another config in force.
+    /// Puts another config in force. A site of its own marks it: a change of the file is noticed without a signal too, so
+    /// the number of reloads does not tell.
     pub fn reload(&self, toml: &str) {
-        self.try_reload(toml, "done");
-    }
-
-    /// Has another config read, with this result. The change of the file may be noticed before the signal, so that it
-    /// is read twice.
-    pub fn try_reload(&self, toml: &str, result: &str) {
-        let done = &format!("consentry_config_reloads_total{{result=\"{result}\"}}");
-        let before = self.metric(done);
-        self.rewrite(toml);
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        const DONE: &str = "consentry_config_reloads_total{result=\"done\"}";
+        let mark = format!("mark-{}", COUNT.fetch_add(1, Relaxed));
+        let (sample, done) = (format!("site=\"{mark}\""), self.metric(DONE));
+        self.rewrite(&format!(
+            "{toml}\n[[site]]\nname = '{mark}'\nhosts = ['{mark}.example']\nupstream = 'http://127.0.0.1:1'\n"
+        ));
         self.signal("HUP");
         let since = Instant::now();
-        while self.metric(done) <= before {
-            assert!(since.elapsed() < PATIENCE, "not reloaded: {}", self.log());
+        // Its upstreams are shown a moment before it is in force, and counted after.
+        while !self.admin("/metrics").1.contains(&sample) || self.metric(DONE) <= done {
+            assert!(since.elapsed() < PATIENCE, "{mark} is not in force: {}", self.log());
         }
     }
 
