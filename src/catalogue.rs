@@ -35,7 +35,7 @@ pub use presumed_list::{LIST_COOKIE, list_lines};
 pub use presumption::Grounds;
 pub(crate) use presumption::{presumed_sent, presumed_set};
 pub use records::is_consent_record;
-pub use requires::{Companion, Requires, Sight};
+pub use requires::{Companion, Requires, SetCookieLines, Sight};
 pub use rule::{CookieRule, Entry, RulePlace, Tier};
 pub use suggestion::{Evidence, Suggestion, Together, suggest};
 

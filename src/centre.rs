@@ -48,6 +48,7 @@ use http_body::Body;
 use crate::config::settings;
 use crate::consent::{CategorySet, Consent};
 use crate::filter::Filter;
+use crate::http::Fields;
 use crate::locale::Locale;
 use crate::receipts::Receipts;
 pub use banner::BannerFor;
@@ -228,8 +229,8 @@ impl Centre {
     }
 
     /// What the visitor of a request allowed; `trusted` and `now` as in [`Visitor`].
-    pub fn consent(&self, headers: &HeaderMap, trusted: bool, now: i64) -> Consent {
-        self.site.consent(headers, trusted, now)
+    pub(crate) fn consent(&self, fields: &impl Fields, trusted: bool, now: i64) -> Consent {
+        self.site.consent(fields, trusted, now)
     }
 
     /// The language for a visitor, by what the browser asks for.

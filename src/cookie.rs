@@ -10,7 +10,9 @@ mod domain;
 mod effect;
 mod set_cookie;
 
-use http::header::{COOKIE, HeaderMap, HeaderValue};
+use http::header::COOKIE;
+
+use crate::http::Fields;
 
 pub use date::parse_cookie_date;
 pub use deletion::{Deletion, PrefixAttributes};
@@ -155,8 +157,8 @@ impl<'a> Cookies<'a> {
     }
 
     /// The `Cookie` fields of a request.
-    pub fn of(headers: &'a HeaderMap) -> Self {
-        Self::new(headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes))
+    pub fn of(fields: &'a impl Fields) -> Self {
+        Self::new(fields.values(&COOKIE))
     }
 
     fn fields(&self) -> impl Iterator<Item = &'a [u8]> + '_ {

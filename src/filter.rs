@@ -23,6 +23,7 @@ mod cache;
 mod clock;
 mod deletion_plan;
 mod detect;
+mod edits;
 mod expire;
 mod fields;
 mod inventory;
@@ -60,7 +61,10 @@ pub(crate) use answer::PIXEL;
 pub(crate) use body::hint_with;
 pub(crate) use cache::{has_directive, keep_private, split_outside_quotes};
 pub(crate) use clock::unix_now;
-pub(crate) use request::named_host;
+#[cfg(feature = "ext-proc")]
+pub(crate) use edits::Carrier;
+pub(crate) use request::{RequestHead, named_host};
+pub(crate) use service::{Judged, Received, own};
 
 #[cfg(test)]
 mod bound_tests;

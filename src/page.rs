@@ -28,13 +28,13 @@ mod url_policy;
 mod xml;
 
 use bytes::Bytes;
-use http::header::HeaderMap;
-use http::{Request, Response, StatusCode};
+use http::StatusCode;
 use http_body::Body;
 
 use crate::centre::Centre;
 use crate::config::settings;
 use crate::consent::Consent;
+use crate::http::{FieldSection, Request, Response};
 pub use asked::Asked;
 use asked::Destination;
 pub use body::{PageBody, PageError};
@@ -64,7 +64,7 @@ impl Pages {
     ///
     /// `trusted` says whether what the request tells of the visitor's region is believed, `now` is in Unix
     /// seconds.
-    pub fn asked<B>(
+    pub(crate) fn asked<B>(
         &self,
         request: &mut Request<B>,
         trusted: bool,
@@ -72,13 +72,13 @@ impl Pages {
         centre: &Centre,
     ) -> Option<Asked> {
         let wanted = (self.settings.banner.is_some(), self.settings.guard);
-        let consent = |headers: &HeaderMap| centre.consent(headers, trusted, now);
+        let consent = |fields: &FieldSection| centre.consent(fields, trusted, now);
         let grants_all = |consent: &Consent| centre.grants_all(consent.granted);
         Asked::of(request, wanted, &self.budget, consent, grants_all)
     }
 
     /// Changes a response to a visitor with this consent, where it is a page.
-    pub fn rewrite<B>(
+    pub(crate) fn rewrite<B>(
         &self,
         mut asked: Asked,
         consent: &Consent,
@@ -88,54 +88,52 @@ impl Pages {
     where
         B: Body<Data = Bytes> + Unpin,
     {
-        let (mut parts, body) = response.into_parts();
-        let headers = &mut parts.headers;
+        let (mut head, body) = response.into_parts();
+        let fields = &mut head.fields;
         let guarded = asked.guards && !centre.grants_all(consent.granted);
         // While observing, the page gets the script, which reports, and is else left alone.
         let blocks = guarded && !centre.observes();
-        if blocks && links::any(headers) {
-            links::strip(headers, &asked.policy(consent.granted, centre));
+        if blocks && links::any(fields) {
+            links::strip(fields, &asked.policy(consent.granted, centre));
         }
         let is_page = asked.destination.is_page();
-        let Some((media_type, coded)) = head::document(parts.status, headers, is_page) else {
+        let Some((media_type, coded)) = head::document(head.status, fields, is_page) else {
             // The browser may show its copy of this page again when the consent is another one.
-            let confirmed = parts.status == StatusCode::NOT_MODIFIED && asked.guards;
+            let confirmed = head.status == StatusCode::NOT_MODIFIED && asked.guards;
             if confirmed && (is_page || asked.had_mark) {
-                head::mark(headers);
+                head::mark(fields);
             }
-            return Response::from_parts(parts, PageBody::Unchanged(body));
+            return head.map(|()| PageBody::Unchanged(body));
         };
         let is_document = is_document(asked.destination, media_type);
         if asked.guards && !is_page || asked.lacks_banner(consent) {
-            head::vary_by_destination(headers);
+            head::vary_by_destination(fields);
             if is_document {
-                head::revalidate(headers);
+                head::revalidate(fields);
             }
         }
         if is_document && asked.guards && !blocks {
-            head::mark(headers);
+            head::mark(fields);
         }
         let decodes = blocks || media_type.charset.is_ascii_compatible();
         let coding = match coded {
             Coded::As(coding) => Some(coding),
             Coded::Undecodable if blocks && is_document => {
-                let mut refused = Response::new(PageBody::refused(body));
-                *refused.status_mut() = StatusCode::BAD_GATEWAY;
-                return refused;
+                return Response::new(StatusCode::BAD_GATEWAY, PageBody::refused(body));
             }
             Coded::Unknown if blocks => Some(Coding::Identity),
             Coded::Unknown | Coded::Undecodable => None,
         };
         let Some(coding) = coding.filter(|_| is_document && decodes) else {
-            return Response::from_parts(parts, PageBody::Unchanged(body));
+            return head.map(|()| PageBody::Unchanged(body));
         };
-        let policies = Policies::of(headers);
+        let policies = Policies::of(fields);
         let banner = asked.banner(consent, centre, &policies, coding);
         let banner = banner.filter(|_| media_type.kind != Some(Kind::Svg));
         if !guarded && banner.is_none() {
-            return Response::from_parts(parts, PageBody::Unchanged(body));
+            return head.map(|()| PageBody::Unchanged(body));
         }
-        head::change(headers, banner.is_some());
+        head::change(fields, banner.is_some());
         let guard = guarded.then(|| asked.guard(consent.granted, centre, &policies)).flatten();
         let plan = Plan {
             media_type,
@@ -149,7 +147,7 @@ impl Pages {
         };
         let permit = asked.permit.take().or_else(|| self.budget.take());
         let permit = permit.filter(|_| coding != Coding::Identity);
-        Response::from_parts(parts, PageBody::rewritten(body, Rewriter::new(plan), coding, permit))
+        head.map(|()| PageBody::rewritten(body, Rewriter::new(plan), coding, permit))
     }
 }
 

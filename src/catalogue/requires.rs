@@ -8,12 +8,12 @@
 
 use std::cell::{Cell, OnceCell};
 use std::collections::HashSet;
-
-use http::header::{HeaderMap, SET_COOKIE};
+use std::fmt;
 
 use super::names;
 use super::presumed_list::listed_names;
 use crate::cookie::{Cookies, SetCookie};
+use crate::http::Fields;
 
 /// The most searches for companions in one message: each reads all cookies of the message.
 const MAX_SEARCHES: u32 = 32;
@@ -77,13 +77,31 @@ pub struct Sight<'a> {
     listed: OnceCell<HashSet<Vec<u8>>>,
 }
 
+/// The `Set-Cookie` lines of a response.
+pub trait SetCookieLines: fmt::Debug {
+    /// Whether any line is such a one.
+    fn any(&self, is: &dyn Fn(&[u8]) -> bool) -> bool;
+}
+
+impl SetCookieLines for http::HeaderMap {
+    fn any(&self, is: &dyn Fn(&[u8]) -> bool) -> bool {
+        Fields::values(self, &http::header::SET_COOKIE).any(is)
+    }
+}
+
+impl SetCookieLines for Vec<&[u8]> {
+    fn any(&self, is: &dyn Fn(&[u8]) -> bool) -> bool {
+        self.iter().any(|line| is(line))
+    }
+}
+
 #[derive(Debug)]
 enum Source<'a> {
     Name,
     Benefit,
     Script,
     Request(&'a Cookies<'a>),
-    Response(&'a HeaderMap, i64),
+    Response(&'a dyn SetCookieLines, i64),
 }
 
 impl<'a> Sight<'a> {
@@ -112,8 +130,8 @@ impl<'a> Sight<'a> {
     }
 
     /// The `Set-Cookie` lines among the headers (or trailers) of a response, at `now` (Unix seconds).
-    pub fn response(headers: &'a HeaderMap, now: i64) -> Self {
-        Self::new(Source::Response(headers, now))
+    pub fn response(lines: &'a dyn SetCookieLines, now: i64) -> Self {
+        Self::new(Source::Response(lines, now))
     }
 
     /// Whether a list of presumed cookies in the request has this name.
@@ -132,8 +150,8 @@ impl<'a> Sight<'a> {
             Source::Name | Source::Script => false,
             Source::Benefit => true,
             Source::Request(cookies) => cookies.pairs().any(|pair| is(pair.name)),
-            Source::Response(headers, now) => headers.get_all(SET_COOKIE).iter().any(|line| {
-                let cookie = SetCookie::parse(line.as_bytes());
+            Source::Response(lines, now) => lines.any(&|line| {
+                let cookie = SetCookie::parse(line);
                 is(cookie.name) && !cookie.scope().deletes(*now)
             }),
         }

@@ -11,6 +11,7 @@ use crate::consent::sources::Native;
 use crate::consent::{CategorySet, Consent, ConsentReader, Signals};
 use crate::cookie::Cookies;
 use crate::filter::Filter;
+use crate::http::Fields;
 use crate::receipts::Receipts;
 
 /// What the pages of one site are made from.
@@ -32,10 +33,10 @@ impl Site {
     }
 
     /// What the visitor of a request allowed.
-    pub(super) fn consent(&self, headers: &HeaderMap, trusted: bool, now: i64) -> Consent {
+    pub(super) fn consent(&self, fields: &impl Fields, trusted: bool, now: i64) -> Consent {
         let reader = self.reader();
-        let cookies = Cookies::of(headers);
-        reader.read(&cookies, Signals::of(headers), reader.region_of(headers, trusted), now)
+        let cookies = Cookies::of(fields);
+        reader.read(&cookies, Signals::of(fields), reader.region_of(fields, trusted), now)
     }
 
     /// The consent that the visitor's next request will have, once the browser has stored this value of the

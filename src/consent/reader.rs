@@ -3,7 +3,6 @@
 //!
 //! Age and notice end grants. A refusal ends only when the visitor decides anew.
 
-use http::{HeaderMap, HeaderValue};
 use time::{Date, OffsetDateTime};
 
 use super::merge::{Judged, Merged};
@@ -13,6 +12,7 @@ use super::sources::reads_own_cookie;
 use super::status::{Consent, Reason};
 use super::{Categories, CategorySet, RegionPolicy, SignalPolicy, Signals};
 use crate::cookie::Cookies;
+use crate::http::Fields;
 
 /// How far ahead of our clock a decision may be dated, in seconds: clocks differ, and some tools
 /// write the visitor's local time.
@@ -63,9 +63,9 @@ impl ConsentReader {
     }
 
     /// What a request says of the visitor's region, where that is asked for and believed.
-    pub fn region_of<'a>(&self, headers: &'a HeaderMap, trusted: bool) -> Option<&'a [u8]> {
+    pub fn region_of<'a>(&self, fields: &'a impl Fields, trusted: bool) -> Option<&'a [u8]> {
         let region = self.region.as_ref().filter(|_| trusted)?;
-        headers.get(&region.header).map(HeaderValue::as_bytes)
+        fields.value(&region.header)
     }
 
     /// The name of the source whose decision counts.

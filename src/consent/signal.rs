@@ -1,8 +1,9 @@
 //! Signals that a browser sends for its visitor: Global Privacy Control, Do Not Track.
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::HeaderName;
 
 use super::CategorySet;
+use crate::http::Fields;
 
 const SEC_GPC: HeaderName = HeaderName::from_static("sec-gpc");
 const DNT: HeaderName = HeaderName::from_static("dnt");
@@ -18,11 +19,9 @@ pub struct Signals {
 
 impl Signals {
     /// Reads the signals of a request. Any field of exactly `1` counts.
-    pub fn of(headers: &HeaderMap) -> Self {
-        let sent = |name| {
-            headers.get_all(name).iter().map(HeaderValue::as_bytes).any(|value| value == b"1")
-        };
-        Self { gpc: sent(SEC_GPC), dnt: sent(DNT) }
+    pub fn of(fields: &impl Fields) -> Self {
+        let sent = |name| fields.values(name).any(|value| value == b"1");
+        Self { gpc: sent(&SEC_GPC), dnt: sent(&DNT) }
     }
 }
 

@@ -2,17 +2,18 @@
 
 use bytes::Bytes;
 use envoy_types::pb::envoy::config::core::v3::header_value_option::HeaderAppendAction;
-use envoy_types::pb::envoy::config::core::v3::{
-    HeaderMap as Fields, HeaderValue, HeaderValueOption,
-};
+use envoy_types::pb::envoy::config::core::v3::{HeaderMap, HeaderValue, HeaderValueOption};
 use envoy_types::pb::envoy::service::ext_proc::v3::{
     HeaderMutation, HttpHeaders, ImmediateResponse,
 };
 use envoy_types::pb::envoy::r#type::v3::HttpStatus;
 use envoy_types::pb::google::protobuf::BoolValue;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, SET_COOKIE};
-use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, Uri};
+use http::{HeaderName, Method, Response, StatusCode, Uri};
 use thiserror::Error;
+
+use crate::filter::Carrier;
+use crate::http::{Change, FieldSection, Fields};
 
 /// The most fields of a head that Envoy accepts by default, `:status` included (`max_headers_count`).
 const MAX_FIELDS: usize = 100;
@@ -30,140 +31,163 @@ pub(super) enum ConvertError {
     NoStatus,
 }
 
-/// A head as Envoy tells it: what begins with a colon apart.
-struct Head<'a> {
-    pseudo: Vec<(&'a str, &'a [u8])>,
-    headers: HeaderMap,
+/// A head, or trailers, as Envoy has sent them, with what is changed in them.
+#[derive(Debug)]
+pub(super) struct Head {
+    fields: FieldSection,
+    /// The number of fields that Envoy has sent, pseudo-header fields included.
+    sent: usize,
+    pseudo: usize,
+    /// The names of changed fields, and whether Envoy has sent such a field.
+    changed: Vec<(HeaderName, bool)>,
 }
 
-impl<'a> Head<'a> {
-    fn of(message: &'a HttpHeaders) -> Result<Self, ConvertError> {
+/// The pseudo-header fields of a head.
+type Pseudo<'a> = Vec<(&'a str, &'a [u8])>;
+
+/// What Envoy says of a request besides its fields.
+#[derive(Debug)]
+pub(super) struct Target {
+    pub(super) method: Method,
+    pub(super) uri: Uri,
+}
+
+impl Fields for Head {
+    fn values<'a>(
+        &'a self,
+        name: &HeaderName,
+    ) -> impl DoubleEndedIterator<Item = &'a [u8]> + use<'a> {
+        self.fields.values(name)
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.fields.names()
+    }
+
+    fn count(&self) -> usize {
+        self.fields.count()
+    }
+}
+
+impl Carrier for Head {
+    fn remove(&mut self, name: &HeaderName) {
+        self.changing(name).remove(name);
+    }
+
+    fn set(&mut self, name: &HeaderName, value: Bytes) {
+        self.changing(name).insert(name, value);
+    }
+
+    fn append(&mut self, name: &HeaderName, value: Bytes) {
+        self.changing(name).append(name, value);
+    }
+
+    fn each(&mut self, name: &HeaderName, changes: Vec<Change>) {
+        self.changing(name).each(name, changes);
+    }
+}
+
+impl Head {
+    fn of(message: &HttpHeaders) -> Result<(Self, Pseudo<'_>), ConvertError> {
         let fields = message.headers.as_ref().ok_or(ConvertError::NoHeaders)?;
         Self::of_fields(&fields.headers)
     }
 
-    fn of_fields(fields: &'a [HeaderValue]) -> Result<Self, ConvertError> {
-        let mut head = Head { pseudo: Vec::new(), headers: HeaderMap::with_capacity(fields.len()) };
-        for field in fields {
+    /// Trailers.
+    pub(super) fn trailers(fields: Option<&HeaderMap>) -> Result<Self, ConvertError> {
+        let fields = fields.map_or(&[][..], |fields| fields.headers.as_slice());
+        Ok(Self::of_fields(fields)?.0)
+    }
+
+    fn of_fields(sent: &[HeaderValue]) -> Result<(Self, Pseudo<'_>), ConvertError> {
+        let mut pseudo = Vec::new();
+        let mut fields = FieldSection::default();
+        for field in sent {
             let (key, value) = (&field.key, value_of(field));
             if key.starts_with(':') {
-                head.pseudo.push((key, value));
+                pseudo.push((key.as_str(), value));
                 continue;
             }
             let name = HeaderName::from_bytes(key.as_bytes());
-            let value = http::HeaderValue::from_bytes(value);
-            let (Ok(name), Ok(value)) = (name, value) else { return Err(ConvertError::BadField) };
-            head.headers.append(name, value);
+            let name = name.map_err(|_| ConvertError::BadField)?;
+            let before = fields.count();
+            fields.append(&name, value);
+            if fields.count() == before {
+                return Err(ConvertError::BadField);
+            }
         }
-        Ok(head)
+        let head = Self { fields, sent: sent.len(), pseudo: pseudo.len(), changed: Vec::new() };
+        Ok((head, pseudo))
     }
 
-    fn pseudo(&self, name: &str) -> Option<&'a [u8]> {
-        self.pseudo.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
+    /// Notes that a field is changed.
+    fn changing(&mut self, name: &HeaderName) -> &mut FieldSection {
+        if !self.changed.iter().any(|(changed, _)| changed == name) {
+            self.changed.push((name.clone(), self.fields.has(name)));
+        }
+        &mut self.fields
+    }
+
+    /// What Envoy has to change. Fields with several values are replaced as a whole: Envoy changes no single line.
+    pub(super) fn mutation(&self) -> HeaderMutation {
+        let mut mutation = HeaderMutation::default();
+        for (name, was_sent) in &self.changed {
+            if *was_sent {
+                mutation.remove_headers.push(name.as_str().to_owned());
+            }
+            mutation
+                .set_headers
+                .extend(self.fields.values(name).map(|value| appended(name, value)));
+        }
+        mutation
+    }
+
+    /// Removes `Set-Cookie` lines of our own, the last ones first, where the response would have more fields than Envoy
+    /// accepts. `lines` is the number of those that the origin has sent.
+    pub(super) fn limit_fields(&mut self, lines: usize) {
+        // Where the origin may send more, Envoy's limit is another, and nothing is added to what it sent.
+        let most = MAX_FIELDS.max(self.sent) - self.pseudo;
+        let surplus = self.fields.count().saturating_sub(most);
+        let left = self.fields.values(&SET_COOKIE).count().saturating_sub(surplus).max(lines);
+        let mut line = 0;
+        self.fields.change(&SET_COOKIE, |_| {
+            line += 1;
+            if line > left { Change::Remove } else { Change::Keep }
+        });
     }
 }
 
-/// One of the two is set: which, depends on the version of Envoy.
 fn value_of(field: &HeaderValue) -> &[u8] {
     if field.raw_value.is_empty() { field.value.as_bytes() } else { &field.raw_value }
 }
 
-/// The head of a request, with its host in `Host`.
-pub(super) fn request(message: &HttpHeaders) -> Result<Request<()>, ConvertError> {
-    let head = Head::of(message)?;
-    let method = head.pseudo(":method").and_then(|text| Method::from_bytes(text).ok());
-    let path = head.pseudo(":path").and_then(|text| Uri::try_from(text).ok());
-    let host = head.pseudo(":authority").and_then(|text| http::HeaderValue::from_bytes(text).ok());
-    let (Some(method), Some(path)) = (method, path) else { return Err(ConvertError::NoTarget) };
-    let mut request = Request::new(());
-    *request.method_mut() = method;
-    *request.uri_mut() = path;
-    *request.headers_mut() = head.headers;
-    if let Some(host) = host {
-        request.headers_mut().insert(HOST, host);
+fn pseudo<'a>(fields: &Pseudo<'a>, name: &str) -> Option<&'a [u8]> {
+    fields.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
+}
+
+/// The head of a request. `Host` is Envoy's `:authority`.
+///
+/// # Errors
+/// When the message has no valid fields, or no method and path.
+pub(super) fn request(message: &HttpHeaders) -> Result<(Target, Head), ConvertError> {
+    let (mut head, fields) = Head::of(message)?;
+    let method = pseudo(&fields, ":method").and_then(|text| Method::from_bytes(text).ok());
+    let uri = pseudo(&fields, ":path").and_then(|text| Uri::try_from(text).ok());
+    let (Some(method), Some(uri)) = (method, uri) else { return Err(ConvertError::NoTarget) };
+    if let Some(host) = pseudo(&fields, ":authority") {
+        head.fields.insert(&HOST, host);
     }
-    Ok(request)
+    Ok((Target { method, uri }, head))
 }
 
 /// The head of a response.
-pub(super) fn response(message: &HttpHeaders) -> Result<Response<()>, ConvertError> {
-    let head = Head::of(message)?;
-    let status = head.pseudo(":status").and_then(|text| StatusCode::from_bytes(text).ok());
-    let mut response = Response::new(());
-    *response.status_mut() = status.ok_or(ConvertError::NoStatus)?;
-    *response.headers_mut() = head.headers;
-    Ok(response)
-}
-
-/// The fields of a message.
-fn fields_of(message: &HttpHeaders) -> &[HeaderValue] {
-    message.headers.as_ref().map_or(&[], |fields| fields.headers.as_slice())
-}
-
-/// What to change in the head of a message, so that its fields become `after`: every value of each name that differs.
-/// `Host` is Envoy's.
-pub(super) fn difference(message: &HttpHeaders, after: &HeaderMap) -> HeaderMutation {
-    changes(fields_of(message), after)
-}
-
-fn changes(before: &[HeaderValue], after: &HeaderMap) -> HeaderMutation {
-    let mut mutation = HeaderMutation::default();
-    for (at, field) in before.iter().enumerate() {
-        let is_first = || !before.iter().take(at).any(|seen| seen.key == field.key);
-        if !field.key.starts_with(':') && !after.contains_key(&field.key) && is_first() {
-            mutation.remove_headers.push(field.key.clone());
-        }
-    }
-    for name in after.keys().filter(|name| **name != HOST) {
-        let values = after.get_all(name);
-        let old = || before.iter().filter(|field| field.key == name.as_str()).map(value_of);
-        if old().eq(values.iter().map(http::HeaderValue::as_bytes)) {
-            continue;
-        }
-        if old().next().is_some() {
-            mutation.remove_headers.push(name.as_str().to_owned());
-        }
-        mutation.set_headers.extend(values.iter().map(|value| appended(name, value)));
-    }
-    mutation
-}
-
-/// Filters trailers, and says what to change in them.
-pub(super) fn trailers(
-    fields: Option<&Fields>,
-    filter: impl FnOnce(&mut HeaderMap),
-) -> Result<HeaderMutation, ConvertError> {
-    let fields = fields.map_or(&[][..], |fields| fields.headers.as_slice());
-    let mut trailers = Head::of_fields(fields)?.headers;
-    filter(&mut trailers);
-    Ok(changes(fields, &trailers))
-}
-
-/// Takes back `Set-Cookie` lines that were added to the head of a response, the last first, until Envoy accepts the
-/// number of fields.
-pub(super) fn limit_fields(message: &HttpHeaders, after: &mut HeaderMap) {
-    let before = fields_of(message);
-    let pseudo = before.iter().filter(|field| field.key.starts_with(':')).count();
-    // Where the origin may send more, Envoy's limit is another, and nothing is added to what it sent.
-    let most = MAX_FIELDS.max(before.len()) - pseudo;
-    let surplus = after.len().saturating_sub(most);
-    if surplus == 0 {
-        return;
-    }
-    let sent = |line: &http::HeaderValue| {
-        before
-            .iter()
-            .any(|field| field.key == SET_COOKIE.as_str() && value_of(field) == line.as_bytes())
-    };
-    let mut lines: Vec<_> = after.get_all(SET_COOKIE).iter().cloned().collect();
-    for _ in 0..surplus {
-        let Some(at) = lines.iter().rposition(|line| !sent(line)) else { break };
-        lines.remove(at);
-    }
-    after.remove(SET_COOKIE);
-    for line in lines {
-        after.append(SET_COOKIE, line);
-    }
+///
+/// # Errors
+/// When the message has no valid fields, or no status.
+pub(super) fn response(message: &HttpHeaders) -> Result<(StatusCode, Head), ConvertError> {
+    let (head, fields) = Head::of(message)?;
+    let status = pseudo(&fields, ":status").and_then(|text| StatusCode::from_bytes(text).ok());
+    Ok((status.ok_or(ConvertError::NoStatus)?, head))
 }
 
 /// An answer in the origin's stead.
@@ -177,7 +201,7 @@ pub(super) fn immediate(answer: Response<Bytes>, details: &str) -> ImmediateResp
         if first {
             headers.remove_headers.push(name.as_str().to_owned());
         }
-        headers.set_headers.push(appended(name, value));
+        headers.set_headers.push(appended(name, value.as_bytes()));
     }
     ImmediateResponse {
         status: Some(HttpStatus { code: i32::from(parts.status.as_u16()) }),
@@ -193,14 +217,14 @@ pub(super) fn immediate(answer: Response<Bytes>, details: &str) -> ImmediateResp
 }
 
 /// One more value of a field; what was there is removed before.
-fn appended(name: &HeaderName, value: &http::HeaderValue) -> HeaderValueOption {
+fn appended(name: &HeaderName, value: &[u8]) -> HeaderValueOption {
     #[expect(deprecated, reason = "`append_action` is not heeded without it")]
     HeaderValueOption {
         append: Some(BoolValue { value: true }),
         header: Some(HeaderValue {
             key: name.as_str().to_owned(),
             value: String::new(),
-            raw_value: value.as_bytes().to_vec(),
+            raw_value: value.to_vec(),
         }),
         append_action: HeaderAppendAction::AppendIfExistsOrAdd.into(),
         ..HeaderValueOption::default()

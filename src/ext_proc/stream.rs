@@ -10,7 +10,7 @@ use bytes::Bytes;
 use envoy_types::pb::envoy::service::ext_proc::v3::processing_request::Request as Message;
 use envoy_types::pb::envoy::service::ext_proc::v3::processing_response::Response as Answer;
 use envoy_types::pb::envoy::service::ext_proc::v3::{
-    BodyResponse, CommonResponse, HeaderMutation, HeadersResponse, HttpHeaders, ProcessingRequest,
+    BodyResponse, CommonResponse, HeadersResponse, HttpHeaders, ProcessingRequest,
     ProcessingResponse, TrailersResponse,
 };
 use futures_util::FutureExt;
@@ -21,12 +21,14 @@ use http_body_util::{BodyExt, Empty};
 use tonic::Status;
 
 use super::account::{Account, Peer};
-use super::convert::{self, ConvertError};
+use super::convert::{self, ConvertError, Head};
 use super::error::StreamError;
 use super::mode;
 use crate::config::settings::Mode;
-use crate::filter::{Begun, ConsentLayer, FilterBody, named_host};
-use crate::http::forwarded_scheme_is_secure;
+use crate::filter::{
+    Begun, FilterBody, Judged, Peer as Client, Received, RequestHead, named_host, own,
+};
+use crate::http::{Fields, forwarded_scheme_is_secure};
 use crate::proxy::{NotFound, Site};
 use crate::telemetry::Entry;
 
@@ -34,7 +36,7 @@ use crate::telemetry::Entry;
 const CLIENT_CLOSED_REQUEST: u16 = 499;
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-type Filtered = Response<FilterBody<Empty<Bytes>>>;
+type Filtered = FilterBody<Empty<Bytes>>;
 
 /// The stream of one request.
 pub(super) struct RequestStream<S> {
@@ -142,18 +144,16 @@ where
                 phase @ (Phase::Requested(_) | Phase::Responded(_)),
             ) => {
                 let site = self.account.site(self.site).map(Arc::clone);
-                let changes = convert::trailers(trailers.trailers.as_ref(), |trailers| {
-                    if let Some(site) = site {
-                        site.filter.strip_request_trailers(trailers);
-                    }
-                })?;
-                (Answer::RequestTrailers(changed_trailers(changes)), phase)
+                let mut trailers = Head::trailers(trailers.trailers.as_ref())?;
+                if let Some(site) = site {
+                    site.filter.request_trailers(&trailers).apply(&mut trailers);
+                }
+                (Answer::RequestTrailers(changed_trailers(&trailers)), phase)
             }
             (Message::ResponseTrailers(trailers), Phase::Responded(mut filtered)) => {
-                let changes = convert::trailers(trailers.trailers.as_ref(), |trailers| {
-                    filtered.body_mut().filter_trailers(trailers);
-                })?;
-                (Answer::ResponseTrailers(changed_trailers(changes)), Phase::Responded(filtered))
+                let mut trailers = Head::trailers(trailers.trailers.as_ref())?;
+                filtered.trailers(&trailers).apply(&mut trailers);
+                (Answer::ResponseTrailers(changed_trailers(&trailers)), Phase::Responded(filtered))
             }
             (message, phase) => {
                 self.phase = phase;
@@ -182,17 +182,17 @@ impl<S> RequestStream<S> {
     /// The head of a request: what to change in it, or the answer to a beacon.
     fn request(&mut self, head: &HttpHeaders) -> Result<(Answer, Phase), StreamError> {
         let started = Instant::now();
-        let mut request = match convert::request(head) {
+        let (sent, mut fields) = match convert::request(head) {
             Ok(request) => request,
             Err(ConvertError::NoTarget) => {
                 return Ok((self.refuse(StatusCode::BAD_REQUEST), Phase::Ended));
             }
             Err(error) => return Err(error.into()),
         };
-        let found = match named_host(request.headers()) {
-            Some(host) => self.account.snapshot.sites.find(host, request.uri().path()),
-            None => return Ok((self.refuse(StatusCode::BAD_REQUEST), Phase::Ended)),
+        let Some(host) = named_host(&fields) else {
+            return Ok((self.refuse(StatusCode::BAD_REQUEST), Phase::Ended));
         };
+        let found = self.account.snapshot.sites.find(host, sent.uri.path());
         let site = match found {
             Ok(site) => Arc::clone(site),
             Err(NotFound::Host) => {
@@ -203,40 +203,43 @@ impl<S> RequestStream<S> {
             }
         };
         self.site = site.index;
-        let id = request.headers().get(X_REQUEST_ID).and_then(|id| id.to_str().ok());
+        let id = fields.value(&X_REQUEST_ID).and_then(|id| std::str::from_utf8(id).ok());
         let target = Target {
-            method: request.method().clone(),
-            uri: request.uri().clone(),
+            method: sent.method,
+            uri: sent.uri,
             request_id: id.unwrap_or_default().chars().take(64).collect(),
             started,
         };
-        let secure = forwarded_scheme_is_secure(request.headers()).unwrap_or_default();
+        let secure = forwarded_scheme_is_secure(&fields).unwrap_or_default();
         // Who reaches a path of this machine may speak for visitors.
         let trusted = self.peer.address.is_none_or(|peer| self.account.snapshot.trusts(peer));
-        let layer = ConsentLayer::new(Arc::clone(&site.filter))
-            .without_extensions()
-            .secure(secure)
-            .trusted(trusted);
-        match layer.begin(&mut request) {
-            Err(answer) => Ok((self.immediate(*answer, &target), Phase::Ended)),
-            Ok(begun) => {
-                let changes = convert::difference(head, request.headers());
-                let answered = Instant::now();
-                let waiting = Waiting { begun, target, answered };
-                let answer = Answer::RequestHeaders(changed(changes));
+        let request = RequestHead {
+            method: &target.method,
+            uri: &target.uri,
+            host: Some(host),
+            fields: &fields,
+        };
+        match Begun::of(&site.filter, request, Client { secure, trusted }, None) {
+            Err(answer) => {
+                let answer = own(&site.filter, *answer);
+                Ok((self.immediate(answer, &target), Phase::Ended))
+            }
+            Ok((begun, edits)) => {
+                edits.apply(&mut fields);
+                let answer = Answer::RequestHeaders(changed(&fields));
+                let waiting = Waiting { begun, target, answered: Instant::now() };
                 Ok((answer, Phase::Requested(Box::new(waiting))))
             }
         }
     }
 
-    /// The head of a response: what to change in it, or another response in its stead.
     fn response(
         &mut self,
         head: &HttpHeaders,
         waiting: Box<Waiting>,
     ) -> Result<(Answer, Phase), StreamError> {
         self.peer.responses.seen();
-        let response = match convert::response(head) {
+        let (status, mut fields) = match convert::response(head) {
             Ok(response) => response,
             Err(error) => {
                 self.phase = Phase::Requested(waiting);
@@ -244,19 +247,25 @@ impl<S> RequestStream<S> {
             }
         };
         let Waiting { begun, target, .. } = *waiting;
-        let filtered = begun.response(response);
-        let enforces = self.account.site(self.site).is_some_and(|site| enforces(site));
-        if enforces && filtered.body().report().beacon.is_some() {
-            return Ok((self.immediate(filtered, &target), Phase::Ended));
-        }
-        Ok(self.pass(head, filtered, &target))
+        let lines = fields.values(&SET_COOKIE).count();
+        let (edits, received) = begun.received(status, &fields, Empty::new());
+        edits.apply(&mut fields);
+        fields.limit_fields(lines);
+        let filtered = match received {
+            Received::Judged(Judged::Pass(filtered)) => filtered,
+            Received::Judged(Judged::Answer(answer)) => {
+                return Ok((self.immediate(answer, &target), Phase::Ended));
+            }
+            // Envoy has the body.
+            Received::Look(looking) => looking.without_body(),
+        };
+        Ok(self.pass(status, &fields, filtered, &target))
     }
 
-    /// The head of a response without a request: a local reply of a filter in front of this one. Its site is unknown,
-    /// and so is its visitor.
     fn local_reply(&mut self, head: &HttpHeaders) -> Result<(Answer, Phase), StreamError> {
         let started = Instant::now();
-        let mut response = convert::response(head)?;
+        let (status, mut fields) = convert::response(head)?;
+        let lines = fields.values(&SET_COOKIE).count();
         let snapshot = Arc::clone(&self.account.snapshot);
         let sites = snapshot.sites.all();
         let site = snapshot.sites.find("", "/").ok().or_else(|| sites.first());
@@ -265,29 +274,35 @@ impl<S> RequestStream<S> {
         // A cookie passes only if every site that it may be of lets it pass.
         let others = sites.iter().filter(|other| other.index != site.index);
         for other in others.filter(|other| enforces(other)) {
-            if !response.headers().contains_key(SET_COOKIE) {
+            if !fields.has(&SET_COOKIE) {
                 break;
             }
-            response = other.filter.local_reply(response).map(|_| ());
+            let (edits, _) = other.filter.without_request(&fields);
+            edits.apply(&mut fields);
         }
-        let filtered = site.filter.local_reply(response);
+        let (edits, filtered) = site.filter.without_request(&fields);
+        edits.apply(&mut fields);
+        fields.limit_fields(lines);
         let target = Target {
             method: Method::default(),
             uri: Uri::default(),
             request_id: String::new(),
             started,
         };
-        Ok(self.pass(head, filtered, &target))
+        Ok(self.pass(status, &fields, filtered, &target))
     }
 
-    fn pass(&self, head: &HttpHeaders, mut filtered: Filtered, target: &Target) -> (Answer, Phase) {
-        convert::limit_fields(head, filtered.headers_mut());
-        let changes = convert::difference(head, filtered.headers());
-        self.log(Some(&filtered), filtered.status().as_u16(), target);
-        (Answer::ResponseHeaders(changed(changes)), Phase::Responded(Box::new(filtered)))
+    fn pass(
+        &self,
+        status: StatusCode,
+        fields: &Head,
+        filtered: Filtered,
+        target: &Target,
+    ) -> (Answer, Phase) {
+        self.log(Some(&filtered), status.as_u16(), target);
+        (Answer::ResponseHeaders(changed(fields)), Phase::Responded(Box::new(filtered)))
     }
 
-    /// The answer to a request that no site serves.
     fn refuse(&self, status: StatusCode) -> Answer {
         self.account.bad_request();
         let mut answer = Response::new(Bytes::from_static(b"No site is served here.\n"));
@@ -295,8 +310,8 @@ impl<S> RequestStream<S> {
         Answer::ImmediateResponse(convert::immediate(answer, "consentry_no_site"))
     }
 
-    fn immediate(&self, answer: Filtered, target: &Target) -> Answer {
-        self.log(Some(&answer), answer.status().as_u16(), target);
+    fn immediate(&self, answer: Response<Filtered>, target: &Target) -> Answer {
+        self.log(Some(answer.body()), answer.status().as_u16(), target);
         let (parts, body) = answer.into_parts();
         // Our own answers are there at once.
         let body = body.collect().now_or_never().and_then(Result::ok);
@@ -310,7 +325,7 @@ impl<S> RequestStream<S> {
         let Some(site) = self.account.site(self.site) else { return };
         let Account { snapshot, number, .. } = &self.account;
         let duration = target.started.elapsed();
-        let report = filtered.map(|filtered| filtered.body().report());
+        let report = filtered.map(FilterBody::report);
         snapshot.counters.request(*number, site.index, status, duration, report);
         let Some(log) = &snapshot.access_log else { return };
         let settings = site.filter.settings();
@@ -357,11 +372,12 @@ fn name(message: &Message) -> &'static str {
     }
 }
 
-fn changed(changes: HeaderMutation) -> HeadersResponse {
-    let response = CommonResponse { header_mutation: Some(changes), ..CommonResponse::default() };
+fn changed(head: &Head) -> HeadersResponse {
+    let mutation = Some(head.mutation());
+    let response = CommonResponse { header_mutation: mutation, ..CommonResponse::default() };
     HeadersResponse { response: Some(response) }
 }
 
-fn changed_trailers(changes: HeaderMutation) -> TrailersResponse {
-    TrailersResponse { header_mutation: Some(changes) }
+fn changed_trailers(trailers: &Head) -> TrailersResponse {
+    TrailersResponse { header_mutation: Some(trailers.mutation()) }
 }

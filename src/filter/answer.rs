@@ -10,6 +10,8 @@ use http::header::{
 };
 use http::{Method, Response, StatusCode};
 
+use crate::http::Fields;
+
 pub(super) const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 
 /// A transparent GIF of one pixel.
@@ -27,8 +29,8 @@ pub(super) enum Wanted {
 
 impl Wanted {
     /// From `Sec-Fetch-Dest`; of browsers without it, from `Accept`; else from the path's ending.
-    pub(super) fn by(headers: &HeaderMap, path: &str) -> Self {
-        match headers.get(SEC_FETCH_DEST).map(HeaderValue::as_bytes) {
+    pub(super) fn by(fields: &impl Fields, path: &str) -> Self {
+        match fields.value(&SEC_FETCH_DEST) {
             Some(b"image") => return Self::Image,
             Some(b"script" | b"worker" | b"sharedworker" | b"serviceworker") => {
                 return Self::Script;
@@ -36,7 +38,7 @@ impl Wanted {
             Some(_) => return Self::Nothing,
             None => {}
         }
-        let accept = headers.get(ACCEPT).map(HeaderValue::as_bytes).unwrap_or_default();
+        let accept = fields.value(&ACCEPT).unwrap_or_default();
         if accept.starts_with(b"image/") {
             return Self::Image;
         }
@@ -51,10 +53,9 @@ impl Wanted {
 }
 
 /// The answer to a beacon.
-pub(super) fn to_beacon(method: &Method, headers: &HeaderMap, wanted: Wanted) -> Response<Bytes> {
+pub(super) fn to_beacon(method: &Method, request: &impl Fields, wanted: Wanted) -> Response<Bytes> {
     let mut response = Response::new(Bytes::new());
-    let preflight =
-        method == Method::OPTIONS && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD);
+    let preflight = method == Method::OPTIONS && request.has(&ACCESS_CONTROL_REQUEST_METHOD);
     if wanted == Wanted::Image && !preflight {
         let fields = response.headers_mut();
         fields.insert(CONTENT_TYPE, HeaderValue::from_static("image/gif"));
@@ -71,8 +72,8 @@ pub(super) fn to_beacon(method: &Method, headers: &HeaderMap, wanted: Wanted) ->
         }
     }
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if let Some(origin) = headers.get(ORIGIN) {
-        allow_origin(response.headers_mut(), origin, headers, preflight);
+    if let Some(origin) = value(request, &ORIGIN) {
+        allow_origin(response.headers_mut(), origin, request, preflight);
     }
     response
 }
@@ -80,11 +81,11 @@ pub(super) fn to_beacon(method: &Method, headers: &HeaderMap, wanted: Wanted) ->
 /// Lets the page's `fetch` see the (empty) answer instead of writing an error to the console.
 fn allow_origin(
     answer: &mut HeaderMap,
-    origin: &HeaderValue,
-    request: &HeaderMap,
+    origin: HeaderValue,
+    request: &impl Fields,
     preflight: bool,
 ) {
-    answer.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+    answer.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
     answer.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
     answer.insert(VARY, HeaderValue::from_static("Origin"));
     if !preflight {
@@ -94,10 +95,22 @@ fn allow_origin(
         (ACCESS_CONTROL_REQUEST_METHOD, ACCESS_CONTROL_ALLOW_METHODS),
         (ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_ALLOW_HEADERS),
     ] {
-        if let Some(value) = request.get(asked) {
-            answer.insert(allowed, value.clone());
+        if let Some(value) = value(request, &asked) {
+            answer.insert(allowed, value);
         }
     }
+}
+
+/// The fields of a request that its answer depends on.
+pub(super) fn needed_of(request: &impl Fields) -> HeaderMap {
+    let names = [ORIGIN, ACCESS_CONTROL_REQUEST_METHOD, ACCESS_CONTROL_REQUEST_HEADERS];
+    let fields = names.into_iter().filter_map(|name| Some((name.clone(), value(request, &name)?)));
+    fields.collect()
+}
+
+/// A field of the request as a value of ours.
+fn value(request: &impl Fields, name: &HeaderName) -> Option<HeaderValue> {
+    HeaderValue::from_bytes(request.value(name)?).ok()
 }
 
 #[cfg(test)]

@@ -9,9 +9,11 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 
+use super::edits::Edits;
 use super::report::Report;
 use super::state::Filter;
 use super::{clock, response};
+use crate::http::Fields;
 
 pin_project_lite::pin_project! {
     /// The body of a filtered response.
@@ -36,7 +38,12 @@ impl<B: Body> FilterBody<B> {
 
     /// Filters trailers of the response that arrive apart from its body.
     pub fn filter_trailers(&mut self, trailers: &mut HeaderMap) {
-        response::filter_trailers(&self.filter, &mut self.report, trailers, clock::unix_now());
+        self.trailers(trailers).apply(trailers);
+    }
+
+    /// What [`Self::filter_trailers`] changes.
+    pub(crate) fn trailers(&mut self, trailers: &impl Fields) -> Edits {
+        response::filter_trailers(&self.filter, &mut self.report, trailers, clock::unix_now())
     }
 
     /// An answer of the filter's own.
@@ -85,7 +92,8 @@ impl<B: Body<Data = Bytes>> Body for FilterBody<B> {
             Some(Ok(frame)) => Some(Ok(match frame.into_trailers() {
                 Ok(mut trailers) => {
                     let now = clock::unix_now();
-                    response::filter_trailers(this.filter, this.report, &mut trailers, now);
+                    response::filter_trailers(this.filter, this.report, &trailers, now)
+                        .apply(&mut trailers);
                     Frame::trailers(trailers)
                 }
                 Err(data) => data,

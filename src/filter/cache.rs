@@ -3,14 +3,17 @@
 //! A `Set-Cookie` makes many caches leave a response alone. Once the last one is stripped, a page
 //! made for one visitor would look cacheable for all (nginx, Varnish, CDNs).
 
-use http::header::{CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue};
+use http::header::{CACHE_CONTROL, HeaderName};
+
+use super::edits::Edits;
+use crate::http::{FieldSection, Fields};
 
 /// The value that keeps a response out of the cache that reads this field; `None` for other fields.
 ///
 /// Such fields are for one cache or one kind of cache, and override `Cache-Control` there. By RFC 9213 (targeted cache control) their
 /// names end with `-Cache-Control`; the others are older.
-fn uncacheable_value(name: &HeaderName) -> Option<&'static str> {
-    match name.as_str() {
+fn uncacheable_value(name: &str) -> Option<&'static str> {
+    match name {
         "surrogate-control" | "edge-control" => Some("no-store"),
         "x-accel-expires" => Some("0"),
         // LiteSpeed caches a `private` response too, once for each visitor.
@@ -21,20 +24,26 @@ fn uncacheable_value(name: &HeaderName) -> Option<&'static str> {
 }
 
 /// Adds `private` unless no shared cache may store the response anyway (RFC 9111 section 5.2.2.7).
-pub(crate) fn keep_private(headers: &mut HeaderMap) {
-    // Rarely present, so nothing is allocated for most responses.
-    let targeted: Vec<_> = headers
-        .keys()
-        .filter_map(|name| uncacheable_value(name).map(|value| (name.clone(), value)))
-        .collect();
-    for (name, value) in targeted {
-        headers.insert(name, HeaderValue::from_static(value));
+pub(crate) fn keep_private(fields: &mut FieldSection) {
+    let mut edits = Edits::default();
+    private(fields, &mut edits);
+    edits.apply(fields);
+}
+
+/// As [`keep_private`], for any carrier.
+pub(super) fn private(fields: &impl Fields, edits: &mut Edits) {
+    for name in fields.names() {
+        if let Some(value) = uncacheable_value(name)
+            && let Ok(name) = HeaderName::from_bytes(name.as_bytes())
+        {
+            edits.set(name, value);
+        }
     }
     // A cache that implements it ignores the `no-store` beside it (RFC 9111 section 5.2.2.3).
-    let must_understand = has_directive(headers, "must-understand");
+    let must_understand = has_directive(fields, "must-understand");
     let mut directives: Vec<&[u8]> = Vec::new();
-    for field in headers.get_all(CACHE_CONTROL) {
-        for directive in split_outside_quotes(field.as_bytes()) {
+    for field in fields.values(&CACHE_CONTROL) {
+        for directive in split_outside_quotes(field) {
             let name =
                 directive.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii();
             // `private="field"` leaves the rest of the response to shared caches.
@@ -50,21 +59,18 @@ pub(crate) fn keep_private(headers: &mut HeaderMap) {
             }
         }
     }
-    let value = if directives.is_empty() {
-        Ok(HeaderValue::from_static("private"))
+    if directives.is_empty() {
+        edits.set(CACHE_CONTROL, "private");
     } else {
         directives.push(b"private");
-        HeaderValue::from_bytes(&directives.join(&b", "[..]))
-    };
-    if let Ok(value) = value {
-        headers.insert(CACHE_CONTROL, value);
+        edits.set(CACHE_CONTROL, directives.join(&b", "[..]));
     }
 }
 
 /// Whether `Cache-Control` has a directive of this name, without an argument (RFC 9111 section 5.2).
-pub(crate) fn has_directive(headers: &HeaderMap, name: &str) -> bool {
-    headers.get_all(CACHE_CONTROL).iter().any(|field| {
-        let mut directives = split_outside_quotes(field.as_bytes());
+pub(crate) fn has_directive(fields: &impl Fields, name: &str) -> bool {
+    fields.values(&CACHE_CONTROL).any(|field| {
+        let mut directives = split_outside_quotes(field);
         directives.any(|directive| directive.eq_ignore_ascii_case(name.as_bytes()))
     })
 }

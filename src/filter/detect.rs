@@ -2,17 +2,18 @@
 //! where an image or the receipt of a ping was asked for.
 
 use http::header::{
-    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPIRES, HeaderMap,
-    LAST_MODIFIED, PRAGMA, SET_COOKIE,
+    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPIRES, LAST_MODIFIED, PRAGMA,
+    SET_COOKIE,
 };
 use http::{Method, StatusCode};
 use memchr::memmem::find;
 
 use super::answer::Wanted;
 use super::cache::has_directive;
+use crate::http::Fields;
 
 /// The largest body that could be a tracking pixel, in octets.
-pub(super) const MAX_PIXEL_OCTETS: usize = 1024;
+const MAX_PIXEL_OCTETS: usize = 1024;
 /// As much of a body, in bytes, as is read to find out whether it is larger than a pixel.
 pub(super) const ENOUGH_OCTETS: usize = MAX_PIXEL_OCTETS + 1;
 
@@ -34,12 +35,12 @@ pub(super) fn look(
     wanted: Wanted,
     ping: bool,
     status: StatusCode,
-    headers: &HeaderMap,
+    fields: &impl Fields,
 ) -> Look {
     if status == StatusCode::NO_CONTENT {
         return if wanted == Wanted::Image || ping { Look::Beacon } else { Look::Ordinary };
     }
-    if method == Method::GET && is_small_image(status, headers) && !is_static_file(query, headers) {
+    if method == Method::GET && is_small_image(status, fields) && !is_static_file(query, fields) {
         Look::SmallImage
     } else {
         Look::Ordinary
@@ -47,18 +48,17 @@ pub(super) fn look(
 }
 
 /// Whether the body is an image that may be as small as a pixel.
-fn is_small_image(status: StatusCode, headers: &HeaderMap) -> bool {
-    if status != StatusCode::OK || headers.contains_key(CONTENT_ENCODING) {
+fn is_small_image(status: StatusCode, fields: &impl Fields) -> bool {
+    if status != StatusCode::OK || fields.has(&CONTENT_ENCODING) {
         return false;
     }
-    let image = headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.as_bytes().get(..6))
+    let image = fields
+        .value(&CONTENT_TYPE)
+        .and_then(|value| value.get(..6))
         .is_some_and(|start| start.eq_ignore_ascii_case(b"image/"));
-    let small = match headers.get(CONTENT_LENGTH) {
+    let small = match fields.value(&CONTENT_LENGTH) {
         None => true,
-        Some(length) => length
-            .to_str()
+        Some(length) => std::str::from_utf8(length)
             .ok()
             .and_then(|length| length.parse::<usize>().ok())
             .is_some_and(|length| length <= MAX_PIXEL_OCTETS),
@@ -67,35 +67,39 @@ fn is_small_image(status: StatusCode, headers: &HeaderMap) -> bool {
 }
 
 /// Judges the head of the answer to a beacon of a rule that pictures may fit too: any small image may be its pixel.
-pub(super) fn look_at_image(status: StatusCode, headers: &HeaderMap) -> Look {
+pub(super) fn look_at_image(status: StatusCode, fields: &impl Fields) -> Look {
     match status {
         StatusCode::NO_CONTENT => Look::Beacon,
-        _ if is_small_image(status, headers) => Look::SmallImage,
+        _ if is_small_image(status, fields) => Look::SmallImage,
         _ => Look::Ordinary,
     }
 }
 
 /// Whether the response is a file that caches may keep, such as a spacer: a beacon wants to be requested anew each
 /// time, or to get data in its query.
-fn is_static_file(query: Option<&str>, headers: &HeaderMap) -> bool {
+fn is_static_file(query: Option<&str>, fields: &impl Fields) -> bool {
     let versioned = query.is_none_or(|query| {
         let version = query.split_once('=').filter(|(_, value)| !value.contains('&'));
         version.is_some_and(|(key, _)| matches!(key, "v" | "ver" | "version" | "rev"))
     });
     // nginx's `empty_gif`, made for beacons, is from 1970.
-    let dated =
-        headers.get(LAST_MODIFIED).is_some_and(|date| find(date.as_bytes(), b" 1970 ").is_none());
+    let dated = fields.value(&LAST_MODIFIED).is_some_and(|date| find(date, b" 1970 ").is_none());
     let uncacheable = ["no-store", "no-cache", "private", "max-age=0"];
     versioned
         && dated
-        && !headers.contains_key(SET_COOKIE)
-        && !headers.contains_key(PRAGMA)
-        && !uncacheable.iter().any(|directive| has_directive(headers, directive))
-        && (headers.contains_key(CACHE_CONTROL) || !headers.contains_key(EXPIRES))
+        && !fields.has(&SET_COOKIE)
+        && !fields.has(&PRAGMA)
+        && !uncacheable.iter().any(|directive| has_directive(fields, directive))
+        && (fields.has(&CACHE_CONTROL) || !fields.has(&EXPIRES))
 }
 
 /// Whether the octets begin an image of one pixel.
-pub(super) fn is_pixel(start: &[u8]) -> bool {
+pub(super) fn is_small_pixel(taken: &[u8]) -> bool {
+    taken.len() <= MAX_PIXEL_OCTETS && is_pixel(taken)
+}
+
+/// Whether an image has one pixel, by its first octets.
+fn is_pixel(start: &[u8]) -> bool {
     match imagesize::blob_size(start) {
         Ok(size) => size.width == 1 && size.height == 1,
         Err(_) => is_svg_pixel(start),

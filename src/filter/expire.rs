@@ -7,7 +7,6 @@ use std::collections::BTreeSet;
 use std::sync::atomic::Ordering::Relaxed;
 
 use http::HeaderValue;
-use http::header::HeaderMap;
 
 use super::deletion_plan::{RequestScope, Target, plan};
 use super::peer::Peer;
@@ -17,6 +16,7 @@ use crate::config::settings::SiblingNeeds;
 use crate::consent::sources::Native;
 use crate::consent::{Consent, Signals};
 use crate::cookie::Cookies;
+use crate::http::Fields;
 
 /// The most cookies of one request that are deleted: browsers keep some 180 for a site.
 pub(super) const MAX_NAMES: usize = 192;
@@ -61,7 +61,7 @@ impl Filter {
         &self,
         consent: &Consent,
         (host, path): (&str, &str),
-        headers: &HeaderMap,
+        fields: &impl Fields,
         peer: Peer,
         now: i64,
     ) -> Vec<HeaderValue> {
@@ -70,8 +70,8 @@ impl Filter {
         }
         let host = host.to_ascii_lowercase();
         let scope = RequestScope::new(&host, path, peer.secure);
-        let cookies = Cookies::of(headers);
-        let needs = self.sibling_needs(&host, &cookies, headers, peer.trusted, consent, now);
+        let cookies = Cookies::of(fields);
+        let needs = self.sibling_needs(&host, &cookies, fields, peer.trusted, consent, now);
         let goes = |name: &&[u8]| {
             !self.settings.policy.held_cookie(name, &cookies, consent).permitted
                 && is_deletable(needs.as_ref(), name)
@@ -97,18 +97,18 @@ impl Filter {
         &'a self,
         host: &'a str,
         cookies: &Cookies<'_>,
-        headers: &HeaderMap,
+        fields: &impl Fields,
         trusted: bool,
         consent: &Consent,
         now: i64,
     ) -> Option<SiblingNeeds<'a>> {
         let siblings = self.settings.siblings.as_ref()?;
-        let signals = Signals::of(headers);
+        let signals = Signals::of(fields);
         Some(siblings.needs(host, |reader| {
             if std::ptr::eq(reader, &*self.settings.reader) {
                 return consent.granted;
             }
-            reader.read(cookies, signals, reader.region_of(headers, trusted), now).granted
+            reader.read(cookies, signals, reader.region_of(fields, trusted), now).granted
         }))
     }
 }

@@ -4,20 +4,32 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, Response};
+use http::Response;
 use http_body_util::Empty;
 
 use super::body::FilterBody;
 use super::clock::unix_now;
+use super::edits::Edits;
 use super::request::Visit;
 use super::response;
 use super::state::Filter;
+use crate::http::{FieldSection, Fields};
 
 impl Filter {
     /// Filters the head of an interim response (RFC 9110 section 15.2).
-    pub(crate) fn interim(&self, headers: &mut HeaderMap) {
+    pub(crate) fn interim(&self, fields: &mut FieldSection) {
         let mut visit = Visit::without_request();
-        response::filter_trailers(self, &mut visit.report, headers, unix_now());
+        response::filter_trailers(self, &mut visit.report, fields, unix_now()).apply(fields);
+    }
+
+    /// Decides on the head of a response whose request is not known.
+    pub(crate) fn without_request(
+        self: &Arc<Self>,
+        fields: &impl Fields,
+    ) -> (Edits, FilterBody<Empty<Bytes>>) {
+        let mut visit = Visit::without_request();
+        let edits = response::filter(self, &mut visit, fields, unix_now());
+        (edits, FilterBody::inner(Empty::new(), Arc::clone(self), visit.report))
     }
 
     /// Filters the head of a response without a request. Its body is elsewhere.
@@ -25,9 +37,9 @@ impl Filter {
         self: &Arc<Self>,
         mut response: Response<()>,
     ) -> Response<FilterBody<Empty<Bytes>>> {
-        let mut visit = Visit::without_request();
-        response::filter(self, &mut visit, response.headers_mut(), unix_now());
-        response.map(|()| FilterBody::inner(Empty::new(), Arc::clone(self), visit.report))
+        let (edits, body) = self.without_request(response.headers());
+        edits.apply(response.headers_mut());
+        response.map(|()| body)
     }
 }
 

@@ -4,13 +4,12 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
-use http::header::{COOKIE, HeaderMap};
-
 use super::state::Filter;
 use super::verdict::Verdict;
 use crate::catalogue::Sight;
 use crate::consent::{Consent, Signals};
 use crate::cookie::Cookies;
+use crate::http::Fields;
 use crate::policy::Policy;
 
 /// Longer `Cookie` fields, in octets, are read anew each time.
@@ -69,22 +68,19 @@ impl Recall {
 /// believed about the visitor's region.
 pub(super) fn known(
     filter: &Arc<Filter>,
-    headers: &HeaderMap,
+    fields: &impl Fields,
+    cookie: &[u8],
     trusted: bool,
     recall: Option<&Recall>,
     now: i64,
 ) -> Arc<Known> {
     let reader = &filter.settings.reader;
-    let region = reader.region_of(headers, trusted);
-    let signals = Signals::of(headers);
-    let mut fields = headers.get_all(COOKIE).iter();
-    let only = fields.next().filter(|_| fields.next().is_none());
-    let cookie = only.map(|field| field.as_bytes());
-    let recall = recall.zip(cookie.filter(|cookie| cookie.len() <= MAX_FIELD_OCTETS));
-    let mut place = recall.map(|(recall, cookie)| (recall.locked(), cookie));
-    if let Some((memory, cookie)) = &place
-        && let Some(memory) = memory.as_ref()
-        && *memory.cookie == **cookie
+    let region = reader.region_of(fields, trusted);
+    let signals = Signals::of(fields);
+    let recall = recall.filter(|_| cookie.len() <= MAX_FIELD_OCTETS);
+    let mut place = recall.map(Recall::locked);
+    if let Some(memory) = place.as_ref().and_then(|memory| memory.as_ref())
+        && *memory.cookie == *cookie
         && memory.now == now
         && memory.signals == signals
         && memory.region.as_deref() == region
@@ -92,16 +88,16 @@ pub(super) fn known(
     {
         return Arc::clone(&memory.known);
     }
-    let cookies = Cookies::of(headers);
+    let cookies = Cookies::new([cookie]);
     let consent = reader.read(&cookies, signals, region, now);
     let known = Arc::new(Known { consent, verdict: OnceLock::new() });
-    if let Some((place, cookie)) = &mut place {
+    if let Some(place) = &mut place {
         **place = Some(Box::new(Memory {
             filter: Arc::downgrade(filter),
             now,
             signals,
             region: region.map(Box::from),
-            cookie: Box::from(*cookie),
+            cookie: Box::from(cookie),
             known: Arc::clone(&known),
         }));
     }

@@ -1,50 +1,51 @@
 //! Where browsers send reports about a page (W3C Reporting API, Network Error Logging).
 
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::header::HeaderName;
 use serde_json::Value;
 use url::Url;
 
 use super::cache::split_outside_quotes;
+use super::edits::Edits;
 use crate::cookie::registrable_domain;
+use crate::http::Fields;
 
 const REPORT_TO: HeaderName = HeaderName::from_static("report-to");
 
 /// Removes from `Report-To` the groups that `NEL` names. Groups for other reports stay. Returns whether a group was removed.
-pub(super) fn strip_nel_groups(headers: &mut HeaderMap, nel: &HeaderName, enforce: bool) -> bool {
-    let groups: Vec<String> = headers
-        .get_all(nel)
-        .iter()
-        .filter_map(|value| serde_json::from_slice(value.as_bytes()).ok())
+pub(super) fn strip_nel_groups(fields: &impl Fields, nel: &HeaderName, edits: &mut Edits) {
+    let groups: Vec<String> = fields
+        .values(nel)
+        .filter_map(|value| serde_json::from_slice(value).ok())
         .filter_map(|value: Value| text(&value, "report_to").map(str::to_owned))
         .collect();
     let is_named = |entry: &Value| {
         let group = text(entry, "group").unwrap_or("default");
         groups.iter().any(|name| name == group)
     };
-    !groups.is_empty() && strip_groups(headers, is_named, enforce)
+    if !groups.is_empty() {
+        strip_groups(fields, is_named, Some(edits));
+    }
 }
 
 /// Removes from `Report-To` or `Reporting-Endpoints` the endpoints of other sites than the visited one. Returns
 /// whether there was any.
 pub(super) fn strip_foreign(
-    headers: &mut HeaderMap,
+    fields: &impl Fields,
     name: &HeaderName,
     host: &str,
-    enforce: bool,
+    edits: Option<&mut Edits>,
 ) -> bool {
     if *name == REPORT_TO {
-        return strip_groups(headers, |group| has_foreign_endpoint(group, host), enforce);
+        return strip_groups(fields, |group| has_foreign_endpoint(group, host), edits);
     }
-    let fields = headers.get_all(name).iter();
-    let members: Vec<&[u8]> =
-        fields.flat_map(|field| split_outside_quotes(field.as_bytes())).collect();
+    let members: Vec<&[u8]> = fields.values(name).flat_map(split_outside_quotes).collect();
     let is_own = |member: &&&[u8]| quoted_url(member).is_some_and(|url| is_own(&url, host));
     let own: Vec<&[u8]> = members.iter().filter(is_own).copied().collect();
     if own.len() == members.len() {
         return false;
     }
-    if enforce {
-        replace(headers, name, &own.join(&b", "[..]));
+    if let Some(edits) = edits {
+        replace(edits, name, own.join(&b", "[..]));
     }
     true
 }
@@ -62,21 +63,29 @@ fn has_foreign_endpoint(group: &Value, host: &str) -> bool {
 }
 
 /// Removes groups of `Report-To`; all of them when they cannot be read, since a browser may read them.
-fn strip_groups(headers: &mut HeaderMap, unwanted: impl Fn(&Value) -> bool, enforce: bool) -> bool {
+fn strip_groups(
+    fields: &impl Fields,
+    unwanted: impl Fn(&Value) -> bool,
+    edits: Option<&mut Edits>,
+) -> bool {
     // JSON objects separated by commas: a JSON array without its brackets.
-    let fields: Vec<&[u8]> = headers.get_all(REPORT_TO).iter().map(HeaderValue::as_bytes).collect();
-    if fields.is_empty() {
+    // As an earlier edit has left them.
+    let lines = match &edits {
+        Some(edits) => edits.values(fields, &REPORT_TO),
+        None => fields.values(&REPORT_TO).collect(),
+    };
+    if lines.is_empty() {
         return false;
     }
-    let list = [b"[", fields.join(&b',').as_slice(), b"]"].concat();
+    let list = [b"[", lines.join(&b',').as_slice(), b"]"].concat();
     let groups: Vec<Value> = serde_json::from_slice(&list).unwrap_or_default();
     let kept: Vec<String> =
         groups.iter().filter(|group| !unwanted(group)).map(Value::to_string).collect();
     if kept.len() == groups.len() && !groups.is_empty() {
         return false;
     }
-    if enforce {
-        replace(headers, &REPORT_TO, kept.join(", ").as_bytes());
+    if let Some(edits) = edits {
+        replace(edits, &REPORT_TO, kept.join(", ").into_bytes());
     }
     true
 }
@@ -108,14 +117,11 @@ fn is_own(url: &str, host: &str) -> bool {
             .is_some_and(|domain| registrable_domain(reported) == Some(domain))
 }
 
-/// Replaces every value of a field by one, or removes the field when nothing is left.
-pub(super) fn replace(headers: &mut HeaderMap, name: &HeaderName, value: &[u8]) {
-    match HeaderValue::from_bytes(value) {
-        Ok(value) if !value.is_empty() => {
-            headers.insert(name.clone(), value);
-        }
-        _ => {
-            headers.remove(name);
-        }
+/// Sets a field to this value; an empty one removes it.
+pub(super) fn replace(edits: &mut Edits, name: &HeaderName, value: Vec<u8>) {
+    if value.is_empty() {
+        edits.remove(name.clone());
+    } else {
+        edits.set(name.clone(), value);
     }
 }

@@ -3,19 +3,20 @@
 //! Previous step: `service` (or `proxy`, which found the site). Next: the inner service, which
 //! forwards; then `response`. What stays in a `Cookie` field stays byte for byte.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
+use ::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, COOKIE, HOST, HeaderName, HeaderValue};
+use ::http::uri::Authority;
+use ::http::{HeaderMap, Method, Response, StatusCode, Uri};
 use bytes::Bytes;
-use http::header::{
-    ACCEPT, CACHE_CONTROL, CONTENT_TYPE, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue,
-};
-use http::{Method, Request, Response, StatusCode, Uri};
 
 use super::answer::{self, SEC_FETCH_DEST, Wanted};
+use super::edits::Edits;
 use super::expire::{MAX_NAMES, PageLoad, is_deletable};
 use super::peer::Peer;
 use super::presumed;
-use super::recall::{self, Known, Recall};
+use super::recall::{self, Recall};
 use super::report::Report;
 use super::seen::Outcome;
 use super::state::Filter;
@@ -24,7 +25,7 @@ use super::verdict::{Left, Verdict};
 use crate::catalogue::{BeaconProbe, BeaconRule};
 use crate::consent::{CategorySet, Consent};
 use crate::cookie::Cookies;
-use crate::http::{Authority, folds_to};
+use crate::http::{self, Fields, folds_to, joined_cookies};
 
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
@@ -46,7 +47,7 @@ pub(super) struct Visit {
     /// The number of the rule without consent that takes the request if the origin answers with a pixel.
     pub(super) looked_at: Option<usize>,
     /// The request's `Cookie` fields, if they have a list of presumed cookies.
-    pub(super) lists: Vec<HeaderValue>,
+    pub(super) lists: Vec<Bytes>,
     /// Set when the response is to delete cookies.
     pub(super) page_load: Option<Box<PageLoad>>,
     /// The `Set-Cookie` value that stores an old refusal anew.
@@ -77,35 +78,50 @@ impl Visit {
     }
 }
 
-/// Filters a request of the client for `uri` in place; its `Cookie` field lines are joined. `Err` is the answer to a beacon
-/// that the origin must not see.
-pub(super) fn filter<B>(
+/// The head of a request as its client sent it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RequestHead<'a, F> {
+    pub(crate) method: &'a Method,
+    /// Path and query; with or without authority.
+    pub(crate) uri: &'a Uri,
+    /// The host that the visitor requested, without port; `None` if it is invalid.
+    pub(crate) host: Option<&'a str>,
+    pub(crate) fields: &'a F,
+}
+
+/// An answer of the filter's own, which the origin has not seen the request of.
+pub(crate) type OwnAnswer = Box<(Response<Bytes>, Box<Report>)>;
+
+/// Filters a request. Its `Cookie` field lines become one. `Err` is the answer to a beacon that the origin must not see.
+pub(super) fn filter<F: Fields>(
     filter: &Arc<Filter>,
-    request: &mut Request<B>,
-    uri: Uri,
+    request: RequestHead<'_, F>,
     peer: Peer,
     recall: Option<&Recall>,
     now: i64,
-) -> Result<Visit, Box<(Response<Bytes>, Box<Report>)>> {
+) -> Result<(Visit, Edits), OwnAnswer> {
     let settings = &filter.settings;
-    let headers = request.headers();
-    let known = recall::known(filter, headers, peer.trusted, recall, now);
+    let RequestHead { method, uri, host, fields } = request;
+    // HTTP/2 clients may send a field line for each cookie: one consent and one decision for all of them.
+    let cookie = joined_cookies(fields);
+    let cookies = cookie.as_deref().unwrap_or_default();
+    let known = recall::known(filter, fields, cookies, peer.trusted, recall, now);
     let consent = known.consent;
     let mut report = Box::new(Report::new(consent));
 
     let path = uri.path();
-    let navigation = is_navigation(headers);
-    let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let navigation = is_navigation(fields);
+    let content_type = fields.value(&CONTENT_TYPE);
     let beacon = settings.policy.catalogue.beacon(&BeaconProbe {
-        method: request.method(),
-        host: if settings.policy.catalogue.looks_at_hosts() { host(&uri, request) } else { None },
+        method,
+        host,
         path,
         query: uri.query(),
-        fetch_dest: headers.get(SEC_FETCH_DEST).map(HeaderValue::as_bytes),
+        fetch_dest: fields.value(&SEC_FETCH_DEST),
         content_type,
         navigation,
     });
-    let wanted = Wanted::by(headers, path);
+    let wanted = Wanted::by(fields, path);
     let permits = |rule: &BeaconRule| {
         (rule.email_open && settings.email_opens) || settings.policy.permits(&rule.entry, &consent)
     };
@@ -113,7 +129,7 @@ pub(super) fn filter<B>(
     let beacon = beacon.filter(|rule| !navigation || rule.takes_navigations());
     let denied = beacon.filter(|rule| !permits(rule));
     // Of a path that pictures have too only the answer tells.
-    let looks = wanted == Wanted::Image && matches!(*request.method(), Method::GET | Method::HEAD);
+    let looks = wanted == Wanted::Image && matches!(*method, Method::GET | Method::HEAD);
     let looked_at = denied.filter(|rule| looks && rule.is_wide_image_rule());
     if let Some(rule) = beacon.filter(|_| looked_at.is_none()) {
         filter.note_beacon(rule, &report, denied.is_none(), now);
@@ -121,80 +137,81 @@ pub(super) fn filter<B>(
     if let Some(rule) = denied.filter(|_| looked_at.is_none()) {
         report.beacon = Some(Some(rule.entry.category));
         if filter.enforces() {
-            let answer = answer::to_beacon(request.method(), headers, wanted);
+            let answer = answer::to_beacon(method, fields, wanted);
             return Err(Box::new((answer, report)));
         }
     }
     let mut visit = Visit {
         report,
-        method: request.method().clone(),
-        host: host(&uri, request).map(|host| host.to_ascii_lowercase().into()),
-        uri,
+        method: method.clone(),
+        host: host.map(|host| host.to_ascii_lowercase().into()),
+        uri: uri.clone(),
         wanted,
         ping: content_type.is_some_and(is_ping),
         known_beacon: beacon.is_some(),
         looked_at: looked_at.map(|rule| rule.number),
-        lists: presumed::fields_with_list(headers, &settings.policy),
+        lists: presumed::fields_with_list(fields, &settings.policy),
         page_load: None,
         renewal: None,
     };
 
+    let mut edits = Edits::default();
     if let Some(name) = &settings.forward_header {
-        remove_alike(request.headers_mut(), name);
-        let names = settings.reader.categories.names_of(consent.granted).join(",");
-        if filter.enforces()
-            && let Ok(names) = HeaderValue::try_from(names)
-        {
-            request.headers_mut().insert(name, names);
+        remove_alike(fields, name, &mut edits);
+        if filter.enforces() {
+            let names = settings.reader.categories.names_of(consent.granted).join(",");
+            edits.set(name.clone(), names);
         }
     }
     let known_beacon = visit.known_beacon;
-    technologies::strip_request(request.headers_mut(), filter, known_beacon, &mut visit.report);
-    let page_load = navigation && *request.method() == Method::GET;
+    technologies::strip_request(fields, filter, known_beacon, &mut visit.report, &mut edits);
+    let page_load = navigation && *method == Method::GET;
     let expires = settings.expire.enabled && page_load;
     let secure = peer.secure || visit.uri.scheme_str() == Some("https");
-    let headers = request.headers();
     if page_load
         && settings.reader.may_need_renewal(&consent, now)
         && let Some(host) = visit.host.as_deref()
     {
-        visit.renewal = settings.reader.renewal(&Cookies::of(headers), host, secure, now);
+        visit.renewal = settings.reader.renewal(&Cookies::new([cookies]), host, secure, now);
     }
-    // Other sites may read their consent from what is stripped for this one.
-    let sent: Vec<HeaderValue> = match expires && settings.siblings.is_some() {
-        true => headers.get_all(COOKIE).iter().cloned().collect(),
-        false => Vec::new(),
-    };
-    let mut names =
-        strip_cookies(filter, request.headers_mut(), &mut visit.report, &known, expires, now);
-    if let Some(host) = visit.host.as_deref().filter(|_| !names.is_empty()) {
-        let cookies = Cookies::new(sent.iter().map(HeaderValue::as_bytes));
-        let headers = request.headers();
-        let needs = filter.sibling_needs(host, &cookies, headers, peer.trusted, &consent, now);
-        names.retain(|name| is_deletable(needs.as_ref(), name));
+    if let Some(field) = cookie.as_deref() {
+        let verdict = known.verdict(field, &settings.policy);
+        let mut names = note_cookies(filter, field, verdict, &mut visit.report, expires, now);
+        if let Some(host) = visit.host.as_deref().filter(|_| !names.is_empty()) {
+            // Other sites may read their consent from what is stripped for this one.
+            let cookies = Cookies::new([field]);
+            let needs = filter.sibling_needs(host, &cookies, fields, peer.trusted, &consent, now);
+            names.retain(|name| is_deletable(needs.as_ref(), name));
+        }
+        if !names.is_empty() {
+            visit.page_load = Some(Box::new(PageLoad { names, secure }));
+        }
+        let left = if filter.enforces() { &verdict.left } else { &Left::Unchanged };
+        match (left, &cookie) {
+            (Left::Unchanged, Some(Cow::Owned(joined))) => edits.set(COOKIE, joined.clone()),
+            (Left::Unchanged, _) => {}
+            (Left::Empty, _) => edits.remove(COOKIE),
+            (Left::Rewritten(value), _) => edits.set(COOKIE, value.clone()),
+        }
     }
-    if !names.is_empty() {
-        visit.page_load = Some(Box::new(PageLoad { names, secure }));
-    }
-    Ok(visit)
+    Ok((visit, edits))
 }
 
 /// The answer to a request with more cookies than are judged (RFC 6585 section 5).
-pub(super) fn too_many_cookies(filter: &Filter) -> (Response<Bytes>, Box<Report>) {
+pub(super) fn too_many_cookies(filter: &Filter) -> OwnAnswer {
     let mut answer = Response::new(Bytes::from_static(b"The request has too many cookies.\n"));
     *answer.status_mut() = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
     answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     let default = filter.settings.reader.default;
-    (answer, Box::new(Report::new(Consent::undecided(default))))
+    Box::new((answer, Box::new(Report::new(Consent::undecided(default)))))
 }
 
 /// Removes what a visitor sends in our name, observing or not: the origin would believe it. So does every name that the
 /// origin may take for the same.
-fn remove_alike(headers: &mut HeaderMap, name: &HeaderName) {
-    let alike = headers.keys().filter(|field| folds_to(field, name.as_str()));
-    let alike: Vec<HeaderName> = alike.cloned().collect();
-    for name in alike {
-        headers.remove(name);
+fn remove_alike(fields: &impl Fields, name: &HeaderName, edits: &mut Edits) {
+    let alike = fields.names().filter(|field| folds_to(field, name.as_str()));
+    for name in alike.filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok()) {
+        edits.remove(name);
     }
 }
 
@@ -203,58 +220,47 @@ fn is_ping(content_type: &[u8]) -> bool {
 }
 
 /// A navigation, by Fetch Metadata; of clients without it, a request that accepts HTML.
-fn is_navigation(headers: &HeaderMap) -> bool {
-    match headers.get(SEC_FETCH_MODE) {
-        Some(mode) => mode.as_bytes() == b"navigate",
-        None => headers
-            .get(ACCEPT)
-            .is_some_and(|accept| memchr::memmem::find(accept.as_bytes(), b"text/html").is_some()),
+fn is_navigation(fields: &impl Fields) -> bool {
+    match fields.value(&SEC_FETCH_MODE) {
+        Some(mode) => mode == b"navigate",
+        None => fields
+            .value(&ACCEPT)
+            .is_some_and(|accept| memchr::memmem::find(accept, b"text/html").is_some()),
     }
 }
 
-/// The host that the visitor asked for, without port; `None` if it is invalid.
-fn host<'a, B>(uri: &'a Uri, request: &'a Request<B>) -> Option<&'a str> {
-    if let Some(authority) = uri.authority().or(request.uri().authority()) {
-        return host_of(authority.as_str().as_bytes());
+/// The host of a target with this authority, else of the `Host` field; without port; `None` if it is invalid.
+pub(super) fn host<'a>(
+    authority: Option<&'a Authority>,
+    fields: &'a impl Fields,
+) -> Option<&'a str> {
+    match authority {
+        Some(authority) => host_of(authority.as_str().as_bytes()),
+        None => named_host(fields),
     }
-    named_host(request.headers())
 }
 
 /// The host of the `Host` field, without port; `None` if it is invalid.
-pub(crate) fn named_host(headers: &HeaderMap) -> Option<&str> {
-    host_of(headers.get(HOST)?.as_bytes())
+pub(crate) fn named_host(fields: &impl Fields) -> Option<&str> {
+    host_of(fields.value(&HOST)?)
 }
 
 fn host_of(authority: &[u8]) -> Option<&str> {
-    Authority::parse(authority).map(|authority| authority.host)
+    http::Authority::parse(authority).map(|authority| authority.host)
 }
 
-/// Strips every pair without consent, and returns their names, each once, when `collect` is set.
-fn strip_cookies(
+/// Notes what becomes of a request's cookies. Returns the names of those without consent, each once, when `collect` is set.
+fn note_cookies(
     filter: &Filter,
-    headers: &mut HeaderMap,
+    field: &[u8],
+    verdict: &Verdict,
     report: &mut Report,
-    known: &Known,
     collect: bool,
     now: i64,
 ) -> Vec<Box<[u8]>> {
-    let Some(field) = headers.get(COOKIE) else { return Vec::new() };
-    let verdict = known.verdict(field.as_bytes(), &filter.settings.policy);
     let mut account = Account { filter, report, now, unknown: 0, stripped: collect.then(Vec::new) };
-    account.note(field.as_bytes(), verdict);
-    let names = account.stripped.unwrap_or_default();
-    if filter.enforces() {
-        match &verdict.left {
-            Left::Unchanged => {}
-            Left::Empty => {
-                headers.remove(COOKIE);
-            }
-            Left::Rewritten(value) => {
-                headers.insert(COOKIE, value.clone());
-            }
-        }
-    }
-    names
+    account.note(field, verdict);
+    account.stripped.unwrap_or_default()
 }
 
 /// Tells the report, the inventory and the log what becomes of a request's cookies.

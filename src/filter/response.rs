@@ -7,9 +7,11 @@
 
 use std::cell::OnceCell;
 
+use bytes::Bytes;
 use http::Method;
 use http::header::{DATE, HeaderMap, HeaderValue, SET_COOKIE};
 
+use super::edits::Edits;
 use super::expire::is_deletable;
 use super::report::Report;
 use super::request::Visit;
@@ -20,90 +22,98 @@ use super::{cache, presumed, technologies};
 use crate::catalogue::Sight;
 use crate::consent::{Category, CategorySet, Consent};
 use crate::cookie::{Effect, ResponseTime, SetCookie};
+use crate::http::{Change, Fields};
 use crate::policy::Decision;
 
-/// Filters the head of a response (also of a 101, a redirect, an error) in place.
-pub(super) fn filter(filter: &Filter, visit: &mut Visit, headers: &mut HeaderMap, now: i64) {
-    let mut changed = strip_set_cookies(filter, visit, headers, now);
-    changed |= strip_fields(filter, visit, headers);
+/// Filters the head of a response (also of a 101, a redirect, an error).
+pub(super) fn filter(filter: &Filter, visit: &mut Visit, fields: &impl Fields, now: i64) -> Edits {
+    let mut edits = Edits::default();
     let enforces = filter.enforces();
+    let mut changed = strip_set_cookies(filter, visit, fields, now, &mut edits);
+    changed |= strip_fields(filter, visit, fields, &mut edits);
+    let mut append = |line: Bytes| {
+        changed = true;
+        edits.append(SET_COOKIE, line);
+    };
     if let Some((page, host)) = visit.page_load.as_ref().zip(visit.host.as_ref()) {
-        let deletions = page.deletions(filter, (host, visit.uri.path()), headers.len());
+        let deletions = page.deletions(filter, (host, visit.uri.path()), fields.count());
         visit.report.expired = u16::try_from(deletions.len()).unwrap_or(u16::MAX);
-        if enforces {
-            for line in deletions {
-                changed = true;
-                headers.append(SET_COOKIE, line);
-            }
+        for line in deletions.iter().filter(|_| enforces) {
+            append(Bytes::copy_from_slice(line.as_bytes()));
         }
     }
     if let Some(line) = visit.renewal.take().filter(|_| enforces) {
-        changed = true;
-        headers.append(SET_COOKIE, line);
+        append(Bytes::copy_from_slice(line.as_bytes()));
     }
     if changed {
-        cache::keep_private(headers);
+        cache::private(fields, &mut edits);
     }
-}
-
-/// What to do with a `Set-Cookie` line.
-#[derive(Debug, PartialEq, Eq)]
-enum Action {
-    Pass,
-    Strip,
-    /// Forward this line instead, which deletes the cookie.
-    Replace(HeaderValue),
+    edits
 }
 
 /// Strips or replaces each `Set-Cookie` line without consent, and strips each that would forge consent. Returns whether
-/// the headers were changed.
+/// lines were changed.
 fn strip_set_cookies(
     filter: &Filter,
     visit: &mut Visit,
-    headers: &mut HeaderMap,
+    fields: &impl Fields,
     now: i64,
+    edits: &mut Edits,
 ) -> bool {
     let method = visit.method.clone();
     let mut presumed = Vec::new();
-    let mut changed = rewrite(headers, filter.enforces(), (&method, now), |lines, line| {
+    let changes = judge(fields, (&method, now), |lines, line| {
         decide(filter, visit, line, lines, &mut presumed)
     });
-    if filter.enforces() && !presumed.is_empty() {
+    let enforces = filter.enforces();
+    let changes = changes.filter(|_| enforces);
+    let mut changed = changes.is_some();
+    changes.into_iter().for_each(|changes| edits.each(SET_COOKIE, changes));
+    if enforces && !presumed.is_empty() {
         for line in presumed::lines(&visit.lists, &presumed, now) {
             changed = true;
-            headers.append(SET_COOKIE, line);
+            edits.append(SET_COOKIE, line);
         }
     }
     changed
 }
 
 /// Strips fields other than `Set-Cookie`. Returns whether that depended on the consent.
-fn strip_fields(filter: &Filter, visit: &mut Visit, headers: &mut HeaderMap) -> bool {
+fn strip_fields(
+    filter: &Filter,
+    visit: &mut Visit,
+    fields: &impl Fields,
+    edits: &mut Edits,
+) -> bool {
     let Visit { report, host, known_beacon, .. } = visit;
     let host = host.as_deref().unwrap_or_default();
-    let stripped = technologies::strip_response(headers, filter, host, report);
-    let beacon = *known_beacon && technologies::strip_validators(headers, filter, report);
+    let stripped = technologies::strip_response(fields, filter, host, report, edits);
+    let beacon = *known_beacon && technologies::strip_validators(fields, filter, report, edits);
     stripped || beacon
 }
 
-/// Filters the trailers of a response in place, by the rules of its head. Browsers ignore `Set-Cookie` there, so lines
-/// without consent are only stripped.
+/// Filters the trailers of a response, or an interim response, by the rules of its head. Browsers ignore `Set-Cookie` in
+/// trailers, so lines without consent are only stripped.
 pub(super) fn filter_trailers(
     filter: &Filter,
     report: &mut Report,
-    trailers: &mut HeaderMap,
+    trailers: &impl Fields,
     now: i64,
-) {
-    rewrite(trailers, filter.enforces(), (&Method::GET, now), |lines, line| {
-        let cookie = SetCookie::parse(line.as_bytes());
+) -> Edits {
+    let mut edits = Edits::default();
+    let changes = judge(trailers, (&Method::GET, now), |lines, line| {
+        let cookie = SetCookie::parse(line);
         if filter.is_own_cookie(&cookie) {
             return forged(report);
         }
         let decision = lines.decision(filter, &cookie, &report.consent);
         note(filter, report, &cookie, decision, lines);
-        if decision.permitted { Action::Pass } else { Action::Strip }
+        if decision.permitted { Change::Keep } else { Change::Remove }
     });
-    technologies::strip_response(trailers, filter, "", report);
+    let changes = changes.filter(|_| filter.enforces());
+    changes.into_iter().for_each(|changes| edits.each(SET_COOKIE, changes));
+    technologies::strip_response(trailers, filter, "", report, &mut edits);
+    edits
 }
 
 /// Whether a `Set-Cookie` line passes in a response without other lines.
@@ -111,11 +121,11 @@ pub(super) fn permits(filter: &Filter, consent: &Consent, line: HeaderValue, now
     let mut headers = HeaderMap::with_capacity(1);
     headers.insert(SET_COOKIE, line);
     let mut permitted = false;
-    rewrite(&mut headers, false, (&Method::GET, now), |lines, line| {
-        let cookie = SetCookie::parse(line.as_bytes());
+    judge(&headers, (&Method::GET, now), |lines, line| {
+        let cookie = SetCookie::parse(line);
         permitted =
             !filter.is_own_cookie(&cookie) && lines.decision(filter, &cookie, consent).permitted;
-        Action::Pass
+        Change::Keep
     });
     permitted
 }
@@ -124,7 +134,7 @@ pub(super) fn permits(filter: &Filter, consent: &Consent, line: HeaderValue, now
 struct Lines<'a> {
     sight: Sight<'a>,
     together: SetTogether<'a>,
-    headers: &'a HeaderMap,
+    dates: Vec<&'a [u8]>,
     time: OnceCell<ResponseTime>,
     now: i64,
 }
@@ -143,83 +153,62 @@ impl Lines<'_> {
     /// By which clocks the browser judges the response.
     fn time(&self) -> ResponseTime {
         *self.time.get_or_init(|| {
-            let dates = self.headers.get_all(DATE).iter();
             let time = ResponseTime::new(self.now);
-            dates.fold(time, |time, date| time.with_date(date.as_bytes()))
+            self.dates.iter().fold(time, |time, date| time.with_date(date))
         })
     }
 }
 
-/// Applies a decision to each `Set-Cookie` line of a response to a request with this method, at `now` (Unix seconds); with
-/// `enforces` the headers change. Returns whether they did.
-fn rewrite(
-    headers: &mut HeaderMap,
-    enforces: bool,
+/// What becomes of each `Set-Cookie` line of a response to a request with this method, at `now` (Unix seconds); `None`
+/// where all of them pass.
+fn judge(
+    fields: &impl Fields,
     (method, now): (&Method, i64),
-    mut decide: impl FnMut(&Lines<'_>, &HeaderValue) -> Action,
-) -> bool {
-    // Most responses set no cookie, and most of the others none that has to go.
-    let mut kept: Option<Vec<HeaderValue>> = None;
-    let lines = headers.get_all(SET_COOKIE);
+    mut decide: impl FnMut(&Lines<'_>, &[u8]) -> Change,
+) -> Option<Vec<Change>> {
+    let lines: Vec<&[u8]> = fields.values(&SET_COOKIE).collect();
+    // Most responses set no cookie.
+    if lines.is_empty() {
+        return None;
+    }
     let response = Lines {
-        sight: Sight::response(headers, now),
-        together: SetTogether::new(headers, method, now),
-        headers,
+        sight: Sight::response(&lines, now),
+        together: SetTogether::new(&lines, method, now),
+        dates: fields.values(&DATE).collect(),
         time: OnceCell::new(),
         now,
     };
-    for (index, line) in lines.iter().enumerate() {
-        let action = decide(&response, line);
-        if action != Action::Pass {
-            kept.get_or_insert_with(|| lines.iter().take(index).cloned().collect());
-        }
-        if let Some(kept) = &mut kept {
-            match action {
-                Action::Pass => kept.push(line.clone()),
-                Action::Strip => {}
-                Action::Replace(deletion) => kept.push(deletion),
-            }
-        }
-    }
-    let Some(kept) = kept.filter(|_| enforces) else { return false };
-    // `insert` replaces all lines in the place of the first: no other header moves.
-    let mut kept = kept.into_iter();
-    match kept.next() {
-        Some(first) => headers.insert(SET_COOKIE, first),
-        None => headers.remove(SET_COOKIE),
-    };
-    for line in kept {
-        headers.append(SET_COOKIE, line);
-    }
-    true
+    let changes: Vec<Change> = lines.iter().map(|line| decide(&response, line)).collect();
+    let changed = changes.iter().any(|change| !matches!(change, Change::Keep));
+    changed.then_some(changes)
 }
 
 /// Decides on a line of a response's head.
 fn decide(
     filter: &Filter,
     visit: &mut Visit,
-    line: &HeaderValue,
+    line: &[u8],
     lines: &Lines<'_>,
-    presumed: &mut Vec<HeaderValue>,
-) -> Action {
-    let cookie = SetCookie::parse(line.as_bytes());
+    presumed: &mut Vec<Bytes>,
+) -> Change {
+    let cookie = SetCookie::parse(line);
     if filter.is_own_cookie(&cookie) {
         return forged(&mut visit.report);
     }
     let decision = lines.decision(filter, &cookie, &visit.report.consent);
     if decision.category() == Some(Category::NECESSARY) {
         note(filter, &mut visit.report, &cookie, decision, lines);
-        return Action::Pass;
+        return Change::Keep;
     }
     let effect = effect(filter, &cookie, visit.uri.path(), lines.time());
     if effect != Effect::Deletes {
         note(filter, &mut visit.report, &cookie, decision, lines);
         if decision.presumed.is_some() {
-            presumed.push(line.clone());
+            presumed.push(Bytes::copy_from_slice(line));
         }
     }
     if decision.permitted {
-        return Action::Pass;
+        return Change::Keep;
     }
     let needed = || {
         let siblings = filter.settings.siblings.as_ref().zip(visit.host.as_ref());
@@ -233,14 +222,14 @@ fn decide(
         Effect::Unclear => !needed(),
     };
     let deletion = deletes.then(|| cookie.deletion()).flatten();
-    deletion.map_or(Action::Strip, Action::Replace)
+    deletion.map_or(Change::Remove, |line| Change::Set(Bytes::copy_from_slice(line.as_bytes())))
 }
 
 /// Strips a line that would set or delete consentry's own cookie.
-fn forged(report: &mut Report) -> Action {
+fn forged(report: &mut Report) -> Change {
     report.response_stripped.add(Some(Category::NECESSARY));
     tracing::debug!("strips a cookie of consentry that the origin sets");
-    Action::Strip
+    Change::Remove
 }
 
 /// Counts a line that sets a cookie, and logs it if it does not pass.

@@ -5,27 +5,27 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Request, Response, Uri, response::Parts};
+use http::{HeaderMap, Request, Response, StatusCode, Uri, response::Parts};
 use http_body::Body;
 use http_body_util::Empty;
 use tower::{Layer, Service};
 
 use super::body::FilterBody;
-use super::cache::keep_private;
 use super::clock::unix_now;
 use super::detect::{self, Look};
+use super::edits::Edits;
 use super::peer::{ClientUri, Peer};
 use super::recall::Recall;
 use super::reload::{ReloadHandle, Source};
 use super::report::Report;
-use super::request::{self, Visit};
+use super::request::{self, OwnAnswer, RequestHead, Visit};
 use super::seen::Outcome;
 use super::state::Filter;
 use super::visitor_consent::VisitorConsent;
-use super::{answer, response, technologies};
+use super::{answer, cache, response, technologies};
 use crate::config::settings::{Detect, FilterSettings};
 use crate::consent::Category;
-use crate::http::join_cookies;
+use crate::http::Fields;
 
 /// Puts a [`Filter`] in front of a service.
 #[derive(Debug, Clone)]
@@ -81,23 +81,21 @@ impl ConsentLayer {
         request: &mut Request<B>,
     ) -> Result<Begun, Box<Response<FilterBody<R>>>> {
         let filter = self.filter.current();
-        // HTTP/2 clients may send a field line for each cookie: one consent and one decision for all of them.
-        join_cookies(request.headers_mut());
-        if filter.has_too_many_cookies(request.headers()) {
-            return Err(own(&filter, request::too_many_cookies(&filter)));
-        }
         let (uri, peer) = self.client(request);
-        match request::filter(&filter, request, uri, peer, self.recall.as_deref(), unix_now()) {
-            Err(answered) => Err(own(&filter, *answered)),
-            Ok(visit) => {
-                let headers = needs_headers(&filter, &visit).then(|| request.headers().clone());
-                if self.extensions {
-                    let consent = VisitorConsent::new(Arc::clone(&filter), visit.report.consent);
-                    request.extensions_mut().insert(consent);
-                }
-                Ok(Begun { filter, visit, headers })
-            }
+        let authority = uri.authority().or(request.uri().authority());
+        let host = request::host(authority, request.headers());
+        let head =
+            RequestHead { method: request.method(), uri: &uri, host, fields: request.headers() };
+        let (begun, edits) = match Begun::of(&filter, head, peer, self.recall.as_deref()) {
+            Err(answered) => return Err(Box::new(own(&filter, *answered))),
+            Ok(begun) => begun,
+        };
+        edits.apply(request.headers_mut());
+        if self.extensions {
+            let consent = VisitorConsent::new(filter, begun.visit.report.consent);
+            request.extensions_mut().insert(consent);
         }
+        Ok(begun)
     }
 
     /// The URI that the client sent, and its connection.
@@ -110,11 +108,11 @@ impl ConsentLayer {
 }
 
 /// An answer of the filter's own.
-fn own<R: Body>(
+pub(crate) fn own<R: Body>(
     filter: &Arc<Filter>,
     (answer, report): (Response<Bytes>, Box<Report>),
-) -> Box<Response<FilterBody<R>>> {
-    Box::new(answer.map(|body| FilterBody::answer(body, Arc::clone(filter), report)))
+) -> Response<FilterBody<R>> {
+    answer.map(|body| FilterBody::answer(body, Arc::clone(filter), report))
 }
 
 /// A filtered request whose response has not come yet.
@@ -122,18 +120,97 @@ fn own<R: Body>(
 pub struct Begun {
     filter: Arc<Filter>,
     visit: Visit,
-    /// The request's headers, where an answer in the origin's stead needs them.
+    /// The fields of the request that an answer in the origin's stead needs.
     headers: Option<HeaderMap>,
 }
 
-impl Begun {
-    /// Filters the head of the response. Its body is elsewhere and cannot be inspected.
-    pub fn response(self, response: Response<()>) -> Response<FilterBody<Empty<Bytes>>> {
-        let response = response.map(|()| Empty::new());
-        match received(self, response) {
-            Received::Done(response) => response,
-            Received::Look(looking) => looking.judge(None),
+/// What comes of a response.
+pub(crate) enum Judged<R: Body> {
+    /// It passes, with the changes of its head.
+    Pass(FilterBody<R>),
+    /// Another one in its stead.
+    Answer(Response<FilterBody<R>>),
+}
+
+impl<R: Body> Judged<R> {
+    fn of(self, parts: Parts) -> Response<FilterBody<R>> {
+        match self {
+            Self::Answer(answer) => answer,
+            Self::Pass(body) => Response::from_parts(parts, body),
         }
+    }
+}
+
+/// What is known of a response by its head.
+pub(crate) enum Received<R: Body> {
+    Judged(Judged<R>),
+    /// Its body has to be looked at.
+    Look(Box<Looking<R>>),
+}
+
+impl Begun {
+    /// Filters a request.
+    ///
+    /// # Errors
+    /// With the answer to a request that must not be forwarded.
+    pub(crate) fn of<F: Fields>(
+        filter: &Arc<Filter>,
+        request: RequestHead<'_, F>,
+        peer: Peer,
+        recall: Option<&Recall>,
+    ) -> Result<(Self, Edits), OwnAnswer> {
+        if filter.has_too_many_cookies(request.fields) {
+            return Err(request::too_many_cookies(filter));
+        }
+        let fields = request.fields;
+        let (visit, edits) = request::filter(filter, request, peer, recall, unix_now())?;
+        let headers = needs_headers(filter, &visit).then(|| answer::needed_of(fields));
+        Ok((Self { filter: Arc::clone(filter), visit, headers }, edits))
+    }
+
+    /// Filters the head of the response. Its body is elsewhere and cannot be inspected.
+    pub fn response(self, mut response: Response<()>) -> Response<FilterBody<Empty<Bytes>>> {
+        let received = self.received(response.status(), response.headers(), Empty::new());
+        let (edits, received) = received;
+        edits.apply(response.headers_mut());
+        match received {
+            Received::Judged(Judged::Answer(answer)) => answer,
+            Received::Judged(Judged::Pass(body)) => response.map(|()| body),
+            Received::Look(looking) => response.map(|()| looking.without_body()),
+        }
+    }
+
+    /// Decides on a response by its head.
+    pub(crate) fn received<R: Body<Data = Bytes>>(
+        self,
+        status: StatusCode,
+        fields: &impl Fields,
+        body: R,
+    ) -> (Edits, Received<R>) {
+        let Self { filter, mut visit, headers } = self;
+        let look = if visit.looked_at.is_some() {
+            detect::look_at_image(status, fields)
+        } else if filter.settings.detect == Detect::Off || visit.known_beacon {
+            Look::Ordinary
+        } else {
+            let query = visit.uri.query();
+            detect::look(&visit.method, query, visit.wanted, visit.ping, status, fields)
+        };
+        let mut edits = response::filter(&filter, &mut visit, fields, unix_now());
+        let received = match look {
+            Look::Ordinary => {
+                Received::Judged(Judged::Pass(FilterBody::inner(body, filter, visit.report)))
+            }
+            Look::Beacon => {
+                let edits = (fields, &mut edits);
+                Received::Judged(beacon(&filter, visit, headers, edits, body))
+            }
+            Look::SmallImage => {
+                let taken = BytesMut::new();
+                Received::Look(Box::new(Looking { body, taken, visit, headers, filter }))
+            }
+        };
+        (edits, received)
     }
 }
 
@@ -200,13 +277,12 @@ pin_project_lite::pin_project! {
             begun: Option<Begun>,
         },
         // The start of a small image is awaited.
-        Looking { looking: Option<Box<LookingAt<R>>> },
+        Looking { looking: Option<Box<(Parts, Looking<R>)>> },
     }
 }
 
 /// A response whose first octets tell whether it is a beacon.
-struct LookingAt<R> {
-    parts: Parts,
+pub(crate) struct Looking<R> {
     body: R,
     taken: BytesMut,
     visit: Visit,
@@ -230,16 +306,22 @@ where
                 StateProjection::Forwarded { future, begun } => {
                     let response = ready!(future.poll(context))?;
                     let Some(begun) = begun.take() else { return Poll::Pending };
-                    match received(begun, response) {
-                        Received::Done(response) => return Poll::Ready(Ok(response)),
-                        Received::Look(looking) => looking,
+                    let (mut parts, body) = response.into_parts();
+                    let (edits, received) = begun.received(parts.status, &parts.headers, body);
+                    edits.apply(&mut parts.headers);
+                    match received {
+                        Received::Judged(judged) => return Poll::Ready(Ok(judged.of(parts))),
+                        Received::Look(looking) => Box::new((parts, *looking)),
                     }
                 }
                 StateProjection::Looking { looking } => {
                     let Some(at) = looking.as_mut() else { return Poll::Pending };
-                    let end = ready!(at.poll_start(context));
+                    let end = ready!(at.1.poll_start(context));
                     let Some(at) = looking.take() else { return Poll::Pending };
-                    return Poll::Ready(Ok(at.judge(end)));
+                    let (mut parts, looking) = *at;
+                    let (edits, judged) = looking.judge(end, &parts.headers);
+                    edits.apply(&mut parts.headers);
+                    return Poll::Ready(Ok(judged.of(parts)));
                 }
             };
             self.as_mut().project().state.set(State::Looking { looking: Some(looking) });
@@ -247,59 +329,28 @@ where
     }
 }
 
-enum Received<R: Body> {
-    Done(Response<FilterBody<R>>),
-    Look(Box<LookingAt<R>>),
-}
-
-/// Filters the head of a response and decides whether its body must be looked at.
-fn received<R: Body<Data = Bytes>>(begun: Begun, mut response: Response<R>) -> Received<R> {
-    let Begun { filter, mut visit, headers } = begun;
-    let look = if visit.looked_at.is_some() {
-        detect::look_at_image(response.status(), response.headers())
-    } else if filter.settings.detect == Detect::Off || visit.known_beacon {
-        Look::Ordinary
-    } else {
-        let status = response.status();
-        let query = visit.uri.query();
-        let headers = response.headers();
-        detect::look(&visit.method, query, visit.wanted, visit.ping, status, headers)
-    };
-    response::filter(&filter, &mut visit, response.headers_mut(), unix_now());
-    match look {
-        Look::Ordinary => {
-            let wrap = |body| FilterBody::inner(body, filter, visit.report);
-            Received::Done(response.map(wrap))
-        }
-        Look::Beacon => Received::Done(beacon(&filter, visit, headers, response)),
-        Look::SmallImage => {
-            let (parts, body) = response.into_parts();
-            let taken = BytesMut::new();
-            Received::Look(Box::new(LookingAt { parts, body, taken, visit, headers, filter }))
-        }
-    }
-}
-
 /// Notes what the origin's answer has shown to be a beacon, and answers it in the origin's stead where the site says so.
-fn beacon<R: Body<Data = Bytes>>(
+fn beacon<R: Body>(
     filter: &Arc<Filter>,
     mut visit: Visit,
     headers: Option<HeaderMap>,
-    mut response: Response<R>,
-) -> Response<FilterBody<R>> {
-    if technologies::strip_validators(response.headers_mut(), filter, &mut visit.report) {
-        keep_private(response.headers_mut());
+    (fields, edits): (&impl Fields, &mut Edits),
+    body: R,
+) -> Judged<R> {
+    if technologies::strip_validators(fields, filter, &mut visit.report, edits) {
+        cache::private(fields, edits);
     }
     let beacon = match visit.looked_at {
         Some(number) => known(filter, &visit, number).map(Some),
         None => unknown(filter, &visit).then_some(None),
     };
     visit.report.beacon = beacon;
-    let owned = Arc::clone(filter);
     match headers.filter(|_| beacon.is_some() && filter.enforces()) {
-        Some(headers) => answer::to_beacon(&visit.method, &headers, visit.wanted)
-            .map(|body| FilterBody::answer(body, owned, visit.report)),
-        None => response.map(|body| FilterBody::inner(body, owned, visit.report)),
+        Some(headers) => {
+            let answer = answer::to_beacon(&visit.method, &headers, visit.wanted);
+            Judged::Answer(own(filter, (answer, visit.report)))
+        }
+        None => Judged::Pass(FilterBody::inner(body, Arc::clone(filter), visit.report)),
     }
 }
 
@@ -322,8 +373,16 @@ fn unknown(filter: &Filter, visit: &Visit) -> bool {
 /// How a body ended while its start was looked at; `None` when it goes on or has just ended.
 type Ended<E> = Option<Result<HeaderMap, E>>;
 
-impl<R: Body<Data = Bytes> + Unpin> LookingAt<R> {
-    fn poll_start(&mut self, context: &mut Context<'_>) -> Poll<Ended<R::Error>> {
+impl<R: Body<Data = Bytes>> Looking<R> {
+    /// The response where its body cannot be looked at.
+    pub(crate) fn without_body(self: Box<Self>) -> FilterBody<R> {
+        FilterBody::inner(self.body, self.filter, self.visit.report)
+    }
+}
+
+impl<R: Body<Data = Bytes> + Unpin> Looking<R> {
+    /// Takes the first octets of the body.
+    pub(crate) fn poll_start(&mut self, context: &mut Context<'_>) -> Poll<Ended<R::Error>> {
         while self.taken.len() < detect::ENOUGH_OCTETS {
             match ready!(Pin::new(&mut self.body).poll_frame(context)) {
                 None => break,
@@ -337,16 +396,18 @@ impl<R: Body<Data = Bytes> + Unpin> LookingAt<R> {
         Poll::Ready(None)
     }
 
-    fn judge(self, ended: Ended<R::Error>) -> Response<FilterBody<R>> {
-        let Self { parts, body, taken, visit, headers, filter } = self;
+    /// Decides on the response by the first octets of its body.
+    pub(crate) fn judge(self, ended: Ended<R::Error>, fields: &impl Fields) -> (Edits, Judged<R>) {
+        let Self { body, taken, visit, headers, filter } = self;
         let taken = taken.freeze();
-        let response = Response::from_parts(parts, body);
-        let mut response = if taken.len() <= detect::MAX_PIXEL_OCTETS && detect::is_pixel(&taken) {
-            beacon(&filter, visit, headers, response)
-        } else {
-            response.map(|body| FilterBody::inner(body, Arc::clone(&filter), visit.report))
+        let mut edits = Edits::default();
+        let mut judged = match detect::is_small_pixel(&taken) {
+            true => beacon(&filter, visit, headers, (fields, &mut edits), body),
+            false => Judged::Pass(FilterBody::inner(body, filter, visit.report)),
         };
-        response.body_mut().give_back(taken, ended);
-        response
+        if let Judged::Pass(body) = &mut judged {
+            body.give_back(taken, ended);
+        }
+        (edits, judged)
     }
 }

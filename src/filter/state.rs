@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
-use http::header::{COOKIE, HeaderMap, HeaderValue};
+use http::header::COOKIE;
 use memchr::memchr_iter;
 
 use super::inventory::Inventory;
@@ -13,6 +13,7 @@ use super::seen::Outcome;
 use crate::catalogue::{BeaconRule, LIST_COOKIE};
 use crate::config::settings::{FilterSettings, Mode};
 use crate::cookie::SetCookie;
+use crate::http::Fields;
 
 /// One site's filter: its settings, and what it has learned from the traffic.
 #[derive(Debug)]
@@ -51,8 +52,8 @@ impl Filter {
     }
 
     /// Whether a request has more cookies than may be judged. All `Cookie` fields are counted, without being parsed.
-    pub(crate) fn has_too_many_cookies(&self, headers: &HeaderMap) -> bool {
-        let fields = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes);
+    pub(crate) fn has_too_many_cookies(&self, fields: &impl Fields) -> bool {
+        let fields = fields.values(&COOKIE);
         let cookies: usize = fields.map(|field| memchr_iter(b';', field).count() + 1).sum();
         cookies > self.settings.max_cookies
     }

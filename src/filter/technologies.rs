@@ -4,53 +4,59 @@
 //! Used by `request`, `response` and `body` (trailers). `fields` classifies the fields.
 
 use http::header::{
-    ETAG, HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
-    IF_UNMODIFIED_SINCE, LAST_MODIFIED,
+    ETAG, HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE,
+    LAST_MODIFIED,
 };
 
+use super::edits::Edits;
 use super::fields::{self, Field};
 use super::report::Report;
 use super::reporting;
 use super::state::Filter;
 use crate::config::settings::{AlternativeServices, Technology};
+use crate::http::Fields;
 
 const ALT_SVC: HeaderName = HeaderName::from_static("alt-svc");
-const CLEAR: HeaderValue = HeaderValue::from_static("clear");
+const CLEAR: &str = "clear";
 /// Fields by which a browser validates its copy of a response (RFC 9110 section 13.1).
 const CONDITIONS: [HeaderName; 5] =
     [IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_RANGE, IF_MATCH, IF_UNMODIFIED_SINCE];
 /// The value of `Service-Worker-Navigation-Preload` unless a script chose another.
-const PRELOAD: HeaderValue = HeaderValue::from_static("true");
+const PRELOAD: &str = "true";
 
 /// Strips from a response, or from its trailers, the fields that the visitor did not consent to. In observe mode it
 /// only counts them. `host` is the visited one. Returns whether fields were removed for want of consent.
 pub(super) fn strip_response(
-    headers: &mut HeaderMap,
+    message: &impl Fields,
     filter: &Filter,
     host: &str,
     report: &mut Report,
+    edits: &mut Edits,
 ) -> bool {
-    let enforce = filter.enforces();
+    let mut edits = filter.enforces().then_some(edits);
     let mut changed = false;
-    for (name, field) in unwanted(headers, filter, report, fields::in_response) {
+    for (name, field) in unwanted(message, filter, report, fields::in_response) {
+        let edits = edits.as_deref_mut();
         let stripped = match field {
             Field::Route => {
-                strip_route(headers, &name, enforce, report);
+                strip_route(message, name, report, edits);
                 continue;
             }
-            Field::Of(Technology::ClientHints) => strip_hints(headers, &name, enforce),
+            Field::Of(Technology::ClientHints) => strip_hints(message, &name, edits),
             Field::Of(Technology::Reporting) => {
-                reporting::strip_foreign(headers, &name, host, enforce)
+                reporting::strip_foreign(message, &name, host, edits)
             }
             Field::Of(technology) => {
-                if technology == Technology::Nel {
-                    reporting::strip_nel_groups(headers, &name, enforce);
+                if let Some(edits) = edits {
+                    if technology == Technology::Nel {
+                        reporting::strip_nel_groups(message, &name, edits);
+                    }
+                    edits.remove(name);
                 }
-                remove(headers, &name, enforce);
                 true
             }
             Field::OldCookie => {
-                remove(headers, &name, enforce);
+                edits.into_iter().for_each(|edits| edits.remove(name.clone()));
                 true
             }
         };
@@ -59,73 +65,70 @@ pub(super) fn strip_response(
         }
         changed |= stripped;
     }
-    enforce && changed
+    edits.is_some() && changed
 }
 
 /// Strips from a request the fields that the visitor did not consent to. In observe mode it only counts them.
 pub(super) fn strip_request(
-    headers: &mut HeaderMap,
+    message: &impl Fields,
     filter: &Filter,
     known_beacon: bool,
     report: &mut Report,
+    edits: &mut Edits,
 ) {
     let enforce = filter.enforces();
-    for (name, field) in unwanted(headers, filter, report, fields::in_request) {
-        let stripped = match field {
-            Field::Of(Technology::NavigationPreload) => {
-                let chosen = headers.get_all(&name).iter().any(|value| value != PRELOAD);
-                if chosen && enforce {
-                    headers.insert(name, PRELOAD);
-                }
-                chosen
-            }
-            _ => {
-                remove(headers, &name, enforce);
-                true
-            }
-        };
-        if stripped {
-            report.note_field();
+    for (name, field) in unwanted(message, filter, report, fields::in_request) {
+        let preload = field == Field::Of(Technology::NavigationPreload);
+        if preload && message.values(&name).all(|value| value == PRELOAD.as_bytes()) {
+            continue;
+        }
+        report.note_field();
+        match (enforce, preload) {
+            (false, _) => {}
+            (true, true) => edits.set(name, PRELOAD),
+            (true, false) => edits.remove(name),
         }
     }
     if known_beacon {
-        strip_all(headers, &CONDITIONS, filter, report);
+        strip_all(message, &CONDITIONS, filter, report, edits);
     }
 }
 
 /// Strips from the answer to a beacon what would come back as an identifier. Returns whether fields were removed.
 pub(super) fn strip_validators(
-    headers: &mut HeaderMap,
+    message: &impl Fields,
     filter: &Filter,
     report: &mut Report,
+    edits: &mut Edits,
 ) -> bool {
-    strip_all(headers, &[ETAG, LAST_MODIFIED], filter, report)
+    strip_all(message, &[ETAG, LAST_MODIFIED], filter, report, edits)
 }
 
 fn strip_all(
-    headers: &mut HeaderMap,
+    message: &impl Fields,
     names: &[HeaderName],
     filter: &Filter,
     report: &mut Report,
+    edits: &mut Edits,
 ) -> bool {
     let granted = report.consent.granted;
     if filter.settings.technologies.permits(Technology::BeaconETag, granted) {
         return false;
     }
     let mut found = false;
-    for name in names {
-        if headers.contains_key(name) {
-            found = true;
-            report.note_field();
-            remove(headers, name, filter.enforces());
+    for name in names.iter().filter(|name| message.has(name)) {
+        found = true;
+        report.note_field();
+        if filter.enforces() {
+            edits.remove(name.clone());
         }
     }
     filter.enforces() && found
 }
 
-/// The fields that the visitor did not consent to, and those that lead elsewhere.
+/// The fields that the visitor did not consent to, and those that lead elsewhere; each once.
 fn unwanted(
-    headers: &HeaderMap,
+    message: &impl Fields,
     filter: &Filter,
     report: &Report,
     field_of: impl Fn(&str) -> Option<Field>,
@@ -138,41 +141,44 @@ fn unwanted(
         Field::OldCookie => !filter.settings.policy.permits_unclassified(granted),
     };
     // Collecting names allocates only when there are some.
-    headers
-        .keys()
-        .filter_map(|name| {
-            let field = field_of(name.as_str()).filter(is_unwanted)?;
-            Some((name.clone(), field))
-        })
-        .collect()
+    let mut unwanted: Vec<(HeaderName, Field)> = Vec::new();
+    for name in message.names() {
+        if let Some(field) = field_of(name).filter(is_unwanted)
+            && !unwanted.iter().any(|(known, _)| known == name)
+            && let Ok(name) = HeaderName::from_bytes(name.as_bytes())
+        {
+            unwanted.push((name, field));
+        }
+    }
+    unwanted
 }
 
 /// Removes a field that leads elsewhere. `clear` makes browsers forget earlier
 /// alternative services (RFC 7838 section 3).
-fn strip_route(headers: &mut HeaderMap, name: &HeaderName, enforce: bool, report: &mut Report) {
-    let clears = *name == ALT_SVC;
-    if clears && headers.get_all(name).iter().all(|value| value == CLEAR) {
+fn strip_route(
+    message: &impl Fields,
+    name: HeaderName,
+    report: &mut Report,
+    edits: Option<&mut Edits>,
+) {
+    let clears = name == ALT_SVC;
+    if clears && message.values(&name).all(|value| value == CLEAR.as_bytes()) {
         return;
     }
     report.note_field();
-    remove(headers, name, enforce);
-    if clears && enforce {
-        headers.insert(ALT_SVC, CLEAR);
-    }
-}
-
-fn remove(headers: &mut HeaderMap, name: &HeaderName, enforce: bool) {
-    if enforce {
-        headers.remove(name);
+    match edits {
+        None => {}
+        Some(edits) if clears => edits.set(name, CLEAR),
+        Some(edits) => edits.remove(name),
     }
 }
 
 /// Leaves only the low-entropy hints. Returns whether there were others.
-fn strip_hints(headers: &mut HeaderMap, name: &HeaderName, enforce: bool) -> bool {
+fn strip_hints(message: &impl Fields, name: &HeaderName, edits: Option<&mut Edits>) -> bool {
     let mut kept: Vec<&[u8]> = Vec::new();
     let mut stripped = false;
-    for field in headers.get_all(name) {
-        for hint in field.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+    for field in message.values(name) {
+        for hint in field.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
             if fields::is_low_entropy(hint) {
                 kept.push(hint);
             } else {
@@ -180,8 +186,8 @@ fn strip_hints(headers: &mut HeaderMap, name: &HeaderName, enforce: bool) -> boo
             }
         }
     }
-    if stripped && enforce {
-        reporting::replace(headers, name, &kept.join(&b", "[..]));
+    if let Some(edits) = edits.filter(|_| stripped) {
+        reporting::replace(edits, name, kept.join(&b", "[..]));
     }
     stripped
 }

@@ -6,7 +6,6 @@
 use std::cell::OnceCell;
 
 use http::Method;
-use http::header::{HeaderMap, SET_COOKIE};
 
 use crate::catalogue::Together;
 use crate::catalogue::names::{Kind, speaks_of};
@@ -15,7 +14,7 @@ use crate::cookie::SetCookie;
 /// The `Set-Cookie` lines of one response, read only when a cookie without a rule is among them.
 #[derive(Debug)]
 pub(super) struct SetTogether<'a> {
-    headers: &'a HeaderMap,
+    lines: &'a [&'a [u8]],
     posted: bool,
     now: i64,
     sessions: OnceCell<usize>,
@@ -23,15 +22,14 @@ pub(super) struct SetTogether<'a> {
 
 impl<'a> SetTogether<'a> {
     /// The lines of a response, at `now` (Unix seconds), to a request with this method.
-    pub(super) fn new(headers: &'a HeaderMap, method: &Method, now: i64) -> Self {
-        Self { headers, posted: *method == Method::POST, now, sessions: OnceCell::new() }
+    pub(super) fn new(lines: &'a [&'a [u8]], method: &Method, now: i64) -> Self {
+        Self { lines, posted: *method == Method::POST, now, sessions: OnceCell::new() }
     }
 
     /// How the response sets this cookie together with another one that looks like a session.
     pub(super) fn of(&self, cookie: &SetCookie<'_>) -> Option<Together> {
         let sessions = *self.sessions.get_or_init(|| {
-            let lines = self.headers.get_all(SET_COOKIE).iter();
-            let lines = lines.map(|line| SetCookie::parse(line.as_bytes()));
+            let lines = self.lines.iter().map(|line| SetCookie::parse(line));
             lines.filter(|cookie| self.is_session(cookie)).count()
         });
         let others = sessions.saturating_sub(usize::from(self.is_session(cookie)));

@@ -3,9 +3,10 @@
 
 use http::header::{HeaderMap, HeaderName};
 
+use super::edits::Edits;
 use super::fields;
 use super::state::Filter;
-use crate::http::{folds_to, is_forwarding};
+use crate::http::{Fields, folds_to, is_forwarding};
 
 /// Fields of a head that frame, route, authenticate or modify a request (RFC 9110 section 6.5.1).
 const HEAD_ONLY: [&str; 24] = [
@@ -42,16 +43,22 @@ impl Filter {
     /// Removes from the trailers of a request, in every mode, what only its head may have: cookies, forwarding fields,
     /// `forward_header`, tracking fields, and what frames or routes the request.
     pub fn strip_request_trailers(&self, trailers: &mut HeaderMap) {
+        self.request_trailers(trailers).apply(trailers);
+    }
+
+    /// What [`Self::strip_request_trailers`] changes.
+    pub(crate) fn request_trailers(&self, trailers: &impl Fields) -> Edits {
         let ours = self.settings.forward_header.as_ref();
-        let is_ours = |name: &HeaderName| ours.is_some_and(|ours| folds_to(name, ours.as_str()));
-        let unwanted: Vec<HeaderName> = trailers
-            .keys()
-            .filter(|name| is_ours(name) || is_of_heads(&name.as_str().replace('_', "-")))
-            .cloned()
-            .collect();
-        for name in unwanted {
-            trailers.remove(name);
+        let is_ours = |name: &str| ours.is_some_and(|ours| folds_to(name, ours.as_str()));
+        let mut edits = Edits::default();
+        for name in trailers.names() {
+            if (is_ours(name) || is_of_heads(&name.replace('_', "-")))
+                && let Ok(name) = HeaderName::from_bytes(name.as_bytes())
+            {
+                edits.remove(name);
+            }
         }
+        edits
     }
 }
 

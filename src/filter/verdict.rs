@@ -5,7 +5,6 @@
 use std::ops::Range;
 
 use bytes::Bytes;
-use http::HeaderValue;
 
 use crate::catalogue::{Grounds, Sight};
 use crate::consent::Consent;
@@ -41,7 +40,7 @@ pub(super) enum Left {
     /// No pair.
     Empty,
     /// Some of its pairs.
-    Rewritten(HeaderValue),
+    Rewritten(Bytes),
 }
 
 impl Verdict {
@@ -99,8 +98,7 @@ fn strip(field: &[u8], mut keep: impl FnMut(&Pair<'_>) -> bool) -> Left {
     if let Some(end) = kept_to {
         rewritten.extend_from_slice(field.get(end..).unwrap_or_default());
     }
-    // Octets of a valid field stay valid; were they not, nothing would be forwarded.
-    HeaderValue::from_maybe_shared(Bytes::from(rewritten)).map_or(Left::Empty, Left::Rewritten)
+    Left::Rewritten(rewritten.into())
 }
 
 #[cfg(test)]

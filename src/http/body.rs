@@ -3,7 +3,7 @@
 use http::header::{CONTENT_LENGTH, HeaderMap};
 
 use super::chunked::{ChunkError, ChunkHeader, ChunkedDecoder, Decoded};
-use super::field_lines;
+use super::fields::{FieldSection, write_map};
 use super::framing::BodyLength;
 
 /// Finds the data of a body, and its end, in bytes that arrive in parts.
@@ -94,14 +94,14 @@ impl Frame {
 
 impl BodyEncoder {
     /// Frames a body of this many bytes, chunked where that is not known, and sets `Content-Length` accordingly.
-    pub(crate) fn new(size: Option<u64>, headers: &mut HeaderMap) -> Self {
+    pub(crate) fn new(size: Option<u64>, fields: &mut FieldSection) -> Self {
         match size {
             Some(size) => {
-                headers.insert(CONTENT_LENGTH, size.into());
+                fields.insert(&CONTENT_LENGTH, size.to_string());
                 Self::Sized(size)
             }
             None => {
-                headers.remove(CONTENT_LENGTH);
+                fields.remove(&CONTENT_LENGTH);
                 Self::Chunked
             }
         }
@@ -128,7 +128,7 @@ impl BodyEncoder {
             *self = Self::Sized(0);
             end.extend_from_slice(b"0\r\n");
             if let Some(trailers) = trailers {
-                field_lines::write(trailers, None, &mut end);
+                write_map(trailers, &mut end);
             }
             end.extend_from_slice(b"\r\n");
         }

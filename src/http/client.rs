@@ -6,11 +6,11 @@ use std::sync::OnceLock;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
 use http::Version;
-use http::header::{FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue};
+use http::header::{FORWARDED, HOST, HeaderName};
 
 use super::field_names::remove_forwarding;
+use super::fields::{FieldSection, Fields};
 use super::forwarded::{
     Hops, Node, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO, X_FORWARDED_SCHEME,
     X_FORWARDED_SSL,
@@ -27,7 +27,7 @@ pub(crate) struct Peer {
     address: IpAddr,
     secure: bool,
     /// The address as a field value.
-    value: HeaderValue,
+    value: Box<str>,
     /// The beginning of a `Forwarded` element: `for=…;host="`.
     element: Box<[u8]>,
     /// The certificate that it has shown, where origins get it.
@@ -37,9 +37,9 @@ pub(crate) struct Peer {
 /// A client's certificate as field values (RFC 9440 section 2).
 #[derive(Debug)]
 struct ClientCertificate {
-    certificate: HeaderValue,
+    certificate: Box<str>,
     /// The certificates behind it; `None` without any.
-    chain: Option<HeaderValue>,
+    chain: Option<Box<str>>,
 }
 
 impl Peer {
@@ -49,9 +49,7 @@ impl Peer {
         Self {
             address,
             secure,
-            // An address is always a valid field value.
-            value: HeaderValue::from_str(&address.to_string())
-                .unwrap_or(HeaderValue::from_static("unknown")),
+            value: address.to_string().into(),
             element: format!("for={};host=\"", Node::from(address).quoted()).into_bytes().into(),
             certificate: OnceLock::new(),
         }
@@ -60,10 +58,10 @@ impl Peer {
     /// The peer has shown this certificate, with the ones behind it, each in DER.
     pub(crate) fn set_certificate(&self, chain: &[impl AsRef<[u8]>]) {
         let mut items = chain.iter().map(|der| format!(":{}:", STANDARD.encode(der)));
-        let Some(Ok(certificate)) = items.next().map(HeaderValue::try_from) else { return };
+        let Some(certificate) = items.next().map(Box::from) else { return };
         let behind: Vec<String> = items.collect();
-        let chain = (!behind.is_empty()).then(|| HeaderValue::try_from(behind.join(", ")).ok());
-        let shown = ClientCertificate { certificate, chain: chain.flatten() };
+        let chain = (!behind.is_empty()).then(|| behind.join(", ").into());
+        let shown = ClientCertificate { certificate, chain };
         let _ = self.certificate.set(Box::new(shown));
     }
 }
@@ -80,7 +78,7 @@ pub(crate) struct Client {
     /// The hops before the peer, if it is trusted.
     nodes: Vec<Option<Node>>,
     /// The host that the client asked a trusted proxy for, where it is not `Host`.
-    host: Option<HeaderValue>,
+    host: Option<Box<str>>,
 }
 
 impl Client {
@@ -89,13 +87,13 @@ impl Client {
     /// The hops are followed from the right past trusted proxies. `X-Forwarded-For` is read before `Forwarded`; where
     /// both name a client and disagree, one of them was not written by the proxy, so neither is believed. An
     /// unreadable hop leaves the one that reported it: there is always an address.
-    pub(crate) fn of(peer: &Peer, headers: &HeaderMap, trusts: impl Fn(IpAddr) -> bool) -> Self {
+    pub(crate) fn of(peer: &Peer, fields: &impl Fields, trusts: impl Fn(IpAddr) -> bool) -> Self {
         let Peer { address, secure, .. } = *peer;
         if !trusts(address) {
             return Self { address, secure, trusted: false, nodes: Vec::new(), host: None };
         }
-        let x_forwarded = Hops::of_x_forwarded(headers);
-        let forwarded = Hops::of_forwarded(headers);
+        let x_forwarded = Hops::of_x_forwarded(fields);
+        let forwarded = Hops::of_forwarded(fields);
         let (by_x_forwarded, by_forwarded) =
             (x_forwarded.client(&trusts), forwarded.client(&trusts));
         let client = match (x_forwarded.nodes.is_empty(), forwarded.nodes.is_empty()) {
@@ -114,14 +112,14 @@ impl Client {
             address: client.map_or(address, |(_, address)| address),
             secure: forwarded_secure.unwrap_or(secure),
             trusted: true,
-            host: host.and_then(|host| HeaderValue::from_str(host).ok()),
+            host: host.map(Box::from),
             nodes: if x_forwarded.nodes.is_empty() { forwarded.nodes } else { x_forwarded.nodes },
         }
     }
 
     /// Removes the forwarding fields that are not believed.
-    pub(crate) fn remove_forged(&self, headers: &mut HeaderMap) {
-        remove_forwarding(headers, self.trusted);
+    pub(crate) fn remove_forged(&self, fields: &mut FieldSection) {
+        remove_forwarding(fields, self.trusted);
     }
 
     /// Adds this hop: `Via`, `CDN-Loop`, `X-Forwarded-*` and `Forwarded`. The last two name the same hops, and the scheme and
@@ -130,48 +128,43 @@ impl Client {
     pub(crate) fn add_forwarding(
         &self,
         peer: &Peer,
-        headers: &mut HeaderMap,
+        fields: &mut FieldSection,
         (via, version): (&Via, Version),
     ) {
-        headers.reserve(6);
         if let Some(shown) = peer.certificate.get().filter(|_| !self.trusted) {
-            headers.insert(CLIENT_CERT, shown.certificate.clone());
-            insert(headers, CLIENT_CERT_CHAIN, shown.chain.clone());
+            fields.insert(&CLIENT_CERT, shown.certificate.as_bytes());
+            insert(fields, &CLIENT_CERT_CHAIN, shown.chain.as_deref().map(str::as_bytes));
         }
-        via.add(headers, version);
+        via.add(fields, version);
         let (proto, ssl) = if self.secure { ("https", "on") } else { ("http", "off") };
-        let host = self.host.clone().or_else(|| headers.get(HOST).cloned());
-        insert(headers, X_FORWARDED_FOR, self.x_forwarded_for(peer));
-        insert(headers, FORWARDED, self.forwarded(peer, host.as_ref(), proto));
-        headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(proto));
-        insert(headers, X_FORWARDED_HOST, host);
+        let host = match &self.host {
+            Some(host) => Some(host.as_bytes().to_vec()),
+            None => fields.value(&HOST).map(<[u8]>::to_vec),
+        };
+        fields.insert(&X_FORWARDED_FOR, self.x_forwarded_for(peer));
+        fields.insert(&FORWARDED, self.forwarded(peer, host.as_deref(), proto));
+        fields.insert(&X_FORWARDED_PROTO, proto);
+        insert(fields, &X_FORWARDED_HOST, host.as_deref());
         // Only a trusted proxy has left these here.
         for (name, value) in [(X_FORWARDED_SCHEME, proto), (X_FORWARDED_SSL, ssl)] {
-            if headers.contains_key(&name) {
-                headers.insert(name, HeaderValue::from_static(value));
+            if self.trusted && fields.has(&name) {
+                fields.insert(&name, value);
             }
         }
     }
 
-    fn x_forwarded_for(&self, peer: &Peer) -> Option<HeaderValue> {
-        if self.nodes.is_empty() {
-            return Some(peer.value.clone());
-        }
+    fn x_forwarded_for(&self, peer: &Peer) -> String {
         let mut list = String::new();
         for node in &self.nodes {
             list.push_str(&node.map_or_else(unknown, |node| node.to_string()));
             list.push_str(", ");
         }
-        field_value([list.as_bytes(), peer.value.as_bytes()].concat())
+        list.push_str(&peer.value);
+        list
     }
 
     /// The last element carries scheme and host, so that a reader of any element finds one of each only.
-    fn forwarded(
-        &self,
-        peer: &Peer,
-        host: Option<&HeaderValue>,
-        proto: &str,
-    ) -> Option<HeaderValue> {
+    fn forwarded(&self, peer: &Peer, host: Option<&[u8]>, proto: &str) -> Vec<u8> {
         let mut list = Vec::with_capacity(peer.element.len() + 64);
         for node in &self.nodes {
             list.extend_from_slice(b"for=");
@@ -180,10 +173,10 @@ impl Client {
         }
         list.extend_from_slice(&peer.element);
         // A valid host has no character that a quoted string must escape.
-        list.extend_from_slice(host.map(HeaderValue::as_bytes).unwrap_or_default());
+        list.extend_from_slice(host.unwrap_or_default());
         list.extend_from_slice(b"\";proto=");
         list.extend_from_slice(proto.as_bytes());
-        field_value(list)
+        list
     }
 }
 
@@ -191,15 +184,11 @@ fn unknown() -> String {
     "unknown".to_owned()
 }
 
-fn field_value(bytes: Vec<u8>) -> Option<HeaderValue> {
-    HeaderValue::from_maybe_shared(Bytes::from(bytes)).ok()
-}
-
 /// Sets a field; without a value it is removed, since what is there came with the request.
-fn insert(headers: &mut HeaderMap, name: HeaderName, value: Option<HeaderValue>) {
+fn insert(fields: &mut FieldSection, name: &HeaderName, value: Option<&[u8]>) {
     match value {
-        Some(value) => drop(headers.insert(name, value)),
-        None => drop(headers.remove(name)),
+        Some(value) => fields.insert(name, value),
+        None => drop(fields.remove(name)),
     }
 }
 

@@ -3,21 +3,22 @@
 //! After such a login every request on the connection is the user's, whoever sent it: a proxy must not use the
 //! connection for any other client (RFC 4559 section 6).
 
-use http::header::{AUTHORIZATION, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
+use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+
+use super::fields::Fields;
 
 /// The schemes of Windows Integrated Authentication and WinRM ([MS-NTHT], RFC 4559, [MS-N2HT], [MS-WSMV]).
 const SCHEMES: [&str; 5] = ["ntlm", "negotiate", "nego2", "kerberos", "credssp"];
 
 /// Whether the head of a request or a response begins or continues the login of a connection.
-pub(crate) fn binds_connection(headers: &HeaderMap) -> bool {
-    names_scheme(headers.get_all(AUTHORIZATION).iter())
-        || names_scheme(headers.get_all(WWW_AUTHENTICATE).iter())
+pub(crate) fn binds_connection(fields: &impl Fields) -> bool {
+    names_scheme(fields.values(&AUTHORIZATION)) || names_scheme(fields.values(&WWW_AUTHENTICATE))
 }
 
 /// Whether any word is the name of such a scheme. A word elsewhere in a challenge only costs the reuse of a connection.
-fn names_scheme<'a>(values: impl Iterator<Item = &'a HeaderValue>) -> bool {
+fn names_scheme<'a>(values: impl Iterator<Item = &'a [u8]>) -> bool {
     let mut words =
-        values.flat_map(|value| value.as_bytes().split(|byte| matches!(byte, b' ' | b'\t' | b',')));
+        values.flat_map(|value| value.split(|byte| matches!(byte, b' ' | b'\t' | b',')));
     words.any(|word| SCHEMES.iter().any(|scheme| word.eq_ignore_ascii_case(scheme.as_bytes())))
 }
 

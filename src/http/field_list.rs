@@ -1,44 +1,59 @@
 //! Fields in one field line or several: comma-separated lists (RFC 9110 section 5.6.1) and `Cookie`.
 
-use bytes::Bytes;
-use http::header::{COOKIE, HeaderMap, HeaderName, HeaderValue};
+use std::borrow::Cow;
+
+use http::header::{COOKIE, HeaderName};
+
+use super::fields::{FieldSection, Fields};
 
 /// The members of a list; empty ones do not count.
-pub(super) fn members<'a>(
-    headers: &'a HeaderMap,
+pub(super) fn members<'a, F: Fields>(
+    fields: &'a F,
     name: &HeaderName,
-) -> impl DoubleEndedIterator<Item = &'a [u8]> + use<'a> {
-    headers
-        .get_all(name)
-        .iter()
-        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+) -> impl DoubleEndedIterator<Item = &'a [u8]> + use<'a, F> {
+    fields
+        .values(name)
+        .flat_map(|value| value.split(|byte| *byte == b','))
         .map(<[u8]>::trim_ascii)
         .filter(|member| !member.is_empty())
 }
 
 /// Appends a member, and leaves one field line.
-pub(super) fn append(headers: &mut HeaderMap, name: HeaderName, member: HeaderValue) {
-    headers.append(&name, member);
-    join(headers, name, b", ");
+pub(super) fn append(fields: &mut FieldSection, name: &HeaderName, member: &[u8]) {
+    match joined(fields, name, b", ") {
+        Some(list) => {
+            let list = [&list, &b", "[..], member].concat();
+            fields.insert(name, list);
+        }
+        None => fields.append(name, member),
+    }
 }
 
 /// Joins the `Cookie` field lines of a request into one, as HTTP/1.1 and applications expect (RFC 9113 section 8.2.3).
-pub(crate) fn join_cookies(headers: &mut HeaderMap) {
-    join(headers, COOKIE, b"; ");
+pub(crate) fn join_cookies(fields: &mut FieldSection) {
+    if let Some(Cow::Owned(joined)) = joined_cookies(fields) {
+        fields.insert(&COOKIE, joined);
+    }
 }
 
-/// Joins field lines into one.
-fn join(headers: &mut HeaderMap, name: HeaderName, separator: &[u8]) {
-    let mut lines = headers.get_all(&name).iter();
-    if lines.next().is_none() || lines.next().is_none() {
-        return;
+/// The `Cookie` field lines of a request as one; owned where there are several.
+pub(crate) fn joined_cookies(fields: &impl Fields) -> Option<Cow<'_, [u8]>> {
+    joined(fields, &COOKIE, b"; ")
+}
+
+/// The field lines with a name as one.
+fn joined<'a>(
+    fields: &'a impl Fields,
+    name: &HeaderName,
+    separator: &[u8],
+) -> Option<Cow<'a, [u8]>> {
+    let mut lines = fields.values(name);
+    let first = lines.next()?;
+    if lines.next().is_none() {
+        return Some(Cow::Borrowed(first));
     }
-    let lines: Vec<&[u8]> = headers.get_all(&name).iter().map(HeaderValue::as_bytes).collect();
-    // Valid values joined by a valid separator are a valid value. If not, no line may stay unread.
-    match HeaderValue::from_maybe_shared(Bytes::from(lines.join(separator))) {
-        Ok(joined) => headers.insert(name, joined),
-        Err(_) => headers.remove(name),
-    };
+    let lines: Vec<&[u8]> = fields.values(name).collect();
+    Some(Cow::Owned(lines.join(separator)))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Names of forwarding fields: which ones only a proxy may set, and which names an application takes for the same.
 
-use http::header::{HeaderMap, HeaderName};
+use super::fields::FieldSection;
 
 /// Beginnings of names by which proxies describe the client or the original request.
 const PREFIXES: [&str; 11] = [
@@ -62,8 +62,8 @@ pub(crate) fn is_forwarding(name: &str) -> bool {
 
 /// Whether an application that gets fields as environment variables (CGI, WSGI, FastCGI, Rack) cannot tell this name
 /// from `other`: there `-`, `_` and every other mark are the same (RFC 3875 section 4.1.18).
-pub(crate) fn folds_to(name: &HeaderName, other: &str) -> bool {
-    name.as_str().bytes().map(folded).eq(other.bytes().map(folded))
+pub(crate) fn folds_to(name: &str, other: &str) -> bool {
+    name.bytes().map(folded).eq(other.bytes().map(folded))
 }
 
 fn folded(byte: u8) -> u8 {
@@ -72,20 +72,15 @@ fn folded(byte: u8) -> u8 {
 
 /// Removes the forwarding fields that nobody is believed: of an untrusted client all of them, of a trusted proxy those
 /// that it has not set but let pass, written with another mark for `-`.
-pub(super) fn remove_forwarding(headers: &mut HeaderMap, trusted: bool) {
+pub(super) fn remove_forwarding(fields: &mut FieldSection, trusted: bool) {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-    let removed = |name: &&HeaderName| {
-        let name = name.as_str();
+    fields.remove_where(|name, _| {
         if name.bytes().all(is_plain) {
             return !trusted && is_forwarding(name);
         }
         let name: String = name.bytes().map(|byte| char::from(folded(byte))).collect();
         is_forwarding(&name)
-    };
-    let removed: Vec<HeaderName> = headers.keys().filter(removed).cloned().collect();
-    for name in removed {
-        headers.remove(name);
-    }
+    });
 }
 
 #[cfg(test)]

@@ -3,9 +3,10 @@
 use core::fmt;
 use core::net::{IpAddr, SocketAddr};
 
-use http::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue};
+use http::header::{FORWARDED, HeaderName};
 
 use super::field_list::members;
+use super::fields::Fields;
 
 pub(super) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 pub(super) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -78,29 +79,28 @@ pub(super) struct Hops {
 
 impl Hops {
     /// By `X-Forwarded-For`, `-Proto` and `-Host`.
-    pub(super) fn of_x_forwarded(headers: &HeaderMap) -> Self {
-        let mut secure = last(list(headers, &X_FORWARDED_PROTO).map(is_secure));
+    pub(super) fn of_x_forwarded(fields: &impl Fields) -> Self {
+        let mut secure = last(list(fields, &X_FORWARDED_PROTO).map(is_secure));
         if secure.is_empty() {
-            let scheme = list(headers, &X_FORWARDED_SCHEME).map(is_secure);
+            let scheme = list(fields, &X_FORWARDED_SCHEME).map(is_secure);
             let ssl =
-                list(headers, &X_FORWARDED_SSL).map(|word| Some(word.eq_ignore_ascii_case("on")));
+                list(fields, &X_FORWARDED_SSL).map(|word| Some(word.eq_ignore_ascii_case("on")));
             secure.extend(scheme.chain(ssl).next());
         }
         Self {
-            nodes: last(list(headers, &X_FORWARDED_FOR).map(Node::parse)),
+            nodes: last(list(fields, &X_FORWARDED_FOR).map(Node::parse)),
             secure,
-            hosts: last(list(headers, &X_FORWARDED_HOST).map(|host| Some(host.to_owned()))),
+            hosts: last(list(fields, &X_FORWARDED_HOST).map(|host| Some(host.to_owned()))),
         }
     }
 
     /// By `Forwarded`. A malformed value is one unreadable hop: the ends of its elements are unknown.
-    pub(super) fn of_forwarded(headers: &HeaderMap) -> Self {
+    pub(super) fn of_forwarded(fields: &impl Fields) -> Self {
         let mut hops = Self::default();
-        if !headers.contains_key(FORWARDED) {
+        if !fields.has(&FORWARDED) {
             return hops;
         }
-        let values: Vec<&[u8]> =
-            headers.get_all(FORWARDED).iter().map(HeaderValue::as_bytes).collect();
+        let values: Vec<&[u8]> = fields.values(&FORWARDED).collect();
         let text = values.join(&b","[..]);
         let read = core::str::from_utf8(&text).ok().and_then(|text| hops.read_elements(text));
         if read.is_none() {
@@ -185,8 +185,8 @@ impl Hops {
 
 /// Whether the proxy that a request comes from says that its client came by TLS.
 #[cfg(feature = "ext-proc")]
-pub(crate) fn forwarded_scheme_is_secure(headers: &HeaderMap) -> Option<bool> {
-    Hops::of_x_forwarded(headers).is_secure(None)
+pub(crate) fn forwarded_scheme_is_secure(fields: &impl Fields) -> Option<bool> {
+    Hops::of_x_forwarded(fields).is_secure(None)
 }
 
 /// The members that belong to the last hops.
@@ -197,11 +197,11 @@ fn last<T>(members: impl DoubleEndedIterator<Item = T>) -> Vec<T> {
 }
 
 /// The members of a list as text.
-fn list<'a>(
-    headers: &'a HeaderMap,
+fn list<'a, F: Fields>(
+    fields: &'a F,
     name: &HeaderName,
-) -> impl DoubleEndedIterator<Item = &'a str> + use<'a> {
-    members(headers, name).map(|member| core::str::from_utf8(member).unwrap_or("unknown"))
+) -> impl DoubleEndedIterator<Item = &'a str> + use<'a, F> {
+    members(fields, name).map(|member| core::str::from_utf8(member).unwrap_or("unknown"))
 }
 
 /// Whether a protocol is spoken over TLS; `None` for one that is neither HTTP nor WebSocket.

@@ -5,9 +5,10 @@
 //! instance adds an id of its own.
 
 use http::Version;
-use http::header::{HeaderMap, HeaderName, HeaderValue, VIA};
+use http::header::{HeaderName, VIA};
 
 use super::field_list::{append, members};
+use super::fields::{FieldSection, Fields};
 
 const CDN_LOOP: HeaderName = HeaderName::from_static("cdn-loop");
 /// The name of every instance in `Via`, and of this program in `CDN-Loop`.
@@ -17,39 +18,38 @@ const NAME: &[u8] = b"consentry";
 #[derive(Debug, Clone)]
 pub(crate) struct Via {
     /// The member of `CDN-Loop`: `consentry;id=…`.
-    own: HeaderValue,
+    own: Box<[u8]>,
 }
 
 impl Via {
     /// An instance with an id that no other one has.
     pub(crate) fn new(id: u64) -> Self {
-        let own = HeaderValue::try_from(format!("consentry;id={id:016x}"));
-        Self { own: own.unwrap_or(HeaderValue::from_static("consentry")) }
+        Self { own: format!("consentry;id={id:016x}").into_bytes().into() }
     }
 
     /// Adds this instance to a request that came by this version.
-    pub(super) fn add(&self, headers: &mut HeaderMap, version: Version) {
+    pub(super) fn add(&self, fields: &mut FieldSection, version: Version) {
         let via = match version {
             Version::HTTP_10 => "1.0 consentry",
             Version::HTTP_2 => "2.0 consentry",
             _ => "1.1 consentry",
         };
-        append(headers, VIA, HeaderValue::from_static(via));
-        append(headers, CDN_LOOP, self.own.clone());
+        append(fields, &VIA, via.as_bytes());
+        append(fields, &CDN_LOOP, &self.own);
     }
 
     /// Whether a request has passed this instance: its id is there, or there are more passages than ids, since something
     /// between has removed some.
-    pub(crate) fn has_passed(&self, headers: &HeaderMap) -> bool {
+    pub(crate) fn has_passed(&self, fields: &impl Fields) -> bool {
         let mut others = 0;
-        for member in members(headers, &CDN_LOOP) {
-            if member == self.own.as_bytes() {
+        for member in members(fields, &CDN_LOOP) {
+            if *member == *self.own {
                 return true;
             }
             let name = member.split(|byte| *byte == b';').next().unwrap_or_default();
             others += usize::from(name.trim_ascii().eq_ignore_ascii_case(NAME));
         }
-        let passages = members(headers, &VIA).filter(|member| {
+        let passages = members(fields, &VIA).filter(|member| {
             let words = member.split(|byte| matches!(byte, b' ' | b'\t'));
             let received_by = words.filter(|word| !word.is_empty()).nth(1);
             received_by.is_some_and(|name| name.eq_ignore_ascii_case(NAME))

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use http::Method;
 use http::header::{
-    ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, HOST, HeaderMap, HeaderName, HeaderValue, IF_MATCH,
-    IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, RANGE,
+    ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, HOST, HeaderName, IF_MATCH, IF_MODIFIED_SINCE,
+    IF_NONE_MATCH, IF_RANGE, RANGE,
 };
 use http::uri::PathAndQuery;
-use http::{Method, Request};
 
 use super::codec::{Budget, Coding, Permit};
 use super::csp::{Allowed, Policies};
@@ -16,6 +16,7 @@ use super::url_policy::UrlPolicy;
 use crate::centre::{BannerFor, Centre};
 use crate::consent::{CategorySet, Consent};
 use crate::filter::has_directive;
+use crate::http::{FieldSection, Fields, Request};
 
 const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
@@ -53,9 +54,9 @@ pub struct Asked {
     pub(super) guards: bool,
     /// Whether the request revalidates a copy of an unchanged page.
     pub(super) had_mark: bool,
-    accept_language: Option<HeaderValue>,
+    accept_language: Option<Box<str>>,
     path: Option<PathAndQuery>,
-    host: Option<HeaderValue>,
+    host: Option<Box<str>>,
     pub(super) permit: Option<Permit>,
 }
 
@@ -85,22 +86,20 @@ impl Asked {
         request: &mut Request<B>,
         (banner, guards): (bool, bool),
         budget: &Budget,
-        consent: impl FnOnce(&HeaderMap) -> Consent,
+        consent: impl FnOnce(&FieldSection) -> Consent,
         grants_all: impl FnOnce(&Consent) -> bool,
     ) -> Option<Self> {
-        let method = request.method();
+        let Request { method, uri, fields, .. } = request;
         if matches!(*method, Method::HEAD | Method::OPTIONS | Method::CONNECT | Method::TRACE) {
             return None;
         }
-        let headers = request.headers();
         // RFC 9111 section 5.2.1.6.
-        if has_directive(headers, "no-transform") {
+        if has_directive(fields, "no-transform") {
             return None;
         }
-        let destination = destination(headers);
-        let banner = banner && method == Method::GET;
-        let swaps = SWAPS.iter().any(|name| headers.contains_key(name))
-            && !headers.contains_key(TURBO_FRAME);
+        let destination = destination(fields);
+        let banner = banner && *method == Method::GET;
+        let swaps = SWAPS.iter().any(|name| fields.has(name)) && !fields.has(&TURBO_FRAME);
         let window = banner && (destination == Destination::Window || swaps);
         if !banner && !guards {
             return None;
@@ -111,44 +110,44 @@ impl Asked {
             window,
             guards,
             had_mark: false,
-            accept_language: headers.get(ACCEPT_LANGUAGE).cloned(),
-            path: request.uri().path_and_query().cloned(),
-            host: headers.get(HOST).cloned(),
+            accept_language: text(fields, &ACCEPT_LANGUAGE),
+            path: uri.path_and_query().cloned(),
+            host: text(fields, &HOST),
             permit: (window || guards && destination.is_page()).then(|| budget.take()).flatten(),
         };
         if window || guards {
-            let conditional = CONDITIONS.iter().chain(&TAGS).any(|name| headers.contains_key(name));
-            let copy = conditional.then(|| consent(headers));
+            let conditional = CONDITIONS.iter().chain(&TAGS).any(|name| fields.has(name));
+            let copy = conditional.then(|| consent(fields));
             let exhausted = asked.permit.is_none()
                 && (destination.is_page()
                     || destination == Destination::Script && budget.is_empty());
-            accept_known_codings(request.headers_mut(), exhausted);
+            accept_known_codings(fields, exhausted);
             if let Some(consent) = copy {
                 let all = grants_all(&consent);
                 let banner = window && !consent.is_decided();
-                asked.conditions(request.headers_mut(), guards && !all, banner);
+                asked.conditions(fields, guards && !all, banner);
             }
         }
         Some(asked)
     }
 
     /// Prevents a 304 for a copy that differs from the page this visitor gets.
-    fn conditions(&mut self, headers: &mut HeaderMap, guarded: bool, banner: bool) {
-        let marked = |name: &&HeaderName| headers.get(*name).is_some_and(head::is_marked);
+    fn conditions(&mut self, fields: &mut FieldSection, guarded: bool, banner: bool) {
+        let marked = |name: &&HeaderName| fields.value(name).is_some_and(head::is_marked);
         let marked: Vec<&HeaderName> = TAGS.iter().filter(marked).collect();
         for name in &marked {
-            let own = headers.get(*name).and_then(head::without_mark);
+            let own = fields.value(name).map(head::without_mark);
             match own.filter(|_| !guarded || **name == IF_MATCH) {
-                Some(own) => drop(headers.insert(*name, own)),
-                None => drop(headers.remove(*name)),
+                Some(own) => fields.insert(name, own),
+                None => drop(fields.remove(name)),
             }
         }
-        self.had_mark = headers.contains_key(IF_NONE_MATCH) && marked.contains(&&IF_NONE_MATCH);
+        self.had_mark = fields.has(&IF_NONE_MATCH) && marked.contains(&&IF_NONE_MATCH);
         if self.destination.is_page() && (guarded || banner) {
-            CONDITIONS.iter().for_each(|name| drop(headers.remove(name)));
+            fields.remove_where(|name, _| CONDITIONS.iter().any(|known| known == name));
         } else if guarded {
             // Nothing tells whether the date is that of a page.
-            headers.remove(IF_MODIFIED_SINCE);
+            fields.remove(&IF_MODIFIED_SINCE);
         }
     }
 
@@ -168,14 +167,13 @@ impl Asked {
         if !self.window || consent.is_decided() {
             return None;
         }
-        let accepted = self.accept_language.as_ref().and_then(|accepted| accepted.to_str().ok());
         let style = policies.style();
         let nonce = match &style {
             Allowed::WithNonce(nonce) => Some(nonce.as_str()),
             // Unstyled it is still a form at the top of the page.
             Allowed::Yes | Allowed::No => None,
         };
-        let locale = centre.locale(accepted)?;
+        let locale = centre.locale(self.accept_language.as_deref())?;
         let path = self.path.as_ref().filter(|_| coding == Coding::Identity);
         let return_to = path.map(PathAndQuery::as_str);
         let granted = consent.granted;
@@ -201,7 +199,7 @@ impl Asked {
 
     /// The URL policy for this page and consent.
     pub(super) fn policy(&self, granted: CategorySet, centre: &Centre) -> UrlPolicy {
-        let host = self.host.as_ref().and_then(|host| host.to_str().ok()).unwrap_or_default();
+        let host = self.host.as_deref().unwrap_or_default();
         let filter = Arc::clone(centre.filter());
         UrlPolicy::new(filter, granted, host.to_owned(), self.path().to_owned())
     }
@@ -212,47 +210,51 @@ impl Asked {
 }
 
 /// Limits the accepted codings to those that can be decoded here, and to `identity` when the decoding budget is `exhausted`.
-fn accept_known_codings(headers: &mut HeaderMap, exhausted: bool) {
+fn accept_known_codings(fields: &mut FieldSection, exhausted: bool) {
     if exhausted {
-        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    } else if let Some(known) = headers.get(ACCEPT_ENCODING).and_then(known_codings) {
-        headers.insert(ACCEPT_ENCODING, known);
+        fields.insert(&ACCEPT_ENCODING, "identity");
+    } else if let Some(known) = fields.value(&ACCEPT_ENCODING).and_then(known_codings) {
+        fields.insert(&ACCEPT_ENCODING, known);
     }
 }
 
 /// What is accepted, without codings that we could not undo; `None` when there are no others.
-fn known_codings(accepted: &HeaderValue) -> Option<HeaderValue> {
+fn known_codings(accepted: &[u8]) -> Option<Vec<u8>> {
     // What browsers send.
-    if accepted.as_bytes() == b"gzip, deflate, br, zstd" {
-        return Some(HeaderValue::from_static("gzip, br, zstd"));
+    if accepted == b"gzip, deflate, br, zstd" {
+        return Some(b"gzip, br, zstd".to_vec());
     }
     let is_known = |part: &&[u8]| {
         let name = part.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
         std::str::from_utf8(name).is_ok_and(|name| Coding::named(name).is_some())
     };
-    let parts = || accepted.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    let parts = || accepted.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
     if parts().all(|part| is_known(&part)) {
         return None;
     }
     let known: Vec<&[u8]> = parts().filter(is_known).collect();
-    let known = if known.is_empty() { b"identity".to_vec() } else { known.join(&b", "[..]) };
-    HeaderValue::from_bytes(&known).ok()
+    Some(if known.is_empty() { b"identity".to_vec() } else { known.join(&b", "[..]) })
 }
 
-fn destination(headers: &HeaderMap) -> Destination {
-    match headers.get(SEC_FETCH_DEST).map(HeaderValue::as_bytes) {
+/// The value of a field, where it is text.
+fn text(fields: &FieldSection, name: &HeaderName) -> Option<Box<str>> {
+    std::str::from_utf8(fields.value(name)?).ok().map(Box::from)
+}
+
+fn destination(fields: &FieldSection) -> Destination {
+    match fields.value(&SEC_FETCH_DEST) {
         Some(b"document") => Destination::Window,
         Some(b"iframe" | b"frame" | b"object" | b"embed" | b"fencedframe") => Destination::Frame,
         // A page that a service worker fetches to show it: this is left of the request for the page.
-        Some(b"empty") if headers.contains_key(UPGRADE_INSECURE_REQUESTS) => Destination::Window,
+        Some(b"empty") if fields.has(&UPGRADE_INSECURE_REQUESTS) => Destination::Window,
         Some(b"empty" | b"") => Destination::Script,
         Some(_) => Destination::Part,
         // Of browsers without it.
-        None if FRAGMENTS.iter().any(|name| headers.contains_key(name)) => Destination::Script,
+        None if FRAGMENTS.iter().any(|name| fields.has(name)) => Destination::Script,
         None => {
-            let accept = headers.get(ACCEPT).map(HeaderValue::as_bytes).unwrap_or_default();
+            let accept = fields.value(&ACCEPT).unwrap_or_default();
             let html = memchr::memmem::find(accept, b"text/html").is_some();
-            let mode = headers.get(SEC_FETCH_MODE).is_none_or(|mode| mode == "navigate");
+            let mode = fields.value(&SEC_FETCH_MODE).is_none_or(|mode| mode == b"navigate");
             if html && mode { Destination::Window } else { Destination::Script }
         }
     }

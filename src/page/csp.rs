@@ -1,7 +1,8 @@
 //! What a page's own policy allows us (W3C Content Security Policy Level 3), as far as response headers tell.
 
-use http::HeaderName;
-use http::header::{CONTENT_SECURITY_POLICY, HeaderMap, HeaderValue};
+use http::header::CONTENT_SECURITY_POLICY;
+
+use crate::http::{FieldSection, Fields};
 
 /// The policies of a response. All of them must allow something.
 #[derive(Debug, Default)]
@@ -21,11 +22,10 @@ pub(super) enum Allowed {
 }
 
 impl Policies {
-    pub(super) fn of(headers: &HeaderMap) -> Self {
-        const NAME: HeaderName = CONTENT_SECURITY_POLICY;
-        let fields =
-            headers.get_all(NAME).iter().filter_map(|field: &HeaderValue| field.to_str().ok());
-        Self { texts: fields.flat_map(|field| field.split(',')).map(str::to_owned).collect() }
+    pub(super) fn of(fields: &FieldSection) -> Self {
+        let lines = fields.values(&CONTENT_SECURITY_POLICY);
+        let texts = lines.filter_map(|line| std::str::from_utf8(line).ok());
+        Self { texts: texts.flat_map(|text| text.split(',')).map(str::to_owned).collect() }
     }
 
     /// A stylesheet of this site.

@@ -3,12 +3,13 @@
 use http::StatusCode;
 use http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LENGTH,
-    CONTENT_RANGE, ETAG, HeaderMap, HeaderName, HeaderValue, LAST_MODIFIED, LOCATION, VARY,
+    CONTENT_RANGE, ETAG, HeaderName, LAST_MODIFIED, LOCATION, VARY,
 };
 
 use super::codec::Coding;
 use super::media_type::MediaType;
 use crate::filter::{has_directive, keep_private, split_outside_quotes};
+use crate::http::{FieldSection, Fields};
 
 /// What is true of the page only as the origin sent it; digests by RFC 9530, RFC 3230, RFC 1864.
 static OF_THE_ORIGINAL: [HeaderName; 6] = [
@@ -37,37 +38,36 @@ pub(super) enum Coded {
 /// it as a page unless they save it.
 pub(super) fn document(
     status: StatusCode,
-    headers: &HeaderMap,
+    fields: &FieldSection,
     shown: bool,
 ) -> Option<(MediaType, Coded)> {
     // A redirection with nowhere to go is shown.
     let bodiless = status.is_informational()
-        || status.is_redirection() && headers.contains_key(LOCATION)
+        || status.is_redirection() && fields.has(&LOCATION)
         || matches!(
             status,
             StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED
         );
-    if bodiless || status == StatusCode::PARTIAL_CONTENT || headers.contains_key(CONTENT_RANGE) {
+    if bodiless || status == StatusCode::PARTIAL_CONTENT || fields.has(&CONTENT_RANGE) {
         return None;
     }
-    let media_type = MediaType::of(headers)?;
-    if shown && is_attached(headers) || has_directive(headers, "no-transform") {
+    let media_type = MediaType::of(fields)?;
+    if shown && is_attached(fields) || has_directive(fields, "no-transform") {
         return None;
     }
-    Some((media_type, coded(headers)))
+    Some((media_type, coded(fields)))
 }
 
 /// Whether browsers save a response instead of showing it. An invalid field is ignored (RFC 6266 section 4.2).
-fn is_attached(headers: &HeaderMap) -> bool {
-    let mut fields = headers.get_all(CONTENT_DISPOSITION).iter();
-    let (Some(field), None) = (fields.next(), fields.next()) else { return false };
-    let disposition = field.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
+fn is_attached(fields: &FieldSection) -> bool {
+    let mut lines = fields.values(&CONTENT_DISPOSITION);
+    let (Some(field), None) = (lines.next(), lines.next()) else { return false };
+    let disposition = field.split(|byte| *byte == b';').next().unwrap_or_default();
     disposition.trim_ascii().eq_ignore_ascii_case(b"attachment")
 }
 
-fn coded(headers: &HeaderMap) -> Coded {
-    let fields = headers.get_all(CONTENT_ENCODING).iter();
-    let names = fields.flat_map(|field| split_outside_quotes(field.as_bytes()));
+fn coded(fields: &FieldSection) -> Coded {
+    let names = fields.values(&CONTENT_ENCODING).flat_map(split_outside_quotes);
     let names: Vec<String> =
         names.map(|name| String::from_utf8_lossy(name).to_ascii_lowercase()).collect();
     let undecodable = |name: &str| matches!(name, "deflate" | "dcb" | "dcz");
@@ -84,82 +84,81 @@ fn coded(headers: &HeaderMap) -> Coded {
 }
 
 /// Says of a page that is being changed what is true of it now.
-pub(super) fn change(headers: &mut HeaderMap, banner: bool) {
-    let untrue = |name: &&HeaderName| {
-        OF_THE_ORIGINAL.contains(name) || **name == LAST_MODIFIED || !banner && **name == ETAG
-    };
-    let untrue: Vec<HeaderName> = headers.keys().filter(untrue).cloned().collect();
-    for name in untrue {
-        headers.remove(name);
-    }
+pub(super) fn change(fields: &mut FieldSection, banner: bool) {
+    fields.remove_where(|name, _| {
+        OF_THE_ORIGINAL.iter().any(|known| known == name)
+            || name == LAST_MODIFIED.as_str()
+            || !banner && name == ETAG.as_str()
+    });
     if !banner {
         // Without a validator: once the consent is another one, the browser's copy must not be confirmed.
-        revalidate(headers);
+        revalidate(fields);
         return;
     }
     // Gone with the next click: a copy that comes back with it would ask again.
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store, private"));
-    keep_private(headers);
-    if let Some(tag) = headers.get(ETAG)
-        && !tag.as_bytes().starts_with(b"W/")
-        && let Ok(weak) = HeaderValue::from_bytes(&[b"W/", tag.as_bytes()].concat())
+    fields.insert(&CACHE_CONTROL, "no-store, private");
+    keep_private(fields);
+    if let Some(tag) = fields.value(&ETAG)
+        && !tag.starts_with(b"W/")
     {
-        headers.insert(ETAG, weak);
+        let weak = [b"W/", tag].concat();
+        fields.insert(&ETAG, weak);
     }
 }
 
 /// Marks a page as unchanged, for a visitor who allowed everything.
-pub(super) fn mark(headers: &mut HeaderMap) {
-    revalidate(headers);
-    let marked = headers.get(ETAG).and_then(|tag| {
-        let start = tag.as_bytes().strip_suffix(b"\"").filter(|_| !is_marked(tag))?;
-        HeaderValue::from_bytes(&[start, MARK].concat()).ok()
+pub(super) fn mark(fields: &mut FieldSection) {
+    revalidate(fields);
+    let marked = fields.value(&ETAG).and_then(|tag| {
+        let start = tag.strip_suffix(b"\"").filter(|_| !is_marked(tag))?;
+        Some([start, MARK].concat())
     });
     match marked {
-        Some(marked) => drop(headers.insert(ETAG, marked)),
+        Some(marked) => fields.insert(&ETAG, marked),
         // A date cannot be marked.
-        None if !headers.contains_key(ETAG) => drop(headers.remove(LAST_MODIFIED)),
+        None if !fields.has(&ETAG) => drop(fields.remove(&LAST_MODIFIED)),
         None => {}
     }
 }
 
 /// Whether a request field has a marked entity tag.
-pub(super) fn is_marked(field: &HeaderValue) -> bool {
-    memchr::memmem::find(field.as_bytes(), MARK).is_some()
+pub(super) fn is_marked(field: &[u8]) -> bool {
+    memchr::memmem::find(field, MARK).is_some()
 }
 
 /// The field with the origin's entity tags.
-pub(super) fn without_mark(field: &HeaderValue) -> Option<HeaderValue> {
+pub(super) fn without_mark(field: &[u8]) -> Vec<u8> {
     let mut own = Vec::new();
-    let mut rest = field.as_bytes();
+    let mut rest = field;
     while let Some(at) = memchr::memmem::find(rest, MARK) {
-        own.extend_from_slice(rest.get(..at)?);
+        let (before, from) = rest.split_at(at);
+        own.extend_from_slice(before);
         own.push(b'"');
-        rest = rest.get(at + MARK.len()..)?;
+        rest = from.get(MARK.len()..).unwrap_or_default();
     }
     own.extend_from_slice(rest);
-    HeaderValue::from_bytes(&own).ok()
+    own
 }
 
 /// Prevents reuse of a response for requests with another destination.
-pub(super) fn vary_by_destination(headers: &mut HeaderMap) {
+pub(super) fn vary_by_destination(fields: &mut FieldSection) {
     const NAME: &[u8] = b"sec-fetch-dest";
-    let varies = headers.get_all(VARY).iter().any(|field| {
-        let mut names = split_outside_quotes(field.as_bytes());
+    let varies = fields.values(&VARY).any(|field| {
+        let mut names = split_outside_quotes(field);
         names.any(|name| name == b"*" || name.eq_ignore_ascii_case(NAME))
     });
     if !varies {
-        headers.append(VARY, HeaderValue::from_static("Sec-Fetch-Dest"));
+        fields.append(&VARY, "Sec-Fetch-Dest");
     }
 }
 
 /// Requires revalidation before a copy is shown: the visitor's consent may have changed.
-pub(super) fn revalidate(headers: &mut HeaderMap) {
-    keep_private(headers);
-    if has_directive(headers, "no-store") || has_directive(headers, "no-cache") {
+pub(super) fn revalidate(fields: &mut FieldSection) {
+    keep_private(fields);
+    if has_directive(fields, "no-store") || has_directive(fields, "no-cache") {
         return;
     }
-    headers.append(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    fields.append(&CACHE_CONTROL, "no-cache");
 }
 
 #[cfg(test)]

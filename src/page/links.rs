@@ -2,28 +2,29 @@
 //! `Speculation-Rules`.
 
 use http::HeaderName;
-use http::header::{HeaderMap, HeaderValue, LINK, REFRESH};
+use http::header::{LINK, REFRESH};
 
 use super::loads::{self, Resource};
 use super::url_policy::UrlPolicy;
 use crate::filter::split_outside_quotes;
+use crate::http::{Change, FieldSection, Fields};
 
 static SPECULATION_RULES: HeaderName = HeaderName::from_static("speculation-rules");
 
 /// Whether a response has such a field.
-pub(super) fn any(headers: &HeaderMap) -> bool {
-    [&LINK, &REFRESH, &SPECULATION_RULES].iter().any(|name| headers.contains_key(*name))
+pub(super) fn any(fields: &FieldSection) -> bool {
+    [&LINK, &REFRESH, &SPECULATION_RULES].iter().any(|name| fields.has(name))
 }
 
 /// Removes blocked URLs.
-pub(super) fn strip(headers: &mut HeaderMap, policy: &UrlPolicy) {
-    strip_values(headers, &REFRESH, |value| {
+pub(super) fn strip(fields: &mut FieldSection, policy: &UrlPolicy) {
+    strip_values(fields, &REFRESH, |value| {
         (!policy.refuses_refresh(value)).then(|| value.to_owned())
     });
-    strip_values(headers, &LINK, |value| {
+    strip_values(fields, &LINK, |value| {
         without(value, split(value), |link| is_refused(link, policy))
     });
-    strip_values(headers, &SPECULATION_RULES, |value| {
+    strip_values(fields, &SPECULATION_RULES, |value| {
         let rules = split_outside_quotes(value.as_bytes());
         let rules = rules.filter_map(|rule| std::str::from_utf8(rule).ok());
         without(value, rules, |rule| policy.refuses(rule.trim_matches('"'), Resource::Other))
@@ -45,27 +46,18 @@ fn without<'v>(
 
 /// Changes the values of a field, or removes those that become nothing.
 fn strip_values(
-    headers: &mut HeaderMap,
+    fields: &mut FieldSection,
     name: &HeaderName,
     change: impl Fn(&str) -> Option<String>,
 ) {
-    if !headers.contains_key(name) {
-        return;
-    }
-    let values: Vec<HeaderValue> = headers.get_all(name).iter().cloned().collect();
-    headers.remove(name);
-    for value in values {
-        let text = String::from_utf8_lossy(value.as_bytes()).into_owned();
-        let changed = change(&text);
-        let kept = match changed {
-            Some(changed) if changed == text => Some(value),
-            Some(changed) => HeaderValue::from_str(&changed).ok(),
-            None => None,
-        };
-        if let Some(kept) = kept {
-            headers.append(name, kept);
+    fields.change(name, |value| {
+        let text = String::from_utf8_lossy(value);
+        match change(&text) {
+            Some(changed) if changed == text => Change::Keep,
+            Some(changed) => Change::Set(changed.into()),
+            None => Change::Remove,
         }
-    }
+    });
 }
 
 /// The links of a field: between commas that are in neither `<>` nor quotes.

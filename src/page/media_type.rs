@@ -1,10 +1,11 @@
 //! The media type of a response, as browsers determine it: by `Content-Type` (Fetch section 2.2.2), or else by its first
 //! bytes (MIME Sniffing section 7.1).
 
-use http::header::{CONTENT_TYPE, HeaderMap, X_CONTENT_TYPE_OPTIONS};
+use http::header::{CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 
 use super::charset::Charset;
 use crate::filter::split_outside_quotes;
+use crate::http::{FieldSection, Fields};
 
 /// The kind of a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,10 +66,9 @@ const HTML: [&[u8]; 17] = [
 
 impl MediaType {
     /// The media type by a response's fields; `None` if it is not a document.
-    pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
-        let found =
-            Self::parse(headers.get_all(CONTENT_TYPE).iter().map(|value| value.as_bytes()))?;
-        let options = headers.get(X_CONTENT_TYPE_OPTIONS).map(|value| value.as_bytes());
+    pub(super) fn of(fields: &FieldSection) -> Option<Self> {
+        let found = Self::parse(fields.values(&CONTENT_TYPE))?;
+        let options = fields.value(&X_CONTENT_TYPE_OPTIONS);
         let first = options.and_then(|options| options.split(|byte| *byte == b',').next());
         let fixed = first.is_some_and(|first| first.trim_ascii().eq_ignore_ascii_case(b"nosniff"));
         (found.kind.is_some() || !fixed).then_some(found)

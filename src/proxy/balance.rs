@@ -4,11 +4,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use http::header::{HeaderMap, HeaderValue, SET_COOKIE};
+use http::header::SET_COOKIE;
 
 use super::pool::{Counted, Upstream};
 use crate::config::settings::BalanceMethod;
 use crate::cookie::{Cookies, SetCookie};
+use crate::http::FieldSection;
 
 /// The longest order of turns: weights that make a longer one are rounded.
 const LONGEST: usize = 1000;
@@ -88,24 +89,19 @@ impl Balance {
     }
 
     /// Where the visitor is kept, by the request's cookie.
-    pub(super) fn kept(&self, headers: &HeaderMap) -> Option<usize> {
+    pub(super) fn kept(&self, fields: &FieldSection) -> Option<usize> {
         let name = self.sticky.as_deref()?;
-        let cookies = Cookies::of(headers);
+        let cookies = Cookies::of(fields);
         let value = cookies.values(name.as_bytes()).next()?;
         self.upstreams.iter().position(|upstream| upstream.has_tag(value))
     }
 
     /// Removes the lines of an origin that set or delete the affinity cookie.
-    pub(super) fn remove_foreign(&self, headers: &mut HeaderMap) {
+    pub(super) fn remove_foreign(&self, fields: &mut FieldSection) {
         let Some(name) = self.sticky.as_deref() else { return };
-        let is_foreign =
-            |line: &HeaderValue| SetCookie::parse(line.as_bytes()).is_sent_as(name.as_bytes());
-        let lines = headers.get_all(SET_COOKIE);
-        if lines.iter().any(is_foreign) {
-            let kept: Vec<_> = lines.iter().filter(|line| !is_foreign(line)).cloned().collect();
-            headers.remove(SET_COOKIE);
-            headers.extend(kept.into_iter().map(|line| (SET_COOKIE, line)));
-        }
+        fields.remove_where(|field, line| {
+            field == SET_COOKIE.as_str() && SetCookie::parse(line).is_sent_as(name.as_bytes())
+        });
     }
 
     /// The cookie that keeps the visitor at an upstream, where the request did not have it already.
@@ -114,14 +110,13 @@ impl Balance {
         kept: Option<usize>,
         used: &Arc<Upstream>,
         secure: bool,
-    ) -> Option<HeaderValue> {
+    ) -> Option<String> {
         let name = self.sticky.as_deref()?;
         if kept.and_then(|place| self.at(place)).is_some_and(|kept| Arc::ptr_eq(kept, used)) {
             return None;
         }
         let secure = if secure { "; Secure" } else { "" };
-        let cookie = format!("{name}={}; Path=/; HttpOnly; SameSite=Lax{secure}", used.tag());
-        HeaderValue::try_from(cookie).ok()
+        Some(format!("{name}={}; Path=/; HttpOnly; SameSite=Lax{secure}", used.tag()))
     }
 }
 

@@ -8,7 +8,6 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper::service::{HttpService, service_fn};
@@ -26,7 +25,7 @@ use super::response_body::ServedBody;
 use super::socket_io::SocketIo;
 use super::visitor::Visitor;
 use super::watched::WatchedStream;
-use crate::http::binds_connection;
+use crate::http::{Request, binds_connection};
 use crate::telemetry::ErrorKind;
 
 /// How an error comes from hyper, or from below it.
@@ -68,8 +67,8 @@ async fn speak_http2(client: Arc<Http1Client>, visitor: &Arc<Visitor>) -> Result
 /// requests of many users side by side where a proxy is the client. Clients repeat it by HTTP/1.1 (RFC 9113 section 7).
 fn handle_http2(
     visitor: &Arc<Visitor>,
-    mut request: Request<Incoming>,
-) -> impl Future<Output = Result<Response<ServedBody>, h2::Error>> + use<> {
+    mut request: http::Request<Incoming>,
+) -> impl Future<Output = Result<http::Response<ServedBody>, h2::Error>> + use<> {
     let binds = binds_connection(request.headers());
     if binds {
         visitor.worker.metrics().error(ErrorKind::BadRequest);
@@ -77,11 +76,12 @@ fn handle_http2(
     }
     let handled = (!binds).then(|| {
         let received = Received::of_http2(&mut request);
-        handle(Arc::clone(visitor), None, request.map(ClientBody::Http2), received)
+        let request = Request::from_http(request.map(ClientBody::Http2));
+        handle(Arc::clone(visitor), None, request, received)
     });
     async move {
         match handled {
-            Some(handled) => Ok(handled.await),
+            Some(handled) => Ok(handled.await.into_http()),
             None => Err(h2::Reason::HTTP_1_1_REQUIRED.into()),
         }
     }

@@ -5,16 +5,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER,
+    ACCEPT, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER,
 };
 use http::{Response, StatusCode};
 use thiserror::Error;
 
 use super::failure::UpstreamError;
 use crate::config::settings::Upstream;
-use crate::http::TargetError;
 use crate::http::framing::FramingError;
 use crate::http::head::HeadError;
+use crate::http::{Fields, TargetError};
 use crate::telemetry::ErrorKind;
 
 /// Why a request could not be answered by the origin. Messages never show a cookie value.
@@ -215,8 +215,8 @@ pub(super) enum PageForm {
 
 impl PageForm {
     /// JSON for those who ask for it, text for all others.
-    pub(super) fn by(headers: &HeaderMap) -> Self {
-        let accept = headers.get(ACCEPT).map(HeaderValue::as_bytes).unwrap_or_default();
+    pub(super) fn by(fields: &impl Fields) -> Self {
+        let accept = fields.value(&ACCEPT).unwrap_or_default();
         let says = |what: &[u8]| memchr::memmem::find(accept, what);
         match (says(b"json"), says(b"text/")) {
             (Some(json), text) if text.is_none_or(|text| json < text) => Self::Json,

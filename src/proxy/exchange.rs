@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use http::Version;
 use http::header::UPGRADE;
-use http::{Request, Response, Version};
 use tokio::time::Instant;
 
 use super::error::ProxyError;
@@ -23,8 +23,7 @@ use super::sender::{Answer, Failed};
 use super::site::{Site, Snapshot};
 use super::visitor::Visitor;
 use crate::config::settings::Timeouts;
-use crate::http::field_lines::FieldLines;
-use crate::http::{Client, binds_connection};
+use crate::http::{Client, Fields, Request, Response, binds_connection};
 
 /// What forwarding a request needs besides the request.
 #[derive(Clone, Copy)]
@@ -81,7 +80,7 @@ pub(super) fn begin(
     if need == Need::Private {
         lease.make_private(to.http1.map(|session| &session.private));
     }
-    let progress = request.body().progress();
+    let progress = request.body.progress();
     if let Err(error) = lease.sender.start(request) {
         return Exchange::Boxed(Box::pin(std::future::ready(Err(error))));
     }
@@ -194,13 +193,12 @@ fn interim(
     to: Forward<'_>,
     context: &mut Context<'_>,
 ) {
-    if response.status() == http::StatusCode::CONTINUE {
+    if response.status == http::StatusCode::CONTINUE {
         return;
     }
-    headers::remove_hop_by_hop(response.headers_mut(), None);
-    let lines = response.extensions_mut().remove::<FieldLines>();
-    to.site.filter.interim(response.headers_mut());
-    client.send_interim(context, response.status(), (response.headers(), lines.as_ref()));
+    headers::remove_hop_by_hop(&mut response.fields, None);
+    to.site.filter.interim(&mut response.fields);
+    client.send_interim(context, &response);
 }
 
 /// Sends a request on a new connection, and again where an HTTP/2 upstream has not processed it: by HTTP/1.1, where it asks
@@ -233,7 +231,7 @@ async fn send_on_new(
     (first, need): (usize, Need),
     to: Forward<'_>,
 ) -> Result<Result<Answered, FailedAt>, ProxyError> {
-    let progress = request.body().progress();
+    let progress = request.body.progress();
     let mut lease = connect(to, first, need).await?;
     if need == Need::Private {
         lease.own(to.http1.map(|session| &session.private));
@@ -254,7 +252,7 @@ async fn send_private(
         let first = next_place(&request, to);
         return connect_and_send(request, (first, need), to).await;
     }
-    let progress = request.body().progress();
+    let progress = request.body.progress();
     let counted = to.site.balance.count(lease.upstream());
     lease.sender.start(request)?;
     match Head::of(lease.counted(counted), progress, to).await? {
@@ -265,7 +263,7 @@ async fn send_private(
 
 /// What a request needs of its connection.
 fn need_of<B>(request: &Request<B>, switches: bool) -> Need {
-    match (binds_connection(request.headers()), switches) {
+    match (binds_connection(&request.fields), switches) {
         (true, _) => Need::Private,
         (false, true) => Need::Upgrade,
         (false, false) => Need::Any,
@@ -277,14 +275,14 @@ async fn send_again((failed, upstream): FailedAt, to: Forward<'_>) -> Outcome {
     let Failed { error, repeatable } = *failed;
     let again = repeatable.filter(|_| may_send_again(&error, &upstream, to));
     let Some(again) = again else { return Err(ProxyError::Upstream(error)) };
-    let need = need_of(&again, again.headers().contains_key(UPGRADE));
+    let need = need_of(&again, again.fields.has(&UPGRADE));
     let first = next_place(&again, to);
     connect_and_send(again, (first, need), to).await
 }
 
 /// The place of the upstream that is next for a request.
 fn next_place<B>(request: &Request<B>, to: Forward<'_>) -> usize {
-    to.site.balance.next(to.site.balance.kept(request.headers()))
+    to.site.balance.next(to.site.balance.kept(&request.fields))
 }
 
 /// Whether an upstream that has failed a request gives leave to send it again: it can speak HTTP/1.1, where it requires that,

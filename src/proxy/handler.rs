@@ -8,10 +8,9 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use http::header::{ALLOW, HOST, HeaderValue};
-use http::{Method, Request, Response, StatusCode, Version};
+use http::header::{ALLOW, HOST};
+use http::{Method, StatusCode, Version};
 use tokio::time::Instant;
-use tower::{Layer, Service, service_fn};
 
 use super::client_body::ClientBody;
 use super::error::{ALLOWED, PageForm, ProxyError};
@@ -25,8 +24,13 @@ use super::ticket::Ticket;
 use super::visitor::Visitor;
 use super::{headers, redirect};
 use crate::centre;
-use crate::filter::{ConsentLayer, FilterBody, named_host, unix_now};
-use crate::http::{Authority, Client, Target, TargetError, join_cookies};
+use crate::filter::{
+    Begun, FilterBody, Judged, Peer, Received as Seen, RequestHead, named_host,
+    own as answered_by_filter, unix_now,
+};
+use crate::http::{
+    Authority, Client, Fields, Request, Response, Target, TargetError, join_cookies,
+};
 use crate::page::PageBody;
 
 /// What the start line of a request said, besides its method and its path.
@@ -41,7 +45,7 @@ pub(super) struct Received {
 
 impl Received {
     /// Leaves path and query in the target of an HTTP/2 request (RFC 9113 section 8.3.1).
-    pub(super) fn of_http2<B>(request: &mut Request<B>) -> Self {
+    pub(super) fn of_http2<B>(request: &mut http::Request<B>) -> Self {
         let method = request.method().clone();
         let target = Target::of(&method, request.uri());
         let path = target.map(|target| target.to_origin_form(&method).into_owned());
@@ -66,8 +70,8 @@ pub(super) fn handle(
     request: Request<ClientBody>,
     received: Received,
 ) -> impl Future<Output = Response<ServedBody>> {
-    let ticket = Ticket::new(visitor, http1, &request);
-    let form = PageForm::by(request.headers());
+    let ticket = Ticket::new(visitor, http1, &request, received.version);
+    let form = PageForm::by(&request.fields);
     answer(ticket, form, Box::new((request, received)))
 }
 
@@ -82,20 +86,20 @@ async fn answer(
     let outcome = answered.unwrap_or(Err(ProxyError::Internal));
     match outcome {
         Ok(Served::Filtered(response)) => {
-            ticket.answered(response.status());
+            ticket.answered(response.status);
             response.map(|body| ServedBody::filtered(body, ticket))
         }
         Ok(Served::Page(response)) => {
-            ticket.answered(response.status());
+            ticket.answered(response.status);
             response.map(|body| ServedBody::changed(body, ticket))
         }
         Ok(Served::Own(response)) => {
-            ticket.answered(response.status());
+            ticket.answered(response.status);
             response.map(|body| ServedBody::page(body, ticket))
         }
         Err(error) => {
-            let page = ticket.page(&error, form);
-            ticket.answered(page.status());
+            let page = Response::from_http(ticket.page(&error, form));
+            ticket.answered(page.status);
             page.map(|page| ServedBody::page(page, ticket))
         }
     }
@@ -117,28 +121,28 @@ async fn serve(
     let visitor = &Arc::clone(&ticket.visitor);
     let mut asked = None;
     // In a block of its own, so that the request is not kept while its answer is awaited.
-    let (answered, site) = {
+    let (forwarded, begun, began, site) = {
         let (mut request, received) = *request;
         let version = received.version;
         let site = check(&mut request, received, &ticket.client, snapshot)?;
         ticket.site = Some(site.index);
-        ticket.trace(request.headers_mut());
-        if site.body_bytes.is_some_and(|most| request.body().size_hint().lower() > most) {
+        ticket.trace(&mut request.fields);
+        if site.body_bytes.is_some_and(|most| request.body.size_hint().lower() > most) {
             return Err(ProxyError::BodyTooLarge);
         }
         if let Some(port) = snapshot.redirect.filter(|_| !ticket.client.secure) {
-            return redirect::to_https(&request, port).map(Served::Own);
+            return redirect::to_https(&request, port).map(own_page);
         }
-        let method = request.method().clone();
-        if headers::is_last_hop(&method, request.headers_mut()) {
+        let method = request.method.clone();
+        if headers::is_last_hop(&method, &mut request.fields) {
             return match method {
                 Method::OPTIONS => Ok(Served::Own(options())),
                 _ => Err(ProxyError::Trace405),
             };
         }
-        let own = site.centre.page(request.uri().path());
+        let own = site.centre.page(request.uri.path());
         // Serving consentry's pages is cheap and not limited. Posted choices write receipts.
-        let limited = own.is_none() || request.method() == Method::POST;
+        let limited = own.is_none() || request.method == Method::POST;
         if let Some(admission) = site.admission.as_ref().filter(|_| limited) {
             let address = ticket.client.address;
             // The request goes along, so that it is not kept while a place is waited for.
@@ -155,52 +159,80 @@ async fn serve(
                 now: unix_now(),
             };
             let request = request.map(|body| VisitorBody::new(body, site.body_bytes, &site.filter));
-            let own = Box::pin(site.centre.answer(page, request, asking));
+            let own = Box::pin(site.centre.answer(page, request.into_http(), asking));
             // A body of ours is short: who has not sent it by then sends it never.
             let own = tokio::time::timeout(snapshot.timeouts.idle, own).await;
-            return own.map(Served::Own).map_err(|_| ProxyError::RequestTimeout);
+            return own.map(own_page).map_err(|_| ProxyError::RequestTimeout);
         }
         if let Some(pages) = &site.page {
             let own = &site.centre;
             let trusted = ticket.client.trusted;
             asked = pages.asked(&mut request, trusted, unix_now(), own).map(Box::new);
         }
-        let ticket = &*ticket;
-        let (client, http1) = (&ticket.client, ticket.http1.as_ref());
-        let to_origin = service_fn(move |request: Request<VisitorBody>| {
-            let began = Instant::now();
-            let to = Forward { visitor, client, version, http1, site, snapshot, began };
-            let forwarded = forward(request, to);
-            // A page of ours passes the filter like the origin's: nothing leaves around it.
-            let page = move |error| ticket.page(&error, form).map(OriginBody::page);
-            forwarded.map(move |answer| {
-                ticket.upstream_took(began.elapsed());
-                Ok::<_, ProxyError>(answer.unwrap_or_else(page))
-            })
-        });
-        let layer = ConsentLayer::new(Arc::clone(&site.filter))
-            .without_extensions()
-            .secure(client.secure)
-            .trusted(client.trusted)
-            .recalling(Arc::clone(&visitor.recall));
+        let Client { secure, trusted, .. } = ticket.client;
+        let head = RequestHead {
+            method: &request.method,
+            uri: &request.uri,
+            host: named_host(&request.fields),
+            fields: &request.fields,
+        };
+        let peer = Peer { secure, trusted };
+        let begun = match Begun::of(&site.filter, head, peer, Some(&visitor.recall)) {
+            Ok((begun, edits)) => {
+                edits.apply(&mut request.fields);
+                begun
+            }
+            Err(answer) => {
+                return Ok(Served::Filtered(Response::from_http(answered_by_filter(
+                    &site.filter,
+                    *answer,
+                ))));
+            }
+        };
         let request = request.map(|body| VisitorBody::new(body, site.body_bytes, &site.filter));
-        (layer.layer(to_origin).call(request), site)
+        let began = Instant::now();
+        let (client, http1) = (&ticket.client, ticket.http1.as_ref());
+        let to = Forward { visitor, client, version, http1, site, snapshot, began };
+        (forward(request, to), begun, began, site)
     };
-    let response = answered.await?;
+    let answered = forwarded.await;
+    ticket.upstream_took(began.elapsed());
+    // A page of ours passes the filter like the origin's: nothing leaves around it.
+    let page = |error| Response::from_http(ticket.page(&error, form)).map(OriginBody::page);
+    let (mut head, body) = answered.unwrap_or_else(page).into_parts();
+    let (edits, seen) = begun.received(head.status, &head.fields, body);
+    edits.apply(&mut head.fields);
+    let judged = match seen {
+        Seen::Judged(judged) => judged,
+        Seen::Look(mut looking) => {
+            let ended = std::future::poll_fn(|context| looking.poll_start(context)).await;
+            let (edits, judged) = looking.judge(ended, &head.fields);
+            edits.apply(&mut head.fields);
+            judged
+        }
+    };
+    let response = match judged {
+        Judged::Pass(body) => head.map(|()| body),
+        Judged::Answer(answer) => Response::from_http(answer),
+    };
     Ok(match asked.zip(site.page.as_ref()) {
         None => Served::Filtered(response),
         Some((asked, pages)) => {
-            let consent = response.body().report().consent;
+            let consent = response.body.report().consent;
             Served::Page(pages.rewrite(*asked, &consent, response, &site.centre))
         }
     })
 }
 
+/// A page of the site's own.
+fn own_page(page: http::Response<Bytes>) -> Served {
+    Served::Own(Response::from_http(page))
+}
+
 /// The answer to an OPTIONS request whose last recipient is this proxy.
 fn options() -> Response<Bytes> {
-    let mut response = Response::new(Bytes::new());
-    *response.status_mut() = StatusCode::NO_CONTENT;
-    response.headers_mut().insert(ALLOW, ALLOWED);
+    let mut response = Response::new(StatusCode::NO_CONTENT, Bytes::new());
+    response.fields.insert(&ALLOW, ALLOWED);
     response
 }
 
@@ -212,15 +244,15 @@ fn check<'a>(
     snapshot: &'a Snapshot,
 ) -> Result<&'a Site, ProxyError> {
     // HTTP/2 sends each cookie in a field of its own (RFC 9113 section 8.2.3): they count as the one that they are.
-    join_cookies(request.headers_mut());
-    let fields = request.headers().len();
+    join_cookies(&mut request.fields);
+    let fields = request.fields.count();
     if fields > snapshot.limits.header_fields {
         return Err(ProxyError::TooManyFields(fields));
     }
-    if request.method() == Method::CONNECT {
+    if request.method == Method::CONNECT {
         return Err(ProxyError::Connect405);
     }
-    if snapshot.via.has_passed(request.headers()) {
+    if snapshot.via.has_passed(&request.fields) {
         if !snapshot.loop_reported.swap(true, Relaxed) {
             tracing::warn!(
                 "a request has passed this proxy before: check whether an upstream leads back to it"
@@ -228,19 +260,19 @@ fn check<'a>(
         }
         return Err(ProxyError::Loop);
     }
-    client.remove_forged(request.headers_mut());
+    client.remove_forged(&mut request.fields);
     settle_host(request, received)?;
-    let host = named_host(request.headers()).unwrap_or_default();
-    let site = snapshot.sites.find(host, request.uri().path());
+    let host = named_host(&request.fields).unwrap_or_default();
+    let site = snapshot.sites.find(host, request.uri.path());
     let site = site.map_err(|missing| match missing {
         NotFound::Host => ProxyError::NoSite,
         NotFound::Path => ProxyError::NoPath,
     })?;
     if host.is_empty() {
-        request.headers_mut().insert(HOST, site.host.clone());
+        request.fields.insert(&HOST, &*site.host);
     }
     // Before anybody reads one of them.
-    if site.filter.has_too_many_cookies(request.headers()) {
+    if site.filter.has_too_many_cookies(&request.fields) {
         return Err(ProxyError::TooManyCookies);
     }
     Ok(site)
@@ -248,10 +280,9 @@ fn check<'a>(
 
 /// Leaves one valid host in `Host`: that of the target, if it has one (RFC 9112 section 3.2, RFC 9113 section 8.3.1).
 fn settle_host<B>(request: &mut Request<B>, received: Received) -> Result<(), ProxyError> {
-    let mut hosts = request.headers().get_all(HOST).iter();
-    let host = hosts.next();
-    let is_valid = |host: &HeaderValue| Authority::parse(host.as_bytes()).is_some();
-    if hosts.next().is_some() || !host.is_none_or(is_valid) {
+    let has_host = request.fields.has(&HOST);
+    let several = request.fields.values(&HOST).nth(1).is_some();
+    if several || !request.fields.values(&HOST).all(|host| Authority::parse(host).is_some()) {
         return Err(ProxyError::BadHost);
     }
     let authority = received.authority?;
@@ -260,12 +291,11 @@ fn settle_host<B>(request: &mut Request<B>, received: Received) -> Result<(), Pr
         Some(_) => received.version != Version::HTTP_11,
         None => received.version == Version::HTTP_10,
     };
-    if host.is_none() && !may_lack_host {
+    if !has_host && !may_lack_host {
         return Err(ProxyError::BadHost);
     }
     if let Some(authority) = authority {
-        let host = HeaderValue::from_str(&authority).map_err(|_| ProxyError::BadHost)?;
-        request.headers_mut().insert(HOST, host);
+        request.fields.insert(&HOST, authority.as_bytes());
     }
     Ok(())
 }

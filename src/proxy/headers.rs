@@ -1,10 +1,12 @@
 //! Hop-by-hop header fields, and what replaces them (RFC 9110 section 7.6).
 
 use http::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderMap, HeaderName,
-    HeaderValue, MAX_FORWARDS, TE, UPGRADE,
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderName, MAX_FORWARDS, TE,
+    UPGRADE,
 };
 use http::{Method, Version};
+
+use crate::http::{FieldSection, Fields};
 
 /// Fields that are for one connection only, besides `Connection` (RFC 9110 section 7.6.1).
 const HOP_BY_HOP: &[&str] = &[
@@ -20,68 +22,59 @@ const HOP_BY_HOP: &[&str] = &[
 const NOT_HOP_BY_HOP: &[HeaderName] = &[HOST, CONTENT_LENGTH, COOKIE, AUTHORIZATION];
 
 /// Whether a `Connection` field names this option.
-fn connection_has(headers: &HeaderMap, option: &str) -> bool {
-    headers
-        .get_all(CONNECTION)
-        .iter()
-        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+fn connection_has(fields: &FieldSection, option: &str) -> bool {
+    fields
+        .values(&CONNECTION)
+        .flat_map(|value| value.split(|byte| *byte == b','))
         .any(|name| name.trim_ascii().eq_ignore_ascii_case(option.as_bytes()))
 }
 
 /// The protocol that a request asks to switch to, if it may: not another HTTP or TLS, behind
 /// which responses would pass unfiltered.
-pub(super) fn wanted_upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
-    let wanted = headers.get(UPGRADE)?;
-    if !connection_has(headers, "upgrade") {
+pub(super) fn wanted_upgrade(fields: &FieldSection) -> Option<Vec<u8>> {
+    let wanted = fields.value(&UPGRADE)?;
+    if !connection_has(fields, "upgrade") {
         return None;
     }
-    let hides_http = wanted.as_bytes().split(|byte| *byte == b',').any(|protocol| {
+    let hides_http = wanted.split(|byte| *byte == b',').any(|protocol| {
         let name = protocol.split(|byte| *byte == b'/').next().unwrap_or_default().trim_ascii();
         [&b"h2c"[..], b"h2", b"http", b"tls"].iter().any(|bad| name.eq_ignore_ascii_case(bad))
     });
-    (!hides_http).then(|| wanted.clone())
+    (!hides_http).then(|| wanted.to_vec())
 }
 
 /// Counts a hop of a TRACE or OPTIONS request down (RFC 9110 section 7.6.2). Returns whether the request has reached its last
 /// recipient, this proxy.
-pub(super) fn is_last_hop(method: &Method, headers: &mut HeaderMap) -> bool {
+pub(super) fn is_last_hop(method: &Method, fields: &mut FieldSection) -> bool {
     if !matches!(*method, Method::TRACE | Method::OPTIONS) {
         return false;
     }
-    let hops = headers.get(MAX_FORWARDS).and_then(|hops| hops.to_str().ok()?.parse::<u64>().ok());
+    let hops = fields.value(&MAX_FORWARDS);
+    let hops = hops.and_then(|hops| std::str::from_utf8(hops).ok()?.parse::<u64>().ok());
     match hops {
         None => false,
         Some(0) => true,
         Some(hops) => {
-            headers.insert(MAX_FORWARDS, HeaderValue::from(hops - 1));
+            fields.insert(&MAX_FORWARDS, (hops - 1).to_string());
             false
         }
     }
 }
 
 /// Removes the fields that are for this connection only, and those that `Connection` names, but for `ours`.
-pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap, ours: Option<&HeaderName>) {
-    if headers.contains_key(CONNECTION) {
-        let named: Vec<HeaderName> = headers
-            .get_all(CONNECTION)
-            .iter()
-            // What it nearly always says names no field.
-            .filter(|value| !matches!(value.as_bytes(), b"keep-alive" | b"close" | b"Keep-Alive"))
-            .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
-            .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
-            .filter(|name| !NOT_HOP_BY_HOP.contains(name) && Some(name) != ours)
-            .collect();
-        for name in named {
-            headers.remove(name);
-        }
-        headers.remove(CONNECTION);
-    }
-    // Seldom there: one pass over the names rules all of them out.
-    if headers.keys().any(|name| HOP_BY_HOP.contains(&name.as_str())) {
-        for name in HOP_BY_HOP {
-            headers.remove(*name);
-        }
-    }
+pub(super) fn remove_hop_by_hop(fields: &mut FieldSection, ours: Option<&HeaderName>) {
+    let named: Vec<HeaderName> = fields
+        .values(&CONNECTION)
+        // What it nearly always says names no field.
+        .filter(|value| !matches!(*value, b"keep-alive" | b"close" | b"Keep-Alive"))
+        .flat_map(|value| value.split(|byte| *byte == b','))
+        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+        .filter(|name| !NOT_HOP_BY_HOP.contains(name) && Some(name) != ours)
+        .collect();
+    let is_named = |name: &str| named.iter().any(|named| named == name);
+    fields.remove_where(|name, _| {
+        name == CONNECTION.as_str() || HOP_BY_HOP.contains(&name) || is_named(name)
+    });
 }
 
 /// Makes a request's header section fit for the upstream.
@@ -89,27 +82,26 @@ pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap, ours: Option<&HeaderNam
 /// `upgrade` is what [`wanted_upgrade`] found; `ours` is a field that we have set and that no `Connection` of the visitor's
 /// takes away. `Expect` of others than HTTP/1.1 goes: they do not wait for a 100.
 pub(super) fn prepare_request(
-    headers: &mut HeaderMap,
-    upgrade: Option<HeaderValue>,
+    fields: &mut FieldSection,
+    upgrade: Option<Vec<u8>>,
     ours: Option<&HeaderName>,
     version: Version,
 ) {
-    let trailers = headers.get(TE).is_some_and(|te| {
-        te.as_bytes()
-            .split(|byte| *byte == b',')
+    let trailers = fields.value(&TE).is_some_and(|te| {
+        te.split(|byte| *byte == b',')
             .any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
     });
-    remove_hop_by_hop(headers, ours);
+    remove_hop_by_hop(fields, ours);
     if version != Version::HTTP_11 {
-        headers.remove(EXPECT);
+        fields.remove(&EXPECT);
     }
     if trailers {
-        headers.insert(TE, HeaderValue::from_static("trailers"));
-        headers.insert(CONNECTION, HeaderValue::from_static("te"));
+        fields.insert(&TE, "trailers");
+        fields.insert(&CONNECTION, "te");
     }
     if let Some(protocol) = upgrade {
-        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-        headers.insert(UPGRADE, protocol);
+        fields.insert(&CONNECTION, "upgrade");
+        fields.insert(&UPGRADE, protocol);
     }
 }
 

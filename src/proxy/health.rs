@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use http::Request;
-use http::header::{HOST, HeaderValue, USER_AGENT};
+use http::Method;
+use http::header::{HOST, USER_AGENT};
 
 use super::pool::{Need, Upstream};
 use super::request_body::VisitorBody;
 use super::site::{Site, Snapshot};
 use crate::config::settings::HealthCheck;
+use crate::http::Request;
 
 /// How often the watcher looks whether there is something to ask, at most and at least.
 const STEPS: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
@@ -82,10 +83,10 @@ async fn ask(
 ) -> Result<(), String> {
     let opened = upstream.open_in_time(&snapshot.limits, check.timeout, Need::Any).await;
     let mut sender = opened.map_err(|error| error.to_string())?;
-    let mut request = Request::new(VisitorBody::empty());
-    *request.uri_mut() = check.path.parse().map_err(|_| "the path is none".to_owned())?;
-    request.headers_mut().insert(HOST, site.host.clone());
-    request.headers_mut().insert(USER_AGENT, HeaderValue::from_static("consentry (health)"));
+    let uri = check.path.parse().map_err(|_| "the path is none".to_owned())?;
+    let mut request = Request::new(Method::GET, uri, VisitorBody::empty());
+    request.fields.append(&HOST, &*site.host);
+    request.fields.append(&USER_AGENT, "consentry (health)");
     sender.start(request).map_err(|error| error.to_string())?;
     match sender.answer().await {
         Ok(status) if status.is_success() || status.is_redirection() => Ok(()),

@@ -6,7 +6,6 @@ use http_body::{Frame, SizeHint};
 use super::http1_io::Http1Io;
 use crate::http::body::BodyDecoder;
 use crate::http::chunked::ChunkError;
-use crate::http::field_lines;
 use crate::http::framing::BodyLength;
 use crate::http::head::{self, HeadError};
 
@@ -48,7 +47,7 @@ impl Http1Body {
             if trailers.is_empty() || std::mem::replace(&mut self.trailers_taken, true) {
                 return Ok(Part::End);
             }
-            let headers = head::trailers(trailers, self.max_fields, field_lines::to_map)?;
+            let headers = head::trailers(trailers, self.max_fields, crate::http::to_map)?;
             return Ok(Part::Frame(Frame::trailers(headers)));
         }
         let unread = io.unread();

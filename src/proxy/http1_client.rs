@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
 use http_body::{Frame, SizeHint};
 
 use super::activity::Activity;
@@ -13,7 +12,7 @@ use super::failure::BodyError;
 use super::http1_body::{Http1Body, Part};
 use super::http1_io::Http1Io;
 use super::socket_io::SocketIo;
-use crate::http::field_lines::{self, FieldLines};
+use crate::http::Response;
 use crate::http::framing::BodyLength;
 
 /// Bytes that are read ahead of a response: pipelined requests behind them wait in the socket.
@@ -66,19 +65,14 @@ impl Http1Client {
     }
 
     /// Sends an interim response (RFC 9110 section 15.2). One that the client does not take, or not at once, is dropped.
-    pub(super) fn send_interim(
-        &self,
-        context: &mut Context<'_>,
-        status: StatusCode,
-        (headers, lines): (&HeaderMap, Option<&FieldLines>),
-    ) {
+    pub(super) fn send_interim(&self, context: &mut Context<'_>, response: &Response<()>) {
         let mut state = self.state();
         if !state.takes_interim || state.io.has_queued() {
             return;
         }
-        let reason = status.canonical_reason().unwrap_or_default();
-        let mut head = format!("HTTP/1.1 {} {reason}\r\n", status.as_u16()).into_bytes();
-        field_lines::write(headers, lines, &mut head);
+        let reason = response.status.canonical_reason().unwrap_or_default();
+        let mut head = format!("HTTP/1.1 {} {reason}\r\n", response.status.as_u16()).into_bytes();
+        response.fields.write(&mut head);
         head.extend_from_slice(b"\r\n");
         // A broken connection shows itself when the final response is written.
         let _ = state.io.write(context, [&head, &[]]);

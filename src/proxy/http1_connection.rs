@@ -10,8 +10,8 @@ use std::task::{Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_LENGTH, HeaderValue};
-use http::{Method, Response, StatusCode, Version};
+use http::header::{CONNECTION, CONTENT_LENGTH};
+use http::{Method, StatusCode, Version};
 
 use super::activity::Order;
 use super::error::{self, PageForm, ProxyError};
@@ -23,6 +23,7 @@ use super::http1_session::Http1Session;
 use super::response_body::ServedBody;
 use super::visitor::Visitor;
 use super::{date, upgrade};
+use crate::http::Response;
 
 /// How many bytes are read after the last response.
 const MAX_LINGER_BYTES: usize = 1024 * 1024;
@@ -84,7 +85,7 @@ async fn exchange(
     let client = &session.client;
     let Incoming { request, received, persistent } = *incoming;
     let to = To {
-        to_head: *request.method() == Method::HEAD,
+        to_head: request.method == Method::HEAD,
         http11: received.version == Version::HTTP_11,
         persistent,
     };
@@ -107,7 +108,7 @@ async fn exchange(
         }
     })
     .await?;
-    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+    if response.status == StatusCode::SWITCHING_PROTOCOLS {
         return switch(session, visitor, response).await;
     }
     let goes_on = respond(client, visitor, response, to).await?;
@@ -124,10 +125,10 @@ async fn switch(
     response: Response<ServedBody>,
 ) -> io::Result<bool> {
     let client = &session.client;
-    let (parts, mut body) = response.into_parts();
+    let (response, mut body) = response.into_parts();
     let upstream = session.take_upgraded();
     let upstream = upstream.ok_or_else(|| io::Error::other("there is nothing to switch to"))?;
-    let mut head = head_of(&parts, true);
+    let mut head = head_of(&response, true);
     head.extend_from_slice(b"\r\n");
     client.state().io.queue(&head);
     std::future::poll_fn(|context| client.state().poll_drain(context)).await?;
@@ -170,10 +171,10 @@ async fn refuse(
     visitor.worker.metrics().error(error.kind());
     let id = visitor.worker.request_id(visitor.worker.next_request());
     let page = error::respond(error, PageForm::Plain, &id);
-    let (mut parts, page) = page.into_parts();
-    parts.headers.insert(CONTENT_LENGTH, page.len().into());
-    parts.headers.insert(CONNECTION, HeaderValue::from_static("close"));
-    let mut head = head_of(&parts, true);
+    let (mut response, page) = Response::from_http(page).into_parts();
+    response.fields.insert(&CONTENT_LENGTH, page.len().to_string());
+    response.fields.insert(&CONNECTION, "close");
+    let mut head = head_of(&response, true);
     date::write_field(&mut head);
     head.extend_from_slice(b"\r\n");
     head.extend_from_slice(&page);

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes};
 use http::header::EXPECT;
-use http::{Method, Request, Uri, Version};
+use http::{Method, Uri, Version};
 
 use super::activity::Order;
 use super::client_body::ClientBody;
@@ -14,13 +14,11 @@ use super::error::ProxyError;
 use super::handler::Received;
 use super::http1_body::Http1Body;
 use super::http1_client::{Http1Client, RequestBody, State};
-use super::http1_upstream::RequestLines;
 use super::visitor::Visitor;
 use crate::config::settings::Limits;
-use crate::http::Target;
-use crate::http::field_lines::FieldLines;
 use crate::http::framing::{self, Framing};
 use crate::http::head::{self, HeadError, Parsed, RequestHead};
+use crate::http::{FieldSection, Fields, RawTarget, Request, Target};
 
 /// How requests of HTTP/2 begin (RFC 9113 section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -139,7 +137,7 @@ struct Head {
 fn read_head(head: &RequestHead<'_>, bytes: &[u8]) -> Result<Head, ProxyError> {
     let framing = framing::of_request(head)?;
     let method = Method::from_bytes(head.method.as_bytes()).map_err(|_| HeadError::Malformed)?;
-    let (headers, fields) = FieldLines::of(head.fields, bytes);
+    let fields = FieldSection::of(head.fields, bytes);
     let version = match head.version {
         head::Version::Http10 => Version::HTTP_10,
         head::Version::Http11 => Version::HTTP_11,
@@ -154,24 +152,19 @@ fn read_head(head: &RequestHead<'_>, bytes: &[u8]) -> Result<Head, ProxyError> {
     let raw = (text.as_bytes() != head.target && head.target.starts_with(b"/")).then(|| {
         let end = memchr::memchr(b'#', head.target).unwrap_or(head.target.len());
         let raw = head.target.get(..end).unwrap_or_default();
-        (
-            Box::from(uri.path_and_query().map_or("/", |path| path.as_str())),
-            Bytes::copy_from_slice(raw),
-        )
+        Box::new(RawTarget {
+            uri: uri.path_and_query().map_or("/", |path| path.as_str()).into(),
+            received: Bytes::copy_from_slice(raw),
+        })
     });
     let received = Received {
         version,
         authority: target.map(|target| target.authority().map(Box::from)),
-        expects_continue: headers
-            .get(EXPECT)
-            .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue")),
+        expects_continue: fields
+            .value(&EXPECT)
+            .is_some_and(|value| value.eq_ignore_ascii_case(b"100-continue")),
     };
-    let mut request = Request::new(());
-    *request.method_mut() = method;
-    *request.uri_mut() = uri;
-    *request.version_mut() = version;
-    *request.headers_mut() = headers;
-    request.extensions_mut().insert(RequestLines { fields, target: raw });
+    let request = Request { method, uri, raw_target: raw, fields, body: () };
     Ok(Head { request, received, framing })
 }
 

@@ -6,10 +6,8 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use http::header::{CONNECTION, CONTENT_LENGTH, DATE, TRANSFER_ENCODING};
-use http::response::Parts;
-use http::{HeaderMap, Response, StatusCode};
+use http::{HeaderMap, StatusCode};
 use http_body::Body;
-use hyper::ext::ReasonPhrase;
 
 use super::activity::Order;
 use super::date;
@@ -17,7 +15,7 @@ use super::http1_client::{Http1Client, State};
 use super::response_body::ServedBody;
 use super::visitor::Visitor;
 use crate::http::body::BodyEncoder;
-use crate::http::field_lines::{self, FieldLines};
+use crate::http::{Fields, Response};
 
 /// The most bytes of a body that nobody wants which are read to keep the connection.
 pub(super) const MAX_UNWANTED_BYTES: u64 = 64 * 1024;
@@ -37,9 +35,10 @@ pub(super) async fn respond(
     response: Response<ServedBody>,
     to: To,
 ) -> io::Result<bool> {
-    let (mut parts, body) = response.into_parts();
+    let (mut head, body) = response.into_parts();
     let mut body = Some(body);
-    let mut writing = Writing::begin(client, visitor, &mut parts, body.as_ref(), to);
+    let mut writing = Writing::begin(client, visitor, &mut head, body.as_ref(), to);
+    drop(head);
     let mut begun = false;
     std::future::poll_fn(|context| {
         if visitor.activity.poll_order(context) == Order::Close {
@@ -77,9 +76,9 @@ pub(super) async fn respond(
                     // Nothing has been sent: the client learns what happened.
                     let page = body.take().map(ServedBody::failed);
                     let Some(page) = page else { return Poll::Ready(Ok(())) };
-                    let (mut parts, page) = page.into_parts();
+                    let (mut head, page) = page.into_parts();
                     client.state().io.truncate_queued(writing.queued_before);
-                    writing = Writing::begin(client, visitor, &mut parts, Some(&page), to);
+                    writing = Writing::begin(client, visitor, &mut head, Some(&page), to);
                     writing.failed = true;
                     body = Some(page);
                 }
@@ -140,38 +139,41 @@ impl Writing {
     fn begin(
         client: &Http1Client,
         visitor: &Visitor,
-        parts: &mut Parts,
+        response: &mut Response<()>,
         body: Option<&ServedBody>,
         to: To,
     ) -> Self {
         let mut state = client.state();
         state.responds();
         let mut head_options = Vec::new();
-        let headers = &mut parts.headers;
+        let Response { status, fields, .. } = response;
         let has_no_body =
-            to.to_head || matches!(parts.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+            to.to_head || matches!(*status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         let size = body.and_then(|body| body.size_hint().exact());
-        headers.remove(TRANSFER_ENCODING);
+        fields.remove(&TRANSFER_ENCODING);
         let encoder = match size {
             _ if has_no_body => {
-                if parts.status == StatusCode::NO_CONTENT {
-                    headers.remove(CONTENT_LENGTH);
-                } else if let Some(size @ 1..) = size {
-                    headers.entry(CONTENT_LENGTH).or_insert(size.into());
+                if *status == StatusCode::NO_CONTENT {
+                    fields.remove(&CONTENT_LENGTH);
+                } else if let Some(size @ 1..) = size
+                    && !fields.has(&CONTENT_LENGTH)
+                {
+                    fields.append(&CONTENT_LENGTH, size.to_string());
                 }
                 BodyEncoder::Sized(0)
             }
             None if !to.http11 => {
-                headers.remove(CONTENT_LENGTH);
+                fields.remove(&CONTENT_LENGTH);
                 BodyEncoder::UntilClose
             }
-            size => BodyEncoder::new(size, headers),
+            size => BodyEncoder::new(size, fields),
         };
-        let options = headers.remove(CONNECTION);
-        let closes = options.as_ref().is_some_and(|options| options == "close");
-        if options.is_some_and(|options| options == "upgrade") {
+        let options = fields.value(&CONNECTION);
+        let closes = options == Some(b"close");
+        if options == Some(b"upgrade") {
             head_options.extend_from_slice(b"connection: upgrade\r\n");
         }
+        fields.remove(&CONNECTION);
         // What is left of the request may be too long to be read for nothing.
         let rest_is_short = state.body_has_ended()
             || !state.awaits_continue()
@@ -182,8 +184,9 @@ impl Writing {
             && !state.half_closed
             && encoder != BodyEncoder::UntilClose
             && visitor.activity.goes_on();
-        let mut head = head_of(parts, to.http11);
-        if !parts.headers.contains_key(DATE) {
+        let has_date = fields.has(&DATE);
+        let mut head = head_of(response, to.http11);
+        if !has_date {
             date::write_field(&mut head);
         }
         if encoder == BodyEncoder::Chunked {
@@ -210,15 +213,13 @@ impl Writing {
 
 /// Status line and fields of a response. `http11` is the version that the client speaks: one of HTTP/1.0 may not know the
 /// other.
-pub(super) fn head_of(parts: &Parts, http11: bool) -> Vec<u8> {
+pub(super) fn head_of<B>(response: &Response<B>, http11: bool) -> Vec<u8> {
     let mut head = Vec::with_capacity(1024);
     head.extend_from_slice(if http11 { b"HTTP/1.1 " } else { b"HTTP/1.0 " });
-    head.extend_from_slice(parts.status.as_str().as_bytes());
+    head.extend_from_slice(response.status.as_str().as_bytes());
     head.push(b' ');
-    let reason = parts.extensions.get::<ReasonPhrase>().map(|reason| reason.as_bytes());
-    let canonical = || parts.status.canonical_reason().unwrap_or_default().as_bytes();
-    head.extend_from_slice(reason.unwrap_or_else(canonical));
+    head.extend_from_slice(response.reason().as_bytes());
     head.extend_from_slice(b"\r\n");
-    field_lines::write(&parts.headers, parts.extensions.get::<FieldLines>(), &mut head);
+    response.fields.write(&mut head);
     head
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use http::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
-use http::{Method, Request, Response, StatusCode, Version};
+use http::{Method, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::Sleep;
 
@@ -20,9 +20,9 @@ use super::request_body::VisitorBody;
 use super::socket_io::SocketIo;
 use crate::config::settings::Limits;
 use crate::http::body::BodyEncoder;
-use crate::http::field_lines::{self, FieldLines};
 use crate::http::framing::{self, BodyLength};
 use crate::http::head::{self, HeadError, Parsed};
+use crate::http::{FieldSection, Fields, Request, Response};
 
 /// How long an upstream may take to answer `Expect: 100-continue` before the body is sent all the same
 /// (RFC 9110 section 10.1.1).
@@ -91,7 +91,7 @@ impl Http1Upstream {
     /// Takes a request. It is written when the response is polled for.
     pub(super) fn start(&mut self, request: Request<VisitorBody>) {
         self.reusable = false;
-        let to_head = *request.method() == Method::HEAD;
+        let to_head = request.method == Method::HEAD;
         self.exchange = Some(Exchange {
             request: Some(Box::new(request)),
             head_queued: false,
@@ -121,11 +121,11 @@ impl Http1Upstream {
     pub(super) fn take_repeatable(&mut self) -> Option<Request<VisitorBody>> {
         let exchange = self.exchange.as_mut()?;
         let mut request = *exchange.request.take()?;
-        if exchange.sent && (exchange.has_body || !is_idempotent(request.method())) {
+        if exchange.sent && (exchange.has_body || !is_idempotent(&request.method)) {
             return None;
         }
         if exchange.has_body {
-            *request.body_mut() = exchange.body.take().filter(VisitorBody::is_untouched)?;
+            request.body = exchange.body.take().filter(VisitorBody::is_untouched)?;
         }
         Some(request)
     }
@@ -194,20 +194,13 @@ impl Http1Upstream {
         let parsed = head::response(unread, *max_fields, |head| {
             let status = StatusCode::from_u16(head.status).map_err(|_| HeadError::Malformed)?;
             let framing = framing::of_response(head, to_head)?;
-            let (headers, lines) = FieldLines::of(head.fields, unread);
-            let mut response = Response::new(());
-            *response.status_mut() = status;
-            *response.version_mut() = match head.version {
-                head::Version::Http10 => Version::HTTP_10,
-                head::Version::Http11 => Version::HTTP_11,
+            let usual = Some(head.reason) == status.canonical_reason();
+            let response = Response {
+                status,
+                reason: (!usual).then(|| head.reason.into()),
+                fields: FieldSection::of(head.fields, unread),
+                body: (),
             };
-            *response.headers_mut() = headers;
-            if Some(head.reason) != status.canonical_reason()
-                && let Ok(reason) = hyper::ext::ReasonPhrase::try_from(head.reason.as_bytes())
-            {
-                response.extensions_mut().insert(reason);
-            }
-            response.extensions_mut().insert(lines);
             Ok::<_, UpstreamError>((response, framing))
         })?;
         let (response, framing, length) = match parsed {
@@ -225,7 +218,7 @@ impl Http1Upstream {
         }
         unread.advance(length);
         let mut response = Box::new(response);
-        let status = response.status();
+        let status = response.status;
         if status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS {
             if status == StatusCode::CONTINUE {
                 exchange.expects = None;
@@ -234,9 +227,9 @@ impl Http1Upstream {
         }
         if let BodyLength::Sized(length) = framing.body {
             // One value, whatever was received (RFC 9110 section 8.6).
-            response.headers_mut().insert(CONTENT_LENGTH, length.into());
+            response.fields.insert(&CONTENT_LENGTH, length.to_string());
         } else if framing.body != BodyLength::Empty {
-            response.headers_mut().remove(CONTENT_LENGTH);
+            response.fields.remove(&CONTENT_LENGTH);
         }
         let body = Http1Body::new(framing.body, (*max_head_bytes, *max_fields));
         let persistent = framing.persistent && status != StatusCode::SWITCHING_PROTOCOLS;
@@ -322,10 +315,10 @@ impl Exchange {
         if let Some(request) = self.request.as_mut().filter(|_| !self.head_queued) {
             self.head_queued = true;
             let head = request_head(request, &mut self.encoder);
-            if request.headers().contains_key(EXPECT) {
+            if request.fields.has(&EXPECT) {
                 self.expects = Some(Box::pin(tokio::time::sleep(CONTINUE)));
             }
-            let body = std::mem::replace(request.body_mut(), VisitorBody::empty());
+            let body = std::mem::replace(&mut request.body, VisitorBody::empty());
             self.body = (!body.is_end_stream()).then_some(body);
             self.has_body = self.body.is_some();
             // A body that has begun is written together with it.
@@ -404,43 +397,23 @@ pub(super) fn is_idempotent(method: &Method) -> bool {
 
 /// The head of a request as bytes; settles how its body is framed.
 fn request_head(request: &mut Request<VisitorBody>, encoder: &mut BodyEncoder) -> Vec<u8> {
-    let size = request.body().size_hint().exact();
-    let has_body = !request.body().is_end_stream();
-    let headers = request.headers_mut();
-    headers.remove(TRANSFER_ENCODING);
+    let size = request.body.size_hint().exact();
+    let has_body = !request.body.is_end_stream();
+    request.fields.remove(&TRANSFER_ENCODING);
     // Without a body there is a length only where the client has sent one.
-    *encoder = match has_body || headers.contains_key(CONTENT_LENGTH) {
-        true => BodyEncoder::new(size, headers),
+    *encoder = match has_body || request.fields.has(&CONTENT_LENGTH) {
+        true => BodyEncoder::new(size, &mut request.fields),
         false => BodyEncoder::Sized(0),
     };
-    let lines = request.extensions().get::<RequestLines>();
     let mut head = Vec::with_capacity(1024);
-    head.extend_from_slice(request.method().as_str().as_bytes());
+    head.extend_from_slice(request.method.as_str().as_bytes());
     head.push(b' ');
-    let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
-    let received = lines.and_then(|lines| lines.raw_target(target));
-    head.extend_from_slice(received.unwrap_or(target.as_bytes()));
+    head.extend_from_slice(request.target());
     head.extend_from_slice(b" HTTP/1.1\r\n");
-    field_lines::write(request.headers(), lines.map(|lines| &lines.fields), &mut head);
+    request.fields.write(&mut head);
     if *encoder == BodyEncoder::Chunked {
         head.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
     }
     head.extend_from_slice(b"\r\n");
     head
-}
-
-/// A request as it was received: an extension of those that came by HTTP/1.1.
-#[derive(Debug, Clone)]
-pub(super) struct RequestLines {
-    pub(super) fields: FieldLines,
-    /// The target in origin-form, where a URI cannot hold it: as in the URI, and as received.
-    pub(super) target: Option<(Box<str>, Bytes)>,
-}
-
-impl RequestLines {
-    /// The target as received, unless it has been changed since.
-    fn raw_target(&self, target: &str) -> Option<&[u8]> {
-        let (known, received) = self.target.as_ref()?;
-        (**known == *target).then_some(received)
-    }
 }

@@ -2,15 +2,16 @@
 
 use bytes::Bytes;
 use http::header::{HeaderValue, LOCATION};
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Response, StatusCode};
 
 use super::error::ProxyError;
 use crate::filter::named_host;
+use crate::http::Request;
 
 /// The answer that sends a visitor to the same page over https.
 pub(super) fn to_https<B>(request: &Request<B>, port: u16) -> Result<Response<Bytes>, ProxyError> {
-    let host = named_host(request.headers()).ok_or(ProxyError::BadHost)?;
-    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    let host = named_host(&request.fields).ok_or(ProxyError::BadHost)?;
+    let path = request.uri.path_and_query().map_or("/", |path| path.as_str());
     // `OPTIONS *` and its like have no page.
     let path = if path.starts_with('/') { path } else { "/" };
     let location = match port {
@@ -19,7 +20,7 @@ pub(super) fn to_https<B>(request: &Request<B>, port: u16) -> Result<Response<By
     };
     let mut response = Response::new(Bytes::new());
     // A form's post stays a post with 308 (RFC 9110 section 15.4.9); old clients know 301 better.
-    *response.status_mut() = match *request.method() {
+    *response.status_mut() = match request.method {
         Method::GET | Method::HEAD => StatusCode::MOVED_PERMANENTLY,
         _ => StatusCode::PERMANENT_REDIRECT,
     };

@@ -4,7 +4,6 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::Response;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -16,6 +15,7 @@ use super::pool::Lease;
 use super::sender::Sender;
 use super::ticket::Ticket;
 use crate::filter::{FilterBody, hint_with};
+use crate::http::Response;
 use crate::page::{PageBody, PageError};
 
 /// A response's body before the filter: the upstream's, or a page of our own.
@@ -196,9 +196,9 @@ impl ServedBody {
         if let Content::Changed(body) = &self.content {
             self.ticket.page_changed(body.outcome());
         }
-        let page =
-            self.ticket.page(&ProxyError::Upstream(UpstreamError::Incomplete), PageForm::Plain);
-        self.ticket.answered(page.status());
+        let error = ProxyError::Upstream(UpstreamError::Incomplete);
+        let page = Response::from_http(self.ticket.page(&error, PageForm::Plain));
+        self.ticket.answered(page.status);
         page.map(|page| {
             self.content = Content::Page(Full::new(page));
             self

@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use http::header::{CONNECTION, EXPECT, HOST, HeaderValue, UPGRADE};
+use http::header::{CONNECTION, EXPECT, HOST, UPGRADE};
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{Request, Response, Uri, Version};
+use http::{Uri, Version};
 use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -18,10 +18,11 @@ use tokio_util::io::InspectReader;
 
 use super::error::ProxyError;
 use super::failure::UpstreamError;
-use super::http1_upstream::{Http1Upstream, RequestLines, ResponseHead, is_idempotent};
+use super::http1_upstream::{Http1Upstream, ResponseHead, is_idempotent};
 use super::request_body::{BodyAgain, VisitorBody};
 use super::socket_io::SocketIo;
 use crate::config::settings::Limits;
+use crate::http::{Fields, Request, Response};
 
 /// The most requests side by side on one connection, where the upstream takes so many.
 const MOST_STREAMS: usize = 100;
@@ -33,7 +34,11 @@ const PING: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs
 
 /// What an HTTP/2 upstream answers to a request.
 type Http2Response = Pin<
-    Box<dyn Future<Output = Result<Response<Incoming>, TrySendError<Request<VisitorBody>>>> + Send>,
+    Box<
+        dyn Future<
+                Output = Result<http::Response<Incoming>, TrySendError<http::Request<VisitorBody>>>,
+            > + Send,
+    >,
 >;
 
 /// A response that is awaited, and the request where it may be sent again.
@@ -179,6 +184,8 @@ impl Sender {
             Self::Http2(shared, response) => {
                 fit_http2(&mut request, shared.scheme.clone())?;
                 let again = Some(Again::of(&mut request));
+                let mut request = request.into_http();
+                *request.version_mut() = Version::HTTP_2;
                 let sent = Box::pin(shared.sender.try_send_request(request));
                 *response = Some(Box::new(Awaited { response: sent, again }));
             }
@@ -208,9 +215,9 @@ impl Sender {
                 let again = awaited.again.take();
                 *response = None;
                 Poll::Ready(match answer {
-                    Ok(response) => Ok(Answer::Http2(Box::new(response))),
+                    Ok(response) => Ok(Answer::Http2(Box::new(Response::from_http(response)))),
                     Err(mut failed) => {
-                        let unsent = failed.take_message();
+                        let unsent = failed.take_message().map(Request::from_http);
                         let error = failed.into_error();
                         let answered = error.is_parse() || error.is_user();
                         let error = UpstreamError::from(error);
@@ -244,8 +251,8 @@ impl Sender {
             let answer = std::future::poll_fn(|context| self.poll_answer(context)).await;
             match answer.map_err(|failed| failed.error)? {
                 Answer::Interim(_) => {}
-                Answer::Http1(response) => return Ok(response.status()),
-                Answer::Http2(response) => return Ok(response.status()),
+                Answer::Http1(response) => return Ok(response.status),
+                Answer::Http2(response) => return Ok(response.status),
             }
         }
     }
@@ -253,18 +260,20 @@ impl Sender {
 
 impl Again {
     fn of(request: &mut Request<VisitorBody>) -> Self {
-        let mut head = Request::new(());
-        *head.method_mut() = request.method().clone();
-        *head.uri_mut() = request.uri().clone();
-        *head.version_mut() = request.version();
-        *head.headers_mut() = request.headers().clone();
-        Self { head, body: request.body_mut().keep() }
+        let head = Request {
+            method: request.method.clone(),
+            uri: request.uri.clone(),
+            raw_target: request.raw_target.clone(),
+            fields: request.fields.clone(),
+            body: (),
+        };
+        Self { head, body: request.body.keep() }
     }
 
     /// The request, where it may be sent again after this error: it was not processed, or it has no body and is idempotent
     /// (RFC 9110 section 9.2.2) and nothing was `answered`.
     fn after(self, error: &UpstreamError, answered: bool) -> Option<Request<VisitorBody>> {
-        let idempotent = self.body.is_empty() && is_idempotent(self.head.method());
+        let idempotent = self.body.is_empty() && is_idempotent(&self.head.method);
         if !(idempotent && !answered || error.was_not_processed()) {
             return None;
         }
@@ -275,41 +284,30 @@ impl Again {
 
 /// The target without scheme and authority, which `Host` has (RFC 9112 section 3.2.1).
 fn fit_http1<B>(request: &mut Request<B>) {
-    *request.version_mut() = Version::HTTP_11;
-    let Some(authority) = request.uri().authority() else { return };
-    let host = HeaderValue::from_str(authority.as_str());
-    *request.uri_mut() = Uri::from(path_of(request.uri()));
-    if let Ok(host) = host
-        && !request.headers().contains_key(HOST)
-    {
-        request.headers_mut().insert(HOST, host);
+    let Some(authority) = request.uri.authority().cloned() else { return };
+    request.uri = Uri::from(path_of(&request.uri));
+    if !request.fields.has(&HOST) {
+        request.fields.append(&HOST, authority.as_str());
     }
 }
 
 /// The target with scheme and authority, and no `Host` and no fields of the connection
 /// (RFC 9113 sections 8.2.2 and 8.3.1).
 fn fit_http2<B>(request: &mut Request<B>, scheme: Scheme) -> Result<(), ProxyError> {
-    *request.version_mut() = Version::HTTP_2;
-    if let Some(lines) = request.extensions_mut().remove::<RequestLines>()
-        && lines.fields.has_controls()
-    {
-        lines.fields.remove_controls(request.headers_mut());
-    }
-    let headers = request.headers_mut();
-    headers.remove(CONNECTION);
-    headers.remove(UPGRADE);
+    request.fields.remove(&CONNECTION);
+    request.fields.remove(&UPGRADE);
     // The body is sent at once.
-    headers.remove(EXPECT);
-    let host = headers.remove(HOST);
-    let authority = match &host {
-        Some(host) => Authority::try_from(host.as_bytes()).map_err(|_| ProxyError::BadHost)?,
-        None => request.uri().authority().cloned().ok_or(ProxyError::BadHost)?,
+    request.fields.remove(&EXPECT);
+    let authority = match request.fields.value(&HOST) {
+        Some(host) => Authority::try_from(host).map_err(|_| ProxyError::BadHost)?,
+        None => request.uri.authority().cloned().ok_or(ProxyError::BadHost)?,
     };
+    request.fields.remove(&HOST);
     let mut parts = http::uri::Parts::default();
     parts.scheme = Some(scheme);
     parts.authority = Some(authority);
-    parts.path_and_query = Some(path_of(request.uri()));
-    *request.uri_mut() = Uri::from_parts(parts).map_err(|_| ProxyError::BadHost)?;
+    parts.path_and_query = Some(path_of(&request.uri));
+    request.uri = Uri::from_parts(parts).map_err(|_| ProxyError::BadHost)?;
     Ok(())
 }
 

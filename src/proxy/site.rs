@@ -7,7 +7,6 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
-use http::HeaderValue;
 use ipnet::IpNet;
 use rustls::ServerConfig;
 
@@ -83,7 +82,7 @@ pub struct Site {
     /// Which upstream gets which request.
     pub(super) balance: Balance,
     /// The `Host` of requests that came without one: HTTP/1.0 knew none, HTTP/1.1 demands it.
-    pub(super) host: HeaderValue,
+    pub(super) host: Box<str>,
 }
 
 /// What a site does with a request that may pass.
@@ -108,9 +107,8 @@ impl Site {
         before: Option<&Self>,
     ) -> Self {
         let Forwarding { balance, upstreams, limits } = forwarding;
-        let host =
-            upstreams.first().and_then(|upstream| upstream.address().authority().try_into().ok());
-        let host = host.unwrap_or(HeaderValue::from_static("localhost"));
+        let host = upstreams.first().map(|upstream| upstream.address().authority().into());
+        let host = host.unwrap_or_else(|| Box::from("localhost"));
         let admission = before.and_then(|before| before.admission.clone());
         let same = admission.filter(|admission| *admission.limits() == limits);
         let settings::Balance { method, sticky_cookie, health, .. } = balance;

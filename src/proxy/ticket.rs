@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
+use http::{Method, Response, StatusCode, Uri, Version};
 
 use super::admission::Place;
 use super::error::{self, PageForm, ProxyError};
@@ -13,7 +13,7 @@ use super::http1_session::Http1Session;
 use super::site::{Site, Snapshot};
 use super::visitor::Visitor;
 use crate::filter::Report;
-use crate::http::Client;
+use crate::http::{Client, FieldSection, Request};
 use crate::page::Outcome;
 use crate::telemetry::{Entry, ErrorKind, RequestSpan, Speaker};
 
@@ -49,13 +49,14 @@ impl Ticket {
         visitor: Arc<Visitor>,
         http1: Option<Arc<Http1Session>>,
         request: &Request<B>,
+        version: Version,
     ) -> Box<Self> {
         let snapshot = visitor.worker.snapshot();
         visitor.activity.request_started();
-        let headers = request.headers();
-        let client = Client::of(&visitor.peer, headers, |address| snapshot.trusts(address));
+        let fields = &request.fields;
+        let client = Client::of(&visitor.peer, fields, |address| snapshot.trusts(address));
         let log = snapshot.access_log.as_ref();
-        let speaker = log.and_then(|log| log.speaker(client.address, request.version(), headers));
+        let speaker = log.and_then(|log| log.speaker(client.address, version, fields));
         Box::new(Self {
             number: visitor.worker.next_request(),
             visitor,
@@ -64,8 +65,8 @@ impl Ticket {
             http1,
             site: None,
             place: None,
-            method: request.method().clone(),
-            uri: request.uri().clone(),
+            method: request.method.clone(),
+            uri: request.uri.clone(),
             status: 499,
             started: Instant::now(),
             upstream: AtomicU64::new(0),
@@ -93,9 +94,9 @@ impl Ticket {
     }
 
     /// Begins the span of the request, where there are spans.
-    pub(super) fn trace(&mut self, headers: &mut HeaderMap) {
+    pub(super) fn trace(&mut self, fields: &mut FieldSection) {
         let spans = self.snapshot.spans.as_ref();
-        self.span = spans.map(|spans| spans.begin(&self.method, &self.uri, headers));
+        self.span = spans.map(|spans| spans.begin(&self.method, &self.uri, fields));
     }
 
     /// Counts an error and makes its page.

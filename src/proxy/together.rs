@@ -7,9 +7,10 @@
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use http::{Response, StatusCode};
+use http::StatusCode;
 
 use super::response_body::OriginBody;
+use crate::http::Response;
 
 pin_project_lite::pin_project! {
     /// The future of [`together`].
@@ -40,8 +41,8 @@ where
                 TogetherProjection::Asked { answer, turn } => {
                     let mut response = ready!(answer.poll(context))?;
                     // What follows a change of protocols is no body.
-                    if response.status() == StatusCode::SWITCHING_PROTOCOLS
-                        || response.body_mut().has_begun(context)
+                    if response.status == StatusCode::SWITCHING_PROTOCOLS
+                        || response.body.has_begun(context)
                     {
                         return Poll::Ready(Ok(response));
                     }
@@ -50,7 +51,7 @@ where
                 TogetherProjection::Held { response, turn } => {
                     ready!(turn.poll(context));
                     let Some(mut response) = response.take() else { return Poll::Pending };
-                    response.body_mut().has_begun(context);
+                    response.body.has_begun(context);
                     return Poll::Ready(Ok(response));
                 }
             };

@@ -5,10 +5,11 @@
 
 use std::borrow::Cow;
 
-use http::header::{CONTENT_LOCATION, HeaderMap, HeaderName, HeaderValue, LINK, LOCATION, REFRESH};
+use http::header::{CONTENT_LOCATION, HeaderName, LINK, LOCATION, REFRESH};
 use url::{Host, Position, Url};
 
 use crate::config::settings::{Scheme, Upstream};
+use crate::http::{Change, FieldSection, Fields};
 
 /// An earlier form of `Location` (RFC 2068 section 19.6.2.5).
 const URI: HeaderName = HeaderName::from_static("uri");
@@ -19,48 +20,38 @@ pub(super) struct Visited {
     /// The visitor's side is https.
     pub(super) secure: bool,
     /// The `Host` field.
-    pub(super) host: Option<HeaderValue>,
+    pub(super) host: Option<Box<[u8]>>,
 }
 
 /// Rewrites URLs of the upstreams in `Location`, `Content-Location`, `Refresh`, `Link` and `URI`.
 pub(super) fn rewrite<'a>(
-    headers: &mut HeaderMap,
+    fields: &mut FieldSection,
     visited: &Visited,
     upstreams: impl Iterator<Item = &'a Upstream> + Clone,
 ) {
-    let has_url =
-        |name: &&HeaderName| [LOCATION, CONTENT_LOCATION, REFRESH, LINK, URI].contains(name);
-    let names: Vec<HeaderName> = headers.keys().filter(has_url).cloned().collect();
-    if names.is_empty() {
+    let has_url = [LOCATION, CONTENT_LOCATION, REFRESH, LINK, URI];
+    if !fields.names().any(|name| has_url.iter().any(|known| known == name)) {
         return;
     }
     let Some(visited) = visited.url() else { return };
     let rewrite = |url: &str| rewritten(url, &visited, upstreams.clone());
-    for name in names {
-        let rewritten: Vec<HeaderValue> = headers
-            .get_all(&name)
-            .iter()
-            .map(|value| {
-                let text = String::from_utf8_lossy(value.as_bytes());
-                let changed = match name {
-                    LINK => in_links(&text, rewrite),
-                    REFRESH => in_refresh(&text, rewrite),
-                    _ => rewrite(&text),
-                };
-                changed.and_then(|text| text.try_into().ok()).unwrap_or_else(|| value.clone())
-            })
-            .collect();
-        headers.remove(&name);
-        for value in rewritten {
-            headers.append(&name, value);
-        }
+    for name in has_url {
+        fields.change(&name, |value| {
+            let text = String::from_utf8_lossy(value);
+            let changed = match name {
+                LINK => in_links(&text, rewrite),
+                REFRESH => in_refresh(&text, rewrite),
+                _ => rewrite(&text),
+            };
+            changed.map_or(Change::Keep, |text| Change::Set(text.into()))
+        });
     }
 }
 
 impl Visited {
     fn url(&self) -> Option<Url> {
         let scheme = if self.secure { "https" } else { "http" };
-        Url::parse(&format!("{scheme}://{}/", self.host.as_ref()?.to_str().ok()?)).ok()
+        Url::parse(&format!("{scheme}://{}/", std::str::from_utf8(self.host.as_ref()?).ok()?)).ok()
     }
 }
 

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use http::Version;
-use http::header::{HeaderMap, HeaderValue, REFERER, USER_AGENT};
+use http::header::{REFERER, USER_AGENT};
 use ipnet::IpNet;
 use serde::Serialize;
 use time::OffsetDateTime;
@@ -22,6 +22,7 @@ use crate::catalogue::Grounds;
 use crate::config::settings::{AccessFormat, VisitorAddress};
 use crate::consent::Categories;
 use crate::filter::{Counts, Report};
+use crate::http::Fields;
 
 /// The most octets of a field that a line says.
 const LONGEST_SAID: usize = 512;
@@ -65,8 +66,8 @@ pub struct Speaker {
     /// The address, as much of it as may be written.
     address: Option<String>,
     version: Version,
-    referer: Option<HeaderValue>,
-    user_agent: Option<HeaderValue>,
+    referer: Option<Box<[u8]>>,
+    user_agent: Option<Box<[u8]>>,
 }
 
 /// What is known of a request at its end.
@@ -189,19 +190,19 @@ impl AccessLog {
         &self,
         address: IpAddr,
         version: Version,
-        headers: &HeaderMap,
+        fields: &impl Fields,
     ) -> Option<Box<Speaker>> {
         let combined = self.form == LineForm::Combined;
         if !combined && self.address == VisitorAddress::None {
             return None;
         }
-        let field = |name| headers.get(name).filter(|_| combined).cloned();
+        let field = |name| fields.value(name).filter(|_| combined).map(Box::from);
         let address = match self.address {
             VisitorAddress::None => None,
             VisitorAddress::Network => Some(network(address).to_string()),
             VisitorAddress::Full => Some(address.to_string()),
         };
-        let (referer, user_agent) = (field(REFERER), field(USER_AGENT));
+        let (referer, user_agent) = (field(&REFERER), field(&USER_AGENT));
         Some(Box::new(Speaker { address, version, referer, user_agent }))
     }
 
@@ -258,14 +259,14 @@ impl AccessLog {
 
 /// A line of the Combined Log Format. The path and the `Referer` are without their queries.
 fn combined(entry: &Entry<'_>, time: OffsetDateTime) -> String {
-    let said = |value: Option<&HeaderValue>| {
-        let text = value.map(HeaderValue::as_bytes).unwrap_or(b"-");
+    let said = |value: Option<&[u8]>| {
+        let text = value.unwrap_or(b"-");
         let text = text.get(..LONGEST_SAID).unwrap_or(text);
         // Quotes, backslashes and control characters, which would end the field or the line.
         text.escape_ascii().to_string()
     };
     let speaker = entry.speaker;
-    let referer = said(speaker.and_then(|speaker| speaker.referer.as_ref()));
+    let referer = said(speaker.and_then(|speaker| speaker.referer.as_deref()));
     format!(
         "{} - - [{}] \"{} {} {:?}\" {} {} \"{}\" \"{}\"",
         speaker.and_then(|speaker| speaker.address.as_deref()).unwrap_or("-"),
@@ -276,7 +277,7 @@ fn combined(entry: &Entry<'_>, time: OffsetDateTime) -> String {
         entry.status,
         entry.bytes,
         referer.split(['?', '#']).next().unwrap_or_default(),
-        said(speaker.and_then(|speaker| speaker.user_agent.as_ref())),
+        said(speaker.and_then(|speaker| speaker.user_agent.as_deref())),
     )
 }
 

@@ -2,7 +2,9 @@
 
 use std::convert::Infallible;
 
-use http::{HeaderMap, Method, Uri};
+use http::{Method, Uri};
+
+use crate::http::FieldSection;
 
 /// Where spans go: nowhere.
 #[derive(Debug, Clone)]
@@ -21,7 +23,7 @@ impl Spans {
     }
 
     /// Never called.
-    pub fn begin(&self, _: &Method, _: &Uri, _: &mut HeaderMap) -> RequestSpan {
+    pub(crate) fn begin(&self, _: &Method, _: &Uri, _: &mut FieldSection) -> RequestSpan {
         match *self {}
     }
 

@@ -3,15 +3,16 @@
 
 use std::fmt;
 
-use http::{HeaderMap, Method, Uri};
-use opentelemetry::propagation::TextMapPropagator;
+use http::{HeaderName, Method, Uri};
+use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
 use opentelemetry::trace::{SpanKind, Status, TraceContextExt, Tracer, TracerProvider};
 use opentelemetry::{Context, KeyValue};
-use opentelemetry_http::{HeaderExtractor, HeaderInjector};
 use opentelemetry_otlp::{ExporterBuildError, SpanExporter};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
+
+use crate::http::{FieldSection, Fields};
 
 /// The variables that say where spans go (OpenTelemetry, "OTLP Exporter Configuration").
 const WHERE: [&str; 2] = ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"];
@@ -26,6 +27,31 @@ pub struct Spans {
 impl fmt::Debug for Spans {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Spans")
+    }
+}
+
+/// The fields of a request as propagators read them.
+struct Carried<'a>(&'a FieldSection);
+
+impl Extractor for Carried<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        let name = HeaderName::from_bytes(key.as_bytes()).ok()?;
+        std::str::from_utf8(self.0.value(&name)?).ok()
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.0.names().collect()
+    }
+}
+
+/// The fields of a request as propagators write them.
+struct Carrying<'a>(&'a mut FieldSection);
+
+impl Injector for Carrying<'_> {
+    fn set(&mut self, key: &str, value: String) {
+        if let Ok(name) = HeaderName::from_bytes(key.as_bytes()) {
+            self.0.insert(&name, value);
+        }
     }
 }
 
@@ -55,9 +81,14 @@ impl Spans {
     }
 
     /// Begins the span of a request, below the one that it names, and names that to whom it is forwarded.
-    pub fn begin(&self, method: &Method, uri: &Uri, headers: &mut HeaderMap) -> RequestSpan {
+    pub(crate) fn begin(
+        &self,
+        method: &Method,
+        uri: &Uri,
+        fields: &mut FieldSection,
+    ) -> RequestSpan {
         let propagator = TraceContextPropagator::new();
-        let parent = propagator.extract(&HeaderExtractor(headers));
+        let parent = propagator.extract(&Carried(fields));
         let attributes = [
             KeyValue::new("http.request.method", method.as_str().to_owned()),
             // Never the query.
@@ -67,7 +98,7 @@ impl Spans {
         let builder = builder.with_kind(SpanKind::Server).with_attributes(attributes);
         let span = builder.start_with_context(&self.tracer, &parent);
         let context = parent.with_span(span);
-        propagator.inject_context(&context, &mut HeaderInjector(headers));
+        propagator.inject_context(&context, &mut Carrying(fields));
         RequestSpan(context)
     }
 

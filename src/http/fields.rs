@@ -1,0 +1,327 @@
+//! The field section of a message (RFC 9110 section 6.3): how it is read, and the carrier of HTTP/1.1 heads.
+//!
+//! A received head stays as it is: a [`FieldSection`] is a copy of its bytes and the positions of the names and values in
+//! them. Removing a line or setting a value only changes positions, so that what nobody changes is written as it came.
+
+use std::fmt;
+use std::ops::Range;
+
+use bytes::Bytes;
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+
+use super::head::FieldLine;
+
+/// Bytes behind a received head for what this proxy adds.
+const RESERVE: usize = 512;
+
+/// Field lines that can be read by name, whatever carries them. Names are in lower case.
+pub trait Fields {
+    /// The value of the first line with this name.
+    fn value(&self, name: &HeaderName) -> Option<&[u8]> {
+        self.values(name).next()
+    }
+
+    /// The values of all lines with this name, in order.
+    fn values<'a>(
+        &'a self,
+        name: &HeaderName,
+    ) -> impl DoubleEndedIterator<Item = &'a [u8]> + use<'a, Self>;
+
+    /// Whether there is a line with this name.
+    fn has(&self, name: &HeaderName) -> bool {
+        self.value(name).is_some()
+    }
+
+    /// The name of every line. A name can come several times.
+    fn names(&self) -> impl Iterator<Item = &str>;
+
+    /// The number of lines.
+    fn count(&self) -> usize;
+}
+
+impl Fields for HeaderMap {
+    fn value(&self, name: &HeaderName) -> Option<&[u8]> {
+        self.get(name).map(HeaderValue::as_bytes)
+    }
+
+    fn values<'a>(
+        &'a self,
+        name: &HeaderName,
+    ) -> impl DoubleEndedIterator<Item = &'a [u8]> + use<'a> {
+        self.get_all(name).into_iter().map(HeaderValue::as_bytes)
+    }
+
+    fn has(&self, name: &HeaderName) -> bool {
+        self.contains_key(name)
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.keys().map(HeaderName::as_str)
+    }
+
+    fn count(&self) -> usize {
+        self.len()
+    }
+}
+
+/// The field section of a message, with the order and the spelling of its names.
+#[derive(Clone, Default)]
+pub(crate) struct FieldSection {
+    /// What was received, and behind it what was set since.
+    bytes: Vec<u8>,
+    lines: Vec<Line>,
+}
+
+/// A field line, as positions in the bytes.
+#[derive(Clone, Copy)]
+struct Line {
+    /// The name in lower case.
+    name: Span,
+    /// Where the name begins as it was received.
+    spelling: u32,
+    value: Span,
+}
+
+#[derive(Clone, Copy)]
+struct Span {
+    start: u32,
+    length: u32,
+}
+
+impl Span {
+    fn new(start: usize, length: usize) -> Self {
+        // Heads are far shorter than 4 GiB; a position that is none has no bytes.
+        let start = u32::try_from(start).unwrap_or(u32::MAX);
+        Self { start, length: u32::try_from(length).unwrap_or_default() }
+    }
+
+    fn range(self) -> Range<usize> {
+        let start = usize::try_from(self.start).unwrap_or(usize::MAX);
+        start..start.saturating_add(usize::try_from(self.length).unwrap_or_default())
+    }
+}
+
+/// Without names and values: they can be secret.
+impl fmt::Debug for FieldSection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FieldSection").field("lines", &self.lines.len()).finish_non_exhaustive()
+    }
+}
+
+impl Fields for FieldSection {
+    fn value(&self, name: &HeaderName) -> Option<&[u8]> {
+        Some(self.at(self.lines.get(self.position(name)?)?.value))
+    }
+
+    fn values<'a>(
+        &'a self,
+        name: &HeaderName,
+    ) -> impl DoubleEndedIterator<Item = &'a [u8]> + use<'a> {
+        // Only the first line is looked for by name: the others have the same one, mostly not at all.
+        let first = self.position(name);
+        let lines = first.and_then(|first| self.lines.get(first..)).unwrap_or_default();
+        let name = lines.first().map(|line| self.at(line.name)).unwrap_or_default();
+        let same = lines.iter().filter(move |line| self.at(line.name) == name);
+        same.map(|line| self.at(line.value))
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.lines.iter().map(|line| self.name_of(line))
+    }
+
+    fn count(&self) -> usize {
+        self.lines.len()
+    }
+}
+
+impl FieldSection {
+    /// The field lines of a received `head`, which they are parts of.
+    pub(crate) fn of(fields: &[FieldLine<'_>], head: &[u8]) -> Self {
+        let begin = head.as_ptr().addr();
+        let position = |part: &[u8]| part.as_ptr().addr().wrapping_sub(begin);
+        let end =
+            fields.iter().map(|field| position(field.value).saturating_add(field.value.len()));
+        let end = end.max().unwrap_or_default().min(head.len());
+        let names: usize = fields.iter().map(|field| field.name.len()).sum();
+        let mut section = Self {
+            bytes: Vec::with_capacity(end + names + RESERVE),
+            lines: Vec::with_capacity(fields.len() + 8),
+        };
+        section.bytes.extend_from_slice(head.get(..end).unwrap_or_default());
+        for field in fields {
+            let (name, spelled) = (field.name.as_bytes(), position(field.name.as_bytes()));
+            let value = Span::new(position(field.value), field.value.len());
+            let lower = match name.iter().any(u8::is_ascii_uppercase) {
+                false => spelled,
+                true => {
+                    let start = section.bytes.len();
+                    section.bytes.extend_from_slice(name);
+                    section.bytes.get_mut(start..).unwrap_or_default().make_ascii_lowercase();
+                    start
+                }
+            };
+            let spelling = u32::try_from(spelled).unwrap_or(u32::MAX);
+            section.lines.push(Line { name: Span::new(lower, name.len()), spelling, value });
+        }
+        section
+    }
+
+    /// The lines of a map, which has no control characters.
+    pub(crate) fn from_map(map: &HeaderMap) -> Self {
+        let bytes: usize = map.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+        let mut section = Self {
+            bytes: Vec::with_capacity(bytes + RESERVE),
+            lines: Vec::with_capacity(map.len() + 8),
+        };
+        for (name, value) in map {
+            section.append(name, value);
+        }
+        section
+    }
+
+    /// The lines as a map, without those that other carriers than HTTP/1.1 cannot have: with control characters in their
+    /// value (RFC 9113 section 8.2.1).
+    pub(crate) fn to_map(&self) -> HeaderMap {
+        let mut map = HeaderMap::with_capacity(self.lines.len());
+        for (name, value) in self.iter() {
+            let name = HeaderName::from_bytes(name.as_bytes());
+            if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(value)) {
+                map.append(name, value);
+            }
+        }
+        map
+    }
+
+    /// Every line: its name in lower case and its value.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.lines.iter().map(|line| (self.name_of(line), self.at(line.value)))
+    }
+
+    /// Writes the lines in HTTP/1.1 syntax, without an empty line behind them.
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        for line in &self.lines {
+            let spelling = Span { start: line.spelling, length: line.name.length };
+            out.extend_from_slice(self.at(spelling));
+            out.extend_from_slice(b": ");
+            out.extend_from_slice(self.at(line.value));
+            out.extend_from_slice(b"\r\n");
+        }
+    }
+
+    /// Leaves one line with this name and this value: the first one in its place, or a new one at the end. A value that cannot
+    /// be one leaves none.
+    pub(crate) fn insert(&mut self, name: &HeaderName, value: impl AsRef<[u8]>) {
+        let Some(first) = self.position(name) else { return self.append(name, value) };
+        let Some(value) = self.add(value.as_ref()) else {
+            self.remove(name);
+            return;
+        };
+        self.lines.get_mut(first).into_iter().for_each(|line| line.value = value);
+        let Self { bytes, lines } = self;
+        let mut at = 0..;
+        lines.retain(|line| {
+            let is_other = || bytes.get(line.name.range()) != Some(name.as_str().as_bytes());
+            at.next() == Some(first) || is_other()
+        });
+    }
+
+    /// Adds a line at the end. A value that cannot be one is left out.
+    pub(crate) fn append(&mut self, name: &HeaderName, value: impl AsRef<[u8]>) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(name.as_str().as_bytes());
+        let Some(value) = self.add(value.as_ref()) else { return };
+        let name = Span::new(start, name.as_str().len());
+        self.lines.push(Line { name, spelling: name.start, value });
+    }
+
+    /// Removes all lines with this name. Returns whether there were any.
+    pub(crate) fn remove(&mut self, name: &HeaderName) -> bool {
+        self.remove_where(|other, _| other == name.as_str())
+    }
+
+    /// Removes the lines for which `removed` says so of their name and value. Returns whether there were any.
+    pub(crate) fn remove_where(&mut self, removed: impl Fn(&str, &[u8]) -> bool) -> bool {
+        let before = self.lines.len();
+        let Self { bytes, lines } = self;
+        lines.retain(|line| {
+            let at = |span: Span| bytes.get(span.range()).unwrap_or_default();
+            !removed(std::str::from_utf8(at(line.name)).unwrap_or_default(), at(line.value))
+        });
+        lines.len() < before
+    }
+
+    /// Changes each line with this name to what `change` makes of its value.
+    pub(crate) fn change(&mut self, name: &HeaderName, mut change: impl FnMut(&[u8]) -> Change) {
+        let mut at = 0;
+        while let Some(line) = self.lines.get(at).copied() {
+            at += 1;
+            if self.at(line.name) != name.as_str().as_bytes() {
+                continue;
+            }
+            let value = match change(self.at(line.value)) {
+                Change::Keep => continue,
+                Change::Set(value) => self.add(&value),
+                Change::Remove => None,
+            };
+            match value {
+                Some(value) => {
+                    self.lines.get_mut(at - 1).into_iter().for_each(|line| line.value = value);
+                }
+                None => {
+                    at -= 1;
+                    self.lines.remove(at);
+                }
+            }
+        }
+    }
+
+    /// Adds a value behind all bytes; `None` where it would end its line.
+    fn add(&mut self, value: &[u8]) -> Option<Span> {
+        if memchr::memchr3(b'\r', b'\n', 0, value).is_some() {
+            return None;
+        }
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(value);
+        Some(Span::new(start, value.len()))
+    }
+
+    fn position(&self, name: &HeaderName) -> Option<usize> {
+        let name = name.as_str().as_bytes();
+        self.lines.iter().position(|line| self.at(line.name) == name)
+    }
+
+    fn at(&self, span: Span) -> &[u8] {
+        self.bytes.get(span.range()).unwrap_or_default()
+    }
+
+    fn name_of(&self, line: &Line) -> &str {
+        std::str::from_utf8(self.at(line.name)).unwrap_or_default()
+    }
+}
+
+/// What becomes of a line.
+pub(crate) enum Change {
+    Keep,
+    Remove,
+    /// It gets this value.
+    Set(Bytes),
+}
+
+/// Writes trailers in HTTP/1.1 syntax, without an empty line behind them.
+pub(crate) fn write_map(map: &HeaderMap, out: &mut Vec<u8>) {
+    for (name, value) in map {
+        out.extend_from_slice(name.as_str().as_bytes());
+        out.extend_from_slice(b": ");
+        out.extend_from_slice(value.as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+/// Field lines as a map, without those that a map cannot hold.
+pub(crate) fn to_map(fields: &[FieldLine<'_>]) -> HeaderMap {
+    let pair = |field: &FieldLine<'_>| {
+        let name = HeaderName::from_bytes(field.name.as_bytes()).ok()?;
+        Some((name, HeaderValue::from_bytes(field.value).ok()?))
+    };
+    fields.iter().filter_map(pair).collect()
+}

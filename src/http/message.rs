@@ -1,0 +1,118 @@
+//! Messages as the proxy carries them: a head with its field section, and a body of any kind.
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode, Uri};
+
+use super::fields::FieldSection;
+
+/// A request.
+#[derive(Debug)]
+pub(crate) struct Request<B> {
+    pub(crate) method: Method,
+    /// Path and query; with scheme and authority only towards an HTTP/2 upstream.
+    pub(crate) uri: Uri,
+    /// The target as it was received, where a URI cannot have its bytes.
+    pub(crate) raw_target: Option<Box<RawTarget>>,
+    pub(crate) fields: FieldSection,
+    pub(crate) body: B,
+}
+
+/// A target in origin-form with bytes that a URI cannot have.
+#[derive(Debug, Clone)]
+pub(crate) struct RawTarget {
+    /// Path and query of the URI that stands for it.
+    pub(crate) uri: Box<str>,
+    pub(crate) received: Bytes,
+}
+
+impl<B> Request<B> {
+    /// A request without fields.
+    pub(crate) fn new(method: Method, uri: Uri, body: B) -> Self {
+        Self { method, uri, raw_target: None, fields: FieldSection::default(), body }
+    }
+
+    /// The same head with another body.
+    pub(crate) fn map<C>(self, map: impl FnOnce(B) -> C) -> Request<C> {
+        let Self { method, uri, raw_target, fields, body } = self;
+        Request { method, uri, raw_target, fields, body: map(body) }
+    }
+
+    /// The target in origin-form: as it was received, unless the URI has been changed since.
+    pub(crate) fn target(&self) -> &[u8] {
+        let path = self.uri.path_and_query().map_or("/", |path| path.as_str());
+        match &self.raw_target {
+            Some(raw) if *raw.uri == *path => &raw.received,
+            _ => path.as_bytes(),
+        }
+    }
+
+    /// The request with a header map, without what only HTTP/1.1 can carry.
+    pub(crate) fn into_http(self) -> http::Request<B> {
+        let mut request = http::Request::new(self.body);
+        *request.method_mut() = self.method;
+        *request.uri_mut() = self.uri;
+        *request.headers_mut() = self.fields.to_map();
+        request
+    }
+
+    /// The request of another carrier.
+    pub(crate) fn from_http(request: http::Request<B>) -> Self {
+        let (parts, body) = request.into_parts();
+        let fields = FieldSection::from_map(&parts.headers);
+        Self { method: parts.method, uri: parts.uri, raw_target: None, fields, body }
+    }
+}
+
+/// A response.
+#[derive(Debug)]
+pub(crate) struct Response<B> {
+    pub(crate) status: StatusCode,
+    /// The reason phrase, where it is not the usual one.
+    pub(crate) reason: Option<Box<str>>,
+    pub(crate) fields: FieldSection,
+    pub(crate) body: B,
+}
+
+impl<B> Response<B> {
+    /// A response without fields.
+    pub(crate) fn new(status: StatusCode, body: B) -> Self {
+        Self { status, reason: None, fields: FieldSection::default(), body }
+    }
+
+    /// The same head with another body.
+    pub(crate) fn map<C>(self, map: impl FnOnce(B) -> C) -> Response<C> {
+        let Self { status, reason, fields, body } = self;
+        Response { status, reason, fields, body: map(body) }
+    }
+
+    /// The head, and the body.
+    pub(crate) fn into_parts(self) -> (Response<()>, B) {
+        let Self { status, reason, fields, body } = self;
+        (Response { status, reason, fields, body: () }, body)
+    }
+
+    /// The reason phrase.
+    pub(crate) fn reason(&self) -> &str {
+        let usual = || self.status.canonical_reason().unwrap_or_default();
+        self.reason.as_deref().unwrap_or_else(usual)
+    }
+
+    /// The response with a header map, without what only HTTP/1.1 can carry.
+    pub(crate) fn into_http(self) -> http::Response<B> {
+        let mut response = http::Response::new(self.body);
+        *response.status_mut() = self.status;
+        *response.headers_mut() = self.fields.to_map();
+        response
+    }
+
+    /// The response of another carrier.
+    pub(crate) fn from_http(response: http::Response<B>) -> Self {
+        let (parts, body) = response.into_parts();
+        Self::of(parts.status, &parts.headers, body)
+    }
+
+    /// A response with these fields.
+    pub(crate) fn of(status: StatusCode, fields: &HeaderMap, body: B) -> Self {
+        Self { status, reason: None, fields: FieldSection::from_map(fields), body }
+    }
+}
