@@ -60,6 +60,26 @@ impl Pages {
         any.then(|| Self { settings: settings.clone(), budget: Budget::default() })
     }
 
+    /// Changes the response to a request of a visitor with this consent: the whole step at once, for tests and benchmarks. The
+    /// request is without trust and was sent in 1970.
+    pub fn change<Q, B>(
+        &self,
+        request: http::Request<Q>,
+        consent: &Consent,
+        response: http::Response<B>,
+        centre: &Centre,
+    ) -> http::Response<PageBody<B>>
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        match self.asked(&mut Request::from_http(request), false, 0, centre) {
+            None => response.map(PageBody::Unchanged),
+            Some(asked) => {
+                self.rewrite(asked, consent, Response::from_http(response), centre).into_http()
+            }
+        }
+    }
+
     /// Looks at a request: whether its answer may be a page to change. Then the origin must send it whole.
     ///
     /// `trusted` says whether what the request tells of the visitor's region is believed, `now` is in Unix

@@ -50,18 +50,15 @@ fn most(
     let consent = Consent::undecided(CategorySet::NECESSARY);
     // What the origin sends is not ours, nor is what the visitor takes.
     let parts: Vec<Bytes> = text.chunks(PART).map(Bytes::copy_from_slice).collect();
-    let asked = |accept: &str| {
-        let mut request = Request::get("/x").header("accept", accept).body(()).unwrap();
-        pages.asked(&mut request, false, 0, &centre)
-    };
+    let asked = || Request::get("/x").header("accept", "text/html").body(()).unwrap();
     // Tables that are made once.
-    drop(asked("text/html"));
+    drop(pages.change(asked(), &consent, Response::new(body(Vec::new())), &centre));
     let mut outcome = None;
     let measured = allocation_counter::measure(|| {
         let response = Response::builder().header("content-type", "text/html");
         let response =
             response.header("content-encoding", coding).body(body(parts.clone())).unwrap();
-        let mut changed = pages.rewrite(asked("text/html").unwrap(), &consent, response, &centre);
+        let mut changed = pages.change(asked(), &consent, response, &centre);
         while let Some(frame) = changed.body_mut().frame().now_or_never().unwrap() {
             assert!(frame.is_ok());
         }

@@ -44,10 +44,10 @@ fuzz_target!(|octets: &[u8]| {
     let parts = [&page[..cut], &page[cut..]].map(|part| Ok::<_, Infallible>(Frame::data(Bytes::copy_from_slice(part))));
     let body = StreamBody::new(stream::iter(parts));
     let response = Response::builder().header("content-type", "text/html").header("content-encoding", coding);
-    let mut request = Request::get("/a?b").header("accept", "text/html").body(()).expect("a request");
-    let asked = pages.asked(&mut request, false, 0, centre).expect("a page");
+    let request = Request::get("/a?b").header("accept", "text/html").body(()).expect("a request");
     let consent = Consent::undecided(CategorySet::NECESSARY);
-    let mut changed = pages.rewrite(asked, &consent, response.body(body).expect("a response"), centre);
+    let response = response.body(body).expect("a response");
+    let mut changed = pages.change(request, &consent, response, centre);
     let (mut out, mut whole) = (Vec::new(), true);
     while let Some(frame) = changed.body_mut().frame().now_or_never().expect("nothing is waited for") {
         match frame {

@@ -46,6 +46,7 @@ impl SignalPolicy {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::{HeaderMap, HeaderValue};
 
     #[test]
     fn of_several_fields_any_that_is_1_counts() {

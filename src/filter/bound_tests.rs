@@ -7,19 +7,19 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt, stream};
 use http::header::COOKIE;
-use http::{HeaderMap, HeaderValue, Request, Response, Uri};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
 use tower::{Layer, ServiceExt, service_fn};
 
 use super::expire::PageLoad;
-use super::request::{Visit, filter as filter_request};
+use super::request::{RequestHead, Visit, filter as filter_request};
 use super::seen::Outcome;
 use super::{ConsentLayer, Filter, HeldBack, PIXEL, Peer, Recall, SeenItem};
 use crate::config::{Overrides, parse};
 use crate::consent::{CategorySet, Consent};
 use crate::cookie::SetCookie;
-use crate::http::join_cookies;
+use crate::http::FieldSection;
 
 const NOW: i64 = 1_795_500_000;
 
@@ -31,16 +31,13 @@ fn filter(toml: &str) -> Arc<Filter> {
 
 /// Filters a page load with these `Cookie` fields.
 fn page_load(filter: &Arc<Filter>, fields: &[String]) -> Visit {
-    let mut request =
-        Request::get("/").header("host", "shop.example").header("accept", "text/html");
-    for field in fields {
-        request = request.header(COOKIE, field);
-    }
-    let mut request = request.body(()).expect("a request");
-    join_cookies(request.headers_mut());
-    let visit =
-        filter_request(filter, &mut request, Uri::from_static("/"), Peer::default(), None, NOW);
-    visit.expect("it is no beacon")
+    let mut lines = vec![("host", "shop.example"), ("accept", "text/html")];
+    lines.extend(fields.iter().map(|field| ("cookie", field.as_str())));
+    let fields = FieldSection::from_lines(&lines);
+    let (method, uri) = (Method::GET, Uri::from_static("/"));
+    let host = Some("shop.example");
+    let request = RequestHead { method: &method, uri: &uri, host, fields: &fields };
+    filter_request(filter, request, Peer::default(), None, NOW).expect("it is no beacon").0
 }
 
 /// A name that differs from that of every other number in more than digits.
@@ -164,10 +161,9 @@ fn cookie_fields_above_4_kib_are_not_remembered() {
     let filter = filter("");
     for (length, remembered) in [(4096, true), (4097, false)] {
         let recall = Recall::default();
-        let mut headers = HeaderMap::new();
-        let field = format!("a={}", "x".repeat(length - 2));
-        headers.insert(COOKIE, HeaderValue::from_str(&field).expect("a field"));
-        let known = || super::recall::known(&filter, &headers, false, Some(&recall), NOW);
+        let field = format!("a={}", "x".repeat(length - 2)).into_bytes();
+        let fields = HeaderMap::new();
+        let known = || super::recall::known(&filter, &fields, &field, false, Some(&recall), NOW);
         assert_eq!(Arc::ptr_eq(&known(), &known()), remembered, "{length}");
     }
 }

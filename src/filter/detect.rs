@@ -125,7 +125,7 @@ fn is_svg_pixel(start: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::HeaderValue;
+    use http::{HeaderMap, HeaderValue};
 
     #[test]
     fn only_small_images_and_empty_answers_to_image_requests_are_suspects() {

@@ -128,6 +128,7 @@ mod tests {
     use super::*;
     use crate::config::{Overrides, parse};
     use crate::cookie::SetCookie;
+    use http::HeaderMap;
 
     fn filter(toml: &str) -> Filter {
         let toml = format!("{toml}\n[[site]]\nupstream = 'http://127.0.0.1:1'");

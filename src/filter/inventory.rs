@@ -374,8 +374,7 @@ mod tests {
 
     /// Notes a `Set-Cookie` line of an answer that sets nothing else.
     fn note_set(inventory: &Inventory, line: &[u8], now: i64) {
-        let headers = http::HeaderMap::new();
-        let together = SetTogether::new(&headers, &http::Method::GET, now);
+        let together = SetTogether::new(&[], &http::Method::GET, now);
         inventory.note_set(None, &SetCookie::parse(line), &together, STRIPPED, now);
     }
 

@@ -108,7 +108,7 @@ pub(super) fn known(
 mod tests {
     use super::*;
     use crate::config::{Overrides, parse};
-    use http::HeaderValue;
+    use crate::http::{FieldSection, joined_cookies};
 
     const NOW: i64 = 1_795_500_000;
 
@@ -122,22 +122,17 @@ mod tests {
         Arc::new(Filter::new(config.sites[0].filter.clone()))
     }
 
-    fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {
-        let field = |(name, value): &(&'static str, &str)| {
-            (http::HeaderName::from_static(name), HeaderValue::from_str(value).expect("valid"))
-        };
-        fields.iter().map(field).collect()
-    }
-
     #[test]
     fn only_the_same_cookies_signals_region_rules_and_second_are_known_again() {
         let (filter, other) = (filter(), filter());
         let everything = "functional+analytics+targeting+social";
         let decided = format!("consentry=1~{}~2018-05-25~{everything}~", NOW - 24 * 60 * 60);
         let recall = Recall::default();
-        let ask = |filter: &Arc<Filter>, fields: &[(&'static str, &str)], trusted, now| {
-            let known = known(filter, &headers(fields), trusted, Some(&recall), now);
-            let fresh = super::known(filter, &headers(fields), trusted, None, now);
+        let ask = |filter: &Arc<Filter>, fields: &[(&str, &str)], trusted, now| {
+            let section = FieldSection::from_lines(fields);
+            let cookies = joined_cookies(&section).unwrap_or_default();
+            let known = known(filter, &section, &cookies, trusted, Some(&recall), now);
+            let fresh = super::known(filter, &section, &cookies, trusted, None, now);
             assert_eq!(known.consent, fresh.consent, "{fields:?}");
             known
         };

@@ -197,6 +197,7 @@ mod tests {
     use super::*;
     use crate::config::{self, Overrides};
     use crate::consent::{CategorySet, Consent};
+    use crate::http::FieldSection;
 
     fn filter(toml: &str) -> Filter {
         let toml = format!("{toml}\n[[site]]\nupstream = 'http://127.0.0.1:1'");
@@ -204,29 +205,22 @@ mod tests {
         Filter::new(config.sites[0].filter.clone())
     }
 
-    fn map(fields: &[(&'static str, &'static str)]) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        for (name, value) in fields {
-            headers.append(*name, HeaderValue::from_static(value));
-        }
-        headers
-    }
-
-    fn lines(headers: &HeaderMap) -> Vec<String> {
-        let line = |(name, value): (&HeaderName, &HeaderValue)| {
-            format!("{name}: {}", value.to_str().expect("ASCII"))
-        };
-        let mut lines: Vec<String> = headers.iter().map(line).collect();
+    /// The lines after these edits.
+    fn lines(mut fields: FieldSection, edits: Edits) -> Vec<String> {
+        edits.apply(&mut fields);
+        let line = |(name, value)| format!("{name}: {}", String::from_utf8_lossy(value));
+        let mut lines: Vec<String> = fields.iter().map(line).collect();
         lines.sort();
         lines
     }
 
     /// What is left of a response's fields without consent, and how many were stripped.
     fn response(toml: &str, fields: &[(&'static str, &'static str)]) -> (Vec<String>, u16) {
-        let mut headers = map(fields);
+        let section = FieldSection::from_lines(fields);
         let mut report = Report::new(Consent::undecided(CategorySet::NECESSARY));
-        strip_response(&mut headers, &filter(toml), "www.shop.example", &mut report);
-        (lines(&headers), report.technologies_stripped)
+        let mut edits = Edits::default();
+        strip_response(&section, &filter(toml), "www.shop.example", &mut report, &mut edits);
+        (lines(section, edits), report.technologies_stripped)
     }
 
     /// The same of a request's.
@@ -235,10 +229,11 @@ mod tests {
         known_beacon: bool,
         fields: &[(&'static str, &'static str)],
     ) -> (Vec<String>, u16) {
-        let mut headers = map(fields);
+        let section = FieldSection::from_lines(fields);
         let mut report = Report::new(Consent::undecided(CategorySet::NECESSARY));
-        strip_request(&mut headers, &filter(toml), known_beacon, &mut report);
-        (lines(&headers), report.technologies_stripped)
+        let mut edits = Edits::default();
+        strip_request(&section, &filter(toml), known_beacon, &mut report, &mut edits);
+        (lines(section, edits), report.technologies_stripped)
     }
 
     #[test]
@@ -302,17 +297,17 @@ mod tests {
     fn observe_mode_counts_fields_and_changes_none() {
         let fields = [("alt-svc", "h3=\":443\""), ("accept-ch", "DPR"), ("nel", "{}")];
         let (left, count) = response("mode = 'observe'", &fields);
-        assert_eq!((left, count), (lines(&map(&fields)), 3));
+        assert_eq!((left, count), (lines(FieldSection::from_lines(&fields), Edits::default()), 3));
         let fields = [("dpr", "2"), ("alt-used", "a.example"), ("cookie2", "x")];
         let (left, count) = request("mode = 'observe'", true, &fields);
-        assert_eq!((left, count), (lines(&map(&fields)), 3));
+        assert_eq!((left, count), (lines(FieldSection::from_lines(&fields), Edits::default()), 3));
     }
 
     #[test]
     fn low_entropy_hints_and_other_reports_are_not_touched() {
         let fields = [("accept-ch", "sec-ch-ua,save-data"), ("report-to", r#"{"group":"csp"}"#)];
         let (left, count) = response("", &fields);
-        assert_eq!((left, count), (lines(&map(&fields)), 0));
+        assert_eq!((left, count), (lines(FieldSection::from_lines(&fields), Edits::default()), 0));
     }
 
     #[test]
@@ -339,7 +334,10 @@ mod tests {
         let granted = "[consent]\ndefault = 'allow'";
         assert_eq!(response(granted, &fields).0, ["alt-svc: clear"]);
         let keep = "technologies.alternative_services = 'keep'";
-        assert_eq!(response(keep, &fields), (lines(&map(&fields)), 0));
+        assert_eq!(
+            response(keep, &fields),
+            (lines(FieldSection::from_lines(&fields), Edits::default()), 0)
+        );
         assert_eq!(response("", &[("alt-svc", "clear")]), (vec!["alt-svc: clear".to_owned()], 0));
         assert_eq!(request("", false, &[("alt-used", "origin.test")]).0, [""; 0]);
         assert_eq!(request(keep, false, &[("alt-used", "origin.test")]).0.len(), 1);

@@ -25,6 +25,7 @@ fn names_scheme<'a>(values: impl Iterator<Item = &'a [u8]>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::{HeaderMap, HeaderValue};
 
     #[test]
     fn schemes_that_authenticate_a_connection_are_found_among_others() {

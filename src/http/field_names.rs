@@ -86,7 +86,6 @@ pub(super) fn remove_forwarding(fields: &mut FieldSection, trusted: bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::HeaderValue;
 
     const FORWARDING: [&str; 36] = [
         "x-forwarded-for",
@@ -145,13 +144,10 @@ mod tests {
     ];
 
     fn left(names: &[String], trusted: bool) -> Vec<String> {
-        let mut headers = HeaderMap::new();
-        for name in names {
-            let name = HeaderName::from_bytes(name.as_bytes()).expect("a name");
-            headers.append(name, HeaderValue::from_static("x"));
-        }
-        remove_forwarding(&mut headers, trusted);
-        headers.keys().map(ToString::to_string).collect()
+        let lines: Vec<_> = names.iter().map(|name| (name.as_str(), "x")).collect();
+        let mut fields = FieldSection::from_lines(&lines);
+        remove_forwarding(&mut fields, trusted);
+        fields.iter().map(|(name, _)| name.to_owned()).collect()
     }
 
     #[test]
@@ -187,10 +183,10 @@ mod tests {
     #[test]
     fn names_that_an_application_cannot_tell_apart_are_the_same() {
         for name in ["x-consent", "x_consent", "x.consent"] {
-            assert!(folds_to(&HeaderName::from_static(name), "X-Consent"), "{name}");
+            assert!(folds_to(name, "X-Consent"), "{name}");
         }
         for name in ["x-consents", "xconsent", "x-consen"] {
-            assert!(!folds_to(&HeaderName::from_static(name), "X-Consent"), "{name}");
+            assert!(!folds_to(name, "X-Consent"), "{name}");
         }
     }
 }

@@ -325,3 +325,127 @@ pub(crate) fn to_map(fields: &[FieldLine<'_>]) -> HeaderMap {
     };
     fields.iter().filter_map(pair).collect()
 }
+
+#[cfg(test)]
+impl FieldSection {
+    /// A section with these lines.
+    pub(crate) fn from_lines(lines: &[(&str, &str)]) -> Self {
+        let mut section = Self::default();
+        for (name, value) in lines {
+            let name = HeaderName::from_bytes(name.as_bytes()).expect("a name");
+            section.append(&name, value);
+        }
+        section
+    }
+
+    /// The values of a field, as text.
+    pub(crate) fn texts(&self, name: &str) -> Vec<String> {
+        let name = HeaderName::from_bytes(name.as_bytes()).expect("a name");
+        self.values(&name).map(|value| String::from_utf8_lossy(value).into_owned()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::head::{self, Parsed};
+    use http::header::{ACCEPT, COOKIE, HOST, VIA};
+    use proptest::prelude::*;
+
+    fn parsed(head: &[u8]) -> FieldSection {
+        match head::request(head, 100, |request| FieldSection::of(request.fields, head)) {
+            Ok(Parsed::Complete(section, _)) => section,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn written(section: &FieldSection) -> String {
+        let mut out = Vec::new();
+        section.write(&mut out);
+        out.escape_ascii().to_string().replace(r"\r\n", "|")
+    }
+
+    const X_ONE: HeaderName = HeaderName::from_static("x-one");
+    const HEAD: &[u8] =
+        b"GET / HTTP/1.1\r\nHost: a\r\nCOOKIE: a=\x7f1\xff; b\r\nx-One: 1\r\nX-one:2\r\nAccept: */*\r\nX-ONE: 3\r\n\r\n";
+
+    #[test]
+    fn lines_are_written_as_received() {
+        let section = parsed(HEAD);
+        let expected = r"Host: a|COOKIE: a=\x7f1\xff; b|x-One: 1|X-one: 2|Accept: */*|X-ONE: 3|";
+        assert_eq!(written(&section), expected);
+        assert_eq!(section.value(&COOKIE), Some(&b"a=\x7f1\xff; b"[..]));
+        assert!(section.values(&X_ONE).eq([b"1", b"2", b"3"]));
+        assert!(section.names().eq(["host", "cookie", "x-one", "x-one", "accept", "x-one"]));
+    }
+
+    #[test]
+    fn changed_values_keep_their_line_and_new_ones_follow() {
+        let mut section = parsed(HEAD);
+        section.insert(&COOKIE, "b");
+        section.remove(&ACCEPT);
+        section.insert(&X_ONE, "only");
+        section.append(&HOST, "second");
+        section.insert(&VIA, "1.1 x");
+        let expected = "Host: a|COOKIE: b|x-One: only|host: second|via: 1.1 x|";
+        assert_eq!(written(&section), expected);
+    }
+
+    #[test]
+    fn each_line_is_kept_removed_or_replaced() {
+        let mut section = parsed(HEAD);
+        section.change(&X_ONE, |value| match value {
+            b"1" => Change::Remove,
+            b"2" => Change::Set(Bytes::from_static(b"two")),
+            _ => Change::Keep,
+        });
+        assert_eq!(
+            written(&section),
+            r"Host: a|COOKIE: a=\x7f1\xff; b|X-one: two|Accept: */*|X-ONE: 3|"
+        );
+    }
+
+    #[test]
+    fn a_value_that_would_end_its_line_leaves_none() {
+        for value in ["a\r\nSet-Cookie: b", "a\nb", "a\0b"] {
+            let mut section = FieldSection::from_lines(&[("x-one", "1"), ("via", "1")]);
+            section.append(&ACCEPT, value);
+            section.insert(&X_ONE, value);
+            section.change(&VIA, |_| Change::Set(Bytes::copy_from_slice(value.as_bytes())));
+            assert_eq!(written(&section), "");
+        }
+    }
+
+    #[test]
+    fn other_carriers_get_no_control_characters_and_the_same_lines() {
+        let map = parsed(HEAD).to_map();
+        assert!(!map.contains_key("cookie") && map.len() == 5);
+        assert_eq!(FieldSection::from_map(&map).to_map(), map);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_done_to_a_section_and_to_a_map_has_the_same_result(
+            lines in prop::collection::vec(("[abc]", "[a-z]{0,3}"), 0..8),
+            steps in prop::collection::vec((0..4, "[abcd]", "[a-z]{1,3}"), 0..8),
+        ) {
+            let borrowed: Vec<_> = lines.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+            let mut section = FieldSection::from_lines(&borrowed);
+            let mut map = section.to_map();
+            for (step, name, value) in &steps {
+                let name = HeaderName::from_bytes(name.as_bytes()).expect("a name");
+                let header = HeaderValue::from_str(value).expect("a value");
+                match step {
+                    0 => drop((section.insert(&name, value), map.insert(&name, header))),
+                    1 => drop((section.append(&name, value), map.append(&name, header))),
+                    2 => drop((section.remove(&name), map.remove(&name))),
+                    _ => prop_assert_eq!(section.has(&name), map.has(&name)),
+                }
+                prop_assert!(section.values(&name).eq(Fields::values(&map, &name)));
+                prop_assert_eq!(section.value(&name), map.value(&name));
+            }
+            prop_assert_eq!(section.count(), map.count());
+            prop_assert_eq!(section.to_map(), map);
+        }
+    }
+}

@@ -235,6 +235,7 @@ fn read_value(text: &str) -> Option<(String, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::{HeaderMap, HeaderValue};
 
     fn node(text: &str) -> Option<String> {
         Node::parse(text).map(|node| node.to_string())

@@ -62,12 +62,8 @@ impl Via {
 mod tests {
     use super::*;
 
-    fn headers(fields: &[(&'static str, &'static str)]) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        for (name, value) in fields {
-            headers.append(*name, HeaderValue::from_static(value));
-        }
-        headers
+    fn headers(fields: &[(&str, &str)]) -> FieldSection {
+        FieldSection::from_lines(fields)
     }
 
     #[test]
@@ -100,16 +96,17 @@ mod tests {
             assert!(!instance.has_passed(&request));
             instance.add(&mut request, Version::HTTP_11);
         }
-        assert_eq!(request["via"], "1.1 edge, 1.1 consentry, 1.1 consentry, 1.1 consentry");
+        let passages = "1.1 edge, 1.1 consentry, 1.1 consentry, 1.1 consentry";
+        assert_eq!(request.texts("via"), [passages]);
         for instance in [&one, &two, &three] {
             assert!(instance.has_passed(&request));
         }
         assert!(!Via::new(4).has_passed(&request));
         // Whatever has removed one of the two.
         let mut without = request.clone();
-        without.remove("via");
+        without.remove(&VIA);
         assert!(two.has_passed(&without));
-        request.remove("cdn-loop");
+        request.remove(&CDN_LOOP);
         assert!(Via::new(4).has_passed(&request));
     }
 }

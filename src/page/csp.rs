@@ -89,6 +89,7 @@ fn is_this_site(source: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::{HeaderMap, HeaderValue};
 
     #[test]
     fn every_policy_must_allow_what_is_ours() {
@@ -124,7 +125,7 @@ mod tests {
             for policy in policies {
                 headers.append(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
             }
-            let found = Policies::of(&headers);
+            let found = Policies::of(&FieldSection::from_map(&headers));
             assert_eq!(
                 (found.style(), found.script(), found.form()),
                 (style, script, form),

@@ -165,11 +165,8 @@ pub(super) fn revalidate(fields: &mut FieldSection) {
 mod tests {
     use super::*;
 
-    fn headers(fields: &[(&'static str, &'static str)]) -> HeaderMap {
-        let field = |(name, value): &(&'static str, &'static str)| {
-            (HeaderName::from_static(name), HeaderValue::from_static(value))
-        };
-        fields.iter().map(field).collect()
+    fn headers(fields: &[(&str, &str)]) -> FieldSection {
+        FieldSection::from_lines(fields)
     }
 
     #[test]
@@ -225,15 +222,15 @@ mod tests {
             let mut page = headers(&[("etag", tag)]);
             mark(&mut page);
             mark(&mut page);
-            assert_eq!(page[ETAG], marked);
-            assert!(is_marked(&page[ETAG]));
-            assert_eq!(without_mark(&page[ETAG]).expect("a value"), tag);
+            assert_eq!(page.texts("etag"), [marked]);
+            assert!(is_marked(marked.as_bytes()));
+            assert_eq!(without_mark(marked.as_bytes()), tag.as_bytes());
         }
-        let list = HeaderValue::from_static("\"a-consentry\", W/\"b-consentry\", \"c\"");
-        assert_eq!(without_mark(&list).expect("a value"), "\"a\", W/\"b\", \"c\"");
+        let list = b"\"a-consentry\", W/\"b-consentry\", \"c\"";
+        assert_eq!(without_mark(list), b"\"a\", W/\"b\", \"c\"");
         let mut dated = headers(&[("last-modified", "Wed, 21 Oct 2015 07:28:00 GMT")]);
         mark(&mut dated);
-        assert_eq!(dated.get(LAST_MODIFIED), None);
+        assert!(!dated.has(&LAST_MODIFIED));
     }
 
     #[test]
@@ -246,7 +243,7 @@ mod tests {
         ] {
             let mut page = headers(before);
             vary_by_destination(&mut page);
-            assert_eq!(page.get_all(VARY).iter().collect::<Vec<_>>(), after);
+            assert_eq!(page.texts("vary"), after);
         }
     }
 
@@ -264,19 +261,19 @@ mod tests {
         let mut banner = headers(&fields);
         change(&mut banner, true);
         assert_eq!(
-            banner,
+            banner.to_map(),
             headers(&[
                 ("etag", "W/\"a\""),
                 ("cache-control", "no-store, private"),
                 ("x-other", "stays")
             ])
+            .to_map()
         );
         let mut guarded = headers(&fields);
         change(&mut guarded, false);
-        let control: Vec<_> = guarded.get_all(CACHE_CONTROL).iter().collect();
-        assert_eq!(control, ["max-age=600, private", "no-cache"]);
+        assert_eq!(guarded.texts("cache-control"), ["max-age=600, private", "no-cache"]);
         let mut again = guarded.clone();
         change(&mut again, false);
-        assert_eq!(again, guarded);
+        assert_eq!(again.to_map(), guarded.to_map());
     }
 }

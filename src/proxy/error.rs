@@ -290,7 +290,7 @@ mod tests {
     #[test]
     fn the_page_is_json_for_those_who_ask_for_it() {
         let form = |accept: &'static str| {
-            let mut headers = HeaderMap::new();
+            let mut headers = http::HeaderMap::new();
             headers.insert(ACCEPT, HeaderValue::from_static(accept));
             PageForm::by(&headers)
         };
