@@ -10,16 +10,18 @@ use http_body_util::Empty;
 use super::body::FilterBody;
 use super::clock::unix_now;
 use super::edits::Edits;
+use super::report::Report;
 use super::request::Visit;
 use super::response;
 use super::state::Filter;
+use crate::consent::Consent;
 use crate::http::{FieldSection, Fields};
 
 impl Filter {
-    /// Filters the head of an interim response (RFC 9110 section 15.2).
-    pub(crate) fn interim(&self, fields: &mut FieldSection) {
-        let mut visit = Visit::without_request();
-        response::filter_trailers(self, &mut visit.report, fields, unix_now()).apply(fields);
+    /// Filters an interim response to a visitor with this consent.
+    pub(crate) fn interim(&self, fields: &mut FieldSection, consent: Consent) {
+        let mut report = Report::new(consent);
+        response::filter_trailers(self, &mut report, fields, unix_now()).apply(fields);
     }
 
     /// Decides on the head of a response whose request is not known.

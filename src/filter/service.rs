@@ -24,7 +24,7 @@ use super::state::Filter;
 use super::visitor_consent::VisitorConsent;
 use super::{answer, cache, response, technologies};
 use crate::config::settings::{Detect, FilterSettings};
-use crate::consent::Category;
+use crate::consent::{Category, Consent};
 use crate::http::Fields;
 
 /// Puts a [`Filter`] in front of a service.
@@ -166,6 +166,11 @@ impl Begun {
         let (visit, edits) = request::filter(filter, request, peer, recall, unix_now())?;
         let headers = needs_headers(filter, &visit).then(|| answer::needed_of(fields));
         Ok((Self { filter: Arc::clone(filter), visit, headers }, edits))
+    }
+
+    /// What the visitor allowed.
+    pub(crate) fn consent(&self) -> Consent {
+        self.visit.report.consent
     }
 
     /// Filters the head of the response. Its body is elsewhere and cannot be inspected.

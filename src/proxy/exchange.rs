@@ -23,6 +23,7 @@ use super::sender::{Answer, Failed};
 use super::site::{Site, Snapshot};
 use super::visitor::Visitor;
 use crate::config::settings::Timeouts;
+use crate::consent::Consent;
 use crate::http::{Client, Fields, Request, Response, binds_connection};
 
 /// What forwarding a request needs besides the request.
@@ -36,6 +37,8 @@ pub(super) struct Forward<'a> {
     pub(super) http1: Option<&'a Arc<Http1Session>>,
     pub(super) site: &'a Site,
     pub(super) snapshot: &'a Snapshot,
+    /// What the visitor allowed: interim responses are filtered on their way.
+    pub(super) consent: Consent,
     /// When the request came here.
     pub(super) began: Instant,
 }
@@ -197,7 +200,7 @@ fn interim(
         return;
     }
     headers::remove_hop_by_hop(&mut response.fields, None);
-    to.site.filter.interim(&mut response.fields);
+    to.site.filter.interim(&mut response.fields, to.consent);
     client.send_interim(context, &response);
 }
 

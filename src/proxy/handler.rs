@@ -192,7 +192,8 @@ async fn serve(
         let request = request.map(|body| VisitorBody::new(body, site.body_bytes, &site.filter));
         let began = Instant::now();
         let (client, http1) = (&ticket.client, ticket.http1.as_ref());
-        let to = Forward { visitor, client, version, http1, site, snapshot, began };
+        let consent = begun.consent();
+        let to = Forward { visitor, client, version, http1, site, snapshot, consent, began };
         (forward(request, to), begun, began, site)
     };
     let answered = forwarded.await;

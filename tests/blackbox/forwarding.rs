@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 
-use crate::support::{Origin, PATIENCE, Proxy, refusing, request};
+use crate::support::{Origin, PATIENCE, Proxy, consent, refusing, request};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
@@ -203,7 +203,7 @@ fn a_visitor_that_expects_100_continue_gets_it_once_the_body_is_wanted() {
 }
 
 #[test]
-fn early_hints_pass_without_the_cookies_that_have_no_consent() {
+fn early_hints_pass_with_the_cookies_that_the_visitor_allowed() {
     let origin = Origin::answering(
         "HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\nSet-Cookie: _ga=1\r\n\
          set-cookie: PHPSESSID=1; HttpOnly\r\n\r\n\
@@ -211,15 +211,21 @@ fn early_hints_pass_without_the_cookies_that_have_no_consent() {
     );
     let proxy = Proxy::start(&origin, "");
     let mut visitor = proxy.visit();
-    visitor.send(&request("GET", "/", &[]));
-    let hints = visitor.head();
-    assert_eq!(
-        (hints.status, hints.field("link"), hints.set_cookies()),
-        (103, Some("</a.css>; rel=preload".to_owned()), vec!["PHPSESSID=1; HttpOnly".to_owned()])
-    );
-    let reply = visitor.reply("GET");
-    assert_eq!((reply.status, reply.text().as_str()), (200, "ok"));
-    assert!(reply.set_cookies().is_empty());
+    // One connection: what one visitor allowed says nothing of the next request.
+    for (allowed, cookies) in [
+        ("", &["PHPSESSID=1; HttpOnly"][..]),
+        ("analytics", &["_ga=1", "PHPSESSID=1; HttpOnly"]),
+        ("targeting", &["PHPSESSID=1; HttpOnly"]),
+    ] {
+        visitor.send(&request("GET", "/", &[("cookie", &consent(allowed))]));
+        let hints = visitor.head();
+        assert_eq!(hints.status, 103);
+        assert_eq!(hints.set_cookies(), cookies, "{allowed}");
+        assert_eq!(hints.field("link").as_deref(), Some("</a.css>; rel=preload"));
+        let reply = visitor.reply("GET");
+        assert_eq!((reply.status, reply.text().as_str()), (200, "ok"));
+        assert!(reply.set_cookies().is_empty());
+    }
     // A client of HTTP/1.0 does not know them.
     visitor = proxy.visit();
     visitor.send(b"GET / HTTP/1.0\r\n\r\n");
