@@ -391,8 +391,8 @@ fn the_reader_of_sources_sees_imports() {
     let edges = edges(&files);
     let of = |name: &str| &edges[&name.split("::").map(str::to_owned).collect::<Vec<_>>()];
     let has = |from: &str, to: &str| of(from).iter().any(|target| target.join("::") == to);
-    assert!(has("proxy::handler", "proxy::forward"));
-    assert!(has("proxy::handler", "filter::service"), "through what `filter` hands on");
+    assert!(has("proxy::request::handler", "proxy::request::forward"));
+    assert!(has("proxy::request::handler", "filter::service"), "through what `filter` hands on");
     assert!(has("filter::verdict", "cookie"));
     assert!(has("main", "cli"));
     assert!(files.len() > 50);

@@ -9,7 +9,7 @@ thread_local! {
 }
 
 /// Writes a `Date` field line with the present time.
-pub(super) fn write_field(out: &mut Vec<u8>) {
+pub(crate) fn write_field(out: &mut Vec<u8>) {
     let second = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     LAST.with_borrow_mut(|(last, text)| {
         if *last != second || text.is_empty() {

@@ -3,15 +3,15 @@
 use bytes::{Buf, Bytes};
 use http_body::{Frame, SizeHint};
 
-use super::http1_io::Http1Io;
 use crate::http::body::BodyDecoder;
 use crate::http::chunked::ChunkError;
 use crate::http::framing::BodyLength;
 use crate::http::head::{self, HeadError};
+use crate::proxy::http1_io::Http1Io;
 
 /// The body of a received message: finds its end and its trailers in the bytes of a connection.
 #[derive(Debug)]
-pub(super) struct Http1Body {
+pub(crate) struct Http1Body {
     decoder: BodyDecoder,
     /// The most fields of a trailer section.
     max_fields: usize,
@@ -20,7 +20,7 @@ pub(super) struct Http1Body {
 
 /// What the unread bytes of a connection contain of a body.
 #[derive(Debug)]
-pub(super) enum Part {
+pub(crate) enum Part {
     Frame(Frame<Bytes>),
     /// More bytes must be read.
     Missing,
@@ -29,7 +29,7 @@ pub(super) enum Part {
 
 impl Http1Body {
     /// A body whose trailer section has at most this many bytes and fields.
-    pub(super) fn new(length: BodyLength, (max_bytes, max_fields): (usize, usize)) -> Self {
+    pub(crate) fn new(length: BodyLength, (max_bytes, max_fields): (usize, usize)) -> Self {
         let decoder = BodyDecoder::new(length, max_bytes);
         Self { decoder, max_fields, trailers_taken: false }
     }
@@ -38,7 +38,7 @@ impl Http1Body {
     ///
     /// # Errors
     /// When the bytes do not continue the body.
-    pub(super) fn next<E>(&mut self, io: &mut Http1Io) -> Result<Part, E>
+    pub(crate) fn next<E>(&mut self, io: &mut Http1Io) -> Result<Part, E>
     where
         E: From<ChunkError> + From<HeadError>,
     {
@@ -66,22 +66,22 @@ impl Http1Body {
     }
 
     /// Whether the last byte of the body has been taken, its trailer section included.
-    pub(super) fn has_ended(&self) -> bool {
+    pub(crate) fn has_ended(&self) -> bool {
         self.decoder.has_ended()
     }
 
     /// Whether the body is complete where its connection ends now.
-    pub(super) fn may_end_with_connection(&self) -> bool {
+    pub(crate) fn may_end_with_connection(&self) -> bool {
         self.decoder.may_end_with_connection()
     }
 
     /// Whether no frame is left.
-    pub(super) fn is_end_stream(&self) -> bool {
+    pub(crate) fn is_end_stream(&self) -> bool {
         self.decoder.has_ended() && (self.trailers_taken || self.decoder.trailers().is_empty())
     }
 
     /// How many bytes are missing, as far as that is known.
-    pub(super) fn size_hint(&self) -> SizeHint {
+    pub(crate) fn size_hint(&self) -> SizeHint {
         match &self.decoder {
             BodyDecoder::Sized(left) => SizeHint::with_exact(*left),
             BodyDecoder::Chunked(_) | BodyDecoder::UntilClose => SizeHint::default(),

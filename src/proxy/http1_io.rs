@@ -10,7 +10,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::io::poll_read_buf;
 
-use super::socket_io::SocketIo;
+use crate::proxy::socket_io::SocketIo;
 
 /// Bytes read from a socket at a time: a body of 64 KiB and its head in one piece.
 const READ_BYTES: usize = 68 * 1024;
@@ -24,7 +24,7 @@ thread_local! {
 
 /// An HTTP/1.1 connection as bytes.
 #[derive(Debug)]
-pub(super) struct Http1Io {
+pub(crate) struct Http1Io {
     socket: SocketIo,
     /// Bytes that have arrived and were not consumed.
     unread: BytesMut,
@@ -33,22 +33,22 @@ pub(super) struct Http1Io {
 }
 
 impl Http1Io {
-    pub(super) fn new(socket: SocketIo) -> Self {
+    pub(crate) fn new(socket: SocketIo) -> Self {
         Self { socket, unread: BytesMut::new(), queued: BytesMut::new() }
     }
 
     /// The socket, and the bytes that were read from it and not consumed.
-    pub(super) fn into_parts(self) -> (SocketIo, Bytes) {
+    pub(crate) fn into_parts(self) -> (SocketIo, Bytes) {
         (self.socket, self.unread.freeze())
     }
 
     /// Bytes that have arrived and were not consumed.
-    pub(super) fn unread(&mut self) -> &mut BytesMut {
+    pub(crate) fn unread(&mut self) -> &mut BytesMut {
         &mut self.unread
     }
 
     /// Reads behind the unread bytes: how many there are more; 0 at the end of the stream.
-    pub(super) fn poll_fill(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    pub(crate) fn poll_fill(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let mut buffer = READ.take();
         buffer.reserve(READ_BYTES);
         let polled = poll_read_buf(Pin::new(&mut self.socket), context, &mut buffer);
@@ -63,14 +63,14 @@ impl Http1Io {
     }
 
     /// Lets go of memory that few unread bytes hold: the worker's buffer, or an allocation of their own.
-    pub(super) fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         if self.unread.len() <= SHORT {
             self.unread = BytesMut::from(&self.unread[..]);
         }
     }
 
     /// Whether nothing has arrived that nobody waits for: no bytes, no end of the stream.
-    pub(super) fn is_quiet(&mut self) -> bool {
+    pub(crate) fn is_quiet(&mut self) -> bool {
         let mut context = Context::from_waker(Waker::noop());
         let mut byte = [0];
         self.unread.is_empty()
@@ -81,22 +81,22 @@ impl Http1Io {
     }
 
     /// Whether bytes wait to be accepted by the socket.
-    pub(super) fn has_queued(&self) -> bool {
+    pub(crate) fn has_queued(&self) -> bool {
         !self.queued.is_empty()
     }
 
     /// Adds bytes to those that wait.
-    pub(super) fn queue(&mut self, bytes: &[u8]) {
+    pub(crate) fn queue(&mut self, bytes: &[u8]) {
         self.queued.extend_from_slice(bytes);
     }
 
     /// How many bytes wait.
-    pub(super) fn queued(&self) -> usize {
+    pub(crate) fn queued(&self) -> usize {
         self.queued.len()
     }
 
     /// Forgets what waits behind this many bytes.
-    pub(super) fn truncate_queued(&mut self, length: usize) {
+    pub(crate) fn truncate_queued(&mut self, length: usize) {
         self.queued.truncate(length);
     }
 
@@ -104,7 +104,7 @@ impl Http1Io {
     ///
     /// # Errors
     /// When the connection is broken.
-    pub(super) fn write(&mut self, context: &mut Context<'_>, parts: [&[u8]; 2]) -> io::Result<()> {
+    pub(crate) fn write(&mut self, context: &mut Context<'_>, parts: [&[u8]; 2]) -> io::Result<()> {
         let [first, second] = parts;
         let before = self.queued.len();
         let slices = [&self.queued[..], first, second].map(IoSlice::new);
@@ -130,7 +130,7 @@ impl Http1Io {
     }
 
     /// Writes until nothing waits.
-    pub(super) fn poll_drain(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(crate) fn poll_drain(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.queued.is_empty() {
             match ready!(Pin::new(&mut self.socket).poll_write(context, &self.queued))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
@@ -142,7 +142,7 @@ impl Http1Io {
     }
 
     /// Says that no more bytes follow, once nothing waits.
-    pub(super) fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(crate) fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_drain(context))?;
         Pin::new(&mut self.socket).poll_shutdown(context)
     }

@@ -8,11 +8,11 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::UnixStream;
 use tokio_rustls::TlsStream;
 
-use super::socket::Socket;
+use crate::proxy::downstream::client_stream::Socket;
 
 /// The socket of a connection.
 #[derive(Debug)]
-pub(super) enum SocketIo {
+pub(crate) enum SocketIo {
     Tcp(Socket),
     /// Boxed: a session is many times as large as a socket.
     Tls(Box<TlsStream<Socket>>),

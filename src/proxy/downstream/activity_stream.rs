@@ -1,0 +1,80 @@
+//! A visitor's stream, plain or TLS, that tells its [`Visitor`] of every movement, for the timeouts.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::proxy::downstream::connection_state::Visitor;
+use crate::proxy::socket_io::SocketIo;
+
+pub(crate) struct WatchedStream {
+    stream: SocketIo,
+    visitor: Arc<Visitor>,
+    /// Octets that were read already, and are to be read again.
+    put_back: Bytes,
+}
+
+impl WatchedStream {
+    pub(crate) fn new(stream: SocketIo, visitor: Arc<Visitor>) -> Self {
+        Self { stream, visitor, put_back: Bytes::new() }
+    }
+
+    /// Lets these octets be read again, before all others.
+    pub(crate) fn put_back(&mut self, octets: &[u8]) {
+        // A copy, so that the buffer they came in is not kept for a few of them.
+        self.put_back = Bytes::copy_from_slice(octets);
+    }
+}
+
+impl AsyncRead for WatchedStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if !self.put_back.is_empty() {
+            let length = self.put_back.len().min(buffer.remaining());
+            buffer.put_slice(&self.put_back.split_to(length));
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for WatchedStream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        octets: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write(context, octets);
+        self.visitor.activity.written(polled.is_ready());
+        polled
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        octets: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write_vectored(context, octets);
+        self.visitor.activity.written(polled.is_ready());
+        polled
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}

@@ -1,0 +1,119 @@
+//! One visitor's connection: HTTP/1.1 or HTTP/2, until it ends or is told to.
+//!
+//! Previous step: `worker_pool`, which accepted it. Next: `http1_connection`, or for HTTP/2 `handler`, once for each request.
+
+use std::error::Error;
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use hyper::body::Incoming;
+use hyper::server::conn::http2;
+use hyper::service::{HttpService, service_fn};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+
+use crate::http::{Request, binds_connection};
+use crate::proxy::downstream::activity::Order;
+use crate::proxy::downstream::activity_stream::WatchedStream;
+use crate::proxy::downstream::client_body::ClientBody;
+use crate::proxy::downstream::connection_state::Visitor;
+use crate::proxy::downstream::http1_client::Http1Client;
+use crate::proxy::downstream::http1_connection::{self, End};
+use crate::proxy::downstream::http1_session::Http1Session;
+use crate::proxy::downstream::write_coalescer::Gathered;
+use crate::proxy::http1_io::Http1Io;
+use crate::proxy::request::handler::{Received, handle};
+use crate::proxy::request::response_body::ServedBody;
+use crate::proxy::socket_io::SocketIo;
+use crate::telemetry::ErrorKind;
+
+/// How an error comes from hyper, or from below it.
+type Failure = Box<dyn Error + Send + Sync>;
+
+/// Speaks HTTP on a socket, plain or TLS, until it ends.
+pub(crate) async fn serve(socket: SocketIo, visitor: Arc<Visitor>) {
+    let client = Http1Client::new(Http1Io::new(socket), Arc::clone(&visitor.activity));
+    let session = Http1Session::new(Arc::clone(&client));
+    let ended = match http1_connection::serve(&session, &visitor).await {
+        End::Closed => Ok(()),
+        End::Failed(error) => Err(error.into()),
+        End::Http2 => {
+            drop(session);
+            Box::pin(speak_http2(client, &visitor)).await
+        }
+    };
+    if let Err(error) = ended {
+        visitor.worker.metrics().error(ErrorKind::Connection);
+        tracing::debug!(%error, "a visitor's connection failed");
+    }
+}
+
+/// Speaks HTTP/2 from the first byte on.
+async fn speak_http2(client: Arc<Http1Client>, visitor: &Arc<Visitor>) -> Result<(), Failure> {
+    visitor.activity.speaks_http2();
+    let Some((socket, unread)) = client.into_socket() else {
+        return Err(io::Error::other("the connection is in use").into());
+    };
+    let mut stream = WatchedStream::new(socket, Arc::clone(visitor));
+    stream.put_back(&unread);
+    let of_service = Arc::clone(visitor);
+    // Boxed here: on its way into a task of its own it is moved half a dozen times.
+    let service = service_fn(move |request| Box::pin(handle_http2(&of_service, request)));
+    serve_http2(stream, service, visitor).await
+}
+
+/// Handles a request of HTTP/2. One that authenticates its connection is rejected: an HTTP/2 connection carries the
+/// requests of many users side by side where a proxy is the client. Clients repeat it by HTTP/1.1 (RFC 9113 section 7).
+fn handle_http2(
+    visitor: &Arc<Visitor>,
+    mut request: http::Request<Incoming>,
+) -> impl Future<Output = Result<http::Response<ServedBody>, h2::Error>> + use<> {
+    let binds = binds_connection(request.headers());
+    if binds {
+        visitor.worker.metrics().error(ErrorKind::BadRequest);
+        tracing::debug!("rejected connection authentication over HTTP/2: HTTP/1.1 is required");
+    }
+    let handled = (!binds).then(|| {
+        let received = Received::of_http2(&mut request);
+        let request = Request::from_http(request.map(ClientBody::Http2));
+        handle(Arc::clone(visitor), None, request, received)
+    });
+    async move {
+        match handled {
+            Some(handled) => Ok(handled.await.into_http()),
+            None => Err(h2::Reason::HTTP_1_1_REQUIRED.into()),
+        }
+    }
+}
+
+async fn serve_http2<H>(stream: WatchedStream, service: H, visitor: &Visitor) -> Result<(), Failure>
+where
+    H: HttpService<Incoming, ResBody = ServedBody, Error = h2::Error, Future: Send + 'static>,
+{
+    let limits = visitor.worker.snapshot().limits;
+    let stream = Gathered::new(stream);
+    let connection = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(128)
+        .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
+        .serve_connection(TokioIo::new(stream.clone()), service);
+    let mut connection = pin!(connection);
+    let mut finishing = false;
+    std::future::poll_fn(|context| {
+        let finish = match visitor.activity.poll_order(context) {
+            Order::Close => return Poll::Ready(Ok(())),
+            Order::Finish | Order::LastRequest => true,
+            Order::GoOn => false,
+        };
+        if finish && !std::mem::replace(&mut finishing, true) {
+            connection.as_mut().graceful_shutdown();
+        }
+        let ended = connection.as_mut().poll(context).map_err(Failure::from);
+        match stream.poll_hand_over(context) {
+            Poll::Ready(Err(error)) if ended.is_pending() => Poll::Ready(Err(error.into())),
+            Poll::Ready(_) | Poll::Pending => ended,
+        }
+    })
+    .await
+}

@@ -1,0 +1,30 @@
+//! What is known of a visitor's connection: who it is, what it is doing, what it is told to do.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::filter::Recall;
+use crate::http::Peer;
+use crate::proxy::downstream::activity::Activity;
+use crate::proxy::downstream::worker::Worker;
+
+/// What is known of a visitor's connection.
+#[derive(Debug)]
+pub(crate) struct Visitor {
+    pub(crate) peer: Peer,
+    pub(crate) worker: Arc<Worker>,
+    /// Its last request.
+    pub(crate) recall: Arc<Recall>,
+    pub(crate) activity: Arc<Activity>,
+}
+
+impl Visitor {
+    pub(crate) fn new(worker: Arc<Worker>, address: SocketAddr, secure: bool) -> Self {
+        Self {
+            peer: Peer::new(address.ip(), secure),
+            activity: Arc::new(Activity::new(worker.clock())),
+            worker,
+            recall: Arc::default(),
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! A client connection of HTTP/1.1, as its task and the body of its request share it.
+
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+
+use crate::http::Response;
+use crate::http::framing::BodyLength;
+use crate::proxy::downstream::activity::Activity;
+use crate::proxy::http1_body::{Http1Body, Part};
+use crate::proxy::http1_io::Http1Io;
+use crate::proxy::socket_io::SocketIo;
+use crate::proxy::upstream::failure::BodyError;
+
+/// Bytes that are read ahead of a response: pipelined requests behind them wait in the socket.
+const MAX_AHEAD: usize = 16 * 1024;
+
+/// A client connection of HTTP/1.1.
+#[derive(Debug)]
+pub(crate) struct Http1Client {
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) io: Http1Io,
+    activity: Arc<Activity>,
+    /// The body of the request.
+    body: Http1Body,
+    /// The number of the request.
+    request: u64,
+    /// The client waits for a 100 before it sends the body.
+    expects: bool,
+    /// Interim responses can be sent: the client speaks HTTP/1.1, and no final response has begun.
+    takes_interim: bool,
+    /// The client has sent the end of its stream.
+    pub(crate) half_closed: bool,
+}
+
+impl Http1Client {
+    pub(crate) fn new(io: Http1Io, activity: Arc<Activity>) -> Arc<Self> {
+        let state = State {
+            io,
+            activity,
+            body: Http1Body::new(BodyLength::Empty, (0, 0)),
+            request: 0,
+            expects: false,
+            takes_interim: false,
+            half_closed: false,
+        };
+        Arc::new(Self { state: Mutex::new(state) })
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The connection, when nobody else holds it.
+    pub(crate) fn into_socket(self: Arc<Self>) -> Option<(SocketIo, Bytes)> {
+        let state = Arc::into_inner(self)?.state;
+        Some(state.into_inner().unwrap_or_else(PoisonError::into_inner).io.into_parts())
+    }
+
+    /// Sends an interim response (RFC 9110 section 15.2). One that the client does not take, or not at once, is dropped.
+    pub(crate) fn send_interim(&self, context: &mut Context<'_>, response: &Response<()>) {
+        let mut state = self.state();
+        if !state.takes_interim || state.io.has_queued() {
+            return;
+        }
+        let reason = response.status.canonical_reason().unwrap_or_default();
+        let mut head = format!("HTTP/1.1 {} {reason}\r\n", response.status.as_u16()).into_bytes();
+        response.fields.write(&mut head);
+        head.extend_from_slice(b"\r\n");
+        // A broken connection shows itself when the final response is written.
+        let _ = state.io.write(context, [&head, &[]]);
+    }
+}
+
+impl State {
+    /// A request with this body begins. Returns its number.
+    pub(crate) fn begin(&mut self, body: Http1Body, (expects, takes_interim): (bool, bool)) -> u64 {
+        self.request += 1;
+        self.expects = expects && !body.has_ended();
+        self.takes_interim = takes_interim;
+        self.body = body;
+        self.request
+    }
+
+    /// The final response begins.
+    pub(crate) fn responds(&mut self) {
+        self.takes_interim = false;
+    }
+
+    /// Whether the body of the request has been read to its end.
+    pub(crate) fn body_has_ended(&self) -> bool {
+        self.body.has_ended()
+    }
+
+    /// How many bytes of the body are missing; `None` where that is not known.
+    pub(crate) fn rest_of_body(&self) -> Option<u64> {
+        self.body.size_hint().exact()
+    }
+
+    /// Whether the client may never send the body: it still waits for a 100.
+    pub(crate) fn awaits_continue(&self) -> bool {
+        self.expects
+    }
+
+    /// Reads what the client sends: how many bytes more there are; 0 at the end of the stream.
+    pub(crate) fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let read = ready!(self.io.poll_fill(context))?;
+        match read {
+            0 => self.half_closed = true,
+            _ => self.activity.received(),
+        }
+        Poll::Ready(Ok(read))
+    }
+
+    /// While a response is awaited: notices that the client is gone. Pipelined requests are read ahead within bounds.
+    ///
+    /// # Errors
+    /// When the connection is broken.
+    pub(crate) fn watch(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        while self.body.has_ended() && !self.half_closed && self.io.unread().len() < MAX_AHEAD {
+            match self.poll_read(context) {
+                Poll::Pending => break,
+                Poll::Ready(Ok(0)) => self.activity.half_closed(),
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(error)) => return Err(error),
+            }
+        }
+        self.io.settle();
+        Ok(())
+    }
+
+    /// Writes what waits, and two more parts.
+    pub(crate) fn write(&mut self, context: &mut Context<'_>, parts: [&[u8]; 2]) -> io::Result<()> {
+        let written = self.io.write(context, parts);
+        self.activity.written(!self.io.has_queued());
+        written
+    }
+
+    /// Writes until nothing waits.
+    pub(crate) fn poll_drain(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.io.has_queued() {
+            return Poll::Ready(Ok(()));
+        }
+        let polled = self.io.poll_drain(context);
+        self.activity.written(polled.is_ready());
+        polled
+    }
+
+    /// The next part of the request's body.
+    pub(crate) fn poll_body(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<Option<Frame<Bytes>>, BodyError>> {
+        loop {
+            // A body that has begun is not held back.
+            self.expects &= self.io.unread().is_empty();
+            match self.body.next::<BodyError>(&mut self.io)? {
+                Part::Frame(frame) => return Poll::Ready(Ok(Some(frame))),
+                Part::End => return Poll::Ready(Ok(None)),
+                Part::Missing => {}
+            }
+            if std::mem::take(&mut self.expects) && self.takes_interim {
+                self.write(context, [b"HTTP/1.1 100 Continue\r\n\r\n", &[]])?;
+            }
+            let _ = self.poll_drain(context);
+            if ready!(self.poll_read(context))? == 0 {
+                return Poll::Ready(Err(BodyError::Incomplete));
+            }
+        }
+    }
+}
+
+/// The body of a request.
+#[derive(Debug)]
+pub(crate) struct RequestBody {
+    client: Arc<Http1Client>,
+    /// The request that it is of. After another one has begun there is nothing left of it.
+    request: u64,
+}
+
+impl RequestBody {
+    /// The body of the request with this number.
+    pub(crate) fn new(client: Arc<Http1Client>, request: u64) -> Self {
+        Self { client, request }
+    }
+
+    /// The state of the connection, while it is at this request.
+    fn state(&self) -> Option<MutexGuard<'_, State>> {
+        Some(self.client.state()).filter(|state| state.request == self.request)
+    }
+
+    pub(crate) fn poll_frame(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let Some(mut state) = self.state() else {
+            return Poll::Ready(Some(Err(BodyError::Incomplete)));
+        };
+        let polled = state.poll_body(context);
+        if polled.is_pending() {
+            state.io.settle();
+        }
+        polled.map(Result::transpose)
+    }
+
+    pub(crate) fn is_end_stream(&self) -> bool {
+        self.state().is_none_or(|state| state.body.is_end_stream())
+    }
+
+    pub(crate) fn size_hint(&self) -> SizeHint {
+        self.state().map_or_else(|| SizeHint::with_exact(0), |state| state.body.size_hint())
+    }
+}

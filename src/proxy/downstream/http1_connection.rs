@@ -1,0 +1,220 @@
+//! A client connection of HTTP/1.1: one request after the other, each with its response, until it ends or is told to.
+//!
+//! One task, which moves the upstream's connection on as well. Between requests it holds no buffer.
+//!
+//! Previous step: `connection`, which tells HTTP/1.1 from HTTP/2. Next: `handler`, once for each request.
+
+use std::io;
+use std::sync::Arc;
+use std::task::{Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONNECTION, CONTENT_LENGTH};
+use http::{Method, StatusCode, Version};
+
+use crate::http::Response;
+use crate::proxy::date;
+use crate::proxy::downstream::activity::Order;
+use crate::proxy::downstream::connection_state::Visitor;
+use crate::proxy::downstream::http1_client::Http1Client;
+use crate::proxy::downstream::http1_request::{Incoming, Next, poll_next};
+use crate::proxy::downstream::http1_response::{MAX_UNWANTED_BYTES, To, head_of, respond};
+use crate::proxy::downstream::http1_session::Http1Session;
+use crate::proxy::request::error::{self, PageForm, ProxyError};
+use crate::proxy::request::handler::handle;
+use crate::proxy::request::response_body::ServedBody;
+use crate::proxy::request::upgrade;
+
+/// How many bytes are read after the last response.
+const MAX_LINGER_BYTES: usize = 1024 * 1024;
+/// How long a client may go on sending after the last response, before the connection is closed (RFC 9112 section 9.6).
+const LINGER: Duration = Duration::from_secs(2);
+
+/// How a connection stops being HTTP/1.1.
+pub(crate) enum End {
+    Closed,
+    /// It begins with the preface of HTTP/2, which is unread.
+    Http2,
+    Failed(io::Error),
+}
+
+/// Serves requests until the connection ends.
+pub(crate) async fn serve(session: &Arc<Http1Session>, visitor: &Arc<Visitor>) -> End {
+    let client = &session.client;
+    let mut first = true;
+    loop {
+        let next = match std::future::poll_fn(|context| poll_next(client, visitor, first, context))
+            .await
+        {
+            Ok(next) => next,
+            Err(error) => return End::Failed(error),
+        };
+        first = false;
+        let goes_on = match next {
+            Next::End => {
+                // No request is in flight: what is left to say fits into the socket.
+                let _ = std::future::poll_fn(|context| {
+                    let _ = client.state().io.poll_end(context);
+                    Poll::Ready(())
+                })
+                .await;
+                return End::Closed;
+            }
+            Next::Http2 => return End::Http2,
+            Next::Refused(error) => refuse(client, visitor, &error).await.map(|()| false),
+            // Boxed, so that a connection between requests does not hold the place.
+            Next::Request(incoming) => Box::pin(exchange(session, visitor, incoming)).await,
+        };
+        match goes_on {
+            Ok(true) => {}
+            Ok(false) => {
+                linger(client, visitor).await;
+                return End::Closed;
+            }
+            Err(error) => return End::Failed(error),
+        }
+    }
+}
+
+/// Answers a request. Returns whether another one may follow.
+async fn exchange(
+    session: &Arc<Http1Session>,
+    visitor: &Arc<Visitor>,
+    incoming: Box<Incoming>,
+) -> io::Result<bool> {
+    let client = &session.client;
+    let Incoming { request, received, persistent } = *incoming;
+    let to = To {
+        to_head: request.method == Method::HEAD,
+        http11: received.version == Version::HTTP_11,
+        persistent,
+    };
+    let mut handling =
+        std::pin::pin!(handle(Arc::clone(visitor), Some(Arc::clone(session)), request, received));
+    let response = std::future::poll_fn(|context| {
+        if visitor.activity.poll_order(context) == Order::Close {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        if let Poll::Ready(response) = handling.as_mut().poll(context) {
+            return Poll::Ready(Ok(response));
+        }
+        let mut state = client.state();
+        if let Poll::Ready(Err(error)) = state.poll_drain(context) {
+            return Poll::Ready(Err(error));
+        }
+        match state.watch(context) {
+            Ok(()) => Poll::Pending,
+            Err(error) => Poll::Ready(Err(error)),
+        }
+    })
+    .await?;
+    if response.status == StatusCode::SWITCHING_PROTOCOLS {
+        return switch(session, visitor, response).await;
+    }
+    let goes_on = respond(client, visitor, response, to).await?;
+    if !goes_on {
+        return Ok(false);
+    }
+    skip_body(client, visitor).await
+}
+
+/// Writes a 101, and joins the two connections. The connection ends with that.
+async fn switch(
+    session: &Arc<Http1Session>,
+    visitor: &Arc<Visitor>,
+    response: Response<ServedBody>,
+) -> io::Result<bool> {
+    let client = &session.client;
+    let (response, mut body) = response.into_parts();
+    let upstream = session.take_upgraded();
+    let upstream = upstream.ok_or_else(|| io::Error::other("there is nothing to switch to"))?;
+    let mut head = head_of(&response, true);
+    head.extend_from_slice(b"\r\n");
+    client.state().io.queue(&head);
+    std::future::poll_fn(|context| client.state().poll_drain(context)).await?;
+    body.upgraded();
+    drop(body);
+    visitor.activity.tunnels();
+    upgrade::join(client, upstream, visitor).await;
+    Ok(false)
+}
+
+/// Reads what is left of a request's body, so that the next request follows. Returns whether that came to an end.
+async fn skip_body(client: &Arc<Http1Client>, visitor: &Arc<Visitor>) -> io::Result<bool> {
+    let mut left = MAX_UNWANTED_BYTES;
+    std::future::poll_fn(|context| {
+        loop {
+            if client.state().body_has_ended() {
+                return Poll::Ready(Ok(true));
+            }
+            if visitor.activity.poll_order(context) == Order::Close {
+                return Poll::Ready(Ok(false));
+            }
+            let polled = client.state().poll_body(context);
+            let Ok(Some(frame)) = ready!(polled) else { return Poll::Ready(Ok(false)) };
+            let length = frame.data_ref().map_or(0, Bytes::len) as u64;
+            match left.checked_sub(length) {
+                Some(rest) => left = rest,
+                None => return Poll::Ready(Ok(false)),
+            }
+        }
+    })
+    .await
+}
+
+/// Answers what is no request.
+async fn refuse(
+    client: &Arc<Http1Client>,
+    visitor: &Arc<Visitor>,
+    error: &ProxyError,
+) -> io::Result<()> {
+    visitor.worker.metrics().error(error.kind());
+    let id = visitor.worker.request_id(visitor.worker.next_request());
+    let page = error::respond(error, PageForm::Plain, &id);
+    let (mut response, page) = Response::from_http(page).into_parts();
+    response.fields.insert(&CONTENT_LENGTH, page.len().to_string());
+    response.fields.insert(&CONNECTION, "close");
+    let mut head = head_of(&response, true);
+    date::write_field(&mut head);
+    head.extend_from_slice(b"\r\n");
+    head.extend_from_slice(&page);
+    client.state().io.queue(&head);
+    std::future::poll_fn(|context| {
+        if visitor.activity.poll_order(context) == Order::Close {
+            return Poll::Ready(Ok(()));
+        }
+        client.state().poll_drain(context)
+    })
+    .await
+}
+
+/// Closes the sending side, and reads for a moment what the client still sends: closing at once would reset the connection,
+/// and the client might lose the response (RFC 9112 section 9.6).
+async fn linger(client: &Arc<Http1Client>, visitor: &Arc<Visitor>) {
+    let (mut shut, mut read) = (false, 0);
+    let lingering = std::future::poll_fn(|context| {
+        let mut state = client.state();
+        if !shut {
+            match state.io.poll_end(context) {
+                Poll::Ready(Ok(())) => shut = true,
+                Poll::Ready(Err(_)) => return Poll::Ready(()),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        loop {
+            state.io.unread().clear();
+            if visitor.activity.poll_order(context) == Order::Close || state.half_closed {
+                return Poll::Ready(());
+            }
+            match ready!(state.poll_read(context)) {
+                Ok(0) | Err(_) => return Poll::Ready(()),
+                Ok(new) => read += new,
+            }
+            if read > MAX_LINGER_BYTES {
+                return Poll::Ready(());
+            }
+        }
+    });
+    let _ = tokio::time::timeout(LINGER, lingering).await;
+}

@@ -1,0 +1,175 @@
+//! Reads requests from a client connection of HTTP/1.1.
+
+use std::io;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::{Buf, Bytes};
+use http::header::EXPECT;
+use http::{Method, Uri, Version};
+
+use crate::config::settings::Limits;
+use crate::http::framing::{self, Framing};
+use crate::http::head::{self, HeadError, Parsed, RequestHead};
+use crate::http::{FieldSection, Fields, RawTarget, Request, Target};
+use crate::proxy::downstream::activity::Order;
+use crate::proxy::downstream::client_body::ClientBody;
+use crate::proxy::downstream::connection_state::Visitor;
+use crate::proxy::downstream::http1_client::{Http1Client, RequestBody, State};
+use crate::proxy::http1_body::Http1Body;
+use crate::proxy::request::error::ProxyError;
+use crate::proxy::request::handler::Received;
+
+/// How requests of HTTP/2 begin (RFC 9113 section 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// What waits at the beginning of the unread bytes.
+pub(crate) enum Next {
+    /// Nothing more is to be read.
+    End,
+    Http2,
+    Request(Box<Incoming>),
+    /// The connection ends with this error.
+    Refused(ProxyError),
+}
+
+/// A request whose head has been read.
+pub(crate) struct Incoming {
+    pub(crate) request: Request<ClientBody>,
+    pub(crate) received: Received,
+    pub(crate) persistent: bool,
+}
+
+/// Waits for the head of a request.
+pub(crate) fn poll_next(
+    client: &Arc<Http1Client>,
+    visitor: &Arc<Visitor>,
+    first: bool,
+    context: &mut Context<'_>,
+) -> Poll<io::Result<Next>> {
+    let mut unparsed = true;
+    loop {
+        let mut state = client.state();
+        match visitor.activity.poll_order(context) {
+            Order::Close => return Poll::Ready(Ok(Next::End)),
+            Order::Finish if state.io.unread().is_empty() => return Poll::Ready(Ok(Next::End)),
+            _ => {}
+        }
+        let unread = state.io.unread();
+        // Empty lines before a request are ignored (RFC 9112 section 2.2).
+        while matches!(unread.first(), Some(b'\r' | b'\n')) {
+            unread.advance(1);
+        }
+        if first && unread.starts_with(PREFACE) {
+            return Poll::Ready(Ok(Next::Http2));
+        }
+        let may_be_http2 = first && PREFACE.starts_with(unread);
+        if unparsed && !unread.is_empty() && !may_be_http2 {
+            let limits = visitor.worker.snapshot().limits;
+            if let Some(next) = parse(client, &mut state, &limits) {
+                return Poll::Ready(Ok(next));
+            }
+        }
+        let new = match state.poll_read(context) {
+            Poll::Ready(new) => new?,
+            Poll::Pending => {
+                state.io.settle();
+                if !state.io.unread().is_empty() {
+                    // It may have arrived together with the last request.
+                    visitor.activity.head_begun();
+                }
+                return Poll::Pending;
+            }
+        };
+        let unread = state.io.unread();
+        if new == 0 {
+            return match unread.is_empty() {
+                true => Poll::Ready(Ok(Next::End)),
+                false => Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
+            };
+        }
+        // Only a line end completes a head; too long a head is noticed all the same.
+        let arrived = unread.get(unread.len().saturating_sub(new)..).unwrap_or_default();
+        unparsed = first
+            || memchr::memchr(b'\n', arrived).is_some()
+            || unread.len() > visitor.worker.snapshot().limits.header_bytes;
+    }
+}
+
+/// The request that the unread bytes begin with; `None` when its head is not complete.
+fn parse(client: &Arc<Http1Client>, state: &mut State, limits: &Limits) -> Option<Next> {
+    let Limits { header_bytes, header_fields, .. } = *limits;
+    let unread = state.io.unread();
+    let parsed = head::request(unread, header_fields, |head| read_head(head, unread));
+    let refused = |error| Some(Next::Refused(error));
+    let (head, length) = match parsed {
+        Ok(Parsed::Complete(_, length)) if length > header_bytes => {
+            return refused(too_large(unread, header_bytes));
+        }
+        Ok(Parsed::Complete(Ok(head), length)) => (head, length),
+        Ok(Parsed::Complete(Err(error), _)) => return refused(error),
+        Ok(Parsed::Partial) if unread.len() > header_bytes => {
+            return refused(too_large(unread, header_bytes));
+        }
+        Ok(Parsed::Partial) => return None,
+        Err(HeadError::TooManyFields) => {
+            return refused(ProxyError::TooManyFields(header_fields.saturating_add(1)));
+        }
+        Err(error) => return refused(error.into()),
+    };
+    unread.advance(length);
+    let Head { request, received, framing } = head;
+    let http11 = received.version == Version::HTTP_11;
+    let expects = http11 && received.expects_continue;
+    let body = Http1Body::new(framing.body, (header_bytes, header_fields));
+    let number = state.begin(body, (expects, http11));
+    let body = ClientBody::Http1(RequestBody::new(Arc::clone(client), number));
+    let request = request.map(|()| body);
+    Some(Next::Request(Box::new(Incoming { request, received, persistent: framing.persistent })))
+}
+
+struct Head {
+    request: Request<()>,
+    received: Received,
+    framing: Framing,
+}
+
+fn read_head(head: &RequestHead<'_>, bytes: &[u8]) -> Result<Head, ProxyError> {
+    let framing = framing::of_request(head)?;
+    let method = Method::from_bytes(head.method.as_bytes()).map_err(|_| HeadError::Malformed)?;
+    let fields = FieldSection::of(head.fields, bytes);
+    let version = match head.version {
+        head::Version::Http10 => Version::HTTP_10,
+        head::Version::Http11 => Version::HTTP_11,
+    };
+    let text = head.target_text();
+    let target = Target::parse(&method, &text);
+    let origin_form = target.map(|target| target.to_origin_form(&method));
+    let uri = match &origin_form {
+        Ok(path) => path.parse().map_err(|_| ProxyError::TargetTooLong)?,
+        Err(_) => Uri::from_static("/"),
+    };
+    let raw = (text.as_bytes() != head.target && head.target.starts_with(b"/")).then(|| {
+        let end = memchr::memchr(b'#', head.target).unwrap_or(head.target.len());
+        let raw = head.target.get(..end).unwrap_or_default();
+        Box::new(RawTarget {
+            uri: uri.path_and_query().map_or("/", |path| path.as_str()).into(),
+            received: Bytes::copy_from_slice(raw),
+        })
+    });
+    let received = Received {
+        version,
+        authority: target.map(|target| target.authority().map(Box::from)),
+        expects_continue: fields
+            .value(&EXPECT)
+            .is_some_and(|value| value.eq_ignore_ascii_case(b"100-continue")),
+    };
+    let request = Request { method, uri, raw_target: raw, fields, body: () };
+    Ok(Head { request, received, framing })
+}
+
+/// Whether it is the target or the fields that are too long.
+fn too_large(head: &[u8], most: usize) -> ProxyError {
+    let line = memchr::memchr(b'\n', head).unwrap_or(head.len());
+    if line >= most { ProxyError::TargetTooLong } else { ProxyError::HeadTooLarge }
+}

@@ -1,0 +1,225 @@
+//! Writes responses to a client connection of HTTP/1.1.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use http::header::{CONNECTION, CONTENT_LENGTH, DATE, TRANSFER_ENCODING};
+use http::{HeaderMap, StatusCode};
+use http_body::Body;
+
+use crate::http::body::BodyEncoder;
+use crate::http::{Fields, Response};
+use crate::proxy::date;
+use crate::proxy::downstream::activity::Order;
+use crate::proxy::downstream::connection_state::Visitor;
+use crate::proxy::downstream::http1_client::{Http1Client, State};
+use crate::proxy::request::response_body::ServedBody;
+
+/// The most bytes of a body that nobody wants which are read to keep the connection.
+pub(crate) const MAX_UNWANTED_BYTES: u64 = 64 * 1024;
+
+/// What of a request decides how its response is written.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct To {
+    pub(crate) to_head: bool,
+    pub(crate) http11: bool,
+    pub(crate) persistent: bool,
+}
+
+/// Writes a response. Returns whether the connection may go on.
+pub(crate) async fn respond(
+    client: &Arc<Http1Client>,
+    visitor: &Arc<Visitor>,
+    response: Response<ServedBody>,
+    to: To,
+) -> io::Result<bool> {
+    let (mut head, body) = response.into_parts();
+    let mut body = Some(body);
+    let mut writing = Writing::begin(client, visitor, &mut head, body.as_ref(), to);
+    drop(head);
+    let mut begun = false;
+    std::future::poll_fn(|context| {
+        if visitor.activity.poll_order(context) == Order::Close {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        loop {
+            let drained = begun.then(|| client.state().poll_drain(context));
+            match drained {
+                Some(Poll::Ready(drained)) => drained?,
+                Some(Poll::Pending) => {
+                    client.state().watch(context)?;
+                    return Poll::Pending;
+                }
+                None => {}
+            }
+            let Some(source) = body.as_mut().filter(|_| !writing.ended) else {
+                if std::mem::replace(&mut begun, true) {
+                    // The response has ended: the request is counted and logged.
+                    body = None;
+                    return Poll::Ready(Ok(()));
+                }
+                client.state().write(context, [&[], &[]])?;
+                continue;
+            };
+            match Pin::new(&mut *source).poll_frame(context) {
+                Poll::Pending => {
+                    let mut state = client.state();
+                    if !std::mem::replace(&mut begun, true) {
+                        state.write(context, [&[], &[]])?;
+                    }
+                    state.watch(context)?;
+                    return Poll::Pending;
+                }
+                Poll::Ready(Some(Err(_))) if !begun && !writing.failed => {
+                    // Nothing has been sent: the client learns what happened.
+                    let page = body.take().map(ServedBody::failed);
+                    let Some(page) = page else { return Poll::Ready(Ok(())) };
+                    let (mut head, page) = page.into_parts();
+                    client.state().io.truncate_queued(writing.queued_before);
+                    writing = Writing::begin(client, visitor, &mut head, Some(&page), to);
+                    writing.failed = true;
+                    body = Some(page);
+                }
+                Poll::Ready(Some(Err(_))) => {
+                    return Poll::Ready(Err(io::Error::other("the response broke off")));
+                }
+                Poll::Ready(Some(Ok(frame))) => {
+                    let ended = source.is_end_stream();
+                    let mut state = client.state();
+                    match frame.into_data() {
+                        Ok(data) => {
+                            let longer =
+                                || io::Error::other("the response is longer than announced");
+                            let frame = writing.encoder.frame(data.len()).ok_or_else(longer)?;
+                            state.io.queue(frame.before());
+                            begun = true;
+                            let mut behind = Vec::from(frame.behind());
+                            if ended {
+                                writing.ended = true;
+                                behind.extend(writing.encoder.end(None));
+                                // The request is counted, and its upstream is free, before the client can know.
+                                drop(state);
+                                body = None;
+                                state = client.state();
+                            }
+                            state.write(context, [&data, &behind])?;
+                        }
+                        Err(frame) => {
+                            writing.end(&mut state, frame.into_trailers().ok().as_ref());
+                        }
+                    }
+                }
+                Poll::Ready(None) => writing.end(&mut client.state(), None),
+            }
+        }
+    })
+    .await?;
+    if !writing.encoder.is_complete() {
+        return Err(io::Error::other("the response is shorter than announced"));
+    }
+    Ok(writing.persistent)
+}
+
+/// A response whose head is queued.
+struct Writing {
+    encoder: BodyEncoder,
+    persistent: bool,
+    /// How many bytes waited before the head.
+    queued_before: usize,
+    /// Nothing of the body is left to be written.
+    ended: bool,
+    /// It is the page of a response that failed.
+    failed: bool,
+}
+
+impl Writing {
+    /// Queues the head of a response.
+    fn begin(
+        client: &Http1Client,
+        visitor: &Visitor,
+        response: &mut Response<()>,
+        body: Option<&ServedBody>,
+        to: To,
+    ) -> Self {
+        let mut state = client.state();
+        state.responds();
+        let mut head_options = Vec::new();
+        let Response { status, fields, .. } = response;
+        let has_no_body =
+            to.to_head || matches!(*status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        let size = body.and_then(|body| body.size_hint().exact());
+        fields.remove(&TRANSFER_ENCODING);
+        let encoder = match size {
+            _ if has_no_body => {
+                if *status == StatusCode::NO_CONTENT {
+                    fields.remove(&CONTENT_LENGTH);
+                } else if let Some(size @ 1..) = size
+                    && !fields.has(&CONTENT_LENGTH)
+                {
+                    fields.append(&CONTENT_LENGTH, size.to_string());
+                }
+                BodyEncoder::Sized(0)
+            }
+            None if !to.http11 => {
+                fields.remove(&CONTENT_LENGTH);
+                BodyEncoder::UntilClose
+            }
+            size => BodyEncoder::new(size, fields),
+        };
+        let options = fields.value(&CONNECTION);
+        let closes = options == Some(b"close");
+        if options == Some(b"upgrade") {
+            head_options.extend_from_slice(b"connection: upgrade\r\n");
+        }
+        fields.remove(&CONNECTION);
+        // What is left of the request may be too long to be read for nothing.
+        let rest_is_short = state.body_has_ended()
+            || !state.awaits_continue()
+                && state.rest_of_body().is_none_or(|rest| rest <= MAX_UNWANTED_BYTES);
+        let persistent = to.persistent
+            && !closes
+            && rest_is_short
+            && !state.half_closed
+            && encoder != BodyEncoder::UntilClose
+            && visitor.activity.goes_on();
+        let has_date = fields.has(&DATE);
+        let mut head = head_of(response, to.http11);
+        if !has_date {
+            date::write_field(&mut head);
+        }
+        if encoder == BodyEncoder::Chunked {
+            head.extend_from_slice(b"transfer-encoding: chunked\r\n");
+        }
+        head.extend_from_slice(&head_options);
+        match (persistent, to.http11) {
+            (false, _) => head.extend_from_slice(b"connection: close\r\n"),
+            (true, false) => head.extend_from_slice(b"connection: keep-alive\r\n"),
+            (true, true) => {}
+        }
+        head.extend_from_slice(b"\r\n");
+        let queued_before = state.io.queued();
+        state.io.queue(&head);
+        Self { encoder, persistent, queued_before, ended: has_no_body, failed: false }
+    }
+
+    /// Queues the end of the body.
+    fn end(&mut self, state: &mut State, trailers: Option<&HeaderMap>) {
+        self.ended = true;
+        state.io.queue(&self.encoder.end(trailers));
+    }
+}
+
+/// Status line and fields of a response. `http11` is the version that the client speaks: one of HTTP/1.0 may not know the
+/// other.
+pub(crate) fn head_of<B>(response: &Response<B>, http11: bool) -> Vec<u8> {
+    let mut head = Vec::with_capacity(1024);
+    head.extend_from_slice(if http11 { b"HTTP/1.1 " } else { b"HTTP/1.0 " });
+    head.extend_from_slice(response.status.as_str().as_bytes());
+    head.push(b' ');
+    head.extend_from_slice(response.reason().as_bytes());
+    head.extend_from_slice(b"\r\n");
+    response.fields.write(&mut head);
+    head
+}

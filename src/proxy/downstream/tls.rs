@@ -1,0 +1,78 @@
+//! TLS with a visitor, before anything is said in HTTP.
+//!
+//! Previous step: `worker_pool`. Next: `connection`, which tells HTTP/2 by its first octets.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio_rustls::TlsAcceptor;
+
+use crate::proxy::downstream::client_stream::Socket;
+use crate::proxy::downstream::connection;
+use crate::proxy::downstream::connection_state::Visitor;
+use crate::proxy::site_table::Snapshot;
+use crate::proxy::socket_io::SocketIo;
+use crate::telemetry::ErrorKind;
+
+/// Shakes hands, for no longer than the head of a request may take, and speaks HTTP from then on.
+pub(crate) async fn serve(socket: Socket, visitor: Arc<Visitor>, snapshot: Arc<Snapshot>) {
+    let Some(tls) = snapshot.tls.clone() else { return };
+    let longest = snapshot.timeouts.request_head;
+    let forwards_certificate = snapshot.client_cert_fields;
+    // The connection may outlive this config by far.
+    drop(snapshot);
+    let shaking = Box::pin(async {
+        let mut first = [0];
+        // A record of TLS never begins with a letter, and a request of HTTP always does.
+        if socket.peek(&mut first).await? > 0 && first.first().is_some_and(u8::is_ascii_alphabetic)
+        {
+            return Ok(Err(socket));
+        }
+        TlsAcceptor::from(tls).accept(socket).await.map(Ok)
+    });
+    match tokio::time::timeout(longest, shaking).await {
+        Ok(Ok(Ok(stream))) => {
+            if forwards_certificate && let Some(chain) = stream.get_ref().1.peer_certificates() {
+                visitor.peer.set_certificate(chain);
+            }
+            connection::serve(SocketIo::Tls(Box::new(stream.into())), visitor).await;
+        }
+        Ok(Ok(Err(socket))) => {
+            visitor.worker.metrics().error(ErrorKind::Tls);
+            tracing::debug!("a visitor speaks HTTP without TLS on the port of https");
+            refuse_plain(socket, longest).await;
+        }
+        Ok(Err(error)) => {
+            visitor.worker.metrics().error(ErrorKind::Tls);
+            tracing::debug!(%error, "a visitor's TLS handshake failed");
+        }
+        Err(_) => {
+            visitor.worker.metrics().error(ErrorKind::Tls);
+            tracing::debug!("a visitor's TLS handshake took too long");
+        }
+    }
+}
+
+/// Says in HTTP that this port takes TLS only.
+async fn refuse_plain(mut socket: Socket, longest: Duration) {
+    let text = "This port speaks https only.\n";
+    let response = format!(
+        "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\n\
+         Connection: close\r\n\r\n{text}",
+        text.len()
+    );
+    let refusing = async {
+        socket.write_all(response.as_bytes()).await?;
+        socket.shutdown().await?;
+        // Closing with the request unread would take the response with it.
+        let mut unread = [0; 1024];
+        for _ in 0..64 {
+            if socket.read(&mut unread).await? == 0 {
+                break;
+            }
+        }
+        Ok::<_, std::io::Error>(())
+    };
+    let _ = tokio::time::timeout(longest, refusing).await;
+}

@@ -1,0 +1,265 @@
+//! Worker threads: one current-thread runtime a core. A connection stays with its worker for
+//! life, and so do the connections to upstreams that its requests open.
+//!
+//! Previous step: `listener`, which hands each accepted socket to the worker with the fewest. Next:
+//! `connection`.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use tokio::sync::oneshot;
+
+use crate::proxy::downstream::client_stream::Socket;
+use crate::proxy::downstream::connection;
+use crate::proxy::downstream::connection_state::Visitor;
+use crate::proxy::downstream::proxy_protocol::{self, Proxied};
+use crate::proxy::downstream::tls;
+use crate::proxy::downstream::worker::{OpenGuard, Worker};
+use crate::proxy::site_table::Snapshot;
+use crate::proxy::socket_io::SocketIo;
+use crate::telemetry::{ErrorKind, Metrics};
+
+/// How long after the beginning of a drain a visitor's next request is waited for.
+const LINGER: Duration = Duration::from_secs(1);
+/// The finest and the coarsest step of a worker's clock.
+const TICKS: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
+
+/// The running workers.
+#[derive(Debug)]
+pub struct Workers {
+    each: Vec<Handle>,
+}
+
+#[derive(Debug)]
+struct Handle {
+    worker: Arc<Worker>,
+    sockets: UnboundedSender<Accepted>,
+    ended: oneshot::Receiver<()>,
+}
+
+impl Workers {
+    /// Starts as many workers as the metrics have shards.
+    ///
+    /// # Errors
+    /// When a thread or its runtime cannot be had.
+    pub fn start(snapshot: &Arc<ArcSwap<Snapshot>>, metrics: &Metrics) -> io::Result<Self> {
+        let mut each = Vec::new();
+        for (id, shard) in metrics.shards().enumerate() {
+            let worker = Arc::new(Worker::new(id, Arc::clone(snapshot), shard));
+            let (sockets, incoming) = mpsc::unbounded_channel();
+            let (end, ended) = oneshot::channel();
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let task = Thread::new(Arc::clone(&worker)).run(incoming);
+            thread::Builder::new().name(format!("worker-{id}")).spawn(move || {
+                runtime.block_on(task);
+                // Resolving names runs on helper threads: nobody waits for those.
+                runtime.shutdown_background();
+                let _ = end.send(());
+            })?;
+            each.push(Handle { worker, sockets, ended });
+        }
+        Ok(Self { each })
+    }
+
+    /// Whether there are as many connections as may be.
+    pub(crate) fn are_full(&self) -> bool {
+        let most = self.each.first().and_then(|handle| handle.worker.most_connections());
+        let open = || self.each.iter().map(|handle| handle.worker.open()).sum::<usize>();
+        most.is_some_and(|most| open() >= most)
+    }
+
+    /// Hands a connection to the worker that has the fewest.
+    pub(crate) fn hand_over(&self, stream: TcpStream, address: SocketAddr, secure: bool) {
+        let fewest = self.each.iter().min_by_key(|handle| handle.worker.open());
+        if let Some(Handle { worker, sockets, .. }) = fewest
+            && sockets.send(Accepted { stream, address, secure, open: worker.opened() }).is_err()
+        {
+            tracing::error!(worker = worker.id(), "a worker has died, a connection is dropped");
+        }
+    }
+
+    /// Lets what is under way end, for as long as the config allows.
+    pub async fn drain(self) {
+        let ends: Vec<_> = self
+            .each
+            .into_iter()
+            .map(|Handle { sockets, ended, .. }| {
+                drop(sockets);
+                ended
+            })
+            .collect();
+        for end in ends {
+            // An error is a worker that has died: it has ended, too.
+            let _ = end.await;
+        }
+    }
+}
+
+/// An accepted connection on its way to a worker; counted as open from here on.
+#[derive(Debug)]
+struct Accepted {
+    stream: TcpStream,
+    address: SocketAddr,
+    /// It speaks TLS.
+    secure: bool,
+    open: OpenGuard,
+}
+
+/// A connection whose visitor is known.
+struct Begun {
+    stream: tokio::net::TcpStream,
+    address: SocketAddr,
+    /// It speaks TLS with us.
+    secure: bool,
+    /// The visitor speaks TLS, with us or with the balancer.
+    by_tls: bool,
+}
+
+/// A worker's thread: its connections, and what looks after them.
+#[derive(Debug)]
+struct Thread {
+    worker: Arc<Worker>,
+    visitors: Mutex<HashMap<u64, Arc<Visitor>>>,
+    /// No more connections are to come; set before those that are open are told.
+    draining: AtomicBool,
+}
+
+impl Thread {
+    fn new(worker: Arc<Worker>) -> Arc<Self> {
+        Arc::new(Self { worker, visitors: Mutex::default(), draining: AtomicBool::new(false) })
+    }
+
+    fn visitors(&self) -> MutexGuard<'_, HashMap<u64, Arc<Visitor>>> {
+        self.visitors.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes connections until there are no more to come, then lets those that are open end.
+    async fn run(self: Arc<Self>, mut incoming: UnboundedReceiver<Accepted>) {
+        let sweeper = tokio::spawn(Arc::clone(&self).sweep());
+        let mut number = 0;
+        while let Some(accepted) = incoming.recv().await {
+            self.admit(number, accepted);
+            number += 1;
+        }
+        self.draining.store(true, Relaxed);
+        self.visitors().values().for_each(|visitor| visitor.activity.drain());
+        let longest = self.worker.snapshot().timeouts.drain;
+        if tokio::time::timeout(longest, self.worker.all_closed()).await.is_err() {
+            let connections = self.worker.open();
+            tracing::warn!(
+                worker = self.worker.id(),
+                connections,
+                "the drain timeout has passed, connections are cut"
+            );
+        }
+        sweeper.abort();
+    }
+
+    /// Starts a connection's task.
+    fn admit(self: &Arc<Self>, number: u64, accepted: Accepted) {
+        let Accepted { stream, address, secure, open } = accepted;
+        let stream = match tokio::net::TcpStream::from_std(stream) {
+            Ok(stream) => stream,
+            Err(error) => return tracing::warn!(%error, "a visitor's connection cannot be served"),
+        };
+        let snapshot = self.worker.snapshot();
+        let thread = Arc::clone(self);
+        tokio::spawn(async move {
+            let mut stream = stream;
+            let visitor = match snapshot.proxy_protocol {
+                true => Box::pin(thread.proxied(&mut stream, address, &snapshot)).await,
+                false => Some((address, secure)),
+            };
+            if let Some((address, by_tls)) = visitor {
+                let begun = Begun { stream, address, secure, by_tls };
+                thread.serve(number, begun, snapshot).await;
+            }
+            drop(open);
+        });
+    }
+
+    /// What a balancer says of the visitor; `None` when it says nothing of use, or may not.
+    async fn proxied(
+        &self,
+        stream: &mut tokio::net::TcpStream,
+        peer: SocketAddr,
+        snapshot: &Snapshot,
+    ) -> Option<(SocketAddr, bool)> {
+        let anybody = snapshot.trusted_proxies.is_empty();
+        let read = if anybody || snapshot.trusts(peer.ip()) {
+            let longest = snapshot.timeouts.request_head;
+            match tokio::time::timeout(longest, proxy_protocol::read(stream)).await {
+                Ok(read) => read.map_err(|error| error.to_string()),
+                Err(_) => Err("the header of the PROXY protocol did not come in time".to_owned()),
+            }
+        } else {
+            Err("the peer is none of listen.trusted_proxies".to_owned())
+        };
+        match read {
+            Ok(Proxied { visitor, secure }) => Some((visitor.unwrap_or(peer), secure)),
+            Err(reason) => {
+                self.worker.metrics().error(ErrorKind::Connection);
+                tracing::debug!(%peer, reason, "a connection was refused");
+                None
+            }
+        }
+    }
+
+    /// Serves a connection to its end.
+    async fn serve(&self, number: u64, begun: Begun, snapshot: Arc<Snapshot>) {
+        let Begun { stream, address, secure, by_tls } = begun;
+        let worker = Arc::clone(&self.worker);
+        let visitor = Arc::new(Visitor::new(worker, address, secure || by_tls));
+        self.visitors().insert(number, Arc::clone(&visitor));
+        if self.draining.load(Relaxed) {
+            // It was accepted before, and came too late to be told with the others.
+            visitor.activity.drain();
+        }
+        self.worker.metrics().connection_opened();
+        let socket = Socket::new(stream);
+        if secure {
+            // Boxed, so that a connection without TLS does not hold the place.
+            Box::pin(tls::serve(socket, visitor, snapshot)).await;
+        } else {
+            // The connection may outlive this config by far.
+            drop(snapshot);
+            connection::serve(SocketIo::Tcp(socket), visitor).await;
+        }
+        self.visitors().remove(&number);
+        self.worker.metrics().connection_closed();
+    }
+
+    /// Moves the clock on and ends what has waited for too long.
+    async fn sweep(self: Arc<Self>) {
+        let (finest, coarsest) = TICKS;
+        loop {
+            let snapshot = self.worker.snapshot();
+            let timeouts = snapshot.timeouts;
+            let shortest = timeouts.request_head.min(timeouts.idle).min(timeouts.upstream_idle);
+            let step = (shortest / 4).clamp(finest, coarsest);
+            tokio::time::sleep(step).await;
+            let now = self.worker.clock().next_tick();
+            let ticks = |time: Duration| {
+                u64::try_from(time.as_nanos().div_ceil(step.as_nanos().max(1))).unwrap_or(u64::MAX)
+            };
+            let (head, idle) = (ticks(timeouts.request_head), ticks(timeouts.idle));
+            let linger = ticks(LINGER);
+            for visitor in self.visitors().values() {
+                visitor.activity.check(now, head, idle, linger);
+                if visitor.activity.rests() {
+                    visitor.recall.forget();
+                }
+            }
+            for site in snapshot.sites.all() {
+                site.sweep(self.worker.id(), timeouts.upstream_idle);
+            }
+        }
+    }
+}

@@ -1,0 +1,302 @@
+//! What can go wrong with a request, and the one place that turns it into a response.
+
+use std::io;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{
+    ACCEPT, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER,
+};
+use http::{Response, StatusCode};
+use thiserror::Error;
+
+use crate::config::settings::Upstream;
+use crate::http::framing::FramingError;
+use crate::http::head::HeadError;
+use crate::http::{Fields, TargetError};
+use crate::proxy::upstream::failure::UpstreamError;
+use crate::telemetry::ErrorKind;
+
+/// Why a request could not be answered by the origin. Messages never show a cookie value.
+#[derive(Debug, Error)]
+pub(crate) enum ProxyError {
+    #[error(transparent)]
+    BadHead(HeadError),
+    #[error("the version of HTTP is not supported")]
+    Version,
+    #[error("the head of the request is too large")]
+    HeadTooLarge,
+    #[error("the request target is too long")]
+    TargetTooLong,
+    #[error("the request's body has {0}")]
+    BadFraming(FramingError),
+    #[error("the request's body has an unknown transfer coding")]
+    UnknownCoding,
+    #[error("the request has no valid host")]
+    BadHost,
+    #[error(transparent)]
+    BadTarget(#[from] TargetError),
+    #[error("the request has more cookies than `limits.cookies` allows")]
+    TooManyCookies,
+    #[error("the request has passed this proxy before")]
+    Loop,
+    #[error("the request has {0} header fields, more than are taken")]
+    TooManyFields(usize),
+    #[error("CONNECT is not served here")]
+    Connect405,
+    #[error("TRACE is not answered here")]
+    Trace405,
+    #[error("no site is served under this host")]
+    NoSite,
+    #[error("no site is served under this path of the host")]
+    NoPath,
+    #[error("the body is larger than the site takes")]
+    BodyTooLarge,
+    #[error("the body of the request is malformed or broke off")]
+    BrokenBody,
+    #[error("more requests from one address than the site takes")]
+    TooManyRequests(Duration),
+    #[error("more requests at a time than the site takes")]
+    Overloaded,
+    #[error("the rest of the request did not come in time")]
+    RequestTimeout,
+    #[error("the upstream {0} cannot be reached")]
+    Connect(Upstream, #[source] io::Error),
+    #[error("the upstream {0} did not take the connection in time")]
+    ConnectTimeout(Upstream),
+    #[error("the upstream failed")]
+    Upstream(#[source] UpstreamError),
+    #[error("the upstream did not answer in time")]
+    UpstreamTimeout,
+    #[error("the upstream switched protocols unasked")]
+    UnaskedUpgrade,
+    #[error("internal fault")]
+    Internal,
+}
+
+impl From<HeadError> for ProxyError {
+    fn from(error: HeadError) -> Self {
+        match error {
+            HeadError::Version => Self::Version,
+            error => Self::BadHead(error),
+        }
+    }
+}
+
+impl From<FramingError> for ProxyError {
+    fn from(error: FramingError) -> Self {
+        match error {
+            FramingError::UnknownCoding => Self::UnknownCoding,
+            error => Self::BadFraming(error),
+        }
+    }
+}
+
+impl ProxyError {
+    pub(crate) fn status(&self) -> StatusCode {
+        match self {
+            Self::BadHead(_)
+            | Self::BadFraming(_)
+            | Self::BadHost
+            | Self::BadTarget(_)
+            | Self::BrokenBody => StatusCode::BAD_REQUEST,
+            Self::TargetTooLong => StatusCode::URI_TOO_LONG,
+            // RFC 9112 section 6.1.
+            Self::UnknownCoding => StatusCode::NOT_IMPLEMENTED,
+            Self::Version => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+            Self::HeadTooLarge | Self::TooManyFields(_) | Self::TooManyCookies => {
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
+            }
+            Self::Loop => StatusCode::LOOP_DETECTED,
+            Self::Connect405 | Self::Trace405 => StatusCode::METHOD_NOT_ALLOWED,
+            // Not the host that it was sent to for (RFC 9110 section 15.5.20).
+            Self::NoSite => StatusCode::MISDIRECTED_REQUEST,
+            Self::NoPath => StatusCode::NOT_FOUND,
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooManyRequests(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::Connect(..) | Self::Upstream(_) | Self::UnaskedUpgrade => StatusCode::BAD_GATEWAY,
+            Self::ConnectTimeout(_) | Self::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
+            Self::Internal | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    pub(crate) fn kind(&self) -> ErrorKind {
+        match self {
+            Self::BadHead(_)
+            | Self::Version
+            | Self::HeadTooLarge
+            | Self::TargetTooLong
+            | Self::BadFraming(_)
+            | Self::UnknownCoding
+            | Self::BadHost
+            | Self::BadTarget(_)
+            | Self::TooManyFields(_)
+            | Self::TooManyCookies
+            | Self::Connect405
+            | Self::Trace405
+            | Self::NoSite
+            | Self::NoPath
+            | Self::BodyTooLarge
+            | Self::BrokenBody => ErrorKind::BadRequest,
+            Self::Loop => ErrorKind::Loop,
+            Self::TooManyRequests(_) => ErrorKind::TooManyRequests,
+            Self::Overloaded => ErrorKind::Overloaded,
+            Self::RequestTimeout => ErrorKind::RequestTimeout,
+            Self::Connect(..) => ErrorKind::UpstreamConnect,
+            Self::Upstream(_) | Self::UnaskedUpgrade => ErrorKind::UpstreamFailed,
+            Self::ConnectTimeout(_) | Self::UpstreamTimeout => ErrorKind::UpstreamTimeout,
+            Self::Internal => ErrorKind::Internal,
+        }
+    }
+
+    /// Whether the visitor's connection is of no more use.
+    fn closes(&self) -> bool {
+        match self {
+            Self::RequestTimeout => true,
+            Self::NoSite | Self::NoPath | Self::Trace405 => false,
+            _ => self.kind() == ErrorKind::BadRequest,
+        }
+    }
+
+    /// When to come again, in seconds.
+    fn retry_after(&self) -> Option<u64> {
+        match self {
+            Self::TooManyRequests(wait) => Some(seconds(*wait)),
+            Self::Overloaded => Some(1),
+            _ => None,
+        }
+    }
+
+    /// What the visitor may read: nothing of the inside.
+    fn public_message(&self) -> &'static str {
+        match self {
+            Self::BadHead(_) => "The head of the request is malformed.",
+            Self::Version => "This version of HTTP is not supported.",
+            Self::HeadTooLarge => "The head of the request is too large.",
+            Self::TargetTooLong => "The request target is too long.",
+            Self::BadFraming(_) => "The length of the request's body is not certain.",
+            Self::UnknownCoding => "The transfer coding of the request is not known.",
+            Self::BadHost => "The request has no valid host.",
+            Self::BadTarget(_) => "The request target is not valid.",
+            Self::TooManyFields(_) => "The request has too many header fields.",
+            Self::TooManyCookies => "The request has too many cookies.",
+            Self::Loop => "The request has passed this proxy before.",
+            Self::Connect405 => "CONNECT is not served here.",
+            Self::Trace405 => "TRACE is not answered here.",
+            Self::NoSite => "No site is served under this host.",
+            Self::NoPath => "No site is served under this path.",
+            Self::BodyTooLarge => "The body of the request is too large.",
+            Self::BrokenBody => "The body of the request is malformed.",
+            Self::TooManyRequests(_) => "Too many requests: come again later.",
+            Self::Overloaded => "Too many requests at a time: come again.",
+            Self::RequestTimeout => "The request did not come in time.",
+            Self::Connect(..) | Self::Upstream(_) | Self::UnaskedUpgrade => {
+                "The site's server cannot be reached."
+            }
+            Self::ConnectTimeout(_) | Self::UpstreamTimeout => {
+                "The site's server did not answer in time."
+            }
+            Self::Internal => "The request could not be handled.",
+        }
+    }
+}
+
+/// The methods of RFC 9110 section 9.3 and RFC 5789 that are forwarded; others are, too.
+pub(crate) const ALLOWED: HeaderValue =
+    HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+
+/// The form of an error page, settled before the request is given away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PageForm {
+    Plain,
+    Json,
+}
+
+impl PageForm {
+    /// JSON for those who ask for it, text for all others.
+    pub(crate) fn by(fields: &impl Fields) -> Self {
+        let accept = fields.value(&ACCEPT).unwrap_or_default();
+        let says = |what: &[u8]| memchr::memmem::find(accept, what);
+        match (says(b"json"), says(b"text/")) {
+            (Some(json), text) if text.is_none_or(|text| json < text) => Self::Json,
+            _ => Self::Plain,
+        }
+    }
+}
+
+/// Turns an error into a response, and says it in the log.
+pub(crate) fn respond(error: &ProxyError, form: PageForm, request_id: &str) -> Response<Bytes> {
+    let status = error.status();
+    let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+    match error.kind() {
+        ErrorKind::BadRequest
+        | ErrorKind::Loop
+        | ErrorKind::RequestTimeout
+        | ErrorKind::TooManyRequests
+        | ErrorKind::Overloaded => {
+            tracing::debug!(request_id, status = status.as_u16(), %error, "refused a request");
+        }
+        ErrorKind::Internal => {
+            tracing::error!(request_id, status = status.as_u16(), %error, "refused a request after an internal fault");
+        }
+        _ => {
+            tracing::warn!(request_id, status = status.as_u16(), %error, cause, "an upstream failed")
+        }
+    }
+    let reason = status.canonical_reason().unwrap_or_default();
+    let message = error.public_message();
+    let (media_type, text) = match form {
+        PageForm::Json => {
+            let page = serde_json::json!({
+                "status": status.as_u16(),
+                "error": reason,
+                "message": message,
+                "request_id": request_id,
+            });
+            ("application/json", format!("{page}\n"))
+        }
+        PageForm::Plain => (
+            "text/plain; charset=utf-8",
+            format!("{} {reason}\n\n{message}\nRequest id: {request_id}\n", status.as_u16()),
+        ),
+    };
+    let mut response = Response::new(Bytes::from(text));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let Some(seconds) = error.retry_after() {
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if status == StatusCode::METHOD_NOT_ALLOWED {
+        headers.insert(ALLOW, ALLOWED);
+    }
+    if error.closes() {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+/// Whole seconds, for `Retry-After` (RFC 9110 section 10.2.3).
+fn seconds(wait: Duration) -> u64 {
+    wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_is_json_for_those_who_ask_for_it() {
+        let form = |accept: &'static str| {
+            let mut headers = http::HeaderMap::new();
+            headers.insert(ACCEPT, HeaderValue::from_static(accept));
+            PageForm::by(&headers)
+        };
+        assert_eq!(form("application/json"), PageForm::Json);
+        assert_eq!(form("application/problem+json, text/plain"), PageForm::Json);
+        assert_eq!(form("text/html, application/json"), PageForm::Plain);
+        assert_eq!(form("*/*"), PageForm::Plain);
+    }
+}

@@ -1,0 +1,104 @@
+//! Makes a request fit for the upstream and its response fit for the filter.
+//!
+//! Previous step: the filter's request side. Next: `attempt`, then the filter's response side.
+
+use futures_util::FutureExt;
+use http::header::{CONNECTION, HOST, SET_COOKIE, UPGRADE};
+use http::{StatusCode, Version};
+
+use crate::filter::keep_private;
+use crate::http::{Fields, Request, Response, binds_connection};
+use crate::proxy::request::attempt::{self, Answered, Exchange, Forward};
+use crate::proxy::request::error::ProxyError;
+use crate::proxy::request::head_coalescer::together;
+use crate::proxy::request::hop_by_hop;
+use crate::proxy::request::request_body::VisitorBody;
+use crate::proxy::request::response_body::OriginBody;
+use crate::proxy::request::upstream_urls;
+use crate::proxy::request::upstream_urls::Visited;
+use crate::proxy::upstream::client::Answer;
+
+/// Forwards a request. The response is as the origin gave it, less the hop-by-hop fields.
+pub(crate) fn forward<'a>(
+    request: Request<VisitorBody>,
+    to: Forward<'a>,
+) -> impl Future<Output = Result<Response<OriginBody>, ProxyError>> + 'a {
+    let kept = to.site.balance.kept(&request.fields);
+    let secure = to.client.secure;
+    let visited = Visited { secure, host: request.fields.value(&HOST).map(Box::from) };
+    let (exchange, switches) = begin(request, kept, to);
+    // A combinator and not an async block, which would hold the exchange twice.
+    let answer = exchange.map(move |answer| {
+        let answer = answer?;
+        let keep = to.site.balance.keep(kept, answer.1.upstream(), secure);
+        let mut response = answered(answer, switches, to)?;
+        let upstreams = to.site.upstreams().iter().map(|upstream| upstream.address());
+        to.site.balance.remove_foreign(&mut response.fields);
+        upstream_urls::rewrite(&mut response.fields, &visited, upstreams);
+        if let Some(cookie) = keep {
+            response.fields.append(&SET_COOKIE, cookie);
+            // Another visitor's copy would keep them all at one upstream.
+            keep_private(&mut response.fields);
+        }
+        Ok(response)
+    });
+    together(answer, tokio::task::yield_now)
+}
+
+fn answered(
+    (answer, mut lease): Answered,
+    asked: bool,
+    to: Forward<'_>,
+) -> Result<Response<OriginBody>, ProxyError> {
+    let (mut response, http2) = match answer {
+        Answer::Http2(response) => {
+            let (response, body) = response.into_parts();
+            (response, Some(body))
+        }
+        Answer::Http1(response) | Answer::Interim(response) => (*response, None),
+    };
+    if binds_connection(&response.fields) {
+        lease.make_private(to.http1.map(|session| &session.private));
+    }
+    let switches = response.status == StatusCode::SWITCHING_PROTOCOLS;
+    let session = to.http1.filter(|_| switches && asked);
+    if switches && session.is_none() {
+        return Err(ProxyError::UnaskedUpgrade);
+    }
+    // Which protocol follows, or is required (RFC 9110 section 15.5.22).
+    let names_protocol = switches || response.status == StatusCode::UPGRADE_REQUIRED;
+    let protocol = match names_protocol && to.http1.is_some() {
+        true => response.fields.value(&UPGRADE).map(<[u8]>::to_vec),
+        false => None,
+    };
+    hop_by_hop::remove_hop_by_hop(&mut response.fields, None);
+    if let Some(protocol) = protocol {
+        response.fields.insert(&UPGRADE, protocol);
+        response.fields.insert(&CONNECTION, "upgrade");
+    }
+    Ok(match session {
+        Some(session) => {
+            session.upgrades_to(lease);
+            response.map(|()| OriginBody::page(bytes::Bytes::new()))
+        }
+        None => response.map(|()| OriginBody::upstream(http2, lease)),
+    })
+}
+
+/// Makes the request fit for the upstream, and sends it. Returns whether it asks to switch protocols, too.
+fn begin<'a>(
+    mut request: Request<VisitorBody>,
+    kept: Option<usize>,
+    to: Forward<'a>,
+) -> (Exchange<'a>, bool) {
+    let wanted = match to.version {
+        Version::HTTP_11 => hop_by_hop::wanted_upgrade(&request.fields),
+        _ => None,
+    };
+    let switches = wanted.is_some();
+    let ours = to.site.filter.settings().forward_header.as_ref();
+    hop_by_hop::prepare_request(&mut request.fields, wanted, ours, to.version);
+    let via = (&to.snapshot.via, to.version);
+    to.client.add_forwarding(&to.visitor.peer, &mut request.fields, via);
+    (attempt::begin(request, kept, switches, to), switches)
+}

@@ -1,0 +1,303 @@
+//! One request, in a straight line: check it, find its site, filter and forward, settle the end.
+//!
+//! Previous step: `connection`. Next: the filter around `forward`.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use http::header::{ALLOW, HOST};
+use http::{Method, StatusCode, Version};
+use tokio::time::Instant;
+
+use crate::centre;
+use crate::filter::{
+    Begun, FilterBody, Judged, Peer, Received as Seen, RequestHead, named_host,
+    own as answered_by_filter, unix_now,
+};
+use crate::http::{
+    Authority, Client, Fields, Request, Response, Target, TargetError, join_cookies,
+};
+use crate::page::PageBody;
+use crate::proxy::downstream::client_body::ClientBody;
+use crate::proxy::downstream::connection_state::Visitor;
+use crate::proxy::downstream::http1_session::Http1Session;
+use crate::proxy::request::attempt::Forward;
+use crate::proxy::request::error::{ALLOWED, PageForm, ProxyError};
+use crate::proxy::request::forward::forward;
+use crate::proxy::request::hop_by_hop;
+use crate::proxy::request::https_redirect;
+use crate::proxy::request::request_body::VisitorBody;
+use crate::proxy::request::request_record::Ticket;
+use crate::proxy::request::response_body::{OriginBody, ServedBody};
+use crate::proxy::site_table::{NotFound, Site, Snapshot};
+
+/// What the start line of a request said, besides its method and its path.
+#[derive(Debug)]
+pub(crate) struct Received {
+    pub(crate) version: Version,
+    /// The authority of a target in absolute-form, or why the target is invalid.
+    pub(crate) authority: Result<Option<Box<str>>, TargetError>,
+    /// The client waits for a 100 before it sends the body (RFC 9110 section 10.1.1).
+    pub(crate) expects_continue: bool,
+}
+
+impl Received {
+    /// Leaves path and query in the target of an HTTP/2 request (RFC 9113 section 8.3.1).
+    pub(crate) fn of_http2<B>(request: &mut http::Request<B>) -> Self {
+        let method = request.method().clone();
+        let target = Target::of(&method, request.uri());
+        let path = target.map(|target| target.to_origin_form(&method).into_owned());
+        let authority = target.map(|target| target.authority().map(Box::from));
+        let uri = path.map(|path| path.parse());
+        let authority = match uri {
+            Ok(Ok(uri)) => {
+                *request.uri_mut() = uri;
+                authority
+            }
+            Ok(Err(_)) => Err(TargetError::Form),
+            Err(error) => Err(error),
+        };
+        Self { version: Version::HTTP_2, authority, expects_continue: false }
+    }
+}
+
+/// Answers a request. Fails never: whatever goes wrong becomes a response.
+pub(crate) fn handle(
+    visitor: Arc<Visitor>,
+    http1: Option<Arc<Http1Session>>,
+    request: Request<ClientBody>,
+    received: Received,
+) -> impl Future<Output = Response<ServedBody>> {
+    let ticket = Ticket::new(visitor, http1, &request, received.version);
+    let form = PageForm::by(&request.fields);
+    answer(ticket, form, Box::new((request, received)))
+}
+
+/// What is given to an async function is kept in its future twice: ticket and request are boxed.
+async fn answer(
+    mut ticket: Box<Ticket>,
+    form: PageForm,
+    request: Box<(Request<ClientBody>, Received)>,
+) -> Response<ServedBody> {
+    let answered = AssertUnwindSafe(serve(&mut ticket, form, request)).catch_unwind().await;
+    // What a panic says may hold anything: only that there was one is told on.
+    let outcome = answered.unwrap_or(Err(ProxyError::Internal));
+    match outcome {
+        Ok(Served::Filtered(response)) => {
+            ticket.answered(response.status);
+            response.map(|body| ServedBody::filtered(body, ticket))
+        }
+        Ok(Served::Page(response)) => {
+            ticket.answered(response.status);
+            response.map(|body| ServedBody::changed(body, ticket))
+        }
+        Ok(Served::Own(response)) => {
+            ticket.answered(response.status);
+            response.map(|body| ServedBody::page(body, ticket))
+        }
+        Err(error) => {
+            let page = Response::from_http(ticket.page(&error, form));
+            ticket.answered(page.status);
+            page.map(|page| ServedBody::page(page, ticket))
+        }
+    }
+}
+
+/// What is served: the origin's answer through the filter, or a page of the site's own.
+enum Served {
+    Filtered(Response<FilterBody<OriginBody>>),
+    Page(Response<PageBody<FilterBody<OriginBody>>>),
+    Own(Response<Bytes>),
+}
+
+async fn serve(
+    ticket: &mut Ticket,
+    form: PageForm,
+    request: Box<(Request<ClientBody>, Received)>,
+) -> Result<Served, ProxyError> {
+    let snapshot = &Arc::clone(&ticket.snapshot);
+    let visitor = &Arc::clone(&ticket.visitor);
+    let mut asked = None;
+    // In a block of its own, so that the request is not kept while its answer is awaited.
+    let (forwarded, begun, began, site) = {
+        let (mut request, received) = *request;
+        let version = received.version;
+        let site = check(&mut request, received, &ticket.client, snapshot)?;
+        ticket.site = Some(site.index);
+        ticket.trace(&mut request.fields);
+        if site.body_bytes.is_some_and(|most| request.body.size_hint().lower() > most) {
+            return Err(ProxyError::BodyTooLarge);
+        }
+        if let Some(port) = snapshot.redirect.filter(|_| !ticket.client.secure) {
+            return https_redirect::to_https(&request, port).map(own_page);
+        }
+        let method = request.method.clone();
+        if hop_by_hop::is_last_hop(&method, &mut request.fields) {
+            return match method {
+                Method::OPTIONS => Ok(Served::Own(options())),
+                _ => Err(ProxyError::Trace405),
+            };
+        }
+        let own = site.centre.page(request.uri.path());
+        // Serving consentry's pages is cheap and not limited. Posted choices write receipts.
+        let limited = own.is_none() || request.method == Method::POST;
+        if let Some(admission) = site.admission.as_ref().filter(|_| limited) {
+            let address = ticket.client.address;
+            // The request goes along, so that it is not kept while a place is waited for.
+            let admitted = Box::pin(async move { (admission.admit(address).await, request) });
+            let (place, waited) = admitted.await;
+            ticket.place = place?;
+            request = waited;
+        }
+        if let Some(page) = own {
+            let asking = centre::Visitor {
+                secure: ticket.client.secure,
+                trusted: ticket.client.trusted,
+                address: Some(ticket.client.address),
+                now: unix_now(),
+            };
+            let request = request.map(|body| VisitorBody::new(body, site.body_bytes, &site.filter));
+            let own = Box::pin(site.centre.answer(page, request.into_http(), asking));
+            // A body of ours is short: who has not sent it by then sends it never.
+            let own = tokio::time::timeout(snapshot.timeouts.idle, own).await;
+            return own.map(own_page).map_err(|_| ProxyError::RequestTimeout);
+        }
+        if let Some(pages) = &site.page {
+            let own = &site.centre;
+            let trusted = ticket.client.trusted;
+            asked = pages.asked(&mut request, trusted, unix_now(), own).map(Box::new);
+        }
+        let Client { secure, trusted, .. } = ticket.client;
+        let head = RequestHead {
+            method: &request.method,
+            uri: &request.uri,
+            host: named_host(&request.fields),
+            fields: &request.fields,
+        };
+        let peer = Peer { secure, trusted };
+        let begun = match Begun::of(&site.filter, head, peer, Some(&visitor.recall)) {
+            Ok((begun, edits)) => {
+                edits.apply(&mut request.fields);
+                begun
+            }
+            Err(answer) => {
+                return Ok(Served::Filtered(Response::from_http(answered_by_filter(
+                    &site.filter,
+                    *answer,
+                ))));
+            }
+        };
+        let request = request.map(|body| VisitorBody::new(body, site.body_bytes, &site.filter));
+        let began = Instant::now();
+        let (client, http1) = (&ticket.client, ticket.http1.as_ref());
+        let consent = begun.consent();
+        let to = Forward { visitor, client, version, http1, site, snapshot, consent, began };
+        (forward(request, to), begun, began, site)
+    };
+    let answered = forwarded.await;
+    ticket.upstream_took(began.elapsed());
+    // A page of ours passes the filter like the origin's: nothing leaves around it.
+    let page = |error| Response::from_http(ticket.page(&error, form)).map(OriginBody::page);
+    let (mut head, body) = answered.unwrap_or_else(page).into_parts();
+    let (edits, seen) = begun.received(head.status, &head.fields, body);
+    edits.apply(&mut head.fields);
+    let judged = match seen {
+        Seen::Judged(judged) => judged,
+        Seen::Look(mut looking) => {
+            let ended = std::future::poll_fn(|context| looking.poll_start(context)).await;
+            let (edits, judged) = looking.judge(ended, &head.fields);
+            edits.apply(&mut head.fields);
+            judged
+        }
+    };
+    let response = match judged {
+        Judged::Pass(body) => head.map(|()| body),
+        Judged::Answer(answer) => Response::from_http(answer),
+    };
+    Ok(match asked.zip(site.page.as_ref()) {
+        None => Served::Filtered(response),
+        Some((asked, pages)) => {
+            let consent = response.body.report().consent;
+            Served::Page(pages.rewrite(*asked, &consent, response, &site.centre))
+        }
+    })
+}
+
+/// A page of the site's own.
+fn own_page(page: http::Response<Bytes>) -> Served {
+    Served::Own(Response::from_http(page))
+}
+
+/// The answer to an OPTIONS request whose last recipient is this proxy.
+fn options() -> Response<Bytes> {
+    let mut response = Response::new(StatusCode::NO_CONTENT, Bytes::new());
+    response.fields.insert(&ALLOW, ALLOWED);
+    response
+}
+
+/// Rejects what must not be forwarded, and finds the site.
+fn check<'a>(
+    request: &mut Request<ClientBody>,
+    received: Received,
+    client: &Client,
+    snapshot: &'a Snapshot,
+) -> Result<&'a Site, ProxyError> {
+    // HTTP/2 sends each cookie in a field of its own (RFC 9113 section 8.2.3): they count as the one that they are.
+    join_cookies(&mut request.fields);
+    let fields = request.fields.count();
+    if fields > snapshot.limits.header_fields {
+        return Err(ProxyError::TooManyFields(fields));
+    }
+    if request.method == Method::CONNECT {
+        return Err(ProxyError::Connect405);
+    }
+    if snapshot.via.has_passed(&request.fields) {
+        if !snapshot.loop_reported.swap(true, Relaxed) {
+            tracing::warn!(
+                "a request has passed this proxy before: check whether an upstream leads back to it"
+            );
+        }
+        return Err(ProxyError::Loop);
+    }
+    client.remove_forged(&mut request.fields);
+    settle_host(request, received)?;
+    let host = named_host(&request.fields).unwrap_or_default();
+    let site = snapshot.sites.find(host, request.uri.path());
+    let site = site.map_err(|missing| match missing {
+        NotFound::Host => ProxyError::NoSite,
+        NotFound::Path => ProxyError::NoPath,
+    })?;
+    if host.is_empty() {
+        request.fields.insert(&HOST, &*site.host);
+    }
+    // Before anybody reads one of them.
+    if site.filter.has_too_many_cookies(&request.fields) {
+        return Err(ProxyError::TooManyCookies);
+    }
+    Ok(site)
+}
+
+/// Leaves one valid host in `Host`: that of the target, if it has one (RFC 9112 section 3.2, RFC 9113 section 8.3.1).
+fn settle_host<B>(request: &mut Request<B>, received: Received) -> Result<(), ProxyError> {
+    let has_host = request.fields.has(&HOST);
+    let several = request.fields.values(&HOST).nth(1).is_some();
+    if several || !request.fields.values(&HOST).all(|host| Authority::parse(host).is_some()) {
+        return Err(ProxyError::BadHost);
+    }
+    let authority = received.authority?;
+    // HTTP/1.0 knew no host, and HTTP/2 has it in the target.
+    let may_lack_host = match authority {
+        Some(_) => received.version != Version::HTTP_11,
+        None => received.version == Version::HTTP_10,
+    };
+    if !has_host && !may_lack_host {
+        return Err(ProxyError::BadHost);
+    }
+    if let Some(authority) = authority {
+        request.fields.insert(&HOST, authority.as_bytes());
+    }
+    Ok(())
+}

@@ -1,0 +1,149 @@
+//! Hop-by-hop header fields, and what replaces them (RFC 9110 section 7.6).
+
+use http::header::{
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderName, MAX_FORWARDS, TE,
+    UPGRADE,
+};
+use http::{Method, Version};
+
+use crate::http::{FieldSection, Fields};
+
+/// Fields that are for one connection only, besides `Connection` (RFC 9110 section 7.6.1).
+const HOP_BY_HOP: &[&str] = &[
+    "keep-alive",
+    "proxy-connection",
+    "transfer-encoding",
+    "upgrade",
+    "proxy-authorization",
+    "te",
+];
+
+/// Fields that frame or route the message: `Connection` cannot name them away.
+const NOT_HOP_BY_HOP: &[HeaderName] = &[HOST, CONTENT_LENGTH, COOKIE, AUTHORIZATION];
+
+/// Whether a `Connection` field names this option.
+fn connection_has(fields: &FieldSection, option: &str) -> bool {
+    fields
+        .values(&CONNECTION)
+        .flat_map(|value| value.split(|byte| *byte == b','))
+        .any(|name| name.trim_ascii().eq_ignore_ascii_case(option.as_bytes()))
+}
+
+/// The protocol that a request asks to switch to, if it may: not another HTTP or TLS, behind
+/// which responses would pass unfiltered.
+pub(crate) fn wanted_upgrade(fields: &FieldSection) -> Option<Vec<u8>> {
+    let wanted = fields.value(&UPGRADE)?;
+    if !connection_has(fields, "upgrade") {
+        return None;
+    }
+    let hides_http = wanted.split(|byte| *byte == b',').any(|protocol| {
+        let name = protocol.split(|byte| *byte == b'/').next().unwrap_or_default().trim_ascii();
+        [&b"h2c"[..], b"h2", b"http", b"tls"].iter().any(|bad| name.eq_ignore_ascii_case(bad))
+    });
+    (!hides_http).then(|| wanted.to_vec())
+}
+
+/// Counts a hop of a TRACE or OPTIONS request down (RFC 9110 section 7.6.2). Returns whether the request has reached its last
+/// recipient, this proxy.
+pub(crate) fn is_last_hop(method: &Method, fields: &mut FieldSection) -> bool {
+    if !matches!(*method, Method::TRACE | Method::OPTIONS) {
+        return false;
+    }
+    let hops = fields.value(&MAX_FORWARDS);
+    let hops = hops.and_then(|hops| std::str::from_utf8(hops).ok()?.parse::<u64>().ok());
+    match hops {
+        None => false,
+        Some(0) => true,
+        Some(hops) => {
+            fields.insert(&MAX_FORWARDS, (hops - 1).to_string());
+            false
+        }
+    }
+}
+
+/// Removes the fields that are for this connection only, and those that `Connection` names, but for `ours`.
+pub(crate) fn remove_hop_by_hop(fields: &mut FieldSection, ours: Option<&HeaderName>) {
+    let named: Vec<HeaderName> = fields
+        .values(&CONNECTION)
+        // What it nearly always says names no field.
+        .filter(|value| !matches!(*value, b"keep-alive" | b"close" | b"Keep-Alive"))
+        .flat_map(|value| value.split(|byte| *byte == b','))
+        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+        .filter(|name| !NOT_HOP_BY_HOP.contains(name) && Some(name) != ours)
+        .collect();
+    let is_named = |name: &str| named.iter().any(|named| named == name);
+    fields.remove_where(|name, _| {
+        name == CONNECTION.as_str() || HOP_BY_HOP.contains(&name) || is_named(name)
+    });
+}
+
+/// Makes a request's header section fit for the upstream.
+///
+/// `upgrade` is what [`wanted_upgrade`] found; `ours` is a field that we have set and that no `Connection` of the visitor's
+/// takes away. `Expect` of others than HTTP/1.1 goes: they do not wait for a 100.
+pub(crate) fn prepare_request(
+    fields: &mut FieldSection,
+    upgrade: Option<Vec<u8>>,
+    ours: Option<&HeaderName>,
+    version: Version,
+) {
+    let trailers = fields.value(&TE).is_some_and(|te| {
+        te.split(|byte| *byte == b',')
+            .any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
+    });
+    remove_hop_by_hop(fields, ours);
+    if version != Version::HTTP_11 {
+        fields.remove(&EXPECT);
+    }
+    if trailers {
+        fields.insert(&TE, "trailers");
+        fields.insert(&CONNECTION, "te");
+    }
+    if let Some(protocol) = upgrade {
+        fields.insert(&CONNECTION, "upgrade");
+        fields.insert(&UPGRADE, protocol);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(fields: &[(&str, &str)]) -> FieldSection {
+        FieldSection::from_lines(fields)
+    }
+
+    #[test]
+    fn fields_for_one_connection_and_those_that_connection_names_are_removed() {
+        let mut headers = map(&[
+            ("host", "a"),
+            ("connection", "close, X-Secret , Host, Cookie"),
+            ("connection", "x-other"),
+            ("x-secret", "1"),
+            ("x-other", "1"),
+            ("keep-alive", "timeout=5"),
+            ("proxy-connection", "keep-alive"),
+            ("transfer-encoding", "chunked"),
+            ("te", "trailers"),
+            ("upgrade", "h2c"),
+            ("cookie", "a=1"),
+            ("trailer", "x"),
+        ]);
+        remove_hop_by_hop(&mut headers, None);
+        let mut left: Vec<_> = headers.names().collect();
+        left.sort();
+        assert_eq!(left, ["cookie", "host", "trailer"]);
+    }
+
+    #[test]
+    fn only_upgrades_that_hide_no_http_are_wanted() {
+        let wanted = |connection: &'static str, upgrade: &'static str| {
+            wanted_upgrade(&map(&[("connection", connection), ("upgrade", upgrade)])).is_some()
+        };
+        assert!(wanted("keep-alive, Upgrade", "websocket"));
+        assert!(!wanted("keep-alive", "websocket"));
+        assert!(!wanted("upgrade, http2-settings", "h2c"));
+        assert!(!wanted("upgrade", "websocket, HTTP/2.0"));
+        assert!(!wanted("upgrade", "TLS/1.3"));
+    }
+}

@@ -1,0 +1,182 @@
+//! Who may come in: so many requests at a time and waiting, so many a second from one address.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use governor::clock::{Clock, DefaultClock};
+use governor::{DefaultKeyedRateLimiter, Quota};
+use ipnet::IpNet;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::config::settings::SiteLimits;
+use crate::proxy::request::error::ProxyError;
+
+/// A request's place among those under way; free again when it is dropped.
+pub(crate) type Place = OwnedSemaphorePermit;
+
+/// The limits of a site, and how much of them is used.
+pub(crate) struct Admission {
+    limits: SiteLimits,
+    places: Option<Arc<Semaphore>>,
+    waiting: AtomicUsize,
+    clients: Option<DefaultKeyedRateLimiter<IpAddr>>,
+}
+
+impl std::fmt::Debug for Admission {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Admission").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
+/// Waiting for a place, counted as long as it lasts.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}
+
+impl Admission {
+    /// Keeps to these limits; `None` where there is nothing to keep to.
+    pub(crate) fn new(limits: SiteLimits) -> Option<Arc<Self>> {
+        let places = limits.concurrent_requests.map(|places| Arc::new(Semaphore::new(places)));
+        let rate = limits.requests_per_second;
+        let clients = rate.map(|rate| {
+            DefaultKeyedRateLimiter::keyed(Quota::per_second(rate).allow_burst(limits.burst))
+        });
+        if places.is_none() && clients.is_none() {
+            return None;
+        }
+        Some(Arc::new(Self { limits, places, waiting: AtomicUsize::new(0), clients }))
+    }
+
+    /// The limits that it keeps to.
+    pub(crate) fn limits(&self) -> &SiteLimits {
+        &self.limits
+    }
+
+    /// Lets a client's request in, or makes it wait for a place, or refuses it.
+    pub(crate) async fn admit(&self, address: IpAddr) -> Result<Option<Place>, ProxyError> {
+        if let Some(clients) = &self.clients
+            && let Err(not_until) = clients.check_key(&client(address))
+        {
+            let wait = not_until.wait_time_from(DefaultClock::default().now());
+            return Err(ProxyError::TooManyRequests(wait));
+        }
+        let Some(places) = &self.places else { return Ok(None) };
+        if let Ok(place) = Arc::clone(places).try_acquire_owned() {
+            return Ok(Some(place));
+        }
+        let waiting = self.waiting.fetch_add(1, Relaxed);
+        let _waiting = Waiting(&self.waiting);
+        if waiting >= self.limits.queue {
+            return Err(ProxyError::Overloaded);
+        }
+        let place = Arc::clone(places).acquire_owned();
+        match tokio::time::timeout(self.limits.queue_timeout, place).await {
+            Ok(Ok(place)) => Ok(Some(place)),
+            _ => Err(ProxyError::Overloaded),
+        }
+    }
+
+    /// Forgets addresses that have not come for long enough to have their whole burst again.
+    pub(crate) fn sweep(&self) {
+        if let Some(clients) = &self.clients {
+            clients.retain_recent();
+            clients.shrink_to_fit();
+        }
+    }
+}
+
+/// What counts as one client: an IPv4 address, or an IPv6 /64, of which one household has all.
+fn client(address: IpAddr) -> IpAddr {
+    let address = address.to_canonical();
+    let bits = if address.is_ipv4() { 32 } else { 64 };
+    IpNet::new(address, bits).map_or(address, |net| net.network())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt;
+    use std::num::NonZeroU32;
+    use std::time::Duration;
+
+    const ADDRESS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+    fn limits() -> SiteLimits {
+        SiteLimits {
+            body_bytes: None,
+            concurrent_requests: None,
+            queue: 0,
+            queue_timeout: Duration::from_secs(5),
+            requests_per_second: None,
+            burst: NonZeroU32::MIN,
+        }
+    }
+
+    #[test]
+    fn without_limits_there_is_nothing_to_keep_to() {
+        assert!(Admission::new(limits()).is_none());
+    }
+
+    #[test]
+    fn a_burst_passes_and_then_one_address_is_refused_and_another_is_not() {
+        let rate = NonZeroU32::new(1);
+        let burst = NonZeroU32::new(3).expect("not zero");
+        let limits = SiteLimits { requests_per_second: rate, burst, ..limits() };
+        let admission = Admission::new(limits).expect("limits");
+        let admit = |address: &str| {
+            let address = address.parse().expect("an address");
+            admission.admit(address).now_or_never().expect("nothing is waited for").is_ok()
+        };
+        assert!((0..3).all(|_| admit("192.0.2.1")));
+        assert!(!admit("192.0.2.1"));
+        assert!(admit("192.0.2.2"));
+        assert!((0..3).all(|last| admit(&format!("2001:db8::{last}"))));
+        assert!(!admit("2001:db8::ffff:1"), "a /64 is one visitor");
+        assert!(admit("2001:db8:0:1::1"));
+        assert!(!admit("::ffff:192.0.2.1"), "the same address as 192.0.2.1");
+        assert!(admit("::ffff:192.0.2.3"), "mapped addresses do not share one /64");
+    }
+
+    #[test]
+    fn what_finds_no_place_waits_and_what_finds_no_place_to_wait_is_refused() {
+        let limits = SiteLimits { concurrent_requests: Some(1), queue: 1, ..limits() };
+        let admission = Admission::new(limits).expect("limits");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        runtime.expect("a runtime").block_on(async {
+            let first = admission.admit(ADDRESS).await.expect("a place");
+            let mut second = Box::pin(admission.admit(ADDRESS));
+            assert!(second.as_mut().now_or_never().is_none(), "it waits");
+            let third = admission.admit(ADDRESS).now_or_never();
+            assert!(matches!(third, Some(Err(ProxyError::Overloaded))), "refused at once");
+            drop(first);
+            let second = second.await.expect("a place");
+            assert!(admission.admit(ADDRESS).now_or_never().is_none());
+            drop(second);
+            assert!(admission.admit(ADDRESS).await.is_ok());
+        });
+    }
+
+    #[test]
+    fn addresses_whose_burst_is_whole_again_are_forgotten() {
+        let rate = NonZeroU32::new(10_000_000);
+        let limits = SiteLimits { requests_per_second: rate, ..limits() };
+        let admission = Admission::new(limits).expect("limits");
+        for number in 0..1000_u32 {
+            let address = IpAddr::V4(std::net::Ipv4Addr::from(number));
+            assert!(admission.admit(address).now_or_never().is_some());
+        }
+        admission.sweep();
+        let clients = admission.clients.as_ref().expect("a rate");
+        assert!(clients.len() < 1000, "{}", clients.len());
+        let slow = SiteLimits { requests_per_second: Some(NonZeroU32::MIN), ..self::limits() };
+        let admission = Admission::new(slow).expect("limits");
+        assert!(admission.admit(ADDRESS).now_or_never().is_some_and(|admitted| admitted.is_ok()));
+        admission.sweep();
+        assert!(admission.admit(ADDRESS).now_or_never().is_some_and(|admitted| admitted.is_err()));
+    }
+}

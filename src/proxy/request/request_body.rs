@@ -1,0 +1,241 @@
+//! A request's body on its way from the visitor to the upstream: streamed, watched, never collected.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+
+use crate::filter::Filter;
+use crate::proxy::downstream::client_body::ClientBody;
+use crate::proxy::request::replay::{Attempt, Replay};
+use crate::proxy::upstream::failure::BodyError;
+
+/// How far a request's body has come, for the timeouts of its response.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    started: Instant,
+    /// Milliseconds from `started` to the last frame.
+    last: AtomicU64,
+    /// Whether the upstream would take more than the visitor has sent.
+    awaits_visitor: AtomicBool,
+    too_large: AtomicBool,
+    broken: AtomicBool,
+}
+
+impl Progress {
+    fn new() -> Self {
+        Self {
+            started: Instant::now(),
+            last: AtomicU64::new(0),
+            awaits_visitor: AtomicBool::new(false),
+            too_large: AtomicBool::new(false),
+            broken: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether more has come than is taken.
+    pub(crate) fn is_too_large(&self) -> bool {
+        self.too_large.load(Relaxed)
+    }
+
+    /// Whether what has come is no body, or its end is missing.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.broken.load(Relaxed)
+    }
+
+    /// How long nothing has moved.
+    pub(crate) fn stalled_for(&self) -> Duration {
+        self.started.elapsed().saturating_sub(Duration::from_millis(self.last.load(Relaxed)))
+    }
+
+    /// Whether it is the visitor who is waited for.
+    pub(crate) fn awaits_visitor(&self) -> bool {
+        self.awaits_visitor.load(Relaxed)
+    }
+
+    fn moved(&self) {
+        let millis = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.last.store(millis, Relaxed);
+    }
+}
+
+/// A request's body on its way to the upstream.
+#[derive(Debug)]
+pub(crate) struct VisitorBody {
+    source: Source,
+    progress: Option<Arc<Progress>>,
+    /// Judges the trailers; `None` without a body.
+    filter: Option<Arc<Filter>>,
+    /// The bytes that may still come.
+    left: u64,
+    /// Whether anybody has asked for it.
+    touched: bool,
+}
+
+/// Where a body comes from.
+#[derive(Debug)]
+enum Source {
+    /// A request without a body that is sent again.
+    Empty,
+    Client(ClientBody),
+    /// A body that can be sent a second time.
+    Kept(Box<Attempt>),
+}
+
+impl Source {
+    fn poll_frame(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match self {
+            Self::Empty => Poll::Ready(None),
+            Self::Client(body) => body.poll_frame(context),
+            Self::Kept(body) => body.poll_frame(context),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Client(body) => body.is_end_stream(),
+            Self::Kept(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Empty => SizeHint::with_exact(0),
+            Self::Client(body) => body.size_hint(),
+            Self::Kept(body) => body.size_hint(),
+        }
+    }
+}
+
+impl VisitorBody {
+    /// A body of at most `most` bytes.
+    pub(crate) fn new(body: ClientBody, most: Option<u64>, filter: &Arc<Filter>) -> Self {
+        Self::from(Source::Client(body), most.unwrap_or(u64::MAX), filter)
+    }
+
+    pub(crate) fn empty() -> Self {
+        Self { source: Source::Empty, progress: None, filter: None, left: 0, touched: false }
+    }
+
+    fn from(source: Source, left: u64, filter: &Arc<Filter>) -> Self {
+        let has_body = !source.is_end_stream();
+        Self {
+            source,
+            progress: has_body.then(|| Arc::new(Progress::new())),
+            filter: has_body.then(|| Arc::clone(filter)),
+            left,
+            touched: false,
+        }
+    }
+
+    /// `None` for a request without a body.
+    pub(crate) fn progress(&self) -> Option<Arc<Progress>> {
+        self.progress.clone()
+    }
+
+    /// Keeps what is sent of the body from now on, for a second attempt.
+    pub(crate) fn keep(&mut self) -> BodyAgain {
+        let Some(filter) = self.filter.clone() else { return BodyAgain::Empty };
+        let left = self.left;
+        let attempt = match std::mem::replace(&mut self.source, Source::Empty) {
+            Source::Empty => return BodyAgain::Empty,
+            Source::Client(body) => Box::new(Attempt::first(body)),
+            Source::Kept(attempt) => attempt,
+        };
+        let replay = attempt.replay();
+        self.source = Source::Kept(attempt);
+        BodyAgain::Kept { replay, filter, left }
+    }
+
+    /// Whether nothing has been read of it.
+    pub(crate) fn is_untouched(&self) -> bool {
+        !self.touched
+    }
+}
+
+/// The body of a second attempt to send a request.
+#[derive(Debug)]
+pub(crate) enum BodyAgain {
+    Empty,
+    Kept { replay: Replay, filter: Arc<Filter>, left: u64 },
+}
+
+impl BodyAgain {
+    pub(crate) fn is_empty(&self) -> bool {
+        matches!(self, Self::Empty)
+    }
+
+    /// The body from its beginning; `None` when too much of it has been sent.
+    pub(crate) fn body(self) -> Option<VisitorBody> {
+        match self {
+            Self::Empty => Some(VisitorBody::empty()),
+            Self::Kept { replay, filter, left } => {
+                let source = Source::Kept(Box::new(replay.again()?));
+                Some(VisitorBody::from(source, left, &filter))
+            }
+        }
+    }
+}
+
+impl Body for VisitorBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = self.get_mut();
+        let polled = this.source.poll_frame(context);
+        this.touched |= polled.is_ready();
+        if let Some(progress) = &this.progress {
+            progress.awaits_visitor.store(polled.is_pending(), Relaxed);
+            if let Poll::Ready(frame) = &polled {
+                progress.moved();
+                if matches!(frame, Some(Err(_))) {
+                    progress.broken.store(true, Relaxed);
+                }
+            }
+        }
+        if let Poll::Ready(Some(Ok(frame))) = &polled
+            && let Some(data) = frame.data_ref()
+        {
+            match this.left.checked_sub(data.len() as u64) {
+                Some(left) => this.left = left,
+                None => {
+                    if let Some(progress) = &this.progress {
+                        progress.too_large.store(true, Relaxed);
+                    }
+                    return Poll::Ready(Some(Err(BodyError::TooLarge)));
+                }
+            }
+        }
+        let frame = match polled {
+            Poll::Ready(Some(Ok(frame))) => frame,
+            other => return other,
+        };
+        let frame = frame.into_trailers().map(|mut trailers| {
+            if let Some(filter) = &this.filter {
+                filter.strip_request_trailers(&mut trailers);
+            }
+            Frame::trailers(trailers)
+        });
+        Poll::Ready(Some(Ok(frame.unwrap_or_else(|data| data))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.source.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.source.size_hint()
+    }
+}

@@ -1,0 +1,181 @@
+//! A request's place in the accounts: whatever becomes of it, it is counted and logged once.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::{Method, Response, StatusCode, Uri, Version};
+
+use crate::filter::Report;
+use crate::http::{Client, FieldSection, Request};
+use crate::page::Outcome;
+use crate::proxy::downstream::connection_state::Visitor;
+use crate::proxy::downstream::http1_session::Http1Session;
+use crate::proxy::request::error::{self, PageForm, ProxyError};
+use crate::proxy::request::rate_limit::Place;
+use crate::proxy::site_table::{Site, Snapshot};
+use crate::telemetry::{Entry, ErrorKind, RequestSpan, Speaker};
+
+/// A request's place in the accounts: whatever becomes of it, it is counted and logged once.
+pub(crate) struct Ticket {
+    pub(crate) visitor: Arc<Visitor>,
+    pub(crate) snapshot: Arc<Snapshot>,
+    pub(crate) client: Client,
+    /// The client connection; none of HTTP/2.
+    pub(crate) http1: Option<Arc<Http1Session>>,
+    /// The position of the site, once it is found.
+    pub(crate) site: Option<usize>,
+    /// Its place among the site's requests, until it has ended.
+    pub(crate) place: Option<Place>,
+    method: Method,
+    uri: Uri,
+    /// 499 until there is a response: the visitor left before.
+    status: u16,
+    started: Instant,
+    /// Nanoseconds that the upstream took for the head of its response, and one; 0 when it was not asked.
+    upstream: AtomicU64,
+    octets: u64,
+    ended: bool,
+    closed: bool,
+    number: u64,
+    /// What the log says of the visitor.
+    speaker: Option<Box<Speaker>>,
+    span: Option<RequestSpan>,
+}
+
+impl Ticket {
+    pub(crate) fn new<B>(
+        visitor: Arc<Visitor>,
+        http1: Option<Arc<Http1Session>>,
+        request: &Request<B>,
+        version: Version,
+    ) -> Box<Self> {
+        let snapshot = visitor.worker.snapshot();
+        visitor.activity.request_started();
+        let fields = &request.fields;
+        let client = Client::of(&visitor.peer, fields, |address| snapshot.trusts(address));
+        let log = snapshot.access_log.as_ref();
+        let speaker = log.and_then(|log| log.speaker(client.address, version, fields));
+        Box::new(Self {
+            number: visitor.worker.next_request(),
+            visitor,
+            snapshot,
+            client,
+            http1,
+            site: None,
+            place: None,
+            method: request.method.clone(),
+            uri: request.uri.clone(),
+            status: 499,
+            started: Instant::now(),
+            upstream: AtomicU64::new(0),
+            octets: 0,
+            ended: false,
+            closed: false,
+            speaker,
+            span: None,
+        })
+    }
+
+    /// Notes what the upstream took for the head of its response.
+    pub(crate) fn upstream_took(&self, took: Duration) {
+        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        self.upstream.store(nanos.saturating_add(1), Relaxed);
+    }
+
+    /// Notes the status of the response, whose head is complete.
+    pub(crate) fn answered(&mut self, status: StatusCode) {
+        self.status = status.as_u16();
+        let Some(site) = self.site else { return };
+        let upstream = self.upstream.load(Relaxed).checked_sub(1).map(Duration::from_nanos);
+        let own = self.started.elapsed().saturating_sub(upstream.unwrap_or_default());
+        self.snapshot.counters.head(self.visitor.worker.id(), site, upstream, own);
+    }
+
+    /// Begins the span of the request, where there are spans.
+    pub(crate) fn trace(&mut self, fields: &mut FieldSection) {
+        let spans = self.snapshot.spans.as_ref();
+        self.span = spans.map(|spans| spans.begin(&self.method, &self.uri, fields));
+    }
+
+    /// Counts an error and makes its page.
+    pub(crate) fn page(&self, error: &ProxyError, form: PageForm) -> Response<Bytes> {
+        self.visitor.worker.metrics().error(error.kind());
+        error::respond(error, form, &self.request_id())
+    }
+
+    fn request_id(&self) -> String {
+        self.visitor.worker.request_id(self.number)
+    }
+
+    pub(crate) fn sent(&mut self, octets: usize) {
+        self.octets = self.octets.saturating_add(octets as u64);
+    }
+
+    pub(crate) fn ended(&mut self) {
+        self.ended = true;
+    }
+
+    pub(crate) fn upstream_broke_off(&mut self) {
+        self.visitor.worker.metrics().error(ErrorKind::UpstreamBody);
+        let request_id = self.request_id();
+        tracing::warn!(request_id, "an upstream broke off in the middle of a response");
+    }
+
+    /// Counts what became of a page that was to be changed.
+    pub(crate) fn page_changed(&self, outcome: Option<Outcome>) {
+        let Some((site, outcome)) = self.site.zip(outcome) else { return };
+        self.snapshot.counters.page(self.visitor.worker.id(), site, outcome.index());
+        if outcome == Outcome::Failed {
+            let request_id = self.request_id();
+            tracing::warn!(request_id, "a page could not be changed, or not to its end");
+        }
+    }
+
+    fn site(&self) -> Option<&Arc<Site>> {
+        self.snapshot.sites.all().get(self.site?)
+    }
+
+    /// Counts and logs the request. `report` is what the filter did, when it came to that.
+    pub(crate) fn close(&mut self, report: Option<&Report>) {
+        if std::mem::replace(&mut self.closed, true) {
+            return;
+        }
+        self.visitor.activity.request_ended();
+        let duration = self.started.elapsed();
+        if let Some(site) = self.site {
+            let worker = self.visitor.worker.id();
+            self.snapshot.counters.request(worker, site, self.status, duration, report);
+        }
+        let site = self.site();
+        if let Some(span) = &self.span {
+            span.end(site.map_or("-", |site| &site.name), self.status);
+        }
+        let Some(log) = &self.snapshot.access_log else { return };
+        let settings = site.map(|site| site.filter.settings());
+        let report = report.zip(settings).map(|(report, settings)| {
+            let reader = &settings.reader;
+            (report, &reader.categories, reader.source_name(&report.consent))
+        });
+        log.write(&Entry {
+            site: site.map_or("-", |site| &site.name),
+            method: self.method.as_str(),
+            path: self.uri.path(),
+            status: self.status,
+            duration,
+            bytes: self.octets,
+            request_id: &self.request_id(),
+            mode: settings.map_or("enforce", |settings| settings.mode.as_str()),
+            report,
+            speaker: self.speaker.as_deref(),
+            complete: self.ended || self.method == Method::HEAD,
+        });
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.close(None);
+    }
+}

@@ -1,0 +1,268 @@
+//! A response's body: before the filter, and as the visitor gets it. Streamed, never collected.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::Full;
+use hyper::body::Incoming;
+
+use crate::filter::{FilterBody, hint_with};
+use crate::http::Response;
+use crate::page::{PageBody, PageError};
+use crate::proxy::request::error::{PageForm, ProxyError};
+use crate::proxy::request::request_record::Ticket;
+use crate::proxy::upstream::client::Sender;
+use crate::proxy::upstream::failure::UpstreamError;
+use crate::proxy::upstream::http1_connection::Http1Upstream;
+use crate::proxy::upstream::pool::Lease;
+
+/// A response's body before the filter: the upstream's, or a page of our own.
+#[derive(Debug)]
+pub(crate) enum OriginBody {
+    Upstream {
+        /// The body by HTTP/2; by HTTP/1.1 the connection has it.
+        http2: Option<Incoming>,
+        /// Given back to the pool when the body has ended well; dropping it closes the connection,
+        /// and so tells the upstream that nobody listens any more.
+        lease: Option<Lease>,
+        /// What came before it was asked for.
+        first: Option<First>,
+        ended: bool,
+    },
+    Page(Full<Bytes>),
+}
+
+/// What a body began with: nearly always octets, and so what else there is is boxed.
+#[derive(Debug)]
+pub(crate) enum First {
+    Octets(Bytes),
+    Other(Box<Result<Frame<Bytes>, UpstreamError>>),
+}
+
+impl First {
+    fn of(polled: Result<Frame<Bytes>, UpstreamError>) -> Self {
+        match polled.map(Frame::into_data) {
+            Ok(Ok(octets)) => Self::Octets(octets),
+            Ok(Err(frame)) => Self::Other(Box::new(Ok(frame))),
+            Err(error) => Self::Other(Box::new(Err(error))),
+        }
+    }
+
+    fn polled(self) -> Result<Frame<Bytes>, UpstreamError> {
+        match self {
+            Self::Octets(octets) => Ok(Frame::data(octets)),
+            Self::Other(other) => *other,
+        }
+    }
+}
+
+impl OriginBody {
+    pub(crate) fn upstream(http2: Option<Incoming>, lease: Lease) -> Self {
+        Self::Upstream { http2, lease: Some(lease), first: None, ended: false }
+    }
+
+    pub(crate) fn page(page: Bytes) -> Self {
+        Self::Page(Full::new(page))
+    }
+
+    /// Whether its first octets are here, or its end; if not, the task is woken when they come.
+    pub(crate) fn has_begun(&mut self, context: &mut Context<'_>) -> bool {
+        let Self::Upstream { first, .. } = self else { return true };
+        if first.is_some() || self.is_end_stream() {
+            return true;
+        }
+        let Poll::Ready(polled) = Pin::new(&mut *self).poll_frame(context) else { return false };
+        if let Self::Upstream { first, .. } = self {
+            *first = polled.map(First::of);
+        }
+        true
+    }
+}
+
+impl Body for OriginBody {
+    type Data = Bytes;
+    type Error = UpstreamError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
+        match self.get_mut() {
+            Self::Upstream { first: first @ Some(_), .. } => {
+                Poll::Ready(first.take().map(First::polled))
+            }
+            Self::Upstream { ended: true, .. } => Poll::Ready(None),
+            Self::Upstream { http2, lease, ended, .. } => {
+                let polled = match (http2, lease) {
+                    (Some(body), _) => {
+                        Pin::new(body).poll_frame(context).map_err(UpstreamError::Http2)
+                    }
+                    (None, Some(Lease { sender: Sender::Http1(connection), .. })) => {
+                        connection.poll_frame(context)
+                    }
+                    (None, _) => Poll::Ready(None),
+                };
+                *ended |= matches!(polled, Poll::Ready(None));
+                polled
+            }
+            Self::Page(page) => Pin::new(page).poll_frame(context).map_err(|never| match never {}),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Upstream { first: Some(_), .. } => false,
+            Self::Upstream { http2: Some(body), ended, .. } => *ended || body.is_end_stream(),
+            Self::Upstream { lease, ended, .. } => {
+                *ended || http1(lease).is_none_or(Http1Upstream::is_end_stream)
+            }
+            Self::Page(page) => page.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Upstream { http2, lease, first, .. } => {
+                let rest = match http2 {
+                    Some(body) => body.size_hint(),
+                    None => http1(lease)
+                        .map_or_else(|| SizeHint::with_exact(0), Http1Upstream::size_hint),
+                };
+                match first {
+                    Some(First::Octets(octets)) => hint_with(Some(octets), &rest),
+                    _ => rest,
+                }
+            }
+            Self::Page(page) => page.size_hint(),
+        }
+    }
+}
+
+impl Drop for OriginBody {
+    fn drop(&mut self) {
+        let ended = self.is_end_stream();
+        if let Self::Upstream { lease, .. } = self
+            && ended
+            && let Some(lease) = lease.take()
+        {
+            lease.give_back();
+        }
+    }
+}
+
+/// The connection of HTTP/1.1 that has the body.
+fn http1(lease: &Option<Lease>) -> Option<&Http1Upstream> {
+    match lease.as_ref().map(|lease| &lease.sender) {
+        Some(Sender::Http1(connection)) => Some(connection),
+        _ => None,
+    }
+}
+
+/// What the visitor gets. Its end is the end of the request: it is counted and logged then.
+pub(crate) struct ServedBody {
+    content: Content,
+    ticket: Box<Ticket>,
+}
+
+#[expect(clippy::large_enum_variant, reason = "the usual variant costs no allocation")]
+enum Content {
+    Filtered(FilterBody<OriginBody>),
+    Changed(Box<PageBody<FilterBody<OriginBody>>>),
+    Page(Full<Bytes>),
+}
+
+impl ServedBody {
+    pub(crate) fn filtered(body: FilterBody<OriginBody>, ticket: Box<Ticket>) -> Self {
+        Self { content: Content::Filtered(body), ticket }
+    }
+
+    pub(crate) fn changed(body: PageBody<FilterBody<OriginBody>>, ticket: Box<Ticket>) -> Self {
+        Self { content: Content::Changed(Box::new(body)), ticket }
+    }
+
+    pub(crate) fn page(page: Bytes, ticket: Box<Ticket>) -> Self {
+        Self { content: Content::Page(Full::new(page)), ticket }
+    }
+
+    /// The other protocol begins: the response is complete.
+    pub(crate) fn upgraded(&mut self) {
+        self.ticket.ended();
+    }
+
+    /// The page in place of a response of which nothing has been sent.
+    pub(crate) fn failed(mut self) -> Response<Self> {
+        if let Content::Changed(body) = &self.content {
+            self.ticket.page_changed(body.outcome());
+        }
+        let error = ProxyError::Upstream(UpstreamError::Incomplete);
+        let page = Response::from_http(self.ticket.page(&error, PageForm::Plain));
+        self.ticket.answered(page.status);
+        page.map(|page| {
+            self.content = Content::Page(Full::new(page));
+            self
+        })
+    }
+}
+
+impl Body for ServedBody {
+    type Data = Bytes;
+    type Error = PageError<UpstreamError>;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let polled = match &mut self.content {
+            Content::Filtered(body) => Pin::new(body).poll_frame(context).map_err(PageError::Inner),
+            Content::Changed(body) => Pin::new(body).poll_frame(context),
+            Content::Page(page) => {
+                Pin::new(page).poll_frame(context).map_err(|never| match never {})
+            }
+        };
+        match &polled {
+            Poll::Ready(Some(Ok(frame))) => {
+                let octets = frame.data_ref().map_or(0, Bytes::len);
+                self.ticket.sent(octets);
+            }
+            Poll::Ready(Some(Err(_))) => self.ticket.upstream_broke_off(),
+            Poll::Ready(None) => self.ticket.ended(),
+            Poll::Pending => {}
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.content {
+            Content::Filtered(body) => body.is_end_stream(),
+            Content::Changed(body) => body.is_end_stream(),
+            Content::Page(page) => page.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.content {
+            Content::Filtered(body) => body.size_hint(),
+            Content::Changed(body) => body.size_hint(),
+            Content::Page(page) => page.size_hint(),
+        }
+    }
+}
+
+impl Drop for ServedBody {
+    fn drop(&mut self) {
+        if self.is_end_stream() {
+            self.ticket.ended();
+        }
+        let report = match &self.content {
+            Content::Filtered(body) => Some(body.report()),
+            Content::Changed(body) => {
+                self.ticket.page_changed(body.outcome());
+                Some(body.inner().report())
+            }
+            Content::Page(_) => None,
+        };
+        self.ticket.close(report);
+    }
+}

@@ -1,0 +1,61 @@
+//! After a 101: bytes both ways, until both sides have closed.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::proxy::downstream::activity::Order;
+use crate::proxy::downstream::connection_state::Visitor;
+use crate::proxy::downstream::http1_client::Http1Client;
+use crate::proxy::upstream::client::Sender;
+use crate::proxy::upstream::pool::Lease;
+
+/// Carries bytes between the client connection and the upstream's until both sides have closed, or the drain is over.
+/// The 101 itself has passed the filter.
+pub(crate) async fn join(client: &Arc<Http1Client>, upstream: Lease, visitor: &Visitor) {
+    let Sender::Http1(connection) = upstream.sender else { return };
+    let (mut left, mut right) = (ClientSide(client), connection.into_io());
+    let closed = std::future::poll_fn(|context| match visitor.activity.poll_order(context) {
+        Order::Close => Poll::Ready(()),
+        _ => Poll::Pending,
+    });
+    tokio::select! {
+        // Either side may break off at any time: for a tunnel that is an ordinary end.
+        _ = tokio::io::copy_bidirectional(&mut left, &mut right) => {}
+        () = closed => {}
+    }
+}
+
+/// The client connection as a stream of bytes.
+struct ClientSide<'a>(&'a Http1Client);
+
+impl AsyncRead for ClientSide<'_> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0.state().io).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for ClientSide<'_> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0.state().io).poll_write(context, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0.state().io).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        AsyncWrite::poll_shutdown(Pin::new(&mut self.0.state().io), context)
+    }
+}

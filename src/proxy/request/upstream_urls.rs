@@ -1,0 +1,255 @@
+//! URLs in a response that name the upstream itself: they are rewritten to the host that the visitor requested, since a
+//! browser that followed them would leave this proxy.
+//!
+//! Pure. Used by `forward` on the head of each response.
+
+use std::borrow::Cow;
+
+use http::header::{CONTENT_LOCATION, HeaderName, LINK, LOCATION, REFRESH};
+use url::{Host, Position, Url};
+
+use crate::config::settings::{Scheme, Upstream};
+use crate::http::{Change, FieldSection, Fields};
+
+/// An earlier form of `Location` (RFC 2068 section 19.6.2.5).
+const URI: HeaderName = HeaderName::from_static("uri");
+
+/// Where the visitor sent the request.
+#[derive(Debug)]
+pub(crate) struct Visited {
+    /// The visitor's side is https.
+    pub(crate) secure: bool,
+    /// The `Host` field.
+    pub(crate) host: Option<Box<[u8]>>,
+}
+
+/// Rewrites URLs of the upstreams in `Location`, `Content-Location`, `Refresh`, `Link` and `URI`.
+pub(crate) fn rewrite<'a>(
+    fields: &mut FieldSection,
+    visited: &Visited,
+    upstreams: impl Iterator<Item = &'a Upstream> + Clone,
+) {
+    let has_url = [LOCATION, CONTENT_LOCATION, REFRESH, LINK, URI];
+    if !fields.names().any(|name| has_url.iter().any(|known| known == name)) {
+        return;
+    }
+    let Some(visited) = visited.url() else { return };
+    let rewrite = |url: &str| rewritten(url, &visited, upstreams.clone());
+    for name in has_url {
+        fields.change(&name, |value| {
+            let text = String::from_utf8_lossy(value);
+            let changed = match name {
+                LINK => in_links(&text, rewrite),
+                REFRESH => in_refresh(&text, rewrite),
+                _ => rewrite(&text),
+            };
+            changed.map_or(Change::Keep, |text| Change::Set(text.into()))
+        });
+    }
+}
+
+impl Visited {
+    fn url(&self) -> Option<Url> {
+        let scheme = if self.secure { "https" } else { "http" };
+        Url::parse(&format!("{scheme}://{}/", std::str::from_utf8(self.host.as_ref()?).ok()?)).ok()
+    }
+}
+
+/// A URL of an upstream as the visitor's side has it; `None` for others.
+fn rewritten<'a>(
+    text: &str,
+    visited: &Url,
+    mut upstreams: impl Iterator<Item = &'a Upstream>,
+) -> Option<String> {
+    let url = visited.join(text).ok()?;
+    if url[..Position::BeforePath] == visited[..Position::BeforePath] {
+        return None;
+    }
+    let upstream = upstreams.find(|upstream| is_at(&url, upstream))?;
+    let mut target = visited.clone();
+    let same_scheme = upstream.is_tls() == (url.scheme() == "https");
+    if !same_scheme && url.scheme() != visited.scheme() {
+        // The origin wants the other scheme, on its default port.
+        target.set_port(None).ok()?;
+        target.set_scheme(url.scheme()).ok()?;
+    }
+    Some(format!("{}{}", &target[..Position::BeforePath], &url[Position::BeforePath..]))
+}
+
+/// Whether a URL is at an upstream's address: its host and its port, or the default port of the other scheme.
+fn is_at(url: &Url, upstream: &Upstream) -> bool {
+    let Upstream::Tcp { host, port, scheme } = upstream else { return false };
+    let (Some(named), Some(named_port)) = (url.host(), url.port_or_known_default()) else {
+        return false;
+    };
+    let default = |port: u16| matches!(port, 80 | 443);
+    let same_port =
+        named_port == *port || (default(named_port) && default(*port) && *scheme != Scheme::H2c);
+    let own = Host::parse(&if host.contains(':') { format!("[{host}]") } else { host.clone() });
+    same_port
+        && own.is_ok_and(|own| own == named.to_owned() || is_loopback(&own) && is_loopback(&named))
+}
+
+/// Whether a host is this machine, by whichever name.
+fn is_loopback<S: AsRef<str>>(host: &Host<S>) -> bool {
+    match host {
+        Host::Domain(name) => name.as_ref().eq_ignore_ascii_case("localhost"),
+        Host::Ipv4(address) => address.is_loopback(),
+        Host::Ipv6(address) => address.is_loopback(),
+    }
+}
+
+/// A `Link` field with its targets rewritten (RFC 8288 section 3); `None` when none is.
+fn in_links(field: &str, rewrite: impl Fn(&str) -> Option<String>) -> Option<String> {
+    let mut out = String::with_capacity(field.len());
+    let mut changed = false;
+    let mut rest = field;
+    let mut quoted = false;
+    while let Some(at) = rest.find(['"', '\\', '<']) {
+        let (before, from) = rest.split_at_checked(at)?;
+        out.push_str(before);
+        let mark = from.chars().next()?;
+        let target = (mark == '<' && !quoted).then(|| from.get(1..)?.split_once('>')).flatten();
+        if let Some((target, behind)) = target {
+            let new = rewrite(target);
+            changed |= new.is_some();
+            let new = new.map_or(Cow::Borrowed(target), Cow::Owned);
+            out.push_str(&format!("<{new}>"));
+            rest = behind;
+            continue;
+        }
+        // A backslash in a quoted string escapes the next character.
+        let length = if mark == '\\' && quoted { 2.min(from.len()) } else { 1 };
+        quoted ^= mark == '"';
+        let (mark, behind) = from.split_at_checked(length)?;
+        out.push_str(mark);
+        rest = behind;
+    }
+    out.push_str(rest);
+    changed.then_some(out)
+}
+
+/// A `Refresh` field with its URL rewritten (HTML section 4.2.5.3); `None` when it is not.
+fn in_refresh(field: &str, rewrite: impl Fn(&str) -> Option<String>) -> Option<String> {
+    let time = field.trim_start().trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+    let blank = |c: char| c.is_ascii_whitespace() || matches!(c, ';' | ',');
+    let mut url = time.trim_start_matches(blank);
+    let named = url.get(..3).filter(|name| name.eq_ignore_ascii_case("url"));
+    if let Some(value) = named.and_then(|_| url.get(3..)?.trim_start().strip_prefix('=')) {
+        url = value.trim_start();
+    }
+    let quote = url.chars().next().filter(|quote| matches!(quote, '"' | '\''));
+    let target = match quote {
+        Some(quote) => url.get(1..)?.split(quote).next()?,
+        None => url,
+    };
+    let new = rewrite(target)?;
+    let delay = field.get(..field.len() - url.len())?;
+    Some(format!("{delay}{new}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn upstream(scheme: Scheme, host: &str, port: u16) -> Upstream {
+        Upstream::Tcp { scheme, host: host.to_owned(), port }
+    }
+
+    fn after(
+        secure: bool,
+        host: &'static str,
+        (name, value): (&'static str, &'static str),
+        upstreams: &[Upstream],
+    ) -> String {
+        let mut fields = FieldSection::from_lines(&[(name, value)]);
+        let visited = Visited { secure, host: Some(host.as_bytes().into()) };
+        rewrite(&mut fields, &visited, upstreams.iter());
+        fields.texts(name).remove(0)
+    }
+
+    #[test]
+    fn a_redirect_to_an_upstream_goes_to_the_visited_host_and_others_are_unchanged() {
+        let app = upstream(Scheme::Http, "app.internal", 3000);
+        let plain = upstream(Scheme::Http, "10.0.0.5", 80);
+        let tls = upstream(Scheme::Https, "origin.example", 443);
+        let local = upstream(Scheme::Http, "127.0.0.1", 8000);
+        let six = upstream(Scheme::H2c, "::1", 9000);
+        let all = [app, plain, tls, local, six];
+        for (secure, location, expected) in [
+            (false, "http://app.internal:3000/a?b=c#d", "http://shop.example:8080/a?b=c#d"),
+            (true, "http://app.internal:3000/a", "https://shop.example:8080/a"),
+            (true, "HTTP:\\\\APP.internal:3000\\a", "https://shop.example:8080/a"),
+            (false, "//app.internal:3000//evil.example", "http://shop.example:8080//evil.example"),
+            (false, "http://user@app.internal:3000", "http://shop.example:8080/"),
+            (false, "http://10.0.0.5/x", "http://shop.example:8080/x"),
+            (false, "https://10.0.0.5/x", "https://shop.example/x"),
+            (true, "https://10.0.0.5/x", "https://shop.example:8080/x"),
+            (false, "https://origin.example/x", "http://shop.example:8080/x"),
+            (true, "http://localhost:8000/x", "https://shop.example:8080/x"),
+            (true, "http://[::1]:9000/x", "https://shop.example:8080/x"),
+        ] {
+            for name in ["location", "content-location", "uri"] {
+                let after = after(secure, "shop.example:8080", (name, location), &all);
+                assert_eq!(after, expected, "{name}: {location}");
+            }
+        }
+        for location in [
+            "/a",
+            "a?b",
+            "http://app.internal/a",
+            "http://app.internal:3001/a",
+            "http://app.internal.evil.example:3000/",
+            "https://login.example/?next=http://app.internal:3000/",
+            "http://shop.example:8080/a",
+            "mailto:a@app.internal",
+            "http://",
+            "",
+        ] {
+            let after = after(true, "shop.example:8080", ("location", location), &all);
+            assert_eq!(after, location);
+        }
+    }
+
+    #[test]
+    fn links_and_refreshes_are_rewritten_in_place() {
+        let app = [upstream(Scheme::Http, "app.internal", 3000)];
+        let of = |name, value| after(true, "shop.example", (name, value), &app);
+        for (before, expected) in [
+            (
+                "<http://app.internal:3000/a.css>; rel=preload; title=\"<http://app.internal:3000/>\\\"\", </b>; rel=x, <http://app.internal:3000/c>",
+                "<https://shop.example/a.css>; rel=preload; title=\"<http://app.internal:3000/>\\\"\", </b>; rel=x, <https://shop.example/c>",
+            ),
+            (
+                "<https://cdn.example/a.css>; rel=preload",
+                "<https://cdn.example/a.css>; rel=preload",
+            ),
+            ("<http://app.internal:3000/a", "<http://app.internal:3000/a"),
+        ] {
+            assert_eq!(of("link", before), expected);
+        }
+        for (before, expected) in [
+            ("5; url=http://app.internal:3000/a", "5; url=https://shop.example/a"),
+            ("0;URL='http://app.internal:3000/a'", "0;URL=https://shop.example/a"),
+            ("1.5, http://app.internal:3000/a", "1.5, https://shop.example/a"),
+            ("5", "5"),
+            ("5; url=/a", "5; url=/a"),
+            ("", ""),
+        ] {
+            assert_eq!(of("refresh", before), expected);
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_field_of_an_origin_makes_the_rewriting_panic(value in "[ -~]{0,60}") {
+            let app = [upstream(Scheme::Http, "app.internal", 3000)];
+            for name in [LOCATION, LINK, REFRESH] {
+                let mut fields = FieldSection::from_lines(&[(name.as_str(), &value)]);
+                let host = Some(b"shop.example"[..].into());
+                rewrite(&mut fields, &Visited { secure: true, host }, app.iter());
+                proptest::prop_assert_eq!(fields.count(), 1);
+            }
+        }
+    }
+}

@@ -1,0 +1,349 @@
+//! A connection to an upstream that requests are sent on: by HTTP/1.1 one after the other, by HTTP/2 side by side.
+//!
+//! Each version wants a request in its own form; which one it is turns out only when hands have been shaken.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use http::header::{CONNECTION, EXPECT, HOST, UPGRADE};
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{Uri, Version};
+use hyper::body::Incoming;
+use hyper::client::conn::{TrySendError, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio_util::io::InspectReader;
+
+use crate::config::settings::Limits;
+use crate::http::{Fields, Request, Response};
+use crate::proxy::request::error::ProxyError;
+use crate::proxy::request::request_body::{BodyAgain, VisitorBody};
+use crate::proxy::socket_io::SocketIo;
+use crate::proxy::upstream::failure::UpstreamError;
+use crate::proxy::upstream::http1_connection::{Http1Upstream, ResponseHead, is_idempotent};
+
+/// The most requests side by side on one connection, where the upstream takes so many.
+const MOST_STREAMS: usize = 100;
+/// How much of a body may be on its way, for each request and for a connection (RFC 9113 section 6.9).
+const STREAM_WINDOW: u32 = 1 << 20;
+const CONNECTION_WINDOW: u32 = 4 << 20;
+/// When a silent upstream is asked whether it is there, and how long it may take to answer.
+const PING: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(10));
+
+/// What an HTTP/2 upstream answers to a request.
+type Http2Response = Pin<
+    Box<
+        dyn Future<
+                Output = Result<http::Response<Incoming>, TrySendError<http::Request<VisitorBody>>>,
+            > + Send,
+    >,
+>;
+
+/// A response that is awaited, and the request where it may be sent again.
+pub(crate) struct Awaited {
+    response: Http2Response,
+    again: Option<Again>,
+}
+
+/// A request that was sent, for a second attempt.
+struct Again {
+    head: Request<()>,
+    body: BodyAgain,
+}
+
+/// A connection that requests are sent on.
+pub(crate) enum Sender {
+    Http1(Box<Http1Upstream>),
+    /// With the response that is awaited.
+    Http2(Shared, Option<Box<Awaited>>),
+}
+
+impl std::fmt::Debug for Sender {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sender").finish_non_exhaustive()
+    }
+}
+
+/// What came of a request.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// An interim response; another one follows.
+    Interim(Box<Response<()>>),
+    /// By HTTP/1.1, whose connection has the body.
+    Http1(Box<Response<()>>),
+    Http2(Box<Response<Incoming>>),
+}
+
+/// A request that has failed.
+#[derive(Debug)]
+pub(crate) struct Failed {
+    pub(crate) error: UpstreamError,
+    /// The request, where it may be sent again.
+    pub(crate) repeatable: Option<Request<VisitorBody>>,
+}
+
+/// A connection that many requests are on.
+#[derive(Debug, Clone)]
+pub(crate) struct Shared {
+    sender: http2::SendRequest<VisitorBody>,
+    streams: Arc<Streams>,
+    scheme: Scheme,
+}
+
+/// The requests on a shared connection.
+#[derive(Debug)]
+struct Streams {
+    open: AtomicUsize,
+    /// As many as the upstream takes.
+    most: AtomicUsize,
+    /// A response was waited for in vain, and nothing has arrived since.
+    silent: AtomicBool,
+}
+
+/// A request's place on a shared connection.
+#[derive(Debug)]
+pub(crate) struct Stream(Arc<Streams>);
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Relaxed);
+    }
+}
+
+impl Shared {
+    /// A place on it; `None` when it is full, silent or has ended.
+    pub(crate) fn place(&self) -> Option<Stream> {
+        let Streams { open, most, silent } = &*self.streams;
+        let full = open.load(Relaxed) >= most.load(Relaxed);
+        if self.sender.is_closed() || full || silent.load(Relaxed) {
+            return None;
+        }
+        open.fetch_add(1, Relaxed);
+        Some(Stream(Arc::clone(&self.streams)))
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.sender.is_closed()
+    }
+
+    pub(crate) fn is_idle(&self) -> bool {
+        self.streams.open.load(Relaxed) == 0
+    }
+}
+
+/// Begins to speak HTTP/2 on a stream.
+pub(crate) async fn http2(
+    socket: SocketIo,
+    scheme: Scheme,
+    limits: &Limits,
+) -> Result<Sender, ProxyError> {
+    let header_list = u32::try_from(limits.header_bytes.max(64 * 1024)).unwrap_or(u32::MAX);
+    let streams = Arc::new(Streams {
+        open: AtomicUsize::new(0),
+        most: AtomicUsize::new(MOST_STREAMS),
+        silent: AtomicBool::new(false),
+    });
+    let heard = Arc::clone(&streams);
+    let socket = InspectReader::new(socket, move |_| heard.silent.store(false, Relaxed));
+    let (every, patience) = PING;
+    let (sender, connection) = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_header_list_size(header_list)
+        .keep_alive_interval(every)
+        .keep_alive_timeout(patience)
+        .handshake(TokioIo::new(socket))
+        .await
+        .map_err(|error| ProxyError::Upstream(error.into()))?;
+    let told = Arc::clone(&streams);
+    let mut connection = Box::pin(connection);
+    tokio::spawn(std::future::poll_fn(move |context| {
+        let polled = connection.as_mut().poll(context);
+        // It says so in its settings (RFC 9113 section 6.5.2). They are looked at whenever a request is handed
+        // over: what comes at once before that waits inside of h2.
+        told.most.store(connection.current_max_send_streams().min(MOST_STREAMS), Relaxed);
+        polled.map(|_| ())
+    }));
+    Ok(Sender::Http2(Shared { sender, streams, scheme }, None))
+}
+
+impl Sender {
+    /// Sends a request in the form that the connection wants. Its response is polled for.
+    ///
+    /// # Errors
+    /// When its host cannot be said in HTTP/2.
+    pub(crate) fn start(&mut self, mut request: Request<VisitorBody>) -> Result<(), ProxyError> {
+        match self {
+            Self::Http1(connection) => {
+                fit_http1(&mut request);
+                connection.start(request);
+            }
+            Self::Http2(shared, response) => {
+                fit_http2(&mut request, shared.scheme.clone())?;
+                let again = Some(Again::of(&mut request));
+                let mut request = request.into_http();
+                *request.version_mut() = Version::HTTP_2;
+                let sent = Box::pin(shared.sender.try_send_request(request));
+                *response = Some(Box::new(Awaited { response: sent, again }));
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves the request on until there is a head of a response.
+    pub(crate) fn poll_answer(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<Answer, Box<Failed>>> {
+        match self {
+            Self::Http1(connection) => Poll::Ready(match ready!(connection.poll_head(context)) {
+                Ok(ResponseHead::Interim(response)) => Ok(Answer::Interim(response)),
+                Ok(ResponseHead::Final(response)) => Ok(Answer::Http1(response)),
+                Err(error) => {
+                    Err(Box::new(Failed { error, repeatable: connection.take_repeatable() }))
+                }
+            }),
+            Self::Http2(_, response) => {
+                let Some(awaited) = response else {
+                    let error = UpstreamError::Closed;
+                    return Poll::Ready(Err(Box::new(Failed { error, repeatable: None })));
+                };
+                let answer = ready!(awaited.response.as_mut().poll(context));
+                let again = awaited.again.take();
+                *response = None;
+                Poll::Ready(match answer {
+                    Ok(response) => Ok(Answer::Http2(Box::new(Response::from_http(response)))),
+                    Err(mut failed) => {
+                        let unsent = failed.take_message().map(Request::from_http);
+                        let error = failed.into_error();
+                        let answered = error.is_parse() || error.is_user();
+                        let error = UpstreamError::from(error);
+                        let repeatable = unsent.or_else(|| again?.after(&error, answered));
+                        Err(Box::new(Failed { error, repeatable }))
+                    }
+                })
+            }
+        }
+    }
+
+    /// Notes that a response was waited for in vain: until something arrives on the connection, no other request is sent
+    /// on it.
+    pub(crate) fn timed_out(&self) {
+        if let Self::Http2(shared, _) = self {
+            shared.streams.silent.store(true, Relaxed);
+        }
+    }
+
+    /// Whether another request can be sent.
+    pub(crate) fn is_ready(&mut self) -> bool {
+        match self {
+            Self::Http1(connection) => connection.is_ready(),
+            Self::Http2(shared, _) => !shared.is_closed(),
+        }
+    }
+
+    /// The status of the final response to a request without a body.
+    pub(crate) async fn answer(&mut self) -> Result<http::StatusCode, UpstreamError> {
+        loop {
+            let answer = std::future::poll_fn(|context| self.poll_answer(context)).await;
+            match answer.map_err(|failed| failed.error)? {
+                Answer::Interim(_) => {}
+                Answer::Http1(response) => return Ok(response.status),
+                Answer::Http2(response) => return Ok(response.status),
+            }
+        }
+    }
+}
+
+impl Again {
+    fn of(request: &mut Request<VisitorBody>) -> Self {
+        let head = Request {
+            method: request.method.clone(),
+            uri: request.uri.clone(),
+            raw_target: request.raw_target.clone(),
+            fields: request.fields.clone(),
+            body: (),
+        };
+        Self { head, body: request.body.keep() }
+    }
+
+    /// The request, where it may be sent again after this error: it was not processed, or it has no body and is idempotent
+    /// (RFC 9110 section 9.2.2) and nothing was `answered`.
+    fn after(self, error: &UpstreamError, answered: bool) -> Option<Request<VisitorBody>> {
+        let idempotent = self.body.is_empty() && is_idempotent(&self.head.method);
+        if !(idempotent && !answered || error.was_not_processed()) {
+            return None;
+        }
+        let body = self.body.body()?;
+        Some(self.head.map(|()| body))
+    }
+}
+
+/// The target without scheme and authority, which `Host` has (RFC 9112 section 3.2.1).
+fn fit_http1<B>(request: &mut Request<B>) {
+    let Some(authority) = request.uri.authority().cloned() else { return };
+    request.uri = Uri::from(path_of(&request.uri));
+    if !request.fields.has(&HOST) {
+        request.fields.append(&HOST, authority.as_str());
+    }
+}
+
+/// The target with scheme and authority, and no `Host` and no fields of the connection
+/// (RFC 9113 sections 8.2.2 and 8.3.1).
+fn fit_http2<B>(request: &mut Request<B>, scheme: Scheme) -> Result<(), ProxyError> {
+    request.fields.remove(&CONNECTION);
+    request.fields.remove(&UPGRADE);
+    // The body is sent at once.
+    request.fields.remove(&EXPECT);
+    let authority = match request.fields.value(&HOST) {
+        Some(host) => Authority::try_from(host).map_err(|_| ProxyError::BadHost)?,
+        None => request.uri.authority().cloned().ok_or(ProxyError::BadHost)?,
+    };
+    request.fields.remove(&HOST);
+    let mut parts = http::uri::Parts::default();
+    parts.scheme = Some(scheme);
+    parts.authority = Some(authority);
+    parts.path_and_query = Some(path_of(&request.uri));
+    request.uri = Uri::from_parts(parts).map_err(|_| ProxyError::BadHost)?;
+    Ok(())
+}
+
+fn path_of(uri: &Uri) -> PathAndQuery {
+    uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::FieldSection;
+    use http::Method;
+
+    fn request(path: &'static str, fields: &[(&str, &str)]) -> Request<()> {
+        let request = Request::new(Method::GET, Uri::from_static(path), ());
+        Request { fields: FieldSection::from_lines(fields), ..request }
+    }
+
+    #[test]
+    fn a_request_takes_the_form_of_either_version_and_back() {
+        let fields = [("host", "shop.example:8080"), ("te", "trailers"), ("connection", "te")];
+        let mut request = request("/a?b=c", &fields);
+        fit_http2(&mut request, Scheme::HTTPS).expect("a host");
+        assert_eq!(request.uri, "https://shop.example:8080/a?b=c");
+        assert!(request.fields.names().eq(["te"]));
+        // A second time, for it may be sent again.
+        fit_http2(&mut request, Scheme::HTTP).expect("a host");
+        assert_eq!(request.uri, "http://shop.example:8080/a?b=c");
+        fit_http1(&mut request);
+        assert_eq!(request.uri, "/a?b=c");
+        assert_eq!(request.fields.texts("host"), ["shop.example:8080"]);
+    }
+
+    #[test]
+    fn a_host_that_http_2_cannot_say_is_refused() {
+        let mut request = request("/", &[("host", "a b")]);
+        assert!(matches!(fit_http2(&mut request, Scheme::HTTP), Err(ProxyError::BadHost)));
+    }
+}

@@ -1,0 +1,88 @@
+//! Why a message is not carried to its end.
+
+use std::error::Error;
+use std::io;
+
+use thiserror::Error;
+
+use crate::http::chunked::ChunkError;
+use crate::http::framing::FramingError;
+use crate::http::head::HeadError;
+
+/// Why a request's body is not forwarded to its end.
+#[derive(Debug, Error)]
+pub(crate) enum BodyError {
+    #[error("the connection failed in the middle of the body")]
+    Io(#[from] io::Error),
+    #[error("the client closed the connection in the middle of the body")]
+    Incomplete,
+    #[error("invalid chunked body: {0}")]
+    Chunk(#[from] ChunkError),
+    #[error("invalid trailer section: {0}")]
+    Trailers(#[from] HeadError),
+    #[error(transparent)]
+    Http2(#[from] hyper::Error),
+    #[error("the body is larger than the site takes")]
+    TooLarge,
+    #[error("the body is not as long as was announced")]
+    Length,
+    /// A later attempt to send the request has taken the body.
+    #[error("the request is sent again")]
+    Superseded,
+}
+
+/// Why there is no response, or not all of it.
+#[derive(Debug, Error)]
+pub(crate) enum UpstreamError {
+    #[error("the connection failed")]
+    Io(#[from] io::Error),
+    #[error("the upstream closed the connection before it had answered")]
+    Closed,
+    #[error("the upstream broke off")]
+    Incomplete,
+    #[error("invalid response head: {0}")]
+    Head(#[from] HeadError),
+    #[error("the response head is too large")]
+    HeadTooLarge,
+    #[error("invalid framing: {0}")]
+    Framing(#[from] FramingError),
+    #[error("invalid chunked body: {0}")]
+    Chunk(#[from] ChunkError),
+    #[error("the request body failed")]
+    RequestBody(#[from] BodyError),
+    #[error(transparent)]
+    Http2(#[from] hyper::Error),
+}
+
+impl UpstreamError {
+    /// Whether an HTTP/2 upstream says that it has not processed the request: by RST_STREAM with REFUSED_STREAM, or by a
+    /// GOAWAY whose last stream identifier is lower than the request's. h2 reports a GOAWAY for no other streams (RFC 9113
+    /// sections 6.8 and 8.7).
+    pub(crate) fn was_not_processed(&self) -> bool {
+        self.http2().is_some_and(|error| {
+            let refused = matches!(
+                error.reason(),
+                Some(h2::Reason::REFUSED_STREAM | h2::Reason::HTTP_1_1_REQUIRED)
+            );
+            error.is_remote() && (error.is_go_away() || refused)
+        })
+    }
+
+    /// Whether the upstream has rejected the request because it came by HTTP/2.
+    pub(crate) fn requires_http1(&self) -> bool {
+        self.http2().is_some_and(|error| error.reason() == Some(h2::Reason::HTTP_1_1_REQUIRED))
+    }
+
+    /// What h2 reports, among the causes.
+    fn http2(&self) -> Option<&h2::Error> {
+        let Self::Http2(error) = self else { return None };
+        let mut cause: Option<&(dyn Error + 'static)> = Some(error);
+        while let Some(error) = cause {
+            if let Some(error) = error.downcast_ref() {
+                return Some(error);
+            }
+            cause = error.source();
+        }
+        None
+    }
+}

@@ -1,0 +1,96 @@
+//! Asks upstreams whether they are well, where the config says so. Each question has a connection of its own: it
+//! is a visitor's way that is asked for, from the start.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use http::Method;
+use http::header::{HOST, USER_AGENT};
+
+use crate::config::settings::HealthCheck;
+use crate::http::Request;
+use crate::proxy::request::request_body::VisitorBody;
+use crate::proxy::site_table::{Site, Snapshot};
+use crate::proxy::upstream::pool::{Need, Upstream};
+
+/// How often the watcher looks whether there is something to ask, at most and at least.
+const STEPS: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
+
+/// Asks for ever, each upstream of the config in force when its time has come.
+pub async fn watch_health(snapshot: Arc<ArcSwap<Snapshot>>) {
+    let mut asked: HashMap<(String, String), Instant> = HashMap::new();
+    loop {
+        let now = Instant::now();
+        let current = snapshot.load_full();
+        let mut step = STEPS.1;
+        let mut still = HashMap::new();
+        for site in current.sites.all() {
+            let Some(check) = &site.health else {
+                site.upstreams().iter().for_each(|upstream| upstream.standing().unasked());
+                continue;
+            };
+            step = step.min(check.interval / 4).max(STEPS.0);
+            for upstream in site.upstreams() {
+                let key = (site.name.clone(), upstream.address().to_string());
+                let last = asked.get(&key).copied();
+                let due = last.is_none_or(|last| now.duration_since(last) >= check.interval);
+                if due {
+                    tokio::spawn(ask_and_note(
+                        Arc::clone(&current),
+                        Arc::clone(site),
+                        Arc::clone(upstream),
+                        check.clone(),
+                    ));
+                }
+                still.insert(key, last.filter(|_| !due).unwrap_or(now));
+            }
+        }
+        asked = still;
+        drop(current);
+        tokio::time::sleep(step).await;
+    }
+}
+
+/// Asks an upstream, and notes what it answers.
+async fn ask_and_note(
+    snapshot: Arc<Snapshot>,
+    site: Arc<Site>,
+    upstream: Arc<Upstream>,
+    check: HealthCheck,
+) {
+    let asked = tokio::time::timeout(check.timeout, ask(&snapshot, &site, &upstream, &check)).await;
+    let answer = asked.unwrap_or_else(|_| Err("no answer in time".to_owned()));
+    let HealthCheck { healthy_after, unhealthy_after, .. } = check;
+    let changes = upstream.standing().asked(answer.is_ok(), healthy_after, unhealthy_after);
+    match answer {
+        Ok(()) if changes => {
+            tracing::info!(site = site.name, upstream = %upstream.address(), "an upstream is well again");
+        }
+        Err(reason) if changes => {
+            tracing::warn!(site = site.name, upstream = %upstream.address(), reason, "an upstream is not well, and is left alone where there are others");
+        }
+        _ => {}
+    }
+}
+
+async fn ask(
+    snapshot: &Snapshot,
+    site: &Site,
+    upstream: &Upstream,
+    check: &HealthCheck,
+) -> Result<(), String> {
+    let opened = upstream.open_in_time(&snapshot.limits, check.timeout, Need::Any).await;
+    let mut sender = opened.map_err(|error| error.to_string())?;
+    let uri = check.path.parse().map_err(|_| "the path is none".to_owned())?;
+    let mut request = Request::new(Method::GET, uri, VisitorBody::empty());
+    request.fields.append(&HOST, &*site.host);
+    request.fields.append(&USER_AGENT, "consentry (health)");
+    sender.start(request).map_err(|error| error.to_string())?;
+    match sender.answer().await {
+        Ok(status) if status.is_success() || status.is_redirection() => Ok(()),
+        Ok(status) => Err(format!("it answers {}", status.as_u16())),
+        Err(error) => Err(error.to_string()),
+    }
+}

@@ -1,0 +1,419 @@
+//! An HTTP/1.1 connection to an upstream. It has no task of its own: the request that waits for the response polls it.
+//!
+//! Request body and response are carried at the same time: each poll for the response also writes what the request's body
+//! has. The connection is reused only when both messages were written and read to their end.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use http::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
+use http::{Method, StatusCode};
+use http_body::{Body, Frame, SizeHint};
+use tokio::time::Sleep;
+
+use crate::config::settings::Limits;
+use crate::http::body::BodyEncoder;
+use crate::http::framing::{self, BodyLength};
+use crate::http::head::{self, HeadError, Parsed};
+use crate::http::{FieldSection, Fields, Request, Response};
+use crate::proxy::http1_body::{Http1Body, Part};
+use crate::proxy::http1_io::Http1Io;
+use crate::proxy::request::request_body::VisitorBody;
+use crate::proxy::socket_io::SocketIo;
+use crate::proxy::upstream::failure::{BodyError, UpstreamError};
+
+/// How long an upstream may take to answer `Expect: 100-continue` before the body is sent all the same
+/// (RFC 9110 section 10.1.1).
+const CONTINUE: Duration = Duration::from_secs(1);
+/// Response heads and trailer sections have at least this many bytes and fields, whatever the limits of requests are.
+const MIN_HEAD_BYTES: usize = 128 * 1024;
+const MIN_FIELDS: usize = 256;
+
+/// The head of a response.
+#[derive(Debug)]
+pub(crate) enum ResponseHead {
+    /// With a status below 200, and not 101: another one follows.
+    Interim(Box<Response<()>>),
+    Final(Box<Response<()>>),
+}
+
+/// An HTTP/1.1 connection to an upstream.
+#[derive(Debug)]
+pub(crate) struct Http1Upstream {
+    io: Http1Io,
+    max_head_bytes: usize,
+    max_fields: usize,
+    exchange: Option<Exchange>,
+    /// Both messages of the last exchange have ended, and another one may follow.
+    reusable: bool,
+}
+
+/// A request in flight.
+#[derive(Debug)]
+struct Exchange {
+    /// Until the response begins: it may have to be sent again.
+    request: Option<Box<Request<VisitorBody>>>,
+    head_queued: bool,
+    /// The socket has taken a byte of it.
+    sent: bool,
+    has_body: bool,
+    /// What is left of the body.
+    body: Option<VisitorBody>,
+    encoder: BodyEncoder,
+    /// The body waits for a 100 of the upstream until then.
+    expects: Option<Pin<Box<Sleep>>>,
+    to_head: bool,
+    /// A byte of the response has arrived.
+    answered: bool,
+    /// Once the final head has been read.
+    answer: Option<Answer>,
+}
+
+#[derive(Debug)]
+struct Answer {
+    body: Http1Body,
+    persistent: bool,
+}
+
+impl Http1Upstream {
+    pub(crate) fn new(socket: SocketIo, limits: &Limits) -> Self {
+        Self {
+            io: Http1Io::new(socket),
+            max_head_bytes: limits.header_bytes.max(MIN_HEAD_BYTES),
+            max_fields: limits.header_fields.max(MIN_FIELDS),
+            exchange: None,
+            reusable: true,
+        }
+    }
+
+    /// Takes a request. It is written when the response is polled for.
+    pub(crate) fn start(&mut self, request: Request<VisitorBody>) {
+        self.reusable = false;
+        let to_head = request.method == Method::HEAD;
+        self.exchange = Some(Exchange {
+            request: Some(Box::new(request)),
+            head_queued: false,
+            sent: false,
+            has_body: false,
+            body: None,
+            encoder: BodyEncoder::Sized(0),
+            expects: None,
+            to_head,
+            answered: false,
+            answer: None,
+        });
+    }
+
+    /// Whether another request can be sent: the last one has ended, and the upstream has sent nothing since.
+    pub(crate) fn is_ready(&mut self) -> bool {
+        self.reusable && self.io.is_quiet()
+    }
+
+    /// Whether both messages of the last exchange have ended.
+    pub(crate) fn is_reusable(&self) -> bool {
+        self.reusable
+    }
+
+    /// The failed request, where it may be sent again: no byte of it was written, or it has no body and is idempotent and
+    /// nothing was answered (RFC 9110 section 9.2.2).
+    pub(crate) fn take_repeatable(&mut self) -> Option<Request<VisitorBody>> {
+        let exchange = self.exchange.as_mut()?;
+        let mut request = *exchange.request.take()?;
+        if exchange.sent && (exchange.has_body || !is_idempotent(&request.method)) {
+            return None;
+        }
+        if exchange.has_body {
+            request.body = exchange.body.take().filter(VisitorBody::is_untouched)?;
+        }
+        Some(request)
+    }
+
+    /// After a 101: the bytes behind the head, and what follows.
+    pub(crate) fn into_io(self) -> Http1Io {
+        self.io
+    }
+
+    /// Writes the request and waits for the head of a response.
+    pub(crate) fn poll_head(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<ResponseHead, UpstreamError>> {
+        let Self { io, exchange: Some(exchange), .. } = self else {
+            return Poll::Ready(Err(UpstreamError::Closed));
+        };
+        let sent = exchange.send(io, context);
+        // An upstream that rejects a request may close before it has read all of it: its response counts.
+        let mut unparsed = !io.unread().is_empty();
+        loop {
+            if unparsed && let Some(head) = self.parse_head()? {
+                return Poll::Ready(Ok(head));
+            }
+            let Self { io, exchange: Some(exchange), .. } = self else {
+                return Poll::Ready(Err(UpstreamError::Closed));
+            };
+            let read = match io.poll_fill(context) {
+                Poll::Ready(read) => read,
+                Poll::Pending => {
+                    io.settle();
+                    sent?;
+                    return Poll::Pending;
+                }
+            };
+            match read {
+                Ok(0) | Err(_) if exchange.answered => {
+                    return Poll::Ready(Err(UpstreamError::Incomplete));
+                }
+                Ok(0) => {
+                    sent?;
+                    return Poll::Ready(Err(UpstreamError::Closed));
+                }
+                Err(error) => return Poll::Ready(Err(error.into())),
+                Ok(new) => {
+                    exchange.answered = true;
+                    exchange.request = None;
+                    let unread = io.unread();
+                    let arrived = unread.get(unread.len().saturating_sub(new)..);
+                    // Only a line end completes a head.
+                    unparsed = arrived.is_some_and(|new| memchr::memchr(b'\n', new).is_some());
+                    if unread.len() > self.max_head_bytes && !unparsed {
+                        return Poll::Ready(Err(UpstreamError::HeadTooLarge));
+                    }
+                }
+            }
+        }
+    }
+
+    /// The head that the unread bytes begin with, if it is complete.
+    fn parse_head(&mut self) -> Result<Option<ResponseHead>, UpstreamError> {
+        let Self { io, max_head_bytes, max_fields, exchange, .. } = self;
+        let Some(exchange) = exchange else { return Ok(None) };
+        let to_head = exchange.to_head;
+        let unread = io.unread();
+        let parsed = head::response(unread, *max_fields, |head| {
+            let status = StatusCode::from_u16(head.status).map_err(|_| HeadError::Malformed)?;
+            let framing = framing::of_response(head, to_head)?;
+            let usual = Some(head.reason) == status.canonical_reason();
+            let response = Response {
+                status,
+                reason: (!usual).then(|| head.reason.into()),
+                fields: FieldSection::of(head.fields, unread),
+                body: (),
+            };
+            Ok::<_, UpstreamError>((response, framing))
+        })?;
+        let (response, framing, length) = match parsed {
+            Parsed::Complete(parsed, length) => {
+                let (response, framing) = parsed?;
+                (response, framing, length)
+            }
+            Parsed::Partial if unread.len() > *max_head_bytes => {
+                return Err(UpstreamError::HeadTooLarge);
+            }
+            Parsed::Partial => return Ok(None),
+        };
+        if length > *max_head_bytes {
+            return Err(UpstreamError::HeadTooLarge);
+        }
+        unread.advance(length);
+        let mut response = Box::new(response);
+        let status = response.status;
+        if status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS {
+            if status == StatusCode::CONTINUE {
+                exchange.expects = None;
+            }
+            return Ok(Some(ResponseHead::Interim(response)));
+        }
+        if let BodyLength::Sized(length) = framing.body {
+            // One value, whatever was received (RFC 9110 section 8.6).
+            response.fields.insert(&CONTENT_LENGTH, length.to_string());
+        } else if framing.body != BodyLength::Empty {
+            response.fields.remove(&CONTENT_LENGTH);
+        }
+        let body = Http1Body::new(framing.body, (*max_head_bytes, *max_fields));
+        let persistent = framing.persistent && status != StatusCode::SWITCHING_PROTOCOLS;
+        exchange.answer = Some(Answer { body, persistent });
+        self.finish();
+        Ok(Some(ResponseHead::Final(response)))
+    }
+
+    /// Notes the end of both messages.
+    fn finish(&mut self) {
+        let Self { io, exchange, .. } = self;
+        let Some(exchange) = exchange else { return };
+        if let Some(Answer { body, persistent }) = &exchange.answer
+            && body.has_ended()
+        {
+            // What follows a response that has ended was not requested.
+            let settled = io.unread().is_empty() && !io.has_queued();
+            let sent = exchange.body.is_none() && exchange.encoder == BodyEncoder::Sized(0);
+            self.reusable = *persistent && settled && sent;
+        }
+    }
+
+    /// The next part of the response's body, or its trailers.
+    pub(crate) fn poll_frame(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
+        let polled = self.poll_body(context);
+        self.finish();
+        match polled {
+            Poll::Ready(Ok(frame)) => Poll::Ready(frame.map(Ok)),
+            Poll::Ready(Err(error)) => Poll::Ready(Some(Err(error))),
+            Poll::Pending => {
+                self.io.settle();
+                Poll::Pending
+            }
+        }
+    }
+
+    fn poll_body(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<Option<Frame<Bytes>>, UpstreamError>> {
+        let Self { io, exchange, .. } = self;
+        let Some(exchange) = exchange else { return Poll::Ready(Ok(None)) };
+        // What the upstream does not take of the request any more does not keep it from answering.
+        let _ = exchange.send(io, context);
+        let Some(Answer { body, .. }) = &mut exchange.answer else {
+            return Poll::Ready(Ok(None));
+        };
+        loop {
+            match body.next::<UpstreamError>(io)? {
+                Part::Frame(frame) => return Poll::Ready(Ok(Some(frame))),
+                Part::End => return Poll::Ready(Ok(None)),
+                Part::Missing => {}
+            }
+            if ready!(io.poll_fill(context))? == 0 {
+                return Poll::Ready(match body.may_end_with_connection() {
+                    true => Ok(None),
+                    false => Err(UpstreamError::Incomplete),
+                });
+            }
+        }
+    }
+
+    /// Whether nothing of the response is left.
+    pub(crate) fn is_end_stream(&self) -> bool {
+        self.body().is_none_or(Http1Body::is_end_stream)
+    }
+
+    pub(crate) fn size_hint(&self) -> SizeHint {
+        self.body().map_or_else(|| SizeHint::with_exact(0), Http1Body::size_hint)
+    }
+
+    fn body(&self) -> Option<&Http1Body> {
+        self.exchange.as_ref()?.answer.as_ref().map(|answer| &answer.body)
+    }
+}
+
+impl Exchange {
+    /// Writes what there is of the request.
+    fn send(&mut self, io: &mut Http1Io, context: &mut Context<'_>) -> Result<(), UpstreamError> {
+        if let Some(request) = self.request.as_mut().filter(|_| !self.head_queued) {
+            self.head_queued = true;
+            let head = request_head(request, &mut self.encoder);
+            if request.fields.has(&EXPECT) {
+                self.expects = Some(Box::pin(tokio::time::sleep(CONTINUE)));
+            }
+            let body = std::mem::replace(&mut request.body, VisitorBody::empty());
+            self.body = (!body.is_end_stream()).then_some(body);
+            self.has_body = self.body.is_some();
+            // A body that has begun is written together with it.
+            match self.body {
+                None => io.write(context, [&head, &[]])?,
+                Some(_) => io.queue(&head),
+            }
+        }
+        let expects = self.expects.as_mut().map(|timer| timer.as_mut().poll(context));
+        if let Some(Poll::Pending) = expects {
+            let _ = io.poll_drain(context)?;
+            return Ok(());
+        }
+        self.expects = None;
+        while let Some(body) = &mut self.body {
+            if io.has_queued() && self.sent && io.poll_drain(context)?.is_pending() {
+                return Ok(());
+            }
+            match Pin::new(&mut *body).poll_frame(context) {
+                Poll::Pending => break,
+                Poll::Ready(Some(Ok(frame))) => {
+                    let ended = body.is_end_stream();
+                    self.write_frame(frame, ended, io, context)?;
+                    if ended {
+                        self.body = None;
+                    }
+                }
+                Poll::Ready(None) => {
+                    self.body = None;
+                    io.queue(&self.encoder.end(None));
+                }
+                Poll::Ready(Some(Err(error))) => {
+                    self.body = None;
+                    return Err(error.into());
+                }
+            }
+        }
+        let _ = io.poll_drain(context)?;
+        self.sent |= !io.has_queued();
+        Ok(())
+    }
+
+    fn write_frame(
+        &mut self,
+        frame: Frame<Bytes>,
+        ended: bool,
+        io: &mut Http1Io,
+        context: &mut Context<'_>,
+    ) -> Result<(), UpstreamError> {
+        let data = match frame.into_data() {
+            Ok(data) => data,
+            Err(frame) => {
+                io.queue(&self.encoder.end(frame.into_trailers().ok().as_ref()));
+                return Ok(());
+            }
+        };
+        let longer = || UpstreamError::RequestBody(BodyError::Length);
+        let frame = self.encoder.frame(data.len()).ok_or_else(longer)?;
+        io.queue(frame.before());
+        io.write(context, [&data, frame.behind()])?;
+        self.sent = true;
+        if ended {
+            io.queue(&self.encoder.end(None));
+        }
+        Ok(())
+    }
+}
+
+/// Whether a request may be sent a second time (RFC 9110 section 9.2.2).
+pub(crate) fn is_idempotent(method: &Method) -> bool {
+    matches!(
+        *method,
+        Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE | Method::PUT | Method::DELETE
+    )
+}
+
+/// The head of a request as bytes; settles how its body is framed.
+fn request_head(request: &mut Request<VisitorBody>, encoder: &mut BodyEncoder) -> Vec<u8> {
+    let size = request.body.size_hint().exact();
+    let has_body = !request.body.is_end_stream();
+    request.fields.remove(&TRANSFER_ENCODING);
+    // Without a body there is a length only where the client has sent one.
+    *encoder = match has_body || request.fields.has(&CONTENT_LENGTH) {
+        true => BodyEncoder::new(size, &mut request.fields),
+        false => BodyEncoder::Sized(0),
+    };
+    let mut head = Vec::with_capacity(1024);
+    head.extend_from_slice(request.method.as_str().as_bytes());
+    head.push(b' ');
+    head.extend_from_slice(request.target());
+    head.extend_from_slice(b" HTTP/1.1\r\n");
+    request.fields.write(&mut head);
+    if *encoder == BodyEncoder::Chunked {
+        head.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+    }
+    head.extend_from_slice(b"\r\n");
+    head
+}

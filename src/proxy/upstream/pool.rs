@@ -1,0 +1,470 @@
+//! Connections to upstreams, kept for the next request by the worker that opened them.
+//!
+//! A connection belongs to the runtime of its worker, so each worker has its own shelf: taking and
+//! giving back never waits for another core.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use http::uri;
+use rustls::ClientConfig;
+use rustls_pki_types::ServerName;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::TlsConnector;
+
+use crate::config::settings::{Limits, Scheme, Timeouts, Upstream as Address, WeightedUpstream};
+use crate::proxy::deadline::Patience;
+use crate::proxy::downstream::client_stream::Socket;
+use crate::proxy::request::error::ProxyError;
+use crate::proxy::socket_io::SocketIo;
+use crate::proxy::upstream::client::{self, Sender, Shared, Stream};
+use crate::proxy::upstream::http1_connection::Http1Upstream;
+use crate::proxy::upstream::upstream_health::Standing;
+use crate::telemetry::Shard;
+use crate::tls::UpstreamTls;
+
+/// When to ask a silent upstream whether it is still there.
+const KEEPALIVE: Duration = Duration::from_secs(60);
+
+/// How hands are shaken with an upstream.
+#[derive(Debug, Clone)]
+pub struct UpstreamHandshake {
+    /// The settings of the handshake.
+    pub config: Arc<ClientConfig>,
+    /// Those for requests that switch protocols, which HTTP/1.1 alone can.
+    pub http1: Arc<ClientConfig>,
+    /// The name that is asked for, and that the certificate has to have.
+    pub name: ServerName<'static>,
+    /// What they were made from.
+    pub settings: UpstreamTls,
+}
+
+/// An upstream: its settings, with the state that outlives them.
+pub struct Upstream {
+    address: Address,
+    weight: usize,
+    /// Its names in the affinity cookie: the first is written, all of them are read.
+    tags: Vec<String>,
+    tls: Option<UpstreamHandshake>,
+    /// What is known of the server at the address.
+    known: Arc<Known>,
+    /// The connections to it, made with these settings of TLS.
+    pool: Arc<Pool>,
+}
+
+/// What is known of the server at an address, whatever the settings.
+#[derive(Debug, Default)]
+struct Known {
+    standing: Standing,
+    /// Requests under way, where they are counted.
+    under_way: AtomicUsize,
+}
+
+/// Connections to an upstream.
+#[derive(Debug)]
+struct Pool {
+    /// The upstream has asked for HTTP/1.1 in place of HTTP/2.
+    requires_http1: AtomicBool,
+    shelves: Vec<Mutex<Shelf>>,
+}
+
+/// A worker's connections.
+#[derive(Debug, Default)]
+struct Shelf {
+    idle: VecDeque<Idle>,
+    shared: Vec<(Shared, Instant)>,
+}
+
+#[derive(Debug)]
+struct Idle {
+    connection: Box<Http1Upstream>,
+    patience: Patience,
+    since: Instant,
+}
+
+/// A connection in use; given back when the response has ended well.
+#[derive(Debug)]
+pub(crate) struct Lease {
+    pub(crate) sender: Sender,
+    pub(crate) patience: Patience,
+    upstream: Arc<Upstream>,
+    worker: u32,
+    most_idle: u32,
+    /// Whom it belongs to, if not to the pool. Nobody else may use it: a login has authenticated it.
+    owner: Option<Arc<PrivateConnections>>,
+    /// The place on a shared connection, until the response has ended.
+    _stream: Option<Stream>,
+    _counted: Option<Counted>,
+}
+
+/// What a request needs of its connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// Nothing special.
+    Any,
+    /// HTTP/1.1, which alone can switch protocols.
+    Upgrade,
+    /// A connection that no other client uses, by HTTP/1.1 where there is a choice: the request authenticates it.
+    Private,
+}
+
+/// Upstream connections that belong to one client connection, since a login on it has authenticated them. They are
+/// closed together with it.
+#[derive(Debug, Default)]
+pub(crate) struct PrivateConnections(Mutex<Vec<PrivateConnection>>);
+
+#[derive(Debug)]
+struct PrivateConnection {
+    upstream: Arc<Upstream>,
+    sender: Sender,
+    patience: Patience,
+    since: Instant,
+}
+
+/// The most private connections of one client connection: one for each upstream that it has logged in to.
+const MAX_PRIVATE: usize = 8;
+
+impl PrivateConnections {
+    fn all(&self) -> std::sync::MutexGuard<'_, Vec<PrivateConnection>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The connection to one of these upstreams, unless it was idle for too long.
+    pub(crate) fn take(
+        self: &Arc<Self>,
+        upstreams: &[Arc<Upstream>],
+        worker: usize,
+        (limits, timeouts): (&Limits, &Timeouts),
+    ) -> Option<Lease> {
+        let mut all = self.all();
+        let is_of = |known: &PrivateConnection| {
+            upstreams.iter().any(|upstream| upstream.shares_pool(&known.upstream))
+        };
+        let place = all.iter().position(is_of)?;
+        let PrivateConnection { upstream, sender, patience, since } = all.swap_remove(place);
+        let fresh = since.elapsed() < timeouts.upstream_idle;
+        let lease = fresh.then(|| upstream.lease(sender, None, worker, limits))?;
+        Some(Lease { patience, owner: Some(Arc::clone(self)), ..lease })
+    }
+
+    fn keep(&self, connection: PrivateConnection) {
+        let mut all = self.all();
+        all.retain(|known| !known.upstream.shares_pool(&connection.upstream));
+        if all.len() < MAX_PRIVATE {
+            all.push(connection);
+        }
+    }
+}
+
+/// A request under way, counted until its response has ended.
+#[derive(Debug)]
+pub(crate) struct Counted(Arc<Known>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, Relaxed);
+    }
+}
+
+impl std::fmt::Debug for Upstream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Upstream").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+impl Upstream {
+    /// An upstream for this many workers, named by `tags` in the affinity cookie. It goes on from the one `before` it at
+    /// the same address: its health and load, and its connections where TLS is the same.
+    pub fn new(
+        upstream: &WeightedUpstream,
+        tags: Vec<String>,
+        tls: Option<UpstreamHandshake>,
+        workers: usize,
+        before: Option<&Self>,
+    ) -> Self {
+        let known = before.map(|before| Arc::clone(&before.known)).unwrap_or_default();
+        let before = before.filter(|before| match (&before.tls, &tls) {
+            (None, None) => true,
+            (Some(before), Some(tls)) => before.settings == tls.settings,
+            _ => false,
+        });
+        let pool = || {
+            let shelves = (0..workers).map(|_| Mutex::default()).collect();
+            Arc::new(Pool { requires_http1: AtomicBool::new(false), shelves })
+        };
+        Self {
+            address: upstream.address.clone(),
+            weight: usize::try_from(upstream.weight).unwrap_or(1).max(1),
+            tags,
+            // Its sessions go on with it.
+            tls: before.map_or(tls, |before| before.tls.clone()),
+            known,
+            pool: before.map_or_else(pool, |before| Arc::clone(&before.pool)),
+        }
+    }
+
+    /// Whether two are the same server, spoken to in the same way.
+    fn shares_pool(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.pool, &other.pool)
+    }
+
+    /// Whether it takes requests.
+    pub(crate) fn standing(&self) -> &Standing {
+        &self.known.standing
+    }
+
+    /// The address.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Its share of the requests.
+    pub(crate) fn weight(&self) -> usize {
+        self.weight
+    }
+
+    /// Its name in a new affinity cookie.
+    pub(crate) fn tag(&self) -> &str {
+        self.tags.first().map_or("", String::as_str)
+    }
+
+    /// Whether a value of the affinity cookie names it.
+    pub(crate) fn has_tag(&self, value: &[u8]) -> bool {
+        self.tags.iter().any(|tag| tag.as_bytes() == value)
+    }
+
+    /// Whether it has refused connections or is not well, and is left alone for now.
+    pub fn is_out(&self) -> bool {
+        self.known.standing.is_out()
+    }
+
+    /// How many requests are under way, where they are counted.
+    pub(crate) fn under_way(&self) -> usize {
+        self.known.under_way.load(Relaxed)
+    }
+
+    /// Counts a request until its response has ended.
+    pub(crate) fn count(self: &Arc<Self>) -> Counted {
+        self.known.under_way.fetch_add(1, Relaxed);
+        Counted(Arc::clone(&self.known))
+    }
+
+    fn shelf(&self, worker: usize) -> Option<std::sync::MutexGuard<'_, Shelf>> {
+        self.pool
+            .shelves
+            .get(worker)
+            .map(|shelf| shelf.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// A connection that stands already: a place on a shared one, or the idle one used last.
+    pub(crate) fn take(
+        self: &Arc<Self>,
+        worker: usize,
+        limits: &Limits,
+        need: Need,
+    ) -> Option<Lease> {
+        let mut shelf = self.shelf(worker)?;
+        let alone = need == Need::Private || self.tls.is_some() && self.wants_http1(need);
+        if !alone && !shelf.shared.is_empty() {
+            let free = |(shared, _): &(Shared, Instant)| Some((shared.clone(), shared.place()?));
+            let (shared, stream) = shelf.shared.iter().find_map(free)?;
+            drop(shelf);
+            return Some(self.lease(Sender::Http2(shared, None), Some(stream), worker, limits));
+        }
+        let Idle { connection, patience, .. } = loop {
+            let mut idle = shelf.idle.pop_back()?;
+            if idle.connection.is_ready() {
+                break idle;
+            }
+        };
+        drop(shelf);
+        let lease = self.lease(Sender::Http1(connection), None, worker, limits);
+        Some(Lease { patience, ..lease })
+    }
+
+    /// Whether a request is to be sent by HTTP/1.1 where there is a choice.
+    fn wants_http1(&self, need: Need) -> bool {
+        need != Need::Any || self.pool.requires_http1.load(Relaxed)
+    }
+
+    /// Notes that it rejects HTTP/2 (RFC 9113 section 7, HTTP_1_1_REQUIRED). Whether HTTP/1.1 can be spoken instead.
+    pub(crate) fn require_http1(&self) -> bool {
+        if self.tls.is_some() && !self.pool.requires_http1.swap(true, Relaxed) {
+            tracing::info!(upstream = %self.address, "upstream requires HTTP/1.1");
+        }
+        self.tls.is_some()
+    }
+
+    /// Opens a connection.
+    pub(crate) async fn connect(
+        self: &Arc<Self>,
+        worker: usize,
+        (limits, timeouts): (&Limits, &Timeouts),
+        need: Need,
+        metrics: &Shard,
+    ) -> Result<Lease, ProxyError> {
+        let sender = match self.open_in_time(limits, timeouts.connect, need).await {
+            Ok(sender) => sender,
+            Err(error) => {
+                // One that speaks HTTP/2 only is not down: clients choose what they need.
+                let chosen = need != Need::Any && self.tls.is_some();
+                if !chosen && let Some(pause) = self.known.standing.refused() {
+                    tracing::warn!(upstream = %self.address, ?pause, "an upstream takes no connections, and is left alone where there are others");
+                }
+                return Err(error);
+            }
+        };
+        if self.known.standing.works() {
+            tracing::info!(upstream = %self.address, "an upstream takes connections again");
+        }
+        metrics.upstream_connected();
+        let stream = match &sender {
+            Sender::Http1(_) => None,
+            Sender::Http2(shared, _) => {
+                if need != Need::Private
+                    && let Some(mut shelf) = self.shelf(worker)
+                {
+                    shelf.shared.push((shared.clone(), Instant::now()));
+                }
+                shared.place()
+            }
+        };
+        Ok(self.lease(sender, stream, worker, limits))
+    }
+
+    /// Opens a connection within a time.
+    pub(crate) async fn open_in_time(
+        &self,
+        limits: &Limits,
+        longest: Duration,
+        need: Need,
+    ) -> Result<Sender, ProxyError> {
+        let opened = tokio::time::timeout(longest, self.open(limits, need)).await;
+        opened.unwrap_or_else(|_| Err(ProxyError::ConnectTimeout(self.address.clone())))
+    }
+
+    async fn open(&self, limits: &Limits, need: Need) -> Result<Sender, ProxyError> {
+        let failed = |error: io::Error| ProxyError::Connect(self.address.clone(), error);
+        let (scheme, host, port) = match &self.address {
+            Address::Unix(path) => {
+                let stream = UnixStream::connect(path).await.map_err(failed)?;
+                return Ok(http1(SocketIo::Unix(stream), limits));
+            }
+            Address::Tcp { scheme, host, port } => (*scheme, host.as_str(), *port),
+        };
+        let stream = TcpStream::connect((host, port)).await.map_err(failed)?;
+        stream.set_nodelay(true).map_err(failed)?;
+        SockRef::from(&stream)
+            .set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE))
+            .map_err(failed)?;
+        let socket = Socket::new(stream);
+        let Some(UpstreamHandshake { config, http1: only_http1, name, .. }) = &self.tls else {
+            return match scheme {
+                Scheme::H2c => {
+                    client::http2(SocketIo::Tcp(socket), uri::Scheme::HTTP, limits).await
+                }
+                Scheme::Http | Scheme::Https => Ok(http1(SocketIo::Tcp(socket), limits)),
+            };
+        };
+        let config = if self.wants_http1(need) { only_http1 } else { config };
+        let connector = TlsConnector::from(Arc::clone(config));
+        let shaken = connector.connect(name.clone(), socket).await.map_err(failed)?;
+        let speaks_http2 = shaken.get_ref().1.alpn_protocol() == Some(b"h2");
+        let socket = SocketIo::Tls(Box::new(shaken.into()));
+        match speaks_http2 {
+            true => client::http2(socket, uri::Scheme::HTTPS, limits).await,
+            false => Ok(http1(socket, limits)),
+        }
+    }
+
+    fn lease(
+        self: &Arc<Self>,
+        sender: Sender,
+        stream: Option<Stream>,
+        worker: usize,
+        limits: &Limits,
+    ) -> Lease {
+        Lease {
+            sender,
+            patience: Patience::default(),
+            upstream: Arc::clone(self),
+            worker: u32::try_from(worker).unwrap_or(u32::MAX),
+            most_idle: u32::try_from(limits.idle_upstream_connections).unwrap_or(u32::MAX),
+            owner: None,
+            _stream: stream,
+            _counted: None,
+        }
+    }
+
+    /// Closes a worker's connections that were idle for too long or have died.
+    pub(crate) fn sweep(&self, worker: usize, longest: Duration) {
+        let Some(mut shelf) = self.shelf(worker) else { return };
+        shelf.idle.retain_mut(|idle| idle.connection.is_ready() && idle.since.elapsed() < longest);
+        shelf.shared.retain_mut(|(shared, used)| {
+            if !shared.is_idle() {
+                *used = Instant::now();
+            }
+            !shared.is_closed() && used.elapsed() < longest
+        });
+    }
+}
+
+/// A new connection of HTTP/1.1.
+fn http1(socket: SocketIo, limits: &Limits) -> Sender {
+    Sender::Http1(Box::new(Http1Upstream::new(socket, limits)))
+}
+
+impl Lease {
+    /// The upstream that it leads to.
+    pub(crate) fn upstream(&self) -> &Arc<Upstream> {
+        &self.upstream
+    }
+
+    /// Counts the request as under way until the response has ended.
+    pub(crate) fn counted(self, counted: Option<Counted>) -> Self {
+        Self { _counted: counted, ..self }
+    }
+
+    /// Keeps the connection from other clients from now on: it belongs to `owner`, or is closed after this exchange. One
+    /// that other clients share already stays as it is: no login is sent on it.
+    pub(crate) fn make_private(&mut self, owner: Option<&Arc<PrivateConnections>>) {
+        if matches!(self.sender, Sender::Http1(_)) {
+            self.own(owner);
+        }
+    }
+
+    /// Gives a connection that no other client uses to its owner.
+    pub(crate) fn own(&mut self, owner: Option<&Arc<PrivateConnections>>) {
+        // One of its own ends together with the exchange.
+        self.owner = Some(owner.map(Arc::clone).unwrap_or_default());
+    }
+
+    /// Puts the connection back for the next request.
+    pub(crate) fn give_back(self) {
+        if matches!(&self.sender, Sender::Http1(connection) if !connection.is_reusable()) {
+            return;
+        }
+        let Self { sender, patience, upstream, worker, most_idle, owner, .. } = self;
+        let since = Instant::now();
+        if let Some(owner) = owner {
+            return owner.keep(PrivateConnection { upstream, sender, patience, since });
+        }
+        // A shared one is there already.
+        let Sender::Http1(connection) = sender else { return };
+        let most_idle = usize::try_from(most_idle).unwrap_or(usize::MAX);
+        if let Ok(worker) = usize::try_from(worker)
+            && let Some(mut shelf) = upstream.shelf(worker)
+        {
+            if shelf.idle.len() >= most_idle {
+                shelf.idle.pop_front();
+            }
+            if most_idle > 0 {
+                shelf.idle.push_back(Idle { connection, patience, since });
+            }
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Whether an upstream takes requests: one that has refused a connection is left alone for a while, longer each
+//! time, and one that says that it is not well until it says otherwise; both where there are others.
+
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+/// How long an upstream is left alone after its first refusal, and at most.
+const FIRST: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(30);
+
+/// Whether an upstream takes connections.
+#[derive(Debug, Default)]
+pub(crate) struct Standing {
+    /// Refusals in a row.
+    refusals: AtomicU32,
+    /// Until when it is left alone, in milliseconds of our own clock; 0 while it works.
+    out_until: AtomicU64,
+    /// It has answered badly when it was asked.
+    unwell: AtomicBool,
+    /// Answers in a row that say otherwise.
+    contrary: AtomicU32,
+}
+
+impl Standing {
+    /// Whether it is left alone now.
+    pub(crate) fn is_out(&self) -> bool {
+        let until = self.out_until.load(Relaxed);
+        (until != 0 && now() < until) || self.unwell.load(Relaxed)
+    }
+
+    /// It was asked whether it is well. Returns whether that makes a change, which takes some answers in a row.
+    pub(crate) fn asked(&self, well: bool, healthy_after: u32, unhealthy_after: u32) -> bool {
+        if self.unwell.load(Relaxed) != well {
+            self.contrary.store(0, Relaxed);
+            return false;
+        }
+        let needed = if well { healthy_after } else { unhealthy_after };
+        let changes = self.contrary.fetch_add(1, Relaxed) + 1 >= needed;
+        if changes {
+            self.contrary.store(0, Relaxed);
+            self.unwell.store(!well, Relaxed);
+        }
+        changes
+    }
+
+    /// Nobody asks any more.
+    pub(crate) fn unasked(&self) {
+        self.unwell.store(false, Relaxed);
+    }
+
+    /// It has taken a connection. Returns whether it had refused before.
+    pub(crate) fn works(&self) -> bool {
+        if self.refusals.load(Relaxed) == 0 {
+            return false;
+        }
+        self.out_until.store(0, Relaxed);
+        self.refusals.swap(0, Relaxed) > 0
+    }
+
+    /// It has refused one. Returns for how long it is left alone, the first time that it is.
+    pub(crate) fn refused(&self) -> Option<Duration> {
+        // Several requests may find out at the same time.
+        if self.is_out() {
+            return None;
+        }
+        let before = self.refusals.fetch_add(1, Relaxed);
+        let pause = LONGEST.min(FIRST.saturating_mul(1 << before.min(10)));
+        let pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
+        self.out_until.store(now().saturating_add(pause_ms), Relaxed);
+        Some(pause)
+    }
+}
+
+/// Milliseconds since the first use of it, and one: 0 is no time.
+fn now() -> u64 {
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    u64::try_from(START.elapsed().as_millis()).unwrap_or(u64::MAX).saturating_add(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_takes_some_answers_in_a_row_to_change() {
+        let standing = Standing::default();
+        let ask = |well| (standing.asked(well, 2, 3), standing.is_out());
+        for (well, expected) in [
+            (false, (false, false)),
+            (false, (false, false)),
+            (true, (false, false)),
+            (false, (false, false)),
+            (false, (false, false)),
+            (false, (true, true)),
+            (false, (false, true)),
+            (true, (false, true)),
+            (false, (false, true)),
+            (true, (false, true)),
+            (true, (true, false)),
+        ] {
+            assert_eq!(ask(well), expected);
+        }
+    }
+
+    #[test]
+    fn a_refusal_leaves_it_alone_for_longer_each_time_until_it_works() {
+        let standing = Standing::default();
+        assert!(!standing.is_out() && !standing.works());
+        assert_eq!(standing.refused(), Some(FIRST));
+        assert!(standing.is_out());
+        assert_eq!(standing.refused(), None, "who finds out at the same time adds nothing");
+        for expected in [2, 4, 8, 16, 30, 30] {
+            standing.out_until.store(0, Relaxed);
+            assert_eq!(standing.refused(), Some(Duration::from_secs(expected)));
+        }
+        assert!(standing.works() && !standing.is_out() && !standing.works());
+        assert_eq!(standing.refused(), Some(FIRST));
+    }
+}
