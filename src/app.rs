@@ -35,7 +35,9 @@ use crate::consent::CookieKeys;
 use crate::http::Via;
 use crate::proxy::{Listener, Snapshot, Workers, watch_health};
 use crate::receipts::Receipts;
-use crate::telemetry::{AccessLog, LineForm, LogLevelControl, Metrics, ReceiptCounters, Spans};
+use crate::telemetry::{
+    AccessLog, LineForm, LogLevelControl, MAX_WAITING_BUFFERS, Metrics, ReceiptCounters, Spans,
+};
 use crate::tls::Tickets;
 use reload::{Reloader, Source};
 use snapshot::{Lasting, fixed, gauges, labels};
@@ -118,7 +120,10 @@ fn bound(config: Config, sockets: Sockets) -> anyhow::Result<Bound> {
     let (access_log, log) = if config.log.access {
         let Log { format, access_format, visitor_address, .. } = config.log;
         let form = LineForm::of(access_format, is_json(format, io::stdout().is_terminal()));
-        let (writer, guard) = NonBlockingBuilder::default().lossy(true).finish(io::stdout());
+        let (writer, guard) = NonBlockingBuilder::default()
+            .lossy(true)
+            .buffered_lines_limit(MAX_WAITING_BUFFERS)
+            .finish(io::stdout());
         (Some(AccessLog::new(writer, form, visitor_address)), Some(guard))
     } else {
         (None, None)

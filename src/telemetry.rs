@@ -3,6 +3,7 @@
 //! `filter` reports numbers, `proxy` hands them on here, `admin` shows them.
 
 mod access_log;
+mod line_buffer;
 mod log;
 mod metrics;
 mod receipts;
@@ -14,6 +15,9 @@ mod spans;
 mod spans;
 
 pub use access_log::{AccessLog, Entry, LineForm, Speaker};
+pub use line_buffer::{
+    MAX_WAITING as MAX_WAITING_BUFFERS, flush as flush_access_log, wait_for_flush,
+};
 pub use log::{LogLevelControl, start_log};
 pub use metrics::{
     ErrorKind, Generation, Metrics, PAGE_OUTCOMES, Shard, SiteLabels, SiteTotals, Totals,

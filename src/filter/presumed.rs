@@ -1,20 +1,23 @@
 //! Keeps the visitor's list of presumed cookies up to date: what passes in a response by its attributes passes in later
 //! requests because the list names it, on every replica.
 
+use std::sync::LazyLock;
+
 use bytes::Bytes;
 use http::header::COOKIE;
-use memchr::memmem;
+use memchr::memmem::Finder;
 
 use crate::catalogue::{LIST_COOKIE, list_lines};
 use crate::cookie::{Cookies, SetCookie};
 use crate::http::Fields;
 use crate::policy::Policy;
 
+/// Looked for in the cookies of each request.
+static LIST: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(LIST_COOKIE));
+
 /// The `Cookie` fields of a request with a list; none without one, or where nothing is presumed.
 pub(super) fn fields_with_list(fields: &impl Fields, policy: &Policy) -> Vec<Bytes> {
-    let has_list = || {
-        fields.values(&COOKIE).any(|field| memmem::find(field, LIST_COOKIE.as_bytes()).is_some())
-    };
+    let has_list = || fields.values(&COOKIE).any(|field| LIST.find(field).is_some());
     match policy.presumes() && has_list() {
         true => fields.values(&COOKIE).map(Bytes::copy_from_slice).collect(),
         false => Vec::new(),

@@ -4,12 +4,13 @@
 //! forwards; then `response`. What stays in a `Cookie` field stays byte for byte.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use ::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, COOKIE, HOST, HeaderName, HeaderValue};
 use ::http::uri::Authority;
 use ::http::{HeaderMap, Method, Response, StatusCode, Uri};
 use bytes::Bytes;
+use memchr::memmem::Finder;
 
 use super::answer::{self, SEC_FETCH_DEST, Wanted};
 use super::edits::Edits;
@@ -219,13 +220,13 @@ fn is_ping(content_type: &[u8]) -> bool {
     content_type.get(..9).is_some_and(|start| start.eq_ignore_ascii_case(b"text/ping"))
 }
 
+static HTML: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"text/html"));
+
 /// A navigation, by Fetch Metadata; of clients without it, a request that accepts HTML.
 fn is_navigation(fields: &impl Fields) -> bool {
     match fields.value(&SEC_FETCH_MODE) {
         Some(mode) => mode == b"navigate",
-        None => fields
-            .value(&ACCEPT)
-            .is_some_and(|accept| memchr::memmem::find(accept, b"text/html").is_some()),
+        None => fields.value(&ACCEPT).is_some_and(|accept| HTML.find(accept).is_some()),
     }
 }
 

@@ -1,10 +1,9 @@
 //! One line a request: site, method, path without query, status, duration, counts. Never a value.
 //!
 //! Lines are handed to a thread of their own, so that a slow reader of the log never holds up a
-//! request; when the reader stays behind, lines are dropped, and the log says how many.
+//! request; when the reader stays behind, lines are dropped.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -14,10 +13,10 @@ use ipnet::IpNet;
 use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
-use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 use tracing_appender::non_blocking::NonBlocking;
 
+use super::line_buffer;
 use crate::catalogue::Grounds;
 use crate::config::settings::{AccessFormat, VisitorAddress};
 use crate::consent::Categories;
@@ -209,51 +208,19 @@ impl AccessLog {
     /// Writes the line of one request.
     pub fn write(&self, entry: &Entry<'_>) {
         let time = OffsetDateTime::now_utc();
-        if self.form == LineForm::Combined {
-            return self.put(combined(entry, time));
-        }
-        let time =
-            time.replace_nanosecond(time.nanosecond() / 1_000_000 * 1_000_000).unwrap_or(time);
-        let time = time.format(&Rfc3339).unwrap_or_default();
-        let report = entry.report;
-        let line = Line {
-            time: &time,
-            site: entry.site,
-            method: entry.method,
-            path: entry.path,
-            status: entry.status,
-            duration_ms: (entry.duration.as_secs_f64() * 1e6).round() / 1e3,
-            bytes: entry.bytes,
-            request_id: entry.request_id,
-            address: entry.speaker.and_then(|speaker| speaker.address.as_deref()),
-            mode: entry.mode,
-            consent: report.map(|(report, _, source)| {
-                source.unwrap_or_else(|| report.consent.reason.as_str())
+        line_buffer::add(&self.writer, |out| match self.form {
+            LineForm::Combined => out.extend_from_slice(combined(entry, time).as_bytes()),
+            form => line_buffer::with_millis(time, |time| {
+                let line = Line::of(entry, time);
+                match form {
+                    // It cannot fail: every key is text, and the buffer takes any bytes.
+                    LineForm::Json => drop(serde_json::to_writer(out, &line)),
+                    LineForm::Text | LineForm::Combined => {
+                        out.extend_from_slice(line.readable().as_bytes());
+                    }
+                }
             }),
-            stripped_request: report
-                .and_then(|(report, names, _)| CategoryCounts::of(&report.request_stripped, names)),
-            stripped_response: report.and_then(|(report, names, _)| {
-                CategoryCounts::of(&report.response_stripped, names)
-            }),
-            presumed: report.and_then(|(report, ..)| PresumedCounts::of(report)),
-            expired: report.map_or(0, |(report, ..)| report.expired),
-            technologies_stripped: report.map_or(0, |(report, ..)| report.technologies_stripped),
-            beacon: report.and_then(|(report, names, _)| {
-                let beacon = report.beacon?;
-                Some(beacon.map_or("unclassified", |category| names.name(category)))
-            }),
-            complete: entry.complete,
-        };
-        self.put(match self.form {
-            LineForm::Json => serde_json::to_string(&line).unwrap_or_default(),
-            LineForm::Text | LineForm::Combined => line.readable(),
         });
-    }
-
-    fn put(&self, mut text: String) {
-        text.push('\n');
-        // A full queue drops the line and counts it; a request must not fail for it.
-        let _ = self.writer.clone().write_all(text.as_bytes());
     }
 }
 
@@ -292,7 +259,39 @@ fn joined<'a>(counts: impl Iterator<Item = (&'a str, u16)>) -> String {
     counts.map(|(name, count)| format!("{name}:{count}")).collect::<Vec<_>>().join(",")
 }
 
-impl Line<'_> {
+impl<'a> Line<'a> {
+    fn of(entry: &Entry<'a>, time: &'a str) -> Self {
+        let report = entry.report;
+        Self {
+            time,
+            site: entry.site,
+            method: entry.method,
+            path: entry.path,
+            status: entry.status,
+            duration_ms: (entry.duration.as_secs_f64() * 1e6).round() / 1e3,
+            bytes: entry.bytes,
+            request_id: entry.request_id,
+            address: entry.speaker.and_then(|speaker| speaker.address.as_deref()),
+            mode: entry.mode,
+            consent: report.map(|(report, _, source)| {
+                source.unwrap_or_else(|| report.consent.reason.as_str())
+            }),
+            stripped_request: report
+                .and_then(|(report, names, _)| CategoryCounts::of(&report.request_stripped, names)),
+            stripped_response: report.and_then(|(report, names, _)| {
+                CategoryCounts::of(&report.response_stripped, names)
+            }),
+            presumed: report.and_then(|(report, ..)| PresumedCounts::of(report)),
+            expired: report.map_or(0, |(report, ..)| report.expired),
+            technologies_stripped: report.map_or(0, |(report, ..)| report.technologies_stripped),
+            beacon: report.and_then(|(report, names, _)| {
+                let beacon = report.beacon?;
+                Some(beacon.map_or("unclassified", |category| names.name(category)))
+            }),
+            complete: entry.complete,
+        }
+    }
+
     fn readable(&self) -> String {
         let mut text = format!(
             "{} {} {} {} {} {:.1}ms {}B",

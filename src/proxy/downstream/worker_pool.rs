@@ -24,7 +24,7 @@ use crate::proxy::downstream::tls;
 use crate::proxy::downstream::worker::{OpenGuard, Worker};
 use crate::proxy::site_table::Snapshot;
 use crate::proxy::socket_io::SocketIo;
-use crate::telemetry::{ErrorKind, Metrics};
+use crate::telemetry::{self, ErrorKind, Metrics};
 
 /// How long after the beginning of a drain a visitor's next request is waited for.
 const LINGER: Duration = Duration::from_secs(1);
@@ -55,10 +55,15 @@ impl Workers {
             let worker = Arc::new(Worker::new(id, Arc::clone(snapshot), shard));
             let (sockets, incoming) = mpsc::unbounded_channel();
             let (end, ended) = oneshot::channel();
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .on_thread_park(telemetry::flush_access_log)
+                .build()?;
             let task = Thread::new(Arc::clone(&worker)).run(incoming);
             thread::Builder::new().name(format!("worker-{id}")).spawn(move || {
+                telemetry::wait_for_flush();
                 runtime.block_on(task);
+                telemetry::flush_access_log();
                 // Resolving names runs on helper threads: nobody waits for those.
                 runtime.shutdown_background();
                 let _ = end.send(());

@@ -1,6 +1,7 @@
 //! What can go wrong with a request, and the one place that turns it into a response.
 
 use std::io;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,6 +9,7 @@ use http::header::{
     ACCEPT, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER,
 };
 use http::{Response, StatusCode};
+use memchr::memmem::Finder;
 use thiserror::Error;
 
 use crate::config::settings::Upstream;
@@ -213,12 +215,15 @@ pub(crate) enum PageForm {
     Json,
 }
 
+/// Looked for in each request's `Accept`.
+static JSON: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"json"));
+static TEXT: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"text/"));
+
 impl PageForm {
     /// JSON for those who ask for it, text for all others.
     pub(crate) fn by(fields: &impl Fields) -> Self {
         let accept = fields.value(&ACCEPT).unwrap_or_default();
-        let says = |what: &[u8]| memchr::memmem::find(accept, what);
-        match (says(b"json"), says(b"text/")) {
+        match (JSON.find(accept), TEXT.find(accept)) {
             (Some(json), text) if text.is_none_or(|text| json < text) => Self::Json,
             _ => Self::Plain,
         }

@@ -1,0 +1,76 @@
+//! The lines that a worker writes to the access log in one turn of its event loop, handed to the log's thread together: a line
+//! of its own would wake that thread, and cost a system call, for each request.
+
+use std::cell::RefCell;
+use std::io::Write;
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use tracing_appender::non_blocking::NonBlocking;
+
+/// A buffer of this many bytes is handed over at once.
+const FULL: usize = 16 * 1024;
+/// Buffers that wait for a slow reader: lines behind them are dropped.
+pub const MAX_WAITING: usize = 1024;
+
+thread_local! {
+    static BUFFER: RefCell<Buffer> = RefCell::default();
+    static CLOCK: RefCell<(i64, String)> = RefCell::default();
+}
+
+#[derive(Default)]
+struct Buffer {
+    /// Lines wait until [`flush`] is called.
+    waits: bool,
+    lines: Vec<u8>,
+    writer: Option<NonBlocking>,
+}
+
+impl Buffer {
+    fn flush(&mut self) {
+        if let Some(mut writer) = self.writer.take() {
+            // A full queue drops the lines; a request must not fail for it.
+            let _ = writer.write_all(&self.lines);
+            self.lines.clear();
+            self.lines.shrink_to(FULL);
+        }
+    }
+}
+
+/// Lines of this thread wait until it calls [`flush`] from now on.
+pub fn wait_for_flush() {
+    BUFFER.with_borrow_mut(|buffer| buffer.waits = true);
+}
+
+/// Hands the lines of this thread to the thread of the log.
+pub fn flush() {
+    BUFFER.with_borrow_mut(Buffer::flush);
+}
+
+/// Adds a line, which `write` writes without its end.
+pub(super) fn add(writer: &NonBlocking, write: impl FnOnce(&mut Vec<u8>)) {
+    BUFFER.with_borrow_mut(|buffer| {
+        write(&mut buffer.lines);
+        buffer.lines.push(b'\n');
+        if buffer.writer.is_none() {
+            buffer.writer = Some(writer.clone());
+        }
+        if !buffer.waits || buffer.lines.len() >= FULL {
+            buffer.flush();
+        }
+    });
+}
+
+/// Passes a time to `take` in milliseconds by RFC 3339. Lines of the same millisecond are formatted once.
+pub(super) fn with_millis<T>(time: OffsetDateTime, take: impl FnOnce(&str) -> T) -> T {
+    let nanos = time.nanosecond() / 1_000_000 * 1_000_000;
+    let millis = time.unix_timestamp().saturating_mul(1000) + i64::from(nanos / 1_000_000);
+    CLOCK.with_borrow_mut(|(of, text)| {
+        if *of != millis || text.is_empty() {
+            let time = time.replace_nanosecond(nanos).unwrap_or(time);
+            *text = time.format(&Rfc3339).unwrap_or_default();
+            *of = millis;
+        }
+        take(text)
+    })
+}
