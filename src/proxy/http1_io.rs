@@ -30,11 +30,13 @@ pub(crate) struct Http1Io {
     unread: BytesMut,
     /// Bytes to write that the socket has not accepted.
     queued: BytesMut,
+    /// The socket has accepted a byte since [`Self::begin`].
+    has_written: bool,
 }
 
 impl Http1Io {
     pub(crate) fn new(socket: SocketIo) -> Self {
-        Self { socket, unread: BytesMut::new(), queued: BytesMut::new() }
+        Self { socket, unread: BytesMut::new(), queued: BytesMut::new(), has_written: false }
     }
 
     /// The socket, and the bytes that were read from it and not consumed.
@@ -85,6 +87,16 @@ impl Http1Io {
         !self.queued.is_empty()
     }
 
+    /// A message begins: nothing of it has been written.
+    pub(crate) fn begin(&mut self) {
+        self.has_written = false;
+    }
+
+    /// Whether the socket has accepted a byte of the message.
+    pub(crate) fn has_written(&self) -> bool {
+        self.has_written
+    }
+
     /// Adds bytes to those that wait.
     pub(crate) fn queue(&mut self, bytes: &[u8]) {
         self.queued.extend_from_slice(bytes);
@@ -118,6 +130,7 @@ impl Http1Io {
             Poll::Ready(accepted) => accepted?,
             Poll::Pending => 0,
         };
+        self.has_written |= accepted > 0;
         self.queued.advance(accepted.min(before));
         accepted = accepted.saturating_sub(before);
         for part in parts {
@@ -134,7 +147,10 @@ impl Http1Io {
         while !self.queued.is_empty() {
             match ready!(Pin::new(&mut self.socket).poll_write(context, &self.queued))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                accepted => self.queued.advance(accepted),
+                accepted => {
+                    self.has_written = true;
+                    self.queued.advance(accepted);
+                }
             }
         }
         self.give_back();

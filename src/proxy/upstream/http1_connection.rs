@@ -56,9 +56,9 @@ struct Exchange {
     /// Until the response begins: it may have to be sent again.
     request: Option<Box<Request<VisitorBody>>>,
     head_queued: bool,
-    /// The socket has taken a byte of it.
-    sent: bool,
     has_body: bool,
+    /// The first part of the body has been written, together with the head.
+    body_begun: bool,
     /// What is left of the body.
     body: Option<VisitorBody>,
     encoder: BodyEncoder,
@@ -91,12 +91,13 @@ impl Http1Upstream {
     /// Takes a request. It is written when the response is polled for.
     pub(crate) fn start(&mut self, request: Request<VisitorBody>) {
         self.reusable = false;
+        self.io.begin();
         let to_head = request.method == Method::HEAD;
         self.exchange = Some(Exchange {
             request: Some(Box::new(request)),
             head_queued: false,
-            sent: false,
             has_body: false,
+            body_begun: false,
             body: None,
             encoder: BodyEncoder::Sized(0),
             expects: None,
@@ -121,7 +122,7 @@ impl Http1Upstream {
     pub(crate) fn take_repeatable(&mut self) -> Option<Request<VisitorBody>> {
         let exchange = self.exchange.as_mut()?;
         let mut request = *exchange.request.take()?;
-        if exchange.sent && (exchange.has_body || !is_idempotent(&request.method)) {
+        if self.io.has_written() && (exchange.has_body || !is_idempotent(&request.method)) {
             return None;
         }
         if exchange.has_body {
@@ -334,7 +335,7 @@ impl Exchange {
         }
         self.expects = None;
         while let Some(body) = &mut self.body {
-            if io.has_queued() && self.sent && io.poll_drain(context)?.is_pending() {
+            if io.has_queued() && self.body_begun && io.poll_drain(context)?.is_pending() {
                 return Ok(());
             }
             match Pin::new(&mut *body).poll_frame(context) {
@@ -357,7 +358,6 @@ impl Exchange {
             }
         }
         let _ = io.poll_drain(context)?;
-        self.sent |= !io.has_queued();
         Ok(())
     }
 
@@ -379,7 +379,7 @@ impl Exchange {
         let frame = self.encoder.frame(data.len()).ok_or_else(longer)?;
         io.queue(frame.before());
         io.write(context, [&data, frame.behind()])?;
-        self.sent = true;
+        self.body_begun = true;
         if ended {
             io.queue(&self.encoder.end(None));
         }
