@@ -165,13 +165,19 @@ fn a_get_keeps_its_chunked_body_and_trailers_pass_unannounced_section_7_1() {
 }
 
 #[test]
-fn a_client_that_has_closed_its_side_gets_its_answer() {
+fn a_client_that_has_closed_its_side_gets_its_answers() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, "");
-    let mut visitor = proxy.visit();
-    visitor.send(&request("GET", "/", &[]));
-    visitor.finish_sending();
-    assert!(visitor.closed().ends_with(b"\r\n\r\nok"));
+    for requests in [1, 3] {
+        let mut visitor = proxy.visit();
+        visitor.send(&request("GET", "/", &[]).repeat(requests));
+        visitor.finish_sending();
+        let answers = String::from_utf8(visitor.closed()).unwrap();
+        assert_eq!(answers.matches("\r\n\r\nok").count(), requests, "{answers}");
+        // Only after the last one the connection ends.
+        assert_eq!(answers.matches("connection: close").count(), 1);
+        assert!(answers.find("connection: close") > answers.rfind("HTTP/1.1 200"));
+    }
 }
 
 #[test]

@@ -181,7 +181,7 @@ impl Writing {
         let persistent = to.persistent
             && !closes
             && rest_is_short
-            && !state.half_closed
+            && !(state.half_closed && state.io.unread().is_empty())
             && encoder != BodyEncoder::UntilClose
             && visitor.activity.goes_on();
         let has_date = fields.has(&DATE);
