@@ -84,7 +84,7 @@ fn by_grammar(bytes: &[u8]) -> Option<(Vec<u8>, usize)> {
         let (header, behind) = line(at)?;
         let digits = header.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
         let (digits, extension) = header.split_at(digits);
-        if !matches!(extension, [] | [b' ' | b'\t' | b';', ..]) {
+        if !grammar::is_extension(extension) {
             return None;
         }
         extension_bytes += extension.len();

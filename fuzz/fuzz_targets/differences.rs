@@ -38,6 +38,7 @@ const STRICTER: &[Stricter] = &[
     // RFC 9112 section 3 and RFC 3986 section 2: bytes that a URI cannot have are forwarded percent-encoded or as received.
     // Its form is checked later, when the site is chosen.
     rejects(Hyper, |message, _| Uri::try_from(&message.target[..]).is_err()),
+    rejects(Hyper, |message, _| std::str::from_utf8(&message.target).is_err()),
     rejects(H11, |message, _| !message.target.is_ascii()),
     // RFC 9112 section 3.2: `Host` is checked later, when the site is chosen.
     rejects(H11, |message, _| match message.values("host").count() {
@@ -52,6 +53,13 @@ const STRICTER: &[Stricter] = &[
     // RFC 9110 section 8.6: equal values of a list count as one.
     rejects(Hyper, |message, _| {
         message.values("content-length").any(|value| value.contains(&b','))
+    }),
+    // The same section: values are numbers, and `3` and `03` are equal. h11 compares digits, of which it accepts 20.
+    rejects(H11, |message, _| {
+        let lengths =
+            message.values("content-length").flat_map(|value| value.split(|byte| *byte == b','));
+        let lengths: Vec<&[u8]> = lengths.map(<[u8]>::trim_ascii).collect();
+        lengths.iter().any(|length| *length != lengths[0] || length.len() > 20)
     }),
     // RFC 9110 section 5.6.1.2: empty list elements are ignored. Section 5.3: several lines are one list.
     rejects(Hyper, |message, _| is_coding_list(message)),
@@ -77,6 +85,14 @@ fn is_coding_list(message: &Message) -> bool {
     let mut lines = message.values("transfer-encoding");
     lines.next().is_some_and(|value| !value.eq_ignore_ascii_case(b"chunked"))
         || lines.next().is_some()
+}
+
+/// Whether the peer is known to frame a message in another way than RFC 9112 does.
+pub fn is_misframed(peer: Peer, message: &Message) -> bool {
+    // RFC 9110 section 5.6.1.2: empty list elements are ignored. hyper's client looks for `chunked` behind the last comma.
+    let coding = message.values("transfer-encoding").last().unwrap_or_default();
+    let is_response = message.target.is_empty();
+    peer == Hyper && is_response && coding.trim_ascii_end().ends_with(b",")
 }
 
 /// A message that consentry has parsed, in the form in which the peer would show it.

@@ -1,5 +1,5 @@
 //! A whole exchange by real sockets, with arbitrary bytes from the client and from the origin. The first byte has the
-//! origin's manners in its bits; the client's bytes follow, one or several requests, up to `\n====\n`; the rest is what the
+//! manners of both sides in its bits; the client's bytes follow, one or several requests, up to `\n====\n`; the rest is what the
 //! origin answers each request with.
 //!
 //! The origin sees exactly the requests that were sent, as a strict parser reads what the client sent: none that the client
@@ -10,6 +10,8 @@
 
 mod grammar;
 mod http1;
+// It only needs responses.
+#[allow(dead_code)]
 mod message;
 mod origin;
 #[path = "server/proxy.rs"]
@@ -20,13 +22,17 @@ use std::cell::RefCell;
 use std::net::SocketAddr;
 
 use libfuzzer_sys::{Corpus, fuzz_mutator, fuzz_target};
-use origin::{Answer, Arrived, Origin};
+use message::Kind;
+use origin::{Answer, Arrived, Client, Origin};
 use strict::{Next, Request};
 
 /// The first byte of an input.
 const WELL_FORMED: u8 = 1;
 const CLOSES: u8 = 2;
 const EARLY: u8 = 4;
+/// The client half-closes its connection at once. Consentry then closes it behind the first response, without those to
+/// pipelined requests.
+const HALF_CLOSES: u8 = 8;
 
 const SEPARATOR: &[u8] = b"\n====\n";
 
@@ -60,18 +66,24 @@ fuzz_target!(|input: &[u8]| -> Corpus {
     }
     let answer =
         Answer { bytes: answer, closes: manners & CLOSES != 0, is_early: manners & EARLY != 0 };
-    SETUP.with_borrow_mut(|setup| check(setup, bytes, &answer));
+    let half_closes = manners & HALF_CLOSES != 0;
+    SETUP.with_borrow_mut(|setup| check(setup, bytes, half_closes, &answer));
     Corpus::Keep
 });
 
-fn check(setup: &mut Setup, bytes: &[u8], answer: &Answer) {
-    let (got, arrived) = setup.origin.exchange(setup.service, bytes, answer);
+fn check(setup: &mut Setup, bytes: &[u8], half_closes: bool, answer: &Answer) {
+    let (sent, broken) = sent(bytes);
+    let kinds = sent.iter().filter(|_| !half_closes).map(|request| match &request.method[..] {
+        b"HEAD" => Kind::ResponseToHead,
+        _ => Kind::ResponseToGet,
+    });
+    let client = Client { bytes, responses: &kinds.collect::<Vec<_>>() };
+    let (got, arrived) = setup.origin.exchange(setup.service, client, answer);
     let shown =
         || format!("{}\nsent {}\ngot {}", show(&arrived), bytes.escape_ascii(), got.escape_ascii());
     assert!(!contains(&got, b"probe"), "the response to another request: {}", shown());
     let is_origins = answer.bytes.is_some_and(|bytes| contains(bytes, b" 503"));
     assert!(is_origins || !contains(&got, b"HTTP/1.1 503"), "a fault of consentry: {}", shown());
-    let (sent, broken) = sent(bytes);
     let mut next = 0;
     for (number, Arrived { request, is_complete }) in arrived.iter().enumerate() {
         let found = sent[next..].iter().position(|sent| is_same(sent, request));
@@ -92,6 +104,7 @@ fn check(setup: &mut Setup, bytes: &[u8], answer: &Answer) {
     }
     if answer.bytes.is_none() && !answer.closes && !answer.is_early {
         let plain = sent.iter().take_while(|request| is_plain(request)).count();
+        let plain = if half_closes { plain.min(1) } else { plain };
         let complete =
             arrived.iter().filter(|arrived| arrived.is_complete).map(|arrived| &arrived.request);
         let exact = complete
@@ -122,8 +135,8 @@ impl Setup {
         self.probes += 1;
         let target = format!("/probe{}", self.probes);
         let request = format!("GET {target} HTTP/1.1\r\nHost: shop.example\r\n\r\n");
-        let (got, arrived) =
-            self.origin.exchange(self.service, request.as_bytes(), &Answer::default());
+        let client = Client { bytes: request.as_bytes(), responses: &[] };
+        let (got, arrived) = self.origin.exchange(self.service, client, &Answer::default());
         let shown = || format!("{}\ngot {}", show(&arrived), got.escape_ascii());
         let is_probe = |arrived: &Arrived| arrived.request.target == target.as_bytes();
         assert!(

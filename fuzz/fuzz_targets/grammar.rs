@@ -1,4 +1,4 @@
-//! A mutator that knows HTTP/1.1: half of the inputs get a line or a word of the protocol, so that many stay nearly valid.
+//! The grammar of HTTP/1.1, and a mutator that knows it: half of the inputs get a line or a word of the protocol, so that many stay nearly valid.
 
 use libfuzzer_sys::fuzzer_mutate;
 
@@ -127,4 +127,13 @@ fn edit(input: &mut Vec<u8>, random: &mut Random) {
             drop(input.splice(at..to, WORDS[random.below(WORDS.len())].iter().copied()));
         }
     }
+}
+
+/// Whether nothing but extensions is behind a chunk size: whitespace, and `;` before the first of them (RFC 9112 section
+/// 7.1.1).
+pub fn is_extension(mut bytes: &[u8]) -> bool {
+    while let [b' ' | b'\t', rest @ ..] = bytes {
+        bytes = rest;
+    }
+    matches!(bytes, [] | [b';', ..])
 }

@@ -1,5 +1,7 @@
 //! HTTP/1.1 messages, and how consentry parses them.
 
+use std::fmt;
+
 use crate::http1::chunked::ChunkedDecoder;
 use crate::http1::framing::{self, BodyLength, Framing, FramingError};
 use crate::http1::head::{self, FieldLine, HeadError, Parsed, Version};
@@ -32,7 +34,7 @@ impl Kind {
 }
 
 /// A message with its body.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Default, PartialEq, Eq)]
 pub struct Message {
     /// The method, or the status.
     pub start: Vec<u8>,
@@ -49,6 +51,23 @@ impl Message {
     pub fn values(&self, name: &str) -> impl Iterator<Item = &[u8]> {
         let named = move |field: &&Field| field.0.eq_ignore_ascii_case(name.as_bytes());
         self.fields.iter().filter(named).map(|(_, value)| &value[..])
+    }
+}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { start, target, body, .. } = self;
+        let (start, target, body) =
+            (start.escape_ascii(), target.escape_ascii(), body.escape_ascii());
+        write!(formatter, "{start} {target} http10={}", self.is_http10)?;
+        for (name, value) in &self.fields {
+            write!(formatter, " [{}: {}]", name.escape_ascii(), value.escape_ascii())?;
+        }
+        write!(formatter, " body={body}")?;
+        for (name, value) in &self.trailers {
+            write!(formatter, " [{}: {}]", name.escape_ascii(), value.escape_ascii())?;
+        }
+        Ok(())
     }
 }
 

@@ -14,6 +14,17 @@ use crate::strict::{self, Next, Request};
 /// A connection that is open for longer hangs: every timeout of the service is far shorter.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// A client half-closes its connection when nothing has arrived for this long.
+const QUIET: Duration = Duration::from_millis(20);
+
+/// What a client sends.
+#[derive(Debug, Clone, Copy)]
+pub struct Client<'a> {
+    pub bytes: &'a [u8],
+    /// Half-close the connection behind these responses; at once when there are none.
+    pub responses: &'a [Kind],
+}
+
 /// What the origin answers with.
 #[derive(Debug, Default)]
 pub struct Answer<'a> {
@@ -71,51 +82,53 @@ impl Origin {
         self.listener.local_addr().expect("an address")
     }
 
-    /// Sends bytes to the service on a connection of their own, which is half closed then. Returns what comes back, and the
-    /// requests that reach the origin meanwhile.
+    /// Sends a client's bytes to the service on a connection of their own. Returns what comes back, and the requests that
+    /// reach the origin meanwhile.
     pub fn exchange(
         &mut self,
         service: SocketAddr,
-        bytes: &[u8],
+        client: Client,
         answer: &Answer,
     ) -> (Vec<u8>, Vec<Arrived>) {
-        let client = std::net::TcpStream::connect(service).expect("it listens");
-        client.set_nonblocking(true).expect("a socket");
-        let mut client = TcpStream::from_std(client);
+        let stream = std::net::TcpStream::connect(service).expect("it listens");
+        stream.set_nonblocking(true).expect("a socket");
+        let mut stream = TcpStream::from_std(stream);
         let both = Interest::READABLE | Interest::WRITABLE;
-        self.poll.registry().register(&mut client, Token(1), both).expect("registered");
-        let (mut unsent, mut got) = (bytes, Vec::new());
-        let mut is_open = true;
-        let mut wrote_all = false;
+        self.poll.registry().register(&mut stream, Token(1), both).expect("registered");
+        let (mut unsent, mut got) = (client.bytes, Vec::new());
+        let (mut is_open, mut is_half_closed, mut is_quiet) = (true, false, false);
         while is_open {
             let mut progress = self.step(answer);
-            if !wrote_all {
-                match client.write(unsent) {
-                    Ok(count) => {
-                        unsent = &unsent[count..];
-                        progress = true;
-                    }
-                    Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                    Err(_) => unsent = &[],
+            match stream.write(unsent) {
+                Ok(0) => {}
+                Ok(count) => {
+                    unsent = &unsent[count..];
+                    progress = true;
                 }
-                if unsent.is_empty() {
-                    wrote_all = true;
-                    let _ = client.shutdown(Shutdown::Write);
-                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(_) => unsent = &[],
             }
-            let (new, open) = read(&mut client, &mut got);
-            progress |= new;
-            is_open = open;
+            let (new, open) = read(&mut stream, &mut got);
+            (progress, is_open) = (progress || new, open);
+            let is_done =
+                is_quiet || client.responses.is_empty() || has_responses(&got, client.responses);
+            if unsent.is_empty() && !is_half_closed && is_done {
+                let _ = stream.shutdown(Shutdown::Write);
+                is_half_closed = true;
+            }
             if is_open && !progress {
-                self.poll.poll(&mut self.events, Some(PATIENCE)).expect("a poll");
+                let timeout = if is_half_closed { PATIENCE } else { QUIET };
+                self.poll.poll(&mut self.events, Some(timeout)).expect("a poll");
+                is_quiet = self.events.is_empty();
+                let bytes = client.bytes;
                 assert!(
-                    !self.events.is_empty(),
+                    !(is_quiet && is_half_closed),
                     "the connection does not end: {}",
                     bytes.escape_ascii()
                 );
             }
         }
-        drop(client);
+        drop(stream);
         while self.step(answer) {}
         self.end_broken();
         (got, std::mem::take(&mut self.arrived))
@@ -226,6 +239,21 @@ impl Connection {
 pub fn counted(body: &[u8]) -> Vec<u8> {
     let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
     [head.as_bytes(), body].concat()
+}
+
+/// Whether bytes have responses to these requests.
+fn has_responses(mut bytes: &[u8], kinds: &[Kind]) -> bool {
+    kinds.iter().all(|kind| {
+        loop {
+            let (Outcome::Complete(message), length) = message::parse(*kind, bytes) else {
+                return false;
+            };
+            bytes = &bytes[length..];
+            if !message.start.starts_with(b"1") {
+                return true;
+            }
+        }
+    })
 }
 
 /// The status of the first final response, or 101. `None` when only the end of the connection ends it.

@@ -4,6 +4,8 @@
 //! request (section 2.2), higher minor versions (RFC 9110 section 2.5), bytes above 0x7f in targets, and control characters
 //! in field values (RFC 9110 section 5.5).
 
+use crate::grammar;
+
 /// A request with its body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
@@ -95,7 +97,8 @@ pub fn next(bytes: &[u8]) -> Next {
         Body::Sized(size) => reader.sized(size, &mut request.body),
         Body::Chunked => {
             // With both fields it can be request smuggling (section 6.1).
-            request.is_persistent &= request.values("content-length").next().is_none();
+            let has_length = request.values("content-length").next().is_some();
+            request.is_persistent &= !has_length;
             reader.chunked(&mut request.body)
         }
     };
@@ -240,10 +243,7 @@ impl<'a> Reader<'a> {
             let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
             let (digits, extension) = line.split_at(digits);
             let digits = std::str::from_utf8(digits).unwrap_or_default();
-            if self.has_bare_lf
-                || digits.is_empty()
-                || !matches!(extension, [] | [b' ' | b'\t' | b';', ..])
-            {
+            if self.has_bare_lf || digits.is_empty() || !grammar::is_extension(extension) {
                 return Err(Stop::Invalid);
             }
             let size = u64::from_str_radix(digits, 16).map_err(|_| Stop::Invalid)?;

@@ -44,7 +44,8 @@ enum State {
     /// Before the first digit of a size.
     SizeStart,
     Size,
-    /// In whitespace or an extension behind a size.
+    /// In whitespace behind a size, which only extensions may follow (RFC 9112 section 7.1.1).
+    Space,
     Extension,
     SizeLf,
     Data,
@@ -128,9 +129,10 @@ impl ChunkedDecoder {
                 self.left = self.left << 4 | u64::from(digit);
                 State::Size
             }
-            (State::Size | State::Extension, b'\r') => State::SizeLf,
-            (State::Size, b' ' | b'\t' | b';') => self.extension()?,
-            (State::Extension, byte) if byte != b'\n' => self.extension()?,
+            (State::Size | State::Space | State::Extension, b'\r') => State::SizeLf,
+            (State::Size | State::Space, b' ' | b'\t') => self.extension(State::Space)?,
+            (State::Size | State::Space, b';') => self.extension(State::Extension)?,
+            (State::Extension, byte) if byte != b'\n' => self.extension(State::Extension)?,
             (State::SizeLf, b'\n') if self.left > 0 => State::Data,
             (State::SizeLf, b'\n') => State::TrailerStart,
             (State::DataCr, b'\r') => State::DataLf,
@@ -154,12 +156,13 @@ impl ChunkedDecoder {
         })
     }
 
-    fn extension(&mut self) -> Result<State, ChunkError> {
+    /// Counts a byte behind a size, which leads to a state.
+    fn extension(&mut self, state: State) -> Result<State, ChunkError> {
         self.extension_bytes += 1;
         if self.extension_bytes > MAX_EXTENSION_BYTES {
             return Err(ChunkError::ExtensionsTooLong);
         }
-        Ok(State::Extension)
+        Ok(state)
     }
 
     fn trailer(&mut self, byte: u8) -> Result<(), ChunkError> {
@@ -228,7 +231,7 @@ mod tests {
             (b"3\r\nabc\r\n0\r\n\r\nNEXT", b"abc", b"", 4),
             (b"3\r\nabc\r\n2\r\nde\r\n000\r\n\r\n", b"abcde", b"", 0),
             (b"A;x=\"y\";z\r\n0123456789\r\n0;last\r\n\r\n", b"0123456789", b"", 0),
-            (b"3 \r\nabc\r\n0 \r\n\r\n", b"abc", b"", 0),
+            (b"3 \r\nabc\r\n0 \t;x \r\n\r\n", b"abc", b"", 0),
             (b"1\r\na\r\n0\r\nX: y\r\nZ: \r\n\r\nNEXT", b"a", b"X: y\r\nZ: \r\n\r\n", 4),
         ];
         for (bytes, data, trailers, left) in cases {
@@ -251,6 +254,8 @@ mod tests {
             b"0x3\r\n",
             b"\r\n3\r\n",
             b";x\r\n",
+            b"3 x\r\n",
+            b"3\t3\r\n",
             b"3\nabc",
             b"3\rabc",
             b"3;x\nabc",
