@@ -12,6 +12,8 @@ mod grammar;
 mod h11;
 mod http1;
 mod hyper;
+// It only needs requests.
+#[allow(dead_code)]
 mod message;
 
 use libfuzzer_sys::{Corpus, fuzz_mutator, fuzz_target};

@@ -68,6 +68,8 @@ const STRICTER: &[Stricter] = &[
     rejects(Hyper, |message, _| {
         message.is_http10 && message.values("transfer-encoding").next().is_some()
     }),
+    // RFC 9110 section 6.5.1: framing fields in trailers have no effect. h11 validates them.
+    rejects(H11, |message, _| message.trailers.iter().any(|(name, _)| is_framing(name))),
 ];
 
 /// Whether the peer is known to reject a message that consentry accepts.
@@ -112,13 +114,14 @@ pub fn as_shown_by(peer: Peer, mut message: Message) -> Message {
 fn comparable(peer: Peer, fields: &mut Vec<Field>) {
     // RFC 9112 section 6.3: hyper removes a length that the transfer coding overrides, and h11 merges equal lengths and
     // shows the coding in lower case. The body shows what they were parsed as.
-    fields.retain(|(name, _)| {
-        !["content-length", "transfer-encoding"]
-            .iter()
-            .any(|framing| name.eq_ignore_ascii_case(framing.as_bytes()))
-    });
+    fields.retain(|(name, _)| !is_framing(name));
     if peer == Hyper {
         fields.iter_mut().for_each(|(name, _)| name.make_ascii_lowercase());
         fields.sort_by(|one, other| one.0.cmp(&other.0));
     }
+}
+
+fn is_framing(name: &[u8]) -> bool {
+    let fields = ["content-length", "transfer-encoding"];
+    fields.iter().any(|field| name.eq_ignore_ascii_case(field.as_bytes()))
 }
