@@ -42,7 +42,7 @@ compare: static ## Beside nginx, HAProxy and Envoy, on this machine
 FUZZ_SECONDS = 60
 # The same octets each time; 0 for others.
 FUZZ_SEED = 1
-fuzz: fuzzers ## Arbitrary octets for a minute each: the service, the filter, what it reads, its config; two at a time
+fuzz: fuzzers ## Arbitrary bytes for a minute each: the service, its parsers, the filter, the config; two at a time (needs h11, by `make installed`)
 	cargo fuzz list | xargs -P 2 -I @ sh -c 'mkdir -p fuzz/corpus/@ && \
 		if cargo fuzz run --sanitizer none @ fuzz/corpus/@ fuzz/seeds/@ -- -max_total_time=$(FUZZ_SECONDS) -seed=$(FUZZ_SEED) -max_len=4096 -print_final_stats=1 \
 			> fuzz/corpus/@.log 2>&1; \

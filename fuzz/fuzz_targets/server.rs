@@ -1,13 +1,12 @@
 //! The whole service in this process, in front of an origin that answers what it is told to. Real sockets on loopback, for the
 //! service opens its own.
 
+pub mod proxy;
+
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Mutex;
 use std::time::Duration;
-
-use consentry::app;
-use consentry::config::{self, Overrides};
 
 /// What the origin answers with, and what it has got.
 static ANSWER: Mutex<Vec<u8>> = Mutex::new(Vec::new());
@@ -37,16 +36,7 @@ pub fn start(keys: &str) -> SocketAddr {
             });
         }
     });
-    let toml = format!(
-        "workers = 1\nlisten.http = '127.0.0.1:0'\nlisten.admin = 'off'\nlog = {{ access = false, level = 'error' }}\n\
-         timeouts = {{ first_byte = '200ms', request_head = '200ms', idle = '200ms' }}\n{keys}\n\
-         [[site]]\nhosts = ['*']\nupstream = 'http://{upstream}'"
-    );
-    let config = config::parse(&toml, None, &Overrides::default()).expect("a valid config");
-    let bound = app::build(config).expect("it can be built");
-    let address = bound.addresses().http.expect("a port");
-    std::thread::spawn(move || bound.run_until(std::future::pending()));
-    address
+    proxy::start(upstream, keys)
 }
 
 /// Sends octets on a connection of their own, which is half closed then, while the origin answers with `answer`. What came back, and

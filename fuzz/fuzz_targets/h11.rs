@@ -1,0 +1,84 @@
+//! Messages as h11 parses them, in a Python process that runs as long as the fuzzer.
+
+use std::io::{Read, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::{LazyLock, Mutex};
+
+use crate::message::{Kind, Message, Outcome};
+
+/// The Python that `make installed` installs h11 for.
+const PYTHON: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/real/tools/python/bin/python");
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/h11_parser.py");
+
+struct Parser {
+    messages: ChildStdin,
+    answers: ChildStdout,
+    /// Ends when its standard input does.
+    _process: Child,
+}
+
+static PARSER: LazyLock<Mutex<Parser>> = LazyLock::new(|| {
+    let mut command = Command::new(PYTHON);
+    let command = command.arg(SCRIPT).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut process = command.spawn().unwrap_or_else(|error| {
+        panic!("cannot start {PYTHON}: {error}; `make installed` installs it, with h11")
+    });
+    let messages = process.stdin.take().expect("a pipe");
+    let answers = process.stdout.take().expect("a pipe");
+    Mutex::new(Parser { messages, answers, _process: process })
+});
+
+impl Parser {
+    fn ask(&mut self, kind: u8, message: &[u8]) -> std::io::Result<Vec<u8>> {
+        let length = u32::try_from(message.len() + 1).expect("a short message");
+        self.messages.write_all(&[&length.to_be_bytes()[..], &[kind], message].concat())?;
+        let mut length = [0; 4];
+        self.answers.read_exact(&mut length)?;
+        let mut answer = vec![0; u32::from_be_bytes(length) as usize];
+        self.answers.read_exact(&mut answer)?;
+        Ok(answer)
+    }
+}
+
+/// The message that the bytes begin with, and whether there are bytes behind it.
+///
+/// # Panics
+/// When h11 cannot be asked: it is not installed, or failed.
+pub fn parse(kind: Kind, bytes: &[u8]) -> (Outcome, bool) {
+    let kind = match kind {
+        Kind::Request => b'q',
+        Kind::ResponseToGet => b'r',
+        Kind::ResponseToHead => b'h',
+    };
+    let answer = PARSER.lock().expect("no panic before").ask(kind, bytes);
+    let answer = answer.unwrap_or_else(|error| {
+        panic!("h11 failed, or is not installed (`make installed` installs it): {error}")
+    });
+    match answer.split_first() {
+        Some((b'c', strings)) => complete(strings),
+        Some((b'i', _)) => (Outcome::Incomplete, false),
+        _ => (Outcome::Rejected, false),
+    }
+}
+
+fn complete(mut bytes: &[u8]) -> (Outcome, bool) {
+    let mut strings = std::iter::from_fn(move || {
+        let (length, rest) = bytes.split_first_chunk()?;
+        let (string, rest) = rest.split_at(u32::from_be_bytes(*length) as usize);
+        bytes = rest;
+        Some(string.to_vec())
+    });
+    let mut next = || strings.next().expect("a string");
+    let (start, target, version, body, behind, count) =
+        (next(), next(), next(), next(), next(), next());
+    let count = String::from_utf8_lossy(&count).parse().expect("a number");
+    let mut fields: Vec<_> = strings.collect();
+    let mut fields: Vec<_> = fields
+        .chunks_exact_mut(2)
+        .map(|field| (std::mem::take(&mut field[0]), std::mem::take(&mut field[1])))
+        .collect();
+    let trailers = fields.split_off(count);
+    let is_http10 = version == b"1.0";
+    let message = Message { start, target, is_http10, fields, body, trailers };
+    (Outcome::Complete(Box::new(message)), !behind.is_empty())
+}

@@ -1,0 +1,10 @@
+//! consentry's HTTP/1.1 parsers, compiled from the same files as in the library, which does not export them.
+
+#![allow(dead_code)]
+
+#[path = "../../src/http/chunked.rs"]
+pub mod chunked;
+#[path = "../../src/http/framing.rs"]
+pub mod framing;
+#[path = "../../src/http/head.rs"]
+pub mod head;

@@ -1,0 +1,287 @@
+//! An origin and a client without threads: both are polled by the fuzzer, so that nothing is in flight once a poll finds
+//! nothing to do.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr};
+use std::time::Duration;
+
+use mio::net::{TcpListener, TcpStream};
+use mio::{Events, Interest, Poll, Token};
+
+use crate::message::{self, Kind, Outcome};
+use crate::strict::{self, Next, Request};
+
+/// A connection that is open for longer hangs: every timeout of the service is far shorter.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A client half-closes its connection when nothing has arrived for this long.
+const QUIET: Duration = Duration::from_millis(20);
+
+/// What a client sends.
+#[derive(Debug, Clone, Copy)]
+pub struct Client<'a> {
+    pub bytes: &'a [u8],
+    /// Half-close the connection behind these responses; at once when there are none.
+    pub responses: &'a [Kind],
+}
+
+/// What the origin answers with.
+#[derive(Debug, Default)]
+pub struct Answer<'a> {
+    /// `None` for a well-formed response that counts the requests.
+    pub bytes: Option<&'a [u8]>,
+    /// Close the connection behind the response.
+    pub closes: bool,
+    /// Answer as soon as the head of a request has arrived.
+    pub is_early: bool,
+}
+
+/// A request that has reached the origin.
+#[derive(Debug)]
+pub struct Arrived {
+    pub request: Request,
+    /// Its body is complete.
+    pub is_complete: bool,
+}
+
+struct Connection {
+    stream: TcpStream,
+    unread: Vec<u8>,
+    /// 100 (Continue) has been sent for the request whose body is arriving.
+    is_continued: bool,
+    /// The request whose body is arriving has been answered.
+    is_answered: bool,
+    /// After 101: HTTP no more.
+    is_tunnel: bool,
+    is_open: bool,
+}
+
+pub struct Origin {
+    poll: Poll,
+    events: Events,
+    listener: TcpListener,
+    connections: Vec<Connection>,
+    arrived: Vec<Arrived>,
+}
+
+impl Origin {
+    pub fn new() -> Self {
+        let mut listener = TcpListener::bind(([127, 0, 0, 1], 0).into()).expect("a port");
+        let poll = Poll::new().expect("a poll");
+        poll.registry().register(&mut listener, Token(0), Interest::READABLE).expect("registered");
+        Self {
+            poll,
+            events: Events::with_capacity(64),
+            listener,
+            connections: Vec::new(),
+            arrived: Vec::new(),
+        }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.listener.local_addr().expect("an address")
+    }
+
+    /// Sends a client's bytes to the service on a connection of their own. Returns what comes back, and the requests that
+    /// reach the origin meanwhile.
+    pub fn exchange(
+        &mut self,
+        service: SocketAddr,
+        client: Client,
+        answer: &Answer,
+    ) -> (Vec<u8>, Vec<Arrived>) {
+        let stream = std::net::TcpStream::connect(service).expect("it listens");
+        stream.set_nonblocking(true).expect("a socket");
+        let mut stream = TcpStream::from_std(stream);
+        let both = Interest::READABLE | Interest::WRITABLE;
+        self.poll.registry().register(&mut stream, Token(1), both).expect("registered");
+        let (mut unsent, mut got) = (client.bytes, Vec::new());
+        let (mut is_open, mut is_half_closed, mut is_quiet) = (true, false, false);
+        while is_open {
+            let mut progress = self.step(answer);
+            match stream.write(unsent) {
+                Ok(0) => {}
+                Ok(count) => {
+                    unsent = &unsent[count..];
+                    progress = true;
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(_) => unsent = &[],
+            }
+            let (new, open) = read(&mut stream, &mut got);
+            (progress, is_open) = (progress || new, open);
+            let is_done =
+                is_quiet || client.responses.is_empty() || has_responses(&got, client.responses);
+            if unsent.is_empty() && !is_half_closed && is_done {
+                let _ = stream.shutdown(Shutdown::Write);
+                is_half_closed = true;
+            }
+            if is_open && !progress {
+                let timeout = if is_half_closed { PATIENCE } else { QUIET };
+                self.poll.poll(&mut self.events, Some(timeout)).expect("a poll");
+                is_quiet = self.events.is_empty();
+                let bytes = client.bytes;
+                assert!(
+                    !(is_quiet && is_half_closed),
+                    "the connection does not end: {}",
+                    bytes.escape_ascii()
+                );
+            }
+        }
+        drop(stream);
+        while self.step(answer) {}
+        self.end_broken();
+        (got, std::mem::take(&mut self.arrived))
+    }
+
+    /// Does what can be done at once: whether there was anything.
+    fn step(&mut self, answer: &Answer) -> bool {
+        let mut progress = false;
+        while let Ok((mut stream, _)) = self.listener.accept() {
+            self.poll
+                .registry()
+                .register(&mut stream, Token(2), Interest::READABLE)
+                .expect("registered");
+            self.connections.push(Connection {
+                stream,
+                unread: Vec::new(),
+                is_continued: false,
+                is_answered: false,
+                is_tunnel: false,
+                is_open: true,
+            });
+            progress = true;
+        }
+        for connection in &mut self.connections {
+            let (new, open) = read(&mut connection.stream, &mut connection.unread);
+            progress |= new;
+            connection.parse(answer, &mut self.arrived);
+            connection.is_open &= open;
+        }
+        // What broke off is looked at when the exchange is over.
+        self.connections.retain(|connection| connection.is_open || !connection.unread.is_empty());
+        progress
+    }
+
+    /// Closes the connections on which a request broke off, and notes it.
+    fn end_broken(&mut self) {
+        for connection in
+            self.connections.extract_if(.., |connection| !connection.unread.is_empty())
+        {
+            if let Next::BrokenBody(request) = strict::next(&connection.unread) {
+                self.arrived.push(Arrived { request, is_complete: false });
+            }
+        }
+    }
+}
+
+impl Connection {
+    fn parse(&mut self, answer: &Answer, arrived: &mut Vec<Arrived>) {
+        while !self.unread.is_empty() {
+            if self.is_tunnel {
+                self.unread.clear();
+                return;
+            }
+            let (request, length) = match strict::next(&self.unread) {
+                Next::Complete(request, length) => (request, length),
+                Next::BrokenBody(request) => {
+                    let expects = request.values("expect").next().is_some();
+                    if expects && !std::mem::replace(&mut self.is_continued, true) {
+                        let _ = self.stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n");
+                    }
+                    if answer.is_early && !std::mem::replace(&mut self.is_answered, true) {
+                        self.answer(&request, arrived.len(), answer);
+                    }
+                    return;
+                }
+                Next::CutHead => return,
+                Next::Invalid => {
+                    panic!("the origin gets no request: {}", self.unread.escape_ascii())
+                }
+            };
+            let shown = self.unread.escape_ascii();
+            assert!(
+                !request.has_bare_lf && self.unread[0] != b'\r' && request.minor == 1,
+                "not canonical: {shown}"
+            );
+            let lengths = request.values("content-length").count();
+            let codings = request.values("transfer-encoding").count();
+            assert!(lengths + codings <= 1, "framed twice: {shown}");
+            self.unread.drain(..length);
+            self.is_continued = false;
+            if !std::mem::take(&mut self.is_answered) {
+                self.answer(&request, arrived.len(), answer);
+            }
+            arrived.push(Arrived { request, is_complete: true });
+        }
+    }
+
+    /// Answers, and closes the connection where the end of the response is not certain.
+    fn answer(&mut self, request: &Request, number: usize, answer: &Answer) {
+        let is_probe = request.target.starts_with(b"/probe");
+        let counted = match is_probe {
+            true => counted(&request.target),
+            false => counted(format!("answer {number}").as_bytes()),
+        };
+        let bytes = answer.bytes.filter(|_| !is_probe).unwrap_or(&counted);
+        let _ = self.stream.write_all(bytes);
+        let kind =
+            if request.method == b"HEAD" { Kind::ResponseToHead } else { Kind::ResponseToGet };
+        let status = final_status(kind, bytes);
+        self.is_tunnel = status.as_deref() == Some(b"101");
+        if !is_probe && (answer.closes || status.is_none()) || self.is_tunnel {
+            let _ = self.stream.shutdown(Shutdown::Write);
+        }
+    }
+}
+
+/// A response with this body.
+pub fn counted(body: &[u8]) -> Vec<u8> {
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+    [head.as_bytes(), body].concat()
+}
+
+/// Whether bytes have responses to these requests.
+fn has_responses(mut bytes: &[u8], kinds: &[Kind]) -> bool {
+    kinds.iter().all(|kind| {
+        loop {
+            let (Outcome::Complete(message), length) = message::parse(*kind, bytes) else {
+                return false;
+            };
+            bytes = &bytes[length..];
+            if !message.start.starts_with(b"1") {
+                return true;
+            }
+        }
+    })
+}
+
+/// The status of the first final response, or 101. `None` when only the end of the connection ends it.
+fn final_status(kind: Kind, bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut rest = &[bytes, b"x"].concat()[..];
+    loop {
+        let (Outcome::Complete(message), length) = message::parse(kind, rest) else { return None };
+        if length == rest.len() {
+            return None;
+        }
+        if !message.start.starts_with(b"1") || message.start == b"101" {
+            return Some(message.start);
+        }
+        rest = &rest[length..];
+    }
+}
+
+/// Reads what has arrived: whether there was anything, and whether more can come.
+fn read(stream: &mut TcpStream, into: &mut Vec<u8>) -> (bool, bool) {
+    let (mut chunk, mut new) = ([0; 16 * 1024], false);
+    loop {
+        match stream.read(&mut chunk) {
+            Ok(0) => return (new, false),
+            Ok(count) => into.extend_from_slice(&chunk[..count]),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return (new, true),
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(_) => return (new, false),
+        }
+        new = true;
+    }
+}
