@@ -74,3 +74,67 @@ pub(super) fn with_millis<T>(time: OffsetDateTime, take: impl FnOnce(&str) -> T)
         take(text)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+    use time::Duration;
+    use time::macros::datetime;
+    use tracing_appender::non_blocking::NonBlockingBuilder;
+
+    /// What was written, write by write.
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<Vec<u8>>>>);
+
+    impl Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().expect("a lock").push(bytes.to_vec());
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn lines_of_a_turn_are_written_together_and_none_is_lost() {
+        let written = Written::default();
+        let (writer, guard) = NonBlockingBuilder::default().finish(written.clone());
+        let long = vec![b'x'; FULL];
+        let line = long.clone();
+        let turns = std::thread::spawn(move || {
+            add(&writer, |out| out.extend_from_slice(b"alone"));
+            wait_for_flush();
+            for line in [b"a", b"b", b"c"] {
+                add(&writer, |out| out.extend_from_slice(line));
+            }
+            flush();
+            flush();
+            add(&writer, |out| out.extend_from_slice(&line));
+            add(&writer, |out| out.extend_from_slice(b"last"));
+            flush();
+        });
+        turns.join().expect("it ends");
+        drop(guard);
+        let expected = [&b"alone\n"[..], b"a\nb\nc\n", &[&long[..], b"\n"].concat(), b"last\n"];
+        assert_eq!(*written.0.lock().expect("a lock"), expected);
+    }
+
+    #[test]
+    fn a_time_is_written_in_milliseconds_whichever_was_written_before() {
+        let start = datetime!(2026-11-28 23:59:59.998_999 UTC);
+        for (micros, expected) in [
+            (0, "2026-11-28T23:59:59.998Z"),
+            (1, "2026-11-28T23:59:59.999Z"),
+            (1001, "2026-11-29T00:00:00Z"),
+            (0, "2026-11-28T23:59:59.998Z"),
+        ] {
+            let time = start + Duration::microseconds(micros);
+            assert_eq!(with_millis(time, str::to_owned), expected, "{micros}");
+        }
+    }
+}
