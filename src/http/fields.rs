@@ -13,6 +13,9 @@ use super::head::FieldLine;
 
 /// Bytes behind a received head for what this proxy adds.
 const RESERVE: usize = 512;
+/// Bytes of their names, and their number.
+const NAMES_RESERVE: usize = 128;
+const LINES_RESERVE: usize = 8;
 
 /// Field lines that can be read by name, whatever carries them. Names are in lower case.
 pub trait Fields {
@@ -69,16 +72,19 @@ impl Fields for HeaderMap {
 pub(crate) struct FieldSection {
     /// What was received, and behind it what was set since.
     bytes: Vec<u8>,
+    /// The names in lower case.
+    names: String,
     lines: Vec<Line>,
 }
 
-/// A field line, as positions in the bytes.
+/// A field line.
 #[derive(Clone, Copy)]
 struct Line {
-    /// The name in lower case.
+    /// Position in the names.
     name: Span,
-    /// Where the name begins as it was received.
+    /// Where the name begins in the bytes, as it was received.
     spelling: u32,
+    /// Position in the bytes.
     value: Span,
 }
 
@@ -99,6 +105,11 @@ impl Span {
         let start = usize::try_from(self.start).unwrap_or(usize::MAX);
         start..start.saturating_add(usize::try_from(self.length).unwrap_or_default())
     }
+
+    /// Whether this is the position of a name in `names`. Most names differ in length.
+    fn is(self, name: &str, names: &str) -> bool {
+        usize::try_from(self.length) == Ok(name.len()) && names.get(self.range()) == Some(name)
+    }
 }
 
 /// Without names and values: they can be secret.
@@ -117,11 +128,11 @@ impl Fields for FieldSection {
         &'a self,
         name: &HeaderName,
     ) -> impl DoubleEndedIterator<Item = &'a [u8]> + use<'a> {
-        // Only the first line is looked for by name: the others have the same one, mostly not at all.
+        // Only the first line is looked for by this name, the others by that of the first one, which lives longer.
         let first = self.position(name);
         let lines = first.and_then(|first| self.lines.get(first..)).unwrap_or_default();
-        let name = lines.first().map(|line| self.at(line.name)).unwrap_or_default();
-        let same = lines.iter().filter(move |line| self.at(line.name) == name);
+        let name = lines.first().map(|line| self.name_of(line)).unwrap_or_default();
+        let same = lines.iter().filter(move |line| line.name.is(name, &self.names));
         same.map(|line| self.at(line.value))
     }
 
@@ -144,34 +155,29 @@ impl FieldSection {
         let end = end.max().unwrap_or_default().min(head.len());
         let names: usize = fields.iter().map(|field| field.name.len()).sum();
         let mut section = Self {
-            bytes: Vec::with_capacity(end + names + RESERVE),
-            lines: Vec::with_capacity(fields.len() + 8),
+            bytes: Vec::with_capacity(end + RESERVE),
+            names: String::with_capacity(names + NAMES_RESERVE),
+            lines: Vec::with_capacity(fields.len() + LINES_RESERVE),
         };
         section.bytes.extend_from_slice(head.get(..end).unwrap_or_default());
         for field in fields {
-            let (name, spelled) = (field.name.as_bytes(), position(field.name.as_bytes()));
+            let spelling = u32::try_from(position(field.name.as_bytes())).unwrap_or(u32::MAX);
             let value = Span::new(position(field.value), field.value.len());
-            let lower = match name.iter().any(u8::is_ascii_uppercase) {
-                false => spelled,
-                true => {
-                    let start = section.bytes.len();
-                    section.bytes.extend_from_slice(name);
-                    section.bytes.get_mut(start..).unwrap_or_default().make_ascii_lowercase();
-                    start
-                }
-            };
-            let spelling = u32::try_from(spelled).unwrap_or(u32::MAX);
-            section.lines.push(Line { name: Span::new(lower, name.len()), spelling, value });
+            let name = section.add_name(field.name);
+            section.lines.push(Line { name, spelling, value });
         }
+        section.names.make_ascii_lowercase();
         section
     }
 
     /// The lines of a map, which has no control characters.
     pub(crate) fn from_map(map: &HeaderMap) -> Self {
-        let bytes: usize = map.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+        let names: usize = map.iter().map(|(name, _)| name.as_str().len()).sum();
+        let values: usize = map.values().map(HeaderValue::len).sum();
         let mut section = Self {
-            bytes: Vec::with_capacity(bytes + RESERVE),
-            lines: Vec::with_capacity(map.len() + 8),
+            bytes: Vec::with_capacity(names + values + RESERVE),
+            names: String::with_capacity(names + NAMES_RESERVE),
+            lines: Vec::with_capacity(map.len() + LINES_RESERVE),
         };
         for (name, value) in map {
             section.append(name, value);
@@ -217,35 +223,38 @@ impl FieldSection {
             return;
         };
         self.lines.get_mut(first).into_iter().for_each(|line| line.value = value);
-        let Self { bytes, lines } = self;
+        let name = name.as_str();
+        let Self { names, lines, .. } = self;
         let mut at = 0..;
-        lines.retain(|line| {
-            let is_other = || bytes.get(line.name.range()) != Some(name.as_str().as_bytes());
-            at.next() == Some(first) || is_other()
-        });
+        lines.retain(|line| at.next() == Some(first) || !line.name.is(name, names));
     }
 
     /// Adds a line at the end. A value that cannot be one is left out.
     pub(crate) fn append(&mut self, name: &HeaderName, value: impl AsRef<[u8]>) {
-        let start = self.bytes.len();
+        let spelling = u32::try_from(self.bytes.len()).unwrap_or(u32::MAX);
         self.bytes.extend_from_slice(name.as_str().as_bytes());
         let Some(value) = self.add(value.as_ref()) else { return };
-        let name = Span::new(start, name.as_str().len());
-        self.lines.push(Line { name, spelling: name.start, value });
+        let name = self.add_name(name.as_str());
+        self.lines.push(Line { name, spelling, value });
     }
 
     /// Removes all lines with this name. Returns whether there were any.
     pub(crate) fn remove(&mut self, name: &HeaderName) -> bool {
-        self.remove_where(|other, _| other == name.as_str())
+        let Some(first) = self.position(name) else { return false };
+        let name = name.as_str();
+        let Self { names, lines, .. } = self;
+        let mut at = 0..;
+        lines.retain(|line| at.next() < Some(first) || !line.name.is(name, names));
+        true
     }
 
     /// Removes the lines for which `removed` says so of their name and value. Returns whether there were any.
     pub(crate) fn remove_where(&mut self, removed: impl Fn(&str, &[u8]) -> bool) -> bool {
         let before = self.lines.len();
-        let Self { bytes, lines } = self;
+        let Self { bytes, names, lines } = self;
         lines.retain(|line| {
-            let at = |span: Span| bytes.get(span.range()).unwrap_or_default();
-            !removed(std::str::from_utf8(at(line.name)).unwrap_or_default(), at(line.value))
+            let name = names.get(line.name.range()).unwrap_or_default();
+            !removed(name, bytes.get(line.value.range()).unwrap_or_default())
         });
         lines.len() < before
     }
@@ -255,7 +264,7 @@ impl FieldSection {
         let mut at = 0;
         while let Some(line) = self.lines.get(at).copied() {
             at += 1;
-            if self.at(line.name) != name.as_str().as_bytes() {
+            if !line.name.is(name.as_str(), &self.names) {
                 continue;
             }
             let value = match change(self.at(line.value)) {
@@ -285,9 +294,15 @@ impl FieldSection {
         Some(Span::new(start, value.len()))
     }
 
+    fn add_name(&mut self, name: &str) -> Span {
+        let start = self.names.len();
+        self.names.push_str(name);
+        Span::new(start, name.len())
+    }
+
     fn position(&self, name: &HeaderName) -> Option<usize> {
-        let name = name.as_str().as_bytes();
-        self.lines.iter().position(|line| self.at(line.name) == name)
+        let name = name.as_str();
+        self.lines.iter().position(|line| line.name.is(name, &self.names))
     }
 
     fn at(&self, span: Span) -> &[u8] {
@@ -295,7 +310,7 @@ impl FieldSection {
     }
 
     fn name_of(&self, line: &Line) -> &str {
-        std::str::from_utf8(self.at(line.name)).unwrap_or_default()
+        self.names.get(line.name.range()).unwrap_or_default()
     }
 }
 

@@ -73,7 +73,7 @@ pub(crate) fn remove_hop_by_hop(fields: &mut FieldSection, ours: Option<&HeaderN
         .collect();
     let is_named = |name: &str| named.iter().any(|named| named == name);
     fields.remove_where(|name, _| {
-        name == CONNECTION.as_str() || HOP_BY_HOP.contains(&name) || is_named(name)
+        name == "connection" || HOP_BY_HOP.contains(&name) || is_named(name)
     });
 }
 
