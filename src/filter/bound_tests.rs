@@ -95,7 +95,7 @@ fn set(filter: &Arc<Filter>, line: &str) {
     let mut visit = page_load(filter, &[]);
     let mut headers = HeaderMap::new();
     headers.insert("set-cookie", HeaderValue::from_str(line).expect("a line"));
-    super::response::filter(filter, &mut visit, &mut headers, NOW);
+    super::response::filter(filter, &mut visit, &headers, NOW);
 }
 
 #[test]

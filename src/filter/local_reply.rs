@@ -19,8 +19,8 @@ use crate::http::{FieldSection, Fields};
 
 impl Filter {
     /// Filters an interim response to a visitor with this consent.
-    pub(crate) fn interim(&self, fields: &mut FieldSection, consent: Consent) {
-        let mut report = Report::new(consent);
+    pub(crate) fn interim(&self, fields: &mut FieldSection, consent: &Consent) {
+        let mut report = Report::new(*consent);
         response::filter_trailers(self, &mut report, fields, unix_now()).apply(fields);
     }
 

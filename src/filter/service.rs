@@ -380,7 +380,7 @@ type Ended<E> = Option<Result<HeaderMap, E>>;
 
 impl<R: Body<Data = Bytes>> Looking<R> {
     /// The response where its body cannot be looked at.
-    pub(crate) fn without_body(self: Box<Self>) -> FilterBody<R> {
+    pub(crate) fn without_body(self) -> FilterBody<R> {
         FilterBody::inner(self.body, self.filter, self.visit.report)
     }
 }

@@ -38,7 +38,7 @@ pub(crate) struct Forward<'a> {
     pub(crate) site: &'a Site,
     pub(crate) snapshot: &'a Snapshot,
     /// What the visitor allowed: interim responses are filtered on their way.
-    pub(crate) consent: Consent,
+    pub(crate) consent: &'a Consent,
     /// When the request came here.
     pub(crate) began: Instant,
 }
@@ -114,16 +114,13 @@ pub(crate) struct Head<'a> {
     lease: Option<Lease>,
     progress: Option<Arc<Progress>>,
     until: Instant,
-    first_byte: Duration,
-    idle: Duration,
     to: Forward<'a>,
 }
 
 impl<'a> Head<'a> {
     fn of(lease: Lease, progress: Option<Arc<Progress>>, to: Forward<'a>) -> Self {
-        let Timeouts { first_byte, idle, .. } = to.snapshot.timeouts;
-        let until = to.began + first_byte;
-        Self { lease: Some(lease), progress, until, first_byte, idle, to }
+        let until = to.began + to.snapshot.timeouts.first_byte;
+        Self { lease: Some(lease), progress, until, to }
     }
 }
 
@@ -174,7 +171,8 @@ impl Future for Head<'_> {
                 return Poll::Ready(Err(ProxyError::UpstreamTimeout));
             };
             let awaits_visitor = progress.awaits_visitor();
-            let longest = if awaits_visitor { this.idle } else { this.first_byte };
+            let Timeouts { first_byte, idle, .. } = this.to.snapshot.timeouts;
+            let longest = if awaits_visitor { idle } else { first_byte };
             let left = longest.saturating_sub(progress.stalled_for());
             if left < Duration::from_millis(1) {
                 if awaits_visitor {

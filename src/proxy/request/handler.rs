@@ -121,6 +121,7 @@ async fn serve(
     let snapshot = &Arc::clone(&ticket.snapshot);
     let visitor = &Arc::clone(&ticket.visitor);
     let mut asked = None;
+    let consent;
     // In a block of its own, so that the request is not kept while its answer is awaited.
     let (forwarded, begun, began, site) = {
         let (mut request, received) = *request;
@@ -193,7 +194,8 @@ async fn serve(
         let request = request.map(|body| VisitorBody::new(body, site.body_bytes, &site.filter));
         let began = Instant::now();
         let (client, http1) = (&ticket.client, ticket.http1.as_ref());
-        let consent = begun.consent();
+        consent = begun.consent();
+        let consent = &consent;
         let to = Forward { visitor, client, version, http1, site, snapshot, consent, began };
         (forward(request, to), begun, began, site)
     };
