@@ -24,6 +24,7 @@ mod clock;
 mod deletion_plan;
 mod detect;
 mod edits;
+mod exchange;
 mod expire;
 mod fields;
 mod inventory;
@@ -53,7 +54,7 @@ pub use recall::Recall;
 pub use reload::ReloadHandle;
 pub use report::{Counts, Report};
 pub use seen::{Attributes, Passed, Tally};
-pub use service::{Begun, ConsentFuture, ConsentLayer, ConsentService};
+pub use service::{ConsentFuture, ConsentLayer, ConsentService};
 pub use state::Filter;
 pub use visitor_consent::VisitorConsent;
 
@@ -63,8 +64,8 @@ pub(crate) use cache::{has_directive, keep_private, split_outside_quotes};
 pub(crate) use clock::unix_now;
 #[cfg(feature = "ext-proc")]
 pub(crate) use edits::Carrier;
+pub(crate) use exchange::{Begun, Judged, Received, own};
 pub(crate) use request::{RequestHead, named_host};
-pub(crate) use service::{Judged, Received, own};
 
 #[cfg(test)]
 mod bound_tests;

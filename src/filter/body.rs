@@ -36,12 +36,7 @@ impl<B: Body> FilterBody<B> {
         &self.report
     }
 
-    /// Filters trailers of the response that arrive apart from its body.
-    pub fn filter_trailers(&mut self, trailers: &mut HeaderMap) {
-        self.trailers(trailers).apply(trailers);
-    }
-
-    /// What [`Self::filter_trailers`] changes.
+    /// What changes in the trailers of the response, where they come another way.
     pub(crate) fn trailers(&mut self, trailers: &impl Fields) -> Edits {
         response::filter_trailers(&self.filter, &mut self.report, trailers, clock::unix_now())
     }

@@ -4,28 +4,21 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Request, Response, StatusCode, Uri, response::Parts};
+use bytes::Bytes;
+use http::response::Parts;
+use http::{Request, Response, Uri};
 use http_body::Body;
-use http_body_util::Empty;
 use tower::{Layer, Service};
 
 use super::body::FilterBody;
-use super::clock::unix_now;
-use super::detect::{self, Look};
-use super::edits::Edits;
+use super::exchange::{Begun, Looking, Received, own};
 use super::peer::{ClientUri, Peer};
 use super::recall::Recall;
 use super::reload::{ReloadHandle, Source};
-use super::report::Report;
-use super::request::{self, OwnAnswer, RequestHead, Visit};
-use super::seen::Outcome;
+use super::request::{self, RequestHead};
 use super::state::Filter;
 use super::visitor_consent::VisitorConsent;
-use super::{answer, cache, response, technologies};
-use crate::config::settings::{Detect, FilterSettings};
-use crate::consent::{Category, Consent};
-use crate::http::Fields;
+use crate::config::settings::FilterSettings;
 
 /// Puts a [`Filter`] in front of a service.
 #[derive(Debug, Clone)]
@@ -74,9 +67,8 @@ impl ConsentLayer {
         Self { recall: Some(recall), ..self }
     }
 
-    /// Filters a request whose response comes from elsewhere. `Err` is the response to a request that must not be
-    /// forwarded.
-    pub fn begin<B, R: Body>(
+    /// Filters a request. `Err` is the response to one that must not be forwarded.
+    fn begin<B, R: Body>(
         &self,
         request: &mut Request<B>,
     ) -> Result<Begun, Box<Response<FilterBody<R>>>> {
@@ -92,7 +84,7 @@ impl ConsentLayer {
         };
         edits.apply(request.headers_mut());
         if self.extensions {
-            let consent = VisitorConsent::new(filter, begun.visit.report.consent);
+            let consent = VisitorConsent::new(filter, begun.consent());
             request.extensions_mut().insert(consent);
         }
         Ok(begun)
@@ -104,118 +96,6 @@ impl ConsentLayer {
         let uri = extensions.and_then(ClientUri::kept).unwrap_or(request.uri());
         let peer = extensions.and_then(|extensions| extensions.get()).unwrap_or(&self.peer);
         (uri.clone(), *peer)
-    }
-}
-
-/// An answer of the filter's own.
-pub(crate) fn own<R: Body>(
-    filter: &Arc<Filter>,
-    (answer, report): (Response<Bytes>, Box<Report>),
-) -> Response<FilterBody<R>> {
-    answer.map(|body| FilterBody::answer(body, Arc::clone(filter), report))
-}
-
-/// A filtered request whose response has not come yet.
-#[derive(Debug)]
-pub struct Begun {
-    filter: Arc<Filter>,
-    visit: Visit,
-    /// The fields of the request that an answer in the origin's stead needs.
-    headers: Option<HeaderMap>,
-}
-
-/// What comes of a response.
-pub(crate) enum Judged<R: Body> {
-    /// It passes, with the changes of its head.
-    Pass(FilterBody<R>),
-    /// Another one in its stead.
-    Answer(Response<FilterBody<R>>),
-}
-
-impl<R: Body> Judged<R> {
-    fn of(self, parts: Parts) -> Response<FilterBody<R>> {
-        match self {
-            Self::Answer(answer) => answer,
-            Self::Pass(body) => Response::from_parts(parts, body),
-        }
-    }
-}
-
-/// What is known of a response by its head.
-pub(crate) enum Received<R: Body> {
-    Judged(Judged<R>),
-    /// Its body has to be looked at.
-    Look(Box<Looking<R>>),
-}
-
-impl Begun {
-    /// Filters a request.
-    ///
-    /// # Errors
-    /// With the answer to a request that must not be forwarded.
-    pub(crate) fn of<F: Fields>(
-        filter: &Arc<Filter>,
-        request: RequestHead<'_, F>,
-        peer: Peer,
-        recall: Option<&Recall>,
-    ) -> Result<(Self, Edits), OwnAnswer> {
-        if filter.has_too_many_cookies(request.fields) {
-            return Err(request::too_many_cookies(filter));
-        }
-        let fields = request.fields;
-        let (visit, edits) = request::filter(filter, request, peer, recall, unix_now())?;
-        let headers = needs_headers(filter, &visit).then(|| answer::needed_of(fields));
-        Ok((Self { filter: Arc::clone(filter), visit, headers }, edits))
-    }
-
-    /// What the visitor allowed.
-    pub(crate) fn consent(&self) -> Consent {
-        self.visit.report.consent
-    }
-
-    /// Filters the head of the response. Its body is elsewhere and cannot be inspected.
-    pub fn response(self, mut response: Response<()>) -> Response<FilterBody<Empty<Bytes>>> {
-        let received = self.received(response.status(), response.headers(), Empty::new());
-        let (edits, received) = received;
-        edits.apply(response.headers_mut());
-        match received {
-            Received::Judged(Judged::Answer(answer)) => answer,
-            Received::Judged(Judged::Pass(body)) => response.map(|()| body),
-            Received::Look(looking) => response.map(|()| looking.without_body()),
-        }
-    }
-
-    /// Decides on a response by its head.
-    pub(crate) fn received<R: Body<Data = Bytes>>(
-        self,
-        status: StatusCode,
-        fields: &impl Fields,
-        body: R,
-    ) -> (Edits, Received<R>) {
-        let Self { filter, mut visit, headers } = self;
-        let look = if visit.looked_at.is_some() {
-            detect::look_at_image(status, fields)
-        } else if filter.settings.detect == Detect::Off || visit.known_beacon {
-            Look::Ordinary
-        } else {
-            let query = visit.uri.query();
-            detect::look(&visit.method, query, visit.wanted, visit.ping, status, fields)
-        };
-        let mut edits = response::filter(&filter, &mut visit, fields, unix_now());
-        let received = match look {
-            Look::Ordinary => {
-                Received::Judged(Judged::Pass(FilterBody::inner(body, filter, visit.report)))
-            }
-            Look::Beacon => {
-                let edits = (fields, &mut edits);
-                Received::Judged(beacon(&filter, visit, headers, edits, body))
-            }
-            Look::SmallImage => {
-                let taken = BytesMut::new();
-                Received::Look(Box::new(Looking { body, taken, visit, headers, filter }))
-            }
-        };
-        (edits, received)
     }
 }
 
@@ -256,12 +136,6 @@ where
     }
 }
 
-/// Only an answer in the origin's stead needs the request's headers again.
-fn needs_headers(filter: &Filter, visit: &Visit) -> bool {
-    let may_answer = filter.settings.detect == Detect::Block || visit.looked_at.is_some();
-    may_answer && filter.enforces()
-}
-
 pin_project_lite::pin_project! {
     /// The future of a [`ConsentService`].
     pub struct ConsentFuture<F, R: Body> {
@@ -284,15 +158,6 @@ pin_project_lite::pin_project! {
         // The start of a small image is awaited.
         Looking { looking: Option<Box<(Parts, Looking<R>)>> },
     }
-}
-
-/// A response whose first octets tell whether it is a beacon.
-pub(crate) struct Looking<R> {
-    body: R,
-    taken: BytesMut,
-    visit: Visit,
-    headers: Option<HeaderMap>,
-    filter: Arc<Filter>,
 }
 
 impl<F, R, E> Future for ConsentFuture<F, R>
@@ -331,88 +196,5 @@ where
             };
             self.as_mut().project().state.set(State::Looking { looking: Some(looking) });
         }
-    }
-}
-
-/// Notes what the origin's answer has shown to be a beacon, and answers it in the origin's stead where the site says so.
-fn beacon<R: Body>(
-    filter: &Arc<Filter>,
-    mut visit: Visit,
-    headers: Option<HeaderMap>,
-    (fields, edits): (&impl Fields, &mut Edits),
-    body: R,
-) -> Judged<R> {
-    if technologies::strip_validators(fields, filter, &mut visit.report, edits) {
-        cache::private(fields, edits);
-    }
-    let beacon = match visit.looked_at {
-        Some(number) => known(filter, &visit, number).map(Some),
-        None => unknown(filter, &visit).then_some(None),
-    };
-    visit.report.beacon = beacon;
-    match headers.filter(|_| beacon.is_some() && filter.enforces()) {
-        Some(headers) => {
-            let answer = answer::to_beacon(&visit.method, &headers, visit.wanted);
-            Judged::Answer(own(filter, (answer, visit.report)))
-        }
-        None => Judged::Pass(FilterBody::inner(body, Arc::clone(filter), visit.report)),
-    }
-}
-
-/// Notes a beacon of this rule without consent; returns its category.
-fn known(filter: &Filter, visit: &Visit, number: usize) -> Option<Category> {
-    let rule = filter.settings.policy.catalogue.beacon_rule(number)?;
-    filter.note_beacon(rule, &visit.report, false, unix_now());
-    Some(rule.entry.category)
-}
-
-/// Notes a beacon that no rule knows; returns whether it is to be answered in the origin's stead.
-fn unknown(filter: &Filter, visit: &Visit) -> bool {
-    let permitted = filter.settings.policy.permits_unclassified(visit.granted());
-    let decided = visit.report.consent.is_decided();
-    let outcome = Outcome { permitted, decided, presumed: None };
-    filter.inventory.note_unknown_beacon(visit.uri.path(), outcome, unix_now());
-    filter.settings.detect == Detect::Block && !permitted
-}
-
-/// How a body ended while its start was looked at; `None` when it goes on or has just ended.
-type Ended<E> = Option<Result<HeaderMap, E>>;
-
-impl<R: Body<Data = Bytes>> Looking<R> {
-    /// The response where its body cannot be looked at.
-    pub(crate) fn without_body(self) -> FilterBody<R> {
-        FilterBody::inner(self.body, self.filter, self.visit.report)
-    }
-}
-
-impl<R: Body<Data = Bytes> + Unpin> Looking<R> {
-    /// Takes the first octets of the body.
-    pub(crate) fn poll_start(&mut self, context: &mut Context<'_>) -> Poll<Ended<R::Error>> {
-        while self.taken.len() < detect::ENOUGH_OCTETS {
-            match ready!(Pin::new(&mut self.body).poll_frame(context)) {
-                None => break,
-                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
-                Some(Ok(frame)) => match frame.into_data() {
-                    Ok(data) => self.taken.extend_from_slice(&data),
-                    Err(frame) => return Poll::Ready(frame.into_trailers().ok().map(Ok)),
-                },
-            }
-        }
-        Poll::Ready(None)
-    }
-
-    /// Decides on the response by the first octets of its body.
-    pub(crate) fn judge(self, ended: Ended<R::Error>, fields: &impl Fields) -> (Edits, Judged<R>) {
-        let Self { body, taken, visit, headers, filter } = self;
-        let taken = taken.freeze();
-        let mut edits = Edits::default();
-        let mut judged = match detect::is_small_pixel(&taken) {
-            true => beacon(&filter, visit, headers, (fields, &mut edits), body),
-            false => Judged::Pass(FilterBody::inner(body, filter, visit.report)),
-        };
-        if let Judged::Pass(body) = &mut judged {
-            body.give_back(taken, ended);
-        }
-        (edits, judged)
     }
 }
