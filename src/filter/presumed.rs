@@ -26,7 +26,7 @@ pub(super) fn fields_with_list(fields: &impl Fields, policy: &Policy) -> Vec<Byt
 
 /// The `Set-Cookie` lines of lists for a response that sets these presumed cookies, to a request with these `Cookie`
 /// fields, at `now` (Unix seconds).
-pub(super) fn lines(lists: &[Bytes], set: &[Bytes], now: i64) -> Vec<String> {
+pub(super) fn lines(lists: &[Bytes], set: &[&[u8]], now: i64) -> Vec<String> {
     let cookies = Cookies::new(lists.iter().map(|field| &**field));
     let set: Vec<_> = set.iter().map(|line| SetCookie::parse(line)).collect();
     list_lines(&cookies, &set, now)

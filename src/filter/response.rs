@@ -161,10 +161,10 @@ impl Lines<'_> {
 
 /// What becomes of each `Set-Cookie` line of a response to a request with this method, at `now` (Unix seconds); `None`
 /// where all of them pass.
-fn judge(
-    fields: &impl Fields,
+fn judge<'a>(
+    fields: &'a impl Fields,
     (method, now): (&Method, i64),
-    mut decide: impl FnMut(&Lines<'_>, &[u8]) -> Change,
+    mut decide: impl FnMut(&Lines<'_>, &'a [u8]) -> Change,
 ) -> Option<Vec<Change>> {
     let lines: Vec<&[u8]> = fields.values(&SET_COOKIE).collect();
     // Most responses set no cookie.
@@ -184,12 +184,12 @@ fn judge(
 }
 
 /// Decides on a line of a response's head.
-fn decide(
+fn decide<'a>(
     filter: &Filter,
     visit: &mut Visit,
-    line: &[u8],
+    line: &'a [u8],
     lines: &Lines<'_>,
-    presumed: &mut Vec<Bytes>,
+    presumed: &mut Vec<&'a [u8]>,
 ) -> Change {
     let cookie = SetCookie::parse(line);
     if filter.is_own_cookie(&cookie) {
@@ -204,7 +204,7 @@ fn decide(
     if effect != Effect::Deletes {
         note(filter, &mut visit.report, &cookie, decision, lines);
         if decision.presumed.is_some() {
-            presumed.push(Bytes::copy_from_slice(line));
+            presumed.push(line);
         }
     }
     if decision.permitted {
