@@ -29,6 +29,7 @@ mod expire;
 mod fields;
 mod inventory;
 mod learned;
+#[cfg(feature = "ext-proc")]
 mod local_reply;
 mod peer;
 mod presumed;

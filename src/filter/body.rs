@@ -9,11 +9,9 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 
-use super::edits::Edits;
 use super::report::Report;
 use super::state::Filter;
 use super::{clock, response};
-use crate::http::Fields;
 
 pin_project_lite::pin_project! {
     /// The body of a filtered response.
@@ -37,7 +35,8 @@ impl<B: Body> FilterBody<B> {
     }
 
     /// What changes in the trailers of the response, where they come another way.
-    pub(crate) fn trailers(&mut self, trailers: &impl Fields) -> Edits {
+    #[cfg(feature = "ext-proc")]
+    pub(crate) fn trailers(&mut self, trailers: &impl crate::http::Fields) -> super::edits::Edits {
         response::filter_trailers(&self.filter, &mut self.report, trailers, clock::unix_now())
     }
 

@@ -25,7 +25,7 @@ use super::state::Filter;
 use super::{answer, cache, response, technologies};
 use crate::config::settings::Detect;
 use crate::consent::{Category, Consent};
-use crate::http::Fields;
+use crate::http::{FieldSection, Fields};
 
 /// An answer of the filter's own.
 pub(crate) fn own<R: Body>(
@@ -33,6 +33,14 @@ pub(crate) fn own<R: Body>(
     (answer, report): (Response<Bytes>, Box<Report>),
 ) -> Response<FilterBody<R>> {
     answer.map(|body| FilterBody::answer(body, Arc::clone(filter), report))
+}
+
+impl Filter {
+    /// Filters an interim response to a visitor with this consent.
+    pub(crate) fn interim(&self, fields: &mut FieldSection, consent: &Consent) {
+        let mut report = Report::new(*consent);
+        response::filter_trailers(self, &mut report, fields, unix_now()).apply(fields);
+    }
 }
 
 /// A filtered request whose response has not come yet.
@@ -187,6 +195,7 @@ fn unknown(filter: &Filter, visit: &Visit) -> bool {
 /// How a body ended while its start was looked at; `None` when it goes on or has just ended.
 type Ended<E> = Option<Result<HeaderMap, E>>;
 
+#[cfg(feature = "ext-proc")]
 impl<R: Body<Data = Bytes>> Looking<R> {
     /// The response where its body cannot be looked at.
     pub(crate) fn without_body(self) -> FilterBody<R> {

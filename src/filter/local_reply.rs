@@ -9,20 +9,12 @@ use http_body_util::Empty;
 use super::body::FilterBody;
 use super::clock::unix_now;
 use super::edits::Edits;
-use super::report::Report;
 use super::request::Visit;
 use super::response;
 use super::state::Filter;
-use crate::consent::Consent;
-use crate::http::{FieldSection, Fields};
+use crate::http::Fields;
 
 impl Filter {
-    /// Filters an interim response to a visitor with this consent.
-    pub(crate) fn interim(&self, fields: &mut FieldSection, consent: &Consent) {
-        let mut report = Report::new(*consent);
-        response::filter_trailers(self, &mut report, fields, unix_now()).apply(fields);
-    }
-
     /// Decides on the head of a response whose request is not known.
     pub(crate) fn without_request(
         self: &Arc<Self>,
@@ -38,6 +30,7 @@ impl Filter {
 mod tests {
     use super::*;
     use crate::config::{Overrides, parse};
+    use crate::http::FieldSection;
 
     #[test]
     fn without_a_request_only_necessary_cookies_pass_whatever_the_default() {

@@ -8,7 +8,7 @@ use std::sync::{Arc, LazyLock};
 
 use ::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, COOKIE, HOST, HeaderName, HeaderValue};
 use ::http::uri::Authority;
-use ::http::{HeaderMap, Method, Response, StatusCode, Uri};
+use ::http::{Method, Response, StatusCode, Uri};
 use bytes::Bytes;
 use memchr::memmem::Finder;
 
@@ -57,6 +57,7 @@ pub(super) struct Visit {
 
 impl Visit {
     /// The visit of a response without a request. The visitor may have refused everything: no default applies.
+    #[cfg(feature = "ext-proc")]
     pub(super) fn without_request() -> Self {
         let consent = Consent::undecided(CategorySet::NECESSARY);
         Self {
@@ -64,7 +65,7 @@ impl Visit {
             method: Method::GET,
             uri: Uri::from_static("/"),
             host: None,
-            wanted: Wanted::by(&HeaderMap::new(), "/"),
+            wanted: Wanted::by(&::http::HeaderMap::new(), "/"),
             ping: false,
             known_beacon: false,
             looked_at: None,
