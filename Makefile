@@ -1,6 +1,6 @@
 # The commands of this repository. `make test` does all of its own set-up.
 
-.PHONY: test installed apps applications check docs bench instructions compare fuzz fuzzers static sbom supply pgo image deb
+.PHONY: test installed apps applications check docs bench instructions compare pingora fuzz fuzzers static sbom supply pgo image deb
 
 test: ## Install what is missing, then run everything
 	$(MAKE) -j2 installed deb fuzzers
@@ -36,8 +36,11 @@ instructions: ## How many instructions each part takes, against what is recorded
 	gungraun-runner --version > /dev/null 2>&1 || cargo install --locked gungraun-runner --version 0.20.0
 	cargo test --locked --test instructions
 
-compare: static ## Beside nginx, HAProxy and Envoy, on this machine
-	python3 deploy/bench/bench.py --consentry deploy/container/consentry
+compare: static pingora ## Beside nginx, HAProxy, Envoy and Pingora, on this machine
+	python3 deploy/bench/bench.py --consentry deploy/container/consentry --markdown target/bench.md --svg target/bench.svg
+
+pingora: ## Pingora with the same filter, a contestant of `make compare` (needs cmake)
+	cargo build --release --manifest-path deploy/bench/peers/pingora/Cargo.toml --target-dir target/pingora
 
 FUZZ_SECONDS = 60
 # The same octets each time; 0 for others.

@@ -36,7 +36,8 @@ use crate::http::Via;
 use crate::proxy::{Listener, Snapshot, Workers, watch_health};
 use crate::receipts::Receipts;
 use crate::telemetry::{
-    AccessLog, LineForm, LogLevelControl, MAX_WAITING_BUFFERS, Metrics, ReceiptCounters, Spans,
+    AccessLog, LineForm, LogBatches, LogLevelControl, MAX_WAITING_BUFFERS, Metrics,
+    ReceiptCounters, Spans,
 };
 use crate::tls::Tickets;
 use reload::{Reloader, Source};
@@ -123,7 +124,7 @@ fn bound(config: Config, sockets: Sockets) -> anyhow::Result<Bound> {
         let (writer, guard) = NonBlockingBuilder::default()
             .lossy(true)
             .buffered_lines_limit(MAX_WAITING_BUFFERS)
-            .finish(io::stdout());
+            .finish(LogBatches::new(io::stdout()));
         (Some(AccessLog::new(writer, form, visitor_address)), Some(guard))
     } else {
         (None, None)

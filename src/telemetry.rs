@@ -16,7 +16,8 @@ mod spans;
 
 pub use access_log::{AccessLog, Entry, LineForm, Speaker};
 pub use line_buffer::{
-    MAX_WAITING as MAX_WAITING_BUFFERS, flush as flush_access_log, wait_for_flush,
+    Batches as LogBatches, MAX_WAITING as MAX_WAITING_BUFFERS, flush as flush_access_log,
+    wait_for_flush,
 };
 pub use log::{LogLevelControl, start_log};
 pub use metrics::{

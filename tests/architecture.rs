@@ -392,7 +392,7 @@ fn the_reader_of_sources_sees_imports() {
     let of = |name: &str| &edges[&name.split("::").map(str::to_owned).collect::<Vec<_>>()];
     let has = |from: &str, to: &str| of(from).iter().any(|target| target.join("::") == to);
     assert!(has("proxy::request::handler", "proxy::request::forward"));
-    assert!(has("proxy::request::handler", "filter::service"), "through what `filter` hands on");
+    assert!(has("proxy::request::handler", "filter::exchange"), "through what `filter` hands on");
     assert!(has("filter::verdict", "cookie"));
     assert!(has("main", "cli"));
     assert!(files.len() > 50);

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""consentry beside nginx, HAProxy and Envoy: CPU per request, latency and memory, over loopback only.
+"""consentry beside nginx, HAProxy, Envoy and Pingora: CPU per request, latency and memory, over loopback only.
 
 The origin and the load run on core 0, the proxy on core 1. All proxies answer the same requests from the same origin, in
 turns within one run: the ratios of one run mean something, the figures of two do not. nginx (nginx-light,
 libnginx-mod-http-lua, lua-resty-core), haproxy, wrk and h2load (nghttp2-client) are Debian's; Envoy is measured where it is
-found. A proxy that is not installed is left out, and that is said.
+found, Pingora where `make pingora` has built it. A proxy that is not installed is left out, and that is said.
 """
 
 import argparse
@@ -20,6 +20,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from contextlib import ExitStack
 from html import escape
@@ -32,13 +33,17 @@ COOKIE = (
     "session=8f14e45fceea167a5a36dedd4bea2543; _ga=GA1.2.1234567890.1700000000; _gid=GA1.2.987654321.1700000000; "
     f"_fbp=fb.1.1700000000000.1234567890; {CONSENT}; lang=en; csrftoken=abcdef0123456789; IDE=AHWqTUkYt0"
 )
-PROXIES = ["nginx", "nginx+Lua", "HAProxy", "HAProxy+Lua", "Envoy", "Envoy+Lua", "consentry"]
+PROXIES = ["nginx", "nginx+Lua", "HAProxy", "HAProxy+Lua", "Envoy", "Envoy+Lua", "Pingora", "consentry"]
+PLAIN_AND_OWN = ["nginx", "HAProxy", "Pingora", "consentry"]
 # name: (what it is, path, connections, TLS and HTTP/2, proxies; None for all)
 LOADS = {
     "h1": ("HTTP/1.1, 1 KiB, 64 connections", "/1k.html", 64, False, None),
-    "h1-1": ("HTTP/1.1, 1 KiB, 1 connection", "/1k.html", 1, False, ["nginx", "HAProxy", "consentry"]),
-    "h1-1000": ("HTTP/1.1, 1 KiB, 1,000 connections", "/1k.html", 1000, False, ["nginx", "HAProxy", "consentry"]),
-    "h1-64k": ("HTTP/1.1, 64 KiB, 64 connections", "/64k.html", 64, False, ["nginx", "HAProxy", "Envoy", "consentry"]),
+    "h1-1": ("HTTP/1.1, 1 KiB, 1 connection", "/1k.html", 1, False, PLAIN_AND_OWN),
+    "h1-1000": ("HTTP/1.1, 1 KiB, 1,000 connections", "/1k.html", 1000, False, None),
+    "h1-64k": ("HTTP/1.1, 64 KiB, 64 connections", "/64k.html", 64, False, [*PLAIN_AND_OWN, "Envoy"]),
+    "h1-64k-1000": ("HTTP/1.1, 64 KiB, 1,000 connections", "/64k.html", 1000, False, [*PLAIN_AND_OWN, "Envoy"]),
+    "log": ("HTTP/1.1, 1 KiB, 64 connections, with an access log", "/1k.html", 64, False,
+            [f"{name}, access log" for name in PROXIES]),
     "h1-10m": ("HTTP/1.1, 10 MiB, 16 connections", "/10m.bin", 16, False, ["nginx", "HAProxy", "Envoy", "consentry"]),
     "beacon": ("HTTP/1.1, a beacon without consent", "/collect?v=2&tid=G-1", 64, False, None),
     "h2": ("TLS 1.3 and HTTP/2, 1 KiB, 64 connections of 8 streams", "/1k.html", 64, True,
@@ -58,7 +63,7 @@ class Proxy:
 
     def __init__(self, name, folder, port, args):
         self.name, self.port = name, port
-        self.command = self.configure(name.split(",")[0], folder, args)
+        self.command = self.configure(plain(name), folder, args)
         self.log = open(f"{folder}/{port}.log", "w")
 
     def configure(self, kind, folder, args):
@@ -73,11 +78,15 @@ class Proxy:
                 file.write(text)
             return path
 
-        lua = "+Lua" in kind
+        lua, logs = "+Lua" in kind, "access log" in self.name
+        access_log = f"{folder}/{self.port}-access.log"
         if kind.startswith("nginx"):
-            return ["nginx", "-c", write("nginx-lua.conf" if lua else "nginx.conf")]
+            return ["nginx", "-c", write("nginx-lua.conf" if lua else "nginx.conf", ACCESS=access_log if logs else "off")]
         if kind.startswith("HAProxy"):
-            return ["haproxy", "-db", "-f", write("haproxy-lua.cfg" if lua else "haproxy.cfg")]
+            access = "log stdout format raw local0\n  option httplog" if logs else "no log"
+            return ["haproxy", "-db", "-f", write("haproxy-lua.cfg" if lua else "haproxy.cfg", ACCESS=access)]
+        if kind == "Pingora":
+            return [args.pingora, f"127.0.0.1:{self.port}", f"127.0.0.1:{ORIGIN}", *([access_log] if logs else [])]
         if kind.startswith("Envoy"):
             with open(f"{HERE}/peers/policy.lua") as policy, open(f"{HERE}/peers/envoy.lua") as filter_:
                 code = filter_.read().replace("@POLICY@", policy.read())
@@ -94,11 +103,16 @@ class Proxy:
                 "{ request_header_mode: SEND, response_header_mode: SEND, response_trailer_mode: SKIP }"
             )
             filters = {"Envoy+Lua": of_lua, "Envoy+consentry": of_consentry}
-            config = write("envoy.yaml", FILTER=filters.get(kind, ""), PROCESSOR=self.port + 60)
+            access = (
+                '[{ name: file, typed_config: { "@type": type.googleapis.com/'
+                f'envoy.extensions.access_loggers.file.v3.FileAccessLog, path: "{access_log}" }} }}]'
+            )
+            config = write("envoy.yaml", FILTER=filters.get(kind, ""), PROCESSOR=self.port + 60,
+                           ACCESS=access if logs else "[]")
             return [envoy(), "--concurrency", "1", "--base-id", str(self.port % 1000), "-l", "off", "-c", config]
         workers = re.search(r"(\d+) workers?", self.name)
         rules = re.search(r"([\d,]+) rules", self.name)
-        config = write("consentry.toml", WORKERS=workers[1] if workers else 1,
+        config = write("consentry.toml", WORKERS=workers[1] if workers else 1, ACCESS=str(logs).lower(),
                        CATALOGUE="[]" if rules else '["builtin"]')
         if rules:
             with open(config, "a") as file:
@@ -137,13 +151,13 @@ class Proxy:
                 pass
         return user, kernel
 
-    def memory(self, field="VmRSS"):
+    def memory(self):
         """Resident memory in KiB."""
         total = 0
         for pid in self.pids():
             try:
                 with open(f"/proc/{pid}/status") as status:
-                    total += int(re.search(rf"{field}:\s+(\d+)", status.read())[1])
+                    total += int(re.search(r"VmRSS:\s+(\d+)", status.read())[1])
             except (OSError, TypeError):
                 pass
         return total
@@ -203,6 +217,26 @@ def load(proxy, path, connections, http2, seconds, core="0"):
     return done, quantiles, int(bad[1] if bad else 0) + sum(map(int, errors.groups() if errors else []))
 
 
+class Watched:
+    """The most memory of a proxy while it is watched, in KiB."""
+
+    def __init__(self, proxy):
+        self.proxy, self.most, self.over = proxy, 0, threading.Event()
+        self.thread = threading.Thread(target=self.watch)
+
+    def watch(self):
+        while not self.over.wait(0.25):
+            self.most = max(self.most, self.proxy.memory())
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.over.set()
+        self.thread.join()
+
+
 def measure(proxies, case, args):
     _, path, connections, http2, _ = LOADS[case]
     samples = {proxy.name: [] for proxy in proxies}
@@ -211,19 +245,20 @@ def measure(proxies, case, args):
             # The first round warms up.
             seconds = args.seconds if number else 1
             before = proxy.cpu()
-            done, quantiles, failed = load(proxy, path, connections, http2, seconds)
+            with Watched(proxy) as watched:
+                done, quantiles, failed = load(proxy, path, connections, http2, seconds)
             user, kernel = (b - a for a, b in zip(before, proxy.cpu()))
             if number and done:
                 samples[proxy.name].append({
                     "requests/s": done / seconds, "us": (user + kernel) / done * 1e6, "user us": user / done * 1e6,
                     "p50 us": quantiles.get("50", 0), "p99 us": quantiles.get("99", 0), "failed": failed,
-                    "peak MiB": proxy.memory("VmHWM") / 1024,
+                    "MiB": watched.most / 1024,
                 })
     return {name: {key: statistics.median(s[key] for s in all_) for key in all_[0]} for name, all_ in samples.items() if all_}
 
 
 def show(title, results, base):
-    columns = ["requests/s", "p50 us", "p99 us", "us", "user us", "peak MiB", "failed"]
+    columns = ["requests/s", "p50 us", "p99 us", "us", "user us", "MiB", "failed"]
     print(f"\n{title}\n{'':24}" + "".join(f"{column:>12}" for column in columns) + f"{'ratio of us':>14}")
     for name, result in results.items():
         ratio = result["us"] / results[base]["us"] if base in results and results[base]["us"] else 0
@@ -322,6 +357,36 @@ def ext_proc(folder, args):
     return added
 
 
+def table(cases):
+    """The figures in Markdown: CPU of a request in microseconds, of it user space, and memory under the load in MiB."""
+    names = [name for name in PROXIES if any(name in map(plain, results) for _, results in cases)]
+    with open("/proc/cpuinfo") as file:
+        cpu = re.search(r"model name\s*: (.*)", file.read())
+    lines = [
+        f"{time.strftime('%Y-%m-%d')}, {cpu[1] if cpu else os.uname().machine}, {os.cpu_count()} cores, Linux {os.uname().release}",
+        "",
+        "| load | " + " | ".join(names) + " | consentry to nginx |",
+        "|---|" + "---|" * (len(names) + 1),
+    ]
+    for title, results in cases:
+        of_name = {plain(name): result for name, result in results.items()}
+        if any("rules" in name for name in results):
+            continue
+        cells = [
+            f"{of_name[name]['us']:.1f} ({of_name[name]['user us']:.1f}), {of_name[name]['MiB']:.0f}" if name in of_name else ""
+            for name in names
+        ]
+        both = [of_name[name]["us"] for name in ["consentry", "nginx"] if name in of_name]
+        cells.append(f"{both[0] / both[1]:.2f}" if len(both) == 2 else "")
+        lines.append(f"| {title} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def plain(name):
+    """The name of a contestant without its variant."""
+    return name.split(",")[0]
+
+
 def plot(cases, path):
     """CPU of a request as bars, a group for each load."""
     rows = sum(len(results) + 1.6 for _, results in cases)
@@ -354,6 +419,7 @@ def plot(cases, path):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--consentry", default="target/release/consentry", help="the binary to measure")
+    parser.add_argument("--pingora", default="target/pingora/release/pingora-peer", help="Pingora's binary, by `make pingora`")
     parser.add_argument("--cases", default=",".join([*LOADS, *OTHERS]), help="which loads, by commas (default: all)")
     parser.add_argument("--proxies", default=",".join(PROXIES), help="which proxies, by commas (default: all)")
     parser.add_argument("--rounds", type=int, default=3, help="interleaved rounds of each load (default: 3)")
@@ -361,6 +427,7 @@ def main():
     parser.add_argument("--idle", type=int, default=5000, help="idle connections (default: 5000)")
     parser.add_argument("--svg", default="bench.svg", help="where the plot goes (default: bench.svg)")
     parser.add_argument("--json", help="where the figures go as JSON")
+    parser.add_argument("--markdown", help="where a table of CPU and memory goes, in Markdown")
     args = parser.parse_args()
     for tool in ["nginx", "wrk", "h2load", "openssl", "taskset", args.consentry]:
         if not shutil.which(tool):
@@ -370,7 +437,7 @@ def main():
         sys.exit(f"no such load: {', '.join(unknown)}")
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(65536, hard), hard))
-    installed = {"nginx": "nginx", "HAProxy": "haproxy", "Envoy": envoy(), "consentry": args.consentry}
+    installed = {"nginx": "nginx", "HAProxy": "haproxy", "Envoy": envoy(), "Pingora": args.pingora, "consentry": args.consentry}
     wanted = []
     for name in args.proxies.split(","):
         kind = name.removesuffix("+Lua")
@@ -398,9 +465,9 @@ def main():
         for case in args.cases.split(","):
             if case in LOADS:
                 of_case = LOADS[case][4] or PROXIES
-                proxies = [proxy(name) for name in of_case if name in wanted or "," in name]
+                proxies = [proxy(name) for name in of_case if plain(name) in wanted]
                 results = measure(proxies, case, args)
-                show(LOADS[case][0], results, "nginx" if "nginx" in results else next(iter(results)))
+                show(LOADS[case][0], results, next(iter(results)))
                 cases.append((LOADS[case][0], results))
                 figures[case] = results
             elif case == "idle":
@@ -424,6 +491,9 @@ def main():
     if cases:
         plot(cases, args.svg)
         print(f"\nthe plot is in {args.svg}")
+    if cases and args.markdown:
+        with open(args.markdown, "w") as file:
+            file.write(table(cases) + "\n")
     if args.json:
         with open(args.json, "w") as file:
             json.dump(figures, file, indent=1)

@@ -157,8 +157,9 @@ impl<B: Body<Data = Bytes>> Rewriting<B> {
             }
             self.changed.clear();
             let pushed = self.rewriter.push(&self.plain, &mut self.changed);
-            self.changed.extend_from_slice(self.plain.get(pushed..).unwrap_or_default());
-            if codec.encode(&self.changed, &mut out).is_err() {
+            let rest = self.plain.get(pushed..).unwrap_or_default();
+            let encoded = codec.encode(&self.changed, &mut out);
+            if encoded.and_then(|()| codec.encode(rest, &mut out)).is_err() {
                 self.break_off();
                 return out;
             }

@@ -87,6 +87,8 @@ pub(super) struct Codec {
     full: bool,
     /// Something was encoded that is not flushed.
     dirty: bool,
+    /// Where a piece is written to, before it is known how long it is.
+    piece: Box<[u8; PIECE]>,
 }
 
 /// What may follow a coded stream that has ended.
@@ -107,7 +109,7 @@ impl Codec {
         {
             Coding::Identity => return None,
             Coding::Gzip => {
-                (Box::new(GzipDecoder::new()), Box::new(GzipEncoder::new(Level::Precise(2).into())))
+                (Box::new(GzipDecoder::new()), Box::new(GzipEncoder::new(Level::Precise(1).into())))
             }
             Coding::Brotli => {
                 let params = EncoderParams::default().quality(Level::Precise(3)).window_size(16);
@@ -127,7 +129,8 @@ impl Codec {
             Coding::Gzip => Follows::Member(0),
             Coding::Identity | Coding::Brotli => Follows::Nothing,
         };
-        Some(Self { decoder, encoder, follows, ended: false, full: false, dirty: false })
+        let piece = Box::new([0; PIECE]);
+        Some(Self { decoder, encoder, follows, ended: false, full: false, dirty: false, piece })
     }
 
     /// Undoes a piece of the input. Returns how many bytes of it were taken; `plain` is what they give.
@@ -145,8 +148,7 @@ impl Codec {
                 Follows::Member(read) => return self.begin_member(read, input),
             }
         }
-        let mut piece = [0_u8; PIECE];
-        let mut output = WriteBuffer::new_initialized(&mut piece);
+        let mut output = WriteBuffer::new_initialized(&mut *self.piece);
         let mut input = PartialBuffer::new(input);
         if input.unwritten().is_empty() {
             if self.full {
@@ -196,9 +198,8 @@ impl Codec {
     /// Codes bytes.
     pub(super) fn encode(&mut self, plain: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
         let mut input = PartialBuffer::new(plain);
-        let mut piece = [0_u8; PIECE];
         while !input.unwritten().is_empty() {
-            let mut output = WriteBuffer::new_initialized(&mut piece);
+            let mut output = WriteBuffer::new_initialized(&mut *self.piece);
             self.encoder.encode(&mut input, &mut output)?;
             out.extend_from_slice(output.written());
             self.dirty = true;
@@ -211,22 +212,22 @@ impl Codec {
         if !std::mem::take(&mut self.dirty) {
             return Ok(());
         }
-        drain(out, |output| self.encoder.flush(output))
+        drain(&mut *self.piece, out, |output| self.encoder.flush(output))
     }
 
     /// Ends the coded stream.
     pub(super) fn finish(&mut self, out: &mut Vec<u8>) -> io::Result<()> {
-        drain(out, |output| self.encoder.finish(output))
+        drain(&mut *self.piece, out, |output| self.encoder.finish(output))
     }
 }
 
 fn drain(
+    piece: &mut [u8],
     out: &mut Vec<u8>,
     mut step: impl FnMut(&mut WriteBuffer<'_>) -> io::Result<bool>,
 ) -> io::Result<()> {
-    let mut piece = [0_u8; PIECE];
     loop {
-        let mut output = WriteBuffer::new_initialized(&mut piece);
+        let mut output = WriteBuffer::new_initialized(&mut *piece);
         let done = step(&mut output)?;
         out.extend_from_slice(output.written());
         if done {

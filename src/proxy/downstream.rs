@@ -16,6 +16,7 @@ pub(crate) mod http1_response;
 pub(crate) mod http1_session;
 pub(crate) mod listener;
 pub(crate) mod proxy_protocol;
+pub(crate) mod send_gate;
 pub(crate) mod tls;
 pub(crate) mod worker;
 pub(crate) mod worker_pool;

@@ -1,6 +1,6 @@
 //! The body of a received HTTP/1.1 message, request's or response's, as frames.
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
 use crate::http::body::BodyDecoder;
@@ -55,14 +55,12 @@ impl Http1Body {
             return Ok(Part::Missing);
         }
         let decoded = self.decoder.decode(unread)?;
-        let mut taken = unread.split_to(decoded.consumed.min(unread.len()));
         if decoded.data.is_empty() {
             // Only framing: the body has ended, or more must be read.
+            io.consume(decoded.consumed);
             return self.next(io);
         }
-        taken.truncate(decoded.data.end);
-        taken.advance(decoded.data.start.min(taken.len()));
-        Ok(Part::Frame(Frame::data(taken.freeze())))
+        Ok(Part::Frame(Frame::data(io.take(decoded.consumed, decoded.data))))
     }
 
     /// Whether the last byte of the body has been taken, its trailer section included.

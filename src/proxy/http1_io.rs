@@ -3,22 +3,34 @@
 
 use std::cell::Cell;
 use std::io::{self, IoSlice};
+use std::ops::Range;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::io::poll_read_buf;
 
 use crate::proxy::socket_io::SocketIo;
 
-/// Bytes read from a socket at a time: a body of 64 KiB and its head in one piece.
-const READ_BYTES: usize = 68 * 1024;
-/// Up to this number of bytes are copied out of the worker's buffer, so that they do not hold it.
+/// How many bytes are read from a socket at a time.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ReadSizes {
+    /// Of a message, until so much has come.
+    first: usize,
+    /// Of a longer one: what was read last may wait for a client that reads slowly.
+    later: usize,
+}
+
+/// A message on a connection of its own: a body of 64 KiB and its head come in one piece.
+pub(crate) const READ_SIZES: ReadSizes = ReadSizes { first: 68 * 1024, later: 32 * 1024 };
+/// A response for one of the streams of an HTTP/2 connection, each of which may wait for the client.
+pub(crate) const STREAM_READ_SIZES: ReadSizes = ReadSizes { first: 68 * 1024, later: 16 * 1024 };
+/// Up to this number of bytes are copied out of the worker's buffer where they are kept, so that they do not hold it.
 const SHORT: usize = 4 * 1024;
 
 thread_local! {
-    /// The read buffer of the worker. A long read is split off and shares its memory until it has been written.
+    /// The read buffer of the worker. What was read is split off and shares its memory until it is consumed.
     static READ: Cell<BytesMut> = Cell::default();
 }
 
@@ -32,11 +44,19 @@ pub(crate) struct Http1Io {
     queued: BytesMut,
     /// The socket has accepted a byte since [`Self::begin`].
     has_written: bool,
+    /// Bytes that are read next, and after that.
+    reads: ReadSizes,
 }
 
 impl Http1Io {
     pub(crate) fn new(socket: SocketIo) -> Self {
-        Self { socket, unread: BytesMut::new(), queued: BytesMut::new(), has_written: false }
+        Self {
+            socket,
+            unread: BytesMut::new(),
+            queued: BytesMut::new(),
+            has_written: false,
+            reads: READ_SIZES,
+        }
     }
 
     /// The socket, and the bytes that were read from it and not consumed.
@@ -49,16 +69,48 @@ impl Http1Io {
         &mut self.unread
     }
 
+    /// Drops unread bytes from the front. Where none are left, no memory is held.
+    pub(crate) fn consume(&mut self, length: usize) {
+        match length < self.unread.len() {
+            true => self.unread.advance(length),
+            false => self.unread = BytesMut::new(),
+        }
+    }
+
+    /// Takes unread bytes of a body from the front, of which `data` is the part to keep.
+    pub(crate) fn take(&mut self, length: usize, data: Range<usize>) -> Bytes {
+        let part = self.unread.get(data.clone()).unwrap_or_default();
+        if part.len() <= SHORT {
+            let part = Bytes::copy_from_slice(part);
+            self.consume(length);
+            return part;
+        }
+        let mut taken = match length < self.unread.len() {
+            true => self.unread.split_to(length),
+            false => std::mem::take(&mut self.unread),
+        };
+        taken.truncate(data.end);
+        taken.advance(data.start.min(taken.len()));
+        taken.freeze()
+    }
+
     /// Reads behind the unread bytes: how many there are more; 0 at the end of the stream.
     pub(crate) fn poll_fill(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let mut buffer = READ.take();
-        buffer.reserve(READ_BYTES);
-        let polled = poll_read_buf(Pin::new(&mut self.socket), context, &mut buffer);
-        if buffer.len() <= SHORT || !self.unread.is_empty() {
+        let most = self.reads.first;
+        if buffer.spare_capacity_mut().len() < most && !buffer.try_reclaim(most) {
+            buffer = BytesMut::with_capacity(most);
+        }
+        let polled =
+            poll_read_buf(Pin::new(&mut self.socket), context, &mut (&mut buffer).limit(most));
+        if buffer.len() > self.reads.later {
+            self.reads.first = self.reads.later;
+        }
+        if self.unread.is_empty() {
+            self.unread = buffer.split();
+        } else {
             self.unread.extend_from_slice(&buffer);
             buffer.clear();
-        } else {
-            self.unread = buffer.split();
         }
         READ.set(buffer);
         polled
@@ -87,9 +139,10 @@ impl Http1Io {
         !self.queued.is_empty()
     }
 
-    /// A message begins: nothing of it has been written.
-    pub(crate) fn begin(&mut self) {
+    /// A message begins: nothing of it has been written. So much of the response is read at a time.
+    pub(crate) fn begin(&mut self, reads: ReadSizes) {
         self.has_written = false;
+        self.reads = reads;
     }
 
     /// Whether the socket has accepted a byte of the message.

@@ -2,7 +2,8 @@
 //! of its own would wake that thread, and cost a system call, for each request.
 
 use std::cell::RefCell;
-use std::io::Write;
+use std::io::{self, Write};
+use std::time::Duration;
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -11,7 +12,43 @@ use tracing_appender::non_blocking::NonBlocking;
 /// A buffer of this many bytes is handed over at once.
 const FULL: usize = 16 * 1024;
 /// Buffers that wait for a slow reader: lines behind them are dropped.
-pub const MAX_WAITING: usize = 1024;
+pub const MAX_WAITING: usize = 4096;
+/// How long the thread of the log rests after it has written: waking it costs more than the lines that come meanwhile.
+const REST: Duration = Duration::from_millis(2);
+
+/// Writes what has come until a flush in one system call, and rests after it. For the thread of the log.
+#[derive(Debug)]
+pub struct Batches<W> {
+    writer: W,
+    batch: Vec<u8>,
+}
+
+impl<W> Batches<W> {
+    /// Batches for this writer.
+    pub fn new(writer: W) -> Self {
+        Self { writer, batch: Vec::new() }
+    }
+}
+
+impl<W: Write> Write for Batches<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.batch.extend_from_slice(bytes);
+        if self.batch.len() >= FULL {
+            let written = self.writer.write_all(&self.batch);
+            self.batch.clear();
+            written?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let written = self.writer.write_all(&self.batch);
+        self.batch.clear();
+        written.and_then(|()| self.writer.flush())?;
+        std::thread::sleep(REST);
+        Ok(())
+    }
+}
 
 thread_local! {
     static BUFFER: RefCell<Buffer> = RefCell::default();
@@ -77,7 +114,6 @@ pub(super) fn with_millis<T>(time: OffsetDateTime, take: impl FnOnce(&str) -> T)
 
 #[cfg(test)]
 mod tests {
-    use std::io;
     use std::sync::{Arc, Mutex};
 
     use super::*;
@@ -122,6 +158,22 @@ mod tests {
         drop(guard);
         let expected = [&b"alone\n"[..], b"a\nb\nc\n", &[&long[..], b"\n"].concat(), b"last\n"];
         assert_eq!(*written.0.lock().expect("a lock"), expected);
+    }
+
+    #[test]
+    fn what_comes_until_a_flush_is_written_at_once_and_a_long_batch_before_it() {
+        let written = Written::default();
+        let mut batches = Batches::new(written.clone());
+        for bytes in [b"a\n", b"b\n"] {
+            batches.write_all(bytes).expect("it is kept");
+        }
+        batches.flush().expect("it is written");
+        let long = vec![b'x'; FULL];
+        batches.write_all(&long).expect("it is written");
+        batches.flush().expect("it is written");
+        let written = written.0.lock().expect("a lock");
+        let parts: Vec<_> = written.iter().filter(|part| !part.is_empty()).collect();
+        assert_eq!(parts, [&b"a\nb\n"[..], &long[..]]);
     }
 
     #[test]

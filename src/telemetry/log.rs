@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, fmt as lines, reload};
@@ -16,7 +16,7 @@ use crate::config::settings::LogLevel;
 /// Changes the level of the log.
 #[derive(Clone)]
 pub struct LogLevelControl {
-    handle: reload::Handle<LevelFilter, Registry>,
+    handle: reload::Handle<Targets, Registry>,
     level: Arc<AtomicU8>,
 }
 
@@ -44,14 +44,16 @@ pub fn start_log(level: LogLevel, json: bool, terminal: bool) -> (LogLevelContro
     (LogLevelControl { handle, level: Arc::new(AtomicU8::new(level as u8)) }, guard)
 }
 
-fn filter(level: LogLevel) -> LevelFilter {
-    match level {
+/// What h2 says of PING frames is left out: it warns of the answer to each that `http2_ping` sends.
+fn filter(level: LogLevel) -> Targets {
+    let level = match level {
         LogLevel::Error => LevelFilter::ERROR,
         LogLevel::Warn => LevelFilter::WARN,
         LogLevel::Info => LevelFilter::INFO,
         LogLevel::Debug => LevelFilter::DEBUG,
         LogLevel::Trace => LevelFilter::TRACE,
-    }
+    };
+    Targets::new().with_default(level).with_target("h2::proto::ping_pong", LevelFilter::ERROR)
 }
 
 impl LogLevelControl {

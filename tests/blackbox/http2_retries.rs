@@ -8,10 +8,11 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use crate::http2_hostile::{
-    DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, RST_STREAM, SETTINGS, WINDOW_UPDATE, block,
-    frame, next_frame,
+    DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, RST_STREAM, SETTINGS, WINDOW_UPDATE,
+    block, frame, next_frame,
 };
 use crate::support::{Proxy, request};
 
@@ -61,6 +62,13 @@ impl Upstream {
         ))
     }
 
+    /// Waits until a PING has come on this connection.
+    fn wait_for_ping(&self, connection: usize) {
+        let seen = self.seen.lock().unwrap();
+        let ping = |seen: Seen| seen.connection == connection && seen.body == "PING";
+        while !ping(seen.recv_timeout(Duration::from_secs(10)).unwrap()) {}
+    }
+
     /// Connection and body of each request that was received whole, so far.
     fn whole(&self) -> Vec<(usize, String)> {
         let seen = self.seen.lock().unwrap();
@@ -95,6 +103,12 @@ fn serve(
                 seen.ended = flags & END_STREAM != 0;
                 tell.send(seen.clone()).ok()?;
                 stream.write_all(&answer(seen)).ok()?;
+            }
+            PING => {
+                tell.send(Seen { connection, stream: 0, body: "PING".into(), ended: true }).ok()?;
+                if connection > 0 {
+                    stream.write_all(&frame(PING, ACK, 0, &payload)).ok()?;
+                }
             }
             _ => {}
         }
@@ -214,17 +228,28 @@ fn a_body_is_kept_up_to_64_kib_and_a_request_is_sent_three_times_on_new_connecti
 }
 
 #[test]
-fn a_connection_that_is_silent_after_a_timeout_gets_no_other_request() {
-    let upstream = Upstream::start(|seen| match seen.connection {
-        0 => Vec::new(),
+fn a_connection_gets_a_ping_after_a_timeout_and_no_other_request_until_it_answers() {
+    // The first connection is dead; on the second one a response is missing.
+    let upstream = Upstream::start(|seen| match (seen.connection, seen.body.as_str()) {
+        (0, _) | (_, "hangs") => Vec::new(),
         _ => good(seen),
     });
     let proxy = upstream.proxy("timeouts.first_byte = '1s'");
     assert_eq!(status(&proxy, "GET", ""), 504);
+    upstream.wait_for_ping(0);
     for _ in 0..3 {
         assert_eq!(status(&proxy, "GET", ""), 200);
     }
     let connections: Vec<_> =
         upstream.whole().into_iter().map(|(connection, _)| connection).collect();
-    assert_eq!(connections, [0, 1, 1, 1]);
+    assert_eq!(connections, [1, 1, 1]);
+    assert_eq!(status(&proxy, "POST", "hangs"), 504);
+    upstream.wait_for_ping(1);
+    // Until the answer to the PING has been read, requests go elsewhere.
+    let is_back = (0..1000).any(|_| {
+        assert_eq!(status(&proxy, "GET", ""), 200);
+        upstream.whole().last().is_some_and(|(connection, _)| *connection == 1)
+    });
+    assert!(is_back);
+    assert!(!proxy.log().contains("PING"), "{}", proxy.log());
 }

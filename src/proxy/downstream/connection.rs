@@ -21,12 +21,16 @@ use crate::proxy::downstream::connection_state::Visitor;
 use crate::proxy::downstream::http1_client::Http1Client;
 use crate::proxy::downstream::http1_connection::{self, End};
 use crate::proxy::downstream::http1_session::Http1Session;
+use crate::proxy::downstream::send_gate::{GatedBody, SendGate};
 use crate::proxy::downstream::write_coalescer::Gathered;
 use crate::proxy::http1_io::Http1Io;
 use crate::proxy::request::handler::{Received, handle};
 use crate::proxy::request::response_body::ServedBody;
 use crate::proxy::socket_io::SocketIo;
 use crate::telemetry::ErrorKind;
+
+/// Bytes of a response behind which no further part is taken: each is on its way before the next one is read.
+const MAX_SEND_BUFFER: usize = 1;
 
 /// How an error comes from hyper, or from below it.
 type Failure = Box<dyn Error + Send + Sync>;
@@ -58,9 +62,15 @@ async fn speak_http2(client: Arc<Http1Client>, visitor: &Arc<Visitor>) -> Result
     let mut stream = WatchedStream::new(socket, Arc::clone(visitor));
     stream.put_back(&unread);
     let of_service = Arc::clone(visitor);
+    let gate = Arc::new(SendGate::default());
+    let of_bodies = Arc::clone(&gate);
     // Boxed here: on its way into a task of its own it is moved half a dozen times.
-    let service = service_fn(move |request| Box::pin(handle_http2(&of_service, request)));
-    serve_http2(stream, service, visitor).await
+    let service = service_fn(move |request| {
+        let handled = handle_http2(&of_service, request);
+        let gate = Arc::clone(&of_bodies);
+        Box::pin(async move { Ok(handled.await?.map(|body| GatedBody::new(body, gate))) })
+    });
+    serve_http2(stream, service, visitor, &gate).await
 }
 
 /// Handles a request of HTTP/2. One that authenticates its connection is rejected: an HTTP/2 connection carries the
@@ -87,15 +97,26 @@ fn handle_http2(
     }
 }
 
-async fn serve_http2<H>(stream: WatchedStream, service: H, visitor: &Visitor) -> Result<(), Failure>
+async fn serve_http2<H>(
+    stream: WatchedStream,
+    service: H,
+    visitor: &Visitor,
+    gate: &SendGate,
+) -> Result<(), Failure>
 where
-    H: HttpService<Incoming, ResBody = ServedBody, Error = h2::Error, Future: Send + 'static>,
+    H: HttpService<
+            Incoming,
+            ResBody = GatedBody<ServedBody>,
+            Error = h2::Error,
+            Future: Send + 'static,
+        >,
 {
     let limits = visitor.worker.snapshot().limits;
     let stream = Gathered::new(stream);
     let connection = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .max_concurrent_streams(128)
+        .max_send_buf_size(MAX_SEND_BUFFER)
         .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
         .serve_connection(TokioIo::new(stream.clone()), service);
     let mut connection = pin!(connection);
@@ -110,7 +131,9 @@ where
             connection.as_mut().graceful_shutdown();
         }
         let ended = connection.as_mut().poll(context).map_err(Failure::from);
-        match stream.poll_hand_over(context) {
+        let handed_over = stream.poll_hand_over(context);
+        gate.set(handed_over.is_pending());
+        match handed_over {
             Poll::Ready(Err(error)) if ended.is_pending() => Poll::Ready(Err(error.into())),
             Poll::Ready(_) | Poll::Pending => ended,
         }

@@ -203,7 +203,7 @@ async fn linger(client: &Arc<Http1Client>, visitor: &Arc<Visitor>) {
             }
         }
         loop {
-            state.io.unread().clear();
+            state.io.consume(usize::MAX);
             if visitor.activity.poll_order(context) == Order::Close || state.half_closed {
                 return Poll::Ready(());
             }

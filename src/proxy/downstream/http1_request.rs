@@ -117,7 +117,7 @@ fn parse(client: &Arc<Http1Client>, state: &mut State, limits: &Limits) -> Optio
         }
         Err(error) => return refused(error.into()),
     };
-    unread.advance(length);
+    state.io.consume(length);
     let Head { request, received, framing } = head;
     let http11 = received.version == Version::HTTP_11;
     let expects = http11 && received.expects_continue;

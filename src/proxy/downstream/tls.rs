@@ -15,6 +15,9 @@ use crate::proxy::site_table::Snapshot;
 use crate::proxy::socket_io::SocketIo;
 use crate::telemetry::ErrorKind;
 
+/// Bytes of records that wait for a client that reads slowly: a DATA frame of the usual length.
+const MAX_UNSENT: usize = 17 * 1024;
+
 /// Shakes hands, for no longer than the head of a request may take, and speaks HTTP from then on.
 pub(crate) async fn serve(socket: Socket, visitor: Arc<Visitor>, snapshot: Arc<Snapshot>) {
     let Some(tls) = snapshot.tls.clone() else { return };
@@ -32,7 +35,8 @@ pub(crate) async fn serve(socket: Socket, visitor: Arc<Visitor>, snapshot: Arc<S
         TlsAcceptor::from(tls).accept(socket).await.map(Ok)
     });
     match tokio::time::timeout(longest, shaking).await {
-        Ok(Ok(Ok(stream))) => {
+        Ok(Ok(Ok(mut stream))) => {
+            stream.get_mut().1.set_buffer_limit(Some(MAX_UNSENT));
             if forwards_certificate && let Some(chain) = stream.get_ref().1.peer_certificates() {
                 visitor.peer.set_certificate(chain);
             }

@@ -12,8 +12,8 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// The most that is gathered, in octets.
-const MOST: usize = 64 * 1024;
+/// The most that is gathered, in octets: a DATA frame of the usual length.
+const MOST: usize = 16 * 1024 + 9;
 /// The room that is made for a beginning, in octets.
 const ROOM: usize = 4 * 1024;
 

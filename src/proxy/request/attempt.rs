@@ -18,6 +18,7 @@ use crate::http::{Client, Fields, Request, Response, binds_connection};
 use crate::proxy::downstream::connection_state::Visitor;
 use crate::proxy::downstream::http1_client::Http1Client;
 use crate::proxy::downstream::http1_session::Http1Session;
+use crate::proxy::http1_io::{READ_SIZES, ReadSizes, STREAM_READ_SIZES};
 use crate::proxy::request::error::ProxyError;
 use crate::proxy::request::hop_by_hop;
 use crate::proxy::request::request_body::{Progress, VisitorBody};
@@ -41,6 +42,13 @@ pub(crate) struct Forward<'a> {
     pub(crate) consent: &'a Consent,
     /// When the request came here.
     pub(crate) began: Instant,
+}
+
+impl Forward<'_> {
+    /// How much of the response is read at a time.
+    fn reads(&self) -> ReadSizes {
+        self.http1.map_or(STREAM_READ_SIZES, |_| READ_SIZES)
+    }
 }
 
 /// A final response with the connection that its body comes on.
@@ -84,7 +92,7 @@ pub(crate) fn begin(
         lease.make_private(to.http1.map(|session| &session.private));
     }
     let progress = request.body.progress();
-    if let Err(error) = lease.sender.start(request) {
+    if let Err(error) = lease.sender.start(request, to.reads()) {
         return Exchange::Boxed(Box::pin(std::future::ready(Err(error))));
     }
     let counted = to.site.balance.count(lease.upstream());
@@ -238,7 +246,7 @@ async fn send_on_new(
         lease.own(to.http1.map(|session| &session.private));
     }
     let counted = to.site.balance.count(lease.upstream());
-    lease.sender.start(request)?;
+    lease.sender.start(request, to.reads())?;
     let to = Forward { began: Instant::now(), ..to };
     Head::of(lease.counted(counted), progress, to).await
 }
@@ -255,7 +263,7 @@ async fn send_private(
     }
     let progress = request.body.progress();
     let counted = to.site.balance.count(lease.upstream());
-    lease.sender.start(request)?;
+    lease.sender.start(request, to.reads())?;
     match Head::of(lease.counted(counted), progress, to).await? {
         Ok(answered) => Ok(answered),
         Err(failed) => send_again(failed, to).await,

@@ -8,29 +8,33 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use futures_util::task::AtomicWaker;
 use http::header::{CONNECTION, EXPECT, HOST, UPGRADE};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Uri, Version};
 use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http2};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio_util::io::InspectReader;
 
 use crate::config::settings::Limits;
 use crate::http::{Fields, Request, Response};
+use crate::proxy::http1_io::ReadSizes;
 use crate::proxy::request::error::ProxyError;
 use crate::proxy::request::request_body::{BodyAgain, VisitorBody};
 use crate::proxy::socket_io::SocketIo;
 use crate::proxy::upstream::failure::UpstreamError;
 use crate::proxy::upstream::http1_connection::{Http1Upstream, ResponseHead, is_idempotent};
+use crate::proxy::upstream::http2_ping::PingStream;
 
 /// The most requests side by side on one connection, where the upstream takes so many.
 const MOST_STREAMS: usize = 100;
 /// How much of a body may be on its way, for each request and for a connection (RFC 9113 section 6.9).
-const STREAM_WINDOW: u32 = 1 << 20;
-const CONNECTION_WINDOW: u32 = 4 << 20;
-/// When a silent upstream is asked whether it is there, and how long it may take to answer.
-const PING: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(10));
+const STREAM_WINDOW: u32 = 256 << 10;
+const CONNECTION_WINDOW: u32 = 1 << 20;
+
+/// How long an upstream may take to answer a PING before its connection is closed.
+const MAX_PONG_WAIT: Duration = Duration::from_secs(10);
 
 /// What an HTTP/2 upstream answers to a request.
 type Http2Response = Pin<
@@ -100,6 +104,8 @@ struct Streams {
     most: AtomicUsize,
     /// A response was waited for in vain, and nothing has arrived since.
     silent: AtomicBool,
+    /// The task of the connection.
+    task: AtomicWaker,
 }
 
 /// A request's place on a shared connection.
@@ -115,7 +121,7 @@ impl Drop for Stream {
 impl Shared {
     /// A place on it; `None` when it is full, silent or has ended.
     pub(crate) fn place(&self) -> Option<Stream> {
-        let Streams { open, most, silent } = &*self.streams;
+        let Streams { open, most, silent, .. } = &*self.streams;
         let full = open.load(Relaxed) >= most.load(Relaxed);
         if self.sender.is_closed() || full || silent.load(Relaxed) {
             return None;
@@ -144,42 +150,49 @@ pub(crate) async fn http2(
         open: AtomicUsize::new(0),
         most: AtomicUsize::new(MOST_STREAMS),
         silent: AtomicBool::new(false),
+        task: AtomicWaker::new(),
     });
     let heard = Arc::clone(&streams);
     let socket = InspectReader::new(socket, move |_| heard.silent.store(false, Relaxed));
-    let (every, patience) = PING;
+    let (socket, mut pinger) = PingStream::new(socket, MAX_PONG_WAIT);
     let (sender, connection) = http2::Builder::new(TokioExecutor::new())
-        .timer(TokioTimer::new())
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_header_list_size(header_list)
-        .keep_alive_interval(every)
-        .keep_alive_timeout(patience)
         .handshake(TokioIo::new(socket))
         .await
         .map_err(|error| ProxyError::Upstream(error.into()))?;
     let told = Arc::clone(&streams);
     let mut connection = Box::pin(connection);
     tokio::spawn(std::future::poll_fn(move |context| {
+        told.task.register(context.waker());
         let polled = connection.as_mut().poll(context);
         // It says so in its settings (RFC 9113 section 6.5.2). They are looked at whenever a request is handed
         // over: what comes at once before that waits inside of h2.
         told.most.store(connection.current_max_send_streams().min(MOST_STREAMS), Relaxed);
-        polled.map(|_| ())
+        match polled {
+            Poll::Ready(_) => Poll::Ready(()),
+            Poll::Pending => pinger.poll(told.silent.load(Relaxed), context),
+        }
     }));
     Ok(Sender::Http2(Shared { sender, streams, scheme }, None))
 }
 
 impl Sender {
-    /// Sends a request in the form that the connection wants. Its response is polled for.
+    /// Sends a request in the form that the connection wants. Its response is polled for, and by HTTP/1.1 so
+    /// much of it is read at a time.
     ///
     /// # Errors
     /// When its host cannot be said in HTTP/2.
-    pub(crate) fn start(&mut self, mut request: Request<VisitorBody>) -> Result<(), ProxyError> {
+    pub(crate) fn start(
+        &mut self,
+        mut request: Request<VisitorBody>,
+        reads: ReadSizes,
+    ) -> Result<(), ProxyError> {
         match self {
             Self::Http1(connection) => {
                 fit_http1(&mut request);
-                connection.start(request);
+                connection.start(request, reads);
             }
             Self::Http2(shared, response) => {
                 fit_http2(&mut request, shared.scheme.clone())?;
@@ -229,11 +242,12 @@ impl Sender {
         }
     }
 
-    /// Notes that a response was waited for in vain: until something arrives on the connection, no other request is sent
-    /// on it.
+    /// Notes that a response was waited for in vain: the upstream gets a PING, and until something arrives on the
+    /// connection, no other request is sent on it.
     pub(crate) fn timed_out(&self) {
         if let Self::Http2(shared, _) = self {
             shared.streams.silent.store(true, Relaxed);
+            shared.streams.task.wake();
         }
     }
 

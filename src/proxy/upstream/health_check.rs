@@ -11,6 +11,7 @@ use http::header::{HOST, USER_AGENT};
 
 use crate::config::settings::HealthCheck;
 use crate::http::Request;
+use crate::proxy::http1_io::READ_SIZES;
 use crate::proxy::request::request_body::VisitorBody;
 use crate::proxy::site_table::{Site, Snapshot};
 use crate::proxy::upstream::pool::{Need, Upstream};
@@ -87,7 +88,7 @@ async fn ask(
     let mut request = Request::new(Method::GET, uri, VisitorBody::empty());
     request.fields.append(&HOST, &*site.host);
     request.fields.append(&USER_AGENT, "consentry (health)");
-    sender.start(request).map_err(|error| error.to_string())?;
+    sender.start(request, READ_SIZES).map_err(|error| error.to_string())?;
     match sender.answer().await {
         Ok(status) if status.is_success() || status.is_redirection() => Ok(()),
         Ok(status) => Err(format!("it answers {}", status.as_u16())),

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
 use http::{Method, StatusCode};
 use http_body::{Body, Frame, SizeHint};
@@ -19,7 +19,7 @@ use crate::http::framing::{self, BodyLength};
 use crate::http::head::{self, HeadError, Parsed};
 use crate::http::{FieldSection, Fields, Request, Response};
 use crate::proxy::http1_body::{Http1Body, Part};
-use crate::proxy::http1_io::Http1Io;
+use crate::proxy::http1_io::{Http1Io, ReadSizes};
 use crate::proxy::request::request_body::VisitorBody;
 use crate::proxy::socket_io::SocketIo;
 use crate::proxy::upstream::failure::{BodyError, UpstreamError};
@@ -88,10 +88,10 @@ impl Http1Upstream {
         }
     }
 
-    /// Takes a request. It is written when the response is polled for.
-    pub(crate) fn start(&mut self, request: Request<VisitorBody>) {
+    /// Takes a request. It is written when the response is polled for, of which so much is read at a time.
+    pub(crate) fn start(&mut self, request: Request<VisitorBody>, reads: ReadSizes) {
         self.reusable = false;
-        self.io.begin();
+        self.io.begin(reads);
         let to_head = request.method == Method::HEAD;
         self.exchange = Some(Exchange {
             request: Some(Box::new(request)),
@@ -217,7 +217,7 @@ impl Http1Upstream {
         if length > *max_head_bytes {
             return Err(UpstreamError::HeadTooLarge);
         }
-        unread.advance(length);
+        io.consume(length);
         let mut response = Box::new(response);
         let status = response.status;
         if status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS {

@@ -1,0 +1,252 @@
+//! A PING at the moment when an HTTP/2 upstream has left a request without an answer (RFC 9113 section 6.7).
+//!
+//! hyper sends PING frames at intervals only, and a gRPC server takes those for abuse (`too_many_pings`) while a stream is
+//! silent. This one is written between two frames of hyper's; h2 passes over the answer.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Sleep;
+
+/// Bytes of the preface of a client (RFC 9113 section 3.4).
+const PREFACE: usize = 24;
+/// Bytes of the head of a frame (RFC 9113 section 4.1).
+const FRAME_HEAD: usize = 9;
+/// The frame: its length, type and stream, and eight bytes of ours.
+const PING: &[u8] = &[0, 0, 8, 6, 0, 0, 0, 0, 0, b'a', b'n', b's', b'w', b'e', b'r', b'?', b'?'];
+
+/// A stream of HTTP/2 that two hold: the connection, and its [`Pinger`].
+#[derive(Debug)]
+pub(crate) struct PingStream<S>(Arc<Mutex<Inner<S>>>);
+
+#[derive(Debug)]
+struct Inner<S> {
+    stream: S,
+    position: Position,
+    /// What is left to write of a PING.
+    ping: &'static [u8],
+}
+
+/// Where in its frames a stream is.
+#[derive(Debug)]
+struct Position {
+    /// Bytes that are left of the preface or of a payload.
+    left: usize,
+    /// Bytes of a frame's head that were written.
+    head: usize,
+    /// The length that the frame's head begins with, as far as it was written.
+    length: usize,
+}
+
+impl Position {
+    fn advance(&mut self, mut bytes: &[u8]) {
+        while let Some((&first, rest)) = bytes.split_first() {
+            if self.left > 0 {
+                let skipped = self.left.min(bytes.len());
+                self.left -= skipped;
+                bytes = bytes.get(skipped..).unwrap_or_default();
+                continue;
+            }
+            if self.head < 3 {
+                self.length = self.length << 8 | usize::from(first);
+            }
+            self.head += 1;
+            if self.head == FRAME_HEAD {
+                *self = Self { left: self.length, head: 0, length: 0 };
+            }
+            bytes = rest;
+        }
+    }
+
+    fn is_between_frames(&self) -> bool {
+        self.left == 0 && self.head == 0
+    }
+}
+
+impl<S> PingStream<S> {
+    /// The stream for a connection that begins with the preface, and for its pinger, which waits this long for an answer.
+    pub(crate) fn new(stream: S, longest: Duration) -> (Self, Pinger<S>) {
+        let position = Position { left: PREFACE, head: 0, length: 0 };
+        let shared = Arc::new(Mutex::new(Inner { stream, position, ping: &[] }));
+        (Self(Arc::clone(&shared)), Pinger { stream: Self(shared), longest, patience: None })
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner<S>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> Inner<S> {
+    /// Writes what is left of a PING.
+    fn poll_ping(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.ping.is_empty() {
+            match ready!(Pin::new(&mut self.stream).poll_write(context, self.ping))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written => self.ping = self.ping.get(written..).unwrap_or_default(),
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Asks an upstream whether it is there.
+pub(crate) struct Pinger<S> {
+    stream: PingStream<S>,
+    longest: Duration,
+    /// A PING was written, and may be answered until then.
+    patience: Option<Pin<Box<Sleep>>>,
+}
+
+impl<S: AsyncWrite + Unpin> Pinger<S> {
+    /// With `silent` sends a PING, unless one is on its way already. Ready when the upstream has not answered in time, or the
+    /// stream is broken. Polled after the connection, by its task.
+    pub(crate) fn poll(&mut self, silent: bool, context: &mut Context<'_>) -> Poll<()> {
+        if !silent {
+            self.patience = None;
+        } else if self.patience.is_none() {
+            let inner = &mut *self.stream.inner();
+            if inner.position.is_between_frames() && inner.ping.is_empty() {
+                inner.ping = PING;
+                self.patience = Some(Box::pin(tokio::time::sleep(self.longest)));
+            }
+        }
+        if self.patience.is_some()
+            && let Poll::Ready(Err(_)) = Pin::new(&mut self.stream).poll_flush(context)
+        {
+            return Poll::Ready(());
+        }
+        match &mut self.patience {
+            Some(patience) => patience.as_mut().poll(context),
+            None => Poll::Pending,
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for PingStream<S> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner().stream).poll_read(context, buffer)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for PingStream<S> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(context, &[IoSlice::new(bytes)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let inner = &mut *self.inner();
+        ready!(inner.poll_ping(context))?;
+        let written = ready!(Pin::new(&mut inner.stream).poll_write_vectored(context, parts))?;
+        let mut left = written;
+        for part in parts {
+            let of_part = left.min(part.len());
+            inner.position.advance(part.get(..of_part).unwrap_or_default());
+            left -= of_part;
+        }
+        Poll::Ready(Ok(written))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let inner = &mut *self.inner();
+        ready!(inner.poll_ping(context))?;
+        Pin::new(&mut inner.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner().stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    fn frame(payload: usize) -> Vec<u8> {
+        let length = u32::try_from(payload).expect("short").to_be_bytes();
+        let mut frame = length[1..].to_vec();
+        frame.extend([0, 0, 0, 0, 0, 1]);
+        frame.resize(FRAME_HEAD + payload, b'x');
+        frame
+    }
+
+    proptest! {
+        #[test]
+        fn the_place_between_frames_is_found_however_they_are_cut(
+            payloads in prop::collection::vec(0..40_usize, 0..6),
+            parts in prop::collection::vec(1..30_usize, 1..40),
+        ) {
+            let mut bytes = vec![b'p'; PREFACE];
+            let mut ends = vec![PREFACE];
+            for payload in payloads {
+                bytes.extend(frame(payload));
+                ends.push(bytes.len());
+            }
+            let mut position = Position { left: PREFACE, head: 0, length: 0 };
+            let (mut at, mut parts) = (0, parts.into_iter().cycle());
+            while at < bytes.len() {
+                let end = bytes.len().min(at + parts.next().expect("endless"));
+                position.advance(&bytes[at..end]);
+                at = end;
+                prop_assert_eq!(position.is_between_frames(), ends.contains(&at), "{}", at);
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_ping_never_divides_a_frame_and_is_sent_once_while_the_upstream_is_silent() {
+        let (mut upstream, socket) = tokio::io::duplex(1024);
+        let (mut stream, mut pinger) = PingStream::new(socket, Duration::from_secs(60));
+        let frame = frame(4);
+        let mut poll = |silent| {
+            let mut context = Context::from_waker(std::task::Waker::noop());
+            assert!(pinger.poll(silent, &mut context).is_pending());
+        };
+        poll(true);
+        stream.write_all(&[b'p'; PREFACE]).await.expect("room");
+        stream.write_all(&frame[..10]).await.expect("room");
+        poll(true);
+        stream.write_all(&frame[10..]).await.expect("room");
+        poll(true);
+        poll(true);
+        stream.write_all(&frame).await.expect("room");
+        poll(false);
+        poll(true);
+        stream.shutdown().await.expect("it ends");
+        let mut written = Vec::new();
+        upstream.read_to_end(&mut written).await.expect("it ends");
+        assert_eq!(written, [&[b'p'; PREFACE][..], &frame, PING, &frame, PING].concat());
+    }
+
+    #[tokio::test]
+    async fn an_upstream_that_answers_no_ping_is_given_up() {
+        let longest = Duration::from_millis(20);
+        let (_upstream, socket) = tokio::io::duplex(1024);
+        let (mut stream, mut pinger) = PingStream::new(socket, longest);
+        stream.write_all(&[b'p'; PREFACE]).await.expect("room");
+        let began = tokio::time::Instant::now();
+        std::future::poll_fn(|context| pinger.poll(true, context)).await;
+        assert!(began.elapsed() >= longest);
+    }
+}
