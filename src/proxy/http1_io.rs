@@ -256,3 +256,31 @@ impl AsyncWrite for Http1Io {
         Pin::new(&mut self.socket).poll_shutdown(context)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn nothing_is_held_where_no_byte_is_left() {
+        let (near, far) = tokio::net::UnixStream::pair().expect("a pair");
+        let mut io = Http1Io::new(SocketIo::Unix(near));
+        let sent = vec![b'x'; 20_000];
+        // Short parts are copied, long ones share the buffer of the worker.
+        for (head, part) in [(10, 100), (10, 19_000), (0, 20_000)] {
+            let mut written = 0;
+            while written < sent.len() {
+                far.writable().await.expect("open");
+                written += far.try_write(&sent[written..]).unwrap_or_default();
+            }
+            while io.unread.len() < sent.len() {
+                std::future::poll_fn(|context| io.poll_fill(context)).await.expect("open");
+            }
+            io.consume(head);
+            let body = io.take(part, 1..part);
+            assert_eq!(body.len(), part - 1);
+            io.consume(usize::MAX);
+            assert_eq!((io.unread.len(), io.unread.capacity()), (0, 0));
+        }
+    }
+}

@@ -36,6 +36,7 @@ mod http2_retries;
 mod lifecycle;
 mod load;
 mod loops;
+mod memory;
 mod names;
 mod observability;
 mod operations;

@@ -1,0 +1,80 @@
+//! Clients that read slowly: how much memory each of them holds, and that it is given back.
+
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use crate::http2_hostile::{
+    Connection, END_HEADERS, END_STREAM, HEADERS, SETTINGS, WINDOW_UPDATE, block, frame, get,
+};
+use crate::support::{Origin, Proxy, request};
+
+const READERS: u64 = 64;
+/// A response that is larger than all buffers of the kernel.
+const LENGTH: usize = 64 << 20;
+
+/// Polls until the condition holds.
+fn wait_until(what: &str, holds: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < Duration::from_secs(20), "{what}");
+        std::thread::yield_now();
+    }
+}
+
+/// Opens clients that request a large response and read nothing of it. Returns how many KiB each of them holds at most.
+fn held_by<C>(open: impl Fn(&Proxy) -> C) -> u64 {
+    let sent = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&sent);
+    let origin = Origin::scripted(move |_, stream| {
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {LENGTH}\r\n\r\n");
+        let part = [b'x'; 16 * 1024];
+        let mut written = stream.write_all(head.as_bytes());
+        while written.is_ok() {
+            counted.fetch_add(1, Relaxed);
+            written = stream.write_all(&part);
+        }
+        false
+    });
+    let proxy = Proxy::start(&origin, "workers = 1");
+    let memory = || proxy.memory_kib("RssAnon:");
+    let before = memory();
+    let readers: Vec<C> = (0..READERS).map(|_| open(&proxy)).collect();
+    let moved = std::cell::Cell::new((0, Instant::now()));
+    wait_until("the responses stop", || {
+        let now = sent.load(Relaxed);
+        if moved.get().0 != now {
+            moved.set((now, Instant::now()));
+        }
+        now >= READERS && moved.get().1.elapsed() > Duration::from_millis(500)
+    });
+    let held = memory().saturating_sub(before) / READERS;
+    drop(readers);
+    wait_until("the memory is given back", || memory() < before + 4 * 1024);
+    held
+}
+
+#[test]
+fn a_slow_reader_of_http1_holds_at_most_64_kib() {
+    let held = held_by(|proxy| {
+        let mut visitor = proxy.visit();
+        visitor.send(&request("GET", "/", &[]));
+        visitor
+    });
+    assert!(held <= 64, "{held} KiB");
+}
+
+#[test]
+fn a_slow_reader_of_http2_with_an_open_window_holds_at_most_128_kib() {
+    let held = held_by(|proxy| {
+        let mut connection = Connection::open(proxy);
+        let window = 1_u32 << 30;
+        let settings = [&[0, 4][..], &window.to_be_bytes()].concat();
+        connection.send(&frame(SETTINGS, 0, 0, &settings));
+        connection.send(&frame(WINDOW_UPDATE, 0, 0, &window.to_be_bytes()));
+        connection.send(&frame(HEADERS, END_HEADERS | END_STREAM, 1, &block(&get("/"))));
+        connection
+    });
+    assert!(held <= 128, "{held} KiB");
+}
