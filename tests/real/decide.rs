@@ -76,6 +76,8 @@ fn everybody_decides(url: &str, folder: &std::path::Path) {
             ("accept", cart, 0, all.clone()),
             ("reject", cart, 0, json!(["PHPSESSID", "consentry"])),
             ("custom", cart, 0, json!(["PHPSESSID", "_ga", "consentry"])),
+            // Enter grants no more than the switches show.
+            ("enter", cart, 0, json!(["PHPSESSID", "_ga", "consentry"])),
             ("withdraw", cart, 0, json!(["PHPSESSID", "_ga", "consentry", "lang"])),
         ] {
             let shown = &of[state];
@@ -104,8 +106,8 @@ fn everybody_decides(url: &str, folder: &std::path::Path) {
 
     let receipts = exported(folder, &toml);
     let hows = |how: &str| receipts.iter().filter(|receipt| receipt["how"] == how).count();
-    // Accept and reject in the banner, custom and withdraw in the centre; with scripts and without.
-    assert_eq!((receipts.len(), hows("banner"), hows("centre")), (8, 4, 4), "{receipts:#?}");
+    // Accept and reject in the banner, custom, enter and withdraw in the centre; with scripts and without.
+    assert_eq!((receipts.len(), hows("banner"), hows("centre")), (10, 4, 6), "{receipts:#?}");
     assert!(receipts.iter().all(|receipt| receipt["language"] == "en"), "{receipts:#?}");
 }
 
@@ -122,7 +124,7 @@ fn everybody_decides_in_chromium_and_receipts_are_in_postgresql() {
     everybody_decides(&postgres.url(), folder.path());
     assert_eq!(
         postgres.ask("SELECT count(*), count(DISTINCT receipt->>'id') FROM consent_receipts"),
-        "8|8"
+        "10|10"
     );
 }
 

@@ -19,6 +19,13 @@ const ways = {
     await page.getByRole("switch", { name: "Performance and analytics" }).check();
     await page.getByRole("button", { name: "Save choice" }).click();
   },
+  enter: async (page) => {
+    await banner(page).getByRole("link", { name: "Choose" }).click();
+    await page.getByRole("switch", { name: "Performance and analytics" }).focus();
+    await page.keyboard.press("Space");
+    await page.keyboard.press("Enter");
+    await page.waitForURL(`${base}/shop/cart?item=1`);
+  },
   withdraw: async (page) => {
     await page.goto(`${base}/.consentry/`);
     await page.getByRole("switch", { name: "Advertising" }).uncheck();
@@ -30,7 +37,7 @@ const ways = {
 };
 
 for (const [scripts, javaScriptEnabled] of [["with", true], ["without", false]]) {
-  for (const states of [["none"], ["accept", "withdraw"], ["reject"], ["custom"]]) {
+  for (const states of [["none"], ["accept", "withdraw"], ["reject"], ["custom"], ["enter"]]) {
     const context = await browser.newContext({ javaScriptEnabled, locale: "en-GB" });
     const page = await context.newPage();
     page.on("console", (message) => (message.text().includes("Clear-Site-Data") ? found.cleared : found.console).push(message.text()));
