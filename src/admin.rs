@@ -172,11 +172,7 @@ impl Admin {
                 };
                 let before = control.level();
                 control.set(level);
-                tracing::warn!(
-                    before = before.as_str(),
-                    now = level.as_str(),
-                    "the log's level was changed"
-                );
+                tracing::warn!(before = before.as_str(), now = level.as_str(), "log level changed");
             }
             _ => {
                 let mut refusal = text(StatusCode::METHOD_NOT_ALLOWED, "only GET, HEAD and PUT\n");

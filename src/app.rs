@@ -100,10 +100,7 @@ pub fn build(config: Config) -> anyhow::Result<Bound> {
 #[cfg(feature = "ext-proc")]
 pub fn build_ext_proc(config: Config, at: &AdminAddress) -> anyhow::Result<Bound> {
     for site in config.sites.iter().filter(|site| site.page.banner.is_some() || site.page.guard) {
-        tracing::warn!(
-            site = site.name,
-            "Envoy asks for heads only: the banner and the guard change no page"
-        );
+        tracing::warn!(site = site.name, "Envoy sends headers only: banner and guard are disabled");
     }
     let config = envoy::only_heads(config);
     let sockets = Sockets::open(&config.listen)?;
@@ -245,13 +242,13 @@ impl Bound {
                 // An error is the end of the task above, which does not end by itself.
                 let stopped = async { first.await.unwrap_or_default() };
                 self.serve_and_drain(stopped).await?;
-                tracing::info!("drained, bye");
+                tracing::info!("shutdown complete");
                 Ok(())
             };
             tokio::select! {
                 served = served => served,
                 _ = second => {
-                    tracing::warn!("stopped at once by a second signal");
+                    tracing::warn!("second signal received: stopping immediately");
                     Ok(())
                 }
             }
@@ -308,7 +305,7 @@ impl Bound {
             let served = Arc::clone(&self.admin).serve(socket);
             tokio::spawn(async move {
                 let Err(error) = served.await;
-                tracing::error!(%error, "the admin listener has failed");
+                tracing::error!(%error, "admin listener failed");
             });
         }
         #[cfg(feature = "acme")]
@@ -336,7 +333,7 @@ impl Bound {
             tell_systemd(&[NotifyState::Stopping]);
             let delay = self.snapshot.load().timeouts.drain_delay;
             if !delay.is_zero() {
-                tracing::info!(?delay, "not ready any more, draining soon");
+                tracing::info!(?delay, "readiness now fails, draining after the delay");
                 tokio::time::sleep(delay).await;
             }
         };
@@ -355,7 +352,7 @@ impl Bound {
                 () = told => {}
             },
         }
-        tracing::info!("draining: no new connections, requests under way are finished");
+        tracing::info!("draining: no new connections are accepted, in-flight requests may finish");
         Ok(engine)
     }
 }
@@ -382,7 +379,7 @@ impl Engine {
 /// Tells systemd, where it started us and wants to know (sd_notify(3)).
 fn tell_systemd(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
-        tracing::warn!(%error, "systemd cannot be told");
+        tracing::warn!(%error, "sd_notify failed");
     }
 }
 

@@ -17,13 +17,13 @@ const MODE: u32 = 0o660;
 #[derive(Debug, Error)]
 pub enum SocketError {
     /// Another program listens there.
-    #[error("unix:{0} is in use already: another program listens there")]
+    #[error("unix:{0} is already in use by another program")]
     InUse(PathBuf),
     /// There is a file that is not a socket.
-    #[error("unix:{0} is a file already, and not a socket")]
+    #[error("unix:{0} exists and is not a socket")]
     NotASocket(PathBuf),
     /// Anything else.
-    #[error("unix:{0} cannot be listened on")]
+    #[error("cannot bind unix:{0}")]
     Other(PathBuf, #[source] io::Error),
 }
 

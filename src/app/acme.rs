@@ -116,14 +116,14 @@ impl Asking {
         let domains = self.acme.domains.join(", ");
         match event {
             Ok(EventOk::DeployedCachedCert) => {
-                tracing::info!(domains, "a certificate from the cache is shown");
+                tracing::info!(domains, "serving the cached certificate");
             }
             Ok(EventOk::DeployedNewCert) => {
-                tracing::info!(domains, "a new certificate is shown");
+                tracing::info!(domains, "serving a new certificate");
             }
             Ok(EventOk::CertCacheStore | EventOk::AccountCacheStore) => {}
             Err(error) => {
-                tracing::error!(domains, %error, "no certificate from the authority: it is asked again later");
+                tracing::error!(domains, %error, "certificate request failed, retrying later");
             }
         }
     }

@@ -69,7 +69,7 @@ impl EnvoyEngine {
             match self.socket.accept().await {
                 Ok(socket) => self.server.hand_over(socket),
                 Err(error) => {
-                    tracing::error!(%error, "connections cannot be accepted");
+                    tracing::error!(%error, "cannot accept connections");
                     tokio::time::sleep(ACCEPT_BACKOFF).await;
                 }
             }

@@ -75,7 +75,7 @@ impl Reloader {
                     // The same files are tried again when they change once more.
                     self.files.iter_mut().for_each(WatchedFile::update);
                     self.core.lasting.metrics.reloads().count(false);
-                    tracing::error!(%error, "internal fault: the config was not reloaded");
+                    tracing::error!(%error, "reload failed because of an internal error, keeping previous config");
                 }
             }
         }
@@ -101,7 +101,7 @@ impl Core {
         }
         if fixed(&config) != self.lasting.fixed {
             tracing::warn!(
-                "changes of listen addresses, workers, log, receipts and tls.acme take a restart"
+                "changes to listen addresses, workers, log, receipts and tls.acme require a restart"
             );
         }
         let access = Access::of(&config.listen);
@@ -116,13 +116,11 @@ impl Core {
                 self.admin.set_access(access);
                 reloads.count(true);
                 let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-                tracing::info!(milliseconds, "the config was reloaded");
+                tracing::info!(milliseconds, "config reloaded");
             }
             Err(error) => {
                 reloads.count(false);
-                tracing::error!(
-                    "the config was not reloaded, the one before is in force: {error:#}"
-                );
+                tracing::error!("reload failed, keeping previous config: {error:#}");
             }
         }
         files
@@ -132,6 +130,6 @@ impl Core {
 /// Says everything that is wrong, a line each.
 fn tell(error: &ConfigError) {
     for problem in &error.problems {
-        tracing::error!("the config was not reloaded, the one before is in force: {problem}");
+        tracing::error!("reload failed, keeping previous config: {problem}");
     }
 }

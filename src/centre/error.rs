@@ -11,15 +11,13 @@ use super::reply::json;
 #[derive(Debug, Error)]
 pub(super) enum CentreError {
     /// Nothing is served at this path.
-    #[error("there is nothing here")]
+    #[error("not found")]
     Missing,
     /// Another method than those of the page.
-    #[error("this is not a method of this page")]
+    #[error("method not allowed")]
     Method(&'static [Method]),
     /// The request does not come from a page of this site.
-    #[error(
-        "only pages of this site may do this: neither Sec-Fetch-Site nor Origin says that it is one"
-    )]
+    #[error("cross-site request rejected: no same-origin Sec-Fetch-Site or Origin")]
     CrossSite,
     /// The browser reports that a script started the request.
     #[error(
@@ -33,10 +31,10 @@ pub(super) enum CentreError {
     #[error("the body must be {}", .0.join(" or "))]
     MediaType(&'static [&'static str]),
     /// A body over the limit, in octets.
-    #[error("the body is longer than {0} octets")]
+    #[error("the body is longer than {0} bytes")]
     TooLarge(usize),
     /// The visitor left, or sent what is no body.
-    #[error("the body did not arrive")]
+    #[error("incomplete body")]
     Broken,
     /// The body is not what the page reads.
     #[error("the body must be {{\"granted\": [\"CATEGORY\", ...], \"time\": TIME}}, time optional")]
@@ -61,10 +59,10 @@ pub(super) enum CentreError {
     #[error("the page cannot be shown")]
     Template,
     /// A name that is no category of the site.
-    #[error("one of the names is no category of this site")]
+    #[error("unknown category")]
     UnknownCategory,
     /// The time of the choice is no time, or ahead of ours.
-    #[error("the time must be of the past: RFC 3339, or a number of seconds or milliseconds")]
+    #[error("the time must be in the past: RFC 3339, or a number of seconds or milliseconds")]
     Time,
     /// The choice was made too long ago to grant anything, in days.
     #[error("the time is more than {0} days ago: consent of that age has expired")]

@@ -35,7 +35,9 @@ pub enum CookieKeysError {
     #[error("the system has no random numbers")]
     Random,
     /// An invalid line, by its number.
-    #[error("line {0} is not a key: 32 or more printable ASCII characters, without spaces")]
+    #[error(
+        "line {0} is not a key: a key has 32 or more printable ASCII characters without spaces"
+    )]
     Key(usize),
     /// No key at all.
     #[error("no key found: one line each, of 32 or more printable ASCII characters")]

@@ -185,7 +185,7 @@ impl Inventory {
                     seen.note_together(together.of(cookie));
                 };
                 if of_name(&self.unknown_set, &name, now, before, note) {
-                    tracing::info!(cookie = %cookie.name.escape_ascii(), "the origin sets a cookie that no rule knows");
+                    tracing::info!(cookie = %cookie.name.escape_ascii(), "origin set an unclassified cookie");
                 }
             }
         }
@@ -211,7 +211,7 @@ impl Inventory {
                     note(&known.seen);
                 });
                 if set.is_none() && of_name(&self.unknown_sent, &shown, now, |_| None, note) {
-                    tracing::debug!(cookie = %name.escape_ascii(), "a visitor sent a cookie that no rule knows");
+                    tracing::debug!(cookie = %name.escape_ascii(), "client sent an unclassified cookie");
                 }
             }
         }
@@ -229,7 +229,7 @@ impl Inventory {
         let shown = text(path.as_bytes());
         let Some(folded) = folded(&shown) else { return };
         if of_name(&self.unknown_beacons, &folded, now, |_| None, note) {
-            tracing::info!(path, "a response looks like a beacon that no rule knows");
+            tracing::info!(path, "response looks like an unclassified beacon");
         }
     }
 

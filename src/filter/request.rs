@@ -296,7 +296,7 @@ impl Account<'_> {
                 continue;
             }
             self.report.request_stripped.add(rule.map(|rule| rule.entry.category));
-            tracing::debug!(cookie = %name.escape_ascii(), "strips a cookie from the request");
+            tracing::debug!(cookie = %name.escape_ascii(), "stripped a cookie from the request");
             if let Some(stripped) = &mut self.stripped
                 && stripped.len() < MAX_NAMES
                 && !stripped.iter().any(|stripped| **stripped == *name)

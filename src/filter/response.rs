@@ -228,7 +228,7 @@ fn decide<'a>(
 /// Strips a line that would set or delete consentry's own cookie.
 fn forged(report: &mut Report) -> Change {
     report.response_stripped.add(Some(Category::NECESSARY));
-    tracing::debug!("strips a cookie of consentry that the origin sets");
+    tracing::debug!("stripped a consentry cookie set by the origin");
     Change::Remove
 }
 
@@ -251,7 +251,7 @@ fn note(
     filter.inventory.note_set(decision.rule, cookie, &lines.together, outcome, lines.now);
     if !decision.permitted {
         report.response_stripped.add(decision.category());
-        tracing::debug!(cookie = %cookie.name.escape_ascii(), "strips a cookie from the response");
+        tracing::debug!(cookie = %cookie.name.escape_ascii(), "stripped a cookie from the response");
     }
 }
 

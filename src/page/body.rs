@@ -26,7 +26,7 @@ pub enum PageError<E> {
     #[error(transparent)]
     Inner(E),
     /// It is coded, and the coding is broken in the middle or cut off.
-    #[error("the page's coding is broken")]
+    #[error("invalid content coding of a page")]
     Coding,
 }
 

@@ -34,16 +34,16 @@ pub enum ReceiptsError {
         source: rusqlite::Error,
     },
     /// The URL of the server is invalid. The message does not repeat it, because it has a password.
-    #[error("receipts.url is not a URL of PostgreSQL")]
+    #[error("receipts.url is not a PostgreSQL URL")]
     Url,
     /// The server cannot be reached, or rejects a statement.
     #[error("PostgreSQL: {}", with_causes(.0))]
     Postgres(#[from] tokio_postgres::Error),
     /// The server did not answer in time.
-    #[error("PostgreSQL: no answer within {0:?}")]
+    #[error("PostgreSQL: no response within {0:?}")]
     Timeout(Duration),
     /// The visitor did not wait for the transaction, which was rolled back.
-    #[error("the store did not answer in time")]
+    #[error("receipt store timed out")]
     Cancelled,
     /// The CA certificates cannot be used.
     #[error("the certificates to trust in {path}: {reason}")]
@@ -54,10 +54,10 @@ pub enum ReceiptsError {
         reason: String,
     },
     /// A thread or its runtime cannot be started.
-    #[error("the thread that writes receipts cannot be started: {0}")]
+    #[error("cannot start the receipt writer thread: {0}")]
     Thread(std::io::Error),
     /// A row is not a receipt.
-    #[error("a row of the store is no receipt: {0}")]
+    #[error("invalid receipt in the store: {0}")]
     NotAReceipt(#[from] serde_json::Error),
     /// The spool has `spool_max` receipts.
     #[error("the spool is full")]

@@ -335,17 +335,17 @@ impl<S: Spool> Writer<S> {
             }
             (InFlight::Erase(ids), Err(error)) => {
                 let retry_in = self.erase_backoff.failed(now);
-                tracing::warn!(count = ids.len(), %error, ?retry_in, "receipts of refused choices could not be erased");
+                tracing::warn!(count = ids.len(), %error, ?retry_in, "cannot erase receipts of rejected choices");
             }
             (InFlight::Prune, Ok(removed)) => {
                 if removed > 0 {
-                    tracing::info!(removed, "receipts were removed whose time was over");
+                    tracing::info!(removed, "expired receipts deleted");
                 }
                 let more = removed >= u64::from(PRUNED_AT_ONCE);
                 self.prune_at = if more { now } else { now + self.settings.limits.prune_every };
             }
             (InFlight::Prune, Err(error)) => {
-                tracing::warn!(%error, "expired receipts could not be deleted");
+                tracing::warn!(%error, "cannot delete expired receipts");
                 self.prune_at = now + self.settings.limits.prune_every / 12;
             }
             (InFlight::Insert(jobs, gate), Err(error)) => {
@@ -363,7 +363,7 @@ impl<S: Spool> Writer<S> {
 
     fn store_works(&mut self) {
         if self.counters.set_down(false) {
-            tracing::info!(waiting = self.waiting, "the store of receipts is open");
+            tracing::info!(waiting = self.waiting, "receipt store available");
         }
         self.store_failed = false;
     }
@@ -376,7 +376,7 @@ impl<S: Spool> Writer<S> {
         self.counters.set_down(true);
         self.store_failed = true;
         let retry_in = self.store_backoff.failed(now);
-        tracing::warn!(error, ?retry_in, "the store of receipts is down: they wait in the spool");
+        tracing::warn!(error, ?retry_in, "receipt store unavailable, spooling");
     }
 
     /// Writes receipts to the spool, or refuses them. `maybe_stored`: the store was sent a COMMIT without a reply.
@@ -414,7 +414,7 @@ impl<S: Spool> Writer<S> {
         let (_, every) = self.settings.limits.backoff;
         if self.refusal_logged_at.is_none_or(|at| now.saturating_duration_since(at) >= every) {
             self.refusal_logged_at = Some(now);
-            tracing::error!(count, %error, "choices are refused: neither the store nor the spool accepts receipts");
+            tracing::error!(count, %error, "choices are rejected: neither the receipt store nor the spool accepts receipts");
         }
     }
 
@@ -474,7 +474,7 @@ impl<S: Spool> Writer<S> {
     fn spool_failed(&mut self, error: &ReceiptsError, now: Instant) {
         self.counters.set_spool_down(true);
         let retry_in = self.spool_backoff.failed(now);
-        tracing::warn!(%error, ?retry_in, "the spool of receipts cannot be read or written");
+        tracing::warn!(%error, ?retry_in, "cannot read or write the receipt spool");
     }
 
     /// At the end: every visitor has an answer, refused receipts are erased, and the spool is empty if the store works.
@@ -499,7 +499,7 @@ impl<S: Spool> Writer<S> {
 fn remember(list: &mut Vec<String>, ids: impl IntoIterator<Item = String>) {
     list.extend(ids);
     if list.len() > MOST_TO_REMOVE {
-        tracing::error!("too many receipts wait for their removal: some may stay");
+        tracing::error!("too many receipts wait for deletion: some may remain");
         list.truncate(MOST_TO_REMOVE);
     }
 }

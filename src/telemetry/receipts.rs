@@ -49,7 +49,7 @@ impl ReceiptCounters {
         let waiting = self.waiting.load(Relaxed);
         let store = match (self.down.load(Relaxed), waiting) {
             (true, _) => {
-                Some(format!("the store of receipts is down, {waiting} wait in the spool"))
+                Some(format!("receipt store unavailable, {waiting} receipts in the spool"))
             }
             (false, 1..) => Some(format!("{waiting} receipts wait in the spool")),
             (false, 0) => None,

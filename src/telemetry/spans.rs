@@ -105,7 +105,7 @@ impl Spans {
     /// Sends what is left.
     pub fn finish(&self) {
         if let Err(error) = self.provider.shutdown() {
-            tracing::warn!(%error, "the last spans could not be sent");
+            tracing::warn!(%error, "cannot send the last spans");
         }
     }
 }

@@ -8,10 +8,10 @@ use crate::consent::CookieKeysError;
 #[derive(Debug, Error)]
 pub enum TlsError {
     /// There is no certificate in the text.
-    #[error("there is no certificate in it (PEM, `BEGIN CERTIFICATE`)")]
+    #[error("no certificate found (PEM, `BEGIN CERTIFICATE`)")]
     NoCertificate,
     /// There is no private key in the text.
-    #[error("there is no private key in it (PEM, `BEGIN PRIVATE KEY`)")]
+    #[error("no private key found (PEM, `BEGIN PRIVATE KEY`)")]
     NoKey,
     /// The text is no PEM.
     #[error("cannot be read as PEM")]
@@ -23,7 +23,7 @@ pub enum TlsError {
     #[error("the private key cannot be used")]
     BadKey,
     /// The key belongs to another certificate.
-    #[error("the private key is not the one of the certificate")]
+    #[error("the private key does not match the certificate")]
     WrongKey,
     /// The file of ticket keys is not what it should be.
     #[error(transparent)]

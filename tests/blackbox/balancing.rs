@@ -121,12 +121,12 @@ fn an_upstream_that_says_it_is_not_well_gets_nothing_until_it_says_otherwise() {
     assert_eq!(reached(&proxy, 4), "abab");
     well.store(false, SeqCst);
     proxy.expect_metric(&up, 0.0);
-    proxy.expect_log("an upstream is not well, and is left alone where there are others");
+    proxy.expect_log("upstream unhealthy, removed from rotation");
     assert!(proxy.log().contains("it answers 503"));
     assert_eq!(reached(&proxy, 4), "bbbb");
     well.store(true, SeqCst);
     proxy.expect_metric(&up, 1.0);
-    proxy.expect_log("an upstream is well again");
+    proxy.expect_log("upstream healthy");
     let all = reached(&proxy, 4);
     assert_eq!(all.matches('a').count(), 2, "{all}");
     assert!(asked.load(SeqCst) >= 4);

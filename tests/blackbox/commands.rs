@@ -186,7 +186,7 @@ fn every_flag_of_run_is_read_from_the_environment_too() {
     };
     // Only the taken address stops it: the rest was understood.
     let (code, error) = output("CONSENTRY_MODE", "observe");
-    assert!(code == Some(1) && error.contains("is in use already"), "{error}");
+    assert!(code == Some(1) && error.contains("is already in use"), "{error}");
     for (name, value) in [
         ("MODE", "off"),
         ("UPSTREAM", "ftp://a"),

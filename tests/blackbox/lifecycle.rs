@@ -49,7 +49,7 @@ fn readiness_fails_before_the_listener_closes_and_who_still_comes_is_served() {
     let origin = Origin::answering(OK);
     let mut proxy = Proxy::start(&origin, "timeouts.drain_delay = '1s'");
     proxy.signal("TERM");
-    proxy.expect_log("draining soon");
+    proxy.expect_log("draining after the delay");
     let since = std::time::Instant::now();
     assert_eq!(proxy.admin("/readyz").0, 503);
     assert_eq!(proxy.get("/", &[]).status, 200);
@@ -58,7 +58,7 @@ fn readiness_fails_before_the_listener_closes_and_who_still_comes_is_served() {
     // A second signal is not made to wait.
     let mut proxy = Proxy::start(&origin, "timeouts.drain_delay = '1h'");
     proxy.signal("TERM");
-    proxy.expect_log("draining soon");
+    proxy.expect_log("draining after the delay");
     proxy.signal("TERM");
     assert!(proxy.ended().success());
 }
@@ -75,7 +75,7 @@ fn health_tells_by_its_exit_code_whether_a_proxy_is_ready() {
     };
     assert_eq!(health(&[]), (0, "ready\n".to_owned(), String::new()));
     proxy.signal("TERM");
-    proxy.expect_log("draining soon");
+    proxy.expect_log("draining after the delay");
     let (code, _, error) = health(&[]);
     assert!(code == 1 && error.contains("503"), "{error}");
     assert_eq!(health(&["--live"]).0, 0);
@@ -122,7 +122,7 @@ fn a_port_in_use_is_said_in_a_sentence_with_exit_code_1() {
         assert_eq!(code, 1);
         assert_eq!(
             error.trim_end(),
-            format!("error: {address} is in use already: another program listens there")
+            format!("error: {address} is already in use by another program")
         );
     }
 }

@@ -216,7 +216,7 @@ fn a_broken_gzip_page_passes_as_it_is_and_is_counted() {
     let reply = load(&proxy, "/", &[]);
     assert_eq!((reply.status, reply.body.as_slice()), (200, &b"\x1f\x8bnot gzip"[..]));
     proxy.expect_metric("consentry_pages_total{site=\"default\",outcome=\"failed\"}", 1.0);
-    proxy.expect_log("could not be changed");
+    proxy.expect_log("could not be rewritten");
 }
 
 #[test]

@@ -196,7 +196,7 @@ fn no_cookie_value_is_in_any_log_metric_page_receipt_or_file() {
     assert!(proxy.ended().success());
     assert_unmarked("the access log", proxy.rest_of_access().as_bytes());
     let log = proxy.log();
-    assert!(log.contains("strips a cookie"), "the log says much: {log}");
+    assert!(log.contains("stripped a cookie"), "the log says much: {log}");
     assert_unmarked("the log", log.as_bytes());
     drop(proxy);
     let mut kept = Vec::new();

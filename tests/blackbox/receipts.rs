@@ -177,7 +177,7 @@ fn receipts_are_removed_after_their_time_by_the_servers_clock() {
     let toml = settings(folder.path(), "retention_days = 30");
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, &toml);
-    proxy.expect_log("receipts were removed");
+    proxy.expect_log("expired receipts deleted");
     let (_, out, _) = command(folder.path(), &toml, &["export"]);
     let ids: Vec<String> = out
         .lines()
@@ -223,13 +223,13 @@ fn while_the_store_is_down_consent_works_and_receipts_wait_and_are_moved_when_it
     let origin = Origin::answering(OK);
     let mut proxy = Proxy::start(&origin, &toml);
     // It is said before anybody decides.
-    proxy.expect_log("the store of receipts is down");
+    proxy.expect_log("receipt store unavailable");
     assert!(proxy.admin("/readyz").1.contains("degraded"));
     let ids: Vec<_> = (0..3).map(|_| choose(&proxy, "choice=accept", &[]).1.unwrap()).collect();
     let (status, ready) = proxy.admin("/readyz");
     assert_eq!(
         (status, ready.as_str()),
-        (200, "ready, degraded: the store of receipts is down, 3 wait in the spool\n")
+        (200, "ready, degraded: receipt store unavailable, 3 receipts in the spool\n")
     );
     proxy.expect_metric("consentry_receipts_total{result=\"spooled\"}", 3.0);
     assert_eq!(proxy.metric("consentry_receipts_waiting"), 3.0);
@@ -308,7 +308,7 @@ fn a_spool_that_is_locked_or_cannot_delete_leaves_the_store_alone() {
     Connection::open(folder.path().join("spool")).unwrap().execute_batch(no_delete).unwrap();
     let proxy = Proxy::start(&Origin::answering(OK), &settings(folder.path(), ""));
     proxy.expect_metric("consentry_receipts_total{result=\"stored\"}", 3.0);
-    proxy.expect_log("the spool of receipts cannot be read or written");
+    proxy.expect_log("cannot read or write the receipt spool");
     let _locked = lock(folder.path(), "spool");
     for _ in 0..3 {
         assert_eq!(choose(&proxy, "choice=accept", &[]).0, 303);
@@ -316,7 +316,7 @@ fn a_spool_that_is_locked_or_cannot_delete_leaves_the_store_alone() {
     proxy.expect_metric("consentry_receipts_total{result=\"stored\"}", 6.0);
     proxy.expect_metric("consentry_receipts_total{result=\"spooled\"}", 0.0);
     assert_eq!(proxy.admin("/readyz").1, "ready, degraded: the spool rejects receipts\n");
-    assert!(!proxy.log().contains("the store of receipts is down"), "{}", proxy.log());
+    assert!(!proxy.log().contains("receipt store unavailable"), "{}", proxy.log());
 }
 
 #[test]

@@ -203,7 +203,10 @@ fn what_is_known_of_an_upstream_outlives_a_new_weight_and_new_settings_of_tls() 
 fn pauses(proxy: &Proxy) -> Vec<u64> {
     let log = proxy.log();
     let pause = |line: &str| line.split_once("\"pause\":\"")?.1.split('s').next()?.parse().ok();
-    log.lines().filter(|line| line.contains("takes no connections")).filter_map(pause).collect()
+    log.lines()
+        .filter(|line| line.contains("upstream refused connection, ejected"))
+        .filter_map(pause)
+        .collect()
 }
 
 #[test]

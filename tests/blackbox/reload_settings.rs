@@ -176,7 +176,7 @@ fn a_loop_is_reported_once_for_each_config() {
         }
         // The next line of the log comes after it.
         reload(&proxy, &site(&origin, ""));
-        let lines = || proxy.log().matches("the config was reloaded").count();
+        let lines = || proxy.log().matches("config reloaded").count();
         let since = Instant::now();
         while lines() < reported {
             assert!(since.elapsed() < PATIENCE, "{}", proxy.log());

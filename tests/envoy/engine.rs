@@ -27,7 +27,7 @@ fn a_new_config_is_in_force_for_the_next_request() {
     let rule = "[[cookie]]\nname = '_ga'\ncategory = 'necessary'";
     proxy.rewrite(&format!("{rule}\n[[site]]\nupstream = '{}'\n", origin.url()));
     proxy.signal("HUP");
-    proxy.expect_log("the config was reloaded");
+    proxy.expect_log("config reloaded");
     assert_eq!(proxy.get("/", &[]).set_cookies(), ["_ga=1"]);
 }
 

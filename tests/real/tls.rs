@@ -367,10 +367,10 @@ fn files_that_cannot_be_used_are_named() {
         (
             pair("site.pem", "other.key"),
             2,
-            "tls.certificates[0]: `site.pem`: the private key is not the one of the certificate",
+            "tls.certificates[0]: `site.pem`: the private key does not match the certificate",
         ),
-        (pair("empty.pem", "site.key"), 2, "there is no certificate in it"),
-        (pair("site.pem", "site.pem"), 2, "there is no private key in it"),
+        (pair("empty.pem", "site.key"), 2, "no certificate found"),
+        (pair("site.pem", "site.pem"), 2, "no private key found"),
         (
             pair("nowhere.pem", "site.key"),
             2,

@@ -49,7 +49,7 @@ pub(crate) async fn serve(socket: SocketIo, visitor: Arc<Visitor>) {
     };
     if let Err(error) = ended {
         visitor.worker.metrics().error(ErrorKind::Connection);
-        tracing::debug!(%error, "a visitor's connection failed");
+        tracing::debug!(%error, "client connection failed");
     }
 }
 

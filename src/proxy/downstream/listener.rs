@@ -12,7 +12,7 @@ use crate::proxy::downstream::worker_pool::Workers;
 
 /// How many connections may wait to be accepted.
 const BACKLOG: i32 = 4096;
-/// How long to wait before the next try when connections cannot be accepted.
+/// How long to wait before the next try when cannot accept connections.
 const BACK_OFF: Duration = Duration::from_millis(50);
 /// How long to wait for a connection to close when there are as many as may be.
 const FULL: Duration = Duration::from_millis(5);
@@ -25,18 +25,16 @@ const KEEPALIVE: Duration = Duration::from_secs(60);
 #[derive(Debug, Error)]
 pub enum BindError {
     /// Another program listens there.
-    #[error("{0} is in use already: another program listens there")]
+    #[error("{0} is already in use by another program")]
     InUse(SocketAddr),
     /// Ports below 1024 are for privileged users.
-    #[error(
-        "{0} may not be listened on: ports below 1024 need the capability CAP_NET_BIND_SERVICE"
-    )]
+    #[error("cannot bind {0}: ports below 1024 need CAP_NET_BIND_SERVICE")]
     Denied(SocketAddr),
     /// The machine has no such address.
     #[error("{0} is not an address of this machine")]
     NotHere(SocketAddr),
     /// Anything else.
-    #[error("{0} cannot be listened on")]
+    #[error("cannot bind {0}")]
     Other(SocketAddr, #[source] io::Error),
 }
 
@@ -145,7 +143,7 @@ impl Listener {
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
                     // No more file descriptors, most likely: some will be closed.
-                    tracing::error!(%error, "connections cannot be accepted");
+                    tracing::error!(%error, "cannot accept connections");
                     tokio::time::sleep(BACK_OFF).await;
                 }
             }

@@ -44,16 +44,16 @@ pub(crate) async fn serve(socket: Socket, visitor: Arc<Visitor>, snapshot: Arc<S
         }
         Ok(Ok(Err(socket))) => {
             visitor.worker.metrics().error(ErrorKind::Tls);
-            tracing::debug!("a visitor speaks HTTP without TLS on the port of https");
+            tracing::debug!("client sent plain HTTP to the HTTPS port");
             refuse_plain(socket, longest).await;
         }
         Ok(Err(error)) => {
             visitor.worker.metrics().error(ErrorKind::Tls);
-            tracing::debug!(%error, "a visitor's TLS handshake failed");
+            tracing::debug!(%error, "TLS handshake with a client failed");
         }
         Err(_) => {
             visitor.worker.metrics().error(ErrorKind::Tls);
-            tracing::debug!("a visitor's TLS handshake took too long");
+            tracing::debug!("TLS handshake with a client timed out");
         }
     }
 }

@@ -86,7 +86,7 @@ impl Workers {
         if let Some(Handle { worker, sockets, .. }) = fewest
             && sockets.send(Accepted { stream, address, secure, open: worker.opened() }).is_err()
         {
-            tracing::error!(worker = worker.id(), "a worker has died, a connection is dropped");
+            tracing::error!(worker = worker.id(), "worker died, connection dropped");
         }
     }
 
@@ -161,7 +161,7 @@ impl Thread {
             tracing::warn!(
                 worker = self.worker.id(),
                 connections,
-                "the drain timeout has passed, connections are cut"
+                "drain timeout reached, closing connections"
             );
         }
         sweeper.abort();
@@ -172,7 +172,7 @@ impl Thread {
         let Accepted { stream, address, secure, open } = accepted;
         let stream = match tokio::net::TcpStream::from_std(stream) {
             Ok(stream) => stream,
-            Err(error) => return tracing::warn!(%error, "a visitor's connection cannot be served"),
+            Err(error) => return tracing::warn!(%error, "cannot serve a client connection"),
         };
         let snapshot = self.worker.snapshot();
         let thread = Arc::clone(self);
@@ -211,7 +211,7 @@ impl Thread {
             Ok(Proxied { visitor, secure }) => Some((visitor.unwrap_or(peer), secure)),
             Err(reason) => {
                 self.worker.metrics().error(ErrorKind::Connection);
-                tracing::debug!(%peer, reason, "a connection was refused");
+                tracing::debug!(%peer, reason, "connection rejected");
                 None
             }
         }

@@ -328,7 +328,7 @@ async fn connect(to: Forward<'_>, first: usize, need: Need) -> Result<Lease, Pro
         match upstream.connect(worker.id(), within, need, worker.metrics()).await {
             Ok(lease) => return Ok(lease),
             Err(error) => {
-                tracing::debug!(upstream = %upstream.address(), %error, "an upstream takes no connection");
+                tracing::debug!(upstream = %upstream.address(), %error, "upstream refused connection");
                 failed = error;
             }
         }

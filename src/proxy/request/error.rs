@@ -24,53 +24,53 @@ use crate::telemetry::ErrorKind;
 pub(crate) enum ProxyError {
     #[error(transparent)]
     BadHead(HeadError),
-    #[error("the version of HTTP is not supported")]
+    #[error("HTTP version not supported")]
     Version,
-    #[error("the head of the request is too large")]
+    #[error("request header section too large")]
     HeadTooLarge,
-    #[error("the request target is too long")]
+    #[error("request target too long")]
     TargetTooLong,
     #[error("the request's body has {0}")]
     BadFraming(FramingError),
-    #[error("the request's body has an unknown transfer coding")]
+    #[error("unknown transfer coding in the request")]
     UnknownCoding,
-    #[error("the request has no valid host")]
+    #[error("missing or invalid Host")]
     BadHost,
     #[error(transparent)]
     BadTarget(#[from] TargetError),
-    #[error("the request has more cookies than `limits.cookies` allows")]
+    #[error("more cookies than limits.cookies")]
     TooManyCookies,
-    #[error("the request has passed this proxy before")]
+    #[error("request loop: the request has passed this proxy before")]
     Loop,
-    #[error("the request has {0} header fields, more than are taken")]
+    #[error("too many header fields: {0}")]
     TooManyFields(usize),
-    #[error("CONNECT is not served here")]
+    #[error("CONNECT is not supported")]
     Connect405,
-    #[error("TRACE is not answered here")]
+    #[error("TRACE is not supported")]
     Trace405,
-    #[error("no site is served under this host")]
+    #[error("no site for this host")]
     NoSite,
-    #[error("no site is served under this path of the host")]
+    #[error("no site for this path")]
     NoPath,
-    #[error("the body is larger than the site takes")]
+    #[error("body larger than limits.body_bytes")]
     BodyTooLarge,
-    #[error("the body of the request is malformed or broke off")]
+    #[error("malformed or incomplete request body")]
     BrokenBody,
-    #[error("more requests from one address than the site takes")]
+    #[error("rate limit exceeded")]
     TooManyRequests(Duration),
-    #[error("more requests at a time than the site takes")]
+    #[error("concurrency limit reached")]
     Overloaded,
-    #[error("the rest of the request did not come in time")]
+    #[error("timeout while reading the request")]
     RequestTimeout,
-    #[error("the upstream {0} cannot be reached")]
+    #[error("cannot connect to upstream {0}")]
     Connect(Upstream, #[source] io::Error),
-    #[error("the upstream {0} did not take the connection in time")]
+    #[error("timeout while connecting to upstream {0}")]
     ConnectTimeout(Upstream),
     #[error("the upstream failed")]
     Upstream(#[source] UpstreamError),
-    #[error("the upstream did not answer in time")]
+    #[error("upstream timed out: no response headers")]
     UpstreamTimeout,
-    #[error("the upstream switched protocols unasked")]
+    #[error("upstream switched protocols without a request to")]
     UnaskedUpgrade,
     #[error("internal fault")]
     Internal,
@@ -184,14 +184,14 @@ impl ProxyError {
             Self::TooManyFields(_) => "The request has too many header fields.",
             Self::TooManyCookies => "The request has too many cookies.",
             Self::Loop => "The request has passed this proxy before.",
-            Self::Connect405 => "CONNECT is not served here.",
-            Self::Trace405 => "TRACE is not answered here.",
+            Self::Connect405 => "CONNECT is not supported.",
+            Self::Trace405 => "TRACE is not supported.",
             Self::NoSite => "No site is served under this host.",
             Self::NoPath => "No site is served under this path.",
             Self::BodyTooLarge => "The body of the request is too large.",
             Self::BrokenBody => "The body of the request is malformed.",
-            Self::TooManyRequests(_) => "Too many requests: come again later.",
-            Self::Overloaded => "Too many requests at a time: come again.",
+            Self::TooManyRequests(_) => "Too many requests. Try again later.",
+            Self::Overloaded => "Too many requests at a time. Try again later.",
             Self::RequestTimeout => "The request did not come in time.",
             Self::Connect(..) | Self::Upstream(_) | Self::UnaskedUpgrade => {
                 "The site's server cannot be reached."
@@ -240,13 +240,13 @@ pub(crate) fn respond(error: &ProxyError, form: PageForm, request_id: &str) -> R
         | ErrorKind::RequestTimeout
         | ErrorKind::TooManyRequests
         | ErrorKind::Overloaded => {
-            tracing::debug!(request_id, status = status.as_u16(), %error, "refused a request");
+            tracing::debug!(request_id, status = status.as_u16(), %error, "rejected a request");
         }
         ErrorKind::Internal => {
-            tracing::error!(request_id, status = status.as_u16(), %error, "refused a request after an internal fault");
+            tracing::error!(request_id, status = status.as_u16(), %error, "rejected a request because of an internal error");
         }
         _ => {
-            tracing::warn!(request_id, status = status.as_u16(), %error, cause, "an upstream failed")
+            tracing::warn!(request_id, status = status.as_u16(), %error, cause, "upstream failed")
         }
     }
     let reason = status.canonical_reason().unwrap_or_default();

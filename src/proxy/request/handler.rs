@@ -259,7 +259,7 @@ fn check<'a>(
     if snapshot.via.has_passed(&request.fields) {
         if !snapshot.loop_reported.swap(true, Relaxed) {
             tracing::warn!(
-                "a request has passed this proxy before: check whether an upstream leads back to it"
+                "request loop: a request has passed this proxy before, check whether an upstream leads back to it"
             );
         }
         return Err(ProxyError::Loop);

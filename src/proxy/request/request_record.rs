@@ -120,7 +120,7 @@ impl Ticket {
     pub(crate) fn upstream_broke_off(&mut self) {
         self.visitor.worker.metrics().error(ErrorKind::UpstreamBody);
         let request_id = self.request_id();
-        tracing::warn!(request_id, "an upstream broke off in the middle of a response");
+        tracing::warn!(request_id, "upstream closed the connection in the middle of a response");
     }
 
     /// Counts what became of a page that was to be changed.
@@ -129,7 +129,7 @@ impl Ticket {
         self.snapshot.counters.page(self.visitor.worker.id(), site, outcome.index());
         if outcome == Outcome::Failed {
             let request_id = self.request_id();
-            tracing::warn!(request_id, "a page could not be changed, or not to its end");
+            tracing::warn!(request_id, "page could not be rewritten completely");
         }
     }
 

@@ -12,9 +12,9 @@ use crate::http::head::HeadError;
 /// Why a request's body is not forwarded to its end.
 #[derive(Debug, Error)]
 pub(crate) enum BodyError {
-    #[error("the connection failed in the middle of the body")]
+    #[error("connection failed before the end of the body")]
     Io(#[from] io::Error),
-    #[error("the client closed the connection in the middle of the body")]
+    #[error("client closed the connection before the end of the body")]
     Incomplete,
     #[error("invalid chunked body: {0}")]
     Chunk(#[from] ChunkError),
@@ -22,9 +22,9 @@ pub(crate) enum BodyError {
     Trailers(#[from] HeadError),
     #[error(transparent)]
     Http2(#[from] hyper::Error),
-    #[error("the body is larger than the site takes")]
+    #[error("body larger than limits.body_bytes")]
     TooLarge,
-    #[error("the body is not as long as was announced")]
+    #[error("body length differs from Content-Length")]
     Length,
     /// A later attempt to send the request has taken the body.
     #[error("the request is sent again")]
@@ -36,9 +36,9 @@ pub(crate) enum BodyError {
 pub(crate) enum UpstreamError {
     #[error("the connection failed")]
     Io(#[from] io::Error),
-    #[error("the upstream closed the connection before it had answered")]
+    #[error("upstream closed the connection before the response")]
     Closed,
-    #[error("the upstream broke off")]
+    #[error("upstream closed the connection before the end of the response")]
     Incomplete,
     #[error("invalid response head: {0}")]
     Head(#[from] HeadError),

@@ -67,10 +67,10 @@ async fn ask_and_note(
     let changes = upstream.standing().asked(answer.is_ok(), healthy_after, unhealthy_after);
     match answer {
         Ok(()) if changes => {
-            tracing::info!(site = site.name, upstream = %upstream.address(), "an upstream is well again");
+            tracing::info!(site = site.name, upstream = %upstream.address(), "upstream healthy");
         }
         Err(reason) if changes => {
-            tracing::warn!(site = site.name, upstream = %upstream.address(), reason, "an upstream is not well, and is left alone where there are others");
+            tracing::warn!(site = site.name, upstream = %upstream.address(), reason, "upstream unhealthy, removed from rotation");
         }
         _ => {}
     }

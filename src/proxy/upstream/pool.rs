@@ -313,13 +313,13 @@ impl Upstream {
                 // One that speaks HTTP/2 only is not down: clients choose what they need.
                 let chosen = need != Need::Any && self.tls.is_some();
                 if !chosen && let Some(pause) = self.known.standing.refused() {
-                    tracing::warn!(upstream = %self.address, ?pause, "an upstream takes no connections, and is left alone where there are others");
+                    tracing::warn!(upstream = %self.address, ?pause, "upstream refused connection, ejected");
                 }
                 return Err(error);
             }
         };
         if self.known.standing.works() {
-            tracing::info!(upstream = %self.address, "an upstream takes connections again");
+            tracing::info!(upstream = %self.address, "upstream accepts connections again");
         }
         metrics.upstream_connected();
         let stream = match &sender {
