@@ -183,7 +183,7 @@ impl ByPath {
             None => false,
         };
         let found = self.0.iter().find(|(prefix, _)| fits(prefix));
-        // A site's own pages are outside of its paths.
+        // Consentry's own pages may be outside of the site's paths.
         let own = || self.0.iter().find(|(_, site)| site.centre.page(path_text(&path)).is_some());
         found.or_else(own).map(|(_, site)| site)
     }

@@ -34,8 +34,8 @@ const BUSY: u8 = 2;
 /// The connection carries another protocol after a 101 response.
 const TUNNEL: u8 = 3;
 
-/// A half-closed client may be gone. Its requests stay in flight for at most this many linger
-/// times.
+/// A half-closed client may be gone. Its requests are aborted after this many linger times without
+/// activity.
 const HALF_CLOSED: u64 = 10;
 
 /// A shutdown command for a client connection.

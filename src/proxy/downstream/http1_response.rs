@@ -175,7 +175,7 @@ impl Writing {
             head_options.extend_from_slice(b"connection: upgrade\r\n");
         }
         fields.remove(&CONNECTION);
-        // Reading and discarding a long request body costs more than a new connection.
+        // The rest of the request body may be too long to read and discard.
         let rest_is_short = state.body_has_ended()
             || !state.awaits_continue()
                 && state.rest_of_body().is_none_or(|rest| rest <= MAX_UNWANTED_BYTES);

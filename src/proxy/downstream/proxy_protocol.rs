@@ -1,6 +1,6 @@
 //! PROXY protocol, versions 1 and 2 (The PROXY protocol, versions 1 and 2, HAProxy Technologies).
 //!
-//! A load balancer that does not use HTTP sends the client's address in a header before all other
+//! A load balancer that does not parse HTTP sends the client's address in a header before all other
 //! bytes. Only the header is read: the next byte belongs to the client.
 
 use std::io;
@@ -17,7 +17,7 @@ const LONGEST_LINE: usize = 107;
 /// Maximum bytes after the fixed part of a version 2 header.
 const LONGEST_REST: usize = 4096;
 
-/// Why the PROXY protocol header is invalid.
+/// Why no PROXY protocol header could be read.
 #[derive(Debug, Error)]
 pub(crate) enum ProxiedError {
     #[error("the connection ended in the header of the PROXY protocol")]
