@@ -102,7 +102,7 @@ pub(crate) struct Shared {
 #[derive(Debug)]
 struct Streams {
     open: AtomicUsize,
-    /// The stream limit: the upstream's limit or [`MOST_STREAMS`], whichever is lower.
+    /// The stream limit: the upstream's limit or `MOST_STREAMS`, whichever is lower.
     most: AtomicUsize,
     /// A response has timed out, and no byte has arrived since.
     silent: AtomicBool,

@@ -16,7 +16,7 @@ const LONGEST: Duration = Duration::from_secs(30);
 pub(crate) struct Standing {
     /// Consecutive refused connections.
     refusals: AtomicU32,
-    /// The end of the ejection, in milliseconds of [`now`]; 0 if not ejected.
+    /// The end of the ejection, in milliseconds of `now`; 0 if not ejected.
     out_until: AtomicU64,
     /// Active health checks have marked the upstream as unhealthy.
     unwell: AtomicBool,
