@@ -440,7 +440,7 @@ mod tests {
             for end in 0..bytes.len() {
                 match read(&bytes[..end]) {
                     Ok(Parsed::Partial) => {}
-                    // An error persists, whatever follows.
+                    // An error persists after further bytes.
                     Err(error) => prop_assert_eq!(&whole, &Err(error)),
                     complete => prop_assert_eq!(&whole, &complete),
                 }

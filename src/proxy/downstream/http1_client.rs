@@ -184,7 +184,7 @@ impl State {
 #[derive(Debug)]
 pub(crate) struct RequestBody {
     client: Arc<Http1Client>,
-    /// The number of the request. Once another request has begun, the body is empty.
+    /// The number of the request. After another request has begun, reading this body fails.
     request: u64,
 }
 

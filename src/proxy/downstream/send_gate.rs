@@ -1,8 +1,8 @@
 //! Backpressure for an HTTP/2 connection: while its socket is blocked, response bodies are not
 //! read.
 //!
-//! h2 polls each response body while the client's flow-control windows are open, whatever the state
-//! of the socket.
+//! h2 polls each response body while the client's flow-control windows are open, even if the socket
+//! is blocked.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};

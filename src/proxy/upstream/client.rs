@@ -59,7 +59,7 @@ struct Again {
     body: BodyAgain,
 }
 
-/// A client connection to an upstream.
+/// A connection to an upstream, over HTTP/1.1 or HTTP/2.
 pub(crate) enum Sender {
     Http1(Box<Http1Upstream>),
     /// With the pending response.

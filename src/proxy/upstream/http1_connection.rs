@@ -28,7 +28,8 @@ use crate::proxy::upstream::failure::{BodyError, UpstreamError};
 /// Maximum wait for a 100 response to `Expect: 100-continue`. After that the body is sent anyway
 /// (RFC 9110 section 10.1.1).
 const CONTINUE: Duration = Duration::from_secs(1);
-/// Minimum limits for response heads and trailer sections, whatever the limits for requests.
+/// Minimum limits for response heads and trailer sections, even if the limits for requests are
+/// lower.
 const MIN_HEAD_BYTES: usize = 128 * 1024;
 const MIN_FIELDS: usize = 256;
 

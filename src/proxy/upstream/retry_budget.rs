@@ -9,7 +9,7 @@ use crate::config::settings::Retries;
 /// The window in which retries are compared with requests.
 const WINDOW: Duration = Duration::from_secs(10);
 
-/// The retries of one worker. Only retries access it, not each request.
+/// The retries of one worker. The budget is checked only after a failure.
 #[derive(Debug)]
 pub(crate) struct RetryBudget(Mutex<Window>);
 
