@@ -1,7 +1,8 @@
-//! HTTP syntax without I/O: hosts, request targets, forwarding fields, `Via`, authentication schemes.
+//! HTTP syntax without I/O: message heads, framing, hosts, request targets, forwarding fields,
+//! `Via` and authentication schemes.
 //!
-//! The lowest module: what the proxy decides about a request before any site is known is decided here, on bytes and
-//! header maps, so that every protocol version and every carrier gets the same answer.
+//! The lowest module. Decisions before the site lookup are made here, on bytes and header maps.
+//! Every protocol version and every integration therefore gets the same result.
 
 pub(crate) mod body;
 pub(crate) mod chunked;

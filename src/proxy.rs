@@ -1,6 +1,7 @@
-//! From sockets to sockets. The only module on a request's path that does I/O.
+//! HTTP reverse proxy: listeners, connections and request forwarding.
 //!
-//! `downstream` has the clients' side, `upstream` the upstreams', `request` what is between them.
+//! `downstream` has the client side, `upstream` the upstream side, and `request` the steps between
+//! them. On the request path only `proxy` performs I/O.
 
 mod date;
 mod deadline;

@@ -1,6 +1,7 @@
-//! TLS towards visitors and upstreams: which certificate for which name, and the settings of handshakes.
+//! TLS for clients and upstreams: certificate selection and rustls configs.
 //!
-//! No sockets and no files here: `config`, the next step, reads the files; `proxy` shakes hands.
+//! This module uses neither sockets nor files. `config`, the next step, reads the files, and
+//! `proxy` performs the handshakes.
 
 mod certificates;
 mod error;
@@ -21,19 +22,19 @@ use rustls_pki_types::pem::PemObject;
 pub use tickets::{TicketKeys, Tickets};
 pub use upstream::UpstreamTls;
 
-/// Whose certificates visitors have to show (mutual TLS).
+/// Certificate authorities for client certificates (mutual TLS).
 #[derive(Debug, Clone)]
 pub struct ClientAuthorities {
-    /// The authorities.
+    /// The trusted authorities.
     pub roots: Arc<RootCertStore>,
-    /// Visitors without a certificate are taken too.
+    /// Clients without a certificate are accepted too.
     pub optional: bool,
 }
 
-/// The authorities of a PEM text.
+/// Parses certificate authorities from PEM.
 ///
 /// # Errors
-/// When there are none, or one cannot be used.
+/// If there are none, or one is invalid.
 pub fn authorities(pem: &[u8]) -> Result<Arc<RootCertStore>, TlsError> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem) {
@@ -46,11 +47,14 @@ pub fn authorities(pem: &[u8]) -> Result<Arc<RootCertStore>, TlsError> {
     Ok(Arc::new(roots))
 }
 
-/// The settings of handshakes with visitors: TLS 1.3, and 1.2 unless it is left out; HTTP/2 and HTTP/1.1 by
-/// ALPN (RFC 7301); sessions are resumed by tickets (RFC 8446 section 2.2). No OCSP: authorities give it up.
+/// Creates the rustls config for client connections.
+///
+/// The versions are TLS 1.3 and, unless disabled, TLS 1.2. HTTP/2 and HTTP/1.1 are offered by ALPN
+/// (RFC 7301). Sessions are resumed with tickets (RFC 8446 section 2.2). OCSP stapling is not
+/// supported, because certificate authorities are phasing it out.
 ///
 /// # Errors
-/// When the authorities for clients cannot be used.
+/// If the authorities for client certificates are invalid.
 pub fn server_config(
     certificates: Certificates,
     clients: Option<&ClientAuthorities>,

@@ -1,4 +1,4 @@
-//! Message bodies: found in received bytes, and framed anew to be written (RFC 9112 section 6).
+//! Message bodies: decoding received bytes, and framing for bodies to write (RFC 9112 section 6).
 
 use http::header::{CONTENT_LENGTH, HeaderMap};
 
@@ -6,18 +6,18 @@ use super::chunked::{ChunkError, ChunkHeader, ChunkedDecoder, Decoded};
 use super::fields::{FieldSection, write_map};
 use super::framing::BodyLength;
 
-/// Finds the data of a body, and its end, in bytes that arrive in parts.
+/// Incremental decoder for the data and the end of a body.
 #[derive(Debug)]
 pub(crate) enum BodyDecoder {
-    /// This many bytes are missing.
+    /// The number of remaining bytes.
     Sized(u64),
     Chunked(ChunkedDecoder),
-    /// The body ends with its connection.
+    /// The body ends when its connection is closed.
     UntilClose,
 }
 
 impl BodyDecoder {
-    /// A decoder for a body whose trailer section has at most this many bytes.
+    /// Creates a decoder for a body with a limit on the bytes of its trailer section.
     pub(crate) fn new(length: BodyLength, trailer_limit: usize) -> Self {
         match length {
             BodyLength::Empty => Self::Sized(0),
@@ -27,7 +27,8 @@ impl BodyDecoder {
         }
     }
 
-    /// Whether the last byte of the body has been decoded. Never for a body that ends with its connection.
+    /// Whether the last byte of the body has been decoded. Always false for a body that ends with
+    /// its connection.
     pub(crate) fn has_ended(&self) -> bool {
         match self {
             Self::Sized(left) => *left == 0,
@@ -36,15 +37,15 @@ impl BodyDecoder {
         }
     }
 
-    /// Whether the body is complete where its connection ends now.
+    /// Whether the body is complete if the connection ends now.
     pub(crate) fn may_end_with_connection(&self) -> bool {
         self.has_ended() || matches!(self, Self::UntilClose)
     }
 
-    /// Decodes the next part. Bytes behind the end of the body are not consumed.
+    /// Decodes the next part. Bytes after the end of the body are not consumed.
     ///
     /// # Errors
-    /// When the bytes do not continue a chunked body.
+    /// If the bytes are not a valid continuation of a chunked body.
     pub(crate) fn decode(&mut self, bytes: &mut [u8]) -> Result<Decoded, ChunkError> {
         match self {
             Self::Sized(left) => {
@@ -57,7 +58,7 @@ impl BodyDecoder {
         }
     }
 
-    /// The trailer section of a body that has ended; empty without trailers.
+    /// The trailer section of a complete body; empty without trailers.
     pub(crate) fn trailers(&self) -> &[u8] {
         match self {
             Self::Chunked(decoder) => decoder.trailers(),
@@ -66,17 +67,17 @@ impl BodyDecoder {
     }
 }
 
-/// How a body is framed where it is written.
+/// The framing of a body to write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BodyEncoder {
-    /// This many bytes are still to be written.
+    /// The number of bytes still to write.
     Sized(u64),
     Chunked,
     /// Closing the connection ends the body.
     UntilClose,
 }
 
-/// The bytes to write before and behind a part of a body.
+/// The bytes to write before and after a part of a body.
 #[derive(Debug)]
 pub(crate) struct Frame {
     header: Option<ChunkHeader>,
@@ -93,7 +94,8 @@ impl Frame {
 }
 
 impl BodyEncoder {
-    /// Frames a body of this many bytes, chunked where that is not known, and sets `Content-Length` accordingly.
+    /// Selects the framing for a body of this size and sets `Content-Length` to match. A body of
+    /// unknown size is chunked.
     pub(crate) fn new(size: Option<u64>, fields: &mut FieldSection) -> Self {
         match size {
             Some(size) => {
@@ -107,7 +109,7 @@ impl BodyEncoder {
         }
     }
 
-    /// Frames the next `length` bytes of data; `None` when the body is longer than its head said.
+    /// Frames the next `length` bytes of data; `None` if the body exceeds its `Content-Length`.
     pub(crate) fn frame(&mut self, length: usize) -> Option<Frame> {
         let header = match self {
             Self::Sized(left) => {
@@ -121,7 +123,7 @@ impl BodyEncoder {
         Some(Frame { header })
     }
 
-    /// The bytes behind the last part of the body, with its trailers. Nothing may be written after it.
+    /// Returns the bytes that end the body, including trailers. No data may follow.
     pub(crate) fn end(&mut self, trailers: Option<&HeaderMap>) -> Vec<u8> {
         let mut end = Vec::new();
         if *self == Self::Chunked {
@@ -135,7 +137,7 @@ impl BodyEncoder {
         end
     }
 
-    /// Whether all that the head said has been written.
+    /// Whether all bytes of `Content-Length` have been written.
     pub(crate) fn is_complete(&self) -> bool {
         !matches!(self, Self::Sized(1..))
     }

@@ -1,13 +1,13 @@
-//! The chunked transfer coding (RFC 9112 section 7.1): an incremental decoder, and chunk headers to write.
+//! Chunked transfer coding (RFC 9112 section 7.1): an incremental decoder and chunk headers.
 
 use std::ops::Range;
 
 use thiserror::Error;
 
-/// The most bytes of chunk extensions, and of whitespace in their place, in one body.
+/// Maximum bytes of chunk extensions in one body, including whitespace after chunk sizes.
 const MAX_EXTENSION_BYTES: u32 = 16 * 1024;
 
-/// Why bytes are not a chunked body.
+/// Why bytes are not a valid chunked body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub(crate) enum ChunkError {
     #[error("malformed chunk")]
@@ -18,24 +18,25 @@ pub(crate) enum ChunkError {
     TrailersTooLong,
 }
 
-/// What a part of a chunked body came to.
+/// The result of decoding a part of a chunked body.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Decoded {
-    /// Where the data is in the buffer now.
+    /// The position of the data in the buffer after decoding.
     pub(crate) data: Range<usize>,
-    /// How many bytes belong to the body; less than all only where the body ends.
+    /// The number of bytes that belong to the body. Fewer than all only if the body ends or an
+    /// error follows the data.
     pub(crate) consumed: usize,
 }
 
-/// Decodes a chunked body that arrives in parts.
+/// Incremental decoder for a chunked body.
 #[derive(Debug)]
 pub(crate) struct ChunkedDecoder {
     state: State,
-    /// What is left of a chunk, or the part of its size that has been read.
+    /// The remaining bytes of a chunk, or the digits of its size read so far.
     left: u64,
     extension_bytes: u32,
     trailer_limit: u32,
-    /// The trailer section, empty line included, once the body has ended.
+    /// The trailer section with its empty line, once the body has ended.
     trailers: Vec<u8>,
 }
 
@@ -44,7 +45,7 @@ enum State {
     /// Before the first digit of a size.
     SizeStart,
     Size,
-    /// In whitespace behind a size, which only extensions may follow (RFC 9112 section 7.1.1).
+    /// In whitespace after a size. Only extensions may follow (RFC 9112 section 7.1.1).
     Space,
     Extension,
     SizeLf,
@@ -60,7 +61,7 @@ enum State {
 }
 
 impl ChunkedDecoder {
-    /// A decoder for a body whose trailer section has at most this many bytes.
+    /// Creates a decoder with a limit on the bytes of the trailer section.
     pub(crate) fn new(trailer_limit: usize) -> Self {
         Self {
             state: State::SizeStart,
@@ -71,21 +72,22 @@ impl ChunkedDecoder {
         }
     }
 
-    /// Whether the body has been decoded to its end, trailer section included.
+    /// Whether the body has been decoded to its end, including the trailer section.
     pub(crate) fn has_ended(&self) -> bool {
         self.state == State::End
     }
 
-    /// The trailer section of a body that has ended, with the empty line at its end; empty when it has no fields.
+    /// The trailer section of a complete body, with its final empty line. Empty if there are no
+    /// trailers.
     pub(crate) fn trailers(&self) -> &[u8] {
         &self.trailers
     }
 
-    /// Decodes the next part of the body. The data of all its chunks is moved together within `bytes`.
+    /// Decodes the next part of the body. The data of its chunks is joined in place within `bytes`.
     ///
     /// # Errors
-    /// When the bytes do not continue a chunked body: after the data before them, if there is any. The decoder must not be
-    /// used again.
+    /// If the bytes are not a valid continuation of a chunked body. Data before the error is
+    /// returned first, and the next call fails. After an error the decoder must not be used.
     pub(crate) fn decode(&mut self, bytes: &mut [u8]) -> Result<Decoded, ChunkError> {
         let mut data: Option<Range<usize>> = None;
         let mut at = 0;
@@ -108,7 +110,7 @@ impl ChunkedDecoder {
             }
             match self.next(byte) {
                 Ok(state) => self.state = state,
-                // What came before is data all the same.
+                // Return the valid data first.
                 Err(_) if data.is_some() => break,
                 Err(error) => return Err(error),
             }
@@ -117,12 +119,12 @@ impl ChunkedDecoder {
         Ok(Decoded { data: data.unwrap_or(0..0), consumed: at })
     }
 
-    /// The state after a byte that is not data.
+    /// Returns the state after a byte that is not data.
     fn next(&mut self, byte: u8) -> Result<State, ChunkError> {
         Ok(match (self.state, byte) {
             (State::SizeStart | State::Size, digit) if digit.is_ascii_hexdigit() => {
                 let digit = char::from(digit).to_digit(16).unwrap_or_default();
-                // A size that needs more than 60 bits is not a size.
+                // Reject sizes that need more than 60 bits.
                 if self.left >> 56 != 0 {
                     return Err(ChunkError::Malformed);
                 }
@@ -156,7 +158,7 @@ impl ChunkedDecoder {
         })
     }
 
-    /// Counts a byte behind a size, which leads to a state.
+    /// Counts a byte after a chunk size and returns the next state.
     fn extension(&mut self, state: State) -> Result<State, ChunkError> {
         self.extension_bytes += 1;
         if self.extension_bytes > MAX_EXTENSION_BYTES {
@@ -174,7 +176,7 @@ impl ChunkedDecoder {
     }
 }
 
-/// The header of a chunk of this many bytes, with the line ends before and behind the size: `hex CRLF`.
+/// The header line of a chunk: the size in hexadecimal and CRLF.
 #[derive(Debug)]
 pub(crate) struct ChunkHeader {
     bytes: [u8; 18],
@@ -207,7 +209,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Decodes bytes in parts of this length: the data, how many bytes were consumed, and the trailer section.
+    /// Decodes bytes in parts of this length. Returns the data, the number of consumed bytes and
+    /// the trailer section.
     fn decode(bytes: &[u8], part: usize) -> Result<(Vec<u8>, usize, Vec<u8>, bool), ChunkError> {
         let mut decoder = ChunkedDecoder::new(64);
         let (mut data, mut consumed) = (Vec::new(), 0);

@@ -1,5 +1,7 @@
-//! The client of a request: address and scheme, decided once at the door from the connection and, behind trusted
-//! proxies, from what they say (RFC 7239, `X-Forwarded-*`).
+//! Client of a request: address and scheme.
+//!
+//! Both are determined once per request, from the connection. Behind trusted proxies the forwarding
+//! fields are used too (RFC 7239, `X-Forwarded-*`).
 
 use core::net::IpAddr;
 use std::sync::OnceLock;
@@ -21,29 +23,29 @@ use super::via::Via;
 const CLIENT_CERT: HeaderName = HeaderName::from_static("client-cert");
 const CLIENT_CERT_CHAIN: HeaderName = HeaderName::from_static("client-cert-chain");
 
-/// The other end of a client connection.
+/// The peer of a client connection.
 #[derive(Debug)]
 pub(crate) struct Peer {
     address: IpAddr,
     secure: bool,
     /// The address as a field value.
     value: Box<str>,
-    /// The beginning of a `Forwarded` element: `for=…;host="`.
+    /// The start of a `Forwarded` element: `for=…;host="`.
     element: Box<[u8]>,
-    /// The certificate that it has shown, where origins get it.
+    /// The client certificate, if it is forwarded to upstreams.
     certificate: OnceLock<Box<ClientCertificate>>,
 }
 
-/// A client's certificate as field values (RFC 9440 section 2).
+/// A client certificate as field values (RFC 9440 section 2).
 #[derive(Debug)]
 struct ClientCertificate {
     certificate: Box<str>,
-    /// The certificates behind it; `None` without any.
+    /// The rest of the chain; `None` if there is none.
     chain: Option<Box<str>>,
 }
 
 impl Peer {
-    /// A peer at an address, which came by TLS if `secure`.
+    /// Creates a peer. `secure` is true for a TLS connection.
     pub(crate) fn new(address: IpAddr, secure: bool) -> Self {
         let address = address.to_canonical();
         Self {
@@ -55,7 +57,7 @@ impl Peer {
         }
     }
 
-    /// The peer has shown this certificate, with the ones behind it, each in DER.
+    /// Sets the client certificate and its chain, each in DER.
     pub(crate) fn set_certificate(&self, chain: &[impl AsRef<[u8]>]) {
         let mut items = chain.iter().map(|der| format!(":{}:", STANDARD.encode(der)));
         let Some(certificate) = items.next().map(Box::from) else { return };
@@ -69,24 +71,25 @@ impl Peer {
 /// The client of a request.
 #[derive(Debug)]
 pub(crate) struct Client {
-    /// The address, canonical: IPv4-mapped IPv6 is IPv4.
+    /// The canonical address: IPv4-mapped IPv6 addresses are converted to IPv4.
     pub(crate) address: IpAddr,
-    /// The client came by https.
+    /// The client uses HTTPS.
     pub(crate) secure: bool,
-    /// The peer is a trusted proxy: what the request says of the client is believed.
+    /// The peer is a trusted proxy, so its forwarding fields are trusted.
     pub(crate) trusted: bool,
     /// The hops before the peer, if it is trusted.
     nodes: Vec<Option<Node>>,
-    /// The host that the client asked a trusted proxy for, where it is not `Host`.
+    /// The host requested from a trusted proxy, if the forwarding fields name one.
     host: Option<Box<str>>,
 }
 
 impl Client {
-    /// Decides who sent a request. `trusts` says whether an address is a trusted proxy's.
+    /// Determines the client of a request. `trusts` returns whether an address is a trusted proxy.
     ///
-    /// The hops are followed from the right past trusted proxies. `X-Forwarded-For` is read before `Forwarded`; where
-    /// both name a client and disagree, one of them was not written by the proxy, so neither is believed. An
-    /// unreadable hop leaves the one that reported it: there is always an address.
+    /// The hops are followed from right to left past trusted proxies. `X-Forwarded-For` is read
+    /// before `Forwarded`. If the two name different clients, one was not written by the proxy, and
+    /// neither is trusted. At an unreadable hop, the client is the hop that reported it, so there
+    /// is always an address.
     pub(crate) fn of(peer: &Peer, fields: &impl Fields, trusts: impl Fn(IpAddr) -> bool) -> Self {
         let Peer { address, secure, .. } = *peer;
         if !trusts(address) {
@@ -117,14 +120,16 @@ impl Client {
         }
     }
 
-    /// Removes the forwarding fields that are not believed.
+    /// Removes the forwarding fields that are not trusted.
     pub(crate) fn remove_forged(&self, fields: &mut FieldSection) {
         remove_forwarding(fields, self.trusted);
     }
 
-    /// Adds this hop: `Via`, `CDN-Loop`, `X-Forwarded-*` and `Forwarded`. The last two name the same hops, and the scheme and
-    /// host that the client used. `Client-Cert` has the peer's certificate, unless the peer is a trusted proxy, which speaks of its
-    /// own client.
+    /// Adds this hop to `Via`, `CDN-Loop`, `X-Forwarded-*` and `Forwarded`.
+    ///
+    /// `X-Forwarded-*` and `Forwarded` list the same hops, and the scheme and host that the client
+    /// used. `Client-Cert` has the peer's certificate. Behind a trusted proxy the proxy's own
+    /// `Client-Cert` is kept.
     pub(crate) fn add_forwarding(
         &self,
         peer: &Peer,
@@ -145,7 +150,7 @@ impl Client {
         fields.insert(&FORWARDED, self.forwarded(peer, host.as_deref(), proto));
         fields.insert(&X_FORWARDED_PROTO, proto);
         insert(fields, &X_FORWARDED_HOST, host.as_deref());
-        // Only a trusted proxy has left these here.
+        // Only a trusted proxy can have set these fields.
         for (name, value) in [(X_FORWARDED_SCHEME, proto), (X_FORWARDED_SSL, ssl)] {
             if self.trusted && fields.has(&name) {
                 fields.insert(&name, value);
@@ -163,7 +168,7 @@ impl Client {
         list
     }
 
-    /// The last element carries scheme and host, so that a reader of any element finds one of each only.
+    /// Only the last element has scheme and host, so that every reader finds exactly one of each.
     fn forwarded(&self, peer: &Peer, host: Option<&[u8]>, proto: &str) -> Vec<u8> {
         let mut list = Vec::with_capacity(peer.element.len() + 64);
         for node in &self.nodes {
@@ -172,7 +177,7 @@ impl Client {
             list.extend_from_slice(b", ");
         }
         list.extend_from_slice(&peer.element);
-        // A valid host has no character that a quoted string must escape.
+        // A valid host has no character that needs escaping in a quoted string.
         list.extend_from_slice(host.unwrap_or_default());
         list.extend_from_slice(b"\";proto=");
         list.extend_from_slice(proto.as_bytes());
@@ -184,7 +189,7 @@ fn unknown() -> String {
     "unknown".to_owned()
 }
 
-/// Sets a field; without a value it is removed, since what is there came with the request.
+/// Sets a field, or removes the received field if there is no value.
 fn insert(fields: &mut FieldSection, name: &HeaderName, value: Option<&[u8]>) {
     match value {
         Some(value) => fields.insert(name, value),
@@ -203,7 +208,7 @@ mod tests {
         FieldSection::from_lines(fields)
     }
 
-    /// 10.0.0.0/8 are trusted proxies.
+    /// Determines the client with 10.0.0.0/8 as trusted proxies.
     fn trusts(address: IpAddr) -> bool {
         matches!(address, IpAddr::V4(address) if address.octets()[0] == 10)
     }
@@ -232,7 +237,7 @@ mod tests {
             ("203.0.113.9, ::ffff:10.1.1.1", "203.0.113.9"),
             ("203.0.113.9, ", "203.0.113.9"),
             ("203.0.113.9, 10.1.1.1:80", "203.0.113.9"),
-            // Unreadable hops: whoever reported them.
+            // Unreadable hops: the client is the hop that reported them.
             ("", PEER),
             (",", PEER),
             ("unknown", PEER),
@@ -293,7 +298,7 @@ mod tests {
                 ],
                 true,
             ),
-            // The first hop is what the client itself said.
+            // The first hop was sent by the client itself.
             (
                 vec![
                     ("x-forwarded-for", "6.6.6.6, 203.0.113.9"),
@@ -321,7 +326,7 @@ mod tests {
         assert!(!Client::of(&by_tls, &plain, trusts).secure);
     }
 
-    /// `X-Forwarded-For`, `-Proto`, `-Host`, `Forwarded` and `Via` as the origin gets them.
+    /// `X-Forwarded-For`, `-Proto`, `-Host`, `Forwarded` and `Via` as sent to the upstream.
     fn forwarded(peer: &str, fields: &[(&'static str, &str)]) -> [String; 5] {
         let mut headers = map(fields);
         headers.insert(&HOST, "shop.example");

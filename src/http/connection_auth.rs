@@ -1,21 +1,23 @@
 //! Authentication schemes that authenticate a connection instead of a request.
 //!
-//! After such a login every request on the connection is the user's, whoever sent it: a proxy must not use the
-//! connection for any other client (RFC 4559 section 6).
+//! After such a login the server treats every request on the connection as the user's. A proxy must
+//! not use the connection for any other client (RFC 4559 section 6).
 
 use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 
 use super::fields::Fields;
 
-/// The schemes of Windows Integrated Authentication and WinRM ([MS-NTHT], RFC 4559, [MS-N2HT], [MS-WSMV]).
+/// The schemes of Windows Integrated Authentication and WinRM ([MS-NTHT], RFC 4559, [MS-N2HT],
+/// [MS-WSMV]).
 const SCHEMES: [&str; 5] = ["ntlm", "negotiate", "nego2", "kerberos", "credssp"];
 
-/// Whether the head of a request or a response begins or continues the login of a connection.
+/// Whether the head of a request or response starts or continues a connection login.
 pub(crate) fn binds_connection(fields: &impl Fields) -> bool {
     names_scheme(fields.values(&AUTHORIZATION)) || names_scheme(fields.values(&WWW_AUTHENTICATE))
 }
 
-/// Whether any word is the name of such a scheme. A word elsewhere in a challenge only costs the reuse of a connection.
+/// Whether any word is the name of such a scheme. A false match elsewhere in a challenge only
+/// prevents connection reuse.
 fn names_scheme<'a>(values: impl Iterator<Item = &'a [u8]>) -> bool {
     let mut words =
         values.flat_map(|value| value.split(|byte| matches!(byte, b' ' | b'\t' | b',')));

@@ -1,4 +1,4 @@
-//! Fields in one field line or several: comma-separated lists (RFC 9110 section 5.6.1) and `Cookie`.
+//! Fields that may span several lines: comma-separated lists (RFC 9110 section 5.6.1) and `Cookie`.
 
 use std::borrow::Cow;
 
@@ -6,7 +6,7 @@ use http::header::{COOKIE, HeaderName};
 
 use super::fields::{FieldSection, Fields};
 
-/// The members of a list; empty ones do not count.
+/// The members of a list, without empty ones.
 pub(super) fn members<'a, F: Fields>(
     fields: &'a F,
     name: &HeaderName,
@@ -18,7 +18,7 @@ pub(super) fn members<'a, F: Fields>(
         .filter(|member| !member.is_empty())
 }
 
-/// Appends a member, and leaves one field line.
+/// Appends a member and joins the list into one field line.
 pub(super) fn append(fields: &mut FieldSection, name: &HeaderName, member: &[u8]) {
     match joined(fields, name, b", ") {
         Some(list) => {
@@ -29,19 +29,20 @@ pub(super) fn append(fields: &mut FieldSection, name: &HeaderName, member: &[u8]
     }
 }
 
-/// Joins the `Cookie` field lines of a request into one, as HTTP/1.1 and applications expect (RFC 9113 section 8.2.3).
+/// Joins a request's `Cookie` lines into one line, as HTTP/1.1 and applications expect (RFC 9113
+/// section 8.2.3).
 pub(crate) fn join_cookies(fields: &mut FieldSection) {
     if let Some(Cow::Owned(joined)) = joined_cookies(fields) {
         fields.insert(&COOKIE, joined);
     }
 }
 
-/// The `Cookie` field lines of a request as one; owned where there are several.
+/// A request's `Cookie` lines as one value. Owned if there are several lines.
 pub(crate) fn joined_cookies(fields: &impl Fields) -> Option<Cow<'_, [u8]>> {
     joined(fields, &COOKIE, b"; ")
 }
 
-/// The field lines with a name as one.
+/// The lines with this name as one value.
 fn joined<'a>(
     fields: &'a impl Fields,
     name: &HeaderName,

@@ -1,8 +1,8 @@
-//! Names of forwarding fields: which ones only a proxy may set, and which names an application takes for the same.
+//! Names of forwarding fields, and names that applications cannot distinguish.
 
 use super::fields::FieldSection;
 
-/// Beginnings of names by which proxies describe the client or the original request.
+/// Name prefixes for fields in which proxies describe the client or the original request.
 const PREFIXES: [&str; 11] = [
     "cloudfront-viewer-",
     "x-forwarded",
@@ -18,8 +18,9 @@ const PREFIXES: [&str; 11] = [
     "ssl-client-",
 ];
 
-/// Ends of names that hold the client's address: `True-Client-IP`, `CF-Connecting-IP`, `X-Cluster-Client-IP`,
-/// `WL-Proxy-Client-IP`, `Fastly-Client-IP`, `X-Azure-ClientIP`, `X-Envoy-External-Address` and their like.
+/// Name suffixes for fields with the client's address: `True-Client-IP`, `CF-Connecting-IP`,
+/// `X-Cluster-Client-IP`, `WL-Proxy-Client-IP`, `Fastly-Client-IP`, `X-Azure-ClientIP`,
+/// `X-Envoy-External-Address` and similar.
 const SUFFIXES: [&str; 10] = [
     "client-ip",
     "clientip",
@@ -33,7 +34,7 @@ const SUFFIXES: [&str; 10] = [
     "external-address",
 ];
 
-/// Names of single proxies and servers that say the same.
+/// Forwarding fields of individual proxies and servers.
 const NAMES: [&str; 15] = [
     "ali-cdn-real-ip",
     "cdn-src-ip",
@@ -52,9 +53,9 @@ const NAMES: [&str; 15] = [
     "x-url-scheme",
 ];
 
-/// Whether only a proxy may say this of a request. The name is in lower case, with `-` between its words.
+/// Whether only a proxy may set this field. The name must be in lower case, with `-` between words.
 pub(crate) fn is_forwarding(name: &str) -> bool {
-    // Most names that browsers send are none by their first or last letter, or for want of a dash.
+    // Fast path: the first and the last letter rule out most names that browsers send.
     let (first, last) = (name.bytes().next(), name.bytes().last());
     let may_begin = matches!(first, Some(b'a' | b'c' | b'f' | b's' | b'x'));
     let may_end = matches!(last, Some(b'p' | b'6' | b'r' | b's'));
@@ -67,8 +68,8 @@ pub(crate) fn is_forwarding(name: &str) -> bool {
         || NAMES.contains(&name)
 }
 
-/// Whether an application that gets fields as environment variables (CGI, WSGI, FastCGI, Rack) cannot tell this name
-/// from `other`: there `-`, `_` and every other mark are the same (RFC 3875 section 4.1.18).
+/// Whether two names become the same environment variable in CGI, WSGI, FastCGI or Rack. There `-`,
+/// `_` and all other punctuation are equal (RFC 3875 section 4.1.18).
 pub(crate) fn folds_to(name: &str, other: &str) -> bool {
     name.bytes().map(folded).eq(other.bytes().map(folded))
 }
@@ -77,8 +78,10 @@ fn folded(byte: u8) -> u8 {
     if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' }
 }
 
-/// Removes the forwarding fields that nobody is believed: of an untrusted client all of them, of a trusted proxy those
-/// that it has not set but let pass, written with another mark for `-`.
+/// Removes untrusted forwarding fields.
+///
+/// From an untrusted client all of them are removed. From a trusted proxy only names with
+/// punctuation other than `-` are removed: the proxy passed those through without setting them.
 pub(super) fn remove_forwarding(fields: &mut FieldSection, trusted: bool) {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     fields.remove_where(|name, _| {

@@ -1,7 +1,9 @@
-//! The field section of a message (RFC 9110 section 6.3): how it is read, and the carrier of HTTP/1.1 heads.
+//! Field section of a message (RFC 9110 section 6.3): read access, and the storage for HTTP/1.1
+//! heads.
 //!
-//! A received head stays as it is: a [`FieldSection`] is a copy of its bytes and the positions of the names and values in
-//! them. Removing a line or setting a value only changes positions, so that what nobody changes is written as it came.
+//! A [`FieldSection`] is a copy of the received bytes with the positions of names and values.
+//! Removing a line or setting a value only changes positions. Unchanged lines are therefore written
+//! exactly as received.
 
 use std::fmt;
 use std::ops::Range;
@@ -11,13 +13,13 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::head::FieldLine;
 
-/// Bytes behind a received head for what this proxy adds.
+/// Spare bytes after a received head, for fields added by this proxy.
 const RESERVE: usize = 512;
-/// Bytes of their names, and their number.
+/// Spare bytes for the names of added fields, and spare lines.
 const NAMES_RESERVE: usize = 128;
 const LINES_RESERVE: usize = 8;
 
-/// Field lines that can be read by name, whatever carries them. Names are in lower case.
+/// Read access to field lines by name, for every representation. Names are in lower case.
 pub trait Fields {
     /// The value of the first line with this name.
     fn value(&self, name: &HeaderName) -> Option<&[u8]> {
@@ -35,7 +37,7 @@ pub trait Fields {
         self.value(name).is_some()
     }
 
-    /// The name of every line. A name can come several times.
+    /// The name of every line. Names may repeat.
     fn names(&self) -> impl Iterator<Item = &str>;
 
     /// The number of lines.
@@ -67,10 +69,10 @@ impl Fields for HeaderMap {
     }
 }
 
-/// The field section of a message, with the order and the spelling of its names.
+/// The field section of a message. It keeps the order and the spelling of the names.
 #[derive(Clone, Default)]
 pub(crate) struct FieldSection {
-    /// What was received, and behind it what was set since.
+    /// The received bytes, followed by the bytes added since.
     bytes: Vec<u8>,
     /// The names in lower case.
     names: String,
@@ -80,11 +82,11 @@ pub(crate) struct FieldSection {
 /// A field line.
 #[derive(Clone, Copy)]
 struct Line {
-    /// Position in the names.
+    /// The position in `names`.
     name: Span,
-    /// Where the name begins in the bytes, as it was received.
+    /// The start of the received name in `bytes`.
     spelling: u32,
-    /// Position in the bytes.
+    /// The position in `bytes`.
     value: Span,
 }
 
@@ -96,7 +98,7 @@ struct Span {
 
 impl Span {
     fn new(start: usize, length: usize) -> Self {
-        // Heads are far shorter than 4 GiB; a position that is none has no bytes.
+        // Heads are far shorter than 4 GiB. An invalid position yields no bytes.
         let start = u32::try_from(start).unwrap_or(u32::MAX);
         Self { start, length: u32::try_from(length).unwrap_or_default() }
     }
@@ -106,13 +108,14 @@ impl Span {
         start..start.saturating_add(usize::try_from(self.length).unwrap_or_default())
     }
 
-    /// Whether this is the position of a name in `names`. Most names differ in length.
+    /// Whether this span is `name` in `names`. The lengths are compared first, because most names
+    /// differ in length.
     fn is(self, name: &str, names: &str) -> bool {
         usize::try_from(self.length) == Ok(name.len()) && names.get(self.range()) == Some(name)
     }
 }
 
-/// Without names and values: they can be secret.
+/// Omits names and values, because they may be secret.
 impl fmt::Debug for FieldSection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FieldSection").field("lines", &self.lines.len()).finish_non_exhaustive()
@@ -128,7 +131,8 @@ impl Fields for FieldSection {
         &'a self,
         name: &HeaderName,
     ) -> impl DoubleEndedIterator<Item = &'a [u8]> + use<'a> {
-        // Only the first line is looked for by this name, the others by that of the first one, which lives longer.
+        // `name` only finds the first line. The other lines are compared with the first line's
+        // name, which outlives the iterator.
         let first = self.position(name);
         let lines = first.and_then(|first| self.lines.get(first..)).unwrap_or_default();
         let name = lines.first().map(|line| self.name_of(line)).unwrap_or_default();
@@ -146,7 +150,7 @@ impl Fields for FieldSection {
 }
 
 impl FieldSection {
-    /// The field lines of a received `head`, which they are parts of.
+    /// Copies the field lines of a received `head`. The lines must borrow from `head`.
     pub(crate) fn of(fields: &[FieldLine<'_>], head: &[u8]) -> Self {
         let begin = head.as_ptr().addr();
         let position = |part: &[u8]| part.as_ptr().addr().wrapping_sub(begin);
@@ -170,7 +174,7 @@ impl FieldSection {
         section
     }
 
-    /// The lines of a map, which has no control characters.
+    /// Copies the lines of a map. Its values have no control characters.
     pub(crate) fn from_map(map: &HeaderMap) -> Self {
         let names: usize = map.iter().map(|(name, _)| name.as_str().len()).sum();
         let values: usize = map.values().map(HeaderValue::len).sum();
@@ -185,8 +189,8 @@ impl FieldSection {
         section
     }
 
-    /// The lines as a map, without those that other carriers than HTTP/1.1 cannot have: with control characters in their
-    /// value (RFC 9113 section 8.2.1).
+    /// Converts the lines to a map. Lines with control characters in their value are dropped,
+    /// because only HTTP/1.1 can carry them (RFC 9113 section 8.2.1).
     pub(crate) fn to_map(&self) -> HeaderMap {
         let mut map = HeaderMap::with_capacity(self.lines.len());
         for (name, value) in self.iter() {
@@ -198,12 +202,12 @@ impl FieldSection {
         map
     }
 
-    /// Every line: its name in lower case and its value.
+    /// Every line, as lower-case name and value.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
         self.lines.iter().map(|line| (self.name_of(line), self.at(line.value)))
     }
 
-    /// Writes the lines in HTTP/1.1 syntax, without an empty line behind them.
+    /// Writes the lines in HTTP/1.1 syntax, without a final empty line.
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
         for line in &self.lines {
             let spelling = Span { start: line.spelling, length: line.name.length };
@@ -214,8 +218,8 @@ impl FieldSection {
         }
     }
 
-    /// Leaves one line with this name and this value: the first one in its place, or a new one at the end. A value that cannot
-    /// be one leaves none.
+    /// Sets a field to one line with this value. The line replaces the first line with this name,
+    /// or is added at the end. An invalid value only removes the field.
     pub(crate) fn insert(&mut self, name: &HeaderName, value: impl AsRef<[u8]>) {
         let Some(first) = self.position(name) else { return self.append(name, value) };
         let Some(value) = self.add(value.as_ref()) else {
@@ -229,7 +233,7 @@ impl FieldSection {
         lines.retain(|line| at.next() == Some(first) || !line.name.is(name, names));
     }
 
-    /// Adds a line at the end. A value that cannot be one is left out.
+    /// Appends a line. An invalid value is ignored.
     pub(crate) fn append(&mut self, name: &HeaderName, value: impl AsRef<[u8]>) {
         let spelling = u32::try_from(self.bytes.len()).unwrap_or(u32::MAX);
         self.bytes.extend_from_slice(name.as_str().as_bytes());
@@ -248,7 +252,7 @@ impl FieldSection {
         true
     }
 
-    /// Removes the lines for which `removed` says so of their name and value. Returns whether there were any.
+    /// Removes the lines for which `removed` returns true. Returns whether there were any.
     pub(crate) fn remove_where(&mut self, removed: impl Fn(&str, &[u8]) -> bool) -> bool {
         let before = self.lines.len();
         let Self { bytes, names, lines } = self;
@@ -259,7 +263,7 @@ impl FieldSection {
         lines.len() < before
     }
 
-    /// Changes each line with this name to what `change` makes of its value.
+    /// Applies `change` to the value of each line with this name.
     pub(crate) fn change(&mut self, name: &HeaderName, mut change: impl FnMut(&[u8]) -> Change) {
         let mut at = 0;
         while let Some(line) = self.lines.get(at).copied() {
@@ -284,7 +288,7 @@ impl FieldSection {
         }
     }
 
-    /// Adds a value behind all bytes; `None` where it would end its line.
+    /// Appends a value to `bytes`; `None` if the value would end its line.
     fn add(&mut self, value: &[u8]) -> Option<Span> {
         if memchr::memchr3(b'\r', b'\n', 0, value).is_some() {
             return None;
@@ -314,15 +318,15 @@ impl FieldSection {
     }
 }
 
-/// What becomes of a line.
+/// A change to a field line.
 pub(crate) enum Change {
     Keep,
     Remove,
-    /// It gets this value.
+    /// Replace the value.
     Set(Bytes),
 }
 
-/// Writes trailers in HTTP/1.1 syntax, without an empty line behind them.
+/// Writes trailers in HTTP/1.1 syntax, without a final empty line.
 pub(crate) fn write_map(map: &HeaderMap, out: &mut Vec<u8>) {
     for (name, value) in map {
         out.extend_from_slice(name.as_str().as_bytes());
@@ -332,7 +336,7 @@ pub(crate) fn write_map(map: &HeaderMap, out: &mut Vec<u8>) {
     }
 }
 
-/// Field lines as a map, without those that a map cannot hold.
+/// Converts field lines to a map. Lines that a map cannot hold are dropped.
 pub(crate) fn to_map(fields: &[FieldLine<'_>]) -> HeaderMap {
     let pair = |field: &FieldLine<'_>| {
         let name = HeaderName::from_bytes(field.name.as_bytes()).ok()?;
@@ -343,7 +347,7 @@ pub(crate) fn to_map(fields: &[FieldLine<'_>]) -> HeaderMap {
 
 #[cfg(test)]
 impl FieldSection {
-    /// A section with these lines.
+    /// Creates a section with these lines.
     pub(crate) fn from_lines(lines: &[(&str, &str)]) -> Self {
         let mut section = Self::default();
         for (name, value) in lines {

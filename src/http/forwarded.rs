@@ -1,4 +1,4 @@
-//! `Forwarded` (RFC 7239) and `X-Forwarded-*`: what proxies in front say of a request's earlier hops.
+//! Parser for `Forwarded` (RFC 7239) and `X-Forwarded-*`: the earlier hops of a request.
 
 use core::fmt;
 use core::net::{IpAddr, SocketAddr};
@@ -14,10 +14,11 @@ pub(super) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwa
 pub(super) const X_FORWARDED_SCHEME: HeaderName = HeaderName::from_static("x-forwarded-scheme");
 pub(super) const X_FORWARDED_SSL: HeaderName = HeaderName::from_static("x-forwarded-ssl");
 
-/// The most hops that are looked at, from the right: what is said of others came from the client.
+/// Maximum number of hops read, from the right. Hops further left may come from the client.
 const MAX_HOPS: usize = 32;
 
-/// A hop: its address and port, or `None` for one that is hidden or unreadable (RFC 7239 section 6).
+/// The address and port of a hop. Hidden and unreadable hops are `None` in `Hops` (RFC 7239 section
+/// 6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Node {
     pub(super) address: IpAddr,
@@ -25,14 +26,15 @@ pub(super) struct Node {
 }
 
 impl Node {
-    /// Reads `IP`, `IP:port`, `[v6]` and `[v6]:port`. IPv4-mapped IPv6 addresses become IPv4.
+    /// Parses `IP`, `IP:port`, `[v6]` and `[v6]:port`. IPv4-mapped IPv6 addresses are converted to
+    /// IPv4.
     fn parse(text: &str) -> Option<Self> {
         let text = text.trim_matches(['"', ' ', '\t']);
         let bracketed = || text.strip_prefix('[')?.strip_suffix(']')?.parse::<IpAddr>().ok();
         if let Some(address) = text.parse::<IpAddr>().ok().or_else(bracketed) {
             return Some(Self { address: address.to_canonical(), port: None });
         }
-        // A port may be hidden, too (RFC 7239 section 6.2).
+        // A port may be hidden too (RFC 7239 section 6.2).
         if let Some((node, port)) = text.rsplit_once(':')
             && port.starts_with('_')
         {
@@ -42,7 +44,7 @@ impl Node {
         Some(Self { address: socket.ip().to_canonical(), port: Some(socket.port()) })
     }
 
-    /// As a value of `for=`.
+    /// Formats the node as a value of `for=`.
     pub(super) fn quoted(self) -> String {
         match (self.address, self.port) {
             (IpAddr::V4(address), None) => address.to_string(),
@@ -58,7 +60,7 @@ impl From<IpAddr> for Node {
     }
 }
 
-/// As in `X-Forwarded-For`.
+/// The format of `X-Forwarded-For`.
 impl fmt::Display for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.port {
@@ -68,17 +70,17 @@ impl fmt::Display for Node {
     }
 }
 
-/// The earlier hops of a request by one family of fields, the client's end first.
+/// The earlier hops of a request from one family of fields, the client first.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Hops {
     pub(super) nodes: Vec<Option<Node>>,
-    /// Whether each hop was reached by TLS.
+    /// Whether each hop was reached over TLS.
     secure: Vec<Option<bool>>,
     hosts: Vec<Option<String>>,
 }
 
 impl Hops {
-    /// By `X-Forwarded-For`, `-Proto` and `-Host`.
+    /// Parses `X-Forwarded-For`, `-Proto` and `-Host`.
     pub(super) fn of_x_forwarded(fields: &impl Fields) -> Self {
         let mut secure = last(list(fields, &X_FORWARDED_PROTO).map(is_secure));
         if secure.is_empty() {
@@ -94,7 +96,8 @@ impl Hops {
         }
     }
 
-    /// By `Forwarded`. A malformed value is one unreadable hop: the ends of its elements are unknown.
+    /// Parses `Forwarded`. A malformed value counts as one unreadable hop, because its element
+    /// boundaries are unknown.
     pub(super) fn of_forwarded(fields: &impl Fields) -> Self {
         let mut hops = Self::default();
         if !fields.has(&FORWARDED) {
@@ -113,7 +116,7 @@ impl Hops {
         }
     }
 
-    /// Reads a list of elements (RFC 7239 section 4); `None` if it is malformed.
+    /// Parses a list of elements (RFC 7239 section 4); `None` if it is malformed.
     fn read_elements(&mut self, mut rest: &str) -> Option<()> {
         loop {
             let (mut node, mut secure, mut host, mut is_empty) = (None, None, None, true);
@@ -151,8 +154,11 @@ impl Hops {
         }
     }
 
-    /// The client among the hops that trusted proxies report: from the right, the first one that is not itself a trusted
-    /// proxy, or the last readable one. `None` where the nearest hop is unreadable or missing.
+    /// Finds the client among the hops reported by trusted proxies.
+    ///
+    /// The hops are read from the right, up to the first unreadable one. The client is the first
+    /// hop that is not a trusted proxy, or else the last hop read. `None` if the nearest hop is
+    /// unreadable or missing.
     pub(super) fn client(&self, trusts: impl Fn(IpAddr) -> bool) -> Option<(usize, IpAddr)> {
         let mut client = None;
         for (index, node) in self.nodes.iter().enumerate().rev() {
@@ -165,17 +171,18 @@ impl Hops {
         client
     }
 
-    /// Whether the client came by TLS, as far as is known.
+    /// Whether the client uses TLS, if known.
     pub(super) fn is_secure(&self, client: Option<usize>) -> Option<bool> {
         self.at_client(&self.secure, client).copied()
     }
 
-    /// The host that the client asked for, as far as is known.
+    /// The host that the client requested, if known.
     pub(super) fn host(&self, client: Option<usize>) -> Option<&str> {
         self.at_client(&self.hosts, client).map(String::as_str)
     }
 
-    /// A list with as many members as there are hops has one for each; any other begins at the client.
+    /// Returns the client's member of a list. A list with one member per hop is indexed by hop; in
+    /// any other list, the first member is the client's.
     fn at_client<'a, T>(&self, list: &'a [Option<T>], client: Option<usize>) -> Option<&'a T> {
         let own =
             client.filter(|_| list.len() == self.nodes.len()).and_then(|at| list.get(at)?.as_ref());
@@ -183,13 +190,13 @@ impl Hops {
     }
 }
 
-/// Whether the proxy that a request comes from says that its client came by TLS.
+/// Whether the nearest proxy reports that its client uses TLS.
 #[cfg(feature = "ext-proc")]
 pub(crate) fn forwarded_scheme_is_secure(fields: &impl Fields) -> Option<bool> {
     Hops::of_x_forwarded(fields).is_secure(None)
 }
 
-/// The members that belong to the last hops.
+/// Keeps the members of the last hops.
 fn last<T>(members: impl DoubleEndedIterator<Item = T>) -> Vec<T> {
     let mut last: Vec<T> = members.rev().take(MAX_HOPS).collect();
     last.reverse();
@@ -204,7 +211,7 @@ fn list<'a, F: Fields>(
     members(fields, name).map(|member| core::str::from_utf8(member).unwrap_or("unknown"))
 }
 
-/// Whether a protocol is spoken over TLS; `None` for one that is neither HTTP nor WebSocket.
+/// Whether a protocol uses TLS; `None` if it is neither HTTP nor WebSocket.
 fn is_secure(proto: &str) -> Option<bool> {
     let is = |known: &&str| proto.eq_ignore_ascii_case(known);
     if ["https", "wss"].iter().any(is) {
@@ -213,7 +220,7 @@ fn is_secure(proto: &str) -> Option<bool> {
     ["http", "ws"].iter().any(is).then_some(false)
 }
 
-/// Reads a token or a quoted string from the beginning of a text; `None` if it is malformed.
+/// Parses a token or quoted string at the start of `text`; `None` if it is malformed.
 fn read_value(text: &str) -> Option<(String, &str)> {
     let Some(quoted) = text.strip_prefix('"') else {
         let end = text.find([',', ';', ' ', '\t', '"', '=']).unwrap_or(text.len());

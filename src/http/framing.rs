@@ -1,20 +1,20 @@
-//! Where a message body ends, and whether its connection can be reused: decided here for both directions, by RFC 9112
-//! sections 6.3 and 9.3.
+//! Message framing for both directions: body length and connection persistence (RFC 9112 sections
+//! 6.3 and 9.3).
 
 use thiserror::Error;
 
 use super::head::{FieldLine, RequestHead, ResponseHead, Version};
 
-/// How the end of a body is found.
+/// How the end of a body is determined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BodyLength {
     /// There is no body.
     Empty,
-    /// The body has this many bytes; 0 when the message says so itself.
+    /// `Content-Length` is present, and may be 0.
     Sized(u64),
     /// The chunked transfer coding marks the end.
     Chunked,
-    /// The end of the connection is the end of the body; responses only.
+    /// The body ends when the connection is closed; responses only.
     UntilClose,
 }
 
@@ -22,7 +22,7 @@ pub(crate) enum BodyLength {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Framing {
     pub(crate) body: BodyLength,
-    /// Another message can follow on the connection.
+    /// Another message may follow on the connection.
     pub(crate) persistent: bool,
 }
 
@@ -33,7 +33,7 @@ pub(crate) enum FramingError {
     ContentLength,
     #[error("invalid Transfer-Encoding")]
     TransferEncoding,
-    /// `chunked` is the last coding, behind others.
+    /// `chunked` is the last coding, after other codings.
     #[error("unknown transfer coding")]
     UnknownCoding,
 }
@@ -42,9 +42,9 @@ pub(crate) enum FramingError {
 #[derive(Debug, Default)]
 struct FramingFields {
     length: Option<u64>,
-    /// A `Transfer-Encoding` field is there.
+    /// `Transfer-Encoding` is present.
     coded: bool,
-    /// It ends with `chunked`, and nothing was found behind it.
+    /// `chunked` is present. A coding after it sets `invalid`.
     chunked: bool,
     /// Codings besides `chunked`.
     others: bool,
@@ -59,35 +59,37 @@ enum Coding {
     Chunked,
     /// Other codings, then `chunked`.
     Unknown,
-    /// `chunked` is not the last one, or there twice.
+    /// `chunked` is not the last coding, or is repeated.
     Invalid,
 }
 
-/// The framing of a request.
+/// Determines the framing of a request.
 ///
 /// # Errors
-/// When the end of the body is not certain: the connection must be closed after the error response.
+/// If the end of the body is ambiguous. The connection must then be closed after the error
+/// response.
 pub(crate) fn of_request(head: &RequestHead<'_>) -> Result<Framing, FramingError> {
     let fields = FramingFields::of(head.fields)?;
     let body = match (fields.coding(), fields.length) {
         (Coding::None, None) => BodyLength::Empty,
         (Coding::None, Some(length)) => BodyLength::Sized(length),
-        // HTTP/1.0 has no transfer codings: the framing is faulty (section 6.1).
+        // HTTP/1.0 has no transfer codings, so the framing is faulty (section 6.1).
         (Coding::Chunked, _) if head.version == Version::Http11 => BodyLength::Chunked,
         (Coding::Unknown, _) if head.version == Version::Http11 => {
             return Err(FramingError::UnknownCoding);
         }
         _ => return Err(FramingError::TransferEncoding),
     };
-    // With both fields a message can be an attempt at request smuggling (section 6.1).
+    // A message with both fields may be a request smuggling attempt (section 6.1).
     let ambiguous = fields.coded && fields.length.is_some();
     Ok(Framing { body, persistent: fields.persistent(head.version) && !ambiguous })
 }
 
-/// The framing of a final response; `to_head` when the request's method is HEAD.
+/// Determines the framing of a final response. `to_head` is true for a response to HEAD.
 ///
 /// # Errors
-/// When the end of the body is not certain: the response must become a 502 and its connection must be closed.
+/// If the end of the body is ambiguous. The response must then become a 502 and its connection must
+/// be closed.
 pub(crate) fn of_response(head: &ResponseHead<'_>, to_head: bool) -> Result<Framing, FramingError> {
     let fields = FramingFields::of(head.fields)?;
     let body = match (fields.coding(), fields.length) {
@@ -141,7 +143,7 @@ impl FramingFields {
         Ok(())
     }
 
-    /// Several lines are one list (RFC 9110 section 5.3).
+    /// Several lines form one list (RFC 9110 section 5.3).
     fn transfer_encoding(&mut self, value: &[u8]) {
         self.coded = true;
         let mut empty = true;
@@ -176,7 +178,7 @@ fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|byte| *byte == b',').map(trim).filter(|element| !element.is_empty())
 }
 
-/// Without the SP and HTAB around it.
+/// Trims SP and HTAB on both sides.
 fn trim(value: &[u8]) -> &[u8] {
     let is_space = |byte: &u8| matches!(byte, b' ' | b'\t');
     let start = value.iter().position(|byte| !is_space(byte)).unwrap_or(value.len());
@@ -184,7 +186,7 @@ fn trim(value: &[u8]) -> &[u8] {
     value.get(start..end).unwrap_or_default()
 }
 
-/// Digits only.
+/// Parses a number that has only digits.
 fn decimal(value: &[u8]) -> Option<u64> {
     if value.is_empty() {
         return None;

@@ -1,7 +1,7 @@
-//! Message heads as received bytes: start line and field lines (RFC 9112 sections 2 to 5).
+//! Message head parser: start line and field lines as received bytes (RFC 9112 sections 2 to 5).
 //!
-//! A head is parsed in place and nothing is copied. Only a head that `httparse` refuses and that browsers and other proxies
-//! accept is parsed in a repaired copy of the same length.
+//! A head is parsed in place, without copies. Some heads are rejected by `httparse` but accepted by
+//! browsers and other proxies. Only those are parsed in a repaired copy of the same length.
 
 use std::borrow::Cow;
 use std::mem::MaybeUninit;
@@ -9,13 +9,14 @@ use std::mem::MaybeUninit;
 use httparse::{Header, ParserConfig, Status};
 use thiserror::Error;
 
-/// Field lines that fit on the stack.
+/// Number of field lines that fit on the stack.
 const STACK_FIELDS: usize = 128;
 
-/// A field line: its name as received, its value without the whitespace around it.
+/// A field line: the name as received, and the value without surrounding whitespace.
 pub(crate) type FieldLine<'a> = Header<'a>;
 
-/// The HTTP/1 versions that differ in framing. A higher minor version counts as 1.1 (RFC 9110 section 2.5).
+/// HTTP/1 versions with different framing. A higher minor version counts as 1.1 (RFC 9110 section
+/// 2.5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Version {
     Http10,
@@ -27,15 +28,16 @@ pub(crate) enum Version {
 pub(crate) struct RequestHead<'a> {
     /// A token, case-sensitive.
     pub(crate) method: &'a str,
-    /// The request target as received: no whitespace or controls; bytes above 0x7f are possible.
+    /// The request target as received, without whitespace and control characters. Bytes above 0x7f
+    /// are possible.
     pub(crate) target: &'a [u8],
     pub(crate) version: Version,
     pub(crate) fields: &'a [FieldLine<'a>],
 }
 
 impl RequestHead<'_> {
-    /// The target with every byte percent-encoded that a URI cannot have (RFC 3986 section 2): clients send some of them, and
-    /// origins read them as their encoded form.
+    /// The target with all bytes percent-encoded that are invalid in a URI (RFC 3986 section 2).
+    /// Clients send some of them, and servers treat them as their encoded form.
     pub(crate) fn target_text(&self) -> Cow<'_, str> {
         let refused = |byte: &u8| !byte.is_ascii_graphic() || b"\"<>^`".contains(byte);
         match std::str::from_utf8(self.target) {
@@ -59,13 +61,13 @@ impl RequestHead<'_> {
 pub(crate) struct ResponseHead<'a> {
     /// From 100 to 999.
     pub(crate) status: u16,
-    /// The reason phrase; empty when it is missing or not printable ASCII.
+    /// The reason phrase. Empty if it is missing or not printable ASCII.
     pub(crate) reason: &'a str,
     pub(crate) version: Version,
     pub(crate) fields: &'a [FieldLine<'a>],
 }
 
-/// Why bytes are not the beginning of a head.
+/// Why bytes are not a valid head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub(crate) enum HeadError {
     #[error("malformed message head")]
@@ -77,19 +79,19 @@ pub(crate) enum HeadError {
     Version,
 }
 
-/// How much of a head has arrived.
+/// The progress of a parsed head.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Parsed<T> {
-    /// All of it: the result, and the length of the head in bytes, with empty lines before it.
+    /// The result, and the length of the head in bytes, including leading empty lines.
     Complete(T, usize),
     /// More bytes are needed.
     Partial,
 }
 
-/// Parses the request head at the beginning of `bytes` and passes it to `take`.
+/// Parses the request head at the start of `bytes` and passes it to `take`.
 ///
 /// # Errors
-/// When no head with at most `max_fields` field lines begins with `bytes`.
+/// If `bytes` does not start with a head of at most `max_fields` field lines.
 pub(crate) fn request<T>(
     bytes: &[u8],
     max_fields: usize,
@@ -114,10 +116,10 @@ pub(crate) fn request<T>(
     }
 }
 
-/// Parses the response head at the beginning of `bytes` and passes it to `take`.
+/// Parses the response head at the start of `bytes` and passes it to `take`.
 ///
 /// # Errors
-/// When no head with at most `max_fields` field lines begins with `bytes`.
+/// If `bytes` does not start with a head of at most `max_fields` field lines.
 pub(crate) fn response<T>(
     bytes: &[u8],
     max_fields: usize,
@@ -143,11 +145,11 @@ pub(crate) fn response<T>(
     }
 }
 
-/// Parses a trailer section, the empty line at its end included, and passes its field lines to `take`
-/// (RFC 9112 section 7.1.2).
+/// Parses a trailer section with its final empty line, and passes its field lines to `take` (RFC
+/// 9112 section 7.1.2).
 ///
 /// # Errors
-/// When the bytes are not a complete section with at most `max_fields` field lines.
+/// If the bytes are not a complete section with at most `max_fields` field lines.
 pub(crate) fn trailers<T>(
     bytes: &[u8],
     max_fields: usize,
@@ -161,7 +163,7 @@ pub(crate) fn trailers<T>(
     }
 }
 
-/// How far `httparse` has come.
+/// Converts a result of `httparse`.
 fn parsed(status: httparse::Result<usize>) -> Result<Parsed<()>, HeadError> {
     match status {
         Ok(Status::Complete(length)) => Ok(Parsed::Complete((), length)),
@@ -192,8 +194,11 @@ fn status(code: Option<u16>) -> Result<u16, HeadError> {
     code.filter(|code| *code >= 100).ok_or(HeadError::Malformed)
 }
 
-/// Browsers and other proxies send and accept controls in field values, bytes above 0x7f in targets, and minor versions
-/// above 1. All of them are parsed as ordinary characters in a copy; values and target are then those received.
+/// Parses a request head that `httparse` rejects.
+///
+/// Browsers and other proxies send and accept control characters in values, bytes above 0x7f in
+/// targets, and minor versions above 1. All of these are replaced by ordinary characters in a copy.
+/// After parsing, target and values are read from the received bytes.
 fn repaired_request<T>(
     bytes: &[u8],
     max_fields: usize,
@@ -202,7 +207,7 @@ fn repaired_request<T>(
     let mut masked = bytes.to_vec();
     let lines_at = mask_request_line(&mut masked)?;
     mask_values(masked.get_mut(lines_at..).unwrap_or_default(), |byte| {
-        // Vertical tab and form feed are whitespace to some parsers.
+        // Some parsers treat vertical tab and form feed as whitespace.
         matches!(byte, 0x01..=0x08 | 0x0e..=0x1f | 0x7f)
     });
     let mut lines = vec![httparse::EMPTY_HEADER; max_fields];
@@ -221,7 +226,7 @@ fn repaired_request<T>(
     Ok(Parsed::Complete(take(&head), length))
 }
 
-/// Masks what is accepted in a request line; returns the position of the line after it.
+/// Masks the accepted bytes of a request line. Returns the position of the next line.
 fn mask_request_line(bytes: &mut [u8]) -> Result<usize, HeadError> {
     let start = bytes.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).unwrap_or(bytes.len());
     let line = bytes.get_mut(start..).unwrap_or_default();
@@ -250,7 +255,8 @@ fn mask_request_line(bytes: &mut [u8]) -> Result<usize, HeadError> {
     Ok(end.map_or(bytes.len(), |end| start + end + 1))
 }
 
-/// Controls in field values are parsed as ordinary characters in a copy; the values are then those received.
+/// Parses a response head with control characters in field values, which are masked in a copy.
+/// After parsing, the values are read from the received bytes.
 fn repaired_response<T>(
     bytes: &[u8],
     max_fields: usize,
@@ -277,7 +283,7 @@ fn repaired_response<T>(
     Ok(Parsed::Complete(take(&head), length))
 }
 
-/// Masks bytes behind the colon of each line.
+/// Masks bytes after the colon of each line.
 fn mask_values(lines: &mut [u8], masked: impl Fn(u8) -> bool) {
     for line in lines.split_mut(|byte| *byte == b'\n') {
         let Some(colon) = memchr::memchr(b':', line) else { continue };
@@ -289,7 +295,7 @@ fn mask_values(lines: &mut [u8], masked: impl Fn(u8) -> bool) {
     }
 }
 
-/// The field lines with the names and values that were received.
+/// The field lines with the received names and values.
 fn received_values<'a>(
     fields: &[FieldLine<'a>],
     masked: &[u8],
@@ -303,7 +309,7 @@ fn received_values<'a>(
     fields.iter().map(field).collect()
 }
 
-/// The bytes at the position that `part` has in `masked`.
+/// Returns the bytes at the position of `part` in `masked`.
 fn received<'a>(part: &[u8], masked: &[u8], bytes: &'a [u8]) -> &'a [u8] {
     let at = part.as_ptr().addr().wrapping_sub(masked.as_ptr().addr());
     bytes.get(at..at.saturating_add(part.len())).unwrap_or_default()
@@ -434,7 +440,7 @@ mod tests {
             for end in 0..bytes.len() {
                 match read(&bytes[..end]) {
                     Ok(Parsed::Partial) => {}
-                    // An error stays, whatever follows.
+                    // An error persists after further bytes.
                     Err(error) => prop_assert_eq!(&whole, &Err(error)),
                     complete => prop_assert_eq!(&whole, &complete),
                 }

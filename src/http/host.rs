@@ -3,24 +3,25 @@
 use core::net::Ipv6Addr;
 use std::borrow::Cow;
 
-/// The longest registered name (RFC 3986 section 3.2.2).
+/// Maximum length of a registered name (RFC 3986 section 3.2.2).
 const MAX_NAME_BYTES: usize = 255;
 
-/// A valid `Host` field value, `:authority` or authority of an absolute-form target: host and port, no userinfo.
+/// Host and port without userinfo, from a `Host` field, `:authority` or an absolute-form target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Authority<'a> {
     /// A name, an IPv4 address, or an IPv6 address in brackets.
     pub(crate) host: &'a str,
-    /// The port, unless it is missing or empty.
+    /// The port; `None` if it is missing or empty.
     pub(crate) port: Option<u16>,
 }
 
 impl<'a> Authority<'a> {
     /// Parses an authority; `None` if it is invalid.
     ///
-    /// Valid means RFC 3986 with two restrictions. A name contains neither `,` nor `;`: these separate list members and
-    /// attributes in the fields that a host is copied to (`Forwarded`, `Set-Cookie`). An address in brackets is an IPv6
-    /// address without a zone, since nothing else can be connected to.
+    /// The syntax is RFC 3986 with two restrictions. A name contains neither `,` nor `;`: these
+    /// separate list members and attributes in fields that a host is copied to (`Forwarded`,
+    /// `Set-Cookie`). An address in brackets is an IPv6 address without a zone, because no other
+    /// address can be connected to.
     pub(crate) fn parse(bytes: &'a [u8]) -> Option<Self> {
         let text = core::str::from_utf8(bytes).ok()?;
         let end = match text.strip_prefix('[') {
@@ -42,7 +43,7 @@ impl<'a> Authority<'a> {
     }
 }
 
-/// A host in the form that hosts are compared in: lower case, no dot at the end, IPv6 addresses by RFC 5952.
+/// Normalises a host for comparison: lower case, no trailing dot, IPv6 addresses per RFC 5952.
 ///
 /// Every comparison of a host with a configured one uses this form, on both sides.
 pub(crate) fn normalised_host(host: &str) -> Cow<'_, str> {
@@ -59,10 +60,10 @@ pub(crate) fn normalised_host(host: &str) -> Cow<'_, str> {
     }
 }
 
-/// Reads a host that an operator wrote, without port, and returns its [normalised](normalised_host) form.
+/// Parses a host from the config, without port, and returns its [normalised](normalised_host) form.
 ///
-/// IPv6 addresses may lack their brackets. International names are turned into their ASCII form (UTS #46), which is
-/// what clients send. `None` if no request could have the host.
+/// IPv6 addresses may lack their brackets. Internationalised names are converted to their ASCII
+/// form (UTS #46), as clients send them. `None` if no request can have this host.
 pub(crate) fn configured_host(text: &str) -> Option<String> {
     if let Ok(address) = text.parse::<Ipv6Addr>() {
         return Some(format!("[{address}]"));
@@ -75,14 +76,14 @@ pub(crate) fn configured_host(text: &str) -> Option<String> {
         },
     };
     let authority = Authority::parse(ascii.as_bytes())?;
-    // Wildcards are the caller's, and a colon would begin a port.
+    // Wildcards are handled by the caller, and a colon would start a port.
     let whole = authority.host.len() == ascii.len() && !ascii.contains('*') && ascii != ".";
     whole.then(|| normalised_host(authority.host).into_owned())
 }
 
-/// A TCP port that can be connected to.
+/// Parses a TCP port other than 0.
 fn parse_port(digits: &str) -> Option<u16> {
-    // A sign would be accepted by `parse`.
+    // `parse` would accept a sign.
     let decimal = digits.bytes().all(|byte| byte.is_ascii_digit());
     digits.parse().ok().filter(|port| decimal && *port != 0)
 }

@@ -1,43 +1,43 @@
-//! Messages as the proxy carries them: a head with its field section, and a body of any kind.
+//! HTTP messages inside the proxy: a head with its field section, and a body of any type.
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, Uri};
 
 use super::fields::FieldSection;
 
-/// A request.
+/// An HTTP request.
 #[derive(Debug)]
 pub(crate) struct Request<B> {
     pub(crate) method: Method,
-    /// Path and query; with scheme and authority only towards an HTTP/2 upstream.
+    /// Path and query. Scheme and authority are present only for an HTTP/2 upstream.
     pub(crate) uri: Uri,
-    /// The target as it was received, where a URI cannot have its bytes.
+    /// The target as received, if it has bytes that are invalid in a URI.
     pub(crate) raw_target: Option<Box<RawTarget>>,
     pub(crate) fields: FieldSection,
     pub(crate) body: B,
 }
 
-/// A target in origin-form with bytes that a URI cannot have.
+/// An origin-form target with bytes that are invalid in a URI.
 #[derive(Debug, Clone)]
 pub(crate) struct RawTarget {
-    /// Path and query of the URI that stands for it.
+    /// Path and query of the percent-encoded URI.
     pub(crate) uri: Box<str>,
     pub(crate) received: Bytes,
 }
 
 impl<B> Request<B> {
-    /// A request without fields.
+    /// Creates a request without fields.
     pub(crate) fn new(method: Method, uri: Uri, body: B) -> Self {
         Self { method, uri, raw_target: None, fields: FieldSection::default(), body }
     }
 
-    /// The same head with another body.
+    /// Replaces the body.
     pub(crate) fn map<C>(self, map: impl FnOnce(B) -> C) -> Request<C> {
         let Self { method, uri, raw_target, fields, body } = self;
         Request { method, uri, raw_target, fields, body: map(body) }
     }
 
-    /// The target in origin-form: as it was received, unless the URI has been changed since.
+    /// The origin-form target. This is the target as received, unless the URI has changed since.
     pub(crate) fn target(&self) -> &[u8] {
         let path = self.uri.path_and_query().map_or("/", |path| path.as_str());
         match &self.raw_target {
@@ -46,7 +46,7 @@ impl<B> Request<B> {
         }
     }
 
-    /// The request with a header map, without what only HTTP/1.1 can carry.
+    /// Converts to `http::Request`. Fields that only HTTP/1.1 can carry are dropped.
     pub(crate) fn into_http(self) -> http::Request<B> {
         let mut request = http::Request::new(self.body);
         *request.method_mut() = self.method;
@@ -55,7 +55,7 @@ impl<B> Request<B> {
         request
     }
 
-    /// The request of another carrier.
+    /// Converts from `http::Request`.
     pub(crate) fn from_http(request: http::Request<B>) -> Self {
         let (parts, body) = request.into_parts();
         let fields = FieldSection::from_map(&parts.headers);
@@ -63,29 +63,29 @@ impl<B> Request<B> {
     }
 }
 
-/// A response.
+/// An HTTP response.
 #[derive(Debug)]
 pub(crate) struct Response<B> {
     pub(crate) status: StatusCode,
-    /// The reason phrase, where it is not the usual one.
+    /// The reason phrase, if it is not the canonical one.
     pub(crate) reason: Option<Box<str>>,
     pub(crate) fields: FieldSection,
     pub(crate) body: B,
 }
 
 impl<B> Response<B> {
-    /// A response without fields.
+    /// Creates a response without fields.
     pub(crate) fn new(status: StatusCode, body: B) -> Self {
         Self { status, reason: None, fields: FieldSection::default(), body }
     }
 
-    /// The same head with another body.
+    /// Replaces the body.
     pub(crate) fn map<C>(self, map: impl FnOnce(B) -> C) -> Response<C> {
         let Self { status, reason, fields, body } = self;
         Response { status, reason, fields, body: map(body) }
     }
 
-    /// The head, and the body.
+    /// Splits the response into head and body.
     pub(crate) fn into_parts(self) -> (Response<()>, B) {
         let Self { status, reason, fields, body } = self;
         (Response { status, reason, fields, body: () }, body)
@@ -97,7 +97,7 @@ impl<B> Response<B> {
         self.reason.as_deref().unwrap_or_else(usual)
     }
 
-    /// The response with a header map, without what only HTTP/1.1 can carry.
+    /// Converts to `http::Response`. Fields that only HTTP/1.1 can carry are dropped.
     pub(crate) fn into_http(self) -> http::Response<B> {
         let mut response = http::Response::new(self.body);
         *response.status_mut() = self.status;
@@ -105,13 +105,13 @@ impl<B> Response<B> {
         response
     }
 
-    /// The response of another carrier.
+    /// Converts from `http::Response`.
     pub(crate) fn from_http(response: http::Response<B>) -> Self {
         let (parts, body) = response.into_parts();
         Self::of(parts.status, &parts.headers, body)
     }
 
-    /// A response with these fields.
+    /// Creates a response with these fields.
     pub(crate) fn of(status: StatusCode, fields: &HeaderMap, body: B) -> Self {
         Self { status, reason: None, fields: FieldSection::from_map(fields), body }
     }

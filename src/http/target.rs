@@ -1,4 +1,5 @@
-//! Request targets: which forms are valid for which method (RFC 9112 section 3.2, RFC 9113 section 8.3.1).
+//! Request targets, and the forms valid for each method (RFC 9112 section 3.2, RFC 9113 section
+//! 8.3.1).
 
 use std::borrow::Cow;
 
@@ -13,11 +14,11 @@ use super::host::Authority;
 pub(crate) enum Target<'a> {
     /// Path and query (origin-form).
     Origin(&'a str),
-    /// A whole URL (absolute-form).
+    /// A complete URL (absolute-form).
     Absolute {
-        /// Replaces `Host`, whatever that says (RFC 9112 section 3.2.2).
+        /// Overrides the `Host` field (RFC 9112 section 3.2.2).
         authority: &'a str,
-        /// Path and query; may be empty, and may begin with `?`.
+        /// Path and query. May be empty, or begin with `?`.
         path: &'a str,
     },
     /// The server as a whole (asterisk-form).
@@ -36,7 +37,8 @@ pub(crate) enum TargetError {
     /// Missing, invalid, or with userinfo (RFC 9110 section 4.2.4).
     #[error("the request target has no valid host")]
     Authority,
-    /// Not a form that the method allows: a path without its slash, a bare authority, `*` without `OPTIONS`.
+    /// Not a form that the method allows: a path without its slash, a bare authority, or `*`
+    /// without `OPTIONS`.
     #[error("the form of the request target is not valid for the method")]
     Form,
 }
@@ -45,7 +47,7 @@ impl<'a> Target<'a> {
     /// Parses the target of a request line.
     pub(crate) fn parse(method: &Method, target: &'a str) -> Result<Self, TargetError> {
         if target.starts_with('/') {
-            // Behind a path it is dropped, as other servers do: what is left is what the client meant.
+            // A fragment after a path is dropped, as other servers do. The client meant the rest.
             let path = target.split('#').next().unwrap_or(target);
             return Self::of_parts(method, None, path);
         }
@@ -60,7 +62,8 @@ impl<'a> Target<'a> {
         Self::of_parts(method, Some((scheme, authority)), path)
     }
 
-    /// The target of a parsed request. [`Uri`] drops fragments: one is noticed here only if the path before it is empty.
+    /// Validates the target of a parsed request. [`Uri`] drops fragments, so a fragment is detected
+    /// only after an empty path.
     pub(crate) fn of(method: &Method, uri: &'a Uri) -> Result<Self, TargetError> {
         let path = uri.path_and_query();
         // `as_str` would show an empty path as `/`.
@@ -77,7 +80,7 @@ impl<'a> Target<'a> {
         }
     }
 
-    /// The authority, which replaces `Host`.
+    /// The authority, which overrides `Host`.
     pub(crate) fn authority(self) -> Option<&'a str> {
         match self {
             Self::Absolute { authority, .. } => Some(authority),
@@ -97,7 +100,7 @@ impl<'a> Target<'a> {
         }
     }
 
-    /// From scheme and authority, where there are any, and path and query.
+    /// Validates a target made of an optional scheme and authority, and path and query.
     fn of_parts(
         method: &Method,
         absolute: Option<(&str, &'a str)>,
@@ -106,7 +109,7 @@ impl<'a> Target<'a> {
         if path == "*" && method == Method::OPTIONS {
             return match absolute {
                 None => Ok(Self::Asterisk),
-                // HTTP/2 has the host of an asterisk-form beside it.
+                // HTTP/2 sends an asterisk-form target together with `:authority`.
                 Some((_, authority)) => Ok(Self::Absolute { authority, path }),
             };
         }

@@ -1,8 +1,7 @@
-//! `Via` (RFC 9110 section 7.6.3) and `CDN-Loop` (RFC 8586): adds this proxy to a request, and recognises requests that
-//! have passed it before.
+//! `Via` (RFC 9110 section 7.6.3) and `CDN-Loop` (RFC 8586): adding this hop, and loop detection.
 //!
-//! In `Via` every instance has the same name, so that two in a row are no loop only `CDN-Loop` can tell: there each
-//! instance adds an id of its own.
+//! All instances have the same name in `Via`, so `Via` alone cannot distinguish a loop from two
+//! instances in a row. In `CDN-Loop` each instance adds its own ID.
 
 use http::Version;
 use http::header::{HeaderName, VIA};
@@ -11,10 +10,10 @@ use super::field_list::{append, members};
 use super::fields::{FieldSection, Fields};
 
 const CDN_LOOP: HeaderName = HeaderName::from_static("cdn-loop");
-/// The name of every instance in `Via`, and of this program in `CDN-Loop`.
+/// The name of every instance in `Via` and `CDN-Loop`.
 const NAME: &[u8] = b"consentry";
 
-/// This instance in the fields that requests carry from proxy to proxy.
+/// The identity of this instance in `Via` and `CDN-Loop`.
 #[derive(Debug, Clone)]
 pub(crate) struct Via {
     /// The member of `CDN-Loop`: `consentry;id=…`.
@@ -22,12 +21,12 @@ pub(crate) struct Via {
 }
 
 impl Via {
-    /// An instance with an id that no other one has.
+    /// Creates an instance identity from a unique ID.
     pub(crate) fn new(id: u64) -> Self {
         Self { own: format!("consentry;id={id:016x}").into_bytes().into() }
     }
 
-    /// Adds this instance to a request that came by this version.
+    /// Adds this instance to a request received over this HTTP version.
     pub(super) fn add(&self, fields: &mut FieldSection, version: Version) {
         let via = match version {
             Version::HTTP_10 => "1.0 consentry",
@@ -38,8 +37,10 @@ impl Via {
         append(fields, &CDN_LOOP, &self.own);
     }
 
-    /// Whether a request has passed this instance: its id is there, or there are more passages than ids, since something
-    /// between has removed some.
+    /// Whether a request has already passed this instance.
+    ///
+    /// True if `CDN-Loop` has the instance's ID. Also true if `Via` lists consentry more often than
+    /// `CDN-Loop`, because another hop has then removed IDs.
     pub(crate) fn has_passed(&self, fields: &impl Fields) -> bool {
         let mut others = 0;
         for member in members(fields, &CDN_LOOP) {
@@ -102,7 +103,7 @@ mod tests {
             assert!(instance.has_passed(&request));
         }
         assert!(!Via::new(4).has_passed(&request));
-        // Whatever has removed one of the two.
+        // Another hop may remove either field.
         let mut without = request.clone();
         without.remove(&VIA);
         assert!(two.has_passed(&without));

@@ -1,14 +1,14 @@
-//! The `Date` field of a response without one (RFC 9110 section 6.6.1).
+//! The `Date` field for responses without one (RFC 9110 section 6.6.1).
 
 use std::cell::RefCell;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 thread_local! {
-    /// The second that was formatted last, and its text.
+    /// The second formatted last, and its text.
     static LAST: RefCell<(u64, String)> = const { RefCell::new((0, String::new())) };
 }
 
-/// Writes a `Date` field line with the present time.
+/// Writes a `Date` field line with the current time.
 pub(crate) fn write_field(out: &mut Vec<u8>) {
     let second = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     LAST.with_borrow_mut(|(last, text)| {

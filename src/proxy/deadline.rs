@@ -1,17 +1,19 @@
-//! How long an upstream is waited for. The timer goes with its connection and is set again only when it has run out:
-//! a request that is answered in time costs nothing but a glance at it.
+//! Reusable deadline timer for an upstream connection.
+//!
+//! The timer belongs to its connection. It is re-armed only after it has fired, or for an earlier
+//! deadline. A request that is answered in time costs only a poll of the timer.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use tokio::time::{Instant, Sleep};
 
-/// A timer that is set seldom.
+/// A timer that is rarely re-armed.
 #[derive(Debug, Default)]
 pub(crate) struct Patience(Option<Pin<Box<Sleep>>>);
 
 impl Patience {
-    /// Waits until the time has come.
+    /// Completes once `time` has passed.
     pub(crate) fn poll_until(&mut self, time: Instant, context: &mut Context<'_>) -> Poll<()> {
         let timer = self.0.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(time)));
         loop {

@@ -1,7 +1,8 @@
-//! The clients' side: listeners, the PROXY protocol, TLS, workers, and client connections of HTTP/1.1 and HTTP/2.
+//! Client side: listeners, PROXY protocol, TLS, workers, and client connections over HTTP/1.1 and
+//! HTTP/2.
 //!
-//! `listener` accepts and hands each connection to one of the workers (`worker_pool`); `connection` serves it, and calls
-//! `request::handler` once for each request.
+//! `listener` accepts a connection and hands it to a worker of `worker_pool`. `connection` serves
+//! it and calls `request::handler` once per request.
 
 pub(crate) mod activity;
 pub(crate) mod activity_stream;

@@ -1,4 +1,4 @@
-//! The body of a received HTTP/1.1 message, request's or response's, as frames.
+//! Body of a received HTTP/1.1 message as frames, for requests and responses.
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
@@ -9,16 +9,17 @@ use crate::http::framing::BodyLength;
 use crate::http::head::{self, HeadError};
 use crate::proxy::http1_io::Http1Io;
 
-/// The body of a received message: finds its end and its trailers in the bytes of a connection.
+/// Decoder for the body of a received message. It finds the end of the body and the trailers in the
+/// connection's bytes.
 #[derive(Debug)]
 pub(crate) struct Http1Body {
     decoder: BodyDecoder,
-    /// The most fields of a trailer section.
+    /// Maximum number of trailer fields.
     max_fields: usize,
     trailers_taken: bool,
 }
 
-/// What the unread bytes of a connection contain of a body.
+/// The next part of a body, from the unread bytes of a connection.
 #[derive(Debug)]
 pub(crate) enum Part {
     Frame(Frame<Bytes>),
@@ -28,16 +29,17 @@ pub(crate) enum Part {
 }
 
 impl Http1Body {
-    /// A body whose trailer section has at most this many bytes and fields.
+    /// Creates a body with limits on the bytes and fields of its trailer section.
     pub(crate) fn new(length: BodyLength, (max_bytes, max_fields): (usize, usize)) -> Self {
         let decoder = BodyDecoder::new(length, max_bytes);
         Self { decoder, max_fields, trailers_taken: false }
     }
 
-    /// Takes the next part from the unread bytes of a connection. Bytes behind the body stay.
+    /// Decodes the next part from the unread bytes of a connection. Bytes after the body stay
+    /// unread.
     ///
     /// # Errors
-    /// When the bytes do not continue the body.
+    /// If the bytes are not a valid continuation of the body.
     pub(crate) fn next<E>(&mut self, io: &mut Http1Io) -> Result<Part, E>
     where
         E: From<ChunkError> + From<HeadError>,
@@ -56,19 +58,19 @@ impl Http1Body {
         }
         let decoded = self.decoder.decode(unread)?;
         if decoded.data.is_empty() {
-            // Only framing: the body has ended, or more must be read.
+            // Only framing: the body has ended, or more bytes must be read.
             io.consume(decoded.consumed);
             return self.next(io);
         }
         Ok(Part::Frame(Frame::data(io.take(decoded.consumed, decoded.data))))
     }
 
-    /// Whether the last byte of the body has been taken, its trailer section included.
+    /// Whether the last byte of the body has been consumed, including the trailer section.
     pub(crate) fn has_ended(&self) -> bool {
         self.decoder.has_ended()
     }
 
-    /// Whether the body is complete where its connection ends now.
+    /// Whether the body is complete if the connection ends now.
     pub(crate) fn may_end_with_connection(&self) -> bool {
         self.decoder.may_end_with_connection()
     }
@@ -78,7 +80,7 @@ impl Http1Body {
         self.decoder.has_ended() && (self.trailers_taken || self.decoder.trailers().is_empty())
     }
 
-    /// How many bytes are missing, as far as that is known.
+    /// The number of remaining bytes, if known.
     pub(crate) fn size_hint(&self) -> SizeHint {
         match &self.decoder {
             BodyDecoder::Sized(left) => SizeHint::with_exact(*left),

@@ -1,5 +1,7 @@
-//! An HTTP/1.1 connection as bytes, client's or upstream's. Between polls it owns only what has arrived and was not
-//! consumed, and what the socket did not accept.
+//! Buffered byte I/O of an HTTP/1.1 connection, for clients and upstreams.
+//!
+//! Between polls the connection owns only two kinds of bytes: bytes read but not consumed, and
+//! bytes the socket has not accepted.
 
 use std::cell::Cell;
 use std::io::{self, IoSlice};
@@ -13,38 +15,40 @@ use tokio_util::io::poll_read_buf;
 
 use crate::proxy::socket_io::SocketIo;
 
-/// How many bytes are read from a socket at a time.
+/// Maximum bytes per read from a socket.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ReadSizes {
-    /// Of a message, until so much has come.
+    /// For the start of a message, until one read exceeds `later`.
     first: usize,
-    /// Of a longer one: what was read last may wait for a client that reads slowly.
+    /// For the rest of a long message. A slow client may leave the last read unsent.
     later: usize,
 }
 
-/// A message on a connection of its own: a body of 64 KiB and its head come in one piece.
+/// For a message on its own connection: one read fits a head and a body of 64 KiB.
 pub(crate) const READ_SIZES: ReadSizes = ReadSizes { first: 68 * 1024, later: 32 * 1024 };
-/// A response for one of the streams of an HTTP/2 connection, each of which may wait for the client.
+/// For a response to one HTTP/2 stream: each stream may have to wait for the client.
 pub(crate) const STREAM_READ_SIZES: ReadSizes = ReadSizes { first: 68 * 1024, later: 16 * 1024 };
-/// Up to this number of bytes are copied out of the worker's buffer where they are kept, so that they do not hold it.
+/// Parts up to this size are copied out of the worker's read buffer, so that they do not keep it
+/// alive.
 const SHORT: usize = 4 * 1024;
 
 thread_local! {
-    /// The read buffer of the worker. What was read is split off and shares its memory until it is consumed.
+    /// The worker's read buffer. Data is split off and shares the buffer's memory until the data is
+    /// consumed.
     static READ: Cell<BytesMut> = Cell::default();
 }
 
-/// An HTTP/1.1 connection as bytes.
+/// The buffered bytes and the socket of an HTTP/1.1 connection.
 #[derive(Debug)]
 pub(crate) struct Http1Io {
     socket: SocketIo,
-    /// Bytes that have arrived and were not consumed.
+    /// Bytes read but not consumed.
     unread: BytesMut,
-    /// Bytes to write that the socket has not accepted.
+    /// Bytes that the socket has not accepted.
     queued: BytesMut,
     /// The socket has accepted a byte since [`Self::begin`].
     has_written: bool,
-    /// Bytes that are read next, and after that.
+    /// Sizes of the next reads.
     reads: ReadSizes,
 }
 
@@ -59,17 +63,17 @@ impl Http1Io {
         }
     }
 
-    /// The socket, and the bytes that were read from it and not consumed.
+    /// Returns the socket and the bytes that were read but not consumed.
     pub(crate) fn into_parts(self) -> (SocketIo, Bytes) {
         (self.socket, self.unread.freeze())
     }
 
-    /// Bytes that have arrived and were not consumed.
+    /// Bytes read but not consumed.
     pub(crate) fn unread(&mut self) -> &mut BytesMut {
         &mut self.unread
     }
 
-    /// Drops unread bytes from the front. Where none are left, no memory is held.
+    /// Drops unread bytes from the front. If none are left, the buffer is freed.
     pub(crate) fn consume(&mut self, length: usize) {
         match length < self.unread.len() {
             true => self.unread.advance(length),
@@ -77,7 +81,7 @@ impl Http1Io {
         }
     }
 
-    /// Takes unread bytes of a body from the front, of which `data` is the part to keep.
+    /// Removes `length` unread bytes from the front and returns the range `data` of them.
     pub(crate) fn take(&mut self, length: usize, data: Range<usize>) -> Bytes {
         let part = self.unread.get(data.clone()).unwrap_or_default();
         if part.len() <= SHORT {
@@ -94,7 +98,7 @@ impl Http1Io {
         taken.freeze()
     }
 
-    /// Reads behind the unread bytes: how many there are more; 0 at the end of the stream.
+    /// Appends to the unread bytes. Returns the number of new bytes; 0 at the end of the stream.
     pub(crate) fn poll_fill(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let mut buffer = READ.take();
         let most = self.reads.first;
@@ -116,14 +120,15 @@ impl Http1Io {
         polled
     }
 
-    /// Lets go of memory that few unread bytes hold: the worker's buffer, or an allocation of their own.
+    /// Copies a few unread bytes to memory of their own, so that they do not keep a large buffer
+    /// alive.
     pub(crate) fn settle(&mut self) {
         if self.unread.len() <= SHORT {
             self.unread = BytesMut::from(&self.unread[..]);
         }
     }
 
-    /// Whether nothing has arrived that nobody waits for: no bytes, no end of the stream.
+    /// Whether no unexpected data has arrived: no bytes and no end of the stream.
     pub(crate) fn is_quiet(&mut self) -> bool {
         let mut context = Context::from_waker(Waker::noop());
         let mut byte = [0];
@@ -134,12 +139,13 @@ impl Http1Io {
                 .is_pending()
     }
 
-    /// Whether bytes wait to be accepted by the socket.
+    /// Whether bytes are queued for the socket.
     pub(crate) fn has_queued(&self) -> bool {
         !self.queued.is_empty()
     }
 
-    /// A message begins: nothing of it has been written. So much of the response is read at a time.
+    /// Starts a message, of which no byte has been written yet. `reads` are the read sizes for the
+    /// response.
     pub(crate) fn begin(&mut self, reads: ReadSizes) {
         self.has_written = false;
         self.reads = reads;
@@ -150,25 +156,26 @@ impl Http1Io {
         self.has_written
     }
 
-    /// Adds bytes to those that wait.
+    /// Appends bytes to the write queue.
     pub(crate) fn queue(&mut self, bytes: &[u8]) {
         self.queued.extend_from_slice(bytes);
     }
 
-    /// How many bytes wait.
+    /// The number of queued bytes.
     pub(crate) fn queued(&self) -> usize {
         self.queued.len()
     }
 
-    /// Forgets what waits behind this many bytes.
+    /// Discards the queued bytes after this length.
     pub(crate) fn truncate_queued(&mut self, length: usize) {
         self.queued.truncate(length);
     }
 
-    /// Writes what waits, and two more parts behind it. What the socket does not accept now is kept.
+    /// Writes the queued bytes, then two more parts. Bytes that the socket does not accept are
+    /// queued.
     ///
     /// # Errors
-    /// When the connection is broken.
+    /// If the connection is broken.
     pub(crate) fn write(&mut self, context: &mut Context<'_>, parts: [&[u8]; 2]) -> io::Result<()> {
         let [first, second] = parts;
         let before = self.queued.len();
@@ -195,7 +202,7 @@ impl Http1Io {
         Ok(())
     }
 
-    /// Writes until nothing waits.
+    /// Writes until the queue is empty.
     pub(crate) fn poll_drain(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.queued.is_empty() {
             match ready!(Pin::new(&mut self.socket).poll_write(context, &self.queued))? {
@@ -210,7 +217,7 @@ impl Http1Io {
         Pin::new(&mut self.socket).poll_flush(context)
     }
 
-    /// Says that no more bytes follow, once nothing waits.
+    /// Shuts down the sending side once the queue is empty.
     pub(crate) fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_drain(context))?;
         Pin::new(&mut self.socket).poll_shutdown(context)
@@ -223,7 +230,7 @@ impl Http1Io {
     }
 }
 
-/// The bytes of a tunnel: those that have been read already, then the socket.
+/// Tunnel reads: first the unread bytes, then the socket.
 impl AsyncRead for Http1Io {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -266,7 +273,7 @@ mod tests {
         let (near, far) = tokio::net::UnixStream::pair().expect("a pair");
         let mut io = Http1Io::new(SocketIo::Unix(near));
         let sent = vec![b'x'; 20_000];
-        // Short parts are copied, long ones share the buffer of the worker.
+        // Short parts are copied. Long parts share the worker's buffer.
         for (head, part) in [(10, 100), (10, 19_000), (0, 20_000)] {
             let mut written = 0;
             while written < sent.len() {

@@ -1,5 +1,8 @@
-//! One request: `handler` finds the site and filters, `forward` makes the request fit for an upstream, `attempt` sends it,
-//! and `error` turns whatever failed into a response, in one place. `request_record` counts and logs it once.
+//! Request handling, from the parsed head to the end of the response.
+//!
+//! `handler` selects the site and runs the filter. `forward` prepares the request for the upstream,
+//! and `attempt` sends it. `error` is the one module that turns errors into responses.
+//! `request_record` counts and logs each request once.
 
 pub(crate) mod attempt;
 pub(crate) mod error;

@@ -1,4 +1,4 @@
-//! The sites of a running proxy, and which one a host belongs to.
+//! Host and path routing: the sites of a running proxy.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -21,39 +21,39 @@ use crate::proxy::upstream::load_balancer::Balance;
 use crate::proxy::upstream::pool::Upstream;
 use crate::telemetry::{AccessLog, Generation, Spans};
 
-/// Everything a request needs to know, made from one config and replaced as a whole.
+/// Runtime state built from one config. A reload replaces the snapshot as a whole.
 #[derive(Debug)]
 pub struct Snapshot {
     /// The sites.
     pub sites: SiteTable,
-    /// What is counted of the sites.
+    /// The per-site metrics.
     pub counters: Arc<Generation>,
-    /// How long to wait for what.
+    /// Timeouts.
     pub timeouts: Timeouts,
-    /// How much to take.
+    /// Limits.
     pub limits: Limits,
-    /// Peers whose `Forwarded` and `X-Forwarded-*` are believed.
+    /// Peers whose `Forwarded` and `X-Forwarded-*` fields are trusted.
     pub trusted_proxies: Vec<IpNet>,
-    /// This process in the requests that it forwards.
+    /// The `Via` identity of this process in forwarded requests.
     pub(crate) via: Via,
-    /// Whether a loop was reported in the log: once for each config.
+    /// Whether a forwarding loop has been logged; at most once per config.
     pub(crate) loop_reported: AtomicBool,
-    /// How hands are shaken with visitors, where TLS is listened for.
+    /// TLS settings for clients; `None` without a TLS listener.
     pub tls: Option<Arc<ServerConfig>>,
-    /// The origin gets a visitor's certificate (RFC 9440).
+    /// Forward the client's certificate to the upstream (RFC 9440).
     pub client_cert_fields: bool,
-    /// The port of https that visitors of http are sent to, where they are.
+    /// The HTTPS port for redirects of plain HTTP requests; `None` without redirects.
     pub redirect: Option<u16>,
-    /// Connections begin with the PROXY protocol.
+    /// Connections begin with a PROXY protocol header.
     pub proxy_protocol: bool,
-    /// Where spans go, if anywhere.
+    /// The span exporter, if configured.
     pub spans: Option<Spans>,
-    /// Where a line for each request goes, if anywhere.
+    /// The access log, if configured.
     pub access_log: Option<AccessLog>,
 }
 
 impl Snapshot {
-    /// Whether a peer is one of the trusted proxies.
+    /// Whether a peer is a trusted proxy.
     pub fn trusts(&self, peer: IpAddr) -> bool {
         let peer = peer.to_canonical();
         self.trusted_proxies.iter().any(|net| net.contains(&peer))
@@ -63,41 +63,42 @@ impl Snapshot {
 /// One site of a running proxy.
 #[derive(Debug)]
 pub struct Site {
-    /// The position among the sites, as the metrics count them.
+    /// The index among the sites, also used by the metrics.
     pub index: usize,
     /// The name in logs and metrics.
     pub name: String,
-    /// What may pass.
+    /// The consent filter.
     pub filter: Arc<Filter>,
-    /// Its own pages.
+    /// The pages that consentry serves for the site.
     pub centre: Centre,
-    /// What is changed in the origin's pages, if anything.
+    /// HTML rewriting, if enabled.
     pub page: Option<Pages>,
-    /// How upstreams are asked whether they are well, if they are.
+    /// Active health checks, if enabled.
     pub(crate) health: Option<HealthCheck>,
-    /// Octets of a request's body; `None` for any number.
+    /// Maximum bytes of a request body; `None` for no limit.
     pub(crate) body_bytes: Option<u64>,
-    /// Who may come in, where that is limited.
+    /// Rate and concurrency limits, if configured.
     pub(crate) admission: Option<Arc<Admission>>,
-    /// Which upstream gets which request.
+    /// The load balancer.
     pub(crate) balance: Balance,
-    /// The `Host` of requests that came without one: HTTP/1.0 knew none, HTTP/1.1 demands it.
+    /// The `Host` for requests that arrived without one: HTTP/1.0 does not require it, HTTP/1.1
+    /// does.
     pub(crate) host: Box<str>,
 }
 
-/// What a site does with a request that may pass.
+/// Forwarding settings of a site.
 #[derive(Debug)]
 pub struct Forwarding {
-    /// Which upstream gets which request.
+    /// The load balancing settings.
     pub balance: settings::Balance,
-    /// The upstreams, with the connections to them, in the same order.
+    /// The upstreams with their connection pools, in config order.
     pub upstreams: Vec<Arc<Upstream>>,
-    /// How much is taken.
+    /// The request limits.
     pub limits: SiteLimits,
 }
 
 impl Site {
-    /// A site. It goes on from the one before it, where there was one, in whom it lets in.
+    /// Creates a site. With unchanged limits, the rate and concurrency state of `before` is kept.
     pub fn new(
         index: usize,
         name: String,
@@ -126,17 +127,18 @@ impl Site {
         }
     }
 
-    /// The upstream at an address, with the connections to it.
+    /// The upstream with this address.
     pub fn upstream(&self, address: &settings::Upstream) -> Option<&Arc<Upstream>> {
         self.upstreams().iter().find(|upstream| upstream.address() == address)
     }
 
-    /// Every upstream.
+    /// All upstreams.
     pub fn upstreams(&self) -> &[Arc<Upstream>] {
         self.balance.all()
     }
 
-    /// Closes a worker's connections that were idle for too long.
+    /// Closes a worker's upstream connections that were idle for too long. Worker 0 also cleans up
+    /// the rate limiter.
     pub(crate) fn sweep(&self, worker: usize, longest: Duration) {
         self.upstreams().iter().for_each(|upstream| upstream.sweep(worker, longest));
         if let Some(admission) = self.admission.as_ref().filter(|_| worker == 0) {
@@ -145,8 +147,8 @@ impl Site {
     }
 }
 
-/// Sites by host and path: an exact name wins over a wildcard, a longer wildcard over a shorter; of one host the
-/// longest path wins.
+/// Sites by host and path. An exact host wins over a wildcard, and a longer wildcard over a shorter
+/// one. For the same host the longest path wins.
 #[derive(Debug, Default)]
 pub struct SiteTable {
     exact: HashMap<String, ByPath, RandomState>,
@@ -166,7 +168,8 @@ impl ByPath {
         self.0.sort_by_key(|(path, _)| std::cmp::Reverse(path.len()));
     }
 
-    /// The site of a path: whole segments count, as the origin will understand them.
+    /// Finds the site of a path. Prefixes match whole segments of the normalised path, as the
+    /// upstream will interpret it.
     fn find(&self, path: &str) -> Option<&Arc<Site>> {
         if let [(prefix, site)] = self.0.as_slice()
             && prefix == "/"
@@ -180,7 +183,7 @@ impl ByPath {
             None => false,
         };
         let found = self.0.iter().find(|(prefix, _)| fits(prefix));
-        // A site's own pages are outside of its paths.
+        // Consentry's own pages may be outside of the site's paths.
         let own = || self.0.iter().find(|(_, site)| site.centre.page(path_text(&path)).is_some());
         found.or_else(own).map(|(_, site)| site)
     }
@@ -190,17 +193,17 @@ fn path_text(path: &[u8]) -> &str {
     std::str::from_utf8(path).unwrap_or_default()
 }
 
-/// Why there is no site.
+/// Why no site was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotFound {
-    /// No site has the host.
+    /// No site has this host.
     Host,
-    /// None of those that have it has the path.
+    /// A site has this host, but none has this path.
     Path,
 }
 
 impl SiteTable {
-    /// Files each site under its hosts and paths.
+    /// Builds the table from each site's hosts and paths.
     pub fn new(sites: Vec<(Vec<HostPattern>, Vec<String>, Arc<Site>)>) -> Self {
         let mut table = Self::default();
         for (hosts, paths, site) in sites {
@@ -228,10 +231,10 @@ impl SiteTable {
         table
     }
 
-    /// The site of a host, given without port, and a path.
+    /// Finds the site for a host (without port) and a path.
     ///
     /// # Errors
-    /// When no site has both.
+    /// If no site has both.
     pub fn find(&self, host: &str, path: &str) -> Result<&Arc<Site>, NotFound> {
         if self.exact.is_empty() && self.below.is_empty() {
             return self.any.find(path).ok_or(NotFound::Path);
@@ -253,7 +256,7 @@ impl SiteTable {
         Err(missing)
     }
 
-    /// Every site, in the order of the config.
+    /// All sites, in config order.
     pub fn all(&self) -> &[Arc<Site>] {
         &self.all
     }
@@ -317,7 +320,7 @@ mod tests {
             ("/shop/api", "api"),
             ("/shop/api/v1", "api"),
             ("/shop/apis", "shop"),
-            // As the origin will understand it, whatever it looks like.
+            // Matched as the upstream will interpret the path, however it is written.
             ("//shop//api", "api"),
             ("/x/../shop", "shop"),
             ("/sh%6fp/api", "api"),

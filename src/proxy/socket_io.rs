@@ -1,4 +1,4 @@
-//! The socket of a connection, client's or upstream's: TCP, TLS over TCP, or a Unix socket.
+//! Socket of a client or upstream connection: TCP, TLS over TCP, or a Unix socket.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -14,12 +14,12 @@ use crate::proxy::downstream::client_stream::Socket;
 #[derive(Debug)]
 pub(crate) enum SocketIo {
     Tcp(Socket),
-    /// Boxed: a session is many times as large as a socket.
+    /// Boxed: a TLS session is many times larger than a socket.
     Tls(Box<TlsStream<Socket>>),
     Unix(UnixStream),
 }
 
-/// The call on whichever stream it is.
+/// Delegates a call to the variant's stream.
 macro_rules! stream {
     ($io:expr, $stream:ident => $call:expr) => {
         match $io.get_mut() {

@@ -1,5 +1,7 @@
-//! The upstreams' side: which upstream gets a request (`load_balancer`), its health, its pooled connections, and what is
-//! spoken on them (`client`, `http1_connection`, `http2_ping`).
+//! Upstream side: load balancing, health, connection pools and HTTP clients.
+//!
+//! `load_balancer` selects the upstream of a request. `client`, `http1_connection` and `http2_ping`
+//! implement the protocols on its connections.
 
 pub(crate) mod client;
 pub(crate) mod failure;

@@ -1,4 +1,4 @@
-//! Which certificate a visitor is shown: the one for the name that is asked for, else the first.
+//! Certificate selection by SNI: the certificate for the requested name, or else the first one.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,31 +8,31 @@ use rustls::sign::CertifiedKey;
 
 use super::identity::Identity;
 
-/// What the authority speaks when it comes to look (RFC 8737 section 6.2).
+/// The ALPN protocol of a TLS-ALPN-01 challenge (RFC 8737 section 6.2).
 pub(super) const ACME_TLS: &[u8] = b"acme-tls/1";
 
-/// The certificates by name.
+/// Certificates by name.
 #[derive(Debug, Default)]
 pub struct Certificates {
     exact: HashMap<String, Arc<CertifiedKey>>,
-    /// By what stands behind the first dot.
+    /// Keyed by the part of the name after the first dot.
     wildcards: HashMap<String, Arc<CertifiedKey>>,
     default: Option<Arc<CertifiedKey>>,
     asked_for: Option<AskedFor>,
 }
 
-/// A certificate that is asked for while we run, and renewed (ACME, RFC 8555).
+/// A certificate issued and renewed at run time (ACME, RFC 8555).
 #[derive(Debug, Clone)]
 pub struct AskedFor {
-    /// The names that it is for, lower-case.
+    /// The names of the certificate, in lower case.
     pub domains: Vec<String>,
-    /// What has it, and answers the authority's challenges (TLS-ALPN-01, RFC 8737).
+    /// The resolver that has the certificate and answers challenges (TLS-ALPN-01, RFC 8737).
     pub resolver: Arc<dyn ResolvesServerCert>,
 }
 
 impl Certificates {
-    /// Files each certificate under its names; of two for a name the first counts. The first of all is shown to
-    /// who asks for another name, or for none.
+    /// Indexes certificates by their names. The first certificate for a name wins. The first of all
+    /// is the default for other names and for clients without SNI.
     pub fn new<'a>(identities: impl IntoIterator<Item = &'a Identity>) -> Self {
         let mut certificates = Self::default();
         for identity in identities {
@@ -48,12 +48,12 @@ impl Certificates {
         certificates
     }
 
-    /// With a certificate that is asked for. Those of the files come first.
+    /// Adds an ACME certificate. Certificates from files have priority.
     pub fn with_asked_for(self, asked_for: Option<AskedFor>) -> Self {
         Self { asked_for, ..self }
     }
 
-    /// Whether an authority comes to look.
+    /// Whether TLS-ALPN-01 challenges are expected.
     pub(super) fn are_asked_for(&self) -> bool {
         self.asked_for.is_some()
     }
@@ -65,7 +65,7 @@ impl Certificates {
 
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        // rustls has made it lower-case, and taken a last dot away.
+        // rustls has converted the name to lower case and removed a trailing dot.
         let name = hello.server_name();
         if let Some(AskedFor { domains, resolver }) = &self.asked_for {
             let mut offered = hello.alpn().into_iter().flatten();

@@ -1,37 +1,37 @@
-//! What can be wrong with certificates, keys and authorities.
+//! Errors of certificates, keys and authorities.
 
 use thiserror::Error;
 
 use crate::consent::CookieKeysError;
 
-/// Why certificates, keys or authorities cannot be used.
+/// Why certificates, keys or authorities are invalid.
 #[derive(Debug, Error)]
 pub enum TlsError {
-    /// There is no certificate in the text.
+    /// The text has no certificate.
     #[error("no certificate found (PEM, `BEGIN CERTIFICATE`)")]
     NoCertificate,
-    /// There is no private key in the text.
+    /// The text has no private key.
     #[error("no private key found (PEM, `BEGIN PRIVATE KEY`)")]
     NoKey,
-    /// The text is no PEM.
+    /// The text is not valid PEM.
     #[error("cannot be read as PEM")]
     NotPem,
-    /// The certificate is none.
+    /// The certificate is invalid.
     #[error("the certificate cannot be read")]
     BadCertificate,
-    /// The key is of a kind that cannot be used.
+    /// The type of the private key is not supported.
     #[error("the private key cannot be used")]
     BadKey,
-    /// The key belongs to another certificate.
+    /// The private key does not match the certificate.
     #[error("the private key does not match the certificate")]
     WrongKey,
-    /// The file of ticket keys is not what it should be.
+    /// The ticket key file is invalid.
     #[error(transparent)]
     TicketKeys(#[from] CookieKeysError),
-    /// The authorities for clients cannot be used.
+    /// The certificate authorities are invalid.
     #[error("the authorities cannot be used")]
     BadAuthority,
-    /// The versions and the provider do not go together.
+    /// The crypto provider does not support the TLS versions.
     #[error("TLS cannot be set up")]
     Setup,
 }

@@ -1,4 +1,4 @@
-//! A certificate with its key.
+//! Certificate chain with its private key.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,28 +11,28 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::error::TlsError;
 
-/// A certificate with its key, checked against each other.
+/// A certificate chain and its private key, verified to match.
 #[derive(Clone)]
 pub struct Identity {
     pub(super) key: Arc<CertifiedKey>,
-    /// The names that it is for, lower-case; `*.example.com` is every name right below.
+    /// The names of the certificate, in lower case. `*.example.com` matches names one level below.
     pub names: Vec<String>,
-    /// When it is valid no more, in Unix seconds.
+    /// The end of the validity, in Unix seconds.
     pub not_after: i64,
 }
 
 impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Nothing of the key.
+        // The private key is omitted.
         f.debug_struct("Identity").field("names", &self.names).finish_non_exhaustive()
     }
 }
 
 impl Identity {
-    /// A chain of certificates and a key from two PEM texts.
+    /// Parses a certificate chain and a private key from PEM.
     ///
     /// # Errors
-    /// When one of them is not there, is not what it should be, or they do not belong together.
+    /// If one of them is missing or invalid, or they do not match.
     pub fn parse(certificate: &[u8], key: &[u8]) -> Result<Self, TlsError> {
         let chain = CertificateDer::pem_slice_iter(certificate)
             .collect::<Result<Vec<_>, _>>()
@@ -52,7 +52,8 @@ impl Identity {
     }
 }
 
-/// The names in the certificate (RFC 6125 section 6.4); the common name only where there are no others.
+/// The DNS names of the certificate (RFC 6125 section 6.4). The common name is used only without
+/// any other name.
 fn names(certificate: &X509Certificate<'_>) -> Vec<String> {
     let alternative = certificate.subject_alternative_name().ok().flatten();
     let mut names: Vec<String> = alternative

@@ -1,4 +1,5 @@
-//! Keys of session tickets (RFC 5077, RFC 8446 section 2.2): they outlive a reload, and replicas may share them.
+//! Session ticket keys (RFC 5077, RFC 8446 section 2.2). They survive a config reload, and replicas
+//! may share them.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,10 +14,10 @@ use crate::consent::key_lines;
 
 /// The lifetime of a ticket, in seconds.
 const LIFETIME_SECONDS: u32 = 12 * 60 * 60;
-/// Prefix of what the encryption keys are derived from.
+/// Prefix for the derivation of the encryption keys.
 const CONTEXT: &[u8] = b"consentry session ticket\0";
 
-/// Ticket keys from a file, shared by all replicas: the first one encrypts, all of them decrypt.
+/// Ticket keys from a file, shared by all replicas. The first key encrypts, and all keys decrypt.
 #[derive(Clone, PartialEq, Eq)]
 pub struct TicketKeys(Vec<[u8; 32]>);
 
@@ -27,30 +28,32 @@ impl fmt::Debug for TicketKeys {
 }
 
 impl TicketKeys {
-    /// Reads the keys of a file, the newest first: its form is that of the keys of the consent cookie.
+    /// Parses a key file, newest key first. The format is that of the consent cookie's keys.
     ///
     /// # Errors
-    /// When a key is shorter than 32 characters or not printable ASCII, and for none or more than 8 keys.
+    /// If a key is shorter than 32 characters or not printable ASCII, or there are no keys or more
+    /// than 8.
     pub fn parse(text: &str) -> Result<Self, TlsError> {
         let lines = key_lines(text)?.into_iter();
         Ok(Self(lines.filter_map(|line| digest(&[CONTEXT, line.as_bytes()])).collect()))
     }
 }
 
-/// Makes session tickets for as long as the process runs.
+/// Ticket producers for the lifetime of the process.
 #[derive(Debug, Default)]
 pub struct Tickets {
-    /// The keys that this process has made by itself, and for which client authorities.
+    /// The producer with the process's own keys, and the fingerprint of its client authorities.
     own: Mutex<Option<([u8; 32], Arc<dyn ProducesTickets>)>>,
 }
 
 impl Tickets {
-    /// What encrypts tickets, with these keys or with rotating ones of this process.
+    /// Returns a ticket producer with these keys, or with rotating keys of this process.
     ///
-    /// A ticket stands for the check of a client certificate: other authorities for clients invalidate it.
+    /// A ticket replaces the verification of a client certificate. Other client authorities
+    /// therefore invalidate it.
     ///
     /// # Errors
-    /// When the system has no random numbers.
+    /// If the system has no random numbers.
     pub fn producer(
         &self,
         keys: Option<&TicketKeys>,
@@ -74,7 +77,7 @@ impl Tickets {
     }
 }
 
-/// What tells authorities for clients from others.
+/// Returns a fingerprint of the client authorities.
 fn fingerprint(clients: Option<&ClientAuthorities>) -> Option<[u8; 32]> {
     let mut parts: Vec<&[u8]> = Vec::new();
     if let Some(clients) = clients {
@@ -87,7 +90,7 @@ fn fingerprint(clients: Option<&ClientAuthorities>) -> Option<[u8; 32]> {
     digest(&parts)
 }
 
-/// SHA-256 of parts, each with its length.
+/// SHA-256 of the parts, each prefixed with its length.
 fn digest(parts: &[&[u8]]) -> Option<[u8; 32]> {
     let mut context = Context::new(&SHA256);
     for part in parts {
@@ -97,10 +100,10 @@ fn digest(parts: &[&[u8]]) -> Option<[u8; 32]> {
     context.finish().as_ref().try_into().ok()
 }
 
-/// Tickets encrypted by AES-256-GCM: nonce, ciphertext, tag.
+/// Ticket producer with AES-256-GCM. A ticket is nonce, ciphertext and tag.
 struct Sealed {
     keys: Vec<LessSafeKey>,
-    /// The fingerprint of the client authorities, which a ticket is bound to.
+    /// The fingerprint of the client authorities. Tickets are bound to it.
     clients: [u8; 32],
     random: SystemRandom,
 }

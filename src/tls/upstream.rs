@@ -1,4 +1,4 @@
-//! TLS towards servers: upstreams, and the database of receipts.
+//! TLS for connections to servers: upstreams, the receipt database and the ACME server.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,18 +12,19 @@ use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use super::error::TlsError;
 use super::identity::Identity;
 
-/// How hands are shaken with a server; by default it is held against the authorities of the public web.
+/// TLS settings for a server. By default the server's certificate is verified against the public
+/// web authorities.
 #[derive(Debug, Clone, Default)]
 pub struct UpstreamTls {
-    /// Whom to trust; `None` for the authorities of the public web.
+    /// The trusted authorities; `None` for the public web authorities.
     pub authorities: Option<Arc<RootCertStore>>,
-    /// What is shown to servers that ask for a certificate.
+    /// The client certificate, for servers that request one.
     pub identity: Option<Identity>,
-    /// The name that is asked for, where it is not the server's host.
+    /// The name for SNI and verification, if it differs from the server's host.
     pub server_name: Option<ServerName<'static>>,
-    /// Any certificate is taken.
+    /// Skip certificate verification. Allows man-in-the-middle attacks.
     pub insecure: bool,
-    /// HTTP/2 is spoken with those that take it.
+    /// Offer HTTP/2 to the server.
     pub http2: bool,
 }
 
@@ -32,7 +33,7 @@ impl PartialEq for UpstreamTls {
         let Self { authorities, identity, server_name, insecure, http2 } = self;
         let roots = authorities.as_ref().map(|store| &store.roots);
         let other_roots = other.authorities.as_ref().map(|store| &store.roots);
-        // A chain has one private key.
+        // The private key need not be compared: a certificate chain has only one.
         let chain = identity.as_ref().map(|identity| &identity.key.cert);
         let other_chain = other.identity.as_ref().map(|identity| &identity.key.cert);
         (roots, chain, server_name, insecure, http2)
@@ -41,10 +42,10 @@ impl PartialEq for UpstreamTls {
 }
 
 impl UpstreamTls {
-    /// The settings of handshakes; `protocols` are offered by ALPN (RFC 7301).
+    /// Creates the rustls config. `protocols` are offered by ALPN (RFC 7301).
     ///
     /// # Errors
-    /// When the versions and the provider do not go together.
+    /// If the crypto provider does not support the TLS versions.
     pub fn client_config(&self, protocols: &[&[u8]]) -> Result<ClientConfig, TlsError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
@@ -71,7 +72,7 @@ impl UpstreamTls {
     }
 }
 
-/// Takes any certificate; the signatures of the handshake have to be right all the same.
+/// Certificate verifier that accepts any certificate. Handshake signatures are still verified.
 struct Anybody(Arc<CryptoProvider>);
 
 impl fmt::Debug for Anybody {

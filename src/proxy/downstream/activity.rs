@@ -1,7 +1,7 @@
-//! What a client connection is doing, and what it is told to do.
+//! Activity and shutdown state of a client connection, for the timeouts.
 //!
-//! Timeouts cost a request nothing: the connection notes in which phase it is and since which tick
-//! of its worker's coarse clock, and the worker looks through its connections now and then.
+//! Timeouts add no cost to a request. The connection records its phase and the tick of the worker's
+//! coarse clock. The worker checks its connections periodically.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
@@ -9,7 +9,7 @@ use std::task::Context;
 
 use futures_util::task::AtomicWaker;
 
-/// A clock as coarse as the timeouts allow: reading it costs a request nothing. Its steps are the sweeper's.
+/// A coarse clock, cheap to read for each request. The sweeper advances it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Clock(Arc<AtomicU64>);
 
@@ -18,7 +18,7 @@ impl Clock {
         self.0.load(Relaxed)
     }
 
-    /// Moves the clock on by a step, and returns the new time.
+    /// Advances the clock by one tick and returns the new time.
     pub(crate) fn next_tick(&self) -> u64 {
         self.0.fetch_add(1, Relaxed) + 1
     }
@@ -28,20 +28,21 @@ impl Clock {
 const IDLE: u8 = 0;
 /// The first bytes of a request have arrived.
 const HEAD: u8 = 1;
-/// At least one request is being answered.
+/// At least one request is in flight.
 const BUSY: u8 = 2;
 
-/// It carries another protocol after a 101.
+/// The connection carries another protocol after a 101 response.
 const TUNNEL: u8 = 3;
 
-/// For how many times the linger time a client that has closed its side is worked for: it may be gone.
+/// A half-closed client may be gone. Its requests are aborted after this many linger times without
+/// activity.
 const HALF_CLOSED: u64 = 10;
 
-/// What a connection is told to do.
+/// A shutdown command for a client connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Order {
     GoOn,
-    /// End after the request in flight, or the next one, if it arrives soon.
+    /// End after the request in flight, or after the next one if it arrives soon.
     LastRequest,
     /// End after the requests in flight.
     Finish,
@@ -49,21 +50,21 @@ pub(crate) enum Order {
     Close,
 }
 
-/// What a client connection is doing, and what it is told to do.
+/// Activity and shutdown state of a client connection.
 #[derive(Debug)]
 pub(crate) struct Activity {
     clock: Clock,
     requests: AtomicU32,
     phase: AtomicU8,
-    /// The tick at the last movement.
+    /// The tick of the last activity.
     since: AtomicU64,
-    /// The client does not take what is written.
+    /// The client does not accept more bytes.
     blocked: AtomicBool,
-    /// The client has closed its side.
+    /// The client has closed its sending side.
     half_closed: AtomicBool,
     http2: AtomicBool,
     order: AtomicU8,
-    /// The tick when the drain began.
+    /// The tick at the start of the drain.
     drained: AtomicU64,
     waker: AtomicWaker,
 }
@@ -84,7 +85,7 @@ impl Activity {
         }
     }
 
-    /// Whether nothing has moved on an idle connection since the last tick.
+    /// Whether an idle connection has had no activity since the last tick.
     pub(crate) fn rests(&self) -> bool {
         self.phase.load(Relaxed) == IDLE && self.since.load(Relaxed) < self.clock.tick()
     }
@@ -106,15 +107,17 @@ impl Activity {
         self.since.store(self.clock.tick(), Relaxed);
     }
 
-    /// The first bytes were the preface of HTTP/2. From here on only requests count as use of the connection: frames such as
-    /// PING come without any.
+    /// Marks the connection as HTTP/2 after its preface.
+    ///
+    /// From now on only requests count as activity, because frames such as PING arrive without
+    /// requests.
     pub(crate) fn speaks_http2(&self) {
         self.http2.store(true, Relaxed);
         self.phase.store(IDLE, Relaxed);
         self.touch();
     }
 
-    /// Bytes have arrived.
+    /// Records received bytes.
     pub(crate) fn received(&self) {
         if self.http2.load(Relaxed) {
             return;
@@ -129,40 +132,43 @@ impl Activity {
         }
     }
 
-    /// A part of a head is there.
+    /// Records that part of a request head is buffered.
     pub(crate) fn head_begun(&self) {
         if self.phase.load(Relaxed) == IDLE {
             self.received();
         }
     }
 
-    /// The client has closed its side, and may still wait for a response.
+    /// Records that the client has closed its sending side. The client may still wait for a
+    /// response.
     pub(crate) fn half_closed(&self) {
         self.half_closed.store(true, Relaxed);
         self.touch();
     }
 
-    /// From here on another protocol is spoken, which has its own timeouts.
+    /// Marks the connection as a tunnel. The other protocol has its own timeouts.
     pub(crate) fn tunnels(&self) {
         self.phase.store(TUNNEL, Relaxed);
     }
 
-    /// Whether the connection may go on after the request in flight.
+    /// Whether the connection may be reused after the request in flight.
     pub(crate) fn goes_on(&self) -> bool {
         self.order.load(Relaxed) == Order::GoOn as u8
     }
 
     pub(crate) fn written(&self, took: bool) {
         let was_blocked = self.blocked.swap(!took, Relaxed);
-        // What an idle HTTP/2 connection writes acknowledges frames; only the rest of a response has to wait for the client.
+        // Writes on an idle HTTP/2 connection only acknowledge frames. Only pending response bytes
+        // wait for the client.
         let is_idle = self.http2.load(Relaxed) && self.phase.load(Relaxed) == IDLE;
         if took && (was_blocked || !is_idle) {
             self.touch();
         }
     }
 
-    /// Ends the connection when it has been in its phase for too long. Times are in ticks. An idle one gets a moment for a
-    /// request that is on its way already.
+    /// Enforces the timeouts of the current phase. Times are in ticks.
+    ///
+    /// An idle connection gets a grace period for a request that is already on its way.
     pub(crate) fn check(&self, now: u64, head: u64, idle: u64, linger: u64) {
         let draining = self.order.load(Relaxed) == Order::LastRequest as u8;
         if draining && now.saturating_sub(self.drained.load(Relaxed)) >= linger {
@@ -184,8 +190,10 @@ impl Activity {
         }
     }
 
-    /// Lets the requests in flight end. An HTTP/1.1 client may have sent one that has not arrived yet: closing
-    /// the connection at once would lose it.
+    /// Starts to drain: requests in flight may complete.
+    ///
+    /// An HTTP/1.1 client may have sent a request that has not arrived yet. Closing the connection
+    /// at once would lose that request.
     pub(crate) fn drain(&self) {
         self.drained.store(self.clock.tick(), Relaxed);
         self.order(Order::LastRequest);
@@ -197,7 +205,7 @@ impl Activity {
         }
     }
 
-    /// What the connection is told to do; wakes the task when that changes.
+    /// Returns the current command. The task is woken when the command changes.
     pub(crate) fn poll_order(&self, context: &Context<'_>) -> Order {
         self.waker.register(context.waker());
         match self.order.load(Relaxed) {

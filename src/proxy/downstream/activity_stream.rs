@@ -1,4 +1,4 @@
-//! A visitor's stream, plain or TLS, that tells its [`Visitor`] of every movement, for the timeouts.
+//! HTTP/2 client stream, plain or TLS, that records writes in its [`Visitor`] for the timeouts.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -14,7 +14,7 @@ use crate::proxy::socket_io::SocketIo;
 pub(crate) struct WatchedStream {
     stream: SocketIo,
     visitor: Arc<Visitor>,
-    /// Octets that were read already, and are to be read again.
+    /// Bytes already read that will be read again.
     put_back: Bytes,
 }
 
@@ -23,9 +23,9 @@ impl WatchedStream {
         Self { stream, visitor, put_back: Bytes::new() }
     }
 
-    /// Lets these octets be read again, before all others.
+    /// Prepends bytes to the stream, so that they are read again first.
     pub(crate) fn put_back(&mut self, octets: &[u8]) {
-        // A copy, so that the buffer they came in is not kept for a few of them.
+        // A copy, so that a few bytes do not keep their whole read buffer alive.
         self.put_back = Bytes::copy_from_slice(octets);
     }
 }

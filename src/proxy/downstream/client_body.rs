@@ -1,4 +1,4 @@
-//! The body of a request as it arrives from the client.
+//! Request body as received from the client.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -10,7 +10,7 @@ use hyper::body::Incoming;
 use crate::proxy::downstream::http1_client::RequestBody;
 use crate::proxy::upstream::failure::BodyError;
 
-/// The body of a request as it arrives.
+/// Request body as received from the client.
 #[derive(Debug)]
 pub(crate) enum ClientBody {
     Http1(RequestBody),

@@ -1,7 +1,7 @@
-//! A connected socket that writes what little there is in one plain `send`.
+//! TCP stream that joins short vectored writes into one plain `send`.
 //!
-//! hyper writes a head and its body as two pieces. For a short response the vectored system call
-//! costs more than putting the pieces side by side first.
+//! hyper writes a head and its body as two slices. For a short response the vectored system call
+//! costs more than copying the slices into one buffer.
 
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
@@ -10,16 +10,16 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-/// What is put side by side at most, in octets.
+/// Maximum bytes that are joined.
 const SHORT: usize = 2048;
 
-/// How many reads in a row find data before the task yields to others of its worker.
+/// Maximum consecutive reads with data before the task yields to other tasks of its worker.
 const MAX_READS: u8 = 4;
 
 #[derive(Debug)]
 pub(crate) struct Socket {
     stream: TcpStream,
-    /// Reads in a row that found data.
+    /// Consecutive reads that returned data.
     reads: u8,
 }
 
@@ -28,7 +28,7 @@ impl Socket {
         Self { stream, reads: 0 }
     }
 
-    /// The next bytes, which stay unread.
+    /// Reads the next bytes without consuming them.
     pub(crate) async fn peek(&self, bytes: &mut [u8]) -> io::Result<usize> {
         self.stream.peek(bytes).await
     }
@@ -40,11 +40,11 @@ impl AsyncRead for Socket {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        // An origin may send without end: a flood must not keep others waiting.
+        // A peer may send without end, and must not starve other connections.
         if self.reads >= MAX_READS {
             self.reads = 0;
-            // It wakes the task once the runtime has looked for other sockets with data, which it does only after many
-            // tasks otherwise.
+            // `yield_now` wakes the task after the runtime has polled for other ready sockets.
+            // Otherwise the runtime polls only after many tasks.
             return pin!(tokio::task::yield_now()).poll(context).map(Ok);
         }
         let read = Pin::new(&mut self.stream).poll_read(context, buffer);

@@ -1,6 +1,7 @@
-//! One visitor's connection: HTTP/1.1 or HTTP/2, until it ends or is told to.
+//! One client connection over HTTP/1.1 or HTTP/2, from the first byte to its end.
 //!
-//! Previous step: `worker_pool`, which accepted it. Next: `http1_connection`, or for HTTP/2 `handler`, once for each request.
+//! Previous step: `worker_pool`, which spawned the connection's task. Next: `http1_connection`, or
+//! for HTTP/2 `handler`, once per request.
 
 use std::error::Error;
 use std::io;
@@ -29,13 +30,14 @@ use crate::proxy::request::response_body::ServedBody;
 use crate::proxy::socket_io::SocketIo;
 use crate::telemetry::ErrorKind;
 
-/// Bytes of a response behind which no further part is taken: each is on its way before the next one is read.
+/// Maximum buffered response bytes per HTTP/2 stream. With 1, each part must be sent before the
+/// next is read.
 const MAX_SEND_BUFFER: usize = 1;
 
-/// How an error comes from hyper, or from below it.
+/// An error from hyper or from a layer below.
 type Failure = Box<dyn Error + Send + Sync>;
 
-/// Speaks HTTP on a socket, plain or TLS, until it ends.
+/// Serves HTTP on a socket, plain or TLS, until the connection ends.
 pub(crate) async fn serve(socket: SocketIo, visitor: Arc<Visitor>) {
     let client = Http1Client::new(Http1Io::new(socket), Arc::clone(&visitor.activity));
     let session = Http1Session::new(Arc::clone(&client));
@@ -53,7 +55,7 @@ pub(crate) async fn serve(socket: SocketIo, visitor: Arc<Visitor>) {
     }
 }
 
-/// Speaks HTTP/2 from the first byte on.
+/// Serves HTTP/2 from the first byte on.
 async fn speak_http2(client: Arc<Http1Client>, visitor: &Arc<Visitor>) -> Result<(), Failure> {
     visitor.activity.speaks_http2();
     let Some((socket, unread)) = client.into_socket() else {
@@ -64,7 +66,7 @@ async fn speak_http2(client: Arc<Http1Client>, visitor: &Arc<Visitor>) -> Result
     let of_service = Arc::clone(visitor);
     let gate = Arc::new(SendGate::default());
     let of_bodies = Arc::clone(&gate);
-    // Boxed here: on its way into a task of its own it is moved half a dozen times.
+    // Boxed here: hyper moves the future several times before it is spawned.
     let service = service_fn(move |request| {
         let handled = handle_http2(&of_service, request);
         let gate = Arc::clone(&of_bodies);
@@ -73,8 +75,10 @@ async fn speak_http2(client: Arc<Http1Client>, visitor: &Arc<Visitor>) -> Result
     serve_http2(stream, service, visitor, &gate).await
 }
 
-/// Handles a request of HTTP/2. One that authenticates its connection is rejected: an HTTP/2 connection carries the
-/// requests of many users side by side where a proxy is the client. Clients repeat it by HTTP/1.1 (RFC 9113 section 7).
+/// Handles an HTTP/2 request, unless it authenticates its connection.
+///
+/// Such a request is rejected with HTTP_1_1_REQUIRED. An HTTP/2 connection from a proxy carries
+/// concurrent requests of many users. Clients retry over HTTP/1.1 (RFC 9113 section 7).
 fn handle_http2(
     visitor: &Arc<Visitor>,
     mut request: http::Request<Incoming>,

@@ -1,4 +1,4 @@
-//! What is known of a visitor's connection: who it is, what it is doing, what it is told to do.
+//! State of a client connection: peer, activity, shutdown command and decision cache.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,12 +8,12 @@ use crate::http::Peer;
 use crate::proxy::downstream::activity::Activity;
 use crate::proxy::downstream::worker::Worker;
 
-/// What is known of a visitor's connection.
+/// State of a client connection.
 #[derive(Debug)]
 pub(crate) struct Visitor {
     pub(crate) peer: Peer,
     pub(crate) worker: Arc<Worker>,
-    /// Its last request.
+    /// The cached filter decision of the last request.
     pub(crate) recall: Arc<Recall>,
     pub(crate) activity: Arc<Activity>,
 }

@@ -1,4 +1,4 @@
-//! A client connection of HTTP/1.1, as its task and the body of its request share it.
+//! HTTP/1.1 client connection, shared by its task and the body of the current request.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,10 +15,10 @@ use crate::proxy::http1_io::Http1Io;
 use crate::proxy::socket_io::SocketIo;
 use crate::proxy::upstream::failure::BodyError;
 
-/// Bytes that are read ahead of a response: pipelined requests behind them wait in the socket.
+/// Maximum bytes read ahead during a response. Further pipelined requests stay in the socket.
 const MAX_AHEAD: usize = 16 * 1024;
 
-/// A client connection of HTTP/1.1.
+/// An HTTP/1.1 client connection.
 #[derive(Debug)]
 pub(crate) struct Http1Client {
     state: Mutex<State>,
@@ -28,15 +28,15 @@ pub(crate) struct Http1Client {
 pub(crate) struct State {
     pub(crate) io: Http1Io,
     activity: Arc<Activity>,
-    /// The body of the request.
+    /// The body of the current request.
     body: Http1Body,
-    /// The number of the request.
+    /// The number of the current request.
     request: u64,
-    /// The client waits for a 100 before it sends the body.
+    /// The client waits for a 100 response before it sends the body.
     expects: bool,
-    /// Interim responses can be sent: the client speaks HTTP/1.1, and no final response has begun.
+    /// Interim responses can be sent: the client uses HTTP/1.1, and no final response has begun.
     takes_interim: bool,
-    /// The client has sent the end of its stream.
+    /// The client has closed its sending side.
     pub(crate) half_closed: bool,
 }
 
@@ -58,13 +58,15 @@ impl Http1Client {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The connection, when nobody else holds it.
+    /// Returns the socket and the unread bytes, if there is no other reference.
     pub(crate) fn into_socket(self: Arc<Self>) -> Option<(SocketIo, Bytes)> {
         let state = Arc::into_inner(self)?.state;
         Some(state.into_inner().unwrap_or_else(PoisonError::into_inner).io.into_parts())
     }
 
-    /// Sends an interim response (RFC 9110 section 15.2). One that the client does not take, or not at once, is dropped.
+    /// Sends an interim response (RFC 9110 section 15.2).
+    ///
+    /// The response is dropped if the client does not support it or older bytes are still queued.
     pub(crate) fn send_interim(&self, context: &mut Context<'_>, response: &Response<()>) {
         let mut state = self.state();
         if !state.takes_interim || state.io.has_queued() {
@@ -74,13 +76,13 @@ impl Http1Client {
         let mut head = format!("HTTP/1.1 {} {reason}\r\n", response.status.as_u16()).into_bytes();
         response.fields.write(&mut head);
         head.extend_from_slice(b"\r\n");
-        // A broken connection shows itself when the final response is written.
+        // A broken connection causes an error when the final response is written.
         let _ = state.io.write(context, [&head, &[]]);
     }
 }
 
 impl State {
-    /// A request with this body begins. Returns its number.
+    /// Starts a request with this body and returns its number.
     pub(crate) fn begin(&mut self, body: Http1Body, (expects, takes_interim): (bool, bool)) -> u64 {
         self.request += 1;
         self.expects = expects && !body.has_ended();
@@ -89,27 +91,27 @@ impl State {
         self.request
     }
 
-    /// The final response begins.
+    /// Marks the start of the final response.
     pub(crate) fn responds(&mut self) {
         self.takes_interim = false;
     }
 
-    /// Whether the body of the request has been read to its end.
+    /// Whether the request body has been read to its end.
     pub(crate) fn body_has_ended(&self) -> bool {
         self.body.has_ended()
     }
 
-    /// How many bytes of the body are missing; `None` where that is not known.
+    /// The number of remaining body bytes; `None` if unknown.
     pub(crate) fn rest_of_body(&self) -> Option<u64> {
         self.body.size_hint().exact()
     }
 
-    /// Whether the client may never send the body: it still waits for a 100.
+    /// Whether the client still waits for a 100 response, and so may never send the body.
     pub(crate) fn awaits_continue(&self) -> bool {
         self.expects
     }
 
-    /// Reads what the client sends: how many bytes more there are; 0 at the end of the stream.
+    /// Reads from the client. Returns the number of new bytes; 0 at the end of the stream.
     pub(crate) fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let read = ready!(self.io.poll_fill(context))?;
         match read {
@@ -119,10 +121,11 @@ impl State {
         Poll::Ready(Ok(read))
     }
 
-    /// While a response is awaited: notices that the client is gone. Pipelined requests are read ahead within bounds.
+    /// Detects a closed client connection while a response is awaited. Pipelined requests are read
+    /// ahead, up to a limit.
     ///
     /// # Errors
-    /// When the connection is broken.
+    /// If the connection is broken.
     pub(crate) fn watch(&mut self, context: &mut Context<'_>) -> io::Result<()> {
         while self.body.has_ended() && !self.half_closed && self.io.unread().len() < MAX_AHEAD {
             match self.poll_read(context) {
@@ -136,14 +139,14 @@ impl State {
         Ok(())
     }
 
-    /// Writes what waits, and two more parts.
+    /// Writes the queued bytes, then two more parts.
     pub(crate) fn write(&mut self, context: &mut Context<'_>, parts: [&[u8]; 2]) -> io::Result<()> {
         let written = self.io.write(context, parts);
         self.activity.written(!self.io.has_queued());
         written
     }
 
-    /// Writes until nothing waits.
+    /// Writes until the queue is empty.
     pub(crate) fn poll_drain(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if !self.io.has_queued() {
             return Poll::Ready(Ok(()));
@@ -153,13 +156,13 @@ impl State {
         polled
     }
 
-    /// The next part of the request's body.
+    /// Returns the next frame of the request body.
     pub(crate) fn poll_body(
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Result<Option<Frame<Bytes>>, BodyError>> {
         loop {
-            // A body that has begun is not held back.
+            // A client that has begun to send the body does not wait for a 100 response.
             self.expects &= self.io.unread().is_empty();
             match self.body.next::<BodyError>(&mut self.io)? {
                 Part::Frame(frame) => return Poll::Ready(Ok(Some(frame))),
@@ -177,21 +180,21 @@ impl State {
     }
 }
 
-/// The body of a request.
+/// The body of one request.
 #[derive(Debug)]
 pub(crate) struct RequestBody {
     client: Arc<Http1Client>,
-    /// The request that it is of. After another one has begun there is nothing left of it.
+    /// The number of the request. After another request has begun, reading this body fails.
     request: u64,
 }
 
 impl RequestBody {
-    /// The body of the request with this number.
+    /// Creates the body of the request with this number.
     pub(crate) fn new(client: Arc<Http1Client>, request: u64) -> Self {
         Self { client, request }
     }
 
-    /// The state of the connection, while it is at this request.
+    /// The state of the connection, if this is still the current request.
     fn state(&self) -> Option<MutexGuard<'_, State>> {
         Some(self.client.state()).filter(|state| state.request == self.request)
     }

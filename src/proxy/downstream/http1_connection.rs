@@ -1,8 +1,9 @@
-//! A client connection of HTTP/1.1: one request after the other, each with its response, until it ends or is told to.
+//! HTTP/1.1 client connection: requests and responses in sequence, until the connection ends.
 //!
-//! One task, which moves the upstream's connection on as well. Between requests it holds no buffer.
+//! One task serves the client and also polls the upstream connection. No buffer is held between
+//! requests.
 //!
-//! Previous step: `connection`, which tells HTTP/1.1 from HTTP/2. Next: `handler`, once for each request.
+//! Previous step: `connection`. Next: `handler`, once per request.
 
 use std::io;
 use std::sync::Arc;
@@ -26,15 +27,15 @@ use crate::proxy::request::handler::handle;
 use crate::proxy::request::response_body::ServedBody;
 use crate::proxy::request::upgrade;
 
-/// How many bytes are read after the last response.
+/// Maximum bytes read after the last response.
 const MAX_LINGER_BYTES: usize = 1024 * 1024;
-/// How long a client may go on sending after the last response, before the connection is closed (RFC 9112 section 9.6).
+/// Maximum time for the client to stop sending after the last response (RFC 9112 section 9.6).
 const LINGER: Duration = Duration::from_secs(2);
 
-/// How a connection stops being HTTP/1.1.
+/// Why HTTP/1.1 on a connection has ended.
 pub(crate) enum End {
     Closed,
-    /// It begins with the preface of HTTP/2, which is unread.
+    /// The connection begins with the HTTP/2 preface, which is still unread.
     Http2,
     Failed(io::Error),
 }
@@ -53,7 +54,7 @@ pub(crate) async fn serve(session: &Arc<Http1Session>, visitor: &Arc<Visitor>) -
         first = false;
         let goes_on = match next {
             Next::End => {
-                // No request is in flight: what is left to say fits into the socket.
+                // No request is in flight, so the remaining bytes fit into the socket buffer.
                 let _ = std::future::poll_fn(|context| {
                     let _ = client.state().io.poll_end(context);
                     Poll::Ready(())
@@ -63,7 +64,7 @@ pub(crate) async fn serve(session: &Arc<Http1Session>, visitor: &Arc<Visitor>) -
             }
             Next::Http2 => return End::Http2,
             Next::Refused(error) => refuse(client, visitor, &error).await.map(|()| false),
-            // Boxed, so that a connection between requests does not hold the place.
+            // Boxed, so that a connection between requests does not reserve the memory.
             Next::Request(incoming) => Box::pin(exchange(session, visitor, incoming)).await,
         };
         match goes_on {
@@ -77,7 +78,7 @@ pub(crate) async fn serve(session: &Arc<Http1Session>, visitor: &Arc<Visitor>) -
     }
 }
 
-/// Answers a request. Returns whether another one may follow.
+/// Handles a request and writes its response. Returns whether another request may follow.
 async fn exchange(
     session: &Arc<Http1Session>,
     visitor: &Arc<Visitor>,
@@ -119,7 +120,8 @@ async fn exchange(
     skip_body(client, visitor).await
 }
 
-/// Writes a 101, and joins the two connections. The connection ends with that.
+/// Writes a 101 response and joins the client and upstream connections. No further request may
+/// follow.
 async fn switch(
     session: &Arc<Http1Session>,
     visitor: &Arc<Visitor>,
@@ -140,7 +142,7 @@ async fn switch(
     Ok(false)
 }
 
-/// Reads what is left of a request's body, so that the next request follows. Returns whether that came to an end.
+/// Reads and discards the rest of a request body. Returns whether its end was reached.
 async fn skip_body(client: &Arc<Http1Client>, visitor: &Arc<Visitor>) -> io::Result<bool> {
     let mut left = MAX_UNWANTED_BYTES;
     std::future::poll_fn(|context| {
@@ -163,7 +165,7 @@ async fn skip_body(client: &Arc<Http1Client>, visitor: &Arc<Visitor>) -> io::Res
     .await
 }
 
-/// Answers what is no request.
+/// Responds to an invalid request with an error page.
 async fn refuse(
     client: &Arc<Http1Client>,
     visitor: &Arc<Visitor>,
@@ -189,8 +191,10 @@ async fn refuse(
     .await
 }
 
-/// Closes the sending side, and reads for a moment what the client still sends: closing at once would reset the connection,
-/// and the client might lose the response (RFC 9112 section 9.6).
+/// Closes the sending side, then reads and discards client bytes for a moment.
+///
+/// Closing at once would reset the connection, and the client might lose the response (RFC 9112
+/// section 9.6).
 async fn linger(client: &Arc<Http1Client>, visitor: &Arc<Visitor>) {
     let (mut shut, mut read) = (false, 0);
     let lingering = std::future::poll_fn(|context| {

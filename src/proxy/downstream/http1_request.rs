@@ -1,4 +1,4 @@
-//! Reads requests from a client connection of HTTP/1.1.
+//! Reads requests from an HTTP/1.1 client connection.
 
 use std::io;
 use std::sync::Arc;
@@ -20,16 +20,16 @@ use crate::proxy::http1_body::Http1Body;
 use crate::proxy::request::error::ProxyError;
 use crate::proxy::request::handler::Received;
 
-/// How requests of HTTP/2 begin (RFC 9113 section 3.4).
+/// The HTTP/2 client preface (RFC 9113 section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// What waits at the beginning of the unread bytes.
+/// The next event on the connection.
 pub(crate) enum Next {
-    /// Nothing more is to be read.
+    /// The connection must be closed without a response.
     End,
     Http2,
     Request(Box<Incoming>),
-    /// The connection ends with this error.
+    /// The request is invalid. The connection ends with this error.
     Refused(ProxyError),
 }
 
@@ -75,7 +75,7 @@ pub(crate) fn poll_next(
             Poll::Pending => {
                 state.io.settle();
                 if !state.io.unread().is_empty() {
-                    // It may have arrived together with the last request.
+                    // The bytes may have arrived together with the last request.
                     visitor.activity.head_begun();
                 }
                 return Poll::Pending;
@@ -88,7 +88,7 @@ pub(crate) fn poll_next(
                 false => Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
             };
         }
-        // Only a line end completes a head; too long a head is noticed all the same.
+        // Only a line end completes a head. The size limit is checked in any case.
         let arrived = unread.get(unread.len().saturating_sub(new)..).unwrap_or_default();
         unparsed = first
             || memchr::memchr(b'\n', arrived).is_some()
@@ -96,7 +96,7 @@ pub(crate) fn poll_next(
     }
 }
 
-/// The request that the unread bytes begin with; `None` when its head is not complete.
+/// Parses the request head in the unread bytes; `None` if the head is incomplete.
 fn parse(client: &Arc<Http1Client>, state: &mut State, limits: &Limits) -> Option<Next> {
     let Limits { header_bytes, header_fields, .. } = *limits;
     let unread = state.io.unread();
@@ -168,7 +168,7 @@ fn read_head(head: &RequestHead<'_>, bytes: &[u8]) -> Result<Head, ProxyError> {
     Ok(Head { request, received, framing })
 }
 
-/// Whether it is the target or the fields that are too long.
+/// Returns the error for an oversized head: the target or the fields are too long.
 fn too_large(head: &[u8], most: usize) -> ProxyError {
     let line = memchr::memchr(b'\n', head).unwrap_or(head.len());
     if line >= most { ProxyError::TargetTooLong } else { ProxyError::HeadTooLarge }

@@ -1,4 +1,4 @@
-//! Writes responses to a client connection of HTTP/1.1.
+//! Writes responses to an HTTP/1.1 client connection.
 
 use std::io;
 use std::pin::Pin;
@@ -17,10 +17,10 @@ use crate::proxy::downstream::connection_state::Visitor;
 use crate::proxy::downstream::http1_client::{Http1Client, State};
 use crate::proxy::request::response_body::ServedBody;
 
-/// The most bytes of a body that nobody wants which are read to keep the connection.
+/// Maximum bytes of an unread request body that are discarded to keep the connection.
 pub(crate) const MAX_UNWANTED_BYTES: u64 = 64 * 1024;
 
-/// What of a request decides how its response is written.
+/// Properties of a request that affect how its response is written.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct To {
     pub(crate) to_head: bool,
@@ -28,7 +28,7 @@ pub(crate) struct To {
     pub(crate) persistent: bool,
 }
 
-/// Writes a response. Returns whether the connection may go on.
+/// Writes a response. Returns whether the connection may be reused.
 pub(crate) async fn respond(
     client: &Arc<Http1Client>,
     visitor: &Arc<Visitor>,
@@ -56,7 +56,7 @@ pub(crate) async fn respond(
             }
             let Some(source) = body.as_mut().filter(|_| !writing.ended) else {
                 if std::mem::replace(&mut begun, true) {
-                    // The response has ended: the request is counted and logged.
+                    // Dropping the body counts and logs the request.
                     body = None;
                     return Poll::Ready(Ok(()));
                 }
@@ -73,7 +73,7 @@ pub(crate) async fn respond(
                     return Poll::Pending;
                 }
                 Poll::Ready(Some(Err(_))) if !begun && !writing.failed => {
-                    // Nothing has been sent: the client learns what happened.
+                    // Nothing has been sent yet, so the client can still get an error page.
                     let page = body.take().map(ServedBody::failed);
                     let Some(page) = page else { return Poll::Ready(Ok(())) };
                     let (mut head, page) = page.into_parts();
@@ -99,7 +99,8 @@ pub(crate) async fn respond(
                             if ended {
                                 writing.ended = true;
                                 behind.extend(writing.encoder.end(None));
-                                // The request is counted, and its upstream is free, before the client can know.
+                                // Drop the body before the last bytes are sent: the request is then
+                                // counted, and its upstream connection released.
                                 drop(state);
                                 body = None;
                                 state = client.state();
@@ -126,11 +127,11 @@ pub(crate) async fn respond(
 struct Writing {
     encoder: BodyEncoder,
     persistent: bool,
-    /// How many bytes waited before the head.
+    /// The number of queued bytes before the head.
     queued_before: usize,
-    /// Nothing of the body is left to be written.
+    /// No byte of the body is left to write.
     ended: bool,
-    /// It is the page of a response that failed.
+    /// This is the error page for a failed response.
     failed: bool,
 }
 
@@ -174,7 +175,7 @@ impl Writing {
             head_options.extend_from_slice(b"connection: upgrade\r\n");
         }
         fields.remove(&CONNECTION);
-        // What is left of the request may be too long to be read for nothing.
+        // The rest of the request body may be too long to read and discard.
         let rest_is_short = state.body_has_ended()
             || !state.awaits_continue()
                 && state.rest_of_body().is_none_or(|rest| rest <= MAX_UNWANTED_BYTES);
@@ -211,8 +212,10 @@ impl Writing {
     }
 }
 
-/// Status line and fields of a response. `http11` is the version that the client speaks: one of HTTP/1.0 may not know the
-/// other.
+/// Encodes the status line and the fields of a response.
+///
+/// `http11` is true for an HTTP/1.1 client. An HTTP/1.0 client may not accept an HTTP/1.1 status
+/// line.
 pub(crate) fn head_of<B>(response: &Response<B>, http11: bool) -> Vec<u8> {
     let mut head = Vec::with_capacity(1024);
     head.extend_from_slice(if http11 { b"HTTP/1.1 " } else { b"HTTP/1.0 " });

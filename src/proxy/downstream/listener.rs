@@ -1,4 +1,4 @@
-//! The listening socket: accepts connections and hands them to the workers.
+//! Listening socket: accepts connections and hands them to the workers.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -10,18 +10,18 @@ use thiserror::Error;
 
 use crate::proxy::downstream::worker_pool::Workers;
 
-/// How many connections may wait to be accepted.
+/// Maximum pending connections in the accept queue.
 const BACKLOG: i32 = 4096;
-/// How long to wait before the next try when cannot accept connections.
+/// Delay before the next attempt after a failed accept.
 const BACK_OFF: Duration = Duration::from_millis(50);
-/// How long to wait for a connection to close when there are as many as may be.
+/// Delay before the next check while the connection limit is reached.
 const FULL: Duration = Duration::from_millis(5);
-/// How long those who have begun to connect are given to finish, before a socket that others share is closed.
+/// Time for half-open connections to complete before a shared socket is closed.
 const HALF_OPEN: Duration = Duration::from_millis(100);
-/// When to ask a silent peer whether it is still there.
+/// TCP keepalive time for client connections.
 const KEEPALIVE: Duration = Duration::from_secs(60);
 
-/// Why an address cannot be listened on.
+/// Why an address cannot be bound.
 #[derive(Debug, Error)]
 pub enum BindError {
     /// Another program listens there.
@@ -30,10 +30,10 @@ pub enum BindError {
     /// Ports below 1024 are for privileged users.
     #[error("cannot bind {0}: ports below 1024 need CAP_NET_BIND_SERVICE")]
     Denied(SocketAddr),
-    /// The machine has no such address.
+    /// The address does not belong to this machine.
     #[error("{0} is not an address of this machine")]
     NotHere(SocketAddr),
-    /// Anything else.
+    /// Any other error.
     #[error("cannot bind {0}")]
     Other(SocketAddr, #[source] io::Error),
 }
@@ -49,27 +49,27 @@ impl BindError {
     }
 }
 
-/// A bound socket that takes connections once it runs.
+/// A bound socket. It accepts connections once it runs.
 #[derive(Debug)]
 pub struct Listener {
     socket: TcpListener,
     address: SocketAddr,
-    /// Others may listen there too.
+    /// Other processes may bind the same address.
     shared: bool,
 }
 
 impl Listener {
-    /// Binds an address; port 0 takes a free one.
-    /// With `reuse_port` other processes may listen on the same address, and get a share of the connections
+    /// Binds an address; port 0 selects a free port.
+    /// With `reuse_port` other processes may bind the same address and share its connections
     /// (socket(7), SO_REUSEPORT).
     ///
     /// # Errors
-    /// When the address is in use, not of this machine, or not allowed.
+    /// If the address is in use, does not belong to this machine, or is not permitted.
     pub fn bind(address: SocketAddr, reuse_port: bool) -> Result<Self, BindError> {
         let failed = |error| BindError::new(address, error);
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))
             .map_err(failed)?;
-        // A restart must not wait for the connections of the last run to be forgotten.
+        // A restart must not fail because of old connections in TIME_WAIT.
         socket.set_reuse_address(true).map_err(failed)?;
         socket.set_reuse_port(reuse_port).map_err(failed)?;
         socket.bind(&address.into()).map_err(failed)?;
@@ -78,13 +78,13 @@ impl Listener {
         Ok(Self { shared: reuse_port, ..bound })
     }
 
-    /// A socket that another program has bound, such as systemd (sd_listen_fds(3)).
+    /// Wraps a socket that another program has bound, such as systemd (sd_listen_fds(3)).
     ///
     /// # Errors
-    /// When it is none that connections come from.
+    /// If the socket cannot accept connections.
     pub fn inherit(socket: TcpListener) -> io::Result<Self> {
         let settings = SockRef::from(&socket);
-        // Accepted sockets inherit these.
+        // Accepted sockets inherit these options.
         settings.set_tcp_nodelay(true)?;
         settings.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE))?;
         settings.set_nonblocking(true)?;
@@ -92,21 +92,21 @@ impl Listener {
         Ok(Self { socket, address, shared: false })
     }
 
-    /// The address it is bound to.
+    /// The bound address.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The bound socket, for a server that is not a proxy.
+    /// Returns the bound socket, for a server that is not a proxy.
     pub fn into_socket(self) -> TcpListener {
         self.socket
     }
 
-    /// Accepts connections until `stop` ends, and those that stand in the queue by then. `secure` says that
-    /// visitors speak TLS here.
+    /// Accepts connections until `stop` completes, then drains the accept queue. `secure` is true
+    /// for a TLS listener.
     ///
     /// # Errors
-    /// When the socket cannot be watched.
+    /// If the socket cannot be registered with the runtime.
     pub async fn run(
         self,
         workers: &Workers,
@@ -121,7 +121,7 @@ impl Listener {
         if self.shared {
             hold_new_ones_back(&socket).await;
         }
-        // They have connected already: closing the socket would cut them off.
+        // Queued connections are already established. Closing the socket would reset them.
         while let Some(Ok((stream, address))) = socket.accept().now_or_never() {
             if let Ok(stream) = stream.into_std() {
                 workers.hand_over(stream, address, secure);
@@ -130,19 +130,19 @@ impl Listener {
         Ok(())
     }
 
-    /// Accepts connections for ever.
+    /// Accepts connections forever.
     async fn accept(socket: &tokio::net::TcpListener, workers: &Workers, secure: bool) {
         loop {
             while workers.are_full() {
                 tokio::time::sleep(FULL).await;
             }
-            // The socket leaves this thread's runtime for that of its worker.
+            // The socket moves from this thread's runtime to the worker's.
             let accepted = socket.accept().await;
             match accepted.and_then(|(stream, address)| Ok((stream.into_std()?, address))) {
                 Ok((stream, address)) => workers.hand_over(stream, address, secure),
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
-                    // No more file descriptors, most likely: some will be closed.
+                    // Most likely out of file descriptors: some will be closed soon.
                     tracing::error!(%error, "cannot accept connections");
                     tokio::time::sleep(BACK_OFF).await;
                 }
@@ -151,10 +151,13 @@ impl Listener {
     }
 }
 
-/// Lets nobody begin to connect, and those who have begun finish: closing a socket resets connections that are
-/// half open. Who is held back tries again a second later, and finds the next version.
+/// Drops new SYNs and waits for half-open connections to complete.
+///
+/// Closing a socket resets half-open connections. A client whose SYN was dropped retries after a
+/// second and reaches the next process.
 async fn hold_new_ones_back(socket: &tokio::net::TcpListener) {
-    // Of each segment for the socket: the flags (RFC 9293 section 3.1), of them SYN and ACK; SYN alone is dropped.
+    // BPF program: load the TCP flags (RFC 9293 section 3.1), mask SYN and ACK, and drop segments
+    // with SYN alone.
     let filter = [
         SockFilter::new(0x30, 0, 0, 13),
         SockFilter::new(0x54, 0, 0, 0x12),
@@ -168,7 +171,7 @@ async fn hold_new_ones_back(socket: &tokio::net::TcpListener) {
     }
 }
 
-/// Whether the error concerns only the connection that was to be accepted.
+/// Whether the error affects only the connection that was being accepted.
 fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(
         error.kind(),

@@ -1,7 +1,7 @@
-//! The PROXY protocol: what a balancer that does not speak HTTP says of the visitor, before anything else
-//! (The PROXY protocol, versions 1 and 2, HAProxy Technologies).
+//! PROXY protocol, versions 1 and 2 (The PROXY protocol, versions 1 and 2, HAProxy Technologies).
 //!
-//! Exactly the header is read: the next octet is the visitor's.
+//! A load balancer that does not parse HTTP sends the client's address in a header before all other
+//! bytes. Only the header is read: the next byte belongs to the client.
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,14 +10,14 @@ use proxy_header::{ParseConfig, ProxyHeader};
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-/// How a header of version 2 begins.
+/// The signature of a version 2 header.
 const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
-/// The longest line of version 1, in octets.
+/// Maximum length of a version 1 line, in bytes.
 const LONGEST_LINE: usize = 107;
-/// The most octets behind the fixed part of version 2.
+/// Maximum bytes after the fixed part of a version 2 header.
 const LONGEST_REST: usize = 4096;
 
-/// Why there is no header.
+/// Why no PROXY protocol header could be read.
 #[derive(Debug, Error)]
 pub(crate) enum ProxiedError {
     #[error("the connection ended in the header of the PROXY protocol")]
@@ -30,18 +30,19 @@ pub(crate) enum ProxiedError {
     Checksum,
 }
 
-/// What the header says.
+/// The content of a PROXY protocol header.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Proxied {
-    /// The visitor; `None` when the balancer speaks for itself, as when it asks for health.
+    /// The client's address; `None` for a connection of the load balancer itself, such as a health
+    /// check.
     pub(crate) visitor: Option<SocketAddr>,
-    /// The visitor came to the balancer by TLS.
+    /// The client uses TLS to the load balancer.
     pub(crate) secure: bool,
 }
 
-/// Reads the header from the beginning of a connection.
+/// Reads the header from the start of a connection.
 pub(crate) async fn read<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Proxied, ProxiedError> {
-    // No header is shorter.
+    // The minimum length of a header.
     let mut header = vec![0; SIGNATURE.len()];
     stream.read_exact(&mut header).await?;
     if header == SIGNATURE {
@@ -77,7 +78,7 @@ pub(crate) async fn read<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Proxied
     })
 }
 
-/// Whether the CRC32c of a header of version 2 is right, where it has one (section 2.2.3).
+/// Whether a version 2 header has a valid CRC32c checksum, or none (section 2.2.3).
 fn has_valid_checksum(header: &[u8]) -> bool {
     const CRC32C: u8 = 0x03;
     if !header.starts_with(&SIGNATURE) {
@@ -110,7 +111,7 @@ mod tests {
     use futures_util::FutureExt;
     use proptest::prelude::*;
 
-    /// What is read, and how much is left.
+    /// Reads a header. Returns the result and the number of remaining bytes.
     fn through(mut octets: &[u8]) -> (Result<Proxied, ProxiedError>, usize) {
         let read = read(&mut octets).now_or_never().expect("nothing is waited for");
         (read, octets.len())
@@ -121,7 +122,7 @@ mod tests {
         [&SIGNATURE[..], &[0x20 | command, family], &length, rest].concat()
     }
 
-    /// A header with a checksum behind another TLV.
+    /// A header with a checksum after another TLV.
     fn checked() -> Vec<u8> {
         let v4 = [203, 0, 113, 7, 10, 0, 0, 1, 0x30, 0x39, 0, 80];
         let tlvs = [0x04, 0, 2, 0, 0, 0x03, 0, 4, 0, 0, 0, 0];
@@ -186,7 +187,7 @@ mod tests {
 
     #[test]
     fn a_line_is_awaited_for_at_most_107_bytes() {
-        // The visitor sends no more for now.
+        // The client sends no more for now.
         let endless = [b"PROXY ".as_slice(), &[b'x'; 200]].concat();
         for (length, refused) in [(106, false), (108, true)] {
             let (mut stream, mut visitor) = tokio::io::duplex(1024);

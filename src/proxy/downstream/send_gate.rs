@@ -1,6 +1,8 @@
-//! Back-pressure of an HTTP/2 connection: while its socket takes nothing more, no further part of a response is read.
+//! Backpressure for an HTTP/2 connection: while its socket is blocked, response bodies are not
+//! read.
 //!
-//! h2 asks for the next part of each response as long as the client's windows are open, whatever the socket does.
+//! h2 polls each response body while the client's flow-control windows are open, even if the socket
+//! is blocked.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -10,7 +12,7 @@ use std::task::{Context, Poll, Waker, ready};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-/// Whether the socket of a connection takes more.
+/// Whether the socket of a connection accepts more bytes.
 #[derive(Debug, Default)]
 pub(crate) struct SendGate {
     shut: AtomicBool,
@@ -18,7 +20,7 @@ pub(crate) struct SendGate {
 }
 
 impl SendGate {
-    /// Notes whether bytes wait for the socket.
+    /// Sets whether bytes are waiting for the socket.
     pub(crate) fn set(&self, shut: bool) {
         if self.shut.swap(shut, Relaxed) && !shut {
             let waiting = std::mem::take(&mut *self.waiting());
@@ -42,7 +44,7 @@ impl SendGate {
     }
 }
 
-/// A response's body that waits at the gate of its connection.
+/// A response body that waits while the gate of its connection is shut.
 pub(crate) struct GatedBody<B> {
     body: B,
     gate: Arc<SendGate>,

@@ -1,6 +1,6 @@
-//! TLS with a visitor, before anything is said in HTTP.
+//! TLS handshake with a client.
 //!
-//! Previous step: `worker_pool`. Next: `connection`, which tells HTTP/2 by its first octets.
+//! Previous step: `worker_pool`. Next: `connection`, which detects HTTP/2 by its preface.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,10 +15,11 @@ use crate::proxy::site_table::Snapshot;
 use crate::proxy::socket_io::SocketIo;
 use crate::telemetry::ErrorKind;
 
-/// Bytes of records that wait for a client that reads slowly: a DATA frame of the usual length.
+/// Maximum bytes of TLS records buffered for a slow client: one DATA frame of the default size.
 const MAX_UNSENT: usize = 17 * 1024;
 
-/// Shakes hands, for no longer than the head of a request may take, and speaks HTTP from then on.
+/// Performs the TLS handshake, then serves HTTP. The handshake has the same timeout as a request
+/// head.
 pub(crate) async fn serve(socket: Socket, visitor: Arc<Visitor>, snapshot: Arc<Snapshot>) {
     let Some(tls) = snapshot.tls.clone() else { return };
     let longest = snapshot.timeouts.request_head;
@@ -27,7 +28,7 @@ pub(crate) async fn serve(socket: Socket, visitor: Arc<Visitor>, snapshot: Arc<S
     drop(snapshot);
     let shaking = Box::pin(async {
         let mut first = [0];
-        // A record of TLS never begins with a letter, and a request of HTTP always does.
+        // A TLS record never begins with a letter, and an HTTP request always does.
         if socket.peek(&mut first).await? > 0 && first.first().is_some_and(u8::is_ascii_alphabetic)
         {
             return Ok(Err(socket));
@@ -58,7 +59,7 @@ pub(crate) async fn serve(socket: Socket, visitor: Arc<Visitor>, snapshot: Arc<S
     }
 }
 
-/// Says in HTTP that this port takes TLS only.
+/// Rejects a plain HTTP request with a 400 response.
 async fn refuse_plain(mut socket: Socket, longest: Duration) {
     let text = "This port speaks https only.\n";
     let response = format!(
@@ -69,7 +70,7 @@ async fn refuse_plain(mut socket: Socket, longest: Duration) {
     let refusing = async {
         socket.write_all(response.as_bytes()).await?;
         socket.shutdown().await?;
-        // Closing with the request unread would take the response with it.
+        // Closing with unread request bytes would reset the connection and lose the response.
         let mut unread = [0; 1024];
         for _ in 0..64 {
             if socket.read(&mut unread).await? == 0 {

@@ -1,4 +1,4 @@
-//! What the connections of one worker share: the config in force, counters, a coarse clock.
+//! State shared by the connections of one worker: current config, metrics and a coarse clock.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::proxy::site_table::Snapshot;
 use crate::proxy::upstream::retry_budget::RetryBudget;
 use crate::telemetry::Shard;
 
-/// One worker: what its connections share.
+/// State shared by the connections of one worker.
 #[derive(Debug)]
 pub(crate) struct Worker {
     id: usize,
@@ -22,9 +22,9 @@ pub(crate) struct Worker {
     clock: Clock,
     requests: AtomicU64,
     retries: RetryBudget,
-    /// What tells the request ids of this worker and this run from all others.
+    /// Makes request IDs unique across workers and runs.
     seed: u32,
-    /// Connections and tunnels that are not at their end.
+    /// Connections and tunnels that are still open.
     open: AtomicUsize,
     closed: Notify,
 }
@@ -53,12 +53,12 @@ impl Worker {
         &self.metrics
     }
 
-    /// The clock, in steps whose length the sweeper settles.
+    /// The coarse clock. The sweeper sets the length of a tick.
     pub(crate) fn clock(&self) -> &Clock {
         &self.clock
     }
 
-    /// The config in force. A request takes it once and keeps it to its end.
+    /// The current config. A request loads it once and keeps it until the request ends.
     pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
         self.snapshot.load_full()
     }
@@ -67,7 +67,7 @@ impl Worker {
         self.requests.fetch_add(1, Relaxed)
     }
 
-    /// Whether a request may be sent again; if so, it is counted.
+    /// Whether the retry budget allows a retry. An allowed retry is counted.
     pub(crate) fn may_retry(&self, snapshot: &Snapshot) -> bool {
         let requests = self.requests.load(Relaxed);
         let may = self.retries.take(Instant::now(), requests, &snapshot.limits.retries);
@@ -77,28 +77,28 @@ impl Worker {
         may
     }
 
-    /// The id of a request in logs and on error pages.
+    /// The ID of a request in logs and on error pages.
     pub(crate) fn request_id(&self, number: u64) -> String {
         format!("{:08x}{number:08x}", self.seed)
     }
 
-    /// Counts a connection or a tunnel until the guard is dropped.
+    /// Counts a connection or tunnel until the guard is dropped.
     pub(crate) fn opened(self: &Arc<Self>) -> OpenGuard {
         self.open.fetch_add(1, Relaxed);
         OpenGuard(Arc::clone(self))
     }
 
-    /// How many connections all workers may have open, by the config in force.
+    /// The connection limit across all workers, from the current config.
     pub(crate) fn most_connections(&self) -> Option<usize> {
         self.snapshot.load().limits.connections
     }
 
-    /// How many connections and tunnels are open.
+    /// The number of open connections and tunnels.
     pub(crate) fn open(&self) -> usize {
         self.open.load(Relaxed)
     }
 
-    /// Waits until none is.
+    /// Waits until all connections and tunnels are closed.
     pub(crate) async fn all_closed(&self) {
         while self.open() > 0 {
             self.closed.notified().await;
@@ -106,7 +106,8 @@ impl Worker {
     }
 }
 
-/// Something open; its end is noticed by whoever waits for the drain.
+/// Guard for an open connection or tunnel. Dropping the guard wakes a task that waits for the
+/// drain.
 #[derive(Debug)]
 pub(crate) struct OpenGuard(Arc<Worker>);
 

@@ -1,8 +1,9 @@
-//! Worker threads: one current-thread runtime a core. A connection stays with its worker for
-//! life, and so do the connections to upstreams that its requests open.
+//! Worker threads, each with a current-thread runtime.
 //!
-//! Previous step: `listener`, which hands each accepted socket to the worker with the fewest. Next:
-//! `connection`.
+//! A connection stays with its worker, and so do the upstream connections that its requests open.
+//!
+//! Previous step: `listener`, which hands each accepted socket to the worker with the fewest
+//! connections. Next: `connection`.
 
 use std::collections::HashMap;
 use std::io;
@@ -26,9 +27,9 @@ use crate::proxy::site_table::Snapshot;
 use crate::proxy::socket_io::SocketIo;
 use crate::telemetry::{self, ErrorKind, Metrics};
 
-/// How long after the beginning of a drain a visitor's next request is waited for.
+/// After the start of a drain, idle clients have this long to send their next request.
 const LINGER: Duration = Duration::from_secs(1);
-/// The finest and the coarsest step of a worker's clock.
+/// Minimum and maximum tick of a worker's clock.
 const TICKS: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
 
 /// The running workers.
@@ -45,10 +46,10 @@ struct Handle {
 }
 
 impl Workers {
-    /// Starts as many workers as the metrics have shards.
+    /// Starts one worker per metrics shard.
     ///
     /// # Errors
-    /// When a thread or its runtime cannot be had.
+    /// If a thread or its runtime cannot be created.
     pub fn start(snapshot: &Arc<ArcSwap<Snapshot>>, metrics: &Metrics) -> io::Result<Self> {
         let mut each = Vec::new();
         for (id, shard) in metrics.shards().enumerate() {
@@ -64,7 +65,7 @@ impl Workers {
                 telemetry::wait_for_flush();
                 runtime.block_on(task);
                 telemetry::flush_access_log();
-                // Resolving names runs on helper threads: nobody waits for those.
+                // Name resolution runs on helper threads. The shutdown does not wait for them.
                 runtime.shutdown_background();
                 let _ = end.send(());
             })?;
@@ -73,14 +74,14 @@ impl Workers {
         Ok(Self { each })
     }
 
-    /// Whether there are as many connections as may be.
+    /// Whether the connection limit is reached.
     pub(crate) fn are_full(&self) -> bool {
         let most = self.each.first().and_then(|handle| handle.worker.most_connections());
         let open = || self.each.iter().map(|handle| handle.worker.open()).sum::<usize>();
         most.is_some_and(|most| open() >= most)
     }
 
-    /// Hands a connection to the worker that has the fewest.
+    /// Hands a connection to the worker with the fewest connections.
     pub(crate) fn hand_over(&self, stream: TcpStream, address: SocketAddr, secure: bool) {
         let fewest = self.each.iter().min_by_key(|handle| handle.worker.open());
         if let Some(Handle { worker, sockets, .. }) = fewest
@@ -90,7 +91,7 @@ impl Workers {
         }
     }
 
-    /// Lets what is under way end, for as long as the config allows.
+    /// Waits for requests in flight, at most for the configured drain timeout.
     pub async fn drain(self) {
         let ends: Vec<_> = self
             .each
@@ -101,38 +102,38 @@ impl Workers {
             })
             .collect();
         for end in ends {
-            // An error is a worker that has died: it has ended, too.
+            // An error means that the worker has died, so it has ended too.
             let _ = end.await;
         }
     }
 }
 
-/// An accepted connection on its way to a worker; counted as open from here on.
+/// An accepted connection that is handed to a worker, already counted as open.
 #[derive(Debug)]
 struct Accepted {
     stream: TcpStream,
     address: SocketAddr,
-    /// It speaks TLS.
+    /// The listener uses TLS.
     secure: bool,
     open: OpenGuard,
 }
 
-/// A connection whose visitor is known.
+/// A connection whose client is identified.
 struct Begun {
     stream: tokio::net::TcpStream,
     address: SocketAddr,
-    /// It speaks TLS with us.
+    /// The listener uses TLS.
     secure: bool,
-    /// The visitor speaks TLS, with us or with the balancer.
+    /// The client uses TLS, either to consentry or to the load balancer.
     by_tls: bool,
 }
 
-/// A worker's thread: its connections, and what looks after them.
+/// A worker thread: its connections and its sweeper.
 #[derive(Debug)]
 struct Thread {
     worker: Arc<Worker>,
     visitors: Mutex<HashMap<u64, Arc<Visitor>>>,
-    /// No more connections are to come; set before those that are open are told.
+    /// No new connections are expected. Set before the open connections are drained.
     draining: AtomicBool,
 }
 
@@ -145,7 +146,7 @@ impl Thread {
         self.visitors.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes connections until there are no more to come, then lets those that are open end.
+    /// Spawns connections until the listeners have stopped, then drains the open connections.
     async fn run(self: Arc<Self>, mut incoming: UnboundedReceiver<Accepted>) {
         let sweeper = tokio::spawn(Arc::clone(&self).sweep());
         let mut number = 0;
@@ -167,7 +168,7 @@ impl Thread {
         sweeper.abort();
     }
 
-    /// Starts a connection's task.
+    /// Spawns a connection's task.
     fn admit(self: &Arc<Self>, number: u64, accepted: Accepted) {
         let Accepted { stream, address, secure, open } = accepted;
         let stream = match tokio::net::TcpStream::from_std(stream) {
@@ -190,7 +191,8 @@ impl Thread {
         });
     }
 
-    /// What a balancer says of the visitor; `None` when it says nothing of use, or may not.
+    /// Reads the client's address from a PROXY protocol header; `None` if the header is invalid or
+    /// the peer is not trusted.
     async fn proxied(
         &self,
         stream: &mut tokio::net::TcpStream,
@@ -217,20 +219,20 @@ impl Thread {
         }
     }
 
-    /// Serves a connection to its end.
+    /// Serves a connection until it ends.
     async fn serve(&self, number: u64, begun: Begun, snapshot: Arc<Snapshot>) {
         let Begun { stream, address, secure, by_tls } = begun;
         let worker = Arc::clone(&self.worker);
         let visitor = Arc::new(Visitor::new(worker, address, secure || by_tls));
         self.visitors().insert(number, Arc::clone(&visitor));
         if self.draining.load(Relaxed) {
-            // It was accepted before, and came too late to be told with the others.
+            // Accepted before the drain, but registered too late to be drained with the others.
             visitor.activity.drain();
         }
         self.worker.metrics().connection_opened();
         let socket = Socket::new(stream);
         if secure {
-            // Boxed, so that a connection without TLS does not hold the place.
+            // Boxed, so that a connection without TLS does not reserve the memory.
             Box::pin(tls::serve(socket, visitor, snapshot)).await;
         } else {
             // The connection may outlive this config by far.
@@ -241,7 +243,7 @@ impl Thread {
         self.worker.metrics().connection_closed();
     }
 
-    /// Moves the clock on and ends what has waited for too long.
+    /// Advances the clock and enforces the timeouts.
     async fn sweep(self: Arc<Self>) {
         let (finest, coarsest) = TICKS;
         loop {

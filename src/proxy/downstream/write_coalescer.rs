@@ -1,8 +1,7 @@
-//! A stream whose small pieces leave together: what is written while a connection is moved on is gathered, and handed
-//! over once at the end.
+//! Write coalescing: small writes of one poll are buffered and flushed together at its end.
 //!
-//! h2 flushes after each DATA frame. On a connection with several answers at a time each of them would take a
-//! record of TLS, a system call and a wake-up of the visitor for itself.
+//! h2 flushes after each DATA frame. With concurrent responses, each frame would cost a TLS record,
+//! a system call and a wake-up of the client.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -12,13 +11,13 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// The most that is gathered, in octets: a DATA frame of the usual length.
+/// Maximum buffered bytes: one DATA frame of the default size.
 const MOST: usize = 16 * 1024 + 9;
-/// The room that is made for a beginning, in octets.
+/// Initial buffer capacity, in bytes.
 const ROOM: usize = 4 * 1024;
 
-/// A stream that two hold: the connection, which writes to it, and whoever moves the connection on, and
-/// [hands over](Self::poll_hand_over) what it has written.
+/// A stream with two owners: the connection writes to it, and the connection's driver
+/// [flushes](Self::poll_hand_over) the buffered bytes.
 pub(crate) struct Gathered<S>(Arc<Mutex<Inner<S>>>);
 
 struct Inner<S> {
@@ -43,7 +42,7 @@ impl<S> Gathered<S> {
 }
 
 impl<S: AsyncWrite + Unpin> Gathered<S> {
-    /// Writes what was gathered. Where the stream takes no more for now, the task is woken when it does.
+    /// Writes the buffered bytes. If the stream is blocked, the task is woken when it is writable.
     pub(crate) fn poll_hand_over(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let inner = &mut *self.inner();
         ready!(inner.poll_hand_over(context))?;
@@ -59,7 +58,7 @@ impl<S: AsyncWrite + Unpin> Inner<S> {
                 written => self.gathered.advance(written),
             }
         }
-        // A connection at rest holds no buffer.
+        // An idle connection holds no buffer.
         self.gathered = BytesMut::new();
         Poll::Ready(Ok(()))
     }
@@ -115,7 +114,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Gathered<S> {
         true
     }
 
-    /// What there is to flush is handed over at the end.
+    /// Does nothing: the driver flushes the buffered bytes at the end of a poll.
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
@@ -133,7 +132,7 @@ mod tests {
     use proptest::prelude::*;
     use std::task::Waker;
 
-    /// Takes so many octets at a time, and none at each second time; 0 stands for any number, always.
+    /// Accepts `at_a_time` bytes per write, and none at every second write; 0 means no limit.
     #[derive(Default)]
     struct Peer {
         at_a_time: usize,

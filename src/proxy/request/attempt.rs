@@ -1,7 +1,9 @@
-//! One request sent, one response head received: on an idle connection or on a new one, within the
-//! timeouts, and a second time only where that changes nothing.
+//! Sends one request to an upstream and waits for the response head.
 //!
-//! Previous step: `forward`, which made the request fit for the upstream.
+//! The request uses an idle or a new connection, within the timeouts. A retry happens only where it
+//! is safe.
+//!
+//! Previous step: `forward`, which prepares the request for the upstream.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -27,53 +29,55 @@ use crate::proxy::upstream::client::{Answer, Failed};
 use crate::proxy::upstream::failure::UpstreamError;
 use crate::proxy::upstream::pool::{Lease, Need, Upstream};
 
-/// What forwarding a request needs besides the request.
+/// Context for forwarding a request.
 #[derive(Clone, Copy)]
 pub(crate) struct Forward<'a> {
     pub(crate) visitor: &'a Arc<Visitor>,
     pub(crate) client: &'a Client,
-    /// The version that the client speaks.
+    /// The client's HTTP version.
     pub(crate) version: Version,
-    /// The client connection; none of HTTP/2, which is for many requests at a time.
+    /// The client connection; `None` for HTTP/2, whose connections carry concurrent requests.
     pub(crate) http1: Option<&'a Arc<Http1Session>>,
     pub(crate) site: &'a Site,
     pub(crate) snapshot: &'a Snapshot,
-    /// What the visitor allowed: interim responses are filtered on their way.
+    /// The visitor's consent, used to filter interim responses.
     pub(crate) consent: &'a Consent,
-    /// When the request came here.
+    /// When forwarding began.
     pub(crate) began: Instant,
 }
 
 impl Forward<'_> {
-    /// How much of the response is read at a time.
+    /// Read sizes for the response.
     fn reads(&self) -> ReadSizes {
         self.http1.map_or(STREAM_READ_SIZES, |_| READ_SIZES)
     }
 }
 
-/// A final response with the connection that its body comes on.
+/// A final response and the connection that carries its body.
 pub(crate) type Answered = (Answer, Lease);
 
 type Outcome = Result<Answered, ProxyError>;
 
-/// How often a request is sent on new connections, where each time the upstream has not processed it.
+/// Maximum attempts on new connections, while the upstream reports each request as not processed.
 const MAX_ATTEMPTS: u32 = 3;
-/// Interim responses that are taken before other connections have their turn.
+/// Maximum interim responses handled in one poll, before the task yields to other connections.
 const MAX_INTERIMS: usize = 64;
 
-/// A request on its way to its answer.
+/// A request that waits for its response.
 ///
-/// The usual way is a small future written by hand, since the state of a request is moved several
-/// times; the rare ways are boxed.
+/// The common path is a small hand-written future, because the state of a request is moved several
+/// times. The rare paths are boxed.
 pub(crate) enum Exchange<'a> {
-    /// On an idle connection.
+    /// Sent on an idle connection.
     Sent(Head<'a>),
-    /// On a new connection.
+    /// A new connection, a private connection or a retry.
     Boxed(Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>),
 }
 
-/// Sends a request on a connection that stands, or begins to open one. `kept` is the place of the upstream that
-/// the visitor is kept at; with `switches` the request asks to switch protocols.
+/// Sends a request on an idle connection, or starts to open a new one.
+///
+/// `kept` is the index of the upstream from session affinity. `switches` is true if the request
+/// asks to switch protocols.
 pub(crate) fn begin(
     request: Request<VisitorBody>,
     kept: Option<usize>,
@@ -116,8 +120,10 @@ impl Future for Exchange<'_> {
     }
 }
 
-/// The head of a response: from the last byte of the request, or from the last movement of its
-/// body, it is waited for no longer than allowed.
+/// Waits for the response head.
+///
+/// The deadline counts from the last byte of the request, or from the last progress of the request
+/// body.
 pub(crate) struct Head<'a> {
     lease: Option<Lease>,
     progress: Option<Arc<Progress>>,
@@ -132,7 +138,7 @@ impl<'a> Head<'a> {
     }
 }
 
-/// The request that has failed, and the upstream that has failed it.
+/// The failed request and the upstream that failed it.
 type FailedAt = (Box<Failed>, Arc<Upstream>);
 
 impl Future for Head<'_> {
@@ -153,7 +159,7 @@ impl Future for Head<'_> {
                     }
                     interims += 1;
                     if interims >= MAX_INTERIMS {
-                        // A flood of them must not keep other connections waiting.
+                        // Yield: a flood of interim responses must not starve other connections.
                         context.waker().wake_by_ref();
                         return Poll::Pending;
                     }
@@ -163,7 +169,7 @@ impl Future for Head<'_> {
             };
             let progress = this.progress.as_ref();
             let too_large = progress.is_some_and(|progress| progress.is_too_large());
-            // The upstream is not to blame for what it was not sent.
+            // A body error on the client side is not the upstream's fault.
             let broken = progress.is_some_and(|progress| progress.is_broken());
             return Poll::Ready(match (answer, this.lease.take()) {
                 (Err(_), _) if too_large => Err(ProxyError::BodyTooLarge),
@@ -195,7 +201,8 @@ impl Future for Head<'_> {
     }
 }
 
-/// Forwards an interim response through the filter. The 100 that the client waits for is sent once its body is read.
+/// Filters an interim response and forwards it to the client. A 100 from the upstream is dropped:
+/// the client gets its own 100 when the request body is read.
 fn interim(
     mut response: Response<()>,
     client: &Http1Client,
@@ -210,8 +217,10 @@ fn interim(
     client.send_interim(context, &response);
 }
 
-/// Sends a request on a new connection, and again where an HTTP/2 upstream has not processed it: by HTTP/1.1, where it asks
-/// for that, or elsewhere, where it is about to end.
+/// Sends a request on a new connection, with retries while an HTTP/2 upstream has not processed it.
+///
+/// A retry uses HTTP/1.1 where the upstream requires it. After a GOAWAY the retry uses another
+/// connection.
 async fn connect_and_send(
     mut request: Request<VisitorBody>,
     (mut first, need): (usize, Need),
@@ -251,7 +260,8 @@ async fn send_on_new(
     Head::of(lease.counted(counted), progress, to).await
 }
 
-/// Sends a request on the connection that belongs to the client connection, or on a new one if that has ended.
+/// Sends a request on the client connection's private upstream connection. If that connection has
+/// ended, opens a new one.
 async fn send_private(
     request: Request<VisitorBody>,
     (mut lease, need): (Lease, Need),
@@ -270,7 +280,7 @@ async fn send_private(
     }
 }
 
-/// What a request needs of its connection.
+/// Returns the request's requirements for its upstream connection.
 fn need_of<B>(request: &Request<B>, switches: bool) -> Need {
     match (binds_connection(&request.fields), switches) {
         (true, _) => Need::Private,
@@ -279,7 +289,7 @@ fn need_of<B>(request: &Request<B>, switches: bool) -> Need {
     }
 }
 
-/// Sends a request once more, on a new connection, after a pooled one to `upstream` has failed it.
+/// Retries a request on a new connection, after a pooled connection to `upstream` failed.
 async fn send_again((failed, upstream): FailedAt, to: Forward<'_>) -> Outcome {
     let Failed { error, repeatable } = *failed;
     let again = repeatable.filter(|_| may_send_again(&error, &upstream, to));
@@ -289,13 +299,15 @@ async fn send_again((failed, upstream): FailedAt, to: Forward<'_>) -> Outcome {
     connect_and_send(again, (first, need), to).await
 }
 
-/// The place of the upstream that is next for a request.
+/// Returns the index of the next upstream for a request.
 fn next_place<B>(request: &Request<B>, to: Forward<'_>) -> usize {
     to.site.balance.next(to.site.balance.kept(&request.fields))
 }
 
-/// Whether an upstream that has failed a request gives leave to send it again: it can speak HTTP/1.1, where it requires that,
-/// or there are retries left.
+/// Returns whether a failed request may be retried.
+///
+/// An upstream that requires HTTP/1.1 must support it here. All other errors need room in the retry
+/// budget.
 fn may_send_again(error: &UpstreamError, upstream: &Upstream, to: Forward<'_>) -> bool {
     match error.requires_http1() {
         true => upstream.require_http1(),
@@ -303,25 +315,25 @@ fn may_send_again(error: &UpstreamError, upstream: &Upstream, to: Forward<'_>) -
     }
 }
 
-/// The connection to this site that belongs to the client connection.
+/// Returns the client connection's private connection to this site.
 fn private(to: Forward<'_>) -> Option<Lease> {
     let within = (&to.snapshot.limits, &to.snapshot.timeouts);
     to.http1?.private.take(to.site.upstreams(), to.visitor.worker.id(), within)
 }
 
-/// A connection that stands already, to the upstream in this place.
+/// Returns a pooled connection to the upstream at this index.
 fn pooled(to: Forward<'_>, place: usize, need: Need) -> Option<Lease> {
     let upstream = to.site.balance.at(place)?;
     upstream.take(to.visitor.worker.id(), &to.snapshot.limits, need)
 }
 
-/// A new connection to the upstream in this place, or to the next one that takes one.
+/// Opens a connection to the upstream at this index, or to the next one that accepts.
 async fn connect(to: Forward<'_>, first: usize, need: Need) -> Result<Lease, ProxyError> {
     let worker = &to.visitor.worker;
     let within = (&to.snapshot.limits, &to.snapshot.timeouts);
     let mut failed = ProxyError::Internal;
     for (number, upstream) in to.site.balance.order(first).into_iter().enumerate() {
-        // Nothing has been sent yet: whatever the request is, another upstream may have it.
+        // No byte has been sent yet, so any request may go to another upstream.
         if number > 0 && !worker.may_retry(to.snapshot) {
             break;
         }

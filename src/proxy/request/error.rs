@@ -1,4 +1,4 @@
-//! What can go wrong with a request, and the one place that turns it into a response.
+//! Request errors and the error responses made from them.
 
 use std::io;
 use std::sync::LazyLock;
@@ -19,7 +19,7 @@ use crate::http::{Fields, TargetError};
 use crate::proxy::upstream::failure::UpstreamError;
 use crate::telemetry::ErrorKind;
 
-/// Why a request could not be answered by the origin. Messages never show a cookie value.
+/// Why a request got no response from the upstream. Messages never contain a cookie value.
 #[derive(Debug, Error)]
 pub(crate) enum ProxyError {
     #[error(transparent)]
@@ -111,7 +111,7 @@ impl ProxyError {
             }
             Self::Loop => StatusCode::LOOP_DETECTED,
             Self::Connect405 | Self::Trace405 => StatusCode::METHOD_NOT_ALLOWED,
-            // Not the host that it was sent to for (RFC 9110 section 15.5.20).
+            // This host is not served here (RFC 9110 section 15.5.20).
             Self::NoSite => StatusCode::MISDIRECTED_REQUEST,
             Self::NoPath => StatusCode::NOT_FOUND,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -152,7 +152,7 @@ impl ProxyError {
         }
     }
 
-    /// Whether the visitor's connection is of no more use.
+    /// Whether the client connection must be closed after this error.
     fn closes(&self) -> bool {
         match self {
             Self::RequestTimeout => true,
@@ -161,7 +161,7 @@ impl ProxyError {
         }
     }
 
-    /// When to come again, in seconds.
+    /// The value of `Retry-After`, in seconds.
     fn retry_after(&self) -> Option<u64> {
         match self {
             Self::TooManyRequests(wait) => Some(seconds(*wait)),
@@ -170,7 +170,7 @@ impl ProxyError {
         }
     }
 
-    /// What the visitor may read: nothing of the inside.
+    /// The message on the error page. It contains no internal details.
     fn public_message(&self) -> &'static str {
         match self {
             Self::BadHead(_) => "The head of the request is malformed.",
@@ -204,23 +204,23 @@ impl ProxyError {
     }
 }
 
-/// The methods of RFC 9110 section 9.3 and RFC 5789 that are forwarded; others are, too.
+/// Methods of RFC 9110 section 9.3 and RFC 5789 for `Allow`. Other methods are forwarded too.
 pub(crate) const ALLOWED: HeaderValue =
     HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
 
-/// The form of an error page, settled before the request is given away.
+/// The format of an error page, chosen before the request is moved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PageForm {
     Plain,
     Json,
 }
 
-/// Looked for in each request's `Accept`.
+/// Substring finders for each request's `Accept` field.
 static JSON: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"json"));
 static TEXT: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"text/"));
 
 impl PageForm {
-    /// JSON for those who ask for it, text for all others.
+    /// Chooses JSON for clients that prefer it, and plain text otherwise.
     pub(crate) fn by(fields: &impl Fields) -> Self {
         let accept = fields.value(&ACCEPT).unwrap_or_default();
         match (JSON.find(accept), TEXT.find(accept)) {
@@ -230,7 +230,7 @@ impl PageForm {
     }
 }
 
-/// Turns an error into a response, and says it in the log.
+/// Turns an error into a response and logs it.
 pub(crate) fn respond(error: &ProxyError, form: PageForm, request_id: &str) -> Response<Bytes> {
     let status = error.status();
     let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
@@ -283,7 +283,7 @@ pub(crate) fn respond(error: &ProxyError, form: PageForm, request_id: &str) -> R
     response
 }
 
-/// Whole seconds, for `Retry-After` (RFC 9110 section 10.2.3).
+/// Rounds up to whole seconds for `Retry-After` (RFC 9110 section 10.2.3).
 fn seconds(wait: Duration) -> u64 {
     wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1)
 }

@@ -1,4 +1,4 @@
-//! Makes a request fit for the upstream and its response fit for the filter.
+//! Prepares the request for the upstream and the response for the filter.
 //!
 //! Previous step: the filter's request side. Next: `attempt`, then the filter's response side.
 
@@ -18,7 +18,10 @@ use crate::proxy::request::upstream_urls;
 use crate::proxy::request::upstream_urls::Visited;
 use crate::proxy::upstream::client::Answer;
 
-/// Forwards a request. The response is as the origin gave it, less the hop-by-hop fields.
+/// Forwards a request.
+///
+/// The response is the upstream's, without hop-by-hop fields and foreign affinity cookies. URLs of
+/// the upstream are rewritten. A new affinity cookie is added where needed.
 pub(crate) fn forward<'a>(
     request: Request<VisitorBody>,
     to: Forward<'a>,
@@ -27,7 +30,7 @@ pub(crate) fn forward<'a>(
     let secure = to.client.secure;
     let visited = Visited { secure, host: request.fields.value(&HOST).map(Box::from) };
     let (exchange, switches) = begin(request, kept, to);
-    // A combinator and not an async block, which would hold the exchange twice.
+    // A combinator instead of an async block, which would store the exchange twice.
     let answer = exchange.map(move |answer| {
         let answer = answer?;
         let keep = to.site.balance.keep(kept, answer.1.upstream(), secure);
@@ -37,7 +40,7 @@ pub(crate) fn forward<'a>(
         upstream_urls::rewrite(&mut response.fields, &visited, upstreams);
         if let Some(cookie) = keep {
             response.fields.append(&SET_COOKIE, cookie);
-            // Another visitor's copy would keep them all at one upstream.
+            // A cached copy would send all visitors to one upstream.
             keep_private(&mut response.fields);
         }
         Ok(response)
@@ -65,7 +68,7 @@ fn answered(
     if switches && session.is_none() {
         return Err(ProxyError::UnaskedUpgrade);
     }
-    // Which protocol follows, or is required (RFC 9110 section 15.5.22).
+    // `Upgrade` lists the new or the required protocol (RFC 9110 section 15.5.22).
     let names_protocol = switches || response.status == StatusCode::UPGRADE_REQUIRED;
     let protocol = match names_protocol && to.http1.is_some() {
         true => response.fields.value(&UPGRADE).map(<[u8]>::to_vec),
@@ -85,7 +88,8 @@ fn answered(
     })
 }
 
-/// Makes the request fit for the upstream, and sends it. Returns whether it asks to switch protocols, too.
+/// Prepares the request for the upstream and sends it. Also returns whether the request asks to
+/// switch protocols.
 fn begin<'a>(
     mut request: Request<VisitorBody>,
     kept: Option<usize>,

@@ -1,4 +1,4 @@
-//! One request, in a straight line: check it, find its site, filter and forward, settle the end.
+//! Handles one request: validation, site lookup, filter, forwarding and response.
 //!
 //! Previous step: `connection`. Next: the filter around `forward`.
 
@@ -34,18 +34,18 @@ use crate::proxy::request::request_record::Ticket;
 use crate::proxy::request::response_body::{OriginBody, ServedBody};
 use crate::proxy::site_table::{NotFound, Site, Snapshot};
 
-/// What the start line of a request said, besides its method and its path.
+/// Parts of the request line besides method and path.
 #[derive(Debug)]
 pub(crate) struct Received {
     pub(crate) version: Version,
-    /// The authority of a target in absolute-form, or why the target is invalid.
+    /// The authority of an absolute-form target, or why the target is invalid.
     pub(crate) authority: Result<Option<Box<str>>, TargetError>,
-    /// The client waits for a 100 before it sends the body (RFC 9110 section 10.1.1).
+    /// The client waits for a 100 response before it sends the body (RFC 9110 section 10.1.1).
     pub(crate) expects_continue: bool,
 }
 
 impl Received {
-    /// Leaves path and query in the target of an HTTP/2 request (RFC 9113 section 8.3.1).
+    /// Reduces the target of an HTTP/2 request to path and query (RFC 9113 section 8.3.1).
     pub(crate) fn of_http2<B>(request: &mut http::Request<B>) -> Self {
         let method = request.method().clone();
         let target = Target::of(&method, request.uri());
@@ -64,7 +64,7 @@ impl Received {
     }
 }
 
-/// Answers a request. Fails never: whatever goes wrong becomes a response.
+/// Handles a request. Every error becomes a response.
 pub(crate) fn handle(
     visitor: Arc<Visitor>,
     http1: Option<Arc<Http1Session>>,
@@ -76,14 +76,14 @@ pub(crate) fn handle(
     answer(ticket, form, Box::new((request, received)))
 }
 
-/// What is given to an async function is kept in its future twice: ticket and request are boxed.
+/// The arguments are boxed, because the future of an async function stores each argument twice.
 async fn answer(
     mut ticket: Box<Ticket>,
     form: PageForm,
     request: Box<(Request<ClientBody>, Received)>,
 ) -> Response<ServedBody> {
     let answered = AssertUnwindSafe(serve(&mut ticket, form, request)).catch_unwind().await;
-    // What a panic says may hold anything: only that there was one is told on.
+    // A panic message may contain anything, so only the fact of a panic is reported.
     let outcome = answered.unwrap_or(Err(ProxyError::Internal));
     match outcome {
         Ok(Served::Filtered(response)) => {
@@ -106,7 +106,7 @@ async fn answer(
     }
 }
 
-/// What is served: the origin's answer through the filter, or a page of the site's own.
+/// A response to the client: the filtered upstream response, or a page of consentry.
 enum Served {
     Filtered(Response<FilterBody<OriginBody>>),
     Page(Response<PageBody<FilterBody<OriginBody>>>),
@@ -122,7 +122,7 @@ async fn serve(
     let visitor = &Arc::clone(&ticket.visitor);
     let mut asked = None;
     let consent;
-    // In a block of its own, so that the request is not kept while its answer is awaited.
+    // A separate block, so that the future does not store the request while it awaits the response.
     let (forwarded, begun, began, site) = {
         let (mut request, received) = *request;
         let version = received.version;
@@ -143,11 +143,12 @@ async fn serve(
             };
         }
         let own = site.centre.page(request.uri.path());
-        // Serving consentry's pages is cheap and not limited. Posted choices write receipts.
+        // Consentry's own pages are cheap to serve and not limited. Posted choices write receipts.
         let limited = own.is_none() || request.method == Method::POST;
         if let Some(admission) = site.admission.as_ref().filter(|_| limited) {
             let address = ticket.client.address;
-            // The request goes along, so that it is not kept while a place is waited for.
+            // The request moves along, so that the future does not store it while it waits for a
+            // permit.
             let admitted = Box::pin(async move { (admission.admit(address).await, request) });
             let (place, waited) = admitted.await;
             ticket.place = place?;
@@ -162,7 +163,7 @@ async fn serve(
             };
             let request = request.map(|body| VisitorBody::new(body, site.body_bytes, &site.filter));
             let own = Box::pin(site.centre.answer(page, request.into_http(), asking));
-            // A body of ours is short: who has not sent it by then sends it never.
+            // Bodies for consentry's own pages are short, so a slow client gets a timeout.
             let own = tokio::time::timeout(snapshot.timeouts.idle, own).await;
             return own.map(own_page).map_err(|_| ProxyError::RequestTimeout);
         }
@@ -201,7 +202,7 @@ async fn serve(
     };
     let answered = forwarded.await;
     ticket.upstream_took(began.elapsed());
-    // A page of ours passes the filter like the origin's: nothing leaves around it.
+    // Error pages pass the filter too: no response bypasses it.
     let page = |error| Response::from_http(ticket.page(&error, form)).map(OriginBody::page);
     let (mut head, body) = answered.unwrap_or_else(page).into_parts();
     let (edits, seen) = begun.received(head.status, &head.fields, body);
@@ -228,26 +229,27 @@ async fn serve(
     })
 }
 
-/// A page of the site's own.
+/// Wraps one of consentry's own pages.
 fn own_page(page: http::Response<Bytes>) -> Served {
     Served::Own(Response::from_http(page))
 }
 
-/// The answer to an OPTIONS request whose last recipient is this proxy.
+/// The response to an OPTIONS request whose final recipient is this proxy.
 fn options() -> Response<Bytes> {
     let mut response = Response::new(StatusCode::NO_CONTENT, Bytes::new());
     response.fields.insert(&ALLOW, ALLOWED);
     response
 }
 
-/// Rejects what must not be forwarded, and finds the site.
+/// Rejects requests that must not be forwarded, and finds the site.
 fn check<'a>(
     request: &mut Request<ClientBody>,
     received: Received,
     client: &Client,
     snapshot: &'a Snapshot,
 ) -> Result<&'a Site, ProxyError> {
-    // HTTP/2 sends each cookie in a field of its own (RFC 9113 section 8.2.3): they count as the one that they are.
+    // HTTP/2 sends each cookie in a field of its own (RFC 9113 section 8.2.3). Together they count
+    // as one field.
     join_cookies(&mut request.fields);
     let fields = request.fields.count();
     if fields > snapshot.limits.header_fields {
@@ -275,14 +277,15 @@ fn check<'a>(
     if host.is_empty() {
         request.fields.insert(&HOST, &*site.host);
     }
-    // Before anybody reads one of them.
+    // Checked before any cookie is parsed.
     if site.filter.has_too_many_cookies(&request.fields) {
         return Err(ProxyError::TooManyCookies);
     }
     Ok(site)
 }
 
-/// Leaves one valid host in `Host`: that of the target, if it has one (RFC 9112 section 3.2, RFC 9113 section 8.3.1).
+/// Leaves one valid `Host` field. The authority of the target wins over the field (RFC 9112 section
+/// 3.2, RFC 9113 section 8.3.1).
 fn settle_host<B>(request: &mut Request<B>, received: Received) -> Result<(), ProxyError> {
     let has_host = request.fields.has(&HOST);
     let several = request.fields.values(&HOST).nth(1).is_some();
@@ -290,7 +293,7 @@ fn settle_host<B>(request: &mut Request<B>, received: Received) -> Result<(), Pr
         return Err(ProxyError::BadHost);
     }
     let authority = received.authority?;
-    // HTTP/1.0 knew no host, and HTTP/2 has it in the target.
+    // HTTP/1.0 does not require a host, and HTTP/2 carries it in `:authority`.
     let may_lack_host = match authority {
         Some(_) => received.version != Version::HTTP_11,
         None => received.version == Version::HTTP_10,

@@ -1,8 +1,9 @@
-//! A response's head and the first octets of its body leave together.
+//! Coalesces a response head with the first bytes of its body.
 //!
-//! Many origins write the two one after the other, and their head is here first. Sent on at once it costs a
-//! segment, a system call and a wake-up of the visitor for itself: it waits for one turn of the event loop, in which
-//! what the origin wrote next has come; never for longer, for a body may begin much later (server-sent events).
+//! Many upstreams write head and body separately, and the head arrives first. Sending the head at
+//! once costs an extra segment, a system call and a wake-up of the client. The head therefore waits
+//! for one turn of the event loop, in which the body usually arrives. The head never waits longer,
+//! because a body may begin much later (server-sent events).
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -13,17 +14,17 @@ use crate::http::Response;
 use crate::proxy::request::response_body::OriginBody;
 
 pin_project_lite::pin_project! {
-    /// The future of [`together`].
+    /// The future returned by [`together`].
     #[project = TogetherProjection]
     pub(crate) enum Together<F, T> {
-        // The head is awaited.
+        // Waiting for the head.
         Asked { #[pin] answer: F, turn: fn() -> T },
-        // The head is here, and a turn of the event loop is waited for.
+        // The head has arrived; one turn of the event loop must pass.
         Held { response: Option<Response<OriginBody>>, #[pin] turn: T },
     }
 }
 
-/// Waits for a head, and then for the first octets of its body until `turn` has ended.
+/// Waits for the response head, then for the first body bytes or the end of `turn`.
 pub(crate) fn together<F, T>(answer: F, turn: fn() -> T) -> Together<F, T> {
     Together::Asked { answer, turn }
 }
@@ -40,7 +41,7 @@ where
             let held = match self.as_mut().project() {
                 TogetherProjection::Asked { answer, turn } => {
                     let mut response = ready!(answer.poll(context))?;
-                    // What follows a change of protocols is no body.
+                    // The bytes after a protocol switch are not a body.
                     if response.status == StatusCode::SWITCHING_PROTOCOLS
                         || response.body.has_begun(context)
                     {

@@ -1,4 +1,4 @@
-//! Hop-by-hop header fields, and what replaces them (RFC 9110 section 7.6).
+//! Hop-by-hop header fields: removal and replacement (RFC 9110 section 7.6).
 
 use http::header::{
     AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderName, MAX_FORWARDS, TE,
@@ -8,7 +8,7 @@ use http::{Method, Version};
 
 use crate::http::{FieldSection, Fields};
 
-/// Fields that are for one connection only, besides `Connection` (RFC 9110 section 7.6.1).
+/// Hop-by-hop fields besides `Connection` (RFC 9110 section 7.6.1).
 const HOP_BY_HOP: &[&str] = &[
     "keep-alive",
     "proxy-connection",
@@ -18,10 +18,10 @@ const HOP_BY_HOP: &[&str] = &[
     "te",
 ];
 
-/// Fields that frame or route the message: `Connection` cannot name them away.
+/// Fields for framing, routing and credentials. `Connection` cannot remove them.
 const NOT_HOP_BY_HOP: &[HeaderName] = &[HOST, CONTENT_LENGTH, COOKIE, AUTHORIZATION];
 
-/// Whether a `Connection` field names this option.
+/// Whether a `Connection` field lists this option.
 fn connection_has(fields: &FieldSection, option: &str) -> bool {
     fields
         .values(&CONNECTION)
@@ -29,8 +29,9 @@ fn connection_has(fields: &FieldSection, option: &str) -> bool {
         .any(|name| name.trim_ascii().eq_ignore_ascii_case(option.as_bytes()))
 }
 
-/// The protocol that a request asks to switch to, if it may: not another HTTP or TLS, behind
-/// which responses would pass unfiltered.
+/// Returns the protocol that a request asks to switch to, if the switch is allowed.
+///
+/// HTTP and TLS are not allowed, because responses inside them would pass unfiltered.
 pub(crate) fn wanted_upgrade(fields: &FieldSection) -> Option<Vec<u8>> {
     let wanted = fields.value(&UPGRADE)?;
     if !connection_has(fields, "upgrade") {
@@ -43,8 +44,9 @@ pub(crate) fn wanted_upgrade(fields: &FieldSection) -> Option<Vec<u8>> {
     (!hides_http).then(|| wanted.to_vec())
 }
 
-/// Counts a hop of a TRACE or OPTIONS request down (RFC 9110 section 7.6.2). Returns whether the request has reached its last
-/// recipient, this proxy.
+/// Decrements `Max-Forwards` of a TRACE or OPTIONS request (RFC 9110 section 7.6.2).
+///
+/// Returns whether this proxy is the final recipient.
 pub(crate) fn is_last_hop(method: &Method, fields: &mut FieldSection) -> bool {
     if !matches!(*method, Method::TRACE | Method::OPTIONS) {
         return false;
@@ -61,11 +63,11 @@ pub(crate) fn is_last_hop(method: &Method, fields: &mut FieldSection) -> bool {
     }
 }
 
-/// Removes the fields that are for this connection only, and those that `Connection` names, but for `ours`.
+/// Removes hop-by-hop fields and the fields that `Connection` lists, except `ours`.
 pub(crate) fn remove_hop_by_hop(fields: &mut FieldSection, ours: Option<&HeaderName>) {
     let named: Vec<HeaderName> = fields
         .values(&CONNECTION)
-        // What it nearly always says names no field.
+        // The most common values list no fields.
         .filter(|value| !matches!(*value, b"keep-alive" | b"close" | b"Keep-Alive"))
         .flat_map(|value| value.split(|byte| *byte == b','))
         .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
@@ -77,10 +79,11 @@ pub(crate) fn remove_hop_by_hop(fields: &mut FieldSection, ours: Option<&HeaderN
     });
 }
 
-/// Makes a request's header section fit for the upstream.
+/// Prepares a request's header section for the upstream.
 ///
-/// `upgrade` is what [`wanted_upgrade`] found; `ours` is a field that we have set and that no `Connection` of the visitor's
-/// takes away. `Expect` of others than HTTP/1.1 goes: they do not wait for a 100.
+/// `upgrade` is the result of [`wanted_upgrade`]. `ours` is a field set by consentry, and the
+/// client's `Connection` cannot remove it. `Expect` is kept for HTTP/1.1 only: other clients do not
+/// wait for a 100 response.
 pub(crate) fn prepare_request(
     fields: &mut FieldSection,
     upgrade: Option<Vec<u8>>,

@@ -1,4 +1,4 @@
-//! From http to https, for visitors whose side is not encrypted.
+//! Redirects plain HTTP requests to HTTPS.
 
 use bytes::Bytes;
 use http::header::{HeaderValue, LOCATION};
@@ -8,18 +8,19 @@ use crate::filter::named_host;
 use crate::http::Request;
 use crate::proxy::request::error::ProxyError;
 
-/// The answer that sends a visitor to the same page over https.
+/// Returns a redirect to the same URL over HTTPS.
 pub(crate) fn to_https<B>(request: &Request<B>, port: u16) -> Result<Response<Bytes>, ProxyError> {
     let host = named_host(&request.fields).ok_or(ProxyError::BadHost)?;
     let path = request.uri.path_and_query().map_or("/", |path| path.as_str());
-    // `OPTIONS *` and its like have no page.
+    // The target of `OPTIONS *` is not a path.
     let path = if path.starts_with('/') { path } else { "/" };
     let location = match port {
         443 => format!("https://{host}{path}"),
         port => format!("https://{host}:{port}{path}"),
     };
     let mut response = Response::new(Bytes::new());
-    // A form's post stays a post with 308 (RFC 9110 section 15.4.9); old clients know 301 better.
+    // A 308 keeps the method, such as POST (RFC 9110 section 15.4.9). Old clients support 301
+    // better.
     *response.status_mut() = match request.method {
         Method::GET | Method::HEAD => StatusCode::MOVED_PERMANENTLY,
         _ => StatusCode::PERMANENT_REDIRECT,

@@ -1,4 +1,4 @@
-//! Who may come in: so many requests at a time and waiting, so many a second from one address.
+//! Rate limit per client address, and concurrency limit with a queue.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -12,10 +12,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::config::settings::SiteLimits;
 use crate::proxy::request::error::ProxyError;
 
-/// A request's place among those under way; free again when it is dropped.
+/// Permit for one in-flight request, released on drop.
 pub(crate) type Place = OwnedSemaphorePermit;
 
-/// The limits of a site, and how much of them is used.
+/// The request limits of a site and their current use.
 pub(crate) struct Admission {
     limits: SiteLimits,
     places: Option<Arc<Semaphore>>,
@@ -29,7 +29,7 @@ impl std::fmt::Debug for Admission {
     }
 }
 
-/// Waiting for a place, counted as long as it lasts.
+/// Counts one queued request until it is dropped.
 struct Waiting<'a>(&'a AtomicUsize);
 
 impl Drop for Waiting<'_> {
@@ -39,7 +39,7 @@ impl Drop for Waiting<'_> {
 }
 
 impl Admission {
-    /// Keeps to these limits; `None` where there is nothing to keep to.
+    /// Creates a limiter; `None` if neither limit is configured.
     pub(crate) fn new(limits: SiteLimits) -> Option<Arc<Self>> {
         let places = limits.concurrent_requests.map(|places| Arc::new(Semaphore::new(places)));
         let rate = limits.requests_per_second;
@@ -52,12 +52,12 @@ impl Admission {
         Some(Arc::new(Self { limits, places, waiting: AtomicUsize::new(0), clients }))
     }
 
-    /// The limits that it keeps to.
+    /// The configured limits.
     pub(crate) fn limits(&self) -> &SiteLimits {
         &self.limits
     }
 
-    /// Lets a client's request in, or makes it wait for a place, or refuses it.
+    /// Admits a client's request, queues it until a permit is free, or rejects it.
     pub(crate) async fn admit(&self, address: IpAddr) -> Result<Option<Place>, ProxyError> {
         if let Some(clients) = &self.clients
             && let Err(not_until) = clients.check_key(&client(address))
@@ -81,7 +81,7 @@ impl Admission {
         }
     }
 
-    /// Forgets addresses that have not come for long enough to have their whole burst again.
+    /// Drops the state of addresses whose burst is fully replenished.
     pub(crate) fn sweep(&self) {
         if let Some(clients) = &self.clients {
             clients.retain_recent();
@@ -90,7 +90,7 @@ impl Admission {
     }
 }
 
-/// What counts as one client: an IPv4 address, or an IPv6 /64, of which one household has all.
+/// The rate limit key: an IPv4 address or an IPv6 /64, the prefix of one household.
 fn client(address: IpAddr) -> IpAddr {
     let address = address.to_canonical();
     let bits = if address.is_ipv4() { 32 } else { 64 };

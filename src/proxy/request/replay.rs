@@ -1,5 +1,6 @@
-//! The body of a request that an HTTP/2 upstream may not have processed: what has been sent of it is kept for a second
-//! attempt, as long as that is little (RFC 9113 section 8.7).
+//! Replayable request body, for a request that an HTTP/2 upstream may not have processed.
+//!
+//! The bytes sent so far are kept for a second attempt, up to a limit (RFC 9113 section 8.7).
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,33 +13,33 @@ use http_body::{Frame, SizeHint};
 use crate::proxy::downstream::client_body::ClientBody;
 use crate::proxy::upstream::failure::BodyError;
 
-/// The most bytes of a body that are kept.
+/// Maximum bytes of a body that are kept.
 const MAX_KEPT_BYTES: u64 = 64 * 1024;
 
-/// A body, and what has been sent of it.
+/// A body and a copy of the bytes sent from it.
 #[derive(Debug)]
 struct Kept {
     body: ClientBody,
     data: Vec<Bytes>,
     bytes: u64,
     trailers: Option<HeaderMap>,
-    /// Nothing that was sent is missing.
+    /// `data` has every byte that was sent.
     complete: bool,
-    /// The number of the attempt that the body belongs to.
+    /// The number of the attempt that owns the body.
     attempt: u32,
 }
 
-/// The body as one attempt reads it. A later attempt takes it over: this one fails from then on.
+/// The body as read by one attempt. After a later attempt starts, this one fails.
 #[derive(Debug)]
 pub(crate) struct Attempt {
     kept: Arc<Mutex<Kept>>,
     number: u32,
-    /// What was sent before, and is to be sent again.
+    /// Bytes of the previous attempt that must be sent again.
     again: VecDeque<Bytes>,
     trailers: Option<HeaderMap>,
 }
 
-/// Begins another attempt.
+/// Starts another attempt.
 #[derive(Debug)]
 pub(crate) struct Replay(Arc<Mutex<Kept>>);
 
@@ -47,7 +48,7 @@ fn locked(kept: &Mutex<Kept>) -> MutexGuard<'_, Kept> {
 }
 
 impl Replay {
-    /// The body from its beginning; `None` when too much has been sent to be kept.
+    /// Returns the body from its start; `None` if too many bytes were sent to be kept.
     pub(crate) fn again(&self) -> Option<Attempt> {
         let mut kept = locked(&self.0);
         if !kept.complete {
@@ -64,7 +65,7 @@ impl Replay {
 }
 
 impl Attempt {
-    /// The first attempt to send a body.
+    /// Creates the first attempt to send a body.
     pub(crate) fn first(body: ClientBody) -> Self {
         let kept =
             Kept { body, data: Vec::new(), bytes: 0, trailers: None, complete: true, attempt: 0 };
@@ -72,7 +73,7 @@ impl Attempt {
         Self { kept, number: 0, again: VecDeque::new(), trailers: None }
     }
 
-    /// What begins the attempts after this one.
+    /// Returns a handle that starts later attempts.
     pub(crate) fn replay(&self) -> Replay {
         Replay(Arc::clone(&self.kept))
     }
@@ -92,14 +93,14 @@ impl Attempt {
             return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
         }
         let frame = ready!(kept.body.poll_frame(context));
-        // Once nothing can begin another attempt, nothing is kept.
+        // Without a `Replay` handle no further attempt is possible, so keeping bytes is pointless.
         kept.complete &= Arc::strong_count(&self.kept) > 1;
         if let Some(Ok(frame)) = &frame {
             if let Some(data) = frame.data_ref() {
                 kept.bytes += data.len() as u64;
                 kept.complete &= kept.bytes <= MAX_KEPT_BYTES;
                 if kept.complete {
-                    // A copy, so that the buffer they came in is not kept for a few of them.
+                    // A copy, so that a few bytes do not keep their whole read buffer alive.
                     kept.data.push(Bytes::copy_from_slice(data));
                 }
             }

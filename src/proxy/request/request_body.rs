@@ -1,4 +1,5 @@
-//! A request's body on its way from the visitor to the upstream: streamed, watched, never collected.
+//! Request body on its way from the client to the upstream: streamed and observed, never buffered
+//! as a whole.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,13 +15,13 @@ use crate::proxy::downstream::client_body::ClientBody;
 use crate::proxy::request::replay::{Attempt, Replay};
 use crate::proxy::upstream::failure::BodyError;
 
-/// How far a request's body has come, for the timeouts of its response.
+/// Progress of a request body, used by the response timeouts.
 #[derive(Debug)]
 pub(crate) struct Progress {
     started: Instant,
     /// Milliseconds from `started` to the last frame.
     last: AtomicU64,
-    /// Whether the upstream would take more than the visitor has sent.
+    /// The upstream side waits for more bytes from the client.
     awaits_visitor: AtomicBool,
     too_large: AtomicBool,
     broken: AtomicBool,
@@ -37,22 +38,22 @@ impl Progress {
         }
     }
 
-    /// Whether more has come than is taken.
+    /// Whether the body exceeds the size limit.
     pub(crate) fn is_too_large(&self) -> bool {
         self.too_large.load(Relaxed)
     }
 
-    /// Whether what has come is no body, or its end is missing.
+    /// Whether the body is malformed or truncated.
     pub(crate) fn is_broken(&self) -> bool {
         self.broken.load(Relaxed)
     }
 
-    /// How long nothing has moved.
+    /// Time since the last progress.
     pub(crate) fn stalled_for(&self) -> Duration {
         self.started.elapsed().saturating_sub(Duration::from_millis(self.last.load(Relaxed)))
     }
 
-    /// Whether it is the visitor who is waited for.
+    /// Whether the body is waiting for the client.
     pub(crate) fn awaits_visitor(&self) -> bool {
         self.awaits_visitor.load(Relaxed)
     }
@@ -63,26 +64,26 @@ impl Progress {
     }
 }
 
-/// A request's body on its way to the upstream.
+/// A request body on its way to the upstream.
 #[derive(Debug)]
 pub(crate) struct VisitorBody {
     source: Source,
     progress: Option<Arc<Progress>>,
-    /// Judges the trailers; `None` without a body.
+    /// Filters the trailers; `None` without a body.
     filter: Option<Arc<Filter>>,
-    /// The bytes that may still come.
+    /// Remaining bytes of the size limit.
     left: u64,
-    /// Whether anybody has asked for it.
+    /// The body has been polled and has returned a result.
     touched: bool,
 }
 
-/// Where a body comes from.
+/// The source of a body.
 #[derive(Debug)]
 enum Source {
-    /// A request without a body that is sent again.
+    /// No body.
     Empty,
     Client(ClientBody),
-    /// A body that can be sent a second time.
+    /// A body that can be replayed.
     Kept(Box<Attempt>),
 }
 
@@ -116,7 +117,7 @@ impl Source {
 }
 
 impl VisitorBody {
-    /// A body of at most `most` bytes.
+    /// Creates a body of at most `most` bytes.
     pub(crate) fn new(body: ClientBody, most: Option<u64>, filter: &Arc<Filter>) -> Self {
         Self::from(Source::Client(body), most.unwrap_or(u64::MAX), filter)
     }
@@ -136,12 +137,12 @@ impl VisitorBody {
         }
     }
 
-    /// `None` for a request without a body.
+    /// Progress of the body; `None` for a request without a body.
     pub(crate) fn progress(&self) -> Option<Arc<Progress>> {
         self.progress.clone()
     }
 
-    /// Keeps what is sent of the body from now on, for a second attempt.
+    /// Starts to keep the sent bytes for a second attempt.
     pub(crate) fn keep(&mut self) -> BodyAgain {
         let Some(filter) = self.filter.clone() else { return BodyAgain::Empty };
         let left = self.left;
@@ -155,13 +156,13 @@ impl VisitorBody {
         BodyAgain::Kept { replay, filter, left }
     }
 
-    /// Whether nothing has been read of it.
+    /// Whether no frame has been read from the body.
     pub(crate) fn is_untouched(&self) -> bool {
         !self.touched
     }
 }
 
-/// The body of a second attempt to send a request.
+/// The body for a second attempt to send a request.
 #[derive(Debug)]
 pub(crate) enum BodyAgain {
     Empty,
@@ -173,7 +174,7 @@ impl BodyAgain {
         matches!(self, Self::Empty)
     }
 
-    /// The body from its beginning; `None` when too much of it has been sent.
+    /// Returns the body from its start; `None` if too many bytes were sent.
     pub(crate) fn body(self) -> Option<VisitorBody> {
         match self {
             Self::Empty => Some(VisitorBody::empty()),

@@ -1,4 +1,4 @@
-//! A request's place in the accounts: whatever becomes of it, it is counted and logged once.
+//! Metrics and access log of one request.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -17,29 +17,30 @@ use crate::proxy::request::rate_limit::Place;
 use crate::proxy::site_table::{Site, Snapshot};
 use crate::telemetry::{Entry, ErrorKind, RequestSpan, Speaker};
 
-/// A request's place in the accounts: whatever becomes of it, it is counted and logged once.
+/// Metrics and access log of one request. Every request is counted and logged exactly once, even
+/// when it is cancelled.
 pub(crate) struct Ticket {
     pub(crate) visitor: Arc<Visitor>,
     pub(crate) snapshot: Arc<Snapshot>,
     pub(crate) client: Client,
-    /// The client connection; none of HTTP/2.
+    /// The client connection; `None` for HTTP/2.
     pub(crate) http1: Option<Arc<Http1Session>>,
-    /// The position of the site, once it is found.
+    /// The index of the site, once the site is known.
     pub(crate) site: Option<usize>,
-    /// Its place among the site's requests, until it has ended.
+    /// The concurrency permit, held until the request has ended.
     pub(crate) place: Option<Place>,
     method: Method,
     uri: Uri,
-    /// 499 until there is a response: the visitor left before.
+    /// The response status. 499 until there is a response: the client closed the connection early.
     status: u16,
     started: Instant,
-    /// Nanoseconds that the upstream took for the head of its response, and one; 0 when it was not asked.
+    /// Nanoseconds until the upstream's response head, plus one; 0 if no upstream was used.
     upstream: AtomicU64,
     octets: u64,
     ended: bool,
     closed: bool,
     number: u64,
-    /// What the log says of the visitor.
+    /// Client fields for the access log.
     speaker: Option<Box<Speaker>>,
     span: Option<RequestSpan>,
 }
@@ -78,13 +79,13 @@ impl Ticket {
         })
     }
 
-    /// Notes what the upstream took for the head of its response.
+    /// Records the time until the upstream's response head.
     pub(crate) fn upstream_took(&self, took: Duration) {
         let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         self.upstream.store(nanos.saturating_add(1), Relaxed);
     }
 
-    /// Notes the status of the response, whose head is complete.
+    /// Records the response status, once the head is complete.
     pub(crate) fn answered(&mut self, status: StatusCode) {
         self.status = status.as_u16();
         let Some(site) = self.site else { return };
@@ -93,13 +94,13 @@ impl Ticket {
         self.snapshot.counters.head(self.visitor.worker.id(), site, upstream, own);
     }
 
-    /// Begins the span of the request, where there are spans.
+    /// Starts the request's span, if tracing is enabled.
     pub(crate) fn trace(&mut self, fields: &mut FieldSection) {
         let spans = self.snapshot.spans.as_ref();
         self.span = spans.map(|spans| spans.begin(&self.method, &self.uri, fields));
     }
 
-    /// Counts an error and makes its page.
+    /// Counts an error and returns its error page.
     pub(crate) fn page(&self, error: &ProxyError, form: PageForm) -> Response<Bytes> {
         self.visitor.worker.metrics().error(error.kind());
         error::respond(error, form, &self.request_id())
@@ -123,7 +124,7 @@ impl Ticket {
         tracing::warn!(request_id, "upstream closed the connection in the middle of a response");
     }
 
-    /// Counts what became of a page that was to be changed.
+    /// Counts the outcome of an HTML rewrite.
     pub(crate) fn page_changed(&self, outcome: Option<Outcome>) {
         let Some((site, outcome)) = self.site.zip(outcome) else { return };
         self.snapshot.counters.page(self.visitor.worker.id(), site, outcome.index());
@@ -137,7 +138,7 @@ impl Ticket {
         self.snapshot.sites.all().get(self.site?)
     }
 
-    /// Counts and logs the request. `report` is what the filter did, when it came to that.
+    /// Counts and logs the request. `report` is the filter's report, if the filter ran.
     pub(crate) fn close(&mut self, report: Option<&Report>) {
         if std::mem::replace(&mut self.closed, true) {
             return;

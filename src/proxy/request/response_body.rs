@@ -1,4 +1,4 @@
-//! A response's body: before the filter, and as the visitor gets it. Streamed, never collected.
+//! Response bodies before and after the filter: streamed, never buffered as a whole.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -18,23 +18,23 @@ use crate::proxy::upstream::failure::UpstreamError;
 use crate::proxy::upstream::http1_connection::Http1Upstream;
 use crate::proxy::upstream::pool::Lease;
 
-/// A response's body before the filter: the upstream's, or a page of our own.
+/// A response body before the filter: the upstream's body, or an error page.
 #[derive(Debug)]
 pub(crate) enum OriginBody {
     Upstream {
-        /// The body by HTTP/2; by HTTP/1.1 the connection has it.
+        /// The HTTP/2 body; an HTTP/1.1 body is read from the connection in `lease`.
         http2: Option<Incoming>,
-        /// Given back to the pool when the body has ended well; dropping it closes the connection,
-        /// and so tells the upstream that nobody listens any more.
+        /// Released to the pool after a complete body. Dropping the lease earlier closes the
+        /// connection, which cancels the response at the upstream.
         lease: Option<Lease>,
-        /// What came before it was asked for.
+        /// A frame that was read ahead.
         first: Option<First>,
         ended: bool,
     },
     Page(Full<Bytes>),
 }
 
-/// What a body began with: nearly always octets, and so what else there is is boxed.
+/// The first frame of a body. Nearly all are data frames, so all others are boxed.
 #[derive(Debug)]
 pub(crate) enum First {
     Octets(Bytes),
@@ -67,7 +67,8 @@ impl OriginBody {
         Self::Page(Full::new(page))
     }
 
-    /// Whether its first octets are here, or its end; if not, the task is woken when they come.
+    /// Whether the first bytes or the end of the body have arrived. If not, the task is woken when
+    /// they arrive.
     pub(crate) fn has_begun(&mut self, context: &mut Context<'_>) -> bool {
         let Self::Upstream { first, .. } = self else { return true };
         if first.is_some() || self.is_end_stream() {
@@ -152,7 +153,7 @@ impl Drop for OriginBody {
     }
 }
 
-/// The connection of HTTP/1.1 that has the body.
+/// Returns the HTTP/1.1 connection that carries the body.
 fn http1(lease: &Option<Lease>) -> Option<&Http1Upstream> {
     match lease.as_ref().map(|lease| &lease.sender) {
         Some(Sender::Http1(connection)) => Some(connection),
@@ -160,7 +161,7 @@ fn http1(lease: &Option<Lease>) -> Option<&Http1Upstream> {
     }
 }
 
-/// What the visitor gets. Its end is the end of the request: it is counted and logged then.
+/// The body sent to the client. The request is counted and logged when the body ends.
 pub(crate) struct ServedBody {
     content: Content,
     ticket: Box<Ticket>,
@@ -186,12 +187,12 @@ impl ServedBody {
         Self { content: Content::Page(Full::new(page)), ticket }
     }
 
-    /// The other protocol begins: the response is complete.
+    /// Marks the response as complete, because another protocol follows.
     pub(crate) fn upgraded(&mut self) {
         self.ticket.ended();
     }
 
-    /// The page in place of a response of which nothing has been sent.
+    /// Replaces a failed response with an error page. No byte of the response may have been sent.
     pub(crate) fn failed(mut self) -> Response<Self> {
         if let Content::Changed(body) = &self.content {
             self.ticket.page_changed(body.outcome());

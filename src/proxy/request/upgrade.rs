@@ -1,4 +1,4 @@
-//! After a 101: bytes both ways, until both sides have closed.
+//! Tunnel after a 101 response: copies bytes in both directions until both sides have closed.
 
 use std::io;
 use std::pin::Pin;
@@ -13,8 +13,8 @@ use crate::proxy::downstream::http1_client::Http1Client;
 use crate::proxy::upstream::client::Sender;
 use crate::proxy::upstream::pool::Lease;
 
-/// Carries bytes between the client connection and the upstream's until both sides have closed, or the drain is over.
-/// The 101 itself has passed the filter.
+/// Copies bytes between the client and the upstream connection until both sides have closed or the
+/// drain ends. The 101 response itself has passed the filter.
 pub(crate) async fn join(client: &Arc<Http1Client>, upstream: Lease, visitor: &Visitor) {
     let Sender::Http1(connection) = upstream.sender else { return };
     let (mut left, mut right) = (ClientSide(client), connection.into_io());
@@ -23,13 +23,13 @@ pub(crate) async fn join(client: &Arc<Http1Client>, upstream: Lease, visitor: &V
         _ => Poll::Pending,
     });
     tokio::select! {
-        // Either side may break off at any time: for a tunnel that is an ordinary end.
+        // Either side may abort at any time, which is a normal end for a tunnel.
         _ = tokio::io::copy_bidirectional(&mut left, &mut right) => {}
         () = closed => {}
     }
 }
 
-/// The client connection as a stream of bytes.
+/// The client connection as a byte stream.
 struct ClientSide<'a>(&'a Http1Client);
 
 impl AsyncRead for ClientSide<'_> {

@@ -1,7 +1,9 @@
-//! URLs in a response that name the upstream itself: they are rewritten to the host that the visitor requested, since a
-//! browser that followed them would leave this proxy.
+//! Rewrites response URLs that point to the upstream.
 //!
-//! Pure. Used by `forward` on the head of each response.
+//! A browser that followed such a URL would bypass this proxy, so the requested host replaces the
+//! upstream's.
+//!
+//! Pure: no I/O. Called by `forward` for each response head.
 
 use std::borrow::Cow;
 
@@ -14,16 +16,16 @@ use crate::http::{Change, FieldSection, Fields};
 /// An earlier form of `Location` (RFC 2068 section 19.6.2.5).
 const URI: HeaderName = HeaderName::from_static("uri");
 
-/// Where the visitor sent the request.
+/// The client-side origin of the request.
 #[derive(Debug)]
 pub(crate) struct Visited {
-    /// The visitor's side is https.
+    /// The client side uses HTTPS.
     pub(crate) secure: bool,
-    /// The `Host` field.
+    /// The value of `Host`.
     pub(crate) host: Option<Box<[u8]>>,
 }
 
-/// Rewrites URLs of the upstreams in `Location`, `Content-Location`, `Refresh`, `Link` and `URI`.
+/// Rewrites upstream URLs in `Location`, `Content-Location`, `Refresh`, `Link` and `URI`.
 pub(crate) fn rewrite<'a>(
     fields: &mut FieldSection,
     visited: &Visited,
@@ -55,7 +57,7 @@ impl Visited {
     }
 }
 
-/// A URL of an upstream as the visitor's side has it; `None` for others.
+/// Translates an upstream URL to the client side; `None` for other URLs.
 fn rewritten<'a>(
     text: &str,
     visited: &Url,
@@ -69,14 +71,14 @@ fn rewritten<'a>(
     let mut target = visited.clone();
     let same_scheme = upstream.is_tls() == (url.scheme() == "https");
     if !same_scheme && url.scheme() != visited.scheme() {
-        // The origin wants the other scheme, on its default port.
+        // The upstream redirects to the other scheme, on its default port.
         target.set_port(None).ok()?;
         target.set_scheme(url.scheme()).ok()?;
     }
     Some(format!("{}{}", &target[..Position::BeforePath], &url[Position::BeforePath..]))
 }
 
-/// Whether a URL is at an upstream's address: its host and its port, or the default port of the other scheme.
+/// Whether a URL has an upstream's host and port. The default port of the other scheme matches too.
 fn is_at(url: &Url, upstream: &Upstream) -> bool {
     let Upstream::Tcp { host, port, scheme } = upstream else { return false };
     let (Some(named), Some(named_port)) = (url.host(), url.port_or_known_default()) else {
@@ -90,7 +92,7 @@ fn is_at(url: &Url, upstream: &Upstream) -> bool {
         && own.is_ok_and(|own| own == named.to_owned() || is_loopback(&own) && is_loopback(&named))
 }
 
-/// Whether a host is this machine, by whichever name.
+/// Whether a host is a loopback name or address.
 fn is_loopback<S: AsRef<str>>(host: &Host<S>) -> bool {
     match host {
         Host::Domain(name) => name.as_ref().eq_ignore_ascii_case("localhost"),
@@ -99,7 +101,7 @@ fn is_loopback<S: AsRef<str>>(host: &Host<S>) -> bool {
     }
 }
 
-/// A `Link` field with its targets rewritten (RFC 8288 section 3); `None` when none is.
+/// Rewrites the targets of a `Link` field (RFC 8288 section 3); `None` if unchanged.
 fn in_links(field: &str, rewrite: impl Fn(&str) -> Option<String>) -> Option<String> {
     let mut out = String::with_capacity(field.len());
     let mut changed = false;
@@ -129,7 +131,7 @@ fn in_links(field: &str, rewrite: impl Fn(&str) -> Option<String>) -> Option<Str
     changed.then_some(out)
 }
 
-/// A `Refresh` field with its URL rewritten (HTML section 4.2.5.3); `None` when it is not.
+/// Rewrites the URL of a `Refresh` field (HTML section 4.2.5.3); `None` if unchanged.
 fn in_refresh(field: &str, rewrite: impl Fn(&str) -> Option<String>) -> Option<String> {
     let time = field.trim_start().trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
     let blank = |c: char| c.is_ascii_whitespace() || matches!(c, ';' | ',');

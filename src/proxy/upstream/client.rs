@@ -1,6 +1,8 @@
-//! A connection to an upstream that requests are sent on: by HTTP/1.1 one after the other, by HTTP/2 side by side.
+//! HTTP client for one upstream connection: sequential requests over HTTP/1.1, concurrent requests
+//! over HTTP/2.
 //!
-//! Each version wants a request in its own form; which one it is turns out only when hands have been shaken.
+//! Each version needs its own form of a request. The version is known only after the TLS handshake
+//! (ALPN).
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -27,16 +29,16 @@ use crate::proxy::upstream::failure::UpstreamError;
 use crate::proxy::upstream::http1_connection::{Http1Upstream, ResponseHead, is_idempotent};
 use crate::proxy::upstream::http2_ping::PingStream;
 
-/// The most requests side by side on one connection, where the upstream takes so many.
+/// Maximum concurrent requests on one HTTP/2 connection, unless the upstream allows fewer.
 const MOST_STREAMS: usize = 100;
-/// How much of a body may be on its way, for each request and for a connection (RFC 9113 section 6.9).
+/// Flow-control windows for response bodies, per stream and per connection (RFC 9113 section 6.9).
 const STREAM_WINDOW: u32 = 256 << 10;
 const CONNECTION_WINDOW: u32 = 1 << 20;
 
-/// How long an upstream may take to answer a PING before its connection is closed.
+/// Maximum wait for the answer to a PING. After that the connection is closed.
 const MAX_PONG_WAIT: Duration = Duration::from_secs(10);
 
-/// What an HTTP/2 upstream answers to a request.
+/// The response future of an HTTP/2 request.
 type Http2Response = Pin<
     Box<
         dyn Future<
@@ -45,22 +47,22 @@ type Http2Response = Pin<
     >,
 >;
 
-/// A response that is awaited, and the request where it may be sent again.
+/// A pending HTTP/2 response, with a copy of the request for a retry.
 pub(crate) struct Awaited {
     response: Http2Response,
     again: Option<Again>,
 }
 
-/// A request that was sent, for a second attempt.
+/// A copy of a sent request, for a second attempt.
 struct Again {
     head: Request<()>,
     body: BodyAgain,
 }
 
-/// A connection that requests are sent on.
+/// A connection to an upstream, over HTTP/1.1 or HTTP/2.
 pub(crate) enum Sender {
     Http1(Box<Http1Upstream>),
-    /// With the response that is awaited.
+    /// With the pending response.
     Http2(Shared, Option<Box<Awaited>>),
 }
 
@@ -70,25 +72,25 @@ impl std::fmt::Debug for Sender {
     }
 }
 
-/// What came of a request.
+/// The response head for a request.
 #[derive(Debug)]
 pub(crate) enum Answer {
-    /// An interim response; another one follows.
+    /// An interim response; another head follows.
     Interim(Box<Response<()>>),
-    /// By HTTP/1.1, whose connection has the body.
+    /// A final HTTP/1.1 response. Its body is read from the connection.
     Http1(Box<Response<()>>),
     Http2(Box<Response<Incoming>>),
 }
 
-/// A request that has failed.
+/// A failed request.
 #[derive(Debug)]
 pub(crate) struct Failed {
     pub(crate) error: UpstreamError,
-    /// The request, where it may be sent again.
+    /// The request, if it may be retried.
     pub(crate) repeatable: Option<Request<VisitorBody>>,
 }
 
-/// A connection that many requests are on.
+/// An HTTP/2 connection, shared by concurrent requests.
 #[derive(Debug, Clone)]
 pub(crate) struct Shared {
     sender: http2::SendRequest<VisitorBody>,
@@ -96,19 +98,19 @@ pub(crate) struct Shared {
     scheme: Scheme,
 }
 
-/// The requests on a shared connection.
+/// State of the streams on an HTTP/2 connection.
 #[derive(Debug)]
 struct Streams {
     open: AtomicUsize,
-    /// As many as the upstream takes.
+    /// The stream limit: the upstream's limit or `MOST_STREAMS`, whichever is lower.
     most: AtomicUsize,
-    /// A response was waited for in vain, and nothing has arrived since.
+    /// A response has timed out, and no byte has arrived since.
     silent: AtomicBool,
-    /// The task of the connection.
+    /// Wakes the connection's task.
     task: AtomicWaker,
 }
 
-/// A request's place on a shared connection.
+/// Permit for one stream on an HTTP/2 connection.
 #[derive(Debug)]
 pub(crate) struct Stream(Arc<Streams>);
 
@@ -119,7 +121,7 @@ impl Drop for Stream {
 }
 
 impl Shared {
-    /// A place on it; `None` when it is full, silent or has ended.
+    /// Reserves a stream; `None` if the connection is full, silent or closed.
     pub(crate) fn place(&self) -> Option<Stream> {
         let Streams { open, most, silent, .. } = &*self.streams;
         let full = open.load(Relaxed) >= most.load(Relaxed);
@@ -139,7 +141,7 @@ impl Shared {
     }
 }
 
-/// Begins to speak HTTP/2 on a stream.
+/// Performs the HTTP/2 handshake on a socket and spawns the connection's task.
 pub(crate) async fn http2(
     socket: SocketIo,
     scheme: Scheme,
@@ -167,8 +169,8 @@ pub(crate) async fn http2(
     tokio::spawn(std::future::poll_fn(move |context| {
         told.task.register(context.waker());
         let polled = connection.as_mut().poll(context);
-        // It says so in its settings (RFC 9113 section 6.5.2). They are looked at whenever a request is handed
-        // over: what comes at once before that waits inside of h2.
+        // The stream limit comes from the upstream's SETTINGS (RFC 9113 section 6.5.2) and is
+        // updated at each poll. Requests sent before the SETTINGS arrive wait inside h2.
         told.most.store(connection.current_max_send_streams().min(MOST_STREAMS), Relaxed);
         match polled {
             Poll::Ready(_) => Poll::Ready(()),
@@ -179,11 +181,13 @@ pub(crate) async fn http2(
 }
 
 impl Sender {
-    /// Sends a request in the form that the connection wants. Its response is polled for, and by HTTP/1.1 so
-    /// much of it is read at a time.
+    /// Starts to send a request, in the form for the connection's HTTP version.
+    ///
+    /// The response is obtained with [`Self::poll_answer`]. `reads` are the read sizes for an
+    /// HTTP/1.1 response.
     ///
     /// # Errors
-    /// When its host cannot be said in HTTP/2.
+    /// If the host is not valid in HTTP/2.
     pub(crate) fn start(
         &mut self,
         mut request: Request<VisitorBody>,
@@ -206,7 +210,7 @@ impl Sender {
         Ok(())
     }
 
-    /// Moves the request on until there is a head of a response.
+    /// Drives the request until a response head has arrived.
     pub(crate) fn poll_answer(
         &mut self,
         context: &mut Context<'_>,
@@ -242,8 +246,10 @@ impl Sender {
         }
     }
 
-    /// Notes that a response was waited for in vain: the upstream gets a PING, and until something arrives on the
-    /// connection, no other request is sent on it.
+    /// Records a response timeout.
+    ///
+    /// An HTTP/2 upstream gets a PING. The connection accepts no other request until a byte arrives
+    /// on it.
     pub(crate) fn timed_out(&self) {
         if let Self::Http2(shared, _) = self {
             shared.streams.silent.store(true, Relaxed);
@@ -259,7 +265,7 @@ impl Sender {
         }
     }
 
-    /// The status of the final response to a request without a body.
+    /// Waits for the status of the final response to a request without a body.
     pub(crate) async fn answer(&mut self) -> Result<http::StatusCode, UpstreamError> {
         loop {
             let answer = std::future::poll_fn(|context| self.poll_answer(context)).await;
@@ -284,8 +290,10 @@ impl Again {
         Self { head, body: request.body.keep() }
     }
 
-    /// The request, where it may be sent again after this error: it was not processed, or it has no body and is idempotent
-    /// (RFC 9110 section 9.2.2) and nothing was `answered`.
+    /// Returns the request, if it may be retried after this error.
+    ///
+    /// The retry is safe if the upstream has not processed the request. A request without a body
+    /// that is idempotent (RFC 9110 section 9.2.2) may also be retried if nothing was `answered`.
     fn after(self, error: &UpstreamError, answered: bool) -> Option<Request<VisitorBody>> {
         let idempotent = self.body.is_empty() && is_idempotent(&self.head.method);
         if !(idempotent && !answered || error.was_not_processed()) {
@@ -296,7 +304,7 @@ impl Again {
     }
 }
 
-/// The target without scheme and authority, which `Host` has (RFC 9112 section 3.2.1).
+/// Converts the target to origin-form, and moves its authority to `Host` (RFC 9112 section 3.2.1).
 fn fit_http1<B>(request: &mut Request<B>) {
     let Some(authority) = request.uri.authority().cloned() else { return };
     request.uri = Uri::from(path_of(&request.uri));
@@ -305,8 +313,8 @@ fn fit_http1<B>(request: &mut Request<B>) {
     }
 }
 
-/// The target with scheme and authority, and no `Host` and no fields of the connection
-/// (RFC 9113 sections 8.2.2 and 8.3.1).
+/// Converts the target to HTTP/2 pseudo-header form, and removes `Host` and connection-specific
+/// fields (RFC 9113 sections 8.2.2 and 8.3.1).
 fn fit_http2<B>(request: &mut Request<B>, scheme: Scheme) -> Result<(), ProxyError> {
     request.fields.remove(&CONNECTION);
     request.fields.remove(&UPGRADE);
@@ -347,7 +355,7 @@ mod tests {
         fit_http2(&mut request, Scheme::HTTPS).expect("a host");
         assert_eq!(request.uri, "https://shop.example:8080/a?b=c");
         assert!(request.fields.names().eq(["te"]));
-        // A second time, for it may be sent again.
+        // Converted twice, because a request may be retried.
         fit_http2(&mut request, Scheme::HTTP).expect("a host");
         assert_eq!(request.uri, "http://shop.example:8080/a?b=c");
         fit_http1(&mut request);

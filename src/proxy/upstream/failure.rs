@@ -1,4 +1,4 @@
-//! Why a message is not carried to its end.
+//! Errors of request bodies and of upstream responses.
 
 use std::error::Error;
 use std::io;
@@ -9,7 +9,7 @@ use crate::http::chunked::ChunkError;
 use crate::http::framing::FramingError;
 use crate::http::head::HeadError;
 
-/// Why a request's body is not forwarded to its end.
+/// Why a request body was not forwarded to its end.
 #[derive(Debug, Error)]
 pub(crate) enum BodyError {
     #[error("connection failed before the end of the body")]
@@ -26,12 +26,12 @@ pub(crate) enum BodyError {
     TooLarge,
     #[error("body length differs from Content-Length")]
     Length,
-    /// A later attempt to send the request has taken the body.
+    /// A later attempt to send the request has taken over the body.
     #[error("the request is sent again")]
     Superseded,
 }
 
-/// Why there is no response, or not all of it.
+/// Why a response is missing or incomplete.
 #[derive(Debug, Error)]
 pub(crate) enum UpstreamError {
     #[error("the connection failed")]
@@ -55,9 +55,11 @@ pub(crate) enum UpstreamError {
 }
 
 impl UpstreamError {
-    /// Whether an HTTP/2 upstream says that it has not processed the request: by RST_STREAM with REFUSED_STREAM, or by a
-    /// GOAWAY whose last stream identifier is lower than the request's. h2 reports a GOAWAY for no other streams (RFC 9113
-    /// sections 6.8 and 8.7).
+    /// Whether an HTTP/2 upstream reports that it has not processed the request.
+    ///
+    /// The report is a RST_STREAM with REFUSED_STREAM or HTTP_1_1_REQUIRED, or a GOAWAY. The last
+    /// stream identifier of the GOAWAY must be lower than the request's. h2 reports a GOAWAY for no
+    /// other streams (RFC 9113 sections 6.8 and 8.7).
     pub(crate) fn was_not_processed(&self) -> bool {
         self.http2().is_some_and(|error| {
             let refused = matches!(
@@ -68,12 +70,12 @@ impl UpstreamError {
         })
     }
 
-    /// Whether the upstream has rejected the request because it came by HTTP/2.
+    /// Whether the upstream rejected the request because it requires HTTP/1.1.
     pub(crate) fn requires_http1(&self) -> bool {
         self.http2().is_some_and(|error| error.reason() == Some(h2::Reason::HTTP_1_1_REQUIRED))
     }
 
-    /// What h2 reports, among the causes.
+    /// Returns the h2 error in the chain of causes.
     fn http2(&self) -> Option<&h2::Error> {
         let Self::Http2(error) = self else { return None };
         let mut cause: Option<&(dyn Error + 'static)> = Some(error);

@@ -1,5 +1,6 @@
-//! Asks upstreams whether they are well, where the config says so. Each question has a connection of its own: it
-//! is a visitor's way that is asked for, from the start.
+//! Active health checks for upstreams.
+//!
+//! Each check opens a new connection, so that connecting is tested too.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,10 +17,10 @@ use crate::proxy::request::request_body::VisitorBody;
 use crate::proxy::site_table::{Site, Snapshot};
 use crate::proxy::upstream::pool::{Need, Upstream};
 
-/// How often the watcher looks whether there is something to ask, at most and at least.
+/// Minimum and maximum interval between two scans for due checks.
 const STEPS: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
 
-/// Asks for ever, each upstream of the config in force when its time has come.
+/// Runs the health checks of the current config, forever.
 pub async fn watch_health(snapshot: Arc<ArcSwap<Snapshot>>) {
     let mut asked: HashMap<(String, String), Instant> = HashMap::new();
     loop {
@@ -54,7 +55,7 @@ pub async fn watch_health(snapshot: Arc<ArcSwap<Snapshot>>) {
     }
 }
 
-/// Asks an upstream, and notes what it answers.
+/// Probes an upstream and records the result.
 async fn ask_and_note(
     snapshot: Arc<Snapshot>,
     site: Arc<Site>,

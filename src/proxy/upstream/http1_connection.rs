@@ -1,7 +1,8 @@
-//! An HTTP/1.1 connection to an upstream. It has no task of its own: the request that waits for the response polls it.
+//! HTTP/1.1 connection to an upstream, without a task: the waiting request polls it.
 //!
-//! Request body and response are carried at the same time: each poll for the response also writes what the request's body
-//! has. The connection is reused only when both messages were written and read to their end.
+//! Request body and response are transferred concurrently: each poll for the response also writes
+//! the available request body. The connection is reused only if both messages were transferred
+//! completely.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -24,17 +25,18 @@ use crate::proxy::request::request_body::VisitorBody;
 use crate::proxy::socket_io::SocketIo;
 use crate::proxy::upstream::failure::{BodyError, UpstreamError};
 
-/// How long an upstream may take to answer `Expect: 100-continue` before the body is sent all the same
+/// Maximum wait for a 100 response to `Expect: 100-continue`. After that the body is sent anyway
 /// (RFC 9110 section 10.1.1).
 const CONTINUE: Duration = Duration::from_secs(1);
-/// Response heads and trailer sections have at least this many bytes and fields, whatever the limits of requests are.
+/// Minimum limits for response heads and trailer sections, even if the limits for requests are
+/// lower.
 const MIN_HEAD_BYTES: usize = 128 * 1024;
 const MIN_FIELDS: usize = 256;
 
 /// The head of a response.
 #[derive(Debug)]
 pub(crate) enum ResponseHead {
-    /// With a status below 200, and not 101: another one follows.
+    /// A status below 200, except 101. Another head follows.
     Interim(Box<Response<()>>),
     Final(Box<Response<()>>),
 }
@@ -46,28 +48,28 @@ pub(crate) struct Http1Upstream {
     max_head_bytes: usize,
     max_fields: usize,
     exchange: Option<Exchange>,
-    /// Both messages of the last exchange have ended, and another one may follow.
+    /// Both messages of the last exchange are complete, and another one may follow.
     reusable: bool,
 }
 
 /// A request in flight.
 #[derive(Debug)]
 struct Exchange {
-    /// Until the response begins: it may have to be sent again.
+    /// The request, until the response begins: a retry may need it.
     request: Option<Box<Request<VisitorBody>>>,
     head_queued: bool,
     has_body: bool,
     /// The first part of the body has been written, together with the head.
     body_begun: bool,
-    /// What is left of the body.
+    /// The rest of the body.
     body: Option<VisitorBody>,
     encoder: BodyEncoder,
-    /// The body waits for a 100 of the upstream until then.
+    /// The deadline for the upstream's 100 response, while the body waits for it.
     expects: Option<Pin<Box<Sleep>>>,
     to_head: bool,
     /// A byte of the response has arrived.
     answered: bool,
-    /// Once the final head has been read.
+    /// Set once the final head has been read.
     answer: Option<Answer>,
 }
 
@@ -88,7 +90,8 @@ impl Http1Upstream {
         }
     }
 
-    /// Takes a request. It is written when the response is polled for, of which so much is read at a time.
+    /// Starts a request. Polling for the response writes it. `reads` are the read sizes for the
+    /// response.
     pub(crate) fn start(&mut self, request: Request<VisitorBody>, reads: ReadSizes) {
         self.reusable = false;
         self.io.begin(reads);
@@ -107,18 +110,21 @@ impl Http1Upstream {
         });
     }
 
-    /// Whether another request can be sent: the last one has ended, and the upstream has sent nothing since.
+    /// Whether another request can be sent: the last exchange is complete, and no data has arrived
+    /// since.
     pub(crate) fn is_ready(&mut self) -> bool {
         self.reusable && self.io.is_quiet()
     }
 
-    /// Whether both messages of the last exchange have ended.
+    /// Whether both messages of the last exchange are complete.
     pub(crate) fn is_reusable(&self) -> bool {
         self.reusable
     }
 
-    /// The failed request, where it may be sent again: no byte of it was written, or it has no body and is idempotent and
-    /// nothing was answered (RFC 9110 section 9.2.2).
+    /// Returns the failed request, if it may be retried.
+    ///
+    /// The retry is safe if no byte of the request was written. A request without a body that is
+    /// idempotent may also be retried if nothing was answered (RFC 9110 section 9.2.2).
     pub(crate) fn take_repeatable(&mut self) -> Option<Request<VisitorBody>> {
         let exchange = self.exchange.as_mut()?;
         let mut request = *exchange.request.take()?;
@@ -131,12 +137,12 @@ impl Http1Upstream {
         Some(request)
     }
 
-    /// After a 101: the bytes behind the head, and what follows.
+    /// Returns the byte stream after a 101 response, including bytes already read.
     pub(crate) fn into_io(self) -> Http1Io {
         self.io
     }
 
-    /// Writes the request and waits for the head of a response.
+    /// Writes the request and waits for a response head.
     pub(crate) fn poll_head(
         &mut self,
         context: &mut Context<'_>,
@@ -145,7 +151,8 @@ impl Http1Upstream {
             return Poll::Ready(Err(UpstreamError::Closed));
         };
         let sent = exchange.send(io, context);
-        // An upstream that rejects a request may close before it has read all of it: its response counts.
+        // An upstream may reject a request and close before it has read all of it. Its response is
+        // valid.
         let mut unparsed = !io.unread().is_empty();
         loop {
             if unparsed && let Some(head) = self.parse_head()? {
@@ -186,7 +193,7 @@ impl Http1Upstream {
         }
     }
 
-    /// The head that the unread bytes begin with, if it is complete.
+    /// Parses the head in the unread bytes; `None` if it is incomplete.
     fn parse_head(&mut self) -> Result<Option<ResponseHead>, UpstreamError> {
         let Self { io, max_head_bytes, max_fields, exchange, .. } = self;
         let Some(exchange) = exchange else { return Ok(None) };
@@ -239,21 +246,21 @@ impl Http1Upstream {
         Ok(Some(ResponseHead::Final(response)))
     }
 
-    /// Notes the end of both messages.
+    /// Updates `reusable` once both messages may be complete.
     fn finish(&mut self) {
         let Self { io, exchange, .. } = self;
         let Some(exchange) = exchange else { return };
         if let Some(Answer { body, persistent }) = &exchange.answer
             && body.has_ended()
         {
-            // What follows a response that has ended was not requested.
+            // Bytes after a complete response were not requested.
             let settled = io.unread().is_empty() && !io.has_queued();
             let sent = exchange.body.is_none() && exchange.encoder == BodyEncoder::Sized(0);
             self.reusable = *persistent && settled && sent;
         }
     }
 
-    /// The next part of the response's body, or its trailers.
+    /// Reads the next frame of the response body, data or trailers.
     pub(crate) fn poll_frame(
         &mut self,
         context: &mut Context<'_>,
@@ -276,7 +283,7 @@ impl Http1Upstream {
     ) -> Poll<Result<Option<Frame<Bytes>>, UpstreamError>> {
         let Self { io, exchange, .. } = self;
         let Some(exchange) = exchange else { return Poll::Ready(Ok(None)) };
-        // What the upstream does not take of the request any more does not keep it from answering.
+        // The upstream may respond without reading the rest of the request.
         let _ = exchange.send(io, context);
         let Some(Answer { body, .. }) = &mut exchange.answer else {
             return Poll::Ready(Ok(None));
@@ -296,7 +303,7 @@ impl Http1Upstream {
         }
     }
 
-    /// Whether nothing of the response is left.
+    /// Whether no frame of the response is left.
     pub(crate) fn is_end_stream(&self) -> bool {
         self.body().is_none_or(Http1Body::is_end_stream)
     }
@@ -311,7 +318,7 @@ impl Http1Upstream {
 }
 
 impl Exchange {
-    /// Writes what there is of the request.
+    /// Writes the available bytes of the request.
     fn send(&mut self, io: &mut Http1Io, context: &mut Context<'_>) -> Result<(), UpstreamError> {
         if let Some(request) = self.request.as_mut().filter(|_| !self.head_queued) {
             self.head_queued = true;
@@ -322,7 +329,7 @@ impl Exchange {
             let body = std::mem::replace(&mut request.body, VisitorBody::empty());
             self.body = (!body.is_end_stream()).then_some(body);
             self.has_body = self.body.is_some();
-            // A body that has begun is written together with it.
+            // The first part of a body is written together with the head.
             match self.body {
                 None => io.write(context, [&head, &[]])?,
                 Some(_) => io.queue(&head),
@@ -387,7 +394,7 @@ impl Exchange {
     }
 }
 
-/// Whether a request may be sent a second time (RFC 9110 section 9.2.2).
+/// Whether a method is idempotent, so that its request may be retried (RFC 9110 section 9.2.2).
 pub(crate) fn is_idempotent(method: &Method) -> bool {
     matches!(
         *method,
@@ -395,12 +402,12 @@ pub(crate) fn is_idempotent(method: &Method) -> bool {
     )
 }
 
-/// The head of a request as bytes; settles how its body is framed.
+/// Encodes the head of a request and selects the framing of its body.
 fn request_head(request: &mut Request<VisitorBody>, encoder: &mut BodyEncoder) -> Vec<u8> {
     let size = request.body.size_hint().exact();
     let has_body = !request.body.is_end_stream();
     request.fields.remove(&TRANSFER_ENCODING);
-    // Without a body there is a length only where the client has sent one.
+    // Without a body, `Content-Length` is sent only if the client has sent one.
     *encoder = match has_body || request.fields.has(&CONTENT_LENGTH) {
         true => BodyEncoder::new(size, &mut request.fields),
         false => BodyEncoder::Sized(0),

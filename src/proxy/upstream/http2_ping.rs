@@ -1,7 +1,8 @@
-//! A PING at the moment when an HTTP/2 upstream has left a request without an answer (RFC 9113 section 6.7).
+//! HTTP/2 PING after a response timeout (RFC 9113 section 6.7).
 //!
-//! hyper sends PING frames at intervals only, and a gRPC server takes those for abuse (`too_many_pings`) while a stream is
-//! silent. This one is written between two frames of hyper's; h2 passes over the answer.
+//! hyper sends PING frames only at intervals. A gRPC server treats those as abuse
+//! (`too_many_pings`) while a stream is silent. This PING is written between two of hyper's frames,
+//! and h2 ignores the acknowledgement.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -12,14 +13,14 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
-/// Bytes of the preface of a client (RFC 9113 section 3.4).
+/// Length of the client connection preface, in bytes (RFC 9113 section 3.4).
 const PREFACE: usize = 24;
-/// Bytes of the head of a frame (RFC 9113 section 4.1).
+/// Length of a frame header, in bytes (RFC 9113 section 4.1).
 const FRAME_HEAD: usize = 9;
-/// The frame: its length, type and stream, and eight bytes of ours.
+/// The PING frame: length, type, flags, stream identifier, and eight bytes of opaque data.
 const PING: &[u8] = &[0, 0, 8, 6, 0, 0, 0, 0, 0, b'a', b'n', b's', b'w', b'e', b'r', b'?', b'?'];
 
-/// A stream of HTTP/2 that two hold: the connection, and its [`Pinger`].
+/// An HTTP/2 stream with two owners: the connection and its [`Pinger`].
 #[derive(Debug)]
 pub(crate) struct PingStream<S>(Arc<Mutex<Inner<S>>>);
 
@@ -27,18 +28,18 @@ pub(crate) struct PingStream<S>(Arc<Mutex<Inner<S>>>);
 struct Inner<S> {
     stream: S,
     position: Position,
-    /// What is left to write of a PING.
+    /// The unwritten rest of a PING.
     ping: &'static [u8],
 }
 
-/// Where in its frames a stream is.
+/// The write position within the current frame.
 #[derive(Debug)]
 struct Position {
-    /// Bytes that are left of the preface or of a payload.
+    /// Remaining bytes of the preface or of a payload.
     left: usize,
-    /// Bytes of a frame's head that were written.
+    /// Written bytes of the frame header.
     head: usize,
-    /// The length that the frame's head begins with, as far as it was written.
+    /// The length field of the frame header, as far as it has been written.
     length: usize,
 }
 
@@ -68,7 +69,8 @@ impl Position {
 }
 
 impl<S> PingStream<S> {
-    /// The stream for a connection that begins with the preface, and for its pinger, which waits this long for an answer.
+    /// Creates the stream of a new connection and its pinger. `longest` is the pinger's timeout for
+    /// an answer.
     pub(crate) fn new(stream: S, longest: Duration) -> (Self, Pinger<S>) {
         let position = Position { left: PREFACE, head: 0, length: 0 };
         let shared = Arc::new(Mutex::new(Inner { stream, position, ping: &[] }));
@@ -81,7 +83,7 @@ impl<S> PingStream<S> {
 }
 
 impl<S: AsyncWrite + Unpin> Inner<S> {
-    /// Writes what is left of a PING.
+    /// Writes the rest of a PING.
     fn poll_ping(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.ping.is_empty() {
             match ready!(Pin::new(&mut self.stream).poll_write(context, self.ping))? {
@@ -93,17 +95,19 @@ impl<S: AsyncWrite + Unpin> Inner<S> {
     }
 }
 
-/// Asks an upstream whether it is there.
+/// Checks whether a silent upstream is still alive.
 pub(crate) struct Pinger<S> {
     stream: PingStream<S>,
     longest: Duration,
-    /// A PING was written, and may be answered until then.
+    /// The deadline for the answer to a PING that was written.
     patience: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S: AsyncWrite + Unpin> Pinger<S> {
-    /// With `silent` sends a PING, unless one is on its way already. Ready when the upstream has not answered in time, or the
-    /// stream is broken. Polled after the connection, by its task.
+    /// Sends a PING if `silent`, unless one is already pending.
+    ///
+    /// Ready if the upstream has not answered in time or the stream is broken. The connection's
+    /// task must poll the connection first, then the pinger.
     pub(crate) fn poll(&mut self, silent: bool, context: &mut Context<'_>) -> Poll<()> {
         if !silent {
             self.patience = None;

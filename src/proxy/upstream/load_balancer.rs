@@ -1,5 +1,6 @@
-//! Which upstream gets which request: in turn by weight, or the one with the fewest requests; the one that the
-//! visitor is kept at, where visitors are kept. One that is out gets none while another is not.
+//! Load balancing: weighted round robin, least connections and session affinity.
+//!
+//! Ejected and unhealthy upstreams get no requests while another upstream is available.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -11,18 +12,18 @@ use crate::cookie::{Cookies, SetCookie};
 use crate::http::FieldSection;
 use crate::proxy::upstream::pool::{Counted, Upstream};
 
-/// The longest order of turns: weights that make a longer one are rounded.
+/// Maximum length of the schedule. Weights that need a longer one are rounded.
 const LONGEST: usize = 1000;
 
-/// The upstreams of a site.
+/// The upstreams of a site and the balancing method.
 #[derive(Debug)]
 pub(crate) struct Balance {
     upstreams: Vec<Arc<Upstream>>,
     method: BalanceMethod,
-    /// Places among the upstreams, each as often as its weight says; empty where there is no choice.
+    /// The schedule: upstream indices, each as often as its weight. Empty for a single upstream.
     turns: Vec<usize>,
     turn: AtomicUsize,
-    /// The cookie that keeps a visitor at an upstream.
+    /// The name of the session affinity cookie.
     sticky: Option<String>,
 }
 
@@ -37,12 +38,13 @@ impl Balance {
         Self { upstreams, method, turns, turn: AtomicUsize::new(0), sticky }
     }
 
-    /// Every upstream.
+    /// All upstreams.
     pub(crate) fn all(&self) -> &[Arc<Upstream>] {
         &self.upstreams
     }
 
-    /// The upstream for the next request, as a place; the one in `kept` where that is not out.
+    /// Returns the index of the upstream for the next request. `kept` is preferred if that upstream
+    /// is available.
     pub(crate) fn next(&self, kept: Option<usize>) -> usize {
         if self.turns.is_empty() {
             return 0;
@@ -61,7 +63,7 @@ impl Balance {
                 let load = |place: &usize| {
                     self.upstreams.get(*place).map_or((0, 1), |it| (it.under_way(), it.weight()))
                 };
-                // a/x < b/y without a division.
+                // Compares a/x with b/y without a division.
                 let ((a, x), (b, y)) = (load(a), load(b));
                 (a * y).cmp(&(b * x))
             }),
@@ -69,12 +71,12 @@ impl Balance {
         chosen.or_else(|| turns.clone().next()).unwrap_or_default()
     }
 
-    /// The upstream in a place.
+    /// The upstream at this index.
     pub(crate) fn at(&self, place: usize) -> Option<&Arc<Upstream>> {
         self.upstreams.get(place)
     }
 
-    /// The upstreams in the order to try them: those that are out come last.
+    /// Returns the upstreams in the order of attempts, unavailable ones last.
     pub(crate) fn order(&self, first: usize) -> Vec<&Arc<Upstream>> {
         let (before, from) = self.upstreams.split_at_checked(first).unwrap_or((&[], &[]));
         let mut order: Vec<_> = from.iter().chain(before).collect();
@@ -82,13 +84,13 @@ impl Balance {
         order
     }
 
-    /// Counts a request of an upstream, where that matters.
+    /// Counts a request to an upstream, for the least-connections method only.
     pub(crate) fn count(&self, upstream: &Arc<Upstream>) -> Option<Counted> {
         let counts = self.method == BalanceMethod::LeastConnections && !self.turns.is_empty();
         counts.then(|| upstream.count())
     }
 
-    /// Where the visitor is kept, by the request's cookie.
+    /// Returns the index of the upstream named by the request's affinity cookie.
     pub(crate) fn kept(&self, fields: &FieldSection) -> Option<usize> {
         let name = self.sticky.as_deref()?;
         let cookies = Cookies::of(fields);
@@ -96,7 +98,7 @@ impl Balance {
         self.upstreams.iter().position(|upstream| upstream.has_tag(value))
     }
 
-    /// Removes the lines of an origin that set or delete the affinity cookie.
+    /// Removes the upstream's own `Set-Cookie` lines for the affinity cookie.
     pub(crate) fn remove_foreign(&self, fields: &mut FieldSection) {
         let Some(name) = self.sticky.as_deref() else { return };
         fields.remove_where(|field, line| {
@@ -104,7 +106,7 @@ impl Balance {
         });
     }
 
-    /// The cookie that keeps the visitor at an upstream, where the request did not have it already.
+    /// Returns the affinity cookie for the upstream, unless the request has it already.
     pub(crate) fn keep(
         &self,
         kept: Option<usize>,
@@ -120,7 +122,7 @@ impl Balance {
     }
 }
 
-/// Each place as often as its weight says, spread evenly.
+/// Builds the schedule: each index as often as its weight, evenly spread.
 fn turns(weights: &[usize]) -> Vec<usize> {
     if weights.len() <= 1 {
         return Vec::new();
@@ -133,7 +135,7 @@ fn turns(weights: &[usize]) -> Vec<usize> {
     }
     let mut all: Vec<(usize, usize, usize)> = Vec::new();
     for (place, weight) in weights.iter().enumerate() {
-        // The n-th turn of a weight w comes at (2n + 1) / 2w of the way.
+        // The n-th turn of a weight w is at (2n + 1) / 2w of the schedule.
         all.extend((0..*weight).map(|turn| ((2 * turn + 1), *weight, place)));
     }
     all.sort_by(|(a, x, place), (b, y, other)| (a * y).cmp(&(b * x)).then(place.cmp(other)));

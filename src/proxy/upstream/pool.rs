@@ -1,7 +1,7 @@
-//! Connections to upstreams, kept for the next request by the worker that opened them.
+//! Upstream connection pool, per worker.
 //!
-//! A connection belongs to the runtime of its worker, so each worker has its own shelf: taking and
-//! giving back never waits for another core.
+//! A connection belongs to the runtime of its worker. Each worker has its own pool, so that taking
+//! and releasing a connection never waits for another core.
 
 use std::collections::VecDeque;
 use std::io;
@@ -27,52 +27,52 @@ use crate::proxy::upstream::upstream_health::Standing;
 use crate::telemetry::Shard;
 use crate::tls::UpstreamTls;
 
-/// When to ask a silent upstream whether it is still there.
+/// TCP keepalive time for upstream connections.
 const KEEPALIVE: Duration = Duration::from_secs(60);
 
-/// How hands are shaken with an upstream.
+/// Settings for the TLS handshake with an upstream.
 #[derive(Debug, Clone)]
 pub struct UpstreamHandshake {
-    /// The settings of the handshake.
+    /// The rustls config.
     pub config: Arc<ClientConfig>,
-    /// Those for requests that switch protocols, which HTTP/1.1 alone can.
+    /// The rustls config for HTTP/1.1 only, such as for requests that switch protocols.
     pub http1: Arc<ClientConfig>,
-    /// The name that is asked for, and that the certificate has to have.
+    /// The name for SNI and certificate verification.
     pub name: ServerName<'static>,
-    /// What they were made from.
+    /// The settings that the configs were made from.
     pub settings: UpstreamTls,
 }
 
-/// An upstream: its settings, with the state that outlives them.
+/// An upstream: its settings, and state that survives a config reload.
 pub struct Upstream {
     address: Address,
     weight: usize,
-    /// Its names in the affinity cookie: the first is written, all of them are read.
+    /// Values in the affinity cookie: the first is written, all are accepted.
     tags: Vec<String>,
     tls: Option<UpstreamHandshake>,
-    /// What is known of the server at the address.
+    /// Health and load of the server at the address.
     known: Arc<Known>,
-    /// The connections to it, made with these settings of TLS.
+    /// Connections made with these TLS settings.
     pool: Arc<Pool>,
 }
 
-/// What is known of the server at an address, whatever the settings.
+/// Health and load of the server at an address, independent of the settings.
 #[derive(Debug, Default)]
 struct Known {
     standing: Standing,
-    /// Requests under way, where they are counted.
+    /// Requests in flight, if counted.
     under_way: AtomicUsize,
 }
 
 /// Connections to an upstream.
 #[derive(Debug)]
 struct Pool {
-    /// The upstream has asked for HTTP/1.1 in place of HTTP/2.
+    /// The upstream has rejected HTTP/2 with HTTP_1_1_REQUIRED.
     requires_http1: AtomicBool,
     shelves: Vec<Mutex<Shelf>>,
 }
 
-/// A worker's connections.
+/// The connections of one worker.
 #[derive(Debug, Default)]
 struct Shelf {
     idle: VecDeque<Idle>,
@@ -86,7 +86,7 @@ struct Idle {
     since: Instant,
 }
 
-/// A connection in use; given back when the response has ended well.
+/// A connection in use, released to the pool after a complete response.
 #[derive(Debug)]
 pub(crate) struct Lease {
     pub(crate) sender: Sender,
@@ -94,26 +94,29 @@ pub(crate) struct Lease {
     upstream: Arc<Upstream>,
     worker: u32,
     most_idle: u32,
-    /// Whom it belongs to, if not to the pool. Nobody else may use it: a login has authenticated it.
+    /// The owner of a private connection; `None` for pooled ones. The connection is authenticated
+    /// by a login, so no other client may use it.
     owner: Option<Arc<PrivateConnections>>,
-    /// The place on a shared connection, until the response has ended.
+    /// The stream of a shared connection, held until the response has ended.
     _stream: Option<Stream>,
     _counted: Option<Counted>,
 }
 
-/// What a request needs of its connection.
+/// The requirements of a request for its connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Need {
-    /// Nothing special.
+    /// Any connection.
     Any,
-    /// HTTP/1.1, which alone can switch protocols.
+    /// HTTP/1.1, the only version here that can switch protocols.
     Upgrade,
-    /// A connection that no other client uses, by HTTP/1.1 where there is a choice: the request authenticates it.
+    /// A connection without other clients, because the request authenticates it. HTTP/1.1 is
+    /// preferred.
     Private,
 }
 
-/// Upstream connections that belong to one client connection, since a login on it has authenticated them. They are
-/// closed together with it.
+/// Private upstream connections of one client connection, authenticated by a login.
+///
+/// They are closed together with the client connection.
 #[derive(Debug, Default)]
 pub(crate) struct PrivateConnections(Mutex<Vec<PrivateConnection>>);
 
@@ -125,7 +128,7 @@ struct PrivateConnection {
     since: Instant,
 }
 
-/// The most private connections of one client connection: one for each upstream that it has logged in to.
+/// Maximum private connections of a client connection, with one per upstream.
 const MAX_PRIVATE: usize = 8;
 
 impl PrivateConnections {
@@ -133,7 +136,7 @@ impl PrivateConnections {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The connection to one of these upstreams, unless it was idle for too long.
+    /// Takes the private connection to one of these upstreams, unless it was idle for too long.
     pub(crate) fn take(
         self: &Arc<Self>,
         upstreams: &[Arc<Upstream>],
@@ -160,7 +163,7 @@ impl PrivateConnections {
     }
 }
 
-/// A request under way, counted until its response has ended.
+/// Counts a request in flight until its response has ended.
 #[derive(Debug)]
 pub(crate) struct Counted(Arc<Known>);
 
@@ -177,8 +180,10 @@ impl std::fmt::Debug for Upstream {
 }
 
 impl Upstream {
-    /// An upstream for this many workers, named by `tags` in the affinity cookie. It goes on from the one `before` it at
-    /// the same address: its health and load, and its connections where TLS is the same.
+    /// Creates an upstream for this many workers, with `tags` for the affinity cookie.
+    ///
+    /// Health and load of `before`, the previous upstream at this address, are kept. Its
+    /// connections are kept if the TLS settings are equal.
     pub fn new(
         upstream: &WeightedUpstream,
         tags: Vec<String>,
@@ -200,19 +205,19 @@ impl Upstream {
             address: upstream.address.clone(),
             weight: usize::try_from(upstream.weight).unwrap_or(1).max(1),
             tags,
-            // Its sessions go on with it.
+            // Keeps the TLS session cache.
             tls: before.map_or(tls, |before| before.tls.clone()),
             known,
             pool: before.map_or_else(pool, |before| Arc::clone(&before.pool)),
         }
     }
 
-    /// Whether two are the same server, spoken to in the same way.
+    /// Whether both upstreams are the same server with the same TLS settings.
     fn shares_pool(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.pool, &other.pool)
     }
 
-    /// Whether it takes requests.
+    /// The health state.
     pub(crate) fn standing(&self) -> &Standing {
         &self.known.standing
     }
@@ -222,27 +227,27 @@ impl Upstream {
         &self.address
     }
 
-    /// Its share of the requests.
+    /// The load balancing weight.
     pub(crate) fn weight(&self) -> usize {
         self.weight
     }
 
-    /// Its name in a new affinity cookie.
+    /// The value for a new affinity cookie.
     pub(crate) fn tag(&self) -> &str {
         self.tags.first().map_or("", String::as_str)
     }
 
-    /// Whether a value of the affinity cookie names it.
+    /// Whether a value of the affinity cookie belongs to this upstream.
     pub(crate) fn has_tag(&self, value: &[u8]) -> bool {
         self.tags.iter().any(|tag| tag.as_bytes() == value)
     }
 
-    /// Whether it has refused connections or is not well, and is left alone for now.
+    /// Whether the upstream is ejected or unhealthy.
     pub fn is_out(&self) -> bool {
         self.known.standing.is_out()
     }
 
-    /// How many requests are under way, where they are counted.
+    /// The number of requests in flight, if counted.
     pub(crate) fn under_way(&self) -> usize {
         self.known.under_way.load(Relaxed)
     }
@@ -260,7 +265,8 @@ impl Upstream {
             .map(|shelf| shelf.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// A connection that stands already: a place on a shared one, or the idle one used last.
+    /// Takes a pooled connection: a stream of a shared connection, or the most recently used idle
+    /// one.
     pub(crate) fn take(
         self: &Arc<Self>,
         worker: usize,
@@ -286,12 +292,13 @@ impl Upstream {
         Some(Lease { patience, ..lease })
     }
 
-    /// Whether a request is to be sent by HTTP/1.1 where there is a choice.
+    /// Whether a request prefers HTTP/1.1.
     fn wants_http1(&self, need: Need) -> bool {
         need != Need::Any || self.pool.requires_http1.load(Relaxed)
     }
 
-    /// Notes that it rejects HTTP/2 (RFC 9113 section 7, HTTP_1_1_REQUIRED). Whether HTTP/1.1 can be spoken instead.
+    /// Records that the upstream rejects HTTP/2 (RFC 9113 section 7, HTTP_1_1_REQUIRED). Returns
+    /// whether HTTP/1.1 can be used instead.
     pub(crate) fn require_http1(&self) -> bool {
         if self.tls.is_some() && !self.pool.requires_http1.swap(true, Relaxed) {
             tracing::info!(upstream = %self.address, "upstream requires HTTP/1.1");
@@ -310,7 +317,8 @@ impl Upstream {
         let sender = match self.open_in_time(limits, timeouts.connect, need).await {
             Ok(sender) => sender,
             Err(error) => {
-                // One that speaks HTTP/2 only is not down: clients choose what they need.
+                // A failure caused by the request's need for HTTP/1.1 must not eject the upstream:
+                // it may support only HTTP/2, and clients select their needs.
                 let chosen = need != Need::Any && self.tls.is_some();
                 if !chosen && let Some(pause) = self.known.standing.refused() {
                     tracing::warn!(upstream = %self.address, ?pause, "upstream refused connection, ejected");
@@ -336,7 +344,7 @@ impl Upstream {
         Ok(self.lease(sender, stream, worker, limits))
     }
 
-    /// Opens a connection within a time.
+    /// Opens a connection, with a timeout.
     pub(crate) async fn open_in_time(
         &self,
         limits: &Limits,
@@ -400,7 +408,7 @@ impl Upstream {
         }
     }
 
-    /// Closes a worker's connections that were idle for too long or have died.
+    /// Closes a worker's connections that are dead or were idle for too long.
     pub(crate) fn sweep(&self, worker: usize, longest: Duration) {
         let Some(mut shelf) = self.shelf(worker) else { return };
         shelf.idle.retain_mut(|idle| idle.connection.is_ready() && idle.since.elapsed() < longest);
@@ -413,37 +421,39 @@ impl Upstream {
     }
 }
 
-/// A new connection of HTTP/1.1.
+/// Creates an HTTP/1.1 connection.
 fn http1(socket: SocketIo, limits: &Limits) -> Sender {
     Sender::Http1(Box::new(Http1Upstream::new(socket, limits)))
 }
 
 impl Lease {
-    /// The upstream that it leads to.
+    /// The upstream of the connection.
     pub(crate) fn upstream(&self) -> &Arc<Upstream> {
         &self.upstream
     }
 
-    /// Counts the request as under way until the response has ended.
+    /// Attaches the guard that counts the request in flight.
     pub(crate) fn counted(self, counted: Option<Counted>) -> Self {
         Self { _counted: counted, ..self }
     }
 
-    /// Keeps the connection from other clients from now on: it belongs to `owner`, or is closed after this exchange. One
-    /// that other clients share already stays as it is: no login is sent on it.
+    /// Reserves an HTTP/1.1 connection for `owner`. Without an owner the connection is closed after
+    /// this exchange.
+    ///
+    /// A shared HTTP/2 connection is unchanged: no login is sent on it.
     pub(crate) fn make_private(&mut self, owner: Option<&Arc<PrivateConnections>>) {
         if matches!(self.sender, Sender::Http1(_)) {
             self.own(owner);
         }
     }
 
-    /// Gives a connection that no other client uses to its owner.
+    /// Reserves a connection, which no other client uses, for its owner.
     pub(crate) fn own(&mut self, owner: Option<&Arc<PrivateConnections>>) {
-        // One of its own ends together with the exchange.
+        // A temporary owner is dropped after the exchange, and so is the connection.
         self.owner = Some(owner.map(Arc::clone).unwrap_or_default());
     }
 
-    /// Puts the connection back for the next request.
+    /// Releases the connection for the next request.
     pub(crate) fn give_back(self) {
         if matches!(&self.sender, Sender::Http1(connection) if !connection.is_reusable()) {
             return;
@@ -453,7 +463,7 @@ impl Lease {
         if let Some(owner) = owner {
             return owner.keep(PrivateConnection { upstream, sender, patience, since });
         }
-        // A shared one is there already.
+        // A shared connection is already in the pool.
         let Sender::Http1(connection) = sender else { return };
         let most_idle = usize::try_from(most_idle).unwrap_or(usize::MAX);
         if let Ok(worker) = usize::try_from(worker)

@@ -1,22 +1,22 @@
-//! How often requests may be sent again: a share of all requests, so that an upstream in trouble does not get
-//! more of them than there are.
+//! Retry budget: retries are limited to a share of all requests, so that they do not overload a
+//! failing upstream.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::config::settings::Retries;
 
-/// How long retries are held against the requests of the same time.
+/// The window in which retries are compared with requests.
 const WINDOW: Duration = Duration::from_secs(10);
 
-/// What a worker has sent again. It is looked at only when something has failed.
+/// The retries of one worker. The budget is checked only after a failure.
 #[derive(Debug)]
 pub(crate) struct RetryBudget(Mutex<Window>);
 
 #[derive(Debug)]
 struct Window {
     began: Instant,
-    /// The worker's requests when it began.
+    /// The worker's request count at the start of the window.
     requests: u64,
     retries: u64,
 }
@@ -26,7 +26,8 @@ impl RetryBudget {
         Self(Mutex::new(Window { began: now, requests: 0, retries: 0 }))
     }
 
-    /// Whether a request may be sent again; if so, it is counted. `requests` is how many there were so far.
+    /// Whether a retry is allowed; an allowed retry is counted. `requests` is the worker's request
+    /// count so far.
     pub(crate) fn take(&self, now: Instant, requests: u64, allowed: &Retries) -> bool {
         let mut window = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if now.saturating_duration_since(window.began) >= WINDOW {

@@ -1,35 +1,38 @@
-//! Whether an upstream takes requests: one that has refused a connection is left alone for a while, longer each
-//! time, and one that says that it is not well until it says otherwise; both where there are others.
+//! Upstream health: ejection with exponential backoff after refused connections, and the state of
+//! active health checks.
+//!
+//! An unavailable upstream is skipped while another one is available.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-/// How long an upstream is left alone after its first refusal, and at most.
+/// Initial and maximum ejection time.
 const FIRST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// Whether an upstream takes connections.
+/// The health of an upstream.
 #[derive(Debug, Default)]
 pub(crate) struct Standing {
-    /// Refusals in a row.
+    /// Consecutive refused connections.
     refusals: AtomicU32,
-    /// Until when it is left alone, in milliseconds of our own clock; 0 while it works.
+    /// The end of the ejection, in milliseconds of `now`; 0 if not ejected.
     out_until: AtomicU64,
-    /// It has answered badly when it was asked.
+    /// Active health checks have marked the upstream as unhealthy.
     unwell: AtomicBool,
-    /// Answers in a row that say otherwise.
+    /// Consecutive check results that contradict `unwell`.
     contrary: AtomicU32,
 }
 
 impl Standing {
-    /// Whether it is left alone now.
+    /// Whether the upstream is ejected or unhealthy.
     pub(crate) fn is_out(&self) -> bool {
         let until = self.out_until.load(Relaxed);
         (until != 0 && now() < until) || self.unwell.load(Relaxed)
     }
 
-    /// It was asked whether it is well. Returns whether that makes a change, which takes some answers in a row.
+    /// Records the result of a health check. Returns whether the state changes, which needs several
+    /// consecutive results.
     pub(crate) fn asked(&self, well: bool, healthy_after: u32, unhealthy_after: u32) -> bool {
         if self.unwell.load(Relaxed) != well {
             self.contrary.store(0, Relaxed);
@@ -44,12 +47,12 @@ impl Standing {
         changes
     }
 
-    /// Nobody asks any more.
+    /// Clears the unhealthy state when health checks are disabled.
     pub(crate) fn unasked(&self) {
         self.unwell.store(false, Relaxed);
     }
 
-    /// It has taken a connection. Returns whether it had refused before.
+    /// Records a successful connection. Returns whether the previous attempt was refused.
     pub(crate) fn works(&self) -> bool {
         if self.refusals.load(Relaxed) == 0 {
             return false;
@@ -58,9 +61,10 @@ impl Standing {
         self.refusals.swap(0, Relaxed) > 0
     }
 
-    /// It has refused one. Returns for how long it is left alone, the first time that it is.
+    /// Records a refused connection. Returns the ejection time; `None` if the upstream is already
+    /// unavailable.
     pub(crate) fn refused(&self) -> Option<Duration> {
-        // Several requests may find out at the same time.
+        // Concurrent requests may fail at the same time.
         if self.is_out() {
             return None;
         }
@@ -72,7 +76,7 @@ impl Standing {
     }
 }
 
-/// Milliseconds since the first use of it, and one: 0 is no time.
+/// Milliseconds since the first call, plus one, because 0 means "not ejected".
 fn now() -> u64 {
     static START: LazyLock<Instant> = LazyLock::new(Instant::now);
     u64::try_from(START.elapsed().as_millis()).unwrap_or(u64::MAX).saturating_add(1)
