@@ -1,8 +1,7 @@
 //! Application startup and shutdown: builds the proxy from a config, binds the sockets, serves, drains.
 //!
 //! [`build`] creates the long-lived state once. [`Bound::run`] serves until a stop signal. Tests call the same
-//! functions
-//! with port 0.
+//! functions with port 0.
 
 #[cfg(feature = "acme")]
 mod acme;
@@ -194,8 +193,7 @@ pub(crate) fn is_json(format: LogFormat, terminal: bool) -> bool {
 
 impl Bound {
     /// Enables config reloads, on SIGHUP and when a config file changes. In-flight requests keep the config that
-    /// they
-    /// started with.
+    /// they started with.
     pub fn reloading(self, path: PathBuf, overrides: Overrides) -> Self {
         Self { reload: Some(Source { path, overrides, adapt: self.adapt }), ..self }
     }
@@ -300,8 +298,7 @@ impl Bound {
     }
 
     /// Accepts connections until `stop` completes. In-flight requests continue in the workers. Metrics and health
-    /// are
-    /// served as long as the runtime exists.
+    /// are served as long as the runtime exists.
     async fn serve(mut self, stop: impl Future<Output = ()>) -> anyhow::Result<Engine> {
         let Addresses { http, https, .. } = self.addresses();
         let admin = self.admin_socket.as_ref().map(ToString::to_string);

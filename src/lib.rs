@@ -1,15 +1,12 @@
 //! consentry is a reverse proxy that enforces cookie consent. It reads the visitor's consent cookie and strips
-//! every
-//! cookie and beacon of a category without consent, in both directions.
+//! every cookie and beacon of a category without consent, in both directions.
 //!
 //! Most users run the binary. A Rust server can use the same filter without the proxy, as a tower
-//! [`Layer`](tower::Layer):
-//! see [`filter::ConsentLayer`] and `docs/layer.md`.
+//! [`Layer`](tower::Layer): see [`filter::ConsentLayer`] and `docs/layer.md`.
 //!
 //! Modules depend only on the modules after them: [`cli`] → [`app`] → `ext_proc` → [`proxy`], [`admin`] → [`page`]
-//! →
-//! [`centre`] → [`receipts`] → [`telemetry`] → [`filter`] → [`locale`], [`policy`] → [`catalogue`] → [`consent`] →
-//! [`cookie`] → `http`. [`config`] produces the settings of all of them. The last six are pure: no I/O, no clock,
+//! → [`centre`] → [`receipts`] → [`telemetry`] → [`filter`] → [`locale`], [`policy`] → [`catalogue`] → [`consent`]
+//! → [`cookie`] → `http`. [`config`] produces the settings of all of them. The last six are pure: no I/O, no clock,
 //! no async.
 
 #![forbid(unsafe_code)]

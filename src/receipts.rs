@@ -1,16 +1,12 @@
 //! Consent receipts: the proof of each decision made on consentry's own pages.
 //!
 //! The previous step, `centre`, records a receipt before it answers. A writer thread chooses one of three outcomes.
-//! The
-//! receipt is stored, in a SQLite file or on a PostgreSQL server. Or it is spooled in a local SQLite file, and
-//! moved to the
-//! store later. Or it is refused together with the decision. A second thread owns the store connection, so that a
-//! store that
-//! hangs blocks nothing else.
+//! The receipt is stored, in a SQLite file or on a PostgreSQL server. Or it is spooled in a local SQLite file, and
+//! moved to the store later. Or it is refused together with the decision. A second thread owns the store
+//! connection, so that a store that hangs blocks nothing else.
 //!
 //! The visitor is answered once the outcome is known. No confirmed receipt is in memory only, and no refused
-//! receipt is
-//! stored later.
+//! receipt is stored later.
 
 mod backoff;
 mod error;
@@ -134,8 +130,7 @@ impl Receipts {
     }
 
     /// Ends the writer within a time limit. Each receipt in memory gets its outcome, and the spool is moved to the
-    /// store if
-    /// the store works. Later receipts are refused.
+    /// store if the store works. Later receipts are refused.
     pub async fn close(&self, within: Duration) {
         let (closed, end) = oneshot::channel();
         if self.queue.try_send(Message::Close(Instant::now() + within, closed)).is_ok() {

@@ -1,6 +1,5 @@
 //! Access control of the admin listener: rejects pages of other sites (DNS rebinding, cross-site requests), and
-//! checks
-//! the token if one is configured.
+//! checks the token if one is configured.
 
 use std::net::Ipv4Addr;
 
@@ -53,8 +52,7 @@ impl Access {
     }
 
     /// Whether `Host` is an IP address, which no DNS answer changes, or an allowed name. A client without `Host` is
-    /// not a
-    /// browser.
+    /// not a browser.
     fn allows_host(&self, headers: &HeaderMap) -> bool {
         let mut hosts = headers.get_all(HOST).iter();
         let (Some(host), None) = (hosts.next(), hosts.next()) else {

@@ -1,8 +1,7 @@
 //! Conversion from OpenMetrics to the older Prometheus text format, which more tools support.
 //!
 //! For these metrics the formats differ only in the type line of a counter. OpenMetrics declares the family `x` for
-//! the
-//! sample `x_total`. The older format declares `x_total`.
+//! the sample `x_total`. The older format declares `x_total`.
 
 /// Rewrites the type lines of counters and removes lines that the older format does not support.
 pub(super) fn to_prometheus(open_metrics: &str) -> String {

@@ -1,6 +1,5 @@
 //! Token authentication: a bearer token (RFC 6750 section 2.1), or the password of any user (RFC 7617), which
-//! browsers
-//! can prompt for.
+//! browsers can prompt for.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

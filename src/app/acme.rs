@@ -31,8 +31,7 @@ const CACHE_WITHIN: Duration = Duration::from_secs(1);
 /// Orders and renews the certificate.
 ///
 /// The library sets no deadline for requests to the ACME server, so an order without a result is restarted after a
-/// time
-/// limit.
+/// time limit.
 pub(super) struct Asking {
     acme: Acme,
     client: Arc<ClientConfig>,

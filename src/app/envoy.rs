@@ -18,8 +18,7 @@ use crate::telemetry::Metrics;
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
 /// Removes the settings that do not apply to the external processor. Envoy, or a `consentry run` beside it, listens
-/// for
-/// clients, checks the health of upstreams, and stores receipts.
+/// for clients, checks the health of upstreams, and stores receipts.
 pub(super) fn only_heads(config: Config) -> Config {
     let listen = Listen { http: None, https: None, ..config.listen };
     let without_health = |site: Site| {

@@ -1,8 +1,8 @@
 //! Config reload, on SIGHUP and when a config file changes.
 //!
 //! A reload is all or nothing. After an error the previous config stays active, and the failure is counted, logged,
-//! and
-//! reported by `/readyz`. A file counts as changed when its metadata differs from the metadata before it was read.
+//! and reported by `/readyz`. A file counts as changed when its metadata differs from the metadata before it was
+//! read.
 
 use std::path::PathBuf;
 use std::sync::Arc;

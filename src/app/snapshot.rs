@@ -108,8 +108,7 @@ fn client_configs(tls: &UpstreamTls) -> Result<[Arc<ClientConfig>; 2], TlsError>
 
 impl Lasting {
     /// Builds the state of a config. A site keeps the observations and upstream connections of the previous site
-    /// with
-    /// the same name.
+    /// with the same name.
     pub(super) fn snapshot(
         &self,
         config: Config,

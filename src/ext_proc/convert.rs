@@ -144,8 +144,7 @@ impl Head {
     }
 
     /// Removes `Set-Cookie` lines added by consentry, last ones first, if the response would exceed Envoy's field
-    /// limit.
-    /// `lines` is the number of lines sent by the origin.
+    /// limit. `lines` is the number of lines sent by the origin.
     pub(super) fn limit_fields(&mut self, lines: usize) {
         // If the origin sent more fields, Envoy's limit is higher. Nothing is added to them.
         let most = MAX_FIELDS.max(self.sent) - self.pseudo;

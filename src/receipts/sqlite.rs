@@ -125,8 +125,7 @@ impl Sqlite {
 }
 
 /// Creates a missing file with mode 0600, which SQLite also gives to the files beside it. Existing files get this
-/// mode
-/// if they belong to this user.
+/// mode if they belong to this user.
 fn keep_private(path: &Path) {
     let new = OpenOptions::new().write(true).create_new(true).mode(PRIVATE).open(path);
     if new.is_ok() {

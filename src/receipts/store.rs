@@ -32,8 +32,7 @@ pub trait Store: Send {
     /// Adds receipts in one transaction. An existing receipt or tombstone with the same id is kept.
     ///
     /// `commit` is called once, right before COMMIT. If it returns `false`, the transaction is rolled back. After
-    /// an error that
-    /// follows the call, it is unknown whether the receipts are in the store.
+    /// an error that follows the call, it is unknown whether the receipts are in the store.
     ///
     /// # Errors
     /// When the store is unavailable, or [`ReceiptsError::Cancelled`].
@@ -52,8 +51,7 @@ pub trait Store: Send {
     }
 
     /// Replaces receipts with tombstones: rows that contain only the id and the time `now`. A later insert with one
-    /// of these
-    /// ids, from any spool, has no effect.
+    /// of these ids, from any spool, has no effect.
     ///
     /// # Errors
     /// When the store is unavailable.

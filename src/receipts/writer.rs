@@ -7,14 +7,11 @@
 //! | failed | goes to the spool immediately; only the background work tries the store, with a backoff |
 //!
 //! A receipt that the spool rejects too is refused. If COMMIT was sent without a reply, or the visitor stopped
-//! waiting, the
-//! refused receipt is also erased with a tombstone, so that it is not stored later. Receipt ids are random and
-//! stores ignore
-//! known ids, so a receipt in both the store and the spool is stored once.
+//! waiting, the refused receipt is also erased with a tombstone, so that it is not stored later. Receipt ids are
+//! random and stores ignore known ids, so a receipt in both the store and the spool is stored once.
 //!
 //! The background work moves the spool to the store, retries erasures, and deletes expired receipts. The store and
-//! the
-//! spool each have a backoff.
+//! the spool each have a backoff.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
@@ -422,8 +419,7 @@ impl<S: Spool> Writer<S> {
     }
 
     /// Answers visitors, and counts the outcomes of their receipts. If a visitor no longer waits, the receipt is
-    /// refused,
-    /// because the decision was not confirmed.
+    /// refused, because the decision was not confirmed.
     fn answer(&mut self, jobs: Vec<Job>, outcome: Outcome, maybe_stored: bool) {
         let mut count = 0;
         let mut refused = 0;

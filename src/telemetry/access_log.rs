@@ -1,10 +1,8 @@
 //! The access log: one line per request, with site, method, path without query, status, duration and counts. Never
-//! a
-//! cookie value.
+//! a cookie value.
 //!
 //! A separate thread writes the lines, so that a slow reader of the log never delays a request. Lines are dropped
-//! when the
-//! reader falls behind.
+//! when the reader falls behind.
 
 use std::fmt::Write as _;
 use std::net::IpAddr;

@@ -1,8 +1,7 @@
 //! Per-worker batching of access log lines.
 //!
 //! A worker collects the lines of one turn of its event loop and passes them to the log thread together. Passing
-//! each line
-//! alone would wake that thread, and cost a system call, for each request.
+//! each line alone would wake that thread, and cost a system call, for each request.
 
 use std::cell::RefCell;
 use std::io::{self, Write};

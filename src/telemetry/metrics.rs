@@ -1,8 +1,7 @@
 //! Metrics: one shard of counters per worker, summed when they are read.
 //!
 //! A worker writes only to its own shard, so a request needs no lock and touches no contended cache line. Labels
-//! are closed
-//! sets: sites, categories, sources and kinds come from the config or from enums, never from requests.
+//! are closed sets: sites, categories, sources and kinds come from the config or from enums, never from requests.
 
 mod counter;
 mod family;

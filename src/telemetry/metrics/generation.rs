@@ -130,8 +130,7 @@ impl Generation {
     }
 
     /// Adds the counts of another generation to the first worker's, matching sites by name. Sites that no longer
-    /// exist
-    /// are skipped.
+    /// exist are skipped.
     pub(super) fn absorb(&self, other: &Self) {
         for (place, labels) in self.sites.iter().enumerate() {
             let found = other.sites.iter().position(|theirs| theirs.name == labels.name);
