@@ -83,7 +83,7 @@ fn settings_of(config: &Config) -> Result<settings::Receipts, Failure> {
     config.receipts.ok_or_else(|| Failure::Usage("the config has no [receipts]".to_owned()))
 }
 
-/// Opens the spool if it exists. Reading it removes no receipt.
+/// Opens the spool if it exists. A missing spool is not created.
 fn spool(settings: &settings::Receipts) -> Result<Option<Sqlite>, Failure> {
     let there = settings.spool.exists();
     let spool = there.then(|| Sqlite::open(&settings.spool, Durability::Batch)).transpose();
