@@ -1,4 +1,4 @@
-//! One ext_proc stream: filters the head of a request and the head of its response.
+//! One stream of the external processor: filters the head of a request and the head of its response.
 //!
 //! Previous step: `service`. If a stream ends before its response was filtered, that is an error.
 

@@ -1,4 +1,4 @@
-//! The end of ext_proc streams, with a gRPC client as the peer.
+//! The end of processor streams, with a gRPC client as the peer.
 
 use envoy_types::pb::envoy::config::core::v3::{HeaderMap, HeaderValue};
 use envoy_types::pb::envoy::service::ext_proc::v3::external_processor_client::ExternalProcessorClient;
