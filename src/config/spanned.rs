@@ -6,7 +6,7 @@ use std::ops::Range;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 
-/// A value with its place in the text, in octets. In the schema it is the value.
+/// A value with its position in the text, as a byte range. The schema is that of the value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Spanned<T>(toml::Spanned<T>);
 
