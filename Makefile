@@ -1,8 +1,8 @@
-# The commands of this repository. `make test` does all of its own set-up.
+# Build and test commands. `make test` installs everything that it needs.
 
 .PHONY: test installed apps applications check docs bench instructions compare pingora fuzz fuzzers static sbom supply pgo image deb
 
-test: ## Install what is missing, then run everything
+test: ## Install missing dependencies, then run all tests
 	$(MAKE) -j2 installed deb fuzzers
 	cargo test --locked
 	cargo test --locked --test real
@@ -10,70 +10,70 @@ test: ## Install what is missing, then run everything
 	cargo test --locked --features otel --test otel
 	$(MAKE) -j2 apps instructions fuzz FUZZ_SECONDS=20
 
-installed: ## Install what the tests need from Debian, PyPI and npm, where it is missing
+installed: ## Install missing test dependencies from Debian, PyPI and npm
 	tests/real/install.sh
 	$(MAKE) applications
 
-apps: static applications ## Real applications behind the static binary, driven in Chromium
+apps: static applications ## Test real applications behind the static binary, in Chromium
 	node tests/apps/run.mjs
 
-applications: ## Install the applications of `make apps` where they are missing
+applications: ## Install missing applications of `make apps`
 	tests/apps/install.sh
 
-check: ## Formatting and lints
+check: ## Check formatting and lints
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo clippy --locked --no-default-features --lib --bins -- -D warnings
 	cargo clippy --locked --features otel --lib --test otel -- -D warnings
 
-docs: ## The library's documentation
+docs: ## Build the library documentation
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
 
-bench: ## How long the parts take
+bench: ## Benchmark the parts of a request
 	cargo bench --locked --bench filter
 
-instructions: ## How many instructions each part takes, against what is recorded (needs valgrind)
+instructions: ## Compare the instruction count of each part with the recorded count (needs valgrind)
 	gungraun-runner --version > /dev/null 2>&1 || cargo install --locked gungraun-runner --version 0.20.0
 	cargo test --locked --test instructions
 
-compare: static pingora ## Beside nginx, HAProxy, Envoy and Pingora, on this machine
+compare: static pingora ## Benchmark against nginx, HAProxy, Envoy and Pingora, on this machine
 	python3 deploy/bench/bench.py --consentry deploy/container/consentry --markdown target/bench.md --svg target/bench.svg
 
-pingora: ## Pingora with the same filter, a contestant of `make compare` (needs cmake)
+pingora: ## Build Pingora with the same filter, for `make compare` (needs cmake)
 	cargo build --release --manifest-path deploy/bench/peers/pingora/Cargo.toml --target-dir target/pingora
 
 FUZZ_SECONDS = 60
-# The same octets each time; 0 for others.
+# A fixed seed gives the same inputs each time. 0 selects a random seed.
 FUZZ_SEED = 1
-fuzz: fuzzers ## Arbitrary bytes for a minute each: the service, its parsers, the filter, the config; two at a time (needs h11, by `make installed`)
+fuzz: fuzzers ## Fuzz the service, its parsers, the filter and the config for a minute per target, two targets at a time (needs h11, from `make installed`)
 	cargo fuzz list | xargs -P 2 -I @ sh -c 'mkdir -p fuzz/corpus/@ && \
 		if cargo fuzz run --sanitizer none @ fuzz/corpus/@ fuzz/seeds/@ -- -max_total_time=$(FUZZ_SECONDS) -seed=$(FUZZ_SEED) -max_len=4096 -print_final_stats=1 \
 			> fuzz/corpus/@.log 2>&1; \
 		then echo "@: $$(sed -n "s/stat::number_of_executed_units: *//p" fuzz/corpus/@.log) runs, nothing found"; \
 		else echo "@: something was found"; tail -n 50 fuzz/corpus/@.log; exit 1; fi'
 
-fuzzers: ## What `make fuzz` runs (installs cargo-fuzz where it is missing)
+fuzzers: ## Build the fuzz targets (installs cargo-fuzz if missing)
 	cargo fuzz --version > /dev/null 2>&1 || cargo install --locked cargo-fuzz --version 0.13.2
 	cargo fuzz build --sanitizer none
 
 STATIC = x86_64-unknown-linux-gnu
-static: ## The static binary, where the image takes it from
+static: ## Build the static binary and copy it to the image's build context
 	RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked --release --target $(STATIC)
 	cp target/$(STATIC)/release/consentry deploy/container/consentry
 
-sbom: ## What the binary is made of, by CycloneDX: target/consentry.cdx.json (installs cargo-cyclonedx where it is missing)
+sbom: ## Generate the CycloneDX SBOM of the binary: target/consentry.cdx.json (installs cargo-cyclonedx if missing)
 	cargo cyclonedx --version > /dev/null 2>&1 || cargo install --locked cargo-cyclonedx --version 0.5.9
 	cargo cyclonedx --quiet --format json --spec-version 1.5 --target $(STATIC) --no-build-deps --override-filename consentry.cdx
 	mkdir -p target && mv consentry.cdx.json target
 
-supply: ## Licences, bans, sources and advisories of the libraries; the last from the network (installs cargo-deny where it is missing)
+supply: ## Check licences, bans, sources and advisories of the dependencies; advisories come from the network (installs cargo-deny if missing)
 	cargo deny --version > /dev/null 2>&1 || cargo install --locked cargo-deny --version 0.20.2
 	cargo deny check licenses bans sources
 	cargo deny check advisories
 
 PROFILE = target/pgo
 LLVM_PROFDATA = llvm-profdata-22
-pgo: ## The static binary with a profile of its own load, as target/pgo/consentry (needs llvm-profdata, and what deploy/bench needs)
+pgo: ## Build the profile-guided static binary: target/pgo/consentry (needs llvm-profdata, and the dependencies of deploy/bench)
 	rm -rf $(PROFILE)
 	RUSTFLAGS="-Cprofile-generate=$(CURDIR)/$(PROFILE)/raw" cargo build --locked --release --target $(STATIC) --target-dir $(PROFILE)/build
 	python3 deploy/bench/bench.py --consentry $(PROFILE)/build/$(STATIC)/release/consentry --proxies consentry \
@@ -83,11 +83,11 @@ pgo: ## The static binary with a profile of its own load, as target/pgo/consentr
 		cargo build --locked --release --target $(STATIC) --target-dir $(PROFILE)/build
 	cp $(PROFILE)/build/$(STATIC)/release/consentry $(PROFILE)/consentry
 
-image: static ## The container image, of one static binary (needs buildah); the OCI format has no HEALTHCHECK
+image: static ## Build the container image with one static binary (needs buildah); the OCI format has no HEALTHCHECK
 	buildah --storage-driver=vfs bud --format=docker --isolation=chroot -t consentry deploy/container
 
 PACKAGE = target/deb
-deb: static ## The Debian package, with the manual and the completions (needs cargo-deb)
+deb: static ## Build the Debian package with manual pages and shell completions (needs cargo-deb)
 	cargo deb --version > /dev/null 2>&1 || cargo install --locked cargo-deb --version 3.8.0
 	mkdir -p $(PACKAGE)/man
 	deploy/container/consentry man $(PACKAGE)/man

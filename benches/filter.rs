@@ -1,4 +1,5 @@
-//! How long the parts of a request take: `make bench`. For people; machines count instructions.
+//! Criterion benchmarks of the parts of a request: `make bench`. `make instructions` counts instructions for
+//! regression tests.
 
 #![allow(
     missing_docs,
@@ -57,7 +58,7 @@ fn look_ups(criterion: &mut Criterion) {
     }
 }
 
-/// One sample of each source, in a header of two kilobytes.
+/// One sample of each source, in a two-kilobyte header.
 fn sources(criterion: &mut Criterion) {
     for (tool, header) in support::headers() {
         let reader = support::reader(&tool);

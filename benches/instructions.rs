@@ -1,6 +1,6 @@
-//! How many instructions the parts of a request take, and each consent source for a header of two kilobytes:
-//! `make instructions`. Counted by valgrind, and so the same on every run of the same binary; `benches/instructions.txt` has
-//! the counts that must not grow.
+//! Instruction counts of the parts of a request, and of each consent source for a two-kilobyte header: `make
+//! instructions`. Valgrind counts them, so every run of the same binary gives the same result.
+//! `benches/instructions.txt` contains the recorded counts, which must not grow.
 
 #![allow(
     missing_docs,
@@ -44,17 +44,17 @@ impl Prepared {
     }
 }
 
-/// A tool's reader and a header that holds its cookie; read once, so that nothing is made for the first time,
-/// and never dropped, which would be counted too.
+/// A tool's reader and a header with its cookie. Both are warmed up, so that one-time initialisation is not
+/// counted, and leaked, so that dropping them is not counted.
 fn prepare(tool: &str) -> &'static Prepared {
     let (_, header) = support::headers().find(|(other, _)| other == tool).expect("a sample");
     let prepared = Prepared { reader: support::reader(tool), header };
-    // Often, so that what the allocator puts off is done.
+    // Many times, so that the allocator's deferred work is done.
     (0..100).for_each(|_| assert!(prepared.read().is_decided(), "{tool}"));
     Box::leak(Box::new(prepared))
 }
 
-/// `auto`, where the visitor has no consent cookie.
+/// The source `auto`, for a visitor without a consent cookie.
 fn prepare_without(cookies: &str) -> &'static Prepared {
     let mut header = cookies.to_owned();
     while header.len() < 2048 {
@@ -103,7 +103,7 @@ fn read_consent(prepared: &Prepared) -> Consent {
     black_box(prepared.read())
 }
 
-/// As many `Set-Cookie` lines.
+/// This many `Set-Cookie` lines.
 fn lines(count: usize) -> Vec<&'static str> {
     SET_COOKIES.into_iter().cycle().take(count).collect()
 }
@@ -123,7 +123,7 @@ fn read_set_cookies(lines: Vec<&'static str>) -> Vec<&'static str> {
     lines
 }
 
-/// A site's policy with so many rules.
+/// A site's policy with this many rules.
 fn policy(rules: usize) -> &'static Policy {
     let settings = support::settings(&support::rules(rules));
     &Box::leak(Box::new(settings)).policy
@@ -145,7 +145,7 @@ fn decide(policy: &Policy) -> bool {
     policy.held_cookie(black_box(b"name_3"), &Cookies::default(), &consent).permitted
 }
 
-/// An origin that answers at once, with these lines.
+/// An origin that answers immediately with these lines.
 #[derive(Clone)]
 struct Origin(Vec<&'static str>);
 
@@ -189,7 +189,7 @@ impl Whole {
     }
 }
 
-/// A filter that has seen such requests before; `cookies` says whether the visitor sends any.
+/// A filter that has already seen such requests. `cookies` is whether the client sends cookies.
 fn whole(cookies: bool, set_cookies: usize) -> &'static Whole {
     let filter = Arc::new(Filter::new(support::settings("")));
     let cookie =
@@ -210,12 +210,12 @@ fn filter(whole: &Whole) -> Answer {
     black_box(whole.answer())
 }
 
-/// The same on a connection that has just brought such a request.
+/// The same on a connection that has just sent such a request.
 fn remembering(cookies: bool, set_cookies: usize) -> &'static Whole {
     let Whole { layer, origin, cookie } = whole(cookies, set_cookies);
     let layer = layer.clone().recalling(Arc::new(Recall::default()));
     let whole = Whole { layer, origin: origin.clone(), cookie: cookie.clone() };
-    // Remembered until the second ends: it has to be a new one.
+    // Entries are valid until the end of the second, so measuring starts in a new second.
     let now = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     let began = now().as_secs();
     while now().as_secs() == began {
@@ -240,7 +240,7 @@ struct Page {
 }
 
 impl Page {
-    /// The length of the rewritten page.
+    /// Rewrites the page and returns its length.
     fn rewrite(&self) -> usize {
         let request = Request::get("/shop?page=2").header("host", "shop.example");
         let request = request.header("accept", "text/html").header("sec-fetch-dest", "document");
@@ -258,7 +258,7 @@ impl Page {
     }
 }
 
-/// A page of 64 KiB whose `<body>` begins after `head` bytes, on a site with this TOML.
+/// A 64 KiB page whose `<body>` starts after `head` bytes, on a site with this TOML.
 fn page(toml: &str, head: usize, media_type: &'static str) -> &'static Page {
     let toml = format!("{toml}\n[[site]]\nupstream = 'http://127.0.0.1:1'");
     let config = config::parse(&toml, None, &Overrides::default()).unwrap();

@@ -1,17 +1,17 @@
-//! The private listener: metrics, health, inventory. It has its own thread's runtime, so that
-//! nothing that is asked here delays a visitor.
+//! The admin listener: metrics, health, inventory. It runs on the main thread, not on the workers, so that admin
+//! requests do not delay visitors' requests.
 //!
 //! | path         | answer                                                                      |
 //! |--------------|-----------------------------------------------------------------------------|
 //! | `/`          | the dashboard                                                               |
-//! | `/metrics`   | counters, in OpenMetrics where `Accept` has it, else Prometheus text 0.0.4  |
-//! | `/livez`     | 200 while the process answers                                               |
-//! | `/readyz`    | 200 while visitors are accepted (and whether anything is degraded), 503 from |
-//! |              | the beginning of a drain                                                    |
-//! | `/inventory` | JSON: cookies and beacons seen, by site, with proposals for the unknown ones |
-//! | `/log-level` | the log's level; `PUT` changes it until the next start                     |
+//! | `/metrics`   | counters, as OpenMetrics if `Accept` lists it, else as Prometheus text 0.0.4 |
+//! | `/livez`     | 200 while the process responds                                              |
+//! | `/readyz`    | 200 while connections are accepted (and whether the service is degraded), 503   |
+//! |              | while starting and draining                                                 |
+//! | `/inventory` | JSON: cookies and beacons seen, by site, with suggestions for unclassified ones |
+//! | `/log-level` | the log level; `PUT` changes it until the process ends                      |
 //!
-//! All but `/livez` and `/readyz` are only for those who `access` lets in.
+//! All paths but `/livez` and `/readyz` require the access that `access` checks.
 
 mod access;
 mod dashboard;
@@ -47,7 +47,7 @@ use access::Denied;
 use dashboard::{History, SAMPLE_SECONDS};
 pub use socket::{PrivateSocket, SocketError};
 
-/// What the private listener shows.
+/// The state of the admin listener.
 #[derive(Debug)]
 pub struct Admin {
     metrics: Metrics,
@@ -59,7 +59,7 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// Shows these metrics and the inventories of these sites, by name. Not ready yet.
+    /// Serves these metrics and the inventories of these sites, by name. Not ready yet.
     pub fn new(metrics: Metrics, sites: Vec<(String, Arc<Filter>)>, access: Access) -> Self {
         Self {
             metrics,
@@ -71,30 +71,30 @@ impl Admin {
         }
     }
 
-    /// Shows the inventories of other sites from now on.
+    /// Replaces the sites whose inventories are served.
     pub fn set_sites(&self, sites: Vec<(String, Arc<Filter>)>) {
         self.sites.store(Arc::new(sites));
     }
 
-    /// Lets others in from now on.
+    /// Replaces the access rules.
     pub fn set_access(&self, access: Access) {
         self.access.store(Arc::new(access));
     }
 
-    /// Lets the log's level be changed.
+    /// Allows changes of the log level.
     pub fn control_log(&self, control: LogLevelControl) {
         self.log.store(Some(Arc::new(control)));
     }
 
-    /// Says whether visitors are accepted.
+    /// Sets whether connections are accepted, as reported by `/readyz`.
     pub fn set_ready(&self, ready: bool) {
         self.ready.store(ready, Relaxed);
     }
 
-    /// Answers requests on a bound socket for ever.
+    /// Answers requests on a bound socket forever.
     ///
     /// # Errors
-    /// When the socket cannot be watched.
+    /// When the socket cannot be registered with the runtime.
     pub async fn serve(self: Arc<Self>, socket: PrivateSocket) -> io::Result<Infallible> {
         let sampled = Arc::clone(&self);
         tokio::spawn(async move {
@@ -120,7 +120,7 @@ impl Admin {
         }
     }
 
-    /// Serves a connection on a task of its own.
+    /// Serves a connection in its own task.
     async fn connected<S, A>(self: &Arc<Self>, accepted: io::Result<(S, A)>, by_network: bool)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -136,7 +136,7 @@ impl Admin {
             });
             let mut http = http1::Builder::new();
             let http = http.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(10));
-            // Who asks and leaves early is no concern of ours.
+            // A client that disconnects early is not an error.
             let _ = http.serve_connection(TokioIo::new(stream), answer).await;
         });
     }
@@ -154,7 +154,7 @@ impl Admin {
         self.page_of(&request)
     }
 
-    /// Shows the log's level, or changes it. A `PUT` comes from no form of another site's page.
+    /// Shows or changes the log level. A form of another site's page cannot send a `PUT`.
     async fn log_level(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let Some(control) = self.log.load_full() else {
             return text(StatusCode::NOT_FOUND, "the log is not controlled here\n");
@@ -194,7 +194,7 @@ impl Admin {
             "/livez" => text(StatusCode::OK, "alive\n"),
             "/readyz" if self.ready.load(Relaxed) => match self.metrics.degraded() {
                 None => text(StatusCode::OK, "ready\n"),
-                // Visitors are served: to take the traffic away would help nobody.
+                // Requests are still served, so removing this replica from rotation would not help.
                 Some(why) => {
                     typed("text/plain; charset=utf-8", format!("ready, degraded: {why}\n"))
                 }
@@ -247,7 +247,7 @@ fn refuse(denied: Denied) -> Response<Full<Bytes>> {
         Denied::Origin => text(StatusCode::FORBIDDEN, "cross-origin request rejected\n"),
         Denied::Token => {
             let mut refusal = text(StatusCode::UNAUTHORIZED, "the token is missing or wrong\n");
-            // Browsers ask for a password, which is the token.
+            // Makes browsers ask for a password, which is the token.
             let schemes = HeaderValue::from_static(token::SCHEMES);
             refusal.headers_mut().insert(WWW_AUTHENTICATE, schemes);
             refusal
@@ -261,7 +261,7 @@ fn text(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {
     response
 }
 
-/// A part of the dashboard.
+/// A static file of the dashboard.
 fn page(media_type: &'static str, text: &'static str) -> Response<Full<Bytes>> {
     let mut response = typed(media_type, text.to_owned());
     let headers = response.headers_mut();

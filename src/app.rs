@@ -1,7 +1,7 @@
-//! Builds everything from a config, binds the sockets, runs, drains.
+//! Application startup and shutdown: builds the proxy from a config, binds the sockets, serves, drains.
 //!
-//! [`build`] makes every long-lived thing once; [`Bound::run`] serves until it is told to stop.
-//! Tests start from the same function on port 0.
+//! [`build`] creates the long-lived state once. [`Bound::run`] serves until a stop signal. Tests call the same
+//! functions with port 0.
 
 #[cfg(feature = "acme")]
 mod acme;
@@ -44,27 +44,27 @@ use reload::{Reloader, Source};
 use snapshot::{Lasting, fixed, gauges, labels};
 use sockets::Sockets;
 
-/// The shortest and the longest time for moving receipts to the store at the end of a drain.
+/// Minimum and maximum time for moving receipts to the store at the end of a drain.
 const RECEIPTS_CLOSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(5));
 
-/// Where a proxy listens.
+/// The addresses that a proxy listens on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Addresses {
-    /// Where visitors connect without TLS; `None` when that is off.
+    /// HTTP without TLS. `None` if disabled.
     pub http: Option<SocketAddr>,
-    /// Where they connect with TLS; `None` without it.
+    /// HTTPS. `None` if disabled.
     pub https: Option<SocketAddr>,
-    /// Where metrics and health are served; `None` when that is off, or at a path.
+    /// Metrics and health. `None` if disabled, or on a Unix socket.
     pub admin: Option<SocketAddr>,
 }
 
-/// A proxy that is built and bound, and not yet running.
+/// A proxy that is built and bound but does not serve yet.
 #[derive(Debug)]
 pub struct Bound {
-    /// Where Envoy connects, where it is Envoy that forwards.
+    /// The socket for Envoy, if this is an external processor.
     #[cfg(feature = "ext-proc")]
     ext_proc: Option<PrivateSocket>,
-    /// What asks for certificates.
+    /// Orders the ACME certificate.
     #[cfg(feature = "acme")]
     asking: Option<acme::Asking>,
     listener: Option<Listener>,
@@ -72,31 +72,31 @@ pub struct Bound {
     admin_socket: Option<PrivateSocket>,
     admin: Arc<Admin>,
     snapshot: Arc<ArcSwap<Snapshot>>,
-    /// What a new config is built with.
+    /// State that survives config reloads.
     lasting: Lasting,
-    /// The files of the config in force.
+    /// The files of the current config.
     files: Vec<WatchedFile>,
-    /// Where the config came from, to be read again.
+    /// The source of the config for reloads. `None` if reloads are disabled.
     reload: Option<Source>,
-    /// What this process does not heed of a config is taken away by it.
+    /// Removes the settings that this process ignores.
     adapt: fn(Config) -> Config,
-    /// Writes what is left of the access log when it is dropped: after everything else.
+    /// Writes the remaining access log lines when dropped, which is after everything else.
     log: Option<WorkerGuard>,
 }
 
 /// Builds a proxy and binds its sockets.
 ///
 /// # Errors
-/// When an address cannot be listened on.
+/// When an address cannot be bound.
 pub fn build(config: Config) -> anyhow::Result<Bound> {
     let sockets = Sockets::open(&config.listen)?;
     bound(config, sockets)
 }
 
-/// Builds the external processor for Envoy, and binds this address for it, and the private listener.
+/// Builds the external processor for Envoy, and binds its address and the admin listener.
 ///
 /// # Errors
-/// When an address cannot be listened on.
+/// When an address cannot be bound.
 #[cfg(feature = "ext-proc")]
 pub fn build_ext_proc(config: Config, at: &AdminAddress) -> anyhow::Result<Bound> {
     for site in config.sites.iter().filter(|site| site.page.banner.is_some() || site.page.guard) {
@@ -179,7 +179,7 @@ fn bound(config: Config, sockets: Sockets) -> anyhow::Result<Bound> {
     })
 }
 
-/// Whether a log is written as JSON, when its format does not say.
+/// Whether a log is written as JSON. The format `auto` is text on a terminal, else JSON.
 pub(crate) fn is_json(format: LogFormat, terminal: bool) -> bool {
     match format {
         LogFormat::Auto => !terminal,
@@ -189,19 +189,19 @@ pub(crate) fn is_json(format: LogFormat, terminal: bool) -> bool {
 }
 
 impl Bound {
-    /// Reads the config again on SIGHUP, and when one of its files changes. What is under way keeps the config
-    /// that it began with.
+    /// Enables config reloads, on SIGHUP and when a config file changes. In-flight requests keep the config that
+    /// they started with.
     pub fn reloading(self, path: PathBuf, overrides: Overrides) -> Self {
         Self { reload: Some(Source { path, overrides, adapt: self.adapt }), ..self }
     }
 
-    /// Lets the log's level be changed by the private listener.
+    /// Lets the admin listener change the log level.
     pub fn log_level(self, control: LogLevelControl) -> Self {
         self.admin.control_log(control);
         self
     }
 
-    /// Where it listens, with the ports that the system chose.
+    /// The bound addresses, with the ports that the system chose.
     pub fn addresses(&self) -> Addresses {
         let address = |listener: &Option<Listener>| listener.as_ref().map(Listener::address);
         Addresses {
@@ -215,15 +215,14 @@ impl Bound {
         }
     }
 
-    /// Serves until SIGTERM or SIGINT, then lets what is under way end. A second signal ends at
-    /// once.
+    /// Serves until SIGTERM or SIGINT, then waits for in-flight requests. A second signal stops immediately.
     ///
     /// # Errors
-    /// When threads, sockets or signals cannot be had.
+    /// When a thread, socket or signal handler cannot be set up.
     pub fn run(mut self) -> anyhow::Result<()> {
         let _log = self.log.take();
         let spans = self.lasting.spans.clone();
-        // Before anything else: a signal that comes early must not be lost.
+        // First of all, so that an early signal is not lost.
         let runtime = runtime()?;
         let mut stop = {
             let _inside = runtime.enter();
@@ -239,7 +238,7 @@ impl Bound {
                 let _ = told_again.send(());
             });
             let served = async {
-                // An error is the end of the task above, which does not end by itself.
+                // An error means that the task above was aborted, since it never ends by itself.
                 let stopped = async { first.await.unwrap_or_default() };
                 self.serve_and_drain(stopped).await?;
                 tracing::info!("shutdown complete");
@@ -259,10 +258,10 @@ impl Bound {
         ended
     }
 
-    /// Serves until `stop` ends, then lets what is under way end.
+    /// Serves until `stop` completes, then waits for in-flight requests.
     ///
     /// # Errors
-    /// When threads or sockets cannot be had.
+    /// When a thread or socket cannot be set up.
     pub fn run_until(mut self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
         let _log = self.log.take();
         runtime()?.block_on(async move { self.serve_and_drain(stop).await })
@@ -295,8 +294,8 @@ impl Bound {
         Ok(Engine::Proxy(workers.context("workers cannot be started")?))
     }
 
-    /// Accepts visitors until `stop` ends; what they began goes on in the workers. Metrics and
-    /// health are served for as long as the runtime lives.
+    /// Accepts connections until `stop` completes. In-flight requests continue in the workers. Metrics and health
+    /// are served as long as the runtime exists.
     async fn serve(mut self, stop: impl Future<Output = ()>) -> anyhow::Result<Engine> {
         let Addresses { http, https, .. } = self.addresses();
         let admin = self.admin_socket.as_ref().map(ToString::to_string);
@@ -324,7 +323,8 @@ impl Bound {
         tell_systemd(&[NotifyState::Ready]);
         let told = async {
             stop.await;
-            // Balancers are told first, and are given the time to notice: who still comes is served.
+            // Load balancers get `drain_delay` to notice the failing health check. Connections are still accepted
+            // meanwhile.
             self.admin.set_ready(false);
             #[cfg(feature = "ext-proc")]
             if let Engine::Envoy(engine, _) = &engine {
@@ -357,11 +357,11 @@ impl Bound {
     }
 }
 
-/// What does the work.
+/// The part that processes requests.
 enum Engine {
     /// The proxy.
     Proxy(Workers),
-    /// The filter alone, and how long its drain may take.
+    /// The filter as an external processor, and the maximum duration of its drain.
     #[cfg(feature = "ext-proc")]
     Envoy(envoy::EnvoyEngine, Duration),
 }
@@ -376,14 +376,14 @@ impl Engine {
     }
 }
 
-/// Tells systemd, where it started us and wants to know (sd_notify(3)).
+/// Notifies systemd if it supervises this process (sd_notify(3)).
 fn tell_systemd(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
         tracing::warn!(%error, "sd_notify failed");
     }
 }
 
-/// Accepts connections until `stop` ends; where there is no listener, waits for that.
+/// Accepts connections until `stop` completes. Without a listener, only waits for `stop`.
 async fn accept(
     listener: Option<Listener>,
     workers: &Workers,

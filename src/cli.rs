@@ -1,6 +1,6 @@
-//! The command line: one file per command.
+//! The command line interface: one module per command.
 //!
-//! Exit codes: 0 fine, 1 failed at run time, 2 bad usage or config.
+//! Exit codes: 0 success, 1 runtime error, 2 invalid usage or config.
 
 mod ask;
 mod catalogue;
@@ -56,7 +56,7 @@ enum Command {
     Man(man::Man),
 }
 
-/// Runs the command of the process's arguments, and says on standard error what is wrong.
+/// Runs the command given by the process arguments, and prints errors to standard error.
 pub fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Run(run) => run.execute(),

@@ -1,7 +1,7 @@
-//! TOML in, checked plain settings out. The only module that knows TOML.
+//! Config parsing and validation: TOML to plain settings. No other module parses TOML.
 //!
-//! Three stages: `document` reads the text into `raw` (what the user typed) and goes on after an
-//! error, so that all errors come at once; `resolve` turns `raw` into [`settings`] (what it means).
+//! There are three stages. `document` deserializes the text into `raw` (the typed values), and continues after
+//! errors to report all of them. `resolve` converts `raw` into [`settings`] (the validated values).
 
 mod catalogue_file;
 mod document;
@@ -29,7 +29,7 @@ use resolve::Upstreams;
 /// The JSON Schema of a config (2020-12).
 pub fn schema() -> serde_json::Value {
     let schema = schemars::schema_for!(raw::Raw).to_value();
-    // The names of tables as users know them, not as the code does.
+    // Removes the prefix `Raw` from the names of tables.
     let text = schema.to_string().replace("\"#/$defs/Raw", "\"#/$defs/");
     let mut schema: serde_json::Value = serde_json::from_str(&text).unwrap_or(schema);
     if let Some(tables) = schema.get_mut("$defs").and_then(serde_json::Value::as_object_mut) {
@@ -43,15 +43,15 @@ pub fn schema() -> serde_json::Value {
     schema
 }
 
-/// Reads a config file.
+/// Loads a config file.
 ///
 /// # Errors
-/// When a file cannot be read or anything in it is wrong: every problem, with file, line and key.
+/// When a file cannot be read, or when the config is invalid. Contains every problem with file, line and key.
 pub fn load(path: &Path, overrides: &Overrides) -> Result<Config, ConfigError> {
     read_file(path, overrides, Upstreams::Required)
 }
 
-/// Reads a config text. Relative paths in it start from the folder of `path`.
+/// Parses a config text. Relative paths in it start from the directory of `path`.
 ///
 /// # Errors
 /// As [`load`].
@@ -63,7 +63,7 @@ pub fn parse(
     read(text, path, None, overrides, Upstreams::Required)
 }
 
-/// Reads the filters of a config file, for the tower layer. `[[site]]` and its `upstream` are optional.
+/// Loads the filters of a config file, for the tower layer. `[[site]]` and its `upstream` are optional.
 ///
 /// # Errors
 /// As [`load`].
@@ -71,8 +71,8 @@ pub fn load_filters(path: &Path, overrides: &Overrides) -> Result<FilterConfig, 
     read_file(path, overrides, Upstreams::Optional).map(FilterConfig::from)
 }
 
-/// Reads the filters of a config text, for the tower layer. `[[site]]` and its `upstream` are optional; relative paths start
-/// from the folder of `path`.
+/// Parses the filters of a config text, for the tower layer. `[[site]]` and its `upstream` are optional. Relative
+/// paths start from the directory of `path`.
 ///
 /// # Errors
 /// As [`load`].
@@ -117,7 +117,7 @@ fn read(
         document.problems.sort_by(|a, b| {
             (a.file != name, &a.file, a.line).cmp(&(b.file != name, &b.file, b.line))
         });
-        // What several sites have in common is judged for each of them, and said once.
+        // Settings shared by several sites are validated for each site, but reported once.
         let mut said = HashSet::new();
         document.problems.retain(|problem| said.insert(problem.clone()));
         Err(ConfigError { problems: document.problems, files })

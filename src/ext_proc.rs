@@ -1,8 +1,9 @@
-//! The filter as Envoy's external processor: Envoy forwards, and sends each head here (envoy.service.ext_proc.v3).
+//! The filter as an external processor for Envoy (envoy.service.ext_proc.v3): Envoy forwards requests and sends
+//! their heads to consentry.
 //!
-//! The same filter as in `proxy`. `server` accepts Envoy's connections, `service` begins a stream for each request, and
-//! `stream` answers its messages: the request's head, then the head of its response. A stream that ends before its
-//! response was judged ends with an error, and Envoy rejects the request unless `failure_mode_allow` is set.
+//! The filter is the same as in `proxy`. `server` accepts Envoy's connections, and `service` starts a stream for
+//! each request. `stream` answers its messages: the request head, then the response head. A stream that ends before
+//! its response was filtered ends with an error. Envoy then rejects the request unless `failure_mode_allow` is set.
 
 mod account;
 mod convert;

@@ -1,14 +1,13 @@
-//! consentry keeps a website's cookie promise: it stands in front of the site's servers, knows
-//! from the visitor's consent cookie what the visitor allowed, and strips every cookie and beacon
-//! of a category without consent, in both directions.
+//! consentry is a reverse proxy that enforces cookie consent. It reads the visitor's consent cookie and strips
+//! every cookie and beacon of a category without consent, in both directions.
 //!
 //! Most users run the binary. A Rust server can use the same filter without the proxy, as a tower
 //! [`Layer`](tower::Layer): see [`filter::ConsentLayer`] and `docs/layer.md`.
 //!
-//! The modules build on each other downward only: [`cli`] → [`app`] → `ext_proc` → [`proxy`], [`admin`] → [`page`] →
-//! [`centre`] → [`receipts`] → [`telemetry`] → [`filter`] → [`locale`], [`policy`] → [`catalogue`] →
-//! [`consent`] → [`cookie`] → `http`; [`config`] produces the settings of all of them. The last six are pure: no
-//! I/O, no clock, no async.
+//! Modules depend only on the modules after them: [`cli`] → [`app`] → `ext_proc` → [`proxy`], [`admin`] → [`page`]
+//! → [`centre`] → [`receipts`] → [`telemetry`] → [`filter`] → [`locale`], [`policy`] → [`catalogue`] → [`consent`]
+//! → [`cookie`] → `http`. [`config`] produces the settings of all of them. The last six are pure: no I/O, no clock,
+//! no async.
 
 #![forbid(unsafe_code)]
 

@@ -1,10 +1,10 @@
-//! The command line: parse, dispatch, exit code. Everything else is in the library.
+//! The consentry binary. The library contains everything else, including the command line.
 
 use std::process::ExitCode;
 
 use tikv_jemallocator::Jemalloc;
 
-/// It is fast, and gives the memory of a burst back: docs/performance.md.
+/// jemalloc is fast, and returns the memory of a burst to the system: docs/performance.md.
 #[global_allocator]
 static ALLOCATOR: Jemalloc = Jemalloc;
 

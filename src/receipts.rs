@@ -1,10 +1,12 @@
-//! Receipts: the proof of each consent that was given, refused or withdrawn on our own pages.
+//! Consent receipts: the proof of each decision made on consentry's own pages.
 //!
-//! The previous step, `centre`, records a receipt before it answers. A writer thread decides whether it is stored (in a
-//! SQLite file or a PostgreSQL server), spooled (in a local SQLite file, and moved to the store later), or refused
-//! together with the choice. Another thread owns the connection to the store, so that one that hangs blocks nothing.
-//! The visitor is answered once the outcome is known: nothing that was confirmed is in memory only, and nothing that
-//! was refused is stored later.
+//! The previous step, `centre`, records a receipt before it answers. A writer thread chooses one of three outcomes.
+//! The receipt is stored, in a SQLite file or on a PostgreSQL server. Or it is spooled in a local SQLite file, and
+//! moved to the store later. Or it is refused together with the decision. A second thread owns the store
+//! connection, so that a store that hangs blocks nothing else.
+//!
+//! The visitor is answered once the outcome is known. No confirmed receipt is in memory only, and no refused
+//! receipt is stored later.
 
 mod backoff;
 mod error;
@@ -36,13 +38,13 @@ pub use store::{PRUNED_AT_ONCE, Place, Store};
 use store_thread::Opener;
 use writer::{Job, Limits, Message, Outcome, Writer, WriterSettings};
 
-/// The most messages that wait for the writer.
+/// Maximum number of messages queued for the writer.
 const QUEUE: usize = 4096;
 
-/// How long one operation on the store may take. Visitors do not wait that long.
+/// Time limit of one operation on the store. Visitors wait for a shorter time.
 const STORE_WITHIN: Duration = Duration::from_secs(3);
 
-/// Records receipts. A clone writes to the same store.
+/// Records receipts. Clones write to the same store.
 #[derive(Debug, Clone)]
 pub struct Receipts {
     queue: SyncSender<Message>,
@@ -53,7 +55,7 @@ pub struct Receipts {
 }
 
 impl Receipts {
-    /// Opens the spool and starts the threads. The store may be down.
+    /// Opens the spool and starts the threads. The store may be unavailable.
     ///
     /// # Errors
     /// When the spool cannot be opened, or a thread cannot be started.
@@ -91,20 +93,20 @@ impl Receipts {
         Ok(Self { queue, counters, limits, ip: false, user_agent: false })
     }
 
-    /// Whether a receipt has the visitor's address.
+    /// Whether a receipt contains the visitor's address.
     pub fn keeps_ip(&self) -> bool {
         self.ip
     }
 
-    /// Whether a receipt has the visitor's `User-Agent`.
+    /// Whether a receipt contains the visitor's `User-Agent`.
     pub fn keeps_user_agent(&self) -> bool {
         self.user_agent
     }
 
-    /// Records a receipt: `Ok` once it is in the store or the spool.
+    /// Records a receipt. `Ok` once it is in the store or the spool.
     ///
     /// # Errors
-    /// When it is in neither, and never will be: the choice must be refused.
+    /// When it is in neither, and never will be. The decision must then be rejected.
     pub async fn record(&self, receipt: Receipt) -> Result<(), NotRecorded> {
         let (visitor, mut outcome) = oneshot::channel();
         let store_until = Instant::now() + self.limits.store;
@@ -116,7 +118,7 @@ impl Receipts {
         let outcome = match tokio::time::timeout(self.limits.answer, &mut outcome).await {
             Ok(outcome) => outcome.ok(),
             Err(_) => {
-                // An outcome that is sent from now on is undone by the writer.
+                // The writer undoes an outcome that is sent from now on.
                 outcome.close();
                 outcome.try_recv().ok()
             }
@@ -127,12 +129,12 @@ impl Receipts {
         }
     }
 
-    /// Ends the writer within a time limit: each receipt in memory gets its outcome, and the spool is moved to the
-    /// store if that works. Later receipts are refused.
+    /// Ends the writer within a time limit. Each receipt in memory gets its outcome, and the spool is moved to the
+    /// store if the store works. Later receipts are refused.
     pub async fn close(&self, within: Duration) {
         let (closed, end) = oneshot::channel();
         if self.queue.try_send(Message::Close(Instant::now() + within, closed)).is_ok() {
-            // Longer by what the spool may take.
+            // Additional time for the spool.
             let _ = tokio::time::timeout(within + self.limits.answer, end).await;
         }
     }

@@ -1,6 +1,6 @@
-//! What is counted and written down: metrics and the access log. Never a cookie value.
+//! Telemetry: metrics, access log, log and spans. None of them contains a cookie value.
 //!
-//! `filter` reports numbers, `proxy` hands them on here, `admin` shows them.
+//! `filter` reports counts, `proxy` records them here, and `admin` serves them.
 
 mod access_log;
 mod line_buffer;

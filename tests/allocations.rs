@@ -1,4 +1,4 @@
-//! Without a consent cookie no source allocates: most requests of most visitors are such.
+//! Allocation test: without a consent cookie, which is the case for most requests, no source allocates.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing)]
 

@@ -1,5 +1,5 @@
-//! The house, checked: modules depend downward only, files form no cycle, and the pure part does no
-//! I/O, reads no clock and is not async.
+//! Architecture tests: modules depend downward only, files form no cycle, and the pure modules do no I/O, read no
+//! clock and are not async.
 
 #![allow(
     missing_docs,
@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// From the lowest module to the highest: each may use only those before it.
+/// From the lowest module to the highest. Each may use only those before it.
 const FLOORS: [&str; 19] = [
     "http",
     "cookie",
@@ -36,10 +36,10 @@ const FLOORS: [&str; 19] = [
     "main",
 ];
 
-/// These do no I/O, read no clock, and are not async.
+/// Modules that do no I/O, read no clock, and are not async.
 const PURE: [&str; 6] = ["http", "cookie", "consent", "catalogue", "policy", "locale"];
 
-/// What only impure code has a use for.
+/// Paths that only impure code may use.
 const IMPURE: [&str; 16] = [
     "std::fs",
     "std::io",
@@ -62,9 +62,9 @@ const IMPURE: [&str; 16] = [
 #[derive(Default)]
 struct File {
     source: String,
-    /// Names that the file only hands on, with where they come from.
+    /// Re-exported names, with their paths.
     handed_on: BTreeMap<String, Vec<String>>,
-    /// Absolute paths that its own code uses.
+    /// Absolute paths used by the file's own code.
     used: BTreeSet<Vec<String>>,
 }
 
@@ -85,7 +85,7 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
-/// The code of a file: without comments, texts and tests.
+/// The code of a file, without comments, string literals and tests.
 fn code(text: &str) -> String {
     let mut code = String::new();
     for line in text.lines() {
@@ -109,7 +109,7 @@ fn code(text: &str) -> String {
         }
         code.push('\n');
     }
-    // Who may see it is no use of it.
+    // Visibility is not a use.
     code.replace("pub(in crate::config)", "pub")
 }
 
@@ -153,7 +153,7 @@ fn expand(tree: &str) -> Vec<Vec<String>> {
     ends.map(|end| start.iter().cloned().chain(end).collect()).collect()
 }
 
-/// The absolute path of one written in the file `of`; `None` for other crates.
+/// The absolute path of a path in the file `of`. `None` for other crates.
 fn absolute(of: &[String], path: &[String]) -> Option<Vec<String>> {
     let (first, mut rest) = path.split_first()?;
     let mut base = match first.as_str() {
@@ -215,7 +215,7 @@ fn read() -> Files {
             rest = &rest[at + end..];
         }
         own.push_str(rest);
-        // What it hands on and uses itself, and children named in the middle of the code.
+        // Re-exported names that the file also uses itself, and child modules named within code.
         let words: BTreeSet<&str> =
             own.split(|letter: char| !letter.is_alphanumeric() && letter != '_').collect();
         for (name, full) in &file.handed_on {
@@ -234,7 +234,7 @@ fn read() -> Files {
                 file.used.insert(child.clone());
             }
         }
-        // Paths in the middle of the code.
+        // Paths within code.
         for start in ["crate::", "super::", "self::", "consentry::"] {
             for (at, _) in own.match_indices(start) {
                 if at > 0
@@ -255,7 +255,7 @@ fn read() -> Files {
     files
 }
 
-/// The file that a path leads to, through everything that is only handed on.
+/// The file that a path leads to, through all re-exports.
 fn resolve(files: &Files, path: &[String]) -> Vec<String> {
     let mut at: Vec<String> = Vec::new();
     for (index, part) in path.iter().enumerate() {
@@ -366,7 +366,7 @@ fn files_stay_rooms() {
     }
 }
 
-/// Backticked words of this length in docs/pitfalls.md are names of tests.
+/// Words of this length in backticks in docs/pitfalls.md are test names.
 #[test]
 fn every_test_that_the_list_of_pitfalls_names_exists() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -383,7 +383,7 @@ fn every_test_that_the_list_of_pitfalls_names_exists() {
     }
 }
 
-/// The reader above must see what it is to find.
+/// Tests the source parser above.
 #[test]
 fn the_reader_of_sources_sees_imports() {
     assert_eq!(expand("a::{b, c::{d, self}}").len(), 3);

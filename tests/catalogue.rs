@@ -1,4 +1,4 @@
-//! The built-in catalogue as data: what it knows, by software, and what it must not bless.
+//! The built-in catalogue as data: its classifications by software, and names that must not be necessary.
 
 #![allow(
     missing_docs,
@@ -24,11 +24,11 @@ use proptest::prelude::*;
 const NOW: i64 = 1_795_500_000;
 
 static SETTINGS: LazyLock<FilterSettings> = LazyLock::new(settings);
-/// What another process makes of the same config.
+/// The settings that another process makes from the same config.
 static OF_ANOTHER_PROCESS: LazyLock<FilterSettings> = LazyLock::new(settings);
 
 fn settings() -> FilterSettings {
-    // The rules alone: nothing is presumed.
+    // Only the rules count: nothing is presumed.
     let toml = "unclassified = 'block'\n[[site]]\nupstream = 'http://127.0.0.1:3000'\n";
     let config = config::parse(toml, None, &Overrides::default()).expect("a valid config");
     config.sites[0].filter.clone()
@@ -109,7 +109,7 @@ fn every_file_of_the_catalogue_is_embedded_and_no_name_is_there_twice() {
     assert!(seen.len() >= 3400, "{}", seen.len());
 }
 
-/// A name that a pattern matches, with something for each wildcard and placeholder.
+/// A name that a pattern matches, with a sample for each wildcard and placeholder.
 fn example(pattern: &str) -> String {
     let mut example = String::new();
     let mut rest = pattern;
@@ -134,8 +134,8 @@ fn example(pattern: &str) -> String {
 #[test]
 fn no_pattern_of_the_catalogue_swallows_another_vendors_cookies() {
     let rules: Vec<_> = builtin_rules().collect();
-    // A wildcard that reaches into another vendor's names would get the next one of them wrong. One with conditions
-    // counts only where no other rule does.
+    // A wildcard that matches other vendors' names would misclassify the next one of them. A wildcard with
+    // conditions applies only if no other rule does.
     let reaching =
         rules.iter().filter(|other| !other.pattern.is_exact() && other.requires.is_none());
     let reaching: Vec<_> =
@@ -188,7 +188,7 @@ fn generic_names_are_necessary_or_functional_or_somebodys() {
     }
 }
 
-/// Names as they were met on sites; docs/catalogue.md speaks of them.
+/// Names collected on real sites, which docs/catalogue.md describes.
 #[test]
 fn the_catalogue_knows_nearly_all_of_a_collection_of_names() {
     let names: Vec<&str> = include_str!("data/cookie-names.txt").lines().collect();
@@ -196,8 +196,8 @@ fn the_catalogue_knows_nearly_all_of_a_collection_of_names() {
     assert!(names.len() > 350 && known * 100 >= names.len() * 97, "{known} of {}", names.len());
 }
 
-/// Names of sessions, sign-ins, CSRF protection, load balancers and bot protection. Those with a second column are
-/// choices of the visitor (`functional`), or names that say too little (`unclassified`).
+/// Names of sessions, sign-ins, CSRF protection, load balancers and bot protection. A second column marks
+/// preferences of the visitor (`functional`), or ambiguous names (`unclassified`).
 #[test]
 fn the_names_of_sessions_and_what_belongs_to_them_are_necessary() {
     let lines: Vec<&str> = include_str!("data/session-names.txt").lines().collect();
@@ -239,7 +239,7 @@ fn trackers_are_not_necessary_and_their_neighbours_are_told_apart() {
         ("_fbp", "targeting"),
         ("FPID", "analytics"),
         ("_vwo_uuid", "analytics"),
-        // A wide pattern of a framework reaches none of them.
+        // No wide pattern of a framework matches them.
         ("_ga_session", "analytics"),
         ("ai_session", "analytics"),
         ("_hjSessionUser_session", "analytics"),
@@ -259,7 +259,7 @@ fn googles_account_cookies_are_no_sites_session() {
     }
 }
 
-/// Names by software: several instances of each, and neighbours that are not of it.
+/// Names by software: several instances of each, and similar names of other software.
 #[test]
 fn patterns_by_software_fit_every_instance_and_stop_at_their_borders() {
     let md5 = "8f14e45fceea167a5a36dedd4bea2543";
@@ -368,12 +368,12 @@ fn a_wide_pattern_counts_with_the_attributes_that_the_software_sets() {
         ("_1d52e=1; Max-Age=3600", false),
         ("NSC_xqm-bqq=1", true),
         ("NSC_xqm-bqq=1; Max-Age=31536000", false),
-        // The name says it: no condition.
+        // The name is sufficient, without conditions.
         ("PHPSESSID=1", true),
         ("laravel_session=1", true),
     ] {
         assert_eq!(set(&[line]), [passes], "{line}");
-        // A request shows no attributes: the name decides.
+        // A request contains no attributes, so the name decides.
         let (name, _) = line.split_once('=').unwrap();
         assert_eq!(sent(&format!("{name}=1")), [true], "{name}");
     }
@@ -401,15 +401,15 @@ fn cookies_that_a_software_sets_together_count_together_only() {
             assert_eq!(http_only(&[name]), [false], "{name} alone");
         }
     }
-    // The prefix has to be the same, and script-readable ones are not of the software.
+    // The prefix must be the same, and script-readable cookies do not match.
     assert_eq!(sent("aUserID=1; bUserName=1"), [false, false]);
     assert_eq!(set(&["aUserID=1", "aUserName=1"]), [false, false]);
-    // More than any application sends: the search stops.
+    // More cookies than any application sends: the search stops.
     let many: Vec<String> = (0..200).map(|number| format!("a{number}UserID=1")).collect();
     assert!(sent(&many.join("; ")).iter().all(|passes| !passes));
 }
 
-/// Literal text that says nothing of which software it is.
+/// Literals that do not identify any software.
 const GENERIC: [&str; 26] = [
     "sessionid",
     "session",
@@ -506,7 +506,7 @@ fn a_tracker_does_not_pass_by_speaking_of_consent() {
     }
 }
 
-/// The rule with conditions that knows a name, if its conditions are about attributes.
+/// Whether the rule for a name has conditions on attributes.
 fn conditional(name: &str) -> bool {
     catalogue().cookie(name.as_bytes()).is_some_and(|rule| rule.requires.is_some())
 }

@@ -1,4 +1,4 @@
-//! The config as operators write it: defaults, every error at once, the shipped files.
+//! Config parsing: defaults, all errors at once, the shipped files.
 
 #![allow(
     missing_docs,
@@ -22,7 +22,7 @@ fn parse(toml: &str) -> Config {
         .unwrap_or_else(|error| panic!("{toml}\n{error}"))
 }
 
-/// `line key: message` of each problem.
+/// Each problem as `line key: message`.
 fn problems(toml: &str) -> Vec<String> {
     let error = config::parse(toml, Some(Path::new("x.toml")), &Overrides::default()).unwrap_err();
     let show = |problem: &config::Problem| {
@@ -364,7 +364,7 @@ fn names_that_tls_cannot_ask_for_are_refused_where_they_stand() {
         assert!(all.iter().any(|problem| problem.starts_with(expected)), "{expected}\n{all:#?}");
     }
     assert_eq!(all.len(), 3, "{all:#?}");
-    // An address is a name, and what is not spoken to by TLS needs none.
+    // An IP address is a valid TLS name, and upstreams without TLS need no name.
     parse("[[site]]\nupstream = ['https://[::1]', 'http://a..b', 'unix:/run/app.sock']");
 }
 
@@ -417,7 +417,7 @@ fn what_visitors_see_has_defaults_and_a_site_its_own() {
     assert_eq!((receipts.spool_max, receipts.retention_days), (100_000, 1825));
     assert_eq!((receipts.ip, receipts.user_agent), (false, false));
     assert!(config.sites[0].page.guard && config.sites[0].page.banner.is_some());
-    // A password is not shown, whoever prints the settings.
+    // Printing the settings does not show the password.
     let config = parse(&format!("[receipts]\nurl = 'postgres://user:secret@host/db'\n{SITE}"));
     assert!(!format!("{config:?}").contains("secret"));
 }
@@ -541,7 +541,7 @@ fn every_key_of_a_site_is_merged_with_the_table_at_the_top_and_wins() {
         let consent = reader.read(&cookies, Signals::default(), None, 1_790_000_000);
         reader.categories.names_of(consent.granted).join("+")
     };
-    // Without the cookie of the alert box it counts, by the global key; its categories are of both tables.
+    // Without the alert box cookie it counts, by the top-level key. The categories come from both tables.
     let groups =
         "OptanonConsent=groups=C0008%3A1%2CC0009%3A1&datestamp=Mon+Sep+21+2026+10%3A00%3A00+GMT";
     assert_eq!(granted(groups), "necessary+analytics+targeting");

@@ -1,5 +1,5 @@
-//! The filter as a library user has it: a tower layer around a service, no socket anywhere. Laws
-//! that hold for every traffic, and the layer's own behaviour.
+//! The filter as a library: a tower layer around a service, without sockets. Properties that hold for all traffic,
+//! and the layer's own behaviour.
 
 #![allow(
     missing_docs,
@@ -25,7 +25,7 @@ use tower::{Layer, ServiceExt, service_fn};
 
 const CATEGORIES: [&str; 4] = ["functional", "analytics", "targeting", "social"];
 
-/// Names of all categories, of none, and some that only browsers take for names.
+/// Names of all categories, unclassified names, and some that only browsers accept as names.
 const NAMES: [&str; 16] = [
     "PHPSESSID",
     "csrftoken",
@@ -65,14 +65,14 @@ fn consent(granted: u8) -> String {
     format!("consentry=1~{now}~2018-05-25~{}~", names.join("+"))
 }
 
-/// What passed: the `Cookie` field that the origin got, and the `Set-Cookie` lines that the visitor got.
+/// The result: the `Cookie` field that the origin received, and the `Set-Cookie` lines that the client received.
 #[derive(Debug, PartialEq, Eq)]
 struct Passed {
     cookie: Option<Vec<u8>>,
     lines: Vec<Vec<u8>>,
 }
 
-/// What the origin got of `Cookie`, fields joined by `|`.
+/// The `Cookie` fields that the origin received, joined by `|`.
 type Got = Arc<Mutex<Option<Vec<u8>>>>;
 
 /// An origin that answers with these `Set-Cookie` lines.
@@ -125,12 +125,12 @@ fn pass(filter: &Arc<Filter>, cookie: &[u8], lines: &[Vec<u8>], layers: usize) -
     Passed::of(&got, &headers)
 }
 
-/// The lines without those of the list of presumed cookies.
+/// The lines without the lists of presumed cookies.
 fn foreign(lines: &[Vec<u8>]) -> Vec<Vec<u8>> {
     lines.iter().filter(|line| !line.starts_with(b"consentry_presumed=")).cloned().collect()
 }
 
-/// Whether `part` is `whole` with some left out, in the same order.
+/// Whether `part` is a subsequence of `whole`.
 fn is_part<T: PartialEq>(part: &[T], whole: &[T]) -> bool {
     let mut rest = whole.iter();
     part.iter().all(|item| rest.any(|other| other == item))
@@ -234,7 +234,7 @@ proptest! {
     }
 }
 
-/// Lifetime attributes as servers and attackers write them.
+/// Lifetime attributes as written by servers and attackers.
 fn lifetime() -> impl Strategy<Value = String> {
     let age = "[-+]?[0-9]{0,3}x?".prop_map(|age| format!("; Max-Age={age}"));
     let date = prop::sample::select(vec![
@@ -280,15 +280,15 @@ proptest! {
     ) {
         let line = format!("{name}=secret{attributes}").into_bytes();
         prop_assert_eq!(pass(&ENFORCING, b"", &[line], 1).lines, Vec::<Vec<u8>>::new());
-        // Not even where a visitor's list has its name, nor by a process that knows nothing else.
+        // Not even if the client's list contains the name, nor in a process without other state.
         let sent = format!("consentry_presumed=1~~~0~_ga~_fbp~__Secure-_ga; {name}=1");
         let passed = pass(&ENFORCING, sent.as_bytes(), &[], 1);
         prop_assert_eq!(pairs(passed.cookie.as_ref()).len(), 1);
     }
 }
 
-/// What a request's `Cookie` fields and signals come to: what the origin got, what the visitor got, and what the
-/// report says.
+/// The result of a request's `Cookie` fields and signals: the data received by the origin and by the client, and
+/// the report.
 fn outcome(layer: &ConsentLayer, cookies: &[&[u8]], gpc: bool, page: bool) -> (Passed, String) {
     let got = Got::default();
     let origin = service_fn(origin(&got, &[]));
@@ -423,7 +423,7 @@ fn an_error_of_the_inner_service_passes_through() {
     assert_eq!(failed.err(), Some("down"));
 }
 
-/// The tables of `docs/fields.md` below a title: of each row the names in its first cell, and the other cells.
+/// The tables of `docs/fields.md` below a title: the names in the first cell of each row, and the other cells.
 fn documented(title: &str) -> Vec<(Vec<String>, Vec<String>)> {
     let text = include_str!("../docs/fields.md");
     let (_, section) = text.split_once(&format!("## {title}\n")).expect("a section");
@@ -437,12 +437,12 @@ fn documented(title: &str) -> Vec<(Vec<String>, Vec<String>)> {
     .collect()
 }
 
-/// What a text has between backticks.
+/// The parts of a text in backticks.
 fn quoted(text: &str) -> Vec<String> {
     text.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }
 
-/// What is left of a field of a request and of a response, to this path.
+/// The filtered field of a request to this path, and of its response.
 fn field_after(
     filter: &Arc<Filter>,
     path: &str,

@@ -1,7 +1,7 @@
-//! The parts of a request take no more instructions than is recorded in `benches/instructions.txt`: a part that has grown by more than
-//! 5 % fails. `UPDATE=1` records what is counted now.
+//! Instruction counts: a part of a request that exceeds its count in `benches/instructions.txt` by more than 5 %
+//! fails. `UPDATE=1` records the current counts.
 //!
-//! Counted by valgrind for the optimised static binary; another compiler or processor may count a little differently.
+//! Valgrind counts the optimised static binary. Counts differ slightly between compilers and processors.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
@@ -10,10 +10,10 @@ use std::fmt::Write;
 use std::process::Command;
 
 const RECORDED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/instructions.txt");
-/// In hundredths.
+/// In percent.
 const MOST_GROWTH: u64 = 5;
 
-/// What gungraun says: the name of a part, and on the next line its count.
+/// Parses gungraun's output: the name of a part, and its count on the next line.
 fn counts(output: &str) -> BTreeMap<String, u64> {
     let mut counts = BTreeMap::new();
     let mut name = None;
@@ -61,7 +61,7 @@ fn grown(recorded: &BTreeMap<String, u64>, counted: &BTreeMap<String, u64>) -> V
 #[test]
 fn no_part_takes_more_instructions_than_recorded() {
     let mut cargo = Command::new(env!("CARGO"));
-    // With these variables, which cargo sets for tests, ring and all that depends on it would be compiled again.
+    // cargo sets these variables for tests. They would cause ring and its dependents to be recompiled.
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy();
         if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {

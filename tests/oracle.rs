@@ -1,5 +1,5 @@
-//! Every consent source against a strict reader of its own: whatever is done to a consent cookie, no
-//! source grants what the text does not say.
+//! Each consent source against an independent strict reader: whatever happens to a consent cookie, no source grants
+//! anything that the text does not contain.
 
 #![allow(
     missing_docs,
@@ -96,7 +96,7 @@ fn the_strict_reader_knows_every_source_and_allows_each_sample() {
     ALL.iter().for_each(|sample| sample.check(&sample.header));
 }
 
-/// The strict reader is no yes-man: of the samples that refuse something it allows less than everything.
+/// Checks the strict reader: for samples with a refusal it allows less than everything.
 #[test]
 fn the_strict_reader_is_strict() {
     let strict = ALL
@@ -123,7 +123,7 @@ proptest! {
                 0 => { header.splice(at..end, [octet]); }
                 1 => header.truncate(at),
                 2 => { header.splice(at..end, []); }
-                // What a flipped bit, a doubled part, an encoding too many or another cookie do.
+                // Flipped bits, repeated parts, excess encoding, and a second cookie.
                 3 => if let Some(flipped) = header.get_mut(at) { *flipped ^= 1 << (octet % 8) },
                 4 => { let again = header[at..end].to_vec(); header.splice(at..at, again); }
                 _ => { let rest = &ALL[other].header; header.extend(b"; ".iter().chain(rest)); }

@@ -1,4 +1,4 @@
-//! How much memory a page takes while it is changed, whatever its size.
+//! Memory used while rewriting a page, whatever its size.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
@@ -17,10 +17,10 @@ use http::{Request, Response};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, StreamBody};
 
-/// What the origin sends at a time, in octets.
+/// Size in bytes of each part that the origin sends.
 const PART: usize = 8 * 1024;
 
-/// A page of two megabytes with tags of other hosts.
+/// A two-megabyte page with third-party tags.
 fn page() -> Vec<u8> {
     let mut page = b"<!doctype html><html><head><title>x</title></head><body>".to_vec();
     let mut number = 0;
@@ -38,7 +38,7 @@ fn body(parts: Vec<Bytes>) -> impl Body<Data = Bytes, Error = Infallible> + Unpi
     StreamBody::new(stream::iter(parts.into_iter().map(|part| Ok(Frame::data(part)))))
 }
 
-/// The most octets that were allocated at a time while the page was changed, and what became of it.
+/// The peak number of allocated bytes while the page is rewritten, and the outcome.
 fn most(
     site: &mut config::settings::Site,
     coding: &'static str,
@@ -48,10 +48,10 @@ fn most(
     let centre = Centre::new("x", site.centre.clone(), &site.page, filter, None);
     let pages = Pages::new(&site.page).unwrap();
     let consent = Consent::undecided(CategorySet::NECESSARY);
-    // What the origin sends is not ours, nor is what the visitor takes.
+    // The origin's chunks and the client's buffers do not count.
     let parts: Vec<Bytes> = text.chunks(PART).map(Bytes::copy_from_slice).collect();
     let asked = || Request::get("/x").header("accept", "text/html").body(()).unwrap();
-    // Tables that are made once.
+    // Initialises lazily built tables.
     drop(pages.change(asked(), &consent, Response::new(body(Vec::new())), &centre));
     let mut outcome = None;
     let measured = allocation_counter::measure(|| {
@@ -82,7 +82,7 @@ fn a_page_takes_no_more_than_64_kib_and_a_coded_one_the_tables_of_its_coding_bes
         let toml = format!("{toml}\n[[site]]\nupstream = 'http://a'\n");
         let config = config::parse(&toml, None, &Overrides::default()).unwrap();
         let mut site = config.sites.into_iter().next().unwrap();
-        // The list of parts is the test's own.
+        // The list of parts belongs to the test.
         let own = (page.len() / PART + 1) * size_of::<Bytes>();
         let most_plain = most(&mut site, "identity", &page);
         assert_eq!(most_plain.1, Some(expected));

@@ -1,4 +1,4 @@
-//! The configs of the recipes are right.
+//! The configs in the recipes are valid.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
@@ -6,7 +6,7 @@ use consentry::config::{Overrides, parse};
 
 const RECIPES: &str = include_str!("../docs/recipes.md");
 
-/// The blocks of one language.
+/// The code blocks of one language.
 fn blocks(language: &str) -> Vec<&'static str> {
     let parts = RECIPES.split("```").skip(1).step_by(2);
     parts.filter_map(|block| block.strip_prefix(language)?.strip_prefix('\n')).collect()

@@ -1,5 +1,5 @@
-//! The reference of the config, made from what the code says of its keys. When it is stale:
-//! `UPDATE=1 cargo test --test reference`.
+//! The config reference, generated from the schema's descriptions of the keys. To update it: `UPDATE=1 cargo test
+//! --test reference`.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
@@ -24,7 +24,7 @@ annotated example; `consentry schema` prints the JSON Schema, with which editors
 
 ";
 
-/// What a value is, in a word or two; and the table that it is made of, if it is.
+/// The type of a value in a word or two, and its table, if it has one.
 fn kind<'a>(schema: &'a Value, defs: &'a Value) -> (String, Option<&'a str>) {
     if let Some(name) = schema["$ref"].as_str() {
         let name = name.trim_start_matches("#/$defs/");
@@ -76,7 +76,7 @@ fn kind<'a>(schema: &'a Value, defs: &'a Value) -> (String, Option<&'a str>) {
     }
 }
 
-/// A table of the config, and those in it that were not shown yet.
+/// A table of the config, and the tables in it that were not shown yet.
 fn section(
     name: &str,
     path: &str,
@@ -154,7 +154,7 @@ fn every_key_is_in_the_annotated_example() {
     let schema = consentry::config::schema();
     let root = schema["properties"].as_object().unwrap().iter();
     let tables = schema["$defs"].as_object().unwrap().iter();
-    // The tools of [consent] are shown by examples, those of a generic one elsewhere.
+    // Tools of `[consent]` are shown by examples, and the generic source elsewhere.
     let tables = tables.filter(|(name, _)| !matches!(name.as_str(), "Consent" | "Generic"));
     let keys = tables.flat_map(|(_, table)| table["properties"].as_object().into_iter().flatten());
     for (key, _) in root.chain(keys) {

@@ -1,4 +1,4 @@
-//! What is measured: a header of cookies as a shop's visitor sends it, and each consent tool's cookie in it.
+//! Benchmark inputs: a header of cookies from a shop, and the same with the cookie of each consent tool.
 
 use std::fmt::Write;
 
@@ -41,7 +41,7 @@ pub fn settings(toml: &str) -> FilterSettings {
     config::parse(&toml, None, &Overrides::default()).unwrap().sites[0].filter.clone()
 }
 
-/// Each tool with a header of two kilobytes that holds its first sample.
+/// Each tool with a two-kilobyte header that contains its first sample.
 pub fn headers() -> impl Iterator<Item = (String, String)> {
     let mut seen = Vec::new();
     SAMPLES.lines().filter_map(move |line| {

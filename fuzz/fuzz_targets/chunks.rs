@@ -12,7 +12,7 @@ mod grammar;
 mod h11;
 mod http1;
 mod hyper;
-// It only needs requests.
+// Only requests are needed.
 #[allow(dead_code)]
 mod message;
 

@@ -1,4 +1,4 @@
-//! A config of arbitrary text: nothing panics, and what is wrong is said.
+//! Config parsing of arbitrary text: nothing panics, and errors are reported.
 
 #![no_main]
 
@@ -7,7 +7,7 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|octets: &[u8]| {
     let Ok(text) = std::str::from_utf8(octets) else { return };
-    // What it reads besides is the system's: paths are not for a fuzzer to try.
+    // Other files belong to the system: a fuzzer must not open paths.
     if ["file", "catalogue", "lists", "locales", "cert", "key", "cache", "unix", "sqlite", "ca"].iter().any(|name| text.contains(name)) {
         return;
     }

@@ -1,5 +1,5 @@
-//! `Cookie` and `Set-Cookie` on arbitrary octets: pairs are places in the field, in order and apart; names and values are trimmed; and a
-//! `Set-Cookie` has the name and value that the same pair has in a `Cookie`.
+//! `Cookie` and `Set-Cookie` parsing of arbitrary bytes. Pairs are non-overlapping ranges of the field, in order.
+//! Names and values are trimmed. A `Set-Cookie` has the same name and value as the same pair in a `Cookie`.
 
 #![no_main]
 

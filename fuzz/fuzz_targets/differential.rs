@@ -4,8 +4,8 @@ use crate::differences::{Peer, as_shown_by, is_misframed, is_stricter};
 use crate::message::{self, Kind, Outcome};
 use crate::{h11, hyper};
 
-/// Checks that nobody sees another message than consentry, and that consentry accepts nothing on its own but what
-/// `differences` lists.
+/// Checks that no other parser sees a different message, and that consentry alone accepts only the messages listed
+/// in `differences`.
 pub fn check(kind: Kind, bytes: &[u8]) {
     let (ours, length) = message::parse(kind, bytes);
     // With the bytes behind the message a peer would parse two.

@@ -1,16 +1,17 @@
-//! A whole exchange by real sockets, with arbitrary bytes from the client and from the origin. The first byte has the
-//! manners of both sides in its bits; the client's bytes follow, one or several requests, up to `\n====\n`; the rest is what the
-//! origin answers each request with.
+//! A whole exchange over real sockets, with arbitrary bytes from the client and from the origin. The bits of the
+//! first byte set the behaviour of both sides. The client's bytes follow, one or several requests, up to
+//! `\n====\n`. The rest is the origin's response to each request.
 //!
-//! The origin sees exactly the requests that were sent, as a strict parser reads what the client sent: none that the client
-//! did not send, none twice unless it is idempotent, none out of order, each with its method, target and body. Another
-//! client gets the response to its own request, and nobody else gets that.
+//! The origin sees exactly the requests that were sent, as a strict parser reads the client's bytes. It sees no
+//! request that the client did not send, none twice unless it is idempotent, and none out of order. Each has its
+//! method, target and body. Another client gets the response to its own request, and no other client gets that
+//! response.
 
 #![no_main]
 
 mod grammar;
 mod http1;
-// It only needs responses.
+// Only responses are needed.
 #[allow(dead_code)]
 mod message;
 mod origin;
@@ -59,7 +60,7 @@ fuzz_target!(|input: &[u8]| -> Corpus {
     let bytes = &rest[..end.unwrap_or(rest.len())];
     let answer =
         end.map(|end| &rest[end + SEPARATOR.len()..]).filter(|_| manners & WELL_FORMED == 0);
-    // The probe is recognised by its target, and HTTP/2 by what it begins with.
+    // The probe is recognised by its target, and HTTP/2 by its preface.
     if contains(input, b"probe") || contains(bytes, b"PRI * HTTP/2.0") {
         return Corpus::Reject;
     }
@@ -111,7 +112,7 @@ fn check(setup: &mut Setup, bytes: &[u8], half_closes: bool, answer: &Answer) {
 }
 
 impl Setup {
-    /// Another client, whose request is sent on the upstream connection of the one before if that is reused.
+    /// Another client, whose request uses the previous client's upstream connection if that is reused.
     fn probe(&mut self) {
         self.probes += 1;
         let target = format!("/probe{}", self.probes);
@@ -135,7 +136,7 @@ impl Setup {
     }
 }
 
-/// The requests that the client sent, and the one that breaks off behind them.
+/// The requests that the client sent, and the incomplete one after them.
 fn sent(mut bytes: &[u8]) -> (Vec<Request>, Option<Request>) {
     let mut sent = Vec::new();
     loop {
@@ -153,10 +154,10 @@ fn sent(mut bytes: &[u8]) -> (Vec<Request>, Option<Request>) {
     }
 }
 
-/// Whether the requests that arrived are requests that were sent, in their order. Consentry may answer requests itself, and
-/// may send an idempotent one without a body again before the next.
+/// Whether the requests that arrived are the requests that were sent, in order. Consentry may answer requests
+/// itself, and may retry an idempotent request without a body before the next one.
 fn are_sent<'a>(sent: &[Request], arrived: impl Iterator<Item = &'a Request>) -> bool {
-    // Requests can be equal. These are all numbers of requests of which the last can be the one that has arrived last.
+    // Requests can be equal. These are all possible indices of the last request that has arrived.
     let mut ends = vec![0];
     for request in arrived {
         let may_repeat = request.is_idempotent() && request.body.is_empty();
@@ -179,7 +180,7 @@ fn begins(sent: &Request, arrived: &Request) -> bool {
         && sent.body.starts_with(&arrived.body)
 }
 
-/// Whether consentry has no reason to answer a request itself, or to close the connection behind it.
+/// Whether consentry has no reason to answer a request itself, or to close the connection after it.
 fn is_plain(request: &Request) -> bool {
     let has_plain_target =
         [&b"/"[..], b"/a", b"/b", b"/post", b"/put"].contains(&&request.target[..]);

@@ -1,7 +1,7 @@
-//! The whole filter on arbitrary octets: the first line is the `Cookie` field, each other a `Set-Cookie`.
+//! The whole filter with arbitrary bytes: the first line is the `Cookie` field, each other line a `Set-Cookie`.
 //!
-//! The laws are the oracle: nothing panics, what passes is unchanged and in order, necessary cookies pass,
-//! those of trackers do not, and filtering twice is filtering once.
+//! Checked properties: nothing panics, passed cookies are unchanged and in order, necessary cookies pass, tracking
+//! cookies do not, and filtering is idempotent.
 
 #![no_main]
 
@@ -51,7 +51,7 @@ fuzz_target!(|octets: &[u8]| {
     let lines: Vec<HeaderValue> = fields.take(32).collect();
     let (reached, kept) = pass(cookie.clone(), lines.clone());
 
-    // The filter adds the lists of presumed cookies behind the origin's lines.
+    // The filter adds the lists of presumed cookies after the origin's lines.
     let is_list = |line: &&HeaderValue| line.as_bytes().starts_with(b"consentry_presumed=");
     let first_list = kept.iter().position(|line| is_list(&line)).unwrap_or(kept.len());
     let (foreign, lists) = kept.split_at(first_list);
@@ -65,7 +65,7 @@ fuzz_target!(|octets: &[u8]| {
     let necessary = |lines: &[HeaderValue]| lines.iter().filter(|line| name(line) == b"PHPSESSID").count();
     assert_eq!(necessary(&kept), necessary(&lines), "necessary passes");
 
-    // A fuzzer may well write a valid consent; without one no tracker passes.
+    // A fuzzer may generate a valid consent cookie. Without one no tracking cookie passes.
     let consents = octets.windows(9).any(|window| window == b"consentry");
     if !consents {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs();

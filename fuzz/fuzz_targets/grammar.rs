@@ -1,8 +1,9 @@
-//! The grammar of HTTP/1.1, and a mutator that knows it: half of the inputs get a line or a word of the protocol, so that many stay nearly valid.
+//! A mutator that uses the grammar of HTTP/1.1: half of the mutations insert a line or a word of the protocol, so
+//! that many inputs stay nearly valid.
 
 use libfuzzer_sys::fuzzer_mutate;
 
-/// Field lines and start lines that decide framing, and their neighbours.
+/// Field lines and start lines that decide framing, and similar ones.
 const LINES: &[&str] = &[
     "Host: shop.example\r\n",
     "Content-Length: 3\r\n",
@@ -39,7 +40,7 @@ const LINES: &[&str] = &[
     "\r\n",
 ];
 
-/// Bytes that decide where a line, a name or a value ends.
+/// Bytes that delimit a line, a name or a value.
 const WORDS: &[&[u8]] = &[
     b"\r\n",
     b"\n",
@@ -72,7 +73,7 @@ const WORDS: &[&[u8]] = &[
     b"\r\n ",
 ];
 
-/// A xorshift generator: libFuzzer gives one number for each mutation.
+/// A xorshift generator. libFuzzer provides one seed per mutation.
 struct Random(u64);
 
 impl Random {
@@ -84,7 +85,7 @@ impl Random {
     }
 }
 
-/// Mutates the first `size` bytes of `data`; returns their number afterwards.
+/// Mutates the first `size` bytes of `data`. Returns the new size.
 pub fn mutate(data: &mut [u8], size: usize, max_size: usize, seed: u32) -> usize {
     let mut random = Random(u64::from(seed).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
     random.below(1);
@@ -116,7 +117,7 @@ fn edit(input: &mut Vec<u8>, random: &mut Random) {
             let copy = input[start..end].to_vec();
             drop(input.splice(other..other, copy));
         }
-        // Behind the line's last byte, or before the end of the line.
+        // After the line's last byte, or before the end of the line.
         4 => {
             let at = end.saturating_sub(2).max(start);
             drop(input.splice(at..at, WORDS[random.below(WORDS.len())].iter().copied()));
@@ -129,7 +130,7 @@ fn edit(input: &mut Vec<u8>, random: &mut Random) {
     }
 }
 
-/// Whether nothing but extensions is behind a chunk size: whitespace, and `;` before the first of them (RFC 9112 section
+/// Whether only extensions follow a chunk size: whitespace, and `;` before the first of them (RFC 9112 section
 /// 7.1.1).
 #[allow(dead_code)] // One of the targets has no chunks.
 pub fn is_extension(mut bytes: &[u8]) -> bool {

@@ -1,4 +1,4 @@
-//! Messages as h11 parses them, in a Python process that runs as long as the fuzzer.
+//! The h11 parser, in a Python process that runs as long as the fuzzer.
 
 use std::io::{Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -13,7 +13,7 @@ const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/h11_parser.py");
 struct Parser {
     messages: ChildStdin,
     answers: ChildStdout,
-    /// Ends when its standard input does.
+    /// Exits at the end of its standard input.
     _process: Child,
 }
 
@@ -40,10 +40,10 @@ impl Parser {
     }
 }
 
-/// The message that the bytes begin with, and whether there are bytes behind it.
+/// Parses the message at the start of the bytes. Also returns whether bytes follow it.
 ///
 /// # Panics
-/// When h11 cannot be asked: it is not installed, or failed.
+/// When h11 is not installed, or failed.
 pub fn parse(kind: Kind, bytes: &[u8]) -> (Outcome, bool) {
     let kind = match kind {
         Kind::Request => b'q',

@@ -1,8 +1,8 @@
-//! Heads and their framing: one message, parsed by consentry, hyper and h11. The first byte is `q` for a request, `r` for a
-//! response to GET, `h` for one to HEAD. The rest is all that its connection carries.
+//! Heads and their framing: one message, parsed by consentry, hyper and h11. The first byte is `q` for a request,
+//! `r` for a response to GET, `h` for a response to HEAD. The rest is the content of the connection.
 //!
-//! Whoever accepts the message sees the same method, target, fields, body and trailers. Nobody finds it longer or shorter.
-//! What consentry alone accepts is listed in `differences.rs`.
+//! Each parser that accepts the message sees the same method, target, fields, body, trailers and length.
+//! `differences.rs` lists the messages that only consentry accepts.
 
 #![no_main]
 
@@ -28,7 +28,7 @@ fuzz_target!(|input: &[u8]| -> Corpus {
         && kind != Kind::Request
         && message.start.starts_with(b"1")
     {
-        // Another response follows, or no HTTP at all.
+        // Another response follows, or bytes that are not HTTP.
         return Corpus::Reject;
     }
     differential::check(kind, bytes);

@@ -1,4 +1,4 @@
-//! consentry's HTTP/1.1 parsers, compiled from the same files as in the library, which does not export them.
+//! consentry's HTTP/1.1 parsers, compiled from the library's files, because the library does not export them.
 
 #![allow(dead_code)]
 

@@ -1,4 +1,4 @@
-//! Messages as hyper parses them: its HTTP/1 server and client on a connection in memory.
+//! The hyper parser: its HTTP/1 server and client on an in-memory connection.
 
 use std::cell::RefCell;
 use std::convert::Infallible;
@@ -17,14 +17,14 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::message::{Field, Kind, Message, Outcome};
 
-/// Bytes in flight.
+/// Size of the connection's buffer in bytes.
 const BUFFER: usize = 1 << 20;
 
 thread_local! {
     static RUNTIME: Runtime = Builder::new_current_thread().build().expect("a runtime");
 }
 
-/// The message that the bytes begin with, and whether there are bytes behind it that hyper has noticed.
+/// Parses the message at the start of the bytes. Also returns whether hyper noticed bytes after it.
 pub fn parse(kind: Kind, bytes: &[u8]) -> (Outcome, bool) {
     RUNTIME.with(|runtime| match kind {
         Kind::Request => runtime.block_on(request(bytes)),

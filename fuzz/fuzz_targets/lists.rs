@@ -1,4 +1,4 @@
-//! A filter list of arbitrary text, and addresses that are looked for in it: nothing panics, and an empty list knows nothing.
+//! Filter lists of arbitrary text, matched against URLs: nothing panics, and an empty list matches nothing.
 
 #![no_main]
 

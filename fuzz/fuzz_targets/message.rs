@@ -1,4 +1,4 @@
-//! HTTP/1.1 messages, and how consentry parses them.
+//! HTTP/1.1 messages as consentry parses them.
 
 use std::fmt;
 
@@ -6,9 +6,9 @@ use crate::http1::chunked::ChunkedDecoder;
 use crate::http1::framing::{self, BodyLength, Framing, FramingError};
 use crate::http1::head::{self, FieldLine, HeadError, Parsed, Version};
 
-/// Field lines of a head, and of a trailer section. hyper's default too.
+/// Maximum field lines in a head, and in a trailer section. Also hyper's default.
 pub const MAX_FIELDS: usize = 100;
-/// Bytes of a trailer section. hyper's limit too.
+/// Maximum bytes in a trailer section. Also hyper's limit.
 pub const MAX_TRAILER_BYTES: usize = 16 * 1024;
 
 /// The name and the value of a field line.
@@ -22,7 +22,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The kind that the first byte of an input stands for.
+    /// The kind given by the first byte of an input.
     pub fn of(byte: u8) -> Option<Self> {
         match byte {
             b'q' => Some(Self::Request),
@@ -71,17 +71,17 @@ impl fmt::Debug for Message {
     }
 }
 
-/// What a parser makes of bytes that end with their connection.
+/// The result of parsing all bytes of a connection.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The bytes begin with this message.
     Complete(Box<Message>),
-    /// A message begins, and the connection ends before it.
+    /// The connection ends in the middle of a message.
     Incomplete,
     Rejected,
 }
 
-/// The message that the bytes begin with, parsed by consentry, and its length in bytes.
+/// Parses the message at the start of the bytes with consentry. Also returns its length in bytes.
 pub fn parse(kind: Kind, bytes: &[u8]) -> (Outcome, usize) {
     let parsed = match kind {
         Kind::Request => head::request(bytes, MAX_FIELDS, |head| {
@@ -136,7 +136,7 @@ fn with_body(head: Result<Parsed<Head>, HeadError>, bytes: &[u8]) -> (Outcome, u
     (Outcome::Complete(Box::new(message)), length + end)
 }
 
-/// What a chunked body was decoded to.
+/// The result of decoding a chunked body.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Decoded {
     pub data: Vec<u8>,
@@ -146,15 +146,15 @@ pub struct Decoded {
     pub ended: bool,
 }
 
-/// Why bytes are no chunked body, and the data before the error.
+/// The error of an invalid chunked body, and the data before it.
 pub type Malformed = (String, Vec<u8>);
 
-/// Decodes a chunked body, which is passed to the decoder in parts: `part` returns the length of the next part, given the
-/// number of bytes left.
+/// Decodes a chunked body in parts. `part` returns the length of the next part, given the number of remaining
+/// bytes.
 pub fn decode(bytes: &[u8], part: &mut dyn FnMut(usize) -> usize) -> Result<Decoded, Malformed> {
     let mut decoder = ChunkedDecoder::new(MAX_TRAILER_BYTES);
     let (mut data, mut consumed) = (Vec::new(), 0);
-    // As the proxy does: what was not consumed is passed again, with what has arrived since.
+    // Like the proxy: unconsumed bytes are passed again, together with newly received ones.
     let mut arrived = 0;
     while !decoder.has_ended() {
         if arrived == consumed {

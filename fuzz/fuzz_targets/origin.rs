@@ -1,5 +1,5 @@
-//! An origin and a client without threads: both are polled by the fuzzer, so that nothing is in flight once a poll finds
-//! nothing to do.
+//! An origin and a client without threads. The fuzzer polls both, so nothing is in flight once a poll makes no
+//! progress.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr};
@@ -11,7 +11,7 @@ use mio::{Events, Interest, Poll, Token};
 use crate::message::{self, Kind, Outcome};
 use crate::strict::{self, Next, Request};
 
-/// A connection that is open for longer hangs: every timeout of the service is far shorter.
+/// A connection that is open for longer hangs, because every timeout of the service is far shorter.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A client half-closes its connection when nothing has arrived for this long.
@@ -21,22 +21,22 @@ const QUIET: Duration = Duration::from_millis(20);
 #[derive(Debug, Clone, Copy)]
 pub struct Client<'a> {
     pub bytes: &'a [u8],
-    /// Half-close the connection behind these responses; at once when there are none.
+    /// Half-close the connection after these responses, or immediately if there are none.
     pub responses: &'a [Kind],
 }
 
-/// What the origin answers with.
+/// The origin's answer.
 #[derive(Debug, Default)]
 pub struct Answer<'a> {
     /// `None` for a well-formed response that counts the requests.
     pub bytes: Option<&'a [u8]>,
-    /// Close the connection behind the response.
+    /// Close the connection after the response.
     pub closes: bool,
     /// Answer as soon as the head of a request has arrived.
     pub is_early: bool,
 }
 
-/// A request that has reached the origin.
+/// A request received by the origin.
 #[derive(Debug)]
 pub struct Arrived {
     pub request: Request,
@@ -51,7 +51,7 @@ struct Connection {
     is_continued: bool,
     /// The request whose body is arriving has been answered.
     is_answered: bool,
-    /// After 101: HTTP no more.
+    /// After 101 the connection is not HTTP any more.
     is_tunnel: bool,
     is_open: bool,
 }
@@ -82,7 +82,7 @@ impl Origin {
         self.listener.local_addr().expect("an address")
     }
 
-    /// Sends a client's bytes to the service on a connection of their own. Returns what comes back, and the requests that
+    /// Sends a client's bytes to the service on a new connection. Returns the response bytes, and the requests that
     /// reach the origin meanwhile.
     pub fn exchange(
         &mut self,
@@ -134,7 +134,7 @@ impl Origin {
         (got, std::mem::take(&mut self.arrived))
     }
 
-    /// Does what can be done at once: whether there was anything.
+    /// Does all work that is possible without waiting. Returns whether there was any.
     fn step(&mut self, answer: &Answer) -> bool {
         let mut progress = false;
         while let Ok((mut stream, _)) = self.listener.accept() {
@@ -158,12 +158,12 @@ impl Origin {
             connection.parse(answer, &mut self.arrived);
             connection.is_open &= open;
         }
-        // What broke off is looked at when the exchange is over.
+        // Incomplete requests are examined when the exchange is over.
         self.connections.retain(|connection| connection.is_open || !connection.unread.is_empty());
         progress
     }
 
-    /// Closes the connections on which a request broke off, and notes it.
+    /// Closes the connections with an incomplete request, and records the request.
     fn end_broken(&mut self) {
         for connection in
             self.connections.extract_if(.., |connection| !connection.unread.is_empty())
@@ -216,7 +216,7 @@ impl Connection {
         }
     }
 
-    /// Answers, and closes the connection where the end of the response is not certain.
+    /// Answers, and closes the connection if the end of the response is not certain.
     fn answer(&mut self, request: &Request, number: usize, answer: &Answer) {
         let is_probe = request.target.starts_with(b"/probe");
         let counted = match is_probe {
@@ -241,7 +241,7 @@ pub fn counted(body: &[u8]) -> Vec<u8> {
     [head.as_bytes(), body].concat()
 }
 
-/// Whether bytes have responses to these requests.
+/// Whether the bytes contain responses to these requests.
 fn has_responses(mut bytes: &[u8], kinds: &[Kind]) -> bool {
     kinds.iter().all(|kind| {
         loop {
@@ -256,7 +256,7 @@ fn has_responses(mut bytes: &[u8], kinds: &[Kind]) -> bool {
     })
 }
 
-/// The status of the first final response, or 101. `None` when only the end of the connection ends it.
+/// The status of the first final response, or 101. `None` if the response ends only with the connection.
 fn final_status(kind: Kind, bytes: &[u8]) -> Option<Vec<u8>> {
     let mut rest = &[bytes, b"x"].concat()[..];
     loop {
@@ -271,7 +271,7 @@ fn final_status(kind: Kind, bytes: &[u8]) -> Option<Vec<u8>> {
     }
 }
 
-/// Reads what has arrived: whether there was anything, and whether more can come.
+/// Reads the available bytes. Returns whether there were any, and whether more can arrive.
 fn read(stream: &mut TcpStream, into: &mut Vec<u8>) -> (bool, bool) {
     let (mut chunk, mut new) = ([0; 16 * 1024], false);
     loop {

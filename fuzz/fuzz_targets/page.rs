@@ -1,8 +1,8 @@
-//! A page on its way with banner and guard: the first octet says which of them and which coding, the second
-//! where the page is cut, the rest is the page as it comes, coded or not.
+//! HTML rewriting with banner and guard. The first byte chooses between them and sets the content coding. The
+//! second byte sets where the page is split. The rest is the page as the origin sends it, encoded or not.
 //!
-//! Checked properties: no panic, no endless wait; without the guard, an uncoded page is unchanged apart from one
-//! banner, and a coded page that cannot be decoded passes unchanged.
+//! Checked properties: no panic and no endless wait. Without the guard, an unencoded page is unchanged apart from
+//! one banner, and an encoded page that cannot be decoded passes unchanged.
 
 #![no_main]
 
@@ -23,7 +23,7 @@ use libfuzzer_sys::fuzz_target;
 
 const BANNER: &[u8] = b"<link rel=\"stylesheet\" href=\"/.consentry/banner.css\">";
 
-/// With the banner alone, and with the guard too.
+/// With the banner only, and with both banner and guard.
 static SITES: LazyLock<[(Pages, Centre); 2]> = LazyLock::new(|| {
     ["banner.enabled = true", "banner.enabled = true\npage.guard = true"].map(|toml| {
         let toml = format!("{toml}\n[[site]]\nupstream = 'http://127.0.0.1:1'");
@@ -66,10 +66,10 @@ fuzz_target!(|octets: &[u8]| {
             assert_eq!(out, page, "as it is");
             return;
         }
-        // The page may have the same bytes itself.
+        // The page may contain the same bytes itself.
         let fits = |at: usize| out[..at] == page[..at] && out.ends_with(&page[at..]);
         let inside = places.iter().filter(|at| **at <= page.len()).any(|at| fits(*at));
-        // At the end of the page what is open is closed, and a tag that does not end is dropped.
+        // At the end of the page open elements are closed, and an incomplete tag is dropped.
         let same = out.iter().zip(page).take_while(|(out, page)| out == page).count();
         let at_the_end = same == page.len() || page[..=same].contains(&b'<');
         assert!(!places.is_empty() && (inside || at_the_end), "the same but for the banner");

@@ -1,9 +1,9 @@
-//! What is said of a visitor in arbitrary octets: the first octet says how many of them begin the connection, where a header of the
-//! PROXY protocol has to stand; the lines of the rest are the values of `X-Forwarded-For`, `Forwarded`, `X-Forwarded-Proto`
-//! and `X-Forwarded-Host`.
+//! Client address and scheme from arbitrary bytes. The first byte is the length of the start of the connection,
+//! which must be a PROXY protocol header. The remaining lines are the values of `X-Forwarded-For`, `Forwarded`,
+//! `X-Forwarded-Proto` and `X-Forwarded-Host`.
 //!
-//! The laws are the oracle: nothing panics, nothing passes without a header, and the origin is told of one visitor, once:
-//! of the one whom the header names, whatever the fields say.
+//! Checked properties: nothing panics, and nothing passes without a header. The origin receives exactly one client
+//! address, that of the header, whatever the fields contain.
 
 #![no_main]
 
@@ -57,7 +57,7 @@ fuzz_target!(|octets: &[u8]| {
     let visitor: IpAddr = last("X-Forwarded-For").parse().unwrap_or_else(|_| panic!("no address: {told}"));
     let quoted = if visitor.is_ipv6() { format!("\"[{visitor}]\"") } else { visitor.to_string() };
     assert!(last("Forwarded").starts_with(&format!("for={quoted};")), "{told}");
-    // Of version 1 a reader of ours can tell whom it names.
+    // For version 1 this independent parser knows the address.
     let line = header.split(|octet| *octet == b'\r').next().map(String::from_utf8_lossy).unwrap_or_default();
     if let ["PROXY", "TCP4" | "TCP6", source, ..] = *line.split(' ').collect::<Vec<_>>()
         && let Ok(source) = source.parse::<IpAddr>()

@@ -1,4 +1,4 @@
-//! The whole service in this process, in front of an origin that answers what it is told to. Real sockets on loopback, for the
+//! The whole service in this process, in front of a scripted origin. It uses real sockets on loopback, because the
 //! service opens its own.
 
 pub mod proxy;
@@ -8,11 +8,11 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Mutex;
 use std::time::Duration;
 
-/// What the origin answers with, and what it has got.
+/// The origin's answer, and the last head that it received.
 static ANSWER: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 static REACHED: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 
-/// Starts both, the service with these keys in front of those that it has anyway.
+/// Starts the origin and the service, with these config lines in addition to the default ones.
 pub fn start(keys: &str) -> SocketAddr {
     let origin = TcpListener::bind("127.0.0.1:0").expect("a port");
     let upstream = origin.local_addr().expect("an address");
@@ -39,8 +39,8 @@ pub fn start(keys: &str) -> SocketAddr {
     proxy::start(upstream, keys)
 }
 
-/// Sends octets on a connection of their own, which is half closed then, while the origin answers with `answer`. What came back, and
-/// the head that reached the origin; where the visitor was refused before that, perhaps the one of the exchange before.
+/// Sends bytes on a new connection and half-closes it. The origin answers with `answer`. Returns the response, and
+/// the head that reached the origin. If the request was rejected, the head may be that of the previous exchange.
 pub fn exchange(service: SocketAddr, octets: &[u8], answer: &[u8]) -> (Vec<u8>, Vec<u8>) {
     *ANSWER.lock().expect("a lock") = answer.to_vec();
     REACHED.lock().expect("a lock").clear();
@@ -58,7 +58,7 @@ pub fn exchange(service: SocketAddr, octets: &[u8], answer: &[u8]) -> (Vec<u8>, 
     (got, REACHED.lock().expect("a lock").clone())
 }
 
-/// The values of the fields of this name in octets that begin with a head.
+/// The values of the fields of this name in bytes that start with a head.
 pub fn fields<'a>(octets: &'a [u8], name: &str) -> Vec<&'a [u8]> {
     let end = octets.windows(4).position(|end| end == b"\r\n\r\n").unwrap_or(octets.len());
     let lines = octets[..end].split(|octet| *octet == b'\n');

@@ -1,8 +1,8 @@
-//! The whole service on arbitrary octets from both sides: the first octet says how many are the visitor's, the rest are the
-//! origin's answer.
+//! The whole service with arbitrary bytes from both sides: the first byte is the number of the client's bytes, the
+//! rest is the origin's response.
 //!
-//! The laws are the oracle: nothing panics, without consent no tracker's cookie reaches either side, a necessary one of a well-formed
-//! answer does, and memory stays bounded.
+//! Checked properties: nothing panics, and memory stays bounded. Without consent no tracking cookie reaches either
+//! side. A necessary cookie of a well-formed response passes.
 
 #![no_main]
 
@@ -18,7 +18,7 @@ use server::fields;
 
 static SERVICE: LazyLock<SocketAddr> = LazyLock::new(|| server::start("banner.enabled = true"));
 
-/// The visitor before may have consented.
+/// The previous visitor may have consented.
 static CONSENTED: AtomicBool = AtomicBool::new(false);
 
 fuzz_target!(|octets: &[u8]| {

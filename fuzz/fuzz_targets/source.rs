@@ -1,6 +1,6 @@
-//! One consent source on arbitrary octets; the first line names it: a tool, a form of `generic`, or `auto`. A strict reader of its own is
-//! the oracle: the source grants nothing that the text does not say. Necessary is always granted, what is not
-//! decided grants nothing else, and a copy of the cookie grants nothing more.
+//! One consent source with arbitrary bytes. The first line names it: a tool, a format of `generic`, or `auto`. An
+//! independent strict reader is the oracle: the source grants nothing that the text does not contain. Necessary is
+//! always granted, undecided consent grants nothing else, and a copy of the cookie grants nothing more.
 
 #![no_main]
 
@@ -17,7 +17,7 @@ use libfuzzer_sys::{Corpus, fuzz_target};
 
 const NOW: i64 = 1_796_083_200;
 
-/// The forms of a cookie of the site's own making, and whether what is granted stands in the cookie by its name.
+/// Formats of a site's own cookie, and whether a granted category occurs in the cookie by name.
 const FORMS: [(&str, &str, bool); 8] = [
     ("generic-query", "format = 'query'", true),
     ("generic-list", "format = 'list'", true),
@@ -29,17 +29,17 @@ const FORMS: [(&str, &str, bool); 8] = [
     ("generic-flag", "format = 'flag'", false),
 ];
 
-/// What stands for what in them.
+/// The ids in these cookies, and their categories.
 const IDS: [(&str, &str); 2] = [("stats", "analytics"), ("ads", "targeting")];
 
-/// What a config adds to the map of a tool.
+/// The entries that a config adds to the map of a tool.
 type Map = BTreeMap<String, Vec<String>>;
 
-/// What a source may grant at most.
+/// The maximum that a source may grant.
 enum Most {
-    /// What the oracle reads of this tool's cookie.
+    /// The result of the oracle for this tool's cookie.
     Tool(Map),
-    /// What is named by one of [`IDS`].
+    /// The categories named by one of [`IDS`].
     Named,
     Anything,
 }
@@ -62,7 +62,7 @@ fn reader(source: &str, tables: &str) -> Arc<ConsentReader> {
     Arc::clone(&config.sites[0].filter.reader)
 }
 
-/// The source of one tool, with ids in its map where a tool's ids are the site's own.
+/// The source of one tool, with a map if the tool's ids are site-specific.
 fn tool(name: &str) -> Source {
     let ids = [("stats", "analytics"), ("ads", "targeting"), ("c1", "analytics"), ("c2", "targeting"), ("2", "functional")];
     let named = ids.map(|(id, category)| (id.to_owned(), vec![category.to_owned()]));
@@ -79,7 +79,7 @@ fn generic(form: &str, names: bool) -> Source {
 }
 
 impl Source {
-    /// The categories that a strict reader would grant at most; `None` where there is none.
+    /// The maximum that a strict reader would grant. `None` without a limit.
     fn at_most(&self, name: &str, octets: &[u8]) -> Option<BTreeSet<String>> {
         match &self.most {
             Most::Tool(map) => Some(oracle::at_most(name, octets, map)),
@@ -87,7 +87,7 @@ impl Source {
                 let text = oracle::readings(octets);
                 let said = IDS.iter().filter(|(id, _)| text.contains(id)).map(|(_, category)| (*category).to_owned());
                 let mut said: BTreeSet<String> = said.collect();
-                // Where nothing is said of social, it follows targeting.
+                // Without an entry of its own, social follows targeting.
                 if said.contains("targeting") {
                     said.insert("social".to_owned());
                 }

@@ -16,25 +16,25 @@ pub struct Request {
     /// Names in lower case.
     pub fields: Vec<(Vec<u8>, Vec<u8>)>,
     pub body: Vec<u8>,
-    /// Another request can follow.
+    /// Whether another request can follow.
     pub is_persistent: bool,
-    /// A line of its head ends with LF alone.
+    /// Whether a line of the head ends with LF alone.
     pub has_bare_lf: bool,
 }
 
-/// What bytes begin with.
+/// The start of some bytes.
 #[derive(Debug)]
 pub enum Next {
     /// A request, and its length.
     Complete(Request, usize),
-    /// A head, and the body as far as it goes: it is cut or malformed behind that.
+    /// A head and a truncated or malformed body.
     BrokenBody(Request),
-    /// The beginning of a head, or nothing.
+    /// An incomplete head, or nothing.
     CutHead,
     Invalid,
 }
 
-/// Why there is no complete part.
+/// Why parsing stops before the end.
 enum Stop {
     Cut,
     Invalid,
@@ -46,8 +46,8 @@ impl Request {
         self.fields.iter().filter(named).map(|(_, value)| &value[..])
     }
 
-    /// The target as an origin sees it: without scheme, host and fragment (RFC 9112 section 3.2.1), and with the bytes
-    /// percent-encoded that a URI cannot have.
+    /// The target as an origin sees it: without scheme, host and fragment (RFC 9112 section 3.2.1). Bytes that a
+    /// URI cannot contain are percent-encoded.
     pub fn origin_form(&self) -> Vec<u8> {
         let target = match self.target.windows(3).position(|part| part == b"://") {
             Some(at) if !self.target.starts_with(b"/") => {
@@ -77,13 +77,13 @@ impl Request {
         form
     }
 
-    /// Whether a request may be sent twice (RFC 9110 section 9.2.2).
+    /// Whether a request may be retried (RFC 9110 section 9.2.2).
     pub fn is_idempotent(&self) -> bool {
         [&b"GET"[..], b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"].contains(&&self.method[..])
     }
 }
 
-/// What the bytes begin with.
+/// Parses the start of the bytes.
 pub fn next(bytes: &[u8]) -> Next {
     let start = bytes.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).unwrap_or(bytes.len());
     let mut reader = Reader { bytes, at: start, has_bare_lf: false };
@@ -113,7 +113,7 @@ enum Body {
     Chunked,
 }
 
-/// RFC 9112 section 6.3.
+/// The framing of a request body by RFC 9112 section 6.3.
 fn framing(request: &Request) -> Result<Body, Stop> {
     let elements = |name| {
         let lines: Vec<&[u8]> = request.values(name).collect();
@@ -158,7 +158,7 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// The next line without its end.
+    /// The next line, without its line end.
     fn line(&mut self) -> Result<&'a [u8], Stop> {
         let rest = &self.bytes[self.at..];
         let end = rest.iter().position(|byte| *byte == b'\n').ok_or(Stop::Cut)?;
@@ -167,7 +167,7 @@ impl<'a> Reader<'a> {
             self.has_bare_lf = true;
             &rest[..end]
         });
-        // A CR alone is no line end, and nothing else either.
+        // A CR alone is not a line end, and invalid within a line.
         if line.contains(&b'\r') { Err(Stop::Invalid) } else { Ok(line) }
     }
 
@@ -209,7 +209,7 @@ impl<'a> Reader<'a> {
         Ok(request)
     }
 
-    /// The field lines before an empty line.
+    /// The field lines up to the empty line.
     fn fields(&mut self) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Stop> {
         let mut fields = Vec::new();
         loop {
@@ -235,7 +235,7 @@ impl<'a> Reader<'a> {
         if taken < size { Err(Stop::Cut) } else { Ok(()) }
     }
 
-    /// RFC 9112 section 7.1; lines end with CRLF.
+    /// Parses a chunked body by RFC 9112 section 7.1. Lines end with CRLF.
     fn chunked(&mut self, body: &mut Vec<u8>) -> Result<(), Stop> {
         self.has_bare_lf = false;
         loop {

@@ -1,5 +1,5 @@
-//! Who may use the admin listener: not a page of another site (DNS rebinding, cross-site requests), and only with the
-//! token where there is one.
+//! Access control of the admin listener: rejects pages of other sites (DNS rebinding, cross-site requests), and
+//! checks the token if one is configured.
 
 use std::net::Ipv4Addr;
 
@@ -10,35 +10,35 @@ use super::token;
 use crate::config::settings::{AdminToken, Listen};
 use crate::http::{Authority, normalised_host};
 
-/// Who may use the admin listener.
+/// Access rules of the admin listener.
 #[derive(Debug, Default)]
 pub struct Access {
-    /// The token to show, if any.
+    /// The required token, if any.
     pub token: Option<AdminToken>,
-    /// Names of the listener besides IP addresses and `localhost`, in lower case.
+    /// Allowed host names besides IP addresses and `localhost`, in lower case.
     pub hosts: Vec<String>,
 }
 
 /// Why a request is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Denied {
-    /// The name may be another site's that was made to resolve to this machine.
+    /// The host name is not allowed: another site may have made it resolve to this machine.
     Host,
-    /// A page of another site has sent it.
+    /// The request comes from a page of another site.
     Origin,
     /// The token is missing or wrong.
     Token,
 }
 
 impl Access {
-    /// By the settings of the listener.
+    /// The access rules of the listener settings.
     pub fn of(listen: &Listen) -> Self {
         Self { token: listen.admin_token.clone(), hosts: listen.admin_hosts.clone() }
     }
 
-    /// Checks a request that came over the network, or else by a socket of this machine, which no browser uses.
+    /// Checks a request. `by_network` is `false` on a Unix socket, which no browser can use.
     pub(super) fn check(&self, headers: &HeaderMap, by_network: bool) -> Result<(), Denied> {
-        // Browsers show a token to the origin only that asked for it, so a rebound name never gets it.
+        // Browsers send a token only to the origin that asked for it, so a rebound name never gets the token.
         if by_network && self.token.is_none() && !self.allows_host(headers) {
             return Err(Denied::Host);
         }
@@ -51,8 +51,8 @@ impl Access {
         }
     }
 
-    /// Whether the listener is addressed by IP address, which no DNS answer changes, or by a name that is its own. What
-    /// sends no `Host` is not a browser.
+    /// Whether `Host` is an IP address, which no DNS answer changes, or an allowed name. A client without `Host` is
+    /// not a browser.
     fn allows_host(&self, headers: &HeaderMap) -> bool {
         let mut hosts = headers.get_all(HOST).iter();
         let (Some(host), None) = (hosts.next(), hosts.next()) else {
@@ -68,7 +68,8 @@ impl Access {
     }
 }
 
-/// Whether an origin is that of the requested host. Its scheme is not compared: a proxy in front may speak TLS.
+/// Whether an origin has the requested host. The scheme is not compared, because a proxy in front may terminate
+/// TLS.
 fn is_same(origin: &HeaderValue, host: Option<&HeaderValue>) -> bool {
     let origin = origin.as_bytes();
     let authority = origin.strip_prefix(b"http://").or_else(|| origin.strip_prefix(b"https://"));

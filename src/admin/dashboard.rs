@@ -1,4 +1,4 @@
-//! The dashboard: one page for people, and the figures that it asks for again and again.
+//! The dashboard: one HTML page, and the figures that it polls.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,31 +9,31 @@ use super::inventory;
 use crate::filter::{Filter, unix_now};
 use crate::telemetry::{Metrics, Totals};
 
-/// The page, its style and its script: nothing is loaded from elsewhere.
+/// The page, its style and its script. Nothing is loaded from other hosts.
 pub(super) const PAGE: &str = include_str!("dashboard/page.html");
 pub(super) const STYLE: &str = include_str!("dashboard/style.css");
 pub(super) const SCRIPT: &str = include_str!("dashboard/script.js");
-/// What the page may do: ask this listener, and nothing else.
+/// Content security policy of the page: connections to this listener only.
 pub(super) const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// Seconds from one sample to the next.
+/// Seconds between two samples.
 pub(super) const SAMPLE_SECONDS: u64 = 5;
-/// An hour of samples.
+/// One hour of samples.
 const MAX_SAMPLES: usize = 720;
 
-/// The last hour in short.
+/// Samples of the last hour.
 #[derive(Debug, Default)]
 pub(super) struct History {
     samples: Mutex<VecDeque<Sample>>,
 }
 
-/// What the plot and the alarms need of one moment.
+/// The counters of one moment, for the plot and the alarms.
 #[derive(Debug)]
 struct Sample {
     time: i64,
     upstream_errors: u64,
-    /// By site, in the order of their names: requests, and cookies stripped by category.
+    /// By site in the order of names: requests, and cookies stripped by category.
     sites: Vec<(u64, Vec<u64>)>,
 }
 
@@ -53,7 +53,7 @@ impl Sample {
 }
 
 impl History {
-    /// Keeps the totals of now.
+    /// Adds a sample of the current totals.
     pub(super) fn sample(&self, metrics: &Metrics) {
         let mut samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
         if samples.len() >= MAX_SAMPLES {
@@ -62,8 +62,7 @@ impl History {
         samples.push_back(Sample::of(&metrics.totals()));
     }
 
-    /// All that the page shows of one site, by its place among the sites' names. Names only, no value of a
-    /// cookie.
+    /// The figures of one site, by its index among the sites. They contain names only, never a cookie value.
     pub(super) fn figures(
         &self,
         metrics: &Metrics,
@@ -78,7 +77,7 @@ impl History {
         let seen = sites.iter().find(|(other, _)| Some(other) == name);
         let seen = seen.map(|(_, filter)| inventory::of_site(filter));
         let samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
-        // In columns: a page that asks for an hour every few seconds must not ask for much.
+        // In columns, to keep the response small: a page requests an hour of samples every few seconds.
         let all = || samples.iter().chain([&newest]);
         let of_site = |sample: &Sample| sample.sites.get(place).map(|(requests, _)| *requests);
         let categories = now.into_iter().flat_map(|site| site.stripped.keys()).enumerate();

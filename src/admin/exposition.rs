@@ -1,9 +1,9 @@
-//! From OpenMetrics to the older Prometheus text format, which more tools read.
+//! Conversion from OpenMetrics to the older Prometheus text format, which more tools support.
 //!
-//! The two differ, for what is written here, in where a counter's type is declared: OpenMetrics
-//! names the family `x` and its sample `x_total`, the older format names both `x_total`.
+//! For these metrics the formats differ only in the type line of a counter. OpenMetrics declares the family `x` for
+//! the sample `x_total`. The older format declares `x_total`.
 
-/// Rewrites the declarations of counters and leaves out what the older format does not know.
+/// Rewrites the type lines of counters and removes lines that the older format does not support.
 pub(super) fn to_prometheus(open_metrics: &str) -> String {
     let mut counters = Vec::new();
     for line in open_metrics.lines() {

@@ -1,4 +1,4 @@
-//! The inventory as JSON: what `consentry inventory`, `consentry suggest` and the dashboard show.
+//! The inventory as JSON, for `consentry inventory`, `consentry suggest` and the dashboard.
 
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -8,7 +8,7 @@ use crate::catalogue::{Catalogue, Evidence, Sight, suggest};
 use crate::consent::{Categories, Category};
 use crate::filter::{Filter, HeldBack, Rule, SeenItem};
 
-/// Everything that was seen on one site.
+/// The inventory of one site.
 pub(super) fn of_site(filter: &Filter) -> Value {
     let catalogue = &filter.settings().policy.catalogue;
     let categories = &filter.settings().reader.categories;
@@ -18,7 +18,7 @@ pub(super) fn of_site(filter: &Filter) -> Value {
     let inventory = filter.inventory();
     let mut beacons = shown(inventory.beacons(catalogue));
     for beacon in beacons.iter_mut().filter_map(Value::as_object_mut) {
-        // Of a beacon there is no more to say than that it looks like one.
+        // A beacon's only evidence is that it looks like one.
         if beacon.remove("suggestion").is_some() {
             let name = categories.name(Category::ANALYTICS);
             let reason = "its answers are a pixel, or nothing where an image was asked for";
@@ -39,7 +39,7 @@ pub(super) fn of_site(filter: &Filter) -> Value {
     json!({ "cookies": cookies, "beacons": beacons, "held_back": held_back })
 }
 
-/// What the guard held back in pages.
+/// An entry that the guard held back in pages.
 fn held_back(
     kind: HeldBack,
     item: &SeenItem<'_>,
@@ -71,7 +71,7 @@ fn held_back(
     shown
 }
 
-/// What is proposed for a cookie without a rule, and why.
+/// The suggested category of a cookie without a rule, and the reason.
 fn suggestion(item: &SeenItem<'_>, categories: &Categories) -> Value {
     let attributes = item.attributes.as_ref();
     let (category, reason) = suggest(&Evidence {

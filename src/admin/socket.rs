@@ -1,4 +1,4 @@
-//! Where others than visitors connect: an address, or a path.
+//! Sockets for operators and Envoy: a TCP address or a Unix socket path.
 
 use std::fmt;
 use std::fs::Permissions;
@@ -10,37 +10,37 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-/// Who may ask at a path: the user, and its group.
+/// Mode of a Unix socket: the owner and the group may connect.
 const MODE: u32 = 0o660;
 
-/// Why a path cannot be listened on.
+/// Errors of binding a Unix socket.
 #[derive(Debug, Error)]
 pub enum SocketError {
-    /// Another program listens there.
+    /// Another program listens on the path.
     #[error("unix:{0} is already in use by another program")]
     InUse(PathBuf),
-    /// There is a file that is not a socket.
+    /// The path is a file that is not a socket.
     #[error("unix:{0} exists and is not a socket")]
     NotASocket(PathBuf),
-    /// Anything else.
+    /// Any other error.
     #[error("cannot bind unix:{0}")]
     Other(PathBuf, #[source] io::Error),
 }
 
-/// A bound socket that others than visitors connect to: operators, Envoy.
+/// A bound socket for operators or Envoy.
 #[derive(Debug)]
 pub enum PrivateSocket {
-    /// Of the network.
+    /// A TCP socket.
     Tcp(TcpListener),
-    /// Of this machine, with its path.
+    /// A Unix socket and its path.
     Unix(UnixListener, PathBuf),
 }
 
 impl PrivateSocket {
-    /// Binds a path. What a process left there that has ended is taken away.
+    /// Binds a Unix socket path. A stale socket of a process that has exited is removed.
     ///
     /// # Errors
-    /// When the path is in use, or cannot be made.
+    /// When the path is in use, or the socket cannot be created.
     pub fn bind_unix(path: &Path) -> Result<Self, SocketError> {
         let failed = |error| SocketError::Other(path.to_owned(), error);
         if let Ok(found) = std::fs::symlink_metadata(path) {
@@ -58,7 +58,7 @@ impl PrivateSocket {
         Ok(Self::Unix(socket, path.to_owned()))
     }
 
-    /// The address, of a socket of the network.
+    /// The address of a TCP socket.
     pub fn address(&self) -> Option<SocketAddr> {
         match self {
             Self::Tcp(socket) => socket.local_addr().ok(),

@@ -1,5 +1,5 @@
-//! Whether who asks shows the token: as a bearer token (RFC 6750 section 2.1), or as the password of any user
-//! (RFC 7617), which browsers ask for.
+//! Token authentication: a bearer token (RFC 6750 section 2.1), or the password of any user (RFC 7617), which
+//! browsers can prompt for.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -9,10 +9,10 @@ use subtle::ConstantTimeEq;
 
 use crate::config::settings::AdminToken;
 
-/// What may be shown.
+/// The accepted authentication schemes.
 pub(super) const SCHEMES: &str = "Basic realm=\"consentry\", Bearer realm=\"consentry\"";
 
-/// Whether the token is shown. How long it takes says nothing of it but its length.
+/// Whether the request has the token. The comparison time depends only on the length of the token.
 pub(super) fn is_shown(token: &AdminToken, headers: &HeaderMap) -> bool {
     let Some(shown) = headers.get(AUTHORIZATION) else { return false };
     let shown = shown.as_bytes();

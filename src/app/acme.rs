@@ -1,5 +1,4 @@
-//! Certificates from an authority that speaks ACME (RFC 8555): asked for at the start, renewed in time, kept in a
-//! folder.
+//! ACME certificates (RFC 8555): ordered at startup, renewed before they expire, cached in a directory.
 
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
@@ -22,15 +21,17 @@ use crate::tls::AskedFor;
 type State = AcmeState<std::io::Error>;
 type Event = Result<EventOk, EventError<std::io::Error, std::io::Error>>;
 
-/// How long an order may take without a result: at first, and at most, since the longest pause between two attempts
-/// is 18 hours.
+/// Time limits of an order without a result: the first one, and the maximum. The library pauses for up to 18 hours
+/// between two attempts.
 const FIRST_PATIENCE: Duration = Duration::from_secs(10 * 60);
 const LONGEST_PATIENCE: Duration = Duration::from_secs(24 * 60 * 60);
-/// How long the certificate may take to be read from the cache.
+/// Time limit for reading the certificate from the cache.
 const CACHE_WITHIN: Duration = Duration::from_secs(1);
 
-/// Orders and renews the certificate. The library sets no deadline for a request to the authority: after a long time
-/// without a result, the order is abandoned and begun anew.
+/// Orders and renews the certificate.
+///
+/// The library sets no deadline for requests to the ACME server, so an order without a result is restarted after a
+/// time limit.
 pub(super) struct Asking {
     acme: Acme,
     client: Arc<ClientConfig>,
@@ -55,7 +56,7 @@ impl std::fmt::Debug for Asking {
     }
 }
 
-/// Prepares to ask. Nobody but us reads the folder: keys are in it.
+/// Creates the cache directory and the first order. The directory contains keys, so only its owner can read it.
 pub(super) fn prepare(acme: &Acme) -> anyhow::Result<(AskedFor, Asking)> {
     let folder = acme.cache.display();
     DirBuilder::new()
@@ -82,12 +83,12 @@ fn state(acme: &Acme, client: &Arc<ClientConfig>) -> State {
 }
 
 impl Asking {
-    /// Asks and renews for ever.
+    /// Orders and renews the certificate forever.
     pub(super) async fn run(mut self) {
         loop {
             match timeout(self.patience, self.state.next()).await {
                 Ok(Some(event)) => {
-                    // A stored account does not end an order.
+                    // A stored account is not the result of an order.
                     if !matches!(event, Ok(EventOk::AccountCacheStore)) {
                         self.patience = LONGEST_PATIENCE;
                     }
@@ -103,7 +104,7 @@ impl Asking {
         self.patience = (self.patience * 2).min(LONGEST_PATIENCE);
         let mut state = state(&self.acme, &self.client);
         let resolver = state.resolver();
-        // The old certificate is shown until that of the cache is loaded.
+        // The old certificate is served until the cached one is loaded.
         let first = timeout(CACHE_WITHIN, state.next()).await;
         self.resolver.0.store(resolver);
         self.state = state;
@@ -153,7 +154,7 @@ mod tests {
         asking.patience = Duration::from_millis(50);
         let (asked, twice) = tokio::sync::oneshot::channel();
         std::thread::spawn(move || {
-            // Accepted, and never answered.
+            // Accepts, and never answers.
             let connections: Vec<_> = authority.incoming().take(2).collect();
             let _ = asked.send(connections);
         });

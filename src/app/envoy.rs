@@ -1,4 +1,4 @@
-//! The external processor for Envoy: accepts connections and hands them to its workers.
+//! The external processor for Envoy: accepts connections and passes them to worker threads.
 
 use std::io;
 use std::sync::Arc;
@@ -14,11 +14,11 @@ use crate::ext_proc::{Processor, Server, Socket};
 use crate::proxy::Snapshot;
 use crate::telemetry::Metrics;
 
-/// How long to wait after a connection could not be accepted.
+/// Pause after a failed accept.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
-/// A config without what is Envoy's affair, or that of the `run` beside it: who listens for visitors, who asks
-/// upstreams whether they are well, who keeps receipts.
+/// Removes the settings that do not apply to the external processor. Envoy, or a `consentry run` beside it, listens
+/// for clients, checks the health of upstreams, and stores receipts.
 pub(super) fn only_heads(config: Config) -> Config {
     let listen = Listen { http: None, https: None, ..config.listen };
     let without_health = |site: Site| {
@@ -63,7 +63,7 @@ impl EnvoyEngine {
         Ok(Self { server, socket })
     }
 
-    /// Accepts connections for ever.
+    /// Accepts connections forever.
     pub(super) async fn accept(&self) {
         loop {
             match self.socket.accept().await {
@@ -76,12 +76,12 @@ impl EnvoyEngine {
         }
     }
 
-    /// Fails health checks, and serves on.
+    /// Fails health checks and continues to serve.
     pub(super) async fn not_serving(&self) {
         self.server.not_serving().await;
     }
 
-    /// Takes no more streams, and lets those in flight end.
+    /// Accepts no more streams, and waits for those in flight.
     pub(super) async fn drain(self, longest: Duration) {
         let Self { server, socket } = self;
         drop(socket);
@@ -90,7 +90,7 @@ impl EnvoyEngine {
 }
 
 impl AcceptSocket {
-    /// The next connection, which leaves this thread's runtime for that of its worker.
+    /// Accepts the next connection, detached from this thread's runtime so that a worker can use it.
     async fn accept(&self) -> io::Result<Socket> {
         match self {
             Self::Tcp(listener) => {

@@ -1,7 +1,8 @@
-//! Reads the config again: on SIGHUP, and when one of its files changes. All or nothing: with anything wrong
-//! the config before stays in force, and that is counted, logged, and said by `/readyz`.
+//! Config reload, on SIGHUP and when a config file changes.
 //!
-//! A file has changed when its metadata differs from those before it was read.
+//! A reload is all or nothing. After an error the previous config stays active, and the failure is counted, logged,
+//! and reported by `/readyz`. A file counts as changed when its metadata differs from the metadata before it was
+//! read.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,10 +17,10 @@ use crate::admin::{Access, Admin};
 use crate::config::{self, Config, ConfigError, Overrides, WatchedFile};
 use crate::proxy::Snapshot;
 
-/// How often the files are looked at.
+/// Interval between checks of the files.
 const EVERY: Duration = Duration::from_secs(2);
 
-/// Where a config comes from.
+/// The source of a config.
 #[derive(Debug)]
 pub(super) struct Source {
     pub(super) path: PathBuf,
@@ -27,14 +28,14 @@ pub(super) struct Source {
     pub(super) adapt: fn(Config) -> Config,
 }
 
-/// Reads the config again.
+/// Watches the config files and reloads the config.
 pub(super) struct Reloader {
     core: Arc<Core>,
     files: Vec<WatchedFile>,
     hangup: Signal,
 }
 
-/// What a reload needs, in whatever thread it runs.
+/// State of a reload, shared with the thread that runs it.
 struct Core {
     source: Source,
     lasting: Lasting,
@@ -43,7 +44,7 @@ struct Core {
 }
 
 impl Reloader {
-    /// Watches the files of the config in force.
+    /// Watches the files of the current config.
     pub(super) fn new(
         source: Source,
         lasting: Lasting,
@@ -55,7 +56,7 @@ impl Reloader {
         Ok(Self { core, files, hangup })
     }
 
-    /// Reloads for ever.
+    /// Reloads forever.
     pub(super) async fn run(mut self) {
         let mut every = tokio::time::interval(EVERY);
         loop {
@@ -67,12 +68,13 @@ impl Reloader {
                 continue;
             }
             let core = Arc::clone(&self.core);
-            // Thousands of rules take their time: nobody who connects waits for it.
+            // Parsing thousands of rules takes time. A blocking thread does it, so that new connections are not
+            // delayed.
             let reloaded = tokio::task::spawn_blocking(move || core.reload()).await;
             match reloaded {
                 Ok(files) => self.files = files,
                 Err(error) => {
-                    // The same files are tried again when they change once more.
+                    // The same files are tried again only after another change.
                     self.files.iter_mut().for_each(WatchedFile::update);
                     self.core.lasting.metrics.reloads().count(false);
                     tracing::error!(%error, "reload failed because of an internal error, keeping previous config");
@@ -83,7 +85,7 @@ impl Reloader {
 }
 
 impl Core {
-    /// Reads the config and puts it in force, or says what is wrong with it. Returns the files to watch.
+    /// Reads the config and activates it, or logs its errors. Returns the files to watch.
     fn reload(&self) -> Vec<WatchedFile> {
         let started = Instant::now();
         let reloads = self.lasting.metrics.reloads();
@@ -127,7 +129,7 @@ impl Core {
     }
 }
 
-/// Says everything that is wrong, a line each.
+/// Logs every error, one per line.
 fn tell(error: &ConfigError) {
     for problem in &error.problems {
         tracing::error!("reload failed, keeping previous config: {problem}");

@@ -1,4 +1,4 @@
-//! From a config to what requests need, at the start and at each reload.
+//! Builds the request-handling state from a config, at startup and at each reload.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -19,7 +19,7 @@ use crate::receipts::Receipts;
 use crate::telemetry::{AccessLog, Generation, Metrics, SiteLabels, Spans, UpstreamGauge};
 use crate::tls::{AskedFor, Certificates, Tickets, TlsError, UpstreamTls, server_config};
 
-/// What outlives a config.
+/// Process-wide state that survives config reloads.
 #[derive(Debug)]
 pub(super) struct Lasting {
     pub(super) workers: usize,
@@ -27,19 +27,19 @@ pub(super) struct Lasting {
     pub(super) receipts: Option<Receipts>,
     pub(super) access_log: Option<AccessLog>,
     pub(super) spans: Option<Spans>,
-    /// A certificate that is asked for, where one is.
+    /// The ACME certificate, if ACME is configured.
     pub(super) asked_for: Option<AskedFor>,
-    /// This process in the requests that it forwards.
+    /// Identifies this process in the `Via` field of forwarded requests.
     pub(super) via: Via,
-    /// Makes session tickets.
+    /// Makes TLS session tickets.
     pub(super) tickets: Tickets,
-    /// The keys of affinity cookies where the config gives none.
+    /// Affinity cookie keys, for sites without configured keys.
     pub(super) affinity_keys: CookieKeys,
-    /// What only a restart changes, as the config had it.
+    /// The settings that require a restart, as of startup.
     pub(super) fixed: String,
 }
 
-/// What only a restart changes.
+/// Formats the settings that require a restart, so that a reload can compare them.
 pub(super) fn fixed(config: &Config) -> String {
     let Config { listen, tls, workers, log, receipts, .. } = config;
     let acme = tls.as_ref().and_then(|tls| tls.acme.as_ref());
@@ -48,10 +48,10 @@ pub(super) fn fixed(config: &Config) -> String {
     format!("{:?}", (http, https, admin, reuse_port, workers, log, receipts, acme))
 }
 
-/// The filters of the sites, by name.
+/// The filters of the sites, by site name.
 pub(super) type Filters = Vec<(String, Arc<Filter>)>;
 
-/// What the counters of each site are shown with.
+/// The metric label values of each site.
 pub(super) fn labels(config: &Config) -> Vec<SiteLabels> {
     let label = |site: &settings::Site| SiteLabels {
         name: site.name.clone(),
@@ -62,7 +62,7 @@ pub(super) fn labels(config: &Config) -> Vec<SiteLabels> {
     config.sites.iter().map(label).collect()
 }
 
-/// How hands are shaken with an upstream; `None` for one that does not speak TLS.
+/// The TLS settings of an upstream. `None` for an upstream without TLS.
 fn handshake(
     address: &settings::Upstream,
     tls: Option<&UpstreamTls>,
@@ -82,7 +82,7 @@ fn handshake(
     Ok(Some(UpstreamHandshake { config, http1, name, settings }))
 }
 
-/// The upstreams of the sites, as the metrics show them.
+/// The upstreams of all sites, for the metrics.
 pub(super) fn gauges(snapshot: &Snapshot) -> Vec<UpstreamGauge> {
     let mut gauges = Vec::new();
     for site in snapshot.sites.all() {
@@ -96,7 +96,7 @@ pub(super) fn gauges(snapshot: &Snapshot) -> Vec<UpstreamGauge> {
     gauges
 }
 
-/// The settings of handshakes: those for any request, and those for requests that switch protocols.
+/// TLS client configs: one for any request, and one for requests that switch protocols (HTTP/1.1 only).
 fn client_configs(tls: &UpstreamTls) -> Result<[Arc<ClientConfig>; 2], TlsError> {
     let http1 = Arc::new(tls.client_config(&[b"http/1.1"])?);
     let any = match tls.http2 {
@@ -107,8 +107,8 @@ fn client_configs(tls: &UpstreamTls) -> Result<[Arc<ClientConfig>; 2], TlsError>
 }
 
 impl Lasting {
-    /// Builds what requests need. A site goes on from the one of the same name before it: what it has seen,
-    /// and its connections to upstreams.
+    /// Builds the state of a config. A site keeps the observations and upstream connections of the previous site
+    /// with the same name.
     pub(super) fn snapshot(
         &self,
         config: Config,
@@ -123,7 +123,7 @@ impl Lasting {
             server_config(certificates, clients, tls.only_tls_1_3, tickets)
         });
         let tls = tls.transpose().context("TLS cannot be set up")?;
-        // The socket of https stays open until a restart: it goes on with the certificates that it has.
+        // The HTTPS socket stays open until a restart, so the previous certificates are kept.
         let tls = tls.or_else(|| before.and_then(|before| before.tls.clone()));
         let mut filters = Vec::new();
         let mut sites = Vec::new();
@@ -138,7 +138,7 @@ impl Lasting {
             let receipts = self.receipts.clone();
             let page = &site.page;
             let centre = Centre::new(&site.name, site.centre, page, Arc::clone(&filter), receipts);
-            // While observing, a page gets the guard's script at most, which only reports.
+            // In observe mode a page gets at most the guard's script, which only reports.
             let observed = settings::Page { banner: None, ..page.clone() };
             let observes = filter.settings().mode == Mode::Observe;
             let page = Pages::new(if observes { &observed } else { page });

@@ -1,4 +1,4 @@
-//! The sockets that a process starts with: bound here, or handed over by systemd (sd_listen_fds(3)).
+//! Startup sockets: bound by this process, or inherited from systemd (sd_listen_fds(3)).
 
 use std::net::SocketAddr;
 
@@ -17,7 +17,7 @@ pub(super) struct Sockets {
 }
 
 impl Sockets {
-    /// Takes what is handed over, and binds the rest.
+    /// Takes the inherited sockets and binds the missing ones.
     pub(super) fn open(listen: &Listen) -> anyhow::Result<Self> {
         let mut inherited = Inherited::take()?;
         let mut open = |name: &str, address: Option<SocketAddr>| match inherited.named(name) {
@@ -39,7 +39,7 @@ impl Sockets {
     }
 }
 
-/// Binds an address that others than visitors connect to.
+/// Binds an address for operators or Envoy.
 pub(super) fn private(address: &AdminAddress, reuse_port: bool) -> anyhow::Result<PrivateSocket> {
     Ok(match address {
         AdminAddress::Tcp(address) => {
@@ -49,7 +49,7 @@ pub(super) fn private(address: &AdminAddress, reuse_port: bool) -> anyhow::Resul
     })
 }
 
-/// What systemd hands over, by the names of its unit (`FileDescriptorName=`).
+/// Sockets inherited from systemd, by name (`FileDescriptorName=` in the unit).
 struct Inherited(Vec<(String, Listener)>);
 
 impl Inherited {
@@ -59,7 +59,7 @@ impl Inherited {
         let mut names = names.split(':');
         let mut sockets = Vec::new();
         for place in 0..fds.len() {
-            // Without names there is but the one that visitors come to.
+            // Without names, the only socket is that for clients.
             let name = names.next().filter(|name| !name.is_empty() && *name != "unknown");
             let name = name.unwrap_or("http").to_owned();
             let taken = fds.take_tcp_listener(place);

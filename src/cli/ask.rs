@@ -1,4 +1,4 @@
-//! Asks a running proxy's private listener.
+//! Client of a running proxy's admin listener.
 
 use std::path::PathBuf;
 
@@ -37,11 +37,11 @@ pub(super) struct AdminSites {
     site: Option<String>,
 }
 
-/// Sites by name, each with what was seen on it.
+/// The inventories of the sites, by name.
 pub(super) type Sites = serde_json::Map<String, serde_json::Value>;
 
 impl AdminUrl {
-    /// What a page of the private listener says.
+    /// The response body of a path as text.
     pub(super) fn text(&self, path: &str) -> anyhow::Result<String> {
         Ok(String::from_utf8_lossy(&self.ask(path)?).into_owned())
     }
@@ -69,7 +69,7 @@ impl AdminUrl {
 }
 
 impl AdminSites {
-    /// What passed by, by site.
+    /// The inventory of the selected site, or of all sites.
     pub(super) fn inventory(&self) -> anyhow::Result<Sites> {
         let (address, body) = (self.admin.address(), self.admin.ask("/inventory")?);
         let mut sites: Sites = serde_json::from_slice(&body)

@@ -1,4 +1,4 @@
-//! `catalogue import`: somebody else's knowledge of cookies as a catalogue of our own.
+//! `catalogue import`: converts a third-party cookie database into a catalogue.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};

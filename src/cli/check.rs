@@ -1,4 +1,4 @@
-//! `check`: is a config right, and what does it mean?
+//! `check`: validates a config and prints a summary.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -32,7 +32,7 @@ impl Check {
     }
 }
 
-/// The files and folders that `run` must write, and this user cannot.
+/// Files and directories that `run` must write and this user cannot.
 fn unwritable(config: &Config) -> Vec<String> {
     let mut files = Vec::new();
     if let Some(receipts) = &config.receipts {
@@ -44,7 +44,7 @@ fn unwritable(config: &Config) -> Vec<String> {
     let mut warnings: Vec<String> = files
         .into_iter()
         .filter_map(|(key, file)| {
-            // SQLite creates further files beside it.
+            // SQLite creates further files beside the database file.
             let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
             let folder = folder.unwrap_or(Path::new("."));
             let no_folder = folder.exists() && !folder.is_dir();
@@ -56,7 +56,7 @@ fn unwritable(config: &Config) -> Vec<String> {
         })
         .collect();
     let acme = config.tls.as_ref().and_then(|tls| tls.acme.as_ref());
-    // The folder is created with its parents.
+    // The directory is created with its parents.
     let existing = acme.and_then(|acme| acme.cache.ancestors().find(|folder| folder.exists()));
     if let Some(wrong) = existing.and_then(not_writable) {
         warnings.push(format!("tls.acme.cache: {wrong}"));
@@ -82,7 +82,7 @@ fn write_summary(config: &Config, out: &mut impl Write) -> io::Result<()> {
     if let Some(receipts) = &config.receipts {
         let store = match &receipts.store {
             ReceiptStore::Sqlite(path) => format!("in {}", path.display()),
-            // The URL has a password.
+            // The URL contains a password.
             ReceiptStore::Postgres { .. } => "on a PostgreSQL server".to_owned(),
         };
         let days = receipts.retention_days;

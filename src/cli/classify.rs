@@ -1,4 +1,4 @@
-//! `classify`: what is this cookie?
+//! `classify`: looks up the category of cookies.
 
 use std::io::{self, BufWriter, Write};
 
@@ -27,7 +27,7 @@ pub(super) struct Classify {
 #[derive(Serialize)]
 struct Classified<'a> {
     name: &'a str,
-    /// `None` for what no rule knows.
+    /// `None` for an unclassified cookie.
     category: Option<&'a str>,
     vendor: Option<&'a str>,
     rule: Option<&'a str>,

@@ -1,4 +1,4 @@
-//! `completions`: what a shell needs to complete the command line.
+//! `completions`: prints a shell completion script.
 
 use std::io::{self, Write};
 

@@ -1,4 +1,4 @@
-//! `consent`: what does this `Cookie` header allow?
+//! `consent`: shows the consent in a `Cookie` header.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Write};
@@ -55,7 +55,7 @@ struct Line<'a> {
     consent_mode: Option<BTreeMap<&'static str, &'static str>>,
 }
 
-/// What is known of a visitor besides the cookies.
+/// The facts about a visitor other than the cookies.
 struct Visitor<'a> {
     signals: Signals,
     region: Option<&'a [u8]>,
@@ -86,7 +86,7 @@ fn write(
     modes: bool,
     out: &mut impl Write,
 ) -> io::Result<()> {
-    // The whole header line, as copied from a browser or from curl, is as good as its value.
+    // The whole header line, as copied from a browser or from curl, is accepted too.
     let value = match header.get(..7) {
         Some(name) if name.eq_ignore_ascii_case(b"cookie:") => header.get(7..).unwrap_or_default(),
         _ => header,

@@ -1,4 +1,4 @@
-//! `cookie`: a native consent cookie for scripts and tests.
+//! `cookie`: prints a native consent cookie for scripts and tests.
 
 use std::io::{self, Write};
 
@@ -44,7 +44,7 @@ impl Cookie {
     }
 }
 
-/// A consent cookie of now, for the notice in force or another.
+/// A consent cookie with the current time, for the current notice or for `notice`.
 pub(super) fn consent_cookie(
     reader: &ConsentReader,
     granted: CategorySet,

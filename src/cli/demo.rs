@@ -1,4 +1,4 @@
-//! `demo`: a small honest tracking site behind the proxy, and where to look.
+//! `demo`: runs a small tracking site behind the proxy, and prints what to look at.
 
 mod site;
 

@@ -1,4 +1,4 @@
-//! `ext-proc`: the filter for Envoy.
+//! `ext-proc`: runs the external processor for Envoy.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! Why a command fails, and with which exit code.
+//! Command errors and their exit codes.
 
 use std::io;
 
@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use crate::config::ConfigError;
 
-/// Why a command ends with a code other than 0.
+/// Why a command fails.
 #[derive(Debug, Error)]
 pub(super) enum Failure {
     /// Exit code 2.
@@ -18,7 +18,7 @@ pub(super) enum Failure {
     /// Exit code 1.
     #[error(transparent)]
     Run(#[from] anyhow::Error),
-    /// Whoever reads the output has heard enough.
+    /// The reader of the output closed it. Exit code 0.
     #[error("the output is closed")]
     OutputClosed,
 }
@@ -33,11 +33,11 @@ impl From<io::Error> for Failure {
 }
 
 impl Failure {
-    /// The exit code, and what standard error says; `None` when it says nothing.
+    /// The exit code and the message for standard error. `None` if there is no message.
     pub(super) fn report(&self) -> (u8, Option<String>) {
         match self {
             Self::OutputClosed => (0, None),
-            // With its causes, in one sentence.
+            // With its causes, in one line.
             Self::Run(error) => (1, Some(format!("error: {error:#}"))),
             Self::Config(error) => (2, Some(error.to_string())),
             Self::Usage(message) => (2, Some(format!("error: {message}"))),

@@ -1,4 +1,4 @@
-//! `health`: whether a running proxy answers, for containers without a shell.
+//! `health`: checks a running proxy, for containers without a shell.
 
 use std::io::{self, Write};
 

@@ -1,11 +1,11 @@
-//! What several commands read: a config, and arguments or lines.
+//! Input shared by several commands: a config, and arguments or lines.
 
 use std::io::{self, BufRead};
 use std::path::{Path, PathBuf};
 
 use crate::config::{self, Config, ConfigError, Overrides};
 
-/// Reads the config file, or an empty one.
+/// Reads the config file, or an empty config.
 pub(super) fn load(path: Option<&Path>, overrides: &Overrides) -> Result<Config, ConfigError> {
     match path {
         Some(path) => config::load(path, overrides),
@@ -25,14 +25,14 @@ impl LookUpConfig {
     pub(super) fn load(&self, sources: Option<Vec<String>>) -> Result<Config, ConfigError> {
         let mut overrides = Overrides { sources, ..Overrides::default() };
         if self.config.is_none() {
-            // Nothing is forwarded: any upstream will do.
+            // No request is forwarded, so any upstream is valid.
             overrides.upstream = Some("http://127.0.0.1:1".to_owned());
         }
         load(self.config.as_deref(), &overrides)
     }
 }
 
-/// The arguments or, when there are none, the lines of standard input.
+/// The arguments, or the lines of standard input if there are no arguments.
 pub(super) fn lines(arguments: Vec<String>) -> Box<dyn Iterator<Item = io::Result<Vec<u8>>>> {
     if !arguments.is_empty() {
         return Box::new(arguments.into_iter().map(|argument| Ok(argument.into_bytes())));

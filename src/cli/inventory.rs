@@ -1,4 +1,4 @@
-//! `inventory`: what passed by a running proxy.
+//! `inventory`: lists the cookies and beacons seen by a running proxy.
 
 use std::io::{self, BufWriter, Write};
 
@@ -73,7 +73,7 @@ fn row(item: &Value) -> [String; 9] {
     ]
 }
 
-/// The category of the rule, or what is made of an item without one.
+/// The category of the item's rule, or the state of an item without a rule.
 fn category(item: &Value) -> &str {
     let without_rule = match item["presumed"].is_object() {
         true => "unclassified, presumed necessary",
@@ -82,7 +82,7 @@ fn category(item: &Value) -> &str {
     item["category"].as_str().unwrap_or(without_rule)
 }
 
-/// The attributes of a cookie, in a word each.
+/// The attributes of a cookie, one word each.
 pub(super) fn attributes(of: &Value) -> String {
     let mut words = Vec::new();
     if of["http_only"] == true {

@@ -1,4 +1,4 @@
-//! `man`: the manual, a page for each command.
+//! `man`: writes the manual pages, one per command.
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! `receipts`: the proof of consent, read from the store.
+//! `receipts`: reads and erases receipts in the store.
 
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
@@ -15,10 +15,10 @@ use crate::config::settings::{self, Durability};
 use crate::filter::unix_now;
 use crate::receipts::{Place, Receipt, ReceiptsError, Sqlite, Store, open};
 
-/// How many receipts are read at a time.
+/// Number of receipts read at a time.
 const PAGE: u32 = 1000;
 
-/// How long one operation on the store may take.
+/// Time limit of one operation on the store.
 const WITHIN: Duration = Duration::from_secs(30);
 
 /// Read and erase the receipts of visitors' decisions
@@ -83,7 +83,7 @@ fn settings_of(config: &Config) -> Result<settings::Receipts, Failure> {
     config.receipts.ok_or_else(|| Failure::Usage("the config has no [receipts]".to_owned()))
 }
 
-/// What waits in the spool, if there is one: no receipt is there less for it.
+/// Opens the spool if it exists. A missing spool is not created.
 fn spool(settings: &settings::Receipts) -> Result<Option<Sqlite>, Failure> {
     let there = settings.spool.exists();
     let spool = there.then(|| Sqlite::open(&settings.spool, Durability::Batch)).transpose();
@@ -131,7 +131,8 @@ fn show(settings: &settings::Receipts, id: &str) -> Result<(), Failure> {
     }
 }
 
-/// Erases a receipt. The tombstone comes first: the process that runs may be moving the receipt from its spool.
+/// Erases a receipt. The tombstone is written first, because a running proxy may be moving the receipt from its
+/// spool.
 fn erase(settings: &settings::Receipts, id: &str) -> Result<(), Failure> {
     let mut store = open(settings, WITHIN).map_err(failed)?;
     let mut found = store.find(id).map_err(failed)?.is_some();
@@ -164,7 +165,7 @@ fn texts(config: &Config) -> Result<(), Failure> {
     Ok(out.flush()?)
 }
 
-/// The id of a receipt.
+/// Parses the id of a receipt.
 fn id(text: &str) -> Result<String, String> {
     let is_id = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     if is_id {
@@ -174,7 +175,7 @@ fn id(text: &str) -> Result<String, String> {
     }
 }
 
-/// A receipt as a JSON line, its times as people and databases read them.
+/// Prints a receipt as a JSON line, with its times in RFC 3339.
 fn print(receipt: &Receipt, out: &mut impl Write) -> Result<(), Failure> {
     let mut line = serde_json::to_value(receipt).map_err(io::Error::from)?;
     for (name, at) in [("time", Some(receipt.time)), ("recorded_at", receipt.recorded_at)] {
@@ -192,7 +193,7 @@ fn failed(error: ReceiptsError) -> Failure {
     Failure::Run(error.into())
 }
 
-/// A day or a time, in Unix seconds.
+/// Parses a date or a time as Unix seconds.
 fn time(text: &str) -> Result<i64, String> {
     let day = Date::parse(text, &Iso8601::DATE).map(|day| day.midnight().assume_utc());
     day.or_else(|_| OffsetDateTime::parse(text, &Rfc3339))

@@ -1,4 +1,4 @@
-//! `run`: the proxy.
+//! `run`: runs the proxy.
 
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
@@ -40,8 +40,8 @@ impl Run {
     }
 }
 
-/// Lets as many connections be open as the system allows: the limit that programs begin with is low, for the sake of some
-/// that could not bear a higher one (systemd, "File Descriptor Limits").
+/// Raises the soft limit of open files to the hard limit. The default soft limit is low for the sake of programs
+/// that cannot handle more (systemd, "File Descriptor Limits").
 fn allow_open_files() {
     let limit = getrlimit(Resource::Nofile);
     let most = Rlimit { current: limit.maximum, ..limit };
@@ -50,7 +50,7 @@ fn allow_open_files() {
     }
 }
 
-/// Reads the config, builds what it says, and runs that until it is told to stop.
+/// Reads the config, builds the server, and runs it until a stop signal.
 pub(super) fn start(
     path: Option<PathBuf>,
     overrides: Overrides,
@@ -73,7 +73,7 @@ pub(super) fn start(
     Ok(bound.run()?)
 }
 
-/// What a panic says may hold anything, a cookie's value too: only its place is told.
+/// Logs only the location of a panic: its message may contain anything, including the value of a cookie.
 fn keep_panics_quiet() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! `schema`: the JSON Schema of the config, for editors.
+//! `schema`: prints the JSON Schema of the config, for editors.
 
 use std::io::{self, Write};
 

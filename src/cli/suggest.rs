@@ -1,4 +1,4 @@
-//! `suggest`: rules for what no rule knows, ready to be edited.
+//! `suggest`: prints rules for unclassified cookies and beacons, to be edited.
 
 use std::io::{self, BufWriter, Write};
 
@@ -29,7 +29,7 @@ impl Suggest {
                 let items = seen[kind].as_array().map(Vec::as_slice).unwrap_or_default();
                 let unknown = items.iter().filter(|item| item["category"].is_null());
                 for rule in unknown.filter_map(|item| rule(item, beacon, site)) {
-                    // Two sites may share a cookie, and the rules of the config hold for all.
+                    // Two sites may share a cookie, and the rules of the config apply to all sites.
                     if !written
                         .iter()
                         .any(|known| known.name == rule.name && known.beacon == beacon)
@@ -53,7 +53,7 @@ impl Suggest {
 
 fn rule(item: &Value, beacon: bool, site: &str) -> Option<WrittenRule> {
     let name = item["name"].as_str()?;
-    // What is no text is shown escaped: no rule can name it.
+    // A name that is not valid text is escaped here, and no rule can match it.
     if name.contains('\\') {
         return None;
     }
@@ -83,7 +83,7 @@ fn rule(item: &Value, beacon: bool, site: &str) -> Option<WrittenRule> {
         name: name.to_owned(),
         category: category.to_owned(),
         comment,
-        // A pattern could match other cookies too: it counts with the attribute that was seen.
+        // A pattern could match other cookies too, so the rule requires the observed attribute.
         http_only: http_only && category == "necessary" && name.contains('*'),
         ..WrittenRule::default()
     })

@@ -1,4 +1,4 @@
-//! Bounds on what is reported of a config, and on its secrets.
+//! Tests of the limits on reported problems, and of the secrecy of secrets.
 
 use std::fmt::Write;
 

@@ -1,5 +1,5 @@
-//! Catalogue rules as TOML: the embedded files, the user's files, and the `[[cookie]]`, `[[beacon]]` and
-//! `[[host]]` of the config. One reader for all of them.
+//! Catalogue rules in TOML: the built-in files, the user's files, and the config's `[[cookie]]`, `[[beacon]]` and
+//! `[[host]]` tables.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -29,27 +29,27 @@ pub(super) struct Rules {
 }
 
 impl Rules {
-    /// The rules, compiled for all sites.
+    /// Compiles the rules for all sites.
     pub(super) fn compile(&self) -> RuleSet {
         let Self { cookies, beacons, hosts } = self.clone();
         RuleSet::compile(cookies, beacons, hosts)
     }
 
-    /// Every vendor of the IAB's list that a rule names, as often as one does.
+    /// The TCF vendor ids in the rules, with duplicates.
     pub(super) fn tcf_vendors(&self) -> impl Iterator<Item = (u16, Category)> {
         let cookies = self.cookies.iter().map(|rule| &rule.entry);
         let entries = cookies.chain(self.beacons.iter().map(|rule| &rule.entry));
         entries.filter_map(|entry| Some((entry.tcf_vendor?, entry.category)))
     }
 
-    /// Adds the built-in catalogue. Its categories are the five of the notice, so none is unknown.
+    /// Adds the built-in catalogue. It uses the five default categories, so none is unknown.
     pub(super) fn add_builtin<T>(&mut self, report: &mut Document<'_, T>, tier: Tier) {
         for (file, text) in builtin::FILES {
             self.add_file(report, file, text, tier, &Categories::default());
         }
     }
 
-    /// Adds a catalogue file; its problems go into `report`.
+    /// Adds a catalogue file. Problems are added to `report`.
     pub(super) fn add_file<T>(
         &mut self,
         report: &mut Document<'_, T>,
@@ -65,7 +65,7 @@ impl Rules {
         report.problems.append(&mut document.problems);
     }
 
-    /// Adds the rules of one table; `key` is the path of that table, with its dot.
+    /// Adds the rules of one table. `key` is the path of that table, including the trailing dot.
     pub(super) fn add<T>(
         &mut self,
         document: &mut Document<'_, T>,
@@ -104,7 +104,7 @@ impl Rules {
             let at = place(&raw);
             let raw = raw.into_inner();
             let category = category(document, &key, &at, raw.category, categories);
-            // `/*` is every path: fine for a beacon that further conditions narrow down.
+            // `/*` matches every path, which is valid for a beacon with further conditions.
             let path = (raw.path, "path = \"/pixel.gif\"");
             let path = pattern(document, &format!("{key}.path"), &at, path, rule_path);
             let method = condition(document, format!("{key}.method"), raw.method, |text| {
@@ -133,8 +133,8 @@ impl Rules {
     }
 }
 
-/// A condition of a beacon rule in the form that requests are compared with; a value that no request could have is a
-/// problem.
+/// Parses a condition of a beacon rule into the form that requests are compared with. A value that no request can
+/// have is reported.
 fn condition<T, V>(
     document: &mut Document<'_, T>,
     key: String,
@@ -152,7 +152,7 @@ fn condition<T, V>(
     }
 }
 
-/// A parameter of a query, decoded.
+/// Parses and decodes a query parameter.
 fn parameter(text: &str) -> Result<String, &'static str> {
     const EXPECTED: &str = "one parameter of a query: `key` or `key=value`";
     if text.is_empty() || text.starts_with('=') || text.contains(['?', '&', ';', '#']) {
@@ -163,7 +163,7 @@ fn parameter(text: &str) -> Result<String, &'static str> {
     decoded.map(Cow::into_owned).map_err(|_| EXPECTED)
 }
 
-/// A value of `Sec-Fetch-Dest`: a token in lower case.
+/// Parses a value of `Sec-Fetch-Dest`: a token, converted to lower case.
 fn destination(text: &str) -> Result<String, &'static str> {
     let token = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     if token && !text.is_empty() {
@@ -173,7 +173,7 @@ fn destination(text: &str) -> Result<String, &'static str> {
     }
 }
 
-/// A media type without its parameters.
+/// Parses a media type without its parameters.
 fn media_type(text: &str) -> Result<String, &'static str> {
     let essence = text.split(';').next().unwrap_or_default().trim();
     match essence.split_once('/') {
@@ -186,7 +186,7 @@ fn media_type(text: &str) -> Result<String, &'static str> {
     }
 }
 
-/// The category that a key names; what is wrong with it goes into the document's problems.
+/// Looks up the category that a key names. Problems are added to `document`.
 pub(super) fn named_category<T>(
     document: &mut Document<'_, T>,
     key: &str,
@@ -223,7 +223,7 @@ fn category<T>(
     }
 }
 
-/// The pattern in a key.
+/// Parses the pattern of a key.
 fn pattern<T, E: std::fmt::Display>(
     document: &mut Document<'_, T>,
     key: &str,
@@ -283,7 +283,7 @@ fn host<T>(
     Some(host)
 }
 
-/// Where a rule says that its cookies live.
+/// The domain and path of a rule's cookies.
 fn cookie_place<T>(
     document: &mut Document<'_, T>,
     key: &str,

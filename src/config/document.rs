@@ -1,7 +1,7 @@
-//! Reads a TOML text into typed values and goes on after an error, so that all errors come at once.
+//! Fault-tolerant TOML deserialization, which reports all errors at once.
 //!
-//! serde stops at the first value that does not fit. Each such value is noted, taken out of the
-//! parsed document, and the rest is read again.
+//! serde stops at the first invalid value. Each such value is reported and removed from the parsed document, and
+//! the rest is deserialized again.
 
 use std::collections::HashSet;
 use std::io;
@@ -16,18 +16,18 @@ use super::problem::Problem;
 use super::watched_file::WatchedFile;
 use crate::config::spanned::Spanned;
 
-/// More than this many problems help nobody.
+/// Maximum number of reported problems.
 const MAX_PROBLEMS: usize = 100;
 
-/// A text read into `T`, with what was wrong on the way.
+/// A deserialized file and its problems.
 pub(super) struct Document<'a, T> {
     pub(super) file: String,
     pub(super) text: &'a str,
     pub(super) value: T,
     pub(super) problems: Vec<Problem>,
-    /// The other files, and folders, that were looked into.
+    /// The other files and directories that were read.
     pub(super) files: Vec<WatchedFile>,
-    /// Keys taken out because their values did not fit: they are not missing.
+    /// Keys that were removed because of invalid values. They do not count as missing.
     taken_out: HashSet<String>,
 }
 
@@ -48,7 +48,7 @@ pub(super) fn read<'a, T: DeserializeOwned + Default>(
         document.problem(error.span(), String::new(), error.message().to_owned(), None);
     }
     if !document.problems.is_empty() {
-        // What a broken text means is a guess: its values are not judged.
+        // The values of a file with a syntax error are not checked, because their meaning is a guess.
         return document;
     }
     while document.problems.len() < MAX_PROBLEMS {
@@ -73,20 +73,20 @@ pub(super) fn read<'a, T: DeserializeOwned + Default>(
 }
 
 impl<T> Document<'_, T> {
-    /// Reads another file, and notes that it matters.
+    /// Reads another file, and adds it to the watched files.
     pub(super) fn read_file(&mut self, path: &Path) -> io::Result<Vec<u8>> {
         self.files.push(WatchedFile::new(path));
         std::fs::read(path)
     }
 
-    /// Reads another file as text, and notes that it matters.
+    /// Reads another file as text, and adds it to the watched files.
     pub(super) fn read_text(&mut self, path: &Path) -> io::Result<String> {
         let octets = self.read_file(path)?;
         String::from_utf8(octets)
             .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"))
     }
 
-    /// Notes a problem at a place of the text.
+    /// Reports a problem at a position in the text.
     pub(super) fn problem(
         &mut self,
         at: Option<Range<usize>>,
@@ -98,7 +98,7 @@ impl<T> Document<'_, T> {
         self.problems.push(problem);
     }
 
-    /// A problem at a place of the text, or where the key is.
+    /// Creates a problem at a position in the text, or at the position of the key.
     pub(super) fn at(
         &self,
         at: Option<Range<usize>>,
@@ -113,7 +113,7 @@ impl<T> Document<'_, T> {
         Problem { file: self.file.clone(), line, key, message, hint }
     }
 
-    /// Notes a key that must be there, unless it was there with a value that did not fit.
+    /// Reports a required key as missing, unless it was present with an invalid value.
     pub(super) fn missing(&mut self, at: Range<usize>, key: String, hint: &str) {
         if !self.taken_out.contains(&key) {
             self.problem(Some(at), key, "is missing".to_owned(), Some(hint.to_owned()));
@@ -122,7 +122,7 @@ impl<T> Document<'_, T> {
 }
 
 impl<T> Document<'_, T> {
-    /// A number within bounds; the default where there is none or it is out of them.
+    /// A number within bounds. The default if it is absent or out of range.
     pub(super) fn bounded<N: TryFrom<u32> + Default>(
         &mut self,
         key: &str,
@@ -143,7 +143,7 @@ impl<T> Document<'_, T> {
         N::try_from(value).unwrap_or_default()
     }
 
-    /// A duration of at least `least`; the default where there is none or it is not one.
+    /// A duration of at least `least`. The default if it is absent or invalid.
     pub(super) fn duration(
         &mut self,
         key: &str,
@@ -164,7 +164,7 @@ impl<T> Document<'_, T> {
         }
     }
 
-    /// Notes a problem of a flag.
+    /// Reports a problem of a command line flag.
     pub(super) fn flag_problem(&mut self, flag: &str, message: String, hint: Option<&str>) {
         self.problems.push(Problem {
             file: "command line".to_owned(),
@@ -176,7 +176,7 @@ impl<T> Document<'_, T> {
     }
 }
 
-/// The place of a key such as `site[0].limits.burst`; of the last table on the way where the key itself is not there.
+/// The position of a key such as `site[0].limits.burst`. If the key is absent, the position of its innermost table.
 fn span_of(text: &str, key: &str) -> Option<Range<usize>> {
     let table = DeTable::parse(text).ok()?;
     let mut tables = Some(table.get_ref());
@@ -202,7 +202,7 @@ fn span_of(text: &str, key: &str) -> Option<Range<usize>> {
     span
 }
 
-/// Takes out the innermost entry at the place, and returns its key path.
+/// Removes the innermost entry at a position, and returns its key path.
 fn take_out(table: &mut DeTable<'_>, at: &Range<usize>) -> Option<String> {
     let holds = |span: Range<usize>| span.start <= at.start && at.end <= span.end;
     let mut found = None;
@@ -241,7 +241,7 @@ fn take_out_of_items(items: &mut toml::de::DeArray<'_>, at: &Range<usize>) -> Op
                     return Some(format!("[{index}]{path}"));
                 }
             }
-            // Taking an item out would shift the others: it becomes harmless instead.
+            // Removing an item would shift the following ones, so it is replaced with an empty string.
             value if span.start <= at.start && at.end <= span.end => {
                 if matches!(value, DeValue::String(text) if text.is_empty()) {
                     return None;
@@ -255,7 +255,7 @@ fn take_out_of_items(items: &mut toml::de::DeArray<'_>, at: &Range<usize>) -> Op
     None
 }
 
-/// serde's words for an unknown key, with the likeliest known one as a hint.
+/// Rewrites serde's message for an unknown key, with the most similar known key as a hint.
 fn explain(message: &str) -> (String, Option<String>) {
     let Some(rest) = message.strip_prefix("unknown field `") else {
         return (message.to_owned(), None);
@@ -269,7 +269,7 @@ fn explain(message: &str) -> (String, Option<String>) {
     ("unknown key".to_owned(), Some(hint))
 }
 
-/// The word most like another, when one is like it at all.
+/// The most similar word, if one is similar enough.
 pub(super) fn nearest<'a>(word: &str, words: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     words
         .map(|known| (strsim::jaro_winkler(word, known), known))
@@ -278,7 +278,7 @@ pub(super) fn nearest<'a>(word: &str, words: impl Iterator<Item = &'a str>) -> O
         .map(|(_, known)| known)
 }
 
-/// The place of a value, for problems.
+/// The position of a value, for problems.
 pub(super) fn place<T>(value: &Spanned<T>) -> Range<usize> {
     value.place()
 }

@@ -1,4 +1,4 @@
-//! The Open Cookie Database's CSV as a catalogue of our own.
+//! Import of the Open Cookie Database's CSV as a catalogue.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::Read;
@@ -9,7 +9,7 @@ use super::write::WrittenRule;
 use crate::catalogue::Pattern;
 use crate::consent::Categories;
 
-/// What the database's categories become, unless somebody says otherwise.
+/// The default map from the database's categories to consentry's.
 pub const CATEGORIES: &[(&str, &str)] = &[
     ("Security", "necessary"),
     ("Functional", "functional"),
@@ -18,25 +18,25 @@ pub const CATEGORIES: &[(&str, &str)] = &[
     ("Marketing", "targeting"),
 ];
 
-/// Why nothing can be imported.
+/// Why an import fails.
 #[derive(Debug, Error)]
 pub enum ImportError {
-    /// The first line is not that of the database.
+    /// A column is missing in the first line.
     #[error("line 1: there is no column `{0}`")]
     NoColumn(&'static str),
-    /// The text is no CSV at all.
+    /// The text is not valid CSV.
     #[error("cannot be read as CSV: {0}")]
     Csv(#[from] csv::Error),
 }
 
-/// What came of an import.
+/// The result of an import.
 #[derive(Debug, Default)]
 pub struct Imported {
-    /// The rules, in the order of the file, each name once.
+    /// The rules, in the order of the file. Each name occurs once.
     pub rules: Vec<WrittenRule>,
-    /// For each category of the database: how many rows of it were imported.
+    /// Number of imported rows by category of the database.
     pub counts: BTreeMap<String, usize>,
-    /// Rows that were left out: the line and why.
+    /// Skipped rows: the line and the reason.
     pub bad_rows: Vec<(u64, String)>,
 }
 
@@ -69,10 +69,10 @@ impl Columns {
     }
 }
 
-/// Imports a CSV text. `map` says which of our categories each of the database's becomes.
+/// Imports a CSV text. `map` maps the database's categories to consentry's.
 ///
 /// # Errors
-/// When it is not the database's CSV. A row that cannot be imported is noted and left out.
+/// When the text is not the database's CSV. A row that cannot be imported is recorded and skipped.
 pub fn import(text: impl Read, map: &BTreeMap<String, String>) -> Result<Imported, ImportError> {
     let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(text);
     let columns = Columns::of(reader.headers()?)?;
@@ -143,10 +143,10 @@ fn rule(
     Ok((theirs.clone(), rule))
 }
 
-/// The table of categories, with what somebody says otherwise, `THEIRS=ours` each.
+/// The category map with the user's changes, each `THEIRS=ours`.
 ///
 /// # Errors
-/// When one is not of that form, or names no category of ours.
+/// When a change has another form, or names an unknown category.
 pub fn category_table(changes: &[String]) -> Result<BTreeMap<String, String>, String> {
     let mut table: BTreeMap<String, String> = CATEGORIES
         .iter()

@@ -1,4 +1,4 @@
-//! The languages of the pages for visitors: the built-in ones, and the files of a folder over them.
+//! Languages of the pages for visitors: the built-in ones, overridden by the files of a directory.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,9 +8,9 @@ use super::watched_file::WatchedFile;
 use crate::config::spanned::Spanned;
 use crate::locale::{FILES, Locale, LocaleFile, Locales};
 
-/// The built-in languages, with the files of a folder over them and beside them.
+/// Loads the built-in languages. The files of a directory override them and add further languages.
 ///
-/// `key` is the path of the `[centre]` that names the folder, with its dot.
+/// `key` is the path of the `[centre]` that names the directory, including the trailing dot.
 pub(super) fn locales<T>(
     document: &mut Document<'_, T>,
     key: &str,
@@ -70,7 +70,7 @@ fn add_folder<T>(
     Ok(())
 }
 
-/// The language of a file; what is wrong with it goes into the document's problems.
+/// Parses the language of a file. Problems are added to `document`.
 fn one<T>(
     document: &mut Document<'_, T>,
     file: &str,
@@ -120,7 +120,7 @@ mod tests {
             .collect()
     }
 
-    /// The places for values in a text.
+    /// The placeholders in a text.
     fn places(text: &str) -> BTreeSet<&str> {
         text.split('{').skip(1).filter_map(|rest| Some(rest.split_once('}')?.0)).collect()
     }
@@ -137,7 +137,7 @@ mod tests {
                 assert!(!ours.trim().is_empty(), "{tag} {name}");
                 if *name != "date" {
                     assert_eq!(places(ours), places(text), "{tag} {name}");
-                    // A word may be the same in two languages (Name, Cookies); a sentence is not.
+                    // A single word may be the same in two languages (Name, Cookies). A sentence may not.
                     let words = text.split_whitespace().count();
                     assert!(*tag == "en" || words < 3 || ours != text, "{tag} {name} is English");
                 }
@@ -149,7 +149,7 @@ mod tests {
                 assert!(*tag == "en" || ours.description != category.description, "{tag} {name}");
             }
             assert_eq!(file.category.len(), english.category.len(), "{tag}");
-            // Words of English that none of the others has.
+            // English words that no other language contains.
             let foreign: Vec<&str> = texts
                 .values()
                 .chain(

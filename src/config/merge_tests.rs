@@ -1,5 +1,5 @@
-//! The merge of the settings of a site with those at the top, for every key that both may have. The keys come from
-//! the schema: a new key without values below fails a test.
+//! Tests of the merge of site settings with top-level settings, for every key that both may have. The keys come
+//! from the schema: a new key without values below fails a test.
 
 use std::collections::BTreeSet;
 
@@ -12,13 +12,13 @@ use crate::consent::sources;
 struct Key {
     path: String,
     values: [String; 2],
-    /// What the key needs at the top to have an effect.
+    /// Top-level lines that the key needs to have an effect.
     needs: String,
-    /// Whether it goes together with the first values of all other keys.
+    /// Whether the key can be combined with the first values of all other keys.
     joins: bool,
 }
 
-/// Tables and lists of a site that are not merged key by key: rules, and what only a site has.
+/// Tables and lists of a site that are not merged key by key: rules, and settings that only a site has.
 const NOT_MERGED: [&str; 10] = [
     "beacon",
     "balance",
@@ -34,7 +34,7 @@ const NOT_MERGED: [&str; 10] = [
 
 const UPSTREAMS: [&str; 2] = ["http://127.0.0.1:1", "https://127.0.0.1:1"];
 
-/// The value of a key with two values, and what it needs.
+/// Each key with two values, and the lines that it needs.
 const VALUES: &[(&str, [&str; 2], &str)] = &[
     ("mode", ["'observe'", "'enforce'"], ""),
     ("unclassified", ["'allow'", "'block'"], ""),
@@ -89,12 +89,12 @@ const VALUES: &[(&str, [&str; 2], &str)] = &[
 
 const GENERIC: &str = "consent.sources = ['generic']";
 const REGEX: &str = "consent.sources = ['generic']\nconsent.generic.format = 'regex'";
-/// Keys whose first value rules out that of another key.
+/// Keys whose first value excludes that of another key.
 const ALONE: [&str; 2] = ["consent.generic.pattern", "consent.sources"];
 
-/// The values of the keys of a source's table.
+/// Two values for a key of a source's table.
 fn source_values(name: &str, key: &str) -> [String; 2] {
-    // Ids that the sources of the IAB know.
+    // Ids known to the IAB sources.
     let map = |category: &str| format!("{{ sale = '{category}', '1' = '{category}' }}");
     let [one, two] = match key {
         "map" => return [map("analytics"), map("social")],
@@ -130,7 +130,7 @@ fn keys() -> Vec<Key> {
     of_values.chain(of_sources).collect()
 }
 
-/// The paths of the keys in a table of the schema.
+/// Collects the paths of the keys in a table of the schema.
 fn paths(root: &Value, table: &Value, prefix: &str, found: &mut BTreeSet<String>) {
     for (name, property) in table["properties"].as_object().expect("a table") {
         let choices = property["anyOf"].as_array().into_iter().flatten();
@@ -153,8 +153,8 @@ fn every_key_that_a_site_shares_with_the_top_level_has_values_here() {
     let known: BTreeSet<String> = keys().into_iter().map(|key| key.path).collect();
     let first = |path: &str| path.split('.').next().unwrap_or_default().to_owned();
     of_site.retain(|path| !NOT_MERGED.contains(&first(path).as_str()));
-    // One prefix serves all sites; keys of other sources are refused, and a map without ids is named; two keys belong
-    // together.
+    // Excluded: the prefix, which all sites share. Keys of other sources, and maps of sources without ids, which
+    // are rejected or reported. A client certificate and its key, which belong together.
     let refused = |path: &String| {
         let mut parts = path.split('.').skip(1);
         let source =
@@ -176,7 +176,7 @@ fn every_key_that_a_site_shares_with_the_top_level_has_values_here() {
     assert_eq!(of_site.difference(&global).collect::<Vec<_>>(), Vec::<&String>::new());
 }
 
-/// A folder with the files that the keys name.
+/// Creates a directory with the files that the keys name.
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     let write = |name: &str, text: &str| {
@@ -202,7 +202,7 @@ fn folder() -> tempfile::TempDir {
     folder
 }
 
-/// What a site comes to. Maps are printed in any order, so the parts are sorted.
+/// The resolved site as sorted parts, because maps are printed in random order.
 fn resolved(
     folder: &tempfile::TempDir,
     global: &str,
@@ -227,7 +227,7 @@ fn line(key: &Key, value: usize) -> String {
     format!("{} = {}\n", key.path, key.values[value])
 }
 
-/// What the keys come to, each with one of its values at the top and in a site.
+/// The resolved site if each key has one of its values at the top level and in the site.
 fn all(
     folder: &tempfile::TempDir,
     keys: &[Key],
@@ -241,7 +241,7 @@ fn all(
     resolved.unwrap_or_else(|problems| panic!("{problems:?}"))
 }
 
-/// All sources but `auto`, which is all the others once more.
+/// All sources but `auto`, which includes all the others.
 fn sources_in_order() -> String {
     let named: Vec<_> = sources::NAMES.iter().filter(|name| **name != "auto").collect();
     format!("consent.sources = {named:?}\n")
@@ -294,7 +294,7 @@ fn a_key_of_a_site_leaves_every_other_key_at_the_top_in_force() {
     let top = keys.iter().fold(sources_in_order(), |top, key| top + &line(key, 0));
     for key in &keys {
         let mut changed = top.replace(&line(key, 0), &line(key, 1));
-        // Without a table of regions of its own, a site's `deny` also holds where the top level allows.
+        // Without a region table of its own, a site's `deny` also overrides a top-level region that allows.
         if key.path == "consent.default" {
             let kept = changed.lines().filter(|line| !line.starts_with("consent.region."));
             changed = kept.map(|line| format!("{line}\n")).collect();

@@ -1,8 +1,8 @@
-//! What the command line says, over what the file says.
+//! Command line flags that override the config file.
 
 use super::settings::Mode;
 
-/// Each flag that was given.
+/// The flags that were given.
 #[derive(Debug, Clone, Default)]
 pub struct Overrides {
     /// `--listen`

@@ -1,4 +1,4 @@
-//! What is wrong in a config, said so that it can be found and mended.
+//! Config errors, with file, line, key and hint.
 
 use std::fmt;
 
@@ -6,18 +6,18 @@ use thiserror::Error;
 
 use super::watched_file::WatchedFile;
 
-/// One thing that is wrong.
+/// One config error.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Problem {
-    /// The file, as it was named.
+    /// The file name, as given by the user.
     pub file: String,
-    /// The line, from 1; `None` when the whole file is meant.
+    /// The line, starting at 1. `None` for the whole file.
     pub line: Option<usize>,
-    /// The key, such as `site[0].upstream`; empty when none is meant.
+    /// The key, such as `site[0].upstream`. Empty if the problem has no key.
     pub key: String,
-    /// What is wrong.
+    /// The error message.
     pub message: String,
-    /// What would be right.
+    /// A hint at a valid value.
     pub hint: Option<String>,
 }
 
@@ -45,12 +45,12 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Everything that is wrong in a config.
+/// All errors of a config.
 #[derive(Debug, Error, Clone, PartialEq, Eq)]
 pub struct ConfigError {
     /// The problems, in the order of the file. Never empty.
     pub problems: Vec<Problem>,
-    /// The files and folders that were looked into: a change of one may mend it.
+    /// The files and directories that were read. A change of one of them may fix the config.
     pub files: Vec<WatchedFile>,
 }
 

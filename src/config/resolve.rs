@@ -1,4 +1,4 @@
-//! From what the user typed to what it means. Notes every problem and goes on.
+//! Conversion of the raw config into settings. Reports every problem and continues.
 
 mod common;
 mod date;
@@ -36,7 +36,7 @@ use crate::catalogue::{Catalogue, FilterLists, Tier};
 use crate::config::spanned::Spanned;
 use crate::consent::{Categories, Category};
 
-/// The most conflicts between catalogue files that are named one by one.
+/// Maximum number of conflicts between catalogue files that are listed individually.
 const MAX_CONFLICTS: usize = 20;
 
 /// Whether each site needs an upstream.
@@ -46,7 +46,7 @@ pub(super) enum Upstreams {
     Optional,
 }
 
-/// Turns the raw config into settings. Where something is wrong the default stands in.
+/// Converts the raw config into settings. The default replaces an invalid value.
 pub(super) fn resolve(
     document: Doc,
     folder: &Path,
@@ -150,8 +150,8 @@ pub(super) fn resolve(
     }
 }
 
-/// Rules of the user's that ask for consent to what the catalogue files know as necessary: such a
-/// cookie stripped is a visitor logged out.
+/// Warns about user rules that require consent for cookies which the catalogue files classify as necessary.
+/// Stripping such a cookie can log a visitor out.
 fn warnings(document: Doc, common: &Common, sites: &[Site]) -> Vec<Problem> {
     let files = common.rules.cookies.iter().filter(|rule| matches!(rule.tier, Tier::Catalogue(_)));
     let necessary: Vec<&str> = files
@@ -181,7 +181,7 @@ fn warnings(document: Doc, common: &Common, sites: &[Site]) -> Vec<Problem> {
     warnings
 }
 
-/// A private listener that anybody can ask.
+/// Warns about an admin listener without access control.
 fn unguarded(document: Doc, listen: &Listen) -> Option<Problem> {
     let Some(AdminAddress::Tcp(address)) = &listen.admin else { return None };
     let open = !address.ip().is_loopback() && listen.admin_token.is_none();
@@ -191,7 +191,7 @@ fn unguarded(document: Doc, listen: &Listen) -> Option<Problem> {
     open.then(|| Problem::of_file(&document.file, message))
 }
 
-/// Receipts that are deleted while consent that they prove is in force on some site.
+/// Warns about receipts that are deleted while the consent that they prove is still valid on some site.
 fn short_retention(document: Doc, receipts: Option<&Receipts>, sites: &[Site]) -> Option<Problem> {
     let longest = sites.iter().map(|site| site.filter.reader.max_age_days).max()?;
     let key = "receipts.retention_days".to_owned();
@@ -201,7 +201,7 @@ fn short_retention(document: Doc, receipts: Option<&Receipts>, sites: &[Site]) -
     short.then(|| document.at(None, key, message.to_owned(), None))
 }
 
-/// Upstreams that may be anybody.
+/// Warns about upstreams whose certificates are not verified.
 fn unverified(document: Doc, sites: &[Site]) -> Vec<Problem> {
     let insecure = |site: &&Site| site.upstream_tls.as_ref().is_some_and(|tls| tls.insecure);
     let warn = |site: &Site| {
@@ -214,7 +214,7 @@ fn unverified(document: Doc, sites: &[Site]) -> Vec<Problem> {
     sites.iter().filter(insecure).map(warn).collect()
 }
 
-/// Names that two catalogue files put into different categories: the later file wins.
+/// Warns about names that two catalogue files put into different categories. The later file wins.
 fn conflicts(document: Doc, common: &Common, files: &[Spanned<String>]) -> Vec<Problem> {
     let mut known: HashMap<&str, (u16, Category)> = HashMap::new();
     let mut conflicts = Vec::new();
@@ -298,7 +298,7 @@ fn catalogue_rules(
     rules
 }
 
-/// The texts of the filter lists.
+/// Reads the texts of the filter lists.
 fn filter_lists(document: Doc, files: Vec<Spanned<String>>, folder: &Path) -> Vec<String> {
     let mut texts = Vec::new();
     for (index, file) in files.iter().enumerate() {

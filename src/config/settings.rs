@@ -1,4 +1,4 @@
-//! What a config means: plain checked values that the other modules are built from.
+//! Settings: the plain, validated values from which the other modules are built.
 
 mod pages;
 mod siblings;
@@ -28,28 +28,28 @@ pub use upstream::{
     Balance, BalanceMethod, HealthCheck, Retries, Scheme, SiteLimits, Upstream, WeightedUpstream,
 };
 
-/// Everything that a run needs.
+/// The settings of a process.
 #[derive(Debug)]
 pub struct Config {
-    /// Where to listen, and whom to believe.
+    /// Listen addresses and trusted proxies.
     pub listen: Listen,
-    /// TLS, where it is listened for.
+    /// TLS for clients, if HTTPS is enabled.
     pub tls: Option<Tls>,
-    /// How many worker threads; `None` for one a core.
+    /// Number of worker threads. `None` for one per core.
     pub workers: Option<usize>,
-    /// How long to wait for what.
+    /// Timeouts.
     pub timeouts: Timeouts,
-    /// How much to take.
+    /// Limits.
     pub limits: Limits,
-    /// What to write down.
+    /// Logging.
     pub log: Log,
-    /// Where receipts are kept, where they are.
+    /// Receipts, if enabled.
     pub receipts: Option<Receipts>,
     /// The sites, in the order of the config.
     pub sites: Vec<Site>,
-    /// The files and folders that it was made of.
+    /// The files and directories that the config was read from.
     pub files: Vec<WatchedFile>,
-    /// What is allowed and hardly meant.
+    /// Settings that are valid but probably wrong.
     pub warnings: Vec<Problem>,
 }
 
@@ -64,7 +64,7 @@ pub struct FilterConfig {
     pub warnings: Vec<Problem>,
 }
 
-/// A site's filter, and the requests that it is for.
+/// A site's filter, and the hosts and paths that it applies to.
 #[derive(Debug)]
 pub struct FilterSite {
     /// The name in logs and metrics.
@@ -78,7 +78,7 @@ pub struct FilterSite {
 }
 
 impl FilterConfig {
-    /// The settings of the only site; `None` for a config with several.
+    /// The settings of the only site. `None` if there are several.
     pub fn single(mut self) -> Option<FilterSettings> {
         let site = self.sites.pop()?;
         self.sites.is_empty().then_some(site.filter)
@@ -94,33 +94,34 @@ impl From<Config> for FilterConfig {
     }
 }
 
-/// Addresses and trust.
+/// Listen addresses and trusted proxies.
 #[derive(Debug, Clone)]
 pub struct Listen {
-    /// Where visitors connect without TLS; `None` turns it off.
+    /// Address for HTTP without TLS. `None` to disable.
     pub http: Option<SocketAddr>,
-    /// Where they connect with TLS; `None` without it.
+    /// Address for HTTPS. `None` to disable.
     pub https: Option<SocketAddr>,
-    /// Where metrics and health are served; `None` turns them off.
+    /// Address for metrics and health. `None` to disable.
     pub admin: Option<AdminAddress>,
     /// Names of the admin listener besides IP addresses and `localhost`, in lower case.
     pub admin_hosts: Vec<String>,
-    /// What who asks there has to show, but for health.
+    /// Token required by the admin listener, except for health checks.
     pub admin_token: Option<AdminToken>,
-    /// Another process may listen on the same addresses: the next version, before this one ends.
+    /// Whether to set `SO_REUSEPORT`, so that the next version can listen on the same addresses before this one
+    /// ends.
     pub reuse_port: bool,
-    /// Visitors' connections begin with the PROXY protocol, of `trusted_proxies` only where there are any.
+    /// Whether client connections start with the PROXY protocol. If `trusted_proxies` is set, only theirs do.
     pub proxy_protocol: bool,
-    /// Peers whose `Forwarded` and `X-Forwarded-*` are believed.
+    /// Peers whose `Forwarded` and `X-Forwarded-*` fields are trusted.
     pub trusted_proxies: Vec<IpNet>,
 }
 
-/// Where the private listener is.
+/// The address of the admin listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AdminAddress {
-    /// A socket of the network.
+    /// A TCP address.
     Tcp(SocketAddr),
-    /// A socket of this machine.
+    /// A Unix socket path.
     Unix(PathBuf),
 }
 
@@ -140,7 +141,7 @@ pub fn unix_path(text: &str) -> Option<PathBuf> {
     path.starts_with('/').then(|| path.into())
 }
 
-/// A secret; it is never shown.
+/// A secret. It is never printed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct AdminToken(pub String);
 
@@ -150,87 +151,87 @@ impl std::fmt::Debug for AdminToken {
     }
 }
 
-/// TLS towards visitors.
+/// TLS for clients.
 #[derive(Debug, Clone)]
 pub struct Tls {
-    /// The certificates; the first is shown where no other has the name.
+    /// The certificates. The first one is the default if no other has the requested name.
     pub identities: Vec<Identity>,
-    /// Whose certificates visitors have to show, if anybody's.
+    /// The CA certificates for client certificates, if these are required or optional.
     pub clients: Option<ClientAuthorities>,
-    /// The origin gets a visitor's certificate (RFC 9440).
+    /// Whether the upstream receives the client certificate (RFC 9440).
     pub client_cert_fields: bool,
-    /// The keys of session tickets; `None` for keys of the process.
+    /// Session ticket keys. `None` for random keys of the process.
     pub ticket_keys: Option<TicketKeys>,
-    /// TLS 1.2 is refused.
+    /// Whether TLS 1.2 is rejected.
     pub only_tls_1_3: bool,
-    /// The port of https that visitors of http are sent to, where they are.
+    /// The HTTPS port to redirect HTTP requests to, if the redirect is enabled.
     pub redirect: Option<u16>,
-    /// Certificates that are asked for, where they are.
+    /// ACME certificates, if enabled.
     pub acme: Option<Acme>,
 }
 
-/// Certificates from an authority that speaks ACME (RFC 8555), which looks here whether the names are ours
-/// (TLS-ALPN-01, RFC 8737).
+/// ACME settings (RFC 8555). The authority validates the names over TLS (TLS-ALPN-01, RFC 8737).
 #[derive(Debug, Clone)]
 pub struct Acme {
-    /// The names, for one certificate.
+    /// The names of the certificate.
     pub domains: Vec<String>,
-    /// Whom the authority writes to, as `mailto:`.
+    /// The contact address for the authority, as `mailto:`.
     pub contact: Option<String>,
-    /// The URL of the authority's directory.
+    /// The directory URL of the authority.
     pub directory: String,
-    /// The folder where account and certificate are kept.
+    /// The directory for the account and the certificate.
     pub cache: PathBuf,
-    /// How hands are shaken with the authority.
+    /// TLS settings for connections to the authority.
     pub tls: UpstreamTls,
 }
 
-/// How long to wait for what.
+/// Timeouts.
 #[derive(Debug, Clone, Copy)]
 pub struct Timeouts {
-    /// A connection to an upstream.
+    /// Connecting to an upstream.
     pub connect: Duration,
-    /// The whole head of a request, from its first octet.
+    /// Receiving the whole request head, from its first byte.
     pub request_head: Duration,
-    /// The next request on a visitor's connection; also progress in either direction of one under way.
+    /// Waiting for the next request on a client connection. Also waiting for progress of an in-flight request in
+    /// either direction.
     pub idle: Duration,
-    /// The first octet of a response, from the last octet of the request.
+    /// Waiting for the first byte of a response, from the last byte of the request.
     pub first_byte: Duration,
-    /// The next use of an idle connection to an upstream.
+    /// Keeping an idle upstream connection.
     pub upstream_idle: Duration,
-    /// Requests under way after SIGTERM.
+    /// Finishing in-flight requests after SIGTERM.
     pub drain: Duration,
-    /// From SIGTERM, and from when `/readyz` says so, until no more connections are taken: balancers notice late.
+    /// Accepting connections after SIGTERM while `/readyz` already fails, since load balancers notice with a delay.
     pub drain_delay: Duration,
 }
 
-/// How much to take.
+/// Limits.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Octets of a header section.
+    /// Bytes in a header section.
     pub header_bytes: usize,
-    /// Fields of a header section.
+    /// Fields in a header section.
     pub header_fields: usize,
-    /// Idle connections kept to one upstream by one worker.
+    /// Idle connections per upstream and worker.
     pub idle_upstream_connections: usize,
-    /// Visitors' connections open at a time; further ones wait to be accepted. `None` for any number.
+    /// Open client connections. Further ones wait to be accepted. `None` for no limit.
     pub connections: Option<usize>,
-    /// How often requests may be sent again.
+    /// The retry budget.
     pub retries: Retries,
 }
 
-/// What to write down.
+/// Logging.
 #[derive(Debug, Clone, Copy)]
 pub struct Log {
-    /// A line for each request.
+    /// Whether to write the access log.
     pub access: bool,
-    /// The form of the lines.
+    /// The log format.
     pub format: LogFormat,
-    /// The form of the lines for requests, where it is another one.
+    /// The access log format, if it differs.
     pub access_format: AccessFormat,
-    /// What is said of visitors' addresses.
+    /// How much of client addresses is logged.
     pub visitor_address: VisitorAddress,
-    /// The least important level that is written.
+    /// The minimum level.
     pub level: LogLevel,
 }
 
@@ -289,10 +290,10 @@ pub enum LogLevel {
 }
 
 impl LogLevel {
-    /// Every level.
+    /// Every level, from the most severe.
     pub const ALL: [Self; 5] = [Self::Error, Self::Warn, Self::Info, Self::Debug, Self::Trace];
 
-    /// The word in config and logs.
+    /// The name in config and logs.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Error => "error",
@@ -303,41 +304,41 @@ impl LogLevel {
         }
     }
 
-    /// The level of a word.
+    /// The level of a name.
     pub fn named(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|level| level.as_str() == word)
     }
 }
 
-/// Hosts, where they are served, and what may pass.
+/// A site: hosts, paths, upstreams and filter.
 #[derive(Debug)]
 pub struct Site {
     /// The name in logs and metrics.
     pub name: String,
-    /// The hosts, lower-case.
+    /// The hosts, in lower case.
     pub hosts: Vec<HostPattern>,
-    /// What the paths begin with that it serves of these hosts, whole segments; `/` for all.
+    /// Path prefixes, in whole segments. `/` matches every path.
     pub paths: Vec<String>,
-    /// The upstreams, and which request goes to which.
+    /// The upstreams and their load balancing.
     pub balance: Balance,
-    /// How much to take.
+    /// Limits.
     pub limits: SiteLimits,
-    /// How hands are shaken with those that speak TLS.
+    /// TLS settings for the upstreams that use TLS.
     pub upstream_tls: Option<UpstreamTls>,
-    /// What may pass.
+    /// The filter settings.
     pub filter: FilterSettings,
-    /// Its own pages.
+    /// consentry's own pages on the site.
     pub centre: Centre,
-    /// What is changed in the origin's pages.
+    /// HTML rewriting of the origin's pages.
     pub page: Page,
 }
 
-/// Which hosts a site serves.
+/// A host pattern of a site.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum HostPattern {
-    /// `*`: every host that no other site serves.
+    /// `*`: every host without another site.
     Any,
-    /// `*.example.com`: every name below it; held as `.example.com`.
+    /// `*.example.com`: every name below it. Stored as `.example.com`.
     Below(String),
     /// One name or address.
     Exact(String),
@@ -353,28 +354,29 @@ impl std::fmt::Display for HostPattern {
     }
 }
 
-/// What may pass, for one site.
+/// The filter settings of a site.
 #[derive(Debug, Clone)]
 pub struct FilterSettings {
-    /// Change the traffic, or only say what would be changed.
+    /// Whether to change requests and responses, or only to report.
     pub mode: Mode,
-    /// What cookies and beacons are.
+    /// The classification of cookies and beacons.
     pub policy: Arc<Policy>,
-    /// What visitors allowed.
+    /// Reads the visitor's consent.
     pub reader: Arc<ConsentReader>,
     /// Deletion of cookies without consent.
     pub expire: Expire,
-    /// What happens to responses that look like beacons no rule knows.
+    /// The handling of responses that look like beacons without a rule.
     pub detect: Detect,
-    /// Whether pixels in e-mails are forwarded, whatever the consent.
+    /// Whether e-mail open pixels are forwarded without consent.
     pub email_opens: bool,
     /// The categories of tracking technologies other than cookies.
     pub technologies: Technologies,
-    /// The request field that tells the origin what was granted; the visitor's own is removed.
+    /// The request field that forwards the granted categories to the origin. The same field sent by the client is
+    /// removed.
     pub forward_header: Option<HeaderName>,
-    /// The other sites that share its visitors' cookies, if there are any.
+    /// The other sites that share the site's cookies, if any.
     pub siblings: Option<SiblingSites>,
-    /// Cookies of a request; with more it is rejected unread.
+    /// Maximum number of cookies in a request. A request with more is rejected unparsed.
     pub max_cookies: usize,
 }
 
@@ -391,7 +393,7 @@ pub enum Mode {
 }
 
 impl Mode {
-    /// The word in config, logs and metrics.
+    /// The name in config, logs and metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Enforce => "enforce",
@@ -400,12 +402,12 @@ impl Mode {
     }
 }
 
-/// Deletion of cookies without consent that a visitor's browser still sends.
+/// Deletion of cookies without consent that browsers still send.
 #[derive(Debug, Clone, Copy)]
 pub struct Expire {
-    /// Whether to do it.
+    /// Whether deletion is enabled.
     pub enabled: bool,
-    /// The most deleting `Set-Cookie` lines in one response.
+    /// Maximum number of deleting `Set-Cookie` lines per response.
     pub max_per_response: usize,
 }
 

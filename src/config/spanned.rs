@@ -1,4 +1,4 @@
-//! A value with its place in the text.
+//! A value with its position in the text.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -6,17 +6,17 @@ use std::ops::Range;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 
-/// A value with its place in the text, in octets. In the schema it is the value.
+/// A value with its position in the text, as a byte range. The schema is that of the value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Spanned<T>(toml::Spanned<T>);
 
 impl<T> Spanned<T> {
-    /// A value that stands at a place.
+    /// Creates a value with a position.
     pub(super) fn new(at: Range<usize>, value: T) -> Self {
         Self(toml::Spanned::new(at, value))
     }
 
-    /// Its place.
+    /// The position in the text.
     pub(super) fn place(&self) -> Range<usize> {
         self.0.span()
     }
@@ -26,7 +26,7 @@ impl<T> Spanned<T> {
         self.0.get_ref()
     }
 
-    /// The value alone.
+    /// The value without its position.
     pub(super) fn into_inner(self) -> T {
         self.0.into_inner()
     }
@@ -56,7 +56,7 @@ impl<T: JsonSchema> JsonSchema for Spanned<T> {
     }
 }
 
-/// A date of TOML, in the schema: tools for TOML show dates as texts.
+/// Schema type of a TOML date. Schema tools for TOML represent dates as strings.
 pub(super) struct Day;
 
 impl JsonSchema for Day {

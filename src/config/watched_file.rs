@@ -1,30 +1,31 @@
-//! Files that a config was read from, to notice when they change.
+//! Change detection for the files of a config.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// A file or folder with its state just before it was read: what changes during or after the read is a change.
+/// A file or directory with its state just before it was read. Later modifications, even during the read, count as
+/// changes.
 ///
-/// Links are followed, since a ConfigMap is changed by a link to another folder.
+/// Symbolic links are followed, because an update of a `ConfigMap` switches a link to another directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WatchedFile {
     path: PathBuf,
-    /// Device, inode, length and time of modification; `None` for a missing file.
+    /// Device, inode, length and modification time. `None` for a missing file.
     state: Option<(u64, u64, u64, i64, i64)>,
 }
 
 impl WatchedFile {
-    /// Notes the state of a file. Call it before the file is read.
+    /// Records the state of a file. Call it before reading the file.
     pub(crate) fn new(path: &Path) -> Self {
         Self { path: path.to_owned(), state: state(path) }
     }
 
-    /// Notes the state anew.
+    /// Records the current state.
     pub(crate) fn update(&mut self) {
         self.state = state(&self.path);
     }
 
-    /// Whether the file is not what it was.
+    /// Whether the file has changed since the recorded state.
     pub(crate) fn has_changed(&self) -> bool {
         state(&self.path) != self.state
     }

@@ -1,35 +1,35 @@
-//! Rules as TOML, for people to go on editing.
+//! Writes rules as TOML, for further editing.
 
 use std::fmt::Write;
 
 use toml::Value;
 
-/// A rule to be written.
+/// A rule to write.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct WrittenRule {
-    /// Whether it is a beacon's; else a cookie's.
+    /// Whether the rule matches beacons. Otherwise it matches cookies.
     pub beacon: bool,
     /// The name of a cookie or the path of a beacon, or a pattern.
     pub name: String,
     /// The category's name.
     pub category: String,
-    /// Who uses it.
+    /// The vendor.
     pub vendor: Option<String>,
-    /// What it is for.
+    /// The purpose.
     pub purpose: Option<String>,
-    /// How long it lives, in words.
+    /// The lifetime, in words.
     pub lifetime: Option<String>,
-    /// Whether it requires `HttpOnly`; of cookies only.
+    /// Whether the cookie must be `HttpOnly`. For cookies only.
     pub http_only: bool,
-    /// What stands above it, a line each.
+    /// Comment lines above the rule.
     pub comment: Vec<String>,
 }
 
-/// The rule as a TOML table with a blank line before it.
+/// Formats the rule as a TOML table, after a blank line.
 pub fn write_rule(rule: &WrittenRule) -> String {
     let mut out = String::from("\n");
     for line in &rule.comment {
-        // A comment ends with its line, whatever is in it.
+        // Control characters would end the comment line.
         let line: String =
             line.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
         let _ = writeln!(out, "# {line}");

@@ -1,4 +1,4 @@
-//! What the streams of a connection share, and what a stream is judged by and counted in.
+//! Per-connection and per-stream context.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -11,15 +11,15 @@ use crate::telemetry::{ErrorKind, Shard};
 /// A connection from Envoy.
 #[derive(Debug)]
 pub(super) struct Peer {
-    /// `None` for a path of this machine.
+    /// `None` on a Unix socket.
     pub(super) address: Option<IpAddr>,
     pub(super) responses: ResponseWatch,
 }
 
-/// What a stream is judged by, and where it is counted.
+/// The config and the counters of a stream.
 pub(super) struct Account {
     pub(super) snapshot: Arc<Snapshot>,
-    /// The number of the shard.
+    /// The index of the shard.
     pub(super) number: usize,
     shard: Option<Arc<Shard>>,
     log: Arc<ErrorLog>,
@@ -43,7 +43,7 @@ impl Account {
         self.log.note(error);
     }
 
-    /// Counts a request that no site serves.
+    /// Counts a request that matches no site.
     pub(super) fn bad_request(&self) {
         if let Some(shard) = &self.shard {
             shard.error(ErrorKind::BadRequest);

@@ -1,4 +1,4 @@
-//! Between Envoy's messages and heads of HTTP.
+//! Conversion between Envoy's messages and HTTP heads.
 
 use bytes::Bytes;
 use envoy_types::pb::envoy::config::core::v3::header_value_option::HeaderAppendAction;
@@ -15,10 +15,10 @@ use thiserror::Error;
 use crate::filter::Carrier;
 use crate::http::{Change, FieldSection, Fields};
 
-/// The most fields of a head that Envoy accepts by default, `:status` included (`max_headers_count`).
+/// Envoy's default limit of header fields, including `:status` (`max_headers_count`).
 const MAX_FIELDS: usize = 100;
 
-/// Why a message cannot be judged.
+/// Why a message cannot be filtered.
 #[derive(Debug, Error)]
 pub(super) enum ConvertError {
     #[error("the message has no headers")]
@@ -31,21 +31,21 @@ pub(super) enum ConvertError {
     NoStatus,
 }
 
-/// A head, or trailers, as Envoy has sent them, with what is changed in them.
+/// A head or trailers as sent by Envoy, and the changes to them.
 #[derive(Debug)]
 pub(super) struct Head {
     fields: FieldSection,
-    /// The number of fields that Envoy has sent, pseudo-header fields included.
+    /// The number of fields sent by Envoy, including pseudo-header fields.
     sent: usize,
     pseudo: usize,
-    /// The names of changed fields, and whether Envoy has sent such a field.
+    /// The names of changed fields, and whether Envoy sent a field of that name.
     changed: Vec<(HeaderName, bool)>,
 }
 
 /// The pseudo-header fields of a head.
 type Pseudo<'a> = Vec<(&'a str, &'a [u8])>;
 
-/// What Envoy says of a request besides its fields.
+/// The method and the URI of a request.
 #[derive(Debug)]
 pub(super) struct Target {
     pub(super) method: Method,
@@ -93,7 +93,7 @@ impl Head {
         Self::of_fields(&fields.headers)
     }
 
-    /// Trailers.
+    /// Parses trailers.
     pub(super) fn trailers(fields: Option<&HeaderMap>) -> Result<Self, ConvertError> {
         let fields = fields.map_or(&[][..], |fields| fields.headers.as_slice());
         Ok(Self::of_fields(fields)?.0)
@@ -120,7 +120,7 @@ impl Head {
         Ok((head, pseudo))
     }
 
-    /// Notes that a field is changed.
+    /// Marks a field as changed.
     fn changing(&mut self, name: &HeaderName) -> &mut FieldSection {
         if !self.changed.iter().any(|(changed, _)| changed == name) {
             self.changed.push((name.clone(), self.fields.has(name)));
@@ -128,7 +128,8 @@ impl Head {
         &mut self.fields
     }
 
-    /// What Envoy has to change. Fields with several values are replaced as a whole: Envoy changes no single line.
+    /// The mutation for Envoy. Fields with several values are replaced as a whole, because Envoy cannot change a
+    /// single line.
     pub(super) fn mutation(&self) -> HeaderMutation {
         let mut mutation = HeaderMutation::default();
         for (name, was_sent) in &self.changed {
@@ -142,10 +143,10 @@ impl Head {
         mutation
     }
 
-    /// Removes `Set-Cookie` lines of our own, the last ones first, where the response would have more fields than Envoy
-    /// accepts. `lines` is the number of those that the origin has sent.
+    /// Removes `Set-Cookie` lines added by consentry, last ones first, if the response would exceed Envoy's field
+    /// limit. `lines` is the number of lines sent by the origin.
     pub(super) fn limit_fields(&mut self, lines: usize) {
-        // Where the origin may send more, Envoy's limit is another, and nothing is added to what it sent.
+        // If the origin sent more fields, Envoy's limit is higher. Nothing is added to them.
         let most = MAX_FIELDS.max(self.sent) - self.pseudo;
         let surplus = self.fields.count().saturating_sub(most);
         let left = self.fields.values(&SET_COOKIE).count().saturating_sub(surplus).max(lines);
@@ -165,10 +166,10 @@ fn pseudo<'a>(fields: &Pseudo<'a>, name: &str) -> Option<&'a [u8]> {
     fields.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
 }
 
-/// The head of a request. `Host` is Envoy's `:authority`.
+/// Parses the head of a request. `Host` is Envoy's `:authority`.
 ///
 /// # Errors
-/// When the message has no valid fields, or no method and path.
+/// When the message has invalid fields, or no method or path.
 pub(super) fn request(message: &HttpHeaders) -> Result<(Target, Head), ConvertError> {
     let (mut head, fields) = Head::of(message)?;
     let method = pseudo(&fields, ":method").and_then(|text| Method::from_bytes(text).ok());
@@ -180,20 +181,20 @@ pub(super) fn request(message: &HttpHeaders) -> Result<(Target, Head), ConvertEr
     Ok((Target { method, uri }, head))
 }
 
-/// The head of a response.
+/// Parses the head of a response.
 ///
 /// # Errors
-/// When the message has no valid fields, or no status.
+/// When the message has invalid fields, or no status.
 pub(super) fn response(message: &HttpHeaders) -> Result<(StatusCode, Head), ConvertError> {
     let (head, fields) = Head::of(message)?;
     let status = pseudo(&fields, ":status").and_then(|text| StatusCode::from_bytes(text).ok());
     Ok((status.ok_or(ConvertError::NoStatus)?, head))
 }
 
-/// An answer in the origin's stead.
+/// Builds an answer that replaces the origin's response.
 pub(super) fn immediate(answer: Response<Bytes>, details: &str) -> ImmediateResponse {
     let (parts, body) = answer.into_parts();
-    // Envoy counts itself, and its own `content-type` has to go.
+    // Envoy sets `content-length` itself. Its own `content-type` must be removed.
     let fields = parts.headers.iter().filter(|(name, _)| **name != CONTENT_LENGTH);
     let mut headers = HeaderMutation::default();
     for (name, value) in fields {
@@ -206,7 +207,7 @@ pub(super) fn immediate(answer: Response<Bytes>, details: &str) -> ImmediateResp
     ImmediateResponse {
         status: Some(HttpStatus { code: i32::from(parts.status.as_u16()) }),
         headers: Some(headers),
-        // Envoy takes the media type away from an empty body, and browsers reject a script without one.
+        // Envoy drops the media type of an empty body, and browsers reject a script without a media type.
         body: match body.is_empty() && parts.headers.contains_key(CONTENT_TYPE) {
             true => b"\n".to_vec(),
             false => body.into(),
@@ -216,7 +217,7 @@ pub(super) fn immediate(answer: Response<Bytes>, details: &str) -> ImmediateResp
     }
 }
 
-/// One more value of a field; what was there is removed before.
+/// Appends a value to a field whose earlier values are removed.
 fn appended(name: &HeaderName, value: &[u8]) -> HeaderValueOption {
     #[expect(deprecated, reason = "`append_action` is not heeded without it")]
     HeaderValueOption {

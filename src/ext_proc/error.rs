@@ -1,4 +1,4 @@
-//! Why a stream ends with an error, and the log of it.
+//! Stream errors and their log.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use super::convert::ConvertError;
 use super::mode::UnsupportedMode;
 use crate::telemetry::ErrorKind;
 
-/// How often a kind of error is logged.
+/// Minimum interval between two log lines of one kind of error.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Why a stream ends with an error.
@@ -44,7 +44,7 @@ impl StreamError {
         }
     }
 
-    /// As which error it is counted.
+    /// The kind under which the error is counted.
     pub(super) fn kind(&self) -> ErrorKind {
         match self {
             Self::Ended => ErrorKind::Connection,
@@ -54,7 +54,7 @@ impl StreamError {
         }
     }
 
-    /// The gRPC status that ends the stream. It is never OK: Envoy would let the response pass.
+    /// The gRPC status that ends the stream. It is never OK, because Envoy would then let the response pass.
     pub(super) fn status(&self) -> Status {
         let text = self.to_string();
         match self {
@@ -70,7 +70,7 @@ impl StreamError {
     }
 }
 
-/// The log of failed streams: at most a line for each kind of error in [`LOG_INTERVAL`], with the number of streams.
+/// The log of failed streams: at most one line per kind of error in [`LOG_INTERVAL`], with the number of streams.
 #[derive(Debug)]
 pub(super) struct ErrorLog {
     started: Instant,
@@ -81,12 +81,12 @@ pub(super) struct ErrorLog {
 struct Kind {
     /// Streams since the last line.
     streams: AtomicU64,
-    /// When the next line may be written, in milliseconds after the start.
+    /// The earliest time of the next line, in milliseconds after the start.
     next: AtomicU64,
 }
 
 impl Kind {
-    /// Notes a stream. Returns how many a line has to report now.
+    /// Counts a stream. Returns the number of streams if a line is due.
     fn note(&self, now: u64) -> Option<u64> {
         self.streams.fetch_add(1, Relaxed);
         let next = self.next.load(Relaxed);

@@ -1,4 +1,4 @@
-//! Processing modes of Envoy in which a response would pass unfiltered.
+//! Detection of unsupported Envoy processing modes, in which a response would pass unfiltered.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -7,14 +7,14 @@ use envoy_types::pb::envoy::extensions::filters::http::ext_proc::v3::processing_
 use envoy_types::pb::envoy::service::ext_proc::v3::ProcessingRequest;
 use thiserror::Error;
 
-/// A stream that Envoy ends this soon after the answer to the request's head has no response to send.
+/// If Envoy ends a stream this soon after the answer to the request headers, it sends no response headers.
 const AT_ONCE: Duration = Duration::from_secs(1);
-/// How many such streams in a row show that the mode skips response headers.
+/// This many such streams in a row show that the mode skips response headers.
 const SKIPPED: u32 = 2;
-/// How often a stream is served nevertheless: visitors who left look the same.
+/// Interval at which one stream is served nevertheless: clients that disconnect early look the same.
 const PROBE_INTERVAL: Duration = Duration::from_secs(2);
 
-/// A processing mode that is refused.
+/// A rejected processing mode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub(super) enum UnsupportedMode {
     #[error("observability_mode is set, and Envoy ignores every answer: remove it")]
@@ -27,7 +27,7 @@ pub(super) enum UnsupportedMode {
     SkippedResponse,
 }
 
-/// Checks the mode that the first message of a stream tells.
+/// Checks the processing mode in the first message of a stream.
 pub(super) fn check(first: &ProcessingRequest) -> Result<(), UnsupportedMode> {
     if first.observability_mode {
         return Err(UnsupportedMode::Observability);
@@ -45,15 +45,15 @@ pub(super) fn check(first: &ProcessingRequest) -> Result<(), UnsupportedMode> {
     }
 }
 
-/// Whether Envoy sends response headers by one connection. No message tells: with `response_header_mode: SKIP` Envoy
-/// ends each stream as soon as the request's head is answered.
+/// Whether Envoy sends response headers on a connection. No message contains the header modes. With
+/// `response_header_mode: SKIP`, Envoy ends each stream as soon as the request headers are answered.
 #[derive(Debug)]
 pub(super) struct ResponseWatch {
     started: Instant,
     seen: AtomicBool,
-    /// Streams in a row that ended at once.
+    /// Number of streams in a row that ended immediately.
     ended: AtomicU32,
-    /// When the next probe may pass, in milliseconds after the start.
+    /// The time of the next probe, in milliseconds after the start.
     probe: AtomicU64,
 }
 
@@ -67,14 +67,15 @@ impl ResponseWatch {
         }
     }
 
-    /// Notes response headers.
+    /// Records that response headers were received.
     pub(super) fn seen(&self) {
         if !self.seen.load(Relaxed) {
             self.seen.store(true, Relaxed);
         }
     }
 
-    /// Notes a stream that ended without response headers, so long after the answer to its request.
+    /// Records a stream without response headers. `after` is the time between the answer to its request and its
+    /// end.
     pub(super) fn ended(&self, after: Duration) {
         if after < AT_ONCE {
             self.ended.fetch_add(1, Relaxed);
@@ -83,7 +84,7 @@ impl ResponseWatch {
         }
     }
 
-    /// Checks whether a new stream may begin.
+    /// Checks whether a new stream may start.
     pub(super) fn check(&self) -> Result<(), UnsupportedMode> {
         if self.seen.load(Relaxed) || self.ended.load(Relaxed) < SKIPPED {
             return Ok(());
@@ -95,7 +96,7 @@ impl ResponseWatch {
         let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let probe = self.probe.load(Relaxed);
         let next = millis(now + PROBE_INTERVAL);
-        // The first refusal starts the interval.
+        // The first rejection starts the interval.
         let due = probe > 0 && millis(now) >= probe;
         let first = probe == 0 || due;
         let mine = first && self.probe.compare_exchange(probe, next, Relaxed, Relaxed).is_ok();

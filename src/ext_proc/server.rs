@@ -1,6 +1,6 @@
-//! The gRPC server: a current-thread runtime for each worker thread, and a connection of Envoy's stays with its worker.
+//! The gRPC server: each worker thread has a current-thread runtime, and a connection stays on its worker.
 //!
-//! Next step: `service`. Health checks (grpc.health.v1) are answered beside it.
+//! Next step: `service`. The server also answers health checks (grpc.health.v1).
 
 use std::io;
 use std::net::{IpAddr, TcpStream};
@@ -31,17 +31,17 @@ use super::mode::ResponseWatch;
 use super::service::Processor;
 use crate::proxy::Gathered;
 
-/// Streams at a time on one connection: as many as requests in flight in one thread of Envoy's.
+/// Maximum concurrent streams of a connection. Envoy opens one per in-flight request of a thread.
 const MAX_STREAMS: u32 = 4096;
-/// How often a silent connection is probed, and how long for an answer is waited.
+/// Keep-alive of idle connections: interval of the pings, and time limit for the reply.
 const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(20));
 
 /// An accepted connection.
 #[derive(Debug)]
 pub enum Socket {
-    /// Of the network, with the peer's address.
+    /// A TCP connection, with the peer's address.
     Tcp(TcpStream, IpAddr),
-    /// Of this machine.
+    /// A Unix socket connection.
     Unix(UnixStream),
 }
 
@@ -99,7 +99,7 @@ impl Server {
         Ok(Self { workers, health, stop })
     }
 
-    /// Hands a connection to the worker with the fewest.
+    /// Passes a connection to the worker with the fewest connections.
     pub fn hand_over(&self, socket: Socket) {
         let fewest = self.workers.iter().min_by_key(|worker| worker.open.load(Relaxed));
         let Some(worker) = fewest else { return };
@@ -109,16 +109,16 @@ impl Server {
         }
     }
 
-    /// Fails health checks, and serves on.
+    /// Fails health checks and continues to serve.
     pub async fn not_serving(&self) {
         for service in ["", Processors::NAME] {
             self.health.set_service_status(service, ServingStatus::NotServing).await;
         }
     }
 
-    /// Accepts no new streams (GOAWAY), and waits this long at most for those in flight.
+    /// Accepts no new streams (GOAWAY), and waits at most `longest` for those in flight.
     pub async fn drain(mut self, longest: Duration) {
-        // Ends the watches of health, which would hold their connections open.
+        // Ends the health watches, which would keep their connections open.
         for service in ["", Processors::NAME] {
             self.health.clear_service_status(service).await;
         }
@@ -134,7 +134,7 @@ impl Server {
     }
 }
 
-/// Serves the connections of one worker until the server stops and they have ended.
+/// Serves the connections of one worker until the server stops and the connections have ended.
 async fn work(
     mut accepted: mpsc::UnboundedReceiver<Socket>,
     services: Services,
@@ -190,7 +190,7 @@ where
         request.extensions_mut().insert(Arc::clone(&peer));
         let path = request.uri().path();
         let service = path.strip_prefix('/').and_then(|path| path.split('/').next());
-        // Methods that there are not, the processor's server answers: UNIMPLEMENTED.
+        // The processor answers unknown methods with UNIMPLEMENTED.
         match service == Some(Healths::NAME) {
             true => health.call(request),
             false => processor.call(request),

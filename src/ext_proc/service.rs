@@ -1,4 +1,4 @@
-//! The gRPC service: begins a stream for each request of Envoy's.
+//! The gRPC service: starts a stream for each of Envoy's requests.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -15,7 +15,7 @@ use super::stream::RequestStream;
 use crate::proxy::Snapshot;
 use crate::telemetry::{Metrics, Shard};
 
-/// Envoy's external processor.
+/// The external processor service.
 #[derive(Debug)]
 pub struct Processor {
     snapshot: Arc<ArcSwap<Snapshot>>,
@@ -25,7 +25,7 @@ pub struct Processor {
 }
 
 impl Processor {
-    /// Judges by the config in force, and counts in these metrics.
+    /// Filters by the current config, and counts in these metrics.
     pub fn new(snapshot: Arc<ArcSwap<Snapshot>>, metrics: &Metrics) -> Self {
         let shards = metrics.shards().collect();
         Self { snapshot, shards, turn: AtomicUsize::new(0), log: Arc::new(ErrorLog::new()) }

@@ -1,6 +1,6 @@
-//! One stream of Envoy's: the head of a request, what to change in it, the head of its response, what to change in that.
+//! One stream of the external processor: filters the head of a request and the head of its response.
 //!
-//! Previous step: `service`. Every way in which a stream ends before its response was judged is an error.
+//! Previous step: `service`. If a stream ends before its response was filtered, that is an error.
 
 use std::error::Error as _;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ use crate::http::{Fields, forwarded_scheme_is_secure};
 use crate::proxy::{NotFound, Site};
 use crate::telemetry::Entry;
 
-/// The status of a request without a response in logs and metrics, as in the access log of nginx.
+/// Logged status of a request without a response, as in the access log of nginx.
 const CLIENT_CLOSED_REQUEST: u16 = 499;
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -43,35 +43,35 @@ pub(super) struct RequestStream<S> {
     messages: S,
     account: Account,
     peer: Arc<Peer>,
-    /// The number of the site, where one is found.
+    /// The index of the site, if one was found.
     site: usize,
     phase: Phase,
 }
 
 enum Phase {
-    /// No message has come.
+    /// No message received yet.
     Begun,
-    /// The request's head is judged, and that of its response has not come.
+    /// The request head is filtered, and the response head has not arrived.
     Requested(Box<Waiting>),
-    /// The response's head is judged. What is kept of it filters its trailers.
+    /// The response head is filtered. The kept state filters the trailers.
     Responded(Box<Filtered>),
-    /// Answered in the origin's stead, or failed.
+    /// Answered instead of the origin, or failed.
     Ended,
 }
 
-/// A request whose response has not come.
+/// A request whose response has not arrived.
 struct Waiting {
     begun: Begun,
     target: Target,
-    /// When the request's head was answered.
+    /// When the request head was answered.
     answered: Instant,
 }
 
-/// What a request is for.
+/// Request data for the log.
 struct Target {
     method: Method,
     uri: Uri,
-    /// Envoy's.
+    /// The request ID set by Envoy.
     request_id: String,
     started: Instant,
 }
@@ -86,7 +86,7 @@ impl<S> RequestStream<S>
 where
     S: Stream<Item = Result<ProcessingRequest, Status>> + Unpin,
 {
-    /// An answer for each message, until Envoy has no more, or one cannot be answered.
+    /// Answers each message, until Envoy ends the stream or a message cannot be answered.
     pub(super) fn answers(self) -> impl Stream<Item = Result<ProcessingResponse, Status>> {
         stream::unfold(self, |mut stream| async move {
             if matches!(stream.phase, Phase::Ended) {
@@ -110,9 +110,9 @@ where
         })
     }
 
-    /// The error with which the stream ends, if it is one.
+    /// The error of the ended stream, if any.
     fn ended(&self, error: Option<Status>) -> Option<StreamError> {
-        // An error of the transport is Envoy's end of the stream; every other one is of a message.
+        // A transport error means that Envoy ended the stream. Every other error belongs to a message.
         let of_message = error.filter(|error| error.source().is_none());
         match (of_message, &self.phase) {
             (Some(status), _) => Some(StreamError::Unreadable(status)),
@@ -166,7 +166,7 @@ where
 }
 
 impl<S> RequestStream<S> {
-    /// Counts and logs an error, and makes the status of it.
+    /// Counts and logs an error, and returns its gRPC status.
     fn fail(&mut self, error: &StreamError) -> Status {
         self.account.error(error);
         if let Phase::Requested(waiting) = &self.phase {
@@ -179,7 +179,7 @@ impl<S> RequestStream<S> {
         error.status()
     }
 
-    /// The head of a request: what to change in it, or the answer to a beacon.
+    /// Filters the head of a request. The result is a mutation, or the answer to a beacon.
     fn request(&mut self, head: &HttpHeaders) -> Result<(Answer, Phase), StreamError> {
         let started = Instant::now();
         let (sent, mut fields) = match convert::request(head) {
@@ -211,7 +211,7 @@ impl<S> RequestStream<S> {
             started,
         };
         let secure = forwarded_scheme_is_secure(&fields).unwrap_or_default();
-        // Who reaches a path of this machine may speak for visitors.
+        // A peer on a Unix socket is trusted to forward client addresses and schemes.
         let trusted = self.peer.address.is_none_or(|peer| self.account.snapshot.trusts(peer));
         let request = RequestHead {
             method: &target.method,
@@ -256,7 +256,7 @@ impl<S> RequestStream<S> {
             Received::Judged(Judged::Answer(answer)) => {
                 return Ok((self.immediate(answer, &target), Phase::Ended));
             }
-            // Envoy has the body.
+            // The body stays with Envoy.
             Received::Look(looking) => looking.without_body(),
         };
         Ok(self.pass(status, &fields, filtered, &target))
@@ -271,7 +271,7 @@ impl<S> RequestStream<S> {
         let site = snapshot.sites.find("", "/").ok().or_else(|| sites.first());
         let Some(site) = site else { return Err(StreamError::Order("response headers")) };
         self.site = site.index;
-        // A cookie passes only if every site that it may be of lets it pass.
+        // A cookie passes only if every site that it may belong to lets it pass.
         let others = sites.iter().filter(|other| other.index != site.index);
         for other in others.filter(|other| enforces(other)) {
             if !fields.has(&SET_COOKIE) {
@@ -313,14 +313,14 @@ impl<S> RequestStream<S> {
     fn immediate(&self, answer: Response<Filtered>, target: &Target) -> Answer {
         self.log(Some(answer.body()), answer.status().as_u16(), target);
         let (parts, body) = answer.into_parts();
-        // Our own answers are there at once.
+        // The body is complete in memory, so it is ready immediately.
         let body = body.collect().now_or_never().and_then(Result::ok);
         let body = body.map(|body| body.to_bytes()).unwrap_or_default();
         let answer = Response::from_parts(parts, body);
         Answer::ImmediateResponse(convert::immediate(answer, "consentry_beacon"))
     }
 
-    /// Counts and logs the request. Without a response it is incomplete.
+    /// Counts and logs the request. Without a response it is logged as incomplete.
     fn log(&self, filtered: Option<&Filtered>, status: u16, target: &Target) {
         let Some(site) = self.account.site(self.site) else { return };
         let Account { snapshot, number, .. } = &self.account;
@@ -336,7 +336,7 @@ impl<S> RequestStream<S> {
             path: target.uri.path(),
             status,
             duration,
-            // Envoy has the body.
+            // The body stays with Envoy.
             bytes: 0,
             request_id: &target.request_id,
             mode: settings.mode.as_str(),
@@ -348,7 +348,7 @@ impl<S> RequestStream<S> {
     }
 }
 
-/// A stream that Envoy resets is dropped.
+/// Envoy resets a stream by dropping it.
 impl<S> Drop for RequestStream<S> {
     fn drop(&mut self) {
         if matches!(self.phase, Phase::Begun | Phase::Requested(_)) {

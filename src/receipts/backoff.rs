@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-/// When to try again something that failed: later with each failure, until it succeeds.
+/// The time of the next attempt: the wait doubles with each failure, up to a maximum, until a success.
 #[derive(Debug)]
 pub(super) struct Backoff {
     first: Duration,
     longest: Duration,
     next: Duration,
-    /// Before this time there is no further attempt.
+    /// No attempt before this time.
     at: Option<Instant>,
 }
 
@@ -17,7 +17,7 @@ impl Backoff {
         Self { first, longest, next: first, at: None }
     }
 
-    /// Notes a failure, and returns how long to wait.
+    /// Records a failure and returns the time to wait.
     pub(super) fn failed(&mut self, now: Instant) -> Duration {
         let wait = self.next;
         self.at = now.checked_add(wait);
@@ -25,13 +25,13 @@ impl Backoff {
         wait
     }
 
-    /// Notes a success of the very thing that failed, not of a step before it.
+    /// Records a success of the operation that failed, not of a step before it.
     pub(super) fn succeeded(&mut self) {
         self.next = self.first;
         self.at = None;
     }
 
-    /// When the next attempt is due; `None` for at once.
+    /// When the next attempt is due. `None` means immediately.
     pub(super) fn due_at(&self) -> Option<Instant> {
         self.at
     }

@@ -1,4 +1,4 @@
-//! Bounds on what the receipts take of memory, and of the store at a time.
+//! Tests of the limits on memory and batch size.
 
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
@@ -11,10 +11,10 @@ use super::{How, NotRecorded, Place, Receipt, Receipts, ReceiptsError, Sqlite, S
 use crate::config::settings::Durability;
 use crate::telemetry::ReceiptCounters;
 
-/// How long a test waits for what must happen.
+/// Time limit for an expected event.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What a store or a spool was asked for.
+/// Requests that a store or spool received.
 #[derive(Default)]
 struct Seen {
     hangs: bool,
@@ -122,7 +122,7 @@ fn receipt(number: usize) -> Receipt {
     }
 }
 
-/// A writer that waits for the store for `store`.
+/// Starts a writer whose time limit for the store is `patience`.
 fn start(store: &Shared, spool: &Shared, patience: Duration) -> (Receipts, Arc<ReceiptCounters>) {
     let limits = Limits { store: patience, answer: PATIENCE, ..Limits::default() };
     let settings = WriterSettings { limits, spool_max: 1_000_000, retention_days: 1 };
@@ -134,7 +134,7 @@ fn start(store: &Shared, spool: &Shared, patience: Duration) -> (Receipts, Arc<R
     (started.expect("starts"), counters)
 }
 
-/// Begins to record so many receipts; returns how many were refused at once. Nobody waits for the others.
+/// Starts to record `count` receipts without waiting. Returns the number refused immediately.
 fn send(receipts: &Receipts, count: usize) -> usize {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
     runtime.expect("a runtime").block_on(async {
@@ -166,7 +166,7 @@ fn at_most_4096_receipts_wait_for_a_store_that_hangs_and_256_are_in_a_transactio
     until("the others are refused", || refused() >= 20_000 - 4096 - 256);
     assert!(refused() < 20_000 - 4096);
     store.set_hanging(false);
-    // Visitors who left get no receipt that they did not see confirmed: it is stored and then erased.
+    // The receipt of a visitor who left unconfirmed is not kept: it is stored and then erased.
     until("all are written", || store.count() as u64 + refused() >= 20_000);
     assert!(store.with(|seen| (2..=256).contains(&seen.largest)));
 }
@@ -178,7 +178,7 @@ fn at_most_4096_receipts_are_queued_for_a_writer_that_hangs() {
     spool.set_hanging(true);
     store.set_hanging(true);
     let refused = send(&receipts, 20_000);
-    // Besides those of the queue, the writer has taken what it handles at a time before it hung.
+    // Before it hung, the writer had taken one batch, in addition to the queue.
     assert!((20_000 - 4096 - 600..=20_000 - 4096).contains(&refused), "{refused}");
     store.set_hanging(false);
     spool.set_hanging(false);

@@ -1,11 +1,11 @@
-//! Errors of receipts.
+//! Receipt errors.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use thiserror::Error;
 
-/// An error and its causes, in one sentence.
+/// Formats an error and its causes in one line.
 fn with_causes(error: &dyn std::error::Error) -> String {
     let mut sentence = error.to_string();
     let mut cause = error.source();
@@ -17,7 +17,7 @@ fn with_causes(error: &dyn std::error::Error) -> String {
     sentence
 }
 
-/// The receipt is neither in the store nor in the spool, and never will be: the choice is refused.
+/// The receipt is neither in the store nor in the spool, and never will be. The decision is rejected.
 #[derive(Debug, Error, Clone, Copy, PartialEq, Eq)]
 #[error("the receipt was not written")]
 pub struct NotRecorded;
@@ -33,7 +33,7 @@ pub enum ReceiptsError {
         /// The cause.
         source: rusqlite::Error,
     },
-    /// The URL of the server is invalid. The message does not repeat it, because it has a password.
+    /// The URL of the server is invalid. The message omits the URL, because it contains a password.
     #[error("receipts.url is not a PostgreSQL URL")]
     Url,
     /// The server cannot be reached, or rejects a statement.
@@ -42,10 +42,10 @@ pub enum ReceiptsError {
     /// The server did not answer in time.
     #[error("PostgreSQL: no response within {0:?}")]
     Timeout(Duration),
-    /// The visitor did not wait for the transaction, which was rolled back.
+    /// The visitor's wait ended before the transaction, which was rolled back.
     #[error("receipt store timed out")]
     Cancelled,
-    /// The CA certificates cannot be used.
+    /// The CA certificates are invalid or cannot be read.
     #[error("the certificates to trust in {path}: {reason}")]
     Certificates {
         /// The file.
@@ -56,10 +56,10 @@ pub enum ReceiptsError {
     /// A thread or its runtime cannot be started.
     #[error("cannot start the receipt writer thread: {0}")]
     Thread(std::io::Error),
-    /// A row is not a receipt.
+    /// A row is not a valid receipt.
     #[error("invalid receipt in the store: {0}")]
     NotAReceipt(#[from] serde_json::Error),
-    /// The spool has `spool_max` receipts.
+    /// The spool already contains `spool_max` receipts.
     #[error("the spool is full")]
     SpoolFull,
 }

@@ -1,4 +1,4 @@
-//! The writer with faults injected at every step of the store and the spool.
+//! Fault-injection tests of the writer, with faults at every step of the store and the spool.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -13,20 +13,20 @@ use super::writer::{Limits, WriterSettings};
 use super::{How, NotRecorded, Place, Receipt, Receipts, ReceiptsError, Store};
 use crate::telemetry::ReceiptCounters;
 
-/// How long a test waits for what must happen.
+/// Time limit for an expected event.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What goes wrong in one operation.
+/// The fault of one operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fault {
     No,
     /// An error without effect: no connection, a full disk.
     Before,
-    /// The effect, and then an error: a connection that breaks after COMMIT was sent.
+    /// An error after the effect: a connection that breaks after COMMIT was sent.
     After,
-    /// A lock that ends after the visitor's patience.
+    /// A lock held longer than the visitor waits.
     SlowBefore,
-    /// A commit that ends after the visitor's patience.
+    /// A commit that takes longer than the visitor waits.
     SlowCommit,
 }
 
@@ -36,7 +36,7 @@ struct Medium {
     /// `None` for a tombstone.
     rows: BTreeMap<String, Option<Receipt>>,
     faults: VecDeque<Fault>,
-    /// The process is killed: nothing has an effect any more.
+    /// The process is killed: no operation has an effect any more.
     killed: bool,
     /// Operations hang until this is reset.
     hangs: bool,
@@ -66,7 +66,7 @@ impl Shared {
         live.map(|(id, _)| id.clone()).collect()
     }
 
-    /// Runs an operation with its fault; `commit` may stop it before it has an effect.
+    /// Runs an operation with its fault. `commit` may cancel it before the effect.
     fn run<T>(
         &self,
         name: &'static str,
@@ -204,7 +204,7 @@ fn receipt(id: &str) -> Receipt {
     }
 }
 
-/// A writer on a faulty store and a faulty spool.
+/// A writer with a faulty store and a faulty spool.
 struct Stage {
     store: Shared,
     spool: Shared,
@@ -246,7 +246,7 @@ impl Stage {
         self.runtime.block_on(self.receipts.close(Duration::from_secs(5)));
     }
 
-    /// Stored, spooled, refused; and waiting now.
+    /// The counts of stored, spooled and refused receipts, and of receipts in the spool.
     fn counts(&self) -> ([u64; 3], u64) {
         let (counts, waiting) = self.counters.counts();
         (counts.map(|(_, count)| count), waiting)
@@ -287,12 +287,12 @@ fn faults() -> impl Strategy<Value = Vec<Fault>> {
     prop::collection::vec(fault, 0..12)
 }
 
-/// When each visitor chooses, and whether the visitor leaves before the answer.
+/// When each visitor decides, and whether the visitor leaves before the answer.
 fn visitors() -> impl Strategy<Value = Vec<(u64, bool)>> {
     prop::collection::vec((0_u64..40, prop::bool::weighted(0.1)), 1..24)
 }
 
-/// The answers to visitors by id; `None` for those who left.
+/// The answers to visitors by id. `None` for visitors who left.
 fn answers(stage: &Stage, visitors: &[(u64, bool)]) -> Vec<(String, Option<bool>)> {
     let visit = |(number, (at, leaves)): (usize, &(u64, bool))| {
         let (id, at, leaves) = (format!("id-{number}"), Duration::from_millis(*at), *leaves);
@@ -360,7 +360,7 @@ proptest! {
             let (store, spool) = (store.clone(), spool.clone());
             std::thread::spawn(move || {
                 std::thread::sleep(Duration::from_millis(kill_after));
-                // In this order no visitor hears of a write that had no effect.
+                // In this order no visitor gets a confirmation of a write that had no effect.
                 spool.get().killed = true;
                 store.get().killed = true;
             })
@@ -425,7 +425,7 @@ fn a_store_that_opens_and_rejects_every_insert_is_tried_less_and_less_often() {
     let started = Instant::now();
     std::thread::sleep(Duration::from_millis(700));
     let tries = stage.calls(&stage.store, "insert");
-    // 10 + 20 + 40 + 80 + 160 + 320 ms; a backoff that starts anew tries 70 times.
+    // 10 + 20 + 40 + 80 + 160 + 320 ms. A backoff that restarts would try 70 times.
     assert!(tries <= 8, "{tries} attempts in {:?}", started.elapsed());
     until("it was counted", || stage.counts() == ([0, 1, 0], 1));
     stage.close();

@@ -1,4 +1,4 @@
-//! From settings to a store.
+//! Opens the configured receipt store.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use super::sqlite::Sqlite;
 use super::store::Store;
 use crate::config::settings::{self, ReceiptStore};
 
-/// Opens a store. No operation waits longer than `within` for a server, or for a lock of a SQLite file.
+/// Opens the store. No operation waits longer than `within` for a server, or for a lock of a SQLite file.
 ///
 /// # Errors
 /// When the store cannot be reached.

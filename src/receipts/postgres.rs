@@ -13,19 +13,19 @@ use super::store::{PRUNED_AT_ONCE, Place, Store};
 use crate::config::settings::Durability;
 use crate::tls::{UpstreamTls, authorities};
 
-/// The key of the advisory lock under which one replica at a time creates the table: "consentr" in ASCII.
+/// Key of the advisory lock for creating the table, one replica at a time: "consentr" in ASCII.
 const TABLE_LOCK: i64 = i64::from_be_bytes(*b"consentr");
 
-/// A connection to a PostgreSQL server. Each operation ends within a time limit, also when the server hangs.
+/// A connection to a PostgreSQL server. Each operation has a time limit, even if the server hangs.
 pub(super) struct Postgres {
     client: Client,
-    /// `None` while it is dropped.
+    /// `None` only during drop.
     runtime: Option<Runtime>,
     within: Duration,
 }
 
 impl Postgres {
-    /// Connects, and creates the table if it is missing, within `within` in total.
+    /// Connects, and creates a missing table, within `within` in total.
     pub(super) fn open(
         url: &str,
         ca_file: Option<&Path>,
@@ -47,7 +47,7 @@ impl Postgres {
         let runtime = runtime.map_err(ReceiptsError::Thread)?;
         let opened = runtime.block_on(limited(within, async {
             let (client, connection) = config.connect(tls).await?;
-            // Its error is also that of the statement in flight.
+            // A connection error is also returned by the statement in flight.
             drop(tokio::spawn(connection));
             prepare(&client, durability, within).await?;
             Ok(client)
@@ -74,7 +74,7 @@ impl Postgres {
 impl Drop for Postgres {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
-            // A DNS lookup may still block one of its threads.
+            // A DNS lookup may still block one of the runtime's threads.
             runtime.shutdown_background();
         }
     }
@@ -88,16 +88,16 @@ async fn limited<T>(
     done.unwrap_or(Err(ReceiptsError::Timeout(within)))
 }
 
-/// Sets up the session, and creates the table if it is missing.
+/// Configures the session, and creates the table if it is missing.
 async fn prepare(
     client: &Client,
     durability: Durability,
     within: Duration,
 ) -> Result<(), ReceiptsError> {
-    // The server gives up a little earlier than the client, and so keeps no abandoned statement.
+    // The server's limit is slightly shorter than the client's, so that no abandoned statement keeps running.
     let limit = within.as_millis().saturating_mul(9) / 10;
     let commit = match durability {
-        // The server's own setting may be less.
+        // The server's own setting may be weaker.
         Durability::Strict => "SET synchronous_commit TO on;",
         Durability::Batch => "",
     };
@@ -107,11 +107,11 @@ async fn prepare(
     );
     client.batch_execute(&session).await?;
     let exists = "SELECT to_regclass('consent_receipts') IS NOT NULL";
-    // A user that may insert may not always create.
+    // A user with the right to insert may have no right to create.
     if client.query_one(exists, &[]).await?.try_get::<_, bool>(0)? {
         return Ok(());
     }
-    // `IF NOT EXISTS` is no guard against another session that creates the same table.
+    // `IF NOT EXISTS` does not protect against another session that creates the same table.
     let create = format!(
         "BEGIN;
          SELECT pg_advisory_xact_lock({TABLE_LOCK});
@@ -124,7 +124,7 @@ async fn prepare(
     Ok(client.batch_execute(&create).await?)
 }
 
-/// TLS for a server that offers it (`sslmode` of the URL says whether it must).
+/// TLS, if the server offers it. `sslmode` in the URL can require it.
 fn tls(ca_file: Option<&Path>) -> Result<MakeRustlsConnect, ReceiptsError> {
     let failed = |reason: String| {
         let path = ca_file.unwrap_or(Path::new("(built in)")).to_owned();
@@ -150,7 +150,7 @@ impl Store for Postgres {
         let times: Vec<i64> = receipts.iter().map(Receipt::stored_at).collect();
         let sites: Vec<&str> = receipts.iter().map(|receipt| receipt.site.as_str()).collect();
         self.run(async |client| {
-            // An open transaction ends without effect when the connection is closed before COMMIT.
+            // Closing the connection before COMMIT rolls an open transaction back.
             let transaction = client.transaction().await?;
             let insert = "INSERT INTO consent_receipts (id, time, site, receipt)
                  SELECT id, time, site, receipt::jsonb

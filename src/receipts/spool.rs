@@ -9,7 +9,7 @@ use super::sqlite::Sqlite;
 use super::store::{Place, Store};
 use crate::config::settings::{self, Durability};
 
-/// How long to wait for a lock of another process: a visitor waits meanwhile.
+/// How long to wait for a lock of another process. A visitor waits meanwhile.
 const LOCK_WITHIN: Duration = Duration::from_millis(400);
 
 /// Operations of a spool.
@@ -17,7 +17,7 @@ pub(super) trait Spool: Send {
     /// Adds receipts, all or none.
     fn insert(&mut self, receipts: &[Receipt]) -> Result<(), ReceiptsError>;
 
-    /// The oldest receipts.
+    /// The oldest receipts, at most `most`.
     fn oldest(&mut self, most: u32) -> Result<Vec<Receipt>, ReceiptsError>;
 
     /// Removes the receipts with these ids.
@@ -27,7 +27,7 @@ pub(super) trait Spool: Send {
     fn count(&mut self) -> Result<u64, ReceiptsError>;
 }
 
-/// A SQLite file, opened again after an error: it may have been moved, or its disk replaced.
+/// A SQLite file that is reopened after an error: it may have been moved, or its disk replaced.
 pub(super) struct FileSpool {
     path: PathBuf,
     durability: Durability,
@@ -47,7 +47,7 @@ impl FileSpool {
         &mut self,
         work: impl FnOnce(&mut Sqlite) -> Result<T, ReceiptsError>,
     ) -> Result<T, ReceiptsError> {
-        // What is written to a deleted file would be lost.
+        // Writes to a deleted file would be lost.
         let mut file = match self.file.take().filter(|_| self.path.exists()) {
             Some(file) => file,
             None => Sqlite::open_within(&self.path, self.durability, LOCK_WITHIN)?,

@@ -1,4 +1,4 @@
-//! Receipts in a SQLite file: the store of a single server, and the spool of every one.
+//! Receipts in a SQLite file: the store of a single server, and the spool of every server.
 
 use std::fs::{self, OpenOptions, Permissions};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -17,7 +17,7 @@ const PRIVATE: u32 = 0o600;
 /// How long [`Sqlite::open`] waits for a lock of another process.
 const BUSY: Duration = Duration::from_secs(3);
 
-/// Suffixes of the database file and of those that SQLite keeps beside it.
+/// Suffixes of the database file and of the files that SQLite creates beside it.
 const BESIDE: [&str; 3] = ["", "-wal", "-shm"];
 
 /// A SQLite file with receipts.
@@ -28,15 +28,15 @@ pub struct Sqlite {
 }
 
 impl Sqlite {
-    /// Opens a file, or makes it.
+    /// Opens or creates a file.
     ///
     /// # Errors
-    /// When it cannot be written, or is something else.
+    /// When the file cannot be written, or is not a receipt database.
     pub fn open(path: &Path, durability: Durability) -> Result<Self, ReceiptsError> {
         Self::open_within(path, durability, BUSY)
     }
 
-    /// Opens a file, or creates it; no operation waits longer for the lock of another process.
+    /// Opens or creates a file. `within` limits how long an operation waits for the lock of another process.
     pub(super) fn open_within(
         path: &Path,
         durability: Durability,
@@ -46,14 +46,14 @@ impl Sqlite {
             keep_private(path);
             let connection = Connection::open(path)?;
             connection.busy_timeout(within)?;
-            // What is committed to the log survives the process; with FULL, the machine too.
+            // Committed data survives a crash of the process. With FULL it also survives a crash of the machine.
             connection.pragma_update(None, "journal_mode", "WAL")?;
             let synchronous = match durability {
                 Durability::Batch => "NORMAL",
                 Durability::Strict => "FULL",
             };
             connection.pragma_update(None, "synchronous", synchronous)?;
-            // The bytes of erased receipts are overwritten.
+            // Overwrites the bytes of erased receipts.
             connection.pragma_update(None, "secure_delete", "ON")?;
             connection.execute_batch(
                 "CREATE TABLE IF NOT EXISTS consent_receipts (
@@ -68,7 +68,7 @@ impl Sqlite {
         Ok(Self { path: path.to_owned(), connection })
     }
 
-    /// How many receipts there are.
+    /// The number of receipts.
     ///
     /// # Errors
     /// When the file cannot be read.
@@ -93,7 +93,7 @@ impl Sqlite {
         })
     }
 
-    /// Runs a transaction, unless `commit` stops it at its end.
+    /// Runs a transaction. It is rolled back at its end if `commit` returns `false`.
     fn write(
         &mut self,
         commit: &dyn Fn() -> bool,
@@ -111,7 +111,7 @@ impl Sqlite {
         }
     }
 
-    /// Copies the log into the database file and empties it, as far as readers allow: erased receipts leave the disk.
+    /// Truncates the write-ahead log, as far as readers allow, so that erased receipts are removed from the disk.
     pub fn empty_log(&self) {
         let row = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
         if let Err(error) = row {
@@ -124,8 +124,8 @@ impl Sqlite {
     }
 }
 
-/// Creates a missing file with mode 0600, which SQLite gives the files beside it too. Existing files get the mode
-/// if they belong to this user.
+/// Creates a missing file with mode 0600, which SQLite also gives to the files beside it. Existing files get this
+/// mode if they belong to this user.
 fn keep_private(path: &Path) {
     let new = OpenOptions::new().write(true).create_new(true).mode(PRIVATE).open(path);
     if new.is_ok() {

@@ -1,4 +1,4 @@
-//! The thread that owns the connection to the store: a store that hangs blocks nothing else.
+//! The thread that owns the store connection, so that a store that hangs blocks nothing else.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -9,7 +9,7 @@ use super::receipt::Receipt;
 use super::store::Store;
 use crate::filter::unix_now;
 
-/// Decides a race: either the transaction is committed, or the visitor stops waiting for it.
+/// Resolves the race between the commit of a transaction and the end of a visitor's wait.
 #[derive(Debug, Default)]
 pub(super) struct Gate(AtomicU8);
 
@@ -18,12 +18,12 @@ impl Gate {
     const COMMITTING: u8 = 1;
     const CANCELLED: u8 = 2;
 
-    /// Whether the transaction may be committed. From then on nobody knows whether it was, until it ends.
+    /// Starts the commit, unless it was cancelled. Its outcome is unknown until the transaction ends.
     fn begin_commit(&self) -> bool {
         self.moves_to(Self::COMMITTING)
     }
 
-    /// Whether the transaction is certain not to be committed.
+    /// Cancels the transaction. Returns whether it is certain not to be committed.
     pub(super) fn cancel(&self) -> bool {
         self.moves_to(Self::CANCELLED)
     }
@@ -39,7 +39,7 @@ impl Gate {
     }
 }
 
-/// One operation on the store, which is opened first if it is not open.
+/// One operation on the store. The store is opened first if it is not open.
 pub(super) enum Operation {
     Open,
     Insert(Vec<Receipt>, Arc<Gate>),
@@ -50,8 +50,8 @@ pub(super) enum Operation {
 /// Opens the store.
 pub(super) type Opener = Box<dyn FnMut() -> Result<Box<dyn Store>, ReceiptsError> + Send>;
 
-/// Runs operations one after the other, and reports the result of each: the number of receipts that were pruned, or the
-/// error. After an error the store is opened anew. Ends when nobody reads the reports.
+/// Runs operations in order and reports the result of each: the number of deleted receipts, or the error. After an
+/// error the store is reopened. Ends when the receiver of the reports is gone.
 pub(super) fn run(
     mut open: Opener,
     operations: &Receiver<Operation>,

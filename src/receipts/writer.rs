@@ -1,17 +1,17 @@
-//! The thread that decides what becomes of each receipt: stored, spooled or refused.
+//! The writer thread: decides whether a receipt is stored, spooled or refused.
 //!
 //! | state of the store | a new receipt |
 //! |---|---|
-//! | idle | goes to the store; to the spool when the store fails or needs longer than [`Limits::store`] |
+//! | idle | is sent to the store, or to the spool if the store fails or takes longer than [`Limits::store`] |
 //! | busy | waits for the operation in flight, at most [`Limits::store`], then as above |
-//! | failed | goes to the spool at once; only the background work tries the store, with a backoff |
+//! | failed | goes to the spool immediately; only the background work tries the store, with a backoff |
 //!
-//! A receipt that the spool rejects too is refused. Where COMMIT was sent without a reply, or the visitor stopped
-//! waiting, the refusal is followed by an erasure with a tombstone, so that nothing is stored later. Receipts have
-//! random ids and stores ignore an id that they have: what is in the store and in the spool is stored once.
+//! A receipt that the spool rejects too is refused. If COMMIT was sent without a reply, or the visitor stopped
+//! waiting, the refused receipt is also erased with a tombstone, so that it is not stored later. Receipt ids are
+//! random and stores ignore known ids, so a receipt in both the store and the spool is stored once.
 //!
-//! The background work moves the spool to the store, retries erasures, and deletes expired receipts. The store and the
-//! spool have a backoff each.
+//! The background work moves the spool to the store, retries erasures, and deletes expired receipts. The store and
+//! the spool each have a backoff.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
@@ -28,11 +28,11 @@ use super::store_thread::{Gate, Operation};
 use crate::filter::unix_now;
 use crate::telemetry::ReceiptCounters;
 
-/// The most receipts of one transaction.
+/// Maximum number of receipts in one transaction.
 const BATCH: usize = 256;
-/// The most receipts that wait for the store.
+/// Maximum number of receipts that wait for the store.
 const MOST_PENDING: usize = 4096;
-/// The most ids that wait for their removal from the store or the spool.
+/// Maximum number of ids that wait for removal from the store or the spool.
 const MOST_TO_REMOVE: usize = 10_000;
 
 /// Time limits.
@@ -42,9 +42,9 @@ pub(super) struct Limits {
     pub(super) store: Duration,
     /// How long a visitor waits for the answer in total.
     pub(super) answer: Duration,
-    /// The first and the longest wait between attempts after a failure.
+    /// The first and the longest wait between two attempts after a failure.
     pub(super) backoff: (Duration, Duration),
-    /// How often expired receipts are deleted.
+    /// Interval between deletions of expired receipts.
     pub(super) prune_every: Duration,
 }
 
@@ -67,14 +67,14 @@ pub(super) struct WriterSettings {
     pub(super) retention_days: u32,
 }
 
-/// What became of a receipt.
+/// The outcome of a receipt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
     /// It is in the store.
     Stored,
-    /// It is in the spool, and will be in the store.
+    /// It is in the spool, and will be moved to the store.
     Spooled,
-    /// It is in neither.
+    /// It is in neither the store nor the spool.
     Refused,
 }
 
@@ -83,25 +83,25 @@ pub(super) enum Outcome {
 pub(super) struct Job {
     pub(super) receipt: Receipt,
     pub(super) visitor: oneshot::Sender<Outcome>,
-    /// When the visitor stops waiting for the store.
+    /// The end of the visitor's wait for the store.
     pub(super) store_until: Instant,
 }
 
-/// What the writer reacts to.
+/// Messages to the writer.
 #[derive(Debug)]
 pub(super) enum Message {
     /// A new receipt.
     Job(Box<Job>),
-    /// The end of the operation in flight.
+    /// The result of the operation in flight.
     StoreReply(Result<u64, ReceiptsError>),
-    /// Finish until this time, then report it.
+    /// Finish by this time, then signal completion.
     Close(Instant, oneshot::Sender<()>),
 }
 
 /// The operation in flight.
 enum InFlight {
     Open,
-    /// With the visitors who wait for it; none once they stopped waiting.
+    /// The receipts and the waiting visitors. Empty once the visitors stopped waiting.
     Insert(Vec<Job>, Arc<Gate>),
     /// From the spool.
     Move(Vec<String>),
@@ -109,7 +109,7 @@ enum InFlight {
     Prune,
 }
 
-/// The owner of every receipt between the visitor and the store.
+/// Owns every receipt between the visitor and the store.
 pub(super) struct Writer<S> {
     settings: WriterSettings,
     counters: Arc<ReceiptCounters>,
@@ -117,11 +117,11 @@ pub(super) struct Writer<S> {
     spool_backoff: Backoff,
     /// Receipts in the spool that are not in the store.
     waiting: u64,
-    /// Ids to be removed from the spool: they are in the store already, or refused.
+    /// Ids to remove from the spool: they are already in the store, or refused.
     to_remove: Vec<String>,
     store: Sender<Operation>,
     store_backoff: Backoff,
-    /// The last operation failed, or still has no end: visitors do not wait for the store.
+    /// The last operation failed or timed out. Visitors do not wait for the store.
     store_failed: bool,
     in_flight: Option<InFlight>,
     /// Refused receipts that may be in the store.
@@ -129,14 +129,14 @@ pub(super) struct Writer<S> {
     erase_backoff: Backoff,
     /// Receipts that wait for the store.
     pending: Vec<Job>,
-    /// When the last refusal was logged: a flood of choices must not flood the log.
+    /// Time of the last logged refusal, for rate-limiting the log.
     refusal_logged_at: Option<Instant>,
     prune_at: Instant,
     closing: Option<(Instant, oneshot::Sender<()>)>,
 }
 
 impl<S: Spool> Writer<S> {
-    /// A writer with the receipts that are in the spool already. It sends its operations to the thread of the store.
+    /// Creates a writer that continues with the receipts in the spool. Operations are sent to the store thread.
     pub(super) fn new(
         settings: WriterSettings,
         counters: Arc<ReceiptCounters>,
@@ -168,7 +168,7 @@ impl<S: Spool> Writer<S> {
         Ok(this)
     }
 
-    /// Runs until nobody can send a message any more, or it has been closed.
+    /// Runs until all senders are dropped, or until the writer has been closed.
     pub(super) fn run(mut self, messages: &Receiver<Message>) {
         loop {
             let wait = self.next_wake().saturating_duration_since(Instant::now());
@@ -195,7 +195,7 @@ impl<S: Spool> Writer<S> {
         }
     }
 
-    /// When there is something to do without a message.
+    /// The next time at which the writer must act without a message.
     fn next_wake(&self) -> Instant {
         let now = Instant::now();
         let mut wake = now + self.settings.limits.prune_every;
@@ -229,7 +229,7 @@ impl<S: Spool> Writer<S> {
         wake
     }
 
-    /// Does what is due; `true` at the end.
+    /// Performs the work that is due. Returns `true` when the writer has been closed.
     fn step(&mut self, now: Instant) -> bool {
         self.end_waits(now);
         if self.in_flight.is_none() && !self.store_failed && !self.pending.is_empty() {
@@ -249,7 +249,7 @@ impl<S: Spool> Writer<S> {
         self.is_closed(now)
     }
 
-    /// Sends the receipts of visitors who have waited long enough for the store to the spool.
+    /// Moves the receipts of visitors whose wait for the store has ended to the spool.
     fn end_waits(&mut self, now: Instant) {
         let closing = self.closing.as_ref().is_some_and(|(until, _)| *until <= now);
         let ends = |job: &Job| closing || job.store_until <= now;
@@ -267,14 +267,14 @@ impl<S: Spool> Writer<S> {
             return;
         }
         if !self.store_failed && !closing {
-            // Whatever is in flight, further visitors do not wait for it.
+            // Later visitors do not wait for the operation in flight either.
             self.store_timed_out(now);
         }
         self.spool(late, false);
     }
 
     fn start(&mut self, operation: Operation, in_flight: InFlight) {
-        // Its thread ends after this one.
+        // Never fails: the store thread ends after the writer.
         let _ = self.store.send(operation);
         self.in_flight = Some(in_flight);
     }
@@ -309,12 +309,12 @@ impl<S: Spool> Writer<S> {
         }
     }
 
-    /// Ends the operation in flight.
+    /// Handles the result of the operation in flight.
     fn store_replied(&mut self, done: Result<u64, ReceiptsError>) {
         let now = Instant::now();
         let Some(in_flight) = self.in_flight.take() else { return };
         match (in_flight, done) {
-            // The backoff goes on until a receipt is stored.
+            // The backoff continues until a receipt is stored.
             (InFlight::Open, Ok(_)) => self.store_works(),
             (InFlight::Insert(jobs, _), Ok(_)) => {
                 self.store_backoff.succeeded();
@@ -349,7 +349,7 @@ impl<S: Spool> Writer<S> {
                 self.prune_at = now + self.settings.limits.prune_every / 12;
             }
             (InFlight::Insert(jobs, gate), Err(error)) => {
-                // The failure was already noted if the visitors stopped waiting.
+                // The failure was already recorded if the visitors stopped waiting.
                 if !jobs.is_empty() {
                     self.store_failed(&error.to_string(), now);
                     self.spool(jobs, gate.is_committing());
@@ -379,7 +379,7 @@ impl<S: Spool> Writer<S> {
         tracing::warn!(error, ?retry_in, "receipt store unavailable, spooling");
     }
 
-    /// Writes receipts to the spool, or refuses them. `maybe_stored`: the store was sent a COMMIT without a reply.
+    /// Writes receipts to the spool, or refuses them. `maybe_stored` is whether the store may have committed them.
     fn spool(&mut self, jobs: Vec<Job>, maybe_stored: bool) {
         let receipts: Vec<Receipt> = jobs.iter().map(|job| job.receipt.clone()).collect();
         let ids = || receipts.iter().map(|receipt| receipt.id.clone());
@@ -397,7 +397,7 @@ impl<S: Spool> Writer<S> {
                 self.counters.set_spool_down(true);
                 self.log_refusal(receipts.len(), &error);
                 if !full {
-                    // An error may come after the write.
+                    // The receipts may have been written before the error.
                     let _ = self.spool_backoff.failed(Instant::now());
                     remember(&mut self.to_remove, ids());
                 }
@@ -418,8 +418,8 @@ impl<S: Spool> Writer<S> {
         }
     }
 
-    /// Answers visitors, and counts what became of their receipts. The receipt of a visitor who no longer waits is
-    /// refused, because the choice was not confirmed.
+    /// Answers visitors, and counts the outcomes of their receipts. If a visitor no longer waits, the receipt is
+    /// refused, because the decision was not confirmed.
     fn answer(&mut self, jobs: Vec<Job>, outcome: Outcome, maybe_stored: bool) {
         let mut count = 0;
         let mut refused = 0;
@@ -477,7 +477,8 @@ impl<S: Spool> Writer<S> {
         tracing::warn!(%error, ?retry_in, "cannot read or write the receipt spool");
     }
 
-    /// At the end: every visitor has an answer, refused receipts are erased, and the spool is empty if the store works.
+    /// Whether the writer may end: visitors have answers, refused receipts are erased, the spool is empty if the
+    /// store works.
     fn is_closed(&mut self, now: Instant) -> bool {
         let Some((until, closed)) = self.closing.take() else { return false };
         let answered = self.pending.is_empty()

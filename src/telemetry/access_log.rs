@@ -1,7 +1,8 @@
-//! One line a request: site, method, path without query, status, duration, counts. Never a value.
+//! The access log: one line per request, with site, method, path without query, status, duration and counts. Never
+//! a cookie value.
 //!
-//! Lines are handed to a thread of their own, so that a slow reader of the log never holds up a
-//! request; when the reader stays behind, lines are dropped.
+//! A separate thread writes the lines, so that a slow reader of the log never delays a request. Lines are dropped
+//! when the reader falls behind.
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
@@ -23,12 +24,12 @@ use crate::consent::Categories;
 use crate::filter::{Counts, Report};
 use crate::http::Fields;
 
-/// The most octets of a field that a line says.
+/// Maximum number of bytes logged from a header field.
 const LONGEST_SAID: usize = 512;
 const COMBINED_TIME: &[BorrowedFormatItem<'_>] =
     format_description!("[day]/[month repr:short]/[year]:[hour]:[minute]:[second] +0000");
 
-/// Where the lines go and how they look.
+/// The access log writer and its format.
 #[derive(Debug, Clone)]
 pub struct AccessLog {
     writer: NonBlocking,
@@ -36,19 +37,19 @@ pub struct AccessLog {
     address: VisitorAddress,
 }
 
-/// The form of a line.
+/// The format of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LineForm {
-    /// For people.
+    /// Human-readable text.
     Text,
-    /// For machines.
+    /// JSON.
     Json,
     /// The Combined Log Format of Apache httpd.
     Combined,
 }
 
 impl LineForm {
-    /// The form that the config asks for; `json` is the form of the other log.
+    /// The format set in the config. `auto` is JSON if `json`, else text.
     pub fn of(format: AccessFormat, json: bool) -> Self {
         match format {
             AccessFormat::Combined => Self::Combined,
@@ -59,32 +60,32 @@ impl LineForm {
     }
 }
 
-/// What a request says of the visitor, kept until its line is written; only where the line says it.
+/// Request fields of the client for the log line. Kept only if the format contains them.
 #[derive(Debug)]
 pub struct Speaker {
-    /// The address, as much of it as may be written.
+    /// The client address, truncated as configured.
     address: Option<String>,
     version: Version,
     referer: Option<Box<[u8]>>,
     user_agent: Option<Box<[u8]>>,
 }
 
-/// What is known of a request at its end.
+/// The data of one finished request.
 #[derive(Debug, Clone, Copy)]
 pub struct Entry<'a> {
-    /// The site's name; `-` when none was found.
+    /// The site's name, or `-` if no site matched.
     pub site: &'a str,
     /// The method.
     pub method: &'a str,
     /// The path, without query.
     pub path: &'a str,
-    /// The status that the visitor got.
+    /// The status sent to the client.
     pub status: u16,
-    /// From the head of the request to the last octet of the response.
+    /// From the request head to the last byte of the response.
     pub duration: Duration,
-    /// Octets of the response's body.
+    /// Bytes in the response body.
     pub bytes: u64,
-    /// The id that error pages show.
+    /// The request ID, as shown on error pages.
     pub request_id: &'a str,
     /// `enforce` or `observe`.
     pub mode: &'a str,
@@ -92,7 +93,7 @@ pub struct Entry<'a> {
     pub report: Option<(&'a Report, &'a Categories, Option<&'a str>)>,
     /// Whether the whole response was delivered.
     pub complete: bool,
-    /// What the request says of the visitor, where the line says it.
+    /// Request fields of the client, if the format contains them.
     pub speaker: Option<&'a Speaker>,
 }
 
@@ -179,12 +180,12 @@ impl Serialize for PresumedCounts {
 }
 
 impl AccessLog {
-    /// A log that writes to `writer`, in this form, with so much of visitors' addresses.
+    /// Creates a log that writes to `writer` in this format. `address` sets how much of a client address is logged.
     pub fn new(writer: NonBlocking, form: LineForm, address: VisitorAddress) -> Self {
         Self { writer, form, address }
     }
 
-    /// What a line will say of the visitor; `None` where it says nothing.
+    /// Collects the request fields of the client for the log line. `None` if the format contains none of them.
     pub fn speaker(
         &self,
         address: IpAddr,
@@ -213,7 +214,7 @@ impl AccessLog {
             form => line_buffer::with_millis(time, |time| {
                 let line = Line::of(entry, time);
                 match form {
-                    // It cannot fail: every key is text, and the buffer takes any bytes.
+                    // Cannot fail: every key is a string, and the buffer accepts any bytes.
                     LineForm::Json => drop(serde_json::to_writer(out, &line)),
                     LineForm::Text | LineForm::Combined => {
                         out.extend_from_slice(line.readable().as_bytes());
@@ -224,12 +225,12 @@ impl AccessLog {
     }
 }
 
-/// A line of the Combined Log Format. The path and the `Referer` are without their queries.
+/// Formats a line in the Combined Log Format. The queries of the path and of `Referer` are omitted.
 fn combined(entry: &Entry<'_>, time: OffsetDateTime) -> String {
     let said = |value: Option<&[u8]>| {
         let text = value.unwrap_or(b"-");
         let text = text.get(..LONGEST_SAID).unwrap_or(text);
-        // Quotes, backslashes and control characters, which would end the field or the line.
+        // Escapes quotes, backslashes and control characters, which would end the field or the line.
         text.escape_ascii().to_string()
     };
     let speaker = entry.speaker;
@@ -248,13 +249,13 @@ fn combined(entry: &Entry<'_>, time: OffsetDateTime) -> String {
     )
 }
 
-/// The network of an address: what tells visitors apart is left out.
+/// The network of an address (/24 or /48), which does not identify a visitor.
 fn network(address: IpAddr) -> IpAddr {
     let bits = if address.is_ipv4() { 24 } else { 48 };
     IpNet::new(address, bits).map_or(address, |net| net.network())
 }
 
-/// Counts as `name:count`, separated by commas.
+/// Formats counts as `name:count`, separated by commas.
 fn joined<'a>(counts: impl Iterator<Item = (&'a str, u16)>) -> String {
     counts.map(|(name, count)| format!("{name}:{count}")).collect::<Vec<_>>().join(",")
 }

@@ -1,5 +1,7 @@
-//! The lines that a worker writes to the access log in one turn of its event loop, handed to the log's thread together: a line
-//! of its own would wake that thread, and cost a system call, for each request.
+//! Per-worker batching of access log lines.
+//!
+//! A worker collects the lines of one turn of its event loop and passes them to the log thread together. Passing
+//! each line alone would wake that thread, and cost a system call, for each request.
 
 use std::cell::RefCell;
 use std::io::{self, Write};
@@ -9,14 +11,14 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tracing_appender::non_blocking::NonBlocking;
 
-/// A buffer of this many bytes is handed over at once.
+/// A buffer of this many bytes is flushed immediately.
 const FULL: usize = 16 * 1024;
-/// Buffers that wait for a slow reader: lines behind them are dropped.
+/// Maximum number of buffers queued for a slow reader. Further lines are dropped.
 pub const MAX_WAITING: usize = 4096;
-/// How long the thread of the log rests after it has written: waking it costs more than the lines that come meanwhile.
+/// Pause of the log thread after each write. Waking the thread costs more than the lines written meanwhile.
 const REST: Duration = Duration::from_millis(2);
 
-/// Writes what has come until a flush in one system call, and rests after it. For the thread of the log.
+/// Writer for the log thread: writes the queued buffers in one system call, then pauses.
 #[derive(Debug)]
 pub struct Batches<W> {
     writer: W,
@@ -24,7 +26,7 @@ pub struct Batches<W> {
 }
 
 impl<W> Batches<W> {
-    /// Batches for this writer.
+    /// Wraps a writer.
     pub fn new(writer: W) -> Self {
         Self { writer, batch: Vec::new() }
     }
@@ -57,7 +59,7 @@ thread_local! {
 
 #[derive(Default)]
 struct Buffer {
-    /// Lines wait until [`flush`] is called.
+    /// Whether lines are buffered until [`flush`] is called.
     waits: bool,
     lines: Vec<u8>,
     writer: Option<NonBlocking>,
@@ -66,7 +68,7 @@ struct Buffer {
 impl Buffer {
     fn flush(&mut self) {
         if let Some(mut writer) = self.writer.take() {
-            // A full queue drops the lines; a request must not fail for it.
+            // A full queue drops the lines. A request must not fail because of its log line.
             let _ = writer.write_all(&self.lines);
             self.lines.clear();
             self.lines.shrink_to(FULL);
@@ -74,17 +76,17 @@ impl Buffer {
     }
 }
 
-/// Lines of this thread wait until it calls [`flush`] from now on.
+/// From now on, buffers the lines of this thread until the thread calls [`flush`].
 pub fn wait_for_flush() {
     BUFFER.with_borrow_mut(|buffer| buffer.waits = true);
 }
 
-/// Hands the lines of this thread to the thread of the log.
+/// Passes this thread's lines to the log thread.
 pub fn flush() {
     BUFFER.with_borrow_mut(Buffer::flush);
 }
 
-/// Adds a line, which `write` writes without its end.
+/// Appends the line that `write` produces, and a line feed.
 pub(super) fn add(writer: &NonBlocking, write: impl FnOnce(&mut Vec<u8>)) {
     BUFFER.with_borrow_mut(|buffer| {
         write(&mut buffer.lines);
@@ -98,7 +100,7 @@ pub(super) fn add(writer: &NonBlocking, write: impl FnOnce(&mut Vec<u8>)) {
     });
 }
 
-/// Passes a time to `take` in milliseconds by RFC 3339. Lines of the same millisecond are formatted once.
+/// Formats a time by RFC 3339 with milliseconds and passes it to `take`. The text of a millisecond is reused.
 pub(super) fn with_millis<T>(time: OffsetDateTime, take: impl FnOnce(&str) -> T) -> T {
     let nanos = time.nanosecond() / 1_000_000 * 1_000_000;
     let millis = time.unix_timestamp().saturating_mul(1000) + i64::from(nanos / 1_000_000);
@@ -121,7 +123,7 @@ mod tests {
     use time::macros::datetime;
     use tracing_appender::non_blocking::NonBlockingBuilder;
 
-    /// What was written, write by write.
+    /// Records each write.
     #[derive(Clone, Default)]
     struct Written(Arc<Mutex<Vec<Vec<u8>>>>);
 

@@ -1,4 +1,4 @@
-//! The log on standard error, and its level, which can be changed while it runs.
+//! The log on standard error, and its level. The level can be changed at runtime.
 
 use std::fmt;
 use std::io;
@@ -13,7 +13,7 @@ use tracing_subscriber::{Layer, Registry, fmt as lines, reload};
 
 use crate::config::settings::LogLevel;
 
-/// Changes the level of the log.
+/// Changes the log level at runtime.
 #[derive(Clone)]
 pub struct LogLevelControl {
     handle: reload::Handle<Targets, Registry>,
@@ -26,10 +26,10 @@ impl fmt::Debug for LogLevelControl {
     }
 }
 
-/// Begins to log: with `json` for machines, else for people, and in colour on a terminal.
+/// Starts logging: JSON if `json`, else text, in colour on a terminal.
 ///
-/// A thread writes the lines, and drops those that a slow reader leaves no room for: a reader that hangs blocks no
-/// request. The guard writes the last lines when it is dropped.
+/// A thread writes the lines. When its queue is full, lines are dropped, so that a stalled reader of the log never
+/// blocks a request. Dropping the guard writes the remaining lines.
 pub fn start_log(level: LogLevel, json: bool, terminal: bool) -> (LogLevelControl, WorkerGuard) {
     let (filter, handle) = reload::Layer::new(filter(level));
     let (writer, guard) = NonBlockingBuilder::default().lossy(true).finish(io::stderr());
@@ -44,7 +44,7 @@ pub fn start_log(level: LogLevel, json: bool, terminal: bool) -> (LogLevelContro
     (LogLevelControl { handle, level: Arc::new(AtomicU8::new(level as u8)) }, guard)
 }
 
-/// What h2 says of PING frames is left out: it warns of the answer to each that `http2_ping` sends.
+/// Omits h2's log lines about PING frames: h2 warns about the answer to each PING that `http2_ping` sends.
 fn filter(level: LogLevel) -> Targets {
     let level = match level {
         LogLevel::Error => LevelFilter::ERROR,
@@ -57,15 +57,15 @@ fn filter(level: LogLevel) -> Targets {
 }
 
 impl LogLevelControl {
-    /// The level in force.
+    /// The current level.
     pub fn level(&self) -> LogLevel {
         let level = self.level.load(Relaxed);
         LogLevel::ALL.into_iter().find(|known| *known as u8 == level).unwrap_or(LogLevel::Info)
     }
 
-    /// Sets the level, until the process ends.
+    /// Sets the level until the process ends.
     pub fn set(&self, level: LogLevel) {
-        // It fails only when there is no log any more.
+        // Fails only when the log no longer exists.
         if self.handle.reload(filter(level)).is_ok() {
             self.level.store(level as u8, Relaxed);
         }

@@ -1,8 +1,7 @@
-//! Counters in one shard a worker, added up when they are read.
+//! Metrics: one shard of counters per worker, summed when they are read.
 //!
-//! A worker only touches its own shard: no lock and no contended cache line on the path of a
-//! request. Labels are closed sets: sites, categories, sources and kinds come from the config or
-//! from enums, never from the traffic.
+//! A worker writes only to its own shard, so a request needs no lock and touches no contended cache line. Labels
+//! are closed sets: sites, categories, sources and kinds come from the config or from enums, never from requests.
 
 mod counter;
 mod family;
@@ -31,34 +30,34 @@ use family::{Family, gauge, single};
 pub use generation::{Generation, PAGE_OUTCOMES, SiteLabels};
 pub use totals::{SiteTotals, Totals};
 
-/// What can go wrong with a request or a connection.
+/// The kinds of request and connection errors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
-    /// The request was malformed, too large, or for no site.
+    /// The request was malformed, too large, or matched no site.
     BadRequest,
-    /// The request has passed this proxy before.
+    /// The request has already passed through this proxy.
     Loop,
-    /// The visitor's body stopped coming.
+    /// The request body timed out.
     RequestTimeout,
     /// No connection to an upstream.
     UpstreamConnect,
     /// The upstream failed before its response.
     UpstreamFailed,
-    /// The upstream was too slow.
+    /// The upstream timed out.
     UpstreamTimeout,
-    /// The upstream failed in the middle of a response's body.
+    /// The upstream failed in the middle of a response body.
     UpstreamBody,
-    /// More requests from one address than the site takes.
+    /// Rate limit of an address exceeded.
     TooManyRequests,
-    /// More requests at a time than the site takes.
+    /// Concurrency limit of the site reached.
     Overloaded,
-    /// consentry's own fault; the request was refused.
+    /// Internal error of consentry. The request was rejected.
     Internal,
-    /// A message from Envoy could not be judged, or its processing mode is not supported.
+    /// A message from Envoy could not be filtered, or its processing mode is not supported.
     ExtProc,
-    /// A visitor's connection broke or spoke no HTTP.
+    /// A client connection broke, or its bytes were not HTTP.
     Connection,
-    /// A visitor's TLS handshake failed.
+    /// A TLS handshake with a client failed.
     Tls,
 }
 
@@ -98,10 +97,10 @@ impl ErrorKind {
     }
 }
 
-/// All counters.
+/// All metrics.
 #[derive(Debug, Clone)]
 pub struct Metrics {
-    /// The last is the one in force; requests of the others may be under way.
+    /// The last generation is current. Older ones may still have in-flight requests.
     generations: Arc<Mutex<Vec<Arc<Generation>>>>,
     shards: Arc<[Arc<Shard>]>,
     receipts: Option<Arc<ReceiptCounters>>,
@@ -109,13 +108,13 @@ pub struct Metrics {
     upstreams: Arc<ArcSwap<Vec<UpstreamGauge>>>,
 }
 
-/// An upstream of a site, and whether it gets requests.
+/// Whether an upstream of a site is in rotation.
 pub struct UpstreamGauge {
     /// The site's name.
     pub site: String,
     /// Its address.
     pub address: String,
-    /// Whether it gets requests now.
+    /// Whether the upstream is in rotation.
     pub is_up: Box<dyn Fn() -> bool + Send + Sync>,
 }
 
@@ -146,18 +145,18 @@ impl Shard {
         }
     }
 
-    /// Counts something that went wrong.
+    /// Counts an error.
     pub fn error(&self, kind: ErrorKind) {
         add(&self.errors, kind as usize, 1);
     }
 
-    /// Counts a visitor's connection as it opens.
+    /// Counts an opened client connection.
     pub fn connection_opened(&self) {
         self.connections.fetch_add(1, Relaxed);
         self.open_connections.fetch_add(1, Relaxed);
     }
 
-    /// Counts a visitor's connection as it closes.
+    /// Counts a closed client connection.
     pub fn connection_closed(&self) {
         self.open_connections.fetch_sub(1, Relaxed);
     }
@@ -167,14 +166,14 @@ impl Shard {
         self.upstream_connections.fetch_add(1, Relaxed);
     }
 
-    /// Counts a request sent again: a connection was dead, or an upstream took none.
+    /// Counts a retried request: its connection was dead, or an upstream refused connections.
     pub fn retried(&self) {
         self.retries.fetch_add(1, Relaxed);
     }
 }
 
 impl Metrics {
-    /// Counters for these sites, in as many shards as there are workers.
+    /// Creates counters for these sites, with one shard per worker.
     pub fn new(sites: Vec<SiteLabels>, workers: usize) -> Self {
         let shards = (0..workers).map(|_| Arc::new(Shard::new())).collect();
         let first = Arc::new(Generation::new(sites, workers));
@@ -187,7 +186,7 @@ impl Metrics {
         }
     }
 
-    /// The counters of the sites as the config in force has them.
+    /// The counters of the current config.
     pub fn generation(&self) -> Arc<Generation> {
         let generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
         // There is always one.
@@ -195,27 +194,27 @@ impl Metrics {
         generations.last().map_or_else(none, Arc::clone)
     }
 
-    /// Counters for other sites, which [`Metrics::put_in_force`] shows.
+    /// Creates the counters of a new config. [`Metrics::put_in_force`] makes them current.
     pub fn next_generation(&self, sites: Vec<SiteLabels>) -> Arc<Generation> {
         Arc::new(Generation::new(sites, self.shards.len()))
     }
 
-    /// Shows the sites of these counters from now on. What was counted for a site of the same name goes on.
+    /// Makes these counters current. The counts of a site continue under the same name.
     pub fn put_in_force(&self, next: Arc<Generation>) {
         let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
         generations.push(next);
     }
 
-    /// Shows these upstreams from now on.
+    /// Sets the upstreams to export.
     pub fn show_upstreams(&self, upstreams: Vec<UpstreamGauge>) {
         self.upstreams.store(Arc::new(upstreams));
     }
 
-    /// Everything counted so far, for the sites in force.
+    /// All counts so far, for the current sites.
     fn merged(&self) -> Generation {
         let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(current) = generations.pop() else { return Generation::new(Vec::new(), 1) };
-        // What no request uses any more is added for good.
+        // Generations without in-flight requests are merged for good.
         generations.retain(|old| {
             let held = Arc::strong_count(old) > 1;
             if !held {
@@ -230,12 +229,12 @@ impl Metrics {
         merged
     }
 
-    /// With what becomes of receipts, where they are kept.
+    /// Adds the receipt counters, if receipts are enabled.
     pub fn with_receipts(self, receipts: Option<Arc<ReceiptCounters>>) -> Self {
         Self { receipts, ..self }
     }
 
-    /// Why the service is not as it should be, though it goes on; `None` while it is.
+    /// Why the service is degraded. `None` if it is not.
     pub fn degraded(&self) -> Option<String> {
         let reload = "the config could not be reloaded, the one before is in force";
         let reload = self.reloads.last_failed().then(|| reload.to_owned());
@@ -244,17 +243,17 @@ impl Metrics {
         (!reasons.is_empty()).then(|| reasons.join("; "))
     }
 
-    /// How reloads of the config went.
+    /// The config reload counters.
     pub fn reloads(&self) -> &ReloadCounters {
         &self.reloads
     }
 
-    /// The shards, one for each worker.
+    /// The shards, one per worker.
     pub fn shards(&self) -> impl Iterator<Item = Arc<Shard>> + '_ {
         self.shards.iter().cloned()
     }
 
-    /// Everything in the OpenMetrics text format.
+    /// Renders all metrics in the OpenMetrics text format.
     ///
     /// # Errors
     /// Never in practice: writing to a string does not fail.

@@ -1,4 +1,4 @@
-//! In the place of `spans` where consentry is built without the feature `otel`: there are none.
+//! Stub of `spans` for builds without the feature `otel`.
 
 use std::convert::Infallible;
 
@@ -6,11 +6,11 @@ use http::{Method, Uri};
 
 use crate::http::FieldSection;
 
-/// Where spans go: nowhere.
+/// The span exporter, which is uninhabited: no spans are exported.
 #[derive(Debug, Clone)]
 pub enum Spans {}
 
-/// The span of a request: there is none.
+/// The span of a request, which is uninhabited.
 pub enum RequestSpan {}
 
 impl Spans {

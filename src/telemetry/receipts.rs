@@ -1,8 +1,8 @@
-//! What becomes of receipts, counted.
+//! Receipt counters.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
-/// What becomes of receipts.
+/// Receipt counters.
 #[derive(Debug, Default)]
 pub struct ReceiptCounters {
     stored: AtomicU64,
@@ -24,17 +24,17 @@ impl ReceiptCounters {
         self.spooled.fetch_add(count, Relaxed);
     }
 
-    /// Counts receipts that are neither in the store nor in the spool: the choice was refused.
+    /// Counts receipts that reached neither the store nor the spool. Their decisions were rejected.
     pub fn refused(&self, count: u64) {
         self.refused.fetch_add(count, Relaxed);
     }
 
-    /// Says how many wait in the spool.
+    /// Sets the number of receipts in the spool.
     pub fn set_waiting(&self, count: u64) {
         self.waiting.store(count, Relaxed);
     }
 
-    /// Sets whether the store is down, and returns whether it was before.
+    /// Sets whether the store is unavailable, and returns the previous value.
     pub fn set_down(&self, down: bool) -> bool {
         self.down.swap(down, Relaxed)
     }
@@ -44,7 +44,7 @@ impl ReceiptCounters {
         self.spool_down.store(down, Relaxed);
     }
 
-    /// Why receipts are not as they should be; `None` while they are.
+    /// Why receipts are degraded. `None` if they are not.
     pub fn degraded(&self) -> Option<String> {
         let waiting = self.waiting.load(Relaxed);
         let store = match (self.down.load(Relaxed), waiting) {
@@ -59,7 +59,7 @@ impl ReceiptCounters {
         (!reasons.is_empty()).then(|| reasons.join("; "))
     }
 
-    /// Stored, spooled, refused, and waiting now.
+    /// The counts of stored, spooled and refused receipts, and the number now in the spool.
     pub(crate) fn counts(&self) -> ([(&'static str, u64); 3], u64) {
         let counts = [
             ("stored", self.stored.load(Relaxed)),

@@ -1,8 +1,8 @@
-//! How reloads of the config went.
+//! Config reload counters.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
-/// How reloads of the config went.
+/// Config reload counters.
 #[derive(Debug, Default)]
 pub struct ReloadCounters {
     done: AtomicU64,
@@ -11,14 +11,14 @@ pub struct ReloadCounters {
 }
 
 impl ReloadCounters {
-    /// Counts a reload: whether the new config is in force.
+    /// Counts a reload. `done` is whether the new config is active.
     pub fn count(&self, done: bool) {
         let counter = if done { &self.done } else { &self.failed };
         counter.fetch_add(1, Relaxed);
         self.last_failed.store(!done, Relaxed);
     }
 
-    /// Whether the last one failed: an older config is in force than the files have.
+    /// Whether the last reload failed, so that the active config is older than the files.
     pub fn last_failed(&self) -> bool {
         self.last_failed.load(Relaxed)
     }

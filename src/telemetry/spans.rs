@@ -1,5 +1,7 @@
-//! Spans of requests, exported by OTLP (OpenTelemetry), as parts of the traces that come with requests
-//! (W3C Trace Context). With the feature `otel`; without it `traceparent` passes as it comes.
+//! Request spans, exported over OTLP (OpenTelemetry). Each span continues the trace of its request (W3C Trace
+//! Context).
+//!
+//! Requires the feature `otel`. Without the feature, `traceparent` is forwarded unchanged.
 
 use std::fmt;
 
@@ -14,10 +16,10 @@ use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 
 use crate::http::{FieldSection, Fields};
 
-/// The variables that say where spans go (OpenTelemetry, "OTLP Exporter Configuration").
+/// Environment variables that set the export endpoint (OpenTelemetry, "OTLP Exporter Configuration").
 const WHERE: [&str; 2] = ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"];
 
-/// Where spans go. The variables of OpenTelemetry say where and which.
+/// Span exporter, configured by the OpenTelemetry environment variables.
 #[derive(Clone)]
 pub struct Spans {
     provider: SdkTracerProvider,
@@ -30,7 +32,7 @@ impl fmt::Debug for Spans {
     }
 }
 
-/// The fields of a request as propagators read them.
+/// Reads the trace context from the request header.
 struct Carried<'a>(&'a FieldSection);
 
 impl Extractor for Carried<'_> {
@@ -44,7 +46,7 @@ impl Extractor for Carried<'_> {
     }
 }
 
-/// The fields of a request as propagators write them.
+/// Writes the trace context to the request header.
 struct Carrying<'a>(&'a mut FieldSection);
 
 impl Injector for Carrying<'_> {
@@ -55,14 +57,14 @@ impl Injector for Carrying<'_> {
     }
 }
 
-/// The span of a request.
+/// The span of one request.
 pub struct RequestSpan(Context);
 
 impl Spans {
-    /// As the environment says; `None` when it says nothing.
+    /// Builds the exporter from the environment. `None` if no endpoint is set.
     ///
     /// # Errors
-    /// When what it says cannot be used.
+    /// If the environment variables are invalid.
     pub fn from_environment() -> Result<Option<Self>, ExporterBuildError> {
         if WHERE.iter().all(|name| std::env::var_os(name).is_none_or(|value| value.is_empty())) {
             return Ok(None);
@@ -80,7 +82,8 @@ impl Spans {
         Ok(Some(Self { provider, tracer }))
     }
 
-    /// Begins the span of a request, below the one that it names, and names that to whom it is forwarded.
+    /// Starts the span of a request as a child of the span in `traceparent`. The forwarded request carries the new
+    /// span.
     pub(crate) fn begin(
         &self,
         method: &Method,
@@ -102,7 +105,7 @@ impl Spans {
         RequestSpan(context)
     }
 
-    /// Sends what is left.
+    /// Exports the remaining spans and shuts the exporter down.
     pub fn finish(&self) {
         if let Err(error) = self.provider.shutdown() {
             tracing::warn!(%error, "cannot send the last spans");
@@ -111,7 +114,7 @@ impl Spans {
 }
 
 impl RequestSpan {
-    /// Ends it.
+    /// Ends the span, with the site and the status as attributes.
     pub fn end(&self, site: &str, status: u16) {
         let span = self.0.span();
         span.set_attribute(KeyValue::new("consentry.site", site.to_owned()));

@@ -1,4 +1,4 @@
-//! Several sites, several upstreams: which gets what, and how much.
+//! Load balancing over several sites and upstreams, and the limits of a site.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ fn body(reply: &Reply) -> String {
     String::from_utf8(reply.body.clone()).unwrap()
 }
 
-/// Whom this many requests reached, one letter each.
+/// The upstreams that answered this many requests, one letter each.
 fn reached(proxy: &Proxy, requests: usize) -> String {
     (0..requests).map(|_| body(&proxy.get("/", &[]))).collect()
 }
@@ -131,7 +131,7 @@ fn an_upstream_that_says_it_is_not_well_gets_nothing_until_it_says_otherwise() {
     assert_eq!(all.matches('a').count(), 2, "{all}");
     assert!(asked.load(SeqCst) >= 4);
 
-    // Nobody asks any more: what was said last is forgotten.
+    // Without a health check the last result is forgotten.
     well.store(false, SeqCst);
     proxy.expect_metric(&up, 0.0);
     proxy.rewrite(&site(""));
@@ -151,7 +151,7 @@ fn retries_end_with_their_budget() {
     };
     let proxy = start("[retries]\npercent = 0\nleast = 0");
     assert_eq!(proxy.get("/", &[]).status, 502);
-    // It has refused, and is left alone now.
+    // It has refused a connection and is ejected now.
     assert_eq!(reached(&proxy, 3), "aaa");
     assert_eq!(proxy.metric("consentry_upstream_retries_total"), 0.0);
 
@@ -250,12 +250,12 @@ fn beyond_the_requests_at_a_time_some_wait_and_the_rest_is_refused_at_once() {
     let mut first = proxy.visit();
     first.send(&request("GET", "/1", &[]));
     assert!(origin.next().line.contains("/1"));
-    // One of these waits, the other is refused; which one is not said.
+    // One of these requests is queued and the other rejected, in either order.
     let (mut second, mut third) = (proxy.visit(), proxy.visit());
     second.send(&request("GET", "/2", &[]));
     third.send(&request("GET", "/3", &[]));
     proxy.expect_metric("consentry_errors_total{kind=\"overloaded\"}", 1.0);
-    // Our own pages have no part in it.
+    // Requests for consentry's own pages do not count.
     assert_eq!(proxy.get("/.consentry/", &[]).status, 200);
     go.send(()).unwrap();
     go.send(()).unwrap();
@@ -276,7 +276,7 @@ fn beyond_the_connections_at_a_time_visitors_wait_to_be_accepted() {
     let mut second = proxy.visit();
     second.send(&request("GET", "/second", &[]));
     origin.next();
-    // The first one still gets its answers.
+    // The first connection is still served.
     first.send(&request("GET", "/again", &[]));
     assert_eq!(first.reply("GET").status, 200);
     assert!(origin.next().line.contains("/again"));
@@ -314,13 +314,13 @@ fn the_affinity_cookie_tells_nobody_the_address_and_is_the_same_on_replicas_with
         let line = proxy.get("/", &[]).field("set-cookie").expect("a cookie").to_owned();
         line.split(';').next().unwrap().to_owned()
     };
-    // Each process has a key of its own: the same address has another tag.
+    // Each process has its own random key, so the same address gets another tag.
     let (one, other) = (Proxy::start_with(&toml("")), Proxy::start_with(&toml("")));
     assert_ne!(cookie(&one), cookie(&other));
     let (one, other) = (Proxy::start_with(&keyed), Proxy::start_with(&keyed));
     let first = cookie(&one);
     assert_eq!(first, cookie(&other));
-    // A new key is written first, and the old one still names the upstream.
+    // The new key is listed first, and the old one is still accepted.
     std::fs::write(&file, format!("{new}\n{old}\n")).unwrap();
     one.signal("HUP");
     one.expect_metric("consentry_config_reloads_total{result=\"done\"}", 1.0);

@@ -1,4 +1,4 @@
-//! Beacons without consent never reach the origin; their callers notice nothing.
+//! Beacons without consent never reach the origin, and their senders notice nothing.
 
 use crate::support::{Origin, Proxy, consent, request, run};
 
@@ -28,7 +28,7 @@ fn a_beacon_without_consent_is_answered_quietly_and_never_reaches_the_origin() {
     let ping = visitor.reply("POST");
     assert_eq!(ping.status, 204);
     assert_eq!(ping.field("access-control-allow-origin").as_deref(), Some("https://shop.example"));
-    // The connection is still of use.
+    // The connection can still be used.
     visitor.send(&request("GET", "/page", &[]));
     assert_eq!(visitor.reply("GET").text(), "ok");
     assert_eq!(origin.next().line, "GET /page HTTP/1.1");

@@ -1,4 +1,4 @@
-//! Bounds on connections and on what is read for nothing, counted from outside.
+//! Limits on connections and on discarded bytes, counted from outside.
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -16,7 +16,7 @@ use crate::support::{Origin, PATIENCE, Proxy, Visitor, request};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
-/// Sends so many requests at a time, and reads the answers.
+/// Sends `count` concurrent requests and returns their statuses.
 fn at_a_time(proxy: &Proxy, count: usize) -> Vec<u16> {
     let mut visitors: Vec<Visitor> = (0..count).map(|_| proxy.visit()).collect();
     visitors.iter_mut().for_each(|visitor| visitor.send(&request("GET", "/", &[])));
@@ -37,7 +37,7 @@ fn no_more_idle_connections_to_an_upstream_are_kept_than_the_config_says() {
     closed.sort_unstable();
     closed.dedup();
     assert_eq!(closed.len(), 3);
-    // The last one is kept: four more requests need three more connections.
+    // The last connection is kept, so four more requests need three more connections.
     assert_eq!(at_a_time(&proxy, 4), [200; 4]);
     proxy.expect_metric("consentry_upstream_connections_total", 7.0);
 }
@@ -78,7 +78,7 @@ fn a_body_that_nobody_wants_is_read_for_64_kib_and_then_the_connection_is_closed
     let chunk = [b"10000\r\n".as_slice(), &[b'x'; 0x10000], b"\r\n"].concat();
     client.send(&chunk);
     assert_eq!(client.reply("POST").status, 204);
-    // More than the buffers of a connection hold.
+    // More than the buffers of a connection.
     let mut sent = 0;
     while sent < 1024 && client.stream.write_all(&chunk).is_ok() {
         sent += 1;
@@ -87,8 +87,8 @@ fn a_body_that_nobody_wants_is_read_for_64_kib_and_then_the_connection_is_closed
     assert!(origin.saw_nothing());
 }
 
-/// An origin of h2c that allows 1000 streams on a connection, and answers once `count` requests have come. Notes the most
-/// requests of one connection, and each connection that has ended.
+/// An h2c origin that allows 1000 streams per connection, and answers once `count` requests have arrived. Records
+/// the maximum number of requests on one connection, and each closed connection.
 async fn many_streams(count: usize, most: Arc<AtomicUsize>, ended: Arc<Semaphore>) -> SocketAddr {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -133,12 +133,12 @@ async fn a_connection_to_an_upstream_of_http_2_has_100_requests_at_a_time_and_en
     assert_eq!(statuses, [200; 150]);
     let most = most.load(Relaxed);
     assert!(most <= 100, "{most}");
-    // Both connections are closed when nobody uses them.
+    // Both connections are closed when they become idle.
     let closed = tokio::time::timeout(PATIENCE, ended.acquire_many(2)).await;
     assert!(closed.is_ok());
 }
 
-/// Words that no rule sees as one.
+/// Words that the inventory does not merge into one name.
 fn words(count: usize) -> Vec<String> {
     let letter = |number: usize| char::from(b'a' + u8::try_from(number % 16).unwrap());
     (0..count).map(|number| ['k', letter(number / 16), letter(number)].iter().collect()).collect()

@@ -1,4 +1,4 @@
-//! Knowing what passes by: the inventory, the rules it suggests, somebody else's catalogue.
+//! Inventory, suggested rules, and imported catalogues.
 
 use crate::support::{Origin, Proxy, consent, run};
 

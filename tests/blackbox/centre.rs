@@ -1,4 +1,4 @@
-//! The site's own pages: the bridge, the statement on Global Privacy Control.
+//! The bridge, and the Global Privacy Control support resource.
 
 use crate::support::{Origin, Proxy, consent, request};
 
@@ -6,7 +6,7 @@ use crate::support::{Origin, Proxy, consent, request};
 const ON: &str = "centre.bridge = true";
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 
-/// Posts to the bridge as a page of the site does, but for these fields.
+/// Posts to the bridge like a page of the site, with these fields replaced.
 fn post(
     proxy: &Proxy,
     body: &str,
@@ -46,10 +46,10 @@ fn a_choice_that_a_page_posts_becomes_the_visitors_consent_cookie() {
     );
     assert_eq!(attributes, "HttpOnly; SameSite=Lax; Path=/; Max-Age=34560000");
     assert!(origin.saw_nothing());
-    // It is believed.
+    // The cookie is accepted.
     proxy.get("/", &[("Cookie", &format!("{cookie}; _ga=1; _fbp=1"))]);
     assert_eq!(origin.next().field("cookie").unwrap(), format!("{cookie}; _ga=1"));
-    // And said once: a page may post with each view.
+    // It is set only once: a page may post on each page view.
     let (status, cookies, _) = post(&proxy, r#"{"granted":["analytics"]}"#, &[("Cookie", cookie)]);
     assert_eq!((status, cookies.len()), (204, 0));
     let (status, cookies, _) = post(&proxy, r#"{"granted":[]}"#, &[("Cookie", cookie)]);
@@ -71,7 +71,7 @@ fn a_choice_is_as_old_as_the_tool_says() {
         assert_eq!(status, 200);
         assert!(cookies[0].starts_with("consentry=1~1600000000~"), "{cookies:?}");
     }
-    // The same choice without a time is not renewed, with a newer one it is.
+    // The same decision is renewed only with a newer time.
     let old = "consentry=1~1600000000~2018-05-25~social~";
     let (status, _, _) = post(&proxy, r#"{"granted":["social"]}"#, &[("Cookie", old)]);
     assert_eq!(status, 204);
@@ -115,7 +115,7 @@ fn a_page_that_posts_the_same_choice_with_each_view_changes_nothing_whatever_its
         folder.path().display()
     );
     let proxy = Proxy::start(&origin, &toml);
-    // Ahead by less and by more than two clocks differ, and behind.
+    // Ahead by less and by more than the allowed clock difference, and behind.
     for (offset, statuses) in [(30, [200, 204, 204]), (600, [400; 3]), (-600, [200, 204, 204])] {
         let time = now().saturating_add_signed(offset);
         let body = format!(r#"{{"granted":["analytics"],"time":{time}}}"#);
@@ -143,20 +143,20 @@ fn of_a_posted_choice_and_the_visitors_cookie_the_later_wins_and_without_a_time_
         format!("consentry=1~{}~{notice}~{granted}~", now - days * day)
     };
     let (current, older) = ("2018-05-25", "2018-01-01");
-    // The visitor's cookie, the post with its age in days, and what is written: categories and age in days.
+    // The visitor's cookie, the post with its age in days, and the cookie written: categories and age in days.
     let cases: &[(String, &str, Option<u64>, Option<(&str, u64)>)] = &[
-        // Refused in the preference centre, and then a page posts what the tool has kept from before.
+        // Refused in the preference centre, then a page posts what the tool stored before.
         (decided(1, current, ""), "\"social\"", Some(2), None),
         (decided(1, current, ""), "\"social\"", None, None),
         (decided(300, current, ""), "\"social\"", None, None),
         (decided(1, older, ""), "\"social\"", None, None),
-        // And then the visitor chooses in the tool.
+        // Then the visitor decides in the tool.
         (decided(2, current, ""), "\"social\"", Some(1), Some(("social", 1))),
         // Granted in the preference centre, and refused in the tool before or after.
         (decided(1, current, "social"), "", Some(2), None),
         (decided(2, current, "social"), "", Some(1), Some(("", 1))),
         (decided(2, current, "social"), "", None, Some(("", 0))),
-        // What is left of a grant does not get younger.
+        // The remaining part of a grant keeps its age.
         (decided(9, current, "analytics+social"), "\"social\"", None, Some(("social", 9))),
         (decided(9, current, "social"), "\"social\",\"analytics\"", None, None),
         (decided(9, older, "social"), "\"social\"", None, None),

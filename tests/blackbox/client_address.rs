@@ -1,5 +1,5 @@
-//! Who the client is: decided once, from the connection and from what trusted proxies say, for limits, logs, redirects
-//! and the origin alike.
+//! The client address: determined once, from the connection and from trusted proxies, and used for limits, logs,
+//! redirects and the origin.
 
 use crate::support::{Origin, Proxy};
 
@@ -122,7 +122,7 @@ fn the_rate_limit_counts_the_client_whatever_the_form_of_its_address() {
     let origin = Origin::answering(OK);
     let limits = format!("{TRUSTED}[limits]\nrequests_per_second = 1\nburst = 1");
     let proxy = Proxy::start(&origin, &limits);
-    // Each line is one client: its second request is one too many.
+    // Each line is one client, whose second request exceeds the limit.
     for requests in [
         [("X-Forwarded-For", "192.0.2.1"), ("X-Forwarded-For", "192.0.2.1:4711")],
         [("X-Forwarded-For", "192.0.2.2"), ("X-Forwarded-For", "::ffff:192.0.2.2")],
@@ -130,7 +130,7 @@ fn the_rate_limit_counts_the_client_whatever_the_form_of_its_address() {
         [("X-Forwarded-For", "192.0.2.4, 10.1.1.1"), ("X-Forwarded-For", "6.6.6.6, 192.0.2.4")],
         [("X-Forwarded-For", "[2001:db8::1]:99"), ("X-Forwarded-For", "2001:db8::2")],
         [("Forwarded", "for=\"[2001:db8:1::1]:99\""), ("Forwarded", "for=\"[2001:db8:1::1]\"")],
-        // Nobody is without a limit: unreadable is the peer.
+        // Every request has a limit: without a valid address the peer's address counts.
         [("X-Forwarded-For", "unknown"), ("X-Forwarded-For", "")],
         [("Forwarded", "for=_hidden"), ("X-Forwarded-For", "a.b.c.d")],
     ] {
@@ -141,7 +141,7 @@ fn the_rate_limit_counts_the_client_whatever_the_form_of_its_address() {
             assert_eq!(statuses, [200, 429], "{requests:?}");
         }
     }
-    // Nor does a second family get anybody around it.
+    // A second family of fields does not bypass the limit.
     let both = |x: &str, other: &str| {
         proxy.get("/", &[("X-Forwarded-For", x), ("Forwarded", other)]).status
     };

@@ -1,4 +1,4 @@
-//! The commands besides `run`, as scripts see them.
+//! The subcommands other than `run`, as scripts use them.
 
 use crate::support::{binary, run};
 
@@ -184,7 +184,7 @@ fn every_flag_of_run_is_read_from_the_environment_too() {
         let output = command.env("CONSENTRY_ADMIN", "off").env(name, value).output().unwrap();
         (output.status.code(), String::from_utf8(output.stderr).unwrap())
     };
-    // Only the taken address stops it: the rest was understood.
+    // The only error is the address in use: the other settings are valid.
     let (code, error) = output("CONSENTRY_MODE", "observe");
     assert!(code == Some(1) && error.contains("is already in use"), "{error}");
     for (name, value) in [

@@ -1,5 +1,5 @@
-//! Logins that authenticate a connection (NTLM, Negotiate): an upstream connection that has seen one belongs to the
-//! client connection that it came on.
+//! Connection-based authentication (NTLM, Negotiate): an authenticated upstream connection is bound to its client
+//! connection.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -26,8 +26,8 @@ use crate::support::{Origin, PATIENCE, Proxy, Reply, Visitor, request};
 const CHALLENGE: &str =
     "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: NTLM\r\nContent-Length: 0\r\n\r\n";
 
-/// An origin that authenticates connections: two messages of a scheme, the second with the user's name. Everybody
-/// may see `/public`.
+/// An origin that authenticates connections: two messages of a scheme, the second with the user's name. `/public`
+/// needs no authentication.
 fn origin(scheme: &'static str) -> Origin {
     let users: Arc<Mutex<HashMap<usize, Option<String>>>> = Arc::default();
     Origin::scripted(move |seen, stream| {
@@ -66,7 +66,7 @@ fn a_login_is_the_clients_own_and_lasts_as_long_as_its_connection() {
     for scheme in ["NTLM", "Negotiate", "negotiate"] {
         let origin = origin(scheme);
         let proxy = Proxy::start(&origin, "workers = 1");
-        // A connection that is in the pool already is taken for the login, and never comes back.
+        // A pooled connection is used for the login, and never returns to the pool.
         assert_eq!(proxy.get("/public", &[]).text(), "nobody");
         let mut alice = proxy.visit();
         assert_eq!(ask(&mut alice, "/", Some(&format!("{scheme} T1"))).status, 401);
@@ -93,9 +93,9 @@ fn a_login_outlives_the_rest_of_its_connection_and_other_requests_on_it() {
     let mut alice = proxy.visit();
     ask(&mut alice, "/", Some("NTLM T1"));
     assert_eq!(ask(&mut alice, "/", Some("NTLM T3 alice")).text(), "alice");
-    // Answered here, without the origin.
+    // Answered by consentry, without the origin.
     assert_eq!(ask(&mut alice, "/.consentry/notice", None).status, 200);
-    // Longer than a connection keeps its buffers.
+    // Longer than an idle connection keeps its buffers.
     let pause = Some(Duration::from_millis(250));
     alice.stream.set_read_timeout(pause).unwrap();
     assert!(alice.stream.peek(&mut [0]).is_err(), "nothing more comes");
@@ -138,18 +138,18 @@ fn a_login_over_http_2_is_sent_back_to_http_1_1() {
         }
     }
     assert!(origin.saw_nothing());
-    // Other requests of the connection are served, and a challenge reaches the client, who then knows.
+    // Other requests of the connection are served, and the client receives the challenge.
     assert!(connection.is_served_at(7, "/public"));
     connection.send(&frame(HEADERS, END_STREAM | END_HEADERS, 9, &block(&get("/"))));
     connection.answered(9);
-    // The challenged connection is nobody's: the next request gets another one.
+    // The challenged connection is not shared: the next request gets another one.
     let challenged = (origin.next(), origin.next()).1.connection;
     assert_eq!(proxy.get("/public", &[]).status, 200);
     assert_ne!(origin.next().connection, challenged);
 }
 
-/// An origin that speaks HTTP/2, by TLS also HTTP/1.1, and answers with the number of the connection that a request came
-/// on. With `rejects` it rejects requests of HTTP/2.
+/// An origin that supports HTTP/2, and over TLS also HTTP/1.1. It answers with the number of the request's
+/// connection. With `rejects` it rejects HTTP/2 requests.
 fn http2_origin(tls: Option<ServerConfig>, rejects: bool) -> SocketAddr {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -208,7 +208,7 @@ async fn answer_http1<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     let _ = http1.serve_connection(TokioIo::new(stream), answer).await;
 }
 
-/// A proxy in front of such an origin with TLS.
+/// A proxy in front of such an origin over TLS.
 fn with_tls(rejects: bool) -> (Proxy, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();

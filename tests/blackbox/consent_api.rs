@@ -1,4 +1,4 @@
-//! The visitor's consent for pages that draw their own dialog.
+//! The consent API, for sites with their own dialog.
 
 use crate::support::{Origin, Proxy, Visitor, consent, request};
 

@@ -1,4 +1,4 @@
-//! The main job: what passes and what does not, in both directions.
+//! Cookie filtering in both directions.
 
 use crate::support::{Origin, Proxy, all, consent};
 
@@ -80,7 +80,7 @@ fn odd_request_cookies_are_judged_one_by_one_and_what_stays_stays_octet_for_octe
     let mixed: Vec<&str> =
         kept.iter().zip(&gone).flat_map(|(a, b)| [a.as_str(), b.as_str()]).collect();
     let cases: Vec<(Vec<u8>, Option<Vec<u8>>)> = [
-        // As RFC 2965 had it: names like any other, of which no rule knows one.
+        // The attributes of RFC 2965 are ordinary names, and unclassified.
         (b"$Version=1; PHPSESSID=a; $Path=/; _ga=b".to_vec(), Some(b"PHPSESSID=a".to_vec())),
         (b"_ga=\"a; PHPSESSID=b\"".to_vec(), Some(b"PHPSESSID=b\"".to_vec())),
         (b"PHPSESSID=\"a; _ga=b\"".to_vec(), Some(b"PHPSESSID=\"a".to_vec())),
@@ -157,7 +157,7 @@ fn what_browsers_store_and_strict_parsers_refuse_is_no_way_around_the_filter() {
     let origin = Origin::setting(&lines);
     let proxy = Proxy::start(&origin, "");
     assert_eq!(proxy.get("/", &[]).set_cookies(), Vec::<String>::new());
-    // Whoever allows everything has allowed whatever it is.
+    // A visitor who granted everything granted it too.
     assert_eq!(proxy.get("/", &[("Cookie", &all())]).set_cookies().len(), lines.len());
 }
 
@@ -243,14 +243,14 @@ fn a_lifetime_is_judged_by_the_date_of_the_response_as_browsers_do() {
              Content-Length: 0\r\n\r\n"
         ));
         let proxy = Proxy::start(&origin, "");
-        // Not only for the first line of its kind.
+        // Not only for the first such line.
         for _ in 0..2 {
             let passed = proxy.get("/", &[]).set_cookies();
             assert_eq!(passed.len(), usize::from(deletes), "{date} {passed:?}");
             assert!(passed.iter().all(|line| line.starts_with("_ga=; Max-Age=0")), "{passed:?}");
         }
     }
-    // Expired for us, and a day ahead for a browser that corrects by the origin's clock.
+    // Expired by our clock, and one day in the future for a browser that corrects by the origin's clock.
     let origin = Origin::answering(
         "HTTP/1.1 200 OK\r\nDate: Fri, 01 Jan 2021 00:00:00 GMT\r\n\
          Set-Cookie: _ga=secret; Expires=Sat, 02 Jan 2021 00:00:00 GMT\r\nContent-Length: 0\r\n\r\n",
@@ -393,7 +393,7 @@ fn a_response_that_was_changed_is_kept_out_of_shared_caches_and_no_other_is() {
     );
 }
 
-/// A page load that brings these cookies.
+/// The fields of a page load with these cookies.
 fn page_load<'a>(host: &'a str, cookie: &'a str) -> [(&'a str, &'a str); 3] {
     [("Host", host), ("Sec-Fetch-Mode", "navigate"), ("Cookie", cookie)]
 }
@@ -408,7 +408,7 @@ fn a_page_load_deletes_what_should_not_be_there_everywhere_it_could_live() {
     for domain in ["www.shop.example.co.uk", "shop.example.co.uk", "example.co.uk"] {
         expected.push(format!("_ga=; Max-Age=0; Path=/; Domain={domain}"));
     }
-    // On a parent domain a name without a rule may be the login of another host.
+    // On a parent domain, an unclassified name may be the login of another host.
     expected.push("unknown=; Max-Age=0; Path=/".to_owned());
     assert_eq!(reply.set_cookies(), expected);
     assert_eq!(reply.field("cache-control").as_deref(), Some("private"));
@@ -422,7 +422,7 @@ fn a_page_load_deletes_what_should_not_be_there_everywhere_it_could_live() {
     let allowed = format!("_ga=1; {}", all());
     let consenting = [page[0], page[1], ("Cookie", allowed.as_str())];
     assert_eq!(proxy.get("/", &consenting).set_cookies(), Vec::<String>::new());
-    // Cookies of no browser on a host with a trailing dot have a domain.
+    // On a host with a trailing dot, no browser has cookies with a domain.
     let dotted = proxy.get("/", &page_load("www.example.com.", "_ga=1")).set_cookies();
     assert_eq!(dotted, ["_ga=; Max-Age=0; Path=/"]);
 }
@@ -518,12 +518,12 @@ fn a_cookie_that_another_site_needs_is_never_deleted() {
         names
     };
     let cookie = "acme_app_login=1; rest_login=1; unknown=1; _ga=1";
-    // Denied here and granted by default on `us`; deleted by the origin itself, which may.
+    // Denied here and granted by default on `us`. The origin's own deletions pass.
     assert_eq!(names("www.shop.example", "/shop/x", cookie), ["_ga", "unknown"]);
     assert_eq!(names("www.shop.example", "/", "acme_app_login=1; unknown=1"), ["_ga", "unknown"]);
     let everything = ["acme_app_login", "_ga", "acme_app_login", "rest_login", "unknown", "_ga"];
     assert_eq!(names("www.other.example", "/", cookie), everything);
-    // Where that visitor refused on `us` too, nobody needs it.
+    // If the visitor refused on `us` too, no site needs the cookie.
     let refused = format!(
         "{cookie}; {}",
         "CookieConsent={necessary:true,preferences:false,statistics:false,marketing:false}"

@@ -1,4 +1,4 @@
-//! A decision holds: in every order of sources, over age and notice, and after its cookie has moved.
+//! Persistence of decisions: with every order of sources, over age and notice, and after the cookie has moved.
 
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ fn now() -> u64 {
     std::time::UNIX_EPOCH.elapsed().unwrap().as_secs()
 }
 
-/// Our own cookie, of so many days ago.
+/// The native cookie, with an age in days.
 fn decided(days: u64, categories: &str) -> String {
     format!("consentry=1~{}~2018-05-25~{categories}~", now() - days * DAY)
 }
@@ -30,7 +30,7 @@ fn granted(proxy: &Proxy, cookies: &str) -> Value {
     serde_json::from_str::<Value>(&state).unwrap()["granted"].clone()
 }
 
-/// Everything, as tools write it: with a date, and without.
+/// Consent to everything in the cookies of tools, with and without a date.
 fn tools(day: u64, yes: bool) -> [(&'static str, String); 3] {
     let time = time::OffsetDateTime::from_unix_timestamp((now() - day * DAY) as i64).unwrap();
     let date = format!("{}T{:02}:00:00Z", time.date(), time.hour());
@@ -121,13 +121,13 @@ fn the_centre_offers_no_category_that_another_tool_refuses_first() {
         assert_eq!((switch("targeting"), switch("analytics")), (offered, true), "{order}");
         assert_eq!(page.contains("in another cookie dialog"), !offered, "{order}: {page}");
     }
-    // Where nothing can be granted, nothing is offered but to refuse here too.
+    // If nothing can be granted, the page offers only a refusal.
     let (_, everything) = tools(1, false)[0].clone();
     let proxy = Proxy::start(&origin, &sources("['onetrust', 'consentry']"));
     let page = proxy.get("/.consentry/", &[("Cookie", &everything)]).text();
     assert!(page.contains("value=\"reject\""), "{page}");
     assert!(!page.contains("value=\"accept\"") && !page.contains("value=\"save\""), "{page}");
-    // The signal of a browser takes nothing from the form: the choice counts when it is off.
+    // A browser signal does not disable the form: the decision counts when the signal is off.
     let proxy = Proxy::start(&origin, "");
     let page = proxy.get("/.consentry/", &[("Sec-GPC", "1")]).text();
     assert_eq!(page.matches("disabled").count(), 1, "{page}");
@@ -142,7 +142,7 @@ fn a_refusal_outlives_its_age_and_its_notice_where_the_default_allows_and_a_gran
     for (cookies, passing) in [
         (decided(300, ""), 0),
         (decided(2_000, ""), 0),
-        // What was granted follows the default again, what was refused does not.
+        // Grants follow the default again, refusals do not.
         (decided(300, "analytics"), 1),
         (onetrust, 0),
         (String::new(), 4),
@@ -153,14 +153,14 @@ fn a_refusal_outlives_its_age_and_its_notice_where_the_default_allows_and_a_gran
             assert_eq!(lines.len(), passing, "{cookies} {toml}: {lines:?}");
         }
     }
-    // By default nothing that has ended is granted.
+    // By default an expired decision grants nothing.
     let proxy = Proxy::start(&origin, "");
     for cookies in
         [decided(300, "analytics"), decided(183, "functional+analytics+targeting+social")]
     {
         assert!(proxy.get("/", &[("Cookie", &cookies)]).set_cookies().is_empty(), "{cookies}");
     }
-    // The visitor ends a refusal, and then nothing of it is left.
+    // The visitor replaces a refusal, and nothing of it remains.
     let proxy = Proxy::start(&origin, toml);
     let refused = decided(300, "");
     let reply = proxy.post("/.consentry/", "choice=accept", &[("Cookie", &refused)]);
@@ -274,7 +274,7 @@ fn each_write_deletes_every_other_copy_of_the_cookie_that_the_browser_can_have()
             assert!(scope.is_none_or(|scope| written[0].contains(&scope)), "{written:?}");
         }
     }
-    // A host outside of the domain gets a cookie of its own: a browser would reject another one.
+    // A host outside the domain gets a host cookie, because a browser would reject the domain.
     let proxy = Proxy::start(&origin, "[consent]\ncookie_domain = 'example.com'\n");
     let reply = proxy.post("/.consentry/", "choice=accept", &[("Cookie", &all())]);
     assert!(reply.set_cookies()[0].starts_with("consentry=1~"), "{:?}", reply.set_cookies());

@@ -1,4 +1,4 @@
-//! Beacons that no rule knows, by what the origin answers.
+//! Detection of beacons without a rule, by the origin's response.
 
 use crate::beacons::PIXEL;
 use crate::support::{Origin, Proxy, all};

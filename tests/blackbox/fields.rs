@@ -1,5 +1,5 @@
-//! Header fields besides cookies: tracking technologies in both directions, fields that lead browsers past the proxy,
-//! URLs of the upstream, trailers, and what caches may share.
+//! Header fields other than cookies: tracking technologies in both directions, fields that bypass the proxy,
+//! upstream URLs, trailers, and cacheability.
 
 use crate::support::{Origin, Proxy, all, consent, request};
 
@@ -9,7 +9,7 @@ fn answering(fields: &[&str]) -> Origin {
     Origin::answering(format!("HTTP/1.1 200 OK\r\n{lines}Content-Length: 2\r\n\r\nok"))
 }
 
-/// One field of each technology that a response may carry.
+/// One response field of each technology.
 const RESPONSE: [&str; 13] = [
     "NEL: {\"report_to\":\"x\",\"max_age\":60}",
     "Reporting-Endpoints: a=\"https://tracker.test/7\"",
@@ -26,7 +26,7 @@ const RESPONSE: [&str; 13] = [
     "Report-To: {\"group\":\"g\",\"max_age\":60,\"endpoints\":[{\"url\":\"https://tracker.test/\"}]}",
 ];
 
-/// One field of each technology that a request may carry.
+/// One request field of each technology.
 const REQUEST: [(&str, &str); 14] = [
     ("Available-Dictionary", ":pZGm1Av0IEBKARczz7exkNYsZb8LzaMrV7J32a2fFG4=:"),
     ("Dictionary-ID", "\"visitor-7\""),
@@ -154,7 +154,7 @@ fn request_trailers_are_held_to_the_rules_of_the_head() {
         let proxy = Proxy::start(&origin, &toml);
         let forbidden = "Cookie, X-Consent, X_Consent, X-Forwarded-For, X_Forwarded_For, Forwarded, X-Real-IP, Sec-CH-UA-Model";
         let mut visitor = proxy.visit();
-        // The connection is still of use after each.
+        // The connection can still be used after each response.
         for (names, expected) in [
             (format!("X-Checksum, {forbidden}"), &["x-checksum: necessary,targeting=1"][..]),
             (forbidden.to_owned(), &[]),

@@ -1,4 +1,4 @@
-//! Nobody but the visitor writes the consent cookie: signatures, what origins set, who may post a choice, how often.
+//! Forged consent: signatures, consent cookies set by origins, cross-site decisions, and their rate limit.
 
 use std::path::Path;
 use std::time::Instant;
@@ -11,7 +11,7 @@ const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 const OLD: &str = "0123456789abcdef0123456789abcdef";
 const NEW: &str = "fedcba9876543210fedcba9876543210";
 
-/// The cookie that a choice sets.
+/// The cookie that a decision sets.
 fn accept(proxy: &Proxy) -> String {
     let lines = proxy.post("/.consentry/", "choice=accept", &[]).set_cookies();
     lines[0].split(';').next().unwrap().to_owned()
@@ -35,7 +35,7 @@ fn with_a_key_only_signed_cookies_grant_and_what_is_not_signed_grants_nothing_by
         let signed = accept(&proxy);
         assert_eq!(signed.matches('~').count(), 5, "{signed}");
         assert_eq!(passing(&signed), 2);
-        // Changed, cut, of another key, unsigned, junk.
+        // Changed, truncated, signed with another key, unsigned, invalid.
         let other = {
             let folder = tempfile::tempdir().unwrap();
             accept(&Proxy::start(&origin, &keys(folder.path(), NEW)))
@@ -54,12 +54,12 @@ fn with_a_key_only_signed_cookies_grant_and_what_is_not_signed_grants_nothing_by
             "consentry=",
         ] {
             assert_eq!(passing(forged), 0, "{default} {forged}");
-            // Beside the signed one they change nothing.
+            // They have no effect beside the signed cookie.
             for both in [format!("{forged}; {signed}"), format!("{signed}; {forged}")] {
                 assert_eq!(passing(&both), 2, "{default} {both}");
             }
         }
-        // A refusal from before there was a key still holds, and so does one beside what somebody forges.
+        // A refusal from before the key still counts, and so does a refusal beside a forged cookie.
         assert_eq!(passing(&consent("")), 0);
         let reply = proxy.post("/.consentry/", "choice=reject", &[]);
         let refused = reply.set_cookies()[0].split(';').next().unwrap().to_owned();
@@ -79,7 +79,7 @@ fn keys_rotate_with_a_reload_and_every_replica_with_the_key_reads_the_cookie() {
     let (one, two) = (Proxy::start(&origin, &toml), Proxy::start(&origin, &toml));
     let passing =
         |proxy: &Proxy, cookies: &str| proxy.get("/", &[("Cookie", cookies)]).set_cookies().len();
-    // Reloads are noticed by the files too: what counts is what is in force.
+    // File changes trigger reloads too, so the test checks the active config.
     let until = |passes: &dyn Fn() -> bool| {
         let since = Instant::now();
         while !passes() {
@@ -101,7 +101,7 @@ fn keys_rotate_with_a_reload_and_every_replica_with_the_key_reads_the_cookie() {
     two.signal("HUP");
     until(&|| passing(&two, &old) == 0);
     assert_eq!(passing(&two, &new), 1);
-    // What is no key does not come into force.
+    // An invalid key is not activated.
     keys(folder.path(), "short");
     two.signal("HUP");
     two.expect_log("consent.key_file");
@@ -170,7 +170,7 @@ fn an_origin_cannot_set_or_delete_the_consent_cookie() {
     for cookies in ["", &all(), &consent("")] {
         assert_eq!(proxy.get("/", &[("Cookie", cookies)]).set_cookies(), kept, "{cookies}");
     }
-    // Observing changes nothing; where another tool decides the name is one like any other.
+    // Observe mode changes nothing. If another tool decides, the name is an ordinary one.
     for toml in ["mode = 'observe'\n", "unclassified = 'allow'\nconsent.sources = ['onetrust']\n"] {
         let proxy = Proxy::start(&origin, toml);
         assert_eq!(proxy.get("/", &[]).set_cookies().len(), set.len(), "{toml}");
@@ -189,7 +189,7 @@ fn a_choice_that_grants_something_needs_the_visitors_click_where_the_browser_rep
     for (path, body, by_click, by_script) in [
         ("/.consentry/", "choice=accept", 303, 403),
         ("/.consentry/", "choice=save&allow=analytics", 303, 403),
-        // What refuses everything may come from a tool that the visitor has for it.
+        // A refusal of everything may come from the visitor's own software.
         ("/.consentry/", "choice=reject", 303, 303),
         (api, "granted=analytics&granted=social", 200, 403),
         (api, "{\"granted\":[\"analytics\"]}", 200, 403),

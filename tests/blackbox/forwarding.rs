@@ -1,4 +1,4 @@
-//! Forwarding after RFC 9110: what is added, removed, kept, streamed, repeated, cancelled.
+//! Forwarding by RFC 9110: fields added, removed and kept, streaming, retries, cancellation.
 
 use std::io::{Read, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -211,7 +211,7 @@ fn early_hints_pass_with_the_cookies_that_the_visitor_allowed() {
     );
     let proxy = Proxy::start(&origin, "");
     let mut visitor = proxy.visit();
-    // One connection: what one visitor allowed says nothing of the next request.
+    // One connection: the consent of one request does not affect the next.
     for (allowed, cookies) in [
         ("", &["PHPSESSID=1; HttpOnly"][..]),
         ("analytics", &["_ga=1", "PHPSESSID=1; HttpOnly"]),
@@ -226,7 +226,7 @@ fn early_hints_pass_with_the_cookies_that_the_visitor_allowed() {
         assert_eq!((reply.status, reply.text().as_str()), (200, "ok"));
         assert!(reply.set_cookies().is_empty());
     }
-    // A client of HTTP/1.0 does not know them.
+    // HTTP/1.0 clients do not support trailers.
     visitor = proxy.visit();
     visitor.send(b"GET / HTTP/1.0\r\n\r\n");
     assert!(visitor.closed().starts_with(b"HTTP/1.0 200 "));
@@ -234,7 +234,7 @@ fn early_hints_pass_with_the_cookies_that_the_visitor_allowed() {
 
 #[test]
 fn trailers_pass_and_fields_in_them_need_the_consent_that_they_need_in_a_head() {
-    // Whatever the filter does, `Set-Cookie` is no trailer of HTTP/1.1 here: HTTP/2 has the test of that.
+    // `Set-Cookie` is never forwarded as an HTTP/1.1 trailer. The HTTP/2 test covers trailers.
     let origin = Origin::answering(
         "HTTP/1.1 200 OK\r\nTrailer: X-Sum, Observe-Browsing-Topics\r\nTransfer-Encoding: chunked\r\n\r\n\
          2\r\nok\r\n0\r\nX-Sum: 7\r\nObserve-Browsing-Topics: ?1\r\n\r\n",
@@ -264,7 +264,7 @@ fn connections_to_the_upstream_are_kept_and_used_again() {
     proxy.expect_metric("consentry_upstream_connections_total", 1.0);
 }
 
-/// An origin that closes each connection when a second request comes on it.
+/// An origin that closes each connection on its second request.
 fn forgetful() -> Origin {
     let requests = Arc::new(Mutex::new(std::collections::HashMap::<usize, usize>::new()));
     Origin::scripted(move |seen, stream| {
@@ -288,7 +288,7 @@ fn a_request_on_a_dead_pooled_connection_is_sent_again_once_when_that_changes_no
 fn a_post_that_the_upstream_may_have_begun_to_handle_is_not_sent_again() {
     let origin = forgetful();
     let proxy = Proxy::start(&origin, "workers = 1");
-    // A request without a body that waits for a 100 waits in vain; its head has been sent all the same.
+    // A request without a body never gets its 100, and its head has been sent nevertheless.
     for fields in [&[("Content-Length", "0")][..], &[("Expect", "100-continue")]] {
         assert_eq!(proxy.get("/", &[]).status, 200);
         while origin.next().line != "GET / HTTP/1.1" {}
@@ -303,7 +303,7 @@ fn a_post_that_the_upstream_may_have_begun_to_handle_is_not_sent_again() {
 #[test]
 fn a_connection_that_the_upstream_closed_while_idle_fails_nobody() {
     let origin = Origin::scripted(|_, stream| {
-        // Promises to keep the connection, and closes it.
+        // Announces a persistent connection, and closes it.
         let _ = stream.write_all(OK.as_bytes());
         false
     });
@@ -313,7 +313,7 @@ fn a_connection_that_the_upstream_closed_while_idle_fails_nobody() {
         let mut visitor = proxy.visit();
         visitor.send(&request("POST", "/", &[("Content-Length", "1")]));
         visitor.send(b"x");
-        // Either the end was noticed in time, or the request was not sent again: a POST must not be.
+        // Either the close was noticed in time, or the request was not retried: a POST must not be.
         assert!(matches!(visitor.reply("POST").status, 200 | 502));
     }
 }
@@ -321,7 +321,7 @@ fn a_connection_that_the_upstream_closed_while_idle_fails_nobody() {
 #[test]
 fn a_visitor_who_leaves_cancels_the_request_at_the_upstream() {
     let origin = Origin::scripted(|_, stream| {
-        // Answers nothing; notices when nobody waits any more.
+        // Never answers. Notices when the client disconnects.
         let mut rest = Vec::new();
         let _ = stream.read_to_end(&mut rest);
         false
@@ -373,7 +373,7 @@ fn a_slow_reader_holds_the_upstream_back_instead_of_filling_memory() {
     visitor.send(&request("GET", "/", &[]));
     visitor.head();
     full.recv_timeout(PATIENCE).expect("the origin is held back");
-    // Socket buffers hold some; the proxy itself next to nothing.
+    // Socket buffers store some of it. The proxy itself stores next to nothing.
     assert!(
         written.load(Ordering::Relaxed) < 32 * 1024 * 1024,
         "{}",
@@ -406,7 +406,7 @@ fn a_balancer_that_does_not_speak_http_tells_of_the_visitor() {
     visitor.send(&request("GET", "/", &[]));
     assert_eq!(visitor.reply("GET").status, 200);
     assert_eq!(origin.next().field("x-forwarded-for").as_deref(), Some("203.0.113.7"));
-    // The same connection goes on as any other.
+    // The same connection can be used for further requests.
     visitor.send(&request("GET", "/again", &[]));
     assert_eq!(visitor.reply("GET").status, 200);
     origin.next();
@@ -415,7 +415,7 @@ fn a_balancer_that_does_not_speak_http_tells_of_the_visitor() {
     assert_eq!(plain.closed(), b"", "who does not speak it is not served");
     assert!(origin.saw_nothing());
     proxy.expect_metric("consentry_errors_total{kind=\"connection\"}", 1.0);
-    // Of others than those that are trusted nothing is believed.
+    // Addresses from untrusted peers are ignored.
     let strict = Proxy::start(
         &origin,
         "listen = { proxy_protocol = true, trusted_proxies = ['192.0.2.0/24'] }",
@@ -432,7 +432,7 @@ fn an_origin_that_closes_after_each_answer_leaves_nothing_behind_in_the_pool() {
         let _ = stream.write_all(answer);
         false
     });
-    // Ended connections would fill the pool's one place.
+    // Closed connections would use up the only slot of the pool.
     let proxy = Proxy::start(&origin, "workers = 1\nlimits.idle_upstream_connections = 1");
     for _ in 0..300 {
         assert_eq!(proxy.get("/", &[]).status, 200);

@@ -1,4 +1,4 @@
-//! What the guard held back in pages, as its script reports it and as the inventory shows it.
+//! Items held back by the guard in pages, as reported by its script and shown in the inventory.
 
 use crate::support::{Origin, Proxy, Reply, request, run};
 
@@ -50,7 +50,7 @@ fn a_report_of_the_guard_is_in_the_inventory_and_its_unknown_names_are_suggested
             "host ad.doubleclick.net targeting 1",
         ]
     );
-    // What the proxy blocks in a page itself counts without a report.
+    // Items that the proxy itself blocks in a page are counted without a report.
     proxy.get("/", &[("Accept", "text/html")]);
     assert!(!items(&proxy).contains(&"host ad.doubleclick.net targeting 1".to_owned()));
     let admin = format!("http://{}", proxy.admin);

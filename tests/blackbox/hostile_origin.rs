@@ -1,5 +1,5 @@
-//! An origin that misbehaves harms its own answer and no other: nothing behind an answer is taken for the next one, nothing
-//! passes around the filter, and nothing is waited or kept for without bounds.
+//! A misbehaving origin affects only its own response. Bytes after a response are not used as the next one, nothing
+//! bypasses the filter, and waiting time and memory are bounded.
 
 use std::io::Write;
 use std::net::{Shutdown, TcpStream};
@@ -10,7 +10,7 @@ use crate::support::{Origin, Proxy, request};
 
 const TRACKED: &str = "HTTP/1.1 200 OK\r\nSet-Cookie: _ga=1\r\nContent-Length: 2\r\n\r\nok";
 
-/// Answers the first request with these octets, and the ones after it as an origin should.
+/// Answers the first request with these bytes, and later ones like a correct origin.
 fn first(octets: impl Into<Vec<u8>>) -> Origin {
     let octets = octets.into();
     let count = AtomicUsize::new(0);
@@ -115,7 +115,7 @@ fn no_cookie_of_an_interim_answer_reaches_the_visitor_however_many_come() {
         reply = visitor.head();
     }
     assert_eq!((reply.status, reply.set_cookies()), (200, vec![]));
-    // Without an end they are a head that does not come.
+    // An endless series counts as a head that never arrives.
     let origin = Origin::scripted(move |_, stream| {
         while stream.write_all(interim.as_bytes()).is_ok() {}
         false
@@ -193,7 +193,7 @@ fn an_origin_that_closes_its_side_only_is_a_bad_gateway_before_its_answer_and_no
             let answers = after || seen.line.contains("/next");
             let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood";
             let written = !answers || stream.write_all(answer).is_ok();
-            // It goes on reading: the other side is as it was.
+            // It continues to read: only its write side is closed.
             written && stream.shutdown(Shutdown::Write).is_ok()
         });
         let proxy = Proxy::start(&origin, "");

@@ -1,10 +1,11 @@
-//! Hosts and request targets: only valid ones pass, and nothing of them writes into a field of ours.
+//! Hosts and request targets: only valid ones are forwarded, and none of their bytes reach a field set by
+//! consentry.
 
 use crate::support::{Origin, Proxy, Reply, request};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
-/// The reply to these bytes on a connection of their own.
+/// The reply to these bytes on a new connection.
 fn reply(proxy: &Proxy, bytes: &[u8]) -> Reply {
     let mut client = proxy.visit();
     client.send(bytes);
@@ -147,7 +148,7 @@ fn the_fragment_of_a_url_is_noticed_in_every_request_of_a_connection() {
     client.send(b"#body\n");
     assert_eq!(client.reply("POST").status, 200);
     origin.next();
-    // In pieces.
+    // In parts.
     client.send(b"GET http://shop.example/a");
     client.send(b"#b HTTP/1.1\r\nHost: shop.example\r\n\r\n");
     assert_eq!(client.reply("GET").status, 400);

@@ -1,4 +1,4 @@
-//! HTTP/2 to visitors, cleartext with prior knowledge.
+//! HTTP/2 from clients, cleartext with prior knowledge.
 
 use std::io::Write;
 use std::sync::Arc;

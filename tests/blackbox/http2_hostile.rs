@@ -1,5 +1,5 @@
-//! Frames of HTTP/2 that no browser sends: what is malformed reaches no origin, and floods cost neither memory nor the
-//! other visitors their answers (RFC 9113 sections 8.1.1 and 10.5).
+//! Hostile HTTP/2 frames from clients: malformed requests reach no origin, and floods neither exhaust memory nor
+//! starve other clients (RFC 9113 sections 8.1.1 and 10.5).
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -28,7 +28,7 @@ pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// A block of fields, each as a literal that is not indexed (RFC 7541 section 6.2.2).
+/// A field block, each field as a literal without indexing (RFC 7541 section 6.2.2).
 pub fn block<N: AsRef<[u8]>, V: AsRef<[u8]>>(fields: &[(N, V)]) -> Vec<u8> {
     fn string(octets: &[u8]) -> Vec<u8> {
         let mut coded = match octets.len() {
@@ -61,7 +61,7 @@ pub fn get(path: &str) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// Kind, flags, stream and payload of the next frame; `None` at the end.
+/// Type, flags, stream and payload of the next frame. `None` at the end of the connection.
 pub fn next_frame(stream: &mut TcpStream) -> Option<(u8, u8, u32, Vec<u8>)> {
     let mut head = [0; 9];
     stream.read_exact(&mut head).ok()?;
@@ -72,7 +72,7 @@ pub fn next_frame(stream: &mut TcpStream) -> Option<(u8, u8, u32, Vec<u8>)> {
     Some((head[3], head[4], of, payload))
 }
 
-/// A connection of HTTP/2, hands shaken.
+/// An HTTP/2 connection after the connection preface.
 pub struct Connection(pub TcpStream);
 
 impl Connection {
@@ -84,7 +84,7 @@ impl Connection {
         Self(stream)
     }
 
-    /// Whether it was taken: a connection may be closed in the middle of a flood.
+    /// Whether the bytes were accepted: a connection may be closed in the middle of a flood.
     pub fn send(&mut self, octets: &[u8]) -> bool {
         self.0.write_all(octets).is_ok()
     }
@@ -93,13 +93,13 @@ impl Connection {
         next_frame(&mut self.0)
     }
 
-    /// Reads until the stream or the connection is ended by the proxy.
+    /// Reads until the proxy ends the stream or the connection.
     fn refused(&mut self, stream: u32, shown: &str) {
         loop {
             match self.next() {
                 None | Some((GOAWAY, ..)) => return,
                 Some((RST_STREAM, _, of, _)) if of == stream => return,
-                // Or an answer that says so, such as 400: the first octet of the block says which.
+                // Or an error response such as 400: the first byte of the block shows the status.
                 Some((HEADERS, _, of, payload)) if of == stream => {
                     // 0x88 is `:status 200` of the static table (RFC 7541, appendix A).
                     assert_ne!(payload.first(), Some(&0x88), "{shown}");
@@ -110,7 +110,7 @@ impl Connection {
         }
     }
 
-    /// The next frame; `Some(None)` if none begins within the read timeout, `None` at the end.
+    /// The next frame. `Some(None)` if none starts within the read timeout, `None` at the end of the connection.
     pub fn next_or_silence(&mut self) -> Option<Option<(u8, u8, u32, Vec<u8>)>> {
         match self.0.peek(&mut [0]) {
             Ok(0) => None,
@@ -120,7 +120,7 @@ impl Connection {
         }
     }
 
-    /// The status of the answer to a request: 200, 431, or 0 for any other.
+    /// The status of the response: 200, 431, or 0 for any other.
     fn status(&mut self, stream: u32) -> u16 {
         let head = self.answered(stream);
         match head.as_slice() {
@@ -131,7 +131,7 @@ impl Connection {
         }
     }
 
-    /// Waits for the head of an answer.
+    /// Waits for a response head.
     pub fn answered(&mut self, stream: u32) -> Vec<u8> {
         loop {
             match self.next() {
@@ -258,7 +258,8 @@ fn the_host_that_the_origin_is_told_is_the_authority_and_no_other() {
     assert_eq!(seen.field("host").as_deref(), Some("shop.example"));
 }
 
-/// Sends a flood until the proxy ends the connection or has taken so many frames, and asserts that it has not grown.
+/// Sends a flood until the proxy ends the connection or has accepted 20,000 messages. Asserts that other clients are
+/// served and that peak memory grows by less than 64 MiB.
 fn survives(proxy: &Proxy, what: &str, mut octets: impl FnMut(u32) -> Vec<u8>) {
     let before = proxy.peak_kib();
     let mut connection = Connection::open(proxy);
@@ -308,7 +309,7 @@ fn a_field_that_is_said_a_thousand_times_by_its_index_is_too_large() {
     let proxy = Proxy::start(&origin, "");
     let mut connection = Connection::open(&proxy);
     let mut fields = block(&get("/bomb"));
-    // A literal that goes to the table (RFC 7541 section 6.2.1), then its index over and over.
+    // A literal with incremental indexing (RFC 7541 section 6.2.1), then its index many times.
     fields.extend([0x40, 1, b'x', 0x7f, 0xa1, 0x1e]);
     fields.extend([b'y'; 4000]);
     fields.extend([0xbe; 4000]);
@@ -322,7 +323,7 @@ fn a_field_that_is_said_a_thousand_times_by_its_index_is_too_large() {
 fn more_cookies_than_a_browser_sends_are_rejected_before_any_is_read() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, "");
-    // One entry of the table, then references to it: the connection's table is what makes it cheap to send.
+    // One table entry, then references to it: the dynamic table makes the attack cheap.
     let bomb = |cell: &[u8], references: usize| {
         let value: Vec<u8> = cell.iter().copied().cycle().take(3900).collect();
         let mut fields = block(&get("/bomb"));

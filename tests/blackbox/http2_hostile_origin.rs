@@ -1,5 +1,5 @@
-//! An origin that speaks HTTP/2, and badly: it harms its own answer and no other, nothing passes around the filter, and nothing
-//! is kept without bounds (RFC 9113 sections 8.1.1, 8.2 and 10.5).
+//! A misbehaving HTTP/2 origin affects only its own response: nothing bypasses the filter, and memory is bounded
+//! (RFC 9113 sections 8.1.1, 8.2 and 10.5).
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -16,10 +16,11 @@ use crate::support::{Proxy, request};
 const ACK: u8 = 1;
 const PUSH_PROMISE: u8 = 5;
 
-/// What is sent for a request on this stream.
+/// The bytes sent for a request on this stream.
 type Answer = dyn Fn(u32) -> Vec<u8> + Send + Sync;
 
-/// Reads frames, and answers the first request of all its connections with these octets and the ones after it as an origin should.
+/// Reads frames. Answers the first request of all its connections with these bytes, and later ones like a correct
+/// origin.
 fn origin(answer: impl Fn(u32) -> Vec<u8> + Send + Sync + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -65,7 +66,7 @@ fn answered(stream: u32, head: &[(&str, &str)], body: &str) -> Vec<u8> {
     [fields(stream, head), frame(DATA, END_STREAM, stream, body.as_bytes())].concat()
 }
 
-/// Whatever the first request gets, it is no tracker's cookie and nothing made whole that was not; what follows is served.
+/// The first response contains no tracking cookie and is never completed falsely. Later requests are served.
 fn harms_itself(what: &str, answer: impl Fn(u32) -> Vec<u8> + Send + Sync + 'static) -> u16 {
     let upstream = format!("h2c://{}", origin(answer));
     let proxy = Proxy::start_with(&format!(
@@ -74,7 +75,7 @@ fn harms_itself(what: &str, answer: impl Fn(u32) -> Vec<u8> + Send + Sync + 'sta
     let before = proxy.memory_kib("VmRSS:");
     let mut visitor = proxy.visit();
     visitor.send(&request("GET", "/one", &[("Connection", "close")]));
-    // It may break off before its first octet.
+    // It may end before its first byte.
     let first = String::from_utf8_lossy(&visitor.closed()).into_owned();
     assert!(!first.contains("_ga"), "{what}: {first}");
     let status = first.split(' ').nth(1).map_or(0, |status| status.parse().unwrap());
@@ -152,10 +153,10 @@ fn frames_that_are_none_or_out_of_place_are_a_bad_gateway_and_a_new_connection()
     ] {
         assert_eq!(status, 502);
     }
-    // Nothing more is sent on the stream, so that its window does not matter; and nothing is an answer.
+    // Nothing more is sent on the stream, so its window is irrelevant, and there is no response.
     let widened = |stream| frame(WINDOW_UPDATE, 0, stream, &0x7fff_ffff_u32.to_be_bytes());
     assert_eq!(harms_itself("a window too large", move |stream| widened(stream).repeat(2)), 504);
-    // Here a request may be sent again: nothing of it has been done.
+    // This request may be retried: the origin has not processed it.
     harms_itself("a stream refused", |stream| frame(RST_STREAM, 0, stream, &7_u32.to_be_bytes()));
     harms_itself("goodbye", |_| frame(GOAWAY, 0, 0, &[0; 8]));
     harms_itself("an end", |_| Vec::new());
@@ -189,7 +190,7 @@ fn floods_from_an_origin_cost_neither_memory_nor_the_answers_after_them() {
         [begin, frame(CONTINUATION, 0, stream, &part).repeat(2_000)].concat()
     });
     harms_itself("a field said again by its index", |stream| {
-        // Kept once by the table, as a literal with indexing, and named by its index ever after (RFC 7541 section 6).
+        // Stored once in the table as a literal with indexing, then referenced by index (RFC 7541 section 6).
         let field = [&[0x40, 1, b'x', 127, 0x81, 0x1e][..], &[b'y'; 4_000]].concat();
         let bomb = [block(&[(":status", "200")]), field, vec![0xbe; 12_000]].concat();
         frame(HEADERS, END_HEADERS | END_STREAM, stream, &bomb)

@@ -1,4 +1,4 @@
-//! An HTTP/2 connection is used by its requests only.
+//! Idle timeout of HTTP/2 connections: only requests count as activity.
 
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use crate::support::{Origin, Proxy};
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const IDLE: Duration = Duration::from_millis(600);
 
-/// Sends a frame now and then until the connection ends, and returns how long that took. Acknowledges nothing.
+/// Sends a frame repeatedly until the connection ends, and returns its lifetime. Acknowledges nothing.
 fn lives(mut connection: Connection, sent: &[u8]) -> Duration {
     let since = Instant::now();
     connection.0.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
@@ -42,7 +42,7 @@ fn a_connection_without_requests_lives_as_long_as_timeouts_idle_whatever_its_fra
             let lived = lives(connection, sent);
             let what = format!("{} {used}: {lived:?}", sent.escape_ascii());
             assert!(lived > IDLE * 3 / 4, "{what}");
-            // A quarter more for a request that is on its way; the rest is for slow machines.
+            // A quarter is for a request in flight. The rest is for slow machines.
             assert!(lived < IDLE * 2, "{what}");
         }
     }

@@ -1,5 +1,5 @@
-//! An HTTP/2 upstream that has not processed a request, and says so, gets it again, whatever the method; one that is silent
-//! gets no other (RFC 9113 sections 6.7, 6.8 and 8.7).
+//! HTTP/2 retries: a request that the upstream reports as unprocessed is retried, whatever the method. A silent
+//! connection gets no further request (RFC 9113 sections 6.7, 6.8 and 8.7).
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
@@ -19,10 +19,10 @@ use crate::support::{Proxy, request};
 const ACK: u8 = 1;
 const REFUSED_STREAM: [u8; 4] = [0, 0, 0, 7];
 
-/// What an upstream has received of a request so far.
+/// The part of a request that an upstream has received.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Seen {
-    /// The number of the connection, from 0.
+    /// The index of the connection.
     connection: usize,
     stream: u32,
     body: String,
@@ -31,7 +31,7 @@ struct Seen {
 
 type Answer = Box<dyn Fn(&Seen) -> Vec<u8> + Send + Sync>;
 
-/// Answers what it sees of requests with frames, and tells of it.
+/// An upstream that answers requests with scripted frames, and reports the requests.
 struct Upstream {
     address: SocketAddr,
     seen: Mutex<Receiver<Seen>>,
@@ -62,14 +62,14 @@ impl Upstream {
         ))
     }
 
-    /// Waits until a PING has come on this connection.
+    /// Waits for a PING on this connection.
     fn wait_for_ping(&self, connection: usize) {
         let seen = self.seen.lock().unwrap();
         let ping = |seen: Seen| seen.connection == connection && seen.body == "PING";
         while !ping(seen.recv_timeout(Duration::from_secs(10)).unwrap()) {}
     }
 
-    /// Connection and body of each request that was received whole, so far.
+    /// Connection and body of each complete request so far.
     fn whole(&self) -> Vec<(usize, String)> {
         let seen = self.seen.lock().unwrap();
         seen.try_iter().filter(|seen| seen.ended).map(|seen| (seen.connection, seen.body)).collect()
@@ -83,7 +83,7 @@ fn serve(
     tell: &Sender<Seen>,
 ) -> Option<()> {
     stream.read_exact(&mut [0; 24]).ok()?;
-    // A window of 1 MiB for each stream, and for all of them.
+    // A window of 1 MiB for each stream and for the connection.
     let window = 1_u32 << 20;
     let settings = [&[0, 4][..], &window.to_be_bytes()].concat();
     stream.write_all(&frame(SETTINGS, 0, 0, &settings)).ok()?;
@@ -129,7 +129,7 @@ fn refused(seen: &Seen) -> Vec<u8> {
     frame(RST_STREAM, 0, seen.stream, &REFUSED_STREAM)
 }
 
-/// A GOAWAY after this stream.
+/// A GOAWAY with this last stream.
 fn goes_away(last: u32) -> Vec<u8> {
     frame(GOAWAY, 0, 0, &[last.to_be_bytes(), [0; 4]].concat())
 }
@@ -229,7 +229,7 @@ fn a_body_is_kept_up_to_64_kib_and_a_request_is_sent_three_times_on_new_connecti
 
 #[test]
 fn a_connection_gets_a_ping_after_a_timeout_and_no_other_request_until_it_answers() {
-    // The first connection is dead; on the second one a response is missing.
+    // The first connection is dead. On the second one a response is missing.
     let upstream = Upstream::start(|seen| match (seen.connection, seen.body.as_str()) {
         (0, _) | (_, "hangs") => Vec::new(),
         _ => good(seen),
@@ -245,7 +245,7 @@ fn a_connection_gets_a_ping_after_a_timeout_and_no_other_request_until_it_answer
     assert_eq!(connections, [1, 1, 1]);
     assert_eq!(status(&proxy, "POST", "hangs"), 504);
     upstream.wait_for_ping(1);
-    // Until the answer to the PING has been read, requests go elsewhere.
+    // Until the reply to the PING has been read, requests use other connections.
     let is_back = (0..1000).any(|_| {
         assert_eq!(status(&proxy, "GET", ""), 200);
         upstream.whole().last().is_some_and(|(connection, _)| *connection == 1)

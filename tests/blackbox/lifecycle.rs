@@ -1,4 +1,4 @@
-//! Start, drain, end.
+//! Startup, drain and exit.
 
 use std::io::Write;
 use std::sync::Mutex;
@@ -8,7 +8,7 @@ use crate::support::{Origin, PATIENCE, Proxy, Visitor, request, run};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
-/// An origin that answers when it is told to.
+/// An origin that answers on a signal.
 fn waiting() -> (Origin, mpsc::Sender<()>) {
     let (go, wait) = mpsc::channel();
     let wait = Mutex::new(wait);
@@ -30,7 +30,7 @@ fn a_drain_finishes_what_runs_takes_nothing_new_and_ends_with_0() {
         busy.send(&request("GET", "/", &[]));
         origin.next();
         proxy.signal(signal);
-        // The idle connection is closed at once: the drain has begun.
+        // The idle connection is closed immediately: the drain has started.
         assert_eq!(idle.closed(), b"");
         assert_eq!(proxy.admin("/readyz").0, 503);
         assert_eq!(proxy.admin("/livez").0, 200);
@@ -55,7 +55,7 @@ fn readiness_fails_before_the_listener_closes_and_who_still_comes_is_served() {
     assert_eq!(proxy.get("/", &[]).status, 200);
     assert!(since.elapsed() < std::time::Duration::from_secs(1), "it was asked in time");
     assert!(proxy.ended().success());
-    // A second signal is not made to wait.
+    // A second signal takes effect immediately.
     let mut proxy = Proxy::start(&origin, "timeouts.drain_delay = '1h'");
     proxy.signal("TERM");
     proxy.expect_log("draining after the delay");

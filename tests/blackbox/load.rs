@@ -1,5 +1,5 @@
-//! Many at once, more than there is room for, and visitors who are slow: who is let in is answered in time, the others are told when to
-//! come again, and it is over when the load is.
+//! Overload and slow clients: accepted requests are answered in time, and rejected ones get `Retry-After`. The
+//! proxy recovers when the load ends.
 
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
@@ -48,7 +48,7 @@ fn at_three_times_what_can_be_done_some_are_served_in_time_and_the_rest_is_told_
         thread::sleep(Duration::from_millis(20));
         stream.write_all(OK.as_bytes()).is_ok()
     });
-    // Eight at a time, twenty milliseconds each: four hundred a second.
+    // Eight concurrent requests of twenty milliseconds: four hundred per second.
     let proxy = Proxy::start(
         &origin,
         "[limits]\nconcurrent_requests = 8\nqueue = 8\nqueue_timeout = '200ms'",
@@ -88,7 +88,7 @@ fn at_three_times_what_can_be_done_some_are_served_in_time_and_the_rest_is_told_
     });
     let (served, refused) = (served.load(Relaxed), refused.load(Relaxed));
     assert!(refused > served, "{refused} refused, {served} served");
-    // The wait in the queue, the origin, and a machine that does other things too.
+    // The queue, the origin, and a busy machine.
     let slowest = *slowest.lock().unwrap();
     assert!(slowest < Duration::from_secs(2), "{slowest:?}");
     let began = Instant::now();

@@ -1,4 +1,4 @@
-//! Requests that come back to the proxy that sent them.
+//! Request loops: requests that return to the proxy that sent them.
 
 use std::net::TcpListener;
 
@@ -6,7 +6,7 @@ use crate::support::{Origin, Proxy, run};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
-/// A port that nothing listens on. Another program may take it before the test does: then the test fails to start.
+/// An unused port. If another program takes the port before the test does, the test fails to start.
 fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }

@@ -1,5 +1,5 @@
-//! The proxy from the outside: the real binary on port 0, a scripted origin behind it, raw sockets
-//! on both sides, over HTTP/1.1 and HTTP/2.
+//! Black-box tests: the real binary on port 0, a scripted origin, and raw sockets on both sides, over HTTP/1.1 and
+//! HTTP/2.
 
 #![allow(
     missing_docs,

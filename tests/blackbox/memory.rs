@@ -1,4 +1,4 @@
-//! Clients that read slowly: how much memory each of them holds, and that it is given back.
+//! Memory held by slow clients, and its release.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::http2_hostile::{
 use crate::support::{Origin, Proxy, request};
 
 const READERS: u64 = 64;
-/// A response that is larger than all buffers of the kernel.
+/// A response larger than all kernel buffers.
 const LENGTH: usize = 64 << 20;
 
 /// Polls until the condition holds.
@@ -23,7 +23,7 @@ fn wait_until(what: &str, holds: impl Fn() -> bool) {
     }
 }
 
-/// Opens clients that request a large response and read nothing of it. Returns how many KiB each of them holds at most.
+/// Opens clients that request a large response and read nothing. Returns the maximum KiB held per client.
 fn held_by<C>(open: impl Fn(&Proxy) -> C) -> u64 {
     let sent = Arc::new(AtomicU64::new(0));
     let counted = Arc::clone(&sent);

@@ -1,4 +1,4 @@
-//! What a name alone decides, and what it does not: wide patterns, companions, records of consent, suggestions.
+//! Classification by name alone, and its limits: wide patterns, companions, consent records, suggestions.
 
 use std::io::Write;
 
@@ -29,7 +29,7 @@ fn a_framework_session_passes_with_the_attributes_of_the_framework_and_a_tracker
         "a deletion keeps its effect whatever its attributes"
     );
     origin.next();
-    // Requests show no attributes. The same answer comes from a replica that has seen no response yet.
+    // Requests contain no attributes. A replica that has seen no response yet decides the same way.
     let replica = Proxy::start(&origin, "");
     for proxy in [&proxy, &replica] {
         let sent =
@@ -78,7 +78,7 @@ fn records_of_consent_pass_both_ways_and_are_never_deleted() {
     );
     assert!(deleted.iter().any(|line| line.starts_with("gdpr_uid=")), "{deleted:?}");
 
-    // A withdrawal clears what the site is known to set, but for them.
+    // A withdrawal deletes the known cookies of the site except these.
     let cookie = format!("{}; {cookie}", consent("analytics"));
     let fields = [
         ("Cookie", cookie.as_str()),
@@ -100,7 +100,7 @@ fn records_of_consent_pass_both_ways_and_are_never_deleted() {
     }
 }
 
-/// An application that logs somebody in by POST, and counts visits beside.
+/// An application that logs users in by POST, and also counts visits.
 fn application() -> Origin {
     Origin::scripted(|seen, stream| {
         let lines: &[&str] = match seen.line.as_str() {
@@ -157,7 +157,7 @@ fn what_a_login_sets_together_is_suggested_as_necessary_and_following_it_breaks_
         assert_eq!(suggested(name), category, "{name}");
     }
 
-    // Followed to the letter: all that the login needs passes without consent.
+    // With the suggested rules, everything that the login needs passes without consent.
     let proxy = Proxy::start(&origin, &rules);
     let mut visitor = proxy.visit();
     visitor.send(&request("POST", "/login", &[("Content-Length", "0")]));

@@ -1,10 +1,10 @@
-//! What operators see: log, metrics, health. Never a value.
+//! Log, metrics and health. They never contain a cookie value.
 
 use std::io::{BufRead, Write};
 
 use crate::support::{Origin, Proxy, Visitor, binary, consent, request};
 
-/// The admin listener answers for no other names.
+/// The admin listener answers requests for no other host names.
 const LOCAL: (&str, &str) = ("Host", "localhost");
 
 #[test]
@@ -92,7 +92,7 @@ fn the_admin_listener_answers_health_and_refuses_the_rest() {
     let mut visitor = crate::support::Visitor::connect(proxy.admin);
     visitor.send(&request("POST", "/metrics", &[LOCAL, ("Content-Length", "0")]));
     assert_eq!(visitor.reply("POST").status, 405);
-    // The public listener knows nothing of it.
+    // The public listener does not serve it.
     proxy.get("/metrics", &[]);
     assert_eq!(origin.next().line, "GET /metrics HTTP/1.1");
 }
@@ -146,7 +146,7 @@ fn a_reader_of_the_log_that_hangs_blocks_no_request() {
     let serving = log.by_ref().map(Result::unwrap).find(|line| line.contains("\"serving\""));
     let serving: serde_json::Value = serde_json::from_str(&serving.unwrap()).unwrap();
     let mut visitor = Visitor::connect(serving["http"].as_str().unwrap().parse().unwrap());
-    // From here on nobody reads: a pipe has room for 64 KiB.
+    // From here on the pipe is not read: it has a capacity of 64 KiB.
     let answered = (0..1500).all(|_| {
         visitor.send(&request("GET", "/", &[]));
         visitor.reply("GET").status == 502

@@ -1,4 +1,4 @@
-//! What operators do to a running proxy.
+//! Operation of a running proxy.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -70,7 +70,7 @@ fn the_admin_listener_answers_no_name_that_may_be_another_sites_and_no_page_of_a
         {
             assert_eq!(status(path, &[("Host", host)]), 200, "{path} {host}");
         }
-        // A name of the attacker's that resolves to this machine (DNS rebinding).
+        // A name of the attacker that resolves to this machine (DNS rebinding).
         for host in
             [&format!("evil.example:{port}"), "evil.example", "localhost.evil.example", "a;b"]
         {
@@ -91,7 +91,7 @@ fn the_admin_listener_answers_no_name_that_may_be_another_sites_and_no_page_of_a
     assert_eq!(put("evil.example", "http://evil.example"), 403);
     assert_eq!(put(&own, "http://evil.example"), 403);
     assert_eq!(proxy.admin("/log-level").1, "info\n");
-    // Health checks come by any name, or by none.
+    // Health checks are answered for any name, or for none.
     for path in ["/livez", "/readyz"] {
         assert_eq!(status(path, &[("Host", "balancer.example")]), 200, "{path}");
         assert_eq!(ask(&proxy, format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).status, 200);
@@ -118,7 +118,7 @@ fn a_token_that_can_be_guessed_and_an_open_listener_without_one_are_pointed_out(
     assert_eq!((code, error.as_str()), (0, ""));
 }
 
-/// A proxy whose private listener is at a path; it is ended when dropped.
+/// A proxy whose admin listener is a Unix socket. Killed on drop.
 struct AtPath(std::process::Child);
 
 impl Drop for AtPath {
@@ -158,7 +158,7 @@ fn the_private_listener_can_be_at_a_path_which_a_killed_process_leaves_behind() 
     socket.read_to_string(&mut text).unwrap();
     assert!(text.contains("consentry_build_info"), "{text}");
 
-    // While it runs nobody else gets the path.
+    // While it runs, no other process can bind the path.
     let mut second = start();
     let mut error = String::new();
     second.0.stderr.take().unwrap().read_to_string(&mut error).unwrap();
@@ -244,7 +244,7 @@ fn an_address_is_in_the_json_lines_where_it_is_asked_for() {
     assert_eq!(proxy.access().get("address"), None);
 }
 
-/// A proxy on the same port as others before it.
+/// A proxy that shares a port with earlier ones.
 fn version(origin: &Origin, port: u16) -> Proxy {
     Proxy::start_at(
         &format!("127.0.0.1:{port}"),
@@ -265,7 +265,7 @@ fn a_new_version_takes_over_the_port_and_no_request_fails() {
             std::thread::spawn(move || {
                 let mut kept: Option<Visitor> = None;
                 while !done.load(SeqCst) {
-                    // Half of them keep their connections until they are told to close.
+                    // Half of them keep their connections until the proxy closes them.
                     let mut visitor = kept.take().unwrap_or_else(|| Visitor::connect(address));
                     visitor.send(&request("GET", "/", &[]));
                     let reply = visitor.reply("GET");

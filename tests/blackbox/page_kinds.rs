@@ -1,4 +1,4 @@
-//! Pages of every kind, for every kind of request: whatever a browser may show or a script may use is guarded.
+//! HTML rewriting for every kind of page and request: whatever a browser displays or a script uses is guarded.
 
 use std::io::{Read, Write};
 
@@ -24,7 +24,7 @@ fn html(head: &str) -> Vec<u8> {
     )
 }
 
-/// Whether a page got the guard's script, and whether the tracker's is inert in it.
+/// Whether a page contains the guard's script, and whether the tracker's script is inert.
 fn guarded(reply: &Reply) -> (bool, bool) {
     let text = reply.text();
     assert_eq!(text.contains(INERT), !text.contains(TRACKER), "{text}");
@@ -45,7 +45,7 @@ fn html_is_inert_for_every_destination_and_only_pages_are_reused_as_pages() {
         (&[("Sec-Fetch-Dest", "iframe")], true, false),
         (&[("Sec-Fetch-Dest", "object")], true, false),
         (&[("Sec-Fetch-Dest", "embed")], true, false),
-        // What a service worker fetches to show it.
+        // A page fetched by a service worker.
         (&[("Sec-Fetch-Dest", "empty"), ("Upgrade-Insecure-Requests", "1")], true, true),
         (&[("Sec-Fetch-Dest", "empty"), ("Sec-Purpose", "prefetch")], false, false),
         (&[("Sec-Fetch-Dest", "empty"), ("Sec-Fetch-Mode", "cors")], false, false),
@@ -59,7 +59,7 @@ fn html_is_inert_for_every_destination_and_only_pages_are_reused_as_pages() {
         let vary = if banner { "Accept" } else { "Accept, Sec-Fetch-Dest" };
         let cache = if banner { "no-store, private" } else { "max-age=600, private, no-cache" };
         assert_eq!(control(&reply), (cache.to_owned(), vary.to_owned()), "{fields:?}");
-        // A copy of it must not be confirmed when the consent is another one.
+        // A cached copy must not be revalidated after the consent has changed.
         assert_eq!(reply.field("etag").is_some(), banner, "{fields:?}");
     }
 }
@@ -140,7 +140,7 @@ fn a_copy_is_confirmed_only_while_the_consent_is_the_same() {
         let seen = origin.next();
         assert_eq!((seen.field("if-none-match"), seen.field("if-modified-since")), (None, None));
     }
-    // What is no page keeps its own tag.
+    // A response that is not a page keeps its ETag.
     load(&proxy, "/", &[("Sec-Fetch-Dest", "empty"), ("If-None-Match", "\"a\"")]);
     assert_eq!(origin.next().field("if-none-match").as_deref(), Some("\"a\""));
     let unchanged = "HTTP/1.1 304 Not Modified\r\nETag: \"a\"\r\n\r\n";
@@ -272,7 +272,7 @@ fn a_page_in_a_coding_that_cannot_be_undone_is_not_shown_without_the_guard() {
     for (coding, body, status) in [
         ("gzip, gzip", gzip(&gzip(body.as_bytes())), 502),
         ("deflate", body.clone().into_bytes(), 502),
-        // The head of a gzip stream with a file name that never ends: it breaks behind the head, or before that is sent.
+        // A gzip header with an endless file name: the body fails after the head, or before it is sent.
         ("gzip", [b"\x1f\x8b\x08\x08\0\0\0\0\0\xff", &*vec![b'x'; 600_000]].concat(), 200),
         ("gzip", body.into_bytes(), 200),
     ] {

@@ -1,4 +1,4 @@
-//! What is changed in the origin's pages: the banner, the guard, foreign tags.
+//! HTML rewriting of the origin's pages: the banner, the guard, third-party tags.
 
 use crate::support::{Origin, Proxy, Reply, consent, request};
 
@@ -7,7 +7,7 @@ const HTML: &str =
 const BANNER: &str = "[banner]\nenabled = true\n";
 const GUARD: &str = "[page]\nguard = true\n";
 
-/// A page as the origin sends it, with these head lines.
+/// A page as sent by the origin, with these header lines.
 pub fn page(head: &str, body: &[u8]) -> Vec<u8> {
     let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n{head}\r\n", body.len());
     [head.as_bytes(), body].concat()
@@ -20,7 +20,7 @@ fn html() -> Vec<u8> {
     )
 }
 
-/// A browser's request for a page, with these fields besides.
+/// A browser's page request, with these additional fields.
 pub fn load(proxy: &Proxy, path: &str, fields: &[(&str, &str)]) -> Reply {
     let mut all = vec![
         ("Accept", "text/html"),
@@ -61,7 +61,7 @@ fn who_has_not_decided_gets_the_banner_as_the_first_thing_in_the_page() {
     assert_eq!(reply.field("etag").as_deref(), Some("W/\"a\""));
     assert_eq!(reply.field("cache-control").as_deref(), Some("no-store, private"));
     assert_eq!(reply.field("content-length"), None);
-    // The browser's copy is not what this visitor is to see.
+    // The browser's cached copy is not valid for this visitor.
     let seen = origin.next();
     assert_eq!((seen.field("if-none-match"), seen.field("if-modified-since")), (None, None));
     proxy.expect_metric("consentry_pages_total{site=\"default\",outcome=\"banner\"}", 1.0);
@@ -289,7 +289,7 @@ fn the_guard_stands_first_in_the_head_and_foreign_tags_without_consent_are_inert
     ] {
         assert!(text.contains(expected), "no {expected} in {text}");
     }
-    // With a decision there is no banner to keep out of caches; the consent may change.
+    // With a decision there is no banner to keep out of caches, but the consent may change.
     assert_eq!(reply.values("cache-control").join(", "), "private, no-cache");
     let none = load(&proxy, "/", &[]).text();
     assert!(
@@ -303,7 +303,7 @@ fn the_guard_stands_first_in_the_head_and_foreign_tags_without_consent_are_inert
             && none.contains("type=\"text/plain\""),
         "{none}"
     );
-    // Who granted everything gets the page as it is, but asks again before it is shown once more.
+    // With everything granted the page is unchanged, but must be revalidated before each use.
     let all = load(&proxy, "/", &[("Cookie", &crate::support::all()), ("If-None-Match", "\"x\"")]);
     assert_eq!(
         (all.text().as_str(), all.field("cache-control").unwrap().as_str()),

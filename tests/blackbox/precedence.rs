@@ -1,4 +1,4 @@
-//! Which of several values wins when a visitor's consent is read.
+//! Precedence of several values when the consent is read.
 
 use consentry::config::{self, Overrides};
 use consentry::consent::{Consent, ConsentReader, Reason, Signals};
@@ -7,7 +7,7 @@ use consentry::cookie::Cookies;
 const NOW: i64 = 1_795_500_000;
 const DAY: i64 = 24 * 60 * 60;
 
-/// What a header comes to, and the names of the categories that it grants.
+/// The consent in a header, and the names of the granted categories.
 fn read(toml: &str, header: &str) -> (Consent, String) {
     let toml = format!("{toml}\n[[site]]\nupstream = 'http://127.0.0.1:1'");
     let config = config::parse(&toml, None, &Overrides::default()).unwrap();
@@ -20,7 +20,7 @@ fn granted(toml: &str, header: &str) -> String {
     read(toml, header).1
 }
 
-/// Both orders of two cookies.
+/// Two cookies in both orders.
 fn orders(one: &str, two: &str) -> [String; 2] {
     [format!("{one}; {two}"), format!("{two}; {one}")]
 }
@@ -56,7 +56,7 @@ fn of_two_answers_on_a_service_in_one_cookie_the_last_counts() {
     }
 }
 
-/// Tools that list what is granted only: what is missing there was refused, and never follows the default.
+/// Tools that list only grants: a missing category was refused, and never follows the default.
 #[test]
 fn what_a_list_of_grants_leaves_out_is_refused_where_the_default_allows() {
     let borlabs = r#"{"consents":{"statistics":["matomo"]},"version":"1"}"#;

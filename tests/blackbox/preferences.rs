@@ -1,11 +1,11 @@
-//! The preference centre and the notice: pages without script, and the form that decides.
+//! The preference centre and the notice: pages without scripts, and the form for decisions.
 
 use crate::support::{Origin, Proxy, Reply, consent, request};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 const CENTRE: &str = "/.consentry/";
 
-/// Posts the form as a page of the site does, but for these fields.
+/// Posts the form like a page of the site, with these fields replaced.
 fn post(proxy: &Proxy, body: &str, fields: &[(&str, &str)]) -> Reply {
     let length = body.len().to_string();
     let mut all = vec![("Content-Length", length.as_str())];
@@ -84,7 +84,7 @@ fn the_page_shows_categories_cookies_and_the_state_without_script_in_less_than_3
 fn a_flood_of_invented_names_leaves_the_page_small() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, "");
-    // Every name that the catalogue knows exactly, sent by somebody who makes it up.
+    // Every exact name in the catalogue, sent by a client that forges them.
     let names = std::fs::read_to_string(concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/tests/data/cookie-names.txt"
@@ -113,7 +113,7 @@ fn accept_reject_and_save_set_the_cookie_and_send_the_visitor_back() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, "");
     let all = "functional+analytics+targeting+social";
-    // A refusal is kept for as long as browsers keep anything.
+    // A refusal is stored for the maximum lifetime of a cookie.
     let (half_a_year, as_long_as_possible) = (182 * 86_400, 400 * 86_400);
     for (form, granted, location, lifetime) in [
         ("choice=accept", all, "/.consentry/?saved=1&lang=en", half_a_year),
@@ -192,7 +192,7 @@ fn what_is_posted_from_elsewhere_or_is_no_form_is_refused_with_a_cause() {
     let mut visitor = proxy.visit();
     visitor.send(&request("POST", "/.consentry/notice", &[("Content-Length", "0")]));
     assert_eq!(visitor.reply("POST").status, 405);
-    // What is no path of the site is not linked to either.
+    // A value that is not a path of the site is not linked.
     let page = proxy.get("/.consentry/?return_to=//evil.example&lang=%22%3E%3Cb%3E", &[]).text();
     assert!(!page.contains("evil.example") && !page.contains("<b>\""), "{page}");
 }
@@ -279,7 +279,7 @@ fn a_site_has_its_own_texts_domain_and_prefix() {
     ));
     visitor.send(form.as_bytes());
     let lines = visitor.reply("POST").set_cookies();
-    // One left from before there was a domain would be held against the new one.
+    // A cookie from before the domain was configured would conflict with the new one.
     assert_eq!(lines[0], "consentry=; Path=/; Max-Age=0");
     assert!(
         lines[1].contains("~video~; HttpOnly; SameSite=Lax; Path=/; Domain=one.example; Max-Age="),
@@ -296,7 +296,7 @@ fn where_another_tool_decides_the_page_shows_the_state_and_has_no_form_to_send()
     assert_eq!(post(&proxy, "choice=accept", &[]).status, 404);
 }
 
-/// The `Set-Cookie` lines of other cookies than our own.
+/// The `Set-Cookie` lines of cookies other than consentry's own.
 fn others(reply: &Reply) -> Vec<String> {
     let lines = reply.set_cookies().into_iter();
     lines.filter(|line| !line.starts_with("consentry=")).collect()
@@ -328,11 +328,11 @@ fn a_withdrawal_deletes_cookies_wherever_they_live_at_once_and_clears_storage_wh
             "odd=; Max-Age=0; Path=/",
         ]
     );
-    // Once: the same choice again takes nothing away.
+    // Only once: repeating the decision deletes nothing.
     let after = consent("functional");
     let reply = post(&proxy, "choice=save&allow=functional", &[("Cookie", &after)]);
     assert_eq!((others(&reply).len(), reply.field("clear-site-data")), (0, None));
-    // More consent takes nothing away either; nor does a first refusal, where nothing was granted.
+    // More consent deletes nothing, nor does a first refusal, since nothing was granted before.
     for cookies in [after.as_str(), "x=1"] {
         let reply = post(&proxy, "choice=accept", &[("Cookie", cookies)]);
         assert_eq!((others(&reply).len(), reply.field("clear-site-data")), (0, None));
@@ -378,7 +378,7 @@ fn a_process_that_saw_nothing_deletes_at_each_prefix_of_the_withdrawals_and_the_
     lines.sort();
     let at = |path: &str| format!("uid=; Max-Age=0; Path={path}");
     assert_eq!(lines, ["/", "/shop", "/shop/"].map(at));
-    // Cookies of deeper paths are not sent with the withdrawal, and so the page that follows it deletes them.
+    // Cookies of deeper paths are not sent with the withdrawal. The next page load deletes them.
     let another = Proxy::start(&Origin::answering(OK), toml);
     let after = format!("{}; uid=1", consent(""));
     let fields = [("Cookie", &*after), ("Sec-Fetch-Mode", "navigate"), ("Host", "shop.example")];

@@ -1,17 +1,17 @@
-//! Cookies without a rule that are presumed strictly necessary, and those that are not.
+//! Unclassified cookies that are presumed strictly necessary, and those that are not.
 
 use crate::support::{Origin, Proxy, all, consent, request, run};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const NAVIGATE: (&str, &str) = ("Sec-Fetch-Mode", "navigate");
 
-/// What a browser sends after it got these `Set-Cookie` lines.
+/// The cookies that a browser sends after these `Set-Cookie` lines.
 fn jar(lines: &[String]) -> String {
     let pairs = lines.iter().filter_map(|line| line.split(';').next());
     pairs.collect::<Vec<_>>().join("; ")
 }
 
-/// The pairs of a `Cookie` field without those of our own.
+/// The pairs of a `Cookie` field, without consentry's own.
 fn foreign(cookie: Option<String>) -> Vec<String> {
     let cookie = cookie.unwrap_or_default();
     let pairs =
@@ -55,7 +55,7 @@ fn what_the_origin_sets_as_a_session_is_set_passes_both_ways_and_what_it_does_no
         "{list}"
     );
 
-    // Another process with no state of its own gives the same answer.
+    // Another process, which has no state, gives the same result.
     let other_origin = Origin::answering(OK);
     let replica = Proxy::start(&other_origin, "");
     let bad =

@@ -1,4 +1,4 @@
-//! Receipts in a SQLite file: written before the answer, kept over a kill, read by the command.
+//! Receipts in a SQLite file: written before the response, durable over a kill, read by the command.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -52,7 +52,7 @@ fn stored(folder: &Path) -> Vec<String> {
     ids.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
 }
 
-/// Posts the form; the status and the receipt's id in the cookie.
+/// Posts the form. Returns the status and the receipt id in the cookie.
 fn choose(proxy: &Proxy, form: &str, fields: &[(&str, &str)]) -> (u16, Option<String>) {
     let length = form.len().to_string();
     let mut all = vec![
@@ -73,7 +73,7 @@ fn choose(proxy: &Proxy, form: &str, fields: &[(&str, &str)]) -> (u16, Option<St
     (reply.status, id)
 }
 
-/// What the command prints, with a config of the same receipts.
+/// Runs a `receipts` command with the same receipt settings.
 fn command(folder: &Path, toml: &str, arguments: &[&str]) -> (i32, String, String) {
     let config = folder.join("consentry.toml");
     std::fs::write(&config, format!("{toml}[[site]]\nupstream = 'http://127.0.0.1:1'\n")).unwrap();
@@ -217,12 +217,12 @@ fn nothing_that_was_answered_is_lost_over_a_kill() {
 fn while_the_store_is_down_consent_works_and_receipts_wait_and_are_moved_when_it_is_back() {
     let folder = tempfile::tempdir().unwrap();
     let toml = settings(folder.path(), "spool_max = 3");
-    // A folder where the file should be: it cannot be opened.
+    // A directory in place of the file, which therefore cannot be opened.
     let store = folder.path().join("receipts.db");
     std::fs::create_dir(&store).unwrap();
     let origin = Origin::answering(OK);
     let mut proxy = Proxy::start(&origin, &toml);
-    // It is said before anybody decides.
+    // Reported before the first decision.
     proxy.expect_log("receipt store unavailable");
     assert!(proxy.admin("/readyz").1.contains("degraded"));
     let ids: Vec<_> = (0..3).map(|_| choose(&proxy, "choice=accept", &[]).1.unwrap()).collect();
@@ -233,12 +233,12 @@ fn while_the_store_is_down_consent_works_and_receipts_wait_and_are_moved_when_it
     );
     proxy.expect_metric("consentry_receipts_total{result=\"spooled\"}", 3.0);
     assert_eq!(proxy.metric("consentry_receipts_waiting"), 3.0);
-    // The spool is full: a choice without a receipt is not confirmed.
+    // The spool is full: a decision without a receipt is not confirmed.
     assert_eq!(choose(&proxy, "choice=accept", &[]), (503, None));
     proxy.expect_metric("consentry_receipts_total{result=\"refused\"}", 1.0);
     let (_, shown, _) = command(folder.path(), &toml, &["show", &ids[1]]);
     assert!(shown.contains(&ids[1]), "what waits is shown too");
-    // What waits survives a kill, and is moved by the next process.
+    // The spool survives a kill, and the next process moves it to the store.
     proxy.signal("KILL");
     proxy.ended();
     std::fs::remove_dir(&store).unwrap();
@@ -377,7 +377,7 @@ fn a_receipt_is_erased_by_its_id_from_the_store_and_from_every_spool() {
     assert_eq!(command(folder.path(), &toml, &["erase", "soon"]).0, 2);
     proxy.signal("TERM");
     proxy.ended();
-    // In the spool of this process, and in one that the command cannot see.
+    // In the spool of this process, and in a spool that the command cannot access.
     let (here, elsewhere) = ("0".repeat(32), "1".repeat(32));
     let path = folder.path().join("spool");
     let mut spool = Sqlite::open(&path, Durability::Batch).unwrap();

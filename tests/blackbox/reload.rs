@@ -1,4 +1,4 @@
-//! Another config while visitors are served: all of it or nothing, and no request fails by it.
+//! Config reloads under load: all or nothing, and no failed request.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ fn toml(origin: &Origin, more: &str) -> String {
     format!("{more}\n[[site]]\nname = 'shop'\nupstream = '{}'\n", origin.url())
 }
 
-/// The names of the cookies that a visitor without a decision gets.
+/// The names of the cookies that a visitor without a decision receives.
 fn names(proxy: &Proxy) -> Vec<String> {
     let lines = proxy.get("/", &[]).set_cookies();
     lines.iter().map(|line| line.split('=').next().unwrap().to_owned()).collect()
@@ -30,7 +30,7 @@ fn a_hangup_puts_the_new_config_in_force_and_what_was_counted_goes_on() {
     assert_eq!(names(&proxy), ["own", "sid"]);
     proxy.expect_metric(stripped, 2.0);
     proxy.expect_metric("consentry_requests_total{site=\"shop\",code=\"2xx\"}", 2.0);
-    // The connection to the origin is the same, and what passed by is known still.
+    // The upstream connection and the inventory are kept.
     proxy.expect_metric("consentry_upstream_connections_total", 1.0);
     let inventory: serde_json::Value = serde_json::from_str(&proxy.admin("/inventory").1).unwrap();
     let cookies = inventory["shop"]["cookies"].as_array().unwrap();
@@ -50,7 +50,7 @@ fn with_anything_wrong_the_config_before_stays_in_force_and_that_is_said_until_i
     let wrong = "mode = 'observe'\nunclassified = 'perhaps'\n[consent]\nmax_age_days = 0\n";
     proxy.rewrite(&toml(&origin, wrong));
     proxy.signal("HUP");
-    // The change of the file may be noticed before the signal, so that it is read twice.
+    // The file change may be noticed before the signal, so that the file is read twice.
     let since = std::time::Instant::now();
     while proxy.metric(FAILED) == 0.0 {
         assert!(since.elapsed() < PATIENCE, "{}", proxy.log());
@@ -64,7 +64,7 @@ fn with_anything_wrong_the_config_before_stays_in_force_and_that_is_said_until_i
         (status, ready.as_str()),
         (200, "ready, degraded: the config could not be reloaded, the one before is in force\n")
     );
-    // Nobody has to say that it is mended.
+    // The corrected file needs no signal.
     proxy.rewrite(&toml(&origin, "mode = 'observe'\n"));
     proxy.expect_metric(DONE, 1.0);
     assert_eq!(names(&proxy), ["_ga", "sid"]);
@@ -83,7 +83,7 @@ fn files_that_change_are_noticed_also_where_a_link_is_swapped() {
     };
     rules("one", "[[cookie]]\nname = 'own'\ncategory = 'targeting'\n");
     rules("two", "[[cookie]]\nname = 'own'\ncategory = 'necessary'\n");
-    // As Kubernetes swaps a ConfigMap: a link to a folder, replaced at once.
+    // Like a ConfigMap update in Kubernetes: a symbolic link to a directory, replaced atomically.
     let link = |to: &str| {
         let (new, data) = (folder.path().join("new"), folder.path().join("data"));
         std::os::unix::fs::symlink(folder.path().join(to), &new).unwrap();
@@ -122,7 +122,7 @@ fn a_request_under_way_keeps_the_config_that_it_began_with() {
     assert_eq!(names(&proxy), ["_ga"], "who comes now is only observed");
     let_go.send(()).unwrap();
     assert!(visitor.reply("GET").set_cookies().is_empty());
-    // Counted once each, under the mode that it had.
+    // Each counted once, under its mode.
     proxy.expect_metric("consentry_requests_total{site=\"shop\",code=\"2xx\"}", 2.0);
 }
 
@@ -158,13 +158,13 @@ fn no_request_fails_during_a_hundred_reloads() {
     visitors.into_iter().for_each(|visitor| visitor.join().unwrap());
     let answered = answered.load(Relaxed);
     assert!(answered > 100, "{answered}");
-    // And none was counted twice, or not at all.
+    // Each request was counted exactly once.
     proxy.expect_metric("consentry_requests_total{site=\"shop\",code=\"2xx\"}", answered as f64);
 }
 
 #[test]
 fn what_is_known_of_an_upstream_outlives_a_new_weight_and_new_settings_of_tls() {
-    // Nobody listens there: requests find that out once.
+    // Nothing listens at this address. Only the first request finds out.
     let dead = refusing();
     let origin = Origin::answering("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nb");
     for (scheme, before, after) in [
@@ -193,13 +193,13 @@ fn what_is_known_of_an_upstream_outlives_a_new_weight_and_new_settings_of_tls() 
         };
         let known = next_pause(0);
         proxy.reload(&site(2, after));
-        // It is longer after each refusal in a row.
+        // The backoff grows with each consecutive refusal.
         let expected: Vec<_> = (0..=known.len()).map(|count| 1 << count).collect();
         assert_eq!(next_pause(known.len()), expected, "{scheme}");
     }
 }
 
-/// For how long the only dead upstream was left alone each time, in seconds.
+/// The ejection times of the only upstream, in seconds.
 fn pauses(proxy: &Proxy) -> Vec<u64> {
     let log = proxy.log();
     let pause = |line: &str| line.split_once("\"pause\":\"")?.1.split('s').next()?.parse().ok();

@@ -1,4 +1,4 @@
-//! What a reload changes and what it carries over, setting by setting.
+//! Reload of each setting: changed values and kept state.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -19,7 +19,7 @@ use crate::support::{Origin, PATIENCE, Proxy, Visitor, request};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
-/// Puts another config in force, without the built-in catalogue where it names none.
+/// Activates another config, without the built-in catalogue unless the config sets one.
 fn reload(proxy: &Proxy, toml: &str) {
     let catalogue = if toml.contains("catalogue =") { "" } else { "catalogue = []\n" };
     proxy.reload(&format!("{catalogue}{toml}"));
@@ -32,7 +32,7 @@ fn site(origin: &Origin, more: &str) -> String {
     )
 }
 
-/// The answer on a new connection that begins with these bytes.
+/// The status on a new connection that starts with these bytes.
 fn answer(proxy: &Proxy, begin: &str, fields: &[(&str, &str)]) -> Option<u16> {
     let mut visitor = proxy.visit();
     visitor.send(begin.as_bytes());
@@ -67,7 +67,7 @@ fn settings_of_all_sites_count_for_requests_after_a_reload_and_no_longer_after_t
     let proxied = "PROXY TCP4 203.0.113.7 10.0.0.1 12345 80\r\n";
     type Probe<'a> = &'a dyn Fn() -> bool;
     let probes: [(&str, Probe<'_>); 8] = [
-        // Under this one the other requests have no answer.
+        // With this setting the other requests get no response.
         ("listen.proxy_protocol = true", &|| answer(&proxy, proxied, &[]) == Some(200)),
         ("limits.header_fields = 20", &|| proxy.get("/", &many).status == 431),
         ("limits.cookies = 50", &|| proxy.get("/", &[("Cookie", &cookies)]).status == 431),
@@ -87,7 +87,7 @@ fn settings_of_all_sites_count_for_requests_after_a_reload_and_no_longer_after_t
         let before = index.checked_sub(1).map(|before| probes[before]);
         assert!(!before.is_some_and(|(_, held)| held()), "{toml}");
     }
-    // A silent origin is awaited for a minute by default.
+    // By default the timeout for a silent origin is one minute.
     reload(&proxy, &site(&origin, "timeouts.first_byte = '50ms'"));
     assert_eq!(proxy.get("/silent", &[]).status, 504);
     assert_eq!(holding(), [""; 0]);
@@ -174,7 +174,7 @@ fn a_loop_is_reported_once_for_each_config() {
         for _ in 0..3 {
             assert_eq!(proxy.get("/", &[("Via", "1.1 consentry")]).status, 508);
         }
-        // The next line of the log comes after it.
+        // The next log line is written after it.
         reload(&proxy, &site(&origin, ""));
         let lines = || proxy.log().matches("config reloaded").count();
         let since = Instant::now();
@@ -190,7 +190,7 @@ fn a_loop_is_reported_once_for_each_config() {
     }
 }
 
-/// A certificate for `127.0.0.1` and `shop.example` in a folder.
+/// A certificate for `127.0.0.1` and `shop.example`, in a directory.
 struct Made {
     certificate: CertificateDer<'static>,
     key: PrivateKeyDer<'static>,
@@ -212,7 +212,7 @@ fn made(folder: &Path, name: &str) -> Made {
     }
 }
 
-/// The certificate that a new connection is shown.
+/// The certificate presented to a new connection.
 fn shown(proxy: &Proxy, trusted: &[&Made]) -> CertificateDer<'static> {
     let mut roots = RootCertStore::empty();
     trusted.iter().for_each(|made| roots.add(made.certificate.clone()).unwrap());
@@ -261,8 +261,8 @@ fn of_two_certificates_for_a_name_the_first_is_shown_and_a_reload_changes_which_
     assert!(shown(&proxy, &[&one, &two]) == two.certificate, "its socket stays open");
 }
 
-/// An origin of HTTPS that keeps its connections if it is said so: how many it has accepted, and how many of them with the
-/// session of an earlier one.
+/// An HTTPS origin with optional keep-alive. Counts the accepted connections, and those that resumed an earlier
+/// session.
 fn https_origin(made: &Made, keeps: bool) -> (SocketAddr, Arc<AtomicUsize>, Arc<AtomicUsize>) {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ServerConfig::builder_with_provider(provider)

@@ -1,4 +1,4 @@
-//! What RFC 9110 and RFC 9112 demand of an intermediary, by section: both sides as bytes.
+//! Requirements of RFC 9110 and RFC 9112 for intermediaries, by section, with raw bytes on both sides.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -8,7 +8,7 @@ use crate::support::{Origin, Proxy, request};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
-/// Sends bytes on a connection of their own; returns the status of the reply.
+/// Sends bytes on a new connection and returns the status of the reply.
 fn status(proxy: &Proxy, bytes: &[u8]) -> u16 {
     let mut visitor = proxy.visit();
     visitor.send(bytes);
@@ -106,7 +106,7 @@ fn odd_bytes_in_fields_pass_as_they_came() {
 
 #[test]
 fn bodies_end_where_section_6_3_says() {
-    // With both fields the coding counts, and the connection is not used again.
+    // With both fields the transfer coding counts, and the connection is not reused.
     let both = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n3\r\ndef\r\n0\r\n\r\n";
     let origin = Origin::answering(both);
     let proxy = Proxy::start(&origin, "workers = 1");
@@ -174,7 +174,7 @@ fn a_client_that_has_closed_its_side_gets_its_answers() {
         visitor.finish_sending();
         let answers = String::from_utf8(visitor.closed()).unwrap();
         assert_eq!(answers.matches("\r\n\r\nok").count(), requests, "{answers}");
-        // Only after the last one the connection ends.
+        // The connection closes only after the last response.
         assert_eq!(answers.matches("connection: close").count(), 1);
         assert!(answers.find("connection: close") > answers.rfind("HTTP/1.1 200"));
     }

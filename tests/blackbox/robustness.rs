@@ -1,4 +1,4 @@
-//! Malformed requests are refused and never forwarded; failing upstreams are said to have failed.
+//! Malformed requests are rejected and never forwarded. Upstream failures are reported as such.
 
 use std::io::Write;
 
@@ -48,7 +48,7 @@ fn a_request_with_both_length_and_chunks_cannot_smuggle_another() {
         b"POST /one HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n\
           0\r\n\r\nGET /two HTTP/1.1\r\nHost: a\r\n\r\n",
     );
-    // Refused, or taken as chunked and the connection closed: never two requests.
+    // Rejected, or parsed as chunked and the connection closed: never two requests.
     let _ = visitor.closed();
     if !origin.saw_nothing() {
         assert!(origin.saw_nothing(), "the second request went through");
@@ -143,7 +143,7 @@ fn a_body_that_nobody_reads_is_never_taken_for_the_next_request() {
     let proxy = Proxy::start(&origin, toml);
     let inner = request("GET", "/smuggled", &[]);
     let length = inner.len().to_string();
-    // A beacon that is answered in the origin's stead, a body that is too large, a path of our own, a host that is none.
+    // A blocked beacon, a body that is too large, a path of consentry's own, and an invalid host.
     let by_length = [("Content-Length", length.as_str())];
     let heads = [
         request("POST", "/track", &by_length),
@@ -228,7 +228,7 @@ fn a_body_that_breaks_off_at_the_upstream_breaks_off_at_the_visitor() {
 #[test]
 fn an_answer_before_the_request_has_ended_reaches_the_visitor() {
     let origin = Origin::scripted(|_, _| false);
-    // The origin reads only heads here: it answers a long upload at once.
+    // The origin reads only heads here, so it answers a long upload immediately.
     let early = Origin::scripted(|_, stream| {
         let _ = stream.write_all(
             b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\nConnection: close\r\n\r\nbig",
@@ -238,7 +238,7 @@ fn an_answer_before_the_request_has_ended_reaches_the_visitor() {
     drop(origin);
     let proxy = Proxy::start(&early, "");
     let mut visitor = proxy.visit();
-    // Chunked, so that the scripted origin sees the end of the body before it answers.
+    // Chunked, so that the scripted origin reads the end of the body before it answers.
     visitor.send(&request("POST", "/", &[("Transfer-Encoding", "chunked")]));
     visitor.send(b"3\r\nabc\r\n0\r\n\r\n");
     assert_eq!(visitor.reply("POST").text(), "big");
@@ -247,7 +247,7 @@ fn an_answer_before_the_request_has_ended_reaches_the_visitor() {
 #[test]
 fn an_upstream_that_takes_no_connections_is_left_alone_while_there_are_others() {
     let origin = Origin::answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
-    // Bound, so that nobody else gets the port, and not listened on.
+    // Bound, so that no other program gets the port, but not listening.
     let dead = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     dead.bind(&"127.0.0.1:0".parse::<std::net::SocketAddr>().unwrap().into()).unwrap();
     let port = dead.local_addr().unwrap().as_socket().unwrap().port();
@@ -260,7 +260,7 @@ fn an_upstream_that_takes_no_connections_is_left_alone_while_there_are_others() 
     }
     proxy.expect_log("ejected");
     assert_eq!(proxy.log().matches("ejected").count(), 1, "{}", proxy.log());
-    // Alone it is tried all the same.
+    // The only upstream is tried nevertheless.
     let only = Proxy::start_with(&format!("[[site]]\nupstream = 'http://127.0.0.1:{port}'\n"));
     for _ in 0..3 {
         assert_eq!(only.get("/", &[]).status, 502);

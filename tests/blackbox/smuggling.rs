@@ -1,15 +1,15 @@
-//! No octets of a visitor are one request here and another one for the origin: what is ambiguous is refused, what is not is
-//! written anew, and what follows it on the connection is the next request and nothing else.
+//! Request smuggling: the origin sees the same requests as consentry. Ambiguous bytes are rejected, and unambiguous
+//! ones are serialized again. The bytes that follow are the next request.
 
 use crate::support::{Origin, Proxy};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
-/// Sends octets, and asserts that none of them reaches the origin and that the connection ends.
+/// Sends bytes. Asserts that none of them reaches the origin and that the connection is closed.
 fn refused(proxy: &Proxy, origin: &Origin, octets: &[u8]) {
     let mut visitor = proxy.visit();
     visitor.send(octets);
-    // Some are refused only when no more can come.
+    // Some are rejected only at the end of input.
     visitor.finish_sending();
     let answer = visitor.closed();
     let status = answer.get(9..12).unwrap_or_default();
@@ -84,7 +84,7 @@ fn codings_that_are_not_chunked_alone_are_refused() {
 
 #[test]
 fn with_chunks_and_a_length_the_chunks_count_and_the_connection_ends() {
-    // RFC 9112 section 6.3: it may be taken so, if nothing behind it is.
+    // RFC 9112 section 6.3 allows this interpretation if the connection is not reused.
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, "");
     for fields in [
@@ -129,7 +129,7 @@ fn chunks_that_are_not_as_they_should_be_end_the_request() {
         visitor.finish_sending();
         let answer = visitor.closed();
         assert!(answer.starts_with(b"HTTP/1.1 400"), "{}", answer.escape_ascii());
-        // Its head may have gone on; a second request has not, nor has the first come to an end.
+        // Its head may have been forwarded. The body is incomplete, and no second request was forwarded.
         assert!(origin.saw_nothing(), "{}", chunks.escape_debug());
     }
     proxy.expect_metric("consentry_errors_total{kind=\"bad_request\"}", 10.0);

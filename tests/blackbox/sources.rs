@@ -1,4 +1,4 @@
-//! Real consent cookies through `consentry consent`, one line of samples after the other.
+//! Real consent cookies through `consentry consent`, one sample per line.
 
 use std::fmt::Write;
 
@@ -75,7 +75,7 @@ fn every_sample_of_a_consent_cookie_is_read_as_its_tool_means_it() {
     assert!(read > 170, "{read}");
 }
 
-/// What a tool refuses is refused also where the default allows: it never follows the default.
+/// Refusals in a tool's cookie also count if the default allows: they never follow the default.
 #[test]
 fn what_a_sample_refuses_is_refused_where_the_default_allows_and_its_grants_are_granted() {
     use consentry::config::{self, Overrides};
@@ -96,8 +96,8 @@ fn what_a_sample_refuses_is_refused_where_the_default_allows_and_its_grants_are_
     }
 }
 
-/// Whatever is cut off or changed in a cookie, it never grants more than the whole one does, except where
-/// the change itself says so: a cut never does.
+/// A truncated or modified cookie never grants more than the whole one, unless the modification itself contains the
+/// grant. Truncation never does.
 #[test]
 fn a_cookie_that_was_cut_never_grants_what_the_whole_one_refuses() {
     use consentry::config::{self, Overrides};
@@ -105,7 +105,7 @@ fn a_cookie_that_was_cut_never_grants_what_the_whole_one_refuses() {
     use consentry::cookie::Cookies;
     for line in SAMPLES.lines() {
         let sample: serde_json::Value = serde_json::from_str(line).unwrap();
-        // The first half of a sample with repeated answers is a whole cookie of its own.
+        // The first half of a sample with repeated answers is a complete cookie.
         if sample["default"] == "allow" || sample["cut_is_whole"] == true {
             continue;
         }
@@ -116,7 +116,7 @@ fn a_cookie_that_was_cut_never_grants_what_the_whole_one_refuses() {
             reader.read(&Cookies::new([header.as_bytes()]), Signals::default(), None, 1_796_083_200)
         };
         let whole = read(header);
-        // Samples without a decision may hold one in their beginning, by hand.
+        // Samples without a decision may contain one in their prefix.
         if !whole.is_decided() || header.matches(';').count() > 0 {
             continue;
         }
@@ -135,7 +135,7 @@ fn a_cookie_that_was_cut_never_grants_what_the_whole_one_refuses() {
 proptest::proptest! {
     #![proptest_config(proptest::prelude::ProptestConfig::with_cases(2000))]
 
-    /// Whatever is done to a sample, reading it does not fail, and nothing but the text itself grants.
+    /// Reading a modified sample never fails, and only the text itself grants.
     #[test]
     fn a_cookie_that_was_mangled_never_makes_the_readers_panic(
         line in 0..SAMPLES.lines().count(), at in 0..600_usize, cut in 0..12_usize, put in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..12),
@@ -195,14 +195,14 @@ fn a_rule_that_names_a_vendor_wants_consent_to_the_vendor_where_a_tc_string_deci
     }
     let in_gpp = format!("__gpp=DBABMA~{}", only_755.replace(".YAAAAAAAAAAA", ""));
     assert_eq!(passing(&in_gpp), "v755 needed plain");
-    // Another source knows no vendors: the category decides.
+    // Other sources have no vendors, so the category decides.
     let native = "consentry=1~1795500000~2018-05-25~functional+analytics+targeting~";
     assert_eq!(passing(native), "v755 v2 v24 needed plain");
     assert_eq!(passing(""), "needed");
-    // Two strings: what one of them refuses is refused.
+    // With two strings, a refusal in one of them counts.
     let both = format!("euconsent-v2={only_755}; euconsent-v2={bits}");
     assert_eq!(passing(&both), "needed plain");
-    // A vendor section that was cut off says nothing that could be relied on.
+    // A truncated vendor section is not evidence of consent.
     let cut = only_755.split('.').next().unwrap();
     assert_eq!(passing(&format!("euconsent-v2={}", &cut[..cut.len() - 10])), "needed");
 }

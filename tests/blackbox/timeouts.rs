@@ -1,4 +1,4 @@
-//! Nobody is waited for without end. The timeouts are set short; no test sleeps.
+//! Timeouts: every wait is bounded. The timeouts are short, and no test sleeps.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -59,7 +59,7 @@ fn a_slow_upload_is_not_the_upstreams_fault_and_may_take_longer_than_its_first_o
     let proxy = Proxy::start(&origin, "timeouts.first_byte = '150ms'\ntimeouts.idle = '10s'");
     let mut visitor = proxy.visit();
     visitor.send(&request("POST", "/", &[("Content-Length", "6")]));
-    // Six octets, 100 ms apart by the visitor's own read timeout: longer than first_byte in all.
+    // Six bytes, 100 ms apart by the client's own read timeout: longer than first_byte in total.
     visitor.stream.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
     for _ in 0..6 {
         assert!(visitor.stream.peek(&mut [0]).is_err(), "nothing is answered yet");
@@ -83,7 +83,7 @@ fn an_upload_that_stalls_is_a_request_timeout() {
 
 #[test]
 fn an_upstream_that_does_not_take_the_connection_is_a_gateway_timeout() {
-    // A queue of one that is full: further attempts get no answer.
+    // A full accept queue of one: further connection attempts get no reply.
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     socket.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
     socket.listen(0).unwrap();

@@ -1,4 +1,5 @@
-//! The rest of a request body is never read as a request, whatever answered early and however late it arrives.
+//! Unread request bodies: the rest of a body is never parsed as a request, whatever answered early and however late
+//! it arrives.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -12,7 +13,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use crate::support::{PATIENCE, Proxy, refusing};
 
-/// Several times as long as a client connection has to be quiet before the proxy reduces it to its socket.
+/// Several times the idle time after which the proxy reduces a client connection to its socket.
 const LONG_QUIET: Duration = Duration::from_millis(400);
 
 const SMUGGLED: &[u8] = b"GET /smuggled HTTP/1.1\r\nHost: shop.example\r\n\r\n";
@@ -65,13 +66,13 @@ impl EarlyOrigin {
         }
     }
 
-    /// The request lines that the proxy sent, in any connection.
+    /// The request lines sent by the proxy, on any connection.
     fn requests(&self) -> Vec<String> {
         let all = self.received.lock().unwrap();
         let mut lines = Vec::new();
         for connection in all.iter() {
             let text = String::from_utf8_lossy(connection).into_owned();
-            // A request line of the proxy's is followed by fields with a Via among them.
+            // A request line written by the proxy is followed by fields that include Via.
             let mut rest = text.as_str();
             while let Some(end) = rest.find("\r\n\r\n") {
                 let head = &rest[..end];
@@ -131,7 +132,8 @@ fn connect(proxy: &Proxy, trusted: Option<&CertificateDer<'static>>) -> Box<dyn 
     Box::new(StreamOwned::new(ClientConnection::new(Arc::new(config), name).unwrap(), stream))
 }
 
-/// Reads until the connection ends or nothing has arrived for a long while: the bytes, and whether the connection is open.
+/// Reads until the connection ends or is silent for a long time. Returns the bytes, and whether the connection is
+/// open.
 fn read(stream: &mut dyn Stream) -> (Vec<u8>, bool) {
     let mut bytes = Vec::new();
     let mut chunk = [0; 16 * 1024];
@@ -156,7 +158,7 @@ fn statuses(bytes: &[u8]) -> Vec<String> {
 fn bytes_of_an_unread_body_are_never_a_request() {
     let origin = EarlyOrigin::start();
     let (proxy, certificate, _folder) = proxy(&origin);
-    // Request line and host, and the status of the early answer.
+    // Request line and host, and the status of the early response.
     let early = [
         ("POST /matomo.php HTTP/1.1", "shop.example", "204"),
         ("GET /matomo.php?idsite=1 HTTP/1.1", "shop.example", "204"),
@@ -203,14 +205,14 @@ fn bytes_of_an_unread_body_are_never_a_request() {
                 let (answer, mut open) = read(&mut *stream);
                 let first = statuses(&answer);
                 let last = first.last().cloned().unwrap_or_default();
-                // Errors that end the connection at once can lose their page to a reset.
+                // Errors that close the connection immediately can lose their page to a reset.
                 assert!(last.starts_with(status) || !open, "{head}: {first:?}");
                 for _ in 0..3 {
                     if open && stream.write_all(SMUGGLED).is_ok() {
                         let more;
                         (more, open) = read(&mut *stream);
                         let more = statuses(&more);
-                        // 400: bytes that are no chunk size.
+                        // 400: the bytes are not a valid chunk size.
                         assert!(
                             more.iter().all(|status| status.starts_with("400")),
                             "{head}: the rest of the body got {more:?}"

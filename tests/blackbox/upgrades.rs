@@ -1,4 +1,4 @@
-//! WebSocket and other upgrades: the 101 passes the filter, then octets both ways.
+//! WebSocket and other upgrades: the 101 response passes the filter, then bytes pass in both directions.
 
 use std::io::{Read, Write};
 

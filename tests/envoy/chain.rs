@@ -4,7 +4,7 @@ use crate::support::{Envoy, Origin, PATIENCE, Proxy, Reply, Visitor, request};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nSet-Cookie: _ga=1\r\nContent-Length: 2\r\n\r\nok";
 const EXT_PROC: &str = "                  - name: envoy.filters.http.ext_proc\n";
-/// Answers preflights, health checks, denied paths, and every fourth request itself.
+/// Filters that answer preflights, health checks, denied paths and every fourth request themselves.
 const LOCAL_REPLIES: &str = r#"                  - name: envoy.filters.http.cors
                     typed_config: { "@type": type.googleapis.com/envoy.extensions.filters.http.cors.v3.Cors }
                   - name: envoy.filters.http.health_check
@@ -122,7 +122,7 @@ fn modes_that_would_pass_responses_unfiltered_are_refused_with_one_log_line() {
     for (from, to, refused) in [
         ("response_header_mode: SEND", "response_header_mode: SKIP", true),
         ("response_body_mode: NONE", "response_body_mode: FULL_DUPLEX_STREAMED", true),
-        // Envoy ignores every answer.
+        // Envoy ignores every answer of the processor.
         ("message_timeout: 1s", observed, false),
     ] {
         let origin = Origin::answering(OK);
@@ -140,7 +140,7 @@ fn modes_that_would_pass_responses_unfiltered_are_refused_with_one_log_line() {
             passed += 1;
             assert!(since.elapsed() < PATIENCE, "{to}: {}", processor.log());
         }
-        // Only of skipped headers the processor learns by the streams that end.
+        // The processor notices skipped headers only by streams that end early.
         assert!(passed <= if to.contains("SKIP") { 20 } else { 0 }, "{to}: {passed}");
         get(&envoy, "GET", "/", &[]);
         processor.expect_log("unsupported processing mode");

@@ -1,5 +1,5 @@
-//! Some hundred odd requests and responses, through the proxy and through Envoy with the processor: both are the same, but
-//! for the list in `docs/envoy.md`.
+//! About a hundred unusual requests and responses, through the proxy and through Envoy with the processor. The
+//! results are equal, apart from the list in `docs/envoy.md`.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -39,7 +39,7 @@ fn envoy_with_the_processor_answers_as_the_proxy_but_for_the_documented_differen
     let proxy = Proxy::start_alone("run", "127.0.0.1:0", &toml);
     let processor = Proxy::start_alone("ext-proc", "127.0.0.1:0", &toml);
     let folder = tempfile::tempdir().unwrap();
-    // The pages are those of the proxy.
+    // The pages are served by the proxy.
     let pages = format!("port_value: {}", proxy.process.port());
     let envoy = Envoy::start_edited(folder.path(), origin, &[processor.process], |config| {
         config.replace("port_value: 9080", &pages)

@@ -1,4 +1,4 @@
-//! What only concerns Envoy with consentry as its processor.
+//! Tests specific to Envoy with consentry as its external processor.
 
 use std::process::Stdio;
 
@@ -72,7 +72,7 @@ fn a_pixel_that_no_rule_knows_passes_for_its_octets_are_not_asked_for() {
     let origin = Origin::answering([head.as_bytes(), pixel].concat());
     let proxy = Proxy::start(&origin, "beacons.detect = 'block'");
     assert_eq!(proxy.get("/p.gif", &[("Sec-Fetch-Dest", "image")]).body, pixel);
-    // What the head alone tells is seen.
+    // Beacons that the head alone identifies are detected.
     let origin = Origin::answering("HTTP/1.1 204 No Content\r\nX-From: origin\r\n\r\n");
     let proxy = Proxy::start(&origin, "beacons.detect = 'block'");
     let answer = proxy.get("/p.gif", &[("Sec-Fetch-Dest", "image")]);

@@ -1,7 +1,7 @@
-//! The black-box tests of the proxy once more, with Envoy in its place and consentry as its external processor: the
-//! answers are the same.
+//! The black-box tests with Envoy in place of the proxy, and consentry as its external processor. The answers are
+//! the same.
 //!
-//! `make test` installs Envoy. Where it is missing, the tests fail.
+//! `make test` installs Envoy. The tests fail if it is missing.
 
 #![allow(
     missing_docs,

@@ -1,4 +1,4 @@
-//! Two processors that are restarted one after the other, under load.
+//! A rolling restart of two processors under load.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ fn start(origin: &Origin, listen: &str) -> Proxy {
     Proxy::start_alone("ext-proc", listen, &toml)
 }
 
-/// Sends one request after the other until it is stopped. Returns how many were answered, and each answer that is wrong.
+/// Sends requests one after the other until `stop` is set. Counts the answers, and returns each wrong one.
 fn load(address: SocketAddr, stop: &AtomicBool, answered: &AtomicUsize) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut visitor = Visitor::connect(address);
@@ -29,7 +29,7 @@ fn load(address: SocketAddr, stop: &AtomicBool, answered: &AtomicUsize) -> Vec<S
             wrong.push(format!("{} {}", reply.status, reply.text()));
         }
         answered.fetch_add(1, Relaxed);
-        // Bounded: the other tests run at the same time.
+        // Rate-limited, because the other tests run at the same time.
         thread::sleep(std::time::Duration::from_millis(5));
     }
     wrong

@@ -1,4 +1,4 @@
-//! How the streams of the processor end, asked by a gRPC client of the test's own.
+//! The end of processor streams, with a gRPC client as the peer.
 
 use envoy_types::pb::envoy::config::core::v3::{HeaderMap, HeaderValue};
 use envoy_types::pb::envoy::service::ext_proc::v3::external_processor_client::ExternalProcessorClient;
@@ -56,7 +56,7 @@ fn trailers(request: bool, list: &[(&str, &str)]) -> ProcessingRequest {
     })
 }
 
-/// Sends these messages at once, ends the stream, and returns the answers and the status.
+/// Sends these messages at once and ends the stream. Returns the answers and the status.
 fn converse(
     processor: &Proxy,
     messages: Vec<ProcessingRequest>,

@@ -1,4 +1,4 @@
-//! A client that speaks HTTP/1.1 or HTTP/2, or raw bytes.
+//! An HTTP/1.1, HTTP/2 or raw client.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 
 pub const VERSIONS: [Version; 2] = [Version::HTTP_11, Version::HTTP_2];
 
-/// How long a test waits for an event. Only a failing test waits that long.
+/// Time limit for an expected event. Only a failing test waits that long.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A response, read to its end.
@@ -55,7 +55,7 @@ pub fn get(path: &str, fields: &[(&'static str, &str)]) -> Request<Empty<Bytes>>
     request
 }
 
-/// Sends a request on a connection of its own.
+/// Sends a request on a new connection.
 pub async fn send(address: SocketAddr, version: Version, request: Request<Empty<Bytes>>) -> Reply {
     tokio::time::timeout(PATIENCE, exchange(address, version, request)).await.expect("in time")
 }

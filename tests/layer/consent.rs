@@ -1,4 +1,4 @@
-//! The consent that the layer gives to the application: the same as the filter applies.
+//! The consent passed to the application: it is the consent that the filter applies.
 
 use axum::extract::Path;
 use axum::response::{AppendHeaders, IntoResponse};
@@ -75,7 +75,7 @@ async fn a_category_that_the_site_added_has_its_answer() {
     }
 }
 
-/// Whether a line passes depends on its attributes too.
+/// Whether a line passes also depends on its attributes.
 #[tokio::test]
 async fn the_answer_about_a_line_is_what_happens_to_the_line() {
     let set = |Path(number): Path<usize>, Extension(consent): Extension<VisitorConsent>| async move {

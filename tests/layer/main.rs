@@ -1,5 +1,5 @@
-//! The tower layer in real servers, over sockets: axum routers and plain hyper services, by HTTP/1.1 and HTTP/2. The
-//! examples are among the servers.
+//! The tower layer in real servers, over sockets: axum routers and plain hyper services, over HTTP/1.1 and HTTP/2.
+//! The examples are among the servers.
 
 #![allow(
     missing_docs,

@@ -1,4 +1,4 @@
-//! Messages of every form: several `Cookie` field lines, HEAD, targets, upgrades, trailers, bodies that fail.
+//! Message forms: several `Cookie` field lines, HEAD, targets, upgrades, trailers, failing bodies.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -40,7 +40,7 @@ async fn cookies_in_several_field_lines_are_judged_together_and_arrive_in_one() 
         (&["c_necessary=1", "c_analytics=1", "c_necessary=2"], "c_necessary=1; c_necessary=2"),
         (&["c_analytics=1", "c_social=1"], ""),
         (&[&some, "c_analytics=1", "c_social=1; c_necessary=2"], &joined),
-        // The stricter of two decisions counts, in whichever field line it is.
+        // The stricter of two decisions counts, whichever field line contains it.
         (&[&some, &none, "c_analytics=1"], &format!("{some}; {none}")),
         (&["c_analytics=1", &none, &some], &format!("{none}; {some}")),
     ];
@@ -198,7 +198,7 @@ async fn a_handler_that_panics_ends_its_own_request_only() {
     }
 }
 
-/// A service that must be ready before each call; a clone of it is not.
+/// A service that must be ready before each call. A clone starts as not ready.
 #[derive(Default)]
 struct Ready(bool);
 
@@ -241,7 +241,7 @@ fn the_service_that_was_ready_is_the_one_that_is_called() {
     }
 }
 
-/// A beacon is answered without the service: a place that was kept for it is free for the next request.
+/// A beacon is answered without the service, so its reserved capacity is released for the next request.
 #[tokio::test]
 async fn beacons_keep_no_place_of_a_limited_service() {
     let toml = "[[beacon]]\npath = '/b'\ncategory = 'social'";

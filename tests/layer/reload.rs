@@ -1,4 +1,4 @@
-//! Settings that change while a server runs.
+//! Settings changes in a running server.
 
 use std::sync::Arc;
 

@@ -30,7 +30,7 @@ async fn nested_routes_are_judged_by_the_path_that_the_client_sent() {
         "called"
     });
     let routes = || Router::new().route("/pixel", handler.clone()).route("/stock", handler.clone());
-    // In each of them the layer gets the path without `/shop`.
+    // In each of them the layer sees the path without `/shop`.
     let routers = [
         Router::new().nest("/shop", routes().layer(layer(BEACONS))),
         Router::new().nest("/shop", routes().route_layer(layer(BEACONS))),
@@ -48,7 +48,7 @@ async fn nested_routes_are_judged_by_the_path_that_the_client_sent() {
             let granted = consent("analytics");
             let passed = send(address, version, get("/shop/pixel", &[("cookie", &granted)])).await;
             assert_eq!((passed.text(), calls.load(SeqCst)), ("called", 1), "{number} {version:?}");
-            // A rule for `/stock` is not about `/shop/stock`, although the route is `/stock`.
+            // A rule for `/stock` does not match `/shop/stock`, although the route is `/stock`.
             let other = send(address, version, get("/shop/stock", &[])).await;
             assert_eq!((other.text(), calls.load(SeqCst)), ("called", 2), "{number} {version:?}");
         }

@@ -1,4 +1,4 @@
-//! Servers behind the layer, on ports that the system picks.
+//! Servers behind the layer, on ports chosen by the system.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -16,7 +16,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tower::Service;
 
-/// Rules whose names are in no catalogue, one for each category.
+/// Rules for names that are not in the catalogue, one per category.
 pub const RULES: &str = "
     [[cookie]]\nname = 'c_necessary'\ncategory = 'necessary'
     [[cookie]]\nname = 'c_functional'\ncategory = 'functional'
@@ -40,14 +40,14 @@ pub async fn listen() -> (TcpListener, SocketAddr) {
     (listener, address)
 }
 
-/// Serves a router by HTTP/1.1 and HTTP/2.
+/// Serves a router over HTTP/1.1 and HTTP/2.
 pub async fn serve_router(router: Router) -> SocketAddr {
     let (listener, address) = listen().await;
     tokio::spawn(async move { axum::serve(listener, router).await });
     address
 }
 
-/// Serves a service by HTTP/1.1 and HTTP/2, without a framework.
+/// Serves a service over HTTP/1.1 and HTTP/2, without a framework.
 pub async fn serve<S, B>(service: S) -> SocketAddr
 where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>

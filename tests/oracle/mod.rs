@@ -1,28 +1,28 @@
-//! A strict reader of consent cookies, written apart from the adapters and far simpler: a category can
-//! only be granted where the text says so of one of the tool's ids. What an adapter grants beyond it is a bug.
+//! An independent, strict and much simpler reader of consent cookies. A category can be granted only if the text
+//! contains a grant of one of the tool's ids. Anything more that an adapter grants is a bug.
 //!
-//! It looks for evidence, not for structure, so it may allow more than an adapter does, never less.
+//! It searches for evidence and ignores structure, so it may allow more than an adapter, never less.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
-/// How a tool says yes.
+/// How a tool encodes a grant.
 enum Says {
-    /// After one of these templates, in which `#` is the id; white space and quotes do not count.
+    /// By one of these templates, in which `#` is the id. Whitespace and quotes are ignored.
     Yes(&'static [&'static str]),
-    /// By the id's being in a list.
+    /// By the id in a list.
     Listed,
-    /// In the bits of a TC string.
+    /// By bits of a TC string.
     Bits,
-    /// Never by itself.
+    /// Never by an id alone.
     Never,
 }
 
 use Says::{Bits, Listed, Never, Yes};
 
-/// The id with the category that it stands for by the tool's own documentation.
+/// The ids with the categories given by the tool's own documentation.
 type Ids = &'static [(&'static str, &'static str)];
 
 const F: &str = "functional";
@@ -30,7 +30,7 @@ const A: &str = "analytics";
 const T: &str = "targeting";
 const S: &str = "social";
 
-/// Tool, how it says yes, words that grant everything, its ids.
+/// Tool, encoding of a grant, words that grant everything, ids.
 const TOOLS: &[(&str, Says, &[&str], Ids)] = &[
     ("consentry", Listed, &[], &[(F, F), (A, A), (T, T), (S, S)]),
     (
@@ -193,17 +193,17 @@ const TOOLS: &[(&str, Says, &[&str], Ids)] = &[
     ("gpp", Bits, &[], &[]),
 ];
 
-/// Every tool that the oracle knows.
+/// Every tool supported by the oracle.
 pub fn tools() -> impl Iterator<Item = &'static str> {
     TOOLS.iter().map(|(name, ..)| *name)
 }
 
-/// The categories that a strict reader would grant at most. `map` holds what the config adds.
+/// The maximum set of categories that a strict reader would grant. `map` contains the entries from the config.
 pub fn at_most(tool: &str, header: &[u8], map: &BTreeMap<String, Vec<String>>) -> BTreeSet<String> {
     let (_, says, everything, ids) = TOOLS.iter().find(|(name, ..)| *name == tool).expect("a tool");
     let texts = readings(header);
     let all = || ["functional", "analytics", "targeting", "social"].map(str::to_owned).into();
-    // JSON may write a letter as an escape: what stands there is not what it says.
+    // JSON may escape letters, so the literal text is not sufficient.
     if everything.iter().any(|word| texts.contains(word)) || texts.contains('\\') {
         return all();
     }
@@ -231,21 +231,21 @@ pub fn at_most(tool: &str, header: &[u8], map: &BTreeMap<String, Vec<String>>) -
     if matches!(says, Bits) || tool == "didomi" {
         granted.extend(purposes(header, map));
     }
-    // A tool without a social category has it follow targeting.
+    // If a tool has no social category, social follows targeting.
     if granted.contains(T) {
         granted.insert(S.to_owned());
     }
     granted
 }
 
-/// The ids of the config, each with one of its categories.
+/// The ids from the config, each with one of its categories.
 fn configured(map: &BTreeMap<String, Vec<String>>) -> impl Iterator<Item = (&str, &str)> {
     map.iter().flat_map(|(id, categories)| {
         categories.iter().map(move |category| (id.as_str(), category.as_str()))
     })
 }
 
-/// All that the header may say: as it stands, decoded, and decoded from base64; without white space and quotes.
+/// All readings of the header: literal, percent-decoded, and base64-decoded, without whitespace and quotes.
 pub fn readings(header: &[u8]) -> String {
     let once = percent_decoded(header);
     let mut texts = vec![header.to_vec(), once.clone(), percent_decoded(&once)];
@@ -261,7 +261,7 @@ fn percent_decoded(octets: &[u8]) -> Vec<u8> {
     percent_encoding::percent_decode(octets).collect()
 }
 
-/// What the purposes of any TC string in the header allow.
+/// The categories granted by the purposes of any TC string in the header.
 fn purposes(header: &[u8], map: &BTreeMap<String, Vec<String>>) -> BTreeSet<String> {
     let defaults = [("5", F), ("6", F), ("8", A), ("9", A), ("2", T), ("3", T), ("4", T)];
     let defaults = defaults.into_iter().filter(|(id, _)| !map.contains_key(*id));
@@ -273,14 +273,14 @@ fn purposes(header: &[u8], map: &BTreeMap<String, Vec<String>>) -> BTreeSet<Stri
     let decoded = percent_decoded(header);
     let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     for part in decoded.split(|byte| !is_part(byte)) {
-        // What is left over behind whole octets does not reach the purposes.
+        // The incomplete last base64 group does not reach the purposes.
         let whole = part.get(..part.len() / 4 * 4).unwrap_or_default();
         let Ok(octets) = URL_SAFE_NO_PAD.decode(whole) else { continue };
         let bit =
             |at: usize| octets.get(at / 8).is_some_and(|octet| octet >> (7 - at % 8) & 1 == 1);
         let purpose = |number: usize| number > 0 && bit(151 + number);
         let version = (0..6).fold(0, |version, at| version * 2 + u8::from(bit(at)));
-        // In some countries purpose 1 is not asked for: bit 200 says so.
+        // Purpose 1 is not requested in some countries, as bit 200 indicates.
         if version != 2 || !(purpose(1) || bit(200)) {
             continue;
         }

@@ -1,4 +1,4 @@
-//! Spans, as a collector gets them by OTLP.
+//! Spans, as received by an OTLP collector.
 //!
 //! `cargo test --features otel --test otel`
 
@@ -72,10 +72,10 @@ fn a_request_is_a_span_of_the_trace_that_it_comes_with_and_the_origin_is_told_of
     assert_eq!(attribute(&span, "consentry.site")["stringValue"], "default");
     assert!(attribute(&span, "http.response.status_code")["intValue"].to_string().contains("503"));
 
-    // One that is not sampled is passed on, and not sent.
+    // An unsampled span is propagated, and not exported.
     proxy.get("/", &[("traceparent", &*format!("00-{TRACE}-{parent}-00"))]);
     assert!(origin.next().field("traceparent").unwrap().ends_with("-00"));
-    // What is left is sent at the end.
+    // The remaining spans are exported at exit.
     proxy.get("/last", &[]);
     proxy.signal("TERM");
     assert!(proxy.ended().success());

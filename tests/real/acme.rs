@@ -1,4 +1,4 @@
-//! Certificates from a real ACME server: Pebble, of the people of Let's Encrypt.
+//! ACME certificates from a real server: Pebble, by Let's Encrypt.
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
@@ -7,7 +7,7 @@ use crate::nginx::{Peer, free_port, program, wait_for};
 use crate::support::{Origin, Proxy};
 use crate::tls::Authority;
 
-/// A running Pebble that looks for names at this port, and the DNS that it asks.
+/// A running Pebble that validates names at this port, and its DNS server.
 struct Pebble {
     directory: String,
     _peers: [Peer; 2],
@@ -49,7 +49,7 @@ impl Pebble {
     }
 }
 
-/// What openssl says of the certificate that is shown for a name.
+/// The certificate presented for a name, as printed by openssl.
 fn shown(proxy: &Proxy, name: &str) -> String {
     let script = format!(
         "openssl s_client -connect {} -servername {name} < /dev/null 2>&1 | openssl x509 -noout -issuer -ext subjectAltName 2>&1",
@@ -86,14 +86,14 @@ fn a_certificate_is_asked_for_shown_and_kept_for_the_next_start() {
         assert!(text.contains("Pebble Intermediate CA"), "{text}");
         assert!(text.contains("DNS:shop.test, DNS:www.shop.test"), "{text}");
     }
-    // The one in the files goes on, and is what others are shown.
+    // The certificate from the files is kept, and is the default for other names.
     for name in ["own.test", "other.test"] {
         assert!(shown(&proxy, name).contains("DNS:own.test"), "{name}");
     }
     let folder = std::fs::metadata(&cache).unwrap();
     assert_eq!(folder.permissions().mode() & 0o777, 0o700, "keys are in it");
 
-    // After a reload it is still there, and after a start without the authority too.
+    // It is kept over a reload, and over a restart without the ACME server.
     proxy.signal("HUP");
     proxy.expect_log("config reloaded");
     assert!(shown(&proxy, "shop.test").contains("Pebble"));

@@ -1,4 +1,4 @@
-//! What a real Chromium keeps, deletes and logs.
+//! Chromium as a real browser: cookies stored and deleted, and console messages.
 
 use std::process::Command;
 
@@ -10,7 +10,7 @@ pub fn open(url: &str) -> String {
     open_with(url, &[])
 }
 
-/// As `open`, with more arguments for Chromium.
+/// Like `open`, with additional arguments for Chromium.
 pub fn open_with(url: &str, arguments: &[&str]) -> String {
     let profile = tempfile::tempdir().unwrap();
     let output = Command::new(program("chromium"))

@@ -1,4 +1,4 @@
-//! A shared cache in front: what was stripped for one visitor is never served to another.
+//! A shared cache in front of consentry: a response stripped for one visitor is never served to another.
 
 use crate::nginx::{Nginx, folder};
 use crate::support::{Origin, Proxy, Visitor, request};

@@ -1,5 +1,4 @@
-//! Real consent tools in a real Chromium in front of the proxy: what the visitor chose is what the
-//! site's origin gets to see.
+//! Real consent tools in a real Chromium in front of the proxy: the origin sees the visitor's decision.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -11,11 +10,11 @@ use crate::support::{Origin, Proxy};
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/real/tools");
 
-/// One cookie of each category, and one that no rule knows.
+/// One cookie of each category, and an unclassified one.
 const COOKIES: &str = "Set-Cookie: PHPSESSID=1; Path=/\r\nSet-Cookie: lang=en; Path=/\r\nSet-Cookie: _ga=1; Path=/\r\n\
     Set-Cookie: _fbp=1; Path=/\r\nSet-Cookie: unheard_of=1; Path=/\r\n";
 
-/// A site whose pages are those of the folder, with a tool each.
+/// A site whose pages are the files of the directory, with one tool each.
 fn site() -> Origin {
     Origin::scripted(|request, stream| {
         let path = request.line.split(' ').nth(1).unwrap().split('?').next().unwrap();
@@ -43,7 +42,7 @@ fn site() -> Origin {
     })
 }
 
-/// The lines that the documentation tells to put into the page.
+/// The lines that the documentation tells users to put into the page.
 fn snippet() -> String {
     let text = include_str!("../../docs/bridge.md");
     let snippet = text.split("```html\n").nth(1).unwrap().split("```").next().unwrap();
@@ -51,7 +50,7 @@ fn snippet() -> String {
     snippet.to_owned()
 }
 
-/// What became of a visit with one tool: by state, what the origin saw and what was left in the jar.
+/// The result of a visit with one tool, by state: cookies seen by the origin, and cookies left in the jar.
 struct Visited {
     seen: BTreeMap<String, Vec<String>>,
     jars: BTreeMap<String, Vec<String>>,
@@ -87,7 +86,7 @@ impl Visited {
         Self { seen, jars }
     }
 
-    /// Checks a state: what the origin saw, and what the browser kept, the tool's own cookies apart.
+    /// Checks a state: the cookies seen by the origin and kept by the browser, except the tool's own.
     fn expect(&self, state: &str, own: &[&str], expected: &str) {
         let others = |names: &[String]| {
             let others = names.iter().map(String::as_str).filter(|name| !own.contains(name));
@@ -100,7 +99,7 @@ impl Visited {
         }
     }
 
-    /// Checks a tool of which "accept" gives these cookies, and which can be asked for analytics alone.
+    /// Checks a tool whose "accept" grants these cookies, and which can grant analytics alone.
     fn expect_choices(&self, own: &[&str], accepted: &str) {
         self.expect("accept", own, accepted);
         self.expect("reject", own, "PHPSESSID");
@@ -109,7 +108,7 @@ impl Visited {
     }
 }
 
-/// What a tool gives that asks for analytics and for advertising.
+/// The cookies granted by a tool with the choices analytics and advertising.
 const BOTH: &str = "PHPSESSID _fbp _ga";
 
 #[test]
@@ -134,7 +133,7 @@ fn klaro_is_understood() {
 fn tarteaucitron_is_understood_by_its_own_list_of_services() {
     let visited = Visited::with("tarteaucitron", "consent.sources = ['tarteaucitron']");
     visited.expect("none", &["tarteaucitron"], "PHPSESSID");
-    // It asks for a chat besides, which is functional.
+    // The tool also offers a chat, which is functional.
     visited.expect_choices(&["tarteaucitron"], "PHPSESSID _fbp _ga lang");
 }
 
@@ -143,7 +142,7 @@ fn osano_cookieconsent_is_understood() {
     let visited = Visited::with("osano", "consent.sources = ['osano']");
     visited.expect("none", &[], "PHPSESSID");
     let own = &["cookieconsent_status"];
-    // One answer for everything, and so also for what no rule knows.
+    // One answer for every category, so unclassified cookies are included.
     visited.expect("accept", own, "PHPSESSID _fbp _ga lang unheard_of");
     visited.expect("reject", own, "PHPSESSID");
     visited.expect("custom", own, "PHPSESSID");

@@ -1,4 +1,4 @@
-//! The container image, built by buildah and run by podman as it is meant to be run: read-only, as nobody.
+//! The container image, built by buildah and run by podman as intended: read-only, as an unprivileged user.
 
 use std::process::{Command, Output};
 
@@ -21,7 +21,7 @@ fn the_image_runs_read_only_as_nobody_and_is_small() {
     let root = env!("CARGO_MANIFEST_DIR");
     let binary = format!("{root}/deploy/container/consentry");
     assert!(std::path::Path::new(&binary).exists(), "`make image` builds {binary}");
-    // As `make image` does.
+    // The same command as `make image`.
     let recipe = done(Command::new("make").args(["--dry-run", "image"]).current_dir(root));
     let recipe = String::from_utf8(recipe.stdout).unwrap();
     let build = recipe.lines().find(|line| line.starts_with("buildah ")).unwrap();
@@ -40,7 +40,7 @@ fn the_image_runs_read_only_as_nobody_and_is_small() {
     let (port, admin) = (free_port(), free_port());
     let config = format!("listen = '127.0.0.1:{port}'\n[[site]]\nupstream = '{}'\n", origin.url());
     std::fs::write(path("consentry.toml"), config).unwrap();
-    // What this machine allows a container at most.
+    // The maximum that this machine allows a container.
     std::fs::write(
         path("containers.conf"),
         "[containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=1024:1024\"]\n",
@@ -49,7 +49,7 @@ fn the_image_runs_read_only_as_nobody_and_is_small() {
     let podman = || {
         let mut command = Command::new(program("podman"));
         command.env("CONTAINERS_CONF", path("containers.conf"));
-        // Health checks run below, not by timers of a systemd that may not be there.
+        // Health checks run below, not as systemd timers, because systemd may be missing.
         command.env("DISABLE_HC_SYSTEMD", "true");
         command.args([STORAGE, "--cgroup-manager=cgroupfs", "--runtime"]).arg(program("runc"));
         command
@@ -73,7 +73,7 @@ fn the_image_runs_read_only_as_nobody_and_is_small() {
         &name,
     ]));
     assert_eq!(String::from_utf8_lossy(&inspected.stdout).trim(), "65532:65532 true");
-    // The health check of the image, and that of the compose file.
+    // The health checks of the image and of the compose file.
     done(podman().args(["healthcheck", "run", &name]));
     let compose = format!("{root}/deploy/container/compose.yaml");
     let compose = documents(&std::fs::read_to_string(compose).unwrap()).remove(0);
@@ -82,7 +82,7 @@ fn the_image_runs_read_only_as_nobody_and_is_small() {
     assert_eq!(check[0], "CMD");
     let health = done(podman().args(["exec", &name]).args(&check[1..]));
     assert_eq!(health.stdout, b"ready\n");
-    // It is asked to stop, and does.
+    // It stops on request.
     done(podman().args(["stop", "--time", "20", &name]));
     drop(running);
 }

@@ -13,7 +13,7 @@ fn the_dashboard_shows_what_passed_by_to_everybody() {
         "own_8f14e45fceea=secret; HttpOnly",
     ]);
     let proxy = Proxy::start(&origin, "");
-    // A name from a visitor is text, whatever it looks like.
+    // A name sent by a client is displayed as text.
     proxy.get("/", &[("Cookie", "_fbp=secret; <img/src/onerror=alert(1)>")]);
     proxy.get("/matomo.php?rec=1", &[]);
     let (_, figures) = proxy.admin("/dashboard.json");

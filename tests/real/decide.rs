@@ -1,4 +1,4 @@
-//! Our own pages, the banner and the guard in a real Chromium; receipts in SQLite and in a real PostgreSQL.
+//! consentry's own pages, the banner and the guard in a real Chromium. Receipts in SQLite and in a real PostgreSQL.
 
 use std::process::Command;
 
@@ -8,12 +8,12 @@ use crate::nginx::program;
 use crate::postgres::Postgres;
 use crate::support::{Origin, Proxy, request, run};
 
-/// Runs one of the scripts against a proxy; what it prints.
+/// Runs one of the scripts against a proxy, and returns its output.
 pub fn node(script: &str, proxy: &Proxy) -> Value {
     let output = Command::new(program("node"))
         .arg(script)
         .arg(program("chromium"))
-        // What is local is a secure context, to which alone browsers give `cookieStore` and heed Clear-Site-Data.
+        // Localhost is a secure context, which `cookieStore` and Clear-Site-Data require.
         .arg(format!("http://localhost:{}", proxy.address.port()))
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/real/tools"))
         .output()
@@ -29,7 +29,7 @@ fn page(head: &str, body: &str) -> String {
     )
 }
 
-/// A shop's page that sets cookies of every category, some of them where only a part of the site is.
+/// A shop's page that sets cookies of every category, some of them with a narrower path.
 fn shop() -> Origin {
     let cookies = [
         "PHPSESSID=s; HttpOnly; Path=/",
@@ -45,7 +45,7 @@ fn shop() -> Origin {
     Origin::answering(page(&head, body))
 }
 
-/// What the command prints, a JSON value for each line.
+/// The command's output, one JSON value per line.
 fn exported(folder: &std::path::Path, toml: &str) -> Vec<Value> {
     let config = folder.join("consentry.toml");
     std::fs::write(&config, format!("{toml}[[site]]\nupstream = 'http://127.0.0.1:1'\n")).unwrap();
@@ -54,7 +54,7 @@ fn exported(folder: &std::path::Path, toml: &str) -> Vec<Value> {
     out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// Who decides in a browser, with scripts and without, and what is left of it.
+/// Visitors decide in a browser, with and without scripts. Checks the remaining cookies and receipts.
 fn everybody_decides(url: &str, folder: &std::path::Path) {
     let origin = shop();
     let toml = format!(
@@ -87,14 +87,14 @@ fn everybody_decides(url: &str, folder: &std::path::Path) {
                 (&json!(banner), &json!(banner)),
                 "{scripts} {state}"
             );
-            // What is granted comes with the page after the decision, what is withdrawn is gone at once.
+            // Granted cookies arrive with the page after the decision. Withdrawn cookies are deleted immediately.
             assert_eq!(shown["again"], jar, "{scripts} {state}");
             if state == "withdraw" {
                 assert_eq!(shown["jar"], jar, "{scripts}");
             }
         }
     }
-    // What pages stored is cleared once, with the withdrawal; the page after it stores anew.
+    // Storage is cleared once, with the withdrawal. The next page stores new data.
     let cleared = found["cleared"].as_array().unwrap();
     assert!(!cleared.is_empty() && cleared.len() <= 2, "{found:#}");
     assert!(
@@ -106,7 +106,7 @@ fn everybody_decides(url: &str, folder: &std::path::Path) {
 
     let receipts = exported(folder, &toml);
     let hows = |how: &str| receipts.iter().filter(|receipt| receipt["how"] == how).count();
-    // Accept and reject in the banner, custom, enter and withdraw in the centre; with scripts and without.
+    // Accept and reject in the banner, custom and withdraw in the centre, each with and without scripts.
     assert_eq!((receipts.len(), hows("banner"), hows("centre")), (10, 4, 6), "{receipts:#?}");
     assert!(receipts.iter().all(|receipt| receipt["language"] == "en"), "{receipts:#?}");
 }
@@ -189,7 +189,7 @@ fn the_guard_holds_scripts_and_tags_of_a_page_to_the_consent() {
     assert_eq!(all["first"], true, "who allows everything gets the page as it is");
 }
 
-/// What the guard held back in pages: kind, name and category of each.
+/// The items held back by the guard in pages: kind, name and category.
 fn held_back(proxy: &Proxy) -> Vec<String> {
     let (_, inventory) = proxy.admin("/inventory");
     let inventory: Value = serde_json::from_str(&inventory).unwrap();
@@ -218,7 +218,7 @@ fn while_observing_the_guard_holds_nothing_back_and_reports_what_it_would() {
     }
 }
 
-/// Posts a choice; the status.
+/// Posts a decision and returns the status.
 fn choose(proxy: &Proxy) -> u16 {
     let form = "choice=accept";
     let mut visitor = proxy.visit();

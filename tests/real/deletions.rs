@@ -1,5 +1,5 @@
-//! Deletions in a real Chromium: the same lines with and without consentry. Without consent nothing of a line's value may
-//! be stored, and what the browser deletes of the origin's own accord it deletes behind consentry too.
+//! Cookie deletions in a real Chromium, with and without consentry. Without consent no value of a line may be
+//! stored. Cookies deleted by the origin itself must also be deleted behind consentry.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -16,10 +16,10 @@ use crate::browser::open;
 use crate::site::shown;
 use crate::support::{Origin, Proxy};
 
-/// A cookie that is there, and a line that may store or delete it.
+/// An existing cookie, and a line that may store or delete it.
 #[derive(Debug, Clone)]
 struct Case {
-    /// The name with its `=`; `#` stands for the number of the case.
+    /// The name with its `=`. `#` stands for the number of the case.
     name: &'static str,
     /// `Domain`, `Path` and flags.
     place: String,
@@ -27,7 +27,7 @@ struct Case {
     lifetime: String,
     /// The `Date` of the response.
     date: Option<&'static str>,
-    /// The lifetime comes before the place.
+    /// Whether the lifetime precedes the scope.
     first: bool,
 }
 
@@ -37,7 +37,7 @@ impl Case {
         Self { name: "_ga_#=", place, lifetime: format!("; {lifetime}"), date: None, first: false }
     }
 
-    /// A line that sets the cookie to a value, in the same place.
+    /// A line that sets the cookie to a value, with the same scope.
     fn line(&self, number: usize, value: &str, lifetime: &str) -> String {
         let name = self.name.replace('#', &number.to_string());
         let place = self.place.replace('#', &number.to_string());
@@ -48,7 +48,7 @@ impl Case {
     }
 }
 
-/// How frameworks, languages and people write that a cookie is to be deleted.
+/// Deletion attributes as written by frameworks, languages and people.
 const REAL: [&str; 62] = [
     "Max-Age=0",
     "max-age=0",
@@ -114,7 +114,7 @@ const REAL: [&str; 62] = [
     "Max-Age=00",
 ];
 
-/// What looks like a deletion and is none, or is one in some reading.
+/// Attributes that resemble a deletion, or are a deletion in some interpretations.
 const ODD: [&str; 22] = [
     "Max-Age=0; Max-Age=x",
     "Max-Age=0; Max-Age",
@@ -240,7 +240,7 @@ fn place(flags: &'static [&'static str]) -> impl Strategy<Value = String> {
     (path, domain, select(flags)).prop_map(|(path, domain, flags)| format!("{path}{domain}{flags}"))
 }
 
-/// The listed lines, and as many generated ones.
+/// The listed lines, and an equal number of generated ones.
 fn cases(
     names: &'static [&'static str],
     flags: &'static [&'static str],
@@ -263,17 +263,17 @@ fn cases(
     cases
 }
 
-/// What the browser has of a case's cookie after its line.
+/// The cookie of a case after its line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Left {
     Nothing,
-    /// What was there before.
+    /// The previous value.
     Old,
-    /// What the line sets.
+    /// The value set by the line.
     New,
 }
 
-/// Compares what is left with and without consentry. `lines` shows the cases.
+/// Compares the remaining cookies with and without consentry. `line` shows a case.
 fn compare(direct: &[Left], behind: &[Left], line: impl Fn(usize) -> String) {
     assert_eq!(direct.len(), behind.len());
     let count = |left| direct.iter().filter(|other| **other == left).count();
@@ -292,8 +292,8 @@ fn compare(direct: &[Left], behind: &[Left], line: impl Fn(usize) -> String) {
     assert!(wrong.is_empty(), "{wrong}");
 }
 
-/// An origin with a page, and below `/p/x/` what it is to set: the cookie of a case beforehand (`old`), the line of the case
-/// (`set`), nothing (`get`), and the cookie's end (`end`). The page is not loaded until it has asked for `done`.
+/// An origin with a page and, below `/p/x/`, the responses for a case: the cookie set beforehand (`old`), the line
+/// (`set`), nothing (`get`), and the deletion (`end`). The page has finished loading once it has requested `done`.
 fn origin(
     cases: Arc<Vec<Case>>,
     page: impl Fn(u16) -> String + Send + Sync + 'static,
@@ -351,7 +351,7 @@ fn httpdate(time: std::time::SystemTime) -> String {
     time.format(&format).unwrap()
 }
 
-/// What the browser has after each line that `port` (0: the origin itself) sets.
+/// The browser's cookies after each line set by `port` (0: the origin itself).
 fn after_responses(cases: &Arc<Vec<Case>>, through: Option<&str>) -> Vec<Left> {
     let count = cases.len();
     let (origin, port) = origin(Arc::clone(cases), move |port| {
@@ -418,7 +418,8 @@ fn chromium_stores_nothing_of_a_line_without_consent_and_deletes_what_the_origin
     });
 }
 
-/// What the browser has after each case of a page's script. `run` is the script of one case `i`, whose cookie is named `name`.
+/// The browser's cookies after each case of a page's script. `run` is the script of case `i`, whose cookie is named
+/// `name`.
 fn after_scripts(cases: &Arc<Vec<Case>>, run: &str, guarded: bool) -> Vec<Left> {
     let names: Vec<String> = cases
         .iter()
@@ -491,7 +492,7 @@ fn under_the_guard_chromium_stores_nothing_that_a_script_writes_without_consent_
     });
 }
 
-/// What scripts hand to `cookieStore.set` for a cookie of this name.
+/// Arguments that scripts pass to `cookieStore.set` for a cookie of this name.
 const SET: [&str; 20] = [
     "name, 'new'",
     "{ toString: () => name, name: 'PHPSESSID' }, 'new'",

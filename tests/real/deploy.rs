@@ -1,4 +1,4 @@
-//! What is in `deploy/`, checked by the real tools.
+//! The files in `deploy/`, checked by the real tools.
 
 use std::process::{Command, Stdio};
 
@@ -8,7 +8,7 @@ use crate::support::{Origin, Visitor, request};
 #[test]
 fn the_systemd_unit_is_right_and_its_exposure_is_at_most_two() {
     let unit = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/systemd/consentry.service");
-    // In tenths; it fails above.
+    // In tenths. A higher exposure level fails.
     let output = Command::new(program("systemd-analyze"))
         .args(["security", "--offline=true", "--threshold=20", "--no-pager", unit])
         .output()
@@ -25,7 +25,7 @@ fn systemd_hands_its_socket_over_and_connections_wait_in_it_for_the_next_start()
     let origin = Origin::setting(&["_ga=1", "sid=1"]);
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("consentry.toml");
-    // Another port than that of the socket, which counts.
+    // Another port than the inherited socket, which takes precedence.
     let toml = format!(
         "[listen]\nhttp = '127.0.0.1:1'\nadmin = 'off'\n[[site]]\nupstream = '{}'\n",
         origin.url()
@@ -45,7 +45,7 @@ fn systemd_hands_its_socket_over_and_connections_wait_in_it_for_the_next_start()
     visitor.send(&request("GET", "/", &[]));
     assert_eq!(visitor.reply("GET").set_cookies(), ["sid=1"]);
 
-    // One that it does not know.
+    // A socket name that consentry does not support.
     let output = Command::new(program("systemd-socket-activate"))
         .args(["--listen", &format!("127.0.0.1:{}", free_port()), "--fdname", "telnet", "--now"])
         .arg(env!("CARGO_BIN_EXE_consentry"))
@@ -57,7 +57,7 @@ fn systemd_hands_its_socket_over_and_connections_wait_in_it_for_the_next_start()
     assert!(!output.status.success(), "{said}");
 }
 
-/// What is in the package, unpacked.
+/// The unpacked Debian package.
 fn unpacked() -> tempfile::TempDir {
     let package = concat!(env!("CARGO_MANIFEST_DIR"), "/target/consentry.deb");
     let folder = tempfile::tempdir().unwrap();
@@ -94,7 +94,7 @@ fn the_debian_package_has_what_an_operator_expects_and_its_config_is_right() {
     let package = concat!(env!("CARGO_MANIFEST_DIR"), "/target/consentry.deb");
     let about = Command::new("dpkg-deb").args(["--info", package]).output().unwrap();
     let about = String::from_utf8(about.stdout).unwrap();
-    // One static binary needs nothing.
+    // A static binary has no dependencies.
     let needs = about.lines().find_map(|line| line.trim().strip_prefix("Depends:"));
     assert!(needs.is_none_or(|needs| needs.trim().is_empty()), "{about}");
     for part in ["Package: consentry", "conffiles", "postinst", "prerm"] {

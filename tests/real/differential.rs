@@ -1,5 +1,5 @@
-//! What consentry forwards is the same one request for nginx, HAProxy, Node's http and Python's h11: whatever a visitor
-//! sends that is taken at all, each of them reads what the others read, and the next request is the next.
+//! Requests forwarded by consentry mean the same to nginx, HAProxy, Node's http and Python's h11: each server
+//! parses one identical request, and the next request is parsed as the next.
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -9,7 +9,7 @@ use crate::grpc::script;
 use crate::nginx::{Nginx, Peer, folder, free_port, program, wait_for};
 use crate::support::Proxy;
 
-/// An origin that answers with what it has read: method, target and host, and the body's length where it can say it.
+/// An origin that answers with the parsed request: method, target, host, and the body length if it is known.
 struct Reader {
     name: &'static str,
     address: SocketAddr,
@@ -22,7 +22,7 @@ struct Reader {
 impl Reader {
     fn nginx() -> Self {
         let folder = folder();
-        // Asked for again by itself, so that the body is read before the answer is made.
+        // Proxied to itself, so that the body is read before the response is generated.
         let nginx = Nginx::start(
             folder.path(),
             "server { listen 127.0.0.1:{port}; location / { proxy_pass http://127.0.0.1:{port}/said$request_uri; proxy_set_header X-Method $request_method; proxy_set_header X-Target $request_uri; proxy_set_header X-Host $http_host; proxy_method GET; proxy_pass_request_body off; proxy_set_header Content-Length \"\"; }\n\
@@ -67,7 +67,7 @@ impl Reader {
         }
     }
 
-    /// One that says its port on its first line.
+    /// Starts an origin that prints its port on its first line.
     fn saying_its_port(name: &'static str, mut command: Command) -> Self {
         let mut peer = Peer::spawn(command.stdout(Stdio::piped()));
         let mut port = String::new();
@@ -95,7 +95,8 @@ fn readers() -> Vec<Reader> {
     ]
 }
 
-/// Requests with what an origin has to read; `None` where consentry may refuse, but not let two readings through.
+/// Requests with the expected result at the origin. `None` if consentry may reject the request, but must not allow
+/// two interpretations.
 const CASES: &[(&str, Option<&str>)] = &[
     ("GET /plain HTTP/1.1\r\nHost: a\r\n\r\n", Some("GET /plain a 0")),
     (
@@ -190,7 +191,7 @@ const CASES: &[(&str, Option<&str>)] = &[
 #[test]
 fn four_origins_read_the_same_one_request_of_whatever_is_forwarded() {
     for reader in readers() {
-        // One worker: all that follows goes by the same connection to the origin, where one stands.
+        // One worker: all requests use the same upstream connection while it is open.
         let proxy = Proxy::start_with(&format!(
             "workers = 1\n[[site]]\nupstream = 'http://{}'",
             reader.address
@@ -219,7 +220,7 @@ fn four_origins_read_the_same_one_request_of_whatever_is_forwarded() {
                     );
                 }
             }
-            // What comes next on the origin's connection is the next visitor's request.
+            // The next request on the upstream connection is the next client's.
             let next = proxy.get("/next", &[("Host", "n")]);
             let expected = if reader.says_length { "GET /next n 0" } else { "GET /next n" };
             assert_eq!((next.status, next.text().as_str()), (200, expected), "after {shown}");

@@ -1,4 +1,4 @@
-//! A tracker behind a real nginx and PHP: every spelling of its URL by which they run it is a beacon for consentry too.
+//! A tracker behind a real nginx and PHP: every URL spelling that runs the tracker is a beacon for consentry too.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use crate::nginx::{Nginx, folder};
 use crate::site::Site;
 use crate::support::{Proxy, Visitor, request};
 
-/// Runs the script of a path that may go on behind it, as the documentation of nginx has it.
+/// Runs the script of a path with trailing path information, as in nginx's documentation.
 const NGINX: &str = "server { listen 127.0.0.1:{port}; root ROOT;
     location / { return 404; }
     location ~ [^/]\\.php(/|$) {
@@ -17,7 +17,7 @@ const NGINX: &str = "server { listen 127.0.0.1:{port}; root ROOT;
         fastcgi_pass unix:ROOT/php.sock;
     } }";
 
-/// The body of an answer to a GET.
+/// The body of the response to a GET.
 fn get(address: std::net::SocketAddr, path: &str) -> String {
     let mut visitor = Visitor::connect(address);
     visitor.send(&request("GET", path, &[]));

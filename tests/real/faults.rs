@@ -1,6 +1,7 @@
-//! Parts that fail under consentry: what a visitor sees, and how long until it is over. docs/reliability.md has the table.
+//! Fault-injection tests: failing peers and resources, their effect on clients, and the recovery time.
+//! docs/reliability.md has the table.
 //!
-//! They make hosts and groups of processes, drop packets, mount small disks: as root, as CI runs them.
+//! They create network namespaces and cgroups, drop packets and mount small disks, so they need root, as in CI.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -13,7 +14,7 @@ use std::time::{Duration, Instant};
 use crate::nginx::{Nginx, folder, free_port, program};
 use crate::support::{Origin, PATIENCE, Proxy, Visitor, consent, request};
 
-/// Whichever the system chooses.
+/// Any free port.
 const ANY_PORT: &str = "127.0.0.1:0";
 const OK: &str = "HTTP/1.1 200 OK\r\nSet-Cookie: _ga=1\r\nContent-Length: 2\r\n\r\nok";
 
@@ -22,7 +23,7 @@ fn run(command: &str) {
     assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// A rule for the packets to one port, in force until dropped.
+/// A packet filter rule for one port, removed on drop.
 struct Packets(String);
 
 impl Packets {
@@ -45,7 +46,7 @@ impl Drop for Packets {
     }
 }
 
-/// Another host: a namespace of the network, at the other end of a cable. Gone when dropped.
+/// Another host: a network namespace behind a virtual Ethernet cable. Removed on drop.
 struct Host(String);
 
 impl Host {
@@ -64,14 +65,14 @@ impl Host {
         this
     }
 
-    /// A command that runs a program there.
+    /// A command that runs a program in the namespace.
     fn command(&self, name: &str) -> Command {
         let mut command = Command::new(program("ip"));
         command.args(["netns", "exec", &self.0]).arg(program(name));
         command
     }
 
-    /// Has it drop all packets that come, or take them again.
+    /// Makes the host drop all incoming packets, or accept them again.
     fn drops(&self, drops: bool) {
         let rules = match drops {
             true => {
@@ -89,7 +90,7 @@ impl Drop for Host {
     }
 }
 
-/// Asks until the answer has this status; how long that took.
+/// Sends requests until the response has this status. Returns the elapsed time.
 fn until(proxy: &Proxy, status: u16) -> Duration {
     let since = Instant::now();
     while proxy.get("/", &[]).status != status {
@@ -123,7 +124,7 @@ fn an_origin_behind_a_black_hole_is_a_504_in_time_and_answers_as_soon_as_packets
 #[test]
 fn of_an_origin_that_resets_one_packet_in_twenty_nearly_every_answer_comes_and_none_is_cut_short() {
     let origin = Origin::answering(OK);
-    // Each worker may send again what the resets would cost it.
+    // The retry budget of each worker covers the resets.
     let proxy = Proxy::start(&origin, "workers = 1\n[retries]\npercent = 50");
     let _resets =
         Packets::to(origin.address.port(), "numgen random mod 100 < 5 reject with tcp reset");
@@ -163,12 +164,12 @@ fn a_name_that_leads_elsewhere_is_followed_with_the_next_connection() {
         Stdio::null(),
     );
     assert_eq!(proxy.get("/", &[]).text(), "127.0.0.1");
-    // In place: a mount is of the file, not of its name.
+    // In place: the mount refers to the file, not to its name.
     std::fs::write(&hosts, "127.0.0.2 origin.test\n").unwrap();
     assert_eq!(proxy.get("/", &[]).text(), "127.0.0.2");
 }
 
-/// A proxy of this program, in front of the upstream, run by `wrapper`, which is a command that takes another one.
+/// A proxy of this binary in front of the upstream, run by the command `wrapper`.
 fn wrapped(program: &Path, wrapper: &[&str], listen: &str, upstream: &str, stdout: Stdio) -> Proxy {
     let folder = folder();
     let config = folder.path().join("consentry.toml");
@@ -286,7 +287,7 @@ fn without_file_descriptors_visitors_wait_and_are_served_when_there_are_some() {
     let proxy = wrapped(&consentry(), &limit, ANY_PORT, &origin.url(), Stdio::null());
     assert_eq!(proxy.get("/", &[]).status, 200);
     let mut many: Vec<Visitor> = (0..100).map(|_| proxy.visit()).collect();
-    // Those that were accepted are served on the connection to the origin that stands.
+    // Accepted clients are served on the open upstream connection.
     many[0].send(&request("GET", "/", &[]));
     let first = many[0].reply("GET").status;
     assert!(matches!(first, 200 | 502), "{first}");
@@ -316,7 +317,7 @@ fn killed_under_load_and_started_again_it_serves_at_once() {
                         && stream.read_to_end(&mut answer).is_ok()
                         && !answer.is_empty()
                     {
-                        // Cut off or whole: never with what has no consent.
+                        // Truncated or complete: it never contains a cookie without consent.
                         assert!(!answer.windows(3).any(|window| window == b"_ga"));
                         answered.fetch_add(1, Relaxed);
                     }
@@ -347,7 +348,7 @@ fn a_million_requests_leave_neither_memory_nor_descriptors_behind() {
         "keepalive_requests 1000000; server { listen 127.0.0.1:{port}; root {folder};\n\
          add_header Set-Cookie '_ga=1; Path=/'; add_header Set-Cookie 'sid=1; Path=/'; }",
     );
-    // The one that is shipped: `make deb` has built it.
+    // The shipped binary, built by `make deb`.
     let shipped = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/container/consentry"));
     let proxy = wrapped(shipped, &[], ANY_PORT, &nginx.url(), Stdio::null());
     let resident = || proxy.memory_kib("RssAnon:");
@@ -372,14 +373,14 @@ fn a_million_requests_leave_neither_memory_nor_descriptors_behind() {
     while load(5) < 1_000_000 {}
     let after = resident();
     assert!(after < before + 4 * 1024, "{before} and then {after} KiB");
-    // Visitors are gone, and to the upstream goes nothing any more.
+    // The clients are gone, and nothing more is sent to the upstream.
     let since = Instant::now();
     while descriptors() > open {
         assert!(since.elapsed() < PATIENCE, "{open} and then {} descriptors", descriptors());
     }
 }
 
-/// A group of processes that may have so many octets of memory in all, where the system has such groups to give.
+/// A cgroup with a memory limit in bytes, if the system provides one.
 struct Limited(PathBuf);
 
 impl Limited {
@@ -414,7 +415,7 @@ impl Drop for Limited {
 #[test]
 fn with_little_memory_allowed_a_flood_of_large_requests_is_served_within_it() {
     let origin = Origin::answering(OK);
-    // A cgroup, as a container has one; where there is none to be had, a limit of the process's own data.
+    // A cgroup, as in a container. Without one, a limit on the process's own data.
     let limited = Limited::to(128 << 20);
     let (join, limit);
     let wrapper = match &limited {
@@ -441,7 +442,7 @@ fn with_little_memory_allowed_a_flood_of_large_requests_is_served_within_it() {
         }
     });
     assert_eq!(proxy.get("/", &[]).status, 200);
-    // The group cannot be removed before.
+    // The cgroup cannot be removed before.
     drop(proxy);
 }
 
@@ -470,7 +471,7 @@ fn when_the_clock_jumps_a_decision_is_as_old_as_the_clock_says_and_nobody_waits_
     let proxy = wrapped(&consentry(), &wrapper, ANY_PORT, &origin.url(), Stdio::null());
     let consent = consent("analytics");
     let cookie = format!("_ga=1; {consent}");
-    // One connection all along: it is not idle for a year because the clock says so.
+    // One connection throughout: a clock change does not make it idle for a year.
     let mut visitor = proxy.visit();
     for (offset, passes) in
         [("+0", true), ("+170d", true), ("+400d", false), ("-3650d", false), ("+0", true)]

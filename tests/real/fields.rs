@@ -1,5 +1,6 @@
-//! Header fields other than cookies in a real Chromium: what it keeps and sends back without consentry, it does not send through
-//! consentry without consent. `Alt-Svc` is tested with curl (`tls.rs`): Chromium follows it only over QUIC.
+//! Header fields other than cookies in a real Chromium. Identifiers that Chromium stores and returns without
+//! consentry are not returned through consentry without consent. `tls.rs` tests `Alt-Svc` with curl: Chromium
+//! follows it only over QUIC.
 
 use std::io::Write;
 use std::process::Command;
@@ -19,7 +20,7 @@ const WATCHED: [&str; 6] = [
     "service-worker-navigation-preload",
 ];
 
-/// An origin that marks its visitors by a dictionary, requests hints, and reports what it receives.
+/// An origin that marks clients by a dictionary, requests hints, and reports the fields that it receives.
 fn origin() -> Origin {
     Origin::scripted(|seen, stream| {
         let path = seen.line.split(' ').nth(1).unwrap_or_default();
@@ -53,7 +54,7 @@ fn origin() -> Origin {
     })
 }
 
-/// What Chromium sends back to the origin at this port.
+/// The fields that Chromium returns to the origin at this port.
 fn sent_back(port: u16, cookie: Option<&str>) -> Value {
     let output = Command::new(program("node"))
         .arg("fields.mjs")

@@ -1,4 +1,4 @@
-//! Who can grant consent in a real Chromium: the visitor by a click, and nobody else.
+//! Forged consent in a real Chromium: only the visitor can grant consent, by a click.
 
 use std::process::Command;
 
@@ -9,12 +9,12 @@ use crate::support::{Origin, Proxy};
 
 const KEY: &str = "0123456789abcdef0123456789abcdef";
 
-/// A consent to everything, as anybody can write it.
+/// Consent to everything, as anyone can forge it.
 fn forged() -> String {
     crate::support::all()
 }
 
-/// A site whose pages try to grant everything for the visitor, each by another way, and set a tracker's cookie.
+/// A site whose pages try to grant everything for the visitor, each in another way, and set a tracking cookie.
 fn site() -> Origin {
     let cookie = forged();
     let everything = "functional+analytics+targeting+social";
@@ -77,7 +77,7 @@ fn site() -> Origin {
     })
 }
 
-/// What is in the jar after each attempt, for each list of attempts; every list begins with an empty jar.
+/// The cookie jar after each attempt, for each list of attempts. Every list starts with an empty jar.
 fn tried(url: &str, lists: &[&[&str]]) -> Vec<Vec<Value>> {
     let attempts = lists.join(&"new");
     let output = Command::new(program("node"))
@@ -98,7 +98,7 @@ fn local(proxy: &Proxy) -> String {
     format!("http://localhost:{}", proxy.address.port())
 }
 
-/// Whether the tracker's cookie passed at a host.
+/// Whether the tracking cookie passed on a host.
 fn tracks(state: &Value, host: &str) -> bool {
     state["others"].as_array().unwrap().contains(&json!(format!("_ga@{host}")))
 }
@@ -121,7 +121,7 @@ fn no_script_and_no_origin_grants_what_the_visitor_has_not_clicked_for() {
             &["/page", "click:form.own button", "/page"],
             &["/page", "click:.consentry-banner button", "/page"],
             &["/dialog", "press:#choose", "/page"],
-            // A refusal may be sent by whatever the visitor has installed for it.
+            // A refusal may come from software that the visitor installed for it.
             &["/refuse", "/page"],
         ],
     );
@@ -184,9 +184,9 @@ fn with_a_key_what_a_script_or_a_sibling_host_writes_grants_nothing_and_weakens_
             let accept = "click:.consentry-banner button[value=accept]";
             let refuse = "click:.consentry-banner button[value=reject]";
 
-            // Nobody has decided: the banner asks, and the answer takes the place of what was forged.
+            // Without a decision the banner is shown, and the answer replaces the forged cookie.
             let undecided = [&forge[..], &["/page", accept, "/page"]].concat();
-            // A refusal: also where what was forged takes its place, nothing passes.
+            // After a refusal nothing passes, even if a forged cookie replaces it.
             let refused = [&["/page", refuse][..], &forge, &["/page", "/page"]].concat();
             let states = tried(&url, &[&undecided, &refused]);
             let [.., forged, _, decided] = &states[0][..] else { panic!("{states:?}") };
@@ -202,7 +202,7 @@ fn with_a_key_what_a_script_or_a_sibling_host_writes_grants_nothing_and_weakens_
     }
 }
 
-/// A site that moves its cookie to another domain, and back.
+/// A site that moves its cookie to another domain and back.
 #[test]
 fn after_a_cookie_has_moved_one_copy_is_left_and_the_last_decision_holds() {
     let site = site();
@@ -224,7 +224,7 @@ fn after_a_cookie_has_moved_one_copy_is_left_and_the_last_decision_holds() {
         let (before, after) = (started(from), started(to));
         let url = format!("http://{host}:{}", before.address.port());
         let moved = format!("port:{}", after.address.port());
-        // In the centre: with a refusal in the jar no banner asks.
+        // In the preference centre, because with a refusal in the jar no banner is shown.
         let attempts = [
             "/page",
             "click:.consentry-banner button[value=reject]",

@@ -7,7 +7,7 @@ use crate::nginx::Peer;
 use crate::support::Proxy;
 use crate::tls::Authority;
 
-/// The Python of the tools, with this script of ours.
+/// The Python of the tools with this script.
 pub fn script(name: &str) -> Command {
     let mut command =
         Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/real/tools/python/bin/python"));
@@ -51,10 +51,10 @@ fn grpc_passes_whole_with_its_trailers_and_streams_and_cookies_are_filtered() {
     passes_whole(&call(&proxy.address.to_string(), &[]));
     let secure = format!("localhost:{}", proxy.secure.unwrap().port());
     passes_whole(&call(&secure, &[&authority.path("ca.pem")]));
-    // Eight calls, one connection a worker at the most, for they are side by side.
+    // Eight concurrent calls use at most one connection per worker.
     assert!(proxy.metric("consentry_upstream_connections_total") <= 4.0);
 
-    // Another consentry before it, which speaks HTTP/2 with it by ALPN.
+    // A second consentry in front of it, which negotiates HTTP/2 by ALPN.
     let outer = Proxy::start_with(&format!(
         "[upstream_tls]\nca_file = '{}'\n[[site]]\nupstream = 'https://{secure}'\n",
         authority.path("ca.pem")

@@ -1,15 +1,15 @@
-//! Hosts as Chromium writes them, against what consentry accepts.
+//! Hosts as serialized by Chromium, compared with the hosts that consentry accepts.
 
 use std::collections::BTreeMap;
 
 use crate::browser::open_with;
 use crate::support::{Origin, Proxy};
 
-/// Not accepted though Chromium sends them, which it does only for a name that resolves: `,` and `;` end list members and
-/// attributes, and the others are not part of any URI (RFC 3986 section 3.2.2).
+/// Rejected although Chromium sends them, which requires a name that resolves. `,` and `;` delimit list members and
+/// attributes. The others are not part of any URI (RFC 3986 section 3.2.2).
 const REJECTED: [char; 6] = [',', ';', '"', '`', '{', '}'];
 
-/// Hosts of URLs: every ASCII character in each place, escaped and not, and forms of addresses, ports and names.
+/// Hosts of URLs: every ASCII character in each position, escaped and not, and forms of addresses, ports and names.
 fn corpus() -> Vec<String> {
     let mut corpus = Vec::new();
     for character in (1..128_u8).map(char::from) {
@@ -84,7 +84,7 @@ fn every_host_that_chromium_sends_is_accepted_unchanged() {
     let mut sent = BTreeMap::new();
     while let Some(seen) = chromiums.next_if_any() {
         let host = seen.field("host").unwrap();
-        // The browser asks for other things on its own account.
+        // The browser also sends requests of its own.
         let Some((_, shown)) = seen.line.split_once("?shown=") else { continue };
         let shown = shown.trim_end_matches(" HTTP/1.1");
         let shown = percent_encoding::percent_decode_str(shown).decode_utf8().unwrap();
@@ -104,7 +104,7 @@ fn every_host_that_chromium_sends_is_accepted_unchanged() {
         assert_eq!(reply.status, 200, "{host}");
         let seen = origin.next();
         assert_eq!(seen.field("host").as_deref(), Some(host.as_str()));
-        // The target that came with it is one, too.
+        // The target received with it is accepted too.
         let target = line.split(' ').nth(1).unwrap();
         assert_eq!(proxy.get(target, &[("Host", host)]).status, 200, "{line}");
         assert_eq!(origin.next().line, *line);

@@ -1,5 +1,5 @@
-//! The Helm chart and the Kubernetes manifests, checked by the real helm, kubectl and Envoy, and by the schemas of
-//! Kubernetes and of the custom resources.
+//! The Helm chart and the Kubernetes manifests, checked by the real helm, kubectl and Envoy, and against the
+//! schemas of Kubernetes and of the custom resources.
 
 mod chart;
 mod integrity;
@@ -21,7 +21,7 @@ const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/helm/example
 const ALL: &str = "deploy/helm/consentry/ci/all-values.yaml";
 const TOOLS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/real/tools");
 
-/// Each way to install the chart: arguments for `helm template`.
+/// Each way to install the chart, as arguments for `helm template`.
 const VARIANTS: [&[&str]; 7] = [
     &[],
     &["-f", ALL],
@@ -40,10 +40,10 @@ const VARIANTS: [&[&str]; 7] = [
     ],
 ];
 
-/// A program of the Python environment; helm and kubectl are there too.
+/// A program of the Python environment, which also contains helm and kubectl.
 fn tool(name: &str) -> Command {
     let mut command = Command::new(format!("{TOOLS}/python/bin/{name}"));
-    // The variants name files below the root.
+    // The variants refer to files relative to the root.
     command.current_dir(ROOT);
     command
 }
@@ -88,7 +88,7 @@ fn rejected(arguments: &[&str]) -> String {
     error.lines().filter(|line| !line.contains("symbolic link")).collect::<Vec<_>>().join("\n")
 }
 
-/// The example application with its sidecar, in a copy that helm may write to.
+/// The example application with its sidecar, in a writable copy for helm.
 fn render_sidecar(arguments: &[&str]) -> String {
     let folder = tempfile::tempdir().unwrap();
     let mut copy = Command::new("cp");
@@ -143,7 +143,7 @@ fn one<'a>(documents: &'a [Value], kind: &str) -> &'a Value {
     found[0]
 }
 
-/// The items of a list, none where it is missing.
+/// The items of a list. Empty if the list is missing.
 fn list(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_array().into_iter().flatten()
 }

@@ -1,4 +1,4 @@
-//! Windows logins (NTLM) of real clients: each client sees its own pages, and HTTP/2 leads to HTTP/1.1.
+//! Windows logins (NTLM) of real clients: each client sees its own pages, and HTTP/2 clients fall back to HTTP/1.1.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -35,7 +35,7 @@ fn user(message: &[u8]) -> Option<String> {
     Some(name.iter().filter(|byte| **byte != 0).map(|byte| char::from(*byte)).collect())
 }
 
-/// An origin that logs connections in, whatever the password.
+/// An origin that authenticates connections and accepts any password.
 fn origin() -> Origin {
     let users: Mutex<HashMap<usize, String>> = Mutex::default();
     Origin::scripted(move |seen, stream| {

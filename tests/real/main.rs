@@ -1,7 +1,7 @@
-//! consentry between real peers: a site of nginx and PHP behind it, Chromium, curl, h2load and a
-//! caching nginx before it, Prometheus' own tool beside it.
+//! consentry between real peers: a site with nginx and PHP behind it, and Chromium, curl, h2load and a caching
+//! nginx in front. Prometheus' own tool checks the metrics.
 //!
-//! `make test` installs the peers. One that is missing fails its tests; nothing is skipped.
+//! `make test` installs the peers. A missing peer fails its tests. No test is skipped.
 
 #![allow(
     missing_docs,

@@ -1,4 +1,4 @@
-//! The metrics, read by Prometheus' own tool; HTTP/2, spoken by a real client.
+//! Metrics parsed by Prometheus' own tool, and HTTP/2 with a real client.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -54,7 +54,7 @@ fn the_shipped_scrape_config_is_valid() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// Runs promtool in the folder of what is shipped.
+/// Runs promtool in the directory of the shipped files.
 fn promtool(arguments: &[&str]) -> String {
     let output = Command::new(program("promtool"))
         .args(arguments)
@@ -73,7 +73,7 @@ fn each_alert_fires_when_it_should_and_not_before() {
     promtool(&["test", "rules", "alerts_test.yml"]);
 }
 
-/// Every query of the dashboard, and every metric that the alerts look at.
+/// Every query of the dashboard, and every metric in the alerts.
 fn queries() -> Vec<String> {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy");
     let dashboard = std::fs::read_to_string(format!("{root}/grafana.json")).unwrap();

@@ -1,4 +1,4 @@
-//! A real nginx with a config and a folder of the test's own.
+//! A real nginx with a test config in a test directory.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use crate::support::PATIENCE;
 
-/// A running server of one of the peers; ended when dropped.
+/// A running peer process. Stopped on drop.
 pub struct Peer(Child);
 
 impl Peer {
@@ -21,7 +21,7 @@ impl Peer {
         )
     }
 
-    /// What it writes, where it was spawned with a pipe for that.
+    /// The standard output, if the process was spawned with a pipe.
     pub fn stdout(&mut self) -> ChildStdout {
         self.0.stdout.take().unwrap()
     }
@@ -29,18 +29,18 @@ impl Peer {
 
 impl Drop for Peer {
     fn drop(&mut self) {
-        // The master tells its workers; killed, it would leave them behind.
+        // SIGTERM lets the master stop its workers. SIGKILL would leave the workers running.
         let _ = Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status();
         let _ = self.0.wait();
     }
 }
 
-/// A port that was free a moment ago: nginx cannot choose one and tell.
+/// A recently free port: nginx cannot choose a port and report it.
 pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-/// Waits until something listens.
+/// Waits until the address accepts connections.
 pub fn wait_for(address: SocketAddr) {
     let since = Instant::now();
     while TcpStream::connect(address).is_err() {
@@ -55,14 +55,13 @@ pub struct Nginx {
 }
 
 impl Nginx {
-    /// Starts nginx in this folder with this content of its `http` block; `{port}` and `{folder}`
-    /// are filled in.
+    /// Starts nginx in this directory with this content of its `http` block. `{port}` and `{folder}` are replaced.
     pub fn start(folder: &Path, http: &str) -> Self {
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
         Self::start_at(address, Command::new(program("nginx")), folder, http)
     }
 
-    /// The same at an address, by a command that becomes nginx.
+    /// Like `start`, at an address, with a command that becomes nginx.
     pub fn start_at(address: SocketAddr, mut nginx: Command, folder: &Path, http: &str) -> Self {
         let port = address.port();
         let path = folder.display();
@@ -85,7 +84,7 @@ impl Nginx {
     }
 }
 
-/// A program by name, also where `sbin` is not in the path.
+/// The path of a program, which may be in `sbin`.
 pub fn program(name: &str) -> PathBuf {
     let places =
         ["/usr/sbin", "/usr/bin", "/usr/local/bin"].map(|place| Path::new(place).join(name));
@@ -95,7 +94,7 @@ pub fn program(name: &str) -> PathBuf {
         .unwrap_or_else(|| panic!("{name} is missing: `make test` installs it"))
 }
 
-/// A folder that the unprivileged workers of the peers can read.
+/// A directory that the unprivileged workers of the peers can read.
 pub fn folder() -> tempfile::TempDir {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
@@ -136,7 +135,7 @@ fn an_upstream_of_http_2_gets_no_more_requests_on_a_connection_than_it_takes() {
     );
     let url = nginx.url().replace("http://", "h2c://");
     let proxy = Proxy::start_with(&format!("workers = 1\n[[site]]\nupstream = '{url}'\n"));
-    // The upstream says how many it takes, and with the next request that is known.
+    // The upstream announces its stream limit, which applies from the next request on.
     for _ in 0..2 {
         assert_eq!(proxy.get("/missing", &[]).status, 404);
     }

@@ -1,5 +1,5 @@
-//! What a real Chromium stores of odd `Set-Cookie` lines has the name that consentry reads: a line that the browser understood and
-//! we did not would be a way around the filter. Then the same lines through consentry, which has to leave nothing of them.
+//! Unusual `Set-Cookie` lines in a real Chromium. Each stored cookie must have the name that consentry parses: a
+//! difference would bypass the filter. The same lines then pass through consentry, and none of them may be stored.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -10,8 +10,8 @@ use consentry::cookie::{Pair, SetCookie, pairs};
 use crate::browser::open;
 use crate::support::{Origin, Proxy};
 
-/// Lines after RFC 6265bis section 5.6 and the attributes of section 5.7, as servers and attackers write them. Values are `v`, so that
-/// a nameless cookie is told from a name.
+/// Lines for RFC 6265bis section 5.6 and the attributes of section 5.7, as written by servers and attackers. All
+/// values are `v`, to distinguish a nameless cookie from a name.
 fn lines() -> Vec<Vec<u8>> {
     let mut lines: Vec<Vec<u8>> = [
         &b"plain=v"[..],
@@ -139,8 +139,8 @@ fn lines() -> Vec<Vec<u8>> {
     lines
 }
 
-/// An origin whose page has each line set, at a host of its own, and then asks that host for nothing, so that the browser sends
-/// what it has. `set` is the port where the lines are asked for, if it is another one.
+/// An origin whose page sets each line on a host of its own. It then requests an empty response from that host, so
+/// that the browser sends the stored cookie. `set` is the port that sets the lines, if it differs.
 fn origin(set: Arc<std::sync::OnceLock<u16>>) -> Origin {
     Origin::scripted(move |seen, stream| {
         let path = seen.line.split(' ').nth(1).unwrap();
@@ -170,7 +170,7 @@ fn origin(set: Arc<std::sync::OnceLock<u16>>) -> Origin {
     })
 }
 
-/// What the browser sent after each line.
+/// The cookie that the browser sent after each line.
 fn stored(origin: &Origin) -> BTreeMap<usize, Vec<u8>> {
     let page = open(&format!("http://site.localhost:{}/", origin.address.port()));
     assert!(page.contains("<title>done</title>"), "{page}");
@@ -223,7 +223,7 @@ fn of_all_odd_lines_nothing_is_left_in_chromium_behind_consentry() {
     let set = Arc::new(std::sync::OnceLock::new());
     let origin = origin(Arc::clone(&set));
     let proxy = Proxy::start(&origin, "catalogue = []\nunclassified = 'block'");
-    // Cookies do not know ports: what consentry lets through is sent to the origin.
+    // Cookies are shared between ports, so the browser sends stored cookies to the origin.
     set.set(proxy.address.port()).unwrap();
     for (number, sent) in stored(&origin) {
         assert!(sent.is_empty(), "{} left {}", lines()[number].escape_ascii(), sent.escape_ascii());

@@ -1,11 +1,11 @@
-//! A real PostgreSQL of the test's own.
+//! A real PostgreSQL server for a test.
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
-/// A server in a folder of its own; stopped when dropped.
+/// A server in a temporary directory. Stopped on drop.
 pub struct Postgres {
     folder: tempfile::TempDir,
     programs: PathBuf,
@@ -13,10 +13,10 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// A server that listens on a socket in its folder only, or besides on TCP with TLS.
+    /// Starts a server that listens on a socket in its directory, and optionally on TCP with TLS.
     pub fn start(tcp: Option<u16>) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        // The server does not run as root: it must get into the folder.
+        // The server does not run as root, and needs access to the directory.
         std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o777)).unwrap();
         let versions = std::fs::read_dir("/usr/lib/postgresql").map(|all| {
             let all = all.filter_map(|entry| Some(entry.ok()?.path().join("bin")));
@@ -47,7 +47,7 @@ impl Postgres {
         self.folder.path()
     }
 
-    /// As another user than root, which PostgreSQL refuses.
+    /// Runs a program as an unprivileged user, because PostgreSQL refuses to run as root.
     fn run(&self, program: &str, arguments: &[&str]) -> Output {
         let program = self.programs.join(program);
         let root = std::fs::metadata("/proc/self")
@@ -66,11 +66,11 @@ impl Postgres {
         output
     }
 
-    /// A certificate that signs itself.
+    /// Writes a self-signed certificate.
     fn certificate(&self) {
         let (key, certificate) = (self.path("data/server.key"), self.path("data/server.crt"));
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-        // Owned by the server: written over what it made itself.
+        // Overwrites the server's own files, to keep their owner.
         for (path, text) in
             [(&key, made.signing_key.serialize_pem()), (&certificate, made.cert.pem())]
         {
@@ -85,7 +85,7 @@ impl Postgres {
 
     pub fn up(&self) {
         let (data, log) = (self.path("data"), self.path("log"));
-        // Its output would keep ours open.
+        // Its standard output would keep the test's pipe open.
         self.run("pg_ctl", &["-D", &data, "-l", &log, "-o", &self.options, "-w", "-s", "start"]);
     }
 
@@ -93,7 +93,7 @@ impl Postgres {
         self.run("pg_ctl", &["-D", &self.path("data"), "-m", "immediate", "-s", "stop"]);
     }
 
-    /// Sends a signal to every process of the server: with `STOP` it hangs.
+    /// Sends a signal to every process of the server. `STOP` makes it hang.
     pub fn signal(&self, name: &str) {
         let pid_file = std::fs::read_to_string(self.path("data/postmaster.pid")).unwrap();
         let server = pid_file.lines().next().unwrap();
@@ -107,7 +107,7 @@ impl Postgres {
         assert!(status.unwrap().success());
     }
 
-    /// Locks the table of receipts against everybody until the returned process is killed.
+    /// Locks the receipts table against all other sessions until the returned process is killed.
     pub fn lock_receipts(&self) -> Session {
         let folder = self.folder.path().display().to_string();
         let mut session = Command::new(self.programs.join("psql"))
@@ -124,13 +124,13 @@ impl Postgres {
         Session(session)
     }
 
-    /// Where it is, by its socket.
+    /// The URL of the server's Unix socket.
     pub fn url(&self) -> String {
         let folder = self.folder.path().display().to_string().replace('/', "%2F");
         format!("postgres://consentry@{folder}/postgres")
     }
 
-    /// What a question of SQL gives.
+    /// The result of an SQL query.
     pub fn ask(&self, sql: &str) -> String {
         let folder = self.folder.path().display().to_string();
         let output = self
@@ -139,7 +139,7 @@ impl Postgres {
     }
 }
 
-/// A session of psql with an open transaction, which ends when this is dropped.
+/// A psql session with an open transaction. Killed on drop.
 pub struct Session(Child);
 
 impl Drop for Session {

@@ -1,4 +1,4 @@
-//! The README's commands, run as they stand there, in an empty folder; only the ports are others.
+//! The README's commands, run unchanged in an empty directory, except for the ports.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -34,7 +34,7 @@ impl Drop for Running {
     }
 }
 
-/// A shell that finds the binary under test as `consentry`.
+/// A shell whose `consentry` command is the binary under test.
 fn shell(script: &str, folder: &Path) -> Command {
     let binary = PathBuf::from(env!("CARGO_BIN_EXE_consentry"));
     let path = format!("{}:{}", binary.parent().unwrap().display(), std::env::var("PATH").unwrap());
@@ -49,7 +49,7 @@ fn the_demo_shows_the_difference_with_the_lines_that_it_prints() {
     assert_eq!(demo, "cargo run --release -- demo\n");
     assert_eq!(test, "make test\n");
     let mut command = Command::new("sh");
-    // With these variables, which cargo sets for tests, ring and all that depends on it would be compiled again.
+    // cargo sets these variables for tests. They would cause ring and its dependents to be recompiled.
     for (name, _) in std::env::vars() {
         if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
             command.env_remove(name);
@@ -58,7 +58,7 @@ fn the_demo_shows_the_difference_with_the_lines_that_it_prints() {
     let mut child = command
         .args(["-c", &format!("exec {demo}")])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
-        // The same command, with the flags of `make static`, which has just built it.
+        // The same command, with the flags of `make static`, which has just built the binary.
         .env("CARGO_BUILD_TARGET", "x86_64-unknown-linux-gnu")
         .env("RUSTFLAGS", "-C target-feature=+crt-static")
         .stdin(Stdio::null())
@@ -101,7 +101,7 @@ fn the_demo_shows_the_difference_with_the_lines_that_it_prints() {
             "{page}"
         );
     }
-    // What it suggests is a config that leaves nothing unclassified.
+    // With the suggested rules nothing is unclassified.
     let suggest =
         said.iter().find_map(|line| line.trim().strip_prefix("consentry suggest ")).unwrap();
     let origin = commands[0].split_whitespace().find(|word| word.starts_with("http://")).unwrap();
@@ -118,7 +118,7 @@ fn the_demo_shows_the_difference_with_the_lines_that_it_prints() {
     assert!(output.status.success() && text.starts_with("ok: "), "{text}");
     assert!(text.ends_with("demo_offer\tanalytics\t-\tdemo_offer\n"), "{text}");
     assert!(text.contains("\n1\n"), "one was unknown: {text}");
-    // Cargo hands Ctrl-C on by the terminal's process group; without a terminal it is sent to the demo.
+    // A terminal sends Ctrl-C to the process group of cargo. Without a terminal the demo gets the signal directly.
     let demo = Command::new("pgrep").args(["-P", &running.0.id().to_string()]).output().unwrap();
     match String::from_utf8(demo.stdout).unwrap().trim() {
         "" => running.interrupt(),
@@ -143,7 +143,7 @@ fn the_five_minutes_work_as_they_stand_there() {
     let [_, _, install, write, run, look, ask] = &blocks[..] else {
         panic!("{} blocks", blocks.len())
     };
-    // Installing builds once more, into a place of its own: that it is possible is enough here.
+    // Installing would build again in another directory. Checking that it is possible is sufficient.
     assert_eq!(install, "cargo install --locked --path .\n");
     let folder = tempfile::tempdir().unwrap();
     let said = |script: &str| {

@@ -1,4 +1,4 @@
-//! Receipts while a real PostgreSQL hangs, is locked, or is started on for the first time.
+//! Receipts while a real PostgreSQL hangs, is locked, or is used for the first time.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ fn settings(postgres: &Postgres, folder: &Path, durability: &str) -> String {
     format!("[receipts]\nurl = '{url}'\nspool = '{folder}/spool'\ndurability = '{durability}'\n")
 }
 
-/// Posts a choice; the status, and how long the answer took.
+/// Posts a decision. Returns the status and the duration.
 fn choose(proxy: &Proxy) -> (u16, Duration) {
     let started = Instant::now();
     let status = proxy.post("/.consentry/", "choice=accept", &[]).status;
@@ -26,7 +26,7 @@ fn choose(proxy: &Proxy) -> (u16, Duration) {
 fn choose_quickly(proxy: &Proxy) {
     let (status, wait) = choose(proxy);
     assert_eq!(status, 303);
-    // 0.5 s for the store, and what a busy machine adds.
+    // 0.5 s for the store, and extra time for a busy machine.
     assert!(wait < Duration::from_secs(2), "{wait:?}");
 }
 
@@ -90,7 +90,7 @@ fn a_locked_table_costs_visitors_less_than_a_second_and_receipts_follow() {
     drop(locked);
     proxy.expect_metric("consentry_receipts_total{result=\"stored\"}", 11.0);
     assert_eq!(postgres.ask(COUNT), "11");
-    // At the end of the process what is in the spool is moved, if the store works.
+    // At exit the spool is moved to the store if the store works.
     let locked = postgres.lock_receipts();
     choose_quickly(&proxy);
     drop(locked);
@@ -134,7 +134,7 @@ fn an_erased_receipt_is_not_stored_by_a_replica_that_still_has_it() {
         .query_row("SELECT id FROM consent_receipts", [], |row| row.get(0))
         .unwrap();
     drop(locked);
-    // With the config of another replica, whose spool is another file.
+    // The config of another replica, with another spool file.
     let config = folder.path().join("other.toml");
     let other = toml.replace("/spool'", "/other'");
     std::fs::write(&config, format!("{other}[[site]]\nupstream = 'http://127.0.0.1:1'\n")).unwrap();

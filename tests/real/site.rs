@@ -1,4 +1,4 @@
-//! A real site: nginx and PHP behind consentry. A login survives, `_ga` does not.
+//! A real site with nginx and PHP behind consentry: a login works, and `_ga` is stripped.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -24,7 +24,7 @@ impl Site {
              pm = static\npm.max_children = 2\nphp_admin_value[session.save_path] = {path}/sessions\n"
         );
         std::fs::write(folder.path().join("fpm.conf"), pool).unwrap();
-        // As whoever runs the tests, who owns the folder.
+        // As the current user, who owns the directory.
         let php = Peer::spawn(
             Command::new(php_fpm())
                 .args(["-R", "-n", "-F", "-d", "extension=session", "-y"])
@@ -49,7 +49,7 @@ impl Site {
         Proxy::start_with(&format!("{toml}\n[[site]]\nupstream = '{}'\n", self.nginx.url()))
     }
 
-    /// How often the site's tracking pixel was reached.
+    /// The number of requests for the site's tracking pixel.
     pub fn pixels(&self) -> usize {
         std::fs::read(self.folder.path().join("pixels")).map_or(0, |pixels| pixels.len())
     }
@@ -78,7 +78,7 @@ impl Browsing<'_> {
             .join("; ")
     }
 
-    /// Follows one redirect; returns the page.
+    /// Follows one redirect, and returns the page.
     fn go(&mut self, method: &str, path: &str, form: &str) -> String {
         let mut visitor = self.proxy.visit();
         let cookies = self.cookies();
@@ -112,7 +112,7 @@ impl Browsing<'_> {
     }
 }
 
-/// The text that a page shows in a place.
+/// The text of an element of a page.
 pub fn shown(page: &str, id: &str) -> String {
     let start = page
         .split(&format!("<p id=\"{id}\">"))
@@ -137,7 +137,7 @@ fn a_login_survives_and_trackers_do_not() {
             ("ada", "PHPSESSID")
         );
     }
-    // Cookies from before consentry was there are hidden from the site and deleted, the login is not.
+    // Cookies from before the installation are hidden from the site and deleted, except the login.
     visitor
         .jar
         .extend([("_ga".to_owned(), "old".to_owned()), ("_fbp".to_owned(), "old".to_owned())]);
@@ -163,7 +163,7 @@ fn with_consent_the_site_works_as_if_consentry_were_not_there() {
     assert_eq!(shown(&page, "seen"), "PHPSESSID _fbp _ga consentry lang");
     proxy.get("/matomo.php?idsite=1&rec=1", &[("Cookie", &allowed)]);
     assert_eq!(site.pixels(), 1);
-    // Withdrawal: the next page load hides and deletes what is no longer allowed.
+    // After a withdrawal, the next page load hides and deletes the cookies without consent.
     let withdrawn = consent("functional");
     visitor.jar.insert("consentry".to_owned(), withdrawn.split_once('=').unwrap().1.to_owned());
     assert_eq!(shown(&visitor.go("GET", "/account", ""), "seen"), "PHPSESSID consentry lang");

@@ -1,6 +1,6 @@
-//! Which hosts a real Chromium contacts for a tag, without consentry and behind it: a tracker is never contacted without consent, and
-//! another host's tag is left as it is. Each tag has hosts of its own, below a known tracker and below a host that no rule knows, written
-//! in every way in which browsers still understand them.
+//! Hosts that a real Chromium contacts for a tag, with and without consentry. A tracker is never contacted without
+//! consent, and the tag of another host is unchanged. Each tag has its own hosts, below a known tracker and below a
+//! host without a rule. URLs are written in every way that browsers understand.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -17,10 +17,10 @@ use crate::support::{Origin, Proxy};
 const TRACKER: &str = "google-analytics.com";
 const OTHER: &str = "other.example";
 
-/// How often each way of writing a URL is used for each kind of tag, of 64 times.
+/// How often, of 64 times, each spelling of a URL is used for each kind of tag.
 const DENSITY: u32 = 8;
 
-/// Tags, with `{U}` where the URL is.
+/// Tags, with `{U}` in place of the URL.
 const TAGS: [&str; 45] = [
     "<script src=\"{U}\"></script>",
     "<SCRIPT async SRC='{U}'></SCRIPT>",
@@ -69,7 +69,7 @@ const TAGS: [&str; 45] = [
     "<iframe srcdoc=\"<img src='{U}'>\"></iframe>",
 ];
 
-/// Tags in pages of their own.
+/// Tags that need a page of their own.
 const PAGES: [&str; 7] = [
     "<!doctype html><base href=\"{U}\"><img src=base.gif><script src=base.js></script>",
     "<!doctype html><body background=\"{U}\">x",
@@ -80,7 +80,7 @@ const PAGES: [&str; 7] = [
     "<!doctype html><plaintext></plaintext><img src=\"{U}\">",
 ];
 
-/// Text that names URLs in another way, in pages of their own.
+/// Text that refers to URLs in other ways, each in its own page.
 const TEXTS: [&str; 4] = [
     "<!doctype html><style>@import '{U}';</style>",
     "<!doctype html><style>body{background:url({U})}</style><body>x",
@@ -88,10 +88,10 @@ const TEXTS: [&str; 4] = [
     "<!doctype html><script type=speculationrules>{\"prefetch\":[{\"source\":\"list\",\"urls\":[\"{U}\"]}]}</script>",
 ];
 
-/// How a URL of a host and a path is written.
+/// A spelling of the URL of a host and a path.
 type Spelling = fn(&str, &str) -> String;
 
-/// In any text.
+/// Spellings for any text.
 const PLAIN: [Spelling; 18] = [
     |host, path| format!("https://{host}/{path}"),
     |host, path| format!("//{host}/{path}"),
@@ -117,7 +117,7 @@ const PLAIN: [Spelling; 18] = [
     },
 ];
 
-/// In attributes.
+/// Spellings for attributes.
 const MARKED: [Spelling; 13] = [
     |host, path| format!("https:\\\\{host}\\{path}"),
     |host, path| format!("/\\{host}/{path}"),
@@ -136,9 +136,9 @@ const MARKED: [Spelling; 13] = [
     |host, path| format!("https&#0000058;//{host}/{path}"),
 ];
 
-/// One tag, with the host that no rule knows.
+/// One tag, with the host that has no rule.
 struct Case {
-    /// The page that it is in.
+    /// The index of its page.
     page: usize,
     other: String,
 }
@@ -148,7 +148,7 @@ struct Corpus {
     cases: Vec<Case>,
 }
 
-/// The same each time.
+/// The corpus, which is the same on every run.
 fn corpus() -> Corpus {
     let mut corpus = Corpus { pages: vec![String::new()], cases: Vec::new() };
     let mut state = 1_u32;
@@ -165,7 +165,7 @@ fn corpus() -> Corpus {
         if alone || corpus.pages.last().unwrap().matches('\n').count() > 60 {
             corpus.pages.push(String::new());
         }
-        // A page of its own is about one of them.
+        // A page of its own contains one of the two hosts.
         let texts = if alone {
             vec![written(if number % 3 == 0 { OTHER } else { TRACKER })]
         } else {
@@ -176,7 +176,7 @@ fn corpus() -> Corpus {
     };
     let all = || PLAIN.into_iter().chain(MARKED);
     for template in TAGS {
-        // As it is written most often, and in some of the other ways.
+        // The most common spelling, and some of the others.
         all()
             .enumerate()
             .filter(|(at, _)| *at == 0 || chosen())
@@ -196,7 +196,7 @@ fn corpus() -> Corpus {
     corpus
 }
 
-/// Stands for every host: notes which are contacted, by TLS or not, and answers all requests.
+/// A server for all hosts: records the contacted ones, with or without TLS, and answers all requests.
 struct Everybody {
     address: SocketAddr,
     contacted: Arc<Mutex<BTreeSet<String>>>,
@@ -261,7 +261,7 @@ fn answer(stream: &mut (impl Read + Write), note: impl Fn(&str)) {
     let _ = stream.flush();
 }
 
-/// The hosts that Chromium contacts while it shows these pages, with scripts or without.
+/// The hosts that Chromium contacts while it displays these pages, with or without scripts.
 fn contacted(everybody: &Everybody, port: u16, pages: &[usize], scripts: bool) -> BTreeSet<String> {
     everybody.contacted.lock().unwrap().clear();
     let status = Command::new(program("node"))
@@ -277,7 +277,7 @@ fn contacted(everybody: &Everybody, port: u16, pages: &[usize], scripts: bool) -
     everybody.contacted.lock().unwrap().clone()
 }
 
-/// The numbers of the cases whose hosts below a domain were contacted.
+/// The indices of the cases whose hosts below a domain were contacted.
 fn cases_of(contacted: &BTreeSet<String>, domain: &str) -> BTreeSet<usize> {
     let number = |host: &String| {
         host.strip_suffix(domain)?.strip_prefix('h')?.strip_suffix("x.")?.parse().ok()
@@ -315,7 +315,7 @@ fn chromium_contacts_no_tracker_for_any_tag_and_other_hosts_as_without_consentry
         let (tracked, mut other) = show(origin.address.port(), &shown);
         let (mut leaked, mut other_through) = show(proxy.address.port(), &shown);
         for _ in 0..3 {
-            // What a browser does once it has nothing else to do takes long on a busy machine.
+            // Work that a browser does when it is idle takes long on a busy machine.
             let different = &other ^ &other_through;
             let again: Vec<usize> = different.iter().map(|number| cases[*number].page).collect();
             if again.is_empty() {
@@ -349,7 +349,7 @@ fn chromium_contacts_no_tracker_for_any_tag_and_other_hosts_as_without_consentry
         let start = text[..guard].rfind("<script").unwrap();
         let end = guard + text[guard..].find("</script>").unwrap() + "</script>".len();
         text.replace_range(start..end, "");
-        // A page in an attribute gets the guard too.
+        // A page within an attribute is also guarded.
         let unchanged = text.contains(&case.other) || case.other.contains("srcdoc");
         assert!(unchanged, "{}", case.other);
     }

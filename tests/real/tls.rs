@@ -1,4 +1,4 @@
-//! TLS with visitors, as openssl and curl see it.
+//! TLS with clients, tested with openssl and curl.
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -13,7 +13,7 @@ use crate::support::{Origin, Proxy, run};
 const OK: &str =
     "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nSet-Cookie: _ga=1\r\nSet-Cookie: sid=1\r\n\r\nok";
 
-/// An authority with its certificate in a file.
+/// A CA with its certificate in a file.
 pub struct Authority {
     folder: tempfile::TempDir,
     issuer: Issuer<'static, KeyPair>,
@@ -31,7 +31,7 @@ impl Authority {
         Self { folder, issuer: Issuer::new(parameters, key) }
     }
 
-    /// Writes a certificate and its key, valid until a year.
+    /// Writes a certificate that is valid until a year, and its key.
     pub fn issue(&self, file: &str, names: &[&str], year: i32) {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut parameters = CertificateParams::new(names).unwrap();
@@ -68,7 +68,7 @@ impl Authority {
         )
     }
 
-    /// What curl gets from a host, with its head; `None` when it fails.
+    /// The response head and body that curl receives from a host. `None` if it fails.
     fn curl(&self, proxy: &Proxy, host: &str, arguments: &[&str]) -> Option<String> {
         let port = proxy.secure.unwrap().port();
         let output = Command::new(program("curl"))
@@ -125,13 +125,13 @@ fn both_versions_of_http_are_spoken_over_tls_and_cookies_are_filtered() {
     for (version, status) in [("--http1.1", "HTTP/1.1 200"), ("--http2", "HTTP/2 200")] {
         let text = authority.curl(&proxy, "shop.test", &[version]).unwrap();
         assert!(text.starts_with(status) && text.ends_with("ok"), "{text}");
-        // HTTP/1.1 keeps the origin's spelling, HTTP/2 has lower case only.
+        // HTTP/1.1 keeps the origin's spelling. HTTP/2 names are in lower case.
         let lines = text.to_lowercase();
         assert!(lines.contains("set-cookie: sid=1") && !lines.contains("_ga"), "{text}");
         let seen = origin.next();
         assert_eq!(seen.field("x-forwarded-proto").as_deref(), Some("https"));
     }
-    // A page load deletes what it can over https only, too.
+    // A page load also deletes cookies that can only be deleted over HTTPS.
     let text = authority
         .curl(&proxy, "shop.test", &["-H", "Cookie: _fbp=1", "-H", "Accept: text/html"])
         .unwrap();
@@ -215,7 +215,7 @@ fn sessions_outlive_a_reload_and_are_resumed_by_replicas_with_the_same_ticket_ke
     std::fs::write(&keys, "fedcba9876543210fedcba9876543210").unwrap();
     reload(&other, 1.0);
     assert!(!resumes(&other, "-tls1_2"), "the key is gone");
-    // A ticket stands for a client's certificate: it is void without that demand, and with another.
+    // A ticket is bound to the client certificate settings. It is invalid without them, and with other ones.
     let client_ca =
         format!("{shared}\nclient_ca = '{}'\nclient_auth = 'optional'", authority.path("ca.pem"));
     begin(&other, "-tls1_2");
@@ -265,7 +265,7 @@ fn the_origin_gets_a_visitors_certificate_and_none_that_a_visitor_has_written() 
         let shown = ["--cert", &cert, "--key", &key, version];
         authority.curl(&proxy, "shop.test", &[&shown[..], &forged].concat()).unwrap();
         let seen = origin.next();
-        // curl sends the authority's own certificate, too.
+        // curl also sends the CA certificate.
         assert_eq!(seen.field("client-cert"), item("visitor.pem"), "{version}");
         assert_eq!(seen.field("client-cert-chain"), item("ca.pem"), "{version}");
         authority.curl(&proxy, "shop.test", &[&[version], &forged[..]].concat()).unwrap();
@@ -307,7 +307,7 @@ fn a_new_certificate_is_shown_without_a_restart_and_open_connections_go_on() {
     ask();
     assert_ne!(subject(), before);
     assert!(authority.curl(&proxy, "shop.test", &[]).is_some());
-    // A key that does not belong to it changes nothing.
+    // A key that does not match the certificate changes nothing.
     std::fs::write(authority.path("site.key"), "x").unwrap();
     proxy.expect_metric("consentry_config_reloads_total{result=\"failed\"}", 1.0);
     assert!(authority.curl(&proxy, "shop.test", &[]).is_some());
@@ -385,7 +385,7 @@ fn files_that_cannot_be_used_are_named() {
     }
 }
 
-/// An nginx that speaks TLS, and asks for a certificate where that is said.
+/// An nginx with TLS, which optionally requests a client certificate.
 fn secure_nginx(authority: &Authority, more: &str) -> crate::nginx::Nginx {
     let (cert, key) = (authority.path("origin.pem"), authority.path("origin.key"));
     crate::nginx::Nginx::start(
@@ -420,7 +420,7 @@ fn upstreams_are_spoken_to_over_tls_and_only_with_a_certificate_that_is_trusted(
         );
         assert_eq!(reply.field("x-sni").as_deref(), Some("localhost"));
     }
-    // Connections are kept; one whose answer has only just ended is left for later.
+    // Connections are reused. A connection whose response has just ended may not be available yet.
     assert!(trusted.metric("consentry_upstream_connections_total") < 3.0);
     let named = proxy(&nginx, &format!("{ca}\nserver_name = 'origin.test'"));
     assert_eq!(named.get("/", &[]).field("x-sni").as_deref(), Some("origin.test"));

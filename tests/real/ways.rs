@@ -1,4 +1,4 @@
-//! Pages that get into a window in another way than by a navigation to them, in a real Chromium: from its cache, by Turbo and htmx, by a
+//! Pages that a real Chromium displays without a navigation to them: from its cache, by Turbo and htmx, by a
 //! service worker, in frames, as XHTML and SVG. All of them are guarded, and load nothing from a tracker.
 
 use std::io::Write;
@@ -10,7 +10,7 @@ use crate::support::{Origin, Proxy};
 
 const TRACKERS: &str = "<script src='https://www.googletagmanager.com/gtm.js'></script><img alt='' src='//ad.doubleclick.net/x.gif'/>";
 
-/// What the origin has at a path: its media type and its text.
+/// The origin's response for a path: media type and text.
 fn served(path: &str) -> (&'static str, String) {
     let library = |file: &str| {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/real/tools/node_modules/");
@@ -84,7 +84,7 @@ fn a_page_is_guarded_by_whatever_way_it_gets_into_a_window() {
     for (way, found) in ways {
         assert_eq!(found["asked"], json!([]), "{way}: {found:#}");
         assert_eq!(found["guarded"], true, "{way}: {found:#}");
-        // SVG has no place for one.
+        // An SVG document cannot contain a banner.
         assert_eq!(found["banners"], u8::from(way != "svg"), "{way}: {found:#}");
         assert_eq!(found["frames"], if way == "frames" { 5 } else { 1 }, "{way}: {found:#}");
     }

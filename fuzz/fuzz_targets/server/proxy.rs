@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use consentry::app;
 use consentry::config::{self, Overrides};
 
-/// Starts the service in front of an upstream, with these lines of config; returns where it listens.
+/// Starts the service in front of an upstream, with these config lines. Returns the address of its listener.
 pub fn start(upstream: SocketAddr, keys: &str) -> SocketAddr {
     let toml = format!(
         "workers = 1\nlisten.http = '127.0.0.1:0'\nlisten.admin = 'off'\nlog = {{ access = false, level = 'error' }}\n\

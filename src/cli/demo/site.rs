@@ -1,4 +1,4 @@
-//! The demo's origin: tracks as openly as sites usually do, and says what it was told.
+//! The demo's origin: sets tracking cookies as sites usually do, and shows the consent that the proxy forwards.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -19,7 +19,7 @@ use crate::filter::PIXEL;
 
 const PAGE: &str = include_str!("site.html");
 
-/// One cookie of each category, as its vendor would set it, and one that nobody else has.
+/// One cookie of each category, as its vendor would set it, and one unclassified cookie.
 const COOKIES: [&str; 6] = [
     "csrftoken=6f1c9a; Path=/; SameSite=Lax",
     "NEXT_LOCALE=en; Path=/; Max-Age=31536000",
@@ -29,13 +29,13 @@ const COOKIES: [&str; 6] = [
     "demo_offer=spring; Path=/; Max-Age=7776000",
 ];
 
-/// How often the pixel was fetched.
+/// Counts the requests for the pixel.
 #[derive(Debug, Default)]
 struct Site {
     pixels: AtomicU64,
 }
 
-/// Starts the site on a free port, on a thread of its own that ends with the process.
+/// Starts the site on a free port. Its thread ends with the process.
 pub(super) fn start() -> anyhow::Result<SocketAddr> {
     let socket =
         std::net::TcpListener::bind(("127.0.0.1", 0)).context("the demo's site cannot listen")?;

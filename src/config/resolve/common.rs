@@ -1,4 +1,4 @@
-//! What holds for every site that does not say otherwise.
+//! Top-level settings, which are the defaults of every site.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,20 +13,20 @@ use crate::config::settings::{Detect, Expire, Mode, OnWithdrawal, Technologies};
 use crate::consent::Categories;
 use crate::locale::Locales;
 
-/// The config under way, with its problems so far.
+/// The config being resolved, with its problems so far.
 pub(super) type Doc<'a, 'text> = &'a mut Document<'text, Raw>;
 
-/// What visitors see of us, on every site that does not say otherwise.
+/// Top-level settings of the pages and notices for visitors.
 pub(super) struct Pages {
-    /// What the paths of our own pages begin with.
+    /// Path prefix of consentry's own pages.
     pub(super) prefix: String,
     pub(super) centre: RawCentre,
     pub(super) banner: RawBanner,
     pub(super) page: RawPage,
     pub(super) on_withdrawal: OnWithdrawal,
-    /// The languages, where a site has none of its own.
+    /// The languages, for sites that configure none.
     pub(super) locales: Arc<Locales>,
-    /// Where paths start from.
+    /// The directory that relative paths start from.
     pub(super) folder: PathBuf,
 }
 
@@ -36,22 +36,22 @@ pub(super) struct Common {
     pub(super) unclassified: Option<RawUnclassified>,
     pub(super) consent: RawConsent,
     pub(super) categories: Categories,
-    /// The rules of all sites, and the same compiled.
+    /// The rules of all sites, and the same rules compiled.
     pub(super) rules: Rules,
     pub(super) rule_set: Arc<RuleSet>,
     pub(super) expire: Expire,
     pub(super) detect: Detect,
     pub(super) email_opens: bool,
-    /// Cookies of a request.
+    /// Maximum number of cookies in a request.
     pub(super) max_cookies: usize,
     /// The filter lists, compiled once for all sites.
     pub(super) lists: Option<FilterLists>,
     pub(super) technologies: Technologies,
-    /// How hands are shaken with upstreams that speak TLS.
+    /// TLS settings for upstreams.
     pub(super) upstream_tls: RawUpstreamTls,
-    /// How much each site takes.
+    /// The default limits of a site.
     pub(super) site_limits: RawSiteLimits,
-    /// What visitors see of us.
+    /// Settings of the pages and notices for visitors.
     pub(super) pages: Pages,
     /// Whether each site needs an upstream.
     pub(super) needs_upstreams: bool,

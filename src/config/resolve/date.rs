@@ -1,4 +1,4 @@
-//! Dates of the calendar.
+//! Calendar dates.
 
 use time::{Date, Month};
 
@@ -6,7 +6,7 @@ use super::common::Doc;
 use crate::config::document::place;
 use crate::config::spanned::Spanned;
 
-/// A date without a time; what is none is noted.
+/// A date without a time. Any other value is reported.
 pub(super) fn calendar_date(
     document: Doc,
     key: String,

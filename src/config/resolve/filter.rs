@@ -1,4 +1,4 @@
-//! What may pass on one site: its consent, its rules, its policy.
+//! Filter settings of a site: consent, rules, policy.
 
 use std::sync::Arc;
 
@@ -20,12 +20,12 @@ use crate::consent::{
 };
 use crate::policy::{Policy, Unclassified};
 
-/// What the list of presumed cookies is for.
+/// Purpose of the cookie that lists presumed cookies.
 const LIST_PURPOSE: &str = "Names the cookies without a rule that this site needs.";
-/// What the sticky cookie is for.
+/// Purpose of the sticky cookie.
 const STICKY_PURPOSE: &str = "Keeps the visitor at the server that knows the visit.";
 
-/// The settings of a site's filter; `key` is the path of the site, with its dot.
+/// Resolves the filter settings of a site. `key` is the path of the site, including the trailing dot.
 pub(super) fn filter(
     document: Doc,
     key: &str,
@@ -145,7 +145,7 @@ fn signals(document: Doc, consent: &Layers<'_, RawConsent>, common: &Common) -> 
     }
 }
 
-/// The default by region. A site's own `default = "deny"` also holds where the regions at the top level allow.
+/// Resolves the default by region. A site's own `default = "deny"` also overrides top-level regions that allow.
 fn region_policy(document: Doc, consent: &Layers<'_, RawConsent>) -> Option<RegionPolicy> {
     let regions = consent.table("region", |raw| raw.region.as_ref());
     if !regions.exists() {
@@ -171,6 +171,6 @@ fn region_policy(document: Doc, consent: &Layers<'_, RawConsent>) -> Option<Regi
     })
 }
 
-/// The date of the notice that consentry's categories come from.
+/// The date of the notice that defines consentry's categories.
 const FIRST_NOTICE: Result<Date, time::error::ComponentRange> =
     Date::from_calendar_date(2018, Month::May, 25);

@@ -1,4 +1,4 @@
-//! Options that change nothing, because another option that they need is missing or wins over them.
+//! Warnings about options without effect, because another option is missing or takes precedence.
 
 use super::common::Doc;
 use super::layers::Layers;
@@ -10,10 +10,10 @@ use crate::config::raw::{
 use crate::config::settings::{BalanceMethod, Position};
 use crate::consent::sources;
 
-/// The key of an option, and why it has no effect. One that is written with its default value has none to miss.
+/// The key of an option, and why it has no effect. An option with its default value is not reported.
 type Found = (String, &'static str);
 
-/// A warning for each option without effect. One at the top level is without effect if it is so for every site.
+/// A warning for each option without effect. A top-level option is reported if it has no effect for any site.
 pub(super) fn warnings(document: Doc, raw: &Raw) -> Vec<Problem> {
     let mut found = Vec::new();
     listeners(raw, &mut found);
@@ -39,7 +39,7 @@ pub(super) fn warnings(document: Doc, raw: &Raw) -> Vec<Problem> {
     found.into_iter().map(warning).collect()
 }
 
-/// Notes an option that is there, and has no effect.
+/// Records an option that is present and has no effect.
 fn note(found: &mut Vec<Found>, useless: bool, key: impl Into<String>, reason: &'static str) {
     if useless {
         found.push((key.into(), reason));
@@ -159,7 +159,7 @@ fn of_consent(consent: &Layers<'_, RawConsent>, sticky: bool, found: &mut Vec<Fo
     if !listed.iter().any(|name| sources::reads_own_cookie(name)) {
         let reason = "has no effect: no source of consent.sources reads consentry's own cookie";
         let domain = consent.get("cookie_domain", |raw| raw.cookie_domain.as_ref());
-        // It keys the affinity cookie too.
+        // The key file also signs the affinity cookie.
         let keys = consent.get("key_file", |raw| raw.key_file.as_ref()).filter(|_| !sticky);
         found.extend(domain.into_iter().chain(keys).map(|(key, _)| (key, reason)));
     }

@@ -1,19 +1,20 @@
-//! Settings of a site over those at the top level.
+//! Layered lookup: site settings over top-level settings.
 
 use std::collections::BTreeMap;
 
-/// A table that a site and the top level may both have: each key is read from the site's, else from the top level's.
+/// A table that may be present in a site and at the top level. The site's value of a key takes precedence.
 ///
-/// Tables and maps in it are merged the same way; lists are values, and replace each other.
+/// Nested tables and maps are merged the same way. A list is a value: the site's list replaces the top-level list.
 pub(super) struct Layers<'a, T> {
-    /// The site's table first, each with its path.
+    /// Each table with its path, the site's table first.
     tables: Vec<(String, &'a T)>,
     /// The path of the site's table.
     path: String,
 }
 
 impl<'a, T> Layers<'a, T> {
-    /// The table `name` of a site, whose path is `site` with its dot, over the one at the top level.
+    /// The table `name` of a site over the top-level table. `site` is the path of the site, including the trailing
+    /// dot.
     pub(super) fn new(name: &str, site: &str, own: &'a T, global: &'a T) -> Self {
         let path = format!("{site}{name}");
         Self { tables: vec![(path.clone(), own), (name.to_owned(), global)], path }
@@ -28,7 +29,7 @@ impl<'a, T> Layers<'a, T> {
         self.tables.iter().find_map(|(path, table)| Some((format!("{path}.{key}"), of(table)?)))
     }
 
-    /// A copy of the value of a key, with the path to name in problems.
+    /// A copy of the value of a key, with the path for problems.
     pub(super) fn cloned<V: Clone + 'a>(
         &self,
         key: &str,
@@ -40,19 +41,19 @@ impl<'a, T> Layers<'a, T> {
         }
     }
 
-    /// The value of a key that needs no check.
+    /// The value of a key that needs no validation.
     pub(super) fn copied<V: Copy>(&self, of: impl Fn(&'a T) -> Option<V>) -> Option<V> {
         self.tables.iter().find_map(|(_, table)| of(table))
     }
 
-    /// A table in this one.
+    /// A nested table.
     pub(super) fn table<U>(&self, key: &str, of: impl Fn(&'a T) -> Option<&'a U>) -> Layers<'a, U> {
         let found = |(path, table): &(String, &'a T)| Some((format!("{path}.{key}"), of(table)?));
         let tables = self.tables.iter().filter_map(found).collect();
         Layers { tables, path: format!("{}.{key}", self.path) }
     }
 
-    /// The entries of a map in this table, each with its path.
+    /// The entries of a nested map, each with its path.
     pub(super) fn entries<V>(
         &self,
         key: &str,
@@ -72,7 +73,7 @@ impl<'a, T> Layers<'a, T> {
         !self.tables.is_empty()
     }
 
-    /// The tables, the site's first, each with its path.
+    /// The tables with their paths, the site's table first.
     pub(super) fn tables(&self) -> impl Iterator<Item = (&str, &'a T)> {
         self.tables.iter().map(|(path, table)| (path.as_str(), *table))
     }

@@ -1,4 +1,4 @@
-//! Addresses, trust, timeouts, limits.
+//! Listen addresses, trusted proxies, timeouts and limits.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
@@ -93,7 +93,7 @@ pub(super) fn listen(
     }
 }
 
-/// A network in the form that addresses are compared in: IPv4-mapped IPv6 is IPv4.
+/// Normalizes a network for comparison with addresses: IPv4-mapped IPv6 becomes IPv4.
 fn canonical(net: IpNet) -> IpNet {
     match (net.addr().to_canonical(), net.prefix_len().checked_sub(96)) {
         (address @ IpAddr::V4(_), Some(bits)) if net.addr().is_ipv6() => {
@@ -119,10 +119,10 @@ fn admin_hosts(document: Doc, hosts: &[Spanned<String>]) -> Vec<String> {
     names
 }
 
-/// The shortest token, in characters: one that can be guessed is none.
+/// Minimum length of a token in characters, so that it cannot be guessed.
 const SHORTEST_TOKEN: usize = 16;
 
-/// The secret in a file: its first line.
+/// Reads the token from the first line of a file.
 fn token(document: Doc, file: &Spanned<String>, folder: &Path) -> Option<AdminToken> {
     let path = folder.join(file.get_ref());
     let read = document.read_text(&path).map_err(|error| format!("cannot be read: {error}"));
@@ -151,7 +151,7 @@ fn address(
 ) -> Option<SocketAddr> {
     let text = flagged.as_deref().or(typed.as_ref().map(|typed| typed.get_ref().as_str()));
     let text = text.unwrap_or(default);
-    // `:8080` is short for every address, as in many other proxies.
+    // `:8080` is short for `0.0.0.0:8080`, as in many other proxies.
     let full = if text.starts_with(':') { format!("0.0.0.0{text}") } else { text.to_owned() };
     let full = full.replacen("localhost:", "127.0.0.1:", 1);
     let parsed = full.parse().ok();

@@ -1,4 +1,4 @@
-//! Upstreams that are listeners of this process: requests would go round in circles, or reach the admin listener.
+//! Detection of upstreams that are listeners of this process: requests would loop, or reach the admin listener.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
@@ -21,7 +21,8 @@ pub(super) fn warnings(document: Doc, listen: &Listen, sites: &[Site]) -> Vec<Pr
     warnings
 }
 
-/// The key of the listener that an upstream leads to, as far as its address says so: other names are not resolved.
+/// The key of the listener that an upstream leads to. Only IP addresses and `localhost` are compared. Other names are
+/// not resolved.
 fn listener_at(listen: &Listen, upstream: &Upstream) -> Option<&'static str> {
     let (host, port) = match upstream {
         Upstream::Unix(path) => {
@@ -41,7 +42,7 @@ fn listener_at(listen: &Listen, upstream: &Upstream) -> Option<&'static str> {
         let own = listener.ip().to_canonical();
         let leads =
             |address: &IpAddr| *address == own || own.is_unspecified() && is_local(*address);
-        // For port 0 the system picks another one.
+        // For port 0 the system chooses another port.
         port == listener.port() && addresses.iter().any(leads)
     };
     let admin = match listen.admin {
@@ -53,7 +54,7 @@ fn listener_at(listen: &Listen, upstream: &Upstream) -> Option<&'static str> {
         .find_map(|(key, listener)| listener.filter(is_at).map(|_| key))
 }
 
-/// Whether an address is one of this machine's: only to those a socket can be bound.
+/// Whether an address belongs to this machine: a socket can be bound only to a local address.
 fn is_local(address: IpAddr) -> bool {
     UdpSocket::bind((address, 0)).is_ok()
 }

@@ -1,4 +1,4 @@
-//! Names in settings: of cookies and of header fields.
+//! Names of cookies and header fields.
 
 use http::HeaderName;
 
@@ -6,7 +6,7 @@ use super::common::Doc;
 use crate::config::document::place;
 use crate::config::spanned::Spanned;
 
-/// Fields that have a meaning of their own in requests: the value of one would be lost, or read as something else.
+/// Request fields with a defined meaning. A value of consentry's would be lost, or misinterpreted.
 const TAKEN: &[&str] = &[
     "age",
     "authorization",
@@ -57,10 +57,10 @@ const TAKEN: &[&str] = &[
     "x-request-id",
 ];
 
-/// Beginnings of such fields.
+/// Prefixes of such fields.
 const TAKEN_PREFIXES: &[&str] = &["accept", "access-control-", "content-", "if-", "proxy-", "sec-"];
 
-/// The name of one cookie. Longer names than 64 bytes help nobody.
+/// Validates the name of a cookie, which has at most 64 bytes.
 pub(super) fn cookie_name(document: Doc, key: String, typed: &Spanned<String>) -> Option<String> {
     let text = typed.get_ref();
     let wildcard = text.contains(['*', '{', '}']);
@@ -78,7 +78,7 @@ pub(super) fn cookie_name(document: Doc, key: String, typed: &Spanned<String>) -
     None
 }
 
-/// The name of a header field (RFC 9110 section 5.1).
+/// Parses the name of a header field (RFC 9110 section 5.1).
 pub(super) fn field_name(
     document: Doc,
     key: String,
@@ -92,7 +92,7 @@ pub(super) fn field_name(
     parsed
 }
 
-/// The name of a request field that consentry may write.
+/// Parses the name of a request field that consentry may set.
 pub(super) fn own_field(document: Doc, key: String, typed: &Spanned<String>) -> Option<HeaderName> {
     let name = field_name(document, key.clone(), typed)?;
     let text = name.as_str();

@@ -12,7 +12,7 @@ use crate::consent::{CookieKeys, OwnCookie};
 use crate::cookie::registrable_domain;
 use crate::http::normalised_host;
 
-/// How a site writes the native consent cookie.
+/// Resolves the settings of the native consent cookie.
 pub(super) fn own_cookie(
     document: Doc,
     consent: &Layers<'_, RawConsent>,
@@ -27,7 +27,7 @@ pub(super) fn own_cookie(
     }
 }
 
-/// Reads the key file. An unreadable file is an error: unsigned cookies would count.
+/// Reads the key file. An unreadable file is an error, because unsigned cookies would then be accepted.
 fn keys(document: Doc, key: String, file: &Spanned<String>, common: &Common) -> Option<CookieKeys> {
     let path = common.pages.folder.join(file.get_ref());
     let text = document.read_text(&path).map_err(|error| format!("cannot be read: {error}"));
@@ -40,8 +40,8 @@ fn keys(document: Doc, key: String, file: &Spanned<String>, common: &Common) -> 
     .ok()
 }
 
-/// A domain that browsers take a cookie for: neither an address nor a public suffix, and the site's hosts
-/// are it or below it.
+/// Validates a cookie domain as browsers do. It must not be an address or a public suffix. Each host of the site
+/// must equal the domain or be below it.
 fn cookie_domain(
     document: Doc,
     key: String,

@@ -1,4 +1,4 @@
-//! What visitors see of us: the preference centre, the banner, the languages.
+//! Pages and notices for visitors: preference centre, banner, languages.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::config::settings::{
 };
 use crate::config::spanned::Spanned;
 
-/// What holds for every site that does not say otherwise.
+/// Resolves the top-level settings, which are the defaults of every site.
 pub(super) fn common(
     document: Doc,
     (mut centre, banner, page): (RawCentre, RawBanner, RawPage),
@@ -29,7 +29,7 @@ pub(super) fn common(
     Pages { prefix, centre, banner, page, on_withdrawal, locales, folder: folder.to_owned() }
 }
 
-/// What is cleared on withdrawal; cookies, when it is not said.
+/// Resolves what is cleared on withdrawal. Default: cookies.
 pub(super) fn on_withdrawal(typed: Option<&[RawWithdrawal]>) -> OnWithdrawal {
     let typed = typed.unwrap_or(&[RawWithdrawal::Cookies]);
     OnWithdrawal {
@@ -38,7 +38,7 @@ pub(super) fn on_withdrawal(typed: Option<&[RawWithdrawal]>) -> OnWithdrawal {
     }
 }
 
-/// A site's own pages, and what is changed in the origin's; `key` is the path of the site, with its dot.
+/// Resolves a site's own pages and its HTML rewriting. `key` is the path of the site, including the trailing dot.
 pub(super) fn pages(document: Doc, key: &str, raw: &RawSite, common: &Common) -> (Centre, Page) {
     let all = &common.pages;
     let consent = Layers::new("consent", key, &raw.consent, &common.consent);
@@ -111,7 +111,7 @@ fn banner(document: Doc, banner: &Layers<'_, RawBanner>) -> Banner {
     Banner { position, colours }
 }
 
-/// A banner whose answer no source reads would ask for ever.
+/// Reports a banner whose answer no source reads: it would be shown on every page.
 pub(super) fn banner_is_heard(document: Doc, key: &str, page: &Page, filter: &FilterSettings) {
     if page.banner.is_some() && !filter.reader.reads_own_cookie() {
         let message = "asks, and none of consent.sources reads the answer".to_owned();
@@ -123,7 +123,7 @@ pub(super) fn banner_is_heard(document: Doc, key: &str, page: &Page, filter: &Fi
     }
 }
 
-/// What the paths of our own pages begin with: a folder of letters that need no encoding.
+/// Parses the path prefix of consentry's own pages: a path of characters that need no encoding.
 fn prefix(document: Doc, typed: Option<Spanned<String>>) -> String {
     let default = "/.consentry/".to_owned();
     let Some(typed) = typed else { return default };

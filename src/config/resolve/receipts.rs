@@ -1,4 +1,4 @@
-//! Where receipts are kept.
+//! Receipt settings.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use crate::config::raw::RawReceipts;
 use crate::config::settings::{Durability, ReceiptStore, Receipts};
 use crate::config::spanned::Spanned;
 
-/// The settings of receipts; paths start from `folder`.
+/// Resolves the receipt settings. Relative paths start from `folder`.
 pub(super) fn receipts(
     document: Doc,
     raw: Spanned<RawReceipts>,
@@ -26,7 +26,7 @@ pub(super) fn receipts(
         let ca_file = raw.ca_file.map(|file| folder.join(file.into_inner()));
         ReceiptStore::Postgres { url: url.to_owned(), ca_file }
     } else {
-        // What is there may have a password in it.
+        // The message omits the URL, because it may contain a password.
         let message = "is neither a SQLite file nor a PostgreSQL server".to_owned();
         let hint = "\"sqlite:consentry.db\" or \"postgres://USER:PASSWORD@HOST/DATABASE\"";
         let at = raw.url.as_ref().map(place);

@@ -1,4 +1,4 @@
-//! Which sites share the cookies of their visitors' browsers.
+//! Sibling sites: sites that share the cookies of a browser.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::config::settings::{
 use crate::cookie::registrable_domain;
 use crate::policy::Unclassified;
 
-/// What every site has to know of the others, in their order; `shared` are the rules that hold for all.
+/// Computes the sibling sites of each site, in order. `shared` contains the rules that apply to all sites.
 pub(super) fn siblings(sites: &[Site], shared: Catalogue) -> Vec<Option<SiblingSites>> {
     let families: Vec<Vec<Option<&str>>> = sites.iter().map(|site| families(&site.hosts)).collect();
     let mut members: HashMap<Option<&str>, usize> = HashMap::new();
@@ -31,7 +31,7 @@ pub(super) fn siblings(sites: &[Site], shared: Catalogue) -> Vec<Option<SiblingS
     let mut distinct = Vec::new();
     let all = sites.iter().zip(&families).zip(&related).enumerate();
     for (index, ((site, families), _)) in all.filter(|(_, (_, related))| **related) {
-        // What is read alike is also shown alike.
+        // Equal readers have equal debug output.
         let shown = format!("{:?}", site.filter.reader);
         let reader = *readers.entry(shown).or_insert_with(|| {
             distinct.push(Arc::clone(&site.filter.reader));
@@ -52,7 +52,7 @@ pub(super) fn siblings(sites: &[Site], shared: Catalogue) -> Vec<Option<SiblingS
     related.into_iter().enumerate().map(seen_by).collect()
 }
 
-/// The families that a site belongs to, each once; `None` for hosts of any domain.
+/// The distinct families of a site. `None` for hosts of any domain.
 fn families(hosts: &[HostPattern]) -> Vec<Option<&str>> {
     fn of(host: &HostPattern) -> Option<&str> {
         match host {
@@ -67,7 +67,7 @@ fn families(hosts: &[HostPattern]) -> Vec<Option<&str>> {
     families
 }
 
-/// A family that is being collected.
+/// A family under construction.
 #[derive(Default)]
 struct Draft {
     rules: HashMap<Pattern, Vec<Owner>>,
@@ -94,7 +94,7 @@ impl Draft {
             Some((_, sites)) => sites.several |= sites.first != index,
             None => self.members.push((reader, one)),
         }
-        // While observing nothing is stripped.
+        // Observe mode strips nothing.
         if policy.unclassified == Unclassified::Allow || site.filter.mode == Mode::Observe {
             let end = |host: &HostPattern| match host {
                 HostPattern::Any => String::new(),
@@ -122,7 +122,7 @@ mod tests {
 
     use super::*;
 
-    /// What each site's siblings need of some names, for one host; `None` for a site without siblings.
+    /// Whether the siblings of each site need some names on a host. `None` for a site without siblings.
     fn needed(
         toml: &str,
         host: &str,

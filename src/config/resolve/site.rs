@@ -1,4 +1,4 @@
-//! The sites: their hosts, upstreams and filters.
+//! Sites: hosts, upstreams and filters.
 
 use std::ops::Range;
 
@@ -17,7 +17,7 @@ use crate::config::settings::{HostPattern, Site, WeightedUpstream};
 use crate::config::spanned::Spanned;
 use crate::http::configured_host;
 
-/// Every site of the config, or the one that the flags make.
+/// Resolves every site of the config, or the site that the flags describe.
 pub(super) fn sites(
     document: Doc,
     raw: Vec<Spanned<RawSite>>,
@@ -58,15 +58,15 @@ pub(super) fn sites(
     sites
 }
 
-/// What a site is made of besides its own table.
+/// Inputs of a site besides its own table.
 struct Given<'a> {
-    /// The upstream that a flag gives.
+    /// The upstream from a flag.
     flagged: Option<WeightedUpstream>,
     common: &'a Common,
     overrides: &'a Overrides,
 }
 
-/// A site; `key` is its path, with its dot, and `at` where it stands.
+/// Resolves a site. `key` is its path, including the trailing dot, and `at` is its position.
 fn site(
     document: Doc,
     (key, at): (&str, Option<Range<usize>>),
@@ -92,7 +92,7 @@ fn site(
     Site { name, hosts, paths, balance, limits, upstream_tls, filter, centre, page }
 }
 
-/// The name of a site, which no other has: counters and reloads tell sites by name.
+/// Resolves the name of a site, which must be unique: counters and reloads identify sites by name.
 fn site_name(
     document: Doc,
     (key, at): (&str, Option<Range<usize>>),
@@ -122,7 +122,7 @@ fn site_name(
             }
         }
     };
-    // Sites without hosts, and sites that serve the same, are refused for that.
+    // Sites without hosts, and sites that serve the same paths, are already rejected.
     let refused = |site: &Site| {
         let shared = site.hosts.iter().any(|host| hosts.contains(host));
         hosts.is_empty() || shared && site.paths.iter().any(|path| paths.contains(path))
@@ -135,7 +135,7 @@ fn site_name(
     name
 }
 
-/// What the paths of a site begin with, without a slash at the end.
+/// Resolves the path prefixes of a site, without a trailing slash.
 fn paths(document: Doc, key: &str, paths: Option<Spanned<Vec<Spanned<String>>>>) -> Vec<String> {
     let Some(paths) = paths else { return vec!["/".to_owned()] };
     if paths.get_ref().is_empty() {
@@ -195,7 +195,7 @@ fn hosts(
     patterns
 }
 
-/// Reads a host of a site, in the form that hosts of requests are compared in.
+/// Parses a host of a site into the form that request hosts are compared in.
 fn host_pattern(text: &str) -> Option<HostPattern> {
     match text.strip_prefix('*') {
         Some("") => Some(HostPattern::Any),

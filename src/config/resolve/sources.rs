@@ -1,4 +1,4 @@
-//! The consent sources of a site, each with what the config says of it.
+//! Consent sources of a site, with their settings.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
@@ -52,7 +52,7 @@ pub(super) fn sources(
         all.insert("generic".to_owned(), generic(document, &table, common));
     }
     for name in ["tcf", "gpp", "didomi", "generic"] {
-        // `generic` is asked by `auto` only where the config describes it.
+        // `auto` includes `generic` only if the config describes it.
         if !vendors.is_empty() && (name != "generic" || all.contains_key(name)) {
             all.entry(name.to_owned()).or_default().vendors = vendors.clone();
         }
@@ -114,7 +114,7 @@ fn settings(
     }
 }
 
-/// A key that another source's table takes would do nothing here.
+/// Rejects keys that only other sources support: they would have no effect.
 fn refuse_keys_of_others(document: Doc, key: &str, source: &str, table: &RawSource) {
     let taken = sources::keys(source);
     for (name, at) in [
@@ -190,7 +190,7 @@ fn generic(document: Doc, table: &Layers<'_, RawGeneric>, common: &Common) -> So
     }
 }
 
-/// The categories of a tool's ids; each entry has its path.
+/// Resolves a map from a tool's ids to categories. Each entry has its path.
 fn id_map(
     document: Doc,
     typed: BTreeMap<&str, (String, &Spanned<OneOrMore>)>,

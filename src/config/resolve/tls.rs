@@ -1,4 +1,4 @@
-//! TLS towards visitors and upstreams: reads the files, and says which of them cannot be used.
+//! TLS settings for clients and upstreams: reads the files and reports the unusable ones.
 
 use std::path::Path;
 use std::time::SystemTime;
@@ -16,7 +16,7 @@ use crate::config::settings::{Acme, Tls, WeightedUpstream};
 use crate::config::spanned::Spanned;
 use crate::tls::{ClientAuthorities, Identity, TicketKeys, UpstreamTls, authorities};
 
-/// The settings of TLS; `None` where it is not listened for. Paths start from `folder`.
+/// Resolves the TLS settings. `None` without `listen.https`. Relative paths start from `folder`.
 pub(super) fn tls(
     document: Doc,
     raw: RawTls,
@@ -62,10 +62,10 @@ pub(super) fn tls(
     })
 }
 
-/// The directory of Let's Encrypt.
+/// The ACME directory URL of Let's Encrypt.
 const LETS_ENCRYPT: &str = "https://acme-v02.api.letsencrypt.org/directory";
 
-/// Certificates that are asked for.
+/// Resolves the ACME settings.
 fn acme(document: Doc, raw: Spanned<RawAcme>, folder: &Path) -> Option<Acme> {
     let at = raw.place();
     let raw = raw.into_inner();
@@ -121,7 +121,7 @@ fn acme(document: Doc, raw: Spanned<RawAcme>, folder: &Path) -> Option<Acme> {
     })
 }
 
-/// How hands are shaken with a site's upstreams; `None` where none of them speaks TLS.
+/// Resolves the TLS settings for a site's upstreams. `None` if no upstream uses TLS.
 pub(super) fn upstream_tls(
     document: Doc,
     key: &str,
@@ -138,7 +138,7 @@ pub(super) fn upstream_tls(
         let text = read(document, &key, typed, folder)?;
         note(document, &key, typed, authorities(&text))
     });
-    // A certificate and its key are one value: both come from the same table.
+    // A certificate and its key belong together, so both come from the same table.
     let is_pair = |raw: &RawUpstreamTls| raw.client_cert.is_some() || raw.client_key.is_some();
     let pair = tls.tables().find(|(_, raw)| is_pair(raw));
     let pair = pair.map(|(key, raw)| (key, raw.client_cert.as_ref(), raw.client_key.as_ref()));
@@ -166,7 +166,7 @@ pub(super) fn upstream_tls(
     Some(UpstreamTls { authorities: roots, identity, server_name, insecure, http2 })
 }
 
-/// A certificate of `[tls]`.
+/// Resolves a certificate of `[tls]`.
 fn certificate(
     document: Doc,
     key: &str,
@@ -191,14 +191,14 @@ fn certificate(
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     let now = now.map_or(0, |now| i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
     if identity.not_after < now {
-        // It is served all the same: who starts again after an outage is not helped by another one.
+        // The certificate is served nevertheless: a restart after an outage must not fail because of it.
         let message = format!("`{}` has expired: browsers refuse it", cert.get_ref());
         warnings.push(Problem::of_file(&document.file, message));
     }
     Some(identity)
 }
 
-/// Reads a certificate and its private key, each with the key it stands at; `key` is that of both together.
+/// Reads a certificate and its private key, each with its config key. `key` is the key of the pair.
 fn identity(
     document: Doc,
     key: &str,
@@ -217,7 +217,7 @@ fn read(document: Doc, key: &str, typed: &Spanned<String>, folder: &Path) -> Opt
     note(document, key, typed, text)
 }
 
-/// Notes what is wrong with a file.
+/// Reports the error of a file.
 fn note<T, E: ToString>(
     document: Doc,
     key: &str,

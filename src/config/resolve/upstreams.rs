@@ -1,4 +1,4 @@
-//! A site's upstreams: where they are, which request goes to which, and how many.
+//! Upstreams of a site: addresses, load balancing and limits.
 
 use std::num::NonZeroU32;
 use std::ops::Range;
@@ -18,8 +18,8 @@ use crate::config::spanned::Spanned;
 
 pub(super) const UPSTREAM_HINT: &str = "such as \"http://127.0.0.1:3000\", \"https://app.example\", \"h2c://127.0.0.1:50051\" or \"unix:/run/app.sock\"";
 
-/// The upstreams of a site and how they are chosen from; `at` is the span of a site that needs an upstream. An upstream
-/// that a flag gives is the only one.
+/// Resolves the upstreams of a site and their load balancing. `at` is the span of a site that requires an upstream.
+/// An upstream from a flag replaces the configured ones.
 pub(super) fn balance(
     document: Doc,
     key: &str,
@@ -86,7 +86,7 @@ fn health_check(document: Doc, key: &str, raw: RawHealth) -> HealthCheck {
     }
 }
 
-/// How much a site takes; what it does not say is as for all.
+/// Resolves the limits of a site. Keys without a value take the top-level value.
 pub(super) fn limits(document: Doc, key: &str, raw: &RawSiteLimits, common: &Common) -> SiteLimits {
     let limits = Layers::new("limits", key, raw, &common.site_limits);
     let mut number = |(key, typed): (String, Option<Spanned<u32>>), least| {
@@ -156,7 +156,7 @@ fn upstreams(
     found
 }
 
-/// Reads the URL of an upstream, or says what is wrong with it.
+/// Parses the URL of an upstream. The error is a message for the user.
 pub(super) fn upstream(url: &str) -> Result<Upstream, String> {
     if url.starts_with("unix:") {
         let relative = || format!("`{url}`: the path of a socket begins with `/`");

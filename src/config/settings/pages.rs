@@ -1,4 +1,4 @@
-//! What visitors see of us: our own pages, the banner in the origin's pages, receipts.
+//! Settings of the pages for visitors, of the banner and of receipts.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -11,9 +11,9 @@ use crate::locale::Locales;
 /// A site's own pages.
 #[derive(Debug, Clone)]
 pub struct Centre {
-    /// What the paths of all pages begin with; it begins and ends with `/`.
+    /// Path prefix of all pages. It starts and ends with `/`.
     pub prefix: String,
-    /// Whether `/.well-known/gpc.json` says that Global Privacy Control is heeded, while it is.
+    /// Whether to serve `/.well-known/gpc.json` while Global Privacy Control is honoured.
     pub gpc_json: bool,
     /// Whether the consent API is served.
     pub api: bool,
@@ -23,34 +23,34 @@ pub struct Centre {
     pub locales: Arc<Locales>,
     /// The dates of earlier notices, newest first.
     pub earlier_notices: Vec<Date>,
-    /// What is cleared when a visitor withdraws consent.
+    /// Data to clear when a visitor withdraws consent.
     pub on_withdrawal: OnWithdrawal,
 }
 
-/// What is cleared when a visitor withdraws consent, in the answer to the withdrawal.
+/// Data to clear when a visitor withdraws consent, in the response to the withdrawal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OnWithdrawal {
-    /// Cookies that are known to live somewhere and are no longer allowed.
+    /// Cookies with a known scope that are no longer granted.
     pub cookies: bool,
     /// Everything that scripts stored (`Clear-Site-Data: "storage"`, W3C Clear Site Data section 3.1).
     pub storage: bool,
 }
 
-/// What is changed in the origin's pages.
+/// HTML rewriting of the origin's pages.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Page {
-    /// The banner for visitors without a decision, where there is one.
+    /// The banner for visitors without a decision, if enabled.
     pub banner: Option<Banner>,
-    /// Whether what scripts store is held against the visitor's consent, and foreign tags too.
+    /// Whether script-written storage and third-party tags are restricted to the granted categories.
     pub guard: bool,
 }
 
 /// The banner.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Banner {
-    /// Where it stands.
+    /// The position in the window.
     pub position: Position,
-    /// Colours other than ours.
+    /// Custom colours.
     pub colours: Colours,
 }
 
@@ -66,48 +66,48 @@ pub enum Position {
     Corner,
 }
 
-/// The banner's colours, as CSS has them (`#rrggbb`); `None` for ours, which follow light and dark.
+/// The banner's colours in CSS (`#rrggbb`). `None` for the default, which follows the light or dark mode.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Colours {
-    /// Behind the text.
+    /// Background.
     pub background: Option<String>,
-    /// Of the text.
+    /// Text.
     pub text: Option<String>,
-    /// Of the buttons.
+    /// Buttons.
     pub button: Option<String>,
-    /// Of the text on them.
+    /// Text on the buttons.
     pub button_text: Option<String>,
 }
 
-/// Where receipts are kept, and how.
+/// Receipt settings.
 #[derive(Debug, Clone)]
 pub struct Receipts {
     /// The store.
     pub store: ReceiptStore,
-    /// The file that receipts wait in while the store is down.
+    /// The spool file, for receipts while the store is unavailable.
     pub spool: PathBuf,
-    /// The most receipts that wait there.
+    /// Maximum number of receipts in the spool.
     pub spool_max: u32,
-    /// What has to have happened before the answer is sent.
+    /// The durability required before the response is sent.
     pub durability: Durability,
-    /// How long a receipt is kept, in days.
+    /// Retention of receipts in days.
     pub retention_days: u32,
-    /// Whether a receipt has the visitor's address.
+    /// Whether a receipt contains the visitor's address.
     pub ip: bool,
-    /// Whether a receipt has the visitor's `User-Agent`.
+    /// Whether a receipt contains the visitor's `User-Agent`.
     pub user_agent: bool,
 }
 
-/// Where receipts are kept.
+/// The receipt store.
 #[derive(Clone, PartialEq, Eq)]
 pub enum ReceiptStore {
-    /// A file.
+    /// A SQLite file.
     Sqlite(PathBuf),
-    /// A server.
+    /// A PostgreSQL server.
     Postgres {
         /// `postgres://USER:PASSWORD@HOST/DATABASE`.
         url: String,
-        /// The certificates to trust, in PEM, where those of the public web are not meant.
+        /// CA certificates to trust, in PEM, instead of those of the public web.
         ca_file: Option<PathBuf>,
     },
 }
@@ -116,7 +116,7 @@ impl fmt::Debug for ReceiptStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sqlite(path) => f.debug_tuple("Sqlite").field(path).finish(),
-            // The URL has a password.
+            // The URL contains a password.
             Self::Postgres { .. } => f.debug_struct("Postgres").finish_non_exhaustive(),
         }
     }

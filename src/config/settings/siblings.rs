@@ -1,5 +1,7 @@
-//! The cookies that other sites of the config need. Browsers share the cookies of a registrable domain among its
-//! hosts, and those of a host among its paths: what one site deletes is gone for the others.
+//! Sibling sites: other sites of the config that need the same cookies.
+//!
+//! Browsers share the cookies of a registrable domain among its hosts, and the cookies of a host among its paths. A
+//! cookie deleted by one site is lost for the others.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,10 +13,10 @@ use crate::consent::{Category, CategorySet, ConsentReader};
 use crate::cookie::{registrable_domain, without_prefix};
 use crate::policy::permits;
 
-/// The other sites of the config, as one of them sees them.
+/// The other sites of the config, as seen from one site.
 #[derive(Debug, Clone)]
 pub struct SiblingSites {
-    /// The site that sees them, by its position in the config.
+    /// The position of this site in the config.
     pub(in crate::config) site: usize,
     pub(in crate::config) all: Arc<Families>,
 }
@@ -26,9 +28,9 @@ pub(in crate::config) struct Families {
     pub(in crate::config) of_domains: HashMap<Box<str>, Family, RandomState>,
     /// The sites that serve hosts of any domain.
     pub(in crate::config) anywhere: Family,
-    /// The rules that hold for every site that has no others.
+    /// The rules for every site without rules of its own.
     pub(in crate::config) shared: Catalogue,
-    /// How the sites read consent, each way once.
+    /// The distinct consent readers of the sites.
     pub(in crate::config) readers: Vec<Arc<ConsentReader>>,
 }
 
@@ -37,14 +39,14 @@ pub(in crate::config) struct Families {
 pub(in crate::config) struct Family {
     /// The rules of single sites.
     pub(in crate::config) rules: Matcher<Vec<Owner>>,
-    /// The sites by how they read consent.
+    /// The sites by consent reader.
     pub(in crate::config) members: Vec<(usize, Sites)>,
-    /// Where a cookie that no rule knows may pass: sites with the end of their host, which is all of it unless it
-    /// begins with a dot.
+    /// Sites where an unclassified cookie may pass, each with a host suffix. Without a leading dot the suffix is
+    /// the whole host.
     pub(in crate::config) permissive: Vec<(usize, String)>,
 }
 
-/// Sites whose own rule puts a name into a category, and which read consent in the same way.
+/// Sites with the same consent reader whose own rule puts a name into a category.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::config) struct Owner {
     pub(in crate::config) category: Category,
@@ -72,8 +74,8 @@ pub(in crate::config) fn family_of(host: &str) -> &str {
 }
 
 impl SiblingSites {
-    /// What the others need of the cookies that a browser has for `host` (lower-case, without port). `read`
-    /// gives the categories that the visitor granted, as a site reads them.
+    /// The needs of the other sites for the cookies that a browser has for `host` (lower case, without port).
+    /// `read` returns the categories that the visitor granted, according to a site's consent reader.
     pub fn needs<'a>(
         &'a self,
         host: &'a str,
@@ -93,12 +95,12 @@ impl SiblingSites {
     }
 }
 
-/// What other sites need of the cookies that one browser has for one host.
+/// The needs of other sites for the cookies that one browser has for one host.
 #[derive(Debug)]
 pub struct SiblingNeeds<'a> {
     sites: &'a SiblingSites,
     families: Vec<&'a Family>,
-    /// What each way of reading consent comes to.
+    /// The granted categories according to each consent reader.
     granted: Vec<(usize, CategorySet)>,
     host: &'a str,
 }

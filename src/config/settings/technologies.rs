@@ -1,9 +1,9 @@
-//! Tracking technologies other than cookies that header fields carry, and the category of each.
+//! Tracking technologies other than cookies that use header fields, and their categories.
 
 use crate::consent::{Category, CategorySet};
 use crate::policy;
 
-/// A tracking technology that header fields carry. `docs/fields.md` lists the fields of each.
+/// A tracking technology that uses header fields. `docs/fields.md` lists the fields of each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Technology {
     /// `NEL` and the `Report-To` groups that it names (W3C Network Error Logging).
@@ -24,14 +24,15 @@ pub enum Technology {
     ClientHints,
     /// `Use-As-Dictionary`, `Available-Dictionary`, `Dictionary-ID` (RFC 9842).
     Dictionaries,
-    /// The value of `Service-Worker-Navigation-Preload`, which scripts choose and browsers keep (W3C Service Workers).
+    /// The value of `Service-Worker-Navigation-Preload`, which scripts set and browsers store (W3C Service
+    /// Workers).
     NavigationPreload,
-    /// `CMCD-*`: what media players report of a playback session (CTA-5004).
+    /// `CMCD-*`: reports of media players about a playback session (CTA-5004).
     MediaMetrics,
     /// Identifiers that mobile networks insert, such as `X-UIDH`.
     SubscriberIds,
-    /// `ETag` and `Last-Modified` of the answers to beacons, which come back with the next request as an
-    /// identifier (RFC 9110 section 17.13 on fingerprinting, 8.8.3 on entity tags).
+    /// `ETag` and `Last-Modified` of beacon responses, which the next request returns as an identifier (RFC 9110
+    /// section 17.13 on fingerprinting, 8.8.3 on entity tags).
     BeaconETag,
     /// `Set-Login` (W3C Login Status API).
     LoginStatus,
@@ -39,7 +40,7 @@ pub enum Technology {
     DeviceBoundSessions,
 }
 
-/// The categories of tracking technologies; `None` for those that always pass.
+/// The categories of tracking technologies. `None` for those that always pass.
 #[derive(Debug, Clone, Copy)]
 pub struct Technologies {
     /// [`Technology::Nel`].
@@ -72,7 +73,7 @@ pub struct Technologies {
     pub login_status: Option<Category>,
     /// [`Technology::DeviceBoundSessions`].
     pub device_bound_sessions: Option<Category>,
-    /// What happens to fields that lead the next request to another server.
+    /// The handling of fields that direct the next request to another server.
     pub alternative_services: AlternativeServices,
 }
 
@@ -87,7 +88,7 @@ pub enum AlternativeServices {
 }
 
 impl Technologies {
-    /// The category of a technology; `None` when it always passes.
+    /// The category of a technology. `None` if it always passes.
     pub fn category(&self, technology: Technology) -> Option<Category> {
         match technology {
             Technology::Nel => self.nel,
@@ -108,7 +109,7 @@ impl Technologies {
         }
     }
 
-    /// Whether a visitor who granted these categories permits a technology.
+    /// Whether these granted categories permit a technology.
     pub fn permits(&self, technology: Technology, granted: CategorySet) -> bool {
         self.category(technology).is_none_or(|category| policy::permits(granted, category))
     }

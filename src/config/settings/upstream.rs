@@ -1,32 +1,32 @@
-//! Where a site's requests go, which of them where, and how many.
+//! Upstream addresses, load balancing, health checks and limits.
 
 use std::fmt;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Where requests are forwarded to.
+/// The address of an upstream.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Upstream {
-    /// A socket of the network.
+    /// A TCP address.
     Tcp {
-        /// What is spoken there.
+        /// The protocol.
         scheme: Scheme,
-        /// Name or address.
+        /// Host name or IP address.
         host: String,
         /// Port.
         port: u16,
     },
-    /// A socket of this machine, where HTTP/1.1 is spoken.
+    /// A Unix socket path. The protocol is HTTP/1.1.
     Unix(PathBuf),
 }
 
-/// What is spoken with an upstream.
+/// The protocol of an upstream connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Scheme {
     /// HTTP/1.1.
     Http,
-    /// TLS, and in it HTTP/2 where the upstream takes it (ALPN, RFC 7301), else HTTP/1.1.
+    /// TLS with HTTP/2 if the upstream supports it (ALPN, RFC 7301), else HTTP/1.1.
     Https,
     /// HTTP/2 without TLS, with prior knowledge (RFC 9113 section 3.3).
     H2c,
@@ -42,7 +42,7 @@ impl Upstream {
         }
     }
 
-    /// Whether TLS is spoken there.
+    /// Whether the upstream uses TLS.
     pub fn is_tls(&self) -> bool {
         matches!(self, Self::Tcp { scheme: Scheme::Https, .. })
     }
@@ -60,25 +60,25 @@ impl fmt::Display for Upstream {
     }
 }
 
-/// An upstream, and its share of the requests.
+/// An upstream and its weight.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WeightedUpstream {
-    /// Where it is.
+    /// The address.
     pub address: Upstream,
-    /// Its share, beside those of the others; at least 1.
+    /// Share of the requests relative to the other upstreams. At least 1.
     pub weight: u32,
 }
 
-/// Which upstream gets which request.
+/// Load balancing of a site.
 #[derive(Debug, Clone)]
 pub struct Balance {
-    /// The upstreams; at least one.
+    /// The upstreams. At least one.
     pub upstreams: Vec<WeightedUpstream>,
-    /// How the next one is chosen.
+    /// The load balancing method.
     pub method: BalanceMethod,
-    /// The cookie that keeps a visitor at one upstream, where they are kept.
+    /// The session affinity cookie, if session affinity is enabled.
     pub sticky_cookie: Option<String>,
-    /// How upstreams are asked whether they are well, where they are.
+    /// Active health checks, if enabled.
     pub health: Option<HealthCheck>,
 }
 
@@ -92,43 +92,43 @@ pub enum BalanceMethod {
     LeastConnections,
 }
 
-/// How an upstream is asked whether it is well.
+/// Settings of the active health checks.
 #[derive(Debug, Clone)]
 pub struct HealthCheck {
-    /// The path of the request.
+    /// Path of the check request.
     pub path: String,
-    /// From one question to the next.
+    /// Interval between two checks.
     pub interval: Duration,
-    /// How long to wait for the answer.
+    /// Time limit of a check.
     pub timeout: Duration,
-    /// Good answers in a row until it gets requests again.
+    /// Consecutive successes until an unhealthy upstream is healthy again.
     pub healthy_after: u32,
-    /// Bad answers in a row until it gets no more.
+    /// Consecutive failures until an upstream is unhealthy.
     pub unhealthy_after: u32,
 }
 
-/// How much a site takes.
+/// Limits of a site.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SiteLimits {
-    /// Octets of a request's body; `None` for any number.
+    /// Maximum bytes in a request body. `None` for no limit.
     pub body_bytes: Option<u64>,
-    /// Requests under way at a time; `None` for any number.
+    /// Maximum number of concurrent requests. `None` for no limit.
     pub concurrent_requests: Option<usize>,
-    /// Requests that may wait for their turn.
+    /// Maximum number of queued requests.
     pub queue: usize,
-    /// How long they may wait.
+    /// Time limit in the queue.
     pub queue_timeout: Duration,
-    /// Requests a second of one visitor's address (of its /64, with IPv6); `None` for any number.
+    /// Requests per second from one client address (from one /64 for IPv6). `None` for no limit.
     pub requests_per_second: Option<NonZeroU32>,
-    /// How many may come at once after a pause.
+    /// Number of requests accepted at once after a pause.
     pub burst: NonZeroU32,
 }
 
-/// How often requests may be sent again: an upstream in trouble must not get more requests than there are.
+/// The retry budget, which keeps retries from overloading a failing upstream.
 #[derive(Debug, Clone, Copy)]
 pub struct Retries {
-    /// Of a hundred requests.
+    /// Retries per hundred requests.
     pub percent: u32,
-    /// In ten seconds, whatever the number of requests.
+    /// Retries per ten seconds, independent of the number of requests.
     pub least: u32,
 }

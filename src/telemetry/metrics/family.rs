@@ -1,4 +1,4 @@
-//! Counters of one name, as they are written out.
+//! Encoding of metric families.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
-/// Counters of one name.
+/// Encoder of the metrics of one name.
 pub(super) struct Family<'a>(MetricEncoder<'a>);
 
 impl<'a> Family<'a> {
@@ -19,7 +19,7 @@ impl<'a> Family<'a> {
         encoder.encode_descriptor(name, help, None, metric.metric_type()).map(Self)
     }
 
-    /// Gauges of one name.
+    /// Starts a family of gauges.
     pub(super) fn gauges(
         encoder: &'a mut DescriptorEncoder<'_>,
         name: &'a str,
@@ -42,7 +42,7 @@ impl<'a> Family<'a> {
     }
 }
 
-/// A metric without labels.
+/// Writes a metric without labels.
 pub(super) fn single(
     encoder: &mut DescriptorEncoder<'_>,
     name: &str,

@@ -1,5 +1,7 @@
-//! The counters of the sites as one config has them. A new config begins a new generation; what requests
-//! under way count in an older one is added by the names of sites, categories and sources.
+//! The per-site counters of one config. Each config starts a new generation.
+//!
+//! In-flight requests of an older config still count in its generation. Those counts are merged into the current
+//! generation by the names of sites, categories and sources.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -10,10 +12,10 @@ use crate::catalogue::Grounds;
 use crate::consent::{Categories, Reason};
 use crate::filter::{Counts, Report};
 
-/// What can become of a page that was to be changed.
+/// Outcomes of rewriting a page.
 pub const PAGE_OUTCOMES: [&str; 3] = ["banner", "guarded", "failed"];
 
-/// The names that a site's counters are shown with.
+/// The label values of a site's counters.
 #[derive(Debug, Clone)]
 pub struct SiteLabels {
     /// The site's name.
@@ -28,22 +30,22 @@ pub struct SiteLabels {
 
 pub(super) type ByCategory = [AtomicU64; Categories::MAX + 1];
 
-/// The counters of the sites as one config has them.
+/// The per-site counters of one config.
 #[derive(Debug)]
 pub struct Generation {
     pub(super) sites: Vec<SiteLabels>,
-    /// By worker, then by site: no worker writes where another does.
+    /// By worker, then by site. Each worker writes only its own counters.
     workers: Vec<Vec<SiteCounters>>,
 }
 
 #[derive(Debug)]
 pub(super) struct SiteCounters {
     pub(super) status_classes: [AtomicU64; 6],
-    /// The whole request.
+    /// Duration of the whole request.
     pub(super) duration: Histogram,
-    /// What the upstream took until the head of its response.
+    /// Time until the upstream's response head.
     pub(super) upstream: Histogram,
-    /// What was done here until the head of the response left.
+    /// Time spent in the proxy until the response head was sent.
     pub(super) own: Histogram,
     pub(super) request_stripped: ByCategory,
     pub(super) response_stripped: ByCategory,
@@ -76,7 +78,7 @@ impl SiteCounters {
         }
     }
 
-    /// Adds the counts of a site that may have had other categories and sources.
+    /// Adds the counts of a site whose categories and sources may differ.
     fn absorb(&self, own: &SiteLabels, other: &Self, others: &SiteLabels) {
         let same = |to: &[AtomicU64], from: &[AtomicU64]| {
             from.iter().enumerate().for_each(|(index, count)| add(to, index, count.load(Relaxed)));
@@ -117,7 +119,7 @@ impl SiteCounters {
 }
 
 impl Generation {
-    /// Counters for these sites and this many workers.
+    /// Creates counters for these sites and this number of workers.
     pub(super) fn new(sites: Vec<SiteLabels>, workers: usize) -> Self {
         let each = || sites.iter().map(SiteCounters::new).collect();
         Self { workers: (0..workers).map(|_| each()).collect(), sites }
@@ -127,8 +129,8 @@ impl Generation {
         self.workers.get(worker)?.get(site)
     }
 
-    /// Adds the counts of another generation to the first worker's, by the names of the sites. A site that is
-    /// no more is left out.
+    /// Adds the counts of another generation to the first worker's, matching sites by name. Sites that no longer
+    /// exist are skipped.
     pub(super) fn absorb(&self, other: &Self) {
         for (place, labels) in self.sites.iter().enumerate() {
             let found = other.sites.iter().position(|theirs| theirs.name == labels.name);
@@ -140,17 +142,17 @@ impl Generation {
         }
     }
 
-    /// A count of a site, of all workers together.
+    /// One count of a site, summed over all workers.
     pub(super) fn site(&self, place: usize, pick: impl Fn(&SiteCounters) -> u64) -> u64 {
         self.workers.iter().filter_map(|worker| worker.get(place)).map(pick).sum()
     }
 
-    /// Each worker's counters of a site.
+    /// Calls `seen` with each worker's counters of a site.
     pub(super) fn each(&self, place: usize, seen: impl FnMut(&SiteCounters)) {
         self.workers.iter().filter_map(|worker| worker.get(place)).for_each(seen);
     }
 
-    /// Counts a request at its end; `site` is the position among the sites.
+    /// Counts a finished request. `site` is the index of the site.
     pub fn request(
         &self,
         worker: usize,
@@ -187,7 +189,7 @@ impl Generation {
         }
     }
 
-    /// Counts how long the head of a response took: upstream, where it was asked, and here.
+    /// Records the time to the response head: in the upstream, if it was contacted, and in the proxy.
     pub fn head(&self, worker: usize, site: usize, upstream: Option<Duration>, own: Duration) {
         let Some(counters) = self.of(worker, site) else { return };
         counters.own.observe(own);
@@ -196,7 +198,7 @@ impl Generation {
         }
     }
 
-    /// Counts a page that was to be changed; `outcome` is a position among [`PAGE_OUTCOMES`].
+    /// Counts a page to be rewritten. `outcome` is an index into [`PAGE_OUTCOMES`].
     pub fn page(&self, worker: usize, site: usize, outcome: usize) {
         if let Some(counters) = self.of(worker, site) {
             add(&counters.pages, outcome, 1);
@@ -255,7 +257,7 @@ mod tests {
         assert_eq!(count(&|counters| &counters.pages[1]), 2);
         assert_eq!(count(&|counters| &counters.no_decisions[1]), 2);
         assert_eq!([0, 1].map(|place| count(&|counters| &counters.decisions[place])), [2, 0]);
-        // `maps` has the place now that `video` had, and `chat` that of `maps`.
+        // `maps` now has the index that `video` had, and `chat` that of `maps`.
         for (place, expected) in [(5, 2), (6, 0), (Categories::MAX, 2)] {
             assert_eq!(count(&|counters| &counters.request_stripped[place]), expected, "{place}");
             assert_eq!(count(&|counters| &counters.response_stripped[place]), expected, "{place}");

@@ -1,23 +1,23 @@
-//! How long something took, counted in buckets.
+//! Duration histograms.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use super::counter::{add, zeros};
 
-/// How many bounds there are.
+/// Number of bucket bounds.
 pub(super) const BUCKETS: usize = 14;
 
-/// Upper bounds of buckets, in seconds: for what a network and an origin take.
+/// Upper bucket bounds in seconds, for times that include the network and an upstream.
 pub(super) const WAITING: [f64; BUCKETS] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0];
-/// For what is done here.
+/// Upper bucket bounds in seconds, for time spent in the proxy.
 pub(super) const WORKING: [f64; BUCKETS] = [
     0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25,
     1.0, 10.0,
 ];
 
-/// Durations in buckets.
+/// A duration histogram.
 #[derive(Debug)]
 pub(super) struct Histogram {
     pub(super) bounds: &'static [f64; BUCKETS],

@@ -1,5 +1,4 @@
-//! What the system knows of the process, under the names that dashboards expect (Prometheus client libraries,
-//! "Process metrics").
+//! Process metrics, under the standard names (Prometheus client libraries, "Process metrics").
 
 use std::fmt;
 
@@ -10,7 +9,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 
 use super::family;
 
-/// Writes what is known; nothing where `/proc` cannot be read.
+/// Writes the process metrics. Writes nothing if `/proc` cannot be read.
 pub(super) fn encode(encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
     let Ok(process) = Process::myself() else { return Ok(()) };
     if let Ok(stat) = process.stat() {

@@ -1,4 +1,4 @@
-//! The metrics of receipts.
+//! Receipt metrics.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use prometheus_client::encoding::DescriptorEncoder;
 use super::family::{Family, gauge};
 use crate::telemetry::receipts::ReceiptCounters;
 
-/// Writes out what became of receipts.
+/// Writes the receipt metrics.
 pub(super) fn encode(
     counters: &ReceiptCounters,
     encoder: &mut DescriptorEncoder<'_>,

@@ -1,4 +1,4 @@
-//! What is written out for each site.
+//! Encoding of the per-site metrics.
 
 use std::fmt;
 use std::sync::atomic::Ordering::Relaxed;
@@ -47,7 +47,7 @@ impl Generation {
         Ok(())
     }
 
-    /// Writes how many cookies passed as presumed necessary, by the grounds.
+    /// Writes the number of cookies that passed as presumed necessary, by evidence.
     pub(super) fn presumed(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let help = "Cookies without a rule that passed as presumed strictly necessary, in both directions, by evidence";
         let mut family = Family::new(encoder, "consentry_cookies_presumed", help)?;
@@ -78,7 +78,7 @@ impl Generation {
         Ok(())
     }
 
-    /// Writes a histogram of every site.
+    /// Writes a histogram with one series per site.
     pub(super) fn histogram(
         &self,
         encoder: &mut DescriptorEncoder<'_>,

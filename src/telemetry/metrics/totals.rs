@@ -1,4 +1,4 @@
-//! The counters added up for people: what the dashboard shows.
+//! Counter totals for the dashboard.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
@@ -9,20 +9,20 @@ use super::generation::{ByCategory, Generation, SiteCounters};
 use super::{ErrorKind, Metrics};
 use crate::consent::{Categories, Reason};
 
-/// Everything since the start.
+/// Totals since the start.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Totals {
-    /// Visitors' connections that are open now.
+    /// Open client connections.
     pub open_connections: i64,
     /// Connections opened to upstreams.
     pub upstream_connections: u64,
-    /// What went wrong, by kind.
+    /// Errors by kind.
     pub errors: BTreeMap<&'static str, u64>,
-    /// Each site by its name.
+    /// Totals by site name.
     pub sites: BTreeMap<String, SiteTotals>,
 }
 
-/// One site since the start.
+/// Totals of one site since the start.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SiteTotals {
     /// `enforce` or `observe`.
@@ -31,20 +31,20 @@ pub struct SiteTotals {
     pub requests: u64,
     /// Cookies stripped in both directions, by category.
     pub stripped: BTreeMap<String, u64>,
-    /// Beacons answered in the origin's stead.
+    /// Beacons answered instead of the origin.
     pub beacons: u64,
-    /// Deletions sent.
+    /// `Set-Cookie` lines added to delete a cookie.
     pub expired: u64,
-    /// Fields of other technologies stripped.
+    /// Header fields of other tracking technologies stripped.
     pub technologies: u64,
     /// Cookies without a rule that passed as presumed necessary.
     pub presumed: u64,
-    /// Requests by consent source, or by the reason for having no decision.
+    /// Requests by consent source, or by the reason why there is no decision.
     pub consent: BTreeMap<&'static str, u64>,
 }
 
 impl Metrics {
-    /// The counters added up.
+    /// Sums the counters of all workers.
     pub fn totals(&self) -> Totals {
         let errors = ErrorKind::ALL.into_iter().enumerate().map(|(index, kind)| {
             let of_kind = |errors: &[super::AtomicU64]| {

@@ -12,7 +12,7 @@ use super::{PATIENCE, request};
 
 pub const EXAMPLE: &str = include_str!("../../../deploy/envoy/envoy.yaml");
 
-/// A running Envoy; ended when dropped.
+/// A running Envoy. Killed on drop.
 pub struct Envoy {
     pub address: SocketAddr,
     child: Child,
@@ -20,12 +20,12 @@ pub struct Envoy {
 }
 
 impl Envoy {
-    /// In front of an origin, with a processor at an address.
+    /// Starts Envoy in front of an origin, with a processor at an address.
     pub fn start(folder: &Path, origin: SocketAddr, processor: SocketAddr) -> Self {
         Self::start_edited(folder, origin, &[processor], str::to_owned)
     }
 
-    /// In front of an origin, with processors at these addresses, and changes of the config.
+    /// Starts Envoy in front of an origin, with several processors and an edited config.
     pub fn start_edited(
         folder: &Path,
         origin: SocketAddr,
@@ -44,13 +44,13 @@ impl Envoy {
         Self::run(&edit(&EXAMPLE.replace(&both, &ours)), folder, origin)
     }
 
-    /// What Envoy has written to its log.
+    /// The contents of Envoy's log.
     #[allow(dead_code)]
     pub fn log(&self) -> String {
         self.log.lock().unwrap().clone()
     }
 
-    /// In front of an origin, with a processor at a path.
+    /// Starts Envoy in front of an origin, with a processor on a Unix socket.
     #[allow(dead_code)]
     pub fn start_at(folder: &Path, origin: SocketAddr, processor: &Path) -> Self {
         let pipe = format!("pipe: {{ path: {} }}", processor.display());
@@ -67,7 +67,7 @@ impl Envoy {
         let config = config
             .replace("address: 0.0.0.0, port_value: 8080", "address: 127.0.0.1, port_value: 0")
             .replace("address: 127.0.0.1, port_value: 3000", &origin)
-            // Machines that are busy with tests are slow.
+            // Machines that run tests are slow.
             .replace("message_timeout: 1s", "message_timeout: 20s")
             .replace("- timeout: 1s", "- timeout: 20s")
             .replace("interval: 1s", "interval: 0.1s");
@@ -102,7 +102,7 @@ impl Envoy {
     }
 }
 
-/// Where Envoy listens for visitors, as its admin says.
+/// Envoy's listener address, from its admin interface.
 fn address(admin: &Path) -> SocketAddr {
     let since = Instant::now();
     loop {
@@ -113,7 +113,7 @@ fn address(admin: &Path) -> SocketAddr {
                 visitor.send(&request("GET", path, &[]));
                 visitor.reply("GET")
             };
-            // It is ready when it has checked the health of the processors; it listens only then.
+            // Envoy is ready, and listens, only after it has checked the health of the processors.
             if ask("/ready").status != 200 {
                 std::thread::yield_now();
                 assert!(since.elapsed() < PATIENCE, "Envoy is not ready");

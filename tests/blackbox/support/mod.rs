@@ -1,5 +1,4 @@
-//! What every test here needs: an origin that says what it is told to, a running proxy, and a
-//! visitor that shows each octet.
+//! Test fixtures: a scripted origin, a running proxy, and a client that shows every byte.
 
 mod envoy;
 mod origin;
@@ -16,13 +15,13 @@ pub use visitor::{Reply, Visitor};
 
 use std::time::Duration;
 
-/// Whether these tests are run with Envoy in the proxy's place.
+/// Whether these tests run with Envoy in place of the proxy.
 pub const ENVOY: bool = matches!(env!("CARGO_CRATE_NAME").as_bytes(), b"envoy");
 
-/// How long a test waits for something that must come. Only a failing test waits that long.
+/// Time limit for an expected event. Only a failing test waits that long.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
-/// An address that refuses connections, and that nobody else gets while this process runs: it is bound and not listened at.
+/// An address that refuses connections. It stays bound without listening, so that no other process gets it.
 #[allow(dead_code)]
 pub fn refusing() -> std::net::SocketAddr {
     use socket2::{Domain, Socket, Type};
@@ -39,7 +38,7 @@ pub fn consent(categories: &str) -> String {
     format!("consentry=1~{now}~2018-05-25~{categories}~")
 }
 
-/// The consent to everything.
+/// Consent to everything.
 pub fn all() -> String {
     consent("functional+analytics+targeting+social")
 }

@@ -1,4 +1,4 @@
-//! An origin that answers each request with the octets a test gives it, and remembers what came.
+//! An origin that answers each request with scripted bytes, and records the requests.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -8,18 +8,18 @@ use std::thread;
 
 use super::PATIENCE;
 
-/// A request as it reached the origin.
+/// A request received by the origin.
 #[derive(Debug, Clone)]
 pub struct Seen {
     /// The request line.
     pub line: String,
     /// The header fields in the order received, names as sent.
     pub fields: Vec<(String, Vec<u8>)>,
-    /// The body, chunked coding undone.
+    /// The body, with chunked coding removed.
     pub body: Vec<u8>,
-    /// The field lines behind a chunked body.
+    /// The trailer lines after a chunked body.
     pub trailers: Vec<String>,
-    /// Which connection it came on, from 0.
+    /// The index of the connection.
     pub connection: usize,
 }
 
@@ -45,7 +45,7 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// Answers each request with the same octets, and keeps the connection.
+    /// Answers each request with the same bytes, and keeps the connection open.
     pub fn answering(response: impl Into<Vec<u8>>) -> Self {
         let response = response.into();
         Self::scripted(move |_, stream| stream.write_all(&response).is_ok())
@@ -57,7 +57,7 @@ impl Origin {
         Self::answering(format!("HTTP/1.1 200 OK\r\n{lines}Content-Length: 2\r\n\r\nok"))
     }
 
-    /// Lets the script answer; when it returns `false` the connection is closed.
+    /// The script answers. If it returns `false`, the connection is closed.
     pub fn scripted(
         script: impl Fn(&Seen, &mut TcpStream) -> bool + Send + Sync + 'static,
     ) -> Self {
@@ -83,22 +83,22 @@ impl Origin {
         format!("http://{}", self.address)
     }
 
-    /// The next request; waits for it.
+    /// Waits for the next request.
     pub fn next(&self) -> Seen {
         self.seen.lock().unwrap().recv_timeout(PATIENCE).expect("a request reaches the origin")
     }
 
-    /// The next request, if one has come that was not taken yet.
+    /// The next request, if one has already arrived.
     pub fn next_if_any(&self) -> Option<Seen> {
         self.seen.lock().unwrap().try_recv().ok()
     }
 
-    /// Whether no request has come that was not taken yet.
+    /// Whether no further request has arrived.
     pub fn saw_nothing(&self) -> bool {
         self.next_if_any().is_none()
     }
 
-    /// The next connection that the proxy closes; waits for it.
+    /// Waits for the next connection that the proxy closes.
     pub fn next_closed(&self) -> usize {
         self.closed.lock().unwrap().recv_timeout(PATIENCE).expect("a connection is closed")
     }
@@ -115,7 +115,7 @@ fn serve(mut stream: TcpStream, connection: usize, script: &Script, seen: &Sende
     }
 }
 
-/// More octets into the buffer, or `None` at the end.
+/// Reads more bytes into the buffer. `None` at the end.
 fn more(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<()> {
     let mut chunk = [0; 16 * 1024];
     match stream.read(&mut chunk) {

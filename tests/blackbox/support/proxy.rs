@@ -1,4 +1,4 @@
-//! The real binary, running.
+//! Runs the real binary.
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
@@ -22,36 +22,36 @@ pub fn binary() -> Command {
     command
 }
 
-/// A running proxy; ended when dropped.
+/// A running proxy. Killed on drop.
 pub struct Proxy {
     pub address: SocketAddr,
-    /// Where TLS is spoken, if it is.
+    /// The TLS address, if enabled.
     #[allow(dead_code)]
     pub secure: Option<SocketAddr>,
     pub admin: SocketAddr,
-    /// Where the process itself listens: behind Envoy, the external processor.
+    /// The address of the process itself: the external processor behind Envoy, otherwise the proxy.
     #[allow(dead_code)]
     pub process: SocketAddr,
     child: Child,
     access: Mutex<Receiver<String>>,
     log: Arc<Mutex<String>>,
-    /// Before it, where it is only asked.
+    /// Envoy in front of the external processor, if used.
     _envoy: Option<Envoy>,
     folder: tempfile::TempDir,
 }
 
 impl Proxy {
-    /// A proxy in front of the origin, with this TOML besides its addresses.
+    /// Starts a proxy in front of the origin, with this TOML in addition to its addresses.
     pub fn start(origin: &Origin, toml: &str) -> Self {
         Self::start_with(&format!("{toml}\n[[site]]\nupstream = \"{}\"\n", origin.url()))
     }
 
-    /// A proxy with this TOML besides its addresses, the sites included.
+    /// Starts a proxy with this TOML, which contains the sites, in addition to its addresses.
     pub fn start_with(toml: &str) -> Self {
         Self::start_at("127.0.0.1:0", toml)
     }
 
-    /// As `start`, with these variables in the environment.
+    /// Like `start`, with these environment variables.
     #[allow(dead_code)]
     pub fn start_in(environment: &[(&str, String)], origin: &Origin, toml: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -61,7 +61,7 @@ impl Proxy {
         Self::run("127.0.0.1:0", environment, &config, folder)
     }
 
-    /// As `start_with`, at this address.
+    /// Like `start_with`, at this address.
     pub fn start_at(address: &str, toml: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = folder.path().join("consentry.toml");
@@ -85,12 +85,12 @@ impl Proxy {
         Self::spawn(&mut command, config, folder)
     }
 
-    /// Runs a command that becomes the proxy, with this config in the folder.
+    /// Runs a command that becomes the proxy, with this config in the directory.
     pub fn spawn(command: &mut Command, config: &Path, folder: tempfile::TempDir) -> Self {
         Self::spawn_behind(command, config, folder, ENVOY)
     }
 
-    /// As `start_with`, without Envoy: the proxy (`run`), or the bare processor (`ext-proc`).
+    /// Like `start_with`, without Envoy: the proxy (`run`) or the processor alone (`ext-proc`).
     #[allow(dead_code)]
     pub fn start_alone(kind: &str, listen: &str, toml: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -148,19 +148,19 @@ impl Proxy {
         Self { address, secure, admin, process, child, access, log, _envoy: envoy, folder }
     }
 
-    /// A visitor's new connection.
+    /// Opens a client connection.
     pub fn visit(&self) -> Visitor {
         Visitor::connect(self.address)
     }
 
-    /// One GET on a connection of its own.
+    /// Sends one GET on a new connection.
     pub fn get(&self, path: &str, fields: &[(&str, &str)]) -> Reply {
         let mut visitor = self.visit();
         visitor.send(&request("GET", path, fields));
         visitor.reply("GET")
     }
 
-    /// One POST as a page of the site sends it: JSON, or a form.
+    /// Sends one POST like a page of the site: JSON, or a form.
     #[allow(dead_code)]
     pub fn post(&self, path: &str, body: &str, fields: &[(&str, &str)]) -> Reply {
         let media_type = match body.starts_with('{') {
@@ -180,24 +180,24 @@ impl Proxy {
         visitor.reply("POST")
     }
 
-    /// The body of a page of the admin listener, and its status.
+    /// The status and the body of a path of the admin listener.
     pub fn admin(&self, path: &str) -> (u16, String) {
         let mut visitor = Visitor::connect(self.admin);
-        // By a name of any other kind it would not be answered.
+        // Requests for any other kind of host name are rejected.
         visitor.send(&request("GET", path, &[("Host", &self.admin.to_string())]));
         let reply = visitor.reply("GET");
         (reply.status, String::from_utf8(reply.body).unwrap())
     }
 
-    /// The value of one sample of the metrics, labels included.
+    /// The value of one metrics sample, labels included.
     pub fn metric(&self, sample: &str) -> f64 {
         let (_, text) = self.admin("/metrics");
         let line = text.lines().find_map(|line| line.strip_prefix(sample)?.strip_prefix(' '));
         line.unwrap_or_else(|| panic!("no sample {sample} in\n{text}")).parse().unwrap()
     }
 
-    /// Waits until a sample has this value: what is counted at the end of a connection is counted
-    /// after the visitor has seen the end.
+    /// Waits until a sample has this value: events at the end of a connection are counted after the client has seen
+    /// the end.
     pub fn expect_metric(&self, sample: &str, value: f64) {
         let since = Instant::now();
         loop {
@@ -205,7 +205,7 @@ impl Proxy {
             if found == value {
                 return;
             }
-            // What only grows is not waited for when it is beyond.
+            // A counter only grows, so waiting is useless once it is larger.
             let counter = sample.contains("_total");
             assert!(
                 (found < value || !counter) && since.elapsed() < PATIENCE,
@@ -214,7 +214,7 @@ impl Proxy {
         }
     }
 
-    /// The most memory that the process had at a time, in KiB.
+    /// The peak memory of the process, in KiB.
     pub fn peak_kib(&self) -> u64 {
         self.memory_kib("VmHWM:")
     }
@@ -226,13 +226,13 @@ impl Proxy {
         line.split_whitespace().nth(1).unwrap().parse().unwrap()
     }
 
-    /// Writes another config over the one that it was started with.
+    /// Overwrites the config file.
     pub fn rewrite(&self, toml: &str) {
         std::fs::write(self.folder.path().join("consentry.toml"), toml).unwrap();
     }
 
-    /// Puts another config in force. A site of its own marks it: a change of the file is noticed without a signal too, so
-    /// the number of reloads does not tell.
+    /// Activates another config. An additional site marks it: a file change is noticed without a signal too, so the
+    /// number of reloads is not sufficient.
     pub fn reload(&self, toml: &str) {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         const DONE: &str = "consentry_config_reloads_total{result=\"done\"}";
@@ -243,30 +243,30 @@ impl Proxy {
         ));
         self.signal("HUP");
         let since = Instant::now();
-        // Its upstreams are shown a moment before it is in force, and counted after.
+        // The upstreams are exported just before the config is active, and the reload is counted just after.
         while !self.admin("/metrics").1.contains(&sample) || self.metric(DONE) <= done {
             assert!(since.elapsed() < PATIENCE, "{mark} is not in force: {}", self.log());
         }
     }
 
-    /// The next line of the access log; waits for it.
+    /// Waits for the next line of the access log.
     pub fn access(&self) -> serde_json::Value {
         let line =
             self.access.lock().unwrap().recv_timeout(PATIENCE).expect("a line in the access log");
         serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"))
     }
 
-    /// What is left of the access log of a proxy that has ended.
+    /// The rest of the access log of a proxy that has exited.
     pub fn rest_of_access(&self) -> String {
         self.access.lock().unwrap().iter().collect()
     }
 
-    /// What is in the log so far.
+    /// The log so far.
     pub fn log(&self) -> String {
         self.log.lock().unwrap().clone()
     }
 
-    /// Waits until the log has this text.
+    /// Waits until the log contains this text.
     pub fn expect_log(&self, text: &str) {
         let since = Instant::now();
         while !self.log().contains(text) {
@@ -275,7 +275,7 @@ impl Proxy {
         }
     }
 
-    /// The process.
+    /// The process id.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
@@ -286,7 +286,7 @@ impl Proxy {
         assert!(sent.unwrap().success());
     }
 
-    /// Waits for the end of the process.
+    /// Waits for the process to exit.
     pub fn ended(&mut self) -> ExitStatus {
         let since = Instant::now();
         loop {
@@ -306,7 +306,7 @@ impl Drop for Proxy {
     }
 }
 
-/// The one origin of a config.
+/// The only upstream in a config.
 fn origin_of(config: &Path) -> SocketAddr {
     let text = std::fs::read_to_string(config).unwrap();
     let (_, rest) = text.split_once("http://").expect("an upstream");
@@ -314,7 +314,7 @@ fn origin_of(config: &Path) -> SocketAddr {
     rest[..end].parse().unwrap()
 }
 
-/// The head of a request without a body.
+/// A request head without a body.
 pub fn request(method: &str, path: &str, fields: &[(&str, &str)]) -> Vec<u8> {
     let mut head = format!("{method} {path} HTTP/1.1\r\n");
     if !fields.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
@@ -327,7 +327,7 @@ pub fn request(method: &str, path: &str, fields: &[(&str, &str)]) -> Vec<u8> {
     head.into_bytes()
 }
 
-/// Runs the binary with these arguments and this input: exit code, standard output, standard error.
+/// Runs the binary with these arguments and this input. Returns exit code, standard output and standard error.
 pub fn run(arguments: &[&str], input: &str) -> (i32, String, String) {
     use std::io::Write;
     let mut child = binary()

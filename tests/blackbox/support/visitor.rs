@@ -1,21 +1,21 @@
-//! A visitor on a raw socket: sends octets, reads responses octet by octet.
+//! A client on a raw socket: sends bytes, and reads responses byte for byte.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 
 use super::PATIENCE;
 
-/// A response as it reached the visitor.
+/// A response received by the client.
 #[derive(Debug, Clone)]
 pub struct Reply {
     pub status: u16,
-    /// The header section, octet for octet, without the empty line.
+    /// The header section, unchanged, without the empty line.
     pub head: Vec<u8>,
     pub fields: Vec<(String, Vec<u8>)>,
-    /// The body, chunked coding undone.
+    /// The body, with chunked coding removed.
     pub body: Vec<u8>,
     pub trailers: Vec<(String, Vec<u8>)>,
-    /// Whether the body came to its end.
+    /// Whether the body is complete.
     pub complete: bool,
 }
 
@@ -44,7 +44,7 @@ pub struct Visitor {
     buffer: Vec<u8>,
 }
 
-/// The other side may have ended the connection before it has read everything: what it said can still be read.
+/// The peer may have closed the connection before it read everything. Its response can still be read.
 fn unless_ended(sent: io::Result<()>) {
     let ended =
         [io::ErrorKind::BrokenPipe, io::ErrorKind::ConnectionReset, io::ErrorKind::NotConnected];
@@ -85,7 +85,7 @@ impl Visitor {
         }
     }
 
-    /// Waits until the proxy closes the connection; returns what came before.
+    /// Waits until the proxy closes the connection, and returns the remaining bytes.
     pub fn closed(mut self) -> Vec<u8> {
         while self.more() {}
         self.buffer
@@ -104,7 +104,7 @@ impl Visitor {
         }
     }
 
-    /// Exactly this many octets, fewer only when the connection ends.
+    /// Reads exactly this many bytes, or fewer if the connection ends.
     pub fn octets(&mut self, count: usize) -> Vec<u8> {
         while self.buffer.len() < count && self.more() {}
         let count = count.min(self.buffer.len());
@@ -136,7 +136,7 @@ impl Visitor {
         }
     }
 
-    /// The next response, after any 100, to a request of this method.
+    /// The next response to a request of this method. Skips 100 responses.
     pub fn reply(&mut self, method: &str) -> Reply {
         let mut reply = self.head();
         while reply.status == 100 {

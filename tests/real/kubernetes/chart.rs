@@ -1,4 +1,4 @@
-//! What the chart renders.
+//! Resources rendered by the chart.
 
 use super::{
     ALL, CHART, EXAMPLES, VARIANTS, all, containers, documents, feed, file, list, one, pod,
@@ -13,14 +13,14 @@ fn helm_lints_the_chart_with_every_values_file() {
     }
 }
 
-/// Whether Kubernetes itself has the schema, not a custom resource definition.
+/// Whether the schema is built into Kubernetes, not a custom resource definition.
 fn is_built_in(document: &Value) -> bool {
     let version = document["apiVersion"].as_str().unwrap();
     let group = version.rsplit_once('/').map_or("", |(group, _)| group);
     ["", "apps", "autoscaling", "policy", "networking.k8s.io"].contains(&group)
 }
 
-/// Checks manifests with kubectl, with the schemas of Kubernetes and with those of the custom resources.
+/// Validates manifests with kubectl, against the schemas of Kubernetes and of the custom resources.
 pub(super) fn assert_valid(text: &str) {
     let documents = documents(text);
     let read = stdout(feed(
@@ -39,7 +39,7 @@ pub(super) fn assert_valid(text: &str) {
     assert_eq!(read.lines().count(), documents.len(), "{read}");
     let (built_in, custom): (Vec<&Value>, Vec<_>) =
         documents.iter().partition(|each| is_built_in(each));
-    // The oldest version that the chart supports, and the newest that there is.
+    // The oldest version that the chart supports, and the newest version.
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("manifests.yaml");
     std::fs::write(&path, text).unwrap();
@@ -120,7 +120,7 @@ fn with_an_autoscaler_the_deployment_sets_no_replicas() {
     assert_eq!(one(&documents, "Deployment")["spec"]["replicas"], Value::Null);
     let scaler = &one(&documents, "HorizontalPodAutoscaler")["spec"];
     assert_eq!((&scaler["minReplicas"], &scaler["maxReplicas"]), (&json!(2), &json!(10)));
-    // Utilization is a share of the request.
+    // Utilization is relative to the request.
     assert_eq!(scaler["metrics"][0]["resource"]["target"]["averageUtilization"], 70);
     let requests = containers(pod(&documents)).map(|each| &each["resources"]["requests"]["cpu"]);
     assert!(requests.into_iter().all(Value::is_string));
@@ -158,7 +158,7 @@ fn network_policies_allow_dns_of_the_cluster_and_of_the_node() {
         ],
     });
     assert_eq!(rules["egress"], json!([dns]));
-    // Everyone may visit; only the monitoring may reach the admin port.
+    // Any client may reach the HTTP port. Only the monitoring may reach the admin port.
     assert_eq!(rules["ingress"][0], json!({ "ports": [{ "port": "http" }] }));
     assert_eq!(rules["ingress"][1]["ports"], json!([{ "port": "admin" }]));
     assert_eq!(rules["ingress"][1]["from"].as_array().unwrap().len(), 1);

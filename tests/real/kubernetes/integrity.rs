@@ -1,10 +1,10 @@
-//! References between manifests: ports, labels, volumes and names that exist.
+//! References between manifests: ports, labels, volumes and names must exist.
 
 use serde_json::Value;
 
 use super::{all, containers, installations, list};
 
-/// What the manifests refer to from outside: the application behind consentry, and Secrets of the operator.
+/// External references of the manifests: the application behind consentry, and Secrets of the operator.
 const OUTSIDE: [&str; 5] = ["token", "config", "shop-tls", "shop", "more"];
 
 fn contains(labels: &Value, selector: &Value) -> bool {
@@ -22,7 +22,7 @@ fn assert_consistent(documents: &[Value]) {
         assert!(found || OUTSIDE.contains(&name.as_str().unwrap()), "{kind} {name}");
     };
 
-    // Ports of containers: unique, and the only ones that anything names.
+    // Container ports are unique, and every named port exists.
     let ports: Vec<&Value> = containers(pod).flat_map(|each| list(&each["ports"])).collect();
     let named =
         |name: &Value| assert!(ports.iter().any(|port| port["name"] == *name), "port {name}");
@@ -60,7 +60,7 @@ fn assert_consistent(documents: &[Value]) {
         exists("ServiceAccount", &pod["serviceAccountName"]);
     }
 
-    // Selectors meet the labels of the pod.
+    // Selectors match the labels of the pod.
     assert!(contains(labels, &deployment["spec"]["selector"]["matchLabels"]));
     for constraint in list(&pod["topologySpreadConstraints"]) {
         assert!(contains(labels, &constraint["labelSelector"]["matchLabels"]));
@@ -91,7 +91,7 @@ fn assert_consistent(documents: &[Value]) {
             .into_iter()
             .filter(|service| contains(&service["metadata"]["labels"], selector))
             .collect();
-        // The Service for visitors must not be scraped.
+        // The Service for clients must not be scraped.
         assert_eq!(selected.len(), 1);
         for endpoint in list(&monitor["spec"]["endpoints"]) {
             assert!(

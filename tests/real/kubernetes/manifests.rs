@@ -6,7 +6,7 @@ use super::{
     stdout, tool,
 };
 
-/// Each manifest in the repository, and the first lines of it.
+/// Each manifest in the repository, and its first lines.
 pub(super) const STATIC: [(&str, &str); 4] = [
     (
         "deploy/kubernetes/gateway.yaml",
@@ -34,10 +34,11 @@ pub(super) const STATIC: [(&str, &str); 4] = [
     ),
 ];
 
-/// Renders a manifest anew.
+/// Renders a manifest again.
 fn rendered(path: &str, about: &str) -> String {
     let example = |name: &str| format!("deploy/helm/examples/{name}.yaml");
-    // kubectl does not restart pods for a changed ConfigMap, and need not: consentry reloads it.
+    // kubectl does not restart pods after a ConfigMap change. It is not necessary, because consentry reloads the
+    // file.
     let reload = "restartOnConfigChange=false";
     let from_chart = |name: &str, namespace: &str| {
         let values = example(name);
@@ -50,7 +51,7 @@ fn rendered(path: &str, about: &str) -> String {
         "istio.yaml" => from_chart("istio", "consentry"),
         _ => render_sidecar(&["--set", &format!("consentry.{reload}")]),
     };
-    // kubectl installs it, into a namespace of the operator's choice.
+    // kubectl installs the manifest into a namespace chosen by the operator.
     let of_helm =
         ["# Source: ", "helm.sh/chart: ", "app.kubernetes.io/managed-by: ", "namespace: web"];
     let lines =

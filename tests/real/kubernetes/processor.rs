@@ -1,4 +1,4 @@
-//! The external processor of the chart behind a real Envoy, which gets the filter of the rendered EnvoyFilter.
+//! The chart's external processor behind a real Envoy, which uses the filter of the rendered EnvoyFilter.
 
 use std::process::{Command, Stdio};
 
@@ -9,7 +9,7 @@ use super::{TOOLS, containers, documents, file, one, pod, render};
 use crate::nginx::{Peer, free_port, wait_for};
 use crate::support::{Origin, Visitor, consent, request};
 
-/// The example config for Envoy with the patches of an EnvoyFilter.
+/// The example config for Envoy, with the patches of an EnvoyFilter applied.
 fn envoy_config(filter: &Value, listen: u16, clusters: &[(&str, u16)]) -> Value {
     let mut config = documents(&file("deploy/envoy/envoy.yaml")).remove(0);
     let resources = &mut config["static_resources"];
@@ -98,8 +98,9 @@ fn envoy_with_the_rendered_filter_strips_cookies_serves_the_pages_and_fails_clos
     assert_eq!(get("/.consentry/", "").status, 200);
 }
 
-/// The filter of Envoy that Envoy Gateway makes of a policy: a message is sent where its key is present, with the
-/// body where the key names a mode (<https://gateway.envoyproxy.io/docs/api/extension_types/#extprocprocessingmode>).
+/// The Envoy filter that Envoy Gateway generates from a policy. A message is sent if its key is present, and with
+/// the body if the key sets a mode
+/// (<https://gateway.envoyproxy.io/docs/api/extension_types/#extprocprocessingmode>).
 fn of_envoy_gateway(policy: &Value) -> Value {
     let processor = &policy["spec"]["extProc"][0];
     let headers = |message: &str| match processor["processingMode"][message].is_object() {
@@ -140,12 +141,12 @@ fn the_examples_for_envoy_istio_and_envoy_gateway_process_the_same_messages() {
     assert_eq!(filter["workloadSelector"]["labels"], json!({ "istio": "ingressgateway" }));
     let gateway = documents(&file("deploy/envoy/envoy-gateway.yaml"));
     assert_eq!(of_envoy_gateway(one(&gateway, "EnvoyExtensionPolicy")), tested);
-    // The policy is for the application's route, not for that of the pages.
+    // The policy applies to the application's route, not to the route of consentry's pages.
     assert_eq!(one(&gateway, "EnvoyExtensionPolicy")["spec"]["targetRefs"][0]["name"], "shop");
     let pages = &one(&gateway, "HTTPRoute")["spec"]["rules"][0]["matches"];
     let prefix = |value: &str| json!({ "path": { "type": "PathPrefix", "value": value } });
     assert_eq!(pages, &json!([prefix("/.consentry/"), prefix("/.well-known/gpc.json")]));
-    // The hook ends before the time to end does, with room for drain_delay and drain.
+    // The hook ends before the grace period, with enough time for `drain_delay` and `drain`.
     for manifests in [&istio, &gateway] {
         let spec = pod(manifests);
         let hooks = containers(spec).map(|container| &container["lifecycle"]["preStop"]["sleep"]);

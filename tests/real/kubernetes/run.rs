@@ -18,7 +18,7 @@ pub(super) struct Pod {
 }
 
 impl Pod {
-    /// Writes the ConfigMaps and Secrets where the containers mount them, below a folder.
+    /// Writes the ConfigMaps and Secrets to the mount paths of the containers, below a directory.
     pub(super) fn new(documents: Vec<Value>) -> Self {
         let this = Self { folder: tempfile::tempdir().unwrap(), documents };
         let pod = pod(&this.documents);
@@ -47,7 +47,7 @@ impl Pod {
             .map(|(name, value)| (name.clone(), self.move_paths(&text(value)).into_bytes()));
         let secret = named("Secret", &volume["secret"]["secretName"]);
         let items = list(&volume["secret"]["items"]);
-        // The operator's own Secrets are not among the manifests.
+        // The operator's own Secrets are not part of the manifests.
         let decoded = |value: &Value| BASE64_STANDARD.decode(text(value)).unwrap();
         let secrets = items.map(|item| {
             let value = secret.get(item["key"].as_str().unwrap());
@@ -56,7 +56,7 @@ impl Pod {
         files.chain(secrets).collect()
     }
 
-    /// A path of the container, on this machine.
+    /// The local path of a container path.
     pub(super) fn path(&self, path: &str) -> String {
         format!("{}{path}", self.folder.path().display())
     }
@@ -90,8 +90,8 @@ fn get(address: SocketAddr, path: &str, fields: &[(&str, &str)]) -> crate::suppo
     visitor.reply("GET")
 }
 
-/// Runs `consentry check` on the ConfigMap of an installation, where the container mounts it. Only the open admin port
-/// may cause a warning.
+/// Runs `consentry check` on the ConfigMap of an installation at its mount path. Only the open admin port may cause
+/// a warning.
 pub(super) fn check_config(documents: Vec<Value>) {
     let pod = Pod::new(documents);
     let tls = pod.path("/etc/consentry-tls");
@@ -134,7 +134,7 @@ fn the_rendered_container_serves_visitors_and_answers_its_probes() {
     }
     let service = &super::one(&pod.documents, "Service")["spec"]["ports"][0];
     assert_eq!(get(port(&service["targetPort"]), "/", &[]).set_cookies(), ["sid=1"]);
-    // Prometheus gets the metrics with the token of the Secret.
+    // Prometheus authenticates with the token from the Secret.
     let metrics = |fields: &[(&str, &str)]| get(port(&"admin".into()), "/metrics", fields).status;
     assert_eq!(metrics(&[]), 401);
     let token = std::fs::read_to_string(pod.path("/etc/consentry-admin/token")).unwrap();

@@ -1,10 +1,10 @@
-//! The restricted Pod Security Standard, and where secrets are.
+//! The restricted Pod Security Standard, and the location of secrets.
 
 use serde_json::{Value, json};
 
 use super::{ALL, all, containers, installations, list, one, pod, rejected, render};
 
-/// What breaks the restricted Pod Security Standard
+/// Violations of the restricted Pod Security Standard
 /// (<https://kubernetes.io/docs/concepts/security/pod-security-standards/>).
 fn violations(pod: &Value) -> Vec<String> {
     let mut found = Vec::new();
@@ -37,7 +37,7 @@ fn violations(pod: &Value) -> Vec<String> {
     );
     for container in containers(pod) {
         let context = &container["securityContext"];
-        // The container's field wins over the pod's.
+        // The container's field overrides the pod's.
         let either = |pointer: &str| context.pointer(pointer).or(of_pod.pointer(pointer)).cloned();
         check(context["privileged"] != true, "privileged");
         check(context["allowPrivilegeEscalation"] == false, "allowPrivilegeEscalation");
@@ -76,7 +76,7 @@ fn every_pod_meets_the_restricted_pod_security_standard() {
         assert_eq!(violations(pod), Vec::<String>::new());
         assert_eq!(pod["automountServiceAccountToken"], false);
     }
-    // The check itself fails where it should.
+    // The check itself fails for a pod that violates the standard.
     let mut loose = pod(&render(&[])).clone();
     loose["hostNetwork"] = json!(true);
     loose["volumes"][0]["hostPath"] = json!({ "path": "/" });
@@ -145,7 +145,7 @@ fn a_config_with_passwords_can_come_from_a_secret() {
     assert!(all(&documents, "ConfigMap").is_empty());
     let pod = pod(&documents);
     assert_eq!(pod["volumes"][0]["secret"]["secretName"], "mine");
-    // The flags win over the config, so probes and Services use the right ports.
+    // The flags override the config, so probes and Services use the right ports.
     let arguments =
         ["run", "--config", "/etc/consentry/consentry.toml", "--listen", "0.0.0.0:8000", "--admin"];
     assert_eq!(pod["containers"][0]["args"], json!([&arguments[..], &["0.0.0.0:9000"]].concat()));

@@ -54,7 +54,7 @@ fn the_schema_describes_every_value_as_values_yaml_does() {
     assert_eq!(schema["additionalProperties"], false);
     let (comments, mut schemas) = (comments(&text), BTreeMap::new());
     described(&schema, "", &mut schemas);
-    // Helm's own.
+    // Keys added by Helm.
     for key in ["global", "enabled"] {
         assert!(schemas.remove(key).is_some());
     }
@@ -67,7 +67,7 @@ fn the_schema_describes_every_value_as_values_yaml_does() {
         assert!(default.is_none() || default.as_ref() == Some(value), "{path}");
     }
     assert!(schemas.len() > 100);
-    // And values.yaml has no key that the schema leaves out: helm would reject its own defaults.
+    // values.yaml has no key that the schema omits: helm would reject its own defaults.
     let top: Map<String, Value> = values.as_object().unwrap().clone();
     assert!(top.keys().all(|key| schemas.contains_key(key)));
 }
