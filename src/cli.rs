@@ -27,8 +27,8 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-/// A reverse proxy that enforces cookie consent: it strips the cookies and beacons that the
-/// visitor did not allow, in both directions.
+/// Reverse proxy that enforces cookie consent: strips cookies and beacons without consent, in both
+/// directions.
 #[derive(Debug, Parser)]
 #[command(name = "consentry", version, max_term_width = 100)]
 struct Arguments {

@@ -11,10 +11,10 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 
-/// Where the private listener is, and what it wants to see.
+/// Address and token of an admin listener.
 #[derive(Debug, clap::Args)]
 pub(super) struct AdminUrl {
-    /// The private listener of a running proxy: a URL, or unix:PATH
+    /// Admin listener of a running proxy: a URL, or unix:PATH
     #[arg(
         long,
         value_name = "URL",
@@ -22,17 +22,17 @@ pub(super) struct AdminUrl {
         default_value = "http://127.0.0.1:9090"
     )]
     admin: String,
-    /// The file with the token that it wants
+    /// File with the admin token
     #[arg(long, value_name = "FILE", env = "CONSENTRY_ADMIN_TOKEN_FILE")]
     admin_token_file: Option<PathBuf>,
 }
 
-/// Which sites of a running proxy.
+/// Sites of a running proxy.
 #[derive(Debug, clap::Args)]
 pub(super) struct AdminSites {
     #[command(flatten)]
     admin: AdminUrl,
-    /// Only this site
+    /// Limit the output to this site
     #[arg(long, value_name = "NAME")]
     site: Option<String>,
 }

@@ -8,7 +8,7 @@ use super::failure::Failure;
 use crate::config::import::{category_table, import};
 use crate::config::write::write_rule;
 
-/// Work with catalogues of cookies
+/// Manage cookie catalogues
 #[derive(Debug, clap::Args)]
 pub(super) struct Catalogue {
     #[command(subcommand)]
@@ -20,15 +20,15 @@ enum Command {
     Import(Import),
 }
 
-/// Print the Open Cookie Database's CSV as TOML, for `catalogue = [...]` of a config
+/// Convert the CSV file of the Open Cookie Database to TOML, for `catalogue = [...]` in a config
 ///
-/// The table of categories goes to standard error. Rows that cannot be imported are named there with
-/// their line; the others are imported, and the exit code is 1.
+/// The category table is printed to standard error. Invalid rows are reported there with their line
+/// number and cause exit code 1; all other rows are imported.
 #[derive(Debug, clap::Args)]
 struct Import {
-    /// The CSV
+    /// CSV file
     file: PathBuf,
-    /// What a category of the database becomes, such as "Functional=necessary"; may be given again
+    /// Category mapping, such as "Functional=necessary"; can be repeated
     #[arg(long, value_name = "THEIRS=OURS")]
     map: Vec<String>,
 }

@@ -10,10 +10,10 @@ use crate::config::settings::{Config, HostPattern, ReceiptStore, Site};
 use crate::config::{self, Overrides};
 use crate::policy::Unclassified;
 
-/// Check a config: a summary, or every error with file, line and key (exit code 2)
+/// Check a config file: print a summary, or every error with file, line and key (exit code 2)
 #[derive(Debug, clap::Args)]
 pub(super) struct Check {
-    /// The config (TOML)
+    /// Config file (TOML)
     #[arg(long, value_name = "FILE", env = "CONSENTRY_CONFIG")]
     config: PathBuf,
 }

@@ -9,17 +9,17 @@ use super::input::{LookUpConfig, lines};
 use crate::catalogue::Requires;
 use crate::config::settings::FilterSettings;
 
-/// Tell the category of cookies by name
+/// Look up cookie categories
 ///
-/// A line for each: NAME, category, vendor and the rule that knows it, separated by tabs.
+/// Prints one line per cookie: name, category, vendor and matching rule, separated by tabs.
 #[derive(Debug, clap::Args)]
 pub(super) struct Classify {
     #[command(flatten)]
     config: LookUpConfig,
-    /// A JSON object a line
+    /// Print one JSON object per line
     #[arg(long)]
     json: bool,
-    /// Names; without any, one a line from standard input
+    /// Cookie names; default: one per line from standard input
     #[arg(value_name = "NAME")]
     names: Vec<String>,
 }

@@ -6,10 +6,10 @@ use clap_complete::Shell;
 
 use super::failure::Failure;
 
-/// Print completions for a shell
+/// Print shell completions
 #[derive(Debug, clap::Args)]
 pub(super) struct Completions {
-    /// The shell
+    /// Shell
     shell: Shell,
 }
 

@@ -14,33 +14,33 @@ use crate::consent::{ConsentReader, Signals, consent_mode};
 use crate::cookie::Cookies;
 use crate::filter::unix_now;
 
-/// Tell what a Cookie header allows
+/// Show the consent in a Cookie header
 ///
-/// A JSON object a line: whether the visitor has decided, by which source, the granted
-/// categories, and why, in words.
+/// Prints one JSON object per line: `decided`, the consent source, the granted categories and the
+/// reason.
 #[derive(Debug, clap::Args)]
 pub(super) struct Consent {
     #[command(flatten)]
     config: LookUpConfig,
-    /// Ask only this consent source
+    /// Read only this consent source
     #[arg(long, value_name = "SOURCE")]
     source: Option<String>,
-    /// The time to judge ages by: Unix seconds, a date or RFC 3339 [default: now]
+    /// Current time for age checks: Unix seconds, a date or RFC 3339 [default: now]
     #[arg(long, value_name = "TIME", value_parser = parse_time, allow_hyphen_values = true)]
     at: Option<i64>,
-    /// Also tell the states of Google Consent Mode v2
+    /// Also print the states of Google Consent Mode v2
     #[arg(long)]
     json: bool,
-    /// As if the browser sent `Sec-GPC: 1`
+    /// Simulate a browser that sends `Sec-GPC: 1`
     #[arg(long)]
     gpc: bool,
-    /// As if the browser sent `DNT: 1`
+    /// Simulate a browser that sends `DNT: 1`
     #[arg(long)]
     dnt: bool,
-    /// As if a trusted proxy named this region
+    /// Simulate a trusted proxy that reports this region
     #[arg(long, value_name = "REGION")]
     region: Option<String>,
-    /// The value of a Cookie header; without it, one a line from standard input
+    /// Value of a Cookie header; default: one per line from standard input
     #[arg(value_name = "COOKIE-HEADER")]
     header: Option<String>,
 }

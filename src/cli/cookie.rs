@@ -10,15 +10,15 @@ use crate::consent::sources::{Native, parse_date};
 use crate::consent::{CategorySet, ConsentReader};
 use crate::filter::unix_now;
 
-/// Print a consent cookie, as NAME=VALUE, signed where the config has a key
+/// Print a consent cookie as NAME=VALUE, signed if the config has a key
 #[derive(Debug, clap::Args)]
 pub(super) struct Cookie {
     #[command(flatten)]
     config: LookUpConfig,
-    /// The categories that the visitor allows, joined by commas; empty for none but necessary
+    /// Granted categories, separated by commas; empty for necessary only
     #[arg(long, value_name = "CATEGORIES", value_delimiter = ',', required = true)]
     allow: Vec<String>,
-    /// The date of the notice that the visitor saw [default: that of the config, else 2018-05-25]
+    /// Date of the notice shown to the visitor [default: notice date of the config, or 2018-05-25]
     #[arg(long, value_name = "DATE", value_parser = date)]
     notice: Option<Date>,
 }

@@ -12,10 +12,10 @@ use crate::config::{self, Overrides};
 use crate::consent::Category;
 use crate::proxy::Listener;
 
-/// Run a small tracking site behind the proxy, and print where to look
+/// Run a small tracking site behind the proxy and print commands to try
 #[derive(Debug, clap::Args)]
 pub(super) struct Demo {
-    /// Where to listen [default: 127.0.0.1:8080, or a free port when that is taken]
+    /// Listen address [default: 127.0.0.1:8080, or a free port if 8080 is in use]
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
 }

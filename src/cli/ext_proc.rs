@@ -11,16 +11,16 @@ use crate::config::settings::{AdminAddress, Mode, unix_path};
 /// Run the filter as Envoy's external processor (gRPC) until SIGTERM or Ctrl-C
 #[derive(Debug, clap::Args)]
 pub(super) struct ExtProc {
-    /// The config (TOML); where it says to listen and to forward is Envoy's affair
+    /// Config file (TOML); `listen.http`, `listen.https` and `upstream` are ignored
     #[arg(long, value_name = "FILE", env = "CONSENTRY_CONFIG")]
     config: PathBuf,
-    /// Where Envoy connects: an address, or unix:PATH
+    /// Listen address for Envoy: an address, or unix:PATH
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9091", value_parser = address)]
     listen: AdminAddress,
-    /// Where metrics and health are served, or `off` [default: 127.0.0.1:9090]
+    /// Listen address for metrics and health checks, or `off` [default: 127.0.0.1:9090]
     #[arg(long, value_name = "ADDR", env = "CONSENTRY_ADMIN")]
     admin: Option<String>,
-    /// Change the traffic, or only report what would be changed; for every site
+    /// Enforce consent, or only report what would be changed; applies to every site
     #[arg(long, value_name = "MODE", env = "CONSENTRY_MODE")]
     mode: Option<Mode>,
 }

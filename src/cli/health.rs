@@ -5,12 +5,12 @@ use std::io::{self, Write};
 use super::ask::AdminUrl;
 use super::failure::Failure;
 
-/// Ask a running proxy whether it is ready: exit code 0, or 1 with the reason
+/// Check the readiness of a running proxy: exit code 0, or 1 with the reason
 #[derive(Debug, clap::Args)]
 pub(super) struct Health {
     #[command(flatten)]
     admin: AdminUrl,
-    /// Whether it lives, ready or not
+    /// Check liveness instead of readiness
     #[arg(long)]
     live: bool,
 }

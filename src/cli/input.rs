@@ -13,10 +13,10 @@ pub(super) fn load(path: Option<&Path>, overrides: &Overrides) -> Result<Config,
     }
 }
 
-/// `--config` of the commands that only look something up.
+/// `--config` of the look-up commands.
 #[derive(Debug, clap::Args)]
 pub(super) struct LookUpConfig {
-    /// The config, whose first site's settings count; without it, the built-in catalogue and the defaults
+    /// Config file (the first site is used) [default: built-in catalogue and default settings]
     #[arg(long, value_name = "FILE", env = "CONSENTRY_CONFIG")]
     config: Option<PathBuf>,
 }

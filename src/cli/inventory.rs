@@ -7,12 +7,12 @@ use serde_json::Value;
 use super::ask::AdminSites;
 use super::failure::Failure;
 
-/// Print the cookies and beacons that passed by a running proxy
+/// List cookies and beacons seen by a running proxy
 #[derive(Debug, clap::Args)]
 pub(super) struct Inventory {
     #[command(flatten)]
     admin: AdminSites,
-    /// As the proxy says it, in JSON
+    /// Print the inventory as JSON
     #[arg(long)]
     json: bool,
 }

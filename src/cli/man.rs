@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use super::failure::Failure;
 
-/// Write the manual into a folder: consentry.1, and a page for each command
+/// Write the manual pages to a folder: consentry.1, and one page per command
 #[derive(Debug, clap::Args)]
 pub(super) struct Man {
-    /// The folder, which has to be there
+    /// Existing folder
     folder: PathBuf,
 }
 

@@ -21,7 +21,7 @@ const PAGE: u32 = 1000;
 /// Time limit of one operation on the store.
 const WITHIN: Duration = Duration::from_secs(30);
 
-/// Read and erase the receipts of visitors' decisions
+/// Read and erase receipts of visitors' decisions
 #[derive(Debug, clap::Args)]
 pub(super) struct Receipts {
     #[command(subcommand)]
@@ -34,26 +34,26 @@ enum Command {
     Export {
         #[command(flatten)]
         config: Config,
-        /// Only those recorded on this day and later: YYYY-MM-DD, or a time in RFC 3339
+        /// Limit to receipts recorded at this time or later: YYYY-MM-DD, or a time in RFC 3339
         #[arg(long, value_name = "TIME", value_parser = time)]
         since: Option<i64>,
     },
-    /// Print one receipt; its id stands in the visitor's consent cookie
+    /// Print one receipt; the visitor's consent cookie contains the receipt id
     Show {
         #[command(flatten)]
         config: Config,
-        /// The id: 32 hexadecimal digits
+        /// Receipt id: 32 hexadecimal digits
         id: String,
     },
-    /// Erase one receipt from the store and the spool, such as on a visitor's request
+    /// Erase one receipt from the store and the spool, for example on a visitor's request
     Erase {
         #[command(flatten)]
         config: Config,
-        /// The id: 32 hexadecimal digits
+        /// Receipt id: 32 hexadecimal digits
         #[arg(value_parser = id)]
         id: String,
     },
-    /// Print the texts that receipts refer to, a JSON line for each site and language
+    /// Print the texts referenced by receipts, one JSON line per site and language
     Texts {
         #[command(flatten)]
         config: Config,
@@ -62,7 +62,7 @@ enum Command {
 
 #[derive(Debug, clap::Args)]
 struct Config {
-    /// The config (TOML) that says where the receipts are
+    /// Config file (TOML) with the receipt store
     #[arg(long, value_name = "FILE", env = "CONSENTRY_CONFIG")]
     config: PathBuf,
 }

@@ -15,19 +15,19 @@ use crate::telemetry::start_log;
 /// Run the proxy until SIGTERM or Ctrl-C
 #[derive(Debug, clap::Args)]
 pub(super) struct Run {
-    /// The config (TOML)
+    /// Config file (TOML)
     #[arg(long, value_name = "FILE", env = "CONSENTRY_CONFIG")]
     config: Option<PathBuf>,
-    /// Where visitors connect [default: 0.0.0.0:8080]
+    /// Listen address for client connections [default: 0.0.0.0:8080]
     #[arg(long, value_name = "ADDR", env = "CONSENTRY_LISTEN")]
     listen: Option<String>,
-    /// Where requests are forwarded to, such as http://127.0.0.1:3000
+    /// Upstream URL, such as http://127.0.0.1:3000
     #[arg(long, value_name = "URL", env = "CONSENTRY_UPSTREAM")]
     upstream: Option<String>,
-    /// Where metrics and health are served, or `off` [default: 127.0.0.1:9090]
+    /// Listen address for metrics and health checks, or `off` [default: 127.0.0.1:9090]
     #[arg(long, value_name = "ADDR", env = "CONSENTRY_ADMIN")]
     admin: Option<String>,
-    /// Change the traffic, or only report what would be changed; for every site
+    /// Enforce consent, or only report what would be changed; applies to every site
     #[arg(long, value_name = "MODE", env = "CONSENTRY_MODE")]
     mode: Option<Mode>,
 }

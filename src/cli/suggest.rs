@@ -9,10 +9,10 @@ use super::failure::Failure;
 use super::inventory::attributes;
 use crate::config::write::{WrittenRule, write_rule};
 
-/// Print rules for the cookies and beacons that no rule knows, each with its reason
+/// Print rules for unclassified cookies and beacons, each with a reason
 ///
-/// TOML for the config, or for a file of `catalogue`. Read each proposal before you use it: what a
-/// cookie is for, only the site's owner knows.
+/// Prints TOML for the config or a `catalogue` file. Review each rule before use: only the site's
+/// owner knows the purpose of a cookie.
 #[derive(Debug, clap::Args)]
 pub(super) struct Suggest {
     #[command(flatten)]

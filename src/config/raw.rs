@@ -28,56 +28,56 @@ pub(super) use site::{RawHealth, RawSite, RawUpstream};
 
 type Text = Spanned<String>;
 
-/// The config of consentry.
+/// Configuration of consentry.
 #[derive(Debug, Default, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct Raw {
-    /// Where to listen, and whom to believe; `listen = "0.0.0.0:8080"` is short for `listen.http`.
+    /// Listen addresses and trusted proxies. `listen = "0.0.0.0:8080"` is short for `listen.http`.
     pub(in crate::config) listen: Option<Short<RawListen>>,
-    /// Worker threads. Default: one a core.
+    /// Number of worker threads. Default: one per CPU core.
     pub(in crate::config) workers: Option<Spanned<u32>>,
-    /// `enforce` strips, blocks and expires; `observe` changes nothing and reports what it would do. Default: `"enforce"`.
+    /// Operating mode. `enforce` strips, blocks and expires cookies and beacons. `observe` changes nothing and reports what `enforce` would do. Default: `"enforce"`.
     pub(in crate::config) mode: Option<Mode>,
-    /// Cookies that no rule knows. `presume` lets those pass that are presumed strictly necessary by how the origin sets them (docs/presumption.md), and others only for visitors who have allowed every category; `block` does the latter with all of them; `allow` lets all pass. Default: `"presume"`.
+    /// Unclassified cookies (cookies without a rule). `block` passes them only when every category is granted. `presume` also passes cookies presumed strictly necessary from the way the origin sets them (docs/presumption.md). `allow` passes all of them. Default: `"presume"`.
     pub(in crate::config) unclassified: Option<RawUnclassified>,
-    /// Where cookies and beacons are described: the built-in catalogue, and files of your own, from this file's folder. Later files win over earlier ones. Default: `["builtin"]`.
+    /// Catalogue files with rules for cookies, beacons and hosts: `"builtin"`, and your own files. Paths are relative to the folder of the config file. Later files override earlier ones. Default: `["builtin"]`.
     pub(in crate::config) catalogue: Option<Vec<Text>>,
-    /// What visitors allowed, and what holds without their decision.
+    /// Consent sources, and the default without a decision.
     pub(in crate::config) consent: RawConsent,
-    /// The pages that consentry answers itself.
+    /// Pages served by consentry itself: preference centre, notice, consent API.
     pub(in crate::config) centre: RawCentre,
-    /// How long to wait for what: a number with a unit, such as `"500ms"`, `"5s"`, `"2m"`.
+    /// Timeouts, each a number with a unit, such as `"500ms"`, `"5s"`, `"2m"`.
     pub(in crate::config) timeouts: RawTimeouts,
-    /// How much to take.
+    /// Limits.
     pub(in crate::config) limits: RawLimits,
-    /// How often requests may be sent again.
+    /// Retry budget.
     pub(in crate::config) retries: RawRetries,
-    /// What to write down.
+    /// Logging.
     pub(in crate::config) log: RawLog,
     /// Beacons: tracking pixels and pings.
     pub(in crate::config) beacons: RawBeacons,
     /// Deletion of cookies without consent that browsers still send.
     pub(in crate::config) expire: RawExpire,
-    /// The categories of tracking technologies that header fields carry; `"off"` lets a technology pass.
+    /// Categories of tracking technologies that use header fields. `"off"` forwards the fields of a technology unchanged.
     pub(in crate::config) technologies: RawTechnologies,
-    /// TLS towards visitors, 1.2 and 1.3, where `listen.https` is set. The first certificate is shown where no other has the name that is asked for.
+    /// TLS 1.2 and 1.3 for client connections; used if `listen.https` is set. The first certificate is served if no certificate matches the requested name.
     pub(in crate::config) tls: RawTls,
-    /// How upstreams with `https://` are spoken to.
+    /// TLS for upstreams with `https://`.
     pub(in crate::config) upstream_tls: RawUpstreamTls,
-    /// A form in the pages of visitors who have not decided.
+    /// Consent banner, inserted into pages for visitors who have not decided.
     pub(in crate::config) banner: RawBanner,
-    /// What the pages of the site are held to besides cookies.
+    /// HTML rewriting.
     pub(in crate::config) page: RawPage,
-    /// A proof of each decision made on consentry's pages; none is kept without this table.
+    /// Receipts: proof of each decision made on consentry's own pages. Default: no receipts are stored.
     pub(in crate::config) receipts: Option<Spanned<RawReceipts>>,
-    /// Categories besides necessary, functional, analytics, targeting and social.
+    /// Custom categories, in addition to necessary, functional, analytics, targeting and social.
     pub(in crate::config) category: Vec<Spanned<RawCategory>>,
-    /// What cookies are. These win over the catalogue; exact names over wildcards, longer wildcards over shorter, later rules over earlier.
+    /// Cookie rules. They override the catalogue. Exact names win over wildcards, longer wildcards over shorter ones, later rules over earlier ones.
     pub(in crate::config) cookie: Vec<Spanned<RawCookie>>,
-    /// What beacons are. These win over the catalogue, in the same order as cookies.
+    /// Beacon rules. They override the catalogue and have the same precedence as cookie rules.
     pub(in crate::config) beacon: Vec<Spanned<RawBeacon>>,
-    /// What pages load from other hosts, and from all below them; with `page.guard`.
+    /// Rules for third-party hosts in pages; subdomains match too. Used with `page.guard` only.
     pub(in crate::config) host: Vec<Spanned<RawHost>>,
-    /// A site: hosts, where they are served, and what holds for them.
+    /// Sites: hosts, upstreams and settings.
     pub(in crate::config) site: Vec<Spanned<RawSite>>,
 }

@@ -7,7 +7,7 @@ use crate::config::spanned::{Day, Spanned};
 
 type Text = Spanned<String>;
 
-/// What holds without a decision.
+/// Default without a decision.
 #[derive(Debug, Clone, Copy, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(in crate::config) enum RawDefault {
@@ -15,7 +15,7 @@ pub(in crate::config) enum RawDefault {
     Allow,
 }
 
-/// What a signal of the browser does.
+/// Effect of a browser signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(in crate::config) enum RawSignal {
@@ -23,108 +23,108 @@ pub(in crate::config) enum RawSignal {
     Ignore,
 }
 
-/// What visitors allowed, and what holds without their decision.
+/// Consent sources, and the default without a decision.
 #[derive(Debug, Default, Clone, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct RawConsent {
-    /// Whose consent cookie is read, in order; the first with a decision wins. Default: `["consentry"]`.
+    /// Consent sources in order; the first one with a decision wins. Default: `["consentry"]`.
     pub(in crate::config) sources: Option<Spanned<Vec<Text>>>,
-    /// Without a decision: `deny` (opt-in) or `allow` (opt-out). Beside `region` only a site's own `deny` counts. Default: `"deny"`.
+    /// Consent without a decision: `deny` (opt-in) or `allow` (opt-out). Ignored if `region` is set, except for a site's own `deny`. Default: `"deny"`.
     pub(in crate::config) default: Option<RawDefault>,
-    /// `Sec-GPC: 1` takes categories away (`deny`), or not (`ignore`). Default: `"deny"`.
+    /// Global Privacy Control (`Sec-GPC: 1`). `deny` denies the categories in `gpc_categories`; `ignore` ignores the signal. Default: `"deny"`.
     pub(in crate::config) gpc: Option<RawSignal>,
-    /// Which. Default: `["targeting", "social"]`.
+    /// Categories denied by `Sec-GPC: 1`. Default: `["targeting", "social"]`.
     pub(in crate::config) gpc_categories: Option<Vec<Text>>,
-    /// `/.well-known/gpc.json` says that it is heeded, while it is. Default: `true`.
+    /// Serve `/.well-known/gpc.json` while GPC is honoured. Default: `true`.
     pub(in crate::config) gpc_json: Option<bool>,
-    /// The same for `DNT: 1`. Default: `"ignore"`.
+    /// Do Not Track (`DNT: 1`). `deny` denies the categories in `dnt_categories`; `ignore` ignores the signal. Default: `"ignore"`.
     pub(in crate::config) dnt: Option<RawSignal>,
-    /// Which. Default: `["analytics", "targeting", "social"]`.
+    /// Categories denied by `DNT: 1`. Default: `["analytics", "targeting", "social"]`.
     pub(in crate::config) dnt_categories: Option<Vec<Text>>,
-    /// The default by region; regions that it does not allow are denied.
+    /// Default by region. Regions not set to `allow` are denied.
     pub(in crate::config) region: Option<RawRegion>,
-    /// The request field that tells the origin what was granted, such as `"X-Consent"`; the visitor's own is removed. Fields with another meaning, such as `Host`, are refused. Default: none.
+    /// Request header field with the granted categories for the upstream, such as `"X-Consent"`. The same field from the client is removed. Fields with another meaning, such as `Host`, are rejected. Default: none.
     pub(in crate::config) forward_header: Option<Text>,
-    /// How long consent lasts, in days: an older decision grants nothing. Refusals stay. Default: `182`.
+    /// Lifetime of consent, in days. Grants in older decisions are ignored; refusals stay in force. Default: `182`.
     pub(in crate::config) max_age_days: Option<Spanned<u32>>,
-    /// How long a visitor who refused is not asked again, in days: at least `184` in the EU, `365` in US states. The refusal itself never expires. Default: `184`, or `max_age_days` if that is longer.
+    /// Minimum time before a visitor who refused is asked again, in days: at least `184` in the EU, `365` in US states. The refusal itself never expires. Default: `184`, or `max_age_days` if that is larger.
     pub(in crate::config) ask_again_days: Option<Spanned<u32>>,
-    /// The date of the notice: a decision made for an older one grants nothing. Refusals stay. Default: none.
+    /// Date of the notice. Grants in decisions made before this notice date are ignored; refusals stay in force. Default: `2018-05-25`.
     #[schemars(with = "Option<Day>")]
     pub(in crate::config) notice_date: Option<Spanned<toml::value::Datetime>>,
-    /// consentry's own cookie is for all hosts below this domain. Default: for the host that was visited.
+    /// `Domain` of consentry's own cookie: one decision then covers all hosts below this domain. Default: none, the cookie covers the requested host only.
     pub(in crate::config) cookie_domain: Option<Text>,
-    /// File with the keys that sign consentry's own cookie, the same on every replica: one line each, of 32 or more characters. The first key signs, all of them verify; unsigned cookies grant nothing. Default: none, cookies are unsigned.
+    /// File with the keys that sign consentry's own cookie: one key per line, of 32 or more characters. The first key signs, all of them verify. Unsigned cookies grant nothing. Use the same file on every replica. Default: none, cookies are unsigned.
     pub(in crate::config) key_file: Option<Text>,
-    /// How this tool's cookie is read.
+    /// Settings for the consent cookie of this tool.
     pub(in crate::config) onetrust: Option<RawSource>,
-    /// How this tool's cookie is read.
+    /// Settings for the consent cookie of this tool.
     pub(in crate::config) cookiebot: Option<RawSource>,
-    /// How this tool's cookie is read.
+    /// Settings for the consent cookie of this tool.
     pub(in crate::config) cookieyes: Option<RawSource>,
-    /// How this tool's cookie is read.
+    /// Settings for the consent cookie of this tool.
     pub(in crate::config) cookielawinfo: Option<RawSource>,
-    /// How this tool's cookie is read.
+    /// Settings for the consent cookie of this tool.
     pub(in crate::config) complianz: Option<RawSource>,
-    /// How this tool's cookie is read.
+    /// Settings for the consent cookie of this tool.
     #[serde(rename = "vanilla-cookieconsent")]
     pub(in crate::config) vanilla_cookieconsent: Option<RawSource>,
-    /// How this tool's cookie is read.
+    /// Settings for the consent cookie of this tool.
     pub(in crate::config) klaro: Option<RawSource>,
-    /// How this tool's cookie is read.
+    /// Settings for the consent cookie of this tool.
     pub(in crate::config) tarteaucitron: Option<RawSource>,
-    /// How this tool's cookie is read.
+    /// Settings for the consent cookie of this tool.
     pub(in crate::config) osano: Option<RawSource>,
-    /// How this tool's cookie is read.
+    /// Settings for the consent cookie of this tool.
     pub(in crate::config) iubenda: Option<RawSource>,
-    /// How this tool's cookie is read.
+    /// Settings for the consent cookie of this tool.
     pub(in crate::config) borlabs: Option<RawSource>,
-    /// How this tool's cookie is read.
+    /// Settings for the consent cookie of this tool.
     pub(in crate::config) moove: Option<RawSource>,
-    /// How this tool's cookie is read.
+    /// Settings for the consent cookie of this tool.
     pub(in crate::config) cookiefirst: Option<RawSource>,
-    /// How this tool's cookie is read.
+    /// Settings for the consent cookie of this tool.
     pub(in crate::config) c15t: Option<RawSource>,
-    /// How this tool's cookie is read.
+    /// Settings for the consent cookie of this tool.
     pub(in crate::config) hubspot: Option<RawSource>,
-    /// How this tool's cookie is read.
+    /// Settings for the consent cookie of this tool.
     #[serde(rename = "wp-consent-api")]
     pub(in crate::config) wp_consent_api: Option<RawSource>,
-    /// How this tool's cookie is read.
+    /// Settings for the consent cookie of this tool.
     pub(in crate::config) zaraz: Option<RawSource>,
-    /// How this tool's cookie is read.
+    /// Settings for the consent cookie of this tool.
     pub(in crate::config) didomi: Option<RawSource>,
-    /// How this tool's cookie is read.
+    /// Settings for the consent cookie of this tool.
     pub(in crate::config) axeptio: Option<RawSource>,
-    /// How this tool's cookie is read.
+    /// Settings for the consent cookie of this tool.
     pub(in crate::config) shopify: Option<RawSource>,
-    /// How this tool's cookie is read.
+    /// Settings for the consent cookie of this tool.
     pub(in crate::config) fides: Option<RawSource>,
-    /// How this tool's cookie is read.
+    /// Settings for the consent cookie of this tool.
     pub(in crate::config) cookieinformation: Option<RawSource>,
-    /// How this tool's cookie is read.
+    /// Settings for the consent cookie of this tool.
     pub(in crate::config) cookiescript: Option<RawSource>,
-    /// How this tool's cookie is read.
+    /// Settings for the consent cookie of this tool.
     pub(in crate::config) pandectes: Option<RawSource>,
-    /// How this tool's cookie is read.
+    /// Settings for the consent cookie of this tool.
     #[serde(rename = "django-cookie-consent")]
     pub(in crate::config) django_cookie_consent: Option<RawSource>,
-    /// How this tool's cookie is read.
+    /// Settings for the consent cookie of this tool.
     pub(in crate::config) tealium: Option<RawSource>,
-    /// How this tool's cookie is read.
+    /// Settings for the consent cookie of this tool.
     pub(in crate::config) drupal: Option<RawSource>,
-    /// How this tool's cookie is read.
+    /// Settings for the consent cookie of this tool.
     pub(in crate::config) trustarc: Option<RawSource>,
-    /// How this tool's cookie is read.
+    /// Settings for the consent cookie of this tool.
     #[serde(rename = "commanders-act")]
     pub(in crate::config) commanders_act: Option<RawSource>,
-    /// The US Privacy string of IAB.
+    /// IAB US Privacy string.
     pub(in crate::config) usprivacy: Option<RawSource>,
-    /// The TC string of IAB Europe.
+    /// IAB Europe TC string.
     pub(in crate::config) tcf: Option<RawSource>,
-    /// The GPP string of IAB.
+    /// IAB GPP string.
     pub(in crate::config) gpp: Option<RawSource>,
-    /// A tool that is not built in.
+    /// Consent tool that is not built in.
     pub(in crate::config) generic: Option<RawGeneric>,
 }
 
@@ -169,35 +169,35 @@ impl RawConsent {
     }
 }
 
-/// The default by region.
+/// Default by region.
 #[derive(Debug, Default, Clone, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct RawRegion {
-    /// The request field of a trusted proxy that tells it, such as `"CF-IPCountry"`.
+    /// Request header field with the region, set by a trusted proxy, such as `"CF-IPCountry"`. Required.
     pub(in crate::config) header: Option<Text>,
-    /// The default of each, such as `{ US = "allow", DE = "deny" }`.
+    /// Default of each region, such as `{ US = "allow", DE = "deny" }`. Default: every region is denied.
     pub(in crate::config) regions: BTreeMap<String, RawDefault>,
 }
 
-/// How a consent tool's cookie is read.
+/// Settings for the consent cookie of a tool.
 #[derive(Debug, Default, Clone, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct RawSource {
-    /// The categories of the tool's ids, such as `{ matomo = "analytics", youtube = ["functional", "social"] }`; added to those that are known.
+    /// Categories of the tool's ids, such as `{ matomo = "analytics", youtube = ["functional", "social"] }`. The entries extend and override the built-in ones.
     pub(in crate::config) map: BTreeMap<String, Spanned<OneOrMore>>,
-    /// The name of its cookie, without wildcards. Default: the tool's.
+    /// Name of the consent cookie, without wildcards. Default: the tool's own default.
     pub(in crate::config) cookie: Option<Text>,
-    /// A decision for another revision grants nothing. Default: any revision.
+    /// Required revision. Decisions for another revision grant nothing. Default: any revision.
     pub(in crate::config) revision: Option<Spanned<Revision>>,
-    /// Cookiebot, outside the regions where it asks: `accept` its word, or `ignore` it. Default: `"accept"`.
+    /// Cookiebot: implied consent outside the regions where Cookiebot asks. `accept` counts it as a decision, `ignore` as no decision. Default: `"accept"`.
     pub(in crate::config) implied: Option<Spanned<RawImplied>>,
-    /// Osano: a notice that was closed grants everything. Default: `false`.
+    /// Osano: a dismissed notice grants every category. Default: `false`, a dismissed notice is no decision.
     pub(in crate::config) dismiss_grants: Option<Spanned<bool>>,
-    /// OneTrust: without that cookie there is no decision. Default: `true`.
+    /// OneTrust: require the cookie `OptanonAlertBoxClosed`; without it there is no decision. Default: `true`.
     pub(in crate::config) require_alert_box_closed: Option<Spanned<bool>>,
 }
 
-/// What a consent that nobody was asked for is worth.
+/// Effect of implied consent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(in crate::config) enum RawImplied {
@@ -205,31 +205,31 @@ pub(in crate::config) enum RawImplied {
     Ignore,
 }
 
-/// A tool that is not built in.
+/// Consent tool that is not built in.
 #[derive(Debug, Default, Clone, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct RawGeneric {
-    /// The categories of its ids.
+    /// Categories of the tool's ids.
     pub(in crate::config) map: BTreeMap<String, Spanned<OneOrMore>>,
-    /// The name of its cookie, without wildcards.
+    /// Name of the consent cookie, without wildcards. Default: `"consent"`.
     pub(in crate::config) cookie: Option<Text>,
-    /// What is in it.
+    /// Format of the cookie value. Default: `"json"`.
     pub(in crate::config) format: Option<RawFormat>,
-    /// How it is encoded, the outermost first. Default: `["url"]`.
+    /// Encodings of the cookie value; `url` is decoded before `base64`. Default: `["url"]`.
     pub(in crate::config) decode: Option<Vec<RawDecode>>,
-    /// Where in JSON the answers are: keys joined by dots. Default: at the top.
+    /// JSON path of the answers: object keys and list indexes, joined by dots. Default: the top level.
     pub(in crate::config) path: Option<String>,
-    /// Where in JSON the time of the decision is. Default: nowhere.
+    /// JSON path of the decision time. Default: none.
     pub(in crate::config) time: Option<String>,
-    /// What stands between the entries of a list. Default: `","`.
+    /// Separator between the entries of a `list` or `map`. Default: `","`.
     pub(in crate::config) separator: Option<Text>,
-    /// A regular expression with a group for the ids.
+    /// Regular expression with a named group for each id. Required for `format = "regex"`.
     pub(in crate::config) pattern: Option<Text>,
-    /// The words that grant. Default: those that mostly do.
+    /// Values that mean "granted", in any case. Default: `["true", "1", "yes", "allow", "granted"]`.
     pub(in crate::config) truthy: Option<Vec<String>>,
 }
 
-/// What is in a cookie.
+/// Format of a cookie value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(in crate::config) enum RawFormat {
@@ -241,7 +241,7 @@ pub(in crate::config) enum RawFormat {
     Flag,
 }
 
-/// How a cookie is encoded.
+/// Encoding of a cookie value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(in crate::config) enum RawDecode {
@@ -249,7 +249,7 @@ pub(in crate::config) enum RawDecode {
     Base64,
 }
 
-/// A revision as tools count them.
+/// Revision of a consent tool: a number or a text.
 #[derive(Debug, Clone, serde::Deserialize, schemars::JsonSchema)]
 #[serde(untagged)]
 pub(in crate::config) enum Revision {

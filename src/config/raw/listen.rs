@@ -5,98 +5,98 @@ use crate::config::spanned::Spanned;
 
 type Text = Spanned<String>;
 
-/// Where to listen, and whom to believe.
+/// Listen addresses and trusted proxies.
 #[derive(Debug, Default, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct RawListen {
-    /// Where visitors connect without TLS; `"off"` where there is https. Default: `"0.0.0.0:8080"`.
+    /// Listen address for HTTP without TLS. `"off"` disables it and requires `https`. Default: `"0.0.0.0:8080"`.
     pub(in crate::config) http: Option<Text>,
-    /// Where visitors connect with TLS; it needs a certificate in `tls.certificates`. Default: nowhere.
+    /// Listen address for HTTPS. Requires a certificate from `tls.certificates` or `tls.acme`. Default: none.
     pub(in crate::config) https: Option<Text>,
-    /// Where metrics and health are served: an address, `unix:/path`, or `"off"`. Default: `"127.0.0.1:9090"`.
+    /// Listen address for metrics, health checks and the dashboard: an address, `unix:/path`, or `"off"`. Default: `"127.0.0.1:9090"`.
     pub(in crate::config) admin: Option<Text>,
-    /// A file whose first line is what who asks there has to show, as a bearer token or as a password. `/livez` and `/readyz` stay open. Default: none.
+    /// File whose first line is the admin token (bearer, or Basic password), of 16 or more visible ASCII characters. `/livez` and `/readyz` need no token. Default: none.
     pub(in crate::config) admin_token_file: Option<Text>,
-    /// Names under which the admin listener is reached, such as `"consentry.monitoring.svc"`, besides IP addresses and `localhost`. Requests for other names get 403, unless there is a token. Default: none.
+    /// Host names of the admin listener besides IP addresses and `localhost`, such as `"consentry.monitoring.svc"`. Without a token, requests for other host names get 403. Default: none.
     pub(in crate::config) admin_hosts: Vec<Text>,
-    /// Other processes may listen on the same addresses: the next version, before this one ends. Default: `false`.
+    /// Allow other processes to listen on the same addresses, so that the next version can start before this one exits. Default: `false`.
     pub(in crate::config) reuse_port: Option<bool>,
-    /// Connections begin with the PROXY protocol (1 or 2); of `trusted_proxies` only, where there are any. Default: `false`.
+    /// Require the PROXY protocol (version 1 or 2) on every connection. If `trusted_proxies` is set, connections from other addresses are rejected. Default: `false`.
     pub(in crate::config) proxy_protocol: Option<bool>,
-    /// Addresses and networks whose `Forwarded` and `X-Forwarded-*` are believed, such as `"10.0.0.0/8"`. Default: none.
+    /// Addresses and networks whose `Forwarded` and `X-Forwarded-*` fields are trusted, such as `"10.0.0.0/8"`. Default: none.
     pub(in crate::config) trusted_proxies: Vec<Text>,
 }
 
-/// TLS towards visitors.
+/// TLS for client connections.
 #[derive(Debug, Default, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct RawTls {
     /// Certificates with their keys, such as `[{ cert = "site.pem", key = "site.key" }]`. Default: none.
     pub(in crate::config) certificates: Vec<Spanned<RawCertificate>>,
-    /// The oldest version of TLS. Default: `"1.2"`.
+    /// Minimum TLS version. Default: `"1.2"`.
     pub(in crate::config) min_version: Option<RawTlsVersion>,
-    /// A file of authorities: visitors have to show a certificate of theirs. Default: nobody has to.
+    /// CA bundle to verify client certificates (mTLS). Default: none, client certificates are not requested.
     pub(in crate::config) client_ca: Option<Text>,
-    /// Whether visitors without a certificate are refused. Default: `"required"`.
+    /// Clients without a certificate: `required` rejects them, `optional` accepts them. Default: `"required"`.
     pub(in crate::config) client_auth: Option<RawClientAuth>,
-    /// The origin gets a visitor's certificate and its chain in `Client-Cert` and `Client-Cert-Chain` (RFC 9440). Default: `false`.
+    /// Forward the client certificate and its chain to the upstream in `Client-Cert` and `Client-Cert-Chain` (RFC 9440). Default: `false`.
     pub(in crate::config) client_cert_fields: Option<bool>,
-    /// A file with the keys that encrypt session tickets, the same on every replica, so that sessions are resumed on any of them: 1 to 8 lines of at least 32 printable ASCII characters, as in `consent.key_file`. The first encrypts, all of them decrypt. Default: keys of this process, which rotate.
+    /// File with the keys that encrypt TLS session tickets: 1 to 8 lines of at least 32 printable ASCII characters, as in `consent.key_file`. The first key encrypts, all of them decrypt. Use the same file on every replica, so that each can resume every session. Default: keys of this process, rotated automatically.
     pub(in crate::config) ticket_key_file: Option<Text>,
-    /// Visitors of http are sent to https. Default: `false`.
+    /// Redirect HTTP to HTTPS. Default: `false`.
     pub(in crate::config) redirect: Option<bool>,
-    /// The port of https as visitors see it. Default: `443`.
+    /// Public HTTPS port, used in redirects. Default: `443`.
     pub(in crate::config) redirect_port: Option<Spanned<u32>>,
-    /// Certificates from an authority such as Let's Encrypt. Default: none are asked for.
+    /// Certificates from an ACME CA such as Let's Encrypt. Default: disabled.
     pub(in crate::config) acme: Option<Spanned<RawAcme>>,
 }
 
-/// Certificates from an authority that speaks ACME. It looks at port 443 of each name (TLS-ALPN-01), so
-/// `listen.https` has to be reached there.
+/// Certificates from an ACME CA. The CA validates each name on port 443 (TLS-ALPN-01), so `listen.https` must be
+/// reachable there.
 #[derive(Debug, Default, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct RawAcme {
-    /// The names, such as `["shop.example", "www.shop.example"]`; no wildcards.
+    /// DNS names to request certificates for, such as `["shop.example", "www.shop.example"]`, without wildcards. Required.
     pub(in crate::config) domains: Option<Spanned<Vec<Text>>>,
-    /// Whom the authority writes to, such as `"ops@shop.example"`. Default: nobody.
+    /// Contact e-mail address for the CA, such as `"ops@shop.example"`. Default: none.
     pub(in crate::config) contact: Option<Text>,
-    /// The URL of its directory; asking there agrees to its terms. Default: Let's Encrypt's.
+    /// URL of the ACME directory. Requesting a certificate there accepts the CA's terms of service. Default: the directory of Let's Encrypt.
     pub(in crate::config) directory: Option<Text>,
-    /// The folder where account, keys and certificates are kept. Default: `"acme"`.
+    /// Folder for the ACME account, keys and certificates. Default: `"acme"`.
     pub(in crate::config) cache: Option<Text>,
-    /// Whom to trust as the authority's server. Default: the authorities of the public web.
+    /// CA bundle to verify the ACME server. Default: the public root CAs.
     pub(in crate::config) ca_file: Option<Text>,
 }
 
-/// How upstreams with `https://` are spoken to.
+/// TLS for upstreams with `https://`.
 #[derive(Debug, Default, Clone, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct RawUpstreamTls {
-    /// A file of authorities to trust. Default: those of the public web.
+    /// CA bundle to verify upstream certificates. Default: the public root CAs.
     pub(in crate::config) ca_file: Option<Text>,
-    /// What is shown to upstreams that ask for a certificate. Default: nothing.
+    /// Client certificate (mTLS) for upstreams that request one, a PEM file. Default: none.
     pub(in crate::config) client_cert: Option<Text>,
-    /// The key of `client_cert`.
+    /// Private key of `client_cert`, a PEM file.
     pub(in crate::config) client_key: Option<Text>,
-    /// The name that is asked for, and that the certificate has to have. Default: the URL's host.
+    /// Server name for SNI; the upstream certificate must match it. Default: the host in the URL.
     pub(in crate::config) server_name: Option<Text>,
-    /// Any certificate is taken: whoever is between reads and changes everything. Default: `false`.
+    /// Skip certificate verification. Allows man-in-the-middle attacks. Default: `false`.
     pub(in crate::config) insecure_skip_verify: Option<bool>,
-    /// HTTP/2 is spoken with upstreams that take it. Default: `true`.
+    /// Use HTTP/2 with upstreams that support it (ALPN). Default: `true`.
     pub(in crate::config) http2: Option<bool>,
 }
 
-/// A certificate.
+/// Certificate and private key.
 #[derive(Debug, Default, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct RawCertificate {
-    /// A PEM file: the certificate, and those between it and the authority.
+    /// PEM file with the certificate and its intermediate certificates.
     pub(in crate::config) cert: Option<Text>,
-    /// A PEM file: its private key.
+    /// PEM file with the private key.
     pub(in crate::config) key: Option<Text>,
 }
 
-/// A version of TLS.
+/// TLS version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 pub(in crate::config) enum RawTlsVersion {
     #[serde(rename = "1.2")]
@@ -105,7 +105,7 @@ pub(in crate::config) enum RawTlsVersion {
     Tls13,
 }
 
-/// Whether visitors have to show a certificate.
+/// Client certificate policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(in crate::config) enum RawClientAuth {
@@ -113,51 +113,51 @@ pub(in crate::config) enum RawClientAuth {
     Optional,
 }
 
-/// How long to wait for what.
+/// Timeouts.
 #[derive(Debug, Default, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct RawTimeouts {
-    /// A connection to an upstream. Default: `"5s"`.
+    /// Time limit for opening an upstream connection: DNS lookup, TCP connect and TLS handshake. Default: `"5s"`.
     pub(in crate::config) connect: Option<Text>,
-    /// The whole head of a request. Default: `"10s"`.
+    /// Time limit for receiving a complete request head. Default: `"10s"`.
     pub(in crate::config) request_head: Option<Text>,
-    /// The next request; a visitor who neither sends nor takes. Default: `"75s"`.
+    /// Idle timeout of a client connection: no new request, or no data sent or received. Default: `"75s"`.
     pub(in crate::config) idle: Option<Text>,
-    /// The head of the upstream's response. Default: `"60s"`.
+    /// Time limit for the upstream's response head. Default: `"60s"`.
     pub(in crate::config) first_byte: Option<Text>,
-    /// An unused connection to an upstream; keep it below the upstream's own. Default: `"30s"`.
+    /// Idle timeout of an upstream connection; keep it below the upstream's own idle timeout. Default: `"30s"`.
     pub(in crate::config) upstream_idle: Option<Text>,
-    /// Requests under way after SIGTERM. Default: `"30s"`.
+    /// Time limit for requests in flight after SIGTERM. Default: `"30s"`.
     pub(in crate::config) drain: Option<Text>,
-    /// From SIGTERM until no more connections are taken: readiness fails first. Default: `"0s"`.
+    /// Delay between SIGTERM and the end of accepting connections; readiness fails during this time. Default: `"0s"`.
     pub(in crate::config) drain_delay: Option<Text>,
 }
 
-/// How much to take.
+/// Limits.
 #[derive(Debug, Default, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct RawLimits {
-    /// Octets of a header section; a larger one gets 431. Default: `65536`.
+    /// Maximum size of a header section, in bytes; larger ones get 431. Default: `65536`.
     pub(in crate::config) header_bytes: Option<Spanned<u32>>,
-    /// Fields of a header section, those of cookies as one; more get 431. Default: `128`.
+    /// Maximum number of fields in a header section; all `Cookie` fields count as one. More get 431. Default: `128`.
     pub(in crate::config) header_fields: Option<Spanned<u32>>,
-    /// Cookies of a request; more get 431. Browsers send at most 360 to a site. Default: `400`.
+    /// Maximum number of cookies in a request; more get 431. Browsers send at most 360 to a site. Default: `400`.
     pub(in crate::config) cookies: Option<Spanned<u32>>,
-    /// Idle connections kept to each upstream by each worker. Default: `1024`.
+    /// Maximum number of idle connections to each upstream, per worker. Default: `1024`.
     pub(in crate::config) idle_upstream_connections: Option<Spanned<u32>>,
-    /// Visitors' connections at a time; further ones wait to be accepted. Default: any number.
+    /// Maximum number of concurrent client connections; further ones wait to be accepted. Default: unlimited.
     pub(in crate::config) connections: Option<Spanned<u32>>,
-    /// Octets of a request's body; a larger one gets 413. Default: any number.
+    /// Maximum size of a request body, in bytes; larger ones get 413. Default: unlimited.
     pub(in crate::config) body_bytes: Option<Spanned<u64>>,
-    /// Requests under way at a time. Default: any number.
+    /// Maximum number of requests in flight on each site. Default: unlimited.
     pub(in crate::config) concurrent_requests: Option<Spanned<u32>>,
-    /// Requests that may wait for their turn; further ones get 503. Default: `0`.
+    /// Maximum number of queued requests on each site when `concurrent_requests` is reached; further ones get 503. Default: `0`.
     pub(in crate::config) queue: Option<Spanned<u32>>,
-    /// How long they may wait. Default: `"5s"`.
+    /// Maximum time a request waits in the queue; then it gets 503. Default: `"5s"`.
     pub(in crate::config) queue_timeout: Option<Text>,
-    /// Requests a second of one visitor's address (of its /64, with IPv6); further ones get 429. Default: any number.
+    /// Rate limit for each client address (each /64 for IPv6), in requests per second; further ones get 429. Default: unlimited.
     pub(in crate::config) requests_per_second: Option<Spanned<u32>>,
-    /// How many may come at once after a pause. Default: as many as a second allows.
+    /// Burst size of `requests_per_second`: requests accepted at once after a pause. Default: the value of `requests_per_second`.
     pub(in crate::config) burst: Option<Spanned<u32>>,
 }
 
@@ -175,46 +175,46 @@ impl RawLimits {
     }
 }
 
-/// How often requests may be sent again: as often as the larger of the two allows.
+/// Retry budget: each worker may retry up to the larger of `percent` and `least` within ten seconds.
 #[derive(Debug, Default, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct RawRetries {
-    /// Of a hundred requests. Default: `20`.
+    /// Retries allowed, in percent of the requests. Default: `20`.
     pub(in crate::config) percent: Option<Spanned<u32>>,
-    /// In ten seconds, by each worker. Default: `10`.
+    /// Retries always allowed, for each worker within ten seconds. Default: `10`.
     pub(in crate::config) least: Option<Spanned<u32>>,
 }
 
-/// What to write down.
+/// Logging.
 #[derive(Debug, Default, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct RawLog {
-    /// A line for each request, on standard output. Default: `true`.
+    /// Access log: one line per request on standard output. Default: `true`.
     pub(in crate::config) access: Option<bool>,
-    /// The form of the lines; `auto` is `text` on a terminal, else `json`. Default: `"auto"`.
+    /// Log format. `auto` is `text` on a terminal, otherwise `json`. Default: `"auto"`.
     pub(in crate::config) format: Option<LogFormat>,
-    /// The form of the lines for requests; `auto` is that of `format`. Default: `"auto"`.
+    /// Access log format. `auto` is the value of `format`; `combined` is the Combined Log Format of Apache httpd. Default: `"auto"`.
     pub(in crate::config) access_format: Option<AccessFormat>,
-    /// What the lines for requests say of visitors' addresses: nothing, the network (24 bits, of IPv6 48), everything. Default: `"none"`.
+    /// Client address in the access log: `none`, `network` (the first 24 bits, for IPv6 48), or `full`. Default: `"none"`.
     pub(in crate::config) visitor_address: Option<VisitorAddress>,
-    /// The least important of the other lines, on standard error. Default: `"info"`.
+    /// Minimum level of the log on standard error. Does not apply to the access log. Default: `"info"`.
     pub(in crate::config) level: Option<LogLevel>,
 }
 
-/// How much a site takes. Default: as in `limits` at the top.
+/// Limits of a site. Default: the values in the top-level `[limits]`.
 #[derive(Debug, Default, Clone, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct RawSiteLimits {
-    /// Octets of a request's body; a larger one gets 413. Default: any number.
+    /// Maximum size of a request body, in bytes; larger ones get 413. Default: the value in `[limits]`.
     pub(in crate::config) body_bytes: Option<Spanned<u64>>,
-    /// Requests under way at a time. Default: any number.
+    /// Maximum number of requests in flight. Default: the value in `[limits]`.
     pub(in crate::config) concurrent_requests: Option<Spanned<u32>>,
-    /// Requests that may wait for their turn; further ones get 503. Default: `0`.
+    /// Maximum number of queued requests when `concurrent_requests` is reached; further ones get 503. Default: the value in `[limits]`.
     pub(in crate::config) queue: Option<Spanned<u32>>,
-    /// How long they may wait. Default: `"5s"`.
+    /// Maximum time a request waits in the queue; then it gets 503. Default: the value in `[limits]`.
     pub(in crate::config) queue_timeout: Option<Text>,
-    /// Requests a second of one visitor's address (of its /64, with IPv6); further ones get 429. Default: any number.
+    /// Rate limit for each client address (each /64 for IPv6), in requests per second; further ones get 429. Default: the value in `[limits]`.
     pub(in crate::config) requests_per_second: Option<Spanned<u32>>,
-    /// How many may come at once after a pause. Default: as many as a second allows.
+    /// Burst size of `requests_per_second`: requests accepted at once after a pause. Default: the value in `[limits]`.
     pub(in crate::config) burst: Option<Spanned<u32>>,
 }

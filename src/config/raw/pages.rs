@@ -7,63 +7,63 @@ use crate::config::spanned::{Day, Spanned};
 
 type Text = Spanned<String>;
 
-/// The pages that consentry answers itself.
+/// Pages served by consentry itself: preference centre, notice, consent API.
 #[derive(Debug, Default, Clone, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct RawCentre {
-    /// What their paths begin with; the same for all sites. Default: `"/.consentry/"`.
+    /// Path prefix of consentry's own pages; the same for all sites. Default: `"/.consentry/"`.
     pub(in crate::config) prefix: Option<Text>,
-    /// The language of visitors whose browser asks for none that there is. Default: `"en"`.
+    /// Fallback language. Used if no language requested by the browser is available. Default: `"en"`.
     pub(in crate::config) language: Option<Text>,
-    /// A folder of files such as `de.toml`, over the built-in texts. Default: none.
+    /// Folder with text files such as `de.toml`, which override the built-in texts. Default: none.
     pub(in crate::config) locales: Option<Text>,
-    /// Serve the consent API (`consent`, `consent.js`) for a dialog of your own. A choice needs a user activation where the browser reports it. Default: `false`.
+    /// Serve the consent API (`consent`, `consent.js`) for your own dialog. If the browser reports user activation, a choice requires it. Default: `false`.
     pub(in crate::config) api: Option<bool>,
     /// Serve the bridge for tools that keep consent in local storage. Every script of the page can then grant consent. Default: `false`.
     pub(in crate::config) bridge: Option<bool>,
-    /// The dates of earlier notices. Default: none.
+    /// Dates of earlier notices, listed in the notice. Default: none.
     #[schemars(with = "Option<Vec<Day>>")]
     pub(in crate::config) earlier_notices: Option<Vec<Spanned<toml::value::Datetime>>>,
 }
 
-/// A form in the pages of visitors who have not decided.
+/// Consent banner, inserted into pages for visitors who have not decided.
 #[derive(Debug, Default, Clone, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct RawBanner {
-    /// Whether there is one. Default: `false`.
+    /// Insert the banner. Default: `false`.
     pub(in crate::config) enabled: Option<bool>,
-    /// Where. Default: `"bottom"`.
+    /// Position of the banner in the window. Default: `"bottom"`.
     pub(in crate::config) position: Option<Position>,
-    /// `background`, `text`, `button`, `button_text`, such as `"#1a5fb4"`. Default: ours, which follow light and dark.
+    /// Colours `background`, `text`, `button` and `button_text`, such as `"#1a5fb4"`. Default: built-in colours for light and dark mode.
     pub(in crate::config) colours: BTreeMap<String, Text>,
 }
 
-/// What the pages of the site are held to besides cookies.
+/// HTML rewriting.
 #[derive(Debug, Default, Clone, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct RawPage {
-    /// What scripts store, and tags of other hosts, follow the consent. Default: `false`.
+    /// Restrict script-written storage and third-party tags to consented categories. Default: `false`.
     pub(in crate::config) guard: Option<bool>,
 }
 
-/// A proof of each decision made on consentry's pages.
+/// Receipts: proof of each decision made on consentry's own pages.
 #[derive(Debug, Default, Clone, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct RawReceipts {
-    /// Where they are kept: `"sqlite:consentry.db"`, or `"postgres://USER:PASSWORD@HOST/DATABASE"`.
+    /// Receipt store: `"sqlite:consentry.db"`, or `"postgres://USER:PASSWORD@HOST/DATABASE"`. Default: `"sqlite:consentry.db"`.
     pub(in crate::config) url: Option<Text>,
-    /// Whom to trust as that server. Default: the authorities of the public web.
+    /// CA bundle to verify the PostgreSQL server. Default: the public root CAs.
     pub(in crate::config) ca_file: Option<Text>,
-    /// A file where receipts wait while the store is down. Default: `"consentry-receipts.spool"`.
+    /// Spool file for receipts while the store is unavailable. Default: `"consentry-receipts.spool"`.
     pub(in crate::config) spool: Option<Text>,
-    /// The most that wait. Default: `100000`.
+    /// Maximum number of receipts in the spool. Default: `100000`.
     pub(in crate::config) spool_max: Option<Spanned<u32>>,
-    /// What a confirmed receipt survives. `batch`: the end of the process; `strict`: also that of the machine. Default: `"batch"`.
+    /// Durability of a confirmed receipt: `batch` survives a process crash, `strict` a machine crash too. Default: `"batch"`.
     pub(in crate::config) durability: Option<Durability>,
-    /// How long they are kept. Default: `1825`.
+    /// Retention of receipts, in days. Default: `1825`.
     pub(in crate::config) retention_days: Option<Spanned<u32>>,
-    /// The visitor's address is kept. Default: `false`.
+    /// Store the visitor's IP address. Default: `false`.
     pub(in crate::config) ip: Option<bool>,
-    /// The browser's name is kept. Default: `false`.
+    /// Store the browser's `User-Agent`. Default: `false`.
     pub(in crate::config) user_agent: Option<bool>,
 }

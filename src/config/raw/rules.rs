@@ -6,7 +6,7 @@ use crate::config::spanned::Spanned;
 
 type Text = Spanned<String>;
 
-/// What happens to cookies that no rule knows.
+/// Handling of unclassified cookies.
 #[derive(Debug, Clone, Copy, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(in crate::config) enum RawUnclassified {
@@ -19,13 +19,13 @@ pub(in crate::config) enum RawUnclassified {
 #[derive(Debug, Default, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct RawBeacons {
-    /// Answers that look like beacons: left alone, noted in the inventory, or blocked. Default: `"report"`.
+    /// Detection of responses that look like beacons: `off` disables it, `report` adds them to the inventory, `block` also blocks them. Default: `"report"`.
     pub(in crate::config) detect: Option<Detect>,
-    /// Pixels in e-mails, which come without consent cookies: `deny` answers them here, `allow` forwards them. Default: `"deny"`.
+    /// Pixels in e-mails, requested without consent cookies: `deny` answers them without the upstream, `allow` forwards them. Default: `"deny"`.
     pub(in crate::config) email_opens: Option<RawDefault>,
-    /// Filter lists in EasyList's syntax, from this file's folder. Default: none.
+    /// Filter lists in EasyList syntax. Paths are relative to the folder of the config file. Default: none.
     pub(in crate::config) lists: Vec<Text>,
-    /// The category of what the lists know. Default: `"analytics"`.
+    /// Category of the requests that match `lists`. Default: `"analytics"`.
     pub(in crate::config) list_category: Option<Text>,
 }
 
@@ -33,15 +33,15 @@ pub(in crate::config) struct RawBeacons {
 #[derive(Debug, Default, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct RawExpire {
-    /// Whether the answers to page loads delete them. Default: `true`.
+    /// Delete cookies without consent in responses to page loads. Default: `true`.
     pub(in crate::config) enabled: Option<bool>,
-    /// Maximum number of deletions in one response; the next page loads carry the others. Default: `30`.
+    /// Maximum number of deletions in one response; the next page loads delete the rest. Default: `30`.
     pub(in crate::config) max_per_response: Option<Spanned<u32>>,
-    /// What the answer to a withdrawal clears at once. Default: `["cookies"]`.
+    /// Data that the response to a withdrawal clears at once: `cookies`, and `storage` for everything stored by scripts. Default: `["cookies"]`.
     pub(in crate::config) on_withdrawal: Option<Vec<RawWithdrawal>>,
 }
 
-/// What is cleared.
+/// Data to clear.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(in crate::config) enum RawWithdrawal {
@@ -49,7 +49,7 @@ pub(in crate::config) enum RawWithdrawal {
     Storage,
 }
 
-/// The categories of tracking technologies that header fields carry; `"off"` lets a technology pass.
+/// Categories of tracking technologies that use header fields. `"off"` forwards the fields of a technology unchanged.
 #[derive(Debug, Default, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct RawTechnologies {
@@ -71,51 +71,51 @@ pub(in crate::config) struct RawTechnologies {
     pub(in crate::config) client_hints: Option<Text>,
     /// Compression dictionaries: `Use-As-Dictionary`, `Available-Dictionary`, `Dictionary-ID`. Default: `"functional"`.
     pub(in crate::config) dictionaries: Option<Text>,
-    /// The value of `Service-Worker-Navigation-Preload`; without consent it is `true`. Default: `"functional"`.
+    /// Value of `Service-Worker-Navigation-Preload`; replaced by `true` without consent. Default: `"functional"`.
     pub(in crate::config) navigation_preload: Option<Text>,
-    /// `CMCD-*`, which media players send. Default: `"analytics"`.
+    /// `CMCD-*`, sent by media players. Default: `"analytics"`.
     pub(in crate::config) media_metrics: Option<Text>,
-    /// Identifiers that mobile networks insert, such as `X-UIDH`. Default: `"targeting"`.
+    /// Identifiers inserted by mobile networks, such as `X-UIDH`. Default: `"targeting"`.
     pub(in crate::config) subscriber_ids: Option<Text>,
-    /// `ETag` and `Last-Modified` of the answers to beacons, which come back as identifiers. Default: `"analytics"`.
+    /// `ETag` and `Last-Modified` in beacon responses; browsers send them back as identifiers. Default: `"analytics"`.
     pub(in crate::config) beacon_etag: Option<Text>,
-    /// `Set-Login`; browsers' login dialogs depend on it. Default: `"off"`.
+    /// `Set-Login`; required by the login dialogs of browsers. Default: `"off"`.
     pub(in crate::config) login_status: Option<Text>,
     /// `Secure-Session-*` and token binding; logins may depend on them. Default: `"off"`.
     pub(in crate::config) device_bound_sessions: Option<Text>,
-    /// `Alt-Svc` and other fields that lead browsers to another server: `clear` removes them and makes browsers forget earlier ones, `keep` lets them pass. Default: `"clear"`.
+    /// `Alt-Svc` and other fields that direct browsers to another server: `clear` removes them and makes browsers forget earlier ones, `keep` forwards them. Default: `"clear"`.
     pub(in crate::config) alternative_services: Option<AlternativeServices>,
 }
 
-/// A category.
+/// Custom category.
 #[derive(Debug, Default, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct RawCategory {
-    /// Its name.
+    /// Name of the category, required.
     pub(in crate::config) name: Option<Text>,
 }
 
-/// What a cookie is.
+/// Cookie rule.
 #[derive(Debug, Default, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct RawCookie {
-    /// Name. `*` matches any characters; `{digits}`, `{hex}`, `{upper}`, `{alnum}` and `{word}` match one or more of a class, `{hex:32}` exactly 32, `{hex:8-32}` from 8 to 32.
+    /// Cookie name, required. `*` matches any characters; `{digits}`, `{hex}`, `{upper}`, `{alnum}` and `{word}` match one or more characters of a class. `{hex:32}` matches exactly 32, `{hex:8-32}` from 8 to 32.
     pub(in crate::config) name: Option<Text>,
-    /// Its category.
+    /// Category, required.
     pub(in crate::config) category: Option<Text>,
-    /// Whose it is.
+    /// Vendor.
     pub(in crate::config) vendor: Option<String>,
-    /// The number in the IAB's list of vendors: where a TC string decides, this vendor needs consent too.
+    /// Vendor id in the IAB Global Vendor List. If a TC string is the source of the decision, this vendor needs consent too.
     pub(in crate::config) tcf_vendor: Option<u16>,
-    /// What it is for, as visitors read it.
+    /// Purpose, as shown to visitors.
     pub(in crate::config) purpose: Option<String>,
-    /// How long it is kept, as visitors read it.
+    /// Lifetime, as shown to visitors.
     pub(in crate::config) lifetime: Option<String>,
-    /// `Path` of the cookie, for deletions. A withdrawal also deletes it there when the browser does not send it. Default: `/` if `domain` is set; else paths seen in the site's own `Set-Cookie`.
+    /// `Path` of the cookie, for deletions. A withdrawal deletes the cookie at this path even if the browser does not send it. Default: `/` if `domain` is set, otherwise the paths seen in the site's own `Set-Cookie`.
     pub(in crate::config) path: Option<Text>,
-    /// `Domain` of the cookie, for deletions. Default: none (a host-only cookie) if `path` is set; else domains seen in the site's own `Set-Cookie`.
+    /// `Domain` of the cookie, for deletions. Default: none (a host-only cookie) if `path` is set, otherwise the domains seen in the site's own `Set-Cookie`.
     pub(in crate::config) domain: Option<Text>,
-    /// Conditions besides the name, for patterns that other cookies could match too. Default: none.
+    /// Conditions besides the name, for patterns that can match other cookies too. Default: none.
     pub(in crate::config) requires: Option<RawRequires>,
 }
 
@@ -123,62 +123,62 @@ pub(in crate::config) struct RawCookie {
 #[derive(Debug, Default, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct RawRequires {
-    /// The `Set-Cookie` must have `HttpOnly`. In requests, where attributes are not visible, the name decides, unless the part that matches `*` speaks of tracking. Default: `false`.
+    /// The `Set-Cookie` must have `HttpOnly`. Requests show no attributes, so there the name decides, unless the part matched by `*` contains a tracking term. Default: `false`.
     pub(in crate::config) http_only: bool,
-    /// Longest lifetime in days that the `Set-Cookie` may give; with 0 it must give none. Default: no limit.
+    /// Maximum lifetime in the `Set-Cookie`, in days. `0` requires a `Set-Cookie` without a lifetime. Default: unlimited.
     pub(in crate::config) max_days: Option<Spanned<u32>>,
-    /// Cookies of which one must be in the same request or response; `*` matches the same text as in `name`. Default: none.
+    /// Companion cookies: one of them must be in the same request or response. `*` matches the same text as in `name`. Default: none.
     pub(in crate::config) with: Vec<Text>,
 }
 
-/// What a beacon is; every condition that is set must hold.
+/// Beacon rule. A request must meet all conditions that are set.
 #[derive(Debug, Default, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct RawBeacon {
-    /// Its path, without query; `*` stands for any run of characters. Compared as origins compare paths: see `docs/catalogue.md`.
+    /// Request path without the query, required. `*` matches any characters. Other spellings of the same path match too: see `docs/catalogue.md`.
     pub(in crate::config) path: Option<Text>,
-    /// The method.
+    /// Request method. Default: any.
     pub(in crate::config) method: Option<Text>,
-    /// A key of the query, or `key=value`.
+    /// Query parameter: `key` or `key=value`. Default: any.
     pub(in crate::config) query: Option<Text>,
-    /// `Sec-Fetch-Dest`.
+    /// Value of `Sec-Fetch-Dest`. Default: any.
     pub(in crate::config) fetch_dest: Option<Text>,
-    /// The media type in `Content-Type`; parameters are ignored.
+    /// Media type in `Content-Type`; parameters are ignored. Default: any.
     pub(in crate::config) content_type: Option<Text>,
-    /// It is a pixel in an e-mail: `beacons.email_opens` decides. Default: `false`.
+    /// Pixel in an e-mail: `beacons.email_opens` decides. Default: `false`.
     pub(in crate::config) email_open: bool,
-    /// Page loads are answered here too. Without it a page load passes, whatever its path, and loses its cookies without consent; `fetch_dest = "document"` or a frame's says the same. Default: `false`.
+    /// Apply the rule to page loads too. Other rules forward a page load and strip only its cookies without consent. `fetch_dest = "document"`, or the value of a frame, has the same effect. Default: `false`.
     pub(in crate::config) navigation: bool,
-    /// Its category.
+    /// Category, required.
     pub(in crate::config) category: Option<Text>,
-    /// Whose it is.
+    /// Vendor.
     pub(in crate::config) vendor: Option<String>,
-    /// The number in the IAB's list of vendors.
+    /// Vendor id in the IAB Global Vendor List. If a TC string is the source of the decision, this vendor needs consent too.
     pub(in crate::config) tcf_vendor: Option<u16>,
-    /// What it is for, as visitors read it.
+    /// Purpose, as shown to visitors.
     pub(in crate::config) purpose: Option<String>,
 }
 
-/// A host that pages load from.
+/// Rule for a third-party host in pages.
 #[derive(Debug, Default, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct RawHost {
-    /// Its name.
+    /// Host name, required; subdomains match too.
     pub(in crate::config) name: Option<Text>,
-    /// Its category.
+    /// Category, required.
     pub(in crate::config) category: Option<Text>,
-    /// Whose it is.
+    /// Vendor.
     pub(in crate::config) vendor: Option<String>,
 }
 
-/// A catalogue file.
+/// Catalogue file.
 #[derive(Debug, Default, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct RawCatalogue {
-    /// What cookies are.
+    /// Cookie rules.
     pub(in crate::config) cookie: Vec<Spanned<RawCookie>>,
-    /// What beacons are.
+    /// Beacon rules.
     pub(in crate::config) beacon: Vec<Spanned<RawBeacon>>,
-    /// What other hosts are.
+    /// Rules for third-party hosts in pages.
     pub(in crate::config) host: Vec<Spanned<RawHost>>,
 }

@@ -8,7 +8,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserialize, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 
-/// A text that stands for its table with one key, or the table itself.
+/// A table, or a string as shorthand for a table with one key.
 #[derive(Debug, Clone)]
 pub(in crate::config) enum Short<T> {
     Text(String),
@@ -34,7 +34,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Short<T> {
     }
 }
 
-/// One value, or a list of them.
+/// One value, or a list of values.
 #[derive(Debug, Clone)]
 pub(in crate::config) struct OneOrMore<T = String>(pub(in crate::config) Vec<T>);
 

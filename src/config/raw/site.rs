@@ -10,70 +10,70 @@ use crate::config::spanned::Spanned;
 
 type Text = Spanned<String>;
 
-/// An upstream.
+/// Upstream.
 #[derive(Debug, Default, Clone, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct RawUpstream {
-    /// Where it is.
+    /// URL, required.
     pub(in crate::config) url: Option<Text>,
-    /// Its share, beside those of the others. Default: `1`.
+    /// Weight relative to the other upstreams. Default: `1`.
     pub(in crate::config) weight: Option<Spanned<u32>>,
 }
 
-/// How upstreams are asked whether they are well: answers of 200 to 399 are good.
+/// Active health checks. A check succeeds with a status from 200 to 399.
 #[derive(Debug, Default, Clone, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct RawHealth {
-    /// The path. Default: `"/"`.
+    /// Request path. Default: `"/"`.
     pub(in crate::config) path: Option<Text>,
-    /// From one question to the next. Default: `"5s"`.
+    /// Interval between checks. Default: `"5s"`.
     pub(in crate::config) interval: Option<Text>,
-    /// How long to wait for the answer. Default: `"2s"`.
+    /// Time limit for the response. Default: `"2s"`.
     pub(in crate::config) timeout: Option<Text>,
-    /// Good answers in a row until it gets requests again. Default: `2`.
+    /// Consecutive successful checks before an unhealthy upstream gets requests again. Default: `2`.
     pub(in crate::config) healthy_after: Option<Spanned<u32>>,
-    /// Bad answers in a row until it gets no more. Default: `3`.
+    /// Consecutive failed checks before an upstream is unhealthy and gets no more requests. Default: `3`.
     pub(in crate::config) unhealthy_after: Option<Spanned<u32>>,
 }
 
-/// Hosts, where they are served, and what holds for them.
+/// Site: hosts, upstreams and settings.
 #[derive(Debug, Default, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct RawSite {
-    /// The name in logs and metrics; no other site has it. Default: the first host, with the first path where that is not `/`.
+    /// Unique name of the site in logs and metrics. Default: the first host (`default` for `*`), followed by the first path unless that is `/`.
     pub(in crate::config) name: Option<Text>,
-    /// `"shop.example.com"`, `"*.example.com"`, `"*"`; exact names win over wildcards. Without a port; case and a dot at the end do not matter. Default: `["*"]`.
+    /// Host names without port: `"shop.example.com"`, `"*.example.com"`, `"*"`. Exact names win over wildcards. Case and a trailing dot are ignored. Default: `["*"]`.
     pub(in crate::config) hosts: Option<Spanned<Vec<Text>>>,
-    /// What the paths begin with that it serves of these hosts, whole segments; the longest wins. Default: `["/"]`.
+    /// Path prefixes (whole segments); the longest match wins. Default: `["/"]`.
     pub(in crate::config) paths: Option<Spanned<Vec<Text>>>,
-    /// Where requests go: `"http://…"`, `"https://…"` (HTTP/2 by ALPN), `"h2c://…"` (HTTP/2 without TLS), `"unix:/…"`, or a list of them, which may give weights: `{ url = "…", weight = 3 }`.
+    /// Upstream URL: `"http://…"`, `"https://…"` (HTTP/2 by ALPN), `"h2c://…"` (HTTP/2 without TLS), `"unix:/…"`, or a list of them. List entries can have a weight: `{ url = "…", weight = 3 }`.
     pub(in crate::config) upstream: Option<Spanned<OneOrMore<Short<RawUpstream>>>>,
-    /// How the next upstream is chosen: in turn by weight, or the one with the fewest requests under way. Default: `"round_robin"`.
+    /// Load balancing: `round_robin` (by weight), or `least_connections` (fewest requests in flight, by weight). Default: `"round_robin"`.
     pub(in crate::config) balance: Option<BalanceMethod>,
-    /// The name, without wildcards, of a necessary cookie that keeps a visitor at one upstream, over restarts and on every replica if `consent.key_file` is set. Default: visitors are not kept.
+    /// Name of the session affinity cookie, without wildcards; the cookie is strictly necessary. With `consent.key_file`, affinity survives restarts and is shared by all replicas. Default: no session affinity.
     pub(in crate::config) sticky_cookie: Option<Text>,
-    /// How upstreams are asked whether they are well. Default: they are not.
+    /// Active health checks. Default: disabled.
     pub(in crate::config) health: Option<RawHealth>,
-    /// How much the site takes.
+    /// Limits of the site.
     pub(in crate::config) limits: RawSiteLimits,
-    /// As at the top.
+    /// Overrides the top-level `mode`.
     pub(in crate::config) mode: Option<Mode>,
-    /// As at the top.
+    /// Overrides the top-level `unclassified`.
     pub(in crate::config) unclassified: Option<RawUnclassified>,
-    /// As at the top, merged key by key: a key that is missing here is read from the table at the top.
+    /// Overrides the top-level `[consent]`, merged key by key: missing keys are read from the top-level table.
     pub(in crate::config) consent: RawConsent,
-    /// As at the top, but for `prefix`; merged key by key.
+    /// Overrides the top-level `[centre]`, merged key by key. `prefix` is not allowed here.
     pub(in crate::config) centre: RawCentre,
-    /// As at the top, merged key by key.
+    /// Overrides the top-level `[banner]`, merged key by key.
     pub(in crate::config) banner: RawBanner,
-    /// As at the top, merged key by key.
+    /// Overrides the top-level `[page]`, merged key by key.
     pub(in crate::config) page: RawPage,
-    /// As at the top, merged key by key.
+    /// Overrides the top-level `[upstream_tls]`, merged key by key.
     pub(in crate::config) upstream_tls: RawUpstreamTls,
-    /// What cookies are on this site; these win over those at the top.
+    /// Cookie rules of the site; they override the top-level rules.
     pub(in crate::config) cookie: Vec<Spanned<RawCookie>>,
-    /// What beacons are on this site.
+    /// Beacon rules of the site; they override the top-level rules.
     pub(in crate::config) beacon: Vec<Spanned<RawBeacon>>,
-    /// What other hosts are on this site.
+    /// Rules of the site for third-party hosts in pages; they override the top-level rules.
     pub(in crate::config) host: Vec<Spanned<RawHost>>,
 }
