@@ -15,7 +15,7 @@ pub(super) enum Source {
 }
 
 impl Source {
-    /// The filter for a request that begins now.
+    /// The filter for a new request.
     pub(super) fn current(&self) -> Arc<Filter> {
         match self {
             Self::Fixed(filter) => Arc::clone(filter),
