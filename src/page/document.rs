@@ -17,13 +17,13 @@ use super::tokenizer::{Token, Tokenizer};
 use super::tree::{Facts, Tree};
 use super::xml::Namespaces;
 
-/// The most bytes kept of a tag, of inline CSS, or of JSON with URLs.
+/// Maximum bytes to buffer of a tag, of inline CSS, or of JSON with URLs.
 const LIMIT: usize = 4 * 1024 * 1024;
 
-/// The size of the pieces in which a document is read.
+/// Chunk size for processing, in bytes.
 const PIECE: usize = 8 * 1024;
 
-/// The maximum nesting of documents in text and attributes.
+/// Maximum nesting of documents in text and attributes.
 const MAX_DEPTH: usize = 4;
 
 /// Markup to insert into a document.
@@ -31,9 +31,9 @@ const MAX_DEPTH: usize = 4;
 pub(super) struct Inserts {
     /// The tag of the guard's script.
     pub(super) guard: Option<Arc<str>>,
-    /// The banner, of ASCII alone.
+    /// The banner, in ASCII.
     pub(super) banner: Option<Arc<str>>,
-    /// Insert at `<head>` and `<body>` only, and never at the end: the document may be a fragment.
+    /// Insert at `<head>` and `<body>` only, never at the end: the document may be a fragment.
     pub(super) only_whole: bool,
 }
 
@@ -51,13 +51,13 @@ pub(super) struct Document {
     blocks: bool,
     /// The guard for pages in attributes.
     guard: Option<Arc<str>>,
-    /// Not inserted yet.
+    /// Insertions that are still pending.
     pending: Inserts,
-    /// The first element has begun.
+    /// The first element has started.
     begun: bool,
-    /// How many `template`s are open.
+    /// Number of open `template` elements.
     templates: usize,
-    /// Checks the output once the document has several readings.
+    /// Checks the output after the document has become ambiguous.
     scrubber: Option<Scrubber>,
     /// An incomplete token.
     held: Vec<u8>,
