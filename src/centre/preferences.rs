@@ -1,4 +1,4 @@
-//! The preference centre: what the visitor allowed, and the form that changes it. No script.
+//! The preference centre: shows the visitor's consent, with a form to change it. No scripts.
 
 use askama::Template;
 use bytes::Bytes;
@@ -21,7 +21,7 @@ use crate::consent::{Category, CategorySet, Signals};
 use crate::locale::{Locale, fill};
 use crate::receipts::How;
 
-/// The most cookies listed of a category: the page stays small.
+/// Maximum number of cookies to list per category, to keep the page small.
 const MOST_LISTED: usize = 20;
 
 #[derive(Template)]
@@ -33,14 +33,14 @@ struct Preferences<'a> {
     texts_version: Option<String>,
     state: String,
     gpc: Option<String>,
-    /// The categories that no choice here can grant, as a sentence.
+    /// The categories that cannot be granted here, as a sentence.
     elsewhere: Option<String>,
     categories: Vec<Shown>,
     unclassified: List,
     unclassified_title: String,
-    /// The visitor can decide here.
+    /// Choices made here are effective.
     writable: bool,
-    /// A choice here can grant something.
+    /// A choice made here can grant something.
     grants: bool,
 }
 
