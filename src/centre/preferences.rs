@@ -138,7 +138,7 @@ pub(super) fn page(
     preferences.page.respond(&preferences)
 }
 
-/// Keeps what the form says, and sends the visitor back.
+/// Records the posted choice and redirects to the return path.
 pub(super) async fn post<B>(
     site: &Site,
     request: Request<B>,
