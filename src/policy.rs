@@ -9,9 +9,9 @@
 //! | a rule names a vendor of the IAB's list  | if a TC string decides, the vendor needs consent too |
 //! | a rule requires attributes, and the `Set-Cookie` has others | the rule does not match           |
 //! | a cookie is unclassified, and is a consent record | it passes                                |
-//! | a cookie is unclassified or nameless     | `unclassified`: `presume` passes cookies presumed necessary, others as `block` |
+//! | a cookie is unclassified or nameless     | `unclassified`: `presume` passes cookies presumed necessary, else as `block` |
 //! |                                          | `block` requires consent to every category; `allow` always passes |
-//! | a `Set-Cookie` may delete its cookie     | without consent, a generated deletion passes instead (decided by the filter) |
+//! | a `Set-Cookie` may delete its cookie     | without consent, a generated deletion passes (decided by the filter) |
 //! | no rule matches a request as a beacon    | it is forwarded                                   |
 
 use crate::catalogue::{

@@ -1,6 +1,6 @@
 //! Prefix tree over bytes, used for wildcard patterns and the word list.
 
-/// A prefix tree whose nodes carry numbers.
+/// A prefix tree with numbers at its nodes.
 #[derive(Debug)]
 pub(super) struct Tree {
     nodes: Vec<Node>,

@@ -44,7 +44,7 @@ struct Preferences<'a> {
     grants: bool,
 }
 
-/// A category as people see it.
+/// A category as displayed.
 pub(super) struct Shown {
     pub(super) name: String,
     pub(super) title: String,
@@ -58,7 +58,7 @@ pub(super) struct Shown {
     pub(super) list: List,
 }
 
-/// The site's categories in a language, with their cookies; and the cookies that no rule knows.
+/// The site's categories in a language with their cookies, and the unclassified cookies.
 pub(super) fn categories(
     site: &Site,
     locale: &Locale,
@@ -84,7 +84,7 @@ pub(super) fn categories(
     (shown, lists.remove(&None).unwrap_or_default())
 }
 
-/// The page.
+/// Renders the page.
 pub(super) fn page(
     site: &Site,
     uri: &Uri,
@@ -150,7 +150,8 @@ where
 {
     let (headers, form) = posted::<Form, B>(site.reader(), request).await?;
     let granted = granted(site, &form)?;
-    // Browser extensions that refuse for the visitor need no click: nobody gains by forging a refusal.
+    // A refusal needs no user activation, because browser extensions refuse automatically. Forging
+    // one gains nothing.
     if granted != CategorySet::NECESSARY && !is_activated(&headers) {
         return Err(CentreError::NotActivated);
     }
@@ -159,7 +160,7 @@ where
         None => None,
     };
     let back = match form.banner {
-        // The banner of a compressed page names no way back, and some pages send no referrer.
+        // The banner of a compressed page contains no return path, and some pages send no referrer.
         true => back(named, &headers, &site.settings.prefix).or(Some("/")),
         false => named,
     };

@@ -1,4 +1,4 @@
-//! The texts that a visitor was shown, identified by a hash for the receipt.
+//! Texts shown to a visitor, identified by a hash for the receipt.
 
 use std::collections::HashMap;
 

@@ -10,7 +10,7 @@ use http::{Extensions, Uri};
 pub struct Peer {
     /// The client uses HTTPS: deletions carry `Secure`.
     pub secure: bool,
-    /// The request comes through a trusted proxy: its region header counts.
+    /// The request comes through a trusted proxy: its region header is honoured.
     pub trusted: bool,
 }
 

@@ -20,7 +20,7 @@ use super::state::Filter;
 use super::visitor_consent::VisitorConsent;
 use crate::config::settings::FilterSettings;
 
-/// Puts a [`Filter`] in front of a service.
+/// A tower layer that applies a [`Filter`] to a service.
 #[derive(Debug, Clone)]
 pub struct ConsentLayer {
     filter: Source,

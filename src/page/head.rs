@@ -41,8 +41,7 @@ pub(super) fn document(
     fields: &FieldSection,
     shown: bool,
 ) -> Option<(MediaType, Coded)> {
-    // Browsers display a redirect without `Location`. Whether browsers save a response instead of
-    // displaying it. An invalid field is ignored (RFC 6266 section 4.2).
+    // Browsers display a redirect without `Location`.
     let bodiless = status.is_informational()
         || status.is_redirection() && fields.has(&LOCATION)
         || matches!(
@@ -59,7 +58,7 @@ pub(super) fn document(
     Some((media_type, coded(fields)))
 }
 
-/// Whether browsers save a response instead of showing it. An invalid field is ignored (RFC 6266 section 4.2).
+/// Whether browsers save a response instead of displaying it. An invalid field is ignored (RFC 6266 section 4.2).
 fn is_attached(fields: &FieldSection) -> bool {
     let mut lines = fields.values(&CONTENT_DISPOSITION);
     let (Some(field), None) = (lines.next(), lines.next()) else { return false };

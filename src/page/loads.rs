@@ -48,8 +48,7 @@ pub(super) enum Load {
 /// Large enough for the longest name below.
 pub(super) type Buffer = [u8; 16];
 
-/// The load of an element's attribute. Names are in lower case, without namespace prefixes. Targets
-/// of `a` and `area` load only on user interaction. `link` and `base` are handled as a whole.
+/// The load of an element's attribute. Names are in lower case, without namespace prefixes.
 pub(super) fn load(element: &[u8], attribute: &[u8]) -> Option<Load> {
     Some(match attribute {
         b"src" => Load::Url(match element {
@@ -60,7 +59,7 @@ pub(super) fn load(element: &[u8], attribute: &[u8]) -> Option<Load> {
             b"embed" => Resource::Object,
             _ => Resource::Other,
         }),
-        // Behind links is what the visitor asks for; `link` and `base` are looked at as a whole.
+        // Links load only on user interaction. `link` and `base` elements are handled as a whole.
         b"href" if !matches!(element, b"a" | b"area" | b"base" | b"link") => {
             Load::Url(match element {
                 b"script" => Resource::Script,

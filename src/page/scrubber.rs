@@ -39,8 +39,7 @@ impl Scrubber {
         Self { limit, held: Vec::new(), tokenizer: None, reach: 0, overlap: 0 }
     }
 
-    /// Processes a part of the document. `ended` is set for the last part. An incomplete tag at the
-    /// end of the document is text.
+    /// Processes a part of the document. `ended` is set for the last part.
     pub(super) fn push(&mut self, bytes: &[u8], ended: bool, blocker: &Blocker, out: &mut Vec<u8>) {
         let mut buf = std::mem::take(&mut self.held);
         buf.extend_from_slice(bytes);
@@ -61,7 +60,7 @@ impl Scrubber {
                     self.held = buf;
                     return;
                 }
-                // A tag that does not end is no tag.
+                // An incomplete tag at the end of the document is text.
                 Verdict::Keep | Verdict::More => {
                     self.tokenizer = None;
                     out.push(b'<');

@@ -50,7 +50,7 @@ impl Deref for Name {
     }
 }
 
-/// A start tag as written in the page. An edit of a tag.
+/// A start tag as written in the page.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Tag<'a> {
     bytes: &'a [u8],
@@ -58,7 +58,7 @@ pub(super) struct Tag<'a> {
     xml: bool,
 }
 
-/// A change of a tag.
+/// An edit of a tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Edit<'a> {
     /// Renames the attribute to `data-consentry-…`.

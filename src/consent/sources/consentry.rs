@@ -99,7 +99,7 @@ pub struct NativeCookie {
     pub receipt: String,
 }
 
-/// Why a value is not a native consent cookie.
+/// Why a value is not a valid native consent cookie.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum NativeCookieError {
     /// Not ASCII text, or too long.
@@ -111,10 +111,10 @@ pub enum NativeCookieError {
     /// The version is not 1.
     #[error("unknown version")]
     Version,
-    /// The second part is not a time.
+    /// The second part is not a valid time.
     #[error("the time is not a number of Unix seconds")]
     Time,
-    /// The third part is not a date.
+    /// The third part is not a valid date.
     #[error("the notice date is not YYYY-MM-DD")]
     NoticeDate,
     /// A category name has invalid characters.

@@ -18,7 +18,7 @@ impl Capture {
 }
 
 impl Document {
-    /// The treatment of the text behind a start tag.
+    /// The treatment of the text after a start tag.
     pub(super) fn capture(&self, name: &[u8], content: Content, empty: bool) -> Capture {
         if !self.blocks || empty {
             return Capture::None;

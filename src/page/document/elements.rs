@@ -251,7 +251,7 @@ impl Document {
     }
 }
 
-/// Facts about a tag for tree construction.
+/// The facts about a tag that tree construction needs.
 pub(super) fn facts(name: &[u8], tag: &Tag<'_>, blocker: &Blocker) -> Facts {
     let has = |attribute: &&[u8]| tag.attribute(attribute).is_some();
     let is_html = |value: &[u8]| {
