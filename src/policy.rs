@@ -9,8 +9,8 @@
 //! | a rule names a vendor of the IAB's list  | if a TC string decides, the vendor needs consent too |
 //! | a rule requires attributes, and the `Set-Cookie` has others | the rule does not match           |
 //! | a cookie is unclassified, and is a consent record | it passes                                |
-//! | a cookie is unclassified or nameless     | `unclassified`: `presume` passes cookies presumed necessary, else as `block` |
-//! |                                          | `block` requires consent to every category; `allow` always passes |
+//! | a cookie is unclassified or nameless     | `unclassified`: `presume` passes presumed necessary cookies;        |
+//! |                                          | else `presume` and `block` require every category; `allow` passes all |
 //! | a `Set-Cookie` may delete its cookie     | without consent, a generated deletion passes (decided by the filter) |
 //! | no rule matches a request as a beacon    | it is forwarded                                   |
 
