@@ -1,7 +1,7 @@
-//! What a cookie or a beacon is: names and paths to rules, compiled once.
+//! Cookie catalogue: maps cookie names, beacon paths and hosts to rules, compiled once.
 //!
-//! Pure. The previous step, `config`, collects the rules; the next, `policy`, holds the rule
-//! found against the visitor's consent.
+//! Free of side effects. `config` collects the rules; `policy` applies the matching rule to the
+//! visitor's consent.
 
 mod beacon;
 mod beacon_path;
@@ -45,7 +45,7 @@ use std::sync::Arc;
 use crate::cookie::{SetCookie, without_prefix};
 use hosts::Hosts;
 
-/// Rules, compiled. A look-up costs the same with ten rules as with ten thousand.
+/// A compiled rule set. The cost of a lookup does not depend on the number of rules.
 #[derive(Debug, Default)]
 pub struct RuleSet {
     cookies: Matcher<CookieRule>,
@@ -54,7 +54,7 @@ pub struct RuleSet {
 }
 
 impl RuleSet {
-    /// Compiles the rules. `docs/catalogue.md` says which of several wins.
+    /// Compiles the rules. For their precedence, see `docs/catalogue.md`.
     pub fn compile(
         cookies: impl IntoIterator<Item = CookieRule>,
         beacons: impl IntoIterator<Item = BeaconRule>,
@@ -63,7 +63,7 @@ impl RuleSet {
         Self::after(&Self::default(), cookies, beacons, hosts)
     }
 
-    /// Compiles rules that are numbered from the last ones of another set on.
+    /// Compiles rules, with numbers that continue those of another set.
     fn after(
         others: &Self,
         cookies: impl IntoIterator<Item = CookieRule>,
@@ -88,7 +88,7 @@ impl RuleSet {
     }
 }
 
-/// All rules of a site: its own, over those that all sites share.
+/// All rules of a site: its own rules, and rules shared by all sites.
 #[derive(Debug)]
 pub struct Catalogue {
     own: RuleSet,
@@ -97,7 +97,7 @@ pub struct Catalogue {
 }
 
 impl Catalogue {
-    /// Compiles the rules of a site that shares none.
+    /// Compiles the rules of a site without shared rules.
     pub fn compile(
         cookies: impl IntoIterator<Item = CookieRule>,
         beacons: impl IntoIterator<Item = BeaconRule>,
@@ -105,7 +105,7 @@ impl Catalogue {
         Self::over(&Arc::default(), cookies, beacons, [])
     }
 
-    /// Compiles a site's own rules, over shared ones of lower tiers.
+    /// Compiles a site's own rules on top of shared rules of lower tiers.
     pub fn over(
         shared: &Arc<RuleSet>,
         cookies: impl IntoIterator<Item = CookieRule>,
@@ -116,19 +116,19 @@ impl Catalogue {
         Self { own, shared: Arc::clone(shared), lists: None }
     }
 
-    /// Its own rules, then the shared ones: whatever matches of the first wins.
+    /// The site's own rules, then the shared ones. The first match wins.
     fn sets(&self) -> [&RuleSet; 2] {
         [&self.own, &self.shared]
     }
 
-    /// What a page of `own_host` would load from another host: by the table of hosts, else by the filter
-    /// lists. `kind` is the lists' word for what the tag loads.
+    /// The entry for a resource of another host, loaded by a page of `own_host`. Host rules take
+    /// precedence over filter lists. `kind` is the resource type in filter lists.
     pub fn third_party(&self, host: &str, own_host: &str, url: &str, kind: &str) -> Option<&Entry> {
         let listed = || self.lists.as_ref()?.third_party(host, own_host, url, kind);
         Hosts::find(self.sets().map(|set| &set.hosts), host).or_else(listed)
     }
 
-    /// Knows as beacons, besides, what these lists know.
+    /// Adds filter lists for beacons.
     pub fn with_lists(mut self, lists: Option<FilterLists>) -> Self {
         self.lists = lists;
         if let Some(lists) = &mut self.lists {
@@ -137,21 +137,22 @@ impl Catalogue {
         self
     }
 
-    /// The rule for a cookie name, as raw bytes, as if the cookie were sent alone; `None` for one that no rule
-    /// knows.
+    /// The rule for a cookie name (raw bytes), as if the cookie were sent alone. `None` for an
+    /// unclassified cookie.
     ///
-    /// A name with a prefix that only browsers interpret (`__Secure-_ga`) falls under the rule of
-    /// the name behind it, unless a rule names it whole; so does a signature (`X.sig`) under the rule of `X`.
+    /// A name with a prefix that only browsers interpret (`__Secure-_ga`) matches the rule of the
+    /// name without the prefix, unless a rule matches the complete name. Likewise, a signature
+    /// cookie (`X.sig`) matches the rule of `X`.
     pub fn cookie(&self, name: &[u8]) -> Option<&CookieRule> {
         self.find(name, None, &Sight::name())
     }
 
-    /// The rule for a cookie that is set, or sent beside others.
+    /// The rule for a cookie that is set, or sent together with others.
     pub fn cookie_in(&self, name: &[u8], sight: &Sight<'_>) -> Option<&CookieRule> {
         self.find(name, None, sight)
     }
 
-    /// The rule for a `Set-Cookie` line of the response that `sight` shows.
+    /// The rule for a `Set-Cookie` line. `sight` is the context of the response.
     pub fn set_cookie(&self, cookie: &SetCookie<'_>, sight: &Sight<'_>) -> Option<&CookieRule> {
         self.find(cookie.name, Some(cookie), sight)
     }
@@ -172,16 +173,16 @@ impl Catalogue {
             |name: &[u8]| self.sets().into_iter().find_map(|set| set.cookies.best(name, holds));
         let unprefixed = || without_prefix(name).and_then(best);
         best(name).or_else(unprefixed).or_else(|| {
-            // Keygrip and what is built on it sign the cookie `X` in a cookie `X.sig`.
+            // Keygrip and libraries based on it sign the cookie `X` in a cookie `X.sig`.
             let signed = name.strip_suffix(b".sig")?;
             best(signed).or_else(|| without_prefix(signed).and_then(best))
         })
     }
 
-    /// The rule for a request, when it is a beacon.
+    /// The rule for a request, if it is a beacon.
     ///
-    /// Of several rules that match the one of the highest tier wins, then the one for the likelier reading of the path, then
-    /// the one that spells the path as the request does, then the one of the highest precedence.
+    /// If several rules match, the criteria are, in order: the tier, the more likely interpretation
+    /// of the path, the exact spelling of the path, and the precedence.
     pub fn beacon(&self, probe: &BeaconProbe<'_>) -> Option<&BeaconRule> {
         let mut best: Option<(_, &BeaconRule)> = None;
         if self.beacon_paths() > 0 {
@@ -204,12 +205,13 @@ impl Catalogue {
         best.map(|(_, rule)| rule).or_else(|| self.lists.as_ref()?.find(probe))
     }
 
-    /// Whether a request's host makes a difference to what [`beacon`](Self::beacon) says of it.
+    /// Whether the result of [`beacon`](Self::beacon) depends on the request's host.
     pub fn looks_at_hosts(&self) -> bool {
         self.lists.is_some()
     }
 
-    /// The cookie rule of this number: the shared ones in the order in which they were given, then the site's own.
+    /// The cookie rule with this number. Shared rules come first, in their given order, then the
+    /// site's own.
     pub fn cookie_rule(&self, number: usize) -> Option<&CookieRule> {
         match number.checked_sub(self.shared.cookies.len()) {
             None => self.shared.cookies.get(number),
@@ -217,33 +219,33 @@ impl Catalogue {
         }
     }
 
-    /// Every cookie rule, the one of the highest precedence first.
+    /// All cookie rules, by descending precedence.
     pub fn cookie_rules_by_precedence(&self) -> impl Iterator<Item = &CookieRule> {
         self.sets().into_iter().flat_map(|set| set.cookies.by_precedence())
     }
 
-    /// Every beacon rule, in the order of the numbers.
+    /// All beacon rules, by number.
     pub fn all_beacon_rules(&self) -> impl Iterator<Item = &BeaconRule> {
         let rules = self.shared.beacons.values().chain(self.own.beacons.values());
         rules.chain(self.lists.as_ref().map(FilterLists::rule))
     }
 
-    /// The beacon rule of this number.
+    /// The beacon rule with this number.
     pub fn beacon_rule(&self, number: usize) -> Option<&BeaconRule> {
         self.all_beacon_rules().nth(number)
     }
 
-    /// How many beacon rules there are.
+    /// Number of beacon rules.
     pub fn beacon_rules(&self) -> usize {
         self.beacon_paths() + usize::from(self.lists.is_some())
     }
 
-    /// How many cookie rules there are.
+    /// Number of cookie rules.
     pub fn cookie_rules(&self) -> usize {
         self.shared.cookies.len() + self.own.cookies.len()
     }
 
-    /// How many beacon paths there are.
+    /// Number of beacon paths.
     pub fn beacon_paths(&self) -> usize {
         self.shared.beacons.len() + self.own.beacons.len()
     }

@@ -1,19 +1,20 @@
-//! The public pages of a site's own: what the browser is told of consent, and the bridge by which a
-//! tool that keeps consent in local storage tells it to us.
+//! Consent UI of a site: the preference centre, the notice, the consent API, and the bridge for
+//! consent tools that use local storage.
 //!
-//! Step 3 of a request: `proxy` has found the site; what is asked for here never reaches the origin.
+//! Step 3 of a request: `proxy` has selected the site. Requests for these paths never reach the
+//! origin.
 //!
-//! | path                        | answer                                                        |
+//! | path                        | response                                                      |
 //! |-----------------------------|---------------------------------------------------------------|
 //! | `/.consentry/`              | the preference centre; POST: its form                         |
 //! | `/.consentry/notice`        | the notice                                                    |
-//! | `/.consentry/style.css`     | the style of both                                             |
-//! | `/.consentry/consent`       | GET: the visitor's consent; POST: another one                 |
-//! | `/.consentry/consent.js`    | the same for the scripts of a page                            |
-//! | `/.consentry/bridge`        | POST: sets the consent cookie to what the site's tool says    |
-//! | `/.consentry/held-back`      | POST: what the guard's script held back in a page             |
-//! | `/.consentry/…`             | 404: the prefix is ours                                       |
-//! | `/.well-known/gpc.json`     | that Global Privacy Control is heeded, while it is            |
+//! | `/.consentry/style.css`     | the stylesheet of both                                        |
+//! | `/.consentry/consent`       | GET: the visitor's consent; POST: a new decision              |
+//! | `/.consentry/consent.js`    | the same API for page scripts                                 |
+//! | `/.consentry/bridge`        | POST: sets the consent cookie from the site's consent tool    |
+//! | `/.consentry/held-back`     | POST: items that the guard script blocked in a page           |
+//! | `/.consentry/…`             | 404: the prefix is reserved                                   |
+//! | `/.well-known/gpc.json`     | Global Privacy Control statement, while GPC is honoured       |
 
 mod activation;
 mod api;
@@ -62,61 +63,62 @@ pub use shown_texts::shown_texts;
 use site::Site;
 pub use visitor::Visitor;
 
-/// Where browsers and their extensions look (W3C Global Privacy Control section 4).
+/// The path of the GPC statement (W3C Global Privacy Control section 4).
 const GPC_PATH: &str = "/.well-known/gpc.json";
 
 const CSS: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
-/// How long browsers keep what may change with a new version of consentry, or of the config.
+/// Cache lifetime of files that may change with the version of consentry or the config.
 const HOUR: &str = "max-age=3600";
-/// How long they keep what has its version in its URL.
+/// Cache lifetime of files with a version in their URL.
 const FOR_EVER: &str = "max-age=31536000, immutable";
 
-/// One site's own pages.
+/// The consent UI of one site.
 #[derive(Debug)]
 pub struct Centre {
     site: Site,
-    /// The banner and its style, where there is one.
+    /// The banner and its stylesheet, if enabled.
     banner: Option<(Banners, Bytes)>,
-    /// The guard's script, where pages are guarded.
+    /// The guard script, if enabled.
     guard: Option<guard::Script>,
-    /// The statement that Global Privacy Control is heeded, where it is made.
+    /// The Global Privacy Control statement, if enabled.
     gpc: Option<Bytes>,
 }
 
-/// A page of a site's own.
+/// A resource of the consent UI.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Page {
     /// The preference centre.
     Preferences,
     /// The notice.
     Notice,
-    /// The style of both.
+    /// The stylesheet of both.
     Style,
-    /// The banner's style.
+    /// The stylesheet of the banner.
     BannerStyle,
-    /// The script that guards what a page's scripts store.
+    /// The guard script, which restricts the storage of page scripts.
     Guard,
-    /// What the guard's script held back.
+    /// Reports of the guard script.
     HeldBack,
-    /// The preference centre, asked for without the last slash.
+    /// The preference centre without the final slash.
     Folder,
     /// The visitor's consent.
     Consent,
-    /// The same for the scripts of a page.
+    /// The consent API for page scripts.
     Script,
-    /// Sets the consent cookie to what the site's tool says.
+    /// Sets the consent cookie from the site's consent tool.
     Bridge,
-    /// Says that Global Privacy Control is heeded.
+    /// The Global Privacy Control statement.
     Gpc,
-    /// Below the prefix, and nothing.
+    /// An unknown path below the prefix.
     Missing,
 }
 
 impl Centre {
-    /// The pages of a site, from its settings.
+    /// Builds the consent UI of a site from its settings.
     ///
-    /// `name` is the site's in receipts, which go to `receipts`; `page` says what the origin's pages need of us.
+    /// `name` is the site name in the receipts, which are sent to `receipts`. `page` has the
+    /// settings for rewriting the origin's pages.
     pub fn new(
         name: &str,
         settings: settings::Centre,
@@ -147,7 +149,7 @@ impl Centre {
         }
     }
 
-    /// The page at a path; `None` for what is the origin's.
+    /// The resource at a path. `None` if the path belongs to the origin.
     pub fn page(&self, path: &str) -> Option<Page> {
         let prefix = self.site.settings.prefix.as_str();
         match path.strip_prefix(prefix) {
@@ -166,7 +168,7 @@ impl Centre {
         }
     }
 
-    /// Answers a request for a page.
+    /// Handles a request for a resource.
     pub async fn answer<B>(
         &self,
         page: Page,
@@ -228,24 +230,24 @@ impl Centre {
         answered.unwrap_or_else(|error| error.respond())
     }
 
-    /// What the visitor of a request allowed; `trusted` and `now` as in [`Visitor`].
+    /// The visitor's consent. For `trusted` and `now`, see [`Visitor`].
     pub(crate) fn consent(&self, fields: &impl Fields, trusted: bool, now: i64) -> Consent {
         self.site.consent(fields, trusted, now)
     }
 
-    /// The language for a visitor, by what the browser asks for.
+    /// The language for a visitor, by `Accept-Language`.
     pub fn locale(&self, accept_language: Option<&str>) -> Option<&Arc<Locale>> {
         self.site.settings.locales.choose(None, accept_language)
     }
 
-    /// The banner for one page, of ASCII alone.
+    /// The banner for one page, in ASCII.
     pub fn banner(&self, of: BannerFor<'_>) -> Option<String> {
         let return_to = of.return_to.and_then(local);
         let (banners, _) = self.banner.as_ref()?;
         banners.markup(&self.site, BannerFor { return_to, ..of })
     }
 
-    /// The tag of the guard's script on a page for a visitor who granted these categories.
+    /// The guard's script tag for a visitor who granted these categories.
     pub fn guard_tag(&self, granted: CategorySet, nonce: Option<&str>) -> Option<String> {
         let guard = self.guard.as_ref()?;
         let granted = self.site.reader().categories.names_of(granted).join(" ");
@@ -260,12 +262,12 @@ impl Centre {
         ))
     }
 
-    /// Whether pages are not to be changed but for the guard's script, which then only reports.
+    /// Whether pages only get the guard script, which then only reports (observe mode).
     pub fn observes(&self) -> bool {
         self.site.filter.settings().mode == settings::Mode::Observe
     }
 
-    /// Whether these are all of the site's categories.
+    /// Whether the set contains all of the site's categories.
     pub fn grants_all(&self, granted: CategorySet) -> bool {
         self.site.reader().categories.all().difference(granted) == CategorySet::EMPTY
     }
@@ -299,14 +301,14 @@ fn fixed(
     Ok(response)
 }
 
-/// Whether a browser takes gzip. One that has it and says `gzip;q=0` does not exist.
+/// Whether a browser accepts gzip. `gzip;q=0` is not considered: no browser sends it.
 fn takes_gzip(headers: &HeaderMap) -> bool {
     headers.get(ACCEPT_ENCODING).is_some_and(|accepted| {
         accepted.as_bytes().split(|byte| *byte == b',').any(|coding| coding.trim_ascii() == b"gzip")
     })
 }
 
-/// Sends on to the folder with its slash.
+/// Redirects to the preference centre with the final slash.
 fn folder(prefix: &str) -> Response<Bytes> {
     let mut response = empty(StatusCode::PERMANENT_REDIRECT);
     if let Ok(prefix) = HeaderValue::from_str(prefix) {

@@ -1,7 +1,8 @@
-//! What the visitor allowed: categories, the consent cookie, signals.
+//! Visitor consent: categories, consent cookies, and browser signals.
 //!
-//! Pure: bytes of `Cookie` fields and a time in, a [`Consent`] out. Step 2 of a request; the
-//! previous step found the site, the next is `policy`, which applies the consent to names.
+//! Free of side effects: maps the bytes of the `Cookie` fields and a time to a [`Consent`]. Step 2
+//! of a request, between the selection of the site and `policy`, which applies the consent to
+//! cookie names.
 
 mod bits;
 mod category;

@@ -1,8 +1,7 @@
-//! Bytes of `Cookie` and `Set-Cookie`, read exactly as browsers read them (RFC 6265bis section 5).
+//! Parsers for `Cookie` and `Set-Cookie`, exactly as browsers parse them (RFC 6265bis section 5).
 //!
-//! Pure and borrowing: nothing here allocates. The filter decides on what this module reads and
-//! copies what it keeps from the original bytes, so a cookie that stays is never re-serialised.
-//! Next step up: `consent` and `catalogue`.
+//! The parsers borrow their input and do not allocate. The filter copies remaining cookies from the
+//! original bytes and never re-serialises them. Used by `consent` and `catalogue`.
 
 mod date;
 mod deletion;
@@ -20,26 +19,27 @@ pub use domain::{cookie_domains, domain_matches, registrable_domain};
 pub use effect::{Effect, ResponseTime};
 pub use set_cookie::{Access, Scope, SetCookie};
 
-/// Largest sum of name and value that a browser stores, in octets (RFC 6265bis section 5.6, step 5).
+/// Maximum length of name plus value that browsers store, in bytes (RFC 6265bis section 5.6, step
+/// 5).
 pub const MAX_NAME_VALUE_OCTETS: usize = 4096;
 
 /// One `name=value` pair of a `Cookie` field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pair<'a> {
-    /// The name: what precedes the first `=`, trimmed of SP and HTAB. Empty for a nameless cookie.
+    /// The name before the first `=`, trimmed of SP and HTAB. Empty for a nameless cookie.
     pub name: &'a [u8],
-    /// The value: what follows the first `=`, trimmed of SP and HTAB; quotes stay.
+    /// The value after the first `=`, trimmed of SP and HTAB. Quotes are preserved.
     pub value: &'a [u8],
-    /// Where the trimmed pair starts in the field, in octets.
+    /// Start of the trimmed pair in the field, in bytes.
     pub start: usize,
-    /// Where the trimmed pair ends in the field, in octets (exclusive).
+    /// End (exclusive) of the trimmed pair in the field, in bytes.
     pub end: usize,
 }
 
-/// Iterates over the pairs of one `Cookie` field value, empty segments left out.
+/// Iterates over the pairs of one `Cookie` field value. Empty segments are skipped.
 ///
-/// Splits at every `;`, trims SP and HTAB only, and takes the first `=` as the separator; a
-/// segment without `=` is a nameless cookie whose value is the whole segment (RFC 6265bis 5.6).
+/// Splits at every `;`, trims SP and HTAB only, and uses the first `=` as the separator. A segment
+/// without `=` is a nameless cookie whose value is the whole segment (RFC 6265bis 5.6).
 ///
 /// ```
 /// let names: Vec<_> = consentry::cookie::pairs(b"a=1;b=2=3; token").map(|p| p.name).collect();
@@ -78,17 +78,17 @@ impl<'a> Iterator for Pairs<'a> {
     }
 }
 
-/// Splits at the first `=`; without one the whole is the value of a nameless cookie.
+/// Splits at the first `=`. Without one, the pair is the value of a nameless cookie.
 fn split_pair(pair: &[u8]) -> (&[u8], &[u8]) {
-    // Names are short: octet by octet takes less than to begin with more at a time.
+    // Names are short, so a bytewise search is faster than a vectorised one.
     match pair.iter().position(|byte| *byte == b'=').and_then(|at| pair.split_at_checked(at)) {
         Some((name, value)) => (trim(name), trim(value.get(1..).unwrap_or_default())),
         None => (&[], pair),
     }
 }
 
-/// Name and value of the pair that begins at this place; `None` in the middle of one, and for a nameless
-/// cookie.
+/// Name and value of the pair that starts at this position. `None` inside of a pair, and for a
+/// nameless cookie.
 fn pair_at(field: &[u8], at: usize) -> Option<(&[u8], &[u8])> {
     let before = field.get(..at)?.iter().rev().find(|byte| !is_blank(**byte));
     if before.is_some_and(|byte| *byte != b';') {
@@ -106,7 +106,7 @@ fn is_blank(byte: u8) -> bool {
 
 /// Removes leading and trailing SP and HTAB, and nothing else (RFC 6265bis section 5.6).
 fn trim(mut bytes: &[u8]) -> &[u8] {
-    // Nearly nothing has blanks at its ends.
+    // Fast path: usually there are no blanks to trim.
     if let [first, .., last] = bytes
         && *first > b' '
         && *last > b' '
@@ -128,10 +128,11 @@ fn trim(mut bytes: &[u8]) -> &[u8] {
     bytes
 }
 
-/// The name without a cookie name prefix (`__Host-`, `__Secure-`, `__Http-`, `__Host-Http-`), if it has one.
+/// The name without a cookie name prefix (`__Host-`, `__Secure-`, `__Http-`, `__Host-Http-`).
+/// `None` without a prefix.
 ///
-/// Browsers compare prefixes without regard to case (RFC 6265bis section 4.1.3), so a rule for
-/// `_ga` must also hold for `__secure-_ga`.
+/// Browsers compare prefixes case-insensitively (RFC 6265bis section 4.1.3), so a rule for `_ga`
+/// must also match `__secure-_ga`.
 pub fn without_prefix(name: &[u8]) -> Option<&[u8]> {
     if !name.starts_with(b"__") {
         return None;
@@ -142,7 +143,7 @@ pub fn without_prefix(name: &[u8]) -> Option<&[u8]> {
     })
 }
 
-/// All `Cookie` fields of one request: HTTP/2 may split them (RFC 9113 section 8.2.3).
+/// All `Cookie` fields of one request. HTTP/2 may split them (RFC 9113 section 8.2.3).
 #[derive(Debug, Clone, Default)]
 pub struct Cookies<'a> {
     first: &'a [u8],
@@ -150,7 +151,7 @@ pub struct Cookies<'a> {
 }
 
 impl<'a> Cookies<'a> {
-    /// Collects the fields in the order received. Does not allocate for a single field.
+    /// Collects the fields in order. Does not allocate for a single field.
     pub fn new(fields: impl IntoIterator<Item = &'a [u8]>) -> Self {
         let mut fields = fields.into_iter();
         Self { first: fields.next().unwrap_or_default(), rest: fields.collect() }
@@ -165,24 +166,24 @@ impl<'a> Cookies<'a> {
         std::iter::once(self.first).chain(self.rest.iter().copied())
     }
 
-    /// Every pair of every field, in order.
+    /// All pairs of all fields, in order.
     pub fn pairs(&self) -> impl Iterator<Item = Pair<'a>> + '_ {
         self.fields().flat_map(pairs)
     }
 
-    /// The values of all cookies of exactly this name (names are case-sensitive), in order.
+    /// The values of all cookies with this name (case-sensitive), in order.
     pub fn values<'n>(&'n self, name: &'n [u8]) -> impl Iterator<Item = &'a [u8]> + 'n {
         self.beginning_with(name).filter(move |(rest, _)| rest.is_empty()).map(|(_, value)| value)
     }
 
-    /// All cookies whose names begin with these octets, at least one: what follows in the name, and
-    /// the value, in order.
+    /// All cookies whose names start with this non-empty prefix: the rest of the name, and the
+    /// value, in order.
     pub fn beginning_with<'n>(
         &'n self,
         start: &'n [u8],
     ) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + 'n {
         self.fields().flat_map(move |field| {
-            // The octets are looked for as they stand, which is far sooner done than pair by pair.
+            // Searches for the raw bytes, which is much faster than parsing every pair.
             let found = memchr::memmem::find_iter(field, start);
             found.filter_map(move |at| {
                 let (name, value) = pair_at(field, at)?;

@@ -1,9 +1,9 @@
-//! The consent filter as a tower [`Layer`](tower::Layer): works in any tower or hyper server,
-//! knows no socket.
+//! Consent filter as a tower [`Layer`](tower::Layer). Works in any tower or hyper server and is
+//! independent of sockets.
 //!
-//! [`ConsentService`] reads the visitor's consent, answers beacons without consent itself, strips
-//! the `Cookie` fields, calls the inner service, and strips what the response would store. The
-//! previous step, `proxy`, found the site; the inner service forwards.
+//! [`ConsentService`] reads the visitor's consent and answers beacons without consent. It strips
+//! the `Cookie` fields, calls the inner service, and filters the response. `proxy` selects the site
+//! before the filter runs; the inner service forwards the request.
 //!
 //! ```
 //! use consentry::config::{self, Overrides};

@@ -1,6 +1,6 @@
-//! What the pages for visitors say, in the visitor's language.
+//! Texts of the pages for visitors, by language.
 //!
-//! Pure. The previous step, `config`, reads the files; the next, `centre` and `page`, fill the texts in.
+//! Free of side effects. `config` reads the locale files; `centre` and `page` use the texts.
 
 mod builtin;
 mod negotiate;
@@ -18,19 +18,19 @@ pub use texts::{CategoryTexts, LocaleFile, Texts};
 /// One language.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Locale {
-    /// The language tag (RFC 5646), such as `pt-BR`: what the `lang` attribute says.
+    /// The language tag (RFC 5646), such as `pt-BR`, used in the `lang` attribute.
     pub tag: String,
-    /// What the pages say.
+    /// The texts of the pages.
     pub texts: Texts,
     categories: BTreeMap<String, CategoryTexts>,
     months: Vec<String>,
 }
 
 impl Locale {
-    /// A language from a file that has every text, over what is there already of that language.
+    /// A language from a file, on top of existing texts of the language.
     ///
     /// # Errors
-    /// The keys that are in neither.
+    /// Returns the keys that are in neither.
     pub fn new(tag: &str, file: LocaleFile, below: Option<&Self>) -> Result<Self, Vec<String>> {
         let mut missing = Vec::new();
         let texts = file.over(below.map(|below| &below.texts), &mut missing);
@@ -53,7 +53,7 @@ impl Locale {
         }
     }
 
-    /// A date in the form of the language.
+    /// A date in the format of the language.
     pub fn date(&self, date: Date) -> String {
         let month = usize::from(u8::from(date.month())).saturating_sub(1);
         let month = self.months.get(month).map(String::as_str).unwrap_or_default();
@@ -65,8 +65,8 @@ impl Locale {
         fill(&self.texts.date, &[("day", &day), ("month", month), ("year", &year)]).into_owned()
     }
 
-    /// What a category is called and what it is for; one of the site's own that no file speaks of is
-    /// called by its name.
+    /// Title and description of a category. A custom category without texts gets its name as the
+    /// title.
     pub fn category<'a>(&'a self, name: &str) -> Cow<'a, CategoryTexts> {
         if let Some(texts) = self.categories.get(name) {
             return Cow::Borrowed(texts);
@@ -77,7 +77,7 @@ impl Locale {
         Cow::Owned(CategoryTexts { title: title.collect(), description: String::new() })
     }
 
-    /// The names of categories in a row, as the language separates them.
+    /// Category titles as a list, with the language's separator.
     pub fn list<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> String {
         let names: Vec<_> =
             names.into_iter().map(|name| self.category(name).title.clone()).collect();
@@ -86,7 +86,7 @@ impl Locale {
     }
 }
 
-/// Puts values in the places of a text that are named for them, such as `{date}`.
+/// Replaces the placeholders of a text, such as `{date}`, with values.
 pub fn fill<'a>(text: &'a str, values: &[(&str, &str)]) -> Cow<'a, str> {
     let mut filled = String::new();
     let mut rest = text;
@@ -113,14 +113,14 @@ pub fn fill<'a>(text: &'a str, values: &[(&str, &str)]) -> Cow<'a, str> {
 /// The languages of a site.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Locales {
-    /// By tag.
+    /// Sorted by tag.
     all: Vec<Arc<Locale>>,
-    /// The place of the site's own language.
+    /// Index of the site's default language.
     default: usize,
 }
 
 impl Locales {
-    /// These languages, of which one is the site's own; `None` when it is not among them.
+    /// These languages, with a default. `None` if the default is not among them.
     pub fn new(mut all: Vec<Arc<Locale>>, default: &str) -> Option<Self> {
         all.sort_by(|a, b| a.tag.cmp(&b.tag));
         let default = all.iter().position(|locale| locale.tag.eq_ignore_ascii_case(default))?;
@@ -132,13 +132,13 @@ impl Locales {
         &self.all
     }
 
-    /// The tag of the site's own language.
+    /// The tag of the site's default language.
     pub fn default_tag(&self) -> &str {
         self.all.get(self.default).map_or("", |locale| &locale.tag)
     }
 
-    /// The language for a visitor: what a link asks for, then what the browser asks for
-    /// (`Accept-Language`, RFC 9110 section 12.5.4), then the site's own.
+    /// The language for a visitor: the one in a link, else the best match for `Accept-Language`
+    /// (RFC 9110 section 12.5.4), else the site's default.
     pub fn choose(
         &self,
         asked: Option<&str>,

@@ -1,7 +1,8 @@
-//! Changes in the origin's pages: the banner for visitors who have not decided, the guard over what
-//! scripts store, foreign tags made inert. Streamed, with bounded memory.
+//! HTML rewriting: inserts the banner for undecided visitors and the guard script that restricts
+//! script-written storage, and makes third-party tags without consent inert. Streaming, with
+//! bounded memory.
 //!
-//! Previous step: the filter, which has settled the response's head. Next: the visitor.
+//! Runs after the filter, which has processed the response head.
 
 mod asked;
 mod body;
@@ -46,7 +47,7 @@ use media_type::{Kind, MediaType};
 pub use outcome::Outcome;
 use rewriter::{Plan, Rewriter};
 
-/// What is changed in the pages of one site.
+/// HTML rewriting of one site.
 #[derive(Debug)]
 pub struct Pages {
     settings: settings::Page,
@@ -54,14 +55,14 @@ pub struct Pages {
 }
 
 impl Pages {
-    /// What is to be changed; `None` when nothing is.
+    /// The rewriting for these settings. `None` if nothing is to be rewritten.
     pub fn new(settings: &settings::Page) -> Option<Self> {
         let any = settings.banner.is_some() || settings.guard;
         any.then(|| Self { settings: settings.clone(), budget: Budget::default() })
     }
 
-    /// Changes the response to a request of a visitor with this consent: the whole step at once, for tests and benchmarks. The
-    /// request is without trust and was sent in 1970.
+    /// Rewrites the response to a request of a visitor with this consent, in a single call, for
+    /// tests and benchmarks. The request is untrusted and has the time 0 (1970).
     pub fn change<Q, B>(
         &self,
         request: http::Request<Q>,
@@ -80,10 +81,10 @@ impl Pages {
         }
     }
 
-    /// Looks at a request: whether its answer may be a page to change. Then the origin must send it whole.
+    /// Inspects a request whose response may be a page to rewrite. Edits the request so that the
+    /// origin sends the whole page.
     ///
-    /// `trusted` says whether what the request tells of the visitor's region is believed, `now` is in Unix
-    /// seconds.
+    /// With `trusted`, the request's region header is honoured. `now` is in Unix seconds.
     pub(crate) fn asked<B>(
         &self,
         request: &mut Request<B>,
@@ -97,7 +98,7 @@ impl Pages {
         Asked::of(request, wanted, &self.budget, consent, grants_all)
     }
 
-    /// Changes a response to a visitor with this consent, where it is a page.
+    /// Rewrites a response to a visitor with this consent, if it is a page.
     pub(crate) fn rewrite<B>(
         &self,
         mut asked: Asked,
@@ -111,14 +112,15 @@ impl Pages {
         let (mut head, body) = response.into_parts();
         let fields = &mut head.fields;
         let guarded = asked.guards && !centre.grants_all(consent.granted);
-        // While observing, the page gets the script, which reports, and is else left alone.
+        // In observe mode, the page gets the guard script, which only reports, and no other
+        // changes.
         let blocks = guarded && !centre.observes();
         if blocks && links::any(fields) {
             links::strip(fields, &asked.policy(consent.granted, centre));
         }
         let is_page = asked.destination.is_page();
         let Some((media_type, coded)) = head::document(head.status, fields, is_page) else {
-            // The browser may show its copy of this page again when the consent is another one.
+            // The browser may reuse its copy of this page after the consent has changed.
             let confirmed = head.status == StatusCode::NOT_MODIFIED && asked.guards;
             if confirmed && (is_page || asked.had_mark) {
                 head::mark(fields);
@@ -171,7 +173,7 @@ impl Pages {
     }
 }
 
-/// Whether a response may have markup that loads URLs at its destination.
+/// Whether a response at this destination can contain markup that loads URLs.
 fn is_document(destination: Destination, media_type: MediaType) -> bool {
     match media_type.kind {
         Some(Kind::Html) => true,

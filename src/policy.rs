@@ -1,18 +1,18 @@
-//! Consent × catalogue → decision. Pure.
+//! Cookie policy: combines consent and catalogue into a decision. Free of side effects.
 //!
-//! Which way it fails, in one table:
+//! Behaviour in doubtful cases:
 //!
-//! | what                                     | then                                              |
+//! | case                                     | behaviour                                         |
 //! |------------------------------------------|---------------------------------------------------|
-//! | the consent cookie cannot be read        | no decision: the site's default                   |
+//! | the consent cookie is malformed          | no decision: the site's default                   |
 //! | a cookie is strictly necessary           | it passes, whatever the consent                   |
-//! | a rule names a vendor of the IAB's list  | where a TC string decides, the vendor needs consent too |
-//! | a rule requires attributes, and the `Set-Cookie` has others | the rule does not count            |
-//! | no rule knows a cookie, and it is a record of consent | it passes                                |
-//! | no rule knows a cookie, or it is nameless| `unclassified`: `presume` passes what is presumed necessary, and what is not only with consent to every category; |
-//! |                                          | `block` wants consent to every category; `allow` passes it |
-//! | a `Set-Cookie` may delete its cookie     | without consent a deletion of ours passes instead (decided by the filter) |
-//! | no rule knows a request as a beacon      | it is forwarded                                   |
+//! | a rule names a vendor of the IAB's list  | if a TC string decides, the vendor needs consent too |
+//! | a rule requires attributes, and the `Set-Cookie` has others | the rule does not match           |
+//! | a cookie is unclassified, and is a consent record | it passes                                |
+//! | a cookie is unclassified or nameless     | `unclassified`: `presume` passes presumed necessary cookies;        |
+//! |                                          | else `presume` and `block` require every category; `allow` passes all |
+//! | a `Set-Cookie` may delete its cookie     | without consent, a generated deletion passes (decided by the filter) |
+//! | no rule matches a request as a beacon    | it is forwarded                                   |
 
 use crate::catalogue::{
     Catalogue, CookieRule, Entry, Grounds, Sight, is_consent_record, presumed_sent, presumed_set,
@@ -20,50 +20,51 @@ use crate::catalogue::{
 use crate::consent::{Category, CategorySet, Consent, Vendors};
 use crate::cookie::{Cookies, ResponseTime, SetCookie};
 
-/// What happens to cookies that no rule knows.
+/// Treatment of unclassified cookies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unclassified {
-    /// They pass if they are presumed strictly necessary; others as with `Block`.
+    /// Cookies that are presumed strictly necessary pass. Others are treated as with `Block`.
     Presume,
-    /// They pass for visitors who allowed every category, and so whichever they belong to.
+    /// Pass only for visitors who granted every category.
     Block,
-    /// They pass.
+    /// Pass.
     Allow,
 }
 
-/// What a cookie is, and whether it may pass.
+/// The decision about a cookie.
 #[derive(Debug, Clone, Copy)]
 pub struct Decision<'a> {
-    /// The rule that knows the cookie; `None` for an unclassified one.
+    /// The matching rule. `None` for an unclassified cookie.
     pub rule: Option<&'a CookieRule>,
-    /// Why an unclassified one is presumed strictly necessary, if it is.
+    /// Why an unclassified cookie is presumed strictly necessary, if it is.
     pub presumed: Option<Grounds>,
-    /// Whether it passes.
+    /// Whether the cookie passes.
     pub permitted: bool,
 }
 
 impl Decision<'_> {
-    /// The cookie's category; `None` for an unclassified one.
+    /// The cookie's category. `None` for an unclassified cookie.
     pub fn category(&self) -> Option<Category> {
         self.rule.map(|rule| rule.entry.category)
     }
 }
 
-/// A site's catalogue and its answer to the unknown.
+/// A site's catalogue and its treatment of unclassified cookies.
 #[derive(Debug)]
 pub struct Policy {
-    /// What cookies and beacons are.
+    /// Rules for cookies and beacons.
     pub catalogue: Catalogue,
-    /// What happens to cookies that no rule knows.
+    /// Treatment of unclassified cookies.
     pub unclassified: Unclassified,
     /// Every category of the site.
     pub all: CategorySet,
-    /// The vendors that the catalogue's rules name.
+    /// The vendors in the catalogue's rules.
     pub vendors: Vendors,
 }
 
 impl Policy {
-    /// Decides on a cookie that a browser with these cookies may hold, by its name as raw bytes: in doubt it is permitted.
+    /// Decides about a cookie that a browser with these cookies may store, by its name as raw
+    /// bytes. In doubt, the cookie is permitted.
     pub fn held_cookie(
         &self,
         name: &[u8],
@@ -75,7 +76,7 @@ impl Policy {
         self.decide(rule, name, None, consent, || presumed_sent(name, &sight))
     }
 
-    /// Decides on a cookie that a request brings, among the others that `sight` shows.
+    /// Decides about a cookie of a request. `sight` is the context of the request.
     pub fn sent_cookie(
         &self,
         (name, value): (&[u8], &[u8]),
@@ -86,7 +87,8 @@ impl Policy {
         self.decide(rule, name, Some(value), consent, || presumed_sent(name, sight))
     }
 
-    /// Decides on a `Set-Cookie` line of the response that `sight` shows, which browsers judge by the clocks of `time`.
+    /// Decides about a `Set-Cookie` line. `sight` is the context of the response, and `time` has
+    /// the clocks by which browsers evaluate it.
     pub fn set_cookie(
         &self,
         cookie: &SetCookie<'_>,
@@ -114,13 +116,13 @@ impl Policy {
         if is_consent_record(name, value) {
             return Decision { rule, presumed: None, permitted: true };
         }
-        // Whatever the consent: what passes now must pass after a withdrawal too.
+        // Regardless of consent: a cookie that passes now must still pass after a withdrawal.
         let presumed = self.presumes().then(presumed).flatten();
         let permitted = presumed.is_some() || self.permits_unclassified(consent.granted);
         Decision { rule, presumed, permitted }
     }
 
-    /// Whether a cookie or a beacon that a rule knows may pass.
+    /// Whether a classified cookie or beacon may pass.
     pub fn permits(&self, entry: &Entry, consent: &Consent) -> bool {
         let refused = || {
             let vendor = entry.tcf_vendor.and_then(|id| self.vendors.find(id, entry.category));
@@ -132,12 +134,12 @@ impl Policy {
         }
     }
 
-    /// Whether cookies that no rule knows may be presumed strictly necessary.
+    /// Whether unclassified cookies may be presumed strictly necessary.
     pub fn presumes(&self) -> bool {
         self.unclassified == Unclassified::Presume
     }
 
-    /// Whether cookies and beacons that no rule knows may pass without further evidence.
+    /// Whether unclassified cookies and beacons may pass without further evidence.
     pub fn permits_unclassified(&self, granted: CategorySet) -> bool {
         match self.unclassified {
             Unclassified::Presume | Unclassified::Block => {
@@ -148,7 +150,7 @@ impl Policy {
     }
 }
 
-/// Whether a category may pass; strictly necessary cannot be switched off by consent.
+/// Whether a category may pass. Strictly necessary cannot be refused.
 pub fn permits(granted: CategorySet, category: Category) -> bool {
     category == Category::NECESSARY || granted.contains(category)
 }

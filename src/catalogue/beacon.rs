@@ -1,4 +1,4 @@
-//! Beacons: requests that only tell a tracker something, known by path and conditions.
+//! Beacon rules: requests that only report data to a tracker, matched by path and conditions.
 
 use std::borrow::Cow;
 
@@ -7,38 +7,38 @@ use http::Method;
 use super::beacon_path::{Reading, percent_decode};
 use super::{Entry, Pattern, Tier, glob};
 
-/// A rule for beacons. Every condition that is set must hold.
+/// A beacon rule. All of its conditions must match.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BeaconRule {
-    /// The path, without query and with its escapes decoded (see [`rule_path`](super::rule_path)).
+    /// The path without query, percent-decoded (see [`rule_path`](super::rule_path)).
     pub path: Pattern,
-    /// Only this method.
+    /// Required method.
     pub method: Option<Method>,
-    /// Only with this query parameter, decoded: `key`, or `key=value`.
+    /// Required query parameter, decoded: `key`, or `key=value`.
     pub query: Option<String>,
-    /// Only with this `Sec-Fetch-Dest`.
+    /// Required `Sec-Fetch-Dest`.
     pub fetch_dest: Option<String>,
-    /// Only with this media type as `Content-Type`, parameters aside.
+    /// Required media type in `Content-Type`, without parameters.
     pub content_type: Option<String>,
-    /// It is the picture in an e-mail that tells of its being opened: mail clients send no consent
-    /// cookie, so the site decides on these by themselves.
+    /// An image in an e-mail that reports that the e-mail was opened. Mail clients send no consent
+    /// cookie, so the site has a separate setting for these beacons.
     pub email_open: bool,
-    /// Page loads are answered in the origin's stead too.
+    /// Page loads are blocked too.
     pub navigation: bool,
-    /// Where the rule comes from.
+    /// The origin of the rule.
     pub tier: Tier,
-    /// Its place among the rules of its catalogue, which gives it.
+    /// The number among the rules of its catalogue, assigned by the catalogue.
     pub number: usize,
-    /// What it says.
+    /// Category and description.
     pub entry: Entry,
 }
 
-/// What a beacon rule looks at in a request.
+/// The request data that beacon rules match.
 #[derive(Debug, Clone, Copy)]
 pub struct BeaconProbe<'a> {
     /// The method.
     pub method: &'a Method,
-    /// The host that was asked, without port.
+    /// The requested host, without port.
     pub host: Option<&'a str>,
     /// The path, as sent.
     pub path: &'a str,
@@ -48,16 +48,17 @@ pub struct BeaconProbe<'a> {
     pub fetch_dest: Option<&'a [u8]>,
     /// The value of `Content-Type`.
     pub content_type: Option<&'a [u8]>,
-    /// The visitor opens a page: a rule must then have the path as it is spelled.
+    /// The request is a navigation: the spelling of its path must match exactly.
     pub navigation: bool,
 }
 
 impl BeaconRule {
-    /// Whether the rule is for a request whose path an origin may read like this: `None`, or whether the path is
-    /// spelled like the rule's.
+    /// Whether the rule matches a request whose path an origin may interpret like this. `None` if
+    /// not; otherwise, whether the spelling is identical to the rule's.
     ///
-    /// Some origins ignore case and a slash at the end. A page is never matched by that, since another origin may serve
-    /// it at the other spelling; nor is a picture in an e-mail, which no script loads.
+    /// Some origins ignore case and a trailing slash. Such variants never match for navigations,
+    /// because the origin may serve another page at that path. They never match for images in
+    /// e-mails either, because no script loads those.
     pub(super) fn fits(&self, probe: &BeaconProbe<'_>, reading: Reading<'_>) -> Option<bool> {
         let folds = !probe.navigation && !self.email_open && !self.path.has_upper();
         if !self.allows_path_info(reading) || !self.holds(probe, folds) {
@@ -67,14 +68,15 @@ impl BeaconRule {
         (folds || spelled).then_some(spelled)
     }
 
-    /// Whether the rule takes page loads: visitors follow links to paths that look like a beacon's.
+    /// Whether the rule applies to page loads: visitors follow links to paths that look like a
+    /// beacon's.
     pub(crate) fn takes_navigations(&self) -> bool {
         let frames = ["document", "iframe", "frame", "embed", "object"];
         self.navigation || self.fetch_dest.as_deref().is_some_and(|dest| frames.contains(&dest))
     }
 
-    /// Whether the rule is for images whose file name it does not know: pictures may have such paths too, so only the
-    /// origin's answer tells.
+    /// Whether the rule matches images with arbitrary file names. Ordinary images may have such
+    /// paths too, so only the origin's response decides.
     pub(crate) fn is_wide_image_rule(&self) -> bool {
         let file = self.path.as_str().rsplit('/').next().unwrap_or_default();
         let (stem, extension) = file.rsplit_once('.').unwrap_or_default();
@@ -82,17 +84,17 @@ impl BeaconRule {
         stem.contains(['*', '{']) && images.contains(&extension)
     }
 
-    /// An `index` script serves every page of some sites, each by its path info: without another condition it is no
-    /// beacon there.
+    /// On some sites, an `index` script serves every page via path info. Such a path needs another
+    /// condition to count as a beacon.
     fn allows_path_info(&self, reading: Reading<'_>) -> bool {
         let script = reading.path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
         let is_index = script.get(..6).is_some_and(|start| start.eq_ignore_ascii_case(b"index."));
         !(reading.cut && is_index) || self.conditions() > 0
     }
 
-    /// Whether the conditions besides the path hold.
+    /// Whether the conditions other than the path match.
     fn holds(&self, probe: &BeaconProbe<'_>, folds: bool) -> bool {
-        // HEAD asks for what GET would do, and OPTIONS asks leave for what is to follow.
+        // HEAD corresponds to GET, and OPTIONS is the preflight of another method.
         let method = match &self.method {
             None => true,
             Some(method) => {
@@ -120,7 +122,7 @@ impl BeaconRule {
         method && query && fetch_dest && content_type
     }
 
-    /// How many conditions there are besides the path: more is more specific.
+    /// Number of conditions other than the path. More conditions are more specific.
     pub(super) fn conditions(&self) -> usize {
         let Self { method, query, fetch_dest, content_type, .. } = self;
         usize::from(method.is_some())
@@ -130,8 +132,8 @@ impl BeaconRule {
     }
 }
 
-/// Whether a query has a parameter, `key` or `key=value`, as origins read it: escapes decoded, `;` for `&`, and in keys
-/// what PHP makes of dots and blanks.
+/// Whether a query has a parameter, `key` or `key=value`, as origins parse it. Decodes escapes,
+/// accepts `;` as a separator, and treats dots and spaces in keys like PHP.
 fn has_parameter(query: &str, wanted: &str, ignore_case: bool) -> bool {
     let folded = |byte: u8| if ignore_case { byte.to_ascii_lowercase() } else { byte };
     let php = |byte: u8| if matches!(byte, b'.' | b' ') { b'_' } else { folded(byte) };
@@ -152,7 +154,7 @@ fn split_parameter(parameter: &str) -> (&str, Option<&str>) {
     parameter.split_once('=').map_or((parameter, None), |(key, value)| (key, Some(value)))
 }
 
-/// A part of a query, decoded as forms encode it.
+/// A part of a query, form-decoded.
 fn decoded(part: &str) -> Cow<'_, [u8]> {
     if !part.contains(['%', '+']) {
         return Cow::Borrowed(part.as_bytes());
@@ -310,7 +312,7 @@ mod tests {
         assert_eq!((path("/tr"), path("/tr/")), (Some("/tr"), Some("/tr/")));
     }
 
-    /// An equivalent spelling of a path: each character plain or escaped, slashes doubled.
+    /// An equivalent spelling of a path: characters escaped or not, slashes doubled.
     fn disguise(path: &str, choices: &[u8]) -> String {
         let mut choices = choices.iter().cycle();
         let mut disguised = String::new();

@@ -1,4 +1,5 @@
-//! Beacon paths as origins compare them: escapes decoded, dot segments resolved, and without what origins ignore.
+//! Normalisation of beacon paths as origins compare them: percent-decoded, with dot segments
+//! resolved and ignored parts removed.
 
 use std::borrow::Cow;
 
@@ -6,41 +7,42 @@ use thiserror::Error;
 
 use super::pattern::{Pattern, PatternError};
 
-/// Extensions of scripts that servers run with path info (`PATH_INFO`, RFC 3875 section 4.1.5).
+/// File extensions of scripts that servers run with path info (`PATH_INFO`, RFC 3875 section
+/// 4.1.5).
 const SCRIPTS: [&str; 13] = [
     "php", "php5", "php7", "php8", "phtml", "cgi", "fcgi", "pl", "py", "asp", "aspx", "ashx", "cfm",
 ];
 
-/// Why a text is not the path of a beacon rule.
+/// Why a path in a beacon rule is invalid.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum PathError {
-    /// It is no pattern.
+    /// The path is not a valid pattern.
     #[error(transparent)]
     Pattern(#[from] PatternError),
-    /// It starts with neither `/` nor `*`.
+    /// The path starts with neither `/` nor `*`.
     #[error("a path starts with `/` (or with `*` for any folder)")]
     NotAPath,
-    /// It has a query.
+    /// The path contains a query.
     #[error("a path ends before `?`: it would never match")]
     Query,
-    /// It has a fragment, which browsers do not send.
+    /// The path contains a fragment, which browsers do not send.
     #[error("browsers do not send `#` and what follows it: it would never match")]
     Fragment,
-    /// It has a dot segment, which is resolved before paths are compared.
+    /// The path contains a dot segment. Dot segments are resolved before the comparison.
     #[error("the segments `.` and `..` are resolved in requests: it would never match")]
     DotSegment,
-    /// It has an escaped `*`.
+    /// The path contains an escaped `*`.
     #[error("`%2A` cannot be told from the wildcard `*`")]
     EscapedWildcard,
-    /// Its escapes are not of UTF-8.
+    /// The escapes are not valid UTF-8.
     #[error("its escapes are not UTF-8")]
     NotUtf8,
 }
 
-/// The path of a beacon rule, in the form that paths of requests are compared in.
+/// The path of a beacon rule, normalised like request paths.
 ///
 /// # Errors
-/// When no request could match it.
+/// If no request could match the path.
 pub fn rule_path(text: &str) -> Result<Pattern, PathError> {
     if !text.starts_with(['/', '*', '\\']) && !text.is_empty() {
         return Err(PathError::NotAPath);
@@ -64,26 +66,26 @@ pub fn rule_path(text: &str) -> Result<Pattern, PathError> {
     Ok(Pattern::new(&path)?)
 }
 
-/// The lookup key of a rule: spellings that an origin may treat as equal have the same key.
+/// The lookup key of a rule. Spellings that an origin may treat as equal have the same key.
 pub(super) fn key(path: &Pattern) -> Pattern {
     let lower = path.as_str().to_ascii_lowercase();
-    // In lower case no capital letter is left to match.
+    // The key is in lower case, so that no upper-case letter is left to match.
     let lower = lower.replace("{upper", "{alnum");
     let trimmed = lower.strip_suffix('/').filter(|rest| !rest.is_empty() && !rest.ends_with('*'));
     Pattern::new(trimmed.unwrap_or(&lower)).unwrap_or_else(|_| path.clone())
 }
 
-/// A path as which an origin may interpret the path of a request.
+/// A path that an origin may derive from a request path.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reading<'a> {
     pub(super) path: &'a [u8],
-    /// Path info was cut off behind the script.
+    /// The path info after the script was removed.
     pub(super) cut: bool,
-    /// Its position among the readings, the likeliest first.
+    /// The rank among the interpretations, the most likely first.
     pub(super) order: u8,
 }
 
-/// Calls `look` with each interpretation of a path, the likeliest first.
+/// Calls `look` with each interpretation of a path, the most likely first.
 pub(super) fn each_reading(path: &str, mut look: impl FnMut(Reading<'_>)) {
     let mut order = 0;
     let mut look_at = |path: &[u8], cut| {
@@ -96,7 +98,7 @@ pub(super) fn each_reading(path: &str, mut look: impl FnMut(Reading<'_>)) {
             look_at(script, true);
         }
     };
-    // Most paths have none of these, and one reading.
+    // Fast path: most paths contain none of these bytes.
     if memchr::memchr3(b'%', b'\\', b';', path.as_bytes()).is_none() {
         return read(&normalised(path));
     }
@@ -106,7 +108,7 @@ pub(super) fn each_reading(path: &str, mut look: impl FnMut(Reading<'_>)) {
     }
 }
 
-/// The path in lower case, as in the keys of rules.
+/// The path in lower case, as in the lookup keys.
 pub(super) fn lower(path: &[u8]) -> Cow<'_, [u8]> {
     if path.iter().any(u8::is_ascii_uppercase) {
         Cow::Owned(path.to_ascii_lowercase())
@@ -115,8 +117,8 @@ pub(super) fn lower(path: &[u8]) -> Cow<'_, [u8]> {
     }
 }
 
-/// The path without what some servers ignore at its end: a slash (Express), dots and spaces (Windows). `None` when it
-/// ends with none of them.
+/// The path without trailing characters that some servers ignore: slashes (Express), dots and
+/// spaces (Windows). `None` if there are none.
 pub(super) fn trimmed(path: &[u8]) -> Option<&[u8]> {
     let ignored = |byte: &u8| matches!(byte, b'/' | b'.' | b' ');
     let end = path.iter().rposition(|byte| !ignored(byte))?;
@@ -139,8 +141,8 @@ fn without_path_info(path: &[u8]) -> Option<&[u8]> {
     None
 }
 
-/// A path without the parameters of its segments (RFC 3986 section 3.3), which servlet containers do not compare. `None` when
-/// it has none.
+/// A path without parameters in its segments (RFC 3986 section 3.3), which servlet containers
+/// ignore. `None` if there are none.
 fn without_parameters(path: &[u8]) -> Option<Vec<u8>> {
     let parameter = |segment: &[u8]| {
         let plain = memchr::memchr(b';', segment);
@@ -157,8 +159,8 @@ fn without_parameters(path: &[u8]) -> Option<Vec<u8>> {
     Some(bare.join(&b'/'))
 }
 
-/// The path as the origin will understand it: percent-encoding undone, `.` and `..` resolved,
-/// empty segments left out, so that `//x/../%6datomo.php` is `/matomo.php`.
+/// The path as an origin interprets it: percent-decoded, with `.` and `..` resolved and empty
+/// segments removed. `//x/../%6datomo.php` becomes `/matomo.php`.
 pub(crate) fn normalised(path: &str) -> Cow<'_, [u8]> {
     let bytes = path.as_bytes();
     let plain = !bytes.contains(&b'%')
@@ -167,7 +169,7 @@ pub(crate) fn normalised(path: &str) -> Cow<'_, [u8]> {
     if plain { Cow::Borrowed(bytes) } else { Cow::Owned(resolve(&percent_decode(bytes))) }
 }
 
-/// Undoes percent-encoding and replaces backslashes by slashes, as servers on Windows do.
+/// Percent-decodes a path and replaces backslashes with slashes, like servers on Windows.
 fn decode(path: &[u8]) -> Vec<u8> {
     let mut decoded = percent_decode(path);
     for byte in &mut decoded {
@@ -196,7 +198,7 @@ fn resolve(path: &[u8]) -> Vec<u8> {
     path
 }
 
-/// Undoes percent-encoding (RFC 3986 section 2.1). Other bytes are unchanged.
+/// Percent-decodes bytes (RFC 3986 section 2.1). Other bytes are unchanged.
 pub(super) fn percent_decode(bytes: &[u8]) -> Vec<u8> {
     percent_encoding::percent_decode(bytes).collect()
 }

@@ -1,6 +1,6 @@
-//! The built-in catalogue: the files of `config/catalogue/`, embedded when consentry is built.
+//! The built-in catalogue: the files in `config/catalogue/`, embedded at build time.
 //!
-//! The text is read by `config`, like a catalogue file of the user's.
+//! `config` parses them like user-supplied catalogue files.
 
 macro_rules! embedded {
     ($($file:literal),* $(,)?) => {

@@ -1,13 +1,13 @@
-//! Names with something random in them, folded to the pattern that they share: `sess_8f14e45fceea` to
-//! `sess_*`. Of such names there are as many as visitors. Counters (`revision5`, `revision6`) are folded by a
-//! function of their own, since one such name alone may be no counter.
+//! Generalisation of names with a random part to a shared pattern, for example `sess_8f14e45fceea`
+//! to `sess_*`. There are as many such names as visitors. Counters (`revision5`, `revision6`) have
+//! a separate function, because a single such name may not be a counter.
 
 use std::borrow::Cow;
-/// What stands between the groups of a UUID, from its beginning (RFC 9562 section 4).
+/// Positions of the dashes in a UUID (RFC 9562 section 4).
 const UUID_DASHES: [usize; 4] = [8, 13, 18, 23];
 const UUID_OCTETS: usize = 36;
 
-/// The pattern of a name; the name itself where nothing in it looks random.
+/// The pattern of a name, or the name itself if no part looks random.
 pub fn fold(name: &str) -> Cow<'_, str> {
     if !name.bytes().any(|byte| byte.is_ascii_digit()) {
         return Cow::Borrowed(name);
@@ -27,7 +27,7 @@ pub fn fold(name: &str) -> Cow<'_, str> {
         folded.push_str(without_uuids.get(at..at + end).unwrap_or_default());
         start = at + end;
     }
-    // `a-*-*-*` is no more than `a-*`.
+    // `a-*-*-*` is equivalent to `a-*`.
     for doubled in ["*-*", "*_*", "*.*"] {
         while folded.contains(doubled) {
             folded = folded.replace(doubled, "*");
@@ -37,7 +37,7 @@ pub fn fold(name: &str) -> Cow<'_, str> {
     if folded == name || literal < 2 { Cow::Borrowed(name) } else { Cow::Owned(folded) }
 }
 
-/// The pattern of a folded name with `*` for each number in it; the name itself where it has none.
+/// Replaces each number in a generalised name with `*`. The name itself if it contains no numbers.
 pub fn fold_counters(name: &str) -> Cow<'_, str> {
     let is_digit = |letter: char| letter.is_ascii_digit();
     let letters = name.bytes().filter(u8::is_ascii_alphabetic).count();
@@ -56,7 +56,7 @@ pub fn fold_counters(name: &str) -> Cow<'_, str> {
     Cow::Owned(folded)
 }
 
-/// The name with `*` in the place of each UUID.
+/// Replaces each UUID in a name with `*`.
 fn without_uuids(name: &str) -> Cow<'_, str> {
     let mut shorter = String::new();
     let mut done = 0;
@@ -87,13 +87,13 @@ pub(super) fn is_uuid(text: &str) -> bool {
         })
 }
 
-/// One part between separators: whole, its beginning with `*`, or `*`.
+/// Appends one part between separators: unchanged, as a prefix with `*`, or as `*`.
 fn push_part(folded: &mut String, part: &str) {
     if is_random(part) {
         folded.push('*');
         return;
     }
-    // A word with a random tail.
+    // A word with a random suffix.
     let letters = part.find(|letter: char| !letter.is_ascii_alphabetic()).unwrap_or(part.len());
     match part.split_at_checked(letters) {
         Some((word, tail)) if word.len() > 1 && (is_random(tail) || is_mixed(tail)) => {
@@ -105,7 +105,7 @@ fn push_part(folded: &mut String, part: &str) {
     }
 }
 
-/// Four digits and more, or eight hexadecimal ones.
+/// At least four decimal digits, or at least eight hexadecimal ones.
 fn is_random(part: &str) -> bool {
     let digits = part.bytes().filter(u8::is_ascii_digit).count();
     match part.len() {
@@ -114,7 +114,7 @@ fn is_random(part: &str) -> bool {
     }
 }
 
-/// Sixteen letters and digits, of which some are digits.
+/// At least 16 letters and digits, including at least 3 digits.
 fn is_mixed(part: &str) -> bool {
     let digits = part.bytes().filter(u8::is_ascii_digit).count();
     part.len() >= 16 && digits >= 3 && part.bytes().all(|byte| byte.is_ascii_alphanumeric())

@@ -1,18 +1,18 @@
-//! One compiled pattern and the names that fit it.
+//! Compiled patterns and matching.
 
 use memchr::memmem::find;
 
 use super::pattern::{Part, Pattern, Run};
 
-/// A pattern with at least one `*` or placeholder, compiled.
+/// A compiled pattern with at least one `*` or placeholder.
 ///
-/// The pattern is cut at each `*`. What precedes the first must be at the name's beginning, what follows the
-/// last at its end, and the rest between them, in order.
+/// The pattern is split at each `*`. The first group must match at the start of the name, the last
+/// at its end, and the others between them, in order.
 #[derive(Debug)]
 pub(super) struct Glob {
     first: Vec<Piece>,
     middle: Vec<Vec<Piece>>,
-    /// `None` for a pattern without `*`: the first group is all of it.
+    /// `None` for a pattern without `*`, where the first group is the whole pattern.
     last: Option<Vec<Piece>>,
 }
 
@@ -23,7 +23,7 @@ enum Piece {
 }
 
 impl Glob {
-    /// Compiles a pattern; `None` for an exact name.
+    /// Compiles a pattern. `None` for an exact name.
     pub(super) fn new(pattern: &Pattern) -> Option<Self> {
         if pattern.is_exact() {
             return None;
@@ -42,12 +42,12 @@ impl Glob {
         Some(Self { first, middle, last })
     }
 
-    /// The literal bytes at the pattern's beginning.
+    /// The literal prefix of the pattern.
     pub(super) fn prefix(&self) -> &[u8] {
         literal(self.first.first())
     }
 
-    /// The literal bytes at the pattern's end.
+    /// The literal suffix of the pattern.
     pub(super) fn suffix(&self) -> &[u8] {
         match (&self.last, self.first.as_slice()) {
             (Some(last), _) => literal(last.last()),
@@ -56,14 +56,14 @@ impl Glob {
         }
     }
 
-    /// The literal parts: each is part of every name that matches.
+    /// The literal parts. Every matching name contains all of them.
     pub(super) fn literals(&self) -> impl Iterator<Item = &[u8]> {
         let groups = [&self.first].into_iter().chain(&self.middle).chain(&self.last);
         groups.flatten().map(|piece| literal(Some(piece))).filter(|text| !text.is_empty())
     }
 
-    /// The part of a name that the wildcards match: all but the literal beginning and end. `None` if the pattern
-    /// does not match.
+    /// The part of a name that the wildcards match: everything between the literal prefix and
+    /// suffix. `None` if the pattern does not match.
     pub(super) fn wild<'a>(&self, name: &'a [u8]) -> Option<&'a [u8]> {
         let rest = forward(&self.first, name)?;
         match &self.last {
@@ -80,7 +80,7 @@ impl Glob {
     }
 }
 
-/// A run beside a `*` takes as little as it can: the `*` has the rest.
+/// Shortens a run next to a `*` to its minimum: the `*` matches the rest.
 fn shorten(piece: Option<&mut Piece>) {
     if let Some(Piece::Run(run)) = piece {
         *run = run.shortest();
@@ -111,7 +111,7 @@ fn literal(piece: Option<&Piece>) -> &[u8] {
     }
 }
 
-/// What follows the pieces at the beginning of a text.
+/// The text after the pieces, which must match at its start.
 fn forward<'a>(pieces: &[Piece], text: &'a [u8]) -> Option<&'a [u8]> {
     pieces.iter().try_fold(text, |rest, piece| match piece {
         Piece::Literal(text) => rest.strip_prefix(&**text),
@@ -119,7 +119,7 @@ fn forward<'a>(pieces: &[Piece], text: &'a [u8]) -> Option<&'a [u8]> {
     })
 }
 
-/// What follows the first match of the pieces in a text.
+/// The text after the first match of the pieces.
 fn after<'a>(pieces: &[Piece], text: &'a [u8]) -> Option<&'a [u8]> {
     match pieces {
         [Piece::Literal(literal)] => text.get(find(text, literal)? + literal.len()..),
@@ -127,7 +127,7 @@ fn after<'a>(pieces: &[Piece], text: &'a [u8]) -> Option<&'a [u8]> {
     }
 }
 
-/// What precedes the pieces at the end of a text.
+/// The text before the pieces, which must match at its end.
 fn backward<'a>(pieces: &[Piece], text: &'a [u8]) -> Option<&'a [u8]> {
     pieces.iter().rev().try_fold(text, |rest, piece| match piece {
         Piece::Literal(text) => rest.strip_suffix(&**text),
@@ -206,7 +206,7 @@ mod tests {
             name in "[ab_12]{0,8}",
         ) {
             let text: String = parts.concat();
-            // Two runs of one class beside each other are read otherwise: the first takes all that it can.
+            // Two adjacent runs of one class are not comparable: the first one is greedy.
             prop_assume!(!text.contains("}{"));
             let Ok(pattern) = Pattern::new(&text) else { return Ok(()) };
             let Some(glob) = Glob::new(&pattern) else { return Ok(()) };

@@ -1,28 +1,28 @@
-//! Foreign hosts that pages load from: what each is, with everything below it.
+//! Rules for third-party hosts. A rule also applies to subdomains.
 
 use std::collections::HashMap;
 
 use super::rule::{Entry, Tier};
 
-/// A rule for a host and everything below it.
+/// A rule for a host and its subdomains.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostRule {
-    /// The host, lower-case.
+    /// The host, in lower case.
     pub host: String,
-    /// Where the rule comes from.
+    /// The origin of the rule.
     pub tier: Tier,
-    /// What it says.
+    /// Category and description.
     pub entry: Entry,
 }
 
-/// The rules by host.
+/// The host rules, by host.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Hosts {
     rules: HashMap<String, HostRule>,
 }
 
 impl Hosts {
-    /// Of two rules for a host the higher tier counts, then the later.
+    /// Compiles the rules. Of two rules for a host, the higher tier wins, then the later rule.
     pub(super) fn compile(rules: impl IntoIterator<Item = HostRule>) -> Self {
         let mut hosts = Self::default();
         for rule in rules {
@@ -34,8 +34,8 @@ impl Hosts {
         hosts
     }
 
-    /// The rule for a host, lower-case: its own, else that of the nearest one above it; for the same host that of the first
-    /// of these.
+    /// The rule for a host (lower case), or else for its nearest parent domain. For the same host,
+    /// the first of the two sets takes precedence.
     pub(super) fn find<'a>(of: [&'a Self; 2], host: &str) -> Option<&'a Entry> {
         let mut rest = host.strip_suffix('.').unwrap_or(host);
         loop {

@@ -1,17 +1,18 @@
-//! What a cookie's name can speak of.
+//! Kinds of cookies by name.
 
 use crate::consent::Category;
 
-/// What a name speaks of. Of several kinds of a sort, a name is of the one listed first.
+/// The kind of a cookie by its name. If a name matches several kinds of one group, the first one in
+/// this list wins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
-    /// A record of the visitor's choice about cookies or privacy.
+    /// A record of the visitor's cookie or privacy choice.
     ConsentRecord,
     /// Protection against cross-site request forgery.
     Csrf,
-    /// A login, or the way to one.
+    /// A login or a login flow.
     Login,
-    /// A shopping basket.
+    /// A shopping cart.
     Basket,
     /// A session.
     Session,
@@ -19,20 +20,20 @@ pub enum Kind {
     Affinity,
     /// Protection against bots and abuse.
     Protection,
-    /// A choice of the visitor, such as a language.
+    /// A preference of the visitor, such as a language.
     Preference,
     /// Advertising.
     Advertising,
     /// Social networks.
     Social,
-    /// Statistics and tests.
+    /// Statistics and A/B tests.
     Statistics,
-    /// Telling visitors apart.
+    /// Identifiers of visitors.
     Identifier,
 }
 
 impl Kind {
-    /// The category that a cookie of this kind most likely has.
+    /// The most likely category of a cookie of this kind.
     pub fn category(self) -> Category {
         match self {
             Self::ConsentRecord
@@ -49,7 +50,8 @@ impl Kind {
         }
     }
 
-    /// Whether a site needs such cookies to do what the visitor asks for: sessions, logins, baskets and their protection.
+    /// Whether a site needs such cookies for its functions: sessions, logins, carts and their
+    /// protection.
     pub fn is_needed(self) -> bool {
         self != Self::ConsentRecord && self.category() == Category::NECESSARY
     }

@@ -1,32 +1,33 @@
-//! The word list behind `names`, and how a name is cut into its words.
+//! Word list for `names`, and the segmentation of names into words.
 
 use std::sync::LazyLock;
 
 use super::kind::Kind;
 use super::tree::Tree;
 
-/// What a single word speaks of.
+/// The meaning of a single word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Word {
-    /// Of consent, by itself.
+    /// Indicates consent by itself.
     Consent,
-    /// Of cookies or privacy: of consent only together with a `Topic`.
+    /// Cookies or privacy. Indicates consent only together with a `Topic`.
     Cookie,
-    /// Of a notice or a choice: of consent only together with a `Cookie`.
+    /// A notice or a choice. Indicates consent only together with a `Cookie`.
     Topic,
-    /// Of a kind.
+    /// Indicates this kind.
     Of(Kind),
-    /// Of a kind, unless another word of the name speaks of something that a site needs.
+    /// Indicates this kind, unless another word of the name indicates a necessary cookie.
     Weakly(Kind),
-    /// Of what a consent is about: `analytics_consent` is a record, `analytics_session` is not a session.
+    /// The subject of a consent: `analytics_consent` is a consent record, but `analytics_session`
+    /// is not a session.
     Subject(Kind),
-    /// Of an identifier: a record of consent has none in its name.
+    /// An identifier. Names of consent records never contain one.
     Identifier,
-    /// Of nothing: known so that words without separators can be cut.
+    /// No meaning. Listed to split words without separators.
     Neutral,
 }
 
-/// The words by what they speak of. Plurals and forms count as words of their own.
+/// The words by meaning. Plurals and inflected forms are separate words.
 pub(super) const WORDS: [(Word, &str); 21] = [
     (
         Word::Consent,
@@ -104,11 +105,11 @@ pub(super) const WORDS: [(Word, &str); 21] = [
     ),
 ];
 
-/// Words shorter than this count only as a whole, or among these where words have no separators.
+/// Shorter words must be separate. Without separators, only those in `SHORT_WORDS` match.
 pub(super) const SHORT_BYTES: usize = 3;
 const SHORT_WORDS: [&str; 4] = ["eu", "id", "my", "ok"];
 
-/// Words that mean something only one after the other.
+/// Phrases of consecutive words with a meaning of their own.
 pub(super) const PHRASES: [(Word, &[&str]); 27] = [
     (Word::Consent, &["opt", "in"]),
     (Word::Consent, &["opt", "out"]),
@@ -139,16 +140,16 @@ pub(super) const PHRASES: [(Word, &[&str]); 27] = [
     (Word::Identifier, &["browser", "id"]),
 ];
 
-/// Names are read up to this length, in bytes.
+/// Maximum length of a name, in bytes. The rest is ignored.
 const MAX_NAME_BYTES: usize = 128;
-/// Longer runs of letters, in bytes, are not cut.
+/// Maximum length of a run of letters to split, in bytes.
 const MAX_RUN_BYTES: usize = 48;
-/// The most words of a name that count.
+/// Maximum number of words of a name.
 pub(super) const MAX_WORDS: usize = 32;
-/// The count of words where no words fit.
+/// Marks positions that no sequence of words reaches.
 const UNREACHED: usize = usize::MAX;
 
-/// The word list as a tree.
+/// The word list as a prefix tree.
 pub(super) struct Lexicon {
     tree: Tree,
     pub(super) words: Vec<(&'static str, Word)>,
@@ -178,8 +179,8 @@ pub(super) static LEXICON: LazyLock<Lexicon> = LazyLock::new(|| {
     lexicon
 });
 
-/// Calls `show` with each known word of a name, in order; an unknown word is the empty text, so that phrases do
-/// not reach across it.
+/// Calls `show` with each known word of a name, in order. An unknown word is an empty text, so that
+/// phrases do not extend across it.
 pub(super) fn words(name: &[u8], mut show: impl FnMut(&'static str, Word)) {
     let name = name.get(..MAX_NAME_BYTES).unwrap_or(name);
     let mut lower = [0_u8; MAX_NAME_BYTES];
@@ -208,7 +209,7 @@ pub(super) fn words(name: &[u8], mut show: impl FnMut(&'static str, Word)) {
     }
 }
 
-/// Cuts a run of letters into as few known words as make up all of it.
+/// Splits a run of letters into the smallest number of known words that cover it completely.
 fn cut(run: &[u8], show: &mut impl FnMut(&'static str, Word)) {
     if run.is_empty() {
         return;
@@ -216,7 +217,8 @@ fn cut(run: &[u8], show: &mut impl FnMut(&'static str, Word)) {
     if run.len() > MAX_RUN_BYTES {
         return show("", Word::Neutral);
     }
-    // By the length of a beginning: how few words make it up, and the last of them.
+    // For each prefix length: the smallest number of words that cover the prefix, and the last of
+    // them.
     let mut best = [(UNREACHED, ""); MAX_RUN_BYTES + 1];
     best[0] = (0, "");
     for at in 0..run.len() {

@@ -1,5 +1,6 @@
-//! Beacons known by filter lists in EasyList's syntax, such as EasyPrivacy: what a browser's blocker
-//! would not load, known by path and kind. Matched by Brave's `adblock`, and only where a list is given.
+//! Beacon detection with filter lists in EasyList's syntax, such as EasyPrivacy. Requests that a
+//! content blocker would block count as beacons, by path and resource type. Uses Brave's `adblock`,
+//! and only if a list is configured.
 
 use std::sync::Arc;
 
@@ -11,23 +12,23 @@ use super::pattern::Pattern;
 use super::rule::{Entry, Tier};
 use crate::consent::Category;
 
-/// Why a text is no filter list.
+/// Why a filter list is invalid.
 #[derive(Debug, Error, Clone, Copy, PartialEq, Eq)]
 pub enum ListError {
-    /// No line of it could be a rule for requests.
+    /// The text contains no network rule.
     #[error("has no rule for requests in EasyList's syntax")]
     NoRules,
-    /// Built without the feature `filter-lists`.
+    /// This build lacks the feature `filter-lists`.
     #[error("cannot be used: this build has no filter lists (cargo feature `filter-lists`)")]
     Unsupported,
 }
 
-/// Compiled filter lists. A clone shares what was compiled.
+/// Compiled filter lists. Clones share the compiled data.
 #[derive(Clone)]
 pub struct FilterLists {
     #[cfg(feature = "filter-lists")]
     engine: Arc<adblock::Engine>,
-    /// What a request is that the lists know.
+    /// The rule of every request that the lists match.
     rule: BeaconRule,
 }
 
@@ -38,10 +39,10 @@ impl std::fmt::Debug for FilterLists {
 }
 
 impl FilterLists {
-    /// Compiles the texts of lists. What they know is of one category.
+    /// Compiles filter lists. All matches have the same category.
     ///
     /// # Errors
-    /// When the build has no filter lists, or the lists have no name.
+    /// If the build has no filter lists, or if the rule name is invalid.
     #[cfg_attr(
         not(feature = "filter-lists"),
         expect(unused_variables, reason = "nothing is compiled")
@@ -77,10 +78,10 @@ impl FilterLists {
         Err(ListError::Unsupported)
     }
 
-    /// How many rules for requests a text has.
+    /// The number of network rules in a text.
     ///
     /// # Errors
-    /// When there is none, or the build has no filter lists.
+    /// If there are none, or if the build has no filter lists.
     #[cfg_attr(not(feature = "filter-lists"), expect(unused_variables, reason = "nothing is read"))]
     pub fn rules_in(text: &str) -> Result<usize, ListError> {
         #[cfg(feature = "filter-lists")]
@@ -89,7 +90,8 @@ impl FilterLists {
             let is_rule = |line: &&str| {
                 matches!(parse_filter(line, false, options()), Ok(ParsedLine::Network(_)))
             };
-            // The syntax takes nearly any line for a rule: a page that tells of an error is no list.
+            // Nearly any line is valid in this syntax, so an HTML error page would be accepted as a
+            // list.
             if text.trim_start().starts_with('<') {
                 return Err(ListError::NoRules);
             }
@@ -102,18 +104,18 @@ impl FilterLists {
         Err(ListError::Unsupported)
     }
 
-    /// Gives the rule its place among the catalogue's.
+    /// Sets the number of the rule in the catalogue.
     pub(super) fn number(&mut self, number: usize) {
         self.rule.number = number;
     }
 
-    /// The rule for all that the lists know.
+    /// The rule of every match.
     pub(super) fn rule(&self) -> &BeaconRule {
         &self.rule
     }
 
-    /// The rule, when the lists know the request as something that a page should not load. A page itself
-    /// is never looked up: it is what the visitor came for.
+    /// The rule, if the lists block the request. Pages are never looked up, because the visitor
+    /// requested them.
     pub(super) fn find(&self, probe: &BeaconProbe<'_>) -> Option<&BeaconRule> {
         let kind = match probe.fetch_dest {
             Some(b"document") => return None,
@@ -134,7 +136,7 @@ impl FilterLists {
         blocked.then_some(&self.rule)
     }
 
-    /// What the lists say of a URL of another host that a page loads.
+    /// The entry for a third-party URL, if the lists block it.
     pub(super) fn third_party(
         &self,
         host: &str,

@@ -1,10 +1,13 @@
-//! Exact names and wildcards, compiled so that a lookup does not depend on how many there are.
+//! Matcher for exact names and wildcard patterns. The cost of a lookup does not depend on the
+//! number of patterns.
 //!
-//! Exact names are in a hash table. A wildcard is filed under its literal beginning in a prefix tree, and
-//! there under its literal end in a second tree, read backwards. A lookup walks the name once along the first
-//! tree and, where a wildcard could begin, back from its end along the second: its cost is bounded by the
-//! lengths of name and patterns. Many wildcards that begin and end alike, as `*a*` and `*b*` do, are found by a literal
-//! that few of them have, with Aho and Corasick's automaton.
+//! Exact names are in a hash table. A wildcard pattern is stored under its literal prefix in a
+//! prefix tree, and there under its reversed literal suffix in a second tree. A lookup walks the
+//! name once along the first tree, and at each candidate backwards along the second. Its cost is
+//! bounded by the lengths of name and patterns.
+//!
+//! Many patterns with the same prefix and suffix, such as `*a*` and `*b*`, are found by their
+//! rarest literal, with an Aho-Corasick automaton.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -17,40 +20,40 @@ use super::pattern::{Part, Pattern};
 use super::rule::Tier;
 use super::tree::Tree;
 
-/// The precedence of a rule among those that match: the greatest wins, for cookies and beacons alike.
+/// The precedence of a matching rule: the greatest value wins, for cookies and beacons alike.
 ///
-/// The order of the fields is the order in which they are compared.
+/// The fields are compared in declaration order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Precedence {
-    /// Where the rule comes from.
+    /// The origin of the rule.
     tier: Tier,
-    /// It names one name, without wildcards.
+    /// An exact name, without wildcards.
     exact: bool,
-    /// It is no wildcard that counts only where no other one matches.
+    /// Not a wildcard pattern that yields to other matches.
     unconditional: bool,
-    /// The bytes of its pattern that no wildcard matches.
+    /// Number of literal bytes in the pattern.
     literal_bytes: usize,
-    /// How many placeholders its pattern has.
+    /// Number of placeholders in the pattern.
     placeholders: usize,
-    /// How many conditions it has besides the pattern.
+    /// Number of conditions besides the pattern.
     conditions: usize,
-    /// Its position: of two equal rules the later wins.
+    /// The index: of two equal rules, the later one wins.
     index: usize,
 }
 
-/// What a pattern is inserted with.
+/// Parameters of an inserted pattern.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Weight {
-    /// Where the rule comes from.
+    /// The origin of the rule.
     pub(crate) tier: Tier,
-    /// The rule counts only where no unconditional wildcard of its tier matches.
+    /// The rule matches only if no unconditional wildcard pattern of its tier matches.
     pub(crate) yields: bool,
-    /// How many conditions it has besides the pattern: more win over fewer.
+    /// Number of conditions besides the pattern. More conditions take precedence.
     pub(crate) conditions: usize,
 }
 
 impl Weight {
-    /// A rule that the pattern alone decides.
+    /// A rule without further conditions.
     pub(crate) fn of(tier: Tier) -> Self {
         Self { tier, yields: false, conditions: 0 }
     }
@@ -58,25 +61,25 @@ impl Weight {
 
 #[derive(Debug)]
 pub(crate) struct Matcher<T> {
-    /// The first item of each exact name, which leads to the others.
+    /// The first item of each exact name, which links to the others.
     exact: HashMap<Box<[u8]>, usize, RandomState>,
     prefixes: Tree,
-    /// The wildcards below a node of `prefixes`.
+    /// The wildcard patterns below a node of `prefixes`.
     suffixes: Vec<Tree>,
-    /// The other wildcards.
+    /// The other wildcard patterns.
     alike: Option<Alike>,
     items: Vec<Item<T>>,
     best_wildcard_tier: Option<Tier>,
 }
 
-/// More wildcards than these that begin and end alike are not filed by that.
+/// Maximum number of wildcard patterns with the same prefix and suffix in the trees.
 const MAX_ALIKE: usize = 16;
 
-/// Wildcards that begin and end like many others.
+/// Wildcard patterns with a common prefix and suffix.
 #[derive(Debug)]
 struct Alike {
     literals: AhoCorasick,
-    /// The wildcards by the number of their literal.
+    /// The patterns by the index of their literal.
     items: Vec<Vec<usize>>,
 }
 
@@ -85,7 +88,7 @@ struct Item<T> {
     precedence: Precedence,
     /// `None` for an exact name.
     glob: Option<Glob>,
-    /// The next item of the same exact name, of lower precedence.
+    /// The next item with the same exact name, of lower precedence.
     next: Option<usize>,
     value: T,
 }
@@ -114,7 +117,7 @@ impl<T> Matcher<T> {
         matcher
     }
 
-    /// Files wildcards that begin and end like many others by one of their literals.
+    /// Moves wildcard patterns with a common prefix and suffix into the automaton.
     fn take_out_alike(&mut self) {
         let Self { suffixes, items, .. } = self;
         let literals_of = |index: usize| {
@@ -138,7 +141,7 @@ impl<T> Matcher<T> {
             return;
         }
         let (literals, found): (Vec<&[u8]>, Vec<Vec<usize>>) = by_literal.into_iter().unzip();
-        // There are more literals than an automaton can number: the wildcards stay where they are.
+        // Too many literals for an automaton: the patterns stay in the trees.
         let Ok(literals) = AhoCorasick::new(literals) else { return };
         let has_literal = |index: &usize| literals_of(*index).next().is_some();
         let crowded = suffixes.iter_mut().flat_map(Tree::numbers_mut);
@@ -178,7 +181,7 @@ impl<T> Matcher<T> {
         self.items.push(Item { precedence, glob, next, value });
     }
 
-    /// Files an item under its exact name, in the order of precedence; returns the item that follows it.
+    /// Links an item under its exact name, by precedence. Returns the item that follows.
     fn link(&mut self, name: &[u8], index: usize, precedence: Precedence) -> Option<usize> {
         let Some(first) = self.exact.get_mut(name) else {
             self.exact.insert(name.into(), index);
@@ -200,25 +203,25 @@ impl<T> Matcher<T> {
         self.items.get_mut(before).and_then(|item| item.next.replace(index))
     }
 
-    /// The value that was inserted at this index, from 0.
+    /// The value at this insertion index, from 0.
     pub(super) fn get(&self, index: usize) -> Option<&T> {
         self.items.get(index).map(|item| &item.value)
     }
 
-    /// Every value, in the order inserted.
+    /// All values, in insertion order.
     pub(super) fn values(&self) -> impl Iterator<Item = &T> {
         self.items.iter().map(|item| &item.value)
     }
 
-    /// Every value, in the order of precedence, the first winner first.
+    /// All values, by descending precedence.
     pub(super) fn by_precedence(&self) -> impl Iterator<Item = &T> {
         let mut items: Vec<&Item<T>> = self.items.iter().collect();
         items.sort_by_key(|item| Reverse(item.precedence));
         items.into_iter().map(|item| &item.value)
     }
 
-    /// The match of the highest precedence that `wanted` accepts. It gets the value, and the part of the name that the
-    /// wildcards match.
+    /// The match of the highest precedence that `wanted` accepts. `wanted` receives the value and
+    /// the part of the name that the wildcards match.
     pub(crate) fn best(&self, name: &[u8], wanted: impl Fn(&T, &[u8]) -> bool) -> Option<&T> {
         let mut best = self.exact_items(name).find(|item| wanted(&item.value, &[]));
         if best.is_some_and(|item| Some(item.precedence.tier) >= self.best_wildcard_tier) {
@@ -235,7 +238,7 @@ impl<T> Matcher<T> {
         best.map(|item| &item.value)
     }
 
-    /// Calls `found` with every value whose pattern matches, in any order, once or several times.
+    /// Calls `found` with every value whose pattern matches, in any order, possibly repeatedly.
     pub(super) fn each<'a>(&'a self, name: &[u8], mut found: impl FnMut(&'a T, Precedence)) {
         self.exact_items(name).for_each(|item| found(&item.value, item.precedence));
         self.each_wildcard(name, |item| {
@@ -245,14 +248,15 @@ impl<T> Matcher<T> {
         });
     }
 
-    /// The items of an exact name, the winner first.
+    /// The items of an exact name, by descending precedence.
     fn exact_items(&self, name: &[u8]) -> impl Iterator<Item = &Item<T>> {
         let first = self.exact.get(name).and_then(|index| self.items.get(*index));
         std::iter::successors(first, |item| item.next.and_then(|next| self.items.get(next)))
     }
 
-    /// Calls `found` with every wildcard whose literal beginning and end fit, or which has a rare literal in common with the
-    /// name: with all that match, once or several times.
+    /// Calls `found` with candidate wildcard patterns: those with a matching literal prefix and
+    /// suffix, or with a rare literal that the name contains. Includes all matching patterns,
+    /// possibly repeatedly.
     fn each_wildcard<'a>(&'a self, name: &[u8], mut found: impl FnMut(&'a Item<T>)) {
         self.prefixes.walk(name.iter().copied(), |below| {
             let Some(tree) = self.suffixes.get(below) else { return };
@@ -397,7 +401,7 @@ mod tests {
         assert_eq!(without_others.map(String::as_str), Some("conditional"));
     }
 
-    /// The plain reading of a wildcard, to hold the trees against.
+    /// A naive wildcard matcher, to compare the trees with.
     fn plain_match(pattern: &[u8], name: &[u8]) -> bool {
         match (pattern.split_first(), name.split_first()) {
             (None, None) => true,

@@ -1,15 +1,17 @@
-//! What a cookie's name speaks of: one word list for suggestions, records of consent and rule conditions.
+//! Classification of cookie names. Suggestions, consent records and rule conditions share one word
+//! list.
 //!
-//! A name is cut into words at everything that is not a letter (`cart_id`, `cart-id`, `cart.7`) and at changes
-//! of case (`cartId`, `CSRFToken`). A word counts whole: `mystate` does not speak of "stat". Words without
-//! separators (`sessionid`, `EUCOOKIELAW`) are cut too, if known words make up all of it.
+//! A name is split into words at every non-letter (`cart_id`, `cart-id`, `cart.7`) and at changes
+//! of case (`cartId`, `CSRFToken`). Words match as a whole: `mystate` does not match "stat". Words
+//! without separators (`sessionid`, `EUCOOKIELAW`) are split too, if known words cover them
+//! completely.
 
 pub use super::kind::Kind;
 use super::lexicon::{MAX_WORDS, PHRASES, SHORT_BYTES, WORDS, Word, words};
 
-/// What a name speaks of; `None` if no word of it is known.
+/// The kind of a name. `None` if it has no known word.
 ///
-/// Tracking wins over what a site needs: `tracking_session` speaks of statistics.
+/// Tracking takes precedence over necessary kinds: `tracking_session` is statistics.
 pub fn speaks_of(name: &[u8]) -> Option<Kind> {
     let found = Found::of(name);
     if found.is_record() {
@@ -19,18 +21,19 @@ pub fn speaks_of(name: &[u8]) -> Option<Kind> {
     found.tracks().or_else(needed).or(found.identifier.then_some(Kind::Identifier))
 }
 
-/// Whether a name speaks of tracking, whatever else it speaks of.
+/// Whether a name indicates tracking, regardless of its other words.
 pub fn speaks_of_tracking(name: &[u8]) -> bool {
     Found::of(name).tracks().is_some()
 }
 
-/// Two regular expressions for scripts that know no word list: names that may speak of a record of consent, and
-/// those of them that name an identifier. To be applied without regard to case.
+/// Two case-insensitive regular expressions for scripts, which have no word list: names of possible
+/// consent records, and names that contain an identifier.
 ///
-/// Wider than [`speaks_of`]: what a script may store under such a name is still judged when it is sent.
+/// They match more names than [`speaks_of`]. Cookies that scripts write under such a name are still
+/// checked when they are sent.
 pub fn record_expressions() -> (String, String) {
     let words = |wanted: Word, keep: fn(&&str) -> bool| alternatives(|word| word == wanted, keep);
-    // Longer words count anywhere, but "optin" is the beginning of other words too.
+    // Longer words match anywhere. "optin" is excluded, because other words start with it.
     let long = words(Word::Consent, |word| word.len() > SHORT_BYTES && !word.starts_with("opt"));
     let short = words(Word::Consent, |word| word.len() <= SHORT_BYTES);
     let (cookie, topic) = (words(Word::Cookie, |_| true), words(Word::Topic, |_| true));
@@ -41,8 +44,9 @@ pub fn record_expressions() -> (String, String) {
     (records, format!("(^|[^a-z])({identifiers})([^a-z]|$)|uuid"))
 }
 
-/// Three regular expressions for scripts: names that may speak of protection against cross-site request forgery; of that, a
-/// session or a login; and of tracking. Wider than [`speaks_of`], as [`record_expressions`] are.
+/// Three regular expressions for scripts: names that may indicate CSRF protection; names of CSRF
+/// protection, sessions or logins; and names that indicate tracking. They match more names than
+/// [`speaks_of`], like [`record_expressions`].
 pub fn presumption_expressions() -> [String; 3] {
     let is_token = |word| word == Word::Of(Kind::Csrf);
     let tokens = alternatives(is_token, |_| true);
@@ -56,14 +60,14 @@ pub fn presumption_expressions() -> [String; 3] {
     [tokens, whole(&logins), format!("{long}|{}", whole(&short))]
 }
 
-/// The words of these sorts as alternatives of a regular expression.
+/// The words with these meanings, as regular expression alternatives.
 fn alternatives(wanted: impl Fn(Word) -> bool, keep: impl Fn(&&str) -> bool) -> String {
     let rows = WORDS.iter().filter(|(word, _)| wanted(*word));
     let words = rows.flat_map(|(_, texts)| texts.split_ascii_whitespace()).filter(keep);
     words.collect::<Vec<_>>().join("|")
 }
 
-/// What the words of a name speak of.
+/// The meanings found in a name.
 #[derive(Debug, Default)]
 struct Found {
     consent: bool,
@@ -71,7 +75,7 @@ struct Found {
     topic: bool,
     identifier: bool,
     tracking: Option<Kind>,
-    /// A word of tracking follows the last word of consent.
+    /// A tracking word follows the last consent word.
     tracking_last: bool,
     subject: Option<Kind>,
     weak: Option<Kind>,
@@ -120,15 +124,16 @@ impl Found {
         self.tracking.or(self.subject)
     }
 
-    /// Whether the name is that of a record of consent: `pixel_consent` is, `consent_pixel` is not, nor is a name
-    /// with an identifier. "Cookie notice" names no record beside a session or a login, which have cookies too.
+    /// Whether the name is that of a consent record. `pixel_consent` is, `consent_pixel` is not,
+    /// and neither are names with an identifier. A cookie notice word next to a session or login
+    /// word is no evidence, because those have cookies too.
     fn is_record(&self) -> bool {
         let speaks = self.consent || self.cookie && self.topic && self.needed.is_none();
         speaks && !self.tracking_last && !self.identifier
     }
 }
 
-/// Of two kinds of a sort, keeps the one that `Kind` lists first.
+/// Keeps the kind that comes first in the declaration of `Kind`.
 fn keep_first(known: &mut Option<Kind>, kind: Kind) {
     *known = Some(known.map_or(kind, |known| known.min(kind)));
 }
@@ -230,7 +235,7 @@ mod tests {
             |source: &str| regex_lite::Regex::new(&format!("(?i){source}")).expect("valid");
         let (records, identifiers) = (compile(&records), compile(&identifiers));
         let is_record = |name: &str| records.is_match(name) && !identifiers.is_match(name);
-        // These need the list of phrases.
+        // These names need the phrase list.
         let apart = ["EUCookie", "tracking-preferences", "do_not_sell", "privacyNoticeSeen"];
         for name in RECORDS.split_whitespace().filter(|name| !apart.contains(name)) {
             assert!(is_record(name), "{name}");
@@ -266,7 +271,7 @@ mod tests {
             needed in "session|csrf|token|cart|auth|sid", separator in "[-_.]",
         ) {
             let name = format!("{before}{separator}{tracking}{separator}{needed}");
-            // Records of consent may name what they are about.
+            // Consent records may contain the subject of the consent.
             prop_assume!(kind(&name) != Some(Kind::ConsentRecord));
             prop_assert!(kind(&name).is_some_and(Kind::tracks), "{name}");
         }

@@ -1,47 +1,47 @@
-//! Names with wildcards and placeholders, as rules write them.
+//! Name patterns with wildcards and placeholders.
 
 use std::borrow::Cow;
 use std::fmt::Write;
 
 use thiserror::Error;
 
-/// Longest pattern, in bytes.
+/// Maximum length of a pattern, in bytes.
 const MAX_PATTERN_BYTES: usize = 256;
-/// The largest count in a placeholder.
+/// Maximum count in a placeholder.
 const MAX_COUNT: usize = 256;
 
-/// A name, a name with `*` for any bytes (also none), or a name with placeholders such as `{hex:32}`.
+/// A name, a name with `*` for any number of bytes, or a name with placeholders such as `{hex:32}`.
 /// Case-sensitive.
 ///
-/// A placeholder matches a run of characters of one class: `{digits}`, `{hex}`, `{upper}`, `{alnum}` or
-/// `{word}` (letters, digits, `_` and `-`). `{hex:32}` is exactly 32 of them, `{hex:8-32}` from 8 to 32, and
-/// without a count it is one or more. A placeholder takes as many characters as it can.
+/// A placeholder matches a run of characters of one class: `{digits}`, `{hex}`, `{upper}`,
+/// `{alnum}` or `{word}` (letters, digits, `_` and `-`). `{hex:32}` matches exactly 32 characters,
+/// `{hex:8-32}` 8 to 32, and without a count one or more. Placeholders are greedy.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Pattern(String);
 
-/// Why a text is not a pattern.
+/// Why a pattern is invalid.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum PatternError {
-    /// Nothing there.
+    /// The text is empty.
     #[error("the pattern is empty")]
     Empty,
-    /// Longer than any sensible name.
+    /// The text exceeds the maximum length.
     #[error("the pattern is longer than {MAX_PATTERN_BYTES} bytes")]
     TooLong,
-    /// `*` alone would classify everything.
+    /// The pattern would match every name.
     #[error("the pattern has nothing but `*`: it would match every name")]
     OnlyWildcards,
-    /// Braces around something unknown.
+    /// The placeholder is unknown.
     #[error(
         "`{{{0}}}` is not a placeholder: known are {{digits}}, {{hex}}, {{upper}}, {{alnum}} and {{word}}, with a count such as {{hex:32}} or {{hex:8-32}}"
     )]
     UnknownPlaceholder(String),
-    /// A brace without its other half.
+    /// A brace has no counterpart.
     #[error("`{{` without `}}`, or `}}` without `{{`: write `*` for a brace in a name")]
     UnpairedBrace,
 }
 
-/// A class of characters that a placeholder matches.
+/// The character class of a placeholder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Class {
     Digits,
@@ -90,7 +90,8 @@ pub(super) struct Run {
 }
 
 impl Run {
-    /// The length of the run at the beginning (or, `from_end`, at the end) of a text; `None` if it is too short.
+    /// The length of the run at the start of a text, or at its end with `from_end`. `None` if it is
+    /// too short.
     pub(super) fn length(self, text: &[u8], from_end: bool) -> Option<usize> {
         let has = |byte: &&u8| self.class.has(**byte);
         let length = match from_end {
@@ -100,12 +101,12 @@ impl Run {
         (length >= self.least).then_some(length)
     }
 
-    /// The run beside a `*`, which matches what the run leaves.
+    /// The run next to a `*`, which matches the remaining characters.
     pub(super) fn shortest(self) -> Self {
         Self { most: self.least, ..self }
     }
 
-    /// Reads what is between the braces of a placeholder.
+    /// Parses the text between the braces of a placeholder.
     fn parse(text: &str) -> Option<Self> {
         let (name, count) = match text.split_once(':') {
             Some((name, count)) => (name, Some(count)),
@@ -132,10 +133,11 @@ pub(super) enum Part<'a> {
 }
 
 impl Pattern {
-    /// Checks a text and makes a pattern of it.
+    /// Parses a pattern.
     ///
     /// # Errors
-    /// When it is empty, longer than 256 bytes, has nothing but `*`, or has braces that are no placeholder.
+    /// If the text is empty, longer than 256 bytes, contains only `*`, or has braces that do not
+    /// form a placeholder.
     pub fn new(text: &str) -> Result<Self, PatternError> {
         if text.is_empty() {
             Err(PatternError::Empty)
@@ -154,7 +156,7 @@ impl Pattern {
         &self.0
     }
 
-    /// The pattern for people to read, with `*` for each placeholder.
+    /// The pattern for display, with `*` for each placeholder.
     pub fn shown(&self) -> Cow<'_, str> {
         if !self.0.contains('{') {
             return Cow::Borrowed(&self.0);
@@ -166,7 +168,7 @@ impl Pattern {
         Cow::Owned(shown.collect())
     }
 
-    /// The pattern as a regular expression that JavaScript understands, without anchors.
+    /// The pattern as a JavaScript regular expression, without anchors.
     pub fn regex(&self) -> String {
         let mut regex = String::new();
         for part in self.parts() {
@@ -188,12 +190,12 @@ impl Pattern {
         regex
     }
 
-    /// Whether it names exactly one name.
+    /// Whether the pattern matches exactly one name.
     pub fn is_exact(&self) -> bool {
         !self.0.contains(['*', '{'])
     }
 
-    /// Whether it has a placeholder for capital letters.
+    /// Whether the pattern has a placeholder for upper-case letters.
     pub(super) fn has_upper(&self) -> bool {
         let upper = |part: &Part<'_>| matches!(part, Part::Run(run) if run.class == Class::Upper);
         self.parts().iter().any(upper)

@@ -1,12 +1,14 @@
-//! The list of presumed cookies: a cookie of ours that names the cookies without a rule that a site let through for
-//! one visitor.
+//! The list of presumed cookies: a consentry cookie with the names of unclassified cookies that
+//! passed for this visitor.
 //!
-//! A request shows no attributes, so the list is how every replica knows what the origin has set, with no state of its
-//! own. It has names only, no values. Each presumed cookie is listed in a list with its own `Domain` and
-//! `Partitioned`, so that the browser sends the list wherever it sends the cookie.
+//! Requests contain no cookie attributes. With the list, every replica knows which cookies the
+//! origin has set, without local state. The list contains names only, no values. A presumed cookie
+//! is recorded in a list with the same `Domain` and `Partitioned`, so that the browser sends both
+//! to the same places.
 //!
-//! The value is `1~DOMAIN~FLAGS~DAY~NAME~NAME…`: the version, the list's `Domain` (empty for a host-only list), its
-//! attributes as letters, the day on which it was written (days since 1970), and percent-encoded names, the newest last.
+//! The value is `1~DOMAIN~FLAGS~DAY~NAME~NAME…`: the version, the list's `Domain` (empty for a
+//! host-only list), its attributes as letters, the day of writing (days since 1970), and
+//! percent-encoded names, newest last.
 
 use std::collections::HashSet;
 
@@ -14,44 +16,45 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_e
 
 use crate::cookie::{Cookies, SetCookie};
 
-/// The name of the list.
+/// The name of the list cookie.
 pub const LIST_COOKIE: &str = "consentry_presumed";
 
 const VERSION: &str = "1";
-/// The most names of a list.
+/// Maximum number of names per list.
 const MAX_NAMES: usize = 48;
-/// The most bytes of a list's names, encoded.
+/// Maximum length of the encoded names of a list, in bytes.
 const MAX_BYTES: usize = 2048;
-/// Names longer than this, in bytes, are not listed.
+/// Maximum length of a listed name, in bytes.
 const MAX_NAME_BYTES: usize = 128;
-/// The most lists of a request that are read: one for the host and for each parent domain, with and without `Partitioned`.
+/// Maximum number of lists to read per request: for the host and each parent domain, with and
+/// without `Partitioned`.
 const MAX_LISTS: usize = 8;
-/// The longest that browsers keep a cookie, in days (RFC 6265bis section 5.5).
+/// Maximum lifetime of cookies in browsers, in days (RFC 6265bis section 5.5).
 const MAX_DAYS: i64 = 400;
-/// After this many days a list that outlives the session is written again.
+/// Age in days from which a persistent list is renewed.
 const RENEWED_AFTER_DAYS: i64 = 100;
 const DAY: i64 = 24 * 60 * 60;
 
-/// Everything in a name but what a cookie value has in any browser and no separator of ours.
+/// Encodes all characters that are unsafe in cookie values or used as separators.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
 
-/// One list, as a browser keeps it.
+/// A list as stored by a browser.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct NameList {
     domain: Option<String>,
-    /// Sent in requests from other sites too: `SameSite=None`.
+    /// Sent in cross-site requests too: `SameSite=None`.
     cross_site: bool,
     partitioned: bool,
-    /// Sent by https only.
+    /// Sent over HTTPS only.
     secure: bool,
-    /// Outlives the session.
+    /// Not limited to the session.
     persistent: bool,
     day: i64,
     names: Vec<Vec<u8>>,
 }
 
 impl NameList {
-    /// Reads a list's value; `None` for any other value.
+    /// Parses a list. `None` if the value is not a list.
     fn parse(value: &[u8]) -> Option<Self> {
         let mut parts = std::str::from_utf8(value).ok()?.split('~');
         if parts.next()? != VERSION {
@@ -70,18 +73,18 @@ impl NameList {
         })
     }
 
-    /// The lists that a request brings.
+    /// The lists in a request.
     fn all_of(cookies: &Cookies<'_>) -> Vec<Self> {
         let values = cookies.values(LIST_COOKIE.as_bytes());
         values.take(MAX_LISTS).filter_map(Self::parse).collect()
     }
 
-    /// The listed names, the newest last.
+    /// The listed names, newest last.
     fn names(&self) -> impl Iterator<Item = &[u8]> {
         self.names.iter().map(Vec::as_slice)
     }
 
-    /// A list without names for cookies that are set like this one.
+    /// An empty list with the scope of this cookie.
     fn like(cookie: &SetCookie<'_>) -> Self {
         let scope = cookie.scope();
         Self {
@@ -92,7 +95,8 @@ impl NameList {
         }
     }
 
-    /// Adds a cookie that was set at `now` (Unix seconds). Returns whether the list has to be sent again.
+    /// Adds a cookie that was set at `now` (Unix seconds). Returns whether the list must be sent
+    /// again.
     fn add(&mut self, cookie: &SetCookie<'_>, now: i64) -> bool {
         let before = self.clone();
         let scope = cookie.scope();
@@ -111,12 +115,12 @@ impl NameList {
         true
     }
 
-    /// Makes room: names that the request did not bring go first, then the oldest.
+    /// Evicts names that are not in the request, then the oldest names, until the limits are met.
     fn shorten(&mut self, sent: impl Fn(&[u8]) -> bool) {
         let size = |name: &Vec<u8>| percent_encode(name, ENCODED).map(str::len).sum::<usize>() + 1;
         let mut bytes: usize = self.names.iter().map(size).sum();
         while self.names.len() > MAX_NAMES || bytes > MAX_BYTES {
-            // The newest name is the one that is being added.
+            // The last name is the one being added.
             let older = self.names.len().saturating_sub(1);
             let unsent = self.names.iter().take(older).position(|name| !sent(name));
             bytes -= size(&self.names.remove(unsent.unwrap_or_default()));
@@ -159,18 +163,18 @@ impl NameList {
     }
 }
 
-/// The names in the lists that a request brings.
+/// The names in the lists of a request.
 pub(super) fn listed_names(cookies: &Cookies<'_>) -> HashSet<Vec<u8>> {
     NameList::all_of(cookies).into_iter().flat_map(|list| list.names).collect()
 }
 
-/// Whether a list has room for a name.
+/// Whether a name can be listed.
 pub(super) fn can_be_listed(name: &[u8]) -> bool {
     !name.is_empty() && name.len() <= MAX_NAME_BYTES
 }
 
-/// The `Set-Cookie` lines of the lists that change when a response to a request with these cookies sets `set`, at `now`
-/// (Unix seconds).
+/// The `Set-Cookie` lines of changed lists, for a response that sets `set` at `now` (Unix seconds)
+/// to a request with these cookies.
 pub fn list_lines(cookies: &Cookies<'_>, set: &[SetCookie<'_>], now: i64) -> Vec<String> {
     let mut lists: Vec<(NameList, bool)> =
         NameList::all_of(cookies).into_iter().map(|list| (list, false)).collect();
@@ -194,7 +198,7 @@ pub fn list_lines(cookies: &Cookies<'_>, set: &[SetCookie<'_>], now: i64) -> Vec
     changed.map(line).collect()
 }
 
-/// A `Domain` in lower case, if it can be one of a host.
+/// A `Domain` in lower case, if it is a valid host name.
 fn host_text(domain: &[u8]) -> Option<String> {
     let valid = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
     (domain.len() <= 253 && domain.iter().all(valid))

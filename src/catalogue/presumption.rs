@@ -1,28 +1,29 @@
-//! Presumption of necessity: cookies without a rule that are strictly necessary by what the origin shows of them.
+//! Presumption of necessity: classifies unclassified cookies as strictly necessary by their
+//! attributes and names.
 //!
-//! docs/presumption.md has the criteria with their reasons. Known trackers have rules, and rules win: nothing here is
-//! asked about a cookie that a rule knows.
+//! docs/presumption.md lists the criteria with their reasons. Known trackers have rules, and rules
+//! take precedence: the presumption only applies to cookies without a rule.
 
 use super::names::{Kind, speaks_of};
 use super::presumed_list::can_be_listed;
 use super::requires::Sight;
 use crate::cookie::{ResponseTime, SetCookie};
 
-/// The longest lifetime, in seconds, of a cookie that is presumed necessary by its attributes alone.
+/// Maximum lifetime, in seconds, of a cookie that is presumed necessary by its attributes alone.
 const MAX_LIFETIME_SECONDS: i64 = 24 * 60 * 60;
 
-/// Why a cookie without a rule is presumed strictly necessary.
+/// Why an unclassified cookie is presumed strictly necessary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Grounds {
-    /// The origin sets it `HttpOnly`, until the browser is closed.
+    /// The origin sets a session cookie with `HttpOnly`.
     HttpOnlySession,
-    /// The origin sets it `HttpOnly`, for at most 24 hours.
+    /// The origin sets the cookie with `HttpOnly` for at most 24 hours.
     HttpOnlyDay,
-    /// Its name speaks of a session, a login or the like, and it is set as these are.
+    /// The name indicates a session, a login or a similar function, and the attributes fit.
     Name,
-    /// The site's list of presumed cookies for this visitor has its name.
+    /// The visitor's list of presumed cookies contains the name.
     Listed,
-    /// Its name speaks of protection against cross-site request forgery.
+    /// The name indicates CSRF protection.
     CsrfName,
 }
 
@@ -47,7 +48,7 @@ impl Grounds {
         }
     }
 
-    /// The reason, for people.
+    /// A human-readable reason.
     pub fn reason(self) -> &'static str {
         match self {
             Self::HttpOnlySession => {
@@ -65,7 +66,7 @@ impl Grounds {
     }
 }
 
-/// The grounds on which a `Set-Cookie` line without a rule sets a strictly necessary cookie; `None` without any.
+/// Why the cookie of an unclassified `Set-Cookie` line is strictly necessary. `None` if it is not.
 pub(crate) fn presumed_set(cookie: &SetCookie<'_>, time: ResponseTime) -> Option<Grounds> {
     let kind = speaks_of(cookie.name);
     if !can_be_listed(cookie.name) || kind.is_some_and(Kind::tracks) {
@@ -89,10 +90,10 @@ pub(crate) fn presumed_set(cookie: &SetCookie<'_>, time: ResponseTime) -> Option
     }
 }
 
-/// The grounds on which a cookie without a rule that a request brings is strictly necessary; `None` without any.
+/// Why an unclassified cookie of a request is strictly necessary. `None` if it is not.
 ///
-/// A request shows no attributes. What the origin has set is on the list; scripts write nothing but CSRF tokens that a
-/// site needs.
+/// Requests contain no cookie attributes. Cookies set by the origin are in the list; of
+/// script-written cookies, a site needs only CSRF tokens.
 pub(crate) fn presumed_sent(name: &[u8], sight: &Sight<'_>) -> Option<Grounds> {
     if sight.lists(name) {
         return Some(Grounds::Listed);
@@ -175,7 +176,7 @@ mod tests {
 
     #[test]
     fn a_lifetime_is_the_longest_that_a_browser_can_read() {
-        // By the origin's clock it lives for two years, though by ours it ends within the day.
+        // Two years by the origin's clock, but less than a day by this one.
         let line = b"blob=1; HttpOnly; Expires=Tue, 24 Nov 2026 22:00:00 GMT";
         let time = ResponseTime::new(NOW);
         assert_eq!(presumed_set(&SetCookie::parse(line), time), Some(Grounds::HttpOnlyDay));

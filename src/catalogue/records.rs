@@ -1,26 +1,28 @@
-//! Records of consent that no rule knows: necessary, or the visitor is asked again on each page.
+//! Detection of unclassified consent records. Consent records are necessary: without them, visitors
+//! would be asked again on each page.
 //!
-//! The name has to speak of consent (see `names`), and the value must not be a mere identifier: a tracker could
-//! name itself `cookie_notice`, but a record says what was chosen. Names and values are in requests and in
-//! responses, so every replica decides alike.
+//! The name must indicate consent (see `names`), and the value must not be a plain identifier. A
+//! tracker could use the name `cookie_notice`, but a consent record contains a choice. Requests and
+//! responses both contain name and value, so every replica reaches the same decision.
 
 use super::fold::is_uuid;
 use super::names::{Kind, speaks_of};
 
-/// The shortest run of letters and digits that counts as an identifier, in bytes.
+/// Length of an alphanumeric identifier, in bytes.
 const TOKEN_BYTES: std::ops::RangeInclusive<usize> = 20..=42;
-/// The same for hexadecimal digits, and for digits alone: a time in microseconds has 16.
+/// Minimum length of a hexadecimal identifier, and maximum number of digits of a time: microseconds
+/// have 16.
 const HEX_BYTES: usize = 16;
 const MAX_TIME_DIGITS: usize = 16;
 
-/// Whether a cookie that no rule knows is a record of consent, by its name and, where it is known, its value.
+/// Whether an unclassified cookie is a consent record, by its name and, if known, its value.
 pub fn is_consent_record(name: &[u8], value: Option<&[u8]>) -> bool {
     speaks_of(name) == Some(Kind::ConsentRecord) && !value.is_some_and(is_identifier)
 }
 
-/// Whether a value is one identifier and nothing else: a UUID, a hash, a random token, two long numbers.
+/// Whether a value is a single identifier: a UUID, a hash, a random token, or two long numbers.
 ///
-/// TC strings (IAB Europe) are longer than such tokens, words and lists have few digits.
+/// TC strings (IAB Europe) are longer than such tokens. Words and lists contain few digits.
 fn is_identifier(value: &[u8]) -> bool {
     let value =
         value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value);
@@ -39,7 +41,7 @@ fn is_identifier(value: &[u8]) -> bool {
     std::str::from_utf8(value).is_ok_and(|text| is_uuid(text) || is_number_pair(text))
 }
 
-/// A number and a time, as `GA1.1.1234567890.1700000000` ends.
+/// A number and a time, as at the end of `GA1.1.1234567890.1700000000`.
 fn is_number_pair(text: &str) -> bool {
     let mut parts = text.rsplit('.');
     let mut long = || {

@@ -1,10 +1,10 @@
 //! Conditions of a cookie rule besides the name.
 //!
-//! Frameworks name cookies after the application (`_shop_session`), so their patterns fit other cookies too. A
-//! rule with such a pattern requires the attributes that the software sets. Attributes are visible in a
-//! `Set-Cookie` only. In a request the rule counts by name, with two limits that every replica can check
-//! without state: the part that its wildcards match must not speak of tracking, and the cookies that the software sets
-//! together must be sent together.
+//! Frameworks name cookies after the application (`_shop_session`), so their patterns match other
+//! cookies too. A rule with such a pattern requires the attributes that the framework sets. Only
+//! `Set-Cookie` lines contain attributes. In a request the rule matches by name, with two
+//! restrictions that every replica can check without state: the part matched by wildcards must not
+//! indicate tracking, and cookies that the framework sets together must be sent together.
 
 use std::cell::{Cell, OnceCell};
 use std::collections::HashSet;
@@ -15,26 +15,28 @@ use super::presumed_list::listed_names;
 use crate::cookie::{Cookies, SetCookie};
 use crate::http::Fields;
 
-/// The most searches for companions in one message: each reads all cookies of the message.
+/// Maximum number of companion searches per message, each of which reads all cookies of the
+/// message.
 const MAX_SEARCHES: u32 = 32;
 const DAY: i64 = 24 * 60 * 60;
 
 /// Conditions of a cookie rule besides the name.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Requires {
-    /// The `Set-Cookie` has `HttpOnly`.
+    /// The `Set-Cookie` must have `HttpOnly`.
     pub http_only: bool,
-    /// The `Set-Cookie` gives a lifetime of at most this many days, or none: the cookie ends with the session.
+    /// Maximum lifetime in days. Session cookies always match.
     pub max_days: Option<u32>,
-    /// One of these cookies is in the same message; empty for no such condition.
+    /// One of these cookies must be in the same message. Empty: no condition.
     pub with: Vec<Companion>,
 }
 
-/// The name of a cookie that comes with another; its `*` matches the same text as in the rule's pattern.
+/// A cookie name that must accompany another one. Its `*` matches the same text as in the rule's
+/// pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Companion {
     before: Box<str>,
-    /// What follows the `*`; `None` for an exact name.
+    /// The text after the `*`. `None` for an exact name.
     after: Option<Box<str>>,
 }
 
@@ -48,7 +50,7 @@ impl serde::Serialize for Companion {
 }
 
 impl Companion {
-    /// Reads a name with at most one `*`; `None` for any other.
+    /// Parses a name with at most one `*`. `None` otherwise.
     pub fn new(text: &str) -> Option<Self> {
         let (before, after) = match text.split_once('*') {
             Some((before, after)) => (before, Some(after)),
@@ -67,19 +69,19 @@ impl Companion {
     }
 }
 
-/// What a message shows of a cookie besides its name.
+/// The context of a cookie: the message that contains it.
 #[derive(Debug)]
 pub struct Sight<'a> {
     source: Source<'a>,
     searches: Cell<u32>,
-    /// The cookies that came with the message's request.
+    /// The cookies of the request.
     sent: Option<&'a Cookies<'a>>,
     listed: OnceCell<HashSet<Vec<u8>>>,
 }
 
 /// The `Set-Cookie` lines of a response.
 pub trait SetCookieLines: fmt::Debug {
-    /// Whether any line is such a one.
+    /// Whether the predicate holds for any line.
     fn any(&self, is: &dyn Fn(&[u8]) -> bool) -> bool;
 }
 
@@ -114,7 +116,8 @@ impl<'a> Sight<'a> {
         Self::new(Source::Name)
     }
 
-    /// A cookie that these may hold or not, with every condition taken to hold: for what must not be deleted by mistake.
+    /// A cookie that the browser may store, in addition to those it sent. All conditions count as
+    /// met, so that no cookie is deleted by mistake.
     pub fn benefit_of_doubt(cookies: &'a Cookies<'a>) -> Self {
         Self { sent: Some(cookies), ..Self::new(Source::Benefit) }
     }
@@ -129,12 +132,12 @@ impl<'a> Sight<'a> {
         Self { sent: Some(cookies), ..Self::new(Source::Request(cookies)) }
     }
 
-    /// The `Set-Cookie` lines among the headers (or trailers) of a response, at `now` (Unix seconds).
+    /// The `Set-Cookie` lines in the headers or trailers of a response, at `now` (Unix seconds).
     pub fn response(lines: &'a dyn SetCookieLines, now: i64) -> Self {
         Self::new(Source::Response(lines, now))
     }
 
-    /// Whether a list of presumed cookies in the request has this name.
+    /// Whether a list of presumed cookies in the request contains this name.
     pub(super) fn lists(&self, name: &[u8]) -> bool {
         let Some(cookies) = self.sent else { return false };
         self.listed.get_or_init(|| listed_names(cookies)).contains(name)
@@ -159,8 +162,8 @@ impl<'a> Sight<'a> {
 }
 
 impl Requires {
-    /// Whether the conditions hold. `wild` is the part of the name that the wildcards match; `set` is the
-    /// `Set-Cookie` line where the cookie is being set.
+    /// Whether the conditions are met. `wild` is the part of the name matched by wildcards. `set`
+    /// is the `Set-Cookie` line, if the cookie is being set.
     pub(super) fn hold(&self, wild: &[u8], set: Option<&SetCookie<'_>>, sight: &Sight<'_>) -> bool {
         if names::speaks_of_tracking(wild) {
             return false;

@@ -1,4 +1,4 @@
-//! What a rule is made of.
+//! Cookie rules and their parts.
 
 use std::sync::Arc;
 
@@ -6,57 +6,57 @@ use super::pattern::Pattern;
 use super::requires::Requires;
 use crate::consent::Category;
 
-/// Where a rule comes from; a later tier wins over an earlier one, whatever the pattern.
+/// The origin of a rule. Later tiers take precedence over earlier ones, regardless of the pattern.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Tier {
-    /// A catalogue file: the built-in ones first, then the files of `catalogue`, in their order.
+    /// A catalogue file: first the built-in ones, then the files in `catalogue`, in order.
     Catalogue(u16),
-    /// A `[[cookie]]` or `[[beacon]]` of the config.
+    /// A `[[cookie]]` or `[[beacon]]` in the config.
     Config,
-    /// A `[[site.cookie]]` or `[[site.beacon]]` of the config.
+    /// A `[[site.cookie]]` or `[[site.beacon]]` in the config.
     Site,
-    /// The consent cookies themselves: without them the visitor would be asked for ever.
+    /// The consent cookies. Without them, visitors would be asked again forever.
     Consent,
 }
 
-/// What a rule says of a cookie or a beacon.
+/// The description of a cookie or beacon.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// The category.
     pub category: Category,
-    /// Who uses it.
+    /// The vendor.
     pub vendor: Option<Arc<str>>,
-    /// The vendor's id on the IAB's Global Vendor List: where a TC string decides, the vendor needs
-    /// consent as well as the category.
+    /// The vendor's id on the IAB's Global Vendor List. If a TC string decides, the vendor needs
+    /// consent in addition to the category.
     pub tcf_vendor: Option<u16>,
-    /// What it is for, in a sentence.
+    /// The purpose, in a sentence.
     pub purpose: Option<Arc<str>>,
-    /// How long it lives, in words.
+    /// The lifetime, in words.
     pub lifetime: Option<Arc<str>>,
 }
 
-/// Where a rule says that its cookies live: what a deletion needs besides the name.
+/// The scope of a rule's cookies, which deletions need in addition to the name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RulePlace {
-    /// `Domain`; `None` for host-only cookies.
+    /// `Domain`. `None` for host-only cookies.
     pub domain: Option<Arc<str>>,
     /// `Path`.
     pub path: Arc<str>,
 }
 
-/// A rule for cookies.
+/// A cookie rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CookieRule {
-    /// Which names it is for.
+    /// The names that the rule matches.
     pub pattern: Pattern,
-    /// Where it comes from.
+    /// The origin of the rule.
     pub tier: Tier,
-    /// Its place among the rules of its catalogue, which gives it.
+    /// The number among the rules of its catalogue, assigned by the catalogue.
     pub number: usize,
-    /// What it says.
+    /// Category and description.
     pub entry: Entry,
-    /// Where its cookies live, if it says so.
+    /// The scope of its cookies, if specified.
     pub place: Option<RulePlace>,
-    /// Conditions besides the name; `None` where the name decides.
+    /// Conditions besides the name. `None` if only the name matters.
     pub requires: Option<Box<Requires>>,
 }

@@ -1,51 +1,53 @@
-//! Proposals for cookies without a rule: by name, by attributes and by what was set together.
+//! Suggested categories for unclassified cookies, by name, attributes, and the cookies set
+//! together.
 //!
-//! A proposal has a reason and decides nothing. A site that follows every proposal must not break a login, so what
-//! an application sets while it logs somebody in is proposed as necessary.
+//! A suggestion has a reason and no effect by itself. Following all suggestions must not break a
+//! login, so cookies that an application sets during a login are suggested as necessary.
 
 use super::names::{Kind, speaks_of};
 use super::presumption::Grounds;
 use crate::consent::Category;
 
-/// What was seen of a cookie. Never its value.
+/// Observations of a cookie, without its value.
 #[derive(Debug, Clone, Copy)]
 pub struct Evidence<'a> {
-    /// The name, or the pattern that many share.
+    /// The name, or the pattern shared by several names.
     pub name: &'a str,
-    /// The origin sets it, by `Set-Cookie`.
+    /// The origin sets it with `Set-Cookie`.
     pub set_by_origin: bool,
-    /// No script can read it.
+    /// Scripts cannot read it.
     pub http_only: bool,
-    /// How long it lives, in seconds; `None` until the browser is closed.
+    /// Lifetime in seconds. `None` for a session cookie.
     pub lifetime: Option<i64>,
     /// How the origin sets it together with a session.
     pub together: Option<Together>,
-    /// Why it is presumed strictly necessary now, if it is.
+    /// Why it is currently presumed strictly necessary, if it is.
     pub presumed: Option<Grounds>,
 }
 
-/// How a cookie is set together with another one that looks like a session. Later ones are stronger evidence.
+/// How a cookie is set together with another cookie that looks like a session. Later values are
+/// stronger evidence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Together {
-    /// In one response.
+    /// In the same response.
     Session,
-    /// In the response to one `POST`, as logins are.
+    /// In the response to a `POST`, like logins.
     Login,
 }
 
 impl Together {
-    /// Every value, the weakest evidence first.
+    /// All values, the weakest evidence first.
     pub const ALL: [Self; 2] = [Self::Session, Self::Login];
 }
 
-/// The category that is proposed, and why.
+/// The suggested category and the reason.
 pub type Suggestion = (Category, &'static str);
 
 const DAY: i64 = 24 * 60 * 60;
 const MONTH: i64 = 31 * DAY;
 
-/// Proposes a category.
+/// Suggests a category.
 pub fn suggest(evidence: &Evidence<'_>) -> Suggestion {
     if let Some(grounds) = evidence.presumed {
         return (Category::NECESSARY, grounds.reason());
@@ -57,14 +59,15 @@ pub fn suggest(evidence: &Evidence<'_>) -> Suggestion {
         Some(Kind::ConsentRecord) => {
             return (Category::NECESSARY, "its name speaks of the visitor's choice about cookies");
         }
-        // A tracker may call itself a session; a session that lives for months is hidden from scripts.
+        // A tracker may be named like a session, but sessions that last for months are hidden from
+        // scripts.
         Some(kind) if kind.category() == Category::NECESSARY && lives_long && readable => {
             return (
                 Category::ANALYTICS,
                 "its name speaks of a session, but it lives for months and scripts can read it",
             );
         }
-        // Scripts read CSRF tokens and write baskets; they cannot write what a server set as HttpOnly.
+        // Scripts read CSRF tokens and write carts, but cannot write HttpOnly cookies.
         Some(Kind::Session | Kind::Affinity | Kind::Protection) if !evidence.set_by_origin => {
             return (
                 Category::FUNCTIONAL,
@@ -98,7 +101,7 @@ pub fn suggest(evidence: &Evidence<'_>) -> Suggestion {
     }
 }
 
-/// Why a cookie belongs to a login that was seen; `None` if it does not.
+/// Why a cookie belongs to an observed login. `None` if it does not.
 fn set_with_a_login(evidence: &Evidence<'_>, kind: Option<Kind>) -> Option<&'static str> {
     let hidden = evidence.http_only;
     let short = evidence.lifetime.is_none_or(|seconds| seconds <= MONTH);
@@ -196,7 +199,8 @@ mod tests {
             (Category::NECESSARY, "shown", false, None, login),
             (Category::NECESSARY, "pma_lang", true, Some(30 * DAY), login),
             (Category::NECESSARY, "blob", true, Some(30 * DAY), session),
-            // What is set with a login for tracking, for comfort or for months is not part of it.
+            // Cookies set with a login for tracking, convenience or months are not part of the
+            // login.
             (Category::ANALYTICS, "visitor_stats", true, None, login),
             (Category::TARGETING, "campaign", false, Some(DAY), login),
             (Category::FUNCTIONAL, "theme", false, None, login),

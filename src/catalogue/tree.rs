@@ -1,6 +1,6 @@
-//! A prefix tree over bytes: the lookup behind wildcard patterns and the word list.
+//! Prefix tree over bytes, used for wildcard patterns and the word list.
 
-/// A prefix tree whose nodes carry numbers.
+/// A prefix tree with numbers at its nodes.
 #[derive(Debug)]
 pub(super) struct Tree {
     nodes: Vec<Node>,
@@ -8,7 +8,7 @@ pub(super) struct Tree {
 
 #[derive(Debug, Default)]
 struct Node {
-    /// The next nodes by byte, sorted.
+    /// The child nodes by byte, sorted.
     next: Vec<(u8, u32)>,
     items: Vec<usize>,
 }
@@ -48,7 +48,8 @@ impl Tree {
         self.nodes.iter_mut().map(|node| &mut node.items)
     }
 
-    /// Follows the bytes as far as the tree goes and calls `show` with each number on the way.
+    /// Walks along the bytes as far as the tree reaches, and calls `show` with each number on the
+    /// path.
     pub(super) fn walk(&self, path: impl Iterator<Item = u8>, mut show: impl FnMut(usize)) {
         let mut node = self.nodes.first();
         let mut path = path;

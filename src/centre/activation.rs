@@ -1,4 +1,4 @@
-//! User activation: whether the visitor or a script of the page started a request.
+//! User activation: whether the visitor or a page script started a request.
 
 use http::HeaderMap;
 use http::header::{HeaderName, USER_AGENT};
@@ -7,15 +7,17 @@ const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 const SEC_FETCH_USER: HeaderName = HeaderName::from_static("sec-fetch-user");
 
-/// Words in the `User-Agent` of browsers that send `Sec-Fetch-User`. WebKit sends the other Fetch Metadata
-/// fields only.
+/// `User-Agent` tokens of browsers that send `Sec-Fetch-User`. WebKit sends only the other Fetch
+/// Metadata fields.
 const REPORTING: [&[u8]; 2] = [b"Chrome/", b"Firefox/"];
 
-/// Whether the visitor started the request, as far as the browser reports it (W3C Fetch Metadata section 2.4).
+/// Whether the visitor started the request, as far as the browser reports it (W3C Fetch Metadata
+/// section 2.4).
 ///
-/// Browsers send `Sec-Fetch-User` with navigations that a click or a key press started. Every other request is a
-/// script's. Nothing is reported, and the request accepted, over plain http, by old browsers, by WebKit, and for
-/// navigations that a service worker passes on (their destination is `empty`).
+/// Browsers send `Sec-Fetch-User` with navigations that a click or a key press started. All other
+/// requests come from scripts. Some requests carry no such information and are accepted: requests
+/// over plain HTTP, from old browsers and from WebKit, and navigations forwarded by a service
+/// worker (with the destination `empty`).
 pub(super) fn is_activated(headers: &HeaderMap) -> bool {
     let Some(mode) = headers.get(SEC_FETCH_MODE) else { return true };
     let is = |name: &HeaderName, value| headers.get(name).is_some_and(|sent| sent == value);

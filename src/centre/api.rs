@@ -1,4 +1,5 @@
-//! The visitor's consent for pages that draw their own dialog: `GET` tells it, `POST` changes it.
+//! Consent API for pages with their own dialog: `GET` reads the visitor's consent, `POST` changes
+//! it.
 
 use std::collections::BTreeMap;
 
@@ -20,8 +21,8 @@ use super::visitor::Visitor;
 use crate::consent::{Consent, ConsentReader, Signals, consent_mode};
 use crate::receipts::How;
 
-/// What a page posts: JSON, or a form with `granted` for each category. Browsers report only for the navigation
-/// of a form whether the visitor started it.
+/// The posted body: JSON, or a form with one `granted` field per category. Browsers report user
+/// activation only for form navigations.
 #[derive(Debug, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Choice {
@@ -43,21 +44,21 @@ impl Posted for Choice {
     }
 }
 
-/// What a page is told.
+/// The response body.
 #[derive(Debug, Serialize)]
 struct State<'a> {
     decided: bool,
-    /// When the visitor decided, where that is known.
+    /// The time of the decision, if known.
     decided_at: Option<String>,
     granted: Vec<&'a str>,
     denied: Vec<&'a str>,
-    /// The browser sends Global Privacy Control: what it takes away no choice gives back.
+    /// The browser sends Global Privacy Control. Categories that GPC denies cannot be granted here.
     gpc: bool,
     notice_date: Option<String>,
     consent_mode: BTreeMap<&'static str, &'static str>,
 }
 
-/// Answers a request for the visitor's consent.
+/// Handles a request to the consent API.
 pub(super) async fn answer<B>(
     site: &Site,
     request: Request<B>,

@@ -1,4 +1,4 @@
-//! The banner: a form without script that asks a visitor who has not decided.
+//! Cookie banner: a form without scripts, for undecided visitors.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -12,19 +12,19 @@ use crate::config::settings::{Banner, Colours, Position};
 use crate::consent::CategorySet;
 use crate::locale::{Locale, Texts, fill};
 
-/// What the banner is to look like on one page.
+/// Parameters of the banner on one page.
 #[derive(Debug, Clone, Copy)]
 pub struct BannerFor<'a> {
     /// The visitor's language.
     pub locale: &'a Locale,
-    /// What holds until the visitor decides.
+    /// The categories granted until the visitor decides.
     pub granted: CategorySet,
-    /// The page's own path and query, where the visitor goes back to; `None` in a compressed page, which must not
-    /// repeat them.
+    /// Path and query of the page, to return to. `None` for a compressed page, which must not
+    /// contain them.
     pub return_to: Option<&'a str>,
-    /// Whether the page's policy lets a form post to this site.
+    /// Whether the page's policy allows a form that posts to this site.
     pub form: bool,
-    /// What the page's policy wants of a stylesheet.
+    /// The nonce that the page's policy requires for a stylesheet.
     pub nonce: Option<&'a str>,
 }
 
@@ -43,44 +43,44 @@ struct Markup<'a> {
     nonce: Option<&'a str>,
 }
 
-/// Stands for the way back in markup that was made ahead.
+/// Placeholder of the return path in prerendered markup.
 const RETURN_TO: &str = "/CONSENTRY-RETURN-TO";
 
-/// The banner in every language, made ahead: only the way back differs from page to page.
+/// The banner in every language, prerendered. Only the return path differs between pages.
 #[derive(Debug)]
 pub(super) struct Banners {
     by_tag: HashMap<String, Made>,
-    /// What holds until a visitor decides, as the markup says.
+    /// The categories granted until a visitor decides, as in the markup.
     granted: CategorySet,
 }
 
-/// The banner in one language.
+/// The prerendered banner in one language.
 #[derive(Debug)]
 struct Made {
-    /// Without a way back.
+    /// Markup without a return path.
     whole: String,
-    /// With one.
+    /// Markup with a return path.
     parts: Vec<Part>,
 }
 
-/// A piece of the markup, and what follows it.
+/// A piece of markup and the placeholder after it.
 #[derive(Debug)]
 struct Part {
     text: String,
     then: Option<ReturnTo>,
 }
 
-/// The way back, as it stands in an attribute.
+/// The encoding of the return path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ReturnTo {
-    /// A form's value.
+    /// A form field value.
     Value,
-    /// In the query of a link.
+    /// Part of a link's query.
     Query,
 }
 
 impl Banners {
-    /// The banner of a site.
+    /// Prerenders the banner of a site.
     pub(super) fn new(site: &Site) -> Self {
         let granted = site.reader().default;
         let all = site.settings.locales.all().iter().filter_map(|locale| {
@@ -92,7 +92,7 @@ impl Banners {
         Self { by_tag: all.collect(), granted }
     }
 
-    /// The markup for a page; made anew where the page's policy wants something else than usual.
+    /// The markup for a page. Rendered again if the parameters differ from the prerendered ones.
     pub(super) fn markup(&self, site: &Site, of: BannerFor<'_>) -> Option<String> {
         let made = self
             .by_tag
@@ -123,7 +123,7 @@ impl Banners {
     }
 }
 
-/// Markup with the placeholder, in pieces.
+/// Splits markup at the placeholders.
 fn parts(markup: &str) -> Vec<Part> {
     let encoded: String = byte_serialize(RETURN_TO.as_bytes()).collect();
     let mut parts = Vec::new();
@@ -141,7 +141,7 @@ fn parts(markup: &str) -> Vec<Part> {
     parts
 }
 
-/// The markup, of ASCII alone: it reads the same in whatever encoding the page is.
+/// Renders the markup in ASCII, which is valid in every encoding of the page.
 fn markup(site: &Site, of: BannerFor<'_>) -> Option<String> {
     let categories = &site.reader().categories;
     let present = of.granted.difference(CategorySet::NECESSARY);
@@ -165,7 +165,7 @@ fn markup(site: &Site, of: BannerFor<'_>) -> Option<String> {
     markup.render().ok().map(|markup| ascii(&markup))
 }
 
-/// Everything beyond ASCII as a character reference (HTML section 13.1.4).
+/// Replaces non-ASCII characters with character references (HTML section 13.1.4).
 fn ascii(markup: &str) -> String {
     let mut out = String::with_capacity(markup.len() + markup.len() / 2);
     for letter in markup.chars() {
@@ -178,7 +178,7 @@ fn ascii(markup: &str) -> String {
     out
 }
 
-/// The style, with the site's colours and place.
+/// The stylesheet with the site's colours and position.
 pub(super) fn style(banner: &Banner) -> String {
     let place = match banner.position {
         Position::Bottom => "inset:auto 0 0 0",

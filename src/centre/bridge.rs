@@ -1,13 +1,13 @@
-//! The bridge: a page posts what its consent tool keeps in local storage, where no server sees it, and
-//! gets our own consent cookie for it.
+//! Consent bridge: a page posts the decision that its consent tool keeps in local storage, which
+//! servers cannot read. In return the browser gets the native consent cookie.
 //!
-//! `{"granted": ["analytics"], "time": 1795500000}`; names that are no category of the site grant
-//! nothing. With a time, the later of two decisions wins: the posted one, or that of the visitor's cookie, which
-//! may have been made in the preference centre. Pages post without a time with each view, and so such a post
-//! only takes away from the visitor's cookie and never renews it.
+//! The body is `{"granted": ["analytics"], "time": 1795500000}`. Names of unknown categories are
+//! ignored. With a time, the later of two decisions wins: the posted one, or the one in the
+//! visitor's cookie, which may come from the preference centre. Pages post with every view, so a
+//! post without a time can only remove categories from the visitor's cookie and never renews it.
 //!
-//! Any script of the page can post here, and no browser reports whether the visitor wanted it to: the bridge is
-//! off by default.
+//! Any script of the page can post here, and browsers do not report user activation for such
+//! requests. The bridge is therefore off by default.
 
 use bytes::Bytes;
 use http::header::HeaderMap;
@@ -25,10 +25,10 @@ use crate::consent::{CategorySet, ConsentReader, is_older, tool_time};
 use crate::cookie::Cookies;
 use crate::receipts::How;
 
-/// How far ahead of our clock the time of a choice may be, in seconds: two clocks never agree.
+/// Clock skew allowed for the time of a choice, in seconds.
 const CLOCK_TOLERANCE_SECONDS: i64 = 60;
 
-/// What a page posts.
+/// The posted body.
 #[derive(Debug, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Choice {
@@ -37,7 +37,8 @@ struct Choice {
     time: Option<serde_json::Value>,
 }
 
-/// Answers a request to the bridge: 200 with the cookie, 204 if the visitor's cookie stays as it is.
+/// Handles a request to the bridge: 200 with the cookie, or 204 if the visitor's cookie does not
+/// change.
 pub(super) async fn answer<B>(
     site: &Site,
     request: Request<B>,
@@ -69,7 +70,8 @@ where
     }
     let (granted, decided_at) = match (decision_in(&headers, reader), decided_at) {
         (None, at) => (granted, at),
-        // The cookie never has a time ahead of the server's, and so may differ from the posted one.
+        // The time in the cookie is never later than the server's clock, so it may differ from the
+        // posted time.
         (Some(has), Some(at)) if has.is_later_than(at) || has.is_same(granted, at) => {
             return Ok(empty(StatusCode::NO_CONTENT));
         }
@@ -93,11 +95,12 @@ where
     Ok(response)
 }
 
-/// The decision in the visitor's native cookie: of several copies the strictest, and the latest time.
+/// The decision in the visitor's native cookie. Of several copies, the strictest categories and the
+/// latest time.
 struct Has {
     granted: CategorySet,
     decided_at: i64,
-    /// Every copy is signed, or need not be.
+    /// Every copy is signed, or signatures are not required.
     is_signed: bool,
 }
 
@@ -108,7 +111,7 @@ fn decision_in(headers: &HeaderMap, reader: &ConsentReader) -> Option<Has> {
         let cookie = NativeCookie::parse(value, &reader.categories).ok()?;
         let keys = reader.own.keys.as_ref();
         let is_signed = keys.is_none_or(|keys| NativeCookie::is_signed(value, keys));
-        // Grants on an older notice have ended.
+        // A newer notice voids earlier grants.
         let ended = reader.notice_date.is_some_and(|notice| cookie.notice_date < notice);
         let granted = if ended { CategorySet::NECESSARY } else { cookie.granted };
         Some(Has { granted, decided_at: cookie.decided_at, is_signed })

@@ -1,4 +1,4 @@
-//! A visitor's choice as pages post it.
+//! Parsing of posted consent choices.
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
@@ -11,23 +11,23 @@ use super::error::{CentreError, allow};
 use super::same_origin::is_same_origin;
 use crate::consent::{CategorySet, ConsentReader};
 
-/// The longest body that is read, in octets.
+/// Maximum body size, in bytes.
 const MAX_OCTETS: usize = 4096;
 
-/// The media types of JSON, and of a form.
+/// Media types of JSON and of a form.
 pub(super) const JSON: [&str; 2] = ["application/json", "text/plain"];
 pub(super) const URL_ENCODED: &str = "application/x-www-form-urlencoded";
 
-/// What a page posts.
+/// A body that pages post.
 pub(super) trait Posted: Sized {
-    /// The media types of it.
+    /// The accepted media types.
     const MEDIA_TYPES: &'static [&'static str];
 
-    /// Parses a body of one of these types.
+    /// Parses a body with one of these media types.
     fn read(media_type: &str, body: &[u8]) -> Result<Self, CentreError>;
 }
 
-/// What a script posts.
+/// A JSON body, posted by a script.
 pub(super) struct Json<T>(pub(super) T);
 
 impl<T: DeserializeOwned> Posted for Json<T> {
@@ -38,19 +38,19 @@ impl<T: DeserializeOwned> Posted for Json<T> {
     }
 }
 
-/// What the form of the preference centre or the banner posts.
+/// The form of the preference centre or the banner.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Form {
     /// `accept`, `reject` or `save`.
     pub(super) choice: Option<String>,
-    /// The categories whose switches are on.
+    /// The categories that are switched on.
     pub(super) allow: Vec<String>,
     pub(super) return_to: Option<String>,
-    /// The language that the form was in.
+    /// The language of the form.
     pub(super) lang: Option<String>,
-    /// The version of the texts of the form.
+    /// The version of the form's texts.
     pub(super) texts: Option<String>,
-    /// It was the banner's.
+    /// Posted by the banner.
     pub(super) banner: bool,
 }
 
@@ -75,7 +75,7 @@ impl Posted for Form {
     }
 }
 
-/// The categories of these names, and what is strictly necessary.
+/// The categories with these names, plus the strictly necessary one.
 pub(super) fn allowed(
     reader: &ConsentReader,
     names: &[String],
@@ -87,7 +87,7 @@ pub(super) fn allowed(
     Ok(set)
 }
 
-/// What a page of the site posts about the visitor's choice; anybody else is refused.
+/// Reads a posted choice. Rejects requests from other sites.
 pub(super) async fn posted<T, B>(
     reader: &ConsentReader,
     request: Request<B>,
@@ -104,7 +104,7 @@ where
     posted_body(request).await
 }
 
-/// What a page of the site posts; anybody else is refused.
+/// Reads a posted body. Rejects requests from other sites.
 pub(super) async fn posted_body<T, B>(request: Request<B>) -> Result<(HeaderMap, T), CentreError>
 where
     T: Posted,
@@ -123,13 +123,13 @@ where
     Ok((head.headers, T::read(media_type, &body.to_bytes())?))
 }
 
-/// Checks that a request is a `POST` of a page of the site.
+/// Checks that a request is a `POST` from a page of the site.
 fn is_posted<B>(request: &Request<B>) -> Result<(), CentreError> {
     allow(request.method(), &[Method::POST])?;
     if is_same_origin(request.headers()) { Ok(()) } else { Err(CentreError::CrossSite) }
 }
 
-/// The media type of the body, if it is supported and the body is not too long.
+/// The media type of the body. Rejects unsupported media types and bodies that are too long.
 fn is_readable(
     headers: &HeaderMap,
     read: &'static [&'static str],

@@ -1,5 +1,5 @@
-//! The cookies of a site for people to read: what its config names and what passed by, each with what the
-//! catalogue knows of it.
+//! Cookie list for visitors: cookies in the config and cookies seen on the site, with their
+//! catalogue data.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -18,11 +18,11 @@ pub(super) struct Row {
     pub(super) vendor: Option<String>,
     pub(super) purpose: Option<String>,
     days: Option<Days>,
-    /// The built-in catalogue speaks English.
+    /// From the built-in catalogue, whose texts are in English.
     pub(super) built_in: bool,
 }
 
-/// How long a cookie lives.
+/// The lifetime of a cookie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Days {
     Session,
@@ -40,7 +40,7 @@ impl Days {
         }
     }
 
-    /// Of a number with a unit, such as `2 years`; `None` for other words.
+    /// Parses a number with a unit, such as `2 years`. `None` for anything else.
     fn of_words(words: &str) -> Option<Self> {
         if words == "session" {
             return Some(Self::Session);
@@ -62,7 +62,7 @@ impl Days {
 }
 
 impl Row {
-    /// How long the cookie lives, where that is known.
+    /// The lifetime as text, if known.
     pub(super) fn lifetime(&self, texts: &Texts) -> Option<String> {
         Some(match self.days? {
             Days::Session => texts.session.clone(),
@@ -72,31 +72,31 @@ impl Row {
     }
 }
 
-/// A list of cookies, cut to a length.
+/// A truncated list of cookies.
 #[derive(Debug, Default, Clone)]
 pub(super) struct List {
     pub(super) rows: Vec<Row>,
-    /// How many were left out.
+    /// Number of omitted cookies.
     pub(super) more: usize,
 }
 
 impl List {
-    /// How many there are.
+    /// Number of cookies, including omitted ones.
     pub(super) fn count(&self) -> usize {
         self.rows.len().saturating_add(self.more)
     }
 
-    /// What stands above it.
+    /// The heading of the list.
     pub(super) fn title(&self, texts: &Texts) -> String {
         fill(&texts.cookie_list, &[("count", &self.count().to_string())]).into_owned()
     }
 
-    /// What stands under it when it was cut.
+    /// The text below a truncated list.
     pub(super) fn more_text(&self, texts: &Texts) -> String {
         fill(&texts.more, &[("count", &self.more.to_string())]).into_owned()
     }
 
-    /// The cookies seen most often, as many as fit, by name.
+    /// The most frequent cookies, up to `most`, sorted by name.
     fn of(mut found: Vec<(u64, Row)>, most: usize) -> Self {
         found.sort_by(|(a_seen, a), (b_seen, b)| {
             (Reverse(a_seen), &a.name).cmp(&(Reverse(b_seen), &b.name))
@@ -109,7 +109,7 @@ impl List {
     }
 }
 
-/// The cookies of a site, by category; `None` stands for those that no rule knows.
+/// The cookies of a site by category. `None` is the category of unclassified cookies.
 pub(super) fn cookies(filter: &Filter, most: usize) -> BTreeMap<Option<Category>, List> {
     let settings = filter.settings();
     let catalogue = &settings.policy.catalogue;
@@ -126,7 +126,8 @@ pub(super) fn cookies(filter: &Filter, most: usize) -> BTreeMap<Option<Category>
                 let row = known(rule, Some(&seen), max_age);
                 found.entry(Some(rule.entry.category)).or_default().push((count, row));
             }
-            // Visitors can send anything: only what the origin sets is the site's.
+            // Visitors can send anything: an unclassified cookie is listed only if the origin sets
+            // it.
             None if seen.tally.set > 0 => {
                 let days = of_attributes(&seen);
                 let category = seen.presumed.map(|_| Category::NECESSARY);
@@ -137,7 +138,7 @@ pub(super) fn cookies(filter: &Filter, most: usize) -> BTreeMap<Option<Category>
             _ => {}
         }
     }
-    // What the config names the site uses, seen or not; and our own cookie.
+    // Cookies in the config are listed even if they were not seen; so is consentry's own cookie.
     let unseen = listed.iter().enumerate().filter(|(_, listed)| !**listed);
     for rule in unseen.filter_map(|(number, _)| catalogue.cookie_rule(number)) {
         let own = rule.tier == Tier::Consent && rule.pattern.as_str() == Native::COOKIE;
@@ -159,7 +160,7 @@ fn known(rule: &CookieRule, seen: Option<&SeenItem<'_>>, max_age: i64) -> Row {
     };
     Row {
         name: rule.pattern.shown().into_owned(),
-        // The vendor of a consent cookie is a word for logs.
+        // The vendor of a consent cookie is an internal name for logs.
         vendor: rule
             .entry
             .vendor

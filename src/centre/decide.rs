@@ -1,4 +1,5 @@
-//! A decision made on a page of ours: the receipt first, then the cookie, and what a withdrawal clears.
+//! Recording of a decision from the consent UI: writes the receipt, then the cookie, and clears
+//! data after a withdrawal.
 
 use http::header::{HeaderMap, HeaderName, HeaderValue, SET_COOKIE, USER_AGENT};
 
@@ -13,13 +14,13 @@ use crate::receipts::{How, Receipt, ShownTexts, new_id};
 /// W3C Clear Site Data section 3.1.
 const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 
-/// What a visitor decided.
+/// A visitor's decision.
 pub(super) struct Decision<'a> {
     pub(super) granted: CategorySet,
-    /// When, in Unix seconds.
+    /// Time of the decision, in Unix seconds.
     pub(super) decided_at: i64,
     pub(super) how: How,
-    /// The language of what the visitor saw.
+    /// The language of the page that the visitor saw.
     pub(super) language: Option<&'a str>,
     /// The texts that the visitor saw.
     pub(super) texts: Option<ShownTexts>,
@@ -27,13 +28,13 @@ pub(super) struct Decision<'a> {
 
 /// A recorded decision.
 pub(super) struct Kept {
-    /// The consent that the visitor's next request will have.
+    /// The consent of the visitor's next request.
     pub(super) consent: Consent,
     fields: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Kept {
-    /// Adds the fields to an answer.
+    /// Adds the header fields to a response.
     pub(super) fn add_to(self, headers: &mut HeaderMap) {
         for (name, value) in self.fields {
             headers.append(name, value);
@@ -41,7 +42,7 @@ impl Kept {
     }
 }
 
-/// Keeps a decision: its receipt is written before the visitor hears of it.
+/// Records a decision. The receipt is written before the response is sent.
 pub(super) async fn decide(
     site: &Site,
     headers: &HeaderMap,
@@ -53,7 +54,7 @@ pub(super) async fn decide(
     let mut cookie = reader.new_cookie(decision.granted, decision.decided_at);
     if let Some(receipts) = &site.receipts {
         let id = new_id().ok_or(CentreError::NoReceipt)?;
-        // A visitor who refused everything gets no identifier.
+        // No identifier for a visitor who refused everything.
         if decision.granted != CategorySet::NECESSARY {
             cookie.receipt.clone_from(&id);
         }
@@ -89,7 +90,7 @@ pub(super) async fn decide(
         let on_withdrawal = site.settings.on_withdrawal;
         if on_withdrawal.cookies && !host.is_empty() {
             let peer = Peer { secure: visitor.secure, trusted: visitor.trusted };
-            // The folder above consentry's pages, where only consentry sets cookies.
+            // The parent path of the consent UI, where only consentry sets cookies.
             let prefix = site.settings.prefix.trim_end_matches('/');
             let path = prefix.rfind('/').and_then(|slash| prefix.get(..=slash)).unwrap_or("/");
             let scope = (host.as_str(), path);
@@ -104,7 +105,7 @@ pub(super) async fn decide(
     Ok(Kept { consent: after, fields })
 }
 
-/// The browser's name, cut to a length.
+/// The `User-Agent`, truncated to 512 characters.
 fn user_agent(headers: &HeaderMap) -> Option<String> {
     let name = headers.get(USER_AGENT)?.to_str().ok()?;
     Some(name.chars().take(512).collect())

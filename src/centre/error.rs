@@ -1,4 +1,4 @@
-//! Why a request for one of our own pages is refused. What is said is for whoever built the page.
+//! Errors of the consent UI. The messages address the developer of the page.
 
 use bytes::Bytes;
 use http::header::{ALLOW, HeaderValue};
@@ -7,13 +7,13 @@ use thiserror::Error;
 
 use super::reply::json;
 
-/// Why a request for one of our own pages is refused.
+/// Why a request to the consent UI is rejected.
 #[derive(Debug, Error)]
 pub(super) enum CentreError {
     /// Nothing is served at this path.
     #[error("not found")]
     Missing,
-    /// Another method than those of the page.
+    /// The method is not supported.
     #[error("method not allowed")]
     Method(&'static [Method]),
     /// The request does not come from a page of this site.
@@ -24,50 +24,50 @@ pub(super) enum CentreError {
         "no user activation: a choice needs a click or a key press, submit a form or call consentry.choose() in its handler"
     )]
     NotActivated,
-    /// The config key that would enable the page.
+    /// Disabled. Contains the config key that enables the resource.
     #[error("disabled: set {0} = true in the config")]
     Off(&'static str),
-    /// Another media type than those read.
+    /// The media type is not supported.
     #[error("the body must be {}", .0.join(" or "))]
     MediaType(&'static [&'static str]),
-    /// A body over the limit, in octets.
+    /// The body exceeds the limit, in bytes.
     #[error("the body is longer than {0} bytes")]
     TooLarge(usize),
-    /// The visitor left, or sent what is no body.
+    /// The client disconnected, or sent an invalid body.
     #[error("incomplete body")]
     Broken,
-    /// The body is not what the page reads.
+    /// The body is not a valid choice.
     #[error("the body must be {{\"granted\": [\"CATEGORY\", ...], \"time\": TIME}}, time optional")]
     NotAChoice,
-    /// The body is not a report of the guard.
+    /// The body is not a valid report of the guard.
     #[error(
         "the body must be {{\"cookies\": [NAME, ...], \"storage\": [KEY, ...], \"hosts\": [HOST, ...]}}, each optional"
     )]
     NotAReport,
-    /// The body is not the form's.
+    /// The body is not a valid form.
     #[error(
         "the form has choice (accept, reject or save), allow for each category, return_to, lang, texts, banner"
     )]
     NotAForm,
-    /// The way back leads to another site.
+    /// The return path belongs to another site.
     #[error("return_to must be a path of this site")]
     ReturnTo,
-    /// No receipt could be written.
+    /// The receipt could not be written.
     #[error("the choice cannot be recorded now: nothing has changed, please try again")]
     NoReceipt,
-    /// A page cannot be made.
+    /// The page could not be rendered.
     #[error("the page cannot be shown")]
     Template,
-    /// A name that is no category of the site.
+    /// Unknown category name.
     #[error("unknown category")]
     UnknownCategory,
-    /// The time of the choice is no time, or ahead of ours.
+    /// The time of the choice is invalid or in the future.
     #[error("the time must be in the past: RFC 3339, or a number of seconds or milliseconds")]
     Time,
-    /// The choice was made too long ago to grant anything, in days.
+    /// The choice is older than this many days and cannot grant anything.
     #[error("the time is more than {0} days ago: consent of that age has expired")]
     TooOld(u32),
-    /// The site's sources do not read our own cookie.
+    /// The site's sources do not include the native cookie.
     #[error("the consent cookie is not among this site's sources: add \"consentry\" to them")]
     NotASource,
 }
@@ -93,7 +93,7 @@ impl CentreError {
         }
     }
 
-    /// The answer to a request that is refused.
+    /// The response for the rejected request.
     pub(super) fn respond(&self) -> Response<Bytes> {
         let body = serde_json::json!({ "error": self.to_string() }).to_string();
         let mut response = json(self.status(), Bytes::from(body));
@@ -107,7 +107,7 @@ impl CentreError {
     }
 }
 
-/// Refuses other methods than those of a page.
+/// Rejects methods other than these.
 pub(super) fn allow(method: &Method, methods: &'static [Method]) -> Result<(), CentreError> {
     if methods.contains(method) { Ok(()) } else { Err(CentreError::Method(methods)) }
 }

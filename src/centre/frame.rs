@@ -1,4 +1,4 @@
-//! What all pages for people have in common: the language, the way back, the head fields.
+//! Common layout of the HTML pages: language, return path, response header fields.
 
 use askama::Template;
 use bytes::Bytes;
@@ -13,26 +13,27 @@ use super::error::CentreError;
 use super::return_to::{back, local};
 use crate::locale::{Locale, Locales, Texts};
 
-/// What a page may do: show our own style and post to this site. No script, no frame around it.
+/// Content Security Policy: own stylesheet and forms to this site only. No scripts, no embedding in
+/// frames.
 const POLICY: &str = "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
-/// The style of all pages.
+/// The stylesheet of all pages.
 pub(super) const STYLE: &str = include_str!("style.css");
 
-/// What all pages have in common.
+/// The common layout.
 pub(super) struct Frame<'a> {
-    /// What the paths of our own pages begin with.
+    /// The path prefix of the consent UI.
     pub(super) prefix: &'a str,
-    /// The page's own path.
+    /// The path of the page.
     pub(super) path: String,
     pub(super) locales: &'a Locales,
     pub(super) locale: &'a Locale,
-    /// Where the visitor came from.
+    /// The page to return to.
     pub(super) return_to: Option<String>,
 }
 
 impl<'a> Frame<'a> {
-    /// The frame of a page below the prefix, for a request.
+    /// The layout of a page below the prefix, for a request.
     pub(super) fn new(
         prefix: &'a str,
         page: &str,
@@ -51,12 +52,12 @@ impl<'a> Frame<'a> {
         &self.locale.texts
     }
 
-    /// The query that asks for a page in a language, with the way back.
+    /// The query for this page in a language, with the return path.
     pub(super) fn query_in(&self, tag: &str) -> String {
         query(tag, self.return_to.as_deref())
     }
 
-    /// The page as an answer that nobody stores.
+    /// Renders the page as a response that must not be stored.
     pub(super) fn respond(&self, page: &impl Template) -> Result<Response<Bytes>, CentreError> {
         let text = page.render().map_err(|_| CentreError::Template)?;
         let mut response = Response::new(Bytes::from(text));
@@ -66,7 +67,7 @@ impl<'a> Frame<'a> {
             (CONTENT_SECURITY_POLICY, POLICY),
             (CACHE_CONTROL, "no-store"),
             (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-            // With `no-referrer` browsers say `Origin: null` of a form's post.
+            // With `no-referrer`, browsers would send `Origin: null` when a form is posted.
             (REFERRER_POLICY, "same-origin"),
             (VARY, "Cookie, Accept-Language, Sec-GPC"),
         ];
@@ -80,7 +81,7 @@ impl<'a> Frame<'a> {
     }
 }
 
-/// The query that asks for a page in a language, with the way back.
+/// The query for a page in a language, with the return path.
 pub(super) fn query(tag: &str, return_to: Option<&str>) -> String {
     let mut query = Serializer::new(String::new());
     query.append_pair("lang", tag);
@@ -101,7 +102,7 @@ pub(super) fn in_language<'a>(
     locales.choose(asked, accepted).map(|locale| &**locale).ok_or(CentreError::Template)
 }
 
-/// A value of the query.
+/// The value of a query parameter.
 pub(super) fn queried(uri: &Uri, name: &str) -> Option<String> {
     let mut pairs = form_urlencoded::parse(uri.query()?.as_bytes());
     pairs.find(|(key, _)| key == name).map(|(_, value)| value.into_owned())

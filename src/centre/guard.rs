@@ -1,4 +1,5 @@
-//! The guard's script: which names a page's scripts may store under, as the catalogue knows them.
+//! Guard script: restricts the names under which page scripts may store data, according to the
+//! catalogue.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Write;
@@ -13,11 +14,11 @@ use crate::config::settings::FilterSettings;
 use crate::consent::sources::Native;
 use crate::policy::Unclassified;
 
-/// The script of a site, and what its URL is told apart by when it changes.
+/// The script of a site, with a version for its URL.
 #[derive(Debug)]
 pub(super) struct Script {
     pub(super) text: Bytes,
-    /// The same in gzip.
+    /// The gzip-compressed script.
     pub(super) gzip: Option<Bytes>,
     pub(super) version: String,
 }
@@ -27,17 +28,18 @@ pub(super) fn script(settings: &FilterSettings) -> Script {
     let catalogue = &settings.policy.catalogue;
     let categories: Vec<&str> = settings.reader.categories.iter().map(|(_, name)| name).collect();
     let mut exact = vec![Vec::new(); categories.len()];
-    // Of several that match, the first wins.
+    // The first matching pattern wins.
     let mut wild = Vec::new();
     for rule in catalogue.cookie_rules_by_precedence() {
         let name = rule.pattern.as_str();
         if !rule.pattern.is_exact() {
-            // A script cannot write what its rule requires to be HttpOnly.
+            // Scripts cannot set cookies that the rule requires to be HttpOnly.
             if rule.requires.as_ref().is_none_or(|requires| !requires.http_only) {
                 wild.push((rule.pattern.regex(), rule.entry.category.index()));
             }
         } else if let Some(in_force) = catalogue.cookie_in(name.as_bytes(), &Sight::script())
-            // The rule that wins, whoever wrote it: a site's wildcard may win over a built-in name.
+            // Looks up the effective rule: a site's wildcard can take precedence over a built-in
+            // name.
             && let Some(names) = exact.get_mut(in_force.entry.category.index())
         {
             names.push(name);
@@ -92,7 +94,8 @@ mod tests {
     use super::*;
     use crate::config::{Overrides, parse};
 
-    /// What the script finds for a name, as it searches: exact names first, then patterns in order.
+    /// The category index that the script finds for a name: exact names first, then patterns in
+    /// order.
     fn found_by_script(text: &str, name: &str) -> Option<usize> {
         let data = text.split_once(", own } = ").and_then(|(_, rest)| rest.split_once(";\n"));
         let data: serde_json::Value =
@@ -130,7 +133,7 @@ mod tests {
             let toml = format!("{}[[site]]\nupstream = 'http://a'\n{}", list(false), list(true));
             let config = match parse(&toml, None, &Overrides::default()) {
                 Ok(config) => config,
-                // A rule that is there twice is refused.
+                // Duplicate rules are rejected.
                 Err(_) => return Ok(()),
             };
             let settings = &config.sites[0].filter;

@@ -1,8 +1,9 @@
-//! Reports of the guard's script: the names of what it held back in a page, for the inventory.
+//! Reports of the guard script: the names of blocked items in a page, for the inventory.
 //!
-//! `{"cookies": ["_ga"], "storage": ["_gid"], "hosts": ["tracker.example"]}`, each optional. Visitors can send anything: names
-//! are bounded in number and length, and nothing but the inventory is changed. Hosts come from observed pages only, with
-//! every host that the page loaded from; they are judged here.
+//! The body is `{"cookies": ["_ga"], "storage": ["_gid"], "hosts": ["tracker.example"]}`, with each
+//! key optional. Visitors can send anything, so names are limited in number and length, and only
+//! the inventory changes. Hosts are reported in observe mode only. They include every host that the
+//! page loaded from, and this module decides which of them count as blocked.
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
@@ -16,10 +17,10 @@ use super::visitor::Visitor;
 use crate::filter::{HeldBack, named_host};
 use crate::policy::permits;
 
-/// The most names of each kind that are read of one report.
+/// Maximum number of names of each kind per report.
 const MAX_NAMES: usize = 64;
 
-/// What a page reports.
+/// The posted report.
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Report {
@@ -36,7 +37,7 @@ impl Posted for Report {
     }
 }
 
-/// Notes a report: 204.
+/// Records a report. Responds with 204.
 pub(super) async fn answer<B>(
     site: &Site,
     request: Request<B>,

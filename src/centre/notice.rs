@@ -1,4 +1,5 @@
-//! The notice: what cookies are, which categories there are, how to opt out, from when on it holds.
+//! The notice: explains cookies, lists the categories, describes opt-out, and shows the effective
+//! date.
 
 use askama::Template;
 use bytes::Bytes;
@@ -13,7 +14,7 @@ use super::site::Site;
 use crate::consent::CategorySet;
 use crate::locale::fill;
 
-/// The most cookies listed of a category.
+/// Maximum number of cookies to list per category.
 const MOST_LISTED: usize = 200;
 
 #[derive(Template)]
@@ -24,11 +25,11 @@ struct Notice<'a> {
     earlier: Option<String>,
     categories: Vec<Shown>,
     unclassified: List,
-    /// Global Privacy Control is heeded.
+    /// Global Privacy Control is honoured.
     gpc: bool,
 }
 
-/// The page.
+/// Renders the page.
 pub(super) fn page(
     site: &Site,
     uri: &Uri,

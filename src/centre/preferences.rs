@@ -1,4 +1,4 @@
-//! The preference centre: what the visitor allowed, and the form that changes it. No script.
+//! The preference centre: shows the visitor's consent, with a form to change it. No scripts.
 
 use askama::Template;
 use bytes::Bytes;
@@ -21,7 +21,7 @@ use crate::consent::{Category, CategorySet, Signals};
 use crate::locale::{Locale, fill};
 use crate::receipts::How;
 
-/// The most cookies listed of a category: the page stays small.
+/// Maximum number of cookies to list per category, to keep the page small.
 const MOST_LISTED: usize = 20;
 
 #[derive(Template)]
@@ -33,18 +33,18 @@ struct Preferences<'a> {
     texts_version: Option<String>,
     state: String,
     gpc: Option<String>,
-    /// The categories that no choice here can grant, as a sentence.
+    /// The categories that cannot be granted here, as a sentence.
     elsewhere: Option<String>,
     categories: Vec<Shown>,
     unclassified: List,
     unclassified_title: String,
-    /// The visitor can decide here.
+    /// Choices made here are effective.
     writable: bool,
-    /// A choice here can grant something.
+    /// A choice made here can grant something.
     grants: bool,
 }
 
-/// A category as people see it.
+/// A category as displayed.
 pub(super) struct Shown {
     pub(super) name: String,
     pub(super) title: String,
@@ -58,7 +58,7 @@ pub(super) struct Shown {
     pub(super) list: List,
 }
 
-/// The site's categories in a language, with their cookies; and the cookies that no rule knows.
+/// The site's categories in a language with their cookies, and the unclassified cookies.
 pub(super) fn categories(
     site: &Site,
     locale: &Locale,
@@ -84,7 +84,7 @@ pub(super) fn categories(
     (shown, lists.remove(&None).unwrap_or_default())
 }
 
-/// The page.
+/// Renders the page.
 pub(super) fn page(
     site: &Site,
     uri: &Uri,
@@ -138,7 +138,7 @@ pub(super) fn page(
     preferences.page.respond(&preferences)
 }
 
-/// Keeps what the form says, and sends the visitor back.
+/// Records the posted choice and redirects to the return path.
 pub(super) async fn post<B>(
     site: &Site,
     request: Request<B>,
@@ -150,7 +150,8 @@ where
 {
     let (headers, form) = posted::<Form, B>(site.reader(), request).await?;
     let granted = granted(site, &form)?;
-    // Browser extensions that refuse for the visitor need no click: nobody gains by forging a refusal.
+    // A refusal needs no user activation, because browser extensions refuse automatically. Forging
+    // one gains nothing.
     if granted != CategorySet::NECESSARY && !is_activated(&headers) {
         return Err(CentreError::NotActivated);
     }
@@ -159,7 +160,7 @@ where
         None => None,
     };
     let back = match form.banner {
-        // The banner of a compressed page names no way back, and some pages send no referrer.
+        // The banner of a compressed page contains no return path, and some pages send no referrer.
         true => back(named, &headers, &site.settings.prefix).or(Some("/")),
         false => named,
     };

@@ -1,10 +1,10 @@
-//! The form of our own answers.
+//! Responses of the consent UI.
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use http::{Response, StatusCode};
 
-/// JSON that nobody stores or takes for anything else.
+/// A JSON response that must not be stored or sniffed.
 pub(super) fn json(status: StatusCode, body: Bytes) -> Response<Bytes> {
     let mut response = Response::new(body);
     *response.status_mut() = status;
@@ -15,7 +15,7 @@ pub(super) fn json(status: StatusCode, body: Bytes) -> Response<Bytes> {
     response
 }
 
-/// An answer without a body, which nobody stores.
+/// A response without a body that must not be stored.
 pub(super) fn empty(status: StatusCode) -> Response<Bytes> {
     let mut response = Response::new(Bytes::new());
     *response.status_mut() = status;

@@ -1,14 +1,13 @@
-//! Where a visitor goes back to: a path of this site, and nothing else (an open redirect would lend the
-//! site's name to anybody's page).
+//! Validation of return paths. Only paths of this site are accepted, to prevent open redirects.
 
 use http::header::{HOST, HeaderMap, REFERER};
 
-/// Paths longer than this, in octets, are not gone back to.
+/// Maximum length of a return path, in bytes.
 const MAX_OCTETS: usize = 2048;
 
-/// The path and query, when they are of this site whatever a browser makes of them.
+/// The path and query, if browsers certainly interpret them as a location on this site.
 pub(super) fn local(text: &str) -> Option<&str> {
-    // Two slashes begin a host; browsers take `\` for `/`, and drop tabs and line breaks.
+    // Two slashes start a host. Browsers treat `\` as `/`, and drop tabs and line breaks.
     let begins = text.starts_with('/') && !text.starts_with("//");
     let plain = |byte: u8| byte.is_ascii_graphic() && byte != b'\\' && byte != b'#';
     let whole = text.len() <= MAX_OCTETS && text.bytes().all(plain);
@@ -17,8 +16,9 @@ pub(super) fn local(text: &str) -> Option<&str> {
 
 /// The return path: the one in a form or link, else the referring page.
 ///
-/// The banner of a compressed page names nothing. Path and query are the visitor's own, and beside a secret of the page
-/// the compressed length would reveal how much of it they repeat (BREACH).
+/// The banner of a compressed page contains no return path. Path and query are chosen by the
+/// visitor. Next to a secret in the page, the compressed length would reveal how much of the secret
+/// they repeat (BREACH).
 pub(super) fn back<'a>(
     named: Option<&'a str>,
     headers: &'a HeaderMap,
@@ -27,7 +27,7 @@ pub(super) fn back<'a>(
     named.or_else(|| referring_page(headers, prefix))
 }
 
-/// Path and query of the referring page, when it is of this host and none of our own.
+/// Path and query of the referring page, if it is on this host and not part of the consent UI.
 fn referring_page<'a>(headers: &'a HeaderMap, prefix: &str) -> Option<&'a str> {
     let referer = headers.get(REFERER)?.to_str().ok()?;
     let rest = referer.strip_prefix("https://").or_else(|| referer.strip_prefix("http://"))?;

@@ -1,15 +1,16 @@
-//! Whether a request comes from a page of the site itself: what other sites must not be able to do in
-//! a visitor's name (cross-site request forgery).
+//! Same-origin check against cross-site request forgery.
 
 use http::HeaderMap;
 use http::header::{HOST, HeaderName, ORIGIN};
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// By `Sec-Fetch-Site`, which pages cannot set (W3C Fetch Metadata section 2.3); of browsers without
-/// it, by `Origin` (RFC 6454 section 7), whose host must be the one that was asked. Neither: no.
+/// Checks `Sec-Fetch-Site`, which pages cannot set (W3C Fetch Metadata section 2.3). In browsers
+/// without it, the host of `Origin` (RFC 6454 section 7) must equal `Host`. Requests with neither
+/// field are rejected.
 ///
-/// The scheme is not compared: whether the visitor came by https may be known to a proxy in front only.
+/// The scheme is not compared, because only a proxy in front may know whether the visitor used
+/// HTTPS.
 pub(super) fn is_same_origin(headers: &HeaderMap) -> bool {
     if let Some(site) = headers.get(SEC_FETCH_SITE) {
         return site == "same-origin";

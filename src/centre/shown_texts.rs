@@ -1,4 +1,4 @@
-//! The texts that a visitor was shown, identified by a hash for the receipt.
+//! Texts shown to a visitor, identified by a hash for the receipt.
 
 use std::collections::HashMap;
 
@@ -10,10 +10,10 @@ use crate::consent::ConsentReader;
 use crate::locale::{Locale, Texts};
 use crate::receipts::{ShownTexts, hex};
 
-/// The version of consentry, and with it of the markup.
+/// The version of consentry, which also determines the markup.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// Everything that the banner, preference centre and notice say in one language, seen cookies excepted.
+/// All texts of the banner, preference centre and notice in one language, except observed cookies.
 #[derive(Serialize)]
 struct Shown<'a> {
     version: &'a str,
@@ -52,13 +52,13 @@ pub fn shown_texts(
         purposes: purposes.collect(),
         texts: &locale.texts,
     };
-    // Strings only: this cannot fail.
+    // Cannot fail: all values are strings.
     let line = serde_json::to_string(&shown).unwrap_or_default();
     let sha256 = hex(digest(&SHA256, line.as_bytes()).as_ref());
     (line, ShownTexts { version: VERSION.to_owned(), sha256 })
 }
 
-/// The texts of a site by language tag, as receipts name them.
+/// The text versions of a site by language tag, for receipts.
 #[derive(Debug, Default)]
 pub(super) struct TextVersions(HashMap<String, ShownTexts>);
 
@@ -71,13 +71,13 @@ impl TextVersions {
         Self(all.collect())
     }
 
-    /// The value of the hidden field of a form in a language; `None` where receipts are not kept.
+    /// The value of a form's hidden field in a language. `None` if receipts are disabled.
     pub(super) fn field(&self, tag: &str) -> Option<String> {
         self.0.get(tag).map(|texts| format!("{}:{}", texts.version, texts.sha256))
     }
 
-    /// The texts that a form in a language was shown with: those of its field, since the config may have been
-    /// reloaded after the page was served, else the current ones.
+    /// The texts of a posted form in a language. Taken from its hidden field, because the config
+    /// may have been reloaded since the page was served. Without a valid field: the current texts.
     pub(super) fn of_form(&self, tag: &str, field: Option<&str>) -> Option<ShownTexts> {
         field.and_then(parse).or_else(|| self.0.get(tag).cloned())
     }

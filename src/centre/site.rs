@@ -1,4 +1,4 @@
-//! What the pages of one site are made from.
+//! Context of the consent UI of one site.
 
 use std::sync::Arc;
 
@@ -14,16 +14,16 @@ use crate::filter::Filter;
 use crate::http::Fields;
 use crate::receipts::Receipts;
 
-/// What the pages of one site are made from.
+/// Context of the consent UI of one site.
 #[derive(Debug)]
 pub(super) struct Site {
     /// The name in logs, metrics and receipts.
     pub(super) name: String,
     pub(super) settings: settings::Centre,
     pub(super) filter: Arc<Filter>,
-    /// Where receipts go, where they are kept.
+    /// The receipt writer, if receipts are enabled.
     pub(super) receipts: Option<Receipts>,
-    /// The texts of these pages, where receipts are kept.
+    /// The text versions of the UI, if receipts are enabled.
     pub(super) texts: TextVersions,
 }
 
@@ -32,14 +32,14 @@ impl Site {
         &self.filter.settings().reader
     }
 
-    /// What the visitor of a request allowed.
+    /// The visitor's consent.
     pub(super) fn consent(&self, fields: &impl Fields, trusted: bool, now: i64) -> Consent {
         let reader = self.reader();
         let cookies = Cookies::of(fields);
         reader.read(&cookies, Signals::of(fields), reader.region_of(fields, trusted), now)
     }
 
-    /// The consent that the visitor's next request will have, once the browser has stored this value of the
+    /// The consent of the visitor's next request, after the browser has stored this value of the
     /// native cookie and deleted every other copy.
     pub(super) fn consent_with(
         &self,
@@ -62,8 +62,8 @@ impl Site {
         self.reader().read(&Cookies::new([&field[..]]), signals, region, visitor.now)
     }
 
-    /// The categories that a choice on consentry's pages can grant this visitor. Another tool's refusal can
-    /// overrule the choice. Browser signals are ignored.
+    /// The categories that a choice in the consent UI can grant this visitor. A refusal in another
+    /// tool can override the choice. Browser signals are ignored.
     pub(super) fn grantable(&self, headers: &HeaderMap, visitor: Visitor) -> CategorySet {
         let reader = self.reader();
         let everything = reader.new_cookie(reader.categories.all(), visitor.now);

@@ -1,16 +1,16 @@
-//! Who asks for one of our own pages.
+//! Facts about the client of a consent UI request.
 
 use std::net::IpAddr;
 
-/// What is known of who asks, besides the request.
+/// Facts about the client that are not in the request.
 #[derive(Debug, Clone, Copy)]
 pub struct Visitor {
-    /// The visitor came by https.
+    /// The client uses HTTPS.
     pub secure: bool,
-    /// What the request says of the visitor's region is believed.
+    /// The request's region header is honoured.
     pub trusted: bool,
-    /// The visitor's address, as far as it is known.
+    /// The visitor's address, if known.
     pub address: Option<IpAddr>,
-    /// The time, in Unix seconds.
+    /// The current time, in Unix seconds.
     pub now: i64,
 }

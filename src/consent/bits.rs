@@ -1,4 +1,4 @@
-//! Bit fields in base64url, as the IAB's consent strings are written: most significant bit first.
+//! Reader for base64url bit fields in IAB consent strings, most significant bit first.
 
 use base64::Engine;
 use base64::alphabet::URL_SAFE;
@@ -13,38 +13,38 @@ const BASE64URL: GeneralPurpose = GeneralPurpose::new(
         .with_decode_allow_trailing_bits(true),
 );
 
-/// Reads bits one field after the other.
+/// A sequential bit reader.
 #[derive(Debug)]
 pub(super) struct Bits {
     bytes: Vec<u8>,
-    /// The number of bits: six for each character.
+    /// Number of bits, six per character.
     length: usize,
     at: usize,
 }
 
 impl Bits {
-    /// The bits of a base64url text; `None` for anything else.
+    /// The bits of a base64url text. `None` if the text is invalid.
     pub(super) fn of(text: &str) -> Option<Self> {
         if text.len() > MAX_OCTETS {
             return None;
         }
-        // Strings need not end at a byte: padding keeps the last bits.
+        // The last bits need not fill a byte: padding preserves them.
         let filled = format!("{text:A<width$}", width = text.len().next_multiple_of(4));
         let bytes = BASE64URL.decode(filled).ok()?;
         Some(Self { bytes, length: text.len() * 6, at: 0 })
     }
 
-    /// How many bits there are.
+    /// Number of bits.
     pub(super) fn len(&self) -> usize {
         self.length
     }
 
-    /// Goes to a place.
+    /// Sets the position.
     pub(super) fn seek(&mut self, at: usize) {
         self.at = at;
     }
 
-    /// The place of the next bit.
+    /// The position of the next bit.
     pub(super) fn place(&self) -> usize {
         self.at
     }
@@ -57,12 +57,12 @@ impl Bits {
         Some(bit == 1)
     }
 
-    /// The next number of so many bits, at most 64.
+    /// The next number with this many bits (at most 64).
     pub(super) fn number(&mut self, bits: usize) -> Option<u64> {
         (0..bits).try_fold(0, |number, _| Some(number << 1 | u64::from(self.bit()?)))
     }
 
-    /// The next number in Fibonacci coding, which ends with two ones.
+    /// The next number in Fibonacci coding, which ends with two 1 bits.
     pub(super) fn fibonacci(&mut self) -> Option<u64> {
         let (mut number, mut step, mut next, mut last) = (0_u64, 1_u64, 2_u64, false);
         loop {

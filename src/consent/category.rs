@@ -1,4 +1,4 @@
-//! Categories and sets of them. A category is a small number, a set one machine word.
+//! Categories and category sets. A category is a small integer, a set is one machine word.
 
 use thiserror::Error;
 
@@ -9,29 +9,29 @@ pub struct Category(u8);
 impl Category {
     /// Strictly necessary: always granted, cannot be refused.
     pub const NECESSARY: Self = Self(0);
-    /// Choices such as language or search settings.
+    /// Preferences such as language or search settings.
     pub const FUNCTIONAL: Self = Self(1);
     /// Performance and analytics.
     pub const ANALYTICS: Self = Self(2);
     /// Advertising.
     pub const TARGETING: Self = Self(3);
-    /// Sharing buttons and social networks.
+    /// Social sharing buttons and networks.
     pub const SOCIAL: Self = Self(4);
 
-    /// The position among the site's categories, from 0 (necessary) to 31.
+    /// The index among the site's categories, from 0 (necessary) to 31.
     pub fn index(self) -> usize {
         usize::from(self.0)
     }
 }
 
-/// A set of categories, as the bits of one word.
+/// A set of categories, as a bit mask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CategorySet(u32);
 
 impl CategorySet {
     /// Only the strictly necessary category.
     pub const NECESSARY: Self = Self(1);
-    /// No category at all.
+    /// The empty set.
     pub const EMPTY: Self = Self(0);
 
     /// Whether the category is in the set.
@@ -44,17 +44,17 @@ impl CategorySet {
         self.0 |= 1 << category.0;
     }
 
-    /// What is in either.
+    /// The union of both sets.
     pub fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
-    /// What is in both.
+    /// The intersection of both sets.
     pub fn intersection(self, other: Self) -> Self {
         Self(self.0 & other.0)
     }
 
-    /// What is in this set and not in the other.
+    /// The categories in this set that are not in the other.
     pub fn difference(self, other: Self) -> Self {
         Self(self.0 & !other.0)
     }
@@ -71,18 +71,18 @@ impl FromIterator<Category> for CategorySet {
 /// Why a category could not be added.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum CategoryError {
-    /// All 32 places are taken.
+    /// The limit of 32 categories is reached.
     #[error("there can be at most {max} categories", max = Categories::MAX)]
     TooMany,
-    /// The name is there already.
+    /// The name already exists.
     #[error("the category exists already")]
     Exists,
-    /// The name would not survive in the consent cookie.
+    /// The name has characters that the consent cookie cannot contain.
     #[error("a category name is 1 to 32 of a-z, 0-9, `-` and `_`")]
     BadName,
 }
 
-/// The names of the categories in use: the five of the notice, then a site's own.
+/// The names of the categories in use: the five built-in ones, then those of the site.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Categories {
     names: Vec<String>,
@@ -96,13 +96,14 @@ impl Default for Categories {
 }
 
 impl Categories {
-    /// The largest number of categories.
+    /// Maximum number of categories.
     pub const MAX: usize = 32;
 
     /// Adds a custom category.
     ///
     /// # Errors
-    /// When the name exists, has other characters than `a-z0-9_-`, or 32 categories are there.
+    /// If the name exists, has characters other than `a-z0-9_-`, or the limit of 32 categories is
+    /// reached.
     pub fn add(&mut self, name: &str) -> Result<Category, CategoryError> {
         let plain = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-');
         if name.is_empty() || name.len() > 32 || !name.bytes().all(plain) {

@@ -1,9 +1,9 @@
-//! Google Consent Mode v2: the names that its tags know, by what each is for
+//! Google Consent Mode v2: storage types and the categories that grant them
 //! (support.google.com/analytics/answer/12334711).
 
 use super::{Category, CategorySet};
 
-/// Each of its storages with the category that grants it.
+/// Each storage type with the category that grants it.
 const STORAGES: [(&str, Category); 7] = [
     ("ad_storage", Category::TARGETING),
     ("ad_user_data", Category::TARGETING),
@@ -14,7 +14,7 @@ const STORAGES: [(&str, Category); 7] = [
     ("security_storage", Category::NECESSARY),
 ];
 
-/// Each storage of Google Consent Mode v2, `granted` or `denied`.
+/// Each storage type of Google Consent Mode v2, with `granted` or `denied`.
 pub fn consent_mode(granted: CategorySet) -> impl Iterator<Item = (&'static str, &'static str)> {
     STORAGES.into_iter().map(move |(storage, category)| {
         let granted = category == Category::NECESSARY || granted.contains(category);

@@ -1,5 +1,5 @@
-//! How consent tools write their cookies: percent-encoding, base64, JSON, times. All of it bounded,
-//! strict about types, and silent about what it cannot read.
+//! Decoders for the cookies of consent tools: percent-encoding, base64, JSON, times. Input is
+//! bounded, types are strict, and invalid input yields `None`.
 
 use std::borrow::Cow;
 
@@ -10,9 +10,9 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-/// The longest value that is looked at, in octets.
+/// Maximum length of a value, in bytes.
 pub(super) const MAX_OCTETS: usize = 8 * 1024;
-/// The deepest JSON that is looked at.
+/// Maximum nesting of JSON.
 const MAX_DEPTH: usize = 16;
 
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -20,7 +20,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// The value as text.
+/// The value as UTF-8 text.
 pub(super) fn text(value: &[u8]) -> Option<&str> {
     if value.len() > MAX_OCTETS {
         return None;
@@ -28,7 +28,7 @@ pub(super) fn text(value: &[u8]) -> Option<&str> {
     std::str::from_utf8(value).ok()
 }
 
-/// The value with its percent-encoding undone, once. `+` stays `+`.
+/// Percent-decodes the value once. `+` is not decoded.
 pub(super) fn percent(value: &[u8]) -> Option<Cow<'_, str>> {
     if value.len() > MAX_OCTETS {
         return None;
@@ -41,23 +41,23 @@ pub(super) fn percent(value: &[u8]) -> Option<Cow<'_, str>> {
     String::from_utf8(decoded).ok().map(Cow::Owned)
 }
 
-/// JSON, percent-encoded or raw. Too deep, or with a key twice, it is none: which of two answers
-/// holds would be a guess.
+/// Parses percent-encoded or raw JSON. Deeply nested JSON and JSON with duplicate keys are invalid,
+/// because duplicate keys are ambiguous.
 pub(super) fn json(value: &[u8]) -> Option<Value> {
     parse_json(&percent(value)?).or_else(|| parse_json(text(value)?))
 }
 
-/// JSON in base64, with or without padding, percent-encoded or not.
+/// Parses JSON in base64, with or without padding or percent-encoding.
 pub(super) fn base64_json(value: &[u8]) -> Option<Value> {
     parse_json(&base64_text(percent(value)?.as_bytes())?)
 }
 
-/// Text in base64, with or without padding.
+/// Decodes base64 text, with or without padding.
 pub(super) fn base64_text(value: &[u8]) -> Option<String> {
     String::from_utf8(BASE64.decode(value).ok()?).ok()
 }
 
-/// JSON as it stands.
+/// Parses raw JSON.
 pub(super) fn parse_json(text: &str) -> Option<Value> {
     let (mut depth, mut deepest, mut keys) = (0_usize, 0, 0);
     let (mut quoted, mut escaped) = (false, false);
@@ -78,7 +78,7 @@ pub(super) fn parse_json(text: &str) -> Option<Value> {
     if deepest > MAX_DEPTH {
         return None;
     }
-    // A key that came twice is there once.
+    // Parsing drops duplicate keys, so that fewer keys remain than colons.
     serde_json::from_str(text).ok().filter(|value| count_keys(value) == keys)
 }
 
@@ -90,12 +90,13 @@ fn count_keys(value: &Value) -> usize {
     }
 }
 
-/// A JSON list of texts and nothing else.
+/// A JSON array that contains only strings.
 pub(super) fn texts(list: &Value) -> Option<Vec<&str>> {
     list.as_array()?.iter().map(Value::as_str).collect()
 }
 
-/// A time in Unix seconds: RFC 3339 text, or a number of seconds, tenths of seconds or milliseconds.
+/// A time in Unix seconds, from RFC 3339 text or a number of seconds, tenths of seconds or
+/// milliseconds.
 pub(crate) fn time(value: &Value) -> Option<i64> {
     match value {
         Value::String(text) => time_text(text),
@@ -106,7 +107,7 @@ pub(crate) fn time(value: &Value) -> Option<i64> {
     }
 }
 
-/// As [`time`], from text.
+/// Like [`time`], for text.
 pub(super) fn time_text(text: &str) -> Option<i64> {
     match text.parse() {
         Ok(number) => unix(number),

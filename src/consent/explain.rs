@@ -1,4 +1,4 @@
-//! A consent in words for people: `consentry consent`, and whoever asks why a cookie is gone.
+//! Human-readable explanation of a consent, for `consentry consent` and for debugging.
 
 use std::fmt::Write;
 
@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use super::{CategorySet, Consent, ConsentReader, Reason, Signals};
 
 impl ConsentReader {
-    /// Why the visitor's consent is what it is, in a sentence. Names only, no value of a cookie.
+    /// Explains a visitor's consent in a sentence. Contains names only, no cookie values.
     pub fn explain(&self, consent: &Consent, signals: Signals) -> String {
         let mut words = self.cause(consent);
         if !consent.is_decided() {

@@ -1,15 +1,15 @@
-//! Combines the decisions that one source found.
+//! Merges the decisions that one source found.
 
 use super::source::{SourceDecision, Void};
 use super::{CategorySet, Reason, VendorSet};
 
-/// A decision, and whether it counts at present.
+/// A decision with its current validity.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Judged<'a> {
     pub(super) decision: &'a SourceDecision,
-    /// Whether its grants count.
+    /// Whether its grants are valid.
     pub(super) grants: bool,
-    /// Why it is active, or has ended.
+    /// Why the decision is active, or has ended.
     pub(super) reason: Reason,
 }
 
@@ -19,25 +19,25 @@ impl Judged<'_> {
     }
 }
 
-/// The decisions of one source, combined.
+/// The merged decisions of one source.
 ///
-/// A host-only and a `Domain` cookie of one name may disagree, and so may two tools: the stricter wins. An ended
-/// decision does not count beside an active one, because the visitor has decided anew. Its refusals still
-/// restrict the default.
+/// A host-only cookie and a `Domain` cookie with the same name may disagree, and so may two tools:
+/// the stricter decision wins. An ended decision is ignored next to an active one, because the
+/// visitor has decided again. Its refusals still restrict the default.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Merged {
     pub(super) granted: CategorySet,
     pub(super) denied: CategorySet,
-    /// Categories that the default does not grant.
+    /// Categories that the default must not grant.
     pub(super) withheld: CategorySet,
-    /// Categories granted on consentry's pages.
+    /// Categories granted in the consent UI.
     pub(super) own_granted: CategorySet,
-    /// Categories refused on consentry's pages.
+    /// Categories refused in the consent UI.
     pub(super) own_denied: CategorySet,
     pub(super) refused_vendors: VendorSet,
     pub(super) reason: Reason,
     pub(super) tool: Option<&'static str>,
-    /// The oldest time of several active decisions.
+    /// The oldest time of the active decisions.
     pub(super) decided_at: Option<i64>,
 }
 
@@ -57,7 +57,7 @@ impl Merged {
         }
     }
 
-    /// Combines these; `all` is every category of the site.
+    /// Merges these decisions. `all` contains every category of the site.
     pub(super) fn of<'a>(
         judged: impl Iterator<Item = Judged<'a>> + Clone,
         all: CategorySet,

@@ -16,16 +16,16 @@ pub const MAX_LIFETIME_DAYS: u32 = 400;
 /// Domain and signing keys of a site's native cookie.
 #[derive(Debug, Clone, Default)]
 pub struct OwnCookie {
-    /// The `Domain`; without one the cookie is host-only.
+    /// The `Domain` attribute. `None` for a host-only cookie.
     pub domain: Option<String>,
-    /// The keys that sign it.
+    /// The signing keys.
     pub keys: Option<Arc<CookieKeys>>,
 }
 
 impl OwnCookie {
-    /// The `Set-Cookie` values that store a value in a browser that visits `host` (lower case, without port), and
-    /// delete the copies that the site wrote under another domain. A browser that `sent` no copy has none to
-    /// delete under a parent domain.
+    /// The `Set-Cookie` values that store a value in the browser of a visitor of `host` (lower
+    /// case, without port). They also delete the copies that the site wrote under another domain.
+    /// If the browser `sent` no copy, parent domains need no deletion.
     pub fn set_cookies(
         &self,
         value: &str,
@@ -43,9 +43,9 @@ impl OwnCookie {
         lines.flatten().collect()
     }
 
-    /// The `Set-Cookie` value that stores a value in a browser that visits `host`.
+    /// The `Set-Cookie` value that stores a value in the browser of a visitor of `host`.
     ///
-    /// No script needs the cookie, and none can overwrite an `HttpOnly` one.
+    /// The cookie is `HttpOnly`: scripts do not need it and must not overwrite it.
     pub fn set_cookie(
         &self,
         value: &str,
@@ -59,7 +59,7 @@ impl OwnCookie {
         line(cookie.build(), lifetime, self.domain_for(host), secure)
     }
 
-    /// The `Domain` for a host. Browsers reject cookies for a domain that the host is not in.
+    /// The `Domain` for a host. Browsers reject a `Domain` that does not cover the host.
     fn domain_for(&self, host: &str) -> Option<&str> {
         let domain = self.domain.as_deref();
         domain.filter(|domain| domain_matches(host.as_bytes(), domain.as_bytes()))

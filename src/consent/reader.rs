@@ -1,7 +1,7 @@
-//! From a request's cookies and signals to what may pass: the site's sources in order, the age of
-//! the decision, the date of the notice, the default without a decision.
+//! Consent reader: evaluates a request's cookies and signals. Takes the order of the sources, the
+//! age of the decision, the notice date and the default into account.
 //!
-//! Age and notice end grants. A refusal ends only when the visitor decides anew.
+//! Age and notice date only end grants. A refusal ends only with a new decision of the visitor.
 
 use time::{Date, OffsetDateTime};
 
@@ -14,39 +14,40 @@ use super::{Categories, CategorySet, RegionPolicy, SignalPolicy, Signals};
 use crate::cookie::Cookies;
 use crate::http::Fields;
 
-/// How far ahead of our clock a decision may be dated, in seconds: clocks differ, and some tools
-/// write the visitor's local time.
+/// Clock skew allowed for decisions, in seconds. Clocks differ, and some tools write the visitor's
+/// local time.
 const CLOCK_TOLERANCE_SECONDS: i64 = DAY_SECONDS;
 const DAY_SECONDS: i64 = 24 * 60 * 60;
 
-/// Reads a site's consent. Built once from the config.
+/// The consent reader of a site. Built once from the config.
 #[derive(Debug)]
 pub struct ConsentReader {
     /// The site's categories.
     pub categories: Categories,
-    /// The sources, in order: the first with a decision wins.
+    /// The sources in order. The first one with a decision wins.
     pub sources: Vec<Box<dyn ConsentSource>>,
-    /// What is granted without a decision.
+    /// The categories granted without a decision.
     pub default: CategorySet,
-    /// Where the default depends on the visitor's region.
+    /// Set if the default depends on the visitor's region.
     pub region: Option<RegionPolicy>,
-    /// The lifetime of grants, in days.
+    /// Lifetime of grants, in days.
     pub max_age_days: u32,
-    /// The time until a visitor who refused may be asked again, in days.
+    /// Days until a visitor who refused may be asked again.
     pub ask_again_days: u32,
-    /// The date of the notice in force; decisions made before it grant nothing.
+    /// The date of the current notice. Earlier decisions grant nothing.
     pub notice_date: Option<Date>,
-    /// What signals take away.
+    /// The categories denied by browser signals.
     pub signals: SignalPolicy,
-    /// How the native cookie is written.
+    /// Domain and keys of the native cookie.
     pub own: OwnCookie,
 }
 
 impl ConsentReader {
-    /// Reads what the visitor allowed.
+    /// Reads the visitor's consent.
     ///
-    /// `now` is in Unix seconds; `region` is what a trusted proxy says of it. Unreadable, outdated or
-    /// missing decisions leave the site's default; signals take away from either.
+    /// `now` is in Unix seconds. `region` is the value sent by a trusted proxy. The site's default
+    /// applies if the decision is malformed, outdated or missing. Signals restrict decisions and
+    /// defaults.
     pub fn read(
         &self,
         cookies: &Cookies<'_>,
@@ -62,18 +63,19 @@ impl ConsentReader {
         consent
     }
 
-    /// What a request says of the visitor's region, where that is asked for and believed.
+    /// The value of the region header, if configured and trusted.
     pub fn region_of<'a>(&self, fields: &'a impl Fields, trusted: bool) -> Option<&'a [u8]> {
         let region = self.region.as_ref().filter(|_| trusted)?;
         fields.value(&region.header)
     }
 
-    /// The name of the source whose decision counts.
+    /// The name of the source with the effective decision.
     pub fn source_name(&self, consent: &Consent) -> Option<&'static str> {
         self.sources.get(consent.source()?).map(|source| source.name())
     }
 
-    /// Whether choices made on consentry's pages count: one of the sources reads the native cookie.
+    /// Whether choices in the consent UI are effective, because one of the sources reads the native
+    /// cookie.
     pub fn reads_own_cookie(&self) -> bool {
         self.sources.iter().any(|source| reads_own_cookie(source.name()))
     }
@@ -86,12 +88,14 @@ impl ConsentReader {
         }
     }
 
-    /// The first source with a decision wins. Beside it, refusals on consentry's pages stay in force, and
-    /// categories that it does not mention follow the native cookie.
+    /// Reads the sources: the first one with a decision wins. In addition, refusals in the consent
+    /// UI stay in force. The native cookie decides about categories that the winning source does
+    /// not mention.
     fn read_sources(&self, cookies: &Cookies<'_>, default: CategorySet, now: i64) -> Consent {
         let mut consent = Consent::undecided(default);
         let mut winner: Option<Merged> = None;
-        // Refusals of ended decisions restrict the default; those on consentry's pages restrict every source.
+        // Refusals of ended decisions restrict the default. Refusals in the consent UI restrict
+        // every source.
         let (mut withheld, mut own_denied) = (CategorySet::EMPTY, CategorySet::EMPTY);
         let mut own_granted = CategorySet::EMPTY;
         for (index, source) in self.sources.iter().enumerate() {
@@ -110,7 +114,7 @@ impl ConsentReader {
             }
             withheld = withheld.union(merged.withheld);
             if merged.reason == Reason::Decided || consent.reason == Reason::NoDecision {
-                // Without a decision the first reason is reported.
+                // Without a decision, the first reason is reported.
                 let Merged { reason, tool, decided_at, .. } = merged;
                 consent = Consent { found: Some(index), reason, tool, decided_at, ..consent };
             }
@@ -139,10 +143,11 @@ impl ConsentReader {
         Merged::of(judged, self.categories.all())
     }
 
-    /// Whether the grants of a decision count, and whether it is active or why the visitor is asked again.
+    /// Whether the grants of a decision are valid, and whether it is active or why the visitor is
+    /// asked again.
     ///
-    /// A decision that only refuses is active until `ask_again_days`, whatever its notice. One whose grants have
-    /// expired and that refuses something stays active until then as well.
+    /// A decision that only refuses is active until `ask_again_days`, whatever its notice. A
+    /// decision with expired grants and at least one refusal stays active until then as well.
     fn standing(&self, decision: &SourceDecision, now: i64) -> (bool, Reason) {
         let ended = self.end_of_grants(decision, now);
         let refuses = decision.denied != CategorySet::EMPTY;
@@ -186,7 +191,7 @@ impl ConsentReader {
     }
 }
 
-/// Whether more than this many days have passed since a time in Unix seconds.
+/// Whether more than this many days have passed since `at`, in Unix seconds.
 pub fn is_older(at: i64, days: u32, now: i64) -> bool {
     now.saturating_sub(at) > i64::from(days) * DAY_SECONDS
 }
@@ -262,7 +267,7 @@ mod tests {
     fn a_refusal_never_lapses_and_is_asked_about_again_in_time() {
         let days = |days: i64| NOW - days * 86_400;
         let (new, old) = ("2018-05-25", "2018-05-24");
-        // What is refused, and whether the visitor is asked again.
+        // The refused categories, and whether the visitor is asked again.
         for (granted, at, notice, refused, reason) in [
             ("", days(1), new, "functional analytics targeting social", Reason::Decided),
             ("", days(1), old, "functional analytics targeting social", Reason::Decided),

@@ -1,16 +1,17 @@
-//! The default without a decision, by the visitor's region as a proxy in front tells it.
+//! The default consent by region, as reported by a proxy in front.
 
 use std::collections::HashSet;
 
 use http::HeaderName;
 
-/// Where opt-out law holds.
+/// Regions with opt-out law.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RegionPolicy {
-    /// The field that names the region, such as `CF-IPCountry`; believed of trusted proxies only.
+    /// The header field with the region, such as `CF-IPCountry`. Honoured from trusted proxies
+    /// only.
     pub header: HeaderName,
-    /// The regions, in upper case, where everything is granted without a decision. In all others,
-    /// known or not, nothing is.
+    /// Regions in upper case where everything is granted without a decision. In all other regions,
+    /// known or unknown, nothing is.
     pub allow: HashSet<String>,
 }
 

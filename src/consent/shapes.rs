@@ -1,4 +1,4 @@
-//! Shapes that several tools' cookies have.
+//! Cookie formats that several consent tools share.
 
 use serde_json::Value;
 
@@ -8,7 +8,7 @@ use super::source::{Reading, SourceSettings};
 use super::votes::{IdMap, Votes};
 use crate::cookie::Cookies;
 
-/// A JSON object of ids, each with `true` or `false` and nothing else.
+/// A JSON object that maps each id to `true` or `false`.
 pub(super) fn booleans(value: &[u8], map: &IdMap) -> Reading {
     let Some(Value::Object(entries)) = decode::json(value) else { return Reading::Malformed };
     match boolean_votes(&entries, map) {
@@ -17,7 +17,7 @@ pub(super) fn booleans(value: &[u8], map: &IdMap) -> Reading {
     }
 }
 
-/// What entries of ids say, each `true` or `false`; `None` where one is anything else.
+/// The votes of ids with boolean values. `None` if a value is not a boolean.
 pub(super) fn boolean_votes<'a>(
     entries: impl IntoIterator<Item = (&'a String, &'a Value)>,
     map: &IdMap,
@@ -29,7 +29,7 @@ pub(super) fn boolean_votes<'a>(
     Some(votes)
 }
 
-/// One answer for everything.
+/// A single answer for all categories.
 pub(super) fn one_answer(
     granted: bool,
     categories: &Categories,
@@ -37,12 +37,11 @@ pub(super) fn one_answer(
 ) -> Reading {
     let mut votes = Votes::default();
     votes.vote(categories.all(), granted);
-    // Social is among them all: it need not follow targeting.
+    // Votes on all categories include social, so that social need not follow targeting.
     Reading::decision(votes, &IdMap::new(&[], &[]), decided_at)
 }
 
-/// What can only be opted out of: without an opt-out nothing is granted that the default does not
-/// grant.
+/// An opt-out. Without it, only the default is granted.
 pub(super) fn opt_out(out: bool, of: CategorySet, map: &IdMap) -> Reading {
     let mut votes = Votes::default();
     if out {
@@ -51,7 +50,7 @@ pub(super) fn opt_out(out: bool, of: CategorySet, map: &IdMap) -> Reading {
     Reading::decision(votes, map, None)
 }
 
-/// Whether the decision is one for the revision in force, where a cookie of its own says for which it is.
+/// Whether the decision is for the current revision, if a separate cookie contains the revision.
 pub(super) fn is_in_force(cookies: &Cookies<'_>, name: &[u8], settings: &SourceSettings) -> bool {
     let mut revisions = cookies.values(name).map(|value| decode::percent(value).map(Value::from));
     match revisions.next() {
@@ -62,8 +61,8 @@ pub(super) fn is_in_force(cookies: &Cookies<'_>, name: &[u8], settings: &SourceS
     }
 }
 
-/// A cookie for each id, named by a prefix and the id, with one of two answers. Without an answer on
-/// anything that may be refused there is no decision.
+/// One cookie per id, named by a prefix and the id, with one of two answers. `NoDecision` without
+/// an answer for a category that can be refused.
 pub(super) fn cookie_for_each(
     cookies: &Cookies<'_>,
     prefix: &[u8],

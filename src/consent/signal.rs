@@ -1,4 +1,4 @@
-//! Signals that a browser sends for its visitor: Global Privacy Control, Do Not Track.
+//! Browser signals: Global Privacy Control and Do Not Track.
 
 use http::HeaderName;
 
@@ -18,24 +18,24 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Reads the signals of a request. Any field of exactly `1` counts.
+    /// Reads the signals of a request. Only the exact value `1` counts, in any of several fields.
     pub fn of(fields: &impl Fields) -> Self {
         let sent = |name| fields.values(name).any(|value| value == b"1");
         Self { gpc: sent(&SEC_GPC), dnt: sent(&DNT) }
     }
 }
 
-/// What signals take away from the consent.
+/// Categories denied by signals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SignalPolicy {
-    /// The categories that Global Privacy Control takes away; empty when it is ignored.
+    /// Categories denied by Global Privacy Control. Empty if GPC is ignored.
     pub gpc_denies: CategorySet,
-    /// The categories that Do Not Track takes away; empty when it is ignored.
+    /// Categories denied by Do Not Track. Empty if DNT is ignored.
     pub dnt_denies: CategorySet,
 }
 
 impl SignalPolicy {
-    /// The categories that these signals take away.
+    /// The categories denied by these signals.
     pub fn denied_by(&self, signals: Signals) -> CategorySet {
         let of = |sent: bool, denies| if sent { denies } else { CategorySet::EMPTY };
         let denied = of(signals.gpc, self.gpc_denies).union(of(signals.dnt, self.dnt_denies));

@@ -10,14 +10,15 @@ use thiserror::Error;
 
 /// Minimum length of a key, in characters.
 const MIN_KEY_LENGTH: usize = 32;
-/// Maximum number of keys: each of them may have to be tried for each cookie.
+/// Maximum number of keys: verification may try all of them for each cookie.
 const MAX_KEYS: usize = 8;
-/// Prefix of every signed message, so that signatures of other messages by the same key are never valid.
+/// Prefix of every signed message. Signatures of other messages with the same key are therefore
+/// never valid.
 const CONTEXT: &[u8] = b"consentry consent cookie\0";
-/// The prefix of what an affinity cookie's tags are made from.
+/// Prefix of the message for tags in affinity cookies.
 const AFFINITY: &[u8] = b"consentry affinity cookie\0";
 
-/// Signing keys, shared by all replicas: the first one signs, all of them verify.
+/// Signing keys, shared by all replicas. The first one signs, all of them verify.
 #[derive(Clone)]
 pub struct CookieKeys(Vec<hmac::Key>);
 
@@ -31,7 +32,7 @@ impl fmt::Debug for CookieKeys {
 /// Why a key file is invalid.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum CookieKeysError {
-    /// The system has no random numbers.
+    /// The system random number generator failed.
     #[error("the system has no random numbers")]
     Random,
     /// An invalid line, by its number.
@@ -39,7 +40,7 @@ pub enum CookieKeysError {
         "line {0} is not a key: a key has 32 or more printable ASCII characters without spaces"
     )]
     Key(usize),
-    /// No key at all.
+    /// No keys.
     #[error("no key found: one line each, of 32 or more printable ASCII characters")]
     Empty,
     /// Too many keys.
@@ -48,19 +49,21 @@ pub enum CookieKeysError {
 }
 
 impl CookieKeys {
-    /// Reads keys, one line each, the signing key first. Empty lines and lines that begin with `#` are ignored.
+    /// Parses keys, one per line, with the signing key first. Empty lines and lines that start with
+    /// `#` are ignored.
     ///
     /// # Errors
-    /// When a key is shorter than 32 characters or not printable ASCII, and for none or more than 8 keys.
+    /// If a key is shorter than 32 characters or not printable ASCII, or if there are no keys or
+    /// more than 8.
     pub fn parse(text: &str) -> Result<Self, CookieKeysError> {
         let key = |line: &str| hmac::Key::new(hmac::HMAC_SHA256, line.as_bytes());
         Ok(Self(key_lines(text)?.into_iter().map(key).collect()))
     }
 
-    /// A key that nobody knows.
+    /// A random key.
     ///
     /// # Errors
-    /// When the system has no random numbers.
+    /// If the system random number generator fails.
     pub fn random() -> Result<Self, CookieKeysError> {
         let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new());
         Ok(Self(vec![key.map_err(|_| CookieKeysError::Random)?]))
@@ -77,15 +80,15 @@ impl CookieKeys {
         Some(URL_SAFE_NO_PAD.encode(tag))
     }
 
-    /// Whether one of the keys made this signature of a value, in constant time for each key.
+    /// Whether one of the keys made this signature. Takes constant time per key.
     pub(super) fn verify(&self, value: &str, signature: &str) -> bool {
         let Ok(tag) = URL_SAFE_NO_PAD.decode(signature) else { return false };
         let message = message(value);
         self.0.iter().any(|key| hmac::verify(key, &message, &tag).is_ok())
     }
 
-    /// The tags of an upstream in affinity cookies, one of each key: 128 bits in base64url, from which the upstream cannot
-    /// be guessed without the key.
+    /// The tags of an upstream in affinity cookies, one per key. A tag is 128 bits in base64url,
+    /// and does not reveal the upstream without the key.
     pub fn affinity_tags(&self, upstream: &str) -> Vec<String> {
         let message = [AFFINITY, upstream.as_bytes()].concat();
         let tag = |key| {
@@ -96,10 +99,12 @@ impl CookieKeys {
     }
 }
 
-/// The keys in the text of a key file, one line each. Empty lines and lines that begin with `#` are ignored.
+/// The keys in the text of a key file, one per line. Empty lines and lines that start with `#` are
+/// ignored.
 ///
 /// # Errors
-/// When a key is shorter than 32 characters or not printable ASCII, and for none or more than 8 keys.
+/// If a key is shorter than 32 characters or not printable ASCII, or if there are no keys or more
+/// than 8.
 pub(crate) fn key_lines(text: &str) -> Result<Vec<&str>, CookieKeysError> {
     let mut keys = Vec::new();
     for (index, line) in text.lines().map(str::trim).enumerate() {

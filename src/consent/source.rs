@@ -1,7 +1,7 @@
-//! What an adapter for one tool's consent cookie is.
+//! Consent sources: the trait and common types for adapters that read a consent tool's cookies.
 //!
-//! A pure function of cookies. It says what its cookie says; whether the decision is too old for
-//! the site is decided once for all adapters by [`ConsentReader`](super::ConsentReader).
+//! An adapter is a pure function of cookies and returns their content.
+//! [`ConsentReader`](super::ConsentReader) decides for all adapters whether a decision is too old.
 
 use std::sync::Arc;
 
@@ -14,39 +14,39 @@ use super::vendors::{VendorSet, Vendors};
 use super::votes::{IdMap, Votes};
 use crate::cookie::Cookies;
 
-/// What one adapter found.
+/// The result of one adapter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reading {
-    /// The tool's cookies are absent, or say that the visitor has not answered yet.
+    /// The tool's cookies are absent, or the visitor has not decided yet.
     NoDecision,
-    /// A cookie of the tool is there and cannot be read.
+    /// A cookie of the tool is malformed.
     Malformed,
-    /// Every readable copy of the decision, in the order of the cookies. Never empty.
+    /// Every readable copy of the decision, in cookie order. Never empty.
     Decisions(Vec<SourceDecision>),
 }
 
-/// One decision of a visitor. A category in neither set was not asked for by the tool.
+/// One decision of a visitor. The tool did not ask about categories that are in neither set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SourceDecision {
     /// Categories that the visitor granted.
     pub granted: CategorySet,
     /// Categories that the visitor refused.
     pub denied: CategorySet,
-    /// When the visitor decided, in Unix seconds, where the cookie carries it.
+    /// Time of the decision in Unix seconds, if the cookie contains it.
     pub decided_at: Option<i64>,
-    /// The date of the notice that the visitor saw, where the cookie carries it.
+    /// Date of the notice that the visitor saw, if the cookie contains it.
     pub notice_date: Option<Date>,
-    /// Of the vendors that the site's rules name, those that the visitor refused.
+    /// Refused vendors, limited to those named in the site's rules.
     pub refused_vendors: VendorSet,
-    /// The tool that wrote it, where the source asks several.
+    /// The tool that wrote the decision, if the source reads several tools.
     pub tool: Option<&'static str>,
-    /// Whether it was made on consentry's pages.
+    /// Whether the decision was made in the consent UI.
     pub own: bool,
-    /// Why its grants are void, whatever its age. Its refusals still count.
+    /// Why its grants are void, whatever its age. Its refusals stay valid.
     pub void: Option<Void>,
 }
 
-/// Why the grants of a decision are void, besides its age and the date of the notice.
+/// Why the grants of a decision are void, apart from its age and the notice date.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Void {
     /// The decision was made for another revision of the tool's notice.
@@ -55,27 +55,28 @@ pub enum Void {
     Unsigned,
 }
 
-/// What the config says of one source.
+/// Settings of one source.
 #[derive(Debug, Clone)]
 pub struct SourceSettings {
-    /// The tool's ids with the categories that they stand for, over the defaults.
+    /// Categories of the tool's ids, which override the defaults.
     pub map: Vec<(String, CategorySet)>,
-    /// The cookie's name, where the tool lets a site choose it.
+    /// The cookie name, if the site can choose it.
     pub cookie: Option<String>,
-    /// The revision in force, where the tool has one. Decisions for another revision grant nothing.
+    /// The current revision, if the tool has revisions. Decisions for other revisions grant
+    /// nothing.
     pub revision: Option<String>,
-    /// Without a choice of the visitor, the tool says by itself that consent is not needed where the
-    /// visitor is: whether that counts as its decision.
+    /// Whether a decision that the tool writes for regions without a consent requirement counts as
+    /// a decision.
     pub implied: Implied,
-    /// Whether a notice that was closed without an answer grants everything.
+    /// Whether closing the notice without an answer grants everything.
     pub dismiss_grants: bool,
-    /// Whether OneTrust's groups count only beside the cookie that says that the visitor has answered.
+    /// Whether OneTrust's groups are valid only with the cookie that records the visitor's answer.
     pub require_alert_box_closed: bool,
-    /// The vendors that the site's rules name.
+    /// The vendors named in the site's rules.
     pub vendors: Vendors,
     /// The keys that sign the native cookie.
     pub keys: Option<Arc<CookieKeys>>,
-    /// How a cookie of the site's own making is written.
+    /// Format of a custom cookie.
     pub generic: GenericSettings,
 }
 
@@ -95,31 +96,31 @@ impl Default for SourceSettings {
     }
 }
 
-/// What a tool's own "consent is not needed here" counts as.
+/// Treatment of decisions for regions without a consent requirement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Implied {
-    /// The tool's decision.
+    /// Counts as a decision.
     Accept,
-    /// No decision.
+    /// Counts as no decision.
     Ignore,
 }
 
-/// How a cookie of the site's own making is written.
+/// Format of a custom cookie.
 #[derive(Debug, Clone)]
 pub struct GenericSettings {
-    /// The form of the value, once decoded.
+    /// Format of the decoded value.
     pub format: Format,
     /// The value is percent-encoded.
     pub percent_encoded: bool,
-    /// The value is base64, inside of any percent-encoding.
+    /// The value is base64, after percent-decoding.
     pub base64: bool,
-    /// Where the answers are in JSON: keys joined by dots.
+    /// Path of the answers in JSON: keys joined by dots.
     pub path: String,
-    /// Where the time of the decision is in JSON.
+    /// Path of the decision time in JSON.
     pub time: Option<String>,
-    /// What stands between the entries of a list or a map.
+    /// Separator between the entries of a list or map.
     pub separator: String,
-    /// The answers that mean yes; all others mean no.
+    /// Answers that mean "granted". All others mean "refused".
     pub truthy: Vec<String>,
 }
 
@@ -137,25 +138,25 @@ impl Default for GenericSettings {
     }
 }
 
-/// The form of a cookie of the site's own making.
+/// Format of a custom cookie.
 #[derive(Debug, Clone)]
 pub enum Format {
-    /// JSON: an object of answers, a list of what is granted, or one answer for everything.
+    /// JSON: an object of answers, a list of granted ids, or a single answer for all categories.
     Json,
     /// `id=answer&id=answer`.
     Query,
-    /// What is granted.
+    /// List of granted ids.
     List,
     /// `id:answer,id:answer`.
     Map,
-    /// The named groups of an expression are the ids, what they match the answers.
+    /// Regular expression: group names are ids, matches are answers.
     Regex(regex_lite::Regex),
-    /// One answer for everything.
+    /// A single answer for all categories.
     Flag,
 }
 
 impl SourceSettings {
-    /// Whether a decision for this revision is one for the revision in force.
+    /// Whether a decision with this revision is for the current revision.
     pub fn is_in_force(&self, revision: Option<&Value>) -> bool {
         self.revision.as_ref().is_none_or(|in_force| match revision {
             Some(Value::String(text)) => text == in_force,
@@ -164,14 +165,14 @@ impl SourceSettings {
         })
     }
 
-    /// The cookie's name, as configured or as the tool has it.
+    /// The configured cookie name, or else the tool's default.
     pub fn cookie_or(&self, usual: &str) -> String {
         self.cookie.as_deref().unwrap_or(usual).to_owned()
     }
 }
 
 impl Reading {
-    /// What the copies of one cookie say: an unreadable one does not count beside a readable one.
+    /// Combines the copies of one cookie. A malformed copy is ignored if another one is readable.
     pub fn of_copies<'a>(
         copies: impl Iterator<Item = &'a [u8]>,
         read: impl Fn(&'a [u8]) -> Reading,
@@ -179,8 +180,8 @@ impl Reading {
         copies.map(read).fold(Reading::NoDecision, Reading::and)
     }
 
-    /// What two readings say together: every decision of both, and only without one whether either
-    /// was unreadable.
+    /// Combines two readings: all decisions of both. Without any decision, `Malformed` takes
+    /// precedence over `NoDecision`.
     pub fn and(self, other: Reading) -> Reading {
         match (self, other) {
             (Reading::Decisions(mut all), Reading::Decisions(more)) => {
@@ -193,7 +194,7 @@ impl Reading {
         }
     }
 
-    /// One decision, from what a tool's ids say.
+    /// A reading with one decision, from the votes of a tool's ids.
     pub fn decision(votes: Votes, map: &IdMap, decided_at: Option<i64>) -> Reading {
         let (granted, denied) = votes.result(map.reach());
         Reading::Decisions(vec![SourceDecision {
@@ -208,7 +209,7 @@ impl Reading {
         }])
     }
 
-    /// The same, with void grants unless it was made for the revision in force.
+    /// The reading with void grants, unless it is for the current revision.
     pub fn in_revision(mut self, in_force: bool) -> Reading {
         if let Reading::Decisions(decisions) = &mut self
             && !in_force
@@ -218,7 +219,7 @@ impl Reading {
         self
     }
 
-    /// The same, as this tool's.
+    /// The reading with this tool as its author.
     pub fn by(mut self, tool: &'static str) -> Reading {
         if let Reading::Decisions(decisions) = &mut self {
             decisions.iter_mut().for_each(|decision| decision.tool = Some(tool));
@@ -226,7 +227,7 @@ impl Reading {
         self
     }
 
-    /// The same, with these vendors refused in each decision.
+    /// The reading with these vendors refused in each decision.
     pub fn refusing(mut self, vendors: VendorSet) -> Reading {
         if let Reading::Decisions(decisions) = &mut self {
             decisions.iter_mut().for_each(|decision| decision.refused_vendors = vendors);
@@ -235,13 +236,13 @@ impl Reading {
     }
 }
 
-/// An adapter for one tool's consent cookie.
+/// An adapter for one consent tool.
 pub trait ConsentSource: std::fmt::Debug + Send + Sync {
-    /// The adapter's name in the config, the logs and the metrics.
+    /// The adapter's name in config, logs and metrics.
     fn name(&self) -> &'static str;
 
-    /// The names, or patterns with `*`, of the cookies that the tool keeps its decision in: they are
-    /// necessary.
+    /// Names, or patterns with `*`, of the cookies with the tool's decision. These cookies are
+    /// strictly necessary.
     fn cookie_names(&self) -> Vec<String>;
 
     /// Reads the tool's decision from a request's cookies.

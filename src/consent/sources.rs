@@ -1,4 +1,4 @@
-//! Consent sources: one adapter per tool that writes a consent cookie, each in its own file.
+//! Consent sources: one adapter per consent tool, each in its own file.
 
 mod auto;
 mod axeptio;
@@ -89,7 +89,7 @@ pub fn reads_own_cookie(name: &str) -> bool {
     matches!(name, "consentry" | "auto")
 }
 
-/// The keys, besides `map`, that the config's table of a source takes.
+/// The supported config keys of a source, besides `map`.
 pub fn keys(name: &str) -> &'static [&'static str] {
     match name {
         "onetrust" => &["require_alert_box_closed"],
@@ -108,13 +108,14 @@ pub fn keys(name: &str) -> &'static [&'static str] {
     }
 }
 
-/// Whether a tool has ids that `map` can assign categories to: the others have one answer for every category.
+/// Whether a tool has ids that `map` can assign to categories. Other tools have a single answer for
+/// all categories.
 pub fn has_ids(name: &str) -> bool {
     !matches!(name, "osano" | "pandectes")
 }
 
-/// The adapter of this name. `all` holds what the config says of each source, by name; `auto` asks
-/// them all.
+/// Builds the adapter with this name. `all` contains the settings of each source by name, because
+/// `auto` uses all of them.
 pub fn find(name: &str, all: &HashMap<String, SourceSettings>) -> Option<Box<dyn ConsentSource>> {
     let none = SourceSettings::default();
     let settings = all.get(name).unwrap_or(&none);
@@ -158,7 +159,7 @@ pub fn find(name: &str, all: &HashMap<String, SourceSettings>) -> Option<Box<dyn
         "tcf" => Box::new(tcf::Tcf::new(settings)),
         "gpp" => Box::new(gpp::Gpp::new(settings)),
         "auto" => {
-            // A cookie of the site's own making is asked only where the config describes one.
+            // `generic` is included only if it is configured.
             let asked =
                 |name: &str| name != "auto" && (name != "generic" || all.contains_key(name));
             let others = NAMES.iter().filter(|name| asked(name));

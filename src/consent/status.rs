@@ -1,30 +1,29 @@
-//! What a visitor allowed, and how that is known.
+//! The consent of a visitor, and the reason for it.
 
 use super::{CategorySet, VendorSet};
 
-/// What a visitor allowed, and how that is known.
+/// The consent of a visitor, and the reason for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Consent {
-    /// The categories that may pass; necessary is always in.
+    /// The granted categories. Always includes necessary.
     pub granted: CategorySet,
-    /// Of the vendors that the site's rules name, those that a TC string refuses.
+    /// Vendors refused by a TC string, limited to those named in the site's rules.
     pub refused_vendors: VendorSet,
-    /// The source that the reason is about, as an index into the site's sources: the one whose
-    /// decision counts, or the first whose cookie does not.
+    /// The source that the reason refers to, as an index into the site's sources. This is the
+    /// source of the effective decision, or else the first one with an ineffective cookie.
     pub found: Option<usize>,
-    /// The tool that wrote the decision, where the source asks several; of several the first.
+    /// The tool that wrote the decision, if the source reads several. Of several tools, the first.
     pub tool: Option<&'static str>,
-    /// When the visitor made the decision that the reason is about, in Unix seconds, where the cookie
-    /// carries it.
+    /// Time of the decision that the reason refers to, in Unix seconds, if the cookie contains it.
     pub decided_at: Option<i64>,
-    /// Why it is so.
+    /// The reason.
     pub reason: Reason,
-    /// Categories that the deciding source grants and that the visitor refused on consentry's pages.
+    /// Categories granted by the deciding source but refused in the consent UI.
     pub refused_here: CategorySet,
 }
 
 impl Consent {
-    /// The consent of a visitor of whom nothing is known.
+    /// The consent of an unknown visitor.
     pub fn undecided(default: CategorySet) -> Self {
         Self {
             granted: default,
@@ -37,35 +36,35 @@ impl Consent {
         }
     }
 
-    /// Whether the visitor has decided and is not asked again.
+    /// Whether the visitor has decided and must not be asked again.
     pub fn is_decided(&self) -> bool {
         self.reason == Reason::Decided
     }
 
-    /// The source whose decision counts, as an index into the site's sources.
+    /// The source of the effective decision, as an index into the site's sources.
     pub fn source(&self) -> Option<usize> {
         self.found.filter(|_| self.is_decided())
     }
 }
 
-/// Why a consent is what it is.
+/// The reason for a consent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reason {
-    /// The visitor's decision counts.
+    /// The visitor's decision is effective.
     Decided,
     /// No source found a decision.
     NoDecision,
-    /// A consent cookie is there and cannot be read.
+    /// A consent cookie is malformed.
     Malformed,
-    /// The decision is older than the site keeps one: it grants nothing.
+    /// The decision exceeds the maximum age and grants nothing.
     Expired,
-    /// The decision is older than the notice: it grants nothing.
+    /// The decision predates the notice and grants nothing.
     OldNotice,
-    /// The decision is dated in the future: it grants nothing.
+    /// The decision is dated in the future and grants nothing.
     FromTheFuture,
-    /// The consent cookie has no valid signature: it grants nothing.
+    /// The consent cookie has no valid signature and grants nothing.
     Unsigned,
-    /// The visitor refused long enough ago to be asked again. The refusal still counts.
+    /// The visitor refused long enough ago to be asked again. The refusal stays valid.
     AskAgain,
 }
 
@@ -82,7 +81,7 @@ impl Reason {
         Self::AskAgain,
     ];
 
-    /// A short name for logs and metrics.
+    /// Short name for logs and metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Decided => "decided",
@@ -96,7 +95,7 @@ impl Reason {
         }
     }
 
-    /// The position in [`ALL`](Self::ALL).
+    /// The index in [`ALL`](Self::ALL).
     pub fn index(self) -> usize {
         self as usize
     }

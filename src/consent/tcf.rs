@@ -1,6 +1,6 @@
-//! The core of a TC string (IAB Transparency and Consent Framework v2, "Consent string and vendor
-//! list formats"): which purposes, special features and vendors the visitor consents to, and what the
-//! publisher restricts.
+//! Parser for the core segment of TC strings (IAB Transparency and Consent Framework v2, "Consent
+//! string and vendor list formats"). Reads consent to purposes, special features and vendors, and
+//! the publisher's restrictions.
 
 use super::bits::Bits;
 use super::category::{Category, CategorySet};
@@ -8,7 +8,7 @@ use super::source::{Reading, SourceSettings};
 use super::vendors::{VendorSet, Vendors};
 use super::votes::{IdMap, Votes};
 
-/// A core that ends before this many bits was cut off.
+/// Minimum length of a core segment, in bits. Shorter ones are truncated.
 const LEAST_BITS: usize = 213;
 const LAST_UPDATED: usize = 42;
 const SPECIAL_FEATURE_OPT_INS: usize = 140;
@@ -16,10 +16,10 @@ const PURPOSE_CONSENTS: usize = 152;
 const PURPOSE_ONE_TREATMENT: usize = 200;
 const MAX_VENDOR_ID: usize = 213;
 
-/// The purposes that the framework has room for.
+/// The number of purposes in the format.
 const PURPOSES: usize = 24;
 
-/// What the framework's purposes stand for; purpose 1 is asked for besides.
+/// Default categories of the purposes. Purpose 1 is required in addition.
 const DEFAULTS: &[(&str, Category)] = &[
     ("2", Category::TARGETING),
     ("3", Category::TARGETING),
@@ -30,12 +30,12 @@ const DEFAULTS: &[(&str, Category)] = &[
     ("9", Category::ANALYTICS),
 ];
 
-/// What a site makes of TC strings.
+/// TC string parser with a site's settings.
 #[derive(Debug)]
 pub(super) struct TcStrings {
-    /// The categories of each purpose that the framework has room for, the first of purpose 1.
+    /// The categories of each purpose. Index 0 is purpose 1.
     purposes: [CategorySet; PURPOSES],
-    /// The same for the special features, `special-feature-1` and so on in the map.
+    /// The categories of each special feature, named `special-feature-1` and so on in the map.
     special_features: [CategorySet; 12],
     reach: CategorySet,
     map: IdMap,
@@ -56,8 +56,8 @@ impl TcStrings {
         }
     }
 
-    /// Reads a TC string. Nothing is granted without purpose 1 (storage), unless the publisher's country does not
-    /// require it. Legitimate interest never grants a cookie.
+    /// Parses a TC string. Nothing is granted without purpose 1 (storage), unless the publisher's
+    /// country does not require it. Legitimate interest never grants a cookie.
     pub(super) fn read(&self, text: &str) -> Reading {
         let core = text.split('.').next().unwrap_or_default();
         self.read_core(core).unwrap_or(Reading::Malformed)
@@ -86,15 +86,15 @@ impl TcStrings {
         }
         let refused = match self.read_vendors(&mut bits, &mut votes) {
             Some(refused) => refused,
-            // The start of a string is enough if the rules name no vendor.
+            // A truncated string is sufficient if the rules name no vendor.
             None if self.vendors.is_empty() => VendorSet::EMPTY,
             None => return None,
         };
         Some(Reading::decision(votes, &self.map, Some(decided_at)).refusing(refused))
     }
 
-    /// The vendors that lack the visitor's consent or that the publisher restricts. Refuses the purposes that the
-    /// publisher leaves to no vendor.
+    /// The vendors without the visitor's consent, and those restricted by the publisher. Also
+    /// refuses purposes that the publisher restricts for all vendors.
     fn read_vendors(&self, bits: &mut Bits, votes: &mut Votes) -> Option<VendorSet> {
         bits.seek(MAX_VENDOR_ID);
         let consented = Section::read(bits)?;
@@ -109,7 +109,7 @@ impl TcStrings {
         bits.seek(with_legitimate_interest.end);
         for _ in 0..bits.number(12)? {
             let purpose = usize::try_from(bits.number(6)?).ok()?;
-            // Not allowed, or by legitimate interest only: the consent of these vendors does not count.
+            // Not allowed, or legitimate interest only: consent to these vendors has no effect.
             let forbids = matches!(bits.number(2)?, 0 | 2);
             let mut first_allowed = 1;
             ranges(bits, |first, last| {
@@ -142,7 +142,7 @@ impl TcStrings {
             .unwrap_or(CategorySet::EMPTY)
     }
 
-    /// Counts the answer on a purpose. Every other purpose needs purpose 1.
+    /// Records the answer for a purpose. Every other purpose requires purpose 1.
     fn vote(&self, votes: &mut Votes, number: usize, granted: bool) {
         votes.vote(self.purpose(number), granted);
         if number == 1 && !granted {
@@ -156,7 +156,7 @@ struct Section {
     /// The highest id.
     most: u64,
     is_ranges: bool,
-    /// The positions of the first bit or range, and after the last one.
+    /// Positions of the first bit or range, and after the last one.
     start: usize,
     end: usize,
 }
@@ -174,7 +174,7 @@ impl Section {
         Some(Self { most, is_ranges, start, end: bits.place() })
     }
 
-    /// Whether the section has an id; `None` if it was cut off.
+    /// Whether the section contains an id. `None` if the section is truncated.
     fn contains(&self, bits: &mut Bits, id: u16) -> Option<bool> {
         let id = u64::from(id);
         if self.is_ranges {
@@ -191,7 +191,7 @@ impl Section {
     }
 }
 
-/// Reads a list of vendor ranges, which begins with their number.
+/// Parses a list of vendor ranges, which starts with the number of ranges.
 fn ranges(bits: &mut Bits, mut each: impl FnMut(u64, u64)) -> Option<()> {
     for _ in 0..bits.number(12)? {
         let is_range = bits.bit()?;

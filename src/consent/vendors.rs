@@ -1,20 +1,20 @@
-//! Vendors of the IAB's list that a site's rules name: a cookie of such a vendor needs, where a TC
-//! string decides, the visitor's consent to the vendor besides that to its category.
+//! IAB vendors named in a site's rules. If a TC string decides, a cookie of such a vendor needs
+//! consent to the vendor and to its category.
 
 use std::sync::Arc;
 
 use super::Category;
 
-/// One of the vendors that a site's rules name, for the category of the rule: an index into its [`Vendors`].
+/// A vendor named in a site's rules, for the category of the rule. An index into its [`Vendors`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Vendor(u8);
 
-/// A set of vendors, as the bits of one word.
+/// A set of vendors, as a bit mask.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct VendorSet(u64);
 
 impl VendorSet {
-    /// No vendor at all.
+    /// The empty set.
     pub const EMPTY: Self = Self(0);
 
     /// Whether the vendor is in the set.
@@ -27,24 +27,24 @@ impl VendorSet {
         self.0 |= 1 << vendor.0;
     }
 
-    /// What is in either.
+    /// The union of both sets.
     pub fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 }
 
-/// The ids, on the IAB's Global Vendor List, of the vendors that a site's rules name, each with the categories
-/// that it is named for.
+/// Ids on the IAB's Global Vendor List of the vendors in a site's rules, each with the category of
+/// its rule.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Vendors {
     named: Arc<[(u16, Category)]>,
 }
 
 impl Vendors {
-    /// The largest number of vendors, counted once for each category.
+    /// Maximum number of vendors, counted once per category.
     pub const MAX: usize = 64;
 
-    /// Of these, each once; `None` for more than [`MAX`](Self::MAX) of them.
+    /// Deduplicates these vendors. `None` for more than [`MAX`](Self::MAX).
     pub fn new(named: impl IntoIterator<Item = (u16, Category)>) -> Option<Self> {
         let mut known: Vec<_> = named.into_iter().collect();
         known.sort_unstable();

@@ -1,5 +1,4 @@
-//! From a tool's own category ids to ours: three answers for each category, granted, denied or not
-//! said.
+//! Mapping of a tool's ids to categories. Each category is granted, denied, or not mentioned.
 
 use std::collections::HashMap;
 
@@ -7,18 +6,18 @@ use foldhash::fast::RandomState;
 
 use super::category::{Category, CategorySet};
 
-/// Which of our categories a tool's ids stand for.
+/// The categories of a tool's ids.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdMap {
     ids: HashMap<Box<str>, CategorySet, RandomState>,
-    /// Every category that some id stands for: asked for with each decision, settled once.
+    /// All categories with at least one id. Every decision covers them.
     reach: CategorySet,
-    /// The ids that the config names: each of them is asked for, also where the tool leaves it out.
+    /// The ids in the config. Every decision covers them, even if the tool omits them.
     configured: Vec<Box<str>>,
 }
 
 impl IdMap {
-    /// A tool's default map, and what the config adds to it or changes.
+    /// A tool's default map, extended and overridden by the config.
     pub fn new(defaults: &[(&str, Category)], configured: &[(String, CategorySet)]) -> Self {
         let mut ids: HashMap<Box<str>, CategorySet, RandomState> = HashMap::default();
         for (id, category) in defaults {
@@ -30,33 +29,33 @@ impl IdMap {
         Self { ids, reach, configured }
     }
 
-    /// The categories of an id; none for one that the map does not know.
+    /// The categories of an id. Empty for an unknown id.
     pub fn categories(&self, id: &str) -> CategorySet {
         self.ids.get(id).copied().unwrap_or(CategorySet::EMPTY)
     }
 
-    /// Every id that the map knows.
+    /// Every id in the map.
     pub fn ids(&self) -> impl Iterator<Item = &str> {
         self.ids.keys().map(|id| &**id)
     }
 
-    /// The ids that the config names.
+    /// The ids in the config.
     pub fn configured(&self) -> impl Iterator<Item = &str> {
         self.configured.iter().map(|id| &**id)
     }
 
-    /// Whether the config names this id.
+    /// Whether the id is in the config.
     pub fn is_configured(&self, id: &str) -> bool {
         self.configured().any(|configured| configured == id)
     }
 
-    /// Every category that some id stands for.
+    /// All categories with at least one id.
     pub fn reach(&self) -> CategorySet {
         self.reach
     }
 }
 
-/// What the ids of one decision say of our categories.
+/// The answers of one decision, by category.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Votes {
     granted: CategorySet,
@@ -70,7 +69,7 @@ impl Default for Votes {
 }
 
 impl Votes {
-    /// What a list says that names all that is granted: every other id is refused.
+    /// The votes of a list of granted ids. Every other id is refused.
     pub fn of_list(map: &IdMap, is_listed: impl Fn(&str) -> bool) -> Self {
         let mut votes = Self::default();
         for id in map.ids() {
@@ -79,7 +78,7 @@ impl Votes {
         votes
     }
 
-    /// Counts what one id says. Of several ids of one category all must be granted.
+    /// Records the answer for one id. If a category has several ids, all of them must be granted.
     pub fn vote(&mut self, categories: CategorySet, granted: bool) {
         if granted {
             self.granted = self.granted.union(categories);
@@ -88,8 +87,8 @@ impl Votes {
         }
     }
 
-    /// Counts the answer on one service within the tool's categories. A refused service without an entry in the
-    /// map may belong to any of them.
+    /// Records the answer for one service within the tool's categories. A refused service that is
+    /// not in the map may belong to any category.
     pub fn vote_service(&mut self, map: &IdMap, id: &str, granted: bool) {
         match map.categories(id) {
             CategorySet::EMPTY if !granted => self.vote(map.reach(), false),
@@ -97,20 +96,20 @@ impl Votes {
         }
     }
 
-    /// Counts each id that the config names, granted or not.
+    /// Records an answer for each id in the config.
     pub fn vote_configured(&mut self, map: &IdMap, is_granted: impl Fn(&str) -> bool) {
         for id in map.configured() {
             self.vote(map.categories(id), is_granted(id));
         }
     }
 
-    /// Denies, of these, what nothing was said of: for tools that only list what is granted.
+    /// Denies the categories in `of` that are not granted, for tools that only list grants.
     pub fn deny_rest(&mut self, of: CategorySet) {
         self.denied = self.denied.union(of.difference(self.granted));
     }
 
-    /// What is granted and what is denied; necessary is neither asked for nor refused. Where the
-    /// tool has no social category (`reach` has none), social follows targeting.
+    /// The granted and denied categories. Necessary is always granted. If the tool has no social
+    /// category (none in `reach`), social follows targeting.
     pub fn result(mut self, reach: CategorySet) -> (CategorySet, CategorySet) {
         if !reach.contains(Category::SOCIAL) {
             let social: CategorySet = [Category::SOCIAL].into_iter().collect();

@@ -8,17 +8,17 @@ use super::sources::{Native, NativeCookie};
 use super::{CategorySet, Consent, ConsentReader, is_older};
 use crate::cookie::{Cookies, SetCookie};
 
-/// Age from which a refusal is stored anew, in days: half of the lifetime of a cookie.
+/// Age from which a refusal is renewed, in days: half of the lifetime of a cookie.
 const RENEW_AFTER_DAYS: u32 = 200;
 
 impl ConsentReader {
-    /// The native cookie for a decision made at `decided_at` (Unix seconds) on the notice in force.
+    /// The native cookie for a decision made at `decided_at` (Unix seconds) on the current notice.
     pub fn new_cookie(&self, granted: CategorySet, decided_at: i64) -> NativeCookie {
         let notice_date = self.notice_date.unwrap_or(Date::MIN);
         NativeCookie { decided_at, notice_date, granted, receipt: String::new() }
     }
 
-    /// The value of the cookie, signed if there are keys.
+    /// The cookie value, signed if there are keys.
     pub fn cookie_value(&self, cookie: &NativeCookie) -> String {
         cookie.value(&self.categories, self.own.keys.as_deref())
     }
@@ -28,10 +28,11 @@ impl ConsentReader {
         cookie.is_sent_as(Native::COOKIE.as_bytes()) && self.reads_own_cookie()
     }
 
-    /// The `Set-Cookie` values that store a decision in a browser that visited a host (lower case, without port),
-    /// over https or not, and sent these cookies.
+    /// The `Set-Cookie` values that store a decision. `visited` is the host (lower case, without
+    /// port) and whether the client uses HTTPS; `sent` contains the request's cookies.
     ///
-    /// A decision that refuses something gets the maximum lifetime, because refusals never expire.
+    /// A decision with at least one refusal gets the maximum lifetime, because refusals never
+    /// expire.
     pub fn set_cookies(
         &self,
         value: &str,
@@ -47,14 +48,14 @@ impl ConsentReader {
         self.own.set_cookies(value, days, visited, sent)
     }
 
-    /// Whether the decision may be a refusal that must be stored anew: browsers delete cookies after 400 days,
-    /// and then a default that grants something would apply.
+    /// Whether the decision may be a refusal that must be renewed. Browsers delete cookies after
+    /// 400 days, and then a default with grants would apply.
     pub fn may_need_renewal(&self, consent: &Consent, now: i64) -> bool {
         let grants = self.region.is_some() || self.default != CategorySet::NECESSARY;
         grants && consent.decided_at.is_some_and(|at| is_older(at, RENEW_AFTER_DAYS, now))
     }
 
-    /// The `Set-Cookie` value that stores an old refusal anew.
+    /// The `Set-Cookie` value that renews an old refusal.
     pub fn renewal(
         &self,
         cookies: &Cookies<'_>,
@@ -63,7 +64,7 @@ impl ConsentReader {
         now: i64,
     ) -> Option<HeaderValue> {
         let mut copies = cookies.values(Native::COOKIE.as_bytes());
-        // Several copies have different domains, which requests do not show.
+        // Several copies have different domains, and requests do not contain domains.
         let value = copies.next().filter(|_| copies.next().is_none())?;
         let cookie = NativeCookie::parse(value, &self.categories).ok()?;
         let is_refusal = self.categories.all().difference(cookie.granted) != CategorySet::EMPTY;
@@ -73,7 +74,7 @@ impl ConsentReader {
         if !is_old || !is_refusal || !is_ours || !self.reads_own_cookie() {
             return None;
         }
-        // Earlier versions gave visitors who refused everything the id of their receipt.
+        // Earlier versions stored the receipt id for visitors who refused everything.
         let cookie = match cookie.granted {
             CategorySet::NECESSARY => NativeCookie { receipt: String::new(), ..cookie },
             _ => cookie,

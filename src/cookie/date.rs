@@ -1,8 +1,8 @@
-//! The cookie-date algorithm of RFC 6265bis section 5.1.1: as forgiving as browsers are.
+//! Parser for cookie dates (RFC 6265bis section 5.1.1), as lenient as browsers.
 
 use time::{Date, Month, Time};
 
-/// Reads an `Expires` value into Unix seconds, or `None` where a browser would ignore it.
+/// Parses an `Expires` value into Unix seconds. `None` if browsers would ignore the value.
 ///
 /// ```
 /// assert_eq!(consentry::cookie::parse_cookie_date(b"Thu, 01 Jan 1970 00:00:09 GMT"), Some(9));
@@ -17,7 +17,8 @@ pub fn parse_cookie_date(value: &[u8]) -> Option<i64> {
     let mut year = None;
     for token in value.split(|byte| is_delimiter(*byte)) {
         let Some(initial) = token.first() else { continue };
-        // Only the month begins with a letter that counts; the zone and the weekday say nothing.
+        // Of the tokens that start with a letter, only the month matters. Weekday and zone are
+        // ignored.
         if !initial.is_ascii_digit() {
             if month.is_none() {
                 month = parse_month(token);
@@ -49,8 +50,8 @@ pub fn parse_cookie_date(value: &[u8]) -> Option<i64> {
     Some(date.ok()?.with_time(time.ok()?).assume_utc().unix_timestamp())
 }
 
-/// The form that nearly every server writes, `Wed, 24 Nov 2027 09:00:00 GMT` (RFC 9110 section
-/// 5.6.7), also with dashes: read by position, at a fraction of the cost.
+/// Fast path for the common format `Wed, 24 Nov 2027 09:00:00 GMT` (RFC 9110 section 5.6.7), also
+/// with dashes. Parsed by position.
 pub(super) fn parse_fixed_date(value: &[u8]) -> Option<i64> {
     let [
         _,
@@ -92,7 +93,8 @@ pub(super) fn parse_fixed_date(value: &[u8]) -> Option<i64> {
     Some(date.with_time(time).assume_utc().unix_timestamp())
 }
 
-/// Whether each token of a date is a word, a number or a time, and nothing that parsers cut in different ways.
+/// Whether each token of a date is a word, a number or a time. Parsers agree on how to split such
+/// dates.
 pub(super) fn is_plain(value: &[u8]) -> bool {
     let all = |token: &[u8], of: fn(&u8) -> bool| token.iter().all(of);
     value.split(|byte| is_delimiter(*byte)).all(|token| {
@@ -105,7 +107,7 @@ fn is_delimiter(byte: u8) -> bool {
     matches!(byte, 0x09 | 0x20..=0x2F | 0x3B..=0x40 | 0x5B..=0x60 | 0x7B..=0x7E)
 }
 
-/// A run of `least` to `most` digits, then a non-digit or the end.
+/// Parses a run of `least` to `most` digits, followed by a non-digit or the end.
 fn parse_number(token: &[u8], least: usize, most: usize) -> Option<u32> {
     let digits = token.iter().take_while(|byte| byte.is_ascii_digit()).count();
     if !(least..=most).contains(&digits) {
@@ -178,7 +180,7 @@ mod tests {
             hour in 0..26_u8, minute in 0..70_u8, second in 0..70_u8, dash in "[ -]",
         ) {
             let text = format!("Wed, {day:02}{dash}{month}{dash}{year} {hour:02}:{minute:02}:{second:02} GMT");
-            // A delimiter at the end changes nothing but the length.
+            // The trailing delimiter only defeats the fast path.
             let by_token = parse_cookie_date(format!("{text};").as_bytes());
             proptest::prop_assert_eq!(parse_cookie_date(text.as_bytes()), by_token);
         }

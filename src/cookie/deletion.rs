@@ -4,7 +4,8 @@ use http::HeaderValue;
 
 use super::{SetCookie, without_prefix};
 
-/// Longer attribute values are ignored by browsers, in bytes (RFC 6265bis section 5.6).
+/// Maximum length of an attribute value, in bytes. Browsers ignore longer ones (RFC 6265bis section
+/// 5.6).
 const MAX_ATTRIBUTE_BYTES: usize = 1024;
 
 /// A deletion of one cookie.
@@ -12,9 +13,9 @@ const MAX_ATTRIBUTE_BYTES: usize = 1024;
 pub struct Deletion<'a> {
     /// The cookie's name.
     pub name: &'a [u8],
-    /// `Domain` without a leading dot; `None` for a host-only cookie.
+    /// `Domain` without a leading dot. `None` for a host-only cookie.
     pub domain: Option<&'a [u8]>,
-    /// `Path`; `None` for the default path of the request.
+    /// `Path`. `None` for the default path of the request.
     pub path: Option<&'a [u8]>,
     /// `Secure`.
     pub secure: bool,
@@ -27,12 +28,12 @@ pub struct Deletion<'a> {
 }
 
 impl Deletion<'_> {
-    /// The line for a browser; `None` if no line can name the cookie.
+    /// The `Set-Cookie` line for browsers. `None` if no valid line can delete the cookie.
     pub fn line(&self) -> Option<HeaderValue> {
         self.written(b"; Max-Age=0")
     }
 
-    /// The line for any client: some read only `Expires`.
+    /// The `Set-Cookie` line for all clients: some only support `Expires`.
     fn line_with_expires(&self) -> Option<HeaderValue> {
         self.written(b"; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT")
     }
@@ -47,7 +48,8 @@ impl Deletion<'_> {
         // Browsers reject a line with neither name nor value.
         line.extend_from_slice(if self.name.is_empty() { b"=deleted" } else { b"=" });
         line.extend_from_slice(lifetime);
-        // A second leading dot, or a blank behind the first, makes browsers reject a line: without it this one would count.
+        // Browsers reject a second leading dot, or a blank after the first. The dot preserves the
+        // rejection, which would be lost without it.
         let is_odd = |domain: &[u8]| matches!(domain.first(), Some(b'.' | b' ' | b'\t'));
         let domain =
             self.domain.map(|domain| (if is_odd(domain) { "Domain=." } else { "Domain=" }, domain));
@@ -74,8 +76,8 @@ impl Deletion<'_> {
 }
 
 impl SetCookie<'_> {
-    /// The line that deletes the cookie of this one, with the same `Domain`, `Path` and flags. `None` for a line
-    /// with neither name nor value, which browsers reject.
+    /// The line that deletes the cookie of this line, with the same `Domain`, `Path` and flags.
+    /// `None` for a line with neither name nor value, which browsers reject.
     pub fn deletion(&self) -> Option<HeaderValue> {
         if self.name.is_empty() && self.value.is_empty() {
             return None;
@@ -94,7 +96,7 @@ impl SetCookie<'_> {
     }
 }
 
-/// The attributes that the prefix of a cookie's name demands (RFC 6265bis section 4.1.3).
+/// The attributes that a cookie name prefix requires (RFC 6265bis section 4.1.3).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PrefixAttributes {
     /// `Secure`.
@@ -106,7 +108,7 @@ pub struct PrefixAttributes {
 }
 
 impl PrefixAttributes {
-    /// What the prefix of a name demands, in any case.
+    /// The attributes required by the prefix of a name, case-insensitive.
     pub fn of(name: &[u8]) -> Self {
         let prefix = without_prefix(name).map_or(0, |rest| name.len() - rest.len());
         let prefix = name.get(..prefix).unwrap_or_default().to_ascii_lowercase();

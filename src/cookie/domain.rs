@@ -1,21 +1,21 @@
-//! The domains that a host can set cookies for (RFC 6265bis sections 5.1.3 and 5.7).
+//! Domains that a host can set cookies for (RFC 6265bis sections 5.1.3 and 5.7).
 
-/// The longest name of a host, in bytes (RFC 1035 section 2.3.4).
+/// Maximum length of a host name, in bytes (RFC 1035 section 2.3.4).
 const MAX_HOST_BYTES: usize = 253;
 
-/// The registrable domain of a host by the public suffix list. `None` for addresses, single labels, public
-/// suffixes and names with a trailing dot, which can only have host-only cookies.
+/// The registrable domain of a host, by the public suffix list. `None` for IP addresses, single
+/// labels, public suffixes and names with a trailing dot, which can only have host-only cookies.
 pub fn registrable_domain(host: &str) -> Option<&str> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
     let (_, last) = host.rsplit_once('.')?;
-    // A last label of digits is that of an IPv4 address.
+    // A numeric last label means an IPv4 address.
     let is_name = host.bytes().all(plain)
         && host.split('.').all(|label| !label.is_empty())
         && !last.bytes().all(|byte| byte.is_ascii_digit());
     psl::domain_str(host).filter(|_| is_name)
 }
 
-/// Every `Domain` that a cookie of a host can have: the host itself, and each domain above it up to the
+/// Every possible `Domain` of a host's cookies: the host itself and each parent domain up to the
 /// registrable one.
 pub fn cookie_domains(host: &str) -> impl Iterator<Item = &str> {
     let registrable = registrable_domain(host).filter(|_| host.len() <= MAX_HOST_BYTES);
@@ -25,7 +25,7 @@ pub fn cookie_domains(host: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Whether `host` is `domain` or below it.
+/// Whether `host` is `domain` or a subdomain of it.
 pub fn domain_matches(host: &[u8], domain: &[u8]) -> bool {
     host.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with(b"."))
 }

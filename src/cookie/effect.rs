@@ -1,25 +1,28 @@
-//! Whether a browser that receives a `Set-Cookie` line stores or deletes the cookie (RFC 6265bis section 5.7).
+//! Effect of a `Set-Cookie` line in browsers: whether the cookie is stored or deleted (RFC 6265bis
+//! section 5.7).
 //!
-//! Browsers differ in what they make of repeated and malformed attributes, and judge `Expires` by clocks that
-//! are not ours. So this reads a line in every way at once, and says which outcome all of them agree on.
+//! Browsers differ in their treatment of repeated and malformed attributes, and their clocks differ
+//! from this server's. The parser therefore considers all interpretations and reports the outcome
+//! on which all browsers agree.
 
 use super::date::{is_plain, parse_cookie_date, parse_fixed_date};
 
-/// How far ahead of ours a browser's clock may be, in seconds. A shorter lifetime may be over on arrival.
+/// Clock skew allowed for browsers, in seconds. A cookie with a shorter lifetime may have expired
+/// on arrival.
 const CLOCK_TOLERANCE_SECONDS: i64 = 24 * 60 * 60;
 
-/// What browsers do with the cookie of a `Set-Cookie` line.
+/// The effect of a `Set-Cookie` line in browsers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
-    /// Every browser stores it.
+    /// Every browser stores the cookie.
     Stores,
-    /// Every browser deletes it.
+    /// Every browser deletes the cookie.
     Deletes,
-    /// Some browsers may delete it and others store it.
+    /// Some browsers may delete the cookie while others store it.
     Unclear,
 }
 
-/// The clocks by which browsers may judge the `Expires` attributes of one response.
+/// The clocks by which browsers may evaluate the `Expires` attributes of a response.
 #[derive(Debug, Clone, Copy)]
 pub struct ResponseTime {
     earliest: i64,
@@ -32,8 +35,8 @@ impl ResponseTime {
         Self { earliest: now, latest: now.saturating_add(CLOCK_TOLERANCE_SECONDS) }
     }
 
-    /// The same response with a `Date` field: browsers correct `Expires` by what the origin's clock is off.
-    /// With a date in any form but the preferred one, no `Expires` is certain to be in the future.
+    /// Adds a `Date` field: browsers correct `Expires` by the clock skew of the origin. If the date
+    /// is not in the preferred format, no `Expires` is certain to be in the future.
     pub fn with_date(self, date: &[u8]) -> Self {
         let date = parse_fixed_date(date);
         Self {
@@ -44,34 +47,35 @@ impl ResponseTime {
         }
     }
 
-    /// The latest of the clocks, in Unix seconds.
+    /// The latest clock, in Unix seconds.
     pub fn latest(self) -> i64 {
         self.latest
     }
 }
 
-/// The lifetime attributes of one line, in every reading.
+/// The lifetime attributes of one line, in all interpretations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Lifetime {
-    /// Until when (Unix seconds) each attribute, read alone, lets the cookie live.
+    /// The earliest expiry (Unix seconds) of any single attribute.
     pub(super) stores_until: i64,
     /// The longest valid `Max-Age`, in seconds.
     longest_age: Option<i64>,
-    /// Whether each `Max-Age` deletes; `None` without one.
+    /// Whether every `Max-Age` deletes the cookie. `None` without `Max-Age`.
     ages_delete: Option<bool>,
-    /// The latest `Expires`, in Unix seconds, or for ever if one is read in several ways; `None` without one.
+    /// The latest `Expires`, in Unix seconds. The maximum value if an `Expires` is ambiguous,
+    /// `None` without `Expires`.
     expires_by: Option<i64>,
 }
 
 impl Default for Lifetime {
-    /// That of a line without lifetime attributes.
+    /// The lifetime of a line without lifetime attributes.
     fn default() -> Self {
         Self { stores_until: i64::MAX, longest_age: None, ages_delete: None, expires_by: None }
     }
 }
 
 impl Lifetime {
-    /// Adds a `Max-Age`; returns its seconds if it is valid (section 5.6.2).
+    /// Adds a `Max-Age`. Returns its seconds if it is valid (section 5.6.2).
     pub(super) fn add_max_age(&mut self, value: &[u8]) -> Option<i64> {
         let seconds = parse_max_age(value);
         self.longest_age = self.longest_age.max(seconds);
@@ -83,23 +87,24 @@ impl Lifetime {
         seconds
     }
 
-    /// Adds an `Expires`; returns it in Unix seconds if it is valid (section 5.1.1).
+    /// Adds an `Expires`. Returns its Unix seconds if it is valid (section 5.1.1).
     pub(super) fn add_expires(&mut self, value: &[u8]) -> Option<i64> {
         let fixed = parse_fixed_date(value);
         let expires = fixed.or_else(|| parse_cookie_date(value));
-        // Other forms than the preferred one are read in more than one way, odd ones in many.
+        // Formats other than the preferred one have several interpretations, unusual ones have
+        // many.
         self.stores_until = self.stores_until.min(fixed.unwrap_or(i64::MIN));
         let certain = fixed.or_else(|| expires.filter(|_| is_plain(value)));
         self.expires_by = self.expires_by.max(Some(certain.unwrap_or(i64::MAX)));
         expires
     }
 
-    /// The longest, in seconds, that any browser keeps the cookie; `None` until it is closed.
+    /// The longest lifetime in any browser, in seconds. `None` for a session cookie.
     pub(super) fn longest(&self, time: ResponseTime) -> Option<i64> {
         self.longest_age.or_else(|| Some(self.expires_by?.saturating_sub(time.earliest)))
     }
 
-    /// What browsers do with the cookie.
+    /// The effect in browsers.
     pub(super) fn effect(&self, time: ResponseTime) -> Effect {
         let deletes = self.ages_delete.unwrap_or_else(|| {
             self.expires_by.is_some_and(|at| at <= time.earliest && at != i64::MAX)
@@ -114,7 +119,8 @@ impl Lifetime {
     }
 }
 
-/// `Max-Age` is digits with an optional leading `-`; anything else is invalid (section 5.6.2).
+/// Parses a `Max-Age`: digits with an optional leading `-`. Anything else is invalid (section
+/// 5.6.2).
 fn parse_max_age(value: &[u8]) -> Option<i64> {
     let (negative, digits) = match value {
         [b'-', digits @ ..] => (true, digits),

@@ -1,41 +1,42 @@
-//! One `Set-Cookie` field line, read after RFC 6265bis section 5.6.
+//! Parser for a `Set-Cookie` field line (RFC 6265bis section 5.6).
 
 use super::effect::{Effect, Lifetime, ResponseTime};
 use super::{split_pair, trim};
 
-/// A `Set-Cookie` field line: its name, its value, and its attributes as yet unread.
+/// A `Set-Cookie` field line: name, value, and unparsed attributes.
 ///
-/// Reading never fails: whatever a browser could store has a name here (perhaps the empty one),
-/// and what no browser would store is harmless. A line is one cookie, commas included.
+/// Parsing never fails. Every cookie that a browser could store has a name here, possibly an empty
+/// one. Lines that no browser would store are harmless. A line is a single cookie, including any
+/// commas.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SetCookie<'a> {
-    /// The cookie's name, trimmed of SP and HTAB; empty for a nameless cookie.
+    /// The name, trimmed of SP and HTAB. Empty for a nameless cookie.
     pub name: &'a [u8],
-    /// The cookie's value, trimmed of SP and HTAB; quotes stay.
+    /// The value, trimmed of SP and HTAB. Quotes are preserved.
     pub value: &'a [u8],
     attributes: &'a [u8],
 }
 
-/// The attributes of a `Set-Cookie` that say where and how long the cookie lives.
+/// The attributes of a `Set-Cookie` line that define the scope and lifetime of the cookie.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Scope<'a> {
-    /// `Domain` without a leading dot; `None` for a host-only cookie.
+    /// `Domain` without a leading dot. `None` for a host-only cookie.
     pub domain: Option<&'a [u8]>,
-    /// `Path` when it starts with `/`; `None` means the default path.
+    /// `Path`, if it starts with `/`. `None` for the default path.
     pub path: Option<&'a [u8]>,
     /// `Secure` is present.
     pub secure: bool,
     /// `Partitioned` is present.
     pub partitioned: bool,
-    /// `Max-Age` in seconds, when valid.
+    /// `Max-Age` in seconds, if valid.
     pub max_age: Option<i64>,
-    /// `Expires` in Unix seconds, when valid.
+    /// `Expires` in Unix seconds, if valid.
     pub expires: Option<i64>,
     lifetime: Lifetime,
 }
 
 impl<'a> SetCookie<'a> {
-    /// Reads the name and value of a field line; attributes wait until [`scope`](Self::scope).
+    /// Parses name and value of a field line. Attributes are parsed by [`scope`](Self::scope).
     ///
     /// ```
     /// let cookie = consentry::cookie::SetCookie::parse(b"_ga=1; Path=/; Max-Age=0");
@@ -49,23 +50,25 @@ impl<'a> SetCookie<'a> {
         Self { name, value, attributes: rest.get(1..).unwrap_or_default() }
     }
 
-    /// Whether browsers send the cookie under this name. They send a nameless cookie as its value alone: the cookie
-    /// that `=a=b` sets is sent as `a=b`.
+    /// Whether browsers send the cookie under this name. A nameless cookie is sent as its value
+    /// alone: the cookie that `=a=b` sets is sent as `a=b`.
     pub fn is_sent_as(&self, name: &[u8]) -> bool {
         self.name == name || self.name.is_empty() && split_pair(self.value).0 == name
     }
 
-    /// Name and attributes as sent, without the value: what two lines share that set one cookie in one way.
+    /// Name and raw attributes without the value. Equal for lines that set a cookie in the same
+    /// way.
     pub fn manner(&self) -> (&'a [u8], &'a [u8]) {
         (self.name, self.attributes)
     }
 
-    /// Reads the attributes. Of repeated ones the last counts, valid or not; unknown ones are ignored.
+    /// Parses the attributes. The last of several wins, valid or not; unknown attributes are
+    /// ignored.
     pub fn scope(&self) -> Scope<'a> {
         let mut scope = Scope::default();
         let mut rest = self.attributes;
         while !rest.is_empty() {
-            // Attributes are short, as names are.
+            // Attributes are short, so a bytewise search is faster.
             let end = rest.iter().position(|byte| *byte == b';').unwrap_or(rest.len());
             let (attribute, after) = rest.split_at_checked(end).unwrap_or_default();
             rest = after.get(1..).unwrap_or_default();
@@ -75,17 +78,17 @@ impl<'a> SetCookie<'a> {
     }
 }
 
-/// What a browser keeps of an attribute besides where and how long the cookie lives.
+/// Attributes that define access to the cookie.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Access {
-    /// `HttpOnly` is present: no script can read the cookie.
+    /// `HttpOnly` is present: scripts cannot read the cookie.
     pub http_only: bool,
-    /// `SameSite` in lower case, when it is one of the three known values.
+    /// `SameSite` in lower case, if it is one of the three known values.
     pub same_site: Option<&'static str>,
 }
 
 impl SetCookie<'_> {
-    /// Reads the attributes that say who may use the cookie. Of repeated ones the last counts.
+    /// Parses the access attributes. The last of several wins.
     pub fn access(&self) -> Access {
         let mut access = Access::default();
         for attribute in self.attributes.split(|byte| *byte == b';').map(trim) {
@@ -102,10 +105,10 @@ impl SetCookie<'_> {
 }
 
 impl<'a> Scope<'a> {
-    /// Takes one attribute, trimmed.
+    /// Parses one trimmed attribute.
     fn take(&mut self, attribute: &'a [u8]) {
         let Some(initial) = attribute.first() else { return };
-        // Most attributes are told apart by their first letter, and most of the rest are unknown.
+        // The first letter distinguishes most attributes, and most others are unknown.
         match initial.to_ascii_lowercase() {
             b'd' => {
                 if let Some(value) = value_of(attribute, b"domain") {
@@ -136,39 +139,40 @@ impl<'a> Scope<'a> {
     }
 }
 
-/// The value of an attribute if it has this name (given in lower case); empty when it has none.
+/// The value of an attribute with this name (given in lower case). Empty if the attribute has no
+/// value.
 fn value_of<'a, const N: usize>(attribute: &'a [u8], wanted: &[u8; N]) -> Option<&'a [u8]> {
     let (name, rest) = attribute.split_first_chunk::<N>()?;
-    // As a whole: octet by octet takes ten times as long.
+    // Compares the whole name at once, which is ten times as fast as bytewise.
     if name.map(|byte| byte.to_ascii_lowercase()) != *wanted {
         return None;
     }
     let rest = trim(rest);
     match rest.split_first() {
         None => Some(rest),
-        // Browsers pass over attributes with values longer than this (RFC 6265bis section 5.6).
+        // Browsers ignore attributes with longer values (RFC 6265bis section 5.6).
         Some((b'=', value)) => Some(trim(value)).filter(|value| value.len() <= 1024),
         Some(_) => None,
     }
 }
 
 impl Scope<'_> {
-    /// What browsers that receive the line do with the cookie.
+    /// The effect of the line in browsers.
     pub fn effect(&self, time: ResponseTime) -> Effect {
         self.lifetime.effect(time)
     }
 
-    /// Until when (Unix seconds) the line has the effect [`Effect::Stores`].
+    /// The time (Unix seconds) until which the line has the effect [`Effect::Stores`].
     pub fn stores_until(&self) -> i64 {
         self.lifetime.stores_until
     }
 
-    /// How long the cookie lives from `now` on, in seconds; `None` until the browser is closed.
+    /// The lifetime from `now` on, in seconds. `None` for a session cookie.
     pub fn lifetime(&self, now: i64) -> Option<i64> {
         self.max_age.or_else(|| self.expires.map(|at| at.saturating_sub(now)))
     }
 
-    /// The longest, in seconds, that any browser keeps the cookie; `None` until it is closed.
+    /// The longest lifetime in any browser, in seconds. `None` for a session cookie.
     pub fn longest_lifetime(&self, time: ResponseTime) -> Option<i64> {
         self.lifetime.longest(time)
     }

@@ -1,5 +1,5 @@
-//! What a beacon without consent gets instead of the origin's answer: what its caller expects,
-//! quietly. Never an error, which would be retried and fill the console.
+//! Replies to beacons without consent. The reply has the type that the caller expects and is never
+//! an error: callers retry errors and log them to the console.
 
 use bytes::Bytes;
 use http::header::{
@@ -14,12 +14,12 @@ use crate::http::Fields;
 
 pub(super) const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 
-/// A transparent GIF of one pixel.
+/// A transparent 1x1 GIF.
 pub(crate) const PIXEL: &[u8] =
     b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff\x21\xf9\x04\x01\
 \x00\x00\x00\x00\x2c\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02\x44\x01\x00\x3b";
 
-/// What the caller of a request expects back.
+/// The response type that the caller of a request expects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wanted {
     Image,
@@ -28,7 +28,8 @@ pub(super) enum Wanted {
 }
 
 impl Wanted {
-    /// From `Sec-Fetch-Dest`; of browsers without it, from `Accept`; else from the path's ending.
+    /// Derives the type from `Sec-Fetch-Dest`, else from `Accept`, else from the file extension of
+    /// the path.
     pub(super) fn by(fields: &impl Fields, path: &str) -> Self {
         match fields.value(&SEC_FETCH_DEST) {
             Some(b"image") => return Self::Image,
@@ -52,7 +53,7 @@ impl Wanted {
     }
 }
 
-/// The answer to a beacon.
+/// Builds the reply to a beacon.
 pub(super) fn to_beacon(method: &Method, request: &impl Fields, wanted: Wanted) -> Response<Bytes> {
     let mut response = Response::new(Bytes::new());
     let preflight = method == Method::OPTIONS && request.has(&ACCESS_CONTROL_REQUEST_METHOD);
@@ -66,7 +67,7 @@ pub(super) fn to_beacon(method: &Method, request: &impl Fields, wanted: Wanted) 
     } else {
         *response.status_mut() = StatusCode::NO_CONTENT;
         if wanted == Wanted::Script {
-            // Module scripts and workers are refused without it, whatever the body.
+            // Browsers reject module scripts and workers without this type, whatever the body.
             let media_type = HeaderValue::from_static("text/javascript");
             response.headers_mut().insert(CONTENT_TYPE, media_type);
         }
@@ -78,7 +79,8 @@ pub(super) fn to_beacon(method: &Method, request: &impl Fields, wanted: Wanted) 
     response
 }
 
-/// Lets the page's `fetch` see the (empty) answer instead of writing an error to the console.
+/// Adds CORS fields, so that the page's `fetch` reads the (empty) reply instead of logging a
+/// console error.
 fn allow_origin(
     answer: &mut HeaderMap,
     origin: HeaderValue,
@@ -101,14 +103,14 @@ fn allow_origin(
     }
 }
 
-/// The fields of a request that its answer depends on.
+/// Copies the request fields that the reply depends on.
 pub(super) fn needed_of(request: &impl Fields) -> HeaderMap {
     let names = [ORIGIN, ACCESS_CONTROL_REQUEST_METHOD, ACCESS_CONTROL_REQUEST_HEADERS];
     let fields = names.into_iter().filter_map(|name| Some((name.clone(), value(request, &name)?)));
     fields.collect()
 }
 
-/// A field of the request as a value of ours.
+/// A request field as an owned value.
 fn value(request: &impl Fields, name: &HeaderName) -> Option<HeaderValue> {
     HeaderValue::from_bytes(request.value(name)?).ok()
 }

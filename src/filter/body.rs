@@ -1,5 +1,5 @@
-//! The body of a filtered response: the inner body with its trailers filtered, or an answer of
-//! the filter's own. Frames pass as they come; nothing is collected.
+//! Body of a filtered response: the inner body with filtered trailers, or a local reply. Frames are
+//! forwarded as they arrive, without buffering.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,29 +18,29 @@ pin_project_lite::pin_project! {
     pub struct FilterBody<B: Body> {
         #[pin]
         inner: Option<B>,
-        // Octets to hand out before the inner body goes on: an answer, or what was looked at.
+        // Bytes to emit before the inner body: a local reply, or the inspected start of the body.
         ahead: Option<Bytes>,
-        // How the inner body ended while its start was looked at.
+        // Set if the inner body ended while its start was inspected.
         ended: Option<Box<Result<HeaderMap, B::Error>>>,
         filter: Arc<Filter>,
-        // Boxed, as what is rare is: a response is moved a dozen times.
+        // Boxed to keep the body small: a response is moved about a dozen times.
         report: Box<Report>,
     }
 }
 
 impl<B: Body> FilterBody<B> {
-    /// What the filter did with the request and, so far, the response.
+    /// What the filter did with the request and, so far, with the response.
     pub fn report(&self) -> &Report {
         &self.report
     }
 
-    /// What changes in the trailers of the response, where they come another way.
+    /// The edits for response trailers that are received separately from the body.
     #[cfg(feature = "ext-proc")]
     pub(crate) fn trailers(&mut self, trailers: &impl crate::http::Fields) -> super::edits::Edits {
         response::filter_trailers(&self.filter, &mut self.report, trailers, clock::unix_now())
     }
 
-    /// An answer of the filter's own.
+    /// A local reply.
     pub(super) fn answer(content: Bytes, filter: Arc<Filter>, report: Box<Report>) -> Self {
         let ahead = (!content.is_empty()).then_some(content);
         Self { inner: None, ahead, ended: None, filter, report }
@@ -51,7 +51,7 @@ impl<B: Body> FilterBody<B> {
         Self { inner: Some(inner), ahead: None, ended: None, filter, report }
     }
 
-    /// Puts back what was taken from the inner body to look at. An own answer has no use for it.
+    /// Puts back the inspected start of the inner body. Ignored for a local reply.
     pub(super) fn give_back(&mut self, taken: Bytes, ended: Option<Result<HeaderMap, B::Error>>) {
         if self.inner.is_some() {
             self.ahead = (!taken.is_empty()).then_some(taken);
@@ -108,7 +108,7 @@ impl<B: Body<Data = Bytes>> Body for FilterBody<B> {
     }
 }
 
-/// What is known of the size of a body that goes on after these octets.
+/// The size hint of a body after prepending these bytes.
 pub(crate) fn hint_with(ahead: Option<&Bytes>, rest: &SizeHint) -> SizeHint {
     let ahead = ahead.map_or(0, |ahead| ahead.len() as u64);
     let mut hint = SizeHint::new();

@@ -1,5 +1,5 @@
-//! Bounds on what one request or response can make the filter keep, read or send. The numbers are literal: a changed
-//! constant fails here too.
+//! Tests of the limits on memory, input and output per request or response. The limits are
+//! literals, so that a changed constant fails here too.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -40,7 +40,7 @@ fn page_load(filter: &Arc<Filter>, fields: &[String]) -> Visit {
     filter_request(filter, request, Peer::default(), None, NOW).expect("it is no beacon").0
 }
 
-/// A name that differs from that of every other number in more than digits.
+/// A cookie name for each number. The names differ in more than digits.
 fn name(number: usize) -> String {
     let letter = |shift: usize| char::from(b'a' + u8::try_from(number >> shift & 15).unwrap_or(0));
     ['u', letter(8), letter(4), letter(0)].iter().collect()
@@ -168,7 +168,8 @@ fn cookie_fields_above_4_kib_are_not_remembered() {
     }
 }
 
-/// The body of an image response that comes in these parts, as the visitor gets it; `None` while it is waited for.
+/// The body of an image response sent in these parts, as the client receives it. `None` while the
+/// filter waits for more.
 fn image(parts: &[Bytes], goes_on: bool) -> Option<Bytes> {
     let filter = filter("beacons.detect = 'block'");
     let frames: Vec<_> =

@@ -1,20 +1,20 @@
-//! What was seen, by the number of the rule that knows it. Most rules are never seen: slots are allocated some at a time.
+//! Observations indexed by rule number. Most rules never match, so slots are allocated in blocks.
 
 use std::sync::OnceLock;
 
 use super::seen::Seen;
 
-/// How many slots are allocated at a time.
+/// Slots per block.
 const SLOTS: usize = 32;
 
 type Slots = [OnceLock<Box<Seen>>; SLOTS];
 
-/// What was seen, by the number of its rule.
+/// Observations indexed by rule number.
 #[derive(Debug)]
 pub(super) struct ByRule(Box<[OnceLock<Box<Slots>>]>);
 
 impl ByRule {
-    /// Nothing was seen yet of this many rules.
+    /// An empty table for this number of rules.
     pub(super) fn new(rules: usize) -> Self {
         Self((0..rules.div_ceil(SLOTS)).map(|_| OnceLock::new()).collect())
     }
@@ -25,14 +25,14 @@ impl ByRule {
         slots.get_or_init(|| Box::new([const { OnceLock::new() }; SLOTS])).get(number % SLOTS)
     }
 
-    /// Notes something of a rule.
+    /// Records an observation of a rule.
     pub(super) fn note(&self, number: usize, now: i64, note: impl FnOnce(&Seen)) {
         if let Some(seen) = self.slot(number) {
             note(seen.get_or_init(|| Box::new(Seen::new(now))));
         }
     }
 
-    /// What was seen, with the number of its rule.
+    /// All observations, each with its rule number.
     pub(super) fn seen(&self) -> impl Iterator<Item = (usize, &Seen)> {
         let slots = self.0.iter().enumerate().filter_map(|(at, slots)| Some((at, slots.get()?)));
         slots.flat_map(|(at, slots)| {
@@ -42,7 +42,8 @@ impl ByRule {
         })
     }
 
-    /// Copies what was seen under each rule of another catalogue to the rule in its place.
+    /// Copies the observations of another catalogue's rules to the corresponding rules of this
+    /// table.
     pub(super) fn take_over(&self, from: &Self, place: impl Fn(usize) -> Option<usize>) {
         for (number, seen) in from.seen() {
             if let Some(place) = place(number).and_then(|place| self.slot(place)) {

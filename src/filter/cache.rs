@@ -1,36 +1,37 @@
-//! Keeps a changed response out of shared caches.
+//! Makes a modified response private to the client, so that shared caches do not store it.
 //!
-//! A `Set-Cookie` makes many caches leave a response alone. Once the last one is stripped, a page
-//! made for one visitor would look cacheable for all (nginx, Varnish, CDNs).
+//! Many caches skip responses with `Set-Cookie`. After the last `Set-Cookie` is stripped, a
+//! personalised page would look cacheable to nginx, Varnish or a CDN.
 
 use http::header::{CACHE_CONTROL, HeaderName};
 
 use super::edits::Edits;
 use crate::http::{FieldSection, Fields};
 
-/// The value that keeps a response out of the cache that reads this field; `None` for other fields.
+/// The value that prevents caching by the cache that reads this field. `None` for other fields.
 ///
-/// Such fields are for one cache or one kind of cache, and override `Cache-Control` there. By RFC 9213 (targeted cache control) their
-/// names end with `-Cache-Control`; the others are older.
+/// Such fields target one cache or one kind of cache, and override `Cache-Control` there. RFC 9213
+/// (targeted cache control) names end with `-Cache-Control`; the others are older.
 fn uncacheable_value(name: &str) -> Option<&'static str> {
     match name {
         "surrogate-control" | "edge-control" => Some("no-store"),
         "x-accel-expires" => Some("0"),
-        // LiteSpeed caches a `private` response too, once for each visitor.
+        // LiteSpeed also caches `private` responses, once per visitor.
         "x-litespeed-cache-control" | "x-lsadc-cache-control" => Some("no-cache"),
         name if name.ends_with("-cache-control") => Some("no-store, private"),
         _ => None,
     }
 }
 
-/// Adds `private` unless no shared cache may store the response anyway (RFC 9111 section 5.2.2.7).
+/// Adds `private`, unless shared caches must not store the response anyway (RFC 9111 section
+/// 5.2.2.7).
 pub(crate) fn keep_private(fields: &mut FieldSection) {
     let mut edits = Edits::default();
     private(fields, &mut edits);
     edits.apply(fields);
 }
 
-/// As [`keep_private`], for any carrier.
+/// Like [`keep_private`], for any carrier.
 pub(super) fn private(fields: &impl Fields, edits: &mut Edits) {
     for name in fields.names() {
         if let Some(value) = uncacheable_value(name)
@@ -39,14 +40,16 @@ pub(super) fn private(fields: &impl Fields, edits: &mut Edits) {
             edits.set(name, value);
         }
     }
-    // A cache that implements it ignores the `no-store` beside it (RFC 9111 section 5.2.2.3).
+    // Caches that implement `must-understand` ignore `no-store` next to it (RFC 9111 section
+    // 5.2.2.3).
     let must_understand = has_directive(fields, "must-understand");
     let mut directives: Vec<&[u8]> = Vec::new();
     for field in fields.values(&CACHE_CONTROL) {
         for directive in split_outside_quotes(field) {
             let name =
                 directive.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii();
-            // `private="field"` leaves the rest of the response to shared caches.
+            // `private="field"` restricts only that field. Shared caches may store the rest of the
+            // response.
             let whole = !directive.contains(&b'=');
             let no_store = name.eq_ignore_ascii_case(b"no-store") && !must_understand;
             if whole && (no_store || name.eq_ignore_ascii_case(b"private")) {
@@ -67,7 +70,7 @@ pub(super) fn private(fields: &impl Fields, edits: &mut Edits) {
     }
 }
 
-/// Whether `Cache-Control` has a directive of this name, without an argument (RFC 9111 section 5.2).
+/// Whether `Cache-Control` contains this directive without an argument (RFC 9111 section 5.2).
 pub(crate) fn has_directive(fields: &impl Fields, name: &str) -> bool {
     fields.values(&CACHE_CONTROL).any(|field| {
         let mut directives = split_outside_quotes(field);

@@ -1,5 +1,5 @@
-//! Nobody is made worse off without need: what consent, observe mode or a page load allows passes unchanged, whatever
-//! the request and its answer look like.
+//! Tests that consented traffic, observe mode and page loads pass unchanged, for all kinds of
+//! requests and responses.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
@@ -55,7 +55,7 @@ fn map(fields: &[(&'static str, &str)]) -> HeaderMap {
     headers
 }
 
-/// A request, and how the origin answers it.
+/// A request and the origin's response to it.
 struct Exchange {
     what: &'static str,
     method: Method,
@@ -93,7 +93,7 @@ fn exchanges() -> Vec<Exchange> {
     ]
 }
 
-/// What the origin got, and what the visitor got.
+/// What the origin received, and the status, headers and body that the client received.
 type Passed = (Option<HeaderMap>, StatusCode, HeaderMap, Bytes);
 
 fn pass(filter: &Arc<Filter>, exchange: &Exchange, cookie: &str) -> (Passed, Passed) {
@@ -152,7 +152,7 @@ fn observe_mode_changes_nothing_whatever_is_allowed() {
         for exchange in exchanges() {
             for granted in ["", "analytics", "functional+analytics+targeting+social"] {
                 let (sent, got) = pass(&filter, &exchange, &cookies(granted));
-                // `Alt-Svc` and its like are not among the fields.
+                // `Alt-Svc` and similar fields are not part of this test.
                 assert_eq!(got, sent, "{}, detect = {detect}, {granted}", exchange.what);
             }
         }

@@ -1,7 +1,9 @@
-//! Where a cookie is deleted. A deletion has to name the cookie's `Domain` and `Path`, which the browser never sends.
+//! Plans `Set-Cookie` deletions. A deletion must repeat the cookie's `Domain` and `Path`, which
+//! browsers never send.
 //!
-//! So it is sent for each place that the cookie can live in: where a rule says, where the site was seen to set it, and
-//! where it can be guessed to be. What does not fit into one response follows with the next page loads.
+//! A deletion is therefore sent for each possible scope of the cookie: the scope in its rule, the
+//! scopes seen in responses of the site, and guessed scopes. Deletions that exceed the limits of
+//! one response follow with the next page loads.
 
 use http::HeaderValue;
 
@@ -10,23 +12,25 @@ use super::state::Filter;
 use crate::catalogue::CookieRule;
 use crate::cookie::{Deletion, PrefixAttributes, cookie_domains, domain_matches};
 
-/// The most prefixes of a request's path that are guessed.
+/// Maximum number of guessed path prefixes of a request.
 const MAX_PATHS: usize = 24;
-/// The longest of them, in bytes: browsers ignore longer values of attributes (RFC 6265bis section 5.6).
+/// Maximum length of a guessed path, in bytes: browsers ignore longer attribute values (RFC 6265bis
+/// section 5.6).
 const MAX_PATH_BYTES: usize = 1024;
-/// The most bytes of deletions in a response: Envoy rejects heads above 60 KiB.
+/// Maximum bytes of deletions in a response: Envoy rejects header sections above 60 KiB.
 const MAX_BYTES: usize = 32 * 1024;
-/// The most bytes of a deletion besides its name, path and domain.
+/// Maximum bytes of a deletion besides its name, path and domain.
 const ATTRIBUTE_BYTES: usize = 96;
-/// The most domains of a host that are guessed.
+/// Maximum number of guessed domains of a host.
 const MAX_DOMAINS: usize = 8;
 
-/// What a response can delete: the domains of its host and the prefixes of its request's path.
+/// The scopes that a response can delete from: the domains of its host and the path prefixes of its
+/// request.
 pub(super) struct RequestScope<'a> {
     host: &'a str,
     /// The host and each parent domain up to the registrable one.
     domains: Vec<&'a str>,
-    /// Every `Path` with which a cookie is sent to this one, the shortest first.
+    /// Every `Path` that matches the request path, shortest first.
     paths: Vec<&'a str>,
     secure: bool,
 }
@@ -46,7 +50,8 @@ impl<'a> RequestScope<'a> {
         if paths.is_empty() {
             paths.push("/");
         }
-        // Cookies are set at the top, or by a page for itself.
+        // Keeps the shortest and the longest paths: cookies are mostly set for the top of the site
+        // or for the page itself.
         let surplus = paths.len().saturating_sub(MAX_PATHS);
         if surplus > 0 {
             paths.drain(MAX_PATHS / 2..MAX_PATHS / 2 + surplus);
@@ -54,7 +59,7 @@ impl<'a> RequestScope<'a> {
         Self { host, domains, paths, secure }
     }
 
-    /// Whether a cookie of this `Domain` can be deleted from the host.
+    /// Whether this host can delete a cookie with this `Domain`.
     fn has(&self, domain: &[u8]) -> bool {
         let registrable = self.domains.last();
         domain == self.host.as_bytes()
@@ -63,30 +68,30 @@ impl<'a> RequestScope<'a> {
     }
 }
 
-/// One cookie that is to be deleted, and where it is looked for.
+/// A cookie to delete, and the scopes to try.
 pub(super) struct Target<'a> {
     name: &'a [u8],
     prefix: PrefixAttributes,
-    /// Where a rule says that it lives, and where the site was seen to set it.
+    /// The scope in its rule, and the scopes in which the site was seen to set the cookie.
     known: Vec<Place>,
-    /// How many domains are guessed besides the host alone.
+    /// Number of guessed domains, not counting the host-only scope.
     domains: usize,
-    /// How many paths are guessed.
+    /// Number of guessed paths.
     paths: usize,
 }
 
 impl<'a> Target<'a> {
-    /// A cookie that the browser sent: it is here, perhaps in a place that nobody knows.
+    /// A cookie that the browser sent. The cookie exists, possibly in an unknown scope.
     pub(super) fn sent(filter: &Filter, name: &'a [u8], scope: &RequestScope<'_>) -> Self {
         let rule = filter.settings.policy.catalogue.cookie(name);
         let prefix = PrefixAttributes::of(name);
-        // Without a rule it may be the login of a neighbour under the same parent domain.
+        // A cookie without a rule may be the login of a sibling host under the same parent domain.
         let domains = if rule.is_some() && !prefix.host_only { scope.domains.len() } else { 0 };
         let paths = if prefix.host_only { 1 } else { scope.paths.len() };
         Self { domains, paths, ..Self::known(filter, rule, name, scope) }
     }
 
-    /// A cookie that the browser may have without sending it here.
+    /// A cookie that the browser may store without sending it in this request.
     pub(super) fn unsent(filter: &Filter, name: &'a [u8], scope: &RequestScope<'_>) -> Self {
         Self::known(filter, filter.settings.policy.catalogue.cookie(name), name, scope)
     }
@@ -110,7 +115,7 @@ impl<'a> Target<'a> {
         Self { name, prefix: PrefixAttributes::of(name), known, domains: 0, paths: 0 }
     }
 
-    /// The places where it is guessed to be: each path for the host alone, then for each domain.
+    /// The guessed scopes: for each path first the host-only scope, then each domain.
     fn guesses<'r>(
         &'r self,
         scope: &'r RequestScope<'_>,
@@ -121,7 +126,7 @@ impl<'a> Target<'a> {
         paths.flat_map(move |path| domains.clone().map(move |domain| (domain, path)))
     }
 
-    /// The most bytes of a line.
+    /// Upper bound of the bytes of one line.
     fn widest(&self, scope: &RequestScope<'_>) -> usize {
         let known = self.known.iter();
         let guessed = scope.paths.iter().map(|path| path.len());
@@ -131,7 +136,7 @@ impl<'a> Target<'a> {
         self.name.len() + paths.max().unwrap_or_default() + domain + ATTRIBUTE_BYTES
     }
 
-    /// How many places it is looked for in.
+    /// Number of scopes to try.
     fn places(&self, scope: &RequestScope<'_>) -> usize {
         let guessed = |place: &&Place| {
             let here = (place.domain.as_deref(), &*place.path);
@@ -141,7 +146,7 @@ impl<'a> Target<'a> {
         self.known.len() + self.paths * (1 + self.domains) - doubled
     }
 
-    /// The line for one of them. The known ones come first.
+    /// The line for one scope. Known scopes come first.
     fn line(&self, number: usize, scope: &RequestScope<'_>) -> Option<HeaderValue> {
         let known = |(domain, path): &(Option<&[u8]>, &[u8])| {
             let here = |place: &Place| {
@@ -161,7 +166,7 @@ impl<'a> Target<'a> {
             name: self.name,
             domain,
             path: Some(path),
-            // Over http, browsers reject a line with `Secure`.
+            // Browsers reject `Secure` lines over HTTP.
             secure: scope.secure || partitioned || self.prefix.secure,
             http_only: self.prefix.http_only,
             same_site: None,
@@ -171,8 +176,10 @@ impl<'a> Target<'a> {
     }
 }
 
-/// The lines that delete the cookies, at most `most` of them and [`MAX_BYTES`]. If there are more, each `turn` continues
-/// where the previous turn ended: with the first domain and path of every cookie, then the second, and then from the start.
+/// The `Set-Cookie` lines that delete the cookies: at most `most` lines and [`MAX_BYTES`].
+///
+/// If there are more, each `turn` continues after the previous one. The order is the first scope of
+/// every cookie, then the second scope of every cookie, and so on, and then the first again.
 pub(super) fn plan(
     cookies: &[Target<'_>],
     scope: &RequestScope<'_>,

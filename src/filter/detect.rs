@@ -1,5 +1,5 @@
-//! Recognises beacons by the look of their responses: an image of one pixel, or nothing at all
-//! where an image or the receipt of a ping was asked for.
+//! Beacon detection by the response: a 1x1 image, or no content in reply to an image request or a
+//! ping.
 
 use http::header::{
     CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPIRES, LAST_MODIFIED, PRAGMA,
@@ -12,23 +12,23 @@ use super::answer::Wanted;
 use super::cache::has_directive;
 use crate::http::Fields;
 
-/// The largest body that could be a tracking pixel, in octets.
+/// Maximum body size of a tracking pixel, in bytes.
 const MAX_PIXEL_OCTETS: usize = 1024;
-/// As much of a body, in bytes, as is read to find out whether it is larger than a pixel.
+/// Bytes of a body to read in order to know that the body exceeds [`MAX_PIXEL_OCTETS`].
 pub(super) const ENOUGH_OCTETS: usize = MAX_PIXEL_OCTETS + 1;
 
-/// What the head of a response tells.
+/// Classification of a response by its head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Look {
     /// Not a beacon.
     Ordinary,
     /// A beacon.
     Beacon,
-    /// An image so small that its first octets must tell.
+    /// An image small enough that its first bytes decide.
     SmallImage,
 }
 
-/// Judges the head of a response.
+/// Classifies a response by its head.
 pub(super) fn look(
     method: &Method,
     query: Option<&str>,
@@ -66,7 +66,8 @@ fn is_small_image(status: StatusCode, fields: &impl Fields) -> bool {
     image && small
 }
 
-/// Judges the head of the answer to a beacon of a rule that pictures may fit too: any small image may be its pixel.
+/// Classifies the reply to a request that matches a wide beacon rule, which ordinary images match
+/// too. Any small image may be the pixel.
 pub(super) fn look_at_image(status: StatusCode, fields: &impl Fields) -> Look {
     match status {
         StatusCode::NO_CONTENT => Look::Beacon,
@@ -75,14 +76,14 @@ pub(super) fn look_at_image(status: StatusCode, fields: &impl Fields) -> Look {
     }
 }
 
-/// Whether the response is a file that caches may keep, such as a spacer: a beacon wants to be requested anew each
-/// time, or to get data in its query.
+/// Whether the response is a cacheable static file, such as a spacer image. A beacon is uncacheable
+/// or carries data in its query.
 fn is_static_file(query: Option<&str>, fields: &impl Fields) -> bool {
     let versioned = query.is_none_or(|query| {
         let version = query.split_once('=').filter(|(_, value)| !value.contains('&'));
         version.is_some_and(|(key, _)| matches!(key, "v" | "ver" | "version" | "rev"))
     });
-    // nginx's `empty_gif`, made for beacons, is from 1970.
+    // nginx's `empty_gif` module, made for beacons, sends a date of 1970.
     let dated = fields.value(&LAST_MODIFIED).is_some_and(|date| find(date, b" 1970 ").is_none());
     let uncacheable = ["no-store", "no-cache", "private", "max-age=0"];
     versioned
@@ -93,12 +94,12 @@ fn is_static_file(query: Option<&str>, fields: &impl Fields) -> bool {
         && (fields.has(&CACHE_CONTROL) || !fields.has(&EXPIRES))
 }
 
-/// Whether the octets begin an image of one pixel.
+/// Whether the body is a 1x1 image of at most [`MAX_PIXEL_OCTETS`].
 pub(super) fn is_small_pixel(taken: &[u8]) -> bool {
     taken.len() <= MAX_PIXEL_OCTETS && is_pixel(taken)
 }
 
-/// Whether an image has one pixel, by its first octets.
+/// Whether an image is 1x1, by its first bytes.
 fn is_pixel(start: &[u8]) -> bool {
     match imagesize::blob_size(start) {
         Ok(size) => size.width == 1 && size.height == 1,
@@ -106,7 +107,7 @@ fn is_pixel(start: &[u8]) -> bool {
     }
 }
 
-/// Whether the octets begin an SVG whose root says that it is of one pixel.
+/// Whether the bytes start an SVG whose root element has `width` and `height` 1.
 fn is_svg_pixel(start: &[u8]) -> bool {
     let Some(at) = find(start, b"<svg") else { return false };
     let root = start.get(at..).and_then(|root| root.split(|byte| *byte == b'>').next());

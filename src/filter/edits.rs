@@ -1,7 +1,8 @@
-//! What the filter changes in a field section: decided once, applied by whatever carries the message.
+//! Edits of a field section. The filter computes the edits once; each carrier applies them to its
+//! own message.
 //!
-//! Used by `request` and `response`. Next: a carrier, which is the raw head of HTTP/1.1, a header map or Envoy's header
-//! mutations.
+//! Used by `request` and `response`. A carrier is the raw HTTP/1.1 head, a header map, or Envoy's
+//! header mutations.
 
 use std::fmt;
 
@@ -10,23 +11,23 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::http::{Change, FieldSection, Fields};
 
-/// Changes in a field section, in the order in which they are applied.
+/// Edits of a field section, in the order of application.
 #[derive(Default)]
 pub(crate) struct Edits(Vec<(HeaderName, Edit)>);
 
-/// A change of the lines with one name.
+/// An edit of all field lines with one name.
 enum Edit {
-    /// All of them go.
+    /// Removes all lines.
     Remove,
-    /// One line with this value is left.
+    /// Replaces all lines with a single one.
     Set(Bytes),
-    /// One more line.
+    /// Appends a line.
     Append(Bytes),
-    /// What becomes of each line, in order.
+    /// One change per line, in order.
     Each(Vec<Change>),
 }
 
-/// A message whose field section can be changed.
+/// A message with an editable field section.
 pub(crate) trait Carrier {
     fn remove(&mut self, name: &HeaderName);
     fn set(&mut self, name: &HeaderName, value: Bytes);
@@ -35,7 +36,7 @@ pub(crate) trait Carrier {
     fn each(&mut self, name: &HeaderName, changes: Vec<Change>);
 }
 
-/// Without values: they can be secret.
+/// Omits the values, which can be secret.
 impl fmt::Debug for Edits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
@@ -59,7 +60,8 @@ impl Edits {
         self.0.push((name, Edit::Each(changes)));
     }
 
-    /// The values of a field after these edits, which set or remove it as a whole.
+    /// The values of a field after these edits. Only edits that set or remove the whole field are
+    /// considered.
     pub(super) fn values<'a>(
         &'a self,
         fields: &'a impl Fields,
@@ -72,7 +74,7 @@ impl Edits {
         }
     }
 
-    /// Changes a message.
+    /// Applies the edits to a message.
     pub(crate) fn apply(self, carrier: &mut impl Carrier) {
         for (name, edit) in self.0 {
             match edit {
@@ -104,7 +106,7 @@ impl Carrier for FieldSection {
     }
 }
 
-/// A value that the map cannot hold leaves no line.
+/// A value that is invalid in a `HeaderMap` removes the line.
 impl Carrier for HeaderMap {
     fn remove(&mut self, name: &HeaderName) {
         HeaderMap::remove(self, name);
@@ -112,7 +114,7 @@ impl Carrier for HeaderMap {
 
     fn set(&mut self, name: &HeaderName, value: Bytes) {
         match HeaderValue::from_maybe_shared(value) {
-            // In the place of the first line: no other one moves.
+            // `insert` reuses the position of the first line, so that no other field moves.
             Ok(value) => drop(self.insert(name, value)),
             Err(_) => Carrier::remove(self, name),
         }

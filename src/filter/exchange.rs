@@ -1,7 +1,8 @@
-//! One exchange, whatever carries it: the request is filtered, its response awaited elsewhere, and then filtered by what
-//! is known of the request.
+//! One exchange, independent of the transport: filter the request, wait for the response elsewhere,
+//! then filter the response with the facts of the request.
 //!
-//! Used by `service` (tower), the proxy and Envoy's external processor. Each applies the edits to its own carrier.
+//! Used by `service` (tower), the proxy and Envoy's external processor. Each caller applies the
+//! edits to its own carrier.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -27,7 +28,7 @@ use crate::config::settings::Detect;
 use crate::consent::{Category, Consent};
 use crate::http::{FieldSection, Fields};
 
-/// An answer of the filter's own.
+/// Turns a local reply into a filtered response.
 pub(crate) fn own<R: Body>(
     filter: &Arc<Filter>,
     (answer, report): (Response<Bytes>, Box<Report>),
@@ -36,32 +37,32 @@ pub(crate) fn own<R: Body>(
 }
 
 impl Filter {
-    /// Filters an interim response to a visitor with this consent.
+    /// Filters an interim (1xx) response for a visitor with this consent.
     pub(crate) fn interim(&self, fields: &mut FieldSection, consent: &Consent) {
         let mut report = Report::new(*consent);
         response::filter_trailers(self, &mut report, fields, unix_now()).apply(fields);
     }
 }
 
-/// A filtered request whose response has not come yet.
+/// A filtered request that waits for its response.
 #[derive(Debug)]
 pub(crate) struct Begun {
     filter: Arc<Filter>,
     visit: Visit,
-    /// The fields of the request that an answer in the origin's stead needs.
+    /// Request fields that a reply in place of the origin's response needs.
     headers: Option<HeaderMap>,
 }
 
-/// What comes of a response.
+/// The decision about a response.
 pub(crate) enum Judged<R: Body> {
-    /// It passes, with the changes of its head.
+    /// Forward the response with the edited head.
     Pass(FilterBody<R>),
-    /// Another one in its stead.
+    /// Send a local reply instead.
     Answer(Response<FilterBody<R>>),
 }
 
 impl<R: Body> Judged<R> {
-    /// The response with this head, to which the changes were applied.
+    /// The final response. `parts` is the head after the edits.
     pub(super) fn of(self, parts: Parts) -> Response<FilterBody<R>> {
         match self {
             Self::Answer(answer) => answer,
@@ -70,10 +71,10 @@ impl<R: Body> Judged<R> {
     }
 }
 
-/// What is known of a response by its head.
+/// The decision after the response head.
 pub(crate) enum Received<R: Body> {
     Judged(Judged<R>),
-    /// Its body has to be looked at.
+    /// The start of the body must be inspected.
     Look(Box<Looking<R>>),
 }
 
@@ -81,7 +82,7 @@ impl Begun {
     /// Filters a request.
     ///
     /// # Errors
-    /// With the answer to a request that must not be forwarded.
+    /// The local reply, if the request must not be forwarded.
     pub(crate) fn of<F: Fields>(
         filter: &Arc<Filter>,
         request: RequestHead<'_, F>,
@@ -97,12 +98,12 @@ impl Begun {
         Ok((Self { filter: Arc::clone(filter), visit, headers }, edits))
     }
 
-    /// What the visitor allowed.
+    /// The visitor's consent.
     pub(crate) fn consent(&self) -> Consent {
         self.visit.report.consent
     }
 
-    /// Decides on a response by its head.
+    /// Decides about a response by its head.
     pub(crate) fn received<R: Body<Data = Bytes>>(
         self,
         status: StatusCode,
@@ -136,7 +137,7 @@ impl Begun {
     }
 }
 
-/// A response whose first octets tell whether it is a beacon.
+/// A response that needs the first bytes of its body for beacon detection.
 pub(crate) struct Looking<R> {
     body: R,
     taken: BytesMut,
@@ -145,13 +146,13 @@ pub(crate) struct Looking<R> {
     filter: Arc<Filter>,
 }
 
-/// Only an answer in the origin's stead needs the request's headers again.
+/// Whether a local reply may be needed later. Only a local reply needs the request's headers again.
 fn needs_headers(filter: &Filter, visit: &Visit) -> bool {
     let may_answer = filter.settings.detect == Detect::Block || visit.looked_at.is_some();
     may_answer && filter.enforces()
 }
 
-/// Notes what the origin's answer has shown to be a beacon, and answers it in the origin's stead where the site says so.
+/// Records a detected beacon, and replaces the origin's response where the site blocks the beacon.
 fn beacon<R: Body>(
     filter: &Arc<Filter>,
     mut visit: Visit,
@@ -176,14 +177,14 @@ fn beacon<R: Body>(
     }
 }
 
-/// Notes a beacon of this rule without consent; returns its category.
+/// Records a beacon of this rule without consent. Returns its category.
 fn known(filter: &Filter, visit: &Visit, number: usize) -> Option<Category> {
     let rule = filter.settings.policy.catalogue.beacon_rule(number)?;
     filter.note_beacon(rule, &visit.report, false, unix_now());
     Some(rule.entry.category)
 }
 
-/// Notes a beacon that no rule knows; returns whether it is to be answered in the origin's stead.
+/// Records an unclassified beacon. Returns whether to replace the origin's response.
 fn unknown(filter: &Filter, visit: &Visit) -> bool {
     let permitted = filter.settings.policy.permits_unclassified(visit.granted());
     let decided = visit.report.consent.is_decided();
@@ -192,19 +193,20 @@ fn unknown(filter: &Filter, visit: &Visit) -> bool {
     filter.settings.detect == Detect::Block && !permitted
 }
 
-/// How a body ended while its start was looked at; `None` when it goes on or has just ended.
+/// The end of a body during inspection. `None` if the body continues or has just ended without
+/// trailers.
 type Ended<E> = Option<Result<HeaderMap, E>>;
 
 #[cfg(feature = "ext-proc")]
 impl<R: Body<Data = Bytes>> Looking<R> {
-    /// The response where its body cannot be looked at.
+    /// The response, if its body cannot be inspected.
     pub(crate) fn without_body(self) -> FilterBody<R> {
         FilterBody::inner(self.body, self.filter, self.visit.report)
     }
 }
 
 impl<R: Body<Data = Bytes> + Unpin> Looking<R> {
-    /// Takes the first octets of the body.
+    /// Reads the first bytes of the body.
     pub(crate) fn poll_start(&mut self, context: &mut Context<'_>) -> Poll<Ended<R::Error>> {
         while self.taken.len() < detect::ENOUGH_OCTETS {
             match ready!(Pin::new(&mut self.body).poll_frame(context)) {
@@ -219,7 +221,7 @@ impl<R: Body<Data = Bytes> + Unpin> Looking<R> {
         Poll::Ready(None)
     }
 
-    /// Decides on the response by the first octets of its body.
+    /// Decides about the response by the first bytes of its body.
     pub(crate) fn judge(self, ended: Ended<R::Error>, fields: &impl Fields) -> (Edits, Judged<R>) {
         let Self { body, taken, visit, headers, filter } = self;
         let taken = taken.freeze();

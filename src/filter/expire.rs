@@ -1,7 +1,8 @@
-//! Tells the browser to delete cookies that should not be there (RFC 6265bis section 5.7).
+//! Deletion of cookies without consent in the browser (RFC 6265bis section 5.7).
 //!
-//! Only on page loads and bounded in number: the browser deletes at once, and responses to images or scripts stay
-//! cacheable. `deletion_plan` has the places where each cookie is deleted.
+//! Deletions are sent only with page loads, and their number is bounded. Browsers delete at once,
+//! and responses to images or scripts stay cacheable. `deletion_plan` selects the scopes of each
+//! deletion.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering::Relaxed;
@@ -18,24 +19,26 @@ use crate::consent::{Consent, Signals};
 use crate::cookie::Cookies;
 use crate::http::Fields;
 
-/// The most cookies of one request that are deleted: browsers keep some 180 for a site.
+/// Maximum number of cookies of a request to delete: browsers store about 180 per site.
 pub(super) const MAX_NAMES: usize = 192;
-/// The most header fields of a response to which deletions are added: Envoy rejects more than 100, and adds its own.
+/// Maximum number of header fields of a response with deletions: Envoy rejects more than 100, and
+/// adds its own.
 const MAX_FIELDS: usize = 90;
-/// Header fields of a response that a page of the consent UI may have besides its deletions.
+/// Header fields reserved for a consent UI page besides its deletions.
 const OWN_PAGE_FIELDS: usize = 30;
 
 /// The cookies that the response to a page load deletes.
 #[derive(Debug)]
 pub(super) struct PageLoad {
-    /// The names of cookies without consent that the browser sent, each once.
+    /// Names of cookies without consent that the browser sent, without duplicates.
     pub(super) names: Vec<Box<[u8]>>,
-    /// Whether the visitor's side is https.
+    /// Whether the client uses HTTPS.
     pub(super) secure: bool,
 }
 
 impl PageLoad {
-    /// The `Set-Cookie` values for a response with so many fields to a request for this host and path.
+    /// The `Set-Cookie` values for a response with `fields` header fields, to a request for this
+    /// host and path.
     pub(super) fn deletions(
         &self,
         filter: &Filter,
@@ -52,10 +55,11 @@ impl PageLoad {
 }
 
 impl Filter {
-    /// The `Set-Cookie` values that delete what a consent does not allow, in the answer to a withdrawal: cookies that
-    /// the browser sent, and those that this site is known to set, wherever they live. None while observing.
+    /// The `Set-Cookie` values that delete all cookies without consent, in the reply to a
+    /// withdrawal. They cover cookies that the browser sent and cookies that this site is known to
+    /// set, in all known scopes. Empty in observe mode.
     ///
-    /// `host` is without port. `path` is that of the request: its prefixes are where cookies of the request can live,
+    /// `host` has no port. `path` is the request path. Its prefixes are guessed as cookie paths,
     /// whatever this process has seen.
     pub(crate) fn deletions(
         &self,
@@ -92,7 +96,8 @@ impl Filter {
         plan(&cookies, &scope, most, 0)
     }
 
-    /// What other sites need of the cookies of a request for this host; `None` if there is no such site.
+    /// The cookies of a request for this host that sibling sites need. `None` without sibling
+    /// sites.
     pub(super) fn sibling_needs<'a>(
         &'a self,
         host: &'a str,
@@ -113,7 +118,8 @@ impl Filter {
     }
 }
 
-/// Whether a cookie may be deleted: it is neither consentry's own nor needed elsewhere.
+/// Whether a cookie may be deleted: it is not one of consentry's own cookies, and no sibling site
+/// needs it.
 pub(super) fn is_deletable(needs: Option<&SiblingNeeds<'_>>, name: &[u8]) -> bool {
     let ours = [Native::COOKIE, LIST_COOKIE];
     !ours.iter().any(|own| own.as_bytes() == name) && needs.is_none_or(|needs| !needs.include(name))
@@ -136,7 +142,7 @@ mod tests {
         Filter::new(config.sites[0].filter.clone())
     }
 
-    /// The lines with which page loads delete these cookies, one list for each.
+    /// The deletion lines of successive page loads for these cookies, one list per page load.
     fn loads(
         filter: &Filter,
         names: &[&str],

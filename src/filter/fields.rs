@@ -1,31 +1,33 @@
-//! What header fields do besides cookies: the technology that a field belongs to, or the way by which it leads
-//! browsers past this proxy. `docs/fields.md` has every field's verdict and reason.
+//! Classification of header fields other than cookies: the tracking technology of a field, or the
+//! way it routes browsers past this proxy. `docs/fields.md` lists every field with its verdict and
+//! reason.
 
 use crate::config::settings::Technology;
 
-/// What a field does that a visitor may have to consent to.
+/// The kind of a field that can require consent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Field {
-    /// It carries a tracking technology.
+    /// Part of a tracking technology.
     Of(Technology),
-    /// It leads the next request to another server, whatever the visitor allowed.
+    /// Routes the next request to another server, regardless of consent.
     Route,
-    /// It is a cookie of RFC 2965, which browsers do not implement and some clients do.
+    /// A cookie of RFC 2965. Browsers do not implement RFC 2965, but some clients do.
     OldCookie,
 }
 
-/// Client hints that browsers send by default (WICG User-Agent Client Hints, section 3), and `Save-Data`, a preference of
-/// the visitor.
+/// Client hints that browsers send by default (WICG User-Agent Client Hints, section 3), and
+/// `Save-Data`, a user preference.
 const LOW_ENTROPY: [&str; 4] = ["save-data", "sec-ch-ua", "sec-ch-ua-mobile", "sec-ch-ua-platform"];
 
-/// Whether a client hint is a low-entropy one.
+/// Whether a client hint has low entropy.
 pub(super) fn is_low_entropy(hint: &[u8]) -> bool {
     LOW_ENTROPY.iter().any(|low| hint.eq_ignore_ascii_case(low.as_bytes()))
 }
 
-/// What a field of a response does, by its name in lower case.
+/// Classifies a response field by its lower-case name.
 pub(super) fn in_response(name: &str) -> Option<Field> {
-    // Most responses have none of these fields: the first letter excludes nearly every name.
+    // Fast path: most responses have none of these fields, and the first letter excludes nearly
+    // every name.
     let technology = match name.as_bytes().first()? {
         b'a' => match name {
             "alt-svc" | "alternate-protocol" => return Some(Field::Route),
@@ -64,7 +66,7 @@ pub(super) fn in_response(name: &str) -> Option<Field> {
     Some(Field::Of(technology))
 }
 
-/// What a field of a request does, by its name in lower case.
+/// Classifies a request field by its lower-case name.
 pub(super) fn in_request(name: &str) -> Option<Field> {
     let technology = match name.as_bytes().first()? {
         b'a' => match name {
@@ -80,7 +82,7 @@ pub(super) fn in_request(name: &str) -> Option<Field> {
         },
         b'd' => match name {
             "dictionary-id" => Technology::Dictionaries,
-            // Hints by their names before `Sec-CH-`.
+            // Client hints with names older than the `Sec-CH-` prefix.
             "device-memory" | "downlink" | "dpr" => Technology::ClientHints,
             _ => return None,
         },
@@ -112,13 +114,13 @@ pub(super) fn in_request(name: &str) -> Option<Field> {
     Some(Field::Of(technology))
 }
 
-/// Fields that have one name in both directions.
+/// Classifies fields with the same name in both directions.
 fn in_both(name: &str) -> Option<Technology> {
     let starts = |prefixes: &[&str]| prefixes.iter().any(|prefix| name.starts_with(prefix));
     if starts(&["private-state-token", "sec-private-state-token"]) {
         return Some(Technology::PrivateStateTokens);
     }
-    // Earlier names, and the tokens that Chromium adds for proxied addresses.
+    // Earlier names, and Chromium's tokens for proxied addresses.
     let trust_tokens = ["sec-trust-token", "sec-redemption-record", "sec-signed-redemption-record"];
     if starts(&trust_tokens) || starts(&["sec-probabilistic-reveal-token"]) {
         return Some(Technology::PrivateStateTokens);
@@ -130,7 +132,7 @@ fn in_both(name: &str) -> Option<Technology> {
         .then_some(Technology::AdAuctions)
 }
 
-/// Whether mobile networks identify their subscribers by this field.
+/// Whether mobile networks identify subscribers with this field.
 fn is_subscriber_id(name: &str) -> bool {
     matches!(
         name,

@@ -1,9 +1,9 @@
-//! What passed by: cookies and beacons, those that rules know and those that none does. Names, counts
-//! and attributes; never a value.
+//! Inventory of the cookies and beacons seen, classified or not. Contains names, counts and
+//! attributes, never values.
 //!
-//! What a rule knows is counted under the rule, without a lock. What none knows is kept by name, folded
-//! to a pattern where the name has something random in it, or where several names differ in numbers only; of
-//! those the most recently seen are kept.
+//! Items with a rule are counted per rule, without a lock. Unclassified items are kept by name, and
+//! the least recently seen are evicted. A name with a random part, or several names that differ
+//! only in numbers, are generalised to a pattern.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,34 +18,35 @@ use super::together::SetTogether;
 use crate::catalogue::{BeaconRule, Catalogue, CookieRule, Grounds, Together, fold, fold_counters};
 use crate::cookie::SetCookie;
 
-/// The most names kept that no rule knows, of those that the origin sets and of those that only visitors
-/// sent; as many paths of answers that look like beacons.
+/// Maximum number of unclassified names kept, separately for names that the origin sets and names
+/// that only visitors sent. Also the maximum number of paths of detected beacons.
 const MAX_NAMES: usize = 4096;
-/// Names and paths longer than this, in octets, are not kept.
+/// Maximum length of a name or path, in bytes. Longer ones are ignored.
 const MAX_NAME_OCTETS: usize = 256;
 
-/// By the name with its numbers folded.
+/// Unclassified items, keyed by the name with its numbers generalised.
 type Recent = Arc<Mutex<LruCache<String, Box<Unknown>, RandomState>>>;
 
-/// What passed by on one site.
+/// Inventory of one site.
 #[derive(Debug)]
 pub struct Inventory {
     cookies: ByRule,
     beacons: ByRule,
     /// Names that the origin sets.
     unknown_set: Recent,
-    /// Names that only visitors sent, who can send anything: they push out none of the others.
+    /// Names that only visitors sent. Visitors can send anything, so these names are separate and
+    /// cannot evict the others.
     unknown_sent: Recent,
     unknown_beacons: Recent,
-    /// What the guard held back in pages, by [`HeldBack::index`].
+    /// Items that the guard blocked in pages, by [`HeldBack::index`].
     held_back: [Recent; HeldBack::ALL.len()],
 }
 
-/// What the guard holds back in pages.
+/// The kind of an item that the guard blocks in pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum HeldBack {
-    /// A cookie that a script writes.
+    /// A cookie written by a script.
     Cookie,
     /// A key of local or session storage.
     Storage,
@@ -62,49 +63,49 @@ impl HeldBack {
     }
 }
 
-/// What no rule knows.
+/// An unclassified item.
 #[derive(Debug)]
 struct Unknown {
-    /// The name with its numbers, while there is only one such name.
+    /// The full name with its numbers, as long as only one such name was seen.
     name: Option<Box<str>>,
     seen: Seen,
 }
 
-/// One cookie or beacon that was seen.
+/// A cookie or beacon that was seen.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SeenItem<'a> {
-    /// The name of a cookie or the path of a beacon; a pattern where many share one.
+    /// The name of a cookie or the path of a beacon. A pattern if several names share one.
     pub name: String,
-    /// The rule that knows it.
+    /// The matching rule.
     #[serde(skip)]
     pub rule: Option<Rule<'a>>,
-    /// How often.
+    /// Counts.
     #[serde(flatten)]
     pub tally: Tally,
-    /// When it was seen first, in Unix seconds.
+    /// First seen, in Unix seconds.
     pub first_seen: i64,
-    /// When it was seen last, in Unix seconds.
+    /// Last seen, in Unix seconds.
     pub last_seen: i64,
-    /// How the origin sets it, if it does.
+    /// Attributes in the origin's `Set-Cookie`, if the origin sets the cookie.
     pub attributes: Option<Attributes>,
-    /// How the origin sets it together with a session, if it does.
+    /// How the origin sets the cookie together with a session, if it does.
     pub set_together: Option<Together>,
-    /// Why it is presumed strictly necessary, if it is.
+    /// Why the cookie is presumed strictly necessary, if it is.
     #[serde(skip)]
     pub presumed: Option<Grounds>,
 }
 
-/// The rule that knows what was seen.
+/// The rule that matches an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rule<'a> {
-    /// A cookie's.
+    /// A cookie rule.
     Cookie(&'a CookieRule),
-    /// A beacon's.
+    /// A beacon rule.
     Beacon(&'a BeaconRule),
 }
 
 impl Inventory {
-    /// An inventory of what a catalogue's rules know, and of what none does.
+    /// An empty inventory for this catalogue.
     pub(super) fn new(catalogue: &Catalogue) -> Self {
         let recent =
             || Arc::new(Mutex::new(LruCache::unbounded_with_hasher(RandomState::default())));
@@ -118,8 +119,8 @@ impl Inventory {
         }
     }
 
-    /// An inventory for another catalogue of the same site. What was counted under a rule goes on under the one
-    /// with the same pattern, what no rule knew under the one that knows it now.
+    /// The inventory for another catalogue of the same site. Counts of a rule move to the rule with
+    /// the same pattern. Counts of unclassified cookies move to the rule that matches them now.
     pub(super) fn successor(&self, old: &Catalogue, new: &Catalogue) -> Self {
         let next = Self {
             unknown_set: Arc::clone(&self.unknown_set),
@@ -142,7 +143,7 @@ impl Inventory {
         next.beacons.take_over(&self.beacons, |number| paths.get(of_old.get(&number)?).copied());
         for unknown in [&self.unknown_set, &self.unknown_sent] {
             let mut unknown = locked(unknown);
-            // A rule with conditions may know the name and still not the cookie.
+            // A rule with conditions can match the name without matching the cookie.
             let rule = |key: &str, unknown: &Unknown| {
                 let rule = new.cookie(unknown.shown(key).as_bytes());
                 rule.filter(|rule| rule.requires.is_none()).map(|rule| rule.number)
@@ -152,7 +153,7 @@ impl Inventory {
             let known: Vec<(String, usize)> = known.collect();
             for (key, number) in known {
                 if let Some((slot, seen)) = next.cookies.slot(number).zip(unknown.pop(&key)) {
-                    // Of several names under one rule the first one's counts go on.
+                    // If several names match one rule, only the counts of the first are kept.
                     let _ = slot.set(Box::new(seen.seen));
                 }
             }
@@ -160,7 +161,7 @@ impl Inventory {
         next
     }
 
-    /// Notes a cookie that the origin sets.
+    /// Records a cookie that the origin sets.
     pub(super) fn note_set(
         &self,
         rule: Option<&CookieRule>,
@@ -191,7 +192,7 @@ impl Inventory {
         }
     }
 
-    /// Notes a cookie that a visitor sent. Visitors can send anything.
+    /// Records a cookie that a visitor sent. Visitors can send anything.
     pub(super) fn note_sent(
         &self,
         rule: Option<&CookieRule>,
@@ -217,13 +218,13 @@ impl Inventory {
         }
     }
 
-    /// Notes a beacon that a rule knows.
+    /// Records a beacon that matches a rule.
     pub(super) fn note_beacon(&self, rule: &BeaconRule, outcome: Outcome, now: i64) {
         let note = |seen: &Seen| seen.note(From::Visitor, outcome, now);
         self.beacons.note(rule.number, now, note);
     }
 
-    /// Notes a path whose answers look like a beacon's.
+    /// Records a path whose responses look like a beacon's.
     pub(super) fn note_unknown_beacon(&self, path: &str, outcome: Outcome, now: i64) {
         let note = |seen: &Seen| seen.note(From::Origin, outcome, now);
         let shown = text(path.as_bytes());
@@ -233,7 +234,7 @@ impl Inventory {
         }
     }
 
-    /// Notes what the guard held back in a page; while observing, what it would have held back.
+    /// Records an item that the guard blocked in a page, or would have blocked in observe mode.
     pub fn note_held_back(&self, kind: HeldBack, name: &str, now: i64) {
         let outcome = Outcome { permitted: false, decided: false, presumed: None };
         let shown = text(name.as_bytes());
@@ -244,12 +245,12 @@ impl Inventory {
         }
     }
 
-    /// What the guard held back of a kind, by name.
+    /// The items of one kind that the guard blocked, by name.
     pub fn held_back(&self, kind: HeldBack) -> Vec<SeenItem<'static>> {
         self.held_back.get(kind.index()).map(unknown).unwrap_or_default()
     }
 
-    /// Every cookie seen, by name; the ones that no rule knows first.
+    /// Every cookie seen, by name; unclassified cookies first.
     pub fn cookies<'a>(&self, catalogue: &'a Catalogue) -> Vec<SeenItem<'a>> {
         let mut all = unknown(&self.unknown_set);
         all.extend(unknown(&self.unknown_sent));
@@ -261,7 +262,7 @@ impl Inventory {
         all
     }
 
-    /// Every beacon seen, by path; the ones that no rule knows first.
+    /// Every beacon seen, by path; unclassified beacons first.
     pub fn beacons<'a>(&self, catalogue: &'a Catalogue) -> Vec<SeenItem<'a>> {
         let mut all = unknown(&self.unknown_beacons);
         all.extend(known(&self.beacons, |number| {
@@ -273,7 +274,7 @@ impl Inventory {
 }
 
 impl Unknown {
-    /// Notes a name that is kept under the same key: of two that differ only the key is shown.
+    /// Records another name with the same key. If the names differ, only the key is shown.
     fn add_name(&mut self, name: &str) {
         if self.name.as_deref().is_some_and(|known| known != name) {
             self.name = None;
@@ -285,12 +286,13 @@ impl Unknown {
     }
 }
 
-/// A name or path without what is random in it; `None` for one that is too long.
+/// The name or path with its random parts generalised. `None` if it is too long.
 fn folded(name: &str) -> Option<std::borrow::Cow<'_, str>> {
     (name.len() <= MAX_NAME_OCTETS).then(|| fold(name))
 }
 
-/// Whether the name is new there; `before` takes what was known of it elsewhere.
+/// Records a name, and returns whether the name is new. `before` supplies the item from another
+/// map.
 fn of_name(
     recent: &Recent,
     name: &str,
@@ -314,8 +316,8 @@ fn of_name(
     !known
 }
 
-/// The name as text. Bytes that are no text are escaped, and so are `*` and braces: rules read them as wildcards and
-/// placeholders.
+/// The name as text. Non-UTF-8 bytes and control characters are escaped. `*` and braces are escaped
+/// too: rules treat them as wildcards and placeholders.
 fn text(name: &[u8]) -> std::borrow::Cow<'_, str> {
     let is_special = |letter: char| letter.is_control() || matches!(letter, '*' | '{' | '}');
     match std::str::from_utf8(name) {
@@ -372,7 +374,7 @@ mod tests {
     use super::*;
     use crate::filter::seen::Passed;
 
-    /// Notes a `Set-Cookie` line of an answer that sets nothing else.
+    /// Records the only `Set-Cookie` line of a response.
     fn note_set(inventory: &Inventory, line: &[u8], now: i64) {
         let together = SetTogether::new(&[], &http::Method::GET, now);
         inventory.note_set(None, &SetCookie::parse(line), &together, STRIPPED, now);
@@ -403,7 +405,7 @@ mod tests {
         };
         assert_eq!(names(&inventory).len(), MAX_NAMES);
         inventory.note_sent(None, b"a\xff\n", STRIPPED, 1);
-        // What the origin sets no visitor can push out, and it is known from before.
+        // Visitors cannot evict a name that the origin sets, and its earlier counts are kept.
         note_set(&inventory, b"often=1", 2);
         for number in 0..2 * MAX_NAMES {
             inventory.note_sent(None, word(number).as_bytes(), STRIPPED, 3);

@@ -1,5 +1,5 @@
-//! Where a site's cookies live, learned from its own `Set-Cookie` lines: a deletion only works
-//! with the same `Domain`, `Path` and partition (RFC 6265bis section 5.7, step 22).
+//! Cookie scopes, learned from the site's `Set-Cookie` lines. A deletion requires the same
+//! `Domain`, `Path` and partition as the cookie (RFC 6265bis section 5.7, step 22).
 
 use std::borrow::Cow;
 use std::hash::BuildHasher;
@@ -12,44 +12,47 @@ use lru::LruCache;
 use crate::catalogue::fold;
 use crate::cookie::{ResponseTime, Scope, SetCookie};
 
-/// The most cookies whose places are kept. Names that differ only in something random count as one.
+/// Maximum number of cookies with known scopes. Names that differ only in a random part count as
+/// one.
 const MAX_COOKIES: usize = 1024;
-/// The most places kept of one cookie.
+/// Maximum number of scopes per cookie.
 const MAX_PLACES: usize = 8;
-/// Names, domains and paths longer than this, in bytes, are not kept.
+/// Maximum length of a name, domain or path, in bytes. Longer ones are ignored.
 const MAX_PART_BYTES: usize = 256;
-/// How many lines are known again, a power of two.
+/// Number of cached fingerprints, a power of two.
 const MANNERS: usize = 512;
-/// The bits of what is kept of a line that say until when it is known, in units of [`UNIT_SECONDS`] of Unix time:
-/// from then on it may delete its cookie. All of them stand for ever; in 2106 the others end.
+/// The low bits of a cached fingerprint: its expiry, in units of [`UNIT_SECONDS`] of Unix time.
+/// After the expiry the line may delete its cookie. All bits set means "never expires". The other
+/// values overflow in 2106.
 const UNTIL_BITS: u64 = (1 << 24) - 1;
 const UNIT_SECONDS: i64 = 256;
 
-/// A place that a cookie lives in.
+/// The scope of a stored cookie.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Place {
-    /// `None` for a host-only cookie; lower-case.
+    /// Lower case. `None` for a host-only cookie.
     pub(super) domain: Option<Box<[u8]>>,
     pub(super) path: Box<[u8]>,
     pub(super) partitioned: bool,
 }
 
-/// The places of one cookie, or of several whose names differ in something random.
+/// The scopes of one cookie, or of several cookies whose names share a pattern.
 #[derive(Debug, Default)]
 struct Known {
-    /// In the order noted. Marked with whether the path is the default path of a request.
+    /// In order of observation. The flag is set if the path is the default path of a request.
     places: Vec<(Place, bool)>,
-    /// The name is one cookie's and not a pattern.
+    /// The name is a single cookie's name, not a pattern.
     exact: bool,
 }
 
 type Names = LruCache<Vec<u8>, Known, RandomState>;
 
-/// The places of a site's cookies. The most recently set ones are kept.
+/// The scopes of a site's cookies. The least recently set are evicted.
 #[derive(Debug)]
 pub(super) struct Learned {
     names: Mutex<Names>,
-    /// Hashes of lines, without their values, that set a cookie in a place that is kept, and until when they do.
+    /// Fingerprints of lines (without values) that store a cookie in a known scope, each with its
+    /// expiry.
     manners: Box<[AtomicU64]>,
     hasher: RandomState,
 }
@@ -76,22 +79,23 @@ impl Place {
 }
 
 impl Learned {
-    /// Whether a line like this one, but for the value, has been noted, and every browser stores its cookie:
-    /// nothing of its attributes is news. A site sets its cookies in the same few ways again and again.
+    /// Whether an equal line, ignoring the value, has been recorded and every browser stores its
+    /// cookie. A site sets its cookies with the same few attribute sets, so most lines need no
+    /// further work.
     pub(super) fn knows(&self, cookie: &SetCookie<'_>, time: ResponseTime) -> bool {
         let hash = self.hash(cookie);
         let known = self.manner(hash).map_or(0, |known| known.load(Relaxed));
         (known ^ hash) & !UNTIL_BITS == 0 && units(time.latest()) < known & UNTIL_BITS
     }
 
-    /// Notes where a cookie is set, by a response to a request for `request_path`.
+    /// Records the scope of a cookie in a response to a request for `request_path`.
     pub(super) fn note(&self, cookie: &SetCookie<'_>, scope: &Scope<'_>, request_path: &str) {
         let path = scope.path.unwrap_or_else(|| default_path(request_path).as_bytes());
         let parts = [cookie.name, path, scope.domain.unwrap_or_default()];
         if cookie.name.is_empty() || parts.iter().any(|part| part.len() > MAX_PART_BYTES) {
             return;
         }
-        // Under one lock, so that no line is known whose place has just been evicted.
+        // Under a single lock, so that no fingerprint outlives an evicted scope.
         let mut names = self.names();
         if note_place(&mut names, cookie.name, scope, path) {
             self.manners.iter().for_each(|manner| manner.store(0, Relaxed));
@@ -115,17 +119,17 @@ impl Learned {
     }
 
     fn manner(&self, hash: u64) -> Option<&AtomicU64> {
-        // By bits that are not kept.
+        // The index comes from the bits that the slot does not keep.
         self.manners.get(usize::try_from(hash & UNTIL_BITS).unwrap_or_default() % MANNERS)
     }
 
-    /// The names of the cookies whose places are known, without those that share a pattern.
+    /// Names of the cookies with known scopes, without patterns.
     pub(super) fn exact_names(&self) -> Vec<Vec<u8>> {
         let names = self.names();
         names.iter().filter(|(_, known)| known.exact).map(|(name, _)| name.clone()).collect()
     }
 
-    /// The places that a cookie was set in.
+    /// The scopes in which a cookie was set.
     pub(super) fn places(&self, name: &[u8]) -> Vec<Place> {
         let mut names = self.names();
         let known = names.get(&*folded(name));
@@ -133,7 +137,7 @@ impl Learned {
     }
 }
 
-/// Notes a place of a cookie. Returns whether a place was evicted that lines named by `Path`.
+/// Records a scope of a cookie. Returns whether a scope with an explicit `Path` was evicted.
 fn note_place(names: &mut Names, name: &[u8], scope: &Scope<'_>, path: &[u8]) -> bool {
     let folded = folded(name);
     let exact = *folded == *name;
@@ -149,7 +153,8 @@ fn note_place(names: &mut Names, name: &[u8], scope: &Scope<'_>, path: &[u8]) ->
     }
     let mut evicted = false;
     if known.places.len() > MAX_PLACES {
-        // A cookie with the default path is only sent below it, where it is found again by the request's path.
+        // Default-path scopes are evicted first. Such a cookie is sent only below its path, where
+        // the request path finds the scope again.
         let default = known.places.iter().position(|(_, is_default)| *is_default);
         let (_, was_default) = known.places.remove(default.unwrap_or(0));
         evicted = !was_default;
@@ -161,7 +166,7 @@ fn note_place(names: &mut Names, name: &[u8], scope: &Scope<'_>, path: &[u8]) ->
     evicted
 }
 
-/// What a name is kept under: itself, or the pattern that names like it share.
+/// The key of a name: the name itself, or its pattern.
 fn folded(name: &[u8]) -> Cow<'_, [u8]> {
     match std::str::from_utf8(name).map(fold) {
         Ok(Cow::Owned(pattern)) => Cow::Owned(pattern.into_bytes()),
@@ -169,12 +174,12 @@ fn folded(name: &[u8]) -> Cow<'_, [u8]> {
     }
 }
 
-/// A time (Unix seconds) in whole units, before those that stand for ever.
+/// A time (Unix seconds) in whole units, below the value for "never expires".
 fn units(time: i64) -> u64 {
     u64::try_from(time / UNIT_SECONDS).unwrap_or_default().min(UNTIL_BITS - 1)
 }
 
-/// The path of a cookie without a `Path` (RFC 6265bis section 5.1.4).
+/// The default path of a cookie without `Path` (RFC 6265bis section 5.1.4).
 fn default_path(request_path: &str) -> &str {
     match request_path.rfind('/') {
         Some(at) if at > 0 && request_path.starts_with('/') => {
@@ -188,7 +193,7 @@ fn default_path(request_path: &str) -> &str {
 mod tests {
     use super::*;
 
-    /// Notes a line of a response to a request for a path.
+    /// Records a line of a response to a request for a path.
     fn note(learned: &Learned, line: &str, request_path: &str) {
         let cookie = SetCookie::parse(line.as_bytes());
         learned.note(&cookie, &cookie.scope(), request_path);

@@ -1,5 +1,6 @@
-//! Responses whose request the filter has not seen: local replies of a proxy around it, such as CORS preflights, denials
-//! and rate limits. Nothing is known of the visitor, so only what needs no consent passes.
+//! Filters responses without a filtered request: local replies of a surrounding proxy, such as CORS
+//! preflights, denials and rate limits. The visitor is unknown, so only cookies that need no
+//! consent pass.
 
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use super::state::Filter;
 use crate::http::Fields;
 
 impl Filter {
-    /// Decides on the head of a response whose request is not known.
+    /// Filters the head of a response whose request is unknown.
     pub(crate) fn without_request(
         self: &Arc<Self>,
         fields: &impl Fields,

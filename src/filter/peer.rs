@@ -1,19 +1,22 @@
-//! Facts about a request that are not in its head: request extensions that middleware in front of the layer sets.
+//! Request facts that the head does not contain. Middleware in front of the layer sets them as
+//! request extensions.
 
 use http::{Extensions, Uri};
 
-/// The client connection of a request. As a request extension it overrides [`secure`](super::ConsentLayer::secure) and
-/// [`trusted`](super::ConsentLayer::trusted) of the layer for this request.
+/// The client connection of a request. As a request extension, it overrides the layer's
+/// [`secure`](super::ConsentLayer::secure) and [`trusted`](super::ConsentLayer::trusted) for this
+/// request.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Peer {
     /// The client uses HTTPS: deletions carry `Secure`.
     pub secure: bool,
-    /// The request comes through a trusted proxy: its region header counts.
+    /// The request comes through a trusted proxy: its region header is honoured.
     pub trusted: bool,
 }
 
-/// The URI that the client sent, as a request extension. A router that changes the URI of a request sets it in front of the
-/// layer: rules are about the paths of the client. With the cargo feature `axum` the layer also reads axum's `OriginalUri`.
+/// The URI that the client sent, as a request extension. A router that changes the URI of a request
+/// must set it in front of the layer: rules match the paths that the client sent. With the cargo
+/// feature `axum`, the layer also reads axum's `OriginalUri`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientUri(pub Uri);
 

@@ -1,5 +1,5 @@
-//! Keeps the visitor's list of presumed cookies up to date: what passes in a response by its attributes passes in later
-//! requests because the list names it, on every replica.
+//! Maintains the visitor's list of presumed cookies. A cookie that passes in a response because of
+//! its attributes is added to the list, and so passes in later requests on every replica.
 
 use std::sync::LazyLock;
 
@@ -12,10 +12,11 @@ use crate::cookie::{Cookies, SetCookie};
 use crate::http::Fields;
 use crate::policy::Policy;
 
-/// Looked for in the cookies of each request.
+/// Searched for in the cookies of each request.
 static LIST: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(LIST_COOKIE));
 
-/// The `Cookie` fields of a request with a list; none without one, or where nothing is presumed.
+/// The `Cookie` fields of a request that contains a list. Empty without a list, or if presumption
+/// is disabled.
 pub(super) fn fields_with_list(fields: &impl Fields, policy: &Policy) -> Vec<Bytes> {
     let has_list = || fields.values(&COOKIE).any(|field| LIST.find(field).is_some());
     match policy.presumes() && has_list() {
@@ -24,8 +25,8 @@ pub(super) fn fields_with_list(fields: &impl Fields, policy: &Policy) -> Vec<Byt
     }
 }
 
-/// The `Set-Cookie` lines of lists for a response that sets these presumed cookies, to a request with these `Cookie`
-/// fields, at `now` (Unix seconds).
+/// The `Set-Cookie` lines of the updated lists. `lists` are the request's `Cookie` fields, `set`
+/// the presumed cookies of the response, `now` is in Unix seconds.
 pub(super) fn lines(lists: &[Bytes], set: &[&[u8]], now: i64) -> Vec<String> {
     let cookies = Cookies::new(lists.iter().map(|field| &**field));
     let set: Vec<_> = set.iter().map(|line| SetCookie::parse(line)).collect();

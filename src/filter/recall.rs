@@ -1,5 +1,5 @@
-//! The last request of a connection, remembered: browsers send the same cookies with each request for the parts
-//! of a page, and whoever sent the same within the same second allowed the same, to the same rules.
+//! Per-connection decision cache. Browsers repeat the same cookies with each subresource request;
+//! equal input within the same second gives an equal decision.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
@@ -12,22 +12,22 @@ use crate::cookie::Cookies;
 use crate::http::Fields;
 use crate::policy::Policy;
 
-/// Longer `Cookie` fields, in octets, are read anew each time.
+/// Maximum size of a cached `Cookie` field, in bytes. Longer fields are parsed on every request.
 const MAX_FIELD_OCTETS: usize = 4096;
 
-/// The last request of a connection: the cookies it brought and what they came to. Held in memory until another
-/// one comes, or [`forget`](Self::forget).
+/// The last decision of a connection, with the cookies of its request. Kept in memory until the
+/// next request or [`forget`](Self::forget).
 #[derive(Default)]
 pub struct Recall(Mutex<Option<Box<Memory>>>);
 
 impl fmt::Debug for Recall {
-    /// Says nothing of the cookies.
+    /// Omits the cookies.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Recall").finish_non_exhaustive()
     }
 }
 
-/// All that the outcome depends on, and the outcome.
+/// The inputs of a decision, and the decision.
 struct Memory {
     filter: Weak<Filter>,
     now: i64,
@@ -37,15 +37,16 @@ struct Memory {
     known: Arc<Known>,
 }
 
-/// What the cookies of a request come to.
+/// The decision about the cookies of a request.
 pub(super) struct Known {
-    /// What the visitor allows.
+    /// The visitor's consent.
     pub(super) consent: Consent,
     verdict: OnceLock<Verdict>,
 }
 
 impl Known {
-    /// What becomes of the request's only `Cookie` field, by the rules that it is known for.
+    /// The verdict on the request's only `Cookie` field. `policy` must be the one that the consent
+    /// was read with.
     pub(super) fn verdict(&self, field: &[u8], policy: &Policy) -> &Verdict {
         self.verdict.get_or_init(|| {
             Verdict::of(field, &Sight::request(&Cookies::new([field])), policy, &self.consent)
@@ -54,7 +55,7 @@ impl Known {
 }
 
 impl Recall {
-    /// Forgets the request.
+    /// Clears the cache.
     pub fn forget(&self) {
         *self.locked() = None;
     }
@@ -64,8 +65,8 @@ impl Recall {
     }
 }
 
-/// What a request's cookies come to at `now` (Unix seconds), read or remembered. With `trusted` the request is
-/// believed about the visitor's region.
+/// The decision about a request's cookies at `now` (Unix seconds), computed or cached. With
+/// `trusted`, the request's region header is honoured.
 pub(super) fn known(
     filter: &Arc<Filter>,
     fields: &impl Fields,

@@ -15,7 +15,7 @@ pub(super) enum Source {
 }
 
 impl Source {
-    /// The filter for a request that begins now.
+    /// The filter for a new request.
     pub(super) fn current(&self) -> Arc<Filter> {
         match self {
             Self::Fixed(filter) => Arc::clone(filter),
@@ -33,8 +33,8 @@ impl ReloadHandle {
         Self(Arc::new(ArcSwap::from_pointee(filter)))
     }
 
-    /// Applies other settings to every request that begins from now on. Requests in flight end with the settings that they
-    /// began with. The inventory and the learned cookie scopes are kept.
+    /// Applies other settings to all new requests. Requests in flight keep the settings that they
+    /// started with. The inventory and the learned cookie scopes are kept.
     pub fn reload(&self, settings: FilterSettings) {
         self.0.rcu(|filter| filter.with_settings(settings.clone()));
     }

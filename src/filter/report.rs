@@ -1,9 +1,9 @@
-//! What the filter did with one request, in numbers. No names, no values.
+//! Counts of the filter's actions on one request, without names or values.
 
 use crate::catalogue::Grounds;
 use crate::consent::{Categories, Category, Consent};
 
-/// One count for each category, and one for what is unclassified.
+/// One count per category, and one for unclassified items.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Counts([u16; Categories::MAX + 1]);
 
@@ -31,28 +31,30 @@ impl Counts {
         self.0.iter().map(|count| u32::from(*count)).sum()
     }
 
-    /// The counts above zero, by index of category; [`Categories::MAX`] stands for unclassified.
+    /// The non-zero counts by category index. [`Categories::MAX`] means unclassified.
     pub fn iter(&self) -> impl Iterator<Item = (usize, u16)> + '_ {
         self.0.iter().copied().enumerate().filter(|(_, count)| *count > 0)
     }
 }
 
-/// What the filter did with one request; in `observe` mode, what it would have done.
+/// What the filter did with one request. In `observe` mode: what it would have done.
 #[derive(Debug, Clone, Copy)]
 pub struct Report {
-    /// What the visitor allowed.
+    /// The visitor's consent.
     pub consent: Consent,
     /// Cookies stripped from the request.
     pub request_stripped: Counts,
     /// `Set-Cookie` lines stripped from the response.
     pub response_stripped: Counts,
-    /// Cookies without a rule that passed, in both directions, as presumed necessary; by [`Grounds::index`].
+    /// Unclassified cookies that passed as presumed necessary, in both directions; by
+    /// [`Grounds::index`].
     pub presumed: [u16; Grounds::ALL.len()],
-    /// `Set-Cookie` lines added that delete a cookie.
+    /// Added `Set-Cookie` lines that delete a cookie.
     pub expired: u16,
-    /// Fields stripped from request and response that carry another tracking technology or lead to another server.
+    /// Stripped request and response fields that belong to another tracking technology or route to
+    /// another server.
     pub technologies_stripped: u16,
-    /// The beacon that was answered in the origin's stead; the inner `None` is an unknown one.
+    /// Category of the blocked beacon. The inner `None` is an unclassified beacon.
     pub beacon: Option<Option<Category>>,
 }
 

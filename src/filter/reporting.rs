@@ -1,4 +1,4 @@
-//! Where browsers send reports about a page (W3C Reporting API, Network Error Logging).
+//! Endpoints of browser reports (W3C Reporting API, Network Error Logging).
 
 use http::header::HeaderName;
 use serde_json::Value;
@@ -11,7 +11,8 @@ use crate::http::Fields;
 
 const REPORT_TO: HeaderName = HeaderName::from_static("report-to");
 
-/// Removes from `Report-To` the groups that `NEL` names. Groups for other reports stay. Returns whether a group was removed.
+/// Removes the `Report-To` groups that `NEL` names. Groups for other reports stay. Returns whether
+/// a group was removed.
 pub(super) fn strip_nel_groups(fields: &impl Fields, nel: &HeaderName, edits: &mut Edits) {
     let groups: Vec<String> = fields
         .values(nel)
@@ -27,8 +28,8 @@ pub(super) fn strip_nel_groups(fields: &impl Fields, nel: &HeaderName, edits: &m
     }
 }
 
-/// Removes from `Report-To` or `Reporting-Endpoints` the endpoints of other sites than the visited one. Returns
-/// whether there was any.
+/// Removes the endpoints of other sites from `Report-To` or `Reporting-Endpoints`. Returns whether
+/// there were any.
 pub(super) fn strip_foreign(
     fields: &impl Fields,
     name: &HeaderName,
@@ -62,14 +63,15 @@ fn has_foreign_endpoint(group: &Value, host: &str) -> bool {
         .any(|endpoint| text(endpoint, "url").is_some_and(|url| !is_own(url, host)))
 }
 
-/// Removes groups of `Report-To`; all of them when they cannot be read, since a browser may read them.
+/// Removes groups of `Report-To`. Removes all groups if they cannot be parsed: a browser may parse
+/// them.
 fn strip_groups(
     fields: &impl Fields,
     unwanted: impl Fn(&Value) -> bool,
     edits: Option<&mut Edits>,
 ) -> bool {
-    // JSON objects separated by commas: a JSON array without its brackets.
-    // As an earlier edit has left them.
+    // JSON objects separated by commas, which is a JSON array without brackets. Earlier edits are
+    // taken into account.
     let lines = match &edits {
         Some(edits) => edits.values(fields, &REPORT_TO),
         None => fields.values(&REPORT_TO).collect(),
@@ -90,7 +92,8 @@ fn strip_groups(
     true
 }
 
-/// The URL of a dictionary member, `name="url"` (RFC 9651 section 3.3.3); `None` when it is no string.
+/// The URL of a dictionary member, `name="url"` (RFC 9651 section 3.3.3). `None` if the value is
+/// not a string.
 fn quoted_url(member: &[u8]) -> Option<String> {
     let at = member.iter().position(|byte| *byte == b'=')?;
     let mut rest = member.get(at + 1..)?.strip_prefix(b"\"")?.iter();
@@ -104,8 +107,8 @@ fn quoted_url(member: &[u8]) -> Option<String> {
     }
 }
 
-/// Whether a URL is of the visited site: of its host, or below the same registrable domain. What browsers cannot
-/// read as a URL leads nowhere.
+/// Whether a URL belongs to the visited site: the same host or the same registrable domain. An
+/// invalid URL counts as own, because browsers ignore it.
 fn is_own(url: &str, host: &str) -> bool {
     let Ok(visited) = Url::parse(&format!("https://{host}/")) else { return false };
     let Ok(url) = visited.join(url) else { return true };
@@ -117,7 +120,7 @@ fn is_own(url: &str, host: &str) -> bool {
             .is_some_and(|domain| registrable_domain(reported) == Some(domain))
 }
 
-/// Sets a field to this value; an empty one removes it.
+/// Sets a field to this value. An empty value removes the field.
 pub(super) fn replace(edits: &mut Edits, name: &HeaderName, value: Vec<u8>) {
     if value.is_empty() {
         edits.remove(name.clone());

@@ -1,7 +1,8 @@
-//! The request's side: reads the consent, recognises beacons, strips `Cookie` pairs.
+//! Request filter: reads the consent, detects beacons, strips `Cookie` pairs.
 //!
-//! Previous step: `service` (or `proxy`, which found the site). Next: the inner service, which
-//! forwards; then `response`. What stays in a `Cookie` field stays byte for byte.
+//! `service` or `proxy` (which selects the site) calls this module. The inner service then forwards
+//! the request, and `response` filters the response. The remaining bytes of a `Cookie` field are
+//! unchanged.
 
 use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
@@ -30,33 +31,34 @@ use crate::http::{self, Fields, folds_to, joined_cookies};
 
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
-/// The most names that no rule knows which are noted of one request: a visitor can send thousands.
+/// Maximum number of unclassified names recorded per request: a visitor can send thousands.
 const MOST_UNKNOWN_NOTED: usize = 64;
 
-/// What the response's side must know of the request.
+/// Request facts that the response filter needs.
 #[derive(Debug)]
 pub(super) struct Visit {
     pub(super) report: Box<Report>,
     pub(super) method: Method,
     pub(super) uri: Uri,
-    /// The host, lower-case, without port.
+    /// The host, in lower case, without port.
     pub(super) host: Option<Box<str>>,
     pub(super) wanted: Wanted,
     pub(super) ping: bool,
-    /// A rule knows the request as a beacon: its response need not be guessed at.
+    /// A beacon rule matches the request, so that the response needs no beacon detection.
     pub(super) known_beacon: bool,
-    /// The number of the rule without consent that takes the request if the origin answers with a pixel.
+    /// Number of the wide rule without consent that applies if the origin replies with a pixel.
     pub(super) looked_at: Option<usize>,
-    /// The request's `Cookie` fields, if they have a list of presumed cookies.
+    /// The request's `Cookie` fields, if they contain a list of presumed cookies.
     pub(super) lists: Vec<Bytes>,
-    /// Set when the response is to delete cookies.
+    /// Set if the response has to delete cookies.
     pub(super) page_load: Option<Box<PageLoad>>,
-    /// The `Set-Cookie` value that stores an old refusal anew.
+    /// The `Set-Cookie` value that renews an old refusal.
     pub(super) renewal: Option<HeaderValue>,
 }
 
 impl Visit {
-    /// The visit of a response without a request. The visitor may have refused everything: no default applies.
+    /// Context of a response without a request. The visitor may have refused everything, so no
+    /// default applies.
     #[cfg(feature = "ext-proc")]
     pub(super) fn without_request() -> Self {
         let consent = Consent::undecided(CategorySet::NECESSARY);
@@ -80,21 +82,22 @@ impl Visit {
     }
 }
 
-/// The head of a request as its client sent it.
+/// The head of a request as sent by its client.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RequestHead<'a, F> {
     pub(crate) method: &'a Method,
-    /// Path and query; with or without authority.
+    /// Path and query, with or without authority.
     pub(crate) uri: &'a Uri,
-    /// The host that the visitor requested, without port; `None` if it is invalid.
+    /// The requested host, without port. `None` if it is invalid.
     pub(crate) host: Option<&'a str>,
     pub(crate) fields: &'a F,
 }
 
-/// An answer of the filter's own, which the origin has not seen the request of.
+/// A local reply to a request that is not forwarded.
 pub(crate) type OwnAnswer = Box<(Response<Bytes>, Box<Report>)>;
 
-/// Filters a request. Its `Cookie` field lines become one. `Err` is the answer to a beacon that the origin must not see.
+/// Filters a request. Joins its `Cookie` field lines into one. `Err` is the reply to a beacon that
+/// must not reach the origin.
 pub(super) fn filter<F: Fields>(
     filter: &Arc<Filter>,
     request: RequestHead<'_, F>,
@@ -104,7 +107,7 @@ pub(super) fn filter<F: Fields>(
 ) -> Result<(Visit, Edits), OwnAnswer> {
     let settings = &filter.settings;
     let RequestHead { method, uri, host, fields } = request;
-    // HTTP/2 clients may send a field line for each cookie: one consent and one decision for all of them.
+    // HTTP/2 clients may send one field line per cookie. Consent and decisions cover all lines.
     let cookie = joined_cookies(fields);
     let cookies = cookie.as_deref().unwrap_or_default();
     let known = recall::known(filter, fields, cookies, peer.trusted, recall, now);
@@ -127,10 +130,10 @@ pub(super) fn filter<F: Fields>(
     let permits = |rule: &BeaconRule| {
         (rule.email_open && settings.email_opens) || settings.policy.permits(&rule.entry, &consent)
     };
-    // A page load is the visitor's own, whatever its path looks like.
+    // A page load is the visitor's own request, whatever its path looks like.
     let beacon = beacon.filter(|rule| !navigation || rule.takes_navigations());
     let denied = beacon.filter(|rule| !permits(rule));
-    // Of a path that pictures have too only the answer tells.
+    // Ordinary images also match a wide rule: only the response decides.
     let looks = wanted == Wanted::Image && matches!(*method, Method::GET | Method::HEAD);
     let looked_at = denied.filter(|rule| looks && rule.is_wide_image_rule());
     if let Some(rule) = beacon.filter(|_| looked_at.is_none()) {
@@ -180,7 +183,7 @@ pub(super) fn filter<F: Fields>(
         let verdict = known.verdict(field, &settings.policy);
         let mut names = note_cookies(filter, field, verdict, &mut visit.report, expires, now);
         if let Some(host) = visit.host.as_deref().filter(|_| !names.is_empty()) {
-            // Other sites may read their consent from what is stripped for this one.
+            // Sibling sites may read their consent from cookies that are stripped for this site.
             let cookies = Cookies::new([field]);
             let needs = filter.sibling_needs(host, &cookies, fields, peer.trusted, &consent, now);
             names.retain(|name| is_deletable(needs.as_ref(), name));
@@ -199,7 +202,7 @@ pub(super) fn filter<F: Fields>(
     Ok((visit, edits))
 }
 
-/// The answer to a request with more cookies than are judged (RFC 6585 section 5).
+/// The reply to a request with more cookies than `limits.cookies` (RFC 6585 section 5).
 pub(super) fn too_many_cookies(filter: &Filter) -> OwnAnswer {
     let mut answer = Response::new(Bytes::from_static(b"The request has too many cookies.\n"));
     *answer.status_mut() = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
@@ -208,8 +211,8 @@ pub(super) fn too_many_cookies(filter: &Filter) -> OwnAnswer {
     Box::new((answer, Box::new(Report::new(Consent::undecided(default)))))
 }
 
-/// Removes what a visitor sends in our name, observing or not: the origin would believe it. So does every name that the
-/// origin may take for the same.
+/// Removes client-sent fields with the name of `forward_header` in every mode, because the origin
+/// would trust them. Also removes names that the origin may treat as the same.
 fn remove_alike(fields: &impl Fields, name: &HeaderName, edits: &mut Edits) {
     let alike = fields.names().filter(|field| folds_to(field, name.as_str()));
     for name in alike.filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok()) {
@@ -223,7 +226,7 @@ fn is_ping(content_type: &[u8]) -> bool {
 
 static HTML: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"text/html"));
 
-/// A navigation, by Fetch Metadata; of clients without it, a request that accepts HTML.
+/// A navigation, by Fetch Metadata. Without Fetch Metadata: a request that accepts HTML.
 fn is_navigation(fields: &impl Fields) -> bool {
     match fields.value(&SEC_FETCH_MODE) {
         Some(mode) => mode == b"navigate",
@@ -231,7 +234,7 @@ fn is_navigation(fields: &impl Fields) -> bool {
     }
 }
 
-/// The host of a target with this authority, else of the `Host` field; without port; `None` if it is invalid.
+/// The host of the authority, else of the `Host` field, without port. `None` if it is invalid.
 pub(super) fn host<'a>(
     authority: Option<&'a Authority>,
     fields: &'a impl Fields,
@@ -242,7 +245,7 @@ pub(super) fn host<'a>(
     }
 }
 
-/// The host of the `Host` field, without port; `None` if it is invalid.
+/// The host of the `Host` field, without port. `None` if it is invalid.
 pub(crate) fn named_host(fields: &impl Fields) -> Option<&str> {
     host_of(fields.value(&HOST)?)
 }
@@ -251,7 +254,8 @@ fn host_of(authority: &[u8]) -> Option<&str> {
     http::Authority::parse(authority).map(|authority| authority.host)
 }
 
-/// Notes what becomes of a request's cookies. Returns the names of those without consent, each once, when `collect` is set.
+/// Records the verdict on a request's cookies. With `collect`, returns the names of cookies without
+/// consent, without duplicates.
 fn note_cookies(
     filter: &Filter,
     field: &[u8],
@@ -265,14 +269,14 @@ fn note_cookies(
     account.stripped.unwrap_or_default()
 }
 
-/// Tells the report, the inventory and the log what becomes of a request's cookies.
+/// Records decisions about a request's cookies in the report, the inventory and the log.
 struct Account<'a> {
     filter: &'a Filter,
     report: &'a mut Report,
     now: i64,
-    /// How many so far no rule knows.
+    /// Number of unclassified cookies so far.
     unknown: usize,
-    /// The names of those that go, each once, where they are asked for.
+    /// Names of the stripped cookies without duplicates, if requested.
     stripped: Option<Vec<Box<[u8]>>>,
 }
 

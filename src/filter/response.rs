@@ -1,9 +1,10 @@
-//! The response's side: strips `Set-Cookie` lines and other tracking technologies, deletes what
-//! should not be there, and keeps a changed response out of shared caches.
+//! Response filter: strips `Set-Cookie` lines and other tracking technologies, deletes cookies
+//! without consent, and keeps a modified response out of shared caches.
 //!
-//! Previous step: the inner service. Next: the visitor. One line, one decision: a response may set
-//! cookies of several categories. What stays, stays byte for byte and in order. Without consent a line that a
-//! browser may read as a deletion is replaced by a deletion of our own, and every other one is stripped.
+//! Runs after the inner service. Each line has its own decision: a response may set cookies of
+//! several categories. The remaining lines are unchanged in bytes and order. A line without consent
+//! that a browser may interpret as a deletion is replaced by a generated deletion. All other lines
+//! without consent are stripped.
 
 use std::cell::OnceCell;
 
@@ -25,7 +26,7 @@ use crate::cookie::{Effect, ResponseTime, SetCookie};
 use crate::http::{Change, Fields};
 use crate::policy::Decision;
 
-/// Filters the head of a response (also of a 101, a redirect, an error).
+/// Filters the head of a response, including 101, redirects and errors.
 pub(super) fn filter(filter: &Filter, visit: &mut Visit, fields: &impl Fields, now: i64) -> Edits {
     let mut edits = Edits::default();
     let enforces = filter.enforces();
@@ -51,8 +52,8 @@ pub(super) fn filter(filter: &Filter, visit: &mut Visit, fields: &impl Fields, n
     edits
 }
 
-/// Strips or replaces each `Set-Cookie` line without consent, and strips each that would forge consent. Returns whether
-/// lines were changed.
+/// Strips or replaces each `Set-Cookie` line without consent, and strips each line that would forge
+/// consent. Returns whether lines were changed.
 fn strip_set_cookies(
     filter: &Filter,
     visit: &mut Visit,
@@ -78,7 +79,7 @@ fn strip_set_cookies(
     changed
 }
 
-/// Strips fields other than `Set-Cookie`. Returns whether that depended on the consent.
+/// Strips fields other than `Set-Cookie`. Returns whether the result depended on the consent.
 fn strip_fields(
     filter: &Filter,
     visit: &mut Visit,
@@ -92,8 +93,8 @@ fn strip_fields(
     stripped || beacon
 }
 
-/// Filters the trailers of a response, or an interim response, by the rules of its head. Browsers ignore `Set-Cookie` in
-/// trailers, so lines without consent are only stripped.
+/// Filters the trailers of a response, or an interim response, by the rules for the head. Browsers
+/// ignore `Set-Cookie` in trailers, so lines without consent are only stripped.
 pub(super) fn filter_trailers(
     filter: &Filter,
     report: &mut Report,
@@ -116,7 +117,7 @@ pub(super) fn filter_trailers(
     edits
 }
 
-/// Whether a `Set-Cookie` line passes in a response without other lines.
+/// Whether a `Set-Cookie` line passes if the response has no other line.
 pub(super) fn permits(filter: &Filter, consent: &Consent, line: HeaderValue, now: i64) -> bool {
     let mut headers = HeaderMap::with_capacity(1);
     headers.insert(SET_COOKIE, line);
@@ -150,7 +151,7 @@ impl Lines<'_> {
         policy.set_cookie(cookie, &self.sight, || self.time(), consent)
     }
 
-    /// By which clocks the browser judges the response.
+    /// The clocks by which browsers evaluate expiry dates of the response.
     fn time(&self) -> ResponseTime {
         *self.time.get_or_init(|| {
             let time = ResponseTime::new(self.now);
@@ -159,15 +160,15 @@ impl Lines<'_> {
     }
 }
 
-/// What becomes of each `Set-Cookie` line of a response to a request with this method, at `now` (Unix seconds); `None`
-/// where all of them pass.
+/// One change per `Set-Cookie` line of a response to a request with this method, at `now` (Unix
+/// seconds). `None` if all lines pass.
 fn judge<'a>(
     fields: &'a impl Fields,
     (method, now): (&Method, i64),
     mut decide: impl FnMut(&Lines<'_>, &'a [u8]) -> Change,
 ) -> Option<Vec<Change>> {
     let lines: Vec<&[u8]> = fields.values(&SET_COOKIE).collect();
-    // Most responses set no cookie.
+    // Fast path: most responses set no cookie.
     if lines.is_empty() {
         return None;
     }
@@ -183,7 +184,7 @@ fn judge<'a>(
     changed.then_some(changes)
 }
 
-/// Decides on a line of a response's head.
+/// Decides about a line of a response head.
 fn decide<'a>(
     filter: &Filter,
     visit: &mut Visit,
@@ -217,7 +218,7 @@ fn decide<'a>(
     };
     let deletes = match effect {
         Effect::Stores => false,
-        // The origin deletes it, whoever needs it.
+        // The origin itself deletes the cookie, so the needs of sibling sites do not matter.
         Effect::Deletes => is_deletable(None, cookie.name),
         Effect::Unclear => !needed(),
     };
@@ -225,14 +226,14 @@ fn decide<'a>(
     deletion.map_or(Change::Remove, |line| Change::Set(Bytes::copy_from_slice(line.as_bytes())))
 }
 
-/// Strips a line that would set or delete consentry's own cookie.
+/// Strips a line that would set or delete one of consentry's own cookies.
 fn forged(report: &mut Report) -> Change {
     report.response_stripped.add(Some(Category::NECESSARY));
     tracing::debug!("stripped a consentry cookie set by the origin");
     Change::Remove
 }
 
-/// Counts a line that sets a cookie, and logs it if it does not pass.
+/// Counts a line that sets a cookie, and logs a stripped one.
 fn note(
     filter: &Filter,
     report: &mut Report,
@@ -255,7 +256,7 @@ fn note(
     }
 }
 
-/// What a browser does with the cookie of a line; notes where the cookie lives.
+/// The effect of a line in a browser. Records the scope of the cookie.
 fn effect(
     filter: &Filter,
     cookie: &SetCookie<'_>,

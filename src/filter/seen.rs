@@ -1,4 +1,4 @@
-//! How often and how one cookie or beacon was seen. Counted by every request, so by atomics only.
+//! Observations of one cookie or beacon. Every request updates them, so all counters are atomic.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering::Relaxed};
@@ -8,75 +8,75 @@ use serde::Serialize;
 use crate::catalogue::{Grounds, Together};
 use crate::cookie::SetCookie;
 
-/// Domains longer than this, in octets, are not kept.
+/// Maximum length of a domain, in bytes. Longer ones are ignored.
 const MAX_DOMAIN_OCTETS: usize = 256;
 
-/// Where a cookie was seen.
+/// The direction of an observation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum From {
-    /// In a `Set-Cookie` of the origin.
+    /// `Set-Cookie` of the origin.
     Origin,
-    /// In a `Cookie` of a visitor; a beacon in its request.
+    /// `Cookie` of a visitor, or a beacon request.
     Visitor,
 }
 
-/// What became of it: whether it may pass, and whether the visitor has decided.
+/// The decision about an item: whether it may pass, and whether the visitor has decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Outcome {
     pub(super) permitted: bool,
     pub(super) decided: bool,
-    /// Why it is presumed necessary, if it is.
+    /// Why the cookie is presumed necessary, if it is.
     pub(super) presumed: Option<Grounds>,
 }
 
-/// One cookie or beacon.
+/// Observations of one cookie or beacon.
 #[derive(Debug)]
 pub(super) struct Seen {
     first: i64,
     last: AtomicI64,
-    /// By where it was seen, whether the visitor had decided, and whether it may pass.
+    /// Indexed by direction, by whether the visitor had decided, and by whether the item may pass.
     counts: [[[AtomicU64; 2]; 2]; 2],
     attributes: OnceLock<Attributes>,
-    /// How it was set together with a session, by its rank in [`Together::ALL`].
+    /// How the cookie was set together with a session, by its rank in [`Together::ALL`].
     together: AtomicU8,
-    /// Why it was presumed necessary last, by its rank in [`Grounds::ALL`].
+    /// Why the cookie was last presumed necessary, by its rank in [`Grounds::ALL`].
     presumed: AtomicU8,
 }
 
-/// The attributes of a cookie as the origin first set it.
+/// The attributes of a cookie when the origin first set it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Attributes {
-    /// No script can read it.
+    /// Scripts cannot read the cookie.
     pub http_only: bool,
-    /// It is sent over https only.
+    /// The cookie is sent over HTTPS only.
     pub secure: bool,
-    /// `SameSite`, when it is one of the three known values.
+    /// `SameSite`, if it is one of the three known values.
     pub same_site: Option<&'static str>,
-    /// How long it lives, in seconds; `None` until the browser is closed.
+    /// Lifetime in seconds. `None` for a session cookie.
     pub lifetime_seconds: Option<i64>,
-    /// The domain that it is for; `None` for the host that set it.
+    /// The `Domain` attribute. `None` for a host-only cookie.
     pub domain: Option<String>,
 }
 
-/// How often something passed and was held back.
+/// Counts of passed and stripped items.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Passed {
-    /// Times that it passed.
+    /// Number of times it passed.
     pub passed: u64,
-    /// Times that it was held back, or would have been while observing.
+    /// Number of times it was stripped, or would have been in observe mode.
     pub stripped: u64,
 }
 
 /// The counts of one cookie or beacon.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Tally {
-    /// Times that the origin set it.
+    /// Number of times the origin set it.
     pub set: u64,
-    /// Times that a visitor sent it.
+    /// Number of times a visitor sent it.
     pub sent: u64,
-    /// Of visitors who have not decided.
+    /// Counts for visitors who have not decided.
     pub undecided: Passed,
-    /// Of visitors who have.
+    /// Counts for visitors who have decided.
     pub decided: Passed,
 }
 
@@ -101,7 +101,7 @@ impl Seen {
         count.fetch_add(1, Relaxed);
         if let Some(grounds) = outcome.presumed {
             let rank = rank(&grounds, &Grounds::ALL);
-            // What the origin shows says more than that the name is on a visitor's list.
+            // Evidence from the origin is stronger than an entry in a visitor's list.
             let known = self.presumed.load(Relaxed);
             if known != rank && (known == 0 || from == From::Origin) {
                 self.presumed.store(rank, Relaxed);
@@ -112,7 +112,7 @@ impl Seen {
         }
     }
 
-    /// Keeps the attributes, unless there are some already.
+    /// Stores the attributes, unless some are already stored.
     pub(super) fn note_attributes(&self, cookie: &SetCookie<'_>, now: i64) {
         if self.attributes.get().is_some() {
             return;
@@ -131,7 +131,8 @@ impl Seen {
         });
     }
 
-    /// Notes how the origin sets it together with a session. The stronger evidence stays.
+    /// Records how the origin sets the cookie together with a session. Stronger evidence is not
+    /// overwritten.
     pub(super) fn note_together(&self, together: Option<Together>) {
         let rank = together.map_or(0, |together| rank(&together, &Together::ALL));
         self.together.fetch_max(rank, Relaxed);
@@ -145,7 +146,7 @@ impl Seen {
         of_rank(&self.presumed, &Grounds::ALL)
     }
 
-    /// The same counts, to go on from.
+    /// An independent copy of the counts.
     pub(super) fn copy(&self) -> Self {
         let count = |count: &AtomicU64| AtomicU64::new(count.load(Relaxed));
         let counts = self.counts.each_ref().map(|by_decision| {
@@ -161,12 +162,12 @@ impl Seen {
         }
     }
 
-    /// When it was seen first, in Unix seconds.
+    /// First seen, in Unix seconds.
     pub(super) fn first(&self) -> i64 {
         self.first
     }
 
-    /// When it was seen last, in Unix seconds.
+    /// Last seen, in Unix seconds.
     pub(super) fn last(&self) -> i64 {
         self.last.load(Relaxed)
     }
@@ -193,7 +194,7 @@ impl Seen {
     }
 }
 
-/// One more than the index of a value: 0 stands for none.
+/// The index of a value plus one. 0 means none.
 fn rank<T: PartialEq>(value: &T, all: &[T]) -> u8 {
     let index = all.iter().position(|known| known == value);
     index.and_then(|index| u8::try_from(index + 1).ok()).unwrap_or_default()

@@ -1,4 +1,4 @@
-//! The filter as a tower service: request in, inner service, response out.
+//! The filter as a tower service.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use super::state::Filter;
 use super::visitor_consent::VisitorConsent;
 use crate::config::settings::FilterSettings;
 
-/// Puts a [`Filter`] in front of a service.
+/// A tower layer that applies a [`Filter`] to a service.
 #[derive(Debug, Clone)]
 pub struct ConsentLayer {
     filter: Source,
@@ -30,14 +30,16 @@ pub struct ConsentLayer {
 }
 
 impl ConsentLayer {
-    /// A layer for clients without HTTPS, behind no trusted proxy.
+    /// A layer for clients without HTTPS and without a trusted proxy.
     ///
-    /// It reads [`Peer`] and [`ClientUri`] from the extensions of a request, and adds [`VisitorConsent`].
+    /// The layer reads [`Peer`] and [`ClientUri`] from the request extensions, and adds
+    /// [`VisitorConsent`].
     pub fn new(filter: Arc<Filter>) -> Self {
         Self::of(Source::Fixed(filter))
     }
 
-    /// A layer whose settings the handle replaces, also in clones of the layer and in services that use it.
+    /// A layer with a handle that replaces its settings, including those of clones and of services
+    /// that use the layer.
     pub fn reloadable(settings: FilterSettings) -> (Self, ReloadHandle) {
         let handle = ReloadHandle::new(Filter::new(settings));
         (Self::of(Source::Reloadable(handle.clone())), handle)
@@ -47,27 +49,29 @@ impl ConsentLayer {
         Self { filter, peer: Peer::default(), recall: None, extensions: true }
     }
 
-    /// Neither reads nor adds request extensions.
+    /// Disables reading and adding request extensions.
     pub fn without_extensions(self) -> Self {
         Self { extensions: false, ..self }
     }
 
-    /// Sets whether clients use HTTPS: deletions then carry `Secure`. [`Peer`] overrides it per request.
+    /// Sets whether clients use HTTPS. Deletions then carry `Secure`. [`Peer`] overrides the
+    /// setting per request.
     pub fn secure(self, secure: bool) -> Self {
         Self { peer: Peer { secure, ..self.peer }, ..self }
     }
 
-    /// Sets whether requests come through a trusted proxy, whose region header counts. [`Peer`] overrides it per request.
+    /// Sets whether requests come through a trusted proxy, whose region header is honoured.
+    /// [`Peer`] overrides the setting per request.
     pub fn trusted(self, trusted: bool) -> Self {
         Self { peer: Peer { trusted, ..self.peer }, ..self }
     }
 
-    /// Remembers the last request of a connection: its cookies need not be read again for the next one.
+    /// Caches the last decision of a connection, so that repeated cookies are not parsed again.
     pub fn recalling(self, recall: Arc<Recall>) -> Self {
         Self { recall: Some(recall), ..self }
     }
 
-    /// Filters a request. `Err` is the response to one that must not be forwarded.
+    /// Filters a request. `Err` is the reply to a request that must not be forwarded.
     fn begin<B, R: Body>(
         &self,
         request: &mut Request<B>,
@@ -90,7 +94,7 @@ impl ConsentLayer {
         Ok(begun)
     }
 
-    /// The URI that the client sent, and its connection.
+    /// The URI that the client sent, and the client connection.
     fn client<B>(&self, request: &Request<B>) -> (Uri, Peer) {
         let extensions = Some(request.extensions()).filter(|_| self.extensions);
         let uri = extensions.and_then(ClientUri::kept).unwrap_or(request.uri());
@@ -147,15 +151,15 @@ pin_project_lite::pin_project! {
 pin_project_lite::pin_project! {
     #[project = StateProjection]
     enum State<F, R: Body> {
-        // The filter answers itself.
+        // The filter sends a local reply.
         Answered { response: Option<Response<FilterBody<R>>> },
-        // The inner service is at work.
+        // The inner service handles the request.
         Forwarded {
             #[pin]
             future: F,
             begun: Option<Begun>,
         },
-        // The start of a small image is awaited.
+        // Waiting for the start of a small image.
         Looking { looking: Option<Box<(Parts, Looking<R>)>> },
     }
 }

@@ -1,4 +1,4 @@
-//! One site's filter: its settings, and what it has learned from the traffic.
+//! Filter of one site: its settings, and the data learned from the traffic.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -15,25 +15,25 @@ use crate::config::settings::{FilterSettings, Mode};
 use crate::cookie::SetCookie;
 use crate::http::Fields;
 
-/// One site's filter: its settings, and what it has learned from the traffic.
+/// Filter of one site: its settings, and the data learned from the traffic.
 #[derive(Debug)]
 pub struct Filter {
     pub(super) settings: FilterSettings,
     pub(super) learned: Arc<Learned>,
     pub(super) inventory: Inventory,
-    /// Page loads whose responses deleted cookies.
+    /// Number of page loads whose responses deleted cookies.
     pub(super) page_loads: AtomicUsize,
 }
 
 impl Filter {
-    /// A filter that has seen nothing yet.
+    /// A filter without any observations.
     pub fn new(settings: FilterSettings) -> Self {
         let inventory = Inventory::new(&settings.policy.catalogue);
         let page_loads = AtomicUsize::new(0);
         Self { settings, learned: Arc::default(), inventory, page_loads }
     }
 
-    /// A filter with other settings for the same site: what was seen and learned goes on.
+    /// A filter with other settings for the same site. Keeps the inventory and the learned scopes.
     pub fn with_settings(&self, settings: FilterSettings) -> Self {
         let old = &self.settings.policy.catalogue;
         let inventory = self.inventory.successor(old, &settings.policy.catalogue);
@@ -41,7 +41,7 @@ impl Filter {
         Self { settings, learned: Arc::clone(&self.learned), inventory, page_loads }
     }
 
-    /// The settings it was made from.
+    /// The current settings.
     pub fn settings(&self) -> &FilterSettings {
         &self.settings
     }
@@ -51,14 +51,14 @@ impl Filter {
         &self.inventory
     }
 
-    /// Whether a request has more cookies than may be judged. All `Cookie` fields are counted, without being parsed.
+    /// Whether a request exceeds the cookie limit. Counts all `Cookie` fields without parsing them.
     pub(crate) fn has_too_many_cookies(&self, fields: &impl Fields) -> bool {
         let fields = fields.values(&COOKIE);
         let cookies: usize = fields.map(|field| memchr_iter(b';', field).count() + 1).sum();
         cookies > self.settings.max_cookies
     }
 
-    /// Notes a beacon that a rule knows.
+    /// Records a beacon that matches a rule.
     pub(super) fn note_beacon(
         &self,
         rule: &BeaconRule,
@@ -71,7 +71,8 @@ impl Filter {
         self.inventory.note_beacon(rule, outcome, now);
     }
 
-    /// Whether a `Set-Cookie` line of the origin would set or delete a cookie that only consentry may set.
+    /// Whether a `Set-Cookie` line of the origin would set or delete a cookie that only consentry
+    /// may set.
     pub(super) fn is_own_cookie(&self, cookie: &SetCookie<'_>) -> bool {
         let FilterSettings { reader, policy, .. } = &self.settings;
         reader.is_own_cookie(cookie)

@@ -1,5 +1,5 @@
-//! Removes fields of tracking technologies without consent, in both directions, and fields that lead browsers past
-//! this proxy.
+//! Strips fields of tracking technologies without consent in both directions, and fields that route
+//! browsers past this proxy.
 //!
 //! Used by `request`, `response` and `body` (trailers). `fields` classifies the fields.
 
@@ -18,14 +18,15 @@ use crate::http::Fields;
 
 const ALT_SVC: HeaderName = HeaderName::from_static("alt-svc");
 const CLEAR: &str = "clear";
-/// Fields by which a browser validates its copy of a response (RFC 9110 section 13.1).
+/// Fields with which a browser revalidates its cached response (RFC 9110 section 13.1).
 const CONDITIONS: [HeaderName; 5] =
     [IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_RANGE, IF_MATCH, IF_UNMODIFIED_SINCE];
-/// The value of `Service-Worker-Navigation-Preload` unless a script chose another.
+/// The value of `Service-Worker-Navigation-Preload`, unless a script sets another.
 const PRELOAD: &str = "true";
 
-/// Strips from a response, or from its trailers, the fields that the visitor did not consent to. In observe mode it
-/// only counts them. `host` is the visited one. Returns whether fields were removed for want of consent.
+/// Strips the fields without consent from a response or its trailers. In observe mode, fields are
+/// only counted. `host` is the visited host. Returns whether fields were removed for lack of
+/// consent.
 pub(super) fn strip_response(
     message: &impl Fields,
     filter: &Filter,
@@ -68,7 +69,7 @@ pub(super) fn strip_response(
     edits.is_some() && changed
 }
 
-/// Strips from a request the fields that the visitor did not consent to. In observe mode it only counts them.
+/// Strips the fields without consent from a request. In observe mode, fields are only counted.
 pub(super) fn strip_request(
     message: &impl Fields,
     filter: &Filter,
@@ -94,7 +95,8 @@ pub(super) fn strip_request(
     }
 }
 
-/// Strips from the answer to a beacon what would come back as an identifier. Returns whether fields were removed.
+/// Strips the validators from the response to a beacon: browsers would send them back as an
+/// identifier. Returns whether fields were removed.
 pub(super) fn strip_validators(
     message: &impl Fields,
     filter: &Filter,
@@ -126,7 +128,7 @@ fn strip_all(
     filter.enforces() && found
 }
 
-/// The fields that the visitor did not consent to, and those that lead elsewhere; each once.
+/// The fields without consent and the fields that route elsewhere, without duplicates.
 fn unwanted(
     message: &impl Fields,
     filter: &Filter,
@@ -140,7 +142,7 @@ fn unwanted(
         Field::Route => technologies.alternative_services == AlternativeServices::Clear,
         Field::OldCookie => !filter.settings.policy.permits_unclassified(granted),
     };
-    // Collecting names allocates only when there are some.
+    // An empty vector does not allocate.
     let mut unwanted: Vec<(HeaderName, Field)> = Vec::new();
     for name in message.names() {
         if let Some(field) = field_of(name).filter(is_unwanted)
@@ -153,8 +155,8 @@ fn unwanted(
     unwanted
 }
 
-/// Removes a field that leads elsewhere. `clear` makes browsers forget earlier
-/// alternative services (RFC 7838 section 3).
+/// Removes a field that routes elsewhere. `clear` makes browsers forget earlier alternative
+/// services (RFC 7838 section 3).
 fn strip_route(
     message: &impl Fields,
     name: HeaderName,
@@ -173,7 +175,7 @@ fn strip_route(
     }
 }
 
-/// Leaves only the low-entropy hints. Returns whether there were others.
+/// Keeps only low-entropy hints. Returns whether there were others.
 fn strip_hints(message: &impl Fields, name: &HeaderName, edits: Option<&mut Edits>) -> bool {
     let mut kept: Vec<&[u8]> = Vec::new();
     let mut stripped = false;
@@ -205,7 +207,7 @@ mod tests {
         Filter::new(config.sites[0].filter.clone())
     }
 
-    /// The lines after these edits.
+    /// The field lines after these edits.
     fn lines(mut fields: FieldSection, edits: Edits) -> Vec<String> {
         edits.apply(&mut fields);
         let line = |(name, value)| format!("{name}: {}", String::from_utf8_lossy(value));
@@ -214,7 +216,7 @@ mod tests {
         lines
     }
 
-    /// What is left of a response's fields without consent, and how many were stripped.
+    /// The remaining response fields without consent, and the number of stripped ones.
     fn response(toml: &str, fields: &[(&'static str, &'static str)]) -> (Vec<String>, u16) {
         let section = FieldSection::from_lines(fields);
         let mut report = Report::new(Consent::undecided(CategorySet::NECESSARY));
@@ -223,7 +225,7 @@ mod tests {
         (lines(section, edits), report.technologies_stripped)
     }
 
-    /// The same of a request's.
+    /// Like `response`, for a request.
     fn request(
         toml: &str,
         known_beacon: bool,

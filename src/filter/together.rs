@@ -1,7 +1,7 @@
-//! Cookies that one response sets together: evidence for `suggest`.
+//! Cookies that one response sets together, as evidence for `suggest`.
 //!
-//! An application that logs somebody in sets several cookies at once. Each of them is needed, whatever its
-//! name says.
+//! A login response sets several cookies at once. All of them are needed, whatever their names
+//! suggest.
 
 use std::cell::OnceCell;
 
@@ -11,7 +11,8 @@ use crate::catalogue::Together;
 use crate::catalogue::names::{Kind, speaks_of};
 use crate::cookie::SetCookie;
 
-/// The `Set-Cookie` lines of one response, read only when a cookie without a rule is among them.
+/// The `Set-Cookie` lines of one response. They are parsed only if one of the cookies is
+/// unclassified.
 #[derive(Debug)]
 pub(super) struct SetTogether<'a> {
     lines: &'a [&'a [u8]],
@@ -21,12 +22,12 @@ pub(super) struct SetTogether<'a> {
 }
 
 impl<'a> SetTogether<'a> {
-    /// The lines of a response, at `now` (Unix seconds), to a request with this method.
+    /// The lines of a response at `now` (Unix seconds) to a request with this method.
     pub(super) fn new(lines: &'a [&'a [u8]], method: &Method, now: i64) -> Self {
         Self { lines, posted: *method == Method::POST, now, sessions: OnceCell::new() }
     }
 
-    /// How the response sets this cookie together with another one that looks like a session.
+    /// How the response sets this cookie together with another cookie that looks like a session.
     pub(super) fn of(&self, cookie: &SetCookie<'_>) -> Option<Together> {
         let sessions = *self.sessions.get_or_init(|| {
             let lines = self.lines.iter().map(|line| SetCookie::parse(line));

@@ -1,5 +1,5 @@
-//! Request trailers: fields that only a head may have are removed, since an origin that merges trailers into the head
-//! would believe them (RFC 9110 section 6.5.1).
+//! Filter for request trailers: removes fields that are only valid in the head. An origin that
+//! merges trailers into the head would trust them (RFC 9110 section 6.5.1).
 
 use http::header::{HeaderMap, HeaderName};
 
@@ -8,7 +8,7 @@ use super::fields;
 use super::state::Filter;
 use crate::http::{Fields, folds_to, is_forwarding};
 
-/// Fields of a head that frame, route, authenticate or modify a request (RFC 9110 section 6.5.1).
+/// Head fields that frame, route, authenticate or modify a request (RFC 9110 section 6.5.1).
 const HEAD_ONLY: [&str; 24] = [
     "host",
     "cookie",
@@ -36,17 +36,17 @@ const HEAD_ONLY: [&str; 24] = [
     "via",
 ];
 
-/// Beginnings of names of such fields.
+/// Name prefixes of such fields.
 const PREFIXES: [&str; 5] = ["accept", "if-", "sec-", "x-http-method", "x-method-override"];
 
 impl Filter {
-    /// Removes from the trailers of a request, in every mode, what only its head may have: cookies, forwarding fields,
-    /// `forward_header`, tracking fields, and what frames or routes the request.
+    /// Removes head-only fields from the trailers of a request, in every mode: cookies, forwarding
+    /// fields, `forward_header`, tracking fields, and fields that frame or route the request.
     pub fn strip_request_trailers(&self, trailers: &mut HeaderMap) {
         self.request_trailers(trailers).apply(trailers);
     }
 
-    /// What [`Self::strip_request_trailers`] changes.
+    /// The edits of [`Self::strip_request_trailers`].
     pub(crate) fn request_trailers(&self, trailers: &impl Fields) -> Edits {
         let ours = self.settings.forward_header.as_ref();
         let is_ours = |name: &str| ours.is_some_and(|ours| folds_to(name, ours.as_str()));
@@ -62,7 +62,7 @@ impl Filter {
     }
 }
 
-/// Whether only a head may have a field of this name, written with `-` for `_`.
+/// Whether a field of this name is only valid in the head. `name` has `-` in place of `_`.
 fn is_of_heads(name: &str) -> bool {
     HEAD_ONLY.contains(&name)
         || PREFIXES.iter().any(|start| name.starts_with(start))

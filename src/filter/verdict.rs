@@ -1,6 +1,6 @@
-//! What becomes of the pairs of one `Cookie` field: a verdict that holds for the same octets and the same consent.
+//! Rewriting of one `Cookie` field. A verdict is valid for the same bytes and the same consent.
 //!
-//! What stays stays byte for byte. Where two neighbours stay, so do the octets between them.
+//! The remaining pairs are unchanged. The bytes between two remaining neighbours are unchanged too.
 
 use std::ops::Range;
 
@@ -11,40 +11,40 @@ use crate::consent::Consent;
 use crate::cookie::{Pair, pairs};
 use crate::policy::Policy;
 
-/// What becomes of the pairs of one `Cookie` field.
+/// Decisions about the pairs of one `Cookie` field.
 pub(super) struct Verdict {
-    /// Of each pair, in order.
+    /// One decision per pair, in order.
     pub(super) pairs: Vec<Judged>,
-    /// What is left of the field.
+    /// The remaining field.
     pub(super) left: Left,
 }
 
-/// One pair of a field.
+/// The decision about one pair.
 #[derive(Debug)]
 pub(super) struct Judged {
-    /// Where its name is in the field, in octets; empty for a nameless cookie.
+    /// Byte range of its name in the field. Empty for a nameless cookie.
     pub(super) name: Range<usize>,
-    /// The number of the rule that knows it.
+    /// The number of the matching rule.
     pub(super) rule: Option<usize>,
-    /// Why it is presumed necessary, if it is.
+    /// Why the cookie is presumed necessary, if it is.
     pub(super) presumed: Option<Grounds>,
-    /// Whether it stays.
+    /// Whether the pair stays.
     pub(super) permitted: bool,
 }
 
-/// What is left of a field.
+/// The remaining part of a field.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Left {
-    /// All of it.
+    /// All pairs.
     Unchanged,
-    /// No pair.
+    /// No pairs.
     Empty,
-    /// Some of its pairs.
+    /// Some pairs.
     Rewritten(Bytes),
 }
 
 impl Verdict {
-    /// Judges each pair of a field of the request that `sight` shows.
+    /// Decides about each pair of a field. `sight` is the context of the request.
     pub(super) fn of(field: &[u8], sight: &Sight<'_>, policy: &Policy, consent: &Consent) -> Self {
         let mut judged = Vec::with_capacity(8);
         let left = strip(field, |pair| {
@@ -61,16 +61,16 @@ impl Verdict {
     }
 }
 
-/// Leaves only the pairs that `keep` wants. Where two neighbours stay, so do the octets between
-/// them; where a pair between two others is gone, `; ` separates them.
+/// Keeps only the pairs that `keep` accepts. The bytes between two remaining neighbours are
+/// unchanged. If a pair between two others is removed, `; ` separates them.
 fn strip(field: &[u8], mut keep: impl FnMut(&Pair<'_>) -> bool) -> Left {
     let mut rewritten: Option<Vec<u8>> = None;
-    // The end of the last pair that stays, if it was the last one seen.
+    // End of the previous pair, if that pair stays.
     let mut kept_to: Option<usize> = Some(0);
     let mut any = false;
     for pair in pairs(field) {
         if !keep(&pair) {
-            // The first to go: all before it stays as it is.
+            // First removed pair: everything before it is copied unchanged.
             let before = field.get(..kept_to.unwrap_or_default()).unwrap_or_default();
             rewritten.get_or_insert_with(|| before.to_vec());
             kept_to = None;
@@ -150,7 +150,7 @@ mod tests {
                     .map(|pair| text.as_bytes()[pair.start..pair.end].to_vec())
                     .collect()
             };
-            // What a field can hold: HeaderValue refuses some of what proptest thinks of.
+            // Only valid header values: HeaderValue rejects some generated strings.
             prop_assume!(HeaderValue::from_bytes(field.as_bytes()).is_ok());
             let once = strip(&field, &without);
             let text = once.clone().unwrap_or_default();

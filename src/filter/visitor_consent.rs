@@ -10,8 +10,9 @@ use super::state::Filter;
 use crate::consent::Consent;
 use crate::policy;
 
-/// The consent of a request's visitor: the layer adds it to the request's extensions. It answers by the rules and settings
-/// that the layer applies to the response to this request; with `mode = "observe"`, by those that it would apply.
+/// The consent of a request's visitor, which the layer adds to the request extensions. It uses the
+/// rules and settings that the layer applies to the response. With `mode = "observe"`, it uses
+/// those that the layer would apply.
 ///
 /// ```
 /// use consentry::filter::VisitorConsent;
@@ -38,25 +39,25 @@ impl VisitorConsent {
         category.is_some_and(|category| policy::permits(self.consent.granted, category))
     }
 
-    /// Whether a session cookie of this name may be set, with no attributes. For other cookies, see
+    /// Whether a session cookie of this name without attributes may be set. For other cookies, see
     /// [`allows_set_cookie`](Self::allows_set_cookie).
     pub fn allows_cookie(&self, name: &str) -> bool {
         self.allows_set_cookie(&format!("{name}=1"))
     }
 
-    /// Whether a `Set-Cookie` line passes in a response that sets no other cookie: the rules of some frameworks require
-    /// certain attributes, or cookies that are set together.
+    /// Whether a `Set-Cookie` line passes in a response that sets no other cookie. The rules of
+    /// some frameworks require certain attributes, or cookies that are set together.
     pub fn allows_set_cookie(&self, line: &str) -> bool {
         let line = HeaderValue::from_str(line);
         line.is_ok_and(|line| response::permits(&self.filter, &self.consent, line, unix_now()))
     }
 
-    /// Whether the visitor has decided, and is not to be asked again.
+    /// Whether the visitor has decided and must not be asked again.
     pub fn is_decided(&self) -> bool {
         self.consent.is_decided()
     }
 
-    /// The consent in detail: its source, its time and its reason.
+    /// The consent in detail, with its source, time and reason.
     pub fn details(&self) -> &Consent {
         &self.consent
     }

@@ -1,4 +1,4 @@
-//! The languages that are built in: those of the notice that started the project.
+//! Built-in languages.
 
 /// Each language's tag and file.
 pub const FILES: [(&str, &str); 13] = [

@@ -1,15 +1,15 @@
-//! Which language: RFC 9110 section 12.5.4 for what a browser asks for, RFC 4647 section 3.4 for which
-//! of ours that is.
+//! Language negotiation: `Accept-Language` by RFC 9110 section 12.5.4, and lookup of a language by
+//! RFC 4647 section 3.4.
 
-/// The most ranges that are read of one field.
+/// Maximum number of language ranges to read per field.
 const MAX_RANGES: usize = 32;
 
-/// The place of the language that the browser likes best.
+/// The index of the language that the browser prefers.
 pub(super) fn negotiate<'a>(
     accept_language: &str,
     tags: impl Iterator<Item = &'a str> + Clone,
 ) -> Option<usize> {
-    // Nearly always the first range is the best, and one of ours.
+    // Fast path: usually the first range has the highest quality and is available.
     if let Some((first, rest)) = accept_language.split_once(',')
         && !first.contains(';')
         && !refuses(rest)
@@ -28,7 +28,7 @@ pub(super) fn negotiate<'a>(
             Some((quality.map_or(Some(1000), |quality| thousandths(quality.trim()))?, tag))
         })
         .collect();
-    // Of equal ones the first that is named.
+    // The sort is stable: of equal qualities, the first one wins.
     ranges.sort_by_key(|(quality, _)| std::cmp::Reverse(*quality));
     let refused = |place: usize| {
         let tag = tags.clone().nth(place);
@@ -42,7 +42,7 @@ pub(super) fn negotiate<'a>(
         .find_map(|(_, range)| lookup(range, tags.clone()).filter(|place| !refused(*place)))
 }
 
-/// Whether a range has the quality 0, which says that it is not wanted, or may have it.
+/// Whether a range has the quality 0 (not acceptable). May return `true` for other qualities.
 fn refuses(ranges: &str) -> bool {
     ranges.contains("=0,")
         || ranges.ends_with("=0")
@@ -50,7 +50,7 @@ fn refuses(ranges: &str) -> bool {
         || ranges.contains("= ")
 }
 
-/// A quality in thousandths (RFC 9110 section 12.4.2); `None` for what is none.
+/// A quality in thousandths (RFC 9110 section 12.4.2). `None` if it is invalid.
 fn thousandths(text: &str) -> Option<u16> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     if fraction.len() > 3 || !fraction.bytes().all(|digit| digit.is_ascii_digit()) {
@@ -64,8 +64,8 @@ fn thousandths(text: &str) -> Option<u16> {
     }
 }
 
-/// The place of the language that a range is, or is a kind of: `de-AT` is `de`, and `pt` or `pt-PT` is
-/// the Portuguese that there is.
+/// The index of the language that a range matches or is a variant of. `de-AT` matches `de`, and
+/// both `pt` and `pt-PT` match any available Portuguese.
 pub(super) fn lookup<'a>(
     range: &str,
     tags: impl Iterator<Item = &'a str> + Clone,

@@ -1,30 +1,31 @@
-//! The texts of a language: the keys that its file has.
+//! Texts of a language, with the keys of its file.
 
 use std::collections::BTreeMap;
 
-/// Declares the texts once: as they are used, and as a file may have them.
+/// Declares the texts in a single place, both for `Texts` and for `LocaleFile`.
 macro_rules! texts {
     ($($(#[$about:meta])* $name:ident,)*) => {
-        /// What the pages say in one language.
+        /// The texts of the pages in one language.
         #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
         pub struct Texts {
             $($(#[$about])* pub $name: String,)*
         }
 
-        /// A file of a language: any of its texts.
+        /// A locale file, with any subset of the texts.
         #[derive(Debug, Default, Clone, serde::Deserialize)]
         #[serde(default, deny_unknown_fields)]
         #[allow(missing_docs, reason = "as those of `Texts`")]
         pub struct LocaleFile {
             $(pub $name: Option<String>,)*
-            /// The months as they stand in a date.
+            /// The month names as used in dates.
             pub months: Option<Vec<String>>,
             /// The categories, by name.
             pub category: BTreeMap<String, CategoryTexts>,
         }
 
         impl LocaleFile {
-            /// Every text: from this file, else from what is below; the names of those in neither are noted.
+            /// All texts: from this file, else from `below`. Adds the keys that are in neither to
+            /// `missing`.
             pub(super) fn over(&self, below: Option<&Texts>, missing: &mut Vec<String>) -> Texts {
                 Texts {
                     $($name: self.$name.as_ref().or(below.map(|below| &below.$name)).cloned().unwrap_or_else(|| {
@@ -36,7 +37,7 @@ macro_rules! texts {
                 }
             }
 
-            /// The texts that are there, by name.
+            /// The texts in the file, by key.
             pub fn present(&self) -> BTreeMap<&'static str, &str> {
                 let all = [$((stringify!($name), self.$name.as_deref()),)*];
                 all.into_iter().filter_map(|(name, text)| Some((name, text?))).collect()
@@ -46,109 +47,110 @@ macro_rules! texts {
     };
 }
 
-/// What a language may do without.
+/// Texts that a language may omit.
 const OPTIONAL: [&str; 2] = ["first_day", "elsewhere"];
 
 texts! {
     /// The language's own name.
     name,
-    /// A date, of `{day}`, `{month}` and `{year}`.
+    /// A date, with `{day}`, `{month}` and `{year}`.
     date,
-    /// The first day of a month, where it is written differently; else empty.
+    /// The first day of a month, if it has a special form. Otherwise empty.
     first_day,
     /// The preference centre's heading.
     preferences_title,
-    /// What the preference centre is for.
+    /// Introduction of the preference centre.
     preferences_intro,
-    /// A choice has been saved.
+    /// Confirmation after saving a choice.
     saved,
     /// The visitor's choice: `{date}`, `{categories}`.
     decided,
-    /// That there is none, and what holds: `{categories}`.
+    /// No choice yet, with the current default: `{categories}`.
     undecided,
-    /// What Global Privacy Control takes away: `{categories}`.
+    /// Categories denied by Global Privacy Control: `{categories}`.
     gpc,
-    /// The categories that another tool of the site refuses, so that this page cannot grant them: `{categories}`.
+    /// Categories that another tool of the site refuses, so that this page cannot grant them:
+    /// `{categories}`.
     elsewhere,
-    /// The button that allows everything.
+    /// Button: accept everything.
     accept_all,
-    /// The button that refuses everything.
+    /// Button: reject everything.
     reject_all,
-    /// The button that saves the switches.
+    /// Button: save the selection.
     save,
-    /// The way from the banner to the preference centre.
+    /// Link from the banner to the preference centre.
     choose,
-    /// Beside the switch of what is strictly necessary.
+    /// Label next to the switch of the strictly necessary category.
     always_on,
-    /// Above a list of cookies: `{count}`.
+    /// Heading of a cookie list: `{count}`.
     cookie_list,
-    /// In place of an empty list.
+    /// Shown instead of an empty list.
     no_cookies,
-    /// Under a list that was cut: `{count}`.
+    /// Below a truncated list: `{count}`.
     more,
-    /// A column of the list.
+    /// Table column of the list.
     column_name,
-    /// A column of the list.
+    /// Table column of the list.
     column_vendor,
-    /// A column of the list.
+    /// Table column of the list.
     column_purpose,
-    /// A column of the list.
+    /// Table column of the list.
     column_lifetime,
     /// The lifetime of a session cookie.
     session,
-    /// Cookies that no rule knows.
+    /// Unclassified cookies.
     unclassified_title,
-    /// Cookies that no rule knows.
+    /// Unclassified cookies.
     unclassified_text,
-    /// Before the list of languages.
+    /// Label of the language list.
     language,
-    /// The way back.
+    /// Link back.
     back,
     /// The banner's heading.
     banner_title,
-    /// What the banner asks where nothing is used without consent: `{categories}`.
+    /// Text of the banner if nothing is used without consent: `{categories}`.
     banner_text,
-    /// What it asks where the categories are used until they are refused: `{categories}`.
+    /// Text of the banner if the categories are used until refused: `{categories}`.
     banner_text_optout,
-    /// The notice's heading, and the way to it.
+    /// Heading of the notice, and text of links to it.
     notice_title,
-    /// From when on the notice holds: `{date}`.
+    /// Effective date of the notice: `{date}`.
     effective,
     /// The dates of earlier notices: `{dates}`.
     earlier,
-    /// A heading of the notice.
+    /// Heading in the notice.
     what_title,
-    /// What cookies are.
+    /// Explanation of cookies.
     what_cookies,
-    /// What beacons are.
+    /// Explanation of beacons.
     what_beacons,
-    /// What local storage is.
+    /// Explanation of local storage.
     what_storage,
-    /// A heading of the notice.
+    /// Heading in the notice.
     categories_title,
-    /// A heading of the notice.
+    /// Heading in the notice.
     optout_title,
     /// How to opt out on the site.
     optout_here,
     /// How to opt out in the browser.
     optout_browser,
-    /// How Global Privacy Control is heeded.
+    /// How Global Privacy Control is honoured.
     optout_gpc,
-    /// A heading of the notice.
+    /// Heading in the notice.
     necessary_title,
-    /// Why it cannot be refused.
+    /// Why the strictly necessary category cannot be refused.
     necessary_text,
-    /// A heading of the notice.
+    /// Heading in the notice.
     list_title,
 }
 
-/// What a category is called and what it is for.
+/// Title and description of a category.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CategoryTexts {
-    /// What it is called.
+    /// The title.
     pub title: String,
-    /// What it is for, in a sentence.
+    /// The description, in a sentence.
     #[serde(default)]
     pub description: String,
 }

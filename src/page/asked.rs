@@ -1,4 +1,4 @@
-//! What a request tells of the page that it asks for.
+//! Facts about a request for a page.
 
 use std::sync::Arc;
 
@@ -22,13 +22,14 @@ const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 const UPGRADE_INSECURE_REQUESTS: HeaderName = HeaderName::from_static("upgrade-insecure-requests");
 
-/// What lets a browser do with the copy, or the part, that it has.
+/// Fields that ask for validation or for a part, instead of the whole page.
 static CONDITIONS: [HeaderName; 3] = [IF_NONE_MATCH, IF_MODIFIED_SINCE, RANGE];
 
-/// Fields that name entity tags.
+/// Fields with entity tags.
 static TAGS: [HeaderName; 3] = [IF_NONE_MATCH, IF_MATCH, IF_RANGE];
 
-/// Fields of libraries that fetch a piece of a page. Browsers with Fetch Metadata say so themselves.
+/// Fields of libraries that fetch fragments of pages. Only relevant for browsers without Fetch
+/// Metadata.
 static FRAGMENTS: [HeaderName; 5] = [
     HeaderName::from_static("hx-request"),
     HeaderName::from_static("x-requested-with"),
@@ -37,20 +38,20 @@ static FRAGMENTS: [HeaderName; 5] = [
     HeaderName::from_static("x-up-target"),
 ];
 
-/// Fields of libraries that fetch a whole page and put its body into the page that is shown.
+/// Fields of libraries that fetch a whole page and insert its body into the current page.
 static SWAPS: [HeaderName; 2] =
     [HeaderName::from_static("hx-boosted"), HeaderName::from_static("x-turbo-request-id")];
 const TURBO_FRAME: HeaderName = HeaderName::from_static("turbo-frame");
 
-/// What a request tells of the page that it asks for.
+/// Facts about a request for a page.
 #[derive(Debug)]
 pub struct Asked {
     pub(super) destination: Destination,
-    /// The site has a banner, and the request is for something to show.
+    /// The site has a banner, and the method is GET.
     has_banner: bool,
-    /// A banner may be inserted: the page, or at least its body, is one of its own.
+    /// The banner may be inserted: the response is a top-level page, or the body of one.
     window: bool,
-    /// Whether the page is held against the visitor's consent.
+    /// Whether the page is restricted to the visitor's consent.
     pub(super) guards: bool,
     /// Whether the request revalidates a copy of an unchanged page.
     pub(super) had_mark: bool,
@@ -63,25 +64,26 @@ pub struct Asked {
 /// The destination of a request (Fetch section 2.2.5, by `Sec-Fetch-Dest`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Destination {
-    /// A page in a window of its own.
+    /// A top-level page.
     Window,
-    /// A page in another page.
+    /// A page embedded in another page.
     Frame,
-    /// A script or a prefetch: the response may become part of a page, or a page from the browser's cache.
+    /// A script request or a prefetch. The response may become part of a page, or a page from the
+    /// browser's cache.
     Script,
     /// A subresource such as an image.
     Part,
 }
 
 impl Destination {
-    /// Whether browsers show the response as a page.
+    /// Whether browsers display the response as a page.
     pub(super) fn is_page(self) -> bool {
         matches!(self, Self::Window | Self::Frame)
     }
 }
 
 impl Asked {
-    /// `None` when the answer is no page, or nothing is to be changed in it.
+    /// `None` if the response cannot be a page or needs no changes.
     pub(super) fn of<B>(
         request: &mut Request<B>,
         (banner, guards): (bool, bool),
@@ -131,7 +133,7 @@ impl Asked {
         Some(asked)
     }
 
-    /// Prevents a 304 for a copy that differs from the page this visitor gets.
+    /// Prevents a 304 for a copy that differs from the page for this visitor.
     fn conditions(&mut self, fields: &mut FieldSection, guarded: bool, banner: bool) {
         let marked = |name: &&HeaderName| fields.value(name).is_some_and(head::is_marked);
         let marked: Vec<&HeaderName> = TAGS.iter().filter(marked).collect();
@@ -146,7 +148,7 @@ impl Asked {
         if self.destination.is_page() && (guarded || banner) {
             fields.remove_where(|name, _| CONDITIONS.iter().any(|known| known == name));
         } else if guarded {
-            // Nothing tells whether the date is that of a page.
+            // The date may be that of a page: nothing indicates whether it is.
             fields.remove(&IF_MODIFIED_SINCE);
         }
     }
@@ -156,7 +158,8 @@ impl Asked {
         self.has_banner && !self.window && !consent.is_decided()
     }
 
-    /// The banner for the page, where there is to be one. A compressed page gets nothing of the visitor's URL.
+    /// The banner for the page, if one is needed. A compressed page gets no part of the request
+    /// URL.
     pub(super) fn banner(
         &self,
         consent: &Consent,
@@ -170,7 +173,7 @@ impl Asked {
         let style = policies.style();
         let nonce = match &style {
             Allowed::WithNonce(nonce) => Some(nonce.as_str()),
-            // Unstyled it is still a form at the top of the page.
+            // Without styles, the banner is still a form at the top of the page.
             Allowed::Yes | Allowed::No => None,
         };
         let locale = centre.locale(self.accept_language.as_deref())?;
@@ -180,7 +183,7 @@ impl Asked {
         centre.banner(BannerFor { locale, granted, return_to, form: policies.form(), nonce })
     }
 
-    /// The tag of the guard's script, where the page may have one.
+    /// The guard's script tag, if the page's policy permits it.
     pub(super) fn guard(
         &self,
         granted: CategorySet,
@@ -209,7 +212,8 @@ impl Asked {
     }
 }
 
-/// Limits the accepted codings to those that can be decoded here, and to `identity` when the decoding budget is `exhausted`.
+/// Restricts the accepted codings to those that this proxy can decode. With `exhausted` (no
+/// decoding budget left), only `identity` remains.
 fn accept_known_codings(fields: &mut FieldSection, exhausted: bool) {
     if exhausted {
         fields.insert(&ACCEPT_ENCODING, "identity");
@@ -218,9 +222,10 @@ fn accept_known_codings(fields: &mut FieldSection, exhausted: bool) {
     }
 }
 
-/// What is accepted, without codings that we could not undo; `None` when there are no others.
+/// The accepted codings without those that this proxy cannot decode. `None` if all of them are
+/// supported.
 fn known_codings(accepted: &[u8]) -> Option<Vec<u8>> {
-    // What browsers send.
+    // Fast path: the value that browsers send.
     if accepted == b"gzip, deflate, br, zstd" {
         return Some(b"gzip, br, zstd".to_vec());
     }
@@ -236,7 +241,7 @@ fn known_codings(accepted: &[u8]) -> Option<Vec<u8>> {
     Some(if known.is_empty() { b"identity".to_vec() } else { known.join(&b", "[..]) })
 }
 
-/// The value of a field, where it is text.
+/// The value of a field, if it is UTF-8.
 fn text(fields: &FieldSection, name: &HeaderName) -> Option<Box<str>> {
     std::str::from_utf8(fields.value(name)?).ok().map(Box::from)
 }
@@ -245,11 +250,12 @@ fn destination(fields: &FieldSection) -> Destination {
     match fields.value(&SEC_FETCH_DEST) {
         Some(b"document") => Destination::Window,
         Some(b"iframe" | b"frame" | b"object" | b"embed" | b"fencedframe") => Destination::Frame,
-        // A page that a service worker fetches to show it: this is left of the request for the page.
+        // A page that a service worker fetches in order to display it: only this field of the
+        // original request remains.
         Some(b"empty") if fields.has(&UPGRADE_INSECURE_REQUESTS) => Destination::Window,
         Some(b"empty" | b"") => Destination::Script,
         Some(_) => Destination::Part,
-        // Of browsers without it.
+        // Browsers without Fetch Metadata.
         None if FRAGMENTS.iter().any(|name| fields.has(name)) => Destination::Script,
         None => {
             let accept = fields.value(&ACCEPT).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The body of a page as it is changed: streamed, with bounded work and bounded memory at a time.
+//! Streaming body of a rewritten page, with bounded work and memory per poll.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -12,42 +12,42 @@ use super::codec::{Codec, Coding, Permit};
 use super::outcome::Outcome;
 use super::rewriter::Rewriter;
 
-/// How many bytes of a page are worked on before something else has its turn.
+/// Bytes to process per poll, so that other tasks get their turn.
 const TURN: usize = 64 * 1024;
 
-/// The most bytes kept of a coded page of which nothing has come out yet: two blocks of zstd. A page that
-/// takes more passes as it is.
+/// Maximum bytes of a compressed page to keep before the decoder has any output: two zstd blocks. A
+/// page that exceeds the limit passes unchanged, unless loads are blocked: then the response fails.
 const MOST_UNTOUCHED: usize = 256 * 1024;
 
-/// Why a changed page ends early.
+/// Errors of a rewritten page.
 #[derive(Debug, Error)]
 pub enum PageError<E> {
-    /// The body itself does.
+    /// Error of the inner body.
     #[error(transparent)]
     Inner(E),
-    /// It is coded, and the coding is broken in the middle or cut off.
+    /// The compressed data is corrupt or truncated.
     #[error("invalid content coding of a page")]
     Coding,
 }
 
-/// The body of a page.
+/// Body of a page.
 pub enum PageBody<B> {
-    /// As it came.
+    /// Passes unchanged.
     Unchanged(B),
-    /// With changes.
+    /// Is rewritten.
     Rewritten(Box<Rewriting<B>>),
 }
 
-/// A body that is being changed.
+/// A body that is being rewritten.
 pub struct Rewriting<B> {
     inner: B,
     rewriter: Rewriter,
     codec: Option<Codec>,
-    /// What has come and is not worked on yet.
+    /// Input that is not processed yet.
     input: Bytes,
-    /// What came, for as long as nothing was made of it: it can still pass as it is.
+    /// The input so far, as long as the decoder has no output. Such input can still pass unchanged.
     untouched: Option<Vec<Bytes>>,
-    /// What goes out as it is before anything else, last first.
+    /// Chunks to emit unchanged before anything else, in reverse order.
     ahead: Vec<Bytes>,
     state: State,
     trailers: Option<HeaderMap>,
@@ -60,9 +60,9 @@ pub struct Rewriting<B> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Changing,
-    /// The rest passes as it is.
+    /// The rest passes unchanged.
     Passing,
-    /// There is no more; an error ends it.
+    /// The body has ended. `Broken`: an error ends the body.
     Ended,
     Broken,
 }
@@ -101,7 +101,7 @@ impl<B> PageBody<B> {
         body
     }
 
-    /// The body that it was made from.
+    /// The inner body.
     pub fn inner(&self) -> &B {
         match self {
             Self::Unchanged(inner) => inner,
@@ -109,7 +109,7 @@ impl<B> PageBody<B> {
         }
     }
 
-    /// What became of the page, as far as it has come; `None` when nothing was to be changed.
+    /// The outcome for the page so far. `None` if no change was planned.
     pub fn outcome(&self) -> Option<Outcome> {
         match self {
             Self::Unchanged(_) => None,
@@ -123,7 +123,7 @@ impl<B> PageBody<B> {
 }
 
 impl<B: Body<Data = Bytes>> Rewriting<B> {
-    /// Works on a part of the input. Returns what goes out.
+    /// Processes a part of the input. Returns the output.
     fn work(&mut self) -> Vec<u8> {
         let mut out = Vec::new();
         let Some(codec) = &mut self.codec else {
@@ -170,7 +170,8 @@ impl<B: Body<Data = Bytes>> Rewriting<B> {
         out
     }
 
-    /// The coding is broken: the bytes so far pass unchanged if none of the page was forwarded and nothing is blocked.
+    /// Handles corrupt data. The bytes so far pass unchanged if nothing was forwarded and nothing
+    /// is blocked.
     fn break_off(&mut self) {
         self.failed = true;
         self.input = Bytes::new();
@@ -183,7 +184,7 @@ impl<B: Body<Data = Bytes>> Rewriting<B> {
         }
     }
 
-    /// The body has ended.
+    /// Handles the end of the inner body.
     fn finish(&mut self) -> Vec<u8> {
         let mut out = Vec::new();
         self.state = State::Ended;
@@ -199,7 +200,7 @@ impl<B: Body<Data = Bytes>> Rewriting<B> {
                 self.state = State::Ended;
             }
             if let Some(codec) = self.codec.as_mut().filter(|_| self.state == State::Broken) {
-                // What there is of it, as from the origin.
+                // Forward the output so far, as the origin sent it.
                 let _ = codec.flush(&mut out);
             }
             return out;
@@ -342,7 +343,7 @@ mod tests {
         out
     }
 
-    /// What a coded text says, and whether it is whole.
+    /// The decoded text, and whether the stream is complete.
     fn decoded(mut text: &[u8], coding: Coding) -> (Vec<u8>, bool) {
         let Some(mut codec) = Codec::of(coding) else { return (text.to_vec(), true) };
         let (mut all, mut plain) = (Vec::new(), Vec::new());
@@ -369,7 +370,7 @@ mod tests {
         PageBody::rewritten(StreamBody::new(stream::iter(frames)), rewriter(), coding, None)
     }
 
-    /// What comes out, how it ends, and what became of the page.
+    /// The output, whether it ends without an error, and the outcome.
     fn through(chunks: Vec<Vec<u8>>, coding: Coding) -> (Vec<u8>, bool, Option<Outcome>) {
         let mut body = body(chunks, coding);
         let mut out = Vec::new();
@@ -416,7 +417,8 @@ mod tests {
             let (before, after) = out.split_once(BANNER).expect("a banner");
             let kept = html.strip_suffix(after).expect("the rest of the page");
             if after.is_empty() {
-                // What was open is closed, or it would hide the banner; a tag that does not end is no tag.
+                // Open constructs are closed, so that they do not hide the banner. An incomplete
+                // tag is dropped.
                 let tags = kept.match_indices('<').map(|(at, _)| at).chain([kept.len()]);
                 let closing = ["", "</", "-->", ">", "]]>"];
                 let fits = tags.filter_map(|at| before.strip_prefix(&kept[..at])).any(|rest| {
@@ -455,7 +457,7 @@ mod tests {
     #[test]
     fn a_coding_that_is_cut_off_ends_as_from_the_origin_with_an_error() {
         for coding in [Coding::Gzip, Coding::Brotli, Coding::Zstd] {
-            // Letters that do not repeat, so that half of the code is half of the text.
+            // Non-repeating letters, so that the compressed size is about half of the text.
             let mut html = String::from("<body>");
             let mut state = 1_u32;
             for _ in 0..400_000 {
@@ -502,7 +504,7 @@ mod tests {
             while let Some(frame) = body.frame().now_or_never().expect("nothing is waited for") {
                 let bytes =
                     frame.unwrap_or_else(|_| panic!("{coding:?}")).into_data().expect("data").len();
-                // The rest of an uncoded page is the origin's own frame.
+                // The rest of an uncompressed page is the origin's own frame.
                 if bytes < 30_000_000 / 2 {
                     largest = largest.max(bytes);
                 }
@@ -513,7 +515,7 @@ mod tests {
 
     #[test]
     fn a_coding_that_gives_nothing_is_not_waited_for_without_end() {
-        // The head of a gzip stream with a file name that never ends (RFC 1952 section 2.3.1).
+        // The head of a gzip stream with an endless file name (RFC 1952 section 2.3.1).
         let mut endless = b"\x1f\x8b\x08\x08\0\0\0\0\0\xff".to_vec();
         endless.extend(vec![b'x'; 2_000_000]);
         let chunks = endless.chunks(10_000).map(<[u8]>::to_vec).collect();

@@ -1,5 +1,5 @@
-//! Bounds on what a page can make the rewriter keep or do at a time. The numbers are literal: a changed constant fails
-//! here too.
+//! Tests of the limits on memory and work of the page rewriter. The limits are literals, so that a
+//! changed constant fails here too.
 
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -45,7 +45,7 @@ fn letters(count: usize) -> Vec<u8> {
     std::iter::repeat_with(letter).take(count).collect()
 }
 
-/// A body in these parts, under the guard, and how many of them were asked for.
+/// A guarded body with these chunks. `asked` counts the chunks that were polled.
 fn guarded<'a>(
     parts: &'a [Vec<u8>],
     coding: Coding,
@@ -84,7 +84,7 @@ fn a_large_part_of_a_page_is_rewritten_in_pieces_of_at_most_128_kib() {
 
 #[test]
 fn at_most_256_kib_of_a_coded_page_are_kept_while_nothing_comes_out() {
-    // The head of a gzip stream with a file name that never ends (RFC 1952 section 2.3.1).
+    // The head of a gzip stream with an endless file name (RFC 1952 section 2.3.1).
     let endless = [b"\x1f\x8b\x08\x08\0\0\0\0\0\xff".to_vec(), vec![b'x'; 1_000_000]].concat();
     let parts: Vec<Vec<u8>> = endless.chunks(8 * 1024).map(<[u8]>::to_vec).collect();
     let asked = AtomicUsize::new(0);
@@ -94,7 +94,7 @@ fn at_most_256_kib_of_a_coded_page_are_kept_while_nothing_comes_out() {
     assert!((31..=34).contains(&asked.load(Relaxed)), "{asked:?}");
 }
 
-/// Pushes a document in parts of 64 KiB, and says how much came out before its end.
+/// Pushes a document in chunks of 64 KiB. Returns the output before its end.
 fn pushed(document: &mut Document, text: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     for part in text.chunks(64 * 1024) {

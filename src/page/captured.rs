@@ -1,16 +1,16 @@
-//! Text of an element that is kept until the element ends.
+//! Element text that is buffered until the element ends.
 
 use super::text::TextReader;
 use super::tokenizer::Content;
 
-/// Element text, kept until the element ends.
+/// Buffered element text.
 #[derive(Debug, Default)]
 pub(super) struct Captured {
     /// The source bytes.
     pub(super) bytes: Vec<u8>,
     /// The text without comments and processing instructions; empty if `raw`.
     text: Vec<u8>,
-    /// Raw text: without comments and character references.
+    /// Raw text, without comments and character references.
     pub(super) raw: bool,
 }
 

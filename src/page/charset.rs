@@ -7,29 +7,32 @@ use encoding_rs::{
     UTF_16LE, WINDOWS_1252,
 };
 
-/// Encodings of unlabelled pages: browsers guess by the text and the user's language.
+/// Encodings to try for unlabelled pages. Browsers guess the encoding from the text and the user's
+/// language.
 const GUESSES: [&Encoding; 7] = [UTF_8, WINDOWS_1252, SHIFT_JIS, EUC_JP, GBK, BIG5, EUC_KR];
 
-/// The encoding of a page; `None` if it is not labelled.
+/// The encoding of a page. `None` if it is not labelled.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Charset(Option<&'static Encoding>);
 
 impl Charset {
     pub(super) const UTF_8: Self = Self(Some(UTF_8));
 
-    /// The encoding that a document declares itself; UTF-16 means UTF-8 there (WHATWG HTML section 13.2.3.2).
+    /// The encoding that a document declares. A declared UTF-16 means UTF-8 (WHATWG HTML section
+    /// 13.2.3.2).
     pub(super) fn declared(label: &str) -> Self {
         let charset = Self::named(label);
         let wide = charset.0.is_some_and(|found| [UTF_16LE, UTF_16BE].contains(&found));
         if wide { Self::UTF_8 } else { charset }
     }
 
-    /// The encoding of a label, in any case (Encoding section 4.2). Unknown ones count as none.
+    /// The encoding of a label, case-insensitive (Encoding section 4.2). An unknown label counts as
+    /// none.
     pub(super) fn named(label: &str) -> Self {
         Self(Encoding::for_label(label.as_bytes()))
     }
 
-    /// The encoding by the first bytes: a byte order mark, or an XML declaration in UTF-16.
+    /// The encoding of the first bytes: a byte order mark, or an XML declaration in UTF-16.
     pub(super) fn of_start(bytes: &[u8], xml: bool) -> Option<Self> {
         let marked = Encoding::for_bom(bytes).map(|(encoding, _)| encoding);
         let declared = match bytes.get(..4) {
@@ -48,7 +51,8 @@ impl Charset {
         self.0.is_some()
     }
 
-    /// Whether ASCII bytes are ASCII characters everywhere in it. Other pages are rewritten as UTF-8.
+    /// Whether ASCII bytes always mean ASCII characters in this encoding. Other pages are converted
+    /// to UTF-8.
     pub(super) fn is_ascii_compatible(self) -> bool {
         !self.0.is_some_and(|encoding| {
             [UTF_16LE, UTF_16BE, ISO_2022_JP].contains(&encoding) || !encoding.is_ascii_compatible()
@@ -60,7 +64,8 @@ impl Charset {
         self.0.unwrap_or(UTF_8).new_decoder_with_bom_removal()
     }
 
-    /// The text of bytes in the page's encoding, or in each possible one.
+    /// Decodes bytes in the page's encoding, or in each possible encoding if the page is not
+    /// labelled.
     pub(super) fn read(self, bytes: &[u8]) -> impl Iterator<Item = Cow<'_, str>> {
         let labelled = self.0.filter(|_| !bytes.is_ascii());
         let guesses: &[&'static Encoding] = match &self.0 {

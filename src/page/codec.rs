@@ -1,4 +1,4 @@
-//! The codings of a page (RFC 9110 section 8.4.1, RFC 7932, RFC 8878), undone and done again as it streams.
+//! Streaming decoder and encoder for content codings (RFC 9110 section 8.4.1, RFC 7932, RFC 8878).
 
 use std::io;
 use std::sync::Arc;
@@ -13,16 +13,16 @@ use async_compression::codecs::{
 };
 use async_compression::core::util::{PartialBuffer, WriteBuffer};
 
-/// The most pages whose codings are undone at a time, on each site: their tables take some hundred KiB each.
+/// Maximum number of pages of a site to decode at a time: their tables use some hundred KiB each.
 const MOST_AT_ONCE: usize = 256;
 
-/// How many bytes are worked on in one piece.
+/// Size of the output buffer, in bytes.
 const PIECE: usize = 8 * 1024;
 
-/// How a member of a gzip stream begins (RFC 1952 section 2.3.1).
+/// First bytes of a gzip member (RFC 1952 section 2.3.1).
 const GZIP_MEMBER: [u8; 3] = [0x1f, 0x8b, 8];
 
-/// The coding of a page.
+/// The content coding of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Coding {
     Identity,
@@ -44,27 +44,27 @@ impl Coding {
     }
 }
 
-/// How many coded pages may still be changed at the same time.
+/// Concurrency limit for rewriting compressed pages.
 #[derive(Debug, Default)]
 pub(super) struct Budget {
     taken: Arc<AtomicUsize>,
 }
 
-/// Leave to change one coded page; given back when it is dropped.
+/// Permit to rewrite one compressed page. Dropping it releases the permit.
 #[derive(Debug)]
 pub(super) struct Permit {
     taken: Arc<AtomicUsize>,
 }
 
 impl Budget {
-    /// Leave for one more, if there is any.
+    /// Acquires a permit, unless the limit is reached.
     pub(super) fn take(&self) -> Option<Permit> {
         let permit = |taken| (taken < MOST_AT_ONCE).then_some(taken + 1);
         self.taken.fetch_update(Relaxed, Relaxed, permit).ok()?;
         Some(Permit { taken: Arc::clone(&self.taken) })
     }
 
-    /// Whether there is none for now.
+    /// Whether the limit is reached.
     pub(super) fn is_empty(&self) -> bool {
         self.taken.load(Relaxed) >= MOST_AT_ONCE
     }
@@ -76,34 +76,34 @@ impl Drop for Permit {
     }
 }
 
-/// Undoes a coding and does it again.
+/// Decodes and re-encodes a page.
 pub(super) struct Codec {
     decoder: Box<dyn DecodeV2 + Send>,
     encoder: Box<dyn EncodeV2 + Send>,
     follows: Follows,
-    /// The end of the coded stream was read.
+    /// The end of the compressed stream was read.
     ended: bool,
-    /// The decoder may have more to give without more input.
+    /// The decoder may have more output without more input.
     full: bool,
-    /// Something was encoded that is not flushed.
+    /// There is encoded data that is not flushed.
     dirty: bool,
-    /// Where a piece is written to, before it is known how long it is.
+    /// Output buffer.
     piece: Box<[u8; PIECE]>,
 }
 
-/// What may follow a coded stream that has ended.
+/// The data that may follow the end of a compressed stream.
 #[derive(Debug, Clone, Copy)]
 enum Follows {
-    /// Nothing that is read: browsers pass over it, too.
+    /// Ignored, as in browsers.
     Nothing,
     /// Another frame (RFC 8878 section 3.1).
     Frame,
-    /// Another gzip member (RFC 1952 section 2.2), of whose beginning this many bytes were read.
+    /// Another gzip member (RFC 1952 section 2.2). This many bytes of its start were read.
     Member(usize),
 }
 
 impl Codec {
-    /// The codec of a coding; `None` for none.
+    /// The codec of a coding. `None` for `identity`.
     pub(super) fn of(coding: Coding) -> Option<Self> {
         let (decoder, encoder): (Box<dyn DecodeV2 + Send>, Box<dyn EncodeV2 + Send>) = match coding
         {
@@ -133,8 +133,8 @@ impl Codec {
         Some(Self { decoder, encoder, follows, ended: false, full: false, dirty: false, piece })
     }
 
-    /// Undoes a piece of the input. Returns how many bytes of it were taken; `plain` is what they give.
-    /// Nothing taken and nothing given: more input is needed.
+    /// Decodes a part of the input into `plain`. Returns the number of bytes consumed. If nothing
+    /// is consumed and `plain` is empty, more input is needed.
     pub(super) fn decode(&mut self, input: &[u8], plain: &mut Vec<u8>) -> io::Result<usize> {
         plain.clear();
         if self.ended {
@@ -162,8 +162,8 @@ impl Codec {
         Ok(input.written_len())
     }
 
-    /// Looks for another gzip member, of whose beginning some bytes were `read` already. Returns how many bytes of the input
-    /// were taken.
+    /// Checks for another gzip member; `read` bytes of its start were read before. Returns the
+    /// number of bytes consumed.
     fn begin_member(&mut self, read: usize, input: &[u8]) -> io::Result<usize> {
         let rest = GZIP_MEMBER.get(read..).unwrap_or_default();
         let same = input.iter().zip(rest).take_while(|(byte, expected)| byte == expected).count();
@@ -183,19 +183,19 @@ impl Codec {
         Ok(input.len())
     }
 
-    /// Whether the coded stream is whole, when no more input comes.
+    /// Whether the compressed stream is complete, if no more input follows.
     pub(super) fn is_whole(&mut self) -> bool {
         let mut nothing = [0_u8; 64];
         let mut output = WriteBuffer::new_initialized(&mut nothing);
         self.ended || matches!(self.decoder.finish(&mut output), Ok(true))
     }
 
-    /// Whether there may be more without more input.
+    /// Whether there may be more output without more input.
     pub(super) fn has_more(&self) -> bool {
         self.full && !self.ended
     }
 
-    /// Codes bytes.
+    /// Encodes bytes.
     pub(super) fn encode(&mut self, plain: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
         let mut input = PartialBuffer::new(plain);
         while !input.unwritten().is_empty() {
@@ -207,7 +207,7 @@ impl Codec {
         Ok(())
     }
 
-    /// Lets out what was coded so far: the origin is making a pause.
+    /// Flushes the encoded data, because the origin pauses.
     pub(super) fn flush(&mut self, out: &mut Vec<u8>) -> io::Result<()> {
         if !std::mem::take(&mut self.dirty) {
             return Ok(());
@@ -215,7 +215,7 @@ impl Codec {
         drain(&mut *self.piece, out, |output| self.encoder.flush(output))
     }
 
-    /// Ends the coded stream.
+    /// Ends the compressed stream.
     pub(super) fn finish(&mut self, out: &mut Vec<u8>) -> io::Result<()> {
         drain(&mut *self.piece, out, |output| self.encoder.finish(output))
     }

@@ -1,23 +1,24 @@
-//! What a page's own policy allows us (W3C Content Security Policy Level 3), as far as response headers tell.
+//! Content Security Policy of a page (W3C Content Security Policy Level 3), as far as response
+//! headers declare it. Decides which insertions the page permits.
 
 use http::header::CONTENT_SECURITY_POLICY;
 
 use crate::http::{FieldSection, Fields};
 
-/// The policies of a response. All of them must allow something.
+/// The policies of a response. A load must be allowed by all of them.
 #[derive(Debug, Default)]
 pub(super) struct Policies {
     texts: Vec<String>,
 }
 
-/// Whether the page may load something of ours.
+/// Whether the page may load an inserted resource.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Allowed {
-    /// As it is.
+    /// Without a nonce.
     Yes,
     /// With this nonce.
     WithNonce(String),
-    /// Not at all.
+    /// Not allowed.
     No,
 }
 
@@ -61,7 +62,7 @@ impl Policies {
             });
             match (own, nonce) {
                 (Some(own), None) => nonce = Some(own),
-                // Two policies with two nonces: no element has both.
+                // Two policies with different nonces: no element can have both.
                 (Some(own), Some(other)) if own == other => {}
                 _ => return Allowed::No,
             }
@@ -70,7 +71,7 @@ impl Policies {
     }
 }
 
-/// The sources of the first of these directives that a policy has.
+/// The sources of the first of these directives that the policy contains.
 fn directive<'a>(policy: &'a str, names: &[&str]) -> Option<Vec<&'a str>> {
     names.iter().find_map(|name| {
         policy.split(';').find_map(|directive| {
@@ -80,7 +81,8 @@ fn directive<'a>(policy: &'a str, names: &[&str]) -> Option<Vec<&'a str>> {
     })
 }
 
-/// Whether a source surely takes in this site: a host is not compared, a proxy may know another name.
+/// Whether a source certainly includes this site. Hosts are not compared, because a proxy in front
+/// may use another name.
 fn is_this_site(source: &str) -> bool {
     let word = source.to_ascii_lowercase();
     matches!(word.as_str(), "'self'" | "*" | "https:" | "http:")

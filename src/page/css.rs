@@ -1,4 +1,4 @@
-//! URLs in CSS (CSS Syntax), read by Servo's parser, and CSS without the blocked ones.
+//! Removal of blocked URLs from CSS (CSS Syntax), with Servo's parser.
 
 use std::ops::Range;
 
@@ -6,14 +6,14 @@ use cssparser::{ParseError, Parser, Token};
 
 use super::loads::Resource;
 
-/// The CSS without blocked URLs; `None` if it has none.
+/// The CSS without blocked URLs. `None` if it contains none.
 pub(super) fn without_refused(
     css: &str,
     refuses: &dyn Fn(&str, Resource) -> bool,
 ) -> Option<String> {
     let mut search = Search { refuses, found: Vec::new(), import: false };
     if search.walk(&mut Parser::new(css)).is_err() {
-        // Its blocks are nested more deeply than the parser follows.
+        // The nesting exceeds the parser's limit.
         return Some(String::new());
     }
     if search.found.is_empty() {
@@ -33,7 +33,7 @@ pub(super) fn without_refused(
 struct Search<'a> {
     refuses: &'a dyn Fn(&str, Resource) -> bool,
     found: Vec<(Range<usize>, &'static str)>,
-    /// In an `@import`.
+    /// Inside an `@import`.
     import: bool,
 }
 
@@ -49,7 +49,8 @@ impl Search<'_> {
                     let url = url.clone();
                     self.check(&url, start..parser.position().byte_index(), "url(data:,)");
                 }
-                // In `url()`, `@import`, `image-set()` and `src()`; other strings are rarely URLs.
+                // Strings are URLs in `url()`, `@import`, `image-set()` and `src()`. Other strings
+                // rarely look like URLs.
                 Token::QuotedString(text) => {
                     let text = text.clone();
                     self.check(&text, start..parser.position().byte_index(), "\"data:,\"");
@@ -73,7 +74,8 @@ impl Search<'_> {
     }
 }
 
-/// CSS in ASCII: other characters are escaped, which is valid in names and strings (CSS Syntax section 4.3.7).
+/// CSS in ASCII. Other characters are escaped, which is valid in names and strings (CSS Syntax
+/// section 4.3.7).
 pub(super) fn as_ascii(css: &str) -> Vec<u8> {
     let mut out = String::with_capacity(css.len());
     for letter in css.chars() {

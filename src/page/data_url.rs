@@ -7,7 +7,7 @@ use percent_encoding::{percent_decode, percent_decode_str};
 
 use super::media_type::{Kind, MediaType};
 
-/// As browsers decode it, and with padding where it is encoded.
+/// Decodes like browsers, and encodes with padding.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new()
@@ -26,7 +26,7 @@ pub(super) struct DataUrl {
 }
 
 impl DataUrl {
-    /// Parses an attribute's value; `None` if it is not a page.
+    /// Parses an attribute value. `None` if it is not a page.
     pub(super) fn page(value: &str) -> Option<Self> {
         let value = value.trim_matches(|letter: char| letter <= ' ');
         let value: String = value.chars().filter(|l| !matches!(l, '\t' | '\n' | '\r')).collect();
@@ -47,7 +47,7 @@ impl DataUrl {
         Some(Self { header: header.to_owned(), kind, media_type, bytes })
     }
 
-    /// A URL of the same type with other content.
+    /// A URL of the same media type with other content.
     pub(super) fn with(&self, bytes: &[u8]) -> String {
         format!("data:{};base64,{}", self.header, BASE64.encode(bytes))
     }

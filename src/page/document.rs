@@ -1,5 +1,5 @@
-//! Streaming rewriter of one document: inserts the guard's script before the first element and the banner first in the
-//! body, and makes blocked loads inert. All other bytes are unchanged.
+//! Streaming rewriter of one document: inserts the guard script before the first element and the
+//! banner at the start of the body, and makes blocked loads inert. All other bytes are unchanged.
 
 mod capture;
 mod elements;
@@ -17,13 +17,13 @@ use super::tokenizer::{Token, Tokenizer};
 use super::tree::{Facts, Tree};
 use super::xml::Namespaces;
 
-/// The most bytes kept of a tag, of inline CSS, or of JSON with URLs.
+/// Maximum bytes to buffer of a tag, of inline CSS, or of JSON with URLs.
 const LIMIT: usize = 4 * 1024 * 1024;
 
-/// The size of the pieces in which a document is read.
+/// Chunk size for processing, in bytes.
 const PIECE: usize = 8 * 1024;
 
-/// The maximum nesting of documents in text and attributes.
+/// Maximum nesting of documents in text and attributes.
 const MAX_DEPTH: usize = 4;
 
 /// Markup to insert into a document.
@@ -31,9 +31,9 @@ const MAX_DEPTH: usize = 4;
 pub(super) struct Inserts {
     /// The tag of the guard's script.
     pub(super) guard: Option<Arc<str>>,
-    /// The banner, of ASCII alone.
+    /// The banner, in ASCII.
     pub(super) banner: Option<Arc<str>>,
-    /// Insert at `<head>` and `<body>` only, and never at the end: the document may be a fragment.
+    /// Insert at `<head>` and `<body>` only, never at the end: the document may be a fragment.
     pub(super) only_whole: bool,
 }
 
@@ -51,13 +51,13 @@ pub(super) struct Document {
     blocks: bool,
     /// The guard for pages in attributes.
     guard: Option<Arc<str>>,
-    /// Not inserted yet.
+    /// Insertions that are still pending.
     pending: Inserts,
-    /// The first element has begun.
+    /// The first element has started.
     begun: bool,
-    /// How many `template`s are open.
+    /// Number of open `template` elements.
     templates: usize,
-    /// Checks the output once the document has several readings.
+    /// Checks the output after the document has become ambiguous.
     scrubber: Option<Scrubber>,
     /// An incomplete token.
     held: Vec<u8>,
@@ -76,13 +76,13 @@ enum Capture {
     /// Unchanged.
     #[default]
     None,
-    /// CSS, kept until its end.
+    /// CSS, buffered until its end.
     Css(Captured),
-    /// JSON, kept until its end together with its start tag, unchanged and disabled.
+    /// JSON, buffered until its end, with its start tag in original and disabled form.
     Json { text: Captured, tag: Vec<u8>, disabled: Vec<u8> },
     /// Over the limit.
     Dropped,
-    /// Markup for browsers that run no scripts.
+    /// Markup for browsers with scripts disabled.
     Markup(Box<Document>),
 }
 
@@ -111,14 +111,14 @@ impl Document {
         }
     }
 
-    /// With another limit.
+    /// The rewriter with another limit.
     fn with_limit(mut self, limit: usize) -> Self {
         self.limit = limit;
         self.tokenizer = Tokenizer::new(self.kind.is_xml(), limit);
         self
     }
 
-    /// The rewriter of text in this document that may be markup.
+    /// A rewriter for text in this document that may be markup.
     fn inner(&self, tree: Tree) -> Self {
         let inner = Self::new(Kind::Html, self.blocker.clone(), true, Inserts::default());
         Self { tree, depth: self.depth + 1, decodes: false, ..inner.with_limit(self.limit) }
@@ -173,7 +173,7 @@ impl Document {
         read
     }
 
-    /// Checks the bytes written since `written`, if the document has several readings.
+    /// Scrubs the bytes written since `written`, if the document is ambiguous.
     fn scrub(&mut self, written: usize, ended: bool, out: &mut Vec<u8>) {
         if self.blocks && self.tree.is_ambiguous() {
             let scrubber = self.scrubber.get_or_insert_with(|| Scrubber::new(self.limit));
@@ -187,7 +187,7 @@ impl Document {
         let written = out.len();
         self.end_capture(out);
         let left = self.pending.guard.is_some() || self.pending.banner.is_some();
-        // Nothing can follow the root element of XML.
+        // In XML, no element can follow the root element.
         if self.kind.is_xml() || self.pending.only_whole || !left {
             out.append(&mut self.held);
         } else {
@@ -200,7 +200,7 @@ impl Document {
         self.scrub(written, true, out);
     }
 
-    /// Closes open constructs, which would hide the insertion behind them. An incomplete tag is dropped, as browsers do.
+    /// Closes open constructs, which would hide a following insertion. An incomplete tag is dropped, as in browsers.
     fn close(&mut self, out: &mut Vec<u8>) {
         let held = std::mem::take(&mut self.held);
         if !self.tokenizer.is_in_tag() {
@@ -240,7 +240,7 @@ impl Document {
                 document.end_element(&tag.name());
             }),
             Token::LongStart(range) => self.with_tag(bytes(range), out, |document, tag, out| {
-                // A name over the limit is that of no element that is known.
+                // No known element has a name over the limit.
                 if document.tokenizer.is_end_tag() || tag.name().is_empty() {
                     document.end_capture(out);
                     tag.write(&[], out);
@@ -288,7 +288,7 @@ mod tests {
 
     const TRACKER: &str = "www.google-analytics.com";
 
-    /// Markup that parsers are known to read differently.
+    /// Markup that parsers are known to parse differently.
     const PIECES: &[&str] = &[
         "<!doctype html>",
         "<html>",
@@ -402,7 +402,7 @@ mod tests {
         prop::collection::vec(prop::sample::select(all), 0..14).prop_map(|pieces| pieces.concat())
     }
 
-    /// XML markup, and text that is not ASCII.
+    /// XML markup and non-ASCII text.
     const XML: &[&str] = &[
         "<?xml version='1.0' encoding='utf-8'?>",
         "<?xml-stylesheet href='//www.google-analytics.com/T'?>",
@@ -440,7 +440,7 @@ mod tests {
         prop::sample::select(vec![Kind::Html, Kind::Xhtml, Kind::Svg, Kind::Xml])
     }
 
-    /// The start tags of a page by the own tokenizer, and the number of tags before the page became ambiguous.
+    /// The start tags of a page by this tokenizer, and the number of tags before the page became ambiguous.
     fn own_tags(html: &str) -> (Vec<StartTag>, usize) {
         let blocker = blocker("utf-8", false);
         let (mut tokenizer, mut tree) = (Tokenizer::new(false, LIMIT), Tree::default());
@@ -734,7 +734,7 @@ mod tests {
                 "<svg><image data-x={F} xlink:href=//www.google-analytics.com/a /></svg>",
                 "<svg><image data-x={F} data-consentry-xlink-href=//www.google-analytics.com/a /></svg>",
             ),
-            // The browser closes it, so that the comment is CSS.
+            // Browsers close the `svg` element, so that the comment is CSS.
             (
                 "<svg data-x='{F}' /><style><!--</style><img src=//www.google-analytics.com/a>--></style>",
                 "<svg data-x='{F}' /><style><!--</style><img data-consentry-src=\"//www.google-analytics.com/a\">--></style>",
@@ -768,13 +768,13 @@ mod tests {
             );
             let page = format!("<p>{}{}", filled(tag), after.0);
             let expected = format!("<p>{}{}", filled(expected), after.1);
-            // Which attributes are moved behind others depends on where the page is cut.
+            // The order of attributes depends on how the page is split into chunks.
             let sorted = |html: &str| {
                 let mut tags = start_tags(html, true);
                 tags.iter_mut().for_each(|(_, attributes)| attributes.sort());
                 tags
             };
-            // With the limit at every byte of the tag.
+            // Puts the limit at every byte of the tag.
             let limits = if page.len() < 1000 { 40..260 } else { 0..0 };
             for limit in limits {
                 let parts: Vec<&[u8]> = page.as_bytes().chunks(1).collect();
@@ -824,7 +824,7 @@ mod tests {
                 "<style xmlns='http://www.w3.org/1999/xhtml'>@import '//www.google-<?x?><![CDATA[analytics.com]]>'</style>",
                 "<style xmlns='http://www.w3.org/1999/xhtml'></style>",
             ),
-            // Over the limit all of it is dropped, or its end would be markup.
+            // A construct over the limit is dropped completely: otherwise its end would become markup.
             ("<a><?x {F}<img src='{T}'/>?></a>", "<a></a>"),
             ("<!DOCTYPE a [<!-- {F} --><!ENTITY m '<img/>'>]><a/>", "<a/>"),
         ] {
@@ -892,7 +892,7 @@ mod tests {
             (Kind::Html, "<iframe srcdoc='", "&lt;iframe srcdoc=&quot;"),
             (Kind::Html, "<iframe src='data:text/html,", "%3ciframe src=\"data:text/html,"),
             (Kind::Html, "", "<iframe srcdoc='<p>'></iframe>"),
-            // Ambiguous from the start, so that every `<` is looked at.
+            // Ambiguous from the start, so that every `<` is checked.
             (Kind::Html, "<frameset>", "<a"),
             (Kind::Html, "<frameset>", "<a "),
             (Kind::Html, "<frameset>", "<a x=<"),
@@ -914,7 +914,7 @@ mod tests {
             let out = rewritten_as(kind, &parts, LIMIT, inserts());
             assert!(out.len() < 10 * SIZE, "{before}{repeated}: {}", out.len());
         }
-        // It takes seconds, and hours if it is quadratic.
+        // Takes seconds, but hours if the algorithm is quadratic.
         assert!(start.elapsed().as_secs() < 120, "{:?}", start.elapsed());
     }
 
@@ -945,14 +945,14 @@ mod tests {
             prop_assert!(in_parts == whole, "{} {}", in_parts.escape_ascii(), whole.escape_ascii());
             let bytewise: Vec<&[u8]> = bytes.chunks(1).collect();
             prop_assert!(rewritten_as(kind, &bytewise, LIMIT, inserts()) == whole);
-            // Bounds are exceeded without a panic.
+            // Exceeding the limits does not panic.
             rewritten_as(kind, &parts, 20, inserts());
         }
 
         #[test]
         fn a_page_without_blocked_urls_is_unchanged(bytes in bytes(), kind in kinds()) {
             let text = String::from_utf8_lossy(&bytes).replace("google-analytics.com", "cdn.example");
-            // What is open at the end of a `noscript` is closed, and entities with markup are blocked.
+            // Open constructs at the end of a `noscript` are closed, and entities with markup are blocked.
             let text = text.replace("<noscript", "<div").replace("<!ENTITY", "<!ELEMENT");
             let out = rewritten_as(kind, &[text.as_bytes()], LIMIT, Inserts::default());
             prop_assert_eq!(String::from_utf8_lossy(&out), text);

@@ -1,4 +1,4 @@
-//! The head of a page: whether it is one that can be changed, and what the change means for caches.
+//! Response head of a page: whether the page can be rewritten, and the consequences for caches.
 
 use http::StatusCode;
 use http::header::{
@@ -11,7 +11,7 @@ use super::media_type::MediaType;
 use crate::filter::{has_directive, keep_private, split_outside_quotes};
 use crate::http::{FieldSection, Fields};
 
-/// What is true of the page only as the origin sent it; digests by RFC 9530, RFC 3230, RFC 1864.
+/// Fields that are only valid for the original page. Digests by RFC 9530, RFC 3230 and RFC 1864.
 static OF_THE_ORIGINAL: [HeaderName; 6] = [
     CONTENT_LENGTH,
     ACCEPT_RANGES,
@@ -21,27 +21,27 @@ static OF_THE_ORIGINAL: [HeaderName; 6] = [
     HeaderName::from_static("content-md5"),
 ];
 
-/// The suffix of entity tags of unchanged pages, which visitors who allowed everything get.
+/// Suffix of the entity tags of unchanged pages, for visitors who allowed everything.
 const MARK: &[u8] = b"-consentry\"";
 
 /// The content coding of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Coded {
     As(Coding),
-    /// Unknown to browsers, which show the bytes undecoded.
+    /// Unknown to browsers, which display the bytes undecoded.
     Unknown,
     /// Decodable by browsers, but not by this proxy.
     Undecodable,
 }
 
-/// The media type and coding of a response; `None` if it is not a document that can be changed. `shown`: browsers show
-/// it as a page unless they save it.
+/// The media type and coding of a response. `None` if it is not a document that can be rewritten.
+/// `shown`: browsers display the response as a page, unless they save it.
 pub(super) fn document(
     status: StatusCode,
     fields: &FieldSection,
     shown: bool,
 ) -> Option<(MediaType, Coded)> {
-    // A redirection with nowhere to go is shown.
+    // Browsers display a redirect without `Location`.
     let bodiless = status.is_informational()
         || status.is_redirection() && fields.has(&LOCATION)
         || matches!(
@@ -58,7 +58,7 @@ pub(super) fn document(
     Some((media_type, coded(fields)))
 }
 
-/// Whether browsers save a response instead of showing it. An invalid field is ignored (RFC 6266 section 4.2).
+/// Whether browsers save a response instead of displaying it. An invalid field is ignored (RFC 6266 section 4.2).
 fn is_attached(fields: &FieldSection) -> bool {
     let mut lines = fields.values(&CONTENT_DISPOSITION);
     let (Some(field), None) = (lines.next(), lines.next()) else { return false };
@@ -83,7 +83,7 @@ fn coded(fields: &FieldSection) -> Coded {
     }
 }
 
-/// Says of a page that is being changed what is true of it now.
+/// Adjusts the head of a rewritten page.
 pub(super) fn change(fields: &mut FieldSection, banner: bool) {
     fields.remove_where(|name, _| {
         OF_THE_ORIGINAL.iter().any(|known| known == name)
@@ -91,11 +91,12 @@ pub(super) fn change(fields: &mut FieldSection, banner: bool) {
             || !banner && name == ETAG.as_str()
     });
     if !banner {
-        // Without a validator: once the consent is another one, the browser's copy must not be confirmed.
+        // Removes the validator: after a change of consent, the browser's copy must not be
+        // validated.
         revalidate(fields);
         return;
     }
-    // Gone with the next click: a copy that comes back with it would ask again.
+    // The banner disappears with the next click. A cached copy would show it again.
     fields.insert(&CACHE_CONTROL, "no-store, private");
     keep_private(fields);
     if let Some(tag) = fields.value(&ETAG)
@@ -106,7 +107,7 @@ pub(super) fn change(fields: &mut FieldSection, banner: bool) {
     }
 }
 
-/// Marks a page as unchanged, for a visitor who allowed everything.
+/// Marks the entity tag of an unchanged page, for a visitor who allowed everything.
 pub(super) fn mark(fields: &mut FieldSection) {
     revalidate(fields);
     let marked = fields.value(&ETAG).and_then(|tag| {
@@ -121,12 +122,12 @@ pub(super) fn mark(fields: &mut FieldSection) {
     }
 }
 
-/// Whether a request field has a marked entity tag.
+/// Whether a request field contains a marked entity tag.
 pub(super) fn is_marked(field: &[u8]) -> bool {
     memchr::memmem::find(field, MARK).is_some()
 }
 
-/// The field with the origin's entity tags.
+/// The field value with the origin's entity tags.
 pub(super) fn without_mark(field: &[u8]) -> Vec<u8> {
     let mut own = Vec::new();
     let mut rest = field;
@@ -152,7 +153,7 @@ pub(super) fn vary_by_destination(fields: &mut FieldSection) {
     }
 }
 
-/// Requires revalidation before a copy is shown: the visitor's consent may have changed.
+/// Requires revalidation before a copy is displayed, because the consent may have changed.
 pub(super) fn revalidate(fields: &mut FieldSection) {
     keep_private(fields);
     if has_directive(fields, "no-store") || has_directive(fields, "no-cache") {

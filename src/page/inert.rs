@@ -1,4 +1,5 @@
-//! Blocks loads of a tag without consent: the attribute gets a `data-` name, from which scripts of the site can restore it.
+//! Blocks the loads of a tag without consent. The attribute gets a `data-` name, so that scripts of
+//! the site can restore it.
 
 use super::css;
 use super::loads::{self, Load, Resource};
@@ -6,7 +7,7 @@ use super::tag::{Edit, Tag, without_prefix};
 use super::text::TextReader;
 use super::url_policy::UrlPolicy;
 
-/// The changes of a tag.
+/// The edits of a tag.
 #[derive(Debug, Default)]
 pub(super) struct Changes<'a> {
     pub(super) edits: Vec<Edit<'a>>,
@@ -17,7 +18,7 @@ pub(super) struct Changes<'a> {
 /// A page in an attribute.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Embedded {
-    /// Its text.
+    /// The decoded text of the attribute.
     Srcdoc(String),
     /// A `data:` URL.
     Data(String),
@@ -32,7 +33,7 @@ pub(super) struct Blocker {
 }
 
 impl Blocker {
-    /// The changes of a tag; `name` is the element's, in lower case.
+    /// The edits of a tag. `name` is the element's name in lower case.
     pub(super) fn changes<'a>(&self, name: &[u8], tag: &Tag<'a>) -> Changes<'a> {
         let mut changes = Changes::default();
         match name {
@@ -44,7 +45,7 @@ impl Blocker {
         let mut seen: Vec<&[u8]> = Vec::new();
         for (attribute, value) in tag.attributes() {
             let Some(load) = self.load(name, attribute) else { continue };
-            // Of several attributes of one name browsers use the first.
+            // Browsers use the first of several attributes with the same name.
             if seen.iter().any(|other| tag.same(other, attribute)) {
                 continue;
             }
@@ -62,7 +63,7 @@ impl Blocker {
                 _ if values().any(|value| self.refuses(&value, load)) => {
                     changes.edits.push(Edit::Disable(attribute));
                     if name == b"script" {
-                        // Without a URL the text between its tags would run.
+                        // Without a URL, browsers would run the text of the element.
                         changes.edits.extend(disable_script(tag));
                     }
                 }
@@ -76,7 +77,7 @@ impl Blocker {
         changes
     }
 
-    /// CSS without blocked URLs; `None` if it has none.
+    /// CSS without blocked URLs. `None` if it contains none.
     pub(super) fn css(&self, css: &str) -> Option<String> {
         let lower = || css.as_bytes().windows(4).any(|word| word.eq_ignore_ascii_case(b"http"));
         let may_be_foreign =
@@ -86,11 +87,11 @@ impl Blocker {
             .flatten()
     }
 
-    /// Whether JSON has a blocked URL among its names and strings.
+    /// Whether the keys or strings of a JSON text contain a blocked URL.
     pub(super) fn refuses_json(&self, json: &str) -> bool {
         let refuses = |text: &str| self.policy.refuses(text, Resource::Other);
         let Ok(value) = serde_json::from_str::<serde_json::Value>(json) else {
-            // Browsers may read what this parser does not, such as deeper nesting.
+            // Browsers may accept JSON that this parser rejects, such as deeper nesting.
             return json.split('"').any(|text| refuses(&text.replace('\\', "")));
         };
         let mut open = vec![&value];
@@ -110,9 +111,9 @@ impl Blocker {
         false
     }
 
-    /// Whether an attribute that exceeds the limit is disabled, by its beginning.
+    /// Whether to disable an attribute that exceeds the limit, judging by its start.
     pub(super) fn refuses_start(&self, element: &[u8], attribute: &[u8], start: &[u8]) -> bool {
-        // A name that is cut, whose end counts in XML.
+        // The name is truncated, and in XML its end matters.
         if attribute.is_empty() {
             return self.xml;
         }
@@ -120,13 +121,13 @@ impl Blocker {
             !matches!(load, Load::Url(Resource::Subdocument | Resource::Object))
                 && matches!(load, Load::Url(_))
         };
-        // Of other URLs the host may follow.
+        // Other URLs may contain the host after the limit.
         let is_harmless = self.load(element, attribute).is_some_and(is_file)
             && self.reader.attribute(start).all(|url| is_data(&url));
         !is_harmless && self.may_load(element, attribute)
     }
 
-    /// Whether an attribute of a tag over the limit may load something, whatever its value is.
+    /// Whether an attribute of a tag over the limit may load something, whatever its value.
     pub(super) fn may_load(&self, element: &[u8], attribute: &[u8]) -> bool {
         let mut buffer = loads::Buffer::default();
         let lower = loads::lower(self.local(attribute), &mut buffer);
@@ -173,7 +174,7 @@ impl Blocker {
             self.reader.attribute(value).any(|value| self.refuses(&value, load))
         };
         if refused("href", Load::Url(kind)) || refused("imagesrcset", Load::SrcSet) {
-            // A link without `rel` does nothing; one without `href` is reported as an error.
+            // A link without `rel` has no effect. A link without `href` is reported as an error.
             changes.edits.push(Edit::Disable(b"rel"));
         }
     }
@@ -188,7 +189,8 @@ impl Blocker {
         }
     }
 
-    /// The encoding that a `<meta>` declares: the attribute's name, the label, and the attribute's value for UTF-8.
+    /// The encoding that a `<meta>` declares: the attribute's name, the label, and the attribute's
+    /// value for UTF-8.
     pub(super) fn named_charset(&self, tag: &Tag<'_>) -> Option<(&'static [u8], String, String)> {
         let text = |name: &[u8]| tag.attribute(name).map(|value| self.reader.likely(value));
         if let Some(label) = text(b"charset") {
@@ -205,7 +207,8 @@ impl Blocker {
         Some((b"content", label.to_owned(), "text/html; charset=utf-8".to_owned()))
     }
 
-    /// Disables a blocked base: every relative URL would load from it, also in CSS and scripts.
+    /// Disables a blocked base, from which every relative URL would load, including those in CSS
+    /// and scripts.
     fn base<'a>(&self, tag: &Tag<'a>, changes: &mut Changes<'a>) {
         let href = tag.attribute(b"href").unwrap_or_default();
         let refused = |href: &str| self.policy.refuses_base(href);
@@ -215,7 +218,7 @@ impl Blocker {
     }
 }
 
-/// The edits that keep a script from running.
+/// Edits that prevent a script from running.
 pub(super) fn disable_script<'a>(tag: &Tag<'a>) -> Vec<Edit<'a>> {
     let set = Edit::Set(b"type", "text/plain".to_owned());
     let own = tag.attribute(b"type").map(|_| Edit::Disable(b"type"));

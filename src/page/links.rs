@@ -1,4 +1,4 @@
-//! The fields of a response that load something before the page is read: `Link` (RFC 8288), `Refresh` and
+//! Response fields that load resources before the page is parsed: `Link` (RFC 8288), `Refresh` and
 //! `Speculation-Rules`.
 
 use http::HeaderName;
@@ -31,7 +31,7 @@ pub(super) fn strip(fields: &mut FieldSection, policy: &UrlPolicy) {
     });
 }
 
-/// A list field without some of its members; `None` when none is left.
+/// A list field without the refused members. `None` if no member remains.
 fn without<'v>(
     value: &str,
     members: impl Iterator<Item = &'v str>,
@@ -44,7 +44,7 @@ fn without<'v>(
     (!kept.is_empty()).then(|| kept.join(", "))
 }
 
-/// Changes the values of a field, or removes those that become nothing.
+/// Edits the values of a field, and removes those for which `change` returns `None`.
 fn strip_values(
     fields: &mut FieldSection,
     name: &HeaderName,
@@ -60,7 +60,7 @@ fn strip_values(
     });
 }
 
-/// The links of a field: between commas that are in neither `<>` nor quotes.
+/// Splits a `Link` field at commas outside of `<>` and quotes.
 fn split(field: &str) -> impl Iterator<Item = &str> {
     let (mut quoted, mut escaped, mut in_url) = (false, false, false);
     let links = field.split(move |letter: char| {

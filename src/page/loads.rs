@@ -1,6 +1,7 @@
-//! Elements and attributes of HTML, SVG and related specifications by which browsers load URLs without user interaction.
+//! Attributes of HTML, SVG and related specifications from which browsers load URLs without user
+//! interaction.
 
-/// The resource type of a load, by its name in filter lists.
+/// The resource type of a load, with its name in filter lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Resource {
     Script,
@@ -32,22 +33,22 @@ impl Resource {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Load {
     Url(Resource),
-    /// URLs with descriptors, between commas.
+    /// URLs with descriptors, separated by commas.
     SrcSet,
-    /// URLs between spaces.
+    /// URLs separated by spaces.
     Urls(Resource),
-    /// URLs between semicolons, the values of an SVG animation.
+    /// URLs separated by semicolons: the values of an SVG animation.
     Values,
     /// CSS, which may load images and fonts.
     Css,
-    /// A page.
+    /// An HTML page.
     Srcdoc,
 }
 
-/// As long as the longest name below.
+/// Large enough for the longest name below.
 pub(super) type Buffer = [u8; 16];
 
-/// The load of an element's attribute; names in lower case, without namespace prefixes.
+/// The load of an element's attribute. Names are in lower case, without namespace prefixes.
 pub(super) fn load(element: &[u8], attribute: &[u8]) -> Option<Load> {
     Some(match attribute {
         b"src" => Load::Url(match element {
@@ -58,7 +59,7 @@ pub(super) fn load(element: &[u8], attribute: &[u8]) -> Option<Load> {
             b"embed" => Resource::Object,
             _ => Resource::Other,
         }),
-        // Behind links is what the visitor asks for; `link` and `base` are looked at as a whole.
+        // Links load only on user interaction. `link` and `base` elements are handled as a whole.
         b"href" if !matches!(element, b"a" | b"area" | b"base" | b"link") => {
             Load::Url(match element {
                 b"script" => Resource::Script,
@@ -76,14 +77,14 @@ pub(super) fn load(element: &[u8], attribute: &[u8]) -> Option<Load> {
             Load::Values
         }
         b"style" => Load::Css,
-        // Presentation attributes that may name a URL (SVG section 6.6).
+        // Presentation attributes that can contain a URL (SVG section 6.6).
         b"fill" | b"stroke" | b"filter" | b"mask" | b"cursor" | b"clip-path" | b"marker"
         | b"marker-start" | b"marker-mid" | b"marker-end" => Load::Css,
         _ => return None,
     })
 }
 
-/// A name in lower case; `None` when it is longer than those above.
+/// A name in lower case. `None` if it is longer than all names above.
 pub(super) fn lower<'b>(name: &[u8], buffer: &'b mut Buffer) -> Option<&'b [u8]> {
     let buffer = buffer.get_mut(..name.len())?;
     buffer.copy_from_slice(name);
@@ -91,7 +92,7 @@ pub(super) fn lower<'b>(name: &[u8], buffer: &'b mut Buffer) -> Option<&'b [u8]>
     Some(buffer)
 }
 
-/// Whether an attribute of a tag over the limit is disabled, whatever its value is.
+/// Whether to disable an attribute of a tag over the limit, whatever its value.
 pub(super) fn may_load(element: &[u8], attribute: &[u8]) -> bool {
     let special = match element {
         b"link" => matches!(attribute, b"rel" | b"href" | b"imagesrcset"),
@@ -102,7 +103,8 @@ pub(super) fn may_load(element: &[u8], attribute: &[u8]) -> bool {
     special || load(element, attribute).is_some()
 }
 
-/// Whether a link of this `rel` loads its URL or connects to its host (HTML section 4.6.7 and browser extensions).
+/// Whether a link with this `rel` loads its URL or connects to its host (HTML section 4.6.7 and
+/// browser extensions).
 pub(super) fn link_loads(rel: &str) -> bool {
     const TYPES: [&str; 17] = [
         "stylesheet",
@@ -147,7 +149,7 @@ pub(super) fn srcset(value: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The text behind the comma that ends a candidate's descriptors.
+/// The text from the comma after a candidate's descriptors.
 fn behind_descriptors(text: &str) -> &str {
     let mut in_parentheses = false;
     for (at, byte) in text.bytes().enumerate() {

@@ -1,5 +1,5 @@
-//! The media type of a response, as browsers determine it: by `Content-Type` (Fetch section 2.2.2), or else by its first
-//! bytes (MIME Sniffing section 7.1).
+//! Media type of a response, as browsers determine it: from `Content-Type` (Fetch section 2.2.2),
+//! or else from the first bytes (MIME Sniffing section 7.1).
 
 use http::header::{CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 
@@ -13,7 +13,7 @@ pub(super) enum Kind {
     Html,
     Xhtml,
     Svg,
-    /// Any other XML, which may have elements of XHTML and SVG.
+    /// Other XML, which can contain XHTML and SVG elements.
     Xml,
 }
 
@@ -26,12 +26,12 @@ impl Kind {
 /// The media type of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct MediaType {
-    /// `None` when the first bytes decide.
+    /// `None` if the first bytes decide.
     pub(super) kind: Option<Kind>,
     pub(super) charset: Charset,
 }
 
-/// The result of sniffing.
+/// The result of MIME sniffing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sniffed {
     Document(Kind),
@@ -43,7 +43,7 @@ pub(super) enum Sniffed {
 /// The length of the resource header (MIME Sniffing section 5.2).
 pub(super) const SNIFFED: usize = 1445;
 
-/// The first bytes of HTML, in any case.
+/// First bytes of HTML, case-insensitive.
 const HTML: [&[u8]; 17] = [
     b"<!doctype html",
     b"<html",
@@ -65,7 +65,7 @@ const HTML: [&[u8]; 17] = [
 ];
 
 impl MediaType {
-    /// The media type by a response's fields; `None` if it is not a document.
+    /// The media type from the response fields. `None` if the response is not a document.
     pub(super) fn of(fields: &FieldSection) -> Option<Self> {
         let found = Self::parse(fields.values(&CONTENT_TYPE))?;
         let options = fields.value(&X_CONTENT_TYPE_OPTIONS);
@@ -74,7 +74,7 @@ impl MediaType {
         (found.kind.is_some() || !fixed).then_some(found)
     }
 
-    /// The media type by several values: the last valid one counts.
+    /// The media type from several values. The last valid value wins.
     pub(super) fn parse<'a>(values: impl Iterator<Item = &'a [u8]>) -> Option<Self> {
         let mut found = Self { kind: None, charset: Charset::default() };
         let mut document = true;
@@ -106,14 +106,14 @@ impl MediaType {
     }
 }
 
-/// The charset that a parameter names.
+/// The charset of a parameter.
 fn charset(parameter: &str) -> Option<String> {
     let (name, value) = parameter.split_once('=')?;
     let named = name.trim().eq_ignore_ascii_case("charset");
     named.then(|| value.trim().trim_matches(['"', '\'']).to_owned())
 }
 
-/// The result of sniffing.
+/// Determines the kind of a document from its first bytes.
 pub(super) fn sniff(bytes: &[u8]) -> Sniffed {
     let blank = |byte: &&u8| matches!(**byte, b'\t' | b'\n' | b'\x0c' | b'\r' | b' ');
     let start = bytes.iter().take_while(blank).count();

@@ -1,4 +1,4 @@
-//! Start tags by html5ever, a complete HTML parser: the oracle of tests.
+//! Test oracle: start tags as parsed by html5ever, a complete HTML parser.
 
 use std::cell::RefCell;
 

@@ -1,18 +1,18 @@
-//! What became of a page.
+//! Outcome of rewriting a page.
 
-/// What became of a page.
+/// Outcome of rewriting a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// The banner was inserted.
     Banner,
-    /// It is held against the visitor's consent, without a banner.
+    /// Loads and storage are restricted to the visitor's consent, without a banner.
     Guarded,
-    /// It passed as it is, or what was left of it, for it could not be changed.
+    /// The page could not be rewritten. It passed unchanged or incomplete.
     Failed,
 }
 
 impl Outcome {
-    /// The position among [`telemetry::PAGE_OUTCOMES`](crate::telemetry::PAGE_OUTCOMES).
+    /// The index in [`telemetry::PAGE_OUTCOMES`](crate::telemetry::PAGE_OUTCOMES).
     pub fn index(self) -> usize {
         self as usize
     }

@@ -1,6 +1,7 @@
-//! Rewrites the bytes of a page: determines its kind and encoding, and passes it through `document`.
+//! Rewriter of a page: determines the kind and encoding, and passes the bytes through `document`.
 //!
-//! Pages in UTF-16 and ISO-2022-JP, in which ASCII bytes may be other characters, become UTF-8.
+//! Pages in UTF-16 and ISO-2022-JP, where ASCII bytes can be other characters, are converted to
+//! UTF-8.
 
 use encoding_rs::{CoderResult, Decoder};
 
@@ -11,10 +12,10 @@ use super::media_type::{MediaType, SNIFFED, Sniffed, sniff};
 use super::text::TextReader;
 use super::url_policy::UrlPolicy;
 
-/// A byte order mark: it has precedence over every label.
+/// UTF-8 byte order mark, which takes precedence over every label.
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
-/// The changes for one page.
+/// The planned changes of one page.
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) media_type: MediaType,
@@ -33,7 +34,7 @@ pub(super) struct Rewriter {
 }
 
 enum Stage {
-    /// The kind is unknown; these are the first bytes.
+    /// The kind is unknown. Contains the first bytes.
     Start(Box<Plan>, Vec<u8>),
     Document(Box<Document>),
     /// The rest passes unchanged.
@@ -61,7 +62,7 @@ impl Rewriter {
         }
     }
 
-    /// Whether the page could not be changed.
+    /// Whether the page could not be rewritten.
     pub(super) fn has_failed(&self) -> bool {
         self.failed
     }
@@ -118,7 +119,7 @@ impl Rewriter {
         }
     }
 
-    /// Determines the kind of the page by its first bytes. Returns whether it is known.
+    /// Determines the kind of the page from its first bytes. Returns whether the stage is decided.
     fn begin(&mut self, start: &[u8], ended: bool, out: &mut Vec<u8>) -> bool {
         let Stage::Start(plan, _) = &mut self.stage else { return true };
         let kind = match plan.media_type.kind {

@@ -1,26 +1,28 @@
-//! Blocks loads in every reading of a document, for documents that browsers may read in several ways.
+//! Blocks loads in documents that browsers may parse in several ways, for every possible parse.
 //!
-//! Whether a `<` starts a tag depends on the text before it; the tag itself does not. So every `<` is read as a tag, also in
-//! comments, scripts and attribute values, and becomes text if the tag has a blocked URL.
+//! Whether a `<` starts a tag depends on the text before it, but the content of the tag does not.
+//! So every `<` is parsed as a tag, including those in comments, scripts and attribute values. If
+//! the tag has a blocked URL, its `<` is escaped.
 
 use super::inert::Blocker;
 use super::tag::Tag;
 use super::tokenizer::{Token, Tokenizer};
 
-/// The most overlapping tags; more are blocked, so that no byte is read more often.
+/// Maximum number of overlapping tags. Further tags are blocked, which bounds how often a byte is
+/// read.
 const MAX_OVERLAP: usize = 16;
 
 /// The scrubber of one document.
 #[derive(Debug)]
 pub(super) struct Scrubber {
-    /// The most bytes of a tag; longer ones are blocked.
+    /// Maximum bytes of a tag. Longer tags are blocked.
     limit: usize,
-    /// An incomplete tag, and its tokenizer.
+    /// An incomplete tag and its tokenizer.
     held: Vec<u8>,
     tokenizer: Option<Tokenizer>,
-    /// The end of the tags read so far, counted from the next byte.
+    /// The end of the tags read so far, relative to the next byte.
     reach: usize,
-    /// The number of tags that overlap there.
+    /// The number of overlapping tags at this point.
     overlap: usize,
 }
 
@@ -37,7 +39,7 @@ impl Scrubber {
         Self { limit, held: Vec::new(), tokenizer: None, reach: 0, overlap: 0 }
     }
 
-    /// Passes a part of the document; `ended` when it is the last.
+    /// Processes a part of the document. `ended` is set for the last part.
     pub(super) fn push(&mut self, bytes: &[u8], ended: bool, blocker: &Blocker, out: &mut Vec<u8>) {
         let mut buf = std::mem::take(&mut self.held);
         buf.extend_from_slice(bytes);
@@ -58,7 +60,7 @@ impl Scrubber {
                     self.held = buf;
                     return;
                 }
-                // A tag that does not end is no tag.
+                // An incomplete tag at the end of the document is text.
                 Verdict::Keep | Verdict::More => {
                     self.tokenizer = None;
                     out.push(b'<');
@@ -97,7 +99,7 @@ impl Scrubber {
         let Some(Token::Start(range)) = token else { return Verdict::Block };
         let spans = tokenizer.take_spans();
         let tag = Tag::new(rest.get(range).unwrap_or_default(), &spans, false);
-        // Pages in attributes were looked at already, in the reading that is most likely.
+        // Pages in attributes are already rewritten, for the most likely parse.
         if blocker.changes(&tag.name(), &tag).edits.is_empty() {
             Verdict::Keep
         } else {

@@ -1,4 +1,4 @@
-//! A start tag: its parts, and its serialization with changes.
+//! A start tag: its parts, and its serialization after edits.
 
 use std::ops::{Deref, Range};
 
@@ -17,13 +17,13 @@ pub(super) struct Spans {
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(super) struct Attribute {
     pub(super) name: Range<usize>,
-    /// Without quotes; `None` when there is no `=`.
+    /// Without quotes. `None` if there is no `=`.
     pub(super) value: Option<Range<usize>>,
-    /// Where it ends, its quotes included.
+    /// The end of the attribute, including its quotes.
     pub(super) end: usize,
 }
 
-/// The name of an element in lower case, cut after 30 bytes: no known element has a longer one.
+/// An element name in lower case, truncated to 30 bytes: no known element has a longer name.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Name {
     bytes: [u8; 30],
@@ -50,7 +50,7 @@ impl Deref for Name {
     }
 }
 
-/// A start tag, as it is in the page.
+/// A start tag as written in the page.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Tag<'a> {
     bytes: &'a [u8],
@@ -58,12 +58,12 @@ pub(super) struct Tag<'a> {
     xml: bool,
 }
 
-/// A change of a tag.
+/// An edit of a tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Edit<'a> {
-    /// The attribute of this name becomes `data-consentry-…`.
+    /// Renames the attribute to `data-consentry-…`.
     Disable(&'a [u8]),
-    /// The attribute gets this value.
+    /// Sets the value of the attribute.
     Set(&'a [u8], String),
 }
 
@@ -72,13 +72,13 @@ impl<'a> Tag<'a> {
         Self { bytes, spans, xml }
     }
 
-    /// Its name, without a namespace prefix.
+    /// The element name without a namespace prefix.
     pub(super) fn name(&self) -> Name {
         let name = self.bytes.get(self.spans.name.clone()).unwrap_or_default();
         Name::new(if self.xml { without_prefix(name) } else { name })
     }
 
-    /// Its namespace prefix in XML; empty when there is none.
+    /// The namespace prefix in XML. Empty if there is none.
     pub(super) fn prefix(&self) -> &'a [u8] {
         let name = self.bytes.get(self.spans.name.clone()).unwrap_or_default();
         let colon = memchr::memchr(b':', name).unwrap_or_default();
@@ -89,7 +89,7 @@ impl<'a> Tag<'a> {
         self.spans.self_closing
     }
 
-    /// The name and the value of each attribute, as they are in the page.
+    /// The source name and value of each attribute.
     pub(super) fn attributes(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
         let bytes = self.bytes;
         self.spans.attributes.iter().map(move |attribute| {
@@ -99,42 +99,42 @@ impl<'a> Tag<'a> {
         })
     }
 
-    /// The value of an attribute, as it is in the page: of several of this name the first counts.
+    /// The source value of an attribute. The first of several with this name counts.
     pub(super) fn attribute(&self, name: &[u8]) -> Option<&'a [u8]> {
         let found = self.attributes().find(|(other, _)| self.same(other, name));
         found.map(|(_, value)| value)
     }
 
-    /// The bytes behind the last attribute.
+    /// The bytes after the last attribute.
     pub(super) fn rest(&self) -> &'a [u8] {
         let end = self.spans.attributes.last().map_or(self.spans.name.end, |last| last.end);
         self.bytes.get(end..).unwrap_or_default()
     }
 
-    /// The name, the value so far, and the source of an attribute that exceeds the limit.
+    /// The name, partial value and source of an attribute that exceeds the limit.
     pub(super) fn open(&self, attribute: &Attribute) -> Option<(&'a [u8], &'a [u8], &'a [u8])> {
         let value = attribute.value.clone().and_then(|value| self.bytes.get(value.start..));
         let raw = self.bytes.get(attribute.name.start..)?;
         Some((self.bytes.get(attribute.name.clone())?, value.unwrap_or_default(), raw))
     }
 
-    /// Whether two attributes have the same name.
+    /// Whether two attribute names are equal.
     pub(super) fn same(&self, name: &[u8], other: &[u8]) -> bool {
         if self.xml { name == other } else { name.eq_ignore_ascii_case(other) }
     }
 
-    /// Writes the tag with changes.
+    /// Writes the edited tag.
     pub(super) fn write(&self, edits: &[Edit<'_>], out: &mut Vec<u8>) {
         if edits.is_empty() {
             out.extend_from_slice(self.bytes);
             return;
         }
         self.write_start(edits, out);
-        // A space, or `/` would belong to an unquoted value.
+        // The space prevents `/` from becoming part of an unquoted value.
         out.extend_from_slice(if self.spans.self_closing { b" />" } else { b">" });
     }
 
-    /// Writes the tag with changes, and without its end.
+    /// Writes the edited tag without its end.
     pub(super) fn write_start(&self, edits: &[Edit<'_>], out: &mut Vec<u8>) {
         out.push(b'<');
         out.extend_from_slice(self.bytes.get(self.spans.name.clone()).unwrap_or_default());
@@ -169,12 +169,12 @@ pub(super) fn disabled(name: &[u8]) -> Vec<u8> {
     disabled_bytes(name).collect()
 }
 
-/// Whether this is the name that the other attribute gets.
+/// Whether `name` is the disabled name of `other`.
 fn is_disabled(name: &[u8], other: &[u8]) -> bool {
     name.len() == PREFIX.len() + other.len() && name.iter().copied().eq(disabled_bytes(other))
 }
 
-/// No colon: XML would read what is before it as a namespace prefix.
+/// Replaces colons: XML would parse the text before a colon as a namespace prefix.
 fn disabled_bytes(name: &[u8]) -> impl Iterator<Item = u8> {
     let name = name.iter().map(|byte| if *byte == b':' { b'-' } else { byte.to_ascii_lowercase() });
     PREFIX.iter().copied().chain(name)
@@ -185,7 +185,7 @@ pub(super) fn without_prefix(name: &[u8]) -> &[u8] {
     memchr::memrchr(b':', name).and_then(|colon| name.get(colon + 1..)).unwrap_or(name)
 }
 
-/// An attribute's value as it is in the page, fit for double quotes.
+/// The source value of an attribute, escaped for double quotes.
 fn escaped(value: Option<&[u8]>) -> Vec<u8> {
     let mut out = Vec::new();
     for byte in value.unwrap_or_default() {
@@ -197,7 +197,7 @@ fn escaped(value: Option<&[u8]>) -> Vec<u8> {
     out
 }
 
-/// Text as an attribute's value in ASCII, which reads the same in whatever encoding the page is.
+/// Text as an ASCII attribute value, which is valid in every encoding of the page.
 fn as_ascii(value: &str) -> Vec<u8> {
     let mut out = String::with_capacity(value.len() + value.len() / 8);
     for letter in value.chars() {
@@ -205,7 +205,8 @@ fn as_ascii(value: &str) -> Vec<u8> {
             '&' => out.push_str("&amp;"),
             '"' => out.push_str("&quot;"),
             '<' => out.push_str("&lt;"),
-            // References to these mean other characters (HTML section 13.2.5.80).
+            // Numeric references to these code points mean other characters (HTML section
+            // 13.2.5.80).
             '\u{80}'..='\u{9f}' => out.push_str("&#65533;"),
             ' '..='~' => out.push(letter),
             _ => out.push_str(&format!("&#{};", u32::from(letter))),

@@ -13,7 +13,7 @@ use crate::config::{self, Overrides};
 use crate::consent::CategorySet;
 use crate::filter::Filter;
 
-/// The policy of a page of `https://shop.example/dir/page`, for a visitor without consent.
+/// The policy of the page `https://shop.example/dir/page` for a visitor without consent.
 pub(super) fn policy() -> UrlPolicy {
     thread_local! {
         static FILTER: Arc<Filter> = {
@@ -33,7 +33,7 @@ pub(super) fn blocker(charset: &str, xml: bool) -> Blocker {
     Blocker { policy: policy(), reader, xml }
 }
 
-/// The changes for an HTML page in UTF-8.
+/// The plan for an HTML page in UTF-8.
 pub(super) fn plan(blocks: bool, inserts: Inserts) -> Plan {
     let media_type = MediaType { kind: Some(Kind::Html), charset: Charset::UTF_8 };
     Plan { media_type, policy: policy(), blocks, inserts }

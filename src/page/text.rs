@@ -1,4 +1,5 @@
-//! Decoded text of a page: attribute values and inline CSS, by the page's encoding and character references.
+//! Decoder for the text of a page: attribute values and inline CSS, with the page's encoding and
+//! character references.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -6,7 +7,7 @@ use std::ops::Range;
 
 use super::charset::Charset;
 
-/// The most entities that a document may declare, and the longest of them.
+/// Maximum number of entities per document, and maximum length of an entity in bytes.
 const MAX_ENTITIES: usize = 64;
 const MAX_ENTITY: usize = 4096;
 
@@ -25,7 +26,7 @@ pub(super) struct Entities {
 }
 
 impl TextReader {
-    /// The text of an attribute's value, in each possible encoding.
+    /// The text of an attribute value, in each possible encoding.
     pub(super) fn attribute<'a>(&self, value: &'a [u8]) -> impl Iterator<Item = Cow<'a, str>> {
         self.charset.read(value).map(|text| match &self.entities {
             Some(entities) => unescaped(entities.expanded(text), |t| htmlize::unescape(t)),
@@ -33,12 +34,12 @@ impl TextReader {
         })
     }
 
-    /// The text of an attribute's value in the most likely encoding.
+    /// The text of an attribute value in the most likely encoding.
     pub(super) fn likely(&self, value: &[u8]) -> String {
         self.attribute(value).next().unwrap_or_default().into_owned()
     }
 
-    /// The decoded text of an element; `raw` if character references are text there.
+    /// The decoded text of an element. With `raw`, character references are plain text.
     pub(super) fn content(&self, text: &[u8], raw: bool) -> Vec<String> {
         let cdata = |text: Cow<'_, str>| {
             let mut out = String::new();
@@ -71,7 +72,8 @@ impl Entities {
         }
     }
 
-    /// Whether a doctype declares an entity twice, or more than are remembered.
+    /// Whether a doctype declares an entity twice, an entity over the length limit, or too many
+    /// entities.
     pub(super) fn are_ambiguous(&self, doctype: &str) -> bool {
         let mut names: Vec<&str> = declarations(doctype).map(|(name, _)| name).collect();
         let count = names.len();
@@ -81,8 +83,8 @@ impl Entities {
         names.len() < count || self.values.len() + count > MAX_ENTITIES || long
     }
 
-    /// The doctype without the values of entities that are markup, which would be elements where they are used; `None`
-    /// when it has none.
+    /// The doctype without the values of entities that contain markup, which would become elements
+    /// where the entities are used. `None` if there are none.
     pub(super) fn without_markup(&self, doctype: &str) -> Option<String> {
         let mut out = String::with_capacity(doctype.len());
         let mut from = 0;
@@ -99,7 +101,7 @@ impl Entities {
         (from > 0).then_some(out)
     }
 
-    /// A text with the values of these entities. Those of HTML are left for later.
+    /// Expands these entities in a text. HTML entities are expanded later.
     pub(super) fn expanded<'a>(&self, text: Cow<'a, str>) -> Cow<'a, str> {
         if self.values.is_empty() || !text.contains('&') {
             return text;
@@ -108,7 +110,7 @@ impl Entities {
         for (number, part) in text.split('&').enumerate() {
             let named = part.split_once(';').filter(|_| number > 0);
             let value = named.and_then(|(name, rest)| Some((self.values.get(name)?, rest)));
-            // Entities of entities must not grow without bound.
+            // Bounds the growth by nested entities.
             match value.filter(|_| out.len() <= 4 * MAX_ENTITY) {
                 Some((value, rest)) => out.extend([value, rest]),
                 None if number > 0 => out.extend(["&", part]),
@@ -119,7 +121,7 @@ impl Entities {
     }
 }
 
-/// The entities that a doctype declares with a value: their names and the ranges of their values.
+/// The entities that a doctype declares: their names and the ranges of their values.
 fn declarations(doctype: &str) -> impl Iterator<Item = (&str, Range<usize>)> {
     doctype.match_indices("<!ENTITY").filter_map(|(at, start)| {
         let blank = |letter: char| letter.is_ascii_whitespace();

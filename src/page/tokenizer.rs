@@ -1,7 +1,8 @@
-//! Tokenizer for HTML (WHATWG HTML section 13.2.5) and XML that reports positions, so that everything that is not
-//! rewritten passes byte for byte, in any encoding in which ASCII bytes are ASCII characters.
+//! Tokenizer for HTML (WHATWG HTML section 13.2.5) and XML that returns positions. All bytes that
+//! are not rewritten stay unchanged, in any encoding where ASCII bytes mean ASCII characters.
 //!
-//! Which elements have raw text is up to tree construction (`tree`): the caller sets the content after each start tag.
+//! Tree construction (`tree`) decides which elements contain raw text. The caller sets the content
+//! model after each start tag.
 
 mod markup;
 mod script;
@@ -20,30 +21,31 @@ pub(super) enum Token {
     Markup(Range<usize>),
     /// A whole doctype or processing instruction of an XML document.
     Declaration(Range<usize>),
-    /// A part of one over the limit, which must not pass.
+    /// A part of a declaration over the limit, which must not be forwarded.
     Dropped(Range<usize>),
-    /// A whole start tag; `Tokenizer::spans` has its parts.
+    /// A whole start tag. `Tokenizer::spans` has its parts.
     Start(Range<usize>),
-    /// A whole end tag; `Tokenizer::spans` has its name.
+    /// A whole end tag. `Tokenizer::spans` has its name.
     End(Range<usize>),
-    /// The beginning of a tag over the limit. Its `LongName`s follow, with `Markup` in between, and its `LongEnd`.
+    /// The start of a tag over the limit. Followed by its `LongName`s, with `Markup` in between,
+    /// and its `LongEnd`.
     LongStart(Range<usize>),
-    /// The name of a further attribute of that tag.
+    /// The name of a further attribute of a tag over the limit.
     LongName(Range<usize>),
-    /// The end of that tag.
+    /// The end of a tag over the limit.
     LongEnd(Range<usize>),
 }
 
 /// The content model of the current element's text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Content {
-    /// As markup.
+    /// Markup.
     Data,
-    /// As text until the element's end tag: RCDATA and RAWTEXT, whose tags are the same.
+    /// Text until the element's end tag: RCDATA and RAWTEXT, which have the same tags.
     Raw,
-    /// As a script.
+    /// Script data.
     Script,
-    /// As text until the end of the document.
+    /// Text until the end of the document.
     PlainText,
 }
 
@@ -52,47 +54,48 @@ enum State {
     Content,
     TagOpen,
     EndTagOpen,
-    /// Behind `<!`.
+    /// After `<!`.
     DeclarationOpen,
     TagName,
     BeforeAttribute,
-    /// In a name; `cut` when its beginning is not kept any more.
+    /// In a name. `cut`: the start of the name is no longer buffered.
     AttributeName {
         cut: bool,
     },
     AfterName,
     BeforeValue,
-    /// In a value that ends with this quote; 0 when it has none.
+    /// In a value that ends with this quote; 0 for an unquoted value.
     Value(u8),
-    /// Behind `/` in a tag.
+    /// After `/` in a tag.
     Slash,
-    /// In a bogus comment or a doctype, which end with the first `>`.
+    /// In a bogus comment or a doctype, which end at the first `>`.
     BogusComment,
     Comment(Comment),
-    /// In a CDATA section, behind so many `]`, at most 2.
+    /// In a CDATA section, after this many `]` (at most 2).
     CdataSection(u8),
     XmlDoctype(Doctype),
-    /// In a processing instruction of XML; whether `?` came before.
+    /// In an XML processing instruction. Set if the previous byte is `?`.
     Instruction(bool),
 }
 
 /// The position in the doctype of an XML document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Doctype {
-    /// Outside of the internal subset, or in it.
+    /// Outside of the internal subset, or inside it.
     Outside,
     Subset,
-    /// In a text that ends with this quote.
+    /// In a quoted text that ends with this quote.
     Quoted {
         quote: u8,
         subset: bool,
     },
-    /// In the subset.
+    /// In the internal subset.
     Comment,
     Instruction,
 }
 
-/// The position in a comment (sections 13.2.5.43 to 13.2.5.52, without the states that only report errors).
+/// The position in a comment (sections 13.2.5.43 to 13.2.5.52, without the states that only report
+/// errors).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Comment {
     Start,
@@ -103,7 +106,7 @@ enum Comment {
     Bang,
 }
 
-/// How a script's text is escaped (sections 13.2.5.15 to 13.2.5.31).
+/// The escape state of script data (sections 13.2.5.15 to 13.2.5.31).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Escape {
     None,
@@ -113,9 +116,9 @@ enum Escape {
 
 enum Step {
     Found(Token),
-    /// Go on in the new state.
+    /// Continue in the new state.
     Again,
-    /// The buffer ends.
+    /// The buffer is exhausted.
     More,
 }
 
@@ -123,20 +126,20 @@ enum Step {
 #[derive(Debug)]
 pub(super) struct Tokenizer {
     xml: bool,
-    /// The most bytes of a tag that are kept.
+    /// Maximum bytes of a tag to buffer.
     limit: usize,
     state: State,
     content: Content,
-    /// Whether CDATA sections are text, and not bogus comments.
+    /// Whether CDATA sections are text instead of bogus comments.
     has_cdata: bool,
     escape: Escape,
-    /// How many `-` came before, in an escaped script; at most 2.
+    /// Number of preceding `-` in an escaped script (at most 2).
     dashes: u8,
-    /// The name of the element whose text is raw, in lower case.
+    /// The lower-case name of the element with raw text.
     raw_name: Vec<u8>,
-    /// Everything before this was returned.
+    /// Everything before this position was returned.
     start: usize,
-    /// Everything before this was read.
+    /// Everything before this position was read.
     pos: usize,
     spans: Spans,
     attribute: Attribute,
@@ -168,17 +171,18 @@ impl Tokenizer {
         }
     }
 
-    /// The parts of the last tag, relative to its start. They are to be [given back](Self::give_back).
+    /// The parts of the last tag, relative to its start. Must be [returned](Self::give_back) for
+    /// reuse.
     pub(super) fn take_spans(&mut self) -> Spans {
         std::mem::take(&mut self.spans)
     }
 
-    /// Takes back the memory of earlier spans.
+    /// Returns earlier spans, so that their memory is reused.
     pub(super) fn give_back(&mut self, spans: Spans) {
         self.spans = spans;
     }
 
-    /// Whether the last tag ends raw text, and not an element on the stack of open elements.
+    /// Whether the last tag ends raw text, rather than an element on the stack of open elements.
     pub(super) fn ends_text(&self) -> bool {
         self.ends_text
     }
@@ -193,7 +197,7 @@ impl Tokenizer {
         self.is_end
     }
 
-    /// The attribute at which a tag exceeds the limit, relative to the tag's start.
+    /// The attribute in which a tag exceeds the limit, relative to the start of the tag.
     pub(super) fn open_attribute(&self) -> Option<&Attribute> {
         let open = matches!(
             self.state,
@@ -202,7 +206,8 @@ impl Tokenizer {
         open.then_some(&self.attribute)
     }
 
-    /// Sets how the text behind the last start or end tag is read; `name` is the element's, in lower case.
+    /// Sets the content model after the last start or end tag. `name` is the element's name in
+    /// lower case.
     pub(super) fn set_content(&mut self, content: Content, name: &[u8]) {
         self.content = content;
         self.escape = Escape::None;
@@ -211,7 +216,7 @@ impl Tokenizer {
         self.raw_name.extend_from_slice(name);
     }
 
-    /// Sets whether CDATA sections are text from here on, as they are in SVG, MathML and XML.
+    /// Sets whether CDATA sections are text from now on, as in SVG, MathML and XML.
     pub(super) fn set_cdata(&mut self, has_cdata: bool) {
         self.has_cdata = has_cdata;
     }
@@ -224,7 +229,7 @@ impl Tokenizer {
         )
     }
 
-    /// The end of the open comment or raw text, so that markup can follow it.
+    /// The text that closes an open comment or raw text, so that markup can follow.
     pub(super) fn closing(&self) -> Vec<u8> {
         match self.state {
             State::Comment(_) => b"-->".to_vec(),
@@ -240,8 +245,8 @@ impl Tokenizer {
         }
     }
 
-    /// The next token of the buffer; `None` when more bytes are needed. The next buffer then starts behind those that
-    /// are [`taken`](Self::taken).
+    /// The next token of the buffer. `None` if more bytes are needed. The next buffer then starts
+    /// after the [`taken`](Self::taken) bytes.
     pub(super) fn next(&mut self, buf: &[u8]) -> Option<Token> {
         loop {
             let step = match self.state {
@@ -268,7 +273,7 @@ impl Tokenizer {
         }
     }
 
-    /// How many bytes of the buffer are done with.
+    /// The number of bytes of the buffer that are consumed.
     pub(super) fn taken(&mut self) -> usize {
         let taken = std::mem::take(&mut self.start);
         self.pos -= taken;
@@ -326,7 +331,7 @@ impl Tokenizer {
     }
 }
 
-/// Whether a buffer starts with something, as far as it goes.
+/// Result of matching a prefix against a possibly incomplete buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Match {
     No,
@@ -358,7 +363,7 @@ fn compare(rest: Option<&[u8]>, text: &[u8], equal: fn(&[u8], &[u8]) -> bool) ->
     }
 }
 
-/// Whether there is this tag name, in any case, and something that ends it.
+/// Whether the buffer starts with this tag name (case-insensitive) and a byte that ends it.
 fn names(rest: Option<&[u8]>, name: &[u8]) -> Match {
     let found = starts_ignoring_case(rest, name);
     match rest.and_then(|rest| rest.get(name.len())) {
@@ -377,12 +382,12 @@ fn ends_name(byte: u8) -> bool {
     is_space(byte) || matches!(byte, b'/' | b'>')
 }
 
-/// How many bytes there are before the first of a kind.
+/// The number of bytes before the first byte that matches.
 fn until(bytes: &[u8], kind: impl Fn(u8) -> bool) -> usize {
     bytes.iter().position(|byte| kind(*byte)).unwrap_or(bytes.len())
 }
 
-/// The position of a match in the buffer, from a position on.
+/// The position of a match in the buffer, searching from `from`.
 fn find(buf: &[u8], from: usize, search: impl FnOnce(&[u8]) -> Option<usize>) -> Option<usize> {
     search(buf.get(from..)?).map(|at| from + at)
 }

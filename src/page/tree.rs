@@ -1,18 +1,19 @@
-//! The part of tree construction (WHATWG HTML section 13.2.6) that the tokenizer depends on: elements with raw text, and
-//! CDATA sections.
+//! The part of tree construction (WHATWG HTML section 13.2.6) that the tokenizer depends on:
+//! elements with raw text, and CDATA sections.
 //!
-//! Both depend on the stack of open elements, but only inside of SVG and MathML. There the stack is kept, and markup
-//! that is nested as it is written is followed exactly. Markup that needs the whole algorithm (end tags that are missing
-//! in SVG, raw text in `select` or in framesets, which browsers ignore or not) makes the document ambiguous from there on:
-//! then `scrubber` blocks loads in every reading.
+//! Both depend on the stack of open elements, but only inside SVG and MathML. There the stack is
+//! maintained, and properly nested markup is followed exactly. Some markup needs the complete
+//! algorithm: missing end tags in SVG, and raw text in `select` or in framesets, which browsers may
+//! or may not ignore. Such markup makes the rest of the document ambiguous, and `scrubber` then
+//! blocks loads in every possible parse.
 
 use super::tag::Name;
 use super::tokenizer::Content;
 
-/// The most open elements that are followed.
+/// Maximum number of open elements to track.
 const MAX_DEPTH: usize = 256;
 
-/// Start tags that end SVG and MathML (section 13.2.6.5).
+/// Start tags that end SVG and MathML content (section 13.2.6.5).
 const BREAKOUT: &[&[u8]] = &[
     b"b",
     b"big",
@@ -83,14 +84,14 @@ const VOID: &[&[u8]] = &[
     b"wbr",
 ];
 
-/// Elements in HTML inside of SVG that leave the stack as they are nested.
+/// HTML elements inside SVG that nest without side effects on the stack.
 const PLAIN: &[&[u8]] = &[
     b"abbr", b"b", b"bdi", b"bdo", b"big", b"canvas", b"cite", b"code", b"em", b"font", b"i",
     b"label", b"mark", b"s", b"small", b"span", b"strong", b"sub", b"sup", b"time", b"tt", b"u",
     b"var", b"video", b"audio", b"picture", b"slot",
 ];
 
-/// The same, which also end an open `p`.
+/// Like [`PLAIN`], but these elements also end an open `p`.
 const BLOCK: &[&[u8]] = &[
     b"article",
     b"aside",
@@ -122,7 +123,7 @@ enum Namespace {
     MathMl,
 }
 
-/// Where HTML may be inside of SVG and MathML.
+/// Integration points: elements of SVG and MathML that can contain HTML.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Integration {
     None,
@@ -138,13 +139,13 @@ struct Open {
 }
 
 impl Open {
-    /// Whether end tags of HTML do not reach elements below this one (section 13.2.4.2).
+    /// Whether this element hides the elements below it from HTML end tags (section 13.2.4.2).
     fn is_scope(&self) -> bool {
         self.integration != Integration::None || *self.name == *b"annotation-xml"
     }
 }
 
-/// The stack of open elements from the first SVG or MathML element on.
+/// The stack of open elements, starting at the first SVG or MathML element.
 #[derive(Debug, Default)]
 pub(super) struct Tree {
     open: Vec<Open>,
@@ -153,7 +154,7 @@ pub(super) struct Tree {
     no_scripts: bool,
 }
 
-/// The facts about a start tag that tree construction needs.
+/// Facts about a start tag for tree construction.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Facts {
     pub(super) self_closing: bool,
@@ -164,22 +165,22 @@ pub(super) struct Facts {
 }
 
 impl Tree {
-    /// For browsers that run no scripts.
+    /// For browsers with scripts disabled.
     pub(super) fn without_scripts() -> Self {
         Self { no_scripts: true, ..Self::default() }
     }
 
-    /// Whether browsers may read the document in another way than this one, from here on.
+    /// Whether browsers may parse the rest of the document differently.
     pub(super) fn is_ambiguous(&self) -> bool {
         self.ambiguous
     }
 
-    /// Whether CDATA sections are text here.
+    /// Whether CDATA sections are text at this position.
     pub(super) fn has_cdata(&self) -> bool {
         self.open.last().is_some_and(|open| open.namespace != Namespace::Html)
     }
 
-    /// Adds a start tag. Returns the content model of the text behind it.
+    /// Adds a start tag. Returns the content model of the following text.
     pub(super) fn start(&mut self, name: &[u8], facts: Facts) -> Content {
         if self.is_foreign(name) {
             if !(BREAKOUT.contains(&name) || name == b"font" && facts.is_styled) {
@@ -223,7 +224,7 @@ impl Tree {
             return;
         }
         if matches!(name, b"p" | b"br") {
-            // Older parsers also end an element that HTML may be in.
+            // Older parsers also end an integration point.
             if last.integration == Integration::None {
                 self.break_out()
             } else {
@@ -236,12 +237,13 @@ impl Tree {
         if let Some(above) = foreign().position(|open| *open.name == *name) {
             self.open.truncate(self.open.len() - above - 1);
         } else if crosses_layers(name) || !foreign().any(Open::is_scope) {
-            // The end tag of an element of HTML around it: whether one is open is not known.
+            // The end tag of a surrounding HTML element, which may or may not be open.
             self.give_up();
         }
     }
 
-    /// Whether a start tag falls under the rules for foreign content (section 13.2.6, tree construction dispatcher).
+    /// Whether the rules for foreign content apply to a start tag (section 13.2.6, tree
+    /// construction dispatcher).
     fn is_foreign(&self, name: &[u8]) -> bool {
         let Some(open) = self.open.last() else { return false };
         match (open.namespace, open.integration) {
@@ -267,7 +269,7 @@ impl Tree {
         self.push(Open { name: Name::new(name), namespace, integration });
     }
 
-    /// Adds an element of HTML inside of SVG or MathML.
+    /// Adds an HTML element inside SVG or MathML.
     fn push_html(&mut self, name: &[u8]) {
         let has = |name: &[u8]| self.layer().any(|open| *open.name == *name);
         let nests = match name {
@@ -302,12 +304,12 @@ impl Tree {
         if self.open.len() < MAX_DEPTH { self.open.push(open) } else { self.give_up() }
     }
 
-    /// The elements of HTML that are open in the nearest SVG or MathML element.
+    /// The open HTML elements inside the nearest SVG or MathML element.
     fn layer(&self) -> impl Iterator<Item = &Open> {
         self.open.iter().rev().take_while(|open| open.namespace == Namespace::Html)
     }
 
-    /// Ends SVG and MathML up to where HTML is.
+    /// Ends SVG and MathML elements up to the next HTML element or integration point.
     fn break_out(&mut self) {
         while self.open.last().is_some_and(|open| {
             open.namespace != Namespace::Html && open.integration == Integration::None
@@ -316,14 +318,14 @@ impl Tree {
         }
     }
 
-    /// From here on the document can be read in another way.
+    /// Marks the rest of the document as ambiguous.
     pub(super) fn give_up(&mut self) {
         self.ambiguous = true;
         self.open.clear();
     }
 }
 
-/// Whether an end tag may also end elements around the SVG or MathML element that it is in.
+/// Whether an end tag may also end elements around its SVG or MathML element.
 fn crosses_layers(name: &[u8]) -> bool {
     matches!(
         name,

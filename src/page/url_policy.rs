@@ -1,5 +1,5 @@
-//! Blocked URLs of a page, parsed as in browsers (URL Standard): decoded, without tabs and newlines, resolved against the
-//! page's base, with the host in ASCII.
+//! Decides which URLs of a page are blocked. URLs are parsed as in browsers (URL Standard):
+//! decoded, without tabs and newlines, resolved against the page's base, and with an ASCII host.
 
 use std::sync::{Arc, LazyLock, OnceLock};
 
@@ -11,21 +11,21 @@ use crate::consent::CategorySet;
 use crate::filter::{Filter, HeldBack, unix_now};
 use crate::policy::permits;
 
-/// The URL of a page whose host is not valid.
+/// The URL of a page with an invalid host.
 #[expect(clippy::expect_used, reason = "it is a valid URL")]
 static UNKNOWN: LazyLock<Url> = LazyLock::new(|| Url::parse("https://invalid/").expect("a URL"));
 
-/// The URLs in one page that the visitor's consent allows.
+/// The URL policy of one page, for one visitor's consent.
 #[derive(Debug, Clone)]
 pub(super) struct UrlPolicy {
     filter: Arc<Filter>,
     granted: CategorySet,
-    /// The page's own host, with its port, and its path.
+    /// The page's host with its port, and its path.
     host: String,
     path: String,
-    /// The page's own URL, whatever its scheme is: rules know hosts.
+    /// The page's URL. Always HTTPS: rules only match hosts.
     page: OnceLock<Url>,
-    /// The base of relative URLs without a `<base>`, if not the page's own URL.
+    /// The base of relative URLs without a `<base>`, if it differs from the page's URL.
     fallback: Option<Url>,
     base: Option<Url>,
 }
@@ -41,7 +41,7 @@ impl UrlPolicy {
         Self { filter, granted, host, path, page, fallback: None, base: None }
     }
 
-    /// For a page in an attribute of this one.
+    /// The policy for a page in an attribute of this page.
     pub(super) fn nested(&self) -> Self {
         Self { fallback: Some(self.base().clone()), base: None, ..self.clone() }
     }
@@ -67,14 +67,14 @@ impl UrlPolicy {
         self.base.as_ref().unwrap_or_else(|| self.fallback())
     }
 
-    /// Whether relative URLs lead to another host or port than the page's own.
+    /// Whether relative URLs resolve to another host or port than the page's.
     pub(super) fn has_foreign_base(&self) -> bool {
         let own = self.base.is_none() && self.fallback.is_none();
         let authority = |url: &Url| (url.host_str().map(str::to_owned), url.port());
         !own && authority(self.base()) != authority(self.page())
     }
 
-    /// Sets the base of relative URLs by a `<base href>`: the first counts.
+    /// Sets the base of relative URLs from a `<base href>`. The first one wins.
     pub(super) fn set_base(&mut self, href: &str) {
         if let Ok(base) = self.fallback().join(href)
             && self.base.is_none()
@@ -84,7 +84,7 @@ impl UrlPolicy {
         }
     }
 
-    /// Whether a URL leads to a host that the visitor's consent does not allow.
+    /// Whether a URL has a host that the visitor's consent does not allow.
     pub(super) fn refuses(&self, url: &str, resource: Resource) -> bool {
         if !self.has_foreign_base() && is_plainly_local(url) {
             return false;
@@ -92,12 +92,12 @@ impl UrlPolicy {
         self.refuses_from(self.base(), url, resource)
     }
 
-    /// Whether a `<base href>` leads to such a host.
+    /// Whether a `<base href>` has such a host.
     pub(super) fn refuses_base(&self, href: &str) -> bool {
         self.refuses_from(self.fallback(), href, Resource::Other)
     }
 
-    /// Whether a `<meta http-equiv=refresh>` or a `Refresh` field leads to such a host.
+    /// Whether a `<meta http-equiv=refresh>` or a `Refresh` field has such a host.
     pub(super) fn refuses_refresh(&self, content: &str) -> bool {
         refresh_url(content).is_some_and(|url| self.refuses(url, Resource::Subdocument))
     }
@@ -105,14 +105,15 @@ impl UrlPolicy {
     fn refuses_from(&self, base: &Url, url: &str, resource: Resource) -> bool {
         let url: String = url.chars().filter(|l| !matches!(l, '\t' | '\n' | '\r')).collect();
         let url = url.trim_matches(|letter: char| letter <= ' ');
-        // The library takes more slashes than two for an error.
+        // The library rejects more than two slashes.
         let slashes = |letter: char| matches!(letter, '/' | '\\');
         let resolved = if url.chars().take_while(|letter| slashes(*letter)).count() > 2 {
             base.join(&format!("//{}", url.trim_start_matches(slashes)))
         } else {
             base.join(url)
         };
-        // `https:host` is a path where the base is https, and whether the page is depends on what is in front.
+        // `https:host` is a path if the base is HTTPS. The scheme of the page depends on the
+        // proxies in front, so both parses are checked.
         let absolute = || Url::parse(url).ok().or_else(|| by_labels(url));
         resolved.is_ok_and(|url| self.refuses_url(&url, resource))
             || absolute().is_some_and(|url| self.refuses_url(&url, resource))
@@ -135,8 +136,8 @@ impl UrlPolicy {
     }
 }
 
-/// A URL whose host the library rejects. Browsers accept more, such as invalid Punycode or characters of a newer Unicode
-/// version, so each label is parsed alone.
+/// A URL whose host the library rejects. Browsers accept more hosts, such as invalid Punycode or
+/// characters of a newer Unicode version, so each label is parsed separately.
 fn by_labels(url: &str) -> Option<Url> {
     const DOTS: [char; 4] = ['.', '\u{3002}', '\u{ff0e}', '\u{ff61}'];
     let scheme = url.split_once(':').filter(|(scheme, _)| {
@@ -160,7 +161,7 @@ fn by_labels(url: &str) -> Option<Url> {
     Url::parse(&format!("https://{}{path}", labels.join("."))).ok()
 }
 
-/// Whether a URL surely is a path of its base's host, as most are.
+/// Whether a URL is certainly a path on its base's host, as most URLs are.
 fn is_plainly_local(url: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_graphic() && byte != b'\\' && byte != b':';
     url.bytes().all(plain) && !url.starts_with("//")

@@ -1,30 +1,30 @@
-//! Features of XML documents alone: namespaces, entities and processing instructions.
+//! XML-specific features: namespaces, entities and processing instructions.
 
 use super::inert::Blocker;
 use super::loads::Resource;
 use super::tag::Tag;
 
-/// The most namespace prefixes that are remembered.
+/// Maximum number of namespace prefixes to keep.
 const MAX_PREFIXES: usize = 64;
 
-/// Elements of these namespaces load things.
+/// Namespaces of elements that load resources.
 const LOADING: [&str; 2] = ["http://www.w3.org/1999/xhtml", "http://www.w3.org/2000/svg"];
 
-/// The namespace prefixes of XHTML and SVG that a document has declared, wherever it did.
+/// The namespace prefixes of XHTML and SVG that a document has declared anywhere.
 #[derive(Debug, Default)]
 pub(super) struct Namespaces {
     prefixes: Vec<Vec<u8>>,
-    /// Every element counts as one of XHTML or SVG.
+    /// Treat every element as XHTML or SVG.
     all: bool,
 }
 
 impl Namespaces {
-    /// Counts every element as one of XHTML or SVG from here on.
+    /// Treats every element from here on as XHTML or SVG.
     pub(super) fn follow_all(&mut self) {
         self.all = true;
     }
 
-    /// Adds the declarations of a tag. Returns whether it is an element of XHTML or SVG.
+    /// Adds the declarations of a tag. Returns whether the tag is an XHTML or SVG element.
     pub(super) fn declare(&mut self, tag: &Tag<'_>, blocker: &Blocker) -> bool {
         for (name, value) in tag.attributes() {
             let prefix = match name.strip_prefix(b"xmlns") {
@@ -55,11 +55,11 @@ impl Namespaces {
         }
         let passes = entities.without_markup(&text);
         blocker.reader.entities = Some(entities);
-        // Attributes that elements have without having them in the text.
+        // `<!ATTLIST` gives elements attributes that their tags do not contain.
         self.all |= text.contains("<!ATTLIST");
         let loads = text.contains("<!ATTLIST") && defaults(&text).any(|text| loads(text, blocker));
         if is_ambiguous || loads {
-            // Too complex to follow.
+            // Too complex to analyse: drops the internal subset.
             let subset = text.find('[').unwrap_or(text.len());
             return [text.get(..subset).unwrap_or_default().as_bytes(), b">"].concat();
         }
@@ -67,12 +67,12 @@ impl Namespaces {
     }
 }
 
-/// The quoted texts of a doctype, in both ways to find them.
+/// The quoted texts of a doctype, split at double quotes and at single quotes.
 fn defaults(doctype: &str) -> impl Iterator<Item = &str> {
     doctype.split('"').chain(doctype.split('\''))
 }
 
-/// Whether the default value of an attribute may name a URL that is refused.
+/// Whether the default value of an attribute may contain a blocked URL.
 fn loads(value: &str, blocker: &Blocker) -> bool {
     blocker.reader.attribute(value.as_bytes()).any(|value| {
         let mut words = value.split([' ', '\t', '\n', '\r', ',', ';']);
@@ -81,17 +81,17 @@ fn loads(value: &str, blocker: &Blocker) -> bool {
     })
 }
 
-/// The verdict on a processing instruction.
+/// The decision about a processing instruction.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Instruction {
     AsItIs,
-    /// It would load a stylesheet that is refused.
+    /// Loads a blocked stylesheet.
     Blocked,
-    /// It is the XML declaration with this encoding.
+    /// The XML declaration with this encoding.
     Encoding(String),
 }
 
-/// Reads a processing instruction.
+/// Parses a processing instruction.
 pub(super) fn instruction(instruction: &[u8], blocker: &Blocker) -> Instruction {
     let value = |name: &str| {
         let text = String::from_utf8_lossy(instruction).into_owned();
@@ -117,7 +117,7 @@ pub(super) fn instruction(instruction: &[u8], blocker: &Blocker) -> Instruction 
     Instruction::AsItIs
 }
 
-/// Markup of ours as XML: with its namespace, and elements without content closed.
+/// Inserted markup as XML: with its namespace, and with empty elements closed.
 pub(super) fn as_xml(markup: &str) -> String {
     let mut out = String::with_capacity(markup.len() + 64);
     let mut depth = 0_usize;

@@ -1,4 +1,5 @@
-//! `auto`: whichever tool's cookies are there. Two tools that disagree are taken at their strictest.
+//! `auto`: reads the cookies of all supported tools. If two tools disagree, the stricter decision
+//! wins.
 
 use std::collections::HashMap;
 
@@ -8,18 +9,18 @@ use crate::consent::Categories;
 use crate::consent::source::{ConsentSource, Reading};
 use crate::cookie::Cookies;
 
-/// Asks every other source whose cookies are there.
+/// Reads every source whose cookies are present.
 #[derive(Debug)]
 pub(super) struct Auto {
     sources: Vec<Box<dyn ConsentSource>>,
-    /// The sources that a cookie of this name concerns, as bits by position.
+    /// The sources that read a cookie of this name, as a bit mask by position.
     exact: HashMap<Box<[u8]>, u64, RandomState>,
-    /// The same for names that begin so.
+    /// The sources for name prefixes.
     prefixes: Vec<(Box<[u8]>, u64)>,
 }
 
 impl Auto {
-    /// At most 64 sources are asked.
+    /// Builds the source from at most 64 sources.
     pub(super) fn new(sources: Vec<Box<dyn ConsentSource>>) -> Self {
         let mut auto = Self { sources, exact: HashMap::default(), prefixes: Vec::new() };
         for (position, source) in auto.sources.iter().enumerate().take(64) {
@@ -52,7 +53,7 @@ impl ConsentSource for Auto {
 
     fn read(&self, cookies: &Cookies<'_>, categories: &Categories) -> Reading {
         let concerned = cookies.pairs().fold(0, |all, pair| all | self.concerned(pair.name));
-        // Copies of one decision and decisions of two tools are alike: a refusal wins.
+        // Decisions of two tools are combined like copies of one decision: refusals win.
         let asked = self.sources.iter().enumerate().take(64);
         let asked = asked.filter(|(position, _)| concerned & (1 << position) != 0);
         let readings = asked.map(|(_, source)| source.read(cookies, categories).by(source.name()));

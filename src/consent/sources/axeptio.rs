@@ -1,4 +1,5 @@
-//! Axeptio: `axeptio_cookies`, a JSON object of vendors, once `$$completed` is true. Which category a vendor belongs to is the site's: `map`.
+//! Axeptio: `axeptio_cookies`, a JSON object of vendors. Valid once `$$completed` is true. `map`
+//! assigns the vendors to categories.
 
 use serde_json::Value;
 

@@ -1,4 +1,5 @@
-//! Borlabs Cookie: `borlabs-cookie`, a JSON object of the accepted services by group; a refused group is not there.
+//! Borlabs Cookie: `borlabs-cookie`, a JSON object of accepted services by group. Refused groups
+//! are omitted.
 
 use serde_json::Value;
 
@@ -7,7 +8,7 @@ use crate::consent::source::{ConsentSource, Reading, SourceSettings};
 use crate::consent::{Categories, Category, IdMap, Votes};
 use crate::cookie::Cookies;
 
-/// What the tool's own ids stand for.
+/// Default categories of the tool's ids.
 const DEFAULTS: &[(&str, Category)] = &[
     ("essential", Category::NECESSARY),
     ("preferences", Category::FUNCTIONAL),
@@ -45,7 +46,7 @@ impl Borlabs {
             }
             accepted.extend(services);
         }
-        // The cookie does not list refused services: the map has to.
+        // The cookie omits refused services, so they are taken from the map.
         votes.vote_configured(&self.map, |id| accepted.contains(&id));
         votes.deny_rest(self.map.reach());
         Reading::decision(votes, &self.map, None).in_revision(in_force)

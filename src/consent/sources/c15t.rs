@@ -1,12 +1,12 @@
-//! c15t: `c15t`, a list of `key:value`; refused categories are left out, `i.t` says when.
+//! c15t: `c15t`, a list of `key:value` entries. Refused categories are omitted; `i.t` is the time.
 
 use crate::consent::decode;
 use crate::consent::source::{ConsentSource, Reading, SourceSettings};
 use crate::consent::{Categories, Category, IdMap, Votes};
 use crate::cookie::Cookies;
 
-/// What the tool's own ids stand for. The cookie omits refused categories and those that the site does not have
-/// alike, so `experience` counts only if the config maps it.
+/// Default categories of the tool's ids. The cookie omits both refused categories and categories
+/// that the site does not use. `experience` therefore counts only if the config maps it.
 const DEFAULTS: &[(&str, Category)] = &[
     ("necessary", Category::NECESSARY),
     ("functionality", Category::FUNCTIONAL),

@@ -1,5 +1,5 @@
-//! Commanders Act: `TC_PRIVACY`, parts joined by `@`, in older values by `!`: a status, the version of the banner, the
-//! accepted categories by number, and the times. Which of ours a number stands for is the site's: `map`.
+//! Commanders Act: `TC_PRIVACY`, parts joined by `@` (`!` in older values): status, banner version,
+//! accepted category numbers, times. `map` assigns the numbers to categories.
 
 use crate::consent::source::{ConsentSource, Reading, SourceSettings};
 use crate::consent::{Categories, IdMap, Votes, decode, shapes};
@@ -21,16 +21,17 @@ impl CommandersAct {
         let mut parts = text.split(if text.contains('@') { '@' } else { '!' });
         let (status, _version, accepted) = (parts.next()?, parts.next()?, parts.next()?);
         let rest: Vec<&str> = parts.collect();
-        // Before the last `@` all was written: what ends without it was cut off.
+        // A complete value contains the part after the last separator. A value without it is
+        // truncated.
         rest.last()?;
-        // The newest of up to three times; what else stands there has fewer digits.
+        // The newest of up to three times. Other fields in these parts have fewer digits.
         let times = rest.iter().filter_map(|part| part.split(',').next());
         let decided_at = times.filter(|time| time.len() >= 10).find_map(decode::time_text);
         match (status, accepted) {
-            // Refused, whatever is listed.
+            // Refused, regardless of the list.
             ("1", _) => Some(shapes::one_answer(false, all, decided_at)),
             ("0", "ALL") => Some(shapes::one_answer(true, all, decided_at)),
-            // Accepted, and no category is: of this layout no value was seen in the wild.
+            // Accepted without categories. This layout was not seen in practice.
             ("0", "") => Some(Reading::NoDecision),
             ("0", listed) => {
                 let listed: Vec<&str> = listed.split(',').collect();

@@ -1,5 +1,5 @@
-//! Complianz: a cookie `cmplz_CATEGORY` for each category, `allow` or `deny`, and `cmplz_consented_services` for the
-//! services within.
+//! Complianz: one cookie `cmplz_CATEGORY` per category with `allow` or `deny`, and
+//! `cmplz_consented_services` for individual services.
 
 use serde_json::Value;
 
@@ -7,10 +7,10 @@ use crate::consent::source::{ConsentSource, Reading, SourceSettings};
 use crate::consent::{Categories, Category, IdMap, Votes, decode, shapes};
 use crate::cookie::Cookies;
 
-/// What the names of the cookies begin with.
+/// Prefix of the cookie names.
 const PREFIX: &[u8] = b"cmplz_";
 
-/// What the tool's own ids stand for.
+/// Default categories of the tool's ids.
 const DEFAULTS: &[(&str, Category)] = &[
     ("functional", Category::NECESSARY),
     ("preferences", Category::FUNCTIONAL),
@@ -32,7 +32,7 @@ impl Complianz {
 }
 
 impl Complianz {
-    /// Services that were refused one by one.
+    /// Individually refused services.
     fn refused_services(&self, cookies: &Cookies<'_>) -> Reading {
         let (mut votes, mut any) = (Votes::default(), false);
         for services in cookies.values(b"cmplz_consented_services").filter_map(decode::json) {

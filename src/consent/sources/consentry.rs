@@ -1,5 +1,5 @@
-//! The native consent cookie: `consentry=1~UNIX_SECONDS~NOTICE_DATE~CATEGORIES~RECEIPT`, and with a key
-//! `consentry=1~UNIX_SECONDS~NOTICE_DATE~CATEGORIES~RECEIPT~SIGNATURE`.
+//! The native consent cookie: `consentry=1~UNIX_SECONDS~NOTICE_DATE~CATEGORIES~RECEIPT`, or
+//! `consentry=1~UNIX_SECONDS~NOTICE_DATE~CATEGORIES~RECEIPT~SIGNATURE` with signing keys.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::consent::source::{ConsentSource, Reading, SourceDecision, Void};
 use crate::consent::{Categories, Category, CategorySet, CookieKeys, VendorSet};
 use crate::cookie::Cookies;
 
-/// A value longer than this, in octets, is not ours.
+/// Maximum length of a value, in bytes. Longer values are malformed.
 const MAX_VALUE_OCTETS: usize = 1024;
 /// The length of a signature: 32 bytes in base64url without padding.
 const SIGNATURE_LENGTH: usize = 43;
@@ -25,7 +25,7 @@ impl Native {
     /// The cookie's name.
     pub const COOKIE: &'static str = "consentry";
 
-    /// With keys, only cookies that one of them signed can grant anything.
+    /// A source. With keys, only signed cookies can grant anything.
     pub fn new(keys: Option<Arc<CookieKeys>>) -> Self {
         Self { keys }
     }
@@ -53,7 +53,7 @@ impl Native {
                     (!signed).then_some(Void::Unsigned),
                 )
             }),
-            // It may have overwritten a refusal, and so must not fall back to the default.
+            // The malformed cookie may have overwritten a refusal, so the default must not apply.
             Err(_) if self.keys.is_some() => {
                 Some(decision(CategorySet::NECESSARY, CategorySet::EMPTY, Some(Void::Unsigned)))
             }
@@ -79,7 +79,7 @@ impl ConsentSource for Native {
         let mut readable: Vec<_> =
             copies.filter_map(|value| self.read_one(value, categories)).collect();
         if readable.iter().any(|decision| decision.void.is_none()) {
-            // Unsigned copies do not count beside a signed one.
+            // Unsigned copies are ignored next to a signed one.
             readable.retain(|decision| decision.void.is_none());
         }
         if readable.is_empty() { Reading::Malformed } else { Reading::Decisions(readable) }
@@ -89,45 +89,45 @@ impl ConsentSource for Native {
 /// The content of a native consent cookie.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NativeCookie {
-    /// When the visitor decided, in Unix seconds.
+    /// Time of the decision, in Unix seconds.
     pub decided_at: i64,
-    /// The date of the notice in force then.
+    /// Date of the notice at that time.
     pub notice_date: Date,
-    /// The granted categories; necessary is always in.
+    /// The granted categories. Always includes necessary.
     pub granted: CategorySet,
-    /// The receipt's id; empty without receipts, and for visitors who refused everything.
+    /// The receipt id. Empty without receipts, and for visitors who refused everything.
     pub receipt: String,
 }
 
-/// Why a value is not a native consent cookie.
+/// Why a value is not a valid native consent cookie.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum NativeCookieError {
-    /// Not text, or longer than the longest we write.
+    /// Not ASCII text, or too long.
     #[error("not ASCII text of at most {MAX_VALUE_OCTETS} octets")]
     NotText,
-    /// Another number of `~` parts than five, or six of which the last is a signature.
+    /// Not five parts separated by `~`, or six with a signature at the end.
     #[error("not five parts separated by `~`, with or without a signature")]
     Parts,
-    /// Another version than 1.
+    /// The version is not 1.
     #[error("unknown version")]
     Version,
-    /// The second part is not a time.
+    /// The second part is not a valid time.
     #[error("the time is not a number of Unix seconds")]
     Time,
-    /// The third part is not a date.
+    /// The third part is not a valid date.
     #[error("the notice date is not YYYY-MM-DD")]
     NoticeDate,
-    /// A category name has characters that no category has.
+    /// A category name has invalid characters.
     #[error("the categories are not names joined by `+`")]
     Categories,
 }
 
 impl NativeCookie {
-    /// Reads a cookie value, signed or not; the signature is not checked. Categories that the site does not
-    /// know are ignored.
+    /// Parses a cookie value, signed or not, without checking the signature. Unknown categories are
+    /// ignored.
     ///
     /// # Errors
-    /// When the value is not of the form `1~UNIX_SECONDS~NOTICE_DATE~CATEGORIES~RECEIPT`.
+    /// If the value does not have the form `1~UNIX_SECONDS~NOTICE_DATE~CATEGORIES~RECEIPT`.
     pub fn parse(value: &[u8], categories: &Categories) -> Result<Self, NativeCookieError> {
         let (content, _) = Self::split(value)?;
         let mut parts = content.split('~');
@@ -163,13 +163,13 @@ impl NativeCookie {
         matches!(Self::split(value), Ok((content, Some(signature))) if keys.verify(content, signature))
     }
 
-    /// The content of a value, and its signature if it has one.
+    /// Splits a value into its content and its signature, if any.
     fn split(value: &[u8]) -> Result<(&str, Option<&str>), NativeCookieError> {
         if value.len() > MAX_VALUE_OCTETS || !value.is_ascii() {
             return Err(NativeCookieError::NotText);
         }
         let text = std::str::from_utf8(value).map_err(|_| NativeCookieError::NotText)?;
-        // Some servers put quotes around a value.
+        // Some servers quote the value.
         let text = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
         match text.rsplit_once('~') {
             Some((content, signature))
@@ -181,7 +181,7 @@ impl NativeCookie {
         }
     }
 
-    /// Writes the cookie's value, signed where there are keys.
+    /// The cookie value, signed if there are keys.
     pub fn value(&self, categories: &Categories, keys: Option<&CookieKeys>) -> String {
         let names = categories.names_of(self.granted.difference(CategorySet::NECESSARY));
         let Self { decided_at, notice_date, receipt, .. } = self;
@@ -198,7 +198,7 @@ impl NativeCookie {
     }
 }
 
-/// A date of the form `YYYY-MM-DD`, and no other.
+/// Parses a date in the form `YYYY-MM-DD`.
 pub(crate) fn parse_date(text: &str) -> Option<Date> {
     let digits = |range: std::ops::Range<usize>| -> Option<i32> {
         let part = text.get(range)?;

@@ -1,10 +1,10 @@
-//! Cookiebot: `CookieConsent`, an object literal of JavaScript, not JSON.
+//! Cookiebot: `CookieConsent`, a JavaScript object literal, which is not JSON.
 
 use crate::consent::source::{ConsentSource, Implied, Reading, SourceSettings};
 use crate::consent::{Categories, Category, IdMap, Votes, decode, shapes};
 use crate::cookie::Cookies;
 
-/// What the tool's own ids stand for.
+/// Default categories of the tool's ids.
 const DEFAULTS: &[(&str, Category)] = &[
     ("necessary", Category::NECESSARY),
     ("preferences", Category::FUNCTIONAL),
@@ -12,7 +12,7 @@ const DEFAULTS: &[(&str, Category)] = &[
     ("marketing", Category::TARGETING),
 ];
 
-/// What stands for the stamp, or for the whole cookie, outside the regions where consent is asked.
+/// The stamp, or the whole cookie value, outside of regions with a consent requirement.
 const OUTSIDE: &str = "-1";
 
 /// Reads Cookiebot's cookie.

@@ -7,7 +7,7 @@ use crate::consent::source::{ConsentSource, Reading, SourceSettings};
 use crate::consent::{Categories, Category, IdMap, Votes};
 use crate::cookie::Cookies;
 
-/// What the tool's own ids stand for.
+/// Default categories of the tool's ids.
 const DEFAULTS: &[(&str, Category)] = &[
     ("necessary", Category::NECESSARY),
     ("performance", Category::ANALYTICS),

@@ -1,4 +1,5 @@
-//! Cookie Information: `CookieInformationConsent`, JSON with lists of what was approved and denied.
+//! Cookie Information: `CookieInformationConsent`, JSON with lists of approved and denied
+//! categories.
 
 use serde_json::Value;
 
@@ -7,7 +8,7 @@ use crate::consent::source::{ConsentSource, Reading, SourceSettings};
 use crate::consent::{Categories, Category, IdMap, Votes};
 use crate::cookie::Cookies;
 
-/// What the tool's own ids stand for.
+/// Default categories of the tool's ids.
 const DEFAULTS: &[(&str, Category)] = &[
     ("cookie_cat_necessary", Category::NECESSARY),
     ("cookie_cat_functional", Category::FUNCTIONAL),

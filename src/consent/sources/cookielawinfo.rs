@@ -1,14 +1,15 @@
-//! GDPR Cookie Consent of WebToffee and old CookieYes (cookie-law-info): a cookie for each category once `viewed_cookie_policy` is there.
+//! GDPR Cookie Consent by WebToffee and early CookieYes (cookie-law-info): one cookie per category.
+//! Valid once `viewed_cookie_policy` exists.
 
 use crate::consent::shapes;
 use crate::consent::source::{ConsentSource, Reading, SourceSettings};
 use crate::consent::{Categories, Category, IdMap};
 use crate::cookie::Cookies;
 
-/// What the names of the cookies begin with.
+/// Prefix of the cookie names.
 const PREFIX: &[u8] = b"cookielawinfo-checkbox-";
 
-/// What the tool's own ids stand for.
+/// Default categories of the tool's ids.
 const DEFAULTS: &[(&str, Category)] = &[
     ("necessary", Category::NECESSARY),
     ("functional", Category::FUNCTIONAL),

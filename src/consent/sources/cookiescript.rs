@@ -1,4 +1,5 @@
-//! CookieScript: `CookieScriptConsent`, JSON with an action and, as JSON in a text, the accepted categories.
+//! CookieScript: `CookieScriptConsent`, JSON with an action and the accepted categories as a JSON
+//! string.
 
 use serde_json::Value;
 
@@ -7,7 +8,7 @@ use crate::consent::source::{ConsentSource, Reading, SourceSettings};
 use crate::consent::{Categories, Category, IdMap, Votes};
 use crate::cookie::Cookies;
 
-/// What the tool's own ids stand for.
+/// Default categories of the tool's ids.
 const DEFAULTS: &[(&str, Category)] = &[
     ("strict", Category::NECESSARY),
     ("functionality", Category::FUNCTIONAL),

@@ -1,11 +1,12 @@
-//! CookieYes: `cookieyes-consent`, a list of `key:value`; `action` says whether the visitor has answered.
+//! CookieYes: `cookieyes-consent`, a list of `key:value` entries. `action` records whether the
+//! visitor has answered.
 
 use crate::consent::decode;
 use crate::consent::source::{ConsentSource, Reading, SourceSettings};
 use crate::consent::{Categories, Category, IdMap, Votes};
 use crate::cookie::Cookies;
 
-/// What the tool's own ids stand for.
+/// Default categories of the tool's ids.
 const DEFAULTS: &[(&str, Category)] = &[
     ("necessary", Category::NECESSARY),
     ("functional", Category::FUNCTIONAL),
@@ -14,7 +15,7 @@ const DEFAULTS: &[(&str, Category)] = &[
     ("advertisement", Category::TARGETING),
 ];
 
-/// The order in which the tool lists its categories.
+/// The order of categories in the cookie.
 const ORDER: [&str; 6] =
     ["necessary", "functional", "analytics", "performance", "advertisement", "other"];
 
@@ -44,8 +45,8 @@ impl CookieYes {
             }
             is_whole |= !listed.is_empty() && !ORDER.contains(&key.trim());
         }
-        // A category missing before a listed one does not exist on this site. One missing at the end may have
-        // been cut off, unless another entry follows.
+        // A category missing before a listed one does not exist on this site. A category missing at
+        // the end may be truncated, unless another entry follows.
         let is_listed = |id: &str| listed.iter().any(|(it, _)| *it == id);
         let last = ORDER.iter().rposition(|id| is_listed(id));
         let absent = |id: &str| {

@@ -1,5 +1,5 @@
-//! Didomi: `didomi_token`, JSON in base64 with the enabled and disabled purposes; where it is not there, the
-//! TC string beside it.
+//! Didomi: `didomi_token`, base64 JSON with the enabled and disabled purposes. Falls back to the TC
+//! string cookie.
 
 use serde_json::Value;
 
@@ -9,7 +9,7 @@ use crate::consent::source::{ConsentSource, Reading, SourceSettings};
 use crate::consent::{Categories, Category, IdMap, Votes};
 use crate::cookie::Cookies;
 
-/// What the tool's own ids stand for.
+/// Default categories of the tool's ids.
 const DEFAULTS: &[(&str, Category)] = &[
     ("cookies", Category::TARGETING),
     ("select_basic_ads", Category::TARGETING),
@@ -44,7 +44,7 @@ impl Didomi {
         let Some(Value::Object(mut token)) = decode::base64_json(value) else {
             return Reading::Malformed;
         };
-        // The token is there before the visitor has chosen: without purposes.
+        // Before the visitor's choice, the token exists without purposes.
         let Some(purposes) = token.remove("purposes") else { return Reading::NoDecision };
         let Value::Object(purposes) = purposes else { return Reading::Malformed };
         let mut votes = Votes::default();

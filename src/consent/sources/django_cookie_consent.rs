@@ -1,4 +1,5 @@
-//! django-cookie-consent: `cookie_consent`, groups as `group=TIME|group=-1`. Which category a group belongs to is the site's: `map`.
+//! django-cookie-consent: `cookie_consent`, groups as `group=TIME|group=-1`. `map` assigns the
+//! groups to categories.
 
 use crate::consent::decode;
 use crate::consent::source::{ConsentSource, Reading, SourceSettings};
@@ -26,7 +27,7 @@ impl DjangoCookieConsent {
             if granted_at.is_none() && answer != "-1" {
                 return Reading::Malformed;
             }
-            // The oldest answer decides on the age.
+            // The oldest answer determines the age.
             decided_at = [decided_at, granted_at].into_iter().flatten().min();
             votes.vote(self.map.categories(group), granted_at.is_some());
         }

@@ -1,4 +1,5 @@
-//! Drupal EU Cookie Compliance: `cookie-agreed` says whether, `cookie-agreed-categories` to what. The categories are the site's: `map`.
+//! Drupal EU Cookie Compliance: `cookie-agreed` is the answer, `cookie-agreed-categories` the
+//! accepted categories. `map` assigns them to the site's categories.
 
 use serde_json::Value;
 
@@ -38,7 +39,7 @@ impl ConsentSource for Drupal {
         let Some(lists) = lists else { return Reading::Malformed };
         Reading::of_copies(cookies.values(b"cookie-agreed"), |value| match value {
             b"0" => shapes::one_answer(false, categories, None),
-            // Without categories the module asks for everything at once.
+            // Without categories, the module asks for everything at once.
             b"1" | b"2" if lists.is_empty() => shapes::one_answer(true, categories, None),
             b"1" | b"2" => {
                 let listed = |id: &str| lists.iter().all(|list| list.contains(&id));

@@ -1,4 +1,5 @@
-//! Fides by Ethyca: `fides_consent`, JSON with an answer for each notice. Their keys are the site's: `map`.
+//! Fides by Ethyca: `fides_consent`, JSON with an answer per notice. `map` assigns the notice keys
+//! to categories.
 
 use serde_json::Value;
 

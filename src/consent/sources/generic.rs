@@ -1,4 +1,4 @@
-//! `generic`: a cookie of the site's own making, described in the config.
+//! `generic`: a custom cookie with a configurable format.
 
 use serde_json::Value;
 
@@ -7,7 +7,7 @@ use crate::consent::tcf::TcStrings;
 use crate::consent::{Categories, IdMap, Votes, decode};
 use crate::cookie::Cookies;
 
-/// Reads the cookie that the config describes.
+/// Reads the configured cookie.
 #[derive(Debug)]
 pub(super) struct Generic {
     cookie: String,
@@ -74,7 +74,7 @@ impl Generic {
                     }
                     list @ Value::Array(_) => {
                         let listed = decode::texts(list)?;
-                        // Google's `FCCDCF` has a list with a TC string.
+                        // Google's `FCCDCF` contains a list with a TC string.
                         if let Some(reading) = listed.first().and_then(|text| self.tc_string(text))
                         {
                             return Some(reading);
@@ -88,7 +88,7 @@ impl Generic {
         Some(Reading::decision(votes, &self.map, decided_at))
     }
 
-    /// Reads a text as a TC string, if it is one.
+    /// Parses a text as a TC string. `None` if it is not one.
     fn tc_string(&self, text: &str) -> Option<Reading> {
         Some(self.tc_strings.read(text)).filter(|reading| *reading != Reading::Malformed)
     }
@@ -108,7 +108,7 @@ impl Generic {
     }
 }
 
-/// The value at a path of keys and list indexes joined by dots; the whole at the empty path.
+/// The value at a path of keys and list indexes joined by dots. The empty path is the whole value.
 fn at<'a>(json: &'a Value, path: &str) -> Option<&'a Value> {
     path.split('.').filter(|key| !key.is_empty()).try_fold(json, |json, key| match json {
         Value::Array(items) => items.get(key.parse::<usize>().ok()?),
@@ -116,14 +116,14 @@ fn at<'a>(json: &'a Value, path: &str) -> Option<&'a Value> {
     })
 }
 
-/// The answer in an object that has a `status` (Piwik PRO) or a single member; else the value itself.
+/// The answer of an object with a `status` (Piwik PRO) or a single member, else the value itself.
 fn answer_in(value: &Value) -> &Value {
     let Value::Object(entries) = value else { return value };
     let only = entries.values().next().filter(|_| entries.len() == 1);
     entries.get("status").or(only).unwrap_or(value)
 }
 
-/// A text, number or truth value, as text.
+/// A string, number or boolean as text.
 fn scalar(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),

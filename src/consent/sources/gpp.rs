@@ -1,6 +1,7 @@
-//! IAB Global Privacy Platform: `__gpp`, or `OTGPPConsent` by OneTrust, with sections joined by `~`.
+//! IAB Global Privacy Platform: `__gpp`, or OneTrust's `OTGPPConsent`, with sections joined by `~`.
 //!
-//! Reads the European TC string, the American sections (national and of the states) and the old US privacy string.
+//! Supports the European TC string, the US sections (national and state), and the old US privacy
+//! string.
 
 use super::usprivacy;
 use crate::consent::bits::Bits;
@@ -9,18 +10,18 @@ use crate::consent::tcf::TcStrings;
 use crate::consent::{Categories, Category, IdMap, decode, shapes};
 use crate::cookie::Cookies;
 
-/// More sections than exist.
+/// Upper bound of section ids, above all existing ones.
 const MOST_SECTIONS: u64 = 64;
-/// The cookies that hold a string.
+/// The cookies with a GPP string.
 const COOKIES: [&str; 2] = ["__gpp", "OTGPPConsent"];
 const EUROPEAN: u64 = 2;
 const US_PRIVACY: u64 = 6;
 
-/// The American sections have no purposes: all that can be opted out of is for advertising.
+/// US sections have no purposes: every opt-out concerns advertising.
 const DEFAULTS: &[(&str, Category)] = &[("sale", Category::TARGETING)];
 
-/// An American section: where its opt-outs (of sale, sharing, targeted advertising) stand in its core,
-/// in bits, and whether a part about Global Privacy Control may follow.
+/// A US section: the bit positions of its opt-outs (of sale, sharing, targeted advertising) in the
+/// core, and whether a Global Privacy Control part may follow.
 struct American {
     id: u64,
     newest_version: u64,
@@ -32,7 +33,7 @@ const fn section(id: u64, opt_outs: &'static [usize], has_gpc: bool) -> American
     American { id, newest_version: 1, opt_outs, has_gpc }
 }
 
-/// The sections' own definitions, checked against what @iabgpp/cmpapi 3.2.0 writes.
+/// By the section specifications, checked against the output of @iabgpp/cmpapi 3.2.0.
 const AMERICAN: [American; 21] = [
     American { id: 7, newest_version: 2, opt_outs: &[18, 20, 22], has_gpc: true }, // national
     section(8, &[12, 14], true),                                                   // California
@@ -75,7 +76,7 @@ impl Gpp {
         let ids = sections(parts.next()?)?;
         let mut reading = Reading::NoDecision;
         for id in ids {
-            // An unreadable section does not invalidate the others.
+            // A malformed section does not invalidate the others.
             let Some(part) = parts.next() else { return Some(reading.and(Reading::Malformed)) };
             reading = reading.and(match id {
                 EUROPEAN => self.european.read(part),
@@ -91,14 +92,14 @@ impl Gpp {
         Some(reading)
     }
 
-    /// An American section can only take away: what is not opted out of follows the default.
+    /// A US section can only deny. Without an opt-out, the default applies.
     fn opted_out(&self, out: bool) -> Reading {
         shapes::opt_out(out, self.american.categories("sale"), &self.american)
     }
 }
 
 impl American {
-    /// Whether it opts out of anything, or says that the browser did by Global Privacy Control.
+    /// Whether the section contains an opt-out, or records a Global Privacy Control signal.
     fn opts_out(&self, section: &str) -> Option<bool> {
         let mut parts = section.split('.');
         let mut core = Bits::of(parts.next()?)?;
@@ -124,7 +125,7 @@ impl American {
     }
 }
 
-/// The ids of the sections, from the header.
+/// The section ids in the header.
 fn sections(header: &str) -> Option<Vec<u64>> {
     let mut bits = Bits::of(header)?;
     if bits.number(6)? != 3 || bits.number(6)? != 1 {
@@ -135,7 +136,7 @@ fn sections(header: &str) -> Option<Vec<u64>> {
         let range = bits.bit()?;
         let first = last.checked_add(bits.fibonacci()?)?;
         last = if range { first.checked_add(bits.fibonacci()?)? } else { first };
-        // The ids ascend: no known section follows an unknown one above the maximum.
+        // The ids ascend, so no known section follows an id above the maximum.
         ids.extend(first..=last.min(MOST_SECTIONS));
         if last > MOST_SECTIONS {
             break;
@@ -163,7 +164,7 @@ impl ConsentSource for Gpp {
 mod tests {
     use super::*;
 
-    /// Bits as base64url.
+    /// Encodes bits as base64url.
     fn coded(bits: &[bool]) -> String {
         let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
         let letter = |six: &[bool]| {
@@ -177,7 +178,7 @@ mod tests {
         (0..bits).rev().map(|bit| value >> bit & 1 == 1).collect()
     }
 
-    /// A number in Fibonacci coding.
+    /// Encodes a number in Fibonacci coding.
     fn fibonacci(mut value: u64) -> Vec<bool> {
         let mut steps = vec![1_u64, 2];
         while steps[steps.len() - 1] <= value {

@@ -5,7 +5,7 @@ use crate::consent::source::{ConsentSource, Reading, SourceSettings};
 use crate::consent::{Categories, Category, IdMap, Votes};
 use crate::cookie::Cookies;
 
-/// What the tool's own ids stand for.
+/// Default categories of the tool's ids.
 const DEFAULTS: &[(&str, Category)] =
     &[("1", Category::ANALYTICS), ("2", Category::TARGETING), ("3", Category::FUNCTIONAL)];
 

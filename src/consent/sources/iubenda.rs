@@ -1,4 +1,4 @@
-//! Iubenda: `_iub_cs-SITE`, a JSON object with numbered purposes, or one `consent` for all.
+//! Iubenda: `_iub_cs-SITE`, a JSON object with numbered purposes, or a single `consent` for all.
 
 use serde_json::Value;
 
@@ -6,11 +6,11 @@ use crate::consent::source::{ConsentSource, Reading, SourceSettings};
 use crate::consent::{Categories, Category, IdMap, decode, shapes};
 use crate::cookie::Cookies;
 
-/// What the cookie's name begins with; the number of the site follows.
+/// Prefix of the cookie name. The number of the site follows.
 const PREFIX: &[u8] = b"_iub_cs-";
 
-/// What the tool's own ids stand for. 3 (experience) means another thing on every site: `map` says
-/// what.
+/// Default categories of the tool's ids. The meaning of 3 (experience) differs between sites, so it
+/// needs `map`.
 const DEFAULTS: &[(&str, Category)] = &[
     ("1", Category::NECESSARY),
     ("2", Category::FUNCTIONAL),
@@ -49,7 +49,7 @@ impl Iubenda {
         }
     }
 
-    /// `{"s":false,"sh":false,"adv":false}`: what is false is opted out of.
+    /// Parses `{"s":false,"sh":false,"adv":false}`. `false` means opted out.
     fn read_us(&self, value: &[u8]) -> Reading {
         let Some(Value::Object(entries)) = decode::json(value) else { return Reading::Malformed };
         let answers = US_ANSWERS.iter().filter_map(|name| entries.get(*name));

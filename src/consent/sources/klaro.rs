@@ -1,4 +1,4 @@
-//! Klaro: `klaro`, a JSON object of services. Which category a service belongs to is the site's: `map`.
+//! Klaro: `klaro`, a JSON object of services. `map` assigns the services to categories.
 
 use crate::consent::shapes;
 use crate::consent::source::{ConsentSource, Reading, SourceSettings};

@@ -1,4 +1,4 @@
-//! Moove GDPR Cookie Compliance: `moove_gdpr_popup`, a JSON object of digits as text.
+//! Moove GDPR Cookie Compliance: `moove_gdpr_popup`, a JSON object with digits as strings.
 
 use serde_json::Value;
 
@@ -7,7 +7,7 @@ use crate::consent::source::{ConsentSource, Reading, SourceSettings};
 use crate::consent::{Categories, Category, CategorySet, IdMap, Votes};
 use crate::cookie::Cookies;
 
-/// What the tool's own ids stand for.
+/// Default categories of the tool's ids.
 const DEFAULTS: &[(&str, Category)] = &[
     ("strict", Category::NECESSARY),
     ("thirdparty", Category::ANALYTICS),

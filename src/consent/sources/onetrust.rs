@@ -1,5 +1,5 @@
-//! OneTrust: `OptanonConsent` holds the groups, and where the site lists them the hosts and vendors within;
-//! `OptanonAlertBoxClosed` says that the visitor has decided, and when.
+//! OneTrust: `OptanonConsent` contains the groups, and optionally the hosts and vendors within.
+//! `OptanonAlertBoxClosed` records that and when the visitor decided.
 
 use memchr::memmem::Finder;
 
@@ -8,7 +8,7 @@ use crate::consent::source::{ConsentSource, Reading, SourceSettings};
 use crate::consent::{Categories, Category, IdMap, Votes};
 use crate::cookie::Cookies;
 
-/// What the tool's own ids stand for.
+/// Default categories of the tool's ids.
 const DEFAULTS: &[(&str, Category)] = &[
     ("C0001", Category::NECESSARY),
     ("C0002", Category::ANALYTICS),
@@ -28,7 +28,7 @@ const DEFAULTS: &[(&str, Category)] = &[
 pub(super) struct OneTrust {
     map: IdMap,
     groups: Finder<'static>,
-    /// The lists of what is within the groups.
+    /// The lists of hosts and vendors within the groups.
     services: [Finder<'static>; 2],
     reconsent: Finder<'static>,
     require_alert_box_closed: bool,
@@ -72,7 +72,7 @@ impl OneTrust {
     }
 }
 
-/// The first field of this name, which ends with its `=`. Found as it stands: there are many others.
+/// The first field of this name, without decoding the other fields. The name ends with its `=`.
 fn field<'a>(text: &'a str, name: &Finder<'_>) -> Option<&'a str> {
     let mut found = name.find_iter(text.as_bytes());
     let at = found.find(|at| *at == 0 || text.as_bytes().get(at - 1) == Some(&b'&'))?;
@@ -93,7 +93,8 @@ impl ConsentSource for OneTrust {
         let mut closed = cookies.values(b"OptanonAlertBoxClosed").peekable();
         let answered = closed.peek().is_some() || !self.require_alert_box_closed;
         if groups.peek().is_none() || !answered {
-            // Without the second cookie the first holds the region's default, and no decision.
+            // Without the second cookie, the first contains the region's default instead of a
+            // decision.
             return Reading::NoDecision;
         }
         let decided_at =

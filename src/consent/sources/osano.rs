@@ -1,4 +1,5 @@
-//! Osano cookieconsent (the free one): `cookieconsent_status`, one answer for everything.
+//! Osano cookieconsent (the open-source one): `cookieconsent_status`, a single answer for all
+//! categories.
 
 use crate::consent::source::{ConsentSource, Reading, SourceSettings};
 use crate::consent::{Categories, shapes};
@@ -33,7 +34,8 @@ impl ConsentSource for Osano {
         Reading::of_copies(cookies.values(self.cookie.as_bytes()), |value| match value {
             b"allow" => shapes::one_answer(true, categories, None),
             b"deny" => shapes::one_answer(false, categories, None),
-            // The notice was closed, or the page was scrolled: no answer, unless the site says so.
+            // The notice was closed or the page was scrolled. Counts as an answer only if
+            // configured.
             b"dismiss" if self.dismiss_grants => shapes::one_answer(true, categories, None),
             b"dismiss" => Reading::NoDecision,
             _ => Reading::Malformed,

@@ -1,4 +1,5 @@
-//! Pandectes: `_pandectes_gdpr`, JSON in base64; of its answers only "allow" and "deny" to everything are read.
+//! Pandectes: `_pandectes_gdpr`, base64 JSON. Only "allow" and "deny" apply to everything; "mixed"
+//! counts as "deny".
 
 use serde_json::Value;
 
@@ -26,7 +27,7 @@ impl ConsentSource for Pandectes {
             };
             let granted = match entries.get("status").and_then(Value::as_str) {
                 Some("allow") => true,
-                // Which of them a mixed answer means is in a mask that is not documented.
+                // The categories of a mixed answer are in an undocumented bit mask.
                 Some("deny" | "mixed") => false,
                 _ => return Reading::Malformed,
             };

@@ -1,4 +1,4 @@
-//! Shopify: `_tracking_consent`, JSON with a digit for each purpose under `con.CMP`.
+//! Shopify: `_tracking_consent`, JSON with a digit per purpose under `con.CMP`.
 
 use serde_json::Value;
 
@@ -7,7 +7,7 @@ use crate::consent::source::{ConsentSource, Reading, SourceSettings};
 use crate::consent::{Categories, Category, IdMap, Votes};
 use crate::cookie::Cookies;
 
-/// What the tool's own ids stand for.
+/// Default categories of the tool's ids.
 const DEFAULTS: &[(&str, Category)] = &[
     ("a", Category::ANALYTICS),
     ("m", Category::TARGETING),

@@ -1,4 +1,5 @@
-//! tarteaucitron: `tarteaucitron`, services as `!service=true`, `false` or `wait`. Which category a service belongs to is the site's: `map`.
+//! tarteaucitron: `tarteaucitron`, services as `!service=` with `true`, `false` or `wait`. `map`
+//! assigns services to categories and overrides the built-in list.
 
 mod services;
 
@@ -32,7 +33,8 @@ impl Tarteaucitron {
         let Some(text) = decode::text(value) else { return Reading::Malformed };
         let Some(entries) = text.strip_prefix('!') else { return Reading::Malformed };
         let (mut votes, mut answered) = (Votes::default(), false);
-        // An answer that changed stands at the end: from there the first one of a service counts.
+        // Changed answers are appended, so the entries are read in reverse and the first one of a
+        // service counts.
         let mut seen = Vec::new();
         for entry in entries.rsplit('!') {
             let Some((service, answer)) = entry.split_once('=') else { return Reading::Malformed };
@@ -41,7 +43,7 @@ impl Tarteaucitron {
             }
             seen.push(service);
             answered |= matches!(answer, "true" | "false");
-            // Not answered is not granted, once anything is answered.
+            // Once any service is answered, unanswered services count as refused.
             votes.vote(self.map.categories(service), answer == "true");
         }
         if answered { Reading::decision(votes, &self.map, None) } else { Reading::NoDecision }

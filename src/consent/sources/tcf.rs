@@ -1,4 +1,4 @@
-//! IAB TCF v2: `euconsent-v2`, and `eupubconsent-v2` as OneTrust names it.
+//! IAB TCF v2: `euconsent-v2`, or OneTrust's `eupubconsent-v2`.
 
 use crate::consent::source::{ConsentSource, Reading, SourceSettings};
 use crate::consent::tcf::TcStrings;

@@ -1,4 +1,5 @@
-//! Tealium: `CONSENTMGR`, numbered categories as `c1:1|c2:0`. Which of ours a number stands for is the site's: `map`.
+//! Tealium: `CONSENTMGR`, numbered categories as `c1:1|c2:0`. `map` assigns the numbers to
+//! categories.
 
 use crate::consent::decode;
 use crate::consent::source::{ConsentSource, Reading, SourceSettings};

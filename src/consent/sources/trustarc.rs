@@ -1,12 +1,12 @@
-//! TrustArc: `cmapi_cookie_privacy` lists the permitted levels from 1, `notice_gdpr_prefs` the same from 0, and
-//! `notice_preferences` has the highest one from 0.
+//! TrustArc: `cmapi_cookie_privacy` lists the permitted levels, counted from 1. `notice_gdpr_prefs`
+//! lists them counted from 0, and `notice_preferences` contains the highest level, counted from 0.
 
 use crate::consent::decode;
 use crate::consent::source::{ConsentSource, Reading, SourceSettings};
 use crate::consent::{Categories, Category, IdMap, Votes};
 use crate::cookie::Cookies;
 
-/// What the tool's own ids stand for.
+/// Default categories of the tool's ids.
 const DEFAULTS: &[(&str, Category)] =
     &[("1", Category::NECESSARY), ("2", Category::FUNCTIONAL), ("3", Category::TARGETING)];
 
@@ -38,7 +38,7 @@ impl TrustArc {
         self.permitted(|level| granted.contains(&level))
     }
 
-    /// `0,1,2:`, or `2:` alone for the highest level; anything may follow the colon.
+    /// Parses `0,1,2:`, or only the highest level as `2:`. Anything may follow the colon.
     fn zero_based(&self, value: &[u8], is_highest: bool) -> Reading {
         let text = decode::percent(value);
         let listed = text.as_deref().and_then(|text| text.split_once(':')).map(|(listed, _)| {
@@ -78,7 +78,7 @@ impl ConsentSource for TrustArc {
         let of = |name: &[u8], read: &dyn Fn(&[u8]) -> Reading| {
             Reading::of_copies(cookies.values(name), read)
         };
-        // They hold the same decision. If they disagree, the stricter wins.
+        // All of these cookies contain the same decision. If they disagree, the stricter one wins.
         of(b"cmapi_cookie_privacy", &|value| self.levels(value))
             .and(of(b"notice_gdpr_prefs", &|value| self.zero_based(value, false)))
             .and(of(b"notice_preferences", &|value| self.zero_based(value, true)))

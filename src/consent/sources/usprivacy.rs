@@ -1,4 +1,5 @@
-//! IAB US Privacy string: `usprivacy`, four letters, of which the third is the opt-out of sale. It can grant only where the law is opt-out.
+//! IAB US Privacy string: `usprivacy`, four characters, the third of which is the opt-out of sale.
+//! Without an opt-out, the default applies.
 
 use std::borrow::Cow;
 
@@ -6,7 +7,7 @@ use crate::consent::source::{ConsentSource, Reading, SourceSettings};
 use crate::consent::{Categories, Category, IdMap, decode, shapes};
 use crate::cookie::Cookies;
 
-/// What the tool's own ids stand for.
+/// Default categories of the tool's ids.
 const DEFAULTS: &[(&str, Category)] = &[("sale", Category::TARGETING)];
 
 /// Reads the US privacy string's cookie.
@@ -21,7 +22,7 @@ impl UsPrivacy {
     }
 
     fn read_one(&self, value: &[u8]) -> Reading {
-        // Iubenda writes it into JSON.
+        // Iubenda embeds the string in JSON.
         let inner =
             decode::json(value).and_then(|json| json.get("uspString")?.as_str().map(str::to_owned));
         let text = inner.or_else(|| decode::percent(value).map(Cow::into_owned));
@@ -29,7 +30,7 @@ impl UsPrivacy {
     }
 }
 
-/// Reads a US privacy string, in any case (IAB "U.S. Privacy String", version 1).
+/// Parses a US privacy string, case-insensitive (IAB "U.S. Privacy String", version 1).
 pub(super) fn read_string(text: &str, map: &IdMap) -> Reading {
     match text.trim().to_ascii_uppercase().as_bytes() {
         [b'1', b'Y' | b'N' | b'-', sale, b'Y' | b'N' | b'-'] => match sale {

@@ -1,5 +1,5 @@
-//! vanilla-cookieconsent by orestbida: `cc_cookie`, JSON with the accepted categories (v3 `categories`, v2 `level`)
-//! and the accepted services of each.
+//! vanilla-cookieconsent by orestbida: `cc_cookie`, JSON with the accepted categories (v3
+//! `categories`, v2 `level`) and the accepted services of each category.
 
 use serde_json::Value;
 
@@ -8,7 +8,7 @@ use crate::consent::source::{ConsentSource, Reading, SourceSettings};
 use crate::consent::{Categories, Category, IdMap, Votes};
 use crate::cookie::Cookies;
 
-/// What the tool's own ids stand for.
+/// Default categories of the tool's ids.
 const DEFAULTS: &[(&str, Category)] = &[
     ("necessary", Category::NECESSARY),
     ("functionality", Category::FUNCTIONAL),
@@ -50,11 +50,11 @@ impl VanillaCookieConsent {
         accepted.iter().for_each(|id| votes.vote(self.map.categories(id), true));
         let services = entries.get("services").and_then(Value::as_object);
         let services = || services.into_iter().flatten();
-        // Every category of the site is among the services; what is not accepted is refused.
+        // `services` has every category of the site. Categories that are not accepted are refused.
         for (id, _) in services().filter(|(id, _)| !accepted.contains(&id.as_str())) {
             votes.vote(self.map.categories(id), false);
         }
-        // The cookie does not list refused services: the map has to.
+        // The cookie omits refused services, so they are taken from the map.
         votes.vote_configured(&self.map, |id| {
             let accepts = |services: &Value| {
                 services.as_array().is_some_and(|services| services.iter().any(|it| it == id))

@@ -1,14 +1,14 @@
-//! WP Consent API: a cookie `wp_consent_CATEGORY` for each category, `allow` or `deny`.
+//! WP Consent API: one cookie `wp_consent_CATEGORY` per category, with `allow` or `deny`.
 
 use crate::consent::shapes;
 use crate::consent::source::{ConsentSource, Reading, SourceSettings};
 use crate::consent::{Categories, Category, IdMap};
 use crate::cookie::Cookies;
 
-/// What the names of the cookies begin with.
+/// Prefix of the cookie names.
 const PREFIX: &[u8] = b"wp_consent_";
 
-/// What the tool's own ids stand for.
+/// Default categories of the tool's ids.
 const DEFAULTS: &[(&str, Category)] = &[
     ("functional", Category::NECESSARY),
     ("preferences", Category::FUNCTIONAL),

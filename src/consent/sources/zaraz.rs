@@ -1,4 +1,5 @@
-//! Cloudflare Zaraz: `cf_consent`, a JSON object of purposes. Their ids are the site's: `map`.
+//! Cloudflare Zaraz: `cf_consent`, a JSON object of purposes. `map` assigns the purpose ids to
+//! categories.
 
 use crate::consent::shapes;
 use crate::consent::source::{ConsentSource, Reading, SourceSettings};

@@ -10,14 +10,15 @@ use crate::page::tokenizer::Content;
 use crate::page::tree::Tree;
 
 impl Capture {
-    /// Text that may be JSON with URLs, whose start tag is written already: it is dropped if it has a blocked URL.
+    /// Text that may be JSON with URLs, after its start tag is written. The text is dropped if it
+    /// contains a blocked URL.
     pub(super) fn json(content: Content) -> Self {
         Self::Json { text: Captured::new(content), tag: Vec::new(), disabled: Vec::new() }
     }
 }
 
 impl Document {
-    /// The treatment of the text behind a start tag.
+    /// The treatment of the text after a start tag.
     pub(super) fn capture(&self, name: &[u8], content: Content, empty: bool) -> Capture {
         if !self.blocks || empty {
             return Capture::None;
@@ -31,7 +32,7 @@ impl Document {
         }
     }
 
-    /// The treatment of a script whose text is JSON with URLs; `None` for other scripts.
+    /// The treatment of a script that is JSON with URLs. `None` for other scripts.
     pub(super) fn capture_json(&self, tag: &Tag<'_>, content: Content) -> Option<Capture> {
         self.is_url_data(tag).then(|| {
             let (mut own, mut disabled) = (Vec::new(), Vec::new());
@@ -47,7 +48,7 @@ impl Document {
         self.blocker.reader.attribute(value).any(|value| loads::is_url_data(&value))
     }
 
-    /// A part of an element's content: text, or else a comment or processing instruction.
+    /// Processes a part of an element's content: text, or else a comment or processing instruction.
     pub(super) fn text(&mut self, bytes: &[u8], is_text: bool, out: &mut Vec<u8>) {
         match &mut self.capture {
             Capture::None => out.extend_from_slice(bytes),

@@ -12,7 +12,7 @@ use crate::page::tree::Facts;
 use crate::page::xml::{Instruction, as_xml, instruction};
 
 impl Document {
-    /// A start tag.
+    /// Processes a start tag.
     pub(super) fn start(&mut self, tag: &Tag<'_>, out: &mut Vec<u8>) {
         let (name, first, lives) = self.begin(tag, out);
         let edits = if self.blocks && lives { self.edits(&name, tag) } else { Vec::new() };
@@ -33,9 +33,9 @@ impl Document {
         }
     }
 
-    /// The beginning of a tag over the limit.
+    /// Processes the start of a tag over the limit.
     pub(super) fn long_start(&mut self, tag: &Tag<'_>, out: &mut Vec<u8>) {
-        // It may declare namespaces behind the limit.
+        // The tag may declare namespaces after the limit.
         self.namespaces.follow_all();
         let (name, _, lives) = self.begin(tag, out);
         let mut edits = if self.blocks && lives { self.edits(&name, tag) } else { Vec::new() };
@@ -61,7 +61,7 @@ impl Document {
         self.long = Some((name, facts));
     }
 
-    /// The end of a tag over the limit.
+    /// Processes the end of a tag over the limit.
     pub(super) fn long_end(&mut self, out: &mut Vec<u8>) {
         let (name, facts) = self.long.take().unwrap_or_default();
         if self.tokenizer.is_end_tag() {
@@ -70,13 +70,13 @@ impl Document {
         }
         let self_closing = self.tokenizer.is_self_closing();
         let content = self.open(&name, Facts { self_closing, ..facts });
-        // Attributes behind the limit may change the tree.
+        // Attributes after the limit may change the tree.
         if self.tree.has_cdata() && matches!(&*name, b"font" | b"annotation-xml") {
             self.tree.give_up();
         }
         let empty = self_closing && content == Content::Data;
         self.capture = match &*name {
-            // The type may be behind the limit.
+            // The `type` attribute may follow after the limit.
             b"script" if self.blocks && !empty => Capture::json(content),
             _ => self.capture(&name, content, empty),
         };
@@ -85,7 +85,7 @@ impl Document {
         }
     }
 
-    /// An end tag.
+    /// Processes an end tag.
     pub(super) fn end_element(&mut self, name: &[u8]) {
         if self.kind == Kind::Html && !self.tokenizer.ends_text() {
             self.tree.end(name);
@@ -94,7 +94,7 @@ impl Document {
         }
     }
 
-    /// A doctype or a processing instruction of XML.
+    /// Processes a doctype or processing instruction of an XML document.
     pub(super) fn declaration(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
         if !self.blocks {
             out.extend_from_slice(bytes);
@@ -132,8 +132,8 @@ impl Document {
         out.extend_from_slice(markup.as_bytes());
     }
 
-    /// The first step for every start tag. Returns the element's name, whether it is the document's first element, and
-    /// whether it is an element of HTML or SVG.
+    /// Common first step for every start tag. Returns the element's name, whether it is the
+    /// document's first element, and whether it is an HTML or SVG element.
     fn begin(&mut self, tag: &Tag<'_>, out: &mut Vec<u8>) -> (Name, bool, bool) {
         self.end_capture(out);
         let name = tag.name();
@@ -175,7 +175,7 @@ impl Document {
         content
     }
 
-    /// The changes of a tag.
+    /// The edits of a tag.
     fn edits<'a>(&mut self, name: &[u8], tag: &Tag<'a>) -> Vec<Edit<'a>> {
         let Changes { mut edits, pages } = self.blocker.changes(name, tag);
         for (attribute, page) in pages {
@@ -199,7 +199,8 @@ impl Document {
         edits
     }
 
-    /// Applies the encoding that the document declares. Returns whether the rest becomes UTF-8.
+    /// Applies the encoding that the document declares. Returns whether the rest is converted to
+    /// UTF-8.
     fn charset(&mut self, label: &str) -> bool {
         let charset = Charset::declared(label);
         if self.blocker.reader.charset.is_labelled() || charset.is_ascii_compatible() {

@@ -16,7 +16,7 @@ impl Tokenizer {
         let cdata = if self.has_cdata { starts(rest, b"[CDATA[") } else { Match::No };
         let doctype = starts_ignoring_case(rest, b"doctype");
         match (comment, cdata, doctype) {
-            // XML knows only one end of a comment.
+            // In XML, only `-->` ends a comment.
             (Match::Yes, _, _) if self.xml => self.go(State::Comment(Comment::Body), pos + 2),
             (Match::Yes, _, _) => self.go(State::Comment(Comment::Start), pos + 2),
             (_, Match::Yes, _) => self.go(State::CdataSection(0), pos + 7),
@@ -74,7 +74,7 @@ impl Tokenizer {
         self.rest(buf, Token::Text)
     }
 
-    /// Reads a doctype or a processing instruction of XML, which is kept until its end.
+    /// Reads an XML doctype or processing instruction, which is buffered until its end.
     pub(super) fn xml_declaration(&mut self, buf: &[u8]) -> Step {
         while let Some(byte) = buf.get(self.pos) {
             self.pos += 1;
@@ -92,7 +92,7 @@ impl Tokenizer {
             self.state = next;
         }
         self.long |= self.pos - self.start > self.limit;
-        // The end of a comment is found by the bytes before it.
+        // Keeps the last bytes: the end of a comment is recognised by the preceding bytes.
         let kept = self.pos.saturating_sub(LONGEST_END).max(self.start);
         if self.long && kept > self.start {
             let range = std::mem::replace(&mut self.start, kept)..kept;
@@ -103,7 +103,8 @@ impl Tokenizer {
 }
 
 impl Doctype {
-    /// The position behind this byte; `None` if it ends the doctype. `read` is the doctype so far.
+    /// The position after this byte. `None` if the byte ends the doctype. `read` is the doctype so
+    /// far.
     fn next(self, byte: u8, read: &[u8]) -> Option<Self> {
         Some(match (self, byte) {
             (Self::Outside, b'>') => return None,
@@ -116,7 +117,7 @@ impl Doctype {
             (Self::Subset, b'?') if read.ends_with(b"<?") => Self::Instruction,
             (Self::Quoted { quote, subset: true }, _) if byte == quote => Self::Subset,
             (Self::Quoted { quote, subset: false }, _) if byte == quote => Self::Outside,
-            // Neither of these ends the comment that it begins.
+            // `<!-->` and `<!--->` do not end a comment in XML.
             (Self::Comment, b'>') if read.ends_with(b"<!-->") || read.ends_with(b"<!--->") => self,
             (Self::Comment, b'>') if read.ends_with(b"-->") => Self::Subset,
             (Self::Instruction, b'>') if read.ends_with(b"?>") => Self::Subset,

@@ -1,5 +1,5 @@
-//! Script data, in which comments and script tags inside of them hide the script's end tag (WHATWG HTML sections 13.2.5.4
-//! and 13.2.5.15 to 13.2.5.31).
+//! Script data, where comments with nested script tags hide the script's end tag (WHATWG HTML
+//! sections 13.2.5.4 and 13.2.5.15 to 13.2.5.31).
 
 use super::{Escape, Match, Step, Token, Tokenizer, find, names, starts};
 
@@ -37,7 +37,7 @@ impl Tokenizer {
         }
     }
 
-    /// Reads markup that `<` in a script starts; `None` if it is text.
+    /// Reads the markup that `<` starts in a script. `None` if the markup is text.
     fn script_tag(&mut self, buf: &[u8], at: usize) -> Option<Step> {
         let name = |from: usize| names(buf.get(at + from..), b"script");
         let end = starts(buf.get(at..), b"</").min(name(2));

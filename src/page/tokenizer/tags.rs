@@ -3,10 +3,10 @@
 use super::{Content, State, Step, Token, Tokenizer, ends_name, is_space, until};
 use crate::page::tag::Attribute;
 
-/// The most attributes of one tag that are kept.
+/// Maximum number of attributes to keep per tag.
 const MAX_ATTRIBUTES: usize = 1024;
 
-/// The longest attribute name that is looked at in a tag over the limit.
+/// Maximum length of an attribute name in a tag over the limit. Longer names are not checked.
 const MAX_NAME: usize = 64;
 
 impl Tokenizer {
@@ -64,7 +64,7 @@ impl Tokenizer {
                 }
                 return self.found(Token::LongStart);
             }
-            // To the end of the current part of the tag.
+            // Skips to the end of the current part of the tag.
             let read = match self.state {
                 State::TagName => until(rest, ends_name),
                 State::AttributeName { .. } => until(rest, |byte| byte == b'=' || ends_name(byte)),
@@ -134,7 +134,7 @@ impl Tokenizer {
             State::AttributeName { cut: false } if self.pos - self.start <= MAX_NAME => Step::More,
             State::AttributeName { .. } => {
                 self.state = State::AttributeName { cut: true };
-                // In XML the end of a long name counts: the prefix does not.
+                // In XML, the end of a long name matters, because the prefix is ignored.
                 self.rest(buf, if self.xml { Token::Dropped } else { Token::Markup })
             }
             _ => self.rest(buf, Token::Markup),
@@ -147,7 +147,7 @@ impl Tokenizer {
             return false;
         }
         match self.state {
-            // The name of an attribute is needed whole, if it is not too long to be of interest.
+            // An attribute name is needed as a whole, unless it is too long to matter.
             State::AttributeName { .. } => {
                 length.saturating_sub(self.attribute.name.start) > MAX_NAME
             }

@@ -1,10 +1,10 @@
-//! The services that tarteaucitron 1.34.0 knows, by what its own list says they are for: analytics, ads,
-//! social networks with comments and videos, support with programming interfaces. Its type "other" says
-//! nothing: those need the map of the config.
+//! The services of tarteaucitron 1.34.0, by the types in its own list: analytics, ads, social
+//! networks with comments and videos, support with APIs. Services of type "other" have no default
+//! category and need `map`.
 
 use crate::consent::Category;
 
-/// Each category with the ids of its services.
+/// Each category with its service ids.
 pub(super) const SERVICES: &[(Category, &str)] = &[
     (
         Category::ANALYTICS,
