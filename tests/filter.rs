@@ -224,11 +224,11 @@ proptest! {
     }
 
     #[test]
-    fn no_octets_that_a_header_can_hold_make_the_filter_panic(
+    fn no_bytes_that_a_header_can_hold_make_the_filter_panic(
         cookie in prop::collection::vec(any::<u8>(), 0..200),
         lines in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..100), 0..5),
     ) {
-        let valid = |octets: Vec<u8>| HeaderValue::from_bytes(&octets).is_ok().then_some(octets);
+        let valid = |bytes: Vec<u8>| HeaderValue::from_bytes(&bytes).is_ok().then_some(bytes);
         let lines: Vec<_> = lines.into_iter().filter_map(valid).collect();
         pass(&ENFORCING, &valid(cookie).unwrap_or_default(), &lines, 1);
     }

@@ -5,8 +5,8 @@
 use consentry::config::{self, Overrides};
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|octets: &[u8]| {
-    let Ok(text) = std::str::from_utf8(octets) else { return };
+fuzz_target!(|bytes: &[u8]| {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
     // Other files belong to the system: a fuzzer must not open paths.
     if ["file", "catalogue", "lists", "locales", "cert", "key", "cache", "unix", "sqlite", "ca"].iter().any(|name| text.contains(name)) {
         return;

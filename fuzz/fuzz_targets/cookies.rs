@@ -6,18 +6,18 @@
 use consentry::cookie::{Scope, SetCookie, pairs, parse_cookie_date, without_prefix};
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|octets: &[u8]| {
+fuzz_target!(|bytes: &[u8]| {
     let trimmed = |part: &[u8]| !matches!(part.first(), Some(b' ' | b'\t')) && !matches!(part.last(), Some(b' ' | b'\t'));
     let mut end = 0;
-    for pair in pairs(octets) {
-        assert!(end <= pair.start && pair.start < pair.end && pair.end <= octets.len());
-        assert!(!octets[pair.start..pair.end].contains(&b';'));
+    for pair in pairs(bytes) {
+        assert!(end <= pair.start && pair.start < pair.end && pair.end <= bytes.len());
+        assert!(!bytes[pair.start..pair.end].contains(&b';'));
         assert!(trimmed(pair.name) && trimmed(pair.value));
         end = pair.end;
     }
-    let cookie = SetCookie::parse(octets);
+    let cookie = SetCookie::parse(bytes);
     assert!(trimmed(cookie.name) && trimmed(cookie.value));
-    let first = octets.split(|octet| *octet == b';').next().unwrap_or_default();
+    let first = bytes.split(|octet| *octet == b';').next().unwrap_or_default();
     if let Some(pair) = pairs(first).next() {
         assert_eq!((cookie.name, cookie.value), (pair.name, pair.value));
     }
@@ -32,8 +32,8 @@ fuzz_target!(|octets: &[u8]| {
         assert!(again.scope().deletes(0) && again.name == cookie.name && place(&again.scope()) == place(&scope));
         assert_eq!(again.deletion(), Some(deletion), "twice is once");
     }
-    let _ = parse_cookie_date(octets);
-    if let Some(bare) = without_prefix(octets) {
-        assert!(octets.ends_with(bare) && octets.starts_with(b"__"));
+    let _ = parse_cookie_date(bytes);
+    if let Some(bare) = without_prefix(bytes) {
+        assert!(bytes.ends_with(bare) && bytes.starts_with(b"__"));
     }
 });

@@ -45,8 +45,8 @@ fn pass(cookie: Option<HeaderValue>, lines: Vec<HeaderValue>) -> (Option<HeaderV
     (reached, response.headers().get_all("set-cookie").iter().cloned().collect())
 }
 
-fuzz_target!(|octets: &[u8]| {
-    let mut fields = octets.split(|octet| *octet == b'\n').filter_map(|line| HeaderValue::from_bytes(line).ok());
+fuzz_target!(|bytes: &[u8]| {
+    let mut fields = bytes.split(|octet| *octet == b'\n').filter_map(|line| HeaderValue::from_bytes(line).ok());
     let cookie = fields.next();
     let lines: Vec<HeaderValue> = fields.take(32).collect();
     let (reached, kept) = pass(cookie.clone(), lines.clone());
@@ -66,7 +66,7 @@ fuzz_target!(|octets: &[u8]| {
     assert_eq!(necessary(&kept), necessary(&lines), "necessary passes");
 
     // A fuzzer may generate a valid consent cookie. Without one no tracking cookie passes.
-    let consents = octets.windows(9).any(|window| window == b"consentry");
+    let consents = bytes.windows(9).any(|window| window == b"consentry");
     if !consents {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs();
         let deletes = |line: &HeaderValue| SetCookie::parse(line.as_bytes()).scope().deletes(now as i64 + 1);

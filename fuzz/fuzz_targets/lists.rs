@@ -6,8 +6,8 @@ use consentry::catalogue::{Catalogue, FilterLists};
 use consentry::consent::Category;
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|octets: &[u8]| {
-    let text = String::from_utf8_lossy(octets).into_owned();
+fuzz_target!(|bytes: &[u8]| {
+    let text = String::from_utf8_lossy(bytes).into_owned();
     let last = text.lines().last().unwrap_or_default().to_owned();
     let _ = FilterLists::rules_in(&text);
     let Ok(lists) = FilterLists::compile(vec![text], Category::ANALYTICS) else { return };

@@ -35,8 +35,8 @@ static SITES: LazyLock<[(Pages, Centre); 2]> = LazyLock::new(|| {
     })
 });
 
-fuzz_target!(|octets: &[u8]| {
-    let [how, cut, page @ ..] = octets else { return };
+fuzz_target!(|bytes: &[u8]| {
+    let [how, cut, page @ ..] = bytes else { return };
     let guard = usize::from(how & 4 != 0);
     let (pages, centre) = &SITES[guard];
     let coding = ["identity", "gzip", "br", "zstd"][usize::from(how & 3)];

@@ -28,8 +28,8 @@ static NUMBER: AtomicUsize = AtomicUsize::new(0);
 const NAMES: [&str; 4] = ["X-Forwarded-For", "Forwarded", "X-Forwarded-Proto", "X-Forwarded-Host"];
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 
-fuzz_target!(|octets: &[u8]| {
-    let Some((first, rest)) = octets.split_first() else { return };
+fuzz_target!(|bytes: &[u8]| {
+    let Some((first, rest)) = bytes.split_first() else { return };
     let (header, said) = rest.split_at(usize::from(*first).min(rest.len()));
     let line = format!("GET /{} HTTP/1.1\r\n", NUMBER.fetch_add(1, Relaxed));
     let mut sent = [header, line.as_bytes(), b"Host: shop.example\r\nConnection: close\r\n"].concat();

@@ -41,12 +41,12 @@ pub fn start(keys: &str) -> SocketAddr {
 
 /// Sends bytes on a new connection and half-closes it. The origin answers with `answer`. Returns the response, and
 /// the head that reached the origin. If the request was rejected, the head may be that of the previous exchange.
-pub fn exchange(service: SocketAddr, octets: &[u8], answer: &[u8]) -> (Vec<u8>, Vec<u8>) {
+pub fn exchange(service: SocketAddr, bytes: &[u8], answer: &[u8]) -> (Vec<u8>, Vec<u8>) {
     *ANSWER.lock().expect("a lock") = answer.to_vec();
     REACHED.lock().expect("a lock").clear();
     let mut visitor = TcpStream::connect(service).expect("it listens");
     visitor.set_read_timeout(Some(Duration::from_secs(5))).expect("a timeout");
-    let _ = visitor.write_all(octets);
+    let _ = visitor.write_all(bytes);
     let _ = visitor.shutdown(Shutdown::Write);
     let mut got = Vec::new();
     match visitor.read_to_end(&mut got) {
@@ -59,9 +59,9 @@ pub fn exchange(service: SocketAddr, octets: &[u8], answer: &[u8]) -> (Vec<u8>, 
 }
 
 /// The values of the fields of this name in bytes that start with a head.
-pub fn fields<'a>(octets: &'a [u8], name: &str) -> Vec<&'a [u8]> {
-    let end = octets.windows(4).position(|end| end == b"\r\n\r\n").unwrap_or(octets.len());
-    let lines = octets[..end].split(|octet| *octet == b'\n');
+pub fn fields<'a>(bytes: &'a [u8], name: &str) -> Vec<&'a [u8]> {
+    let end = bytes.windows(4).position(|end| end == b"\r\n\r\n").unwrap_or(bytes.len());
+    let lines = bytes[..end].split(|octet| *octet == b'\n');
     lines
         .filter_map(|line| {
             let colon = line.iter().position(|octet| *octet == b':')?;

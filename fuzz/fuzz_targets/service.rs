@@ -21,11 +21,11 @@ static SERVICE: LazyLock<SocketAddr> = LazyLock::new(|| server::start("banner.en
 /// The previous visitor may have consented.
 static CONSENTED: AtomicBool = AtomicBool::new(false);
 
-fuzz_target!(|octets: &[u8]| {
-    let Some((first, rest)) = octets.split_first() else { return };
+fuzz_target!(|bytes: &[u8]| {
+    let Some((first, rest)) = bytes.split_first() else { return };
     let (request, answer) = rest.split_at((usize::from(*first) * 4).min(rest.len()));
     let (got, reached) = server::exchange(*SERVICE, request, answer);
-    let consents = octets.windows(9).any(|window| window == b"consentry");
+    let consents = bytes.windows(9).any(|window| window == b"consentry");
     if CONSENTED.swap(consents, Relaxed) || consents {
         return;
     }

@@ -80,11 +80,11 @@ fn generic(form: &str, names: bool) -> Source {
 
 impl Source {
     /// The maximum that a strict reader would grant. `None` without a limit.
-    fn at_most(&self, name: &str, octets: &[u8]) -> Option<BTreeSet<String>> {
+    fn at_most(&self, name: &str, bytes: &[u8]) -> Option<BTreeSet<String>> {
         match &self.most {
-            Most::Tool(map) => Some(oracle::at_most(name, octets, map)),
+            Most::Tool(map) => Some(oracle::at_most(name, bytes, map)),
             Most::Named => {
-                let text = oracle::readings(octets);
+                let text = oracle::readings(bytes);
                 let said = IDS.iter().filter(|(id, _)| text.contains(id)).map(|(_, category)| (*category).to_owned());
                 let mut said: BTreeSet<String> = said.collect();
                 // Without an entry of its own, social follows targeting.
@@ -100,21 +100,21 @@ impl Source {
 
 fuzz_target!(|input: &[u8]| -> Corpus {
     let mut lines = input.splitn(2, |octet| *octet == b'\n');
-    let (name, octets) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
+    let (name, bytes) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
     let known = std::str::from_utf8(name).ok().and_then(|name| SOURCES.get_key_value(name));
     let Some((name, source)) = known else { return Corpus::Reject };
     let reader = &source.reader;
-    let read = |octets: &[u8]| reader.read(&Cookies::new([octets]), Signals::default(), None, NOW);
-    let consent = read(octets);
+    let read = |bytes: &[u8]| reader.read(&Cookies::new([bytes]), Signals::default(), None, NOW);
+    let consent = read(bytes);
     assert!(consent.granted.contains(Category::NECESSARY));
     assert!(consent.is_decided() || consent.granted == CategorySet::NECESSARY);
-    if let Some(most) = source.at_most(name, octets) {
+    if let Some(most) = source.at_most(name, bytes) {
         for granted in reader.categories.names_of(consent.granted).into_iter().skip(1) {
             assert!(most.contains(granted), "{granted} is granted and not said");
         }
     }
-    if !octets.contains(&b';') {
-        let twice = [octets, b"; ", octets].concat();
+    if !bytes.contains(&b';') {
+        let twice = [bytes, b"; ", bytes].concat();
         assert!(read(&twice).granted.difference(consent.granted) == CategorySet::EMPTY, "a copy grants more");
     }
     Corpus::Keep

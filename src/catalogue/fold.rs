@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 /// Positions of the dashes in a UUID (RFC 9562 section 4).
 const UUID_DASHES: [usize; 4] = [8, 13, 18, 23];
-const UUID_OCTETS: usize = 36;
+const UUID_BYTES: usize = 36;
 
 /// The pattern of a name, or the name itself if no part looks random.
 pub fn fold(name: &str) -> Cow<'_, str> {
@@ -62,7 +62,7 @@ fn without_uuids(name: &str) -> Cow<'_, str> {
     let mut done = 0;
     for dash in memchr::memchr_iter(b'-', name.as_bytes()) {
         let Some(start) = dash.checked_sub(8).filter(|start| *start >= done) else { continue };
-        let end = start + UUID_OCTETS;
+        let end = start + UUID_BYTES;
         if let (Some(before), Some(uuid)) = (name.get(done..start), name.get(start..end))
             && is_uuid(uuid)
         {
@@ -80,7 +80,7 @@ fn without_uuids(name: &str) -> Cow<'_, str> {
 
 pub(super) fn is_uuid(text: &str) -> bool {
     let mut bytes = text.bytes().enumerate();
-    text.len() == UUID_OCTETS
+    text.len() == UUID_BYTES
         && bytes.all(|(at, byte)| match UUID_DASHES.contains(&at) {
             true => byte == b'-',
             false => byte.is_ascii_hexdigit(),

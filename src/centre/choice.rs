@@ -12,7 +12,7 @@ use super::same_origin::is_same_origin;
 use crate::consent::{CategorySet, ConsentReader};
 
 /// Maximum body size, in bytes.
-const MAX_OCTETS: usize = 4096;
+const MAX_BYTES: usize = 4096;
 
 /// Media types of JSON and of a form.
 pub(super) const JSON: [&str; 2] = ["application/json", "text/plain"];
@@ -114,11 +114,11 @@ where
     is_posted(&request)?;
     let media_type = is_readable(request.headers(), T::MEDIA_TYPES)?;
     let (head, body) = request.into_parts();
-    let body = Limited::new(body, MAX_OCTETS).collect().await.map_err(|error| {
-        match error.is::<LengthLimitError>() {
-            true => CentreError::TooLarge(MAX_OCTETS),
-            false => CentreError::Broken,
-        }
+    let body = Limited::new(body, MAX_BYTES).collect().await.map_err(|error| match error
+        .is::<LengthLimitError>(
+    ) {
+        true => CentreError::TooLarge(MAX_BYTES),
+        false => CentreError::Broken,
     })?;
     Ok((head.headers, T::read(media_type, &body.to_bytes())?))
 }
@@ -141,7 +141,7 @@ fn is_readable(
     let length: Option<u64> =
         headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     match length {
-        Some(length) if length > MAX_OCTETS as u64 => Err(CentreError::TooLarge(MAX_OCTETS)),
+        Some(length) if length > MAX_BYTES as u64 => Err(CentreError::TooLarge(MAX_BYTES)),
         _ => known.ok_or(CentreError::MediaType(read)),
     }
 }

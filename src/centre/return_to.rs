@@ -3,14 +3,14 @@
 use http::header::{HOST, HeaderMap, REFERER};
 
 /// Maximum length of a return path, in bytes.
-const MAX_OCTETS: usize = 2048;
+const MAX_BYTES: usize = 2048;
 
 /// The path and query, if browsers certainly interpret them as a location on this site.
 pub(super) fn local(text: &str) -> Option<&str> {
     // Two slashes start a host. Browsers treat `\` as `/`, and drop tabs and line breaks.
     let begins = text.starts_with('/') && !text.starts_with("//");
     let plain = |byte: u8| byte.is_ascii_graphic() && byte != b'\\' && byte != b'#';
-    let whole = text.len() <= MAX_OCTETS && text.bytes().all(plain);
+    let whole = text.len() <= MAX_BYTES && text.bytes().all(plain);
     (begins && whole).then_some(text)
 }
 

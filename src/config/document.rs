@@ -81,8 +81,8 @@ impl<T> Document<'_, T> {
 
     /// Reads another file as text, and adds it to the watched files.
     pub(super) fn read_text(&mut self, path: &Path) -> io::Result<String> {
-        let octets = self.read_file(path)?;
-        String::from_utf8(octets)
+        let bytes = self.read_file(path)?;
+        String::from_utf8(bytes)
             .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"))
     }
 

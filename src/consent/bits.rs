@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::alphabet::URL_SAFE;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
-use super::decode::MAX_OCTETS;
+use super::decode::MAX_BYTES;
 
 const BASE64URL: GeneralPurpose = GeneralPurpose::new(
     &URL_SAFE,
@@ -25,7 +25,7 @@ pub(super) struct Bits {
 impl Bits {
     /// The bits of a base64url text. `None` if the text is invalid.
     pub(super) fn of(text: &str) -> Option<Self> {
-        if text.len() > MAX_OCTETS {
+        if text.len() > MAX_BYTES {
             return None;
         }
         // The last bits need not fill a byte: padding preserves them.

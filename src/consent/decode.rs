@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 /// Maximum length of a value, in bytes.
-pub(super) const MAX_OCTETS: usize = 8 * 1024;
+pub(super) const MAX_BYTES: usize = 8 * 1024;
 /// Maximum nesting of JSON.
 const MAX_DEPTH: usize = 16;
 
@@ -22,7 +22,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 
 /// The value as UTF-8 text.
 pub(super) fn text(value: &[u8]) -> Option<&str> {
-    if value.len() > MAX_OCTETS {
+    if value.len() > MAX_BYTES {
         return None;
     }
     std::str::from_utf8(value).ok()
@@ -30,7 +30,7 @@ pub(super) fn text(value: &[u8]) -> Option<&str> {
 
 /// Percent-decodes the value once. `+` is not decoded.
 pub(super) fn percent(value: &[u8]) -> Option<Cow<'_, str>> {
-    if value.len() > MAX_OCTETS {
+    if value.len() > MAX_BYTES {
         return None;
     }
     if memchr::memchr(b'%', value).is_none() {

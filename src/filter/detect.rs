@@ -13,9 +13,9 @@ use super::cache::has_directive;
 use crate::http::Fields;
 
 /// Maximum body size of a tracking pixel, in bytes.
-const MAX_PIXEL_OCTETS: usize = 1024;
-/// Bytes of a body to read in order to know that the body exceeds [`MAX_PIXEL_OCTETS`].
-pub(super) const ENOUGH_OCTETS: usize = MAX_PIXEL_OCTETS + 1;
+const MAX_PIXEL_BYTES: usize = 1024;
+/// Bytes of a body to read in order to know that the body exceeds [`MAX_PIXEL_BYTES`].
+pub(super) const ENOUGH_BYTES: usize = MAX_PIXEL_BYTES + 1;
 
 /// Classification of a response by its head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,7 +61,7 @@ fn is_small_image(status: StatusCode, fields: &impl Fields) -> bool {
         Some(length) => std::str::from_utf8(length)
             .ok()
             .and_then(|length| length.parse::<usize>().ok())
-            .is_some_and(|length| length <= MAX_PIXEL_OCTETS),
+            .is_some_and(|length| length <= MAX_PIXEL_BYTES),
     };
     image && small
 }
@@ -94,9 +94,9 @@ fn is_static_file(query: Option<&str>, fields: &impl Fields) -> bool {
         && (fields.has(&CACHE_CONTROL) || !fields.has(&EXPIRES))
 }
 
-/// Whether the body is a 1x1 image of at most [`MAX_PIXEL_OCTETS`].
+/// Whether the body is a 1x1 image of at most [`MAX_PIXEL_BYTES`].
 pub(super) fn is_small_pixel(taken: &[u8]) -> bool {
-    taken.len() <= MAX_PIXEL_OCTETS && is_pixel(taken)
+    taken.len() <= MAX_PIXEL_BYTES && is_pixel(taken)
 }
 
 /// Whether an image is 1x1, by its first bytes.
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn the_size_of_an_image_is_read_from_its_first_octets() {
+    fn the_size_of_an_image_is_read_from_its_first_bytes() {
         assert!(is_pixel(b"GIF89a\x01\x00\x01\x00\x80\x00\x00"));
         assert!(!is_pixel(b"GIF89a\x02\x00\x01\x00\x80\x00\x00"));
         let png = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\0\x01\0\0\0\x01\x08\x06\0\0\0";

@@ -208,7 +208,7 @@ impl<R: Body<Data = Bytes>> Looking<R> {
 impl<R: Body<Data = Bytes> + Unpin> Looking<R> {
     /// Reads the first bytes of the body.
     pub(crate) fn poll_start(&mut self, context: &mut Context<'_>) -> Poll<Ended<R::Error>> {
-        while self.taken.len() < detect::ENOUGH_OCTETS {
+        while self.taken.len() < detect::ENOUGH_BYTES {
             match ready!(Pin::new(&mut self.body).poll_frame(context)) {
                 None => break,
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),

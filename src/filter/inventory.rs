@@ -22,7 +22,7 @@ use crate::cookie::SetCookie;
 /// that only visitors sent. Also the maximum number of paths of detected beacons.
 const MAX_NAMES: usize = 4096;
 /// Maximum length of a name or path, in bytes. Longer ones are ignored.
-const MAX_NAME_OCTETS: usize = 256;
+const MAX_NAME_BYTES: usize = 256;
 
 /// Unclassified items, keyed by the name with its numbers generalised.
 type Recent = Arc<Mutex<LruCache<String, Box<Unknown>, RandomState>>>;
@@ -288,7 +288,7 @@ impl Unknown {
 
 /// The name or path with its random parts generalised. `None` if it is too long.
 fn folded(name: &str) -> Option<std::borrow::Cow<'_, str>> {
-    (name.len() <= MAX_NAME_OCTETS).then(|| fold(name))
+    (name.len() <= MAX_NAME_BYTES).then(|| fold(name))
 }
 
 /// Records a name, and returns whether the name is new. `before` supplies the item from another

@@ -13,7 +13,7 @@ use crate::http::Fields;
 use crate::policy::Policy;
 
 /// Maximum size of a cached `Cookie` field, in bytes. Longer fields are parsed on every request.
-const MAX_FIELD_OCTETS: usize = 4096;
+const MAX_FIELD_BYTES: usize = 4096;
 
 /// The last decision of a connection, with the cookies of its request. Kept in memory until the
 /// next request or [`forget`](Self::forget).
@@ -78,7 +78,7 @@ pub(super) fn known(
     let reader = &filter.settings.reader;
     let region = reader.region_of(fields, trusted);
     let signals = Signals::of(fields);
-    let recall = recall.filter(|_| cookie.len() <= MAX_FIELD_OCTETS);
+    let recall = recall.filter(|_| cookie.len() <= MAX_FIELD_BYTES);
     let mut place = recall.map(Recall::locked);
     if let Some(memory) = place.as_ref().and_then(|memory| memory.as_ref())
         && *memory.cookie == *cookie

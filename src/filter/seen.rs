@@ -9,7 +9,7 @@ use crate::catalogue::{Grounds, Together};
 use crate::cookie::SetCookie;
 
 /// Maximum length of a domain, in bytes. Longer ones are ignored.
-const MAX_DOMAIN_OCTETS: usize = 256;
+const MAX_DOMAIN_BYTES: usize = 256;
 
 /// The direction of an observation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,7 +121,7 @@ impl Seen {
         if scope.deletes(now) {
             return;
         }
-        let domain = scope.domain.filter(|domain| domain.len() <= MAX_DOMAIN_OCTETS);
+        let domain = scope.domain.filter(|domain| domain.len() <= MAX_DOMAIN_BYTES);
         let _ = self.attributes.set(Attributes {
             http_only: access.http_only,
             secure: scope.secure,

@@ -142,9 +142,9 @@ fn a_body_streams_both_ways_while_it_is_made() {
     let mut visitor = proxy.visit();
     visitor.send(&request("GET", "/", &[]));
     assert_eq!(visitor.head().status, 200);
-    assert_eq!(visitor.octets(10), b"5\r\nfirst\r\n");
+    assert_eq!(visitor.bytes(10), b"5\r\nfirst\r\n");
     go_on.send(()).unwrap();
-    assert_eq!(visitor.octets(11), b"6\r\nsecond\r\n");
+    assert_eq!(visitor.bytes(11), b"6\r\nsecond\r\n");
 }
 
 #[test]
@@ -163,7 +163,7 @@ fn a_head_whose_body_has_not_begun_is_not_held_back() {
         visitor.send(&request("GET", "/", &[]));
         assert_eq!(visitor.head().status, 200);
         go_on.send(()).unwrap();
-        assert_eq!(visitor.octets(19), b"9\r\ndata: 1\n\n\r\n0\r\n\r\n");
+        assert_eq!(visitor.bytes(19), b"9\r\ndata: 1\n\n\r\n0\r\n\r\n");
     }
 }
 
@@ -346,7 +346,7 @@ fn a_visitor_who_leaves_in_the_middle_of_a_body_ends_it_at_the_upstream() {
     let proxy = Proxy::start(&origin, "");
     let mut visitor = proxy.visit();
     visitor.send(&request("GET", "/endless", &[]));
-    assert_eq!(visitor.octets(100_000).len(), 100_000);
+    assert_eq!(visitor.bytes(100_000).len(), 100_000);
     drop(visitor);
     origin.next_closed();
     assert_eq!(proxy.access()["complete"], false);
@@ -362,8 +362,8 @@ fn a_slow_reader_holds_the_upstream_back_instead_of_filling_memory() {
         stream.set_write_timeout(Some(std::time::Duration::from_millis(500))).unwrap();
         let _ = write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {total}\r\n\r\n");
         let piece = [b'x'; 64 * 1024];
-        while let Ok(octets) = stream.write(&piece) {
-            count.fetch_add(octets, Ordering::Relaxed);
+        while let Ok(bytes) = stream.write(&piece) {
+            count.fetch_add(bytes, Ordering::Relaxed);
         }
         let _ = full_by.send(());
         false

@@ -11,12 +11,12 @@ use crate::support::{Origin, Proxy, request};
 const TRACKED: &str = "HTTP/1.1 200 OK\r\nSet-Cookie: _ga=1\r\nContent-Length: 2\r\n\r\nok";
 
 /// Answers the first request with these bytes, and later ones like a correct origin.
-fn first(octets: impl Into<Vec<u8>>) -> Origin {
-    let octets = octets.into();
+fn first(bytes: impl Into<Vec<u8>>) -> Origin {
+    let bytes = bytes.into();
     let count = AtomicUsize::new(0);
     Origin::scripted(move |seen, stream| {
         let answer: &[u8] = match count.fetch_add(1, Relaxed) {
-            0 => &octets,
+            0 => &bytes,
             _ => b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood",
         };
         stream.write_all(answer).is_ok() && !seen.line.contains("/close")
@@ -25,7 +25,7 @@ fn first(octets: impl Into<Vec<u8>>) -> Origin {
 
 #[test]
 fn what_comes_behind_an_answer_is_never_the_answer_to_the_next_request() {
-    for octets in [
+    for bytes in [
         format!("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok{TRACKED}"),
         format!("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokx{TRACKED}"),
         format!("HTTP/1.1 204 No Content\r\n\r\n{TRACKED}"),
@@ -34,16 +34,16 @@ fn what_comes_behind_an_answer_is_never_the_answer_to_the_next_request() {
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n{TRACKED}"
         ),
     ] {
-        let origin = first(octets.clone());
+        let origin = first(bytes.clone());
         let proxy = Proxy::start(&origin, "");
         let mut visitor = proxy.visit();
         visitor.send(&request("GET", "/one", &[]));
         let one = visitor.reply("GET");
-        assert!(one.set_cookies().is_empty() && one.text().len() <= 2, "{octets}: {one:?}");
+        assert!(one.set_cookies().is_empty() && one.text().len() <= 2, "{bytes}: {one:?}");
         for _ in 0..3 {
             visitor.send(&request("GET", "/next", &[]));
             let next = visitor.reply("GET");
-            assert_eq!((next.status, next.text().as_str()), (200, "good"), "{octets}");
+            assert_eq!((next.status, next.text().as_str()), (200, "good"), "{bytes}");
         }
     }
 }
@@ -81,7 +81,7 @@ fn an_answer_that_can_be_read_in_two_ways_is_a_bad_gateway() {
 
 #[test]
 fn a_body_that_is_shorter_or_not_in_chunks_breaks_off_and_is_not_made_whole() {
-    for octets in [
+    for bytes in [
         "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nok",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nok",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n",
@@ -89,14 +89,14 @@ fn a_body_that_is_shorter_or_not_in_chunks_breaks_off_and_is_not_made_whole() {
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\nffffffffffffffffff\r\n",
     ] {
         let origin = Origin::scripted(move |_, stream| {
-            let _ = stream.write_all(octets.as_bytes());
+            let _ = stream.write_all(bytes.as_bytes());
             false
         });
         let proxy = Proxy::start(&origin, "");
         let mut visitor = proxy.visit();
         visitor.send(&request("GET", "/", &[]));
         let reply = visitor.reply("GET");
-        assert!(!reply.complete, "{octets:?} came whole: {reply:?}");
+        assert!(!reply.complete, "{bytes:?} came whole: {reply:?}");
         visitor.closed();
         proxy.expect_metric("consentry_errors_total{kind=\"upstream_body\"}", 1.0);
     }

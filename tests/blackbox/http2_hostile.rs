@@ -30,8 +30,8 @@ pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 
 /// A field block, each field as a literal without indexing (RFC 7541 section 6.2.2).
 pub fn block<N: AsRef<[u8]>, V: AsRef<[u8]>>(fields: &[(N, V)]) -> Vec<u8> {
-    fn string(octets: &[u8]) -> Vec<u8> {
-        let mut coded = match octets.len() {
+    fn string(bytes: &[u8]) -> Vec<u8> {
+        let mut coded = match bytes.len() {
             short @ 0..127 => vec![u8::try_from(short).unwrap()],
             long => {
                 let mut coded = vec![127];
@@ -44,7 +44,7 @@ pub fn block<N: AsRef<[u8]>, V: AsRef<[u8]>>(fields: &[(N, V)]) -> Vec<u8> {
                 coded
             }
         };
-        coded.extend(octets);
+        coded.extend(bytes);
         coded
     }
     let field =
@@ -85,8 +85,8 @@ impl Connection {
     }
 
     /// Whether the bytes were accepted: a connection may be closed in the middle of a flood.
-    pub fn send(&mut self, octets: &[u8]) -> bool {
-        self.0.write_all(octets).is_ok()
+    pub fn send(&mut self, bytes: &[u8]) -> bool {
+        self.0.write_all(bytes).is_ok()
     }
 
     pub fn next(&mut self) -> Option<(u8, u8, u32, Vec<u8>)> {
@@ -260,12 +260,12 @@ fn the_host_that_the_origin_is_told_is_the_authority_and_no_other() {
 
 /// Sends a flood until the proxy ends the connection or has accepted 20,000 messages. Asserts that other clients are
 /// served and that peak memory grows by less than 64 MiB.
-fn survives(proxy: &Proxy, what: &str, mut octets: impl FnMut(u32) -> Vec<u8>) {
+fn survives(proxy: &Proxy, what: &str, mut bytes: impl FnMut(u32) -> Vec<u8>) {
     let before = proxy.peak_kib();
     let mut connection = Connection::open(proxy);
     connection.0.set_write_timeout(Some(Duration::from_secs(2))).unwrap();
     for number in 0..20_000 {
-        if !connection.send(&octets(number)) {
+        if !connection.send(&bytes(number)) {
             break;
         }
     }
@@ -362,10 +362,10 @@ fn more_cookies_than_a_browser_sends_are_rejected_before_any_is_read() {
 }
 
 #[test]
-fn octets_that_are_no_frames_end_the_connection() {
+fn bytes_that_are_no_frames_end_the_connection() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, "");
-    for octets in [
+    for bytes in [
         [255; 64].to_vec(),
         frame(HEADERS, END_HEADERS, 0, &block(&get("/"))),
         frame(HEADERS, END_HEADERS, 2, &block(&get("/"))),
@@ -379,8 +379,8 @@ fn octets_that_are_no_frames_end_the_connection() {
         frame(5, 0, 1, &[0; 4]),
     ] {
         let mut connection = Connection::open(&proxy);
-        connection.send(&octets);
+        connection.send(&bytes);
         connection.refused(u32::MAX, "no frames");
-        assert!(origin.saw_nothing(), "{}", octets.escape_ascii());
+        assert!(origin.saw_nothing(), "{}", bytes.escape_ascii());
     }
 }

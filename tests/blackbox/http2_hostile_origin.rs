@@ -43,12 +43,12 @@ fn serve(stream: &mut TcpStream, count: &AtomicUsize, answer: &Answer) -> std::i
         match kind {
             SETTINGS if flags & ACK == 0 => stream.write_all(&frame(SETTINGS, ACK, 0, &[]))?,
             HEADERS => {
-                let octets = match count.fetch_add(1, Relaxed) {
+                let bytes = match count.fetch_add(1, Relaxed) {
                     0 => answer(of),
                     _ => answered(of, &[(":status", "200"), ("content-length", "4")], "good"),
                 };
-                stream.write_all(&octets)?;
-                if octets.is_empty() {
+                stream.write_all(&bytes)?;
+                if bytes.is_empty() {
                     break;
                 }
             }
@@ -124,7 +124,7 @@ fn a_malformed_head_is_a_bad_gateway() {
 #[test]
 fn a_body_that_is_not_as_long_as_its_head_says_breaks_off() {
     for (length, body) in [("5", "ok"), ("1", "okay"), ("0", "ok")] {
-        let shown = format!("{length} octets: {body}");
+        let shown = format!("{length} bytes: {body}");
         harms_itself(&shown, move |stream| {
             answered(stream, &[(":status", "200"), ("content-length", length)], body)
         });

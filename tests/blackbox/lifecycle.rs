@@ -187,9 +187,9 @@ fn systemd_is_told_when_it_is_ready_and_when_it_stops() {
         .spawn()
         .unwrap();
     let said = || {
-        let mut octets = [0; 128];
-        let length = socket.recv(&mut octets).unwrap();
-        String::from_utf8_lossy(&octets[..length]).trim().to_owned()
+        let mut bytes = [0; 128];
+        let length = socket.recv(&mut bytes).unwrap();
+        String::from_utf8_lossy(&bytes[..length]).trim().to_owned()
     };
     assert_eq!(said(), "READY=1");
     std::process::Command::new("kill").arg(child.id().to_string()).status().unwrap();

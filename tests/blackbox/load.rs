@@ -34,7 +34,7 @@ fn ten_thousand_kept_connections_take_little_memory_and_are_all_served() {
         .collect();
     assert_eq!(proxy.metric("consentry_open_connections"), 10_000.0);
     let each = proxy.peak_kib().saturating_sub(before) / 10;
-    assert!(each < 8_000, "{each} octets for each connection");
+    assert!(each < 8_000, "{each} bytes for each connection");
     assert_eq!(proxy.admin("/readyz").0, 200);
     visitors.iter_mut().step_by(97).for_each(ask);
     assert_eq!(proxy.get("/", &[]).status, 200);

@@ -13,9 +13,9 @@ const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const TOKEN: &str = "a-token-of-many-letters";
 const LOCAL: (&str, &str) = ("Host", "localhost");
 
-fn ask(proxy: &Proxy, octets: &[u8]) -> Reply {
+fn ask(proxy: &Proxy, bytes: &[u8]) -> Reply {
     let mut visitor = Visitor::connect(proxy.admin);
-    visitor.send(octets);
+    visitor.send(bytes);
     visitor.reply("GET")
 }
 

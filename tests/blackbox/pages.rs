@@ -233,8 +233,8 @@ fn a_bomb_passes_in_pieces_and_takes_no_memory() {
     let proxy = Proxy::start(&origin, &format!("{BANNER}{GUARD}"));
     let reply = load(&proxy, "/", &[("Accept-Encoding", "gzip")]);
     let mut decoded = flate2::read::GzDecoder::new(reply.body.as_slice());
-    let octets = std::io::copy(&mut decoded, &mut std::io::sink()).unwrap();
-    assert!(octets > 200 << 20, "{octets}");
+    let bytes = std::io::copy(&mut decoded, &mut std::io::sink()).unwrap();
+    assert!(bytes > 200 << 20, "{bytes}");
     assert!(proxy.peak_kib() < 64 * 1024, "{} KiB", proxy.peak_kib());
 }
 

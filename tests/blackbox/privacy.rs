@@ -60,11 +60,11 @@ fn files(folder: &Path, found: &mut Vec<(String, Vec<u8>)>) {
     }
 }
 
-fn assert_unmarked(what: &str, octets: &[u8]) {
+fn assert_unmarked(what: &str, bytes: &[u8]) {
     let mark = MARK.as_bytes();
-    let at = octets.windows(mark.len()).position(|window| window.eq_ignore_ascii_case(mark));
+    let at = bytes.windows(mark.len()).position(|window| window.eq_ignore_ascii_case(mark));
     if let Some(at) = at {
-        let around = &octets[at.saturating_sub(120)..(at + 60).min(octets.len())];
+        let around = &bytes[at.saturating_sub(120)..(at + 60).min(bytes.len())];
         panic!("{what} has a cookie's value: {}", around.escape_ascii());
     }
 }
@@ -171,9 +171,9 @@ fn no_cookie_value_is_in_any_log_metric_page_receipt_or_file() {
             shown.push(("an answer to what is malformed".to_owned(), answer));
         }
     }
-    for (what, octets) in shown {
+    for (what, bytes) in shown {
         // Nor is the visitor's own decision echoed.
-        assert_unmarked(&what, &octets);
+        assert_unmarked(&what, &bytes);
     }
     for path in [
         "/metrics",
@@ -202,7 +202,7 @@ fn no_cookie_value_is_in_any_log_metric_page_receipt_or_file() {
     let mut kept = Vec::new();
     files(store.path(), &mut kept);
     assert!(kept.iter().any(|(name, _)| name.ends_with("receipts.db")));
-    for (name, octets) in kept {
-        assert_unmarked(&name, &octets);
+    for (name, bytes) in kept {
+        assert_unmarked(&name, &bytes);
     }
 }

@@ -28,11 +28,11 @@ fn malformed_requests_are_refused_and_the_connection_is_closed() {
         b"GARBAGE\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
     ];
-    for octets in cases {
+    for bytes in cases {
         let mut visitor = proxy.visit();
-        visitor.send(octets);
+        visitor.send(bytes);
         let reply = visitor.reply("GET");
-        assert_eq!(reply.status, 400, "{}", octets.escape_ascii());
+        assert_eq!(reply.status, 400, "{}", bytes.escape_ascii());
         visitor.closed();
     }
     assert!(origin.saw_nothing());

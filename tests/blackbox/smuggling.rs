@@ -6,14 +6,14 @@ use crate::support::{Origin, Proxy};
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 /// Sends bytes. Asserts that none of them reaches the origin and that the connection is closed.
-fn refused(proxy: &Proxy, origin: &Origin, octets: &[u8]) {
+fn refused(proxy: &Proxy, origin: &Origin, bytes: &[u8]) {
     let mut visitor = proxy.visit();
-    visitor.send(octets);
+    visitor.send(bytes);
     // Some are rejected only at the end of input.
     visitor.finish_sending();
     let answer = visitor.closed();
     let status = answer.get(9..12).unwrap_or_default();
-    let shown = octets.escape_ascii();
+    let shown = bytes.escape_ascii();
     assert!(
         answer.is_empty()
             || status.starts_with(b"4")
@@ -48,8 +48,8 @@ fn lengths_that_are_not_one_plain_number_are_refused() {
         "Content-Length\r\n: 3",
         "Content_Length\u{0}: 3",
     ] {
-        let octets = format!("POST / HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\nabc");
-        refused(&proxy, &origin, octets.as_bytes());
+        let bytes = format!("POST / HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\nabc");
+        refused(&proxy, &origin, bytes.as_bytes());
     }
 }
 
@@ -75,8 +75,8 @@ fn codings_that_are_not_chunked_alone_are_refused() {
         "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity",
         "Transfer-Encoding: identity\r\nTransfer-Encoding: chunked, x",
     ] {
-        let octets = format!("POST / HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\n{body}");
-        refused(&proxy, &origin, octets.as_bytes());
+        let bytes = format!("POST / HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\n{body}");
+        refused(&proxy, &origin, bytes.as_bytes());
     }
     let of_1_0 = format!("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n{body}");
     refused(&proxy, &origin, of_1_0.as_bytes());
@@ -92,10 +92,10 @@ fn with_chunks_and_a_length_the_chunks_count_and_the_connection_ends() {
         "Transfer-Encoding: chunked\r\nContent-Length: 4",
     ] {
         let mut visitor = proxy.visit();
-        let octets = format!(
+        let bytes = format!(
             "POST /one HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\n3\r\nabc\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"
         );
-        visitor.send(octets.as_bytes());
+        visitor.send(bytes.as_bytes());
         let reply = visitor.reply("POST");
         assert_eq!((reply.status, reply.field("connection").as_deref()), (200, Some("close")));
         assert_eq!(visitor.closed(), b"");
@@ -121,11 +121,11 @@ fn chunks_that_are_not_as_they_should_be_end_the_request() {
         "10000000000000000\r\nabc",
         "ffffffffffffffffffff\r\nabc",
     ] {
-        let octets = format!(
+        let bytes = format!(
             "POST /chunks HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"
         );
         let mut visitor = proxy.visit();
-        visitor.send(octets.as_bytes());
+        visitor.send(bytes.as_bytes());
         visitor.finish_sending();
         let answer = visitor.closed();
         assert!(answer.starts_with(b"HTTP/1.1 400"), "{}", answer.escape_ascii());
@@ -165,8 +165,8 @@ fn what_is_taken_reaches_the_origin_as_one_request_and_what_follows_is_the_next(
     ];
     for (fields, body, read) in cases {
         let mut visitor = proxy.visit();
-        let octets = format!("POST /one HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\n{body}");
-        visitor.send(octets.as_bytes());
+        let bytes = format!("POST /one HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\n{body}");
+        visitor.send(bytes.as_bytes());
         assert_eq!(visitor.reply("POST").status, 200, "{fields}");
         visitor.send(b"GET /two HTTP/1.1\r\nHost: a\r\n\r\n");
         assert_eq!(visitor.reply("GET").status, 200, "{fields}");
@@ -192,7 +192,7 @@ fn a_single_line_feed_ends_a_line_for_us_and_is_a_whole_line_end_for_the_origin(
     let seen = origin.next();
     assert_eq!(seen.line, "GET /one HTTP/1.1");
     assert_eq!(seen.values("x-one"), ["1"]);
-    for octets in [
+    for bytes in [
         &b"GET / HTTP/1.1\rHost: a\r\r"[..],
         b"GET / HTTP/1.1\r\nHost: a\r\nX: a\rY: b\r\n\r\n",
         b"GET /\rX HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -211,7 +211,7 @@ fn a_single_line_feed_ends_a_line_for_us_and_is_a_whole_line_end_for_the_origin(
         b"GET / HTTP/1.1\r\nHost: a\r\nno colon\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: a\r\n: no name\r\n\r\n",
     ] {
-        refused(&proxy, &origin, octets);
+        refused(&proxy, &origin, bytes);
     }
 }
 
@@ -219,7 +219,7 @@ fn a_single_line_feed_ends_a_line_for_us_and_is_a_whole_line_end_for_the_origin(
 fn the_target_and_the_host_are_one_authority_or_refused() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, "");
-    for octets in [
+    for bytes in [
         &b"GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n"[..],
         b"GET / HTTP/1.1\r\nHost: a, b\r\nhost: a\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: a/b\r\n\r\n",
@@ -233,7 +233,7 @@ fn the_target_and_the_host_are_one_authority_or_refused() {
         b"CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n",
         b"CONNECT / HTTP/1.1\r\nHost: a\r\n\r\n",
     ] {
-        refused(&proxy, &origin, octets);
+        refused(&proxy, &origin, bytes);
     }
     for (target, host, line, told) in [
         ("http://b.example/x", "a", "GET /x HTTP/1.1", "b.example"),
@@ -292,8 +292,8 @@ fn an_upgrade_that_is_none_smuggles_nothing() {
         "Connection: Upgrade\r\nUpgrade: TLS/1.0",
     ] {
         let mut visitor = proxy.visit();
-        let octets = format!("GET /one HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\n");
-        visitor.send(octets.as_bytes());
+        let bytes = format!("GET /one HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\n");
+        visitor.send(bytes.as_bytes());
         assert_eq!(visitor.reply("GET").status, 200, "{fields}");
         visitor.send(b"GET /two HTTP/1.1\r\nHost: a\r\nCookie: _ga=1\r\n\r\n");
         assert_eq!(visitor.reply("GET").status, 200, "{fields}");

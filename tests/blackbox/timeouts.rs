@@ -22,9 +22,9 @@ fn a_head_that_does_not_end_closes_the_connection() {
 fn neither_the_beginning_of_http_2_nor_what_looks_like_it_is_waited_for_longer() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, "timeouts.request_head = '100ms'");
-    for octets in [&b"PRI * HT"[..], b"P", b"PRINT / HTTP/1.1\r\nHost: a\r\nX-Slow: "] {
+    for bytes in [&b"PRI * HT"[..], b"P", b"PRINT / HTTP/1.1\r\nHost: a\r\nX-Slow: "] {
         let mut visitor = proxy.visit();
-        visitor.send(octets);
+        visitor.send(bytes);
         visitor.closed();
     }
     assert!(origin.saw_nothing());

@@ -13,9 +13,9 @@ fn echo() -> Origin {
             b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
               Set-Cookie: sessionid=1\r\nSet-Cookie: _ga=1\r\nSec-WebSocket-Accept: y\r\n\r\n",
         );
-        let mut octets = [0; 1024];
-        while let Ok(count @ 1..) = stream.read(&mut octets) {
-            if stream.write_all(&octets[..count]).is_err() {
+        let mut bytes = [0; 1024];
+        while let Ok(count @ 1..) = stream.read(&mut bytes) {
+            if stream.write_all(&bytes[..count]).is_err() {
                 break;
             }
         }
@@ -24,7 +24,7 @@ fn echo() -> Origin {
 }
 
 #[test]
-fn an_upgrade_passes_with_its_cookies_filtered_and_then_octets_both_ways() {
+fn an_upgrade_passes_with_its_cookies_filtered_and_then_bytes_both_ways() {
     let origin = echo();
     let proxy = Proxy::start(&origin, "");
     let mut visitor = proxy.visit();
@@ -47,7 +47,7 @@ fn an_upgrade_passes_with_its_cookies_filtered_and_then_octets_both_ways() {
     assert_eq!(seen.field("cookie").as_deref(), Some("PHPSESSID=1"));
     for message in [&b"ping"[..], b"\x00\xff\r\n\r\n", &[7; 100_000]] {
         visitor.send(message);
-        assert_eq!(visitor.octets(message.len()), message);
+        assert_eq!(visitor.bytes(message.len()), message);
     }
     drop(visitor);
     origin.next_closed();
@@ -65,7 +65,7 @@ fn the_end_of_the_origins_side_reaches_the_visitor() {
     let mut visitor = proxy.visit();
     visitor.send(&request("GET", "/", &[("Connection", "upgrade"), ("Upgrade", "x")]));
     assert_eq!(visitor.reply("GET").status, 101);
-    assert_eq!(visitor.octets(3), b"bye");
+    assert_eq!(visitor.bytes(3), b"bye");
     visitor.finish_sending();
     assert_eq!(visitor.closed(), b"");
 }

@@ -63,7 +63,7 @@ fn an_unknown_host_is_refused_as_by_the_proxy() {
 }
 
 #[test]
-fn a_pixel_that_no_rule_knows_passes_for_its_octets_are_not_asked_for() {
+fn a_pixel_that_no_rule_knows_passes_for_its_bytes_are_not_asked_for() {
     let pixel = b"GIF89a\x01\0\x01\0\0\0\0,\0\0\0\0\x01\0\x01\0\0\x02\0;";
     let head = format!(
         "HTTP/1.1 200 OK\r\nContent-Type: image/gif\r\nContent-Length: {}\r\n\r\n",

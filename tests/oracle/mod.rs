@@ -257,8 +257,8 @@ pub fn readings(header: &[u8]) -> String {
     text.chars().filter(|letter| !letter.is_whitespace() && !matches!(letter, '\'' | '"')).collect()
 }
 
-fn percent_decoded(octets: &[u8]) -> Vec<u8> {
-    percent_encoding::percent_decode(octets).collect()
+fn percent_decoded(bytes: &[u8]) -> Vec<u8> {
+    percent_encoding::percent_decode(bytes).collect()
 }
 
 /// The categories granted by the purposes of any TC string in the header.
@@ -275,9 +275,8 @@ fn purposes(header: &[u8], map: &BTreeMap<String, Vec<String>>) -> BTreeSet<Stri
     for part in decoded.split(|byte| !is_part(byte)) {
         // The incomplete last base64 group does not reach the purposes.
         let whole = part.get(..part.len() / 4 * 4).unwrap_or_default();
-        let Ok(octets) = URL_SAFE_NO_PAD.decode(whole) else { continue };
-        let bit =
-            |at: usize| octets.get(at / 8).is_some_and(|octet| octet >> (7 - at % 8) & 1 == 1);
+        let Ok(bytes) = URL_SAFE_NO_PAD.decode(whole) else { continue };
+        let bit = |at: usize| bytes.get(at / 8).is_some_and(|octet| octet >> (7 - at % 8) & 1 == 1);
         let purpose = |number: usize| number > 0 && bit(151 + number);
         let version = (0..6).fold(0, |version, at| version * 2 + u8::from(bit(at)));
         // Purpose 1 is not requested in some countries, as bit 200 indicates.

@@ -33,8 +33,8 @@ fn the_image_runs_read_only_as_nobody_and_is_small() {
             .args([STORAGE, "push", "consentry"])
             .arg(format!("oci-archive:{archive}")),
     );
-    let octets = std::fs::metadata(&archive).unwrap().len();
-    assert!(octets < 15 << 20, "{octets} octets, compressed");
+    let bytes = std::fs::metadata(&archive).unwrap().len();
+    assert!(bytes < 15 << 20, "{bytes} bytes, compressed");
 
     let origin = Origin::setting(&["_ga=1", "sid=1"]);
     let (port, admin) = (free_port(), free_port());

@@ -196,11 +196,11 @@ fn four_origins_read_the_same_one_request_of_whatever_is_forwarded() {
             "workers = 1\n[[site]]\nupstream = 'http://{}'",
             reader.address
         ));
-        for (octets, expected) in CASES {
-            let shown = format!("{}: {}", reader.name, octets.escape_debug());
-            let method = octets.split(' ').next().unwrap();
+        for (bytes, expected) in CASES {
+            let shown = format!("{}: {}", reader.name, bytes.escape_debug());
+            let method = bytes.split(' ').next().unwrap();
             let mut visitor = proxy.visit();
-            visitor.send(octets.as_bytes());
+            visitor.send(bytes.as_bytes());
             let reply = visitor.reply(method);
             let read = reply.text();
             match expected {
@@ -211,7 +211,7 @@ fn four_origins_read_the_same_one_request_of_whatever_is_forwarded() {
                     assert_eq!(&read, expected, "{shown}");
                 }
                 None => {
-                    let path = octets.split(' ').nth(1).unwrap();
+                    let path = bytes.split(' ').nth(1).unwrap();
                     let whole = read.starts_with(&format!("{method} {path} a"));
                     assert!(
                         reply.status == 400 || (reply.status == 200 && whole),

@@ -384,7 +384,7 @@ fn a_million_requests_leave_neither_memory_nor_descriptors_behind() {
 struct Limited(PathBuf);
 
 impl Limited {
-    fn to(octets: u64) -> Option<Self> {
+    fn to(bytes: u64) -> Option<Self> {
         let name = format!("consentry_test_{}", std::process::id());
         for (root, limit) in [
             ("/sys/fs/cgroup/memory", "memory.limit_in_bytes"),
@@ -397,7 +397,7 @@ impl Limited {
             }
             let this = Self(group);
             if this.0.join(limit).exists()
-                && std::fs::write(this.0.join(limit), octets.to_string()).is_ok()
+                && std::fs::write(this.0.join(limit), bytes.to_string()).is_ok()
             {
                 return Some(this);
             }

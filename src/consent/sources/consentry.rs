@@ -11,7 +11,7 @@ use crate::consent::{Categories, Category, CategorySet, CookieKeys, VendorSet};
 use crate::cookie::Cookies;
 
 /// Maximum length of a value, in bytes. Longer values are malformed.
-const MAX_VALUE_OCTETS: usize = 1024;
+const MAX_VALUE_BYTES: usize = 1024;
 /// The length of a signature: 32 bytes in base64url without padding.
 const SIGNATURE_LENGTH: usize = 43;
 
@@ -103,7 +103,7 @@ pub struct NativeCookie {
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum NativeCookieError {
     /// Not ASCII text, or too long.
-    #[error("not ASCII text of at most {MAX_VALUE_OCTETS} octets")]
+    #[error("not ASCII text of at most {MAX_VALUE_BYTES} bytes")]
     NotText,
     /// Not five parts separated by `~`, or six with a signature at the end.
     #[error("not five parts separated by `~`, with or without a signature")]
@@ -165,7 +165,7 @@ impl NativeCookie {
 
     /// Splits a value into its content and its signature, if any.
     fn split(value: &[u8]) -> Result<(&str, Option<&str>), NativeCookieError> {
-        if value.len() > MAX_VALUE_OCTETS || !value.is_ascii() {
+        if value.len() > MAX_VALUE_BYTES || !value.is_ascii() {
             return Err(NativeCookieError::NotText);
         }
         let text = std::str::from_utf8(value).map_err(|_| NativeCookieError::NotText)?;

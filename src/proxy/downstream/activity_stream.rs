@@ -24,9 +24,9 @@ impl WatchedStream {
     }
 
     /// Prepends bytes to the stream, so that they are read again first.
-    pub(crate) fn put_back(&mut self, octets: &[u8]) {
+    pub(crate) fn put_back(&mut self, bytes: &[u8]) {
         // A copy, so that a few bytes do not keep their whole read buffer alive.
-        self.put_back = Bytes::copy_from_slice(octets);
+        self.put_back = Bytes::copy_from_slice(bytes);
     }
 }
 
@@ -49,9 +49,9 @@ impl AsyncWrite for WatchedStream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-        octets: &[u8],
+        bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.stream).poll_write(context, octets);
+        let polled = Pin::new(&mut self.stream).poll_write(context, bytes);
         self.visitor.activity.written(polled.is_ready());
         polled
     }
@@ -59,9 +59,9 @@ impl AsyncWrite for WatchedStream {
     fn poll_write_vectored(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-        octets: &[IoSlice<'_>],
+        bytes: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.stream).poll_write_vectored(context, octets);
+        let polled = Pin::new(&mut self.stream).poll_write_vectored(context, bytes);
         self.visitor.activity.written(polled.is_ready());
         polled
     }

@@ -112,9 +112,9 @@ mod tests {
     use proptest::prelude::*;
 
     /// Reads a header. Returns the result and the number of remaining bytes.
-    fn through(mut octets: &[u8]) -> (Result<Proxied, ProxiedError>, usize) {
-        let read = read(&mut octets).now_or_never().expect("nothing is waited for");
-        (read, octets.len())
+    fn through(mut bytes: &[u8]) -> (Result<Proxied, ProxiedError>, usize) {
+        let read = read(&mut bytes).now_or_never().expect("nothing is waited for");
+        (read, bytes.len())
     }
 
     fn version_2(command: u8, family: u8, rest: &[u8]) -> Vec<u8> {
@@ -147,8 +147,8 @@ mod tests {
             (&checked, Some("203.0.113.7:12345")),
             (&local, None),
         ] {
-            let octets = [header, b"GET / HTTP/1.1\r\n"].concat();
-            let (read, left) = through(&octets);
+            let bytes = [header, b"GET / HTTP/1.1\r\n"].concat();
+            let (read, left) = through(&bytes);
             let read = read.unwrap_or_else(|error| panic!("{}: {error}", header.escape_ascii()));
             let expected = visitor.map(|text| text.parse().expect("an address"));
             assert_eq!((read.visitor, read.secure, left), (expected, false, 16));
@@ -161,7 +161,7 @@ mod tests {
         let mut damaged = checked();
         damaged[16] ^= 1;
         let endless = [b"PROXY ".as_slice(), &[b'x'; 200]].concat();
-        for octets in [
+        for bytes in [
             &b"GET / HTTP/1.1\r\n\r\n"[..],
             b"PROXY TCP4 203.0.113.7\r\nmore",
             b"PROXY TCP4 999.0.113.7 10.0.0.1 12345 80\r\n",
@@ -173,15 +173,15 @@ mod tests {
             &damaged,
             &endless,
         ] {
-            assert!(through(octets).0.is_err(), "{}", octets.escape_ascii());
+            assert!(through(bytes).0.is_err(), "{}", bytes.escape_ascii());
         }
     }
 
     proptest! {
         #[test]
-        fn no_octets_make_it_panic(octets in prop::collection::vec(any::<u8>(), 0..64), begun in 0..3_usize) {
+        fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..64), begun in 0..3_usize) {
             let begin = [&b""[..], b"PROXY ", &SIGNATURE][begun];
-            let _ = through(&[begin, &octets].concat());
+            let _ = through(&[begin, &bytes].concat());
         }
     }
 

@@ -68,18 +68,18 @@ impl<S: AsyncWrite + Unpin> Inner<S> {
         context: &mut Context<'_>,
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let octets: usize = pieces.iter().map(|piece| piece.len()).sum();
-        if self.gathered.len() + octets > MOST {
+        let bytes: usize = pieces.iter().map(|piece| piece.len()).sum();
+        if self.gathered.len() + bytes > MOST {
             ready!(self.poll_hand_over(context))?;
         }
-        if octets > MOST {
+        if bytes > MOST {
             return Pin::new(&mut self.stream).poll_write_vectored(context, pieces);
         }
         if self.gathered.is_empty() {
-            self.gathered.reserve(octets.max(ROOM));
+            self.gathered.reserve(bytes.max(ROOM));
         }
         pieces.iter().for_each(|piece| self.gathered.extend_from_slice(piece));
-        Poll::Ready(Ok(octets))
+        Poll::Ready(Ok(bytes))
     }
 }
 
@@ -97,9 +97,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Gathered<S> {
     fn poll_write(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
-        octets: &[u8],
+        bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.inner().poll_gather(context, &[IoSlice::new(octets)])
+        self.inner().poll_gather(context, &[IoSlice::new(bytes)])
     }
 
     fn poll_write_vectored(
@@ -145,14 +145,14 @@ mod tests {
         fn poll_write(
             mut self: Pin<&mut Self>,
             _: &mut Context<'_>,
-            octets: &[u8],
+            bytes: &[u8],
         ) -> Poll<io::Result<usize>> {
             if self.at_a_time > 0 && !std::mem::replace(&mut self.refused, true) {
                 return Poll::Pending;
             }
             self.refused = false;
             let most = if self.at_a_time == 0 { usize::MAX } else { self.at_a_time };
-            let taken = octets.get(..most.min(octets.len())).unwrap_or_default();
+            let taken = bytes.get(..most.min(bytes.len())).unwrap_or_default();
             self.got.push(taken.to_vec());
             Poll::Ready(Ok(taken.len()))
         }
@@ -188,7 +188,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn all_octets_arrive_in_order_however_they_are_taken_and_no_more_are_held_than_allowed(
+        fn all_bytes_arrive_in_order_however_they_are_taken_and_no_more_are_held_than_allowed(
             lengths in prop::collection::vec(prop_oneof![1..200_usize, 1..100_000_usize], 1..20),
             at_a_time in prop_oneof![Just(0_usize), 1..50_000_usize],
             hand_over in any::<u32>(),

@@ -36,7 +36,7 @@ pub(crate) struct Ticket {
     started: Instant,
     /// Nanoseconds until the upstream's response head, plus one; 0 if no upstream was used.
     upstream: AtomicU64,
-    octets: u64,
+    bytes: u64,
     ended: bool,
     closed: bool,
     number: u64,
@@ -71,7 +71,7 @@ impl Ticket {
             status: 499,
             started: Instant::now(),
             upstream: AtomicU64::new(0),
-            octets: 0,
+            bytes: 0,
             ended: false,
             closed: false,
             speaker,
@@ -110,8 +110,8 @@ impl Ticket {
         self.visitor.worker.request_id(self.number)
     }
 
-    pub(crate) fn sent(&mut self, octets: usize) {
-        self.octets = self.octets.saturating_add(octets as u64);
+    pub(crate) fn sent(&mut self, bytes: usize) {
+        self.bytes = self.bytes.saturating_add(bytes as u64);
     }
 
     pub(crate) fn ended(&mut self) {
@@ -165,7 +165,7 @@ impl Ticket {
             path: self.uri.path(),
             status: self.status,
             duration,
-            bytes: self.octets,
+            bytes: self.bytes,
             request_id: &self.request_id(),
             mode: settings.map_or("enforce", |settings| settings.mode.as_str()),
             report,

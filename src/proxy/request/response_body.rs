@@ -37,14 +37,14 @@ pub(crate) enum OriginBody {
 /// The first frame of a body. Nearly all are data frames, so all others are boxed.
 #[derive(Debug)]
 pub(crate) enum First {
-    Octets(Bytes),
+    Data(Bytes),
     Other(Box<Result<Frame<Bytes>, UpstreamError>>),
 }
 
 impl First {
     fn of(polled: Result<Frame<Bytes>, UpstreamError>) -> Self {
         match polled.map(Frame::into_data) {
-            Ok(Ok(octets)) => Self::Octets(octets),
+            Ok(Ok(bytes)) => Self::Data(bytes),
             Ok(Err(frame)) => Self::Other(Box::new(Ok(frame))),
             Err(error) => Self::Other(Box::new(Err(error))),
         }
@@ -52,7 +52,7 @@ impl First {
 
     fn polled(self) -> Result<Frame<Bytes>, UpstreamError> {
         match self {
-            Self::Octets(octets) => Ok(Frame::data(octets)),
+            Self::Data(bytes) => Ok(Frame::data(bytes)),
             Self::Other(other) => *other,
         }
     }
@@ -132,7 +132,7 @@ impl Body for OriginBody {
                         .map_or_else(|| SizeHint::with_exact(0), Http1Upstream::size_hint),
                 };
                 match first {
-                    Some(First::Octets(octets)) => hint_with(Some(octets), &rest),
+                    Some(First::Data(bytes)) => hint_with(Some(bytes), &rest),
                     _ => rest,
                 }
             }
@@ -224,8 +224,8 @@ impl Body for ServedBody {
         };
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
-                let octets = frame.data_ref().map_or(0, Bytes::len);
-                self.ticket.sent(octets);
+                let bytes = frame.data_ref().map_or(0, Bytes::len);
+                self.ticket.sent(bytes);
             }
             Poll::Ready(Some(Err(_))) => self.ticket.upstream_broke_off(),
             Poll::Ready(None) => self.ticket.ended(),

@@ -62,8 +62,8 @@ impl Visitor {
         Self { stream, buffer: Vec::new() }
     }
 
-    pub fn send(&mut self, octets: &[u8]) {
-        unless_ended(self.stream.write_all(octets));
+    pub fn send(&mut self, bytes: &[u8]) {
+        unless_ended(self.stream.write_all(bytes));
     }
 
     pub fn finish_sending(&self) {
@@ -105,7 +105,7 @@ impl Visitor {
     }
 
     /// Reads exactly this many bytes, or fewer if the connection ends.
-    pub fn octets(&mut self, count: usize) -> Vec<u8> {
+    pub fn bytes(&mut self, count: usize) -> Vec<u8> {
         while self.buffer.len() < count && self.more() {}
         let count = count.min(self.buffer.len());
         self.buffer.drain(..count).collect()
@@ -149,7 +149,7 @@ impl Visitor {
             reply.complete = self.chunks(&mut reply).is_some();
         } else if let Some(length) = reply.field("content-length") {
             let length: usize = length.parse().unwrap();
-            reply.body = self.octets(length);
+            reply.body = self.bytes(length);
             reply.complete = reply.body.len() == length;
         } else {
             while self.more() {}
@@ -166,13 +166,13 @@ impl Visitor {
             if size == 0 {
                 break;
             }
-            let chunk = self.octets(size);
+            let chunk = self.bytes(size);
             let whole = chunk.len() == size;
             reply.body.extend(chunk);
             if !whole {
                 return None;
             }
-            self.octets(2);
+            self.bytes(2);
         }
         loop {
             let line = self.line()?;
