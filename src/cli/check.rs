@@ -143,5 +143,5 @@ fn write_site(site: &Site, out: &mut impl Write) -> io::Result<()> {
     let banner = if site.page.banner.is_some() { "with a banner" } else { "without a banner" };
     let guard = if site.page.guard { ", guarded" } else { "" };
     let (prefix, language) = (&site.centre.prefix, site.centre.locales.default_tag());
-    writeln!(out, "  pages         {banner}{guard}; our own at {prefix}, in {language} by default")
+    writeln!(out, "  pages         {banner}{guard}; served at {prefix}, in {language} by default")
 }

@@ -129,7 +129,7 @@ fn rule(
         other => return Err(format!("`{other}` in `Wildcard match` is neither 0 nor 1")),
     }
     if name.bytes().any(|byte| byte.is_ascii_control() || matches!(byte, b';' | b'=')) {
-        return Err("the name has bytes that no cookie's name has".to_owned());
+        return Err("the name has bytes that are invalid in a cookie name".to_owned());
     }
     Pattern::new(&name).map_err(|error| error.to_string())?;
     let rule = WrittenRule {

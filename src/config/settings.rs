@@ -235,7 +235,7 @@ pub struct Log {
     pub level: LogLevel,
 }
 
-/// The form of log lines.
+/// Log format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
@@ -247,11 +247,11 @@ pub enum LogFormat {
     Json,
 }
 
-/// The form of a line for a request.
+/// Access log format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum AccessFormat {
-    /// As the other lines.
+    /// The same format as other log lines.
     Auto,
     /// For people.
     Text,
@@ -261,7 +261,7 @@ pub enum AccessFormat {
     Combined,
 }
 
-/// What is said of visitors' addresses.
+/// How much of a client address is logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum VisitorAddress {
@@ -273,17 +273,17 @@ pub enum VisitorAddress {
     Full,
 }
 
-/// The importance of log lines.
+/// Log level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LogLevel {
-    /// An operator must act.
+    /// Errors that need an operator.
     Error,
-    /// Degraded.
+    /// Degraded operation.
     Warn,
-    /// Start, stop, reload.
+    /// Start, shutdown, reload.
     Info,
-    /// Each request; names of cookies.
+    /// Each request, with cookie names.
     Debug,
     /// Everything.
     Trace,
@@ -380,7 +380,7 @@ pub struct FilterSettings {
     pub max_cookies: usize,
 }
 
-/// Change the traffic, or only say what would be changed.
+/// Change the traffic, or only report what would change.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema, clap::ValueEnum,
 )]
@@ -411,14 +411,14 @@ pub struct Expire {
     pub max_per_response: usize,
 }
 
-/// What happens to responses that look like beacons no rule knows.
+/// Handling of responses that look like unclassified beacons.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Detect {
     /// Nothing.
     Off,
-    /// They are noted in the inventory.
+    /// List them in the inventory.
     Report,
-    /// They are noted, and answered in the origin's stead.
+    /// List them in the inventory, and block them.
     Block,
 }

@@ -236,7 +236,7 @@ impl Metrics {
 
     /// Why the service is degraded. `None` if it is not.
     pub fn degraded(&self) -> Option<String> {
-        let reload = "the config could not be reloaded, the one before is in force";
+        let reload = "config reload failed, previous config in force";
         let reload = self.reloads.last_failed().then(|| reload.to_owned());
         let receipts = self.receipts.as_ref().and_then(|receipts| receipts.degraded());
         let reasons: Vec<String> = reload.into_iter().chain(receipts).collect();

@@ -187,7 +187,7 @@ fn sites_share_a_host_by_the_beginnings_of_paths() {
     assert_eq!(elsewhere("only.example", "/.consentry/").status, 200);
     let misdirected = elsewhere("unknown.example", "/");
     assert_eq!(misdirected.status, 421);
-    assert!(body(&misdirected).contains("No site is served under this host."));
+    assert!(body(&misdirected).contains("No site for this host."));
 }
 
 #[test]

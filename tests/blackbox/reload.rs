@@ -62,7 +62,7 @@ fn with_anything_wrong_the_config_before_stays_in_force_and_that_is_said_until_i
     let (status, ready) = proxy.admin("/readyz");
     assert_eq!(
         (status, ready.as_str()),
-        (200, "ready, degraded: the config could not be reloaded, the one before is in force\n")
+        (200, "ready, degraded: config reload failed, previous config in force\n")
     );
     // The corrected file needs no signal.
     proxy.rewrite(&toml(&origin, "mode = 'observe'\n"));

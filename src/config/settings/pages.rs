@@ -54,7 +54,7 @@ pub struct Banner {
     pub colours: Colours,
 }
 
-/// Where the banner stands in the window.
+/// Position of the banner in the window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Position {

@@ -88,7 +88,7 @@ pub struct Balance {
 pub enum BalanceMethod {
     /// One after the other, by weight.
     RoundRobin,
-    /// The one with the fewest requests under way, by weight.
+    /// The upstream with the fewest requests in flight, by weight.
     LeastConnections,
 }
 

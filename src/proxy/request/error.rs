@@ -177,8 +177,8 @@ impl ProxyError {
             Self::Version => "This version of HTTP is not supported.",
             Self::HeadTooLarge => "The head of the request is too large.",
             Self::TargetTooLong => "The request target is too long.",
-            Self::BadFraming(_) => "The length of the request's body is not certain.",
-            Self::UnknownCoding => "The transfer coding of the request is not known.",
+            Self::BadFraming(_) => "The length of the request body is ambiguous.",
+            Self::UnknownCoding => "Unknown transfer coding.",
             Self::BadHost => "The request has no valid host.",
             Self::BadTarget(_) => "The request target is not valid.",
             Self::TooManyFields(_) => "The request has too many header fields.",
@@ -186,20 +186,20 @@ impl ProxyError {
             Self::Loop => "The request has passed this proxy before.",
             Self::Connect405 => "CONNECT is not supported.",
             Self::Trace405 => "TRACE is not supported.",
-            Self::NoSite => "No site is served under this host.",
-            Self::NoPath => "No site is served under this path.",
+            Self::NoSite => "No site for this host.",
+            Self::NoPath => "No site for this path.",
             Self::BodyTooLarge => "The body of the request is too large.",
             Self::BrokenBody => "The body of the request is malformed.",
             Self::TooManyRequests(_) => "Too many requests. Try again later.",
             Self::Overloaded => "Too many requests at a time. Try again later.",
-            Self::RequestTimeout => "The request did not come in time.",
+            Self::RequestTimeout => "The request took too long.",
             Self::Connect(..) | Self::Upstream(_) | Self::UnaskedUpgrade => {
                 "The site's server cannot be reached."
             }
             Self::ConnectTimeout(_) | Self::UpstreamTimeout => {
-                "The site's server did not answer in time."
+                "The site's server did not respond in time."
             }
-            Self::Internal => "The request could not be handled.",
+            Self::Internal => "Internal error.",
         }
     }
 }

@@ -61,7 +61,7 @@ impl Balance {
             BalanceMethod::RoundRobin => turns.clone().find(takes),
             BalanceMethod::LeastConnections => turns.clone().filter(takes).min_by(|a, b| {
                 let load = |place: &usize| {
-                    self.upstreams.get(*place).map_or((0, 1), |it| (it.under_way(), it.weight()))
+                    self.upstreams.get(*place).map_or((0, 1), |it| (it.in_flight(), it.weight()))
                 };
                 // Compares a/x with b/y without a division.
                 let ((a, x), (b, y)) = (load(a), load(b));
@@ -189,16 +189,16 @@ mod tests {
     #[test]
     fn the_least_busy_by_weight_is_chosen() {
         let balance = balance(&[2, 1], BalanceMethod::LeastConnections);
-        let mut under_way = Vec::new();
+        let mut in_flight = Vec::new();
         let mut chosen = Vec::new();
         for _ in 0..6 {
             let place = balance.next(None);
             chosen.push(place);
-            under_way.extend(balance.count(&balance.upstreams[place]));
+            in_flight.extend(balance.count(&balance.upstreams[place]));
         }
         assert_eq!(chosen.iter().filter(|place| **place == 0).count(), 4, "{chosen:?}");
-        drop(under_way);
-        assert_eq!(balance.upstreams[0].under_way(), 0);
+        drop(in_flight);
+        assert_eq!(balance.upstreams[0].in_flight(), 0);
     }
 
     #[test]

@@ -61,7 +61,7 @@ pub struct Upstream {
 struct Known {
     standing: Standing,
     /// Requests in flight, if counted.
-    under_way: AtomicUsize,
+    in_flight: AtomicUsize,
 }
 
 /// Connections to an upstream.
@@ -169,7 +169,7 @@ pub(crate) struct Counted(Arc<Known>);
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.0.under_way.fetch_sub(1, Relaxed);
+        self.0.in_flight.fetch_sub(1, Relaxed);
     }
 }
 
@@ -248,13 +248,13 @@ impl Upstream {
     }
 
     /// The number of requests in flight, if counted.
-    pub(crate) fn under_way(&self) -> usize {
-        self.known.under_way.load(Relaxed)
+    pub(crate) fn in_flight(&self) -> usize {
+        self.known.in_flight.load(Relaxed)
     }
 
     /// Counts a request until its response has ended.
     pub(crate) fn count(self: &Arc<Self>) -> Counted {
-        self.known.under_way.fetch_add(1, Relaxed);
+        self.known.in_flight.fetch_add(1, Relaxed);
         Counted(Arc::clone(&self.known))
     }
 
