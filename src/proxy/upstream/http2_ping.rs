@@ -20,7 +20,7 @@ const FRAME_HEAD: usize = 9;
 /// The PING frame: length, type, flags, stream identifier, and eight bytes of opaque data.
 const PING: &[u8] = &[0, 0, 8, 6, 0, 0, 0, 0, 0, b'a', b'n', b's', b'w', b'e', b'r', b'?', b'?'];
 
-/// An HTTP/2 stream with two owners: the connection and its [`Pinger`].
+/// The byte stream of an HTTP/2 connection. hyper and the [`Pinger`] share it.
 #[derive(Debug)]
 pub(crate) struct PingStream<S>(Arc<Mutex<Inner<S>>>);
 
