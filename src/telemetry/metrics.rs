@@ -278,7 +278,7 @@ impl Collector for Metrics {
         encoder
             .encode_descriptor(
                 "consentry_build_info",
-                "The running version",
+                "Version of the running process",
                 None,
                 build.metric_type(),
             )?
@@ -300,7 +300,7 @@ impl Collector for Metrics {
             encoder,
             (
                 "consentry_request_duration",
-                "From the head of a request to the last octet of its response",
+                "Seconds from the request header section to the last byte of the response",
             ),
             |site| &site.duration,
         )?;
@@ -308,7 +308,7 @@ impl Collector for Metrics {
             encoder,
             (
                 "consentry_upstream_duration",
-                "From a request being handed on to the head of the upstream's response, new connections and retries included",
+                "Seconds from forwarding a request to the upstream's response headers, including connects and retries",
             ),
             |site| &site.upstream,
         )?;
@@ -316,14 +316,14 @@ impl Collector for Metrics {
             encoder,
             (
                 "consentry_own_duration",
-                "From the head of a request to the head of its response, less what the upstream took",
+                "Seconds from request headers to response headers, excluding the upstream",
             ),
             |site| &site.own,
         )?;
         sites.category_counters(
             encoder,
             "consentry_cookies_stripped",
-            "Cookies stripped, or in observe mode cookies that enforce would strip",
+            "Cookies stripped; in observe mode, cookies that enforce mode would strip",
             &[
                 (Some("request"), |site| &site.request_stripped),
                 (Some("response"), |site| &site.response_stripped),
@@ -332,7 +332,7 @@ impl Collector for Metrics {
         sites.category_counters(
             encoder,
             "consentry_beacons_blocked",
-            "Beacons answered in the origin's stead, or in observe mode beacons that enforce would answer",
+            "Beacons blocked; in observe mode, beacons that enforce mode would block",
             &[(None, |site| &site.beacons)],
         )?;
         sites.per_site(
@@ -349,7 +349,7 @@ impl Collector for Metrics {
         )?;
         sites.presumed(encoder)?;
         sites.decisions(encoder)?;
-        let help = "Pages that were to be changed, by what became of them";
+        let help = "Pages selected for rewriting, by outcome";
         let mut pages = Family::new(encoder, "consentry_pages", help)?;
         for (index, site) in sites.sites.iter().enumerate() {
             for (outcome, name) in PAGE_OUTCOMES.iter().enumerate() {
@@ -361,7 +361,7 @@ impl Collector for Metrics {
         }
 
         let mut errors =
-            Family::new(encoder, "consentry_errors", "Requests and connections that failed")?;
+            Family::new(encoder, "consentry_errors", "Failed requests and connections, by kind")?;
         for kind in ErrorKind::ALL {
             let value = self.sum(|shard| {
                 shard.errors.get(kind as usize).map_or(0, |counter| counter.load(Relaxed))
@@ -369,33 +369,30 @@ impl Collector for Metrics {
             errors.counter(&[("kind", kind.as_str())], value)?;
         }
         let totals: [(&str, &str, fn(&Shard) -> &AtomicU64); 3] = [
-            ("consentry_connections", "Visitors' connections accepted", |shard| &shard.connections),
-            ("consentry_upstream_connections", "Connections opened to upstreams", |shard| {
+            ("consentry_connections", "Client connections accepted", |shard| &shard.connections),
+            ("consentry_upstream_connections", "Upstream connections opened", |shard| {
                 &shard.upstream_connections
             }),
-            (
-                "consentry_upstream_retries",
-                "Requests sent again: a connection was dead, or an upstream took none",
-                |shard| &shard.retries,
-            ),
+            ("consentry_upstream_retries", "Requests retried after a failed connection", |shard| {
+                &shard.retries
+            }),
         ];
         for (name, help, pick) in totals {
             let value = self.sum(|shard| pick(shard).load(Relaxed));
             single(encoder, name, help, &ConstCounter::new(value))?;
         }
-        let help = "Reloads of the config; after one that failed the config before stays in force";
+        let help = "Config reloads, by result; a failed reload keeps the previous config";
         let mut reloads = Family::new(encoder, "consentry_config_reloads", help)?;
         for (result, count) in self.reloads.counts() {
             reloads.counter(&[("result", result)], count)?;
         }
-        let help = "Whether the last reload of the config is in force";
+        let help = "1 if the last config reload succeeded";
         let in_force = i64::from(!self.reloads.last_failed());
         gauge(encoder, "consentry_config_last_reload_successful", help, in_force)?;
         if let Some(receipts) = &self.receipts {
             receipts::encode(receipts, encoder)?;
         }
-        let help =
-            "Whether an upstream gets requests: 0 while it refuses connections or is not well";
+        let help = "1 if the upstream is in rotation, 0 while it is ejected or unhealthy";
         let mut up = Family::gauges(encoder, "consentry_upstream_up", help)?;
         for upstream in self.upstreams.load().iter() {
             let labels =
@@ -404,6 +401,6 @@ impl Collector for Metrics {
         }
         process::encode(encoder)?;
         let open: i64 = self.shards.iter().map(|shard| shard.open_connections.load(Relaxed)).sum();
-        gauge(encoder, "consentry_open_connections", "Visitors' connections open now", open)
+        gauge(encoder, "consentry_open_connections", "Open client connections", open)
     }
 }

@@ -51,7 +51,7 @@ impl ReceiptCounters {
             (true, _) => {
                 Some(format!("receipt store unavailable, {waiting} receipts in the spool"))
             }
-            (false, 1..) => Some(format!("{waiting} receipts wait in the spool")),
+            (false, 1..) => Some(format!("{waiting} receipts in the spool")),
             (false, 0) => None,
         };
         let spool = self.spool_down.load(Relaxed).then(|| "the spool rejects receipts".to_owned());

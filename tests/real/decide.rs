@@ -254,7 +254,7 @@ fn while_postgresql_is_down_receipts_wait_over_a_kill_and_none_is_lost_or_double
             assert_eq!(choose(&proxy), 303, "consent works without the store");
         }
         assert!(
-            proxy.admin("/readyz").1.contains("20 wait in the spool"),
+            proxy.admin("/readyz").1.contains("20 receipts in the spool"),
             "{}",
             proxy.admin("/readyz").1
         );

@@ -34,7 +34,7 @@ pub(super) fn encode(encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Err
     if let Ok(limits) = process.limits()
         && let procfs::process::LimitValue::Value(most) = limits.max_open_files.soft_limit
     {
-        gauge(encoder, "process_max_fds", "The most file descriptors that may be open", most)?;
+        gauge(encoder, "process_max_fds", "Maximum number of open file descriptors", most)?;
     }
     Ok(())
 }

@@ -13,11 +13,12 @@ pub(super) fn encode(
     encoder: &mut DescriptorEncoder<'_>,
 ) -> Result<(), fmt::Error> {
     let (counts, waiting) = counters.counts();
-    let help = "Receipts by outcome; each spooled receipt is counted as stored too once it has been moved to the store";
+    let help =
+        "Receipts by outcome; a spooled receipt counts as stored too after its move to the store";
     let mut family = Family::new(encoder, "consentry_receipts", help)?;
     for (result, count) in counts {
         family.counter(&[("result", result)], count)?;
     }
     let waiting = i64::try_from(waiting).unwrap_or(i64::MAX);
-    gauge(encoder, "consentry_receipts_waiting", "Receipts that wait in the spool now", waiting)
+    gauge(encoder, "consentry_receipts_waiting", "Receipts in the spool", waiting)
 }

@@ -49,7 +49,7 @@ impl Generation {
 
     /// Writes the number of cookies that passed as presumed necessary, by evidence.
     pub(super) fn presumed(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let help = "Cookies without a rule that passed as presumed strictly necessary, in both directions, by evidence";
+        let help = "Unclassified cookies that passed as presumed strictly necessary, in both directions, by evidence";
         let mut family = Family::new(encoder, "consentry_cookies_presumed", help)?;
         for (index, site) in self.sites.iter().enumerate() {
             for grounds in Grounds::ALL {
@@ -118,7 +118,7 @@ impl Generation {
 
     pub(super) fn decisions(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let help =
-            "Requests by the source of the visitor's decision, or the reason for having none";
+            "Requests by the source of the visitor's decision, or by the reason for its absence";
         let mut family = Family::new(encoder, "consentry_consent_decisions", help)?;
         for (index, site) in self.sites.iter().enumerate() {
             for (source, name) in site.sources.iter().enumerate() {
