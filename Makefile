@@ -40,7 +40,7 @@ compare: static pingora ## Benchmark against nginx, HAProxy, Envoy and Pingora, 
 	python3 deploy/bench/bench.py --consentry deploy/container/consentry --markdown target/bench.md --svg target/bench.svg
 
 pingora: ## Build Pingora with the same filter, for `make compare` (needs cmake)
-	cargo build --release --manifest-path deploy/bench/peers/pingora/Cargo.toml --target-dir target/pingora
+	cargo build --locked --release --manifest-path deploy/bench/peers/pingora/Cargo.toml --target-dir target/pingora
 
 FUZZ_SECONDS = 60
 # A fixed seed gives the same inputs each time. 0 selects a random seed.

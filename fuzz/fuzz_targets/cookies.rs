@@ -17,7 +17,7 @@ fuzz_target!(|bytes: &[u8]| {
     }
     let cookie = SetCookie::parse(bytes);
     assert!(trimmed(cookie.name) && trimmed(cookie.value));
-    let first = bytes.split(|octet| *octet == b';').next().unwrap_or_default();
+    let first = bytes.split(|byte| *byte == b';').next().unwrap_or_default();
     if let Some(pair) = pairs(first).next() {
         assert_eq!((cookie.name, cookie.value), (pair.name, pair.value));
     }

@@ -46,7 +46,7 @@ fn pass(cookie: Option<HeaderValue>, lines: Vec<HeaderValue>) -> (Option<HeaderV
 }
 
 fuzz_target!(|bytes: &[u8]| {
-    let mut fields = bytes.split(|octet| *octet == b'\n').filter_map(|line| HeaderValue::from_bytes(line).ok());
+    let mut fields = bytes.split(|byte| *byte == b'\n').filter_map(|line| HeaderValue::from_bytes(line).ok());
     let cookie = fields.next();
     let lines: Vec<HeaderValue> = fields.take(32).collect();
     let (reached, kept) = pass(cookie.clone(), lines.clone());

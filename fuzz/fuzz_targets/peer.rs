@@ -33,10 +33,10 @@ fuzz_target!(|bytes: &[u8]| {
     let (header, said) = rest.split_at(usize::from(*first).min(rest.len()));
     let line = format!("GET /{} HTTP/1.1\r\n", NUMBER.fetch_add(1, Relaxed));
     let mut sent = [header, line.as_bytes(), b"Host: shop.example\r\nConnection: close\r\n"].concat();
-    for (name, value) in NAMES.into_iter().zip(said.split(|octet| *octet == b'\n')) {
+    for (name, value) in NAMES.into_iter().zip(said.split(|byte| *byte == b'\n')) {
         sent.extend_from_slice(name.as_bytes());
         sent.extend_from_slice(b": ");
-        sent.extend(value.iter().filter(|octet| !matches!(octet, b'\r' | b'\0')));
+        sent.extend(value.iter().filter(|byte| !matches!(byte, b'\r' | b'\0')));
         sent.extend_from_slice(b"\r\n");
     }
     sent.extend_from_slice(b"\r\n");
@@ -51,14 +51,14 @@ fuzz_target!(|bytes: &[u8]| {
     }
     let last = |name| {
         let value = fields(&reached, name)[0];
-        let last = value.rsplit(|octet| *octet == b',').next().unwrap_or_default();
+        let last = value.rsplit(|byte| *byte == b',').next().unwrap_or_default();
         String::from_utf8_lossy(last).trim().to_owned()
     };
     let visitor: IpAddr = last("X-Forwarded-For").parse().unwrap_or_else(|_| panic!("no address: {told}"));
     let quoted = if visitor.is_ipv6() { format!("\"[{visitor}]\"") } else { visitor.to_string() };
     assert!(last("Forwarded").starts_with(&format!("for={quoted};")), "{told}");
     // For version 1 this independent parser knows the address.
-    let line = header.split(|octet| *octet == b'\r').next().map(String::from_utf8_lossy).unwrap_or_default();
+    let line = header.split(|byte| *byte == b'\r').next().map(String::from_utf8_lossy).unwrap_or_default();
     if let ["PROXY", "TCP4" | "TCP6", source, ..] = *line.split(' ').collect::<Vec<_>>()
         && let Ok(source) = source.parse::<IpAddr>()
     {

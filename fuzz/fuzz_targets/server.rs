@@ -61,10 +61,10 @@ pub fn exchange(service: SocketAddr, bytes: &[u8], answer: &[u8]) -> (Vec<u8>, V
 /// The values of the fields of this name in bytes that start with a head.
 pub fn fields<'a>(bytes: &'a [u8], name: &str) -> Vec<&'a [u8]> {
     let end = bytes.windows(4).position(|end| end == b"\r\n\r\n").unwrap_or(bytes.len());
-    let lines = bytes[..end].split(|octet| *octet == b'\n');
+    let lines = bytes[..end].split(|byte| *byte == b'\n');
     lines
         .filter_map(|line| {
-            let colon = line.iter().position(|octet| *octet == b':')?;
+            let colon = line.iter().position(|byte| *byte == b':')?;
             line[..colon].eq_ignore_ascii_case(name.as_bytes()).then(|| line[colon + 1..].trim_ascii())
         })
         .collect()

@@ -99,7 +99,7 @@ impl Source {
 }
 
 fuzz_target!(|input: &[u8]| -> Corpus {
-    let mut lines = input.splitn(2, |octet| *octet == b'\n');
+    let mut lines = input.splitn(2, |byte| *byte == b'\n');
     let (name, bytes) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
     let known = std::str::from_utf8(name).ok().and_then(|name| SOURCES.get_key_value(name));
     let Some((name, source)) = known else { return Corpus::Reject };

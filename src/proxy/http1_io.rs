@@ -13,7 +13,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::io::poll_read_buf;
 
-use crate::proxy::socket_io::SocketIo;
+use crate::proxy::socket_io::{SocketIo, poll_write_all};
 
 /// Maximum bytes per read from a socket.
 #[derive(Debug, Clone, Copy)]
@@ -204,15 +204,10 @@ impl Http1Io {
 
     /// Writes until the queue is empty.
     pub(crate) fn poll_drain(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.queued.is_empty() {
-            match ready!(Pin::new(&mut self.socket).poll_write(context, &self.queued))? {
-                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                accepted => {
-                    self.has_written = true;
-                    self.queued.advance(accepted);
-                }
-            }
-        }
+        let before = self.queued.len();
+        let drained = poll_write_all(&mut self.socket, context, &mut self.queued);
+        self.has_written |= self.queued.len() < before;
+        ready!(drained)?;
         self.give_back();
         Pin::new(&mut self.socket).poll_flush(context)
     }

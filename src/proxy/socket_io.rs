@@ -2,8 +2,9 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
+use bytes::Buf;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::UnixStream;
 use tokio_rustls::TlsStream;
@@ -68,4 +69,19 @@ impl AsyncWrite for SocketIo {
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         stream!(self, stream => Pin::new(stream).poll_shutdown(context))
     }
+}
+
+/// Writes until the buffer is empty. The buffer keeps the bytes that the stream has not accepted.
+pub(crate) fn poll_write_all(
+    stream: &mut (impl AsyncWrite + Unpin),
+    context: &mut Context<'_>,
+    buffer: &mut impl Buf,
+) -> Poll<io::Result<()>> {
+    while buffer.has_remaining() {
+        match ready!(Pin::new(&mut *stream).poll_write(context, buffer.chunk()))? {
+            0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+            written => buffer.advance(written),
+        }
+    }
+    Poll::Ready(Ok(()))
 }

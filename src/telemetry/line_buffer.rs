@@ -32,21 +32,27 @@ impl<W> Batches<W> {
     }
 }
 
+impl<W: Write> Batches<W> {
+    /// Writes the batch. If that fails, the batch is dropped.
+    fn write_batch(&mut self) -> io::Result<()> {
+        let written = self.writer.write_all(&self.batch);
+        self.batch.clear();
+        written
+    }
+}
+
 impl<W: Write> Write for Batches<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.batch.extend_from_slice(bytes);
         if self.batch.len() >= FULL {
-            let written = self.writer.write_all(&self.batch);
-            self.batch.clear();
-            written?;
+            self.write_batch()?;
         }
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        let written = self.writer.write_all(&self.batch);
-        self.batch.clear();
-        written.and_then(|()| self.writer.flush())?;
+        self.write_batch()?;
+        self.writer.flush()?;
         std::thread::sleep(REST);
         Ok(())
     }

@@ -8,8 +8,10 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, BytesMut};
+use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::proxy::socket_io::poll_write_all;
 
 /// Maximum buffered bytes: one DATA frame of the default size.
 const MOST: usize = 16 * 1024 + 9;
@@ -52,12 +54,7 @@ impl<S: AsyncWrite + Unpin> Gathered<S> {
 
 impl<S: AsyncWrite + Unpin> Inner<S> {
     fn poll_hand_over(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.gathered.is_empty() {
-            match ready!(Pin::new(&mut self.stream).poll_write(context, &self.gathered))? {
-                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                written => self.gathered.advance(written),
-            }
-        }
+        ready!(poll_write_all(&mut self.stream, context, &mut self.gathered))?;
         // An idle connection holds no buffer.
         self.gathered = BytesMut::new();
         Poll::Ready(Ok(()))

@@ -85,7 +85,7 @@ async fn ask(
 ) -> Result<(), String> {
     let opened = upstream.open_in_time(&snapshot.limits, check.timeout, Need::Any).await;
     let mut sender = opened.map_err(|error| error.to_string())?;
-    let uri = check.path.parse().map_err(|_| "the path is none".to_owned())?;
+    let uri = check.path.parse().map_err(|_| "invalid path".to_owned())?;
     let mut request = Request::new(Method::GET, uri, VisitorBody::empty());
     request.fields.append(&HOST, &*site.host);
     request.fields.append(&USER_AGENT, "consentry (health)");

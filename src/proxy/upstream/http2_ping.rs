@@ -13,6 +13,8 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
+use crate::proxy::socket_io::poll_write_all;
+
 /// Length of the client connection preface, in bytes (RFC 9113 section 3.4).
 const PREFACE: usize = 24;
 /// Length of a frame header, in bytes (RFC 9113 section 4.1).
@@ -85,13 +87,7 @@ impl<S> PingStream<S> {
 impl<S: AsyncWrite + Unpin> Inner<S> {
     /// Writes the rest of a PING.
     fn poll_ping(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.ping.is_empty() {
-            match ready!(Pin::new(&mut self.stream).poll_write(context, self.ping))? {
-                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                written => self.ping = self.ping.get(written..).unwrap_or_default(),
-            }
-        }
-        Poll::Ready(Ok(()))
+        poll_write_all(&mut self.stream, context, &mut self.ping)
     }
 }
 
