@@ -4,14 +4,14 @@
 
 use consentry::config::{self, Overrides};
 use consentry::consent::Signals;
-use consentry::consent::sources::NAMES;
+use consentry::consent::sources::names;
 use consentry::cookie::Cookies;
 use consentry::filter::Filter;
 
 #[test]
 fn no_source_allocates_where_no_consent_cookie_is() {
     let header = "session=8f14e45fceea167a5a36dedd4bea2543; _ga=GA1.2.1234567890.1700000000; csrftoken=abcdef; lang=en";
-    for name in NAMES {
+    for name in names() {
         let toml = format!("[consent]\nsources = ['{name}']\n[[site]]\nupstream = 'http://a'");
         let config = config::parse(&toml, None, &Overrides::default()).unwrap();
         let reader = &config.sites[0].filter.reader;

@@ -115,11 +115,11 @@ fn keys() -> Vec<Key> {
         needs: (*needs).to_owned(),
         joins: !ALONE.contains(path),
     });
-    let named =
-        sources::NAMES.iter().filter(|name| !matches!(**name, "consentry" | "auto" | "generic"));
-    let of_sources = named.flat_map(|name| {
-        let map = sources::has_ids(name).then_some("map");
-        let keys = map.into_iter().chain(sources::keys(name).iter().copied());
+    let named = sources::TOOLS.iter().filter(|tool| !matches!(tool.name, "consentry" | "generic"));
+    let of_sources = named.flat_map(|tool| {
+        let name = tool.name;
+        let map = tool.has_ids.then_some("map");
+        let keys = map.into_iter().chain(tool.keys.iter().copied());
         keys.map(move |key| Key {
             path: format!("consent.{name}.{key}"),
             values: source_values(name, key),
@@ -157,14 +157,12 @@ fn every_key_that_a_site_shares_with_the_top_level_has_values_here() {
     // are rejected or reported. A client certificate and its key, which belong together.
     let refused = |path: &String| {
         let mut parts = path.split('.').skip(1);
-        let source =
-            parts.next().zip(parts.next()).filter(|(name, _)| sources::NAMES.contains(name));
+        let source = parts.next().zip(parts.next());
+        let source = source.filter(|(name, _)| sources::names().any(|known| known == *name));
         source.is_some_and(|(name, key)| {
-            let is_taken = if key == "map" {
-                sources::has_ids(name)
-            } else {
-                sources::keys(name).contains(&key)
-            };
+            let is_taken = sources::tool(name).is_none_or(|tool| {
+                if key == "map" { tool.has_ids } else { tool.keys.contains(&key) }
+            });
             name != "generic" && !is_taken
         })
     };
@@ -243,7 +241,7 @@ fn all(
 
 /// All sources but `auto`, which includes all the others.
 fn sources_in_order() -> String {
-    let named: Vec<_> = sources::NAMES.iter().filter(|name| **name != "auto").collect();
+    let named: Vec<_> = sources::TOOLS.iter().map(|tool| tool.name).collect();
     format!("consent.sources = {named:?}\n")
 }
 

@@ -45,128 +45,86 @@ pub use super::source::{
     ConsentSource, Format, GenericSettings, Implied, Reading, SourceDecision, SourceSettings, Void,
 };
 
-/// The names of all adapters.
-pub const NAMES: &[&str] = &[
-    "consentry",
-    "onetrust",
-    "cookiebot",
-    "cookieyes",
-    "cookielawinfo",
-    "complianz",
-    "vanilla-cookieconsent",
-    "klaro",
-    "tarteaucitron",
-    "osano",
-    "iubenda",
-    "borlabs",
-    "moove",
-    "cookiefirst",
-    "c15t",
-    "hubspot",
-    "wp-consent-api",
-    "zaraz",
-    "didomi",
-    "axeptio",
-    "shopify",
-    "fides",
-    "cookieinformation",
-    "cookiescript",
-    "pandectes",
-    "django-cookie-consent",
-    "tealium",
-    "drupal",
-    "trustarc",
-    "commanders-act",
-    "usprivacy",
-    "tcf",
-    "gpp",
-    "generic",
-    "auto",
+/// A consent tool that has an adapter.
+#[derive(Debug)]
+pub struct Tool {
+    /// The adapter's name in config, logs and metrics.
+    pub name: &'static str,
+    /// The config keys of `[consent.NAME]`, besides `map`.
+    pub keys: &'static [&'static str],
+    /// Whether `map` can assign ids to categories. Other tools have a single answer for all categories.
+    pub has_ids: bool,
+    build: fn(&SourceSettings) -> Box<dyn ConsentSource>,
+}
+
+/// The name of the source that reads the cookies of all tools.
+pub const AUTO: &str = "auto";
+
+/// All tools, in the order of the documentation. At most 64, the bound of `auto`.
+#[rustfmt::skip]
+pub const TOOLS: &[Tool] = &[
+    Tool { name: "consentry", keys: &[], has_ids: true, build: |settings| Box::new(Native::new(settings.keys.clone())) },
+    Tool { name: "onetrust", keys: &["require_alert_box_closed"], has_ids: true, build: |settings| Box::new(onetrust::OneTrust::new(settings)) },
+    Tool { name: "cookiebot", keys: &["implied"], has_ids: true, build: |settings| Box::new(cookiebot::Cookiebot::new(settings)) },
+    Tool { name: "cookieyes", keys: &[], has_ids: true, build: |settings| Box::new(cookieyes::CookieYes::new(settings)) },
+    Tool { name: "cookielawinfo", keys: &[], has_ids: true, build: |settings| Box::new(cookielawinfo::CookieLawInfo::new(settings)) },
+    Tool { name: "complianz", keys: &["revision"], has_ids: true, build: |settings| Box::new(complianz::Complianz::new(settings)) },
+    Tool { name: "vanilla-cookieconsent", keys: &["cookie", "revision"], has_ids: true, build: |settings| Box::new(vanilla_cookieconsent::VanillaCookieConsent::new(settings)) },
+    Tool { name: "klaro", keys: &["cookie"], has_ids: true, build: |settings| Box::new(klaro::Klaro::new(settings)) },
+    Tool { name: "tarteaucitron", keys: &["cookie"], has_ids: true, build: |settings| Box::new(tarteaucitron::Tarteaucitron::new(settings)) },
+    Tool { name: "osano", keys: &["cookie", "dismiss_grants"], has_ids: false, build: |settings| Box::new(osano::Osano::new(settings)) },
+    Tool { name: "iubenda", keys: &[], has_ids: true, build: |settings| Box::new(iubenda::Iubenda::new(settings)) },
+    Tool { name: "borlabs", keys: &["revision"], has_ids: true, build: |settings| Box::new(borlabs::Borlabs::new(settings)) },
+    Tool { name: "moove", keys: &[], has_ids: true, build: |settings| Box::new(moove::Moove::new(settings)) },
+    Tool { name: "cookiefirst", keys: &["revision"], has_ids: true, build: |settings| Box::new(cookiefirst::CookieFirst::new(settings)) },
+    Tool { name: "c15t", keys: &["cookie"], has_ids: true, build: |settings| Box::new(c15t::C15t::new(settings)) },
+    Tool { name: "hubspot", keys: &[], has_ids: true, build: |settings| Box::new(hubspot::HubSpot::new(settings)) },
+    Tool { name: "wp-consent-api", keys: &[], has_ids: true, build: |settings| Box::new(wp_consent_api::WpConsentApi::new(settings)) },
+    Tool { name: "zaraz", keys: &["cookie"], has_ids: true, build: |settings| Box::new(zaraz::Zaraz::new(settings)) },
+    Tool { name: "didomi", keys: &["cookie"], has_ids: true, build: |settings| Box::new(didomi::Didomi::new(settings)) },
+    Tool { name: "axeptio", keys: &["revision"], has_ids: true, build: |settings| Box::new(axeptio::Axeptio::new(settings)) },
+    Tool { name: "shopify", keys: &[], has_ids: true, build: |settings| Box::new(shopify::Shopify::new(settings)) },
+    Tool { name: "fides", keys: &[], has_ids: true, build: |settings| Box::new(fides::Fides::new(settings)) },
+    Tool { name: "cookieinformation", keys: &[], has_ids: true, build: |settings| Box::new(cookieinformation::CookieInformation::new(settings)) },
+    Tool { name: "cookiescript", keys: &[], has_ids: true, build: |settings| Box::new(cookiescript::CookieScript::new(settings)) },
+    Tool { name: "pandectes", keys: &[], has_ids: false, build: |_| Box::new(pandectes::Pandectes) },
+    Tool { name: "django-cookie-consent", keys: &["cookie"], has_ids: true, build: |settings| Box::new(django_cookie_consent::DjangoCookieConsent::new(settings)) },
+    Tool { name: "tealium", keys: &[], has_ids: true, build: |settings| Box::new(tealium::Tealium::new(settings)) },
+    Tool { name: "drupal", keys: &["revision"], has_ids: true, build: |settings| Box::new(drupal::Drupal::new(settings)) },
+    Tool { name: "trustarc", keys: &[], has_ids: true, build: |settings| Box::new(trustarc::TrustArc::new(settings)) },
+    Tool { name: "commanders-act", keys: &[], has_ids: true, build: |settings| Box::new(commanders_act::CommandersAct::new(settings)) },
+    Tool { name: "usprivacy", keys: &[], has_ids: true, build: |settings| Box::new(usprivacy::UsPrivacy::new(settings)) },
+    Tool { name: "tcf", keys: &["cookie"], has_ids: true, build: |settings| Box::new(tcf::Tcf::new(settings)) },
+    Tool { name: "gpp", keys: &[], has_ids: true, build: |settings| Box::new(gpp::Gpp::new(settings)) },
+    Tool { name: "generic", keys: &[], has_ids: true, build: |settings| Box::new(generic::Generic::new(settings)) },
 ];
+
+/// The names that `consent.sources` accepts.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    TOOLS.iter().map(|tool| tool.name).chain([AUTO])
+}
+
+/// The tool with this name. `None` for `auto` and for unknown names.
+pub fn tool(name: &str) -> Option<&'static Tool> {
+    TOOLS.iter().find(|tool| tool.name == name)
+}
 
 /// Whether the source of this name reads the native cookie.
 pub fn reads_own_cookie(name: &str) -> bool {
-    matches!(name, "consentry" | "auto")
+    matches!(name, "consentry" | AUTO)
 }
 
-/// The supported config keys of a source, besides `map`.
-pub fn keys(name: &str) -> &'static [&'static str] {
-    match name {
-        "onetrust" => &["require_alert_box_closed"],
-        "cookiebot" => &["implied"],
-        "osano" => &["cookie", "dismiss_grants"],
-        "vanilla-cookieconsent" => &["cookie", "revision"],
-        "complianz" | "borlabs" | "cookiefirst" | "axeptio" | "drupal" => &["revision"],
-        "klaro"
-        | "tarteaucitron"
-        | "didomi"
-        | "c15t"
-        | "zaraz"
-        | "django-cookie-consent"
-        | "tcf" => &["cookie"],
-        _ => &[],
-    }
-}
-
-/// Whether a tool has ids that `map` can assign to categories. Other tools have a single answer for
-/// all categories.
-pub fn has_ids(name: &str) -> bool {
-    !matches!(name, "osano" | "pandectes")
-}
-
-/// Builds the adapter with this name. `all` contains the settings of each source by name, because
-/// `auto` uses all of them.
+/// Builds the adapter with this name. `all` contains the settings of each tool by name, because `auto` uses all of
+/// them.
 pub fn find(name: &str, all: &HashMap<String, SourceSettings>) -> Option<Box<dyn ConsentSource>> {
     let none = SourceSettings::default();
-    let settings = all.get(name).unwrap_or(&none);
-    Some(match name {
-        "consentry" => Box::new(Native::new(settings.keys.clone())),
-        "onetrust" => Box::new(onetrust::OneTrust::new(settings)),
-        "cookiebot" => Box::new(cookiebot::Cookiebot::new(settings)),
-        "cookieyes" => Box::new(cookieyes::CookieYes::new(settings)),
-        "cookielawinfo" => Box::new(cookielawinfo::CookieLawInfo::new(settings)),
-        "complianz" => Box::new(complianz::Complianz::new(settings)),
-        "vanilla-cookieconsent" => {
-            Box::new(vanilla_cookieconsent::VanillaCookieConsent::new(settings))
-        }
-        "klaro" => Box::new(klaro::Klaro::new(settings)),
-        "tarteaucitron" => Box::new(tarteaucitron::Tarteaucitron::new(settings)),
-        "osano" => Box::new(osano::Osano::new(settings)),
-        "iubenda" => Box::new(iubenda::Iubenda::new(settings)),
-        "borlabs" => Box::new(borlabs::Borlabs::new(settings)),
-        "moove" => Box::new(moove::Moove::new(settings)),
-        "cookiefirst" => Box::new(cookiefirst::CookieFirst::new(settings)),
-        "c15t" => Box::new(c15t::C15t::new(settings)),
-        "hubspot" => Box::new(hubspot::HubSpot::new(settings)),
-        "wp-consent-api" => Box::new(wp_consent_api::WpConsentApi::new(settings)),
-        "zaraz" => Box::new(zaraz::Zaraz::new(settings)),
-        "didomi" => Box::new(didomi::Didomi::new(settings)),
-        "axeptio" => Box::new(axeptio::Axeptio::new(settings)),
-        "shopify" => Box::new(shopify::Shopify::new(settings)),
-        "fides" => Box::new(fides::Fides::new(settings)),
-        "cookieinformation" => Box::new(cookieinformation::CookieInformation::new(settings)),
-        "cookiescript" => Box::new(cookiescript::CookieScript::new(settings)),
-        "pandectes" => Box::new(pandectes::Pandectes),
-        "django-cookie-consent" => {
-            Box::new(django_cookie_consent::DjangoCookieConsent::new(settings))
-        }
-        "tealium" => Box::new(tealium::Tealium::new(settings)),
-        "drupal" => Box::new(drupal::Drupal::new(settings)),
-        "trustarc" => Box::new(trustarc::TrustArc::new(settings)),
-        "commanders-act" => Box::new(commanders_act::CommandersAct::new(settings)),
-        "usprivacy" => Box::new(usprivacy::UsPrivacy::new(settings)),
-        "generic" => Box::new(generic::Generic::new(settings)),
-        "tcf" => Box::new(tcf::Tcf::new(settings)),
-        "gpp" => Box::new(gpp::Gpp::new(settings)),
-        "auto" => {
-            // `generic` is included only if it is configured.
-            let asked =
-                |name: &str| name != "auto" && (name != "generic" || all.contains_key(name));
-            let others = NAMES.iter().filter(|name| asked(name));
-            Box::new(auto::Auto::new(others.filter_map(|name| find(name, all)).collect()))
-        }
-        _ => return None,
-    })
+    let build = |tool: &Tool| (tool.build)(all.get(tool.name).unwrap_or(&none));
+    if name == AUTO {
+        // `generic` has no default: `auto` includes it only if it is configured.
+        let included = |tool: &&Tool| tool.name != "generic" || all.contains_key(tool.name);
+        return Some(Box::new(auto::Auto::new(TOOLS.iter().filter(included).map(build).collect())));
+    }
+    tool(name).map(build)
 }
 
 #[cfg(test)]
@@ -174,10 +132,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_name_has_its_adapter_and_every_adapter_its_name() {
-        for name in NAMES {
+    fn every_tool_has_an_adapter_of_its_name_that_reads_cookies() {
+        assert!(TOOLS.len() <= 64);
+        for name in names() {
             let source = find(name, &HashMap::new()).expect("it exists");
-            assert_eq!(source.name(), *name);
+            assert_eq!(source.name(), name);
             assert!(!source.cookie_names().is_empty(), "{name}");
         }
     }

@@ -166,15 +166,14 @@ fn of_consent(consent: &Layers<'_, RawConsent>, sticky: bool, found: &mut Vec<Fo
     let reason = "has no effect: the tool has one answer for every category";
     for (path, table) in consent.tables() {
         let has_map = |name: &str| table.source(name).is_some_and(|raw| !raw.map.is_empty());
-        let tools = sources::NAMES.iter();
-        let useless = tools.filter(|name| !sources::has_ids(name) && has_map(name));
-        found.extend(useless.map(|name| (format!("{path}.{name}.map"), reason)));
+        let useless = sources::TOOLS.iter().filter(|tool| !tool.has_ids && has_map(tool.name));
+        found.extend(useless.map(|tool| (format!("{path}.{}.map", tool.name), reason)));
     }
     if !listed.contains(&"auto") {
         let reason = "has no effect: the source is not in consent.sources";
         for (path, table) in consent.tables() {
             let generic = table.generic.is_some().then_some("generic");
-            let tools = sources::NAMES.iter().copied().filter(|name| table.source(name).is_some());
+            let tools = sources::names().filter(|name| table.source(name).is_some());
             let unread = tools.chain(generic).filter(|name| !listed.contains(name));
             found.extend(unread.map(|name| (format!("{path}.{name}"), reason)));
         }

@@ -31,7 +31,7 @@ pub(super) fn sources(
         (Some(names), _) => names.iter().map(|name| (None, name.clone())).collect(),
         (None, Some(listed)) => {
             if listed.get_ref().is_empty() {
-                let hint = Some(format!("the sources are {}", sources::NAMES.join(", ")));
+                let hint = Some(all_sources());
                 let message = "is empty".to_owned();
                 document.problem(Some(place(&listed)), sources_key.clone(), message, hint);
             }
@@ -41,31 +41,32 @@ pub(super) fn sources(
         (None, None) => vec![(None, "consentry".to_owned())],
     };
     let mut all = HashMap::new();
-    for name in sources::NAMES {
+    for name in sources::names() {
         let table = consent.table(name, |raw| raw.source(name));
         if table.exists() {
-            all.insert((*name).to_owned(), settings(document, name, &table, common));
+            all.insert(name.to_owned(), settings(document, name, &table, common));
         }
     }
     let table = consent.table("generic", |raw| raw.generic.as_ref());
     if table.exists() {
         all.insert("generic".to_owned(), generic(document, &table, common));
     }
-    for name in ["tcf", "gpp", "didomi", "generic"] {
+    for tool in sources::TOOLS {
         // `auto` includes `generic` only if the config describes it.
-        if !vendors.is_empty() && (name != "generic" || all.contains_key(name)) {
-            all.entry(name.to_owned()).or_default().vendors = vendors.clone();
+        if tool.name != "generic" || all.contains_key(tool.name) {
+            let settings = all.entry(tool.name.to_owned()).or_default();
+            settings.vendors = vendors.clone();
+            settings.keys = own_cookie.keys.clone();
         }
     }
-    all.entry("consentry".to_owned()).or_default().keys = own_cookie.keys.clone();
     let mut found = Vec::new();
     for (at, name) in names {
         match sources::find(&name, &all) {
             Some(source) => found.push(source),
             None => {
-                let hint = match nearest(&name, sources::NAMES.iter().copied()) {
+                let hint = match nearest(&name, sources::names()) {
                     Some(best) => format!("did you mean `{best}`?"),
-                    None => format!("the sources are {}", sources::NAMES.join(", ")),
+                    None => all_sources(),
                 };
                 let message = format!("`{name}` is not a consent source");
                 document.problem(at, sources_key.clone(), message, Some(hint));
@@ -73,6 +74,12 @@ pub(super) fn sources(
         }
     }
     found
+}
+
+/// A hint with the names of all sources.
+fn all_sources() -> String {
+    let names: Vec<&str> = sources::names().collect();
+    format!("the sources are {}", names.join(", "))
 }
 
 fn settings(
@@ -116,7 +123,7 @@ fn settings(
 
 /// Rejects keys that only other sources support: they would have no effect.
 fn refuse_keys_of_others(document: Doc, key: &str, source: &str, table: &RawSource) {
-    let taken = sources::keys(source);
+    let taken = sources::tool(source).map_or(&[][..], |tool| tool.keys);
     for (name, at) in [
         ("cookie", table.cookie.as_ref().map(place)),
         ("revision", table.revision.as_ref().map(place)),
