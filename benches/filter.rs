@@ -18,7 +18,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use consentry::consent::Signals;
 use consentry::cookie::{Cookies, SetCookie, pairs};
-use consentry::filter::{ConsentLayer, Filter, Recall};
+use consentry::filter::{ConsentLayer, DecisionCache, Filter};
 use criterion::{Criterion, criterion_group, criterion_main};
 use futures_util::FutureExt;
 use http::{HeaderValue, Request, Response};
@@ -81,7 +81,7 @@ fn requests(criterion: &mut Criterion) {
     ] {
         let mut layer = ConsentLayer::new(Arc::new(Filter::new(settings("")))).without_extensions();
         if remembers {
-            layer = layer.recalling(Arc::new(Recall::default()));
+            layer = layer.recalling(Arc::new(DecisionCache::default()));
         }
         let lines: Vec<HeaderValue> =
             (0..lines).flat_map(|_| SET_COOKIES).map(HeaderValue::from_static).collect();

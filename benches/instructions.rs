@@ -18,12 +18,12 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use consentry::centre::Centre;
+use consentry::centre::ConsentUi;
 use consentry::config::{self, Overrides};
 use consentry::consent::{CategorySet, Consent, ConsentReader, Signals};
 use consentry::cookie::{Cookies, SetCookie, pairs};
-use consentry::filter::{ConsentLayer, Filter, FilterBody, Recall};
-use consentry::page::Pages;
+use consentry::filter::{ConsentLayer, DecisionCache, Filter, FilterBody};
+use consentry::page::SiteRewriter;
 use consentry::policy::Policy;
 use futures_util::FutureExt;
 use gungraun::{library_benchmark, library_benchmark_group, main};
@@ -213,7 +213,7 @@ fn filter(whole: &Whole) -> Answer {
 /// The same on a connection that has just sent such a request.
 fn remembering(cookies: bool, set_cookies: usize) -> &'static Whole {
     let Whole { layer, origin, cookie } = whole(cookies, set_cookies);
-    let layer = layer.clone().recalling(Arc::new(Recall::default()));
+    let layer = layer.clone().recalling(Arc::new(DecisionCache::default()));
     let whole = Whole { layer, origin: origin.clone(), cookie: cookie.clone() };
     // Entries are valid until the end of the second, so measuring starts in a new second.
     let now = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
@@ -233,8 +233,8 @@ fn filter_again(whole: &Whole) -> Answer {
 }
 
 struct Page {
-    pages: Pages,
-    centre: Centre,
+    pages: SiteRewriter,
+    centre: ConsentUi,
     media_type: &'static str,
     text: Bytes,
 }
@@ -264,7 +264,7 @@ fn page(toml: &str, head: usize, media_type: &'static str) -> &'static Page {
     let config = config::parse(&toml, None, &Overrides::default()).unwrap();
     let site = config.sites.into_iter().next().unwrap();
     let filter = Arc::new(Filter::new(site.filter));
-    let centre = Centre::new("x", site.centre, &site.page, filter, None);
+    let centre = ConsentUi::new("x", site.centre, &site.page, filter, None);
     let mut text = String::from("<!doctype html><html lang=en><head><meta charset=utf-8>");
     while text.len() < head {
         text.push_str("<link rel=\"stylesheet\" href=\"/assets/app-1234567890.css\">\n");
@@ -276,7 +276,7 @@ fn page(toml: &str, head: usize, media_type: &'static str) -> &'static Page {
              <p>Some words that say what this product is, and what it costs.</p></div>\n",
         );
     }
-    let pages = Pages::new(&site.page).unwrap();
+    let pages = SiteRewriter::new(&site.page).unwrap();
     let page = Page { pages, centre, media_type, text: Bytes::from(text) };
     (0..100).for_each(|_| assert!(page.rewrite() > 0));
     Box::leak(Box::new(page))

@@ -18,7 +18,7 @@ use axum::routing::get;
 use axum::{Extension, Router};
 use consentry::config::settings::FilterSettings;
 use consentry::config::{self, Overrides};
-use consentry::filter::{ConsentLayer, Peer, ReloadHandle, VisitorConsent};
+use consentry::filter::{ClientInfo, ConsentLayer, ReloadHandle, VisitorConsent};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -45,7 +45,7 @@ async fn page(Extension(consent): Extension<VisitorConsent>) -> impl IntoRespons
 async fn behind_proxy(mut request: Request, next: Next) -> Response {
     let scheme = request.headers().get("x-forwarded-proto");
     let secure = scheme.is_some_and(|scheme| scheme == "https");
-    request.extensions_mut().insert(Peer { secure, trusted: true });
+    request.extensions_mut().insert(ClientInfo { secure, trusted: true });
     next.run(request).await
 }
 

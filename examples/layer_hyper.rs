@@ -12,7 +12,7 @@ use std::error::Error;
 use std::sync::Arc;
 
 use consentry::config::{self, Overrides};
-use consentry::filter::{ConsentLayer, Filter, Peer, VisitorConsent};
+use consentry::filter::{ClientInfo, ConsentLayer, Filter, VisitorConsent};
 use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
@@ -44,7 +44,7 @@ pub(crate) async fn serve(listener: TcpListener, layer: ConsentLayer) -> std::io
     loop {
         let (stream, _) = listener.accept().await?;
         // A TLS server sets `secure` to true here.
-        let peer = Peer { secure: false, trusted: false };
+        let peer = ClientInfo { secure: false, trusted: false };
         let filtered = layer.layer(service_fn(page));
         let service = filtered.map_request(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(peer);

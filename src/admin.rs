@@ -45,7 +45,7 @@ use crate::telemetry::{LogLevelControl, Metrics};
 pub use access::Access;
 use access::Denied;
 use dashboard::{History, SAMPLE_SECONDS};
-pub use socket::{PrivateSocket, SocketError};
+pub use socket::{ControlSocket, SocketError};
 
 /// The state of the admin listener.
 #[derive(Debug)]
@@ -95,7 +95,7 @@ impl Admin {
     ///
     /// # Errors
     /// When the socket cannot be registered with the runtime.
-    pub async fn serve(self: Arc<Self>, socket: PrivateSocket) -> io::Result<Infallible> {
+    pub async fn serve(self: Arc<Self>, socket: ControlSocket) -> io::Result<Infallible> {
         let sampled = Arc::clone(&self);
         tokio::spawn(async move {
             let mut every = tokio::time::interval(Duration::from_secs(SAMPLE_SECONDS));
@@ -105,13 +105,13 @@ impl Admin {
             }
         });
         match socket {
-            PrivateSocket::Tcp(socket) => {
+            ControlSocket::Tcp(socket) => {
                 let socket = tokio::net::TcpListener::from_std(socket)?;
                 loop {
                     self.connected(socket.accept().await, true).await;
                 }
             }
-            PrivateSocket::Unix(socket, _) => {
+            ControlSocket::Unix(socket, _) => {
                 let socket = tokio::net::UnixListener::from_std(socket)?;
                 loop {
                     self.connected(socket.accept().await, false).await;

@@ -26,22 +26,22 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 
-use crate::admin::{Access, Admin, PrivateSocket};
+use crate::admin::{Access, Admin, ControlSocket};
 #[cfg(feature = "ext-proc")]
 use crate::config::settings::AdminAddress;
 use crate::config::settings::{Log, LogFormat};
 use crate::config::{Config, Overrides, WatchedFile};
 use crate::consent::CookieKeys;
 use crate::http::Via;
-use crate::proxy::{Listener, Snapshot, Workers, watch_health};
+use crate::proxy::{Listener, Snapshot, WorkerPool, watch_health};
 use crate::receipts::Receipts;
 use crate::telemetry::{
-    AccessLog, LineForm, LogBatches, LogLevelControl, MAX_WAITING_BUFFERS, Metrics,
+    AccessLog, LineFormat, LogBatches, LogLevelControl, MAX_WAITING_BUFFERS, Metrics,
     ReceiptCounters, Spans,
 };
 use crate::tls::Tickets;
 use reload::{Reloader, Source};
-use snapshot::{Lasting, fixed, gauges, labels};
+use snapshot::{ProcessState, gauges, labels, restart_only};
 use sockets::Sockets;
 
 /// Minimum and maximum time for moving receipts to the store at the end of a drain.
@@ -63,17 +63,17 @@ pub struct Addresses {
 pub struct Bound {
     /// The socket for Envoy, if this is an external processor.
     #[cfg(feature = "ext-proc")]
-    ext_proc: Option<PrivateSocket>,
+    ext_proc: Option<ControlSocket>,
     /// Orders the ACME certificate.
     #[cfg(feature = "acme")]
-    asking: Option<acme::Asking>,
+    asking: Option<acme::AcmeTask>,
     listener: Option<Listener>,
     secure_listener: Option<Listener>,
-    admin_socket: Option<PrivateSocket>,
+    admin_socket: Option<ControlSocket>,
     admin: Arc<Admin>,
     snapshot: Arc<ArcSwap<Snapshot>>,
     /// State that survives config reloads.
-    lasting: Lasting,
+    lasting: ProcessState,
     /// The files of the current config.
     files: Vec<WatchedFile>,
     /// The source of the config for reloads. `None` if reloads are disabled.
@@ -102,11 +102,11 @@ pub fn build_ext_proc(config: Config, at: &AdminAddress) -> anyhow::Result<Bound
     for site in config.sites.iter().filter(|site| site.page.banner.is_some() || site.page.guard) {
         tracing::warn!(site = site.name, "Envoy sends headers only: banner and guard are disabled");
     }
-    let config = envoy::only_heads(config);
+    let config = envoy::strip_proxy_settings(config);
     let sockets = Sockets::open(&config.listen)?;
     let ext_proc = sockets::private(at, config.listen.reuse_port)?;
     let bound = bound(config, sockets)?;
-    Ok(Bound { ext_proc: Some(ext_proc), adapt: envoy::only_heads, ..bound })
+    Ok(Bound { ext_proc: Some(ext_proc), adapt: envoy::strip_proxy_settings, ..bound })
 }
 
 fn bound(config: Config, sockets: Sockets) -> anyhow::Result<Bound> {
@@ -117,7 +117,7 @@ fn bound(config: Config, sockets: Sockets) -> anyhow::Result<Bound> {
 
     let (access_log, log) = if config.log.access {
         let Log { format, access_format, visitor_address, .. } = config.log;
-        let form = LineForm::of(access_format, is_json(format, io::stdout().is_terminal()));
+        let form = LineFormat::of(access_format, is_json(format, io::stdout().is_terminal()));
         let (writer, guard) = NonBlockingBuilder::default()
             .lossy(true)
             .buffered_lines_limit(MAX_WAITING_BUFFERS)
@@ -132,7 +132,7 @@ fn bound(config: Config, sockets: Sockets) -> anyhow::Result<Bound> {
         receipts.map(|(settings, counters)| Receipts::start(settings, counters)).transpose()?;
     let metrics = Metrics::new(labels(&config), workers).with_receipts(receipt_counters);
     let access = Access::of(&config.listen);
-    let fixed = fixed(&config);
+    let fixed = restart_only(&config);
     #[cfg(feature = "acme")]
     let (asked_for, asking) = {
         let acme = config.tls.as_ref().and_then(|tls| tls.acme.as_ref());
@@ -143,7 +143,7 @@ fn bound(config: Config, sockets: Sockets) -> anyhow::Result<Bound> {
     let spans = Spans::from_environment().context("the variables of OpenTelemetry")?;
     let via = Via::new(RandomState::new().hash_one(std::process::id()));
     let affinity_keys = CookieKeys::random()?;
-    let lasting = Lasting {
+    let lasting = ProcessState {
         workers,
         metrics,
         receipts,
@@ -207,11 +207,11 @@ impl Bound {
         Addresses {
             #[cfg(feature = "ext-proc")]
             http: address(&self.listener)
-                .or_else(|| self.ext_proc.as_ref().and_then(PrivateSocket::address)),
+                .or_else(|| self.ext_proc.as_ref().and_then(ControlSocket::address)),
             #[cfg(not(feature = "ext-proc"))]
             http: address(&self.listener),
             https: address(&self.secure_listener),
-            admin: self.admin_socket.as_ref().and_then(PrivateSocket::address),
+            admin: self.admin_socket.as_ref().and_then(ControlSocket::address),
         }
     }
 
@@ -290,7 +290,7 @@ impl Bound {
             let engine = engine.await?;
             return Ok(Engine::Envoy(engine, self.snapshot.load().timeouts.drain));
         }
-        let workers = Workers::start(&self.snapshot, metrics);
+        let workers = WorkerPool::start(&self.snapshot, metrics);
         Ok(Engine::Proxy(workers.context("workers cannot be started")?))
     }
 
@@ -360,7 +360,7 @@ impl Bound {
 /// The part that processes requests.
 enum Engine {
     /// The proxy.
-    Proxy(Workers),
+    Proxy(WorkerPool),
     /// The filter as an external processor, and the maximum duration of its drain.
     #[cfg(feature = "ext-proc")]
     Envoy(envoy::EnvoyEngine, Duration),
@@ -386,7 +386,7 @@ fn tell_systemd(states: &[NotifyState<'_>]) {
 /// Accepts connections until `stop` completes. Without a listener, only waits for `stop`.
 async fn accept(
     listener: Option<Listener>,
-    workers: &Workers,
+    workers: &WorkerPool,
     secure: bool,
     stop: impl Future<Output = ()>,
 ) -> io::Result<()> {

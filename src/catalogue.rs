@@ -26,18 +26,18 @@ mod tree;
 pub use beacon::{BeaconProbe, BeaconRule};
 pub(crate) use beacon_path::normalised as normalised_path;
 pub use beacon_path::{PathError, rule_path};
-pub use fold::{fold, fold_counters};
+pub use fold::{generalize_counters, generalize_name};
 pub use hosts::HostRule;
 pub use lists::{FilterLists, ListError};
 pub(crate) use matcher::{Matcher, Weight};
 pub use pattern::{Pattern, PatternError};
 pub use presumed_list::{LIST_COOKIE, list_lines};
-pub use presumption::Grounds;
+pub use presumption::Presumption;
 pub(crate) use presumption::{presumed_sent, presumed_set};
 pub use records::is_consent_record;
-pub use requires::{Companion, Requires, SetCookieLines, Sight};
-pub use rule::{CookieRule, Entry, RulePlace, Tier};
-pub use suggestion::{Evidence, Suggestion, Together, suggest};
+pub use requires::{Companion, CookieContext, Requires, SetCookieLines};
+pub use rule::{CookieRule, Entry, RulePriority, RuleScope};
+pub use suggestion::{Evidence, SessionCompanion, Suggestion, suggest};
 
 use std::cmp::Reverse;
 use std::sync::Arc;
@@ -144,16 +144,20 @@ impl Catalogue {
     /// name without the prefix, unless a rule matches the complete name. Likewise, a signature
     /// cookie (`X.sig`) matches the rule of `X`.
     pub fn cookie(&self, name: &[u8]) -> Option<&CookieRule> {
-        self.find(name, None, &Sight::name())
+        self.find(name, None, &CookieContext::name())
     }
 
     /// The rule for a cookie that is set, or sent together with others.
-    pub fn cookie_in(&self, name: &[u8], sight: &Sight<'_>) -> Option<&CookieRule> {
+    pub fn cookie_in(&self, name: &[u8], sight: &CookieContext<'_>) -> Option<&CookieRule> {
         self.find(name, None, sight)
     }
 
     /// The rule for a `Set-Cookie` line. `sight` is the context of the response.
-    pub fn set_cookie(&self, cookie: &SetCookie<'_>, sight: &Sight<'_>) -> Option<&CookieRule> {
+    pub fn set_cookie(
+        &self,
+        cookie: &SetCookie<'_>,
+        sight: &CookieContext<'_>,
+    ) -> Option<&CookieRule> {
         self.find(cookie.name, Some(cookie), sight)
     }
 
@@ -161,7 +165,7 @@ impl Catalogue {
         &self,
         name: &[u8],
         set: Option<&SetCookie<'_>>,
-        sight: &Sight<'_>,
+        sight: &CookieContext<'_>,
     ) -> Option<&CookieRule> {
         if name.is_empty() {
             return None;
@@ -256,7 +260,7 @@ mod tests {
     use super::*;
     use crate::consent::Category;
 
-    fn rule(name: &str, tier: Tier, category: Category) -> CookieRule {
+    fn rule(name: &str, tier: RulePriority, category: Category) -> CookieRule {
         CookieRule {
             pattern: Pattern::new(name).expect("a valid pattern"),
             tier,
@@ -277,9 +281,9 @@ mod tests {
     fn the_config_wins_over_the_catalogue_even_with_a_wildcard() {
         let catalogue = Catalogue::compile(
             [
-                rule("_ga", Tier::Catalogue(0), Category::ANALYTICS),
-                rule("_g*", Tier::Config, Category::TARGETING),
-                rule("_g*", Tier::Catalogue(1), Category::SOCIAL),
+                rule("_ga", RulePriority::Catalogue(0), Category::ANALYTICS),
+                rule("_g*", RulePriority::Config, Category::TARGETING),
+                rule("_g*", RulePriority::Catalogue(1), Category::SOCIAL),
             ],
             [],
         );
@@ -293,15 +297,15 @@ mod tests {
     fn a_sites_own_rules_win_over_shared_ones_and_are_numbered_behind_them() {
         let shared = Arc::new(RuleSet::compile(
             [
-                rule("_ga", Tier::Config, Category::ANALYTICS),
-                rule("_gid", Tier::Catalogue(0), Category::ANALYTICS),
+                rule("_ga", RulePriority::Config, Category::ANALYTICS),
+                rule("_gid", RulePriority::Catalogue(0), Category::ANALYTICS),
             ],
             [],
             [],
         ));
         let own = [
-            rule("_g*", Tier::Site, Category::NECESSARY),
-            rule("sid.sig", Tier::Site, Category::SOCIAL),
+            rule("_g*", RulePriority::Site, Category::NECESSARY),
+            rule("sid.sig", RulePriority::Site, Category::SOCIAL),
         ];
         let catalogue = Catalogue::over(&shared, own, [], []);
         let found = |name: &[u8]| {
@@ -318,7 +322,7 @@ mod tests {
                 assert_eq!(rule.map(|rule| rule.number), Some(number));
             }
             assert!(catalogue.cookie_rule(catalogue.cookie_rules()).is_none());
-            let order: Vec<Tier> =
+            let order: Vec<RulePriority> =
                 catalogue.cookie_rules_by_precedence().map(|rule| rule.tier).collect();
             assert!(order.is_sorted_by(|a, b| a >= b), "{order:?}");
         }
@@ -326,13 +330,13 @@ mod tests {
 
     #[test]
     fn a_rule_whose_conditions_do_not_hold_changes_nothing_for_others() {
-        let mut conditional = rule("choice", Tier::Site, Category::NECESSARY);
+        let mut conditional = rule("choice", RulePriority::Site, Category::NECESSARY);
         conditional.requires = Some(Box::new(Requires {
             http_only: false,
             max_days: None,
             with: vec![Companion::new("other").expect("a valid pattern")],
         }));
-        let names = [rule("choice", Tier::Catalogue(0), Category::ANALYTICS), conditional];
+        let names = [rule("choice", RulePriority::Catalogue(0), Category::ANALYTICS), conditional];
         for names in
             [names.clone(), names.into_iter().rev().collect::<Vec<_>>().try_into().expect("two")]
         {
@@ -346,8 +350,8 @@ mod tests {
     fn a_rule_holds_for_prefixed_names_too() {
         let catalogue = Catalogue::compile(
             [
-                rule("_ga", Tier::Catalogue(0), Category::ANALYTICS),
-                rule("__Host-sid", Tier::Catalogue(0), Category::NECESSARY),
+                rule("_ga", RulePriority::Catalogue(0), Category::ANALYTICS),
+                rule("__Host-sid", RulePriority::Catalogue(0), Category::NECESSARY),
             ],
             [],
         );

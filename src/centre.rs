@@ -52,16 +52,16 @@ use crate::filter::Filter;
 use crate::http::Fields;
 use crate::locale::Locale;
 use crate::receipts::Receipts;
-pub use banner::BannerFor;
+pub use banner::BannerContext;
 use banner::Banners;
-use error::{CentreError, allow};
+use error::{ConsentUiError, allow};
 use frame::STYLE;
 use reply::{empty, json};
-use return_to::local;
+use return_to::is_local_path;
 use shown_texts::TextVersions;
 pub use shown_texts::shown_texts;
-use site::Site;
-pub use visitor::Visitor;
+use site::SiteContext;
+pub use visitor::RequestInfo;
 
 /// The path of the GPC statement (W3C Global Privacy Control section 4).
 const GPC_PATH: &str = "/.well-known/gpc.json";
@@ -75,8 +75,8 @@ const FOR_EVER: &str = "max-age=31536000, immutable";
 
 /// The consent UI of one site.
 #[derive(Debug)]
-pub struct Centre {
-    site: Site,
+pub struct ConsentUi {
+    site: SiteContext,
     /// The banner and its stylesheet, if enabled.
     banner: Option<(Banners, Bytes)>,
     /// The guard script, if enabled.
@@ -114,15 +114,15 @@ pub enum Page {
     Missing,
 }
 
-impl Centre {
+impl ConsentUi {
     /// Builds the consent UI of a site from its settings.
     ///
     /// `name` is the site name in the receipts, which are sent to `receipts`. `page` has the
     /// settings for rewriting the origin's pages.
     pub fn new(
         name: &str,
-        settings: settings::Centre,
-        page: &settings::Page,
+        settings: settings::CentreSettings,
+        page: &settings::PageSettings,
         filter: Arc<Filter>,
         receipts: Option<Receipts>,
     ) -> Self {
@@ -137,7 +137,7 @@ impl Centre {
             Some(_) => TextVersions::new(name, &settings, reader),
             None => TextVersions::default(),
         };
-        let site = Site { name: name.to_owned(), settings, filter, receipts, texts };
+        let site = SiteContext { name: name.to_owned(), settings, filter, receipts, texts };
         Self {
             banner: page
                 .banner
@@ -173,7 +173,7 @@ impl Centre {
         &self,
         page: Page,
         request: Request<B>,
-        visitor: Visitor,
+        visitor: RequestInfo,
     ) -> Response<Bytes>
     where
         B: Body<Data = Bytes>,
@@ -194,7 +194,7 @@ impl Centre {
             Page::Style => fixed(request.method(), CSS, Bytes::from_static(STYLE.as_bytes()), HOUR),
             Page::BannerStyle => match &self.banner {
                 Some((_, style)) => fixed(request.method(), CSS, style.clone(), HOUR),
-                None => Err(CentreError::Missing),
+                None => Err(ConsentUiError::Missing),
             },
             Page::Guard => match &self.guard {
                 Some(guard) => {
@@ -212,25 +212,25 @@ impl Centre {
                         response
                     })
                 }
-                None => Err(CentreError::Missing),
+                None => Err(ConsentUiError::Missing),
             },
-            Page::HeldBack if self.guard.is_none() => Err(CentreError::Missing),
+            Page::HeldBack if self.guard.is_none() => Err(ConsentUiError::Missing),
             Page::HeldBack => held_back::answer(site, request, visitor).await,
             Page::Folder => Ok(folder(&site.settings.prefix)),
             Page::Consent => api::answer(site, request, visitor).await,
-            Page::Script if !site.settings.api => Err(CentreError::Off("centre.api")),
+            Page::Script if !site.settings.api => Err(ConsentUiError::Off("centre.api")),
             Page::Script => {
                 let script = include_bytes!("centre/script/consent.js");
                 fixed(request.method(), SCRIPT, Bytes::from_static(script), HOUR)
             }
             Page::Bridge => bridge::answer(site, request, visitor).await,
             Page::Gpc => self.gpc(request.method()),
-            Page::Missing => Err(CentreError::Missing),
+            Page::Missing => Err(ConsentUiError::Missing),
         };
         answered.unwrap_or_else(|error| error.respond())
     }
 
-    /// The visitor's consent. For `trusted` and `now`, see [`Visitor`].
+    /// The visitor's consent. For `trusted` and `now`, see [`RequestInfo`].
     pub(crate) fn consent(&self, fields: &impl Fields, trusted: bool, now: i64) -> Consent {
         self.site.consent(fields, trusted, now)
     }
@@ -241,10 +241,10 @@ impl Centre {
     }
 
     /// The banner for one page, in ASCII.
-    pub fn banner(&self, of: BannerFor<'_>) -> Option<String> {
-        let return_to = of.return_to.and_then(local);
+    pub fn banner(&self, of: BannerContext<'_>) -> Option<String> {
+        let return_to = of.return_to.and_then(is_local_path);
         let (banners, _) = self.banner.as_ref()?;
-        banners.markup(&self.site, BannerFor { return_to, ..of })
+        banners.markup(&self.site, BannerContext { return_to, ..of })
     }
 
     /// The guard's script tag for a visitor who granted these categories.
@@ -277,7 +277,7 @@ impl Centre {
         &self.site.filter
     }
 
-    fn gpc(&self, method: &Method) -> Result<Response<Bytes>, CentreError> {
+    fn gpc(&self, method: &Method) -> Result<Response<Bytes>, ConsentUiError> {
         allow(method, &[Method::GET, Method::HEAD])?;
         let statement = self.gpc.clone().unwrap_or_default();
         let mut response = json(StatusCode::OK, statement);
@@ -292,7 +292,7 @@ fn fixed(
     media_type: &'static str,
     text: Bytes,
     cache: &'static str,
-) -> Result<Response<Bytes>, CentreError> {
+) -> Result<Response<Bytes>, ConsentUiError> {
     allow(method, &[Method::GET, Method::HEAD])?;
     let mut response = json(StatusCode::OK, text);
     let headers = response.headers_mut();

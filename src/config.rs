@@ -20,7 +20,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 pub use overrides::Overrides;
-pub use problem::{ConfigError, Problem};
+pub use problem::{ConfigError, Diagnostic};
 pub use settings::{Config, FilterConfig};
 pub use watched_file::WatchedFile;
 
@@ -92,7 +92,7 @@ fn read_file(
     let name = path.display().to_string();
     let file = WatchedFile::new(path);
     let text = std::fs::read_to_string(path).map_err(|error| ConfigError {
-        problems: vec![Problem::of_file(&name, format!("cannot be read: {error}"))],
+        problems: vec![Diagnostic::of_file(&name, format!("cannot be read: {error}"))],
         files: vec![file.clone()],
     })?;
     read(&text, Some(path), Some(file), overrides, upstreams)

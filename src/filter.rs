@@ -49,23 +49,23 @@ mod verdict;
 mod visitor_consent;
 
 pub use body::FilterBody;
-pub use inventory::{HeldBack, Inventory, Rule, SeenItem};
-pub use peer::{ClientUri, Peer};
-pub use recall::Recall;
+pub use inventory::{BlockedKind, Inventory, Rule, SeenItem};
+pub use peer::{ClientInfo, ClientUri};
+pub use recall::DecisionCache;
 pub use reload::ReloadHandle;
 pub use report::{Counts, Report};
-pub use seen::{Attributes, Passed, Tally};
+pub use seen::{Attributes, ItemCounts, PassCounts};
 pub use service::{ConsentFuture, ConsentLayer, ConsentService};
 pub use state::Filter;
 pub use visitor_consent::VisitorConsent;
 
 pub(crate) use answer::PIXEL;
 pub(crate) use body::hint_with;
-pub(crate) use cache::{has_directive, keep_private, split_outside_quotes};
+pub(crate) use cache::{has_directive, mark_private, split_outside_quotes};
 pub(crate) use clock::unix_now;
 #[cfg(feature = "ext-proc")]
 pub(crate) use edits::Carrier;
-pub(crate) use exchange::{Begun, Judged, Received, own};
+pub(crate) use exchange::{HeadDecision, PendingExchange, ResponseDecision, own};
 pub(crate) use request::{RequestHead, named_host};
 
 #[cfg(test)]

@@ -32,33 +32,33 @@ use bytes::Bytes;
 use http::StatusCode;
 use http_body::Body;
 
-use crate::centre::Centre;
+use crate::centre::ConsentUi;
 use crate::config::settings;
 use crate::consent::Consent;
 use crate::http::{FieldSection, Request, Response};
-pub use asked::Asked;
 use asked::Destination;
+pub use asked::PageRequest;
 pub use body::{PageBody, PageError};
-use codec::{Budget, Coding};
+use codec::{PageCoding, RewriteLimit};
 use csp::Policies;
-use document::Inserts;
-use head::Coded;
-use media_type::{Kind, MediaType};
-pub use outcome::Outcome;
-use rewriter::{Plan, Rewriter};
+use document::Insertions;
+use head::ResponseCoding;
+use media_type::{DocumentKind, MediaType};
+pub use outcome::PageOutcome;
+use rewriter::{RewritePlan, Rewriter};
 
 /// HTML rewriting of one site.
 #[derive(Debug)]
-pub struct Pages {
-    settings: settings::Page,
-    budget: Budget,
+pub struct SiteRewriter {
+    settings: settings::PageSettings,
+    budget: RewriteLimit,
 }
 
-impl Pages {
+impl SiteRewriter {
     /// The rewriting for these settings. `None` if nothing is to be rewritten.
-    pub fn new(settings: &settings::Page) -> Option<Self> {
+    pub fn new(settings: &settings::PageSettings) -> Option<Self> {
         let any = settings.banner.is_some() || settings.guard;
-        any.then(|| Self { settings: settings.clone(), budget: Budget::default() })
+        any.then(|| Self { settings: settings.clone(), budget: RewriteLimit::default() })
     }
 
     /// Rewrites the response to a request of a visitor with this consent, in a single call, for
@@ -68,7 +68,7 @@ impl Pages {
         request: http::Request<Q>,
         consent: &Consent,
         response: http::Response<B>,
-        centre: &Centre,
+        centre: &ConsentUi,
     ) -> http::Response<PageBody<B>>
     where
         B: Body<Data = Bytes> + Unpin,
@@ -90,21 +90,21 @@ impl Pages {
         request: &mut Request<B>,
         trusted: bool,
         now: i64,
-        centre: &Centre,
-    ) -> Option<Asked> {
+        centre: &ConsentUi,
+    ) -> Option<PageRequest> {
         let wanted = (self.settings.banner.is_some(), self.settings.guard);
         let consent = |fields: &FieldSection| centre.consent(fields, trusted, now);
         let grants_all = |consent: &Consent| centre.grants_all(consent.granted);
-        Asked::of(request, wanted, &self.budget, consent, grants_all)
+        PageRequest::of(request, wanted, &self.budget, consent, grants_all)
     }
 
     /// Rewrites a response to a visitor with this consent, if it is a page.
     pub(crate) fn rewrite<B>(
         &self,
-        mut asked: Asked,
+        mut asked: PageRequest,
         consent: &Consent,
         response: Response<B>,
-        centre: &Centre,
+        centre: &ConsentUi,
     ) -> Response<PageBody<B>>
     where
         B: Body<Data = Bytes> + Unpin,
@@ -139,36 +139,36 @@ impl Pages {
         }
         let decodes = blocks || media_type.charset.is_ascii_compatible();
         let coding = match coded {
-            Coded::As(coding) => Some(coding),
-            Coded::Undecodable if blocks && is_document => {
+            ResponseCoding::As(coding) => Some(coding),
+            ResponseCoding::Undecodable if blocks && is_document => {
                 return Response::new(StatusCode::BAD_GATEWAY, PageBody::refused(body));
             }
-            Coded::Unknown if blocks => Some(Coding::Identity),
-            Coded::Unknown | Coded::Undecodable => None,
+            ResponseCoding::Unknown if blocks => Some(PageCoding::Identity),
+            ResponseCoding::Unknown | ResponseCoding::Undecodable => None,
         };
         let Some(coding) = coding.filter(|_| is_document && decodes) else {
             return head.map(|()| PageBody::Unchanged(body));
         };
         let policies = Policies::of(fields);
         let banner = asked.banner(consent, centre, &policies, coding);
-        let banner = banner.filter(|_| media_type.kind != Some(Kind::Svg));
+        let banner = banner.filter(|_| media_type.kind != Some(DocumentKind::Svg));
         if !guarded && banner.is_none() {
             return head.map(|()| PageBody::Unchanged(body));
         }
         head::change(fields, banner.is_some());
         let guard = guarded.then(|| asked.guard(consent.granted, centre, &policies)).flatten();
-        let plan = Plan {
+        let plan = RewritePlan {
             media_type,
             policy: asked.policy(consent.granted, centre),
             blocks,
-            inserts: Inserts {
+            inserts: Insertions {
                 guard: guard.map(Into::into),
                 banner: banner.map(Into::into),
                 only_whole: !is_page,
             },
         };
         let permit = asked.permit.take().or_else(|| self.budget.take());
-        let permit = permit.filter(|_| coding != Coding::Identity);
+        let permit = permit.filter(|_| coding != PageCoding::Identity);
         head.map(|()| PageBody::rewritten(body, Rewriter::new(plan), coding, permit))
     }
 }
@@ -176,10 +176,10 @@ impl Pages {
 /// Whether a response at this destination can contain markup that loads URLs.
 fn is_document(destination: Destination, media_type: MediaType) -> bool {
     match media_type.kind {
-        Some(Kind::Html) => true,
+        Some(DocumentKind::Html) => true,
         // SVG images and XML data load nothing.
-        Some(Kind::Xhtml | Kind::Svg) | None => destination != Destination::Part,
-        Some(Kind::Xml) => destination.is_page(),
+        Some(DocumentKind::Xhtml | DocumentKind::Svg) | None => destination != Destination::Part,
+        Some(DocumentKind::Xml) => destination.is_page(),
     }
 }
 

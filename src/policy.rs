@@ -15,7 +15,8 @@
 //! | no rule matches a request as a beacon    | it is forwarded                                   |
 
 use crate::catalogue::{
-    Catalogue, CookieRule, Entry, Grounds, Sight, is_consent_record, presumed_sent, presumed_set,
+    Catalogue, CookieContext, CookieRule, Entry, Presumption, is_consent_record, presumed_sent,
+    presumed_set,
 };
 use crate::consent::{Category, CategorySet, Consent, Vendors};
 use crate::cookie::{Cookies, ResponseTime, SetCookie};
@@ -37,7 +38,7 @@ pub struct Decision<'a> {
     /// The matching rule. `None` for an unclassified cookie.
     pub rule: Option<&'a CookieRule>,
     /// Why an unclassified cookie is presumed strictly necessary, if it is.
-    pub presumed: Option<Grounds>,
+    pub presumed: Option<Presumption>,
     /// Whether the cookie passes.
     pub permitted: bool,
 }
@@ -71,7 +72,7 @@ impl Policy {
         cookies: &Cookies<'_>,
         consent: &Consent,
     ) -> Decision<'_> {
-        let sight = Sight::benefit_of_doubt(cookies);
+        let sight = CookieContext::benefit_of_doubt(cookies);
         let rule = self.catalogue.cookie_in(name, &sight);
         self.decide(rule, name, None, consent, || presumed_sent(name, &sight))
     }
@@ -80,7 +81,7 @@ impl Policy {
     pub fn sent_cookie(
         &self,
         (name, value): (&[u8], &[u8]),
-        sight: &Sight<'_>,
+        sight: &CookieContext<'_>,
         consent: &Consent,
     ) -> Decision<'_> {
         let rule = self.catalogue.cookie_in(name, sight);
@@ -92,7 +93,7 @@ impl Policy {
     pub fn set_cookie(
         &self,
         cookie: &SetCookie<'_>,
-        sight: &Sight<'_>,
+        sight: &CookieContext<'_>,
         time: impl FnOnce() -> ResponseTime,
         consent: &Consent,
     ) -> Decision<'_> {
@@ -107,7 +108,7 @@ impl Policy {
         name: &[u8],
         value: Option<&[u8]>,
         consent: &Consent,
-        presumed: impl FnOnce() -> Option<Grounds>,
+        presumed: impl FnOnce() -> Option<Presumption>,
     ) -> Decision<'a> {
         if let Some(rule) = rule {
             let permitted = self.permits(&rule.entry, consent);

@@ -14,9 +14,9 @@ mod socket_io;
 mod upstream;
 
 pub use downstream::listener::{BindError, Listener};
-pub use downstream::worker_pool::Workers;
+pub use downstream::worker_pool::WorkerPool;
 #[cfg(feature = "ext-proc")]
-pub(crate) use downstream::write_coalescer::Gathered;
-pub use site_table::{Forwarding, NotFound, Site, SiteTable, Snapshot};
+pub(crate) use downstream::write_coalescer::CoalescingStream;
+pub use site_table::{ForwardSettings, NotFound, Site, SiteRouter, Snapshot};
 pub use upstream::health_check::watch_health;
-pub use upstream::pool::{Upstream, UpstreamHandshake};
+pub use upstream::pool::{UpstreamHandshake, UpstreamPool};

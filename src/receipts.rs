@@ -31,12 +31,12 @@ use crate::telemetry::ReceiptCounters;
 pub use error::{NotRecorded, ReceiptsError};
 pub use open::open;
 pub(crate) use receipt::hex;
-pub use receipt::{How, Receipt, ShownTexts, new_id};
+pub use receipt::{DecisionChannel, Receipt, ShownTexts, new_id};
 use spool::{FileSpool, Spool};
 pub use sqlite::Sqlite;
-pub use store::{PRUNED_AT_ONCE, Place, Store};
+pub use store::{Cursor, PRUNED_AT_ONCE, Store};
 use store_thread::Opener;
-use writer::{Job, Limits, Message, Outcome, Writer, WriterSettings};
+use writer::{Limits, Message, Outcome, PendingReceipt, Writer, WriterSettings};
 
 /// Maximum number of messages queued for the writer.
 const QUEUE: usize = 4096;
@@ -60,7 +60,7 @@ impl Receipts {
     /// # Errors
     /// When the spool cannot be opened, or a thread cannot be started.
     pub fn start(
-        settings: &settings::Receipts,
+        settings: &settings::ReceiptSettings,
         counters: Arc<ReceiptCounters>,
     ) -> Result<Self, ReceiptsError> {
         let writer = WriterSettings {
@@ -69,7 +69,7 @@ impl Receipts {
             retention_days: settings.retention_days,
         };
         let spool = FileSpool::open(settings)?;
-        let settings::Receipts { ip, user_agent, .. } = *settings;
+        let settings::ReceiptSettings { ip, user_agent, .. } = *settings;
         let settings = settings.clone();
         let opener = Box::new(move || open(&settings, STORE_WITHIN));
         let started = Self::start_with(writer, counters, spool, opener)?;
@@ -110,7 +110,7 @@ impl Receipts {
     pub async fn record(&self, receipt: Receipt) -> Result<(), NotRecorded> {
         let (visitor, mut outcome) = oneshot::channel();
         let store_until = Instant::now() + self.limits.store;
-        let job = Job { receipt, visitor, store_until };
+        let job = PendingReceipt { receipt, visitor, store_until };
         if self.queue.try_send(Message::Job(Box::new(job))).is_err() {
             self.counters.refused(1);
             return Err(NotRecorded);

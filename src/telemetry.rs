@@ -14,14 +14,14 @@ mod spans;
 #[cfg(feature = "otel")]
 mod spans;
 
-pub use access_log::{AccessLog, Entry, LineForm, Speaker};
+pub use access_log::{AccessLog, ClientFields, Entry, LineFormat};
 pub use line_buffer::{
     Batches as LogBatches, MAX_WAITING as MAX_WAITING_BUFFERS, flush as flush_access_log,
     wait_for_flush,
 };
 pub use log::{LogLevelControl, start_log};
 pub use metrics::{
-    ErrorKind, Generation, Metrics, PAGE_OUTCOMES, Shard, SiteLabels, SiteTotals, Totals,
+    ConfigCounters, ErrorKind, Metrics, PAGE_OUTCOMES, Shard, SiteLabels, SiteTotals, Totals,
     UpstreamGauge,
 };
 pub use receipts::ReceiptCounters;

@@ -12,7 +12,7 @@ mod upstream;
 use std::sync::Arc;
 
 use certificates::ACME_TLS;
-pub use certificates::{AskedFor, Certificates};
+pub use certificates::{AcmeCertificate, Certificates};
 pub use error::TlsError;
 pub use identity::Identity;
 use rustls::server::{ProducesTickets, ServerConfig, WebPkiClientVerifier};

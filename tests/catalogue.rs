@@ -13,7 +13,7 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use consentry::catalogue::names::{Kind, speaks_of};
-use consentry::catalogue::{Catalogue as Rules, CookieRule, Sight, Tier, builtin};
+use consentry::catalogue::{Catalogue as Rules, CookieContext, CookieRule, RulePriority, builtin};
 use consentry::config::settings::FilterSettings;
 use consentry::config::{self, Overrides};
 use consentry::consent::{Category, Consent, ConsentReader, Signals};
@@ -53,7 +53,7 @@ fn category(name: &str) -> Option<&'static str> {
 /// Whether each cookie of a `Cookie` field passes before a decision.
 fn sent(field: &str) -> Vec<bool> {
     let cookies = Cookies::new([field.as_bytes()]);
-    let sight = Sight::request(&cookies);
+    let sight = CookieContext::request(&cookies);
     let consent = undecided();
     let passes = |pair: consentry::cookie::Pair<'_>| {
         SETTINGS.policy.sent_cookie((pair.name, pair.value), &sight, &consent).permitted
@@ -67,7 +67,7 @@ fn set(lines: &[&str]) -> Vec<bool> {
     for line in lines {
         headers.append(SET_COOKIE, HeaderValue::from_str(line).unwrap());
     }
-    let sight = Sight::response(&headers, NOW);
+    let sight = CookieContext::response(&headers, NOW);
     let consent = undecided();
     let passes = |line: &&str| {
         let cookie = SetCookie::parse(line.as_bytes());
@@ -78,7 +78,7 @@ fn set(lines: &[&str]) -> Vec<bool> {
 
 fn builtin_rules() -> impl Iterator<Item = &'static CookieRule> {
     let rules = (0..catalogue().cookie_rules()).filter_map(|at| catalogue().cookie_rule(at));
-    rules.filter(|rule| matches!(rule.tier, Tier::Catalogue(_)))
+    rules.filter(|rule| matches!(rule.tier, RulePriority::Catalogue(_)))
 }
 
 #[derive(serde::Deserialize)]
@@ -144,12 +144,12 @@ fn no_pattern_of_the_catalogue_swallows_another_vendors_cookies() {
     for rule in &rules {
         let name = example(rule.pattern.as_str());
         let cookies = Cookies::default();
-        let in_doubt = Sight::benefit_of_doubt(&cookies);
+        let in_doubt = CookieContext::benefit_of_doubt(&cookies);
         let found = catalogue()
             .cookie_in(name.as_bytes(), &in_doubt)
             .unwrap_or_else(|| panic!("{name}: a rule knows its own names"));
         let same = found.pattern == rule.pattern || found.entry.category == rule.entry.category;
-        if found.tier != Tier::Consent && rule.requires.is_none() && !same {
+        if found.tier != RulePriority::Consent && rule.requires.is_none() && !same {
             wrong.push(format!(
                 "{} is taken for {}",
                 rule.pattern.as_str(),
@@ -531,7 +531,7 @@ proptest! {
         let field = format!("{name}={value}");
         let cookies = Cookies::new([field.as_bytes()]);
         let decision = policy.sent_cookie(
-            (name.as_bytes(), value.as_bytes()), &Sight::request(&cookies), &undecided(),
+            (name.as_bytes(), value.as_bytes()), &CookieContext::request(&cookies), &undecided(),
         );
         prop_assert_eq!(sent(&field), [decision.permitted]);
     }

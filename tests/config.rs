@@ -11,7 +11,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use consentry::catalogue::Sight;
+use consentry::catalogue::CookieContext;
 use consentry::config::settings::{Config, Detect, Mode, Position};
 use consentry::config::{self, Overrides};
 use consentry::consent::{Category, CategorySet, Signals};
@@ -25,7 +25,7 @@ fn parse(toml: &str) -> Config {
 /// Each problem as `line key: message`.
 fn problems(toml: &str) -> Vec<String> {
     let error = config::parse(toml, Some(Path::new("x.toml")), &Overrides::default()).unwrap_err();
-    let show = |problem: &config::Problem| {
+    let show = |problem: &config::Diagnostic| {
         let line = problem.line.map(|line| line.to_string()).unwrap_or_default();
         format!("{line} {}: {}", problem.key, problem.message)
     };
@@ -464,7 +464,7 @@ fn placeholders_and_conditions_of_cookie_rules_are_checked() {
         "name = 'a_{hex:4}_*'\nrequires = { http_only = true, max_days = 0, with = ['b_*'] }",
     ));
     let cookies = Cookies::default();
-    let sight = Sight::benefit_of_doubt(&cookies);
+    let sight = CookieContext::benefit_of_doubt(&cookies);
     let rule = config.sites[0].filter.policy.catalogue.cookie_in(b"a_beef_x", &sight);
     let requires = rule.and_then(|rule| rule.requires.as_deref()).expect("conditions");
     assert!(requires.http_only && requires.max_days == Some(0) && requires.with.len() == 1);

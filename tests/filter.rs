@@ -16,7 +16,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 use bytes::Bytes;
 use consentry::config::{self, Overrides};
 use consentry::cookie::SetCookie;
-use consentry::filter::{ConsentLayer, Filter, Recall, VisitorConsent};
+use consentry::filter::{ConsentLayer, DecisionCache, Filter, VisitorConsent};
 use futures_util::FutureExt;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body_util::{BodyExt, Full};
@@ -315,7 +315,7 @@ proptest! {
     ) {
         let pool: Vec<Vec<u8>> =
             pool.iter().map(|((cookie, _), granted)| with_consent(cookie, *granted)).collect();
-        let recall = Arc::new(Recall::default());
+        let recall = Arc::new(DecisionCache::default());
         for (which, cookie, gpc, page, twice) in requests {
             let filter = [&*ENFORCING, &*OBSERVING, &*STRICT][which];
             let fields: &[&[u8]] = if twice { &[&pool[cookie], &pool[0]] } else { &[&pool[cookie]] };
@@ -355,7 +355,7 @@ proptest! {
 #[test]
 fn what_is_remembered_is_counted_each_time_and_shown_to_nobody() {
     let filter = filter("");
-    let recall = Arc::new(Recall::default());
+    let recall = Arc::new(DecisionCache::default());
     let layer = ConsentLayer::new(Arc::clone(&filter)).recalling(Arc::clone(&recall));
     for _ in 0..3 {
         outcome(&layer, &[b"_ga=secret; new=secret"], false, false);

@@ -7,11 +7,11 @@ use std::io::Write;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use consentry::centre::Centre;
+use consentry::centre::ConsentUi;
 use consentry::config::{self, Overrides};
 use consentry::consent::{CategorySet, Consent};
 use consentry::filter::Filter;
-use consentry::page::{Outcome, Pages};
+use consentry::page::{PageOutcome, SiteRewriter};
 use futures_util::{FutureExt, stream};
 use http::{Request, Response};
 use http_body::{Body, Frame};
@@ -40,13 +40,13 @@ fn body(parts: Vec<Bytes>) -> impl Body<Data = Bytes, Error = Infallible> + Unpi
 
 /// The peak number of allocated bytes while the page is rewritten, and the outcome.
 fn most(
-    site: &mut config::settings::Site,
+    site: &mut config::settings::SiteConfig,
     coding: &'static str,
     text: &[u8],
-) -> (u64, Option<Outcome>) {
+) -> (u64, Option<PageOutcome>) {
     let filter = Arc::new(Filter::new(site.filter.clone()));
-    let centre = Centre::new("x", site.centre.clone(), &site.page, filter, None);
-    let pages = Pages::new(&site.page).unwrap();
+    let centre = ConsentUi::new("x", site.centre.clone(), &site.page, filter, None);
+    let pages = SiteRewriter::new(&site.page).unwrap();
     let consent = Consent::undecided(CategorySet::NECESSARY);
     // The origin's chunks and the client's buffers do not count.
     let parts: Vec<Bytes> = text.chunks(PART).map(Bytes::copy_from_slice).collect();
@@ -76,9 +76,10 @@ fn gzip(text: &[u8]) -> Vec<u8> {
 #[test]
 fn a_page_takes_no_more_than_64_kib_and_a_coded_one_the_tables_of_its_coding_besides() {
     let page = page();
-    for (toml, expected) in
-        [("banner.enabled = true", Outcome::Banner), ("page.guard = true", Outcome::Guarded)]
-    {
+    for (toml, expected) in [
+        ("banner.enabled = true", PageOutcome::Banner),
+        ("page.guard = true", PageOutcome::Guarded),
+    ] {
         let toml = format!("{toml}\n[[site]]\nupstream = 'http://a'\n");
         let config = config::parse(&toml, None, &Overrides::default()).unwrap();
         let mut site = config.sites.into_iter().next().unwrap();

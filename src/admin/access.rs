@@ -46,7 +46,7 @@ impl Access {
             return Err(Denied::Origin);
         }
         match &self.token {
-            Some(token) if !token::is_shown(token, headers) => Err(Denied::Token),
+            Some(token) if !token::is_authorized(token, headers) => Err(Denied::Token),
             _ => Ok(()),
         }
     }

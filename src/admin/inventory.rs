@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::catalogue::{Catalogue, Evidence, Sight, suggest};
+use crate::catalogue::{Catalogue, CookieContext, Evidence, suggest};
 use crate::consent::{Categories, Category};
-use crate::filter::{Filter, HeldBack, Rule, SeenItem};
+use crate::filter::{BlockedKind, Filter, Rule, SeenItem};
 
 /// The inventory of one site.
 pub(super) fn of_site(filter: &Filter) -> Value {
@@ -28,7 +28,7 @@ pub(super) fn of_site(filter: &Filter) -> Value {
         beacon.remove("set_together");
         beacon.remove("presumed");
     }
-    let held_back: Vec<Value> = HeldBack::ALL
+    let held_back: Vec<Value> = BlockedKind::ALL
         .into_iter()
         .flat_map(|kind| {
             let items = inventory.held_back(kind);
@@ -41,15 +41,15 @@ pub(super) fn of_site(filter: &Filter) -> Value {
 
 /// An entry that the guard held back in pages.
 fn held_back(
-    kind: HeldBack,
+    kind: BlockedKind,
     item: &SeenItem<'_>,
     catalogue: &Catalogue,
     categories: &Categories,
 ) -> Value {
     let entry = match kind {
-        HeldBack::Host => catalogue.third_party(&item.name, "", "", ""),
-        HeldBack::Cookie | HeldBack::Storage => {
-            let rule = catalogue.cookie_in(item.name.as_bytes(), &Sight::script());
+        BlockedKind::Host => catalogue.third_party(&item.name, "", "", ""),
+        BlockedKind::Cookie | BlockedKind::Storage => {
+            let rule = catalogue.cookie_in(item.name.as_bytes(), &CookieContext::script());
             rule.map(|rule| &rule.entry)
         }
     };
@@ -63,7 +63,7 @@ fn held_back(
         "vendor": entry.and_then(|entry| entry.vendor.as_deref()),
     });
     if entry.is_none()
-        && kind != HeldBack::Host
+        && kind != BlockedKind::Host
         && let Some(fields) = shown.as_object_mut()
     {
         fields.insert("suggestion".to_owned(), suggestion(item, categories));

@@ -29,14 +29,14 @@ pub enum SocketError {
 
 /// A bound socket for operators or Envoy.
 #[derive(Debug)]
-pub enum PrivateSocket {
+pub enum ControlSocket {
     /// A TCP socket.
     Tcp(TcpListener),
     /// A Unix socket and its path.
     Unix(UnixListener, PathBuf),
 }
 
-impl PrivateSocket {
+impl ControlSocket {
     /// Binds a Unix socket path. A stale socket of a process that has exited is removed.
     ///
     /// # Errors
@@ -67,7 +67,7 @@ impl PrivateSocket {
     }
 }
 
-impl fmt::Display for PrivateSocket {
+impl fmt::Display for ControlSocket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(socket) => match socket.local_addr() {

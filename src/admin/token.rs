@@ -13,7 +13,7 @@ use crate::config::settings::AdminToken;
 pub(super) const SCHEMES: &str = "Basic realm=\"consentry\", Bearer realm=\"consentry\"";
 
 /// Whether the request has the token. The comparison time depends only on the length of the token.
-pub(super) fn is_shown(token: &AdminToken, headers: &HeaderMap) -> bool {
+pub(super) fn is_authorized(token: &AdminToken, headers: &HeaderMap) -> bool {
     let Some(shown) = headers.get(AUTHORIZATION) else { return false };
     let shown = shown.as_bytes();
     let place = shown.iter().position(|byte| *byte == b' ').unwrap_or(shown.len());
@@ -39,7 +39,7 @@ mod tests {
         let shown = |text: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(AUTHORIZATION, text.parse().expect("a field value"));
-            is_shown(&token, &headers)
+            is_authorized(&token, &headers)
         };
         let basic = |pair: &str| format!("Basic {}", STANDARD.encode(pair));
         assert!(shown("Bearer 0123456789abcdef"));
@@ -53,6 +53,6 @@ mod tests {
         }
         assert!(!shown(&basic("0123456789abcdef")));
         assert!(!shown(&basic("0123456789abcdef:")));
-        assert!(!is_shown(&token, &HeaderMap::new()));
+        assert!(!is_authorized(&token, &HeaderMap::new()));
     }
 }

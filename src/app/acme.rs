@@ -16,7 +16,7 @@ use rustls_acme::{AcmeConfig, AcmeState, EventError, EventOk, ResolvesServerCert
 use tokio::time::timeout;
 
 use crate::config::settings::Acme;
-use crate::tls::AskedFor;
+use crate::tls::AcmeCertificate;
 
 type State = AcmeState<std::io::Error>;
 type Event = Result<EventOk, EventError<std::io::Error, std::io::Error>>;
@@ -32,7 +32,7 @@ const CACHE_WITHIN: Duration = Duration::from_secs(1);
 ///
 /// The library sets no deadline for requests to the ACME server, so an order without a result is restarted after a
 /// time limit.
-pub(super) struct Asking {
+pub(super) struct AcmeTask {
     acme: Acme,
     client: Arc<ClientConfig>,
     state: State,
@@ -50,14 +50,14 @@ impl ResolvesServerCert for Resolver {
     }
 }
 
-impl std::fmt::Debug for Asking {
+impl std::fmt::Debug for AcmeTask {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Asking").field("domains", &self.acme.domains).finish_non_exhaustive()
     }
 }
 
 /// Creates the cache directory and the first order. The directory contains keys, so only its owner can read it.
-pub(super) fn prepare(acme: &Acme) -> anyhow::Result<(AskedFor, Asking)> {
+pub(super) fn prepare(acme: &Acme) -> anyhow::Result<(AcmeCertificate, AcmeTask)> {
     let folder = acme.cache.display();
     DirBuilder::new()
         .recursive(true)
@@ -69,9 +69,9 @@ pub(super) fn prepare(acme: &Acme) -> anyhow::Result<(AskedFor, Asking)> {
     let state = state(acme, &client);
     let resolver = Arc::new(Resolver(ArcSwap::new(state.resolver())));
     let asked_for =
-        AskedFor { domains: acme.domains.clone(), resolver: Arc::clone(&resolver) as _ };
+        AcmeCertificate { domains: acme.domains.clone(), resolver: Arc::clone(&resolver) as _ };
     let acme = acme.clone();
-    Ok((asked_for, Asking { acme, client, state, resolver, patience: FIRST_PATIENCE }))
+    Ok((asked_for, AcmeTask { acme, client, state, resolver, patience: FIRST_PATIENCE }))
 }
 
 fn state(acme: &Acme, client: &Arc<ClientConfig>) -> State {
@@ -82,7 +82,7 @@ fn state(acme: &Acme, client: &Arc<ClientConfig>) -> State {
         .state()
 }
 
-impl Asking {
+impl AcmeTask {
     /// Orders and renews the certificate forever.
     pub(super) async fn run(mut self) {
         loop {

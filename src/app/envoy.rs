@@ -7,9 +7,9 @@ use std::time::Duration;
 use anyhow::Context;
 use arc_swap::ArcSwap;
 
-use crate::admin::PrivateSocket;
+use crate::admin::ControlSocket;
 use crate::config::Config;
-use crate::config::settings::{Balance, Listen, Site};
+use crate::config::settings::{Balance, Listen, SiteConfig};
 use crate::ext_proc::{Processor, Server, Socket};
 use crate::proxy::Snapshot;
 use crate::telemetry::Metrics;
@@ -19,11 +19,11 @@ const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
 /// Removes the settings that do not apply to the external processor. Envoy, or a `consentry run` beside it, listens
 /// for clients, checks the health of upstreams, and stores receipts.
-pub(super) fn only_heads(config: Config) -> Config {
+pub(super) fn strip_proxy_settings(config: Config) -> Config {
     let listen = Listen { http: None, https: None, ..config.listen };
-    let without_health = |site: Site| {
+    let without_health = |site: SiteConfig| {
         let balance = Balance { health: None, ..site.balance };
-        Site { balance, ..site }
+        SiteConfig { balance, ..site }
     };
     let sites = config.sites.into_iter().map(without_health).collect();
     Config { listen, tls: None, receipts: None, sites, ..config }
@@ -43,17 +43,17 @@ enum AcceptSocket {
 impl EnvoyEngine {
     /// Serves Envoy's streams from a bound socket.
     pub(super) async fn start(
-        socket: PrivateSocket,
+        socket: ControlSocket,
         snapshot: &Arc<ArcSwap<Snapshot>>,
         metrics: &Metrics,
         threads: usize,
     ) -> anyhow::Result<Self> {
         let unwatched = "the socket cannot be watched";
         let socket = match socket {
-            PrivateSocket::Tcp(socket) => {
+            ControlSocket::Tcp(socket) => {
                 AcceptSocket::Tcp(tokio::net::TcpListener::from_std(socket).context(unwatched)?)
             }
-            PrivateSocket::Unix(socket, _) => {
+            ControlSocket::Unix(socket, _) => {
                 AcceptSocket::Unix(tokio::net::UnixListener::from_std(socket).context(unwatched)?)
             }
         };

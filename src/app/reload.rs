@@ -12,7 +12,7 @@ use anyhow::Context;
 use arc_swap::ArcSwap;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::snapshot::{Lasting, fixed, gauges, labels};
+use super::snapshot::{ProcessState, gauges, labels, restart_only};
 use crate::admin::{Access, Admin};
 use crate::config::{self, Config, ConfigError, Overrides, WatchedFile};
 use crate::proxy::Snapshot;
@@ -38,7 +38,7 @@ pub(super) struct Reloader {
 /// State of a reload, shared with the thread that runs it.
 struct Core {
     source: Source,
-    lasting: Lasting,
+    lasting: ProcessState,
     snapshot: Arc<ArcSwap<Snapshot>>,
     admin: Arc<Admin>,
 }
@@ -47,7 +47,7 @@ impl Reloader {
     /// Watches the files of the current config.
     pub(super) fn new(
         source: Source,
-        lasting: Lasting,
+        lasting: ProcessState,
         (snapshot, admin): (Arc<ArcSwap<Snapshot>>, Arc<Admin>),
         files: Vec<WatchedFile>,
     ) -> anyhow::Result<Self> {
@@ -93,7 +93,7 @@ impl Core {
             Ok(config) => (self.source.adapt)(config),
             Err(error) => {
                 reloads.count(false);
-                tell(&error);
+                log_errors(&error);
                 return error.files;
             }
         };
@@ -101,7 +101,7 @@ impl Core {
         for warning in &config.warnings {
             tracing::warn!("{warning}");
         }
-        if fixed(&config) != self.lasting.fixed {
+        if restart_only(&config) != self.lasting.fixed {
             tracing::warn!(
                 "changes to listen addresses, workers, log, receipts and tls.acme require a restart"
             );
@@ -130,7 +130,7 @@ impl Core {
 }
 
 /// Logs every error, one per line.
-fn tell(error: &ConfigError) {
+fn log_errors(error: &ConfigError) {
     for problem in &error.problems {
         tracing::error!("reload failed, keeping previous config: {problem}");
     }

@@ -7,28 +7,28 @@ use anyhow::Context;
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 
-use crate::centre::Centre;
+use crate::centre::ConsentUi;
 use crate::config::Config;
 use crate::config::settings::{self, Listen, Mode, Scheme};
 use crate::consent::CookieKeys;
 use crate::filter::Filter;
 use crate::http::Via;
-use crate::page::Pages;
-use crate::proxy::{Forwarding, Site, SiteTable, Snapshot, Upstream, UpstreamHandshake};
+use crate::page::SiteRewriter;
+use crate::proxy::{ForwardSettings, Site, SiteRouter, Snapshot, UpstreamHandshake, UpstreamPool};
 use crate::receipts::Receipts;
-use crate::telemetry::{AccessLog, Generation, Metrics, SiteLabels, Spans, UpstreamGauge};
-use crate::tls::{AskedFor, Certificates, Tickets, TlsError, UpstreamTls, server_config};
+use crate::telemetry::{AccessLog, ConfigCounters, Metrics, SiteLabels, Spans, UpstreamGauge};
+use crate::tls::{AcmeCertificate, Certificates, Tickets, TlsError, UpstreamTls, server_config};
 
 /// Process-wide state that survives config reloads.
 #[derive(Debug)]
-pub(super) struct Lasting {
+pub(super) struct ProcessState {
     pub(super) workers: usize,
     pub(super) metrics: Metrics,
     pub(super) receipts: Option<Receipts>,
     pub(super) access_log: Option<AccessLog>,
     pub(super) spans: Option<Spans>,
     /// The ACME certificate, if ACME is configured.
-    pub(super) asked_for: Option<AskedFor>,
+    pub(super) asked_for: Option<AcmeCertificate>,
     /// Identifies this process in the `Via` field of forwarded requests.
     pub(super) via: Via,
     /// Makes TLS session tickets.
@@ -40,7 +40,7 @@ pub(super) struct Lasting {
 }
 
 /// Formats the settings that require a restart, so that a reload can compare them.
-pub(super) fn fixed(config: &Config) -> String {
+pub(super) fn restart_only(config: &Config) -> String {
     let Config { listen, tls, workers, log, receipts, .. } = config;
     let acme = tls.as_ref().and_then(|tls| tls.acme.as_ref());
     let acme = acme.map(|acme| (&acme.domains, &acme.contact, &acme.directory, &acme.cache));
@@ -53,7 +53,7 @@ pub(super) type Filters = Vec<(String, Arc<Filter>)>;
 
 /// The metric label values of each site.
 pub(super) fn labels(config: &Config) -> Vec<SiteLabels> {
-    let label = |site: &settings::Site| SiteLabels {
+    let label = |site: &settings::SiteConfig| SiteLabels {
         name: site.name.clone(),
         mode: site.filter.mode.as_str(),
         categories: site.filter.reader.categories.clone(),
@@ -106,13 +106,13 @@ fn client_configs(tls: &UpstreamTls) -> Result<[Arc<ClientConfig>; 2], TlsError>
     Ok([any, http1])
 }
 
-impl Lasting {
+impl ProcessState {
     /// Builds the state of a config. A site keeps the observations and upstream connections of the previous site
     /// with the same name.
     pub(super) fn snapshot(
         &self,
         config: Config,
-        counters: Arc<Generation>,
+        counters: Arc<ConfigCounters>,
         before: Option<&Snapshot>,
     ) -> anyhow::Result<(Snapshot, Filters)> {
         let tls = config.tls.as_ref().map(|tls| {
@@ -137,11 +137,12 @@ impl Lasting {
             filters.push((site.name.clone(), Arc::clone(&filter)));
             let receipts = self.receipts.clone();
             let page = &site.page;
-            let centre = Centre::new(&site.name, site.centre, page, Arc::clone(&filter), receipts);
+            let centre =
+                ConsentUi::new(&site.name, site.centre, page, Arc::clone(&filter), receipts);
             // In observe mode a page gets at most the guard's script, which only reports.
-            let observed = settings::Page { banner: None, ..page.clone() };
+            let observed = settings::PageSettings { banner: None, ..page.clone() };
             let observes = filter.settings().mode == Mode::Observe;
-            let page = Pages::new(if observes { &observed } else { page });
+            let page = SiteRewriter::new(if observes { &observed } else { page });
             let client = site.upstream_tls.as_ref().map(client_configs);
             let client = client.transpose().context("TLS to upstreams cannot be set up")?;
             let keys = filter.settings().reader.own.keys.as_deref();
@@ -152,16 +153,17 @@ impl Lasting {
                 let handshake = handshake(address, site.upstream_tls.as_ref(), client.as_ref())?;
                 let before = old.and_then(|old| old.upstream(address)).map(|before| &**before);
                 let tags = keys.affinity_tags(&address.to_string());
-                let new = Upstream::new(upstream, tags, handshake, self.workers, before);
+                let new = UpstreamPool::new(upstream, tags, handshake, self.workers, before);
                 upstreams.push(Arc::new(new));
             }
-            let forwarding = Forwarding { balance: site.balance, upstreams, limits: site.limits };
+            let forwarding =
+                ForwardSettings { balance: site.balance, upstreams, limits: site.limits };
             let old = old.map(|old| &**old);
             let built = Site::new(index, site.name, filter, (centre, page), forwarding, old);
             sites.push((site.hosts, site.paths, Arc::new(built)));
         }
         let snapshot = Snapshot {
-            sites: SiteTable::new(sites),
+            sites: SiteRouter::new(sites),
             counters,
             timeouts: config.timeouts,
             limits: config.limits,

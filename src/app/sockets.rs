@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use anyhow::{Context, bail};
 use listenfd::ListenFd;
 
-use crate::admin::PrivateSocket;
+use crate::admin::ControlSocket;
 use crate::config::settings::{AdminAddress, Listen};
 use crate::proxy::Listener;
 
@@ -13,7 +13,7 @@ use crate::proxy::Listener;
 pub(super) struct Sockets {
     pub(super) http: Option<Listener>,
     pub(super) https: Option<Listener>,
-    pub(super) admin: Option<PrivateSocket>,
+    pub(super) admin: Option<ControlSocket>,
 }
 
 impl Sockets {
@@ -30,7 +30,7 @@ impl Sockets {
             bail!("a socket named `https` is handed over, and listen.https is not configured");
         }
         let admin = match (inherited.named("admin"), &listen.admin) {
-            (Some(listener), _) => Some(PrivateSocket::Tcp(listener.into_socket())),
+            (Some(listener), _) => Some(ControlSocket::Tcp(listener.into_socket())),
             (None, None) => None,
             (None, Some(address)) => Some(private(address, listen.reuse_port)?),
         };
@@ -40,12 +40,12 @@ impl Sockets {
 }
 
 /// Binds an address for operators or Envoy.
-pub(super) fn private(address: &AdminAddress, reuse_port: bool) -> anyhow::Result<PrivateSocket> {
+pub(super) fn private(address: &AdminAddress, reuse_port: bool) -> anyhow::Result<ControlSocket> {
     Ok(match address {
         AdminAddress::Tcp(address) => {
-            PrivateSocket::Tcp(Listener::bind(*address, reuse_port)?.into_socket())
+            ControlSocket::Tcp(Listener::bind(*address, reuse_port)?.into_socket())
         }
-        AdminAddress::Unix(path) => PrivateSocket::bind_unix(path)?,
+        AdminAddress::Unix(path) => ControlSocket::bind_unix(path)?,
     })
 }
 

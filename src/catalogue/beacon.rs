@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use http::Method;
 
-use super::beacon_path::{Reading, percent_decode};
-use super::{Entry, Pattern, Tier, glob};
+use super::beacon_path::{PathInterpretation, percent_decode};
+use super::{Entry, Pattern, RulePriority, glob};
 
 /// A beacon rule. All of its conditions must match.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub struct BeaconRule {
     /// Page loads are blocked too.
     pub navigation: bool,
     /// The origin of the rule.
-    pub tier: Tier,
+    pub tier: RulePriority,
     /// The number among the rules of its catalogue, assigned by the catalogue.
     pub number: usize,
     /// Category and description.
@@ -59,7 +59,11 @@ impl BeaconRule {
     /// Some origins ignore case and a trailing slash. Such variants never match for navigations,
     /// because the origin may serve another page at that path. They never match for images in
     /// e-mails either, because no script loads those.
-    pub(super) fn fits(&self, probe: &BeaconProbe<'_>, reading: Reading<'_>) -> Option<bool> {
+    pub(super) fn fits(
+        &self,
+        probe: &BeaconProbe<'_>,
+        reading: PathInterpretation<'_>,
+    ) -> Option<bool> {
         let folds = !probe.navigation && !self.email_open && !self.path.has_upper();
         if !self.allows_path_info(reading) || !self.holds(probe, folds) {
             return None;
@@ -86,7 +90,7 @@ impl BeaconRule {
 
     /// On some sites, an `index` script serves every page via path info. Such a path needs another
     /// condition to count as a beacon.
-    fn allows_path_info(&self, reading: Reading<'_>) -> bool {
+    fn allows_path_info(&self, reading: PathInterpretation<'_>) -> bool {
         let script = reading.path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
         let is_index = script.get(..6).is_some_and(|start| start.eq_ignore_ascii_case(b"index."));
         !(reading.cut && is_index) || self.conditions() > 0
@@ -177,7 +181,7 @@ mod tests {
             content_type: None,
             email_open: false,
             navigation: false,
-            tier: Tier::Catalogue(0),
+            tier: RulePriority::Catalogue(0),
             number: 0,
             entry: Entry {
                 category: Category::ANALYTICS,
@@ -392,11 +396,11 @@ mod tests {
             (rule.tier, rule.entry.category) = (tier, category);
             rule
         };
-        let mut of_site = at("/collect", Tier::Site, Category::SOCIAL);
+        let mut of_site = at("/collect", RulePriority::Site, Category::SOCIAL);
         of_site.method = Some(Method::POST);
         let rules = [
-            at("/collect", Tier::Catalogue(0), Category::ANALYTICS),
-            at("/col*", Tier::Config, Category::TARGETING),
+            at("/collect", RulePriority::Catalogue(0), Category::ANALYTICS),
+            at("/col*", RulePriority::Config, Category::TARGETING),
             of_site,
         ];
         let found = |rules: [BeaconRule; 3], method: &Method| {
@@ -413,13 +417,14 @@ mod tests {
 
     #[test]
     fn a_tier_wins_over_spelling_reading_and_pattern_and_then_the_later_rule_wins() {
-        let found = |rules: &[(&str, Tier)], path: &str| {
+        let found = |rules: &[(&str, RulePriority)], path: &str| {
             let rules: Vec<BeaconRule> =
                 rules.iter().map(|(path, tier)| BeaconRule { tier: *tier, ..rule(path) }).collect();
             let catalogue = Catalogue::compile([], rules);
             catalogue.beacon(&probe(path)).map(|rule| rule.number)
         };
-        let (file, config, site) = (Tier::Catalogue(0), Tier::Config, Tier::Site);
+        let (file, config, site) =
+            (RulePriority::Catalogue(0), RulePriority::Config, RulePriority::Site);
         for (rules, path, number) in [
             (&[("/Track/x", file), ("/track/x", site)][..], "/Track/x", 1),
             (&[("/t.php/x", file), ("/t.php", config)], "/t.php/x", 1),

@@ -77,7 +77,7 @@ pub(super) fn key(path: &Pattern) -> Pattern {
 
 /// A path that an origin may derive from a request path.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Reading<'a> {
+pub(super) struct PathInterpretation<'a> {
     pub(super) path: &'a [u8],
     /// The path info after the script was removed.
     pub(super) cut: bool,
@@ -86,10 +86,10 @@ pub(super) struct Reading<'a> {
 }
 
 /// Calls `look` with each interpretation of a path, the most likely first.
-pub(super) fn each_reading(path: &str, mut look: impl FnMut(Reading<'_>)) {
+pub(super) fn each_reading(path: &str, mut look: impl FnMut(PathInterpretation<'_>)) {
     let mut order = 0;
     let mut look_at = |path: &[u8], cut| {
-        look(Reading { path, cut, order });
+        look(PathInterpretation { path, cut, order });
         order += 1;
     };
     let mut read = |path: &[u8]| {

@@ -8,7 +8,7 @@ const UUID_DASHES: [usize; 4] = [8, 13, 18, 23];
 const UUID_BYTES: usize = 36;
 
 /// The pattern of a name, or the name itself if no part looks random.
-pub fn fold(name: &str) -> Cow<'_, str> {
+pub fn generalize_name(name: &str) -> Cow<'_, str> {
     if !name.bytes().any(|byte| byte.is_ascii_digit()) {
         return Cow::Borrowed(name);
     }
@@ -38,7 +38,7 @@ pub fn fold(name: &str) -> Cow<'_, str> {
 }
 
 /// Replaces each number in a generalised name with `*`. The name itself if it contains no numbers.
-pub fn fold_counters(name: &str) -> Cow<'_, str> {
+pub fn generalize_counters(name: &str) -> Cow<'_, str> {
     let is_digit = |letter: char| letter.is_ascii_digit();
     let letters = name.bytes().filter(u8::is_ascii_alphabetic).count();
     if letters < 2 || !name.contains(is_digit) {
@@ -147,7 +147,7 @@ mod tests {
             ("", ""),
             ("é_12345", "é_12345"),
         ] {
-            assert_eq!(fold(name), folded, "{name}");
+            assert_eq!(generalize_name(name), folded, "{name}");
         }
     }
 
@@ -163,7 +163,7 @@ mod tests {
             ("123", "123"),
             ("", ""),
         ] {
-            assert_eq!(fold_counters(name), folded, "{name}");
+            assert_eq!(generalize_counters(name), folded, "{name}");
         }
     }
 }

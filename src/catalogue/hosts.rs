@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::rule::{Entry, Tier};
+use super::rule::{Entry, RulePriority};
 
 /// A rule for a host and its subdomains.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,7 +10,7 @@ pub struct HostRule {
     /// The host, in lower case.
     pub host: String,
     /// The origin of the rule.
-    pub tier: Tier,
+    pub tier: RulePriority,
     /// Category and description.
     pub entry: Entry,
 }
@@ -66,14 +66,14 @@ mod tests {
             },
         };
         let hosts = Hosts::compile([
-            rule("ads.example", Tier::Config, Category::NECESSARY),
-            rule("ads.example", Tier::Catalogue(0), Category::TARGETING),
-            rule("tracker.test", Tier::Catalogue(0), Category::ANALYTICS),
-            rule("cdn.tracker.test", Tier::Catalogue(0), Category::FUNCTIONAL),
+            rule("ads.example", RulePriority::Config, Category::NECESSARY),
+            rule("ads.example", RulePriority::Catalogue(0), Category::TARGETING),
+            rule("tracker.test", RulePriority::Catalogue(0), Category::ANALYTICS),
+            rule("cdn.tracker.test", RulePriority::Catalogue(0), Category::FUNCTIONAL),
         ]);
         let own = Hosts::compile([
-            rule("tracker.test", Tier::Site, Category::SOCIAL),
-            rule("x.cdn.tracker.test", Tier::Site, Category::NECESSARY),
+            rule("tracker.test", RulePriority::Site, Category::SOCIAL),
+            rule("x.cdn.tracker.test", RulePriority::Site, Category::NECESSARY),
         ]);
         let over = |host| Hosts::find([&own, &hosts], host).map(|entry| entry.category);
         assert_eq!(over("ads.example"), Some(Category::NECESSARY));

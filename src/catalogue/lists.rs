@@ -9,7 +9,7 @@ use thiserror::Error;
 use super::beacon::{BeaconProbe, BeaconRule};
 use super::beacon_path::normalised;
 use super::pattern::Pattern;
-use super::rule::{Entry, Tier};
+use super::rule::{Entry, RulePriority};
 use crate::consent::Category;
 
 /// Why a filter list is invalid.
@@ -56,7 +56,7 @@ impl FilterLists {
             content_type: None,
             email_open: false,
             navigation: false,
-            tier: Tier::Config,
+            tier: RulePriority::Config,
             number: 0,
             entry: Entry {
                 category,

@@ -17,7 +17,7 @@ use foldhash::fast::RandomState;
 
 use super::glob::Glob;
 use super::pattern::{Part, Pattern};
-use super::rule::Tier;
+use super::rule::RulePriority;
 use super::tree::Tree;
 
 /// The precedence of a matching rule: the greatest value wins, for cookies and beacons alike.
@@ -26,7 +26,7 @@ use super::tree::Tree;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Precedence {
     /// The origin of the rule.
-    tier: Tier,
+    tier: RulePriority,
     /// An exact name, without wildcards.
     exact: bool,
     /// Not a wildcard pattern that yields to other matches.
@@ -45,7 +45,7 @@ pub(crate) struct Precedence {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Weight {
     /// The origin of the rule.
-    pub(crate) tier: Tier,
+    pub(crate) tier: RulePriority,
     /// The rule matches only if no unconditional wildcard pattern of its tier matches.
     pub(crate) yields: bool,
     /// Number of conditions besides the pattern. More conditions take precedence.
@@ -54,7 +54,7 @@ pub(crate) struct Weight {
 
 impl Weight {
     /// A rule without further conditions.
-    pub(crate) fn of(tier: Tier) -> Self {
+    pub(crate) fn of(tier: RulePriority) -> Self {
         Self { tier, yields: false, conditions: 0 }
     }
 }
@@ -67,9 +67,9 @@ pub(crate) struct Matcher<T> {
     /// The wildcard patterns below a node of `prefixes`.
     suffixes: Vec<Tree>,
     /// The other wildcard patterns.
-    alike: Option<Alike>,
+    alike: Option<AffixGroup>,
     items: Vec<Item<T>>,
-    best_wildcard_tier: Option<Tier>,
+    best_wildcard_tier: Option<RulePriority>,
 }
 
 /// Maximum number of wildcard patterns with the same prefix and suffix in the trees.
@@ -77,7 +77,7 @@ const MAX_ALIKE: usize = 16;
 
 /// Wildcard patterns with a common prefix and suffix.
 #[derive(Debug)]
-struct Alike {
+struct AffixGroup {
     literals: AhoCorasick,
     /// The patterns by the index of their literal.
     items: Vec<Vec<usize>>,
@@ -148,7 +148,7 @@ impl<T> Matcher<T> {
         for numbers in crowded.filter(|all| all.len() > MAX_ALIKE) {
             numbers.retain(|index| !has_literal(index));
         }
-        self.alike = Some(Alike { literals, items: found });
+        self.alike = Some(AffixGroup { literals, items: found });
     }
 
     /// Adds a pattern.
@@ -266,7 +266,7 @@ impl<T> Matcher<T> {
                 }
             });
         });
-        let Some(Alike { literals, items }) = &self.alike else { return };
+        let Some(AffixGroup { literals, items }) = &self.alike else { return };
         for literal in literals.find_overlapping_iter(name) {
             let indices = items.get(literal.pattern().as_usize()).into_iter().flatten();
             indices.filter_map(|index| self.items.get(*index)).for_each(&mut found);
@@ -306,7 +306,7 @@ mod tests {
     fn matcher(patterns: &[&str]) -> Matcher<String> {
         Matcher::compile(patterns.iter().map(|text| {
             let pattern = Pattern::new(text).expect("a valid pattern");
-            (pattern, Weight::of(Tier::Catalogue(0)), (*text).to_owned())
+            (pattern, Weight::of(RulePriority::Catalogue(0)), (*text).to_owned())
         }))
     }
 
@@ -390,7 +390,7 @@ mod tests {
             let pattern = Pattern::new(text).expect("a valid pattern");
             let yields = text == "sid_x*_x";
             let value = if yields { "conditional" } else { text };
-            (pattern, Weight { yields, ..Weight::of(Tier::Catalogue(0)) }, value.to_owned())
+            (pattern, Weight { yields, ..Weight::of(RulePriority::Catalogue(0)) }, value.to_owned())
         });
         let matcher = Matcher::compile(rules);
         let found = |name: &[u8]| matcher.best(name, |_, _| true).map(String::as_str);
@@ -423,7 +423,7 @@ mod tests {
             let (mut rules, mut best) = (Vec::new(), None);
             for (text, tier, yields, wanted) in &patterns {
                 let Ok(pattern) = Pattern::new(text) else { continue };
-                let weight = Weight { yields: *yields, ..Weight::of(Tier::Catalogue(*tier)) };
+                let weight = Weight { yields: *yields, ..Weight::of(RulePriority::Catalogue(*tier)) };
                 let precedence = precedence(&pattern, weight, rules.len());
                 rules.push((pattern, weight, (precedence, *wanted)));
                 if *wanted && plain_match(text.as_bytes(), name.as_bytes()) {

@@ -13,7 +13,7 @@ use super::lexicon::{MAX_WORDS, PHRASES, SHORT_BYTES, WORDS, Word, words};
 ///
 /// Tracking takes precedence over necessary kinds: `tracking_session` is statistics.
 pub fn speaks_of(name: &[u8]) -> Option<Kind> {
-    let found = Found::of(name);
+    let found = Meanings::of(name);
     if found.is_record() {
         return Some(Kind::ConsentRecord);
     }
@@ -23,7 +23,7 @@ pub fn speaks_of(name: &[u8]) -> Option<Kind> {
 
 /// Whether a name indicates tracking, regardless of its other words.
 pub fn speaks_of_tracking(name: &[u8]) -> bool {
-    Found::of(name).tracks().is_some()
+    Meanings::of(name).tracks().is_some()
 }
 
 /// Two case-insensitive regular expressions for scripts, which have no word list: names of possible
@@ -69,7 +69,7 @@ fn alternatives(wanted: impl Fn(Word) -> bool, keep: impl Fn(&&str) -> bool) -> 
 
 /// The meanings found in a name.
 #[derive(Debug, Default)]
-struct Found {
+struct Meanings {
     consent: bool,
     cookie: bool,
     topic: bool,
@@ -83,7 +83,7 @@ struct Found {
     preference: Option<Kind>,
 }
 
-impl Found {
+impl Meanings {
     fn of(name: &[u8]) -> Self {
         let mut found = Self::default();
         let mut texts = [""; MAX_WORDS];

@@ -6,7 +6,7 @@
 
 use super::names::{Kind, speaks_of};
 use super::presumed_list::can_be_listed;
-use super::requires::Sight;
+use super::requires::CookieContext;
 use crate::cookie::{ResponseTime, SetCookie};
 
 /// Maximum lifetime, in seconds, of a cookie that is presumed necessary by its attributes alone.
@@ -14,7 +14,7 @@ const MAX_LIFETIME_SECONDS: i64 = 24 * 60 * 60;
 
 /// Why an unclassified cookie is presumed strictly necessary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Grounds {
+pub enum Presumption {
     /// The origin sets a session cookie with `HttpOnly`.
     HttpOnlySession,
     /// The origin sets the cookie with `HttpOnly` for at most 24 hours.
@@ -27,7 +27,7 @@ pub enum Grounds {
     CsrfName,
 }
 
-impl Grounds {
+impl Presumption {
     /// Every value, in declaration order.
     pub const ALL: [Self; 5] =
         [Self::HttpOnlySession, Self::HttpOnlyDay, Self::Name, Self::Listed, Self::CsrfName];
@@ -67,7 +67,7 @@ impl Grounds {
 }
 
 /// Why the cookie of an unclassified `Set-Cookie` line is strictly necessary. `None` if it is not.
-pub(crate) fn presumed_set(cookie: &SetCookie<'_>, time: ResponseTime) -> Option<Grounds> {
+pub(crate) fn presumed_set(cookie: &SetCookie<'_>, time: ResponseTime) -> Option<Presumption> {
     let kind = speaks_of(cookie.name);
     if !can_be_listed(cookie.name) || kind.is_some_and(Kind::tracks) {
         return None;
@@ -81,11 +81,11 @@ pub(crate) fn presumed_set(cookie: &SetCookie<'_>, time: ResponseTime) -> Option
         (lifetime.is_none(), lifetime.is_none_or(|seconds| seconds <= MAX_LIFETIME_SECONDS));
     let named = kind.is_some_and(Kind::is_needed);
     match (cookie.access().http_only, kind) {
-        (true, _) if ends_with_session => Some(Grounds::HttpOnlySession),
-        (true, _) if short => Some(Grounds::HttpOnlyDay),
-        (true, _) if named => Some(Grounds::Name),
-        (false, _) if named && ends_with_session => Some(Grounds::Name),
-        (false, Some(Kind::Csrf)) if short => Some(Grounds::Name),
+        (true, _) if ends_with_session => Some(Presumption::HttpOnlySession),
+        (true, _) if short => Some(Presumption::HttpOnlyDay),
+        (true, _) if named => Some(Presumption::Name),
+        (false, _) if named && ends_with_session => Some(Presumption::Name),
+        (false, Some(Kind::Csrf)) if short => Some(Presumption::Name),
         _ => None,
     }
 }
@@ -94,11 +94,11 @@ pub(crate) fn presumed_set(cookie: &SetCookie<'_>, time: ResponseTime) -> Option
 ///
 /// Requests contain no cookie attributes. Cookies set by the origin are in the list; of
 /// script-written cookies, a site needs only CSRF tokens.
-pub(crate) fn presumed_sent(name: &[u8], sight: &Sight<'_>) -> Option<Grounds> {
+pub(crate) fn presumed_sent(name: &[u8], sight: &CookieContext<'_>) -> Option<Presumption> {
     if sight.lists(name) {
-        return Some(Grounds::Listed);
+        return Some(Presumption::Listed);
     }
-    (speaks_of(name) == Some(Kind::Csrf)).then_some(Grounds::CsrfName)
+    (speaks_of(name) == Some(Kind::Csrf)).then_some(Presumption::CsrfName)
 }
 
 #[cfg(test)]
@@ -108,17 +108,17 @@ mod tests {
 
     const NOW: i64 = 1_795_500_000;
 
-    fn grounds(line: &str) -> Option<Grounds> {
+    fn grounds(line: &str) -> Option<Presumption> {
         presumed_set(&SetCookie::parse(line.as_bytes()), ResponseTime::new(NOW))
     }
 
-    fn sent(name: &str) -> Option<Grounds> {
-        presumed_sent(name.as_bytes(), &Sight::name())
+    fn sent(name: &str) -> Option<Presumption> {
+        presumed_sent(name.as_bytes(), &CookieContext::name())
     }
 
     #[test]
     fn cookies_are_presumed_necessary_by_attributes_or_by_name_and_attributes() {
-        use Grounds::{HttpOnlyDay, HttpOnlySession, Name};
+        use Presumption::{HttpOnlyDay, HttpOnlySession, Name};
         for (expected, lines) in [
             (
                 Some(HttpOnlySession),
@@ -179,7 +179,7 @@ mod tests {
         // Two years by the origin's clock, but less than a day by this one.
         let line = b"blob=1; HttpOnly; Expires=Tue, 24 Nov 2026 22:00:00 GMT";
         let time = ResponseTime::new(NOW);
-        assert_eq!(presumed_set(&SetCookie::parse(line), time), Some(Grounds::HttpOnlyDay));
+        assert_eq!(presumed_set(&SetCookie::parse(line), time), Some(Presumption::HttpOnlyDay));
         for date in ["Sun, 24 Nov 2024 22:00:00 GMT", "junk"] {
             let time = time.with_date(date.as_bytes());
             assert_eq!(presumed_set(&SetCookie::parse(line), time), None, "{date}");
@@ -189,7 +189,7 @@ mod tests {
     #[test]
     fn only_csrf_names_are_presumed_without_attributes() {
         for name in ["csrf_token", "XSRF-TOKEN-2", "acme.csrf", "antiForgeryToken"] {
-            assert_eq!(sent(name), Some(Grounds::CsrfName), "{name}");
+            assert_eq!(sent(name), Some(Presumption::CsrfName), "{name}");
         }
         for name in ["acme_sess", "auth_token", "stats_csrf", "cart", ""] {
             assert_eq!(sent(name), None, "{name}");

@@ -71,7 +71,7 @@ impl Companion {
 
 /// The context of a cookie: the message that contains it.
 #[derive(Debug)]
-pub struct Sight<'a> {
+pub struct CookieContext<'a> {
     source: Source<'a>,
     searches: Cell<u32>,
     /// The cookies of the request.
@@ -106,7 +106,7 @@ enum Source<'a> {
     Response(&'a dyn SetCookieLines, i64),
 }
 
-impl<'a> Sight<'a> {
+impl<'a> CookieContext<'a> {
     fn new(source: Source<'a>) -> Self {
         Self { source, searches: Cell::new(0), sent: None, listed: OnceCell::new() }
     }
@@ -164,7 +164,12 @@ impl<'a> Sight<'a> {
 impl Requires {
     /// Whether the conditions are met. `wild` is the part of the name matched by wildcards. `set`
     /// is the `Set-Cookie` line, if the cookie is being set.
-    pub(super) fn hold(&self, wild: &[u8], set: Option<&SetCookie<'_>>, sight: &Sight<'_>) -> bool {
+    pub(super) fn hold(
+        &self,
+        wild: &[u8],
+        set: Option<&SetCookie<'_>>,
+        sight: &CookieContext<'_>,
+    ) -> bool {
         if names::speaks_of_tracking(wild) {
             return false;
         }
@@ -198,7 +203,7 @@ mod tests {
     #[test]
     fn at_most_32_companions_are_looked_for_among_the_cookies_of_a_request() {
         let cookies = Cookies::new([&b"a=1; b=2"[..]]);
-        let sight = Sight::request(&cookies);
+        let sight = CookieContext::request(&cookies);
         let found: Vec<bool> = (0..40).map(|_| sight.has(|name| name == b"b")).collect();
         assert_eq!(found.iter().filter(|found| **found).count(), 32);
         assert!(found[31] && !found[32]);

@@ -8,7 +8,7 @@ use crate::consent::Category;
 
 /// The origin of a rule. Later tiers take precedence over earlier ones, regardless of the pattern.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Tier {
+pub enum RulePriority {
     /// A catalogue file: first the built-in ones, then the files in `catalogue`, in order.
     Catalogue(u16),
     /// A `[[cookie]]` or `[[beacon]]` in the config.
@@ -37,7 +37,7 @@ pub struct Entry {
 
 /// The scope of a rule's cookies, which deletions need in addition to the name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RulePlace {
+pub struct RuleScope {
     /// `Domain`. `None` for host-only cookies.
     pub domain: Option<Arc<str>>,
     /// `Path`.
@@ -50,13 +50,13 @@ pub struct CookieRule {
     /// The names that the rule matches.
     pub pattern: Pattern,
     /// The origin of the rule.
-    pub tier: Tier,
+    pub tier: RulePriority,
     /// The number among the rules of its catalogue, assigned by the catalogue.
     pub number: usize,
     /// Category and description.
     pub entry: Entry,
     /// The scope of its cookies, if specified.
-    pub place: Option<RulePlace>,
+    pub place: Option<RuleScope>,
     /// Conditions besides the name. `None` if only the name matters.
     pub requires: Option<Box<Requires>>,
 }

@@ -5,7 +5,7 @@
 //! login, so cookies that an application sets during a login are suggested as necessary.
 
 use super::names::{Kind, speaks_of};
-use super::presumption::Grounds;
+use super::presumption::Presumption;
 use crate::consent::Category;
 
 /// Observations of a cookie, without its value.
@@ -20,23 +20,23 @@ pub struct Evidence<'a> {
     /// Lifetime in seconds. `None` for a session cookie.
     pub lifetime: Option<i64>,
     /// How the origin sets it together with a session.
-    pub together: Option<Together>,
+    pub together: Option<SessionCompanion>,
     /// Why it is currently presumed strictly necessary, if it is.
-    pub presumed: Option<Grounds>,
+    pub presumed: Option<Presumption>,
 }
 
 /// How a cookie is set together with another cookie that looks like a session. Later values are
 /// stronger evidence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Together {
+pub enum SessionCompanion {
     /// In the same response.
     Session,
     /// In the response to a `POST`, like logins.
     Login,
 }
 
-impl Together {
+impl SessionCompanion {
     /// All values, the weakest evidence first.
     pub const ALL: [Self; 2] = [Self::Session, Self::Login];
 }
@@ -106,13 +106,13 @@ fn set_with_a_login(evidence: &Evidence<'_>, kind: Option<Kind>) -> Option<&'sta
     let hidden = evidence.http_only;
     let short = evidence.lifetime.is_none_or(|seconds| seconds <= MONTH);
     match evidence.together? {
-        Together::Login if hidden || short && kind != Some(Kind::Preference) => Some(
+        SessionCompanion::Login if hidden || short && kind != Some(Kind::Preference) => Some(
             "the origin sets it together with a session in the response to a POST, as logins do",
         ),
-        Together::Session if hidden && short && kind != Some(Kind::Identifier) => {
+        SessionCompanion::Session if hidden && short && kind != Some(Kind::Identifier) => {
             Some("the origin sets it together with a session, and hides it from scripts")
         }
-        Together::Login | Together::Session => None,
+        SessionCompanion::Login | SessionCompanion::Session => None,
     }
 }
 
@@ -142,7 +142,7 @@ mod tests {
         set_by_origin: bool,
         http_only: bool,
         lifetime: Option<i64>,
-        together: Option<Together>,
+        together: Option<SessionCompanion>,
     ) -> Category {
         let presumed = None;
         suggest(&Evidence { name, set_by_origin, http_only, lifetime, together, presumed }).0
@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn what_a_login_sets_together_is_proposed_as_necessary() {
-        let (login, session) = (Some(Together::Login), Some(Together::Session));
+        let (login, session) = (Some(SessionCompanion::Login), Some(SessionCompanion::Session));
         for (expected, name, http_only, lifetime, together) in [
             (Category::NECESSARY, "wikidbUserID", true, Some(180 * DAY), login),
             (Category::NECESSARY, "pmaUser-1", true, Some(30 * DAY), login),

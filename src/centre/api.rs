@@ -12,33 +12,33 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::activation::is_activated;
-use super::choice::{JSON, Posted, URL_ENCODED, allowed, posted};
+use super::choice::{JSON, PostedBody, URL_ENCODED, allowed, posted};
 use super::decide::{Decision, decide};
-use super::error::{CentreError, allow};
+use super::error::{ConsentUiError, allow};
 use super::reply::json;
-use super::site::Site;
-use super::visitor::Visitor;
+use super::site::SiteContext;
+use super::visitor::RequestInfo;
 use crate::consent::{Consent, ConsentReader, Signals, consent_mode};
-use crate::receipts::How;
+use crate::receipts::DecisionChannel;
 
 /// The posted body: JSON, or a form with one `granted` field per category. Browsers report user
 /// activation only for form navigations.
 #[derive(Debug, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Choice {
+struct DecisionBody {
     granted: Vec<String>,
 }
 
-impl Posted for Choice {
+impl PostedBody for DecisionBody {
     const MEDIA_TYPES: &'static [&'static str] = &[JSON[0], JSON[1], URL_ENCODED];
 
-    fn read(media_type: &str, body: &[u8]) -> Result<Self, CentreError> {
+    fn read(media_type: &str, body: &[u8]) -> Result<Self, ConsentUiError> {
         if media_type != URL_ENCODED {
-            return serde_json::from_slice(body).map_err(|_| CentreError::NotAChoice);
+            return serde_json::from_slice(body).map_err(|_| ConsentUiError::NotAChoice);
         }
         let names = form_urlencoded::parse(body).map(|(name, value)| match &*name {
             "granted" => Ok(value.into_owned()),
-            _ => Err(CentreError::NotAChoice),
+            _ => Err(ConsentUiError::NotAChoice),
         });
         Ok(Self { granted: names.collect::<Result<_, _>>()? })
     }
@@ -60,16 +60,16 @@ struct State<'a> {
 
 /// Handles a request to the consent API.
 pub(super) async fn answer<B>(
-    site: &Site,
+    site: &SiteContext,
     request: Request<B>,
-    visitor: Visitor,
-) -> Result<Response<Bytes>, CentreError>
+    visitor: RequestInfo,
+) -> Result<Response<Bytes>, ConsentUiError>
 where
     B: Body<Data = Bytes>,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     if !site.settings.api {
-        return Err(CentreError::Off("centre.api"));
+        return Err(ConsentUiError::Off("centre.api"));
     }
     allow(request.method(), &[Method::GET, Method::HEAD, Method::POST])?;
     let reader = site.reader();
@@ -79,12 +79,12 @@ where
         return Ok(tell(reader, consent, headers));
     }
     let activated = is_activated(request.headers());
-    let (headers, Choice { granted }) = posted(reader, request).await?;
+    let (headers, DecisionBody { granted }) = posted(reader, request).await?;
     if !activated {
-        return Err(CentreError::NotActivated);
+        return Err(ConsentUiError::NotActivated);
     }
     let granted = allowed(reader, &granted)?;
-    let (decided_at, how) = (visitor.now, How::Api);
+    let (decided_at, how) = (visitor.now, DecisionChannel::Api);
     let decision = Decision { granted, decided_at, how, language: None, texts: None };
     let kept = decide(site, &headers, decision, visitor).await?;
     let mut response = tell(reader, kept.consent, &headers);

@@ -7,14 +7,14 @@ use askama::Template;
 use form_urlencoded::byte_serialize;
 
 use super::frame::query;
-use super::site::Site;
-use crate::config::settings::{Banner, Colours, Position};
+use super::site::SiteContext;
+use crate::config::settings::{BannerSettings, Colours, Position};
 use crate::consent::CategorySet;
 use crate::locale::{Locale, Texts, fill};
 
 /// Parameters of the banner on one page.
 #[derive(Debug, Clone, Copy)]
-pub struct BannerFor<'a> {
+pub struct BannerContext<'a> {
     /// The visitor's language.
     pub locale: &'a Locale,
     /// The categories granted until the visitor decides.
@@ -49,23 +49,23 @@ const RETURN_TO: &str = "/CONSENTRY-RETURN-TO";
 /// The banner in every language, prerendered. Only the return path differs between pages.
 #[derive(Debug)]
 pub(super) struct Banners {
-    by_tag: HashMap<String, Made>,
+    by_tag: HashMap<String, RenderedBanner>,
     /// The categories granted until a visitor decides, as in the markup.
     granted: CategorySet,
 }
 
 /// The prerendered banner in one language.
 #[derive(Debug)]
-struct Made {
+struct RenderedBanner {
     /// Markup without a return path.
     whole: String,
     /// Markup with a return path.
-    parts: Vec<Part>,
+    parts: Vec<Fragment>,
 }
 
 /// A piece of markup and the placeholder after it.
 #[derive(Debug)]
-struct Part {
+struct Fragment {
     text: String,
     then: Option<ReturnTo>,
 }
@@ -81,24 +81,24 @@ enum ReturnTo {
 
 impl Banners {
     /// Prerenders the banner of a site.
-    pub(super) fn new(site: &Site) -> Self {
+    pub(super) fn new(site: &SiteContext) -> Self {
         let granted = site.reader().default;
         let all = site.settings.locales.all().iter().filter_map(|locale| {
-            let of = BannerFor { locale, granted, return_to: None, form: true, nonce: None };
+            let of = BannerContext { locale, granted, return_to: None, form: true, nonce: None };
             let whole = markup(site, of)?;
-            let parts = parts(&markup(site, BannerFor { return_to: Some(RETURN_TO), ..of })?);
-            Some((locale.tag.clone(), Made { whole, parts }))
+            let parts = parts(&markup(site, BannerContext { return_to: Some(RETURN_TO), ..of })?);
+            Some((locale.tag.clone(), RenderedBanner { whole, parts }))
         });
         Self { by_tag: all.collect(), granted }
     }
 
     /// The markup for a page. Rendered again if the parameters differ from the prerendered ones.
-    pub(super) fn markup(&self, site: &Site, of: BannerFor<'_>) -> Option<String> {
+    pub(super) fn markup(&self, site: &SiteContext, of: BannerContext<'_>) -> Option<String> {
         let made = self
             .by_tag
             .get(&of.locale.tag)
             .filter(|_| of.form && of.nonce.is_none() && of.granted == self.granted);
-        let Some(Made { whole, parts }) = made else { return markup(site, of) };
+        let Some(RenderedBanner { whole, parts }) = made else { return markup(site, of) };
         let Some(return_to) = of.return_to else { return Some(whole.clone()) };
         let special = |byte: u8| matches!(byte, b'&' | b'<' | b'>' | b'"' | b'\'');
         let value = if return_to.bytes().any(special) {
@@ -124,7 +124,7 @@ impl Banners {
 }
 
 /// Splits markup at the placeholders.
-fn parts(markup: &str) -> Vec<Part> {
+fn parts(markup: &str) -> Vec<Fragment> {
     let encoded: String = byte_serialize(RETURN_TO.as_bytes()).collect();
     let mut parts = Vec::new();
     let mut rest = markup;
@@ -134,15 +134,15 @@ fn parts(markup: &str) -> Vec<Part> {
             places.iter().filter_map(|(text, then)| Some((rest.find(text)?, text.len(), *then)));
         let Some((at, length, then)) = next.min_by_key(|(at, _, _)| *at) else { break };
         let (text, behind) = (rest.get(..at), rest.get(at + length..));
-        parts.push(Part { text: text.unwrap_or_default().to_owned(), then: Some(then) });
+        parts.push(Fragment { text: text.unwrap_or_default().to_owned(), then: Some(then) });
         rest = behind.unwrap_or_default();
     }
-    parts.push(Part { text: rest.to_owned(), then: None });
+    parts.push(Fragment { text: rest.to_owned(), then: None });
     parts
 }
 
 /// Renders the markup in ASCII, which is valid in every encoding of the page.
-fn markup(site: &Site, of: BannerFor<'_>) -> Option<String> {
+fn markup(site: &SiteContext, of: BannerContext<'_>) -> Option<String> {
     let categories = &site.reader().categories;
     let present = of.granted.difference(CategorySet::NECESSARY);
     let (text, asked) = if present == CategorySet::EMPTY {
@@ -179,7 +179,7 @@ fn ascii(markup: &str) -> String {
 }
 
 /// The stylesheet with the site's colours and position.
-pub(super) fn style(banner: &Banner) -> String {
+pub(super) fn style(banner: &BannerSettings) -> String {
     let place = match banner.position {
         Position::Bottom => "inset:auto 0 0 0",
         Position::Top => "inset:0 0 auto 0",
@@ -215,7 +215,7 @@ mod tests {
     fn the_style_has_the_sites_colours_and_place_and_nothing_left_to_fill_in() {
         for position in [Position::Bottom, Position::Top, Position::Corner] {
             let colours = Colours { button: Some("#123456".to_owned()), ..Colours::default() };
-            let style = style(&Banner { position, colours });
+            let style = style(&BannerSettings { position, colours });
             assert_eq!(style.matches("--consentry-button:#123456").count(), 2);
             assert!(
                 !style.contains("COLOURS") && !style.contains("PLACE") && !style.contains("DARK")

@@ -14,16 +14,16 @@ use http::header::HeaderMap;
 use http::{Request, Response, StatusCode};
 use http_body::Body;
 
-use super::choice::{Json, posted};
+use super::choice::{JsonBody, posted};
 use super::decide::{Decision, decide};
-use super::error::CentreError;
+use super::error::ConsentUiError;
 use super::reply::{empty, json};
-use super::site::Site;
-use super::visitor::Visitor;
+use super::site::SiteContext;
+use super::visitor::RequestInfo;
 use crate::consent::sources::{Native, NativeCookie};
 use crate::consent::{CategorySet, ConsentReader, is_older, tool_time};
 use crate::cookie::Cookies;
-use crate::receipts::How;
+use crate::receipts::DecisionChannel;
 
 /// Clock skew allowed for the time of a choice, in seconds.
 const CLOCK_TOLERANCE_SECONDS: i64 = 60;
@@ -31,7 +31,7 @@ const CLOCK_TOLERANCE_SECONDS: i64 = 60;
 /// The posted body.
 #[derive(Debug, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Choice {
+struct BridgeBody {
     granted: Vec<String>,
     #[serde(default)]
     time: Option<serde_json::Value>,
@@ -40,33 +40,33 @@ struct Choice {
 /// Handles a request to the bridge: 200 with the cookie, or 204 if the visitor's cookie does not
 /// change.
 pub(super) async fn answer<B>(
-    site: &Site,
+    site: &SiteContext,
     request: Request<B>,
-    visitor: Visitor,
-) -> Result<Response<Bytes>, CentreError>
+    visitor: RequestInfo,
+) -> Result<Response<Bytes>, ConsentUiError>
 where
     B: Body<Data = Bytes>,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     if !site.settings.bridge {
-        return Err(CentreError::Off("centre.bridge"));
+        return Err(ConsentUiError::Off("centre.bridge"));
     }
     let (reader, now) = (site.reader(), visitor.now);
-    let (headers, Json(choice)) = posted::<Json<Choice>, B>(reader, request).await?;
+    let (headers, JsonBody(choice)) = posted::<JsonBody<BridgeBody>, B>(reader, request).await?;
     let known = choice.granted.iter().filter_map(|name| reader.categories.find(name));
     let granted = known.collect::<CategorySet>().union(CategorySet::NECESSARY);
     let decided_at = match &choice.time {
         None => None,
-        Some(time) => Some(tool_time(time).ok_or(CentreError::Time)?),
+        Some(time) => Some(tool_time(time).ok_or(ConsentUiError::Time)?),
     };
     if decided_at.is_some_and(|at| at > now.saturating_add(CLOCK_TOLERANCE_SECONDS)) {
-        return Err(CentreError::Time);
+        return Err(ConsentUiError::Time);
     }
     // Refusals never expire.
     if granted != CategorySet::NECESSARY
         && decided_at.is_some_and(|at| is_older(at, reader.max_age_days, now))
     {
-        return Err(CentreError::TooOld(reader.max_age_days));
+        return Err(ConsentUiError::TooOld(reader.max_age_days));
     }
     let (granted, decided_at) = match (decision_in(&headers, reader), decided_at) {
         (None, at) => (granted, at),
@@ -85,7 +85,7 @@ where
         },
     };
     let decided_at = decided_at.unwrap_or(now).min(now);
-    let how = How::Bridge;
+    let how = DecisionChannel::Bridge;
     let decision = Decision { granted, decided_at, how, language: None, texts: None };
     let kept = decide(site, &headers, decision, visitor).await?;
     let names = reader.categories.names_of(kept.consent.granted);
@@ -97,14 +97,14 @@ where
 
 /// The decision in the visitor's native cookie. Of several copies, the strictest categories and the
 /// latest time.
-struct Has {
+struct NativeDecision {
     granted: CategorySet,
     decided_at: i64,
     /// Every copy is signed, or signatures are not required.
     is_signed: bool,
 }
 
-fn decision_in(headers: &HeaderMap, reader: &ConsentReader) -> Option<Has> {
+fn decision_in(headers: &HeaderMap, reader: &ConsentReader) -> Option<NativeDecision> {
     let cookies = Cookies::of(headers);
     let copies = cookies.values(Native::COOKIE.as_bytes());
     let decisions = copies.filter_map(|value| {
@@ -114,16 +114,16 @@ fn decision_in(headers: &HeaderMap, reader: &ConsentReader) -> Option<Has> {
         // A newer notice voids earlier grants.
         let ended = reader.notice_date.is_some_and(|notice| cookie.notice_date < notice);
         let granted = if ended { CategorySet::NECESSARY } else { cookie.granted };
-        Some(Has { granted, decided_at: cookie.decided_at, is_signed })
+        Some(NativeDecision { granted, decided_at: cookie.decided_at, is_signed })
     });
-    decisions.reduce(|a, b| Has {
+    decisions.reduce(|a, b| NativeDecision {
         granted: a.granted.intersection(b.granted),
         decided_at: a.decided_at.max(b.decided_at),
         is_signed: a.is_signed && b.is_signed,
     })
 }
 
-impl Has {
+impl NativeDecision {
     fn is_later_than(&self, at: i64) -> bool {
         self.is_signed && at <= self.decided_at
     }

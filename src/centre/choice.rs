@@ -7,7 +7,7 @@ use http_body::Body;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 
-use super::error::{CentreError, allow};
+use super::error::{ConsentUiError, allow};
 use super::same_origin::is_same_origin;
 use crate::consent::{CategorySet, ConsentReader};
 
@@ -19,28 +19,28 @@ pub(super) const JSON: [&str; 2] = ["application/json", "text/plain"];
 pub(super) const URL_ENCODED: &str = "application/x-www-form-urlencoded";
 
 /// A body that pages post.
-pub(super) trait Posted: Sized {
+pub(super) trait PostedBody: Sized {
     /// The accepted media types.
     const MEDIA_TYPES: &'static [&'static str];
 
     /// Parses a body with one of these media types.
-    fn read(media_type: &str, body: &[u8]) -> Result<Self, CentreError>;
+    fn read(media_type: &str, body: &[u8]) -> Result<Self, ConsentUiError>;
 }
 
 /// A JSON body, posted by a script.
-pub(super) struct Json<T>(pub(super) T);
+pub(super) struct JsonBody<T>(pub(super) T);
 
-impl<T: DeserializeOwned> Posted for Json<T> {
+impl<T: DeserializeOwned> PostedBody for JsonBody<T> {
     const MEDIA_TYPES: &'static [&'static str] = &JSON;
 
-    fn read(_: &str, body: &[u8]) -> Result<Self, CentreError> {
-        serde_json::from_slice(body).map(Self).map_err(|_| CentreError::NotAChoice)
+    fn read(_: &str, body: &[u8]) -> Result<Self, ConsentUiError> {
+        serde_json::from_slice(body).map(Self).map_err(|_| ConsentUiError::NotAChoice)
     }
 }
 
 /// The form of the preference centre or the banner.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Form {
+pub(super) struct FormBody {
     /// `accept`, `reject` or `save`.
     pub(super) choice: Option<String>,
     /// The categories that are switched on.
@@ -54,10 +54,10 @@ pub(super) struct Form {
     pub(super) banner: bool,
 }
 
-impl Posted for Form {
+impl PostedBody for FormBody {
     const MEDIA_TYPES: &'static [&'static str] = &[URL_ENCODED];
 
-    fn read(_: &str, body: &[u8]) -> Result<Self, CentreError> {
+    fn read(_: &str, body: &[u8]) -> Result<Self, ConsentUiError> {
         let mut form = Self::default();
         for (name, value) in form_urlencoded::parse(body) {
             let value = value.into_owned();
@@ -68,7 +68,7 @@ impl Posted for Form {
                 "lang" => form.lang = Some(value),
                 "texts" => form.texts = Some(value),
                 "banner" => form.banner = true,
-                _ => return Err(CentreError::NotAForm),
+                _ => return Err(ConsentUiError::NotAForm),
             }
         }
         Ok(form)
@@ -79,10 +79,10 @@ impl Posted for Form {
 pub(super) fn allowed(
     reader: &ConsentReader,
     names: &[String],
-) -> Result<CategorySet, CentreError> {
+) -> Result<CategorySet, ConsentUiError> {
     let mut set = CategorySet::NECESSARY;
     for name in names {
-        set.insert(reader.categories.find(name).ok_or(CentreError::UnknownCategory)?);
+        set.insert(reader.categories.find(name).ok_or(ConsentUiError::UnknownCategory)?);
     }
     Ok(set)
 }
@@ -91,23 +91,23 @@ pub(super) fn allowed(
 pub(super) async fn posted<T, B>(
     reader: &ConsentReader,
     request: Request<B>,
-) -> Result<(HeaderMap, T), CentreError>
+) -> Result<(HeaderMap, T), ConsentUiError>
 where
-    T: Posted,
+    T: PostedBody,
     B: Body<Data = Bytes>,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     is_posted(&request)?;
     if !reader.reads_own_cookie() {
-        return Err(CentreError::NotASource);
+        return Err(ConsentUiError::NotASource);
     }
     posted_body(request).await
 }
 
 /// Reads a posted body. Rejects requests from other sites.
-pub(super) async fn posted_body<T, B>(request: Request<B>) -> Result<(HeaderMap, T), CentreError>
+pub(super) async fn posted_body<T, B>(request: Request<B>) -> Result<(HeaderMap, T), ConsentUiError>
 where
-    T: Posted,
+    T: PostedBody,
     B: Body<Data = Bytes>,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
@@ -117,23 +117,23 @@ where
     let body = Limited::new(body, MAX_BYTES).collect().await.map_err(|error| match error
         .is::<LengthLimitError>(
     ) {
-        true => CentreError::TooLarge(MAX_BYTES),
-        false => CentreError::Broken,
+        true => ConsentUiError::TooLarge(MAX_BYTES),
+        false => ConsentUiError::Broken,
     })?;
     Ok((head.headers, T::read(media_type, &body.to_bytes())?))
 }
 
 /// Checks that a request is a `POST` from a page of the site.
-fn is_posted<B>(request: &Request<B>) -> Result<(), CentreError> {
+fn is_posted<B>(request: &Request<B>) -> Result<(), ConsentUiError> {
     allow(request.method(), &[Method::POST])?;
-    if is_same_origin(request.headers()) { Ok(()) } else { Err(CentreError::CrossSite) }
+    if is_same_origin(request.headers()) { Ok(()) } else { Err(ConsentUiError::CrossSite) }
 }
 
 /// The media type of the body. Rejects unsupported media types and bodies that are too long.
 fn is_readable(
     headers: &HeaderMap,
     read: &'static [&'static str],
-) -> Result<&'static str, CentreError> {
+) -> Result<&'static str, ConsentUiError> {
     let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let essence = media_type.and_then(|value| value.split(';').next()).map(str::trim);
     let known = essence
@@ -141,7 +141,7 @@ fn is_readable(
     let length: Option<u64> =
         headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     match length {
-        Some(length) if length > MAX_BYTES as u64 => Err(CentreError::TooLarge(MAX_BYTES)),
-        _ => known.ok_or(CentreError::MediaType(read)),
+        Some(length) if length > MAX_BYTES as u64 => Err(ConsentUiError::TooLarge(MAX_BYTES)),
+        _ => known.ok_or(ConsentUiError::MediaType(read)),
     }
 }

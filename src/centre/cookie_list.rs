@@ -4,7 +4,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use crate::catalogue::{CookieRule, Tier};
+use crate::catalogue::{CookieRule, RulePriority};
 use crate::consent::Category;
 use crate::consent::sources::Native;
 use crate::filter::{Filter, Rule, SeenItem};
@@ -141,8 +141,8 @@ pub(super) fn cookies(filter: &Filter, most: usize) -> BTreeMap<Option<Category>
     // Cookies in the config are listed even if they were not seen; so is consentry's own cookie.
     let unseen = listed.iter().enumerate().filter(|(_, listed)| !**listed);
     for rule in unseen.filter_map(|(number, _)| catalogue.cookie_rule(number)) {
-        let own = rule.tier == Tier::Consent && rule.pattern.as_str() == Native::COOKIE;
-        if own || matches!(rule.tier, Tier::Config | Tier::Site) {
+        let own = rule.tier == RulePriority::Consent && rule.pattern.as_str() == Native::COOKIE;
+        if own || matches!(rule.tier, RulePriority::Config | RulePriority::Site) {
             let row = known(rule, None, max_age);
             found.entry(Some(rule.entry.category)).or_default().push((u64::MAX, row));
         }
@@ -165,11 +165,11 @@ fn known(rule: &CookieRule, seen: Option<&SeenItem<'_>>, max_age: i64) -> Row {
             .entry
             .vendor
             .as_deref()
-            .filter(|_| rule.tier != Tier::Consent)
+            .filter(|_| rule.tier != RulePriority::Consent)
             .map(str::to_owned),
         purpose: rule.entry.purpose.as_deref().map(str::to_owned),
         days,
-        built_in: matches!(rule.tier, Tier::Catalogue(_) | Tier::Consent),
+        built_in: matches!(rule.tier, RulePriority::Catalogue(_) | RulePriority::Consent),
     }
 }
 

@@ -3,13 +3,13 @@
 
 use http::header::{HeaderMap, HeaderName, HeaderValue, SET_COOKIE, USER_AGENT};
 
-use super::error::CentreError;
-use super::site::Site;
-use super::visitor::Visitor;
+use super::error::ConsentUiError;
+use super::site::SiteContext;
+use super::visitor::RequestInfo;
 use crate::consent::{CategorySet, Consent, Signals};
 use crate::cookie::Cookies;
-use crate::filter::{Peer, named_host};
-use crate::receipts::{How, Receipt, ShownTexts, new_id};
+use crate::filter::{ClientInfo, named_host};
+use crate::receipts::{DecisionChannel, Receipt, ShownTexts, new_id};
 
 /// W3C Clear Site Data section 3.1.
 const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
@@ -19,7 +19,7 @@ pub(super) struct Decision<'a> {
     pub(super) granted: CategorySet,
     /// Time of the decision, in Unix seconds.
     pub(super) decided_at: i64,
-    pub(super) how: How,
+    pub(super) how: DecisionChannel,
     /// The language of the page that the visitor saw.
     pub(super) language: Option<&'a str>,
     /// The texts that the visitor saw.
@@ -27,13 +27,13 @@ pub(super) struct Decision<'a> {
 }
 
 /// A recorded decision.
-pub(super) struct Kept {
+pub(super) struct Recorded {
     /// The consent of the visitor's next request.
     pub(super) consent: Consent,
     fields: Vec<(HeaderName, HeaderValue)>,
 }
 
-impl Kept {
+impl Recorded {
     /// Adds the header fields to a response.
     pub(super) fn add_to(self, headers: &mut HeaderMap) {
         for (name, value) in self.fields {
@@ -44,16 +44,16 @@ impl Kept {
 
 /// Records a decision. The receipt is written before the response is sent.
 pub(super) async fn decide(
-    site: &Site,
+    site: &SiteContext,
     headers: &HeaderMap,
     decision: Decision<'_>,
-    visitor: Visitor,
-) -> Result<Kept, CentreError> {
+    visitor: RequestInfo,
+) -> Result<Recorded, ConsentUiError> {
     let reader = site.reader();
     let signals = Signals::of(headers);
     let mut cookie = reader.new_cookie(decision.granted, decision.decided_at);
     if let Some(receipts) = &site.receipts {
-        let id = new_id().ok_or(CentreError::NoReceipt)?;
+        let id = new_id().ok_or(ConsentUiError::NoReceipt)?;
         // No identifier for a visitor who refused everything.
         if decision.granted != CategorySet::NECESSARY {
             cookie.receipt.clone_from(&id);
@@ -77,7 +77,7 @@ pub(super) async fn decide(
             ip: visitor.address.filter(|_| receipts.keeps_ip()).map(|ip| ip.to_string()),
             user_agent: user_agent(headers).filter(|_| receipts.keeps_user_agent()),
         };
-        receipts.record(receipt).await.map_err(|_| CentreError::NoReceipt)?;
+        receipts.record(receipt).await.map_err(|_| ConsentUiError::NoReceipt)?;
     }
     let value = reader.cookie_value(&cookie);
     let host = named_host(headers).unwrap_or_default().to_ascii_lowercase();
@@ -89,7 +89,7 @@ pub(super) async fn decide(
     if before.granted.difference(after.granted) != CategorySet::EMPTY {
         let on_withdrawal = site.settings.on_withdrawal;
         if on_withdrawal.cookies && !host.is_empty() {
-            let peer = Peer { secure: visitor.secure, trusted: visitor.trusted };
+            let peer = ClientInfo { secure: visitor.secure, trusted: visitor.trusted };
             // The parent path of the consent UI, where only consentry sets cookies.
             let prefix = site.settings.prefix.trim_end_matches('/');
             let path = prefix.rfind('/').and_then(|slash| prefix.get(..=slash)).unwrap_or("/");
@@ -102,7 +102,7 @@ pub(super) async fn decide(
             fields.push((CLEAR_SITE_DATA, storage));
         }
     }
-    Ok(Kept { consent: after, fields })
+    Ok(Recorded { consent: after, fields })
 }
 
 /// The `User-Agent`, truncated to 512 characters.

@@ -9,7 +9,7 @@ use super::reply::json;
 
 /// Why a request to the consent UI is rejected.
 #[derive(Debug, Error)]
-pub(super) enum CentreError {
+pub(super) enum ConsentUiError {
     /// Nothing is served at this path.
     #[error("not found")]
     Missing,
@@ -72,7 +72,7 @@ pub(super) enum CentreError {
     NotASource,
 }
 
-impl CentreError {
+impl ConsentUiError {
     fn status(&self) -> StatusCode {
         match self {
             Self::Missing | Self::NotASource | Self::Off(_) => StatusCode::NOT_FOUND,
@@ -108,6 +108,6 @@ impl CentreError {
 }
 
 /// Rejects methods other than these.
-pub(super) fn allow(method: &Method, methods: &'static [Method]) -> Result<(), CentreError> {
-    if methods.contains(method) { Ok(()) } else { Err(CentreError::Method(methods)) }
+pub(super) fn allow(method: &Method, methods: &'static [Method]) -> Result<(), ConsentUiError> {
+    if methods.contains(method) { Ok(()) } else { Err(ConsentUiError::Method(methods)) }
 }

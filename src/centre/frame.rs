@@ -9,8 +9,8 @@ use http::header::{
 };
 use http::{Response, Uri};
 
-use super::error::CentreError;
-use super::return_to::{back, local};
+use super::error::ConsentUiError;
+use super::return_to::{back, is_local_path};
 use crate::locale::{Locale, Locales, Texts};
 
 /// Content Security Policy: own stylesheet and forms to this site only. No scripts, no embedding in
@@ -21,7 +21,7 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; form-action 'self'; 
 pub(super) const STYLE: &str = include_str!("style.css");
 
 /// The common layout.
-pub(super) struct Frame<'a> {
+pub(super) struct Layout<'a> {
     /// The path prefix of the consent UI.
     pub(super) prefix: &'a str,
     /// The path of the page.
@@ -32,7 +32,7 @@ pub(super) struct Frame<'a> {
     pub(super) return_to: Option<String>,
 }
 
-impl<'a> Frame<'a> {
+impl<'a> Layout<'a> {
     /// The layout of a page below the prefix, for a request.
     pub(super) fn new(
         prefix: &'a str,
@@ -40,10 +40,10 @@ impl<'a> Frame<'a> {
         locales: &'a Locales,
         uri: &Uri,
         headers: &HeaderMap,
-    ) -> Result<Self, CentreError> {
+    ) -> Result<Self, ConsentUiError> {
         let asked = queried(uri, "lang");
         let locale = in_language(locales, asked.as_deref(), headers)?;
-        let named = queried(uri, "return_to").filter(|back| local(back).is_some());
+        let named = queried(uri, "return_to").filter(|back| is_local_path(back).is_some());
         let return_to = back(named.as_deref(), headers, prefix).map(str::to_owned);
         Ok(Self { prefix, path: format!("{prefix}{page}"), locales, locale, return_to })
     }
@@ -58,8 +58,8 @@ impl<'a> Frame<'a> {
     }
 
     /// Renders the page as a response that must not be stored.
-    pub(super) fn respond(&self, page: &impl Template) -> Result<Response<Bytes>, CentreError> {
-        let text = page.render().map_err(|_| CentreError::Template)?;
+    pub(super) fn respond(&self, page: &impl Template) -> Result<Response<Bytes>, ConsentUiError> {
+        let text = page.render().map_err(|_| ConsentUiError::Template)?;
         let mut response = Response::new(Bytes::from(text));
         let headers = response.headers_mut();
         let fixed = [
@@ -96,10 +96,10 @@ pub(super) fn in_language<'a>(
     locales: &'a Locales,
     asked: Option<&str>,
     headers: &HeaderMap,
-) -> Result<&'a Locale, CentreError> {
+) -> Result<&'a Locale, ConsentUiError> {
     let accepted = headers.get(http::header::ACCEPT_LANGUAGE);
     let accepted = accepted.and_then(|accepted| accepted.to_str().ok());
-    locales.choose(asked, accepted).map(|locale| &**locale).ok_or(CentreError::Template)
+    locales.choose(asked, accepted).map(|locale| &**locale).ok_or(ConsentUiError::Template)
 }
 
 /// The value of a query parameter.

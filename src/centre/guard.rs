@@ -9,7 +9,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use crate::catalogue::names::{presumption_expressions, record_expressions};
-use crate::catalogue::{LIST_COOKIE, Sight};
+use crate::catalogue::{CookieContext, LIST_COOKIE};
 use crate::config::settings::FilterSettings;
 use crate::consent::sources::Native;
 use crate::policy::Unclassified;
@@ -37,7 +37,7 @@ pub(super) fn script(settings: &FilterSettings) -> Script {
             if rule.requires.as_ref().is_none_or(|requires| !requires.http_only) {
                 wild.push((rule.pattern.regex(), rule.entry.category.index()));
             }
-        } else if let Some(in_force) = catalogue.cookie_in(name.as_bytes(), &Sight::script())
+        } else if let Some(in_force) = catalogue.cookie_in(name.as_bytes(), &CookieContext::script())
             // Looks up the effective rule: a site's wildcard can take precedence over a built-in
             // name.
             && let Some(names) = exact.get_mut(in_force.entry.category.index())
@@ -140,7 +140,7 @@ mod tests {
             let script = script(settings);
             let text = std::str::from_utf8(&script.text).expect("text");
             for name in names.iter().map(String::as_str).chain(["_ga", "csrftoken", "_gat_x"]) {
-                let rule = settings.policy.catalogue.cookie_in(name.as_bytes(), &Sight::script());
+                let rule = settings.policy.catalogue.cookie_in(name.as_bytes(), &CookieContext::script());
                 let by_filter = rule.map(|rule| rule.entry.category.index());
                 prop_assert_eq!(found_by_script(text, name), by_filter, "{} {}", name, toml);
             }

@@ -9,12 +9,12 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body::Body;
 
-use super::choice::{JSON, Posted, posted_body};
-use super::error::CentreError;
+use super::choice::{JSON, PostedBody, posted_body};
+use super::error::ConsentUiError;
 use super::reply::empty;
-use super::site::Site;
-use super::visitor::Visitor;
-use crate::filter::{HeldBack, named_host};
+use super::site::SiteContext;
+use super::visitor::RequestInfo;
+use crate::filter::{BlockedKind, named_host};
 use crate::policy::permits;
 
 /// Maximum number of names of each kind per report.
@@ -29,27 +29,28 @@ struct Report {
     hosts: Vec<String>,
 }
 
-impl Posted for Report {
+impl PostedBody for Report {
     const MEDIA_TYPES: &'static [&'static str] = &JSON;
 
-    fn read(_: &str, body: &[u8]) -> Result<Self, CentreError> {
-        serde_json::from_slice(body).map_err(|_| CentreError::NotAReport)
+    fn read(_: &str, body: &[u8]) -> Result<Self, ConsentUiError> {
+        serde_json::from_slice(body).map_err(|_| ConsentUiError::NotAReport)
     }
 }
 
 /// Records a report. Responds with 204.
 pub(super) async fn answer<B>(
-    site: &Site,
+    site: &SiteContext,
     request: Request<B>,
-    visitor: Visitor,
-) -> Result<Response<Bytes>, CentreError>
+    visitor: RequestInfo,
+) -> Result<Response<Bytes>, ConsentUiError>
 where
     B: Body<Data = Bytes>,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let (headers, report) = posted_body::<Report, B>(request).await?;
     let inventory = site.filter.inventory();
-    for (kind, names) in [(HeldBack::Cookie, &report.cookies), (HeldBack::Storage, &report.storage)]
+    for (kind, names) in
+        [(BlockedKind::Cookie, &report.cookies), (BlockedKind::Storage, &report.storage)]
     {
         for name in names.iter().take(MAX_NAMES) {
             inventory.note_held_back(kind, name, visitor.now);
@@ -61,7 +62,7 @@ where
     for host in report.hosts.iter().take(MAX_NAMES) {
         let entry = catalogue.third_party(host, own, &format!("https://{host}/"), "other");
         if entry.is_some_and(|entry| !permits(granted, entry.category)) {
-            inventory.note_held_back(HeldBack::Host, host, visitor.now);
+            inventory.note_held_back(BlockedKind::Host, host, visitor.now);
         }
     }
     Ok(empty(StatusCode::NO_CONTENT))

@@ -7,10 +7,10 @@ use http::header::HeaderMap;
 use http::{Response, Uri};
 
 use super::cookie_list::List;
-use super::error::CentreError;
-use super::frame::Frame;
-use super::preferences::{Shown, categories};
-use super::site::Site;
+use super::error::ConsentUiError;
+use super::frame::Layout;
+use super::preferences::{CategoryRow, categories};
+use super::site::SiteContext;
 use crate::consent::CategorySet;
 use crate::locale::fill;
 
@@ -20,10 +20,10 @@ const MOST_LISTED: usize = 200;
 #[derive(Template)]
 #[template(path = "notice.html")]
 struct Notice<'a> {
-    page: Frame<'a>,
+    page: Layout<'a>,
     effective: Option<String>,
     earlier: Option<String>,
-    categories: Vec<Shown>,
+    categories: Vec<CategoryRow>,
     unclassified: List,
     /// Global Privacy Control is honoured.
     gpc: bool,
@@ -31,11 +31,11 @@ struct Notice<'a> {
 
 /// Renders the page.
 pub(super) fn page(
-    site: &Site,
+    site: &SiteContext,
     uri: &Uri,
     headers: &HeaderMap,
-) -> Result<Response<Bytes>, CentreError> {
-    let frame = Frame::new(&site.settings.prefix, "notice", &site.settings.locales, uri, headers)?;
+) -> Result<Response<Bytes>, ConsentUiError> {
+    let frame = Layout::new(&site.settings.prefix, "notice", &site.settings.locales, uri, headers)?;
     let (reader, locale) = (site.reader(), frame.locale);
     let dates: Vec<String> =
         site.settings.earlier_notices.iter().map(|date| locale.date(*date)).collect();

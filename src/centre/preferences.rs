@@ -8,18 +8,18 @@ use http_body::Body;
 use time::OffsetDateTime;
 
 use super::activation::is_activated;
-use super::choice::{Form, allowed, posted};
+use super::choice::{FormBody, allowed, posted};
 use super::cookie_list::{List, cookies};
 use super::decide::{Decision, decide};
-use super::error::CentreError;
-use super::frame::{Frame, in_language, queried};
+use super::error::ConsentUiError;
+use super::frame::{Layout, in_language, queried};
 use super::reply::empty;
-use super::return_to::{back, local};
-use super::site::Site;
-use super::visitor::Visitor;
+use super::return_to::{back, is_local_path};
+use super::site::SiteContext;
+use super::visitor::RequestInfo;
 use crate::consent::{Category, CategorySet, Signals};
 use crate::locale::{Locale, fill};
-use crate::receipts::How;
+use crate::receipts::DecisionChannel;
 
 /// Maximum number of cookies to list per category, to keep the page small.
 const MOST_LISTED: usize = 20;
@@ -27,7 +27,7 @@ const MOST_LISTED: usize = 20;
 #[derive(Template)]
 #[template(path = "preferences.html")]
 struct Preferences<'a> {
-    page: Frame<'a>,
+    page: Layout<'a>,
     saved: bool,
     /// Identifies the texts in the receipt.
     texts_version: Option<String>,
@@ -35,7 +35,7 @@ struct Preferences<'a> {
     gpc: Option<String>,
     /// The categories that cannot be granted here, as a sentence.
     elsewhere: Option<String>,
-    categories: Vec<Shown>,
+    categories: Vec<CategoryRow>,
     unclassified: List,
     unclassified_title: String,
     /// Choices made here are effective.
@@ -45,7 +45,7 @@ struct Preferences<'a> {
 }
 
 /// A category as displayed.
-pub(super) struct Shown {
+pub(super) struct CategoryRow {
     pub(super) name: String,
     pub(super) title: String,
     pub(super) description: String,
@@ -60,16 +60,16 @@ pub(super) struct Shown {
 
 /// The site's categories in a language with their cookies, and the unclassified cookies.
 pub(super) fn categories(
-    site: &Site,
+    site: &SiteContext,
     locale: &Locale,
     granted: CategorySet,
     most: usize,
-) -> (Vec<Shown>, List) {
+) -> (Vec<CategoryRow>, List) {
     let mut lists = cookies(&site.filter, most);
     let shown = site.reader().categories.iter().map(|(category, name)| {
         let list = lists.remove(&Some(category)).unwrap_or_default();
         let texts = locale.category(name);
-        Shown {
+        CategoryRow {
             name: name.to_owned(),
             title: texts.title.clone(),
             description: texts.description.clone(),
@@ -86,12 +86,12 @@ pub(super) fn categories(
 
 /// Renders the page.
 pub(super) fn page(
-    site: &Site,
+    site: &SiteContext,
     uri: &Uri,
     headers: &HeaderMap,
-    visitor: Visitor,
-) -> Result<Response<Bytes>, CentreError> {
-    let frame = Frame::new(&site.settings.prefix, "", &site.settings.locales, uri, headers)?;
+    visitor: RequestInfo,
+) -> Result<Response<Bytes>, ConsentUiError> {
+    let frame = Layout::new(&site.settings.prefix, "", &site.settings.locales, uri, headers)?;
     let (reader, locale) = (site.reader(), frame.locale);
     let signals = Signals::of(headers);
     let consent = site.consent(headers, visitor.trusted, visitor.now);
@@ -140,23 +140,23 @@ pub(super) fn page(
 
 /// Records the posted choice and redirects to the return path.
 pub(super) async fn post<B>(
-    site: &Site,
+    site: &SiteContext,
     request: Request<B>,
-    visitor: Visitor,
-) -> Result<Response<Bytes>, CentreError>
+    visitor: RequestInfo,
+) -> Result<Response<Bytes>, ConsentUiError>
 where
     B: Body<Data = Bytes>,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let (headers, form) = posted::<Form, B>(site.reader(), request).await?;
+    let (headers, form) = posted::<FormBody, B>(site.reader(), request).await?;
     let granted = granted(site, &form)?;
     // A refusal needs no user activation, because browser extensions refuse automatically. Forging
     // one gains nothing.
     if granted != CategorySet::NECESSARY && !is_activated(&headers) {
-        return Err(CentreError::NotActivated);
+        return Err(ConsentUiError::NotActivated);
     }
     let named = match form.return_to.as_deref() {
-        Some(back) => Some(local(back).ok_or(CentreError::ReturnTo)?),
+        Some(back) => Some(is_local_path(back).ok_or(ConsentUiError::ReturnTo)?),
         None => None,
     };
     let back = match form.banner {
@@ -165,7 +165,7 @@ where
         false => named,
     };
     let locale = in_language(&site.settings.locales, form.lang.as_deref(), &headers)?;
-    let how = if form.banner { How::Banner } else { How::Centre };
+    let how = if form.banner { DecisionChannel::Banner } else { DecisionChannel::Centre };
     let language = Some(locale.tag.as_str());
     let texts = site.texts.of_form(&locale.tag, form.texts.as_deref());
     let decision = Decision { granted, decided_at: visitor.now, how, language, texts };
@@ -175,18 +175,18 @@ where
         None => format!("{}?saved=1&lang={}", site.settings.prefix, locale.tag),
     };
     let mut response = empty(StatusCode::SEE_OTHER);
-    let location = HeaderValue::try_from(location).map_err(|_| CentreError::ReturnTo)?;
+    let location = HeaderValue::try_from(location).map_err(|_| ConsentUiError::ReturnTo)?;
     response.headers_mut().insert(LOCATION, location);
     kept.add_to(response.headers_mut());
     Ok(response)
 }
 
-fn granted(site: &Site, form: &Form) -> Result<CategorySet, CentreError> {
+fn granted(site: &SiteContext, form: &FormBody) -> Result<CategorySet, ConsentUiError> {
     let reader = site.reader();
     match form.choice.as_deref() {
         Some("accept") => Ok(reader.categories.all()),
         Some("reject") => Ok(CategorySet::NECESSARY),
         Some("save") => allowed(reader, &form.allow),
-        _ => Err(CentreError::NotAForm),
+        _ => Err(ConsentUiError::NotAForm),
     }
 }

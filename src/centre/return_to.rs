@@ -6,7 +6,7 @@ use http::header::{HOST, HeaderMap, REFERER};
 const MAX_BYTES: usize = 2048;
 
 /// The path and query, if browsers certainly interpret them as a location on this site.
-pub(super) fn local(text: &str) -> Option<&str> {
+pub(super) fn is_local_path(text: &str) -> Option<&str> {
     // Two slashes start a host. Browsers treat `\` as `/`, and drop tabs and line breaks.
     let begins = text.starts_with('/') && !text.starts_with("//");
     let plain = |byte: u8| byte.is_ascii_graphic() && byte != b'\\' && byte != b'#';
@@ -34,7 +34,7 @@ fn referring_page<'a>(headers: &'a HeaderMap, prefix: &str) -> Option<&'a str> {
     let (authority, path) = rest.split_at_checked(rest.find('/')?)?;
     let host = headers.get(HOST)?.to_str().ok()?;
     let own = authority.eq_ignore_ascii_case(host) && !path.starts_with(prefix);
-    local(path).filter(|_| own)
+    is_local_path(path).filter(|_| own)
 }
 
 #[cfg(test)]
@@ -60,10 +60,10 @@ mod tests {
             ("/a b", false),
             ("/#x", false),
         ] {
-            assert_eq!(local(text).is_some(), good, "{text:?}");
+            assert_eq!(is_local_path(text).is_some(), good, "{text:?}");
         }
-        assert!(local(&format!("/{}", "a".repeat(2047))).is_some());
-        assert!(local(&format!("/{}", "a".repeat(2048))).is_none());
+        assert!(is_local_path(&format!("/{}", "a".repeat(2047))).is_some());
+        assert!(is_local_path(&format!("/{}", "a".repeat(2048))).is_none());
     }
 
     #[test]
@@ -91,7 +91,7 @@ mod tests {
     proptest! {
         #[test]
         fn whatever_is_gone_back_to_is_a_path_in_a_header_field(text in "[/\\\\a-z:.@?#\r\n\t %]{0,20}") {
-            if let Some(local) = local(&text) {
+            if let Some(local) = is_local_path(&text) {
                 prop_assert!(local.starts_with('/') && !local.starts_with("//"));
                 let value = http::HeaderValue::from_str(local);
                 prop_assert!(value.is_ok());

@@ -15,7 +15,7 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// All texts of the banner, preference centre and notice in one language, except observed cookies.
 #[derive(Serialize)]
-struct Shown<'a> {
+struct AllTexts<'a> {
     version: &'a str,
     site: &'a str,
     language: &'a str,
@@ -35,7 +35,7 @@ struct Purpose<'a> {
 /// The texts of a site in one language as a JSON line, and their version and hash.
 pub fn shown_texts(
     site: &str,
-    settings: &settings::Centre,
+    settings: &settings::CentreSettings,
     reader: &ConsentReader,
     locale: &Locale,
 ) -> (String, ShownTexts) {
@@ -43,7 +43,7 @@ pub fn shown_texts(
         let texts = locale.category(category).into_owned();
         Purpose { category, title: texts.title, description: texts.description }
     });
-    let shown = Shown {
+    let shown = AllTexts {
         version: VERSION,
         site,
         language: &locale.tag,
@@ -63,7 +63,11 @@ pub fn shown_texts(
 pub(super) struct TextVersions(HashMap<String, ShownTexts>);
 
 impl TextVersions {
-    pub(super) fn new(site: &str, settings: &settings::Centre, reader: &ConsentReader) -> Self {
+    pub(super) fn new(
+        site: &str,
+        settings: &settings::CentreSettings,
+        reader: &ConsentReader,
+    ) -> Self {
         let all = settings.locales.all().iter().map(|locale| {
             let (_, texts) = shown_texts(site, settings, reader, locale);
             (locale.tag.clone(), texts)

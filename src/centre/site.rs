@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::header::HeaderMap;
 
 use super::shown_texts::TextVersions;
-use super::visitor::Visitor;
+use super::visitor::RequestInfo;
 use crate::config::settings;
 use crate::consent::sources::Native;
 use crate::consent::{CategorySet, Consent, ConsentReader, Signals};
@@ -16,10 +16,10 @@ use crate::receipts::Receipts;
 
 /// Context of the consent UI of one site.
 #[derive(Debug)]
-pub(super) struct Site {
+pub(super) struct SiteContext {
     /// The name in logs, metrics and receipts.
     pub(super) name: String,
-    pub(super) settings: settings::Centre,
+    pub(super) settings: settings::CentreSettings,
     pub(super) filter: Arc<Filter>,
     /// The receipt writer, if receipts are enabled.
     pub(super) receipts: Option<Receipts>,
@@ -27,7 +27,7 @@ pub(super) struct Site {
     pub(super) texts: TextVersions,
 }
 
-impl Site {
+impl SiteContext {
     pub(super) fn reader(&self) -> &ConsentReader {
         &self.filter.settings().reader
     }
@@ -46,7 +46,7 @@ impl Site {
         value: &str,
         headers: &HeaderMap,
         signals: Signals,
-        visitor: Visitor,
+        visitor: RequestInfo,
     ) -> Consent {
         let mut field = format!("{}={value}", Native::COOKIE).into_bytes();
         let sent = Cookies::of(headers);
@@ -64,7 +64,7 @@ impl Site {
 
     /// The categories that a choice in the consent UI can grant this visitor. A refusal in another
     /// tool can override the choice. Browser signals are ignored.
-    pub(super) fn grantable(&self, headers: &HeaderMap, visitor: Visitor) -> CategorySet {
+    pub(super) fn grantable(&self, headers: &HeaderMap, visitor: RequestInfo) -> CategorySet {
         let reader = self.reader();
         let everything = reader.new_cookie(reader.categories.all(), visitor.now);
         let everything = reader.cookie_value(&everything);

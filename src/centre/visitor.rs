@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 /// Facts about the client that are not in the request.
 #[derive(Debug, Clone, Copy)]
-pub struct Visitor {
+pub struct RequestInfo {
     /// The client uses HTTPS.
     pub secure: bool,
     /// The request's region header is honoured.

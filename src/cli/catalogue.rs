@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 
-use super::failure::Failure;
+use super::failure::CliError;
 use crate::config::import::{category_table, import};
 use crate::config::write::write_rule;
 
@@ -34,20 +34,20 @@ struct Import {
 }
 
 impl Catalogue {
-    pub(super) fn execute(self) -> Result<(), Failure> {
+    pub(super) fn execute(self) -> Result<(), CliError> {
         let Command::Import(command) = self.command;
         command.execute()
     }
 }
 
 impl Import {
-    fn execute(self) -> Result<(), Failure> {
-        let table = category_table(&self.map).map_err(Failure::Usage)?;
+    fn execute(self) -> Result<(), CliError> {
+        let table = category_table(&self.map).map_err(CliError::Usage)?;
         let name = self.file.display();
         let file = File::open(&self.file)
-            .map_err(|error| Failure::Usage(format!("{name}: cannot be read: {error}")))?;
+            .map_err(|error| CliError::Usage(format!("{name}: cannot be read: {error}")))?;
         let imported =
-            import(file, &table).map_err(|error| Failure::Usage(format!("{name}: {error}")))?;
+            import(file, &table).map_err(|error| CliError::Usage(format!("{name}: {error}")))?;
         let mut out = BufWriter::new(io::stdout().lock());
         writeln!(out, "# {} cookies of the Open Cookie Database.", imported.rules.len())?;
         for rule in &imported.rules {
@@ -64,7 +64,7 @@ impl Import {
         }
         match imported.bad_rows.len() {
             0 => Ok(()),
-            count => Err(Failure::Run(anyhow::anyhow!(
+            count => Err(CliError::Run(anyhow::anyhow!(
                 "{count} rows could not be imported, {} were",
                 imported.rules.len()
             ))),

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
 
-use super::failure::Failure;
-use crate::config::settings::{Config, HostPattern, ReceiptStore, Site};
+use super::failure::CliError;
+use crate::config::settings::{Config, HostPattern, ReceiptStore, SiteConfig};
 use crate::config::{self, Overrides};
 use crate::policy::Unclassified;
 
@@ -19,7 +19,7 @@ pub(super) struct Check {
 }
 
 impl Check {
-    pub(super) fn execute(self) -> Result<(), Failure> {
+    pub(super) fn execute(self) -> Result<(), CliError> {
         let config = config::load(&self.config, &Overrides::default())?;
         for warning in &config.warnings {
             writeln!(io::stderr(), "warning: {warning}")?;
@@ -95,7 +95,7 @@ fn write_summary(config: &Config, out: &mut impl Write) -> io::Result<()> {
     config.sites.iter().try_for_each(|site| write_site(site, out))
 }
 
-fn write_site(site: &Site, out: &mut impl Write) -> io::Result<()> {
+fn write_site(site: &SiteConfig, out: &mut impl Write) -> io::Result<()> {
     let hosts: Vec<String> = site.hosts.iter().map(HostPattern::to_string).collect();
     let upstreams: Vec<String> =
         site.balance.upstreams.iter().map(|it| it.address.to_string()).collect();

@@ -4,8 +4,8 @@ use std::io::{self, BufWriter, Write};
 
 use serde::Serialize;
 
-use super::failure::Failure;
-use super::input::{LookUpConfig, lines};
+use super::failure::CliError;
+use super::input::{LookupArgs, lines};
 use crate::catalogue::Requires;
 use crate::config::settings::FilterSettings;
 
@@ -15,7 +15,7 @@ use crate::config::settings::FilterSettings;
 #[derive(Debug, clap::Args)]
 pub(super) struct Classify {
     #[command(flatten)]
-    config: LookUpConfig,
+    config: LookupArgs,
     /// Print one JSON object per line
     #[arg(long)]
     json: bool,
@@ -37,7 +37,7 @@ struct Classified<'a> {
 }
 
 impl Classify {
-    pub(super) fn execute(self) -> Result<(), Failure> {
+    pub(super) fn execute(self) -> Result<(), CliError> {
         let config = self.config.load(None)?;
         let Some(site) = config.sites.first() else { return Ok(()) };
         let mut out = BufWriter::new(io::stdout().lock());

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use clap_complete::Shell;
 
-use super::failure::Failure;
+use super::failure::CliError;
 
 /// Print shell completions
 #[derive(Debug, clap::Args)]
@@ -14,7 +14,7 @@ pub(super) struct Completions {
 }
 
 impl Completions {
-    pub(super) fn execute(self, mut arguments: clap::Command) -> Result<(), Failure> {
+    pub(super) fn execute(self, mut arguments: clap::Command) -> Result<(), CliError> {
         // Into memory first: the generator panics when its output is closed.
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut arguments, "consentry", &mut script);

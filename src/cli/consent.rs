@@ -7,8 +7,8 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::failure::Failure;
-use super::input::{LookUpConfig, lines};
+use super::failure::CliError;
+use super::input::{LookupArgs, lines};
 use crate::consent::sources::parse_date;
 use crate::consent::{ConsentReader, Signals, consent_mode};
 use crate::cookie::Cookies;
@@ -21,7 +21,7 @@ use crate::filter::unix_now;
 #[derive(Debug, clap::Args)]
 pub(super) struct Consent {
     #[command(flatten)]
-    config: LookUpConfig,
+    config: LookupArgs,
     /// Read only this consent source
     #[arg(long, value_name = "SOURCE")]
     source: Option<String>,
@@ -56,17 +56,17 @@ struct Line<'a> {
 }
 
 /// The facts about a visitor other than the cookies.
-struct Visitor<'a> {
+struct RequestFacts<'a> {
     signals: Signals,
     region: Option<&'a [u8]>,
     now: i64,
 }
 
 impl Consent {
-    pub(super) fn execute(self) -> Result<(), Failure> {
+    pub(super) fn execute(self) -> Result<(), CliError> {
         let config = self.config.load(self.source.map(|source| vec![source]))?;
         let Some(site) = config.sites.first() else { return Ok(()) };
-        let visitor = Visitor {
+        let visitor = RequestFacts {
             signals: Signals { gpc: self.gpc, dnt: self.dnt },
             region: self.region.as_deref().map(str::as_bytes),
             now: self.at.unwrap_or_else(unix_now),
@@ -82,7 +82,7 @@ impl Consent {
 fn write(
     reader: &ConsentReader,
     header: &[u8],
-    visitor: &Visitor<'_>,
+    visitor: &RequestFacts<'_>,
     modes: bool,
     out: &mut impl Write,
 ) -> io::Result<()> {
@@ -91,7 +91,7 @@ fn write(
         Some(name) if name.eq_ignore_ascii_case(b"cookie:") => header.get(7..).unwrap_or_default(),
         _ => header,
     };
-    let Visitor { signals, region, now } = *visitor;
+    let RequestFacts { signals, region, now } = *visitor;
     let consent = reader.read(&Cookies::new([value]), signals, region, now);
     let line = Line {
         decided: consent.is_decided(),

@@ -4,8 +4,8 @@ use std::io::{self, Write};
 
 use time::Date;
 
-use super::failure::Failure;
-use super::input::LookUpConfig;
+use super::failure::CliError;
+use super::input::LookupArgs;
 use crate::consent::sources::{Native, parse_date};
 use crate::consent::{CategorySet, ConsentReader};
 use crate::filter::unix_now;
@@ -14,7 +14,7 @@ use crate::filter::unix_now;
 #[derive(Debug, clap::Args)]
 pub(super) struct Cookie {
     #[command(flatten)]
-    config: LookUpConfig,
+    config: LookupArgs,
     /// Granted categories, separated by commas; empty for necessary only
     #[arg(long, value_name = "CATEGORIES", value_delimiter = ',', required = true)]
     allow: Vec<String>,
@@ -24,7 +24,7 @@ pub(super) struct Cookie {
 }
 
 impl Cookie {
-    pub(super) fn execute(self) -> Result<(), Failure> {
+    pub(super) fn execute(self) -> Result<(), CliError> {
         let config = self.config.load(None)?;
         let Some(site) = config.sites.first() else { return Ok(()) };
         let reader = &site.filter.reader;
@@ -32,7 +32,7 @@ impl Cookie {
         for name in self.allow.iter().map(|name| name.trim()).filter(|name| !name.is_empty()) {
             let known = || reader.categories.names_of(reader.categories.all()).join(", ");
             let category = reader.categories.find(name).ok_or_else(|| {
-                Failure::Usage(format!(
+                CliError::Usage(format!(
                     "`{name}` is not a category; the categories are {}",
                     known()
                 ))

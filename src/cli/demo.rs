@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 
 use super::cookie::consent_cookie;
-use super::failure::Failure;
+use super::failure::CliError;
 use crate::app;
 use crate::config::{self, Overrides};
 use crate::consent::Category;
@@ -21,7 +21,7 @@ pub(super) struct Demo {
 }
 
 impl Demo {
-    pub(super) fn execute(self) -> Result<(), Failure> {
+    pub(super) fn execute(self) -> Result<(), CliError> {
         let origin = site::start()?;
         let listen = self.listen.unwrap_or_else(|| {
             let usual = SocketAddr::from(([127, 0, 0, 1], 8080));
@@ -49,7 +49,7 @@ fn print(
     origin: SocketAddr,
     at: app::Addresses,
     consent: &str,
-) -> Result<(), Failure> {
+) -> Result<(), CliError> {
     let Some(proxy) = at.http else { return Ok(()) };
     writeln!(
         out,

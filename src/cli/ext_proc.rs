@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::failure::Failure;
+use super::failure::CliError;
 use super::run::start;
 use crate::app::build_ext_proc;
 use crate::config::Overrides;
@@ -26,7 +26,7 @@ pub(super) struct ExtProc {
 }
 
 impl ExtProc {
-    pub(super) fn execute(self) -> Result<(), Failure> {
+    pub(super) fn execute(self) -> Result<(), CliError> {
         let Self { config, listen, admin, mode } = self;
         let overrides = Overrides { listen: None, upstream: None, admin, mode, sources: None };
         start(Some(config), overrides, |config| build_ext_proc(config, &listen))

@@ -8,7 +8,7 @@ use crate::config::ConfigError;
 
 /// Why a command fails.
 #[derive(Debug, Error)]
-pub(super) enum Failure {
+pub(super) enum CliError {
     /// Exit code 2.
     #[error("{0}")]
     Usage(String),
@@ -23,7 +23,7 @@ pub(super) enum Failure {
     OutputClosed,
 }
 
-impl From<io::Error> for Failure {
+impl From<io::Error> for CliError {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::BrokenPipe => Self::OutputClosed,
@@ -32,7 +32,7 @@ impl From<io::Error> for Failure {
     }
 }
 
-impl Failure {
+impl CliError {
     /// The exit code and the message for standard error. `None` if there is no message.
     pub(super) fn report(&self) -> (u8, Option<String>) {
         match self {

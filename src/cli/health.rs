@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::ask::AdminUrl;
-use super::failure::Failure;
+use super::failure::CliError;
 
 /// Check the readiness of a running proxy: exit code 0, or 1 with the reason
 #[derive(Debug, clap::Args)]
@@ -16,7 +16,7 @@ pub(super) struct Health {
 }
 
 impl Health {
-    pub(super) fn execute(self) -> Result<(), Failure> {
+    pub(super) fn execute(self) -> Result<(), CliError> {
         let path = if self.live { "/livez" } else { "/readyz" };
         let said = self.admin.text(path)?;
         Ok(io::stdout().lock().write_all(said.as_bytes())?)

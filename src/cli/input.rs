@@ -15,13 +15,13 @@ pub(super) fn load(path: Option<&Path>, overrides: &Overrides) -> Result<Config,
 
 /// `--config` of the look-up commands.
 #[derive(Debug, clap::Args)]
-pub(super) struct LookUpConfig {
+pub(super) struct LookupArgs {
     /// Config file (the first site is used) [default: built-in catalogue and default settings]
     #[arg(long, value_name = "FILE", env = "CONSENTRY_CONFIG")]
     config: Option<PathBuf>,
 }
 
-impl LookUpConfig {
+impl LookupArgs {
     pub(super) fn load(&self, sources: Option<Vec<String>>) -> Result<Config, ConfigError> {
         let mut overrides = Overrides { sources, ..Overrides::default() };
         if self.config.is_none() {

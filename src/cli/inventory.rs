@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Write};
 use serde_json::Value;
 
 use super::ask::AdminSites;
-use super::failure::Failure;
+use super::failure::CliError;
 
 /// List cookies and beacons seen by a running proxy
 #[derive(Debug, clap::Args)]
@@ -23,7 +23,7 @@ const COLUMNS: [&str; 9] =
 const HELD_BACK: [&str; 6] = ["NAME", "CATEGORY", "VENDOR", "KIND", "TIMES", "LAST SEEN"];
 
 impl Inventory {
-    pub(super) fn execute(self) -> Result<(), Failure> {
+    pub(super) fn execute(self) -> Result<(), CliError> {
         let sites = self.admin.inventory()?;
         let mut out = BufWriter::new(io::stdout().lock());
         if self.json {

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::failure::Failure;
+use super::failure::CliError;
 
 /// Write the manual pages to a folder: consentry.1, and one page per command
 #[derive(Debug, clap::Args)]
@@ -13,7 +13,7 @@ pub(super) struct Man {
 }
 
 impl Man {
-    pub(super) fn execute(self, arguments: clap::Command) -> Result<(), Failure> {
+    pub(super) fn execute(self, arguments: clap::Command) -> Result<(), CliError> {
         Ok(write(arguments, &self.folder)?)
     }
 }

@@ -7,13 +7,13 @@ use std::time::Duration;
 use time::format_description::well_known::{Iso8601, Rfc3339};
 use time::{Date, OffsetDateTime};
 
-use super::failure::Failure;
+use super::failure::CliError;
 use super::input::load;
 use crate::centre::shown_texts;
 use crate::config::Overrides;
 use crate::config::settings::{self, Durability};
 use crate::filter::unix_now;
-use crate::receipts::{Place, Receipt, ReceiptsError, Sqlite, Store, open};
+use crate::receipts::{Cursor, Receipt, ReceiptsError, Sqlite, Store, open};
 
 /// Number of receipts read at a time.
 const PAGE: u32 = 1000;
@@ -68,7 +68,7 @@ struct Config {
 }
 
 impl Receipts {
-    pub(super) fn execute(self) -> Result<(), Failure> {
+    pub(super) fn execute(self) -> Result<(), CliError> {
         match self.command {
             Command::Export { config, since } => export(&settings_of(&config)?, since),
             Command::Show { config, id } => show(&settings_of(&config)?, &id),
@@ -78,26 +78,26 @@ impl Receipts {
     }
 }
 
-fn settings_of(config: &Config) -> Result<settings::Receipts, Failure> {
+fn settings_of(config: &Config) -> Result<settings::ReceiptSettings, CliError> {
     let config = load(Some(&config.config), &Overrides::default())?;
-    config.receipts.ok_or_else(|| Failure::Usage("the config has no [receipts]".to_owned()))
+    config.receipts.ok_or_else(|| CliError::Usage("the config has no [receipts]".to_owned()))
 }
 
 /// Opens the spool if it exists. A missing spool is not created.
-fn spool(settings: &settings::Receipts) -> Result<Option<Sqlite>, Failure> {
+fn spool(settings: &settings::ReceiptSettings) -> Result<Option<Sqlite>, CliError> {
     let there = settings.spool.exists();
     let spool = there.then(|| Sqlite::open(&settings.spool, Durability::Batch)).transpose();
     spool.map_err(failed)
 }
 
-fn export(settings: &settings::Receipts, since: Option<i64>) -> Result<(), Failure> {
+fn export(settings: &settings::ReceiptSettings, since: Option<i64>) -> Result<(), CliError> {
     let mut store = open(settings, WITHIN).map_err(failed)?;
     let mut out = BufWriter::new(io::stdout().lock());
-    let mut place = Place::since(since.unwrap_or(i64::MIN));
+    let mut place = Cursor::since(since.unwrap_or(i64::MIN));
     loop {
         let page = store.page(&place, PAGE).map_err(failed)?;
         let Some(last) = page.last() else { break };
-        place = Place::after(last);
+        place = Cursor::after(last);
         for receipt in &page {
             print(receipt, &mut out)?;
         }
@@ -116,7 +116,7 @@ fn export(settings: &settings::Receipts, since: Option<i64>) -> Result<(), Failu
     Ok(())
 }
 
-fn show(settings: &settings::Receipts, id: &str) -> Result<(), Failure> {
+fn show(settings: &settings::ReceiptSettings, id: &str) -> Result<(), CliError> {
     let waiting = match spool(settings)? {
         Some(mut spool) => spool.find(id).map_err(failed)?,
         None => None,
@@ -127,13 +127,13 @@ fn show(settings: &settings::Receipts, id: &str) -> Result<(), Failure> {
     };
     match found {
         Some(receipt) => print(&receipt, &mut io::stdout().lock()),
-        None => Err(Failure::Run(anyhow::anyhow!("there is no receipt with this id"))),
+        None => Err(CliError::Run(anyhow::anyhow!("there is no receipt with this id"))),
     }
 }
 
 /// Erases a receipt. The tombstone is written first, because a running proxy may be moving the receipt from its
 /// spool.
-fn erase(settings: &settings::Receipts, id: &str) -> Result<(), Failure> {
+fn erase(settings: &settings::ReceiptSettings, id: &str) -> Result<(), CliError> {
     let mut store = open(settings, WITHIN).map_err(failed)?;
     let mut found = store.find(id).map_err(failed)?.is_some();
     let ids = [id.to_owned()];
@@ -146,13 +146,13 @@ fn erase(settings: &settings::Receipts, id: &str) -> Result<(), Failure> {
     if found {
         return Ok(writeln!(io::stdout(), "erased {id}")?);
     }
-    Err(Failure::Run(anyhow::anyhow!(
+    Err(CliError::Run(anyhow::anyhow!(
         "no receipt with this id in the store or in {}; one in another spool will not be stored",
         settings.spool.display()
     )))
 }
 
-fn texts(config: &Config) -> Result<(), Failure> {
+fn texts(config: &Config) -> Result<(), CliError> {
     let config = load(Some(&config.config), &Overrides::default())?;
     let mut out = BufWriter::new(io::stdout().lock());
     for site in &config.sites {
@@ -176,7 +176,7 @@ fn id(text: &str) -> Result<String, String> {
 }
 
 /// Prints a receipt as a JSON line, with its times in RFC 3339.
-fn print(receipt: &Receipt, out: &mut impl Write) -> Result<(), Failure> {
+fn print(receipt: &Receipt, out: &mut impl Write) -> Result<(), CliError> {
     let mut line = serde_json::to_value(receipt).map_err(io::Error::from)?;
     for (name, at) in [("time", Some(receipt.time)), ("recorded_at", receipt.recorded_at)] {
         let at = at.and_then(|at| OffsetDateTime::from_unix_timestamp(at).ok());
@@ -189,8 +189,8 @@ fn print(receipt: &Receipt, out: &mut impl Write) -> Result<(), Failure> {
     Ok(writeln!(out, "{line}")?)
 }
 
-fn failed(error: ReceiptsError) -> Failure {
-    Failure::Run(error.into())
+fn failed(error: ReceiptsError) -> CliError {
+    CliError::Run(error.into())
 }
 
 /// Parses a date or a time as Unix seconds.

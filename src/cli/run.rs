@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use super::failure::Failure;
+use super::failure::CliError;
 use super::input::load;
 use crate::app::{self, Bound};
 use crate::config::settings::Mode;
@@ -33,7 +33,7 @@ pub(super) struct Run {
 }
 
 impl Run {
-    pub(super) fn execute(self) -> Result<(), Failure> {
+    pub(super) fn execute(self) -> Result<(), CliError> {
         let Self { config: path, listen, upstream, admin, mode } = self;
         let overrides = Overrides { listen, upstream, admin, mode, sources: None };
         start(path, overrides, app::build)
@@ -55,7 +55,7 @@ pub(super) fn start(
     path: Option<PathBuf>,
     overrides: Overrides,
     build: impl FnOnce(Config) -> anyhow::Result<Bound>,
-) -> Result<(), Failure> {
+) -> Result<(), CliError> {
     let config = load(path.as_deref(), &overrides)?;
     let terminal = io::stderr().is_terminal();
     let json = app::is_json(config.log.format, terminal);

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::failure::Failure;
+use super::failure::CliError;
 use crate::config;
 
 /// Print the JSON Schema of the config, for editors and taplo
@@ -10,7 +10,7 @@ use crate::config;
 pub(super) struct Schema {}
 
 impl Schema {
-    pub(super) fn execute(self) -> Result<(), Failure> {
+    pub(super) fn execute(self) -> Result<(), CliError> {
         Ok(writeln!(io::stdout().lock(), "{:#}", config::schema())?)
     }
 }

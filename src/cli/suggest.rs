@@ -5,9 +5,9 @@ use std::io::{self, BufWriter, Write};
 use serde_json::Value;
 
 use super::ask::AdminSites;
-use super::failure::Failure;
+use super::failure::CliError;
 use super::inventory::attributes;
-use crate::config::write::{WrittenRule, write_rule};
+use crate::config::write::{RuleToml, write_rule};
 
 /// Print rules for unclassified cookies and beacons, each with a reason
 ///
@@ -20,10 +20,10 @@ pub(super) struct Suggest {
 }
 
 impl Suggest {
-    pub(super) fn execute(self) -> Result<(), Failure> {
+    pub(super) fn execute(self) -> Result<(), CliError> {
         let sites = self.admin.inventory()?;
         let mut out = BufWriter::new(io::stdout().lock());
-        let mut written: Vec<WrittenRule> = Vec::new();
+        let mut written: Vec<RuleToml> = Vec::new();
         for (site, seen) in &sites {
             for (kind, beacon) in [("cookies", false), ("held_back", false), ("beacons", true)] {
                 let items = seen[kind].as_array().map(Vec::as_slice).unwrap_or_default();
@@ -51,7 +51,7 @@ impl Suggest {
     }
 }
 
-fn rule(item: &Value, beacon: bool, site: &str) -> Option<WrittenRule> {
+fn rule(item: &Value, beacon: bool, site: &str) -> Option<RuleToml> {
     let name = item["name"].as_str()?;
     // A name that is not valid text is escaped here, and no rule can match it.
     if name.contains('\\') {
@@ -78,13 +78,13 @@ fn rule(item: &Value, beacon: bool, site: &str) -> Option<WrittenRule> {
     comment.push(if attributes.is_empty() { seen } else { format!("{seen}; {attributes}") });
     let category = item.pointer("/suggestion/category")?.as_str()?;
     let http_only = item.pointer("/attributes/http_only") == Some(&Value::Bool(true));
-    Some(WrittenRule {
+    Some(RuleToml {
         beacon,
         name: name.to_owned(),
         category: category.to_owned(),
         comment,
         // A pattern could match other cookies too, so the rule requires the observed attribute.
         http_only: http_only && category == "necessary" && name.contains('*'),
-        ..WrittenRule::default()
+        ..RuleToml::default()
     })
 }

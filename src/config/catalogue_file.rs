@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use http::Method;
 
-use super::document::{Document, nearest, place};
+use super::document::{Document, nearest, span};
 use super::raw::{RawBeacon, RawCatalogue, RawCookie, RawHost, RawRequires};
 use crate::catalogue::{
-    BeaconRule, Companion, CookieRule, Entry, HostRule, Pattern, Requires, RulePlace, RuleSet,
-    Tier, builtin, rule_path,
+    BeaconRule, Companion, CookieRule, Entry, HostRule, Pattern, Requires, RulePriority, RuleScope,
+    RuleSet, builtin, rule_path,
 };
 use crate::config::spanned::Spanned;
 use crate::consent::{Categories, Category};
@@ -43,7 +43,7 @@ impl Rules {
     }
 
     /// Adds the built-in catalogue. It uses the five default categories, so none is unknown.
-    pub(super) fn add_builtin<T>(&mut self, report: &mut Document<'_, T>, tier: Tier) {
+    pub(super) fn add_builtin<T>(&mut self, report: &mut Document<'_, T>, tier: RulePriority) {
         for (file, text) in builtin::FILES {
             self.add_file(report, file, text, tier, &Categories::default());
         }
@@ -55,7 +55,7 @@ impl Rules {
         report: &mut Document<'_, T>,
         file: &str,
         text: &str,
-        tier: Tier,
+        tier: RulePriority,
         categories: &Categories,
     ) {
         let mut document = super::document::read::<RawCatalogue>(file, text);
@@ -71,12 +71,12 @@ impl Rules {
         document: &mut Document<'_, T>,
         key: &str,
         (cookies, beacons, hosts): RawRules,
-        tier: Tier,
+        tier: RulePriority,
         categories: &Categories,
     ) {
         for (index, raw) in cookies.into_iter().enumerate() {
             let key = format!("{key}cookie[{index}]");
-            let at = place(&raw);
+            let at = span(&raw);
             let raw = raw.into_inner();
             let category = category(document, &key, &at, raw.category, categories);
             let name = (raw.name, "name = \"_ga_*\"");
@@ -90,7 +90,7 @@ impl Rules {
         }
         for (index, raw) in hosts.into_iter().enumerate() {
             let key = format!("{key}host[{index}]");
-            let at = place(&raw);
+            let at = span(&raw);
             let raw = raw.into_inner();
             let category = category(document, &key, &at, raw.category, categories);
             let host = host(document, &format!("{key}.name"), &at, raw.name);
@@ -101,7 +101,7 @@ impl Rules {
         }
         for (index, raw) in beacons.into_iter().enumerate() {
             let key = format!("{key}beacon[{index}]");
-            let at = place(&raw);
+            let at = span(&raw);
             let raw = raw.into_inner();
             let category = category(document, &key, &at, raw.category, categories);
             // `/*` matches every path, which is valid for a beacon with further conditions.
@@ -146,7 +146,7 @@ fn condition<T, V>(
         Ok(value) => Some(value),
         Err(expected) => {
             let message = format!("`{}` is not {expected}", text.get_ref());
-            document.problem(Some(place(&text)), key, message, None);
+            document.problem(Some(span(&text)), key, message, None);
             None
         }
     }
@@ -201,7 +201,7 @@ pub(super) fn named_category<T>(
             None => format!("the categories are {}; add others by [[category]]", known.join(", ")),
         };
         let message = format!("`{}` is not a category", name.get_ref());
-        document.problem(Some(place(name)), key.to_owned(), message, Some(hint));
+        document.problem(Some(span(name)), key.to_owned(), message, Some(hint));
     }
     found
 }
@@ -238,7 +238,7 @@ fn pattern<T, E: std::fmt::Display>(
     match read(text.get_ref()) {
         Ok(pattern) => Some(pattern),
         Err(error) => {
-            document.problem(Some(place(&text)), key.to_owned(), error.to_string(), None);
+            document.problem(Some(span(&text)), key.to_owned(), error.to_string(), None);
             None
         }
     }
@@ -252,7 +252,7 @@ fn requires<T>(document: &mut Document<'_, T>, key: &str, raw: RawRequires) -> B
         match Companion::new(name.get_ref()) {
             Some(companion) => with.push(companion),
             None => document.problem(
-                Some(place(name)),
+                Some(span(name)),
                 format!("{key}.requires.with[{index}]"),
                 format!("`{}` is not a name with at most one `*`", name.get_ref()),
                 None,
@@ -277,7 +277,7 @@ fn host<T>(
     if host.is_empty() || host.starts_with('.') || !host.bytes().all(plain) {
         let message = format!("`{}` is not a host", name.get_ref());
         let hint = Some("\"tracker.example\", which is everything below it too".to_owned());
-        document.problem(Some(place(&name)), key.to_owned(), message, hint);
+        document.problem(Some(span(&name)), key.to_owned(), message, hint);
         return None;
     }
     Some(host)
@@ -289,7 +289,7 @@ fn cookie_place<T>(
     key: &str,
     domain: Option<Spanned<String>>,
     path: Option<Spanned<String>>,
-) -> Option<RulePlace> {
+) -> Option<RuleScope> {
     if domain.is_none() && path.is_none() {
         return None;
     }
@@ -299,7 +299,7 @@ fn cookie_place<T>(
         if registrable_domain(&domain).is_none() {
             let message = format!("`{text}` is not a domain that a cookie can be set for");
             let hint = Some("domain = \"example.com\"".to_owned());
-            document.problem(Some(place(&typed)), format!("{key}.domain"), message, hint);
+            document.problem(Some(span(&typed)), format!("{key}.domain"), message, hint);
         }
         Arc::from(domain)
     });
@@ -312,12 +312,12 @@ fn cookie_place<T>(
                 let message =
                     format!("`{}` is not a path that a cookie can have", text.escape_debug());
                 let hint = Some("path = \"/shop\"".to_owned());
-                document.problem(Some(place(&typed)), format!("{key}.path"), message, hint);
+                document.problem(Some(span(&typed)), format!("{key}.path"), message, hint);
             }
             Arc::from(text)
         },
     );
-    Some(RulePlace { domain, path })
+    Some(RuleScope { domain, path })
 }
 
 fn entry(

@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use toml::de::{DeTable, DeValue};
 
-use super::problem::Problem;
+use super::problem::Diagnostic;
 use super::watched_file::WatchedFile;
 use crate::config::spanned::Spanned;
 
@@ -24,7 +24,7 @@ pub(super) struct Document<'a, T> {
     pub(super) file: String,
     pub(super) text: &'a str,
     pub(super) value: T,
-    pub(super) problems: Vec<Problem>,
+    pub(super) problems: Vec<Diagnostic>,
     /// The other files and directories that were read.
     pub(super) files: Vec<WatchedFile>,
     /// Keys that were removed because of invalid values. They do not count as missing.
@@ -60,7 +60,7 @@ pub(super) fn read<'a, T: DeserializeOwned + Default>(
             Err(error) => error,
         };
         let span = error.span();
-        let path = span.clone().and_then(|span| take_out(table.get_mut(), &span));
+        let path = span.clone().and_then(|span| remove_at(table.get_mut(), &span));
         let Some(path) = path else {
             document.problem(span, String::new(), error.message().to_owned(), None);
             break;
@@ -105,12 +105,12 @@ impl<T> Document<'_, T> {
         key: String,
         message: String,
         hint: Option<String>,
-    ) -> Problem {
+    ) -> Diagnostic {
         let line = at.or_else(|| span_of(self.text, &key)).map(|span| {
             let before = self.text.get(..span.start).unwrap_or(self.text);
             before.bytes().filter(|byte| *byte == b'\n').count() + 1
         });
-        Problem { file: self.file.clone(), line, key, message, hint }
+        Diagnostic { file: self.file.clone(), line, key, message, hint }
     }
 
     /// Reports a required key as missing, unless it was present with an invalid value.
@@ -137,7 +137,7 @@ impl<T> Document<'_, T> {
                 value = *typed.get_ref();
             } else {
                 let message = format!("{} is not from {least} to {most}", typed.get_ref());
-                self.problem(Some(place(&typed)), key.to_owned(), message, None);
+                self.problem(Some(span(&typed)), key.to_owned(), message, None);
             }
         }
         N::try_from(value).unwrap_or_default()
@@ -158,7 +158,7 @@ impl<T> Document<'_, T> {
                 let message = format!("`{}` is not a duration", typed.get_ref());
                 let above = if least.is_zero() { "" } else { " above 0" };
                 let hint = format!("a number{above} with a unit: \"500ms\", \"5s\", \"2m\"");
-                self.problem(Some(place(&typed)), key.to_owned(), message, Some(hint));
+                self.problem(Some(span(&typed)), key.to_owned(), message, Some(hint));
                 default
             }
         }
@@ -166,7 +166,7 @@ impl<T> Document<'_, T> {
 
     /// Reports a problem of a command line flag.
     pub(super) fn flag_problem(&mut self, flag: &str, message: String, hint: Option<&str>) {
-        self.problems.push(Problem {
+        self.problems.push(Diagnostic {
             file: "command line".to_owned(),
             line: None,
             key: flag.to_owned(),
@@ -203,13 +203,13 @@ fn span_of(text: &str, key: &str) -> Option<Range<usize>> {
 }
 
 /// Removes the innermost entry at a position, and returns its key path.
-fn take_out(table: &mut DeTable<'_>, at: &Range<usize>) -> Option<String> {
+fn remove_at(table: &mut DeTable<'_>, at: &Range<usize>) -> Option<String> {
     let holds = |span: Range<usize>| span.start <= at.start && at.end <= span.end;
     let mut found = None;
     for (key, value) in table.iter_mut() {
         let name = key.get_ref().to_string();
         let inner = match value.get_mut() {
-            DeValue::Table(inner) => take_out(inner, at).map(|path| format!("{name}.{path}")),
+            DeValue::Table(inner) => remove_at(inner, at).map(|path| format!("{name}.{path}")),
             DeValue::Array(items) => {
                 take_out_of_items(items, at).map(|path| format!("{name}{path}"))
             }
@@ -232,7 +232,7 @@ fn take_out_of_items(items: &mut toml::de::DeArray<'_>, at: &Range<usize>) -> Op
         let span = item.span();
         match item.get_mut() {
             DeValue::Table(inner) => {
-                if let Some(path) = take_out(inner, at) {
+                if let Some(path) = remove_at(inner, at) {
                     return Some(format!("[{index}].{path}"));
                 }
             }
@@ -279,6 +279,6 @@ pub(super) fn nearest<'a>(word: &str, words: impl Iterator<Item = &'a str>) -> O
 }
 
 /// The position of a value, for problems.
-pub(super) fn place<T>(value: &Spanned<T>) -> Range<usize> {
-    value.place()
+pub(super) fn span<T>(value: &Spanned<T>) -> Range<usize> {
+    value.span()
 }

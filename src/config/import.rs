@@ -5,7 +5,7 @@ use std::io::Read;
 
 use thiserror::Error;
 
-use super::write::WrittenRule;
+use super::write::RuleToml;
 use crate::catalogue::Pattern;
 use crate::consent::Categories;
 
@@ -33,7 +33,7 @@ pub enum ImportError {
 #[derive(Debug, Default)]
 pub struct Imported {
     /// The rules, in the order of the file. Each name occurs once.
-    pub rules: Vec<WrittenRule>,
+    pub rules: Vec<RuleToml>,
     /// Number of imported rows by category of the database.
     pub counts: BTreeMap<String, usize>,
     /// Skipped rows: the line and the reason.
@@ -111,7 +111,7 @@ fn rule(
     row: &csv::StringRecord,
     columns: &Columns,
     map: &BTreeMap<String, String>,
-) -> Result<(String, WrittenRule), String> {
+) -> Result<(String, RuleToml), String> {
     let field = |column: usize| row.get(column).map(str::trim).unwrap_or_default();
     let some = |column: usize| Some(field(column)).filter(|text| !text.is_empty());
     let theirs = field(columns.category);
@@ -132,13 +132,13 @@ fn rule(
         return Err("the name has bytes that are invalid in a cookie name".to_owned());
     }
     Pattern::new(&name).map_err(|error| error.to_string())?;
-    let rule = WrittenRule {
+    let rule = RuleToml {
         name,
         category: category.clone(),
         vendor: some(columns.platform).map(str::to_owned),
         purpose: some(columns.description).map(str::to_owned),
         lifetime: some(columns.retention).map(str::to_owned),
-        ..WrittenRule::default()
+        ..RuleToml::default()
     };
     Ok((theirs.clone(), rule))
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::document::{Document, place, read};
+use super::document::{Document, read, span};
 use super::watched_file::WatchedFile;
 use crate::config::spanned::Spanned;
 use crate::locale::{FILES, Locale, LocaleFile, Locales};
@@ -26,7 +26,7 @@ pub(super) fn locales<T>(
         let path = from.join(typed.get_ref());
         if let Err(error) = add_folder(document, &path, &mut all) {
             let message = format!("`{}` cannot be read: {error}", path.display());
-            document.problem(Some(place(typed)), format!("{key}locales"), message, None);
+            document.problem(Some(span(typed)), format!("{key}locales"), message, None);
         }
     }
     let tags: Vec<&str> = all.iter().map(|locale| locale.tag.as_str()).collect();
@@ -34,7 +34,7 @@ pub(super) fn locales<T>(
     let default = language.map_or("en", |language| language.get_ref());
     Locales::new(all.clone(), default)
         .or_else(|| {
-            let at = language.map(place);
+            let at = language.map(span);
             let message = format!("there is no language `{default}`");
             let hint = Some(format!("there are {tags}"));
             document.problem(at, format!("{key}language"), message, hint);

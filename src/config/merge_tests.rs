@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::{Overrides, Problem, parse, schema};
+use super::{Diagnostic, Overrides, parse, schema};
 use crate::consent::sources;
 
 /// A key that a site and the top level may have, with two values.
@@ -205,7 +205,7 @@ fn resolved(
     folder: &tempfile::TempDir,
     global: &str,
     site: &str,
-) -> Result<Vec<String>, Vec<Problem>> {
+) -> Result<Vec<String>, Vec<Diagnostic>> {
     let toml = format!(
         "catalogue = []\n{global}\n[[site]]\nhosts = ['a.shop.example.com']\nupstream = {UPSTREAMS:?}\n{site}\n"
     );

@@ -8,7 +8,7 @@ use super::watched_file::WatchedFile;
 
 /// One config error.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Problem {
+pub struct Diagnostic {
     /// The file name, as given by the user.
     pub file: String,
     /// The line, starting at 1. `None` for the whole file.
@@ -21,14 +21,14 @@ pub struct Problem {
     pub hint: Option<String>,
 }
 
-impl Problem {
+impl Diagnostic {
     /// A problem of a whole file.
     pub fn of_file(file: &str, message: String) -> Self {
         Self { file: file.to_owned(), line: None, key: String::new(), message, hint: None }
     }
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.file)?;
         if let Some(line) = self.line {
@@ -49,14 +49,14 @@ impl fmt::Display for Problem {
 #[derive(Debug, Error, Clone, PartialEq, Eq)]
 pub struct ConfigError {
     /// The problems, in the order of the file. Never empty.
-    pub problems: Vec<Problem>,
+    pub problems: Vec<Diagnostic>,
     /// The files and directories that were read. A change of one of them may fix the config.
     pub files: Vec<WatchedFile>,
 }
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let lines: Vec<String> = self.problems.iter().map(Problem::to_string).collect();
+        let lines: Vec<String> = self.problems.iter().map(Diagnostic::to_string).collect();
         f.write_str(&lines.join("\n"))
     }
 }

@@ -23,7 +23,7 @@ pub(super) use rules::{
     RawBeacon, RawBeacons, RawCatalogue, RawCategory, RawCookie, RawExpire, RawHost, RawRequires,
     RawTechnologies, RawUnclassified, RawWithdrawal,
 };
-pub(super) use shapes::{OneOrMore, Short};
+pub(super) use shapes::{OneOrMany, StringOrTable};
 pub(super) use site::{RawHealth, RawSite, RawUpstream};
 
 type Text = Spanned<String>;
@@ -33,7 +33,7 @@ type Text = Spanned<String>;
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct Raw {
     /// Listen addresses and trusted proxies. `listen = "0.0.0.0:8080"` is short for `listen.http`.
-    pub(in crate::config) listen: Option<Short<RawListen>>,
+    pub(in crate::config) listen: Option<StringOrTable<RawListen>>,
     /// Number of worker threads. Default: one per CPU core.
     pub(in crate::config) workers: Option<Spanned<u32>>,
     /// Operating mode. `enforce` strips, blocks and expires cookies and beacons. `observe` changes nothing and reports what `enforce` would do. Default: `"enforce"`.

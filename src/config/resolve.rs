@@ -21,18 +21,18 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use common::{Common, Doc};
+use common::{Ctx, Defaults};
 
 use super::catalogue_file::{Rules, named_category};
-use super::document::place;
+use super::document::span;
 use super::overrides::Overrides;
-use super::problem::Problem;
+use super::problem::Diagnostic;
 use super::raw::{RawCategory, RawDefault, RawTechnologies};
 use super::settings::{
-    AccessFormat, AdminAddress, Config, Detect, Expire, Listen, Log, LogFormat, LogLevel, Receipts,
-    Site, Technologies, VisitorAddress,
+    AccessFormat, AdminAddress, Config, Detect, Expire, Listen, Log, LogFormat, LogLevel,
+    LoggedAddress, ReceiptSettings, SiteConfig, Technologies,
 };
-use crate::catalogue::{Catalogue, FilterLists, Tier};
+use crate::catalogue::{Catalogue, FilterLists, RulePriority};
 use crate::config::spanned::Spanned;
 use crate::consent::{Categories, Category};
 
@@ -48,7 +48,7 @@ pub(super) enum Upstreams {
 
 /// Converts the raw config into settings. The default replaces an invalid value.
 pub(super) fn resolve(
-    document: Doc,
+    document: Ctx,
     folder: &Path,
     overrides: &Overrides,
     upstreams: Upstreams,
@@ -58,7 +58,7 @@ pub(super) fn resolve(
     let categories = categories(document, raw.category);
     let files = raw.catalogue.clone().unwrap_or_default();
     let mut rules = catalogue_rules(document, raw.catalogue, folder, &categories);
-    rules.add(document, "", (raw.cookie, raw.beacon, raw.host), Tier::Config, &categories);
+    rules.add(document, "", (raw.cookie, raw.beacon, raw.host), RulePriority::Config, &categories);
     let expire = Expire {
         enabled: raw.expire.enabled.unwrap_or(true),
         max_per_response: document.bounded(
@@ -91,7 +91,7 @@ pub(super) fn resolve(
         folder,
     );
     let receipts = raw.receipts.and_then(|raw| receipts::receipts(document, raw, folder));
-    let common = Common {
+    let common = Defaults {
         mode: raw.mode,
         unclassified: raw.unclassified,
         consent: raw.consent,
@@ -140,7 +140,7 @@ pub(super) fn resolve(
             access: raw.log.access.unwrap_or(true),
             format: raw.log.format.unwrap_or(LogFormat::Auto),
             access_format: raw.log.access_format.unwrap_or(AccessFormat::Auto),
-            visitor_address: raw.log.visitor_address.unwrap_or(VisitorAddress::None),
+            visitor_address: raw.log.visitor_address.unwrap_or(LoggedAddress::None),
             level: raw.log.level.unwrap_or(LogLevel::Info),
         },
         receipts,
@@ -152,18 +152,19 @@ pub(super) fn resolve(
 
 /// Warns about user rules that require consent for cookies which the catalogue files classify as necessary.
 /// Stripping such a cookie can log a visitor out.
-fn warnings(document: Doc, common: &Common, sites: &[Site]) -> Vec<Problem> {
-    let files = common.rules.cookies.iter().filter(|rule| matches!(rule.tier, Tier::Catalogue(_)));
+fn warnings(document: Ctx, common: &Defaults, sites: &[SiteConfig]) -> Vec<Diagnostic> {
+    let files =
+        common.rules.cookies.iter().filter(|rule| matches!(rule.tier, RulePriority::Catalogue(_)));
     let necessary: Vec<&str> = files
         .filter(|rule| rule.entry.category == Category::NECESSARY && rule.pattern.is_exact())
         .map(|rule| rule.pattern.as_str())
         .collect();
-    let mut warnings: Vec<Problem> = Vec::new();
+    let mut warnings: Vec<Diagnostic> = Vec::new();
     for site in sites {
         let catalogue = &site.filter.policy.catalogue;
         for name in &necessary {
             let Some(rule) = catalogue.cookie(name.as_bytes()) else { continue };
-            let users = matches!(rule.tier, Tier::Config | Tier::Site);
+            let users = matches!(rule.tier, RulePriority::Config | RulePriority::Site);
             if users && rule.entry.category != Category::NECESSARY {
                 let message = format!(
                     "`{}` is {} by your rule `{}`, and strictly necessary by the catalogue: stripping it may log visitors out",
@@ -171,7 +172,7 @@ fn warnings(document: Doc, common: &Common, sites: &[Site]) -> Vec<Problem> {
                     common.categories.name(rule.entry.category),
                     rule.pattern.as_str(),
                 );
-                let problem = Problem::of_file(&document.file, message);
+                let problem = Diagnostic::of_file(&document.file, message);
                 if !warnings.contains(&problem) {
                     warnings.push(problem);
                 }
@@ -182,17 +183,21 @@ fn warnings(document: Doc, common: &Common, sites: &[Site]) -> Vec<Problem> {
 }
 
 /// Warns about an admin listener without access control.
-fn unguarded(document: Doc, listen: &Listen) -> Option<Problem> {
+fn unguarded(document: Ctx, listen: &Listen) -> Option<Diagnostic> {
     let Some(AdminAddress::Tcp(address)) = &listen.admin else { return None };
     let open = !address.ip().is_loopback() && listen.admin_token.is_none();
     let message = format!(
         "listen.admin = \"{address}\" is open to the network without listen.admin_token_file: whoever reaches it reads metrics and inventory, and changes the log's level"
     );
-    open.then(|| Problem::of_file(&document.file, message))
+    open.then(|| Diagnostic::of_file(&document.file, message))
 }
 
 /// Warns about receipts that are deleted while the consent that they prove is still valid on some site.
-fn short_retention(document: Doc, receipts: Option<&Receipts>, sites: &[Site]) -> Option<Problem> {
+fn short_retention(
+    document: Ctx,
+    receipts: Option<&ReceiptSettings>,
+    sites: &[SiteConfig],
+) -> Option<Diagnostic> {
     let longest = sites.iter().map(|site| site.filter.reader.max_age_days).max()?;
     let key = "receipts.retention_days".to_owned();
     let message =
@@ -202,26 +207,26 @@ fn short_retention(document: Doc, receipts: Option<&Receipts>, sites: &[Site]) -
 }
 
 /// Warns about upstreams whose certificates are not verified.
-fn unverified(document: Doc, sites: &[Site]) -> Vec<Problem> {
-    let insecure = |site: &&Site| site.upstream_tls.as_ref().is_some_and(|tls| tls.insecure);
-    let warn = |site: &Site| {
+fn unverified(document: Ctx, sites: &[SiteConfig]) -> Vec<Diagnostic> {
+    let insecure = |site: &&SiteConfig| site.upstream_tls.as_ref().is_some_and(|tls| tls.insecure);
+    let warn = |site: &SiteConfig| {
         let message = format!(
             "INSECURE: the certificates of the upstreams of `{}` are not verified: whoever is between may read and change everything",
             site.name
         );
-        Problem::of_file(&document.file, message)
+        Diagnostic::of_file(&document.file, message)
     };
     sites.iter().filter(insecure).map(warn).collect()
 }
 
 /// Warns about names that two catalogue files put into different categories. The later file wins.
-fn conflicts(document: Doc, common: &Common, files: &[Spanned<String>]) -> Vec<Problem> {
+fn conflicts(document: Ctx, common: &Defaults, files: &[Spanned<String>]) -> Vec<Diagnostic> {
     let mut known: HashMap<&str, (u16, Category)> = HashMap::new();
     let mut conflicts = Vec::new();
     let mut more = 0_usize;
     let file = |place: u16| files.get(usize::from(place)).map_or("builtin", |file| file.get_ref());
     for rule in &common.rules.cookies {
-        let Tier::Catalogue(place) = rule.tier else { continue };
+        let RulePriority::Catalogue(place) = rule.tier else { continue };
         let (name, category) = (rule.pattern.as_str(), rule.entry.category);
         let Some((earlier, other)) = known.insert(name, (place, category)) else { continue };
         if earlier == place || other == category {
@@ -238,26 +243,26 @@ fn conflicts(document: Doc, common: &Common, files: &[Spanned<String>]) -> Vec<P
             common.categories.name(category),
             file(place),
         );
-        conflicts.push(Problem::of_file(&document.file, message));
+        conflicts.push(Diagnostic::of_file(&document.file, message));
     }
     if more > 0 {
         let message =
             format!("and {more} more names that two catalogue files put into different categories");
-        conflicts.push(Problem::of_file(&document.file, message));
+        conflicts.push(Diagnostic::of_file(&document.file, message));
     }
     conflicts
 }
 
-fn categories(document: Doc, raw: Vec<Spanned<RawCategory>>) -> Categories {
+fn categories(document: Ctx, raw: Vec<Spanned<RawCategory>>) -> Categories {
     let mut categories = Categories::default();
     for (index, raw) in raw.into_iter().enumerate() {
         let key = format!("category[{index}].name");
-        let at = place(&raw);
+        let at = span(&raw);
         match raw.into_inner().name {
             None => document.missing(at, key, "name = \"video\""),
             Some(name) => {
                 if let Err(error) = categories.add(name.get_ref()) {
-                    document.problem(Some(place(&name)), key, error.to_string(), None);
+                    document.problem(Some(span(&name)), key, error.to_string(), None);
                 }
             }
         }
@@ -266,18 +271,18 @@ fn categories(document: Doc, raw: Vec<Spanned<RawCategory>>) -> Categories {
 }
 
 fn catalogue_rules(
-    document: Doc,
+    document: Ctx,
     files: Option<Vec<Spanned<String>>>,
     folder: &Path,
     categories: &Categories,
 ) -> Rules {
     let mut rules = Rules::default();
     let Some(files) = files else {
-        rules.add_builtin(document, Tier::Catalogue(0));
+        rules.add_builtin(document, RulePriority::Catalogue(0));
         return rules;
     };
     for (index, file) in files.iter().enumerate() {
-        let tier = Tier::Catalogue(u16::try_from(index).unwrap_or(u16::MAX));
+        let tier = RulePriority::Catalogue(u16::try_from(index).unwrap_or(u16::MAX));
         if file.get_ref() == "builtin" {
             rules.add_builtin(document, tier);
             continue;
@@ -288,7 +293,7 @@ fn catalogue_rules(
                 rules.add_file(document, &path.display().to_string(), &text, tier, categories)
             }
             Err(error) => document.problem(
-                Some(place(file)),
+                Some(span(file)),
                 format!("catalogue[{index}]"),
                 format!("`{}` cannot be read: {error}", path.display()),
                 Some("`builtin`, or the path of a TOML file from this file's folder".to_owned()),
@@ -299,7 +304,7 @@ fn catalogue_rules(
 }
 
 /// Reads the texts of the filter lists.
-fn filter_lists(document: Doc, files: Vec<Spanned<String>>, folder: &Path) -> Vec<String> {
+fn filter_lists(document: Ctx, files: Vec<Spanned<String>>, folder: &Path) -> Vec<String> {
     let mut texts = Vec::new();
     for (index, file) in files.iter().enumerate() {
         let path = folder.join(file.get_ref());
@@ -313,7 +318,7 @@ fn filter_lists(document: Doc, files: Vec<Spanned<String>>, folder: &Path) -> Ve
             Err(reason) => {
                 let message = format!("`{}` {reason}", path.display());
                 document.problem(
-                    Some(place(file)),
+                    Some(span(file)),
                     format!("beacons.lists[{index}]"),
                     message,
                     None,
@@ -324,7 +329,7 @@ fn filter_lists(document: Doc, files: Vec<Spanned<String>>, folder: &Path) -> Ve
     texts
 }
 
-fn technologies(document: Doc, raw: RawTechnologies, categories: &Categories) -> Technologies {
+fn technologies(document: Ctx, raw: RawTechnologies, categories: &Categories) -> Technologies {
     let defaults = Technologies::default();
     let mut category = |name: &str, value: Option<Spanned<String>>, default: Option<Category>| {
         let Some(value) = value else { return default };

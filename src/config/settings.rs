@@ -14,12 +14,13 @@ use http::HeaderName;
 use ipnet::IpNet;
 
 use super::WatchedFile;
-use super::problem::Problem;
+use super::problem::Diagnostic;
 use crate::consent::ConsentReader;
 use crate::policy::Policy;
 use crate::tls::{ClientAuthorities, Identity, TicketKeys, UpstreamTls};
 pub use pages::{
-    Banner, Centre, Colours, Durability, OnWithdrawal, Page, Position, ReceiptStore, Receipts,
+    BannerSettings, CentreSettings, Colours, Durability, OnWithdrawal, PageSettings, Position,
+    ReceiptSettings, ReceiptStore,
 };
 pub(in crate::config) use siblings::{Families, Family, Owner, Sites, family_of};
 pub use siblings::{SiblingNeeds, SiblingSites};
@@ -44,13 +45,13 @@ pub struct Config {
     /// Logging.
     pub log: Log,
     /// Receipts, if enabled.
-    pub receipts: Option<Receipts>,
+    pub receipts: Option<ReceiptSettings>,
     /// The sites, in the order of the config.
-    pub sites: Vec<Site>,
+    pub sites: Vec<SiteConfig>,
     /// The files and directories that the config was read from.
     pub files: Vec<WatchedFile>,
     /// Settings that are valid but probably wrong.
-    pub warnings: Vec<Problem>,
+    pub warnings: Vec<Diagnostic>,
 }
 
 /// The filters of a config, for a server that uses the tower layer.
@@ -61,7 +62,7 @@ pub struct FilterConfig {
     /// The files and folders that the config was read from.
     pub files: Vec<WatchedFile>,
     /// Settings that are valid but probably wrong.
-    pub warnings: Vec<Problem>,
+    pub warnings: Vec<Diagnostic>,
 }
 
 /// A site's filter, and the hosts and paths that it applies to.
@@ -88,8 +89,12 @@ impl FilterConfig {
 impl From<Config> for FilterConfig {
     fn from(config: Config) -> Self {
         let Config { sites, files, warnings, .. } = config;
-        let site =
-            |Site { name, hosts, paths, filter, .. }| FilterSite { name, hosts, paths, filter };
+        let site = |SiteConfig { name, hosts, paths, filter, .. }| FilterSite {
+            name,
+            hosts,
+            paths,
+            filter,
+        };
         Self { sites: sites.into_iter().map(site).collect(), files, warnings }
     }
 }
@@ -230,7 +235,7 @@ pub struct Log {
     /// The access log format, if it differs.
     pub access_format: AccessFormat,
     /// How much of client addresses is logged.
-    pub visitor_address: VisitorAddress,
+    pub visitor_address: LoggedAddress,
     /// The minimum level.
     pub level: LogLevel,
 }
@@ -264,7 +269,7 @@ pub enum AccessFormat {
 /// How much of a client address is logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum VisitorAddress {
+pub enum LoggedAddress {
     /// Nothing.
     None,
     /// The network: the first 24 bits, of IPv6 the first 48.
@@ -312,7 +317,7 @@ impl LogLevel {
 
 /// A site: hosts, paths, upstreams and filter.
 #[derive(Debug)]
-pub struct Site {
+pub struct SiteConfig {
     /// The name in logs and metrics.
     pub name: String,
     /// The hosts, in lower case.
@@ -328,9 +333,9 @@ pub struct Site {
     /// The filter settings.
     pub filter: FilterSettings,
     /// consentry's own pages on the site.
-    pub centre: Centre,
+    pub centre: CentreSettings,
     /// HTML rewriting of the origin's pages.
-    pub page: Page,
+    pub page: PageSettings,
 }
 
 /// A host pattern of a site.

@@ -17,7 +17,7 @@ impl<T> Spanned<T> {
     }
 
     /// The position in the text.
-    pub(super) fn place(&self) -> Range<usize> {
+    pub(super) fn span(&self) -> Range<usize> {
         self.0.span()
     }
 

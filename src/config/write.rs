@@ -6,7 +6,7 @@ use toml::Value;
 
 /// A rule to write.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct WrittenRule {
+pub struct RuleToml {
     /// Whether the rule matches beacons. Otherwise it matches cookies.
     pub beacon: bool,
     /// The name of a cookie or the path of a beacon, or a pattern.
@@ -26,7 +26,7 @@ pub struct WrittenRule {
 }
 
 /// Formats the rule as a TOML table, after a blank line.
-pub fn write_rule(rule: &WrittenRule) -> String {
+pub fn write_rule(rule: &RuleToml) -> String {
     let mut out = String::from("\n");
     for line in &rule.comment {
         // Control characters would end the comment line.

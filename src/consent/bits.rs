@@ -15,14 +15,14 @@ const BASE64URL: GeneralPurpose = GeneralPurpose::new(
 
 /// A sequential bit reader.
 #[derive(Debug)]
-pub(super) struct Bits {
+pub(super) struct BitReader {
     bytes: Vec<u8>,
     /// Number of bits, six per character.
     length: usize,
     at: usize,
 }
 
-impl Bits {
+impl BitReader {
     /// The bits of a base64url text. `None` if the text is invalid.
     pub(super) fn of(text: &str) -> Option<Self> {
         if text.len() > MAX_BYTES {
@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn texts_above_8_kib_are_not_decoded() {
-        assert!(Bits::of(&"A".repeat(8192)).is_some());
-        assert!(Bits::of(&"A".repeat(8193)).is_none());
+        assert!(BitReader::of(&"A".repeat(8192)).is_some());
+        assert!(BitReader::of(&"A".repeat(8193)).is_none());
     }
 }

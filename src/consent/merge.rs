@@ -5,7 +5,7 @@ use super::{CategorySet, Reason, VendorSet};
 
 /// A decision with its current validity.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Judged<'a> {
+pub(super) struct ValidatedDecision<'a> {
     pub(super) decision: &'a SourceDecision,
     /// Whether its grants are valid.
     pub(super) grants: bool,
@@ -13,7 +13,7 @@ pub(super) struct Judged<'a> {
     pub(super) reason: Reason,
 }
 
-impl Judged<'_> {
+impl ValidatedDecision<'_> {
     fn is_active(&self) -> bool {
         self.reason == Reason::Decided
     }
@@ -59,13 +59,13 @@ impl Merged {
 
     /// Merges these decisions. `all` contains every category of the site.
     pub(super) fn of<'a>(
-        judged: impl Iterator<Item = Judged<'a>> + Clone,
+        judged: impl Iterator<Item = ValidatedDecision<'a>> + Clone,
         all: CategorySet,
     ) -> Self {
         let any = judged.clone().any(|judged| judged.is_active());
         let own = judged.clone().any(|judged| judged.is_active() && judged.decision.own);
         let mut merged = Self::nothing(Reason::NoDecision);
-        for Judged { decision, grants, reason } in judged {
+        for ValidatedDecision { decision, grants, reason } in judged {
             let is_active = reason == Reason::Decided;
             if !is_active {
                 // An unsigned cookie may have overwritten any refusal.

@@ -5,7 +5,7 @@
 
 use time::{Date, OffsetDateTime};
 
-use super::merge::{Judged, Merged};
+use super::merge::{Merged, ValidatedDecision};
 use super::own_cookie::OwnCookie;
 use super::source::{ConsentSource, Reading, SourceDecision, Void};
 use super::sources::reads_own_cookie;
@@ -138,7 +138,7 @@ impl ConsentReader {
     fn merge(&self, decisions: &[SourceDecision], now: i64) -> Merged {
         let judged = decisions.iter().map(|decision| {
             let (grants, reason) = self.standing(decision, now);
-            Judged { decision, grants, reason }
+            ValidatedDecision { decision, grants, reason }
         });
         Merged::of(judged, self.categories.all())
     }

@@ -196,7 +196,7 @@ impl Reading {
 
     /// A reading with one decision, from the votes of a tool's ids.
     pub fn decision(votes: Votes, map: &IdMap, decided_at: Option<i64>) -> Reading {
-        let (granted, denied) = votes.result(map.reach());
+        let (granted, denied) = votes.result(map.coverage());
         Reading::Decisions(vec![SourceDecision {
             granted,
             denied,

@@ -2,7 +2,7 @@
 //! string and vendor list formats"). Reads consent to purposes, special features and vendors, and
 //! the publisher's restrictions.
 
-use super::bits::Bits;
+use super::bits::BitReader;
 use super::category::{Category, CategorySet};
 use super::source::{Reading, SourceSettings};
 use super::vendors::{VendorSet, Vendors};
@@ -50,7 +50,7 @@ impl TcStrings {
             special_features: std::array::from_fn(|at| {
                 map.categories(&format!("special-feature-{}", at + 1))
             }),
-            reach: map.reach().difference(CategorySet::NECESSARY),
+            reach: map.coverage().difference(CategorySet::NECESSARY),
             vendors: settings.vendors.clone(),
             map,
         }
@@ -64,7 +64,7 @@ impl TcStrings {
     }
 
     fn read_core(&self, core: &str) -> Option<Reading> {
-        let mut bits = Bits::of(core).filter(|bits| bits.len() >= LEAST_BITS)?;
+        let mut bits = BitReader::of(core).filter(|bits| bits.len() >= LEAST_BITS)?;
         if bits.number(6)? != 2 {
             return None;
         }
@@ -95,7 +95,7 @@ impl TcStrings {
 
     /// The vendors without the visitor's consent, and those restricted by the publisher. Also
     /// refuses purposes that the publisher restricts for all vendors.
-    fn read_vendors(&self, bits: &mut Bits, votes: &mut Votes) -> Option<VendorSet> {
+    fn read_vendors(&self, bits: &mut BitReader, votes: &mut Votes) -> Option<VendorSet> {
         bits.seek(MAX_VENDOR_ID);
         let consented = Section::read(bits)?;
         let mut refused = VendorSet::EMPTY;
@@ -162,7 +162,7 @@ struct Section {
 }
 
 impl Section {
-    fn read(bits: &mut Bits) -> Option<Self> {
+    fn read(bits: &mut BitReader) -> Option<Self> {
         let most = bits.number(16)?;
         let is_ranges = bits.bit()?;
         let start = bits.place();
@@ -175,7 +175,7 @@ impl Section {
     }
 
     /// Whether the section contains an id. `None` if the section is truncated.
-    fn contains(&self, bits: &mut Bits, id: u16) -> Option<bool> {
+    fn contains(&self, bits: &mut BitReader, id: u16) -> Option<bool> {
         let id = u64::from(id);
         if self.is_ranges {
             let mut found = false;
@@ -192,7 +192,7 @@ impl Section {
 }
 
 /// Parses a list of vendor ranges, which starts with the number of ranges.
-fn ranges(bits: &mut Bits, mut each: impl FnMut(u64, u64)) -> Option<()> {
+fn ranges(bits: &mut BitReader, mut each: impl FnMut(u64, u64)) -> Option<()> {
     for _ in 0..bits.number(12)? {
         let is_range = bits.bit()?;
         let first = bits.number(16)?;

@@ -50,7 +50,7 @@ impl IdMap {
     }
 
     /// All categories with at least one id.
-    pub fn reach(&self) -> CategorySet {
+    pub fn coverage(&self) -> CategorySet {
         self.reach
     }
 }
@@ -91,7 +91,7 @@ impl Votes {
     /// not in the map may belong to any category.
     pub fn vote_service(&mut self, map: &IdMap, id: &str, granted: bool) {
         match map.categories(id) {
-            CategorySet::EMPTY if !granted => self.vote(map.reach(), false),
+            CategorySet::EMPTY if !granted => self.vote(map.coverage(), false),
             categories => self.vote(categories, granted),
         }
     }
@@ -137,7 +137,7 @@ mod tests {
         votes.vote(map.categories("stats"), true);
         votes.vote(map.categories("stats"), false);
         votes.vote(map.categories("unknown"), true);
-        let (granted, denied) = votes.result(map.reach());
+        let (granted, denied) = votes.result(map.coverage());
         assert!(granted.contains(Category::TARGETING) && granted.contains(Category::SOCIAL));
         assert!(!granted.contains(Category::ANALYTICS) && denied.contains(Category::ANALYTICS));
         assert!(!granted.contains(Category::FUNCTIONAL) && !denied.contains(Category::FUNCTIONAL));

@@ -58,7 +58,7 @@ impl<'a> SetCookie<'a> {
 
     /// Name and raw attributes without the value. Equal for lines that set a cookie in the same
     /// way.
-    pub fn manner(&self) -> (&'a [u8], &'a [u8]) {
+    pub fn fingerprint(&self) -> (&'a [u8], &'a [u8]) {
         (self.name, self.attributes)
     }
 

@@ -10,14 +10,14 @@ use crate::telemetry::{ErrorKind, Shard};
 
 /// A connection from Envoy.
 #[derive(Debug)]
-pub(super) struct Peer {
+pub(super) struct EnvoyConnection {
     /// `None` on a Unix socket.
     pub(super) address: Option<IpAddr>,
     pub(super) responses: ResponseWatch,
 }
 
 /// The config and the counters of a stream.
-pub(super) struct Account {
+pub(super) struct StreamRecord {
     pub(super) snapshot: Arc<Snapshot>,
     /// The index of the shard.
     pub(super) number: usize,
@@ -25,7 +25,7 @@ pub(super) struct Account {
     log: Arc<ErrorLog>,
 }
 
-impl Account {
+impl StreamRecord {
     pub(super) fn new(
         snapshot: Arc<Snapshot>,
         number: usize,

@@ -33,7 +33,7 @@ pub(super) enum ConvertError {
 
 /// A head or trailers as sent by Envoy, and the changes to them.
 #[derive(Debug)]
-pub(super) struct Head {
+pub(super) struct EnvoyHead {
     fields: FieldSection,
     /// The number of fields sent by Envoy, including pseudo-header fields.
     sent: usize,
@@ -47,12 +47,12 @@ type Pseudo<'a> = Vec<(&'a str, &'a [u8])>;
 
 /// The method and the URI of a request.
 #[derive(Debug)]
-pub(super) struct Target {
+pub(super) struct RequestTarget {
     pub(super) method: Method,
     pub(super) uri: Uri,
 }
 
-impl Fields for Head {
+impl Fields for EnvoyHead {
     fn values<'a>(
         &'a self,
         name: &HeaderName,
@@ -69,7 +69,7 @@ impl Fields for Head {
     }
 }
 
-impl Carrier for Head {
+impl Carrier for EnvoyHead {
     fn remove(&mut self, name: &HeaderName) {
         self.changing(name).remove(name);
     }
@@ -87,7 +87,7 @@ impl Carrier for Head {
     }
 }
 
-impl Head {
+impl EnvoyHead {
     fn of(message: &HttpHeaders) -> Result<(Self, Pseudo<'_>), ConvertError> {
         let fields = message.headers.as_ref().ok_or(ConvertError::NoHeaders)?;
         Self::of_fields(&fields.headers)
@@ -170,23 +170,23 @@ fn pseudo<'a>(fields: &Pseudo<'a>, name: &str) -> Option<&'a [u8]> {
 ///
 /// # Errors
 /// When the message has invalid fields, or no method or path.
-pub(super) fn request(message: &HttpHeaders) -> Result<(Target, Head), ConvertError> {
-    let (mut head, fields) = Head::of(message)?;
+pub(super) fn request(message: &HttpHeaders) -> Result<(RequestTarget, EnvoyHead), ConvertError> {
+    let (mut head, fields) = EnvoyHead::of(message)?;
     let method = pseudo(&fields, ":method").and_then(|text| Method::from_bytes(text).ok());
     let uri = pseudo(&fields, ":path").and_then(|text| Uri::try_from(text).ok());
     let (Some(method), Some(uri)) = (method, uri) else { return Err(ConvertError::NoTarget) };
     if let Some(host) = pseudo(&fields, ":authority") {
         head.fields.insert(&HOST, host);
     }
-    Ok((Target { method, uri }, head))
+    Ok((RequestTarget { method, uri }, head))
 }
 
 /// Parses the head of a response.
 ///
 /// # Errors
 /// When the message has invalid fields, or no status.
-pub(super) fn response(message: &HttpHeaders) -> Result<(StatusCode, Head), ConvertError> {
-    let (head, fields) = Head::of(message)?;
+pub(super) fn response(message: &HttpHeaders) -> Result<(StatusCode, EnvoyHead), ConvertError> {
+    let (head, fields) = EnvoyHead::of(message)?;
     let status = pseudo(&fields, ":status").and_then(|text| StatusCode::from_bytes(text).ok());
     Ok((status.ok_or(ConvertError::NoStatus)?, head))
 }

@@ -74,18 +74,18 @@ impl StreamError {
 #[derive(Debug)]
 pub(super) struct ErrorLog {
     started: Instant,
-    kinds: [Kind; StreamError::KINDS],
+    kinds: [StreamErrorKind; StreamError::KINDS],
 }
 
 #[derive(Debug, Default)]
-struct Kind {
+struct StreamErrorKind {
     /// Streams since the last line.
     streams: AtomicU64,
     /// The earliest time of the next line, in milliseconds after the start.
     next: AtomicU64,
 }
 
-impl Kind {
+impl StreamErrorKind {
     /// Counts a stream. Returns the number of streams if a line is due.
     fn note(&self, now: u64) -> Option<u64> {
         self.streams.fetch_add(1, Relaxed);
@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn a_kind_is_logged_once_in_an_interval_with_the_number_of_streams() {
-        let kind = Kind::default();
+        let kind = StreamErrorKind::default();
         assert_eq!([0, 1, 9_999].map(|now| kind.note(now)), [Some(1), None, None]);
         assert_eq!([10_000, 10_001].map(|now| kind.note(now)), [Some(3), None]);
     }

@@ -26,10 +26,10 @@ use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 use tower::Service;
 
-use super::account::Peer;
+use super::account::EnvoyConnection;
 use super::mode::ResponseWatch;
 use super::service::Processor;
-use crate::proxy::Gathered;
+use crate::proxy::CoalescingStream;
 
 /// Maximum concurrent streams of a connection. Envoy opens one per in-flight request of a thread.
 const MAX_STREAMS: u32 = 4096;
@@ -184,7 +184,7 @@ async fn serve<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let peer = Arc::new(Peer { address, responses: ResponseWatch::new() });
+    let peer = Arc::new(EnvoyConnection { address, responses: ResponseWatch::new() });
     let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
         let Services { mut processor, mut health } = services.clone();
         request.extensions_mut().insert(Arc::clone(&peer));
@@ -196,7 +196,7 @@ where
             false => processor.call(request),
         }
     });
-    let stream = Gathered::new(stream);
+    let stream = CoalescingStream::new(stream);
     let (every, patience) = KEEP_ALIVE;
     let connection = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())

@@ -9,7 +9,7 @@ use envoy_types::pb::envoy::service::ext_proc::v3::{ProcessingRequest, Processin
 use futures_util::stream::{BoxStream, StreamExt};
 use tonic::{Status, Streaming};
 
-use super::account::{Account, Peer};
+use super::account::{EnvoyConnection, StreamRecord};
 use super::error::{ErrorLog, StreamError};
 use super::stream::RequestStream;
 use crate::proxy::Snapshot;
@@ -31,10 +31,10 @@ impl Processor {
         Self { snapshot, shards, turn: AtomicUsize::new(0), log: Arc::new(ErrorLog::new()) }
     }
 
-    fn account(&self) -> Account {
+    fn account(&self) -> StreamRecord {
         let number = self.turn.fetch_add(1, Relaxed) % self.shards.len().max(1);
         let shard = self.shards.get(number).map(Arc::clone);
-        Account::new(self.snapshot.load_full(), number, shard, Arc::clone(&self.log))
+        StreamRecord::new(self.snapshot.load_full(), number, shard, Arc::clone(&self.log))
     }
 }
 
@@ -47,7 +47,7 @@ impl ExternalProcessor for Processor {
         request: tonic::Request<Streaming<ProcessingRequest>>,
     ) -> Result<tonic::Response<Self::ProcessStream>, Status> {
         let account = self.account();
-        let Some(peer) = request.extensions().get::<Arc<Peer>>().map(Arc::clone) else {
+        let Some(peer) = request.extensions().get::<Arc<EnvoyConnection>>().map(Arc::clone) else {
             return Err(Status::internal("no connection"));
         };
         if let Err(mode) = peer.responses.check() {

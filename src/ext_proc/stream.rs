@@ -20,13 +20,14 @@ use http::{HeaderName, Method, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Empty};
 use tonic::Status;
 
-use super::account::{Account, Peer};
-use super::convert::{self, ConvertError, Head};
+use super::account::{EnvoyConnection, StreamRecord};
+use super::convert::{self, ConvertError, EnvoyHead};
 use super::error::StreamError;
 use super::mode;
 use crate::config::settings::Mode;
 use crate::filter::{
-    Begun, FilterBody, Judged, Peer as Client, Received, RequestHead, named_host, own,
+    ClientInfo as Client, FilterBody, HeadDecision, PendingExchange, RequestHead, ResponseDecision,
+    named_host, own,
 };
 use crate::http::{Fields, forwarded_scheme_is_secure};
 use crate::proxy::{NotFound, Site};
@@ -41,8 +42,8 @@ type Filtered = FilterBody<Empty<Bytes>>;
 /// The stream of one request.
 pub(super) struct RequestStream<S> {
     messages: S,
-    account: Account,
-    peer: Arc<Peer>,
+    account: StreamRecord,
+    peer: Arc<EnvoyConnection>,
     /// The index of the site, if one was found.
     site: usize,
     phase: Phase,
@@ -52,7 +53,7 @@ enum Phase {
     /// No message received yet.
     Begun,
     /// The request head is filtered, and the response head has not arrived.
-    Requested(Box<Waiting>),
+    Requested(Box<AwaitingResponse>),
     /// The response head is filtered. The kept state filters the trailers.
     Responded(Box<Filtered>),
     /// Answered instead of the origin, or failed.
@@ -60,15 +61,15 @@ enum Phase {
 }
 
 /// A request whose response has not arrived.
-struct Waiting {
-    begun: Begun,
-    target: Target,
+struct AwaitingResponse {
+    begun: PendingExchange,
+    target: LogTarget,
     /// When the request head was answered.
     answered: Instant,
 }
 
 /// Request data for the log.
-struct Target {
+struct LogTarget {
     method: Method,
     uri: Uri,
     /// The request ID set by Envoy.
@@ -77,7 +78,7 @@ struct Target {
 }
 
 impl<S> RequestStream<S> {
-    pub(super) fn new(messages: S, account: Account, peer: Arc<Peer>) -> Self {
+    pub(super) fn new(messages: S, account: StreamRecord, peer: Arc<EnvoyConnection>) -> Self {
         Self { messages, account, peer, site: 0, phase: Phase::Begun }
     }
 }
@@ -144,14 +145,14 @@ where
                 phase @ (Phase::Requested(_) | Phase::Responded(_)),
             ) => {
                 let site = self.account.site(self.site).map(Arc::clone);
-                let mut trailers = Head::trailers(trailers.trailers.as_ref())?;
+                let mut trailers = EnvoyHead::trailers(trailers.trailers.as_ref())?;
                 if let Some(site) = site {
                     site.filter.request_trailers(&trailers).apply(&mut trailers);
                 }
                 (Answer::RequestTrailers(changed_trailers(&trailers)), phase)
             }
             (Message::ResponseTrailers(trailers), Phase::Responded(mut filtered)) => {
-                let mut trailers = Head::trailers(trailers.trailers.as_ref())?;
+                let mut trailers = EnvoyHead::trailers(trailers.trailers.as_ref())?;
                 filtered.trailers(&trailers).apply(&mut trailers);
                 (Answer::ResponseTrailers(changed_trailers(&trailers)), Phase::Responded(filtered))
             }
@@ -204,7 +205,7 @@ impl<S> RequestStream<S> {
         };
         self.site = site.index;
         let id = fields.value(&X_REQUEST_ID).and_then(|id| std::str::from_utf8(id).ok());
-        let target = Target {
+        let target = LogTarget {
             method: sent.method,
             uri: sent.uri,
             request_id: id.unwrap_or_default().chars().take(64).collect(),
@@ -219,7 +220,7 @@ impl<S> RequestStream<S> {
             host: Some(host),
             fields: &fields,
         };
-        match Begun::of(&site.filter, request, Client { secure, trusted }, None) {
+        match PendingExchange::of(&site.filter, request, Client { secure, trusted }, None) {
             Err(answer) => {
                 let answer = own(&site.filter, *answer);
                 Ok((self.immediate(answer, &target), Phase::Ended))
@@ -227,7 +228,7 @@ impl<S> RequestStream<S> {
             Ok((begun, edits)) => {
                 edits.apply(&mut fields);
                 let answer = Answer::RequestHeaders(changed(&fields));
-                let waiting = Waiting { begun, target, answered: Instant::now() };
+                let waiting = AwaitingResponse { begun, target, answered: Instant::now() };
                 Ok((answer, Phase::Requested(Box::new(waiting))))
             }
         }
@@ -236,7 +237,7 @@ impl<S> RequestStream<S> {
     fn response(
         &mut self,
         head: &HttpHeaders,
-        waiting: Box<Waiting>,
+        waiting: Box<AwaitingResponse>,
     ) -> Result<(Answer, Phase), StreamError> {
         self.peer.responses.seen();
         let (status, mut fields) = match convert::response(head) {
@@ -246,18 +247,18 @@ impl<S> RequestStream<S> {
                 return Err(error.into());
             }
         };
-        let Waiting { begun, target, .. } = *waiting;
+        let AwaitingResponse { begun, target, .. } = *waiting;
         let lines = fields.values(&SET_COOKIE).count();
         let (edits, received) = begun.received(status, &fields, Empty::new());
         edits.apply(&mut fields);
         fields.limit_fields(lines);
         let filtered = match received {
-            Received::Judged(Judged::Pass(filtered)) => filtered,
-            Received::Judged(Judged::Answer(answer)) => {
+            HeadDecision::Judged(ResponseDecision::Pass(filtered)) => filtered,
+            HeadDecision::Judged(ResponseDecision::Answer(answer)) => {
                 return Ok((self.immediate(answer, &target), Phase::Ended));
             }
             // The body stays with Envoy.
-            Received::Look(looking) => looking.without_body(),
+            HeadDecision::Look(looking) => looking.without_body(),
         };
         Ok(self.pass(status, &fields, filtered, &target))
     }
@@ -283,7 +284,7 @@ impl<S> RequestStream<S> {
         let (edits, filtered) = site.filter.without_request(&fields);
         edits.apply(&mut fields);
         fields.limit_fields(lines);
-        let target = Target {
+        let target = LogTarget {
             method: Method::default(),
             uri: Uri::default(),
             request_id: String::new(),
@@ -295,9 +296,9 @@ impl<S> RequestStream<S> {
     fn pass(
         &self,
         status: StatusCode,
-        fields: &Head,
+        fields: &EnvoyHead,
         filtered: Filtered,
-        target: &Target,
+        target: &LogTarget,
     ) -> (Answer, Phase) {
         self.log(Some(&filtered), status.as_u16(), target);
         (Answer::ResponseHeaders(changed(fields)), Phase::Responded(Box::new(filtered)))
@@ -310,7 +311,7 @@ impl<S> RequestStream<S> {
         Answer::ImmediateResponse(convert::immediate(answer, "consentry_no_site"))
     }
 
-    fn immediate(&self, answer: Response<Filtered>, target: &Target) -> Answer {
+    fn immediate(&self, answer: Response<Filtered>, target: &LogTarget) -> Answer {
         self.log(Some(answer.body()), answer.status().as_u16(), target);
         let (parts, body) = answer.into_parts();
         // The body is complete in memory, so it is ready immediately.
@@ -321,9 +322,9 @@ impl<S> RequestStream<S> {
     }
 
     /// Counts and logs the request. Without a response it is logged as incomplete.
-    fn log(&self, filtered: Option<&Filtered>, status: u16, target: &Target) {
+    fn log(&self, filtered: Option<&Filtered>, status: u16, target: &LogTarget) {
         let Some(site) = self.account.site(self.site) else { return };
-        let Account { snapshot, number, .. } = &self.account;
+        let StreamRecord { snapshot, number, .. } = &self.account;
         let duration = target.started.elapsed();
         let report = filtered.map(FilterBody::report);
         snapshot.counters.request(*number, site.index, status, duration, report);
@@ -372,12 +373,12 @@ fn name(message: &Message) -> &'static str {
     }
 }
 
-fn changed(head: &Head) -> HeadersResponse {
+fn changed(head: &EnvoyHead) -> HeadersResponse {
     let mutation = Some(head.mutation());
     let response = CommonResponse { header_mutation: mutation, ..CommonResponse::default() };
     HeadersResponse { response: Some(response) }
 }
 
-fn changed_trailers(trailers: &Head) -> TrailersResponse {
+fn changed_trailers(trailers: &EnvoyHead) -> TrailersResponse {
     TrailersResponse { header_mutation: Some(trailers.mutation()) }
 }

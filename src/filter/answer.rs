@@ -21,13 +21,13 @@ pub(crate) const PIXEL: &[u8] =
 
 /// The response type that the caller of a request expects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wanted {
+pub(super) enum ExpectedType {
     Image,
     Script,
     Nothing,
 }
 
-impl Wanted {
+impl ExpectedType {
     /// Derives the type from `Sec-Fetch-Dest`, else from `Accept`, else from the file extension of
     /// the path.
     pub(super) fn by(fields: &impl Fields, path: &str) -> Self {
@@ -54,10 +54,14 @@ impl Wanted {
 }
 
 /// Builds the reply to a beacon.
-pub(super) fn to_beacon(method: &Method, request: &impl Fields, wanted: Wanted) -> Response<Bytes> {
+pub(super) fn to_beacon(
+    method: &Method,
+    request: &impl Fields,
+    wanted: ExpectedType,
+) -> Response<Bytes> {
     let mut response = Response::new(Bytes::new());
     let preflight = method == Method::OPTIONS && request.has(&ACCESS_CONTROL_REQUEST_METHOD);
-    if wanted == Wanted::Image && !preflight {
+    if wanted == ExpectedType::Image && !preflight {
         let fields = response.headers_mut();
         fields.insert(CONTENT_TYPE, HeaderValue::from_static("image/gif"));
         fields.insert(CONTENT_LENGTH, HeaderValue::from(PIXEL.len()));
@@ -66,7 +70,7 @@ pub(super) fn to_beacon(method: &Method, request: &impl Fields, wanted: Wanted) 
         }
     } else {
         *response.status_mut() = StatusCode::NO_CONTENT;
-        if wanted == Wanted::Script {
+        if wanted == ExpectedType::Script {
             // Browsers reject module scripts and workers without this type, whatever the body.
             let media_type = HeaderValue::from_static("text/javascript");
             response.headers_mut().insert(CONTENT_TYPE, media_type);
@@ -130,18 +134,18 @@ mod tests {
 
     #[test]
     fn the_caller_gets_what_it_expects() {
-        let cases: &[(&[(&'static str, &'static str)], &str, Wanted)] = &[
-            (&[("sec-fetch-dest", "image")], "/collect", Wanted::Image),
-            (&[("sec-fetch-dest", "empty")], "/pixel.gif", Wanted::Nothing),
-            (&[("sec-fetch-dest", "script")], "/t", Wanted::Script),
-            (&[("accept", "image/avif,image/webp,*/*")], "/collect", Wanted::Image),
-            (&[("accept", "*/*")], "/pixel.gif", Wanted::Image),
-            (&[], "/pixel.gif", Wanted::Image),
-            (&[("accept", "text/html")], "/pixel.gif", Wanted::Nothing),
-            (&[("accept", "*/*")], "/matomo.php", Wanted::Nothing),
+        let cases: &[(&[(&'static str, &'static str)], &str, ExpectedType)] = &[
+            (&[("sec-fetch-dest", "image")], "/collect", ExpectedType::Image),
+            (&[("sec-fetch-dest", "empty")], "/pixel.gif", ExpectedType::Nothing),
+            (&[("sec-fetch-dest", "script")], "/t", ExpectedType::Script),
+            (&[("accept", "image/avif,image/webp,*/*")], "/collect", ExpectedType::Image),
+            (&[("accept", "*/*")], "/pixel.gif", ExpectedType::Image),
+            (&[], "/pixel.gif", ExpectedType::Image),
+            (&[("accept", "text/html")], "/pixel.gif", ExpectedType::Nothing),
+            (&[("accept", "*/*")], "/matomo.php", ExpectedType::Nothing),
         ];
         for (fields, path, wanted) in cases {
-            assert_eq!(Wanted::by(&headers(fields), path), *wanted, "{fields:?} {path}");
+            assert_eq!(ExpectedType::by(&headers(fields), path), *wanted, "{fields:?} {path}");
         }
     }
 
@@ -149,7 +153,7 @@ mod tests {
     fn the_pixel_is_a_gif_of_one_by_one() {
         let size = imagesize::blob_size(PIXEL).expect("a valid image");
         assert_eq!((size.width, size.height), (1, 1));
-        let head = to_beacon(&Method::HEAD, &headers(&[]), Wanted::Image);
+        let head = to_beacon(&Method::HEAD, &headers(&[]), ExpectedType::Image);
         assert!(head.body().is_empty());
         assert_eq!(head.headers()["content-length"], PIXEL.len().to_string().as_str());
     }
@@ -161,7 +165,7 @@ mod tests {
             ("access-control-request-method", "POST"),
             ("access-control-request-headers", "content-type"),
         ]);
-        let answer = to_beacon(&Method::OPTIONS, &request, Wanted::Nothing);
+        let answer = to_beacon(&Method::OPTIONS, &request, ExpectedType::Nothing);
         assert_eq!(answer.status(), StatusCode::NO_CONTENT);
         assert_eq!(answer.headers()["access-control-allow-origin"], "https://shop.example");
         assert_eq!(answer.headers()["access-control-allow-methods"], "POST");

@@ -12,10 +12,10 @@ use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
 use tower::{Layer, ServiceExt, service_fn};
 
-use super::expire::PageLoad;
-use super::request::{RequestHead, Visit, filter as filter_request};
-use super::seen::Outcome;
-use super::{ConsentLayer, Filter, HeldBack, PIXEL, Peer, Recall, SeenItem};
+use super::expire::PageLoadDeletions;
+use super::request::{RequestContext, RequestHead, filter as filter_request};
+use super::seen::ItemDecision;
+use super::{BlockedKind, ClientInfo, ConsentLayer, DecisionCache, Filter, PIXEL, SeenItem};
 use crate::config::{Overrides, parse};
 use crate::consent::{CategorySet, Consent};
 use crate::cookie::SetCookie;
@@ -30,14 +30,14 @@ fn filter(toml: &str) -> Arc<Filter> {
 }
 
 /// Filters a page load with these `Cookie` fields.
-fn page_load(filter: &Arc<Filter>, fields: &[String]) -> Visit {
+fn page_load(filter: &Arc<Filter>, fields: &[String]) -> RequestContext {
     let mut lines = vec![("host", "shop.example"), ("accept", "text/html")];
     lines.extend(fields.iter().map(|field| ("cookie", field.as_str())));
     let fields = FieldSection::from_lines(&lines);
     let (method, uri) = (Method::GET, Uri::from_static("/"));
     let host = Some("shop.example");
     let request = RequestHead { method: &method, uri: &uri, host, fields: &fields };
-    filter_request(filter, request, Peer::default(), None, NOW).expect("it is no beacon").0
+    filter_request(filter, request, ClientInfo::default(), None, NOW).expect("it is no beacon").0
 }
 
 /// A cookie name for each number. The names differ in more than digits.
@@ -73,14 +73,14 @@ fn names_above_256_bytes_are_not_noted_whatever_they_are_names_of() {
     for (length, noted) in [(256, 1), (257, 0)] {
         let filter = filter("");
         let name = "x".repeat(length);
-        let outcome = Outcome { permitted: false, decided: false, presumed: None };
+        let outcome = ItemDecision { permitted: false, decided: false, presumed: None };
         page_load(&filter, &[format!("{name}=1")]);
         assert_eq!(seen(&filter).len(), noted, "sent");
         let path = format!("/{}", &name[1..]);
         filter.inventory.note_unknown_beacon(&path, outcome, NOW);
         let catalogue = &filter.settings().policy.catalogue;
         assert_eq!(filter.inventory().beacons(catalogue).len(), noted, "a beacon's path");
-        for kind in HeldBack::ALL {
+        for kind in BlockedKind::ALL {
             filter.inventory().note_held_back(kind, &name, NOW);
             assert_eq!(filter.inventory().held_back(kind).len(), noted, "{kind:?}");
         }
@@ -134,7 +134,7 @@ fn a_withdrawal_looks_at_192_cookies_of_a_request() {
             .insert(COOKIE, HeaderValue::from_str(&format!("{necessary}uid=1")).expect("a field"));
         let consent = Consent::undecided(CategorySet::NECESSARY);
         let at = ("shop.example", "/");
-        let lines = filter.deletions(&consent, at, &headers, Peer::default(), NOW);
+        let lines = filter.deletions(&consent, at, &headers, ClientInfo::default(), NOW);
         assert_eq!(!lines.is_empty(), deletes, "{kept}");
     }
 }
@@ -145,7 +145,7 @@ fn deletions_of_long_names_stay_below_32_kib_a_response_and_come_in_turn() {
     let names: Vec<Box<[u8]>> = (0..80)
         .map(|number| format!("{}{}", name(number), "x".repeat(1000)).into_bytes().into())
         .collect();
-    let page = PageLoad { names, secure: false };
+    let page = PageLoadDeletions { names, secure: false };
     let mut deleted = std::collections::BTreeSet::new();
     for _ in 0..10 {
         let lines = page.deletions(&filter, ("a", "/"), 5);
@@ -160,7 +160,7 @@ fn deletions_of_long_names_stay_below_32_kib_a_response_and_come_in_turn() {
 fn cookie_fields_above_4_kib_are_not_remembered() {
     let filter = filter("");
     for (length, remembered) in [(4096, true), (4097, false)] {
-        let recall = Recall::default();
+        let recall = DecisionCache::default();
         let field = format!("a={}", "x".repeat(length - 2)).into_bytes();
         let fields = HeaderMap::new();
         let known = || super::recall::known(&filter, &fields, &field, false, Some(&recall), NOW);

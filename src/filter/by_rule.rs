@@ -2,12 +2,12 @@
 
 use std::sync::OnceLock;
 
-use super::seen::Seen;
+use super::seen::Observation;
 
 /// Slots per block.
 const SLOTS: usize = 32;
 
-type Slots = [OnceLock<Box<Seen>>; SLOTS];
+type Slots = [OnceLock<Box<Observation>>; SLOTS];
 
 /// Observations indexed by rule number.
 #[derive(Debug)]
@@ -20,20 +20,20 @@ impl ByRule {
     }
 
     /// The slot of a rule; `None` beyond the last one.
-    pub(super) fn slot(&self, number: usize) -> Option<&OnceLock<Box<Seen>>> {
+    pub(super) fn slot(&self, number: usize) -> Option<&OnceLock<Box<Observation>>> {
         let slots = self.0.get(number / SLOTS)?;
         slots.get_or_init(|| Box::new([const { OnceLock::new() }; SLOTS])).get(number % SLOTS)
     }
 
     /// Records an observation of a rule.
-    pub(super) fn note(&self, number: usize, now: i64, note: impl FnOnce(&Seen)) {
+    pub(super) fn note(&self, number: usize, now: i64, note: impl FnOnce(&Observation)) {
         if let Some(seen) = self.slot(number) {
-            note(seen.get_or_init(|| Box::new(Seen::new(now))));
+            note(seen.get_or_init(|| Box::new(Observation::new(now))));
         }
     }
 
     /// All observations, each with its rule number.
-    pub(super) fn seen(&self) -> impl Iterator<Item = (usize, &Seen)> {
+    pub(super) fn seen(&self) -> impl Iterator<Item = (usize, &Observation)> {
         let slots = self.0.iter().enumerate().filter_map(|(at, slots)| Some((at, slots.get()?)));
         slots.flat_map(|(at, slots)| {
             let first = at * SLOTS;

@@ -25,13 +25,13 @@ fn uncacheable_value(name: &str) -> Option<&'static str> {
 
 /// Adds `private`, unless shared caches must not store the response anyway (RFC 9111 section
 /// 5.2.2.7).
-pub(crate) fn keep_private(fields: &mut FieldSection) {
+pub(crate) fn mark_private(fields: &mut FieldSection) {
     let mut edits = Edits::default();
     private(fields, &mut edits);
     edits.apply(fields);
 }
 
-/// Like [`keep_private`], for any carrier.
+/// Like [`mark_private`], for any carrier.
 pub(super) fn private(fields: &impl Fields, edits: &mut Edits) {
     for name in fields.names() {
         if let Some(value) = uncacheable_value(name)
@@ -123,7 +123,7 @@ mod tests {
             let lines = [("cache-control", before)];
             let sent = if before.is_empty() { &[][..] } else { &lines };
             let mut fields = FieldSection::from_lines(sent);
-            keep_private(&mut fields);
+            mark_private(&mut fields);
             assert_eq!(fields.texts("cache-control"), [after], "{before}");
         }
     }
@@ -146,7 +146,7 @@ mod tests {
         ] {
             let lines = [(name, "max-age=600"), (name, "public"), ("cache-control", "private")];
             let mut fields = FieldSection::from_lines(&lines);
-            keep_private(&mut fields);
+            mark_private(&mut fields);
             let expected =
                 if name == "x-cache" { vec![expected, "public"] } else { vec![expected] };
             assert_eq!(fields.texts(name), expected, "{name}");

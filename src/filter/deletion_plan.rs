@@ -7,7 +7,7 @@
 
 use http::HeaderValue;
 
-use super::learned::Place;
+use super::learned::StoredScope;
 use super::state::Filter;
 use crate::catalogue::CookieRule;
 use crate::cookie::{Deletion, PrefixAttributes, cookie_domains, domain_matches};
@@ -73,7 +73,7 @@ pub(super) struct Target<'a> {
     name: &'a [u8],
     prefix: PrefixAttributes,
     /// The scope in its rule, and the scopes in which the site was seen to set the cookie.
-    known: Vec<Place>,
+    known: Vec<StoredScope>,
     /// Number of guessed domains, not counting the host-only scope.
     domains: usize,
     /// Number of guessed paths.
@@ -102,10 +102,10 @@ impl<'a> Target<'a> {
         name: &'a [u8],
         scope: &RequestScope<'_>,
     ) -> Self {
-        let of_rule = rule.and_then(|rule| rule.place.as_ref()).map(|place| Place {
+        let of_rule = rule.and_then(|rule| rule.place.as_ref()).map(|place| StoredScope {
             domain: place.domain.as_ref().map(|domain| domain.as_bytes().into()),
             path: place.path.as_bytes().into(),
-            ..Place::default()
+            ..StoredScope::default()
         });
         let mut known = filter.learned.places(name);
         if let Some(place) = of_rule.filter(|place| !known.contains(place)) {
@@ -138,7 +138,7 @@ impl<'a> Target<'a> {
 
     /// Number of scopes to try.
     fn places(&self, scope: &RequestScope<'_>) -> usize {
-        let guessed = |place: &&Place| {
+        let guessed = |place: &&StoredScope| {
             let here = (place.domain.as_deref(), &*place.path);
             !place.partitioned && self.guesses(scope).any(|guess| guess == here)
         };
@@ -149,7 +149,7 @@ impl<'a> Target<'a> {
     /// The line for one scope. Known scopes come first.
     fn line(&self, number: usize, scope: &RequestScope<'_>) -> Option<HeaderValue> {
         let known = |(domain, path): &(Option<&[u8]>, &[u8])| {
-            let here = |place: &Place| {
+            let here = |place: &StoredScope| {
                 !place.partitioned && place.domain.as_deref() == *domain && *place.path == **path
             };
             self.known.iter().any(here)

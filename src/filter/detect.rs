@@ -8,7 +8,7 @@ use http::header::{
 use http::{Method, StatusCode};
 use memchr::memmem::find;
 
-use super::answer::Wanted;
+use super::answer::ExpectedType;
 use super::cache::has_directive;
 use crate::http::Fields;
 
@@ -19,7 +19,7 @@ pub(super) const ENOUGH_BYTES: usize = MAX_PIXEL_BYTES + 1;
 
 /// Classification of a response by its head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Look {
+pub(super) enum Candidate {
     /// Not a beacon.
     Ordinary,
     /// A beacon.
@@ -29,21 +29,25 @@ pub(super) enum Look {
 }
 
 /// Classifies a response by its head.
-pub(super) fn look(
+pub(super) fn classify(
     method: &Method,
     query: Option<&str>,
-    wanted: Wanted,
+    wanted: ExpectedType,
     ping: bool,
     status: StatusCode,
     fields: &impl Fields,
-) -> Look {
+) -> Candidate {
     if status == StatusCode::NO_CONTENT {
-        return if wanted == Wanted::Image || ping { Look::Beacon } else { Look::Ordinary };
+        return if wanted == ExpectedType::Image || ping {
+            Candidate::Beacon
+        } else {
+            Candidate::Ordinary
+        };
     }
     if method == Method::GET && is_small_image(status, fields) && !is_static_file(query, fields) {
-        Look::SmallImage
+        Candidate::SmallImage
     } else {
-        Look::Ordinary
+        Candidate::Ordinary
     }
 }
 
@@ -68,11 +72,11 @@ fn is_small_image(status: StatusCode, fields: &impl Fields) -> bool {
 
 /// Classifies the reply to a request that matches a wide beacon rule, which ordinary images match
 /// too. Any small image may be the pixel.
-pub(super) fn look_at_image(status: StatusCode, fields: &impl Fields) -> Look {
+pub(super) fn look_at_image(status: StatusCode, fields: &impl Fields) -> Candidate {
     match status {
-        StatusCode::NO_CONTENT => Look::Beacon,
-        _ if is_small_image(status, fields) => Look::SmallImage,
-        _ => Look::Ordinary,
+        StatusCode::NO_CONTENT => Candidate::Beacon,
+        _ if is_small_image(status, fields) => Candidate::SmallImage,
+        _ => Candidate::Ordinary,
     }
 }
 
@@ -135,30 +139,30 @@ mod tests {
             for (name, value) in fields {
                 headers.insert(*name, HeaderValue::from_static(value));
             }
-            look(method, None, wanted, false, status, &headers)
+            classify(method, None, wanted, false, status, &headers)
         };
         let gif = ("content-type", "image/gif");
         let (ok, none) = (StatusCode::OK, StatusCode::NO_CONTENT);
         let get = &Method::GET;
-        assert_eq!(look_of(get, Wanted::Image, none, &[]), Look::Beacon);
-        assert_eq!(look_of(get, Wanted::Nothing, none, &[]), Look::Ordinary);
-        assert_eq!(look_of(get, Wanted::Image, ok, &[gif]), Look::SmallImage);
+        assert_eq!(look_of(get, ExpectedType::Image, none, &[]), Candidate::Beacon);
+        assert_eq!(look_of(get, ExpectedType::Nothing, none, &[]), Candidate::Ordinary);
+        assert_eq!(look_of(get, ExpectedType::Image, ok, &[gif]), Candidate::SmallImage);
         assert_eq!(
-            look_of(get, Wanted::Image, ok, &[gif, ("content-length", "43")]),
-            Look::SmallImage
+            look_of(get, ExpectedType::Image, ok, &[gif, ("content-length", "43")]),
+            Candidate::SmallImage
         );
         assert_eq!(
-            look_of(get, Wanted::Image, ok, &[gif, ("content-length", "4300")]),
-            Look::Ordinary
+            look_of(get, ExpectedType::Image, ok, &[gif, ("content-length", "4300")]),
+            Candidate::Ordinary
         );
         assert_eq!(
-            look_of(get, Wanted::Image, ok, &[gif, ("content-encoding", "gzip")]),
-            Look::Ordinary
+            look_of(get, ExpectedType::Image, ok, &[gif, ("content-encoding", "gzip")]),
+            Candidate::Ordinary
         );
-        assert_eq!(look_of(&Method::HEAD, Wanted::Image, ok, &[gif]), Look::Ordinary);
+        assert_eq!(look_of(&Method::HEAD, ExpectedType::Image, ok, &[gif]), Candidate::Ordinary);
         assert_eq!(
-            look_of(get, Wanted::Image, ok, &[("content-type", "text/html")]),
-            Look::Ordinary
+            look_of(get, ExpectedType::Image, ok, &[("content-type", "text/html")]),
+            Candidate::Ordinary
         );
     }
 
@@ -170,7 +174,7 @@ mod tests {
             for (name, value) in fields {
                 headers.insert(*name, HeaderValue::from_static(value));
             }
-            look(&Method::GET, query, Wanted::Image, false, StatusCode::OK, &headers)
+            classify(&Method::GET, query, ExpectedType::Image, false, StatusCode::OK, &headers)
         };
         let file = ("last-modified", "Tue, 24 Nov 2020 09:00:00 GMT");
         let cached = ("cache-control", "public, max-age=31536000");
@@ -179,7 +183,7 @@ mod tests {
             (Some("v=5.2.1"), &[file, ("etag", "\"2b-5b4\"")]),
             (Some("ver=6"), &[file, cached, ("expires", "Wed, 24 Nov 2032 09:00:00 GMT")]),
         ] {
-            assert_eq!(of(query, fields), Look::Ordinary, "{query:?} {fields:?}");
+            assert_eq!(of(query, fields), Candidate::Ordinary, "{query:?} {fields:?}");
         }
         for (query, fields) in [
             (None, &[][..]),
@@ -194,7 +198,7 @@ mod tests {
             (None, &[file, ("pragma", "no-cache")]),
             (None, &[file, ("set-cookie", "a=1")]),
         ] {
-            assert_eq!(of(query, fields), Look::SmallImage, "{query:?} {fields:?}");
+            assert_eq!(of(query, fields), Candidate::SmallImage, "{query:?} {fields:?}");
         }
     }
 

@@ -15,13 +15,13 @@ use http_body::Body;
 
 use super::body::FilterBody;
 use super::clock::unix_now;
-use super::detect::{self, Look};
+use super::detect::{self, Candidate};
 use super::edits::Edits;
-use super::peer::Peer;
-use super::recall::Recall;
+use super::peer::ClientInfo;
+use super::recall::DecisionCache;
 use super::report::Report;
-use super::request::{self, OwnAnswer, RequestHead, Visit};
-use super::seen::Outcome;
+use super::request::{self, LocalReply, RequestContext, RequestHead};
+use super::seen::ItemDecision;
 use super::state::Filter;
 use super::{answer, cache, response, technologies};
 use crate::config::settings::Detect;
@@ -46,22 +46,22 @@ impl Filter {
 
 /// A filtered request that waits for its response.
 #[derive(Debug)]
-pub(crate) struct Begun {
+pub(crate) struct PendingExchange {
     filter: Arc<Filter>,
-    visit: Visit,
+    visit: RequestContext,
     /// Request fields that a reply in place of the origin's response needs.
     headers: Option<HeaderMap>,
 }
 
 /// The decision about a response.
-pub(crate) enum Judged<R: Body> {
+pub(crate) enum ResponseDecision<R: Body> {
     /// Forward the response with the edited head.
     Pass(FilterBody<R>),
     /// Send a local reply instead.
     Answer(Response<FilterBody<R>>),
 }
 
-impl<R: Body> Judged<R> {
+impl<R: Body> ResponseDecision<R> {
     /// The final response. `parts` is the head after the edits.
     pub(super) fn of(self, parts: Parts) -> Response<FilterBody<R>> {
         match self {
@@ -72,13 +72,13 @@ impl<R: Body> Judged<R> {
 }
 
 /// The decision after the response head.
-pub(crate) enum Received<R: Body> {
-    Judged(Judged<R>),
+pub(crate) enum HeadDecision<R: Body> {
+    Judged(ResponseDecision<R>),
     /// The start of the body must be inspected.
-    Look(Box<Looking<R>>),
+    Look(Box<BodyInspection<R>>),
 }
 
-impl Begun {
+impl PendingExchange {
     /// Filters a request.
     ///
     /// # Errors
@@ -86,9 +86,9 @@ impl Begun {
     pub(crate) fn of<F: Fields>(
         filter: &Arc<Filter>,
         request: RequestHead<'_, F>,
-        peer: Peer,
-        recall: Option<&Recall>,
-    ) -> Result<(Self, Edits), OwnAnswer> {
+        peer: ClientInfo,
+        recall: Option<&DecisionCache>,
+    ) -> Result<(Self, Edits), LocalReply> {
         if filter.has_too_many_cookies(request.fields) {
             return Err(request::too_many_cookies(filter));
         }
@@ -109,28 +109,30 @@ impl Begun {
         status: StatusCode,
         fields: &impl Fields,
         body: R,
-    ) -> (Edits, Received<R>) {
+    ) -> (Edits, HeadDecision<R>) {
         let Self { filter, mut visit, headers } = self;
         let look = if visit.looked_at.is_some() {
             detect::look_at_image(status, fields)
         } else if filter.settings.detect == Detect::Off || visit.known_beacon {
-            Look::Ordinary
+            Candidate::Ordinary
         } else {
             let query = visit.uri.query();
-            detect::look(&visit.method, query, visit.wanted, visit.ping, status, fields)
+            detect::classify(&visit.method, query, visit.wanted, visit.ping, status, fields)
         };
         let mut edits = response::filter(&filter, &mut visit, fields, unix_now());
         let received = match look {
-            Look::Ordinary => {
-                Received::Judged(Judged::Pass(FilterBody::inner(body, filter, visit.report)))
-            }
-            Look::Beacon => {
+            Candidate::Ordinary => HeadDecision::Judged(ResponseDecision::Pass(FilterBody::inner(
+                body,
+                filter,
+                visit.report,
+            ))),
+            Candidate::Beacon => {
                 let edits = (fields, &mut edits);
-                Received::Judged(beacon(&filter, visit, headers, edits, body))
+                HeadDecision::Judged(beacon(&filter, visit, headers, edits, body))
             }
-            Look::SmallImage => {
+            Candidate::SmallImage => {
                 let taken = BytesMut::new();
-                Received::Look(Box::new(Looking { body, taken, visit, headers, filter }))
+                HeadDecision::Look(Box::new(BodyInspection { body, taken, visit, headers, filter }))
             }
         };
         (edits, received)
@@ -138,16 +140,16 @@ impl Begun {
 }
 
 /// A response that needs the first bytes of its body for beacon detection.
-pub(crate) struct Looking<R> {
+pub(crate) struct BodyInspection<R> {
     body: R,
     taken: BytesMut,
-    visit: Visit,
+    visit: RequestContext,
     headers: Option<HeaderMap>,
     filter: Arc<Filter>,
 }
 
 /// Whether a local reply may be needed later. Only a local reply needs the request's headers again.
-fn needs_headers(filter: &Filter, visit: &Visit) -> bool {
+fn needs_headers(filter: &Filter, visit: &RequestContext) -> bool {
     let may_answer = filter.settings.detect == Detect::Block || visit.looked_at.is_some();
     may_answer && filter.enforces()
 }
@@ -155,11 +157,11 @@ fn needs_headers(filter: &Filter, visit: &Visit) -> bool {
 /// Records a detected beacon, and replaces the origin's response where the site blocks the beacon.
 fn beacon<R: Body>(
     filter: &Arc<Filter>,
-    mut visit: Visit,
+    mut visit: RequestContext,
     headers: Option<HeaderMap>,
     (fields, edits): (&impl Fields, &mut Edits),
     body: R,
-) -> Judged<R> {
+) -> ResponseDecision<R> {
     if technologies::strip_validators(fields, filter, &mut visit.report, edits) {
         cache::private(fields, edits);
     }
@@ -171,43 +173,46 @@ fn beacon<R: Body>(
     match headers.filter(|_| beacon.is_some() && filter.enforces()) {
         Some(headers) => {
             let answer = answer::to_beacon(&visit.method, &headers, visit.wanted);
-            Judged::Answer(own(filter, (answer, visit.report)))
+            ResponseDecision::Answer(own(filter, (answer, visit.report)))
         }
-        None => Judged::Pass(FilterBody::inner(body, Arc::clone(filter), visit.report)),
+        None => ResponseDecision::Pass(FilterBody::inner(body, Arc::clone(filter), visit.report)),
     }
 }
 
 /// Records a beacon of this rule without consent. Returns its category.
-fn known(filter: &Filter, visit: &Visit, number: usize) -> Option<Category> {
+fn known(filter: &Filter, visit: &RequestContext, number: usize) -> Option<Category> {
     let rule = filter.settings.policy.catalogue.beacon_rule(number)?;
     filter.note_beacon(rule, &visit.report, false, unix_now());
     Some(rule.entry.category)
 }
 
 /// Records an unclassified beacon. Returns whether to replace the origin's response.
-fn unknown(filter: &Filter, visit: &Visit) -> bool {
+fn unknown(filter: &Filter, visit: &RequestContext) -> bool {
     let permitted = filter.settings.policy.permits_unclassified(visit.granted());
     let decided = visit.report.consent.is_decided();
-    let outcome = Outcome { permitted, decided, presumed: None };
+    let outcome = ItemDecision { permitted, decided, presumed: None };
     filter.inventory.note_unknown_beacon(visit.uri.path(), outcome, unix_now());
     filter.settings.detect == Detect::Block && !permitted
 }
 
 /// The end of a body during inspection. `None` if the body continues or has just ended without
 /// trailers.
-type Ended<E> = Option<Result<HeaderMap, E>>;
+type InspectionEnd<E> = Option<Result<HeaderMap, E>>;
 
 #[cfg(feature = "ext-proc")]
-impl<R: Body<Data = Bytes>> Looking<R> {
+impl<R: Body<Data = Bytes>> BodyInspection<R> {
     /// The response, if its body cannot be inspected.
     pub(crate) fn without_body(self) -> FilterBody<R> {
         FilterBody::inner(self.body, self.filter, self.visit.report)
     }
 }
 
-impl<R: Body<Data = Bytes> + Unpin> Looking<R> {
+impl<R: Body<Data = Bytes> + Unpin> BodyInspection<R> {
     /// Reads the first bytes of the body.
-    pub(crate) fn poll_start(&mut self, context: &mut Context<'_>) -> Poll<Ended<R::Error>> {
+    pub(crate) fn poll_start(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<InspectionEnd<R::Error>> {
         while self.taken.len() < detect::ENOUGH_BYTES {
             match ready!(Pin::new(&mut self.body).poll_frame(context)) {
                 None => break,
@@ -222,15 +227,19 @@ impl<R: Body<Data = Bytes> + Unpin> Looking<R> {
     }
 
     /// Decides about the response by the first bytes of its body.
-    pub(crate) fn judge(self, ended: Ended<R::Error>, fields: &impl Fields) -> (Edits, Judged<R>) {
+    pub(crate) fn judge(
+        self,
+        ended: InspectionEnd<R::Error>,
+        fields: &impl Fields,
+    ) -> (Edits, ResponseDecision<R>) {
         let Self { body, taken, visit, headers, filter } = self;
         let taken = taken.freeze();
         let mut edits = Edits::default();
         let mut judged = match detect::is_small_pixel(&taken) {
             true => beacon(&filter, visit, headers, (fields, &mut edits), body),
-            false => Judged::Pass(FilterBody::inner(body, filter, visit.report)),
+            false => ResponseDecision::Pass(FilterBody::inner(body, filter, visit.report)),
         };
-        if let Judged::Pass(body) = &mut judged {
+        if let ResponseDecision::Pass(body) = &mut judged {
             body.give_back(taken, ended);
         }
         (edits, judged)

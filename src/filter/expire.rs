@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use http::HeaderValue;
 
 use super::deletion_plan::{RequestScope, Target, plan};
-use super::peer::Peer;
+use super::peer::ClientInfo;
 use super::state::Filter;
 use crate::catalogue::LIST_COOKIE;
 use crate::config::settings::SiblingNeeds;
@@ -29,14 +29,14 @@ const OWN_PAGE_FIELDS: usize = 30;
 
 /// The cookies that the response to a page load deletes.
 #[derive(Debug)]
-pub(super) struct PageLoad {
+pub(super) struct PageLoadDeletions {
     /// Names of cookies without consent that the browser sent, without duplicates.
     pub(super) names: Vec<Box<[u8]>>,
     /// Whether the client uses HTTPS.
     pub(super) secure: bool,
 }
 
-impl PageLoad {
+impl PageLoadDeletions {
     /// The `Set-Cookie` values for a response with `fields` header fields, to a request for this
     /// host and path.
     pub(super) fn deletions(
@@ -66,7 +66,7 @@ impl Filter {
         consent: &Consent,
         (host, path): (&str, &str),
         fields: &impl Fields,
-        peer: Peer,
+        peer: ClientInfo,
         now: i64,
     ) -> Vec<HeaderValue> {
         if !self.enforces() {
@@ -150,7 +150,7 @@ mod tests {
         loads: usize,
     ) -> Vec<Vec<String>> {
         let names = names.iter().map(|name| name.as_bytes().into()).collect();
-        let page = PageLoad { names, secure: false };
+        let page = PageLoadDeletions { names, secure: false };
         let lines = (0..loads).map(|_| page.deletions(filter, (host, path), 10));
         let text = |line: &HeaderValue| line.to_str().expect("ASCII").to_owned();
         lines.map(|lines| lines.iter().map(text).collect()).collect()
@@ -323,7 +323,8 @@ mod tests {
         let cookie = "consentry=x; odd=1; PHPSESSID=2; wild_1=3; odd=4; sess_00000000000000ff=5";
         headers.insert("cookie", HeaderValue::from_static(cookie));
         let consent = Consent::undecided(crate::consent::CategorySet::NECESSARY);
-        let lines = filter.deletions(&consent, ("Shop.example", "/"), &headers, Peer::default(), 0);
+        let lines =
+            filter.deletions(&consent, ("Shop.example", "/"), &headers, ClientInfo::default(), 0);
         assert_eq!(
             lines,
             [
@@ -370,7 +371,7 @@ mod tests {
         let filter = filter("[expire]\nmax_per_response = 200");
         let names: Vec<Box<[u8]>> =
             (0..150).map(|number| format!("odd{number}").into_bytes().into()).collect();
-        let page = PageLoad { names, secure: false };
+        let page = PageLoadDeletions { names, secure: false };
         let lines = |fields| page.deletions(&filter, ("a", "/"), fields).len();
         assert_eq!((lines(0), lines(80), lines(90), lines(200)), (90, 10, 0, 0));
     }
@@ -382,11 +383,12 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert("cookie", cookies.join("; ").parse().expect("a value"));
         let consent = Consent::undecided(crate::consent::CategorySet::NECESSARY);
-        let lines = filter.deletions(&consent, ("shop.example", "/"), &headers, Peer::default(), 0);
+        let lines =
+            filter.deletions(&consent, ("shop.example", "/"), &headers, ClientInfo::default(), 0);
         assert_eq!(lines.len(), MAX_FIELDS - OWN_PAGE_FIELDS);
 
         let names = cookies.iter().map(|pair| pair.as_bytes()[..pair.len() - 2].into());
-        let page = PageLoad { names: names.collect(), secure: false };
+        let page = PageLoadDeletions { names: names.collect(), secure: false };
         let path = "/".to_owned() + &"x".repeat(1000);
         let lines = page.deletions(&filter, ("a", &path), 0);
         let bytes: usize = lines.iter().map(HeaderValue::len).sum();

@@ -13,9 +13,12 @@ use lru::LruCache;
 use serde::Serialize;
 
 use super::by_rule::ByRule;
-use super::seen::{Attributes, From, Outcome, Seen, Tally};
+use super::seen::{Attributes, Direction, ItemCounts, ItemDecision, Observation};
 use super::together::SetTogether;
-use crate::catalogue::{BeaconRule, Catalogue, CookieRule, Grounds, Together, fold, fold_counters};
+use crate::catalogue::{
+    BeaconRule, Catalogue, CookieRule, Presumption, SessionCompanion, generalize_counters,
+    generalize_name,
+};
 use crate::cookie::SetCookie;
 
 /// Maximum number of unclassified names kept, separately for names that the origin sets and names
@@ -25,7 +28,7 @@ const MAX_NAMES: usize = 4096;
 const MAX_NAME_BYTES: usize = 256;
 
 /// Unclassified items, keyed by the name with its numbers generalised.
-type Recent = Arc<Mutex<LruCache<String, Box<Unknown>, RandomState>>>;
+type RecentItems = Arc<Mutex<LruCache<String, Box<UnclassifiedItem>, RandomState>>>;
 
 /// Inventory of one site.
 #[derive(Debug)]
@@ -33,19 +36,19 @@ pub struct Inventory {
     cookies: ByRule,
     beacons: ByRule,
     /// Names that the origin sets.
-    unknown_set: Recent,
+    unknown_set: RecentItems,
     /// Names that only visitors sent. Visitors can send anything, so these names are separate and
     /// cannot evict the others.
-    unknown_sent: Recent,
-    unknown_beacons: Recent,
-    /// Items that the guard blocked in pages, by [`HeldBack::index`].
-    held_back: [Recent; HeldBack::ALL.len()],
+    unknown_sent: RecentItems,
+    unknown_beacons: RecentItems,
+    /// Items that the guard blocked in pages, by [`BlockedKind::index`].
+    held_back: [RecentItems; BlockedKind::ALL.len()],
 }
 
 /// The kind of an item that the guard blocks in pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum HeldBack {
+pub enum BlockedKind {
     /// A cookie written by a script.
     Cookie,
     /// A key of local or session storage.
@@ -54,7 +57,7 @@ pub enum HeldBack {
     Host,
 }
 
-impl HeldBack {
+impl BlockedKind {
     /// Every value, in declaration order.
     pub const ALL: [Self; 3] = [Self::Cookie, Self::Storage, Self::Host];
 
@@ -65,10 +68,10 @@ impl HeldBack {
 
 /// An unclassified item.
 #[derive(Debug)]
-struct Unknown {
+struct UnclassifiedItem {
     /// The full name with its numbers, as long as only one such name was seen.
     name: Option<Box<str>>,
-    seen: Seen,
+    seen: Observation,
 }
 
 /// A cookie or beacon that was seen.
@@ -81,7 +84,7 @@ pub struct SeenItem<'a> {
     pub rule: Option<Rule<'a>>,
     /// Counts.
     #[serde(flatten)]
-    pub tally: Tally,
+    pub tally: ItemCounts,
     /// First seen, in Unix seconds.
     pub first_seen: i64,
     /// Last seen, in Unix seconds.
@@ -89,10 +92,10 @@ pub struct SeenItem<'a> {
     /// Attributes in the origin's `Set-Cookie`, if the origin sets the cookie.
     pub attributes: Option<Attributes>,
     /// How the origin sets the cookie together with a session, if it does.
-    pub set_together: Option<Together>,
+    pub set_together: Option<SessionCompanion>,
     /// Why the cookie is presumed strictly necessary, if it is.
     #[serde(skip)]
-    pub presumed: Option<Grounds>,
+    pub presumed: Option<Presumption>,
 }
 
 /// The rule that matches an item.
@@ -115,7 +118,7 @@ impl Inventory {
             unknown_set: recent(),
             unknown_sent: recent(),
             unknown_beacons: recent(),
-            held_back: HeldBack::ALL.map(|_| recent()),
+            held_back: BlockedKind::ALL.map(|_| recent()),
         }
     }
 
@@ -144,7 +147,7 @@ impl Inventory {
         for unknown in [&self.unknown_set, &self.unknown_sent] {
             let mut unknown = locked(unknown);
             // A rule with conditions can match the name without matching the cookie.
-            let rule = |key: &str, unknown: &Unknown| {
+            let rule = |key: &str, unknown: &UnclassifiedItem| {
                 let rule = new.cookie(unknown.shown(key).as_bytes());
                 rule.filter(|rule| rule.requires.is_none()).map(|rule| rule.number)
             };
@@ -167,11 +170,11 @@ impl Inventory {
         rule: Option<&CookieRule>,
         cookie: &SetCookie<'_>,
         together: &SetTogether<'_>,
-        outcome: Outcome,
+        outcome: ItemDecision,
         now: i64,
     ) {
-        let note = |seen: &Seen| {
-            seen.note(From::Origin, outcome, now);
+        let note = |seen: &Observation| {
+            seen.note(Direction::Origin, outcome, now);
             seen.note_attributes(cookie, now);
         };
         match rule {
@@ -181,7 +184,7 @@ impl Inventory {
                 let name = text(cookie.name);
                 let Some(name) = folded(&name) else { return };
                 let before = |key: &str| locked(&self.unknown_sent).pop(key);
-                let note = |seen: &Seen| {
+                let note = |seen: &Observation| {
                     note(seen);
                     seen.note_together(together.of(cookie));
                 };
@@ -197,20 +200,21 @@ impl Inventory {
         &self,
         rule: Option<&CookieRule>,
         name: &[u8],
-        outcome: Outcome,
+        outcome: ItemDecision,
         now: i64,
     ) {
-        let note = |seen: &Seen| seen.note(From::Visitor, outcome, now);
+        let note = |seen: &Observation| seen.note(Direction::Visitor, outcome, now);
         match rule {
             Some(rule) => self.cookies.note(rule.number, now, note),
             None if name.is_empty() => {}
             None => {
                 let shown = text(name);
                 let Some(shown) = folded(&shown) else { return };
-                let set = locked(&self.unknown_set).get_mut(&*fold_counters(&shown)).map(|known| {
-                    known.add_name(&shown);
-                    note(&known.seen);
-                });
+                let set =
+                    locked(&self.unknown_set).get_mut(&*generalize_counters(&shown)).map(|known| {
+                        known.add_name(&shown);
+                        note(&known.seen);
+                    });
                 if set.is_none() && of_name(&self.unknown_sent, &shown, now, |_| None, note) {
                     tracing::debug!(cookie = %name.escape_ascii(), "client sent an unclassified cookie");
                 }
@@ -219,14 +223,14 @@ impl Inventory {
     }
 
     /// Records a beacon that matches a rule.
-    pub(super) fn note_beacon(&self, rule: &BeaconRule, outcome: Outcome, now: i64) {
-        let note = |seen: &Seen| seen.note(From::Visitor, outcome, now);
+    pub(super) fn note_beacon(&self, rule: &BeaconRule, outcome: ItemDecision, now: i64) {
+        let note = |seen: &Observation| seen.note(Direction::Visitor, outcome, now);
         self.beacons.note(rule.number, now, note);
     }
 
     /// Records a path whose responses look like a beacon's.
-    pub(super) fn note_unknown_beacon(&self, path: &str, outcome: Outcome, now: i64) {
-        let note = |seen: &Seen| seen.note(From::Origin, outcome, now);
+    pub(super) fn note_unknown_beacon(&self, path: &str, outcome: ItemDecision, now: i64) {
+        let note = |seen: &Observation| seen.note(Direction::Origin, outcome, now);
         let shown = text(path.as_bytes());
         let Some(folded) = folded(&shown) else { return };
         if of_name(&self.unknown_beacons, &folded, now, |_| None, note) {
@@ -235,18 +239,18 @@ impl Inventory {
     }
 
     /// Records an item that the guard blocked in a page, or would have blocked in observe mode.
-    pub fn note_held_back(&self, kind: HeldBack, name: &str, now: i64) {
-        let outcome = Outcome { permitted: false, decided: false, presumed: None };
+    pub fn note_held_back(&self, kind: BlockedKind, name: &str, now: i64) {
+        let outcome = ItemDecision { permitted: false, decided: false, presumed: None };
         let shown = text(name.as_bytes());
         let Some(folded) = folded(&shown).filter(|name| !name.is_empty()) else { return };
         if let Some(held_back) = self.held_back.get(kind.index()) {
-            let note = |seen: &Seen| seen.note(From::Visitor, outcome, now);
+            let note = |seen: &Observation| seen.note(Direction::Visitor, outcome, now);
             of_name(held_back, &folded, now, |_| None, note);
         }
     }
 
     /// The items of one kind that the guard blocked, by name.
-    pub fn held_back(&self, kind: HeldBack) -> Vec<SeenItem<'static>> {
+    pub fn held_back(&self, kind: BlockedKind) -> Vec<SeenItem<'static>> {
         self.held_back.get(kind.index()).map(unknown).unwrap_or_default()
     }
 
@@ -273,7 +277,7 @@ impl Inventory {
     }
 }
 
-impl Unknown {
+impl UnclassifiedItem {
     /// Records another name with the same key. If the names differ, only the key is shown.
     fn add_name(&mut self, name: &str) {
         if self.name.as_deref().is_some_and(|known| known != name) {
@@ -288,23 +292,24 @@ impl Unknown {
 
 /// The name or path with its random parts generalised. `None` if it is too long.
 fn folded(name: &str) -> Option<std::borrow::Cow<'_, str>> {
-    (name.len() <= MAX_NAME_BYTES).then(|| fold(name))
+    (name.len() <= MAX_NAME_BYTES).then(|| generalize_name(name))
 }
 
 /// Records a name, and returns whether the name is new. `before` supplies the item from another
 /// map.
 fn of_name(
-    recent: &Recent,
+    recent: &RecentItems,
     name: &str,
     now: i64,
-    before: impl FnOnce(&str) -> Option<Box<Unknown>>,
-    note: impl FnOnce(&Seen),
+    before: impl FnOnce(&str) -> Option<Box<UnclassifiedItem>>,
+    note: impl FnOnce(&Observation),
 ) -> bool {
-    let key = fold_counters(name);
+    let key = generalize_counters(name);
     let mut recent = locked(recent);
     let known = recent.contains(&*key);
     let new = || {
-        let new = || Box::new(Unknown { name: Some(name.into()), seen: Seen::new(now) });
+        let new =
+            || Box::new(UnclassifiedItem { name: Some(name.into()), seen: Observation::new(now) });
         before(&key).unwrap_or_else(new)
     };
     let unknown = recent.get_or_insert_mut_ref(&*key, new);
@@ -329,11 +334,13 @@ fn text(name: &[u8]) -> std::borrow::Cow<'_, str> {
     }
 }
 
-fn locked(recent: &Recent) -> MutexGuard<'_, LruCache<String, Box<Unknown>, RandomState>> {
+fn locked(
+    recent: &RecentItems,
+) -> MutexGuard<'_, LruCache<String, Box<UnclassifiedItem>, RandomState>> {
     recent.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn unknown(recent: &Recent) -> Vec<SeenItem<'static>> {
+fn unknown(recent: &RecentItems) -> Vec<SeenItem<'static>> {
     let recent = locked(recent);
     let mut all: Vec<_> =
         recent.iter().map(|(key, known)| item(known.shown(key), None, &known.seen)).collect();
@@ -356,7 +363,7 @@ fn known<'a>(
     all
 }
 
-fn item<'a>(name: &str, rule: Option<Rule<'a>>, seen: &Seen) -> SeenItem<'a> {
+fn item<'a>(name: &str, rule: Option<Rule<'a>>, seen: &Observation) -> SeenItem<'a> {
     SeenItem {
         name: name.to_owned(),
         rule,
@@ -372,7 +379,7 @@ fn item<'a>(name: &str, rule: Option<Rule<'a>>, seen: &Seen) -> SeenItem<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::filter::seen::Passed;
+    use crate::filter::seen::PassCounts;
 
     /// Records the only `Set-Cookie` line of a response.
     fn note_set(inventory: &Inventory, line: &[u8], now: i64) {
@@ -380,7 +387,8 @@ mod tests {
         inventory.note_set(None, &SetCookie::parse(line), &together, STRIPPED, now);
     }
 
-    const STRIPPED: Outcome = Outcome { permitted: false, decided: false, presumed: None };
+    const STRIPPED: ItemDecision =
+        ItemDecision { permitted: false, decided: false, presumed: None };
 
     fn empty() -> Catalogue {
         Catalogue::compile([], [])
@@ -431,14 +439,14 @@ mod tests {
         let line =
             b"cart_8f14e45fceea=secret; HttpOnly; SameSite=lax; Max-Age=60; Domain=.shop.example";
         note_set(&inventory, line, 7);
-        let decided = Outcome { permitted: true, decided: true, presumed: None };
+        let decided = ItemDecision { permitted: true, decided: true, presumed: None };
         inventory.note_sent(None, b"cart_167a5a36dedd4bea", decided, 9);
         let seen = inventory.cookies(&catalogue);
         let [seen] = seen.as_slice() else { unreachable!("one: {seen:?}") };
         assert_eq!((seen.name.as_str(), seen.first_seen, seen.last_seen), ("cart_*", 7, 9));
         assert_eq!((seen.tally.set, seen.tally.sent), (1, 1));
-        assert_eq!(seen.tally.undecided, Passed { passed: 0, stripped: 1 });
-        assert_eq!(seen.tally.decided, Passed { passed: 1, stripped: 0 });
+        assert_eq!(seen.tally.undecided, PassCounts { passed: 0, stripped: 1 });
+        assert_eq!(seen.tally.decided, PassCounts { passed: 1, stripped: 0 });
         let attributes = seen.attributes.as_ref().expect("set by the origin");
         assert!(attributes.http_only && !attributes.secure);
         assert_eq!(attributes.same_site, Some("lax"));

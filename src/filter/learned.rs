@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use foldhash::fast::RandomState;
 use lru::LruCache;
 
-use crate::catalogue::fold;
+use crate::catalogue::generalize_name;
 use crate::cookie::{ResponseTime, Scope, SetCookie};
 
 /// Maximum number of cookies with known scopes. Names that differ only in a random part count as
@@ -29,7 +29,7 @@ const UNIT_SECONDS: i64 = 256;
 
 /// The scope of a stored cookie.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct StoredScope {
     /// Lower case. `None` for a host-only cookie.
     pub(super) domain: Option<Box<[u8]>>,
     pub(super) path: Box<[u8]>,
@@ -38,18 +38,18 @@ pub(super) struct Place {
 
 /// The scopes of one cookie, or of several cookies whose names share a pattern.
 #[derive(Debug, Default)]
-struct Known {
+struct NameScopes {
     /// In order of observation. The flag is set if the path is the default path of a request.
-    places: Vec<(Place, bool)>,
+    places: Vec<(StoredScope, bool)>,
     /// The name is a single cookie's name, not a pattern.
     exact: bool,
 }
 
-type Names = LruCache<Vec<u8>, Known, RandomState>;
+type Names = LruCache<Vec<u8>, NameScopes, RandomState>;
 
 /// The scopes of a site's cookies. The least recently set are evicted.
 #[derive(Debug)]
-pub(super) struct Learned {
+pub(super) struct CookieScopes {
     names: Mutex<Names>,
     /// Fingerprints of lines (without values) that store a cookie in a known scope, each with its
     /// expiry.
@@ -57,7 +57,7 @@ pub(super) struct Learned {
     hasher: RandomState,
 }
 
-impl Default for Learned {
+impl Default for CookieScopes {
     fn default() -> Self {
         Self {
             names: Mutex::new(LruCache::unbounded_with_hasher(RandomState::default())),
@@ -67,7 +67,7 @@ impl Default for Learned {
     }
 }
 
-impl Place {
+impl StoredScope {
     fn is(&self, scope: &Scope<'_>, path: &[u8]) -> bool {
         let same_domain = match (&self.domain, scope.domain) {
             (None, None) => true,
@@ -78,13 +78,13 @@ impl Place {
     }
 }
 
-impl Learned {
+impl CookieScopes {
     /// Whether an equal line, ignoring the value, has been recorded and every browser stores its
     /// cookie. A site sets its cookies with the same few attribute sets, so most lines need no
     /// further work.
     pub(super) fn knows(&self, cookie: &SetCookie<'_>, time: ResponseTime) -> bool {
         let hash = self.hash(cookie);
-        let known = self.manner(hash).map_or(0, |known| known.load(Relaxed));
+        let known = self.fingerprint(hash).map_or(0, |known| known.load(Relaxed));
         (known ^ hash) & !UNTIL_BITS == 0 && units(time.latest()) < known & UNTIL_BITS
     }
 
@@ -104,7 +104,7 @@ impl Learned {
         if scope.path.is_some() && until != i64::MIN {
             let until = if until == i64::MAX { UNTIL_BITS } else { units(until) };
             let hash = self.hash(cookie);
-            if let Some(known) = self.manner(hash) {
+            if let Some(known) = self.fingerprint(hash) {
                 known.store((hash & !UNTIL_BITS) | until, Relaxed);
             }
         }
@@ -115,10 +115,10 @@ impl Learned {
     }
 
     fn hash(&self, cookie: &SetCookie<'_>) -> u64 {
-        self.hasher.hash_one(cookie.manner())
+        self.hasher.hash_one(cookie.fingerprint())
     }
 
-    fn manner(&self, hash: u64) -> Option<&AtomicU64> {
+    fn fingerprint(&self, hash: u64) -> Option<&AtomicU64> {
         // The index comes from the bits that the slot does not keep.
         self.manners.get(usize::try_from(hash & UNTIL_BITS).unwrap_or_default() % MANNERS)
     }
@@ -130,7 +130,7 @@ impl Learned {
     }
 
     /// The scopes in which a cookie was set.
-    pub(super) fn places(&self, name: &[u8]) -> Vec<Place> {
+    pub(super) fn places(&self, name: &[u8]) -> Vec<StoredScope> {
         let mut names = self.names();
         let known = names.get(&*folded(name));
         known.into_iter().flat_map(|known| &known.places).map(|(place, _)| place.clone()).collect()
@@ -141,13 +141,13 @@ impl Learned {
 fn note_place(names: &mut Names, name: &[u8], scope: &Scope<'_>, path: &[u8]) -> bool {
     let folded = folded(name);
     let exact = *folded == *name;
-    let known = names.get_or_insert_mut_ref(&*folded, || Known { places: Vec::new(), exact });
+    let known = names.get_or_insert_mut_ref(&*folded, || NameScopes { places: Vec::new(), exact });
     let found = known.places.iter().position(|(place, _)| place.is(scope, path));
     match found.and_then(|at| known.places.get_mut(at)) {
         Some((_, is_default)) => *is_default &= scope.path.is_none(),
         None => {
             let domain = scope.domain.map(|domain| domain.to_ascii_lowercase().into());
-            let place = Place { domain, path: path.into(), partitioned: scope.partitioned };
+            let place = StoredScope { domain, path: path.into(), partitioned: scope.partitioned };
             known.places.push((place, scope.path.is_none()));
         }
     }
@@ -168,7 +168,7 @@ fn note_place(names: &mut Names, name: &[u8], scope: &Scope<'_>, path: &[u8]) ->
 
 /// The key of a name: the name itself, or its pattern.
 fn folded(name: &[u8]) -> Cow<'_, [u8]> {
-    match std::str::from_utf8(name).map(fold) {
+    match std::str::from_utf8(name).map(generalize_name) {
         Ok(Cow::Owned(pattern)) => Cow::Owned(pattern.into_bytes()),
         Ok(Cow::Borrowed(_)) | Err(_) => Cow::Borrowed(name),
     }
@@ -194,18 +194,18 @@ mod tests {
     use super::*;
 
     /// Records a line of a response to a request for a path.
-    fn note(learned: &Learned, line: &str, request_path: &str) {
+    fn note(learned: &CookieScopes, line: &str, request_path: &str) {
         let cookie = SetCookie::parse(line.as_bytes());
         learned.note(&cookie, &cookie.scope(), request_path);
     }
 
-    fn knows(learned: &Learned, line: &str, at: i64) -> bool {
+    fn knows(learned: &CookieScopes, line: &str, at: i64) -> bool {
         learned.knows(&SetCookie::parse(line.as_bytes()), ResponseTime::new(at))
     }
 
     #[test]
     fn places_are_kept_once_each_and_the_latest_of_them() {
-        let learned = Learned::default();
+        let learned = CookieScopes::default();
         for _ in 0..3 {
             for line in ["a=1; Path=/", "a=2; path=/; DOMAIN=.Example.com", "a=3"] {
                 note(&learned, line, "/shop/cart");
@@ -231,7 +231,7 @@ mod tests {
 
     #[test]
     fn the_cookies_set_last_are_kept_and_random_names_count_as_one() {
-        let learned = Learned::default();
+        let learned = CookieScopes::default();
         note(&learned, "_early=1; Path=/", "/");
         note(&learned, "_often=1; Path=/", "/");
         for number in 0..10 * MAX_COOKIES {
@@ -267,7 +267,7 @@ mod tests {
 
     #[test]
     fn no_line_is_known_whose_place_was_evicted() {
-        let learned = Learned::default();
+        let learned = CookieScopes::default();
         note(&learned, "a=1; Path=/first", "/");
         assert!(knows(&learned, "a=1; Path=/first", 0));
         for number in 0..MAX_PLACES {
@@ -282,7 +282,7 @@ mod tests {
      {
         const NOW: i64 = 1_795_500_000;
         const DAY: i64 = 24 * 60 * 60;
-        let learned = Learned::default();
+        let learned = CookieScopes::default();
         let note = |line: &str| note(&learned, line, "/");
         let knows_at = |line: &str, at| knows(&learned, line, at);
         let knows = |line: &str| knows_at(line, NOW);

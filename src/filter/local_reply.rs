@@ -10,7 +10,7 @@ use http_body_util::Empty;
 use super::body::FilterBody;
 use super::clock::unix_now;
 use super::edits::Edits;
-use super::request::Visit;
+use super::request::RequestContext;
 use super::response;
 use super::state::Filter;
 use crate::http::Fields;
@@ -21,7 +21,7 @@ impl Filter {
         self: &Arc<Self>,
         fields: &impl Fields,
     ) -> (Edits, FilterBody<Empty<Bytes>>) {
-        let mut visit = Visit::without_request();
+        let mut visit = RequestContext::without_request();
         let edits = response::filter(self, &mut visit, fields, unix_now());
         (edits, FilterBody::inner(Empty::new(), Arc::clone(self), visit.report))
     }

@@ -7,7 +7,7 @@ use http::{Extensions, Uri};
 /// [`secure`](super::ConsentLayer::secure) and [`trusted`](super::ConsentLayer::trusted) for this
 /// request.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Peer {
+pub struct ClientInfo {
     /// The client uses HTTPS: deletions carry `Secure`.
     pub secure: bool,
     /// The request comes through a trusted proxy: its region header is honoured.

@@ -5,8 +5,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use super::state::Filter;
-use super::verdict::Verdict;
-use crate::catalogue::Sight;
+use super::verdict::CookieFieldDecision;
+use crate::catalogue::CookieContext;
 use crate::consent::{Consent, Signals};
 use crate::cookie::Cookies;
 use crate::http::Fields;
@@ -18,9 +18,9 @@ const MAX_FIELD_BYTES: usize = 4096;
 /// The last decision of a connection, with the cookies of its request. Kept in memory until the
 /// next request or [`forget`](Self::forget).
 #[derive(Default)]
-pub struct Recall(Mutex<Option<Box<Memory>>>);
+pub struct DecisionCache(Mutex<Option<Box<CachedDecision>>>);
 
-impl fmt::Debug for Recall {
+impl fmt::Debug for DecisionCache {
     /// Omits the cookies.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Recall").finish_non_exhaustive()
@@ -28,39 +28,44 @@ impl fmt::Debug for Recall {
 }
 
 /// The inputs of a decision, and the decision.
-struct Memory {
+struct CachedDecision {
     filter: Weak<Filter>,
     now: i64,
     signals: Signals,
     region: Option<Box<[u8]>>,
     cookie: Box<[u8]>,
-    known: Arc<Known>,
+    known: Arc<CachedCookies>,
 }
 
 /// The decision about the cookies of a request.
-pub(super) struct Known {
+pub(super) struct CachedCookies {
     /// The visitor's consent.
     pub(super) consent: Consent,
-    verdict: OnceLock<Verdict>,
+    verdict: OnceLock<CookieFieldDecision>,
 }
 
-impl Known {
+impl CachedCookies {
     /// The verdict on the request's only `Cookie` field. `policy` must be the one that the consent
     /// was read with.
-    pub(super) fn verdict(&self, field: &[u8], policy: &Policy) -> &Verdict {
+    pub(super) fn verdict(&self, field: &[u8], policy: &Policy) -> &CookieFieldDecision {
         self.verdict.get_or_init(|| {
-            Verdict::of(field, &Sight::request(&Cookies::new([field])), policy, &self.consent)
+            CookieFieldDecision::of(
+                field,
+                &CookieContext::request(&Cookies::new([field])),
+                policy,
+                &self.consent,
+            )
         })
     }
 }
 
-impl Recall {
+impl DecisionCache {
     /// Clears the cache.
     pub fn forget(&self) {
         *self.locked() = None;
     }
 
-    fn locked(&self) -> MutexGuard<'_, Option<Box<Memory>>> {
+    fn locked(&self) -> MutexGuard<'_, Option<Box<CachedDecision>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -72,14 +77,14 @@ pub(super) fn known(
     fields: &impl Fields,
     cookie: &[u8],
     trusted: bool,
-    recall: Option<&Recall>,
+    recall: Option<&DecisionCache>,
     now: i64,
-) -> Arc<Known> {
+) -> Arc<CachedCookies> {
     let reader = &filter.settings.reader;
     let region = reader.region_of(fields, trusted);
     let signals = Signals::of(fields);
     let recall = recall.filter(|_| cookie.len() <= MAX_FIELD_BYTES);
-    let mut place = recall.map(Recall::locked);
+    let mut place = recall.map(DecisionCache::locked);
     if let Some(memory) = place.as_ref().and_then(|memory| memory.as_ref())
         && *memory.cookie == *cookie
         && memory.now == now
@@ -91,9 +96,9 @@ pub(super) fn known(
     }
     let cookies = Cookies::new([cookie]);
     let consent = reader.read(&cookies, signals, region, now);
-    let known = Arc::new(Known { consent, verdict: OnceLock::new() });
+    let known = Arc::new(CachedCookies { consent, verdict: OnceLock::new() });
     if let Some(place) = &mut place {
-        **place = Some(Box::new(Memory {
+        **place = Some(Box::new(CachedDecision {
             filter: Arc::downgrade(filter),
             now,
             signals,
@@ -128,7 +133,7 @@ mod tests {
         let (filter, other) = (filter(), filter());
         let everything = "functional+analytics+targeting+social";
         let decided = format!("consentry=1~{}~2018-05-25~{everything}~", NOW - 24 * 60 * 60);
-        let recall = Recall::default();
+        let recall = DecisionCache::default();
         let ask = |filter: &Arc<Filter>, fields: &[(&str, &str)], trusted, now| {
             let section = FieldSection::from_lines(fields);
             let cookies = joined_cookies(&section).unwrap_or_default();

@@ -1,6 +1,6 @@
 //! Counts of the filter's actions on one request, without names or values.
 
-use crate::catalogue::Grounds;
+use crate::catalogue::Presumption;
 use crate::consent::{Categories, Category, Consent};
 
 /// One count per category, and one for unclassified items.
@@ -47,8 +47,8 @@ pub struct Report {
     /// `Set-Cookie` lines stripped from the response.
     pub response_stripped: Counts,
     /// Unclassified cookies that passed as presumed necessary, in both directions; by
-    /// [`Grounds::index`].
-    pub presumed: [u16; Grounds::ALL.len()],
+    /// [`Presumption::index`].
+    pub presumed: [u16; Presumption::ALL.len()],
     /// Added `Set-Cookie` lines that delete a cookie.
     pub expired: u16,
     /// Stripped request and response fields that belong to another tracking technology or route to
@@ -71,7 +71,7 @@ impl Report {
         }
     }
 
-    pub(super) fn note_presumed(&mut self, grounds: Grounds) {
+    pub(super) fn note_presumed(&mut self, grounds: Presumption) {
         if let Some(count) = self.presumed.get_mut(grounds.index()) {
             *count = count.saturating_add(1);
         }

@@ -13,17 +13,17 @@ use ::http::{Method, Response, StatusCode, Uri};
 use bytes::Bytes;
 use memchr::memmem::Finder;
 
-use super::answer::{self, SEC_FETCH_DEST, Wanted};
+use super::answer::{self, ExpectedType, SEC_FETCH_DEST};
 use super::edits::Edits;
-use super::expire::{MAX_NAMES, PageLoad, is_deletable};
-use super::peer::Peer;
+use super::expire::{MAX_NAMES, PageLoadDeletions, is_deletable};
+use super::peer::ClientInfo;
 use super::presumed;
-use super::recall::{self, Recall};
+use super::recall::{self, DecisionCache};
 use super::report::Report;
-use super::seen::Outcome;
+use super::seen::ItemDecision;
 use super::state::Filter;
 use super::technologies;
-use super::verdict::{Left, Verdict};
+use super::verdict::{CookieFieldDecision, Remaining};
 use crate::catalogue::{BeaconProbe, BeaconRule};
 use crate::consent::{CategorySet, Consent};
 use crate::cookie::Cookies;
@@ -36,13 +36,13 @@ const MOST_UNKNOWN_NOTED: usize = 64;
 
 /// Request facts that the response filter needs.
 #[derive(Debug)]
-pub(super) struct Visit {
+pub(super) struct RequestContext {
     pub(super) report: Box<Report>,
     pub(super) method: Method,
     pub(super) uri: Uri,
     /// The host, in lower case, without port.
     pub(super) host: Option<Box<str>>,
-    pub(super) wanted: Wanted,
+    pub(super) wanted: ExpectedType,
     pub(super) ping: bool,
     /// A beacon rule matches the request, so that the response needs no beacon detection.
     pub(super) known_beacon: bool,
@@ -51,12 +51,12 @@ pub(super) struct Visit {
     /// The request's `Cookie` fields, if they contain a list of presumed cookies.
     pub(super) lists: Vec<Bytes>,
     /// Set if the response has to delete cookies.
-    pub(super) page_load: Option<Box<PageLoad>>,
+    pub(super) page_load: Option<Box<PageLoadDeletions>>,
     /// The `Set-Cookie` value that renews an old refusal.
     pub(super) renewal: Option<HeaderValue>,
 }
 
-impl Visit {
+impl RequestContext {
     /// Context of a response without a request. The visitor may have refused everything, so no
     /// default applies.
     #[cfg(feature = "ext-proc")]
@@ -67,7 +67,7 @@ impl Visit {
             method: Method::GET,
             uri: Uri::from_static("/"),
             host: None,
-            wanted: Wanted::by(&::http::HeaderMap::new(), "/"),
+            wanted: ExpectedType::by(&::http::HeaderMap::new(), "/"),
             ping: false,
             known_beacon: false,
             looked_at: None,
@@ -94,17 +94,17 @@ pub(crate) struct RequestHead<'a, F> {
 }
 
 /// A local reply to a request that is not forwarded.
-pub(crate) type OwnAnswer = Box<(Response<Bytes>, Box<Report>)>;
+pub(crate) type LocalReply = Box<(Response<Bytes>, Box<Report>)>;
 
 /// Filters a request. Joins its `Cookie` field lines into one. `Err` is the reply to a beacon that
 /// must not reach the origin.
 pub(super) fn filter<F: Fields>(
     filter: &Arc<Filter>,
     request: RequestHead<'_, F>,
-    peer: Peer,
-    recall: Option<&Recall>,
+    peer: ClientInfo,
+    recall: Option<&DecisionCache>,
     now: i64,
-) -> Result<(Visit, Edits), OwnAnswer> {
+) -> Result<(RequestContext, Edits), LocalReply> {
     let settings = &filter.settings;
     let RequestHead { method, uri, host, fields } = request;
     // HTTP/2 clients may send one field line per cookie. Consent and decisions cover all lines.
@@ -126,7 +126,7 @@ pub(super) fn filter<F: Fields>(
         content_type,
         navigation,
     });
-    let wanted = Wanted::by(fields, path);
+    let wanted = ExpectedType::by(fields, path);
     let permits = |rule: &BeaconRule| {
         (rule.email_open && settings.email_opens) || settings.policy.permits(&rule.entry, &consent)
     };
@@ -134,7 +134,7 @@ pub(super) fn filter<F: Fields>(
     let beacon = beacon.filter(|rule| !navigation || rule.takes_navigations());
     let denied = beacon.filter(|rule| !permits(rule));
     // Ordinary images also match a wide rule: only the response decides.
-    let looks = wanted == Wanted::Image && matches!(*method, Method::GET | Method::HEAD);
+    let looks = wanted == ExpectedType::Image && matches!(*method, Method::GET | Method::HEAD);
     let looked_at = denied.filter(|rule| looks && rule.is_wide_image_rule());
     if let Some(rule) = beacon.filter(|_| looked_at.is_none()) {
         filter.note_beacon(rule, &report, denied.is_none(), now);
@@ -146,7 +146,7 @@ pub(super) fn filter<F: Fields>(
             return Err(Box::new((answer, report)));
         }
     }
-    let mut visit = Visit {
+    let mut visit = RequestContext {
         report,
         method: method.clone(),
         host: host.map(|host| host.to_ascii_lowercase().into()),
@@ -189,21 +189,21 @@ pub(super) fn filter<F: Fields>(
             names.retain(|name| is_deletable(needs.as_ref(), name));
         }
         if !names.is_empty() {
-            visit.page_load = Some(Box::new(PageLoad { names, secure }));
+            visit.page_load = Some(Box::new(PageLoadDeletions { names, secure }));
         }
-        let left = if filter.enforces() { &verdict.left } else { &Left::Unchanged };
+        let left = if filter.enforces() { &verdict.left } else { &Remaining::Unchanged };
         match (left, &cookie) {
-            (Left::Unchanged, Some(Cow::Owned(joined))) => edits.set(COOKIE, joined.clone()),
-            (Left::Unchanged, _) => {}
-            (Left::Empty, _) => edits.remove(COOKIE),
-            (Left::Rewritten(value), _) => edits.set(COOKIE, value.clone()),
+            (Remaining::Unchanged, Some(Cow::Owned(joined))) => edits.set(COOKIE, joined.clone()),
+            (Remaining::Unchanged, _) => {}
+            (Remaining::Empty, _) => edits.remove(COOKIE),
+            (Remaining::Rewritten(value), _) => edits.set(COOKIE, value.clone()),
         }
     }
     Ok((visit, edits))
 }
 
 /// The reply to a request with more cookies than `limits.cookies` (RFC 6585 section 5).
-pub(super) fn too_many_cookies(filter: &Filter) -> OwnAnswer {
+pub(super) fn too_many_cookies(filter: &Filter) -> LocalReply {
     let mut answer = Response::new(Bytes::from_static(b"The request has too many cookies.\n"));
     *answer.status_mut() = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
     answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -259,18 +259,19 @@ fn host_of(authority: &[u8]) -> Option<&str> {
 fn note_cookies(
     filter: &Filter,
     field: &[u8],
-    verdict: &Verdict,
+    verdict: &CookieFieldDecision,
     report: &mut Report,
     collect: bool,
     now: i64,
 ) -> Vec<Box<[u8]>> {
-    let mut account = Account { filter, report, now, unknown: 0, stripped: collect.then(Vec::new) };
+    let mut account =
+        DecisionRecorder { filter, report, now, unknown: 0, stripped: collect.then(Vec::new) };
     account.note(field, verdict);
     account.stripped.unwrap_or_default()
 }
 
 /// Records decisions about a request's cookies in the report, the inventory and the log.
-struct Account<'a> {
+struct DecisionRecorder<'a> {
     filter: &'a Filter,
     report: &'a mut Report,
     now: i64,
@@ -280,8 +281,8 @@ struct Account<'a> {
     stripped: Option<Vec<Box<[u8]>>>,
 }
 
-impl Account<'_> {
-    fn note(&mut self, field: &[u8], verdict: &Verdict) {
+impl DecisionRecorder<'_> {
+    fn note(&mut self, field: &[u8], verdict: &CookieFieldDecision) {
         let Filter { settings, inventory, .. } = self.filter;
         let decided = self.report.consent.is_decided();
         for pair in &verdict.pairs {
@@ -290,7 +291,7 @@ impl Account<'_> {
             let rule = pair.rule.and_then(|number| settings.policy.catalogue.cookie_rule(number));
             self.unknown += usize::from(rule.is_none());
             if rule.is_some() || self.unknown <= MOST_UNKNOWN_NOTED {
-                let outcome = Outcome { permitted, decided, presumed: pair.presumed };
+                let outcome = ItemDecision { permitted, decided, presumed: pair.presumed };
                 inventory.note_sent(rule, name, outcome, self.now);
             }
             if let Some(grounds) = pair.presumed {

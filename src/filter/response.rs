@@ -15,19 +15,24 @@ use http::header::{DATE, HeaderMap, HeaderValue, SET_COOKIE};
 use super::edits::Edits;
 use super::expire::is_deletable;
 use super::report::Report;
-use super::request::Visit;
-use super::seen::Outcome;
+use super::request::RequestContext;
+use super::seen::ItemDecision;
 use super::state::Filter;
 use super::together::SetTogether;
 use super::{cache, presumed, technologies};
-use crate::catalogue::Sight;
+use crate::catalogue::CookieContext;
 use crate::consent::{Category, CategorySet, Consent};
 use crate::cookie::{Effect, ResponseTime, SetCookie};
 use crate::http::{Change, Fields};
 use crate::policy::Decision;
 
 /// Filters the head of a response, including 101, redirects and errors.
-pub(super) fn filter(filter: &Filter, visit: &mut Visit, fields: &impl Fields, now: i64) -> Edits {
+pub(super) fn filter(
+    filter: &Filter,
+    visit: &mut RequestContext,
+    fields: &impl Fields,
+    now: i64,
+) -> Edits {
     let mut edits = Edits::default();
     let enforces = filter.enforces();
     let mut changed = strip_set_cookies(filter, visit, fields, now, &mut edits);
@@ -56,7 +61,7 @@ pub(super) fn filter(filter: &Filter, visit: &mut Visit, fields: &impl Fields, n
 /// consent. Returns whether lines were changed.
 fn strip_set_cookies(
     filter: &Filter,
-    visit: &mut Visit,
+    visit: &mut RequestContext,
     fields: &impl Fields,
     now: i64,
     edits: &mut Edits,
@@ -82,11 +87,11 @@ fn strip_set_cookies(
 /// Strips fields other than `Set-Cookie`. Returns whether the result depended on the consent.
 fn strip_fields(
     filter: &Filter,
-    visit: &mut Visit,
+    visit: &mut RequestContext,
     fields: &impl Fields,
     edits: &mut Edits,
 ) -> bool {
-    let Visit { report, host, known_beacon, .. } = visit;
+    let RequestContext { report, host, known_beacon, .. } = visit;
     let host = host.as_deref().unwrap_or_default();
     let stripped = technologies::strip_response(fields, filter, host, report, edits);
     let beacon = *known_beacon && technologies::strip_validators(fields, filter, report, edits);
@@ -132,15 +137,15 @@ pub(super) fn permits(filter: &Filter, consent: &Consent, line: HeaderValue, now
 }
 
 /// The `Set-Cookie` lines of one response.
-struct Lines<'a> {
-    sight: Sight<'a>,
+struct ResponseCookies<'a> {
+    sight: CookieContext<'a>,
     together: SetTogether<'a>,
     dates: Vec<&'a [u8]>,
     time: OnceCell<ResponseTime>,
     now: i64,
 }
 
-impl Lines<'_> {
+impl ResponseCookies<'_> {
     fn decision<'f>(
         &self,
         filter: &'f Filter,
@@ -165,15 +170,15 @@ impl Lines<'_> {
 fn judge<'a>(
     fields: &'a impl Fields,
     (method, now): (&Method, i64),
-    mut decide: impl FnMut(&Lines<'_>, &'a [u8]) -> Change,
+    mut decide: impl FnMut(&ResponseCookies<'_>, &'a [u8]) -> Change,
 ) -> Option<Vec<Change>> {
     let lines: Vec<&[u8]> = fields.values(&SET_COOKIE).collect();
     // Fast path: most responses set no cookie.
     if lines.is_empty() {
         return None;
     }
-    let response = Lines {
-        sight: Sight::response(&lines, now),
+    let response = ResponseCookies {
+        sight: CookieContext::response(&lines, now),
         together: SetTogether::new(&lines, method, now),
         dates: fields.values(&DATE).collect(),
         time: OnceCell::new(),
@@ -187,9 +192,9 @@ fn judge<'a>(
 /// Decides about a line of a response head.
 fn decide<'a>(
     filter: &Filter,
-    visit: &mut Visit,
+    visit: &mut RequestContext,
     line: &'a [u8],
-    lines: &Lines<'_>,
+    lines: &ResponseCookies<'_>,
     presumed: &mut Vec<&'a [u8]>,
 ) -> Change {
     let cookie = SetCookie::parse(line);
@@ -239,9 +244,9 @@ fn note(
     report: &mut Report,
     cookie: &SetCookie<'_>,
     decision: Decision<'_>,
-    lines: &Lines<'_>,
+    lines: &ResponseCookies<'_>,
 ) {
-    let outcome = Outcome {
+    let outcome = ItemDecision {
         permitted: decision.permitted,
         decided: report.consent.is_decided(),
         presumed: decision.presumed,

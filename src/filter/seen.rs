@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering::Relaxed};
 
 use serde::Serialize;
 
-use crate::catalogue::{Grounds, Together};
+use crate::catalogue::{Presumption, SessionCompanion};
 use crate::cookie::SetCookie;
 
 /// Maximum length of a domain, in bytes. Longer ones are ignored.
@@ -13,7 +13,7 @@ const MAX_DOMAIN_BYTES: usize = 256;
 
 /// The direction of an observation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum From {
+pub(super) enum Direction {
     /// `Set-Cookie` of the origin.
     Origin,
     /// `Cookie` of a visitor, or a beacon request.
@@ -22,24 +22,24 @@ pub(super) enum From {
 
 /// The decision about an item: whether it may pass, and whether the visitor has decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Outcome {
+pub(super) struct ItemDecision {
     pub(super) permitted: bool,
     pub(super) decided: bool,
     /// Why the cookie is presumed necessary, if it is.
-    pub(super) presumed: Option<Grounds>,
+    pub(super) presumed: Option<Presumption>,
 }
 
 /// Observations of one cookie or beacon.
 #[derive(Debug)]
-pub(super) struct Seen {
+pub(super) struct Observation {
     first: i64,
     last: AtomicI64,
     /// Indexed by direction, by whether the visitor had decided, and by whether the item may pass.
     counts: [[[AtomicU64; 2]; 2]; 2],
     attributes: OnceLock<Attributes>,
-    /// How the cookie was set together with a session, by its rank in [`Together::ALL`].
+    /// How the cookie was set together with a session, by its rank in [`SessionCompanion::ALL`].
     together: AtomicU8,
-    /// Why the cookie was last presumed necessary, by its rank in [`Grounds::ALL`].
+    /// Why the cookie was last presumed necessary, by its rank in [`Presumption::ALL`].
     presumed: AtomicU8,
 }
 
@@ -60,7 +60,7 @@ pub struct Attributes {
 
 /// Counts of passed and stripped items.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct Passed {
+pub struct PassCounts {
     /// Number of times it passed.
     pub passed: u64,
     /// Number of times it was stripped, or would have been in observe mode.
@@ -69,18 +69,18 @@ pub struct Passed {
 
 /// The counts of one cookie or beacon.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct Tally {
+pub struct ItemCounts {
     /// Number of times the origin set it.
     pub set: u64,
     /// Number of times a visitor sent it.
     pub sent: u64,
     /// Counts for visitors who have not decided.
-    pub undecided: Passed,
+    pub undecided: PassCounts,
     /// Counts for visitors who have decided.
-    pub decided: Passed,
+    pub decided: PassCounts,
 }
 
-impl Seen {
+impl Observation {
     pub(super) fn new(now: i64) -> Self {
         Self {
             first: now,
@@ -92,18 +92,18 @@ impl Seen {
         }
     }
 
-    pub(super) fn note(&self, from: From, outcome: Outcome, now: i64) {
+    pub(super) fn note(&self, from: Direction, outcome: ItemDecision, now: i64) {
         let [of_origin, of_visitor] = &self.counts;
-        let by_decision = if from == From::Origin { of_origin } else { of_visitor };
+        let by_decision = if from == Direction::Origin { of_origin } else { of_visitor };
         let [undecided, decided] = by_decision;
         let [stripped, passed] = if outcome.decided { decided } else { undecided };
         let count = if outcome.permitted { passed } else { stripped };
         count.fetch_add(1, Relaxed);
         if let Some(grounds) = outcome.presumed {
-            let rank = rank(&grounds, &Grounds::ALL);
+            let rank = rank(&grounds, &Presumption::ALL);
             // Evidence from the origin is stronger than an entry in a visitor's list.
             let known = self.presumed.load(Relaxed);
-            if known != rank && (known == 0 || from == From::Origin) {
+            if known != rank && (known == 0 || from == Direction::Origin) {
                 self.presumed.store(rank, Relaxed);
             }
         }
@@ -133,17 +133,17 @@ impl Seen {
 
     /// Records how the origin sets the cookie together with a session. Stronger evidence is not
     /// overwritten.
-    pub(super) fn note_together(&self, together: Option<Together>) {
-        let rank = together.map_or(0, |together| rank(&together, &Together::ALL));
+    pub(super) fn note_together(&self, together: Option<SessionCompanion>) {
+        let rank = together.map_or(0, |together| rank(&together, &SessionCompanion::ALL));
         self.together.fetch_max(rank, Relaxed);
     }
 
-    pub(super) fn together(&self) -> Option<Together> {
-        of_rank(&self.together, &Together::ALL)
+    pub(super) fn together(&self) -> Option<SessionCompanion> {
+        of_rank(&self.together, &SessionCompanion::ALL)
     }
 
-    pub(super) fn presumed(&self) -> Option<Grounds> {
-        of_rank(&self.presumed, &Grounds::ALL)
+    pub(super) fn presumed(&self) -> Option<Presumption> {
+        of_rank(&self.presumed, &Presumption::ALL)
     }
 
     /// An independent copy of the counts.
@@ -176,7 +176,7 @@ impl Seen {
         self.attributes.get()
     }
 
-    pub(super) fn tally(&self) -> Tally {
+    pub(super) fn tally(&self) -> ItemCounts {
         let [set, sent] = self.counts.each_ref().map(|by_decision| {
             by_decision
                 .each_ref()
@@ -184,8 +184,9 @@ impl Seen {
         });
         let [set_undecided, set_decided] = set;
         let [sent_undecided, sent_decided] = sent;
-        let both = |[a, b]: [u64; 2], [c, d]: [u64; 2]| Passed { stripped: a + c, passed: b + d };
-        Tally {
+        let both =
+            |[a, b]: [u64; 2], [c, d]: [u64; 2]| PassCounts { stripped: a + c, passed: b + d };
+        ItemCounts {
             set: set.into_iter().flatten().sum(),
             sent: sent.into_iter().flatten().sum(),
             undecided: both(set_undecided, sent_undecided),

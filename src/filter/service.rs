@@ -11,9 +11,9 @@ use http_body::Body;
 use tower::{Layer, Service};
 
 use super::body::FilterBody;
-use super::exchange::{Begun, Looking, Received, own};
-use super::peer::{ClientUri, Peer};
-use super::recall::Recall;
+use super::exchange::{BodyInspection, HeadDecision, PendingExchange, own};
+use super::peer::{ClientInfo, ClientUri};
+use super::recall::DecisionCache;
 use super::reload::{ReloadHandle, Source};
 use super::request::{self, RequestHead};
 use super::state::Filter;
@@ -24,15 +24,15 @@ use crate::config::settings::FilterSettings;
 #[derive(Debug, Clone)]
 pub struct ConsentLayer {
     filter: Source,
-    peer: Peer,
-    recall: Option<Arc<Recall>>,
+    peer: ClientInfo,
+    recall: Option<Arc<DecisionCache>>,
     extensions: bool,
 }
 
 impl ConsentLayer {
     /// A layer for clients without HTTPS and without a trusted proxy.
     ///
-    /// The layer reads [`Peer`] and [`ClientUri`] from the request extensions, and adds
+    /// The layer reads [`ClientInfo`] and [`ClientUri`] from the request extensions, and adds
     /// [`VisitorConsent`].
     pub fn new(filter: Arc<Filter>) -> Self {
         Self::of(Source::Fixed(filter))
@@ -46,7 +46,7 @@ impl ConsentLayer {
     }
 
     fn of(filter: Source) -> Self {
-        Self { filter, peer: Peer::default(), recall: None, extensions: true }
+        Self { filter, peer: ClientInfo::default(), recall: None, extensions: true }
     }
 
     /// Disables reading and adding request extensions.
@@ -54,20 +54,20 @@ impl ConsentLayer {
         Self { extensions: false, ..self }
     }
 
-    /// Sets whether clients use HTTPS. Deletions then carry `Secure`. [`Peer`] overrides the
+    /// Sets whether clients use HTTPS. Deletions then carry `Secure`. [`ClientInfo`] overrides the
     /// setting per request.
     pub fn secure(self, secure: bool) -> Self {
-        Self { peer: Peer { secure, ..self.peer }, ..self }
+        Self { peer: ClientInfo { secure, ..self.peer }, ..self }
     }
 
     /// Sets whether requests come through a trusted proxy, whose region header is honoured.
-    /// [`Peer`] overrides the setting per request.
+    /// [`ClientInfo`] overrides the setting per request.
     pub fn trusted(self, trusted: bool) -> Self {
-        Self { peer: Peer { trusted, ..self.peer }, ..self }
+        Self { peer: ClientInfo { trusted, ..self.peer }, ..self }
     }
 
     /// Caches the last decision of a connection, so that repeated cookies are not parsed again.
-    pub fn recalling(self, recall: Arc<Recall>) -> Self {
+    pub fn recalling(self, recall: Arc<DecisionCache>) -> Self {
         Self { recall: Some(recall), ..self }
     }
 
@@ -75,14 +75,15 @@ impl ConsentLayer {
     fn begin<B, R: Body>(
         &self,
         request: &mut Request<B>,
-    ) -> Result<Begun, Box<Response<FilterBody<R>>>> {
+    ) -> Result<PendingExchange, Box<Response<FilterBody<R>>>> {
         let filter = self.filter.current();
         let (uri, peer) = self.client(request);
         let authority = uri.authority().or(request.uri().authority());
         let host = request::host(authority, request.headers());
         let head =
             RequestHead { method: request.method(), uri: &uri, host, fields: request.headers() };
-        let (begun, edits) = match Begun::of(&filter, head, peer, self.recall.as_deref()) {
+        let (begun, edits) = match PendingExchange::of(&filter, head, peer, self.recall.as_deref())
+        {
             Err(answered) => return Err(Box::new(own(&filter, *answered))),
             Ok(begun) => begun,
         };
@@ -95,7 +96,7 @@ impl ConsentLayer {
     }
 
     /// The URI that the client sent, and the client connection.
-    fn client<B>(&self, request: &Request<B>) -> (Uri, Peer) {
+    fn client<B>(&self, request: &Request<B>) -> (Uri, ClientInfo) {
         let extensions = Some(request.extensions()).filter(|_| self.extensions);
         let uri = extensions.and_then(ClientUri::kept).unwrap_or(request.uri());
         let peer = extensions.and_then(|extensions| extensions.get()).unwrap_or(&self.peer);
@@ -157,10 +158,10 @@ pin_project_lite::pin_project! {
         Forwarded {
             #[pin]
             future: F,
-            begun: Option<Begun>,
+            begun: Option<PendingExchange>,
         },
         // Waiting for the start of a small image.
-        Looking { looking: Option<Box<(Parts, Looking<R>)>> },
+        Looking { looking: Option<Box<(Parts, BodyInspection<R>)>> },
     }
 }
 
@@ -184,8 +185,8 @@ where
                     let (edits, received) = begun.received(parts.status, &parts.headers, body);
                     edits.apply(&mut parts.headers);
                     match received {
-                        Received::Judged(judged) => return Poll::Ready(Ok(judged.of(parts))),
-                        Received::Look(looking) => Box::new((parts, *looking)),
+                        HeadDecision::Judged(judged) => return Poll::Ready(Ok(judged.of(parts))),
+                        HeadDecision::Look(looking) => Box::new((parts, *looking)),
                     }
                 }
                 StateProjection::Looking { looking } => {

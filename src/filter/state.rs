@@ -7,9 +7,9 @@ use http::header::COOKIE;
 use memchr::memchr_iter;
 
 use super::inventory::Inventory;
-use super::learned::Learned;
+use super::learned::CookieScopes;
 use super::report::Report;
-use super::seen::Outcome;
+use super::seen::ItemDecision;
 use crate::catalogue::{BeaconRule, LIST_COOKIE};
 use crate::config::settings::{FilterSettings, Mode};
 use crate::cookie::SetCookie;
@@ -19,7 +19,7 @@ use crate::http::Fields;
 #[derive(Debug)]
 pub struct Filter {
     pub(super) settings: FilterSettings,
-    pub(super) learned: Arc<Learned>,
+    pub(super) learned: Arc<CookieScopes>,
     pub(super) inventory: Inventory,
     /// Number of page loads whose responses deleted cookies.
     pub(super) page_loads: AtomicUsize,
@@ -67,7 +67,7 @@ impl Filter {
         now: i64,
     ) {
         let decided = report.consent.is_decided();
-        let outcome = Outcome { permitted, decided, presumed: None };
+        let outcome = ItemDecision { permitted, decided, presumed: None };
         self.inventory.note_beacon(rule, outcome, now);
     }
 
@@ -99,11 +99,11 @@ mod tests {
         let before = Filter::new(settings(""));
         let cookie = SetCookie::parse(b"uid=1; Path=/shop");
         before.learned.note(&cookie, &cookie.scope(), "/");
-        before.inventory.note_held_back(crate::filter::HeldBack::Storage, "key", 7);
+        before.inventory.note_held_back(crate::filter::BlockedKind::Storage, "key", 7);
         let after = before.with_settings(settings("mode = 'observe'"));
         assert_eq!(after.settings.mode, Mode::Observe);
         assert_eq!(after.learned.places(b"uid"), before.learned.places(b"uid"));
         assert_eq!(after.learned.places(b"uid").len(), 1);
-        assert_eq!(after.inventory.held_back(crate::filter::HeldBack::Storage).len(), 1);
+        assert_eq!(after.inventory.held_back(crate::filter::BlockedKind::Storage).len(), 1);
     }
 }

@@ -7,7 +7,7 @@ use std::cell::OnceCell;
 
 use http::Method;
 
-use crate::catalogue::Together;
+use crate::catalogue::SessionCompanion;
 use crate::catalogue::names::{Kind, speaks_of};
 use crate::cookie::SetCookie;
 
@@ -28,7 +28,7 @@ impl<'a> SetTogether<'a> {
     }
 
     /// How the response sets this cookie together with another cookie that looks like a session.
-    pub(super) fn of(&self, cookie: &SetCookie<'_>) -> Option<Together> {
+    pub(super) fn of(&self, cookie: &SetCookie<'_>) -> Option<SessionCompanion> {
         let sessions = *self.sessions.get_or_init(|| {
             let lines = self.lines.iter().map(|line| SetCookie::parse(line));
             lines.filter(|cookie| self.is_session(cookie)).count()
@@ -36,8 +36,8 @@ impl<'a> SetTogether<'a> {
         let others = sessions.saturating_sub(usize::from(self.is_session(cookie)));
         match others {
             0 => None,
-            _ if self.posted => Some(Together::Login),
-            _ => Some(Together::Session),
+            _ if self.posted => Some(SessionCompanion::Login),
+            _ => Some(SessionCompanion::Session),
         }
     }
 

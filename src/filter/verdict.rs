@@ -6,35 +6,35 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use crate::catalogue::{Grounds, Sight};
+use crate::catalogue::{CookieContext, Presumption};
 use crate::consent::Consent;
 use crate::cookie::{Pair, pairs};
 use crate::policy::Policy;
 
 /// Decisions about the pairs of one `Cookie` field.
-pub(super) struct Verdict {
+pub(super) struct CookieFieldDecision {
     /// One decision per pair, in order.
-    pub(super) pairs: Vec<Judged>,
+    pub(super) pairs: Vec<PairDecision>,
     /// The remaining field.
-    pub(super) left: Left,
+    pub(super) left: Remaining,
 }
 
 /// The decision about one pair.
 #[derive(Debug)]
-pub(super) struct Judged {
+pub(super) struct PairDecision {
     /// Byte range of its name in the field. Empty for a nameless cookie.
     pub(super) name: Range<usize>,
     /// The number of the matching rule.
     pub(super) rule: Option<usize>,
     /// Why the cookie is presumed necessary, if it is.
-    pub(super) presumed: Option<Grounds>,
+    pub(super) presumed: Option<Presumption>,
     /// Whether the pair stays.
     pub(super) permitted: bool,
 }
 
 /// The remaining part of a field.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Left {
+pub(super) enum Remaining {
     /// All pairs.
     Unchanged,
     /// No pairs.
@@ -43,13 +43,18 @@ pub(super) enum Left {
     Rewritten(Bytes),
 }
 
-impl Verdict {
+impl CookieFieldDecision {
     /// Decides about each pair of a field. `sight` is the context of the request.
-    pub(super) fn of(field: &[u8], sight: &Sight<'_>, policy: &Policy, consent: &Consent) -> Self {
+    pub(super) fn of(
+        field: &[u8],
+        sight: &CookieContext<'_>,
+        policy: &Policy,
+        consent: &Consent,
+    ) -> Self {
         let mut judged = Vec::with_capacity(8);
         let left = strip(field, |pair| {
             let decision = policy.sent_cookie((pair.name, pair.value), sight, consent);
-            judged.push(Judged {
+            judged.push(PairDecision {
                 name: pair.start..pair.start + pair.name.len(),
                 rule: decision.rule.map(|rule| rule.number),
                 presumed: decision.presumed,
@@ -63,7 +68,7 @@ impl Verdict {
 
 /// Keeps only the pairs that `keep` accepts. The bytes between two remaining neighbours are
 /// unchanged. If a pair between two others is removed, `; ` separates them.
-fn strip(field: &[u8], mut keep: impl FnMut(&Pair<'_>) -> bool) -> Left {
+fn strip(field: &[u8], mut keep: impl FnMut(&Pair<'_>) -> bool) -> Remaining {
     let mut rewritten: Option<Vec<u8>> = None;
     // End of the previous pair, if that pair stays.
     let mut kept_to: Option<usize> = Some(0);
@@ -91,14 +96,14 @@ fn strip(field: &[u8], mut keep: impl FnMut(&Pair<'_>) -> bool) -> Left {
         }
         kept_to = Some(pair.end);
     }
-    let Some(mut rewritten) = rewritten else { return Left::Unchanged };
+    let Some(mut rewritten) = rewritten else { return Remaining::Unchanged };
     if !any {
-        return Left::Empty;
+        return Remaining::Empty;
     }
     if let Some(end) = kept_to {
         rewritten.extend_from_slice(field.get(end..).unwrap_or_default());
     }
-    Left::Rewritten(rewritten.into())
+    Remaining::Rewritten(rewritten.into())
 }
 
 #[cfg(test)]
@@ -111,9 +116,9 @@ mod tests {
         let keep =
             |pair: &Pair<'_>| !without.as_bytes().contains(pair.name.first().unwrap_or(&b'0'));
         match super::strip(field.as_bytes(), keep) {
-            Left::Unchanged => Some(field.to_owned()),
-            Left::Empty => None,
-            Left::Rewritten(value) => Some(String::from_utf8_lossy(&value).into_owned()),
+            Remaining::Unchanged => Some(field.to_owned()),
+            Remaining::Empty => None,
+            Remaining::Rewritten(value) => Some(String::from_utf8_lossy(&value).into_owned()),
         }
     }
 

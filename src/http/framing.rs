@@ -54,7 +54,7 @@ struct FramingFields {
 }
 
 /// The transfer coding of a message.
-enum Coding {
+enum TransferCoding {
     None,
     Chunked,
     /// Other codings, then `chunked`.
@@ -71,11 +71,11 @@ enum Coding {
 pub(crate) fn of_request(head: &RequestHead<'_>) -> Result<Framing, FramingError> {
     let fields = FramingFields::of(head.fields)?;
     let body = match (fields.coding(), fields.length) {
-        (Coding::None, None) => BodyLength::Empty,
-        (Coding::None, Some(length)) => BodyLength::Sized(length),
+        (TransferCoding::None, None) => BodyLength::Empty,
+        (TransferCoding::None, Some(length)) => BodyLength::Sized(length),
         // HTTP/1.0 has no transfer codings, so the framing is faulty (section 6.1).
-        (Coding::Chunked, _) if head.version == Version::Http11 => BodyLength::Chunked,
-        (Coding::Unknown, _) if head.version == Version::Http11 => {
+        (TransferCoding::Chunked, _) if head.version == Version::Http11 => BodyLength::Chunked,
+        (TransferCoding::Unknown, _) if head.version == Version::Http11 => {
             return Err(FramingError::UnknownCoding);
         }
         _ => return Err(FramingError::TransferEncoding),
@@ -94,12 +94,12 @@ pub(crate) fn of_response(head: &ResponseHead<'_>, to_head: bool) -> Result<Fram
     let fields = FramingFields::of(head.fields)?;
     let body = match (fields.coding(), fields.length) {
         _ if to_head || matches!(head.status, 100..=199 | 204 | 304) => BodyLength::Empty,
-        (Coding::None, None) => BodyLength::UntilClose,
-        (Coding::None, Some(length)) => BodyLength::Sized(length),
+        (TransferCoding::None, None) => BodyLength::UntilClose,
+        (TransferCoding::None, Some(length)) => BodyLength::Sized(length),
         // The transfer coding overrides the length (section 6.3).
-        (Coding::Chunked, _) => BodyLength::Chunked,
-        (Coding::Unknown, _) => return Err(FramingError::UnknownCoding),
-        (Coding::Invalid, _) => return Err(FramingError::TransferEncoding),
+        (TransferCoding::Chunked, _) => BodyLength::Chunked,
+        (TransferCoding::Unknown, _) => return Err(FramingError::UnknownCoding),
+        (TransferCoding::Invalid, _) => return Err(FramingError::TransferEncoding),
     };
     let faulty = fields.coded && (fields.length.is_some() || head.version == Version::Http10);
     let persistent = fields.persistent(head.version) && !faulty && body != BodyLength::UntilClose;
@@ -159,12 +159,12 @@ impl FramingFields {
         self.invalid |= empty;
     }
 
-    fn coding(&self) -> Coding {
+    fn coding(&self) -> TransferCoding {
         match self {
-            Self { coded: false, .. } => Coding::None,
-            Self { chunked: true, others: false, invalid: false, .. } => Coding::Chunked,
-            Self { chunked: true, invalid: false, .. } => Coding::Unknown,
-            _ => Coding::Invalid,
+            Self { coded: false, .. } => TransferCoding::None,
+            Self { chunked: true, others: false, invalid: false, .. } => TransferCoding::Chunked,
+            Self { chunked: true, invalid: false, .. } => TransferCoding::Unknown,
+            _ => TransferCoding::Invalid,
         }
     }
 

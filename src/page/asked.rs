@@ -9,11 +9,11 @@ use http::header::{
 };
 use http::uri::PathAndQuery;
 
-use super::codec::{Budget, Coding, Permit};
-use super::csp::{Allowed, Policies};
+use super::codec::{PageCoding, Permit, RewriteLimit};
+use super::csp::{InsertionPolicy, Policies};
 use super::head;
 use super::url_policy::UrlPolicy;
-use crate::centre::{BannerFor, Centre};
+use crate::centre::{BannerContext, ConsentUi};
 use crate::consent::{CategorySet, Consent};
 use crate::filter::has_directive;
 use crate::http::{FieldSection, Fields, Request};
@@ -45,7 +45,7 @@ const TURBO_FRAME: HeaderName = HeaderName::from_static("turbo-frame");
 
 /// Facts about a request for a page.
 #[derive(Debug)]
-pub struct Asked {
+pub struct PageRequest {
     pub(super) destination: Destination,
     /// The site has a banner, and the method is GET.
     has_banner: bool,
@@ -82,12 +82,12 @@ impl Destination {
     }
 }
 
-impl Asked {
+impl PageRequest {
     /// `None` if the response cannot be a page or needs no changes.
     pub(super) fn of<B>(
         request: &mut Request<B>,
         (banner, guards): (bool, bool),
-        budget: &Budget,
+        budget: &RewriteLimit,
         consent: impl FnOnce(&FieldSection) -> Consent,
         grants_all: impl FnOnce(&Consent) -> bool,
     ) -> Option<Self> {
@@ -163,45 +163,45 @@ impl Asked {
     pub(super) fn banner(
         &self,
         consent: &Consent,
-        centre: &Centre,
+        centre: &ConsentUi,
         policies: &Policies,
-        coding: Coding,
+        coding: PageCoding,
     ) -> Option<String> {
         if !self.window || consent.is_decided() {
             return None;
         }
         let style = policies.style();
         let nonce = match &style {
-            Allowed::WithNonce(nonce) => Some(nonce.as_str()),
+            InsertionPolicy::WithNonce(nonce) => Some(nonce.as_str()),
             // Without styles, the banner is still a form at the top of the page.
-            Allowed::Yes | Allowed::No => None,
+            InsertionPolicy::Yes | InsertionPolicy::No => None,
         };
         let locale = centre.locale(self.accept_language.as_deref())?;
-        let path = self.path.as_ref().filter(|_| coding == Coding::Identity);
+        let path = self.path.as_ref().filter(|_| coding == PageCoding::Identity);
         let return_to = path.map(PathAndQuery::as_str);
         let granted = consent.granted;
-        centre.banner(BannerFor { locale, granted, return_to, form: policies.form(), nonce })
+        centre.banner(BannerContext { locale, granted, return_to, form: policies.form(), nonce })
     }
 
     /// The guard's script tag, if the page's policy permits it.
     pub(super) fn guard(
         &self,
         granted: CategorySet,
-        centre: &Centre,
+        centre: &ConsentUi,
         policies: &Policies,
     ) -> Option<String> {
         if !self.destination.is_page() {
             return None;
         }
         match policies.script() {
-            Allowed::Yes => centre.guard_tag(granted, None),
-            Allowed::WithNonce(nonce) => centre.guard_tag(granted, Some(&nonce)),
-            Allowed::No => None,
+            InsertionPolicy::Yes => centre.guard_tag(granted, None),
+            InsertionPolicy::WithNonce(nonce) => centre.guard_tag(granted, Some(&nonce)),
+            InsertionPolicy::No => None,
         }
     }
 
     /// The URL policy for this page and consent.
-    pub(super) fn policy(&self, granted: CategorySet, centre: &Centre) -> UrlPolicy {
+    pub(super) fn policy(&self, granted: CategorySet, centre: &ConsentUi) -> UrlPolicy {
         let host = self.host.as_deref().unwrap_or_default();
         let filter = Arc::clone(centre.filter());
         UrlPolicy::new(filter, granted, host.to_owned(), self.path().to_owned())
@@ -231,7 +231,7 @@ fn known_codings(accepted: &[u8]) -> Option<Vec<u8>> {
     }
     let is_known = |part: &&[u8]| {
         let name = part.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
-        std::str::from_utf8(name).is_ok_and(|name| Coding::named(name).is_some())
+        std::str::from_utf8(name).is_ok_and(|name| PageCoding::named(name).is_some())
     };
     let parts = || accepted.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
     if parts().all(|part| is_known(&part)) {

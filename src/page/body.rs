@@ -8,8 +8,8 @@ use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use thiserror::Error;
 
-use super::codec::{Codec, Coding, Permit};
-use super::outcome::Outcome;
+use super::codec::{PageCoding, Permit, Transcoder};
+use super::outcome::PageOutcome;
 use super::rewriter::Rewriter;
 
 /// Bytes to process per poll, so that other tasks get their turn.
@@ -35,14 +35,14 @@ pub enum PageBody<B> {
     /// Passes unchanged.
     Unchanged(B),
     /// Is rewritten.
-    Rewritten(Box<Rewriting<B>>),
+    Rewritten(Box<ActiveRewrite<B>>),
 }
 
 /// A body that is being rewritten.
-pub struct Rewriting<B> {
+pub struct ActiveRewrite<B> {
     inner: B,
     rewriter: Rewriter,
-    codec: Option<Codec>,
+    codec: Option<Transcoder>,
     /// Input that is not processed yet.
     input: Bytes,
     /// The input so far, as long as the decoder has no output. Such input can still pass unchanged.
@@ -71,11 +71,11 @@ impl<B> PageBody<B> {
     pub(super) fn rewritten(
         inner: B,
         rewriter: Rewriter,
-        coding: Coding,
+        coding: PageCoding,
         permit: Option<Permit>,
     ) -> Self {
-        let codec = Codec::of(coding);
-        Self::Rewritten(Box::new(Rewriting {
+        let codec = Transcoder::of(coding);
+        Self::Rewritten(Box::new(ActiveRewrite {
             inner,
             rewriter,
             untouched: codec.is_some().then(Vec::new),
@@ -93,7 +93,7 @@ impl<B> PageBody<B> {
 
     /// The empty body of a rejected page.
     pub(super) fn refused(inner: B) -> Self {
-        let mut body = Self::rewritten(inner, Rewriter::passing(), Coding::Identity, None);
+        let mut body = Self::rewritten(inner, Rewriter::passing(), PageCoding::Identity, None);
         if let Self::Rewritten(body) = &mut body {
             body.state = State::Ended;
             body.failed = true;
@@ -110,19 +110,19 @@ impl<B> PageBody<B> {
     }
 
     /// The outcome for the page so far. `None` if no change was planned.
-    pub fn outcome(&self) -> Option<Outcome> {
+    pub fn outcome(&self) -> Option<PageOutcome> {
         match self {
             Self::Unchanged(_) => None,
             Self::Rewritten(body) if body.failed || body.rewriter.has_failed() => {
-                Some(Outcome::Failed)
+                Some(PageOutcome::Failed)
             }
-            Self::Rewritten(body) if body.rewriter.has_banner() => Some(Outcome::Banner),
-            Self::Rewritten(body) => body.rewriter.blocks().then_some(Outcome::Guarded),
+            Self::Rewritten(body) if body.rewriter.has_banner() => Some(PageOutcome::Banner),
+            Self::Rewritten(body) => body.rewriter.blocks().then_some(PageOutcome::Guarded),
         }
     }
 }
 
-impl<B: Body<Data = Bytes>> Rewriting<B> {
+impl<B: Body<Data = Bytes>> ActiveRewrite<B> {
     /// Processes a part of the input. Returns the output.
     fn work(&mut self) -> Vec<u8> {
         let mut out = Vec::new();
@@ -216,11 +216,11 @@ impl<B: Body<Data = Bytes>> Rewriting<B> {
     }
 
     fn has_work(&self) -> bool {
-        !self.input.is_empty() || self.codec.as_ref().is_some_and(Codec::has_more)
+        !self.input.is_empty() || self.codec.as_ref().is_some_and(Transcoder::has_more)
     }
 }
 
-impl<B: Body<Data = Bytes> + Unpin> Rewriting<B> {
+impl<B: Body<Data = Bytes> + Unpin> ActiveRewrite<B> {
     fn poll(
         &mut self,
         context: &mut Context<'_>,
@@ -320,7 +320,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for PageBody<B> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::page::document::Inserts;
+    use crate::page::document::Insertions;
     use crate::page::testing::plan;
     use futures_util::{FutureExt, StreamExt, stream};
     use http_body_util::{BodyExt, StreamBody};
@@ -329,11 +329,12 @@ mod tests {
 
     const BANNER: &str = "<aside id=banner>&#8364;</aside>";
 
-    const CODINGS: [Coding; 4] = [Coding::Identity, Coding::Gzip, Coding::Brotli, Coding::Zstd];
+    const CODINGS: [PageCoding; 4] =
+        [PageCoding::Identity, PageCoding::Gzip, PageCoding::Brotli, PageCoding::Zstd];
 
-    fn coded(plain: &[u8], coding: Coding) -> Vec<u8> {
+    fn coded(plain: &[u8], coding: PageCoding) -> Vec<u8> {
         let mut out = Vec::new();
-        match Codec::of(coding) {
+        match Transcoder::of(coding) {
             None => out.extend_from_slice(plain),
             Some(mut codec) => {
                 codec.encode(plain, &mut out).expect("encodes");
@@ -344,8 +345,8 @@ mod tests {
     }
 
     /// The decoded text, and whether the stream is complete.
-    fn decoded(mut text: &[u8], coding: Coding) -> (Vec<u8>, bool) {
-        let Some(mut codec) = Codec::of(coding) else { return (text.to_vec(), true) };
+    fn decoded(mut text: &[u8], coding: PageCoding) -> (Vec<u8>, bool) {
+        let Some(mut codec) = Transcoder::of(coding) else { return (text.to_vec(), true) };
         let (mut all, mut plain) = (Vec::new(), Vec::new());
         loop {
             let Ok(taken) = codec.decode(text, &mut plain) else { return (all, false) };
@@ -358,20 +359,20 @@ mod tests {
     }
 
     fn rewriter() -> Rewriter {
-        let inserts = Inserts { banner: Some(BANNER.into()), ..Inserts::default() };
+        let inserts = Insertions { banner: Some(BANNER.into()), ..Insertions::default() };
         Rewriter::new(plan(false, inserts))
     }
 
     fn body(
         chunks: Vec<Vec<u8>>,
-        coding: Coding,
+        coding: PageCoding,
     ) -> PageBody<impl Body<Data = Bytes, Error = Infallible> + Unpin> {
         let frames = chunks.into_iter().map(|chunk| Ok(Frame::data(Bytes::from(chunk))));
         PageBody::rewritten(StreamBody::new(stream::iter(frames)), rewriter(), coding, None)
     }
 
     /// The output, whether it ends without an error, and the outcome.
-    fn through(chunks: Vec<Vec<u8>>, coding: Coding) -> (Vec<u8>, bool, Option<Outcome>) {
+    fn through(chunks: Vec<Vec<u8>>, coding: PageCoding) -> (Vec<u8>, bool, Option<PageOutcome>) {
         let mut body = body(chunks, coding);
         let mut out = Vec::new();
         loop {
@@ -407,8 +408,8 @@ mod tests {
             let text = coded(html.as_bytes(), coding);
             let (out, whole, outcome) = through(cut(&text, &places), coding);
             prop_assert!(whole);
-            if html.is_empty() && coding == Coding::Identity {
-                prop_assert_eq!(outcome, Some(Outcome::Banner));
+            if html.is_empty() && coding == PageCoding::Identity {
+                prop_assert_eq!(outcome, Some(PageOutcome::Banner));
             }
             let (out, ended) = decoded(&out, coding);
             prop_assert!(ended);
@@ -428,7 +429,7 @@ mod tests {
             } else {
                 prop_assert_eq!(before, kept);
             }
-            prop_assert_eq!(outcome, Some(Outcome::Banner));
+            prop_assert_eq!(outcome, Some(PageOutcome::Banner));
         }
     }
 
@@ -440,23 +441,27 @@ mod tests {
             ("<!-- <body> --><body>", format!("<!-- <body> --><body>{BANNER}")),
             ("<body><body>", format!("<body>{BANNER}<body>")),
         ] {
-            let (out, _, _) = through(vec![html.into()], Coding::Identity);
+            let (out, _, _) = through(vec![html.into()], PageCoding::Identity);
             assert_eq!(String::from_utf8_lossy(&out), expected);
         }
     }
 
     #[test]
     fn a_coding_that_is_broken_from_the_start_passes_as_it_is() {
-        for coding in [Coding::Gzip, Coding::Brotli, Coding::Zstd] {
+        for coding in [PageCoding::Gzip, PageCoding::Brotli, PageCoding::Zstd] {
             let html = b"\xff<html><body>not coded at all, whatever the head says".to_vec();
             let (out, whole, outcome) = through(cut(&html, &[3, 9]), coding);
-            assert_eq!((out, whole, outcome), (html, true, Some(Outcome::Failed)), "{coding:?}");
+            assert_eq!(
+                (out, whole, outcome),
+                (html, true, Some(PageOutcome::Failed)),
+                "{coding:?}"
+            );
         }
     }
 
     #[test]
     fn a_coding_that_is_cut_off_ends_as_from_the_origin_with_an_error() {
-        for coding in [Coding::Gzip, Coding::Brotli, Coding::Zstd] {
+        for coding in [PageCoding::Gzip, PageCoding::Brotli, PageCoding::Zstd] {
             // Non-repeating letters, so that the compressed size is about half of the text.
             let mut html = String::from("<body>");
             let mut state = 1_u32;
@@ -466,7 +471,7 @@ mod tests {
             }
             let text = coded(html.as_bytes(), coding);
             let (out, whole, outcome) = through(vec![text[..text.len() / 2].to_vec()], coding);
-            assert_eq!((whole, outcome), (false, Some(Outcome::Failed)), "{coding:?}");
+            assert_eq!((whole, outcome), (false, Some(PageOutcome::Failed)), "{coding:?}");
             let (out, ended) = decoded(&out, coding);
             assert!(!ended, "{coding:?}");
             assert!(out.starts_with(b"<body><aside"), "{coding:?}");
@@ -477,11 +482,11 @@ mod tests {
     fn a_second_gzip_member_or_zstd_frame_is_read_and_what_is_none_is_passed_over() {
         let page = b"<body>one".to_vec();
         for garbage in [&b"garbage"[..], b"\x1f", b"\x1f\x8b", b"\x1f\x8b\x07", b"\0\0\0\0"] {
-            let gzip = [coded(&page, Coding::Gzip), garbage.to_vec()].concat();
-            let (out, whole, _) = through(vec![gzip], Coding::Gzip);
-            assert!(whole && decoded(&out, Coding::Gzip).0.ends_with(b"one"), "{garbage:?}");
+            let gzip = [coded(&page, PageCoding::Gzip), garbage.to_vec()].concat();
+            let (out, whole, _) = through(vec![gzip], PageCoding::Gzip);
+            assert!(whole && decoded(&out, PageCoding::Gzip).0.ends_with(b"one"), "{garbage:?}");
         }
-        for coding in [Coding::Gzip, Coding::Zstd] {
+        for coding in [PageCoding::Gzip, PageCoding::Zstd] {
             let parts = [coded(&page, coding), coded(b" two", coding), coded(b" three", coding)];
             let coded = parts.concat();
             for size in [1, 2, 3, 7, coded.len()] {
@@ -519,8 +524,8 @@ mod tests {
         let mut endless = b"\x1f\x8b\x08\x08\0\0\0\0\0\xff".to_vec();
         endless.extend(vec![b'x'; 2_000_000]);
         let chunks = endless.chunks(10_000).map(<[u8]>::to_vec).collect();
-        let (out, whole, outcome) = through(chunks, Coding::Gzip);
-        assert_eq!((out.len(), whole, outcome), (endless.len(), true, Some(Outcome::Failed)));
+        let (out, whole, outcome) = through(chunks, PageCoding::Gzip);
+        assert_eq!((out.len(), whole, outcome), (endless.len(), true, Some(PageOutcome::Failed)));
         assert_eq!(out, endless);
     }
 
@@ -531,7 +536,10 @@ mod tests {
             let text = coded(html.as_bytes(), coding);
             let (out, whole, outcome) = through(vec![text], coding);
             let out = String::from_utf8(decoded(&out, coding).0).expect("text");
-            assert!(whole && outcome == Some(Outcome::Banner) || outcome == Some(Outcome::Failed));
+            assert!(
+                whole && outcome == Some(PageOutcome::Banner)
+                    || outcome == Some(PageOutcome::Failed)
+            );
             assert_eq!(out.replacen(BANNER, "", 1), html, "{coding:?}");
         }
     }
@@ -540,8 +548,8 @@ mod tests {
     fn utf_16_is_left_alone_whatever_the_head_says() {
         let html: Vec<u8> =
             "\u{feff}<html><body>".encode_utf16().flat_map(u16::to_le_bytes).collect();
-        let (out, whole, outcome) = through(vec![html.clone()], Coding::Identity);
-        assert_eq!((out, whole, outcome), (html, true, Some(Outcome::Failed)));
+        let (out, whole, outcome) = through(vec![html.clone()], PageCoding::Identity);
+        assert_eq!((out, whole, outcome), (html, true, Some(PageOutcome::Failed)));
     }
 
     #[test]

@@ -10,21 +10,22 @@ use http_body::{Body, Frame};
 use http_body_util::{BodyExt, StreamBody};
 
 use super::body::PageBody;
-use super::codec::{Budget, Codec, Coding};
-use super::document::{Document, Inserts};
-use super::media_type::Kind;
+use super::codec::{PageCoding, RewriteLimit, Transcoder};
+use super::document::{Document, Insertions};
+use super::media_type::DocumentKind;
 use super::rewriter::Rewriter;
 use super::scrubber::Scrubber;
 use super::testing::{blocker, plan};
 use super::text::Entities;
 use super::tokenizer::{Token, Tokenizer};
-use super::tree::{Facts, Tree};
+use super::tree::{TagFacts, Tree};
 
-const CODINGS: [Coding; 4] = [Coding::Identity, Coding::Gzip, Coding::Brotli, Coding::Zstd];
+const CODINGS: [PageCoding; 4] =
+    [PageCoding::Identity, PageCoding::Gzip, PageCoding::Brotli, PageCoding::Zstd];
 
 #[test]
 fn a_site_recodes_256_pages_at_a_time_and_another_one_when_one_has_ended() {
-    let budget = Budget::default();
+    let budget = RewriteLimit::default();
     let mut permits: Vec<_> = (0..256).map(|_| budget.take().expect("a permit")).collect();
     assert!(budget.take().is_none() && budget.is_empty());
     drop(permits.pop());
@@ -48,12 +49,12 @@ fn letters(count: usize) -> Vec<u8> {
 /// A guarded body with these chunks. `asked` counts the chunks that were polled.
 fn guarded<'a>(
     parts: &'a [Vec<u8>],
-    coding: Coding,
+    coding: PageCoding,
     asked: &'a AtomicUsize,
 ) -> PageBody<impl Body<Data = Bytes, Error = Infallible> + Unpin + 'a> {
     let frames = parts.iter().map(|part| Ok(Frame::data(Bytes::copy_from_slice(part))));
     let frames = stream::iter(frames).inspect(|_| _ = asked.fetch_add(1, Relaxed));
-    let rewriter = Rewriter::new(plan(true, Inserts::default()));
+    let rewriter = Rewriter::new(plan(true, Insertions::default()));
     PageBody::rewritten(StreamBody::new(frames), rewriter, coding, None)
 }
 
@@ -62,7 +63,7 @@ fn a_large_part_of_a_page_is_rewritten_in_pieces_of_at_most_128_kib() {
     let html = [b"<body>".to_vec(), letters(1_000_000)].concat();
     for coding in CODINGS {
         let mut coded = Vec::new();
-        match Codec::of(coding) {
+        match Transcoder::of(coding) {
             None => coded.clone_from(&html),
             Some(mut codec) => {
                 codec.encode(&html, &mut coded).expect("encodes");
@@ -88,7 +89,7 @@ fn at_most_256_kib_of_a_coded_page_are_kept_while_nothing_comes_out() {
     let endless = [b"\x1f\x8b\x08\x08\0\0\0\0\0\xff".to_vec(), vec![b'x'; 1_000_000]].concat();
     let parts: Vec<Vec<u8>> = endless.chunks(8 * 1024).map(<[u8]>::to_vec).collect();
     let asked = AtomicUsize::new(0);
-    let mut body = guarded(&parts, Coding::Gzip, &asked);
+    let mut body = guarded(&parts, PageCoding::Gzip, &asked);
     let first = body.frame().now_or_never().expect("nothing is waited for");
     assert!(matches!(first, Some(Err(_))), "blocked loads never pass unread");
     assert!((31..=34).contains(&asked.load(Relaxed)), "{asked:?}");
@@ -107,8 +108,12 @@ fn pushed(document: &mut Document, text: &[u8]) -> Vec<u8> {
 fn at_most_4_mib_of_a_tag_and_of_a_style_sheet_are_kept() {
     for (start, value) in [(&b"<p title=\""[..], b'x'), (b"<style>", b'x')] {
         for (length, is_over) in [(4_000_000, false), (4_300_000, true)] {
-            let mut document =
-                Document::new(Kind::Html, blocker("utf-8", false), true, Inserts::default());
+            let mut document = Document::new(
+                DocumentKind::Html,
+                blocker("utf-8", false),
+                true,
+                Insertions::default(),
+            );
             let mut out = pushed(&mut document, &[start, &vec![value; length]].concat());
             if start == b"<style>" {
                 document.end(&mut out);
@@ -160,7 +165,7 @@ fn an_element_256_deep_in_svg_makes_the_page_ambiguous() {
     for (depth, is_ambiguous) in [(256, false), (257, true)] {
         let mut tree = Tree::default();
         for _ in 0..depth {
-            tree.start(b"svg", Facts::default());
+            tree.start(b"svg", TagFacts::default());
         }
         assert_eq!(tree.is_ambiguous(), is_ambiguous, "{depth}");
     }

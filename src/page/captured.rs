@@ -5,7 +5,7 @@ use super::tokenizer::Content;
 
 /// Buffered element text.
 #[derive(Debug, Default)]
-pub(super) struct Captured {
+pub(super) struct CapturedText {
     /// The source bytes.
     pub(super) bytes: Vec<u8>,
     /// The text without comments and processing instructions; empty if `raw`.
@@ -14,7 +14,7 @@ pub(super) struct Captured {
     pub(super) raw: bool,
 }
 
-impl Captured {
+impl CapturedText {
     /// Empty text of an element with this content model.
     pub(super) fn new(content: Content) -> Self {
         Self { raw: content != Content::Data, ..Self::default() }

@@ -24,14 +24,14 @@ const GZIP_MEMBER: [u8; 3] = [0x1f, 0x8b, 8];
 
 /// The content coding of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Coding {
+pub(super) enum PageCoding {
     Identity,
     Gzip,
     Brotli,
     Zstd,
 }
 
-impl Coding {
+impl PageCoding {
     /// The coding of this name.
     pub(super) fn named(name: &str) -> Option<Self> {
         match name.trim().to_ascii_lowercase().as_str() {
@@ -46,7 +46,7 @@ impl Coding {
 
 /// Concurrency limit for rewriting compressed pages.
 #[derive(Debug, Default)]
-pub(super) struct Budget {
+pub(super) struct RewriteLimit {
     taken: Arc<AtomicUsize>,
 }
 
@@ -56,7 +56,7 @@ pub(super) struct Permit {
     taken: Arc<AtomicUsize>,
 }
 
-impl Budget {
+impl RewriteLimit {
     /// Acquires a permit, unless the limit is reached.
     pub(super) fn take(&self) -> Option<Permit> {
         let permit = |taken| (taken < MOST_AT_ONCE).then_some(taken + 1);
@@ -77,10 +77,10 @@ impl Drop for Permit {
 }
 
 /// Decodes and re-encodes a page.
-pub(super) struct Codec {
+pub(super) struct Transcoder {
     decoder: Box<dyn DecodeV2 + Send>,
     encoder: Box<dyn EncodeV2 + Send>,
-    follows: Follows,
+    follows: TrailingData,
     /// The end of the compressed stream was read.
     ended: bool,
     /// The decoder may have more output without more input.
@@ -93,7 +93,7 @@ pub(super) struct Codec {
 
 /// The data that may follow the end of a compressed stream.
 #[derive(Debug, Clone, Copy)]
-enum Follows {
+enum TrailingData {
     /// Ignored, as in browsers.
     Nothing,
     /// Another frame (RFC 8878 section 3.1).
@@ -102,20 +102,20 @@ enum Follows {
     Member(usize),
 }
 
-impl Codec {
+impl Transcoder {
     /// The codec of a coding. `None` for `identity`.
-    pub(super) fn of(coding: Coding) -> Option<Self> {
+    pub(super) fn of(coding: PageCoding) -> Option<Self> {
         let (decoder, encoder): (Box<dyn DecodeV2 + Send>, Box<dyn EncodeV2 + Send>) = match coding
         {
-            Coding::Identity => return None,
-            Coding::Gzip => {
+            PageCoding::Identity => return None,
+            PageCoding::Gzip => {
                 (Box::new(GzipDecoder::new()), Box::new(GzipEncoder::new(Level::Precise(1).into())))
             }
-            Coding::Brotli => {
+            PageCoding::Brotli => {
                 let params = EncoderParams::default().quality(Level::Precise(3)).window_size(16);
                 (Box::new(BrotliDecoder::new()), Box::new(BrotliEncoder::new(params)))
             }
-            Coding::Zstd => {
+            PageCoding::Zstd => {
                 let params = [
                     CParameter::window_log(16),
                     CParameter::hash_log(14),
@@ -125,9 +125,9 @@ impl Codec {
             }
         };
         let follows = match coding {
-            Coding::Zstd => Follows::Frame,
-            Coding::Gzip => Follows::Member(0),
-            Coding::Identity | Coding::Brotli => Follows::Nothing,
+            PageCoding::Zstd => TrailingData::Frame,
+            PageCoding::Gzip => TrailingData::Member(0),
+            PageCoding::Identity | PageCoding::Brotli => TrailingData::Nothing,
         };
         let piece = Box::new([0; PIECE]);
         Some(Self { decoder, encoder, follows, ended: false, full: false, dirty: false, piece })
@@ -140,12 +140,12 @@ impl Codec {
         if self.ended {
             match self.follows {
                 _ if input.is_empty() => return Ok(0),
-                Follows::Nothing => return Ok(input.len()),
-                Follows::Frame => {
+                TrailingData::Nothing => return Ok(input.len()),
+                TrailingData::Frame => {
                     self.decoder.reinit()?;
                     self.ended = false;
                 }
-                Follows::Member(read) => return self.begin_member(read, input),
+                TrailingData::Member(read) => return self.begin_member(read, input),
             }
         }
         let mut output = WriteBuffer::new_initialized(&mut *self.piece);
@@ -168,7 +168,7 @@ impl Codec {
         let rest = GZIP_MEMBER.get(read..).unwrap_or_default();
         let same = input.iter().zip(rest).take_while(|(byte, expected)| byte == expected).count();
         if same == rest.len() {
-            self.follows = Follows::Member(0);
+            self.follows = TrailingData::Member(0);
             self.ended = false;
             self.decoder.reinit()?;
             let mut nothing = [0; 1];
@@ -177,8 +177,8 @@ impl Codec {
             return Ok(same);
         }
         self.follows = match same == input.len() {
-            true => Follows::Member(read + same),
-            false => Follows::Nothing,
+            true => TrailingData::Member(read + same),
+            false => TrailingData::Nothing,
         };
         Ok(input.len())
     }

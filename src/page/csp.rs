@@ -13,7 +13,7 @@ pub(super) struct Policies {
 
 /// Whether the page may load an inserted resource.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Allowed {
+pub(super) enum InsertionPolicy {
     /// Without a nonce.
     Yes,
     /// With this nonce.
@@ -30,12 +30,12 @@ impl Policies {
     }
 
     /// A stylesheet of this site.
-    pub(super) fn style(&self) -> Allowed {
+    pub(super) fn style(&self) -> InsertionPolicy {
         self.load(&["style-src-elem", "style-src", "default-src"], false)
     }
 
     /// A script of this site.
-    pub(super) fn script(&self) -> Allowed {
+    pub(super) fn script(&self) -> InsertionPolicy {
         self.load(&["script-src-elem", "script-src", "default-src"], true)
     }
 
@@ -47,7 +47,7 @@ impl Policies {
         })
     }
 
-    fn load(&self, names: &[&str], script: bool) -> Allowed {
+    fn load(&self, names: &[&str], script: bool) -> InsertionPolicy {
         let mut nonce: Option<&str> = None;
         for text in &self.texts {
             let Some(sources) = directive(text, names) else { continue };
@@ -64,10 +64,10 @@ impl Policies {
                 (Some(own), None) => nonce = Some(own),
                 // Two policies with different nonces: no element can have both.
                 (Some(own), Some(other)) if own == other => {}
-                _ => return Allowed::No,
+                _ => return InsertionPolicy::No,
             }
         }
-        nonce.map_or(Allowed::Yes, |nonce| Allowed::WithNonce(nonce.to_owned()))
+        nonce.map_or(InsertionPolicy::Yes, |nonce| InsertionPolicy::WithNonce(nonce.to_owned()))
     }
 }
 
@@ -95,31 +95,41 @@ mod tests {
 
     #[test]
     fn every_policy_must_allow_what_is_ours() {
-        let nonce = |text: &str| Allowed::WithNonce(text.to_owned());
+        let nonce = |text: &str| InsertionPolicy::WithNonce(text.to_owned());
         for (policies, style, script, form) in [
-            (&[][..], Allowed::Yes, Allowed::Yes, true),
-            (&["default-src 'self'"], Allowed::Yes, Allowed::Yes, true),
-            (&["default-src 'none'"], Allowed::No, Allowed::No, true),
+            (&[][..], InsertionPolicy::Yes, InsertionPolicy::Yes, true),
+            (&["default-src 'self'"], InsertionPolicy::Yes, InsertionPolicy::Yes, true),
+            (&["default-src 'none'"], InsertionPolicy::No, InsertionPolicy::No, true),
             (
                 &["default-src 'none'; style-src 'self'; form-action 'none'"],
-                Allowed::Yes,
-                Allowed::No,
+                InsertionPolicy::Yes,
+                InsertionPolicy::No,
                 false,
             ),
-            (&["script-src 'nonce-abc' 'strict-dynamic' https:"], Allowed::Yes, nonce("abc"), true),
-            (&["Default-Src HTTPS:; SCRIPT-SRC 'Nonce-x'"], Allowed::Yes, nonce("x"), true),
-            (&["script-src 'nonce-a'", "script-src 'nonce-b'"], Allowed::Yes, Allowed::No, true),
-            (&["script-src 'nonce-a', script-src 'self'"], Allowed::Yes, nonce("a"), true),
+            (
+                &["script-src 'nonce-abc' 'strict-dynamic' https:"],
+                InsertionPolicy::Yes,
+                nonce("abc"),
+                true,
+            ),
+            (&["Default-Src HTTPS:; SCRIPT-SRC 'Nonce-x'"], InsertionPolicy::Yes, nonce("x"), true),
+            (
+                &["script-src 'nonce-a'", "script-src 'nonce-b'"],
+                InsertionPolicy::Yes,
+                InsertionPolicy::No,
+                true,
+            ),
+            (&["script-src 'nonce-a', script-src 'self'"], InsertionPolicy::Yes, nonce("a"), true),
             (
                 &["style-src https://cdn.example; form-action https://pay.example"],
-                Allowed::No,
-                Allowed::Yes,
+                InsertionPolicy::No,
+                InsertionPolicy::Yes,
                 false,
             ),
             (
                 &["frame-ancestors 'self'; form-action 'self' https://pay.example"],
-                Allowed::Yes,
-                Allowed::Yes,
+                InsertionPolicy::Yes,
+                InsertionPolicy::Yes,
                 true,
             ),
         ] {

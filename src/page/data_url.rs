@@ -5,7 +5,7 @@ use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use percent_encoding::{percent_decode, percent_decode_str};
 
-use super::media_type::{Kind, MediaType};
+use super::media_type::{DocumentKind, MediaType};
 
 /// Decodes like browsers, and encodes with padding.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -20,7 +20,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 pub(super) struct DataUrl {
     /// The text before the comma, without `;base64`.
     header: String,
-    pub(super) kind: Kind,
+    pub(super) kind: DocumentKind,
     pub(super) media_type: MediaType,
     pub(super) bytes: Vec<u8>,
 }
@@ -60,10 +60,10 @@ mod tests {
     #[test]
     fn pages_in_data_urls_are_read_and_others_are_not() {
         for (url, page) in [
-            ("data:text/html,<p>%41", Some((Kind::Html, "<p>A"))),
-            (" DATA:text/ht\nml;charset=utf-8;base64,PHA+", Some((Kind::Html, "<p>"))),
-            ("data:text/html;Base64 ,PHA%2B", Some((Kind::Html, "<p>"))),
-            ("data:image/svg+xml,<svg/>#x", Some((Kind::Svg, "<svg/>"))),
+            ("data:text/html,<p>%41", Some((DocumentKind::Html, "<p>A"))),
+            (" DATA:text/ht\nml;charset=utf-8;base64,PHA+", Some((DocumentKind::Html, "<p>"))),
+            ("data:text/html;Base64 ,PHA%2B", Some((DocumentKind::Html, "<p>"))),
+            ("data:image/svg+xml,<svg/>#x", Some((DocumentKind::Svg, "<svg/>"))),
             ("data:text/plain,<p>", None),
             ("data:,<p>", None),
             ("data:text/html", None),

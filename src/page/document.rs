@@ -7,14 +7,14 @@ mod elements;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::captured::Captured;
+use super::captured::CapturedText;
 use super::charset::Charset;
 use super::inert::Blocker;
-use super::media_type::Kind;
+use super::media_type::DocumentKind;
 use super::scrubber::Scrubber;
 use super::tag::{Name, Tag, disabled};
 use super::tokenizer::{Token, Tokenizer};
-use super::tree::{Facts, Tree};
+use super::tree::{TagFacts, Tree};
 use super::xml::Namespaces;
 
 /// Maximum bytes to buffer of a tag, of inline CSS, or of JSON with URLs.
@@ -28,7 +28,7 @@ const MAX_DEPTH: usize = 4;
 
 /// Markup to insert into a document.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Inserts {
+pub(super) struct Insertions {
     /// The tag of the guard's script.
     pub(super) guard: Option<Arc<str>>,
     /// The banner, in ASCII.
@@ -40,7 +40,7 @@ pub(super) struct Inserts {
 /// The rewriter of one document.
 #[derive(Debug)]
 pub(super) struct Document {
-    kind: Kind,
+    kind: DocumentKind,
     limit: usize,
     depth: usize,
     tokenizer: Tokenizer,
@@ -52,7 +52,7 @@ pub(super) struct Document {
     /// The guard for pages in attributes.
     guard: Option<Arc<str>>,
     /// Insertions that are still pending.
-    pending: Inserts,
+    pending: Insertions,
     /// The first element has started.
     begun: bool,
     /// Number of open `template` elements.
@@ -63,7 +63,7 @@ pub(super) struct Document {
     held: Vec<u8>,
     capture: Capture,
     /// The element of a tag over the limit.
-    long: Option<(Name, Facts)>,
+    long: Option<(Name, TagFacts)>,
     /// Whether the rest of the document can be decoded from another encoding.
     decodes: bool,
     /// The encoding that the document has just declared, if the rest must be decoded.
@@ -77,9 +77,9 @@ enum Capture {
     #[default]
     None,
     /// CSS, buffered until its end.
-    Css(Captured),
+    Css(CapturedText),
     /// JSON, buffered until its end, with its start tag in original and disabled form.
-    Json { text: Captured, tag: Vec<u8>, disabled: Vec<u8> },
+    Json { text: CapturedText, tag: Vec<u8>, disabled: Vec<u8> },
     /// Over the limit.
     Dropped,
     /// Markup for browsers with scripts disabled.
@@ -88,7 +88,12 @@ enum Capture {
 
 impl Document {
     /// A rewriter; `blocks` enables the guard.
-    pub(super) fn new(kind: Kind, blocker: Blocker, blocks: bool, inserts: Inserts) -> Self {
+    pub(super) fn new(
+        kind: DocumentKind,
+        blocker: Blocker,
+        blocks: bool,
+        inserts: Insertions,
+    ) -> Self {
         Self {
             kind,
             limit: LIMIT,
@@ -120,7 +125,8 @@ impl Document {
 
     /// A rewriter for text in this document that may be markup.
     fn inner(&self, tree: Tree) -> Self {
-        let inner = Self::new(Kind::Html, self.blocker.clone(), true, Inserts::default());
+        let inner =
+            Self::new(DocumentKind::Html, self.blocker.clone(), true, Insertions::default());
         Self { tree, depth: self.depth + 1, decodes: false, ..inner.with_limit(self.limit) }
     }
 
@@ -244,7 +250,7 @@ impl Document {
                 if document.tokenizer.is_end_tag() || tag.name().is_empty() {
                     document.end_capture(out);
                     tag.write(&[], out);
-                    document.long = Some((tag.name(), Facts::default()));
+                    document.long = Some((tag.name(), TagFacts::default()));
                 } else {
                     document.long_start(tag, out);
                 }
@@ -436,8 +442,13 @@ mod tests {
         pieces.prop_map(|pieces| pieces.concat())
     }
 
-    fn kinds() -> impl Strategy<Value = Kind> {
-        prop::sample::select(vec![Kind::Html, Kind::Xhtml, Kind::Svg, Kind::Xml])
+    fn kinds() -> impl Strategy<Value = DocumentKind> {
+        prop::sample::select(vec![
+            DocumentKind::Html,
+            DocumentKind::Xhtml,
+            DocumentKind::Svg,
+            DocumentKind::Xml,
+        ])
     }
 
     /// The start tags of a page by this tokenizer, and the number of tags before the page became ambiguous.
@@ -483,7 +494,12 @@ mod tests {
         (tags, certain)
     }
 
-    fn rewritten_as(kind: Kind, parts: &[&[u8]], limit: usize, inserts: Inserts) -> Vec<u8> {
+    fn rewritten_as(
+        kind: DocumentKind,
+        parts: &[&[u8]],
+        limit: usize,
+        inserts: Insertions,
+    ) -> Vec<u8> {
         let blocker = blocker("utf-8", kind.is_xml());
         let mut document = Document::new(kind, blocker, true, inserts).with_limit(limit);
         let mut out = Vec::new();
@@ -494,12 +510,12 @@ mod tests {
         out
     }
 
-    fn rewritten(parts: &[&[u8]], limit: usize, inserts: Inserts) -> String {
-        String::from_utf8(rewritten_as(Kind::Html, parts, limit, inserts)).expect("text")
+    fn rewritten(parts: &[&[u8]], limit: usize, inserts: Insertions) -> String {
+        String::from_utf8(rewritten_as(DocumentKind::Html, parts, limit, inserts)).expect("text")
     }
 
     fn inert(html: &str) -> String {
-        rewritten(&[html.as_bytes()], LIMIT, Inserts::default())
+        rewritten(&[html.as_bytes()], LIMIT, Insertions::default())
     }
 
     /// Whether a tag loads something from the tracker.
@@ -516,10 +532,10 @@ mod tests {
             })
     }
 
-    fn inserts() -> Inserts {
+    fn inserts() -> Insertions {
         let banner = "<aside><form action=\"/b\"></form></aside>";
         let guard = "<script src=\"/g\"></script>";
-        Inserts { guard: Some(guard.into()), banner: Some(banner.into()), only_whole: false }
+        Insertions { guard: Some(guard.into()), banner: Some(banner.into()), only_whole: false }
     }
 
     #[test]
@@ -577,7 +593,7 @@ mod tests {
             ),
             ("<img srcdoc='<p>'>", "<img srcdoc='<p>'>"),
         ] {
-            let inserts = Inserts { banner: None, ..inserts() };
+            let inserts = Insertions { banner: None, ..inserts() };
             let out = rewritten(&[html.as_bytes()], LIMIT, inserts);
             assert_eq!(
                 out.strip_prefix("<script src=\"/g\"></script>"),
@@ -778,12 +794,12 @@ mod tests {
             let limits = if page.len() < 1000 { 40..260 } else { 0..0 };
             for limit in limits {
                 let parts: Vec<&[u8]> = page.as_bytes().chunks(1).collect();
-                let out = rewritten(&parts, limit, Inserts::default());
+                let out = rewritten(&parts, limit, Insertions::default());
                 assert!(!start_tags(&out, true).iter().any(is_live), "limit {limit}: {out}");
             }
             for size in [1, 2, 3, 7, 20] {
                 let parts: Vec<&[u8]> = page.as_bytes().chunks(size).collect();
-                let out = rewritten(&parts, 100, Inserts::default());
+                let out = rewritten(&parts, 100, Insertions::default());
                 assert!(size > 1 || out == expected, "{out}");
                 assert_eq!(sorted(&out), sorted(&expected), "in parts of {size}: {out}");
             }
@@ -831,7 +847,7 @@ mod tests {
             let xml = xml.replace("{T}", T).replace("{F}", &filler);
             for size in [1, 7] {
                 let parts: Vec<&[u8]> = xml.as_bytes().chunks(size).collect();
-                let out = rewritten_as(Kind::Xml, &parts, 180, Inserts::default());
+                let out = rewritten_as(DocumentKind::Xml, &parts, 180, Insertions::default());
                 let expected = expected.replace("{T}", T);
                 assert_eq!(String::from_utf8_lossy(&out), expected, "in parts of {size}");
             }
@@ -847,7 +863,7 @@ mod tests {
         );
         for limit in 160..320 {
             let parts: Vec<&[u8]> = xml.as_bytes().chunks(1).collect();
-            let out = rewritten_as(Kind::Svg, &parts, limit, Inserts::default());
+            let out = rewritten_as(DocumentKind::Svg, &parts, limit, Insertions::default());
             let out = String::from_utf8_lossy(&out);
             let is_live = out.contains(&format!(" {prefix}:href='//www.google-analytics.com/a'"));
             assert!(!is_live, "limit {limit}: {out}");
@@ -859,55 +875,55 @@ mod tests {
         const SIZE: usize = 512 * 1024;
         let start = std::time::Instant::now();
         for (kind, before, repeated) in [
-            (Kind::Html, "", "<"),
-            (Kind::Html, "", "<a"),
-            (Kind::Html, "", "</"),
-            (Kind::Html, "", "<!"),
-            (Kind::Html, "", "<a "),
-            (Kind::Html, "", "<a b=\""),
-            (Kind::Html, "<img", " src=a"),
-            (Kind::Html, "<img a b c d e f g h i j k l m n o p", " src=a"),
-            (Kind::Html, "", "<img src=\"//www.google-analytics.com\" src=a>"),
-            (Kind::Html, "<style>", "{"),
-            (Kind::Html, "<style>", "@import 'https://www.google-analytics.com';"),
-            (Kind::Html, "<p style='", "(url(//a"),
-            (Kind::Html, "<p style='//", "&#"),
-            (Kind::Html, "<style>//", "url("),
-            (Kind::Html, "<style>//", "/*\\"),
-            (Kind::Html, "<img src='//", "&"),
-            (Kind::Html, "<img src='//", "&amp"),
-            (Kind::Html, "<img srcset='", "//a(,"),
-            (Kind::Html, "<img srcset='", "//a, "),
-            (Kind::Html, "<script type=importmap>", "[\"//www.google-analytics.com\","),
-            (Kind::Html, "<script>", "<!--<script>"),
-            (Kind::Html, "<script>", "<!--<script"),
-            (Kind::Html, "<textarea>", "</textarea"),
-            (Kind::Html, "", "<noscript>"),
-            (Kind::Html, "", "<noscript></noscript>"),
-            (Kind::Html, "", "<template>"),
-            (Kind::Html, "", "<svg>"),
-            (Kind::Html, "", "<svg><desc><p>"),
-            (Kind::Html, "<svg><![CDATA[", "]"),
-            (Kind::Html, "<!--", "--!"),
-            (Kind::Html, "<iframe srcdoc='", "&lt;iframe srcdoc=&quot;"),
-            (Kind::Html, "<iframe src='data:text/html,", "%3ciframe src=\"data:text/html,"),
-            (Kind::Html, "", "<iframe srcdoc='<p>'></iframe>"),
+            (DocumentKind::Html, "", "<"),
+            (DocumentKind::Html, "", "<a"),
+            (DocumentKind::Html, "", "</"),
+            (DocumentKind::Html, "", "<!"),
+            (DocumentKind::Html, "", "<a "),
+            (DocumentKind::Html, "", "<a b=\""),
+            (DocumentKind::Html, "<img", " src=a"),
+            (DocumentKind::Html, "<img a b c d e f g h i j k l m n o p", " src=a"),
+            (DocumentKind::Html, "", "<img src=\"//www.google-analytics.com\" src=a>"),
+            (DocumentKind::Html, "<style>", "{"),
+            (DocumentKind::Html, "<style>", "@import 'https://www.google-analytics.com';"),
+            (DocumentKind::Html, "<p style='", "(url(//a"),
+            (DocumentKind::Html, "<p style='//", "&#"),
+            (DocumentKind::Html, "<style>//", "url("),
+            (DocumentKind::Html, "<style>//", "/*\\"),
+            (DocumentKind::Html, "<img src='//", "&"),
+            (DocumentKind::Html, "<img src='//", "&amp"),
+            (DocumentKind::Html, "<img srcset='", "//a(,"),
+            (DocumentKind::Html, "<img srcset='", "//a, "),
+            (DocumentKind::Html, "<script type=importmap>", "[\"//www.google-analytics.com\","),
+            (DocumentKind::Html, "<script>", "<!--<script>"),
+            (DocumentKind::Html, "<script>", "<!--<script"),
+            (DocumentKind::Html, "<textarea>", "</textarea"),
+            (DocumentKind::Html, "", "<noscript>"),
+            (DocumentKind::Html, "", "<noscript></noscript>"),
+            (DocumentKind::Html, "", "<template>"),
+            (DocumentKind::Html, "", "<svg>"),
+            (DocumentKind::Html, "", "<svg><desc><p>"),
+            (DocumentKind::Html, "<svg><![CDATA[", "]"),
+            (DocumentKind::Html, "<!--", "--!"),
+            (DocumentKind::Html, "<iframe srcdoc='", "&lt;iframe srcdoc=&quot;"),
+            (DocumentKind::Html, "<iframe src='data:text/html,", "%3ciframe src=\"data:text/html,"),
+            (DocumentKind::Html, "", "<iframe srcdoc='<p>'></iframe>"),
             // Ambiguous from the start, so that every `<` is checked.
-            (Kind::Html, "<frameset>", "<a"),
-            (Kind::Html, "<frameset>", "<a "),
-            (Kind::Html, "<frameset>", "<a x=<"),
-            (Kind::Html, "<frameset><a x='", "<a x=\"<b "),
-            (Kind::Html, "<frameset>", "<a x='"),
-            (Kind::Xml, "<!DOCTYPE a [", "<!ENTITY a '&b;'>"),
-            (Kind::Xml, "<!DOCTYPE a [", "<!ATTLIST a a CDATA '//a'>"),
-            (Kind::Xml, "<!DOCTYPE a [<!ENTITY a '&a;&a;&a;'>]><a b='", "&a;"),
-            (Kind::Xml, "<?x", "?"),
+            (DocumentKind::Html, "<frameset>", "<a"),
+            (DocumentKind::Html, "<frameset>", "<a "),
+            (DocumentKind::Html, "<frameset>", "<a x=<"),
+            (DocumentKind::Html, "<frameset><a x='", "<a x=\"<b "),
+            (DocumentKind::Html, "<frameset>", "<a x='"),
+            (DocumentKind::Xml, "<!DOCTYPE a [", "<!ENTITY a '&b;'>"),
+            (DocumentKind::Xml, "<!DOCTYPE a [", "<!ATTLIST a a CDATA '//a'>"),
+            (DocumentKind::Xml, "<!DOCTYPE a [<!ENTITY a '&a;&a;&a;'>]><a b='", "&a;"),
+            (DocumentKind::Xml, "<?x", "?"),
             (
-                Kind::Xhtml,
+                DocumentKind::Xhtml,
                 "<html xmlns='http://www.w3.org/1999/xhtml'><img",
                 " a:src='//www.google-analytics.com'",
             ),
-            (Kind::Xhtml, "", "<a xmlns:b='http://www.w3.org/1999/xhtml' "),
+            (DocumentKind::Xhtml, "", "<a xmlns:b='http://www.w3.org/1999/xhtml' "),
         ] {
             let page = before.to_owned() + &repeated.repeat(SIZE / repeated.len()) + "'>\">";
             let parts: Vec<&[u8]> = page.as_bytes().chunks(100).collect();
@@ -954,7 +970,7 @@ mod tests {
             let text = String::from_utf8_lossy(&bytes).replace("google-analytics.com", "cdn.example");
             // Open constructs at the end of a `noscript` are closed, and entities with markup are blocked.
             let text = text.replace("<noscript", "<div").replace("<!ENTITY", "<!ELEMENT");
-            let out = rewritten_as(kind, &[text.as_bytes()], LIMIT, Inserts::default());
+            let out = rewritten_as(kind, &[text.as_bytes()], LIMIT, Insertions::default());
             prop_assert_eq!(String::from_utf8_lossy(&out), text);
         }
 

@@ -6,9 +6,9 @@ use http::header::{
     CONTENT_RANGE, ETAG, HeaderName, LAST_MODIFIED, LOCATION, VARY,
 };
 
-use super::codec::Coding;
+use super::codec::PageCoding;
 use super::media_type::MediaType;
-use crate::filter::{has_directive, keep_private, split_outside_quotes};
+use crate::filter::{has_directive, mark_private, split_outside_quotes};
 use crate::http::{FieldSection, Fields};
 
 /// Fields that are only valid for the original page. Digests by RFC 9530, RFC 3230 and RFC 1864.
@@ -26,8 +26,8 @@ const MARK: &[u8] = b"-consentry\"";
 
 /// The content coding of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Coded {
-    As(Coding),
+pub(super) enum ResponseCoding {
+    As(PageCoding),
     /// Unknown to browsers, which display the bytes undecoded.
     Unknown,
     /// Decodable by browsers, but not by this proxy.
@@ -40,7 +40,7 @@ pub(super) fn document(
     status: StatusCode,
     fields: &FieldSection,
     shown: bool,
-) -> Option<(MediaType, Coded)> {
+) -> Option<(MediaType, ResponseCoding)> {
     // Browsers display a redirect without `Location`.
     let bodiless = status.is_informational()
         || status.is_redirection() && fields.has(&LOCATION)
@@ -66,20 +66,20 @@ fn is_attached(fields: &FieldSection) -> bool {
     disposition.trim_ascii().eq_ignore_ascii_case(b"attachment")
 }
 
-fn coded(fields: &FieldSection) -> Coded {
+fn coded(fields: &FieldSection) -> ResponseCoding {
     let names = fields.values(&CONTENT_ENCODING).flat_map(split_outside_quotes);
     let names: Vec<String> =
         names.map(|name| String::from_utf8_lossy(name).to_ascii_lowercase()).collect();
     let undecodable = |name: &str| matches!(name, "deflate" | "dcb" | "dcz");
     let codings: Vec<&str> =
         names.iter().map(String::as_str).filter(|name| !matches!(*name, "" | "identity")).collect();
-    if codings.iter().any(|name| Coding::named(name).is_none() && !undecodable(name)) {
-        return Coded::Unknown;
+    if codings.iter().any(|name| PageCoding::named(name).is_none() && !undecodable(name)) {
+        return ResponseCoding::Unknown;
     }
     match codings.as_slice() {
-        [] => Coded::As(Coding::Identity),
-        [one] => Coding::named(one).map_or(Coded::Undecodable, Coded::As),
-        _ => Coded::Undecodable,
+        [] => ResponseCoding::As(PageCoding::Identity),
+        [one] => PageCoding::named(one).map_or(ResponseCoding::Undecodable, ResponseCoding::As),
+        _ => ResponseCoding::Undecodable,
     }
 }
 
@@ -98,7 +98,7 @@ pub(super) fn change(fields: &mut FieldSection, banner: bool) {
     }
     // The banner disappears with the next click. A cached copy would show it again.
     fields.insert(&CACHE_CONTROL, "no-store, private");
-    keep_private(fields);
+    mark_private(fields);
     if let Some(tag) = fields.value(&ETAG)
         && !tag.starts_with(b"W/")
     {
@@ -155,7 +155,7 @@ pub(super) fn vary_by_destination(fields: &mut FieldSection) {
 
 /// Requires revalidation before a copy is displayed, because the consent may have changed.
 pub(super) fn revalidate(fields: &mut FieldSection) {
-    keep_private(fields);
+    mark_private(fields);
     if has_directive(fields, "no-store") || has_directive(fields, "no-cache") {
         return;
     }
@@ -174,22 +174,30 @@ mod tests {
     fn only_whole_documents_are_changed() {
         let html = ("content-type", "text/html; charset=utf-8");
         let ok = StatusCode::OK;
-        let identity = Some(Coded::As(Coding::Identity));
+        let identity = Some(ResponseCoding::As(PageCoding::Identity));
         for (status, fields, expected) in [
             (ok, &[html][..], identity),
             (StatusCode::NOT_FOUND, &[html], identity),
             (ok, &[("content-type", "TEXT/HTML")], identity),
             (ok, &[("content-type", "image/svg+xml")], identity),
-            (ok, &[html, ("content-encoding", "x-gzip")], Some(Coded::As(Coding::Gzip))),
-            (ok, &[html, ("content-encoding", "BR")], Some(Coded::As(Coding::Brotli))),
-            (ok, &[html, ("content-encoding", "zstd")], Some(Coded::As(Coding::Zstd))),
+            (
+                ok,
+                &[html, ("content-encoding", "x-gzip")],
+                Some(ResponseCoding::As(PageCoding::Gzip)),
+            ),
+            (ok, &[html, ("content-encoding", "BR")], Some(ResponseCoding::As(PageCoding::Brotli))),
+            (ok, &[html, ("content-encoding", "zstd")], Some(ResponseCoding::As(PageCoding::Zstd))),
             (ok, &[html, ("content-encoding", "identity")], identity),
-            (ok, &[html, ("content-encoding", "identity, br")], Some(Coded::As(Coding::Brotli))),
-            (ok, &[html, ("content-encoding", "gzip, br")], Some(Coded::Undecodable)),
-            (ok, &[html, ("content-encoding", "deflate")], Some(Coded::Undecodable)),
-            (ok, &[html, ("content-encoding", "dcb")], Some(Coded::Undecodable)),
-            (ok, &[html, ("content-encoding", "utf-8")], Some(Coded::Unknown)),
-            (ok, &[html, ("content-encoding", "gzip, x")], Some(Coded::Unknown)),
+            (
+                ok,
+                &[html, ("content-encoding", "identity, br")],
+                Some(ResponseCoding::As(PageCoding::Brotli)),
+            ),
+            (ok, &[html, ("content-encoding", "gzip, br")], Some(ResponseCoding::Undecodable)),
+            (ok, &[html, ("content-encoding", "deflate")], Some(ResponseCoding::Undecodable)),
+            (ok, &[html, ("content-encoding", "dcb")], Some(ResponseCoding::Undecodable)),
+            (ok, &[html, ("content-encoding", "utf-8")], Some(ResponseCoding::Unknown)),
+            (ok, &[html, ("content-encoding", "gzip, x")], Some(ResponseCoding::Unknown)),
             (ok, &[html, ("content-disposition", "Attachment; filename=a.html")], None),
             (ok, &[html, ("content-disposition", "attachment, inline")], identity),
             (ok, &[html, ("content-disposition", "attachmentx")], identity),

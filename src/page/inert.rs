@@ -2,22 +2,22 @@
 //! the site can restore it.
 
 use super::css;
-use super::loads::{self, Load, Resource};
-use super::tag::{Edit, Tag, without_prefix};
+use super::loads::{self, LoadSyntax, Resource};
+use super::tag::{Tag, TagEdit, without_prefix};
 use super::text::TextReader;
 use super::url_policy::UrlPolicy;
 
 /// The edits of a tag.
 #[derive(Debug, Default)]
-pub(super) struct Changes<'a> {
-    pub(super) edits: Vec<Edit<'a>>,
+pub(super) struct TagEdits<'a> {
+    pub(super) edits: Vec<TagEdit<'a>>,
     /// Attributes that contain pages.
-    pub(super) pages: Vec<(&'a [u8], Embedded)>,
+    pub(super) pages: Vec<(&'a [u8], EmbeddedPage)>,
 }
 
 /// A page in an attribute.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Embedded {
+pub(super) enum EmbeddedPage {
     /// The decoded text of the attribute.
     Srcdoc(String),
     /// A `data:` URL.
@@ -34,8 +34,8 @@ pub(super) struct Blocker {
 
 impl Blocker {
     /// The edits of a tag. `name` is the element's name in lower case.
-    pub(super) fn changes<'a>(&self, name: &[u8], tag: &Tag<'a>) -> Changes<'a> {
-        let mut changes = Changes::default();
+    pub(super) fn changes<'a>(&self, name: &[u8], tag: &Tag<'a>) -> TagEdits<'a> {
+        let mut changes = TagEdits::default();
         match name {
             b"link" => self.link(tag, &mut changes),
             b"meta" => self.meta(tag, &mut changes),
@@ -52,24 +52,28 @@ impl Blocker {
             seen.push(attribute);
             let values = || self.reader.attribute(value);
             match load {
-                Load::Srcdoc => {
-                    changes.pages.push((attribute, Embedded::Srcdoc(self.reader.likely(value))));
+                LoadSyntax::Srcdoc => {
+                    changes
+                        .pages
+                        .push((attribute, EmbeddedPage::Srcdoc(self.reader.likely(value))));
                 }
-                Load::Css => {
+                LoadSyntax::Css => {
                     if let Some(css) = values().find_map(|css| self.css(&css)) {
-                        changes.edits.push(Edit::Set(attribute, css));
+                        changes.edits.push(TagEdit::Set(attribute, css));
                     }
                 }
                 _ if values().any(|value| self.refuses(&value, load)) => {
-                    changes.edits.push(Edit::Disable(attribute));
+                    changes.edits.push(TagEdit::Disable(attribute));
                     if name == b"script" {
                         // Without a URL, browsers would run the text of the element.
                         changes.edits.extend(disable_script(tag));
                     }
                 }
-                Load::Url(Resource::Subdocument | Resource::Object) => {
+                LoadSyntax::Url(Resource::Subdocument | Resource::Object) => {
                     let data = values().find(|value| is_data(value));
-                    changes.pages.extend(data.map(|d| (attribute, Embedded::Data(d.into_owned()))));
+                    changes
+                        .pages
+                        .extend(data.map(|d| (attribute, EmbeddedPage::Data(d.into_owned()))));
                 }
                 _ => {}
             }
@@ -117,9 +121,9 @@ impl Blocker {
         if attribute.is_empty() {
             return self.xml;
         }
-        let is_file = |load: Load| {
-            !matches!(load, Load::Url(Resource::Subdocument | Resource::Object))
-                && matches!(load, Load::Url(_))
+        let is_file = |load: LoadSyntax| {
+            !matches!(load, LoadSyntax::Url(Resource::Subdocument | Resource::Object))
+                && matches!(load, LoadSyntax::Url(_))
         };
         // Other URLs may contain the host after the limit.
         let is_harmless = self.load(element, attribute).is_some_and(is_file)
@@ -134,7 +138,7 @@ impl Blocker {
         lower.is_some_and(|lower| loads::may_load(element, lower))
     }
 
-    fn load(&self, element: &[u8], attribute: &[u8]) -> Option<Load> {
+    fn load(&self, element: &[u8], attribute: &[u8]) -> Option<LoadSyntax> {
         let mut buffer = loads::Buffer::default();
         loads::load(element, loads::lower(self.local(attribute), &mut buffer)?)
     }
@@ -147,18 +151,18 @@ impl Blocker {
         }
     }
 
-    fn refuses(&self, value: &str, load: Load) -> bool {
+    fn refuses(&self, value: &str, load: LoadSyntax) -> bool {
         let refuses = |url: &str, kind| self.policy.refuses(url, kind);
         match load {
-            Load::Url(kind) => refuses(value, kind),
-            Load::SrcSet => loads::srcset(value).any(|url| refuses(url, Resource::Image)),
-            Load::Urls(kind) => value.split_ascii_whitespace().any(|url| refuses(url, kind)),
-            Load::Values => value.split(';').any(|url| refuses(url, Resource::Image)),
-            Load::Css | Load::Srcdoc => false,
+            LoadSyntax::Url(kind) => refuses(value, kind),
+            LoadSyntax::SrcSet => loads::srcset(value).any(|url| refuses(url, Resource::Image)),
+            LoadSyntax::Urls(kind) => value.split_ascii_whitespace().any(|url| refuses(url, kind)),
+            LoadSyntax::Values => value.split(';').any(|url| refuses(url, Resource::Image)),
+            LoadSyntax::Css | LoadSyntax::Srcdoc => false,
         }
     }
 
-    fn link<'a>(&self, tag: &Tag<'a>, changes: &mut Changes<'a>) {
+    fn link<'a>(&self, tag: &Tag<'a>, changes: &mut TagEdits<'a>) {
         let text =
             |name: &str| tag.attribute(name.as_bytes()).map(|value| self.reader.likely(value));
         let Some(rel) = text("rel").filter(|rel| loads::link_loads(rel)) else { return };
@@ -169,22 +173,22 @@ impl Blocker {
             _ if rel.to_ascii_lowercase().contains("stylesheet") => Resource::Stylesheet,
             _ => Resource::Other,
         };
-        let refused = |name: &str, load: Load| {
+        let refused = |name: &str, load: LoadSyntax| {
             let value = tag.attribute(name.as_bytes()).unwrap_or_default();
             self.reader.attribute(value).any(|value| self.refuses(&value, load))
         };
-        if refused("href", Load::Url(kind)) || refused("imagesrcset", Load::SrcSet) {
+        if refused("href", LoadSyntax::Url(kind)) || refused("imagesrcset", LoadSyntax::SrcSet) {
             // A link without `rel` has no effect. A link without `href` is reported as an error.
-            changes.edits.push(Edit::Disable(b"rel"));
+            changes.edits.push(TagEdit::Disable(b"rel"));
         }
     }
 
-    fn meta<'a>(&self, tag: &Tag<'a>, changes: &mut Changes<'a>) {
+    fn meta<'a>(&self, tag: &Tag<'a>, changes: &mut TagEdits<'a>) {
         let equiv = tag.attribute(b"http-equiv").map(|value| self.reader.likely(value));
         if equiv.is_some_and(|equiv| equiv.eq_ignore_ascii_case("refresh")) {
             let content = tag.attribute(b"content").unwrap_or_default();
             if self.reader.attribute(content).any(|content| self.policy.refuses_refresh(&content)) {
-                changes.edits.push(Edit::Disable(b"http-equiv"));
+                changes.edits.push(TagEdit::Disable(b"http-equiv"));
             }
         }
     }
@@ -209,19 +213,19 @@ impl Blocker {
 
     /// Disables a blocked base, from which every relative URL would load, including those in CSS
     /// and scripts.
-    fn base<'a>(&self, tag: &Tag<'a>, changes: &mut Changes<'a>) {
+    fn base<'a>(&self, tag: &Tag<'a>, changes: &mut TagEdits<'a>) {
         let href = tag.attribute(b"href").unwrap_or_default();
         let refused = |href: &str| self.policy.refuses_base(href);
         if self.reader.attribute(href).any(|href| refused(&href)) {
-            changes.edits.push(Edit::Disable(b"href"));
+            changes.edits.push(TagEdit::Disable(b"href"));
         }
     }
 }
 
 /// Edits that prevent a script from running.
-pub(super) fn disable_script<'a>(tag: &Tag<'a>) -> Vec<Edit<'a>> {
-    let set = Edit::Set(b"type", "text/plain".to_owned());
-    let own = tag.attribute(b"type").map(|_| Edit::Disable(b"type"));
+pub(super) fn disable_script<'a>(tag: &Tag<'a>) -> Vec<TagEdit<'a>> {
+    let set = TagEdit::Set(b"type", "text/plain".to_owned());
+    let own = tag.attribute(b"type").map(|_| TagEdit::Disable(b"type"));
     own.into_iter().chain([set]).collect()
 }
 

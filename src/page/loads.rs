@@ -31,7 +31,7 @@ impl Resource {
 
 /// The syntax of an attribute's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Load {
+pub(super) enum LoadSyntax {
     Url(Resource),
     /// URLs with descriptors, separated by commas.
     SrcSet,
@@ -49,9 +49,9 @@ pub(super) enum Load {
 pub(super) type Buffer = [u8; 16];
 
 /// The load of an element's attribute. Names are in lower case, without namespace prefixes.
-pub(super) fn load(element: &[u8], attribute: &[u8]) -> Option<Load> {
+pub(super) fn load(element: &[u8], attribute: &[u8]) -> Option<LoadSyntax> {
     Some(match attribute {
-        b"src" => Load::Url(match element {
+        b"src" => LoadSyntax::Url(match element {
             b"script" => Resource::Script,
             b"img" | b"image" | b"input" => Resource::Image,
             b"iframe" | b"frame" => Resource::Subdocument,
@@ -61,25 +61,25 @@ pub(super) fn load(element: &[u8], attribute: &[u8]) -> Option<Load> {
         }),
         // Links load only on user interaction. `link` and `base` elements are handled as a whole.
         b"href" if !matches!(element, b"a" | b"area" | b"base" | b"link") => {
-            Load::Url(match element {
+            LoadSyntax::Url(match element {
                 b"script" => Resource::Script,
                 b"image" | b"feimage" => Resource::Image,
                 _ => Resource::Other,
             })
         }
-        b"data" if element == b"object" => Load::Url(Resource::Object),
-        b"poster" | b"background" => Load::Url(Resource::Image),
-        b"srcset" => Load::SrcSet,
-        b"srcdoc" if element == b"iframe" => Load::Srcdoc,
-        b"ping" if matches!(element, b"a" | b"area") => Load::Urls(Resource::Ping),
-        b"attributionsrc" => Load::Urls(Resource::Ping),
+        b"data" if element == b"object" => LoadSyntax::Url(Resource::Object),
+        b"poster" | b"background" => LoadSyntax::Url(Resource::Image),
+        b"srcset" => LoadSyntax::SrcSet,
+        b"srcdoc" if element == b"iframe" => LoadSyntax::Srcdoc,
+        b"ping" if matches!(element, b"a" | b"area") => LoadSyntax::Urls(Resource::Ping),
+        b"attributionsrc" => LoadSyntax::Urls(Resource::Ping),
         b"to" | b"from" | b"by" | b"values" if matches!(element, b"animate" | b"set") => {
-            Load::Values
+            LoadSyntax::Values
         }
-        b"style" => Load::Css,
+        b"style" => LoadSyntax::Css,
         // Presentation attributes that can contain a URL (SVG section 6.6).
         b"fill" | b"stroke" | b"filter" | b"mask" | b"cursor" | b"clip-path" | b"marker"
-        | b"marker-start" | b"marker-mid" | b"marker-end" => Load::Css,
+        | b"marker-start" | b"marker-mid" | b"marker-end" => LoadSyntax::Css,
         _ => return None,
     })
 }

@@ -9,7 +9,7 @@ use crate::http::{FieldSection, Fields};
 
 /// The kind of a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum DocumentKind {
     Html,
     Xhtml,
     Svg,
@@ -17,7 +17,7 @@ pub(super) enum Kind {
     Xml,
 }
 
-impl Kind {
+impl DocumentKind {
     pub(super) fn is_xml(self) -> bool {
         self != Self::Html
     }
@@ -27,14 +27,14 @@ impl Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct MediaType {
     /// `None` if the first bytes decide.
-    pub(super) kind: Option<Kind>,
+    pub(super) kind: Option<DocumentKind>,
     pub(super) charset: Charset,
 }
 
 /// The result of MIME sniffing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sniffed {
-    Document(Kind),
+    Document(DocumentKind),
     Other,
     /// More bytes are needed.
     More,
@@ -90,10 +90,10 @@ impl MediaType {
             let is_xml = ["text/xml", "application/xml", "text/xsl"].iter().any(is);
             let is_xml = is_xml || suffix.is_some_and(|suffix| suffix.eq_ignore_ascii_case("+xml"));
             found.kind = match essence {
-                _ if is(&"text/html") => Some(Kind::Html),
-                _ if is(&"application/xhtml+xml") => Some(Kind::Xhtml),
-                _ if is(&"image/svg+xml") => Some(Kind::Svg),
-                _ if is_xml => Some(Kind::Xml),
+                _ if is(&"text/html") => Some(DocumentKind::Html),
+                _ if is(&"application/xhtml+xml") => Some(DocumentKind::Xhtml),
+                _ if is(&"image/svg+xml") => Some(DocumentKind::Svg),
+                _ if is_xml => Some(DocumentKind::Xml),
                 _ => None,
             };
             let unknown = ["unknown/unknown", "application/unknown"].iter().any(is);
@@ -120,9 +120,9 @@ pub(super) fn sniff(bytes: &[u8]) -> Sniffed {
     let text = bytes.get(start..).unwrap_or_default();
     let starts = |with: &[u8]| text.get(..with.len()).is_some_and(|t| t.eq_ignore_ascii_case(with));
     if HTML.iter().any(|with| starts(with)) {
-        Sniffed::Document(Kind::Html)
+        Sniffed::Document(DocumentKind::Html)
     } else if starts(b"<?xml") {
-        Sniffed::Document(Kind::Xml)
+        Sniffed::Document(DocumentKind::Xml)
     } else if text.len() < HTML[0].len() && bytes.len() < SNIFFED {
         Sniffed::More
     } else {
@@ -136,8 +136,8 @@ mod tests {
 
     #[test]
     fn content_type_is_read_as_chromium_reads_it() {
-        let html = Some(Some(Kind::Html));
-        let xml = Some(Some(Kind::Xml));
+        let html = Some(Some(DocumentKind::Html));
+        let xml = Some(Some(DocumentKind::Xml));
         for (values, expected) in [
             (&["text/html"][..], html),
             (&["TEXT/HTML; charset=utf-8"], html),
@@ -150,8 +150,8 @@ mod tests {
             (&["text/html,*/*"], html),
             (&["text/html", ""], html),
             (&["text/html", "x"], html),
-            (&["application/xhtml+xml"], Some(Some(Kind::Xhtml))),
-            (&["image/svg+xml"], Some(Some(Kind::Svg))),
+            (&["application/xhtml+xml"], Some(Some(DocumentKind::Xhtml))),
+            (&["image/svg+xml"], Some(Some(DocumentKind::Svg))),
             (&["application/rss+xml"], xml),
             (&["application/xml"], xml),
             (&[], Some(None)),
@@ -182,10 +182,10 @@ mod tests {
     #[test]
     fn the_first_bytes_show_what_a_response_without_a_type_is() {
         for (bytes, expected) in [
-            (&b" \n<!DocType HTML>"[..], Sniffed::Document(Kind::Html)),
-            (b"<p>x", Sniffed::Document(Kind::Html)),
-            (b"<!-- x", Sniffed::Document(Kind::Html)),
-            (b"<?xml version='1.0'?>", Sniffed::Document(Kind::Xml)),
+            (&b" \n<!DocType HTML>"[..], Sniffed::Document(DocumentKind::Html)),
+            (b"<p>x", Sniffed::Document(DocumentKind::Html)),
+            (b"<!-- x", Sniffed::Document(DocumentKind::Html)),
+            (b"<?xml version='1.0'?>", Sniffed::Document(DocumentKind::Xml)),
             (b"<!doctyp", Sniffed::More),
             (b"", Sniffed::More),
             (b"<svg xmlns=\"x\">", Sniffed::Other),
@@ -195,6 +195,6 @@ mod tests {
             assert_eq!(sniff(bytes), expected, "{}", bytes.escape_ascii());
         }
         let blanks = [&[b' '; 1000][..], b"<!doctype html>"].concat();
-        assert_eq!(sniff(&blanks), Sniffed::Document(Kind::Html));
+        assert_eq!(sniff(&blanks), Sniffed::Document(DocumentKind::Html));
     }
 }

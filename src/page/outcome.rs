@@ -2,7 +2,7 @@
 
 /// Outcome of rewriting a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub enum PageOutcome {
     /// The banner was inserted.
     Banner,
     /// Loads and storage are restricted to the visitor's consent, without a banner.
@@ -11,7 +11,7 @@ pub enum Outcome {
     Failed,
 }
 
-impl Outcome {
+impl PageOutcome {
     /// The index in [`telemetry::PAGE_OUTCOMES`](crate::telemetry::PAGE_OUTCOMES).
     pub fn index(self) -> usize {
         self as usize

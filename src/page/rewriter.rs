@@ -6,7 +6,7 @@
 use encoding_rs::{CoderResult, Decoder};
 
 use super::charset::Charset;
-use super::document::{Document, Inserts};
+use super::document::{Document, Insertions};
 use super::inert::Blocker;
 use super::media_type::{MediaType, SNIFFED, Sniffed, sniff};
 use super::text::TextReader;
@@ -17,12 +17,12 @@ const BOM: &[u8] = b"\xef\xbb\xbf";
 
 /// The planned changes of one page.
 #[derive(Debug)]
-pub(super) struct Plan {
+pub(super) struct RewritePlan {
     pub(super) media_type: MediaType,
     pub(super) policy: UrlPolicy,
     /// Whether blocked loads are made inert.
     pub(super) blocks: bool,
-    pub(super) inserts: Inserts,
+    pub(super) inserts: Insertions,
 }
 
 /// The rewriter of one page.
@@ -35,14 +35,14 @@ pub(super) struct Rewriter {
 
 enum Stage {
     /// The kind is unknown. Contains the first bytes.
-    Start(Box<Plan>, Vec<u8>),
+    Start(Box<RewritePlan>, Vec<u8>),
     Document(Box<Document>),
     /// The rest passes unchanged.
     Passing,
 }
 
 impl Rewriter {
-    pub(super) fn new(plan: Plan) -> Self {
+    pub(super) fn new(plan: RewritePlan) -> Self {
         let banner = plan.inserts.banner.is_some();
         let stage = Stage::Start(Box::new(plan), Vec::new());
         Self { stage, decoder: None, banner, failed: false }

@@ -26,7 +26,7 @@ pub(super) struct Scrubber {
     overlap: usize,
 }
 
-enum Verdict {
+enum ScrubDecision {
     Keep,
     Block,
     /// More bytes are needed.
@@ -54,14 +54,14 @@ impl Scrubber {
                 return;
             }
             match self.look_at(tag, blocker) {
-                Verdict::Block => out.extend_from_slice(b"&lt;"),
-                Verdict::More if !ended => {
+                ScrubDecision::Block => out.extend_from_slice(b"&lt;"),
+                ScrubDecision::More if !ended => {
                     buf.drain(..from);
                     self.held = buf;
                     return;
                 }
                 // An incomplete tag at the end of the document is text.
-                Verdict::Keep | Verdict::More => {
+                ScrubDecision::Keep | ScrubDecision::More => {
                     self.tokenizer = None;
                     out.push(b'<');
                 }
@@ -71,17 +71,17 @@ impl Scrubber {
         }
     }
 
-    fn look_at(&mut self, rest: &[u8], blocker: &Blocker) -> Verdict {
+    fn look_at(&mut self, rest: &[u8], blocker: &Blocker) -> ScrubDecision {
         match rest.get(1) {
-            None => return Verdict::More,
-            Some(byte) if !byte.is_ascii_alphabetic() => return Verdict::Keep,
+            None => return ScrubDecision::More,
+            Some(byte) if !byte.is_ascii_alphabetic() => return ScrubDecision::Keep,
             Some(_) => {}
         }
         if self.reach == 0 {
             self.overlap = 0;
         }
         if self.overlap >= MAX_OVERLAP {
-            return Verdict::Block;
+            return ScrubDecision::Block;
         }
         let begun = self.tokenizer.take();
         let mut tokenizer = begun.unwrap_or_else(|| Tokenizer::new(false, self.limit));
@@ -90,20 +90,20 @@ impl Scrubber {
             Some(Token::Start(range) | Token::LongStart(range)) => range.end,
             None if rest.len() <= self.limit => {
                 self.tokenizer = Some(tokenizer);
-                return Verdict::More;
+                return ScrubDecision::More;
             }
             _ => rest.len(),
         };
         self.overlap += 1;
         self.reach = self.reach.max(end);
-        let Some(Token::Start(range)) = token else { return Verdict::Block };
+        let Some(Token::Start(range)) = token else { return ScrubDecision::Block };
         let spans = tokenizer.take_spans();
         let tag = Tag::new(rest.get(range).unwrap_or_default(), &spans, false);
         // Pages in attributes are already rewritten, for the most likely parse.
         if blocker.changes(&tag.name(), &tag).edits.is_empty() {
-            Verdict::Keep
+            ScrubDecision::Keep
         } else {
-            Verdict::Block
+            ScrubDecision::Block
         }
     }
 }

@@ -60,7 +60,7 @@ pub(super) struct Tag<'a> {
 
 /// An edit of a tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Edit<'a> {
+pub(super) enum TagEdit<'a> {
     /// Renames the attribute to `data-consentry-…`.
     Disable(&'a [u8]),
     /// Sets the value of the attribute.
@@ -124,7 +124,7 @@ impl<'a> Tag<'a> {
     }
 
     /// Writes the edited tag.
-    pub(super) fn write(&self, edits: &[Edit<'_>], out: &mut Vec<u8>) {
+    pub(super) fn write(&self, edits: &[TagEdit<'_>], out: &mut Vec<u8>) {
         if edits.is_empty() {
             out.extend_from_slice(self.bytes);
             return;
@@ -135,14 +135,14 @@ impl<'a> Tag<'a> {
     }
 
     /// Writes the edited tag without its end.
-    pub(super) fn write_start(&self, edits: &[Edit<'_>], out: &mut Vec<u8>) {
+    pub(super) fn write_start(&self, edits: &[TagEdit<'_>], out: &mut Vec<u8>) {
         out.push(b'<');
         out.extend_from_slice(self.bytes.get(self.spans.name.clone()).unwrap_or_default());
         for attribute in &self.spans.attributes {
             let name = self.bytes.get(attribute.name.clone()).unwrap_or_default();
-            let replaced = |edit: &Edit<'_>| match edit {
-                Edit::Disable(other) => self.same(name, other) || is_disabled(name, other),
-                Edit::Set(other, _) => self.same(name, other),
+            let replaced = |edit: &TagEdit<'_>| match edit {
+                TagEdit::Disable(other) => self.same(name, other) || is_disabled(name, other),
+                TagEdit::Set(other, _) => self.same(name, other),
             };
             if !edits.iter().any(replaced) {
                 out.push(b' ');
@@ -152,8 +152,8 @@ impl<'a> Tag<'a> {
         }
         for edit in edits {
             let (name, value) = match edit {
-                Edit::Disable(name) => (disabled(name), escaped(self.attribute(name))),
-                Edit::Set(name, value) => (name.to_vec(), as_ascii(value)),
+                TagEdit::Disable(name) => (disabled(name), escaped(self.attribute(name))),
+                TagEdit::Set(name, value) => (name.to_vec(), as_ascii(value)),
             };
             out.push(b' ');
             out.extend_from_slice(&name);

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::charset::Charset;
-use super::document::Inserts;
+use super::document::Insertions;
 use super::inert::Blocker;
-use super::media_type::{Kind, MediaType};
-use super::rewriter::Plan;
+use super::media_type::{DocumentKind, MediaType};
+use super::rewriter::RewritePlan;
 use super::text::TextReader;
 use super::url_policy::UrlPolicy;
 use crate::config::{self, Overrides};
@@ -34,7 +34,7 @@ pub(super) fn blocker(charset: &str, xml: bool) -> Blocker {
 }
 
 /// The plan for an HTML page in UTF-8.
-pub(super) fn plan(blocks: bool, inserts: Inserts) -> Plan {
-    let media_type = MediaType { kind: Some(Kind::Html), charset: Charset::UTF_8 };
-    Plan { media_type, policy: policy(), blocks, inserts }
+pub(super) fn plan(blocks: bool, inserts: Insertions) -> RewritePlan {
+    let media_type = MediaType { kind: Some(DocumentKind::Html), charset: Charset::UTF_8 };
+    RewritePlan { media_type, policy: policy(), blocks, inserts }
 }

@@ -132,13 +132,13 @@ enum Integration {
 }
 
 #[derive(Debug)]
-struct Open {
+struct OpenElement {
     name: Name,
     namespace: Namespace,
     integration: Integration,
 }
 
-impl Open {
+impl OpenElement {
     /// Whether this element hides the elements below it from HTML end tags (section 13.2.4.2).
     fn is_scope(&self) -> bool {
         self.integration != Integration::None || *self.name == *b"annotation-xml"
@@ -148,7 +148,7 @@ impl Open {
 /// The stack of open elements, starting at the first SVG or MathML element.
 #[derive(Debug, Default)]
 pub(super) struct Tree {
-    open: Vec<Open>,
+    open: Vec<OpenElement>,
     in_select: bool,
     ambiguous: bool,
     no_scripts: bool,
@@ -156,7 +156,7 @@ pub(super) struct Tree {
 
 /// Facts about a start tag for tree construction.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Facts {
+pub(super) struct TagFacts {
     pub(super) self_closing: bool,
     /// A `font` with `color`, `face` or `size`.
     pub(super) is_styled: bool,
@@ -181,7 +181,7 @@ impl Tree {
     }
 
     /// Adds a start tag. Returns the content model of the following text.
-    pub(super) fn start(&mut self, name: &[u8], facts: Facts) -> Content {
+    pub(super) fn start(&mut self, name: &[u8], facts: TagFacts) -> Content {
         if self.is_foreign(name) {
             if !(BREAKOUT.contains(&name) || name == b"font" && facts.is_styled) {
                 let namespace = self.open.last().map_or(Namespace::Html, |open| open.namespace);
@@ -236,7 +236,7 @@ impl Tree {
             || self.open.iter().rev().take_while(|open| open.namespace != Namespace::Html);
         if let Some(above) = foreign().position(|open| *open.name == *name) {
             self.open.truncate(self.open.len() - above - 1);
-        } else if crosses_layers(name) || !foreign().any(Open::is_scope) {
+        } else if crosses_layers(name) || !foreign().any(OpenElement::is_scope) {
             // The end tag of a surrounding HTML element, which may or may not be open.
             self.give_up();
         }
@@ -254,7 +254,7 @@ impl Tree {
         }
     }
 
-    fn push_foreign(&mut self, name: &[u8], namespace: Namespace, facts: Facts) {
+    fn push_foreign(&mut self, name: &[u8], namespace: Namespace, facts: TagFacts) {
         if facts.self_closing {
             return;
         }
@@ -266,7 +266,7 @@ impl Tree {
             (Namespace::MathMl, b"annotation-xml") if facts.is_html => Integration::Html,
             _ => Integration::None,
         };
-        self.push(Open { name: Name::new(name), namespace, integration });
+        self.push(OpenElement { name: Name::new(name), namespace, integration });
     }
 
     /// Adds an HTML element inside SVG or MathML.
@@ -280,7 +280,7 @@ impl Tree {
         if !nests {
             self.give_up();
         } else {
-            self.push(Open {
+            self.push(OpenElement {
                 name: Name::new(name),
                 namespace: Namespace::Html,
                 integration: Integration::None,
@@ -300,12 +300,12 @@ impl Tree {
         }
     }
 
-    fn push(&mut self, open: Open) {
+    fn push(&mut self, open: OpenElement) {
         if self.open.len() < MAX_DEPTH { self.open.push(open) } else { self.give_up() }
     }
 
     /// The open HTML elements inside the nearest SVG or MathML element.
-    fn layer(&self) -> impl Iterator<Item = &Open> {
+    fn layer(&self) -> impl Iterator<Item = &OpenElement> {
         self.open.iter().rev().take_while(|open| open.namespace == Namespace::Html)
     }
 

@@ -8,7 +8,7 @@ use url::{Host, Url};
 
 use super::loads::{Resource, refresh_url};
 use crate::consent::CategorySet;
-use crate::filter::{Filter, HeldBack, unix_now};
+use crate::filter::{BlockedKind, Filter, unix_now};
 use crate::policy::permits;
 
 /// The URL of a page with an invalid host.
@@ -130,7 +130,7 @@ impl UrlPolicy {
         let entry = catalogue.third_party(host, own, url.as_str(), resource.name());
         let refused = entry.is_some_and(|entry| !permits(self.granted, entry.category));
         if refused {
-            self.filter.inventory().note_held_back(HeldBack::Host, host, unix_now());
+            self.filter.inventory().note_held_back(BlockedKind::Host, host, unix_now());
         }
         refused
     }

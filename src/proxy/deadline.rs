@@ -10,9 +10,9 @@ use tokio::time::{Instant, Sleep};
 
 /// A timer that is rarely re-armed.
 #[derive(Debug, Default)]
-pub(crate) struct Patience(Option<Pin<Box<Sleep>>>);
+pub(crate) struct ReusableTimer(Option<Pin<Box<Sleep>>>);
 
-impl Patience {
+impl ReusableTimer {
     /// Completes once `time` has passed.
     pub(crate) fn poll_until(&mut self, time: Instant, context: &mut Context<'_>) -> Poll<()> {
         let timer = self.0.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(time)));

@@ -21,7 +21,7 @@ pub(crate) struct Http1Body {
 
 /// The next part of a body, from the unread bytes of a connection.
 #[derive(Debug)]
-pub(crate) enum Part {
+pub(crate) enum BodyPart {
     Frame(Frame<Bytes>),
     /// More bytes must be read.
     Missing,
@@ -40,21 +40,21 @@ impl Http1Body {
     ///
     /// # Errors
     /// If the bytes are not a valid continuation of the body.
-    pub(crate) fn next<E>(&mut self, io: &mut Http1Io) -> Result<Part, E>
+    pub(crate) fn next<E>(&mut self, io: &mut Http1Io) -> Result<BodyPart, E>
     where
         E: From<ChunkError> + From<HeadError>,
     {
         if self.decoder.has_ended() {
             let trailers = self.decoder.trailers();
             if trailers.is_empty() || std::mem::replace(&mut self.trailers_taken, true) {
-                return Ok(Part::End);
+                return Ok(BodyPart::End);
             }
             let headers = head::trailers(trailers, self.max_fields, crate::http::to_map)?;
-            return Ok(Part::Frame(Frame::trailers(headers)));
+            return Ok(BodyPart::Frame(Frame::trailers(headers)));
         }
         let unread = io.unread();
         if unread.is_empty() {
-            return Ok(Part::Missing);
+            return Ok(BodyPart::Missing);
         }
         let decoded = self.decoder.decode(unread)?;
         if decoded.data.is_empty() {
@@ -62,7 +62,7 @@ impl Http1Body {
             io.consume(decoded.consumed);
             return self.next(io);
         }
-        Ok(Part::Frame(Frame::data(io.take(decoded.consumed, decoded.data))))
+        Ok(BodyPart::Frame(Frame::data(io.take(decoded.consumed, decoded.data))))
     }
 
     /// Whether the last byte of the body has been consumed, including the trailer section.

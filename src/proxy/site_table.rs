@@ -11,23 +11,23 @@ use ipnet::IpNet;
 use rustls::ServerConfig;
 
 use crate::catalogue::normalised_path;
-use crate::centre::Centre;
+use crate::centre::ConsentUi;
 use crate::config::settings::{self, HealthCheck, HostPattern, Limits, SiteLimits, Timeouts};
 use crate::filter::Filter;
 use crate::http::{Via, normalised_host};
-use crate::page::Pages;
-use crate::proxy::request::rate_limit::Admission;
-use crate::proxy::upstream::load_balancer::Balance;
-use crate::proxy::upstream::pool::Upstream;
-use crate::telemetry::{AccessLog, Generation, Spans};
+use crate::page::SiteRewriter;
+use crate::proxy::request::rate_limit::RateLimiter;
+use crate::proxy::upstream::load_balancer::LoadBalancer;
+use crate::proxy::upstream::pool::UpstreamPool;
+use crate::telemetry::{AccessLog, ConfigCounters, Spans};
 
 /// Runtime state built from one config. A reload replaces the snapshot as a whole.
 #[derive(Debug)]
 pub struct Snapshot {
     /// The sites.
-    pub sites: SiteTable,
+    pub sites: SiteRouter,
     /// The per-site metrics.
-    pub counters: Arc<Generation>,
+    pub counters: Arc<ConfigCounters>,
     /// Timeouts.
     pub timeouts: Timeouts,
     /// Limits.
@@ -70,17 +70,17 @@ pub struct Site {
     /// The consent filter.
     pub filter: Arc<Filter>,
     /// The pages that consentry serves for the site.
-    pub centre: Centre,
+    pub centre: ConsentUi,
     /// HTML rewriting, if enabled.
-    pub page: Option<Pages>,
+    pub page: Option<SiteRewriter>,
     /// Active health checks, if enabled.
     pub(crate) health: Option<HealthCheck>,
     /// Maximum bytes of a request body; `None` for no limit.
     pub(crate) body_bytes: Option<u64>,
     /// Rate and concurrency limits, if configured.
-    pub(crate) admission: Option<Arc<Admission>>,
+    pub(crate) admission: Option<Arc<RateLimiter>>,
     /// The load balancer.
-    pub(crate) balance: Balance,
+    pub(crate) balance: LoadBalancer,
     /// The `Host` for requests that arrived without one: HTTP/1.0 does not require it, HTTP/1.1
     /// does.
     pub(crate) host: Box<str>,
@@ -88,11 +88,11 @@ pub struct Site {
 
 /// Forwarding settings of a site.
 #[derive(Debug)]
-pub struct Forwarding {
+pub struct ForwardSettings {
     /// The load balancing settings.
     pub balance: settings::Balance,
     /// The upstreams with their connection pools, in config order.
-    pub upstreams: Vec<Arc<Upstream>>,
+    pub upstreams: Vec<Arc<UpstreamPool>>,
     /// The request limits.
     pub limits: SiteLimits,
 }
@@ -103,11 +103,11 @@ impl Site {
         index: usize,
         name: String,
         filter: Arc<Filter>,
-        (centre, page): (Centre, Option<Pages>),
-        forwarding: Forwarding,
+        (centre, page): (ConsentUi, Option<SiteRewriter>),
+        forwarding: ForwardSettings,
         before: Option<&Self>,
     ) -> Self {
-        let Forwarding { balance, upstreams, limits } = forwarding;
+        let ForwardSettings { balance, upstreams, limits } = forwarding;
         let host = upstreams.first().map(|upstream| upstream.address().authority().into());
         let host = host.unwrap_or_else(|| Box::from("localhost"));
         let admission = before.and_then(|before| before.admission.clone());
@@ -121,19 +121,19 @@ impl Site {
             page,
             health,
             body_bytes: limits.body_bytes,
-            admission: same.or_else(|| Admission::new(limits)),
-            balance: Balance::new(upstreams, method, sticky_cookie),
+            admission: same.or_else(|| RateLimiter::new(limits)),
+            balance: LoadBalancer::new(upstreams, method, sticky_cookie),
             host,
         }
     }
 
     /// The upstream with this address.
-    pub fn upstream(&self, address: &settings::Upstream) -> Option<&Arc<Upstream>> {
+    pub fn upstream(&self, address: &settings::Upstream) -> Option<&Arc<UpstreamPool>> {
         self.upstreams().iter().find(|upstream| upstream.address() == address)
     }
 
     /// All upstreams.
-    pub fn upstreams(&self) -> &[Arc<Upstream>] {
+    pub fn upstreams(&self) -> &[Arc<UpstreamPool>] {
         self.balance.all()
     }
 
@@ -150,19 +150,19 @@ impl Site {
 /// Sites by host and path. An exact host wins over a wildcard, and a longer wildcard over a shorter
 /// one. For the same host the longest path wins.
 #[derive(Debug, Default)]
-pub struct SiteTable {
-    exact: HashMap<String, ByPath, RandomState>,
+pub struct SiteRouter {
+    exact: HashMap<String, PathRoutes, RandomState>,
     /// Longest suffix first.
-    below: Vec<(String, ByPath)>,
-    any: ByPath,
+    below: Vec<(String, PathRoutes)>,
+    any: PathRoutes,
     all: Vec<Arc<Site>>,
 }
 
 /// The sites of one host, the longest path first.
 #[derive(Debug, Default)]
-struct ByPath(Vec<(String, Arc<Site>)>);
+struct PathRoutes(Vec<(String, Arc<Site>)>);
 
-impl ByPath {
+impl PathRoutes {
     fn add(&mut self, paths: &[String], site: &Arc<Site>) {
         self.0.extend(paths.iter().map(|path| (path.clone(), Arc::clone(site))));
         self.0.sort_by_key(|(path, _)| std::cmp::Reverse(path.len()));
@@ -202,7 +202,7 @@ pub enum NotFound {
     Path,
 }
 
-impl SiteTable {
+impl SiteRouter {
     /// Builds the table from each site's hosts and paths.
     pub fn new(sites: Vec<(Vec<HostPattern>, Vec<String>, Arc<Site>)>) -> Self {
         let mut table = Self::default();
@@ -213,7 +213,7 @@ impl SiteTable {
                     HostPattern::Below(suffix) => {
                         let known = table.below.iter().position(|(known, _)| *known == suffix);
                         let place = known.unwrap_or_else(|| {
-                            table.below.push((suffix, ByPath::default()));
+                            table.below.push((suffix, PathRoutes::default()));
                             table.below.len() - 1
                         });
                         if let Some((_, sites)) = table.below.get_mut(place) {
@@ -240,7 +240,7 @@ impl SiteTable {
             return self.any.find(path).ok_or(NotFound::Path);
         }
         let host = normalised_host(host);
-        let fits = |(suffix, _): &&(String, ByPath)| {
+        let fits = |(suffix, _): &&(String, PathRoutes)| {
             host.len() > suffix.len() && host.ends_with(suffix.as_str())
         };
         let exact = self.exact.get(&*host).into_iter();
@@ -267,18 +267,18 @@ mod tests {
     use super::*;
     use crate::config::{Overrides, parse};
 
-    fn table(toml: &str) -> SiteTable {
+    fn table(toml: &str) -> SiteRouter {
         let config = parse(toml, None, &Overrides::default()).expect("a valid config");
         let sites = config.sites.into_iter().enumerate().map(|(index, site)| {
             let filter = Arc::new(Filter::new(site.filter));
             let centre =
-                Centre::new(&site.name, site.centre, &site.page, Arc::clone(&filter), None);
+                ConsentUi::new(&site.name, site.centre, &site.page, Arc::clone(&filter), None);
             let (balance, limits) = (site.balance, site.limits);
-            let forwarding = Forwarding { balance, upstreams: Vec::new(), limits };
+            let forwarding = ForwardSettings { balance, upstreams: Vec::new(), limits };
             let built = Site::new(index, site.name, filter, (centre, None), forwarding, None);
             (site.hosts, site.paths, Arc::new(built))
         });
-        SiteTable::new(sites.collect())
+        SiteRouter::new(sites.collect())
     }
 
     #[test]

@@ -9,14 +9,14 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::UnixStream;
 use tokio_rustls::TlsStream;
 
-use crate::proxy::downstream::client_stream::Socket;
+use crate::proxy::downstream::client_stream::ClientStream;
 
 /// The socket of a connection.
 #[derive(Debug)]
 pub(crate) enum SocketIo {
-    Tcp(Socket),
+    Tcp(ClientStream),
     /// Boxed: a TLS session is many times larger than a socket.
-    Tls(Box<TlsStream<Socket>>),
+    Tls(Box<TlsStream<ClientStream>>),
     Unix(UnixStream),
 }
 

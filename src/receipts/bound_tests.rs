@@ -7,7 +7,9 @@ use futures_util::FutureExt;
 
 use super::spool::Spool;
 use super::writer::{Limits, WriterSettings};
-use super::{How, NotRecorded, Place, Receipt, Receipts, ReceiptsError, Sqlite, Store};
+use super::{
+    Cursor, DecisionChannel, NotRecorded, Receipt, Receipts, ReceiptsError, Sqlite, Store,
+};
 use crate::config::settings::Durability;
 use crate::telemetry::ReceiptCounters;
 
@@ -66,7 +68,7 @@ impl Store for SeenStore {
         Ok(())
     }
 
-    fn page(&mut self, _: &Place, _: u32) -> Result<Vec<Receipt>, ReceiptsError> {
+    fn page(&mut self, _: &Cursor, _: u32) -> Result<Vec<Receipt>, ReceiptsError> {
         Ok(Vec::new())
     }
 
@@ -114,7 +116,7 @@ fn receipt(number: usize) -> Receipt {
         granted: vec![],
         refused: vec![],
         language: None,
-        how: How::Banner,
+        how: DecisionChannel::Banner,
         gpc: false,
         texts: None,
         ip: None,

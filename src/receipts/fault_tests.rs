@@ -10,7 +10,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::spool::Spool;
 use super::writer::{Limits, WriterSettings};
-use super::{How, NotRecorded, Place, Receipt, Receipts, ReceiptsError, Store};
+use super::{Cursor, DecisionChannel, NotRecorded, Receipt, Receipts, ReceiptsError, Store};
 use crate::telemetry::ReceiptCounters;
 
 /// Time limit for an expected event.
@@ -134,7 +134,7 @@ impl Store for FaultyStore {
         })
     }
 
-    fn page(&mut self, _: &Place, _: u32) -> Result<Vec<Receipt>, ReceiptsError> {
+    fn page(&mut self, _: &Cursor, _: u32) -> Result<Vec<Receipt>, ReceiptsError> {
         Ok(Vec::new())
     }
 
@@ -196,7 +196,7 @@ fn receipt(id: &str) -> Receipt {
         granted: vec!["necessary".to_owned()],
         refused: vec![],
         language: None,
-        how: How::Banner,
+        how: DecisionChannel::Banner,
         gpc: false,
         texts: None,
         ip: None,

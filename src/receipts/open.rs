@@ -13,7 +13,7 @@ use crate::config::settings::{self, ReceiptStore};
 /// # Errors
 /// When the store cannot be reached.
 pub fn open(
-    settings: &settings::Receipts,
+    settings: &settings::ReceiptSettings,
     within: Duration,
 ) -> Result<Box<dyn Store>, ReceiptsError> {
     Ok(match &settings.store {

@@ -9,7 +9,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::error::ReceiptsError;
 use super::receipt::Receipt;
-use super::store::{PRUNED_AT_ONCE, Place, Store};
+use super::store::{Cursor, PRUNED_AT_ONCE, Store};
 use crate::config::settings::Durability;
 use crate::tls::{UpstreamTls, authorities};
 
@@ -179,7 +179,7 @@ impl Store for Postgres {
         })
     }
 
-    fn page(&mut self, after: &Place, most: u32) -> Result<Vec<Receipt>, ReceiptsError> {
+    fn page(&mut self, after: &Cursor, most: u32) -> Result<Vec<Receipt>, ReceiptsError> {
         self.run(async |client| {
             let select = "SELECT receipt::text FROM consent_receipts
                  WHERE (time, id) > ($1, $2) AND receipt <> 'null'::jsonb

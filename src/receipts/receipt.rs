@@ -23,7 +23,7 @@ pub struct Receipt {
     /// The language tag of the texts that the visitor saw. `None` over the API.
     pub language: Option<String>,
     /// How the decision was made.
-    pub how: How,
+    pub how: DecisionChannel,
     /// Whether the browser sent Global Privacy Control.
     pub gpc: bool,
     /// The texts shown to the visitor. `None` over the API and the bridge, and in receipts of earlier versions.
@@ -56,7 +56,7 @@ pub struct ShownTexts {
 /// How a decision was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum How {
+pub enum DecisionChannel {
     /// In the banner.
     Banner,
     /// In the preference centre.

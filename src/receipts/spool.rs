@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::error::ReceiptsError;
 use super::receipt::Receipt;
 use super::sqlite::Sqlite;
-use super::store::{Place, Store};
+use super::store::{Cursor, Store};
 use crate::config::settings::{self, Durability};
 
 /// How long to wait for a lock of another process. A visitor waits meanwhile.
@@ -36,7 +36,7 @@ pub(super) struct FileSpool {
 
 impl FileSpool {
     /// Opens the file, or creates it.
-    pub(super) fn open(settings: &settings::Receipts) -> Result<Self, ReceiptsError> {
+    pub(super) fn open(settings: &settings::ReceiptSettings) -> Result<Self, ReceiptsError> {
         let path = settings.spool.clone();
         let mut spool = Self { path, durability: settings.durability, file: None };
         spool.with(|_| Ok(()))?;
@@ -64,7 +64,7 @@ impl Spool for FileSpool {
     }
 
     fn oldest(&mut self, most: u32) -> Result<Vec<Receipt>, ReceiptsError> {
-        self.with(|file| file.page(&Place::since(i64::MIN), most))
+        self.with(|file| file.page(&Cursor::since(i64::MIN), most))
     }
 
     fn remove(&mut self, ids: &[String]) -> Result<(), ReceiptsError> {
@@ -82,13 +82,13 @@ mod tests {
 
     use super::*;
     use crate::config::settings::ReceiptStore;
-    use crate::receipts::{How, Receipt};
+    use crate::receipts::{DecisionChannel, Receipt};
 
     #[test]
     fn a_spool_whose_file_was_deleted_or_made_unusable_writes_to_a_new_one() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("spool");
-        let mut spool = FileSpool::open(&settings::Receipts {
+        let mut spool = FileSpool::open(&settings::ReceiptSettings {
             store: ReceiptStore::Sqlite(folder.path().join("store")),
             spool: path.clone(),
             spool_max: 10,
@@ -107,7 +107,7 @@ mod tests {
             granted: vec![],
             refused: vec![],
             language: None,
-            how: How::Api,
+            how: DecisionChannel::Api,
             gpc: false,
             texts: None,
             ip: None,

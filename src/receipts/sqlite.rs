@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::error::ReceiptsError;
 use super::receipt::Receipt;
-use super::store::{PRUNED_AT_ONCE, Place, Store};
+use super::store::{Cursor, PRUNED_AT_ONCE, Store};
 use crate::config::settings::Durability;
 
 /// Mode of the files: only their owner can read them.
@@ -178,7 +178,7 @@ impl Store for Sqlite {
         Ok(())
     }
 
-    fn page(&mut self, after: &Place, most: u32) -> Result<Vec<Receipt>, ReceiptsError> {
+    fn page(&mut self, after: &Cursor, most: u32) -> Result<Vec<Receipt>, ReceiptsError> {
         let read = |connection: &Connection| {
             let mut select = connection.prepare_cached(
                 "SELECT receipt FROM consent_receipts
@@ -219,7 +219,7 @@ impl Store for Sqlite {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::receipts::How;
+    use crate::receipts::DecisionChannel;
 
     pub(crate) fn receipt(id: &str, time: i64) -> Receipt {
         Receipt {
@@ -231,7 +231,7 @@ mod tests {
             granted: vec!["necessary".to_owned()],
             refused: vec!["analytics".to_owned()],
             language: Some("de".to_owned()),
-            how: How::Banner,
+            how: DecisionChannel::Banner,
             gpc: false,
             ip: None,
             user_agent: None,
@@ -250,9 +250,9 @@ mod tests {
         drop(store);
         let mut store = Sqlite::open(&path, Durability::Batch).expect("opens again");
         let ids = |page: &[Receipt]| page.iter().map(|one| one.id.clone()).collect::<Vec<_>>();
-        let first = store.page(&Place::since(0), 2).expect("reads");
+        let first = store.page(&Cursor::since(0), 2).expect("reads");
         assert_eq!(ids(&first), ["c", "a"]);
-        let rest = store.page(&Place::after(&first[1]), 10).expect("reads");
+        let rest = store.page(&Cursor::after(&first[1]), 10).expect("reads");
         assert_eq!(ids(&rest), ["b", "d"]);
         assert_eq!(store.find("a").expect("reads"), Some(receipt("a", 7)));
         assert_eq!(store.find("x").expect("reads"), None);

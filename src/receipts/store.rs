@@ -8,14 +8,14 @@ pub const PRUNED_AT_ONCE: u32 = 1000;
 
 /// A position in a store. Receipts after it are newer, or of the same second.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct Cursor {
     /// The time of recording, in Unix seconds.
     pub time: i64,
     /// The id of the last receipt before the position. Empty at the start of the second.
     pub id: String,
 }
 
-impl Place {
+impl Cursor {
     /// The position before all receipts of a second.
     pub fn since(time: i64) -> Self {
         Self { time, id: String::new() }
@@ -61,7 +61,7 @@ pub trait Store: Send {
     ///
     /// # Errors
     /// When the store is unavailable.
-    fn page(&mut self, after: &Place, most: u32) -> Result<Vec<Receipt>, ReceiptsError>;
+    fn page(&mut self, after: &Cursor, most: u32) -> Result<Vec<Receipt>, ReceiptsError>;
 
     /// The receipt with an id.
     ///

@@ -80,7 +80,7 @@ pub(super) enum Outcome {
 
 /// A receipt, and the visitor who waits for its outcome.
 #[derive(Debug)]
-pub(super) struct Job {
+pub(super) struct PendingReceipt {
     pub(super) receipt: Receipt,
     pub(super) visitor: oneshot::Sender<Outcome>,
     /// The end of the visitor's wait for the store.
@@ -91,7 +91,7 @@ pub(super) struct Job {
 #[derive(Debug)]
 pub(super) enum Message {
     /// A new receipt.
-    Job(Box<Job>),
+    Job(Box<PendingReceipt>),
     /// The result of the operation in flight.
     StoreReply(Result<u64, ReceiptsError>),
     /// Finish by this time, then signal completion.
@@ -102,7 +102,7 @@ pub(super) enum Message {
 enum InFlight {
     Open,
     /// The receipts and the waiting visitors. Empty once the visitors stopped waiting.
-    Insert(Vec<Job>, Arc<Gate>),
+    Insert(Vec<PendingReceipt>, Arc<Gate>),
     /// From the spool.
     Move(Vec<String>),
     Erase(Vec<String>),
@@ -128,7 +128,7 @@ pub(super) struct Writer<S> {
     to_erase: Vec<String>,
     erase_backoff: Backoff,
     /// Receipts that wait for the store.
-    pending: Vec<Job>,
+    pending: Vec<PendingReceipt>,
     /// Time of the last logged refusal, for rate-limiting the log.
     refusal_logged_at: Option<Instant>,
     prune_at: Instant,
@@ -234,7 +234,7 @@ impl<S: Spool> Writer<S> {
         self.end_waits(now);
         if self.in_flight.is_none() && !self.store_failed && !self.pending.is_empty() {
             let most = self.pending.len().min(BATCH);
-            let jobs: Vec<Job> = self.pending.drain(..most).collect();
+            let jobs: Vec<PendingReceipt> = self.pending.drain(..most).collect();
             let receipts = jobs.iter().map(|job| job.receipt.clone()).collect();
             let gate = Arc::new(Gate::default());
             self.start(
@@ -252,7 +252,7 @@ impl<S: Spool> Writer<S> {
     /// Moves the receipts of visitors whose wait for the store has ended to the spool.
     fn end_waits(&mut self, now: Instant) {
         let closing = self.closing.as_ref().is_some_and(|(until, _)| *until <= now);
-        let ends = |job: &Job| closing || job.store_until <= now;
+        let ends = |job: &PendingReceipt| closing || job.store_until <= now;
         if let Some(InFlight::Insert(jobs, gate)) = &mut self.in_flight
             && jobs.iter().any(ends)
         {
@@ -262,7 +262,8 @@ impl<S: Spool> Writer<S> {
             self.spool(jobs, maybe_stored);
         }
         let failed = self.store_failed;
-        let late: Vec<Job> = self.pending.extract_if(.., |job| failed || ends(job)).collect();
+        let late: Vec<PendingReceipt> =
+            self.pending.extract_if(.., |job| failed || ends(job)).collect();
         if late.is_empty() {
             return;
         }
@@ -380,7 +381,7 @@ impl<S: Spool> Writer<S> {
     }
 
     /// Writes receipts to the spool, or refuses them. `maybe_stored` is whether the store may have committed them.
-    fn spool(&mut self, jobs: Vec<Job>, maybe_stored: bool) {
+    fn spool(&mut self, jobs: Vec<PendingReceipt>, maybe_stored: bool) {
         let receipts: Vec<Receipt> = jobs.iter().map(|job| job.receipt.clone()).collect();
         let ids = || receipts.iter().map(|receipt| receipt.id.clone());
         let in_file = self.waiting.saturating_add(self.to_remove.len() as u64);
@@ -420,10 +421,10 @@ impl<S: Spool> Writer<S> {
 
     /// Answers visitors, and counts the outcomes of their receipts. If a visitor no longer waits, the receipt is
     /// refused, because the decision was not confirmed.
-    fn answer(&mut self, jobs: Vec<Job>, outcome: Outcome, maybe_stored: bool) {
+    fn answer(&mut self, jobs: Vec<PendingReceipt>, outcome: Outcome, maybe_stored: bool) {
         let mut count = 0;
         let mut refused = 0;
-        for Job { receipt, visitor, .. } in jobs {
+        for PendingReceipt { receipt, visitor, .. } in jobs {
             let heard = visitor.send(outcome).is_ok();
             match outcome {
                 Outcome::Refused => refused += 1,

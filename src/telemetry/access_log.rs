@@ -18,8 +18,8 @@ use time::macros::format_description;
 use tracing_appender::non_blocking::NonBlocking;
 
 use super::line_buffer;
-use crate::catalogue::Grounds;
-use crate::config::settings::{AccessFormat, VisitorAddress};
+use crate::catalogue::Presumption;
+use crate::config::settings::{AccessFormat, LoggedAddress};
 use crate::consent::Categories;
 use crate::filter::{Counts, Report};
 use crate::http::Fields;
@@ -33,13 +33,13 @@ const COMBINED_TIME: &[BorrowedFormatItem<'_>] =
 #[derive(Debug, Clone)]
 pub struct AccessLog {
     writer: NonBlocking,
-    form: LineForm,
-    address: VisitorAddress,
+    form: LineFormat,
+    address: LoggedAddress,
 }
 
 /// The format of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LineForm {
+pub enum LineFormat {
     /// Human-readable text.
     Text,
     /// JSON.
@@ -48,7 +48,7 @@ pub enum LineForm {
     Combined,
 }
 
-impl LineForm {
+impl LineFormat {
     /// The format set in the config. `auto` is JSON if `json`, else text.
     pub fn of(format: AccessFormat, json: bool) -> Self {
         match format {
@@ -62,7 +62,7 @@ impl LineForm {
 
 /// Request fields of the client for the log line. Kept only if the format contains them.
 #[derive(Debug)]
-pub struct Speaker {
+pub struct ClientFields {
     /// The client address, truncated as configured.
     address: Option<String>,
     version: Version,
@@ -94,7 +94,7 @@ pub struct Entry<'a> {
     /// Whether the whole response was delivered.
     pub complete: bool,
     /// Request fields of the client, if the format contains them.
-    pub speaker: Option<&'a Speaker>,
+    pub speaker: Option<&'a ClientFields>,
 }
 
 #[derive(Serialize)]
@@ -159,7 +159,7 @@ impl Serialize for CategoryCounts<'_> {
 }
 
 /// Cookies that passed as presumed necessary, by evidence.
-struct PresumedCounts([u16; Grounds::ALL.len()]);
+struct PresumedCounts([u16; Presumption::ALL.len()]);
 
 impl PresumedCounts {
     fn of(report: &Report) -> Option<Self> {
@@ -168,7 +168,7 @@ impl PresumedCounts {
     }
 
     fn named(&self) -> impl Iterator<Item = (&'static str, u16)> {
-        let all = Grounds::ALL.iter().map(|grounds| grounds.as_str()).zip(self.0);
+        let all = Presumption::ALL.iter().map(|grounds| grounds.as_str()).zip(self.0);
         all.filter(|(_, count)| *count > 0)
     }
 }
@@ -181,7 +181,7 @@ impl Serialize for PresumedCounts {
 
 impl AccessLog {
     /// Creates a log that writes to `writer` in this format. `address` sets how much of a client address is logged.
-    pub fn new(writer: NonBlocking, form: LineForm, address: VisitorAddress) -> Self {
+    pub fn new(writer: NonBlocking, form: LineFormat, address: LoggedAddress) -> Self {
         Self { writer, form, address }
     }
 
@@ -191,32 +191,32 @@ impl AccessLog {
         address: IpAddr,
         version: Version,
         fields: &impl Fields,
-    ) -> Option<Box<Speaker>> {
-        let combined = self.form == LineForm::Combined;
-        if !combined && self.address == VisitorAddress::None {
+    ) -> Option<Box<ClientFields>> {
+        let combined = self.form == LineFormat::Combined;
+        if !combined && self.address == LoggedAddress::None {
             return None;
         }
         let field = |name| fields.value(name).filter(|_| combined).map(Box::from);
         let address = match self.address {
-            VisitorAddress::None => None,
-            VisitorAddress::Network => Some(network(address).to_string()),
-            VisitorAddress::Full => Some(address.to_string()),
+            LoggedAddress::None => None,
+            LoggedAddress::Network => Some(network(address).to_string()),
+            LoggedAddress::Full => Some(address.to_string()),
         };
         let (referer, user_agent) = (field(&REFERER), field(&USER_AGENT));
-        Some(Box::new(Speaker { address, version, referer, user_agent }))
+        Some(Box::new(ClientFields { address, version, referer, user_agent }))
     }
 
     /// Writes the line of one request.
     pub fn write(&self, entry: &Entry<'_>) {
         let time = OffsetDateTime::now_utc();
         line_buffer::add(&self.writer, |out| match self.form {
-            LineForm::Combined => out.extend_from_slice(combined(entry, time).as_bytes()),
+            LineFormat::Combined => out.extend_from_slice(combined(entry, time).as_bytes()),
             form => line_buffer::with_millis(time, |time| {
                 let line = Line::of(entry, time);
                 match form {
                     // Cannot fail: every key is a string, and the buffer accepts any bytes.
-                    LineForm::Json => drop(serde_json::to_writer(out, &line)),
-                    LineForm::Text | LineForm::Combined => {
+                    LineFormat::Json => drop(serde_json::to_writer(out, &line)),
+                    LineFormat::Text | LineFormat::Combined => {
                         out.extend_from_slice(line.readable().as_bytes());
                     }
                 }
@@ -346,7 +346,7 @@ mod tests {
     #[test]
     fn a_combined_line_has_512_bytes_of_a_field_that_a_visitor_sends() {
         let long = Some(vec![b'x'; 2000].into_boxed_slice());
-        let speaker = Speaker {
+        let speaker = ClientFields {
             address: None,
             version: Version::HTTP_11,
             referer: long.clone(),

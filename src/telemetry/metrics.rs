@@ -27,7 +27,7 @@ use crate::telemetry::receipts::ReceiptCounters;
 use crate::telemetry::reloads::ReloadCounters;
 use counter::{add, zeros};
 use family::{Family, gauge, single};
-pub use generation::{Generation, PAGE_OUTCOMES, SiteLabels};
+pub use generation::{ConfigCounters, PAGE_OUTCOMES, SiteLabels};
 pub use totals::{SiteTotals, Totals};
 
 /// The kinds of request and connection errors.
@@ -101,7 +101,7 @@ impl ErrorKind {
 #[derive(Debug, Clone)]
 pub struct Metrics {
     /// The last generation is current. Older ones may still have in-flight requests.
-    generations: Arc<Mutex<Vec<Arc<Generation>>>>,
+    generations: Arc<Mutex<Vec<Arc<ConfigCounters>>>>,
     shards: Arc<[Arc<Shard>]>,
     receipts: Option<Arc<ReceiptCounters>>,
     reloads: Arc<ReloadCounters>,
@@ -176,7 +176,7 @@ impl Metrics {
     /// Creates counters for these sites, with one shard per worker.
     pub fn new(sites: Vec<SiteLabels>, workers: usize) -> Self {
         let shards = (0..workers).map(|_| Arc::new(Shard::new())).collect();
-        let first = Arc::new(Generation::new(sites, workers));
+        let first = Arc::new(ConfigCounters::new(sites, workers));
         Self {
             generations: Arc::new(Mutex::new(vec![first])),
             shards,
@@ -187,20 +187,20 @@ impl Metrics {
     }
 
     /// The counters of the current config.
-    pub fn generation(&self) -> Arc<Generation> {
+    pub fn generation(&self) -> Arc<ConfigCounters> {
         let generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
         // There is always one.
-        let none = || Arc::new(Generation::new(Vec::new(), 0));
+        let none = || Arc::new(ConfigCounters::new(Vec::new(), 0));
         generations.last().map_or_else(none, Arc::clone)
     }
 
     /// Creates the counters of a new config. [`Metrics::put_in_force`] makes them current.
-    pub fn next_generation(&self, sites: Vec<SiteLabels>) -> Arc<Generation> {
-        Arc::new(Generation::new(sites, self.shards.len()))
+    pub fn next_generation(&self, sites: Vec<SiteLabels>) -> Arc<ConfigCounters> {
+        Arc::new(ConfigCounters::new(sites, self.shards.len()))
     }
 
     /// Makes these counters current. The counts of a site continue under the same name.
-    pub fn put_in_force(&self, next: Arc<Generation>) {
+    pub fn put_in_force(&self, next: Arc<ConfigCounters>) {
         let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
         generations.push(next);
     }
@@ -211,9 +211,9 @@ impl Metrics {
     }
 
     /// All counts so far, for the current sites.
-    fn merged(&self) -> Generation {
+    fn merged(&self) -> ConfigCounters {
         let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(current) = generations.pop() else { return Generation::new(Vec::new(), 1) };
+        let Some(current) = generations.pop() else { return ConfigCounters::new(Vec::new(), 1) };
         // Generations without in-flight requests are merged for good.
         generations.retain(|old| {
             let held = Arc::strong_count(old) > 1;
@@ -222,7 +222,7 @@ impl Metrics {
             }
             held
         });
-        let merged = Generation::new(current.sites.clone(), 1);
+        let merged = ConfigCounters::new(current.sites.clone(), 1);
         merged.absorb(&current);
         generations.iter().for_each(|old| merged.absorb(old));
         generations.push(current);

@@ -33,9 +33,9 @@ impl fmt::Debug for Spans {
 }
 
 /// Reads the trace context from the request header.
-struct Carried<'a>(&'a FieldSection);
+struct HeaderExtractor<'a>(&'a FieldSection);
 
-impl Extractor for Carried<'_> {
+impl Extractor for HeaderExtractor<'_> {
     fn get(&self, key: &str) -> Option<&str> {
         let name = HeaderName::from_bytes(key.as_bytes()).ok()?;
         std::str::from_utf8(self.0.value(&name)?).ok()
@@ -47,9 +47,9 @@ impl Extractor for Carried<'_> {
 }
 
 /// Writes the trace context to the request header.
-struct Carrying<'a>(&'a mut FieldSection);
+struct HeaderInjector<'a>(&'a mut FieldSection);
 
-impl Injector for Carrying<'_> {
+impl Injector for HeaderInjector<'_> {
     fn set(&mut self, key: &str, value: String) {
         if let Ok(name) = HeaderName::from_bytes(key.as_bytes()) {
             self.0.insert(&name, value);
@@ -91,7 +91,7 @@ impl Spans {
         fields: &mut FieldSection,
     ) -> RequestSpan {
         let propagator = TraceContextPropagator::new();
-        let parent = propagator.extract(&Carried(fields));
+        let parent = propagator.extract(&HeaderExtractor(fields));
         let attributes = [
             KeyValue::new("http.request.method", method.as_str().to_owned()),
             // Never the query.
@@ -101,7 +101,7 @@ impl Spans {
         let builder = builder.with_kind(SpanKind::Server).with_attributes(attributes);
         let span = builder.start_with_context(&self.tracer, &parent);
         let context = parent.with_span(span);
-        propagator.inject_context(&context, &mut Carrying(fields));
+        propagator.inject_context(&context, &mut HeaderInjector(fields));
         RequestSpan(context)
     }
 

@@ -18,12 +18,12 @@ pub struct Certificates {
     /// Keyed by the part of the name after the first dot.
     wildcards: HashMap<String, Arc<CertifiedKey>>,
     default: Option<Arc<CertifiedKey>>,
-    asked_for: Option<AskedFor>,
+    asked_for: Option<AcmeCertificate>,
 }
 
 /// A certificate issued and renewed at run time (ACME, RFC 8555).
 #[derive(Debug, Clone)]
-pub struct AskedFor {
+pub struct AcmeCertificate {
     /// The names of the certificate, in lower case.
     pub domains: Vec<String>,
     /// The resolver that has the certificate and answers challenges (TLS-ALPN-01, RFC 8737).
@@ -49,7 +49,7 @@ impl Certificates {
     }
 
     /// Adds an ACME certificate. Certificates from files have priority.
-    pub fn with_asked_for(self, asked_for: Option<AskedFor>) -> Self {
+    pub fn with_asked_for(self, asked_for: Option<AcmeCertificate>) -> Self {
         Self { asked_for, ..self }
     }
 
@@ -67,7 +67,7 @@ impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         // rustls has converted the name to lower case and removed a trailing dot.
         let name = hello.server_name();
-        if let Some(AskedFor { domains, resolver }) = &self.asked_for {
+        if let Some(AcmeCertificate { domains, resolver }) = &self.asked_for {
             let mut offered = hello.alpn().into_iter().flatten();
             let ours = name.is_some_and(|name| domains.iter().any(|domain| domain == name));
             let found = name.and_then(|name| self.find(name)).is_some();

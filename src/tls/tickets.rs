@@ -63,7 +63,7 @@ impl Tickets {
         if let Some(TicketKeys(keys)) = keys {
             let key = |key: &[u8; 32]| UnboundKey::new(&AES_256_GCM, key).ok();
             let keys = keys.iter().filter_map(key).map(LessSafeKey::new).collect();
-            return Ok(Arc::new(Sealed { keys, clients, random: SystemRandom::new() }));
+            return Ok(Arc::new(TicketSealer { keys, clients, random: SystemRandom::new() }));
         }
         let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((known, producer)) = &*own
@@ -101,20 +101,20 @@ fn digest(parts: &[&[u8]]) -> Option<[u8; 32]> {
 }
 
 /// Ticket producer with AES-256-GCM. A ticket is nonce, ciphertext and tag.
-struct Sealed {
+struct TicketSealer {
     keys: Vec<LessSafeKey>,
     /// The fingerprint of the client authorities. Tickets are bound to it.
     clients: [u8; 32],
     random: SystemRandom,
 }
 
-impl fmt::Debug for Sealed {
+impl fmt::Debug for TicketSealer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sealed").field("keys", &self.keys.len()).finish_non_exhaustive()
     }
 }
 
-impl ProducesTickets for Sealed {
+impl ProducesTickets for TicketSealer {
     fn enabled(&self) -> bool {
         !self.keys.is_empty()
     }

@@ -52,7 +52,9 @@ impl UpstreamTls {
             .with_safe_default_protocol_versions()
             .map_err(|_| TlsError::Setup)?;
         let builder = if self.insecure {
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(Anybody(provider)))
+            builder
+                .dangerous()
+                .with_custom_certificate_verifier(Arc::new(AcceptAnyCertificate(provider)))
         } else {
             let public = || {
                 let roots = webpki_roots::TLS_SERVER_ROOTS.iter().cloned();
@@ -73,15 +75,15 @@ impl UpstreamTls {
 }
 
 /// Certificate verifier that accepts any certificate. Handshake signatures are still verified.
-struct Anybody(Arc<CryptoProvider>);
+struct AcceptAnyCertificate(Arc<CryptoProvider>);
 
-impl fmt::Debug for Anybody {
+impl fmt::Debug for AcceptAnyCertificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Anybody")
     }
 }
 
-impl ServerCertVerifier for Anybody {
+impl ServerCertVerifier for AcceptAnyCertificate {
     fn verify_server_cert(
         &self,
         _: &CertificateDer<'_>,

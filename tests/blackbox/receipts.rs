@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use consentry::config::settings::Durability;
-use consentry::receipts::{How, Receipt, Sqlite, Store};
+use consentry::receipts::{DecisionChannel, Receipt, Sqlite, Store};
 use rusqlite::Connection;
 
 use crate::support::{Origin, PATIENCE, Proxy, consent, request, run};
@@ -28,7 +28,7 @@ fn receipt(id: &str, time: i64, recorded_at: Option<i64>) -> Receipt {
         granted: vec![],
         refused: vec![],
         language: None,
-        how: How::Bridge,
+        how: DecisionChannel::Bridge,
         gpc: false,
         texts: None,
         ip: None,

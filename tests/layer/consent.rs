@@ -4,7 +4,7 @@ use axum::extract::Path;
 use axum::response::{AppendHeaders, IntoResponse};
 use axum::routing::get as route;
 use axum::{Extension, Router};
-use consentry::filter::{Peer, VisitorConsent};
+use consentry::filter::{ClientInfo, VisitorConsent};
 use http::Request;
 use tower::ServiceBuilder;
 
@@ -118,7 +118,7 @@ async fn the_connection_of_a_request_wins_over_the_setting_of_the_layer() {
         let peer = |mut request: Request<axum::body::Body>| {
             let is = |name: &str| request.headers().get(name).map(|value| value == "yes");
             if let Some((secure, trusted)) = is("x-secure").zip(is("x-trusted")) {
-                request.extensions_mut().insert(Peer { secure, trusted });
+                request.extensions_mut().insert(ClientInfo { secure, trusted });
             }
             request
         };

@@ -31,7 +31,7 @@ const COOKIES: [&str; 6] = [
 
 /// Counts the requests for the pixel.
 #[derive(Debug, Default)]
-struct Site {
+struct DemoSite {
     pixels: AtomicU64,
 }
 
@@ -45,7 +45,7 @@ pub(super) fn start() -> anyhow::Result<SocketAddr> {
     std::thread::Builder::new().name("demo-site".to_owned()).spawn(move || {
         runtime.block_on(async {
             let Ok(socket) = tokio::net::TcpListener::from_std(socket) else { return };
-            let site = Arc::new(Site::default());
+            let site = Arc::new(DemoSite::default());
             while let Ok((stream, _)) = socket.accept().await {
                 let site = Arc::clone(&site);
                 tokio::spawn(async move {
@@ -62,7 +62,7 @@ pub(super) fn start() -> anyhow::Result<SocketAddr> {
     Ok(address)
 }
 
-impl Site {
+impl DemoSite {
     fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
         match (request.method(), request.uri().path()) {
             (&Method::GET | &Method::HEAD, "/") => self.page(request.headers()),

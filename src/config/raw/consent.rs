@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::shapes::OneOrMore;
+use super::shapes::OneOrMany;
 use crate::config::spanned::{Day, Spanned};
 
 type Text = Spanned<String>;
@@ -184,7 +184,7 @@ pub(in crate::config) struct RawRegion {
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct RawSource {
     /// Categories of the tool's ids, such as `{ matomo = "analytics", youtube = ["functional", "social"] }`. The entries extend and override the built-in ones.
-    pub(in crate::config) map: BTreeMap<String, Spanned<OneOrMore>>,
+    pub(in crate::config) map: BTreeMap<String, Spanned<OneOrMany>>,
     /// Name of the consent cookie, without wildcards. Default: the tool's own default.
     pub(in crate::config) cookie: Option<Text>,
     /// Required revision. Decisions for another revision grant nothing. Default: any revision.
@@ -210,7 +210,7 @@ pub(in crate::config) enum RawImplied {
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct RawGeneric {
     /// Categories of the tool's ids.
-    pub(in crate::config) map: BTreeMap<String, Spanned<OneOrMore>>,
+    pub(in crate::config) map: BTreeMap<String, Spanned<OneOrMany>>,
     /// Name of the consent cookie, without wildcards. Default: `"consent"`.
     pub(in crate::config) cookie: Option<Text>,
     /// Format of the cookie value. Default: `"json"`.

@@ -1,6 +1,6 @@
 //! Sockets, TLS, timeouts, limits, the log.
 
-use crate::config::settings::{AccessFormat, LogFormat, LogLevel, VisitorAddress};
+use crate::config::settings::{AccessFormat, LogFormat, LogLevel, LoggedAddress};
 use crate::config::spanned::Spanned;
 
 type Text = Spanned<String>;
@@ -196,7 +196,7 @@ pub(in crate::config) struct RawLog {
     /// Access log format. `auto` is the value of `format`; `combined` is the Combined Log Format of Apache httpd. Default: `"auto"`.
     pub(in crate::config) access_format: Option<AccessFormat>,
     /// Client address in the access log: `none`, `network` (the first 24 bits, for IPv6 48), or `full`. Default: `"none"`.
-    pub(in crate::config) visitor_address: Option<VisitorAddress>,
+    pub(in crate::config) visitor_address: Option<LoggedAddress>,
     /// Minimum level of the log on standard error. Does not apply to the access log. Default: `"info"`.
     pub(in crate::config) level: Option<LogLevel>,
 }

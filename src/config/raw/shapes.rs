@@ -10,24 +10,24 @@ use serde::de::{Deserialize, Deserializer, IntoDeserializer, MapAccess, SeqAcces
 
 /// A table, or a string as shorthand for a table with one key.
 #[derive(Debug, Clone)]
-pub(in crate::config) enum Short<T> {
+pub(in crate::config) enum StringOrTable<T> {
     Text(String),
     Table(T),
 }
 
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Short<T> {
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for StringOrTable<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct ShortVisitor<T>(PhantomData<T>);
         impl<'de, T: Deserialize<'de>> Visitor<'de> for ShortVisitor<T> {
-            type Value = Short<T>;
+            type Value = StringOrTable<T>;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a text, or a table")
             }
             fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(Short::Text(text.to_owned()))
+                Ok(StringOrTable::Text(text.to_owned()))
             }
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-                T::deserialize(MapAccessDeserializer::new(map)).map(Short::Table)
+                T::deserialize(MapAccessDeserializer::new(map)).map(StringOrTable::Table)
             }
         }
         deserializer.deserialize_any(ShortVisitor(PhantomData))
@@ -36,31 +36,31 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Short<T> {
 
 /// One value, or a list of values.
 #[derive(Debug, Clone)]
-pub(in crate::config) struct OneOrMore<T = String>(pub(in crate::config) Vec<T>);
+pub(in crate::config) struct OneOrMany<T = String>(pub(in crate::config) Vec<T>);
 
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMore<T> {
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMany<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct ListVisitor<T>(PhantomData<T>);
         impl<'de, T: Deserialize<'de>> Visitor<'de> for ListVisitor<T> {
-            type Value = OneOrMore<T>;
+            type Value = OneOrMany<T>;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("one value, or a list of them")
             }
             fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Self::Value, E> {
-                T::deserialize(text.into_deserializer()).map(|one| OneOrMore(vec![one]))
+                T::deserialize(text.into_deserializer()).map(|one| OneOrMany(vec![one]))
             }
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-                T::deserialize(MapAccessDeserializer::new(map)).map(|one| OneOrMore(vec![one]))
+                T::deserialize(MapAccessDeserializer::new(map)).map(|one| OneOrMany(vec![one]))
             }
             fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Self::Value, A::Error> {
-                Vec::deserialize(SeqAccessDeserializer::new(seq)).map(OneOrMore)
+                Vec::deserialize(SeqAccessDeserializer::new(seq)).map(OneOrMany)
             }
         }
         deserializer.deserialize_any(ListVisitor(PhantomData))
     }
 }
 
-impl<T: JsonSchema> JsonSchema for Short<T> {
+impl<T: JsonSchema> JsonSchema for StringOrTable<T> {
     fn inline_schema() -> bool {
         true
     }
@@ -75,7 +75,7 @@ impl<T: JsonSchema> JsonSchema for Short<T> {
     }
 }
 
-impl<T: JsonSchema> JsonSchema for OneOrMore<T> {
+impl<T: JsonSchema> JsonSchema for OneOrMany<T> {
     fn inline_schema() -> bool {
         true
     }

@@ -4,7 +4,7 @@ use super::consent::RawConsent;
 use super::listen::{RawSiteLimits, RawUpstreamTls};
 use super::pages::{RawBanner, RawCentre, RawPage};
 use super::rules::{RawBeacon, RawCookie, RawHost, RawUnclassified};
-use super::shapes::{OneOrMore, Short};
+use super::shapes::{OneOrMany, StringOrTable};
 use crate::config::settings::{BalanceMethod, Mode};
 use crate::config::spanned::Spanned;
 
@@ -47,7 +47,7 @@ pub(in crate::config) struct RawSite {
     /// Path prefixes (whole segments); the longest match wins. Default: `["/"]`.
     pub(in crate::config) paths: Option<Spanned<Vec<Text>>>,
     /// Upstream URL: `"http://…"`, `"https://…"` (HTTP/2 by ALPN), `"h2c://…"` (HTTP/2 without TLS), `"unix:/…"`, or a list of them. List entries can have a weight: `{ url = "…", weight = 3 }`.
-    pub(in crate::config) upstream: Option<Spanned<OneOrMore<Short<RawUpstream>>>>,
+    pub(in crate::config) upstream: Option<Spanned<OneOrMany<StringOrTable<RawUpstream>>>>,
     /// Load balancing: `round_robin` (by weight), or `least_connections` (fewest requests in flight, by weight). Default: `"round_robin"`.
     pub(in crate::config) balance: Option<BalanceMethod>,
     /// Name of the session affinity cookie, without wildcards; the cookie is strictly necessary. With `consent.key_file`, affinity survives restarts and is shared by all replicas. Default: no session affinity.

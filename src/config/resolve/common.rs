@@ -14,10 +14,10 @@ use crate::consent::Categories;
 use crate::locale::Locales;
 
 /// The config being resolved, with its problems so far.
-pub(super) type Doc<'a, 'text> = &'a mut Document<'text, Raw>;
+pub(super) type Ctx<'a, 'text> = &'a mut Document<'text, Raw>;
 
 /// Top-level settings of the pages and notices for visitors.
-pub(super) struct Pages {
+pub(super) struct PageDefaults {
     /// Path prefix of consentry's own pages.
     pub(super) prefix: String,
     pub(super) centre: RawCentre,
@@ -31,7 +31,7 @@ pub(super) struct Pages {
 }
 
 /// The top level of the config.
-pub(super) struct Common {
+pub(super) struct Defaults {
     pub(super) mode: Option<Mode>,
     pub(super) unclassified: Option<RawUnclassified>,
     pub(super) consent: RawConsent,
@@ -52,7 +52,7 @@ pub(super) struct Common {
     /// The default limits of a site.
     pub(super) site_limits: RawSiteLimits,
     /// Settings of the pages and notices for visitors.
-    pub(super) pages: Pages,
+    pub(super) pages: PageDefaults,
     /// Whether each site needs an upstream.
     pub(super) needs_upstreams: bool,
 }

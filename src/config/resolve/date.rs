@@ -2,13 +2,13 @@
 
 use time::{Date, Month};
 
-use super::common::Doc;
-use crate::config::document::place;
+use super::common::Ctx;
+use crate::config::document::span;
 use crate::config::spanned::Spanned;
 
 /// A date without a time. Any other value is reported.
 pub(super) fn calendar_date(
-    document: Doc,
+    document: Ctx,
     key: String,
     at: &Spanned<toml::value::Datetime>,
 ) -> Option<Date> {
@@ -18,7 +18,7 @@ pub(super) fn calendar_date(
     });
     if date.is_none() || at.get_ref().time.is_some() {
         let hint = Some("such as 2018-05-25, without quotes or time".to_owned());
-        document.problem(Some(place(at)), key, "is not a date".to_owned(), hint);
+        document.problem(Some(span(at)), key, "is not a date".to_owned(), hint);
     }
     date
 }

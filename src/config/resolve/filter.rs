@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use time::{Date, Month};
 
-use super::common::{Common, Doc};
+use super::common::{Ctx, Defaults};
 use super::date::calendar_date;
 use super::layers::Layers;
 use super::names::{field_name, own_field};
 use super::sources::sources;
-use crate::catalogue::{Catalogue, CookieRule, Entry, LIST_COOKIE, Pattern, Tier};
+use crate::catalogue::{Catalogue, CookieRule, Entry, LIST_COOKIE, Pattern, RulePriority};
 use crate::config::catalogue_file::{Rules, named_category};
 use crate::config::overrides::Overrides;
 use crate::config::raw::{RawConsent, RawDefault, RawSignal, RawSite, RawUnclassified};
@@ -27,10 +27,10 @@ const STICKY_PURPOSE: &str = "Keeps the visitor at the server that knows the vis
 
 /// Resolves the filter settings of a site. `key` is the path of the site, including the trailing dot.
 pub(super) fn filter(
-    document: Doc,
+    document: Ctx,
     key: &str,
     raw: RawSite,
-    common: &Common,
+    common: &Defaults,
     overrides: &Overrides,
     (own_cookie, sticky_cookie): (OwnCookie, Option<&str>),
 ) -> FilterSettings {
@@ -39,7 +39,7 @@ pub(super) fn filter(
     let forward_header = consent.get("forward_header", |raw| raw.forward_header.as_ref());
     let forward_header = forward_header.and_then(|(key, name)| own_field(document, key, name));
     let mut rules = Rules::default();
-    rules.add(document, key, (cookie, beacon, host), Tier::Site, &common.categories);
+    rules.add(document, key, (cookie, beacon, host), RulePriority::Site, &common.categories);
     let vendors = Vendors::new(common.rules.tcf_vendors().chain(rules.tcf_vendors()))
         .unwrap_or_else(|| {
             let message = format!(
@@ -63,7 +63,7 @@ pub(super) fn filter(
                 purpose: Some(Arc::from(purpose)),
                 lifetime: None,
             };
-            let tier = Tier::Consent;
+            let tier = RulePriority::Consent;
             let (place, requires) = (None, None);
             rules.cookies.push(CookieRule { pattern, tier, number: 0, entry, place, requires });
         }
@@ -91,9 +91,9 @@ pub(super) fn filter(
 }
 
 fn reader(
-    document: Doc,
+    document: Ctx,
     consent: &Layers<'_, RawConsent>,
-    common: &Common,
+    common: &Defaults,
     overrides: &Overrides,
     (vendors, own_cookie): (&Vendors, OwnCookie),
 ) -> ConsentReader {
@@ -120,7 +120,7 @@ fn reader(
     }
 }
 
-fn signals(document: Doc, consent: &Layers<'_, RawConsent>, common: &Common) -> SignalPolicy {
+fn signals(document: Ctx, consent: &Layers<'_, RawConsent>, common: &Defaults) -> SignalPolicy {
     let mut denied = |signal: RawSignal,
                       listed: Option<(String, &Vec<Spanned<String>>)>,
                       defaults: &[Category]| {
@@ -146,7 +146,7 @@ fn signals(document: Doc, consent: &Layers<'_, RawConsent>, common: &Common) -> 
 }
 
 /// Resolves the default by region. A site's own `default = "deny"` also overrides top-level regions that allow.
-fn region_policy(document: Doc, consent: &Layers<'_, RawConsent>) -> Option<RegionPolicy> {
+fn region_policy(document: Ctx, consent: &Layers<'_, RawConsent>) -> Option<RegionPolicy> {
     let regions = consent.table("region", |raw| raw.region.as_ref());
     if !regions.exists() {
         return None;

@@ -1,20 +1,20 @@
 //! Warnings about options without effect, because another option is missing or takes precedence.
 
-use super::common::Doc;
+use super::common::Ctx;
 use super::layers::Layers;
-use crate::config::problem::Problem;
+use crate::config::problem::Diagnostic;
 use crate::config::raw::{
-    OneOrMore, Raw, RawConsent, RawDefault, RawListen, RawSignal, RawSite, RawSiteLimits,
-    RawUpstream, RawUpstreamTls, Short,
+    OneOrMany, Raw, RawConsent, RawDefault, RawListen, RawSignal, RawSite, RawSiteLimits,
+    RawUpstream, RawUpstreamTls, StringOrTable,
 };
 use crate::config::settings::{BalanceMethod, Position};
 use crate::consent::sources;
 
 /// The key of an option, and why it has no effect. An option with its default value is not reported.
-type Found = (String, &'static str);
+type IneffectiveKey = (String, &'static str);
 
 /// A warning for each option without effect. A top-level option is reported if it has no effect for any site.
-pub(super) fn warnings(document: Doc, raw: &Raw) -> Vec<Problem> {
+pub(super) fn warnings(document: Ctx, raw: &Raw) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     listeners(raw, &mut found);
     others(raw, &mut found);
@@ -27,7 +27,7 @@ pub(super) fn warnings(document: Doc, raw: &Raw) -> Vec<Problem> {
             numbered.map(|(index, site)| (format!("site[{index}]."), site.get_ref())).collect()
         }
     };
-    let of_sites: Vec<Vec<Found>> =
+    let of_sites: Vec<Vec<IneffectiveKey>> =
         sites.iter().map(|(key, site)| of_site(key, site, raw, &limits)).collect();
     for one in of_sites.iter().flatten() {
         let everywhere = || of_sites.iter().all(|others| others.contains(one));
@@ -35,22 +35,27 @@ pub(super) fn warnings(document: Doc, raw: &Raw) -> Vec<Problem> {
             found.push(one.clone());
         }
     }
-    let warning = |(key, reason): Found| document.at(None, key, reason.to_owned(), None);
+    let warning = |(key, reason): IneffectiveKey| document.at(None, key, reason.to_owned(), None);
     found.into_iter().map(warning).collect()
 }
 
 /// Records an option that is present and has no effect.
-fn note(found: &mut Vec<Found>, useless: bool, key: impl Into<String>, reason: &'static str) {
+fn note(
+    found: &mut Vec<IneffectiveKey>,
+    useless: bool,
+    key: impl Into<String>,
+    reason: &'static str,
+) {
     if useless {
         found.push((key.into(), reason));
     }
 }
 
-fn listeners(raw: &Raw, found: &mut Vec<Found>) {
+fn listeners(raw: &Raw, found: &mut Vec<IneffectiveKey>) {
     let default = RawListen::default();
     let listen = match &raw.listen {
-        Some(Short::Table(listen)) => listen,
-        Some(Short::Text(_)) | None => &default,
+        Some(StringOrTable::Table(listen)) => listen,
+        Some(StringOrTable::Text(_)) | None => &default,
     };
     let tls = &raw.tls;
     if listen.https.is_none() {
@@ -74,7 +79,7 @@ fn listeners(raw: &Raw, found: &mut Vec<Found>) {
     }
 }
 
-fn others(raw: &Raw, found: &mut Vec<Found>) {
+fn others(raw: &Raw, found: &mut Vec<IneffectiveKey>) {
     if raw.expire.enabled == Some(false) {
         let reason = "has no effect with expire.enabled = false";
         note(found, raw.expire.max_per_response.is_some(), "expire.max_per_response", reason);
@@ -95,7 +100,7 @@ fn others(raw: &Raw, found: &mut Vec<Found>) {
     }
 }
 
-fn of_site(key: &str, site: &RawSite, raw: &Raw, limits: &RawSiteLimits) -> Vec<Found> {
+fn of_site(key: &str, site: &RawSite, raw: &Raw, limits: &RawSiteLimits) -> Vec<IneffectiveKey> {
     let mut found = Vec::new();
     of_limits(&Layers::new("limits", key, &site.limits, limits), &mut found);
     let consent = Layers::new("consent", key, &site.consent, &raw.consent);
@@ -119,7 +124,7 @@ fn of_site(key: &str, site: &RawSite, raw: &Raw, limits: &RawSiteLimits) -> Vec<
     found
 }
 
-fn of_limits(limits: &Layers<'_, RawSiteLimits>, found: &mut Vec<Found>) {
+fn of_limits(limits: &Layers<'_, RawSiteLimits>, found: &mut Vec<IneffectiveKey>) {
     let rate = limits.get("requests_per_second", |raw| raw.requests_per_second.as_ref());
     let concurrent = limits.get("concurrent_requests", |raw| raw.concurrent_requests.as_ref());
     let queue = limits.get("queue", |raw| raw.queue.as_ref());
@@ -133,7 +138,7 @@ fn of_limits(limits: &Layers<'_, RawSiteLimits>, found: &mut Vec<Found>) {
     found.extend(queue.map(|(key, _)| (key, "has no effect without concurrent_requests")));
 }
 
-fn of_consent(consent: &Layers<'_, RawConsent>, sticky: bool, found: &mut Vec<Found>) {
+fn of_consent(consent: &Layers<'_, RawConsent>, sticky: bool, found: &mut Vec<IneffectiveKey>) {
     if consent.copied(|raw| raw.gpc) == Some(RawSignal::Ignore) {
         let categories = consent.get("gpc_categories", |raw| raw.gpc_categories.as_ref());
         found.extend(categories.map(|(key, _)| (key, "has no effect with gpc = \"ignore\"")));
@@ -180,18 +185,23 @@ fn of_consent(consent: &Layers<'_, RawConsent>, sticky: bool, found: &mut Vec<Fo
     }
 }
 
-fn of_upstreams(key: &str, site: &RawSite, global: &RawUpstreamTls, found: &mut Vec<Found>) {
+fn of_upstreams(
+    key: &str,
+    site: &RawSite,
+    global: &RawUpstreamTls,
+    found: &mut Vec<IneffectiveKey>,
+) {
     let Some(upstream) = &site.upstream else { return };
-    let OneOrMore(upstreams) = upstream.get_ref();
+    let OneOrMany(upstreams) = upstream.get_ref();
     if upstreams.len() < 2 {
         let reason = "has no effect with one upstream";
         let balance = site.balance.is_some_and(|method| method != BalanceMethod::RoundRobin);
         note(found, balance, format!("{key}balance"), reason);
         note(found, site.sticky_cookie.is_some(), format!("{key}sticky_cookie"), reason);
     }
-    let is_tls = |upstream: &Short<RawUpstream>| match upstream {
-        Short::Text(url) => url.starts_with("https:"),
-        Short::Table(table) => {
+    let is_tls = |upstream: &StringOrTable<RawUpstream>| match upstream {
+        StringOrTable::Text(url) => url.starts_with("https:"),
+        StringOrTable::Table(table) => {
             table.url.as_ref().is_some_and(|url| url.get_ref().starts_with("https:"))
         }
     };

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::common::Doc;
-use crate::config::document::place;
+use super::common::Ctx;
+use crate::config::document::span;
 use crate::config::overrides::Overrides;
-use crate::config::raw::{RawLimits, RawListen, RawRetries, RawTimeouts, Short};
+use crate::config::raw::{RawLimits, RawListen, RawRetries, RawTimeouts, StringOrTable};
 use crate::config::settings::{
     AdminAddress, AdminToken, Limits, Listen, Retries, Timeouts, unix_path,
 };
@@ -17,19 +17,19 @@ use crate::config::spanned::Spanned;
 use crate::http::configured_host;
 
 pub(super) fn listen(
-    document: Doc,
-    raw: Option<Short<RawListen>>,
+    document: Ctx,
+    raw: Option<StringOrTable<RawListen>>,
     folder: &Path,
     overrides: &Overrides,
 ) -> Listen {
     let table = match raw {
         None => RawListen::default(),
-        Some(Short::Table(table)) => table,
-        Some(Short::Text(text)) => {
+        Some(StringOrTable::Table(table)) => table,
+        Some(StringOrTable::Text(text)) => {
             RawListen { http: Some(Spanned::new(0..0, text)), ..RawListen::default() }
         }
     };
-    let short = table.http.as_ref().is_some_and(|http| place(http) == (0..0));
+    let short = table.http.as_ref().is_some_and(|http| span(http) == (0..0));
     let http_key = if short { "listen" } else { "listen.http" };
     let https = table.https.and_then(|typed| {
         address(document, ("", &None), "listen.https", Some(typed), "0.0.0.0:8443")
@@ -40,7 +40,7 @@ pub(super) fn listen(
     let http = if overrides.listen.is_none() && off(&table.http) {
         if https.is_none() {
             let hint = Some("an address here, or in listen.https".to_owned());
-            let at = table.http.as_ref().map(place);
+            let at = table.http.as_ref().map(span);
             document.problem(at, http_key.to_owned(), "nothing is listened on".to_owned(), hint);
         }
         None
@@ -71,7 +71,7 @@ pub(super) fn listen(
         match parsed {
             Ok(net) => trusted_proxies.push(canonical(net)),
             Err(_) => document.problem(
-                Some(place(text)),
+                Some(span(text)),
                 format!("listen.trusted_proxies[{index}]"),
                 format!("`{}` is not an address or a network", text.get_ref()),
                 Some("\"10.0.0.0/8\" or \"192.0.2.7\"".to_owned()),
@@ -103,7 +103,7 @@ fn canonical(net: IpNet) -> IpNet {
     }
 }
 
-fn admin_hosts(document: Doc, hosts: &[Spanned<String>]) -> Vec<String> {
+fn admin_hosts(document: Ctx, hosts: &[Spanned<String>]) -> Vec<String> {
     let mut names = Vec::new();
     for (index, host) in hosts.iter().enumerate() {
         let text = host.get_ref();
@@ -112,7 +112,7 @@ fn admin_hosts(document: Doc, hosts: &[Spanned<String>]) -> Vec<String> {
             None => {
                 let key = format!("listen.admin_hosts[{index}]");
                 let hint = Some("a name without scheme and port".to_owned());
-                document.problem(Some(place(host)), key, format!("`{text}` is not a host"), hint);
+                document.problem(Some(span(host)), key, format!("`{text}` is not a host"), hint);
             }
         }
     }
@@ -123,7 +123,7 @@ fn admin_hosts(document: Doc, hosts: &[Spanned<String>]) -> Vec<String> {
 const SHORTEST_TOKEN: usize = 16;
 
 /// Reads the token from the first line of a file.
-fn token(document: Doc, file: &Spanned<String>, folder: &Path) -> Option<AdminToken> {
+fn token(document: Ctx, file: &Spanned<String>, folder: &Path) -> Option<AdminToken> {
     let path = folder.join(file.get_ref());
     let read = document.read_text(&path).map_err(|error| format!("cannot be read: {error}"));
     let token = read.and_then(|text| {
@@ -137,13 +137,13 @@ fn token(document: Doc, file: &Spanned<String>, folder: &Path) -> Option<AdminTo
         .map_err(|reason| {
             let message = format!("`{}`: {reason}", file.get_ref());
             let key = "listen.admin_token_file".to_owned();
-            document.problem(Some(place(file)), key, message, None);
+            document.problem(Some(span(file)), key, message, None);
         })
         .ok()
 }
 
 fn address(
-    document: Doc,
+    document: Ctx,
     (flag, flagged): (&str, &Option<String>),
     key: &str,
     typed: Option<Spanned<String>>,
@@ -161,7 +161,7 @@ fn address(
         if flagged.is_some() {
             document.flag_problem(flag, message, Some(&hint));
         } else {
-            let at = typed.as_ref().map(place).filter(|at| *at != (0..0));
+            let at = typed.as_ref().map(span).filter(|at| *at != (0..0));
             let at = at.or_else(|| document.text.find("listen").map(|at| at..at));
             document.problem(at, key.to_owned(), message, Some(hint));
         }
@@ -169,7 +169,7 @@ fn address(
     parsed
 }
 
-pub(super) fn timeouts(document: Doc, raw: RawTimeouts) -> Timeouts {
+pub(super) fn timeouts(document: Ctx, raw: RawTimeouts) -> Timeouts {
     let least = Duration::from_millis(1);
     let mut seconds = |name: &str, typed, default: u64, least| {
         let default = Duration::from_secs(default);
@@ -186,7 +186,7 @@ pub(super) fn timeouts(document: Doc, raw: RawTimeouts) -> Timeouts {
     }
 }
 
-pub(super) fn limits(document: Doc, raw: RawLimits, retries: RawRetries) -> Limits {
+pub(super) fn limits(document: Ctx, raw: RawLimits, retries: RawRetries) -> Limits {
     Limits {
         header_bytes: document.bounded(
             "limits.header_bytes",

@@ -2,19 +2,19 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
-use super::common::Doc;
-use crate::config::problem::Problem;
-use crate::config::settings::{AdminAddress, Listen, Site, Upstream};
+use super::common::Ctx;
+use crate::config::problem::Diagnostic;
+use crate::config::settings::{AdminAddress, Listen, SiteConfig, Upstream};
 
 /// A warning for each such upstream.
-pub(super) fn warnings(document: Doc, listen: &Listen, sites: &[Site]) -> Vec<Problem> {
+pub(super) fn warnings(document: Ctx, listen: &Listen, sites: &[SiteConfig]) -> Vec<Diagnostic> {
     let mut warnings = Vec::new();
     for site in sites {
         for upstream in site.balance.upstreams.iter().map(|upstream| &upstream.address) {
             if let Some(key) = listener_at(listen, upstream) {
                 let message =
                     format!("the upstream `{upstream}` of `{}` is {key} of this config", site.name);
-                warnings.push(Problem::of_file(&document.file, message));
+                warnings.push(Diagnostic::of_file(&document.file, message));
             }
         }
     }

@@ -2,8 +2,8 @@
 
 use http::HeaderName;
 
-use super::common::Doc;
-use crate::config::document::place;
+use super::common::Ctx;
+use crate::config::document::span;
 use crate::config::spanned::Spanned;
 
 /// Request fields with a defined meaning. A value of consentry's would be lost, or misinterpreted.
@@ -61,7 +61,7 @@ const TAKEN: &[&str] = &[
 const TAKEN_PREFIXES: &[&str] = &["accept", "access-control-", "content-", "if-", "proxy-", "sec-"];
 
 /// Validates the name of a cookie, which has at most 64 bytes.
-pub(super) fn cookie_name(document: Doc, key: String, typed: &Spanned<String>) -> Option<String> {
+pub(super) fn cookie_name(document: Ctx, key: String, typed: &Spanned<String>) -> Option<String> {
     let text = typed.get_ref();
     let wildcard = text.contains(['*', '{', '}']);
     let is_plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'=' | b';' | b',' | b'"');
@@ -74,26 +74,26 @@ pub(super) fn cookie_name(document: Doc, key: String, typed: &Spanned<String>) -
     } else {
         "letters, digits, `-` and `_`, at most 64 of them"
     };
-    document.problem(Some(place(typed)), key, message, Some(hint.to_owned()));
+    document.problem(Some(span(typed)), key, message, Some(hint.to_owned()));
     None
 }
 
 /// Parses the name of a header field (RFC 9110 section 5.1).
 pub(super) fn field_name(
-    document: Doc,
+    document: Ctx,
     key: String,
     typed: &Spanned<String>,
 ) -> Option<HeaderName> {
     let parsed = typed.get_ref().parse().ok();
     if parsed.is_none() {
         let message = format!("`{}` is not the name of a header field", typed.get_ref());
-        document.problem(Some(place(typed)), key, message, None);
+        document.problem(Some(span(typed)), key, message, None);
     }
     parsed
 }
 
 /// Parses the name of a request field that consentry may set.
-pub(super) fn own_field(document: Doc, key: String, typed: &Spanned<String>) -> Option<HeaderName> {
+pub(super) fn own_field(document: Ctx, key: String, typed: &Spanned<String>) -> Option<HeaderName> {
     let name = field_name(document, key.clone(), typed)?;
     let text = name.as_str();
     if !TAKEN.contains(&text) && !TAKEN_PREFIXES.iter().any(|prefix| text.starts_with(prefix)) {
@@ -101,6 +101,6 @@ pub(super) fn own_field(document: Doc, key: String, typed: &Spanned<String>) -> 
     }
     let message = format!("`{}` has another meaning in requests", typed.get_ref());
     let hint = Some("a name of your own, such as \"X-Consent\"".to_owned());
-    document.problem(Some(place(typed)), key, message, hint);
+    document.problem(Some(span(typed)), key, message, hint);
     None
 }

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::common::{Common, Doc};
+use super::common::{Ctx, Defaults};
 use super::layers::Layers;
-use crate::config::document::place;
+use crate::config::document::span;
 use crate::config::raw::RawConsent;
 use crate::config::settings::HostPattern;
 use crate::config::spanned::Spanned;
@@ -14,10 +14,10 @@ use crate::http::normalised_host;
 
 /// Resolves the settings of the native consent cookie.
 pub(super) fn own_cookie(
-    document: Doc,
+    document: Ctx,
     consent: &Layers<'_, RawConsent>,
     hosts: &[HostPattern],
-    common: &Common,
+    common: &Defaults,
 ) -> OwnCookie {
     let domain = consent.get("cookie_domain", |raw| raw.cookie_domain.as_ref());
     let file = consent.get("key_file", |raw| raw.key_file.as_ref());
@@ -28,14 +28,19 @@ pub(super) fn own_cookie(
 }
 
 /// Reads the key file. An unreadable file is an error, because unsigned cookies would then be accepted.
-fn keys(document: Doc, key: String, file: &Spanned<String>, common: &Common) -> Option<CookieKeys> {
+fn keys(
+    document: Ctx,
+    key: String,
+    file: &Spanned<String>,
+    common: &Defaults,
+) -> Option<CookieKeys> {
     let path = common.pages.folder.join(file.get_ref());
     let text = document.read_text(&path).map_err(|error| format!("cannot be read: {error}"));
     let keys = text.and_then(|text| CookieKeys::parse(&text).map_err(|error| error.to_string()));
     keys.map_err(|reason| {
         let message = format!("`{}`: {reason}", path.display());
         let hint = Some("openssl rand -hex 32 > consent.key".to_owned());
-        document.problem(Some(place(file)), key, message, hint);
+        document.problem(Some(span(file)), key, message, hint);
     })
     .ok()
 }
@@ -43,7 +48,7 @@ fn keys(document: Doc, key: String, file: &Spanned<String>, common: &Common) -> 
 /// Validates a cookie domain as browsers do. It must not be an address or a public suffix. Each host of the site
 /// must equal the domain or be below it.
 fn cookie_domain(
-    document: Doc,
+    document: Ctx,
     key: String,
     typed: &Spanned<String>,
     hosts: &[HostPattern],
@@ -59,12 +64,12 @@ fn cookie_domain(
         });
         if let Some(host) = outside {
             let message = format!("browsers refuse a cookie for `{domain}` from `{host}`");
-            document.problem(Some(place(typed)), key, message, None);
+            document.problem(Some(span(typed)), key, message, None);
         }
         return Some(domain);
     }
     let message = format!("`{}` is not a domain that a cookie can be set for", typed.get_ref());
     let hint = Some("the registrable domain or one below it, such as \"example.com\"".to_owned());
-    document.problem(Some(place(typed)), key, message, hint);
+    document.problem(Some(span(typed)), key, message, hint);
     None
 }

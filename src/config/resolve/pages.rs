@@ -5,28 +5,28 @@ use std::sync::Arc;
 
 use time::Date;
 
-use super::common::{Common, Doc, Pages};
+use super::common::{Ctx, Defaults, PageDefaults};
 use super::date::calendar_date;
 use super::layers::Layers;
-use crate::config::document::place;
+use crate::config::document::span;
 use crate::config::locales::locales;
 use crate::config::raw::{RawBanner, RawCentre, RawPage, RawSite, RawWithdrawal};
 use crate::config::settings::{
-    Banner, Centre, Colours, FilterSettings, OnWithdrawal, Page, Position,
+    BannerSettings, CentreSettings, Colours, FilterSettings, OnWithdrawal, PageSettings, Position,
 };
 use crate::config::spanned::Spanned;
 
 /// Resolves the top-level settings, which are the defaults of every site.
 pub(super) fn common(
-    document: Doc,
+    document: Ctx,
     (mut centre, banner, page): (RawCentre, RawBanner, RawPage),
     on_withdrawal: OnWithdrawal,
     folder: &Path,
-) -> Pages {
+) -> PageDefaults {
     let prefix = prefix(document, centre.prefix.take());
     let from = centre.locales.as_ref().map(|typed| (typed, folder));
     let locales = Arc::new(locales(document, "centre.", from, centre.language.as_ref()));
-    Pages { prefix, centre, banner, page, on_withdrawal, locales, folder: folder.to_owned() }
+    PageDefaults { prefix, centre, banner, page, on_withdrawal, locales, folder: folder.to_owned() }
 }
 
 /// Resolves what is cleared on withdrawal. Default: cookies.
@@ -39,7 +39,12 @@ pub(super) fn on_withdrawal(typed: Option<&[RawWithdrawal]>) -> OnWithdrawal {
 }
 
 /// Resolves a site's own pages and its HTML rewriting. `key` is the path of the site, including the trailing dot.
-pub(super) fn pages(document: Doc, key: &str, raw: &RawSite, common: &Common) -> (Centre, Page) {
+pub(super) fn pages(
+    document: Ctx,
+    key: &str,
+    raw: &RawSite,
+    common: &Defaults,
+) -> (CentreSettings, PageSettings) {
     let all = &common.pages;
     let consent = Layers::new("consent", key, &raw.consent, &common.consent);
     let centre = Layers::new("centre", key, &raw.centre, &all.centre);
@@ -47,7 +52,7 @@ pub(super) fn pages(document: Doc, key: &str, raw: &RawSite, common: &Common) ->
     let banner = Layers::new("banner", key, &raw.banner, &all.banner);
     if let Some(prefix) = &raw.centre.prefix {
         let message = "is the same for all sites: it belongs in [centre]".to_owned();
-        document.problem(Some(place(prefix)), format!("{key}centre.prefix"), message, None);
+        document.problem(Some(span(prefix)), format!("{key}centre.prefix"), message, None);
     }
     let locales = if raw.centre.locales.is_some() || raw.centre.language.is_some() {
         let folder = centre.get("locales", |raw| raw.locales.as_ref());
@@ -67,7 +72,7 @@ pub(super) fn pages(document: Doc, key: &str, raw: &RawSite, common: &Common) ->
         .collect();
     earlier_notices.sort();
     earlier_notices.reverse();
-    let centre = Centre {
+    let centre = CentreSettings {
         prefix: all.prefix.clone(),
         gpc_json: consent.copied(|raw| raw.gpc_json).unwrap_or(true),
         api: centre.copied(|raw| raw.api).unwrap_or(false),
@@ -77,14 +82,14 @@ pub(super) fn pages(document: Doc, key: &str, raw: &RawSite, common: &Common) ->
         on_withdrawal: all.on_withdrawal,
     };
     let enabled = banner.copied(|raw| raw.enabled).unwrap_or(false);
-    let page = Page {
+    let page = PageSettings {
         banner: enabled.then(|| self::banner(document, &banner)),
         guard: page.copied(|raw| raw.guard).unwrap_or(false),
     };
     (centre, page)
 }
 
-fn banner(document: Doc, banner: &Layers<'_, RawBanner>) -> Banner {
+fn banner(document: Ctx, banner: &Layers<'_, RawBanner>) -> BannerSettings {
     let mut colours = Colours::default();
     for (name, (key, typed)) in banner.entries("colours", |raw| &raw.colours) {
         let at = match name {
@@ -94,7 +99,7 @@ fn banner(document: Doc, banner: &Layers<'_, RawBanner>) -> Banner {
             "button_text" => &mut colours.button_text,
             _ => {
                 let hint = "the keys here are background, text, button, button_text".to_owned();
-                document.problem(Some(place(typed)), key, "unknown key".to_owned(), Some(hint));
+                document.problem(Some(span(typed)), key, "unknown key".to_owned(), Some(hint));
                 continue;
             }
         };
@@ -104,15 +109,20 @@ fn banner(document: Doc, banner: &Layers<'_, RawBanner>) -> Banner {
         } else {
             let message = format!("`{}` is not a colour", typed.get_ref());
             let hint = Some("such as \"#1a5fb4\"".to_owned());
-            document.problem(Some(place(typed)), key, message, hint);
+            document.problem(Some(span(typed)), key, message, hint);
         }
     }
     let position = banner.copied(|raw| raw.position).unwrap_or(Position::Bottom);
-    Banner { position, colours }
+    BannerSettings { position, colours }
 }
 
 /// Reports a banner whose answer no source reads: it would be shown on every page.
-pub(super) fn banner_is_heard(document: Doc, key: &str, page: &Page, filter: &FilterSettings) {
+pub(super) fn banner_is_heard(
+    document: Ctx,
+    key: &str,
+    page: &PageSettings,
+    filter: &FilterSettings,
+) {
     if page.banner.is_some() && !filter.reader.reads_own_cookie() {
         let message = "asks, and none of consent.sources reads the answer".to_owned();
         let hint = Some(
@@ -124,7 +134,7 @@ pub(super) fn banner_is_heard(document: Doc, key: &str, page: &Page, filter: &Fi
 }
 
 /// Parses the path prefix of consentry's own pages: a path of characters that need no encoding.
-fn prefix(document: Doc, typed: Option<Spanned<String>>) -> String {
+fn prefix(document: Ctx, typed: Option<Spanned<String>>) -> String {
     let default = "/.consentry/".to_owned();
     let Some(typed) = typed else { return default };
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/.-_~".contains(&byte);
@@ -136,6 +146,6 @@ fn prefix(document: Doc, typed: Option<Spanned<String>>) -> String {
     }
     let message = format!("`{text}` is not a folder of the site, of letters, digits and -._~");
     let hint = Some("prefix = \"/.consentry/\"".to_owned());
-    document.problem(Some(place(&typed)), "centre.prefix".to_owned(), message, hint);
+    document.problem(Some(span(&typed)), "centre.prefix".to_owned(), message, hint);
     default
 }

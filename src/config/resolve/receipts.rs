@@ -2,18 +2,18 @@
 
 use std::path::Path;
 
-use super::common::Doc;
-use crate::config::document::place;
+use super::common::Ctx;
+use crate::config::document::span;
 use crate::config::raw::RawReceipts;
-use crate::config::settings::{Durability, ReceiptStore, Receipts};
+use crate::config::settings::{Durability, ReceiptSettings, ReceiptStore};
 use crate::config::spanned::Spanned;
 
 /// Resolves the receipt settings. Relative paths start from `folder`.
 pub(super) fn receipts(
-    document: Doc,
+    document: Ctx,
     raw: Spanned<RawReceipts>,
     folder: &Path,
-) -> Option<Receipts> {
+) -> Option<ReceiptSettings> {
     let raw = raw.into_inner();
     let url = raw.url.as_ref().map_or("sqlite:consentry.db", |url| url.get_ref());
     let spool_default = "consentry-receipts.spool".to_owned();
@@ -29,11 +29,11 @@ pub(super) fn receipts(
         // The message omits the URL, because it may contain a password.
         let message = "is neither a SQLite file nor a PostgreSQL server".to_owned();
         let hint = "\"sqlite:consentry.db\" or \"postgres://USER:PASSWORD@HOST/DATABASE\"";
-        let at = raw.url.as_ref().map(place);
+        let at = raw.url.as_ref().map(span);
         document.problem(at, "receipts.url".to_owned(), message, Some(hint.to_owned()));
         return None;
     };
-    Some(Receipts {
+    Some(ReceiptSettings {
         store,
         spool: folder.join(spool),
         spool_max: document.bounded("receipts.spool_max", raw.spool_max, 1, 10_000_000, 100_000),

@@ -3,15 +3,15 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::catalogue::{Catalogue, Matcher, Pattern, Tier, Weight};
+use crate::catalogue::{Catalogue, Matcher, Pattern, RulePriority, Weight};
 use crate::config::settings::{
-    Families, Family, HostPattern, Mode, Owner, SiblingSites, Site, Sites, family_of,
+    Families, Family, HostPattern, Mode, Owner, SiblingSites, SiteConfig, Sites, family_of,
 };
 use crate::cookie::registrable_domain;
 use crate::policy::Unclassified;
 
 /// Computes the sibling sites of each site, in order. `shared` contains the rules that apply to all sites.
-pub(super) fn siblings(sites: &[Site], shared: Catalogue) -> Vec<Option<SiblingSites>> {
+pub(super) fn siblings(sites: &[SiteConfig], shared: Catalogue) -> Vec<Option<SiblingSites>> {
     let families: Vec<Vec<Option<&str>>> = sites.iter().map(|site| families(&site.hosts)).collect();
     let mut members: HashMap<Option<&str>, usize> = HashMap::new();
     for family in families.iter().flatten() {
@@ -26,7 +26,7 @@ pub(super) fn siblings(sites: &[Site], shared: Catalogue) -> Vec<Option<SiblingS
     if !related.contains(&true) {
         return vec![None; sites.len()];
     }
-    let mut drafts: HashMap<Option<&str>, Draft> = HashMap::new();
+    let mut drafts: HashMap<Option<&str>, FamilyBuilder> = HashMap::new();
     let mut readers: HashMap<String, usize> = HashMap::new();
     let mut distinct = Vec::new();
     let all = sites.iter().zip(&families).zip(&related).enumerate();
@@ -69,19 +69,19 @@ fn families(hosts: &[HostPattern]) -> Vec<Option<&str>> {
 
 /// A family under construction.
 #[derive(Default)]
-struct Draft {
+struct FamilyBuilder {
     rules: HashMap<Pattern, Vec<Owner>>,
     members: Vec<(usize, Sites)>,
     permissive: Vec<(usize, String)>,
 }
 
-impl Draft {
-    fn add(&mut self, index: usize, reader: usize, site: &Site) {
+impl FamilyBuilder {
+    fn add(&mut self, index: usize, reader: usize, site: &SiteConfig) {
         let policy = &site.filter.policy;
         let numbers = 0..policy.catalogue.cookie_rules();
         let rules = numbers.filter_map(|number| policy.catalogue.cookie_rule(number));
         let one = Sites { first: index, several: false };
-        for rule in rules.filter(|rule| rule.tier >= Tier::Site) {
+        for rule in rules.filter(|rule| rule.tier >= RulePriority::Site) {
             let category = rule.entry.category;
             let owners = self.rules.entry(rule.pattern.clone()).or_default();
             let same = |owner: &&mut Owner| owner.category == category && owner.reader == reader;
@@ -106,7 +106,8 @@ impl Draft {
 
     fn compile(self) -> Family {
         let rules = self.rules.into_iter();
-        let rules = rules.map(|(pattern, owners)| (pattern, Weight::of(Tier::Site), owners));
+        let rules =
+            rules.map(|(pattern, owners)| (pattern, Weight::of(RulePriority::Site), owners));
         Family {
             rules: Matcher::compile(rules),
             members: self.members,
@@ -131,7 +132,7 @@ mod tests {
     ) -> Vec<Option<Vec<bool>>> {
         let config = parse(toml, None, &Overrides::default()).expect("a valid config");
         let granted: CategorySet = granted.iter().copied().chain([Category::NECESSARY]).collect();
-        let of = |site: &Site| {
+        let of = |site: &SiteConfig| {
             let siblings = site.filter.siblings.as_ref()?;
             let needs = siblings.needs(host, |reader| reader.default.union(granted));
             Some(names.iter().map(|name| needs.include(name.as_bytes())).collect())

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::common::{Common, Doc};
+use super::common::{Ctx, Defaults};
 use super::filter::filter;
 use super::layers::Layers;
 use super::own_cookie::own_cookie;
@@ -10,20 +10,20 @@ use super::pages::{banner_is_heard, pages};
 use super::tls::upstream_tls;
 use super::upstreams::{UPSTREAM_HINT, balance, limits, upstream};
 use crate::catalogue::normalised_path;
-use crate::config::document::place;
+use crate::config::document::span;
 use crate::config::overrides::Overrides;
 use crate::config::raw::RawSite;
-use crate::config::settings::{HostPattern, Site, WeightedUpstream};
+use crate::config::settings::{HostPattern, SiteConfig, WeightedUpstream};
 use crate::config::spanned::Spanned;
 use crate::http::configured_host;
 
 /// Resolves every site of the config, or the site that the flags describe.
 pub(super) fn sites(
-    document: Doc,
+    document: Ctx,
     raw: Vec<Spanned<RawSite>>,
-    common: &Common,
+    common: &Defaults,
     overrides: &Overrides,
-) -> Vec<Site> {
+) -> Vec<SiteConfig> {
     let flagged = overrides.upstream.as_deref().and_then(|url| match upstream(url) {
         Ok(address) => Some(WeightedUpstream { address, weight: 1 }),
         Err(message) => {
@@ -41,17 +41,17 @@ pub(super) fn sites(
                 Some(hint.to_owned()),
             );
         }
-        let given = Given { flagged, common, overrides };
+        let given = SiteInputs { flagged, common, overrides };
         return vec![site(document, ("", None), RawSite::default(), &given, &[])];
     }
     if overrides.upstream.is_some() && raw.len() > 1 {
         let message = "needs a config with at most one site".to_owned();
         document.flag_problem("--upstream", message, None);
     }
-    let given = Given { flagged, common, overrides };
-    let mut sites: Vec<Site> = Vec::new();
+    let given = SiteInputs { flagged, common, overrides };
+    let mut sites: Vec<SiteConfig> = Vec::new();
     for (index, raw) in raw.into_iter().enumerate() {
-        let (key, at) = (format!("site[{index}]."), place(&raw));
+        let (key, at) = (format!("site[{index}]."), span(&raw));
         let site = site(document, (&key, Some(at)), raw.into_inner(), &given, &sites);
         sites.push(site);
     }
@@ -59,22 +59,22 @@ pub(super) fn sites(
 }
 
 /// Inputs of a site besides its own table.
-struct Given<'a> {
+struct SiteInputs<'a> {
     /// The upstream from a flag.
     flagged: Option<WeightedUpstream>,
-    common: &'a Common,
+    common: &'a Defaults,
     overrides: &'a Overrides,
 }
 
 /// Resolves a site. `key` is its path, including the trailing dot, and `at` is its position.
 fn site(
-    document: Doc,
+    document: Ctx,
     (key, at): (&str, Option<Range<usize>>),
     mut raw: RawSite,
-    given: &Given<'_>,
-    others: &[Site],
-) -> Site {
-    let Given { flagged, common, overrides } = given;
+    given: &SiteInputs<'_>,
+    others: &[SiteConfig],
+) -> SiteConfig {
+    let SiteInputs { flagged, common, overrides } = given;
     let paths = paths(document, key, raw.paths.take());
     let hosts = hosts(document, key, raw.hosts.take(), &paths, others);
     let needs_upstream = at.clone().filter(|_| common.needs_upstreams);
@@ -89,18 +89,18 @@ fn site(
     let sticky_cookie = balance.sticky_cookie.as_deref();
     let filter = filter(document, key, raw, common, overrides, (own_cookie, sticky_cookie));
     banner_is_heard(document, key, &page, &filter);
-    Site { name, hosts, paths, balance, limits, upstream_tls, filter, centre, page }
+    SiteConfig { name, hosts, paths, balance, limits, upstream_tls, filter, centre, page }
 }
 
 /// Resolves the name of a site, which must be unique: counters and reloads identify sites by name.
 fn site_name(
-    document: Doc,
+    document: Ctx,
     (key, at): (&str, Option<Range<usize>>),
     name: Option<Spanned<String>>,
     (hosts, paths): (&[HostPattern], &[String]),
-    others: &[Site],
+    others: &[SiteConfig],
 ) -> String {
-    let at = name.as_ref().map(place).or(at);
+    let at = name.as_ref().map(span).or(at);
     let named = name.is_some();
     let key = format!("{key}name");
     let name = match name {
@@ -123,7 +123,7 @@ fn site_name(
         }
     };
     // Sites without hosts, and sites that serve the same paths, are already rejected.
-    let refused = |site: &Site| {
+    let refused = |site: &SiteConfig| {
         let shared = site.hosts.iter().any(|host| hosts.contains(host));
         hosts.is_empty() || shared && site.paths.iter().any(|path| paths.contains(path))
     };
@@ -136,11 +136,11 @@ fn site_name(
 }
 
 /// Resolves the path prefixes of a site, without a trailing slash.
-fn paths(document: Doc, key: &str, paths: Option<Spanned<Vec<Spanned<String>>>>) -> Vec<String> {
+fn paths(document: Ctx, key: &str, paths: Option<Spanned<Vec<Spanned<String>>>>) -> Vec<String> {
     let Some(paths) = paths else { return vec!["/".to_owned()] };
     if paths.get_ref().is_empty() {
         let hint = Some("paths = [\"/\"] serves every path".to_owned());
-        document.problem(Some(place(&paths)), format!("{key}paths"), "is empty".to_owned(), hint);
+        document.problem(Some(span(&paths)), format!("{key}paths"), "is empty".to_owned(), hint);
     }
     let mut prefixes = Vec::new();
     for (index, path) in paths.into_inner().into_iter().enumerate() {
@@ -157,23 +157,23 @@ fn paths(document: Doc, key: &str, paths: Option<Spanned<Vec<Spanned<String>>>>)
             let message = format!("`{text}` is not the beginning of a path");
             let hint = "such as \"/shop\": whole segments, as they are without percent-encoding";
             let key = format!("{key}paths[{index}]");
-            document.problem(Some(place(&path)), key, message, Some(hint.to_owned()));
+            document.problem(Some(span(&path)), key, message, Some(hint.to_owned()));
         }
     }
     prefixes
 }
 
 fn hosts(
-    document: Doc,
+    document: Ctx,
     key: &str,
     hosts: Option<Spanned<Vec<Spanned<String>>>>,
     paths: &[String],
-    others: &[Site],
+    others: &[SiteConfig],
 ) -> Vec<HostPattern> {
     let Some(hosts) = hosts else { return vec![HostPattern::Any] };
     if hosts.get_ref().is_empty() {
         let hint = Some("hosts = [\"*\"] serves every host".to_owned());
-        document.problem(Some(place(&hosts)), format!("{key}hosts"), "is empty".to_owned(), hint);
+        document.problem(Some(span(&hosts)), format!("{key}hosts"), "is empty".to_owned(), hint);
     }
     let mut patterns = Vec::new();
     for (index, host) in hosts.into_inner().into_iter().enumerate() {
@@ -181,14 +181,14 @@ fn hosts(
         let Some(pattern) = host_pattern(host.get_ref()) else {
             let message = format!("`{}` is not a host", host.get_ref());
             let hint = "\"shop.example.com\", \"*.example.com\" or \"*\"; no scheme, port or path";
-            document.problem(Some(place(&host)), key, message, Some(hint.to_owned()));
+            document.problem(Some(span(&host)), key, message, Some(hint.to_owned()));
             continue;
         };
-        let same_path = |site: &&Site| site.paths.iter().any(|path| paths.contains(path));
+        let same_path = |site: &&SiteConfig| site.paths.iter().any(|path| paths.contains(path));
         let mut others = others.iter().filter(same_path);
         if patterns.contains(&pattern) || others.any(|site| site.hosts.contains(&pattern)) {
             let message = format!("`{}` is served by another site already", host.get_ref());
-            document.problem(Some(place(&host)), key, message, None);
+            document.problem(Some(span(&host)), key, message, None);
         }
         patterns.push(pattern);
     }

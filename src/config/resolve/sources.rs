@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
-use super::common::{Common, Doc};
+use super::common::{Ctx, Defaults};
 use super::layers::Layers;
 use super::names::cookie_name;
 use crate::config::catalogue_file::named_category;
-use crate::config::document::{nearest, place};
+use crate::config::document::{nearest, span};
 use crate::config::overrides::Overrides;
 use crate::config::raw::{
-    OneOrMore, RawConsent, RawDecode, RawFormat, RawGeneric, RawImplied, RawSource, Revision,
+    OneOrMany, RawConsent, RawDecode, RawFormat, RawGeneric, RawImplied, RawSource, Revision,
 };
 use crate::config::spanned::Spanned;
 use crate::consent::sources::{
@@ -20,9 +20,9 @@ use crate::consent::{CategorySet, OwnCookie, Vendors};
 
 /// The site's sources, in order.
 pub(super) fn sources(
-    document: Doc,
+    document: Ctx,
     consent: &Layers<'_, RawConsent>,
-    common: &Common,
+    common: &Defaults,
     overrides: &Overrides,
     (vendors, own_cookie): (&Vendors, &OwnCookie),
 ) -> Vec<Box<dyn ConsentSource>> {
@@ -33,9 +33,9 @@ pub(super) fn sources(
             if listed.get_ref().is_empty() {
                 let hint = Some(all_sources());
                 let message = "is empty".to_owned();
-                document.problem(Some(place(&listed)), sources_key.clone(), message, hint);
+                document.problem(Some(span(&listed)), sources_key.clone(), message, hint);
             }
-            let named = |name: &Spanned<String>| (Some(place(name)), name.get_ref().clone());
+            let named = |name: &Spanned<String>| (Some(span(name)), name.get_ref().clone());
             listed.get_ref().iter().map(named).collect()
         }
         (None, None) => vec![(None, "consentry".to_owned())],
@@ -83,10 +83,10 @@ fn all_sources() -> String {
 }
 
 fn settings(
-    document: Doc,
+    document: Ctx,
     source: &str,
     table: &Layers<'_, RawSource>,
-    common: &Common,
+    common: &Defaults,
 ) -> SourceSettings {
     for (path, table) in table.tables() {
         refuse_keys_of_others(document, path, source, table);
@@ -122,14 +122,14 @@ fn settings(
 }
 
 /// Rejects keys that only other sources support: they would have no effect.
-fn refuse_keys_of_others(document: Doc, key: &str, source: &str, table: &RawSource) {
+fn refuse_keys_of_others(document: Ctx, key: &str, source: &str, table: &RawSource) {
     let taken = sources::tool(source).map_or(&[][..], |tool| tool.keys);
     for (name, at) in [
-        ("cookie", table.cookie.as_ref().map(place)),
-        ("revision", table.revision.as_ref().map(place)),
-        ("implied", table.implied.as_ref().map(place)),
-        ("dismiss_grants", table.dismiss_grants.as_ref().map(place)),
-        ("require_alert_box_closed", table.require_alert_box_closed.as_ref().map(place)),
+        ("cookie", table.cookie.as_ref().map(span)),
+        ("revision", table.revision.as_ref().map(span)),
+        ("implied", table.implied.as_ref().map(span)),
+        ("dismiss_grants", table.dismiss_grants.as_ref().map(span)),
+        ("require_alert_box_closed", table.require_alert_box_closed.as_ref().map(span)),
     ] {
         if at.is_some() && !taken.contains(&name) {
             let message = format!("`{source}` has no such key");
@@ -139,7 +139,7 @@ fn refuse_keys_of_others(document: Doc, key: &str, source: &str, table: &RawSour
     }
 }
 
-fn generic(document: Doc, table: &Layers<'_, RawGeneric>, common: &Common) -> SourceSettings {
+fn generic(document: Ctx, table: &Layers<'_, RawGeneric>, common: &Defaults) -> SourceSettings {
     let defaults = GenericSettings::default();
     let decode = table.get("decode", |raw| raw.decode.as_ref());
     let decode = decode.map_or(&[RawDecode::Url][..], |(_, decode)| decode);
@@ -157,7 +157,7 @@ fn generic(document: Doc, table: &Layers<'_, RawGeneric>, common: &Common) -> So
             match regex_lite::Regex::new(pattern.get_ref()) {
                 Ok(regex) => format = Format::Regex(regex),
                 Err(error) => {
-                    document.problem(Some(place(pattern)), pattern_key, error.to_string(), None);
+                    document.problem(Some(span(pattern)), pattern_key, error.to_string(), None);
                 }
             }
         }
@@ -167,13 +167,13 @@ fn generic(document: Doc, table: &Layers<'_, RawGeneric>, common: &Common) -> So
         }
         (_, Some(pattern)) => {
             let message = "goes with format = \"regex\" only".to_owned();
-            document.problem(Some(place(pattern)), pattern_key, message, None);
+            document.problem(Some(span(pattern)), pattern_key, message, None);
         }
         (_, None) => {}
     }
     let (separator_key, separator) = table.cloned("separator", |raw| raw.separator.as_ref());
     if let Some(separator) = separator.as_ref().filter(|text| text.get_ref().is_empty()) {
-        document.problem(Some(place(separator)), separator_key, "is empty".to_owned(), None);
+        document.problem(Some(span(separator)), separator_key, "is empty".to_owned(), None);
     }
     let separator = separator.map(Spanned::into_inner).filter(|text| !text.is_empty());
     let map = table.entries("map", |raw| &raw.map);
@@ -199,16 +199,16 @@ fn generic(document: Doc, table: &Layers<'_, RawGeneric>, common: &Common) -> So
 
 /// Resolves a map from a tool's ids to categories. Each entry has its path.
 fn id_map(
-    document: Doc,
-    typed: BTreeMap<&str, (String, &Spanned<OneOrMore>)>,
-    common: &Common,
+    document: Ctx,
+    typed: BTreeMap<&str, (String, &Spanned<OneOrMany>)>,
+    common: &Defaults,
 ) -> Vec<(String, CategorySet)> {
     let mut map = Vec::new();
     for (id, (key, names)) in typed {
-        let OneOrMore(listed) = names.get_ref();
+        let OneOrMany(listed) = names.get_ref();
         let mut categories = CategorySet::EMPTY;
         for name in listed {
-            let name = Spanned::new(place(names), name.clone());
+            let name = Spanned::new(span(names), name.clone());
             if let Some(category) = named_category(document, &key, &name, &common.categories) {
                 categories.insert(category);
             }

@@ -5,10 +5,10 @@ use std::time::SystemTime;
 
 use rustls_pki_types::ServerName;
 
-use super::common::{Common, Doc};
+use super::common::{Ctx, Defaults};
 use super::layers::Layers;
-use crate::config::document::place;
-use crate::config::problem::Problem;
+use crate::config::document::span;
+use crate::config::problem::Diagnostic;
 use crate::config::raw::{
     RawAcme, RawCertificate, RawClientAuth, RawTls, RawTlsVersion, RawUpstreamTls,
 };
@@ -18,11 +18,11 @@ use crate::tls::{ClientAuthorities, Identity, TicketKeys, UpstreamTls, authoriti
 
 /// Resolves the TLS settings. `None` without `listen.https`. Relative paths start from `folder`.
 pub(super) fn tls(
-    document: Doc,
+    document: Ctx,
     raw: RawTls,
     listened: bool,
     folder: &Path,
-    warnings: &mut Vec<Problem>,
+    warnings: &mut Vec<Diagnostic>,
 ) -> Option<Tls> {
     let acme = raw.acme.and_then(|typed| acme(document, typed, folder));
     if listened && raw.certificates.is_empty() && acme.is_none() {
@@ -49,7 +49,7 @@ pub(super) fn tls(
     let port = document.bounded("tls.redirect_port", raw.redirect_port, 1, 65_535, 443);
     if !listened && !identities.is_empty() {
         let message = "[tls] has certificates, and listen.https does not say where".to_owned();
-        warnings.push(Problem::of_file(&document.file, message));
+        warnings.push(Diagnostic::of_file(&document.file, message));
     }
     listened.then_some(Tls {
         identities,
@@ -66,8 +66,8 @@ pub(super) fn tls(
 const LETS_ENCRYPT: &str = "https://acme-v02.api.letsencrypt.org/directory";
 
 /// Resolves the ACME settings.
-fn acme(document: Doc, raw: Spanned<RawAcme>, folder: &Path) -> Option<Acme> {
-    let at = raw.place();
+fn acme(document: Ctx, raw: Spanned<RawAcme>, folder: &Path) -> Option<Acme> {
+    let at = raw.span();
     let raw = raw.into_inner();
     if !cfg!(feature = "acme") {
         let message = "this consentry was built without ACME".to_owned();
@@ -86,7 +86,7 @@ fn acme(document: Doc, raw: Spanned<RawAcme>, folder: &Path) -> Option<Acme> {
                 "a host such as \"shop.example\"; wildcards need another challenge".to_owned(),
             );
             document.problem(
-                Some(place(&name)),
+                Some(span(&name)),
                 format!("tls.acme.domains[{index}]"),
                 message,
                 hint,
@@ -99,7 +99,7 @@ fn acme(document: Doc, raw: Spanned<RawAcme>, folder: &Path) -> Option<Acme> {
     let directory = raw.directory.map(|url| {
         if !url.get_ref().starts_with("https://") || url.get_ref().parse::<http::Uri>().is_err() {
             let message = format!("`{}` is not a URL of https", url.get_ref());
-            document.problem(Some(place(&url)), "tls.acme.directory".to_owned(), message, None);
+            document.problem(Some(span(&url)), "tls.acme.directory".to_owned(), message, None);
         }
         url.into_inner()
     });
@@ -123,11 +123,11 @@ fn acme(document: Doc, raw: Spanned<RawAcme>, folder: &Path) -> Option<Acme> {
 
 /// Resolves the TLS settings for a site's upstreams. `None` if no upstream uses TLS.
 pub(super) fn upstream_tls(
-    document: Doc,
+    document: Ctx,
     key: &str,
     own: &RawUpstreamTls,
     upstreams: &[WeightedUpstream],
-    common: &Common,
+    common: &Defaults,
 ) -> Option<UpstreamTls> {
     if !upstreams.iter().any(|upstream| upstream.address.is_tls()) {
         return None;
@@ -151,7 +151,7 @@ pub(super) fn upstream_tls(
         }
         Some((key, Some(one), None) | (key, None, Some(one))) => {
             let message = "client_cert and client_key belong together".to_owned();
-            document.problem(Some(place(one)), key.to_owned(), message, None);
+            document.problem(Some(span(one)), key.to_owned(), message, None);
             None
         }
         _ => None,
@@ -168,13 +168,13 @@ pub(super) fn upstream_tls(
 
 /// Resolves a certificate of `[tls]`.
 fn certificate(
-    document: Doc,
+    document: Ctx,
     key: &str,
     raw: Spanned<RawCertificate>,
     folder: &Path,
-    warnings: &mut Vec<Problem>,
+    warnings: &mut Vec<Diagnostic>,
 ) -> Option<Identity> {
-    let at = place(&raw);
+    let at = span(&raw);
     let RawCertificate { cert, key: private } = raw.into_inner();
     let (cert_key, private_key) = (format!("{key}.cert"), format!("{key}.key"));
     let (Some(cert), Some(private)) = (&cert, &private) else {
@@ -193,14 +193,14 @@ fn certificate(
     if identity.not_after < now {
         // The certificate is served nevertheless: a restart after an outage must not fail because of it.
         let message = format!("`{}` has expired: browsers refuse it", cert.get_ref());
-        warnings.push(Problem::of_file(&document.file, message));
+        warnings.push(Diagnostic::of_file(&document.file, message));
     }
     Some(identity)
 }
 
 /// Reads a certificate and its private key, each with its config key. `key` is the key of the pair.
 fn identity(
-    document: Doc,
+    document: Ctx,
     key: &str,
     [(cert_key, cert), (private_key, private)]: [(&str, &Spanned<String>); 2],
     folder: &Path,
@@ -211,7 +211,7 @@ fn identity(
     note(document, key, cert, parsed)
 }
 
-fn read(document: Doc, key: &str, typed: &Spanned<String>, folder: &Path) -> Option<Vec<u8>> {
+fn read(document: Ctx, key: &str, typed: &Spanned<String>, folder: &Path) -> Option<Vec<u8>> {
     let path = folder.join(typed.get_ref());
     let text = document.read_file(&path).map_err(|error| format!("cannot be read: {error}"));
     note(document, key, typed, text)
@@ -219,7 +219,7 @@ fn read(document: Doc, key: &str, typed: &Spanned<String>, folder: &Path) -> Opt
 
 /// Reports the error of a file.
 fn note<T, E: ToString>(
-    document: Doc,
+    document: Ctx,
     key: &str,
     typed: &Spanned<String>,
     result: Result<T, E>,
@@ -228,7 +228,7 @@ fn note<T, E: ToString>(
         Ok(found) => Some(found),
         Err(error) => {
             let message = format!("`{}`: {}", typed.get_ref(), error.to_string());
-            document.problem(Some(place(typed)), key.to_owned(), message, None);
+            document.problem(Some(span(typed)), key.to_owned(), message, None);
             None
         }
     }

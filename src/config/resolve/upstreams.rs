@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use rustls_pki_types::ServerName;
 
-use super::common::{Common, Doc};
+use super::common::{Ctx, Defaults};
 use super::layers::Layers;
 use super::names::cookie_name;
-use crate::config::document::place;
-use crate::config::raw::{OneOrMore, RawHealth, RawSite, RawSiteLimits, RawUpstream, Short};
+use crate::config::document::span;
+use crate::config::raw::{
+    OneOrMany, RawHealth, RawSite, RawSiteLimits, RawUpstream, StringOrTable,
+};
 use crate::config::settings::{
     Balance, BalanceMethod, HealthCheck, Scheme, SiteLimits, Upstream, WeightedUpstream, unix_path,
 };
@@ -21,7 +23,7 @@ pub(super) const UPSTREAM_HINT: &str = "such as \"http://127.0.0.1:3000\", \"htt
 /// Resolves the upstreams of a site and their load balancing. `at` is the span of a site that requires an upstream.
 /// An upstream from a flag replaces the configured ones.
 pub(super) fn balance(
-    document: Doc,
+    document: Ctx,
     key: &str,
     at: Option<Range<usize>>,
     raw: &mut RawSite,
@@ -49,14 +51,14 @@ pub(super) fn balance(
     }
 }
 
-fn health_check(document: Doc, key: &str, raw: RawHealth) -> HealthCheck {
+fn health_check(document: Ctx, key: &str, raw: RawHealth) -> HealthCheck {
     let key = format!("{key}health");
     let path = raw.path.and_then(|path| {
         let good = path.get_ref().starts_with('/') && path.get_ref().parse::<http::Uri>().is_ok();
         if !good {
             let message = format!("`{}` is not a path", path.get_ref());
             let hint = Some("such as \"/healthz\"".to_owned());
-            document.problem(Some(place(&path)), format!("{key}.path"), message, hint);
+            document.problem(Some(span(&path)), format!("{key}.path"), message, hint);
         }
         good.then(|| path.into_inner())
     });
@@ -87,7 +89,12 @@ fn health_check(document: Doc, key: &str, raw: RawHealth) -> HealthCheck {
 }
 
 /// Resolves the limits of a site. Keys without a value take the top-level value.
-pub(super) fn limits(document: Doc, key: &str, raw: &RawSiteLimits, common: &Common) -> SiteLimits {
+pub(super) fn limits(
+    document: Ctx,
+    key: &str,
+    raw: &RawSiteLimits,
+    common: &Defaults,
+) -> SiteLimits {
     let limits = Layers::new("limits", key, raw, &common.site_limits);
     let mut number = |(key, typed): (String, Option<Spanned<u32>>), least| {
         Some(document.bounded::<u32>(&key, Some(typed?), least, 10_000_000, 1))
@@ -113,12 +120,12 @@ pub(super) fn limits(document: Doc, key: &str, raw: &RawSiteLimits, common: &Com
 }
 
 fn upstreams(
-    document: Doc,
+    document: Ctx,
     key: &str,
-    listed: Spanned<OneOrMore<Short<RawUpstream>>>,
+    listed: Spanned<OneOrMany<StringOrTable<RawUpstream>>>,
 ) -> Vec<WeightedUpstream> {
-    let at = place(&listed);
-    let OneOrMore(listed) = listed.into_inner();
+    let at = span(&listed);
+    let OneOrMany(listed) = listed.into_inner();
     let key = format!("{key}upstream");
     if listed.is_empty() {
         let hint = Some(UPSTREAM_HINT.to_owned());
@@ -127,10 +134,10 @@ fn upstreams(
     let mut found: Vec<WeightedUpstream> = Vec::new();
     for one in listed {
         let table = match one {
-            Short::Text(url) => {
+            StringOrTable::Text(url) => {
                 RawUpstream { url: Some(Spanned::new(at.clone(), url)), weight: None }
             }
-            Short::Table(table) => table,
+            StringOrTable::Table(table) => table,
         };
         let weight = document.bounded(&format!("{key}.weight"), table.weight, 1, 1000, 1);
         let Some(url) = table.url else {
@@ -149,7 +156,7 @@ fn upstreams(
             Ok(address) => found.push(WeightedUpstream { address, weight }),
             Err(message) => {
                 let hint = Some(UPSTREAM_HINT.to_owned());
-                document.problem(Some(place(&url)), key.clone(), message, hint);
+                document.problem(Some(span(&url)), key.clone(), message, hint);
             }
         }
     }

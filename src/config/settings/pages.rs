@@ -10,7 +10,7 @@ use crate::locale::Locales;
 
 /// A site's own pages.
 #[derive(Debug, Clone)]
-pub struct Centre {
+pub struct CentreSettings {
     /// Path prefix of all pages. It starts and ends with `/`.
     pub prefix: String,
     /// Whether to serve `/.well-known/gpc.json` while Global Privacy Control is honoured.
@@ -38,16 +38,16 @@ pub struct OnWithdrawal {
 
 /// HTML rewriting of the origin's pages.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Page {
+pub struct PageSettings {
     /// The banner for visitors without a decision, if enabled.
-    pub banner: Option<Banner>,
+    pub banner: Option<BannerSettings>,
     /// Whether script-written storage and third-party tags are restricted to the granted categories.
     pub guard: bool,
 }
 
 /// The banner.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Banner {
+pub struct BannerSettings {
     /// The position in the window.
     pub position: Position,
     /// Custom colours.
@@ -81,7 +81,7 @@ pub struct Colours {
 
 /// Receipt settings.
 #[derive(Debug, Clone)]
-pub struct Receipts {
+pub struct ReceiptSettings {
     /// The store.
     pub store: ReceiptStore,
     /// The spool file, for receipts while the store is unavailable.

@@ -48,7 +48,7 @@ impl Borlabs {
         }
         // The cookie omits refused services, so they are taken from the map.
         votes.vote_configured(&self.map, |id| accepted.contains(&id));
-        votes.deny_rest(self.map.reach());
+        votes.deny_rest(self.map.coverage());
         Reading::decision(votes, &self.map, None).in_revision(in_force)
     }
 }

@@ -37,7 +37,7 @@ impl CookieScript {
         };
         let mut votes = Votes::default();
         if !accepted {
-            votes.vote(self.map.reach(), false);
+            votes.vote(self.map.coverage(), false);
         }
         let listed = match entries.get("categories") {
             None => None,
@@ -51,7 +51,7 @@ impl CookieScript {
             None if !accepted => {}
             _ => return Reading::Malformed,
         }
-        votes.deny_rest(self.map.reach());
+        votes.deny_rest(self.map.coverage());
         Reading::decision(votes, &self.map, entries.get("consenttime").and_then(decode::time))
     }
 }

@@ -60,7 +60,7 @@ impl Didomi {
         for id in self.map.configured().filter(|id| !enabled.contains(id)) {
             votes.vote(self.map.categories(id), false);
         }
-        votes.deny_rest(self.map.reach());
+        votes.deny_rest(self.map.coverage());
         Reading::decision(votes, &self.map, token.get("updated").and_then(decode::time))
     }
 }

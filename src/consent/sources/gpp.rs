@@ -4,7 +4,7 @@
 //! string.
 
 use super::usprivacy;
-use crate::consent::bits::Bits;
+use crate::consent::bits::BitReader;
 use crate::consent::source::{ConsentSource, Reading, SourceSettings};
 use crate::consent::tcf::TcStrings;
 use crate::consent::{Categories, Category, IdMap, decode, shapes};
@@ -102,7 +102,7 @@ impl American {
     /// Whether the section contains an opt-out, or records a Global Privacy Control signal.
     fn opts_out(&self, section: &str) -> Option<bool> {
         let mut parts = section.split('.');
-        let mut core = Bits::of(parts.next()?)?;
+        let mut core = BitReader::of(parts.next()?)?;
         if !(1..=self.newest_version).contains(&core.number(6)?) {
             return None;
         }
@@ -116,7 +116,7 @@ impl American {
             }
         }
         for part in parts.filter(|_| self.has_gpc) {
-            let mut bits = Bits::of(part)?;
+            let mut bits = BitReader::of(part)?;
             if bits.number(2)? == 1 && bits.bit()? {
                 return Some(true);
             }
@@ -127,7 +127,7 @@ impl American {
 
 /// The section ids in the header.
 fn sections(header: &str) -> Option<Vec<u64>> {
-    let mut bits = Bits::of(header)?;
+    let mut bits = BitReader::of(header)?;
     if bits.number(6)? != 3 || bits.number(6)? != 1 {
         return None;
     }

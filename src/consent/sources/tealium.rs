@@ -26,7 +26,7 @@ impl Tealium {
                 ("ts", at) => decided_at = decode::time_text(at),
                 ("consent", "false") => {
                     said = true;
-                    votes.vote(self.map.reach(), false);
+                    votes.vote(self.map.coverage(), false);
                 }
                 (id, answer @ ("0" | "1")) if id.starts_with('c') => {
                     said = true;

@@ -61,7 +61,7 @@ impl VanillaCookieConsent {
             };
             accepted.contains(&id) || services().any(|(_, services)| accepts(services))
         });
-        votes.deny_rest(self.map.reach());
+        votes.deny_rest(self.map.coverage());
         let decided_at = ["lastConsentTimestamp", "consentTimestamp", "consent_date"];
         let decided_at = decided_at.iter().find_map(|key| entries.get(*key).and_then(decode::time));
         let in_force = self.settings.is_in_force(entries.get("revision"));

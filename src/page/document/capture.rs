@@ -1,7 +1,7 @@
 //! Element text with URLs: inline CSS, JSON such as import maps, and markup for browsers without scripts.
 
 use super::{Capture, Document};
-use crate::page::captured::Captured;
+use crate::page::captured::CapturedText;
 use crate::page::css;
 use crate::page::inert::disable_script;
 use crate::page::loads;
@@ -13,7 +13,7 @@ impl Capture {
     /// Text that may be JSON with URLs, after its start tag is written. The text is dropped if it
     /// contains a blocked URL.
     pub(super) fn json(content: Content) -> Self {
-        Self::Json { text: Captured::new(content), tag: Vec::new(), disabled: Vec::new() }
+        Self::Json { text: CapturedText::new(content), tag: Vec::new(), disabled: Vec::new() }
     }
 }
 
@@ -24,7 +24,7 @@ impl Document {
             return Capture::None;
         }
         match name {
-            b"style" => Capture::Css(Captured::new(content)),
+            b"style" => Capture::Css(CapturedText::new(content)),
             b"noscript" if content == Content::Raw => {
                 Capture::Markup(Box::new(self.inner(Tree::without_scripts())))
             }
@@ -38,7 +38,7 @@ impl Document {
             let (mut own, mut disabled) = (Vec::new(), Vec::new());
             tag.write(&[], &mut own);
             tag.write(&disable_script(tag), &mut disabled);
-            Capture::Json { text: Captured::new(content), tag: own, disabled }
+            Capture::Json { text: CapturedText::new(content), tag: own, disabled }
         })
     }
 

@@ -1,14 +1,14 @@
 //! Element handling: insertions and inert attributes.
 
-use super::{Capture, Document, Inserts, MAX_DEPTH};
+use super::{Capture, Document, Insertions, MAX_DEPTH};
 use crate::page::charset::Charset;
 use crate::page::data_url::DataUrl;
-use crate::page::inert::{Blocker, Changes, Embedded, disable_script};
-use crate::page::media_type::Kind;
-use crate::page::tag::{Edit, Name, Tag, disabled};
+use crate::page::inert::{Blocker, EmbeddedPage, TagEdits, disable_script};
+use crate::page::media_type::DocumentKind;
+use crate::page::tag::{Name, Tag, TagEdit, disabled};
 use crate::page::text::TextReader;
 use crate::page::tokenizer::Content;
-use crate::page::tree::Facts;
+use crate::page::tree::TagFacts;
 use crate::page::xml::{Instruction, as_xml, instruction};
 
 impl Document {
@@ -69,7 +69,7 @@ impl Document {
             return;
         }
         let self_closing = self.tokenizer.is_self_closing();
-        let content = self.open(&name, Facts { self_closing, ..facts });
+        let content = self.open(&name, TagFacts { self_closing, ..facts });
         // Attributes after the limit may change the tree.
         if self.tree.has_cdata() && matches!(&*name, b"font" | b"annotation-xml") {
             self.tree.give_up();
@@ -87,7 +87,7 @@ impl Document {
 
     /// Processes an end tag.
     pub(super) fn end_element(&mut self, name: &[u8]) {
-        if self.kind == Kind::Html && !self.tokenizer.ends_text() {
+        if self.kind == DocumentKind::Html && !self.tokenizer.ends_text() {
             self.tree.end(name);
             self.tokenizer.set_cdata(self.tree.has_cdata());
             self.templates = self.templates.saturating_sub(usize::from(name == b"template"));
@@ -138,9 +138,9 @@ impl Document {
         self.end_capture(out);
         let name = tag.name();
         let first = !std::mem::replace(&mut self.begun, true);
-        let lives = self.kind == Kind::Html || self.namespaces.declare(tag, &self.blocker);
+        let lives = self.kind == DocumentKind::Html || self.namespaces.declare(tag, &self.blocker);
         let before = match self.kind {
-            Kind::Html => !matches!(&*name, b"html" | b"head"),
+            DocumentKind::Html => !matches!(&*name, b"html" | b"head"),
             _ => lives && !first && *name == *b"script",
         };
         if before && let Some(guard) = self.pending.guard.take() {
@@ -151,7 +151,7 @@ impl Document {
 
     fn insert_after(&mut self, name: &[u8], first: bool, lives: bool, out: &mut Vec<u8>) {
         let guard = match self.kind {
-            Kind::Html => name == b"head",
+            DocumentKind::Html => name == b"head",
             _ => lives && first && matches!(name, b"html" | b"svg"),
         };
         if guard && let Some(guard) = self.pending.guard.take() {
@@ -164,7 +164,7 @@ impl Document {
     }
 
     /// Adds an element to the tree. Returns the content model of its text.
-    fn open(&mut self, name: &[u8], facts: Facts) -> Content {
+    fn open(&mut self, name: &[u8], facts: TagFacts) -> Content {
         if self.kind.is_xml() {
             return Content::Data;
         }
@@ -176,8 +176,8 @@ impl Document {
     }
 
     /// The edits of a tag.
-    fn edits<'a>(&mut self, name: &[u8], tag: &Tag<'a>) -> Vec<Edit<'a>> {
-        let Changes { mut edits, pages } = self.blocker.changes(name, tag);
+    fn edits<'a>(&mut self, name: &[u8], tag: &Tag<'a>) -> Vec<TagEdit<'a>> {
+        let TagEdits { mut edits, pages } = self.blocker.changes(name, tag);
         for (attribute, page) in pages {
             edits.extend(self.embedded(attribute, page));
         }
@@ -194,7 +194,7 @@ impl Document {
             && let Some((attribute, label, utf_8)) = self.blocker.named_charset(tag)
             && self.charset(&label)
         {
-            edits.push(Edit::Set(attribute, utf_8));
+            edits.push(TagEdit::Set(attribute, utf_8));
         }
         edits
     }
@@ -213,18 +213,18 @@ impl Document {
     }
 
     /// Rewrites a page in an attribute.
-    fn embedded<'a>(&self, attribute: &'a [u8], page: Embedded) -> Option<Edit<'a>> {
+    fn embedded<'a>(&self, attribute: &'a [u8], page: EmbeddedPage) -> Option<TagEdit<'a>> {
         let mut blocker = self.blocker.clone();
         blocker.xml = false;
         blocker.policy = blocker.policy.nested();
         blocker.reader = TextReader { charset: Charset::UTF_8, entities: None };
-        let mut inserts = Inserts::default();
+        let mut inserts = Insertions::default();
         let (kind, text, data) = match page {
-            Embedded::Srcdoc(text) => {
+            EmbeddedPage::Srcdoc(text) => {
                 inserts.guard = self.guard.clone();
-                (Kind::Html, text.into_bytes(), None)
+                (DocumentKind::Html, text.into_bytes(), None)
             }
-            Embedded::Data(url) => {
+            EmbeddedPage::Data(url) => {
                 let mut data = DataUrl::page(&url)?;
                 blocker.reader.charset = data.media_type.charset;
                 blocker.xml = data.kind.is_xml();
@@ -232,7 +232,7 @@ impl Document {
             }
         };
         if self.depth >= MAX_DEPTH || !blocker.reader.charset.is_ascii_compatible() {
-            return Some(Edit::Disable(attribute));
+            return Some(TagEdit::Disable(attribute));
         }
         let mut document = Self::new(kind, blocker, true, inserts).with_limit(self.limit);
         document.depth = self.depth + 1;
@@ -247,18 +247,18 @@ impl Document {
             Some(data) => data.with(&out),
             None => String::from_utf8_lossy(&out).into_owned(),
         };
-        Some(Edit::Set(attribute, value))
+        Some(TagEdit::Set(attribute, value))
     }
 }
 
 /// The facts about a tag that tree construction needs.
-pub(super) fn facts(name: &[u8], tag: &Tag<'_>, blocker: &Blocker) -> Facts {
+pub(super) fn facts(name: &[u8], tag: &Tag<'_>, blocker: &Blocker) -> TagFacts {
     let has = |attribute: &&[u8]| tag.attribute(attribute).is_some();
     let is_html = |value: &[u8]| {
         let encoding = blocker.reader.likely(value).to_ascii_lowercase();
         matches!(encoding.as_str(), "text/html" | "application/xhtml+xml")
     };
-    Facts {
+    TagFacts {
         self_closing: tag.is_self_closing(),
         is_styled: name == b"font" && [&b"color"[..], b"face", b"size"].iter().any(has),
         is_html: name == b"annotation-xml" && tag.attribute(b"encoding").is_some_and(is_html),

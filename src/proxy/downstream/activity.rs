@@ -40,7 +40,7 @@ const HALF_CLOSED: u64 = 10;
 
 /// A shutdown command for a client connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Order {
+pub(crate) enum ShutdownCommand {
     GoOn,
     /// End after the request in flight, or after the next one if it arrives soon.
     LastRequest,
@@ -79,7 +79,7 @@ impl Activity {
             blocked: AtomicBool::new(false),
             half_closed: AtomicBool::new(false),
             http2: AtomicBool::new(false),
-            order: AtomicU8::new(Order::GoOn as u8),
+            order: AtomicU8::new(ShutdownCommand::GoOn as u8),
             drained: AtomicU64::new(0),
             waker: AtomicWaker::new(),
         }
@@ -153,7 +153,7 @@ impl Activity {
 
     /// Whether the connection may be reused after the request in flight.
     pub(crate) fn goes_on(&self) -> bool {
-        self.order.load(Relaxed) == Order::GoOn as u8
+        self.order.load(Relaxed) == ShutdownCommand::GoOn as u8
     }
 
     pub(crate) fn written(&self, took: bool) {
@@ -169,23 +169,25 @@ impl Activity {
     /// Enforces the timeouts of the current phase. Times are in ticks.
     ///
     /// An idle connection gets a grace period for a request that is already on its way.
-    pub(crate) fn check(&self, now: u64, head: u64, idle: u64, linger: u64) {
-        let draining = self.order.load(Relaxed) == Order::LastRequest as u8;
+    pub(crate) fn enforce_timeouts(&self, now: u64, head: u64, idle: u64, linger: u64) {
+        let draining = self.order.load(Relaxed) == ShutdownCommand::LastRequest as u8;
         if draining && now.saturating_sub(self.drained.load(Relaxed)) >= linger {
-            self.order(Order::Finish);
+            self.order(ShutdownCommand::Finish);
         }
         let waited = now.saturating_sub(self.since.load(Relaxed));
         let phase = self.phase.load(Relaxed);
         match phase {
-            HEAD if waited >= head => self.order(Order::Close),
-            IDLE if waited >= idle.saturating_add(linger.min(idle / 4)) => self.order(Order::Close),
-            IDLE if waited >= idle => self.order(Order::Finish),
+            HEAD if waited >= head => self.order(ShutdownCommand::Close),
+            IDLE if waited >= idle.saturating_add(linger.min(idle / 4)) => {
+                self.order(ShutdownCommand::Close)
+            }
+            IDLE if waited >= idle => self.order(ShutdownCommand::Finish),
             BUSY if self.half_closed.load(Relaxed)
                 && waited >= linger.saturating_mul(HALF_CLOSED) =>
             {
-                self.order(Order::Close);
+                self.order(ShutdownCommand::Close);
             }
-            _ if waited >= idle && self.blocked.load(Relaxed) => self.order(Order::Close),
+            _ if waited >= idle && self.blocked.load(Relaxed) => self.order(ShutdownCommand::Close),
             _ => {}
         }
     }
@@ -196,23 +198,23 @@ impl Activity {
     /// at once would lose that request.
     pub(crate) fn drain(&self) {
         self.drained.store(self.clock.tick(), Relaxed);
-        self.order(Order::LastRequest);
+        self.order(ShutdownCommand::LastRequest);
     }
 
-    fn order(&self, order: Order) {
+    fn order(&self, order: ShutdownCommand) {
         if self.order.fetch_max(order as u8, Relaxed) < order as u8 {
             self.waker.wake();
         }
     }
 
     /// Returns the current command. The task is woken when the command changes.
-    pub(crate) fn poll_order(&self, context: &Context<'_>) -> Order {
+    pub(crate) fn poll_order(&self, context: &Context<'_>) -> ShutdownCommand {
         self.waker.register(context.waker());
         match self.order.load(Relaxed) {
-            0 => Order::GoOn,
-            1 => Order::LastRequest,
-            2 => Order::Finish,
-            _ => Order::Close,
+            0 => ShutdownCommand::GoOn,
+            1 => ShutdownCommand::LastRequest,
+            2 => ShutdownCommand::Finish,
+            _ => ShutdownCommand::Close,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! HTTP/2 client stream, plain or TLS, that records writes in its [`Visitor`] for the timeouts.
+//! HTTP/2 client stream, plain or TLS, that records writes in its [`ConnectionState`] for the timeouts.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -8,29 +8,29 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::proxy::downstream::connection_state::Visitor;
+use crate::proxy::downstream::connection_state::ConnectionState;
 use crate::proxy::socket_io::SocketIo;
 
-pub(crate) struct WatchedStream {
+pub(crate) struct ActivityStream {
     stream: SocketIo,
-    visitor: Arc<Visitor>,
+    visitor: Arc<ConnectionState>,
     /// Bytes already read that will be read again.
     put_back: Bytes,
 }
 
-impl WatchedStream {
-    pub(crate) fn new(stream: SocketIo, visitor: Arc<Visitor>) -> Self {
+impl ActivityStream {
+    pub(crate) fn new(stream: SocketIo, visitor: Arc<ConnectionState>) -> Self {
         Self { stream, visitor, put_back: Bytes::new() }
     }
 
     /// Prepends bytes to the stream, so that they are read again first.
-    pub(crate) fn put_back(&mut self, bytes: &[u8]) {
+    pub(crate) fn rewind(&mut self, bytes: &[u8]) {
         // A copy, so that a few bytes do not keep their whole read buffer alive.
         self.put_back = Bytes::copy_from_slice(bytes);
     }
 }
 
-impl AsyncRead for WatchedStream {
+impl AsyncRead for ActivityStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -45,7 +45,7 @@ impl AsyncRead for WatchedStream {
     }
 }
 
-impl AsyncWrite for WatchedStream {
+impl AsyncWrite for ActivityStream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

@@ -7,13 +7,13 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use crate::proxy::downstream::http1_client::RequestBody;
+use crate::proxy::downstream::http1_client::Http1RequestBody;
 use crate::proxy::upstream::failure::BodyError;
 
 /// Request body as received from the client.
 #[derive(Debug)]
 pub(crate) enum ClientBody {
-    Http1(RequestBody),
+    Http1(Http1RequestBody),
     Http2(Incoming),
 }
 

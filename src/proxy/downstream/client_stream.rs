@@ -17,13 +17,13 @@ const SHORT: usize = 2048;
 const MAX_READS: u8 = 4;
 
 #[derive(Debug)]
-pub(crate) struct Socket {
+pub(crate) struct ClientStream {
     stream: TcpStream,
     /// Consecutive reads that returned data.
     reads: u8,
 }
 
-impl Socket {
+impl ClientStream {
     pub(crate) fn new(stream: TcpStream) -> Self {
         Self { stream, reads: 0 }
     }
@@ -34,7 +34,7 @@ impl Socket {
     }
 }
 
-impl AsyncRead for Socket {
+impl AsyncRead for ClientStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -53,7 +53,7 @@ impl AsyncRead for Socket {
     }
 }
 
-impl AsyncWrite for Socket {
+impl AsyncWrite for ClientStream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -124,7 +124,7 @@ mod tests {
         let (mut peer, _) = listener.accept().expect("a connection");
         peer.write_all(&[7; 64]).expect("written");
         stream.readable().await.expect("data");
-        let mut socket = Socket::new(stream);
+        let mut socket = ClientStream::new(stream);
         let counted = Arc::new(Counted(AtomicUsize::new(0)));
         let waker = Waker::from(Arc::clone(&counted));
         let mut read = || {

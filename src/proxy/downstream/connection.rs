@@ -15,18 +15,18 @@ use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 
 use crate::http::{Request, binds_connection};
-use crate::proxy::downstream::activity::Order;
-use crate::proxy::downstream::activity_stream::WatchedStream;
+use crate::proxy::downstream::activity::ShutdownCommand;
+use crate::proxy::downstream::activity_stream::ActivityStream;
 use crate::proxy::downstream::client_body::ClientBody;
-use crate::proxy::downstream::connection_state::Visitor;
+use crate::proxy::downstream::connection_state::ConnectionState;
 use crate::proxy::downstream::http1_client::Http1Client;
 use crate::proxy::downstream::http1_connection::{self, End};
 use crate::proxy::downstream::http1_session::Http1Session;
 use crate::proxy::downstream::send_gate::{GatedBody, SendGate};
-use crate::proxy::downstream::write_coalescer::Gathered;
+use crate::proxy::downstream::write_coalescer::CoalescingStream;
 use crate::proxy::http1_io::Http1Io;
-use crate::proxy::request::handler::{Received, handle};
-use crate::proxy::request::response_body::ServedBody;
+use crate::proxy::request::handler::{RequestLine, handle};
+use crate::proxy::request::response_body::ReplyBody;
 use crate::proxy::socket_io::SocketIo;
 use crate::telemetry::ErrorKind;
 
@@ -35,10 +35,10 @@ use crate::telemetry::ErrorKind;
 const MAX_SEND_BUFFER: usize = 1;
 
 /// An error from hyper or from a layer below.
-type Failure = Box<dyn Error + Send + Sync>;
+type ConnectionError = Box<dyn Error + Send + Sync>;
 
 /// Serves HTTP on a socket, plain or TLS, until the connection ends.
-pub(crate) async fn serve(socket: SocketIo, visitor: Arc<Visitor>) {
+pub(crate) async fn serve(socket: SocketIo, visitor: Arc<ConnectionState>) {
     let client = Http1Client::new(Http1Io::new(socket), Arc::clone(&visitor.activity));
     let session = Http1Session::new(Arc::clone(&client));
     let ended = match http1_connection::serve(&session, &visitor).await {
@@ -56,13 +56,16 @@ pub(crate) async fn serve(socket: SocketIo, visitor: Arc<Visitor>) {
 }
 
 /// Serves HTTP/2 from the first byte on.
-async fn speak_http2(client: Arc<Http1Client>, visitor: &Arc<Visitor>) -> Result<(), Failure> {
+async fn speak_http2(
+    client: Arc<Http1Client>,
+    visitor: &Arc<ConnectionState>,
+) -> Result<(), ConnectionError> {
     visitor.activity.speaks_http2();
     let Some((socket, unread)) = client.into_socket() else {
         return Err(io::Error::other("the connection is in use").into());
     };
-    let mut stream = WatchedStream::new(socket, Arc::clone(visitor));
-    stream.put_back(&unread);
+    let mut stream = ActivityStream::new(socket, Arc::clone(visitor));
+    stream.rewind(&unread);
     let of_service = Arc::clone(visitor);
     let gate = Arc::new(SendGate::default());
     let of_bodies = Arc::clone(&gate);
@@ -80,16 +83,16 @@ async fn speak_http2(client: Arc<Http1Client>, visitor: &Arc<Visitor>) -> Result
 /// Such a request is rejected with HTTP_1_1_REQUIRED. An HTTP/2 connection from a proxy carries
 /// concurrent requests of many users. Clients retry over HTTP/1.1 (RFC 9113 section 7).
 fn handle_http2(
-    visitor: &Arc<Visitor>,
+    visitor: &Arc<ConnectionState>,
     mut request: http::Request<Incoming>,
-) -> impl Future<Output = Result<http::Response<ServedBody>, h2::Error>> + use<> {
+) -> impl Future<Output = Result<http::Response<ReplyBody>, h2::Error>> + use<> {
     let binds = binds_connection(request.headers());
     if binds {
         visitor.worker.metrics().error(ErrorKind::BadRequest);
         tracing::debug!("rejected connection authentication over HTTP/2: HTTP/1.1 is required");
     }
     let handled = (!binds).then(|| {
-        let received = Received::of_http2(&mut request);
+        let received = RequestLine::of_http2(&mut request);
         let request = Request::from_http(request.map(ClientBody::Http2));
         handle(Arc::clone(visitor), None, request, received)
     });
@@ -102,21 +105,21 @@ fn handle_http2(
 }
 
 async fn serve_http2<H>(
-    stream: WatchedStream,
+    stream: ActivityStream,
     service: H,
-    visitor: &Visitor,
+    visitor: &ConnectionState,
     gate: &SendGate,
-) -> Result<(), Failure>
+) -> Result<(), ConnectionError>
 where
     H: HttpService<
             Incoming,
-            ResBody = GatedBody<ServedBody>,
+            ResBody = GatedBody<ReplyBody>,
             Error = h2::Error,
             Future: Send + 'static,
         >,
 {
     let limits = visitor.worker.snapshot().limits;
-    let stream = Gathered::new(stream);
+    let stream = CoalescingStream::new(stream);
     let connection = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .max_concurrent_streams(128)
@@ -127,14 +130,14 @@ where
     let mut finishing = false;
     std::future::poll_fn(|context| {
         let finish = match visitor.activity.poll_order(context) {
-            Order::Close => return Poll::Ready(Ok(())),
-            Order::Finish | Order::LastRequest => true,
-            Order::GoOn => false,
+            ShutdownCommand::Close => return Poll::Ready(Ok(())),
+            ShutdownCommand::Finish | ShutdownCommand::LastRequest => true,
+            ShutdownCommand::GoOn => false,
         };
         if finish && !std::mem::replace(&mut finishing, true) {
             connection.as_mut().graceful_shutdown();
         }
-        let ended = connection.as_mut().poll(context).map_err(Failure::from);
+        let ended = connection.as_mut().poll(context).map_err(ConnectionError::from);
         let handed_over = stream.poll_hand_over(context);
         gate.set(handed_over.is_pending());
         match handed_over {

@@ -3,22 +3,22 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::filter::Recall;
+use crate::filter::DecisionCache;
 use crate::http::Peer;
 use crate::proxy::downstream::activity::Activity;
 use crate::proxy::downstream::worker::Worker;
 
 /// State of a client connection.
 #[derive(Debug)]
-pub(crate) struct Visitor {
+pub(crate) struct ConnectionState {
     pub(crate) peer: Peer,
     pub(crate) worker: Arc<Worker>,
     /// The cached filter decision of the last request.
-    pub(crate) recall: Arc<Recall>,
+    pub(crate) recall: Arc<DecisionCache>,
     pub(crate) activity: Arc<Activity>,
 }
 
-impl Visitor {
+impl ConnectionState {
     pub(crate) fn new(worker: Arc<Worker>, address: SocketAddr, secure: bool) -> Self {
         Self {
             peer: Peer::new(address.ip(), secure),

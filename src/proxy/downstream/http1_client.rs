@@ -10,7 +10,7 @@ use http_body::{Frame, SizeHint};
 use crate::http::Response;
 use crate::http::framing::BodyLength;
 use crate::proxy::downstream::activity::Activity;
-use crate::proxy::http1_body::{Http1Body, Part};
+use crate::proxy::http1_body::{BodyPart, Http1Body};
 use crate::proxy::http1_io::Http1Io;
 use crate::proxy::socket_io::SocketIo;
 use crate::proxy::upstream::failure::BodyError;
@@ -165,9 +165,9 @@ impl State {
             // A client that has begun to send the body does not wait for a 100 response.
             self.expects &= self.io.unread().is_empty();
             match self.body.next::<BodyError>(&mut self.io)? {
-                Part::Frame(frame) => return Poll::Ready(Ok(Some(frame))),
-                Part::End => return Poll::Ready(Ok(None)),
-                Part::Missing => {}
+                BodyPart::Frame(frame) => return Poll::Ready(Ok(Some(frame))),
+                BodyPart::End => return Poll::Ready(Ok(None)),
+                BodyPart::Missing => {}
             }
             if std::mem::take(&mut self.expects) && self.takes_interim {
                 self.write(context, [b"HTTP/1.1 100 Continue\r\n\r\n", &[]])?;
@@ -182,13 +182,13 @@ impl State {
 
 /// The body of one request.
 #[derive(Debug)]
-pub(crate) struct RequestBody {
+pub(crate) struct Http1RequestBody {
     client: Arc<Http1Client>,
     /// The number of the request. After another request has begun, reading this body fails.
     request: u64,
 }
 
-impl RequestBody {
+impl Http1RequestBody {
     /// Creates the body of the request with this number.
     pub(crate) fn new(client: Arc<Http1Client>, request: u64) -> Self {
         Self { client, request }

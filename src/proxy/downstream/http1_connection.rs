@@ -16,15 +16,17 @@ use http::{Method, StatusCode, Version};
 
 use crate::http::Response;
 use crate::proxy::date;
-use crate::proxy::downstream::activity::Order;
-use crate::proxy::downstream::connection_state::Visitor;
+use crate::proxy::downstream::activity::ShutdownCommand;
+use crate::proxy::downstream::connection_state::ConnectionState;
 use crate::proxy::downstream::http1_client::Http1Client;
-use crate::proxy::downstream::http1_request::{Incoming, Next, poll_next};
-use crate::proxy::downstream::http1_response::{MAX_UNWANTED_BYTES, To, head_of, respond};
+use crate::proxy::downstream::http1_request::{NextEvent, ReceivedRequest, poll_next};
+use crate::proxy::downstream::http1_response::{
+    MAX_UNWANTED_BYTES, ResponseContext, head_of, respond,
+};
 use crate::proxy::downstream::http1_session::Http1Session;
-use crate::proxy::request::error::{self, PageForm, ProxyError};
+use crate::proxy::request::error::{self, ErrorFormat, ProxyError};
 use crate::proxy::request::handler::handle;
-use crate::proxy::request::response_body::ServedBody;
+use crate::proxy::request::response_body::ReplyBody;
 use crate::proxy::request::upgrade;
 
 /// Maximum bytes read after the last response.
@@ -41,7 +43,7 @@ pub(crate) enum End {
 }
 
 /// Serves requests until the connection ends.
-pub(crate) async fn serve(session: &Arc<Http1Session>, visitor: &Arc<Visitor>) -> End {
+pub(crate) async fn serve(session: &Arc<Http1Session>, visitor: &Arc<ConnectionState>) -> End {
     let client = &session.client;
     let mut first = true;
     loop {
@@ -53,7 +55,7 @@ pub(crate) async fn serve(session: &Arc<Http1Session>, visitor: &Arc<Visitor>) -
         };
         first = false;
         let goes_on = match next {
-            Next::End => {
+            NextEvent::End => {
                 // No request is in flight, so the remaining bytes fit into the socket buffer.
                 let _ = std::future::poll_fn(|context| {
                     let _ = client.state().io.poll_end(context);
@@ -62,10 +64,10 @@ pub(crate) async fn serve(session: &Arc<Http1Session>, visitor: &Arc<Visitor>) -
                 .await;
                 return End::Closed;
             }
-            Next::Http2 => return End::Http2,
-            Next::Refused(error) => refuse(client, visitor, &error).await.map(|()| false),
+            NextEvent::Http2 => return End::Http2,
+            NextEvent::Refused(error) => refuse(client, visitor, &error).await.map(|()| false),
             // Boxed, so that a connection between requests does not reserve the memory.
-            Next::Request(incoming) => Box::pin(exchange(session, visitor, incoming)).await,
+            NextEvent::Request(incoming) => Box::pin(exchange(session, visitor, incoming)).await,
         };
         match goes_on {
             Ok(true) => {}
@@ -81,12 +83,12 @@ pub(crate) async fn serve(session: &Arc<Http1Session>, visitor: &Arc<Visitor>) -
 /// Handles a request and writes its response. Returns whether another request may follow.
 async fn exchange(
     session: &Arc<Http1Session>,
-    visitor: &Arc<Visitor>,
-    incoming: Box<Incoming>,
+    visitor: &Arc<ConnectionState>,
+    incoming: Box<ReceivedRequest>,
 ) -> io::Result<bool> {
     let client = &session.client;
-    let Incoming { request, received, persistent } = *incoming;
-    let to = To {
+    let ReceivedRequest { request, received, persistent } = *incoming;
+    let to = ResponseContext {
         to_head: request.method == Method::HEAD,
         http11: received.version == Version::HTTP_11,
         persistent,
@@ -94,7 +96,7 @@ async fn exchange(
     let mut handling =
         std::pin::pin!(handle(Arc::clone(visitor), Some(Arc::clone(session)), request, received));
     let response = std::future::poll_fn(|context| {
-        if visitor.activity.poll_order(context) == Order::Close {
+        if visitor.activity.poll_order(context) == ShutdownCommand::Close {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         if let Poll::Ready(response) = handling.as_mut().poll(context) {
@@ -124,8 +126,8 @@ async fn exchange(
 /// follow.
 async fn switch(
     session: &Arc<Http1Session>,
-    visitor: &Arc<Visitor>,
-    response: Response<ServedBody>,
+    visitor: &Arc<ConnectionState>,
+    response: Response<ReplyBody>,
 ) -> io::Result<bool> {
     let client = &session.client;
     let (response, mut body) = response.into_parts();
@@ -143,14 +145,14 @@ async fn switch(
 }
 
 /// Reads and discards the rest of a request body. Returns whether its end was reached.
-async fn skip_body(client: &Arc<Http1Client>, visitor: &Arc<Visitor>) -> io::Result<bool> {
+async fn skip_body(client: &Arc<Http1Client>, visitor: &Arc<ConnectionState>) -> io::Result<bool> {
     let mut left = MAX_UNWANTED_BYTES;
     std::future::poll_fn(|context| {
         loop {
             if client.state().body_has_ended() {
                 return Poll::Ready(Ok(true));
             }
-            if visitor.activity.poll_order(context) == Order::Close {
+            if visitor.activity.poll_order(context) == ShutdownCommand::Close {
                 return Poll::Ready(Ok(false));
             }
             let polled = client.state().poll_body(context);
@@ -168,12 +170,12 @@ async fn skip_body(client: &Arc<Http1Client>, visitor: &Arc<Visitor>) -> io::Res
 /// Responds to an invalid request with an error page.
 async fn refuse(
     client: &Arc<Http1Client>,
-    visitor: &Arc<Visitor>,
+    visitor: &Arc<ConnectionState>,
     error: &ProxyError,
 ) -> io::Result<()> {
     visitor.worker.metrics().error(error.kind());
     let id = visitor.worker.request_id(visitor.worker.next_request());
-    let page = error::respond(error, PageForm::Plain, &id);
+    let page = error::respond(error, ErrorFormat::Plain, &id);
     let (mut response, page) = Response::from_http(page).into_parts();
     response.fields.insert(&CONTENT_LENGTH, page.len().to_string());
     response.fields.insert(&CONNECTION, "close");
@@ -183,7 +185,7 @@ async fn refuse(
     head.extend_from_slice(&page);
     client.state().io.queue(&head);
     std::future::poll_fn(|context| {
-        if visitor.activity.poll_order(context) == Order::Close {
+        if visitor.activity.poll_order(context) == ShutdownCommand::Close {
             return Poll::Ready(Ok(()));
         }
         client.state().poll_drain(context)
@@ -195,7 +197,7 @@ async fn refuse(
 ///
 /// Closing at once would reset the connection, and the client might lose the response (RFC 9112
 /// section 9.6).
-async fn linger(client: &Arc<Http1Client>, visitor: &Arc<Visitor>) {
+async fn linger(client: &Arc<Http1Client>, visitor: &Arc<ConnectionState>) {
     let (mut shut, mut read) = (false, 0);
     let lingering = std::future::poll_fn(|context| {
         let mut state = client.state();
@@ -208,7 +210,7 @@ async fn linger(client: &Arc<Http1Client>, visitor: &Arc<Visitor>) {
         }
         loop {
             state.io.consume(usize::MAX);
-            if visitor.activity.poll_order(context) == Order::Close || state.half_closed {
+            if visitor.activity.poll_order(context) == ShutdownCommand::Close || state.half_closed {
                 return Poll::Ready(());
             }
             match ready!(state.poll_read(context)) {

@@ -12,47 +12,49 @@ use crate::config::settings::Limits;
 use crate::http::framing::{self, Framing};
 use crate::http::head::{self, HeadError, Parsed, RequestHead};
 use crate::http::{FieldSection, Fields, RawTarget, Request, Target};
-use crate::proxy::downstream::activity::Order;
+use crate::proxy::downstream::activity::ShutdownCommand;
 use crate::proxy::downstream::client_body::ClientBody;
-use crate::proxy::downstream::connection_state::Visitor;
-use crate::proxy::downstream::http1_client::{Http1Client, RequestBody, State};
+use crate::proxy::downstream::connection_state::ConnectionState;
+use crate::proxy::downstream::http1_client::{Http1Client, Http1RequestBody, State};
 use crate::proxy::http1_body::Http1Body;
 use crate::proxy::request::error::ProxyError;
-use crate::proxy::request::handler::Received;
+use crate::proxy::request::handler::RequestLine;
 
 /// The HTTP/2 client preface (RFC 9113 section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// The next event on the connection.
-pub(crate) enum Next {
+pub(crate) enum NextEvent {
     /// The connection must be closed without a response.
     End,
     Http2,
-    Request(Box<Incoming>),
+    Request(Box<ReceivedRequest>),
     /// The request is invalid. The connection ends with this error.
     Refused(ProxyError),
 }
 
 /// A request whose head has been read.
-pub(crate) struct Incoming {
+pub(crate) struct ReceivedRequest {
     pub(crate) request: Request<ClientBody>,
-    pub(crate) received: Received,
+    pub(crate) received: RequestLine,
     pub(crate) persistent: bool,
 }
 
 /// Waits for the head of a request.
 pub(crate) fn poll_next(
     client: &Arc<Http1Client>,
-    visitor: &Arc<Visitor>,
+    visitor: &Arc<ConnectionState>,
     first: bool,
     context: &mut Context<'_>,
-) -> Poll<io::Result<Next>> {
+) -> Poll<io::Result<NextEvent>> {
     let mut unparsed = true;
     loop {
         let mut state = client.state();
         match visitor.activity.poll_order(context) {
-            Order::Close => return Poll::Ready(Ok(Next::End)),
-            Order::Finish if state.io.unread().is_empty() => return Poll::Ready(Ok(Next::End)),
+            ShutdownCommand::Close => return Poll::Ready(Ok(NextEvent::End)),
+            ShutdownCommand::Finish if state.io.unread().is_empty() => {
+                return Poll::Ready(Ok(NextEvent::End));
+            }
             _ => {}
         }
         let unread = state.io.unread();
@@ -61,7 +63,7 @@ pub(crate) fn poll_next(
             unread.advance(1);
         }
         if first && unread.starts_with(PREFACE) {
-            return Poll::Ready(Ok(Next::Http2));
+            return Poll::Ready(Ok(NextEvent::Http2));
         }
         let may_be_http2 = first && PREFACE.starts_with(unread);
         if unparsed && !unread.is_empty() && !may_be_http2 {
@@ -84,7 +86,7 @@ pub(crate) fn poll_next(
         let unread = state.io.unread();
         if new == 0 {
             return match unread.is_empty() {
-                true => Poll::Ready(Ok(Next::End)),
+                true => Poll::Ready(Ok(NextEvent::End)),
                 false => Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
             };
         }
@@ -97,11 +99,11 @@ pub(crate) fn poll_next(
 }
 
 /// Parses the request head in the unread bytes; `None` if the head is incomplete.
-fn parse(client: &Arc<Http1Client>, state: &mut State, limits: &Limits) -> Option<Next> {
+fn parse(client: &Arc<Http1Client>, state: &mut State, limits: &Limits) -> Option<NextEvent> {
     let Limits { header_bytes, header_fields, .. } = *limits;
     let unread = state.io.unread();
     let parsed = head::request(unread, header_fields, |head| read_head(head, unread));
-    let refused = |error| Some(Next::Refused(error));
+    let refused = |error| Some(NextEvent::Refused(error));
     let (head, length) = match parsed {
         Ok(Parsed::Complete(_, length)) if length > header_bytes => {
             return refused(too_large(unread, header_bytes));
@@ -123,14 +125,18 @@ fn parse(client: &Arc<Http1Client>, state: &mut State, limits: &Limits) -> Optio
     let expects = http11 && received.expects_continue;
     let body = Http1Body::new(framing.body, (header_bytes, header_fields));
     let number = state.begin(body, (expects, http11));
-    let body = ClientBody::Http1(RequestBody::new(Arc::clone(client), number));
+    let body = ClientBody::Http1(Http1RequestBody::new(Arc::clone(client), number));
     let request = request.map(|()| body);
-    Some(Next::Request(Box::new(Incoming { request, received, persistent: framing.persistent })))
+    Some(NextEvent::Request(Box::new(ReceivedRequest {
+        request,
+        received,
+        persistent: framing.persistent,
+    })))
 }
 
 struct Head {
     request: Request<()>,
-    received: Received,
+    received: RequestLine,
     framing: Framing,
 }
 
@@ -157,7 +163,7 @@ fn read_head(head: &RequestHead<'_>, bytes: &[u8]) -> Result<Head, ProxyError> {
             received: Bytes::copy_from_slice(raw),
         })
     });
-    let received = Received {
+    let received = RequestLine {
         version,
         authority: target.map(|target| target.authority().map(Box::from)),
         expects_continue: fields

@@ -12,17 +12,17 @@ use http_body::Body;
 use crate::http::body::BodyEncoder;
 use crate::http::{Fields, Response};
 use crate::proxy::date;
-use crate::proxy::downstream::activity::Order;
-use crate::proxy::downstream::connection_state::Visitor;
+use crate::proxy::downstream::activity::ShutdownCommand;
+use crate::proxy::downstream::connection_state::ConnectionState;
 use crate::proxy::downstream::http1_client::{Http1Client, State};
-use crate::proxy::request::response_body::ServedBody;
+use crate::proxy::request::response_body::ReplyBody;
 
 /// Maximum bytes of an unread request body that are discarded to keep the connection.
 pub(crate) const MAX_UNWANTED_BYTES: u64 = 64 * 1024;
 
 /// Properties of a request that affect how its response is written.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct To {
+pub(crate) struct ResponseContext {
     pub(crate) to_head: bool,
     pub(crate) http11: bool,
     pub(crate) persistent: bool,
@@ -31,17 +31,17 @@ pub(crate) struct To {
 /// Writes a response. Returns whether the connection may be reused.
 pub(crate) async fn respond(
     client: &Arc<Http1Client>,
-    visitor: &Arc<Visitor>,
-    response: Response<ServedBody>,
-    to: To,
+    visitor: &Arc<ConnectionState>,
+    response: Response<ReplyBody>,
+    to: ResponseContext,
 ) -> io::Result<bool> {
     let (mut head, body) = response.into_parts();
     let mut body = Some(body);
-    let mut writing = Writing::begin(client, visitor, &mut head, body.as_ref(), to);
+    let mut writing = QueuedResponse::begin(client, visitor, &mut head, body.as_ref(), to);
     drop(head);
     let mut begun = false;
     std::future::poll_fn(|context| {
-        if visitor.activity.poll_order(context) == Order::Close {
+        if visitor.activity.poll_order(context) == ShutdownCommand::Close {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         loop {
@@ -74,11 +74,11 @@ pub(crate) async fn respond(
                 }
                 Poll::Ready(Some(Err(_))) if !begun && !writing.failed => {
                     // Nothing has been sent yet, so the client can still get an error page.
-                    let page = body.take().map(ServedBody::failed);
+                    let page = body.take().map(ReplyBody::failed);
                     let Some(page) = page else { return Poll::Ready(Ok(())) };
                     let (mut head, page) = page.into_parts();
                     client.state().io.truncate_queued(writing.queued_before);
-                    writing = Writing::begin(client, visitor, &mut head, Some(&page), to);
+                    writing = QueuedResponse::begin(client, visitor, &mut head, Some(&page), to);
                     writing.failed = true;
                     body = Some(page);
                 }
@@ -124,7 +124,7 @@ pub(crate) async fn respond(
 }
 
 /// A response whose head is queued.
-struct Writing {
+struct QueuedResponse {
     encoder: BodyEncoder,
     persistent: bool,
     /// The number of queued bytes before the head.
@@ -135,14 +135,14 @@ struct Writing {
     failed: bool,
 }
 
-impl Writing {
+impl QueuedResponse {
     /// Queues the head of a response.
     fn begin(
         client: &Http1Client,
-        visitor: &Visitor,
+        visitor: &ConnectionState,
         response: &mut Response<()>,
-        body: Option<&ServedBody>,
-        to: To,
+        body: Option<&ReplyBody>,
+        to: ResponseContext,
     ) -> Self {
         let mut state = client.state();
         state.responds();

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::proxy::downstream::http1_client::Http1Client;
-use crate::proxy::upstream::pool::{Lease, PrivateConnections};
+use crate::proxy::upstream::pool::{PooledConnection, PrivateConnections};
 
 /// State shared by the requests of one HTTP/1.1 client connection.
 #[derive(Debug)]
@@ -11,7 +11,7 @@ pub(crate) struct Http1Session {
     pub(crate) client: Arc<Http1Client>,
     /// Upstream connections reserved for the client connection.
     pub(crate) private: Arc<PrivateConnections>,
-    upgraded: Mutex<Option<Lease>>,
+    upgraded: Mutex<Option<PooledConnection>>,
 }
 
 impl Http1Session {
@@ -20,12 +20,12 @@ impl Http1Session {
     }
 
     /// Sets the upstream connection that a 101 response joins to the client connection.
-    pub(crate) fn upgrades_to(&self, upstream: Lease) {
+    pub(crate) fn upgrades_to(&self, upstream: PooledConnection) {
         *self.upgraded.lock().unwrap_or_else(PoisonError::into_inner) = Some(upstream);
     }
 
     /// Takes the upstream connection that a 101 response joins to the client connection.
-    pub(crate) fn take_upgraded(&self) -> Option<Lease> {
+    pub(crate) fn take_upgraded(&self) -> Option<PooledConnection> {
         self.upgraded.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }

@@ -8,7 +8,7 @@ use futures_util::FutureExt;
 use socket2::{Domain, Protocol, SockFilter, SockRef, Socket, TcpKeepalive, Type};
 use thiserror::Error;
 
-use crate::proxy::downstream::worker_pool::Workers;
+use crate::proxy::downstream::worker_pool::WorkerPool;
 
 /// Maximum pending connections in the accept queue.
 const BACKLOG: i32 = 4096;
@@ -109,7 +109,7 @@ impl Listener {
     /// If the socket cannot be registered with the runtime.
     pub async fn run(
         self,
-        workers: &Workers,
+        workers: &WorkerPool,
         secure: bool,
         stop: impl Future<Output = ()>,
     ) -> io::Result<()> {
@@ -119,7 +119,7 @@ impl Listener {
             () = stop => {}
         }
         if self.shared {
-            hold_new_ones_back(&socket).await;
+            drop_new_syns(&socket).await;
         }
         // Queued connections are already established. Closing the socket would reset them.
         while let Some(Ok((stream, address))) = socket.accept().now_or_never() {
@@ -131,7 +131,7 @@ impl Listener {
     }
 
     /// Accepts connections forever.
-    async fn accept(socket: &tokio::net::TcpListener, workers: &Workers, secure: bool) {
+    async fn accept(socket: &tokio::net::TcpListener, workers: &WorkerPool, secure: bool) {
         loop {
             while workers.are_full() {
                 tokio::time::sleep(FULL).await;
@@ -155,7 +155,7 @@ impl Listener {
 ///
 /// Closing a socket resets half-open connections. A client whose SYN was dropped retries after a
 /// second and reaches the next process.
-async fn hold_new_ones_back(socket: &tokio::net::TcpListener) {
+async fn drop_new_syns(socket: &tokio::net::TcpListener) {
     // BPF program: load the TCP flags (RFC 9293 section 3.1), mask SYN and ACK, and drop segments
     // with SYN alone.
     let filter = [

@@ -19,7 +19,7 @@ const LONGEST_REST: usize = 4096;
 
 /// Why no PROXY protocol header could be read.
 #[derive(Debug, Error)]
-pub(crate) enum ProxiedError {
+pub(crate) enum ProxyProtocolError {
     #[error("the connection ended in the header of the PROXY protocol")]
     Broken(#[from] io::Error),
     #[error("the connection does not begin with the PROXY protocol")]
@@ -32,7 +32,7 @@ pub(crate) enum ProxiedError {
 
 /// The content of a PROXY protocol header.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Proxied {
+pub(crate) struct ProxyProtocolHeader {
     /// The client's address; `None` for a connection of the load balancer itself, such as a health
     /// check.
     pub(crate) visitor: Option<SocketAddr>,
@@ -41,7 +41,9 @@ pub(crate) struct Proxied {
 }
 
 /// Reads the header from the start of a connection.
-pub(crate) async fn read<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Proxied, ProxiedError> {
+pub(crate) async fn read<S: AsyncRead + Unpin>(
+    stream: &mut S,
+) -> Result<ProxyProtocolHeader, ProxyProtocolError> {
     // The minimum length of a header.
     let mut header = vec![0; SIGNATURE.len()];
     stream.read_exact(&mut header).await?;
@@ -51,7 +53,7 @@ pub(crate) async fn read<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Proxied
         let [_, _, high, low] = fixed;
         let length = usize::from(u16::from_be_bytes([high, low]));
         if length > LONGEST_REST {
-            return Err(ProxiedError::Malformed);
+            return Err(ProxyProtocolError::Malformed);
         }
         let mut rest = vec![0; length];
         stream.read_exact(&mut rest).await?;
@@ -60,19 +62,19 @@ pub(crate) async fn read<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Proxied
     } else if header.starts_with(b"PROXY ") {
         while !header.ends_with(b"\r\n") {
             if header.len() >= LONGEST_LINE {
-                return Err(ProxiedError::Malformed);
+                return Err(ProxyProtocolError::Malformed);
             }
             header.push(stream.read_u8().await?);
         }
     } else {
-        return Err(ProxiedError::NotSpoken);
+        return Err(ProxyProtocolError::NotSpoken);
     }
     if !has_valid_checksum(&header) {
-        return Err(ProxiedError::Checksum);
+        return Err(ProxyProtocolError::Checksum);
     }
     let parsed = ProxyHeader::parse(&header, ParseConfig::default());
-    let (parsed, _) = parsed.map_err(|_| ProxiedError::Malformed)?;
-    Ok(Proxied {
+    let (parsed, _) = parsed.map_err(|_| ProxyProtocolError::Malformed)?;
+    Ok(ProxyProtocolHeader {
         visitor: parsed.proxied_address().map(|address| address.source),
         secure: parsed.ssl().is_some_and(|ssl| ssl.client_ssl()),
     })
@@ -112,7 +114,7 @@ mod tests {
     use proptest::prelude::*;
 
     /// Reads a header. Returns the result and the number of remaining bytes.
-    fn through(mut bytes: &[u8]) -> (Result<Proxied, ProxiedError>, usize) {
+    fn through(mut bytes: &[u8]) -> (Result<ProxyProtocolHeader, ProxyProtocolError>, usize) {
         let read = read(&mut bytes).now_or_never().expect("nothing is waited for");
         (read, bytes.len())
     }

@@ -8,9 +8,9 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::TlsAcceptor;
 
-use crate::proxy::downstream::client_stream::Socket;
+use crate::proxy::downstream::client_stream::ClientStream;
 use crate::proxy::downstream::connection;
-use crate::proxy::downstream::connection_state::Visitor;
+use crate::proxy::downstream::connection_state::ConnectionState;
 use crate::proxy::site_table::Snapshot;
 use crate::proxy::socket_io::SocketIo;
 use crate::telemetry::ErrorKind;
@@ -20,7 +20,11 @@ const MAX_UNSENT: usize = 17 * 1024;
 
 /// Performs the TLS handshake, then serves HTTP. The handshake has the same timeout as a request
 /// head.
-pub(crate) async fn serve(socket: Socket, visitor: Arc<Visitor>, snapshot: Arc<Snapshot>) {
+pub(crate) async fn serve(
+    socket: ClientStream,
+    visitor: Arc<ConnectionState>,
+    snapshot: Arc<Snapshot>,
+) {
     let Some(tls) = snapshot.tls.clone() else { return };
     let longest = snapshot.timeouts.request_head;
     let forwards_certificate = snapshot.client_cert_fields;
@@ -60,7 +64,7 @@ pub(crate) async fn serve(socket: Socket, visitor: Arc<Visitor>, snapshot: Arc<S
 }
 
 /// Rejects a plain HTTP request with a 400 response.
-async fn refuse_plain(mut socket: Socket, longest: Duration) {
+async fn refuse_plain(mut socket: ClientStream, longest: Duration) {
     let text = "This port speaks https only.\n";
     let response = format!(
         "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\n\

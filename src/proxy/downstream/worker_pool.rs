@@ -17,10 +17,10 @@ use arc_swap::ArcSwap;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::oneshot;
 
-use crate::proxy::downstream::client_stream::Socket;
+use crate::proxy::downstream::client_stream::ClientStream;
 use crate::proxy::downstream::connection;
-use crate::proxy::downstream::connection_state::Visitor;
-use crate::proxy::downstream::proxy_protocol::{self, Proxied};
+use crate::proxy::downstream::connection_state::ConnectionState;
+use crate::proxy::downstream::proxy_protocol::{self, ProxyProtocolHeader};
 use crate::proxy::downstream::tls;
 use crate::proxy::downstream::worker::{OpenGuard, Worker};
 use crate::proxy::site_table::Snapshot;
@@ -34,18 +34,18 @@ const TICKS: (Duration, Duration) = (Duration::from_millis(10), Duration::from_s
 
 /// The running workers.
 #[derive(Debug)]
-pub struct Workers {
-    each: Vec<Handle>,
+pub struct WorkerPool {
+    each: Vec<WorkerHandle>,
 }
 
 #[derive(Debug)]
-struct Handle {
+struct WorkerHandle {
     worker: Arc<Worker>,
-    sockets: UnboundedSender<Accepted>,
+    sockets: UnboundedSender<AcceptedConnection>,
     ended: oneshot::Receiver<()>,
 }
 
-impl Workers {
+impl WorkerPool {
     /// Starts one worker per metrics shard.
     ///
     /// # Errors
@@ -60,7 +60,7 @@ impl Workers {
                 .enable_all()
                 .on_thread_park(telemetry::flush_access_log)
                 .build()?;
-            let task = Thread::new(Arc::clone(&worker)).run(incoming);
+            let task = WorkerThread::new(Arc::clone(&worker)).run(incoming);
             thread::Builder::new().name(format!("worker-{id}")).spawn(move || {
                 telemetry::wait_for_flush();
                 runtime.block_on(task);
@@ -69,7 +69,7 @@ impl Workers {
                 runtime.shutdown_background();
                 let _ = end.send(());
             })?;
-            each.push(Handle { worker, sockets, ended });
+            each.push(WorkerHandle { worker, sockets, ended });
         }
         Ok(Self { each })
     }
@@ -84,8 +84,10 @@ impl Workers {
     /// Hands a connection to the worker with the fewest connections.
     pub(crate) fn hand_over(&self, stream: TcpStream, address: SocketAddr, secure: bool) {
         let fewest = self.each.iter().min_by_key(|handle| handle.worker.open());
-        if let Some(Handle { worker, sockets, .. }) = fewest
-            && sockets.send(Accepted { stream, address, secure, open: worker.opened() }).is_err()
+        if let Some(WorkerHandle { worker, sockets, .. }) = fewest
+            && sockets
+                .send(AcceptedConnection { stream, address, secure, open: worker.opened() })
+                .is_err()
         {
             tracing::error!(worker = worker.id(), "worker died, connection dropped");
         }
@@ -96,7 +98,7 @@ impl Workers {
         let ends: Vec<_> = self
             .each
             .into_iter()
-            .map(|Handle { sockets, ended, .. }| {
+            .map(|WorkerHandle { sockets, ended, .. }| {
                 drop(sockets);
                 ended
             })
@@ -110,7 +112,7 @@ impl Workers {
 
 /// An accepted connection that is handed to a worker, already counted as open.
 #[derive(Debug)]
-struct Accepted {
+struct AcceptedConnection {
     stream: TcpStream,
     address: SocketAddr,
     /// The listener uses TLS.
@@ -119,7 +121,7 @@ struct Accepted {
 }
 
 /// A connection whose client is identified.
-struct Begun {
+struct IdentifiedConnection {
     stream: tokio::net::TcpStream,
     address: SocketAddr,
     /// The listener uses TLS.
@@ -130,24 +132,24 @@ struct Begun {
 
 /// A worker thread: its connections and its sweeper.
 #[derive(Debug)]
-struct Thread {
+struct WorkerThread {
     worker: Arc<Worker>,
-    visitors: Mutex<HashMap<u64, Arc<Visitor>>>,
+    visitors: Mutex<HashMap<u64, Arc<ConnectionState>>>,
     /// No new connections are expected. Set before the open connections are drained.
     draining: AtomicBool,
 }
 
-impl Thread {
+impl WorkerThread {
     fn new(worker: Arc<Worker>) -> Arc<Self> {
         Arc::new(Self { worker, visitors: Mutex::default(), draining: AtomicBool::new(false) })
     }
 
-    fn visitors(&self) -> MutexGuard<'_, HashMap<u64, Arc<Visitor>>> {
+    fn visitors(&self) -> MutexGuard<'_, HashMap<u64, Arc<ConnectionState>>> {
         self.visitors.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Spawns connections until the listeners have stopped, then drains the open connections.
-    async fn run(self: Arc<Self>, mut incoming: UnboundedReceiver<Accepted>) {
+    async fn run(self: Arc<Self>, mut incoming: UnboundedReceiver<AcceptedConnection>) {
         let sweeper = tokio::spawn(Arc::clone(&self).sweep());
         let mut number = 0;
         while let Some(accepted) = incoming.recv().await {
@@ -169,8 +171,8 @@ impl Thread {
     }
 
     /// Spawns a connection's task.
-    fn admit(self: &Arc<Self>, number: u64, accepted: Accepted) {
-        let Accepted { stream, address, secure, open } = accepted;
+    fn admit(self: &Arc<Self>, number: u64, accepted: AcceptedConnection) {
+        let AcceptedConnection { stream, address, secure, open } = accepted;
         let stream = match tokio::net::TcpStream::from_std(stream) {
             Ok(stream) => stream,
             Err(error) => return tracing::warn!(%error, "cannot serve a client connection"),
@@ -184,7 +186,7 @@ impl Thread {
                 false => Some((address, secure)),
             };
             if let Some((address, by_tls)) = visitor {
-                let begun = Begun { stream, address, secure, by_tls };
+                let begun = IdentifiedConnection { stream, address, secure, by_tls };
                 thread.serve(number, begun, snapshot).await;
             }
             drop(open);
@@ -210,7 +212,7 @@ impl Thread {
             Err("the peer is none of listen.trusted_proxies".to_owned())
         };
         match read {
-            Ok(Proxied { visitor, secure }) => Some((visitor.unwrap_or(peer), secure)),
+            Ok(ProxyProtocolHeader { visitor, secure }) => Some((visitor.unwrap_or(peer), secure)),
             Err(reason) => {
                 self.worker.metrics().error(ErrorKind::Connection);
                 tracing::debug!(%peer, reason, "connection rejected");
@@ -220,17 +222,17 @@ impl Thread {
     }
 
     /// Serves a connection until it ends.
-    async fn serve(&self, number: u64, begun: Begun, snapshot: Arc<Snapshot>) {
-        let Begun { stream, address, secure, by_tls } = begun;
+    async fn serve(&self, number: u64, begun: IdentifiedConnection, snapshot: Arc<Snapshot>) {
+        let IdentifiedConnection { stream, address, secure, by_tls } = begun;
         let worker = Arc::clone(&self.worker);
-        let visitor = Arc::new(Visitor::new(worker, address, secure || by_tls));
+        let visitor = Arc::new(ConnectionState::new(worker, address, secure || by_tls));
         self.visitors().insert(number, Arc::clone(&visitor));
         if self.draining.load(Relaxed) {
             // Accepted before the drain, but registered too late to be drained with the others.
             visitor.activity.drain();
         }
         self.worker.metrics().connection_opened();
-        let socket = Socket::new(stream);
+        let socket = ClientStream::new(stream);
         if secure {
             // Boxed, so that a connection without TLS does not reserve the memory.
             Box::pin(tls::serve(socket, visitor, snapshot)).await;
@@ -259,7 +261,7 @@ impl Thread {
             let (head, idle) = (ticks(timeouts.request_head), ticks(timeouts.idle));
             let linger = ticks(LINGER);
             for visitor in self.visitors().values() {
-                visitor.activity.check(now, head, idle, linger);
+                visitor.activity.enforce_timeouts(now, head, idle, linger);
                 if visitor.activity.rests() {
                     visitor.recall.forget();
                 }

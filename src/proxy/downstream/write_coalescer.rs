@@ -20,20 +20,20 @@ const ROOM: usize = 4 * 1024;
 
 /// A stream with two owners: the connection writes to it, and the connection's driver
 /// [flushes](Self::poll_hand_over) the buffered bytes.
-pub(crate) struct Gathered<S>(Arc<Mutex<Inner<S>>>);
+pub(crate) struct CoalescingStream<S>(Arc<Mutex<Inner<S>>>);
 
 struct Inner<S> {
     stream: S,
     gathered: BytesMut,
 }
 
-impl<S> Clone for Gathered<S> {
+impl<S> Clone for CoalescingStream<S> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
     }
 }
 
-impl<S> Gathered<S> {
+impl<S> CoalescingStream<S> {
     pub(crate) fn new(stream: S) -> Self {
         Self(Arc::new(Mutex::new(Inner { stream, gathered: BytesMut::new() })))
     }
@@ -43,7 +43,7 @@ impl<S> Gathered<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> Gathered<S> {
+impl<S: AsyncWrite + Unpin> CoalescingStream<S> {
     /// Writes the buffered bytes. If the stream is blocked, the task is woken when it is writable.
     pub(crate) fn poll_hand_over(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let inner = &mut *self.inner();
@@ -80,7 +80,7 @@ impl<S: AsyncWrite + Unpin> Inner<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Gathered<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for CoalescingStream<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -90,7 +90,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Gathered<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Gathered<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for CoalescingStream<S> {
     fn poll_write(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -167,7 +167,7 @@ mod tests {
     #[test]
     fn small_pieces_leave_together_when_they_are_handed_over_and_before_the_end() {
         let context = &mut Context::from_waker(Waker::noop());
-        let mut stream = Gathered::new(Peer::default());
+        let mut stream = CoalescingStream::new(Peer::default());
         for piece in [&b"head"[..], b" ", b"body"] {
             assert!(Pin::new(&mut stream).poll_write(context, piece).is_ready());
             assert!(Pin::new(&mut stream).poll_flush(context).is_ready());
@@ -191,7 +191,7 @@ mod tests {
             hand_over in any::<u32>(),
         ) {
             let context = &mut Context::from_waker(Waker::noop());
-            let mut stream = Gathered::new(Peer { at_a_time, ..Peer::default() });
+            let mut stream = CoalescingStream::new(Peer { at_a_time, ..Peer::default() });
             let mut sent = Vec::new();
             for (number, length) in lengths.into_iter().enumerate() {
                 let piece: Vec<u8> = (0..length).map(|at| (at + number) as u8).collect();

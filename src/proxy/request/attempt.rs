@@ -17,22 +17,22 @@ use tokio::time::Instant;
 use crate::config::settings::Timeouts;
 use crate::consent::Consent;
 use crate::http::{Client, Fields, Request, Response, binds_connection};
-use crate::proxy::downstream::connection_state::Visitor;
+use crate::proxy::downstream::connection_state::ConnectionState;
 use crate::proxy::downstream::http1_client::Http1Client;
 use crate::proxy::downstream::http1_session::Http1Session;
 use crate::proxy::http1_io::{READ_SIZES, ReadSizes, STREAM_READ_SIZES};
 use crate::proxy::request::error::ProxyError;
 use crate::proxy::request::hop_by_hop;
-use crate::proxy::request::request_body::{Progress, VisitorBody};
+use crate::proxy::request::request_body::{Progress, UpstreamRequestBody};
 use crate::proxy::site_table::{Site, Snapshot};
-use crate::proxy::upstream::client::{Answer, Failed};
+use crate::proxy::upstream::client::{Answer, FailedRequest};
 use crate::proxy::upstream::failure::UpstreamError;
-use crate::proxy::upstream::pool::{Lease, Need, Upstream};
+use crate::proxy::upstream::pool::{ConnectionRequirements, PooledConnection, UpstreamPool};
 
 /// Context for forwarding a request.
 #[derive(Clone, Copy)]
-pub(crate) struct Forward<'a> {
-    pub(crate) visitor: &'a Arc<Visitor>,
+pub(crate) struct ForwardContext<'a> {
+    pub(crate) visitor: &'a Arc<ConnectionState>,
     pub(crate) client: &'a Client,
     /// The client's HTTP version.
     pub(crate) version: Version,
@@ -46,7 +46,7 @@ pub(crate) struct Forward<'a> {
     pub(crate) began: Instant,
 }
 
-impl Forward<'_> {
+impl ForwardContext<'_> {
     /// Read sizes for the response.
     fn reads(&self) -> ReadSizes {
         self.http1.map_or(STREAM_READ_SIZES, |_| READ_SIZES)
@@ -54,9 +54,9 @@ impl Forward<'_> {
 }
 
 /// A final response and the connection that carries its body.
-pub(crate) type Answered = (Answer, Lease);
+pub(crate) type ForwardedResponse = (Answer, PooledConnection);
 
-type Outcome = Result<Answered, ProxyError>;
+type AttemptOutcome = Result<ForwardedResponse, ProxyError>;
 
 /// Maximum attempts on new connections, while the upstream reports each request as not processed.
 const MAX_ATTEMPTS: u32 = 3;
@@ -67,55 +67,55 @@ const MAX_INTERIMS: usize = 64;
 ///
 /// The common path is a small hand-written future, because the state of a request is moved several
 /// times. The rare paths are boxed.
-pub(crate) enum Exchange<'a> {
+pub(crate) enum AttemptExchange<'a> {
     /// Sent on an idle connection.
-    Sent(Head<'a>),
+    Sent(HeadFuture<'a>),
     /// A new connection, a private connection or a retry.
-    Boxed(Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>),
+    Boxed(Pin<Box<dyn Future<Output = AttemptOutcome> + Send + 'a>>),
 }
 
 /// Sends a request on an idle connection, or starts to open a new one.
 ///
 /// `kept` is the index of the upstream from session affinity. `switches` is true if the request
 /// asks to switch protocols.
-pub(crate) fn begin(
-    request: Request<VisitorBody>,
+pub(crate) fn send(
+    request: Request<UpstreamRequestBody>,
     kept: Option<usize>,
     switches: bool,
-    to: Forward<'_>,
-) -> Exchange<'_> {
+    to: ForwardContext<'_>,
+) -> AttemptExchange<'_> {
     let need = need_of(&request, switches);
     if let Some(lease) = private(to) {
-        return Exchange::Boxed(Box::pin(send_private(request, (lease, need), to)));
+        return AttemptExchange::Boxed(Box::pin(send_private(request, (lease, need), to)));
     }
     let first = to.site.balance.next(kept);
     let Some(mut lease) = pooled(to, first, need) else {
-        return Exchange::Boxed(Box::pin(connect_and_send(request, (first, need), to)));
+        return AttemptExchange::Boxed(Box::pin(connect_and_send(request, (first, need), to)));
     };
-    if need == Need::Private {
+    if need == ConnectionRequirements::Private {
         lease.make_private(to.http1.map(|session| &session.private));
     }
     let progress = request.body.progress();
     if let Err(error) = lease.sender.start(request, to.reads()) {
-        return Exchange::Boxed(Box::pin(std::future::ready(Err(error))));
+        return AttemptExchange::Boxed(Box::pin(std::future::ready(Err(error))));
     }
     let counted = to.site.balance.count(lease.upstream());
-    Exchange::Sent(Head::of(lease.counted(counted), progress, to))
+    AttemptExchange::Sent(HeadFuture::of(lease.counted(counted), progress, to))
 }
 
-impl Future for Exchange<'_> {
-    type Output = Outcome;
+impl Future for AttemptExchange<'_> {
+    type Output = AttemptOutcome;
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<AttemptOutcome> {
         loop {
             let failed = match &mut *self {
-                Exchange::Boxed(answer) => return answer.as_mut().poll(context),
-                Exchange::Sent(head) => match ready!(Pin::new(&mut *head).poll(context))? {
+                AttemptExchange::Boxed(answer) => return answer.as_mut().poll(context),
+                AttemptExchange::Sent(head) => match ready!(Pin::new(&mut *head).poll(context))? {
                     Ok(answered) => return Poll::Ready(Ok(answered)),
                     Err(failed) => Box::pin(send_again(failed, head.to)),
                 },
             };
-            *self = Exchange::Boxed(failed);
+            *self = AttemptExchange::Boxed(failed);
         }
     }
 }
@@ -124,25 +124,29 @@ impl Future for Exchange<'_> {
 ///
 /// The deadline counts from the last byte of the request, or from the last progress of the request
 /// body.
-pub(crate) struct Head<'a> {
-    lease: Option<Lease>,
+pub(crate) struct HeadFuture<'a> {
+    lease: Option<PooledConnection>,
     progress: Option<Arc<Progress>>,
     until: Instant,
-    to: Forward<'a>,
+    to: ForwardContext<'a>,
 }
 
-impl<'a> Head<'a> {
-    fn of(lease: Lease, progress: Option<Arc<Progress>>, to: Forward<'a>) -> Self {
+impl<'a> HeadFuture<'a> {
+    fn of(
+        lease: PooledConnection,
+        progress: Option<Arc<Progress>>,
+        to: ForwardContext<'a>,
+    ) -> Self {
         let until = to.began + to.snapshot.timeouts.first_byte;
         Self { lease: Some(lease), progress, until, to }
     }
 }
 
 /// The failed request and the upstream that failed it.
-type FailedAt = (Box<Failed>, Arc<Upstream>);
+type FailedAttempt = (Box<FailedRequest>, Arc<UpstreamPool>);
 
-impl Future for Head<'_> {
-    type Output = Result<Result<Answered, FailedAt>, ProxyError>;
+impl Future for HeadFuture<'_> {
+    type Output = Result<Result<ForwardedResponse, FailedAttempt>, ProxyError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
@@ -206,7 +210,7 @@ impl Future for Head<'_> {
 fn interim(
     mut response: Response<()>,
     client: &Http1Client,
-    to: Forward<'_>,
+    to: ForwardContext<'_>,
     context: &mut Context<'_>,
 ) {
     if response.status == http::StatusCode::CONTINUE {
@@ -222,17 +226,17 @@ fn interim(
 /// A retry uses HTTP/1.1 where the upstream requires it. After a GOAWAY the retry uses another
 /// connection.
 async fn connect_and_send(
-    mut request: Request<VisitorBody>,
-    (mut first, need): (usize, Need),
-    to: Forward<'_>,
-) -> Outcome {
+    mut request: Request<UpstreamRequestBody>,
+    (mut first, need): (usize, ConnectionRequirements),
+    to: ForwardContext<'_>,
+) -> AttemptOutcome {
     let mut attempt = 1;
     loop {
         let (failed, upstream) = match send_on_new(request, (first, need), to).await? {
             Ok(answered) => return Ok(answered),
             Err(failed) => failed,
         };
-        let Failed { error, repeatable } = *failed;
+        let FailedRequest { error, repeatable } = *failed;
         let again = repeatable.filter(|_| {
             attempt < MAX_ATTEMPTS
                 && error.was_not_processed()
@@ -245,28 +249,28 @@ async fn connect_and_send(
 }
 
 async fn send_on_new(
-    request: Request<VisitorBody>,
-    (first, need): (usize, Need),
-    to: Forward<'_>,
-) -> Result<Result<Answered, FailedAt>, ProxyError> {
+    request: Request<UpstreamRequestBody>,
+    (first, need): (usize, ConnectionRequirements),
+    to: ForwardContext<'_>,
+) -> Result<Result<ForwardedResponse, FailedAttempt>, ProxyError> {
     let progress = request.body.progress();
     let mut lease = connect(to, first, need).await?;
-    if need == Need::Private {
+    if need == ConnectionRequirements::Private {
         lease.own(to.http1.map(|session| &session.private));
     }
     let counted = to.site.balance.count(lease.upstream());
     lease.sender.start(request, to.reads())?;
-    let to = Forward { began: Instant::now(), ..to };
-    Head::of(lease.counted(counted), progress, to).await
+    let to = ForwardContext { began: Instant::now(), ..to };
+    HeadFuture::of(lease.counted(counted), progress, to).await
 }
 
 /// Sends a request on the client connection's private upstream connection. If that connection has
 /// ended, opens a new one.
 async fn send_private(
-    request: Request<VisitorBody>,
-    (mut lease, need): (Lease, Need),
-    to: Forward<'_>,
-) -> Outcome {
+    request: Request<UpstreamRequestBody>,
+    (mut lease, need): (PooledConnection, ConnectionRequirements),
+    to: ForwardContext<'_>,
+) -> AttemptOutcome {
     if !lease.sender.is_ready() {
         let first = next_place(&request, to);
         return connect_and_send(request, (first, need), to).await;
@@ -274,24 +278,24 @@ async fn send_private(
     let progress = request.body.progress();
     let counted = to.site.balance.count(lease.upstream());
     lease.sender.start(request, to.reads())?;
-    match Head::of(lease.counted(counted), progress, to).await? {
+    match HeadFuture::of(lease.counted(counted), progress, to).await? {
         Ok(answered) => Ok(answered),
         Err(failed) => send_again(failed, to).await,
     }
 }
 
 /// Returns the request's requirements for its upstream connection.
-fn need_of<B>(request: &Request<B>, switches: bool) -> Need {
+fn need_of<B>(request: &Request<B>, switches: bool) -> ConnectionRequirements {
     match (binds_connection(&request.fields), switches) {
-        (true, _) => Need::Private,
-        (false, true) => Need::Upgrade,
-        (false, false) => Need::Any,
+        (true, _) => ConnectionRequirements::Private,
+        (false, true) => ConnectionRequirements::Upgrade,
+        (false, false) => ConnectionRequirements::Any,
     }
 }
 
 /// Retries a request on a new connection, after a pooled connection to `upstream` failed.
-async fn send_again((failed, upstream): FailedAt, to: Forward<'_>) -> Outcome {
-    let Failed { error, repeatable } = *failed;
+async fn send_again((failed, upstream): FailedAttempt, to: ForwardContext<'_>) -> AttemptOutcome {
+    let FailedRequest { error, repeatable } = *failed;
     let again = repeatable.filter(|_| may_send_again(&error, &upstream, to));
     let Some(again) = again else { return Err(ProxyError::Upstream(error)) };
     let need = need_of(&again, again.fields.has(&UPGRADE));
@@ -300,15 +304,15 @@ async fn send_again((failed, upstream): FailedAt, to: Forward<'_>) -> Outcome {
 }
 
 /// Returns the index of the next upstream for a request.
-fn next_place<B>(request: &Request<B>, to: Forward<'_>) -> usize {
-    to.site.balance.next(to.site.balance.kept(&request.fields))
+fn next_place<B>(request: &Request<B>, to: ForwardContext<'_>) -> usize {
+    to.site.balance.next(to.site.balance.affinity(&request.fields))
 }
 
 /// Returns whether a failed request may be retried.
 ///
 /// An upstream that requires HTTP/1.1 must support it here. All other errors need room in the retry
 /// budget.
-fn may_send_again(error: &UpstreamError, upstream: &Upstream, to: Forward<'_>) -> bool {
+fn may_send_again(error: &UpstreamError, upstream: &UpstreamPool, to: ForwardContext<'_>) -> bool {
     match error.requires_http1() {
         true => upstream.require_http1(),
         false => to.visitor.worker.may_retry(to.snapshot),
@@ -316,23 +320,31 @@ fn may_send_again(error: &UpstreamError, upstream: &Upstream, to: Forward<'_>) -
 }
 
 /// Returns the client connection's private connection to this site.
-fn private(to: Forward<'_>) -> Option<Lease> {
+fn private(to: ForwardContext<'_>) -> Option<PooledConnection> {
     let within = (&to.snapshot.limits, &to.snapshot.timeouts);
     to.http1?.private.take(to.site.upstreams(), to.visitor.worker.id(), within)
 }
 
 /// Returns a pooled connection to the upstream at this index.
-fn pooled(to: Forward<'_>, place: usize, need: Need) -> Option<Lease> {
+fn pooled(
+    to: ForwardContext<'_>,
+    place: usize,
+    need: ConnectionRequirements,
+) -> Option<PooledConnection> {
     let upstream = to.site.balance.at(place)?;
     upstream.take(to.visitor.worker.id(), &to.snapshot.limits, need)
 }
 
 /// Opens a connection to the upstream at this index, or to the next one that accepts.
-async fn connect(to: Forward<'_>, first: usize, need: Need) -> Result<Lease, ProxyError> {
+async fn connect(
+    to: ForwardContext<'_>,
+    first: usize,
+    need: ConnectionRequirements,
+) -> Result<PooledConnection, ProxyError> {
     let worker = &to.visitor.worker;
     let within = (&to.snapshot.limits, &to.snapshot.timeouts);
     let mut failed = ProxyError::Internal;
-    for (number, upstream) in to.site.balance.order(first).into_iter().enumerate() {
+    for (number, upstream) in to.site.balance.candidates(first).into_iter().enumerate() {
         // No byte has been sent yet, so any request may go to another upstream.
         if number > 0 && !worker.may_retry(to.snapshot) {
             break;

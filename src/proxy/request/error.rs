@@ -153,7 +153,7 @@ impl ProxyError {
     }
 
     /// Whether the client connection must be closed after this error.
-    fn closes(&self) -> bool {
+    fn should_close(&self) -> bool {
         match self {
             Self::RequestTimeout => true,
             Self::NoSite | Self::NoPath | Self::Trace405 => false,
@@ -210,7 +210,7 @@ pub(crate) const ALLOWED: HeaderValue =
 
 /// The format of an error page, chosen before the request is moved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum PageForm {
+pub(crate) enum ErrorFormat {
     Plain,
     Json,
 }
@@ -219,7 +219,7 @@ pub(crate) enum PageForm {
 static JSON: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"json"));
 static TEXT: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"text/"));
 
-impl PageForm {
+impl ErrorFormat {
     /// Chooses JSON for clients that prefer it, and plain text otherwise.
     pub(crate) fn by(fields: &impl Fields) -> Self {
         let accept = fields.value(&ACCEPT).unwrap_or_default();
@@ -231,7 +231,7 @@ impl PageForm {
 }
 
 /// Turns an error into a response and logs it.
-pub(crate) fn respond(error: &ProxyError, form: PageForm, request_id: &str) -> Response<Bytes> {
+pub(crate) fn respond(error: &ProxyError, form: ErrorFormat, request_id: &str) -> Response<Bytes> {
     let status = error.status();
     let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
     match error.kind() {
@@ -252,7 +252,7 @@ pub(crate) fn respond(error: &ProxyError, form: PageForm, request_id: &str) -> R
     let reason = status.canonical_reason().unwrap_or_default();
     let message = error.public_message();
     let (media_type, text) = match form {
-        PageForm::Json => {
+        ErrorFormat::Json => {
             let page = serde_json::json!({
                 "status": status.as_u16(),
                 "error": reason,
@@ -261,7 +261,7 @@ pub(crate) fn respond(error: &ProxyError, form: PageForm, request_id: &str) -> R
             });
             ("application/json", format!("{page}\n"))
         }
-        PageForm::Plain => (
+        ErrorFormat::Plain => (
             "text/plain; charset=utf-8",
             format!("{} {reason}\n\n{message}\nRequest id: {request_id}\n", status.as_u16()),
         ),
@@ -277,7 +277,7 @@ pub(crate) fn respond(error: &ProxyError, form: PageForm, request_id: &str) -> R
     if status == StatusCode::METHOD_NOT_ALLOWED {
         headers.insert(ALLOW, ALLOWED);
     }
-    if error.closes() {
+    if error.should_close() {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
@@ -297,11 +297,11 @@ mod tests {
         let form = |accept: &'static str| {
             let mut headers = http::HeaderMap::new();
             headers.insert(ACCEPT, HeaderValue::from_static(accept));
-            PageForm::by(&headers)
+            ErrorFormat::by(&headers)
         };
-        assert_eq!(form("application/json"), PageForm::Json);
-        assert_eq!(form("application/problem+json, text/plain"), PageForm::Json);
-        assert_eq!(form("text/html, application/json"), PageForm::Plain);
-        assert_eq!(form("*/*"), PageForm::Plain);
+        assert_eq!(form("application/json"), ErrorFormat::Json);
+        assert_eq!(form("application/problem+json, text/plain"), ErrorFormat::Json);
+        assert_eq!(form("text/html, application/json"), ErrorFormat::Plain);
+        assert_eq!(form("*/*"), ErrorFormat::Plain);
     }
 }

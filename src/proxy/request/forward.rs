@@ -6,16 +6,16 @@ use futures_util::FutureExt;
 use http::header::{CONNECTION, HOST, SET_COOKIE, UPGRADE};
 use http::{StatusCode, Version};
 
-use crate::filter::keep_private;
+use crate::filter::mark_private;
 use crate::http::{Fields, Request, Response, binds_connection};
-use crate::proxy::request::attempt::{self, Answered, Exchange, Forward};
+use crate::proxy::request::attempt::{self, AttemptExchange, ForwardContext, ForwardedResponse};
 use crate::proxy::request::error::ProxyError;
-use crate::proxy::request::head_coalescer::together;
+use crate::proxy::request::head_coalescer::coalesce_head;
 use crate::proxy::request::hop_by_hop;
-use crate::proxy::request::request_body::VisitorBody;
-use crate::proxy::request::response_body::OriginBody;
+use crate::proxy::request::request_body::UpstreamRequestBody;
+use crate::proxy::request::response_body::UpstreamBody;
 use crate::proxy::request::upstream_urls;
-use crate::proxy::request::upstream_urls::Visited;
+use crate::proxy::request::upstream_urls::ClientOrigin;
 use crate::proxy::upstream::client::Answer;
 
 /// Forwards a request.
@@ -23,17 +23,17 @@ use crate::proxy::upstream::client::Answer;
 /// The response is the upstream's, without hop-by-hop fields and foreign affinity cookies. URLs of
 /// the upstream are rewritten. A new affinity cookie is added where needed.
 pub(crate) fn forward<'a>(
-    request: Request<VisitorBody>,
-    to: Forward<'a>,
-) -> impl Future<Output = Result<Response<OriginBody>, ProxyError>> + 'a {
-    let kept = to.site.balance.kept(&request.fields);
+    request: Request<UpstreamRequestBody>,
+    to: ForwardContext<'a>,
+) -> impl Future<Output = Result<Response<UpstreamBody>, ProxyError>> + 'a {
+    let kept = to.site.balance.affinity(&request.fields);
     let secure = to.client.secure;
-    let visited = Visited { secure, host: request.fields.value(&HOST).map(Box::from) };
+    let visited = ClientOrigin { secure, host: request.fields.value(&HOST).map(Box::from) };
     let (exchange, switches) = begin(request, kept, to);
     // A combinator instead of an async block, which would store the exchange twice.
     let answer = exchange.map(move |answer| {
         let answer = answer?;
-        let keep = to.site.balance.keep(kept, answer.1.upstream(), secure);
+        let keep = to.site.balance.affinity_cookie(kept, answer.1.upstream(), secure);
         let mut response = answered(answer, switches, to)?;
         let upstreams = to.site.upstreams().iter().map(|upstream| upstream.address());
         to.site.balance.remove_foreign(&mut response.fields);
@@ -41,18 +41,18 @@ pub(crate) fn forward<'a>(
         if let Some(cookie) = keep {
             response.fields.append(&SET_COOKIE, cookie);
             // A cached copy would send all visitors to one upstream.
-            keep_private(&mut response.fields);
+            mark_private(&mut response.fields);
         }
         Ok(response)
     });
-    together(answer, tokio::task::yield_now)
+    coalesce_head(answer, tokio::task::yield_now)
 }
 
 fn answered(
-    (answer, mut lease): Answered,
+    (answer, mut lease): ForwardedResponse,
     asked: bool,
-    to: Forward<'_>,
-) -> Result<Response<OriginBody>, ProxyError> {
+    to: ForwardContext<'_>,
+) -> Result<Response<UpstreamBody>, ProxyError> {
     let (mut response, http2) = match answer {
         Answer::Http2(response) => {
             let (response, body) = response.into_parts();
@@ -82,19 +82,19 @@ fn answered(
     Ok(match session {
         Some(session) => {
             session.upgrades_to(lease);
-            response.map(|()| OriginBody::page(bytes::Bytes::new()))
+            response.map(|()| UpstreamBody::page(bytes::Bytes::new()))
         }
-        None => response.map(|()| OriginBody::upstream(http2, lease)),
+        None => response.map(|()| UpstreamBody::upstream(http2, lease)),
     })
 }
 
 /// Prepares the request for the upstream and sends it. Also returns whether the request asks to
 /// switch protocols.
 fn begin<'a>(
-    mut request: Request<VisitorBody>,
+    mut request: Request<UpstreamRequestBody>,
     kept: Option<usize>,
-    to: Forward<'a>,
-) -> (Exchange<'a>, bool) {
+    to: ForwardContext<'a>,
+) -> (AttemptExchange<'a>, bool) {
     let wanted = match to.version {
         Version::HTTP_11 => hop_by_hop::wanted_upgrade(&request.fields),
         _ => None,
@@ -104,5 +104,5 @@ fn begin<'a>(
     hop_by_hop::prepare_request(&mut request.fields, wanted, ours, to.version);
     let via = (&to.snapshot.via, to.version);
     to.client.add_forwarding(&to.visitor.peer, &mut request.fields, via);
-    (attempt::begin(request, kept, switches, to), switches)
+    (attempt::send(request, kept, switches, to), switches)
 }

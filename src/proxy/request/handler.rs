@@ -14,29 +14,29 @@ use tokio::time::Instant;
 
 use crate::centre;
 use crate::filter::{
-    Begun, FilterBody, Judged, Peer, Received as Seen, RequestHead, named_host,
-    own as answered_by_filter, unix_now,
+    ClientInfo, FilterBody, HeadDecision as Seen, PendingExchange, RequestHead, ResponseDecision,
+    named_host, own as answered_by_filter, unix_now,
 };
 use crate::http::{
     Authority, Client, Fields, Request, Response, Target, TargetError, join_cookies,
 };
 use crate::page::PageBody;
 use crate::proxy::downstream::client_body::ClientBody;
-use crate::proxy::downstream::connection_state::Visitor;
+use crate::proxy::downstream::connection_state::ConnectionState;
 use crate::proxy::downstream::http1_session::Http1Session;
-use crate::proxy::request::attempt::Forward;
-use crate::proxy::request::error::{ALLOWED, PageForm, ProxyError};
+use crate::proxy::request::attempt::ForwardContext;
+use crate::proxy::request::error::{ALLOWED, ErrorFormat, ProxyError};
 use crate::proxy::request::forward::forward;
 use crate::proxy::request::hop_by_hop;
 use crate::proxy::request::https_redirect;
-use crate::proxy::request::request_body::VisitorBody;
-use crate::proxy::request::request_record::Ticket;
-use crate::proxy::request::response_body::{OriginBody, ServedBody};
+use crate::proxy::request::request_body::UpstreamRequestBody;
+use crate::proxy::request::request_record::RequestRecord;
+use crate::proxy::request::response_body::{ReplyBody, UpstreamBody};
 use crate::proxy::site_table::{NotFound, Site, Snapshot};
 
 /// Parts of the request line besides method and path.
 #[derive(Debug)]
-pub(crate) struct Received {
+pub(crate) struct RequestLine {
     pub(crate) version: Version,
     /// The authority of an absolute-form target, or why the target is invalid.
     pub(crate) authority: Result<Option<Box<str>>, TargetError>,
@@ -44,7 +44,7 @@ pub(crate) struct Received {
     pub(crate) expects_continue: bool,
 }
 
-impl Received {
+impl RequestLine {
     /// Reduces the target of an HTTP/2 request to path and query (RFC 9113 section 8.3.1).
     pub(crate) fn of_http2<B>(request: &mut http::Request<B>) -> Self {
         let method = request.method().clone();
@@ -66,58 +66,58 @@ impl Received {
 
 /// Handles a request. Every error becomes a response.
 pub(crate) fn handle(
-    visitor: Arc<Visitor>,
+    visitor: Arc<ConnectionState>,
     http1: Option<Arc<Http1Session>>,
     request: Request<ClientBody>,
-    received: Received,
-) -> impl Future<Output = Response<ServedBody>> {
-    let ticket = Ticket::new(visitor, http1, &request, received.version);
-    let form = PageForm::by(&request.fields);
+    received: RequestLine,
+) -> impl Future<Output = Response<ReplyBody>> {
+    let ticket = RequestRecord::new(visitor, http1, &request, received.version);
+    let form = ErrorFormat::by(&request.fields);
     answer(ticket, form, Box::new((request, received)))
 }
 
 /// The arguments are boxed, because the future of an async function stores each argument twice.
 async fn answer(
-    mut ticket: Box<Ticket>,
-    form: PageForm,
-    request: Box<(Request<ClientBody>, Received)>,
-) -> Response<ServedBody> {
+    mut ticket: Box<RequestRecord>,
+    form: ErrorFormat,
+    request: Box<(Request<ClientBody>, RequestLine)>,
+) -> Response<ReplyBody> {
     let answered = AssertUnwindSafe(serve(&mut ticket, form, request)).catch_unwind().await;
     // A panic message may contain anything, so only the fact of a panic is reported.
     let outcome = answered.unwrap_or(Err(ProxyError::Internal));
     match outcome {
-        Ok(Served::Filtered(response)) => {
+        Ok(Reply::Filtered(response)) => {
             ticket.answered(response.status);
-            response.map(|body| ServedBody::filtered(body, ticket))
+            response.map(|body| ReplyBody::filtered(body, ticket))
         }
-        Ok(Served::Page(response)) => {
+        Ok(Reply::Page(response)) => {
             ticket.answered(response.status);
-            response.map(|body| ServedBody::changed(body, ticket))
+            response.map(|body| ReplyBody::changed(body, ticket))
         }
-        Ok(Served::Own(response)) => {
+        Ok(Reply::Own(response)) => {
             ticket.answered(response.status);
-            response.map(|body| ServedBody::page(body, ticket))
+            response.map(|body| ReplyBody::page(body, ticket))
         }
         Err(error) => {
             let page = Response::from_http(ticket.page(&error, form));
             ticket.answered(page.status);
-            page.map(|page| ServedBody::page(page, ticket))
+            page.map(|page| ReplyBody::page(page, ticket))
         }
     }
 }
 
 /// A response to the client: the filtered upstream response, or a page of consentry.
-enum Served {
-    Filtered(Response<FilterBody<OriginBody>>),
-    Page(Response<PageBody<FilterBody<OriginBody>>>),
+enum Reply {
+    Filtered(Response<FilterBody<UpstreamBody>>),
+    Page(Response<PageBody<FilterBody<UpstreamBody>>>),
     Own(Response<Bytes>),
 }
 
 async fn serve(
-    ticket: &mut Ticket,
-    form: PageForm,
-    request: Box<(Request<ClientBody>, Received)>,
-) -> Result<Served, ProxyError> {
+    ticket: &mut RequestRecord,
+    form: ErrorFormat,
+    request: Box<(Request<ClientBody>, RequestLine)>,
+) -> Result<Reply, ProxyError> {
     let snapshot = &Arc::clone(&ticket.snapshot);
     let visitor = &Arc::clone(&ticket.visitor);
     let mut asked = None;
@@ -138,7 +138,7 @@ async fn serve(
         let method = request.method.clone();
         if hop_by_hop::is_last_hop(&method, &mut request.fields) {
             return match method {
-                Method::OPTIONS => Ok(Served::Own(options())),
+                Method::OPTIONS => Ok(Reply::Own(options())),
                 _ => Err(ProxyError::Trace405),
             };
         }
@@ -155,13 +155,14 @@ async fn serve(
             request = waited;
         }
         if let Some(page) = own {
-            let asking = centre::Visitor {
+            let asking = centre::RequestInfo {
                 secure: ticket.client.secure,
                 trusted: ticket.client.trusted,
                 address: Some(ticket.client.address),
                 now: unix_now(),
             };
-            let request = request.map(|body| VisitorBody::new(body, site.body_bytes, &site.filter));
+            let request =
+                request.map(|body| UpstreamRequestBody::new(body, site.body_bytes, &site.filter));
             let own = Box::pin(site.centre.answer(page, request.into_http(), asking));
             // Bodies for consentry's own pages are short, so a slow client gets a timeout.
             let own = tokio::time::timeout(snapshot.timeouts.idle, own).await;
@@ -179,31 +180,32 @@ async fn serve(
             host: named_host(&request.fields),
             fields: &request.fields,
         };
-        let peer = Peer { secure, trusted };
-        let begun = match Begun::of(&site.filter, head, peer, Some(&visitor.recall)) {
+        let peer = ClientInfo { secure, trusted };
+        let begun = match PendingExchange::of(&site.filter, head, peer, Some(&visitor.recall)) {
             Ok((begun, edits)) => {
                 edits.apply(&mut request.fields);
                 begun
             }
             Err(answer) => {
-                return Ok(Served::Filtered(Response::from_http(answered_by_filter(
+                return Ok(Reply::Filtered(Response::from_http(answered_by_filter(
                     &site.filter,
                     *answer,
                 ))));
             }
         };
-        let request = request.map(|body| VisitorBody::new(body, site.body_bytes, &site.filter));
+        let request =
+            request.map(|body| UpstreamRequestBody::new(body, site.body_bytes, &site.filter));
         let began = Instant::now();
         let (client, http1) = (&ticket.client, ticket.http1.as_ref());
         consent = begun.consent();
         let consent = &consent;
-        let to = Forward { visitor, client, version, http1, site, snapshot, consent, began };
+        let to = ForwardContext { visitor, client, version, http1, site, snapshot, consent, began };
         (forward(request, to), begun, began, site)
     };
     let answered = forwarded.await;
     ticket.upstream_took(began.elapsed());
     // Error pages pass the filter too: no response bypasses it.
-    let page = |error| Response::from_http(ticket.page(&error, form)).map(OriginBody::page);
+    let page = |error| Response::from_http(ticket.page(&error, form)).map(UpstreamBody::page);
     let (mut head, body) = answered.unwrap_or_else(page).into_parts();
     let (edits, seen) = begun.received(head.status, &head.fields, body);
     edits.apply(&mut head.fields);
@@ -217,21 +219,21 @@ async fn serve(
         }
     };
     let response = match judged {
-        Judged::Pass(body) => head.map(|()| body),
-        Judged::Answer(answer) => Response::from_http(answer),
+        ResponseDecision::Pass(body) => head.map(|()| body),
+        ResponseDecision::Answer(answer) => Response::from_http(answer),
     };
     Ok(match asked.zip(site.page.as_ref()) {
-        None => Served::Filtered(response),
+        None => Reply::Filtered(response),
         Some((asked, pages)) => {
             let consent = response.body.report().consent;
-            Served::Page(pages.rewrite(*asked, &consent, response, &site.centre))
+            Reply::Page(pages.rewrite(*asked, &consent, response, &site.centre))
         }
     })
 }
 
 /// Wraps one of consentry's own pages.
-fn own_page(page: http::Response<Bytes>) -> Served {
-    Served::Own(Response::from_http(page))
+fn own_page(page: http::Response<Bytes>) -> Reply {
+    Reply::Own(Response::from_http(page))
 }
 
 /// The response to an OPTIONS request whose final recipient is this proxy.
@@ -244,7 +246,7 @@ fn options() -> Response<Bytes> {
 /// Rejects requests that must not be forwarded, and finds the site.
 fn check<'a>(
     request: &mut Request<ClientBody>,
-    received: Received,
+    received: RequestLine,
     client: &Client,
     snapshot: &'a Snapshot,
 ) -> Result<&'a Site, ProxyError> {
@@ -267,7 +269,7 @@ fn check<'a>(
         return Err(ProxyError::Loop);
     }
     client.remove_forged(&mut request.fields);
-    settle_host(request, received)?;
+    normalize_host(request, received)?;
     let host = named_host(&request.fields).unwrap_or_default();
     let site = snapshot.sites.find(host, request.uri.path());
     let site = site.map_err(|missing| match missing {
@@ -286,7 +288,7 @@ fn check<'a>(
 
 /// Leaves one valid `Host` field. The authority of the target wins over the field (RFC 9112 section
 /// 3.2, RFC 9113 section 8.3.1).
-fn settle_host<B>(request: &mut Request<B>, received: Received) -> Result<(), ProxyError> {
+fn normalize_host<B>(request: &mut Request<B>, received: RequestLine) -> Result<(), ProxyError> {
     let has_host = request.fields.has(&HOST);
     let several = request.fields.values(&HOST).nth(1).is_some();
     if several || !request.fields.values(&HOST).all(|host| Authority::parse(host).is_some()) {

@@ -11,30 +11,30 @@ use std::task::{Context, Poll, ready};
 use http::StatusCode;
 
 use crate::http::Response;
-use crate::proxy::request::response_body::OriginBody;
+use crate::proxy::request::response_body::UpstreamBody;
 
 pin_project_lite::pin_project! {
     /// The future returned by [`together`].
     #[project = TogetherProjection]
-    pub(crate) enum Together<F, T> {
+    pub(crate) enum HeadCoalescer<F, T> {
         // Waiting for the head.
         Asked { #[pin] answer: F, turn: fn() -> T },
         // The head has arrived; one turn of the event loop must pass.
-        Held { response: Option<Response<OriginBody>>, #[pin] turn: T },
+        Held { response: Option<Response<UpstreamBody>>, #[pin] turn: T },
     }
 }
 
 /// Waits for the response head, then for the first body bytes or the end of `turn`.
-pub(crate) fn together<F, T>(answer: F, turn: fn() -> T) -> Together<F, T> {
-    Together::Asked { answer, turn }
+pub(crate) fn coalesce_head<F, T>(answer: F, turn: fn() -> T) -> HeadCoalescer<F, T> {
+    HeadCoalescer::Asked { answer, turn }
 }
 
-impl<F, T, E> Future for Together<F, T>
+impl<F, T, E> Future for HeadCoalescer<F, T>
 where
-    F: Future<Output = Result<Response<OriginBody>, E>>,
+    F: Future<Output = Result<Response<UpstreamBody>, E>>,
     T: Future<Output = ()>,
 {
-    type Output = Result<Response<OriginBody>, E>;
+    type Output = Result<Response<UpstreamBody>, E>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         loop {

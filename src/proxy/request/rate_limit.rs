@@ -13,32 +13,32 @@ use crate::config::settings::SiteLimits;
 use crate::proxy::request::error::ProxyError;
 
 /// Permit for one in-flight request, released on drop.
-pub(crate) type Place = OwnedSemaphorePermit;
+pub(crate) type RequestPermit = OwnedSemaphorePermit;
 
 /// The request limits of a site and their current use.
-pub(crate) struct Admission {
+pub(crate) struct RateLimiter {
     limits: SiteLimits,
     places: Option<Arc<Semaphore>>,
     waiting: AtomicUsize,
     clients: Option<DefaultKeyedRateLimiter<IpAddr>>,
 }
 
-impl std::fmt::Debug for Admission {
+impl std::fmt::Debug for RateLimiter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Admission").field("limits", &self.limits).finish_non_exhaustive()
     }
 }
 
 /// Counts one queued request until it is dropped.
-struct Waiting<'a>(&'a AtomicUsize);
+struct QueueSlot<'a>(&'a AtomicUsize);
 
-impl Drop for Waiting<'_> {
+impl Drop for QueueSlot<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Relaxed);
     }
 }
 
-impl Admission {
+impl RateLimiter {
     /// Creates a limiter; `None` if neither limit is configured.
     pub(crate) fn new(limits: SiteLimits) -> Option<Arc<Self>> {
         let places = limits.concurrent_requests.map(|places| Arc::new(Semaphore::new(places)));
@@ -58,7 +58,7 @@ impl Admission {
     }
 
     /// Admits a client's request, queues it until a permit is free, or rejects it.
-    pub(crate) async fn admit(&self, address: IpAddr) -> Result<Option<Place>, ProxyError> {
+    pub(crate) async fn admit(&self, address: IpAddr) -> Result<Option<RequestPermit>, ProxyError> {
         if let Some(clients) = &self.clients
             && let Err(not_until) = clients.check_key(&client(address))
         {
@@ -70,7 +70,7 @@ impl Admission {
             return Ok(Some(place));
         }
         let waiting = self.waiting.fetch_add(1, Relaxed);
-        let _waiting = Waiting(&self.waiting);
+        let _waiting = QueueSlot(&self.waiting);
         if waiting >= self.limits.queue {
             return Err(ProxyError::Overloaded);
         }
@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn without_limits_there_is_nothing_to_keep_to() {
-        assert!(Admission::new(limits()).is_none());
+        assert!(RateLimiter::new(limits()).is_none());
     }
 
     #[test]
@@ -127,7 +127,7 @@ mod tests {
         let rate = NonZeroU32::new(1);
         let burst = NonZeroU32::new(3).expect("not zero");
         let limits = SiteLimits { requests_per_second: rate, burst, ..limits() };
-        let admission = Admission::new(limits).expect("limits");
+        let admission = RateLimiter::new(limits).expect("limits");
         let admit = |address: &str| {
             let address = address.parse().expect("an address");
             admission.admit(address).now_or_never().expect("nothing is waited for").is_ok()
@@ -145,7 +145,7 @@ mod tests {
     #[test]
     fn what_finds_no_place_waits_and_what_finds_no_place_to_wait_is_refused() {
         let limits = SiteLimits { concurrent_requests: Some(1), queue: 1, ..limits() };
-        let admission = Admission::new(limits).expect("limits");
+        let admission = RateLimiter::new(limits).expect("limits");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
         runtime.expect("a runtime").block_on(async {
             let first = admission.admit(ADDRESS).await.expect("a place");
@@ -165,7 +165,7 @@ mod tests {
     fn addresses_whose_burst_is_whole_again_are_forgotten() {
         let rate = NonZeroU32::new(10_000_000);
         let limits = SiteLimits { requests_per_second: rate, ..limits() };
-        let admission = Admission::new(limits).expect("limits");
+        let admission = RateLimiter::new(limits).expect("limits");
         for number in 0..1000_u32 {
             let address = IpAddr::V4(std::net::Ipv4Addr::from(number));
             assert!(admission.admit(address).now_or_never().is_some());
@@ -174,7 +174,7 @@ mod tests {
         let clients = admission.clients.as_ref().expect("a rate");
         assert!(clients.len() < 1000, "{}", clients.len());
         let slow = SiteLimits { requests_per_second: Some(NonZeroU32::MIN), ..self::limits() };
-        let admission = Admission::new(slow).expect("limits");
+        let admission = RateLimiter::new(slow).expect("limits");
         assert!(admission.admit(ADDRESS).now_or_never().is_some_and(|admitted| admitted.is_ok()));
         admission.sweep();
         assert!(admission.admit(ADDRESS).now_or_never().is_some_and(|admitted| admitted.is_err()));

@@ -18,7 +18,7 @@ const MAX_KEPT_BYTES: u64 = 64 * 1024;
 
 /// A body and a copy of the bytes sent from it.
 #[derive(Debug)]
-struct Kept {
+struct ReplayableBody {
     body: ClientBody,
     data: Vec<Bytes>,
     bytes: u64,
@@ -31,8 +31,8 @@ struct Kept {
 
 /// The body as read by one attempt. After a later attempt starts, this one fails.
 #[derive(Debug)]
-pub(crate) struct Attempt {
-    kept: Arc<Mutex<Kept>>,
+pub(crate) struct AttemptBody {
+    kept: Arc<Mutex<ReplayableBody>>,
     number: u32,
     /// Bytes of the previous attempt that must be sent again.
     again: VecDeque<Bytes>,
@@ -41,21 +41,21 @@ pub(crate) struct Attempt {
 
 /// Starts another attempt.
 #[derive(Debug)]
-pub(crate) struct Replay(Arc<Mutex<Kept>>);
+pub(crate) struct RetryableRequest(Arc<Mutex<ReplayableBody>>);
 
-fn locked(kept: &Mutex<Kept>) -> MutexGuard<'_, Kept> {
+fn locked(kept: &Mutex<ReplayableBody>) -> MutexGuard<'_, ReplayableBody> {
     kept.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Replay {
+impl RetryableRequest {
     /// Returns the body from its start; `None` if too many bytes were sent to be kept.
-    pub(crate) fn again(&self) -> Option<Attempt> {
+    pub(crate) fn again(&self) -> Option<AttemptBody> {
         let mut kept = locked(&self.0);
         if !kept.complete {
             return None;
         }
         kept.attempt += 1;
-        Some(Attempt {
+        Some(AttemptBody {
             number: kept.attempt,
             again: kept.data.iter().cloned().collect(),
             trailers: kept.trailers.clone(),
@@ -64,18 +64,24 @@ impl Replay {
     }
 }
 
-impl Attempt {
+impl AttemptBody {
     /// Creates the first attempt to send a body.
     pub(crate) fn first(body: ClientBody) -> Self {
-        let kept =
-            Kept { body, data: Vec::new(), bytes: 0, trailers: None, complete: true, attempt: 0 };
+        let kept = ReplayableBody {
+            body,
+            data: Vec::new(),
+            bytes: 0,
+            trailers: None,
+            complete: true,
+            attempt: 0,
+        };
         let kept = Arc::new(Mutex::new(kept));
         Self { kept, number: 0, again: VecDeque::new(), trailers: None }
     }
 
     /// Returns a handle that starts later attempts.
-    pub(crate) fn replay(&self) -> Replay {
-        Replay(Arc::clone(&self.kept))
+    pub(crate) fn replay(&self) -> RetryableRequest {
+        RetryableRequest(Arc::clone(&self.kept))
     }
 
     pub(crate) fn poll_frame(

@@ -12,7 +12,7 @@ use http_body::{Body, Frame, SizeHint};
 
 use crate::filter::Filter;
 use crate::proxy::downstream::client_body::ClientBody;
-use crate::proxy::request::replay::{Attempt, Replay};
+use crate::proxy::request::replay::{AttemptBody, RetryableRequest};
 use crate::proxy::upstream::failure::BodyError;
 
 /// Progress of a request body, used by the response timeouts.
@@ -66,7 +66,7 @@ impl Progress {
 
 /// A request body on its way to the upstream.
 #[derive(Debug)]
-pub(crate) struct VisitorBody {
+pub(crate) struct UpstreamRequestBody {
     source: Source,
     progress: Option<Arc<Progress>>,
     /// Filters the trailers; `None` without a body.
@@ -84,7 +84,7 @@ enum Source {
     Empty,
     Client(ClientBody),
     /// A body that can be replayed.
-    Kept(Box<Attempt>),
+    Kept(Box<AttemptBody>),
 }
 
 impl Source {
@@ -116,7 +116,7 @@ impl Source {
     }
 }
 
-impl VisitorBody {
+impl UpstreamRequestBody {
     /// Creates a body of at most `most` bytes.
     pub(crate) fn new(body: ClientBody, most: Option<u64>, filter: &Arc<Filter>) -> Self {
         Self::from(Source::Client(body), most.unwrap_or(u64::MAX), filter)
@@ -143,17 +143,17 @@ impl VisitorBody {
     }
 
     /// Starts to keep the sent bytes for a second attempt.
-    pub(crate) fn keep(&mut self) -> BodyAgain {
-        let Some(filter) = self.filter.clone() else { return BodyAgain::Empty };
+    pub(crate) fn keep(&mut self) -> RetryBody {
+        let Some(filter) = self.filter.clone() else { return RetryBody::Empty };
         let left = self.left;
         let attempt = match std::mem::replace(&mut self.source, Source::Empty) {
-            Source::Empty => return BodyAgain::Empty,
-            Source::Client(body) => Box::new(Attempt::first(body)),
+            Source::Empty => return RetryBody::Empty,
+            Source::Client(body) => Box::new(AttemptBody::first(body)),
             Source::Kept(attempt) => attempt,
         };
         let replay = attempt.replay();
         self.source = Source::Kept(attempt);
-        BodyAgain::Kept { replay, filter, left }
+        RetryBody::Kept { replay, filter, left }
     }
 
     /// Whether no frame has been read from the body.
@@ -164,29 +164,29 @@ impl VisitorBody {
 
 /// The body for a second attempt to send a request.
 #[derive(Debug)]
-pub(crate) enum BodyAgain {
+pub(crate) enum RetryBody {
     Empty,
-    Kept { replay: Replay, filter: Arc<Filter>, left: u64 },
+    Kept { replay: RetryableRequest, filter: Arc<Filter>, left: u64 },
 }
 
-impl BodyAgain {
+impl RetryBody {
     pub(crate) fn is_empty(&self) -> bool {
         matches!(self, Self::Empty)
     }
 
     /// Returns the body from its start; `None` if too many bytes were sent.
-    pub(crate) fn body(self) -> Option<VisitorBody> {
+    pub(crate) fn body(self) -> Option<UpstreamRequestBody> {
         match self {
-            Self::Empty => Some(VisitorBody::empty()),
+            Self::Empty => Some(UpstreamRequestBody::empty()),
             Self::Kept { replay, filter, left } => {
                 let source = Source::Kept(Box::new(replay.again()?));
-                Some(VisitorBody::from(source, left, &filter))
+                Some(UpstreamRequestBody::from(source, left, &filter))
             }
         }
     }
 }
 
-impl Body for VisitorBody {
+impl Body for UpstreamRequestBody {
     type Data = Bytes;
     type Error = BodyError;
 

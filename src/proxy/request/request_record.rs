@@ -9,18 +9,18 @@ use http::{Method, Response, StatusCode, Uri, Version};
 
 use crate::filter::Report;
 use crate::http::{Client, FieldSection, Request};
-use crate::page::Outcome;
-use crate::proxy::downstream::connection_state::Visitor;
+use crate::page::PageOutcome;
+use crate::proxy::downstream::connection_state::ConnectionState;
 use crate::proxy::downstream::http1_session::Http1Session;
-use crate::proxy::request::error::{self, PageForm, ProxyError};
-use crate::proxy::request::rate_limit::Place;
+use crate::proxy::request::error::{self, ErrorFormat, ProxyError};
+use crate::proxy::request::rate_limit::RequestPermit;
 use crate::proxy::site_table::{Site, Snapshot};
-use crate::telemetry::{Entry, ErrorKind, RequestSpan, Speaker};
+use crate::telemetry::{ClientFields, Entry, ErrorKind, RequestSpan};
 
 /// Metrics and access log of one request. Every request is counted and logged exactly once, even
 /// when it is cancelled.
-pub(crate) struct Ticket {
-    pub(crate) visitor: Arc<Visitor>,
+pub(crate) struct RequestRecord {
+    pub(crate) visitor: Arc<ConnectionState>,
     pub(crate) snapshot: Arc<Snapshot>,
     pub(crate) client: Client,
     /// The client connection; `None` for HTTP/2.
@@ -28,7 +28,7 @@ pub(crate) struct Ticket {
     /// The index of the site, once the site is known.
     pub(crate) site: Option<usize>,
     /// The concurrency permit, held until the request has ended.
-    pub(crate) place: Option<Place>,
+    pub(crate) place: Option<RequestPermit>,
     method: Method,
     uri: Uri,
     /// The response status. 499 until there is a response: the client closed the connection early.
@@ -41,13 +41,13 @@ pub(crate) struct Ticket {
     closed: bool,
     number: u64,
     /// Client fields for the access log.
-    speaker: Option<Box<Speaker>>,
+    speaker: Option<Box<ClientFields>>,
     span: Option<RequestSpan>,
 }
 
-impl Ticket {
+impl RequestRecord {
     pub(crate) fn new<B>(
-        visitor: Arc<Visitor>,
+        visitor: Arc<ConnectionState>,
         http1: Option<Arc<Http1Session>>,
         request: &Request<B>,
         version: Version,
@@ -101,7 +101,7 @@ impl Ticket {
     }
 
     /// Counts an error and returns its error page.
-    pub(crate) fn page(&self, error: &ProxyError, form: PageForm) -> Response<Bytes> {
+    pub(crate) fn page(&self, error: &ProxyError, form: ErrorFormat) -> Response<Bytes> {
         self.visitor.worker.metrics().error(error.kind());
         error::respond(error, form, &self.request_id())
     }
@@ -125,10 +125,10 @@ impl Ticket {
     }
 
     /// Counts the outcome of an HTML rewrite.
-    pub(crate) fn page_changed(&self, outcome: Option<Outcome>) {
+    pub(crate) fn page_changed(&self, outcome: Option<PageOutcome>) {
         let Some((site, outcome)) = self.site.zip(outcome) else { return };
         self.snapshot.counters.page(self.visitor.worker.id(), site, outcome.index());
-        if outcome == Outcome::Failed {
+        if outcome == PageOutcome::Failed {
             let request_id = self.request_id();
             tracing::warn!(request_id, "page could not be rewritten completely");
         }
@@ -175,7 +175,7 @@ impl Ticket {
     }
 }
 
-impl Drop for Ticket {
+impl Drop for RequestRecord {
     fn drop(&mut self) {
         self.close(None);
     }

@@ -11,24 +11,24 @@ use hyper::body::Incoming;
 use crate::filter::{FilterBody, hint_with};
 use crate::http::Response;
 use crate::page::{PageBody, PageError};
-use crate::proxy::request::error::{PageForm, ProxyError};
-use crate::proxy::request::request_record::Ticket;
-use crate::proxy::upstream::client::Sender;
+use crate::proxy::request::error::{ErrorFormat, ProxyError};
+use crate::proxy::request::request_record::RequestRecord;
+use crate::proxy::upstream::client::UpstreamClient;
 use crate::proxy::upstream::failure::UpstreamError;
 use crate::proxy::upstream::http1_connection::Http1Upstream;
-use crate::proxy::upstream::pool::Lease;
+use crate::proxy::upstream::pool::PooledConnection;
 
 /// A response body before the filter: the upstream's body, or an error page.
 #[derive(Debug)]
-pub(crate) enum OriginBody {
+pub(crate) enum UpstreamBody {
     Upstream {
         /// The HTTP/2 body; an HTTP/1.1 body is read from the connection in `lease`.
         http2: Option<Incoming>,
         /// Released to the pool after a complete body. Dropping the lease earlier closes the
         /// connection, which cancels the response at the upstream.
-        lease: Option<Lease>,
+        lease: Option<PooledConnection>,
         /// A frame that was read ahead.
-        first: Option<First>,
+        first: Option<FirstFrame>,
         ended: bool,
     },
     Page(Full<Bytes>),
@@ -36,12 +36,12 @@ pub(crate) enum OriginBody {
 
 /// The first frame of a body. Nearly all are data frames, so all others are boxed.
 #[derive(Debug)]
-pub(crate) enum First {
+pub(crate) enum FirstFrame {
     Data(Bytes),
     Other(Box<Result<Frame<Bytes>, UpstreamError>>),
 }
 
-impl First {
+impl FirstFrame {
     fn of(polled: Result<Frame<Bytes>, UpstreamError>) -> Self {
         match polled.map(Frame::into_data) {
             Ok(Ok(bytes)) => Self::Data(bytes),
@@ -58,8 +58,8 @@ impl First {
     }
 }
 
-impl OriginBody {
-    pub(crate) fn upstream(http2: Option<Incoming>, lease: Lease) -> Self {
+impl UpstreamBody {
+    pub(crate) fn upstream(http2: Option<Incoming>, lease: PooledConnection) -> Self {
         Self::Upstream { http2, lease: Some(lease), first: None, ended: false }
     }
 
@@ -76,13 +76,13 @@ impl OriginBody {
         }
         let Poll::Ready(polled) = Pin::new(&mut *self).poll_frame(context) else { return false };
         if let Self::Upstream { first, .. } = self {
-            *first = polled.map(First::of);
+            *first = polled.map(FirstFrame::of);
         }
         true
     }
 }
 
-impl Body for OriginBody {
+impl Body for UpstreamBody {
     type Data = Bytes;
     type Error = UpstreamError;
 
@@ -92,7 +92,7 @@ impl Body for OriginBody {
     ) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
         match self.get_mut() {
             Self::Upstream { first: first @ Some(_), .. } => {
-                Poll::Ready(first.take().map(First::polled))
+                Poll::Ready(first.take().map(FirstFrame::polled))
             }
             Self::Upstream { ended: true, .. } => Poll::Ready(None),
             Self::Upstream { http2, lease, ended, .. } => {
@@ -100,9 +100,12 @@ impl Body for OriginBody {
                     (Some(body), _) => {
                         Pin::new(body).poll_frame(context).map_err(UpstreamError::Http2)
                     }
-                    (None, Some(Lease { sender: Sender::Http1(connection), .. })) => {
-                        connection.poll_frame(context)
-                    }
+                    (
+                        None,
+                        Some(PooledConnection {
+                            sender: UpstreamClient::Http1(connection), ..
+                        }),
+                    ) => connection.poll_frame(context),
                     (None, _) => Poll::Ready(None),
                 };
                 *ended |= matches!(polled, Poll::Ready(None));
@@ -132,7 +135,7 @@ impl Body for OriginBody {
                         .map_or_else(|| SizeHint::with_exact(0), Http1Upstream::size_hint),
                 };
                 match first {
-                    Some(First::Data(bytes)) => hint_with(Some(bytes), &rest),
+                    Some(FirstFrame::Data(bytes)) => hint_with(Some(bytes), &rest),
                     _ => rest,
                 }
             }
@@ -141,49 +144,52 @@ impl Body for OriginBody {
     }
 }
 
-impl Drop for OriginBody {
+impl Drop for UpstreamBody {
     fn drop(&mut self) {
         let ended = self.is_end_stream();
         if let Self::Upstream { lease, .. } = self
             && ended
             && let Some(lease) = lease.take()
         {
-            lease.give_back();
+            lease.release();
         }
     }
 }
 
 /// Returns the HTTP/1.1 connection that carries the body.
-fn http1(lease: &Option<Lease>) -> Option<&Http1Upstream> {
+fn http1(lease: &Option<PooledConnection>) -> Option<&Http1Upstream> {
     match lease.as_ref().map(|lease| &lease.sender) {
-        Some(Sender::Http1(connection)) => Some(connection),
+        Some(UpstreamClient::Http1(connection)) => Some(connection),
         _ => None,
     }
 }
 
 /// The body sent to the client. The request is counted and logged when the body ends.
-pub(crate) struct ServedBody {
+pub(crate) struct ReplyBody {
     content: Content,
-    ticket: Box<Ticket>,
+    ticket: Box<RequestRecord>,
 }
 
 #[expect(clippy::large_enum_variant, reason = "the usual variant costs no allocation")]
 enum Content {
-    Filtered(FilterBody<OriginBody>),
-    Changed(Box<PageBody<FilterBody<OriginBody>>>),
+    Filtered(FilterBody<UpstreamBody>),
+    Changed(Box<PageBody<FilterBody<UpstreamBody>>>),
     Page(Full<Bytes>),
 }
 
-impl ServedBody {
-    pub(crate) fn filtered(body: FilterBody<OriginBody>, ticket: Box<Ticket>) -> Self {
+impl ReplyBody {
+    pub(crate) fn filtered(body: FilterBody<UpstreamBody>, ticket: Box<RequestRecord>) -> Self {
         Self { content: Content::Filtered(body), ticket }
     }
 
-    pub(crate) fn changed(body: PageBody<FilterBody<OriginBody>>, ticket: Box<Ticket>) -> Self {
+    pub(crate) fn changed(
+        body: PageBody<FilterBody<UpstreamBody>>,
+        ticket: Box<RequestRecord>,
+    ) -> Self {
         Self { content: Content::Changed(Box::new(body)), ticket }
     }
 
-    pub(crate) fn page(page: Bytes, ticket: Box<Ticket>) -> Self {
+    pub(crate) fn page(page: Bytes, ticket: Box<RequestRecord>) -> Self {
         Self { content: Content::Page(Full::new(page)), ticket }
     }
 
@@ -198,7 +204,7 @@ impl ServedBody {
             self.ticket.page_changed(body.outcome());
         }
         let error = ProxyError::Upstream(UpstreamError::Incomplete);
-        let page = Response::from_http(self.ticket.page(&error, PageForm::Plain));
+        let page = Response::from_http(self.ticket.page(&error, ErrorFormat::Plain));
         self.ticket.answered(page.status);
         page.map(|page| {
             self.content = Content::Page(Full::new(page));
@@ -207,7 +213,7 @@ impl ServedBody {
     }
 }
 
-impl Body for ServedBody {
+impl Body for ReplyBody {
     type Data = Bytes;
     type Error = PageError<UpstreamError>;
 
@@ -251,7 +257,7 @@ impl Body for ServedBody {
     }
 }
 
-impl Drop for ServedBody {
+impl Drop for ReplyBody {
     fn drop(&mut self) {
         if self.is_end_stream() {
             self.ticket.ended();

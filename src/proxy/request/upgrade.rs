@@ -7,19 +7,23 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::proxy::downstream::activity::Order;
-use crate::proxy::downstream::connection_state::Visitor;
+use crate::proxy::downstream::activity::ShutdownCommand;
+use crate::proxy::downstream::connection_state::ConnectionState;
 use crate::proxy::downstream::http1_client::Http1Client;
-use crate::proxy::upstream::client::Sender;
-use crate::proxy::upstream::pool::Lease;
+use crate::proxy::upstream::client::UpstreamClient;
+use crate::proxy::upstream::pool::PooledConnection;
 
 /// Copies bytes between the client and the upstream connection until both sides have closed or the
 /// drain ends. The 101 response itself has passed the filter.
-pub(crate) async fn join(client: &Arc<Http1Client>, upstream: Lease, visitor: &Visitor) {
-    let Sender::Http1(connection) = upstream.sender else { return };
+pub(crate) async fn join(
+    client: &Arc<Http1Client>,
+    upstream: PooledConnection,
+    visitor: &ConnectionState,
+) {
+    let UpstreamClient::Http1(connection) = upstream.sender else { return };
     let (mut left, mut right) = (ClientSide(client), connection.into_io());
     let closed = std::future::poll_fn(|context| match visitor.activity.poll_order(context) {
-        Order::Close => Poll::Ready(()),
+        ShutdownCommand::Close => Poll::Ready(()),
         _ => Poll::Pending,
     });
     tokio::select! {

@@ -18,7 +18,7 @@ const URI: HeaderName = HeaderName::from_static("uri");
 
 /// The client-side origin of the request.
 #[derive(Debug)]
-pub(crate) struct Visited {
+pub(crate) struct ClientOrigin {
     /// The client side uses HTTPS.
     pub(crate) secure: bool,
     /// The value of `Host`.
@@ -28,7 +28,7 @@ pub(crate) struct Visited {
 /// Rewrites upstream URLs in `Location`, `Content-Location`, `Refresh`, `Link` and `URI`.
 pub(crate) fn rewrite<'a>(
     fields: &mut FieldSection,
-    visited: &Visited,
+    visited: &ClientOrigin,
     upstreams: impl Iterator<Item = &'a Upstream> + Clone,
 ) {
     let has_url = [LOCATION, CONTENT_LOCATION, REFRESH, LINK, URI];
@@ -50,7 +50,7 @@ pub(crate) fn rewrite<'a>(
     }
 }
 
-impl Visited {
+impl ClientOrigin {
     fn url(&self) -> Option<Url> {
         let scheme = if self.secure { "https" } else { "http" };
         Url::parse(&format!("{scheme}://{}/", std::str::from_utf8(self.host.as_ref()?).ok()?)).ok()
@@ -165,7 +165,7 @@ mod tests {
         upstreams: &[Upstream],
     ) -> String {
         let mut fields = FieldSection::from_lines(&[(name, value)]);
-        let visited = Visited { secure, host: Some(host.as_bytes().into()) };
+        let visited = ClientOrigin { secure, host: Some(host.as_bytes().into()) };
         rewrite(&mut fields, &visited, upstreams.iter());
         fields.texts(name).remove(0)
     }
@@ -249,7 +249,7 @@ mod tests {
             for name in [LOCATION, LINK, REFRESH] {
                 let mut fields = FieldSection::from_lines(&[(name.as_str(), &value)]);
                 let host = Some(b"shop.example"[..].into());
-                rewrite(&mut fields, &Visited { secure: true, host }, app.iter());
+                rewrite(&mut fields, &ClientOrigin { secure: true, host }, app.iter());
                 proptest::prop_assert_eq!(fields.count(), 1);
             }
         }

@@ -23,7 +23,7 @@ use crate::config::settings::Limits;
 use crate::http::{Fields, Request, Response};
 use crate::proxy::http1_io::ReadSizes;
 use crate::proxy::request::error::ProxyError;
-use crate::proxy::request::request_body::{BodyAgain, VisitorBody};
+use crate::proxy::request::request_body::{RetryBody, UpstreamRequestBody};
 use crate::proxy::socket_io::SocketIo;
 use crate::proxy::upstream::failure::UpstreamError;
 use crate::proxy::upstream::http1_connection::{Http1Upstream, ResponseHead, is_idempotent};
@@ -42,31 +42,34 @@ const MAX_PONG_WAIT: Duration = Duration::from_secs(10);
 type Http2Response = Pin<
     Box<
         dyn Future<
-                Output = Result<http::Response<Incoming>, TrySendError<http::Request<VisitorBody>>>,
+                Output = Result<
+                    http::Response<Incoming>,
+                    TrySendError<http::Request<UpstreamRequestBody>>,
+                >,
             > + Send,
     >,
 >;
 
 /// A pending HTTP/2 response, with a copy of the request for a retry.
-pub(crate) struct Awaited {
+pub(crate) struct PendingResponse {
     response: Http2Response,
-    again: Option<Again>,
+    again: Option<RequestCopy>,
 }
 
 /// A copy of a sent request, for a second attempt.
-struct Again {
+struct RequestCopy {
     head: Request<()>,
-    body: BodyAgain,
+    body: RetryBody,
 }
 
 /// A connection to an upstream, over HTTP/1.1 or HTTP/2.
-pub(crate) enum Sender {
+pub(crate) enum UpstreamClient {
     Http1(Box<Http1Upstream>),
     /// With the pending response.
-    Http2(Shared, Option<Box<Awaited>>),
+    Http2(Http2Connection, Option<Box<PendingResponse>>),
 }
 
-impl std::fmt::Debug for Sender {
+impl std::fmt::Debug for UpstreamClient {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Sender").finish_non_exhaustive()
     }
@@ -84,16 +87,16 @@ pub(crate) enum Answer {
 
 /// A failed request.
 #[derive(Debug)]
-pub(crate) struct Failed {
+pub(crate) struct FailedRequest {
     pub(crate) error: UpstreamError,
     /// The request, if it may be retried.
-    pub(crate) repeatable: Option<Request<VisitorBody>>,
+    pub(crate) repeatable: Option<Request<UpstreamRequestBody>>,
 }
 
 /// An HTTP/2 connection, shared by concurrent requests.
 #[derive(Debug, Clone)]
-pub(crate) struct Shared {
-    sender: http2::SendRequest<VisitorBody>,
+pub(crate) struct Http2Connection {
+    sender: http2::SendRequest<UpstreamRequestBody>,
     streams: Arc<Streams>,
     scheme: Scheme,
 }
@@ -112,24 +115,24 @@ struct Streams {
 
 /// Permit for one stream on an HTTP/2 connection.
 #[derive(Debug)]
-pub(crate) struct Stream(Arc<Streams>);
+pub(crate) struct StreamPermit(Arc<Streams>);
 
-impl Drop for Stream {
+impl Drop for StreamPermit {
     fn drop(&mut self) {
         self.0.open.fetch_sub(1, Relaxed);
     }
 }
 
-impl Shared {
+impl Http2Connection {
     /// Reserves a stream; `None` if the connection is full, silent or closed.
-    pub(crate) fn place(&self) -> Option<Stream> {
+    pub(crate) fn place(&self) -> Option<StreamPermit> {
         let Streams { open, most, silent, .. } = &*self.streams;
         let full = open.load(Relaxed) >= most.load(Relaxed);
         if self.sender.is_closed() || full || silent.load(Relaxed) {
             return None;
         }
         open.fetch_add(1, Relaxed);
-        Some(Stream(Arc::clone(&self.streams)))
+        Some(StreamPermit(Arc::clone(&self.streams)))
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -146,7 +149,7 @@ pub(crate) async fn http2(
     socket: SocketIo,
     scheme: Scheme,
     limits: &Limits,
-) -> Result<Sender, ProxyError> {
+) -> Result<UpstreamClient, ProxyError> {
     let header_list = u32::try_from(limits.header_bytes.max(64 * 1024)).unwrap_or(u32::MAX);
     let streams = Arc::new(Streams {
         open: AtomicUsize::new(0),
@@ -177,10 +180,10 @@ pub(crate) async fn http2(
             Poll::Pending => pinger.poll(told.silent.load(Relaxed), context),
         }
     }));
-    Ok(Sender::Http2(Shared { sender, streams, scheme }, None))
+    Ok(UpstreamClient::Http2(Http2Connection { sender, streams, scheme }, None))
 }
 
-impl Sender {
+impl UpstreamClient {
     /// Starts to send a request, in the form for the connection's HTTP version.
     ///
     /// The response is obtained with [`Self::poll_answer`]. `reads` are the read sizes for an
@@ -190,21 +193,21 @@ impl Sender {
     /// If the host is not valid in HTTP/2.
     pub(crate) fn start(
         &mut self,
-        mut request: Request<VisitorBody>,
+        mut request: Request<UpstreamRequestBody>,
         reads: ReadSizes,
     ) -> Result<(), ProxyError> {
         match self {
             Self::Http1(connection) => {
-                fit_http1(&mut request);
+                to_origin_form(&mut request);
                 connection.start(request, reads);
             }
             Self::Http2(shared, response) => {
                 fit_http2(&mut request, shared.scheme.clone())?;
-                let again = Some(Again::of(&mut request));
+                let again = Some(RequestCopy::of(&mut request));
                 let mut request = request.into_http();
                 *request.version_mut() = Version::HTTP_2;
                 let sent = Box::pin(shared.sender.try_send_request(request));
-                *response = Some(Box::new(Awaited { response: sent, again }));
+                *response = Some(Box::new(PendingResponse { response: sent, again }));
             }
         }
         Ok(())
@@ -214,19 +217,19 @@ impl Sender {
     pub(crate) fn poll_answer(
         &mut self,
         context: &mut Context<'_>,
-    ) -> Poll<Result<Answer, Box<Failed>>> {
+    ) -> Poll<Result<Answer, Box<FailedRequest>>> {
         match self {
             Self::Http1(connection) => Poll::Ready(match ready!(connection.poll_head(context)) {
                 Ok(ResponseHead::Interim(response)) => Ok(Answer::Interim(response)),
                 Ok(ResponseHead::Final(response)) => Ok(Answer::Http1(response)),
                 Err(error) => {
-                    Err(Box::new(Failed { error, repeatable: connection.take_repeatable() }))
+                    Err(Box::new(FailedRequest { error, repeatable: connection.take_repeatable() }))
                 }
             }),
             Self::Http2(_, response) => {
                 let Some(awaited) = response else {
                     let error = UpstreamError::Closed;
-                    return Poll::Ready(Err(Box::new(Failed { error, repeatable: None })));
+                    return Poll::Ready(Err(Box::new(FailedRequest { error, repeatable: None })));
                 };
                 let answer = ready!(awaited.response.as_mut().poll(context));
                 let again = awaited.again.take();
@@ -239,7 +242,7 @@ impl Sender {
                         let answered = error.is_parse() || error.is_user();
                         let error = UpstreamError::from(error);
                         let repeatable = unsent.or_else(|| again?.after(&error, answered));
-                        Err(Box::new(Failed { error, repeatable }))
+                        Err(Box::new(FailedRequest { error, repeatable }))
                     }
                 })
             }
@@ -278,8 +281,8 @@ impl Sender {
     }
 }
 
-impl Again {
-    fn of(request: &mut Request<VisitorBody>) -> Self {
+impl RequestCopy {
+    fn of(request: &mut Request<UpstreamRequestBody>) -> Self {
         let head = Request {
             method: request.method.clone(),
             uri: request.uri.clone(),
@@ -294,7 +297,7 @@ impl Again {
     ///
     /// The retry is safe if the upstream has not processed the request. A request without a body
     /// that is idempotent (RFC 9110 section 9.2.2) may also be retried if nothing was `answered`.
-    fn after(self, error: &UpstreamError, answered: bool) -> Option<Request<VisitorBody>> {
+    fn after(self, error: &UpstreamError, answered: bool) -> Option<Request<UpstreamRequestBody>> {
         let idempotent = self.body.is_empty() && is_idempotent(&self.head.method);
         if !(idempotent && !answered || error.was_not_processed()) {
             return None;
@@ -305,7 +308,7 @@ impl Again {
 }
 
 /// Converts the target to origin-form, and moves its authority to `Host` (RFC 9112 section 3.2.1).
-fn fit_http1<B>(request: &mut Request<B>) {
+fn to_origin_form<B>(request: &mut Request<B>) {
     let Some(authority) = request.uri.authority().cloned() else { return };
     request.uri = Uri::from(path_of(&request.uri));
     if !request.fields.has(&HOST) {
@@ -358,7 +361,7 @@ mod tests {
         // Converted twice, because a request may be retried.
         fit_http2(&mut request, Scheme::HTTP).expect("a host");
         assert_eq!(request.uri, "http://shop.example:8080/a?b=c");
-        fit_http1(&mut request);
+        to_origin_form(&mut request);
         assert_eq!(request.uri, "/a?b=c");
         assert_eq!(request.fields.texts("host"), ["shop.example:8080"]);
     }

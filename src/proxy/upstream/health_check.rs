@@ -13,9 +13,9 @@ use http::header::{HOST, USER_AGENT};
 use crate::config::settings::HealthCheck;
 use crate::http::Request;
 use crate::proxy::http1_io::READ_SIZES;
-use crate::proxy::request::request_body::VisitorBody;
+use crate::proxy::request::request_body::UpstreamRequestBody;
 use crate::proxy::site_table::{Site, Snapshot};
-use crate::proxy::upstream::pool::{Need, Upstream};
+use crate::proxy::upstream::pool::{ConnectionRequirements, UpstreamPool};
 
 /// Minimum and maximum interval between two scans for due checks.
 const STEPS: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
@@ -30,7 +30,7 @@ pub async fn watch_health(snapshot: Arc<ArcSwap<Snapshot>>) {
         let mut still = HashMap::new();
         for site in current.sites.all() {
             let Some(check) = &site.health else {
-                site.upstreams().iter().for_each(|upstream| upstream.standing().unasked());
+                site.upstreams().iter().for_each(|upstream| upstream.standing().clear());
                 continue;
             };
             step = step.min(check.interval / 4).max(STEPS.0);
@@ -39,7 +39,7 @@ pub async fn watch_health(snapshot: Arc<ArcSwap<Snapshot>>) {
                 let last = asked.get(&key).copied();
                 let due = last.is_none_or(|last| now.duration_since(last) >= check.interval);
                 if due {
-                    tokio::spawn(ask_and_note(
+                    tokio::spawn(probe(
                         Arc::clone(&current),
                         Arc::clone(site),
                         Arc::clone(upstream),
@@ -56,16 +56,16 @@ pub async fn watch_health(snapshot: Arc<ArcSwap<Snapshot>>) {
 }
 
 /// Probes an upstream and records the result.
-async fn ask_and_note(
+async fn probe(
     snapshot: Arc<Snapshot>,
     site: Arc<Site>,
-    upstream: Arc<Upstream>,
+    upstream: Arc<UpstreamPool>,
     check: HealthCheck,
 ) {
     let asked = tokio::time::timeout(check.timeout, ask(&snapshot, &site, &upstream, &check)).await;
     let answer = asked.unwrap_or_else(|_| Err("no answer in time".to_owned()));
     let HealthCheck { healthy_after, unhealthy_after, .. } = check;
-    let changes = upstream.standing().asked(answer.is_ok(), healthy_after, unhealthy_after);
+    let changes = upstream.standing().record_probe(answer.is_ok(), healthy_after, unhealthy_after);
     match answer {
         Ok(()) if changes => {
             tracing::info!(site = site.name, upstream = %upstream.address(), "upstream healthy");
@@ -80,13 +80,14 @@ async fn ask_and_note(
 async fn ask(
     snapshot: &Snapshot,
     site: &Site,
-    upstream: &Upstream,
+    upstream: &UpstreamPool,
     check: &HealthCheck,
 ) -> Result<(), String> {
-    let opened = upstream.open_in_time(&snapshot.limits, check.timeout, Need::Any).await;
+    let opened =
+        upstream.open_in_time(&snapshot.limits, check.timeout, ConnectionRequirements::Any).await;
     let mut sender = opened.map_err(|error| error.to_string())?;
     let uri = check.path.parse().map_err(|_| "invalid path".to_owned())?;
-    let mut request = Request::new(Method::GET, uri, VisitorBody::empty());
+    let mut request = Request::new(Method::GET, uri, UpstreamRequestBody::empty());
     request.fields.append(&HOST, &*site.host);
     request.fields.append(&USER_AGENT, "consentry (health)");
     sender.start(request, READ_SIZES).map_err(|error| error.to_string())?;

@@ -19,9 +19,9 @@ use crate::http::body::BodyEncoder;
 use crate::http::framing::{self, BodyLength};
 use crate::http::head::{self, HeadError, Parsed};
 use crate::http::{FieldSection, Fields, Request, Response};
-use crate::proxy::http1_body::{Http1Body, Part};
+use crate::proxy::http1_body::{BodyPart, Http1Body};
 use crate::proxy::http1_io::{Http1Io, ReadSizes};
-use crate::proxy::request::request_body::VisitorBody;
+use crate::proxy::request::request_body::UpstreamRequestBody;
 use crate::proxy::socket_io::SocketIo;
 use crate::proxy::upstream::failure::{BodyError, UpstreamError};
 
@@ -56,13 +56,13 @@ pub(crate) struct Http1Upstream {
 #[derive(Debug)]
 struct Exchange {
     /// The request, until the response begins: a retry may need it.
-    request: Option<Box<Request<VisitorBody>>>,
+    request: Option<Box<Request<UpstreamRequestBody>>>,
     head_queued: bool,
     has_body: bool,
     /// The first part of the body has been written, together with the head.
     body_begun: bool,
     /// The rest of the body.
-    body: Option<VisitorBody>,
+    body: Option<UpstreamRequestBody>,
     encoder: BodyEncoder,
     /// The deadline for the upstream's 100 response, while the body waits for it.
     expects: Option<Pin<Box<Sleep>>>,
@@ -92,7 +92,7 @@ impl Http1Upstream {
 
     /// Starts a request. Polling for the response writes it. `reads` are the read sizes for the
     /// response.
-    pub(crate) fn start(&mut self, request: Request<VisitorBody>, reads: ReadSizes) {
+    pub(crate) fn start(&mut self, request: Request<UpstreamRequestBody>, reads: ReadSizes) {
         self.reusable = false;
         self.io.begin(reads);
         let to_head = request.method == Method::HEAD;
@@ -125,14 +125,14 @@ impl Http1Upstream {
     ///
     /// The retry is safe if no byte of the request was written. A request without a body that is
     /// idempotent may also be retried if nothing was answered (RFC 9110 section 9.2.2).
-    pub(crate) fn take_repeatable(&mut self) -> Option<Request<VisitorBody>> {
+    pub(crate) fn take_repeatable(&mut self) -> Option<Request<UpstreamRequestBody>> {
         let exchange = self.exchange.as_mut()?;
         let mut request = *exchange.request.take()?;
         if self.io.has_written() && (exchange.has_body || !is_idempotent(&request.method)) {
             return None;
         }
         if exchange.has_body {
-            request.body = exchange.body.take().filter(VisitorBody::is_untouched)?;
+            request.body = exchange.body.take().filter(UpstreamRequestBody::is_untouched)?;
         }
         Some(request)
     }
@@ -290,9 +290,9 @@ impl Http1Upstream {
         };
         loop {
             match body.next::<UpstreamError>(io)? {
-                Part::Frame(frame) => return Poll::Ready(Ok(Some(frame))),
-                Part::End => return Poll::Ready(Ok(None)),
-                Part::Missing => {}
+                BodyPart::Frame(frame) => return Poll::Ready(Ok(Some(frame))),
+                BodyPart::End => return Poll::Ready(Ok(None)),
+                BodyPart::Missing => {}
             }
             if ready!(io.poll_fill(context))? == 0 {
                 return Poll::Ready(match body.may_end_with_connection() {
@@ -326,7 +326,7 @@ impl Exchange {
             if request.fields.has(&EXPECT) {
                 self.expects = Some(Box::pin(tokio::time::sleep(CONTINUE)));
             }
-            let body = std::mem::replace(&mut request.body, VisitorBody::empty());
+            let body = std::mem::replace(&mut request.body, UpstreamRequestBody::empty());
             self.body = (!body.is_end_stream()).then_some(body);
             self.has_body = self.body.is_some();
             // The first part of a body is written together with the head.
@@ -403,7 +403,7 @@ pub(crate) fn is_idempotent(method: &Method) -> bool {
 }
 
 /// Encodes the head of a request and selects the framing of its body.
-fn request_head(request: &mut Request<VisitorBody>, encoder: &mut BodyEncoder) -> Vec<u8> {
+fn request_head(request: &mut Request<UpstreamRequestBody>, encoder: &mut BodyEncoder) -> Vec<u8> {
     let size = request.body.size_hint().exact();
     let has_body = !request.body.is_end_stream();
     request.fields.remove(&TRANSFER_ENCODING);

@@ -10,15 +10,15 @@ use http::header::SET_COOKIE;
 use crate::config::settings::BalanceMethod;
 use crate::cookie::{Cookies, SetCookie};
 use crate::http::FieldSection;
-use crate::proxy::upstream::pool::{Counted, Upstream};
+use crate::proxy::upstream::pool::{InFlightGuard, UpstreamPool};
 
 /// Maximum length of the schedule. Weights that need a longer one are rounded.
 const LONGEST: usize = 1000;
 
 /// The upstreams of a site and the balancing method.
 #[derive(Debug)]
-pub(crate) struct Balance {
-    upstreams: Vec<Arc<Upstream>>,
+pub(crate) struct LoadBalancer {
+    upstreams: Vec<Arc<UpstreamPool>>,
     method: BalanceMethod,
     /// The schedule: upstream indices, each as often as its weight. Empty for a single upstream.
     turns: Vec<usize>,
@@ -27,19 +27,20 @@ pub(crate) struct Balance {
     sticky: Option<String>,
 }
 
-impl Balance {
+impl LoadBalancer {
     pub(crate) fn new(
-        upstreams: Vec<Arc<Upstream>>,
+        upstreams: Vec<Arc<UpstreamPool>>,
         method: BalanceMethod,
         sticky: Option<String>,
     ) -> Self {
-        let turns = turns(&upstreams.iter().map(|upstream| upstream.weight()).collect::<Vec<_>>());
+        let turns =
+            schedule(&upstreams.iter().map(|upstream| upstream.weight()).collect::<Vec<_>>());
         let sticky = sticky.filter(|_| upstreams.len() > 1);
         Self { upstreams, method, turns, turn: AtomicUsize::new(0), sticky }
     }
 
     /// All upstreams.
-    pub(crate) fn all(&self) -> &[Arc<Upstream>] {
+    pub(crate) fn all(&self) -> &[Arc<UpstreamPool>] {
         &self.upstreams
     }
 
@@ -72,12 +73,12 @@ impl Balance {
     }
 
     /// The upstream at this index.
-    pub(crate) fn at(&self, place: usize) -> Option<&Arc<Upstream>> {
+    pub(crate) fn at(&self, place: usize) -> Option<&Arc<UpstreamPool>> {
         self.upstreams.get(place)
     }
 
     /// Returns the upstreams in the order of attempts, unavailable ones last.
-    pub(crate) fn order(&self, first: usize) -> Vec<&Arc<Upstream>> {
+    pub(crate) fn candidates(&self, first: usize) -> Vec<&Arc<UpstreamPool>> {
         let (before, from) = self.upstreams.split_at_checked(first).unwrap_or((&[], &[]));
         let mut order: Vec<_> = from.iter().chain(before).collect();
         order.sort_by_key(|upstream| upstream.is_out());
@@ -85,13 +86,13 @@ impl Balance {
     }
 
     /// Counts a request to an upstream, for the least-connections method only.
-    pub(crate) fn count(&self, upstream: &Arc<Upstream>) -> Option<Counted> {
+    pub(crate) fn count(&self, upstream: &Arc<UpstreamPool>) -> Option<InFlightGuard> {
         let counts = self.method == BalanceMethod::LeastConnections && !self.turns.is_empty();
         counts.then(|| upstream.count())
     }
 
     /// Returns the index of the upstream named by the request's affinity cookie.
-    pub(crate) fn kept(&self, fields: &FieldSection) -> Option<usize> {
+    pub(crate) fn affinity(&self, fields: &FieldSection) -> Option<usize> {
         let name = self.sticky.as_deref()?;
         let cookies = Cookies::of(fields);
         let value = cookies.values(name.as_bytes()).next()?;
@@ -107,10 +108,10 @@ impl Balance {
     }
 
     /// Returns the affinity cookie for the upstream, unless the request has it already.
-    pub(crate) fn keep(
+    pub(crate) fn affinity_cookie(
         &self,
         kept: Option<usize>,
-        used: &Arc<Upstream>,
+        used: &Arc<UpstreamPool>,
         secure: bool,
     ) -> Option<String> {
         let name = self.sticky.as_deref()?;
@@ -118,12 +119,12 @@ impl Balance {
             return None;
         }
         let secure = if secure { "; Secure" } else { "" };
-        Some(format!("{name}={}; Path=/; HttpOnly; SameSite=Lax{secure}", used.tag()))
+        Some(format!("{name}={}; Path=/; HttpOnly; SameSite=Lax{secure}", used.id()))
     }
 }
 
 /// Builds the schedule: each index as often as its weight, evenly spread.
-fn turns(weights: &[usize]) -> Vec<usize> {
+fn schedule(weights: &[usize]) -> Vec<usize> {
     if weights.len() <= 1 {
         return Vec::new();
     }
@@ -151,25 +152,25 @@ mod tests {
     use super::*;
     use crate::config::settings::{Upstream as Address, WeightedUpstream};
 
-    fn balance(weights: &[u32], method: BalanceMethod) -> Balance {
+    fn balance(weights: &[u32], method: BalanceMethod) -> LoadBalancer {
         let upstream = |(place, weight): (usize, &u32)| {
             let address = Address::Unix(format!("/{place}").into());
             let upstream = WeightedUpstream { address, weight: *weight };
-            Arc::new(Upstream::new(&upstream, vec![format!("tag{place}")], None, 1, None))
+            Arc::new(UpstreamPool::new(&upstream, vec![format!("tag{place}")], None, 1, None))
         };
         let upstreams = weights.iter().enumerate().map(upstream).collect();
-        Balance::new(upstreams, method, Some("srv".to_owned()))
+        LoadBalancer::new(upstreams, method, Some("srv".to_owned()))
     }
 
     #[test]
     fn turns_are_by_weight_and_spread() {
-        assert!(turns(&[1]).is_empty());
-        assert_eq!(turns(&[1, 1]), [0, 1]);
-        assert_eq!(turns(&[2, 2, 2]), [0, 1, 2]);
-        assert_eq!(turns(&[3, 1]), [0, 0, 1, 0]);
-        assert_eq!(turns(&[5, 1, 1]), [0, 0, 0, 1, 2, 0, 0]);
-        assert_eq!(turns(&[1000, 1]).len(), 1000);
-        assert!(turns(&[1000, 999, 1]).contains(&2));
+        assert!(schedule(&[1]).is_empty());
+        assert_eq!(schedule(&[1, 1]), [0, 1]);
+        assert_eq!(schedule(&[2, 2, 2]), [0, 1, 2]);
+        assert_eq!(schedule(&[3, 1]), [0, 0, 1, 0]);
+        assert_eq!(schedule(&[5, 1, 1]), [0, 0, 0, 1, 2, 0, 0]);
+        assert_eq!(schedule(&[1000, 1]).len(), 1000);
+        assert!(schedule(&[1000, 999, 1]).contains(&2));
     }
 
     #[test]
@@ -177,12 +178,13 @@ mod tests {
         let balance = balance(&[1, 1, 1], BalanceMethod::RoundRobin);
         let next = || (0..6).map(|_| balance.next(None)).collect::<Vec<_>>();
         assert_eq!(next(), [0, 1, 2, 0, 1, 2]);
-        balance.upstreams[1].standing().refused();
+        balance.upstreams[1].standing().record_failure();
         assert_eq!(next(), [0, 2, 2, 0, 2, 2]);
-        let order: Vec<_> = balance.order(1).iter().map(|it| it.address().to_string()).collect();
+        let order: Vec<_> =
+            balance.candidates(1).iter().map(|it| it.address().to_string()).collect();
         assert_eq!(order, ["unix:/2", "unix:/0", "unix:/1"]);
-        balance.upstreams[0].standing().refused();
-        balance.upstreams[2].standing().refused();
+        balance.upstreams[0].standing().record_failure();
+        balance.upstreams[2].standing().record_failure();
         assert_eq!(next(), [0, 1, 2, 0, 1, 2], "with all out, each is tried");
     }
 
@@ -204,18 +206,18 @@ mod tests {
     #[test]
     fn a_visitor_is_kept_by_cookie_until_the_upstream_is_out() {
         let balance = balance(&[1, 1], BalanceMethod::RoundRobin);
-        let cookie = balance.keep(None, &balance.upstreams[1], true).expect("a cookie");
+        let cookie = balance.affinity_cookie(None, &balance.upstreams[1], true).expect("a cookie");
         let line = cookie.as_str();
         assert!(line.starts_with("srv=") && line.ends_with("HttpOnly; SameSite=Lax; Secure"));
         let pair = line.split(';').next().expect("a pair");
         let sent = |cookies: &str| FieldSection::from_lines(&[("cookie", cookies)]);
-        let kept = balance.kept(&sent(&format!("a=b; {pair}")));
+        let kept = balance.affinity(&sent(&format!("a=b; {pair}")));
         assert_eq!(kept, Some(1));
         assert!((0..4).all(|_| balance.next(kept) == 1));
-        assert!(balance.keep(kept, &balance.upstreams[1], true).is_none());
-        balance.upstreams[1].standing().refused();
+        assert!(balance.affinity_cookie(kept, &balance.upstreams[1], true).is_none());
+        balance.upstreams[1].standing().record_failure();
         assert_eq!(balance.next(kept), 0);
-        assert!(balance.keep(kept, &balance.upstreams[0], false).is_some());
-        assert_eq!(balance.kept(&sent("srv=forged")), None);
+        assert!(balance.affinity_cookie(kept, &balance.upstreams[0], false).is_some());
+        assert_eq!(balance.affinity(&sent("srv=forged")), None);
     }
 }

@@ -17,13 +17,13 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 
 use crate::config::settings::{Limits, Scheme, Timeouts, Upstream as Address, WeightedUpstream};
-use crate::proxy::deadline::Patience;
-use crate::proxy::downstream::client_stream::Socket;
+use crate::proxy::deadline::ReusableTimer;
+use crate::proxy::downstream::client_stream::ClientStream;
 use crate::proxy::request::error::ProxyError;
 use crate::proxy::socket_io::SocketIo;
-use crate::proxy::upstream::client::{self, Sender, Shared, Stream};
+use crate::proxy::upstream::client::{self, Http2Connection, StreamPermit, UpstreamClient};
 use crate::proxy::upstream::http1_connection::Http1Upstream;
-use crate::proxy::upstream::upstream_health::Standing;
+use crate::proxy::upstream::upstream_health::UpstreamHealth;
 use crate::telemetry::Shard;
 use crate::tls::UpstreamTls;
 
@@ -44,22 +44,22 @@ pub struct UpstreamHandshake {
 }
 
 /// An upstream: its settings, and state that survives a config reload.
-pub struct Upstream {
+pub struct UpstreamPool {
     address: Address,
     weight: usize,
     /// Values in the affinity cookie: the first is written, all are accepted.
     tags: Vec<String>,
     tls: Option<UpstreamHandshake>,
     /// Health and load of the server at the address.
-    known: Arc<Known>,
+    known: Arc<ServerState>,
     /// Connections made with these TLS settings.
     pool: Arc<Pool>,
 }
 
 /// Health and load of the server at an address, independent of the settings.
 #[derive(Debug, Default)]
-struct Known {
-    standing: Standing,
+struct ServerState {
+    standing: UpstreamHealth,
     /// Requests in flight, if counted.
     in_flight: AtomicUsize,
 }
@@ -69,42 +69,42 @@ struct Known {
 struct Pool {
     /// The upstream has rejected HTTP/2 with HTTP_1_1_REQUIRED.
     requires_http1: AtomicBool,
-    shelves: Vec<Mutex<Shelf>>,
+    shelves: Vec<Mutex<WorkerConnections>>,
 }
 
 /// The connections of one worker.
 #[derive(Debug, Default)]
-struct Shelf {
+struct WorkerConnections {
     idle: VecDeque<Idle>,
-    shared: Vec<(Shared, Instant)>,
+    shared: Vec<(Http2Connection, Instant)>,
 }
 
 #[derive(Debug)]
 struct Idle {
     connection: Box<Http1Upstream>,
-    patience: Patience,
+    patience: ReusableTimer,
     since: Instant,
 }
 
 /// A connection in use, released to the pool after a complete response.
 #[derive(Debug)]
-pub(crate) struct Lease {
-    pub(crate) sender: Sender,
-    pub(crate) patience: Patience,
-    upstream: Arc<Upstream>,
+pub(crate) struct PooledConnection {
+    pub(crate) sender: UpstreamClient,
+    pub(crate) patience: ReusableTimer,
+    upstream: Arc<UpstreamPool>,
     worker: u32,
     most_idle: u32,
     /// The owner of a private connection; `None` for pooled ones. The connection is authenticated
     /// by a login, so no other client may use it.
     owner: Option<Arc<PrivateConnections>>,
     /// The stream of a shared connection, held until the response has ended.
-    _stream: Option<Stream>,
-    _counted: Option<Counted>,
+    _stream: Option<StreamPermit>,
+    _counted: Option<InFlightGuard>,
 }
 
 /// The requirements of a request for its connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Need {
+pub(crate) enum ConnectionRequirements {
     /// Any connection.
     Any,
     /// HTTP/1.1, the only version here that can switch protocols.
@@ -122,9 +122,9 @@ pub(crate) struct PrivateConnections(Mutex<Vec<PrivateConnection>>);
 
 #[derive(Debug)]
 struct PrivateConnection {
-    upstream: Arc<Upstream>,
-    sender: Sender,
-    patience: Patience,
+    upstream: Arc<UpstreamPool>,
+    sender: UpstreamClient,
+    patience: ReusableTimer,
     since: Instant,
 }
 
@@ -139,10 +139,10 @@ impl PrivateConnections {
     /// Takes the private connection to one of these upstreams, unless it was idle for too long.
     pub(crate) fn take(
         self: &Arc<Self>,
-        upstreams: &[Arc<Upstream>],
+        upstreams: &[Arc<UpstreamPool>],
         worker: usize,
         (limits, timeouts): (&Limits, &Timeouts),
-    ) -> Option<Lease> {
+    ) -> Option<PooledConnection> {
         let mut all = self.all();
         let is_of = |known: &PrivateConnection| {
             upstreams.iter().any(|upstream| upstream.shares_pool(&known.upstream))
@@ -151,7 +151,7 @@ impl PrivateConnections {
         let PrivateConnection { upstream, sender, patience, since } = all.swap_remove(place);
         let fresh = since.elapsed() < timeouts.upstream_idle;
         let lease = fresh.then(|| upstream.lease(sender, None, worker, limits))?;
-        Some(Lease { patience, owner: Some(Arc::clone(self)), ..lease })
+        Some(PooledConnection { patience, owner: Some(Arc::clone(self)), ..lease })
     }
 
     fn keep(&self, connection: PrivateConnection) {
@@ -165,21 +165,21 @@ impl PrivateConnections {
 
 /// Counts a request in flight until its response has ended.
 #[derive(Debug)]
-pub(crate) struct Counted(Arc<Known>);
+pub(crate) struct InFlightGuard(Arc<ServerState>);
 
-impl Drop for Counted {
+impl Drop for InFlightGuard {
     fn drop(&mut self) {
         self.0.in_flight.fetch_sub(1, Relaxed);
     }
 }
 
-impl std::fmt::Debug for Upstream {
+impl std::fmt::Debug for UpstreamPool {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Upstream").field("address", &self.address).finish_non_exhaustive()
     }
 }
 
-impl Upstream {
+impl UpstreamPool {
     /// Creates an upstream for this many workers, with `tags` for the affinity cookie.
     ///
     /// Health and load of `before`, the previous upstream at this address, are kept. Its
@@ -218,7 +218,7 @@ impl Upstream {
     }
 
     /// The health state.
-    pub(crate) fn standing(&self) -> &Standing {
+    pub(crate) fn standing(&self) -> &UpstreamHealth {
         &self.known.standing
     }
 
@@ -233,7 +233,7 @@ impl Upstream {
     }
 
     /// The value for a new affinity cookie.
-    pub(crate) fn tag(&self) -> &str {
+    pub(crate) fn id(&self) -> &str {
         self.tags.first().map_or("", String::as_str)
     }
 
@@ -253,12 +253,12 @@ impl Upstream {
     }
 
     /// Counts a request until its response has ended.
-    pub(crate) fn count(self: &Arc<Self>) -> Counted {
+    pub(crate) fn count(self: &Arc<Self>) -> InFlightGuard {
         self.known.in_flight.fetch_add(1, Relaxed);
-        Counted(Arc::clone(&self.known))
+        InFlightGuard(Arc::clone(&self.known))
     }
 
-    fn shelf(&self, worker: usize) -> Option<std::sync::MutexGuard<'_, Shelf>> {
+    fn shelf(&self, worker: usize) -> Option<std::sync::MutexGuard<'_, WorkerConnections>> {
         self.pool
             .shelves
             .get(worker)
@@ -271,15 +271,22 @@ impl Upstream {
         self: &Arc<Self>,
         worker: usize,
         limits: &Limits,
-        need: Need,
-    ) -> Option<Lease> {
+        need: ConnectionRequirements,
+    ) -> Option<PooledConnection> {
         let mut shelf = self.shelf(worker)?;
-        let alone = need == Need::Private || self.tls.is_some() && self.wants_http1(need);
+        let alone =
+            need == ConnectionRequirements::Private || self.tls.is_some() && self.wants_http1(need);
         if !alone && !shelf.shared.is_empty() {
-            let free = |(shared, _): &(Shared, Instant)| Some((shared.clone(), shared.place()?));
+            let free =
+                |(shared, _): &(Http2Connection, Instant)| Some((shared.clone(), shared.place()?));
             let (shared, stream) = shelf.shared.iter().find_map(free)?;
             drop(shelf);
-            return Some(self.lease(Sender::Http2(shared, None), Some(stream), worker, limits));
+            return Some(self.lease(
+                UpstreamClient::Http2(shared, None),
+                Some(stream),
+                worker,
+                limits,
+            ));
         }
         let Idle { connection, patience, .. } = loop {
             let mut idle = shelf.idle.pop_back()?;
@@ -288,13 +295,13 @@ impl Upstream {
             }
         };
         drop(shelf);
-        let lease = self.lease(Sender::Http1(connection), None, worker, limits);
-        Some(Lease { patience, ..lease })
+        let lease = self.lease(UpstreamClient::Http1(connection), None, worker, limits);
+        Some(PooledConnection { patience, ..lease })
     }
 
     /// Whether a request prefers HTTP/1.1.
-    fn wants_http1(&self, need: Need) -> bool {
-        need != Need::Any || self.pool.requires_http1.load(Relaxed)
+    fn wants_http1(&self, need: ConnectionRequirements) -> bool {
+        need != ConnectionRequirements::Any || self.pool.requires_http1.load(Relaxed)
     }
 
     /// Records that the upstream rejects HTTP/2 (RFC 9113 section 7, HTTP_1_1_REQUIRED). Returns
@@ -311,29 +318,29 @@ impl Upstream {
         self: &Arc<Self>,
         worker: usize,
         (limits, timeouts): (&Limits, &Timeouts),
-        need: Need,
+        need: ConnectionRequirements,
         metrics: &Shard,
-    ) -> Result<Lease, ProxyError> {
+    ) -> Result<PooledConnection, ProxyError> {
         let sender = match self.open_in_time(limits, timeouts.connect, need).await {
             Ok(sender) => sender,
             Err(error) => {
                 // A failure caused by the request's need for HTTP/1.1 must not eject the upstream:
                 // it may support only HTTP/2, and clients select their needs.
-                let chosen = need != Need::Any && self.tls.is_some();
-                if !chosen && let Some(pause) = self.known.standing.refused() {
+                let chosen = need != ConnectionRequirements::Any && self.tls.is_some();
+                if !chosen && let Some(pause) = self.known.standing.record_failure() {
                     tracing::warn!(upstream = %self.address, ?pause, "upstream refused connection, ejected");
                 }
                 return Err(error);
             }
         };
-        if self.known.standing.works() {
+        if self.known.standing.record_success() {
             tracing::info!(upstream = %self.address, "upstream accepts connections again");
         }
         metrics.upstream_connected();
         let stream = match &sender {
-            Sender::Http1(_) => None,
-            Sender::Http2(shared, _) => {
-                if need != Need::Private
+            UpstreamClient::Http1(_) => None,
+            UpstreamClient::Http2(shared, _) => {
+                if need != ConnectionRequirements::Private
                     && let Some(mut shelf) = self.shelf(worker)
                 {
                     shelf.shared.push((shared.clone(), Instant::now()));
@@ -349,13 +356,17 @@ impl Upstream {
         &self,
         limits: &Limits,
         longest: Duration,
-        need: Need,
-    ) -> Result<Sender, ProxyError> {
+        need: ConnectionRequirements,
+    ) -> Result<UpstreamClient, ProxyError> {
         let opened = tokio::time::timeout(longest, self.open(limits, need)).await;
         opened.unwrap_or_else(|_| Err(ProxyError::ConnectTimeout(self.address.clone())))
     }
 
-    async fn open(&self, limits: &Limits, need: Need) -> Result<Sender, ProxyError> {
+    async fn open(
+        &self,
+        limits: &Limits,
+        need: ConnectionRequirements,
+    ) -> Result<UpstreamClient, ProxyError> {
         let failed = |error: io::Error| ProxyError::Connect(self.address.clone(), error);
         let (scheme, host, port) = match &self.address {
             Address::Unix(path) => {
@@ -369,7 +380,7 @@ impl Upstream {
         SockRef::from(&stream)
             .set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE))
             .map_err(failed)?;
-        let socket = Socket::new(stream);
+        let socket = ClientStream::new(stream);
         let Some(UpstreamHandshake { config, http1: only_http1, name, .. }) = &self.tls else {
             return match scheme {
                 Scheme::H2c => {
@@ -391,14 +402,14 @@ impl Upstream {
 
     fn lease(
         self: &Arc<Self>,
-        sender: Sender,
-        stream: Option<Stream>,
+        sender: UpstreamClient,
+        stream: Option<StreamPermit>,
         worker: usize,
         limits: &Limits,
-    ) -> Lease {
-        Lease {
+    ) -> PooledConnection {
+        PooledConnection {
             sender,
-            patience: Patience::default(),
+            patience: ReusableTimer::default(),
             upstream: Arc::clone(self),
             worker: u32::try_from(worker).unwrap_or(u32::MAX),
             most_idle: u32::try_from(limits.idle_upstream_connections).unwrap_or(u32::MAX),
@@ -422,18 +433,18 @@ impl Upstream {
 }
 
 /// Creates an HTTP/1.1 connection.
-fn http1(socket: SocketIo, limits: &Limits) -> Sender {
-    Sender::Http1(Box::new(Http1Upstream::new(socket, limits)))
+fn http1(socket: SocketIo, limits: &Limits) -> UpstreamClient {
+    UpstreamClient::Http1(Box::new(Http1Upstream::new(socket, limits)))
 }
 
-impl Lease {
+impl PooledConnection {
     /// The upstream of the connection.
-    pub(crate) fn upstream(&self) -> &Arc<Upstream> {
+    pub(crate) fn upstream(&self) -> &Arc<UpstreamPool> {
         &self.upstream
     }
 
     /// Attaches the guard that counts the request in flight.
-    pub(crate) fn counted(self, counted: Option<Counted>) -> Self {
+    pub(crate) fn counted(self, counted: Option<InFlightGuard>) -> Self {
         Self { _counted: counted, ..self }
     }
 
@@ -442,7 +453,7 @@ impl Lease {
     ///
     /// A shared HTTP/2 connection is unchanged: no login is sent on it.
     pub(crate) fn make_private(&mut self, owner: Option<&Arc<PrivateConnections>>) {
-        if matches!(self.sender, Sender::Http1(_)) {
+        if matches!(self.sender, UpstreamClient::Http1(_)) {
             self.own(owner);
         }
     }
@@ -454,8 +465,8 @@ impl Lease {
     }
 
     /// Releases the connection for the next request.
-    pub(crate) fn give_back(self) {
-        if matches!(&self.sender, Sender::Http1(connection) if !connection.is_reusable()) {
+    pub(crate) fn release(self) {
+        if matches!(&self.sender, UpstreamClient::Http1(connection) if !connection.is_reusable()) {
             return;
         }
         let Self { sender, patience, upstream, worker, most_idle, owner, .. } = self;
@@ -464,7 +475,7 @@ impl Lease {
             return owner.keep(PrivateConnection { upstream, sender, patience, since });
         }
         // A shared connection is already in the pool.
-        let Sender::Http1(connection) = sender else { return };
+        let UpstreamClient::Http1(connection) = sender else { return };
         let most_idle = usize::try_from(most_idle).unwrap_or(usize::MAX);
         if let Ok(worker) = usize::try_from(worker)
             && let Some(mut shelf) = upstream.shelf(worker)

@@ -13,7 +13,7 @@ const LONGEST: Duration = Duration::from_secs(30);
 
 /// The health of an upstream.
 #[derive(Debug, Default)]
-pub(crate) struct Standing {
+pub(crate) struct UpstreamHealth {
     /// Consecutive refused connections.
     refusals: AtomicU32,
     /// The end of the ejection, in milliseconds of `now`; 0 if not ejected.
@@ -24,7 +24,7 @@ pub(crate) struct Standing {
     contrary: AtomicU32,
 }
 
-impl Standing {
+impl UpstreamHealth {
     /// Whether the upstream is ejected or unhealthy.
     pub(crate) fn is_out(&self) -> bool {
         let until = self.out_until.load(Relaxed);
@@ -33,7 +33,12 @@ impl Standing {
 
     /// Records the result of a health check. Returns whether the state changes, which needs several
     /// consecutive results.
-    pub(crate) fn asked(&self, well: bool, healthy_after: u32, unhealthy_after: u32) -> bool {
+    pub(crate) fn record_probe(
+        &self,
+        well: bool,
+        healthy_after: u32,
+        unhealthy_after: u32,
+    ) -> bool {
         if self.unwell.load(Relaxed) != well {
             self.contrary.store(0, Relaxed);
             return false;
@@ -48,12 +53,12 @@ impl Standing {
     }
 
     /// Clears the unhealthy state when health checks are disabled.
-    pub(crate) fn unasked(&self) {
+    pub(crate) fn clear(&self) {
         self.unwell.store(false, Relaxed);
     }
 
     /// Records a successful connection. Returns whether the previous attempt was refused.
-    pub(crate) fn works(&self) -> bool {
+    pub(crate) fn record_success(&self) -> bool {
         if self.refusals.load(Relaxed) == 0 {
             return false;
         }
@@ -63,7 +68,7 @@ impl Standing {
 
     /// Records a refused connection. Returns the ejection time; `None` if the upstream is already
     /// unavailable.
-    pub(crate) fn refused(&self) -> Option<Duration> {
+    pub(crate) fn record_failure(&self) -> Option<Duration> {
         // Concurrent requests may fail at the same time.
         if self.is_out() {
             return None;
@@ -88,8 +93,8 @@ mod tests {
 
     #[test]
     fn it_takes_some_answers_in_a_row_to_change() {
-        let standing = Standing::default();
-        let ask = |well| (standing.asked(well, 2, 3), standing.is_out());
+        let standing = UpstreamHealth::default();
+        let ask = |well| (standing.record_probe(well, 2, 3), standing.is_out());
         for (well, expected) in [
             (false, (false, false)),
             (false, (false, false)),
@@ -109,16 +114,16 @@ mod tests {
 
     #[test]
     fn a_refusal_leaves_it_alone_for_longer_each_time_until_it_works() {
-        let standing = Standing::default();
-        assert!(!standing.is_out() && !standing.works());
-        assert_eq!(standing.refused(), Some(FIRST));
+        let standing = UpstreamHealth::default();
+        assert!(!standing.is_out() && !standing.record_success());
+        assert_eq!(standing.record_failure(), Some(FIRST));
         assert!(standing.is_out());
-        assert_eq!(standing.refused(), None, "who finds out at the same time adds nothing");
+        assert_eq!(standing.record_failure(), None, "who finds out at the same time adds nothing");
         for expected in [2, 4, 8, 16, 30, 30] {
             standing.out_until.store(0, Relaxed);
-            assert_eq!(standing.refused(), Some(Duration::from_secs(expected)));
+            assert_eq!(standing.record_failure(), Some(Duration::from_secs(expected)));
         }
-        assert!(standing.works() && !standing.is_out() && !standing.works());
-        assert_eq!(standing.refused(), Some(FIRST));
+        assert!(standing.record_success() && !standing.is_out() && !standing.record_success());
+        assert_eq!(standing.record_failure(), Some(FIRST));
     }
 }

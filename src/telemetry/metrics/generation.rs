@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::counter::{add, zeros};
 use super::histogram::{Histogram, WAITING, WORKING};
-use crate::catalogue::Grounds;
+use crate::catalogue::Presumption;
 use crate::consent::{Categories, Reason};
 use crate::filter::{Counts, Report};
 
@@ -32,7 +32,7 @@ pub(super) type ByCategory = [AtomicU64; Categories::MAX + 1];
 
 /// The per-site counters of one config.
 #[derive(Debug)]
-pub struct Generation {
+pub struct ConfigCounters {
     pub(super) sites: Vec<SiteLabels>,
     /// By worker, then by site. Each worker writes only its own counters.
     workers: Vec<Vec<SiteCounters>>,
@@ -52,8 +52,8 @@ pub(super) struct SiteCounters {
     pub(super) beacons: ByCategory,
     pub(super) expired: AtomicU64,
     pub(super) technologies: AtomicU64,
-    /// By [`Grounds::index`].
-    pub(super) presumed: [AtomicU64; Grounds::ALL.len()],
+    /// By [`Presumption::index`].
+    pub(super) presumed: [AtomicU64; Presumption::ALL.len()],
     pub(super) pages: [AtomicU64; PAGE_OUTCOMES.len()],
     pub(super) decisions: Vec<AtomicU64>,
     pub(super) no_decisions: [AtomicU64; Reason::ALL.len()],
@@ -79,7 +79,7 @@ impl SiteCounters {
     }
 
     /// Adds the counts of a site whose categories and sources may differ.
-    fn absorb(&self, own: &SiteLabels, other: &Self, others: &SiteLabels) {
+    fn merge(&self, own: &SiteLabels, other: &Self, others: &SiteLabels) {
         let same = |to: &[AtomicU64], from: &[AtomicU64]| {
             from.iter().enumerate().for_each(|(index, count)| add(to, index, count.load(Relaxed)));
         };
@@ -118,7 +118,7 @@ impl SiteCounters {
     }
 }
 
-impl Generation {
+impl ConfigCounters {
     /// Creates counters for these sites and this number of workers.
     pub(super) fn new(sites: Vec<SiteLabels>, workers: usize) -> Self {
         let each = || sites.iter().map(SiteCounters::new).collect();
@@ -137,7 +137,7 @@ impl Generation {
             let Some((found, own)) = found.zip(self.of(0, place)) else { continue };
             let Some(theirs) = other.sites.get(found) else { continue };
             for counters in other.workers.iter().filter_map(|worker| worker.get(found)) {
-                own.absorb(labels, counters, theirs);
+                own.merge(labels, counters, theirs);
             }
         }
     }
@@ -223,10 +223,10 @@ mod tests {
 
     #[test]
     fn every_count_goes_on_under_the_name_of_its_category_and_source() {
-        let old = Generation::new(vec![site(["video", "maps"], ["klaro", "tcf"])], 2);
-        let new = Generation::new(vec![site(["maps", "chat"], ["tcf", "osano"])], 2);
+        let old = ConfigCounters::new(vec![site(["video", "maps"], ["klaro", "tcf"])], 2);
+        let new = ConfigCounters::new(vec![site(["maps", "chat"], ["tcf", "osano"])], 2);
         let add_to =
-            |generation: &Generation, worker, pick: &dyn Fn(&SiteCounters) -> &AtomicU64| {
+            |generation: &ConfigCounters, worker, pick: &dyn Fn(&SiteCounters) -> &AtomicU64| {
                 let counters = generation.of(worker, 0).expect("counters");
                 pick(counters).fetch_add(1, Relaxed);
             };
@@ -271,9 +271,9 @@ mod tests {
             name: name.to_owned(),
             ..site(["video", "maps"], ["klaro", "tcf"])
         };
-        let old = Generation::new(vec![named("one"), named("two")], 1);
+        let old = ConfigCounters::new(vec![named("one"), named("two")], 1);
         old.request(0, 1, 200, Duration::ZERO, None);
-        let new = Generation::new(vec![named("two"), named("three")], 1);
+        let new = ConfigCounters::new(vec![named("two"), named("three")], 1);
         new.absorb(&old);
         let count = |place| new.site(place, |counters| counters.status_classes[2].load(Relaxed));
         assert_eq!([count(0), count(1)], [1, 0]);

@@ -8,12 +8,12 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Unit;
 
 use super::family::Family;
-use super::generation::{ByCategory, Generation, SiteCounters};
+use super::generation::{ByCategory, ConfigCounters, SiteCounters};
 use super::histogram::{BUCKETS, Histogram, WAITING};
-use crate::catalogue::Grounds;
+use crate::catalogue::Presumption;
 use crate::consent::{Categories, Reason};
 
-impl Generation {
+impl ConfigCounters {
     pub(super) fn category_counters(
         &self,
         encoder: &mut DescriptorEncoder<'_>,
@@ -52,7 +52,7 @@ impl Generation {
         let help = "Unclassified cookies that passed as presumed strictly necessary, in both directions, by evidence";
         let mut family = Family::new(encoder, "consentry_cookies_presumed", help)?;
         for (index, site) in self.sites.iter().enumerate() {
-            for grounds in Grounds::ALL {
+            for grounds in Presumption::ALL {
                 let value = self.site(index, |site| {
                     site.presumed.get(grounds.index()).map_or(0, |count| count.load(Relaxed))
                 });

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use serde::Serialize;
 
-use super::generation::{ByCategory, Generation, SiteCounters};
+use super::generation::{ByCategory, ConfigCounters, SiteCounters};
 use super::{ErrorKind, Metrics};
 use crate::consent::{Categories, Reason};
 
@@ -64,7 +64,7 @@ impl Metrics {
     }
 }
 
-impl Generation {
+impl ConfigCounters {
     fn totals(&self, index: usize) -> SiteTotals {
         let site = self.sites.get(index);
         let all =
