@@ -18,12 +18,12 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use consentry::centre::ConsentUi;
 use consentry::config::{self, Overrides};
 use consentry::consent::{CategorySet, Consent, ConsentReader, Signals};
+use consentry::consent_ui::ConsentUi;
 use consentry::cookie::{Cookies, SetCookie, pairs};
 use consentry::filter::{ConsentLayer, DecisionCache, Filter, FilterBody};
-use consentry::page::SiteRewriter;
+use consentry::html::SiteRewriter;
 use consentry::policy::Policy;
 use futures_util::FutureExt;
 use gungraun::{library_benchmark, library_benchmark_group, main};

@@ -2,7 +2,8 @@
 //!
 //! Exit codes: 0 success, 1 runtime error, 2 invalid usage or config.
 
-mod ask;
+mod admin_client;
+mod args;
 mod catalogue;
 mod check;
 mod classify;
@@ -10,11 +11,10 @@ mod completions;
 mod consent;
 mod cookie;
 mod demo;
+mod error;
 #[cfg(feature = "ext-proc")]
 mod ext_proc;
-mod failure;
 mod health;
-mod input;
 mod inventory;
 mod man;
 mod receipts;

@@ -4,23 +4,23 @@
 //! errors to report all of them. `resolve` converts `raw` into [`settings`] (the validated values).
 
 mod catalogue_file;
+mod diagnostic;
 mod document;
 pub mod import;
 mod locales;
 mod overrides;
-mod problem;
 mod raw;
 mod resolve;
 pub mod settings;
 mod spanned;
+pub mod toml_writer;
 mod watched_file;
-pub mod write;
 
 use std::collections::HashSet;
 use std::path::Path;
 
+pub use diagnostic::{ConfigError, Diagnostic};
 pub use overrides::Overrides;
-pub use problem::{ConfigError, Diagnostic};
 pub use settings::{Config, FilterConfig};
 pub use watched_file::WatchedFile;
 

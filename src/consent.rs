@@ -4,8 +4,9 @@
 //! of a request, between the selection of the site and `policy`, which applies the consent to
 //! cookie names.
 
-mod bits;
+mod bit_reader;
 mod category;
+mod common_formats;
 mod consent_mode;
 mod decode;
 mod explain;
@@ -13,7 +14,6 @@ mod merge;
 mod own_cookie;
 mod reader;
 mod region;
-mod shapes;
 mod signal;
 mod signing;
 mod source;

@@ -16,52 +16,52 @@
 //! # let _ = layer;
 //! ```
 
-mod answer;
+mod beacon_detection;
+mod beacon_reply;
 mod body;
 mod by_rule;
-mod cache;
+mod cache_control;
+mod client_info;
 mod clock;
+mod cookie_deletion;
+mod cookie_rewrite;
+mod cookie_scopes;
+mod decision_cache;
 mod deletion_plan;
-mod detect;
 mod edits;
 mod exchange;
-mod expire;
 mod fields;
 mod inventory;
-mod learned;
 #[cfg(feature = "ext-proc")]
 mod local_reply;
-mod peer;
+mod observation;
 mod presumed;
-mod recall;
 mod reload;
 mod report;
 mod reporting;
 mod request;
 mod response;
-mod seen;
 mod service;
-mod state;
-mod technologies;
-mod together;
+mod session_companion;
+mod site_filter;
+mod tracking_headers;
 mod trailers;
-mod verdict;
 mod visitor_consent;
 
 pub use body::FilterBody;
+pub use client_info::{ClientInfo, ClientUri};
+pub use decision_cache::DecisionCache;
 pub use inventory::{BlockedKind, Inventory, Rule, SeenItem};
-pub use peer::{ClientInfo, ClientUri};
-pub use recall::DecisionCache;
+pub use observation::{Attributes, ItemCounts, PassCounts};
 pub use reload::ReloadHandle;
 pub use report::{Counts, Report};
-pub use seen::{Attributes, ItemCounts, PassCounts};
 pub use service::{ConsentFuture, ConsentLayer, ConsentService};
-pub use state::Filter;
+pub use site_filter::Filter;
 pub use visitor_consent::VisitorConsent;
 
-pub(crate) use answer::PIXEL;
+pub(crate) use beacon_reply::PIXEL;
 pub(crate) use body::hint_with;
-pub(crate) use cache::{has_directive, mark_private, split_outside_quotes};
+pub(crate) use cache_control::{has_directive, mark_private, split_outside_quotes};
 pub(crate) use clock::unix_now;
 #[cfg(feature = "ext-proc")]
 pub(crate) use edits::Carrier;

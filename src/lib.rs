@@ -14,17 +14,17 @@
 pub mod admin;
 pub mod app;
 pub mod catalogue;
-pub mod centre;
 pub mod cli;
 pub mod config;
 pub mod consent;
+pub mod consent_ui;
 pub mod cookie;
 #[cfg(feature = "ext-proc")]
 pub mod ext_proc;
 pub mod filter;
+pub mod html;
 mod http;
 pub mod locale;
-pub mod page;
 pub mod policy;
 pub mod proxy;
 pub mod receipts;

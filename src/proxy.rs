@@ -9,7 +9,7 @@ mod downstream;
 mod http1_body;
 mod http1_io;
 mod request;
-mod site_table;
+mod site_router;
 mod socket_io;
 mod upstream;
 
@@ -17,6 +17,6 @@ pub use downstream::listener::{BindError, Listener};
 pub use downstream::worker_pool::WorkerPool;
 #[cfg(feature = "ext-proc")]
 pub(crate) use downstream::write_coalescer::CoalescingStream;
-pub use site_table::{ForwardSettings, NotFound, Site, SiteRouter, Snapshot};
+pub use site_router::{ForwardSettings, NotFound, Site, SiteRouter, Snapshot};
 pub use upstream::health_check::watch_health;
 pub use upstream::pool::{UpstreamHandshake, UpstreamPool};

@@ -9,7 +9,7 @@ mod metrics;
 mod receipts;
 mod reloads;
 #[cfg(not(feature = "otel"))]
-#[path = "telemetry/no_spans.rs"]
+#[path = "telemetry/spans_disabled.rs"]
 mod spans;
 #[cfg(feature = "otel")]
 mod spans;

@@ -7,11 +7,11 @@ use std::io::Write;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use consentry::centre::ConsentUi;
 use consentry::config::{self, Overrides};
 use consentry::consent::{CategorySet, Consent};
+use consentry::consent_ui::ConsentUi;
 use consentry::filter::Filter;
-use consentry::page::{PageOutcome, SiteRewriter};
+use consentry::html::{PageOutcome, SiteRewriter};
 use futures_util::{FutureExt, stream};
 use http::{Request, Response};
 use http_body::{Body, Frame};

@@ -7,13 +7,13 @@ use anyhow::Context;
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 
-use crate::centre::ConsentUi;
 use crate::config::Config;
 use crate::config::settings::{self, Listen, Mode, Scheme};
 use crate::consent::CookieKeys;
+use crate::consent_ui::ConsentUi;
 use crate::filter::Filter;
+use crate::html::SiteRewriter;
 use crate::http::Via;
-use crate::page::SiteRewriter;
 use crate::proxy::{ForwardSettings, Site, SiteRouter, Snapshot, UpstreamHandshake, UpstreamPool};
 use crate::receipts::Receipts;
 use crate::telemetry::{AccessLog, ConfigCounters, Metrics, SiteLabels, Spans, UpstreamGauge};

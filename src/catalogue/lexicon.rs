@@ -2,8 +2,8 @@
 
 use std::sync::LazyLock;
 
-use super::kind::Kind;
-use super::tree::Tree;
+use super::name_kind::Kind;
+use super::prefix_tree::Tree;
 
 /// The meaning of a single word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -17,8 +17,8 @@ use foldhash::fast::RandomState;
 
 use super::glob::Glob;
 use super::pattern::{Part, Pattern};
+use super::prefix_tree::Tree;
 use super::rule::RulePriority;
-use super::tree::Tree;
 
 /// The precedence of a matching rule: the greatest value wins, for cookies and beacons alike.
 ///

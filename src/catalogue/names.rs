@@ -6,8 +6,8 @@
 //! without separators (`sessionid`, `EUCOOKIELAW`) are split too, if known words cover them
 //! completely.
 
-pub use super::kind::Kind;
 use super::lexicon::{MAX_WORDS, PHRASES, SHORT_BYTES, WORDS, Word, words};
+pub use super::name_kind::Kind;
 
 /// The kind of a name. `None` if it has no known word.
 ///

@@ -4,9 +4,9 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 
-use super::failure::CliError;
+use super::error::CliError;
 use crate::config::import::{category_table, import};
-use crate::config::write::write_rule;
+use crate::config::toml_writer::write_rule;
 
 /// Manage cookie catalogues
 #[derive(Debug, clap::Args)]

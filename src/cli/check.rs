@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
 
-use super::failure::CliError;
+use super::error::CliError;
 use crate::config::settings::{Config, HostPattern, ReceiptStore, SiteConfig};
 use crate::config::{self, Overrides};
 use crate::policy::Unclassified;

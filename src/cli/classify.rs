@@ -4,8 +4,8 @@ use std::io::{self, BufWriter, Write};
 
 use serde::Serialize;
 
-use super::failure::CliError;
-use super::input::{LookupArgs, lines};
+use super::args::{LookupArgs, lines};
+use super::error::CliError;
 use crate::catalogue::Requires;
 use crate::config::settings::FilterSettings;
 

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use clap_complete::Shell;
 
-use super::failure::CliError;
+use super::error::CliError;
 
 /// Print shell completions
 #[derive(Debug, clap::Args)]

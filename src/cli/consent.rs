@@ -7,8 +7,8 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::failure::CliError;
-use super::input::{LookupArgs, lines};
+use super::args::{LookupArgs, lines};
+use super::error::CliError;
 use crate::consent::sources::parse_date;
 use crate::consent::{ConsentReader, Signals, consent_mode};
 use crate::cookie::Cookies;

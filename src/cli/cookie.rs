@@ -4,8 +4,8 @@ use std::io::{self, Write};
 
 use time::Date;
 
-use super::failure::CliError;
-use super::input::LookupArgs;
+use super::args::LookupArgs;
+use super::error::CliError;
 use crate::consent::sources::{Native, parse_date};
 use crate::consent::{CategorySet, ConsentReader};
 use crate::filter::unix_now;

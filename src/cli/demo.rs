@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 
 use super::cookie::consent_cookie;
-use super::failure::CliError;
+use super::error::CliError;
 use crate::app;
 use crate::config::{self, Overrides};
 use crate::consent::Category;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::failure::CliError;
+use super::error::CliError;
 use super::run::start;
 use crate::app::build_ext_proc;
 use crate::config::Overrides;

@@ -2,8 +2,8 @@
 
 use std::io::{self, Write};
 
-use super::ask::AdminUrl;
-use super::failure::CliError;
+use super::admin_client::AdminUrl;
+use super::error::CliError;
 
 /// Check the readiness of a running proxy: exit code 0, or 1 with the reason
 #[derive(Debug, clap::Args)]

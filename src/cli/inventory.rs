@@ -4,8 +4,8 @@ use std::io::{self, BufWriter, Write};
 
 use serde_json::Value;
 
-use super::ask::AdminSites;
-use super::failure::CliError;
+use super::admin_client::AdminSites;
+use super::error::CliError;
 
 /// List cookies and beacons seen by a running proxy
 #[derive(Debug, clap::Args)]

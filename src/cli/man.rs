@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::failure::CliError;
+use super::error::CliError;
 
 /// Write the manual pages to a folder: consentry.1, and one page per command
 #[derive(Debug, clap::Args)]

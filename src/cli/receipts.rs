@@ -7,11 +7,11 @@ use std::time::Duration;
 use time::format_description::well_known::{Iso8601, Rfc3339};
 use time::{Date, OffsetDateTime};
 
-use super::failure::CliError;
-use super::input::load;
-use crate::centre::shown_texts;
+use super::args::load;
+use super::error::CliError;
 use crate::config::Overrides;
 use crate::config::settings::{self, Durability};
+use crate::consent_ui::shown_texts;
 use crate::filter::unix_now;
 use crate::receipts::{Cursor, Receipt, ReceiptsError, Sqlite, Store, open};
 

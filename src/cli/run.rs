@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use super::failure::CliError;
-use super::input::load;
+use super::args::load;
+use super::error::CliError;
 use crate::app::{self, Bound};
 use crate::config::settings::Mode;
 use crate::config::{Config, Overrides};

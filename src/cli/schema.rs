@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::failure::CliError;
+use super::error::CliError;
 use crate::config;
 
 /// Print the JSON Schema of the config, for editors and taplo

@@ -4,10 +4,10 @@ use std::io::{self, BufWriter, Write};
 
 use serde_json::Value;
 
-use super::ask::AdminSites;
-use super::failure::CliError;
+use super::admin_client::AdminSites;
+use super::error::CliError;
 use super::inventory::attributes;
-use crate::config::write::{RuleToml, write_rule};
+use crate::config::toml_writer::{RuleToml, write_rule};
 
 /// Print rules for unclassified cookies and beacons, each with a reason
 ///

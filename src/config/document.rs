@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use toml::de::{DeTable, DeValue};
 
-use super::problem::Diagnostic;
+use super::diagnostic::Diagnostic;
 use super::watched_file::WatchedFile;
 use crate::config::spanned::Spanned;
 

@@ -5,7 +5,7 @@ use std::io::Read;
 
 use thiserror::Error;
 
-use super::write::RuleToml;
+use super::toml_writer::RuleToml;
 use crate::catalogue::Pattern;
 use crate::consent::Categories;
 

@@ -1,7 +1,7 @@
 //! Conversion of the raw config into settings. Reports every problem and continues.
 
-mod common;
 mod date;
+mod defaults;
 mod filter;
 mod ineffective;
 mod layers;
@@ -21,12 +21,12 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use common::{Ctx, Defaults};
+use defaults::{Ctx, Defaults};
 
 use super::catalogue_file::{Rules, named_category};
+use super::diagnostic::Diagnostic;
 use super::document::span;
 use super::overrides::Overrides;
-use super::problem::Diagnostic;
 use super::raw::{RawCategory, RawDefault, RawTechnologies};
 use super::settings::{
     AccessFormat, AdminAddress, Config, Detect, Expire, Listen, Log, LogFormat, LogLevel,

@@ -14,7 +14,7 @@ use http::HeaderName;
 use ipnet::IpNet;
 
 use super::WatchedFile;
-use super::problem::Diagnostic;
+use super::diagnostic::Diagnostic;
 use crate::consent::ConsentReader;
 use crate::policy::Policy;
 use crate::tls::{ClientAuthorities, Identity, TicketKeys, UpstreamTls};

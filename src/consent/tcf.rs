@@ -2,7 +2,7 @@
 //! string and vendor list formats"). Reads consent to purposes, special features and vendors, and
 //! the publisher's restrictions.
 
-use super::bits::BitReader;
+use super::bit_reader::BitReader;
 use super::category::{Category, CategorySet};
 use super::source::{Reading, SourceSettings};
 use super::vendors::{VendorSet, Vendors};

@@ -10,7 +10,7 @@ use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 
 use super::report::Report;
-use super::state::Filter;
+use super::site_filter::Filter;
 use super::{clock, response};
 
 pin_project_lite::pin_project! {

@@ -12,9 +12,9 @@ use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
 use tower::{Layer, ServiceExt, service_fn};
 
-use super::expire::PageLoadDeletions;
+use super::cookie_deletion::PageLoadDeletions;
+use super::observation::ItemDecision;
 use super::request::{RequestContext, RequestHead, filter as filter_request};
-use super::seen::ItemDecision;
 use super::{BlockedKind, ClientInfo, ConsentLayer, DecisionCache, Filter, PIXEL, SeenItem};
 use crate::config::{Overrides, parse};
 use crate::consent::{CategorySet, Consent};
@@ -163,7 +163,8 @@ fn cookie_fields_above_4_kib_are_not_remembered() {
         let recall = DecisionCache::default();
         let field = format!("a={}", "x".repeat(length - 2)).into_bytes();
         let fields = HeaderMap::new();
-        let known = || super::recall::known(&filter, &fields, &field, false, Some(&recall), NOW);
+        let known =
+            || super::decision_cache::known(&filter, &fields, &field, false, Some(&recall), NOW);
         assert_eq!(Arc::ptr_eq(&known(), &known()), remembered, "{length}");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use super::seen::Observation;
+use super::observation::Observation;
 
 /// Slots per block.
 const SLOTS: usize = 32;

@@ -7,8 +7,8 @@
 
 use http::HeaderValue;
 
-use super::learned::StoredScope;
-use super::state::Filter;
+use super::cookie_scopes::StoredScope;
+use super::site_filter::Filter;
 use crate::catalogue::CookieRule;
 use crate::cookie::{Deletion, PrefixAttributes, cookie_domains, domain_matches};
 

@@ -13,17 +13,17 @@ use http::response::Parts;
 use http::{HeaderMap, Response, StatusCode};
 use http_body::Body;
 
+use super::beacon_detection::{self, Candidate};
 use super::body::FilterBody;
+use super::client_info::ClientInfo;
 use super::clock::unix_now;
-use super::detect::{self, Candidate};
+use super::decision_cache::DecisionCache;
 use super::edits::Edits;
-use super::peer::ClientInfo;
-use super::recall::DecisionCache;
+use super::observation::ItemDecision;
 use super::report::Report;
 use super::request::{self, LocalReply, RequestContext, RequestHead};
-use super::seen::ItemDecision;
-use super::state::Filter;
-use super::{answer, cache, response, technologies};
+use super::site_filter::Filter;
+use super::{beacon_reply, cache_control, response, tracking_headers};
 use crate::config::settings::Detect;
 use crate::consent::{Category, Consent};
 use crate::http::{FieldSection, Fields};
@@ -94,7 +94,7 @@ impl PendingExchange {
         }
         let fields = request.fields;
         let (visit, edits) = request::filter(filter, request, peer, recall, unix_now())?;
-        let headers = needs_headers(filter, &visit).then(|| answer::needed_of(fields));
+        let headers = needs_headers(filter, &visit).then(|| beacon_reply::needed_of(fields));
         Ok((Self { filter: Arc::clone(filter), visit, headers }, edits))
     }
 
@@ -112,12 +112,19 @@ impl PendingExchange {
     ) -> (Edits, HeadDecision<R>) {
         let Self { filter, mut visit, headers } = self;
         let look = if visit.looked_at.is_some() {
-            detect::look_at_image(status, fields)
+            beacon_detection::look_at_image(status, fields)
         } else if filter.settings.detect == Detect::Off || visit.known_beacon {
             Candidate::Ordinary
         } else {
             let query = visit.uri.query();
-            detect::classify(&visit.method, query, visit.wanted, visit.ping, status, fields)
+            beacon_detection::classify(
+                &visit.method,
+                query,
+                visit.wanted,
+                visit.ping,
+                status,
+                fields,
+            )
         };
         let mut edits = response::filter(&filter, &mut visit, fields, unix_now());
         let received = match look {
@@ -162,8 +169,8 @@ fn beacon<R: Body>(
     (fields, edits): (&impl Fields, &mut Edits),
     body: R,
 ) -> ResponseDecision<R> {
-    if technologies::strip_validators(fields, filter, &mut visit.report, edits) {
-        cache::private(fields, edits);
+    if tracking_headers::strip_validators(fields, filter, &mut visit.report, edits) {
+        cache_control::private(fields, edits);
     }
     let beacon = match visit.looked_at {
         Some(number) => known(filter, &visit, number).map(Some),
@@ -172,7 +179,7 @@ fn beacon<R: Body>(
     visit.report.beacon = beacon;
     match headers.filter(|_| beacon.is_some() && filter.enforces()) {
         Some(headers) => {
-            let answer = answer::to_beacon(&visit.method, &headers, visit.wanted);
+            let answer = beacon_reply::to_beacon(&visit.method, &headers, visit.wanted);
             ResponseDecision::Answer(own(filter, (answer, visit.report)))
         }
         None => ResponseDecision::Pass(FilterBody::inner(body, Arc::clone(filter), visit.report)),
@@ -213,7 +220,7 @@ impl<R: Body<Data = Bytes> + Unpin> BodyInspection<R> {
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<InspectionEnd<R::Error>> {
-        while self.taken.len() < detect::ENOUGH_BYTES {
+        while self.taken.len() < beacon_detection::ENOUGH_BYTES {
             match ready!(Pin::new(&mut self.body).poll_frame(context)) {
                 None => break,
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
@@ -235,7 +242,7 @@ impl<R: Body<Data = Bytes> + Unpin> BodyInspection<R> {
         let Self { body, taken, visit, headers, filter } = self;
         let taken = taken.freeze();
         let mut edits = Edits::default();
-        let mut judged = match detect::is_small_pixel(&taken) {
+        let mut judged = match beacon_detection::is_small_pixel(&taken) {
             true => beacon(&filter, visit, headers, (fields, &mut edits), body),
             false => ResponseDecision::Pass(FilterBody::inner(body, filter, visit.report)),
         };

@@ -13,8 +13,8 @@ use lru::LruCache;
 use serde::Serialize;
 
 use super::by_rule::ByRule;
-use super::seen::{Attributes, Direction, ItemCounts, ItemDecision, Observation};
-use super::together::SetTogether;
+use super::observation::{Attributes, Direction, ItemCounts, ItemDecision, Observation};
+use super::session_companion::SetTogether;
 use crate::catalogue::{
     BeaconRule, Catalogue, CookieRule, Presumption, SessionCompanion, generalize_counters,
     generalize_name,
@@ -379,7 +379,7 @@ fn item<'a>(name: &str, rule: Option<Rule<'a>>, seen: &Observation) -> SeenItem<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::filter::seen::PassCounts;
+    use crate::filter::observation::PassCounts;
 
     /// Records the only `Set-Cookie` line of a response.
     fn note_set(inventory: &Inventory, line: &[u8], now: i64) {

@@ -12,7 +12,7 @@ use super::clock::unix_now;
 use super::edits::Edits;
 use super::request::RequestContext;
 use super::response;
-use super::state::Filter;
+use super::site_filter::Filter;
 use crate::http::Fields;
 
 impl Filter {

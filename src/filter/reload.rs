@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use super::state::Filter;
+use super::site_filter::Filter;
 use crate::config::settings::FilterSettings;
 
 /// The filter that a layer uses.

@@ -4,7 +4,7 @@ use http::header::HeaderName;
 use serde_json::Value;
 use url::Url;
 
-use super::cache::split_outside_quotes;
+use super::cache_control::split_outside_quotes;
 use super::edits::Edits;
 use crate::cookie::registrable_domain;
 use crate::http::Fields;

@@ -13,17 +13,17 @@ use ::http::{Method, Response, StatusCode, Uri};
 use bytes::Bytes;
 use memchr::memmem::Finder;
 
-use super::answer::{self, ExpectedType, SEC_FETCH_DEST};
+use super::beacon_reply::{self, ExpectedType, SEC_FETCH_DEST};
+use super::client_info::ClientInfo;
+use super::cookie_deletion::{MAX_NAMES, PageLoadDeletions, is_deletable};
+use super::cookie_rewrite::{CookieFieldDecision, Remaining};
+use super::decision_cache::{self, DecisionCache};
 use super::edits::Edits;
-use super::expire::{MAX_NAMES, PageLoadDeletions, is_deletable};
-use super::peer::ClientInfo;
+use super::observation::ItemDecision;
 use super::presumed;
-use super::recall::{self, DecisionCache};
 use super::report::Report;
-use super::seen::ItemDecision;
-use super::state::Filter;
-use super::technologies;
-use super::verdict::{CookieFieldDecision, Remaining};
+use super::site_filter::Filter;
+use super::tracking_headers;
 use crate::catalogue::{BeaconProbe, BeaconRule};
 use crate::consent::{CategorySet, Consent};
 use crate::cookie::Cookies;
@@ -110,7 +110,7 @@ pub(super) fn filter<F: Fields>(
     // HTTP/2 clients may send one field line per cookie. Consent and decisions cover all lines.
     let cookie = joined_cookies(fields);
     let cookies = cookie.as_deref().unwrap_or_default();
-    let known = recall::known(filter, fields, cookies, peer.trusted, recall, now);
+    let known = decision_cache::known(filter, fields, cookies, peer.trusted, recall, now);
     let consent = known.consent;
     let mut report = Box::new(Report::new(consent));
 
@@ -142,7 +142,7 @@ pub(super) fn filter<F: Fields>(
     if let Some(rule) = denied.filter(|_| looked_at.is_none()) {
         report.beacon = Some(Some(rule.entry.category));
         if filter.enforces() {
-            let answer = answer::to_beacon(method, fields, wanted);
+            let answer = beacon_reply::to_beacon(method, fields, wanted);
             return Err(Box::new((answer, report)));
         }
     }
@@ -169,7 +169,7 @@ pub(super) fn filter<F: Fields>(
         }
     }
     let known_beacon = visit.known_beacon;
-    technologies::strip_request(fields, filter, known_beacon, &mut visit.report, &mut edits);
+    tracking_headers::strip_request(fields, filter, known_beacon, &mut visit.report, &mut edits);
     let page_load = navigation && *method == Method::GET;
     let expires = settings.expire.enabled && page_load;
     let secure = peer.secure || visit.uri.scheme_str() == Some("https");

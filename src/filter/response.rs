@@ -12,14 +12,14 @@ use bytes::Bytes;
 use http::Method;
 use http::header::{DATE, HeaderMap, HeaderValue, SET_COOKIE};
 
+use super::cookie_deletion::is_deletable;
 use super::edits::Edits;
-use super::expire::is_deletable;
+use super::observation::ItemDecision;
 use super::report::Report;
 use super::request::RequestContext;
-use super::seen::ItemDecision;
-use super::state::Filter;
-use super::together::SetTogether;
-use super::{cache, presumed, technologies};
+use super::session_companion::SetTogether;
+use super::site_filter::Filter;
+use super::{cache_control, presumed, tracking_headers};
 use crate::catalogue::CookieContext;
 use crate::consent::{Category, CategorySet, Consent};
 use crate::cookie::{Effect, ResponseTime, SetCookie};
@@ -52,7 +52,7 @@ pub(super) fn filter(
         append(Bytes::copy_from_slice(line.as_bytes()));
     }
     if changed {
-        cache::private(fields, &mut edits);
+        cache_control::private(fields, &mut edits);
     }
     edits
 }
@@ -93,8 +93,8 @@ fn strip_fields(
 ) -> bool {
     let RequestContext { report, host, known_beacon, .. } = visit;
     let host = host.as_deref().unwrap_or_default();
-    let stripped = technologies::strip_response(fields, filter, host, report, edits);
-    let beacon = *known_beacon && technologies::strip_validators(fields, filter, report, edits);
+    let stripped = tracking_headers::strip_response(fields, filter, host, report, edits);
+    let beacon = *known_beacon && tracking_headers::strip_validators(fields, filter, report, edits);
     stripped || beacon
 }
 
@@ -118,7 +118,7 @@ pub(super) fn filter_trailers(
     });
     let changes = changes.filter(|_| filter.enforces());
     changes.into_iter().for_each(|changes| edits.each(SET_COOKIE, changes));
-    technologies::strip_response(trailers, filter, "", report, &mut edits);
+    tracking_headers::strip_response(trailers, filter, "", report, &mut edits);
     edits
 }
 

@@ -11,12 +11,12 @@ use http_body::Body;
 use tower::{Layer, Service};
 
 use super::body::FilterBody;
+use super::client_info::{ClientInfo, ClientUri};
+use super::decision_cache::DecisionCache;
 use super::exchange::{BodyInspection, HeadDecision, PendingExchange, own};
-use super::peer::{ClientInfo, ClientUri};
-use super::recall::DecisionCache;
 use super::reload::{ReloadHandle, Source};
 use super::request::{self, RequestHead};
-use super::state::Filter;
+use super::site_filter::Filter;
 use super::visitor_consent::VisitorConsent;
 use crate::config::settings::FilterSettings;
 

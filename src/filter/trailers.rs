@@ -5,7 +5,7 @@ use http::header::{HeaderMap, HeaderName};
 
 use super::edits::Edits;
 use super::fields;
-use super::state::Filter;
+use super::site_filter::Filter;
 use crate::http::{Fields, folds_to, is_forwarding};
 
 /// Head fields that frame, route, authenticate or modify a request (RFC 9110 section 6.5.1).

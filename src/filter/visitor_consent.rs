@@ -6,7 +6,7 @@ use http::HeaderValue;
 
 use super::clock::unix_now;
 use super::response;
-use super::state::Filter;
+use super::site_filter::Filter;
 use crate::consent::Consent;
 use crate::policy;
 

@@ -3,9 +3,9 @@
 //! A worker writes only to its own shard, so a request needs no lock and touches no contended cache line. Labels
 //! are closed sets: sites, categories, sources and kinds come from the config or from enums, never from requests.
 
+mod config_counters;
 mod counter;
 mod family;
-mod generation;
 mod histogram;
 mod process;
 mod receipts;
@@ -25,9 +25,9 @@ use prometheus_client::registry::Registry;
 
 use crate::telemetry::receipts::ReceiptCounters;
 use crate::telemetry::reloads::ReloadCounters;
+pub use config_counters::{ConfigCounters, PAGE_OUTCOMES, SiteLabels};
 use counter::{add, zeros};
 use family::{Family, gauge, single};
-pub use generation::{ConfigCounters, PAGE_OUTCOMES, SiteLabels};
 pub use totals::{SiteTotals, Totals};
 
 /// The kinds of request and connection errors.

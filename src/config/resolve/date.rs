@@ -2,7 +2,7 @@
 
 use time::{Date, Month};
 
-use super::common::Ctx;
+use super::defaults::Ctx;
 use crate::config::document::span;
 use crate::config::spanned::Spanned;
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use time::{Date, Month};
 
-use super::common::{Ctx, Defaults};
 use super::date::calendar_date;
+use super::defaults::{Ctx, Defaults};
 use super::layers::Layers;
 use super::names::{field_name, own_field};
 use super::sources::sources;

@@ -1,8 +1,8 @@
 //! Warnings about options without effect, because another option is missing or takes precedence.
 
-use super::common::Ctx;
+use super::defaults::Ctx;
 use super::layers::Layers;
-use crate::config::problem::Diagnostic;
+use crate::config::diagnostic::Diagnostic;
 use crate::config::raw::{
     OneOrMany, Raw, RawConsent, RawDefault, RawListen, RawSignal, RawSite, RawSiteLimits,
     RawUpstream, RawUpstreamTls, StringOrTable,

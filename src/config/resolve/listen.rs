@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::common::Ctx;
+use super::defaults::Ctx;
 use crate::config::document::span;
 use crate::config::overrides::Overrides;
 use crate::config::raw::{RawLimits, RawListen, RawRetries, RawTimeouts, StringOrTable};

@@ -2,8 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
-use super::common::Ctx;
-use crate::config::problem::Diagnostic;
+use super::defaults::Ctx;
+use crate::config::diagnostic::Diagnostic;
 use crate::config::settings::{AdminAddress, Listen, SiteConfig, Upstream};
 
 /// A warning for each such upstream.

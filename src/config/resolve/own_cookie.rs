@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::common::{Ctx, Defaults};
+use super::defaults::{Ctx, Defaults};
 use super::layers::Layers;
 use crate::config::document::span;
 use crate::config::raw::RawConsent;

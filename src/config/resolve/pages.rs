@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use time::Date;
 
-use super::common::{Ctx, Defaults, PageDefaults};
 use super::date::calendar_date;
+use super::defaults::{Ctx, Defaults, PageDefaults};
 use super::layers::Layers;
 use crate::config::document::span;
 use crate::config::locales::locales;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::common::Ctx;
+use super::defaults::Ctx;
 use crate::config::document::span;
 use crate::config::raw::RawReceipts;
 use crate::config::settings::{Durability, ReceiptSettings, ReceiptStore};

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::common::{Ctx, Defaults};
+use super::defaults::{Ctx, Defaults};
 use super::filter::filter;
 use super::layers::Layers;
 use super::own_cookie::own_cookie;

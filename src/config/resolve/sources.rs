@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
-use super::common::{Ctx, Defaults};
+use super::defaults::{Ctx, Defaults};
 use super::layers::Layers;
 use super::names::cookie_name;
 use crate::config::catalogue_file::named_category;

@@ -5,10 +5,10 @@ use std::time::SystemTime;
 
 use rustls_pki_types::ServerName;
 
-use super::common::{Ctx, Defaults};
+use super::defaults::{Ctx, Defaults};
 use super::layers::Layers;
+use crate::config::diagnostic::Diagnostic;
 use crate::config::document::span;
-use crate::config::problem::Diagnostic;
 use crate::config::raw::{
     RawAcme, RawCertificate, RawClientAuth, RawTls, RawTlsVersion, RawUpstreamTls,
 };

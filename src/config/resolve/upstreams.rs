@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rustls_pki_types::ServerName;
 
-use super::common::{Ctx, Defaults};
+use super::defaults::{Ctx, Defaults};
 use super::layers::Layers;
 use super::names::cookie_name;
 use crate::config::document::span;

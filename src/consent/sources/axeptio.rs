@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use crate::consent::source::{ConsentSource, Reading, SourceSettings};
-use crate::consent::{Categories, IdMap, decode, shapes};
+use crate::consent::{Categories, IdMap, common_formats, decode};
 use crate::cookie::Cookies;
 
 /// Reads Axeptio's cookie.
@@ -29,7 +29,7 @@ impl Axeptio {
         let version = entries.get("$$cookiesVersion").and_then(|version| version.get("identifier"));
         let in_force = self.settings.is_in_force(version);
         let vendors = entries.iter().filter(|(key, _)| !key.starts_with("$$"));
-        let Some(votes) = shapes::boolean_votes(vendors, &self.map) else {
+        let Some(votes) = common_formats::boolean_votes(vendors, &self.map) else {
             return Reading::Malformed;
         };
         let decided_at = entries.get("$$date").and_then(decode::time);

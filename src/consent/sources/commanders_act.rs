@@ -2,7 +2,7 @@
 //! accepted category numbers, times. `map` assigns the numbers to categories.
 
 use crate::consent::source::{ConsentSource, Reading, SourceSettings};
-use crate::consent::{Categories, IdMap, Votes, decode, shapes};
+use crate::consent::{Categories, IdMap, Votes, common_formats, decode};
 use crate::cookie::Cookies;
 
 /// Reads Commanders Act's cookie.
@@ -29,8 +29,8 @@ impl CommandersAct {
         let decided_at = times.filter(|time| time.len() >= 10).find_map(decode::time_text);
         match (status, accepted) {
             // Refused, regardless of the list.
-            ("1", _) => Some(shapes::one_answer(false, all, decided_at)),
-            ("0", "ALL") => Some(shapes::one_answer(true, all, decided_at)),
+            ("1", _) => Some(common_formats::one_answer(false, all, decided_at)),
+            ("0", "ALL") => Some(common_formats::one_answer(true, all, decided_at)),
             // Accepted without categories. This layout was not seen in practice.
             ("0", "") => Some(Reading::NoDecision),
             ("0", listed) => {

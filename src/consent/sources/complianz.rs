@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use crate::consent::source::{ConsentSource, Reading, SourceSettings};
-use crate::consent::{Categories, Category, IdMap, Votes, decode, shapes};
+use crate::consent::{Categories, Category, IdMap, Votes, common_formats, decode};
 use crate::cookie::Cookies;
 
 /// Prefix of the cookie names.
@@ -56,8 +56,9 @@ impl ConsentSource for Complianz {
     }
 
     fn read(&self, cookies: &Cookies<'_>, _: &Categories) -> Reading {
-        let in_force = shapes::is_in_force(cookies, b"cmplz_policy_id", &self.settings);
-        let categories = shapes::cookie_for_each(cookies, PREFIX, [b"allow", b"deny"], &self.map);
+        let in_force = common_formats::is_in_force(cookies, b"cmplz_policy_id", &self.settings);
+        let categories =
+            common_formats::cookie_for_each(cookies, PREFIX, [b"allow", b"deny"], &self.map);
         let reading = match categories {
             Reading::Decisions(_) => categories.and(self.refused_services(cookies)),
             _ => categories,

@@ -1,7 +1,7 @@
 //! Cookiebot: `CookieConsent`, a JavaScript object literal, which is not JSON.
 
 use crate::consent::source::{ConsentSource, Implied, Reading, SourceSettings};
-use crate::consent::{Categories, Category, IdMap, Votes, decode, shapes};
+use crate::consent::{Categories, Category, IdMap, Votes, common_formats, decode};
 use crate::cookie::Cookies;
 
 /// Default categories of the tool's ids.
@@ -68,7 +68,7 @@ impl ConsentSource for Cookiebot {
         Reading::of_copies(cookies.values(b"CookieConsent"), |value| match value {
             b"0" => Reading::NoDecision,
             value if value == OUTSIDE.as_bytes() => match self.implied {
-                Implied::Accept => shapes::one_answer(true, categories, None),
+                Implied::Accept => common_formats::one_answer(true, categories, None),
                 Implied::Ignore => Reading::NoDecision,
             },
             value => self.read_one(value),

@@ -1,7 +1,7 @@
 //! GDPR Cookie Consent by WebToffee and early CookieYes (cookie-law-info): one cookie per category.
 //! Valid once `viewed_cookie_policy` exists.
 
-use crate::consent::shapes;
+use crate::consent::common_formats;
 use crate::consent::source::{ConsentSource, Reading, SourceSettings};
 use crate::consent::{Categories, Category, IdMap};
 use crate::cookie::Cookies;
@@ -45,6 +45,6 @@ impl ConsentSource for CookieLawInfo {
         if cookies.values(b"viewed_cookie_policy").next().is_none() {
             return Reading::NoDecision;
         }
-        shapes::cookie_for_each(cookies, PREFIX, [b"yes", b"no"], &self.map)
+        common_formats::cookie_for_each(cookies, PREFIX, [b"yes", b"no"], &self.map)
     }
 }

@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use crate::consent::source::{ConsentSource, Reading, SourceSettings};
-use crate::consent::{Categories, IdMap, Votes, decode, shapes};
+use crate::consent::{Categories, IdMap, Votes, common_formats, decode};
 use crate::cookie::Cookies;
 
 /// Reads Drupal EU Cookie Compliance's cookie.
@@ -38,16 +38,16 @@ impl ConsentSource for Drupal {
             lists.iter().map(|list| decode::texts(list.as_ref()?)).collect();
         let Some(lists) = lists else { return Reading::Malformed };
         Reading::of_copies(cookies.values(b"cookie-agreed"), |value| match value {
-            b"0" => shapes::one_answer(false, categories, None),
+            b"0" => common_formats::one_answer(false, categories, None),
             // Without categories, the module asks for everything at once.
-            b"1" | b"2" if lists.is_empty() => shapes::one_answer(true, categories, None),
+            b"1" | b"2" if lists.is_empty() => common_formats::one_answer(true, categories, None),
             b"1" | b"2" => {
                 let listed = |id: &str| lists.iter().all(|list| list.contains(&id));
                 Reading::decision(Votes::of_list(&self.map, listed), &self.map, None)
             }
             _ => Reading::Malformed,
         })
-        .in_revision(shapes::is_in_force(
+        .in_revision(common_formats::is_in_force(
             cookies,
             b"cookie-agreed-version",
             &self.settings,

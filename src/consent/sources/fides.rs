@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use crate::consent::source::{ConsentSource, Reading, SourceSettings};
-use crate::consent::{Categories, IdMap, decode, shapes};
+use crate::consent::{Categories, IdMap, common_formats, decode};
 use crate::cookie::Cookies;
 
 /// Reads Fides's cookie.
@@ -23,7 +23,7 @@ impl Fides {
         let Some(Value::Object(answers)) = entries.get("consent") else {
             return Reading::Malformed;
         };
-        let Some(votes) = shapes::boolean_votes(answers, &self.map) else {
+        let Some(votes) = common_formats::boolean_votes(answers, &self.map) else {
             return Reading::Malformed;
         };
         let updated = entries.get("fides_meta").and_then(|meta| meta.get("updatedAt"));

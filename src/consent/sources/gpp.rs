@@ -4,10 +4,10 @@
 //! string.
 
 use super::usprivacy;
-use crate::consent::bits::BitReader;
+use crate::consent::bit_reader::BitReader;
 use crate::consent::source::{ConsentSource, Reading, SourceSettings};
 use crate::consent::tcf::TcStrings;
-use crate::consent::{Categories, Category, IdMap, decode, shapes};
+use crate::consent::{Categories, Category, IdMap, common_formats, decode};
 use crate::cookie::Cookies;
 
 /// Upper bound of section ids, above all existing ones.
@@ -94,7 +94,7 @@ impl Gpp {
 
     /// A US section can only deny. Without an opt-out, the default applies.
     fn opted_out(&self, out: bool) -> Reading {
-        shapes::opt_out(out, self.american.categories("sale"), &self.american)
+        common_formats::opt_out(out, self.american.categories("sale"), &self.american)
     }
 }
 

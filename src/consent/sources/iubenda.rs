@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::consent::source::{ConsentSource, Reading, SourceSettings};
-use crate::consent::{Categories, Category, IdMap, decode, shapes};
+use crate::consent::{Categories, Category, IdMap, common_formats, decode};
 use crate::cookie::Cookies;
 
 /// Prefix of the cookie name. The number of the site follows.
@@ -38,12 +38,14 @@ impl Iubenda {
         let decided_at = entries.get("timestamp").and_then(decode::time);
         match (entries.get("purposes"), entries.get("consent")) {
             (Some(Value::Object(purposes)), _) => {
-                match shapes::boolean_votes(purposes, &self.map) {
+                match common_formats::boolean_votes(purposes, &self.map) {
                     Some(votes) => Reading::decision(votes, &self.map, decided_at),
                     None => Reading::Malformed,
                 }
             }
-            (None, Some(Value::Bool(answer))) => shapes::one_answer(*answer, all, decided_at),
+            (None, Some(Value::Bool(answer))) => {
+                common_formats::one_answer(*answer, all, decided_at)
+            }
             (None, None) => Reading::NoDecision,
             _ => Reading::Malformed,
         }
@@ -56,9 +58,11 @@ impl Iubenda {
         match answers.map(Value::as_bool).collect::<Option<Vec<bool>>>().as_deref() {
             None => Reading::Malformed,
             Some([]) => Reading::NoDecision,
-            Some(answers) => {
-                shapes::opt_out(answers.contains(&false), self.map.categories("5"), &self.map)
-            }
+            Some(answers) => common_formats::opt_out(
+                answers.contains(&false),
+                self.map.categories("5"),
+                &self.map,
+            ),
         }
     }
 }

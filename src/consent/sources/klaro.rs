@@ -1,6 +1,6 @@
 //! Klaro: `klaro`, a JSON object of services. `map` assigns the services to categories.
 
-use crate::consent::shapes;
+use crate::consent::common_formats;
 use crate::consent::source::{ConsentSource, Reading, SourceSettings};
 use crate::consent::{Categories, IdMap};
 use crate::cookie::Cookies;
@@ -29,7 +29,7 @@ impl ConsentSource for Klaro {
 
     fn read(&self, cookies: &Cookies<'_>, _: &Categories) -> Reading {
         Reading::of_copies(cookies.values(self.cookie.as_bytes()), |value| {
-            shapes::booleans(value, &self.map)
+            common_formats::booleans(value, &self.map)
         })
     }
 }

@@ -2,7 +2,7 @@
 //! categories.
 
 use crate::consent::source::{ConsentSource, Reading, SourceSettings};
-use crate::consent::{Categories, shapes};
+use crate::consent::{Categories, common_formats};
 use crate::cookie::Cookies;
 
 /// Reads Osano cookieconsent's cookie.
@@ -32,11 +32,11 @@ impl ConsentSource for Osano {
 
     fn read(&self, cookies: &Cookies<'_>, categories: &Categories) -> Reading {
         Reading::of_copies(cookies.values(self.cookie.as_bytes()), |value| match value {
-            b"allow" => shapes::one_answer(true, categories, None),
-            b"deny" => shapes::one_answer(false, categories, None),
+            b"allow" => common_formats::one_answer(true, categories, None),
+            b"deny" => common_formats::one_answer(false, categories, None),
             // The notice was closed or the page was scrolled. Counts as an answer only if
             // configured.
-            b"dismiss" if self.dismiss_grants => shapes::one_answer(true, categories, None),
+            b"dismiss" if self.dismiss_grants => common_formats::one_answer(true, categories, None),
             b"dismiss" => Reading::NoDecision,
             _ => Reading::Malformed,
         })

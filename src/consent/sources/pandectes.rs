@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use crate::consent::source::{ConsentSource, Reading};
-use crate::consent::{Categories, decode, shapes};
+use crate::consent::{Categories, common_formats, decode};
 use crate::cookie::Cookies;
 
 /// Reads Pandectes's cookie.
@@ -31,7 +31,11 @@ impl ConsentSource for Pandectes {
                 Some("deny" | "mixed") => false,
                 _ => return Reading::Malformed,
             };
-            shapes::one_answer(granted, categories, entries.get("timestamp").and_then(decode::time))
+            common_formats::one_answer(
+                granted,
+                categories,
+                entries.get("timestamp").and_then(decode::time),
+            )
         })
     }
 }

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use crate::consent::source::{ConsentSource, Reading, SourceSettings};
-use crate::consent::{Categories, Category, IdMap, decode, shapes};
+use crate::consent::{Categories, Category, IdMap, common_formats, decode};
 use crate::cookie::Cookies;
 
 /// Default categories of the tool's ids.
@@ -34,8 +34,8 @@ impl UsPrivacy {
 pub(super) fn read_string(text: &str, map: &IdMap) -> Reading {
     match text.trim().to_ascii_uppercase().as_bytes() {
         [b'1', b'Y' | b'N' | b'-', sale, b'Y' | b'N' | b'-'] => match sale {
-            b'Y' => shapes::opt_out(true, map.categories("sale"), map),
-            b'N' => shapes::opt_out(false, map.categories("sale"), map),
+            b'Y' => common_formats::opt_out(true, map.categories("sale"), map),
+            b'N' => common_formats::opt_out(false, map.categories("sale"), map),
             b'-' => Reading::NoDecision,
             _ => Reading::Malformed,
         },

@@ -1,6 +1,6 @@
 //! WP Consent API: one cookie `wp_consent_CATEGORY` per category, with `allow` or `deny`.
 
-use crate::consent::shapes;
+use crate::consent::common_formats;
 use crate::consent::source::{ConsentSource, Reading, SourceSettings};
 use crate::consent::{Categories, Category, IdMap};
 use crate::cookie::Cookies;
@@ -39,6 +39,6 @@ impl ConsentSource for WpConsentApi {
     }
 
     fn read(&self, cookies: &Cookies<'_>, _: &Categories) -> Reading {
-        shapes::cookie_for_each(cookies, PREFIX, [b"allow", b"deny"], &self.map)
+        common_formats::cookie_for_each(cookies, PREFIX, [b"allow", b"deny"], &self.map)
     }
 }

@@ -1,7 +1,7 @@
 //! Cloudflare Zaraz: `cf_consent`, a JSON object of purposes. `map` assigns the purpose ids to
 //! categories.
 
-use crate::consent::shapes;
+use crate::consent::common_formats;
 use crate::consent::source::{ConsentSource, Reading, SourceSettings};
 use crate::consent::{Categories, IdMap};
 use crate::cookie::Cookies;
@@ -30,7 +30,7 @@ impl ConsentSource for Zaraz {
 
     fn read(&self, cookies: &Cookies<'_>, _: &Categories) -> Reading {
         Reading::of_copies(cookies.values(self.cookie.as_bytes()), |value| {
-            shapes::booleans(value, &self.map)
+            common_formats::booleans(value, &self.map)
         })
     }
 }

@@ -11,7 +11,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::proxy::downstream::client_stream::ClientStream;
 use crate::proxy::downstream::connection;
 use crate::proxy::downstream::connection_state::ConnectionState;
-use crate::proxy::site_table::Snapshot;
+use crate::proxy::site_router::Snapshot;
 use crate::proxy::socket_io::SocketIo;
 use crate::telemetry::ErrorKind;
 

@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 
 use crate::proxy::downstream::activity::Clock;
-use crate::proxy::site_table::Snapshot;
+use crate::proxy::site_router::Snapshot;
 use crate::proxy::upstream::retry_budget::RetryBudget;
 use crate::telemetry::Shard;
 

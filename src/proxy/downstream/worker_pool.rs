@@ -23,7 +23,7 @@ use crate::proxy::downstream::connection_state::ConnectionState;
 use crate::proxy::downstream::proxy_protocol::{self, ProxyProtocolHeader};
 use crate::proxy::downstream::tls;
 use crate::proxy::downstream::worker::{OpenGuard, Worker};
-use crate::proxy::site_table::Snapshot;
+use crate::proxy::site_router::Snapshot;
 use crate::proxy::socket_io::SocketIo;
 use crate::telemetry::{self, ErrorKind, Metrics};
 

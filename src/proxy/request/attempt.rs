@@ -24,7 +24,7 @@ use crate::proxy::http1_io::{READ_SIZES, ReadSizes, STREAM_READ_SIZES};
 use crate::proxy::request::error::ProxyError;
 use crate::proxy::request::hop_by_hop;
 use crate::proxy::request::request_body::{Progress, UpstreamRequestBody};
-use crate::proxy::site_table::{Site, Snapshot};
+use crate::proxy::site_router::{Site, Snapshot};
 use crate::proxy::upstream::client::{Answer, FailedRequest};
 use crate::proxy::upstream::failure::UpstreamError;
 use crate::proxy::upstream::pool::{ConnectionRequirements, PooledConnection, UpstreamPool};

@@ -12,15 +12,15 @@ use http::header::{ALLOW, HOST};
 use http::{Method, StatusCode, Version};
 use tokio::time::Instant;
 
-use crate::centre;
+use crate::consent_ui;
 use crate::filter::{
     ClientInfo, FilterBody, HeadDecision as Seen, PendingExchange, RequestHead, ResponseDecision,
     named_host, own as answered_by_filter, unix_now,
 };
+use crate::html::PageBody;
 use crate::http::{
     Authority, Client, Fields, Request, Response, Target, TargetError, join_cookies,
 };
-use crate::page::PageBody;
 use crate::proxy::downstream::client_body::ClientBody;
 use crate::proxy::downstream::connection_state::ConnectionState;
 use crate::proxy::downstream::http1_session::Http1Session;
@@ -32,7 +32,7 @@ use crate::proxy::request::https_redirect;
 use crate::proxy::request::request_body::UpstreamRequestBody;
 use crate::proxy::request::request_record::RequestRecord;
 use crate::proxy::request::response_body::{ReplyBody, UpstreamBody};
-use crate::proxy::site_table::{NotFound, Site, Snapshot};
+use crate::proxy::site_router::{NotFound, Site, Snapshot};
 
 /// Parts of the request line besides method and path.
 #[derive(Debug)]
@@ -155,7 +155,7 @@ async fn serve(
             request = waited;
         }
         if let Some(page) = own {
-            let asking = centre::RequestInfo {
+            let asking = consent_ui::RequestInfo {
                 secure: ticket.client.secure,
                 trusted: ticket.client.trusted,
                 address: Some(ticket.client.address),

@@ -8,13 +8,13 @@ use bytes::Bytes;
 use http::{Method, Response, StatusCode, Uri, Version};
 
 use crate::filter::Report;
+use crate::html::PageOutcome;
 use crate::http::{Client, FieldSection, Request};
-use crate::page::PageOutcome;
 use crate::proxy::downstream::connection_state::ConnectionState;
 use crate::proxy::downstream::http1_session::Http1Session;
 use crate::proxy::request::error::{self, ErrorFormat, ProxyError};
 use crate::proxy::request::rate_limit::RequestPermit;
-use crate::proxy::site_table::{Site, Snapshot};
+use crate::proxy::site_router::{Site, Snapshot};
 use crate::telemetry::{ClientFields, Entry, ErrorKind, RequestSpan};
 
 /// Metrics and access log of one request. Every request is counted and logged exactly once, even

@@ -9,8 +9,8 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 
 use crate::filter::{FilterBody, hint_with};
+use crate::html::{PageBody, PageError};
 use crate::http::Response;
-use crate::page::{PageBody, PageError};
 use crate::proxy::request::error::{ErrorFormat, ProxyError};
 use crate::proxy::request::request_record::RequestRecord;
 use crate::proxy::upstream::client::UpstreamClient;

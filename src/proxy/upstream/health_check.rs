@@ -14,7 +14,7 @@ use crate::config::settings::HealthCheck;
 use crate::http::Request;
 use crate::proxy::http1_io::READ_SIZES;
 use crate::proxy::request::request_body::UpstreamRequestBody;
-use crate::proxy::site_table::{Site, Snapshot};
+use crate::proxy::site_router::{Site, Snapshot};
 use crate::proxy::upstream::pool::{ConnectionRequirements, UpstreamPool};
 
 /// Minimum and maximum interval between two scans for due checks.

@@ -7,8 +7,8 @@ use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Unit;
 
+use super::config_counters::{ByCategory, ConfigCounters, SiteCounters};
 use super::family::Family;
-use super::generation::{ByCategory, ConfigCounters, SiteCounters};
 use super::histogram::{BUCKETS, Histogram, WAITING};
 use crate::catalogue::Presumption;
 use crate::consent::{Categories, Reason};

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use serde::Serialize;
 
-use super::generation::{ByCategory, ConfigCounters, SiteCounters};
+use super::config_counters::{ByCategory, ConfigCounters, SiteCounters};
 use super::{ErrorKind, Metrics};
 use crate::consent::{Categories, Reason};
 

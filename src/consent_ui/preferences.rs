@@ -1,0 +1,192 @@
+//! The preference centre: shows the visitor's consent, with a form to change it. No scripts.
+
+use askama::Template;
+use bytes::Bytes;
+use http::header::{HeaderMap, HeaderValue, LOCATION};
+use http::{Request, Response, StatusCode, Uri};
+use http_body::Body;
+use time::OffsetDateTime;
+
+use super::activation::is_activated;
+use super::context::SiteContext;
+use super::cookie_list::{List, cookies};
+use super::error::ConsentUiError;
+use super::layout::{Layout, in_language, queried};
+use super::posted_body::{FormBody, allowed, posted};
+use super::record_decision::{Decision, decide};
+use super::request_info::RequestInfo;
+use super::responses::empty;
+use super::return_to::{back, is_local_path};
+use crate::consent::{Category, CategorySet, Signals};
+use crate::locale::{Locale, fill};
+use crate::receipts::DecisionChannel;
+
+/// Maximum number of cookies to list per category, to keep the page small.
+const MOST_LISTED: usize = 20;
+
+#[derive(Template)]
+#[template(path = "preferences.html")]
+struct Preferences<'a> {
+    page: Layout<'a>,
+    saved: bool,
+    /// Identifies the texts in the receipt.
+    texts_version: Option<String>,
+    state: String,
+    gpc: Option<String>,
+    /// The categories that cannot be granted here, as a sentence.
+    elsewhere: Option<String>,
+    categories: Vec<CategoryRow>,
+    unclassified: List,
+    unclassified_title: String,
+    /// Choices made here are effective.
+    writable: bool,
+    /// A choice made here can grant something.
+    grants: bool,
+}
+
+/// A category as displayed.
+pub(super) struct CategoryRow {
+    pub(super) name: String,
+    pub(super) title: String,
+    pub(super) description: String,
+    pub(super) granted: bool,
+    /// It cannot be refused.
+    pub(super) fixed: bool,
+    /// It cannot be granted here.
+    pub(super) elsewhere: bool,
+    pub(super) list_title: String,
+    pub(super) list: List,
+}
+
+/// The site's categories in a language with their cookies, and the unclassified cookies.
+pub(super) fn categories(
+    site: &SiteContext,
+    locale: &Locale,
+    granted: CategorySet,
+    most: usize,
+) -> (Vec<CategoryRow>, List) {
+    let mut lists = cookies(&site.filter, most);
+    let shown = site.reader().categories.iter().map(|(category, name)| {
+        let list = lists.remove(&Some(category)).unwrap_or_default();
+        let texts = locale.category(name);
+        CategoryRow {
+            name: name.to_owned(),
+            title: texts.title.clone(),
+            description: texts.description.clone(),
+            granted: granted.contains(category),
+            fixed: category == Category::NECESSARY,
+            elsewhere: false,
+            list_title: list.title(&locale.texts),
+            list,
+        }
+    });
+    let shown = shown.collect();
+    (shown, lists.remove(&None).unwrap_or_default())
+}
+
+/// Renders the page.
+pub(super) fn page(
+    site: &SiteContext,
+    uri: &Uri,
+    headers: &HeaderMap,
+    visitor: RequestInfo,
+) -> Result<Response<Bytes>, ConsentUiError> {
+    let frame = Layout::new(&site.settings.prefix, "", &site.settings.locales, uri, headers)?;
+    let (reader, locale) = (site.reader(), frame.locale);
+    let signals = Signals::of(headers);
+    let consent = site.consent(headers, visitor.trusted, visitor.now);
+    let granted = locale.list(reader.categories.names_of(consent.granted));
+    let date = consent.decided_at.filter(|_| consent.is_decided());
+    let date = date.and_then(|at| OffsetDateTime::from_unix_timestamp(at).ok());
+    let state = match date {
+        Some(at) => {
+            let date = locale.date(at.date());
+            fill(&locale.texts.decided, &[("date", &date), ("categories", &granted)])
+        }
+        None => fill(&locale.texts.undecided, &[("categories", &granted)]),
+    };
+    let denied = reader.signals.denied_by(signals);
+    let gpc = (signals.gpc && denied != CategorySet::EMPTY).then(|| {
+        let names = locale.list(reader.categories.names_of(denied));
+        fill(&locale.texts.gpc, &[("categories", &names)]).into_owned()
+    });
+    let writable = reader.reads_own_cookie();
+    let all = reader.categories.all();
+    let grantable = if writable { site.grantable(headers, visitor) } else { all };
+    let elsewhere = reader.categories.names_of(all.difference(grantable));
+    let (mut categories, unclassified) = categories(site, locale, consent.granted, MOST_LISTED);
+    for category in &mut categories {
+        category.elsewhere = elsewhere.contains(&category.name.as_str());
+    }
+    let elsewhere = (!elsewhere.is_empty() && !locale.texts.elsewhere.is_empty()).then(|| {
+        let names = locale.list(elsewhere);
+        fill(&locale.texts.elsewhere, &[("categories", &names)]).into_owned()
+    });
+    let preferences = Preferences {
+        saved: queried(uri, "saved").is_some(),
+        texts_version: site.texts.field(&locale.tag),
+        state: state.into_owned(),
+        gpc,
+        elsewhere,
+        categories,
+        unclassified_title: unclassified.title(&locale.texts),
+        unclassified,
+        writable,
+        grants: grantable != CategorySet::NECESSARY,
+        page: frame,
+    };
+    preferences.page.respond(&preferences)
+}
+
+/// Records the posted choice and redirects to the return path.
+pub(super) async fn post<B>(
+    site: &SiteContext,
+    request: Request<B>,
+    visitor: RequestInfo,
+) -> Result<Response<Bytes>, ConsentUiError>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let (headers, form) = posted::<FormBody, B>(site.reader(), request).await?;
+    let granted = granted(site, &form)?;
+    // A refusal needs no user activation, because browser extensions refuse automatically. Forging
+    // one gains nothing.
+    if granted != CategorySet::NECESSARY && !is_activated(&headers) {
+        return Err(ConsentUiError::NotActivated);
+    }
+    let named = match form.return_to.as_deref() {
+        Some(back) => Some(is_local_path(back).ok_or(ConsentUiError::ReturnTo)?),
+        None => None,
+    };
+    let back = match form.banner {
+        // The banner of a compressed page contains no return path, and some pages send no referrer.
+        true => back(named, &headers, &site.settings.prefix).or(Some("/")),
+        false => named,
+    };
+    let locale = in_language(&site.settings.locales, form.lang.as_deref(), &headers)?;
+    let how = if form.banner { DecisionChannel::Banner } else { DecisionChannel::Centre };
+    let language = Some(locale.tag.as_str());
+    let texts = site.texts.of_form(&locale.tag, form.texts.as_deref());
+    let decision = Decision { granted, decided_at: visitor.now, how, language, texts };
+    let kept = decide(site, &headers, decision, visitor).await?;
+    let location = match back {
+        Some(back) => back.to_owned(),
+        None => format!("{}?saved=1&lang={}", site.settings.prefix, locale.tag),
+    };
+    let mut response = empty(StatusCode::SEE_OTHER);
+    let location = HeaderValue::try_from(location).map_err(|_| ConsentUiError::ReturnTo)?;
+    response.headers_mut().insert(LOCATION, location);
+    kept.add_to(response.headers_mut());
+    Ok(response)
+}
+
+fn granted(site: &SiteContext, form: &FormBody) -> Result<CategorySet, ConsentUiError> {
+    let reader = site.reader();
+    match form.choice.as_deref() {
+        Some("accept") => Ok(reader.categories.all()),
+        Some("reject") => Ok(CategorySet::NECESSARY),
+        Some("save") => allowed(reader, &form.allow),
+        _ => Err(ConsentUiError::NotAForm),
+    }
+}

@@ -1,0 +1,322 @@
+//! Facts about a request for a page.
+
+use std::sync::Arc;
+
+use http::Method;
+use http::header::{
+    ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, HOST, HeaderName, IF_MATCH, IF_MODIFIED_SINCE,
+    IF_NONE_MATCH, IF_RANGE, RANGE,
+};
+use http::uri::PathAndQuery;
+
+use super::csp::{InsertionPolicy, Policies};
+use super::response_headers;
+use super::transcoder::{PageCoding, Permit, RewriteLimit};
+use super::url_policy::UrlPolicy;
+use crate::consent::{CategorySet, Consent};
+use crate::consent_ui::{BannerContext, ConsentUi};
+use crate::filter::has_directive;
+use crate::http::{FieldSection, Fields, Request};
+
+const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
+const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+const UPGRADE_INSECURE_REQUESTS: HeaderName = HeaderName::from_static("upgrade-insecure-requests");
+
+/// Fields that ask for validation or for a part, instead of the whole page.
+static CONDITIONS: [HeaderName; 3] = [IF_NONE_MATCH, IF_MODIFIED_SINCE, RANGE];
+
+/// Fields with entity tags.
+static TAGS: [HeaderName; 3] = [IF_NONE_MATCH, IF_MATCH, IF_RANGE];
+
+/// Fields of libraries that fetch fragments of pages. Only relevant for browsers without Fetch
+/// Metadata.
+static FRAGMENTS: [HeaderName; 5] = [
+    HeaderName::from_static("hx-request"),
+    HeaderName::from_static("x-requested-with"),
+    HeaderName::from_static("x-pjax"),
+    HeaderName::from_static("turbo-frame"),
+    HeaderName::from_static("x-up-target"),
+];
+
+/// Fields of libraries that fetch a whole page and insert its body into the current page.
+static SWAPS: [HeaderName; 2] =
+    [HeaderName::from_static("hx-boosted"), HeaderName::from_static("x-turbo-request-id")];
+const TURBO_FRAME: HeaderName = HeaderName::from_static("turbo-frame");
+
+/// Facts about a request for a page.
+#[derive(Debug)]
+pub struct PageRequest {
+    pub(super) destination: Destination,
+    /// The site has a banner, and the method is GET.
+    has_banner: bool,
+    /// The banner may be inserted: the response is a top-level page, or the body of one.
+    window: bool,
+    /// Whether the page is restricted to the visitor's consent.
+    pub(super) guards: bool,
+    /// Whether the request revalidates a copy of an unchanged page.
+    pub(super) had_mark: bool,
+    accept_language: Option<Box<str>>,
+    path: Option<PathAndQuery>,
+    host: Option<Box<str>>,
+    pub(super) permit: Option<Permit>,
+}
+
+/// The destination of a request (Fetch section 2.2.5, by `Sec-Fetch-Dest`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Destination {
+    /// A top-level page.
+    Window,
+    /// A page embedded in another page.
+    Frame,
+    /// A script request or a prefetch. The response may become part of a page, or a page from the
+    /// browser's cache.
+    Script,
+    /// A subresource such as an image.
+    Part,
+}
+
+impl Destination {
+    /// Whether browsers display the response as a page.
+    pub(super) fn is_page(self) -> bool {
+        matches!(self, Self::Window | Self::Frame)
+    }
+}
+
+impl PageRequest {
+    /// `None` if the response cannot be a page or needs no changes.
+    pub(super) fn of<B>(
+        request: &mut Request<B>,
+        (banner, guards): (bool, bool),
+        budget: &RewriteLimit,
+        consent: impl FnOnce(&FieldSection) -> Consent,
+        grants_all: impl FnOnce(&Consent) -> bool,
+    ) -> Option<Self> {
+        let Request { method, uri, fields, .. } = request;
+        if matches!(*method, Method::HEAD | Method::OPTIONS | Method::CONNECT | Method::TRACE) {
+            return None;
+        }
+        // RFC 9111 section 5.2.1.6.
+        if has_directive(fields, "no-transform") {
+            return None;
+        }
+        let destination = destination(fields);
+        let banner = banner && *method == Method::GET;
+        let swaps = SWAPS.iter().any(|name| fields.has(name)) && !fields.has(&TURBO_FRAME);
+        let window = banner && (destination == Destination::Window || swaps);
+        if !banner && !guards {
+            return None;
+        }
+        let mut asked = Self {
+            destination,
+            has_banner: banner,
+            window,
+            guards,
+            had_mark: false,
+            accept_language: text(fields, &ACCEPT_LANGUAGE),
+            path: uri.path_and_query().cloned(),
+            host: text(fields, &HOST),
+            permit: (window || guards && destination.is_page()).then(|| budget.take()).flatten(),
+        };
+        if window || guards {
+            let conditional = CONDITIONS.iter().chain(&TAGS).any(|name| fields.has(name));
+            let copy = conditional.then(|| consent(fields));
+            let exhausted = asked.permit.is_none()
+                && (destination.is_page()
+                    || destination == Destination::Script && budget.is_empty());
+            accept_known_codings(fields, exhausted);
+            if let Some(consent) = copy {
+                let all = grants_all(&consent);
+                let banner = window && !consent.is_decided();
+                asked.conditions(fields, guards && !all, banner);
+            }
+        }
+        Some(asked)
+    }
+
+    /// Prevents a 304 for a copy that differs from the page for this visitor.
+    fn conditions(&mut self, fields: &mut FieldSection, guarded: bool, banner: bool) {
+        let marked =
+            |name: &&HeaderName| fields.value(name).is_some_and(response_headers::is_marked);
+        let marked: Vec<&HeaderName> = TAGS.iter().filter(marked).collect();
+        for name in &marked {
+            let own = fields.value(name).map(response_headers::without_mark);
+            match own.filter(|_| !guarded || **name == IF_MATCH) {
+                Some(own) => fields.insert(name, own),
+                None => drop(fields.remove(name)),
+            }
+        }
+        self.had_mark = fields.has(&IF_NONE_MATCH) && marked.contains(&&IF_NONE_MATCH);
+        if self.destination.is_page() && (guarded || banner) {
+            fields.remove_where(|name, _| CONDITIONS.iter().any(|known| known == name));
+        } else if guarded {
+            // The date may be that of a page: nothing indicates whether it is.
+            fields.remove(&IF_MODIFIED_SINCE);
+        }
+    }
+
+    /// Whether only the destination keeps the banner out of the response.
+    pub(super) fn lacks_banner(&self, consent: &Consent) -> bool {
+        self.has_banner && !self.window && !consent.is_decided()
+    }
+
+    /// The banner for the page, if one is needed. A compressed page gets no part of the request
+    /// URL.
+    pub(super) fn banner(
+        &self,
+        consent: &Consent,
+        centre: &ConsentUi,
+        policies: &Policies,
+        coding: PageCoding,
+    ) -> Option<String> {
+        if !self.window || consent.is_decided() {
+            return None;
+        }
+        let style = policies.style();
+        let nonce = match &style {
+            InsertionPolicy::WithNonce(nonce) => Some(nonce.as_str()),
+            // Without styles, the banner is still a form at the top of the page.
+            InsertionPolicy::Yes | InsertionPolicy::No => None,
+        };
+        let locale = centre.locale(self.accept_language.as_deref())?;
+        let path = self.path.as_ref().filter(|_| coding == PageCoding::Identity);
+        let return_to = path.map(PathAndQuery::as_str);
+        let granted = consent.granted;
+        centre.banner(BannerContext { locale, granted, return_to, form: policies.form(), nonce })
+    }
+
+    /// The guard's script tag, if the page's policy permits it.
+    pub(super) fn guard(
+        &self,
+        granted: CategorySet,
+        centre: &ConsentUi,
+        policies: &Policies,
+    ) -> Option<String> {
+        if !self.destination.is_page() {
+            return None;
+        }
+        match policies.script() {
+            InsertionPolicy::Yes => centre.guard_tag(granted, None),
+            InsertionPolicy::WithNonce(nonce) => centre.guard_tag(granted, Some(&nonce)),
+            InsertionPolicy::No => None,
+        }
+    }
+
+    /// The URL policy for this page and consent.
+    pub(super) fn policy(&self, granted: CategorySet, centre: &ConsentUi) -> UrlPolicy {
+        let host = self.host.as_deref().unwrap_or_default();
+        let filter = Arc::clone(centre.filter());
+        UrlPolicy::new(filter, granted, host.to_owned(), self.path().to_owned())
+    }
+
+    fn path(&self) -> &str {
+        self.path.as_ref().map_or("/", PathAndQuery::as_str)
+    }
+}
+
+/// Restricts the accepted codings to those that this proxy can decode. With `exhausted` (no
+/// decoding budget left), only `identity` remains.
+fn accept_known_codings(fields: &mut FieldSection, exhausted: bool) {
+    if exhausted {
+        fields.insert(&ACCEPT_ENCODING, "identity");
+    } else if let Some(known) = fields.value(&ACCEPT_ENCODING).and_then(known_codings) {
+        fields.insert(&ACCEPT_ENCODING, known);
+    }
+}
+
+/// The accepted codings without those that this proxy cannot decode. `None` if all of them are
+/// supported.
+fn known_codings(accepted: &[u8]) -> Option<Vec<u8>> {
+    // Fast path: the value that browsers send.
+    if accepted == b"gzip, deflate, br, zstd" {
+        return Some(b"gzip, br, zstd".to_vec());
+    }
+    let is_known = |part: &&[u8]| {
+        let name = part.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+        std::str::from_utf8(name).is_ok_and(|name| PageCoding::named(name).is_some())
+    };
+    let parts = || accepted.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    if parts().all(|part| is_known(&part)) {
+        return None;
+    }
+    let known: Vec<&[u8]> = parts().filter(is_known).collect();
+    Some(if known.is_empty() { b"identity".to_vec() } else { known.join(&b", "[..]) })
+}
+
+/// The value of a field, if it is UTF-8.
+fn text(fields: &FieldSection, name: &HeaderName) -> Option<Box<str>> {
+    std::str::from_utf8(fields.value(name)?).ok().map(Box::from)
+}
+
+fn destination(fields: &FieldSection) -> Destination {
+    match fields.value(&SEC_FETCH_DEST) {
+        Some(b"document") => Destination::Window,
+        Some(b"iframe" | b"frame" | b"object" | b"embed" | b"fencedframe") => Destination::Frame,
+        // A page that a service worker fetches in order to display it: only this field of the
+        // original request remains.
+        Some(b"empty") if fields.has(&UPGRADE_INSECURE_REQUESTS) => Destination::Window,
+        Some(b"empty" | b"") => Destination::Script,
+        Some(_) => Destination::Part,
+        // Browsers without Fetch Metadata.
+        None if FRAGMENTS.iter().any(|name| fields.has(name)) => Destination::Script,
+        None => {
+            let accept = fields.value(&ACCEPT).unwrap_or_default();
+            let html = memchr::memmem::find(accept, b"text/html").is_some();
+            let mode = fields.value(&SEC_FETCH_MODE).is_none_or(|mode| mode == b"navigate");
+            if html && mode { Destination::Window } else { Destination::Script }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_codings_that_can_be_undone_are_asked_for() {
+        for (accepted, asked) in [
+            ("gzip, deflate, br, zstd", Some("gzip, br, zstd")),
+            ("gzip, deflate, br, zstd, dcb, dcz", Some("gzip, br, zstd")),
+            ("gzip;q=1.0, *;q=0.5", Some("gzip;q=1.0")),
+            ("deflate", Some("identity")),
+            ("br;q=0.5,GZIP", None),
+            ("identity", None),
+        ] {
+            let found = known_codings(accepted.as_bytes());
+            assert_eq!(found.as_deref(), asked.map(str::as_bytes), "{accepted}");
+        }
+    }
+
+    #[test]
+    fn pages_are_told_from_what_scripts_fetch_and_from_what_pages_load() {
+        for (fields, expected) in [
+            (&[("sec-fetch-dest", "document")][..], Destination::Window),
+            (&[("sec-fetch-dest", "iframe")], Destination::Frame),
+            (&[("sec-fetch-dest", "object")], Destination::Frame),
+            (&[("sec-fetch-dest", "embed")], Destination::Frame),
+            (&[("sec-fetch-dest", "empty"), ("accept", "text/html")], Destination::Script),
+            (&[("sec-fetch-dest", "empty"), ("sec-fetch-mode", "navigate")], Destination::Script),
+            (
+                &[
+                    ("sec-fetch-dest", "empty"),
+                    ("sec-fetch-mode", "same-origin"),
+                    ("upgrade-insecure-requests", "1"),
+                ],
+                Destination::Window,
+            ),
+            (&[("sec-fetch-dest", "image")], Destination::Part),
+            (&[("accept", "text/html,*/*;q=0.8")], Destination::Window),
+            (&[("accept", "text/html"), ("hx-request", "true")], Destination::Script),
+            (
+                &[("accept", "text/html"), ("x-requested-with", "XMLHttpRequest")],
+                Destination::Script,
+            ),
+            (&[("accept", "text/html"), ("turbo-frame", "cart")], Destination::Script),
+            (&[("accept", "text/html"), ("sec-fetch-mode", "cors")], Destination::Script),
+            (&[("accept", "*/*")], Destination::Script),
+            (&[], Destination::Script),
+        ] {
+            let section = FieldSection::from_lines(fields);
+            assert_eq!(destination(&section), expected, "{fields:?}");
+        }
+    }
+}
