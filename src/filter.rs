@@ -22,7 +22,6 @@ mod body;
 mod by_rule;
 mod cache_control;
 mod client_info;
-mod clock;
 mod cookie_deletion;
 mod cookie_rewrite;
 mod cookie_scopes;
@@ -61,12 +60,11 @@ pub use visitor_consent::VisitorConsent;
 
 pub(crate) use beacon_reply::PIXEL;
 pub(crate) use body::hint_with;
-pub(crate) use cache_control::{has_directive, mark_private, split_outside_quotes};
-pub(crate) use clock::unix_now;
+pub(crate) use cache_control::mark_private;
 #[cfg(feature = "ext-proc")]
 pub(crate) use edits::Carrier;
 pub(crate) use exchange::{HeadDecision, PendingExchange, ResponseDecision, own};
-pub(crate) use request::{RequestHead, named_host};
+pub(crate) use request::RequestHead;
 
 #[cfg(test)]
 mod bound_tests;

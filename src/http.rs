@@ -21,12 +21,12 @@ mod via;
 
 pub(crate) use client::{Client, Peer};
 pub(crate) use connection_auth::binds_connection;
-pub(crate) use field_list::{join_cookies, joined_cookies};
+pub(crate) use field_list::{has_directive, join_cookies, joined_cookies, split_outside_quotes};
 pub(crate) use field_names::{folds_to, is_forwarding};
 pub(crate) use fields::{Change, FieldSection, Fields, to_map};
 #[cfg(feature = "ext-proc")]
 pub(crate) use forwarded::forwarded_scheme_is_secure;
-pub(crate) use host::{Authority, configured_host, normalised_host};
+pub(crate) use host::{Authority, configured_host, named_host, normalised_host};
 pub(crate) use message::{RawTarget, Request, Response};
 pub(crate) use target::{Target, TargetError};
 pub(crate) use via::Via;

@@ -4,9 +4,9 @@
 //! Most users run the binary. A Rust server can use the same filter without the proxy, as a tower
 //! [`Layer`](tower::Layer): see [`filter::ConsentLayer`] and `docs/layer.md`.
 //!
-//! Modules depend only on the modules after them: [`cli`] → [`app`] → `ext_proc` → [`proxy`], [`admin`] → [`page`]
-//! → [`centre`] → [`receipts`] → [`telemetry`] → [`filter`] → [`locale`], [`policy`] → [`catalogue`] → [`consent`]
-//! → [`cookie`] → `http`. [`config`] produces the settings of all of them. The last six are pure: no I/O, no clock,
+//! Modules depend only on the modules after them: [`cli`] → [`app`] → `ext_proc` → [`proxy`], [`admin`] → [`html`]
+//! → [`consent_ui`] → [`receipts`] → [`telemetry`] → [`filter`] → [`locale`], [`policy`] → [`catalogue`] → [`consent`]
+//! → [`cookie`] → `http` → `clock`. [`config`] produces the settings of all of them. `locale`, `policy`, `catalogue`, `consent`, `cookie` and `http` are pure: no I/O, no clock,
 //! no async.
 
 #![forbid(unsafe_code)]
@@ -15,6 +15,7 @@ pub mod admin;
 pub mod app;
 pub mod catalogue;
 pub mod cli;
+mod clock;
 pub mod config;
 pub mod consent;
 pub mod consent_ui;

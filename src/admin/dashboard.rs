@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde_json::{Value, json};
 
 use super::inventory;
-use crate::filter::{Filter, unix_now};
+use crate::clock::unix_now;
+use crate::filter::Filter;
 use crate::telemetry::{Metrics, Totals};
 
 /// The page, its style and its script. Nothing is loaded from other hosts.

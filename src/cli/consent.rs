@@ -9,10 +9,10 @@ use time::format_description::well_known::Rfc3339;
 
 use super::args::{LookupArgs, lines};
 use super::error::CliError;
+use crate::clock::unix_now;
 use crate::consent::sources::parse_date;
 use crate::consent::{ConsentReader, Signals, consent_mode};
 use crate::cookie::Cookies;
-use crate::filter::unix_now;
 
 /// Show the consent in a Cookie header
 ///

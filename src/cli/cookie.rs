@@ -6,9 +6,9 @@ use time::Date;
 
 use super::args::LookupArgs;
 use super::error::CliError;
+use crate::clock::unix_now;
 use crate::consent::sources::{Native, parse_date};
 use crate::consent::{CategorySet, ConsentReader};
-use crate::filter::unix_now;
 
 /// Print a consent cookie as NAME=VALUE, signed if the config has a key
 #[derive(Debug, clap::Args)]

@@ -9,10 +9,10 @@ use time::{Date, OffsetDateTime};
 
 use super::args::load;
 use super::error::CliError;
+use crate::clock::unix_now;
 use crate::config::Overrides;
 use crate::config::settings::{self, Durability};
 use crate::consent_ui::shown_texts;
-use crate::filter::unix_now;
 use crate::receipts::{Cursor, Receipt, ReceiptsError, Sqlite, Store, open};
 
 /// Number of receipts read at a time.

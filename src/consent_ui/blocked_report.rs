@@ -14,7 +14,8 @@ use super::error::ConsentUiError;
 use super::posted_body::{JSON, PostedBody, posted_body};
 use super::request_info::RequestInfo;
 use super::responses::empty;
-use crate::filter::{BlockedKind, named_host};
+use crate::filter::BlockedKind;
+use crate::http::named_host;
 use crate::policy::permits;
 
 /// Maximum number of names of each kind per report.

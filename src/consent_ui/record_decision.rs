@@ -8,7 +8,8 @@ use super::error::ConsentUiError;
 use super::request_info::RequestInfo;
 use crate::consent::{CategorySet, Consent, Signals};
 use crate::cookie::Cookies;
-use crate::filter::{ClientInfo, named_host};
+use crate::filter::ClientInfo;
+use crate::http::named_host;
 use crate::receipts::{DecisionChannel, Receipt, ShownTexts, new_id};
 
 /// W3C Clear Site Data section 3.1.

@@ -27,8 +27,9 @@ use super::mode;
 use crate::config::settings::Mode;
 use crate::filter::{
     ClientInfo as Client, FilterBody, HeadDecision, PendingExchange, RequestHead, ResponseDecision,
-    named_host, own,
+    own,
 };
+use crate::http::named_host;
 use crate::http::{Fields, forwarded_scheme_is_secure};
 use crate::proxy::{NotFound, Site};
 use crate::telemetry::Entry;

@@ -9,8 +9,8 @@ use http::{Method, StatusCode};
 use memchr::memmem::find;
 
 use super::beacon_reply::ExpectedType;
-use super::cache_control::has_directive;
 use crate::http::Fields;
+use crate::http::has_directive;
 
 /// Maximum body size of a tracking pixel, in bytes.
 const MAX_PIXEL_BYTES: usize = 1024;

@@ -10,8 +10,9 @@ use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 
 use super::report::Report;
+use super::response;
 use super::site_filter::Filter;
-use super::{clock, response};
+use crate::clock::unix_now;
 
 pin_project_lite::pin_project! {
     /// The body of a filtered response.
@@ -37,7 +38,7 @@ impl<B: Body> FilterBody<B> {
     /// The edits for response trailers that are received separately from the body.
     #[cfg(feature = "ext-proc")]
     pub(crate) fn trailers(&mut self, trailers: &impl crate::http::Fields) -> super::edits::Edits {
-        response::filter_trailers(&self.filter, &mut self.report, trailers, clock::unix_now())
+        response::filter_trailers(&self.filter, &mut self.report, trailers, unix_now())
     }
 
     /// A local reply.
@@ -85,7 +86,7 @@ impl<B: Body<Data = Bytes>> Body for FilterBody<B> {
         Poll::Ready(match frame {
             Some(Ok(frame)) => Some(Ok(match frame.into_trailers() {
                 Ok(mut trailers) => {
-                    let now = clock::unix_now();
+                    let now = unix_now();
                     response::filter_trailers(this.filter, this.report, &trailers, now)
                         .apply(&mut trailers);
                     Frame::trailers(trailers)

@@ -6,7 +6,7 @@
 use http::header::{CACHE_CONTROL, HeaderName};
 
 use super::edits::Edits;
-use crate::http::{FieldSection, Fields};
+use crate::http::{FieldSection, Fields, has_directive, split_outside_quotes};
 
 /// The value that prevents caching by the cache that reads this field. `None` for other fields.
 ///
@@ -68,32 +68,6 @@ pub(super) fn private(fields: &impl Fields, edits: &mut Edits) {
         directives.push(b"private");
         edits.set(CACHE_CONTROL, directives.join(&b", "[..]));
     }
-}
-
-/// Whether `Cache-Control` contains this directive without an argument (RFC 9111 section 5.2).
-pub(crate) fn has_directive(fields: &impl Fields, name: &str) -> bool {
-    fields.values(&CACHE_CONTROL).any(|field| {
-        let mut directives = split_outside_quotes(field);
-        directives.any(|directive| directive.eq_ignore_ascii_case(name.as_bytes()))
-    })
-}
-
-/// Splits a list at commas that are not inside a quoted string (RFC 9110 section 5.6).
-pub(crate) fn split_outside_quotes(field: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut quoted = false;
-    let mut escaped = false;
-    field
-        .split(move |byte| {
-            let separates = *byte == b',' && !quoted;
-            match byte {
-                _ if escaped => escaped = false,
-                b'\\' if quoted => escaped = true,
-                b'"' => quoted = !quoted,
-                _ => {}
-            }
-            separates
-        })
-        .map(<[u8]>::trim_ascii)
 }
 
 #[cfg(test)]

@@ -10,7 +10,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Status
 use http_body_util::{BodyExt, Full};
 use tower::{Layer, ServiceExt, service_fn};
 
-use super::{ConsentLayer, Filter, PIXEL, unix_now};
+use super::{ConsentLayer, Filter, PIXEL};
+use crate::clock::unix_now;
 use crate::config::{Overrides, parse};
 
 const REQUEST: &[(&str, &str)] = &[

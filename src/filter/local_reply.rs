@@ -8,11 +8,11 @@ use bytes::Bytes;
 use http_body_util::Empty;
 
 use super::body::FilterBody;
-use super::clock::unix_now;
 use super::edits::Edits;
 use super::request::RequestContext;
 use super::response;
 use super::site_filter::Filter;
+use crate::clock::unix_now;
 use crate::http::Fields;
 
 impl Filter {

@@ -4,10 +4,10 @@ use http::header::HeaderName;
 use serde_json::Value;
 use url::Url;
 
-use super::cache_control::split_outside_quotes;
 use super::edits::Edits;
 use crate::cookie::registrable_domain;
 use crate::http::Fields;
+use crate::http::split_outside_quotes;
 
 const REPORT_TO: HeaderName = HeaderName::from_static("report-to");
 

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
 
-use ::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, COOKIE, HOST, HeaderName, HeaderValue};
+use ::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, COOKIE, HeaderName, HeaderValue};
 use ::http::uri::Authority;
 use ::http::{Method, Response, StatusCode, Uri};
 use bytes::Bytes;
@@ -240,18 +240,11 @@ pub(super) fn host<'a>(
     fields: &'a impl Fields,
 ) -> Option<&'a str> {
     match authority {
-        Some(authority) => host_of(authority.as_str().as_bytes()),
-        None => named_host(fields),
+        Some(authority) => {
+            http::Authority::parse(authority.as_str().as_bytes()).map(|authority| authority.host)
+        }
+        None => http::named_host(fields),
     }
-}
-
-/// The host of the `Host` field, without port. `None` if it is invalid.
-pub(crate) fn named_host(fields: &impl Fields) -> Option<&str> {
-    host_of(fields.value(&HOST)?)
-}
-
-fn host_of(authority: &[u8]) -> Option<&str> {
-    http::Authority::parse(authority).map(|authority| authority.host)
 }
 
 /// Records the verdict on a request's cookies. With `collect`, returns the names of cookies without

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 
-use super::clock::unix_now;
 use super::response;
 use super::site_filter::Filter;
+use crate::clock::unix_now;
 use crate::consent::Consent;
 use crate::policy;
 

@@ -6,7 +6,7 @@ use http::header::{LINK, REFRESH};
 
 use super::loads::{self, Resource};
 use super::url_policy::UrlPolicy;
-use crate::filter::split_outside_quotes;
+use crate::http::split_outside_quotes;
 use crate::http::{Change, FieldSection, Fields};
 
 static SPECULATION_RULES: HeaderName = HeaderName::from_static("speculation-rules");

@@ -4,7 +4,7 @@
 use http::header::{CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 
 use super::charset::Charset;
-use crate::filter::split_outside_quotes;
+use crate::http::split_outside_quotes;
 use crate::http::{FieldSection, Fields};
 
 /// The kind of a document.

@@ -15,7 +15,7 @@ use super::transcoder::{PageCoding, Permit, RewriteLimit};
 use super::url_policy::UrlPolicy;
 use crate::consent::{CategorySet, Consent};
 use crate::consent_ui::{BannerContext, ConsentUi};
-use crate::filter::has_directive;
+use crate::http::has_directive;
 use crate::http::{FieldSection, Fields, Request};
 
 const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");

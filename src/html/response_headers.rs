@@ -8,8 +8,9 @@ use http::header::{
 
 use super::media_type::MediaType;
 use super::transcoder::PageCoding;
-use crate::filter::{has_directive, mark_private, split_outside_quotes};
+use crate::filter::mark_private;
 use crate::http::{FieldSection, Fields};
+use crate::http::{has_directive, split_outside_quotes};
 
 /// Fields that are only valid for the original page. Digests by RFC 9530, RFC 3230 and RFC 1864.
 static OF_THE_ORIGINAL: [HeaderName; 6] = [

@@ -7,8 +7,9 @@ use percent_encoding::percent_decode_str;
 use url::{Host, Url};
 
 use super::loads::{Resource, refresh_url};
+use crate::clock::unix_now;
 use crate::consent::CategorySet;
-use crate::filter::{BlockedKind, Filter, unix_now};
+use crate::filter::{BlockedKind, Filter};
 use crate::policy::permits;
 
 /// The URL of a page with an invalid host.

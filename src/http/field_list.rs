@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use http::header::{COOKIE, HeaderName};
+use http::header::{CACHE_CONTROL, COOKIE, HeaderName};
 
 use super::fields::{FieldSection, Fields};
 
@@ -55,6 +55,32 @@ fn joined<'a>(
     }
     let lines: Vec<&[u8]> = fields.values(name).collect();
     Some(Cow::Owned(lines.join(separator)))
+}
+
+/// Whether `Cache-Control` contains this directive without an argument (RFC 9111 section 5.2).
+pub(crate) fn has_directive(fields: &impl Fields, name: &str) -> bool {
+    fields.values(&CACHE_CONTROL).any(|field| {
+        let mut directives = split_outside_quotes(field);
+        directives.any(|directive| directive.eq_ignore_ascii_case(name.as_bytes()))
+    })
+}
+
+/// Splits a list at commas that are not inside a quoted string (RFC 9110 section 5.6).
+pub(crate) fn split_outside_quotes(field: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut quoted = false;
+    let mut escaped = false;
+    field
+        .split(move |byte| {
+            let separates = *byte == b',' && !quoted;
+            match byte {
+                _ if escaped => escaped = false,
+                b'\\' if quoted => escaped = true,
+                b'"' => quoted = !quoted,
+                _ => {}
+            }
+            separates
+        })
+        .map(<[u8]>::trim_ascii)
 }
 
 #[cfg(test)]

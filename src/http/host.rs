@@ -3,6 +3,10 @@
 use core::net::Ipv6Addr;
 use std::borrow::Cow;
 
+use http::header::HOST;
+
+use super::fields::Fields;
+
 /// Maximum length of a registered name (RFC 3986 section 3.2.2).
 const MAX_NAME_BYTES: usize = 255;
 
@@ -41,6 +45,11 @@ impl<'a> Authority<'a> {
         };
         valid.then_some(Self { host, port })
     }
+}
+
+/// The host of the `Host` field, without port. `None` if it is invalid.
+pub(crate) fn named_host(fields: &impl Fields) -> Option<&str> {
+    Authority::parse(fields.value(&HOST)?).map(|authority| authority.host)
 }
 
 /// Normalises a host for comparison: lower case, no trailing dot, IPv6 addresses per RFC 5952.

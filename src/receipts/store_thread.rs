@@ -7,7 +7,7 @@ use std::sync::mpsc::Receiver;
 use super::error::ReceiptsError;
 use super::receipt::Receipt;
 use super::store::Store;
-use crate::filter::unix_now;
+use crate::clock::unix_now;
 
 /// Resolves the race between the commit of a transaction and the end of a visitor's wait.
 #[derive(Debug, Default)]

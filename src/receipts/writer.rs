@@ -25,7 +25,7 @@ use super::receipt::Receipt;
 use super::spool::Spool;
 use super::store::PRUNED_AT_ONCE;
 use super::store_thread::{Gate, Operation};
-use crate::filter::unix_now;
+use crate::clock::unix_now;
 use crate::telemetry::ReceiptCounters;
 
 /// Maximum number of receipts in one transaction.

@@ -12,12 +12,14 @@ use http::header::{ALLOW, HOST};
 use http::{Method, StatusCode, Version};
 use tokio::time::Instant;
 
+use crate::clock::unix_now;
 use crate::consent_ui;
 use crate::filter::{
     ClientInfo, FilterBody, HeadDecision as Seen, PendingExchange, RequestHead, ResponseDecision,
-    named_host, own as answered_by_filter, unix_now,
+    own as answered_by_filter,
 };
 use crate::html::PageBody;
+use crate::http::named_host;
 use crate::http::{
     Authority, Client, Fields, Request, Response, Target, TargetError, join_cookies,
 };

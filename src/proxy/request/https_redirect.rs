@@ -4,8 +4,8 @@ use bytes::Bytes;
 use http::header::{HeaderValue, LOCATION};
 use http::{Method, Response, StatusCode};
 
-use crate::filter::named_host;
 use crate::http::Request;
+use crate::http::named_host;
 use crate::proxy::request::error::ProxyError;
 
 /// Returns a redirect to the same URL over HTTPS.
