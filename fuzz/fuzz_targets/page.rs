@@ -10,11 +10,11 @@ use std::convert::Infallible;
 use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
-use consentry::centre::Centre;
+use consentry::consent_ui::ConsentUi;
 use consentry::config::{self, Overrides};
 use consentry::consent::{CategorySet, Consent};
 use consentry::filter::Filter;
-use consentry::page::{Outcome, Pages};
+use consentry::html::{PageOutcome, SiteRewriter};
 use futures_util::{FutureExt, stream};
 use http::{Request, Response};
 use http_body::Frame;
@@ -24,14 +24,14 @@ use libfuzzer_sys::fuzz_target;
 const BANNER: &[u8] = b"<link rel=\"stylesheet\" href=\"/.consentry/banner.css\">";
 
 /// With the banner only, and with both banner and guard.
-static SITES: LazyLock<[(Pages, Centre); 2]> = LazyLock::new(|| {
+static SITES: LazyLock<[(SiteRewriter, ConsentUi); 2]> = LazyLock::new(|| {
     ["banner.enabled = true", "banner.enabled = true\npage.guard = true"].map(|toml| {
         let toml = format!("{toml}\n[[site]]\nupstream = 'http://127.0.0.1:1'");
         let config = config::parse(&toml, None, &Overrides::default()).expect("a valid config");
         let site = config.sites.into_iter().next().expect("a site");
         let filter = Arc::new(Filter::new(site.filter));
-        let centre = Centre::new("x", site.centre, &site.page, filter, None);
-        (Pages::new(&site.page).expect("something to change"), centre)
+        let centre = ConsentUi::new("x", site.centre, &site.page, filter, None);
+        (SiteRewriter::new(&site.page).expect("something to change"), centre)
     })
 });
 
@@ -62,7 +62,7 @@ fuzz_target!(|bytes: &[u8]| {
     assert!(whole || coding != "identity", "what is not coded is not broken");
     if coding == "identity" && guard == 0 {
         let places: Vec<usize> = (0..out.len()).filter(|at| out[*at..].starts_with(BANNER)).collect();
-        if outcome == Some(Outcome::Failed) && places.is_empty() {
+        if outcome == Some(PageOutcome::Failed) && places.is_empty() {
             assert_eq!(out, page, "as it is");
             return;
         }
@@ -74,7 +74,7 @@ fuzz_target!(|bytes: &[u8]| {
         let at_the_end = same == page.len() || page[..=same].contains(&b'<');
         assert!(!places.is_empty() && (inside || at_the_end), "the same but for the banner");
     }
-    if coding != "identity" && outcome == Some(Outcome::Failed) && whole {
+    if coding != "identity" && outcome == Some(PageOutcome::Failed) && whole {
         assert_eq!(out, page, "a coding that cannot be read passes as it is");
     }
 });
