@@ -52,16 +52,16 @@ use crate::filter::Filter;
 use crate::http::Fields;
 use crate::locale::Locale;
 use crate::receipts::Receipts;
-pub use banner::BannerContext;
+pub(crate) use banner::BannerContext;
 use banner::Banners;
 use context::SiteContext;
 use error::{ConsentUiError, allow};
 use layout::STYLE;
-pub use request_info::RequestInfo;
+pub(crate) use request_info::RequestInfo;
 use responses::{empty, json};
 use return_to::is_local_path;
 use shown_texts::TextVersions;
-pub use shown_texts::shown_texts;
+pub(crate) use shown_texts::shown_texts;
 
 /// The path of the GPC statement (W3C Global Privacy Control section 4).
 const GPC_PATH: &str = "/.well-known/gpc.json";

@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 use time::Date;
 
-pub use builtin::FILES;
-pub use texts::{CategoryTexts, LocaleFile, Texts};
+pub(crate) use builtin::FILES;
+pub(crate) use texts::{CategoryTexts, LocaleFile, Texts};
 
 /// One language.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,7 +87,7 @@ impl Locale {
 }
 
 /// Replaces the placeholders of a text, such as `{date}`, with values.
-pub fn fill<'a>(text: &'a str, values: &[(&str, &str)]) -> Cow<'a, str> {
+pub(crate) fn fill<'a>(text: &'a str, values: &[(&str, &str)]) -> Cow<'a, str> {
     let mut filled = String::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('{') {

@@ -12,7 +12,7 @@ use crate::http::{Authority, normalised_host};
 
 /// Access rules of the admin listener.
 #[derive(Debug, Default)]
-pub struct Access {
+pub(crate) struct Access {
     /// The required token, if any.
     pub token: Option<AdminToken>,
     /// Allowed host names besides IP addresses and `localhost`, in lower case.
@@ -32,7 +32,7 @@ pub(super) enum Denied {
 
 impl Access {
     /// The access rules of the listener settings.
-    pub fn of(listen: &Listen) -> Self {
+    pub(crate) fn of(listen: &Listen) -> Self {
         Self { token: listen.admin_token.clone(), hosts: listen.admin_hosts.clone() }
     }
 

@@ -45,7 +45,7 @@ const TURBO_FRAME: HeaderName = HeaderName::from_static("turbo-frame");
 
 /// Facts about a request for a page.
 #[derive(Debug)]
-pub struct PageRequest {
+pub(crate) struct PageRequest {
     pub(super) destination: Destination,
     /// The site has a banner, and the method is GET.
     has_banner: bool,

@@ -144,7 +144,7 @@ impl Store for FaultyStore {
 
     fn prune(&mut self, _: i64) -> Result<u64, ReceiptsError> {
         self.0.run("prune", SLOW_STORE, &|| true, |medium| {
-            let removed = medium.expired.min(u64::from(super::PRUNED_AT_ONCE));
+            let removed = medium.expired.min(u64::from(super::store::PRUNED_AT_ONCE));
             medium.expired -= removed;
             Ok(removed)
         })

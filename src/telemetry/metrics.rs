@@ -25,14 +25,14 @@ use prometheus_client::registry::Registry;
 
 use crate::telemetry::receipts::ReceiptCounters;
 use crate::telemetry::reloads::ReloadCounters;
-pub use config_counters::{ConfigCounters, PAGE_OUTCOMES, SiteLabels};
+pub(crate) use config_counters::{ConfigCounters, PAGE_OUTCOMES, SiteLabels};
 use counter::{add, zeros};
 use family::{Family, gauge, single};
-pub use totals::{SiteTotals, Totals};
+pub(crate) use totals::Totals;
 
 /// The kinds of request and connection errors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ErrorKind {
+pub(crate) enum ErrorKind {
     /// The request was malformed, too large, or matched no site.
     BadRequest,
     /// The request has already passed through this proxy.
@@ -99,7 +99,7 @@ impl ErrorKind {
 
 /// All metrics.
 #[derive(Debug, Clone)]
-pub struct Metrics {
+pub(crate) struct Metrics {
     /// The last generation is current. Older ones may still have in-flight requests.
     generations: Arc<Mutex<Vec<Arc<ConfigCounters>>>>,
     shards: Arc<[Arc<Shard>]>,
@@ -109,7 +109,7 @@ pub struct Metrics {
 }
 
 /// Whether an upstream of a site is in rotation.
-pub struct UpstreamGauge {
+pub(crate) struct UpstreamGauge {
     /// The site's name.
     pub site: String,
     /// Its address.
@@ -126,7 +126,7 @@ impl fmt::Debug for UpstreamGauge {
 
 /// The counters of one worker.
 #[derive(Debug)]
-pub struct Shard {
+pub(crate) struct Shard {
     errors: [AtomicU64; ErrorKind::ALL.len()],
     connections: AtomicU64,
     open_connections: AtomicI64,
@@ -146,35 +146,35 @@ impl Shard {
     }
 
     /// Counts an error.
-    pub fn error(&self, kind: ErrorKind) {
+    pub(crate) fn error(&self, kind: ErrorKind) {
         add(&self.errors, kind as usize, 1);
     }
 
     /// Counts an opened client connection.
-    pub fn connection_opened(&self) {
+    pub(crate) fn connection_opened(&self) {
         self.connections.fetch_add(1, Relaxed);
         self.open_connections.fetch_add(1, Relaxed);
     }
 
     /// Counts a closed client connection.
-    pub fn connection_closed(&self) {
+    pub(crate) fn connection_closed(&self) {
         self.open_connections.fetch_sub(1, Relaxed);
     }
 
     /// Counts a new connection to an upstream.
-    pub fn upstream_connected(&self) {
+    pub(crate) fn upstream_connected(&self) {
         self.upstream_connections.fetch_add(1, Relaxed);
     }
 
     /// Counts a retried request: its connection was dead, or an upstream refused connections.
-    pub fn retried(&self) {
+    pub(crate) fn retried(&self) {
         self.retries.fetch_add(1, Relaxed);
     }
 }
 
 impl Metrics {
     /// Creates counters for these sites, with one shard per worker.
-    pub fn new(sites: Vec<SiteLabels>, workers: usize) -> Self {
+    pub(crate) fn new(sites: Vec<SiteLabels>, workers: usize) -> Self {
         let shards = (0..workers).map(|_| Arc::new(Shard::new())).collect();
         let first = Arc::new(ConfigCounters::new(sites, workers));
         Self {
@@ -187,7 +187,7 @@ impl Metrics {
     }
 
     /// The counters of the current config.
-    pub fn generation(&self) -> Arc<ConfigCounters> {
+    pub(crate) fn generation(&self) -> Arc<ConfigCounters> {
         let generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
         // There is always one.
         let none = || Arc::new(ConfigCounters::new(Vec::new(), 0));
@@ -195,18 +195,18 @@ impl Metrics {
     }
 
     /// Creates the counters of a new config. [`Metrics::put_in_force`] makes them current.
-    pub fn next_generation(&self, sites: Vec<SiteLabels>) -> Arc<ConfigCounters> {
+    pub(crate) fn next_generation(&self, sites: Vec<SiteLabels>) -> Arc<ConfigCounters> {
         Arc::new(ConfigCounters::new(sites, self.shards.len()))
     }
 
     /// Makes these counters current. The counts of a site continue under the same name.
-    pub fn put_in_force(&self, next: Arc<ConfigCounters>) {
+    pub(crate) fn put_in_force(&self, next: Arc<ConfigCounters>) {
         let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
         generations.push(next);
     }
 
     /// Sets the upstreams to export.
-    pub fn show_upstreams(&self, upstreams: Vec<UpstreamGauge>) {
+    pub(crate) fn show_upstreams(&self, upstreams: Vec<UpstreamGauge>) {
         self.upstreams.store(Arc::new(upstreams));
     }
 
@@ -230,12 +230,12 @@ impl Metrics {
     }
 
     /// Adds the receipt counters, if receipts are enabled.
-    pub fn with_receipts(self, receipts: Option<Arc<ReceiptCounters>>) -> Self {
+    pub(crate) fn with_receipts(self, receipts: Option<Arc<ReceiptCounters>>) -> Self {
         Self { receipts, ..self }
     }
 
     /// Why the service is degraded. `None` if it is not.
-    pub fn degraded(&self) -> Option<String> {
+    pub(crate) fn degraded(&self) -> Option<String> {
         let reload = "config reload failed, previous config in force";
         let reload = self.reloads.last_failed().then(|| reload.to_owned());
         let receipts = self.receipts.as_ref().and_then(|receipts| receipts.degraded());
@@ -244,12 +244,12 @@ impl Metrics {
     }
 
     /// The config reload counters.
-    pub fn reloads(&self) -> &ReloadCounters {
+    pub(crate) fn reloads(&self) -> &ReloadCounters {
         &self.reloads
     }
 
     /// The shards, one per worker.
-    pub fn shards(&self) -> impl Iterator<Item = Arc<Shard>> + '_ {
+    pub(crate) fn shards(&self) -> impl Iterator<Item = Arc<Shard>> + '_ {
         self.shards.iter().cloned()
     }
 
@@ -257,7 +257,7 @@ impl Metrics {
     ///
     /// # Errors
     /// Never in practice: writing to a string does not fail.
-    pub fn render(&self) -> Result<String, fmt::Error> {
+    pub(crate) fn render(&self) -> Result<String, fmt::Error> {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(self.clone()));
         let mut out = String::new();

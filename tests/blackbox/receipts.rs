@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use consentry::config::settings::Durability;
-use consentry::receipts::{DecisionChannel, Receipt, Sqlite, Store};
+use consentry::internal::{DecisionChannel, Receipt, Sqlite, Store};
 use rusqlite::Connection;
 
 use crate::support::{Origin, PATIENCE, Proxy, consent, request, run};

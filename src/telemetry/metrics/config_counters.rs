@@ -13,11 +13,11 @@ use crate::consent::{Categories, Reason};
 use crate::filter::{Counts, Report};
 
 /// Outcomes of rewriting a page.
-pub const PAGE_OUTCOMES: [&str; 3] = ["banner", "guarded", "failed"];
+pub(crate) const PAGE_OUTCOMES: [&str; 3] = ["banner", "guarded", "failed"];
 
 /// The label values of a site's counters.
 #[derive(Debug, Clone)]
-pub struct SiteLabels {
+pub(crate) struct SiteLabels {
     /// The site's name.
     pub name: String,
     /// `enforce` or `observe`.
@@ -32,7 +32,7 @@ pub(super) type ByCategory = [AtomicU64; Categories::MAX + 1];
 
 /// The per-site counters of one config.
 #[derive(Debug)]
-pub struct ConfigCounters {
+pub(crate) struct ConfigCounters {
     pub(super) sites: Vec<SiteLabels>,
     /// By worker, then by site. Each worker writes only its own counters.
     workers: Vec<Vec<SiteCounters>>,
@@ -153,7 +153,7 @@ impl ConfigCounters {
     }
 
     /// Counts a finished request. `site` is the index of the site.
-    pub fn request(
+    pub(crate) fn request(
         &self,
         worker: usize,
         site: usize,
@@ -190,7 +190,13 @@ impl ConfigCounters {
     }
 
     /// Records the time to the response head: in the upstream, if it was contacted, and in the proxy.
-    pub fn head(&self, worker: usize, site: usize, upstream: Option<Duration>, own: Duration) {
+    pub(crate) fn head(
+        &self,
+        worker: usize,
+        site: usize,
+        upstream: Option<Duration>,
+        own: Duration,
+    ) {
         let Some(counters) = self.of(worker, site) else { return };
         counters.own.observe(own);
         if let Some(upstream) = upstream {
@@ -199,7 +205,7 @@ impl ConfigCounters {
     }
 
     /// Counts a page to be rewritten. `outcome` is an index into [`PAGE_OUTCOMES`].
-    pub fn page(&self, worker: usize, site: usize, outcome: usize) {
+    pub(crate) fn page(&self, worker: usize, site: usize, outcome: usize) {
         if let Some(counters) = self.of(worker, site) {
             add(&counters.pages, outcome, 1);
         }

@@ -11,7 +11,7 @@ use crate::consent::{Categories, Reason};
 
 /// Totals since the start.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Totals {
+pub(crate) struct Totals {
     /// Open client connections.
     pub open_connections: i64,
     /// Connections opened to upstreams.
@@ -24,7 +24,7 @@ pub struct Totals {
 
 /// Totals of one site since the start.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct SiteTotals {
+pub(crate) struct SiteTotals {
     /// `enforce` or `observe`.
     pub mode: &'static str,
     /// Requests answered.
@@ -45,7 +45,7 @@ pub struct SiteTotals {
 
 impl Metrics {
     /// Sums the counters of all workers.
-    pub fn totals(&self) -> Totals {
+    pub(crate) fn totals(&self) -> Totals {
         let errors = ErrorKind::ALL.into_iter().enumerate().map(|(index, kind)| {
             let of_kind = |errors: &[super::AtomicU64]| {
                 errors.get(index).map_or(0, |count| count.load(Relaxed))
