@@ -4,6 +4,7 @@
 //! errors to report all of them. `resolve` converts `raw` into [`settings`] (the validated values).
 
 mod catalogue_file;
+pub mod catalogue_stats;
 mod diagnostic;
 mod document;
 pub mod import;

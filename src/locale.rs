@@ -10,7 +10,10 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use icu_plurals::{PluralCategory, PluralRules};
 use time::Date;
+
+use crate::catalogue::{Lifetime, LifetimeUnit, PurposeKind};
 
 pub(crate) use builtin::FILES;
 pub(crate) use texts::{CategoryTexts, LocaleFile, Texts};
@@ -24,6 +27,8 @@ pub struct Locale {
     pub texts: Texts,
     categories: BTreeMap<String, CategoryTexts>,
     months: Vec<String>,
+    lifetimes: BTreeMap<String, BTreeMap<String, String>>,
+    kinds: BTreeMap<String, String>,
 }
 
 impl Locale {
@@ -46,8 +51,22 @@ impl Locale {
                 missing.push(format!("category.{name}"));
             }
         }
+        let mut lifetimes = below.map(|below| below.lifetimes.clone()).unwrap_or_default();
+        lifetimes.extend(file.lifetime);
+        for unit in LifetimeUnit::ALL.map(LifetimeUnit::name) {
+            if !lifetimes.get(unit).is_some_and(|texts| texts.contains_key("other")) {
+                missing.push(format!("lifetime.{unit}.other"));
+            }
+        }
+        let mut kinds = below.map(|below| below.kinds.clone()).unwrap_or_default();
+        kinds.extend(file.kind);
+        for kind in PurposeKind::ALL {
+            if !kinds.contains_key(kind.name()) {
+                missing.push(format!("kind.{}", kind.name()));
+            }
+        }
         if missing.is_empty() {
-            Ok(Self { tag: tag.to_owned(), texts, categories, months })
+            Ok(Self { tag: tag.to_owned(), texts, categories, months, lifetimes, kinds })
         } else {
             Err(missing)
         }
@@ -63,6 +82,24 @@ impl Locale {
         };
         let year = date.year().to_string();
         fill(&self.texts.date, &[("day", &day), ("month", month), ("year", &year)]).into_owned()
+    }
+
+    /// A lifetime in words.
+    pub(crate) fn lifetime(&self, lifetime: Lifetime) -> Cow<'_, str> {
+        let (count, unit) = match lifetime {
+            Lifetime::Session => return Cow::Borrowed(&self.texts.session),
+            Lifetime::Persistent => return Cow::Borrowed(&self.texts.persistent),
+            Lifetime::Span(count, unit) => (count, unit),
+        };
+        let texts = self.lifetimes.get(unit.name());
+        let text = |category: &str| texts.and_then(|texts| texts.get(category));
+        let text = text(plural(&self.tag, count)).or_else(|| text("other"));
+        fill(text.map(String::as_str).unwrap_or_default(), &[("count", &count.to_string())])
+    }
+
+    /// The text of a kind of purpose.
+    pub(crate) fn kind(&self, kind: PurposeKind) -> &str {
+        self.kinds.get(kind.name()).map(String::as_str).unwrap_or_default()
     }
 
     /// Title and description of a category. A custom category without texts gets its name as the
@@ -83,6 +120,20 @@ impl Locale {
             names.into_iter().map(|name| self.category(name).title.clone()).collect();
         let wide = self.tag.starts_with("zh") || self.tag.starts_with("ja");
         names.join(if wide { "、" } else { ", " })
+    }
+}
+
+/// The plural category of a count in a language (Unicode TR 35, part 3). `other` for unknown languages.
+fn plural(tag: &str, count: u32) -> &'static str {
+    let rules = tag.parse::<icu_locale_core::Locale>().ok();
+    let rules = rules.and_then(|locale| PluralRules::try_new_cardinal(locale.into()).ok());
+    match rules.map(|rules| rules.category_for(count)) {
+        Some(PluralCategory::Zero) => "zero",
+        Some(PluralCategory::One) => "one",
+        Some(PluralCategory::Two) => "two",
+        Some(PluralCategory::Few) => "few",
+        Some(PluralCategory::Many) => "many",
+        Some(PluralCategory::Other) | None => "other",
     }
 }
 

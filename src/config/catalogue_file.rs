@@ -1,16 +1,16 @@
 //! Catalogue rules in TOML: the built-in files, the user's files, and the config's `[[cookie]]`, `[[beacon]]` and
 //! `[[host]]` tables.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use http::Method;
+use http::header::HeaderName;
 
 use super::document::{Document, nearest, span};
-use super::raw::{RawBeacon, RawCatalogue, RawCookie, RawHost, RawRequires};
+use super::raw::{OneOrMany, RawBeacon, RawCatalogue, RawCookie, RawHost, RawPurpose, RawRequires};
 use crate::catalogue::{
-    BeaconRule, Companion, CookieRule, Entry, HostRule, Pattern, Requires, RulePriority, RuleScope,
-    RuleSet, builtin, rule_path,
+    BeaconRule, Companion, CookieRule, Entry, HostRule, Pattern, QueryParameter, Requires,
+    RulePriority, RuleScope, RuleSet, builtin, rule_path,
 };
 use crate::config::spanned::Spanned;
 use crate::consent::{Categories, Category};
@@ -83,7 +83,14 @@ impl Rules {
             let pattern = pattern(document, &format!("{key}.name"), &at, name, Pattern::new);
             let requires = raw.requires.map(|raw| requires(document, &key, raw));
             if let (Some(pattern), Some(category)) = (pattern, category) {
-                let entry = entry(category, raw.vendor, raw.tcf_vendor, raw.purpose, raw.lifetime);
+                let entry = Entry {
+                    category,
+                    vendor: raw.vendor.map(Arc::from),
+                    tcf_vendor: raw.tcf_vendor,
+                    kind: raw.kind,
+                    purpose: raw.purpose.map(RawPurpose::into_purpose),
+                    lifetime: raw.lifetime.map(Arc::from),
+                };
                 let place = cookie_place(document, &key, raw.domain, raw.path);
                 self.cookies.push(CookieRule { pattern, tier, number: 0, entry, place, requires });
             }
@@ -95,7 +102,7 @@ impl Rules {
             let category = category(document, &key, &at, raw.category, categories);
             let host = host(document, &format!("{key}.name"), &at, raw.name);
             if let (Some(host), Some(category)) = (host, category) {
-                let entry = entry(category, raw.vendor, None, None, None);
+                let entry = Entry { vendor: raw.vendor.map(Arc::from), ..Entry::new(category) };
                 self.hosts.push(HostRule { host, tier, entry });
             }
         }
@@ -110,9 +117,27 @@ impl Rules {
             let method = condition(document, format!("{key}.method"), raw.method, |text| {
                 Method::from_bytes(text.to_ascii_uppercase().as_bytes()).ok().ok_or("a method")
             });
-            let query = condition(document, format!("{key}.query"), raw.query, parameter);
+            let query = raw.query.map_or_else(Vec::new, |OneOrMany(all)| all);
+            let query: Vec<QueryParameter> = query
+                .into_iter()
+                .filter_map(|typed| {
+                    condition(document, format!("{key}.query"), Some(typed), parameter)
+                })
+                .collect();
             let fetch_dest =
                 condition(document, format!("{key}.fetch_dest"), raw.fetch_dest, destination);
+            let fetch_mode =
+                condition(document, format!("{key}.fetch_mode"), raw.fetch_mode, destination);
+            let accept =
+                condition(document, format!("{key}.accept"), raw.accept, |text| {
+                    match text.is_empty() {
+                        true => Err("a value of `Accept`"),
+                        false => Ok(text.to_owned()),
+                    }
+                });
+            let header = condition(document, format!("{key}.header"), raw.header, |text| {
+                HeaderName::from_bytes(text.as_bytes()).map_err(|_| "the name of a header field")
+            });
             let content_type =
                 condition(document, format!("{key}.content_type"), raw.content_type, media_type);
             if let (Some(path), Some(category)) = (path, category) {
@@ -121,12 +146,21 @@ impl Rules {
                     method,
                     query,
                     fetch_dest,
+                    fetch_mode,
+                    accept,
+                    header,
                     content_type,
                     email_open: raw.email_open,
                     navigation: raw.navigation,
                     tier,
                     number: 0,
-                    entry: entry(category, raw.vendor, raw.tcf_vendor, raw.purpose, None),
+                    entry: Entry {
+                        vendor: raw.vendor.map(Arc::from),
+                        tcf_vendor: raw.tcf_vendor,
+                        kind: raw.kind,
+                        purpose: raw.purpose.map(RawPurpose::into_purpose),
+                        ..Entry::new(category)
+                    },
                 });
             }
         }
@@ -153,23 +187,24 @@ fn condition<T, V>(
 }
 
 /// Parses and decodes a query parameter.
-fn parameter(text: &str) -> Result<String, &'static str> {
+fn parameter(text: &str) -> Result<QueryParameter, &'static str> {
     const EXPECTED: &str = "one parameter of a query: `key` or `key=value`";
     if text.is_empty() || text.starts_with('=') || text.contains(['?', '&', ';', '#']) {
         return Err(EXPECTED);
     }
     let spaced = text.replace('+', " ");
     let decoded = percent_encoding::percent_decode_str(&spaced).decode_utf8();
-    decoded.map(Cow::into_owned).map_err(|_| EXPECTED)
+    let decoded = decoded.map_err(|_| EXPECTED)?;
+    QueryParameter::new(&decoded).map_err(|_| EXPECTED)
 }
 
-/// Parses a value of `Sec-Fetch-Dest`: a token, converted to lower case.
+/// Parses a value of a fetch metadata field: a token, converted to lower case.
 fn destination(text: &str) -> Result<String, &'static str> {
     let token = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     if token && !text.is_empty() {
         Ok(text.to_ascii_lowercase())
     } else {
-        Err("a value of Sec-Fetch-Dest such as `image`")
+        Err("a value of fetch metadata such as `image` or `no-cors`")
     }
 }
 
@@ -318,21 +353,4 @@ fn cookie_place<T>(
         },
     );
     Some(RuleScope { domain, path })
-}
-
-fn entry(
-    category: Category,
-    vendor: Option<String>,
-    tcf_vendor: Option<u16>,
-    purpose: Option<String>,
-    lifetime: Option<String>,
-) -> Entry {
-    let shared = |text: Option<String>| text.map(Arc::from);
-    Entry {
-        category,
-        vendor: shared(vendor),
-        tcf_vendor,
-        purpose: shared(purpose),
-        lifetime: shared(lifetime),
-    }
 }

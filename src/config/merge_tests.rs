@@ -377,6 +377,7 @@ fn a_rule_of_a_site_wins_over_one_at_the_top_whatever_their_patterns() {
             query: None,
             fetch_dest: None,
             content_type: None,
+            fields: crate::catalogue::FieldLookup::NONE,
             navigation: false,
         };
         let social = Some(crate::consent::Category::SOCIAL);

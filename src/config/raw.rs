@@ -20,8 +20,8 @@ pub(super) use listen::{
 };
 pub(super) use pages::{RawBanner, RawCentre, RawPage, RawReceipts};
 pub(super) use rules::{
-    RawBeacon, RawBeacons, RawCatalogue, RawCategory, RawCookie, RawExpire, RawHost, RawRequires,
-    RawTechnologies, RawUnclassified, RawWithdrawal,
+    RawBeacon, RawBeacons, RawCatalogue, RawCategory, RawCookie, RawExpire, RawHost, RawPurpose,
+    RawRequires, RawTechnologies, RawUnclassified, RawWithdrawal,
 };
 pub(super) use shapes::{OneOrMany, StringOrTable};
 pub(super) use site::{RawHealth, RawSite, RawUpstream};

@@ -65,7 +65,7 @@ pub(super) fn categories(
     granted: CategorySet,
     most: usize,
 ) -> (Vec<CategoryRow>, List) {
-    let mut lists = cookies(&site.filter, most);
+    let mut lists = cookies(&site.filter, locale, most);
     let shown = site.reader().categories.iter().map(|(category, name)| {
         let list = lists.remove(&Some(category)).unwrap_or_default();
         let texts = locale.category(name);

@@ -24,7 +24,7 @@ use super::presumed;
 use super::report::Report;
 use super::site_filter::Filter;
 use super::tracking_headers;
-use crate::catalogue::{BeaconProbe, BeaconRule};
+use crate::catalogue::{BeaconProbe, BeaconRule, FieldLookup};
 use crate::consent::{CategorySet, Consent};
 use crate::cookie::Cookies;
 use crate::http::{self, Fields, folds_to, joined_cookies};
@@ -124,6 +124,7 @@ pub(super) fn filter<F: Fields>(
         query: uri.query(),
         fetch_dest: fields.value(&SEC_FETCH_DEST),
         content_type,
+        fields: FieldLookup(&|name| fields.value(name)),
         navigation,
     });
     let wanted = ExpectedType::by(fields, path);

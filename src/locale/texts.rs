@@ -21,6 +21,10 @@ macro_rules! texts {
             pub months: Option<Vec<String>>,
             /// The categories, by name.
             pub category: BTreeMap<String, CategoryTexts>,
+            /// Lifetimes by unit: a text with `{count}` for each plural category of the language (Unicode TR 35).
+            pub lifetime: BTreeMap<String, BTreeMap<String, String>>,
+            /// Purposes, by the name of their kind.
+            pub kind: BTreeMap<String, String>,
         }
 
         impl LocaleFile {
@@ -98,6 +102,10 @@ texts! {
     column_lifetime,
     /// The lifetime of a session cookie.
     session,
+    /// The lifetime of data without an expiry.
+    persistent,
+    /// The provider of cookies that the site's own code uses.
+    this_site,
     /// Unclassified cookies.
     unclassified_title,
     /// Unclassified cookies.

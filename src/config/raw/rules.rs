@@ -1,6 +1,11 @@
 //! What cookies, beacons and hosts are, and what happens to them.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use super::consent::RawDefault;
+use super::shapes::OneOrMany;
+use crate::catalogue::{Purpose, PurposeKind};
 use crate::config::settings::{AlternativeServices, Detect};
 use crate::config::spanned::Spanned;
 
@@ -103,13 +108,15 @@ pub(in crate::config) struct RawCookie {
     pub(in crate::config) name: Option<Text>,
     /// Category, required.
     pub(in crate::config) category: Option<Text>,
-    /// Vendor.
+    /// Provider, as shown to visitors. `this site` is shown as the website itself, in the visitor's language.
     pub(in crate::config) vendor: Option<String>,
     /// Vendor id in the IAB Global Vendor List. If a TC string is the source of the decision, this vendor needs consent too.
     pub(in crate::config) tcf_vendor: Option<u16>,
-    /// Purpose, as shown to visitors.
-    pub(in crate::config) purpose: Option<String>,
-    /// Lifetime, as shown to visitors.
+    /// Kind of purpose, shown to visitors in their language. Default: none.
+    pub(in crate::config) kind: Option<PurposeKind>,
+    /// Purpose, shown to visitors instead of the text of `kind`: one text, or a table with a text per language. Default: none.
+    pub(in crate::config) purpose: Option<RawPurpose>,
+    /// Lifetime, shown to visitors if the cookie was not seen: `session`, `persistent`, or a number and a unit such as `13 months`. Other texts are shown as they are.
     pub(in crate::config) lifetime: Option<String>,
     /// `Path` of the cookie, for deletions. A withdrawal deletes the cookie at this path even if the browser does not send it. Default: `/` if `domain` is set, otherwise the paths seen in the site's own `Set-Cookie`.
     pub(in crate::config) path: Option<Text>,
@@ -117,6 +124,28 @@ pub(in crate::config) struct RawCookie {
     pub(in crate::config) domain: Option<Text>,
     /// Conditions besides the name, for patterns that can match other cookies too. Default: none.
     pub(in crate::config) requires: Option<RawRequires>,
+}
+
+/// Purpose in words: one text, or a text per language tag.
+#[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
+#[serde(untagged)]
+pub(in crate::config) enum RawPurpose {
+    /// Text for all languages.
+    Text(String),
+    /// Texts by language tag, such as `de` or `pt-BR`.
+    ByLanguage(BTreeMap<String, String>),
+}
+
+impl RawPurpose {
+    pub(in crate::config) fn into_purpose(self) -> Purpose {
+        match self {
+            Self::Text(text) => Purpose::Text(text.into()),
+            Self::ByLanguage(texts) => {
+                let texts = texts.into_iter().map(|(tag, text)| (tag.to_ascii_lowercase(), text));
+                Purpose::ByLanguage(Arc::new(texts.collect()))
+            }
+        }
+    }
 }
 
 /// Conditions of a cookie rule besides the name.
@@ -139,10 +168,16 @@ pub(in crate::config) struct RawBeacon {
     pub(in crate::config) path: Option<Text>,
     /// Request method. Default: any.
     pub(in crate::config) method: Option<Text>,
-    /// Query parameter: `key` or `key=value`. Default: any.
-    pub(in crate::config) query: Option<Text>,
+    /// Query parameter, or a list of parameters that must all be present: `key` or `key=value`. The value can contain `*` and the placeholders of cookie names. Default: any.
+    pub(in crate::config) query: Option<OneOrMany<Text>>,
     /// Value of `Sec-Fetch-Dest`. Default: any.
     pub(in crate::config) fetch_dest: Option<Text>,
+    /// Value of `Sec-Fetch-Mode`. Default: any.
+    pub(in crate::config) fetch_mode: Option<Text>,
+    /// Value of `Accept`, the whole field. Default: any.
+    pub(in crate::config) accept: Option<Text>,
+    /// Name of a header field that must be present, such as `X-Faro-Session-Id`. Default: none.
+    pub(in crate::config) header: Option<Text>,
     /// Media type in `Content-Type`; parameters are ignored. Default: any.
     pub(in crate::config) content_type: Option<Text>,
     /// Pixel in an e-mail: `beacons.email_opens` decides. Default: `false`.
@@ -151,12 +186,14 @@ pub(in crate::config) struct RawBeacon {
     pub(in crate::config) navigation: bool,
     /// Category, required.
     pub(in crate::config) category: Option<Text>,
-    /// Vendor.
+    /// Provider, as shown to visitors. `this site` is shown as the website itself, in the visitor's language.
     pub(in crate::config) vendor: Option<String>,
     /// Vendor id in the IAB Global Vendor List. If a TC string is the source of the decision, this vendor needs consent too.
     pub(in crate::config) tcf_vendor: Option<u16>,
-    /// Purpose, as shown to visitors.
-    pub(in crate::config) purpose: Option<String>,
+    /// Kind of purpose, shown to visitors in their language. Default: none.
+    pub(in crate::config) kind: Option<PurposeKind>,
+    /// Purpose, shown to visitors instead of the text of `kind`: one text, or a table with a text per language. Default: none.
+    pub(in crate::config) purpose: Option<RawPurpose>,
 }
 
 /// Rule for a third-party host in pages.
@@ -171,10 +208,25 @@ pub(in crate::config) struct RawHost {
     pub(in crate::config) vendor: Option<String>,
 }
 
+/// Provider of cookies.
+#[derive(Debug, Default, serde::Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(in crate::config) struct RawVendor {
+    /// Name, as in the `vendor` of rules.
+    pub(in crate::config) name: String,
+    /// Address of the provider's documentation or source code.
+    pub(in crate::config) source: String,
+}
+
 /// Catalogue file.
 #[derive(Debug, Default, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct RawCatalogue {
+    /// Date of the last review of the entries in this file.
+    #[schemars(with = "Option<String>")]
+    pub(in crate::config) reviewed: Option<toml::value::Datetime>,
+    /// Providers, with the source of their entries.
+    pub(in crate::config) vendor: Vec<RawVendor>,
     /// Cookie rules.
     pub(in crate::config) cookie: Vec<Spanned<RawCookie>>,
     /// Beacon rules.

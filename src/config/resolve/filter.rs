@@ -9,7 +9,9 @@ use super::defaults::{Ctx, Defaults};
 use super::layers::Layers;
 use super::names::{field_name, own_field};
 use super::sources::sources;
-use crate::catalogue::{Catalogue, CookieRule, Entry, LIST_COOKIE, Pattern, RulePriority};
+use crate::catalogue::{
+    Catalogue, CookieRule, Entry, LIST_COOKIE, Pattern, PurposeKind, RulePriority,
+};
 use crate::config::catalogue_file::{Rules, named_category};
 use crate::config::overrides::Overrides;
 use crate::config::raw::{RawConsent, RawDefault, RawSignal, RawSite, RawUnclassified};
@@ -19,11 +21,6 @@ use crate::consent::{
     Category, CategorySet, ConsentReader, OwnCookie, RegionPolicy, SignalPolicy, Vendors,
 };
 use crate::policy::{Policy, Unclassified};
-
-/// Purpose of the cookie that lists presumed cookies.
-const LIST_PURPOSE: &str = "Names the cookies without a rule that this site needs.";
-/// Purpose of the sticky cookie.
-const STICKY_PURPOSE: &str = "Keeps the visitor at the server that knows the visit.";
 
 /// Resolves the filter settings of a site. `key` is the path of the site, including the trailing dot.
 pub(super) fn filter(
@@ -51,17 +48,16 @@ pub(super) fn filter(
         });
     let reader = reader(document, &consent, common, overrides, (&vendors, own_cookie));
     let consent = reader.sources.iter().flat_map(|source| source.cookie_names());
-    let consent = consent.map(|name| (name.to_string(), "consent", "Keeps the visitor's choice."));
-    let sticky = sticky_cookie.map(|name| (name.to_owned(), "consentry", STICKY_PURPOSE));
-    let list = (LIST_COOKIE.to_owned(), "consentry", LIST_PURPOSE);
-    for (name, vendor, purpose) in consent.chain(sticky).chain([list]) {
+    let consent = consent.map(|name| (name.to_string(), "consent", PurposeKind::Consent));
+    let sticky =
+        sticky_cookie.map(|name| (name.to_owned(), "consentry", PurposeKind::LoadBalancing));
+    let list = (LIST_COOKIE.to_owned(), "consentry", PurposeKind::Consent);
+    for (name, vendor, kind) in consent.chain(sticky).chain([list]) {
         if let Ok(pattern) = Pattern::new(&name) {
             let entry = Entry {
-                category: Category::NECESSARY,
                 vendor: Some(Arc::from(vendor)),
-                tcf_vendor: None,
-                purpose: Some(Arc::from(purpose)),
-                lifetime: None,
+                kind: Some(kind),
+                ..Entry::new(Category::NECESSARY)
             };
             let tier = RulePriority::Consent;
             let (place, requires) = (None, None);
