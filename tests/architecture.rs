@@ -395,7 +395,7 @@ fn the_reader_of_sources_sees_imports() {
     assert!(has("proxy::request::handler", "proxy::request::forward"));
     assert!(has("proxy::request::handler", "filter::exchange"), "through what `filter` hands on");
     assert!(has("filter::cookie_rewrite", "cookie"));
-    assert!(has("main", "cli"));
+    assert!(has("cli::run", "app"));
     assert!(files.len() > 50);
 }
 
