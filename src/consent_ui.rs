@@ -25,6 +25,7 @@ mod context;
 mod cookie_list;
 mod csrf;
 mod error;
+mod error_page;
 mod guard;
 mod layout;
 mod notice;
@@ -50,16 +51,20 @@ use crate::config::settings;
 use crate::consent::{CategorySet, Consent};
 use crate::filter::Filter;
 use crate::http::Fields;
-use crate::locale::Locale;
+use crate::locale::{Locale, Locales};
 use crate::receipts::Receipts;
 pub(crate) use banner::BannerContext;
 use banner::Banners;
 use context::SiteContext;
-use error::{ConsentUiError, allow};
+use error::allow;
+pub(crate) use error::{ConsentUiError, Rejection};
+pub(crate) use error_page::ErrorPage;
 use layout::STYLE;
+pub(crate) use layout::query_value;
 pub(crate) use request_info::RequestInfo;
 use responses::{empty, json};
 use return_to::is_local_path;
+pub(crate) use return_to::referring_page;
 use shown_texts::TextVersions;
 pub(crate) use shown_texts::shown_texts;
 
@@ -112,6 +117,13 @@ pub enum Page {
     Gpc,
     /// An unknown path below the prefix.
     Missing,
+}
+
+impl Page {
+    /// Whether only programs request the resource. Its errors are JSON for every client.
+    pub fn is_api(self) -> bool {
+        matches!(self, Self::Consent | Self::Bridge | Self::HeldBack | Self::Gpc)
+    }
 }
 
 impl ConsentUi {
@@ -169,12 +181,15 @@ impl ConsentUi {
     }
 
     /// Handles a request for a resource.
+    ///
+    /// # Errors
+    /// If the request is rejected.
     pub async fn answer<B>(
         &self,
         page: Page,
         request: Request<B>,
         visitor: RequestInfo,
-    ) -> Response<Bytes>
+    ) -> Result<Response<Bytes>, Rejection>
     where
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -182,7 +197,7 @@ impl ConsentUi {
         let site = &self.site;
         let answered = match page {
             Page::Preferences if request.method() == Method::POST => {
-                preferences::post(site, request, visitor).await
+                return preferences::post(site, request, visitor).await;
             }
             Page::Preferences => {
                 allow(request.method(), &[Method::GET, Method::HEAD, Method::POST]).and_then(|()| {
@@ -227,7 +242,17 @@ impl ConsentUi {
             Page::Gpc => self.gpc(request.method()),
             Page::Missing => Err(ConsentUiError::Missing),
         };
-        answered.unwrap_or_else(|error| error.respond())
+        answered.map_err(Rejection::from)
+    }
+
+    /// The path prefix of all resources.
+    pub fn prefix(&self) -> &str {
+        &self.site.settings.prefix
+    }
+
+    /// The languages of the site.
+    pub fn locales(&self) -> &Locales {
+        &self.site.settings.locales
     }
 
     /// The visitor's consent. For `trusted` and `now`, see [`RequestInfo`].

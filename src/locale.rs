@@ -1,6 +1,7 @@
 //! Texts of the pages for visitors, by language.
 //!
-//! Free of side effects. `config` reads the locale files; `centre` and `page` use the texts.
+//! Free of side effects. `config` reads the locale files; `consent_ui`, `html` and `proxy` use the
+//! texts.
 
 mod builtin;
 mod negotiate;
@@ -16,7 +17,7 @@ use time::Date;
 use crate::catalogue::{Lifetime, LifetimeUnit, PurposeKind};
 
 pub(crate) use builtin::FILES;
-pub(crate) use texts::{CategoryTexts, LocaleFile, Texts};
+pub(crate) use texts::{CategoryTexts, ErrorTexts, ErrorTopic, LocaleFile, Texts};
 
 /// One language.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +27,7 @@ pub struct Locale {
     /// The texts of the pages.
     pub texts: Texts,
     categories: BTreeMap<String, CategoryTexts>,
+    errors: BTreeMap<ErrorTopic, ErrorTexts>,
     months: Vec<String>,
     lifetimes: BTreeMap<String, BTreeMap<String, String>>,
     kinds: BTreeMap<String, String>,
@@ -65,8 +67,11 @@ impl Locale {
                 missing.push(format!("kind.{}", kind.name()));
             }
         }
+        let mut errors = below.map(|below| below.errors.clone()).unwrap_or_default();
+        errors.extend(file.error);
         if missing.is_empty() {
-            Ok(Self { tag: tag.to_owned(), texts, categories, months, lifetimes, kinds })
+            let tag = tag.to_owned();
+            Ok(Self { tag, texts, categories, errors, months, lifetimes, kinds })
         } else {
             Err(missing)
         }
@@ -200,6 +205,19 @@ impl Locales {
             .and_then(|asked| negotiate::lookup(asked, tags()))
             .or_else(|| negotiate::negotiate(accept_language?, tags()))
             .map_or_else(|| self.all.get(self.default), |place| self.all.get(place))
+    }
+
+    /// The texts of an error page for a visitor, and their language. English if the visitor's
+    /// language has no texts for the topic.
+    pub fn choose_error(
+        &self,
+        topic: ErrorTopic,
+        asked: Option<&str>,
+        accept_language: Option<&str>,
+    ) -> Option<(&Locale, &ErrorTexts)> {
+        let chosen = self.choose(asked, accept_language).into_iter();
+        let english = self.all.iter().filter(|locale| locale.tag == "en");
+        chosen.chain(english).find_map(|locale| Some((&**locale, locale.errors.get(&topic)?)))
     }
 }
 

@@ -149,6 +149,12 @@ mod tests {
                 assert!(*tag == "en" || ours.description != category.description, "{tag} {name}");
             }
             assert_eq!(file.category.len(), english.category.len(), "{tag}");
+            for (topic, error) in &english.error {
+                let ours = file.error.get(topic).unwrap_or_else(|| panic!("{tag}: {topic:?}"));
+                assert!(!ours.title.is_empty() && !ours.text.is_empty(), "{tag}: {topic:?}");
+                assert!(*tag == "en" || ours.text != error.text, "{tag}: {topic:?} is English");
+            }
+            assert_eq!(file.error.len(), 9, "{tag}");
             // English words that no other language contains.
             let foreign: Vec<&str> = texts
                 .values()
@@ -157,6 +163,12 @@ mod tests {
                         .values()
                         .flat_map(|c| [&c.title, &c.description])
                         .map(|t| t.as_str())
+                        .chain(
+                            file.error
+                                .values()
+                                .flat_map(|e| [&e.title, &e.text])
+                                .map(|t| t.as_str()),
+                        )
                         .collect::<Vec<_>>()
                         .iter(),
                 )

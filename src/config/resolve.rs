@@ -144,6 +144,7 @@ pub(super) fn resolve(
             level: raw.log.level.unwrap_or(LogLevel::Info),
         },
         receipts,
+        locales: Arc::clone(&common.pages.locales),
         sites,
         files: Vec::new(),
         warnings,

@@ -16,6 +16,7 @@ use ipnet::IpNet;
 use super::WatchedFile;
 use super::diagnostic::Diagnostic;
 use crate::consent::ConsentReader;
+use crate::locale::Locales;
 use crate::policy::Policy;
 use crate::tls::{ClientAuthorities, Identity, TicketKeys, UpstreamTls};
 pub use pages::{
@@ -46,6 +47,8 @@ pub struct Config {
     pub log: Log,
     /// Receipts, if enabled.
     pub receipts: Option<ReceiptSettings>,
+    /// The languages of error pages for requests without a site.
+    pub locales: Arc<Locales>,
     /// The sites, in the order of the config.
     pub sites: Vec<SiteConfig>,
     /// The files and directories that the config was read from.

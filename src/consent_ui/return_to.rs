@@ -2,6 +2,8 @@
 
 use http::header::{HOST, HeaderMap, REFERER};
 
+use crate::http::Fields;
+
 /// Maximum length of a return path, in bytes.
 const MAX_BYTES: usize = 2048;
 
@@ -24,16 +26,15 @@ pub(super) fn back<'a>(
     headers: &'a HeaderMap,
     prefix: &str,
 ) -> Option<&'a str> {
-    named.or_else(|| referring_page(headers, prefix))
+    named.or_else(|| referring_page(headers).filter(|path| !path.starts_with(prefix)))
 }
 
-/// Path and query of the referring page, if it is on this host and not part of the consent UI.
-fn referring_page<'a>(headers: &'a HeaderMap, prefix: &str) -> Option<&'a str> {
-    let referer = headers.get(REFERER)?.to_str().ok()?;
+/// Path and query of the referring page, if it is on this host.
+pub(crate) fn referring_page(fields: &impl Fields) -> Option<&str> {
+    let referer = std::str::from_utf8(fields.value(&REFERER)?).ok()?;
     let rest = referer.strip_prefix("https://").or_else(|| referer.strip_prefix("http://"))?;
     let (authority, path) = rest.split_at_checked(rest.find('/')?)?;
-    let host = headers.get(HOST)?.to_str().ok()?;
-    let own = authority.eq_ignore_ascii_case(host) && !path.starts_with(prefix);
+    let own = authority.as_bytes().eq_ignore_ascii_case(fields.value(&HOST)?);
     is_local_path(path).filter(|_| own)
 }
 

@@ -101,6 +101,11 @@ impl<B> PageBody<B> {
         body
     }
 
+    /// Whether the page was rejected, so that the body is empty.
+    pub(crate) fn is_refused(&self) -> bool {
+        matches!(self, Self::Rewritten(body) if body.failed && matches!(body.state, State::Ended))
+    }
+
     /// The inner body.
     pub fn inner(&self) -> &B {
         match self {

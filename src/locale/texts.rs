@@ -25,6 +25,8 @@ macro_rules! texts {
             pub lifetime: BTreeMap<String, BTreeMap<String, String>>,
             /// Purposes, by the name of their kind.
             pub kind: BTreeMap<String, String>,
+            /// The error pages, by topic.
+            pub error: BTreeMap<ErrorTopic, ErrorTexts>,
         }
 
         impl LocaleFile {
@@ -161,4 +163,38 @@ pub struct CategoryTexts {
     /// The description, in a sentence.
     #[serde(default)]
     pub description: String,
+}
+
+/// The error pages. Each covers all errors that a visitor can react to in the same way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorTopic {
+    /// The request is invalid.
+    BadRequest,
+    /// The body or the header section is too large.
+    TooLarge,
+    /// The request is not known to come from the visitor, on a page of the site.
+    Forbidden,
+    /// Nothing is served at this address.
+    NotFound,
+    /// The site gets too many requests, from the visitor or from everybody.
+    TooManyRequests,
+    /// No upstream can be reached.
+    Unreachable,
+    /// The request or its response took too long.
+    TimedOut,
+    /// The visitor's choice could not be recorded.
+    NotSaved,
+    /// Any other failure of the site.
+    Internal,
+}
+
+/// The texts of an error page.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ErrorTexts {
+    /// The heading.
+    pub title: String,
+    /// The cause, and advice for the visitor.
+    pub text: String,
 }

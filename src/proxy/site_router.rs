@@ -16,6 +16,7 @@ use crate::consent_ui::ConsentUi;
 use crate::filter::Filter;
 use crate::html::SiteRewriter;
 use crate::http::{Via, normalised_host};
+use crate::locale::Locales;
 use crate::proxy::request::rate_limit::RateLimiter;
 use crate::proxy::upstream::load_balancer::LoadBalancer;
 use crate::proxy::upstream::pool::UpstreamPool;
@@ -26,6 +27,8 @@ use crate::telemetry::{AccessLog, ConfigCounters, Spans};
 pub(crate) struct Snapshot {
     /// The sites.
     pub sites: SiteRouter,
+    /// The languages of error pages for requests without a site.
+    pub locales: Arc<Locales>,
     /// The per-site metrics.
     pub counters: Arc<ConfigCounters>,
     /// Timeouts.
