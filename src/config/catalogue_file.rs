@@ -117,13 +117,7 @@ impl Rules {
             let method = condition(document, format!("{key}.method"), raw.method, |text| {
                 Method::from_bytes(text.to_ascii_uppercase().as_bytes()).ok().ok_or("a method")
             });
-            let query = raw.query.map_or_else(Vec::new, |OneOrMany(all)| all);
-            let query: Vec<QueryParameter> = query
-                .into_iter()
-                .filter_map(|typed| {
-                    condition(document, format!("{key}.query"), Some(typed), parameter)
-                })
-                .collect();
+            let query = queries(document, &format!("{key}.query"), raw.query);
             let fetch_dest =
                 condition(document, format!("{key}.fetch_dest"), raw.fetch_dest, destination);
             let fetch_mode =
@@ -165,6 +159,28 @@ impl Rules {
             }
         }
     }
+}
+
+/// Parses the query parameters of a beacon rule.
+fn queries<T>(
+    document: &mut Document<'_, T>,
+    key: &str,
+    typed: Option<Spanned<OneOrMany<String>>>,
+) -> Vec<QueryParameter> {
+    let Some(typed) = typed else { return Vec::new() };
+    let at = span(&typed);
+    let OneOrMany(texts) = typed.into_inner();
+    let mut found = Vec::new();
+    for text in texts {
+        match parameter(text.trim()) {
+            Ok(parameter) => found.push(parameter),
+            Err(expected) => {
+                let message = format!("`{text}` is not {expected}");
+                document.problem(Some(at.clone()), key.to_owned(), message, None);
+            }
+        }
+    }
+    found
 }
 
 /// Parses a condition of a beacon rule into the form that requests are compared with. A value that no request can

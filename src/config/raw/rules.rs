@@ -169,7 +169,7 @@ pub(in crate::config) struct RawBeacon {
     /// Request method. Default: any.
     pub(in crate::config) method: Option<Text>,
     /// Query parameter, or a list of parameters that must all be present: `key` or `key=value`. The value can contain `*` and the placeholders of cookie names. Default: any.
-    pub(in crate::config) query: Option<OneOrMany<Text>>,
+    pub(in crate::config) query: Option<Spanned<OneOrMany<String>>>,
     /// Value of `Sec-Fetch-Dest`. Default: any.
     pub(in crate::config) fetch_dest: Option<Text>,
     /// Value of `Sec-Fetch-Mode`. Default: any.
