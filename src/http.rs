@@ -8,6 +8,7 @@ pub(crate) mod body;
 pub(crate) mod chunked;
 mod client;
 mod connection_auth;
+mod date;
 mod field_list;
 mod field_names;
 mod fields;
@@ -21,6 +22,7 @@ mod via;
 
 pub(crate) use client::{Client, Peer};
 pub(crate) use connection_auth::binds_connection;
+pub(crate) use date::{parse_date, parse_rfc3339, parse_time, rfc3339};
 pub(crate) use field_list::{has_directive, join_cookies, joined_cookies, split_outside_quotes};
 pub(crate) use field_names::{folds_to, is_forwarding};
 pub(crate) use fields::{Change, FieldSection, Fields, to_map};

@@ -7,8 +7,8 @@ use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde_json::Value;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
+
+use crate::http::parse_rfc3339;
 
 /// Maximum length of a value, in bytes.
 pub(super) const MAX_BYTES: usize = 8 * 1024;
@@ -111,7 +111,7 @@ pub(crate) fn time(value: &Value) -> Option<i64> {
 pub(super) fn time_text(text: &str) -> Option<i64> {
     match text.parse() {
         Ok(number) => unix(number),
-        Err(_) => OffsetDateTime::parse(text, &Rfc3339).ok().map(OffsetDateTime::unix_timestamp),
+        Err(_) => parse_rfc3339(text),
     }
 }
 
