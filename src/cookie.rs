@@ -19,10 +19,6 @@ pub use domain::{cookie_domains, domain_matches, registrable_domain};
 pub use effect::{Effect, ResponseTime};
 pub use set_cookie::{Access, Scope, SetCookie};
 
-/// Maximum length of name plus value that browsers store, in bytes (RFC 6265bis section 5.6, step
-/// 5).
-pub const MAX_NAME_VALUE_BYTES: usize = 4096;
-
 /// One `name=value` pair of a `Cookie` field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pair<'a> {

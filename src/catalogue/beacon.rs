@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 
 use http::Method;
+use percent_encoding::percent_decode_str;
 
-use super::beacon_path::{PathInterpretation, percent_decode};
+use super::beacon_path::PathInterpretation;
 use super::{Entry, Pattern, RulePriority, glob};
 
 /// A beacon rule. All of its conditions must match.
@@ -144,11 +145,11 @@ fn has_parameter(query: &str, wanted: &str, ignore_case: bool) -> bool {
     let (wanted_key, wanted_value) = split_parameter(wanted);
     query.split(['&', ';']).any(|parameter| {
         let (key, value) = split_parameter(parameter);
-        let key = decoded(key);
+        let key = form_decoded(key);
         let key = key.trim_ascii_start().iter().copied();
         key.map(php).eq(wanted_key.bytes().map(php))
             && wanted_value.is_none_or(|wanted| {
-                let value = value.map(decoded).unwrap_or_default();
+                let value = value.map(form_decoded).unwrap_or_default();
                 value.iter().copied().map(folded).eq(wanted.bytes().map(folded))
             })
     })
@@ -159,11 +160,11 @@ fn split_parameter(parameter: &str) -> (&str, Option<&str>) {
 }
 
 /// A part of a query, form-decoded.
-fn decoded(part: &str) -> Cow<'_, [u8]> {
+pub(crate) fn form_decoded(part: &str) -> Cow<'_, [u8]> {
     if !part.contains(['%', '+']) {
         return Cow::Borrowed(part.as_bytes());
     }
-    Cow::Owned(percent_decode(part.replace('+', " ").as_bytes()))
+    Cow::Owned(percent_decode_str(&part.replace('+', " ")).collect())
 }
 
 #[cfg(test)]

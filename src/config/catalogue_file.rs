@@ -1,7 +1,6 @@
 //! Catalogue rules in TOML: the built-in files, the user's files, and the config's `[[cookie]]`, `[[beacon]]` and
 //! `[[host]]` tables.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use http::Method;
@@ -10,7 +9,7 @@ use super::document::{Document, nearest, span};
 use super::raw::{RawBeacon, RawCatalogue, RawCookie, RawHost, RawRequires};
 use crate::catalogue::{
     BeaconRule, Companion, CookieRule, Entry, HostRule, Pattern, Requires, RulePriority, RuleScope,
-    RuleSet, builtin, rule_path,
+    RuleSet, builtin, form_decoded, rule_path,
 };
 use crate::config::spanned::Spanned;
 use crate::consent::{Categories, Category};
@@ -158,9 +157,7 @@ fn parameter(text: &str) -> Result<String, &'static str> {
     if text.is_empty() || text.starts_with('=') || text.contains(['?', '&', ';', '#']) {
         return Err(EXPECTED);
     }
-    let spaced = text.replace('+', " ");
-    let decoded = percent_encoding::percent_decode_str(&spaced).decode_utf8();
-    decoded.map(Cow::into_owned).map_err(|_| EXPECTED)
+    String::from_utf8(form_decoded(text).into_owned()).map_err(|_| EXPECTED)
 }
 
 /// Parses a value of `Sec-Fetch-Dest`: a token, converted to lower case.

@@ -2,18 +2,15 @@
 
 use base64::Engine;
 use base64::alphabet::STANDARD;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use base64::engine::GeneralPurpose;
+use base64::engine::general_purpose::PAD_INDIFFERENT;
 use percent_encoding::{percent_decode, percent_decode_str};
 
 use super::media_type::{DocumentKind, MediaType};
 
 /// Decodes like browsers, and encodes with padding.
-const BASE64: GeneralPurpose = GeneralPurpose::new(
-    &STANDARD,
-    GeneralPurposeConfig::new()
-        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
-        .with_decode_allow_trailing_bits(true),
-);
+const BASE64: GeneralPurpose =
+    GeneralPurpose::new(&STANDARD, PAD_INDIFFERENT.with_decode_allow_trailing_bits(true));
 
 /// A page in a `data:` URL.
 #[derive(Debug, PartialEq, Eq)]
