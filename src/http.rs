@@ -9,6 +9,7 @@ pub(crate) mod chunked;
 mod client;
 mod connection_auth;
 mod date;
+mod fetch_metadata;
 mod field_list;
 mod field_names;
 mod fields;
@@ -23,6 +24,9 @@ mod via;
 pub(crate) use client::{Client, Peer};
 pub(crate) use connection_auth::binds_connection;
 pub(crate) use date::{parse_date, parse_rfc3339, parse_time, rfc3339};
+pub(crate) use fetch_metadata::{
+    Destination, SEC_FETCH_DEST, SEC_FETCH_MODE, is_navigation, is_swapped_in,
+};
 pub(crate) use field_list::{has_directive, join_cookies, joined_cookies, split_outside_quotes};
 pub(crate) use field_names::{folds_to, is_forwarding};
 pub(crate) use fields::{Change, FieldSection, Fields, to_map};

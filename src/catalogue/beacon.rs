@@ -7,6 +7,7 @@ use percent_encoding::percent_decode_str;
 
 use super::beacon_path::PathInterpretation;
 use super::{Entry, Pattern, RulePriority, glob};
+use crate::http::Destination;
 
 /// A beacon rule. All of its conditions must match.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,8 +77,8 @@ impl BeaconRule {
     /// Whether the rule applies to page loads: visitors follow links to paths that look like a
     /// beacon's.
     pub(crate) fn takes_navigations(&self) -> bool {
-        let frames = ["document", "iframe", "frame", "embed", "object"];
-        self.navigation || self.fetch_dest.as_deref().is_some_and(|dest| frames.contains(&dest))
+        let page = |dest: &str| Destination::named(dest.as_bytes()).is_page();
+        self.navigation || self.fetch_dest.as_deref().is_some_and(page)
     }
 
     /// Whether the rule matches images with arbitrary file names. Ordinary images may have such

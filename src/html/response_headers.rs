@@ -9,8 +9,7 @@ use http::header::{
 use super::media_type::MediaType;
 use super::transcoder::PageCoding;
 use crate::filter::mark_private;
-use crate::http::{FieldSection, Fields};
-use crate::http::{has_directive, split_outside_quotes};
+use crate::http::{FieldSection, Fields, SEC_FETCH_DEST, has_directive, split_outside_quotes};
 
 /// Fields that are only valid for the original page. Digests by RFC 9530, RFC 3230 and RFC 1864.
 static OF_THE_ORIGINAL: [HeaderName; 6] = [
@@ -144,10 +143,11 @@ pub(super) fn without_mark(field: &[u8]) -> Vec<u8> {
 
 /// Prevents reuse of a response for requests with another destination.
 pub(super) fn vary_by_destination(fields: &mut FieldSection) {
-    const NAME: &[u8] = b"sec-fetch-dest";
     let varies = fields.values(&VARY).any(|field| {
         let mut names = split_outside_quotes(field);
-        names.any(|name| name == b"*" || name.eq_ignore_ascii_case(NAME))
+        names.any(|name| {
+            name == b"*" || name.eq_ignore_ascii_case(SEC_FETCH_DEST.as_str().as_bytes())
+        })
     });
     if !varies {
         fields.append(&VARY, "Sec-Fetch-Dest");
