@@ -5,6 +5,7 @@
 //! Every protocol version and every integration therefore gets the same result.
 
 pub(crate) mod body;
+mod cache_control;
 pub(crate) mod chunked;
 mod client;
 mod connection_auth;
@@ -18,21 +19,26 @@ pub(crate) mod framing;
 pub(crate) mod head;
 mod host;
 mod message;
+mod parameters;
 mod target;
 mod via;
 
+pub(crate) use cache_control::{has_directive, make_private, mark_private};
 pub(crate) use client::{Client, Peer};
 pub(crate) use connection_auth::binds_connection;
 pub(crate) use date::{parse_date, parse_rfc3339, parse_time, rfc3339};
 pub(crate) use fetch_metadata::{
     Destination, SEC_FETCH_DEST, SEC_FETCH_MODE, is_navigation, is_swapped_in,
 };
-pub(crate) use field_list::{has_directive, join_cookies, joined_cookies, split_outside_quotes};
+pub(crate) use field_list::{
+    has_member, join_cookies, joined_cookies, members, members_of, split_outside_quotes,
+};
 pub(crate) use field_names::{folds_to, is_forwarding};
 pub(crate) use fields::{Change, FieldSection, Fields, to_map};
 #[cfg(feature = "ext-proc")]
 pub(crate) use forwarded::forwarded_scheme_is_secure;
 pub(crate) use host::{Authority, configured_host, named_host, normalised_host};
 pub(crate) use message::{RawTarget, Request, Response};
+pub(crate) use parameters::{parameter, without_parameters};
 pub(crate) use target::{Target, TargetError};
 pub(crate) use via::Via;

@@ -7,7 +7,7 @@ use percent_encoding::percent_decode_str;
 
 use super::beacon_path::PathInterpretation;
 use super::{Entry, Pattern, RulePriority, glob};
-use crate::http::Destination;
+use crate::http::{Destination, without_parameters};
 
 /// A beacon rule. All of its conditions must match.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,12 +118,8 @@ impl BeaconRule {
             .as_deref()
             .is_none_or(|wanted| probe.fetch_dest.is_some_and(|dest| dest == wanted.as_bytes()));
         let content_type = self.content_type.as_deref().is_none_or(|wanted| {
-            probe
-                .content_type
-                .and_then(|value| value.split(|byte| *byte == b';').next())
-                .is_some_and(|media_type| {
-                    media_type.trim_ascii().eq_ignore_ascii_case(wanted.as_bytes())
-                })
+            let media_type = probe.content_type.map(without_parameters);
+            media_type.is_some_and(|sent| sent.eq_ignore_ascii_case(wanted.as_bytes()))
         });
         method && query && fetch_dest && content_type
     }

@@ -14,6 +14,7 @@ use crate::catalogue::{
 use crate::config::spanned::Spanned;
 use crate::consent::{Categories, Category};
 use crate::cookie::registrable_domain;
+use crate::http::without_parameters;
 
 /// The cookies, beacons and hosts of one table.
 pub(super) type RawRules =
@@ -172,13 +173,10 @@ fn destination(text: &str) -> Result<String, &'static str> {
 
 /// Parses a media type without its parameters.
 fn media_type(text: &str) -> Result<String, &'static str> {
-    let essence = text.split(';').next().unwrap_or_default().trim();
+    let essence = String::from_utf8_lossy(without_parameters(text.as_bytes()));
+    let named = |part: &str| !part.is_empty() && !part.contains('/');
     match essence.split_once('/') {
-        Some((kind, subtype))
-            if !kind.is_empty() && !subtype.is_empty() && !subtype.contains('/') =>
-        {
-            Ok(essence.to_ascii_lowercase())
-        }
+        Some((kind, subtype)) if named(kind) && named(subtype) => Ok(essence.to_ascii_lowercase()),
         _ => Err("a media type such as `text/plain`"),
     }
 }

@@ -26,7 +26,9 @@ use super::tracking_headers;
 use crate::catalogue::{BeaconProbe, BeaconRule};
 use crate::consent::{CategorySet, Consent};
 use crate::cookie::Cookies;
-use crate::http::{self, Fields, SEC_FETCH_DEST, folds_to, is_navigation, joined_cookies};
+use crate::http::{
+    self, Fields, SEC_FETCH_DEST, folds_to, is_navigation, joined_cookies, without_parameters,
+};
 
 /// Maximum number of unclassified names recorded per request: a visitor can send thousands.
 const MOST_UNKNOWN_NOTED: usize = 64;
@@ -114,6 +116,7 @@ pub(super) fn filter<F: Fields>(
     let path = uri.path();
     let navigation = is_navigation(fields);
     let content_type = fields.value(&CONTENT_TYPE);
+    let media_type = content_type.map(without_parameters);
     let beacon = settings.policy.catalogue.beacon(&BeaconProbe {
         method,
         host,
@@ -149,7 +152,7 @@ pub(super) fn filter<F: Fields>(
         host: host.map(|host| host.to_ascii_lowercase().into()),
         uri: uri.clone(),
         wanted,
-        ping: content_type.is_some_and(is_ping),
+        ping: media_type.is_some_and(|sent| sent.eq_ignore_ascii_case(b"text/ping")),
         known_beacon: beacon.is_some(),
         looked_at: looked_at.map(|rule| rule.number),
         lists: presumed::fields_with_list(fields, &settings.policy),
@@ -215,10 +218,6 @@ fn remove_alike(fields: &impl Fields, name: &HeaderName, edits: &mut Edits) {
     for name in alike.filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok()) {
         edits.remove(name);
     }
-}
-
-fn is_ping(content_type: &[u8]) -> bool {
-    content_type.get(..9).is_some_and(|start| start.eq_ignore_ascii_case(b"text/ping"))
 }
 
 /// The host of the authority, else of the `Host` field, without port. `None` if it is invalid.

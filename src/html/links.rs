@@ -6,8 +6,7 @@ use http::header::{LINK, REFRESH};
 
 use super::loads::{self, Resource};
 use super::url_policy::UrlPolicy;
-use crate::http::split_outside_quotes;
-use crate::http::{Change, FieldSection, Fields};
+use crate::http::{Change, FieldSection, Fields, parameter, split_outside_quotes};
 
 static SPECULATION_RULES: HeaderName = HeaderName::from_static("speculation-rules");
 
@@ -83,15 +82,9 @@ fn is_refused(link: &str, policy: &UrlPolicy) -> bool {
     else {
         return false;
     };
-    let value = |name: &str| {
-        parameters.split(';').find_map(|parameter| {
-            let (key, value) = parameter.split_once('=')?;
-            let value = value.trim_ascii().trim_matches('"');
-            key.trim_ascii().eq_ignore_ascii_case(name).then(|| value.to_owned())
-        })
-    };
-    let loads = value("rel").is_some_and(|rel| loads::link_loads(&rel));
-    let kind = match value("as").as_deref() {
+    let value = |name| parameter(parameters, name).map(|value| value.trim_matches('"'));
+    let loads = value("rel").is_some_and(loads::link_loads);
+    let kind = match value("as") {
         Some("script") => Resource::Script,
         Some("image") => Resource::Image,
         Some("style") => Resource::Stylesheet,
@@ -99,5 +92,5 @@ fn is_refused(link: &str, policy: &UrlPolicy) -> bool {
     };
     let images = value("imagesrcset").unwrap_or_default();
     let refuses = |url: &str| policy.refuses(url, kind);
-    loads && (refuses(url) || loads::srcset(&images).any(refuses))
+    loads && (refuses(url) || loads::srcset(images).any(refuses))
 }

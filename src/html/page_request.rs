@@ -15,7 +15,10 @@ use super::transcoder::{PageCoding, Permit, RewriteLimit};
 use super::url_policy::UrlPolicy;
 use crate::consent::{CategorySet, Consent};
 use crate::consent_ui::{BannerContext, ConsentUi};
-use crate::http::{Destination, FieldSection, Fields, Request, has_directive, is_swapped_in};
+use crate::http::{
+    Destination, FieldSection, Fields, Request, has_directive, is_swapped_in, members_of,
+    without_parameters,
+};
 
 /// Fields that ask for validation or for a part, instead of the whole page.
 static CONDITIONS: [HeaderName; 3] = [IF_NONE_MATCH, IF_MODIFIED_SINCE, RANGE];
@@ -189,14 +192,13 @@ fn known_codings(accepted: &[u8]) -> Option<Vec<u8>> {
         return Some(b"gzip, br, zstd".to_vec());
     }
     let is_known = |part: &&[u8]| {
-        let name = part.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
-        std::str::from_utf8(name).is_ok_and(|name| PageCoding::named(name).is_some())
+        std::str::from_utf8(without_parameters(part))
+            .is_ok_and(|name| PageCoding::named(name).is_some())
     };
-    let parts = || accepted.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
-    if parts().all(|part| is_known(&part)) {
+    if members_of(accepted).all(|part| is_known(&part)) {
         return None;
     }
-    let known: Vec<&[u8]> = parts().filter(is_known).collect();
+    let known: Vec<&[u8]> = members_of(accepted).filter(is_known).collect();
     Some(if known.is_empty() { b"identity".to_vec() } else { known.join(&b", "[..]) })
 }
 
