@@ -18,6 +18,7 @@ mod forwarded;
 pub(crate) mod framing;
 pub(crate) mod head;
 mod host;
+mod links;
 mod message;
 mod parameters;
 mod target;
@@ -38,6 +39,7 @@ pub(crate) use fields::{Change, FieldSection, Fields, to_map};
 #[cfg(feature = "ext-proc")]
 pub(crate) use forwarded::forwarded_scheme_is_secure;
 pub(crate) use host::{Authority, configured_host, named_host, normalised_host};
+pub(crate) use links::{links, split_link, split_refresh};
 pub(crate) use message::{RawTarget, Request, Response};
 pub(crate) use parameters::{parameter, without_parameters};
 pub(crate) use target::{Target, TargetError};

@@ -6,10 +6,11 @@ use std::sync::{Arc, LazyLock, OnceLock};
 use percent_encoding::percent_decode_str;
 use url::{Host, Url};
 
-use super::loads::{Resource, refresh_url};
+use super::loads::Resource;
 use crate::clock::unix_now;
 use crate::consent::CategorySet;
 use crate::filter::{BlockedKind, Filter};
+use crate::http::split_refresh;
 use crate::policy::permits;
 
 /// The URL of a page with an invalid host.
@@ -100,7 +101,7 @@ impl UrlPolicy {
 
     /// Whether a `<meta http-equiv=refresh>` or a `Refresh` field has such a host.
     pub(super) fn refuses_refresh(&self, content: &str) -> bool {
-        refresh_url(content).is_some_and(|url| self.refuses(url, Resource::Subdocument))
+        split_refresh(content).is_some_and(|(_, url)| self.refuses(url, Resource::Subdocument))
     }
 
     fn refuses_from(&self, base: &Url, url: &str, resource: Resource) -> bool {
