@@ -38,7 +38,7 @@ pub(crate) use field_names::{folds_to, is_forwarding};
 pub(crate) use fields::{Change, FieldSection, Fields, to_map};
 #[cfg(feature = "ext-proc")]
 pub(crate) use forwarded::forwarded_scheme_is_secure;
-pub(crate) use host::{Authority, configured_host, named_host, normalised_host};
+pub(crate) use host::{Authority, configured_host, named_host, normalised_host, on_named_host};
 pub(crate) use links::{links, split_link, split_refresh};
 pub(crate) use message::{RawTarget, Request, Response};
 pub(crate) use parameters::{parameter, without_parameters};

@@ -1,6 +1,8 @@
 //! Validation of return paths. Only paths of this site are accepted, to prevent open redirects.
 
-use http::header::{HOST, HeaderMap, REFERER};
+use http::header::{HeaderMap, REFERER};
+
+use crate::http::on_named_host;
 
 /// Maximum length of a return path, in bytes.
 const MAX_BYTES: usize = 2048;
@@ -30,16 +32,14 @@ pub(super) fn back<'a>(
 /// Path and query of the referring page, if it is on this host and not part of the consent UI.
 fn referring_page<'a>(headers: &'a HeaderMap, prefix: &str) -> Option<&'a str> {
     let referer = headers.get(REFERER)?.to_str().ok()?;
-    let rest = referer.strip_prefix("https://").or_else(|| referer.strip_prefix("http://"))?;
-    let (authority, path) = rest.split_at_checked(rest.find('/')?)?;
-    let host = headers.get(HOST)?.to_str().ok()?;
-    let own = authority.eq_ignore_ascii_case(host) && !path.starts_with(prefix);
-    is_local_path(path).filter(|_| own)
+    let path = on_named_host(referer, headers)?;
+    is_local_path(path).filter(|path| !path.starts_with(prefix))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::header::HOST;
     use proptest::prelude::*;
 
     #[test]

@@ -105,8 +105,7 @@ impl UrlPolicy {
     }
 
     fn refuses_from(&self, base: &Url, url: &str, resource: Resource) -> bool {
-        let url: String = url.chars().filter(|l| !matches!(l, '\t' | '\n' | '\r')).collect();
-        let url = url.trim_matches(|letter: char| letter <= ' ');
+        let url = &trimmed(url);
         // The library rejects more than two slashes.
         let slashes = |letter: char| matches!(letter, '/' | '\\');
         let resolved = if url.chars().take_while(|letter| slashes(*letter)).count() > 2 {
@@ -161,6 +160,13 @@ fn by_labels(url: &str) -> Option<Url> {
     };
     let labels: Vec<String> = host.trim_end_matches(DOTS).split(DOTS).map(label).collect();
     Url::parse(&format!("https://{}{path}", labels.join("."))).ok()
+}
+
+/// A URL without tabs and newlines, and without blanks and control characters at its ends, which the
+/// URL parser of a browser removes first.
+pub(super) fn trimmed(url: &str) -> String {
+    let url = url.trim_matches(|letter: char| letter <= ' ');
+    url.chars().filter(|letter| !matches!(letter, '\t' | '\n' | '\r')).collect()
 }
 
 /// Whether a URL is certainly a path on its base's host, as most URLs are.
