@@ -1,5 +1,6 @@
 //! HTTP syntax without I/O: message heads, framing, hosts, request targets, forwarding fields,
-//! `Via` and authentication schemes.
+//! `Via`, authentication schemes, lists, parameters, links, `Cache-Control`, Fetch Metadata and
+//! dates.
 //!
 //! The lowest module. Decisions before the site lookup are made here, on bytes and header maps.
 //! Every protocol version and every integration therefore gets the same result.
@@ -38,7 +39,9 @@ pub(crate) use field_names::{folds_to, is_forwarding};
 pub(crate) use fields::{Change, FieldSection, Fields, to_map};
 #[cfg(feature = "ext-proc")]
 pub(crate) use forwarded::forwarded_scheme_is_secure;
-pub(crate) use host::{Authority, configured_host, named_host, normalised_host, on_named_host};
+pub(crate) use host::{
+    Authority, configured_host, is_named_origin, named_host, normalised_host, on_named_host,
+};
 pub(crate) use links::{links, split_link, split_refresh};
 pub(crate) use message::{RawTarget, Request, Response};
 pub(crate) use parameters::{parameter, without_parameters};

@@ -14,7 +14,7 @@ use crate::catalogue::{
 use crate::config::spanned::Spanned;
 use crate::consent::{Categories, Category};
 use crate::cookie::registrable_domain;
-use crate::http::without_parameters;
+use crate::http::{configured_host, without_parameters};
 
 /// The cookies, beacons and hosts of one table.
 pub(super) type RawRules =
@@ -267,15 +267,13 @@ fn host<T>(
         document.missing(at.clone(), key.to_owned(), "name = \"tracker.example\"");
         return None;
     };
-    let host = name.get_ref().to_ascii_lowercase();
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
-    if host.is_empty() || host.starts_with('.') || !host.bytes().all(plain) {
+    let host = configured_host(name.get_ref()).filter(|host| !host.starts_with('.'));
+    if host.is_none() {
         let message = format!("`{}` is not a host", name.get_ref());
         let hint = Some("\"tracker.example\", which is everything below it too".to_owned());
         document.problem(Some(span(&name)), key.to_owned(), message, hint);
-        return None;
     }
-    Some(host)
+    host
 }
 
 /// The domain and path of a rule's cookies.

@@ -3,7 +3,7 @@
 use http::HeaderMap;
 use http::header::{HeaderName, ORIGIN};
 
-use crate::http::on_named_host;
+use crate::http::{Fields, is_named_origin};
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
@@ -14,8 +14,7 @@ pub(super) fn is_same_origin(headers: &HeaderMap) -> bool {
     if let Some(site) = headers.get(SEC_FETCH_SITE) {
         return site == "same-origin";
     }
-    let origin = headers.get(ORIGIN).and_then(|origin| origin.to_str().ok());
-    origin.and_then(|origin| on_named_host(origin, headers)) == Some("")
+    headers.value(&ORIGIN).is_some_and(|origin| is_named_origin(origin, headers))
 }
 
 #[cfg(test)]

@@ -60,6 +60,11 @@ pub(crate) fn on_named_host<'a>(url: &'a str, fields: &impl Fields) -> Option<&'
     authority.as_bytes().eq_ignore_ascii_case(fields.value(&HOST)?).then_some(path)
 }
 
+/// Whether an `Origin` (RFC 6454 section 7) has the value of `Host`, with any scheme.
+pub(crate) fn is_named_origin(origin: &[u8], fields: &impl Fields) -> bool {
+    core::str::from_utf8(origin).ok().and_then(|origin| on_named_host(origin, fields)) == Some("")
+}
+
 /// Normalises a host for comparison: lower case, no trailing dot, IPv6 addresses per RFC 5952.
 ///
 /// Every comparison of a host with a configured one uses this form, on both sides.
