@@ -14,6 +14,26 @@ pub(crate) fn parameter<'a>(parameters: &'a str, name: &str) -> Option<&'a str> 
     })
 }
 
+/// Splits a text behind the token or quoted string at its start, and unquotes that. `None` if it is
+/// malformed.
+pub(crate) fn split_value(text: &str) -> Option<(String, &str)> {
+    let Some(quoted) = text.strip_prefix('"') else {
+        let end = text.find([',', ';', ' ', '\t', '"', '=']).unwrap_or(text.len());
+        let (token, after) = text.split_at_checked(end)?;
+        return (!token.is_empty()).then(|| (token.to_owned(), after));
+    };
+    let mut value = String::new();
+    let mut letters = quoted.char_indices();
+    while let Some((at, letter)) = letters.next() {
+        match letter {
+            '"' => return quoted.get(at + 1..).map(|after| (value, after)),
+            '\\' => value.push(letters.next()?.1),
+            _ => value.push(letter),
+        }
+    }
+    None
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
