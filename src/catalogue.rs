@@ -25,6 +25,7 @@ mod requires;
 mod rule;
 mod suggestion;
 
+pub(crate) use beacon::form_decoded;
 pub use beacon::{BeaconProbe, BeaconRule, FieldLookup, QueryParameter};
 pub(crate) use beacon_path::normalised as normalised_path;
 pub use beacon_path::{PathError, rule_path};
@@ -211,11 +212,6 @@ impl Catalogue {
             });
         }
         best.map(|(_, rule)| rule).or_else(|| self.lists.as_ref()?.find(probe))
-    }
-
-    /// Whether the result of [`beacon`](Self::beacon) depends on the request's host.
-    pub fn looks_at_hosts(&self) -> bool {
-        self.lists.is_some()
     }
 
     /// The cookie rule with this number. Shared rules come first, in their given order, then the

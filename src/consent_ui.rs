@@ -41,8 +41,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue,
-    LOCATION, VARY,
+    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, LOCATION, VARY,
 };
 use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
@@ -50,7 +49,7 @@ use http_body::Body;
 use crate::config::settings;
 use crate::consent::{CategorySet, Consent};
 use crate::filter::Filter;
-use crate::http::Fields;
+use crate::http::{Fields, has_member};
 use crate::locale::{Locale, Locales};
 use crate::receipts::Receipts;
 pub(crate) use banner::BannerContext;
@@ -215,7 +214,9 @@ impl ConsentUi {
                 Some(guard) => {
                     let current = request.uri().query() == Some(guard.version.as_str());
                     let cache = if current { FOR_EVER } else { HOUR };
-                    let gzip = guard.gzip.clone().filter(|_| takes_gzip(request.headers()));
+                    // `gzip;q=0` is not considered: no browser sends it.
+                    let accepts = has_member(request.headers(), &ACCEPT_ENCODING, "gzip");
+                    let gzip = guard.gzip.clone().filter(|_| accepts);
                     let coded = gzip.is_some();
                     let text = gzip.unwrap_or_else(|| guard.text.clone());
                     fixed(request.method(), SCRIPT, text, cache).map(|mut response| {
@@ -324,13 +325,6 @@ fn fixed(
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static(cache));
     Ok(response)
-}
-
-/// Whether a browser accepts gzip. `gzip;q=0` is not considered: no browser sends it.
-fn takes_gzip(headers: &HeaderMap) -> bool {
-    headers.get(ACCEPT_ENCODING).is_some_and(|accepted| {
-        accepted.as_bytes().split(|byte| *byte == b',').any(|coding| coding.trim_ascii() == b"gzip")
-    })
 }
 
 /// Redirects to the preference centre with the final slash.

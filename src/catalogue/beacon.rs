@@ -5,11 +5,11 @@ use std::fmt;
 
 use http::Method;
 use http::header::{ACCEPT, HeaderName};
+use percent_encoding::percent_decode_str;
 
-use super::beacon_path::{PathInterpretation, percent_decode};
+use super::beacon_path::PathInterpretation;
 use super::{Entry, Pattern, PatternError, RulePriority, glob};
-
-const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+use crate::http::{Destination, SEC_FETCH_MODE, without_parameters};
 
 /// A beacon rule. All of its conditions must match.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,11 +73,11 @@ impl QueryParameter {
         let php = |byte: u8| if matches!(byte, b'.' | b' ') { b'_' } else { folded(byte) };
         query.split(['&', ';']).any(|parameter| {
             let (key, value) = split_parameter(parameter);
-            let key = decoded(key);
+            let key = form_decoded(key);
             let key = key.trim_ascii_start().iter().copied();
             key.map(php).eq(self.key.bytes().map(php))
                 && self.value.as_ref().is_none_or(|[exact, lower]| {
-                    let value = value.map(decoded).unwrap_or_default();
+                    let value = value.map(form_decoded).unwrap_or_default();
                     if ignore_case {
                         glob::matches(lower, &value.to_ascii_lowercase())
                     } else {
@@ -147,8 +147,8 @@ impl BeaconRule {
     /// Whether the rule applies to page loads: visitors follow links to paths that look like a
     /// beacon's.
     pub(crate) fn takes_navigations(&self) -> bool {
-        let frames = ["document", "iframe", "frame", "embed", "object"];
-        self.navigation || self.fetch_dest.as_deref().is_some_and(|dest| frames.contains(&dest))
+        let page = |dest: &str| Destination::named(dest.as_bytes()).is_page();
+        self.navigation || self.fetch_dest.as_deref().is_some_and(page)
     }
 
     /// Whether the rule matches images with arbitrary file names. Ordinary images may have such
@@ -186,12 +186,8 @@ impl BeaconRule {
             .as_deref()
             .is_none_or(|wanted| probe.fetch_dest.is_some_and(|dest| dest == wanted.as_bytes()));
         let content_type = self.content_type.as_deref().is_none_or(|wanted| {
-            probe
-                .content_type
-                .and_then(|value| value.split(|byte| *byte == b';').next())
-                .is_some_and(|media_type| {
-                    media_type.trim_ascii().eq_ignore_ascii_case(wanted.as_bytes())
-                })
+            let media_type = probe.content_type.map(without_parameters);
+            media_type.is_some_and(|sent| sent.eq_ignore_ascii_case(wanted.as_bytes()))
         });
         let field = |name: &HeaderName, wanted: Option<&str>| {
             wanted.is_none_or(|wanted| {
@@ -223,11 +219,11 @@ fn split_parameter(parameter: &str) -> (&str, Option<&str>) {
 }
 
 /// A part of a query, form-decoded.
-fn decoded(part: &str) -> Cow<'_, [u8]> {
+pub(crate) fn form_decoded(part: &str) -> Cow<'_, [u8]> {
     if !part.contains(['%', '+']) {
         return Cow::Borrowed(part.as_bytes());
     }
-    Cow::Owned(percent_decode(part.replace('+', " ").as_bytes()))
+    Cow::Owned(percent_decode_str(&part.replace('+', " ")).collect())
 }
 
 #[cfg(test)]

@@ -10,11 +10,12 @@ use super::document::{Document, nearest, span};
 use super::raw::{OneOrMany, RawBeacon, RawCatalogue, RawCookie, RawHost, RawPurpose, RawRequires};
 use crate::catalogue::{
     BeaconRule, Companion, CookieRule, Entry, HostRule, Pattern, QueryParameter, Requires,
-    RulePriority, RuleScope, RuleSet, builtin, rule_path,
+    RulePriority, RuleScope, RuleSet, builtin, form_decoded, rule_path,
 };
 use crate::config::spanned::Spanned;
 use crate::consent::{Categories, Category};
 use crate::cookie::registrable_domain;
+use crate::http::{configured_host, without_parameters};
 
 /// The cookies, beacons and hosts of one table.
 pub(super) type RawRules =
@@ -208,10 +209,9 @@ fn parameter(text: &str) -> Result<QueryParameter, &'static str> {
     if text.is_empty() || text.starts_with('=') || text.contains(['?', '&', ';', '#']) {
         return Err(EXPECTED);
     }
-    let spaced = text.replace('+', " ");
-    let decoded = percent_encoding::percent_decode_str(&spaced).decode_utf8();
-    let decoded = decoded.map_err(|_| EXPECTED)?;
-    QueryParameter::new(&decoded).map_err(|_| EXPECTED)
+    let decoded = form_decoded(text);
+    let decoded = std::str::from_utf8(&decoded).map_err(|_| EXPECTED)?;
+    QueryParameter::new(decoded).map_err(|_| EXPECTED)
 }
 
 /// Parses a value of a fetch metadata field: a token, converted to lower case.
@@ -226,13 +226,10 @@ fn destination(text: &str) -> Result<String, &'static str> {
 
 /// Parses a media type without its parameters.
 fn media_type(text: &str) -> Result<String, &'static str> {
-    let essence = text.split(';').next().unwrap_or_default().trim();
+    let essence = String::from_utf8_lossy(without_parameters(text.as_bytes()));
+    let named = |part: &str| !part.is_empty() && !part.contains('/');
     match essence.split_once('/') {
-        Some((kind, subtype))
-            if !kind.is_empty() && !subtype.is_empty() && !subtype.contains('/') =>
-        {
-            Ok(essence.to_ascii_lowercase())
-        }
+        Some((kind, subtype)) if named(kind) && named(subtype) => Ok(essence.to_ascii_lowercase()),
         _ => Err("a media type such as `text/plain`"),
     }
 }
@@ -323,15 +320,13 @@ fn host<T>(
         document.missing(at.clone(), key.to_owned(), "name = \"tracker.example\"");
         return None;
     };
-    let host = name.get_ref().to_ascii_lowercase();
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
-    if host.is_empty() || host.starts_with('.') || !host.bytes().all(plain) {
+    let host = configured_host(name.get_ref()).filter(|host| !host.starts_with('.'));
+    if host.is_none() {
         let message = format!("`{}` is not a host", name.get_ref());
         let hint = Some("\"tracker.example\", which is everything below it too".to_owned());
         document.problem(Some(span(&name)), key.to_owned(), message, hint);
-        return None;
     }
-    Some(host)
+    host
 }
 
 /// The domain and path of a rule's cookies.

@@ -1,6 +1,8 @@
 //! Validation of return paths. Only paths of this site are accepted, to prevent open redirects.
 
-use http::header::{HOST, HeaderMap, REFERER};
+use http::header::{HeaderMap, REFERER};
+
+use crate::http::on_named_host;
 
 use crate::http::Fields;
 
@@ -32,15 +34,13 @@ pub(super) fn back<'a>(
 /// Path and query of the referring page, if it is on this host.
 pub(crate) fn referring_page(fields: &impl Fields) -> Option<&str> {
     let referer = std::str::from_utf8(fields.value(&REFERER)?).ok()?;
-    let rest = referer.strip_prefix("https://").or_else(|| referer.strip_prefix("http://"))?;
-    let (authority, path) = rest.split_at_checked(rest.find('/')?)?;
-    let own = authority.as_bytes().eq_ignore_ascii_case(fields.value(&HOST)?);
-    is_local_path(path).filter(|_| own)
+    is_local_path(on_named_host(referer, fields)?)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::header::HOST;
     use proptest::prelude::*;
 
     #[test]

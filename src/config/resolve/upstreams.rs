@@ -17,6 +17,7 @@ use crate::config::settings::{
     Balance, BalanceMethod, HealthCheck, Scheme, SiteLimits, Upstream, WeightedUpstream, unix_path,
 };
 use crate::config::spanned::Spanned;
+use crate::http::Authority;
 
 pub(super) const UPSTREAM_HINT: &str = "such as \"http://127.0.0.1:3000\", \"https://app.example\", \"h2c://127.0.0.1:50051\" or \"unix:/run/app.sock\"";
 
@@ -183,20 +184,12 @@ pub(super) fn upstream(url: &str) -> Result<Upstream, String> {
     if uri.path() != "/" || uri.query().is_some() {
         return Err(format!("`{url}` has a path; requests keep their own"));
     }
-    let authority = uri.authority().ok_or_else(|| format!("`{url}` has no host"))?;
-    if authority.as_str().contains('@') || authority.host().is_empty() {
-        return Err(format!("`{url}` is not a plain host and port"));
-    }
-    let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
-    let port = match authority.as_str().rsplit_once(':') {
-        Some((_, port)) if !port.ends_with(']') => port
-            .parse()
-            .ok()
-            .filter(|port| *port != 0)
-            .ok_or_else(|| format!("`{port}` is not a port"))?,
-        _ if scheme == Scheme::Https => 443,
-        _ => 80,
-    };
+    let authority = uri.authority().map(|authority| authority.as_str().as_bytes());
+    let authority = authority.and_then(Authority::parse);
+    let Authority { host, port } =
+        authority.ok_or_else(|| format!("`{url}` is not a plain host and port"))?;
+    let host = host.trim_matches(['[', ']']).to_owned();
+    let port = port.unwrap_or(if scheme == Scheme::Https { 443 } else { 80 });
     if scheme == Scheme::Https && ServerName::try_from(host.as_str()).is_err() {
         return Err(format!("`{url}`: TLS has no name for such a host"));
     }
