@@ -137,13 +137,13 @@ hosts = []
     let starts = [
         "1 listen: `nowhere` is not an address",
         "2 mode: ",
-        "3 workers: 0 is not from 1 to",
+        "3 workers: 0 is out of range (1 to 1024)",
         "4 colour: unknown key",
         "6 consent.sources: `onetrusst` is not a consent source",
         "7 consent.notice_date: ",
         "8 consent.max_age_days: ",
         "10 timeouts.connect: `5 parsecs` is not a duration",
-        "12 limits.header_bytes: 1 is not from",
+        "12 limits.header_bytes: 1 is out of range",
         "14 cookie[0].name: the pattern has nothing but",
         "16 cookie[1].name: is missing",
         "17 cookie[1].category: `sweet` is not a category",
@@ -451,7 +451,7 @@ fn placeholders_and_conditions_of_cookie_rules_are_checked() {
         ),
         (
             "name = 'a*'\nrequires = { max_days = 40000 }",
-            "6 cookie[0].requires.max_days: 40000 is not from 0 to 36500",
+            "6 cookie[0].requires.max_days: 40000 is out of range (0 to 36500)",
         ),
         (
             "name = 'a*'\nrequires = { httponly = true }",

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::Method;
 use http::header::HeaderName;
 
-use super::document::{Document, nearest, span};
+use super::document::{Document, nearest, read};
 use super::raw::{OneOrMany, RawBeacon, RawCatalogue, RawCookie, RawHost, RawPurpose, RawRequires};
 use crate::catalogue::{
     BeaconRule, Companion, CookieRule, Entry, HostRule, Pattern, QueryParameter, Requires,
@@ -15,7 +15,6 @@ use crate::catalogue::{
 use crate::config::spanned::Spanned;
 use crate::consent::{Categories, Category};
 use crate::cookie::registrable_domain;
-use crate::http::{configured_host, without_parameters};
 
 /// The cookies, beacons and hosts of one table.
 pub(super) type RawRules =
@@ -44,97 +43,83 @@ impl Rules {
     }
 
     /// Adds the built-in catalogue. It uses the five default categories, so none is unknown.
-    pub(super) fn add_builtin<T>(&mut self, report: &mut Document<'_, T>, tier: RulePriority) {
+    pub(super) fn add_builtin(&mut self, report: &mut Document<'_>, tier: RulePriority) {
         for (file, text) in builtin::FILES {
             self.add_file(report, file, text, tier, &Categories::default());
         }
     }
 
     /// Adds a catalogue file. Problems are added to `report`.
-    pub(super) fn add_file<T>(
+    pub(super) fn add_file(
         &mut self,
-        report: &mut Document<'_, T>,
+        report: &mut Document<'_>,
         file: &str,
         text: &str,
         tier: RulePriority,
         categories: &Categories,
     ) {
-        let mut document = super::document::read::<RawCatalogue>(file, text);
-        let raw = std::mem::take(&mut document.value);
-        let rules = (raw.cookie, raw.beacon, raw.host);
-        self.add(&mut document, "", rules, tier, categories);
+        let (mut document, raw) = read::<RawCatalogue>(file, text);
+        self.add(&mut document, (raw.cookie, raw.beacon, raw.host), tier, categories);
         report.problems.append(&mut document.problems);
     }
 
-    /// Adds the rules of one table. `key` is the path of that table, including the trailing dot.
-    pub(super) fn add<T>(
+    /// Adds the rules of one table.
+    pub(super) fn add(
         &mut self,
-        document: &mut Document<'_, T>,
-        key: &str,
+        document: &mut Document<'_>,
         (cookies, beacons, hosts): RawRules,
         tier: RulePriority,
         categories: &Categories,
     ) {
-        for (index, raw) in cookies.into_iter().enumerate() {
-            let key = format!("{key}cookie[{index}]");
-            let at = span(&raw);
-            let raw = raw.into_inner();
-            let category = category(document, &key, &at, raw.category, categories);
-            let name = (raw.name, "name = \"_ga_*\"");
-            let pattern = pattern(document, &format!("{key}.name"), &at, name, Pattern::new);
-            let requires = raw.requires.map(|raw| requires(document, &key, raw));
+        for rule in cookies {
+            let raw = rule.get_ref();
+            let category = category(document, &rule, &raw.category, categories);
+            let name = required(document, &rule, "name", &raw.name, "name = \"_ga_*\"");
+            let pattern = name.and_then(|name| pattern(document, name, Pattern::new));
+            let requires = raw.requires.as_ref().map(|raw| requires(document, raw));
             if let (Some(pattern), Some(category)) = (pattern, category) {
                 let entry = Entry {
                     category,
-                    vendor: raw.vendor.map(Arc::from),
+                    vendor: shared(&raw.vendor),
                     tcf_vendor: raw.tcf_vendor,
                     kind: raw.kind,
-                    purpose: raw.purpose.map(RawPurpose::into_purpose),
-                    lifetime: raw.lifetime.map(Arc::from),
+                    purpose: raw.purpose.as_ref().map(RawPurpose::purpose),
+                    lifetime: shared(&raw.lifetime),
                 };
-                let place = cookie_place(document, &key, raw.domain, raw.path);
+                let place = cookie_place(document, &raw.domain, &raw.path);
                 self.cookies.push(CookieRule { pattern, tier, number: 0, entry, place, requires });
             }
         }
-        for (index, raw) in hosts.into_iter().enumerate() {
-            let key = format!("{key}host[{index}]");
-            let at = span(&raw);
-            let raw = raw.into_inner();
-            let category = category(document, &key, &at, raw.category, categories);
-            let host = host(document, &format!("{key}.name"), &at, raw.name);
+        for rule in hosts {
+            let raw = rule.get_ref();
+            let category = category(document, &rule, &raw.category, categories);
+            let name = required(document, &rule, "name", &raw.name, "name = \"tracker.example\"");
+            let host = name.and_then(|name| host(document, name));
             if let (Some(host), Some(category)) = (host, category) {
-                let entry = Entry { vendor: raw.vendor.map(Arc::from), ..Entry::new(category) };
+                let entry = Entry { vendor: shared(&raw.vendor), ..Entry::new(category) };
                 self.hosts.push(HostRule { host, tier, entry });
             }
         }
-        for (index, raw) in beacons.into_iter().enumerate() {
-            let key = format!("{key}beacon[{index}]");
-            let at = span(&raw);
-            let raw = raw.into_inner();
-            let category = category(document, &key, &at, raw.category, categories);
+        for rule in beacons {
+            let raw = rule.get_ref();
+            let category = category(document, &rule, &raw.category, categories);
+            let path = required(document, &rule, "path", &raw.path, "path = \"/pixel.gif\"");
             // `/*` matches every path, which is valid for a beacon with further conditions.
-            let path = (raw.path, "path = \"/pixel.gif\"");
-            let path = pattern(document, &format!("{key}.path"), &at, path, rule_path);
-            let method = condition(document, format!("{key}.method"), raw.method, |text| {
+            let path = path.and_then(|path| pattern(document, path, rule_path));
+            let method = condition(document, &raw.method, |text| {
                 Method::from_bytes(text.to_ascii_uppercase().as_bytes()).ok().ok_or("a method")
             });
-            let query = queries(document, &format!("{key}.query"), raw.query);
-            let fetch_dest =
-                condition(document, format!("{key}.fetch_dest"), raw.fetch_dest, destination);
-            let fetch_mode =
-                condition(document, format!("{key}.fetch_mode"), raw.fetch_mode, destination);
-            let accept =
-                condition(document, format!("{key}.accept"), raw.accept, |text| {
-                    match text.is_empty() {
-                        true => Err("a value of `Accept`"),
-                        false => Ok(text.to_owned()),
-                    }
-                });
-            let header = condition(document, format!("{key}.header"), raw.header, |text| {
+            let query = queries(document, &raw.query);
+            let fetch_dest = condition(document, &raw.fetch_dest, destination);
+            let fetch_mode = condition(document, &raw.fetch_mode, destination);
+            let accept = condition(document, &raw.accept, |text| match text.is_empty() {
+                true => Err("a value of `Accept`"),
+                false => Ok(text.to_owned()),
+            });
+            let header = condition(document, &raw.header, |text| {
                 HeaderName::from_bytes(text.as_bytes()).map_err(|_| "the name of a header field")
             });
-            let content_type =
-                condition(document, format!("{key}.content_type"), raw.content_type, media_type);
+            let content_type = condition(document, &raw.content_type, media_type);
             if let (Some(path), Some(category)) = (path, category) {
                 self.beacons.push(BeaconRule {
                     path,
@@ -150,10 +135,10 @@ impl Rules {
                     tier,
                     number: 0,
                     entry: Entry {
-                        vendor: raw.vendor.map(Arc::from),
+                        vendor: shared(&raw.vendor),
                         tcf_vendor: raw.tcf_vendor,
                         kind: raw.kind,
-                        purpose: raw.purpose.map(RawPurpose::into_purpose),
+                        purpose: raw.purpose.as_ref().map(RawPurpose::purpose),
                         ..Entry::new(category)
                     },
                 });
@@ -162,23 +147,32 @@ impl Rules {
     }
 }
 
-/// Parses the query parameters of a beacon rule.
-fn queries<T>(
-    document: &mut Document<'_, T>,
+/// The value of a required key. Its absence is reported.
+fn required<'a, V>(
+    document: &mut Document<'_>,
+    rule: &Spanned<V>,
     key: &str,
-    typed: Option<Spanned<OneOrMany<String>>>,
+    value: &'a Option<Spanned<String>>,
+    example: &str,
+) -> Option<&'a Spanned<String>> {
+    if value.is_none() {
+        document.missing(rule, key, example);
+    }
+    value.as_ref()
+}
+
+/// Parses the query parameters of a beacon rule.
+fn queries(
+    document: &mut Document<'_>,
+    typed: &Option<Spanned<OneOrMany<String>>>,
 ) -> Vec<QueryParameter> {
     let Some(typed) = typed else { return Vec::new() };
-    let at = span(&typed);
-    let OneOrMany(texts) = typed.into_inner();
+    let OneOrMany(texts) = typed.get_ref();
     let mut found = Vec::new();
     for text in texts {
         match parameter(text.trim()) {
             Ok(parameter) => found.push(parameter),
-            Err(expected) => {
-                let message = format!("`{text}` is not {expected}");
-                document.problem(Some(at.clone()), key.to_owned(), message, None);
-            }
+            Err(expected) => document.wrong(typed, format!("`{text}` is not {expected}"), None),
         }
     }
     found
@@ -186,21 +180,13 @@ fn queries<T>(
 
 /// Parses a condition of a beacon rule into the form that requests are compared with. A value that no request can
 /// have is reported.
-fn condition<T, V>(
-    document: &mut Document<'_, T>,
-    key: String,
-    text: Option<Spanned<String>>,
+fn condition<V>(
+    document: &mut Document<'_>,
+    text: &Option<Spanned<String>>,
     read: impl Fn(&str) -> Result<V, &'static str>,
 ) -> Option<V> {
-    let text = text?;
-    match read(text.get_ref().trim()) {
-        Ok(value) => Some(value),
-        Err(expected) => {
-            let message = format!("`{}` is not {expected}", text.get_ref());
-            document.problem(Some(span(&text)), key, message, None);
-            None
-        }
-    }
+    let text = text.as_ref()?;
+    read(text.get_ref().trim()).map_err(|expected| document.is_not(text, expected, None)).ok()
 }
 
 /// Parses and decodes a query parameter.
@@ -226,18 +212,20 @@ fn destination(text: &str) -> Result<String, &'static str> {
 
 /// Parses a media type without its parameters.
 fn media_type(text: &str) -> Result<String, &'static str> {
-    let essence = String::from_utf8_lossy(without_parameters(text.as_bytes()));
-    let named = |part: &str| !part.is_empty() && !part.contains('/');
+    let essence = text.split(';').next().unwrap_or_default().trim();
     match essence.split_once('/') {
-        Some((kind, subtype)) if named(kind) && named(subtype) => Ok(essence.to_ascii_lowercase()),
+        Some((kind, subtype))
+            if !kind.is_empty() && !subtype.is_empty() && !subtype.contains('/') =>
+        {
+            Ok(essence.to_ascii_lowercase())
+        }
         _ => Err("a media type such as `text/plain`"),
     }
 }
 
 /// Looks up the category that a key names. Problems are added to `document`.
-pub(super) fn named_category<T>(
-    document: &mut Document<'_, T>,
-    key: &str,
+pub(super) fn named_category(
+    document: &mut Document<'_>,
     name: &Spanned<String>,
     categories: &Categories,
 ) -> Option<Category> {
@@ -248,120 +236,82 @@ pub(super) fn named_category<T>(
             Some(best) => format!("did you mean `{best}`?"),
             None => format!("the categories are {}; add others by [[category]]", known.join(", ")),
         };
-        let message = format!("`{}` is not a category", name.get_ref());
-        document.problem(Some(span(name)), key.to_owned(), message, Some(hint));
+        document.is_not(name, "a category", Some(&hint));
     }
     found
 }
 
-fn category<T>(
-    document: &mut Document<'_, T>,
-    key: &str,
-    at: &std::ops::Range<usize>,
-    name: Option<Spanned<String>>,
+fn category<V>(
+    document: &mut Document<'_>,
+    rule: &Spanned<V>,
+    name: &Option<Spanned<String>>,
     categories: &Categories,
 ) -> Option<Category> {
-    let key = format!("{key}.category");
-    match name {
-        Some(name) => named_category(document, &key, &name, categories),
-        None => {
-            document.missing(at.clone(), key, "category = \"analytics\"");
-            None
-        }
-    }
+    let name = required(document, rule, "category", name, "category = \"analytics\"")?;
+    named_category(document, name, categories)
 }
 
-/// Parses the pattern of a key.
-fn pattern<T, E: std::fmt::Display>(
-    document: &mut Document<'_, T>,
-    key: &str,
-    at: &std::ops::Range<usize>,
-    (text, example): (Option<Spanned<String>>, &str),
+fn pattern<E: std::fmt::Display>(
+    document: &mut Document<'_>,
+    text: &Spanned<String>,
     read: impl Fn(&str) -> Result<Pattern, E>,
 ) -> Option<Pattern> {
-    let Some(text) = text else {
-        document.missing(at.clone(), key.to_owned(), example);
-        return None;
-    };
-    match read(text.get_ref()) {
-        Ok(pattern) => Some(pattern),
-        Err(error) => {
-            document.problem(Some(span(&text)), key.to_owned(), error.to_string(), None);
-            None
-        }
-    }
+    read(text.get_ref()).map_err(|error| document.wrong(text, error.to_string(), None)).ok()
 }
 
-fn requires<T>(document: &mut Document<'_, T>, key: &str, raw: RawRequires) -> Box<Requires> {
-    let days = format!("{key}.requires.max_days");
-    let max_days = raw.max_days.map(|most| document.bounded(&days, Some(most), 0, 36_500, 0));
+fn requires(document: &mut Document<'_>, raw: &RawRequires) -> Box<Requires> {
     let mut with = Vec::new();
-    for (index, name) in raw.with.iter().enumerate() {
+    for name in &raw.with {
         match Companion::new(name.get_ref()) {
             Some(companion) => with.push(companion),
-            None => document.problem(
-                Some(span(name)),
-                format!("{key}.requires.with[{index}]"),
-                format!("`{}` is not a name with at most one `*`", name.get_ref()),
-                None,
-            ),
+            None => document.is_not(name, "a name with at most one `*`", None),
         }
     }
+    let max_days = raw.max_days.map(|most| most.get());
     Box::new(Requires { http_only: raw.http_only, max_days, with })
 }
 
-fn host<T>(
-    document: &mut Document<'_, T>,
-    key: &str,
-    at: &std::ops::Range<usize>,
-    name: Option<Spanned<String>>,
-) -> Option<String> {
-    let Some(name) = name else {
-        document.missing(at.clone(), key.to_owned(), "name = \"tracker.example\"");
+fn host(document: &mut Document<'_>, name: &Spanned<String>) -> Option<String> {
+    let host = name.get_ref().to_ascii_lowercase();
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+    if host.is_empty() || host.starts_with('.') || !host.bytes().all(plain) {
+        let hint = "\"tracker.example\", which is everything below it too";
+        document.is_not(name, "a host", Some(hint));
         return None;
-    };
-    let host = configured_host(name.get_ref()).filter(|host| !host.starts_with('.'));
-    if host.is_none() {
-        let message = format!("`{}` is not a host", name.get_ref());
-        let hint = Some("\"tracker.example\", which is everything below it too".to_owned());
-        document.problem(Some(span(&name)), key.to_owned(), message, hint);
     }
-    host
+    Some(host)
 }
 
 /// The domain and path of a rule's cookies.
-fn cookie_place<T>(
-    document: &mut Document<'_, T>,
-    key: &str,
-    domain: Option<Spanned<String>>,
-    path: Option<Spanned<String>>,
+fn cookie_place(
+    document: &mut Document<'_>,
+    domain: &Option<Spanned<String>>,
+    path: &Option<Spanned<String>>,
 ) -> Option<RuleScope> {
     if domain.is_none() && path.is_none() {
         return None;
     }
-    let domain = domain.map(|typed| {
+    let domain = domain.as_ref().map(|typed| {
         let text = typed.get_ref();
         let domain = text.strip_prefix('.').unwrap_or(text).to_ascii_lowercase();
         if registrable_domain(&domain).is_none() {
-            let message = format!("`{text}` is not a domain that a cookie can be set for");
-            let hint = Some("domain = \"example.com\"".to_owned());
-            document.problem(Some(span(&typed)), format!("{key}.domain"), message, hint);
+            let hint = Some("domain = \"example.com\"");
+            document.is_not(typed, "a domain that a cookie can be set for", hint);
         }
         Arc::from(domain)
     });
-    let path = path.map_or_else(
-        || Arc::from("/"),
-        |typed| {
-            let text = typed.get_ref().as_str();
-            let writable = |byte: u8| byte != b';' && !byte.is_ascii_control();
-            if !text.starts_with('/') || text.len() > 1024 || !text.bytes().all(writable) {
-                let message =
-                    format!("`{}` is not a path that a cookie can have", text.escape_debug());
-                let hint = Some("path = \"/shop\"".to_owned());
-                document.problem(Some(span(&typed)), format!("{key}.path"), message, hint);
-            }
-            Arc::from(text)
-        },
-    );
-    Some(RuleScope { domain, path })
+    if let Some(typed) = path {
+        let text = typed.get_ref().as_str();
+        let writable = |byte: u8| byte != b';' && !byte.is_ascii_control();
+        if !text.starts_with('/') || text.len() > 1024 || !text.bytes().all(writable) {
+            let message = format!("`{}` is not a path that a cookie can have", text.escape_debug());
+            document.wrong(typed, message, Some("path = \"/shop\""));
+        }
+    }
+    let path = path.as_ref().map_or("/", |typed| typed.get_ref());
+    Some(RuleScope { domain, path: Arc::from(path) })
+}
+
+fn shared(text: &Option<String>) -> Option<Arc<str>> {
+    text.as_deref().map(Arc::from)
 }

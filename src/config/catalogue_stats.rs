@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::diagnostic::ConfigError;
 use super::document;
-use super::raw::RawCatalogue;
+use super::raw::{Day, RawCatalogue};
 use crate::catalogue::builtin;
 
 /// Statistics of one catalogue file, or of several.
@@ -66,8 +66,8 @@ pub fn stats(
     let mut problems = Vec::new();
     let mut read = Vec::new();
     for (name, text) in files {
-        let mut document = document::read::<RawCatalogue>(name, text);
-        read.push((name, std::mem::take(&mut document.value)));
+        let (mut document, raw) = document::read::<RawCatalogue>(name, text);
+        read.push((name, raw));
         problems.append(&mut document.problems);
     }
     if !problems.is_empty() {
@@ -87,7 +87,7 @@ pub fn stats(
             cookies: raw.cookie.len(),
             beacons: raw.beacon.len(),
             hosts: raw.host.len(),
-            reviewed: raw.reviewed.map(|date| date.to_string()),
+            reviewed: raw.reviewed.map(|Day(date)| date.to_string()),
             ..CatalogueStats::default()
         };
         for cookie in raw.cookie.iter().map(|cookie| cookie.get_ref()) {
