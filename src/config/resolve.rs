@@ -1,5 +1,6 @@
 //! Conversion of the raw config into settings. Reports every problem and continues.
 
+mod defaults;
 mod filter;
 mod ineffective;
 mod listen;
@@ -14,27 +15,24 @@ mod tls;
 mod upstreams;
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
+
+use defaults::Defaults;
 
 use super::catalogue_file::{Rules, named_category};
 use super::diagnostic::Diagnostic;
 use super::document::Document;
 use super::merge;
 use super::overrides::Overrides;
-use super::raw::{
-    Raw, RawCategory, RawCentre, RawDefault, RawLimits, RawTechnologies, RawWithdrawal,
-};
+use super::raw::{Raw, RawCategory, RawDefault, RawTechnologies, RawWithdrawal};
 use super::settings::{
-    AdminAddress, Config, Detect, Expire, Listen, Mode, OnWithdrawal, ReceiptSettings, SiteConfig,
-    Technologies,
+    AdminAddress, Config, Expire, Listen, OnWithdrawal, ReceiptSettings, SiteConfig, Technologies,
 };
-use crate::catalogue::{Catalogue, FilterLists, RulePriority, RuleSet};
+use crate::catalogue::{Catalogue, FilterLists, RulePriority};
 use crate::config::locales::locales;
 use crate::config::spanned::Spanned;
 use crate::consent::{Categories, Category};
-use crate::locale::Locales;
-use crate::policy::Unclassified;
 
 /// Maximum number of conflicts between catalogue files that are listed individually.
 const MAX_CONFLICTS: usize = 20;
@@ -44,33 +42,6 @@ const MAX_CONFLICTS: usize = 20;
 pub(super) enum Upstreams {
     Required,
     Optional,
-}
-
-/// The top-level settings that all sites share.
-struct Defaults {
-    mode: Mode,
-    unclassified: Unclassified,
-    categories: Categories,
-    /// The rules of all sites, and the same rules compiled.
-    rules: Rules,
-    rule_set: Arc<RuleSet>,
-    expire: Expire,
-    detect: Detect,
-    email_opens: bool,
-    /// The filter lists, compiled once for all sites.
-    lists: Option<FilterLists>,
-    technologies: Technologies,
-    limits: RawLimits,
-    centre: RawCentre,
-    /// Path prefix of consentry's own pages.
-    prefix: String,
-    on_withdrawal: OnWithdrawal,
-    /// The languages, for sites that configure none.
-    locales: Arc<Locales>,
-    /// The directory that relative paths start from.
-    folder: PathBuf,
-    /// Whether each site needs an upstream.
-    needs_upstreams: bool,
 }
 
 /// Converts the raw config into settings. The default replaces an invalid value.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Defaults;
+use super::defaults::Defaults;
 use super::sources::sources;
 use crate::catalogue::{
     Catalogue, CookieRule, Entry, LIST_COOKIE, Pattern, PurposeKind, RulePriority,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Defaults;
+use super::defaults::Defaults;
 use crate::config::document::Document;
 use crate::config::locales::locales;
 use crate::config::raw::{RawBanner, RawCentre, RawSite};

@@ -1,6 +1,6 @@
 //! Sites: hosts, upstreams and filters.
 
-use super::Defaults;
+use super::defaults::Defaults;
 use super::filter::filter;
 use super::own_cookie::own_cookie;
 use super::pages::{banner_is_heard, pages};

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use rustls_pki_types::ServerName;
 
-use super::Defaults;
+use super::defaults::Defaults;
 use crate::config::diagnostic::Diagnostic;
 use crate::config::document::Document;
 use crate::config::raw::{
