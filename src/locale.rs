@@ -147,8 +147,8 @@ pub(crate) fn fill<'a>(text: &'a str, values: &[(&str, &str)]) -> Cow<'a, str> {
     let mut filled = String::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('{') {
+        let Some((name, behind)) = after.split_once('}') else { break };
         filled.push_str(before);
-        let (name, behind) = after.split_once('}').unwrap_or((after, ""));
         match values.iter().find(|(known, _)| *known == name) {
             Some((_, value)) => filled.push_str(value),
             None => {
@@ -230,6 +230,9 @@ mod tests {
         assert_eq!(fill("on {date}.", &[("date", "1 May")]), "on 1 May.");
         assert_eq!(fill("{a}{b}{a}", &[("a", "{b}"), ("b", "2")]), "{b}2{b}");
         assert_eq!(fill("nothing", &[("a", "1")]), "nothing");
-        assert_eq!(fill("{unknown} {", &[]), "{unknown} {}");
+        for text in ["{unknown}", "{", "}", "{}", "a {b", "a} {b", "{a}{b"] {
+            assert_eq!(fill(text, &[("b", "2")]), text);
+        }
+        assert_eq!(fill("{b} {b", &[("b", "2")]), "2 {b");
     }
 }

@@ -91,7 +91,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_gone_back_to_is_a_path_in_a_header_field(text in "[/\\\\a-z:.@?#\r\n\t %]{0,20}") {
+        fn whatever_is_gone_back_to_is_a_path_in_a_header_field(text in "/{0,2}[a-z]?[/\\\\a-z:.@?#\r\n\t %]{0,6}") {
             if let Some(local) = is_local_path(&text) {
                 prop_assert!(local.starts_with('/') && !local.starts_with("//"));
                 let value = http::HeaderValue::from_str(local);

@@ -56,11 +56,11 @@ fn an_upstream_that_does_not_answer_is_a_gateway_timeout() {
 #[test]
 fn a_slow_upload_is_not_the_upstreams_fault_and_may_take_longer_than_its_first_octet() {
     let origin = Origin::answering(OK);
-    let proxy = Proxy::start(&origin, "timeouts.first_byte = '150ms'\ntimeouts.idle = '10s'");
+    let proxy = Proxy::start(&origin, "timeouts.first_byte = '1s'\ntimeouts.idle = '10s'");
     let mut visitor = proxy.visit();
     visitor.send(&request("POST", "/", &[("Content-Length", "6")]));
-    // Six bytes, 100 ms apart by the client's own read timeout: longer than first_byte in total.
-    visitor.stream.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+    // Six bytes, 200 ms apart by the client's own read timeout: longer than first_byte in total.
+    visitor.stream.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
     for _ in 0..6 {
         assert!(visitor.stream.peek(&mut [0]).is_err(), "nothing is answered yet");
         visitor.send(b"x");

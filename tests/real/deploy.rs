@@ -21,7 +21,7 @@ fn the_systemd_unit_is_right_and_its_exposure_is_at_most_two() {
 }
 
 #[test]
-fn systemd_hands_its_socket_over_and_connections_wait_in_it_for_the_next_start() {
+fn systemd_hands_its_socket_over_and_a_socket_of_an_unknown_name_is_an_error() {
     let origin = Origin::setting(&["_ga=1", "sid=1"]);
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("consentry.toml");

@@ -111,10 +111,18 @@ mod tests {
             body_bytes: None,
             concurrent_requests: None,
             queue: 0,
-            queue_timeout: Duration::from_secs(5),
+            queue_timeout: Duration::from_secs(3600),
             requests_per_second: None,
             burst: NonZeroU32::MIN,
         }
+    }
+
+    /// Admits a burst, and then one request an hour.
+    fn hourly(burst: u32) -> RateLimiter {
+        let quota = Quota::with_period(Duration::from_secs(3600)).expect("not zero");
+        let quota = quota.allow_burst(NonZeroU32::new(burst).expect("not zero"));
+        let clients = Some(DefaultKeyedRateLimiter::keyed(quota));
+        RateLimiter { limits: limits(), places: None, waiting: AtomicUsize::new(0), clients }
     }
 
     #[test]
@@ -124,10 +132,7 @@ mod tests {
 
     #[test]
     fn a_burst_passes_and_then_one_address_is_refused_and_another_is_not() {
-        let rate = NonZeroU32::new(1);
-        let burst = NonZeroU32::new(3).expect("not zero");
-        let limits = SiteLimits { requests_per_second: rate, burst, ..limits() };
-        let admission = RateLimiter::new(limits).expect("limits");
+        let admission = hourly(3);
         let admit = |address: &str| {
             let address = address.parse().expect("an address");
             admission.admit(address).now_or_never().expect("nothing is waited for").is_ok()
@@ -173,8 +178,7 @@ mod tests {
         admission.sweep();
         let clients = admission.clients.as_ref().expect("a rate");
         assert!(clients.len() < 1000, "{}", clients.len());
-        let slow = SiteLimits { requests_per_second: Some(NonZeroU32::MIN), ..self::limits() };
-        let admission = RateLimiter::new(slow).expect("limits");
+        let admission = hourly(1);
         assert!(admission.admit(ADDRESS).now_or_never().is_some_and(|admitted| admitted.is_ok()));
         admission.sweep();
         assert!(admission.admit(ADDRESS).now_or_never().is_some_and(|admitted| admitted.is_err()));
