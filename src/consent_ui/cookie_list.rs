@@ -157,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_list_that_is_cut_has_the_cookies_seen_most_often_by_name() {
+    fn a_truncated_list_keeps_the_most_frequent_cookies_sorted_by_name() {
         let row = |name: &str| Row {
             name: name.to_owned(),
             vendor: None,

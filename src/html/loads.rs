@@ -168,7 +168,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_urls_of_a_srcset_are_found_as_browsers_find_them() {
+    fn srcset_urls_are_parsed_like_browsers_parse_them() {
         for (value, urls) in [
             ("a.png", &["a.png"][..]),
             (" a.png 1x, b.png 2x ", &["a.png", "b.png"]),

@@ -212,7 +212,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_codings_that_can_be_undone_are_asked_for() {
+    fn only_decodable_codings_are_requested() {
         for (accepted, asked) in [
             ("gzip, deflate, br, zstd", Some("gzip, br, zstd")),
             ("gzip, deflate, br, zstd, dcb, dcz", Some("gzip, br, zstd")),

@@ -95,7 +95,7 @@ mod tests {
     use crate::http::FieldSection;
 
     #[test]
-    fn pages_are_told_from_what_scripts_fetch_and_from_what_pages_load() {
+    fn navigations_are_distinguished_from_script_fetches_and_subresources() {
         let (dest, mode) = ("sec-fetch-dest", "sec-fetch-mode");
         let upgrade = ("upgrade-insecure-requests", "1");
         let html = ("accept", "text/html,*/*;q=0.8");

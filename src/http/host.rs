@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn configured_hosts_have_the_form_that_hosts_of_requests_are_compared_in() {
+    fn configured_hosts_are_normalised_like_request_hosts() {
         for (text, expected) in [
             ("shop.example", Some("shop.example")),
             ("Shop.Example.", Some("shop.example")),
@@ -246,7 +246,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_configured_host_is_found_by_every_spelling_that_a_request_may_have(
+        fn a_configured_host_matches_every_spelling_in_a_request(
             host in "[a-z0-9]{1,5}(\\.[a-z0-9]{1,5}){0,3}|(2001:db8:0:0:0:0:0:[1-9])", dot: bool, upper: bool,
         ) {
             let configured = configured_host(&host).expect("a host");
@@ -262,7 +262,7 @@ mod tests {
         }
 
         #[test]
-        fn nothing_valid_can_end_an_attribute_a_list_member_or_a_line(
+        fn valid_hosts_cannot_end_an_attribute_a_list_member_or_a_line(
             bytes in prop_oneof![
                 prop::collection::vec(any::<u8>(), 0..6),
                 "[a-z0-9.-]{0,4}[,;\"\\\\/?#@<>\r\n %\u{e9}]?[a-z0-9.-]{0,4}(:[0-9]{1,2})?".prop_map(String::into_bytes),

@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn the_url_of_a_refresh_is_found_as_browsers_find_it() {
+    fn refresh_urls_are_parsed_like_browsers_parse_them() {
         for (value, expected) in [
             ("0;url=https://a.example/", Some(("0;url=", "https://a.example/"))),
             (" 5 ; URL = 'https://a.example/' x", Some((" 5 ; URL = ", "https://a.example/"))),

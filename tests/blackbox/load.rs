@@ -12,7 +12,7 @@ use crate::support::{Origin, Proxy, Reply, Visitor, request};
 const OK: &str = "HTTP/1.1 200 OK\r\nSet-Cookie: _ga=1\r\nContent-Length: 2\r\n\r\nok";
 
 #[test]
-fn ten_thousand_kept_connections_take_little_memory_and_are_all_served() {
+fn ten_thousand_idle_connections_use_little_memory_and_are_all_served() {
     let limit = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).unwrap();
     let origin = Origin::answering(OK);
@@ -68,7 +68,7 @@ fn of_three_times_what_can_be_queued_the_rest_is_rejected_at_once_and_the_queued
 }
 
 #[test]
-fn a_thousand_slow_visitors_hold_nobody_up_and_are_not_waited_for() {
+fn a_thousand_slow_clients_time_out_without_delaying_others() {
     let origin = Origin::answering(OK);
     let toml = |head: &str| {
         format!("timeouts.request_head = '{head}'\n[[site]]\nupstream = '{}'\n", origin.url())

@@ -22,7 +22,7 @@ fn choose(proxy: &Proxy) -> u16 {
 }
 
 #[test]
-fn a_server_that_hangs_costs_no_choice_and_no_receipt_over_a_kill() {
+fn a_hanging_server_loses_no_choice_and_no_receipt_over_a_kill() {
     for durability in ["batch", "strict"] {
         let postgres = Postgres::start(None);
         let folder = tempfile::tempdir().unwrap();
@@ -46,7 +46,7 @@ fn a_server_that_hangs_costs_no_choice_and_no_receipt_over_a_kill() {
 }
 
 #[test]
-fn a_choice_refused_while_the_server_hangs_is_not_stored_when_it_goes_on() {
+fn a_choice_rejected_while_the_server_hangs_is_not_stored_later() {
     for durability in ["batch", "strict"] {
         let postgres = Postgres::start(None);
         let folder = tempfile::tempdir().unwrap();
@@ -90,7 +90,7 @@ fn a_locked_table_costs_no_choice_and_receipts_follow() {
 }
 
 #[test]
-fn first_starts_at_the_same_time_create_one_table() {
+fn concurrent_first_starts_create_one_table() {
     for _ in 0..5 {
         let postgres = Postgres::start(None);
         let folder = tempfile::tempdir().unwrap();
@@ -111,7 +111,7 @@ fn first_starts_at_the_same_time_create_one_table() {
 }
 
 #[test]
-fn an_erased_receipt_is_not_stored_by_a_replica_that_still_has_it() {
+fn an_erased_receipt_is_not_restored_by_a_replica() {
     let postgres = Postgres::start(None);
     let folder = tempfile::tempdir().unwrap();
     let toml = settings(&postgres, folder.path(), "batch");
