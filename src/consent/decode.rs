@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -45,6 +45,14 @@ pub(super) fn percent(value: &[u8]) -> Option<Cow<'_, str>> {
 /// because duplicate keys are ambiguous.
 pub(super) fn json(value: &[u8]) -> Option<Value> {
     parse_json(&percent(value)?).or_else(|| parse_json(text(value)?))
+}
+
+/// Parses a percent-encoded or raw JSON object.
+pub(super) fn object(value: &[u8]) -> Option<Map<String, Value>> {
+    match json(value)? {
+        Value::Object(entries) => Some(entries),
+        _ => None,
+    }
 }
 
 /// Parses JSON in base64, with or without padding or percent-encoding.

@@ -45,9 +45,9 @@ pub(in crate::config) struct RawConsent {
     pub(in crate::config) region: Option<RawRegion>,
     /// Request header field with the granted categories for the upstream, such as `"X-Consent"`. The same field from the client is removed. Fields with another meaning, such as `Host`, are rejected. Default: none.
     pub(in crate::config) forward_header: Option<Text>,
-    /// Lifetime of consent, in days. Grants in older decisions are ignored; refusals stay in force. Default: `182`.
+    /// Lifetime of consent, in days. Grants in older decisions are ignored; refusals stay in force. Default: the lifetime of each tool, see `docs/consent-sources.md`; `182` for consentry's own cookie.
     pub(in crate::config) max_age_days: Option<Spanned<u32>>,
-    /// Minimum time before a visitor who refused is asked again, in days: at least `184` in the EU, `365` in US states. The refusal itself never expires. Default: `184`, or `max_age_days` if that is larger.
+    /// Minimum time before a visitor who refused is asked again, in days: at least `184` in the EU, `365` in US states. The refusal itself never expires. Default: `184`, or `max_age_days` if that is set and larger.
     pub(in crate::config) ask_again_days: Option<Spanned<u32>>,
     /// Date of the notice. Grants in decisions made before this notice date are ignored; refusals stay in force. Default: `2018-05-25`.
     #[schemars(with = "Option<Day>")]
@@ -118,6 +118,59 @@ pub(in crate::config) struct RawConsent {
     /// Settings for the consent cookie of this tool.
     #[serde(rename = "commanders-act")]
     pub(in crate::config) commanders_act: Option<RawSource>,
+    /// Settings for the consent cookie of this tool.
+    #[serde(rename = "google-fc")]
+    pub(in crate::config) google_fc: Option<RawSource>,
+    /// Settings for the consent cookie of this tool.
+    pub(in crate::config) webtoffee: Option<RawSource>,
+    /// Settings for the consent cookie of this tool.
+    pub(in crate::config) cookiehub: Option<RawSource>,
+    /// Settings for the consent cookie of this tool.
+    pub(in crate::config) ketch: Option<RawSource>,
+    /// Settings for the consent cookie of this tool.
+    #[serde(rename = "piwik-pro")]
+    pub(in crate::config) piwik_pro: Option<RawSource>,
+    /// Settings for the consent cookie of this tool.
+    pub(in crate::config) finsweet: Option<RawSource>,
+    /// Settings for the consent cookie of this tool.
+    #[serde(rename = "cookie-notice")]
+    pub(in crate::config) cookie_notice: Option<RawSource>,
+    /// Settings for the consent cookie of this tool.
+    #[serde(rename = "hu-consent")]
+    pub(in crate::config) hu_consent: Option<RawSource>,
+    /// Settings for the consent cookie of this tool.
+    #[serde(rename = "react-cookie-consent")]
+    pub(in crate::config) react_cookie_consent: Option<RawSource>,
+    /// Settings for the consent cookie of this tool.
+    pub(in crate::config) consentmanager: Option<RawSource>,
+    /// Settings for the consent cookie of this tool.
+    pub(in crate::config) wix: Option<RawSource>,
+    /// Settings for the consent cookie of this tool.
+    #[serde(rename = "real-cookie-banner")]
+    pub(in crate::config) real_cookie_banner: Option<RawSource>,
+    /// Settings for the consent cookie of this tool.
+    pub(in crate::config) civic: Option<RawSource>,
+    /// Settings for the consent cookie of this tool.
+    pub(in crate::config) adobe: Option<RawSource>,
+    /// Settings for the consent cookie of this tool.
+    pub(in crate::config) securiti: Option<RawSource>,
+    /// Settings for the consent cookie of this tool.
+    pub(in crate::config) segment: Option<RawSource>,
+    /// Settings for the consent cookie of this tool.
+    pub(in crate::config) transcend: Option<RawSource>,
+    /// Settings for the consent cookie of this tool.
+    pub(in crate::config) govuk: Option<RawSource>,
+    /// Settings for the consent cookie of this tool.
+    #[serde(rename = "sg-cookie-optin")]
+    pub(in crate::config) sg_cookie_optin: Option<RawSource>,
+    /// Settings for the consent cookie of this tool.
+    pub(in crate::config) magento: Option<RawSource>,
+    /// Settings for the consent cookie of this tool.
+    pub(in crate::config) squarespace: Option<RawSource>,
+    /// Settings for the consent cookie of this tool.
+    pub(in crate::config) jetpack: Option<RawSource>,
+    /// Settings for the consent cookie of this tool.
+    pub(in crate::config) matomo: Option<RawSource>,
     /// IAB US Privacy string.
     pub(in crate::config) usprivacy: Option<RawSource>,
     /// IAB Europe TC string.
@@ -161,6 +214,29 @@ impl RawConsent {
             "drupal" => self.drupal.as_ref(),
             "trustarc" => self.trustarc.as_ref(),
             "commanders-act" => self.commanders_act.as_ref(),
+            "google-fc" => self.google_fc.as_ref(),
+            "webtoffee" => self.webtoffee.as_ref(),
+            "cookiehub" => self.cookiehub.as_ref(),
+            "ketch" => self.ketch.as_ref(),
+            "piwik-pro" => self.piwik_pro.as_ref(),
+            "finsweet" => self.finsweet.as_ref(),
+            "cookie-notice" => self.cookie_notice.as_ref(),
+            "hu-consent" => self.hu_consent.as_ref(),
+            "react-cookie-consent" => self.react_cookie_consent.as_ref(),
+            "consentmanager" => self.consentmanager.as_ref(),
+            "wix" => self.wix.as_ref(),
+            "real-cookie-banner" => self.real_cookie_banner.as_ref(),
+            "civic" => self.civic.as_ref(),
+            "adobe" => self.adobe.as_ref(),
+            "securiti" => self.securiti.as_ref(),
+            "segment" => self.segment.as_ref(),
+            "transcend" => self.transcend.as_ref(),
+            "govuk" => self.govuk.as_ref(),
+            "sg-cookie-optin" => self.sg_cookie_optin.as_ref(),
+            "magento" => self.magento.as_ref(),
+            "squarespace" => self.squarespace.as_ref(),
+            "jetpack" => self.jetpack.as_ref(),
+            "matomo" => self.matomo.as_ref(),
             "usprivacy" => self.usprivacy.as_ref(),
             "tcf" => self.tcf.as_ref(),
             "gpp" => self.gpp.as_ref(),
@@ -189,7 +265,7 @@ pub(in crate::config) struct RawSource {
     pub(in crate::config) cookie: Option<Text>,
     /// Required revision. Decisions for another revision grant nothing. Default: any revision.
     pub(in crate::config) revision: Option<Spanned<Revision>>,
-    /// Cookiebot: implied consent outside the regions where Cookiebot asks. `accept` counts it as a decision, `ignore` as no decision. Default: `"accept"`.
+    /// Consent that the tool records without a choice of the visitor: outside the regions where it asks (Cookiebot, Ketch), or after scrolling (Jetpack). `accept` counts it as a decision, `ignore` as no decision. Default: `"accept"` for Cookiebot, `"ignore"` for Ketch and Jetpack.
     pub(in crate::config) implied: Option<Spanned<RawImplied>>,
     /// Osano: a dismissed notice grants every category. Default: `false`, a dismissed notice is no decision.
     pub(in crate::config) dismiss_grants: Option<Spanned<bool>>,
@@ -211,14 +287,18 @@ pub(in crate::config) enum RawImplied {
 pub(in crate::config) struct RawGeneric {
     /// Categories of the tool's ids.
     pub(in crate::config) map: BTreeMap<String, Spanned<OneOrMany>>,
-    /// Name of the consent cookie, without wildcards. Default: `"consent"`.
+    /// Name of the consent cookie. One `*`, after four or more characters, matches any text: `"consent_*"`. Matching cookies are strictly necessary. Default: `"consent"`.
     pub(in crate::config) cookie: Option<Text>,
     /// Format of the cookie value. Default: `"json"`.
     pub(in crate::config) format: Option<RawFormat>,
-    /// Encodings of the cookie value; `url` is decoded before `base64`. Default: `["url"]`.
-    pub(in crate::config) decode: Option<Vec<RawDecode>>,
-    /// JSON path of the answers: object keys and list indexes, joined by dots. Default: the top level.
+    /// Encodings of the cookie value in the order of decoding, at most four. An encoding can occur twice. Default: `["url"]`.
+    pub(in crate::config) decode: Option<Spanned<Vec<RawDecode>>>,
+    /// JSON path of the answers, or of the string of `tcf` and `gpp`: object keys and list indexes, joined by dots. Default: the top level.
     pub(in crate::config) path: Option<String>,
+    /// JSON path of the id within each entry of a list of objects. Default: none, the list contains the granted ids.
+    pub(in crate::config) id: Option<Text>,
+    /// JSON path of the answer within each entry. Default: with `id` none, every listed id is granted; else the entry itself.
+    pub(in crate::config) answer: Option<Text>,
     /// JSON path of the decision time. Default: none.
     pub(in crate::config) time: Option<String>,
     /// Separator between the entries of a `list` or `map`. Default: `","`.
@@ -239,6 +319,8 @@ pub(in crate::config) enum RawFormat {
     Map,
     Regex,
     Flag,
+    Tcf,
+    Gpp,
 }
 
 /// Encoding of a cookie value.

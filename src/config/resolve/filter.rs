@@ -15,6 +15,7 @@ use crate::config::overrides::Overrides;
 use crate::config::raw::{RawConsent, RawDefault, RawSignal, RawSite, RawUnclassified};
 use crate::config::settings::{FilterSettings, Mode};
 use crate::config::spanned::Spanned;
+use crate::consent::sources::DEFAULT_LIFETIME_DAYS;
 use crate::consent::{
     Category, CategorySet, ConsentReader, OwnCookie, RegionPolicy, SignalPolicy, Vendors,
 };
@@ -105,13 +106,15 @@ fn reader(
     let (age_key, age) = consent.cloned("max_age_days", |raw| raw.max_age_days.as_ref());
     let (ask_key, ask) = consent.cloned("ask_again_days", |raw| raw.ask_again_days.as_ref());
     let date = consent.get("notice_date", |raw| raw.notice_date.as_ref());
-    let max_age_days = document.bounded(&age_key, age, 1, 36_500, 182);
+    let tool_lifetimes = age.is_none();
+    let max_age_days = document.bounded(&age_key, age, 1, 36_500, DEFAULT_LIFETIME_DAYS);
     ConsentReader {
         categories: common.categories.clone(),
         sources: found,
         default,
         region: region_policy(document, consent),
         max_age_days,
+        tool_lifetimes,
         ask_again_days: document.bounded(&ask_key, ask, 1, 36_500, max_age_days.max(184)),
         notice_date: date
             .map_or_else(|| FIRST_NOTICE.ok(), |(key, date)| calendar_date(document, key, date)),

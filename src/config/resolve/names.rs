@@ -78,6 +78,27 @@ pub(super) fn cookie_name(document: Ctx, key: String, typed: &Spanned<String>) -
     None
 }
 
+/// Validates the name of a cookie, or a pattern with one `*` after at least four characters. Shorter prefixes would
+/// match cookies of other software.
+pub(super) fn cookie_pattern(
+    document: Ctx,
+    key: String,
+    typed: &Spanned<String>,
+) -> Option<String> {
+    let text = typed.get_ref();
+    let Some((start, end)) = text.split_once('*') else {
+        return cookie_name(document, key, typed);
+    };
+    let literal = Spanned::new(span(typed), format!("{start}{end}"));
+    if start.len() >= 4 {
+        return cookie_name(document, key, &literal).map(|_| text.clone());
+    }
+    let message = format!("`{text}` matches too many cookies");
+    let hint = "one `*`, after at least four characters";
+    document.problem(Some(span(typed)), key, message, Some(hint.to_owned()));
+    None
+}
+
 /// Parses the name of a header field (RFC 9110 section 5.1).
 pub(super) fn field_name(
     document: Ctx,

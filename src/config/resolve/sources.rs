@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::defaults::{Ctx, Defaults};
 use super::layers::Layers;
-use super::names::cookie_name;
+use super::names::{cookie_name, cookie_pattern};
 use crate::config::catalogue_file::named_category;
 use crate::config::document::{nearest, span};
 use crate::config::overrides::Overrides;
@@ -14,7 +14,7 @@ use crate::config::raw::{
 };
 use crate::config::spanned::Spanned;
 use crate::consent::sources::{
-    self, ConsentSource, Format, GenericSettings, Implied, SourceSettings,
+    self, ConsentSource, Encoding, Format, GenericSettings, Implied, SourceSettings,
 };
 use crate::consent::{CategorySet, OwnCookie, Vendors};
 
@@ -114,7 +114,7 @@ fn settings(
         map: id_map(document, map, common),
         cookie: cookie.and_then(|(key, cookie)| cookie_name(document, key, cookie)),
         revision,
-        implied: implied.unwrap_or(defaults.implied),
+        implied,
         dismiss_grants: switch(dismiss_grants, defaults.dismiss_grants),
         require_alert_box_closed: switch(alert_box, defaults.require_alert_box_closed),
         ..defaults
@@ -142,7 +142,17 @@ fn refuse_keys_of_others(document: Ctx, key: &str, source: &str, table: &RawSour
 fn generic(document: Ctx, table: &Layers<'_, RawGeneric>, common: &Defaults) -> SourceSettings {
     let defaults = GenericSettings::default();
     let decode = table.get("decode", |raw| raw.decode.as_ref());
-    let decode = decode.map_or(&[RawDecode::Url][..], |(_, decode)| decode);
+    if let Some((key, decode)) = decode.as_ref().filter(|(_, it)| it.get_ref().len() > 4) {
+        let message = "has more than four encodings".to_owned();
+        document.problem(Some(span(decode)), key.clone(), message, None);
+    }
+    let encodings = decode.map_or(defaults.encodings, |(_, decode)| {
+        let encoding = |raw: &RawDecode| match raw {
+            RawDecode::Url => Encoding::Percent,
+            RawDecode::Base64 => Encoding::Base64,
+        };
+        decode.get_ref().iter().map(encoding).collect()
+    });
     let typed_format = table.copied(|raw| raw.format);
     let mut format = match typed_format.unwrap_or(RawFormat::Json) {
         RawFormat::Json | RawFormat::Regex => Format::Json,
@@ -150,6 +160,8 @@ fn generic(document: Ctx, table: &Layers<'_, RawGeneric>, common: &Defaults) -> 
         RawFormat::List => Format::List,
         RawFormat::Map => Format::Map,
         RawFormat::Flag => Format::Flag,
+        RawFormat::Tcf => Format::Tcf,
+        RawFormat::Gpp => Format::Gpp,
     };
     let (pattern_key, pattern) = table.cloned("pattern", |raw| raw.pattern.as_ref());
     match (typed_format, &pattern) {
@@ -171,6 +183,14 @@ fn generic(document: Ctx, table: &Layers<'_, RawGeneric>, common: &Defaults) -> 
         }
         (_, None) => {}
     }
+    let (id_key, id) = table.cloned("id", |raw| raw.id.as_ref());
+    let (answer_key, answer) = table.cloned("answer", |raw| raw.answer.as_ref());
+    for (key, path) in [(id_key, &id), (answer_key, &answer)] {
+        if let Some(path) = path.as_ref().filter(|_| !matches!(format, Format::Json)) {
+            let message = "goes with format = \"json\" only".to_owned();
+            document.problem(Some(span(path)), key, message, None);
+        }
+    }
     let (separator_key, separator) = table.cloned("separator", |raw| raw.separator.as_ref());
     if let Some(separator) = separator.as_ref().filter(|text| text.get_ref().is_empty()) {
         document.problem(Some(span(separator)), separator_key, "is empty".to_owned(), None);
@@ -183,11 +203,12 @@ fn generic(document: Ctx, table: &Layers<'_, RawGeneric>, common: &Defaults) -> 
     let (_, truthy) = table.cloned("truthy", |raw| raw.truthy.as_ref());
     SourceSettings {
         map: id_map(document, map, common),
-        cookie: cookie.and_then(|(key, cookie)| cookie_name(document, key, cookie)),
+        cookie: cookie.and_then(|(key, cookie)| cookie_pattern(document, key, cookie)),
         generic: GenericSettings {
             format,
-            percent_encoded: decode.contains(&RawDecode::Url),
-            base64: decode.contains(&RawDecode::Base64),
+            encodings,
+            id: id.map(Spanned::into_inner),
+            answer: answer.map(Spanned::into_inner),
             path: path.unwrap_or(defaults.path),
             time,
             separator: separator.unwrap_or(defaults.separator),
