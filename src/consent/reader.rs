@@ -282,6 +282,63 @@ mod tests {
     }
 
     #[test]
+    fn a_grant_lasts_as_long_as_its_tool_keeps_it_and_a_configured_age_overrides_that() {
+        const DAY: i64 = 86_400;
+        let cookiebot = |age: i64| {
+            let time = (NOW - age) * 1000;
+            format!("CookieConsent={{stamp:'x',statistics:true,marketing:true,utc:{time}}}")
+        };
+        let hu = |age: i64, days: i64| {
+            let (answers, time) = ("{\"3\":true}", (NOW - age) * 1000);
+            format!(
+                "hu-consent={{\"consent\":true,\"categories\":{answers},\"expiry\":{days},\"timestamp\":{time}}}"
+            )
+        };
+        let borlabs = |end: &str| {
+            format!(
+                "borlabs-cookie={{\"consents\":{{\"statistics\":[\"a\"]}},\"expires\":\"{end}\"}}"
+            )
+        };
+        for (source, header, by_tool, configured) in [
+            ("cookiebot", cookiebot(365 * DAY), Reason::Decided, Reason::Expired),
+            ("cookiebot", cookiebot(365 * DAY + 1), Reason::Expired, Reason::Expired),
+            ("auto", cookiebot(365 * DAY), Reason::Decided, Reason::Expired),
+            ("auto", cookiebot(365 * DAY + 1), Reason::Expired, Reason::Expired),
+            (
+                "auto",
+                stamp(NOW - 182 * DAY - 1, "2018-05-25", ALL),
+                Reason::Expired,
+                Reason::Expired,
+            ),
+            // The end in the cookie holds, up to the longest lifetime of a cookie.
+            ("hu-consent", hu(300 * DAY, 300), Reason::Decided, Reason::Expired),
+            ("hu-consent", hu(31 * DAY, 30), Reason::Expired, Reason::Expired),
+            ("hu-consent", hu(400 * DAY, 4000), Reason::Decided, Reason::Expired),
+            ("hu-consent", hu(401 * DAY, 4000), Reason::Expired, Reason::Expired),
+            ("hu-consent", hu(182 * DAY, 0), Reason::Decided, Reason::Decided),
+            ("hu-consent", hu(183 * DAY, 0), Reason::Expired, Reason::Expired),
+            ("borlabs", borlabs("Mon, 18 Jan 2027 11:00:00 GMT"), Reason::Decided, Reason::Decided),
+            ("borlabs", borlabs("Sun, 18 Jan 2026 11:00:00 GMT"), Reason::Expired, Reason::Expired),
+        ] {
+            let mut reader = reader(CategorySet::NECESSARY);
+            let settings = std::collections::HashMap::new();
+            reader.sources = vec![sources::find(source, &settings).expect("it exists")];
+            for (tool_lifetimes, expected) in [(true, by_tool), (false, configured)] {
+                reader.tool_lifetimes = tool_lifetimes;
+                let cookies = Cookies::new([header.as_bytes()]);
+                let consent = reader.read(&cookies, Signals::default(), None, NOW);
+                let grants = consent.granted.contains(Category::ANALYTICS);
+                let is_decided = expected == Reason::Decided;
+                assert_eq!(grants, is_decided, "{source} {tool_lifetimes}: {header}");
+                // A refusal in the same cookie stays in force, and so does the decision.
+                if source != "borlabs" || is_decided {
+                    assert_eq!(consent.reason, expected, "{source} {tool_lifetimes}: {header}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn a_decision_grants_up_to_the_last_second_of_its_age() {
         let at = |age: i64| stamp(NOW - age, "2018-05-25", ALL);
         assert_eq!(read(&at(182 * 86_400), CategorySet::NECESSARY).1, Reason::Decided);
