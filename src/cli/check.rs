@@ -156,7 +156,8 @@ fn lifetimes(reader: &ConsentReader) -> String {
         let lifetime = match reader.lifetime_of(name) {
             _ if name == AUTO && reader.tool_lifetimes => "as in each tool".to_owned(),
             Lifetime::Days(days) => format!("after {days} days"),
-            Lifetime::Written => "at the end in the cookie".to_owned(),
+            Lifetime::Written if reader.tool_lifetimes => "at the end in the cookie".to_owned(),
+            Lifetime::Written => format!("after at most {} days", reader.max_age_days),
             Lifetime::Cookie => "with the cookie".to_owned(),
         };
         match found.iter_mut().find(|(other, _)| *other == lifetime) {

@@ -207,12 +207,13 @@ impl ConsentReader {
 
     /// The longest that the grants of a decision last, in days.
     fn max_age_of(&self, decision: &SourceDecision, tool: &str) -> u32 {
+        if !self.tool_lifetimes || decision.own {
+            return self.max_age_days;
+        }
         match self.lifetime_of(tool) {
             Lifetime::Days(days) => days,
             // The site chose the end in the tool's settings.
-            Lifetime::Written if self.tool_lifetimes && decision.ends_at.is_some() => {
-                MAX_LIFETIME_DAYS
-            }
+            Lifetime::Written if decision.ends_at.is_some() => MAX_LIFETIME_DAYS,
             Lifetime::Written | Lifetime::Cookie => self.max_age_days,
         }
     }

@@ -374,8 +374,12 @@ pub fn at_most(tool: &str, header: &[u8], map: &BTreeMap<String, Vec<String>>) -
             granted.insert(category.to_owned());
         }
     }
-    if matches!(says, Bits) || matches!(tool, "didomi" | "civic" | "real-cookie-banner") {
+    if matches!(says, Bits) || matches!(tool, "didomi" | "civic") {
         granted.extend(purposes(header, map));
+    }
+    if tool == "real-cookie-banner" {
+        // The ids in its map are groups, not purposes.
+        granted.extend(purposes(header, &BTreeMap::new()));
     }
     // If a tool has no social category, social follows targeting.
     if granted.contains(T) {
