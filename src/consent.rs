@@ -8,6 +8,7 @@ mod bit_reader;
 mod category;
 mod common_formats;
 mod consent_mode;
+mod cookie_source;
 mod decode;
 mod explain;
 mod merge;

@@ -320,6 +320,17 @@ fn the_table_of_consent_sources_has_every_source_and_no_other() {
 }
 
 #[test]
+fn the_cookies_of_every_source_are_named_by_a_valid_pattern() {
+    for name in consentry::consent::sources::names() {
+        let source = consentry::consent::sources::find(name, &Default::default()).unwrap();
+        for cookie in source.cookie_names() {
+            let pattern = consentry::catalogue::Pattern::new(&cookie);
+            assert!(pattern.is_ok(), "{name}: {cookie}: {pattern:?}");
+        }
+    }
+}
+
+#[test]
 fn the_table_of_a_source_is_validated() {
     let found = problems(&format!(
         "{SITE}[site.consent.klaro]\nmap = {{ matomo = 'analytic' }}\nbanner = 1\n[consent]\nsources = ['klaro']\n[consent.onetruts]\n"

@@ -55,7 +55,7 @@ impl Sample {
         let entries: Vec<String> =
             map.iter().map(|(id, categories)| format!("\"{id}\" = {categories:?}")).collect();
         let toml = format!(
-            "[consent]\nsources = ['{tool}']\nmax_age_days = 36500\n[consent.{tool}]\nmap = {{ {} }}\n[[site]]\nupstream = 'http://a'",
+            "catalogue = []\n[consent]\nsources = ['{tool}']\nmax_age_days = 36500\n[consent.{tool}]\nmap = {{ {} }}\n[[site]]\nupstream = 'http://a'",
             entries.join(", ")
         );
         let toml = toml.replace("[consent.consentry]\nmap = {  }\n", "");

@@ -18,7 +18,7 @@ use libfuzzer_sys::{Corpus, fuzz_target};
 const NOW: i64 = 1_796_083_200;
 
 /// Formats of a site's own cookie, and whether a granted category occurs in the cookie by name.
-const FORMS: [(&str, &str, bool); 8] = [
+const FORMS: [(&str, &str, bool); 11] = [
     ("generic-query", "format = 'query'", true),
     ("generic-list", "format = 'list'", true),
     ("generic-map", "format = 'map'", true),
@@ -27,6 +27,9 @@ const FORMS: [(&str, &str, bool); 8] = [
     ("generic-json", "format = 'json'", false),
     ("generic-deep", "format = 'json'\npath = 'a.b'\ntime = 't'\ndecode = ['url', 'base64']", false),
     ("generic-flag", "format = 'flag'", false),
+    ("generic-nested", "format = 'json'\nid = 'id'\nanswer = 'on'", false),
+    ("generic-tcf", "format = 'tcf'", false),
+    ("generic-gpp", "format = 'gpp'", false),
 ];
 
 /// The ids in these cookies, and their categories.

@@ -8,6 +8,8 @@ use rustix::fs::{Access, access};
 use super::error::CliError;
 use crate::config::settings::{Config, HostPattern, ReceiptStore, SiteConfig};
 use crate::config::{self, Overrides};
+use crate::consent::ConsentReader;
+use crate::consent::sources::{AUTO, Lifetime};
 use crate::policy::Unclassified;
 
 /// Check a config file: print a summary, or every error with file, line and key (exit code 2)
@@ -115,10 +117,10 @@ fn write_site(site: &SiteConfig, out: &mut impl Write) -> io::Result<()> {
     if let Some(date) = reader.notice_date {
         writeln!(out, "  notice        of {date}")?;
     }
-    let (grants, refusals) = (reader.max_age_days, reader.ask_again_days);
+    let (grants, refusals) = (lifetimes(reader), reader.ask_again_days);
     writeln!(
         out,
-        "  decisions     consent expires after {grants} days, refusals never; after a refusal the banner asks again after {refusals} days"
+        "  decisions     consent expires {grants}, refusals never; after a refusal the banner asks again after {refusals} days"
     )?;
     match &reader.own.keys {
         Some(keys) => {
@@ -144,4 +146,26 @@ fn write_site(site: &SiteConfig, out: &mut impl Write) -> io::Result<()> {
     let guard = if site.page.guard { ", guarded" } else { "" };
     let (prefix, language) = (&site.centre.prefix, site.centre.locales.default_tag());
     writeln!(out, "  pages         {banner}{guard}; served at {prefix}, in {language} by default")
+}
+
+/// When consent expires, for each source.
+fn lifetimes(reader: &ConsentReader) -> String {
+    let mut found: Vec<(String, Vec<&str>)> = Vec::new();
+    for source in &reader.sources {
+        let name = source.name();
+        let lifetime = match reader.lifetime_of(name) {
+            _ if name == AUTO && reader.tool_lifetimes => "as in each tool".to_owned(),
+            Lifetime::Days(days) => format!("after {days} days"),
+            Lifetime::Written if reader.tool_lifetimes => "at the end in the cookie".to_owned(),
+            Lifetime::Written => format!("after at most {} days", reader.max_age_days),
+            Lifetime::Cookie => "with the cookie".to_owned(),
+        };
+        match found.iter_mut().find(|(other, _)| *other == lifetime) {
+            Some((_, names)) => names.push(name),
+            None => found.push((lifetime, vec![name])),
+        }
+    }
+    let text =
+        found.into_iter().map(|(lifetime, names)| format!("{lifetime} ({})", names.join(", ")));
+    text.collect::<Vec<_>>().join(", ")
 }

@@ -81,6 +81,8 @@ const VALUES: &[(&str, [&str; 2], &str)] = &[
     ("consent.generic.format", ["'list'", "'map'"], GENERIC),
     ("consent.generic.decode", ["['url']", "['base64']"], GENERIC),
     ("consent.generic.path", ["'one'", "'two'"], GENERIC),
+    ("consent.generic.id", ["'one'", "'two'"], GENERIC_JSON),
+    ("consent.generic.answer", ["'one'", "'two'"], GENERIC_JSON),
     ("consent.generic.time", ["'one'", "'two'"], GENERIC),
     ("consent.generic.separator", ["'|'", "';'"], GENERIC),
     ("consent.generic.pattern", ["'(?P<a>1)'", "'(?P<a>2)'"], REGEX),
@@ -88,9 +90,11 @@ const VALUES: &[(&str, [&str; 2], &str)] = &[
 ];
 
 const GENERIC: &str = "consent.sources = ['generic']";
+const GENERIC_JSON: &str = "consent.sources = ['generic']\nconsent.generic.format = 'json'";
 const REGEX: &str = "consent.sources = ['generic']\nconsent.generic.format = 'regex'";
 /// Keys whose first value excludes that of another key.
-const ALONE: [&str; 2] = ["consent.generic.pattern", "consent.sources"];
+const ALONE: [&str; 4] =
+    ["consent.generic.pattern", "consent.generic.id", "consent.generic.answer", "consent.sources"];
 
 /// Two values for a key of a source's table.
 fn source_values(name: &str, key: &str) -> [String; 2] {

@@ -2,11 +2,22 @@
 
 use serde_json::Value;
 
-use super::category::{Categories, CategorySet};
+use super::category::{Categories, Category, CategorySet};
 use super::decode;
 use super::source::{Reading, SourceSettings};
 use super::votes::{IdMap, Votes};
 use crate::cookie::Cookies;
+
+/// Seconds of a day.
+const DAY_SECONDS: i64 = 24 * 60 * 60;
+
+/// Categories of the storage signals of Google Consent Mode.
+pub(super) const CONSENT_MODE: &[(&str, Category)] = &[
+    ("analytics_storage", Category::ANALYTICS),
+    ("ad_storage", Category::TARGETING),
+    ("functionality_storage", Category::FUNCTIONAL),
+    ("personalization_storage", Category::FUNCTIONAL),
+];
 
 /// A JSON object that maps each id to `true` or `false`.
 pub(super) fn booleans(value: &[u8], map: &IdMap) -> Reading {
@@ -39,6 +50,38 @@ pub(super) fn one_answer(
     votes.vote(categories.all(), granted);
     // Votes on all categories include social, so that social need not follow targeting.
     Reading::decision(votes, &IdMap::new(&[], &[]), decided_at)
+}
+
+/// A single answer for all categories of a tool. A refusal applies to every category of the site.
+pub(super) fn uniform_answer(
+    granted: bool,
+    map: &IdMap,
+    categories: &Categories,
+    decided_at: Option<i64>,
+) -> Reading {
+    let mut votes = Votes::default();
+    votes.vote(if granted { map.coverage() } else { categories.all() }, granted);
+    Reading::decision(votes, map, decided_at)
+}
+
+/// The end of a decision whose cookie contains its lifetime in days.
+pub(super) fn end_after(decided_at: Option<i64>, days: Option<i64>) -> Option<i64> {
+    let days = days.filter(|days| *days > 0)?;
+    Some(decided_at?.saturating_add(days.saturating_mul(DAY_SECONDS)))
+}
+
+/// The votes of the states of Google Consent Mode, by signal. `None` if a state is unknown.
+pub(super) fn consent_mode_votes(signals: &Value, map: &IdMap) -> Option<Votes> {
+    let mut votes = Votes::default();
+    for (signal, state) in signals.as_object()? {
+        let granted = match state.as_str()? {
+            "granted" => true,
+            "denied" => false,
+            _ => return None,
+        };
+        votes.vote(map.categories(signal), granted);
+    }
+    Some(votes)
 }
 
 /// An opt-out. Without it, only the default is granted.

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_PAD_INDIFFERENT;
 use percent_encoding::percent_decode;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::http::parse_rfc3339;
 
@@ -39,6 +39,14 @@ pub(super) fn percent(value: &[u8]) -> Option<Cow<'_, str>> {
 /// because duplicate keys are ambiguous.
 pub(super) fn json(value: &[u8]) -> Option<Value> {
     parse_json(&percent(value)?).or_else(|| parse_json(text(value)?))
+}
+
+/// Parses a percent-encoded or raw JSON object.
+pub(super) fn object(value: &[u8]) -> Option<Map<String, Value>> {
+    match json(value)? {
+        Value::Object(entries) => Some(entries),
+        _ => None,
+    }
 }
 
 /// Parses JSON in base64, with or without padding or percent-encoding.

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use time::OffsetDateTime;
 
+use super::sources::Lifetime;
 use super::{CategorySet, Consent, ConsentReader, Reason, Signals};
 
 impl ConsentReader {
@@ -52,8 +53,15 @@ impl ConsentReader {
             }
             Reason::Malformed => format!("the cookie of {source} cannot be read"),
             Reason::Expired => {
-                let days = self.max_age_days;
-                format!("the decision{of_date} ({source}) is older than {days} days")
+                let tool = consent.tool.or_else(|| found.map(|source| source.name()));
+                match self.lifetime_of(tool.unwrap_or_default()) {
+                    Lifetime::Days(days) => {
+                        format!("the decision{of_date} ({source}) is older than {days} days")
+                    }
+                    Lifetime::Written | Lifetime::Cookie => {
+                        format!("the decision{of_date} ({source}) has expired")
+                    }
+                }
             }
             Reason::AskAgain => {
                 let days = self.ask_again_days;

@@ -6,9 +6,9 @@
 use time::{Date, OffsetDateTime};
 
 use super::merge::{Merged, ValidatedDecision};
-use super::own_cookie::OwnCookie;
+use super::own_cookie::{MAX_LIFETIME_DAYS, OwnCookie};
 use super::source::{ConsentSource, Reading, SourceDecision, Void};
-use super::sources::reads_own_cookie;
+use super::sources::{self, Lifetime, reads_own_cookie};
 use super::status::{Consent, Reason};
 use super::{Categories, CategorySet, RegionPolicy, SignalPolicy, Signals};
 use crate::cookie::Cookies;
@@ -30,8 +30,10 @@ pub struct ConsentReader {
     pub default: CategorySet,
     /// Set if the default depends on the visitor's region.
     pub region: Option<RegionPolicy>,
-    /// Lifetime of grants, in days.
+    /// Lifetime of grants in the native cookie, in days. Without `tool_lifetimes`, of all grants.
     pub max_age_days: u32,
+    /// Whether grants in the cookies of other tools last as long as the tool itself keeps them.
+    pub tool_lifetimes: bool,
     /// Days until a visitor who refused may be asked again.
     pub ask_again_days: u32,
     /// The date of the current notice. Earlier decisions grant nothing.
@@ -74,6 +76,16 @@ impl ConsentReader {
         self.sources.get(consent.source()?).map(|source| source.name())
     }
 
+    /// How long grants in this tool's cookie last.
+    pub fn lifetime_of(&self, tool: &str) -> Lifetime {
+        match sources::tool(tool).map_or(Lifetime::Days(self.max_age_days), |tool| tool.lifetime) {
+            Lifetime::Days(_) if !self.tool_lifetimes || reads_own_cookie(tool) => {
+                Lifetime::Days(self.max_age_days)
+            }
+            lifetime => lifetime,
+        }
+    }
+
     /// Whether choices in the consent UI are effective, because one of the sources reads the native
     /// cookie.
     pub fn reads_own_cookie(&self) -> bool {
@@ -105,7 +117,7 @@ impl ConsentReader {
             let merged = match source.read(cookies, &self.categories) {
                 Reading::NoDecision => continue,
                 Reading::Malformed => Merged::nothing(Reason::Malformed),
-                Reading::Decisions(decisions) => self.merge(&decisions, now),
+                Reading::Decisions(decisions) => self.merge(&decisions, source.name(), now),
             };
             own_denied = own_denied.union(merged.own_denied);
             if winner.is_some() {
@@ -135,9 +147,9 @@ impl ConsentReader {
         consent
     }
 
-    fn merge(&self, decisions: &[SourceDecision], now: i64) -> Merged {
+    fn merge(&self, decisions: &[SourceDecision], source: &str, now: i64) -> Merged {
         let judged = decisions.iter().map(|decision| {
-            let (grants, reason) = self.standing(decision, now);
+            let (grants, reason) = self.standing(decision, decision.tool.unwrap_or(source), now);
             ValidatedDecision { decision, grants, reason }
         });
         Merged::of(judged, self.categories.all())
@@ -148,8 +160,8 @@ impl ConsentReader {
     ///
     /// A decision that only refuses is active until `ask_again_days`, whatever its notice. A
     /// decision with expired grants and at least one refusal stays active until then as well.
-    fn standing(&self, decision: &SourceDecision, now: i64) -> (bool, Reason) {
-        let ended = self.end_of_grants(decision, now);
+    fn standing(&self, decision: &SourceDecision, tool: &str, now: i64) -> (bool, Reason) {
+        let ended = self.end_of_grants(decision, tool, now);
         let refuses = decision.denied != CategorySet::EMPTY;
         let grants = decision.granted.difference(CategorySet::NECESSARY) != CategorySet::EMPTY;
         let ask_again =
@@ -166,7 +178,7 @@ impl ConsentReader {
     }
 
     /// Why the grants of a decision have ended, if they have.
-    fn end_of_grants(&self, decision: &SourceDecision, now: i64) -> Option<Reason> {
+    fn end_of_grants(&self, decision: &SourceDecision, tool: &str, now: i64) -> Option<Reason> {
         match decision.void {
             Some(Void::Unsigned) => return Some(Reason::Unsigned),
             Some(Void::OtherRevision) => return Some(Reason::OldNotice),
@@ -176,9 +188,12 @@ impl ConsentReader {
             if decided_at > now.saturating_add(CLOCK_TOLERANCE_SECONDS) {
                 return Some(Reason::FromTheFuture);
             }
-            if is_older(decided_at, self.max_age_days, now) {
+            if is_older(decided_at, self.max_age_of(decision, tool), now) {
                 return Some(Reason::Expired);
             }
+        }
+        if decision.ends_at.is_some_and(|end| end < now) {
+            return Some(Reason::Expired);
         }
         let notice = self.notice_date?;
         let notice_start = notice.midnight().assume_utc();
@@ -188,6 +203,19 @@ impl ConsentReader {
             .is_some_and(|at| at < notice_start);
         let saw_older = decision.notice_date.is_some_and(|seen| seen < notice);
         (made_before || saw_older).then_some(Reason::OldNotice)
+    }
+
+    /// The longest that the grants of a decision last, in days.
+    fn max_age_of(&self, decision: &SourceDecision, tool: &str) -> u32 {
+        if !self.tool_lifetimes || decision.own {
+            return self.max_age_days;
+        }
+        match self.lifetime_of(tool) {
+            Lifetime::Days(days) => days,
+            // The site chose the end in the tool's settings.
+            Lifetime::Written if decision.ends_at.is_some() => MAX_LIFETIME_DAYS,
+            Lifetime::Written | Lifetime::Cookie => self.max_age_days,
+        }
     }
 }
 
@@ -213,6 +241,7 @@ mod tests {
             default,
             region: None,
             max_age_days: 182,
+            tool_lifetimes: true,
             ask_again_days: 184,
             own: OwnCookie::default(),
             notice_date: Date::from_calendar_date(2018, Month::May, 25).ok(),
@@ -250,6 +279,63 @@ mod tests {
             assert_eq!(read(&header, CategorySet::NECESSARY), (vec!["necessary".into()], reason));
             let (all, _) = read(&header, Categories::default().all());
             assert_eq!(all.len(), 5, "{header}");
+        }
+    }
+
+    #[test]
+    fn a_grant_lasts_as_long_as_its_tool_keeps_it_and_a_configured_age_overrides_that() {
+        const DAY: i64 = 86_400;
+        let cookiebot = |age: i64| {
+            let time = (NOW - age) * 1000;
+            format!("CookieConsent={{stamp:'x',statistics:true,marketing:true,utc:{time}}}")
+        };
+        let hu = |age: i64, days: i64| {
+            let (answers, time) = ("{\"3\":true}", (NOW - age) * 1000);
+            format!(
+                "hu-consent={{\"consent\":true,\"categories\":{answers},\"expiry\":{days},\"timestamp\":{time}}}"
+            )
+        };
+        let borlabs = |end: &str| {
+            format!(
+                "borlabs-cookie={{\"consents\":{{\"statistics\":[\"a\"]}},\"expires\":\"{end}\"}}"
+            )
+        };
+        for (source, header, by_tool, configured) in [
+            ("cookiebot", cookiebot(365 * DAY), Reason::Decided, Reason::Expired),
+            ("cookiebot", cookiebot(365 * DAY + 1), Reason::Expired, Reason::Expired),
+            ("auto", cookiebot(365 * DAY), Reason::Decided, Reason::Expired),
+            ("auto", cookiebot(365 * DAY + 1), Reason::Expired, Reason::Expired),
+            (
+                "auto",
+                stamp(NOW - 182 * DAY - 1, "2018-05-25", ALL),
+                Reason::Expired,
+                Reason::Expired,
+            ),
+            // The end in the cookie holds, up to the longest lifetime of a cookie.
+            ("hu-consent", hu(300 * DAY, 300), Reason::Decided, Reason::Expired),
+            ("hu-consent", hu(31 * DAY, 30), Reason::Expired, Reason::Expired),
+            ("hu-consent", hu(400 * DAY, 4000), Reason::Decided, Reason::Expired),
+            ("hu-consent", hu(401 * DAY, 4000), Reason::Expired, Reason::Expired),
+            ("hu-consent", hu(182 * DAY, 0), Reason::Decided, Reason::Decided),
+            ("hu-consent", hu(183 * DAY, 0), Reason::Expired, Reason::Expired),
+            ("borlabs", borlabs("Mon, 18 Jan 2027 11:00:00 GMT"), Reason::Decided, Reason::Decided),
+            ("borlabs", borlabs("Sun, 18 Jan 2026 11:00:00 GMT"), Reason::Expired, Reason::Expired),
+        ] {
+            let mut reader = reader(CategorySet::NECESSARY);
+            let settings = std::collections::HashMap::new();
+            reader.sources = vec![sources::find(source, &settings).expect("it exists")];
+            for (tool_lifetimes, expected) in [(true, by_tool), (false, configured)] {
+                reader.tool_lifetimes = tool_lifetimes;
+                let cookies = Cookies::new([header.as_bytes()]);
+                let consent = reader.read(&cookies, Signals::default(), None, NOW);
+                let grants = consent.granted.contains(Category::ANALYTICS);
+                let is_decided = expected == Reason::Decided;
+                assert_eq!(grants, is_decided, "{source} {tool_lifetimes}: {header}");
+                // A refusal in the same cookie stays in force, and so does the decision.
+                if source != "borlabs" || is_decided {
+                    assert_eq!(consent.reason, expected, "{source} {tool_lifetimes}: {header}");
+                }
+            }
         }
     }
 

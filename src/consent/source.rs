@@ -36,6 +36,8 @@ pub struct SourceDecision {
     pub denied: CategorySet,
     /// Time of the decision in Unix seconds, if the cookie contains it.
     pub decided_at: Option<i64>,
+    /// Time at which the tool asks again, in Unix seconds, if the cookie contains it.
+    pub ends_at: Option<i64>,
     /// Date of the notice that the visitor saw, if the cookie contains it.
     pub notice_date: Option<Date>,
     /// Refused vendors, limited to those named in the site's rules.
@@ -67,9 +69,9 @@ pub struct SourceSettings {
     /// The current revision, if the tool has revisions. Decisions for other revisions grant
     /// nothing.
     pub revision: Option<String>,
-    /// Whether a decision that the tool writes for regions without a consent requirement counts as
-    /// a decision.
-    pub implied: Implied,
+    /// Whether a decision that the tool writes without a choice of the visitor counts as a decision.
+    /// `None` for the tool's default.
+    pub implied: Option<Implied>,
     /// Whether closing the notice without an answer grants everything.
     pub dismiss_grants: bool,
     /// Whether OneTrust's groups are valid only with the cookie that records the visitor's answer.
@@ -88,7 +90,7 @@ impl Default for SourceSettings {
             map: Vec::new(),
             cookie: None,
             revision: None,
-            implied: Implied::Accept,
+            implied: None,
             dismiss_grants: false,
             require_alert_box_closed: true,
             vendors: Vendors::default(),
@@ -98,7 +100,7 @@ impl Default for SourceSettings {
     }
 }
 
-/// Treatment of decisions for regions without a consent requirement.
+/// Treatment of decisions without a choice of the visitor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Implied {
@@ -113,12 +115,14 @@ pub enum Implied {
 pub struct GenericSettings {
     /// Format of the decoded value.
     pub format: Format,
-    /// The value is percent-encoded.
-    pub percent_encoded: bool,
-    /// The value is base64, after percent-decoding.
-    pub base64: bool,
+    /// Encodings of the value, outermost first.
+    pub encodings: Vec<Encoding>,
     /// Path of the answers in JSON: keys joined by dots.
     pub path: String,
+    /// Path of the id within each entry, if the answers are a list of objects.
+    pub id: Option<String>,
+    /// Path of the answer within each entry.
+    pub answer: Option<String>,
     /// Path of the decision time in JSON.
     pub time: Option<String>,
     /// Separator between the entries of a list or map.
@@ -131,9 +135,10 @@ impl Default for GenericSettings {
     fn default() -> Self {
         Self {
             format: Format::Json,
-            percent_encoded: true,
-            base64: false,
+            encodings: vec![Encoding::Percent],
             path: String::new(),
+            id: None,
+            answer: None,
             time: None,
             separator: ",".to_owned(),
             truthy: ["true", "1", "yes", "allow", "granted"].map(str::to_owned).to_vec(),
@@ -156,6 +161,19 @@ pub enum Format {
     Regex(regex_lite::Regex),
     /// A single answer for all categories.
     Flag,
+    /// TC string.
+    Tcf,
+    /// GPP string.
+    Gpp,
+}
+
+/// Encoding of a custom cookie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    /// Percent-encoding.
+    Percent,
+    /// Base64.
+    Base64,
 }
 
 impl SourceSettings {
@@ -204,6 +222,7 @@ impl Reading {
             granted,
             denied,
             decided_at,
+            ends_at: None,
             notice_date: None,
             refused_vendors: VendorSet::EMPTY,
             tool: None,
@@ -220,6 +239,22 @@ impl Reading {
             decisions.iter_mut().for_each(|decision| decision.void = Some(Void::OtherRevision));
         }
         self
+    }
+
+    /// The reading with grants that end at this time, in Unix seconds.
+    pub fn ending_at(mut self, ends_at: Option<i64>) -> Reading {
+        if let Reading::Decisions(decisions) = &mut self {
+            decisions.iter_mut().for_each(|decision| decision.ends_at = ends_at);
+        }
+        self
+    }
+
+    /// The refusals of the reading. `NoDecision` if it only grants.
+    pub fn refusals_only(self) -> Reading {
+        let Reading::Decisions(mut decisions) = self else { return self };
+        decisions.retain(|decision| decision.denied != CategorySet::EMPTY);
+        decisions.iter_mut().for_each(|decision| decision.granted = CategorySet::NECESSARY);
+        if decisions.is_empty() { Reading::NoDecision } else { Reading::Decisions(decisions) }
     }
 
     /// The reading with this tool as its author.

@@ -17,11 +17,11 @@ pub struct IdMap {
 }
 
 impl IdMap {
-    /// A tool's default map, extended and overridden by the config.
+    /// A tool's default map, extended and overridden by the config. An id can occur several times.
     pub fn new(defaults: &[(&str, Category)], configured: &[(String, CategorySet)]) -> Self {
         let mut ids: HashMap<Box<str>, CategorySet, RandomState> = HashMap::default();
         for (id, category) in defaults {
-            ids.insert((*id).into(), [*category].into_iter().collect());
+            ids.entry((*id).into()).or_insert(CategorySet::EMPTY).insert(*category);
         }
         ids.extend(configured.iter().map(|(id, categories)| (id.as_str().into(), *categories)));
         let reach = ids.values().fold(CategorySet::EMPTY, |reach, of_id| reach.union(*of_id));

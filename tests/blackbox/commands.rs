@@ -153,6 +153,33 @@ fn check_prints_a_summary_and_warnings() {
 }
 
 #[test]
+fn check_names_the_lifetime_of_consent_for_each_source() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("c.toml");
+    for (consent, expected) in [
+        ("", "consent expires after 182 days (consentry), refusals never"),
+        (
+            "sources = ['cookiebot', 'onetrust', 'klaro', 'civic', 'consentry']",
+            "consent expires after 365 days (cookiebot, onetrust), with the cookie (klaro), at the end in the cookie (civic), after 182 days (consentry), refusals never",
+        ),
+        (
+            "sources = ['cookiebot', 'klaro', 'civic', 'consentry']\nmax_age_days = 100",
+            "consent expires after 100 days (cookiebot, consentry), with the cookie (klaro), after at most 100 days (civic), refusals never",
+        ),
+        ("sources = ['auto']", "consent expires as in each tool (auto), refusals never"),
+        (
+            "sources = ['auto']\nmax_age_days = 100",
+            "consent expires after 100 days (auto), refusals never",
+        ),
+    ] {
+        let toml = format!("[consent]\n{consent}\n[[site]]\nupstream = 'http://a'\n");
+        std::fs::write(&path, toml).unwrap();
+        let (_, out, _) = run(&["check", "--config", path.to_str().unwrap()], "");
+        assert!(out.contains(expected), "{out}");
+    }
+}
+
+#[test]
 fn bad_usage_exits_with_2_and_help_and_version_with_0() {
     for arguments in
         [&["run", "--mode", "off"][..], &["fly"], &[], &["run"], &["completions", "cobol"]]

@@ -13,7 +13,7 @@ const SAMPLES: &str = concat!(
 fn config(sample: &serde_json::Value) -> String {
     let tool = sample["cmp"].as_str().unwrap();
     let mut toml = format!(
-        "[consent]\nsources = ['{tool}']\nmax_age_days = 36500\nnotice_date = 2018-05-25\n"
+        "catalogue = []\n[consent]\nsources = ['{tool}']\nmax_age_days = 36500\nnotice_date = 2018-05-25\n"
     );
     if let Some(default) = sample["default"].as_str() {
         writeln!(toml, "default = '{default}'").unwrap();
@@ -72,7 +72,38 @@ fn every_sample_consent_cookie_has_the_meaning_of_its_tool() {
         }
     }
     assert!(wrong.is_empty(), "{} of {read}: {wrong:#?}", wrong.len());
-    assert!(read > 170, "{read}");
+    assert!(read > 450, "{read}");
+}
+
+/// `check` and the documentation name the sources without a time, whose consent ends with the cookie.
+#[test]
+fn the_cookies_of_a_tool_contain_a_time_if_its_lifetime_is_in_days_and_only_then() {
+    use consentry::config::{self, Overrides};
+    use consentry::consent::Signals;
+    use consentry::consent::sources::{Lifetime, TOOLS};
+    use consentry::cookie::Cookies;
+    let mut timed = std::collections::BTreeSet::new();
+    for line in SAMPLES.lines() {
+        let sample: serde_json::Value = serde_json::from_str(line).unwrap();
+        let config = config::parse(&config(&sample), None, &Overrides::default()).unwrap();
+        let cookies = Cookies::new([sample["cookie_header"].as_str().unwrap().as_bytes()]);
+        let reader = &config.sites[0].filter.reader;
+        let consent = reader.read(&cookies, Signals::default(), None, 1_796_083_200);
+        if consent.is_decided() && consent.decided_at.is_some() {
+            timed.insert(sample["cmp"].as_str().unwrap().to_owned());
+        }
+    }
+    let others =
+        |tool: &&consentry::consent::sources::Tool| !matches!(tool.name, "consentry" | "generic");
+    for tool in TOOLS.iter().filter(others) {
+        let expected = match tool.lifetime {
+            Lifetime::Days(_) => true,
+            Lifetime::Cookie => false,
+            // Some of these cookies contain the end only.
+            Lifetime::Written => continue,
+        };
+        assert_eq!(timed.contains(tool.name), expected, "{}", tool.name);
+    }
 }
 
 /// Refusals in a tool's cookie also count if the default allows: they never follow the default.
@@ -267,6 +298,44 @@ fn unknown_keys_of_a_tool_are_rejected() {
     }
 }
 
+/// A TC string with consent to these purposes.
+const PURPOSES_1_8_9: &str =
+    "CQeEcwAQeEcwAEsAEBENCCFgAIPAAAAAAAYgF5wAwAOABbAXmAAAAAAA.YAAAAAAAAAAA";
+
+#[test]
+fn a_custom_cookie_name_may_have_a_part_that_varies() {
+    use consentry::config::{self, Overrides};
+    use consentry::consent::Signals;
+    use consentry::cookie::Cookies;
+    for (name, header, expected) in [
+        ("mine_*", "mine_1=true", true),
+        ("mine_*", "mine_=true", true),
+        ("mine_*", "mine=true", false),
+        ("mine_*", "not_mine_1=true", false),
+        ("mine_*", "mine_1=true; mine_2=false", false),
+        ("mine_*_end", "mine_1_end=true", true),
+        ("mine_*_end", "mine__end=true", true),
+        ("mine_*_end", "mine_end=true", false),
+        ("mine_*_end", "mine_1_end2=true", false),
+    ] {
+        let toml = format!(
+            "catalogue = []\nunclassified = 'block'\n[consent]\nsources = ['generic']\n[consent.generic]\ncookie = '{name}'\nformat = 'flag'\n[[site]]\nupstream = 'http://a'\n"
+        );
+        let config = config::parse(&toml, None, &Overrides::default()).unwrap();
+        let filter = &config.sites[0].filter;
+        let cookies = Cookies::new([header.as_bytes()]);
+        let consent = filter.reader.read(&cookies, Signals::default(), None, 1_796_083_200);
+        let granted = filter.reader.categories.names_of(consent.granted).len() > 1;
+        assert_eq!(granted, expected, "{name}: {header}");
+        // The cookies that it reads are necessary, and others are not.
+        let cookie = header.split('=').next().unwrap().as_bytes();
+        let nobody =
+            consentry::consent::Consent::undecided(consentry::consent::CategorySet::NECESSARY);
+        let passes = filter.policy.held_cookie(cookie, &cookies, &nobody).permitted;
+        assert_eq!(passes, consent.is_decided(), "{name}: {header}");
+    }
+}
+
 #[test]
 fn a_custom_consent_cookie_is_parsed_as_configured() {
     use consentry::config::{self, Overrides};
@@ -302,6 +371,61 @@ fn a_custom_consent_cookie_is_parsed_as_configured() {
         ("format = 'list'", "", Some("")),
         ("format = 'map'", "stats:yes,ads:no", Some("analytics")),
         ("format = 'map'", "stats:yes,ads", None),
+        (
+            "format = 'json'\npath = 'list'\nid = 'cid'\nanswer = 'is.on'",
+            "{\"list\":[{\"cid\":\"stats\",\"is\":{\"on\":true}},{\"cid\":\"ads\",\"is\":{\"on\":false}}]}",
+            Some("analytics"),
+        ),
+        (
+            "format = 'json'\nid = 'cid'\nanswer = 'on'",
+            "[{\"cid\":\"stats\",\"on\":true},{\"cid\":\"stats\",\"on\":false}]",
+            Some(""),
+        ),
+        ("format = 'json'\nid = 'cid'\nanswer = 'on'", "[{\"cid\":\"stats\"}]", None),
+        ("format = 'json'\nid = 'cid'", "[{\"cid\":\"stats\"},{\"cid\":\"x\"}]", Some("analytics")),
+        ("format = 'json'\nid = 'cid'", "[\"stats\"]", None),
+        (
+            "format = 'json'\nanswer = 'value'",
+            "{\"stats\":{\"at\":1,\"value\":true},\"ads\":{\"at\":1,\"value\":0}}",
+            Some("analytics"),
+        ),
+        ("format = 'json'\nanswer = 'value'", "{\"stats\":true}", None),
+        (
+            "format = 'json'",
+            "{\"stats\":{\"status\":1,\"list\":[]},\"ads\":{\"one\":0}}",
+            Some("analytics"),
+        ),
+        (
+            "format = 'json'\nmap = { 'a.stats' = 'analytics', 'b.c.ads' = 'targeting', ads = 'social' }",
+            "{\"a\":{\"stats\":1,\"x\":0},\"b\":{\"c\":{\"ads\":1}},\"ads\":0}",
+            Some("analytics targeting"),
+        ),
+        ("format = 'json'", "{\"a\":{\"stats\":1,\"x\":0}}", Some("")),
+        (
+            "format = 'flag'\ndecode = ['url', 'url']",
+            "%2574rue",
+            Some("functional analytics targeting social"),
+        ),
+        ("format = 'flag'\ndecode = ['url']", "%2574rue", Some("")),
+        (
+            "format = 'flag'\ndecode = ['base64', 'url', 'base64']",
+            "ZEhKMVpRJTNEJTNE",
+            Some("functional analytics targeting social"),
+        ),
+        ("format = 'tcf'", PURPOSES_1_8_9, Some("analytics")),
+        (
+            "format = 'tcf'\npath = 'x.1'",
+            "{\"x\":[0,\"CQeEcwAQeEcwAEsAEBENCCFgAIPAAAAAAAYgF5wAwAOABbAXmAAAAAAA.YAAAAAAAAAAA\"]}",
+            Some("analytics"),
+        ),
+        ("format = 'tcf'\npath = 'x.2'", "{\"x\":[0]}", None),
+        ("format = 'tcf'", "CQeEcwAQ", None),
+        (
+            "format = 'gpp'",
+            "DBABMA~CQuMEMAQuMEMAAAAAAENAAFgAIPAAAAAAAAAAAAAAAAA.IAAA.YAAAAAAAAAAA",
+            Some("analytics"),
+        ),
+        ("format = 'gpp'", "DBABL", None),
         ("format = 'flag'", "granted", Some("functional analytics targeting social")),
         ("format = 'flag'", "no", Some("")),
         (
@@ -312,8 +436,11 @@ fn a_custom_consent_cookie_is_parsed_as_configured() {
         ("format = 'regex'\npattern = '^s(?P<stats>[01])a(?P<ads>[01])$'", "s1", None),
     ];
     for (toml, value, expected) in cases {
+        // The ids of TC and GPP strings are purposes.
+        let own_map = toml.contains("map =") || toml.contains("'tcf'") || toml.contains("'gpp'");
+        let map = if own_map { "" } else { map };
         let toml = format!(
-            "[consent]\nsources = ['generic']\n[consent.generic]\ncookie = 'mine'\n{map}\n{toml}\n[[site]]\nupstream = 'http://a'\n"
+            "catalogue = []\n[consent]\nsources = ['generic']\nmax_age_days = 36500\n[consent.generic]\ncookie = 'mine'\n{map}\n{toml}\n[[site]]\nupstream = 'http://a'\n"
         );
         let config = config::parse(&toml, None, &Overrides::default())
             .unwrap_or_else(|error| panic!("{toml}\n{error}"));
@@ -335,6 +462,13 @@ fn a_custom_consent_cookie_is_parsed_as_configured() {
         "pattern = 'x'",
         "separator = ''",
         "map = { a = 'b' }",
+        "cookie = '*'",
+        "cookie = 'abc*'",
+        "cookie = 'abcd*e*'",
+        "cookie = 'abcd{digits}*'",
+        "format = 'list'\nid = 'a'",
+        "format = 'tcf'\nanswer = 'a'",
+        "decode = ['url', 'url', 'url', 'url', 'url']",
     ] {
         let toml = format!(
             "[consent]\nsources = ['generic']\n[consent.generic]\n{wrong}\n[[site]]\nupstream = 'http://a'\n"

@@ -63,7 +63,8 @@ const TOOLS: &[(&str, Says, &[&str], Ids)] = &[
     ),
     (
         "cookielawinfo",
-        Yes(&["cookielawinfo-checkbox-#=yes"]),
+        // A cookie for each category, or the copy of all answers.
+        Yes(&["cookielawinfo-checkbox-#=yes", "#:true"]),
         &[],
         &[
             ("functional", F),
@@ -73,6 +74,9 @@ const TOOLS: &[(&str, Says, &[&str], Ids)] = &[
             ("performance", A),
             ("advertisement", T),
             ("advertising", T),
+            ("non-necessary", F),
+            ("non-necessary", A),
+            ("non-necessary", T),
         ],
     ),
     (
@@ -188,6 +192,142 @@ const TOOLS: &[(&str, Says, &[&str], Ids)] = &[
     ("pandectes", Never, &["status:allow"], &[]),
     ("django-cookie-consent", Yes(&["#="]), &[], &[]),
     ("commanders-act", Listed, &["ALL"], &[]),
+    ("google-fc", Bits, &[], &[]),
+    (
+        "webtoffee",
+        Yes(&["#:yes"]),
+        &[],
+        &[("functional", F), ("analytics", A), ("performance", A), ("advertisement", T)],
+    ),
+    (
+        "cookiehub",
+        Yes(&["id:#,value:true"]),
+        &["allAllowed:true"],
+        &[("preferences", F), ("analytics", A), ("marketing", T)],
+    ),
+    // The meaning of a purpose is in a list of canonical purposes.
+    (
+        "ketch",
+        Listed,
+        &[],
+        &[
+            ("analytics", A),
+            ("prod_enhancement", F),
+            ("personalization", F),
+            ("functional", F),
+            ("behavioral_advertising", T),
+            ("data_broking", T),
+            ("email_mktg", T),
+            ("social_media", S),
+        ],
+    ),
+    (
+        "piwik-pro",
+        Yes(&["#:{status:1"]),
+        &[],
+        &[
+            ("analytics", A),
+            ("ab_testing_and_personalization", F),
+            ("user_feedback", F),
+            ("conversion_tracking", T),
+            ("remarketing", T),
+            ("marketing_automation", T),
+        ],
+    ),
+    (
+        "finsweet",
+        Yes(&["#:true"]),
+        &[],
+        &[("personalization", F), ("analytics", A), ("marketing", T)],
+    ),
+    ("cookie-notice", Never, &["cookie_notice_accepted=true"], &[]),
+    ("hu-consent", Yes(&["#:true"]), &[], &[("2", F), ("3", A), ("4", T)]),
+    ("react-cookie-consent", Never, &["CookieConsent=true", "CookieConsent-legacy=true"], &[]),
+    ("consentmanager", Bits, &[], &[]),
+    ("wix", Yes(&["#:1"]), &[], &[("func", F), ("anl", A), ("adv", T)]),
+    (
+        "real-cookie-banner",
+        // A group, a service in its list, or a signal of Google Consent Mode.
+        Yes(&["#:[", "[#]", "[#,", ",#,", ",#]"]),
+        &[],
+        &[
+            ("functionality_storage", F),
+            ("personalization_storage", F),
+            ("analytics_storage", A),
+            ("ad_storage", T),
+        ],
+    ),
+    (
+        "civic",
+        Yes(&["#:accepted"]),
+        &[],
+        &[
+            ("analytics", A),
+            ("performance", A),
+            ("statistics", A),
+            ("marketing", T),
+            ("advertising", T),
+            ("targeting", T),
+            ("functional", F),
+            ("functionality", F),
+            ("preferences", F),
+            ("social", S),
+            ("socialmedia", S),
+        ],
+    ),
+    ("adobe", Yes(&["#=in"]), &[], &[("general", A), ("general", T)]),
+    (
+        "securiti",
+        Yes(&["#:1", "#:granted"]),
+        &[],
+        &[
+            ("functionality_storage", F),
+            ("personalization_storage", F),
+            ("analytics_storage", A),
+            ("ad_storage", T),
+        ],
+    ),
+    (
+        "segment",
+        Yes(&["#:true"]),
+        &[],
+        &[("functional", F), ("marketingAndAnalytics", A), ("advertising", T)],
+    ),
+    (
+        "transcend",
+        Yes(&["#:true"]),
+        &[],
+        &[("Functional", F), ("Analytics", A), ("Advertising", T)],
+    ),
+    (
+        "govuk",
+        Yes(&["#:true"]),
+        &[],
+        &[("settings", F), ("usage", A), ("analytics", A), ("campaigns", T), ("marketing", T)],
+    ),
+    (
+        "sg-cookie-optin",
+        Yes(&["#:1"]),
+        &[],
+        &[
+            ("analytics", A),
+            ("statistics", A),
+            ("statistik", A),
+            ("statistiken", A),
+            ("marketing", T),
+            ("iframes", S),
+        ],
+    ),
+    // The ids are those of websites, and each accepts everything.
+    ("magento", Never, &[":1"], &[]),
+    (
+        "squarespace",
+        Yes(&["ss_#CookiesAllowed=true"]),
+        &[],
+        &[("performance", A), ("marketing", T)],
+    ),
+    ("jetpack", Yes(&["#="]), &[], &[("personalized-ads-consent", T)]),
+    ("matomo", Yes(&["mtm_consent=", "mtm_cookie_consent="]), &[], &[("matomo", A)]),
     ("usprivacy", Never, &[], &[]),
     ("tcf", Bits, &[], &[]),
     ("gpp", Bits, &[], &[]),
@@ -201,7 +341,11 @@ pub fn tools() -> impl Iterator<Item = &'static str> {
 /// The maximum set of categories that a strict reader would grant. `map` contains the entries from the config.
 pub fn at_most(tool: &str, header: &[u8], map: &BTreeMap<String, Vec<String>>) -> BTreeSet<String> {
     let (_, says, everything, ids) = TOOLS.iter().find(|(name, ..)| *name == tool).expect("a tool");
-    let texts = readings(header);
+    let mut texts = readings(header);
+    if tool == "civic" {
+        // Ids are of any case.
+        texts += &texts.to_ascii_lowercase();
+    }
     let all = || ["functional", "analytics", "targeting", "social"].map(str::to_owned).into();
     // JSON may escape letters, so the literal text is not sufficient.
     if everything.iter().any(|word| texts.contains(word)) || texts.contains('\\') {
@@ -211,7 +355,9 @@ pub fn at_most(tool: &str, header: &[u8], map: &BTreeMap<String, Vec<String>>) -
     for (id, category) in ids.iter().copied().chain(configured(map)) {
         let said = match says {
             Yes(templates) => {
-                templates.iter().any(|template| texts.contains(&template.replace('#', id)))
+                let id = without_blanks(id);
+                let says = |template: &&str| texts.contains(&template.replace('#', &id));
+                templates.iter().any(says) || tool == "shopify" && has_capital(&texts, &id)
             }
             Listed => {
                 let ends = |letter: Option<char>| {
@@ -228,8 +374,12 @@ pub fn at_most(tool: &str, header: &[u8], map: &BTreeMap<String, Vec<String>>) -
             granted.insert(category.to_owned());
         }
     }
-    if matches!(says, Bits) || tool == "didomi" {
+    if matches!(says, Bits) || matches!(tool, "didomi" | "civic") {
         granted.extend(purposes(header, map));
+    }
+    if tool == "real-cookie-banner" {
+        // The ids in its map are groups, not purposes.
+        granted.extend(purposes(header, &BTreeMap::new()));
     }
     // If a tool has no social category, social follows targeting.
     if granted.contains(T) {
@@ -253,8 +403,20 @@ pub fn readings(header: &[u8]) -> String {
         texts.extend(STANDARD_NO_PAD.decode(part));
     }
     let joined = texts.join(&0);
-    let text = String::from_utf8_lossy(&joined);
+    without_blanks(&String::from_utf8_lossy(&joined))
+}
+
+/// The text without whitespace and quotes.
+fn without_blanks(text: &str) -> String {
     text.chars().filter(|letter| !letter.is_whitespace() && !matches!(letter, '\'' | '"')).collect()
+}
+
+/// Whether the letter of a purpose is a capital one before the dot of Shopify's current format.
+fn has_capital(texts: &str, letter: &str) -> bool {
+    texts.split("_tracking_consent=3").skip(1).any(|rest| {
+        let consent = rest.split('.').next().unwrap_or_default();
+        consent.contains(&letter.to_ascii_uppercase())
+    })
 }
 
 fn percent_decoded(bytes: &[u8]) -> Vec<u8> {

@@ -150,6 +150,39 @@ fn osano_cookieconsent_is_parsed() {
 }
 
 #[test]
+fn react_cookie_consent_is_understood() {
+    let visited = Visited::with(
+        "react-cookie-consent",
+        "consent.sources = ['react-cookie-consent', 'cookiebot']",
+    );
+    visited.expect("none", &[], "PHPSESSID");
+    let own = &["CookieConsent"];
+    visited.expect("accept", own, "PHPSESSID _fbp _ga lang unheard_of");
+    visited.expect("reject", own, "PHPSESSID");
+    visited.expect("custom", &[], "PHPSESSID");
+    visited.expect("withdraw", own, "PHPSESSID");
+}
+
+#[test]
+fn segments_consent_manager_is_understood() {
+    let visited = Visited::with("segment", "consent.sources = ['auto']");
+    visited.expect("none", &[], "PHPSESSID");
+    // Its three categories, and social with advertising, are all of the site's.
+    visited.expect_choices(&["tracking-preferences"], "PHPSESSID _fbp _ga lang unheard_of");
+}
+
+#[test]
+fn the_snippets_of_the_bridge_post_the_choice_of_each_tool_and_nothing_before_it() {
+    let output = Command::new(program("node"))
+        .arg("bridge.mjs")
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/bridge.md"))
+        .current_dir(FOLDER)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
 fn a_custom_dialog_works_without_a_tool() {
     let visited = Visited::with("own-dialog", "centre.api = true");
     visited.expect("none", &[], "PHPSESSID");

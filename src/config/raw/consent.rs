@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::shapes::OneOrMany;
-use super::values::{CookieName, Day, FieldName, Number, OwnField};
+use super::values::{CookieName, CookiePattern, Day, FieldName, Number, OwnField};
 use crate::config::spanned::Spanned;
 use crate::consent::sources::{GenericSettings, Implied, SourceSettings};
 
@@ -55,9 +55,9 @@ macro_rules! consent {
                 region: Option<Spanned<RawRegion>>,
                 /// Request header field with the granted categories for the upstream, such as `"X-Consent"`. The same field from the client is removed. Fields with another meaning, such as `Host`, are rejected. Default: none.
                 forward_header: Option<OwnField>,
-                /// Lifetime of consent, in days. Grants in older decisions are ignored; refusals stay in force.
-                max_age_days: Number<1, 36_500> = Number(182),
-                /// Minimum time before a visitor who refused is asked again, in days: at least `184` in the EU, `365` in US states. The refusal itself never expires. If it is not set, `max_age_days` applies if that is larger.
+                /// Lifetime of consent, in days. Grants in older decisions are ignored; refusals stay in force. Default: the lifetime of each tool, see `docs/consent-sources.md`; `182` for consentry's own cookie.
+                max_age_days: Option<Number<1, 36_500>>,
+                /// Minimum time before a visitor who refused is asked again, in days: at least `184` in the EU, `365` in US states. The refusal itself never expires. If it is not set, `max_age_days` applies if that is set and larger.
                 #[schemars(extend("default" = ASK_AGAIN_DAYS))]
                 ask_again_days: Option<Number<1, 36_500>>,
                 /// Date of the notice. Grants in decisions made before this notice date are ignored; refusals stay in force.
@@ -96,7 +96,12 @@ consent! {
     "hubspot" hubspot, "wp-consent-api" wp_consent_api, "zaraz" zaraz, "didomi" didomi, "axeptio" axeptio,
     "shopify" shopify, "fides" fides, "cookieinformation" cookieinformation, "cookiescript" cookiescript,
     "pandectes" pandectes, "django-cookie-consent" django_cookie_consent, "tealium" tealium, "drupal" drupal,
-    "trustarc" trustarc, "commanders-act" commanders_act;
+    "trustarc" trustarc, "commanders-act" commanders_act, "google-fc" google_fc, "webtoffee" webtoffee,
+    "cookiehub" cookiehub, "ketch" ketch, "piwik-pro" piwik_pro, "finsweet" finsweet, "cookie-notice" cookie_notice,
+    "hu-consent" hu_consent, "react-cookie-consent" react_cookie_consent, "consentmanager" consentmanager,
+    "wix" wix, "real-cookie-banner" real_cookie_banner, "civic" civic, "adobe" adobe, "securiti" securiti,
+    "segment" segment, "transcend" transcend, "govuk" govuk, "sg-cookie-optin" sg_cookie_optin, "magento" magento,
+    "squarespace" squarespace, "jetpack" jetpack, "matomo" matomo;
     "IAB US Privacy string.": "usprivacy" usprivacy;
     "IAB Europe TC string.": "tcf" tcf;
     "IAB GPP string.": "gpp" gpp;
@@ -119,8 +124,8 @@ tables! {
         cookie: Option<CookieName>,
         /// Required revision. Decisions for another revision grant nothing. Default: any revision.
         revision: Option<Revision>,
-        /// Cookiebot: implied consent outside the regions where Cookiebot asks. `accept` counts it as a decision, `ignore` as no decision.
-        implied: Implied = SourceSettings::default().implied,
+        /// Consent that the tool records without a choice of the visitor: outside the regions where it asks (Cookiebot, Ketch), or after scrolling (Jetpack). `accept` counts it as a decision, `ignore` as no decision. Default: `"accept"` for Cookiebot, `"ignore"` for Ketch and Jetpack.
+        implied: Option<Implied>,
         /// Osano: a dismissed notice grants every category; otherwise it is no decision.
         dismiss_grants: bool = SourceSettings::default().dismiss_grants,
         /// OneTrust: require the cookie `OptanonAlertBoxClosed`; without it there is no decision.
@@ -131,14 +136,18 @@ tables! {
     RawGeneric {
         /// Categories of the tool's ids.
         map: BTreeMap<String, Spanned<OneOrMany>>,
-        /// Name of the consent cookie, without wildcards. Default: `"consent"`.
-        cookie: Option<CookieName>,
+        /// Name of the consent cookie. One `*`, after four or more characters, matches any text: `"consent_*"`. Matching cookies are strictly necessary. Default: `"consent"`.
+        cookie: Option<CookiePattern>,
         /// Format of the cookie value.
         format: RawFormat = RawFormat::Json,
-        /// Encodings of the cookie value; `url` is decoded before `base64`.
-        decode: Vec<RawDecode> = [RawDecode::Url],
-        /// JSON path of the answers: object keys and list indexes, joined by dots. Empty for the top level.
+        /// Encodings of the cookie value in the order of decoding, at most four. An encoding can occur twice. Default: `["url"]`.
+        decode: Option<Spanned<Vec<RawDecode>>>,
+        /// JSON path of the answers, or of the string of `tcf` and `gpp`: object keys and list indexes, joined by dots. Empty for the top level.
         path: String = GenericSettings::default().path,
+        /// JSON path of the id within each entry of a list of objects. Default: none, the list contains the granted ids.
+        id: Option<Text>,
+        /// JSON path of the answer within each entry. Default: with `id` none, every listed id is granted; else the entry itself.
+        answer: Option<Text>,
         /// JSON path of the decision time. Default: none.
         time: Option<String>,
         /// Separator between the entries of a `list` or `map`.
@@ -160,6 +169,8 @@ pub(in crate::config) enum RawFormat {
     Map,
     Regex,
     Flag,
+    Tcf,
+    Gpp,
 }
 
 /// Encoding of a cookie value.

@@ -129,6 +129,29 @@ impl TryFrom<String> for CookieName {
     }
 }
 
+/// The name of a cookie, or a pattern with one `*` after at least four characters. Shorter prefixes would match cookies
+/// of other software.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(try_from = "String")]
+#[schemars(inline)]
+pub(in crate::config) struct CookiePattern(pub(in crate::config) String);
+
+impl TryFrom<String> for CookiePattern {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let Some((start, end)) = text.split_once('*') else {
+            return CookieName::try_from(text).map(|name| Self(name.0));
+        };
+        CookieName::try_from(format!("{start}{end}"))?;
+        if start.len() < 4 {
+            let hint = "one `*`, after at least four characters";
+            return Err(format!("`{text}` matches too many cookies\n{hint}"));
+        }
+        Ok(Self(text))
+    }
+}
+
 /// The name of a header field (RFC 9110 section 5.1).
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]

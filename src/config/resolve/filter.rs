@@ -13,6 +13,7 @@ use crate::config::overrides::Overrides;
 use crate::config::raw::{ASK_AGAIN_DAYS, RawConsent, RawDefault, RawRegion, RawSignal, RawSite};
 use crate::config::settings::FilterSettings;
 use crate::config::spanned::Spanned;
+use crate::consent::sources::DEFAULT_LIFETIME_DAYS;
 use crate::consent::{
     Categories, Category, CategorySet, ConsentReader, OwnCookie, RegionPolicy, SignalPolicy,
     Vendors,
@@ -85,7 +86,7 @@ fn reader(
     (vendors, own): (&Vendors, OwnCookie),
 ) -> ConsentReader {
     let categories = &common.categories;
-    let max_age_days: u32 = raw.max_age_days.get();
+    let max_age_days = raw.max_age_days.map_or(DEFAULT_LIFETIME_DAYS, |days| days.get());
     let ask_again_days = raw.ask_again_days.map(|days| days.get());
     ConsentReader {
         categories: categories.clone(),
@@ -96,6 +97,7 @@ fn reader(
         },
         region: raw.region.as_ref().and_then(|region| region_policy(document, region)),
         max_age_days,
+        tool_lifetimes: raw.max_age_days.is_none(),
         ask_again_days: ask_again_days.unwrap_or_else(|| max_age_days.max(ASK_AGAIN_DAYS)),
         notice_date: Some(raw.notice_date.0),
         signals: SignalPolicy {

@@ -10,7 +10,9 @@ use crate::config::raw::{
     OneOrMany, RawConsent, RawDecode, RawFormat, RawGeneric, RawSource, Revision,
 };
 use crate::config::spanned::Spanned;
-use crate::consent::sources::{self, ConsentSource, Format, GenericSettings, SourceSettings};
+use crate::consent::sources::{
+    self, ConsentSource, Encoding, Format, GenericSettings, SourceSettings,
+};
 use crate::consent::{Categories, CategorySet, OwnCookie, Vendors};
 
 /// The site's sources, in order. `key` is the path of the site, including the trailing dot.
@@ -119,6 +121,8 @@ fn generic(
         RawFormat::List => Format::List,
         RawFormat::Map => Format::Map,
         RawFormat::Flag => Format::Flag,
+        RawFormat::Tcf => Format::Tcf,
+        RawFormat::Gpp => Format::Gpp,
     };
     match (raw.format, &raw.pattern) {
         (RawFormat::Regex, Some(pattern)) => match regex_lite::Regex::new(pattern.get_ref()) {
@@ -133,6 +137,23 @@ fn generic(
         }
         (_, None) => {}
     }
+    for path in [&raw.id, &raw.answer].into_iter().flatten() {
+        if !matches!(format, Format::Json) {
+            document.wrong(path, "goes with format = \"json\" only", None);
+        }
+    }
+    let mut encodings = GenericSettings::default().encodings;
+    if let Some(decode) = &raw.decode {
+        if decode.get_ref().len() > 4 {
+            document.wrong(decode, "has more than four encodings", None);
+        }
+        let encoding = |raw: &RawDecode| match raw {
+            RawDecode::Url => Encoding::Percent,
+            RawDecode::Base64 => Encoding::Base64,
+        };
+        encodings = decode.get_ref().iter().map(encoding).collect();
+    }
+    let text = |typed: &Option<Spanned<String>>| typed.as_ref().map(|text| text.get_ref().clone());
     if raw.separator.get_ref().is_empty() {
         document.wrong(&raw.separator, "is empty", None);
     }
@@ -141,8 +162,9 @@ fn generic(
         cookie: raw.cookie.as_ref().map(|name| name.0.clone()),
         generic: GenericSettings {
             format,
-            percent_encoded: raw.decode.contains(&RawDecode::Url),
-            base64: raw.decode.contains(&RawDecode::Base64),
+            encodings,
+            id: text(&raw.id),
+            answer: text(&raw.answer),
             path: raw.path.clone(),
             time: raw.time.clone(),
             separator: raw.separator.get_ref().clone(),

@@ -12,24 +12,34 @@ use crate::cookie::Cookies;
 /// Reads every source whose cookies are present.
 #[derive(Debug)]
 pub(super) struct Auto {
-    sources: Vec<Box<dyn ConsentSource>>,
+    sources: Vec<AutoSource>,
     /// The sources that read a cookie of this name, as a bit mask by position.
     exact: HashMap<Box<[u8]>, u64, RandomState>,
-    /// The sources for name prefixes.
-    prefixes: Vec<(Box<[u8]>, u64)>,
+    /// The sources for name prefixes, by the first byte of the prefix.
+    prefixes: HashMap<u8, Vec<(Box<[u8]>, u64)>, RandomState>,
+}
+
+/// One of the sources.
+#[derive(Debug)]
+pub(super) struct AutoSource {
+    pub(super) source: Box<dyn ConsentSource>,
+    /// Whether its grants count. Refusals always do.
+    pub(super) grants: bool,
 }
 
 impl Auto {
     /// Builds the source from at most 64 sources.
-    pub(super) fn new(sources: Vec<Box<dyn ConsentSource>>) -> Self {
-        let mut auto = Self { sources, exact: HashMap::default(), prefixes: Vec::new() };
-        for (position, source) in auto.sources.iter().enumerate().take(64) {
+    pub(super) fn new(sources: Vec<AutoSource>) -> Self {
+        let mut auto = Self { sources, exact: HashMap::default(), prefixes: HashMap::default() };
+        for (position, AutoSource { source, .. }) in auto.sources.iter().enumerate().take(64) {
             for name in source.cookie_names() {
-                match name.strip_suffix('*') {
-                    Some(prefix) => auto.prefixes.push((prefix.as_bytes().into(), 1 << position)),
-                    None => {
-                        *auto.exact.entry(name.into_bytes().into()).or_default() |= 1 << position
+                let prefix = name.split(['*', '{']).next().unwrap_or_default().as_bytes();
+                match prefix.first() {
+                    Some(first) if prefix.len() < name.len() => {
+                        let prefixes = auto.prefixes.entry(*first).or_default();
+                        prefixes.push((prefix.into(), 1 << position));
                     }
+                    _ => *auto.exact.entry(name.into_bytes().into()).or_default() |= 1 << position,
                 }
             }
         }
@@ -37,8 +47,11 @@ impl Auto {
     }
 
     fn concerned(&self, name: &[u8]) -> u64 {
-        let begin_so = self.prefixes.iter().filter(|(prefix, _)| name.starts_with(prefix));
-        begin_so.fold(self.exact.get(name).copied().unwrap_or(0), |all, (_, source)| all | source)
+        let exact = self.exact.get(name).copied().unwrap_or(0);
+        let prefixes = name.first().and_then(|first| self.prefixes.get(first));
+        let prefixes = prefixes.into_iter().flatten();
+        let begin_so = prefixes.filter(|(prefix, _)| name.starts_with(prefix));
+        begin_so.fold(exact, |all, (_, source)| all | source)
     }
 }
 
@@ -48,7 +61,7 @@ impl ConsentSource for Auto {
     }
 
     fn cookie_names(&self) -> Vec<String> {
-        self.sources.iter().flat_map(|source| source.cookie_names()).collect()
+        self.sources.iter().flat_map(|auto| auto.source.cookie_names()).collect()
     }
 
     fn read(&self, cookies: &Cookies<'_>, categories: &Categories) -> Reading {
@@ -56,7 +69,10 @@ impl ConsentSource for Auto {
         // Decisions of two tools are combined like copies of one decision: refusals win.
         let asked = self.sources.iter().enumerate().take(64);
         let asked = asked.filter(|(position, _)| concerned & (1 << position) != 0);
-        let readings = asked.map(|(_, source)| source.read(cookies, categories).by(source.name()));
+        let readings = asked.map(|(_, AutoSource { source, grants })| {
+            let reading = source.read(cookies, categories).by(source.name());
+            if *grants { reading } else { reading.refusals_only() }
+        });
         readings.fold(Reading::NoDecision, Reading::and)
     }
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::consent::decode;
 use crate::consent::source::{ConsentSource, Reading, SourceSettings};
 use crate::consent::{Categories, Category, IdMap, Votes};
-use crate::cookie::Cookies;
+use crate::cookie::{Cookies, parse_cookie_date};
 
 /// Default categories of the tool's ids.
 const DEFAULTS: &[(&str, Category)] = &[
@@ -49,7 +49,9 @@ impl Borlabs {
         // The cookie omits refused services, so they are taken from the map.
         votes.vote_configured(&self.map, |id| accepted.contains(&id));
         votes.deny_rest(self.map.coverage());
-        Reading::decision(votes, &self.map, None).in_revision(in_force)
+        let ends_at = entries.get("expires").and_then(Value::as_str);
+        let ends_at = ends_at.and_then(|text| parse_cookie_date(text.as_bytes()));
+        Reading::decision(votes, &self.map, None).ending_at(ends_at).in_revision(in_force)
     }
 }
 

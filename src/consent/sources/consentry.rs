@@ -38,6 +38,7 @@ impl Native {
             granted,
             denied,
             decided_at: None,
+            ends_at: None,
             notice_date: None,
             refused_vendors: VendorSet::EMPTY,
             tool: None,

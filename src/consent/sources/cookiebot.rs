@@ -24,7 +24,8 @@ pub(super) struct Cookiebot {
 
 impl Cookiebot {
     pub(super) fn new(settings: &SourceSettings) -> Self {
-        Self { map: IdMap::new(DEFAULTS, &settings.map), implied: settings.implied }
+        let implied = settings.implied.unwrap_or(Implied::Accept);
+        Self { map: IdMap::new(DEFAULTS, &settings.map), implied }
     }
 
     fn read_one(&self, value: &[u8]) -> Reading {
@@ -66,7 +67,8 @@ impl ConsentSource for Cookiebot {
 
     fn read(&self, cookies: &Cookies<'_>, categories: &Categories) -> Reading {
         Reading::of_copies(cookies.values(b"CookieConsent"), |value| match value {
-            b"0" => Reading::NoDecision,
+            // `true` and `false` are of react-cookie-consent.
+            b"0" | b"true" | b"false" => Reading::NoDecision,
             value if value == OUTSIDE.as_bytes() => match self.implied {
                 Implied::Accept => common_formats::one_answer(true, categories, None),
                 Implied::Ignore => Reading::NoDecision,

@@ -2,37 +2,44 @@
 
 use serde_json::Value;
 
-use crate::consent::source::{ConsentSource, Format, GenericSettings, Reading, SourceSettings};
-use crate::consent::tcf::TcStrings;
+use super::gpp::Gpp;
+use crate::consent::source::{
+    ConsentSource, Encoding, Format, GenericSettings, Reading, SourceSettings,
+};
 use crate::consent::{Categories, IdMap, Votes, decode};
 use crate::cookie::Cookies;
 
 /// Reads the configured cookie.
 #[derive(Debug)]
 pub(super) struct Generic {
-    cookie: String,
+    /// The name, or the parts before and after its `*`.
+    cookie: (String, Option<String>),
     map: IdMap,
-    tc_strings: TcStrings,
+    gpp: Gpp,
     settings: GenericSettings,
 }
 
 impl Generic {
     pub(super) fn new(settings: &SourceSettings) -> Self {
+        let cookie = settings.cookie_or("consent");
         Self {
-            cookie: settings.cookie_or("consent"),
+            cookie: match cookie.split_once('*') {
+                Some((start, end)) => (start.to_owned(), Some(end.to_owned())),
+                None => (cookie, None),
+            },
             map: IdMap::new(&[], &settings.map),
-            tc_strings: TcStrings::new(settings),
+            gpp: Gpp::new(settings),
             settings: settings.generic.clone(),
         }
     }
 
     fn read_one(&self, value: &[u8], categories: &Categories) -> Option<Reading> {
         let mut text = decode::text(value)?.to_owned();
-        if self.settings.percent_encoded {
-            text = decode::percent(text.as_bytes())?.into_owned();
-        }
-        if self.settings.base64 {
-            text = decode::base64_text(text.as_bytes())?;
+        for encoding in &self.settings.encodings {
+            text = match encoding {
+                Encoding::Percent => decode::percent(text.as_bytes())?.into_owned(),
+                Encoding::Base64 => decode::base64_text(text.as_bytes())?,
+            };
         }
         let mut votes = Votes::default();
         let mut decided_at = None;
@@ -69,8 +76,11 @@ impl Generic {
                 match at(&json, &self.settings.path)? {
                     Value::Object(entries) => {
                         for (id, answer) in entries {
-                            self.vote(&mut votes, id, &scalar(answer_in(answer))?);
+                            self.vote_entry(&mut votes, id, answer)?;
                         }
+                    }
+                    Value::Array(entries) if self.settings.id.is_some() => {
+                        self.vote_list(&mut votes, entries)?;
                     }
                     list @ Value::Array(_) => {
                         let listed = decode::texts(list)?;
@@ -84,13 +94,65 @@ impl Generic {
                     single => votes.vote(categories.all(), self.is_true(&scalar(single)?)),
                 }
             }
+            Format::Tcf => return Some(self.gpp.read_tc_string(&self.string_in(text)?)),
+            Format::Gpp => return self.gpp.read_string(&self.string_in(text)?),
         }
         Some(Reading::decision(votes, &self.map, decided_at))
     }
 
     /// Parses a text as a TC string. `None` if it is not one.
     fn tc_string(&self, text: &str) -> Option<Reading> {
-        Some(self.tc_strings.read(text)).filter(|reading| *reading != Reading::Malformed)
+        Some(self.gpp.read_tc_string(text)).filter(|reading| *reading != Reading::Malformed)
+    }
+
+    /// The string at the configured path of JSON. Without a path, the text itself.
+    fn string_in(&self, text: String) -> Option<String> {
+        match self.settings.path.as_str() {
+            "" => Some(text),
+            path => at(&decode::parse_json(&text)?, path)?.as_str().map(str::to_owned),
+        }
+    }
+
+    /// Records the answers of a list of objects. Without a path of the answer, the listed ids are granted.
+    fn vote_list(&self, votes: &mut Votes, entries: &[Value]) -> Option<()> {
+        let id_path = self.settings.id.as_deref()?;
+        let mut listed = Vec::new();
+        for entry in entries {
+            let id = scalar(at(entry, id_path)?)?;
+            match &self.settings.answer {
+                Some(path) => self.vote(votes, &id, &scalar(at(entry, path)?)?),
+                None => listed.push(id),
+            }
+        }
+        if self.settings.answer.is_none() {
+            *votes = Votes::of_list(&self.map, |id| listed.iter().any(|it| it == id));
+        }
+        Some(())
+    }
+
+    /// Records the answer of an entry. The answers within an object have ids joined by dots.
+    fn vote_entry(&self, votes: &mut Votes, id: &str, entry: &Value) -> Option<()> {
+        if let Some(path) = &self.settings.answer {
+            self.vote(votes, id, &scalar(at(entry, path)?)?);
+            return Some(());
+        }
+        let Value::Object(entries) = entry else {
+            self.vote(votes, id, &scalar(entry)?);
+            return Some(());
+        };
+        // Piwik PRO: the other members are not answers.
+        if let Some(status) = entries.get("status") {
+            self.vote(votes, id, &scalar(status)?);
+            return Some(());
+        }
+        let only = entries.values().next().filter(|_| entries.len() == 1);
+        if let Some(answer) = only.and_then(scalar) {
+            self.vote(votes, id, &answer);
+        }
+        for (inner, entry) in entries {
+            self.vote_entry(votes, &format!("{id}.{inner}"), entry)?;
+        }
+        (!entries.is_empty()).then_some(())
     }
 
     fn split<'a>(&'a self, text: &'a str) -> impl Iterator<Item = &'a str> {
@@ -116,13 +178,6 @@ fn at<'a>(json: &'a Value, path: &str) -> Option<&'a Value> {
     })
 }
 
-/// The answer of an object with a `status` (Piwik PRO) or a single member, else the value itself.
-fn answer_in(value: &Value) -> &Value {
-    let Value::Object(entries) = value else { return value };
-    let only = entries.values().next().filter(|_| entries.len() == 1);
-    entries.get("status").or(only).unwrap_or(value)
-}
-
 /// A string, number or boolean as text.
 fn scalar(value: &Value) -> Option<String> {
     match value {
@@ -139,11 +194,18 @@ impl ConsentSource for Generic {
     }
 
     fn cookie_names(&self) -> Vec<String> {
-        vec![self.cookie.clone()]
+        let (start, end) = &self.cookie;
+        vec![end.as_ref().map_or_else(|| start.clone(), |end| format!("{start}*{end}"))]
     }
 
     fn read(&self, cookies: &Cookies<'_>, categories: &Categories) -> Reading {
-        Reading::of_copies(cookies.values(self.cookie.as_bytes()), |value| {
+        let (start, end) = &self.cookie;
+        let is_rest = |rest: &[u8]| match end {
+            Some(end) => rest.ends_with(end.as_bytes()),
+            None => rest.is_empty(),
+        };
+        let named = cookies.beginning_with(start.as_bytes()).filter(|(rest, _)| is_rest(rest));
+        Reading::of_copies(named.map(|(_, value)| value), |value| {
             self.read_one(value, categories).unwrap_or(Reading::Malformed)
         })
     }

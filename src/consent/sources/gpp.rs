@@ -7,7 +7,7 @@ use super::usprivacy;
 use crate::consent::bit_reader::BitReader;
 use crate::consent::source::{ConsentSource, Reading, SourceSettings};
 use crate::consent::tcf::TcStrings;
-use crate::consent::{Categories, Category, IdMap, common_formats, decode};
+use crate::consent::{Categories, IdMap, common_formats, decode};
 use crate::cookie::Cookies;
 
 /// Upper bound of section ids, above all existing ones.
@@ -16,9 +16,6 @@ const MOST_SECTIONS: u64 = 64;
 const COOKIES: [&str; 2] = ["__gpp", "OTGPPConsent"];
 const EUROPEAN: u64 = 2;
 const US_PRIVACY: u64 = 6;
-
-/// US sections have no purposes: every opt-out concerns advertising.
-const DEFAULTS: &[(&str, Category)] = &[("sale", Category::TARGETING)];
 
 /// A US section: the bit positions of its opt-outs (of sale, sharing, targeted advertising) in the
 /// core, and whether a Global Privacy Control part may follow.
@@ -67,11 +64,19 @@ pub(super) struct Gpp {
 
 impl Gpp {
     pub(super) fn new(settings: &SourceSettings) -> Self {
-        Self { european: TcStrings::new(settings), american: IdMap::new(DEFAULTS, &settings.map) }
+        Self {
+            european: TcStrings::new(settings),
+            american: IdMap::new(usprivacy::DEFAULTS, &settings.map),
+        }
     }
 
-    fn read_one(&self, value: &[u8]) -> Option<Reading> {
-        let text = decode::percent(value)?;
+    /// Parses a TC string, as in the European section.
+    pub(super) fn read_tc_string(&self, text: &str) -> Reading {
+        self.european.read(text)
+    }
+
+    /// Parses a GPP string.
+    pub(super) fn read_string(&self, text: &str) -> Option<Reading> {
         let mut parts = text.split('~');
         let ids = sections(parts.next()?)?;
         let mut reading = Reading::NoDecision;
@@ -156,7 +161,10 @@ impl ConsentSource for Gpp {
 
     fn read(&self, cookies: &Cookies<'_>, _: &Categories) -> Reading {
         let copies = COOKIES.iter().flat_map(|name| cookies.values(name.as_bytes()));
-        Reading::of_copies(copies, |value| self.read_one(value).unwrap_or(Reading::Malformed))
+        Reading::of_copies(copies, |value| {
+            let reading = decode::percent(value).and_then(|text| self.read_string(&text));
+            reading.unwrap_or(Reading::Malformed)
+        })
     }
 }
 

@@ -1,13 +1,17 @@
-//! Iubenda: `_iub_cs-SITE`, a JSON object with numbered purposes, or a single `consent` for all.
+//! Iubenda: `_iub_cs-POLICY` or `_iub_cs-sSITE`, a JSON object with numbered purposes, or a single `consent` for all.
 
 use serde_json::Value;
 
+use crate::consent::cookie_source::{CookieName, is_digits};
 use crate::consent::source::{ConsentSource, Reading, SourceSettings};
 use crate::consent::{Categories, Category, IdMap, common_formats, decode};
 use crate::cookie::Cookies;
 
-/// Prefix of the cookie name. The number of the site follows.
-const PREFIX: &[u8] = b"_iub_cs-";
+/// The cookie names: the number of the policy, or `s` and the number of the site. Names with the suffix are of the US
+/// opt-outs.
+const NAMES: [&str; 2] = ["_iub_cs-{digits}", "_iub_cs-s{digits}"];
+const US_NAMES: [&str; 2] = ["_iub_cs-{digits}-uspr", "_iub_cs-s{digits}-uspr"];
+const US_SUFFIX: &[u8] = b"-uspr";
 
 /// Default categories of the tool's ids. The meaning of 3 (experience) differs between sites, so it
 /// needs `map`.
@@ -18,19 +22,25 @@ const DEFAULTS: &[(&str, Category)] = &[
     ("5", Category::TARGETING),
 ];
 
-/// Suffix of the cookie with the US opt-outs, and its keys: sale, sharing and targeted advertising.
-const US_SUFFIX: &[u8] = b"-uspr";
+/// The keys of the US opt-outs: sale, sharing and targeted advertising.
 const US_ANSWERS: [&str; 3] = ["s", "sh", "adv"];
 
 /// Reads Iubenda's cookie.
 #[derive(Debug)]
 pub(super) struct Iubenda {
     map: IdMap,
+    names: [CookieName; 2],
+    us_names: [CookieName; 2],
 }
 
 impl Iubenda {
     pub(super) fn new(settings: &SourceSettings) -> Self {
-        Self { map: IdMap::new(DEFAULTS, &settings.map) }
+        let is_us = |rest: &[u8]| rest.strip_suffix(US_SUFFIX).is_some_and(is_digits);
+        Self {
+            map: IdMap::new(DEFAULTS, &settings.map),
+            names: NAMES.map(|name| CookieName::pattern(name, is_digits)),
+            us_names: US_NAMES.map(|name| CookieName::pattern(name, is_us)),
+        }
     }
 
     fn read_one(&self, value: &[u8], all: &Categories) -> Reading {
@@ -73,18 +83,13 @@ impl ConsentSource for Iubenda {
     }
 
     fn cookie_names(&self) -> Vec<String> {
-        vec![String::from_utf8_lossy(PREFIX).into_owned() + "*"]
+        self.names.iter().chain(&self.us_names).map(CookieName::as_pattern).collect()
     }
 
     fn read(&self, cookies: &Cookies<'_>, categories: &Categories) -> Reading {
-        let of_site =
-            |(site, _): &(&[u8], &[u8])| !site.is_empty() && site.iter().all(u8::is_ascii_digit);
-        let copies = cookies.beginning_with(PREFIX).filter(of_site);
-        let us = cookies
-            .beginning_with(PREFIX)
-            .filter_map(|(name, value)| Some((name.strip_suffix(US_SUFFIX)?, value)))
-            .filter(of_site);
-        Reading::of_copies(copies.map(|(_, value)| value), |value| self.read_one(value, categories))
-            .and(Reading::of_copies(us.map(|(_, value)| value), |value| self.read_us(value)))
+        let copies = self.names.iter().flat_map(|name| name.values(cookies));
+        let us = self.us_names.iter().flat_map(|name| name.values(cookies));
+        Reading::of_copies(copies, |value| self.read_one(value, categories))
+            .and(Reading::of_copies(us, |value| self.read_us(value)))
     }
 }

@@ -1,13 +1,11 @@
-//! Shopify: `_tracking_consent`, JSON with a digit per purpose under `con.CMP`.
+//! Shopify: `_tracking_consent`. The current format is `3CONSENT.ALLOWED_REGION_…`, in which a capital letter of a
+//! purpose grants and a small one refuses. The older one is JSON with a digit per purpose under `con.CMP`.
 
-use serde_json::Value;
+use crate::consent::cookie_source::{CookieName, CookieSource};
+use crate::consent::source::{Reading, SourceSettings};
+use crate::consent::{Category, IdMap, Votes, decode};
 
-use crate::consent::decode;
-use crate::consent::source::{ConsentSource, Reading, SourceSettings};
-use crate::consent::{Categories, Category, IdMap, Votes};
-use crate::cookie::Cookies;
-
-/// Default categories of the tool's ids.
+/// Default categories of the tool's ids. `s` is the sale of personal data.
 const DEFAULTS: &[(&str, Category)] = &[
     ("a", Category::ANALYTICS),
     ("m", Category::TARGETING),
@@ -15,46 +13,57 @@ const DEFAULTS: &[(&str, Category)] = &[
     ("s", Category::TARGETING),
 ];
 
-/// Reads Shopify's cookie.
-#[derive(Debug)]
-pub(super) struct Shopify {
-    map: IdMap,
+/// A source for Shopify's cookie.
+pub(super) fn source(settings: &SourceSettings) -> CookieSource {
+    let name = CookieName::exact("_tracking_consent");
+    CookieSource::new("shopify", [name], DEFAULTS, settings, |source, value, _| {
+        let text = decode::percent(value)?;
+        let votes = match text.strip_prefix('3') {
+            Some(compact) => read_compact(compact, &source.map)?,
+            None => read_json(value, &source.map)?,
+        };
+        Some(match votes {
+            Some(votes) => Reading::decision(votes, &source.map, None),
+            None => Reading::NoDecision,
+        })
+    })
 }
 
-impl Shopify {
-    pub(super) fn new(settings: &SourceSettings) -> Self {
-        Self { map: IdMap::new(DEFAULTS, &settings.map) }
-    }
-
-    fn read_one(&self, value: &[u8]) -> Reading {
-        let Some(Value::Object(entries)) = decode::json(value) else { return Reading::Malformed };
-        let answers = entries.get("con").and_then(|consent| consent.get("CMP"));
-        let Some(Value::Object(answers)) = answers else { return Reading::Malformed };
-        let (mut votes, mut said) = (Votes::default(), false);
-        for (id, answer) in answers {
-            let granted = match answer.as_str() {
-                Some("1") => true,
-                Some("0") => false,
-                Some("") => continue,
-                _ => return Reading::Malformed,
-            };
-            said = true;
-            votes.vote(self.map.categories(id), granted);
+/// The votes of the current format. `Some(None)` without an answer. The part after the dot is what the region allows,
+/// and no choice of the visitor.
+fn read_compact(text: &str, map: &IdMap) -> Option<Option<Votes>> {
+    let mut fields = text.split('_');
+    let (consent, _) = fields.next()?.split_once('.')?;
+    // A value without a region is truncated.
+    fields.next().filter(|region| !region.is_empty())?;
+    let mut votes = None::<Votes>;
+    for letter in consent.chars() {
+        let id = letter.to_ascii_lowercase();
+        if !matches!(id, 'a' | 'm' | 'p' | 's') {
+            return None;
         }
-        if said { Reading::decision(votes, &self.map, None) } else { Reading::NoDecision }
+        let categories = map.categories(id.encode_utf8(&mut [0; 4]));
+        votes.get_or_insert_default().vote(categories, letter.is_ascii_uppercase());
     }
+    Some(votes)
 }
 
-impl ConsentSource for Shopify {
-    fn name(&self) -> &'static str {
-        "shopify"
+/// The votes of the older format. `Some(None)` without an answer.
+fn read_json(value: &[u8], map: &IdMap) -> Option<Option<Votes>> {
+    let json = decode::json(value)?;
+    // The tool reads this version only.
+    if json.get("v")?.as_str()? != "2.1" {
+        return None;
     }
-
-    fn cookie_names(&self) -> Vec<String> {
-        vec!["_tracking_consent".to_owned()]
+    let mut votes = None::<Votes>;
+    for (id, answer) in json.get("con")?.get("CMP")?.as_object()? {
+        let granted = match answer.as_str()? {
+            "1" => true,
+            "0" => false,
+            "" => continue,
+            _ => return None,
+        };
+        votes.get_or_insert_default().vote(map.categories(id), granted);
     }
-
-    fn read(&self, cookies: &Cookies<'_>, _: &Categories) -> Reading {
-        Reading::of_copies(cookies.values(b"_tracking_consent"), |value| self.read_one(value))
-    }
+    Some(votes)
 }

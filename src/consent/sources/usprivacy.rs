@@ -7,8 +7,8 @@ use crate::consent::source::{ConsentSource, Reading, SourceSettings};
 use crate::consent::{Categories, Category, IdMap, common_formats, decode};
 use crate::cookie::Cookies;
 
-/// Default categories of the tool's ids.
-const DEFAULTS: &[(&str, Category)] = &[("sale", Category::TARGETING)];
+/// Default category of the opt-out of sale. Strings of US law have no purposes: every opt-out concerns advertising.
+pub(super) const DEFAULTS: &[(&str, Category)] = &[("sale", Category::TARGETING)];
 
 /// Reads the US privacy string's cookie.
 #[derive(Debug)]

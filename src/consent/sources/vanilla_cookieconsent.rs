@@ -65,7 +65,9 @@ impl VanillaCookieConsent {
         let decided_at = ["lastConsentTimestamp", "consentTimestamp", "consent_date"];
         let decided_at = decided_at.iter().find_map(|key| entries.get(*key).and_then(decode::time));
         let in_force = self.settings.is_in_force(entries.get("revision"));
-        Reading::decision(votes, &self.map, decided_at).in_revision(in_force)
+        let ends_at = entries.get("expirationTime").and_then(decode::time);
+        let reading = Reading::decision(votes, &self.map, decided_at).ending_at(ends_at);
+        reading.in_revision(in_force)
     }
 }
 

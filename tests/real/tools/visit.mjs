@@ -86,6 +86,43 @@ const tools = {
   },
 };
 
+// Segment's dialog: an answer for each category.
+const segment = (...allowed) => async (page) => {
+  for (const category of ["functional", "marketingAndAnalytics", "advertising"]) {
+    await click(`input[name="${category}"][value="${allowed.includes(category)}"]`)(page);
+  }
+  await click('button[type="submit"]')(page);
+};
+Object.assign(tools, {
+  "react-cookie-consent": {
+    accept: click("#rcc-confirm-button"),
+    reject: click("#rcc-decline-button"),
+    // Visitors choose everything or nothing.
+    custom: async () => {},
+    withdraw: async (page) => {
+      await page.evaluate(() => ReactCookieConsent.resetCookieConsentValue());
+      await page.goto(`${base}/react-cookie-consent.html`);
+      await click("#rcc-decline-button")(page);
+    },
+  },
+  segment: {
+    accept: click('button:text("Allow all")'),
+    reject: click('button:text("Deny all")'),
+    custom: async (page) => {
+      await click("#subContentBtn")(page);
+      await segment("marketingAndAnalytics")(page);
+    },
+    withdraw: async (page) => {
+      // Until the list of tools is there, this has no effect.
+      for (let open = false; !open;) {
+        await page.evaluate(() => consentManager.openConsentManager());
+        open = await page.waitForSelector('button[type="submit"]', { timeout: 500 }).then(() => true, () => false);
+      }
+      await segment()(page);
+    },
+  },
+});
+
 const browser = await launch(executablePath);
 const jars = {};
 const choose = tools[tool];
