@@ -358,12 +358,12 @@ fn cached_decisions_are_counted_each_time_and_never_printed() {
     let recall = Arc::new(DecisionCache::default());
     let layer = ConsentLayer::new(Arc::clone(&filter)).recalling(Arc::clone(&recall));
     for _ in 0..3 {
-        outcome(&layer, &[b"_ga=secret; new=secret"], false, false);
+        outcome(&layer, &[b"_ga=va1ue; new=va1ue"], false, false);
     }
     let seen = filter.inventory().cookies(&filter.settings().policy.catalogue);
     let sent: Vec<_> = seen.iter().map(|seen| (seen.name.as_str(), seen.tally.sent)).collect();
     assert_eq!(sent, [("new", 3), ("_ga", 3)]);
-    assert!(!format!("{recall:?}{layer:?}").contains("secret"));
+    assert!(!format!("{recall:?}{layer:?}").contains("va1ue"));
 }
 
 #[test]
