@@ -119,9 +119,14 @@ impl<'a> Document<'a> {
     /// Reports a required key as missing in a table, unless it was present with an invalid value.
     pub(super) fn missing<V>(&mut self, table: &Spanned<V>, key: &str, example: &str) {
         let key = format!("{}.{key}", self.path_of(table));
-        if !self.taken_out.contains(&key) {
+        if !self.was_invalid(&key) {
             self.problem(Some(table.span()), key, "is missing", Some(example));
         }
+    }
+
+    /// Whether a key was removed because of its value.
+    pub(super) fn was_invalid(&self, key: &str) -> bool {
+        self.taken_out.contains(key)
     }
 
     /// Reports a problem at a position in the text, or at the position of the key.

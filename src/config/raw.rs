@@ -8,7 +8,7 @@ macro_rules! tables {
         $($(#[$about:meta])* $key:ident: $type:ty $(= $default:expr)?,)*
     })*) => {$(
         #[derive(Debug, Clone, serde::Deserialize, schemars::JsonSchema)]
-        #[serde(deny_unknown_fields, default)]
+        #[serde(deny_unknown_fields, default, expecting = "a table")]
         $(#[$meta])*
         pub(in crate::config) struct $name {
             $($(#[$about])* pub(in crate::config) $key: $type,)*

@@ -57,7 +57,7 @@ macro_rules! consent {
                 forward_header: Option<OwnField>,
                 /// Lifetime of consent, in days. Grants in older decisions are ignored; refusals stay in force.
                 max_age_days: Number<1, 36_500> = Number(182),
-                /// Minimum time before a visitor who refused is asked again, in days: at least `184` in the EU, `365` in US states. The refusal itself never expires. If it is not set, `max_age_days` applies if that is larger.
+                /// Minimum time before a visitor who refused is asked again, in days: at least `184` in the EU, `365` in US states. The refusal itself never expires. Without this key, a larger `max_age_days` applies.
                 #[schemars(extend("default" = ASK_AGAIN_DAYS))]
                 ask_again_days: Option<Number<1, 36_500>>,
                 /// Date of the notice. Grants in decisions made before this notice date are ignored; refusals stay in force.

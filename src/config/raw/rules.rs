@@ -95,7 +95,7 @@ tables! {
         category: Option<Text>,
         /// Vendor.
         vendor: Option<String>,
-        /// Vendor id in the IAB Global Vendor List. If a TC string is the source of the decision, this vendor needs consent too.
+        /// Vendor id in the IAB Global Vendor List. If a TC string is the source of the decision, this vendor needs consent too. Default: none.
         tcf_vendor: Option<u16>,
         /// Purpose, as shown to visitors.
         purpose: Option<String>,
@@ -140,7 +140,7 @@ tables! {
         category: Option<Text>,
         /// Vendor.
         vendor: Option<String>,
-        /// Vendor id in the IAB Global Vendor List. If a TC string is the source of the decision, this vendor needs consent too.
+        /// Vendor id in the IAB Global Vendor List. If a TC string is the source of the decision, this vendor needs consent too. Default: none.
         tcf_vendor: Option<u16>,
         /// Purpose, as shown to visitors.
         purpose: Option<String>,

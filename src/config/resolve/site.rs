@@ -29,7 +29,8 @@ pub(super) fn sites(
             None
         }
     });
-    if !is_configured && common.needs_upstreams && overrides.upstream.is_none() {
+    let needs_site = common.needs_upstreams && overrides.upstream.is_none();
+    if !is_configured && needs_site && !document.was_invalid("site") {
         let hint = "add [[site]] with hosts = [\"*\"] and upstream = \"http://127.0.0.1:3000\", or pass --upstream";
         document.problem(None, "site".to_owned(), "no site is configured", Some(hint));
     }
