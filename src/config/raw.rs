@@ -41,7 +41,7 @@ mod site;
 mod values;
 
 use super::settings::{Log, Mode};
-use super::spanned::Spanned;
+use super::spanned::{Spanned, Text};
 use crate::policy::Unclassified;
 pub(super) use consent::{
     ASK_AGAIN_DAYS, RawConsent, RawDecode, RawDefault, RawFormat, RawGeneric, RawRegion, RawSignal,
@@ -59,8 +59,6 @@ pub(super) use rules::{
 pub(super) use shapes::{OneOrMany, StringOrTable};
 pub(super) use site::{RawHealth, RawSite, RawUpstream};
 use values::Number;
-
-type Text = Spanned<String>;
 
 tables! {
     /// Configuration of consentry.

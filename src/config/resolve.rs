@@ -1,5 +1,6 @@
 //! Conversion of the raw config into settings. Reports every problem and continues.
 
+mod defaults;
 mod filter;
 mod ineffective;
 mod listen;
@@ -14,27 +15,24 @@ mod tls;
 mod upstreams;
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
+
+use defaults::Defaults;
 
 use super::catalogue_file::{Rules, named_category};
 use super::diagnostic::Diagnostic;
-use super::document::Document;
+use super::document::{Ctx, Document};
 use super::merge;
 use super::overrides::Overrides;
-use super::raw::{
-    Raw, RawCategory, RawCentre, RawDefault, RawLimits, RawTechnologies, RawWithdrawal,
-};
+use super::raw::{Raw, RawCategory, RawDefault, RawTechnologies, RawWithdrawal};
 use super::settings::{
-    AdminAddress, Config, Detect, Expire, Listen, Mode, OnWithdrawal, ReceiptSettings, SiteConfig,
-    Technologies,
+    AdminAddress, Config, Expire, Listen, OnWithdrawal, ReceiptSettings, SiteConfig, Technologies,
 };
-use crate::catalogue::{Catalogue, FilterLists, RulePriority, RuleSet};
+use crate::catalogue::{Catalogue, FilterLists, RulePriority};
 use crate::config::locales::locales;
-use crate::config::spanned::Spanned;
+use crate::config::spanned::{Spanned, Text};
 use crate::consent::{Categories, Category};
-use crate::locale::Locales;
-use crate::policy::Unclassified;
 
 /// Maximum number of conflicts between catalogue files that are listed individually.
 const MAX_CONFLICTS: usize = 20;
@@ -46,36 +44,9 @@ pub(super) enum Upstreams {
     Optional,
 }
 
-/// The top-level settings that all sites share.
-struct Defaults {
-    mode: Mode,
-    unclassified: Unclassified,
-    categories: Categories,
-    /// The rules of all sites, and the same rules compiled.
-    rules: Rules,
-    rule_set: Arc<RuleSet>,
-    expire: Expire,
-    detect: Detect,
-    email_opens: bool,
-    /// The filter lists, compiled once for all sites.
-    lists: Option<FilterLists>,
-    technologies: Technologies,
-    limits: RawLimits,
-    centre: RawCentre,
-    /// Path prefix of consentry's own pages.
-    prefix: String,
-    on_withdrawal: OnWithdrawal,
-    /// The languages, for sites that configure none.
-    locales: Arc<Locales>,
-    /// The directory that relative paths start from.
-    folder: PathBuf,
-    /// Whether each site needs an upstream.
-    needs_upstreams: bool,
-}
-
 /// Converts the raw config into settings. The default replaces an invalid value.
 pub(super) fn resolve(
-    document: &mut Document<'_>,
+    document: Ctx,
     raw: Raw,
     folder: &Path,
     overrides: &Overrides,
@@ -220,11 +191,7 @@ fn unverified(document: &Document<'_>, sites: &[SiteConfig]) -> Vec<Diagnostic> 
 }
 
 /// Warns about names that two catalogue files put into different categories. The later file wins.
-fn conflicts(
-    document: &Document<'_>,
-    common: &Defaults,
-    files: &[Spanned<String>],
-) -> Vec<Diagnostic> {
+fn conflicts(document: &Document<'_>, common: &Defaults, files: &[Text]) -> Vec<Diagnostic> {
     let mut known: HashMap<&str, (u16, Category)> = HashMap::new();
     let mut conflicts = Vec::new();
     let mut more = 0_usize;
@@ -257,7 +224,7 @@ fn conflicts(
     conflicts
 }
 
-fn categories(document: &mut Document<'_>, raw: Vec<Spanned<RawCategory>>) -> Categories {
+fn categories(document: Ctx, raw: Vec<Spanned<RawCategory>>) -> Categories {
     let mut categories = Categories::default();
     for raw in raw {
         match &raw.get_ref().name {
@@ -272,12 +239,7 @@ fn categories(document: &mut Document<'_>, raw: Vec<Spanned<RawCategory>>) -> Ca
     categories
 }
 
-fn catalogue_rules(
-    document: &mut Document<'_>,
-    files: &[Spanned<String>],
-    folder: &Path,
-    categories: &Categories,
-) -> Rules {
+fn catalogue_rules(document: Ctx, files: &[Text], folder: &Path, categories: &Categories) -> Rules {
     let mut rules = Rules::default();
     for (index, file) in files.iter().enumerate() {
         let tier = RulePriority::Catalogue(u16::try_from(index).unwrap_or(u16::MAX));
@@ -300,11 +262,7 @@ fn catalogue_rules(
 }
 
 /// Reads the texts of the filter lists.
-fn filter_lists(
-    document: &mut Document<'_>,
-    files: Vec<Spanned<String>>,
-    folder: &Path,
-) -> Vec<String> {
+fn filter_lists(document: Ctx, files: Vec<Text>, folder: &Path) -> Vec<String> {
     let mut texts = Vec::new();
     for file in &files {
         let path = folder.join(file.get_ref());
@@ -320,12 +278,8 @@ fn filter_lists(
     texts
 }
 
-fn technologies(
-    document: &mut Document<'_>,
-    raw: RawTechnologies,
-    categories: &Categories,
-) -> Technologies {
-    let mut category = |name: Spanned<String>| match name.get_ref().as_str() {
+fn technologies(document: Ctx, raw: RawTechnologies, categories: &Categories) -> Technologies {
+    let mut category = |name: Text| match name.get_ref().as_str() {
         "off" => None,
         _ => named_category(document, &name, categories),
     };

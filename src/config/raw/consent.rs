@@ -1,16 +1,15 @@
-//! What visitors allowed.
+//! Consent sources, and the default without a decision.
 
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::shapes::OneOrMany;
 use super::values::{CookieName, Day, FieldName, Number, OwnField};
-use crate::config::spanned::Spanned;
-use crate::consent::sources::{GenericSettings, Implied, SourceSettings};
-
-type Text = Spanned<String>;
+use crate::config::spanned::{Spanned, Text};
+use crate::consent::sources::{self, GenericSettings, Implied, SourceSettings};
 
 /// The default of `ask_again_days`.
 pub(in crate::config) const ASK_AGAIN_DAYS: u32 = 184;
@@ -38,6 +37,7 @@ macro_rules! consent {
             /// Consent sources, and the default without a decision.
             RawConsent {
                 /// Consent sources in order; the first one with a decision wins.
+                #[schemars(extend("items" = json!({ "enum": Vec::from_iter(sources::names()) })))]
                 sources: Spanned<Vec<Text>> = ["consentry"],
                 /// Consent without a decision: `deny` (opt-in) or `allow` (opt-out). Ignored if `region` is set, except for a site's own `deny`.
                 default: RawDefault = RawDefault::Deny,

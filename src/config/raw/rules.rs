@@ -6,9 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::consent::RawDefault;
 use super::values::Number;
 use crate::config::settings::{AlternativeServices, Detect};
-use crate::config::spanned::Spanned;
-
-type Text = Spanned<String>;
+use crate::config::spanned::{Spanned, Text};
 
 tables! {
     /// Beacons: tracking pixels and pings.
