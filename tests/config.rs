@@ -203,11 +203,26 @@ fn toml_syntax_errors_are_reported_with_their_position() {
 }
 
 #[test]
+fn a_value_of_the_wrong_type_is_named_with_the_expected_one() {
+    let found = problems(&format!("log = 5\n[consent]\nregion = {{ header = 'a b' }}\n{SITE}"));
+    let expected = [
+        "1 log: invalid type: integer `5`, expected a table",
+        "3 consent.region.header: `a b` is not the name of a header field",
+    ];
+    assert_eq!(found, expected);
+}
+
+#[test]
 fn overlapping_sites_and_configs_without_a_site_are_rejected() {
     let found = problems(
         "[[site]]\nhosts = ['a']\nupstream = 'http://x'\n[[site]]\nhosts = ['A', 'b']\nupstream = 'http://x'\n",
     );
     assert_eq!(found, ["5 site[1].hosts[0]: `A` is served by another site already"]);
+    let found = problems(&[SITE, SITE].concat());
+    assert!(
+        found[0].ends_with("site[1].hosts: `*` is served by another site already"),
+        "{found:?}"
+    );
     assert_eq!(problems(""), [" site: no site is configured"]);
 }
 

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use http::Method;
 use http::header::HeaderName;
 
-use super::document::{Document, nearest, read};
+use super::document::{Ctx, nearest, read};
 use super::raw::{OneOrMany, RawBeacon, RawCatalogue, RawCookie, RawHost, RawPurpose, RawRequires};
 use crate::catalogue::{
     BeaconRule, Companion, CookieRule, Entry, HostRule, Pattern, QueryParameter, Requires,
     RulePriority, RuleScope, RuleSet, builtin, form_decoded, rule_path,
 };
-use crate::config::spanned::Spanned;
+use crate::config::spanned::{Spanned, Text};
 use crate::consent::{Categories, Category};
 use crate::cookie::registrable_domain;
 
@@ -43,7 +43,7 @@ impl Rules {
     }
 
     /// Adds the built-in catalogue. It uses the five default categories, so none is unknown.
-    pub(super) fn add_builtin(&mut self, report: &mut Document<'_>, tier: RulePriority) {
+    pub(super) fn add_builtin(&mut self, report: Ctx, tier: RulePriority) {
         for (file, text) in builtin::FILES {
             self.add_file(report, file, text, tier, &Categories::default());
         }
@@ -52,7 +52,7 @@ impl Rules {
     /// Adds a catalogue file. Problems are added to `report`.
     pub(super) fn add_file(
         &mut self,
-        report: &mut Document<'_>,
+        report: Ctx,
         file: &str,
         text: &str,
         tier: RulePriority,
@@ -66,7 +66,7 @@ impl Rules {
     /// Adds the rules of one table.
     pub(super) fn add(
         &mut self,
-        document: &mut Document<'_>,
+        document: Ctx,
         (cookies, beacons, hosts): RawRules,
         tier: RulePriority,
         categories: &Categories,
@@ -149,12 +149,12 @@ impl Rules {
 
 /// The value of a required key. Its absence is reported.
 fn required<'a, V>(
-    document: &mut Document<'_>,
+    document: Ctx,
     rule: &Spanned<V>,
     key: &str,
-    value: &'a Option<Spanned<String>>,
+    value: &'a Option<Text>,
     example: &str,
-) -> Option<&'a Spanned<String>> {
+) -> Option<&'a Text> {
     if value.is_none() {
         document.missing(rule, key, example);
     }
@@ -163,7 +163,7 @@ fn required<'a, V>(
 
 /// Parses the query parameters of a beacon rule.
 fn queries(
-    document: &mut Document<'_>,
+    document: Ctx,
     typed: &Option<Spanned<OneOrMany<String>>>,
 ) -> Vec<QueryParameter> {
     let Some(typed) = typed else { return Vec::new() };
@@ -181,8 +181,8 @@ fn queries(
 /// Parses a condition of a beacon rule into the form that requests are compared with. A value that no request can
 /// have is reported.
 fn condition<V>(
-    document: &mut Document<'_>,
-    text: &Option<Spanned<String>>,
+    document: Ctx,
+    text: &Option<Text>,
     read: impl Fn(&str) -> Result<V, &'static str>,
 ) -> Option<V> {
     let text = text.as_ref()?;
@@ -225,8 +225,8 @@ fn media_type(text: &str) -> Result<String, &'static str> {
 
 /// Looks up the category that a key names. Problems are added to `document`.
 pub(super) fn named_category(
-    document: &mut Document<'_>,
-    name: &Spanned<String>,
+    document: Ctx,
+    name: &Text,
     categories: &Categories,
 ) -> Option<Category> {
     let found = categories.find(name.get_ref());
@@ -242,9 +242,9 @@ pub(super) fn named_category(
 }
 
 fn category<V>(
-    document: &mut Document<'_>,
+    document: Ctx,
     rule: &Spanned<V>,
-    name: &Option<Spanned<String>>,
+    name: &Option<Text>,
     categories: &Categories,
 ) -> Option<Category> {
     let name = required(document, rule, "category", name, "category = \"analytics\"")?;
@@ -252,14 +252,14 @@ fn category<V>(
 }
 
 fn pattern<E: std::fmt::Display>(
-    document: &mut Document<'_>,
-    text: &Spanned<String>,
+    document: Ctx,
+    text: &Text,
     read: impl Fn(&str) -> Result<Pattern, E>,
 ) -> Option<Pattern> {
     read(text.get_ref()).map_err(|error| document.wrong(text, error.to_string(), None)).ok()
 }
 
-fn requires(document: &mut Document<'_>, raw: &RawRequires) -> Box<Requires> {
+fn requires(document: Ctx, raw: &RawRequires) -> Box<Requires> {
     let mut with = Vec::new();
     for name in &raw.with {
         match Companion::new(name.get_ref()) {
@@ -271,7 +271,7 @@ fn requires(document: &mut Document<'_>, raw: &RawRequires) -> Box<Requires> {
     Box::new(Requires { http_only: raw.http_only, max_days, with })
 }
 
-fn host(document: &mut Document<'_>, name: &Spanned<String>) -> Option<String> {
+fn host(document: Ctx, name: &Text) -> Option<String> {
     let host = name.get_ref().to_ascii_lowercase();
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
     if host.is_empty() || host.starts_with('.') || !host.bytes().all(plain) {
@@ -283,11 +283,7 @@ fn host(document: &mut Document<'_>, name: &Spanned<String>) -> Option<String> {
 }
 
 /// The domain and path of a rule's cookies.
-fn cookie_place(
-    document: &mut Document<'_>,
-    domain: &Option<Spanned<String>>,
-    path: &Option<Spanned<String>>,
-) -> Option<RuleScope> {
+fn cookie_place(document: Ctx, domain: &Option<Text>, path: &Option<Text>) -> Option<RuleScope> {
     if domain.is_none() && path.is_none() {
         return None;
     }

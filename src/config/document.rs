@@ -13,10 +13,13 @@ use toml::de::{DeTable, DeValue};
 
 use super::diagnostic::Diagnostic;
 use super::watched_file::WatchedFile;
-use crate::config::spanned::Spanned;
+use crate::config::spanned::{Spanned, Text};
 
 /// Maximum number of reported problems.
 const MAX_PROBLEMS: usize = 100;
+
+/// The file being resolved, with its problems so far.
+pub(super) type Ctx<'a, 'text> = &'a mut Document<'text>;
 
 /// A parsed file and its problems.
 pub(super) struct Document<'a> {
@@ -102,14 +105,14 @@ impl<'a> Document<'a> {
     }
 
     /// Reports a value that is not `expected`.
-    pub(super) fn is_not(&mut self, typed: &Spanned<String>, expected: &str, hint: Option<&str>) {
+    pub(super) fn is_not(&mut self, typed: &Text, expected: &str, hint: Option<&str>) {
         self.wrong(typed, format!("`{}` is not {expected}", typed.get_ref()), hint);
     }
 
     /// Returns the result for a value. An error is reported.
     pub(super) fn checked<V, E: Display>(
         &mut self,
-        typed: &Spanned<String>,
+        typed: &Text,
         result: Result<V, E>,
     ) -> Option<V> {
         let report = |error: E| self.wrong(typed, format!("`{}`: {error}", typed.get_ref()), None);
@@ -119,9 +122,14 @@ impl<'a> Document<'a> {
     /// Reports a required key as missing in a table, unless it was present with an invalid value.
     pub(super) fn missing<V>(&mut self, table: &Spanned<V>, key: &str, example: &str) {
         let key = format!("{}.{key}", self.path_of(table));
-        if !self.taken_out.contains(&key) {
+        if !self.was_invalid(&key) {
             self.problem(Some(table.span()), key, "is missing", Some(example));
         }
+    }
+
+    /// Whether a key was removed because of its value.
+    pub(super) fn was_invalid(&self, key: &str) -> bool {
+        self.taken_out.contains(key)
     }
 
     /// Reports a problem at a position in the text, or at the position of the key.
@@ -271,8 +279,10 @@ fn take_out_of_items(items: &mut toml::de::DeArray<'_>, at: &Range<usize>) -> Op
 /// Splits the hint from an error message. For an unknown key, the hint is the most similar known key.
 fn explain(message: &str) -> (String, Option<String>) {
     let Some(rest) = message.strip_prefix("unknown field `") else {
-        let mut lines = message.splitn(2, '\n').map(str::to_owned);
-        return (lines.next().unwrap_or_default(), lines.next());
+        let (message, hint) = message
+            .rsplit_once('\n')
+            .map_or((message, None), |(message, hint)| (message, Some(hint)));
+        return (message.to_owned(), hint.map(str::to_owned));
     };
     let (name, known) = rest.split_once('`').unwrap_or((rest, ""));
     let known: Vec<&str> = known.split('`').skip(1).step_by(2).collect();

@@ -42,32 +42,24 @@ pub struct Imported {
 }
 
 /// The columns that are read.
-struct Columns {
-    platform: usize,
-    category: usize,
-    name: usize,
-    description: usize,
-    retention: usize,
-    wildcard: usize,
-}
+const COLUMNS: [&str; 6] = [
+    "Platform",
+    "Category",
+    "Cookie / Data Key name",
+    "Description",
+    "Retention period",
+    "Wildcard match",
+];
 
-impl Columns {
-    fn of(header: &csv::StringRecord) -> Result<Self, ImportError> {
-        let column = |name: &'static str| {
-            let same = |found: &str| {
-                found.trim_start_matches('\u{feff}').trim().eq_ignore_ascii_case(name)
-            };
-            header.iter().position(same).ok_or(ImportError::NoColumn(name))
-        };
-        Ok(Self {
-            platform: column("Platform")?,
-            category: column("Category")?,
-            name: column("Cookie / Data Key name")?,
-            description: column("Description")?,
-            retention: column("Retention period")?,
-            wildcard: column("Wildcard match")?,
-        })
+/// The position of each column.
+fn columns(header: &csv::StringRecord) -> Result<[usize; 6], ImportError> {
+    let mut found = [0; 6];
+    for (at, name) in found.iter_mut().zip(COLUMNS) {
+        let same =
+            |column: &str| column.trim_start_matches('\u{feff}').trim().eq_ignore_ascii_case(name);
+        *at = header.iter().position(same).ok_or(ImportError::NoColumn(name))?;
     }
+    Ok(found)
 }
 
 /// Imports a CSV text. `map` maps the database's categories to consentry's.
@@ -76,7 +68,7 @@ impl Columns {
 /// When the text is not the database's CSV. A row that cannot be imported is recorded and skipped.
 pub fn import(text: impl Read, map: &BTreeMap<String, String>) -> Result<Imported, ImportError> {
     let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(text);
-    let columns = Columns::of(reader.headers()?)?;
+    let columns = columns(reader.headers()?)?;
     let mut imported = Imported::default();
     let mut lines: HashMap<String, (u64, String)> = HashMap::new();
     for row in reader.records() {
@@ -89,7 +81,7 @@ pub fn import(text: impl Read, map: &BTreeMap<String, String>) -> Result<Importe
             }
         };
         let line = row.position().map_or(0, csv::Position::line);
-        match rule(&row, &columns, map) {
+        match rule(&row, columns, map) {
             Err(reason) => imported.bad_rows.push((line, reason)),
             Ok((theirs, rule)) => match lines.get(&rule.name) {
                 Some((_, category)) if *category == rule.category => {}
@@ -110,12 +102,12 @@ pub fn import(text: impl Read, map: &BTreeMap<String, String>) -> Result<Importe
 /// The rule of a row, with the database's category.
 fn rule(
     row: &csv::StringRecord,
-    columns: &Columns,
+    [platform, category, name, description, retention, wildcard]: [usize; 6],
     map: &BTreeMap<String, String>,
 ) -> Result<(String, RuleToml), String> {
     let field = |column: usize| row.get(column).map(str::trim).unwrap_or_default();
     let some = |column: usize| Some(field(column)).filter(|text| !text.is_empty());
-    let theirs = field(columns.category);
+    let theirs = field(category);
     let ours = map.iter().find(|(theirs_too, _)| theirs_too.eq_ignore_ascii_case(theirs));
     let Some((theirs, category)) = ours else {
         return Err(format!(
@@ -123,8 +115,8 @@ fn rule(
         ));
     };
     // Braces are placeholders in a pattern.
-    let mut name = field(columns.name).replace(['{', '}'], "*");
-    match field(columns.wildcard) {
+    let mut name = field(name).replace(['{', '}'], "*");
+    match field(wildcard) {
         "0" | "" => {}
         "1" => name.push('*'),
         other => return Err(format!("`{other}` in `Wildcard match` is neither 0 nor 1")),
@@ -136,9 +128,9 @@ fn rule(
     let rule = RuleToml {
         name,
         category: category.clone(),
-        vendor: some(columns.platform).map(str::to_owned),
-        purpose: some(columns.description).map(str::to_owned),
-        lifetime: some(columns.retention).map(str::to_owned),
+        vendor: some(platform).map(str::to_owned),
+        purpose: some(description).map(str::to_owned),
+        lifetime: some(retention).map(str::to_owned),
         ..RuleToml::default()
     };
     Ok((theirs.clone(), rule))

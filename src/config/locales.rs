@@ -3,13 +3,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::document::{Document, read};
+use super::document::{Ctx, read};
 use super::raw::RawCentre;
 use super::watched_file::WatchedFile;
 use crate::locale::{FILES, Locale, LocaleFile, Locales};
 
 /// Loads the built-in languages. The files of the configured directory override them and add further languages.
-pub(super) fn locales(document: &mut Document<'_>, centre: &RawCentre, folder: &Path) -> Locales {
+pub(super) fn locales(document: Ctx, centre: &RawCentre, folder: &Path) -> Locales {
     let mut all = Vec::new();
     for (tag, text) in FILES {
         let built_in = format!("{tag}.toml (built in)");
@@ -33,11 +33,7 @@ pub(super) fn locales(document: &mut Document<'_>, centre: &RawCentre, folder: &
         .unwrap_or_default()
 }
 
-fn add_folder(
-    document: &mut Document<'_>,
-    folder: &Path,
-    all: &mut Vec<Arc<Locale>>,
-) -> Result<(), String> {
+fn add_folder(document: Ctx, folder: &Path, all: &mut Vec<Arc<Locale>>) -> Result<(), String> {
     document.files.push(WatchedFile::new(folder));
     let entries = std::fs::read_dir(folder)
         .and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>, _>>());
@@ -61,13 +57,7 @@ fn add_folder(
 }
 
 /// Parses the language of a file. Problems are added to `document`.
-fn one(
-    document: &mut Document<'_>,
-    file: &str,
-    text: &str,
-    tag: &str,
-    below: Option<&Locale>,
-) -> Option<Locale> {
+fn one(document: Ctx, file: &str, text: &str, tag: &str, below: Option<&Locale>) -> Option<Locale> {
     let (mut read, texts) = read::<LocaleFile>(file, text);
     let plain = tag.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     if tag.is_empty() || !plain {

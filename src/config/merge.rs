@@ -5,7 +5,7 @@
 use serde::Deserialize;
 use toml::de::{DeTable, DeValue};
 
-use super::document::Document;
+use super::document::Ctx;
 use super::raw::RawSite;
 use super::spanned::Spanned;
 
@@ -13,7 +13,7 @@ use super::spanned::Spanned;
 const MERGED: [&str; 5] = ["banner", "centre", "consent", "page", "upstream_tls"];
 
 /// The sites, with the top-level settings in place of missing ones. A config without sites has one without keys.
-pub(super) fn sites(document: &mut Document<'_>) -> Vec<Spanned<RawSite>> {
+pub(super) fn sites(document: Ctx) -> Vec<Spanned<RawSite>> {
     let mut top = document.table().clone();
     let sites = match top.remove("site").map(toml::Spanned::into_inner) {
         Some(DeValue::Array(sites)) => sites.into_iter().collect(),

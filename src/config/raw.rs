@@ -8,7 +8,7 @@ macro_rules! tables {
         $($(#[$about:meta])* $key:ident: $type:ty $(= $default:expr)?,)*
     })*) => {$(
         #[derive(Debug, Clone, serde::Deserialize, schemars::JsonSchema)]
-        #[serde(deny_unknown_fields, default)]
+        #[serde(deny_unknown_fields, default, expecting = "a table")]
         $(#[$meta])*
         pub(in crate::config) struct $name {
             $($(#[$about])* pub(in crate::config) $key: $type,)*
@@ -42,7 +42,7 @@ mod values;
 pub(super) use values::Day;
 
 use super::settings::{Log, Mode};
-use super::spanned::Spanned;
+use super::spanned::{Spanned, Text};
 use crate::policy::Unclassified;
 pub(super) use consent::{
     ASK_AGAIN_DAYS, RawConsent, RawDecode, RawDefault, RawFormat, RawGeneric, RawRegion, RawSignal,
@@ -60,8 +60,6 @@ pub(super) use rules::{
 pub(super) use shapes::{OneOrMany, StringOrTable};
 pub(super) use site::{RawHealth, RawSite, RawUpstream};
 use values::Number;
-
-type Text = Spanned<String>;
 
 tables! {
     /// Configuration of consentry.

@@ -22,7 +22,7 @@ use defaults::Defaults;
 
 use super::catalogue_file::{Rules, named_category};
 use super::diagnostic::Diagnostic;
-use super::document::Document;
+use super::document::{Ctx, Document};
 use super::merge;
 use super::overrides::Overrides;
 use super::raw::{Raw, RawCategory, RawDefault, RawTechnologies, RawWithdrawal};
@@ -31,7 +31,7 @@ use super::settings::{
 };
 use crate::catalogue::{Catalogue, FilterLists, RulePriority};
 use crate::config::locales::locales;
-use crate::config::spanned::Spanned;
+use crate::config::spanned::{Spanned, Text};
 use crate::consent::{Categories, Category};
 
 /// Maximum number of conflicts between catalogue files that are listed individually.
@@ -46,7 +46,7 @@ pub(super) enum Upstreams {
 
 /// Converts the raw config into settings. The default replaces an invalid value.
 pub(super) fn resolve(
-    document: &mut Document<'_>,
+    document: Ctx,
     raw: Raw,
     folder: &Path,
     overrides: &Overrides,
@@ -192,11 +192,7 @@ fn unverified(document: &Document<'_>, sites: &[SiteConfig]) -> Vec<Diagnostic> 
 }
 
 /// Warns about names that two catalogue files put into different categories. The later file wins.
-fn conflicts(
-    document: &Document<'_>,
-    common: &Defaults,
-    files: &[Spanned<String>],
-) -> Vec<Diagnostic> {
+fn conflicts(document: &Document<'_>, common: &Defaults, files: &[Text]) -> Vec<Diagnostic> {
     let mut known: HashMap<&str, (u16, Category)> = HashMap::new();
     let mut conflicts = Vec::new();
     let mut more = 0_usize;
@@ -229,7 +225,7 @@ fn conflicts(
     conflicts
 }
 
-fn categories(document: &mut Document<'_>, raw: Vec<Spanned<RawCategory>>) -> Categories {
+fn categories(document: Ctx, raw: Vec<Spanned<RawCategory>>) -> Categories {
     let mut categories = Categories::default();
     for raw in raw {
         match &raw.get_ref().name {
@@ -244,12 +240,7 @@ fn categories(document: &mut Document<'_>, raw: Vec<Spanned<RawCategory>>) -> Ca
     categories
 }
 
-fn catalogue_rules(
-    document: &mut Document<'_>,
-    files: &[Spanned<String>],
-    folder: &Path,
-    categories: &Categories,
-) -> Rules {
+fn catalogue_rules(document: Ctx, files: &[Text], folder: &Path, categories: &Categories) -> Rules {
     let mut rules = Rules::default();
     for (index, file) in files.iter().enumerate() {
         let tier = RulePriority::Catalogue(u16::try_from(index).unwrap_or(u16::MAX));
@@ -272,11 +263,7 @@ fn catalogue_rules(
 }
 
 /// Reads the texts of the filter lists.
-fn filter_lists(
-    document: &mut Document<'_>,
-    files: Vec<Spanned<String>>,
-    folder: &Path,
-) -> Vec<String> {
+fn filter_lists(document: Ctx, files: Vec<Text>, folder: &Path) -> Vec<String> {
     let mut texts = Vec::new();
     for file in &files {
         let path = folder.join(file.get_ref());
@@ -292,12 +279,8 @@ fn filter_lists(
     texts
 }
 
-fn technologies(
-    document: &mut Document<'_>,
-    raw: RawTechnologies,
-    categories: &Categories,
-) -> Technologies {
-    let mut category = |name: Spanned<String>| match name.get_ref().as_str() {
+fn technologies(document: Ctx, raw: RawTechnologies, categories: &Categories) -> Technologies {
+    let mut category = |name: Text| match name.get_ref().as_str() {
         "off" => None,
         _ => named_category(document, &name, categories),
     };

@@ -232,7 +232,7 @@ pub struct Limits {
 
 /// Logging.
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "a table")]
 pub struct Log {
     /// Access log: one line per request on standard output.
     pub access: bool,

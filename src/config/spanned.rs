@@ -10,6 +10,9 @@ use serde::{Deserialize, Deserializer, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Spanned<T>(toml::Spanned<T>);
 
+/// A string with its position.
+pub(super) type Text = Spanned<String>;
+
 impl<T> Spanned<T> {
     /// Creates a value with a position.
     pub(super) fn new(at: Range<usize>, value: T) -> Self {
@@ -33,13 +36,13 @@ impl<T> Spanned<T> {
 }
 
 /// A default. It has no position.
-impl From<&str> for Spanned<String> {
+impl From<&str> for Text {
     fn from(text: &str) -> Self {
         Self::new(0..0, text.to_owned())
     }
 }
 
-impl<const COUNT: usize> From<[&str; COUNT]> for Spanned<Vec<Spanned<String>>> {
+impl<const COUNT: usize> From<[&str; COUNT]> for Spanned<Vec<Text>> {
     fn from(texts: [&str; COUNT]) -> Self {
         Self::new(0..0, texts.map(Into::into).to_vec())
     }

@@ -1,16 +1,15 @@
-//! What visitors allowed.
+//! Consent sources, and the default without a decision.
 
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::shapes::OneOrMany;
 use super::values::{CookieName, CookiePattern, Day, FieldName, Number, OwnField};
-use crate::config::spanned::Spanned;
-use crate::consent::sources::{GenericSettings, Implied, SourceSettings};
-
-type Text = Spanned<String>;
+use crate::config::spanned::{Spanned, Text};
+use crate::consent::sources::{self, GenericSettings, Implied, SourceSettings};
 
 /// The default of `ask_again_days`.
 pub(in crate::config) const ASK_AGAIN_DAYS: u32 = 184;
@@ -38,6 +37,7 @@ macro_rules! consent {
             /// Consent sources, and the default without a decision.
             RawConsent {
                 /// Consent sources in order; the first one with a decision wins.
+                #[schemars(extend("items" = json!({ "enum": Vec::from_iter(sources::names()) })))]
                 sources: Spanned<Vec<Text>> = ["consentry"],
                 /// Consent without a decision: `deny` (opt-in) or `allow` (opt-out). Ignored if `region` is set, except for a site's own `deny`.
                 default: RawDefault = RawDefault::Deny,
@@ -57,7 +57,7 @@ macro_rules! consent {
                 forward_header: Option<OwnField>,
                 /// Lifetime of consent, in days. Grants in older decisions are ignored; refusals stay in force. Default: the lifetime of each tool, see `docs/consent-sources.md`; `182` for consentry's own cookie.
                 max_age_days: Option<Number<1, 36_500>>,
-                /// Minimum time before a visitor who refused is asked again, in days: at least `184` in the EU, `365` in US states. The refusal itself never expires. If it is not set, `max_age_days` applies if that is set and larger.
+                /// Minimum time before a visitor who refused is asked again, in days: at least `184` in the EU, `365` in US states. The refusal itself never expires. Without this key, a larger `max_age_days` applies.
                 #[schemars(extend("default" = ASK_AGAIN_DAYS))]
                 ask_again_days: Option<Number<1, 36_500>>,
                 /// Date of the notice. Grants in decisions made before this notice date are ignored; refusals stay in force.

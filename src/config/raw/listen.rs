@@ -4,9 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::values::{Number, Time, seconds};
-use crate::config::spanned::Spanned;
-
-type Text = Spanned<String>;
+use crate::config::spanned::{Spanned, Text};
 
 /// The ACME directory URL of Let's Encrypt.
 const LETS_ENCRYPT: &str = "https://acme-v02.api.letsencrypt.org/directory";

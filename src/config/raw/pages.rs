@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 
 use super::values::{Day, Number};
 use crate::config::settings::{Durability, Position};
-use crate::config::spanned::Spanned;
-
-type Text = Spanned<String>;
+use crate::config::spanned::Text;
 
 tables! {
     /// Pages served by consentry itself: preference centre, notice, consent API.

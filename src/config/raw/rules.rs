@@ -11,9 +11,7 @@ use super::shapes::OneOrMany;
 use super::values::{Day, Number};
 use crate::catalogue::{Purpose, PurposeKind};
 use crate::config::settings::{AlternativeServices, Detect};
-use crate::config::spanned::Spanned;
-
-type Text = Spanned<String>;
+use crate::config::spanned::{Spanned, Text};
 
 tables! {
     /// Beacons: tracking pixels and pings.
@@ -100,7 +98,7 @@ tables! {
         category: Option<Text>,
         /// Provider, as shown to visitors. `this site` is shown as the website itself, in the visitor's language.
         vendor: Option<String>,
-        /// Vendor id in the IAB Global Vendor List. If a TC string is the source of the decision, this vendor needs consent too.
+        /// Vendor id in the IAB Global Vendor List. If a TC string is the source of the decision, this vendor needs consent too. Default: none.
         tcf_vendor: Option<u16>,
         /// Kind of purpose, shown to visitors in their language.
         kind: Option<PurposeKind>,
@@ -153,7 +151,7 @@ tables! {
         category: Option<Text>,
         /// Provider, as shown to visitors. `this site` is shown as the website itself, in the visitor's language.
         vendor: Option<String>,
-        /// Vendor id in the IAB Global Vendor List. If a TC string is the source of the decision, this vendor needs consent too.
+        /// Vendor id in the IAB Global Vendor List. If a TC string is the source of the decision, this vendor needs consent too. Default: none.
         tcf_vendor: Option<u16>,
         /// Kind of purpose, shown to visitors in their language.
         kind: Option<PurposeKind>,

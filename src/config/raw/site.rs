@@ -7,10 +7,8 @@ use super::rules::{RawBeacon, RawCookie, RawHost};
 use super::shapes::{OneOrMany, StringOrTable};
 use super::values::{CookieName, Number, Time, seconds};
 use crate::config::settings::{BalanceMethod, Mode};
-use crate::config::spanned::Spanned;
+use crate::config::spanned::{Spanned, Text};
 use crate::policy::Unclassified;
-
-type Text = Spanned<String>;
 
 tables! {
     /// Upstream.

@@ -8,11 +8,11 @@ use crate::catalogue::{
     Catalogue, CookieRule, Entry, LIST_COOKIE, Pattern, PurposeKind, RulePriority,
 };
 use crate::config::catalogue_file::{Rules, named_category};
-use crate::config::document::Document;
+use crate::config::document::Ctx;
 use crate::config::overrides::Overrides;
 use crate::config::raw::{ASK_AGAIN_DAYS, RawConsent, RawDefault, RawRegion, RawSignal, RawSite};
 use crate::config::settings::FilterSettings;
-use crate::config::spanned::Spanned;
+use crate::config::spanned::{Spanned, Text};
 use crate::consent::sources::DEFAULT_LIFETIME_DAYS;
 use crate::consent::{
     Categories, Category, CategorySet, ConsentReader, OwnCookie, RegionPolicy, SignalPolicy,
@@ -22,7 +22,7 @@ use crate::policy::Policy;
 
 /// Resolves the filter settings of a site. `key` is the path of the site, including the trailing dot.
 pub(super) fn filter(
-    document: &mut Document<'_>,
+    document: Ctx,
     key: &str,
     raw: &RawSite,
     common: &Defaults,
@@ -78,7 +78,7 @@ pub(super) fn filter(
 }
 
 fn reader(
-    document: &mut Document<'_>,
+    document: Ctx,
     key: &str,
     raw: &RawConsent,
     common: &Defaults,
@@ -110,9 +110,9 @@ fn reader(
 
 /// Resolves the categories that a signal denies.
 fn denied(
-    document: &mut Document<'_>,
+    document: Ctx,
     signal: RawSignal,
-    listed: &Spanned<Vec<Spanned<String>>>,
+    listed: &Spanned<Vec<Text>>,
     categories: &Categories,
 ) -> CategorySet {
     let known = |name| named_category(document, name, categories);
@@ -123,7 +123,7 @@ fn denied(
 }
 
 /// Resolves the default by region.
-fn region_policy(document: &mut Document<'_>, raw: &Spanned<RawRegion>) -> Option<RegionPolicy> {
+fn region_policy(document: Ctx, raw: &Spanned<RawRegion>) -> Option<RegionPolicy> {
     let Some(header) = &raw.get_ref().header else {
         document.missing(raw, "header", "header = \"CF-IPCountry\"");
         return None;

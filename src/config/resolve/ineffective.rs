@@ -7,7 +7,7 @@ use crate::config::raw::{
     RawSite, RawUpstream, StringOrTable,
 };
 use crate::config::settings::BalanceMethod;
-use crate::config::spanned::Spanned;
+use crate::config::spanned::{Spanned, Text};
 use crate::consent::sources;
 
 /// The key of an option, and why it has no effect.
@@ -94,7 +94,7 @@ fn others(raw: &Raw, found: &mut Found<'_>) {
     let reason = "has no effect with log.access = false";
     found.note(!raw.log.access, "log.access_format", reason);
     found.note(!raw.log.access, "log.visitor_address", reason);
-    let sqlite = |url: &Spanned<String>| url.get_ref().starts_with("sqlite:");
+    let sqlite = |url: &Text| url.get_ref().starts_with("sqlite:");
     let sqlite = raw.receipts.as_ref().is_some_and(|receipts| sqlite(&receipts.url));
     found.note(sqlite, "receipts.ca_file", "has no effect with a SQLite file");
 }

@@ -5,17 +5,17 @@ use std::path::Path;
 
 use ipnet::IpNet;
 
-use crate::config::document::Document;
+use crate::config::document::Ctx;
 use crate::config::overrides::Overrides;
 use crate::config::raw::{RawLimits, RawListen, RawRetries, RawTimeouts, StringOrTable};
 use crate::config::settings::{
     AdminAddress, AdminToken, Limits, Listen, Retries, Timeouts, unix_path,
 };
-use crate::config::spanned::Spanned;
+use crate::config::spanned::{Spanned, Text};
 use crate::http::configured_host;
 
 pub(super) fn listen(
-    document: &mut Document<'_>,
+    document: Ctx,
     raw: Option<Spanned<StringOrTable<RawListen>>>,
     folder: &Path,
     overrides: &Overrides,
@@ -97,7 +97,7 @@ fn canonical(net: IpNet) -> IpNet {
 const SHORTEST_TOKEN: usize = 16;
 
 /// Reads the token from the first line of a file.
-fn token(document: &mut Document<'_>, file: &Spanned<String>, folder: &Path) -> Option<AdminToken> {
+fn token(document: Ctx, file: &Text, folder: &Path) -> Option<AdminToken> {
     let read = document.read_text(&folder.join(file.get_ref())).and_then(|text| {
         let token = text.lines().next().unwrap_or_default().trim();
         let good =
@@ -110,9 +110,9 @@ fn token(document: &mut Document<'_>, file: &Spanned<String>, folder: &Path) -> 
 
 /// Parses an address. A flag, which is given with its name, takes precedence over the config.
 fn address(
-    document: &mut Document<'_>,
+    document: Ctx,
     flag: Option<(&str, &str)>,
-    typed: &Spanned<String>,
+    typed: &Text,
     example: &str,
 ) -> Option<SocketAddr> {
     let text = flag.map_or(typed.get_ref().as_str(), |(_, text)| text);

@@ -3,17 +3,17 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::config::document::Document;
+use crate::config::document::Ctx;
 use crate::config::raw::RawConsent;
 use crate::config::settings::HostPattern;
-use crate::config::spanned::Spanned;
+use crate::config::spanned::Text;
 use crate::consent::{CookieKeys, OwnCookie};
 use crate::cookie::registrable_domain;
 use crate::http::normalised_host;
 
 /// Resolves the settings of the native consent cookie.
 pub(super) fn own_cookie(
-    document: &mut Document<'_>,
+    document: Ctx,
     consent: &RawConsent,
     hosts: &[HostPattern],
     folder: &Path,
@@ -27,7 +27,7 @@ pub(super) fn own_cookie(
 }
 
 /// Reads the key file. An unreadable file is an error, because unsigned cookies would then be accepted.
-fn keys(document: &mut Document<'_>, file: &Spanned<String>, folder: &Path) -> Option<CookieKeys> {
+fn keys(document: Ctx, file: &Text, folder: &Path) -> Option<CookieKeys> {
     let path = folder.join(file.get_ref());
     let text = document.read_text(&path);
     let keys = text.and_then(|text| CookieKeys::parse(&text).map_err(|error| error.to_string()));
@@ -40,11 +40,7 @@ fn keys(document: &mut Document<'_>, file: &Spanned<String>, folder: &Path) -> O
 
 /// Validates a cookie domain as browsers do. It must not be an address or a public suffix. Each host of the site
 /// must equal the domain or be below it.
-fn cookie_domain(
-    document: &mut Document<'_>,
-    typed: &Spanned<String>,
-    hosts: &[HostPattern],
-) -> Option<String> {
+fn cookie_domain(document: Ctx, typed: &Text, hosts: &[HostPattern]) -> Option<String> {
     let domain = typed.get_ref().strip_prefix('.').unwrap_or(typed.get_ref());
     let domain = normalised_host(domain).into_owned();
     if registrable_domain(&domain).is_none() {

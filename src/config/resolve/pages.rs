@@ -3,17 +3,17 @@
 use std::sync::Arc;
 
 use super::defaults::Defaults;
-use crate::config::document::Document;
+use crate::config::document::Ctx;
 use crate::config::locales::locales;
 use crate::config::raw::{RawBanner, RawCentre, RawSite};
 use crate::config::settings::{
     BannerSettings, CentreSettings, Colours, FilterSettings, PageSettings,
 };
-use crate::config::spanned::Spanned;
+use crate::config::spanned::Text;
 
 /// Resolves a site's own pages and its HTML rewriting.
 pub(super) fn pages(
-    document: &mut Document<'_>,
+    document: Ctx,
     raw: &RawSite,
     common: &Defaults,
 ) -> (CentreSettings, PageSettings) {
@@ -43,7 +43,7 @@ pub(super) fn pages(
     (settings, PageSettings { banner, guard: page.guard })
 }
 
-fn banner(document: &mut Document<'_>, raw: &RawBanner) -> BannerSettings {
+fn banner(document: Ctx, raw: &RawBanner) -> BannerSettings {
     let mut colours = Colours::default();
     for (name, typed) in &raw.colours {
         let at = match name.as_str() {
@@ -69,7 +69,7 @@ fn banner(document: &mut Document<'_>, raw: &RawBanner) -> BannerSettings {
 
 /// Reports a banner whose answer no source reads: it would be shown on every page.
 pub(super) fn banner_is_heard(
-    document: &mut Document<'_>,
+    document: Ctx,
     key: &str,
     page: &PageSettings,
     filter: &FilterSettings,
@@ -83,7 +83,7 @@ pub(super) fn banner_is_heard(
 }
 
 /// Parses the path prefix of consentry's own pages: a path of characters that need no encoding.
-pub(super) fn prefix(document: &mut Document<'_>, typed: &Spanned<String>) -> String {
+pub(super) fn prefix(document: Ctx, typed: &Text) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/.-_~".contains(&byte);
     let text = typed.get_ref();
     let folder = text.len() > 2 && text.starts_with('/') && text.ends_with('/');

@@ -2,16 +2,12 @@
 
 use std::path::Path;
 
-use crate::config::document::Document;
+use crate::config::document::Ctx;
 use crate::config::raw::RawReceipts;
 use crate::config::settings::{ReceiptSettings, ReceiptStore};
 
 /// Resolves the receipt settings. Relative paths start from `folder`.
-pub(super) fn receipts(
-    document: &mut Document<'_>,
-    raw: RawReceipts,
-    folder: &Path,
-) -> Option<ReceiptSettings> {
+pub(super) fn receipts(document: Ctx, raw: RawReceipts, folder: &Path) -> Option<ReceiptSettings> {
     let url = raw.url.get_ref();
     let store = if let Some(file) = url.strip_prefix("sqlite:").filter(|file| !file.is_empty()) {
         // `sqlite:///var/lib/x.db` is as common as `sqlite:/var/lib/x.db`.

@@ -7,16 +7,16 @@ use super::pages::{banner_is_heard, pages};
 use super::tls::upstream_tls;
 use super::upstreams::{UPSTREAM_HINT, balance, limits, upstream};
 use crate::catalogue::normalised_path;
-use crate::config::document::Document;
+use crate::config::document::Ctx;
 use crate::config::overrides::Overrides;
 use crate::config::raw::RawSite;
 use crate::config::settings::{HostPattern, SiteConfig, WeightedUpstream};
-use crate::config::spanned::Spanned;
+use crate::config::spanned::{Spanned, Text};
 use crate::http::configured_host;
 
 /// Resolves every site of the config. A config without sites has the site that the flags describe.
 pub(super) fn sites(
-    document: &mut Document<'_>,
+    document: Ctx,
     raw: Vec<Spanned<RawSite>>,
     is_configured: bool,
     common: &Defaults,
@@ -29,7 +29,8 @@ pub(super) fn sites(
             None
         }
     });
-    if !is_configured && common.needs_upstreams && overrides.upstream.is_none() {
+    let needs_site = common.needs_upstreams && overrides.upstream.is_none();
+    if !is_configured && needs_site && !document.was_invalid("site") {
         let hint = "add [[site]] with hosts = [\"*\"] and upstream = \"http://127.0.0.1:3000\", or pass --upstream";
         document.problem(None, "site".to_owned(), "no site is configured", Some(hint));
     }
@@ -59,7 +60,7 @@ struct SiteInputs<'a> {
 
 /// Resolves a site. `key` is its path, including the trailing dot.
 fn site(
-    document: &mut Document<'_>,
+    document: Ctx,
     key: &str,
     site: &Spanned<RawSite>,
     given: &SiteInputs<'_>,
@@ -84,7 +85,7 @@ fn site(
 
 /// Resolves the name of a site, which must be unique: counters and reloads identify sites by name.
 fn site_name(
-    document: &mut Document<'_>,
+    document: Ctx,
     key: &str,
     site: &Spanned<RawSite>,
     (hosts, paths): (&[HostPattern], &[String]),
@@ -126,7 +127,7 @@ fn site_name(
 }
 
 /// Resolves the path prefixes of a site, without a trailing slash.
-fn paths(document: &mut Document<'_>, paths: &Spanned<Vec<Spanned<String>>>) -> Vec<String> {
+fn paths(document: Ctx, paths: &Spanned<Vec<Text>>) -> Vec<String> {
     if paths.get_ref().is_empty() {
         document.wrong(paths, "is empty", Some("paths = [\"/\"] serves every path"));
     }
@@ -150,9 +151,9 @@ fn paths(document: &mut Document<'_>, paths: &Spanned<Vec<Spanned<String>>>) -> 
 }
 
 fn hosts(
-    document: &mut Document<'_>,
+    document: Ctx,
     key: &str,
-    hosts: &Spanned<Vec<Spanned<String>>>,
+    hosts: &Spanned<Vec<Text>>,
     paths: &[String],
     others: &[SiteConfig],
 ) -> Vec<HostPattern> {

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
 use crate::config::catalogue_file::named_category;
-use crate::config::document::{Document, nearest};
+use crate::config::document::{Ctx, nearest};
 use crate::config::overrides::Overrides;
 use crate::config::raw::{
     OneOrMany, RawConsent, RawDecode, RawFormat, RawGeneric, RawSource, Revision,
 };
-use crate::config::spanned::Spanned;
+use crate::config::spanned::{Spanned, Text};
 use crate::consent::sources::{
     self, ConsentSource, Encoding, Format, GenericSettings, SourceSettings,
 };
@@ -17,7 +17,7 @@ use crate::consent::{Categories, CategorySet, OwnCookie, Vendors};
 
 /// The site's sources, in order. `key` is the path of the site, including the trailing dot.
 pub(super) fn sources(
-    document: &mut Document<'_>,
+    document: Ctx,
     key: &str,
     raw: &RawConsent,
     categories: &Categories,
@@ -46,7 +46,7 @@ pub(super) fn sources(
             settings.keys = own_cookie.keys.clone();
         }
     }
-    let named = |name: &Spanned<String>| (Some(name.span()), name.get_ref().clone());
+    let named = |name: &Text| (Some(name.span()), name.get_ref().clone());
     let names: Vec<(Option<Range<usize>>, String)> = match &overrides.sources {
         Some(names) => names.iter().map(|name| (None, name.clone())).collect(),
         None => listed.iter().map(named).collect(),
@@ -75,11 +75,7 @@ fn all_sources() -> String {
     format!("the sources are {}", names.join(", "))
 }
 
-fn settings(
-    document: &mut Document<'_>,
-    raw: &RawSource,
-    categories: &Categories,
-) -> SourceSettings {
+fn settings(document: Ctx, raw: &RawSource, categories: &Categories) -> SourceSettings {
     SourceSettings {
         map: id_map(document, &raw.map, categories),
         cookie: raw.cookie.as_ref().map(|name| name.0.clone()),
@@ -95,7 +91,7 @@ fn settings(
 }
 
 /// Rejects keys that only other sources support: they would have no effect.
-fn refuse_keys_of_others(document: &mut Document<'_>, site: &str, source: &str) {
+fn refuse_keys_of_others(document: Ctx, site: &str, source: &str) {
     let taken = sources::tool(source).map_or(&[][..], |tool| tool.keys);
     let keys = ["cookie", "revision", "implied", "dismiss_grants", "require_alert_box_closed"];
     for name in keys.iter().filter(|name| !taken.contains(name)) {
@@ -109,11 +105,7 @@ fn refuse_keys_of_others(document: &mut Document<'_>, site: &str, source: &str) 
     }
 }
 
-fn generic(
-    document: &mut Document<'_>,
-    table: &Spanned<RawGeneric>,
-    categories: &Categories,
-) -> SourceSettings {
+fn generic(document: Ctx, table: &Spanned<RawGeneric>, categories: &Categories) -> SourceSettings {
     let raw = table.get_ref();
     let mut format = match raw.format {
         RawFormat::Json | RawFormat::Regex => Format::Json,
@@ -176,7 +168,7 @@ fn generic(
 
 /// Resolves a map from a tool's ids to categories.
 fn id_map(
-    document: &mut Document<'_>,
+    document: Ctx,
     typed: &BTreeMap<String, Spanned<OneOrMany>>,
     categories: &Categories,
 ) -> Vec<(String, CategorySet)> {

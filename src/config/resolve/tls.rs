@@ -7,17 +7,17 @@ use rustls_pki_types::ServerName;
 
 use super::defaults::Defaults;
 use crate::config::diagnostic::Diagnostic;
-use crate::config::document::Document;
+use crate::config::document::Ctx;
 use crate::config::raw::{
     RawAcme, RawCertificate, RawClientAuth, RawTls, RawTlsVersion, RawUpstreamTls,
 };
 use crate::config::settings::{Acme, Tls, WeightedUpstream};
-use crate::config::spanned::Spanned;
+use crate::config::spanned::{Spanned, Text};
 use crate::tls::{ClientAuthorities, Identity, TicketKeys, UpstreamTls, authorities};
 
 /// Resolves the TLS settings. `None` without `listen.https`. Relative paths start from `folder`.
 pub(super) fn tls(
-    document: &mut Document<'_>,
+    document: Ctx,
     raw: RawTls,
     listened: bool,
     folder: &Path,
@@ -57,7 +57,7 @@ pub(super) fn tls(
 }
 
 /// Resolves the ACME settings.
-fn acme(document: &mut Document<'_>, table: Spanned<RawAcme>, folder: &Path) -> Option<Acme> {
+fn acme(document: Ctx, table: Spanned<RawAcme>, folder: &Path) -> Option<Acme> {
     if !cfg!(feature = "acme") {
         document.wrong(&table, "this consentry was built without ACME", None);
         return None;
@@ -97,7 +97,7 @@ fn acme(document: &mut Document<'_>, table: Spanned<RawAcme>, folder: &Path) -> 
 
 /// Resolves the TLS settings for a site's upstreams. `None` if no upstream uses TLS.
 pub(super) fn upstream_tls(
-    document: &mut Document<'_>,
+    document: Ctx,
     raw: &RawUpstreamTls,
     upstreams: &[WeightedUpstream],
     common: &Defaults,
@@ -125,7 +125,7 @@ pub(super) fn upstream_tls(
 
 /// Resolves a certificate of `[tls]`.
 fn certificate(
-    document: &mut Document<'_>,
+    document: Ctx,
     raw: &Spanned<RawCertificate>,
     folder: &Path,
     warnings: &mut Vec<Diagnostic>,
@@ -152,12 +152,7 @@ fn certificate(
 }
 
 /// Reads a certificate and its private key.
-fn identity(
-    document: &mut Document<'_>,
-    cert: &Spanned<String>,
-    key: &Spanned<String>,
-    folder: &Path,
-) -> Option<Identity> {
+fn identity(document: Ctx, cert: &Text, key: &Text, folder: &Path) -> Option<Identity> {
     let file = |text: &[u8]| Ok::<_, String>(text.to_vec());
     let certificate = read(document, cert, folder, file);
     let secret = read(document, key, folder, file);
@@ -166,8 +161,8 @@ fn identity(
 
 /// Reads and parses a file.
 fn read<V, E: ToString>(
-    document: &mut Document<'_>,
-    typed: &Spanned<String>,
+    document: Ctx,
+    typed: &Text,
     folder: &Path,
     parse: impl Fn(&[u8]) -> Result<V, E>,
 ) -> Option<V> {

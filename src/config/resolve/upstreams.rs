@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 
 use rustls_pki_types::ServerName;
 
-use crate::config::document::Document;
+use crate::config::document::Ctx;
 use crate::config::raw::{
     OneOrMany, RawHealth, RawLimits, RawSite, RawSiteLimits, RawUpstream, StringOrTable,
 };
@@ -18,7 +18,7 @@ pub(super) const UPSTREAM_HINT: &str = "such as \"http://127.0.0.1:3000\", \"htt
 
 /// Resolves the upstreams of a site and their load balancing. An upstream from a flag replaces the configured ones.
 pub(super) fn balance(
-    document: &mut Document<'_>,
+    document: Ctx,
     site: &Spanned<RawSite>,
     is_required: bool,
     flagged: Option<&WeightedUpstream>,
@@ -42,7 +42,7 @@ pub(super) fn balance(
     }
 }
 
-fn health_check(document: &mut Document<'_>, raw: &RawHealth) -> HealthCheck {
+fn health_check(document: Ctx, raw: &RawHealth) -> HealthCheck {
     let path = raw.path.get_ref();
     if !path.starts_with('/') || path.parse::<http::Uri>().is_err() {
         document.is_not(&raw.path, "a path", Some("such as \"/healthz\""));
@@ -73,7 +73,7 @@ pub(super) fn limits(own: &RawSiteLimits, all: &RawLimits) -> SiteLimits {
 }
 
 fn upstreams(
-    document: &mut Document<'_>,
+    document: Ctx,
     listed: &Spanned<OneOrMany<StringOrTable<RawUpstream>>>,
 ) -> Vec<WeightedUpstream> {
     let OneOrMany(all) = listed.get_ref();
