@@ -162,10 +162,7 @@ fn required<'a, V>(
 }
 
 /// Parses the query parameters of a beacon rule.
-fn queries(
-    document: Ctx,
-    typed: &Option<Spanned<OneOrMany<String>>>,
-) -> Vec<QueryParameter> {
+fn queries(document: Ctx, typed: &Option<Spanned<OneOrMany<String>>>) -> Vec<QueryParameter> {
     let Some(typed) = typed else { return Vec::new() };
     let OneOrMany(texts) = typed.get_ref();
     let mut found = Vec::new();
