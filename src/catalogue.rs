@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sites_own_rules_win_over_shared_ones_and_are_numbered_behind_them() {
+    fn site_rules_win_over_shared_rules_and_are_numbered_after_them() {
         let shared = Arc::new(RuleSet::compile(
             [
                 rule("_ga", RulePriority::Config, Category::ANALYTICS),
@@ -329,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_whose_conditions_do_not_hold_changes_nothing_for_others() {
+    fn a_rule_with_unmet_conditions_does_not_hide_other_rules() {
         let mut conditional = rule("choice", RulePriority::Site, Category::NECESSARY);
         conditional.requires = Some(Box::new(Requires {
             http_only: false,
@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_holds_for_prefixed_names_too() {
+    fn a_rule_also_matches_prefixed_names() {
         let catalogue = Catalogue::compile(
             [
                 rule("_ga", RulePriority::Catalogue(0), Category::ANALYTICS),

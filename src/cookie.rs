@@ -227,7 +227,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn values_by_name_are_those_of_the_pairs_of_that_name(field in "[ab=; \t]{0,24}", name in "[ab]( ?[ab]){0,2}") {
+        fn values_by_name_match_the_pairs_of_that_name(field in "[ab=; \t]{0,24}", name in "[ab]( ?[ab]){0,2}") {
             let cookies = Cookies::new([field.as_bytes()]);
             let by_pair: Vec<_> = cookies
                 .pairs()
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pair_knows_its_trimmed_place_in_the_field() {
+    fn a_pair_has_the_range_of_its_trimmed_bytes() {
         let field = b" a=1 ;\tb = 2";
         let spans: Vec<_> = pairs(field).map(|pair| &field[pair.start..pair.end]).collect();
         assert_eq!(spans, [&b"a=1"[..], b"b = 2"]);

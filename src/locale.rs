@@ -157,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_are_put_in_their_places_and_nothing_else_changes() {
+    fn placeholders_are_replaced_and_other_text_is_unchanged() {
         assert_eq!(fill("on {date}.", &[("date", "1 May")]), "on 1 May.");
         assert_eq!(fill("{a}{b}{a}", &[("a", "{b}"), ("b", "2")]), "{b}2{b}");
         assert_eq!(fill("nothing", &[("a", "1")]), "nothing");

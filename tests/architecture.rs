@@ -304,7 +304,7 @@ fn modules_use_only_those_below_them() {
 }
 
 #[test]
-fn no_file_depends_on_itself_by_way_of_others() {
+fn files_have_no_dependency_cycle() {
     let edges = edges(&read());
     let mut done = BTreeSet::new();
     for start in edges.keys() {
@@ -332,7 +332,7 @@ fn visit(
 }
 
 #[test]
-fn the_pure_part_does_no_io_reads_no_clock_and_is_not_async() {
+fn pure_modules_have_no_io_no_clock_and_no_async() {
     let mut wrong = Vec::new();
     for (of, file) in read() {
         if !of.first().is_some_and(|module| PURE.contains(&module.as_str())) {
@@ -346,7 +346,7 @@ fn the_pure_part_does_no_io_reads_no_clock_and_is_not_async() {
 }
 
 #[test]
-fn only_config_knows_toml() {
+fn only_config_uses_toml() {
     for (of, file) in read() {
         let config = of.first().is_some_and(|module| module == "config");
         assert!(config || !file.source.contains("toml::"), "{} uses toml", of.join("::"));
@@ -354,7 +354,7 @@ fn only_config_knows_toml() {
 }
 
 #[test]
-fn files_stay_rooms() {
+fn files_stay_below_500_lines_of_code() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut paths = Vec::new();
     collect(&root, &mut paths);
@@ -369,7 +369,7 @@ fn files_stay_rooms() {
 
 /// Words of this length in backticks in docs/pitfalls.md are test names.
 #[test]
-fn every_test_that_the_list_of_pitfalls_names_exists() {
+fn every_test_named_in_the_pitfalls_exists() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut paths = Vec::new();
     collect(&root.join("src"), &mut paths);
@@ -386,7 +386,7 @@ fn every_test_that_the_list_of_pitfalls_names_exists() {
 
 /// Tests the source parser above.
 #[test]
-fn the_reader_of_sources_sees_imports() {
+fn the_source_parser_finds_imports() {
     assert_eq!(expand("a::{b, c::{d, self}}").len(), 3);
     let files = read();
     let edges = edges(&files);

@@ -124,7 +124,7 @@ fn reference() -> String {
 }
 
 #[test]
-fn the_reference_says_what_the_code_says() {
+fn the_reference_matches_the_code() {
     let text = reference();
     if std::env::var_os("UPDATE").is_some() {
         std::fs::write(FILE, &text).unwrap();

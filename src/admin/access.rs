@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_anybody_can_let_resolve_to_this_machine_are_rejected() {
+    fn host_names_open_to_dns_rebinding_are_rejected() {
         let access = Access { hosts: vec!["consentry.svc".to_owned()], ..Access::default() };
         for host in [
             "127.0.0.1:9090",
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_of_other_origins_are_rejected() {
+    fn cross_origin_requests_are_rejected() {
         let access = Access::default();
         for (origin, expected) in [
             ("http://127.0.0.1:9090", Ok(())),
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn with_a_token_any_name_is_good_and_the_token_is_needed() {
+    fn with_a_token_any_host_is_accepted_but_the_token_is_required() {
         let token = Some(AdminToken("0123456789abcdef".to_owned()));
         let access = Access { token, ..Access::default() };
         let shown = ("authorization", "Bearer 0123456789abcdef");

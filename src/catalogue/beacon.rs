@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn an_image_rule_is_wide_when_it_does_not_name_the_file() {
+    fn an_image_rule_without_a_file_name_is_wide() {
         for (path, wide) in [
             ("/email/*.gif", true),
             ("/o/{hex:8}.png", true),
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn a_beacon_is_recognised_in_every_spelling_that_an_origin_may_accept() {
+    fn beacons_match_in_every_spelling_an_origin_may_accept() {
         let mut with_query = rule("/wp-admin/admin-ajax.php");
         with_query.query = Some("action=hit_record".to_owned());
         let rules = [rule("/matomo.php"), rule("/b/ss/*"), rule("/collect"), with_query];
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_is_matched_only_by_the_spelling_of_the_rule() {
+    fn pages_match_only_in_the_spelling_of_the_rule() {
         let mut pixel = rule("/email/*.gif");
         pixel.email_open = true;
         let mut image = rule("/index.php");
@@ -335,7 +335,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn a_disguised_beacon_is_recognised_and_a_disguised_page_is_none(
+        fn disguised_beacons_match_and_disguised_pages_do_not(
             choices in proptest::collection::vec(proptest::prelude::any::<u8>(), 1..40),
             navigation: bool,
         ) {
@@ -352,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn every_condition_must_hold_and_the_rule_with_more_of_them_goes_first() {
+    fn all_conditions_must_match_and_rules_with_more_conditions_win() {
         let mut strict = rule("/collect");
         strict.method = Some(Method::POST);
         strict.query = Some("v=2".to_owned());
@@ -369,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_for_a_method_is_for_what_stands_for_that_method_too() {
+    fn a_get_rule_matches_head_and_every_rule_matches_its_preflight() {
         let fits = |wanted: Method, method: &Method| {
             let mut of_method = rule("/collect");
             of_method.method = Some(wanted);
@@ -390,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_that_does_not_match_changes_nothing_for_others() {
+    fn a_rule_that_does_not_match_does_not_hide_other_rules() {
         let at = |path: &str, tier, category| {
             let mut rule = rule(path);
             (rule.tier, rule.entry.category) = (tier, category);
@@ -416,7 +416,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tier_wins_over_spelling_reading_and_pattern_and_then_the_later_rule_wins() {
+    fn rules_rank_by_tier_then_spelling_then_pattern_then_order() {
         let found = |rules: &[(&str, RulePriority)], path: &str| {
             let rules: Vec<BeaconRule> =
                 rules.iter().map(|(path, tier)| BeaconRule { tier: *tier, ..rule(path) }).collect();
@@ -441,7 +441,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ping_is_known_by_its_media_type() {
+    fn pings_are_detected_by_media_type() {
         let mut ping = rule("/*");
         ping.content_type = Some("text/ping".to_owned());
         let catalogue = Catalogue::compile([], [ping]);

@@ -189,7 +189,7 @@ mod tests {
     use http::Method;
 
     #[test]
-    fn lists_know_requests_by_path_kind_and_party_and_exceptions_count() {
+    fn filter_lists_match_by_path_type_and_party_and_honour_exceptions() {
         let text = "! Title: mine\n/piwik.php?\n/stats.js$script\n||tracker.example^$third-party\n@@/piwik.php?ok=\nshop.example##.ad\n";
         assert_eq!(FilterLists::rules_in(text), Ok(4));
         assert_eq!(FilterLists::rules_in("<!doctype html>"), Err(ListError::NoRules));

@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_become_rules_and_bad_ones_are_named_with_their_line() {
+    fn rows_become_rules_and_invalid_rows_are_reported_with_their_line() {
         let rows = "1,Google,Analytics,_ga,x,\"Tells visitors, apart\",2 years,G,u,0\n\
             2,Google,Analytics,_ga_,x,\"two\nlines\",2 years,G,u,1\n\
             3,X,Sorcery,x,,,,,,0\n\
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn another_csv_is_refused_and_the_table_can_be_changed() {
+    fn csv_with_other_columns_is_rejected_and_the_category_map_is_configurable() {
         let table = category_table(&["functional=necessary".to_owned()]).expect("valid");
         assert_eq!(table.get("functional").map(String::as_str), Some("necessary"));
         assert_eq!(table.len(), 5);

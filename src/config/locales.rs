@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn every_language_has_every_text_with_the_same_places_and_none_is_left_in_english() {
+    fn every_language_translates_every_text_with_the_same_placeholders() {
         let all = built_in();
         let (_, english) = all.iter().find(|(tag, _)| *tag == "en").expect("English");
         let english_texts = english.present();
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_overrides_texts_adds_languages_and_its_mistakes_are_named() {
+    fn a_locale_folder_overrides_texts_adds_languages_and_reports_errors() {
         let folder = tempfile::tempdir().expect("a folder");
         let write = |name: &str, text: &str| {
             std::fs::write(folder.path().join(name), text).expect("written")

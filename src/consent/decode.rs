@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn json_is_read_encoded_or_raw_and_not_when_it_is_deep_double_or_cut() {
+    fn json_is_parsed_encoded_or_raw_and_rejected_if_nested_duplicated_or_truncated() {
         assert_eq!(json(b"%7B%22a%22%3Atrue%7D"), Some(serde_json::json!({"a": true})));
         assert_eq!(json(b"{\"a\":\"x:y%20\"}"), Some(serde_json::json!({"a": "x:y "})));
         assert_eq!(json(b"{\"a\":false,\"a\":true}"), None);
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_read_in_every_unit_that_tools_use() {
+    fn times_are_parsed_in_every_unit_that_tools_use() {
         let at = Some(1_768_478_400);
         for text in [
             "1768478400",
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn values_above_8_kib_and_json_deeper_than_16_are_not_read() {
+    fn values_above_8_kib_and_json_deeper_than_16_are_rejected() {
         for (length, is_read) in [(8192, true), (8193, false)] {
             let value = format!("\"{}\"", "x".repeat(length - 2));
             assert_eq!(text(value.as_bytes()).is_some(), is_read, "{length}");

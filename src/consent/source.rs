@@ -254,7 +254,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn another_revision_voids_every_copy_of_a_decision() {
+    fn a_different_revision_invalidates_every_copy_of_a_decision() {
         let copy = || Reading::decision(Votes::default(), &IdMap::new(&[], &[]), None);
         for (in_force, void) in [(true, None), (false, Some(Void::OtherRevision))] {
             let Reading::Decisions(all) = copy().and(copy()).and(copy()).in_revision(in_force)

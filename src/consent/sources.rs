@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_tool_has_an_adapter_of_its_name_that_reads_cookies() {
+    fn every_tool_has_an_adapter_that_names_its_cookies() {
         assert!(TOOLS.len() <= 64);
         for name in names() {
             let source = find(name, &HashMap::new()).expect("it exists");

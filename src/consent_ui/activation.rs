@@ -32,7 +32,7 @@ mod tests {
     use http::HeaderValue;
 
     #[test]
-    fn a_request_is_the_visitors_unless_the_browser_reports_that_it_is_a_scripts() {
+    fn a_request_counts_as_user_activated_unless_the_browser_reports_a_script() {
         let chrome = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36";
         let firefox = "Mozilla/5.0 (X11; Linux x86_64; rv:153.0) Gecko/20100101 Firefox/153.0";
         let safari = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/26.0 Safari/605.1.15";

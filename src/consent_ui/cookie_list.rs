@@ -183,7 +183,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lifetimes_in_words_are_days() {
+    fn lifetimes_in_words_convert_to_days() {
         for (words, days) in [
             ("2 years", Some(Days::Number(730))),
             ("1 day", Some(Days::Number(1))),
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_is_cut_has_the_cookies_seen_most_often_by_name() {
+    fn a_truncated_list_keeps_the_most_frequent_cookies_sorted_by_name() {
         let row = |name: &str| Row {
             name: name.to_owned(),
             vendor: None,

@@ -29,7 +29,7 @@ mod tests {
     use http::HeaderValue;
 
     #[test]
-    fn only_a_page_of_the_asked_host_is_of_the_same_origin() {
+    fn only_pages_of_the_requested_host_are_same_origin() {
         for (site, origin, expected) in [
             (Some("same-origin"), Some("http://shop.example"), true),
             (Some("same-origin"), None, true),

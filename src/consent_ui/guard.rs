@@ -117,7 +117,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
-        fn the_script_finds_the_rule_that_the_filter_finds(
+        fn the_guard_script_matches_the_same_rule_as_the_filter(
             rules in proptest::collection::vec(("[qz]{0,2}[*]?[qz]{1,2}[*]?", 0..4_usize, any::<bool>()), 1..8),
             names in proptest::collection::vec("[qz]{1,5}", 1..8),
         ) {

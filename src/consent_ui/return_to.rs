@@ -43,7 +43,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn only_paths_of_this_site_are_gone_back_to() {
+    fn only_local_paths_are_redirect_targets() {
         for (text, good) in [
             ("/", true),
             ("/shop?item=1&x=%2F", true),
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn the_referring_page_is_gone_back_to_where_nothing_else_is_named() {
+    fn the_referring_page_is_the_default_redirect_target() {
         for (named, referer, expected) in [
             (None, "https://shop.example/a?b=c", Some("/a?b=c")),
             (None, "http://SHOP.example/", Some("/")),
@@ -90,7 +90,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_gone_back_to_is_a_path_in_a_header_field(text in "[/\\\\a-z:.@?#\r\n\t %]{0,20}") {
+        fn every_redirect_target_is_a_path_that_a_header_field_can_hold(text in "[/\\\\a-z:.@?#\r\n\t %]{0,20}") {
             if let Some(local) = is_local_path(&text) {
                 prop_assert!(local.starts_with('/') && !local.starts_with("//"));
                 let value = http::HeaderValue::from_str(local);

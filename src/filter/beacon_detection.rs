@@ -133,7 +133,7 @@ mod tests {
     use http::{HeaderMap, HeaderValue};
 
     #[test]
-    fn only_small_images_and_empty_answers_to_image_requests_are_suspects() {
+    fn only_small_images_and_empty_responses_to_image_requests_are_suspects() {
         let look_of = |method: &Method, wanted, status, fields: &[(&'static str, &'static str)]| {
             let mut headers = HeaderMap::new();
             for (name, value) in fields {
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_static_file_is_no_suspect() {
+    fn static_files_are_not_suspects() {
         let of = |query: Option<&str>, fields: &[(&'static str, &'static str)]| {
             let mut headers = HeaderMap::new();
             headers.insert("content-type", HeaderValue::from_static("image/gif"));

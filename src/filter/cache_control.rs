@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_for_one_kind_of_cache_are_overridden_too() {
+    fn targeted_cache_control_fields_are_overridden_too() {
         for (name, expected) in [
             ("cdn-cache-control", "no-store, private"),
             ("cloudflare-cdn-cache-control", "no-store, private"),

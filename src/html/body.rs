@@ -393,7 +393,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_page_is_the_same_bytes_but_for_one_banner_however_it_is_cut_and_coded(
+        fn a_page_differs_only_by_one_banner_in_any_chunking_and_coding(
             pieces in prop::collection::vec(prop::sample::select(vec![
                 "<!doctype html>", "<html>", "<head>", "<title>a</body>b</title>", "</head>", "<BODY class='x>y'>",
                 "<body", ">", "text <", "<!-- <body> -->", "<script>'<body>'</script>", "<p a=\"<body>\">", "\u{e9}\0\r\n",
@@ -434,7 +434,7 @@ mod tests {
     }
 
     #[test]
-    fn the_banner_is_the_first_thing_in_the_body_and_else_the_last_in_the_page() {
+    fn the_banner_is_first_in_the_body_or_last_in_a_page_without_body() {
         for (html, expected) in [
             ("<html><body class=a><p>x", format!("<html><body class=a>{BANNER}<p>x")),
             ("<p>no body", format!("<p>no body{BANNER}")),
@@ -447,7 +447,7 @@ mod tests {
     }
 
     #[test]
-    fn a_coding_that_is_broken_from_the_start_passes_as_it_is() {
+    fn a_body_with_an_invalid_coding_start_passes_unchanged() {
         for coding in [PageCoding::Gzip, PageCoding::Brotli, PageCoding::Zstd] {
             let html = b"\xff<html><body>not coded at all, whatever the head says".to_vec();
             let (out, whole, outcome) = through(cut(&html, &[3, 9]), coding);
@@ -460,7 +460,7 @@ mod tests {
     }
 
     #[test]
-    fn a_coding_that_is_cut_off_ends_as_from_the_origin_with_an_error() {
+    fn a_truncated_coding_ends_with_an_error_as_from_the_origin() {
         for coding in [PageCoding::Gzip, PageCoding::Brotli, PageCoding::Zstd] {
             // Non-repeating letters, so that the compressed size is about half of the text.
             let mut html = String::from("<body>");
@@ -479,7 +479,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_gzip_member_or_zstd_frame_is_read_and_what_is_none_is_passed_over() {
+    fn further_gzip_members_and_zstd_frames_are_decoded_and_trailing_garbage_is_ignored() {
         let page = b"<body>one".to_vec();
         for garbage in [&b"garbage"[..], b"\x1f", b"\x1f\x8b", b"\x1f\x8b\x07", b"\0\0\0\0"] {
             let gzip = [coded(&page, PageCoding::Gzip), garbage.to_vec()].concat();
@@ -501,7 +501,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bomb_is_worked_off_in_small_pieces() {
+    fn a_decompression_bomb_is_processed_in_small_pieces() {
         for coding in CODINGS {
             let html = [b"<body>".to_vec(), vec![b'0'; 30_000_000]].concat();
             let mut body = body(vec![coded(&html, coding)], coding);
@@ -519,7 +519,7 @@ mod tests {
     }
 
     #[test]
-    fn a_coding_that_gives_nothing_is_not_waited_for_without_end() {
+    fn a_coding_without_output_is_abandoned() {
         // The head of a gzip stream with an endless file name (RFC 1952 section 2.3.1).
         let mut endless = b"\x1f\x8b\x08\x08\0\0\0\0\0\xff".to_vec();
         endless.extend(vec![b'x'; 2_000_000]);
@@ -530,7 +530,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_that_takes_too_much_memory_passes_as_it_is() {
+    fn a_page_over_the_memory_limit_passes_unchanged() {
         let html = format!("<html><head data-x=\"{}\"><body>", "<a ".repeat(40_000));
         for coding in CODINGS {
             let text = coded(html.as_bytes(), coding);
@@ -545,7 +545,7 @@ mod tests {
     }
 
     #[test]
-    fn utf_16_is_left_alone_whatever_the_head_says() {
+    fn utf_16_pages_are_unchanged_for_any_declared_charset() {
         let html: Vec<u8> =
             "\u{feff}<html><body>".encode_utf16().flat_map(u16::to_le_bytes).collect();
         let (out, whole, outcome) = through(vec![html.clone()], PageCoding::Identity);
@@ -553,7 +553,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_origin_has_sent_goes_out_while_it_makes_a_pause() {
+    fn received_bytes_are_flushed_while_the_origin_pauses() {
         for coding in CODINGS {
             let html = coded(b"<body><p>first</p>", coding);
             let chunks = stream::iter([Ok::<_, Infallible>(Frame::data(Bytes::from(html)))]);

@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pages_in_data_urls_are_read_and_others_are_not() {
+    fn html_data_urls_are_decoded_and_others_are_not() {
         for (url, page) in [
             ("data:text/html,<p>%41", Some((DocumentKind::Html, "<p>A"))),
             (" DATA:text/ht\nml;charset=utf-8;base64,PHA+", Some((DocumentKind::Html, "<p>"))),

@@ -189,7 +189,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_urls_of_a_srcset_are_found_as_browsers_find_them() {
+    fn srcset_urls_are_parsed_like_browsers_parse_them() {
         for (value, urls) in [
             ("a.png", &["a.png"][..]),
             (" a.png 1x, b.png 2x ", &["a.png", "b.png"]),
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn the_url_of_a_refresh_is_found_as_browsers_find_it() {
+    fn refresh_urls_are_parsed_like_browsers_parse_them() {
         for (content, url) in [
             ("0;url=https://a.example/", Some("https://a.example/")),
             (" 5 ; URL = 'https://a.example/' x", Some("https://a.example/")),

@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn content_type_is_read_as_chromium_reads_it() {
+    fn content_type_is_parsed_like_chromium_parses_it() {
         let html = Some(Some(DocumentKind::Html));
         let xml = Some(Some(DocumentKind::Xml));
         for (values, expected) in [
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_bytes_show_what_a_response_without_a_type_is() {
+    fn responses_without_a_type_are_sniffed_by_their_first_bytes() {
         for (bytes, expected) in [
             (&b" \n<!DocType HTML>"[..], Sniffed::Document(DocumentKind::Html)),
             (b"<p>x", Sniffed::Document(DocumentKind::Html)),

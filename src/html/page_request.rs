@@ -272,7 +272,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_codings_that_can_be_undone_are_asked_for() {
+    fn only_decodable_codings_are_requested() {
         for (accepted, asked) in [
             ("gzip, deflate, br, zstd", Some("gzip, br, zstd")),
             ("gzip, deflate, br, zstd, dcb, dcz", Some("gzip, br, zstd")),
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_are_told_from_what_scripts_fetch_and_from_what_pages_load() {
+    fn navigations_are_distinguished_from_script_fetches_and_subresources() {
         for (fields, expected) in [
             (&[("sec-fetch-dest", "document")][..], Destination::Window),
             (&[("sec-fetch-dest", "iframe")], Destination::Frame),

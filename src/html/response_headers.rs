@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_marked_entity_tag_is_the_origins_again() {
+    fn entity_tag_marks_round_trip() {
         for (tag, marked) in [
             ("\"a\"", "\"a-consentry\""),
             ("W/\"a\"", "W/\"a-consentry\""),
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_response_varies_by_destination_once() {
+    fn vary_gets_the_destination_only_once() {
         for (before, after) in [
             (&[][..], &["Sec-Fetch-Dest"][..]),
             (&[("vary", "Cookie")], &["Cookie", "Sec-Fetch-Dest"]),
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_head_is_true_of_the_changed_page() {
+    fn a_changed_page_has_matching_headers() {
         let fields = [
             ("content-length", "9"),
             ("etag", "\"a\""),

@@ -174,7 +174,7 @@ mod tests {
     use crate::html::testing::policy;
 
     #[test]
-    fn hosts_are_read_as_browsers_read_them() {
+    fn hosts_are_parsed_like_browsers_parse_them() {
         let mut policy = policy();
         for (url, refused) in [
             ("https://www.google-analytics.com/a", true),

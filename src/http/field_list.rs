@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cookie_field_lines_become_one_in_their_order_and_byte_for_byte() {
+    fn cookie_field_lines_are_joined_in_order_byte_for_byte() {
         let cases: [(&[&[u8]], &[&[u8]]); 5] = [
             (&[], &[]),
             (&[b"a=1"], &[b"a=1"]),

@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn nodes_are_read_in_every_common_form_and_canonical() {
+    fn nodes_are_parsed_in_every_common_form_and_written_canonically() {
         for (text, expected, quoted) in [
             ("192.0.2.1", "192.0.2.1", "192.0.2.1"),
             ("192.0.2.1:4711", "192.0.2.1:4711", "\"192.0.2.1:4711\""),
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn elements_of_forwarded_are_read_across_fields() {
+    fn forwarded_elements_are_parsed_across_fields() {
         let headers = of(
             FORWARDED,
             &[

@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn configured_hosts_have_the_form_that_hosts_of_requests_are_compared_in() {
+    fn configured_hosts_are_normalised_like_request_hosts() {
         for (text, expected) in [
             ("shop.example", Some("shop.example")),
             ("Shop.Example.", Some("shop.example")),
@@ -233,7 +233,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_configured_host_is_found_by_every_spelling_that_a_request_may_have(
+        fn a_configured_host_matches_every_spelling_in_a_request(
             host in "[a-z0-9]{1,5}(\\.[a-z0-9]{1,5}){0,3}|(2001:db8:0:0:0:0:0:[1-9])", dot: bool, upper: bool,
         ) {
             let configured = configured_host(&host).expect("a host");
@@ -249,7 +249,7 @@ mod tests {
         }
 
         #[test]
-        fn nothing_valid_can_end_an_attribute_a_list_member_or_a_line(bytes in prop::collection::vec(any::<u8>(), 0..24)) {
+        fn valid_hosts_cannot_end_an_attribute_a_list_member_or_a_line(bytes in prop::collection::vec(any::<u8>(), 0..24)) {
             if let Some(authority) = Authority::parse(&bytes) {
                 prop_assert!(authority.host.bytes().all(|byte| byte.is_ascii_graphic()));
                 prop_assert!(!bytes.iter().any(|byte| b",;\"\\/?#@<>".contains(byte)));

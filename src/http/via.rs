@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn a_passage_is_recognised_in_every_form_of_via() {
+    fn an_own_via_entry_is_recognised_in_every_form() {
         let via = Via::new(1);
         for (values, expected) in [
             (&["1.1 consentry"][..], true),
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn other_instances_are_no_loop_and_the_own_one_is() {
+    fn only_the_own_instance_id_is_a_loop() {
         let (one, two, three) = (Via::new(1), Via::new(2), Via::new(3));
         let mut request = headers(&[("via", "1.1 edge"), ("cdn-loop", "edge")]);
         for instance in [&one, &two, &three] {

@@ -94,7 +94,7 @@ mod tests {
     const TAGS: [&str; 6] = ["de", "en", "ja", "pt-BR", "ru", "zh"];
 
     #[test]
-    fn the_language_liked_best_is_found_by_quality_and_by_kind() {
+    fn the_preferred_language_is_found_by_quality_and_primary_tag() {
         for (asked, expected) in [
             ("de", Some("de")),
             ("de-AT,en;q=0.5", Some("de")),
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_is_read_up_to_32_ranges_of_64_bytes() {
+    fn a_language_field_is_parsed_up_to_32_ranges_of_64_bytes() {
         let after = |count: usize| "sv;q=0.9,".repeat(count) + "de;q=0.5";
         assert!(negotiate(&after(31), TAGS.into_iter()).is_some());
         assert!(negotiate(&after(32), TAGS.into_iter()).is_none());

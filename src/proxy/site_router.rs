@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn an_exact_host_wins_over_wildcards_and_the_longer_wildcard_over_the_shorter() {
+    fn exact_hosts_win_over_wildcards_and_longer_wildcards_over_shorter() {
         let table = table(
             "
             [[site]]\nhosts = ['*.example.com']\nupstream = 'http://127.0.0.1:1'\nname = 'below'
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn of_one_host_the_longest_path_of_whole_segments_wins() {
+    fn the_longest_path_prefix_of_whole_segments_wins() {
         let table = table(
             "
             [[site]]\nhosts = ['a.test']\nupstream = 'http://127.0.0.1:1'\nname = 'root'

@@ -158,7 +158,7 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 #[test]
-fn at_most_4096_receipts_wait_for_a_store_that_hangs_and_256_are_in_a_transaction() {
+fn at_most_4096_receipts_queue_for_a_hanging_store_in_batches_of_256() {
     let (store, spool) = (Shared::default(), Shared::default());
     store.set_hanging(true);
     let (receipts, counters) = start(&store, &spool, PATIENCE);
@@ -174,7 +174,7 @@ fn at_most_4096_receipts_wait_for_a_store_that_hangs_and_256_are_in_a_transactio
 }
 
 #[test]
-fn at_most_4096_receipts_are_queued_for_a_writer_that_hangs() {
+fn at_most_4096_receipts_queue_for_a_hanging_writer() {
     let (store, spool) = (Shared::default(), Shared::default());
     let (receipts, _) = start(&store, &spool, Duration::ZERO);
     spool.set_hanging(true);
@@ -187,7 +187,7 @@ fn at_most_4096_receipts_are_queued_for_a_writer_that_hangs() {
 }
 
 #[test]
-fn a_full_spool_moves_to_the_store_by_256_at_a_time() {
+fn a_full_spool_is_moved_to_the_store_in_batches_of_256() {
     let (store, spool) = (Shared::default(), Shared::default());
     spool.insert(&(0..1000).map(receipt).collect::<Vec<_>>());
     let (_receipts, _) = start(&store, &spool, Duration::from_secs(1));
@@ -197,7 +197,7 @@ fn a_full_spool_moves_to_the_store_by_256_at_a_time() {
 }
 
 #[test]
-fn an_sqlite_store_removes_1000_expired_receipts_at_a_time() {
+fn the_sqlite_store_deletes_expired_receipts_in_batches_of_1000() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut store =
         Sqlite::open(&folder.path().join("receipts.db"), Durability::Batch).expect("opens");

@@ -318,7 +318,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
     #[test]
-    fn each_choice_is_confirmed_and_stored_once_or_refused_and_never_stored(
+    fn each_choice_is_confirmed_and_stored_once_or_rejected_and_never_stored(
         store_faults in faults(),
         spool_faults in faults(),
         visitors in visitors(),
@@ -348,7 +348,7 @@ proptest! {
     }
 
     #[test]
-    fn what_was_confirmed_before_a_kill_is_stored_by_the_next_process(
+    fn receipts_confirmed_before_a_kill_are_stored_by_the_next_process(
         store_faults in faults(),
         visitors in visitors(),
         kill_after in 0_u64..60,
@@ -381,7 +381,7 @@ proptest! {
 }
 
 #[test]
-fn a_spool_that_cannot_delete_is_not_taken_for_a_store_that_fails() {
+fn a_failed_spool_deletion_does_not_count_as_a_store_failure() {
     let (store, spool) = (Shared::default(), Shared::default());
     for id in ["a", "b", "c"] {
         spool.get().rows.insert(id.to_owned(), Some(receipt(id)));
@@ -410,7 +410,7 @@ fn a_spool_that_cannot_delete_is_not_taken_for_a_store_that_fails() {
 }
 
 #[test]
-fn a_store_that_opens_and_rejects_every_insert_is_tried_less_and_less_often() {
+fn a_store_that_rejects_every_insert_is_retried_with_backoff() {
     let stage = Stage::with(
         &Shared::default(),
         &Shared::default(),
@@ -432,7 +432,7 @@ fn a_store_that_opens_and_rejects_every_insert_is_tried_less_and_less_often() {
 }
 
 #[test]
-fn a_store_that_opens_and_rejects_every_insert_is_opened_less_and_less_often_without_a_spool() {
+fn without_a_spool_a_store_that_rejects_every_insert_is_reopened_with_backoff() {
     let slow = Limits {
         backoff: (Duration::from_millis(10), Duration::from_secs(60)),
         store: Duration::from_secs(5),
@@ -453,7 +453,7 @@ fn a_store_that_opens_and_rejects_every_insert_is_opened_less_and_less_often_wit
 }
 
 #[test]
-fn a_store_that_hangs_costs_one_visitor_a_wait_and_no_choice() {
+fn a_hanging_store_delays_one_visitor_and_loses_no_choice() {
     let stage = Stage::with(
         &Shared::default(),
         &Shared::default(),
@@ -477,7 +477,7 @@ fn a_store_that_hangs_costs_one_visitor_a_wait_and_no_choice() {
 }
 
 #[test]
-fn a_choice_that_a_hanging_spool_refused_is_not_stored_later() {
+fn a_choice_rejected_by_a_hanging_spool_is_not_stored_later() {
     let stage = Stage::new();
     stage.store.get().fails_to_insert = true;
     stage.spool.get().hangs = true;
@@ -494,7 +494,7 @@ fn a_choice_that_a_hanging_spool_refused_is_not_stored_later() {
 }
 
 #[test]
-fn receipts_in_memory_are_spooled_at_the_end_of_the_process() {
+fn receipts_in_memory_are_spooled_at_shutdown() {
     let stage = Stage::with(
         &Shared::default(),
         &Shared::default(),
@@ -517,7 +517,7 @@ fn receipts_in_memory_are_spooled_at_the_end_of_the_process() {
 }
 
 #[test]
-fn expired_receipts_are_deleted_in_batches_again_and_again() {
+fn expired_receipts_are_deleted_in_repeated_batches() {
     let store = Shared::default();
     store.get().expired = 2500;
     let hourly = Stage::with(&store, &Shared::default(), limits());

@@ -67,7 +67,7 @@ fn an_untrusted_client_sets_no_forwarding_field_in_any_spelling() {
 }
 
 #[test]
-fn both_families_say_the_same_to_the_origin() {
+fn both_forwarding_families_agree_at_the_origin() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, TRUSTED);
     for (fields, list, elements, proto, host) in [
@@ -118,7 +118,7 @@ fn both_families_say_the_same_to_the_origin() {
 }
 
 #[test]
-fn the_rate_limit_counts_the_client_whatever_the_form_of_its_address() {
+fn the_rate_limit_normalises_client_addresses() {
     let origin = Origin::answering(OK);
     let limits = format!("{TRUSTED}[limits]\nrequests_per_second = 1\nburst = 1");
     let proxy = Proxy::start(&origin, &limits);
@@ -150,7 +150,7 @@ fn the_rate_limit_counts_the_client_whatever_the_form_of_its_address() {
 }
 
 #[test]
-fn the_redirect_to_https_goes_by_the_scheme_that_the_client_used() {
+fn the_https_redirect_follows_the_scheme_of_the_client() {
     let origin = Origin::answering(OK);
     let folder = tempfile::tempdir().unwrap();
     let certified = rcgen::generate_simple_self_signed(vec!["shop.example".to_owned()]).unwrap();

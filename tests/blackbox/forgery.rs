@@ -24,7 +24,7 @@ fn keys(folder: &Path, text: &str) -> String {
 }
 
 #[test]
-fn with_a_key_only_signed_cookies_grant_and_what_is_not_signed_grants_nothing_by_default_either() {
+fn with_a_key_only_signed_cookies_grant_even_where_the_default_allows() {
     let folder = tempfile::tempdir().unwrap();
     let origin = Origin::setting(&["_ga=1", "_fbp=1"]);
     let key = keys(folder.path(), OLD);
@@ -109,7 +109,7 @@ fn keys_rotate_with_a_reload_and_every_replica_with_the_key_reads_the_cookie() {
 }
 
 #[test]
-fn the_commands_know_the_key_and_check_says_what_it_means() {
+fn the_commands_use_the_signing_key_and_check_explains_it() {
     let folder = tempfile::tempdir().unwrap();
     let config = |toml: &str| {
         let path = folder.path().join("c.toml");
@@ -178,7 +178,7 @@ fn an_origin_cannot_set_or_delete_the_consent_cookie() {
 }
 
 #[test]
-fn a_choice_that_grants_something_needs_the_visitors_click_where_the_browser_reports_it() {
+fn a_granting_choice_needs_user_activation_if_the_browser_reports_it() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, "centre.api = true");
     let chromium = ("User-Agent", "Mozilla/5.0 Chrome/156.0.0.0 Safari/537.36");
@@ -210,7 +210,7 @@ fn a_choice_that_grants_something_needs_the_visitors_click_where_the_browser_rep
 }
 
 #[test]
-fn what_is_posted_to_our_own_pages_is_within_the_limits_and_what_is_read_there_is_not() {
+fn rate_limits_apply_to_posts_but_not_to_reads_of_the_consent_ui() {
     let folder = tempfile::tempdir().unwrap();
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(
@@ -241,7 +241,7 @@ fn what_is_posted_to_our_own_pages_is_within_the_limits_and_what_is_read_there_i
 }
 
 #[test]
-fn nobody_but_the_owner_reads_receipts_and_they_have_the_servers_time() {
+fn receipt_files_are_private_and_have_the_time_of_the_server() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
     // A file of an earlier version.
@@ -277,7 +277,7 @@ fn nobody_but_the_owner_reads_receipts_and_they_have_the_servers_time() {
 }
 
 #[test]
-fn a_star_or_brace_in_a_name_from_the_wire_never_becomes_a_wildcard_in_a_proposal() {
+fn stars_and_braces_in_observed_names_never_become_wildcards_in_suggestions() {
     let pixel = "HTTP/1.1 204 No Content\r\nSet-Cookie: a*=1; Max-Age=60\r\nSet-Cookie: *b_8f14e45fceea=1\r\nSet-Cookie: {word}=1\r\nSet-Cookie: _{=1\r\nSet-Cookie: plain_one=1\r\n\r\n";
     let origin = Origin::answering(pixel);
     let proxy = Proxy::start(&origin, "");

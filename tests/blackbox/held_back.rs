@@ -30,7 +30,7 @@ fn items(proxy: &Proxy) -> Vec<String> {
 }
 
 #[test]
-fn a_report_of_the_guard_is_in_the_inventory_and_its_unknown_names_are_suggested() {
+fn guard_reports_are_recorded_and_their_unclassified_names_suggested() {
     let page = "<!doctype html><body><img src='https://ad.doubleclick.net/a.gif'>";
     let origin = Origin::answering(format!(
         "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {}\r\n\r\n{page}",
@@ -67,7 +67,7 @@ fn a_report_of_the_guard_is_in_the_inventory_and_its_unknown_names_are_suggested
 }
 
 #[test]
-fn reports_come_from_pages_of_the_site_only_and_are_bounded() {
+fn reports_are_same_origin_only_and_bounded() {
     let origin = Origin::answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
     let proxy = Proxy::start(&origin, GUARD);
     for (body, site, status) in [

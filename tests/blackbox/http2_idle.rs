@@ -28,7 +28,7 @@ fn lives(mut connection: Connection, sent: &[u8]) -> Duration {
 }
 
 #[test]
-fn a_connection_without_requests_lives_as_long_as_timeouts_idle_whatever_its_frames() {
+fn frames_without_requests_do_not_extend_the_idle_timeout() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, "timeouts.idle = '600ms'");
     let ping = frame(PING, 0, 0, b"01234567");
@@ -49,7 +49,7 @@ fn a_connection_without_requests_lives_as_long_as_timeouts_idle_whatever_its_fra
 }
 
 #[test]
-fn requests_keep_a_connection() {
+fn requests_keep_a_connection_open() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, "timeouts.idle = '600ms'");
     let mut connection = Connection::open(&proxy);

@@ -143,7 +143,7 @@ fn status(proxy: &Proxy, method: &str, body: &str) -> u16 {
 }
 
 #[test]
-fn a_request_that_was_not_processed_is_sent_again_whatever_its_method_and_body() {
+fn an_unprocessed_request_is_retried_for_any_method_and_body() {
     let refusals: [(&str, fn(&Seen) -> Vec<u8>); 2] =
         [("a refused stream", refused), ("a GOAWAY before it", |_| goes_away(0))];
     for (what, refuse) in refusals {
@@ -162,7 +162,7 @@ fn a_request_that_was_not_processed_is_sent_again_whatever_its_method_and_body()
 }
 
 #[test]
-fn a_request_on_a_shared_connection_that_goes_away_is_sent_again() {
+fn a_request_on_a_connection_with_goaway_is_retried() {
     let upstream = Upstream::start(|seen| match (seen.connection, seen.stream, seen.ended) {
         (0, 3.., true) => goes_away(1),
         _ => good(seen),
@@ -175,7 +175,7 @@ fn a_request_on_a_shared_connection_that_goes_away_is_sent_again() {
 }
 
 #[test]
-fn a_body_that_is_refused_before_its_end_is_sent_from_its_beginning() {
+fn a_rejected_body_is_resent_from_its_start() {
     let upstream = Upstream::start(|seen| match (seen.connection, seen.body.as_str()) {
         (0, "first ") => refused(seen),
         (0, _) => Vec::new(),
@@ -194,7 +194,7 @@ fn a_body_that_is_refused_before_its_end_is_sent_from_its_beginning() {
 }
 
 #[test]
-fn what_may_have_been_processed_is_not_sent_again() {
+fn a_request_that_may_have_been_processed_is_not_retried() {
     let unsafe_to_repeat: [(&str, fn(&Seen) -> Vec<u8>); 3] = [
         ("a GOAWAY after it", |seen| goes_away(seen.stream)),
         ("an internal error", |seen| frame(RST_STREAM, 0, seen.stream, &[0, 0, 0, 2])),
@@ -212,7 +212,7 @@ fn what_may_have_been_processed_is_not_sent_again() {
 }
 
 #[test]
-fn a_body_is_kept_up_to_64_kib_and_a_request_is_sent_three_times_on_new_connections() {
+fn a_body_is_buffered_for_retries_up_to_64_kib_and_a_request_sent_up_to_three_times() {
     for (length, attempts) in [(64 * 1024, 3), (64 * 1024 + 1, 1)] {
         let upstream = Upstream::start(|seen| match seen.ended {
             true => refused(seen),
@@ -228,7 +228,7 @@ fn a_body_is_kept_up_to_64_kib_and_a_request_is_sent_three_times_on_new_connecti
 }
 
 #[test]
-fn a_connection_gets_a_ping_after_a_timeout_and_no_other_request_until_it_answers() {
+fn a_connection_is_pinged_after_a_timeout_and_unused_until_the_reply() {
     // The first connection is dead. On the second one a response is missing.
     let upstream = Upstream::start(|seen| match (seen.connection, seen.body.as_str()) {
         (0, _) | (_, "hangs") => Vec::new(),

@@ -14,7 +14,7 @@ use crate::support::{Origin, Proxy, Visitor, request};
 const OK: &str = "HTTP/1.1 200 OK\r\nSet-Cookie: _ga=1\r\nContent-Length: 2\r\n\r\nok";
 
 #[test]
-fn ten_thousand_kept_connections_take_little_memory_and_are_all_served() {
+fn ten_thousand_idle_connections_use_little_memory_and_are_all_served() {
     let limit = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).unwrap();
     let origin = Origin::answering(OK);
@@ -43,7 +43,7 @@ fn ten_thousand_kept_connections_take_little_memory_and_are_all_served() {
 }
 
 #[test]
-fn at_three_times_what_can_be_done_some_are_served_in_time_and_the_rest_is_told_to_come_again() {
+fn at_three_times_the_capacity_some_requests_succeed_and_the_rest_get_503() {
     let origin = Origin::scripted(|_, stream| {
         thread::sleep(Duration::from_millis(20));
         stream.write_all(OK.as_bytes()).is_ok()
@@ -97,7 +97,7 @@ fn at_three_times_what_can_be_done_some_are_served_in_time_and_the_rest_is_told_
 }
 
 #[test]
-fn a_thousand_slow_visitors_hold_nobody_up_and_are_not_waited_for() {
+fn a_thousand_slow_clients_time_out_without_delaying_others() {
     let origin = Origin::answering(OK);
     let proxy = Arc::new(Proxy::start(&origin, "timeouts.request_head = '1s'"));
     let mut slow: Vec<Visitor> = (0..1000).map(|_| proxy.visit()).collect();

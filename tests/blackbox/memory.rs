@@ -56,7 +56,7 @@ fn held_by<C>(open: impl Fn(&Proxy) -> C) -> u64 {
 }
 
 #[test]
-fn a_slow_reader_of_http1_holds_at_most_64_kib() {
+fn a_slow_http_1_reader_buffers_at_most_64_kib() {
     let held = held_by(|proxy| {
         let mut visitor = proxy.visit();
         visitor.send(&request("GET", "/", &[]));
@@ -66,7 +66,7 @@ fn a_slow_reader_of_http1_holds_at_most_64_kib() {
 }
 
 #[test]
-fn a_slow_reader_of_http2_with_an_open_window_holds_at_most_128_kib() {
+fn a_slow_http_2_reader_with_an_open_window_buffers_at_most_128_kib() {
     let held = held_by(|proxy| {
         let mut connection = Connection::open(proxy);
         let window = 1_u32 << 30;

@@ -20,7 +20,7 @@ fn ask(proxy: &Proxy, bytes: &[u8]) -> Reply {
 }
 
 #[test]
-fn the_private_listener_wants_the_token_but_for_health_and_a_new_token_after_a_reload() {
+fn the_admin_listener_requires_the_token_except_for_health_and_reloads_it() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("token");
     fs::write(&file, format!("{TOKEN}\n")).unwrap();
@@ -57,7 +57,7 @@ fn the_private_listener_wants_the_token_but_for_health_and_a_new_token_after_a_r
 }
 
 #[test]
-fn the_admin_listener_answers_no_name_that_may_be_another_sites_and_no_page_of_another_origin() {
+fn the_admin_listener_rejects_rebinding_hosts_and_cross_origin_pages() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, "listen.admin_hosts = ['consentry.svc']");
     let own = proxy.admin.to_string();
@@ -99,7 +99,7 @@ fn the_admin_listener_answers_no_name_that_may_be_another_sites_and_no_page_of_a
 }
 
 #[test]
-fn a_token_that_can_be_guessed_and_an_open_listener_without_one_are_pointed_out() {
+fn weak_tokens_and_public_admin_listeners_without_a_token_are_reported() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("consentry.toml");
     fs::write(folder.path().join("token"), "short\n").unwrap();
@@ -129,7 +129,7 @@ impl Drop for AtPath {
 }
 
 #[test]
-fn the_private_listener_can_be_at_a_path_which_a_killed_process_leaves_behind() {
+fn the_admin_listener_can_be_a_unix_socket_that_survives_a_kill() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("admin.sock");
     let admin = format!("unix:{}", path.display());
@@ -180,7 +180,7 @@ fn the_private_listener_can_be_at_a_path_which_a_killed_process_leaves_behind() 
 }
 
 #[test]
-fn the_logs_level_is_changed_while_it_runs() {
+fn the_log_level_changes_at_run_time() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, "");
     let put = |word: &str| {
@@ -207,7 +207,7 @@ fn the_logs_level_is_changed_while_it_runs() {
 }
 
 #[test]
-fn the_access_log_can_be_in_the_combined_format_and_say_so_much_of_addresses() {
+fn the_access_log_supports_the_combined_format_and_truncated_addresses() {
     let origin = Origin::answering(OK);
     for (address, said) in [("none", "-"), ("network", "203.0.113.0"), ("full", "203.0.113.9")] {
         let proxy = Proxy::start_with(&format!(
@@ -234,7 +234,7 @@ fn the_access_log_can_be_in_the_combined_format_and_say_so_much_of_addresses() {
 }
 
 #[test]
-fn an_address_is_in_the_json_lines_where_it_is_asked_for() {
+fn json_log_lines_include_the_address_if_configured() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, "log.visitor_address = 'network'");
     proxy.get("/", &[]);
@@ -253,7 +253,7 @@ fn version(origin: &Origin, port: u16) -> Proxy {
 }
 
 #[test]
-fn a_new_version_takes_over_the_port_and_no_request_fails() {
+fn a_second_process_takes_over_the_port_without_failed_requests() {
     let origin = Arc::new(Origin::answering(OK));
     let mut current = version(&origin, 0);
     let address = current.address;

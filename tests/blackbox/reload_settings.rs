@@ -43,7 +43,7 @@ fn answer(proxy: &Proxy, begin: &str, fields: &[(&str, &str)]) -> Option<u16> {
 }
 
 #[test]
-fn settings_of_all_sites_count_for_requests_after_a_reload_and_no_longer_after_the_next() {
+fn global_settings_follow_each_reload() {
     let origin = Origin::scripted(|seen, stream| {
         if seen.line.contains("/silent") {
             return stream.read(&mut [0; 1]).is_ok_and(|count| count > 0);
@@ -94,7 +94,7 @@ fn settings_of_all_sites_count_for_requests_after_a_reload_and_no_longer_after_t
 }
 
 #[test]
-fn requests_in_progress_count_after_a_reload_with_the_same_limits_and_not_with_others() {
+fn requests_in_flight_count_after_a_reload_only_with_unchanged_limits() {
     let (go, wait) = mpsc::channel::<()>();
     let wait = std::sync::Mutex::new(wait);
     let origin = Origin::scripted(move |seen, stream| {
@@ -122,7 +122,7 @@ fn requests_in_progress_count_after_a_reload_with_the_same_limits_and_not_with_o
 }
 
 #[test]
-fn the_admin_listener_shows_the_sites_upstreams_and_access_of_the_config_in_force() {
+fn the_admin_listener_shows_the_current_config() {
     let (one, two) = (Origin::setting(&["uid=1"]), Origin::setting(&["uid=1"]));
     let proxy = Proxy::start_with(&site(&one, ""));
     let up = |origin: &Origin, name: &str| {
@@ -151,7 +151,7 @@ fn the_admin_listener_shows_the_sites_upstreams_and_access_of_the_config_in_forc
 }
 
 #[test]
-fn a_file_that_the_new_config_names_is_watched() {
+fn files_of_a_reloaded_config_are_watched() {
     let origin = Origin::setting(&["uid=1"]);
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("more.toml");
@@ -235,7 +235,7 @@ fn shown(proxy: &Proxy, trusted: &[&Made]) -> CertificateDer<'static> {
 }
 
 #[test]
-fn of_two_certificates_for_a_name_the_first_is_shown_and_a_reload_changes_which_that_is() {
+fn the_first_of_two_certificates_for_a_name_is_served_and_a_reload_changes_it() {
     let folder = tempfile::tempdir().unwrap();
     let (one, two) = (made(folder.path(), "one"), made(folder.path(), "two"));
     let origin = Origin::answering(OK);
@@ -304,7 +304,7 @@ fn https_origin(made: &Made, keeps: bool) -> (SocketAddr, Arc<AtomicUsize>, Arc<
 }
 
 #[test]
-fn connections_to_an_upstream_go_on_with_the_same_settings_of_tls_and_never_with_others() {
+fn upstream_connections_are_reused_only_with_unchanged_tls_settings() {
     let folder = tempfile::tempdir().unwrap();
     let (one, two) = (made(folder.path(), "one"), made(folder.path(), "two"));
     let (address, accepted, _) = https_origin(&one, true);
@@ -340,7 +340,7 @@ fn connections_to_an_upstream_go_on_with_the_same_settings_of_tls_and_never_with
 }
 
 #[test]
-fn sessions_of_tls_with_an_upstream_outlive_a_reload() {
+fn upstream_tls_sessions_survive_a_reload() {
     let folder = tempfile::tempdir().unwrap();
     let one = made(folder.path(), "one");
     let (address, accepted, resumed) = https_origin(&one, false);
@@ -362,7 +362,7 @@ fn sessions_of_tls_with_an_upstream_outlive_a_reload() {
 }
 
 #[test]
-fn an_upstream_that_another_one_replaces_gets_no_request_any_more() {
+fn a_replaced_upstream_gets_no_more_requests() {
     let (one, two) = (Origin::answering(OK), Origin::answering(OK));
     let proxy = Proxy::start_with(&site(&one, "workers = 1"));
     let mut client = Visitor::connect(proxy.address);

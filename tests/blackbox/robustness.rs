@@ -7,7 +7,7 @@ use crate::support::{Origin, Proxy, refusing, request};
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 #[test]
-fn malformed_requests_are_refused_and_the_connection_is_closed() {
+fn malformed_requests_are_rejected_and_the_connection_closed() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, "");
     let cases: &[&[u8]] = &[
@@ -56,7 +56,7 @@ fn a_request_with_both_length_and_chunks_cannot_smuggle_another() {
 }
 
 #[test]
-fn heads_beyond_the_limits_are_too_large() {
+fn heads_over_the_limits_get_431() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, "");
     let long = "x".repeat(70_000);
@@ -75,7 +75,7 @@ fn heads_beyond_the_limits_are_too_large() {
 }
 
 #[test]
-fn connect_is_refused_and_an_absolute_target_settles_the_host() {
+fn connect_is_rejected_and_an_absolute_target_sets_the_host() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, "");
     let mut visitor = proxy.visit();
@@ -90,7 +90,7 @@ fn connect_is_refused_and_an_absolute_target_settles_the_host() {
 }
 
 #[test]
-fn http_1_0_is_served_and_closed() {
+fn http_1_0_requests_are_served_and_the_connection_closed() {
     let origin = Origin::answering(
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
     );
@@ -123,7 +123,7 @@ fn pipelined_requests_are_answered_in_order() {
 }
 
 #[test]
-fn of_pipelined_requests_those_before_a_malformed_one_are_answered_and_none_behind_it() {
+fn pipelined_requests_before_a_malformed_one_are_answered_and_later_ones_are_not() {
     let origin = Origin::answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
     let proxy = Proxy::start(&origin, "");
     let mut visitor = proxy.visit();
@@ -137,7 +137,7 @@ fn of_pipelined_requests_those_before_a_malformed_one_are_answered_and_none_behi
 }
 
 #[test]
-fn a_body_that_nobody_reads_is_never_taken_for_the_next_request() {
+fn an_unread_body_is_never_parsed_as_the_next_request() {
     let origin = Origin::answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
     let toml = "limits.body_bytes = 10\n[[beacon]]\npath = '/track'\ncategory = 'targeting'";
     let proxy = Proxy::start(&origin, toml);
@@ -169,7 +169,7 @@ fn a_body_that_nobody_reads_is_never_taken_for_the_next_request() {
 }
 
 #[test]
-fn an_upstream_that_refuses_is_a_bad_gateway_with_a_page_in_the_form_asked_for() {
+fn an_upstream_refusing_connections_gives_502_in_the_accepted_format() {
     let gone = refusing();
     let proxy = Proxy::start_with(&format!("[[site]]\nupstream = 'http://{gone}'"));
     let plain = proxy.get("/", &[]);
@@ -189,7 +189,7 @@ fn an_upstream_that_refuses_is_a_bad_gateway_with_a_page_in_the_form_asked_for()
 }
 
 #[test]
-fn garbage_from_the_upstream_is_a_bad_gateway() {
+fn garbage_from_the_upstream_gives_502() {
     let answers: &[&[u8]] = &[
         b"nonsense\r\n\r\n",
         b"",
@@ -213,7 +213,7 @@ fn garbage_from_the_upstream_is_a_bad_gateway() {
 }
 
 #[test]
-fn a_body_that_breaks_off_at_the_upstream_breaks_off_at_the_visitor() {
+fn a_body_aborted_by_the_upstream_is_aborted_for_the_client() {
     let origin = Origin::scripted(|_, stream| {
         let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf");
         false
@@ -226,7 +226,7 @@ fn a_body_that_breaks_off_at_the_upstream_breaks_off_at_the_visitor() {
 }
 
 #[test]
-fn an_answer_before_the_request_has_ended_reaches_the_visitor() {
+fn a_response_before_the_end_of_the_request_is_forwarded() {
     let origin = Origin::scripted(|_, _| false);
     // The origin reads only heads here, so it answers a long upload immediately.
     let early = Origin::scripted(|_, stream| {
@@ -245,7 +245,7 @@ fn an_answer_before_the_request_has_ended_reaches_the_visitor() {
 }
 
 #[test]
-fn an_upstream_that_takes_no_connections_is_left_alone_while_there_are_others() {
+fn an_upstream_refusing_connections_is_ejected_while_others_are_available() {
     let origin = Origin::answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
     // Bound, so that no other program gets the port, but not listening.
     let dead = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();

@@ -228,7 +228,7 @@ fn bytes_of_an_unread_body_are_never_a_request() {
 }
 
 #[test]
-fn a_beacon_body_that_arrives_in_two_flights_leaves_the_connection_usable() {
+fn a_beacon_body_in_two_packets_keeps_the_connection_usable() {
     let origin = EarlyOrigin::start();
     let (proxy, certificate, _folder) = proxy(&origin);
     let body = [b'x'; 20_000];

@@ -62,7 +62,7 @@ fn replaced(text: &str, from: &str, to: &str) -> String {
 }
 
 #[test]
-fn local_replies_of_filters_in_front_pass_and_carry_no_tracker() {
+fn local_replies_of_preceding_filters_pass_without_trackers() {
     let origin = Origin::answering(OK);
     let processor = processor(&origin);
     let envoy = edited(&origin, &processor, |config| {
@@ -117,7 +117,7 @@ fn a_body_above_the_limit_of_a_message_fails_its_request() {
 }
 
 #[test]
-fn modes_that_would_pass_responses_unfiltered_are_refused_with_one_log_line() {
+fn modes_that_would_pass_responses_unfiltered_are_rejected_with_one_log_line() {
     let observed = "message_timeout: 20s\n                      observability_mode: true";
     for (from, to, refused) in [
         ("response_header_mode: SEND", "response_header_mode: SKIP", true),

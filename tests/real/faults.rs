@@ -100,7 +100,7 @@ fn until(proxy: &Proxy, status: u16) -> Duration {
 }
 
 #[test]
-fn an_origin_behind_a_black_hole_is_a_504_in_time_and_answers_as_soon_as_packets_pass() {
+fn an_unreachable_origin_gives_504_in_time_and_recovers() {
     let host = Host::start();
     let folder = folder();
     let address = SocketAddr::from((Host::ADDRESS, 8080));
@@ -122,7 +122,7 @@ fn an_origin_behind_a_black_hole_is_a_504_in_time_and_answers_as_soon_as_packets
 }
 
 #[test]
-fn of_an_origin_that_resets_one_packet_in_twenty_nearly_every_answer_comes_and_none_is_cut_short() {
+fn with_one_reset_in_twenty_packets_nearly_all_responses_arrive_and_none_is_truncated() {
     let origin = Origin::answering(OK);
     // The retry budget of each worker covers the resets.
     let proxy = Proxy::start(&origin, "workers = 1\n[retries]\npercent = 50");
@@ -139,7 +139,7 @@ fn of_an_origin_that_resets_one_packet_in_twenty_nearly_every_answer_comes_and_n
 }
 
 #[test]
-fn a_name_that_leads_elsewhere_is_followed_with_the_next_connection() {
+fn a_changed_dns_name_applies_to_the_next_connection() {
     let folder = folder();
     let hosts = folder.path().join("hosts");
     std::fs::write(&hosts, "127.0.0.1 origin.test\n").unwrap();
@@ -193,7 +193,7 @@ fn consentry() -> PathBuf {
 }
 
 #[test]
-fn a_full_disk_under_the_access_log_costs_lines_and_no_requests() {
+fn a_full_disk_loses_access_log_lines_but_no_requests() {
     let origin = Origin::answering(OK);
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
     let proxy = wrapped(&consentry(), &[], ANY_PORT, &origin.url(), full.into());
@@ -203,7 +203,7 @@ fn a_full_disk_under_the_access_log_costs_lines_and_no_requests() {
 }
 
 #[test]
-fn with_a_full_disk_under_the_receipts_each_choice_has_its_receipt_or_is_refused() {
+fn on_a_full_disk_each_choice_has_a_receipt_or_is_rejected() {
     struct Disk(tempfile::TempDir);
     impl Drop for Disk {
         fn drop(&mut self) {
@@ -262,7 +262,7 @@ fn with_a_full_disk_under_the_receipts_each_choice_has_its_receipt_or_is_refused
 }
 
 #[test]
-fn check_names_folders_on_a_read_only_disk() {
+fn check_reports_folders_on_a_read_only_disk() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().display().to_string();
     run(&format!("mount -t tmpfs -o ro,size=1m tmpfs {path}"));
@@ -281,7 +281,7 @@ fn check_names_folders_on_a_read_only_disk() {
 }
 
 #[test]
-fn without_file_descriptors_visitors_wait_and_are_served_when_there_are_some() {
+fn without_file_descriptors_clients_wait_until_some_are_free() {
     let origin = Origin::answering(OK);
     let limit = ["prlimit", "--nofile=64:64"];
     let proxy = wrapped(&consentry(), &limit, ANY_PORT, &origin.url(), Stdio::null());
@@ -297,7 +297,7 @@ fn without_file_descriptors_visitors_wait_and_are_served_when_there_are_some() {
 }
 
 #[test]
-fn killed_under_load_and_started_again_it_serves_at_once() {
+fn after_a_kill_under_load_a_restart_serves_immediately() {
     let origin = Origin::answering(OK);
     let port = free_port();
     let listen = format!("127.0.0.1:{port}");
@@ -340,7 +340,7 @@ fn killed_under_load_and_started_again_it_serves_at_once() {
 }
 
 #[test]
-fn a_million_requests_leave_neither_memory_nor_descriptors_behind() {
+fn a_million_requests_leak_neither_memory_nor_descriptors() {
     let folder = folder();
     std::fs::write(folder.path().join("page"), "x".repeat(1024)).unwrap();
     let nginx = Nginx::start(
@@ -413,7 +413,7 @@ impl Drop for Limited {
 }
 
 #[test]
-fn with_little_memory_allowed_a_flood_of_large_requests_is_served_within_it() {
+fn a_flood_of_large_requests_is_served_within_a_small_memory_limit() {
     let origin = Origin::answering(OK);
     // A cgroup, as in a container. Without one, a limit on the process's own data.
     let limited = Limited::to(128 << 20);
@@ -447,7 +447,7 @@ fn with_little_memory_allowed_a_flood_of_large_requests_is_served_within_it() {
 }
 
 #[test]
-fn when_the_clock_jumps_a_decision_is_as_old_as_the_clock_says_and_nobody_waits_longer() {
+fn clock_jumps_change_the_age_of_decisions_but_no_timeout() {
     let libraries = std::fs::read_dir("/usr/lib").unwrap().filter_map(Result::ok);
     let mut libraries = libraries.map(|entry| entry.path().join("faketime/libfaketime.so.1"));
     let library = libraries.find(|path| path.exists());

@@ -125,7 +125,7 @@ fn the_recipe_for_nginx_before_consentry_works() {
 }
 
 #[test]
-fn an_upstream_of_http_2_gets_no_more_requests_on_a_connection_than_it_takes() {
+fn http_2_upstreams_get_no_more_streams_than_they_allow() {
     use crate::support::Proxy;
     let folder = folder();
     std::fs::write(folder.path().join("slow"), "0123456789".repeat(10)).unwrap();

@@ -31,7 +31,7 @@ fn choose_quickly(proxy: &Proxy) {
 }
 
 #[test]
-fn a_server_that_hangs_costs_no_choice_and_no_receipt_over_a_kill() {
+fn a_hanging_server_loses_no_choice_and_no_receipt_over_a_kill() {
     for durability in ["batch", "strict"] {
         let postgres = Postgres::start(None);
         let folder = tempfile::tempdir().unwrap();
@@ -55,7 +55,7 @@ fn a_server_that_hangs_costs_no_choice_and_no_receipt_over_a_kill() {
 }
 
 #[test]
-fn a_choice_refused_while_the_server_hangs_is_not_stored_when_it_goes_on() {
+fn a_choice_rejected_while_the_server_hangs_is_not_stored_later() {
     for durability in ["batch", "strict"] {
         let postgres = Postgres::start(None);
         let folder = tempfile::tempdir().unwrap();
@@ -79,7 +79,7 @@ fn a_choice_refused_while_the_server_hangs_is_not_stored_when_it_goes_on() {
 }
 
 #[test]
-fn a_locked_table_costs_visitors_less_than_a_second_and_receipts_follow() {
+fn a_locked_table_delays_visitors_by_less_than_a_second_and_receipts_follow() {
     let postgres = Postgres::start(None);
     let folder = tempfile::tempdir().unwrap();
     let mut proxy =
@@ -99,7 +99,7 @@ fn a_locked_table_costs_visitors_less_than_a_second_and_receipts_follow() {
 }
 
 #[test]
-fn first_starts_at_the_same_time_create_one_table() {
+fn concurrent_first_starts_create_one_table() {
     for _ in 0..5 {
         let postgres = Postgres::start(None);
         let folder = tempfile::tempdir().unwrap();
@@ -120,7 +120,7 @@ fn first_starts_at_the_same_time_create_one_table() {
 }
 
 #[test]
-fn an_erased_receipt_is_not_stored_by_a_replica_that_still_has_it() {
+fn an_erased_receipt_is_not_restored_by_a_replica() {
     let postgres = Postgres::start(None);
     let folder = tempfile::tempdir().unwrap();
     let toml = settings(&postgres, folder.path(), "batch");

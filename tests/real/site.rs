@@ -122,7 +122,7 @@ pub fn shown(page: &str, id: &str) -> String {
 }
 
 #[test]
-fn a_login_survives_and_trackers_do_not() {
+fn logins_survive_and_trackers_do_not() {
     let site = Site::start();
     let proxy = site.proxy("");
     let mut visitor = Browsing { proxy: &proxy, jar: BTreeMap::new() };
@@ -150,7 +150,7 @@ fn a_login_survives_and_trackers_do_not() {
 }
 
 #[test]
-fn with_consent_the_site_works_as_if_consentry_were_not_there() {
+fn with_consent_the_site_works_as_without_consentry() {
     let site = Site::start();
     let proxy = site.proxy("");
     let allowed = all();

@@ -286,7 +286,7 @@ fn cases_of(contacted: &BTreeSet<String>, domain: &str) -> BTreeSet<usize> {
 }
 
 #[test]
-fn chromium_contacts_no_tracker_for_any_tag_and_other_hosts_as_without_consentry() {
+fn no_tag_makes_chromium_contact_a_tracker_and_other_hosts_are_unaffected() {
     let Corpus { pages, cases } = corpus();
     let served = pages.clone();
     let origin = Origin::scripted(move |request, stream| {

@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn the_documented_example_reads_and_writes_itself() {
+    fn the_documented_example_round_trips() {
         let value = "1~1795500000~2018-05-25~functional+analytics~";
         let cookie = parse(value).expect("the example is valid");
         assert_eq!(cookie.decided_at, 1_795_500_000);
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn a_signed_cookie_is_read_with_and_without_its_key_and_only_its_key_says_who_wrote_it() {
+    fn signed_cookies_parse_without_the_key_but_only_the_key_authenticates_them() {
         let keys = |letter: &str| CookieKeys::parse(&letter.repeat(32)).expect("a key");
         let (ours, other) = (keys("a"), keys("b"));
         let plain = "1~1795500000~2018-05-25~functional~r-1";
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn with_a_key_an_unsigned_copy_is_void_and_does_not_count_beside_a_signed_one() {
+    fn with_a_key_unsigned_copies_are_invalid_and_ignored_beside_a_signed_one() {
         let keys = Arc::new(CookieKeys::parse(&"a".repeat(32)).expect("a key"));
         let categories = Categories::default();
         let source = Native::new(Some(Arc::clone(&keys)));
@@ -282,13 +282,13 @@ mod tests {
     }
 
     #[test]
-    fn unknown_categories_are_passed_over() {
+    fn unknown_categories_are_ignored() {
         let cookie = parse("1~1795500000~2018-05-25~analytics+video~").expect("valid");
         assert!(cookie.grants(Category::ANALYTICS));
     }
 
     #[test]
-    fn what_is_not_of_the_form_is_malformed() {
+    fn invalid_values_are_malformed() {
         use NativeCookieError::*;
         let cases = [
             ("", Parts),

@@ -85,7 +85,7 @@ mod tests {
     use http_body_util::{BodyExt, Full};
 
     #[tokio::test]
-    async fn no_part_is_read_while_the_gate_is_shut_and_all_are_woken_when_it_opens() {
+    async fn no_part_is_read_while_the_gate_is_closed_and_all_wake_when_it_opens() {
         let gate = Arc::new(SendGate::default());
         let body = || GatedBody::new(Full::new(Bytes::from("x")), Arc::clone(&gate));
         gate.set(true);

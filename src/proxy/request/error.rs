@@ -293,7 +293,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_page_is_json_for_those_who_ask_for_it() {
+    fn error_pages_are_json_if_accept_prefers_json() {
         let form = |accept: &'static str| {
             let mut headers = http::HeaderMap::new();
             headers.insert(ACCEPT, HeaderValue::from_static(accept));

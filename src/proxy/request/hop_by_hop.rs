@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_for_one_connection_and_those_that_connection_names_are_removed() {
+    fn hop_by_hop_fields_and_fields_named_by_connection_are_removed() {
         let mut headers = map(&[
             ("host", "a"),
             ("connection", "close, X-Secret , Host, Cookie"),
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn only_upgrades_that_hide_no_http_are_wanted() {
+    fn upgrades_to_another_http_version_are_ignored() {
         let wanted = |connection: &'static str, upgrade: &'static str| {
             wanted_upgrade(&map(&[("connection", connection), ("upgrade", upgrade)])).is_some()
         };

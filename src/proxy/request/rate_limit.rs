@@ -118,12 +118,12 @@ mod tests {
     }
 
     #[test]
-    fn without_limits_there_is_nothing_to_keep_to() {
+    fn without_limits_there_is_no_rate_limiter() {
         assert!(RateLimiter::new(limits()).is_none());
     }
 
     #[test]
-    fn a_burst_passes_and_then_one_address_is_refused_and_another_is_not() {
+    fn a_burst_passes_then_only_that_address_is_limited() {
         let rate = NonZeroU32::new(1);
         let burst = NonZeroU32::new(3).expect("not zero");
         let limits = SiteLimits { requests_per_second: rate, burst, ..limits() };
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn what_finds_no_place_waits_and_what_finds_no_place_to_wait_is_refused() {
+    fn requests_over_the_limit_queue_then_get_503() {
         let limits = SiteLimits { concurrent_requests: Some(1), queue: 1, ..limits() };
         let admission = RateLimiter::new(limits).expect("limits");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_whose_burst_is_whole_again_are_forgotten() {
+    fn addresses_with_a_full_burst_are_evicted() {
         let rate = NonZeroU32::new(10_000_000);
         let limits = SiteLimits { requests_per_second: rate, ..limits() };
         let admission = RateLimiter::new(limits).expect("limits");

@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_redirect_to_an_upstream_goes_to_the_visited_host_and_others_are_unchanged() {
+    fn redirects_to_an_upstream_are_rewritten_to_the_requested_host() {
         let app = upstream(Scheme::Http, "app.internal", 3000);
         let plain = upstream(Scheme::Http, "10.0.0.5", 80);
         let tls = upstream(Scheme::Https, "origin.example", 443);
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn links_and_refreshes_are_rewritten_in_place() {
+    fn link_and_refresh_urls_are_rewritten_in_place() {
         let app = [upstream(Scheme::Http, "app.internal", 3000)];
         let of = |name, value| after(true, "shop.example", (name, value), &app);
         for (before, expected) in [
@@ -244,7 +244,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn no_field_of_an_origin_makes_the_rewriting_panic(value in "[ -~]{0,60}") {
+        fn arbitrary_origin_fields_never_panic(value in "[ -~]{0,60}") {
             let app = [upstream(Scheme::Http, "app.internal", 3000)];
             for name in [LOCATION, LINK, REFRESH] {
                 let mut fields = FieldSection::from_lines(&[(name.as_str(), &value)]);

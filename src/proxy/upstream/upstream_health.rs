@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_takes_some_answers_in_a_row_to_change() {
+    fn health_changes_after_consecutive_probe_results() {
         let standing = UpstreamHealth::default();
         let ask = |well| (standing.record_probe(well, 2, 3), standing.is_out());
         for (well, expected) in [
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_leaves_it_alone_for_longer_each_time_until_it_works() {
+    fn ejection_backs_off_exponentially_until_a_success() {
         let standing = UpstreamHealth::default();
         assert!(!standing.is_out() && !standing.record_success());
         assert_eq!(standing.record_failure(), Some(FIRST));

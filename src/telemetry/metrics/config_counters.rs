@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn every_count_goes_on_under_the_name_of_its_category_and_source() {
+    fn every_count_continues_under_its_category_and_source_name() {
         let old = ConfigCounters::new(vec![site(["video", "maps"], ["klaro", "tcf"])], 2);
         let new = ConfigCounters::new(vec![site(["maps", "chat"], ["tcf", "osano"])], 2);
         let add_to =
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_of_a_site_are_its_own_and_end_with_it() {
+    fn counts_of_a_site_are_separate_and_end_with_it() {
         let named = |name: &str| SiteLabels {
             name: name.to_owned(),
             ..site(["video", "maps"], ["klaro", "tcf"])
