@@ -272,7 +272,7 @@ mod tests {
                 purpose: None,
                 lifetime: None,
             },
-            place: None,
+            scope: None,
             requires: None,
         }
     }

@@ -127,9 +127,9 @@ impl ConsentUi {
         receipts: Option<Receipts>,
     ) -> Self {
         let reader = &filter.settings().reader;
-        let heeded = filter.settings().mode == settings::Mode::Enforce
+        let honours_gpc = filter.settings().mode == settings::Mode::Enforce
             && reader.signals.gpc_denies != CategorySet::EMPTY;
-        let gpc = (heeded && settings.gpc_json).then(|| {
+        let gpc = (honours_gpc && settings.gpc_json).then(|| {
             let since = reader.notice_date.map(|date| date.to_string());
             Bytes::from(serde_json::json!({ "gpc": true, "lastUpdate": since }).to_string())
         });
@@ -169,7 +169,7 @@ impl ConsentUi {
     }
 
     /// Handles a request for a resource.
-    pub async fn answer<B>(
+    pub async fn respond<B>(
         &self,
         page: Page,
         request: Request<B>,
@@ -180,7 +180,7 @@ impl ConsentUi {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let site = &self.site;
-        let answered = match page {
+        let result = match page {
             Page::Preferences if request.method() == Method::POST => {
                 preferences::post(site, request, visitor).await
             }
@@ -200,7 +200,7 @@ impl ConsentUi {
                 Some(guard) => {
                     let current = request.uri().query() == Some(guard.version.as_str());
                     let cache = if current { FOR_EVER } else { HOUR };
-                    let gzip = guard.gzip.clone().filter(|_| takes_gzip(request.headers()));
+                    let gzip = guard.gzip.clone().filter(|_| accepts_gzip(request.headers()));
                     let coded = gzip.is_some();
                     let text = gzip.unwrap_or_else(|| guard.text.clone());
                     fixed(request.method(), SCRIPT, text, cache).map(|mut response| {
@@ -215,19 +215,19 @@ impl ConsentUi {
                 None => Err(ConsentUiError::Missing),
             },
             Page::HeldBack if self.guard.is_none() => Err(ConsentUiError::Missing),
-            Page::HeldBack => blocked_report::answer(site, request, visitor).await,
+            Page::HeldBack => blocked_report::respond(site, request, visitor).await,
             Page::Folder => Ok(folder(&site.settings.prefix)),
-            Page::Consent => api::answer(site, request, visitor).await,
+            Page::Consent => api::respond(site, request, visitor).await,
             Page::Script if !site.settings.api => Err(ConsentUiError::Off("centre.api")),
             Page::Script => {
                 let script = include_bytes!("consent_ui/script/consent.js");
                 fixed(request.method(), SCRIPT, Bytes::from_static(script), HOUR)
             }
-            Page::Bridge => bridge::answer(site, request, visitor).await,
+            Page::Bridge => bridge::respond(site, request, visitor).await,
             Page::Gpc => self.gpc(request.method()),
             Page::Missing => Err(ConsentUiError::Missing),
         };
-        answered.unwrap_or_else(|error| error.respond())
+        result.unwrap_or_else(|error| error.respond())
     }
 
     /// The visitor's consent. For `trusted` and `now`, see [`RequestInfo`].
@@ -302,7 +302,7 @@ fn fixed(
 }
 
 /// Whether a browser accepts gzip. `gzip;q=0` is not considered: no browser sends it.
-fn takes_gzip(headers: &HeaderMap) -> bool {
+fn accepts_gzip(headers: &HeaderMap) -> bool {
     headers.get(ACCEPT_ENCODING).is_some_and(|accepted| {
         accepted.as_bytes().split(|byte| *byte == b',').any(|coding| coding.trim_ascii() == b"gzip")
     })

@@ -63,7 +63,7 @@ pub(crate) use body::hint_with;
 pub(crate) use cache_control::mark_private;
 #[cfg(feature = "ext-proc")]
 pub(crate) use edits::Carrier;
-pub(crate) use exchange::{HeadDecision, PendingExchange, ResponseDecision, own};
+pub(crate) use exchange::{HeadDecision, PendingExchange, ResponseDecision, into_response};
 pub(crate) use request::RequestHead;
 
 #[cfg(test)]

@@ -167,7 +167,7 @@ fn rule_scopes_for_deletions_must_be_valid_in_browsers() {
     let place = |more: &str| {
         let config = parse(&rule(more));
         let rule = config.sites[0].filter.policy.catalogue.cookie(b"uid").unwrap();
-        rule.place
+        rule.scope
             .as_ref()
             .map(|place| (place.domain.as_deref().map(str::to_owned), place.path.to_string()))
     };

@@ -31,7 +31,7 @@ pub(super) fn of_site(filter: &Filter) -> Value {
     let held_back: Vec<Value> = BlockedKind::ALL
         .into_iter()
         .flat_map(|kind| {
-            let items = inventory.held_back(kind);
+            let items = inventory.blocked(kind);
             items.into_iter().map(move |item| held_back(kind, &item, catalogue, categories))
         })
         .collect();
@@ -56,7 +56,7 @@ fn held_back(
     let mut shown = json!({
         "kind": kind,
         "name": item.name,
-        "times": item.tally.sent,
+        "times": item.counts.sent,
         "first_seen": rfc3339(item.first_seen),
         "last_seen": rfc3339(item.last_seen),
         "category": entry.map(|entry| categories.name(entry.category)),
@@ -76,7 +76,7 @@ fn suggestion(item: &SeenItem<'_>, categories: &Categories) -> Value {
     let attributes = item.attributes.as_ref();
     let (category, reason) = suggest(&Evidence {
         name: &item.name,
-        set_by_origin: item.tally.set > 0,
+        set_by_origin: item.counts.set > 0,
         http_only: attributes.is_some_and(|attributes| attributes.http_only),
         lifetime: attributes.and_then(|attributes| attributes.lifetime_seconds),
         together: item.set_together,
@@ -107,7 +107,7 @@ fn shown(item: &SeenItem<'_>, categories: &Categories) -> Value {
     fields.insert("vendor".to_owned(), json!(entry.and_then(|entry| entry.vendor.as_deref())));
     fields.insert("rule".to_owned(), json!(rule));
     fields.insert("presumed".to_owned(), json!(presumed));
-    let from = if item.tally.set > 0 { "origin" } else { "script or elsewhere" };
+    let from = if item.counts.set > 0 { "origin" } else { "script or elsewhere" };
     fields.insert("from".to_owned(), json!(from));
     if item.rule.is_none() {
         fields.insert("suggestion".to_owned(), suggestion(item, categories));

@@ -67,7 +67,7 @@ impl EnvoyEngine {
     pub(super) async fn accept(&self) {
         loop {
             match self.socket.accept().await {
-                Ok(socket) => self.server.hand_over(socket),
+                Ok(socket) => self.server.dispatch(socket),
                 Err(error) => {
                     tracing::error!(%error, "cannot accept connections");
                     tokio::time::sleep(ACCEPT_BACKOFF).await;

@@ -89,7 +89,7 @@ pub(super) fn gauges(snapshot: &Snapshot) -> Vec<UpstreamGauge> {
         for upstream in site.upstreams() {
             let (site, address) = (site.name.clone(), upstream.address().to_string());
             let upstream = Arc::clone(upstream);
-            let is_up = Box::new(move || !upstream.is_out());
+            let is_up = Box::new(move || !upstream.is_unavailable());
             gauges.push(UpstreamGauge { site, address, is_up });
         }
     }

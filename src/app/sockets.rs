@@ -58,22 +58,22 @@ impl Inherited {
         let mut fds = ListenFd::from_env();
         let mut names = names.split(':');
         let mut sockets = Vec::new();
-        for place in 0..fds.len() {
+        for index in 0..fds.len() {
             // Without names, the only socket is that for clients.
             let name = names.next().filter(|name| !name.is_empty() && *name != "unknown");
             let name = name.unwrap_or("http").to_owned();
-            let taken = fds.take_tcp_listener(place);
-            let taken = taken.and_then(|socket| socket.map(Listener::inherit).transpose());
+            let listener = fds.take_tcp_listener(index);
+            let listener = listener.and_then(|socket| socket.map(Listener::inherit).transpose());
             let socket =
-                taken.with_context(|| format!("the socket `{name}` handed over by systemd"))?;
+                listener.with_context(|| format!("the socket `{name}` handed over by systemd"))?;
             sockets.extend(socket.map(|socket| (name, socket)));
         }
         Ok(Self(sockets))
     }
 
     fn named(&mut self, name: &str) -> Option<Listener> {
-        let place = self.0.iter().position(|(known, _)| known == name)?;
-        Some(self.0.swap_remove(place).1)
+        let index = self.0.iter().position(|(socket_name, _)| socket_name == name)?;
+        Some(self.0.swap_remove(index).1)
     }
 
     fn nothing_left(&self) -> anyhow::Result<()> {

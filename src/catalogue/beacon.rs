@@ -74,7 +74,7 @@ impl BeaconRule {
 
     /// Whether the rule applies to page loads: visitors follow links to paths that look like a
     /// beacon's.
-    pub(crate) fn takes_navigations(&self) -> bool {
+    pub(crate) fn matches_navigations(&self) -> bool {
         let frames = ["document", "iframe", "frame", "embed", "object"];
         self.navigation || self.fetch_dest.as_deref().is_some_and(|dest| frames.contains(&dest))
     }

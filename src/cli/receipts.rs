@@ -93,11 +93,11 @@ fn spool(settings: &settings::ReceiptSettings) -> Result<Option<Sqlite>, CliErro
 fn export(settings: &settings::ReceiptSettings, since: Option<i64>) -> Result<(), CliError> {
     let mut store = open(settings, WITHIN).map_err(failed)?;
     let mut out = BufWriter::new(io::stdout().lock());
-    let mut place = Cursor::since(since.unwrap_or(i64::MIN));
+    let mut cursor = Cursor::since(since.unwrap_or(i64::MIN));
     loop {
-        let page = store.page(&place, PAGE).map_err(failed)?;
+        let page = store.page(&cursor, PAGE).map_err(failed)?;
         let Some(last) = page.last() else { break };
-        place = Cursor::after(last);
+        cursor = Cursor::after(last);
         for receipt in &page {
             print(receipt, &mut out)?;
         }

@@ -84,8 +84,8 @@ impl Rules {
             let requires = raw.requires.map(|raw| requires(document, &key, raw));
             if let (Some(pattern), Some(category)) = (pattern, category) {
                 let entry = entry(category, raw.vendor, raw.tcf_vendor, raw.purpose, raw.lifetime);
-                let place = cookie_place(document, &key, raw.domain, raw.path);
-                self.cookies.push(CookieRule { pattern, tier, number: 0, entry, place, requires });
+                let scope = cookie_scope(document, &key, raw.domain, raw.path);
+                self.cookies.push(CookieRule { pattern, tier, number: 0, entry, scope, requires });
             }
         }
         for (index, raw) in hosts.into_iter().enumerate() {
@@ -284,7 +284,7 @@ fn host<T>(
 }
 
 /// The domain and path of a rule's cookies.
-fn cookie_place<T>(
+fn cookie_scope<T>(
     document: &mut Document<'_, T>,
     key: &str,
     domain: Option<Spanned<String>>,

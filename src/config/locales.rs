@@ -63,7 +63,7 @@ fn add_folder<T>(
         let file = path.display().to_string();
         let Some(locale) = one(document, &file, &text, &tag, below.as_deref()) else { continue };
         match at.and_then(|at| all.get_mut(at)) {
-            Some(place) => *place = Arc::new(locale),
+            Some(slot) => *slot = Arc::new(locale),
             None => all.push(Arc::new(locale)),
         }
     }
@@ -121,7 +121,7 @@ mod tests {
     }
 
     /// The placeholders in a text.
-    fn places(text: &str) -> BTreeSet<&str> {
+    fn placeholders(text: &str) -> BTreeSet<&str> {
         text.split('{').skip(1).filter_map(|rest| Some(rest.split_once('}')?.0)).collect()
     }
 
@@ -133,20 +133,30 @@ mod tests {
         for (tag, file) in &all {
             let texts = file.present();
             for (name, text) in &english_texts {
-                let ours = texts.get(name).unwrap_or_else(|| panic!("{tag} has no {name}"));
-                assert!(!ours.trim().is_empty(), "{tag} {name}");
+                let translated = texts.get(name).unwrap_or_else(|| panic!("{tag} has no {name}"));
+                assert!(!translated.trim().is_empty(), "{tag} {name}");
                 if *name != "date" {
-                    assert_eq!(places(ours), places(text), "{tag} {name}");
+                    assert_eq!(placeholders(translated), placeholders(text), "{tag} {name}");
                     // A single word may be the same in two languages (Name, Cookies). A sentence may not.
                     let words = text.split_whitespace().count();
-                    assert!(*tag == "en" || words < 3 || ours != text, "{tag} {name} is English");
+                    assert!(
+                        *tag == "en" || words < 3 || translated != text,
+                        "{tag} {name} is English"
+                    );
                 }
             }
-            assert_eq!(places(texts["date"]), ["day", "month", "year"].into(), "{tag}");
+            assert_eq!(placeholders(texts["date"]), ["day", "month", "year"].into(), "{tag}");
             for (name, category) in &english.category {
-                let ours = file.category.get(name).unwrap_or_else(|| panic!("{tag} has no {name}"));
-                assert!(!ours.description.is_empty() && !ours.title.is_empty(), "{tag} {name}");
-                assert!(*tag == "en" || ours.description != category.description, "{tag} {name}");
+                let translated =
+                    file.category.get(name).unwrap_or_else(|| panic!("{tag} has no {name}"));
+                assert!(
+                    !translated.description.is_empty() && !translated.title.is_empty(),
+                    "{tag} {name}"
+                );
+                assert!(
+                    *tag == "en" || translated.description != category.description,
+                    "{tag} {name}"
+                );
             }
             assert_eq!(file.category.len(), english.category.len(), "{tag}");
             // English words that no other language contains.

@@ -221,15 +221,19 @@ fn unverified(document: Ctx, sites: &[SiteConfig]) -> Vec<Diagnostic> {
 
 /// Warns about names that two catalogue files put into different categories. The later file wins.
 fn conflicts(document: Ctx, common: &Defaults, files: &[Spanned<String>]) -> Vec<Diagnostic> {
-    let mut known: HashMap<&str, (u16, Category)> = HashMap::new();
+    let mut rules_by_name: HashMap<&str, (u16, Category)> = HashMap::new();
     let mut conflicts = Vec::new();
     let mut more = 0_usize;
-    let file = |place: u16| files.get(usize::from(place)).map_or("builtin", |file| file.get_ref());
+    let file = |file_index: u16| {
+        files.get(usize::from(file_index)).map_or("builtin", |file| file.get_ref())
+    };
     for rule in &common.rules.cookies {
-        let RulePriority::Catalogue(place) = rule.tier else { continue };
+        let RulePriority::Catalogue(file_index) = rule.tier else { continue };
         let (name, category) = (rule.pattern.as_str(), rule.entry.category);
-        let Some((earlier, other)) = known.insert(name, (place, category)) else { continue };
-        if earlier == place || other == category {
+        let Some((earlier, other)) = rules_by_name.insert(name, (file_index, category)) else {
+            continue;
+        };
+        if earlier == file_index || other == category {
             continue;
         }
         if conflicts.len() >= MAX_CONFLICTS {
@@ -241,7 +245,7 @@ fn conflicts(document: Ctx, common: &Defaults, files: &[Spanned<String>]) -> Vec
             common.categories.name(other),
             file(earlier),
             common.categories.name(category),
-            file(place),
+            file(file_index),
         );
         conflicts.push(Diagnostic::of_file(&document.file, message));
     }

@@ -165,13 +165,13 @@ impl Section {
     fn read(bits: &mut BitReader) -> Option<Self> {
         let most = bits.number(16)?;
         let is_ranges = bits.bit()?;
-        let start = bits.place();
+        let start = bits.position();
         if is_ranges {
             ranges(bits, |_, _| {})?;
         } else {
             bits.seek(start + usize::try_from(most).ok()?);
         }
-        Some(Self { most, is_ranges, start, end: bits.place() })
+        Some(Self { most, is_ranges, start, end: bits.position() })
     }
 
     /// Whether the section contains an id. `None` if the section is truncated.

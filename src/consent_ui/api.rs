@@ -59,7 +59,7 @@ struct State<'a> {
 }
 
 /// Handles a request to the consent API.
-pub(super) async fn answer<B>(
+pub(super) async fn respond<B>(
     site: &SiteContext,
     request: Request<B>,
     visitor: RequestInfo,

@@ -39,7 +39,7 @@ struct BridgeBody {
 
 /// Handles a request to the bridge: 200 with the cookie, or 204 if the visitor's cookie does not
 /// change.
-pub(super) async fn answer<B>(
+pub(super) async fn respond<B>(
     site: &SiteContext,
     request: Request<B>,
     visitor: RequestInfo,

@@ -26,7 +26,7 @@ use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 use tower::Service;
 
-use super::account::EnvoyConnection;
+use super::context::EnvoyConnection;
 use super::mode::ResponseWatch;
 use super::service::Processor;
 use crate::proxy::CoalescingStream;
@@ -100,7 +100,7 @@ impl Server {
     }
 
     /// Passes a connection to the worker with the fewest connections.
-    pub fn hand_over(&self, socket: Socket) {
+    pub fn dispatch(&self, socket: Socket) {
         let fewest = self.workers.iter().min_by_key(|worker| worker.open.load(Relaxed));
         let Some(worker) = fewest else { return };
         worker.open.fetch_add(1, Relaxed);
@@ -213,7 +213,7 @@ where
             connection.as_mut().graceful_shutdown();
         }
         let ended = connection.as_mut().poll(context).map_err(Into::into);
-        match stream.poll_hand_over(context) {
+        match stream.poll_flush_buffered(context) {
             Poll::Ready(Err(error)) if ended.is_pending() => Poll::Ready(Err(error.into())),
             Poll::Ready(_) | Poll::Pending => ended,
         }

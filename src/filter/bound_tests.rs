@@ -70,23 +70,23 @@ fn a_request_records_64_unclassified_cookies_and_every_classified_one() {
 
 #[test]
 fn names_above_256_bytes_are_not_recorded() {
-    for (length, noted) in [(256, 1), (257, 0)] {
+    for (length, recorded) in [(256, 1), (257, 0)] {
         let filter = filter("");
         let name = "x".repeat(length);
         let outcome = ItemDecision { permitted: false, decided: false, presumed: None };
         page_load(&filter, &[format!("{name}=1")]);
-        assert_eq!(seen(&filter).len(), noted, "sent");
+        assert_eq!(seen(&filter).len(), recorded, "sent");
         let path = format!("/{}", &name[1..]);
-        filter.inventory.note_unknown_beacon(&path, outcome, NOW);
+        filter.inventory.record_unclassified_beacon(&path, outcome, NOW);
         let catalogue = &filter.settings().policy.catalogue;
-        assert_eq!(filter.inventory().beacons(catalogue).len(), noted, "a beacon's path");
+        assert_eq!(filter.inventory().beacons(catalogue).len(), recorded, "a beacon's path");
         for kind in BlockedKind::ALL {
-            filter.inventory().note_held_back(kind, &name, NOW);
-            assert_eq!(filter.inventory().held_back(kind).len(), noted, "{kind:?}");
+            filter.inventory().record_blocked(kind, &name, NOW);
+            assert_eq!(filter.inventory().blocked(kind).len(), recorded, "{kind:?}");
         }
         let filter = self::filter("");
         set(&filter, &format!("{name}=1"));
-        assert_eq!(seen(&filter).len(), noted, "set");
+        assert_eq!(seen(&filter).len(), recorded, "set");
     }
 }
 
@@ -160,11 +160,11 @@ fn deletions_of_long_names_rotate_within_32_kib_per_response() {
 fn cookie_fields_above_4_kib_are_not_cached() {
     let filter = filter("");
     for (length, remembered) in [(4096, true), (4097, false)] {
-        let recall = DecisionCache::default();
+        let cache = DecisionCache::default();
         let field = format!("a={}", "x".repeat(length - 2)).into_bytes();
         let fields = HeaderMap::new();
         let known =
-            || super::decision_cache::known(&filter, &fields, &field, false, Some(&recall), NOW);
+            || super::decision_cache::decision(&filter, &fields, &field, false, Some(&cache), NOW);
         assert_eq!(Arc::ptr_eq(&known(), &known()), remembered, "{length}");
     }
 }

@@ -131,7 +131,7 @@ impl UrlPolicy {
         let entry = catalogue.third_party(host, own, url.as_str(), resource.name());
         let refused = entry.is_some_and(|entry| !permits(self.granted, entry.category));
         if refused {
-            self.filter.inventory().note_held_back(BlockedKind::Host, host, unix_now());
+            self.filter.inventory().record_blocked(BlockedKind::Host, host, unix_now());
         }
         refused
     }

@@ -64,8 +64,8 @@ pub(super) fn filter(
                 lifetime: None,
             };
             let tier = RulePriority::Consent;
-            let (place, requires) = (None, None);
-            rules.cookies.push(CookieRule { pattern, tier, number: 0, entry, place, requires });
+            let (scope, requires) = (None, None);
+            rules.cookies.push(CookieRule { pattern, tier, number: 0, entry, scope, requires });
         }
     }
     let unclassified = match unclassified.or(common.unclassified) {

@@ -71,7 +71,7 @@ pub(crate) enum ProxyError {
     #[error("upstream timed out: no response headers")]
     UpstreamTimeout,
     #[error("upstream switched protocols without a request to")]
-    UnaskedUpgrade,
+    UnexpectedUpgrade,
     #[error("internal fault")]
     Internal,
 }
@@ -117,7 +117,9 @@ impl ProxyError {
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooManyRequests(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
-            Self::Connect(..) | Self::Upstream(_) | Self::UnaskedUpgrade => StatusCode::BAD_GATEWAY,
+            Self::Connect(..) | Self::Upstream(_) | Self::UnexpectedUpgrade => {
+                StatusCode::BAD_GATEWAY
+            }
             Self::ConnectTimeout(_) | Self::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
             Self::Internal | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -146,7 +148,7 @@ impl ProxyError {
             Self::Overloaded => ErrorKind::Overloaded,
             Self::RequestTimeout => ErrorKind::RequestTimeout,
             Self::Connect(..) => ErrorKind::UpstreamConnect,
-            Self::Upstream(_) | Self::UnaskedUpgrade => ErrorKind::UpstreamFailed,
+            Self::Upstream(_) | Self::UnexpectedUpgrade => ErrorKind::UpstreamFailed,
             Self::ConnectTimeout(_) | Self::UpstreamTimeout => ErrorKind::UpstreamTimeout,
             Self::Internal => ErrorKind::Internal,
         }
@@ -193,7 +195,7 @@ impl ProxyError {
             Self::TooManyRequests(_) => "Too many requests. Try again later.",
             Self::Overloaded => "Too many requests at a time. Try again later.",
             Self::RequestTimeout => "The request took too long.",
-            Self::Connect(..) | Self::Upstream(_) | Self::UnaskedUpgrade => {
+            Self::Connect(..) | Self::Upstream(_) | Self::UnexpectedUpgrade => {
                 "The site's server cannot be reached."
             }
             Self::ConnectTimeout(_) | Self::UpstreamTimeout => {

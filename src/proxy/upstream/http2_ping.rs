@@ -76,7 +76,7 @@ impl<S> PingStream<S> {
     pub(crate) fn new(stream: S, longest: Duration) -> (Self, Pinger<S>) {
         let position = Position { left: PREFACE, head: 0, length: 0 };
         let shared = Arc::new(Mutex::new(Inner { stream, position, ping: &[] }));
-        (Self(Arc::clone(&shared)), Pinger { stream: Self(shared), longest, patience: None })
+        (Self(Arc::clone(&shared)), Pinger { stream: Self(shared), longest, timer: None })
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner<S>> {
@@ -96,7 +96,7 @@ pub(crate) struct Pinger<S> {
     stream: PingStream<S>,
     longest: Duration,
     /// The deadline for the answer to a PING that was written.
-    patience: Option<Pin<Box<Sleep>>>,
+    timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S: AsyncWrite + Unpin> Pinger<S> {
@@ -106,21 +106,21 @@ impl<S: AsyncWrite + Unpin> Pinger<S> {
     /// task must poll the connection first, then the pinger.
     pub(crate) fn poll(&mut self, silent: bool, context: &mut Context<'_>) -> Poll<()> {
         if !silent {
-            self.patience = None;
-        } else if self.patience.is_none() {
+            self.timer = None;
+        } else if self.timer.is_none() {
             let inner = &mut *self.stream.inner();
             if inner.position.is_between_frames() && inner.ping.is_empty() {
                 inner.ping = PING;
-                self.patience = Some(Box::pin(tokio::time::sleep(self.longest)));
+                self.timer = Some(Box::pin(tokio::time::sleep(self.longest)));
             }
         }
-        if self.patience.is_some()
+        if self.timer.is_some()
             && let Poll::Ready(Err(_)) = Pin::new(&mut self.stream).poll_flush(context)
         {
             return Poll::Ready(());
         }
-        match &mut self.patience {
-            Some(patience) => patience.as_mut().poll(context),
+        match &mut self.timer {
+            Some(timer) => timer.as_mut().poll(context),
             None => Poll::Pending,
         }
     }
