@@ -130,18 +130,18 @@ impl Admin {
         };
         let admin = Arc::clone(self);
         tokio::spawn(async move {
-            let answer = service_fn(|request| {
+            let respond = service_fn(|request| {
                 let admin = Arc::clone(&admin);
-                async move { Ok::<_, Infallible>(admin.answer(request, by_network).await) }
+                async move { Ok::<_, Infallible>(admin.respond(request, by_network).await) }
             });
             let mut http = http1::Builder::new();
             let http = http.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(10));
             // A client that disconnects early is not an error.
-            let _ = http.serve_connection(TokioIo::new(stream), answer).await;
+            let _ = http.serve_connection(TokioIo::new(stream), respond).await;
         });
     }
 
-    async fn answer(&self, request: Request<Incoming>, by_network: bool) -> Response<Full<Bytes>> {
+    async fn respond(&self, request: Request<Incoming>, by_network: bool) -> Response<Full<Bytes>> {
         let health = matches!(request.uri().path(), "/livez" | "/readyz");
         let allowed =
             if health { Ok(()) } else { self.access.load().check(request.headers(), by_network) };
@@ -205,9 +205,11 @@ impl Admin {
             "/dashboard.css" => page("text/css; charset=utf-8", dashboard::STYLE),
             "/dashboard.js" => page("text/javascript; charset=utf-8", dashboard::SCRIPT),
             "/dashboard.json" => {
-                let place = request.uri().query().and_then(|query| query.strip_prefix("site="));
-                let place = place.and_then(|place| place.parse().ok()).unwrap_or_default();
-                let figures = self.history.figures(&self.metrics, &self.sites.load(), place);
+                let site_index =
+                    request.uri().query().and_then(|query| query.strip_prefix("site="));
+                let site_index =
+                    site_index.and_then(|site_index| site_index.parse().ok()).unwrap_or_default();
+                let figures = self.history.figures(&self.metrics, &self.sites.load(), site_index);
                 typed("application/json", figures.to_string())
             }
             _ => text(

@@ -115,7 +115,7 @@ impl Receipts {
             self.counters.refused(1);
             return Err(NotRecorded);
         }
-        let outcome = match tokio::time::timeout(self.limits.answer, &mut outcome).await {
+        let outcome = match tokio::time::timeout(self.limits.reply_timeout, &mut outcome).await {
             Ok(outcome) => outcome.ok(),
             Err(_) => {
                 // The writer undoes an outcome that is sent from now on.
@@ -135,7 +135,7 @@ impl Receipts {
         let (closed, end) = oneshot::channel();
         if self.queue.try_send(Message::Close(Instant::now() + within, closed)).is_ok() {
             // Additional time for the spool.
-            let _ = tokio::time::timeout(within + self.limits.answer, end).await;
+            let _ = tokio::time::timeout(within + self.limits.reply_timeout, end).await;
         }
     }
 }

@@ -12,11 +12,11 @@ use crate::filter::{BlockedKind, Filter, Rule, SeenItem};
 pub(super) fn of_site(filter: &Filter) -> Value {
     let catalogue = &filter.settings().policy.catalogue;
     let categories = &filter.settings().reader.categories;
-    let shown = |items: Vec<SeenItem<'_>>| -> Vec<Value> {
-        items.iter().map(|item| shown(item, categories)).collect()
+    let list = |items: Vec<SeenItem<'_>>| -> Vec<Value> {
+        items.iter().map(|item| item_json(item, categories)).collect()
     };
     let inventory = filter.inventory();
-    let mut beacons = shown(inventory.beacons(catalogue));
+    let mut beacons = list(inventory.beacons(catalogue));
     for beacon in beacons.iter_mut().filter_map(Value::as_object_mut) {
         // A beacon's only evidence is that it looks like one.
         if beacon.remove("suggestion").is_some() {
@@ -28,19 +28,19 @@ pub(super) fn of_site(filter: &Filter) -> Value {
         beacon.remove("set_together");
         beacon.remove("presumed");
     }
-    let held_back: Vec<Value> = BlockedKind::ALL
+    let blocked: Vec<Value> = BlockedKind::ALL
         .into_iter()
         .flat_map(|kind| {
             let items = inventory.blocked(kind);
-            items.into_iter().map(move |item| held_back(kind, &item, catalogue, categories))
+            items.into_iter().map(move |item| blocked_json(kind, &item, catalogue, categories))
         })
         .collect();
-    let cookies = shown(inventory.cookies(catalogue));
-    json!({ "cookies": cookies, "beacons": beacons, "held_back": held_back })
+    let cookies = list(inventory.cookies(catalogue));
+    json!({ "cookies": cookies, "beacons": beacons, "held_back": blocked })
 }
 
 /// An entry that the guard held back in pages.
-fn held_back(
+fn blocked_json(
     kind: BlockedKind,
     item: &SeenItem<'_>,
     catalogue: &Catalogue,
@@ -53,7 +53,7 @@ fn held_back(
             rule.map(|rule| &rule.entry)
         }
     };
-    let mut shown = json!({
+    let mut json = json!({
         "kind": kind,
         "name": item.name,
         "times": item.counts.sent,
@@ -64,11 +64,11 @@ fn held_back(
     });
     if entry.is_none()
         && kind != BlockedKind::Host
-        && let Some(fields) = shown.as_object_mut()
+        && let Some(fields) = json.as_object_mut()
     {
         fields.insert("suggestion".to_owned(), suggestion(item, categories));
     }
-    shown
+    json
 }
 
 /// The suggested category of a cookie without a rule, and the reason.
@@ -89,12 +89,12 @@ fn rfc3339(at: i64) -> Option<String> {
     OffsetDateTime::from_unix_timestamp(at).ok()?.format(&Rfc3339).ok()
 }
 
-fn shown(item: &SeenItem<'_>, categories: &Categories) -> Value {
-    let mut shown = serde_json::to_value(item).unwrap_or_default();
+fn item_json(item: &SeenItem<'_>, categories: &Categories) -> Value {
+    let mut json = serde_json::to_value(item).unwrap_or_default();
     let presumed = item
         .presumed
-        .map(|grounds| json!({ "evidence": grounds.as_str(), "reason": grounds.reason() }));
-    let Some(fields) = shown.as_object_mut() else { return shown };
+        .map(|evidence| json!({ "evidence": evidence.as_str(), "reason": evidence.reason() }));
+    let Some(fields) = json.as_object_mut() else { return json };
     for (key, at) in [("first_seen", item.first_seen), ("last_seen", item.last_seen)] {
         fields.insert(key.to_owned(), json!(rfc3339(at)));
     }
@@ -112,5 +112,5 @@ fn shown(item: &SeenItem<'_>, categories: &Categories) -> Value {
     if item.rule.is_none() {
         fields.insert("suggestion".to_owned(), suggestion(item, categories));
     }
-    shown
+    json
 }

@@ -48,13 +48,13 @@ impl EnvoyEngine {
         metrics: &Metrics,
         threads: usize,
     ) -> anyhow::Result<Self> {
-        let unwatched = "the socket cannot be watched";
+        let failed = "the socket cannot be watched";
         let socket = match socket {
             ControlSocket::Tcp(socket) => {
-                AcceptSocket::Tcp(tokio::net::TcpListener::from_std(socket).context(unwatched)?)
+                AcceptSocket::Tcp(tokio::net::TcpListener::from_std(socket).context(failed)?)
             }
             ControlSocket::Unix(socket, _) => {
-                AcceptSocket::Unix(tokio::net::UnixListener::from_std(socket).context(unwatched)?)
+                AcceptSocket::Unix(tokio::net::UnixListener::from_std(socket).context(failed)?)
             }
         };
         let processor = Processor::new(Arc::clone(snapshot), metrics);

@@ -34,7 +34,7 @@ impl Sockets {
             (None, None) => None,
             (None, Some(address)) => Some(private(address, listen.reuse_port)?),
         };
-        inherited.nothing_left()?;
+        inherited.reject_unused()?;
         Ok(Self { http, https, admin })
     }
 }
@@ -76,7 +76,7 @@ impl Inherited {
         Some(self.0.swap_remove(index).1)
     }
 
-    fn nothing_left(&self) -> anyhow::Result<()> {
+    fn reject_unused(&self) -> anyhow::Result<()> {
         if let Some((name, _)) = self.0.first() {
             bail!(
                 "a socket named `{name}` is handed over; there are http, https and admin, one of each"

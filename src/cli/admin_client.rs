@@ -56,14 +56,14 @@ impl AdminUrl {
         let token = token.as_deref().and_then(|text| text.lines().next()).map(str::trim);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let address = self.address();
-        let asked = async {
+        let response = async {
             let longest = std::time::Duration::from_secs(10);
             tokio::time::timeout(longest, get(address, path, token))
                 .await
                 .context("it does not answer")?
         };
         runtime
-            .block_on(asked)
+            .block_on(response)
             .with_context(|| format!("the private listener at {address} cannot be asked"))
     }
 }
@@ -74,12 +74,12 @@ impl AdminSites {
         let (address, body) = (self.admin.address(), self.admin.ask("/inventory")?);
         let mut sites: Sites = serde_json::from_slice(&body)
             .with_context(|| format!("what listens at {address} is not consentry"))?;
-        if let Some(wanted) = &self.site {
-            if !sites.contains_key(wanted) {
+        if let Some(site) = &self.site {
+            if !sites.contains_key(site) {
                 let names: Vec<&str> = sites.keys().map(String::as_str).collect();
-                bail!("there is no site `{wanted}`; there are {}", names.join(", "));
+                bail!("there is no site `{site}`; there are {}", names.join(", "));
             }
-            sites.retain(|name, _| name == wanted);
+            sites.retain(|name, _| name == site);
         }
         Ok(sites)
     }

@@ -55,9 +55,9 @@ impl Import {
         }
         out.flush()?;
         let mut log = io::stderr().lock();
-        for (theirs, ours) in &table {
-            let count = imported.counts.get(theirs).copied().unwrap_or_default();
-            writeln!(log, "{theirs} -> {ours}: {count}")?;
+        for (source_category, category) in &table {
+            let count = imported.counts.get(source_category).copied().unwrap_or_default();
+            writeln!(log, "{source_category} -> {category}: {count}")?;
         }
         for (line, reason) in &imported.bad_rows {
             writeln!(log, "{name}:{line}: {reason}")?;

@@ -32,7 +32,7 @@ impl Suggest {
                     // Two sites may share a cookie, and the rules of the config apply to all sites.
                     if !written
                         .iter()
-                        .any(|known| known.name == rule.name && known.beacon == beacon)
+                        .any(|existing| existing.name == rule.name && existing.beacon == beacon)
                     {
                         written.push(rule);
                     }

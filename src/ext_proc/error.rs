@@ -91,9 +91,9 @@ impl StreamErrorKind {
         self.streams.fetch_add(1, Relaxed);
         let next = self.next.load(Relaxed);
         let interval = u64::try_from(LOG_INTERVAL.as_millis()).unwrap_or(u64::MAX);
-        let mine = now >= next
+        let current = now >= next
             && self.next.compare_exchange(next, now + interval, Relaxed, Relaxed).is_ok();
-        mine.then(|| self.streams.swap(0, Relaxed))
+        current.then(|| self.streams.swap(0, Relaxed))
     }
 }
 

@@ -99,8 +99,8 @@ impl ResponseWatch {
         // The first rejection starts the interval.
         let due = probe > 0 && millis(now) >= probe;
         let first = probe == 0 || due;
-        let mine = first && self.probe.compare_exchange(probe, next, Relaxed, Relaxed).is_ok();
-        if due && mine { Ok(()) } else { Err(UnsupportedMode::SkippedResponse) }
+        let current = first && self.probe.compare_exchange(probe, next, Relaxed, Relaxed).is_ok();
+        if due && current { Ok(()) } else { Err(UnsupportedMode::SkippedResponse) }
     }
 }
 

@@ -88,9 +88,10 @@ impl Server {
             let (sockets, accepted) = mpsc::unbounded_channel();
             let (end, ended) = oneshot::channel();
             let open = Arc::new(AtomicUsize::new(0));
-            let work = work(accepted, services.clone(), Arc::clone(&open), stopped.clone());
+            let serve_connections =
+                serve_connections(accepted, services.clone(), Arc::clone(&open), stopped.clone());
             thread::Builder::new().name(format!("ext-proc-{number}")).spawn(move || {
-                runtime.block_on(work);
+                runtime.block_on(serve_connections);
                 runtime.shutdown_background();
                 let _ = end.send(());
             })?;
@@ -135,7 +136,7 @@ impl Server {
 }
 
 /// Serves the connections of one worker until the server stops and the connections have ended.
-async fn work(
+async fn serve_connections(
     mut accepted: mpsc::UnboundedReceiver<Socket>,
     services: Services,
     open: Arc<AtomicUsize>,
@@ -197,12 +198,12 @@ where
         }
     });
     let stream = CoalescingStream::new(stream);
-    let (every, patience) = KEEP_ALIVE;
+    let (every, timeout) = KEEP_ALIVE;
     let connection = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_STREAMS)
         .keep_alive_interval(every)
-        .keep_alive_timeout(patience)
+        .keep_alive_timeout(timeout)
         .serve_connection(TokioIo::new(stream.clone()), service);
     let mut connection = pin!(connection);
     let mut stop = pin!(stopped.wait_for(|stopped| *stopped));

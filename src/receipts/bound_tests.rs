@@ -14,7 +14,7 @@ use crate::config::settings::Durability;
 use crate::telemetry::ReceiptCounters;
 
 /// Time limit for an expected event.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Requests that a store or spool received.
 #[derive(Default)]
@@ -22,17 +22,17 @@ struct Seen {
     hangs: bool,
     rows: Vec<Receipt>,
     largest: usize,
-    most_asked: u32,
+    largest_page: u32,
 }
 
 #[derive(Clone, Default)]
 struct Shared(Arc<(Mutex<Seen>, Condvar)>);
 
 impl Shared {
-    fn with<T>(&self, work: impl FnOnce(&mut Seen) -> T) -> T {
+    fn with<T>(&self, operation: impl FnOnce(&mut Seen) -> T) -> T {
         let seen = self.0.0.lock().expect("no panic");
         let mut seen = self.0.1.wait_while(seen, |seen| seen.hangs).expect("no panic");
-        work(&mut seen)
+        operation(&mut seen)
     }
 
     fn set_hanging(&self, hangs: bool) {
@@ -89,10 +89,10 @@ impl Spool for SeenSpool {
         Ok(())
     }
 
-    fn oldest(&mut self, most: u32) -> Result<Vec<Receipt>, ReceiptsError> {
+    fn oldest(&mut self, limit: u32) -> Result<Vec<Receipt>, ReceiptsError> {
         Ok(self.0.with(|seen| {
-            seen.most_asked = seen.most_asked.max(most);
-            seen.rows.iter().take(most as usize).cloned().collect()
+            seen.largest_page = seen.largest_page.max(limit);
+            seen.rows.iter().take(limit as usize).cloned().collect()
         }))
     }
 
@@ -124,9 +124,9 @@ fn receipt(number: usize) -> Receipt {
     }
 }
 
-/// Starts a writer whose time limit for the store is `patience`.
-fn start(store: &Shared, spool: &Shared, patience: Duration) -> (Receipts, Arc<ReceiptCounters>) {
-    let limits = Limits { store: patience, answer: PATIENCE, ..Limits::default() };
+/// Starts a writer whose time limit for the store is `timeout`.
+fn start(store: &Shared, spool: &Shared, timeout: Duration) -> (Receipts, Arc<ReceiptCounters>) {
+    let limits = Limits { store: timeout, reply_timeout: TIMEOUT, ..Limits::default() };
     let settings = WriterSettings { limits, spool_max: 1_000_000, retention_days: 1 };
     let counters = Arc::new(ReceiptCounters::default());
     let opened = store.clone();
@@ -152,7 +152,7 @@ fn send(receipts: &Receipts, count: usize) -> usize {
 fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let started = Instant::now();
     while !holds() {
-        assert!(started.elapsed() < PATIENCE, "in vain: {what}");
+        assert!(started.elapsed() < TIMEOUT, "in vain: {what}");
         std::thread::yield_now();
     }
 }
@@ -161,7 +161,7 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
 fn at_most_4096_receipts_queue_for_a_hanging_store_in_batches_of_256() {
     let (store, spool) = (Shared::default(), Shared::default());
     store.set_hanging(true);
-    let (receipts, counters) = start(&store, &spool, PATIENCE);
+    let (receipts, counters) = start(&store, &spool, TIMEOUT);
     send(&receipts, 20_000);
     // One transaction is in flight, of 1 to 256 receipts.
     let refused = || counters.counts().0[2].1;
@@ -193,7 +193,7 @@ fn a_full_spool_is_moved_to_the_store_in_batches_of_256() {
     let (_receipts, _) = start(&store, &spool, Duration::from_secs(1));
     until("all are moved", || store.count() >= 1000 && spool.count() == 0);
     assert_eq!(store.with(|seen| seen.largest), 256);
-    assert_eq!(spool.with(|seen| seen.most_asked), 256);
+    assert_eq!(spool.with(|seen| seen.largest_page), 256);
 }
 
 #[test]

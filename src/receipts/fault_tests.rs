@@ -14,7 +14,7 @@ use super::{Cursor, DecisionChannel, NotRecorded, Receipt, Receipts, ReceiptsErr
 use crate::telemetry::ReceiptCounters;
 
 /// Time limit for an expected event.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The fault of one operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -165,9 +165,9 @@ impl Spool for FaultySpool {
         })
     }
 
-    fn oldest(&mut self, most: u32) -> Result<Vec<Receipt>, ReceiptsError> {
+    fn oldest(&mut self, limit: u32) -> Result<Vec<Receipt>, ReceiptsError> {
         self.0.run("oldest", SLOW_SPOOL, &|| true, |medium| {
-            Ok(medium.rows.values().flatten().take(most as usize).cloned().collect())
+            Ok(medium.rows.values().flatten().take(limit as usize).cloned().collect())
         })
     }
 
@@ -261,7 +261,7 @@ fn limits() -> Limits {
     let ms = Duration::from_millis;
     Limits {
         store: ms(8),
-        answer: ms(40),
+        reply_timeout: ms(40),
         backoff: (ms(1), ms(4)),
         prune_every: Duration::from_secs(3600),
     }
@@ -270,7 +270,7 @@ fn limits() -> Limits {
 fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let started = Instant::now();
     while !holds() {
-        assert!(started.elapsed() < PATIENCE, "in vain: {what}");
+        assert!(started.elapsed() < TIMEOUT, "in vain: {what}");
         std::thread::sleep(Duration::from_millis(1));
     }
 }
@@ -401,8 +401,8 @@ fn a_failed_spool_deletion_does_not_count_as_a_store_failure() {
     let (before, started) = (stage.calls(&spool, "remove"), Instant::now());
     std::thread::sleep(ms(400));
     let tries = stage.calls(&spool, "remove") - before;
-    let most = started.elapsed().as_millis() / 40 + 2;
-    assert!(tries as u128 <= most, "{tries} attempts in {:?}", started.elapsed());
+    let limit = started.elapsed().as_millis() / 40 + 2;
+    assert!(tries as u128 <= limit, "{tries} attempts in {:?}", started.elapsed());
     spool.get().fails_to_remove = false;
     until("the spool is empty", || spool.ids().is_empty());
     assert_eq!(stage.counts(), ([23, 0, 0], 0));
@@ -436,7 +436,7 @@ fn without_a_spool_a_store_that_rejects_every_insert_is_reopened_with_backoff() 
     let slow = Limits {
         backoff: (Duration::from_millis(10), Duration::from_secs(60)),
         store: Duration::from_secs(5),
-        answer: PATIENCE,
+        reply_timeout: TIMEOUT,
         ..limits()
     };
     let stage = Stage::with(&Shared::default(), &Shared::default(), slow);
@@ -457,7 +457,7 @@ fn a_hanging_store_delays_one_visitor_and_loses_no_choice() {
     let stage = Stage::with(
         &Shared::default(),
         &Shared::default(),
-        Limits { store: Duration::from_millis(50), answer: PATIENCE, ..limits() },
+        Limits { store: Duration::from_millis(50), reply_timeout: TIMEOUT, ..limits() },
     );
     stage.record("before").expect("stored");
     stage.store.get().hangs = true;
@@ -498,7 +498,7 @@ fn receipts_in_memory_are_spooled_at_shutdown() {
     let stage = Stage::with(
         &Shared::default(),
         &Shared::default(),
-        Limits { store: PATIENCE, answer: PATIENCE, ..limits() },
+        Limits { store: TIMEOUT, reply_timeout: TIMEOUT, ..limits() },
     );
     stage.record("before").expect("stored");
     stage.store.get().hangs = true;

@@ -168,7 +168,7 @@ impl PresumedCounts {
     }
 
     fn named(&self) -> impl Iterator<Item = (&'static str, u16)> {
-        let all = Presumption::ALL.iter().map(|grounds| grounds.as_str()).zip(self.0);
+        let all = Presumption::ALL.iter().map(|evidence| evidence.as_str()).zip(self.0);
         all.filter(|(_, count)| *count > 0)
     }
 }
@@ -227,14 +227,14 @@ impl AccessLog {
 
 /// Formats a line in the Combined Log Format. The queries of the path and of `Referer` are omitted.
 fn combined(entry: &Entry<'_>, time: OffsetDateTime) -> String {
-    let said = |value: Option<&[u8]>| {
+    let quoted = |value: Option<&[u8]>| {
         let text = value.unwrap_or(b"-");
         let text = text.get(..LONGEST_SAID).unwrap_or(text);
         // Escapes quotes, backslashes and control characters, which would end the field or the line.
         text.escape_ascii().to_string()
     };
     let client_fields = entry.client_fields;
-    let referer = said(client_fields.and_then(|client_fields| client_fields.referer.as_deref()));
+    let referer = quoted(client_fields.and_then(|client_fields| client_fields.referer.as_deref()));
     format!(
         "{} - - [{}] \"{} {} {:?}\" {} {} \"{}\" \"{}\"",
         client_fields.and_then(|client_fields| client_fields.address.as_deref()).unwrap_or("-"),
@@ -245,7 +245,7 @@ fn combined(entry: &Entry<'_>, time: OffsetDateTime) -> String {
         entry.status,
         entry.bytes,
         referer.split(['?', '#']).next().unwrap_or_default(),
-        said(client_fields.and_then(|client_fields| client_fields.user_agent.as_deref())),
+        quoted(client_fields.and_then(|client_fields| client_fields.user_agent.as_deref())),
     )
 }
 

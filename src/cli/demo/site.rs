@@ -49,12 +49,12 @@ pub(super) fn start() -> anyhow::Result<SocketAddr> {
             while let Ok((stream, _)) = socket.accept().await {
                 let site = Arc::clone(&site);
                 tokio::spawn(async move {
-                    let answer = service_fn(|request| {
-                        let answer = site.answer(&request);
-                        async { Ok::<_, Infallible>(answer) }
+                    let respond = service_fn(|request| {
+                        let respond = site.respond(&request);
+                        async { Ok::<_, Infallible>(respond) }
                     });
                     let _ =
-                        http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
+                        http1::Builder::new().serve_connection(TokioIo::new(stream), respond).await;
                 });
             }
         });
@@ -63,7 +63,7 @@ pub(super) fn start() -> anyhow::Result<SocketAddr> {
 }
 
 impl DemoSite {
-    fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    fn respond(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
         match (request.method(), request.uri().path()) {
             (&Method::GET | &Method::HEAD, "/") => self.page(request.headers()),
             (&Method::GET | &Method::HEAD, "/matomo.php") => {

@@ -23,8 +23,8 @@ impl ConfigCounters {
     ) -> Result<(), fmt::Error> {
         let mut family = Family::new(encoder, name, help)?;
         for (index, site) in self.sites.iter().enumerate() {
-            let known = site.categories.iter().map(|(category, name)| (category.index(), name));
-            for (category, category_name) in known.chain([(Categories::MAX, "unclassified")]) {
+            let named = site.categories.iter().map(|(category, name)| (category.index(), name));
+            for (category, category_name) in named.chain([(Categories::MAX, "unclassified")]) {
                 for (direction, pick) in directions {
                     let value = self.site(index, |site| {
                         pick(site).get(category).map_or(0, |counter| counter.load(Relaxed))
@@ -52,11 +52,11 @@ impl ConfigCounters {
         let help = "Unclassified cookies that passed as presumed strictly necessary, in both directions, by evidence";
         let mut family = Family::new(encoder, "consentry_cookies_presumed", help)?;
         for (index, site) in self.sites.iter().enumerate() {
-            for grounds in Presumption::ALL {
+            for evidence in Presumption::ALL {
                 let value = self.site(index, |site| {
-                    site.presumed.get(grounds.index()).map_or(0, |count| count.load(Relaxed))
+                    site.presumed.get(evidence.index()).map_or(0, |count| count.load(Relaxed))
                 });
-                let evidence = ("evidence", grounds.as_str());
+                let evidence = ("evidence", evidence.as_str());
                 family.counter(&[("site", &site.name), evidence, ("mode", site.mode)], value)?;
             }
         }

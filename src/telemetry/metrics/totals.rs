@@ -70,9 +70,9 @@ impl ConfigCounters {
         let all =
             |counters: &ByCategory| counters.iter().map(|count| count.load(Relaxed)).sum::<u64>();
         let mut stripped = BTreeMap::new();
-        let known = site.into_iter().flat_map(|site| site.categories.iter());
-        let known = known.map(|(category, name)| (category.index(), name));
-        for (category, name) in known.chain([(Categories::MAX, "unclassified")]).skip(1) {
+        let categories = site.into_iter().flat_map(|site| site.categories.iter());
+        let categories = categories.map(|(category, name)| (category.index(), name));
+        for (category, name) in categories.chain([(Categories::MAX, "unclassified")]).skip(1) {
             let of = |counters: &ByCategory| {
                 counters.get(category).map_or(0, |count| count.load(Relaxed))
             };
@@ -82,9 +82,9 @@ impl ConfigCounters {
         }
         let mut consent = BTreeMap::new();
         let sources = site.map(|site| site.sources.as_slice()).unwrap_or_default();
-        for (place, source) in sources.iter().enumerate() {
+        for (index, source) in sources.iter().enumerate() {
             let count = |site: &SiteCounters| {
-                site.decisions.get(place).map_or(0, |count| count.load(Relaxed))
+                site.decisions.get(index).map_or(0, |count| count.load(Relaxed))
             };
             *consent.entry(*source).or_default() += self.site(index, count);
         }
