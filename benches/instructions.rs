@@ -142,7 +142,7 @@ fn classify(policy: &Policy) -> usize {
 #[bench::one(10)]
 fn decide(policy: &Policy) -> bool {
     let consent = Consent::undecided(CategorySet::NECESSARY);
-    policy.held_cookie(black_box(b"name_3"), &Cookies::default(), &consent).permitted
+    policy.stored_cookie(black_box(b"name_3"), &Cookies::default(), &consent).permitted
 }
 
 /// An origin that answers immediately with these lines.

@@ -141,14 +141,14 @@ impl Locales {
     /// (RFC 9110 section 12.5.4), else the site's default.
     pub fn choose(
         &self,
-        asked: Option<&str>,
+        requested: Option<&str>,
         accept_language: Option<&str>,
     ) -> Option<&Arc<Locale>> {
         let tags = || self.all.iter().map(|locale| locale.tag.as_str());
-        asked
-            .and_then(|asked| negotiate::lookup(asked, tags()))
+        requested
+            .and_then(|requested| negotiate::lookup(requested, tags()))
             .or_else(|| negotiate::negotiate(accept_language?, tags()))
-            .map_or_else(|| self.all.get(self.default), |place| self.all.get(place))
+            .map_or_else(|| self.all.get(self.default), |position| self.all.get(position))
     }
 }
 

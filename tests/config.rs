@@ -464,8 +464,8 @@ fn placeholders_and_conditions_of_cookie_rules_are_validated() {
         "name = 'a_{hex:4}_*'\nrequires = { http_only = true, max_days = 0, with = ['b_*'] }",
     ));
     let cookies = Cookies::default();
-    let sight = CookieContext::benefit_of_doubt(&cookies);
-    let rule = config.sites[0].filter.policy.catalogue.cookie_in(b"a_beef_x", &sight);
+    let context = CookieContext::assuming_companions(&cookies);
+    let rule = config.sites[0].filter.policy.catalogue.cookie_in(b"a_beef_x", &context);
     let requires = rule.and_then(|rule| rule.requires.as_deref()).expect("conditions");
     assert!(requires.http_only && requires.max_days == Some(0) && requires.with.len() == 1);
 }

@@ -79,7 +79,7 @@ fn suggestion(item: &SeenItem<'_>, categories: &Categories) -> Value {
         set_by_origin: item.counts.set > 0,
         http_only: attributes.is_some_and(|attributes| attributes.http_only),
         lifetime: attributes.and_then(|attributes| attributes.lifetime_seconds),
-        together: item.set_together,
+        companion: item.set_together,
         presumed: item.presumed,
     });
     json!({ "category": categories.name(category), "reason": reason })

@@ -52,7 +52,7 @@ impl ResolvesServerCert for Resolver {
 
 impl std::fmt::Debug for AcmeTask {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Asking").field("domains", &self.acme.domains).finish_non_exhaustive()
+        f.debug_struct("AcmeTask").field("domains", &self.acme.domains).finish_non_exhaustive()
     }
 }
 

@@ -65,7 +65,7 @@ impl BeaconRule {
         reading: PathInterpretation<'_>,
     ) -> Option<bool> {
         let folds = !probe.navigation && !self.email_open && !self.path.has_upper();
-        if !self.allows_path_info(reading) || !self.holds(probe, folds) {
+        if !self.allows_path_info(reading) || !self.conditions_met(probe, folds) {
             return None;
         }
         let spelled = glob::matches(&self.path, reading.path);
@@ -97,7 +97,7 @@ impl BeaconRule {
     }
 
     /// Whether the conditions other than the path match.
-    fn holds(&self, probe: &BeaconProbe<'_>, folds: bool) -> bool {
+    fn conditions_met(&self, probe: &BeaconProbe<'_>, folds: bool) -> bool {
         // HEAD corresponds to GET, and OPTIONS is the preflight of another method.
         let method = match &self.method {
             None => true,
@@ -110,17 +110,16 @@ impl BeaconRule {
         let query = self
             .query
             .as_deref()
-            .is_none_or(|wanted| has_parameter(probe.query.unwrap_or_default(), wanted, folds));
-        let fetch_dest = self
-            .fetch_dest
-            .as_deref()
-            .is_none_or(|wanted| probe.fetch_dest.is_some_and(|dest| dest == wanted.as_bytes()));
-        let content_type = self.content_type.as_deref().is_none_or(|wanted| {
+            .is_none_or(|expected| has_parameter(probe.query.unwrap_or_default(), expected, folds));
+        let fetch_dest = self.fetch_dest.as_deref().is_none_or(|expected| {
+            probe.fetch_dest.is_some_and(|dest| dest == expected.as_bytes())
+        });
+        let content_type = self.content_type.as_deref().is_none_or(|expected| {
             probe
                 .content_type
                 .and_then(|value| value.split(|byte| *byte == b';').next())
                 .is_some_and(|media_type| {
-                    media_type.trim_ascii().eq_ignore_ascii_case(wanted.as_bytes())
+                    media_type.trim_ascii().eq_ignore_ascii_case(expected.as_bytes())
                 })
         });
         method && query && fetch_dest && content_type
@@ -138,18 +137,18 @@ impl BeaconRule {
 
 /// Whether a query has a parameter, `key` or `key=value`, as origins parse it. Decodes escapes,
 /// accepts `;` as a separator, and treats dots and spaces in keys like PHP.
-fn has_parameter(query: &str, wanted: &str, ignore_case: bool) -> bool {
+fn has_parameter(query: &str, expected: &str, ignore_case: bool) -> bool {
     let folded = |byte: u8| if ignore_case { byte.to_ascii_lowercase() } else { byte };
     let php = |byte: u8| if matches!(byte, b'.' | b' ') { b'_' } else { folded(byte) };
-    let (wanted_key, wanted_value) = split_parameter(wanted);
+    let (expected_key, expected_value) = split_parameter(expected);
     query.split(['&', ';']).any(|parameter| {
         let (key, value) = split_parameter(parameter);
         let key = decoded(key);
         let key = key.trim_ascii_start().iter().copied();
-        key.map(php).eq(wanted_key.bytes().map(php))
-            && wanted_value.is_none_or(|wanted| {
+        key.map(php).eq(expected_key.bytes().map(php))
+            && expected_value.is_none_or(|expected| {
                 let value = value.map(decoded).unwrap_or_default();
-                value.iter().copied().map(folded).eq(wanted.bytes().map(folded))
+                value.iter().copied().map(folded).eq(expected.bytes().map(folded))
             })
     })
 }
@@ -370,13 +369,13 @@ mod tests {
 
     #[test]
     fn a_get_rule_matches_head_and_every_rule_matches_its_preflight() {
-        let fits = |wanted: Method, method: &Method| {
+        let fits = |of_rule: Method, method: &Method| {
             let mut of_method = rule("/collect");
-            of_method.method = Some(wanted);
+            of_method.method = Some(of_rule);
             let probe = BeaconProbe { method, ..probe("/collect") };
             Catalogue::compile([], [of_method]).beacon(&probe).is_some()
         };
-        for (wanted, method, expected) in [
+        for (of_rule, method, expected) in [
             (Method::GET, Method::GET, true),
             (Method::GET, Method::HEAD, true),
             (Method::GET, Method::OPTIONS, true),
@@ -385,7 +384,7 @@ mod tests {
             (Method::POST, Method::OPTIONS, true),
             (Method::HEAD, Method::GET, false),
         ] {
-            assert_eq!(fits(wanted.clone(), &method), expected, "{wanted} {method}");
+            assert_eq!(fits(of_rule.clone(), &method), expected, "{of_rule} {method}");
         }
     }
 

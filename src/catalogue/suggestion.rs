@@ -4,7 +4,7 @@
 //! A suggestion has a reason and no effect by itself. Following all suggestions must not break a
 //! login, so cookies that an application sets during a login are suggested as necessary.
 
-use super::names::{Kind, speaks_of};
+use super::names::{Kind, name_kind};
 use super::presumption::Presumption;
 use crate::consent::Category;
 
@@ -20,7 +20,7 @@ pub struct Evidence<'a> {
     /// Lifetime in seconds. `None` for a session cookie.
     pub lifetime: Option<i64>,
     /// How the origin sets it together with a session.
-    pub together: Option<SessionCompanion>,
+    pub companion: Option<SessionCompanion>,
     /// Why it is currently presumed strictly necessary, if it is.
     pub presumed: Option<Presumption>,
 }
@@ -49,10 +49,10 @@ const MONTH: i64 = 31 * DAY;
 
 /// Suggests a category.
 pub fn suggest(evidence: &Evidence<'_>) -> Suggestion {
-    if let Some(grounds) = evidence.presumed {
-        return (Category::NECESSARY, grounds.reason());
+    if let Some(presumption) = evidence.presumed {
+        return (Category::NECESSARY, presumption.reason());
     }
-    let kind = speaks_of(evidence.name.as_bytes());
+    let kind = name_kind(evidence.name.as_bytes());
     let lives_long = evidence.lifetime.is_some_and(|seconds| seconds > MONTH);
     let readable = !evidence.http_only;
     match kind {
@@ -105,7 +105,7 @@ pub fn suggest(evidence: &Evidence<'_>) -> Suggestion {
 fn set_with_a_login(evidence: &Evidence<'_>, kind: Option<Kind>) -> Option<&'static str> {
     let hidden = evidence.http_only;
     let short = evidence.lifetime.is_none_or(|seconds| seconds <= MONTH);
-    match evidence.together? {
+    match evidence.companion? {
         SessionCompanion::Login if hidden || short && kind != Some(Kind::Preference) => Some(
             "the origin sets it together with a session in the response to a POST, as logins do",
         ),
@@ -142,10 +142,10 @@ mod tests {
         set_by_origin: bool,
         http_only: bool,
         lifetime: Option<i64>,
-        together: Option<SessionCompanion>,
+        companion: Option<SessionCompanion>,
     ) -> Category {
         let presumed = None;
-        suggest(&Evidence { name, set_by_origin, http_only, lifetime, together, presumed }).0
+        suggest(&Evidence { name, set_by_origin, http_only, lifetime, companion, presumed }).0
     }
 
     #[test]
@@ -192,7 +192,7 @@ mod tests {
     #[test]
     fn cookies_set_together_by_a_login_are_suggested_as_necessary() {
         let (login, session) = (Some(SessionCompanion::Login), Some(SessionCompanion::Session));
-        for (expected, name, http_only, lifetime, together) in [
+        for (expected, name, http_only, lifetime, companion) in [
             (Category::NECESSARY, "wikidbUserID", true, Some(180 * DAY), login),
             (Category::NECESSARY, "pmaUser-1", true, Some(30 * DAY), login),
             (Category::NECESSARY, "username-localhost-8888", true, Some(30 * DAY), login),
@@ -208,8 +208,8 @@ mod tests {
             (Category::ANALYTICS, "uid", true, Some(30 * DAY), session),
             (Category::ANALYTICS, "blob", true, Some(365 * DAY), session),
         ] {
-            let found = category(name, true, http_only, lifetime, together);
-            assert_eq!(found, expected, "{name} {http_only} {lifetime:?} {together:?}");
+            let found = category(name, true, http_only, lifetime, companion);
+            assert_eq!(found, expected, "{name} {http_only} {lifetime:?} {companion:?}");
         }
     }
 }

@@ -204,7 +204,7 @@ fn span_of(text: &str, key: &str) -> Option<Range<usize>> {
 
 /// Removes the innermost entry at a position, and returns its key path.
 fn remove_at(table: &mut DeTable<'_>, at: &Range<usize>) -> Option<String> {
-    let holds = |span: Range<usize>| span.start <= at.start && at.end <= span.end;
+    let contains = |span: Range<usize>| span.start <= at.start && at.end <= span.end;
     let mut found = None;
     for (key, value) in table.iter_mut() {
         let name = key.get_ref().to_string();
@@ -218,7 +218,7 @@ fn remove_at(table: &mut DeTable<'_>, at: &Range<usize>) -> Option<String> {
         if inner.is_some() {
             return inner;
         }
-        if holds(key.span()) || holds(value.span()) {
+        if contains(key.span()) || contains(value.span()) {
             found = Some(name);
         }
     }

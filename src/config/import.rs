@@ -90,13 +90,13 @@ pub fn import(text: impl Read, map: &BTreeMap<String, String>) -> Result<Importe
         let line = row.position().map_or(0, csv::Position::line);
         match rule(&row, &columns, map) {
             Err(reason) => imported.bad_rows.push((line, reason)),
-            Ok((theirs, rule)) => match lines.get(&rule.name) {
+            Ok((source_category, rule)) => match lines.get(&rule.name) {
                 Some((_, category)) if *category == rule.category => {}
                 Some((first, category)) => imported
                     .bad_rows
                     .push((line, format!("`{}` is {category} in line {first} already", rule.name))),
                 None => {
-                    *imported.counts.entry(theirs).or_default() += 1;
+                    *imported.counts.entry(source_category).or_default() += 1;
                     lines.insert(rule.name.clone(), (line, rule.category.clone()));
                     imported.rules.push(rule);
                 }
@@ -114,11 +114,12 @@ fn rule(
 ) -> Result<(String, RuleToml), String> {
     let field = |column: usize| row.get(column).map(str::trim).unwrap_or_default();
     let some = |column: usize| Some(field(column)).filter(|text| !text.is_empty());
-    let theirs = field(columns.category);
-    let ours = map.iter().find(|(theirs_too, _)| theirs_too.eq_ignore_ascii_case(theirs));
-    let Some((theirs, category)) = ours else {
+    let source_category = field(columns.category);
+    let category =
+        map.iter().find(|(theirs_too, _)| theirs_too.eq_ignore_ascii_case(source_category));
+    let Some((source_category, category)) = category else {
         return Err(format!(
-            "`{theirs}` is not a category of the table; add --map \"{theirs}=...\""
+            "`{source_category}` is not a category of the table; add --map \"{source_category}=...\""
         ));
     };
     // Braces are placeholders in a pattern.
@@ -140,29 +141,29 @@ fn rule(
         lifetime: some(columns.retention).map(str::to_owned),
         ..RuleToml::default()
     };
-    Ok((theirs.clone(), rule))
+    Ok((source_category.clone(), rule))
 }
 
-/// The category map with the user's changes, each `THEIRS=ours`.
+/// The category map with the user's changes, each `THEIRS=category`.
 ///
 /// # Errors
 /// When a change has another form, or names an unknown category.
 pub fn category_table(changes: &[String]) -> Result<BTreeMap<String, String>, String> {
     let mut table: BTreeMap<String, String> = CATEGORIES
         .iter()
-        .map(|(theirs, ours)| ((*theirs).to_owned(), (*ours).to_owned()))
+        .map(|(source_category, category)| ((*source_category).to_owned(), (*category).to_owned()))
         .collect();
     let known = Categories::default();
     for change in changes {
-        let Some((theirs, ours)) = change.split_once('=') else {
+        let Some((source_category, category)) = change.split_once('=') else {
             return Err(format!("`{change}` is not of the form THEIRS=ours"));
         };
-        if known.find(ours).is_none() {
+        if known.find(category).is_none() {
             let names = known.names_of(known.all()).join(", ");
-            return Err(format!("`{ours}` is not a category; the categories are {names}"));
+            return Err(format!("`{category}` is not a category; the categories are {names}"));
         }
-        table.retain(|known, _| !known.eq_ignore_ascii_case(theirs));
-        table.insert(theirs.to_owned(), ours.to_owned());
+        table.retain(|known, _| !known.eq_ignore_ascii_case(source_category));
+        table.insert(source_category.to_owned(), category.to_owned());
     }
     Ok(table)
 }

@@ -160,7 +160,7 @@ mod tests {
             }
             assert_eq!(file.category.len(), english.category.len(), "{tag}");
             // English words that no other language contains.
-            let foreign: Vec<&str> = texts
+            let other_locale: Vec<&str> = texts
                 .values()
                 .chain(
                     file.category
@@ -175,7 +175,7 @@ mod tests {
                     ["the", "your", "you", "this", "with", "and", "are", "choice"].contains(word)
                 })
                 .collect();
-            assert!(*tag == "en" || foreign.is_empty(), "{tag}: {foreign:?}");
+            assert!(*tag == "en" || other_locale.is_empty(), "{tag}: {other_locale:?}");
         }
     }
 

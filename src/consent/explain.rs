@@ -47,8 +47,8 @@ impl ConsentReader {
                 None => format!("the visitor decided ({source}, whose cookie has no date)"),
             },
             Reason::NoDecision => {
-                let asked: Vec<&str> = self.sources.iter().map(|source| source.name()).collect();
-                format!("the visitor has not decided (asked: {})", asked.join(", "))
+                let names: Vec<&str> = self.sources.iter().map(|source| source.name()).collect();
+                format!("the visitor has not decided (asked: {})", names.join(", "))
             }
             Reason::Malformed => format!("the cookie of {source} cannot be read"),
             Reason::Expired => {

@@ -37,7 +37,7 @@ pub(super) struct TcStrings {
     purposes: [CategorySet; PURPOSES],
     /// The categories of each special feature, named `special-feature-1` and so on in the map.
     special_features: [CategorySet; 12],
-    reach: CategorySet,
+    coverage: CategorySet,
     map: IdMap,
     vendors: Vendors,
 }
@@ -50,7 +50,7 @@ impl TcStrings {
             special_features: std::array::from_fn(|at| {
                 map.categories(&format!("special-feature-{}", at + 1))
             }),
-            reach: map.coverage().difference(CategorySet::NECESSARY),
+            coverage: map.coverage().difference(CategorySet::NECESSARY),
             vendors: settings.vendors.clone(),
             map,
         }
@@ -146,7 +146,7 @@ impl TcStrings {
     fn vote(&self, votes: &mut Votes, number: usize, granted: bool) {
         votes.vote(self.purpose(number), granted);
         if number == 1 && !granted {
-            votes.vote(self.reach, false);
+            votes.vote(self.coverage, false);
         }
     }
 }

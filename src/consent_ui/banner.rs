@@ -145,12 +145,12 @@ fn parts(markup: &str) -> Vec<Fragment> {
 fn markup(site: &SiteContext, of: BannerContext<'_>) -> Option<String> {
     let categories = &site.reader().categories;
     let present = of.granted.difference(CategorySet::NECESSARY);
-    let (text, asked) = if present == CategorySet::EMPTY {
+    let (text, requested) = if present == CategorySet::EMPTY {
         (&of.locale.texts.banner_text, categories.all().difference(CategorySet::NECESSARY))
     } else {
         (&of.locale.texts.banner_text_optout, present)
     };
-    let names = of.locale.list(categories.names_of(asked));
+    let names = of.locale.list(categories.names_of(requested));
     let markup = Markup {
         prefix: &site.settings.prefix,
         locale: of.locale,

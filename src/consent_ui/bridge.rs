@@ -87,11 +87,11 @@ where
     let decided_at = decided_at.unwrap_or(now).min(now);
     let how = DecisionChannel::Bridge;
     let decision = Decision { granted, decided_at, how, language: None, texts: None };
-    let kept = decide(site, &headers, decision, visitor).await?;
-    let names = reader.categories.names_of(kept.consent.granted);
+    let recorded = decide(site, &headers, decision, visitor).await?;
+    let names = reader.categories.names_of(recorded.consent.granted);
     let body = serde_json::json!({ "granted": names }).to_string();
     let mut response = json(StatusCode::OK, Bytes::from(body));
-    kept.add_to(response.headers_mut());
+    recorded.add_to(response.headers_mut());
     Ok(response)
 }
 

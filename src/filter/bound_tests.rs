@@ -92,10 +92,10 @@ fn names_above_256_bytes_are_not_recorded() {
 
 /// Filters a response that sets a cookie.
 fn set(filter: &Arc<Filter>, line: &str) {
-    let mut visit = page_load(filter, &[]);
+    let mut context = page_load(filter, &[]);
     let mut headers = HeaderMap::new();
     headers.insert("set-cookie", HeaderValue::from_str(line).expect("a line"));
-    super::response::filter(filter, &mut visit, &headers, NOW);
+    super::response::filter(filter, &mut context, &headers, NOW);
 }
 
 #[test]
@@ -171,12 +171,12 @@ fn cookie_fields_above_4_kib_are_not_cached() {
 
 /// The body of an image response sent in these parts, as the client receives it. `None` while the
 /// filter waits for more.
-fn image(parts: &[Bytes], goes_on: bool) -> Option<Bytes> {
+fn image(parts: &[Bytes], reusable: bool) -> Option<Bytes> {
     let filter = filter("beacons.detect = 'block'");
     let frames: Vec<_> =
         parts.iter().cloned().map(|part| Ok::<_, Infallible>(Frame::data(part))).collect();
     let frames = stream::iter(frames);
-    let frames = if goes_on { frames.chain(stream::pending()).boxed() } else { frames.boxed() };
+    let frames = if reusable { frames.chain(stream::pending()).boxed() } else { frames.boxed() };
     let response = Response::builder().header("content-type", "image/gif");
     let response = response.body(StreamBody::new(frames)).expect("a response");
     let mut response = Some(response);

@@ -78,7 +78,7 @@ impl Filter {
         let cookies = Cookies::of(fields);
         let needs = self.sibling_needs(&host, &cookies, fields, client_info.trusted, consent, now);
         let is_deletion_needed = |name: &&[u8]| {
-            !self.settings.policy.held_cookie(name, &cookies, consent).permitted
+            !self.settings.policy.stored_cookie(name, &cookies, consent).permitted
                 && is_deletable(needs.as_ref(), name)
         };
         let sent: BTreeSet<&[u8]> = cookies.pairs().map(|pair| pair.name).take(MAX_NAMES).collect();

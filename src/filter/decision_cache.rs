@@ -23,7 +23,7 @@ pub struct DecisionCache(Mutex<Option<Box<CachedDecision>>>);
 impl fmt::Debug for DecisionCache {
     /// Omits the cookies.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Recall").finish_non_exhaustive()
+        f.debug_struct("DecisionCache").finish_non_exhaustive()
     }
 }
 

@@ -180,7 +180,7 @@ fn a_rule_with_a_tcf_vendor_needs_vendor_consent_of_a_tc_string() {
         let consent = filter.reader.read(&cookies, Signals::default(), None, 1_796_083_200);
         let names = ["v755", "v2", "v24", "needed", "plain"].into_iter();
         let pass = |name: &&str| {
-            filter.policy.held_cookie(name.as_bytes(), &Cookies::default(), &consent).permitted
+            filter.policy.stored_cookie(name.as_bytes(), &Cookies::default(), &consent).permitted
         };
         names.filter(pass).collect::<Vec<_>>().join(" ")
     };
@@ -236,7 +236,7 @@ fn publisher_restrictions_deny_their_vendors_and_fully_restricted_purposes() {
         let cookies = Cookies::new([header.as_bytes()]);
         let consent = filter.reader.read(&cookies, Signals::default(), None, 1_796_083_200);
         let pass = |name: &&str| {
-            filter.policy.held_cookie(name.as_bytes(), &Cookies::default(), &consent).permitted
+            filter.policy.stored_cookie(name.as_bytes(), &Cookies::default(), &consent).permitted
         };
         let names = ["ads2", "ads5", "stats5", "ads", "stats"].into_iter().filter(pass);
         assert_eq!(names.collect::<Vec<_>>().join(" "), expected, "{restrictions}");

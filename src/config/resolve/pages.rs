@@ -117,7 +117,7 @@ fn banner(document: Ctx, banner: &Layers<'_, RawBanner>) -> BannerSettings {
 }
 
 /// Reports a banner whose answer no source reads: it would be shown on every page.
-pub(super) fn banner_is_heard(
+pub(super) fn has_banner_source(
     document: Ctx,
     key: &str,
     page: &PageSettings,

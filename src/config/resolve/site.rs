@@ -6,7 +6,7 @@ use super::defaults::{Ctx, Defaults};
 use super::filter::filter;
 use super::layers::Layers;
 use super::own_cookie::own_cookie;
-use super::pages::{banner_is_heard, pages};
+use super::pages::{has_banner_source, pages};
 use super::tls::upstream_tls;
 use super::upstreams::{UPSTREAM_HINT, balance, limits, upstream};
 use crate::catalogue::normalised_path;
@@ -88,7 +88,7 @@ fn site(
     let upstream_tls = upstream_tls(document, key, &raw.upstream_tls, upstreams, common);
     let sticky_cookie = balance.sticky_cookie.as_deref();
     let filter = filter(document, key, raw, common, overrides, (own_cookie, sticky_cookie));
-    banner_is_heard(document, key, &page, &filter);
+    has_banner_source(document, key, &page, &filter);
     SiteConfig { name, hosts, paths, balance, limits, upstream_tls, filter, centre, page }
 }
 

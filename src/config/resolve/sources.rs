@@ -123,7 +123,7 @@ fn settings(
 
 /// Rejects keys that only other sources support: they would have no effect.
 fn refuse_keys_of_others(document: Ctx, key: &str, source: &str, table: &RawSource) {
-    let taken = sources::tool(source).map_or(&[][..], |tool| tool.keys);
+    let used_names = sources::tool(source).map_or(&[][..], |tool| tool.keys);
     for (name, at) in [
         ("cookie", table.cookie.as_ref().map(span)),
         ("revision", table.revision.as_ref().map(span)),
@@ -131,9 +131,9 @@ fn refuse_keys_of_others(document: Ctx, key: &str, source: &str, table: &RawSour
         ("dismiss_grants", table.dismiss_grants.as_ref().map(span)),
         ("require_alert_box_closed", table.require_alert_box_closed.as_ref().map(span)),
     ] {
-        if at.is_some() && !taken.contains(&name) {
+        if at.is_some() && !used_names.contains(&name) {
             let message = format!("`{source}` has no such key");
-            let hint = format!("its keys are {}", [&["map"], taken].concat().join(", "));
+            let hint = format!("its keys are {}", [&["map"], used_names].concat().join(", "));
             document.problem(at, format!("{key}.{name}"), message, Some(hint));
         }
     }

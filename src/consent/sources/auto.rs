@@ -54,9 +54,10 @@ impl ConsentSource for Auto {
     fn read(&self, cookies: &Cookies<'_>, categories: &Categories) -> Reading {
         let concerned = cookies.pairs().fold(0, |all, pair| all | self.concerned(pair.name));
         // Decisions of two tools are combined like copies of one decision: refusals win.
-        let asked = self.sources.iter().enumerate().take(64);
-        let asked = asked.filter(|(position, _)| concerned & (1 << position) != 0);
-        let readings = asked.map(|(_, source)| source.read(cookies, categories).by(source.name()));
+        let sources = self.sources.iter().enumerate().take(64);
+        let sources = sources.filter(|(position, _)| concerned & (1 << position) != 0);
+        let readings =
+            sources.map(|(_, source)| source.read(cookies, categories).by(source.name()));
         readings.fold(Reading::NoDecision, Reading::and)
     }
 }

@@ -30,7 +30,7 @@ impl Shopify {
         let Some(Value::Object(entries)) = decode::json(value) else { return Reading::Malformed };
         let answers = entries.get("con").and_then(|consent| consent.get("CMP"));
         let Some(Value::Object(answers)) = answers else { return Reading::Malformed };
-        let (mut votes, mut said) = (Votes::default(), false);
+        let (mut votes, mut found_answer) = (Votes::default(), false);
         for (id, answer) in answers {
             let granted = match answer.as_str() {
                 Some("1") => true,
@@ -38,10 +38,10 @@ impl Shopify {
                 Some("") => continue,
                 _ => return Reading::Malformed,
             };
-            said = true;
+            found_answer = true;
             votes.vote(self.map.categories(id), granted);
         }
-        if said { Reading::decision(votes, &self.map, None) } else { Reading::NoDecision }
+        if found_answer { Reading::decision(votes, &self.map, None) } else { Reading::NoDecision }
     }
 }
 

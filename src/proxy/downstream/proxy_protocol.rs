@@ -181,8 +181,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..64), begun in 0..3_usize) {
-            let begin = [&b""[..], b"PROXY ", &SIGNATURE][begun];
+        fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..64), started in 0..3_usize) {
+            let begin = [&b""[..], b"PROXY ", &SIGNATURE][started];
             let _ = through(&[begin, &bytes].concat());
         }
     }

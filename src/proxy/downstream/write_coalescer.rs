@@ -19,7 +19,7 @@ const MAX_BUFFERED: usize = 16 * 1024 + 9;
 const INITIAL_CAPACITY: usize = 4 * 1024;
 
 /// A stream with two owners: the connection writes to it, and the connection's driver
-/// [flushes](Self::poll_hand_over) the buffered bytes.
+/// [flushes](Self::poll_flush_buffered) the buffered bytes.
 pub(crate) struct CoalescingStream<S>(Arc<Mutex<Inner<S>>>);
 
 struct Inner<S> {

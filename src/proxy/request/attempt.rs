@@ -109,9 +109,9 @@ impl Future for AttemptExchange<'_> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<AttemptOutcome> {
         loop {
             let failed = match &mut *self {
-                AttemptExchange::Boxed(answer) => return answer.as_mut().poll(context),
+                AttemptExchange::Boxed(response) => return response.as_mut().poll(context),
                 AttemptExchange::Sent(head) => match ready!(Pin::new(&mut *head).poll(context))? {
-                    Ok(answered) => return Poll::Ready(Ok(answered)),
+                    Ok(forwarded) => return Poll::Ready(Ok(forwarded)),
                     Err(failed) => Box::pin(retry(failed, head.to)),
                 },
             };
@@ -155,7 +155,7 @@ impl Future for HeadFuture<'_> {
             let Some(connection) = &mut this.connection else {
                 return Poll::Ready(Err(ProxyError::Internal));
             };
-            let answer = match connection.sender.poll_response(context) {
+            let response = match connection.sender.poll_response(context) {
                 Poll::Pending => break connection,
                 Poll::Ready(Ok(UpstreamResponse::Interim(response))) => {
                     if let Some(session) = this.to.http1 {
@@ -169,16 +169,16 @@ impl Future for HeadFuture<'_> {
                     }
                     continue;
                 }
-                Poll::Ready(answer) => answer,
+                Poll::Ready(response) => response,
             };
             let progress = this.progress.as_ref();
             let too_large = progress.is_some_and(|progress| progress.is_too_large());
             // A body error on the client side is not the upstream's fault.
             let broken = progress.is_some_and(|progress| progress.is_broken());
-            return Poll::Ready(match (answer, this.connection.take()) {
+            return Poll::Ready(match (response, this.connection.take()) {
                 (Err(_), _) if too_large => Err(ProxyError::BodyTooLarge),
                 (Err(_), _) if broken => Err(ProxyError::BrokenBody),
-                (Ok(answer), Some(connection)) => Ok(Ok((answer, connection))),
+                (Ok(response), Some(connection)) => Ok(Ok((response, connection))),
                 (Err(failed), Some(connection)) => {
                     Ok(Err((failed, Arc::clone(connection.upstream()))))
                 }
@@ -235,7 +235,7 @@ async fn connect_and_send(
     let mut attempt = 1;
     loop {
         let (failed, upstream) = match send_on_new(request, (first, need), to).await? {
-            Ok(answered) => return Ok(answered),
+            Ok(forwarded) => return Ok(forwarded),
             Err(failed) => failed,
         };
         let FailedRequest { error, retryable } = *failed;
@@ -279,7 +279,7 @@ async fn send_private(
     let counted = to.site.load_balancer.count(connection.upstream());
     connection.sender.start(request, to.reads())?;
     match HeadFuture::of(connection.counted(counted), progress, to).await? {
-        Ok(answered) => Ok(answered),
+        Ok(forwarded) => Ok(forwarded),
         Err(failed) => retry(failed, to).await,
     }
 }

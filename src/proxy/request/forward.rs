@@ -31,11 +31,11 @@ pub(crate) fn forward<'a>(
     let client_origin = ClientOrigin { secure, host: request.fields.value(&HOST).map(Box::from) };
     let (exchange, switches) = begin(request, affinity, to);
     // A combinator instead of an async block, which would store the exchange twice.
-    let answer = exchange.map(move |answer| {
-        let answer = answer?;
+    let response = exchange.map(move |response| {
+        let response = response?;
         let affinity_cookie =
-            to.site.load_balancer.affinity_cookie(affinity, answer.1.upstream(), secure);
-        let mut response = to_response(answer, switches, to)?;
+            to.site.load_balancer.affinity_cookie(affinity, response.1.upstream(), secure);
+        let mut response = to_response(response, switches, to)?;
         let upstreams = to.site.upstreams().iter().map(|upstream| upstream.address());
         to.site.load_balancer.remove_foreign(&mut response.fields);
         upstream_urls::rewrite(&mut response.fields, &client_origin, upstreams);
@@ -46,15 +46,15 @@ pub(crate) fn forward<'a>(
         }
         Ok(response)
     });
-    coalesce_head(answer, tokio::task::yield_now)
+    coalesce_head(response, tokio::task::yield_now)
 }
 
 fn to_response(
-    (answer, mut connection): ForwardedResponse,
+    (response, mut connection): ForwardedResponse,
     upgrade_requested: bool,
     to: ForwardContext<'_>,
 ) -> Result<Response<UpstreamBody>, ProxyError> {
-    let (mut response, http2) = match answer {
+    let (mut response, http2) = match response {
         UpstreamResponse::Http2(response) => {
             let (response, body) = response.into_parts();
             (response, Some(body))

@@ -25,7 +25,7 @@ pub(crate) struct RateLimiter {
 
 impl std::fmt::Debug for RateLimiter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Admission").field("limits", &self.limits).finish_non_exhaustive()
+        f.debug_struct("RateLimiter").field("limits", &self.limits).finish_non_exhaustive()
     }
 }
 

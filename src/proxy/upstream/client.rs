@@ -71,7 +71,7 @@ pub(crate) enum UpstreamClient {
 
 impl std::fmt::Debug for UpstreamClient {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Sender").finish_non_exhaustive()
+        f.debug_struct("UpstreamClient").finish_non_exhaustive()
     }
 }
 

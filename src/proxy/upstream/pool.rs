@@ -175,7 +175,7 @@ impl Drop for InFlightGuard {
 
 impl std::fmt::Debug for UpstreamPool {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Upstream").field("address", &self.address).finish_non_exhaustive()
+        f.debug_struct("UpstreamPool").field("address", &self.address).finish_non_exhaustive()
     }
 }
 
