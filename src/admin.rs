@@ -157,7 +157,7 @@ impl Admin {
     /// Shows or changes the log level. A form of another site's page cannot send a `PUT`.
     async fn log_level(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let Some(control) = self.log.load_full() else {
-            return text(StatusCode::NOT_FOUND, "the log is not controlled here\n");
+            return text(StatusCode::NOT_FOUND, "the log level cannot be changed here\n");
         };
         match *request.method() {
             Method::GET | Method::HEAD => {}
@@ -167,7 +167,7 @@ impl Admin {
                 let level =
                     std::str::from_utf8(&word).ok().and_then(|word| LogLevel::named(word.trim()));
                 let Some(level) = level else {
-                    let levels = "the level is one of error, warn, info, debug, trace\n";
+                    let levels = "invalid level: use error, warn, info, debug or trace\n";
                     return text(StatusCode::BAD_REQUEST, levels);
                 };
                 let before = control.level();
@@ -175,7 +175,10 @@ impl Admin {
                 tracing::warn!(before = before.as_str(), now = level.as_str(), "log level changed");
             }
             _ => {
-                let mut refusal = text(StatusCode::METHOD_NOT_ALLOWED, "only GET, HEAD and PUT\n");
+                let mut refusal = text(
+                    StatusCode::METHOD_NOT_ALLOWED,
+                    "method not allowed: use GET, HEAD or PUT\n",
+                );
                 refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD, PUT"));
                 return refusal;
             }
@@ -185,7 +188,8 @@ impl Admin {
 
     fn page_of(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            let mut refusal = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
+            let mut refusal =
+                text(StatusCode::METHOD_NOT_ALLOWED, "method not allowed: use GET or HEAD\n");
             refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
             return refusal;
         }
@@ -214,14 +218,14 @@ impl Admin {
             }
             _ => text(
                 StatusCode::NOT_FOUND,
-                "there are /, /metrics, /livez, /readyz, /inventory and /log-level\n",
+                "not found: use /, /metrics, /livez, /readyz, /inventory or /log-level\n",
             ),
         }
     }
 
     fn metrics(&self, accept: Option<&HeaderValue>) -> Response<Full<Bytes>> {
         let Ok(metrics) = self.metrics.render() else {
-            return text(StatusCode::INTERNAL_SERVER_ERROR, "the metrics cannot be rendered\n");
+            return text(StatusCode::INTERNAL_SERVER_ERROR, "cannot render the metrics\n");
         };
         let open = accept.is_some_and(|accept| {
             memchr::memmem::find(accept.as_bytes(), b"application/openmetrics-text").is_some()
@@ -248,7 +252,7 @@ fn refuse(denied: Denied) -> Response<Full<Bytes>> {
         Denied::Host => text(StatusCode::FORBIDDEN, hint),
         Denied::Origin => text(StatusCode::FORBIDDEN, "cross-origin request rejected\n"),
         Denied::Token => {
-            let mut refusal = text(StatusCode::UNAUTHORIZED, "the token is missing or wrong\n");
+            let mut refusal = text(StatusCode::UNAUTHORIZED, "missing or invalid token\n");
             // Makes browsers ask for a password, which is the token.
             let schemes = HeaderValue::from_static(token::SCHEMES);
             refusal.headers_mut().insert(WWW_AUTHENTICATE, schemes);

@@ -140,7 +140,7 @@ fn bound(config: Config, sockets: Sockets) -> anyhow::Result<Bound> {
     };
     #[cfg(not(feature = "acme"))]
     let acme_certificate = None;
-    let spans = Spans::from_environment().context("the variables of OpenTelemetry")?;
+    let spans = Spans::from_environment().context("invalid OpenTelemetry environment variables")?;
     let via = Via::new(RandomState::new().hash_one(std::process::id()));
     let affinity_keys = CookieKeys::random()?;
     let process_state = ProcessState {
@@ -292,7 +292,7 @@ impl Bound {
             return Ok(Engine::Envoy(engine, self.snapshot.load().timeouts.drain));
         }
         let workers = WorkerPool::start(&self.snapshot, metrics);
-        Ok(Engine::Proxy(workers.context("workers cannot be started")?))
+        Ok(Engine::Proxy(workers.context("cannot start the workers")?))
     }
 
     /// Accepts connections until `stop` completes. In-flight requests continue in the workers. Metrics and health
@@ -346,7 +346,7 @@ impl Bound {
             )
             .await
             .map(|_| ())
-            .context("the listener has failed")?,
+            .context("listener failed")?,
             #[cfg(feature = "ext-proc")]
             Engine::Envoy(engine, _) => tokio::select! {
                 () = engine.accept() => {}
@@ -402,7 +402,7 @@ async fn accept(
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     let mut builder = tokio::runtime::Builder::new_current_thread();
-    builder.enable_all().build().context("the runtime cannot be started")
+    builder.enable_all().build().context("cannot start the runtime")
 }
 
 struct StopSignals {
@@ -412,7 +412,7 @@ struct StopSignals {
 
 impl StopSignals {
     fn new() -> anyhow::Result<Self> {
-        let on = |kind| signal(kind).context("signals cannot be watched");
+        let on = |kind| signal(kind).context("cannot watch signals");
         Ok(Self {
             terminate: on(SignalKind::terminate())?,
             interrupt: on(SignalKind::interrupt())?,

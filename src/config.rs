@@ -92,7 +92,7 @@ fn read_file(
     let name = path.display().to_string();
     let file = WatchedFile::new(path);
     let text = std::fs::read_to_string(path).map_err(|error| ConfigError {
-        problems: vec![Diagnostic::of_file(&name, format!("cannot be read: {error}"))],
+        problems: vec![Diagnostic::of_file(&name, format!("cannot read the file: {error}"))],
         files: vec![file.clone()],
     })?;
     read(&text, Some(path), Some(file), overrides, upstreams)

@@ -137,18 +137,18 @@ hosts = []
     let starts = [
         "1 listen: `nowhere` is not an address",
         "2 mode: ",
-        "3 workers: 0 is not from 1 to",
+        "3 workers: 0 is out of range (1 to",
         "4 colour: unknown key",
         "6 consent.sources: `onetrusst` is not a consent source",
         "7 consent.notice_date: ",
         "8 consent.max_age_days: ",
         "10 timeouts.connect: `5 parsecs` is not a duration",
-        "12 limits.header_bytes: 1 is not from",
-        "14 cookie[0].name: the pattern has nothing but",
+        "12 limits.header_bytes: 1 is out of range (",
+        "14 cookie[0].name: the pattern is only",
         "16 cookie[1].name: is missing",
         "17 cookie[1].category: `sweet` is not a category",
         "18 beacon[0].category: is missing",
-        "19 beacon[0].path: a path starts with",
+        "19 beacon[0].path: a path must start with",
         "21 site[0].hosts[0]: `http://a.example/` is not a host",
         "22 site[0].upstream: `ftp://a` does not start with `http://`, `https://`, `h2c://` or `unix:`",
         "23 site[1].upstream: is missing",
@@ -207,7 +207,7 @@ fn overlapping_sites_and_configs_without_a_site_are_rejected() {
     let found = problems(
         "[[site]]\nhosts = ['a']\nupstream = 'http://x'\n[[site]]\nhosts = ['A', 'b']\nupstream = 'http://x'\n",
     );
-    assert_eq!(found, ["5 site[1].hosts[0]: `A` is served by another site already"]);
+    assert_eq!(found, ["5 site[1].hosts[0]: `A` is already served by another site"]);
     assert_eq!(problems(""), [" site: no site is configured"]);
 }
 
@@ -236,7 +236,9 @@ fn filter_errors_have_line_and_key() {
         [(Some(3), "site[0].upstream"), (Some(4), "site[0].foo"), (Some(7), "cookie[0].category")];
     assert_eq!(found, expected, "{error}");
     let missing = config::load_filters(Path::new("no-such-file.toml"), &Overrides::default());
-    assert!(missing.unwrap_err().to_string().starts_with("no-such-file.toml: cannot be read: "));
+    assert!(
+        missing.unwrap_err().to_string().starts_with("no-such-file.toml: cannot read the file: ")
+    );
 }
 
 #[test]
@@ -359,7 +361,7 @@ fn invalid_tls_server_names_are_rejected_with_their_key() {
     for expected in [
         "2 upstream_tls.server_name: `not a name`: is not a host",
         "9 site[1].upstream_tls.server_name: `-`: is not a host",
-        "11 site[2].upstream: `https://a..b:8443`: TLS has no name for such a host",
+        "11 site[2].upstream: `https://a..b:8443`: the host is not a valid TLS server name",
     ] {
         assert!(all.iter().any(|problem| problem.starts_with(expected)), "{expected}\n{all:#?}");
     }
@@ -381,8 +383,8 @@ fn page_settings_are_validated_by_key() {
          [[site]]\nupstream = 'http://127.0.0.1:1'\nconsent.cookie_domain = 'co.uk'\n";
     let all = problems(toml).join("\n");
     for expected in [
-        "2 centre.language: there is no language `tlh`",
-        "3 centre.locales: `nowhere` cannot be read",
+        "2 centre.language: unknown language `tlh`",
+        "3 centre.locales: cannot read `nowhere`",
         "4 centre.earlier_notices: is not a date",
         "6 expire.on_withdrawal[0]: unknown variant `everything`",
         "9 banner.position: unknown variant `left`",
@@ -391,9 +393,9 @@ fn page_settings_are_validated_by_key() {
         "12 page.guards: unknown key",
         "14 receipts.url: is neither a SQLite file nor a PostgreSQL server",
         "16 host[0].name: `https://tracker.example/x` is not a host",
-        "21 site[0].consent.cookie_domain: browsers refuse a cookie for `other.test` from `shop.example`",
-        "22 site[0].centre.prefix: is the same for all sites",
-        "site[0].banner.enabled: asks, and none of consent.sources reads the answer",
+        "21 site[0].consent.cookie_domain: browsers reject a cookie for `other.test` from `shop.example`",
+        "22 site[0].centre.prefix: is global",
+        "site[0].banner.enabled: enabled, but no source in consent.sources reads its cookie",
         "25 site[1].consent.cookie_domain: `co.uk` is not a domain that a cookie can be set for",
     ] {
         assert!(all.contains(expected), "no {expected} in\n{all}");
@@ -451,7 +453,7 @@ fn placeholders_and_conditions_of_cookie_rules_are_validated() {
         ),
         (
             "name = 'a*'\nrequires = { max_days = 40000 }",
-            "6 cookie[0].requires.max_days: 40000 is not from 0 to 36500",
+            "6 cookie[0].requires.max_days: 40000 is out of range (0 to 36500)",
         ),
         (
             "name = 'a*'\nrequires = { httponly = true }",
@@ -522,7 +524,7 @@ fn site_keys_are_merged_with_the_top_level_table_and_win() {
     assert_eq!(banner.position, Position::Top);
     assert_eq!(banner.colours.text.as_deref(), Some("#222"));
     assert_eq!(banner.colours.button.as_deref(), Some("#111"));
-    let tls = site.upstream_tls.as_ref().expect("an upstream of https");
+    let tls = site.upstream_tls.as_ref().expect("an https upstream");
     assert!(tls.http2 && tls.server_name.is_some());
     assert!(!site.centre.api && site.centre.bridge);
     let filter = &site.filter;
@@ -723,6 +725,6 @@ fn hosts_are_normalised_and_sites_have_distinct_names() {
     ] {
         let found = problems(&[site(first), site(second)].concat());
         assert_eq!(found.len(), 1, "{found:?}");
-        assert!(found[0].contains("another site has the name"), "{found:?}");
+        assert!(found[0].contains("duplicate site name"), "{found:?}");
     }
 }

@@ -21,7 +21,7 @@ pub(super) fn of_site(filter: &Filter) -> Value {
         // A beacon's only evidence is that it looks like one.
         if beacon.remove("suggestion").is_some() {
             let name = categories.name(Category::ANALYTICS);
-            let reason = "its answers are a pixel, or nothing where an image was asked for";
+            let reason = "the responses are a tracking pixel, or empty for image requests";
             beacon.insert("suggestion".to_owned(), json!({ "category": name, "reason": reason }));
         }
         beacon.remove("attributes");
@@ -39,7 +39,7 @@ pub(super) fn of_site(filter: &Filter) -> Value {
     json!({ "cookies": cookies, "beacons": beacons, "held_back": blocked })
 }
 
-/// An entry that the guard held back in pages.
+/// An entry that the guard blocked in pages.
 fn blocked_json(
     kind: BlockedKind,
     item: &SeenItem<'_>,

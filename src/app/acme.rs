@@ -63,8 +63,8 @@ pub(super) fn prepare(acme: &Acme) -> anyhow::Result<(AcmeCertificate, AcmeTask)
         .recursive(true)
         .mode(0o700)
         .create(&acme.cache)
-        .with_context(|| format!("tls.acme.cache: the folder {folder} cannot be made"))?;
-    let client = acme.tls.client_config(&[]).context("TLS to the authority cannot be set up")?;
+        .with_context(|| format!("tls.acme.cache: cannot create the folder {folder}"))?;
+    let client = acme.tls.client_config(&[]).context("cannot set up TLS for the ACME authority")?;
     let client = Arc::new(client);
     let state = state(acme, &client);
     let resolver = Arc::new(Resolver(ArcSwap::new(state.resolver())));

@@ -48,7 +48,7 @@ impl EnvoyEngine {
         metrics: &Metrics,
         threads: usize,
     ) -> anyhow::Result<Self> {
-        let failed = "the socket cannot be watched";
+        let failed = "cannot register the socket";
         let socket = match socket {
             ControlSocket::Tcp(socket) => {
                 AcceptSocket::Tcp(tokio::net::TcpListener::from_std(socket).context(failed)?)
@@ -58,8 +58,7 @@ impl EnvoyEngine {
             }
         };
         let processor = Processor::new(Arc::clone(snapshot), metrics);
-        let server =
-            Server::start(processor, threads).await.context("workers cannot be started")?;
+        let server = Server::start(processor, threads).await.context("cannot start the workers")?;
         Ok(Self { server, socket })
     }
 

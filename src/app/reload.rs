@@ -51,7 +51,7 @@ impl Reloader {
         (snapshot, admin): (Arc<ArcSwap<Snapshot>>, Arc<Admin>),
         files: Vec<WatchedFile>,
     ) -> anyhow::Result<Self> {
-        let hangup = signal(SignalKind::hangup()).context("signals cannot be watched")?;
+        let hangup = signal(SignalKind::hangup()).context("cannot watch signals")?;
         let core = Arc::new(Core { source, process_state, snapshot, admin });
         Ok(Self { core, files, hangup })
     }

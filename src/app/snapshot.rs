@@ -71,11 +71,11 @@ fn handshake(
     let settings::Upstream::Tcp { host, scheme: Scheme::Https, .. } = address else {
         return Ok(None);
     };
-    let [config, http1] = client.context("there are no settings for it")?;
+    let [config, http1] = client.context("missing TLS client settings")?;
     let name = match tls.and_then(|tls| tls.server_name.clone()) {
         Some(name) => name,
         None => ServerName::try_from(host.clone())
-            .with_context(|| format!("`{host}` cannot be asked for in TLS"))?,
+            .with_context(|| format!("`{host}` is not a valid TLS server name"))?,
     };
     let (config, http1) = (Arc::clone(config), Arc::clone(http1));
     let settings = tls.cloned().unwrap_or_default();
@@ -122,7 +122,7 @@ impl ProcessState {
             let tickets = self.tickets.producer(tls.ticket_keys.as_ref(), clients)?;
             server_config(certificates, clients, tls.only_tls_1_3, tickets)
         });
-        let tls = tls.transpose().context("TLS cannot be set up")?;
+        let tls = tls.transpose().context("cannot set up TLS")?;
         // The HTTPS socket stays open until a restart, so the previous certificates are kept.
         let tls = tls.or_else(|| previous.and_then(|previous| previous.tls.clone()));
         let mut filters = Vec::new();
@@ -144,7 +144,7 @@ impl ProcessState {
             let observes = filter.settings().mode == Mode::Observe;
             let page = SiteRewriter::new(if observes { &observed } else { page });
             let client = site.upstream_tls.as_ref().map(client_configs);
-            let client = client.transpose().context("TLS to upstreams cannot be set up")?;
+            let client = client.transpose().context("cannot set up TLS for the upstreams")?;
             let keys = filter.settings().reader.own.keys.as_deref();
             let keys = keys.unwrap_or(&self.affinity_keys);
             let mut upstreams = Vec::new();

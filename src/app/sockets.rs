@@ -27,7 +27,7 @@ impl Sockets {
         let http = open("http", listen.http)?;
         let https = open("https", listen.https)?;
         if https.is_some() && listen.https.is_none() {
-            bail!("a socket named `https` is handed over, and listen.https is not configured");
+            bail!("inherited socket `https`, but listen.https is not configured");
         }
         let admin = match (inherited.named("admin"), &listen.admin) {
             (Some(listener), _) => Some(ControlSocket::Tcp(listener.into_socket())),
@@ -64,8 +64,7 @@ impl Inherited {
             let name = name.unwrap_or("http").to_owned();
             let listener = fds.take_tcp_listener(index);
             let listener = listener.and_then(|socket| socket.map(Listener::inherit).transpose());
-            let socket =
-                listener.with_context(|| format!("the socket `{name}` handed over by systemd"))?;
+            let socket = listener.with_context(|| format!("inherited socket `{name}`"))?;
             sockets.extend(socket.map(|socket| (name, socket)));
         }
         Ok(Self(sockets))
@@ -79,7 +78,7 @@ impl Inherited {
     fn reject_unused(&self) -> anyhow::Result<()> {
         if let Some((name, _)) = self.0.first() {
             bail!(
-                "a socket named `{name}` is handed over; there are http, https and admin, one of each"
+                "unexpected inherited socket `{name}`: supported are http, https and admin, one of each"
             );
         }
         Ok(())

@@ -51,17 +51,15 @@ impl Presumption {
     /// A human-readable reason.
     pub fn reason(self) -> &'static str {
         match self {
-            Self::HttpOnlySession => {
-                "the origin sets it, HttpOnly and until the browser is closed, as sessions are"
-            }
+            Self::HttpOnlySession => "HttpOnly session cookie of the origin, like a server session",
             Self::HttpOnlyDay => {
-                "the origin sets it, HttpOnly and for at most 24 hours, as sessions are"
+                "HttpOnly cookie of the origin for at most 24 hours, like a server session"
             }
             Self::Name => {
-                "its name speaks of a session, a login, a cart or a protection, and it is set as these are"
+                "the name suggests a session, login, cart or protection, and the attributes match"
             }
-            Self::Listed => "the origin has set it for this visitor as a session is set",
-            Self::CsrfName => "its name speaks of protection against cross-site request forgery",
+            Self::Listed => "the origin has set it for this visitor like a session cookie",
+            Self::CsrfName => "the name suggests protection against cross-site request forgery",
         }
     }
 }

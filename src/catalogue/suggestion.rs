@@ -57,21 +57,21 @@ pub fn suggest(evidence: &Evidence<'_>) -> Suggestion {
     let readable = !evidence.http_only;
     match kind {
         Some(Kind::ConsentRecord) => {
-            return (Category::NECESSARY, "its name speaks of the visitor's choice about cookies");
+            return (Category::NECESSARY, "the name suggests a consent record");
         }
         // A tracker may be named like a session, but sessions that last for months are hidden from
         // scripts.
         Some(kind) if kind.category() == Category::NECESSARY && lives_long && readable => {
             return (
                 Category::ANALYTICS,
-                "its name speaks of a session, but it lives for months and scripts can read it",
+                "the name suggests a session, but it lasts for months and scripts can read it",
             );
         }
         // Scripts read CSRF tokens and write carts, but cannot write HttpOnly cookies.
         Some(Kind::Session | Kind::Affinity | Kind::Protection) if !evidence.set_by_origin => {
             return (
                 Category::FUNCTIONAL,
-                "its name speaks of a session, but a script or another site sets it",
+                "the name suggests a session, but a script or another site sets it",
             );
         }
         Some(kind) if kind.category() == Category::NECESSARY || kind.tracks() => {
@@ -84,20 +84,16 @@ pub fn suggest(evidence: &Evidence<'_>) -> Suggestion {
     }
     match kind {
         Some(kind) => (kind.category(), reason(kind)),
-        None if evidence.set_by_origin && evidence.http_only && evidence.lifetime.is_none() => (
-            Category::NECESSARY,
-            "the origin sets it, HttpOnly and until the browser is closed, as sessions are",
-        ),
+        None if evidence.set_by_origin && evidence.http_only && evidence.lifetime.is_none() => {
+            (Category::NECESSARY, "HttpOnly session cookie of the origin, like a server session")
+        }
         None if lives_long => {
-            (Category::ANALYTICS, "it lives for months, as what tells visitors apart does")
+            (Category::ANALYTICS, "it lasts for months, like a visitor identifier")
         }
         None if !evidence.set_by_origin => {
-            (Category::ANALYTICS, "a script or another site sets it, and nothing tells what for")
+            (Category::ANALYTICS, "set by a script or another site, purpose unknown")
         }
-        None => (
-            Category::FUNCTIONAL,
-            "the origin sets it for a short while, and nothing tells what for",
-        ),
+        None => (Category::FUNCTIONAL, "short-lived cookie of the origin, purpose unknown"),
     }
 }
 
@@ -107,10 +103,10 @@ fn set_with_a_login(evidence: &Evidence<'_>, kind: Option<Kind>) -> Option<&'sta
     let short = evidence.lifetime.is_none_or(|seconds| seconds <= MONTH);
     match evidence.companion? {
         SessionCompanion::Login if hidden || short && kind != Some(Kind::Preference) => Some(
-            "the origin sets it together with a session in the response to a POST, as logins do",
+            "set by the origin together with a session in the response to a POST, like a login",
         ),
         SessionCompanion::Session if hidden && short && kind != Some(Kind::Identifier) => {
-            Some("the origin sets it together with a session, and hides it from scripts")
+            Some("set by the origin together with a session, HttpOnly")
         }
         SessionCompanion::Login | SessionCompanion::Session => None,
     }
@@ -118,18 +114,18 @@ fn set_with_a_login(evidence: &Evidence<'_>, kind: Option<Kind>) -> Option<&'sta
 
 fn reason(kind: Kind) -> &'static str {
     match kind {
-        Kind::ConsentRecord => "its name speaks of the visitor's choice about cookies",
+        Kind::ConsentRecord => "the name suggests a consent record",
         Kind::Csrf
         | Kind::Login
         | Kind::Basket
         | Kind::Session
         | Kind::Affinity
-        | Kind::Protection => "its name speaks of a session, a login, a cart or a protection",
-        Kind::Preference => "its name speaks of a choice or a comfort",
-        Kind::Advertising => "its name speaks of advertising",
-        Kind::Social => "its name speaks of social networks",
-        Kind::Statistics => "its name speaks of counting or testing",
-        Kind::Identifier => "its name speaks of telling visitors apart",
+        | Kind::Protection => "the name suggests a session, login, cart or protection",
+        Kind::Preference => "the name suggests a preference",
+        Kind::Advertising => "the name suggests advertising",
+        Kind::Social => "the name suggests social networks",
+        Kind::Statistics => "the name suggests statistics or testing",
+        Kind::Identifier => "the name suggests a visitor identifier",
     }
 }
 

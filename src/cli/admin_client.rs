@@ -52,19 +52,17 @@ impl AdminUrl {
 
     fn ask(&self, path: &str) -> anyhow::Result<Bytes> {
         let token = self.admin_token_file.as_deref().map(std::fs::read_to_string).transpose();
-        let token = token.context("the file of the token cannot be read")?;
+        let token = token.context("cannot read the token file")?;
         let token = token.as_deref().and_then(|text| text.lines().next()).map(str::trim);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let address = self.address();
         let response = async {
             let longest = std::time::Duration::from_secs(10);
-            tokio::time::timeout(longest, get(address, path, token))
-                .await
-                .context("it does not answer")?
+            tokio::time::timeout(longest, get(address, path, token)).await.context("no response")?
         };
         runtime
             .block_on(response)
-            .with_context(|| format!("the private listener at {address} cannot be asked"))
+            .with_context(|| format!("cannot reach the admin listener at {address}"))
     }
 }
 
@@ -73,11 +71,11 @@ impl AdminSites {
     pub(super) fn inventory(&self) -> anyhow::Result<Sites> {
         let (address, body) = (self.admin.address(), self.admin.ask("/inventory")?);
         let mut sites: Sites = serde_json::from_slice(&body)
-            .with_context(|| format!("what listens at {address} is not consentry"))?;
+            .with_context(|| format!("the server at {address} is not consentry"))?;
         if let Some(site) = &self.site {
             if !sites.contains_key(site) {
                 let names: Vec<&str> = sites.keys().map(String::as_str).collect();
-                bail!("there is no site `{site}`; there are {}", names.join(", "));
+                bail!("unknown site `{site}`: the sites are {}", names.join(", "));
             }
             sites.retain(|name, _| name == site);
         }
@@ -112,7 +110,7 @@ where
     }
     let response = sender.send_request(request).await?;
     if !response.status().is_success() {
-        bail!("it answers {}", response.status());
+        bail!("unexpected status {}", response.status());
     }
     Ok(response.into_body().collect().await?.to_bytes())
 }

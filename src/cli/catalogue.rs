@@ -29,7 +29,7 @@ struct Import {
     /// CSV file
     file: PathBuf,
     /// Category mapping, such as "Functional=necessary"; can be repeated
-    #[arg(long, value_name = "THEIRS=OURS")]
+    #[arg(long, value_name = "SOURCE=CATEGORY")]
     map: Vec<String>,
 }
 
@@ -45,7 +45,7 @@ impl Import {
         let table = category_table(&self.map).map_err(CliError::Usage)?;
         let name = self.file.display();
         let file = File::open(&self.file)
-            .map_err(|error| CliError::Usage(format!("{name}: cannot be read: {error}")))?;
+            .map_err(|error| CliError::Usage(format!("cannot read {name}: {error}")))?;
         let imported =
             import(file, &table).map_err(|error| CliError::Usage(format!("{name}: {error}")))?;
         let mut out = BufWriter::new(io::stdout().lock());
@@ -65,7 +65,7 @@ impl Import {
         match imported.bad_rows.len() {
             0 => Ok(()),
             count => Err(CliError::Run(anyhow::anyhow!(
-                "{count} rows could not be imported, {} were",
+                "{count} rows not imported, {} imported",
                 imported.rules.len()
             ))),
         }

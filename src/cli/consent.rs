@@ -111,7 +111,7 @@ fn parse_time(text: &str) -> Result<i64, &'static str> {
     if let Some(date) = parse_date(text) {
         return Ok(date.midnight().assume_utc().unix_timestamp());
     }
-    OffsetDateTime::parse(text, &Rfc3339)
-        .map(OffsetDateTime::unix_timestamp)
-        .map_err(|_| "neither Unix seconds nor a time such as 2026-11-24 or 2026-11-24T09:00:00Z")
+    OffsetDateTime::parse(text, &Rfc3339).map(OffsetDateTime::unix_timestamp).map_err(
+        |_| "invalid time: use Unix seconds or a time such as 2026-11-24 or 2026-11-24T09:00:00Z",
+    )
 }

@@ -56,5 +56,5 @@ pub(super) fn consent_cookie(
 }
 
 fn date(text: &str) -> Result<Date, &'static str> {
-    parse_date(text).ok_or("not a date such as 2018-05-25")
+    parse_date(text).ok_or("invalid date: use YYYY-MM-DD, such as 2018-05-25")
 }

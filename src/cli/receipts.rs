@@ -80,7 +80,7 @@ impl Receipts {
 
 fn settings_of(config: &Config) -> Result<settings::ReceiptSettings, CliError> {
     let config = load(Some(&config.config), &Overrides::default())?;
-    config.receipts.ok_or_else(|| CliError::Usage("the config has no [receipts]".to_owned()))
+    config.receipts.ok_or_else(|| CliError::Usage("no [receipts] in the config".to_owned()))
 }
 
 /// Opens the spool if it exists. A missing spool is not created.
@@ -108,7 +108,7 @@ fn export(settings: &settings::ReceiptSettings, since: Option<i64>) -> Result<()
         if waiting > 0 {
             writeln!(
                 io::stderr(),
-                "{waiting} receipts still wait in {} for the store",
+                "{waiting} receipts are still in the spool {}",
                 settings.spool.display()
             )?;
         }
@@ -127,7 +127,7 @@ fn show(settings: &settings::ReceiptSettings, id: &str) -> Result<(), CliError> 
     };
     match found {
         Some(receipt) => print(&receipt, &mut io::stdout().lock()),
-        None => Err(CliError::Run(anyhow::anyhow!("there is no receipt with this id"))),
+        None => Err(CliError::Run(anyhow::anyhow!("no receipt with this id"))),
     }
 }
 
@@ -198,5 +198,5 @@ fn time(text: &str) -> Result<i64, String> {
     let day = Date::parse(text, &Iso8601::DATE).map(|day| day.midnight().assume_utc());
     day.or_else(|_| OffsetDateTime::parse(text, &Rfc3339))
         .map(OffsetDateTime::unix_timestamp)
-        .map_err(|_| "is neither YYYY-MM-DD nor a time in RFC 3339".to_owned())
+        .map_err(|_| "invalid time: use YYYY-MM-DD or RFC 3339".to_owned())
 }

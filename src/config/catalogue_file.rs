@@ -276,7 +276,7 @@ fn host<T>(
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
     if host.is_empty() || host.starts_with('.') || !host.bytes().all(plain) {
         let message = format!("`{}` is not a host", name.get_ref());
-        let hint = Some("\"tracker.example\", which is everything below it too".to_owned());
+        let hint = Some("\"tracker.example\", which includes all subdomains".to_owned());
         document.problem(Some(span(&name)), key.to_owned(), message, hint);
         return None;
     }

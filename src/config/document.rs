@@ -83,7 +83,7 @@ impl<T> Document<'_, T> {
     pub(super) fn read_text(&mut self, path: &Path) -> io::Result<String> {
         let bytes = self.read_file(path)?;
         String::from_utf8(bytes)
-            .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"))
+            .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "not UTF-8"))
     }
 
     /// Reports a problem at a position in the text.
@@ -136,7 +136,7 @@ impl<T> Document<'_, T> {
             if (least..=most).contains(typed.get_ref()) {
                 value = *typed.get_ref();
             } else {
-                let message = format!("{} is not from {least} to {most}", typed.get_ref());
+                let message = format!("{} is out of range ({least} to {most})", typed.get_ref());
                 self.problem(Some(span(&typed)), key.to_owned(), message, None);
             }
         }

@@ -22,10 +22,10 @@ pub const CATEGORIES: &[(&str, &str)] = &[
 #[derive(Debug, Error)]
 pub enum ImportError {
     /// A column is missing in the first line.
-    #[error("line 1: there is no column `{0}`")]
+    #[error("line 1: missing column `{0}`")]
     NoColumn(&'static str),
     /// The text is not valid CSV.
-    #[error("cannot be read as CSV: {0}")]
+    #[error("invalid CSV: {0}")]
     Csv(#[from] csv::Error),
 }
 
@@ -94,7 +94,7 @@ pub fn import(text: impl Read, map: &BTreeMap<String, String>) -> Result<Importe
                 Some((_, category)) if *category == rule.category => {}
                 Some((first, category)) => imported
                     .bad_rows
-                    .push((line, format!("`{}` is {category} in line {first} already", rule.name))),
+                    .push((line, format!("`{}` is already {category} in line {first}", rule.name))),
                 None => {
                     *imported.counts.entry(source_category).or_default() += 1;
                     lines.insert(rule.name.clone(), (line, rule.category.clone()));
@@ -127,10 +127,10 @@ fn rule(
     match field(columns.wildcard) {
         "0" | "" => {}
         "1" => name.push('*'),
-        other => return Err(format!("`{other}` in `Wildcard match` is neither 0 nor 1")),
+        other => return Err(format!("invalid `Wildcard match` `{other}`: use 0 or 1")),
     }
     if name.bytes().any(|byte| byte.is_ascii_control() || matches!(byte, b';' | b'=')) {
-        return Err("the name has bytes that are invalid in a cookie name".to_owned());
+        return Err("invalid character in the cookie name".to_owned());
     }
     Pattern::new(&name).map_err(|error| error.to_string())?;
     let rule = RuleToml {
@@ -144,7 +144,7 @@ fn rule(
     Ok((source_category.clone(), rule))
 }
 
-/// The category map with the user's changes, each `THEIRS=category`.
+/// The category map with the user's changes, each `SOURCE=CATEGORY`.
 ///
 /// # Errors
 /// When a change has another form, or names an unknown category.
@@ -156,7 +156,7 @@ pub fn category_table(changes: &[String]) -> Result<BTreeMap<String, String>, St
     let known = Categories::default();
     for change in changes {
         let Some((source_category, category)) = change.split_once('=') else {
-            return Err(format!("`{change}` is not of the form THEIRS=ours"));
+            return Err(format!("`{change}` is not of the form SOURCE=CATEGORY"));
         };
         if known.find(category).is_none() {
             let names = known.names_of(known.all()).join(", ");

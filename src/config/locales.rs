@@ -25,7 +25,7 @@ pub(super) fn locales<T>(
     if let Some((typed, from)) = folder {
         let path = from.join(typed.get_ref());
         if let Err(error) = add_folder(document, &path, &mut all) {
-            let message = format!("`{}` cannot be read: {error}", path.display());
+            let message = format!("cannot read `{}`: {error}", path.display());
             document.problem(Some(span(typed)), format!("{key}locales"), message, None);
         }
     }
@@ -35,8 +35,8 @@ pub(super) fn locales<T>(
     Locales::new(all.clone(), default)
         .or_else(|| {
             let at = language.map(span);
-            let message = format!("there is no language `{default}`");
-            let hint = Some(format!("there are {tags}"));
+            let message = format!("unknown language `{default}`");
+            let hint = Some(format!("the languages are {tags}"));
             document.problem(at, format!("{key}language"), message, hint);
             Locales::new(all, "en")
         })
@@ -81,8 +81,8 @@ fn one<T>(
     let mut read = read::<LocaleFile>(file, text);
     let plain = tag.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     if tag.is_empty() || !plain {
-        let message = format!("`{tag}` is not the tag of a language");
-        let hint = Some("name the file after it, such as de.toml or pt-BR.toml".to_owned());
+        let message = format!("`{tag}` is not a language tag");
+        let hint = Some("use a file name such as de.toml or pt-BR.toml".to_owned());
         read.problem(None, String::new(), message, hint);
     }
     if !read.problems.is_empty() {
@@ -230,6 +230,6 @@ mod tests {
         let all = problems.join("\n");
         assert!(all.contains("sv.toml") && all.contains("banner_title"), "{all}");
         assert!(all.contains("en.toml:1") && all.contains("did you mean `banner_title`"), "{all}");
-        assert!(all.contains("centre.language") && all.contains("no language `xx`"), "{all}");
+        assert!(all.contains("centre.language") && all.contains("unknown language `xx`"), "{all}");
     }
 }

@@ -167,7 +167,7 @@ fn warnings(document: Ctx, common: &Defaults, sites: &[SiteConfig]) -> Vec<Diagn
             let users = matches!(rule.tier, RulePriority::Config | RulePriority::Site);
             if users && rule.entry.category != Category::NECESSARY {
                 let message = format!(
-                    "`{}` is {} by your rule `{}`, and strictly necessary by the catalogue: stripping it may log visitors out",
+                    "`{}` is {} by rule `{}`, but strictly necessary in the catalogue: stripping it may log visitors out",
                     name,
                     common.categories.name(rule.entry.category),
                     rule.pattern.as_str(),
@@ -187,7 +187,7 @@ fn unguarded(document: Ctx, listen: &Listen) -> Option<Diagnostic> {
     let Some(AdminAddress::Tcp(address)) = &listen.admin else { return None };
     let open = !address.ip().is_loopback() && listen.admin_token.is_none();
     let message = format!(
-        "listen.admin = \"{address}\" is open to the network without listen.admin_token_file: whoever reaches it reads metrics and inventory, and changes the log's level"
+        "listen.admin = \"{address}\" is reachable from the network without listen.admin_token_file: anyone can read metrics and inventory, and change the log level"
     );
     open.then(|| Diagnostic::of_file(&document.file, message))
 }
@@ -201,7 +201,7 @@ fn short_retention(
     let longest = sites.iter().map(|site| site.filter.reader.max_age_days).max()?;
     let key = "receipts.retention_days".to_owned();
     let message =
-        "is shorter than consent.max_age_days: proofs are deleted while the consent lasts";
+        "is shorter than consent.max_age_days: receipts are deleted before the consent expires";
     let short = receipts?.retention_days < longest;
     short.then(|| document.at(None, key, message.to_owned(), None))
 }
@@ -211,7 +211,7 @@ fn unverified(document: Ctx, sites: &[SiteConfig]) -> Vec<Diagnostic> {
     let insecure = |site: &&SiteConfig| site.upstream_tls.as_ref().is_some_and(|tls| tls.insecure);
     let warn = |site: &SiteConfig| {
         let message = format!(
-            "INSECURE: the certificates of the upstreams of `{}` are not verified: whoever is between may read and change everything",
+            "INSECURE: upstream certificates of `{}` are not verified: man-in-the-middle attacks are possible",
             site.name
         );
         Diagnostic::of_file(&document.file, message)
@@ -251,7 +251,7 @@ fn conflicts(document: Ctx, common: &Defaults, files: &[Spanned<String>]) -> Vec
     }
     if more > 0 {
         let message =
-            format!("and {more} more names that two catalogue files put into different categories");
+            format!("and {more} more names with different categories in two catalogue files");
         conflicts.push(Diagnostic::of_file(&document.file, message));
     }
     conflicts
@@ -299,7 +299,7 @@ fn catalogue_rules(
             Err(error) => document.problem(
                 Some(span(file)),
                 format!("catalogue[{index}]"),
-                format!("`{}` cannot be read: {error}", path.display()),
+                format!("cannot read `{}`: {error}", path.display()),
                 Some("`builtin`, or the path of a TOML file from this file's folder".to_owned()),
             ),
         }
@@ -312,7 +312,8 @@ fn filter_lists(document: Ctx, files: Vec<Spanned<String>>, folder: &Path) -> Ve
     let mut texts = Vec::new();
     for (index, file) in files.iter().enumerate() {
         let path = folder.join(file.get_ref());
-        let read = document.read_text(&path).map_err(|error| format!("cannot be read: {error}"));
+        let read =
+            document.read_text(&path).map_err(|error| format!("cannot read the file: {error}"));
         let read = read.and_then(|text| match FilterLists::rules_in(&text) {
             Ok(_) => Ok(text),
             Err(error) => Err(error.to_string()),

@@ -21,13 +21,13 @@ const MAX_FIELDS: usize = 100;
 /// Why a message cannot be filtered.
 #[derive(Debug, Error)]
 pub(super) enum ConvertError {
-    #[error("the message has no headers")]
+    #[error("message without headers")]
     NoHeaders,
-    #[error("a field of the head is malformed")]
+    #[error("malformed field in the head")]
     BadField,
-    #[error("the head has no method, path or host")]
+    #[error("head without method, path or host")]
     NoTarget,
-    #[error("the head has no status")]
+    #[error("head without status")]
     NoStatus,
 }
 

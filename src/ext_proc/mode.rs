@@ -17,7 +17,7 @@ const PROBE_INTERVAL: Duration = Duration::from_secs(2);
 /// A rejected processing mode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub(super) enum UnsupportedMode {
-    #[error("observability_mode is set, and Envoy ignores every answer: remove it")]
+    #[error("observability_mode is set, so Envoy ignores every response: remove it")]
     Observability,
     #[error(
         "body mode FULL_DUPLEX_STREAMED or GRPC: set request_body_mode and response_body_mode to NONE"

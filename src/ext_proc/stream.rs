@@ -310,7 +310,7 @@ impl<S> RequestStream<S> {
 
     fn reject(&self, status: StatusCode) -> Reply {
         self.record.bad_request();
-        let mut reply = Response::new(Bytes::from_static(b"No site is served here.\n"));
+        let mut reply = Response::new(Bytes::from_static(b"No site for this request.\n"));
         *reply.status_mut() = status;
         Reply::ImmediateResponse(convert::immediate(reply, "consentry_no_site"))
     }

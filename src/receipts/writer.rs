@@ -370,7 +370,7 @@ impl<S: Spool> Writer<S> {
     }
 
     fn store_timed_out(&mut self, now: Instant) {
-        self.store_failed(&format!("no answer within {:?}", self.settings.limits.store), now);
+        self.store_failed(&format!("no response within {:?}", self.settings.limits.store), now);
     }
 
     fn store_failed(&mut self, error: &str, now: Instant) {

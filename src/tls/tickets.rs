@@ -53,7 +53,7 @@ impl Tickets {
     /// therefore invalidate it.
     ///
     /// # Errors
-    /// If the system has no random numbers.
+    /// If the system provides no random numbers.
     pub fn producer(
         &self,
         keys: Option<&TicketKeys>,

@@ -112,7 +112,7 @@ fn weak_tokens_and_public_admin_listeners_without_a_token_are_reported() {
     assert!(code == 2 && error.contains(":2: listen.admin_token_file:"), "{error}");
     assert!(!error.contains("short"), "the secret is not shown: {error}");
     let (code, _, error) = check("admin = '0.0.0.0:9090'");
-    assert!(code == 0 && error.contains("open to the network"), "{error}");
+    assert!(code == 0 && error.contains("reachable from the network"), "{error}");
     fs::write(folder.path().join("token"), TOKEN).unwrap();
     let (code, _, error) = check("admin = '0.0.0.0:9090'\nadmin_token_file = 'token'");
     assert_eq!((code, error.as_str()), (0, ""));

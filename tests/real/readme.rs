@@ -68,7 +68,7 @@ fn the_printed_commands_of_the_demo_show_the_difference() {
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
     let running = Running(child);
     let said: Vec<String> =
-        lines.by_ref().take_while(|line| !line.starts_with("A line for each")).collect();
+        lines.by_ref().take_while(|line| !line.starts_with("Access log")).collect();
     let commands: Vec<&str> =
         said.iter().filter_map(|line| line.trim().strip_prefix("curl ")).collect();
     assert_eq!(commands.len(), 3, "{said:#?}");

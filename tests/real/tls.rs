@@ -341,7 +341,7 @@ fn a_silent_tls_handshake_times_out_and_plain_http_gets_an_error() {
     let mut plain = crate::support::Visitor::connect(proxy.secure.unwrap());
     plain.send(b"GET / HTTP/1.1\r\n\r\n");
     let told = String::from_utf8(plain.closed()).unwrap();
-    assert!(told.starts_with("HTTP/1.1 400 ") && told.contains("https only"), "{told}");
+    assert!(told.starts_with("HTTP/1.1 400 ") && told.contains("only HTTPS"), "{told}");
     proxy.expect_metric("consentry_errors_total{kind=\"tls\"}", 2.0);
 }
 
@@ -374,9 +374,9 @@ fn unusable_certificate_files_are_reported_by_name() {
         (
             pair("nowhere.pem", "site.key"),
             2,
-            "tls.certificates[0].cert: `nowhere.pem`: cannot be read",
+            "tls.certificates[0].cert: `nowhere.pem`: cannot read the file",
         ),
-        (authority.certificate("old"), 0, "has expired: browsers refuse it"),
+        (authority.certificate("old"), 0, "has expired: browsers reject it"),
         (String::new(), 2, "tls.certificates: listen.https needs a certificate"),
         ("{ cert = 'site.pem' }".to_owned(), 2, "tls.certificates[0].key: is missing"),
     ] {

@@ -43,7 +43,7 @@ pub(super) fn filter(
     let vendors = Vendors::new(common.rules.tcf_vendors().chain(rules.tcf_vendors()))
         .unwrap_or_else(|| {
             let message = format!(
-                "the rules name more than {} vendors by tcf_vendor, counted once for each category",
+                "more than {} vendors in tcf_vendor, counted once for each category",
                 Vendors::MAX
             );
             document.problem(None, key.trim_end_matches('.').to_owned(), message, None);

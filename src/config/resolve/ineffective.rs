@@ -153,7 +153,7 @@ fn of_consent(consent: &Layers<'_, RawConsent>, sticky: bool, found: &mut Vec<In
     let region = consent.table("region", |raw| raw.region.as_ref());
     let default = consent.get("default", |raw| raw.default.as_ref());
     if let Some((key, RawDefault::Allow)) = default.filter(|_| region.exists()) {
-        let reason = "has no effect beside consent.region: what that does not allow is denied";
+        let reason = "has no effect with consent.region: regions that it does not allow are denied";
         found.push((key, reason));
     }
     let listed = consent.get("sources", |raw| raw.sources.as_ref());
@@ -168,7 +168,7 @@ fn of_consent(consent: &Layers<'_, RawConsent>, sticky: bool, found: &mut Vec<In
         let keys = consent.get("key_file", |raw| raw.key_file.as_ref()).filter(|_| !sticky);
         found.extend(domain.into_iter().chain(keys).map(|(key, _)| (key, reason)));
     }
-    let reason = "has no effect: the tool has one answer for every category";
+    let reason = "has no effect: the tool has a single choice for all categories";
     for (path, table) in consent.tables() {
         let has_map = |name: &str| table.source(name).is_some_and(|raw| !raw.map.is_empty());
         let useless = sources::TOOLS.iter().filter(|tool| !tool.has_ids && has_map(tool.name));
@@ -214,7 +214,7 @@ fn of_upstreams(
                 || raw.http2.is_some()
         };
         let tables = tls.tables().filter(|(_, raw)| has(raw));
-        let reason = "has no effect without an upstream of https";
+        let reason = "has no effect without an https upstream";
         found.extend(tables.map(|(key, _)| (key.to_owned(), reason)));
     }
 }

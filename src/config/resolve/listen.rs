@@ -39,9 +39,9 @@ pub(super) fn listen(
     };
     let http = if overrides.listen.is_none() && off(&table.http) {
         if https.is_none() {
-            let hint = Some("an address here, or in listen.https".to_owned());
+            let hint = Some("set an address here or in listen.https".to_owned());
             let at = table.http.as_ref().map(span);
-            document.problem(at, http_key.to_owned(), "nothing is listened on".to_owned(), hint);
+            document.problem(at, http_key.to_owned(), "no listen address".to_owned(), hint);
         }
         None
     } else {
@@ -125,12 +125,12 @@ const SHORTEST_TOKEN: usize = 16;
 /// Reads the token from the first line of a file.
 fn token(document: Ctx, file: &Spanned<String>, folder: &Path) -> Option<AdminToken> {
     let path = folder.join(file.get_ref());
-    let read = document.read_text(&path).map_err(|error| format!("cannot be read: {error}"));
+    let read = document.read_text(&path).map_err(|error| format!("cannot read the file: {error}"));
     let token = read.and_then(|text| {
         let token = text.lines().next().unwrap_or_default().trim();
         let good =
             token.len() >= SHORTEST_TOKEN && token.bytes().all(|byte| byte.is_ascii_graphic());
-        let wrong = "its first line is no token: 16 visible ASCII characters or more";
+        let wrong = "the first line must be 16 or more printable ASCII characters";
         if good { Ok(AdminToken(token.to_owned())) } else { Err(wrong.to_owned()) }
     });
     token

@@ -68,9 +68,9 @@ pub(super) fn cookie_name(document: Ctx, key: String, typed: &Spanned<String>) -
     if !wildcard && !text.is_empty() && text.len() <= 64 && text.bytes().all(is_plain) {
         return Some(text.clone());
     }
-    let message = format!("`{text}` is not the name of a cookie");
+    let message = format!("`{text}` is not a cookie name");
     let hint = if wildcard {
-        "this key takes one name, without wildcards and placeholders"
+        "use a single name, without wildcards and placeholders"
     } else {
         "letters, digits, `-` and `_`, at most 64 of them"
     };
@@ -86,7 +86,7 @@ pub(super) fn field_name(
 ) -> Option<HeaderName> {
     let parsed = typed.get_ref().parse().ok();
     if parsed.is_none() {
-        let message = format!("`{}` is not the name of a header field", typed.get_ref());
+        let message = format!("`{}` is not a header field name", typed.get_ref());
         document.problem(Some(span(typed)), key, message, None);
     }
     parsed
@@ -99,8 +99,8 @@ pub(super) fn own_field(document: Ctx, key: String, typed: &Spanned<String>) -> 
     if !TAKEN.contains(&text) && !TAKEN_PREFIXES.iter().any(|prefix| text.starts_with(prefix)) {
         return Some(name);
     }
-    let message = format!("`{}` has another meaning in requests", typed.get_ref());
-    let hint = Some("a name of your own, such as \"X-Consent\"".to_owned());
+    let message = format!("`{}` is reserved in requests", typed.get_ref());
+    let hint = Some("use another name, such as \"X-Consent\"".to_owned());
     document.problem(Some(span(typed)), key, message, hint);
     None
 }

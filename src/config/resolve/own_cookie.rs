@@ -35,7 +35,7 @@ fn keys(
     common: &Defaults,
 ) -> Option<CookieKeys> {
     let path = common.pages.folder.join(file.get_ref());
-    let text = document.read_text(&path).map_err(|error| format!("cannot be read: {error}"));
+    let text = document.read_text(&path).map_err(|error| format!("cannot read the file: {error}"));
     let keys = text.and_then(|text| CookieKeys::parse(&text).map_err(|error| error.to_string()));
     keys.map_err(|reason| {
         let message = format!("`{}`: {reason}", path.display());
@@ -63,7 +63,7 @@ fn cookie_domain(
             HostPattern::Exact(host) => *host != domain && !host.ends_with(&below),
         });
         if let Some(host) = outside {
-            let message = format!("browsers refuse a cookie for `{domain}` from `{host}`");
+            let message = format!("browsers reject a cookie for `{domain}` from `{host}`");
             document.problem(Some(span(typed)), key, message, None);
         }
         return Some(domain);

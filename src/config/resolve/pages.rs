@@ -51,7 +51,7 @@ pub(super) fn pages(
     let page = Layers::new("page", key, &raw.page, &all.page);
     let banner = Layers::new("banner", key, &raw.banner, &all.banner);
     if let Some(prefix) = &raw.centre.prefix {
-        let message = "is the same for all sites: it belongs in [centre]".to_owned();
+        let message = "is global: set it in [centre]".to_owned();
         document.problem(Some(span(prefix)), format!("{key}centre.prefix"), message, None);
     }
     let locales = if raw.centre.locales.is_some() || raw.centre.language.is_some() {
@@ -124,11 +124,8 @@ pub(super) fn has_banner_source(
     filter: &FilterSettings,
 ) {
     if page.banner.is_some() && !filter.reader.reads_own_cookie() {
-        let message = "asks, and none of consent.sources reads the answer".to_owned();
-        let hint = Some(
-            "add \"consentry\" to consent.sources, or leave the banner to the site's own tool"
-                .to_owned(),
-        );
+        let message = "enabled, but no source in consent.sources reads its cookie".to_owned();
+        let hint = Some("add \"consentry\" to consent.sources, or disable the banner".to_owned());
         document.problem(None, format!("{key}banner.enabled"), message, hint);
     }
 }
@@ -144,7 +141,7 @@ fn prefix(document: Ctx, typed: Option<Spanned<String>>) -> String {
     if folder && !dots && !text.contains("//") && text.bytes().all(plain) {
         return typed.into_inner();
     }
-    let message = format!("`{text}` is not a folder of the site, of letters, digits and -._~");
+    let message = format!("`{text}` is not a path prefix of letters, digits and -._~");
     let hint = Some("prefix = \"/.consentry/\"".to_owned());
     document.problem(Some(span(&typed)), "centre.prefix".to_owned(), message, hint);
     default

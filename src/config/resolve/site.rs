@@ -128,8 +128,8 @@ fn site_name(
         hosts.is_empty() || shared && site.paths.iter().any(|path| paths.contains(path))
     };
     if others.iter().any(|site| site.name == name && (named || !refused(site))) {
-        let message = format!("another site has the name `{name}`");
-        let hint = Some("each site needs a name of its own in `name`".to_owned());
+        let message = format!("duplicate site name `{name}`");
+        let hint = Some("set a unique `name` for each site".to_owned());
         document.problem(at, key, message, hint);
     }
     name
@@ -154,8 +154,8 @@ fn paths(document: Ctx, key: &str, paths: Option<Spanned<Vec<Spanned<String>>>>)
         {
             prefixes.push(prefix.to_owned());
         } else {
-            let message = format!("`{text}` is not the beginning of a path");
-            let hint = "such as \"/shop\": whole segments, as they are without percent-encoding";
+            let message = format!("`{text}` is not a path prefix");
+            let hint = "such as \"/shop\": whole segments, without percent-encoding";
             let key = format!("{key}paths[{index}]");
             document.problem(Some(span(&path)), key, message, Some(hint.to_owned()));
         }
@@ -187,7 +187,7 @@ fn hosts(
         let same_path = |site: &&SiteConfig| site.paths.iter().any(|path| paths.contains(path));
         let mut others = others.iter().filter(same_path);
         if patterns.contains(&pattern) || others.any(|site| site.hosts.contains(&pattern)) {
-            let message = format!("`{}` is served by another site already", host.get_ref());
+            let message = format!("`{}` is already served by another site", host.get_ref());
             document.problem(Some(span(&host)), key, message, None);
         }
         patterns.push(pattern);

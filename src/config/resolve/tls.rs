@@ -48,7 +48,7 @@ pub(super) fn tls(
     });
     let port = document.bounded("tls.redirect_port", raw.redirect_port, 1, 65_535, 443);
     if !listened && !identities.is_empty() {
-        let message = "[tls] has certificates, and listen.https does not say where".to_owned();
+        let message = "[tls] has certificates, but listen.https is not set".to_owned();
         warnings.push(Diagnostic::of_file(&document.file, message));
     }
     listened.then_some(Tls {
@@ -70,7 +70,7 @@ fn acme(document: Ctx, raw: Spanned<RawAcme>, folder: &Path) -> Option<Acme> {
     let at = raw.span();
     let raw = raw.into_inner();
     if !cfg!(feature = "acme") {
-        let message = "this consentry was built without ACME".to_owned();
+        let message = "this build has no ACME support".to_owned();
         document.problem(Some(at), "tls.acme".to_owned(), message, None);
         return None;
     }
@@ -80,8 +80,7 @@ fn acme(document: Ctx, raw: Spanned<RawAcme>, folder: &Path) -> Option<Acme> {
         if matches!(ServerName::try_from(text.as_str()), Ok(ServerName::DnsName(_))) {
             domains.push(text);
         } else {
-            let message =
-                format!("`{}` is not a name that a certificate is given for", name.get_ref());
+            let message = format!("`{}` is not a DNS name that ACME can issue for", name.get_ref());
             let hint = Some(
                 "a host such as \"shop.example\"; wildcards need another challenge".to_owned(),
             );
@@ -98,7 +97,7 @@ fn acme(document: Ctx, raw: Spanned<RawAcme>, folder: &Path) -> Option<Acme> {
     }
     let directory = raw.directory.map(|url| {
         if !url.get_ref().starts_with("https://") || url.get_ref().parse::<http::Uri>().is_err() {
-            let message = format!("`{}` is not a URL of https", url.get_ref());
+            let message = format!("`{}` is not an https URL", url.get_ref());
             document.problem(Some(span(&url)), "tls.acme.directory".to_owned(), message, None);
         }
         url.into_inner()
@@ -150,7 +149,7 @@ pub(super) fn upstream_tls(
             Some(identity(document, &cert_key, pair, folder)?)
         }
         Some((key, Some(one), None) | (key, None, Some(one))) => {
-            let message = "client_cert and client_key belong together".to_owned();
+            let message = "client_cert and client_key must be set together".to_owned();
             document.problem(Some(span(one)), key.to_owned(), message, None);
             None
         }
@@ -192,7 +191,7 @@ fn certificate(
     let now = now.map_or(0, |now| i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
     if identity.not_after < now {
         // The certificate is served nevertheless: a restart after an outage must not fail because of it.
-        let message = format!("`{}` has expired: browsers refuse it", cert.get_ref());
+        let message = format!("`{}` has expired: browsers reject it", cert.get_ref());
         warnings.push(Diagnostic::of_file(&document.file, message));
     }
     Some(identity)
@@ -213,7 +212,7 @@ fn identity(
 
 fn read(document: Ctx, key: &str, typed: &Spanned<String>, folder: &Path) -> Option<Vec<u8>> {
     let path = folder.join(typed.get_ref());
-    let text = document.read_file(&path).map_err(|error| format!("cannot be read: {error}"));
+    let text = document.read_file(&path).map_err(|error| format!("cannot read the file: {error}"));
     note(document, key, typed, text)
 }
 

@@ -145,7 +145,7 @@ async fn switch(
     let client = &session.client;
     let (response, mut body) = response.into_parts();
     let upstream = session.take_upgraded();
-    let upstream = upstream.ok_or_else(|| io::Error::other("there is nothing to switch to"))?;
+    let upstream = upstream.ok_or_else(|| io::Error::other("no upgraded upstream connection"))?;
     let mut head = head_of(&response, true);
     head.extend_from_slice(b"\r\n");
     client.state().io.queue(&head);

@@ -84,7 +84,7 @@ pub(crate) async fn respond(
                     body = Some(page);
                 }
                 Poll::Ready(Some(Err(_))) => {
-                    return Poll::Ready(Err(io::Error::other("the response broke off")));
+                    return Poll::Ready(Err(io::Error::other("response aborted")));
                 }
                 Poll::Ready(Some(Ok(frame))) => {
                     let ended = source.is_end_stream();
@@ -92,7 +92,7 @@ pub(crate) async fn respond(
                     match frame.into_data() {
                         Ok(data) => {
                             let longer =
-                                || io::Error::other("the response is longer than announced");
+                                || io::Error::other("response longer than its Content-Length");
                             let frame = writing.encoder.frame(data.len()).ok_or_else(longer)?;
                             state.io.queue(frame.prefix());
                             started = true;
@@ -119,7 +119,7 @@ pub(crate) async fn respond(
     })
     .await?;
     if !writing.encoder.is_complete() {
-        return Err(io::Error::other("the response is shorter than announced"));
+        return Err(io::Error::other("response shorter than its Content-Length"));
     }
     Ok(writing.persistent)
 }

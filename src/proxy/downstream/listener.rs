@@ -167,7 +167,9 @@ async fn drop_new_syns(socket: &tokio::net::TcpListener) {
     ];
     match SockRef::from(socket).attach_filter(&filter) {
         Ok(()) => tokio::time::sleep(HALF_OPEN).await,
-        Err(error) => tracing::debug!(%error, "who connects just now may be reset"),
+        Err(error) => {
+            tracing::debug!(%error, "cannot attach the SYN filter: new connections may be reset")
+        }
     }
 }
 

@@ -20,13 +20,13 @@ const LONGEST_REST: usize = 4096;
 /// Why no PROXY protocol header could be read.
 #[derive(Debug, Error)]
 pub(crate) enum ProxyProtocolError {
-    #[error("the connection ended in the header of the PROXY protocol")]
+    #[error("connection closed within the PROXY protocol header")]
     Broken(#[from] io::Error),
-    #[error("the connection does not begin with the PROXY protocol")]
+    #[error("missing PROXY protocol header")]
     NotSpoken,
-    #[error("the header of the PROXY protocol is malformed or too long")]
+    #[error("malformed or oversized PROXY protocol header")]
     Malformed,
-    #[error("the checksum of the PROXY protocol's header is wrong")]
+    #[error("invalid checksum in the PROXY protocol header")]
     Checksum,
 }
 

@@ -65,7 +65,7 @@ pub(crate) async fn serve(
 
 /// Rejects a plain HTTP request with a 400 response.
 async fn reject_plain_http(mut socket: ClientStream, longest: Duration) {
-    let text = "This port speaks https only.\n";
+    let text = "This port accepts only HTTPS.\n";
     let response = format!(
         "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\n\
          Connection: close\r\n\r\n{text}",

@@ -206,10 +206,10 @@ impl WorkerThread {
             let longest = snapshot.timeouts.request_head;
             match tokio::time::timeout(longest, proxy_protocol::read(stream)).await {
                 Ok(read) => read.map_err(|error| error.to_string()),
-                Err(_) => Err("the header of the PROXY protocol did not come in time".to_owned()),
+                Err(_) => Err("timeout while reading the PROXY protocol header".to_owned()),
             }
         } else {
-            Err("the peer is none of listen.trusted_proxies".to_owned())
+            Err("the peer is not in listen.trusted_proxies".to_owned())
         };
         match read {
             Ok(ProxyProtocolHeader { client, secure }) => Some((client.unwrap_or(peer), secure)),

@@ -30,7 +30,7 @@ pub(crate) enum ProxyError {
     HeadTooLarge,
     #[error("request target too long")]
     TargetTooLong,
-    #[error("the request's body has {0}")]
+    #[error("invalid request framing: {0}")]
     BadFraming(FramingError),
     #[error("unknown transfer coding in the request")]
     UnknownCoding,
@@ -66,7 +66,7 @@ pub(crate) enum ProxyError {
     Connect(Upstream, #[source] io::Error),
     #[error("timeout while connecting to upstream {0}")]
     ConnectTimeout(Upstream),
-    #[error("the upstream failed")]
+    #[error("upstream failed")]
     Upstream(#[source] UpstreamError),
     #[error("upstream timed out: no response headers")]
     UpstreamTimeout,

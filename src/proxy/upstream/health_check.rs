@@ -64,7 +64,7 @@ async fn probe(
 ) {
     let last_probes =
         tokio::time::timeout(check.timeout, send_probe(&snapshot, &site, &upstream, &check)).await;
-    let result = last_probes.unwrap_or_else(|_| Err("no answer in time".to_owned()));
+    let result = last_probes.unwrap_or_else(|_| Err("no response in time".to_owned()));
     let HealthCheck { healthy_after, unhealthy_after, .. } = check;
     let changes = upstream.health().record_probe(result.is_ok(), healthy_after, unhealthy_after);
     match result {
@@ -95,7 +95,7 @@ async fn send_probe(
     sender.start(request, READ_SIZES).map_err(|error| error.to_string())?;
     match sender.final_status().await {
         Ok(status) if status.is_success() || status.is_redirection() => Ok(()),
-        Ok(status) => Err(format!("it answers {}", status.as_u16())),
+        Ok(status) => Err(format!("unexpected status {}", status.as_u16())),
         Err(error) => Err(error.to_string()),
     }
 }
