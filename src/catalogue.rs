@@ -141,7 +141,7 @@ impl Catalogue {
     /// unclassified cookie.
     ///
     /// A name with a prefix that only browsers interpret (`__Secure-_ga`) matches the rule of the
-    /// name without the prefix, unless a rule matches the complete name. Likewise, a signature
+    /// name without the prefix. A rule for the complete name has priority. Likewise, a signature
     /// cookie (`X.sig`) matches the rule of `X`.
     pub fn cookie(&self, name: &[u8]) -> Option<&CookieRule> {
         self.find(name, None, &CookieContext::name())
@@ -186,8 +186,8 @@ impl Catalogue {
 
     /// The rule for a request, if it is a beacon.
     ///
-    /// If several rules match, the criteria are, in order: the tier, the more likely interpretation
-    /// of the path, the exact spelling of the path, and the precedence.
+    /// Several rules are ranked by tier, then by the more likely interpretation of the path. Then
+    /// the exact spelling of the path and the precedence decide.
     pub fn beacon(&self, probe: &BeaconProbe<'_>) -> Option<&BeaconRule> {
         let mut best: Option<(_, &BeaconRule)> = None;
         if self.beacon_paths() > 0 {

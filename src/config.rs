@@ -118,8 +118,8 @@ fn read(
             (a.file != name, &a.file, a.line).cmp(&(b.file != name, &b.file, b.line))
         });
         // Settings shared by several sites are validated for each site, but reported once.
-        let mut said = HashSet::new();
-        document.problems.retain(|problem| said.insert(problem.clone()));
+        let mut reported = HashSet::new();
+        document.problems.retain(|problem| reported.insert(problem.clone()));
         Err(ConfigError { problems: document.problems, files })
     }
 }

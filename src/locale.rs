@@ -1,6 +1,6 @@
 //! Texts of the pages for visitors, by language.
 //!
-//! Free of side effects. `config` reads the locale files; `centre` and `page` use the texts.
+//! Free of side effects. `config` reads the locale files; `consent_ui` and `html` use the texts.
 
 mod builtin;
 mod negotiate;

@@ -1,6 +1,6 @@
 //! Consent receipts: the proof of each decision made on consentry's own pages.
 //!
-//! The previous step, `centre`, records a receipt before it answers. A writer thread chooses one of three outcomes.
+//! The previous step, `consent_ui`, records a receipt before it answers. A writer thread chooses one of three outcomes.
 //! The receipt is stored, in a SQLite file or on a PostgreSQL server. Or it is spooled in a local SQLite file, and
 //! moved to the store later. Or it is refused together with the decision. A second thread owns the store
 //! connection, so that a store that hangs blocks nothing else.

@@ -147,7 +147,7 @@ fn no_catalogue_pattern_matches_cookies_of_another_vendor() {
         let in_doubt = CookieContext::assuming_companions(&cookies);
         let found = catalogue()
             .cookie_in(name.as_bytes(), &in_doubt)
-            .unwrap_or_else(|| panic!("{name}: a rule knows its own names"));
+            .unwrap_or_else(|| panic!("{name}: no rule matches its own name"));
         let same = found.pattern == rule.pattern || found.entry.category == rule.entry.category;
         if found.tier != RulePriority::Consent && rule.requires.is_none() && !same {
             wrong.push(format!(

@@ -387,7 +387,7 @@ fn the_report_describes_the_changes_to_a_library_user() {
     assert!(!report.consent.is_decided());
     let seen = filter.inventory().cookies(&filter.settings().policy.catalogue);
     let names: Vec<&str> = seen.iter().map(|seen| seen.name.as_str()).collect();
-    assert_eq!(names, ["new", "_fbp", "_ga"], "what no rule knows comes first");
+    assert_eq!(names, ["new", "_fbp", "_ga"], "unclassified names are first");
     assert_eq!(seen.iter().filter(|seen| seen.rule.is_none()).count(), 1);
     let body = response.into_body().collect().now_or_never().unwrap().unwrap();
     assert_eq!(body.to_bytes(), "page");

@@ -3,8 +3,8 @@
 //! Frameworks name cookies after the application (`_shop_session`), so their patterns match other
 //! cookies too. A rule with such a pattern requires the attributes that the framework sets. Only
 //! `Set-Cookie` lines contain attributes. In a request the rule matches by name, with two
-//! restrictions that every replica can check without state: the part matched by wildcards must not
-//! indicate tracking, and cookies that the framework sets together must be sent together.
+//! restrictions that every replica can check without state. The part matched by wildcards must not
+//! indicate tracking. Cookies that the framework sets together must be sent together.
 
 use std::cell::{Cell, OnceCell};
 use std::collections::HashSet;

@@ -1,5 +1,5 @@
-//! What the user typed: the shape of the TOML, every key optional, meanings unchecked. What is said of the keys
-//! here is what the schema and the reference say of them.
+//! Raw form of the TOML: every key is optional, and values are not validated. The doc comments are the descriptions
+//! in the JSON Schema and the config reference.
 
 mod consent;
 mod listen;

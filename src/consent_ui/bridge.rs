@@ -2,8 +2,8 @@
 //! servers cannot read. In return the browser gets the native consent cookie.
 //!
 //! The body is `{"granted": ["analytics"], "time": 1795500000}`. Names of unknown categories are
-//! ignored. With a time, the later of two decisions wins: the posted one, or the one in the
-//! visitor's cookie, which may come from the preference centre. Pages post with every view, so a
+//! ignored. With a time, the later of the posted decision and the decision in the visitor's
+//! cookie wins. The cookie may come from the preference centre. Pages post with every view, so a
 //! post without a time can only remove categories from the visitor's cookie and never renews it.
 //!
 //! Any script of the page can post here, and browsers do not report user activation for such

@@ -219,7 +219,7 @@ pub(super) fn immediate(reply: Response<Bytes>, details: &str) -> ImmediateRespo
 
 /// Appends a value to a field whose earlier values are removed.
 fn appended(name: &HeaderName, value: &[u8]) -> HeaderValueOption {
-    #[expect(deprecated, reason = "`append_action` is not heeded without it")]
+    #[expect(deprecated, reason = "Envoy ignores `append_action` without it")]
     HeaderValueOption {
         append: Some(BoolValue { value: true }),
         header: Some(HeaderValue {

@@ -1,9 +1,9 @@
 //! Plans `Set-Cookie` deletions. A deletion must repeat the cookie's `Domain` and `Path`, which
 //! browsers never send.
 //!
-//! A deletion is therefore sent for each possible scope of the cookie: the scope in its rule, the
-//! scopes seen in responses of the site, and guessed scopes. Deletions that exceed the limits of
-//! one response follow with the next page loads.
+//! A deletion is therefore sent for each possible scope of the cookie. The scopes are those of
+//! its rule, those seen in responses of the site, and guesses. Deletions that exceed the limits
+//! of one response follow with the next page loads.
 
 use http::HeaderValue;
 

@@ -40,8 +40,9 @@ const HEAD_ONLY: [&str; 24] = [
 const PREFIXES: [&str; 5] = ["accept", "if-", "sec-", "x-http-method", "x-method-override"];
 
 impl Filter {
-    /// Removes head-only fields from the trailers of a request, in every mode: cookies, forwarding
-    /// fields, `forward_header`, tracking fields, and fields that frame or route the request.
+    /// Removes head-only fields from the trailers of a request, in every mode. They are cookies,
+    /// forwarding fields, `forward_header`, tracking fields, and fields that frame or route the
+    /// request.
     pub fn strip_request_trailers(&self, trailers: &mut HeaderMap) {
         self.request_trailers(trailers).apply(trailers);
     }

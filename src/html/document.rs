@@ -1,5 +1,6 @@
-//! Streaming rewriter of one document: inserts the guard script before the first element and the
-//! banner at the start of the body, and makes blocked loads inert. All other bytes are unchanged.
+//! Streaming rewriter of one document. It inserts the guard script before the first element and
+//! the banner at the start of the body, and makes blocked loads inert. All other bytes are
+//! unchanged.
 
 mod capture;
 mod elements;
@@ -280,7 +281,7 @@ impl Document {
     ) {
         let spans = self.tokenizer.take_spans();
         act(self, &Tag::new(bytes, &spans, self.kind.is_xml()), out);
-        self.tokenizer.give_back(spans);
+        self.tokenizer.restore_spans(spans);
     }
 }
 
@@ -472,16 +473,16 @@ mod tests {
                     tags.push((String::from_utf8_lossy(&name).into_owned(), attributes));
                     let content = tree.start(&name, elements::facts(&name, &tag, &blocker));
                     tokenizer.set_content(content, &name);
-                    tokenizer.give_back(spans);
+                    tokenizer.restore_spans(spans);
                 }
                 Token::End(range) => {
                     let spans = tokenizer.take_spans();
                     if tokenizer.ends_text() {
-                        tokenizer.give_back(spans);
+                        tokenizer.restore_spans(spans);
                         continue;
                     }
                     tree.end(&Tag::new(&html.as_bytes()[range], &spans, false).name());
-                    tokenizer.give_back(spans);
+                    tokenizer.restore_spans(spans);
                 }
                 _ => {}
             }

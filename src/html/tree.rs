@@ -3,9 +3,9 @@
 //!
 //! Both depend on the stack of open elements, but only inside SVG and MathML. There the stack is
 //! maintained, and properly nested markup is followed exactly. Some markup needs the complete
-//! algorithm: missing end tags in SVG, and raw text in `select` or in framesets, which browsers may
-//! or may not ignore. Such markup makes the rest of the document ambiguous, and `scrubber` then
-//! blocks loads in every possible parse.
+//! algorithm. Examples are missing end tags in SVG, and raw text in `select` or in framesets, which
+//! browsers may or may not ignore. Such markup makes the rest of the document ambiguous, and
+//! `scrubber` then blocks loads in every possible parse.
 
 use super::tag::Name;
 use super::tokenizer::Content;

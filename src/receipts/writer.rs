@@ -6,9 +6,9 @@
 //! | busy | waits for the operation in flight, at most [`Limits::store`], then as above |
 //! | failed | goes to the spool immediately; only the background work tries the store, with a backoff |
 //!
-//! A receipt that the spool rejects too is refused. If COMMIT was sent without a reply, or the visitor stopped
-//! waiting, the refused receipt is also erased with a tombstone, so that it is not stored later. Receipt ids are
-//! random and stores ignore known ids, so a receipt in both the store and the spool is stored once.
+//! A receipt that the spool rejects too is refused. A tombstone also erases the refused receipt if COMMIT was
+//! sent without a reply, or if the visitor stopped waiting. The receipt is then not stored later. Receipt ids
+//! are random and stores ignore known ids, so a receipt in both the store and the spool is stored once.
 //!
 //! The background work moves the spool to the store, retries erasures, and deletes expired receipts. The store and
 //! the spool each have a backoff.

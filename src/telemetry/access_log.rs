@@ -25,7 +25,7 @@ use crate::filter::{Counts, Report};
 use crate::http::Fields;
 
 /// Maximum number of bytes logged from a header field.
-const LONGEST_SAID: usize = 512;
+const MAX_FIELD_BYTES: usize = 512;
 const COMBINED_TIME: &[BorrowedFormatItem<'_>] =
     format_description!("[day]/[month repr:short]/[year]:[hour]:[minute]:[second] +0000");
 
@@ -229,7 +229,7 @@ impl AccessLog {
 fn combined(entry: &Entry<'_>, time: OffsetDateTime) -> String {
     let quoted = |value: Option<&[u8]>| {
         let text = value.unwrap_or(b"-");
-        let text = text.get(..LONGEST_SAID).unwrap_or(text);
+        let text = text.get(..MAX_FIELD_BYTES).unwrap_or(text);
         // Escapes quotes, backslashes and control characters, which would end the field or the line.
         text.escape_ascii().to_string()
     };

@@ -79,7 +79,7 @@ struct AcceptAnyCertificate(Arc<CryptoProvider>);
 
 impl fmt::Debug for AcceptAnyCertificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Anybody")
+        f.write_str("AcceptAnyCertificate")
     }
 }
 

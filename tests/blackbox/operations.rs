@@ -146,7 +146,7 @@ fn the_admin_listener_can_be_a_unix_socket_that_survives_a_kill() {
     let wait = || {
         let since = std::time::Instant::now();
         while !healthy() {
-            assert!(since.elapsed() < crate::support::PATIENCE, "nobody answers at {admin}");
+            assert!(since.elapsed() < crate::support::PATIENCE, "no response at {admin}");
         }
     };
     let first = start();
@@ -253,7 +253,7 @@ fn version(origin: &Origin, port: u16) -> Proxy {
 }
 
 #[test]
-fn a_second_process_takes_over_the_port_without_failed_requests() {
+fn a_second_process_replaces_the_first_on_its_port_without_failed_requests() {
     let origin = Arc::new(Origin::answering(OK));
     let mut current = version(&origin, 0);
     let address = current.address;

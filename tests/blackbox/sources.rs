@@ -50,23 +50,27 @@ fn every_sample_consent_cookie_has_the_meaning_of_its_tool() {
         let (code, out, error) =
             run(&["consent", "--config", path.to_str().unwrap(), "--at", "2026-12-01", header], "");
         assert_eq!(code, 0, "{line}\n{error}");
-        let said: serde_json::Value = serde_json::from_str(&out).unwrap();
-        let granted: Vec<&str> =
-            said["granted"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
+        let found: serde_json::Value = serde_json::from_str(&out).unwrap();
+        let granted: Vec<&str> = found["granted"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|name| name.as_str().unwrap())
+            .collect();
         let right = match sample["expect"].as_object() {
-            None => said["decided"] == false,
+            None => found["decided"] == false,
             Some(expected) => {
                 let fits = |(category, answer): (&String, &serde_json::Value)| {
                     answer
                         .as_bool()
                         .is_none_or(|answer| granted.contains(&category.as_str()) == answer)
                 };
-                said["decided"] == true && expected.iter().all(fits)
+                found["decided"] == true && expected.iter().all(fits)
             }
         };
         if !right {
             wrong.push(format!(
-                "{}: {} expected {}, said {said}",
+                "{}: {} expected {}, found {found}",
                 sample["cmp"], sample["how"], sample["expect"]
             ));
         }

@@ -122,7 +122,7 @@ fn an_unreachable_origin_gives_504_in_time_and_recovers() {
 }
 
 #[test]
-fn with_one_reset_in_twenty_packets_nearly_all_responses_arrive_and_none_is_truncated() {
+fn with_one_reset_in_twenty_packets_nearly_all_responses_arrive_complete() {
     let origin = Origin::answering(OK);
     // The retry budget of each worker covers the resets.
     let proxy = Proxy::start(&origin, "workers = 1\n[retries]\npercent = 50");
@@ -247,7 +247,7 @@ fn on_a_full_disk_each_choice_has_a_receipt_or_is_rejected() {
     }
     let since = Instant::now();
     while !proxy.admin("/readyz").1.contains("degraded") {
-        assert!(since.elapsed() < PATIENCE, "it is said: {}", proxy.log());
+        assert!(since.elapsed() < PATIENCE, "it is logged: {}", proxy.log());
         choose();
     }
     std::fs::remove_file(&filler).unwrap();
@@ -360,10 +360,10 @@ fn a_million_requests_leak_neither_memory_nor_descriptors() {
             .arg(format!("http://{}/page", proxy.address))
             .output()
             .unwrap();
-        let said = String::from_utf8_lossy(&output.stdout);
-        let count = said.lines().find_map(|line| line.trim().split_once(" requests in"));
+        let printed = String::from_utf8_lossy(&output.stdout);
+        let count = printed.lines().find_map(|line| line.trim().split_once(" requests in"));
         requests += count.unwrap().0.parse::<u64>().unwrap();
-        assert!(!said.contains("Non-2xx"), "{said}");
+        assert!(!printed.contains("Non-2xx"), "{printed}");
         requests
     };
     assert_eq!(proxy.get("/page", &[]).status, 200);

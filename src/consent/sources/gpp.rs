@@ -20,8 +20,8 @@ const US_PRIVACY: u64 = 6;
 /// US sections have no purposes: every opt-out concerns advertising.
 const DEFAULTS: &[(&str, Category)] = &[("sale", Category::TARGETING)];
 
-/// A US section: the bit positions of its opt-outs (of sale, sharing, targeted advertising) in the
-/// core, and whether a Global Privacy Control part may follow.
+/// A US section. `opt_outs` are the bit positions of its opt-outs (of sale, sharing, targeted
+/// advertising) in the core. With `has_gpc`, a Global Privacy Control part may follow.
 struct American {
     id: u64,
     newest_version: u64,

@@ -22,9 +22,9 @@ use crate::proxy::upstream::pool::PooledConnection;
 #[derive(Debug)]
 pub(crate) enum UpstreamBody {
     Upstream {
-        /// The HTTP/2 body; an HTTP/1.1 body is read from the connection in `connection`.
+        /// The HTTP/2 body; an HTTP/1.1 body is read from `connection`.
         http2: Option<Incoming>,
-        /// Released to the pool after a complete body. Dropping the lease earlier closes the
+        /// Released to the pool after a complete body. Dropping it earlier closes the
         /// connection, which cancels the response at the upstream.
         connection: Option<PooledConnection>,
         /// A frame that was read ahead.

@@ -298,7 +298,7 @@ impl RequestCopy {
     /// Returns the request, if it may be retried after this error.
     ///
     /// The retry is safe if the upstream has not processed the request. A request without a body
-    /// that is idempotent (RFC 9110 section 9.2.2) may also be retried if nothing was `response_started`.
+    /// that is idempotent (RFC 9110 section 9.2.2) may also be retried unless `response_started`.
     fn after(
         self,
         error: &UpstreamError,

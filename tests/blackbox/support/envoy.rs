@@ -106,8 +106,8 @@ impl Envoy {
 fn address(admin: &Path) -> SocketAddr {
     let since = Instant::now();
     loop {
-        let told = std::fs::read_to_string(admin).ok().and_then(|text| text.parse().ok());
-        if let Some(admin) = told {
+        let address = std::fs::read_to_string(admin).ok().and_then(|text| text.parse().ok());
+        if let Some(admin) = address {
             let ask = |path: &str| {
                 let mut visitor = Visitor::connect(admin);
                 visitor.send(&request("GET", path, &[]));
