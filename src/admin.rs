@@ -42,14 +42,14 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use crate::config::settings::LogLevel;
 use crate::filter::Filter;
 use crate::telemetry::{LogLevelControl, Metrics};
-pub use access::Access;
+pub(crate) use access::Access;
 use access::Denied;
 use dashboard::{History, SAMPLE_SECONDS};
-pub use socket::{ControlSocket, SocketError};
+pub(crate) use socket::ControlSocket;
 
 /// The state of the admin listener.
 #[derive(Debug)]
-pub struct Admin {
+pub(crate) struct Admin {
     metrics: Metrics,
     sites: ArcSwap<Vec<(String, Arc<Filter>)>>,
     ready: AtomicBool,
@@ -60,7 +60,7 @@ pub struct Admin {
 
 impl Admin {
     /// Serves these metrics and the inventories of these sites, by name. Not ready yet.
-    pub fn new(metrics: Metrics, sites: Vec<(String, Arc<Filter>)>, access: Access) -> Self {
+    pub(crate) fn new(metrics: Metrics, sites: Vec<(String, Arc<Filter>)>, access: Access) -> Self {
         Self {
             metrics,
             sites: ArcSwap::from_pointee(sites),
@@ -72,22 +72,22 @@ impl Admin {
     }
 
     /// Replaces the sites whose inventories are served.
-    pub fn set_sites(&self, sites: Vec<(String, Arc<Filter>)>) {
+    pub(crate) fn set_sites(&self, sites: Vec<(String, Arc<Filter>)>) {
         self.sites.store(Arc::new(sites));
     }
 
     /// Replaces the access rules.
-    pub fn set_access(&self, access: Access) {
+    pub(crate) fn set_access(&self, access: Access) {
         self.access.store(Arc::new(access));
     }
 
     /// Allows changes of the log level.
-    pub fn control_log(&self, control: LogLevelControl) {
+    pub(crate) fn control_log(&self, control: LogLevelControl) {
         self.log.store(Some(Arc::new(control)));
     }
 
     /// Sets whether connections are accepted, as reported by `/readyz`.
-    pub fn set_ready(&self, ready: bool) {
+    pub(crate) fn set_ready(&self, ready: bool) {
         self.ready.store(ready, Relaxed);
     }
 
@@ -95,7 +95,7 @@ impl Admin {
     ///
     /// # Errors
     /// When the socket cannot be registered with the runtime.
-    pub async fn serve(self: Arc<Self>, socket: ControlSocket) -> io::Result<Infallible> {
+    pub(crate) async fn serve(self: Arc<Self>, socket: ControlSocket) -> io::Result<Infallible> {
         let sampled = Arc::clone(&self);
         tokio::spawn(async move {
             let mut every = tokio::time::interval(Duration::from_secs(SAMPLE_SECONDS));

@@ -98,7 +98,7 @@ pub fn build(config: Config) -> anyhow::Result<Bound> {
 /// # Errors
 /// When an address cannot be bound.
 #[cfg(feature = "ext-proc")]
-pub fn build_ext_proc(config: Config, at: &AdminAddress) -> anyhow::Result<Bound> {
+pub(crate) fn build_ext_proc(config: Config, at: &AdminAddress) -> anyhow::Result<Bound> {
     for site in config.sites.iter().filter(|site| site.page.banner.is_some() || site.page.guard) {
         tracing::warn!(site = site.name, "Envoy sends headers only: banner and guard are disabled");
     }

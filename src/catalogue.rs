@@ -11,6 +11,7 @@ mod generalize;
 mod glob;
 mod hosts;
 mod lexicon;
+mod lifetime;
 mod lists;
 mod matcher;
 mod name_kind;
@@ -19,22 +20,26 @@ mod pattern;
 mod prefix_tree;
 mod presumed_list;
 mod presumption;
+mod purpose;
 mod requires;
 mod rule;
 mod suggestion;
 
-pub use beacon::{BeaconProbe, BeaconRule};
+pub(crate) use beacon::form_decoded;
+pub use beacon::{BeaconProbe, BeaconRule, FieldLookup, QueryParameter};
 pub(crate) use beacon_path::normalised as normalised_path;
 pub use beacon_path::{PathError, rule_path};
 pub use consent_records::is_consent_record;
 pub use generalize::{generalize_counters, generalize_name};
 pub use hosts::HostRule;
+pub use lifetime::{Lifetime, LifetimeUnit};
 pub use lists::{FilterLists, ListError};
 pub(crate) use matcher::{Matcher, Weight};
 pub use pattern::{Pattern, PatternError};
 pub use presumed_list::{LIST_COOKIE, list_lines};
 pub use presumption::Presumption;
 pub(crate) use presumption::{presumed_sent, presumed_set};
+pub use purpose::{Purpose, PurposeKind};
 pub use requires::{Companion, CookieContext, Requires, SetCookieLines};
 pub use rule::{CookieRule, Entry, RulePriority, RuleScope};
 pub use suggestion::{Evidence, SessionCompanion, Suggestion, suggest};
@@ -212,11 +217,6 @@ impl Catalogue {
         best.map(|(_, rule)| rule).or_else(|| self.lists.as_ref()?.find(probe))
     }
 
-    /// Whether the result of [`beacon`](Self::beacon) depends on the request's host.
-    pub fn looks_at_hosts(&self) -> bool {
-        self.lists.is_some()
-    }
-
     /// The cookie rule with this number. Shared rules come first, in their given order, then the
     /// site's own.
     pub fn cookie_rule(&self, number: usize) -> Option<&CookieRule> {
@@ -268,13 +268,7 @@ mod tests {
             pattern: Pattern::new(name).expect("a valid pattern"),
             tier,
             number: 0,
-            entry: Entry {
-                category,
-                vendor: None,
-                tcf_vendor: None,
-                purpose: None,
-                lifetime: None,
-            },
+            entry: Entry::new(category),
             scope: None,
             requires: None,
         }

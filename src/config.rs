@@ -1,13 +1,16 @@
 //! Config parsing and validation: TOML to plain settings. No other module parses TOML.
 //!
-//! There are three stages. `document` deserializes the text into `raw` (the typed values), and continues after
-//! errors to report all of them. `resolve` converts `raw` into [`settings`] (the validated values).
+//! There are four stages. `document` deserializes the text into `raw` (the typed values), and continues after
+//! errors to report all of them. `merge` adds the top-level settings to each site. `resolve` converts `raw` into
+//! [`settings`] (the validated values).
 
 mod catalogue_file;
+pub mod catalogue_stats;
 mod diagnostic;
 mod document;
 pub mod import;
 mod locales;
+mod merge;
 mod overrides;
 mod raw;
 mod resolve;
@@ -107,8 +110,8 @@ fn read(
 ) -> Result<Config, ConfigError> {
     let name = path.map_or_else(|| "(config)".to_owned(), |path| path.display().to_string());
     let folder = path.and_then(Path::parent).unwrap_or_else(|| Path::new(""));
-    let mut document = document::read::<raw::Raw>(&name, text);
-    let config = resolve::resolve(&mut document, folder, overrides, upstreams);
+    let (mut document, raw) = document::read::<raw::Raw>(&name, text);
+    let config = resolve::resolve(&mut document, raw, folder, overrides, upstreams);
     let mut files = std::mem::take(&mut document.files);
     files.extend(file);
     if document.problems.is_empty() {

@@ -12,16 +12,13 @@ mod set_cookie;
 use http::header::COOKIE;
 
 use crate::http::Fields;
+use crate::http::framing::trim;
 
 pub use date::parse_cookie_date;
 pub use deletion::{Deletion, PrefixAttributes};
 pub use domain::{cookie_domains, domain_matches, registrable_domain};
 pub use effect::{Effect, ResponseTime};
 pub use set_cookie::{Access, Scope, SetCookie};
-
-/// Maximum length of name plus value that browsers store, in bytes (RFC 6265bis section 5.6, step
-/// 5).
-pub const MAX_NAME_VALUE_BYTES: usize = 4096;
 
 /// One `name=value` pair of a `Cookie` field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,30 +99,6 @@ fn pair_at(field: &[u8], at: usize) -> Option<(&[u8], &[u8])> {
 
 fn is_blank(byte: u8) -> bool {
     byte == b' ' || byte == b'\t'
-}
-
-/// Removes leading and trailing SP and HTAB, and nothing else (RFC 6265bis section 5.6).
-fn trim(mut bytes: &[u8]) -> &[u8] {
-    // Fast path: usually there are no blanks to trim.
-    if let [first, .., last] = bytes
-        && *first > b' '
-        && *last > b' '
-    {
-        return bytes;
-    }
-    while let [first, rest @ ..] = bytes {
-        if !is_blank(*first) {
-            break;
-        }
-        bytes = rest;
-    }
-    while let [rest @ .., last] = bytes {
-        if !is_blank(*last) {
-            break;
-        }
-        bytes = rest;
-    }
-    bytes
 }
 
 /// The name without a cookie name prefix (`__Host-`, `__Secure-`, `__Http-`, `__Host-Http-`).

@@ -13,5 +13,5 @@ mod server;
 mod service;
 mod stream;
 
-pub use server::{Server, Socket};
-pub use service::Processor;
+pub(crate) use server::{Server, Socket};
+pub(crate) use service::Processor;

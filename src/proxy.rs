@@ -13,10 +13,12 @@ mod site_router;
 mod socket_io;
 mod upstream;
 
-pub use downstream::listener::{BindError, Listener};
-pub use downstream::worker_pool::WorkerPool;
+pub(crate) use downstream::listener::Listener;
+pub(crate) use downstream::worker_pool::WorkerPool;
 #[cfg(feature = "ext-proc")]
 pub(crate) use downstream::write_coalescer::CoalescingStream;
-pub use site_router::{ForwardSettings, NotFound, Site, SiteRouter, Snapshot};
-pub use upstream::health_check::watch_health;
-pub use upstream::pool::{UpstreamHandshake, UpstreamPool};
+#[cfg(feature = "ext-proc")]
+pub(crate) use site_router::NotFound;
+pub(crate) use site_router::{ForwardSettings, Site, SiteRouter, Snapshot};
+pub(crate) use upstream::health_check::watch_health;
+pub(crate) use upstream::pool::{UpstreamHandshake, UpstreamPool};

@@ -28,13 +28,14 @@ use tokio::sync::oneshot;
 use crate::config::settings;
 use crate::telemetry::ReceiptCounters;
 
-pub use error::{NotRecorded, ReceiptsError};
-pub use open::open;
-pub(crate) use receipt::hex;
-pub use receipt::{DecisionChannel, Receipt, ShownTexts, new_id};
+pub(crate) use error::{NotRecorded, ReceiptsError};
+pub(crate) use open::open;
+pub use receipt::{DecisionChannel, Receipt};
+pub(crate) use receipt::{ShownTexts, hex, new_id};
 use spool::{FileSpool, Spool};
 pub use sqlite::Sqlite;
-pub use store::{Cursor, PRUNED_AT_ONCE, Store};
+pub(crate) use store::Cursor;
+pub use store::Store;
 use store_thread::Opener;
 use writer::{Limits, Message, Outcome, PendingReceipt, Writer, WriterSettings};
 
@@ -149,3 +150,5 @@ fn thread(name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), Receipt
 mod bound_tests;
 #[cfg(test)]
 mod fault_tests;
+#[cfg(test)]
+mod testing;

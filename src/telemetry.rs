@@ -14,16 +14,14 @@ mod spans;
 #[cfg(feature = "otel")]
 mod spans;
 
-pub use access_log::{AccessLog, ClientFields, Entry, LineFormat};
-pub use line_buffer::{
+pub(crate) use access_log::{AccessLog, ClientFields, Entry, LineFormat};
+pub(crate) use line_buffer::{
     Batches as LogBatches, MAX_WAITING as MAX_WAITING_BUFFERS, flush as flush_access_log,
     wait_for_flush,
 };
-pub use log::{LogLevelControl, start_log};
-pub use metrics::{
-    ConfigCounters, ErrorKind, Metrics, PAGE_OUTCOMES, Shard, SiteLabels, SiteTotals, Totals,
-    UpstreamGauge,
+pub(crate) use log::{LogLevelControl, start_log};
+pub(crate) use metrics::{
+    ConfigCounters, ErrorKind, Metrics, Shard, SiteLabels, Totals, UpstreamGauge,
 };
-pub use receipts::ReceiptCounters;
-pub use reloads::ReloadCounters;
-pub use spans::{RequestSpan, Spans};
+pub(crate) use receipts::ReceiptCounters;
+pub(crate) use spans::{RequestSpan, Spans};

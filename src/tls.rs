@@ -12,15 +12,15 @@ mod upstream;
 use std::sync::Arc;
 
 use certificates::ACME_TLS;
-pub use certificates::{AcmeCertificate, Certificates};
-pub use error::TlsError;
-pub use identity::Identity;
+pub(crate) use certificates::{AcmeCertificate, Certificates};
+pub(crate) use error::TlsError;
+pub(crate) use identity::Identity;
 use rustls::server::{ProducesTickets, ServerConfig, WebPkiClientVerifier};
 use rustls::{RootCertStore, SupportedProtocolVersion};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
-pub use tickets::{TicketKeys, Tickets};
-pub use upstream::UpstreamTls;
+pub(crate) use tickets::{TicketKeys, Tickets};
+pub(crate) use upstream::UpstreamTls;
 
 /// Certificate authorities for client certificates (mutual TLS).
 #[derive(Debug, Clone)]
@@ -35,7 +35,7 @@ pub struct ClientAuthorities {
 ///
 /// # Errors
 /// If there are none, or one is invalid.
-pub fn authorities(pem: &[u8]) -> Result<Arc<RootCertStore>, TlsError> {
+pub(crate) fn authorities(pem: &[u8]) -> Result<Arc<RootCertStore>, TlsError> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem) {
         let certificate = certificate.map_err(|_| TlsError::NotPem)?;
@@ -55,7 +55,7 @@ pub fn authorities(pem: &[u8]) -> Result<Arc<RootCertStore>, TlsError> {
 ///
 /// # Errors
 /// If the authorities for client certificates are invalid.
-pub fn server_config(
+pub(crate) fn server_config(
     certificates: Certificates,
     clients: Option<&ClientAuthorities>,
     only_tls_1_3: bool,

@@ -137,13 +137,13 @@ hosts = []
     let starts = [
         "1 listen: `nowhere` is not an address",
         "2 mode: ",
-        "3 workers: 0 is out of range (1 to",
+        "3 workers: 0 is out of range (1 to 1024)",
         "4 colour: unknown key",
         "6 consent.sources: `onetrusst` is not a consent source",
         "7 consent.notice_date: ",
         "8 consent.max_age_days: ",
         "10 timeouts.connect: `5 parsecs` is not a duration",
-        "12 limits.header_bytes: 1 is out of range (",
+        "12 limits.header_bytes: 1 is out of range",
         "14 cookie[0].name: the pattern is only",
         "16 cookie[1].name: is missing",
         "17 cookie[1].category: `sweet` is not a category",
@@ -420,8 +420,8 @@ fn page_settings_have_defaults_and_site_overrides() {
     assert_eq!((receipts.ip, receipts.user_agent), (false, false));
     assert!(config.sites[0].page.guard && config.sites[0].page.banner.is_some());
     // Printing the settings does not show the password.
-    let config = parse(&format!("[receipts]\nurl = 'postgres://user:secret@host/db'\n{SITE}"));
-    assert!(!format!("{config:?}").contains("secret"));
+    let config = parse(&format!("[receipts]\nurl = 'postgres://user:pa55w0rd@host/db'\n{SITE}"));
+    assert!(!format!("{config:?}").contains("pa55w0rd"));
 }
 
 #[test]

@@ -10,11 +10,11 @@ use std::convert::Infallible;
 use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
-use consentry::consent_ui::ConsentUi;
+use consentry::internal::ConsentUi;
 use consentry::config::{self, Overrides};
 use consentry::consent::{CategorySet, Consent};
 use consentry::filter::Filter;
-use consentry::html::{PageOutcome, SiteRewriter};
+use consentry::internal::{PageOutcome, SiteRewriter};
 use futures_util::{FutureExt, stream};
 use http::{Request, Response};
 use http_body::Frame;

@@ -4,15 +4,15 @@
 use std::net::Ipv4Addr;
 
 use http::HeaderMap;
-use http::header::{HOST, HeaderValue, ORIGIN};
+use http::header::{HOST, ORIGIN};
 
 use super::token;
 use crate::config::settings::{AdminToken, Listen};
-use crate::http::{Authority, normalised_host};
+use crate::http::{Authority, is_named_origin, normalised_host};
 
 /// Access rules of the admin listener.
 #[derive(Debug, Default)]
-pub struct Access {
+pub(crate) struct Access {
     /// The required token, if any.
     pub token: Option<AdminToken>,
     /// Allowed host names besides IP addresses and `localhost`, in lower case.
@@ -32,7 +32,7 @@ pub(super) enum Denied {
 
 impl Access {
     /// The access rules of the listener settings.
-    pub fn of(listen: &Listen) -> Self {
+    pub(crate) fn of(listen: &Listen) -> Self {
         Self { token: listen.admin_token.clone(), hosts: listen.admin_hosts.clone() }
     }
 
@@ -42,7 +42,8 @@ impl Access {
         if by_network && self.token.is_none() && !self.allows_host(headers) {
             return Err(Denied::Host);
         }
-        if headers.get_all(ORIGIN).iter().any(|origin| !is_same(origin, headers.get(HOST))) {
+        if headers.get_all(ORIGIN).iter().any(|origin| !is_named_origin(origin.as_bytes(), headers))
+        {
             return Err(Denied::Origin);
         }
         match &self.token {
@@ -68,19 +69,10 @@ impl Access {
     }
 }
 
-/// Whether an origin has the requested host. The scheme is not compared, because a proxy in front may terminate
-/// TLS.
-fn is_same(origin: &HeaderValue, host: Option<&HeaderValue>) -> bool {
-    let origin = origin.as_bytes();
-    let authority = origin.strip_prefix(b"http://").or_else(|| origin.strip_prefix(b"https://"));
-    authority
-        .zip(host)
-        .is_some_and(|(authority, host)| authority.eq_ignore_ascii_case(host.as_bytes()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::HeaderValue;
 
     fn check(access: &Access, fields: &[(&'static str, &'static str)]) -> Result<(), Denied> {
         let mut headers = HeaderMap::new();

@@ -15,7 +15,7 @@ const MODE: u32 = 0o660;
 
 /// Errors of binding a Unix socket.
 #[derive(Debug, Error)]
-pub enum SocketError {
+pub(crate) enum SocketError {
     /// Another program listens on the path.
     #[error("unix:{0} is already in use by another program")]
     InUse(PathBuf),
@@ -29,7 +29,7 @@ pub enum SocketError {
 
 /// A bound socket for operators or Envoy.
 #[derive(Debug)]
-pub enum ControlSocket {
+pub(crate) enum ControlSocket {
     /// A TCP socket.
     Tcp(TcpListener),
     /// A Unix socket and its path.
@@ -41,7 +41,7 @@ impl ControlSocket {
     ///
     /// # Errors
     /// When the path is in use, or the socket cannot be created.
-    pub fn bind_unix(path: &Path) -> Result<Self, SocketError> {
+    pub(crate) fn bind_unix(path: &Path) -> Result<Self, SocketError> {
         let failed = |error| SocketError::Other(path.to_owned(), error);
         if let Ok(found) = std::fs::symlink_metadata(path) {
             if !found.file_type().is_socket() {
@@ -59,7 +59,7 @@ impl ControlSocket {
     }
 
     /// The address of a TCP socket.
-    pub fn address(&self) -> Option<SocketAddr> {
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
         match self {
             Self::Tcp(socket) => socket.local_addr().ok(),
             Self::Unix(..) => None,

@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 
+use percent_encoding::percent_decode;
 use thiserror::Error;
 
 use super::pattern::{Pattern, PatternError};
@@ -166,12 +167,16 @@ pub(crate) fn normalised(path: &str) -> Cow<'_, [u8]> {
     let plain = !bytes.contains(&b'%')
         && memchr::memmem::find(bytes, b"//").is_none()
         && memchr::memmem::find(bytes, b"/.").is_none();
-    if plain { Cow::Borrowed(bytes) } else { Cow::Owned(resolve(&percent_decode(bytes))) }
+    if plain {
+        Cow::Borrowed(bytes)
+    } else {
+        Cow::Owned(resolve(&Cow::from(percent_decode(bytes))))
+    }
 }
 
 /// Percent-decodes a path and replaces backslashes with slashes, like servers on Windows.
 fn decode(path: &[u8]) -> Vec<u8> {
-    let mut decoded = percent_decode(path);
+    let mut decoded = Cow::from(percent_decode(path)).into_owned();
     for byte in &mut decoded {
         if *byte == b'\\' {
             *byte = b'/';
@@ -196,11 +201,6 @@ fn resolve(path: &[u8]) -> Vec<u8> {
     let mut path = vec![b'/'];
     path.extend(segments.join(&b'/'));
     path
-}
-
-/// Percent-decodes bytes (RFC 3986 section 2.1). Other bytes are unchanged.
-pub(super) fn percent_decode(bytes: &[u8]) -> Vec<u8> {
-    percent_encoding::percent_decode(bytes).collect()
 }
 
 #[cfg(test)]

@@ -57,13 +57,7 @@ mod tests {
         let rule = |host: &str, tier, category| HostRule {
             host: host.to_owned(),
             tier,
-            entry: Entry {
-                category,
-                vendor: None,
-                tcf_vendor: None,
-                purpose: None,
-                lifetime: None,
-            },
+            entry: Entry::new(category),
         };
         let hosts = Hosts::compile([
             rule("ads.example", RulePriority::Config, Category::NECESSARY),

@@ -51,20 +51,17 @@ impl FilterLists {
         let rule = BeaconRule {
             path: Pattern::new("(filter list)").map_err(|_| ListError::NoRules)?,
             method: None,
-            query: None,
+            query: Vec::new(),
             fetch_dest: None,
+            fetch_mode: None,
+            accept: None,
+            header: None,
             content_type: None,
             email_open: false,
             navigation: false,
             tier: RulePriority::Config,
             number: 0,
-            entry: Entry {
-                category,
-                vendor: Some(Arc::from("a filter list")),
-                tcf_vendor: None,
-                purpose: None,
-                lifetime: None,
-            },
+            entry: Entry { vendor: Some(Arc::from("a filter list")), ..Entry::new(category) },
         };
         #[cfg(feature = "filter-lists")]
         {
@@ -204,6 +201,7 @@ mod tests {
                 query,
                 fetch_dest: dest.map(str::as_bytes),
                 content_type: None,
+                fields: crate::catalogue::FieldLookup::NONE,
                 navigation: dest == Some("document"),
             };
             lists.find(&probe).is_some()

@@ -1,11 +1,12 @@
 //! Import of the Open Cookie Database's CSV as a catalogue.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::Read;
 
 use thiserror::Error;
+use toml_edit::{ArrayOfTables, DocumentMut, Item, Table};
 
-use super::toml_writer::RuleToml;
+use super::toml_writer::{RuleToml, write_rule};
 use crate::catalogue::Pattern;
 use crate::consent::Categories;
 
@@ -144,6 +145,64 @@ fn rule(
     Ok((source_category.clone(), rule))
 }
 
+/// An existing catalogue file with imported rules merged into it.
+#[derive(Debug)]
+pub struct Merged {
+    /// The new text of the file. Comments, order and rules of the existing file are kept.
+    pub text: String,
+    /// Names of added rules.
+    pub added: Vec<String>,
+    /// Changed texts of existing rules: name, key, and the new text.
+    pub updated: Vec<(String, &'static str, String)>,
+    /// Rules whose category differs: name, the category that the file keeps, and the imported one.
+    pub kept: Vec<(String, String, String)>,
+}
+
+/// Merges rules into a catalogue file. A category in the file is never changed: the owner of the file may have
+/// corrected it.
+///
+/// # Errors
+/// When the text is not TOML, or its `cookie` is not an array of tables.
+pub fn merge(existing: &str, rules: &[RuleToml]) -> Result<Merged, String> {
+    let mut document: DocumentMut =
+        existing.parse().map_err(|error: toml_edit::TomlError| error.to_string())?;
+    let mut merged =
+        Merged { text: String::new(), added: Vec::new(), updated: Vec::new(), kept: Vec::new() };
+    let cookies = document.entry("cookie").or_insert(Item::ArrayOfTables(ArrayOfTables::new()));
+    let cookies =
+        cookies.as_array_of_tables_mut().ok_or("`cookie` is not an array of tables: [[cookie]]")?;
+    let text = |table: &Table, key: &str| table.get(key).and_then(Item::as_str).map(str::to_owned);
+    let positions: HashMap<String, usize> = cookies
+        .iter()
+        .enumerate()
+        .filter_map(|(position, table)| Some((text(table, "name")?, position)))
+        .collect();
+    for rule in rules {
+        let Some(table) = positions.get(&rule.name).and_then(|at| cookies.get_mut(*at)) else {
+            merged.added.push(rule.name.clone());
+            continue;
+        };
+        let category = text(table, "category").unwrap_or_default();
+        if category != rule.category {
+            merged.kept.push((rule.name.clone(), category, rule.category.clone()));
+        }
+        for (key, value) in rule.texts() {
+            let Some(value) = value.filter(|value| text(table, key).as_deref() != Some(*value))
+            else {
+                continue;
+            };
+            table.insert(key, toml_edit::value(value));
+            merged.updated.push((rule.name.clone(), key, value.to_owned()));
+        }
+    }
+    merged.text = document.to_string();
+    let added: HashSet<&str> = merged.added.iter().map(String::as_str).collect();
+    for rule in rules.iter().filter(|rule| added.contains(rule.name.as_str())) {
+        merged.text.push_str(&write_rule(rule));
+    }
+    Ok(merged)
+}
+
 /// The category map with the user's changes, each `SOURCE=CATEGORY`.
 ///
 /// # Errors
@@ -171,6 +230,32 @@ pub fn category_table(changes: &[String]) -> Result<BTreeMap<String, String>, St
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_merge_adds_and_updates_rules_and_keeps_categories_and_comments() {
+        let existing = "# Ours.\n[[cookie]]\nname = \"_a\" # checked\ncategory = \"necessary\"\nlifetime = \"1 year\"\n";
+        let rule = |name: &str, lifetime: &str| RuleToml {
+            name: name.to_owned(),
+            category: "analytics".to_owned(),
+            lifetime: Some(lifetime.to_owned()),
+            ..RuleToml::default()
+        };
+        let merged =
+            merge(existing, &[rule("_a", "2 years"), rule("_b", "session")]).expect("TOML");
+        assert_eq!(merged.added, ["_b"]);
+        assert_eq!(merged.updated, [("_a".to_owned(), "lifetime", "2 years".to_owned())]);
+        assert_eq!(merged.kept, [("_a".into(), "necessary".into(), "analytics".into())]);
+        assert_eq!(
+            merged.text,
+            "# Ours.\n[[cookie]]\nname = \"_a\" # checked\ncategory = \"necessary\"\nlifetime = \"2 years\"\n\
+             \n[[cookie]]\nname = \"_b\"\ncategory = \"analytics\"\nlifetime = \"session\"\n"
+        );
+        let again =
+            merge(&merged.text, &[rule("_a", "2 years"), rule("_b", "session")]).expect("TOML");
+        assert_eq!((again.added.len(), again.updated.len(), again.text), (0, 0, merged.text));
+        assert!(merge("cookie = 1", &[]).is_err());
+        assert!(merge("[[cookie", &[]).is_err());
+    }
 
     const HEADER: &str = "ID,Platform,Category,Cookie / Data Key name,Domain,Description,Retention period,Data Controller,User Privacy & GDPR Rights Portals,Wildcard match\n";
 

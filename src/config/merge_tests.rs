@@ -377,6 +377,7 @@ fn site_rules_win_over_top_level_rules_for_every_pattern() {
             query: None,
             fetch_dest: None,
             content_type: None,
+            fields: crate::catalogue::FieldLookup::NONE,
             navigation: false,
         };
         let social = Some(crate::consent::Category::SOCIAL);

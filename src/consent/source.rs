@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use time::Date;
 
@@ -97,7 +99,8 @@ impl Default for SourceSettings {
 }
 
 /// Treatment of decisions for regions without a consent requirement.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum Implied {
     /// Counts as a decision.
     Accept,

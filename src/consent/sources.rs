@@ -38,7 +38,6 @@ mod zaraz;
 
 use std::collections::HashMap;
 
-pub(crate) use consentry::parse_date;
 pub use consentry::{Native, NativeCookie, NativeCookieError};
 
 pub use super::source::{

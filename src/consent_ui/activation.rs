@@ -3,8 +3,8 @@
 use http::HeaderMap;
 use http::header::{HeaderName, USER_AGENT};
 
-const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
-const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+use crate::http::{SEC_FETCH_DEST, SEC_FETCH_MODE};
+
 const SEC_FETCH_USER: HeaderName = HeaderName::from_static("sec-fetch-user");
 
 /// `User-Agent` tokens of browsers that send `Sec-Fetch-User`. WebKit sends only the other Fetch

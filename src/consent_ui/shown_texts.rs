@@ -33,7 +33,7 @@ struct Purpose<'a> {
 }
 
 /// The texts of a site in one language as a JSON line, and their version and hash.
-pub fn shown_texts(
+pub(crate) fn shown_texts(
     site: &str,
     settings: &settings::CentreSettings,
     reader: &ConsentReader,

@@ -38,7 +38,7 @@ const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::fro
 
 /// An accepted connection.
 #[derive(Debug)]
-pub enum Socket {
+pub(crate) enum Socket {
     /// A TCP connection, with the peer's address.
     Tcp(TcpStream, IpAddr),
     /// A Unix socket connection.
@@ -47,7 +47,7 @@ pub enum Socket {
 
 /// The running server.
 #[derive(Debug)]
-pub struct Server {
+pub(crate) struct Server {
     workers: Vec<Worker>,
     health: HealthReporter,
     stop: watch::Sender<bool>,
@@ -74,7 +74,7 @@ impl Server {
     ///
     /// # Errors
     /// When a thread or its runtime cannot be started.
-    pub async fn start(processor: Processor, threads: usize) -> io::Result<Self> {
+    pub(crate) async fn start(processor: Processor, threads: usize) -> io::Result<Self> {
         let health = HealthReporter::new();
         health.set_serving::<Processors>().await;
         let services = Services {
@@ -101,7 +101,7 @@ impl Server {
     }
 
     /// Passes a connection to the worker with the fewest connections.
-    pub fn dispatch(&self, socket: Socket) {
+    pub(crate) fn dispatch(&self, socket: Socket) {
         let fewest = self.workers.iter().min_by_key(|worker| worker.open.load(Relaxed));
         let Some(worker) = fewest else { return };
         worker.open.fetch_add(1, Relaxed);
@@ -111,14 +111,14 @@ impl Server {
     }
 
     /// Fails health checks and continues to serve.
-    pub async fn not_serving(&self) {
+    pub(crate) async fn not_serving(&self) {
         for service in ["", Processors::NAME] {
             self.health.set_service_status(service, ServingStatus::NotServing).await;
         }
     }
 
     /// Accepts no new streams (GOAWAY), and waits at most `longest` for those in flight.
-    pub async fn drain(mut self, longest: Duration) {
+    pub(crate) async fn drain(mut self, longest: Duration) {
         // Ends the health watches, which would keep their connections open.
         for service in ["", Processors::NAME] {
             self.health.clear_service_status(service).await;

@@ -17,7 +17,7 @@ use crate::telemetry::{Metrics, Shard};
 
 /// The external processor service.
 #[derive(Debug)]
-pub struct Processor {
+pub(crate) struct Processor {
     snapshot: Arc<ArcSwap<Snapshot>>,
     shards: Vec<Arc<Shard>>,
     next_shard: AtomicUsize,
@@ -26,7 +26,7 @@ pub struct Processor {
 
 impl Processor {
     /// Filters by the current config, and counts in these metrics.
-    pub fn new(snapshot: Arc<ArcSwap<Snapshot>>, metrics: &Metrics) -> Self {
+    pub(crate) fn new(snapshot: Arc<ArcSwap<Snapshot>>, metrics: &Metrics) -> Self {
         let shards = metrics.shards().collect();
         Self { snapshot, shards, next_shard: AtomicUsize::new(0), log: Arc::new(ErrorLog::new()) }
     }

@@ -10,9 +10,7 @@ use http::header::{
 };
 use http::{Method, Response, StatusCode};
 
-use crate::http::Fields;
-
-pub(super) const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
+use crate::http::{Fields, SEC_FETCH_DEST};
 
 /// A transparent 1x1 GIF.
 pub(crate) const PIXEL: &[u8] =

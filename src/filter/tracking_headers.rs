@@ -14,7 +14,7 @@ use super::report::Report;
 use super::reporting;
 use super::site_filter::Filter;
 use crate::config::settings::{AlternativeServices, Technology};
-use crate::http::Fields;
+use crate::http::{Fields, members};
 
 const ALT_SVC: HeaderName = HeaderName::from_static("alt-svc");
 const CLEAR: &str = "clear";
@@ -179,13 +179,11 @@ fn strip_route(
 fn strip_hints(message: &impl Fields, name: &HeaderName, edits: Option<&mut Edits>) -> bool {
     let mut kept: Vec<&[u8]> = Vec::new();
     let mut stripped = false;
-    for field in message.values(name) {
-        for hint in field.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
-            if fields::is_low_entropy(hint) {
-                kept.push(hint);
-            } else {
-                stripped |= !hint.is_empty();
-            }
+    for hint in members(message, name) {
+        if fields::is_low_entropy(hint) {
+            kept.push(hint);
+        } else {
+            stripped = true;
         }
     }
     if let Some(edits) = edits.filter(|_| stripped) {

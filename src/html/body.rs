@@ -101,6 +101,11 @@ impl<B> PageBody<B> {
         body
     }
 
+    /// Whether the page was rejected, so that the body is empty.
+    pub(crate) fn is_refused(&self) -> bool {
+        matches!(self, Self::Rewritten(body) if body.failed && matches!(body.state, State::Ended))
+    }
+
     /// The inner body.
     pub fn inner(&self) -> &B {
         match self {
@@ -502,19 +507,21 @@ mod tests {
 
     #[test]
     fn a_decompression_bomb_is_processed_in_small_pieces() {
-        for coding in CODINGS {
+        for coding in [PageCoding::Gzip, PageCoding::Brotli, PageCoding::Zstd] {
             let html = [b"<body>".to_vec(), vec![b'0'; 30_000_000]].concat();
             let mut body = body(vec![coded(&html, coding)], coding);
-            let mut largest = 0;
+            let (mut count, mut out) = (0, Vec::new());
             while let Some(frame) = body.frame().now_or_never().expect("nothing is waited for") {
-                let bytes =
-                    frame.unwrap_or_else(|_| panic!("{coding:?}")).into_data().expect("data").len();
-                // The rest of an uncompressed page is the origin's own frame.
-                if bytes < 30_000_000 / 2 {
-                    largest = largest.max(bytes);
-                }
+                out.extend_from_slice(frame.expect("good").data_ref().expect("data"));
+                count += 1;
+                let PageBody::Rewritten(body) = &body else { panic!("a page") };
+                let held = body.plain.capacity() + body.changed.capacity();
+                assert!(held <= 256 * 1024, "{coding:?}: {held}");
             }
-            assert!(largest <= 2 * TURN, "{coding:?}: {largest}");
+            // At most 128 KiB a poll, on average.
+            assert!(count >= html.len() / (128 * 1024), "{coding:?}: {count}");
+            let (out, ended) = decoded(&out, coding);
+            assert!(ended && out.len() == html.len() + BANNER.len(), "{coding:?}");
         }
     }
 
@@ -530,17 +537,26 @@ mod tests {
     }
 
     #[test]
-    fn a_page_over_the_memory_limit_passes_unchanged() {
-        let html = format!("<html><head data-x=\"{}\"><body>", "<a ".repeat(40_000));
+    fn a_tag_above_4_mib_goes_out_before_its_end_and_the_banner_follows_it() {
+        let start = format!("<html><head data-x=\"{}", "<a ".repeat(1_450_000));
+        let html = format!("{start}\"><body>");
         for coding in CODINGS {
-            let text = coded(html.as_bytes(), coding);
-            let (out, whole, outcome) = through(vec![text], coding);
-            let out = String::from_utf8(decoded(&out, coding).0).expect("text");
-            assert!(
-                whole && outcome == Some(PageOutcome::Banner)
-                    || outcome == Some(PageOutcome::Failed)
-            );
-            assert_eq!(out.replacen(BANNER, "", 1), html, "{coding:?}");
+            let unended = coded(start.as_bytes(), coding);
+            let first = stream::iter([Ok::<_, Infallible>(Frame::data(Bytes::from(unended)))]);
+            let inner = StreamBody::new(first.chain(stream::pending()));
+            let mut body = PageBody::rewritten(inner, rewriter(), coding, None);
+            let mut out = Vec::new();
+            while let Some(Some(frame)) = body.frame().now_or_never() {
+                out.extend_from_slice(frame.expect("good").data_ref().expect("data"));
+            }
+            let (out, _) = decoded(&out, coding);
+            let kept = start.len() - out.len();
+            assert!(start.as_bytes().starts_with(&out) && kept < 64 * 1024, "{coding:?}: {kept}");
+
+            let (out, whole, outcome) = through(vec![coded(html.as_bytes(), coding)], coding);
+            assert_eq!((whole, outcome), (true, Some(PageOutcome::Banner)), "{coding:?}");
+            let (out, ended) = decoded(&out, coding);
+            assert!(ended && out == format!("{html}{BANNER}").into_bytes(), "{coding:?}");
         }
     }
 

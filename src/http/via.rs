@@ -8,6 +8,7 @@ use http::header::{HeaderName, VIA};
 
 use super::field_list::{append, members};
 use super::fields::{FieldSection, Fields};
+use super::parameters::without_parameters;
 
 const CDN_LOOP: HeaderName = HeaderName::from_static("cdn-loop");
 /// The name of every instance in `Via` and `CDN-Loop`.
@@ -47,8 +48,7 @@ impl Via {
             if *member == *self.own {
                 return true;
             }
-            let name = member.split(|byte| *byte == b';').next().unwrap_or_default();
-            others += usize::from(name.trim_ascii().eq_ignore_ascii_case(NAME));
+            others += usize::from(without_parameters(member).eq_ignore_ascii_case(NAME));
         }
         let passages = members(fields, &VIA).filter(|member| {
             let words = member.split(|byte| matches!(byte, b' ' | b'\t'));

@@ -1,7 +1,7 @@
 //! Built-in languages.
 
 /// Each language's tag and file.
-pub const FILES: [(&str, &str); 13] = [
+pub(crate) const FILES: [(&str, &str); 13] = [
     ("de", include_str!("../../config/locales/de.toml")),
     ("en", include_str!("../../config/locales/en.toml")),
     ("es", include_str!("../../config/locales/es.toml")),

@@ -1,6 +1,8 @@
 //! Language negotiation: `Accept-Language` by RFC 9110 section 12.5.4, and lookup of a language by
 //! RFC 4647 section 3.4.
 
+use crate::http::parameter;
+
 /// Maximum number of language ranges to read per field.
 const MAX_RANGES: usize = 32;
 
@@ -21,11 +23,9 @@ pub(super) fn negotiate<'a>(
         .split(',')
         .take(MAX_RANGES)
         .filter_map(|range| {
-            let mut parts = range.split(';').map(str::trim);
-            let tag = parts.next().filter(|tag| !tag.is_empty())?;
-            let quality = parts
-                .find_map(|part| part.strip_prefix(['q', 'Q'])?.trim_start().strip_prefix('='));
-            Some((quality.map_or(Some(1000), |quality| thousandths(quality.trim()))?, tag))
+            let (tag, parameters) = range.split_once(';').unwrap_or((range, ""));
+            let quality = parameter(parameters, "q").map_or(Some(1000), thousandths)?;
+            Some((quality, tag.trim())).filter(|(_, tag)| !tag.is_empty())
         })
         .collect();
     // The sort is stable: of equal qualities, the first one wins.

@@ -16,6 +16,7 @@ use crate::consent_ui::ConsentUi;
 use crate::filter::Filter;
 use crate::html::SiteRewriter;
 use crate::http::{Via, normalised_host};
+use crate::locale::Locales;
 use crate::proxy::request::rate_limit::RateLimiter;
 use crate::proxy::upstream::load_balancer::LoadBalancer;
 use crate::proxy::upstream::pool::UpstreamPool;
@@ -23,9 +24,11 @@ use crate::telemetry::{AccessLog, ConfigCounters, Spans};
 
 /// Runtime state built from one config. A reload replaces the snapshot as a whole.
 #[derive(Debug)]
-pub struct Snapshot {
+pub(crate) struct Snapshot {
     /// The sites.
     pub sites: SiteRouter,
+    /// The languages of error pages for requests without a site.
+    pub locales: Arc<Locales>,
     /// The per-site metrics.
     pub counters: Arc<ConfigCounters>,
     /// Timeouts.
@@ -54,7 +57,7 @@ pub struct Snapshot {
 
 impl Snapshot {
     /// Whether a peer is a trusted proxy.
-    pub fn trusts(&self, peer: IpAddr) -> bool {
+    pub(crate) fn trusts(&self, peer: IpAddr) -> bool {
         let peer = peer.to_canonical();
         self.trusted_proxies.iter().any(|net| net.contains(&peer))
     }
@@ -62,7 +65,7 @@ impl Snapshot {
 
 /// One site of a running proxy.
 #[derive(Debug)]
-pub struct Site {
+pub(crate) struct Site {
     /// The index among the sites, also used by the metrics.
     pub index: usize,
     /// The name in logs and metrics.
@@ -88,7 +91,7 @@ pub struct Site {
 
 /// Forwarding settings of a site.
 #[derive(Debug)]
-pub struct ForwardSettings {
+pub(crate) struct ForwardSettings {
     /// The load balancing settings.
     pub balance: settings::Balance,
     /// The upstreams with their connection pools, in config order.
@@ -99,7 +102,7 @@ pub struct ForwardSettings {
 
 impl Site {
     /// Creates a site. With unchanged limits, the rate and concurrency state of `before` is kept.
-    pub fn new(
+    pub(crate) fn new(
         index: usize,
         name: String,
         filter: Arc<Filter>,
@@ -128,12 +131,12 @@ impl Site {
     }
 
     /// The upstream with this address.
-    pub fn upstream(&self, address: &settings::Upstream) -> Option<&Arc<UpstreamPool>> {
+    pub(crate) fn upstream(&self, address: &settings::Upstream) -> Option<&Arc<UpstreamPool>> {
         self.upstreams().iter().find(|upstream| upstream.address() == address)
     }
 
     /// All upstreams.
-    pub fn upstreams(&self) -> &[Arc<UpstreamPool>] {
+    pub(crate) fn upstreams(&self) -> &[Arc<UpstreamPool>] {
         self.load_balancer.all()
     }
 
@@ -150,7 +153,7 @@ impl Site {
 /// Sites by host and path. An exact host wins over a wildcard, and a longer wildcard over a shorter
 /// one. For the same host the longest path wins.
 #[derive(Debug, Default)]
-pub struct SiteRouter {
+pub(crate) struct SiteRouter {
     exact: HashMap<String, PathRoutes, RandomState>,
     /// Longest suffix first.
     below: Vec<(String, PathRoutes)>,
@@ -195,7 +198,7 @@ fn path_text(path: &[u8]) -> &str {
 
 /// Why no site was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NotFound {
+pub(crate) enum NotFound {
     /// No site has this host.
     Host,
     /// A site has this host, but none has this path.
@@ -204,7 +207,7 @@ pub enum NotFound {
 
 impl SiteRouter {
     /// Builds the table from each site's hosts and paths.
-    pub fn new(sites: Vec<(Vec<HostPattern>, Vec<String>, Arc<Site>)>) -> Self {
+    pub(crate) fn new(sites: Vec<(Vec<HostPattern>, Vec<String>, Arc<Site>)>) -> Self {
         let mut table = Self::default();
         for (hosts, paths, site) in sites {
             for host in hosts {
@@ -236,7 +239,7 @@ impl SiteRouter {
     ///
     /// # Errors
     /// If no site has both.
-    pub fn find(&self, host: &str, path: &str) -> Result<&Arc<Site>, NotFound> {
+    pub(crate) fn find(&self, host: &str, path: &str) -> Result<&Arc<Site>, NotFound> {
         if self.exact.is_empty() && self.below.is_empty() {
             return self.any.find(path).ok_or(NotFound::Path);
         }
@@ -258,7 +261,7 @@ impl SiteRouter {
     }
 
     /// All sites, in config order.
-    pub fn all(&self) -> &[Arc<Site>] {
+    pub(crate) fn all(&self) -> &[Arc<Site>] {
         &self.all
     }
 }

@@ -1,20 +1,18 @@
 //! Tests of the limits on memory and batch size.
 
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 
 use super::spool::Spool;
+use super::testing::{TIMEOUT, until};
 use super::writer::{Limits, WriterSettings};
 use super::{
     Cursor, DecisionChannel, NotRecorded, Receipt, Receipts, ReceiptsError, Sqlite, Store,
 };
 use crate::config::settings::Durability;
 use crate::telemetry::ReceiptCounters;
-
-/// Time limit for an expected event.
-const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Requests that a store or spool received.
 #[derive(Default)]
@@ -149,14 +147,6 @@ fn send(receipts: &Receipts, count: usize) -> usize {
     })
 }
 
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let started = Instant::now();
-    while !holds() {
-        assert!(started.elapsed() < TIMEOUT, "in vain: {what}");
-        std::thread::yield_now();
-    }
-}
-
 #[test]
 fn at_most_4096_receipts_queue_for_a_hanging_store_in_batches_of_256() {
     let (store, spool) = (Shared::default(), Shared::default());
@@ -190,7 +180,7 @@ fn at_most_4096_receipts_queue_for_a_hanging_writer() {
 fn a_full_spool_is_moved_to_the_store_in_batches_of_256() {
     let (store, spool) = (Shared::default(), Shared::default());
     spool.insert(&(0..1000).map(receipt).collect::<Vec<_>>());
-    let (_receipts, _) = start(&store, &spool, Duration::from_secs(1));
+    let (_receipts, _) = start(&store, &spool, TIMEOUT);
     until("all are moved", || store.count() >= 1000 && spool.count() == 0);
     assert_eq!(store.with(|seen| seen.largest), 256);
     assert_eq!(spool.with(|seen| seen.largest_page), 256);

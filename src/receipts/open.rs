@@ -12,7 +12,7 @@ use crate::config::settings::{self, ReceiptStore};
 ///
 /// # Errors
 /// When the store cannot be reached.
-pub fn open(
+pub(crate) fn open(
     settings: &settings::ReceiptSettings,
     within: Duration,
 ) -> Result<Box<dyn Store>, ReceiptsError> {

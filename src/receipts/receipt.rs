@@ -68,7 +68,7 @@ pub enum DecisionChannel {
 }
 
 /// Generates a random receipt id. `None` if the system provides no randomness.
-pub fn new_id() -> Option<String> {
+pub(crate) fn new_id() -> Option<String> {
     let mut random = [0_u8; 16];
     getrandom::fill(&mut random).ok()?;
     Some(hex(&random))

@@ -4,7 +4,7 @@ use super::error::ReceiptsError;
 use super::receipt::Receipt;
 
 /// Maximum number of receipts that one call of [`Store::prune`] deletes, to keep statements short.
-pub const PRUNED_AT_ONCE: u32 = 1000;
+pub(crate) const PRUNED_AT_ONCE: u32 = 1000;
 
 /// A position in a store. Receipts after it are newer, or of the same second.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub trait Store: Send {
     /// an error that follows the call, it is unknown whether the receipts are in the store.
     ///
     /// # Errors
-    /// When the store is unavailable, or [`ReceiptsError::Cancelled`].
+    /// When the store is unavailable, or `ReceiptsError::Cancelled`.
     fn insert_if(
         &mut self,
         receipts: &[Receipt],
@@ -69,7 +69,7 @@ pub trait Store: Send {
     /// When the store is unavailable.
     fn find(&mut self, id: &str) -> Result<Option<Receipt>, ReceiptsError>;
 
-    /// Deletes at most [`PRUNED_AT_ONCE`] receipts that were recorded before a time in Unix seconds. Returns their
+    /// Deletes at most `PRUNED_AT_ONCE` receipts that were recorded before a time in Unix seconds. Returns their
     /// number.
     ///
     /// # Errors

@@ -31,7 +31,7 @@ const COMBINED_TIME: &[BorrowedFormatItem<'_>] =
 
 /// The access log writer and its format.
 #[derive(Debug, Clone)]
-pub struct AccessLog {
+pub(crate) struct AccessLog {
     writer: NonBlocking,
     form: LineFormat,
     address: LoggedAddress,
@@ -39,7 +39,7 @@ pub struct AccessLog {
 
 /// The format of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LineFormat {
+pub(crate) enum LineFormat {
     /// Human-readable text.
     Text,
     /// JSON.
@@ -50,7 +50,7 @@ pub enum LineFormat {
 
 impl LineFormat {
     /// The format set in the config. `auto` is JSON if `json`, else text.
-    pub fn of(format: AccessFormat, json: bool) -> Self {
+    pub(crate) fn of(format: AccessFormat, json: bool) -> Self {
         match format {
             AccessFormat::Combined => Self::Combined,
             AccessFormat::Auto if json => Self::Json,
@@ -62,7 +62,7 @@ impl LineFormat {
 
 /// Request fields of the client for the log line. Kept only if the format contains them.
 #[derive(Debug)]
-pub struct ClientFields {
+pub(crate) struct ClientFields {
     /// The client address, truncated as configured.
     address: Option<String>,
     version: Version,
@@ -72,7 +72,7 @@ pub struct ClientFields {
 
 /// The data of one finished request.
 #[derive(Debug, Clone, Copy)]
-pub struct Entry<'a> {
+pub(crate) struct Entry<'a> {
     /// The site's name, or `-` if no site matched.
     pub site: &'a str,
     /// The method.
@@ -181,12 +181,12 @@ impl Serialize for PresumedCounts {
 
 impl AccessLog {
     /// Creates a log that writes to `writer` in this format. `address` sets how much of a client address is logged.
-    pub fn new(writer: NonBlocking, form: LineFormat, address: LoggedAddress) -> Self {
+    pub(crate) fn new(writer: NonBlocking, form: LineFormat, address: LoggedAddress) -> Self {
         Self { writer, form, address }
     }
 
     /// Collects the request fields of the client for the log line. `None` if the format contains none of them.
-    pub fn client_fields(
+    pub(crate) fn client_fields(
         &self,
         address: IpAddr,
         version: Version,
@@ -207,7 +207,7 @@ impl AccessLog {
     }
 
     /// Writes the line of one request.
-    pub fn write(&self, entry: &Entry<'_>) {
+    pub(crate) fn write(&self, entry: &Entry<'_>) {
         let time = OffsetDateTime::now_utc();
         line_buffer::add(&self.writer, |out| match self.form {
             LineFormat::Combined => out.extend_from_slice(combined(entry, time).as_bytes()),

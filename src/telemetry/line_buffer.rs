@@ -14,20 +14,20 @@ use tracing_appender::non_blocking::NonBlocking;
 /// A buffer of this many bytes is flushed immediately.
 const FULL: usize = 16 * 1024;
 /// Maximum number of buffers queued for a slow reader. Further lines are dropped.
-pub const MAX_WAITING: usize = 4096;
+pub(crate) const MAX_WAITING: usize = 4096;
 /// Pause of the log thread after each write. Waking the thread costs more than the lines written meanwhile.
 const REST: Duration = Duration::from_millis(2);
 
 /// Writer for the log thread: writes the queued buffers in one system call, then pauses.
 #[derive(Debug)]
-pub struct Batches<W> {
+pub(crate) struct Batches<W> {
     writer: W,
     batch: Vec<u8>,
 }
 
 impl<W> Batches<W> {
     /// Wraps a writer.
-    pub fn new(writer: W) -> Self {
+    pub(crate) fn new(writer: W) -> Self {
         Self { writer, batch: Vec::new() }
     }
 }
@@ -83,12 +83,12 @@ impl Buffer {
 }
 
 /// From now on, buffers the lines of this thread until the thread calls [`flush`].
-pub fn wait_for_flush() {
+pub(crate) fn wait_for_flush() {
     BUFFER.with_borrow_mut(|buffer| buffer.waits = true);
 }
 
 /// Passes this thread's lines to the log thread.
-pub fn flush() {
+pub(crate) fn flush() {
     BUFFER.with_borrow_mut(Buffer::flush);
 }
 

@@ -30,7 +30,11 @@ impl fmt::Debug for LogLevelControl {
 ///
 /// A thread writes the lines. When its queue is full, lines are dropped, so that a stalled reader of the log never
 /// blocks a request. Dropping the guard writes the remaining lines.
-pub fn start_log(level: LogLevel, json: bool, terminal: bool) -> (LogLevelControl, WorkerGuard) {
+pub(crate) fn start_log(
+    level: LogLevel,
+    json: bool,
+    terminal: bool,
+) -> (LogLevelControl, WorkerGuard) {
     let (filter, handle) = reload::Layer::new(filter(level));
     let (writer, guard) = NonBlockingBuilder::default().lossy(true).finish(io::stderr());
     let plain = lines::layer().with_writer(writer).with_ansi(terminal);

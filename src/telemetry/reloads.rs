@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 /// Config reload counters.
 #[derive(Debug, Default)]
-pub struct ReloadCounters {
+pub(crate) struct ReloadCounters {
     done: AtomicU64,
     failed: AtomicU64,
     last_failed: AtomicBool,
@@ -12,14 +12,14 @@ pub struct ReloadCounters {
 
 impl ReloadCounters {
     /// Counts a reload. `done` is whether the new config is active.
-    pub fn count(&self, done: bool) {
+    pub(crate) fn count(&self, done: bool) {
         let counter = if done { &self.done } else { &self.failed };
         counter.fetch_add(1, Relaxed);
         self.last_failed.store(!done, Relaxed);
     }
 
     /// Whether the last reload failed, so that the active config is older than the files.
-    pub fn last_failed(&self) -> bool {
+    pub(crate) fn last_failed(&self) -> bool {
         self.last_failed.load(Relaxed)
     }
 

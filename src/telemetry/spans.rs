@@ -21,7 +21,7 @@ const WHERE: [&str; 2] = ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRA
 
 /// Span exporter, configured by the OpenTelemetry environment variables.
 #[derive(Clone)]
-pub struct Spans {
+pub(crate) struct Spans {
     provider: SdkTracerProvider,
     tracer: SdkTracer,
 }
@@ -58,14 +58,14 @@ impl Injector for HeaderInjector<'_> {
 }
 
 /// The span of one request.
-pub struct RequestSpan(Context);
+pub(crate) struct RequestSpan(Context);
 
 impl Spans {
     /// Builds the exporter from the environment. `None` if no endpoint is set.
     ///
     /// # Errors
     /// If the environment variables are invalid.
-    pub fn from_environment() -> Result<Option<Self>, ExporterBuildError> {
+    pub(crate) fn from_environment() -> Result<Option<Self>, ExporterBuildError> {
         if WHERE.iter().all(|name| std::env::var_os(name).is_none_or(|value| value.is_empty())) {
             return Ok(None);
         }
@@ -106,7 +106,7 @@ impl Spans {
     }
 
     /// Exports the remaining spans and shuts the exporter down.
-    pub fn finish(&self) {
+    pub(crate) fn finish(&self) {
         if let Err(error) = self.provider.shutdown() {
             tracing::warn!(%error, "cannot send the last spans");
         }
@@ -115,7 +115,7 @@ impl Spans {
 
 impl RequestSpan {
     /// Ends the span, with the site and the status as attributes.
-    pub fn end(&self, site: &str, status: u16) {
+    pub(crate) fn end(&self, site: &str, status: u16) {
         let span = self.0.span();
         span.set_attribute(KeyValue::new("consentry.site", site.to_owned()));
         span.set_attribute(KeyValue::new("http.response.status_code", i64::from(status)));

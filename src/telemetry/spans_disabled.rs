@@ -8,17 +8,17 @@ use crate::http::FieldSection;
 
 /// The span exporter, which is uninhabited: no spans are exported.
 #[derive(Debug, Clone)]
-pub enum Spans {}
+pub(crate) enum Spans {}
 
 /// The span of a request, which is uninhabited.
-pub enum RequestSpan {}
+pub(crate) enum RequestSpan {}
 
 impl Spans {
     /// `None`.
     ///
     /// # Errors
     /// Never.
-    pub fn from_environment() -> Result<Option<Self>, Infallible> {
+    pub(crate) fn from_environment() -> Result<Option<Self>, Infallible> {
         Ok(None)
     }
 
@@ -28,14 +28,14 @@ impl Spans {
     }
 
     /// Never called.
-    pub fn finish(&self) {
+    pub(crate) fn finish(&self) {
         match *self {}
     }
 }
 
 impl RequestSpan {
     /// Never called.
-    pub fn end(&self, _: &str, _: u16) {
+    pub(crate) fn end(&self, _: &str, _: u16) {
         match *self {}
     }
 }

@@ -13,7 +13,7 @@ pub(super) const ACME_TLS: &[u8] = b"acme-tls/1";
 
 /// Certificates by name.
 #[derive(Debug, Default)]
-pub struct Certificates {
+pub(crate) struct Certificates {
     exact: HashMap<String, Arc<CertifiedKey>>,
     /// Keyed by the part of the name after the first dot.
     wildcards: HashMap<String, Arc<CertifiedKey>>,
@@ -23,7 +23,7 @@ pub struct Certificates {
 
 /// A certificate issued and renewed at run time (ACME, RFC 8555).
 #[derive(Debug, Clone)]
-pub struct AcmeCertificate {
+pub(crate) struct AcmeCertificate {
     /// The names of the certificate, in lower case.
     pub domains: Vec<String>,
     /// The resolver that has the certificate and answers challenges (TLS-ALPN-01, RFC 8737).
@@ -33,7 +33,7 @@ pub struct AcmeCertificate {
 impl Certificates {
     /// Indexes certificates by their names. The first certificate for a name wins. The first of all
     /// is the default for other names and for clients without SNI.
-    pub fn new<'a>(identities: impl IntoIterator<Item = &'a Identity>) -> Self {
+    pub(crate) fn new<'a>(identities: impl IntoIterator<Item = &'a Identity>) -> Self {
         let mut certificates = Self::default();
         for identity in identities {
             certificates.default.get_or_insert_with(|| Arc::clone(&identity.key));
@@ -49,7 +49,7 @@ impl Certificates {
     }
 
     /// Adds an ACME certificate. Certificates from files have priority.
-    pub fn with_acme(self, acme: Option<AcmeCertificate>) -> Self {
+    pub(crate) fn with_acme(self, acme: Option<AcmeCertificate>) -> Self {
         Self { acme, ..self }
     }
 

@@ -41,7 +41,7 @@ impl TicketKeys {
 
 /// Ticket producers for the lifetime of the process.
 #[derive(Debug, Default)]
-pub struct Tickets {
+pub(crate) struct Tickets {
     /// The producer with the process's own keys, and the fingerprint of its client authorities.
     own: Mutex<Option<([u8; 32], Arc<dyn ProducesTickets>)>>,
 }
@@ -54,7 +54,7 @@ impl Tickets {
     ///
     /// # Errors
     /// If the system provides no random numbers.
-    pub fn producer(
+    pub(crate) fn producer(
         &self,
         keys: Option<&TicketKeys>,
         clients: Option<&ClientAuthorities>,

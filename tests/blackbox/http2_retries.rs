@@ -8,13 +8,12 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
 
 use crate::http2_hostile::{
     DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, RST_STREAM, SETTINGS, WINDOW_UPDATE,
     block, frame, next_frame,
 };
-use crate::support::{Proxy, request};
+use crate::support::{PATIENCE, Proxy, request};
 
 const ACK: u8 = 1;
 const REFUSED_STREAM: [u8; 4] = [0, 0, 0, 7];
@@ -66,7 +65,7 @@ impl Upstream {
     fn wait_for_ping(&self, connection: usize) {
         let seen = self.seen.lock().unwrap();
         let ping = |seen: Seen| seen.connection == connection && seen.body == "PING";
-        while !ping(seen.recv_timeout(Duration::from_secs(10)).unwrap()) {}
+        while !ping(seen.recv_timeout(PATIENCE).unwrap()) {}
     }
 
     /// Connection and body of each complete request so far.
@@ -186,7 +185,7 @@ fn a_rejected_body_is_resent_from_its_start() {
     visitor.send(&request("POST", "/", &[("Content-Length", "11")]));
     visitor.send(b"first ");
     let seen = upstream.seen.lock().unwrap();
-    while seen.recv().unwrap().connection == 0 {}
+    while seen.recv_timeout(PATIENCE).unwrap().connection == 0 {}
     visitor.send(b"later");
     assert_eq!(visitor.reply("POST").status, 200);
     let last = seen.try_iter().last().unwrap();
@@ -246,10 +245,9 @@ fn a_connection_is_pinged_after_a_timeout_and_unused_until_the_reply() {
     assert_eq!(status(&proxy, "POST", "hangs"), 504);
     upstream.wait_for_ping(1);
     // Until the reply to the PING has been read, requests use other connections.
-    let is_back = (0..1000).any(|_| {
+    proxy.wait_until("the connection is used again", || {
         assert_eq!(status(&proxy, "GET", ""), 200);
         upstream.whole().last().is_some_and(|(connection, _)| *connection == 1)
     });
-    assert!(is_back);
     assert!(!proxy.log().contains("PING"), "{}", proxy.log());
 }

@@ -1,21 +1,13 @@
 //! Request loops: requests that return to the proxy that sent them.
 
-use std::net::TcpListener;
-
 use crate::support::{Origin, Proxy, run};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
-/// An unused port. If another program takes the port before the test does, the test fails to start.
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
 #[test]
 fn a_loop_is_detected_on_its_second_pass_and_logged_once() {
-    let port = free_port();
-    let toml = format!("[[site]]\nupstream = 'http://127.0.0.1:{port}'\n");
-    let proxy = Proxy::start_at(&format!("127.0.0.1:{port}"), &toml);
+    let proxy = Proxy::start_with("[[site]]\nupstream = 'http://127.0.0.1:1'\n");
+    proxy.reload(&format!("[[site]]\nupstream = 'http://{}'\n", proxy.address));
     for _ in 0..3 {
         assert_eq!(proxy.get("/", &[]).status, 508);
     }

@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 
-use crate::support::{Origin, Proxy, Reply, Visitor, binary, request, run};
+use crate::support::{Origin, Proxy, Reply, Visitor, binary, request, run, wait_until};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const TOKEN: &str = "a-token-of-many-letters";
@@ -143,12 +143,7 @@ fn the_admin_listener_can_be_a_unix_socket_that_survives_a_kill() {
         AtPath(child)
     };
     let healthy = || run(&["health", "--admin", &admin], "").0 == 0;
-    let wait = || {
-        let since = std::time::Instant::now();
-        while !healthy() {
-            assert!(since.elapsed() < crate::support::PATIENCE, "no response at {admin}");
-        }
-    };
+    let wait = || wait_until("a response at the path", healthy);
     let first = start();
     wait();
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o660);
@@ -283,9 +278,7 @@ fn a_second_process_replaces_the_first_on_its_port_without_failed_requests() {
         current.signal("TERM");
         assert!(current.ended().success());
         current = next;
-        while served.load(SeqCst) < before + 100 {
-            std::thread::yield_now();
-        }
+        wait_until("100 more requests are served", || served.load(SeqCst) >= before + 100);
     }
     done.store(true, SeqCst);
     visitors.into_iter().for_each(|visitor| visitor.join().expect("no request has failed"));

@@ -280,8 +280,9 @@ fn pages_in_an_unsupported_coding_are_not_served_without_the_guard() {
         let origin = Origin::answering(page(&head, &body));
         let proxy = Proxy::start(&origin, GUARD);
         let mut visitor = proxy.visit();
-        visitor
-            .send(b"GET / HTTP/1.1\r\nHost: a\r\nAccept: text/html\r\nConnection: close\r\n\r\n");
+        visitor.send(
+            b"GET / HTTP/1.1\r\nHost: a\r\nSec-Fetch-Dest: document\r\nConnection: close\r\n\r\n",
+        );
         let all = visitor.closed();
         assert!(all.len() < 1000, "{}", all.escape_ascii());
         let rejected = all.starts_with(b"HTTP/1.1 502 ");

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
-use crate::support::{Origin, PATIENCE, Proxy, refusing, request};
+use crate::support::{Origin, Proxy, refusing, request};
 
 const DONE: &str = "consentry_config_reloads_total{result=\"done\"}";
 const FAILED: &str = "consentry_config_reloads_total{result=\"failed\"}";
@@ -51,10 +51,7 @@ fn an_invalid_config_keeps_the_previous_one_and_is_reported_until_fixed() {
     proxy.rewrite(&toml(&origin, wrong));
     proxy.signal("HUP");
     // The file change may be noticed before the signal, so that the file is read twice.
-    let since = std::time::Instant::now();
-    while proxy.metric(FAILED) == 0.0 {
-        assert!(since.elapsed() < PATIENCE, "{}", proxy.log());
-    }
+    proxy.wait_until("the reload has failed", || proxy.metric(FAILED) > 0.0);
     assert_eq!(names(&proxy), ["sid"]);
     proxy.expect_log("unclassified");
     proxy.expect_log("consent.max_age_days");
@@ -184,11 +181,10 @@ fn upstream_health_survives_new_weights_and_tls_settings() {
         };
         let proxy = Proxy::start_with(&site(1, before));
         let next_pause = |known: usize| {
-            let since = std::time::Instant::now();
-            while pauses(&proxy).len() <= known {
-                assert!(since.elapsed() < PATIENCE, "{scheme}: {}", proxy.log());
+            proxy.wait_until("the next ejection", || {
                 assert_eq!(proxy.get("/", &[]).text(), "b");
-            }
+                pauses(&proxy).len() > known
+            });
             pauses(&proxy)
         };
         let known = next_pause(0);

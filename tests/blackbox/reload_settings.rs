@@ -6,7 +6,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc;
-use std::time::Instant;
 
 use rustls::{
     ClientConfig, ClientConnection, HandshakeKind, RootCertStore, ServerConfig, ServerConnection,
@@ -144,10 +143,7 @@ fn the_admin_listener_shows_the_current_config() {
     std::fs::write(&token, "0123456789abcdef").unwrap();
     proxy.rewrite(&format!("listen.admin_token_file = '{}'\n{other}", token.display()));
     proxy.signal("HUP");
-    let since = Instant::now();
-    while proxy.admin("/metrics").0 != 401 {
-        assert!(since.elapsed() < PATIENCE, "the admin listener is open");
-    }
+    proxy.wait_until("the token is required", || proxy.admin("/metrics").0 == 401);
 }
 
 #[test]
@@ -160,10 +156,7 @@ fn files_of_a_reloaded_config_are_watched() {
     reload(&proxy, &site(&origin, &format!("catalogue = ['{}']", file.display())));
     assert_eq!(proxy.get("/", &[]).set_cookies(), [""; 0]);
     std::fs::write(&file, "[[cookie]]\nname = 'uid'\ncategory = 'necessary'\n").unwrap();
-    let since = Instant::now();
-    while proxy.get("/", &[]).set_cookies() != ["uid=1"] {
-        assert!(since.elapsed() < PATIENCE, "{}", proxy.log());
-    }
+    proxy.wait_until("the rule is in force", || proxy.get("/", &[]).set_cookies() == ["uid=1"]);
 }
 
 #[test]
@@ -176,11 +169,9 @@ fn a_loop_is_reported_once_for_each_config() {
         }
         // The next log line is written after it.
         reload(&proxy, &site(&origin, ""));
-        let lines = || proxy.log().matches("config reloaded").count();
-        let since = Instant::now();
-        while lines() < reported {
-            assert!(since.elapsed() < PATIENCE, "{}", proxy.log());
-        }
+        proxy.wait_until("the next log line", || {
+            proxy.log().matches("config reloaded").count() >= reported
+        });
         let log = proxy.log();
         assert_eq!(
             log.matches("a request has passed this proxy before").count(),

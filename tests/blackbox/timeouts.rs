@@ -56,11 +56,11 @@ fn an_upstream_without_a_response_gives_504() {
 #[test]
 fn a_slow_upload_does_not_count_against_the_first_byte_timeout() {
     let origin = Origin::answering(OK);
-    let proxy = Proxy::start(&origin, "timeouts.first_byte = '150ms'\ntimeouts.idle = '10s'");
+    let proxy = Proxy::start(&origin, "timeouts.first_byte = '1s'\ntimeouts.idle = '10s'");
     let mut visitor = proxy.visit();
     visitor.send(&request("POST", "/", &[("Content-Length", "6")]));
-    // Six bytes, 100 ms apart by the client's own read timeout: longer than first_byte in total.
-    visitor.stream.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+    // Six bytes, 200 ms apart by the client's own read timeout: longer than first_byte in total.
+    visitor.stream.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
     for _ in 0..6 {
         assert!(visitor.stream.peek(&mut [0]).is_err(), "nothing is answered yet");
         visitor.send(b"x");

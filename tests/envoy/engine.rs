@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use crate::support::{Envoy, Origin, PATIENCE, Proxy, Visitor, binary, request};
+use crate::support::{Envoy, Origin, Proxy, Visitor, binary, holds_in_time, request};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nSet-Cookie: _ga=1\r\nContent-Length: 2\r\n\r\nok";
 
@@ -95,17 +95,16 @@ fn envoy_can_connect_to_a_unix_socket() {
         .spawn()
         .unwrap();
     let envoy = Envoy::start_at(folder.path(), origin.address, &path);
-    let since = std::time::Instant::now();
-    let reply = loop {
+    let mut last = None;
+    // Until the processor listens.
+    holds_in_time(|| {
         let mut visitor = Visitor::connect(envoy.address);
         visitor.send(&request("GET", "/", &[]));
         let reply = visitor.reply("GET");
-        // Until the processor listens.
-        if reply.status == 200 || since.elapsed() > PATIENCE {
-            break reply;
-        }
-    };
+        last = Some((reply.status, reply.set_cookies().len()));
+        reply.status == 200
+    });
     let _ = processor.kill();
     let _ = processor.wait();
-    assert_eq!((reply.status, reply.set_cookies().len()), (200, 0));
+    assert_eq!(last, Some((200, 0)));
 }

@@ -31,11 +31,9 @@ impl Site {
                 .arg(folder.path().join("fpm.conf")),
         );
         let socket = folder.path().join("php.sock");
-        let since = std::time::Instant::now();
-        while std::os::unix::net::UnixStream::connect(&socket).is_err() {
-            assert!(since.elapsed() < crate::support::PATIENCE, "PHP does not listen");
-            std::thread::yield_now();
-        }
+        crate::support::wait_until("PHP listens", || {
+            std::os::unix::net::UnixStream::connect(&socket).is_ok()
+        });
         let nginx = Nginx::start(
             folder.path(),
             "server { listen 127.0.0.1:{port}; root {folder};

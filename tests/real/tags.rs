@@ -167,7 +167,7 @@ fn corpus() -> Corpus {
         }
         // A page of its own contains one of the two hosts.
         let texts = if alone {
-            vec![written(if number % 3 == 0 { OTHER } else { TRACKER })]
+            vec![written(if number.is_multiple_of(3) { OTHER } else { TRACKER })]
         } else {
             vec![written(TRACKER), written(OTHER)]
         };

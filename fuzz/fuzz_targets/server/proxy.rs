@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use consentry::app;
+use consentry::internal as app;
 use consentry::config::{self, Overrides};
 
 /// Starts the service in front of an upstream, with these config lines. Returns the address of its listener.

@@ -4,11 +4,12 @@
 use std::sync::Arc;
 
 use thiserror::Error;
-use time::{Date, Month};
+use time::Date;
 
 use crate::consent::source::{ConsentSource, Reading, SourceDecision, Void};
-use crate::consent::{Categories, Category, CategorySet, CookieKeys, VendorSet};
+use crate::consent::{Categories, CategorySet, CookieKeys, VendorSet};
 use crate::cookie::Cookies;
+use crate::http::parse_date;
 
 /// Maximum length of a value, in bytes. Longer values are malformed.
 const MAX_VALUE_BYTES: usize = 1024;
@@ -191,30 +192,12 @@ impl NativeCookie {
             None => content,
         }
     }
-
-    /// Whether a category was granted.
-    pub fn grants(&self, category: Category) -> bool {
-        self.granted.contains(category)
-    }
-}
-
-/// Parses a date in the form `YYYY-MM-DD`.
-pub(crate) fn parse_date(text: &str) -> Option<Date> {
-    let digits = |range: std::ops::Range<usize>| -> Option<i32> {
-        let part = text.get(range)?;
-        part.bytes().all(|byte| byte.is_ascii_digit()).then(|| part.parse().ok())?
-    };
-    let dashes = text.as_bytes().get(4) == Some(&b'-') && text.as_bytes().get(7) == Some(&b'-');
-    if text.len() != 10 || !dashes {
-        return None;
-    }
-    let month = Month::try_from(u8::try_from(digits(5..7)?).ok()?).ok()?;
-    Date::from_calendar_date(digits(0..4)?, month, u8::try_from(digits(8..10)?).ok()?).ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::consent::Category;
 
     fn parse(value: &str) -> Result<NativeCookie, NativeCookieError> {
         NativeCookie::parse(value.as_bytes(), &Categories::default())
@@ -225,8 +208,8 @@ mod tests {
         let value = "1~1795500000~2018-05-25~functional+analytics~";
         let cookie = parse(value).expect("the example is valid");
         assert_eq!(cookie.decided_at, 1_795_500_000);
-        assert!(cookie.grants(Category::FUNCTIONAL) && cookie.grants(Category::ANALYTICS));
-        assert!(!cookie.grants(Category::TARGETING) && cookie.grants(Category::NECESSARY));
+        let granted = [Category::NECESSARY, Category::FUNCTIONAL, Category::ANALYTICS];
+        assert_eq!(cookie.granted, granted.into_iter().collect());
         assert_eq!(cookie.value(&Categories::default(), None), value);
         assert_eq!(parse(&format!("\"{value}\"")), Ok(cookie));
     }
@@ -284,7 +267,7 @@ mod tests {
     #[test]
     fn unknown_categories_are_ignored() {
         let cookie = parse("1~1795500000~2018-05-25~analytics+video~").expect("valid");
-        assert!(cookie.grants(Category::ANALYTICS));
+        assert!(cookie.granted.contains(Category::ANALYTICS));
     }
 
     #[test]

@@ -23,7 +23,7 @@ const KEEPALIVE: Duration = Duration::from_secs(60);
 
 /// Why an address cannot be bound.
 #[derive(Debug, Error)]
-pub enum BindError {
+pub(crate) enum BindError {
     /// Another program listens there.
     #[error("{0} is already in use by another program")]
     InUse(SocketAddr),
@@ -51,7 +51,7 @@ impl BindError {
 
 /// A bound socket. It accepts connections once it runs.
 #[derive(Debug)]
-pub struct Listener {
+pub(crate) struct Listener {
     socket: TcpListener,
     address: SocketAddr,
     /// Other processes may bind the same address.
@@ -65,7 +65,7 @@ impl Listener {
     ///
     /// # Errors
     /// If the address is in use, does not belong to this machine, or is not permitted.
-    pub fn bind(address: SocketAddr, reuse_port: bool) -> Result<Self, BindError> {
+    pub(crate) fn bind(address: SocketAddr, reuse_port: bool) -> Result<Self, BindError> {
         let failed = |error| BindError::new(address, error);
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))
             .map_err(failed)?;
@@ -82,7 +82,7 @@ impl Listener {
     ///
     /// # Errors
     /// If the socket cannot accept connections.
-    pub fn inherit(socket: TcpListener) -> io::Result<Self> {
+    pub(crate) fn inherit(socket: TcpListener) -> io::Result<Self> {
         let settings = SockRef::from(&socket);
         // Accepted sockets inherit these options.
         settings.set_tcp_nodelay(true)?;
@@ -93,12 +93,12 @@ impl Listener {
     }
 
     /// The bound address.
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// Returns the bound socket, for a server that is not a proxy.
-    pub fn into_socket(self) -> TcpListener {
+    pub(crate) fn into_socket(self) -> TcpListener {
         self.socket
     }
 
@@ -107,7 +107,7 @@ impl Listener {
     ///
     /// # Errors
     /// If the socket cannot be registered with the runtime.
-    pub async fn run(
+    pub(crate) async fn run(
         self,
         workers: &WorkerPool,
         secure: bool,

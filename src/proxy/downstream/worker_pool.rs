@@ -34,7 +34,7 @@ const TICKS: (Duration, Duration) = (Duration::from_millis(10), Duration::from_s
 
 /// The running workers.
 #[derive(Debug)]
-pub struct WorkerPool {
+pub(crate) struct WorkerPool {
     handles: Vec<WorkerHandle>,
 }
 
@@ -50,7 +50,7 @@ impl WorkerPool {
     ///
     /// # Errors
     /// If a thread or its runtime cannot be created.
-    pub fn start(snapshot: &Arc<ArcSwap<Snapshot>>, metrics: &Metrics) -> io::Result<Self> {
+    pub(crate) fn start(snapshot: &Arc<ArcSwap<Snapshot>>, metrics: &Metrics) -> io::Result<Self> {
         let mut handles = Vec::new();
         for (id, shard) in metrics.shards().enumerate() {
             let worker = Arc::new(Worker::new(id, Arc::clone(snapshot), shard));
@@ -94,7 +94,7 @@ impl WorkerPool {
     }
 
     /// Waits for requests in flight, at most for the configured drain timeout.
-    pub async fn drain(self) {
+    pub(crate) async fn drain(self) {
         let ends: Vec<_> = self
             .handles
             .into_iter()

@@ -193,10 +193,13 @@ mod tests {
             let context = &mut Context::from_waker(Waker::noop());
             let mut stream = CoalescingStream::new(Peer { at_a_time, ..Peer::default() });
             let mut sent = Vec::new();
+            // Each write takes at least one byte, or the next one does.
+            let mut polls = 0..4 * lengths.iter().sum::<usize>() + 8;
             for (number, length) in lengths.into_iter().enumerate() {
                 let piece: Vec<u8> = (0..length).map(|at| (at + number) as u8).collect();
                 let mut rest = piece.as_slice();
                 while !rest.is_empty() {
+                    prop_assert!(polls.next().is_some(), "the peer gets nothing more");
                     if let Poll::Ready(written) = Pin::new(&mut stream).poll_write(context, rest) {
                         rest = &rest[written.unwrap()..];
                     }
@@ -207,7 +210,9 @@ mod tests {
                     let _ = stream.poll_flush_buffered(context);
                 }
             }
-            while stream.poll_flush_buffered(context).is_pending() {}
+            while stream.poll_flush_buffered(context).is_pending() {
+                prop_assert!(polls.next().is_some(), "the peer gets nothing more");
+            }
             prop_assert_eq!(stream.inner().stream.got.concat(), sent);
         }
     }

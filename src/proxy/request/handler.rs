@@ -27,7 +27,7 @@ use crate::proxy::downstream::client_body::ClientBody;
 use crate::proxy::downstream::connection_state::ConnectionState;
 use crate::proxy::downstream::http1_session::Http1Session;
 use crate::proxy::request::attempt::ForwardContext;
-use crate::proxy::request::error::{ALLOWED, ErrorFormat, ProxyError};
+use crate::proxy::request::error::{ALLOWED, ProxyError};
 use crate::proxy::request::forward::forward;
 use crate::proxy::request::hop_by_hop;
 use crate::proxy::request::https_redirect;
@@ -74,23 +74,24 @@ pub(crate) fn handle(
     received: RequestLine,
 ) -> impl Future<Output = Response<ReplyBody>> {
     let record = RequestRecord::new(connection_state, http1, &request, received.version);
-    let format = ErrorFormat::by(&request.fields);
-    respond(record, format, Box::new((request, received)))
+    reply(record, Box::new((request, received)))
 }
 
 /// The arguments are boxed, because the future of an async function stores each argument twice.
 async fn respond(
     mut record: Box<RequestRecord>,
-    format: ErrorFormat,
     request: Box<(Request<ClientBody>, RequestLine)>,
 ) -> Response<ReplyBody> {
-    let response = AssertUnwindSafe(serve(&mut record, format, request)).catch_unwind().await;
+    let response = AssertUnwindSafe(serve(&mut record, request)).catch_unwind().await;
     // A panic message may contain anything, so only the fact of a panic is reported.
     let outcome = response.unwrap_or(Err(ProxyError::Internal));
     match outcome {
         Ok(Reply::Filtered(response)) => {
             record.record_status(response.status);
             response.map(|body| ReplyBody::filtered(body, record))
+        }
+        Ok(Reply::Page(response)) if response.body.is_refused() => {
+            ReplyBody::changed(response.body, record).failed(&ProxyError::Undecodable)
         }
         Ok(Reply::Page(response)) => {
             record.record_status(response.status);
@@ -101,7 +102,7 @@ async fn respond(
             response.map(|body| ReplyBody::page(body, record))
         }
         Err(error) => {
-            let page = Response::from_http(record.page(&error, format));
+            let page = Response::from_http(record.failed(&error));
             record.record_status(page.status);
             page.map(|page| ReplyBody::page(page, record))
         }
@@ -117,7 +118,6 @@ enum Reply {
 
 async fn serve(
     record: &mut RequestRecord,
-    format: ErrorFormat,
     request: Box<(Request<ClientBody>, RequestLine)>,
 ) -> Result<Reply, ProxyError> {
     let snapshot = &Arc::clone(&record.snapshot);
@@ -131,6 +131,7 @@ async fn serve(
         let site = check(&mut request, received, &record.client, snapshot)?;
         record.site = Some(site.index);
         record.trace(&mut request.fields);
+        record.error_format.note_form(&request.method, &request.fields);
         if site.body_bytes.is_some_and(|most| request.body.size_hint().lower() > most) {
             return Err(ProxyError::BodyTooLarge);
         }
@@ -168,7 +169,8 @@ async fn serve(
             let own = Box::pin(site.centre.respond(page, request.into_http(), request_info));
             // Bodies for consentry's own pages are short, so a slow client gets a timeout.
             let own = tokio::time::timeout(snapshot.timeouts.idle, own).await;
-            return own.map(own_page).map_err(|_| ProxyError::RequestTimeout);
+            let own = own.map_err(|_| ProxyError::RequestTimeout)?;
+            return Ok(own_page(own.unwrap_or_else(|rejection| record.rejected(&rejection))));
         }
         if let Some(pages) = &site.page {
             let own = &site.centre;
@@ -220,8 +222,12 @@ async fn serve(
     };
     let response = forwarded.await;
     record.record_upstream_time(started.elapsed());
+    if response.is_err() {
+        // Error pages get neither the banner nor the guard.
+        page_request = None;
+    }
     // Error pages pass the filter too: no response bypasses it.
-    let page = |error| Response::from_http(record.page(&error, format)).map(UpstreamBody::page);
+    let page = |error| Response::from_http(record.failed(&error)).map(UpstreamBody::page);
     let (mut head, body) = response.unwrap_or_else(page).into_parts();
     let (edits, decision) = pending.filter_response(head.status, &head.fields, body);
     edits.apply(&mut head.fields);

@@ -114,10 +114,18 @@ mod tests {
             body_bytes: None,
             concurrent_requests: None,
             queue: 0,
-            queue_timeout: Duration::from_secs(5),
+            queue_timeout: Duration::from_secs(3600),
             requests_per_second: None,
             burst: NonZeroU32::MIN,
         }
+    }
+
+    /// Admits a burst, and then one request an hour.
+    fn hourly(burst: u32) -> RateLimiter {
+        let quota = Quota::with_period(Duration::from_secs(3600)).expect("not zero");
+        let quota = quota.allow_burst(NonZeroU32::new(burst).expect("not zero"));
+        let clients = Some(DefaultKeyedRateLimiter::keyed(quota));
+        RateLimiter { limits: limits(), permits: None, queued: AtomicUsize::new(0), clients }
     }
 
     #[test]
@@ -127,10 +135,7 @@ mod tests {
 
     #[test]
     fn a_burst_passes_then_only_that_address_is_limited() {
-        let rate = NonZeroU32::new(1);
-        let burst = NonZeroU32::new(3).expect("not zero");
-        let limits = SiteLimits { requests_per_second: rate, burst, ..limits() };
-        let limiter = RateLimiter::new(limits).expect("limits");
+        let limiter = hourly(3);
         let acquire = |address: &str| {
             let address = address.parse().expect("an address");
             limiter.acquire(address).now_or_never().expect("nothing is waited for").is_ok()
@@ -176,8 +181,7 @@ mod tests {
         limiter.sweep();
         let clients = limiter.clients.as_ref().expect("a rate");
         assert!(clients.len() < 1000, "{}", clients.len());
-        let slow = SiteLimits { requests_per_second: Some(NonZeroU32::MIN), ..self::limits() };
-        let limiter = RateLimiter::new(slow).expect("limits");
+        let limiter = hourly(1);
         assert!(limiter.acquire(ADDRESS).now_or_never().is_some_and(|admitted| admitted.is_ok()));
         limiter.sweep();
         assert!(limiter.acquire(ADDRESS).now_or_never().is_some_and(|admitted| admitted.is_err()));

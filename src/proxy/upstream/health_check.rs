@@ -21,7 +21,7 @@ use crate::proxy::upstream::pool::{ConnectionRequirements, UpstreamPool};
 const STEPS: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
 
 /// Runs the health checks of the current config, forever.
-pub async fn watch_health(snapshot: Arc<ArcSwap<Snapshot>>) {
+pub(crate) async fn watch_health(snapshot: Arc<ArcSwap<Snapshot>>) {
     let mut last_probes: HashMap<(String, String), Instant> = HashMap::new();
     loop {
         let now = Instant::now();

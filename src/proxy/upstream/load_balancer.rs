@@ -186,13 +186,13 @@ mod tests {
         let balance = balance(&[1, 1, 1], BalanceMethod::RoundRobin);
         let next = || (0..6).map(|_| balance.next(None)).collect::<Vec<_>>();
         assert_eq!(next(), [0, 1, 2, 0, 1, 2]);
-        balance.upstreams[1].health().record_failure();
+        balance.upstreams[1].health().eject();
         assert_eq!(next(), [0, 2, 2, 0, 2, 2]);
         let order: Vec<_> =
             balance.candidates(1).iter().map(|upstream| upstream.address().to_string()).collect();
         assert_eq!(order, ["unix:/2", "unix:/0", "unix:/1"]);
-        balance.upstreams[0].health().record_failure();
-        balance.upstreams[2].health().record_failure();
+        balance.upstreams[0].health().eject();
+        balance.upstreams[2].health().eject();
         assert_eq!(next(), [0, 1, 2, 0, 1, 2], "with all out, each is tried");
     }
 
@@ -223,7 +223,7 @@ mod tests {
         assert_eq!(affinity, Some(1));
         assert!((0..4).all(|_| balance.next(affinity) == 1));
         assert!(balance.affinity_cookie(affinity, &balance.upstreams[1], true).is_none());
-        balance.upstreams[1].health().record_failure();
+        balance.upstreams[1].health().eject();
         assert_eq!(balance.next(affinity), 0);
         assert!(balance.affinity_cookie(affinity, &balance.upstreams[0], false).is_some());
         assert_eq!(balance.affinity(&sent("srv=forged")), None);

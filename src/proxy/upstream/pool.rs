@@ -32,7 +32,7 @@ const KEEPALIVE: Duration = Duration::from_secs(60);
 
 /// Settings for the TLS handshake with an upstream.
 #[derive(Debug, Clone)]
-pub struct UpstreamHandshake {
+pub(crate) struct UpstreamHandshake {
     /// The rustls config.
     pub config: Arc<ClientConfig>,
     /// The rustls config for HTTP/1.1 only, such as for requests that switch protocols.
@@ -44,7 +44,7 @@ pub struct UpstreamHandshake {
 }
 
 /// An upstream: its settings, and state that survives a config reload.
-pub struct UpstreamPool {
+pub(crate) struct UpstreamPool {
     address: Address,
     weight: usize,
     /// Values in the affinity cookie: the first is written, all are accepted.
@@ -184,7 +184,7 @@ impl UpstreamPool {
     ///
     /// Health and load of `before`, the previous upstream at this address, are kept. Its
     /// connections are kept if the TLS settings are equal.
-    pub fn new(
+    pub(crate) fn new(
         upstream: &WeightedUpstream,
         tags: Vec<String>,
         tls: Option<UpstreamHandshake>,
@@ -223,7 +223,7 @@ impl UpstreamPool {
     }
 
     /// The address.
-    pub fn address(&self) -> &Address {
+    pub(crate) fn address(&self) -> &Address {
         &self.address
     }
 
@@ -243,7 +243,7 @@ impl UpstreamPool {
     }
 
     /// Whether the upstream is ejected or unhealthy.
-    pub fn is_unavailable(&self) -> bool {
+    pub(crate) fn is_unavailable(&self) -> bool {
         self.server.health.is_unavailable()
     }
 

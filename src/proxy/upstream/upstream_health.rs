@@ -27,6 +27,10 @@ pub(crate) struct UpstreamHealth {
 impl UpstreamHealth {
     /// Whether the upstream is ejected or unhealthy.
     pub(crate) fn is_unavailable(&self) -> bool {
+        self.is_out_at(now)
+    }
+
+    fn is_out_at(&self, now: impl FnOnce() -> u64) -> bool {
         let until = self.ejected_until.load(Relaxed);
         (until != 0 && now() < until) || self.unhealthy.load(Relaxed)
     }
@@ -69,15 +73,25 @@ impl UpstreamHealth {
     /// Records a refused connection. Returns the ejection time; `None` if the upstream is already
     /// unavailable.
     pub(crate) fn record_failure(&self) -> Option<Duration> {
+        self.record_failure_at(now())
+    }
+
+    fn record_failure_at(&self, now: u64) -> Option<Duration> {
         // Concurrent requests may fail at the same time.
-        if self.is_unavailable() {
+        if self.is_out_at(|| now) {
             return None;
         }
         let before = self.failures.fetch_add(1, Relaxed);
         let pause = LONGEST.min(FIRST.saturating_mul(1 << before.min(10)));
         let pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
-        self.ejected_until.store(now().saturating_add(pause_ms), Relaxed);
+        self.ejected_until.store(now.saturating_add(pause_ms), Relaxed);
         Some(pause)
+    }
+
+    /// Ejects the upstream without end.
+    #[cfg(test)]
+    pub(crate) fn eject(&self) {
+        self.ejected_until.store(u64::MAX, Relaxed);
     }
 }
 
@@ -116,14 +130,17 @@ mod tests {
     fn ejection_backs_off_exponentially_until_a_success() {
         let health = UpstreamHealth::default();
         assert!(!health.is_unavailable() && !health.record_success());
-        assert_eq!(health.record_failure(), Some(FIRST));
-        assert!(health.is_unavailable());
-        assert_eq!(health.record_failure(), None, "who finds out at the same time adds nothing");
-        for expected in [2, 4, 8, 16, 30, 30] {
-            health.ejected_until.store(0, Relaxed);
-            assert_eq!(health.record_failure(), Some(Duration::from_secs(expected)));
+        let mut now = 1;
+        for seconds in [1, 2, 4, 8, 16, 30, 30] {
+            let pause = Duration::from_secs(seconds);
+            assert_eq!(health.record_failure_at(now), Some(pause));
+            assert_eq!(health.record_failure_at(now), None, "another one at the same time");
+            let end = now + seconds * 1000;
+            assert!(health.is_out_at(|| end - 1) && !health.is_out_at(|| end));
+            now = end;
         }
+        health.record_failure_at(now);
         assert!(health.record_success() && !health.is_unavailable() && !health.record_success());
-        assert_eq!(health.record_failure(), Some(FIRST));
+        assert_eq!(health.record_failure_at(now), Some(FIRST));
     }
 }

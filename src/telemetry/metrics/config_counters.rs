@@ -13,11 +13,11 @@ use crate::consent::{Categories, Reason};
 use crate::filter::{Counts, Report};
 
 /// Outcomes of rewriting a page.
-pub const PAGE_OUTCOMES: [&str; 3] = ["banner", "guarded", "failed"];
+pub(crate) const PAGE_OUTCOMES: [&str; 3] = ["banner", "guarded", "failed"];
 
 /// The label values of a site's counters.
 #[derive(Debug, Clone)]
-pub struct SiteLabels {
+pub(crate) struct SiteLabels {
     /// The site's name.
     pub name: String,
     /// `enforce` or `observe`.
@@ -28,11 +28,19 @@ pub struct SiteLabels {
     pub sources: Vec<&'static str>,
 }
 
-pub(super) type ByCategory = [AtomicU64; Categories::MAX + 1];
+impl SiteLabels {
+    /// The indices and names of the categories, the one for unknown names included.
+    pub(super) fn known_categories(&self) -> impl Iterator<Item = (usize, &str)> {
+        let categories = self.categories.iter().map(|(category, name)| (category.index(), name));
+        categories.chain([(Categories::MAX, "unclassified")])
+    }
+}
+
+type ByCategory = [AtomicU64; Categories::MAX + 1];
 
 /// The per-site counters of one config.
 #[derive(Debug)]
-pub struct ConfigCounters {
+pub(crate) struct ConfigCounters {
     pub(super) sites: Vec<SiteLabels>,
     /// By worker, then by site. Each worker writes only its own counters.
     workers: Vec<Vec<SiteCounters>>,
@@ -142,18 +150,13 @@ impl ConfigCounters {
         }
     }
 
-    /// One count of a site, summed over all workers.
-    pub(super) fn site(&self, index: usize, pick: impl Fn(&SiteCounters) -> u64) -> u64 {
-        self.workers.iter().filter_map(|worker| worker.get(index)).map(pick).sum()
-    }
-
-    /// Calls `visit` with each worker's counters of a site.
-    pub(super) fn each(&self, index: usize, visit: impl FnMut(&SiteCounters)) {
-        self.workers.iter().filter_map(|worker| worker.get(index)).for_each(visit);
+    /// The sites and the first worker's counters, which are all counts after [`absorb`](Self::absorb).
+    pub(super) fn rows(&self) -> impl Iterator<Item = (&SiteLabels, &SiteCounters)> {
+        self.sites.iter().zip(self.workers.iter().take(1).flatten())
     }
 
     /// Counts a finished request. `site` is the index of the site.
-    pub fn request(
+    pub(crate) fn request(
         &self,
         worker: usize,
         site: usize,
@@ -190,7 +193,13 @@ impl ConfigCounters {
     }
 
     /// Records the time to the response head: in the upstream, if it was contacted, and in the proxy.
-    pub fn head(&self, worker: usize, site: usize, upstream: Option<Duration>, own: Duration) {
+    pub(crate) fn head(
+        &self,
+        worker: usize,
+        site: usize,
+        upstream: Option<Duration>,
+        own: Duration,
+    ) {
         let Some(counters) = self.of(worker, site) else { return };
         counters.own.observe(own);
         if let Some(upstream) = upstream {
@@ -199,7 +208,7 @@ impl ConfigCounters {
     }
 
     /// Counts a page to be rewritten. `outcome` is an index into [`PAGE_OUTCOMES`].
-    pub fn page(&self, worker: usize, site: usize, outcome: usize) {
+    pub(crate) fn page(&self, worker: usize, site: usize, outcome: usize) {
         if let Some(counters) = self.of(worker, site) {
             add(&counters.pages, outcome, 1);
         }
@@ -248,7 +257,8 @@ mod tests {
         }
         new.absorb(&old);
         let count = |pick: &dyn Fn(&SiteCounters) -> &AtomicU64| {
-            new.site(0, |counters| pick(counters).load(Relaxed))
+            let (_, counters) = new.rows().next().expect("a site");
+            pick(counters).load(Relaxed)
         };
         assert_eq!(count(&|counters| &counters.status_classes[2]), 2);
         assert_eq!(count(&|counters| &counters.expired), 2);
@@ -275,7 +285,7 @@ mod tests {
         old.request(0, 1, 200, Duration::ZERO, None);
         let new = ConfigCounters::new(vec![named("two"), named("three")], 1);
         new.absorb(&old);
-        let count = |index| new.site(index, |counters| counters.status_classes[2].load(Relaxed));
-        assert_eq!([count(0), count(1)], [1, 0]);
+        let counts = new.rows().map(|(_, counters)| counters.status_classes[2].load(Relaxed));
+        assert_eq!(counts.collect::<Vec<_>>(), [1, 0]);
     }
 }
