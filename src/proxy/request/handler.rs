@@ -74,7 +74,7 @@ pub(crate) fn handle(
     received: RequestLine,
 ) -> impl Future<Output = Response<ReplyBody>> {
     let record = RequestRecord::new(connection_state, http1, &request, received.version);
-    reply(record, Box::new((request, received)))
+    respond(record, Box::new((request, received)))
 }
 
 /// The arguments are boxed, because the future of an async function stores each argument twice.
