@@ -229,7 +229,7 @@ fn regex(pattern: &str) -> Regex {
 }
 
 /// Sentences of a Markdown text with the line of their paragraph. Code is one word, and so is a list
-/// of code. Headings and code blocks are skipped. Cells of a table consist of parts between `;`.
+/// of code. Headings, HTML and code blocks are skipped. Cells of a table consist of parts between `;`.
 fn sentences(text: &str) -> Vec<(usize, String)> {
     let mut parts: Vec<(usize, String)> = Vec::new();
     let mut open = false;
@@ -242,7 +242,7 @@ fn sentences(text: &str) -> Vec<(usize, String)> {
         let skipped = in_code
             || trimmed.starts_with("```")
             || trimmed.starts_with('#')
-            || trimmed.starts_with("<!--")
+            || trimmed.starts_with('<')
             || !open && line.starts_with("    ");
         if trimmed.is_empty() || skipped {
             open = false;

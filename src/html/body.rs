@@ -537,7 +537,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_above_4_mib_goes_out_before_its_end_and_the_banner_follows_it() {
+    fn a_tag_above_4_mib_is_flushed_before_its_end_and_the_banner_follows() {
         let start = format!("<html><head data-x=\"{}", "<a ".repeat(1_450_000));
         let html = format!("{start}\"><body>");
         for coding in CODINGS {

@@ -21,7 +21,7 @@ fn the_systemd_unit_is_valid_with_an_exposure_of_at_most_two() {
 }
 
 #[test]
-fn systemd_hands_its_socket_over_and_a_socket_of_an_unknown_name_is_an_error() {
+fn sockets_of_systemd_are_inherited_and_unknown_names_are_errors() {
     let origin = Origin::setting(&["_ga=1", "sid=1"]);
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("consentry.toml");

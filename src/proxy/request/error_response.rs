@@ -354,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn only_navigations_get_a_page() {
+    fn only_navigations_get_error_pages() {
         let html = ("accept", "text/html,*/*;q=0.8");
         for (fields, expected) in [
             (&[html][..], true),
