@@ -147,7 +147,7 @@ pub(crate) fn fill<'a>(text: &'a str, values: &[(&str, &str)]) -> Cow<'a, str> {
     let mut filled = String::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('{') {
-        let Some((name, behind)) = after.split_once('}') else { break };
+        let Some((name, remainder)) = after.split_once('}') else { break };
         filled.push_str(before);
         match values.iter().find(|(known, _)| *known == name) {
             Some((_, value)) => filled.push_str(value),
@@ -157,7 +157,7 @@ pub(crate) fn fill<'a>(text: &'a str, values: &[(&str, &str)]) -> Cow<'a, str> {
                 filled.push('}');
             }
         }
-        rest = behind;
+        rest = remainder;
     }
     if rest.len() == text.len() {
         return Cow::Borrowed(text);

@@ -129,8 +129,8 @@ impl Meanings {
     /// and neither are names with an identifier. A cookie notice word next to a session or login
     /// word is no evidence, because those have cookies too.
     fn is_record(&self) -> bool {
-        let speaks = self.consent || self.cookie && self.topic && self.necessary.is_none();
-        speaks && !self.tracking_last && !self.identifier
+        let is_record = self.consent || self.cookie && self.topic && self.necessary.is_none();
+        is_record && !self.tracking_last && !self.identifier
     }
 }
 

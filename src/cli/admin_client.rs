@@ -43,14 +43,14 @@ pub(super) type Sites = serde_json::Map<String, serde_json::Value>;
 impl AdminUrl {
     /// The response body of a path as text.
     pub(super) fn text(&self, path: &str) -> anyhow::Result<String> {
-        Ok(String::from_utf8_lossy(&self.ask(path)?).into_owned())
+        Ok(String::from_utf8_lossy(&self.get(path)?).into_owned())
     }
 
     fn address(&self) -> &str {
         self.admin.strip_prefix("http://").unwrap_or(&self.admin).trim_end_matches('/')
     }
 
-    fn ask(&self, path: &str) -> anyhow::Result<Bytes> {
+    fn get(&self, path: &str) -> anyhow::Result<Bytes> {
         let token = self.admin_token_file.as_deref().map(std::fs::read_to_string).transpose();
         let token = token.context("cannot read the token file")?;
         let token = token.as_deref().and_then(|text| text.lines().next()).map(str::trim);
@@ -69,7 +69,7 @@ impl AdminUrl {
 impl AdminSites {
     /// The inventory of the selected site, or of all sites.
     pub(super) fn inventory(&self) -> anyhow::Result<Sites> {
-        let (address, body) = (self.admin.address(), self.admin.ask("/inventory")?);
+        let (address, body) = (self.admin.address(), self.admin.get("/inventory")?);
         let mut sites: Sites = serde_json::from_slice(&body)
             .with_context(|| format!("the server at {address} is not consentry"))?;
         if let Some(site) = &self.site {

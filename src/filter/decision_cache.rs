@@ -134,7 +134,7 @@ mod tests {
         let everything = "functional+analytics+targeting+social";
         let decided = format!("consentry=1~{}~2018-05-25~{everything}~", NOW - 24 * 60 * 60);
         let cache = DecisionCache::default();
-        let ask = |filter: &Arc<Filter>, fields: &[(&str, &str)], trusted, now| {
+        let decide = |filter: &Arc<Filter>, fields: &[(&str, &str)], trusted, now| {
             let section = FieldSection::from_lines(fields);
             let cookies = joined_cookies(&section).unwrap_or_default();
             let decision = decision(filter, &section, &cookies, trusted, Some(&cache), now);
@@ -143,26 +143,26 @@ mod tests {
             decision
         };
         let cookie = ("cookie", decided.as_str());
-        let first = ask(&filter, &[cookie], true, NOW);
+        let first = decide(&filter, &[cookie], true, NOW);
         assert!(first.consent.is_decided());
-        assert!(Arc::ptr_eq(&first, &ask(&filter, &[cookie], true, NOW)));
+        assert!(Arc::ptr_eq(&first, &decide(&filter, &[cookie], true, NOW)));
         let others = [
-            ask(&filter, &[cookie], true, NOW + 1),
-            ask(&filter, &[cookie, ("sec-gpc", "1")], true, NOW),
-            ask(&filter, &[cookie, ("dnt", "1")], true, NOW),
-            ask(&filter, &[cookie, ("x-region", "US")], true, NOW),
-            ask(&filter, &[("cookie", "a=1"), ("x-region", "US")], true, NOW),
-            ask(&filter, &[("cookie", "a=1"), ("x-region", "US")], false, NOW),
-            ask(&filter, &[cookie, ("cookie", "a=1")], true, NOW),
-            ask(&other, &[cookie], true, NOW),
-            ask(&filter, &[cookie], true, NOW),
+            decide(&filter, &[cookie], true, NOW + 1),
+            decide(&filter, &[cookie, ("sec-gpc", "1")], true, NOW),
+            decide(&filter, &[cookie, ("dnt", "1")], true, NOW),
+            decide(&filter, &[cookie, ("x-region", "US")], true, NOW),
+            decide(&filter, &[("cookie", "a=1"), ("x-region", "US")], true, NOW),
+            decide(&filter, &[("cookie", "a=1"), ("x-region", "US")], false, NOW),
+            decide(&filter, &[cookie, ("cookie", "a=1")], true, NOW),
+            decide(&other, &[cookie], true, NOW),
+            decide(&filter, &[cookie], true, NOW),
         ];
         for (number, decision) in others.iter().enumerate() {
             assert!(!Arc::ptr_eq(&first, decision), "{number}");
         }
         assert!(!others[0].consent.is_decided(), "a second later it is too old");
         cache.clear();
-        let again = ask(&filter, &[cookie], true, NOW);
+        let again = decide(&filter, &[cookie], true, NOW);
         assert!(!Arc::ptr_eq(&others[8], &again));
     }
 }

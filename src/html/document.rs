@@ -930,7 +930,7 @@ mod tests {
             ),
             (DocumentKind::Xhtml, "", "<a xmlns:b='http://www.w3.org/1999/xhtml' "),
         ] {
-            let took = |size: usize| {
+            let duration = |size: usize| {
                 let page = before.to_owned() + &repeated.repeat(size / repeated.len()) + "'>\">";
                 let parts: Vec<&[u8]> = page.as_bytes().chunks(100).collect();
                 let start = now();
@@ -939,7 +939,7 @@ mod tests {
                 now().saturating_sub(start)
             };
             // The first page initialises lazily built tables.
-            let (_, short, long) = (took(SIZE), took(SIZE), took(TIMES * SIZE));
+            let (_, short, long) = (duration(SIZE), duration(SIZE), duration(TIMES * SIZE));
             // A quadratic algorithm takes 64 times as long.
             let most = short * 3 * TIMES as u32;
             assert!(long < most, "{before}{repeated}: {short:?}, {long:?}");

@@ -108,7 +108,7 @@ mod tests {
     #[test]
     fn health_changes_after_consecutive_probe_results() {
         let health = UpstreamHealth::default();
-        let ask = |healthy| (health.record_probe(healthy, 2, 3), health.is_unavailable());
+        let probe = |healthy| (health.record_probe(healthy, 2, 3), health.is_unavailable());
         for (healthy, expected) in [
             (false, (false, false)),
             (false, (false, false)),
@@ -122,7 +122,7 @@ mod tests {
             (true, (false, true)),
             (true, (true, false)),
         ] {
-            assert_eq!(ask(healthy), expected);
+            assert_eq!(probe(healthy), expected);
         }
     }
 
