@@ -81,7 +81,7 @@ fn requests(criterion: &mut Criterion) {
     ] {
         let mut layer = ConsentLayer::new(Arc::new(Filter::new(settings("")))).without_extensions();
         if remembers {
-            layer = layer.recalling(Arc::new(DecisionCache::default()));
+            layer = layer.with_decision_cache(Arc::new(DecisionCache::default()));
         }
         let lines: Vec<HeaderValue> =
             (0..lines).flat_map(|_| SET_COOKIES).map(HeaderValue::from_static).collect();

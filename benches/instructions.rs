@@ -142,7 +142,7 @@ fn classify(policy: &Policy) -> usize {
 #[bench::one(10)]
 fn decide(policy: &Policy) -> bool {
     let consent = Consent::undecided(CategorySet::NECESSARY);
-    policy.held_cookie(black_box(b"name_3"), &Cookies::default(), &consent).permitted
+    policy.stored_cookie(black_box(b"name_3"), &Cookies::default(), &consent).permitted
 }
 
 /// An origin that answers immediately with these lines.
@@ -213,7 +213,7 @@ fn filter(whole: &Whole) -> Answer {
 /// The same on a connection that has just sent such a request.
 fn remembering(cookies: bool, set_cookies: usize) -> &'static Whole {
     let Whole { layer, origin, cookie } = whole(cookies, set_cookies);
-    let layer = layer.clone().recalling(Arc::new(DecisionCache::default()));
+    let layer = layer.clone().with_decision_cache(Arc::new(DecisionCache::default()));
     let whole = Whole { layer, origin: origin.clone(), cookie: cookie.clone() };
     // Entries are valid until the end of the second, so measuring starts in a new second.
     let now = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();

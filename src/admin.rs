@@ -130,18 +130,18 @@ impl Admin {
         };
         let admin = Arc::clone(self);
         tokio::spawn(async move {
-            let answer = service_fn(|request| {
+            let respond = service_fn(|request| {
                 let admin = Arc::clone(&admin);
-                async move { Ok::<_, Infallible>(admin.answer(request, by_network).await) }
+                async move { Ok::<_, Infallible>(admin.respond(request, by_network).await) }
             });
             let mut http = http1::Builder::new();
             let http = http.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(10));
             // A client that disconnects early is not an error.
-            let _ = http.serve_connection(TokioIo::new(stream), answer).await;
+            let _ = http.serve_connection(TokioIo::new(stream), respond).await;
         });
     }
 
-    async fn answer(&self, request: Request<Incoming>, by_network: bool) -> Response<Full<Bytes>> {
+    async fn respond(&self, request: Request<Incoming>, by_network: bool) -> Response<Full<Bytes>> {
         let health = matches!(request.uri().path(), "/livez" | "/readyz");
         let allowed =
             if health { Ok(()) } else { self.access.load().check(request.headers(), by_network) };
@@ -157,7 +157,7 @@ impl Admin {
     /// Shows or changes the log level. A form of another site's page cannot send a `PUT`.
     async fn log_level(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let Some(control) = self.log.load_full() else {
-            return text(StatusCode::NOT_FOUND, "the log is not controlled here\n");
+            return text(StatusCode::NOT_FOUND, "the log level cannot be changed here\n");
         };
         match *request.method() {
             Method::GET | Method::HEAD => {}
@@ -167,7 +167,7 @@ impl Admin {
                 let level =
                     std::str::from_utf8(&word).ok().and_then(|word| LogLevel::named(word.trim()));
                 let Some(level) = level else {
-                    let levels = "the level is one of error, warn, info, debug, trace\n";
+                    let levels = "invalid level: use error, warn, info, debug or trace\n";
                     return text(StatusCode::BAD_REQUEST, levels);
                 };
                 let before = control.level();
@@ -175,7 +175,10 @@ impl Admin {
                 tracing::warn!(before = before.as_str(), now = level.as_str(), "log level changed");
             }
             _ => {
-                let mut refusal = text(StatusCode::METHOD_NOT_ALLOWED, "only GET, HEAD and PUT\n");
+                let mut refusal = text(
+                    StatusCode::METHOD_NOT_ALLOWED,
+                    "method not allowed: use GET, HEAD or PUT\n",
+                );
                 refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD, PUT"));
                 return refusal;
             }
@@ -185,7 +188,8 @@ impl Admin {
 
     fn page_of(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            let mut refusal = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
+            let mut refusal =
+                text(StatusCode::METHOD_NOT_ALLOWED, "method not allowed: use GET or HEAD\n");
             refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
             return refusal;
         }
@@ -205,21 +209,23 @@ impl Admin {
             "/dashboard.css" => page("text/css; charset=utf-8", dashboard::STYLE),
             "/dashboard.js" => page("text/javascript; charset=utf-8", dashboard::SCRIPT),
             "/dashboard.json" => {
-                let place = request.uri().query().and_then(|query| query.strip_prefix("site="));
-                let place = place.and_then(|place| place.parse().ok()).unwrap_or_default();
-                let figures = self.history.figures(&self.metrics, &self.sites.load(), place);
+                let site_index =
+                    request.uri().query().and_then(|query| query.strip_prefix("site="));
+                let site_index =
+                    site_index.and_then(|site_index| site_index.parse().ok()).unwrap_or_default();
+                let figures = self.history.figures(&self.metrics, &self.sites.load(), site_index);
                 typed("application/json", figures.to_string())
             }
             _ => text(
                 StatusCode::NOT_FOUND,
-                "there are /, /metrics, /livez, /readyz, /inventory and /log-level\n",
+                "not found: use /, /metrics, /livez, /readyz, /inventory or /log-level\n",
             ),
         }
     }
 
     fn metrics(&self, accept: Option<&HeaderValue>) -> Response<Full<Bytes>> {
         let Ok(metrics) = self.metrics.render() else {
-            return text(StatusCode::INTERNAL_SERVER_ERROR, "the metrics cannot be rendered\n");
+            return text(StatusCode::INTERNAL_SERVER_ERROR, "cannot render the metrics\n");
         };
         let open = accept.is_some_and(|accept| {
             memchr::memmem::find(accept.as_bytes(), b"application/openmetrics-text").is_some()
@@ -246,7 +252,7 @@ fn refuse(denied: Denied) -> Response<Full<Bytes>> {
         Denied::Host => text(StatusCode::FORBIDDEN, hint),
         Denied::Origin => text(StatusCode::FORBIDDEN, "cross-origin request rejected\n"),
         Denied::Token => {
-            let mut refusal = text(StatusCode::UNAUTHORIZED, "the token is missing or wrong\n");
+            let mut refusal = text(StatusCode::UNAUTHORIZED, "missing or invalid token\n");
             // Makes browsers ask for a password, which is the token.
             let schemes = HeaderValue::from_static(token::SCHEMES);
             refusal.headers_mut().insert(WWW_AUTHENTICATE, schemes);

@@ -66,14 +66,14 @@ pub struct Bound {
     ext_proc: Option<ControlSocket>,
     /// Orders the ACME certificate.
     #[cfg(feature = "acme")]
-    asking: Option<acme::AcmeTask>,
+    acme_task: Option<acme::AcmeTask>,
     listener: Option<Listener>,
     secure_listener: Option<Listener>,
     admin_socket: Option<ControlSocket>,
     admin: Arc<Admin>,
     snapshot: Arc<ArcSwap<Snapshot>>,
     /// State that survives config reloads.
-    lasting: ProcessState,
+    process_state: ProcessState,
     /// The files of the current config.
     files: Vec<WatchedFile>,
     /// The source of the config for reloads. `None` if reloads are disabled.
@@ -117,12 +117,12 @@ fn bound(config: Config, sockets: Sockets) -> anyhow::Result<Bound> {
 
     let (access_log, log) = if config.log.access {
         let Log { format, access_format, visitor_address, .. } = config.log;
-        let form = LineFormat::of(access_format, is_json(format, io::stdout().is_terminal()));
+        let format = LineFormat::of(access_format, is_json(format, io::stdout().is_terminal()));
         let (writer, guard) = NonBlockingBuilder::default()
             .lossy(true)
             .buffered_lines_limit(MAX_WAITING_BUFFERS)
             .finish(LogBatches::new(io::stdout()));
-        (Some(AccessLog::new(writer, form, visitor_address)), Some(guard))
+        (Some(AccessLog::new(writer, format, visitor_address)), Some(guard))
     } else {
         (None, None)
     };
@@ -132,46 +132,47 @@ fn bound(config: Config, sockets: Sockets) -> anyhow::Result<Bound> {
         receipts.map(|(settings, counters)| Receipts::start(settings, counters)).transpose()?;
     let metrics = Metrics::new(labels(&config), workers).with_receipts(receipt_counters);
     let access = Access::of(&config.listen);
-    let fixed = restart_only(&config);
+    let restart_only = restart_only(&config);
     #[cfg(feature = "acme")]
-    let (asked_for, asking) = {
+    let (acme_certificate, acme_task) = {
         let acme = config.tls.as_ref().and_then(|tls| tls.acme.as_ref());
         acme.map(acme::prepare).transpose()?.unzip()
     };
     #[cfg(not(feature = "acme"))]
-    let asked_for = None;
-    let spans = Spans::from_environment().context("the variables of OpenTelemetry")?;
+    let acme_certificate = None;
+    let spans = Spans::from_environment().context("invalid OpenTelemetry environment variables")?;
     let via = Via::new(RandomState::new().hash_one(std::process::id()));
     let affinity_keys = CookieKeys::random()?;
-    let lasting = ProcessState {
+    let process_state = ProcessState {
         workers,
         metrics,
         receipts,
         access_log,
         spans,
-        asked_for,
+        acme_certificate,
         via,
         tickets: Tickets::default(),
         affinity_keys,
-        fixed,
+        restart_only,
     };
     let files = config.files.clone();
-    let (snapshot, filters) = lasting.snapshot(config, lasting.metrics.generation(), None)?;
-    lasting.metrics.show_upstreams(gauges(&snapshot));
+    let (snapshot, filters) =
+        process_state.snapshot(config, process_state.metrics.generation(), None)?;
+    process_state.metrics.show_upstreams(gauges(&snapshot));
     let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
-    let admin = Arc::new(Admin::new(lasting.metrics.clone(), filters, access));
+    let admin = Arc::new(Admin::new(process_state.metrics.clone(), filters, access));
     let reload = None;
     Ok(Bound {
         #[cfg(feature = "ext-proc")]
         ext_proc: None,
         #[cfg(feature = "acme")]
-        asking,
+        acme_task,
         listener,
         secure_listener,
         admin_socket,
         admin,
         snapshot,
-        lasting,
+        process_state,
         files,
         reload,
         adapt: std::convert::identity,
@@ -221,7 +222,7 @@ impl Bound {
     /// When a thread, socket or signal handler cannot be set up.
     pub fn run(mut self) -> anyhow::Result<()> {
         let _log = self.log.take();
-        let spans = self.lasting.spans.clone();
+        let spans = self.process_state.spans.clone();
         // First of all, so that an early signal is not lost.
         let runtime = runtime()?;
         let mut stop = {
@@ -229,13 +230,13 @@ impl Bound {
             StopSignals::new()?
         };
         let ended = runtime.block_on(async move {
-            let (told, first) = oneshot::channel();
-            let (told_again, second) = oneshot::channel();
+            let (first_sender, first) = oneshot::channel();
+            let (second_sender, second) = oneshot::channel();
             tokio::spawn(async move {
                 stop.next().await;
-                let _ = told.send(());
+                let _ = first_sender.send(());
                 stop.next().await;
-                let _ = told_again.send(());
+                let _ = second_sender.send(());
             });
             let served = async {
                 // An error means that the task above was aborted, since it never ends by itself.
@@ -269,29 +270,29 @@ impl Bound {
 
     async fn serve_and_drain(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
         let snapshot = Arc::clone(&self.snapshot);
-        let receipts = self.lasting.receipts.clone();
+        let receipts = self.process_state.receipts.clone();
         let engine = self.serve(stop).await?;
-        let (began, within) = (Instant::now(), snapshot.load().timeouts.drain);
+        let (started, within) = (Instant::now(), snapshot.load().timeouts.drain);
         engine.drain().await;
         if let Some(receipts) = receipts {
             // After the requests, since each of them may still record a receipt.
-            let left = within.saturating_sub(began.elapsed());
-            receipts.close(left.clamp(RECEIPTS_CLOSE.0, RECEIPTS_CLOSE.1)).await;
+            let remaining = within.saturating_sub(started.elapsed());
+            receipts.close(remaining.clamp(RECEIPTS_CLOSE.0, RECEIPTS_CLOSE.1)).await;
         }
         Ok(())
     }
 
     async fn engine(&mut self) -> anyhow::Result<Engine> {
-        let metrics = &self.lasting.metrics;
+        let metrics = &self.process_state.metrics;
         #[cfg(feature = "ext-proc")]
         if let Some(listener) = self.ext_proc.take() {
-            let threads = self.lasting.workers;
+            let threads = self.process_state.workers;
             let engine = envoy::EnvoyEngine::start(listener, &self.snapshot, metrics, threads);
             let engine = engine.await?;
             return Ok(Engine::Envoy(engine, self.snapshot.load().timeouts.drain));
         }
         let workers = WorkerPool::start(&self.snapshot, metrics);
-        Ok(Engine::Proxy(workers.context("workers cannot be started")?))
+        Ok(Engine::Proxy(workers.context("cannot start the workers")?))
     }
 
     /// Accepts connections until `stop` completes. In-flight requests continue in the workers. Metrics and health
@@ -308,20 +309,20 @@ impl Bound {
             });
         }
         #[cfg(feature = "acme")]
-        if let Some(asking) = self.asking.take() {
-            tokio::spawn(asking.run());
+        if let Some(acme_task) = self.acme_task.take() {
+            tokio::spawn(acme_task.run());
         }
         tokio::spawn(watch_health(Arc::clone(&self.snapshot)));
         if let Some(source) = self.reload {
             let to = (Arc::clone(&self.snapshot), Arc::clone(&self.admin));
-            let reloader = Reloader::new(source, self.lasting, to, self.files)?;
+            let reloader = Reloader::new(source, self.process_state, to, self.files)?;
             tokio::spawn(reloader.run());
         }
         let [http, https] = [http, https].map(|at| at.map(tracing::field::display));
         tracing::info!(http, https, admin, version = env!("CARGO_PKG_VERSION"), "serving");
         self.admin.set_ready(true);
-        tell_systemd(&[NotifyState::Ready]);
-        let told = async {
+        notify_systemd(&[NotifyState::Ready]);
+        let stopped = async {
             stop.await;
             // Load balancers get `drain_delay` to notice the failing health check. Connections are still accepted
             // meanwhile.
@@ -330,26 +331,26 @@ impl Bound {
             if let Engine::Envoy(engine, _) = &engine {
                 engine.not_serving().await;
             }
-            tell_systemd(&[NotifyState::Stopping]);
+            notify_systemd(&[NotifyState::Stopping]);
             let delay = self.snapshot.load().timeouts.drain_delay;
             if !delay.is_zero() {
                 tracing::info!(?delay, "readiness now fails, draining after the delay");
                 tokio::time::sleep(delay).await;
             }
         };
-        let told = told.shared();
+        let stopped = stopped.shared();
         match &engine {
             Engine::Proxy(workers) => futures_util::future::try_join(
-                accept(self.listener, workers, false, told.clone()),
-                accept(self.secure_listener, workers, true, told),
+                accept(self.listener, workers, false, stopped.clone()),
+                accept(self.secure_listener, workers, true, stopped),
             )
             .await
             .map(|_| ())
-            .context("the listener has failed")?,
+            .context("listener failed")?,
             #[cfg(feature = "ext-proc")]
             Engine::Envoy(engine, _) => tokio::select! {
                 () = engine.accept() => {}
-                () = told => {}
+                () = stopped => {}
             },
         }
         tracing::info!("draining: no new connections are accepted, in-flight requests may finish");
@@ -371,13 +372,13 @@ impl Engine {
         match self {
             Self::Proxy(workers) => workers.drain().await,
             #[cfg(feature = "ext-proc")]
-            Self::Envoy(engine, longest) => engine.drain(longest).await,
+            Self::Envoy(engine, timeout) => engine.drain(timeout).await,
         }
     }
 }
 
 /// Notifies systemd if it supervises this process (sd_notify(3)).
-fn tell_systemd(states: &[NotifyState<'_>]) {
+fn notify_systemd(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
         tracing::warn!(%error, "sd_notify failed");
     }
@@ -401,7 +402,7 @@ async fn accept(
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     let mut builder = tokio::runtime::Builder::new_current_thread();
-    builder.enable_all().build().context("the runtime cannot be started")
+    builder.enable_all().build().context("cannot start the runtime")
 }
 
 struct StopSignals {
@@ -411,7 +412,7 @@ struct StopSignals {
 
 impl StopSignals {
     fn new() -> anyhow::Result<Self> {
-        let on = |kind| signal(kind).context("signals cannot be watched");
+        let on = |kind| signal(kind).context("cannot watch signals");
         Ok(Self {
             terminate: on(SignalKind::terminate())?,
             interrupt: on(SignalKind::interrupt())?,

@@ -146,40 +146,41 @@ impl Catalogue {
     /// unclassified cookie.
     ///
     /// A name with a prefix that only browsers interpret (`__Secure-_ga`) matches the rule of the
-    /// name without the prefix, unless a rule matches the complete name. Likewise, a signature
+    /// name without the prefix. A rule for the complete name has priority. Likewise, a signature
     /// cookie (`X.sig`) matches the rule of `X`.
     pub fn cookie(&self, name: &[u8]) -> Option<&CookieRule> {
         self.find(name, None, &CookieContext::name())
     }
 
     /// The rule for a cookie that is set, or sent together with others.
-    pub fn cookie_in(&self, name: &[u8], sight: &CookieContext<'_>) -> Option<&CookieRule> {
-        self.find(name, None, sight)
+    pub fn cookie_in(&self, name: &[u8], context: &CookieContext<'_>) -> Option<&CookieRule> {
+        self.find(name, None, context)
     }
 
-    /// The rule for a `Set-Cookie` line. `sight` is the context of the response.
+    /// The rule for a `Set-Cookie` line. `context` is the context of the response.
     pub fn set_cookie(
         &self,
         cookie: &SetCookie<'_>,
-        sight: &CookieContext<'_>,
+        context: &CookieContext<'_>,
     ) -> Option<&CookieRule> {
-        self.find(cookie.name, Some(cookie), sight)
+        self.find(cookie.name, Some(cookie), context)
     }
 
     fn find(
         &self,
         name: &[u8],
         set: Option<&SetCookie<'_>>,
-        sight: &CookieContext<'_>,
+        context: &CookieContext<'_>,
     ) -> Option<&CookieRule> {
         if name.is_empty() {
             return None;
         }
-        let holds = |rule: &CookieRule, wild: &[u8]| {
-            rule.requires.as_ref().is_none_or(|requires| requires.hold(wild, set, sight))
+        let conditions_met = |rule: &CookieRule, wild: &[u8]| {
+            rule.requires.as_ref().is_none_or(|requires| requires.are_met(wild, set, context))
         };
-        let best =
-            |name: &[u8]| self.sets().into_iter().find_map(|set| set.cookies.best(name, holds));
+        let best = |name: &[u8]| {
+            self.sets().into_iter().find_map(|set| set.cookies.best(name, conditions_met))
+        };
         let unprefixed = || without_prefix(name).and_then(best);
         best(name).or_else(unprefixed).or_else(|| {
             // Keygrip and libraries based on it sign the cookie `X` in a cookie `X.sig`.
@@ -190,8 +191,8 @@ impl Catalogue {
 
     /// The rule for a request, if it is a beacon.
     ///
-    /// If several rules match, the criteria are, in order: the tier, the more likely interpretation
-    /// of the path, the exact spelling of the path, and the precedence.
+    /// Several rules are ranked by tier, then by the more likely interpretation of the path. Then
+    /// the exact spelling of the path and the precedence decide.
     pub fn beacon(&self, probe: &BeaconProbe<'_>) -> Option<&BeaconRule> {
         let mut best: Option<(_, &BeaconRule)> = None;
         if self.beacon_paths() > 0 {
@@ -199,7 +200,7 @@ impl Catalogue {
                 let path = beacon_path::lower(reading.path);
                 let spellings = [Some(&*path), beacon_path::trimmed(&path)];
                 for (trimmed, path) in spellings.into_iter().flatten().enumerate() {
-                    let mut judge = |rule, precedence| {
+                    let mut compare_rule = |rule, precedence| {
                         let rule: &BeaconRule = rule;
                         let Some(fit) = rule.fits(probe, reading) else { return };
                         let order = (rule.tier, Reverse((reading.order, trimmed)), fit, precedence);
@@ -207,7 +208,9 @@ impl Catalogue {
                             best = Some((order, rule));
                         }
                     };
-                    self.sets().into_iter().for_each(|set| set.beacons.each(path, &mut judge));
+                    self.sets()
+                        .into_iter()
+                        .for_each(|set| set.beacons.each(path, &mut compare_rule));
                 }
             });
         }
@@ -266,7 +269,7 @@ mod tests {
             tier,
             number: 0,
             entry: Entry::new(category),
-            place: None,
+            scope: None,
             requires: None,
         }
     }

@@ -98,7 +98,7 @@ fn read_file(
     let name = path.display().to_string();
     let file = WatchedFile::new(path);
     let text = std::fs::read_to_string(path).map_err(|error| ConfigError {
-        problems: vec![Diagnostic::of_file(&name, format!("cannot be read: {error}"))],
+        problems: vec![Diagnostic::of_file(&name, format!("cannot read the file: {error}"))],
         files: vec![file.clone()],
     })?;
     read(&text, Some(path), Some(file), overrides, upstreams)
@@ -124,8 +124,8 @@ fn read(
             (a.file != name, &a.file, a.line).cmp(&(b.file != name, &b.file, b.line))
         });
         // Settings shared by several sites are validated for each site, but reported once.
-        let mut said = HashSet::new();
-        document.problems.retain(|problem| said.insert(problem.clone()));
+        let mut reported = HashSet::new();
+        document.problems.retain(|problem| reported.insert(problem.clone()));
         Err(ConfigError { problems: document.problems, files })
     }
 }

@@ -138,9 +138,9 @@ impl ConsentUi {
         receipts: Option<Receipts>,
     ) -> Self {
         let reader = &filter.settings().reader;
-        let heeded = filter.settings().mode == settings::Mode::Enforce
+        let honours_gpc = filter.settings().mode == settings::Mode::Enforce
             && reader.signals.gpc_denies != CategorySet::EMPTY;
-        let gpc = (heeded && settings.gpc_json).then(|| {
+        let gpc = (honours_gpc && settings.gpc_json).then(|| {
             let since = reader.notice_date.map(|date| date.to_string());
             Bytes::from(serde_json::json!({ "gpc": true, "lastUpdate": since }).to_string())
         });
@@ -183,7 +183,7 @@ impl ConsentUi {
     ///
     /// # Errors
     /// If the request is rejected.
-    pub async fn answer<B>(
+    pub async fn respond<B>(
         &self,
         page: Page,
         request: Request<B>,
@@ -194,7 +194,7 @@ impl ConsentUi {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let site = &self.site;
-        let answered = match page {
+        let result = match page {
             Page::Preferences if request.method() == Method::POST => {
                 return preferences::post(site, request, visitor).await;
             }
@@ -231,19 +231,19 @@ impl ConsentUi {
                 None => Err(ConsentUiError::Missing),
             },
             Page::HeldBack if self.guard.is_none() => Err(ConsentUiError::Missing),
-            Page::HeldBack => blocked_report::answer(site, request, visitor).await,
+            Page::HeldBack => blocked_report::respond(site, request, visitor).await,
             Page::Folder => Ok(folder(&site.settings.prefix)),
-            Page::Consent => api::answer(site, request, visitor).await,
+            Page::Consent => api::respond(site, request, visitor).await,
             Page::Script if !site.settings.api => Err(ConsentUiError::Off("centre.api")),
             Page::Script => {
                 let script = include_bytes!("consent_ui/script/consent.js");
                 fixed(request.method(), SCRIPT, Bytes::from_static(script), HOUR)
             }
-            Page::Bridge => bridge::answer(site, request, visitor).await,
+            Page::Bridge => bridge::respond(site, request, visitor).await,
             Page::Gpc => self.gpc(request.method()),
             Page::Missing => Err(ConsentUiError::Missing),
         };
-        answered.map_err(Rejection::from)
+        result.map_err(Rejection::from)
     }
 
     /// The path prefix of all resources.

@@ -5,7 +5,7 @@
 //! each request. `stream` answers its messages: the request head, then the response head. A stream that ends before
 //! its response was filtered ends with an error. Envoy then rejects the request unless `failure_mode_allow` is set.
 
-mod account;
+mod context;
 mod convert;
 mod error;
 mod mode;

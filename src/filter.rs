@@ -61,7 +61,7 @@ pub(crate) use beacon_reply::PIXEL;
 pub(crate) use body::hint_with;
 #[cfg(feature = "ext-proc")]
 pub(crate) use edits::Carrier;
-pub(crate) use exchange::{HeadDecision, PendingExchange, ResponseDecision, own};
+pub(crate) use exchange::{HeadDecision, PendingExchange, ResponseDecision, into_response};
 pub(crate) use request::RequestHead;
 
 #[cfg(test)]

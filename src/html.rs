@@ -72,11 +72,11 @@ impl SiteRewriter {
     where
         B: Body<Data = Bytes> + Unpin,
     {
-        match self.asked(&mut Request::from_http(request), false, 0, centre) {
+        match self.page_request(&mut Request::from_http(request), false, 0, centre) {
             None => response.map(PageBody::Unchanged),
-            Some(asked) => {
-                self.rewrite(asked, consent, Response::from_http(response), centre).into_http()
-            }
+            Some(page_request) => self
+                .rewrite(page_request, consent, Response::from_http(response), centre)
+                .into_http(),
         }
     }
 
@@ -84,23 +84,23 @@ impl SiteRewriter {
     /// origin sends the whole page.
     ///
     /// With `trusted`, the request's region header is honoured. `now` is in Unix seconds.
-    pub(crate) fn asked<B>(
+    pub(crate) fn page_request<B>(
         &self,
         request: &mut Request<B>,
         trusted: bool,
         now: i64,
         centre: &ConsentUi,
     ) -> Option<PageRequest> {
-        let wanted = (self.settings.banner.is_some(), self.settings.guard);
+        let features = (self.settings.banner.is_some(), self.settings.guard);
         let consent = |fields: &FieldSection| centre.consent(fields, trusted, now);
         let grants_all = |consent: &Consent| centre.grants_all(consent.granted);
-        PageRequest::of(request, wanted, &self.budget, consent, grants_all)
+        PageRequest::of(request, features, &self.budget, consent, grants_all)
     }
 
     /// Rewrites a response to a visitor with this consent, if it is a page.
     pub(crate) fn rewrite<B>(
         &self,
-        mut asked: PageRequest,
+        mut page_request: PageRequest,
         consent: &Consent,
         response: Response<B>,
         centre: &ConsentUi,
@@ -110,31 +110,31 @@ impl SiteRewriter {
     {
         let (mut head, body) = response.into_parts();
         let fields = &mut head.fields;
-        let guarded = asked.guards && !centre.grants_all(consent.granted);
+        let guarded = page_request.guards && !centre.grants_all(consent.granted);
         // In observe mode, the page gets the guard script, which only reports, and no other
         // changes.
         let blocks = guarded && !centre.observes();
         if blocks && links::any(fields) {
-            links::strip(fields, &asked.policy(consent.granted, centre));
+            links::strip(fields, &page_request.policy(consent.granted, centre));
         }
-        let is_page = asked.destination.is_page();
+        let is_page = page_request.destination.is_page();
         let Some((media_type, coded)) = response_headers::document(head.status, fields, is_page)
         else {
             // The browser may reuse its copy of this page after the consent has changed.
-            let confirmed = head.status == StatusCode::NOT_MODIFIED && asked.guards;
-            if confirmed && (is_page || asked.had_mark) {
+            let confirmed = head.status == StatusCode::NOT_MODIFIED && page_request.guards;
+            if confirmed && (is_page || page_request.had_mark) {
                 response_headers::mark(fields);
             }
             return head.map(|()| PageBody::Unchanged(body));
         };
-        let is_document = is_document(asked.destination, media_type);
-        if asked.guards && !is_page || asked.lacks_banner(consent) {
+        let is_document = is_document(page_request.destination, media_type);
+        if page_request.guards && !is_page || page_request.lacks_banner(consent) {
             response_headers::vary_by_destination(fields);
             if is_document {
                 response_headers::revalidate(fields);
             }
         }
-        if is_document && asked.guards && !blocks {
+        if is_document && page_request.guards && !blocks {
             response_headers::mark(fields);
         }
         let decodes = blocks || media_type.charset.is_ascii_compatible();
@@ -150,16 +150,17 @@ impl SiteRewriter {
             return head.map(|()| PageBody::Unchanged(body));
         };
         let policies = Policies::of(fields);
-        let banner = asked.banner(consent, centre, &policies, coding);
+        let banner = page_request.banner(consent, centre, &policies, coding);
         let banner = banner.filter(|_| media_type.kind != Some(DocumentKind::Svg));
         if !guarded && banner.is_none() {
             return head.map(|()| PageBody::Unchanged(body));
         }
         response_headers::change(fields, banner.is_some());
-        let guard = guarded.then(|| asked.guard(consent.granted, centre, &policies)).flatten();
+        let guard =
+            guarded.then(|| page_request.guard(consent.granted, centre, &policies)).flatten();
         let plan = RewritePlan {
             media_type,
-            policy: asked.policy(consent.granted, centre),
+            policy: page_request.policy(consent.granted, centre),
             blocks,
             inserts: Insertions {
                 guard: guard.map(Into::into),
@@ -167,7 +168,7 @@ impl SiteRewriter {
                 only_whole: !is_page,
             },
         };
-        let permit = asked.permit.take().or_else(|| self.budget.take());
+        let permit = page_request.permit.take().or_else(|| self.budget.take());
         let permit = permit.filter(|_| coding != PageCoding::Identity);
         head.map(|()| PageBody::rewritten(body, Rewriter::new(plan), coding, permit))
     }

@@ -147,7 +147,7 @@ pub(crate) fn fill<'a>(text: &'a str, values: &[(&str, &str)]) -> Cow<'a, str> {
     let mut filled = String::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('{') {
-        let Some((name, behind)) = after.split_once('}') else { break };
+        let Some((name, remainder)) = after.split_once('}') else { break };
         filled.push_str(before);
         match values.iter().find(|(known, _)| *known == name) {
             Some((_, value)) => filled.push_str(value),
@@ -157,7 +157,7 @@ pub(crate) fn fill<'a>(text: &'a str, values: &[(&str, &str)]) -> Cow<'a, str> {
                 filled.push('}');
             }
         }
-        rest = behind;
+        rest = remainder;
     }
     if rest.len() == text.len() {
         return Cow::Borrowed(text);
@@ -197,14 +197,14 @@ impl Locales {
     /// (RFC 9110 section 12.5.4), else the site's default.
     pub fn choose(
         &self,
-        asked: Option<&str>,
+        requested: Option<&str>,
         accept_language: Option<&str>,
     ) -> Option<&Arc<Locale>> {
         let tags = || self.all.iter().map(|locale| locale.tag.as_str());
-        asked
-            .and_then(|asked| negotiate::lookup(asked, tags()))
+        requested
+            .and_then(|requested| negotiate::lookup(requested, tags()))
             .or_else(|| negotiate::negotiate(accept_language?, tags()))
-            .map_or_else(|| self.all.get(self.default), |place| self.all.get(place))
+            .map_or_else(|| self.all.get(self.default), |position| self.all.get(position))
     }
 
     /// The texts of an error page for a visitor, and their language. English if the visitor's
@@ -212,10 +212,10 @@ impl Locales {
     pub fn choose_error(
         &self,
         topic: ErrorTopic,
-        asked: Option<&str>,
+        requested: Option<&str>,
         accept_language: Option<&str>,
     ) -> Option<(&Locale, &ErrorTexts)> {
-        let chosen = self.choose(asked, accept_language).into_iter();
+        let chosen = self.choose(requested, accept_language).into_iter();
         let english = self.all.iter().filter(|locale| locale.tag == "en");
         chosen.chain(english).find_map(|locale| Some((&**locale, locale.errors.get(&topic)?)))
     }

@@ -70,38 +70,38 @@ pub struct Policy {
 impl Policy {
     /// Decides about a cookie that a browser with these cookies may store, by its name as raw
     /// bytes. In doubt, the cookie is permitted.
-    pub fn held_cookie(
+    pub fn stored_cookie(
         &self,
         name: &[u8],
         cookies: &Cookies<'_>,
         consent: &Consent,
     ) -> Decision<'_> {
-        let sight = CookieContext::benefit_of_doubt(cookies);
-        let rule = self.catalogue.cookie_in(name, &sight);
-        self.decide(rule, name, None, consent, || presumed_sent(name, &sight))
+        let context = CookieContext::assuming_companions(cookies);
+        let rule = self.catalogue.cookie_in(name, &context);
+        self.decide(rule, name, None, consent, || presumed_sent(name, &context))
     }
 
-    /// Decides about a cookie of a request. `sight` is the context of the request.
+    /// Decides about a cookie of a request. `context` is the context of the request.
     pub fn sent_cookie(
         &self,
         (name, value): (&[u8], &[u8]),
-        sight: &CookieContext<'_>,
+        context: &CookieContext<'_>,
         consent: &Consent,
     ) -> Decision<'_> {
-        let rule = self.catalogue.cookie_in(name, sight);
-        self.decide(rule, name, Some(value), consent, || presumed_sent(name, sight))
+        let rule = self.catalogue.cookie_in(name, context);
+        self.decide(rule, name, Some(value), consent, || presumed_sent(name, context))
     }
 
-    /// Decides about a `Set-Cookie` line. `sight` is the context of the response, and `time` has
+    /// Decides about a `Set-Cookie` line. `context` is the context of the response, and `time` has
     /// the clocks by which browsers evaluate it.
     pub fn set_cookie(
         &self,
         cookie: &SetCookie<'_>,
-        sight: &CookieContext<'_>,
+        context: &CookieContext<'_>,
         time: impl FnOnce() -> ResponseTime,
         consent: &Consent,
     ) -> Decision<'_> {
-        let rule = self.catalogue.set_cookie(cookie, sight);
+        let rule = self.catalogue.set_cookie(cookie, context);
         let presumed = || presumed_set(cookie, time());
         self.decide(rule, cookie.name, Some(cookie.value), consent, presumed)
     }

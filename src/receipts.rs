@@ -1,6 +1,6 @@
 //! Consent receipts: the proof of each decision made on consentry's own pages.
 //!
-//! The previous step, `centre`, records a receipt before it answers. A writer thread chooses one of three outcomes.
+//! The previous step, `consent_ui`, records a receipt before it answers. A writer thread chooses one of three outcomes.
 //! The receipt is stored, in a SQLite file or on a PostgreSQL server. Or it is spooled in a local SQLite file, and
 //! moved to the store later. Or it is refused together with the decision. A second thread owns the store
 //! connection, so that a store that hangs blocks nothing else.
@@ -116,7 +116,7 @@ impl Receipts {
             self.counters.refused(1);
             return Err(NotRecorded);
         }
-        let outcome = match tokio::time::timeout(self.limits.answer, &mut outcome).await {
+        let outcome = match tokio::time::timeout(self.limits.reply_timeout, &mut outcome).await {
             Ok(outcome) => outcome.ok(),
             Err(_) => {
                 // The writer undoes an outcome that is sent from now on.
@@ -136,7 +136,7 @@ impl Receipts {
         let (closed, end) = oneshot::channel();
         if self.queue.try_send(Message::Close(Instant::now() + within, closed)).is_ok() {
             // Additional time for the spool.
-            let _ = tokio::time::timeout(within + self.limits.answer, end).await;
+            let _ = tokio::time::timeout(within + self.limits.reply_timeout, end).await;
         }
     }
 }

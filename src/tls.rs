@@ -79,10 +79,10 @@ pub(crate) fn server_config(
             builder.with_client_cert_verifier(verifier.build().map_err(|_| TlsError::BadAuthority)?)
         }
     };
-    let looked_at = certificates.are_asked_for().then(|| ACME_TLS.to_vec());
+    let challenge_protocol = certificates.expects_challenges().then(|| ACME_TLS.to_vec());
     let mut config = builder.with_cert_resolver(Arc::new(certificates));
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    config.alpn_protocols.extend(looked_at);
+    config.alpn_protocols.extend(challenge_protocol);
     config.ticketer = tickets;
     Ok(Arc::new(config))
 }

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::LazyLock;
 
-use consentry::catalogue::names::{Kind, speaks_of};
+use consentry::catalogue::names::{Kind, name_kind};
 use consentry::catalogue::{Catalogue as Rules, CookieContext, CookieRule, RulePriority, builtin};
 use consentry::config::settings::FilterSettings;
 use consentry::config::{self, Overrides};
@@ -144,10 +144,10 @@ fn no_catalogue_pattern_matches_cookies_of_another_vendor() {
     for rule in &rules {
         let name = example(rule.pattern.as_str());
         let cookies = Cookies::default();
-        let in_doubt = CookieContext::benefit_of_doubt(&cookies);
+        let in_doubt = CookieContext::assuming_companions(&cookies);
         let found = catalogue()
             .cookie_in(name.as_bytes(), &in_doubt)
-            .unwrap_or_else(|| panic!("{name}: a rule knows its own names"));
+            .unwrap_or_else(|| panic!("{name}: no rule matches its own name"));
         let same = found.pattern == rule.pattern || found.entry.category == rule.entry.category;
         if found.tier != RulePriority::Consent && rule.requires.is_none() && !same {
             wrong.push(format!(
@@ -451,7 +451,7 @@ fn necessary_wildcards_name_their_software_or_have_conditions() {
         for word in GENERIC {
             literal = literal.replace(word, " ");
         }
-        let record = speaks_of(pattern.as_bytes()) == Some(Kind::ConsentRecord);
+        let record = name_kind(pattern.as_bytes()) == Some(Kind::ConsentRecord);
         if literal.bytes().filter(u8::is_ascii_alphanumeric).count() < 3 && !record {
             wrong.push(pattern);
         }
@@ -464,7 +464,7 @@ fn rules_with_consent_record_names_are_necessary() {
     let wrong: Vec<&str> = builtin_rules()
         .filter(|rule| rule.entry.category != Category::NECESSARY)
         .map(|rule| rule.pattern.as_str())
-        .filter(|name| speaks_of(name.as_bytes()) == Some(Kind::ConsentRecord))
+        .filter(|name| name_kind(name.as_bytes()) == Some(Kind::ConsentRecord))
         .collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
@@ -484,7 +484,7 @@ fn consent_records_of_every_tool_pass_in_both_directions() {
             assert_eq!(set(&[&line]), [true], "{line}");
         }
         let consent = undecided();
-        assert!(SETTINGS.policy.held_cookie(name.as_bytes(), &Cookies::default(), &consent).permitted, "{name} is not deleted");
+        assert!(SETTINGS.policy.stored_cookie(name.as_bytes(), &Cookies::default(), &consent).permitted, "{name} is not deleted");
     }
 }
 

@@ -144,11 +144,11 @@ hosts = []
         "8 consent.max_age_days: ",
         "10 timeouts.connect: `5 parsecs` is not a duration",
         "12 limits.header_bytes: 1 is out of range",
-        "14 cookie[0].name: the pattern has nothing but",
+        "14 cookie[0].name: the pattern is only",
         "16 cookie[1].name: is missing",
         "17 cookie[1].category: `sweet` is not a category",
         "18 beacon[0].category: is missing",
-        "19 beacon[0].path: a path starts with",
+        "19 beacon[0].path: a path must start with",
         "21 site[0].hosts[0]: `http://a.example/` is not a host",
         "22 site[0].upstream: `ftp://a` does not start with `http://`, `https://`, `h2c://` or `unix:`",
         "23 site[1].upstream: is missing",
@@ -167,7 +167,7 @@ fn rule_scopes_for_deletions_must_be_valid_in_browsers() {
     let place = |more: &str| {
         let config = parse(&rule(more));
         let rule = config.sites[0].filter.policy.catalogue.cookie(b"uid").unwrap();
-        rule.place
+        rule.scope
             .as_ref()
             .map(|place| (place.domain.as_deref().map(str::to_owned), place.path.to_string()))
     };
@@ -217,10 +217,10 @@ fn overlapping_sites_and_configs_without_a_site_are_rejected() {
     let found = problems(
         "[[site]]\nhosts = ['a']\nupstream = 'http://x'\n[[site]]\nhosts = ['A', 'b']\nupstream = 'http://x'\n",
     );
-    assert_eq!(found, ["5 site[1].hosts[0]: `A` is served by another site already"]);
+    assert_eq!(found, ["5 site[1].hosts[0]: `A` is already served by another site"]);
     let found = problems(&[SITE, SITE].concat());
     assert!(
-        found[0].ends_with("site[1].hosts: `*` is served by another site already"),
+        found[0].ends_with("site[1].hosts: `*` is already served by another site"),
         "{found:?}"
     );
     assert_eq!(problems(""), [" site: no site is configured"]);
@@ -251,7 +251,9 @@ fn filter_errors_have_line_and_key() {
         [(Some(3), "site[0].upstream"), (Some(4), "site[0].foo"), (Some(7), "cookie[0].category")];
     assert_eq!(found, expected, "{error}");
     let missing = config::load_filters(Path::new("no-such-file.toml"), &Overrides::default());
-    assert!(missing.unwrap_err().to_string().starts_with("no-such-file.toml: cannot be read: "));
+    assert!(
+        missing.unwrap_err().to_string().starts_with("no-such-file.toml: cannot read the file: ")
+    );
 }
 
 #[test]
@@ -385,7 +387,7 @@ fn invalid_tls_server_names_are_rejected_with_their_key() {
     for expected in [
         "2 upstream_tls.server_name: `not a name`: is not a host",
         "9 site[1].upstream_tls.server_name: `-`: is not a host",
-        "11 site[2].upstream: `https://a..b:8443`: TLS has no name for such a host",
+        "11 site[2].upstream: `https://a..b:8443`: the host is not a valid TLS server name",
     ] {
         assert!(all.iter().any(|problem| problem.starts_with(expected)), "{expected}\n{all:#?}");
     }
@@ -407,8 +409,8 @@ fn page_settings_are_validated_by_key() {
          [[site]]\nupstream = 'http://127.0.0.1:1'\nconsent.cookie_domain = 'co.uk'\n";
     let all = problems(toml).join("\n");
     for expected in [
-        "2 centre.language: there is no language `tlh`",
-        "3 centre.locales: `nowhere` cannot be read",
+        "2 centre.language: unknown language `tlh`",
+        "3 centre.locales: cannot read `nowhere`",
         "4 centre.earlier_notices: is not a date",
         "6 expire.on_withdrawal[0]: unknown variant `everything`",
         "9 banner.position: unknown variant `left`",
@@ -417,9 +419,9 @@ fn page_settings_are_validated_by_key() {
         "12 page.guards: unknown key",
         "14 receipts.url: is neither a SQLite file nor a PostgreSQL server",
         "16 host[0].name: `https://tracker.example/x` is not a host",
-        "21 site[0].consent.cookie_domain: browsers refuse a cookie for `other.test` from `shop.example`",
-        "22 site[0].centre.prefix: is the same for all sites",
-        "site[0].banner.enabled: asks, and none of consent.sources reads the answer",
+        "21 site[0].consent.cookie_domain: browsers reject a cookie for `other.test` from `shop.example`",
+        "22 site[0].centre.prefix: is global",
+        "site[0].banner.enabled: enabled, but no source in consent.sources reads its cookie",
         "25 site[1].consent.cookie_domain: `co.uk` is not a domain that a cookie can be set for",
     ] {
         assert!(all.contains(expected), "no {expected} in\n{all}");
@@ -490,8 +492,8 @@ fn placeholders_and_conditions_of_cookie_rules_are_validated() {
         "name = 'a_{hex:4}_*'\nrequires = { http_only = true, max_days = 0, with = ['b_*'] }",
     ));
     let cookies = Cookies::default();
-    let sight = CookieContext::benefit_of_doubt(&cookies);
-    let rule = config.sites[0].filter.policy.catalogue.cookie_in(b"a_beef_x", &sight);
+    let context = CookieContext::assuming_companions(&cookies);
+    let rule = config.sites[0].filter.policy.catalogue.cookie_in(b"a_beef_x", &context);
     let requires = rule.and_then(|rule| rule.requires.as_deref()).expect("conditions");
     assert!(requires.http_only && requires.max_days == Some(0) && requires.with.len() == 1);
 }
@@ -548,7 +550,7 @@ fn site_keys_are_merged_with_the_top_level_table_and_win() {
     assert_eq!(banner.position, Position::Top);
     assert_eq!(banner.colours.text.as_deref(), Some("#222"));
     assert_eq!(banner.colours.button.as_deref(), Some("#111"));
-    let tls = site.upstream_tls.as_ref().expect("an upstream of https");
+    let tls = site.upstream_tls.as_ref().expect("an https upstream");
     assert!(tls.http2 && tls.server_name.is_some());
     assert!(!site.centre.api && site.centre.bridge);
     let filter = &site.filter;
@@ -749,6 +751,6 @@ fn hosts_are_normalised_and_sites_have_distinct_names() {
     ] {
         let found = problems(&[site(first), site(second)].concat());
         assert_eq!(found.len(), 1, "{found:?}");
-        assert!(found[0].contains("another site has the name"), "{found:?}");
+        assert!(found[0].contains("duplicate site name"), "{found:?}");
     }
 }

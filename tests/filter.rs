@@ -320,8 +320,8 @@ proptest! {
             let filter = [&*ENFORCING, &*OBSERVING, &*STRICT][which];
             let fields: &[&[u8]] = if twice { &[&pool[cookie], &pool[0]] } else { &[&pool[cookie]] };
             let layer = ConsentLayer::new(Arc::clone(filter));
-            let recalling = layer.clone().recalling(Arc::clone(&recall));
-            prop_assert_eq!(outcome(&recalling, fields, gpc, page), outcome(&layer, fields, gpc, page));
+            let with_decision_cache = layer.clone().with_decision_cache(Arc::clone(&recall));
+            prop_assert_eq!(outcome(&with_decision_cache, fields, gpc, page), outcome(&layer, fields, gpc, page));
         }
     }
 }
@@ -356,12 +356,12 @@ proptest! {
 fn cached_decisions_are_counted_each_time_and_never_printed() {
     let filter = filter("");
     let recall = Arc::new(DecisionCache::default());
-    let layer = ConsentLayer::new(Arc::clone(&filter)).recalling(Arc::clone(&recall));
+    let layer = ConsentLayer::new(Arc::clone(&filter)).with_decision_cache(Arc::clone(&recall));
     for _ in 0..3 {
         outcome(&layer, &[b"_ga=va1ue; new=va1ue"], false, false);
     }
     let seen = filter.inventory().cookies(&filter.settings().policy.catalogue);
-    let sent: Vec<_> = seen.iter().map(|seen| (seen.name.as_str(), seen.tally.sent)).collect();
+    let sent: Vec<_> = seen.iter().map(|seen| (seen.name.as_str(), seen.counts.sent)).collect();
     assert_eq!(sent, [("new", 3), ("_ga", 3)]);
     assert!(!format!("{recall:?}{layer:?}").contains("va1ue"));
 }
@@ -387,7 +387,7 @@ fn the_report_describes_the_changes_to_a_library_user() {
     assert!(!report.consent.is_decided());
     let seen = filter.inventory().cookies(&filter.settings().policy.catalogue);
     let names: Vec<&str> = seen.iter().map(|seen| seen.name.as_str()).collect();
-    assert_eq!(names, ["new", "_fbp", "_ga"], "what no rule knows comes first");
+    assert_eq!(names, ["new", "_fbp", "_ga"], "unclassified names are first");
     assert_eq!(seen.iter().filter(|seen| seen.rule.is_none()).count(), 1);
     let body = response.into_body().collect().now_or_never().unwrap().unwrap();
     assert_eq!(body.to_bytes(), "page");

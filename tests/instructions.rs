@@ -75,11 +75,11 @@ fn no_benchmark_exceeds_its_recorded_instructions() {
         .env("RUSTFLAGS", "-C target-feature=+crt-static")
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
+    let printed = String::from_utf8_lossy(&output.stdout);
     let error = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}{error}");
-    let counted = counts(&said);
-    assert!(counted.len() > 40, "{said}{error}");
+    assert!(output.status.success(), "{printed}{error}");
+    let counted = counts(&printed);
+    assert!(counted.len() > 40, "{printed}{error}");
     if std::env::var_os("UPDATE").is_some() {
         let mut text = String::from(
             "# Instructions of each part, by `UPDATE=1 cargo test --test instructions`.\n",
@@ -95,8 +95,8 @@ fn no_benchmark_exceeds_its_recorded_instructions() {
 
 #[test]
 fn growth_above_five_percent_is_reported() {
-    let said = "instructions::cookies::read_cookies eight:(COOKIE)\n  Instructions:          1051|N/A     (***)\n  L1 Hits:  7|N/A\n";
-    let counted = counts(said);
+    let printed = "instructions::cookies::read_cookies eight:(COOKIE)\n  Instructions:          1051|N/A     (***)\n  L1 Hits:  7|N/A\n";
+    let counted = counts(printed);
     assert_eq!(counted, BTreeMap::from([("read_cookies eight".to_owned(), 1051)]));
     assert_eq!(grown(&recorded("# a\nread_cookies eight 1000\n"), &counted).len(), 1);
     assert_eq!(grown(&recorded("read_cookies eight 1001\n"), &counted), Vec::<String>::new());

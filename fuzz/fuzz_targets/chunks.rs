@@ -1,8 +1,9 @@
-//! Chunked bodies. The first byte seeds the lengths of the parts that the decoder gets; the rest is the body, in which `~` and
-//! two more bytes stand for a long run of the first of them, so that short inputs reach the decoder's limits.
+//! Chunked bodies. The first byte seeds the lengths of the parts that the decoder gets. The rest is the body. In it, `~` and
+//! two more bytes encode a long run of the first of them. Short inputs thus reach the decoder's limits.
 //!
-//! The result does not depend on the parts, nothing is consumed behind the end, the decoder accepts what a parser by the
-//! grammar of RFC 9112 section 7.1 accepts, and hyper and h11 see the same data and trailers where they accept the body.
+//! The result does not depend on the parts, and nothing after the end is consumed. The decoder accepts the same bodies
+//! as a parser by the grammar of RFC 9112 section 7.1. If hyper and h11 accept the body, they return the same data and
+//! trailers.
 
 #![no_main]
 
@@ -73,8 +74,8 @@ fn expanded(body: &[u8]) -> Vec<u8> {
     expanded
 }
 
-/// The data and the length of the chunked body at the beginning of the bytes, with the limits of the decoder: a parser that
-/// has all bytes at once. `None` when they are no complete body.
+/// Parser with all bytes in memory. Returns the data and the length of the chunked body at the start of the bytes, within
+/// the limits of the decoder. `None` if the body is incomplete.
 fn by_grammar(bytes: &[u8]) -> Option<(Vec<u8>, usize)> {
     let (mut data, mut at, mut extension_bytes) = (Vec::new(), 0, 0);
     let line = |at: usize| {

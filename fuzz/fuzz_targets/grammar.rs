@@ -1,5 +1,5 @@
-//! A mutator that uses the grammar of HTTP/1.1: half of the mutations insert a line or a word of the protocol, so
-//! that many inputs stay nearly valid.
+//! Mutator for the grammar of HTTP/1.1. Half of the mutations insert a line or a word of the protocol, so that
+//! many inputs stay nearly valid.
 
 use libfuzzer_sys::fuzzer_mutate;
 

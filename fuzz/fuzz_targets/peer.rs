@@ -30,10 +30,10 @@ const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 
 fuzz_target!(|bytes: &[u8]| {
     let Some((first, rest)) = bytes.split_first() else { return };
-    let (header, said) = rest.split_at(usize::from(*first).min(rest.len()));
+    let (header, lines) = rest.split_at(usize::from(*first).min(rest.len()));
     let line = format!("GET /{} HTTP/1.1\r\n", NUMBER.fetch_add(1, Relaxed));
     let mut sent = [header, line.as_bytes(), b"Host: shop.example\r\nConnection: close\r\n"].concat();
-    for (name, value) in NAMES.into_iter().zip(said.split(|byte| *byte == b'\n')) {
+    for (name, value) in NAMES.into_iter().zip(lines.split(|byte| *byte == b'\n')) {
         sent.extend_from_slice(name.as_bytes());
         sent.extend_from_slice(b": ");
         sent.extend(value.iter().filter(|byte| !matches!(byte, b'\r' | b'\0')));
@@ -44,24 +44,24 @@ fuzz_target!(|bytes: &[u8]| {
     if !reached.starts_with(line.as_bytes()) {
         return;
     }
-    let told = reached.escape_ascii();
-    assert!(header.starts_with(b"PROXY ") || header.starts_with(b"\r\n\r\n\0\r\nQUIT\n"), "without a header: {told}");
+    let forwarded = reached.escape_ascii();
+    assert!(header.starts_with(b"PROXY ") || header.starts_with(b"\r\n\r\n\0\r\nQUIT\n"), "without a header: {forwarded}");
     for name in NAMES {
-        assert_eq!(fields(&reached, name).len(), 1, "{name}: {told}");
+        assert_eq!(fields(&reached, name).len(), 1, "{name}: {forwarded}");
     }
     let last = |name| {
         let value = fields(&reached, name)[0];
         let last = value.rsplit(|byte| *byte == b',').next().unwrap_or_default();
         String::from_utf8_lossy(last).trim().to_owned()
     };
-    let visitor: IpAddr = last("X-Forwarded-For").parse().unwrap_or_else(|_| panic!("no address: {told}"));
+    let visitor: IpAddr = last("X-Forwarded-For").parse().unwrap_or_else(|_| panic!("no address: {forwarded}"));
     let quoted = if visitor.is_ipv6() { format!("\"[{visitor}]\"") } else { visitor.to_string() };
-    assert!(last("Forwarded").starts_with(&format!("for={quoted};")), "{told}");
+    assert!(last("Forwarded").starts_with(&format!("for={quoted};")), "{forwarded}");
     // For version 1 this independent parser knows the address.
     let line = header.split(|byte| *byte == b'\r').next().map(String::from_utf8_lossy).unwrap_or_default();
     if let ["PROXY", "TCP4" | "TCP6", source, ..] = *line.split(' ').collect::<Vec<_>>()
         && let Ok(source) = source.parse::<IpAddr>()
     {
-        assert_eq!(visitor, source.to_canonical(), "{told}");
+        assert_eq!(visitor, source.to_canonical(), "{forwarded}");
     }
 });

@@ -54,7 +54,7 @@ pub fn exchange(service: SocketAddr, bytes: &[u8], answer: &[u8]) -> (Vec<u8>, V
         _ => {}
     }
     let by_origin = answer.windows(4).any(|window| window == b" 503");
-    assert!(by_origin || !got.starts_with(b"HTTP/1.1 503"), "a fault of our own: {}", got.escape_ascii());
+    assert!(by_origin || !got.starts_with(b"HTTP/1.1 503"), "an internal error: {}", got.escape_ascii());
     (got, REACHED.lock().expect("a lock").clone())
 }
 

@@ -88,13 +88,13 @@ impl Source {
             Most::Tool(map) => Some(oracle::at_most(name, bytes, map)),
             Most::Named => {
                 let text = oracle::readings(bytes);
-                let said = IDS.iter().filter(|(id, _)| text.contains(id)).map(|(_, category)| (*category).to_owned());
-                let mut said: BTreeSet<String> = said.collect();
+                let named = IDS.iter().filter(|(id, _)| text.contains(id)).map(|(_, category)| (*category).to_owned());
+                let mut named: BTreeSet<String> = named.collect();
                 // Without an entry of its own, social follows targeting.
-                if said.contains("targeting") {
-                    said.insert("social".to_owned());
+                if named.contains("targeting") {
+                    named.insert("social".to_owned());
                 }
-                Some(said)
+                Some(named)
             }
             Most::Anything => None,
         }
@@ -113,7 +113,7 @@ fuzz_target!(|input: &[u8]| -> Corpus {
     assert!(consent.is_decided() || consent.granted == CategorySet::NECESSARY);
     if let Some(most) = source.at_most(name, bytes) {
         for granted in reader.categories.names_of(consent.granted).into_iter().skip(1) {
-            assert!(most.contains(granted), "{granted} is granted and not said");
+            assert!(most.contains(granted), "{granted} is granted but not in the cookie");
         }
     }
     if !bytes.contains(&b';') {

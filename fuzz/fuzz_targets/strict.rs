@@ -1,8 +1,8 @@
 //! Requests by the grammar of RFC 9112, parsed without any code of consentry: the oracle of `exchange`.
 //!
-//! It accepts what consentry accepts on purpose, and nothing else: lines that end with LF alone and empty lines before a
-//! request (section 2.2), higher minor versions (RFC 9110 section 2.5), bytes above 0x7f in targets, and control characters
-//! in field values (RFC 9110 section 5.5).
+//! Besides the grammar it accepts only the deviations that consentry accepts on purpose. They are lines that end with LF
+//! alone and empty lines before a request (section 2.2), and higher minor versions (RFC 9110 section 2.5). Bytes above 0x7f
+//! in targets and control characters in field values (RFC 9110 section 5.5) are accepted too.
 
 use crate::grammar;
 

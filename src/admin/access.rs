@@ -65,7 +65,7 @@ impl Access {
             || host.parse::<Ipv4Addr>().is_ok()
             || host == "localhost"
             || host.ends_with(".localhost")
-            || self.hosts.iter().any(|known| *known == *host)
+            || self.hosts.iter().any(|allowed| *allowed == *host)
     }
 }
 
@@ -143,10 +143,11 @@ mod tests {
     fn with_a_token_any_host_is_accepted_but_the_token_is_required() {
         let token = Some(AdminToken("0123456789abcdef".to_owned()));
         let access = Access { token, ..Access::default() };
-        let shown = ("authorization", "Bearer 0123456789abcdef");
-        assert_eq!(check(&access, &[("host", "metrics.example"), shown]), Ok(()));
+        let authorization = ("authorization", "Bearer 0123456789abcdef");
+        assert_eq!(check(&access, &[("host", "metrics.example"), authorization]), Ok(()));
         assert_eq!(check(&access, &[("host", "127.0.0.1")]), Err(Denied::Token));
-        let foreign = [("host", "metrics.example"), ("origin", "http://evil.example"), shown];
+        let foreign =
+            [("host", "metrics.example"), ("origin", "http://evil.example"), authorization];
         assert_eq!(check(&access, &foreign), Err(Denied::Origin));
     }
 }

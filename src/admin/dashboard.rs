@@ -68,24 +68,27 @@ impl History {
         &self,
         metrics: &Metrics,
         sites: &[(String, Arc<Filter>)],
-        place: usize,
+        site_index: usize,
     ) -> Value {
         let totals = metrics.totals();
         let newest = Sample::of(&totals);
         let names: Vec<&String> = totals.sites.keys().collect();
-        let name = names.get(place).or(names.first()).copied();
+        let name = names.get(site_index).or(names.first()).copied();
         let now = name.and_then(|name| totals.sites.get(name));
         let seen = sites.iter().find(|(other, _)| Some(other) == name);
         let seen = seen.map(|(_, filter)| inventory::of_site(filter));
         let samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
         // In columns, to keep the response small: a page requests an hour of samples every few seconds.
         let all = || samples.iter().chain([&newest]);
-        let of_site = |sample: &Sample| sample.sites.get(place).map(|(requests, _)| *requests);
+        let of_site = |sample: &Sample| sample.sites.get(site_index).map(|(requests, _)| *requests);
         let categories = now.into_iter().flat_map(|site| site.stripped.keys()).enumerate();
         let stripped: BTreeMap<&str, Vec<u64>> = categories
             .map(|(column, category)| {
                 let of = |sample: &Sample| {
-                    sample.sites.get(place).and_then(|(_, stripped)| stripped.get(column).copied())
+                    sample
+                        .sites
+                        .get(site_index)
+                        .and_then(|(_, stripped)| stripped.get(column).copied())
                 };
                 (category.as_str(), all().map(|sample| of(sample).unwrap_or_default()).collect())
             })

@@ -11,35 +11,35 @@ use crate::http::rfc3339;
 pub(super) fn of_site(filter: &Filter) -> Value {
     let catalogue = &filter.settings().policy.catalogue;
     let categories = &filter.settings().reader.categories;
-    let shown = |items: Vec<SeenItem<'_>>| -> Vec<Value> {
-        items.iter().map(|item| shown(item, categories)).collect()
+    let list = |items: Vec<SeenItem<'_>>| -> Vec<Value> {
+        items.iter().map(|item| item_json(item, categories)).collect()
     };
     let inventory = filter.inventory();
-    let mut beacons = shown(inventory.beacons(catalogue));
+    let mut beacons = list(inventory.beacons(catalogue));
     for beacon in beacons.iter_mut().filter_map(Value::as_object_mut) {
         // A beacon's only evidence is that it looks like one.
         if beacon.remove("suggestion").is_some() {
             let name = categories.name(Category::ANALYTICS);
-            let reason = "its answers are a pixel, or nothing where an image was asked for";
+            let reason = "the responses are a tracking pixel, or empty for image requests";
             beacon.insert("suggestion".to_owned(), json!({ "category": name, "reason": reason }));
         }
         beacon.remove("attributes");
         beacon.remove("set_together");
         beacon.remove("presumed");
     }
-    let held_back: Vec<Value> = BlockedKind::ALL
+    let blocked: Vec<Value> = BlockedKind::ALL
         .into_iter()
         .flat_map(|kind| {
-            let items = inventory.held_back(kind);
-            items.into_iter().map(move |item| held_back(kind, &item, catalogue, categories))
+            let items = inventory.blocked(kind);
+            items.into_iter().map(move |item| blocked_json(kind, &item, catalogue, categories))
         })
         .collect();
-    let cookies = shown(inventory.cookies(catalogue));
-    json!({ "cookies": cookies, "beacons": beacons, "held_back": held_back })
+    let cookies = list(inventory.cookies(catalogue));
+    json!({ "cookies": cookies, "beacons": beacons, "held_back": blocked })
 }
 
-/// An entry that the guard held back in pages.
-fn held_back(
+/// An entry that the guard blocked in pages.
+fn blocked_json(
     kind: BlockedKind,
     item: &SeenItem<'_>,
     catalogue: &Catalogue,
@@ -52,10 +52,10 @@ fn held_back(
             rule.map(|rule| &rule.entry)
         }
     };
-    let mut shown = json!({
+    let mut json = json!({
         "kind": kind,
         "name": item.name,
-        "times": item.tally.sent,
+        "times": item.counts.sent,
         "first_seen": rfc3339(item.first_seen),
         "last_seen": rfc3339(item.last_seen),
         "category": entry.map(|entry| categories.name(entry.category)),
@@ -63,11 +63,11 @@ fn held_back(
     });
     if entry.is_none()
         && kind != BlockedKind::Host
-        && let Some(fields) = shown.as_object_mut()
+        && let Some(fields) = json.as_object_mut()
     {
         fields.insert("suggestion".to_owned(), suggestion(item, categories));
     }
-    shown
+    json
 }
 
 /// The suggested category of a cookie without a rule, and the reason.
@@ -75,21 +75,21 @@ fn suggestion(item: &SeenItem<'_>, categories: &Categories) -> Value {
     let attributes = item.attributes.as_ref();
     let (category, reason) = suggest(&Evidence {
         name: &item.name,
-        set_by_origin: item.tally.set > 0,
+        set_by_origin: item.counts.set > 0,
         http_only: attributes.is_some_and(|attributes| attributes.http_only),
         lifetime: attributes.and_then(|attributes| attributes.lifetime_seconds),
-        together: item.set_together,
+        companion: item.set_together,
         presumed: item.presumed,
     });
     json!({ "category": categories.name(category), "reason": reason })
 }
 
-fn shown(item: &SeenItem<'_>, categories: &Categories) -> Value {
-    let mut shown = serde_json::to_value(item).unwrap_or_default();
+fn item_json(item: &SeenItem<'_>, categories: &Categories) -> Value {
+    let mut json = serde_json::to_value(item).unwrap_or_default();
     let presumed = item
         .presumed
-        .map(|grounds| json!({ "evidence": grounds.as_str(), "reason": grounds.reason() }));
-    let Some(fields) = shown.as_object_mut() else { return shown };
+        .map(|evidence| json!({ "evidence": evidence.as_str(), "reason": evidence.reason() }));
+    let Some(fields) = json.as_object_mut() else { return json };
     for (key, at) in [("first_seen", item.first_seen), ("last_seen", item.last_seen)] {
         fields.insert(key.to_owned(), json!(rfc3339(at)));
     }
@@ -102,10 +102,10 @@ fn shown(item: &SeenItem<'_>, categories: &Categories) -> Value {
     fields.insert("vendor".to_owned(), json!(entry.and_then(|entry| entry.vendor.as_deref())));
     fields.insert("rule".to_owned(), json!(rule));
     fields.insert("presumed".to_owned(), json!(presumed));
-    let from = if item.tally.set > 0 { "origin" } else { "script or elsewhere" };
+    let from = if item.counts.set > 0 { "origin" } else { "script or elsewhere" };
     fields.insert("from".to_owned(), json!(from));
     if item.rule.is_none() {
         fields.insert("suggestion".to_owned(), suggestion(item, categories));
     }
-    shown
+    json
 }

@@ -14,10 +14,10 @@ pub(super) const SCHEMES: &str = "Basic realm=\"consentry\", Bearer realm=\"cons
 
 /// Whether the request has the token. The comparison time depends only on the length of the token.
 pub(super) fn is_authorized(token: &AdminToken, headers: &HeaderMap) -> bool {
-    let Some(shown) = headers.get(AUTHORIZATION) else { return false };
-    let shown = shown.as_bytes();
-    let place = shown.iter().position(|byte| *byte == b' ').unwrap_or(shown.len());
-    let (scheme, rest) = shown.split_at_checked(place).unwrap_or((shown, &[]));
+    let Some(value) = headers.get(AUTHORIZATION) else { return false };
+    let value = value.as_bytes();
+    let end = value.iter().position(|byte| *byte == b' ').unwrap_or(value.len());
+    let (scheme, rest) = value.split_at_checked(end).unwrap_or((value, &[]));
     let credentials = rest.trim_ascii();
     let is = |secret: &[u8]| bool::from(token.0.as_bytes().ct_eq(secret));
     if scheme.eq_ignore_ascii_case(b"bearer") {
@@ -36,23 +36,23 @@ mod tests {
     #[test]
     fn the_token_is_accepted_as_bearer_or_basic_password() {
         let token = AdminToken("0123456789abcdef".to_owned());
-        let shown = |text: &str| {
+        let accepts = |text: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(AUTHORIZATION, text.parse().expect("a field value"));
             is_authorized(&token, &headers)
         };
         let basic = |pair: &str| format!("Basic {}", STANDARD.encode(pair));
-        assert!(shown("Bearer 0123456789abcdef"));
-        assert!(shown("bearer  0123456789abcdef"));
-        assert!(shown(&basic("admin:0123456789abcdef")));
-        assert!(shown(&basic(":0123456789abcdef")));
+        assert!(accepts("Bearer 0123456789abcdef"));
+        assert!(accepts("bearer  0123456789abcdef"));
+        assert!(accepts(&basic("admin:0123456789abcdef")));
+        assert!(accepts(&basic(":0123456789abcdef")));
         for wrong in
             ["Bearer", "Bearer ", "Bearer 0123456789abcdeF", "0123456789abcdef", "Basic !", ""]
         {
-            assert!(!shown(wrong), "{wrong}");
+            assert!(!accepts(wrong), "{wrong}");
         }
-        assert!(!shown(&basic("0123456789abcdef")));
-        assert!(!shown(&basic("0123456789abcdef:")));
+        assert!(!accepts(&basic("0123456789abcdef")));
+        assert!(!accepts(&basic("0123456789abcdef:")));
         assert!(!is_authorized(&token, &HeaderMap::new()));
     }
 }

@@ -23,10 +23,10 @@ type Event = Result<EventOk, EventError<std::io::Error, std::io::Error>>;
 
 /// Time limits of an order without a result: the first one, and the maximum. The library pauses for up to 18 hours
 /// between two attempts.
-const FIRST_PATIENCE: Duration = Duration::from_secs(10 * 60);
-const LONGEST_PATIENCE: Duration = Duration::from_secs(24 * 60 * 60);
+const FIRST_TIME_LIMIT: Duration = Duration::from_secs(10 * 60);
+const MAX_TIME_LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
 /// Time limit for reading the certificate from the cache.
-const CACHE_WITHIN: Duration = Duration::from_secs(1);
+const CACHE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Orders and renews the certificate.
 ///
@@ -37,7 +37,7 @@ pub(super) struct AcmeTask {
     client: Arc<ClientConfig>,
     state: State,
     resolver: Arc<Resolver>,
-    patience: Duration,
+    time_limit: Duration,
 }
 
 /// The certificate and the challenges of the current order.
@@ -52,7 +52,7 @@ impl ResolvesServerCert for Resolver {
 
 impl std::fmt::Debug for AcmeTask {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Asking").field("domains", &self.acme.domains).finish_non_exhaustive()
+        f.debug_struct("AcmeTask").field("domains", &self.acme.domains).finish_non_exhaustive()
     }
 }
 
@@ -63,15 +63,15 @@ pub(super) fn prepare(acme: &Acme) -> anyhow::Result<(AcmeCertificate, AcmeTask)
         .recursive(true)
         .mode(0o700)
         .create(&acme.cache)
-        .with_context(|| format!("tls.acme.cache: the folder {folder} cannot be made"))?;
-    let client = acme.tls.client_config(&[]).context("TLS to the authority cannot be set up")?;
+        .with_context(|| format!("tls.acme.cache: cannot create the folder {folder}"))?;
+    let client = acme.tls.client_config(&[]).context("cannot set up TLS for the ACME authority")?;
     let client = Arc::new(client);
     let state = state(acme, &client);
     let resolver = Arc::new(Resolver(ArcSwap::new(state.resolver())));
-    let asked_for =
+    let acme_certificate =
         AcmeCertificate { domains: acme.domains.clone(), resolver: Arc::clone(&resolver) as _ };
     let acme = acme.clone();
-    Ok((asked_for, AcmeTask { acme, client, state, resolver, patience: FIRST_PATIENCE }))
+    Ok((acme_certificate, AcmeTask { acme, client, state, resolver, time_limit: FIRST_TIME_LIMIT }))
 }
 
 fn state(acme: &Acme, client: &Arc<ClientConfig>) -> State {
@@ -86,26 +86,26 @@ impl AcmeTask {
     /// Orders and renews the certificate forever.
     pub(super) async fn run(mut self) {
         loop {
-            match timeout(self.patience, self.state.next()).await {
+            match timeout(self.time_limit, self.state.next()).await {
                 Ok(Some(event)) => {
                     // A stored account is not the result of an order.
                     if !matches!(event, Ok(EventOk::AccountCacheStore)) {
-                        self.patience = LONGEST_PATIENCE;
+                        self.time_limit = MAX_TIME_LIMIT;
                     }
                     self.log(event);
                 }
                 Ok(None) => return,
-                Err(_) => self.start_anew().await,
+                Err(_) => self.restart().await,
             }
         }
     }
 
-    async fn start_anew(&mut self) {
-        self.patience = (self.patience * 2).min(LONGEST_PATIENCE);
+    async fn restart(&mut self) {
+        self.time_limit = (self.time_limit * 2).min(MAX_TIME_LIMIT);
         let mut state = state(&self.acme, &self.client);
         let resolver = state.resolver();
         // The old certificate is served until the cached one is loaded.
-        let first = timeout(CACHE_WITHIN, state.next()).await;
+        let first = timeout(CACHE_TIMEOUT, state.next()).await;
         self.resolver.0.store(resolver);
         self.state = state;
         if let Ok(Some(event)) = first {
@@ -150,21 +150,21 @@ mod tests {
             cache: folder.path().to_owned(),
             tls: UpstreamTls::default(),
         };
-        let (_, mut asking) = prepare(&acme).expect("prepared");
-        asking.patience = Duration::from_millis(50);
-        let (asked, twice) = tokio::sync::oneshot::channel();
+        let (_, mut acme_task) = prepare(&acme).expect("prepared");
+        acme_task.time_limit = Duration::from_millis(50);
+        let (restarted, second_order) = tokio::sync::oneshot::channel();
         std::thread::spawn(move || {
             // Accepts, and never answers.
             let connections: Vec<_> = authority.incoming().take(2).collect();
-            let _ = asked.send(connections);
+            let _ = restarted.send(connections);
         });
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         runtime.expect("a runtime").block_on(async {
             tokio::select! {
-                () = asking.run() => panic!("it goes on for ever"),
-                asked = timeout(Duration::from_secs(20), twice) => {
-                    let asked = asked.expect("asked twice").expect("no panic");
-                    assert!(asked.iter().all(Result::is_ok));
+                () = acme_task.run() => panic!("it goes on for ever"),
+                restarted = timeout(Duration::from_secs(20), second_order) => {
+                    let restarted = restarted.expect("asked twice").expect("no panic");
+                    assert!(restarted.iter().all(Result::is_ok));
                 }
             }
         });

@@ -48,18 +48,17 @@ impl EnvoyEngine {
         metrics: &Metrics,
         threads: usize,
     ) -> anyhow::Result<Self> {
-        let unwatched = "the socket cannot be watched";
+        let failed = "cannot register the socket";
         let socket = match socket {
             ControlSocket::Tcp(socket) => {
-                AcceptSocket::Tcp(tokio::net::TcpListener::from_std(socket).context(unwatched)?)
+                AcceptSocket::Tcp(tokio::net::TcpListener::from_std(socket).context(failed)?)
             }
             ControlSocket::Unix(socket, _) => {
-                AcceptSocket::Unix(tokio::net::UnixListener::from_std(socket).context(unwatched)?)
+                AcceptSocket::Unix(tokio::net::UnixListener::from_std(socket).context(failed)?)
             }
         };
         let processor = Processor::new(Arc::clone(snapshot), metrics);
-        let server =
-            Server::start(processor, threads).await.context("workers cannot be started")?;
+        let server = Server::start(processor, threads).await.context("cannot start the workers")?;
         Ok(Self { server, socket })
     }
 
@@ -67,7 +66,7 @@ impl EnvoyEngine {
     pub(super) async fn accept(&self) {
         loop {
             match self.socket.accept().await {
-                Ok(socket) => self.server.hand_over(socket),
+                Ok(socket) => self.server.dispatch(socket),
                 Err(error) => {
                     tracing::error!(%error, "cannot accept connections");
                     tokio::time::sleep(ACCEPT_BACKOFF).await;

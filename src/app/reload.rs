@@ -38,7 +38,7 @@ pub(super) struct Reloader {
 /// State of a reload, shared with the thread that runs it.
 struct Core {
     source: Source,
-    lasting: ProcessState,
+    process_state: ProcessState,
     snapshot: Arc<ArcSwap<Snapshot>>,
     admin: Arc<Admin>,
 }
@@ -47,24 +47,24 @@ impl Reloader {
     /// Watches the files of the current config.
     pub(super) fn new(
         source: Source,
-        lasting: ProcessState,
+        process_state: ProcessState,
         (snapshot, admin): (Arc<ArcSwap<Snapshot>>, Arc<Admin>),
         files: Vec<WatchedFile>,
     ) -> anyhow::Result<Self> {
-        let hangup = signal(SignalKind::hangup()).context("signals cannot be watched")?;
-        let core = Arc::new(Core { source, lasting, snapshot, admin });
+        let hangup = signal(SignalKind::hangup()).context("cannot watch signals")?;
+        let core = Arc::new(Core { source, process_state, snapshot, admin });
         Ok(Self { core, files, hangup })
     }
 
     /// Reloads forever.
     pub(super) async fn run(mut self) {
-        let mut every = tokio::time::interval(EVERY);
+        let mut interval = tokio::time::interval(EVERY);
         loop {
-            let asked = tokio::select! {
+            let requested = tokio::select! {
                 _ = self.hangup.recv() => true,
-                _ = every.tick() => false,
+                _ = interval.tick() => false,
             };
-            if !asked && !self.files.iter().any(WatchedFile::has_changed) {
+            if !requested && !self.files.iter().any(WatchedFile::has_changed) {
                 continue;
             }
             let core = Arc::clone(&self.core);
@@ -76,7 +76,7 @@ impl Reloader {
                 Err(error) => {
                     // The same files are tried again only after another change.
                     self.files.iter_mut().for_each(WatchedFile::update);
-                    self.core.lasting.metrics.reloads().count(false);
+                    self.core.process_state.metrics.reloads().count(false);
                     tracing::error!(%error, "reload failed because of an internal error, keeping previous config");
                 }
             }
@@ -88,7 +88,7 @@ impl Core {
     /// Reads the config and activates it, or logs its errors. Returns the files to watch.
     fn reload(&self) -> Vec<WatchedFile> {
         let started = Instant::now();
-        let reloads = self.lasting.metrics.reloads();
+        let reloads = self.process_state.metrics.reloads();
         let config = match config::load(&self.source.path, &self.source.overrides) {
             Ok(config) => (self.source.adapt)(config),
             Err(error) => {
@@ -101,18 +101,18 @@ impl Core {
         for warning in &config.warnings {
             tracing::warn!("{warning}");
         }
-        if restart_only(&config) != self.lasting.fixed {
+        if restart_only(&config) != self.process_state.restart_only {
             tracing::warn!(
                 "changes to listen addresses, workers, log, receipts and tls.acme require a restart"
             );
         }
         let access = Access::of(&config.listen);
-        let before = self.snapshot.load_full();
-        let counters = self.lasting.metrics.next_generation(labels(&config));
-        match self.lasting.snapshot(config, counters, Some(&before)) {
+        let previous = self.snapshot.load_full();
+        let counters = self.process_state.metrics.next_generation(labels(&config));
+        match self.process_state.snapshot(config, counters, Some(&previous)) {
             Ok((snapshot, filters)) => {
-                self.lasting.metrics.put_in_force(Arc::clone(&snapshot.counters));
-                self.lasting.metrics.show_upstreams(gauges(&snapshot));
+                self.process_state.metrics.activate(Arc::clone(&snapshot.counters));
+                self.process_state.metrics.show_upstreams(gauges(&snapshot));
                 self.snapshot.store(Arc::new(snapshot));
                 self.admin.set_sites(filters);
                 self.admin.set_access(access);

@@ -28,7 +28,7 @@ pub(super) struct ProcessState {
     pub(super) access_log: Option<AccessLog>,
     pub(super) spans: Option<Spans>,
     /// The ACME certificate, if ACME is configured.
-    pub(super) asked_for: Option<AcmeCertificate>,
+    pub(super) acme_certificate: Option<AcmeCertificate>,
     /// Identifies this process in the `Via` field of forwarded requests.
     pub(super) via: Via,
     /// Makes TLS session tickets.
@@ -36,7 +36,7 @@ pub(super) struct ProcessState {
     /// Affinity cookie keys, for sites without configured keys.
     pub(super) affinity_keys: CookieKeys,
     /// The settings that require a restart, as of startup.
-    pub(super) fixed: String,
+    pub(super) restart_only: String,
 }
 
 /// Formats the settings that require a restart, so that a reload can compare them.
@@ -71,11 +71,11 @@ fn handshake(
     let settings::Upstream::Tcp { host, scheme: Scheme::Https, .. } = address else {
         return Ok(None);
     };
-    let [config, http1] = client.context("there are no settings for it")?;
+    let [config, http1] = client.context("missing TLS client settings")?;
     let name = match tls.and_then(|tls| tls.server_name.clone()) {
         Some(name) => name,
         None => ServerName::try_from(host.clone())
-            .with_context(|| format!("`{host}` cannot be asked for in TLS"))?,
+            .with_context(|| format!("`{host}` is not a valid TLS server name"))?,
     };
     let (config, http1) = (Arc::clone(config), Arc::clone(http1));
     let settings = tls.cloned().unwrap_or_default();
@@ -89,7 +89,7 @@ pub(super) fn gauges(snapshot: &Snapshot) -> Vec<UpstreamGauge> {
         for upstream in site.upstreams() {
             let (site, address) = (site.name.clone(), upstream.address().to_string());
             let upstream = Arc::clone(upstream);
-            let is_up = Box::new(move || !upstream.is_out());
+            let is_up = Box::new(move || !upstream.is_unavailable());
             gauges.push(UpstreamGauge { site, address, is_up });
         }
     }
@@ -113,22 +113,22 @@ impl ProcessState {
         &self,
         config: Config,
         counters: Arc<ConfigCounters>,
-        before: Option<&Snapshot>,
+        previous: Option<&Snapshot>,
     ) -> anyhow::Result<(Snapshot, Filters)> {
         let tls = config.tls.as_ref().map(|tls| {
             let certificates = Certificates::new(&tls.identities);
-            let certificates = certificates.with_asked_for(self.asked_for.clone());
+            let certificates = certificates.with_acme(self.acme_certificate.clone());
             let clients = tls.clients.as_ref();
             let tickets = self.tickets.producer(tls.ticket_keys.as_ref(), clients)?;
             server_config(certificates, clients, tls.only_tls_1_3, tickets)
         });
-        let tls = tls.transpose().context("TLS cannot be set up")?;
+        let tls = tls.transpose().context("cannot set up TLS")?;
         // The HTTPS socket stays open until a restart, so the previous certificates are kept.
-        let tls = tls.or_else(|| before.and_then(|before| before.tls.clone()));
+        let tls = tls.or_else(|| previous.and_then(|previous| previous.tls.clone()));
         let mut filters = Vec::new();
         let mut sites = Vec::new();
         for (index, site) in config.sites.into_iter().enumerate() {
-            let all = before.into_iter().flat_map(|before| before.sites.all());
+            let all = previous.into_iter().flat_map(|previous| previous.sites.all());
             let old = all.into_iter().find(|old| old.name == site.name);
             let filter = Arc::new(match old {
                 Some(old) => old.filter.with_settings(site.filter),
@@ -144,16 +144,17 @@ impl ProcessState {
             let observes = filter.settings().mode == Mode::Observe;
             let page = SiteRewriter::new(if observes { &observed } else { page });
             let client = site.upstream_tls.as_ref().map(client_configs);
-            let client = client.transpose().context("TLS to upstreams cannot be set up")?;
+            let client = client.transpose().context("cannot set up TLS for the upstreams")?;
             let keys = filter.settings().reader.own.keys.as_deref();
             let keys = keys.unwrap_or(&self.affinity_keys);
             let mut upstreams = Vec::new();
             for upstream in &site.balance.upstreams {
                 let address = &upstream.address;
                 let handshake = handshake(address, site.upstream_tls.as_ref(), client.as_ref())?;
-                let before = old.and_then(|old| old.upstream(address)).map(|before| &**before);
+                let previous =
+                    old.and_then(|old| old.upstream(address)).map(|previous| &**previous);
                 let tags = keys.affinity_tags(&address.to_string());
-                let new = UpstreamPool::new(upstream, tags, handshake, self.workers, before);
+                let new = UpstreamPool::new(upstream, tags, handshake, self.workers, previous);
                 upstreams.push(Arc::new(new));
             }
             let forwarding =

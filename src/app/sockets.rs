@@ -27,14 +27,14 @@ impl Sockets {
         let http = open("http", listen.http)?;
         let https = open("https", listen.https)?;
         if https.is_some() && listen.https.is_none() {
-            bail!("a socket named `https` is handed over, and listen.https is not configured");
+            bail!("inherited socket `https`, but listen.https is not configured");
         }
         let admin = match (inherited.named("admin"), &listen.admin) {
             (Some(listener), _) => Some(ControlSocket::Tcp(listener.into_socket())),
             (None, None) => None,
             (None, Some(address)) => Some(private(address, listen.reuse_port)?),
         };
-        inherited.nothing_left()?;
+        inherited.reject_unused()?;
         Ok(Self { http, https, admin })
     }
 }
@@ -58,28 +58,27 @@ impl Inherited {
         let mut fds = ListenFd::from_env();
         let mut names = names.split(':');
         let mut sockets = Vec::new();
-        for place in 0..fds.len() {
+        for index in 0..fds.len() {
             // Without names, the only socket is that for clients.
             let name = names.next().filter(|name| !name.is_empty() && *name != "unknown");
             let name = name.unwrap_or("http").to_owned();
-            let taken = fds.take_tcp_listener(place);
-            let taken = taken.and_then(|socket| socket.map(Listener::inherit).transpose());
-            let socket =
-                taken.with_context(|| format!("the socket `{name}` handed over by systemd"))?;
+            let listener = fds.take_tcp_listener(index);
+            let listener = listener.and_then(|socket| socket.map(Listener::inherit).transpose());
+            let socket = listener.with_context(|| format!("inherited socket `{name}`"))?;
             sockets.extend(socket.map(|socket| (name, socket)));
         }
         Ok(Self(sockets))
     }
 
     fn named(&mut self, name: &str) -> Option<Listener> {
-        let place = self.0.iter().position(|(known, _)| known == name)?;
-        Some(self.0.swap_remove(place).1)
+        let index = self.0.iter().position(|(socket_name, _)| socket_name == name)?;
+        Some(self.0.swap_remove(index).1)
     }
 
-    fn nothing_left(&self) -> anyhow::Result<()> {
+    fn reject_unused(&self) -> anyhow::Result<()> {
         if let Some((name, _)) = self.0.first() {
             bail!(
-                "a socket named `{name}` is handed over; there are http, https and admin, one of each"
+                "unexpected inherited socket `{name}`: supported are http, https and admin, one of each"
             );
         }
         Ok(())

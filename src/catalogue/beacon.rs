@@ -137,7 +137,7 @@ impl BeaconRule {
         reading: PathInterpretation<'_>,
     ) -> Option<bool> {
         let folds = !probe.navigation && !self.email_open && !self.path.has_upper();
-        if !self.allows_path_info(reading) || !self.holds(probe, folds) {
+        if !self.allows_path_info(reading) || !self.conditions_met(probe, folds) {
             return None;
         }
         let spelled = glob::matches(&self.path, reading.path);
@@ -146,7 +146,7 @@ impl BeaconRule {
 
     /// Whether the rule applies to page loads: visitors follow links to paths that look like a
     /// beacon's.
-    pub(crate) fn takes_navigations(&self) -> bool {
+    pub(crate) fn matches_navigations(&self) -> bool {
         let page = |dest: &str| Destination::named(dest.as_bytes()).is_page();
         self.navigation || self.fetch_dest.as_deref().is_some_and(page)
     }
@@ -169,7 +169,7 @@ impl BeaconRule {
     }
 
     /// Whether the conditions other than the path match.
-    fn holds(&self, probe: &BeaconProbe<'_>, folds: bool) -> bool {
+    fn conditions_met(&self, probe: &BeaconProbe<'_>, folds: bool) -> bool {
         // HEAD corresponds to GET, and OPTIONS is the preflight of another method.
         let method = match &self.method {
             None => true,
@@ -181,17 +181,16 @@ impl BeaconRule {
         };
         let sent = probe.query.unwrap_or_default();
         let query = || self.query.iter().all(|parameter| parameter.is_in(sent, folds));
-        let fetch_dest = self
-            .fetch_dest
-            .as_deref()
-            .is_none_or(|wanted| probe.fetch_dest.is_some_and(|dest| dest == wanted.as_bytes()));
-        let content_type = self.content_type.as_deref().is_none_or(|wanted| {
-            let media_type = probe.content_type.map(without_parameters);
-            media_type.is_some_and(|sent| sent.eq_ignore_ascii_case(wanted.as_bytes()))
+        let fetch_dest = self.fetch_dest.as_deref().is_none_or(|expected| {
+            probe.fetch_dest.is_some_and(|dest| dest == expected.as_bytes())
         });
-        let field = |name: &HeaderName, wanted: Option<&str>| {
-            wanted.is_none_or(|wanted| {
-                (probe.fields.0)(name).is_some_and(|value| value == wanted.as_bytes())
+        let content_type = self.content_type.as_deref().is_none_or(|expected| {
+            let media_type = probe.content_type.map(without_parameters);
+            media_type.is_some_and(|sent| sent.eq_ignore_ascii_case(expected.as_bytes()))
+        });
+        let field = |name: &HeaderName, expected: Option<&str>| {
+            expected.is_none_or(|expected| {
+                (probe.fields.0)(name).is_some_and(|value| value == expected.as_bytes())
             })
         };
         method
@@ -428,13 +427,13 @@ mod tests {
 
     #[test]
     fn a_get_rule_matches_head_and_every_rule_matches_its_preflight() {
-        let fits = |wanted: Method, method: &Method| {
+        let fits = |of_rule: Method, method: &Method| {
             let mut of_method = rule("/collect");
-            of_method.method = Some(wanted);
+            of_method.method = Some(of_rule);
             let probe = BeaconProbe { method, ..probe("/collect") };
             Catalogue::compile([], [of_method]).beacon(&probe).is_some()
         };
-        for (wanted, method, expected) in [
+        for (of_rule, method, expected) in [
             (Method::GET, Method::GET, true),
             (Method::GET, Method::HEAD, true),
             (Method::GET, Method::OPTIONS, true),
@@ -443,7 +442,7 @@ mod tests {
             (Method::POST, Method::OPTIONS, true),
             (Method::HEAD, Method::GET, false),
         ] {
-            assert_eq!(fits(wanted.clone(), &method), expected, "{wanted} {method}");
+            assert_eq!(fits(of_rule.clone(), &method), expected, "{of_rule} {method}");
         }
     }
 

@@ -21,22 +21,22 @@ pub enum PathError {
     #[error(transparent)]
     Pattern(#[from] PatternError),
     /// The path starts with neither `/` nor `*`.
-    #[error("a path starts with `/` (or with `*` for any folder)")]
+    #[error("a path must start with `/`, or with `*` for any folder")]
     NotAPath,
     /// The path contains a query.
-    #[error("a path ends before `?`: it would never match")]
+    #[error("a path must not contain `?`: it would never match")]
     Query,
     /// The path contains a fragment, which browsers do not send.
-    #[error("browsers do not send `#` and what follows it: it would never match")]
+    #[error("a path must not contain `#`: it would never match")]
     Fragment,
     /// The path contains a dot segment. Dot segments are resolved before the comparison.
-    #[error("the segments `.` and `..` are resolved in requests: it would never match")]
+    #[error("a path must not contain the segments `.` and `..`: it would never match")]
     DotSegment,
     /// The path contains an escaped `*`.
-    #[error("`%2A` cannot be told from the wildcard `*`")]
+    #[error("`%2A` is ambiguous: it equals the wildcard `*`")]
     EscapedWildcard,
     /// The escapes are not valid UTF-8.
-    #[error("its escapes are not UTF-8")]
+    #[error("the percent-encoding is not UTF-8")]
     NotUtf8,
 }
 

@@ -6,7 +6,7 @@
 //! responses both contain name and value, so every replica reaches the same decision.
 
 use super::generalize::is_uuid;
-use super::names::{Kind, speaks_of};
+use super::names::{Kind, name_kind};
 
 /// Length of an alphanumeric identifier, in bytes.
 const TOKEN_BYTES: std::ops::RangeInclusive<usize> = 20..=42;
@@ -17,7 +17,7 @@ const MAX_TIME_DIGITS: usize = 16;
 
 /// Whether an unclassified cookie is a consent record, by its name and, if known, its value.
 pub fn is_consent_record(name: &[u8], value: Option<&[u8]>) -> bool {
-    speaks_of(name) == Some(Kind::ConsentRecord) && !value.is_some_and(is_identifier)
+    name_kind(name) == Some(Kind::ConsentRecord) && !value.is_some_and(is_identifier)
 }
 
 /// Whether a value is a single identifier: a UUID, a hash, a random token, or two long numbers.

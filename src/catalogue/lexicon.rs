@@ -156,10 +156,10 @@ pub(super) struct Lexicon {
 }
 
 impl Lexicon {
-    fn meaning(&self, wanted: &str) -> Word {
+    fn meaning(&self, text_of_word: &str) -> Word {
         let mut found = Word::Neutral;
-        self.tree.walk(wanted.bytes(), |word| match self.words.get(word) {
-            Some((text, word)) if text.len() == wanted.len() => found = *word,
+        self.tree.walk(text_of_word.bytes(), |word| match self.words.get(word) {
+            Some((text, word)) if text.len() == text_of_word.len() => found = *word,
             _ => {}
         });
         found

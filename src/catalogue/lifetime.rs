@@ -1,4 +1,4 @@
-//! Lifetimes of cookies: as catalogue files write them, and as a browser was told.
+//! Lifetimes of cookies, from catalogue files and from `Set-Cookie` lines.
 
 /// The lifetime of a cookie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn seconds_are_shown_in_the_unit_that_people_use() {
+    fn seconds_are_printed_in_common_units() {
         for (seconds, count, unit) in [
             (-5, 1, LifetimeUnit::Minutes),
             (20, 1, LifetimeUnit::Minutes),

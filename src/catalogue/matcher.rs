@@ -67,7 +67,7 @@ pub(crate) struct Matcher<T> {
     /// The wildcard patterns below a node of `prefixes`.
     suffixes: Vec<Tree>,
     /// The other wildcard patterns.
-    alike: Option<AffixGroup>,
+    affix_group: Option<AffixGroup>,
     items: Vec<Item<T>>,
     best_wildcard_tier: Option<RulePriority>,
 }
@@ -99,7 +99,7 @@ impl<T> Default for Matcher<T> {
             exact: HashMap::default(),
             prefixes: Tree::default(),
             suffixes: Vec::new(),
-            alike: None,
+            affix_group: None,
             items: Vec::new(),
             best_wildcard_tier: None,
         }
@@ -113,12 +113,12 @@ impl<T> Matcher<T> {
         for (pattern, weight, value) in patterns {
             matcher.insert(&pattern, weight, value);
         }
-        matcher.take_out_alike();
+        matcher.group_affixes();
         matcher
     }
 
     /// Moves wildcard patterns with a common prefix and suffix into the automaton.
-    fn take_out_alike(&mut self) {
+    fn group_affixes(&mut self) {
         let Self { suffixes, items, .. } = self;
         let literals_of = |index: usize| {
             let glob = items.get(index).and_then(|item| item.glob.as_ref());
@@ -148,7 +148,7 @@ impl<T> Matcher<T> {
         for numbers in crowded.filter(|all| all.len() > MAX_ALIKE) {
             numbers.retain(|index| !has_literal(index));
         }
-        self.alike = Some(AffixGroup { literals, items: found });
+        self.affix_group = Some(AffixGroup { literals, items: found });
     }
 
     /// Adds a pattern.
@@ -220,17 +220,17 @@ impl<T> Matcher<T> {
         items.into_iter().map(|item| &item.value)
     }
 
-    /// The match of the highest precedence that `wanted` accepts. `wanted` receives the value and
+    /// The match of the highest precedence that `accept` accepts. `accept` receives the value and
     /// the part of the name that the wildcards match.
-    pub(crate) fn best(&self, name: &[u8], wanted: impl Fn(&T, &[u8]) -> bool) -> Option<&T> {
-        let mut best = self.exact_items(name).find(|item| wanted(&item.value, &[]));
+    pub(crate) fn best(&self, name: &[u8], accept: impl Fn(&T, &[u8]) -> bool) -> Option<&T> {
+        let mut best = self.exact_items(name).find(|item| accept(&item.value, &[]));
         if best.is_some_and(|item| Some(item.precedence.tier) >= self.best_wildcard_tier) {
             return best.map(|item| &item.value);
         }
         self.each_wildcard(name, |item| {
             if best.is_none_or(|best| item.precedence > best.precedence)
                 && let Some(wild) = item.glob.as_ref().and_then(|glob| glob.wild(name))
-                && wanted(&item.value, wild)
+                && accept(&item.value, wild)
             {
                 best = Some(item);
             }
@@ -266,7 +266,7 @@ impl<T> Matcher<T> {
                 }
             });
         });
-        let Some(AffixGroup { literals, items }) = &self.alike else { return };
+        let Some(AffixGroup { literals, items }) = &self.affix_group else { return };
         for literal in literals.find_overlapping_iter(name) {
             let indices = items.get(literal.pattern().as_usize()).into_iter().flatten();
             indices.filter_map(|index| self.items.get(*index)).for_each(&mut found);
@@ -409,7 +409,9 @@ mod tests {
                 plain_match(rest, name)
                     || name.split_first().is_some_and(|(_, shorter)| plain_match(pattern, shorter))
             }
-            (Some((want, rest)), Some((got, name))) => want == got && plain_match(rest, name),
+            (Some((expected, rest)), Some((letter, name))) => {
+                expected == letter && plain_match(rest, name)
+            }
             _ => false,
         }
     }
@@ -421,22 +423,22 @@ mod tests {
             name in "[ab]{0,6}",
         ) {
             let (mut rules, mut best) = (Vec::new(), None);
-            for (text, tier, yields, wanted) in &patterns {
+            for (text, tier, yields, accept) in &patterns {
                 let Ok(pattern) = Pattern::new(text) else { continue };
                 let weight = Weight { yields: *yields, ..Weight::of(RulePriority::Catalogue(*tier)) };
                 let precedence = precedence(&pattern, weight, rules.len());
-                rules.push((pattern, weight, (precedence, *wanted)));
-                if *wanted && plain_match(text.as_bytes(), name.as_bytes()) {
+                rules.push((pattern, weight, (precedence, *accept)));
+                if *accept && plain_match(text.as_bytes(), name.as_bytes()) {
                     best = best.max(Some(precedence));
                 }
             }
             let matcher = Matcher::compile(rules);
-            let found = matcher.best(name.as_bytes(), |(_, wanted), _| *wanted);
+            let found = matcher.best(name.as_bytes(), |(_, accept), _| *accept);
             prop_assert_eq!(found.map(|(precedence, _)| *precedence), best);
             let mut all = None;
-            matcher.each(name.as_bytes(), |(precedence, wanted), given| {
+            matcher.each(name.as_bytes(), |(precedence, accept), given| {
                 assert_eq!(*precedence, given);
-                if *wanted {
+                if *accept {
                     all = all.max(Some(given));
                 }
             });

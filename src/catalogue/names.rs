@@ -12,27 +12,28 @@ pub use super::name_kind::Kind;
 /// The kind of a name. `None` if it has no known word.
 ///
 /// Tracking takes precedence over necessary kinds: `tracking_session` is statistics.
-pub fn speaks_of(name: &[u8]) -> Option<Kind> {
+pub fn name_kind(name: &[u8]) -> Option<Kind> {
     let found = Meanings::of(name);
     if found.is_record() {
         return Some(Kind::ConsentRecord);
     }
-    let needed = || found.needed.or(found.weak).or(found.preference);
-    found.tracks().or_else(needed).or(found.identifier.then_some(Kind::Identifier))
+    let necessary = || found.necessary.or(found.weak).or(found.preference);
+    found.tracks().or_else(necessary).or(found.identifier.then_some(Kind::Identifier))
 }
 
 /// Whether a name indicates tracking, regardless of its other words.
-pub fn speaks_of_tracking(name: &[u8]) -> bool {
+pub fn is_tracking_name(name: &[u8]) -> bool {
     Meanings::of(name).tracks().is_some()
 }
 
 /// Two case-insensitive regular expressions for scripts, which have no word list: names of possible
 /// consent records, and names that contain an identifier.
 ///
-/// They match more names than [`speaks_of`]. Cookies that scripts write under such a name are still
+/// They match more names than [`name_kind`]. Cookies that scripts write under such a name are still
 /// checked when they are sent.
 pub fn record_expressions() -> (String, String) {
-    let words = |wanted: Word, keep: fn(&&str) -> bool| alternatives(|word| word == wanted, keep);
+    let words =
+        |expected: Word, keep: fn(&&str) -> bool| alternatives(|word| word == expected, keep);
     // Longer words match anywhere. "optin" is excluded, because other words start with it.
     let long = words(Word::Consent, |word| word.len() > SHORT_BYTES && !word.starts_with("opt"));
     let short = words(Word::Consent, |word| word.len() <= SHORT_BYTES);
@@ -46,7 +47,7 @@ pub fn record_expressions() -> (String, String) {
 
 /// Three regular expressions for scripts: names that may indicate CSRF protection; names of CSRF
 /// protection, sessions or logins; and names that indicate tracking. They match more names than
-/// [`speaks_of`], like [`record_expressions`].
+/// [`name_kind`], like [`record_expressions`].
 pub fn presumption_expressions() -> [String; 3] {
     let is_token = |word| word == Word::Of(Kind::Csrf);
     let tokens = alternatives(is_token, |_| true);
@@ -61,8 +62,8 @@ pub fn presumption_expressions() -> [String; 3] {
 }
 
 /// The words with these meanings, as regular expression alternatives.
-fn alternatives(wanted: impl Fn(Word) -> bool, keep: impl Fn(&&str) -> bool) -> String {
-    let rows = WORDS.iter().filter(|(word, _)| wanted(*word));
+fn alternatives(expected: impl Fn(Word) -> bool, keep: impl Fn(&&str) -> bool) -> String {
+    let rows = WORDS.iter().filter(|(word, _)| expected(*word));
     let words = rows.flat_map(|(_, texts)| texts.split_ascii_whitespace()).filter(keep);
     words.collect::<Vec<_>>().join("|")
 }
@@ -79,7 +80,7 @@ struct Meanings {
     tracking_last: bool,
     subject: Option<Kind>,
     weak: Option<Kind>,
-    needed: Option<Kind>,
+    necessary: Option<Kind>,
     preference: Option<Kind>,
 }
 
@@ -116,7 +117,7 @@ impl Meanings {
                 keep_first(&mut self.tracking, kind);
                 self.tracking_last = true;
             }
-            Word::Of(kind) => keep_first(&mut self.needed, kind),
+            Word::Of(kind) => keep_first(&mut self.necessary, kind),
         }
     }
 
@@ -128,8 +129,8 @@ impl Meanings {
     /// and neither are names with an identifier. A cookie notice word next to a session or login
     /// word is no evidence, because those have cookies too.
     fn is_record(&self) -> bool {
-        let speaks = self.consent || self.cookie && self.topic && self.needed.is_none();
-        speaks && !self.tracking_last && !self.identifier
+        let is_record = self.consent || self.cookie && self.topic && self.necessary.is_none();
+        is_record && !self.tracking_last && !self.identifier
     }
 }
 
@@ -145,7 +146,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn kind(name: &str) -> Option<Kind> {
-        speaks_of(name.as_bytes())
+        name_kind(name.as_bytes())
     }
 
     #[test]
@@ -200,7 +201,7 @@ mod tests {
             }
         }
         assert_eq!(kind(""), None);
-        assert_eq!(speaks_of(b"\xff\xfesession"), Some(Kind::Session));
+        assert_eq!(name_kind(b"\xff\xfesession"), Some(Kind::Session));
         assert_eq!(kind(&"session".repeat(6)), Some(Kind::Session));
         assert_eq!(kind(&"session".repeat(7)), None);
     }
@@ -211,7 +212,7 @@ mod tests {
         assert_eq!(kind("login_lang"), Some(Kind::Login));
         assert_eq!(kind("session_auth"), Some(Kind::Login));
         assert_eq!(kind("csrf_session"), Some(Kind::Csrf));
-        assert!(speaks_of_tracking(b"gdpr_tracker") && !speaks_of_tracking(b"share_session"));
+        assert!(is_tracking_name(b"gdpr_tracker") && !is_tracking_name(b"share_session"));
     }
 
     const RECORDS: &str = "consent user_consent consentDate gdpr GDPR_accepted ccpaApplies optin opt-out marketing_opt_in cookie_policy \
@@ -262,15 +263,15 @@ mod tests {
     proptest! {
         #[test]
         fn arbitrary_bytes_never_panic(name in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let _ = speaks_of(&name);
+            let _ = name_kind(&name);
         }
 
         #[test]
         fn tracking_names_are_never_strictly_necessary(
             before in "[a-z]{0,6}", tracking in "track|tracker|visitor|ads|campaign|analytics|stats|pixel",
-            needed in "session|csrf|token|cart|auth|sid", separator in "[-_.]",
+            necessary in "session|csrf|token|cart|auth|sid", separator in "[-_.]",
         ) {
-            let name = format!("{before}{separator}{tracking}{separator}{needed}");
+            let name = format!("{before}{separator}{tracking}{separator}{necessary}");
             // Consent records may contain the subject of the consent.
             prop_assume!(kind(&name) != Some(Kind::ConsentRecord));
             prop_assert!(kind(&name).is_some_and(Kind::tracks), "{name}");

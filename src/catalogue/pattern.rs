@@ -29,7 +29,7 @@ pub enum PatternError {
     #[error("the pattern is longer than {MAX_PATTERN_BYTES} bytes")]
     TooLong,
     /// The pattern would match every name.
-    #[error("the pattern has nothing but `*`: it would match every name")]
+    #[error("the pattern is only `*`: it would match every name")]
     OnlyWildcards,
     /// The placeholder is unknown.
     #[error(

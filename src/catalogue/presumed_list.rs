@@ -6,9 +6,9 @@
 //! is recorded in a list with the same `Domain` and `Partitioned`, so that the browser sends both
 //! to the same places.
 //!
-//! The value is `1~DOMAIN~FLAGS~DAY~NAME~NAME…`: the version, the list's `Domain` (empty for a
-//! host-only list), its attributes as letters, the day of writing (days since 1970), and
-//! percent-encoded names, newest last.
+//! The value is `1~DOMAIN~FLAGS~DAY~NAME~NAME…`. The parts are the version, the list's
+//! `Domain` (empty for a host-only list), its attributes as letters, and the day of writing
+//! (days since 1970). The names are percent-encoded, newest last.
 
 use std::collections::HashSet;
 

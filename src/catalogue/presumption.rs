@@ -4,7 +4,7 @@
 //! docs/presumption.md lists the criteria with their reasons. Known trackers have rules, and rules
 //! take precedence: the presumption only applies to cookies without a rule.
 
-use super::names::{Kind, speaks_of};
+use super::names::{Kind, name_kind};
 use super::presumed_list::can_be_listed;
 use super::requires::CookieContext;
 use crate::cookie::{ResponseTime, SetCookie};
@@ -51,24 +51,22 @@ impl Presumption {
     /// A human-readable reason.
     pub fn reason(self) -> &'static str {
         match self {
-            Self::HttpOnlySession => {
-                "the origin sets it, HttpOnly and until the browser is closed, as sessions are"
-            }
+            Self::HttpOnlySession => "HttpOnly session cookie of the origin, like a server session",
             Self::HttpOnlyDay => {
-                "the origin sets it, HttpOnly and for at most 24 hours, as sessions are"
+                "HttpOnly cookie of the origin for at most 24 hours, like a server session"
             }
             Self::Name => {
-                "its name speaks of a session, a login, a cart or a protection, and it is set as these are"
+                "the name suggests a session, login, cart or protection, and the attributes match"
             }
-            Self::Listed => "the origin has set it for this visitor as a session is set",
-            Self::CsrfName => "its name speaks of protection against cross-site request forgery",
+            Self::Listed => "the origin has set it for this visitor like a session cookie",
+            Self::CsrfName => "the name suggests protection against cross-site request forgery",
         }
     }
 }
 
 /// Why the cookie of an unclassified `Set-Cookie` line is strictly necessary. `None` if it is not.
 pub(crate) fn presumed_set(cookie: &SetCookie<'_>, time: ResponseTime) -> Option<Presumption> {
-    let kind = speaks_of(cookie.name);
+    let kind = name_kind(cookie.name);
     if !can_be_listed(cookie.name) || kind.is_some_and(Kind::tracks) {
         return None;
     }
@@ -94,11 +92,11 @@ pub(crate) fn presumed_set(cookie: &SetCookie<'_>, time: ResponseTime) -> Option
 ///
 /// Requests contain no cookie attributes. Cookies set by the origin are in the list; of
 /// script-written cookies, a site needs only CSRF tokens.
-pub(crate) fn presumed_sent(name: &[u8], sight: &CookieContext<'_>) -> Option<Presumption> {
-    if sight.lists(name) {
+pub(crate) fn presumed_sent(name: &[u8], context: &CookieContext<'_>) -> Option<Presumption> {
+    if context.lists(name) {
         return Some(Presumption::Listed);
     }
-    (speaks_of(name) == Some(Kind::Csrf)).then_some(Presumption::CsrfName)
+    (name_kind(name) == Some(Kind::Csrf)).then_some(Presumption::CsrfName)
 }
 
 #[cfg(test)]
@@ -108,7 +106,7 @@ mod tests {
 
     const NOW: i64 = 1_795_500_000;
 
-    fn grounds(line: &str) -> Option<Presumption> {
+    fn presumption(line: &str) -> Option<Presumption> {
         presumed_set(&SetCookie::parse(line.as_bytes()), ResponseTime::new(NOW))
     }
 
@@ -169,7 +167,7 @@ mod tests {
             ),
         ] {
             for line in lines {
-                assert_eq!(grounds(line), expected, "{line}");
+                assert_eq!(presumption(line), expected, "{line}");
             }
         }
     }
@@ -204,8 +202,8 @@ mod tests {
             attributes in "(; HttpOnly)?(; Max-Age=[1-9][0-9]{0,8})?(; Secure)?",
             days in 2i64..4000,
         ) {
-            prop_assert_eq!(grounds(&format!("{word}{suffix}=1{attributes}")), None);
-            prop_assert_eq!(grounds(&format!("blob=1; HttpOnly; Max-Age={}", days * 86_400)), None);
+            prop_assert_eq!(presumption(&format!("{word}{suffix}=1{attributes}")), None);
+            prop_assert_eq!(presumption(&format!("blob=1; HttpOnly; Max-Age={}", days * 86_400)), None);
         }
     }
 }

@@ -148,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_text_of_a_language_falls_back_to_its_primary_language_then_to_english() {
+    fn texts_fall_back_to_the_primary_language_then_to_english() {
         let texts = [("de", "D"), ("pt-br", "B"), ("en", "E")];
         let texts = texts.map(|(tag, text)| (tag.to_owned(), text.to_owned()));
         let purpose = Purpose::ByLanguage(Arc::new(BTreeMap::from(texts)));
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_kind_is_read_by_its_name() {
+    fn kinds_are_parsed_by_name() {
         for kind in PurposeKind::ALL {
             let read = serde_json::from_value(kind.name().into());
             assert_eq!(read.ok(), Some(*kind), "{}", kind.name());

@@ -3,8 +3,8 @@
 //! Frameworks name cookies after the application (`_shop_session`), so their patterns match other
 //! cookies too. A rule with such a pattern requires the attributes that the framework sets. Only
 //! `Set-Cookie` lines contain attributes. In a request the rule matches by name, with two
-//! restrictions that every replica can check without state: the part matched by wildcards must not
-//! indicate tracking, and cookies that the framework sets together must be sent together.
+//! restrictions that every replica can check without state. The part matched by wildcards must not
+//! indicate tracking. Cookies that the framework sets together must be sent together.
 
 use std::cell::{Cell, OnceCell};
 use std::collections::HashSet;
@@ -118,7 +118,7 @@ impl<'a> CookieContext<'a> {
 
     /// A cookie that the browser may store, in addition to those it sent. All conditions count as
     /// met, so that no cookie is deleted by mistake.
-    pub fn benefit_of_doubt(cookies: &'a Cookies<'a>) -> Self {
+    pub fn assuming_companions(cookies: &'a Cookies<'a>) -> Self {
         Self { sent: Some(cookies), ..Self::new(Source::Benefit) }
     }
 
@@ -164,25 +164,25 @@ impl<'a> CookieContext<'a> {
 impl Requires {
     /// Whether the conditions are met. `wild` is the part of the name matched by wildcards. `set`
     /// is the `Set-Cookie` line, if the cookie is being set.
-    pub(super) fn hold(
+    pub(super) fn are_met(
         &self,
         wild: &[u8],
         set: Option<&SetCookie<'_>>,
-        sight: &CookieContext<'_>,
+        context: &CookieContext<'_>,
     ) -> bool {
-        if names::speaks_of_tracking(wild) {
+        if names::is_tracking_name(wild) {
             return false;
         }
-        if self.http_only && matches!(sight.source, Source::Script) {
+        if self.http_only && matches!(context.source, Source::Script) {
             return false;
         }
-        if let (Some(cookie), Source::Response(_, now)) = (set, &sight.source)
+        if let (Some(cookie), Source::Response(_, now)) = (set, &context.source)
             && !self.allows(cookie, *now)
         {
             return false;
         }
         self.with.is_empty()
-            || self.with.iter().any(|companion| sight.has(|name| companion.is(name, wild)))
+            || self.with.iter().any(|companion| context.has(|name| companion.is(name, wild)))
     }
 
     fn allows(&self, cookie: &SetCookie<'_>, now: i64) -> bool {
@@ -203,8 +203,8 @@ mod tests {
     #[test]
     fn at_most_32_companion_cookies_are_looked_up_per_request() {
         let cookies = Cookies::new([&b"a=1; b=2"[..]]);
-        let sight = CookieContext::request(&cookies);
-        let found: Vec<bool> = (0..40).map(|_| sight.has(|name| name == b"b")).collect();
+        let context = CookieContext::request(&cookies);
+        let found: Vec<bool> = (0..40).map(|_| context.has(|name| name == b"b")).collect();
         assert_eq!(found.iter().filter(|found| **found).count(), 32);
         assert!(found[31] && !found[32]);
     }

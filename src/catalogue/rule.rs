@@ -66,7 +66,7 @@ pub struct CookieRule {
     /// Category and description.
     pub entry: Entry,
     /// The scope of its cookies, if specified.
-    pub place: Option<RuleScope>,
+    pub scope: Option<RuleScope>,
     /// Conditions besides the name. `None` if only the name matters.
     pub requires: Option<Box<Requires>>,
 }

@@ -4,7 +4,7 @@
 //! A suggestion has a reason and no effect by itself. Following all suggestions must not break a
 //! login, so cookies that an application sets during a login are suggested as necessary.
 
-use super::names::{Kind, speaks_of};
+use super::names::{Kind, name_kind};
 use super::presumption::Presumption;
 use crate::consent::Category;
 
@@ -20,7 +20,7 @@ pub struct Evidence<'a> {
     /// Lifetime in seconds. `None` for a session cookie.
     pub lifetime: Option<i64>,
     /// How the origin sets it together with a session.
-    pub together: Option<SessionCompanion>,
+    pub companion: Option<SessionCompanion>,
     /// Why it is currently presumed strictly necessary, if it is.
     pub presumed: Option<Presumption>,
 }
@@ -49,29 +49,29 @@ const MONTH: i64 = 31 * DAY;
 
 /// Suggests a category.
 pub fn suggest(evidence: &Evidence<'_>) -> Suggestion {
-    if let Some(grounds) = evidence.presumed {
-        return (Category::NECESSARY, grounds.reason());
+    if let Some(presumption) = evidence.presumed {
+        return (Category::NECESSARY, presumption.reason());
     }
-    let kind = speaks_of(evidence.name.as_bytes());
+    let kind = name_kind(evidence.name.as_bytes());
     let lives_long = evidence.lifetime.is_some_and(|seconds| seconds > MONTH);
     let readable = !evidence.http_only;
     match kind {
         Some(Kind::ConsentRecord) => {
-            return (Category::NECESSARY, "its name speaks of the visitor's choice about cookies");
+            return (Category::NECESSARY, "the name suggests a consent record");
         }
         // A tracker may be named like a session, but sessions that last for months are hidden from
         // scripts.
         Some(kind) if kind.category() == Category::NECESSARY && lives_long && readable => {
             return (
                 Category::ANALYTICS,
-                "its name speaks of a session, but it lives for months and scripts can read it",
+                "the name suggests a session, but it lasts for months and scripts can read it",
             );
         }
         // Scripts read CSRF tokens and write carts, but cannot write HttpOnly cookies.
         Some(Kind::Session | Kind::Affinity | Kind::Protection) if !evidence.set_by_origin => {
             return (
                 Category::FUNCTIONAL,
-                "its name speaks of a session, but a script or another site sets it",
+                "the name suggests a session, but a script or another site sets it",
             );
         }
         Some(kind) if kind.category() == Category::NECESSARY || kind.tracks() => {
@@ -84,20 +84,16 @@ pub fn suggest(evidence: &Evidence<'_>) -> Suggestion {
     }
     match kind {
         Some(kind) => (kind.category(), reason(kind)),
-        None if evidence.set_by_origin && evidence.http_only && evidence.lifetime.is_none() => (
-            Category::NECESSARY,
-            "the origin sets it, HttpOnly and until the browser is closed, as sessions are",
-        ),
+        None if evidence.set_by_origin && evidence.http_only && evidence.lifetime.is_none() => {
+            (Category::NECESSARY, "HttpOnly session cookie of the origin, like a server session")
+        }
         None if lives_long => {
-            (Category::ANALYTICS, "it lives for months, as what tells visitors apart does")
+            (Category::ANALYTICS, "it lasts for months, like a visitor identifier")
         }
         None if !evidence.set_by_origin => {
-            (Category::ANALYTICS, "a script or another site sets it, and nothing tells what for")
+            (Category::ANALYTICS, "set by a script or another site, purpose unknown")
         }
-        None => (
-            Category::FUNCTIONAL,
-            "the origin sets it for a short while, and nothing tells what for",
-        ),
+        None => (Category::FUNCTIONAL, "short-lived cookie of the origin, purpose unknown"),
     }
 }
 
@@ -105,12 +101,12 @@ pub fn suggest(evidence: &Evidence<'_>) -> Suggestion {
 fn set_with_a_login(evidence: &Evidence<'_>, kind: Option<Kind>) -> Option<&'static str> {
     let hidden = evidence.http_only;
     let short = evidence.lifetime.is_none_or(|seconds| seconds <= MONTH);
-    match evidence.together? {
+    match evidence.companion? {
         SessionCompanion::Login if hidden || short && kind != Some(Kind::Preference) => Some(
-            "the origin sets it together with a session in the response to a POST, as logins do",
+            "set by the origin together with a session in the response to a POST, like a login",
         ),
         SessionCompanion::Session if hidden && short && kind != Some(Kind::Identifier) => {
-            Some("the origin sets it together with a session, and hides it from scripts")
+            Some("set by the origin together with a session, HttpOnly")
         }
         SessionCompanion::Login | SessionCompanion::Session => None,
     }
@@ -118,18 +114,18 @@ fn set_with_a_login(evidence: &Evidence<'_>, kind: Option<Kind>) -> Option<&'sta
 
 fn reason(kind: Kind) -> &'static str {
     match kind {
-        Kind::ConsentRecord => "its name speaks of the visitor's choice about cookies",
+        Kind::ConsentRecord => "the name suggests a consent record",
         Kind::Csrf
         | Kind::Login
         | Kind::Basket
         | Kind::Session
         | Kind::Affinity
-        | Kind::Protection => "its name speaks of a session, a login, a cart or a protection",
-        Kind::Preference => "its name speaks of a choice or a comfort",
-        Kind::Advertising => "its name speaks of advertising",
-        Kind::Social => "its name speaks of social networks",
-        Kind::Statistics => "its name speaks of counting or testing",
-        Kind::Identifier => "its name speaks of telling visitors apart",
+        | Kind::Protection => "the name suggests a session, login, cart or protection",
+        Kind::Preference => "the name suggests a preference",
+        Kind::Advertising => "the name suggests advertising",
+        Kind::Social => "the name suggests social networks",
+        Kind::Statistics => "the name suggests statistics or testing",
+        Kind::Identifier => "the name suggests a visitor identifier",
     }
 }
 
@@ -142,10 +138,10 @@ mod tests {
         set_by_origin: bool,
         http_only: bool,
         lifetime: Option<i64>,
-        together: Option<SessionCompanion>,
+        companion: Option<SessionCompanion>,
     ) -> Category {
         let presumed = None;
-        suggest(&Evidence { name, set_by_origin, http_only, lifetime, together, presumed }).0
+        suggest(&Evidence { name, set_by_origin, http_only, lifetime, companion, presumed }).0
     }
 
     #[test]
@@ -192,7 +188,7 @@ mod tests {
     #[test]
     fn cookies_set_together_by_a_login_are_suggested_as_necessary() {
         let (login, session) = (Some(SessionCompanion::Login), Some(SessionCompanion::Session));
-        for (expected, name, http_only, lifetime, together) in [
+        for (expected, name, http_only, lifetime, companion) in [
             (Category::NECESSARY, "wikidbUserID", true, Some(180 * DAY), login),
             (Category::NECESSARY, "pmaUser-1", true, Some(30 * DAY), login),
             (Category::NECESSARY, "username-localhost-8888", true, Some(30 * DAY), login),
@@ -208,8 +204,8 @@ mod tests {
             (Category::ANALYTICS, "uid", true, Some(30 * DAY), session),
             (Category::ANALYTICS, "blob", true, Some(365 * DAY), session),
         ] {
-            let found = category(name, true, http_only, lifetime, together);
-            assert_eq!(found, expected, "{name} {http_only} {lifetime:?} {together:?}");
+            let found = category(name, true, http_only, lifetime, companion);
+            assert_eq!(found, expected, "{name} {http_only} {lifetime:?} {companion:?}");
         }
     }
 }

@@ -43,43 +43,41 @@ pub(super) type Sites = serde_json::Map<String, serde_json::Value>;
 impl AdminUrl {
     /// The response body of a path as text.
     pub(super) fn text(&self, path: &str) -> anyhow::Result<String> {
-        Ok(String::from_utf8_lossy(&self.ask(path)?).into_owned())
+        Ok(String::from_utf8_lossy(&self.get(path)?).into_owned())
     }
 
     fn address(&self) -> &str {
         self.admin.strip_prefix("http://").unwrap_or(&self.admin).trim_end_matches('/')
     }
 
-    fn ask(&self, path: &str) -> anyhow::Result<Bytes> {
+    fn get(&self, path: &str) -> anyhow::Result<Bytes> {
         let token = self.admin_token_file.as_deref().map(std::fs::read_to_string).transpose();
-        let token = token.context("the file of the token cannot be read")?;
+        let token = token.context("cannot read the token file")?;
         let token = token.as_deref().and_then(|text| text.lines().next()).map(str::trim);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let address = self.address();
-        let asked = async {
+        let response = async {
             let longest = std::time::Duration::from_secs(10);
-            tokio::time::timeout(longest, get(address, path, token))
-                .await
-                .context("it does not answer")?
+            tokio::time::timeout(longest, get(address, path, token)).await.context("no response")?
         };
         runtime
-            .block_on(asked)
-            .with_context(|| format!("the private listener at {address} cannot be asked"))
+            .block_on(response)
+            .with_context(|| format!("cannot reach the admin listener at {address}"))
     }
 }
 
 impl AdminSites {
     /// The inventory of the selected site, or of all sites.
     pub(super) fn inventory(&self) -> anyhow::Result<Sites> {
-        let (address, body) = (self.admin.address(), self.admin.ask("/inventory")?);
+        let (address, body) = (self.admin.address(), self.admin.get("/inventory")?);
         let mut sites: Sites = serde_json::from_slice(&body)
-            .with_context(|| format!("what listens at {address} is not consentry"))?;
-        if let Some(wanted) = &self.site {
-            if !sites.contains_key(wanted) {
+            .with_context(|| format!("the server at {address} is not consentry"))?;
+        if let Some(site) = &self.site {
+            if !sites.contains_key(site) {
                 let names: Vec<&str> = sites.keys().map(String::as_str).collect();
-                bail!("there is no site `{wanted}`; there are {}", names.join(", "));
+                bail!("unknown site `{site}`: the sites are {}", names.join(", "));
             }
-            sites.retain(|name, _| name == wanted);
+            sites.retain(|name, _| name == site);
         }
         Ok(sites)
     }
@@ -112,7 +110,7 @@ where
     }
     let response = sender.send_request(request).await?;
     if !response.status().is_success() {
-        bail!("it answers {}", response.status());
+        bail!("unexpected status {}", response.status());
     }
     Ok(response.into_body().collect().await?.to_bytes())
 }

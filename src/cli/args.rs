@@ -52,11 +52,12 @@ pub(super) fn lines(arguments: Vec<String>) -> Box<dyn Iterator<Item = io::Resul
 
 /// Parses a date.
 pub(super) fn date(text: &str) -> Result<Date, &'static str> {
-    parse_date(text).ok_or("not a date such as 2018-05-25")
+    parse_date(text).ok_or("invalid date: use YYYY-MM-DD, such as 2018-05-25")
 }
 
 /// Parses a time as Unix seconds.
 pub(super) fn time(text: &str) -> Result<i64, &'static str> {
-    let expected = "neither Unix seconds nor a time such as 2026-11-24 or 2026-11-24T09:00:00Z";
+    let expected =
+        "invalid time: use Unix seconds or a time such as 2026-11-24 or 2026-11-24T09:00:00Z";
     parse_time(text).ok_or(expected)
 }

@@ -44,7 +44,7 @@ struct Import {
     /// CSV file
     file: PathBuf,
     /// Category mapping, such as "Functional=necessary"; can be repeated
-    #[arg(long, value_name = "THEIRS=OURS")]
+    #[arg(long, value_name = "SOURCE=CATEGORY")]
     map: Vec<String>,
     /// Catalogue file to merge the rules into; the result is printed, and the changes are listed on standard error
     #[arg(long, value_name = "FILE")]
@@ -65,7 +65,7 @@ impl Import {
         let table = category_table(&self.map).map_err(CliError::Usage)?;
         let name = self.file.display();
         let file = File::open(&self.file)
-            .map_err(|error| CliError::Usage(format!("{name}: cannot be read: {error}")))?;
+            .map_err(|error| CliError::Usage(format!("cannot read {name}: {error}")))?;
         let imported =
             import(file, &table).map_err(|error| CliError::Usage(format!("{name}: {error}")))?;
         let mut log = io::stderr().lock();
@@ -81,8 +81,11 @@ impl Import {
                 for (name, key, text) in &merged.updated {
                     writeln!(log, "updated {name}: {key} = {text:?}")?;
                 }
-                for (name, ours, theirs) in &merged.kept {
-                    writeln!(log, "kept {name}: category {ours}, imported as {theirs}")?;
+                for (name, category, source_category) in &merged.kept {
+                    writeln!(
+                        log,
+                        "kept {name}: category {category}, imported as {source_category}"
+                    )?;
                 }
             }
             None => {
@@ -93,9 +96,9 @@ impl Import {
             }
         }
         out.flush()?;
-        for (theirs, ours) in &table {
-            let count = imported.counts.get(theirs).copied().unwrap_or_default();
-            writeln!(log, "{theirs} -> {ours}: {count}")?;
+        for (source_category, category) in &table {
+            let count = imported.counts.get(source_category).copied().unwrap_or_default();
+            writeln!(log, "{source_category} -> {category}: {count}")?;
         }
         for (line, reason) in &imported.bad_rows {
             writeln!(log, "{name}:{line}: {reason}")?;
@@ -103,7 +106,7 @@ impl Import {
         match imported.bad_rows.len() {
             0 => Ok(()),
             count => Err(CliError::Run(anyhow::anyhow!(
-                "{count} rows could not be imported, {} were",
+                "{count} rows not imported, {} imported",
                 imported.rules.len()
             ))),
         }

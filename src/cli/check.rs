@@ -91,7 +91,7 @@ fn write_summary(config: &Config, out: &mut impl Write) -> io::Result<()> {
         let spool = receipts.spool.display();
         writeln!(
             out,
-            "receipts {store}, kept for {days} days; they wait in {spool} while it is down"
+            "receipts {store}, kept for {days} days; spooled in {spool} while it is down"
         )?;
     }
     config.sites.iter().try_for_each(|site| write_site(site, out))
@@ -115,12 +115,12 @@ fn write_site(site: &SiteConfig, out: &mut impl Write) -> io::Result<()> {
     };
     writeln!(out, "  consent       {}, without a decision: {default}", sources.join(", "))?;
     if let Some(date) = reader.notice_date {
-        writeln!(out, "  notice        of {date}")?;
+        writeln!(out, "  notice        {date}")?;
     }
     let (grants, refusals) = (lifetimes(reader), reader.ask_again_days);
     writeln!(
         out,
-        "  decisions     consent expires {grants}, refusals never; after a refusal the banner asks again after {refusals} days"
+        "  decisions     consent expires {grants}, refusals never; after a refusal the banner returns after {refusals} days"
     )?;
     match &reader.own.keys {
         Some(keys) => {
@@ -134,14 +134,14 @@ fn write_site(site: &SiteConfig, out: &mut impl Write) -> io::Result<()> {
     }
     let unclassified = match filter.policy.unclassified {
         Unclassified::Presume => {
-            "pass where they are presumed necessary, else with consent to everything only"
+            "pass if presumed necessary, else only with every category granted"
         }
-        Unclassified::Block => "pass with consent to everything only",
+        Unclassified::Block => "pass only with every category granted",
         Unclassified::Allow => "pass",
     };
     writeln!(out, "  unclassified  {unclassified}")?;
     let (cookies, beacons) = (catalogue.cookie_rules(), catalogue.beacon_paths());
-    writeln!(out, "  rules         {cookies} for cookies, {beacons} paths of beacons")?;
+    writeln!(out, "  rules         {cookies} cookies, {beacons} beacon paths")?;
     let banner = if site.page.banner.is_some() { "with a banner" } else { "without a banner" };
     let guard = if site.page.guard { ", guarded" } else { "" };
     let (prefix, language) = (&site.centre.prefix, site.centre.locales.default_tag());

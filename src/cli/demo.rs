@@ -53,34 +53,31 @@ fn print(
     let Some(proxy) = at.http else { return Ok(()) };
     writeln!(
         out,
-        "A site that sets cookies of all five categories, and one of its own, listens on http://{origin}/,"
+        "Demo site with cookies of all five categories and an unclassified one: http://{origin}/"
     )?;
     writeln!(
         out,
-        "and consentry in front of it on http://{proxy}/ (open it in a browser and answer the banner, or log in: the session survives)."
+        "The same site through consentry: http://{proxy}/ (open it in a browser, use the banner, or log in: the session survives)"
     )?;
     writeln!(out)?;
-    writeln!(out, "What the site sets, straight from it:")?;
+    writeln!(out, "Cookies set by the site:")?;
     writeln!(out, "  curl -si http://{origin}/ | grep -i '^set-cookie'")?;
-    writeln!(out, "What a visitor who has allowed nothing gets through consentry:")?;
+    writeln!(out, "Cookies through consentry, without consent:")?;
     writeln!(out, "  curl -si http://{proxy}/ | grep -i '^set-cookie'")?;
-    writeln!(out, "What a visitor who has allowed analytics gets:")?;
+    writeln!(out, "Cookies through consentry, with consent to analytics:")?;
     writeln!(out, "  curl -si -H 'Cookie: {consent}' http://{proxy}/ | grep -i '^set-cookie'")?;
     writeln!(out)?;
     writeln!(
         out,
-        "The site's tracking pixel is http://{proxy}/matomo.php?idsite=1&rec=1: the site counts who reaches it."
+        "Tracking pixel of the site, which counts its requests: http://{proxy}/matomo.php?idsite=1&rec=1"
     )?;
-    writeln!(out, "The preference centre, where a choice is changed: http://{proxy}/.consentry/")?;
+    writeln!(out, "Preference centre: http://{proxy}/.consentry/")?;
     if let Some(admin) = at.admin {
         writeln!(out, "Dashboard: http://{admin}/, metrics: http://{admin}/metrics")?;
-        writeln!(
-            out,
-            "One of the site's cookies no rule knows: what to write into the config for it is told by"
-        )?;
+        writeln!(out, "One cookie is unclassified. This command suggests a rule for it:")?;
         writeln!(out, "  consentry suggest --admin http://{admin}")?;
     }
-    writeln!(out, "A line for each request follows. Stop with Ctrl-C.")?;
+    writeln!(out, "Access log (stop with Ctrl-C):")?;
     writeln!(out)?;
     Ok(out.flush()?)
 }

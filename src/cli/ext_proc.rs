@@ -37,6 +37,6 @@ fn address(text: &str) -> Result<AdminAddress, String> {
     if let Some(path) = unix_path(text) {
         return Ok(AdminAddress::Unix(path));
     }
-    let wrong = "neither an address with a port, such as 127.0.0.1:9091, nor unix:/PATH";
+    let wrong = "invalid address: use ADDRESS:PORT, such as 127.0.0.1:9091, or unix:/PATH";
     text.parse().map(AdminAddress::Tcp).map_err(|_| wrong.to_owned())
 }

@@ -18,7 +18,7 @@ pub(super) struct Health {
 impl Health {
     pub(super) fn execute(self) -> Result<(), CliError> {
         let path = if self.live { "/livez" } else { "/readyz" };
-        let said = self.admin.text(path)?;
-        Ok(io::stdout().lock().write_all(said.as_bytes())?)
+        let text = self.admin.text(path)?;
+        Ok(io::stdout().lock().write_all(text.as_bytes())?)
     }
 }

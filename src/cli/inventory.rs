@@ -43,7 +43,7 @@ impl Inventory {
             }
             let held_back = seen["held_back"].as_array().map(Vec::as_slice).unwrap_or_default();
             if !held_back.is_empty() {
-                writeln!(out, "site {name}: {} held back in pages", held_back.len())?;
+                writeln!(out, "site {name}: {} blocked in pages", held_back.len())?;
                 table(
                     HELD_BACK,
                     &held_back.iter().map(held_back_row).collect::<Vec<_>>(),

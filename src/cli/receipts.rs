@@ -78,7 +78,7 @@ impl Receipts {
 
 fn settings_of(config: &Config) -> Result<settings::ReceiptSettings, CliError> {
     let config = load(Some(&config.config), &Overrides::default())?;
-    config.receipts.ok_or_else(|| CliError::Usage("the config has no [receipts]".to_owned()))
+    config.receipts.ok_or_else(|| CliError::Usage("no [receipts] in the config".to_owned()))
 }
 
 /// Opens the spool if it exists. A missing spool is not created.
@@ -91,11 +91,11 @@ fn spool(settings: &settings::ReceiptSettings) -> Result<Option<Sqlite>, CliErro
 fn export(settings: &settings::ReceiptSettings, since: Option<i64>) -> Result<(), CliError> {
     let mut store = open(settings, WITHIN).map_err(failed)?;
     let mut out = BufWriter::new(io::stdout().lock());
-    let mut place = Cursor::since(since.unwrap_or(i64::MIN));
+    let mut cursor = Cursor::since(since.unwrap_or(i64::MIN));
     loop {
-        let page = store.page(&place, PAGE).map_err(failed)?;
+        let page = store.page(&cursor, PAGE).map_err(failed)?;
         let Some(last) = page.last() else { break };
-        place = Cursor::after(last);
+        cursor = Cursor::after(last);
         for receipt in &page {
             print(receipt, &mut out)?;
         }
@@ -106,7 +106,7 @@ fn export(settings: &settings::ReceiptSettings, since: Option<i64>) -> Result<()
         if waiting > 0 {
             writeln!(
                 io::stderr(),
-                "{waiting} receipts still wait in {} for the store",
+                "{waiting} receipts are still in the spool {}",
                 settings.spool.display()
             )?;
         }
@@ -125,7 +125,7 @@ fn show(settings: &settings::ReceiptSettings, id: &str) -> Result<(), CliError> 
     };
     match found {
         Some(receipt) => print(&receipt, &mut io::stdout().lock()),
-        None => Err(CliError::Run(anyhow::anyhow!("there is no receipt with this id"))),
+        None => Err(CliError::Run(anyhow::anyhow!("no receipt with this id"))),
     }
 }
 

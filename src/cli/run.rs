@@ -44,8 +44,8 @@ impl Run {
 /// that cannot handle more (systemd, "File Descriptor Limits").
 fn allow_open_files() {
     let limit = getrlimit(Resource::Nofile);
-    let most = Rlimit { current: limit.maximum, ..limit };
-    if let Err(error) = setrlimit(Resource::Nofile, most) {
+    let raised = Rlimit { current: limit.maximum, ..limit };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
         tracing::warn!(%error, "cannot raise RLIMIT_NOFILE");
     }
 }
@@ -76,7 +76,7 @@ pub(super) fn start(
 /// Logs only the location of a panic: its message may contain anything, including the value of a cookie.
 fn keep_panics_quiet() {
     std::panic::set_hook(Box::new(|panic| {
-        let place = panic.location().map(ToString::to_string).unwrap_or_default();
-        tracing::error!(place, "internal fault");
+        let location = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(location, "internal fault");
     }));
 }

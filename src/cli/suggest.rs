@@ -32,7 +32,7 @@ impl Suggest {
                     // Two sites may share a cookie, and the rules of the config apply to all sites.
                     if !written
                         .iter()
-                        .any(|known| known.name == rule.name && known.beacon == beacon)
+                        .any(|existing| existing.name == rule.name && existing.beacon == beacon)
                     {
                         written.push(rule);
                     }
@@ -41,7 +41,7 @@ impl Suggest {
         }
         writeln!(
             out,
-            "# {} rules for what no rule knows. Look at each before you use it.",
+            "# {} rules for unclassified items. Review each before you use it.",
             written.len()
         )?;
         for rule in &written {
@@ -62,7 +62,7 @@ fn rule(item: &Value, beacon: bool, site: &str) -> Option<RuleToml> {
     let before = number("/undecided/passed") + number("/undecided/stripped");
     let mut seen = format!("seen on {site}");
     if let Some(kind) = item["kind"].as_str() {
-        seen = format!("{seen}: a {kind} that the guard held back {} times", number("/times"));
+        seen = format!("{seen}: {kind} blocked by the guard {} times", number("/times"));
     } else if !beacon {
         seen = format!(
             "{seen}: set by the origin {} times, sent by visitors {} times",

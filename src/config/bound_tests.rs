@@ -36,9 +36,9 @@ fn twenty_catalogue_conflicts_are_listed_and_the_rest_counted() {
     }
     let config = read(&folder, &format!("catalogue = ['one.toml', 'two.toml']\n{SITE}"));
     let warnings = config.expect("a valid config").warnings;
-    let said: Vec<String> = warnings.iter().map(ToString::to_string).collect();
-    assert_eq!(said.iter().filter(|line| line.contains("the later file wins")).count(), 20);
-    assert!(said.iter().any(|line| line.contains("and 5 more names")), "{said:?}");
+    let reported: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(reported.iter().filter(|line| line.contains("the later file wins")).count(), 20);
+    assert!(reported.iter().any(|line| line.contains("and 5 more names")), "{reported:?}");
 }
 
 #[test]

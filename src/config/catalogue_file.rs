@@ -86,8 +86,8 @@ impl Rules {
                     purpose: raw.purpose.as_ref().map(RawPurpose::purpose),
                     lifetime: shared(&raw.lifetime),
                 };
-                let place = cookie_place(document, &raw.domain, &raw.path);
-                self.cookies.push(CookieRule { pattern, tier, number: 0, entry, place, requires });
+                let scope = cookie_scope(document, &raw.domain, &raw.path);
+                self.cookies.push(CookieRule { pattern, tier, number: 0, entry, scope, requires });
             }
         }
         for rule in hosts {
@@ -272,7 +272,7 @@ fn host(document: Ctx, name: &Text) -> Option<String> {
     let host = name.get_ref().to_ascii_lowercase();
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
     if host.is_empty() || host.starts_with('.') || !host.bytes().all(plain) {
-        let hint = "\"tracker.example\", which is everything below it too";
+        let hint = "\"tracker.example\", which includes all subdomains";
         document.is_not(name, "a host", Some(hint));
         return None;
     }
@@ -280,7 +280,7 @@ fn host(document: Ctx, name: &Text) -> Option<String> {
 }
 
 /// The domain and path of a rule's cookies.
-fn cookie_place(document: Ctx, domain: &Option<Text>, path: &Option<Text>) -> Option<RuleScope> {
+fn cookie_scope(document: Ctx, domain: &Option<Text>, path: &Option<Text>) -> Option<RuleScope> {
     if domain.is_none() && path.is_none() {
         return None;
     }

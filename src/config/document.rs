@@ -80,7 +80,7 @@ impl<'a> Document<'a> {
     /// Reads another file, and adds it to the watched files.
     pub(super) fn read_file(&mut self, path: &Path) -> Result<Vec<u8>, String> {
         self.files.push(WatchedFile::new(path));
-        std::fs::read(path).map_err(|error| format!("cannot be read: {error}"))
+        std::fs::read(path).map_err(|error| format!("cannot read the file: {error}"))
     }
 
     /// Reads another file as text, and adds it to the watched files.
@@ -225,7 +225,7 @@ fn path_below(value: &toml::Spanned<DeValue<'_>>, at: &Range<usize>) -> Option<S
 
 /// Removes the innermost entry at a position, and returns its key path.
 fn remove_at(table: &mut DeTable<'_>, at: &Range<usize>) -> Option<String> {
-    let holds = |span: Range<usize>| span.start <= at.start && at.end <= span.end;
+    let contains = |span: Range<usize>| span.start <= at.start && at.end <= span.end;
     let mut found = None;
     for (key, value) in table.iter_mut() {
         let name = key.get_ref().to_string();
@@ -239,7 +239,7 @@ fn remove_at(table: &mut DeTable<'_>, at: &Range<usize>) -> Option<String> {
         if inner.is_some() {
             return inner;
         }
-        if holds(key.span()) || holds(value.span()) {
+        if contains(key.span()) || contains(value.span()) {
             found = Some(name);
         }
     }

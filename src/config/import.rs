@@ -23,10 +23,10 @@ pub const CATEGORIES: &[(&str, &str)] = &[
 #[derive(Debug, Error)]
 pub enum ImportError {
     /// A column is missing in the first line.
-    #[error("line 1: there is no column `{0}`")]
+    #[error("line 1: missing column `{0}`")]
     NoColumn(&'static str),
     /// The text is not valid CSV.
-    #[error("cannot be read as CSV: {0}")]
+    #[error("invalid CSV: {0}")]
     Csv(#[from] csv::Error),
 }
 
@@ -83,13 +83,13 @@ pub fn import(text: impl Read, map: &BTreeMap<String, String>) -> Result<Importe
         let line = row.position().map_or(0, csv::Position::line);
         match rule(&row, columns, map) {
             Err(reason) => imported.bad_rows.push((line, reason)),
-            Ok((theirs, rule)) => match lines.get(&rule.name) {
+            Ok((source_category, rule)) => match lines.get(&rule.name) {
                 Some((_, category)) if *category == rule.category => {}
                 Some((first, category)) => imported
                     .bad_rows
-                    .push((line, format!("`{}` is {category} in line {first} already", rule.name))),
+                    .push((line, format!("`{}` is already {category} in line {first}", rule.name))),
                 None => {
-                    *imported.counts.entry(theirs).or_default() += 1;
+                    *imported.counts.entry(source_category).or_default() += 1;
                     lines.insert(rule.name.clone(), (line, rule.category.clone()));
                     imported.rules.push(rule);
                 }
@@ -107,11 +107,11 @@ fn rule(
 ) -> Result<(String, RuleToml), String> {
     let field = |column: usize| row.get(column).map(str::trim).unwrap_or_default();
     let some = |column: usize| Some(field(column)).filter(|text| !text.is_empty());
-    let theirs = field(category);
-    let ours = map.iter().find(|(theirs_too, _)| theirs_too.eq_ignore_ascii_case(theirs));
-    let Some((theirs, category)) = ours else {
+    let source_category = field(category);
+    let found = map.iter().find(|(theirs_too, _)| theirs_too.eq_ignore_ascii_case(source_category));
+    let Some((source_category, category)) = found else {
         return Err(format!(
-            "`{theirs}` is not a category of the table; add --map \"{theirs}=...\""
+            "`{source_category}` is not a category of the table; add --map \"{source_category}=...\""
         ));
     };
     // Braces are placeholders in a pattern.
@@ -119,10 +119,10 @@ fn rule(
     match field(wildcard) {
         "0" | "" => {}
         "1" => name.push('*'),
-        other => return Err(format!("`{other}` in `Wildcard match` is neither 0 nor 1")),
+        other => return Err(format!("invalid `Wildcard match` `{other}`: use 0 or 1")),
     }
     if name.bytes().any(|byte| byte.is_ascii_control() || matches!(byte, b';' | b'=')) {
-        return Err("the name has bytes that are invalid in a cookie name".to_owned());
+        return Err("invalid character in the cookie name".to_owned());
     }
     Pattern::new(&name).map_err(|error| error.to_string())?;
     let rule = RuleToml {
@@ -133,7 +133,7 @@ fn rule(
         lifetime: some(retention).map(str::to_owned),
         ..RuleToml::default()
     };
-    Ok((theirs.clone(), rule))
+    Ok((source_category.clone(), rule))
 }
 
 /// An existing catalogue file with imported rules merged into it.
@@ -194,26 +194,26 @@ pub fn merge(existing: &str, rules: &[RuleToml]) -> Result<Merged, String> {
     Ok(merged)
 }
 
-/// The category map with the user's changes, each `THEIRS=ours`.
+/// The category map with the user's changes, each `SOURCE=CATEGORY`.
 ///
 /// # Errors
 /// When a change has another form, or names an unknown category.
 pub fn category_table(changes: &[String]) -> Result<BTreeMap<String, String>, String> {
     let mut table: BTreeMap<String, String> = CATEGORIES
         .iter()
-        .map(|(theirs, ours)| ((*theirs).to_owned(), (*ours).to_owned()))
+        .map(|(source_category, category)| ((*source_category).to_owned(), (*category).to_owned()))
         .collect();
     let known = Categories::default();
     for change in changes {
-        let Some((theirs, ours)) = change.split_once('=') else {
-            return Err(format!("`{change}` is not of the form THEIRS=ours"));
+        let Some((source_category, category)) = change.split_once('=') else {
+            return Err(format!("`{change}` is not of the form SOURCE=CATEGORY"));
         };
-        if known.find(ours).is_none() {
+        if known.find(category).is_none() {
             let names = known.names_of(known.all()).join(", ");
-            return Err(format!("`{ours}` is not a category; the categories are {names}"));
+            return Err(format!("`{category}` is not a category; the categories are {names}"));
         }
-        table.retain(|known, _| !known.eq_ignore_ascii_case(theirs));
-        table.insert(theirs.to_owned(), ours.to_owned());
+        table.retain(|known, _| !known.eq_ignore_ascii_case(source_category));
+        table.insert(source_category.to_owned(), category.to_owned());
     }
     Ok(table)
 }

@@ -27,7 +27,7 @@ pub(super) fn locales(document: Ctx, centre: &RawCentre, folder: &Path) -> Local
     Locales::new(all.clone(), language)
         .or_else(|| {
             let message = format!("there is no language `{language}`");
-            document.wrong(&centre.language, message, Some(&format!("there are {tags}")));
+            document.wrong(&centre.language, message, Some(&format!("the languages are {tags}")));
             Locales::new(all, RawCentre::default().language.get_ref())
         })
         .unwrap_or_default()
@@ -37,7 +37,7 @@ fn add_folder(document: Ctx, folder: &Path, all: &mut Vec<Arc<Locale>>) -> Resul
     document.files.push(WatchedFile::new(folder));
     let entries = std::fs::read_dir(folder)
         .and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>, _>>());
-    let mut paths = entries.map_err(|error| format!("cannot be read: {error}"))?;
+    let mut paths = entries.map_err(|error| format!("cannot read the file: {error}"))?;
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
     paths.sort();
     for path in paths {
@@ -49,7 +49,7 @@ fn add_folder(document: Ctx, folder: &Path, all: &mut Vec<Arc<Locale>>) -> Resul
         let file = path.display().to_string();
         let Some(locale) = one(document, &file, &text, &tag, below.as_deref()) else { continue };
         match at.and_then(|at| all.get_mut(at)) {
-            Some(place) => *place = Arc::new(locale),
+            Some(slot) => *slot = Arc::new(locale),
             None => all.push(Arc::new(locale)),
         }
     }
@@ -61,8 +61,8 @@ fn one(document: Ctx, file: &str, text: &str, tag: &str, below: Option<&Locale>)
     let (mut read, texts) = read::<LocaleFile>(file, text);
     let plain = tag.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     if tag.is_empty() || !plain {
-        let message = format!("`{tag}` is not the tag of a language");
-        let hint = Some("name the file after it, such as de.toml or pt-BR.toml");
+        let message = format!("`{tag}` is not a language tag");
+        let hint = Some("use a file name such as de.toml or pt-BR.toml");
         read.problem(None, String::new(), message, hint);
     }
     if !read.problems.is_empty() {
@@ -101,7 +101,7 @@ mod tests {
     }
 
     /// The placeholders in a text.
-    fn places(text: &str) -> BTreeSet<&str> {
+    fn placeholders(text: &str) -> BTreeSet<&str> {
         text.split('{').skip(1).filter_map(|rest| Some(rest.split_once('}')?.0)).collect()
     }
 
@@ -113,30 +113,47 @@ mod tests {
         for (tag, file) in &all {
             let texts = file.present();
             for (name, text) in &english_texts {
-                let ours = texts.get(name).unwrap_or_else(|| panic!("{tag} has no {name}"));
-                assert!(!ours.trim().is_empty(), "{tag} {name}");
+                let translated = texts.get(name).unwrap_or_else(|| panic!("{tag} has no {name}"));
+                assert!(!translated.trim().is_empty(), "{tag} {name}");
                 if *name != "date" {
-                    assert_eq!(places(ours), places(text), "{tag} {name}");
+                    assert_eq!(placeholders(translated), placeholders(text), "{tag} {name}");
                     // A single word may be the same in two languages (Name, Cookies). A sentence may not.
                     let words = text.split_whitespace().count();
-                    assert!(*tag == "en" || words < 3 || ours != text, "{tag} {name} is English");
+                    assert!(
+                        *tag == "en" || words < 3 || translated != text,
+                        "{tag} {name} is English"
+                    );
                 }
             }
-            assert_eq!(places(texts["date"]), ["day", "month", "year"].into(), "{tag}");
+            assert_eq!(placeholders(texts["date"]), ["day", "month", "year"].into(), "{tag}");
             for (name, category) in &english.category {
-                let ours = file.category.get(name).unwrap_or_else(|| panic!("{tag} has no {name}"));
-                assert!(!ours.description.is_empty() && !ours.title.is_empty(), "{tag} {name}");
-                assert!(*tag == "en" || ours.description != category.description, "{tag} {name}");
+                let translated =
+                    file.category.get(name).unwrap_or_else(|| panic!("{tag} has no {name}"));
+                assert!(
+                    !translated.description.is_empty() && !translated.title.is_empty(),
+                    "{tag} {name}"
+                );
+                assert!(
+                    *tag == "en" || translated.description != category.description,
+                    "{tag} {name}"
+                );
             }
             assert_eq!(file.category.len(), english.category.len(), "{tag}");
             for (topic, error) in &english.error {
-                let ours = file.error.get(topic).unwrap_or_else(|| panic!("{tag}: {topic:?}"));
-                assert!(!ours.title.is_empty() && !ours.text.is_empty(), "{tag}: {topic:?}");
-                assert!(*tag == "en" || ours.text != error.text, "{tag}: {topic:?} is English");
+                let translated =
+                    file.error.get(topic).unwrap_or_else(|| panic!("{tag}: {topic:?}"));
+                assert!(
+                    !translated.title.is_empty() && !translated.text.is_empty(),
+                    "{tag}: {topic:?}"
+                );
+                assert!(
+                    *tag == "en" || translated.text != error.text,
+                    "{tag}: {topic:?} is English"
+                );
             }
             assert_eq!(file.error.len(), 9, "{tag}");
             // English words that no other language contains.
-            let foreign: Vec<&str> = texts
+            let other_locale: Vec<&str> = texts
                 .values()
                 .chain(
                     file.category
@@ -157,7 +174,7 @@ mod tests {
                     ["the", "your", "you", "this", "with", "and", "are", "choice"].contains(word)
                 })
                 .collect();
-            assert!(*tag == "en" || foreign.is_empty(), "{tag}: {foreign:?}");
+            assert!(*tag == "en" || other_locale.is_empty(), "{tag}: {other_locale:?}");
         }
     }
 
@@ -210,6 +227,6 @@ mod tests {
         let all = problems.join("\n");
         assert!(all.contains("sv.toml") && all.contains("banner_title"), "{all}");
         assert!(all.contains("en.toml:1") && all.contains("did you mean `banner_title`"), "{all}");
-        assert!(all.contains("centre.language") && all.contains("no language `xx`"), "{all}");
+        assert!(all.contains("centre.language") && all.contains("unknown language `xx`"), "{all}");
     }
 }

@@ -139,7 +139,7 @@ fn warnings(document: &Document<'_>, common: &Defaults, sites: &[SiteConfig]) ->
             let users = matches!(rule.tier, RulePriority::Config | RulePriority::Site);
             if users && rule.entry.category != Category::NECESSARY {
                 let message = format!(
-                    "`{}` is {} by your rule `{}`, and strictly necessary by the catalogue: stripping it may log visitors out",
+                    "`{}` is {} by rule `{}`, but strictly necessary in the catalogue: stripping it may log visitors out",
                     name,
                     common.categories.name(rule.entry.category),
                     rule.pattern.as_str(),
@@ -159,7 +159,7 @@ fn unguarded(document: &Document<'_>, listen: &Listen) -> Option<Diagnostic> {
     let Some(AdminAddress::Tcp(address)) = &listen.admin else { return None };
     let open = !address.ip().is_loopback() && listen.admin_token.is_none();
     let message = format!(
-        "listen.admin = \"{address}\" is open to the network without listen.admin_token_file: whoever reaches it reads metrics and inventory, and changes the log's level"
+        "listen.admin = \"{address}\" is reachable from the network without listen.admin_token_file: anyone can read metrics and inventory, and change the log level"
     );
     open.then(|| document.of_file(message))
 }
@@ -173,7 +173,7 @@ fn short_retention(
     let longest = sites.iter().map(|site| site.filter.reader.max_age_days).max()?;
     let key = "receipts.retention_days".to_owned();
     let message =
-        "is shorter than consent.max_age_days: proofs are deleted while the consent lasts";
+        "is shorter than consent.max_age_days: receipts are deleted before the consent expires";
     let short = receipts?.retention_days < longest;
     short.then(|| document.of_key(key, message))
 }
@@ -183,7 +183,7 @@ fn unverified(document: &Document<'_>, sites: &[SiteConfig]) -> Vec<Diagnostic> 
     let insecure = |site: &&SiteConfig| site.upstream_tls.as_ref().is_some_and(|tls| tls.insecure);
     let warn = |site: &SiteConfig| {
         let message = format!(
-            "INSECURE: the certificates of the upstreams of `{}` are not verified: whoever is between may read and change everything",
+            "INSECURE: upstream certificates of `{}` are not verified: man-in-the-middle attacks are possible",
             site.name
         );
         document.of_file(message)
@@ -193,15 +193,18 @@ fn unverified(document: &Document<'_>, sites: &[SiteConfig]) -> Vec<Diagnostic> 
 
 /// Warns about names that two catalogue files put into different categories. The later file wins.
 fn conflicts(document: &Document<'_>, common: &Defaults, files: &[Text]) -> Vec<Diagnostic> {
-    let mut known: HashMap<&str, (u16, Category)> = HashMap::new();
+    let mut rules_by_name: HashMap<&str, (u16, Category)> = HashMap::new();
     let mut conflicts = Vec::new();
     let mut more = 0_usize;
-    let file = |place: u16| files.get(usize::from(place)).map_or("", |file| file.get_ref());
+    let file =
+        |file_index: u16| files.get(usize::from(file_index)).map_or("", |file| file.get_ref());
     for rule in &common.rules.cookies {
-        let RulePriority::Catalogue(place) = rule.tier else { continue };
+        let RulePriority::Catalogue(file_index) = rule.tier else { continue };
         let (name, category) = (rule.pattern.as_str(), rule.entry.category);
-        let Some((earlier, other)) = known.insert(name, (place, category)) else { continue };
-        if earlier == place || other == category {
+        let Some((earlier, other)) = rules_by_name.insert(name, (file_index, category)) else {
+            continue;
+        };
+        if earlier == file_index || other == category {
             continue;
         }
         if conflicts.len() >= MAX_CONFLICTS {
@@ -213,13 +216,13 @@ fn conflicts(document: &Document<'_>, common: &Defaults, files: &[Text]) -> Vec<
             common.categories.name(other),
             file(earlier),
             common.categories.name(category),
-            file(place),
+            file(file_index),
         );
         conflicts.push(document.of_file(message));
     }
     if more > 0 {
         let message =
-            format!("and {more} more names that two catalogue files put into different categories");
+            format!("and {more} more names with different categories in two catalogue files");
         conflicts.push(document.of_file(message));
     }
     conflicts

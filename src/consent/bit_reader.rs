@@ -37,7 +37,7 @@ impl BitReader {
     }
 
     /// The position of the next bit.
-    pub(super) fn place(&self) -> usize {
+    pub(super) fn position(&self) -> usize {
         self.at
     }
 

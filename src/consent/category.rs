@@ -72,10 +72,10 @@ impl FromIterator<Category> for CategorySet {
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum CategoryError {
     /// The limit of 32 categories is reached.
-    #[error("there can be at most {max} categories", max = Categories::MAX)]
+    #[error("at most {max} categories are allowed", max = Categories::MAX)]
     TooMany,
     /// The name already exists.
-    #[error("the category exists already")]
+    #[error("duplicate category")]
     Exists,
     /// The name has characters that the consent cookie cannot contain.
     #[error("a category name is 1 to 32 of a-z, 0-9, `-` and `_`")]

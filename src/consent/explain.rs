@@ -14,7 +14,7 @@ impl ConsentReader {
         if !consent.is_decided() {
             let default = self.categories.names_of(consent.granted).join(", ");
             let by = if self.region.is_some() { "the region's default" } else { "the default" };
-            let _ = write!(words, ": {by} holds, which allows {default}");
+            let _ = write!(words, ": {by} applies and grants {default}");
         }
         let refused_here = self.categories.names_of(consent.refused_here).join(", ");
         if !refused_here.is_empty() {
@@ -27,7 +27,7 @@ impl ConsentReader {
             let denies = denies.difference(CategorySet::NECESSARY);
             if sent && denies != CategorySet::EMPTY {
                 let taken = self.categories.names_of(denies).join(", ");
-                let _ = write!(words, "; {name} takes away {taken}");
+                let _ = write!(words, "; {name} denies {taken}");
             }
         }
         words
@@ -45,13 +45,13 @@ impl ConsentReader {
         match consent.reason {
             Reason::Decided => match at {
                 Some(at) => format!("the visitor decided on {} ({source})", at.date()),
-                None => format!("the visitor decided ({source}, whose cookie has no date)"),
+                None => format!("the visitor decided ({source}, no date in the cookie)"),
             },
             Reason::NoDecision => {
-                let asked: Vec<&str> = self.sources.iter().map(|source| source.name()).collect();
-                format!("the visitor has not decided (asked: {})", asked.join(", "))
+                let names: Vec<&str> = self.sources.iter().map(|source| source.name()).collect();
+                format!("the visitor has not decided (sources: {})", names.join(", "))
             }
-            Reason::Malformed => format!("the cookie of {source} cannot be read"),
+            Reason::Malformed => format!("the cookie of {source} is malformed"),
             Reason::Expired => {
                 let tool = consent.tool.or_else(|| found.map(|source| source.name()));
                 match self.lifetime_of(tool.unwrap_or_default()) {
@@ -66,7 +66,7 @@ impl ConsentReader {
             Reason::AskAgain => {
                 let days = self.ask_again_days;
                 format!(
-                    "the refusal{of_date} ({source}) still counts; the visitor is asked again after {days} days"
+                    "the refusal{of_date} ({source}) is still valid; the banner returns after {days} days"
                 )
             }
             Reason::OldNotice => {

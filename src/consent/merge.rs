@@ -59,13 +59,14 @@ impl Merged {
 
     /// Merges these decisions. `all` contains every category of the site.
     pub(super) fn of<'a>(
-        judged: impl Iterator<Item = ValidatedDecision<'a>> + Clone,
+        validated: impl Iterator<Item = ValidatedDecision<'a>> + Clone,
         all: CategorySet,
     ) -> Self {
-        let any = judged.clone().any(|judged| judged.is_active());
-        let own = judged.clone().any(|judged| judged.is_active() && judged.decision.own);
+        let any = validated.clone().any(|validated| validated.is_active());
+        let own =
+            validated.clone().any(|validated| validated.is_active() && validated.decision.own);
         let mut merged = Self::nothing(Reason::NoDecision);
-        for ValidatedDecision { decision, grants, reason } in judged {
+        for ValidatedDecision { decision, grants, reason } in validated {
             let is_active = reason == Reason::Decided;
             if !is_active {
                 // An unsigned cookie may have overwritten any refusal.

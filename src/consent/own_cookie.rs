@@ -95,24 +95,30 @@ mod tests {
 
     #[test]
     fn each_write_deletes_every_other_copy_that_the_host_can_receive() {
-        let gone = |domain: &str| format!("consentry=; Secure; Path=/; {domain}Max-Age=0");
-        let kept = |domain: &str| {
+        let deletion = |domain: &str| format!("consentry=; Secure; Path=/; {domain}Max-Age=0");
+        let written = |domain: &str| {
             format!("consentry=v; HttpOnly; SameSite=Lax; Secure; Path=/; {domain}Max-Age=15724800")
         };
         let (shop, example) = ("Domain=shop.example.com; ", "Domain=example.com; ");
         let host = "shop.example.com";
-        assert_eq!(lines(None, host, true), [kept(""), gone(shop), gone(example)]);
-        assert_eq!(lines(Some("example.com"), host, true), [gone(""), gone(shop), kept(example)]);
-        assert_eq!(lines(Some(host), host, true), [gone(""), kept(shop), gone(example)]);
+        assert_eq!(lines(None, host, true), [written(""), deletion(shop), deletion(example)]);
+        assert_eq!(
+            lines(Some("example.com"), host, true),
+            [deletion(""), deletion(shop), written(example)]
+        );
+        assert_eq!(lines(Some(host), host, true), [deletion(""), written(shop), deletion(example)]);
         assert_eq!(
             lines(Some("example.org"), "example.com", true),
-            [kept(""), gone(example)],
+            [written(""), deletion(example)],
             "a domain that the host is not in"
         );
-        assert_eq!(lines_after(false, None, host, true), [kept("")]);
-        assert_eq!(lines_after(false, Some("example.com"), host, true), [gone(""), kept(example)]);
+        assert_eq!(lines_after(false, None, host, true), [written("")]);
+        assert_eq!(
+            lines_after(false, Some("example.com"), host, true),
+            [deletion(""), written(example)]
+        );
         for host in ["localhost", "127.0.0.1", "[::1]", ""] {
-            assert_eq!(lines(Some("example.com"), host, true), [kept("")], "{host}");
+            assert_eq!(lines(Some("example.com"), host, true), [written("")], "{host}");
         }
         assert!(lines(None, "localhost", false).iter().all(|line| !line.contains("Secure")));
     }

@@ -148,11 +148,11 @@ impl ConsentReader {
     }
 
     fn merge(&self, decisions: &[SourceDecision], source: &str, now: i64) -> Merged {
-        let judged = decisions.iter().map(|decision| {
-            let (grants, reason) = self.standing(decision, decision.tool.unwrap_or(source), now);
+        let validated = decisions.iter().map(|decision| {
+            let (grants, reason) = self.validate(decision, decision.tool.unwrap_or(source), now);
             ValidatedDecision { decision, grants, reason }
         });
-        Merged::of(judged, self.categories.all())
+        Merged::of(validated, self.categories.all())
     }
 
     /// Whether the grants of a decision are valid, and whether it is active or why the visitor is
@@ -160,7 +160,7 @@ impl ConsentReader {
     ///
     /// A decision that only refuses is active until `ask_again_days`, whatever its notice. A
     /// decision with expired grants and at least one refusal stays active until then as well.
-    fn standing(&self, decision: &SourceDecision, tool: &str, now: i64) -> (bool, Reason) {
+    fn validate(&self, decision: &SourceDecision, tool: &str, now: i64) -> (bool, Reason) {
         let ended = self.end_of_grants(decision, tool, now);
         let refuses = decision.denied != CategorySet::EMPTY;
         let grants = decision.granted.difference(CategorySet::NECESSARY) != CategorySet::EMPTY;

@@ -33,7 +33,7 @@ impl fmt::Debug for CookieKeys {
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum CookieKeysError {
     /// The system random number generator failed.
-    #[error("the system has no random numbers")]
+    #[error("the system provides no random numbers")]
     Random,
     /// An invalid line, by its number.
     #[error(

@@ -37,7 +37,7 @@ pub(super) struct TcStrings {
     purposes: [CategorySet; PURPOSES],
     /// The categories of each special feature, named `special-feature-1` and so on in the map.
     special_features: [CategorySet; 12],
-    reach: CategorySet,
+    coverage: CategorySet,
     map: IdMap,
     vendors: Vendors,
 }
@@ -50,7 +50,7 @@ impl TcStrings {
             special_features: std::array::from_fn(|at| {
                 map.categories(&format!("special-feature-{}", at + 1))
             }),
-            reach: map.coverage().difference(CategorySet::NECESSARY),
+            coverage: map.coverage().difference(CategorySet::NECESSARY),
             vendors: settings.vendors.clone(),
             map,
         }
@@ -146,7 +146,7 @@ impl TcStrings {
     fn vote(&self, votes: &mut Votes, number: usize, granted: bool) {
         votes.vote(self.purpose(number), granted);
         if number == 1 && !granted {
-            votes.vote(self.reach, false);
+            votes.vote(self.coverage, false);
         }
     }
 }
@@ -165,13 +165,13 @@ impl Section {
     fn read(bits: &mut BitReader) -> Option<Self> {
         let most = bits.number(16)?;
         let is_ranges = bits.bit()?;
-        let start = bits.place();
+        let start = bits.position();
         if is_ranges {
             ranges(bits, |_, _| {})?;
         } else {
             bits.seek(start + usize::try_from(most).ok()?);
         }
-        Some(Self { most, is_ranges, start, end: bits.place() })
+        Some(Self { most, is_ranges, start, end: bits.position() })
     }
 
     /// Whether the section contains an id. `None` if the section is truncated.

@@ -11,7 +11,7 @@ use super::category::{Category, CategorySet};
 pub struct IdMap {
     ids: HashMap<Box<str>, CategorySet, RandomState>,
     /// All categories with at least one id. Every decision covers them.
-    reach: CategorySet,
+    coverage: CategorySet,
     /// The ids in the config. Every decision covers them, even if the tool omits them.
     configured: Vec<Box<str>>,
 }
@@ -24,9 +24,10 @@ impl IdMap {
             ids.entry((*id).into()).or_insert(CategorySet::EMPTY).insert(*category);
         }
         ids.extend(configured.iter().map(|(id, categories)| (id.as_str().into(), *categories)));
-        let reach = ids.values().fold(CategorySet::EMPTY, |reach, of_id| reach.union(*of_id));
+        let coverage =
+            ids.values().fold(CategorySet::EMPTY, |coverage, of_id| coverage.union(*of_id));
         let configured = configured.iter().map(|(id, _)| id.as_str().into()).collect();
-        Self { ids, reach, configured }
+        Self { ids, coverage, configured }
     }
 
     /// The categories of an id. Empty for an unknown id.
@@ -51,7 +52,7 @@ impl IdMap {
 
     /// All categories with at least one id.
     pub fn coverage(&self) -> CategorySet {
-        self.reach
+        self.coverage
     }
 }
 
@@ -109,9 +110,9 @@ impl Votes {
     }
 
     /// The granted and denied categories. Necessary is always granted. If the tool has no social
-    /// category (none in `reach`), social follows targeting.
-    pub fn result(mut self, reach: CategorySet) -> (CategorySet, CategorySet) {
-        if !reach.contains(Category::SOCIAL) {
+    /// category (none in `coverage`), social follows targeting.
+    pub fn result(mut self, coverage: CategorySet) -> (CategorySet, CategorySet) {
+        if !coverage.contains(Category::SOCIAL) {
             let social: CategorySet = [Category::SOCIAL].into_iter().collect();
             if self.granted.contains(Category::TARGETING) {
                 self.vote(social, true);

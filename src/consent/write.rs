@@ -28,7 +28,7 @@ impl ConsentReader {
         cookie.is_sent_as(Native::COOKIE.as_bytes()) && self.reads_own_cookie()
     }
 
-    /// The `Set-Cookie` values that store a decision. `visited` is the host (lower case, without
+    /// The `Set-Cookie` values that store a decision. `request` is the host (lower case, without
     /// port) and whether the client uses HTTPS; `sent` contains the request's cookies.
     ///
     /// A decision with at least one refusal gets the maximum lifetime, because refusals never
@@ -37,7 +37,7 @@ impl ConsentReader {
         &self,
         value: &str,
         granted: CategorySet,
-        visited: (&str, bool),
+        request: (&str, bool),
         sent: &Cookies<'_>,
     ) -> Vec<HeaderValue> {
         let days = match self.categories.all().difference(granted) {
@@ -45,7 +45,7 @@ impl ConsentReader {
             _ => self.max_age_days.max(MAX_LIFETIME_DAYS),
         };
         let sent = sent.values(Native::COOKIE.as_bytes()).next().is_some();
-        self.own.set_cookies(value, days, visited, sent)
+        self.own.set_cookies(value, days, request, sent)
     }
 
     /// Whether the decision may be a refusal that must be renewed. Browsers delete cookies after
@@ -68,10 +68,9 @@ impl ConsentReader {
         let value = copies.next().filter(|_| copies.next().is_none())?;
         let cookie = NativeCookie::parse(value, &self.categories).ok()?;
         let is_refusal = self.categories.all().difference(cookie.granted) != CategorySet::EMPTY;
-        let is_ours =
-            self.own.keys.as_ref().is_none_or(|keys| NativeCookie::is_signed(value, keys));
+        let is_own = self.own.keys.as_ref().is_none_or(|keys| NativeCookie::is_signed(value, keys));
         let is_old = is_older(cookie.decided_at, RENEW_AFTER_DAYS, now);
-        if !is_old || !is_refusal || !is_ours || !self.reads_own_cookie() {
+        if !is_old || !is_refusal || !is_own || !self.reads_own_cookie() {
             return None;
         }
         // Earlier versions stored the receipt id for visitors who refused everything.

@@ -15,9 +15,9 @@ const REPORTING: [&[u8]; 2] = [b"Chrome/", b"Firefox/"];
 /// section 2.4).
 ///
 /// Browsers send `Sec-Fetch-User` with navigations that a click or a key press started. All other
-/// requests come from scripts. Some requests carry no such information and are accepted: requests
-/// over plain HTTP, from old browsers and from WebKit, and navigations forwarded by a service
-/// worker (with the destination `empty`).
+/// requests come from scripts. Some requests carry no such information and are accepted. They are
+/// requests over plain HTTP, from old browsers and from WebKit, and navigations forwarded by a
+/// service worker (destination `empty`).
 pub(super) fn is_activated(headers: &HeaderMap) -> bool {
     let Some(mode) = headers.get(SEC_FETCH_MODE) else { return true };
     let is = |name: &HeaderName, value| headers.get(name).is_some_and(|sent| sent == value);

@@ -58,7 +58,7 @@ struct State<'a> {
 }
 
 /// Handles a request to the consent API.
-pub(super) async fn answer<B>(
+pub(super) async fn respond<B>(
     site: &SiteContext,
     request: Request<B>,
     visitor: RequestInfo,
@@ -75,7 +75,7 @@ where
     if request.method() != Method::POST {
         let headers = request.headers();
         let consent = site.consent(headers, visitor.trusted, visitor.now);
-        return Ok(tell(reader, consent, headers));
+        return Ok(state_response(reader, consent, headers));
     }
     let activated = is_activated(request.headers());
     let (headers, DecisionBody { granted }) = posted(reader, request).await?;
@@ -85,13 +85,17 @@ where
     let granted = allowed(reader, &granted)?;
     let (decided_at, how) = (visitor.now, DecisionChannel::Api);
     let decision = Decision { granted, decided_at, how, language: None, texts: None };
-    let kept = decide(site, &headers, decision, visitor).await?;
-    let mut response = tell(reader, kept.consent, &headers);
-    kept.add_to(response.headers_mut());
+    let recorded = decide(site, &headers, decision, visitor).await?;
+    let mut response = state_response(reader, recorded.consent, &headers);
+    recorded.add_to(response.headers_mut());
     Ok(response)
 }
 
-fn tell(reader: &ConsentReader, consent: Consent, headers: &HeaderMap) -> Response<Bytes> {
+fn state_response(
+    reader: &ConsentReader,
+    consent: Consent,
+    headers: &HeaderMap,
+) -> Response<Bytes> {
     let signals = Signals::of(headers);
     let Consent { granted, .. } = consent;
     let at = consent.decided_at.filter(|_| consent.is_decided());

@@ -133,9 +133,9 @@ fn parts(markup: &str) -> Vec<Fragment> {
         let next =
             places.iter().filter_map(|(text, then)| Some((rest.find(text)?, text.len(), *then)));
         let Some((at, length, then)) = next.min_by_key(|(at, _, _)| *at) else { break };
-        let (text, behind) = (rest.get(..at), rest.get(at + length..));
+        let (text, after) = (rest.get(..at), rest.get(at + length..));
         parts.push(Fragment { text: text.unwrap_or_default().to_owned(), then: Some(then) });
-        rest = behind.unwrap_or_default();
+        rest = after.unwrap_or_default();
     }
     parts.push(Fragment { text: rest.to_owned(), then: None });
     parts
@@ -145,12 +145,12 @@ fn parts(markup: &str) -> Vec<Fragment> {
 fn markup(site: &SiteContext, of: BannerContext<'_>) -> Option<String> {
     let categories = &site.reader().categories;
     let present = of.granted.difference(CategorySet::NECESSARY);
-    let (text, asked) = if present == CategorySet::EMPTY {
+    let (text, requested) = if present == CategorySet::EMPTY {
         (&of.locale.texts.banner_text, categories.all().difference(CategorySet::NECESSARY))
     } else {
         (&of.locale.texts.banner_text_optout, present)
     };
-    let names = of.locale.list(categories.names_of(asked));
+    let names = of.locale.list(categories.names_of(requested));
     let markup = Markup {
         prefix: &site.settings.prefix,
         locale: of.locale,
@@ -180,7 +180,7 @@ fn ascii(markup: &str) -> String {
 
 /// The stylesheet with the site's colours and position.
 pub(super) fn style(banner: &BannerSettings) -> String {
-    let place = match banner.position {
+    let position = match banner.position {
         Position::Bottom => "inset:auto 0 0 0",
         Position::Top => "inset:0 0 auto 0",
         Position::Corner => {
@@ -203,7 +203,7 @@ pub(super) fn style(banner: &BannerSettings) -> String {
     let dark = format!("@media(prefers-color-scheme:dark){{.consentry-banner{{{dark}}}}}\n");
     include_str!("banner.css")
         .replace("COLOURS", &light)
-        .replace("PLACE", place)
+        .replace("PLACE", position)
         .replace("DARK", &dark)
 }
 

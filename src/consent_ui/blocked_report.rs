@@ -39,7 +39,7 @@ impl PostedBody for Report {
 }
 
 /// Records a report. Responds with 204.
-pub(super) async fn answer<B>(
+pub(super) async fn respond<B>(
     site: &SiteContext,
     request: Request<B>,
     visitor: RequestInfo,
@@ -54,7 +54,7 @@ where
         [(BlockedKind::Cookie, &report.cookies), (BlockedKind::Storage, &report.storage)]
     {
         for name in names.iter().take(MAX_NAMES) {
-            inventory.note_held_back(kind, name, visitor.now);
+            inventory.record_blocked(kind, name, visitor.now);
         }
     }
     let granted = site.consent(&headers, visitor.trusted, visitor.now).granted;
@@ -63,7 +63,7 @@ where
     for host in report.hosts.iter().take(MAX_NAMES) {
         let entry = catalogue.third_party(host, own, &format!("https://{host}/"), "other");
         if entry.is_some_and(|entry| !permits(granted, entry.category)) {
-            inventory.note_held_back(BlockedKind::Host, host, visitor.now);
+            inventory.record_blocked(BlockedKind::Host, host, visitor.now);
         }
     }
     Ok(empty(StatusCode::NO_CONTENT))

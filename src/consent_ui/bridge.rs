@@ -2,8 +2,8 @@
 //! servers cannot read. In return the browser gets the native consent cookie.
 //!
 //! The body is `{"granted": ["analytics"], "time": 1795500000}`. Names of unknown categories are
-//! ignored. With a time, the later of two decisions wins: the posted one, or the one in the
-//! visitor's cookie, which may come from the preference centre. Pages post with every view, so a
+//! ignored. With a time, the later of the posted decision and the decision in the visitor's
+//! cookie wins. The cookie may come from the preference centre. Pages post with every view, so a
 //! post without a time can only remove categories from the visitor's cookie and never renews it.
 //!
 //! Any script of the page can post here, and browsers do not report user activation for such
@@ -39,7 +39,7 @@ struct BridgeBody {
 
 /// Handles a request to the bridge: 200 with the cookie, or 204 if the visitor's cookie does not
 /// change.
-pub(super) async fn answer<B>(
+pub(super) async fn respond<B>(
     site: &SiteContext,
     request: Request<B>,
     visitor: RequestInfo,
@@ -87,11 +87,11 @@ where
     let decided_at = decided_at.unwrap_or(now).min(now);
     let how = DecisionChannel::Bridge;
     let decision = Decision { granted, decided_at, how, language: None, texts: None };
-    let kept = decide(site, &headers, decision, visitor).await?;
-    let names = reader.categories.names_of(kept.consent.granted);
+    let recorded = decide(site, &headers, decision, visitor).await?;
+    let names = reader.categories.names_of(recorded.consent.granted);
     let body = serde_json::json!({ "granted": names }).to_string();
     let mut response = json(StatusCode::OK, Bytes::from(body));
-    kept.add_to(response.headers_mut());
+    recorded.add_to(response.headers_mut());
     Ok(response)
 }
 

@@ -76,7 +76,7 @@ pub(super) fn cookies(
     let mut found: BTreeMap<Option<Category>, Vec<(u64, Row)>> = BTreeMap::new();
     let mut listed = vec![false; catalogue.cookie_rules()];
     for seen in filter.inventory().cookies(catalogue) {
-        let count = seen.tally.set.saturating_add(seen.tally.sent);
+        let count = seen.counts.set.saturating_add(seen.counts.sent);
         match seen.rule {
             Some(Rule::Cookie(rule)) => {
                 if let Some(listed) = listed.get_mut(rule.number) {
@@ -87,7 +87,7 @@ pub(super) fn cookies(
             }
             // Visitors can send anything: an unclassified cookie is listed only if the origin sets
             // it.
-            None if seen.tally.set > 0 => {
+            None if seen.counts.set > 0 => {
                 let lifetime = seen_lifetime(&seen);
                 let category = seen.presumed.map(|_| Category::NECESSARY);
                 let row = Row {

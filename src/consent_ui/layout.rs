@@ -41,8 +41,8 @@ impl<'a> Layout<'a> {
         uri: &Uri,
         headers: &HeaderMap,
     ) -> Result<Self, ConsentUiError> {
-        let asked = queried(uri, "lang");
-        let locale = in_language(locales, asked.as_deref(), headers)?;
+        let requested = queried(uri, "lang");
+        let locale = in_language(locales, requested.as_deref(), headers)?;
         let named = queried(uri, "return_to").filter(|back| is_local_path(back).is_some());
         let return_to = back(named.as_deref(), headers, prefix).map(str::to_owned);
         Ok(Self { prefix, path: format!("{prefix}{page}"), locales, locale, return_to })
@@ -94,12 +94,12 @@ pub(super) fn query(tag: &str, return_to: Option<&str>) -> String {
 /// The language for a visitor.
 pub(super) fn in_language<'a>(
     locales: &'a Locales,
-    asked: Option<&str>,
+    requested: Option<&str>,
     headers: &HeaderMap,
 ) -> Result<&'a Locale, ConsentUiError> {
     let accepted = headers.get(http::header::ACCEPT_LANGUAGE);
     let accepted = accepted.and_then(|accepted| accepted.to_str().ok());
-    locales.choose(asked, accepted).map(|locale| &**locale).ok_or(ConsentUiError::Template)
+    locales.choose(requested, accepted).map(|locale| &**locale).ok_or(ConsentUiError::Template)
 }
 
 /// The value of a query parameter.

@@ -193,7 +193,7 @@ async fn record(
     let language = Some(locale.tag.as_str());
     let texts = site.texts.of_form(&locale.tag, form.texts.as_deref());
     let decision = Decision { granted, decided_at: visitor.now, how, language, texts };
-    let kept = decide(site, headers, decision, visitor).await?;
+    let recorded = decide(site, headers, decision, visitor).await?;
     let location = match back {
         Some(back) => back.to_owned(),
         None => format!("{}?saved=1&lang={}", site.settings.prefix, locale.tag),
@@ -201,7 +201,7 @@ async fn record(
     let mut response = empty(StatusCode::SEE_OTHER);
     let location = HeaderValue::try_from(location).map_err(|_| ConsentUiError::ReturnTo)?;
     response.headers_mut().insert(LOCATION, location);
-    kept.add_to(response.headers_mut());
+    recorded.add_to(response.headers_mut());
     Ok(response)
 }
 

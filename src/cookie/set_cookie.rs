@@ -141,10 +141,10 @@ impl<'a> Scope<'a> {
 
 /// The value of an attribute with this name (given in lower case). Empty if the attribute has no
 /// value.
-fn value_of<'a, const N: usize>(attribute: &'a [u8], wanted: &[u8; N]) -> Option<&'a [u8]> {
+fn value_of<'a, const N: usize>(attribute: &'a [u8], expected: &[u8; N]) -> Option<&'a [u8]> {
     let (name, rest) = attribute.split_first_chunk::<N>()?;
     // Compares the whole name at once, which is ten times as fast as bytewise.
-    if name.map(|byte| byte.to_ascii_lowercase()) != *wanted {
+    if name.map(|byte| byte.to_ascii_lowercase()) != *expected {
         return None;
     }
     let rest = trim(rest);

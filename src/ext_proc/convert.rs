@@ -21,13 +21,13 @@ const MAX_FIELDS: usize = 100;
 /// Why a message cannot be filtered.
 #[derive(Debug, Error)]
 pub(super) enum ConvertError {
-    #[error("the message has no headers")]
+    #[error("message without headers")]
     NoHeaders,
-    #[error("a field of the head is malformed")]
+    #[error("malformed field in the head")]
     BadField,
-    #[error("the head has no method, path or host")]
+    #[error("head without method, path or host")]
     NoTarget,
-    #[error("the head has no status")]
+    #[error("head without status")]
     NoStatus,
 }
 
@@ -147,8 +147,8 @@ impl EnvoyHead {
     /// limit. `lines` is the number of lines sent by the origin.
     pub(super) fn limit_fields(&mut self, lines: usize) {
         // If the origin sent more fields, Envoy's limit is higher. Nothing is added to them.
-        let most = MAX_FIELDS.max(self.sent) - self.pseudo;
-        let surplus = self.fields.count().saturating_sub(most);
+        let limit = MAX_FIELDS.max(self.sent) - self.pseudo;
+        let surplus = self.fields.count().saturating_sub(limit);
         let left = self.fields.values(&SET_COOKIE).count().saturating_sub(surplus).max(lines);
         let mut line = 0;
         self.fields.change(&SET_COOKIE, |_| {
@@ -163,7 +163,7 @@ fn value_of(field: &HeaderValue) -> &[u8] {
 }
 
 fn pseudo<'a>(fields: &Pseudo<'a>, name: &str) -> Option<&'a [u8]> {
-    fields.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
+    fields.iter().find(|(field, _)| *field == name).map(|(_, value)| *value)
 }
 
 /// Parses the head of a request. `Host` is Envoy's `:authority`.
@@ -192,13 +192,13 @@ pub(super) fn response(message: &HttpHeaders) -> Result<(StatusCode, EnvoyHead),
 }
 
 /// Builds an answer that replaces the origin's response.
-pub(super) fn immediate(answer: Response<Bytes>, details: &str) -> ImmediateResponse {
-    let (parts, body) = answer.into_parts();
+pub(super) fn immediate(reply: Response<Bytes>, details: &str) -> ImmediateResponse {
+    let (parts, body) = reply.into_parts();
     // Envoy sets `content-length` itself. Its own `content-type` must be removed.
     let fields = parts.headers.iter().filter(|(name, _)| **name != CONTENT_LENGTH);
     let mut headers = HeaderMutation::default();
     for (name, value) in fields {
-        let first = !headers.remove_headers.iter().any(|known| known == name.as_str());
+        let first = !headers.remove_headers.iter().any(|field| field == name.as_str());
         if first {
             headers.remove_headers.push(name.as_str().to_owned());
         }
@@ -219,7 +219,7 @@ pub(super) fn immediate(answer: Response<Bytes>, details: &str) -> ImmediateResp
 
 /// Appends a value to a field whose earlier values are removed.
 fn appended(name: &HeaderName, value: &[u8]) -> HeaderValueOption {
-    #[expect(deprecated, reason = "`append_action` is not heeded without it")]
+    #[expect(deprecated, reason = "Envoy ignores `append_action` without it")]
     HeaderValueOption {
         append: Some(BoolValue { value: true }),
         header: Some(HeaderValue {

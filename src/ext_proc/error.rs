@@ -87,13 +87,13 @@ struct StreamErrorKind {
 
 impl StreamErrorKind {
     /// Counts a stream. Returns the number of streams if a line is due.
-    fn note(&self, now: u64) -> Option<u64> {
+    fn record(&self, now: u64) -> Option<u64> {
         self.streams.fetch_add(1, Relaxed);
         let next = self.next.load(Relaxed);
         let interval = u64::try_from(LOG_INTERVAL.as_millis()).unwrap_or(u64::MAX);
-        let mine = now >= next
+        let current = now >= next
             && self.next.compare_exchange(next, now + interval, Relaxed, Relaxed).is_ok();
-        mine.then(|| self.streams.swap(0, Relaxed))
+        current.then(|| self.streams.swap(0, Relaxed))
     }
 }
 
@@ -102,9 +102,9 @@ impl ErrorLog {
         Self { started: Instant::now(), kinds: Default::default() }
     }
 
-    pub(super) fn note(&self, error: &StreamError) {
+    pub(super) fn record(&self, error: &StreamError) {
         let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let Some(streams) = self.kinds.get(error.index()).and_then(|kind| kind.note(now)) else {
+        let Some(streams) = self.kinds.get(error.index()).and_then(|kind| kind.record(now)) else {
             return;
         };
         match error {
@@ -143,7 +143,7 @@ mod tests {
     #[test]
     fn an_error_kind_is_logged_once_per_interval_with_the_number_of_streams() {
         let kind = StreamErrorKind::default();
-        assert_eq!([0, 1, 9_999].map(|now| kind.note(now)), [Some(1), None, None]);
-        assert_eq!([10_000, 10_001].map(|now| kind.note(now)), [Some(3), None]);
+        assert_eq!([0, 1, 9_999].map(|now| kind.record(now)), [Some(1), None, None]);
+        assert_eq!([10_000, 10_001].map(|now| kind.record(now)), [Some(3), None]);
     }
 }

@@ -17,7 +17,7 @@ const PROBE_INTERVAL: Duration = Duration::from_secs(2);
 /// A rejected processing mode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub(super) enum UnsupportedMode {
-    #[error("observability_mode is set, and Envoy ignores every answer: remove it")]
+    #[error("observability_mode is set, so Envoy ignores every response: remove it")]
     Observability,
     #[error(
         "body mode FULL_DUPLEX_STREAMED or GRPC: set request_body_mode and response_body_mode to NONE"
@@ -99,8 +99,8 @@ impl ResponseWatch {
         // The first rejection starts the interval.
         let due = probe > 0 && millis(now) >= probe;
         let first = probe == 0 || due;
-        let mine = first && self.probe.compare_exchange(probe, next, Relaxed, Relaxed).is_ok();
-        if due && mine { Ok(()) } else { Err(UnsupportedMode::SkippedResponse) }
+        let current = first && self.probe.compare_exchange(probe, next, Relaxed, Relaxed).is_ok();
+        if due && current { Ok(()) } else { Err(UnsupportedMode::SkippedResponse) }
     }
 }
 

@@ -26,7 +26,7 @@ use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 use tower::Service;
 
-use super::account::EnvoyConnection;
+use super::context::EnvoyConnection;
 use super::mode::ResponseWatch;
 use super::service::Processor;
 use crate::proxy::CoalescingStream;
@@ -88,9 +88,10 @@ impl Server {
             let (sockets, accepted) = mpsc::unbounded_channel();
             let (end, ended) = oneshot::channel();
             let open = Arc::new(AtomicUsize::new(0));
-            let work = work(accepted, services.clone(), Arc::clone(&open), stopped.clone());
+            let serve_connections =
+                serve_connections(accepted, services.clone(), Arc::clone(&open), stopped.clone());
             thread::Builder::new().name(format!("ext-proc-{number}")).spawn(move || {
-                runtime.block_on(work);
+                runtime.block_on(serve_connections);
                 runtime.shutdown_background();
                 let _ = end.send(());
             })?;
@@ -100,7 +101,7 @@ impl Server {
     }
 
     /// Passes a connection to the worker with the fewest connections.
-    pub(crate) fn hand_over(&self, socket: Socket) {
+    pub(crate) fn dispatch(&self, socket: Socket) {
         let fewest = self.workers.iter().min_by_key(|worker| worker.open.load(Relaxed));
         let Some(worker) = fewest else { return };
         worker.open.fetch_add(1, Relaxed);
@@ -135,7 +136,7 @@ impl Server {
 }
 
 /// Serves the connections of one worker until the server stops and the connections have ended.
-async fn work(
+async fn serve_connections(
     mut accepted: mpsc::UnboundedReceiver<Socket>,
     services: Services,
     open: Arc<AtomicUsize>,
@@ -197,12 +198,12 @@ where
         }
     });
     let stream = CoalescingStream::new(stream);
-    let (every, patience) = KEEP_ALIVE;
+    let (every, timeout) = KEEP_ALIVE;
     let connection = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_STREAMS)
         .keep_alive_interval(every)
-        .keep_alive_timeout(patience)
+        .keep_alive_timeout(timeout)
         .serve_connection(TokioIo::new(stream.clone()), service);
     let mut connection = pin!(connection);
     let mut stop = pin!(stopped.wait_for(|stopped| *stopped));
@@ -213,7 +214,7 @@ where
             connection.as_mut().graceful_shutdown();
         }
         let ended = connection.as_mut().poll(context).map_err(Into::into);
-        match stream.poll_hand_over(context) {
+        match stream.poll_flush_buffered(context) {
             Poll::Ready(Err(error)) if ended.is_pending() => Poll::Ready(Err(error.into())),
             Poll::Ready(_) | Poll::Pending => ended,
         }

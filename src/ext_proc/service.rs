@@ -9,7 +9,7 @@ use envoy_types::pb::envoy::service::ext_proc::v3::{ProcessingRequest, Processin
 use futures_util::stream::{BoxStream, StreamExt};
 use tonic::{Status, Streaming};
 
-use super::account::{EnvoyConnection, StreamRecord};
+use super::context::{EnvoyConnection, StreamRecord};
 use super::error::{ErrorLog, StreamError};
 use super::stream::RequestStream;
 use crate::proxy::Snapshot;
@@ -20,7 +20,7 @@ use crate::telemetry::{Metrics, Shard};
 pub(crate) struct Processor {
     snapshot: Arc<ArcSwap<Snapshot>>,
     shards: Vec<Arc<Shard>>,
-    turn: AtomicUsize,
+    next_shard: AtomicUsize,
     log: Arc<ErrorLog>,
 }
 
@@ -28,11 +28,11 @@ impl Processor {
     /// Filters by the current config, and counts in these metrics.
     pub(crate) fn new(snapshot: Arc<ArcSwap<Snapshot>>, metrics: &Metrics) -> Self {
         let shards = metrics.shards().collect();
-        Self { snapshot, shards, turn: AtomicUsize::new(0), log: Arc::new(ErrorLog::new()) }
+        Self { snapshot, shards, next_shard: AtomicUsize::new(0), log: Arc::new(ErrorLog::new()) }
     }
 
-    fn account(&self) -> StreamRecord {
-        let number = self.turn.fetch_add(1, Relaxed) % self.shards.len().max(1);
+    fn new_record(&self) -> StreamRecord {
+        let number = self.next_shard.fetch_add(1, Relaxed) % self.shards.len().max(1);
         let shard = self.shards.get(number).map(Arc::clone);
         StreamRecord::new(self.snapshot.load_full(), number, shard, Arc::clone(&self.log))
     }
@@ -46,16 +46,17 @@ impl ExternalProcessor for Processor {
         &self,
         request: tonic::Request<Streaming<ProcessingRequest>>,
     ) -> Result<tonic::Response<Self::ProcessStream>, Status> {
-        let account = self.account();
-        let Some(peer) = request.extensions().get::<Arc<EnvoyConnection>>().map(Arc::clone) else {
+        let record = self.new_record();
+        let Some(connection) = request.extensions().get::<Arc<EnvoyConnection>>().map(Arc::clone)
+        else {
             return Err(Status::internal("no connection"));
         };
-        if let Err(mode) = peer.responses.check() {
+        if let Err(mode) = connection.responses.check() {
             let error = StreamError::from(mode);
-            account.error(&error);
+            record.error(&error);
             return Err(error.status());
         }
-        let stream = RequestStream::new(request.into_inner(), account, peer);
-        Ok(tonic::Response::new(stream.answers().boxed()))
+        let stream = RequestStream::new(request.into_inner(), record, connection);
+        Ok(tonic::Response::new(stream.responses().boxed()))
     }
 }

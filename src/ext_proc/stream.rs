@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use envoy_types::pb::envoy::service::ext_proc::v3::processing_request::Request as Message;
-use envoy_types::pb::envoy::service::ext_proc::v3::processing_response::Response as Answer;
+use envoy_types::pb::envoy::service::ext_proc::v3::processing_response::Response as Reply;
 use envoy_types::pb::envoy::service::ext_proc::v3::{
     BodyResponse, CommonResponse, HeadersResponse, HttpHeaders, ProcessingRequest,
     ProcessingResponse, TrailersResponse,
@@ -20,14 +20,14 @@ use http::{HeaderName, Method, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Empty};
 use tonic::Status;
 
-use super::account::{EnvoyConnection, StreamRecord};
+use super::context::{EnvoyConnection, StreamRecord};
 use super::convert::{self, ConvertError, EnvoyHead};
 use super::error::StreamError;
 use super::mode;
 use crate::config::settings::Mode;
 use crate::filter::{
     ClientInfo as Client, FilterBody, HeadDecision, PendingExchange, RequestHead, ResponseDecision,
-    own,
+    into_response,
 };
 use crate::http::named_host;
 use crate::http::{Fields, forwarded_scheme_is_secure};
@@ -43,8 +43,8 @@ type Filtered = FilterBody<Empty<Bytes>>;
 /// The stream of one request.
 pub(super) struct RequestStream<S> {
     messages: S,
-    account: StreamRecord,
-    peer: Arc<EnvoyConnection>,
+    record: StreamRecord,
+    connection: Arc<EnvoyConnection>,
     /// The index of the site, if one was found.
     site: usize,
     phase: Phase,
@@ -52,7 +52,7 @@ pub(super) struct RequestStream<S> {
 
 enum Phase {
     /// No message received yet.
-    Begun,
+    Start,
     /// The request head is filtered, and the response head has not arrived.
     Requested(Box<AwaitingResponse>),
     /// The response head is filtered. The kept state filters the trailers.
@@ -63,10 +63,10 @@ enum Phase {
 
 /// A request whose response has not arrived.
 struct AwaitingResponse {
-    begun: PendingExchange,
+    pending: PendingExchange,
     target: LogTarget,
     /// When the request head was answered.
-    answered: Instant,
+    sent_at: Instant,
 }
 
 /// Request data for the log.
@@ -79,8 +79,8 @@ struct LogTarget {
 }
 
 impl<S> RequestStream<S> {
-    pub(super) fn new(messages: S, account: StreamRecord, peer: Arc<EnvoyConnection>) -> Self {
-        Self { messages, account, peer, site: 0, phase: Phase::Begun }
+    pub(super) fn new(messages: S, record: StreamRecord, connection: Arc<EnvoyConnection>) -> Self {
+        Self { messages, record, connection, site: 0, phase: Phase::Start }
     }
 }
 
@@ -89,73 +89,73 @@ where
     S: Stream<Item = Result<ProcessingRequest, Status>> + Unpin,
 {
     /// Answers each message, until Envoy ends the stream or a message cannot be answered.
-    pub(super) fn answers(self) -> impl Stream<Item = Result<ProcessingResponse, Status>> {
+    pub(super) fn responses(self) -> impl Stream<Item = Result<ProcessingResponse, Status>> {
         stream::unfold(self, |mut stream| async move {
             if matches!(stream.phase, Phase::Ended) {
                 return None;
             }
-            let answered = match stream.messages.next().await {
-                Some(Ok(message)) => stream.answer(message),
+            let result = match stream.messages.next().await {
+                Some(Ok(message)) => stream.process(message),
                 ended => match stream.ended(ended.and_then(Result::err)) {
                     None => return None,
                     Some(error) => Err(error),
                 },
             };
-            let answer = match answered {
-                Ok(answer) => Ok(ProcessingResponse {
-                    response: Some(answer),
+            let reply = match result {
+                Ok(reply) => Ok(ProcessingResponse {
+                    response: Some(reply),
                     ..ProcessingResponse::default()
                 }),
                 Err(error) => Err(stream.fail(&error)),
             };
-            Some((answer, stream))
+            Some((reply, stream))
         })
     }
 
     /// The error of the ended stream, if any.
     fn ended(&self, error: Option<Status>) -> Option<StreamError> {
         // A transport error means that Envoy ended the stream. Every other error belongs to a message.
-        let of_message = error.filter(|error| error.source().is_none());
-        match (of_message, &self.phase) {
+        let message_error = error.filter(|error| error.source().is_none());
+        match (message_error, &self.phase) {
             (Some(status), _) => Some(StreamError::Unreadable(status)),
             (None, Phase::Responded(_) | Phase::Ended) => None,
-            (None, Phase::Begun | Phase::Requested(_)) => Some(StreamError::Ended),
+            (None, Phase::Start | Phase::Requested(_)) => Some(StreamError::Ended),
         }
     }
 
-    fn answer(&mut self, message: ProcessingRequest) -> Result<Answer, StreamError> {
-        if matches!(self.phase, Phase::Begun) {
+    fn process(&mut self, message: ProcessingRequest) -> Result<Reply, StreamError> {
+        if matches!(self.phase, Phase::Start) {
             mode::check(&message)?;
         }
         let message = message.request.ok_or(StreamError::Empty)?;
         let phase = std::mem::replace(&mut self.phase, Phase::Ended);
-        let (answer, phase) = match (message, phase) {
-            (Message::RequestHeaders(head), Phase::Begun) => self.request(&head)?,
-            (Message::ResponseHeaders(head), Phase::Begun) => self.local_reply(&head)?,
-            (Message::ResponseHeaders(head), Phase::Requested(waiting)) => {
-                self.response(&head, waiting)?
+        let (reply, phase) = match (message, phase) {
+            (Message::RequestHeaders(head), Phase::Start) => self.request(&head)?,
+            (Message::ResponseHeaders(head), Phase::Start) => self.local_reply(&head)?,
+            (Message::ResponseHeaders(head), Phase::Requested(awaiting)) => {
+                self.response(&head, awaiting)?
             }
             (Message::RequestBody(_), phase @ (Phase::Requested(_) | Phase::Responded(_))) => {
-                (Answer::RequestBody(BodyResponse::default()), phase)
+                (Reply::RequestBody(BodyResponse::default()), phase)
             }
             (Message::ResponseBody(_), phase @ Phase::Responded(_)) => {
-                (Answer::ResponseBody(BodyResponse::default()), phase)
+                (Reply::ResponseBody(BodyResponse::default()), phase)
             }
             (
                 Message::RequestTrailers(trailers),
                 phase @ (Phase::Requested(_) | Phase::Responded(_)),
             ) => {
-                let site = self.account.site(self.site).map(Arc::clone);
+                let site = self.record.site(self.site).map(Arc::clone);
                 let mut trailers = EnvoyHead::trailers(trailers.trailers.as_ref())?;
                 if let Some(site) = site {
                     site.filter.request_trailers(&trailers).apply(&mut trailers);
                 }
-                (Answer::RequestTrailers(changed_trailers(&trailers)), phase)
+                (Reply::RequestTrailers(changed_trailers(&trailers)), phase)
             }
             (Message::ResponseTrailers(trailers), Phase::Responded(mut filtered)) => {
                 let mut trailers = EnvoyHead::trailers(trailers.trailers.as_ref())?;
                 filtered.trailers(&trailers).apply(&mut trailers);
-                (Answer::ResponseTrailers(changed_trailers(&trailers)), Phase::Responded(filtered))
+                (Reply::ResponseTrailers(changed_trailers(&trailers)), Phase::Responded(filtered))
             }
             (message, phase) => {
                 self.phase = phase;
@@ -163,45 +163,45 @@ where
             }
         };
         self.phase = phase;
-        Ok(answer)
+        Ok(reply)
     }
 }
 
 impl<S> RequestStream<S> {
     /// Counts and logs an error, and returns its gRPC status.
     fn fail(&mut self, error: &StreamError) -> Status {
-        self.account.error(error);
-        if let Phase::Requested(waiting) = &self.phase {
+        self.record.error(error);
+        if let Phase::Requested(awaiting) = &self.phase {
             if matches!(error, StreamError::Ended) {
-                self.peer.responses.ended(waiting.answered.elapsed());
+                self.connection.responses.ended(awaiting.sent_at.elapsed());
             }
-            self.log(None, CLIENT_CLOSED_REQUEST, &waiting.target);
+            self.log(None, CLIENT_CLOSED_REQUEST, &awaiting.target);
         }
         self.phase = Phase::Ended;
         error.status()
     }
 
     /// Filters the head of a request. The result is a mutation, or the answer to a beacon.
-    fn request(&mut self, head: &HttpHeaders) -> Result<(Answer, Phase), StreamError> {
+    fn request(&mut self, head: &HttpHeaders) -> Result<(Reply, Phase), StreamError> {
         let started = Instant::now();
         let (sent, mut fields) = match convert::request(head) {
             Ok(request) => request,
             Err(ConvertError::NoTarget) => {
-                return Ok((self.refuse(StatusCode::BAD_REQUEST), Phase::Ended));
+                return Ok((self.reject(StatusCode::BAD_REQUEST), Phase::Ended));
             }
             Err(error) => return Err(error.into()),
         };
         let Some(host) = named_host(&fields) else {
-            return Ok((self.refuse(StatusCode::BAD_REQUEST), Phase::Ended));
+            return Ok((self.reject(StatusCode::BAD_REQUEST), Phase::Ended));
         };
-        let found = self.account.snapshot.sites.find(host, sent.uri.path());
-        let site = match found {
+        let site = self.record.snapshot.sites.find(host, sent.uri.path());
+        let site = match site {
             Ok(site) => Arc::clone(site),
             Err(NotFound::Host) => {
-                return Ok((self.refuse(StatusCode::MISDIRECTED_REQUEST), Phase::Ended));
+                return Ok((self.reject(StatusCode::MISDIRECTED_REQUEST), Phase::Ended));
             }
             Err(NotFound::Path) => {
-                return Ok((self.refuse(StatusCode::NOT_FOUND), Phase::Ended));
+                return Ok((self.reject(StatusCode::NOT_FOUND), Phase::Ended));
             }
         };
         self.site = site.index;
@@ -214,7 +214,10 @@ impl<S> RequestStream<S> {
         };
         let secure = forwarded_scheme_is_secure(&fields).unwrap_or_default();
         // A peer on a Unix socket is trusted to forward client addresses and schemes.
-        let trusted = self.peer.address.is_none_or(|peer| self.account.snapshot.trusts(peer));
+        let trusted = self
+            .connection
+            .address
+            .is_none_or(|connection| self.record.snapshot.trusts(connection));
         let request = RequestHead {
             method: &target.method,
             uri: &target.uri,
@@ -222,15 +225,15 @@ impl<S> RequestStream<S> {
             fields: &fields,
         };
         match PendingExchange::of(&site.filter, request, Client { secure, trusted }, None) {
-            Err(answer) => {
-                let answer = own(&site.filter, *answer);
-                Ok((self.immediate(answer, &target), Phase::Ended))
+            Err(reply) => {
+                let reply = into_response(&site.filter, *reply);
+                Ok((self.immediate(reply, &target), Phase::Ended))
             }
-            Ok((begun, edits)) => {
+            Ok((pending, edits)) => {
                 edits.apply(&mut fields);
-                let answer = Answer::RequestHeaders(changed(&fields));
-                let waiting = AwaitingResponse { begun, target, answered: Instant::now() };
-                Ok((answer, Phase::Requested(Box::new(waiting))))
+                let reply = Reply::RequestHeaders(changed(&fields));
+                let awaiting = AwaitingResponse { pending, target, sent_at: Instant::now() };
+                Ok((reply, Phase::Requested(Box::new(awaiting))))
             }
         }
     }
@@ -238,37 +241,37 @@ impl<S> RequestStream<S> {
     fn response(
         &mut self,
         head: &HttpHeaders,
-        waiting: Box<AwaitingResponse>,
-    ) -> Result<(Answer, Phase), StreamError> {
-        self.peer.responses.seen();
+        awaiting: Box<AwaitingResponse>,
+    ) -> Result<(Reply, Phase), StreamError> {
+        self.connection.responses.seen();
         let (status, mut fields) = match convert::response(head) {
             Ok(response) => response,
             Err(error) => {
-                self.phase = Phase::Requested(waiting);
+                self.phase = Phase::Requested(awaiting);
                 return Err(error.into());
             }
         };
-        let AwaitingResponse { begun, target, .. } = *waiting;
+        let AwaitingResponse { pending, target, .. } = *awaiting;
         let lines = fields.values(&SET_COOKIE).count();
-        let (edits, received) = begun.received(status, &fields, Empty::new());
+        let (edits, decision) = pending.filter_response(status, &fields, Empty::new());
         edits.apply(&mut fields);
         fields.limit_fields(lines);
-        let filtered = match received {
-            HeadDecision::Judged(ResponseDecision::Pass(filtered)) => filtered,
-            HeadDecision::Judged(ResponseDecision::Answer(answer)) => {
-                return Ok((self.immediate(answer, &target), Phase::Ended));
+        let filtered = match decision {
+            HeadDecision::Decided(ResponseDecision::Pass(filtered)) => filtered,
+            HeadDecision::Decided(ResponseDecision::Reply(reply)) => {
+                return Ok((self.immediate(reply, &target), Phase::Ended));
             }
             // The body stays with Envoy.
-            HeadDecision::Look(looking) => looking.without_body(),
+            HeadDecision::Inspect(inspection) => inspection.without_body(),
         };
         Ok(self.pass(status, &fields, filtered, &target))
     }
 
-    fn local_reply(&mut self, head: &HttpHeaders) -> Result<(Answer, Phase), StreamError> {
+    fn local_reply(&mut self, head: &HttpHeaders) -> Result<(Reply, Phase), StreamError> {
         let started = Instant::now();
         let (status, mut fields) = convert::response(head)?;
         let lines = fields.values(&SET_COOKIE).count();
-        let snapshot = Arc::clone(&self.account.snapshot);
+        let snapshot = Arc::clone(&self.record.snapshot);
         let sites = snapshot.sites.all();
         let site = snapshot.sites.find("", "/").ok().or_else(|| sites.first());
         let Some(site) = site else { return Err(StreamError::Order("response headers")) };
@@ -300,32 +303,32 @@ impl<S> RequestStream<S> {
         fields: &EnvoyHead,
         filtered: Filtered,
         target: &LogTarget,
-    ) -> (Answer, Phase) {
+    ) -> (Reply, Phase) {
         self.log(Some(&filtered), status.as_u16(), target);
-        (Answer::ResponseHeaders(changed(fields)), Phase::Responded(Box::new(filtered)))
+        (Reply::ResponseHeaders(changed(fields)), Phase::Responded(Box::new(filtered)))
     }
 
-    fn refuse(&self, status: StatusCode) -> Answer {
-        self.account.bad_request();
-        let mut answer = Response::new(Bytes::from_static(b"No site is served here.\n"));
-        *answer.status_mut() = status;
-        Answer::ImmediateResponse(convert::immediate(answer, "consentry_no_site"))
+    fn reject(&self, status: StatusCode) -> Reply {
+        self.record.bad_request();
+        let mut reply = Response::new(Bytes::from_static(b"No site for this request.\n"));
+        *reply.status_mut() = status;
+        Reply::ImmediateResponse(convert::immediate(reply, "consentry_no_site"))
     }
 
-    fn immediate(&self, answer: Response<Filtered>, target: &LogTarget) -> Answer {
-        self.log(Some(answer.body()), answer.status().as_u16(), target);
-        let (parts, body) = answer.into_parts();
+    fn immediate(&self, reply: Response<Filtered>, target: &LogTarget) -> Reply {
+        self.log(Some(reply.body()), reply.status().as_u16(), target);
+        let (parts, body) = reply.into_parts();
         // The body is complete in memory, so it is ready immediately.
         let body = body.collect().now_or_never().and_then(Result::ok);
         let body = body.map(|body| body.to_bytes()).unwrap_or_default();
-        let answer = Response::from_parts(parts, body);
-        Answer::ImmediateResponse(convert::immediate(answer, "consentry_beacon"))
+        let reply = Response::from_parts(parts, body);
+        Reply::ImmediateResponse(convert::immediate(reply, "consentry_beacon"))
     }
 
     /// Counts and logs the request. Without a response it is logged as incomplete.
     fn log(&self, filtered: Option<&Filtered>, status: u16, target: &LogTarget) {
-        let Some(site) = self.account.site(self.site) else { return };
-        let StreamRecord { snapshot, number, .. } = &self.account;
+        let Some(site) = self.record.site(self.site) else { return };
+        let StreamRecord { snapshot, number, .. } = &self.record;
         let duration = target.started.elapsed();
         let report = filtered.map(FilterBody::report);
         snapshot.counters.request(*number, site.index, status, duration, report);
@@ -345,7 +348,7 @@ impl<S> RequestStream<S> {
             report: report
                 .map(|report| (report, &reader.categories, reader.source_name(&report.consent))),
             complete: filtered.is_some(),
-            speaker: None,
+            client_fields: None,
         });
     }
 }
@@ -353,7 +356,7 @@ impl<S> RequestStream<S> {
 /// Envoy resets a stream by dropping it.
 impl<S> Drop for RequestStream<S> {
     fn drop(&mut self) {
-        if matches!(self.phase, Phase::Begun | Phase::Requested(_)) {
+        if matches!(self.phase, Phase::Start | Phase::Requested(_)) {
             self.fail(&StreamError::Ended);
         }
     }

@@ -32,13 +32,13 @@ pub(super) enum Candidate {
 pub(super) fn classify(
     method: &Method,
     query: Option<&str>,
-    wanted: ExpectedType,
+    expected: ExpectedType,
     ping: bool,
     status: StatusCode,
     fields: &impl Fields,
 ) -> Candidate {
     if status == StatusCode::NO_CONTENT {
-        return if wanted == ExpectedType::Image || ping {
+        return if expected == ExpectedType::Image || ping {
             Candidate::Beacon
         } else {
             Candidate::Ordinary
@@ -72,7 +72,7 @@ fn is_small_image(status: StatusCode, fields: &impl Fields) -> bool {
 
 /// Classifies the reply to a request that matches a wide beacon rule, which ordinary images match
 /// too. Any small image may be the pixel.
-pub(super) fn look_at_image(status: StatusCode, fields: &impl Fields) -> Candidate {
+pub(super) fn classify_for_wide_rule(status: StatusCode, fields: &impl Fields) -> Candidate {
     match status {
         StatusCode::NO_CONTENT => Candidate::Beacon,
         _ if is_small_image(status, fields) => Candidate::SmallImage,
@@ -99,8 +99,8 @@ fn is_static_file(query: Option<&str>, fields: &impl Fields) -> bool {
 }
 
 /// Whether the body is a 1x1 image of at most [`MAX_PIXEL_BYTES`].
-pub(super) fn is_small_pixel(taken: &[u8]) -> bool {
-    taken.len() <= MAX_PIXEL_BYTES && is_pixel(taken)
+pub(super) fn is_small_pixel(start: &[u8]) -> bool {
+    start.len() <= MAX_PIXEL_BYTES && is_pixel(start)
 }
 
 /// Whether an image is 1x1, by its first bytes.
@@ -134,13 +134,14 @@ mod tests {
 
     #[test]
     fn only_small_images_and_empty_responses_to_image_requests_are_suspects() {
-        let look_of = |method: &Method, wanted, status, fields: &[(&'static str, &'static str)]| {
-            let mut headers = HeaderMap::new();
-            for (name, value) in fields {
-                headers.insert(*name, HeaderValue::from_static(value));
-            }
-            classify(method, None, wanted, false, status, &headers)
-        };
+        let look_of =
+            |method: &Method, expected, status, fields: &[(&'static str, &'static str)]| {
+                let mut headers = HeaderMap::new();
+                for (name, value) in fields {
+                    headers.insert(*name, HeaderValue::from_static(value));
+                }
+                classify(method, None, expected, false, status, &headers)
+            };
         let gif = ("content-type", "image/gif");
         let (ok, none) = (StatusCode::OK, StatusCode::NO_CONTENT);
         let get = &Method::GET;

@@ -55,11 +55,11 @@ impl ExpectedType {
 pub(super) fn to_beacon(
     method: &Method,
     request: &impl Fields,
-    wanted: ExpectedType,
+    expected: ExpectedType,
 ) -> Response<Bytes> {
     let mut response = Response::new(Bytes::new());
     let preflight = method == Method::OPTIONS && request.has(&ACCESS_CONTROL_REQUEST_METHOD);
-    if wanted == ExpectedType::Image && !preflight {
+    if expected == ExpectedType::Image && !preflight {
         let fields = response.headers_mut();
         fields.insert(CONTENT_TYPE, HeaderValue::from_static("image/gif"));
         fields.insert(CONTENT_LENGTH, HeaderValue::from(PIXEL.len()));
@@ -68,7 +68,7 @@ pub(super) fn to_beacon(
         }
     } else {
         *response.status_mut() = StatusCode::NO_CONTENT;
-        if wanted == ExpectedType::Script {
+        if expected == ExpectedType::Script {
             // Browsers reject module scripts and workers without this type, whatever the body.
             let media_type = HeaderValue::from_static("text/javascript");
             response.headers_mut().insert(CONTENT_TYPE, media_type);
@@ -84,29 +84,29 @@ pub(super) fn to_beacon(
 /// Adds CORS fields, so that the page's `fetch` reads the (empty) reply instead of logging a
 /// console error.
 fn allow_origin(
-    answer: &mut HeaderMap,
+    headers: &mut HeaderMap,
     origin: HeaderValue,
     request: &impl Fields,
     preflight: bool,
 ) {
-    answer.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-    answer.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
-    answer.insert(VARY, HeaderValue::from_static("Origin"));
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+    headers.insert(VARY, HeaderValue::from_static("Origin"));
     if !preflight {
         return;
     }
-    for (asked, allowed) in [
+    for (requested, allowed) in [
         (ACCESS_CONTROL_REQUEST_METHOD, ACCESS_CONTROL_ALLOW_METHODS),
         (ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_ALLOW_HEADERS),
     ] {
-        if let Some(value) = value(request, &asked) {
-            answer.insert(allowed, value);
+        if let Some(value) = value(request, &requested) {
+            headers.insert(allowed, value);
         }
     }
 }
 
 /// Copies the request fields that the reply depends on.
-pub(super) fn needed_of(request: &impl Fields) -> HeaderMap {
+pub(super) fn cors_fields(request: &impl Fields) -> HeaderMap {
     let names = [ORIGIN, ACCESS_CONTROL_REQUEST_METHOD, ACCESS_CONTROL_REQUEST_HEADERS];
     let fields = names.into_iter().filter_map(|name| Some((name.clone(), value(request, &name)?)));
     fields.collect()
@@ -142,8 +142,8 @@ mod tests {
             (&[("accept", "text/html")], "/pixel.gif", ExpectedType::Nothing),
             (&[("accept", "*/*")], "/matomo.php", ExpectedType::Nothing),
         ];
-        for (fields, path, wanted) in cases {
-            assert_eq!(ExpectedType::by(&headers(fields), path), *wanted, "{fields:?} {path}");
+        for (fields, path, expected) in cases {
+            assert_eq!(ExpectedType::by(&headers(fields), path), *expected, "{fields:?} {path}");
         }
     }
 
@@ -163,11 +163,11 @@ mod tests {
             ("access-control-request-method", "POST"),
             ("access-control-request-headers", "content-type"),
         ]);
-        let answer = to_beacon(&Method::OPTIONS, &request, ExpectedType::Nothing);
-        assert_eq!(answer.status(), StatusCode::NO_CONTENT);
-        assert_eq!(answer.headers()["access-control-allow-origin"], "https://shop.example");
-        assert_eq!(answer.headers()["access-control-allow-methods"], "POST");
-        assert_eq!(answer.headers()["access-control-allow-headers"], "content-type");
-        assert_eq!(answer.headers()["cache-control"], "no-store");
+        let headers = to_beacon(&Method::OPTIONS, &request, ExpectedType::Nothing);
+        assert_eq!(headers.status(), StatusCode::NO_CONTENT);
+        assert_eq!(headers.headers()["access-control-allow-origin"], "https://shop.example");
+        assert_eq!(headers.headers()["access-control-allow-methods"], "POST");
+        assert_eq!(headers.headers()["access-control-allow-headers"], "content-type");
+        assert_eq!(headers.headers()["cache-control"], "no-store");
     }
 }

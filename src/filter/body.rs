@@ -20,9 +20,9 @@ pin_project_lite::pin_project! {
         #[pin]
         inner: Option<B>,
         // Bytes to emit before the inner body: a local reply, or the inspected start of the body.
-        ahead: Option<Bytes>,
+        prefix: Option<Bytes>,
         // Set if the inner body ended while its start was inspected.
-        ended: Option<Box<Result<HeaderMap, B::Error>>>,
+        end: Option<Box<Result<HeaderMap, B::Error>>>,
         filter: Arc<Filter>,
         // Boxed to keep the body small: a response is moved about a dozen times.
         report: Box<Report>,
@@ -42,21 +42,21 @@ impl<B: Body> FilterBody<B> {
     }
 
     /// A local reply.
-    pub(super) fn answer(content: Bytes, filter: Arc<Filter>, report: Box<Report>) -> Self {
-        let ahead = (!content.is_empty()).then_some(content);
-        Self { inner: None, ahead, ended: None, filter, report }
+    pub(super) fn reply(content: Bytes, filter: Arc<Filter>, report: Box<Report>) -> Self {
+        let prefix = (!content.is_empty()).then_some(content);
+        Self { inner: None, prefix, end: None, filter, report }
     }
 
     /// The body of the inner service.
     pub(super) fn inner(inner: B, filter: Arc<Filter>, report: Box<Report>) -> Self {
-        Self { inner: Some(inner), ahead: None, ended: None, filter, report }
+        Self { inner: Some(inner), prefix: None, end: None, filter, report }
     }
 
     /// Puts back the inspected start of the inner body. Ignored for a local reply.
-    pub(super) fn give_back(&mut self, taken: Bytes, ended: Option<Result<HeaderMap, B::Error>>) {
+    pub(super) fn prepend(&mut self, start: Bytes, end: Option<Result<HeaderMap, B::Error>>) {
         if self.inner.is_some() {
-            self.ahead = (!taken.is_empty()).then_some(taken);
-            self.ended = ended.map(Box::new);
+            self.prefix = (!start.is_empty()).then_some(start);
+            self.end = end.map(Box::new);
         }
     }
 }
@@ -70,11 +70,11 @@ impl<B: Body<Data = Bytes>> Body for FilterBody<B> {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let this = self.project();
-        if let Some(ahead) = this.ahead.take() {
-            return Poll::Ready(Some(Ok(Frame::data(ahead))));
+        if let Some(prefix) = this.prefix.take() {
+            return Poll::Ready(Some(Ok(Frame::data(prefix))));
         }
-        let frame = match this.ended.take() {
-            Some(ended) => Some((*ended).map(Frame::trailers)),
+        let frame = match this.end.take() {
+            Some(end) => Some((*end).map(Frame::trailers)),
             None => match this.inner.as_pin_mut() {
                 None => None,
                 Some(inner) => match inner.poll_frame(context) {
@@ -98,24 +98,24 @@ impl<B: Body<Data = Bytes>> Body for FilterBody<B> {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.ahead.is_none()
-            && self.ended.is_none()
+        self.prefix.is_none()
+            && self.end.is_none()
             && self.inner.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
         let inner = self.inner.as_ref().map_or(SizeHint::with_exact(0), Body::size_hint);
-        hint_with(self.ahead.as_ref(), &inner)
+        hint_with(self.prefix.as_ref(), &inner)
     }
 }
 
 /// The size hint of a body after prepending these bytes.
-pub(crate) fn hint_with(ahead: Option<&Bytes>, rest: &SizeHint) -> SizeHint {
-    let ahead = ahead.map_or(0, |ahead| ahead.len() as u64);
+pub(crate) fn hint_with(prefix: Option<&Bytes>, rest: &SizeHint) -> SizeHint {
+    let prefix = prefix.map_or(0, |prefix| prefix.len() as u64);
     let mut hint = SizeHint::new();
-    hint.set_lower(rest.lower().saturating_add(ahead));
+    hint.set_lower(rest.lower().saturating_add(prefix));
     if let Some(upper) = rest.upper() {
-        hint.set_upper(upper.saturating_add(ahead));
+        hint.set_upper(upper.saturating_add(prefix));
     }
     hint
 }

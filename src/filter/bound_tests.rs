@@ -70,32 +70,32 @@ fn a_request_records_64_unclassified_cookies_and_every_classified_one() {
 
 #[test]
 fn names_above_256_bytes_are_not_recorded() {
-    for (length, noted) in [(256, 1), (257, 0)] {
+    for (length, recorded) in [(256, 1), (257, 0)] {
         let filter = filter("");
         let name = "x".repeat(length);
         let outcome = ItemDecision { permitted: false, decided: false, presumed: None };
         page_load(&filter, &[format!("{name}=1")]);
-        assert_eq!(seen(&filter).len(), noted, "sent");
+        assert_eq!(seen(&filter).len(), recorded, "sent");
         let path = format!("/{}", &name[1..]);
-        filter.inventory.note_unknown_beacon(&path, outcome, NOW);
+        filter.inventory.record_unclassified_beacon(&path, outcome, NOW);
         let catalogue = &filter.settings().policy.catalogue;
-        assert_eq!(filter.inventory().beacons(catalogue).len(), noted, "a beacon's path");
+        assert_eq!(filter.inventory().beacons(catalogue).len(), recorded, "a beacon's path");
         for kind in BlockedKind::ALL {
-            filter.inventory().note_held_back(kind, &name, NOW);
-            assert_eq!(filter.inventory().held_back(kind).len(), noted, "{kind:?}");
+            filter.inventory().record_blocked(kind, &name, NOW);
+            assert_eq!(filter.inventory().blocked(kind).len(), recorded, "{kind:?}");
         }
         let filter = self::filter("");
         set(&filter, &format!("{name}=1"));
-        assert_eq!(seen(&filter).len(), noted, "set");
+        assert_eq!(seen(&filter).len(), recorded, "set");
     }
 }
 
 /// Filters a response that sets a cookie.
 fn set(filter: &Arc<Filter>, line: &str) {
-    let mut visit = page_load(filter, &[]);
+    let mut context = page_load(filter, &[]);
     let mut headers = HeaderMap::new();
     headers.insert("set-cookie", HeaderValue::from_str(line).expect("a line"));
-    super::response::filter(filter, &mut visit, &headers, NOW);
+    super::response::filter(filter, &mut context, &headers, NOW);
 }
 
 #[test]
@@ -160,23 +160,23 @@ fn deletions_of_long_names_rotate_within_32_kib_per_response() {
 fn cookie_fields_above_4_kib_are_not_cached() {
     let filter = filter("");
     for (length, remembered) in [(4096, true), (4097, false)] {
-        let recall = DecisionCache::default();
+        let cache = DecisionCache::default();
         let field = format!("a={}", "x".repeat(length - 2)).into_bytes();
         let fields = HeaderMap::new();
         let known =
-            || super::decision_cache::known(&filter, &fields, &field, false, Some(&recall), NOW);
+            || super::decision_cache::decision(&filter, &fields, &field, false, Some(&cache), NOW);
         assert_eq!(Arc::ptr_eq(&known(), &known()), remembered, "{length}");
     }
 }
 
 /// The body of an image response sent in these parts, as the client receives it. `None` while the
 /// filter waits for more.
-fn image(parts: &[Bytes], goes_on: bool) -> Option<Bytes> {
+fn image(parts: &[Bytes], reusable: bool) -> Option<Bytes> {
     let filter = filter("beacons.detect = 'block'");
     let frames: Vec<_> =
         parts.iter().cloned().map(|part| Ok::<_, Infallible>(Frame::data(part))).collect();
     let frames = stream::iter(frames);
-    let frames = if goes_on { frames.chain(stream::pending()).boxed() } else { frames.boxed() };
+    let frames = if reusable { frames.chain(stream::pending()).boxed() } else { frames.boxed() };
     let response = Response::builder().header("content-type", "image/gif");
     let response = response.body(StreamBody::new(frames)).expect("a response");
     let mut response = Some(response);

@@ -26,9 +26,9 @@ impl ByRule {
     }
 
     /// Records an observation of a rule.
-    pub(super) fn note(&self, number: usize, now: i64, note: impl FnOnce(&Observation)) {
+    pub(super) fn record(&self, number: usize, now: i64, record: impl FnOnce(&Observation)) {
         if let Some(seen) = self.slot(number) {
-            note(seen.get_or_init(|| Box::new(Observation::new(now))));
+            record(seen.get_or_init(|| Box::new(Observation::new(now))));
         }
     }
 
@@ -44,10 +44,10 @@ impl ByRule {
 
     /// Copies the observations of another catalogue's rules to the corresponding rules of this
     /// table.
-    pub(super) fn take_over(&self, from: &Self, place: impl Fn(usize) -> Option<usize>) {
+    pub(super) fn move_from(&self, from: &Self, number_of: impl Fn(usize) -> Option<usize>) {
         for (number, seen) in from.seen() {
-            if let Some(place) = place(number).and_then(|place| self.slot(place)) {
-                let _ = place.set(Box::new(seen.copy()));
+            if let Some(slot) = number_of(number).and_then(|number| self.slot(number)) {
+                let _ = slot.set(Box::new(seen.copy()));
             }
         }
     }

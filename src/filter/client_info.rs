@@ -22,12 +22,12 @@ pub struct ClientUri(pub Uri);
 
 impl ClientUri {
     /// The URI that the client sent, if a router has kept it.
-    pub(super) fn kept(extensions: &Extensions) -> Option<&Uri> {
-        let kept = extensions.get().map(|Self(uri)| uri);
+    pub(super) fn original(extensions: &Extensions) -> Option<&Uri> {
+        let uri = extensions.get().map(|Self(uri)| uri);
         #[cfg(feature = "axum")]
-        let kept = kept.or_else(|| {
+        let uri = uri.or_else(|| {
             extensions.get().map(|axum::extract::OriginalUri(uri): &axum::extract::OriginalUri| uri)
         });
-        kept
+        uri
     }
 }

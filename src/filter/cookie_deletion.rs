@@ -48,9 +48,10 @@ impl PageLoadDeletions {
         let scope = RequestScope::new(host, path, self.secure);
         let target = |name| Target::sent(filter, name, &scope);
         let cookies: Vec<_> = self.names.iter().map(|name| target(name)).collect();
-        let most = filter.settings.expire.max_per_response.min(MAX_FIELDS.saturating_sub(fields));
-        let turn = filter.page_loads.fetch_add(1, Relaxed);
-        plan(&cookies, &scope, most, turn)
+        let max_lines =
+            filter.settings.expire.max_per_response.min(MAX_FIELDS.saturating_sub(fields));
+        let rotation = filter.page_loads.fetch_add(1, Relaxed);
+        plan(&cookies, &scope, max_lines, rotation)
     }
 }
 
@@ -66,34 +67,38 @@ impl Filter {
         consent: &Consent,
         (host, path): (&str, &str),
         fields: &impl Fields,
-        peer: ClientInfo,
+        client_info: ClientInfo,
         now: i64,
     ) -> Vec<HeaderValue> {
         if !self.enforces() {
             return Vec::new();
         }
         let host = host.to_ascii_lowercase();
-        let scope = RequestScope::new(&host, path, peer.secure);
+        let scope = RequestScope::new(&host, path, client_info.secure);
         let cookies = Cookies::of(fields);
-        let needs = self.sibling_needs(&host, &cookies, fields, peer.trusted, consent, now);
-        let goes = |name: &&[u8]| {
-            !self.settings.policy.held_cookie(name, &cookies, consent).permitted
+        let needs = self.sibling_needs(&host, &cookies, fields, client_info.trusted, consent, now);
+        let is_deletion_needed = |name: &&[u8]| {
+            !self.settings.policy.stored_cookie(name, &cookies, consent).permitted
                 && is_deletable(needs.as_ref(), name)
         };
         let sent: BTreeSet<&[u8]> = cookies.pairs().map(|pair| pair.name).take(MAX_NAMES).collect();
-        let learned = self.learned.exact_names();
+        let scopes = self.scopes.exact_names();
         let catalogue = &self.settings.policy.catalogue;
         let rules =
             (0..catalogue.cookie_rules()).filter_map(|number| catalogue.cookie_rule(number));
-        let placed = rules.filter(|rule| rule.place.is_some() && rule.pattern.is_exact());
-        let placed = placed.map(|rule| rule.pattern.as_str().as_bytes());
-        let unsent: BTreeSet<&[u8]> = learned.iter().map(Vec::as_slice).chain(placed).collect();
-        let unsent = unsent.difference(&sent).copied().filter(goes);
+        let with_scope = rules.filter(|rule| rule.scope.is_some() && rule.pattern.is_exact());
+        let with_scope = with_scope.map(|rule| rule.pattern.as_str().as_bytes());
+        let unsent: BTreeSet<&[u8]> = scopes.iter().map(Vec::as_slice).chain(with_scope).collect();
+        let unsent = unsent.difference(&sent).copied().filter(is_deletion_needed);
         let unsent = unsent.map(|name| Target::unsent(self, name, &scope));
-        let sent = sent.iter().copied().filter(goes).map(|name| Target::sent(self, name, &scope));
+        let sent = sent
+            .iter()
+            .copied()
+            .filter(is_deletion_needed)
+            .map(|name| Target::sent(self, name, &scope));
         let cookies: Vec<_> = sent.chain(unsent).collect();
-        let most = self.settings.expire.max_per_response.min(MAX_FIELDS - OWN_PAGE_FIELDS);
-        plan(&cookies, &scope, most, 0)
+        let max_lines = self.settings.expire.max_per_response.min(MAX_FIELDS - OWN_PAGE_FIELDS);
+        plan(&cookies, &scope, max_lines, 0)
     }
 
     /// The cookies of a request for this host that sibling sites need. `None` without sibling
@@ -121,8 +126,9 @@ impl Filter {
 /// Whether a cookie may be deleted: it is not one of consentry's own cookies, and no sibling site
 /// needs it.
 pub(super) fn is_deletable(needs: Option<&SiblingNeeds<'_>>, name: &[u8]) -> bool {
-    let ours = [Native::COOKIE, LIST_COOKIE];
-    !ours.iter().any(|own| own.as_bytes() == name) && needs.is_none_or(|needs| !needs.include(name))
+    let own_cookies = [Native::COOKIE, LIST_COOKIE];
+    !own_cookies.iter().any(|own| own.as_bytes() == name)
+        && needs.is_none_or(|needs| !needs.include(name))
 }
 
 #[cfg(test)]
@@ -162,7 +168,7 @@ mod tests {
 
     fn learn(filter: &Filter, line: &str) {
         let cookie = SetCookie::parse(line.as_bytes());
-        filter.learned.note(&cookie, &cookie.scope(), "/");
+        filter.scopes.record(&cookie, &cookie.scope(), "/");
     }
 
     #[test]
@@ -344,10 +350,10 @@ mod tests {
         #[test]
         fn every_scope_is_deleted_within_the_expected_number_of_page_loads(
             unknown in 0..40_usize, trackers in 0..8_usize, depth in 0..6_usize,
-            most in 1..40_usize, before in 0..100_usize,
+            max_lines in 1..40_usize, before in 0..100_usize,
         ) {
             let rule = "[[cookie]]\nname = '_ga_*'\ncategory = 'analytics'";
-            let filter = filter(&format!("catalogue = []\n{rule}\n[expire]\nmax_per_response = {most}"));
+            let filter = filter(&format!("catalogue = []\n{rule}\n[expire]\nmax_per_response = {max_lines}"));
             filter.page_loads.store(before, Relaxed);
             let names: Vec<String> = (0..unknown)
                 .map(|number| format!("odd{number}"))
@@ -357,8 +363,8 @@ mod tests {
             let path = "/x".repeat(depth) + "/";
             let (host, paths) = ("www.shop.example", 2 * depth + 1);
             let total = (unknown + 3 * trackers) * paths;
-            let all = loads(&filter, &names, (host, &path), total.div_ceil(most));
-            prop_assert!(all.iter().all(|lines| lines.len() <= most));
+            let all = loads(&filter, &names, (host, &path), total.div_ceil(max_lines));
+            prop_assert!(all.iter().all(|lines| lines.len() <= max_lines));
             let mut lines: Vec<String> = all.concat();
             lines.sort();
             lines.dedup();

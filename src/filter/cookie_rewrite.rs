@@ -16,7 +16,7 @@ pub(super) struct CookieFieldDecision {
     /// One decision per pair, in order.
     pub(super) pairs: Vec<PairDecision>,
     /// The remaining field.
-    pub(super) left: Remaining,
+    pub(super) remaining: Remaining,
 }
 
 /// The decision about one pair.
@@ -44,17 +44,17 @@ pub(super) enum Remaining {
 }
 
 impl CookieFieldDecision {
-    /// Decides about each pair of a field. `sight` is the context of the request.
+    /// Decides about each pair of a field. `context` is the context of the request.
     pub(super) fn of(
         field: &[u8],
-        sight: &CookieContext<'_>,
+        context: &CookieContext<'_>,
         policy: &Policy,
         consent: &Consent,
     ) -> Self {
-        let mut judged = Vec::with_capacity(8);
-        let left = strip(field, |pair| {
-            let decision = policy.sent_cookie((pair.name, pair.value), sight, consent);
-            judged.push(PairDecision {
+        let mut pairs = Vec::with_capacity(8);
+        let remaining = strip(field, |pair| {
+            let decision = policy.sent_cookie((pair.name, pair.value), context, consent);
+            pairs.push(PairDecision {
                 name: pair.start..pair.start + pair.name.len(),
                 rule: decision.rule.map(|rule| rule.number),
                 presumed: decision.presumed,
@@ -62,7 +62,7 @@ impl CookieFieldDecision {
             });
             decision.permitted
         });
-        Self { pairs: judged, left }
+        Self { pairs: pairs, remaining }
     }
 }
 
@@ -71,19 +71,19 @@ impl CookieFieldDecision {
 fn strip(field: &[u8], mut keep: impl FnMut(&Pair<'_>) -> bool) -> Remaining {
     let mut rewritten: Option<Vec<u8>> = None;
     // End of the previous pair, if that pair stays.
-    let mut kept_to: Option<usize> = Some(0);
+    let mut kept_end: Option<usize> = Some(0);
     let mut any = false;
     for pair in pairs(field) {
         if !keep(&pair) {
             // First removed pair: everything before it is copied unchanged.
-            let before = field.get(..kept_to.unwrap_or_default()).unwrap_or_default();
+            let before = field.get(..kept_end.unwrap_or_default()).unwrap_or_default();
             rewritten.get_or_insert_with(|| before.to_vec());
-            kept_to = None;
+            kept_end = None;
             continue;
         }
         any = true;
         if let Some(rewritten) = &mut rewritten {
-            let from = match kept_to {
+            let from = match kept_end {
                 Some(end) => end,
                 None => {
                     if !rewritten.is_empty() {
@@ -94,13 +94,13 @@ fn strip(field: &[u8], mut keep: impl FnMut(&Pair<'_>) -> bool) -> Remaining {
             };
             rewritten.extend_from_slice(field.get(from..pair.end).unwrap_or_default());
         }
-        kept_to = Some(pair.end);
+        kept_end = Some(pair.end);
     }
     let Some(mut rewritten) = rewritten else { return Remaining::Unchanged };
     if !any {
         return Remaining::Empty;
     }
-    if let Some(end) = kept_to {
+    if let Some(end) = kept_end {
         rewritten.extend_from_slice(field.get(end..).unwrap_or_default());
     }
     Remaining::Rewritten(rewritten.into())
@@ -159,9 +159,9 @@ mod tests {
             prop_assume!(HeaderValue::from_bytes(field.as_bytes()).is_ok());
             let once = strip(&field, &without);
             let text = once.clone().unwrap_or_default();
-            let left: Vec<Vec<u8>> =
+            let remaining: Vec<Vec<u8>> =
                 pairs(text.as_bytes()).map(|p| text.as_bytes()[p.start..p.end].to_vec()).collect();
-            prop_assert_eq!(&left, &kept(&field));
+            prop_assert_eq!(&remaining, &kept(&field));
             if let Some(once) = once {
                 prop_assert_eq!(strip(&once, &without), Some(once));
             }

@@ -16,14 +16,14 @@ use crate::policy::Policy;
 const MAX_FIELD_BYTES: usize = 4096;
 
 /// The last decision of a connection, with the cookies of its request. Kept in memory until the
-/// next request or [`forget`](Self::forget).
+/// next request or [`clear`](Self::clear).
 #[derive(Default)]
 pub struct DecisionCache(Mutex<Option<Box<CachedDecision>>>);
 
 impl fmt::Debug for DecisionCache {
     /// Omits the cookies.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Recall").finish_non_exhaustive()
+        f.debug_struct("DecisionCache").finish_non_exhaustive()
     }
 }
 
@@ -34,21 +34,21 @@ struct CachedDecision {
     signals: Signals,
     region: Option<Box<[u8]>>,
     cookie: Box<[u8]>,
-    known: Arc<CachedCookies>,
+    decision: Arc<CachedCookies>,
 }
 
 /// The decision about the cookies of a request.
 pub(super) struct CachedCookies {
     /// The visitor's consent.
     pub(super) consent: Consent,
-    verdict: OnceLock<CookieFieldDecision>,
+    field_decision: OnceLock<CookieFieldDecision>,
 }
 
 impl CachedCookies {
     /// The verdict on the request's only `Cookie` field. `policy` must be the one that the consent
     /// was read with.
-    pub(super) fn verdict(&self, field: &[u8], policy: &Policy) -> &CookieFieldDecision {
-        self.verdict.get_or_init(|| {
+    pub(super) fn field_decision(&self, field: &[u8], policy: &Policy) -> &CookieFieldDecision {
+        self.field_decision.get_or_init(|| {
             CookieFieldDecision::of(
                 field,
                 &CookieContext::request(&Cookies::new([field])),
@@ -61,7 +61,7 @@ impl CachedCookies {
 
 impl DecisionCache {
     /// Clears the cache.
-    pub fn forget(&self) {
+    pub fn clear(&self) {
         *self.locked() = None;
     }
 
@@ -72,42 +72,42 @@ impl DecisionCache {
 
 /// The decision about a request's cookies at `now` (Unix seconds), computed or cached. With
 /// `trusted`, the request's region header is honoured.
-pub(super) fn known(
+pub(super) fn decision(
     filter: &Arc<Filter>,
     fields: &impl Fields,
     cookie: &[u8],
     trusted: bool,
-    recall: Option<&DecisionCache>,
+    cache: Option<&DecisionCache>,
     now: i64,
 ) -> Arc<CachedCookies> {
     let reader = &filter.settings.reader;
     let region = reader.region_of(fields, trusted);
     let signals = Signals::of(fields);
-    let recall = recall.filter(|_| cookie.len() <= MAX_FIELD_BYTES);
-    let mut place = recall.map(DecisionCache::locked);
-    if let Some(memory) = place.as_ref().and_then(|memory| memory.as_ref())
-        && *memory.cookie == *cookie
-        && memory.now == now
-        && memory.signals == signals
-        && memory.region.as_deref() == region
-        && std::ptr::eq(memory.filter.as_ptr(), Arc::as_ptr(filter))
+    let cache = cache.filter(|_| cookie.len() <= MAX_FIELD_BYTES);
+    let mut entry = cache.map(DecisionCache::locked);
+    if let Some(cached) = entry.as_ref().and_then(|cached| cached.as_ref())
+        && *cached.cookie == *cookie
+        && cached.now == now
+        && cached.signals == signals
+        && cached.region.as_deref() == region
+        && std::ptr::eq(cached.filter.as_ptr(), Arc::as_ptr(filter))
     {
-        return Arc::clone(&memory.known);
+        return Arc::clone(&cached.decision);
     }
     let cookies = Cookies::new([cookie]);
     let consent = reader.read(&cookies, signals, region, now);
-    let known = Arc::new(CachedCookies { consent, verdict: OnceLock::new() });
-    if let Some(place) = &mut place {
-        **place = Some(Box::new(CachedDecision {
+    let decision = Arc::new(CachedCookies { consent, field_decision: OnceLock::new() });
+    if let Some(entry) = &mut entry {
+        **entry = Some(Box::new(CachedDecision {
             filter: Arc::downgrade(filter),
             now,
             signals,
             region: region.map(Box::from),
             cookie: Box::from(cookie),
-            known: Arc::clone(&known),
+            decision: Arc::clone(&decision),
         }));
     }
-    known
+    decision
 }
 
 #[cfg(test)]
@@ -133,36 +133,36 @@ mod tests {
         let (filter, other) = (filter(), filter());
         let everything = "functional+analytics+targeting+social";
         let decided = format!("consentry=1~{}~2018-05-25~{everything}~", NOW - 24 * 60 * 60);
-        let recall = DecisionCache::default();
-        let ask = |filter: &Arc<Filter>, fields: &[(&str, &str)], trusted, now| {
+        let cache = DecisionCache::default();
+        let decide = |filter: &Arc<Filter>, fields: &[(&str, &str)], trusted, now| {
             let section = FieldSection::from_lines(fields);
             let cookies = joined_cookies(&section).unwrap_or_default();
-            let known = known(filter, &section, &cookies, trusted, Some(&recall), now);
-            let fresh = super::known(filter, &section, &cookies, trusted, None, now);
-            assert_eq!(known.consent, fresh.consent, "{fields:?}");
-            known
+            let decision = decision(filter, &section, &cookies, trusted, Some(&cache), now);
+            let fresh = super::decision(filter, &section, &cookies, trusted, None, now);
+            assert_eq!(decision.consent, fresh.consent, "{fields:?}");
+            decision
         };
         let cookie = ("cookie", decided.as_str());
-        let first = ask(&filter, &[cookie], true, NOW);
+        let first = decide(&filter, &[cookie], true, NOW);
         assert!(first.consent.is_decided());
-        assert!(Arc::ptr_eq(&first, &ask(&filter, &[cookie], true, NOW)));
+        assert!(Arc::ptr_eq(&first, &decide(&filter, &[cookie], true, NOW)));
         let others = [
-            ask(&filter, &[cookie], true, NOW + 1),
-            ask(&filter, &[cookie, ("sec-gpc", "1")], true, NOW),
-            ask(&filter, &[cookie, ("dnt", "1")], true, NOW),
-            ask(&filter, &[cookie, ("x-region", "US")], true, NOW),
-            ask(&filter, &[("cookie", "a=1"), ("x-region", "US")], true, NOW),
-            ask(&filter, &[("cookie", "a=1"), ("x-region", "US")], false, NOW),
-            ask(&filter, &[cookie, ("cookie", "a=1")], true, NOW),
-            ask(&other, &[cookie], true, NOW),
-            ask(&filter, &[cookie], true, NOW),
+            decide(&filter, &[cookie], true, NOW + 1),
+            decide(&filter, &[cookie, ("sec-gpc", "1")], true, NOW),
+            decide(&filter, &[cookie, ("dnt", "1")], true, NOW),
+            decide(&filter, &[cookie, ("x-region", "US")], true, NOW),
+            decide(&filter, &[("cookie", "a=1"), ("x-region", "US")], true, NOW),
+            decide(&filter, &[("cookie", "a=1"), ("x-region", "US")], false, NOW),
+            decide(&filter, &[cookie, ("cookie", "a=1")], true, NOW),
+            decide(&other, &[cookie], true, NOW),
+            decide(&filter, &[cookie], true, NOW),
         ];
-        for (number, known) in others.iter().enumerate() {
-            assert!(!Arc::ptr_eq(&first, known), "{number}");
+        for (number, decision) in others.iter().enumerate() {
+            assert!(!Arc::ptr_eq(&first, decision), "{number}");
         }
         assert!(!others[0].consent.is_decided(), "a second later it is too old");
-        recall.forget();
-        let again = ask(&filter, &[cookie], true, NOW);
+        cache.clear();
+        let again = decide(&filter, &[cookie], true, NOW);
         assert!(!Arc::ptr_eq(&others[8], &again));
     }
 }

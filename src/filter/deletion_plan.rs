@@ -1,9 +1,9 @@
 //! Plans `Set-Cookie` deletions. A deletion must repeat the cookie's `Domain` and `Path`, which
 //! browsers never send.
 //!
-//! A deletion is therefore sent for each possible scope of the cookie: the scope in its rule, the
-//! scopes seen in responses of the site, and guessed scopes. Deletions that exceed the limits of
-//! one response follow with the next page loads.
+//! A deletion is therefore sent for each possible scope of the cookie. The scopes are those of
+//! its rule, those seen in responses of the site, and guesses. Deletions that exceed the limits
+//! of one response follow with the next page loads.
 
 use http::HeaderValue;
 
@@ -102,16 +102,16 @@ impl<'a> Target<'a> {
         name: &'a [u8],
         scope: &RequestScope<'_>,
     ) -> Self {
-        let of_rule = rule.and_then(|rule| rule.place.as_ref()).map(|place| StoredScope {
-            domain: place.domain.as_ref().map(|domain| domain.as_bytes().into()),
-            path: place.path.as_bytes().into(),
+        let rule_scope = rule.and_then(|rule| rule.scope.as_ref()).map(|scope| StoredScope {
+            domain: scope.domain.as_ref().map(|domain| domain.as_bytes().into()),
+            path: scope.path.as_bytes().into(),
             ..StoredScope::default()
         });
-        let mut known = filter.learned.places(name);
-        if let Some(place) = of_rule.filter(|place| !known.contains(place)) {
-            known.insert(0, place);
+        let mut known = filter.scopes.scopes_of(name);
+        if let Some(stored) = rule_scope.filter(|stored| !known.contains(stored)) {
+            known.insert(0, stored);
         }
-        known.retain(|place| place.domain.as_deref().is_none_or(|domain| scope.has(domain)));
+        known.retain(|stored| stored.domain.as_deref().is_none_or(|domain| scope.has(domain)));
         Self { name, prefix: PrefixAttributes::of(name), known, domains: 0, paths: 0 }
     }
 
@@ -127,20 +127,20 @@ impl<'a> Target<'a> {
     }
 
     /// Upper bound of the bytes of one line.
-    fn widest(&self, scope: &RequestScope<'_>) -> usize {
+    fn max_line_bytes(&self, scope: &RequestScope<'_>) -> usize {
         let known = self.known.iter();
         let guessed = scope.paths.iter().map(|path| path.len());
-        let paths = known.clone().map(|place| place.path.len()).chain(guessed);
-        let domains = known.filter_map(|place| place.domain.as_ref()).map(|domain| domain.len());
+        let paths = known.clone().map(|stored| stored.path.len()).chain(guessed);
+        let domains = known.filter_map(|stored| stored.domain.as_ref()).map(|domain| domain.len());
         let domain = domains.chain([scope.host.len()]).max().unwrap_or_default();
         self.name.len() + paths.max().unwrap_or_default() + domain + ATTRIBUTE_BYTES
     }
 
     /// Number of scopes to try.
-    fn places(&self, scope: &RequestScope<'_>) -> usize {
-        let guessed = |place: &&StoredScope| {
-            let here = (place.domain.as_deref(), &*place.path);
-            !place.partitioned && self.guesses(scope).any(|guess| guess == here)
+    fn scope_count(&self, scope: &RequestScope<'_>) -> usize {
+        let guessed = |stored: &&StoredScope| {
+            let matches = (stored.domain.as_deref(), &*stored.path);
+            !stored.partitioned && self.guesses(scope).any(|guess| guess == matches)
         };
         let doubled = self.known.iter().filter(guessed).count();
         self.known.len() + self.paths * (1 + self.domains) - doubled
@@ -149,13 +149,13 @@ impl<'a> Target<'a> {
     /// The line for one scope. Known scopes come first.
     fn line(&self, number: usize, scope: &RequestScope<'_>) -> Option<HeaderValue> {
         let known = |(domain, path): &(Option<&[u8]>, &[u8])| {
-            let here = |place: &StoredScope| {
-                !place.partitioned && place.domain.as_deref() == *domain && *place.path == **path
+            let matches = |stored: &StoredScope| {
+                !stored.partitioned && stored.domain.as_deref() == *domain && *stored.path == **path
             };
-            self.known.iter().any(here)
+            self.known.iter().any(matches)
         };
         let (domain, path, partitioned) = match self.known.get(number) {
-            Some(place) => (place.domain.as_deref(), &*place.path, place.partitioned),
+            Some(stored) => (stored.domain.as_deref(), &*stored.path, stored.partitioned),
             None => {
                 let mut guesses = self.guesses(scope).filter(|guess| !known(guess));
                 let (domain, path) = guesses.nth(number.checked_sub(self.known.len())?)?;
@@ -176,32 +176,38 @@ impl<'a> Target<'a> {
     }
 }
 
-/// The `Set-Cookie` lines that delete the cookies: at most `most` lines and [`MAX_BYTES`].
+/// The `Set-Cookie` lines that delete the cookies: at most `max_lines` lines and [`MAX_BYTES`].
 ///
-/// If there are more, each `turn` continues after the previous one. The order is the first scope of
+/// If there are more, each `rotation` continues after the previous one. The order is the first scope of
 /// every cookie, then the second scope of every cookie, and so on, and then the first again.
 pub(super) fn plan(
     cookies: &[Target<'_>],
     scope: &RequestScope<'_>,
-    most: usize,
-    turn: usize,
+    max_lines: usize,
+    rotation: usize,
 ) -> Vec<HeaderValue> {
-    let widest = cookies.iter().map(|cookie| cookie.widest(scope)).max().unwrap_or(1);
-    let most = most.min((MAX_BYTES / widest).max(1));
-    let cookies: Vec<_> = cookies.iter().map(|cookie| (cookie, cookie.places(scope))).collect();
-    let total: usize = cookies.iter().map(|(_, places)| places).sum();
-    let line = |(cookie, place): (&Target<'_>, usize)| cookie.line(place, scope);
-    if total <= most {
-        let by_cookie = cookies
-            .iter()
-            .flat_map(|(cookie, places)| (0..*places).map(move |place| (*cookie, place)));
+    let max_line_bytes =
+        cookies.iter().map(|cookie| cookie.max_line_bytes(scope)).max().unwrap_or(1);
+    let max_lines = max_lines.min((MAX_BYTES / max_line_bytes).max(1));
+    let cookies: Vec<_> =
+        cookies.iter().map(|cookie| (cookie, cookie.scope_count(scope))).collect();
+    let total: usize = cookies.iter().map(|(_, scope_count)| scope_count).sum();
+    let line = |(cookie, stored): (&Target<'_>, usize)| cookie.line(stored, scope);
+    if total <= max_lines {
+        let by_cookie = cookies.iter().flat_map(|(cookie, scope_count)| {
+            (0..*scope_count).map(move |stored| (*cookie, stored))
+        });
         return by_cookie.filter_map(line).collect();
     }
-    let rounds = cookies.iter().map(|(_, places)| *places).max().unwrap_or_default();
+    let rounds = cookies.iter().map(|(_, scope_count)| *scope_count).max().unwrap_or_default();
     let of_round = |round| {
-        let has_place = move |(_, places): &&(&Target<'_>, usize)| round < *places;
-        cookies.iter().filter(has_place).map(move |(cookie, _)| (*cookie, round))
+        let has_scope = move |(_, scope_count): &&(&Target<'_>, usize)| round < *scope_count;
+        cookies.iter().filter(has_scope).map(move |(cookie, _)| (*cookie, round))
     };
     let all = (0..rounds).flat_map(of_round);
-    all.cycle().skip(turn.wrapping_mul(most) % total).take(most).filter_map(line).collect()
+    all.cycle()
+        .skip(rotation.wrapping_mul(max_lines) % total)
+        .take(max_lines)
+        .filter_map(line)
+        .collect()
 }

@@ -29,11 +29,11 @@ use crate::consent::{Category, Consent};
 use crate::http::{FieldSection, Fields, make_private};
 
 /// Turns a local reply into a filtered response.
-pub(crate) fn own<R: Body>(
+pub(crate) fn into_response<R: Body>(
     filter: &Arc<Filter>,
-    (answer, report): (Response<Bytes>, Box<Report>),
+    (reply, report): (Response<Bytes>, Box<Report>),
 ) -> Response<FilterBody<R>> {
-    answer.map(|body| FilterBody::answer(body, Arc::clone(filter), report))
+    reply.map(|body| FilterBody::reply(body, Arc::clone(filter), report))
 }
 
 impl Filter {
@@ -48,7 +48,7 @@ impl Filter {
 #[derive(Debug)]
 pub(crate) struct PendingExchange {
     filter: Arc<Filter>,
-    visit: RequestContext,
+    context: RequestContext,
     /// Request fields that a reply in place of the origin's response needs.
     headers: Option<HeaderMap>,
 }
@@ -58,14 +58,14 @@ pub(crate) enum ResponseDecision<R: Body> {
     /// Forward the response with the edited head.
     Pass(FilterBody<R>),
     /// Send a local reply instead.
-    Answer(Response<FilterBody<R>>),
+    Reply(Response<FilterBody<R>>),
 }
 
 impl<R: Body> ResponseDecision<R> {
     /// The final response. `parts` is the head after the edits.
     pub(super) fn of(self, parts: Parts) -> Response<FilterBody<R>> {
         match self {
-            Self::Answer(answer) => answer,
+            Self::Reply(reply) => reply,
             Self::Pass(body) => Response::from_parts(parts, body),
         }
     }
@@ -73,9 +73,9 @@ impl<R: Body> ResponseDecision<R> {
 
 /// The decision after the response head.
 pub(crate) enum HeadDecision<R: Body> {
-    Judged(ResponseDecision<R>),
+    Decided(ResponseDecision<R>),
     /// The start of the body must be inspected.
-    Look(Box<BodyInspection<R>>),
+    Inspect(Box<BodyInspection<R>>),
 }
 
 impl PendingExchange {
@@ -86,119 +86,123 @@ impl PendingExchange {
     pub(crate) fn of<F: Fields>(
         filter: &Arc<Filter>,
         request: RequestHead<'_, F>,
-        peer: ClientInfo,
-        recall: Option<&DecisionCache>,
+        client_info: ClientInfo,
+        cache: Option<&DecisionCache>,
     ) -> Result<(Self, Edits), LocalReply> {
         if filter.has_too_many_cookies(request.fields) {
             return Err(request::too_many_cookies(filter));
         }
         let fields = request.fields;
-        let (visit, edits) = request::filter(filter, request, peer, recall, unix_now())?;
-        let headers = needs_headers(filter, &visit).then(|| beacon_reply::needed_of(fields));
-        Ok((Self { filter: Arc::clone(filter), visit, headers }, edits))
+        let (context, edits) = request::filter(filter, request, client_info, cache, unix_now())?;
+        let headers = needs_headers(filter, &context).then(|| beacon_reply::cors_fields(fields));
+        Ok((Self { filter: Arc::clone(filter), context, headers }, edits))
     }
 
     /// The visitor's consent.
     pub(crate) fn consent(&self) -> Consent {
-        self.visit.report.consent
+        self.context.report.consent
     }
 
     /// Decides about a response by its head.
-    pub(crate) fn received<R: Body<Data = Bytes>>(
+    pub(crate) fn filter_response<R: Body<Data = Bytes>>(
         self,
         status: StatusCode,
         fields: &impl Fields,
         body: R,
     ) -> (Edits, HeadDecision<R>) {
-        let Self { filter, mut visit, headers } = self;
-        let look = if visit.looked_at.is_some() {
-            beacon_detection::look_at_image(status, fields)
-        } else if filter.settings.detect == Detect::Off || visit.known_beacon {
+        let Self { filter, mut context, headers } = self;
+        let candidate = if context.wide_rule.is_some() {
+            beacon_detection::classify_for_wide_rule(status, fields)
+        } else if filter.settings.detect == Detect::Off || context.known_beacon {
             Candidate::Ordinary
         } else {
-            let query = visit.uri.query();
+            let query = context.uri.query();
             beacon_detection::classify(
-                &visit.method,
+                &context.method,
                 query,
-                visit.wanted,
-                visit.ping,
+                context.expected,
+                context.ping,
                 status,
                 fields,
             )
         };
-        let mut edits = response::filter(&filter, &mut visit, fields, unix_now());
-        let received = match look {
-            Candidate::Ordinary => HeadDecision::Judged(ResponseDecision::Pass(FilterBody::inner(
-                body,
-                filter,
-                visit.report,
-            ))),
+        let mut edits = response::filter(&filter, &mut context, fields, unix_now());
+        let decision = match candidate {
+            Candidate::Ordinary => HeadDecision::Decided(ResponseDecision::Pass(
+                FilterBody::inner(body, filter, context.report),
+            )),
             Candidate::Beacon => {
                 let edits = (fields, &mut edits);
-                HeadDecision::Judged(beacon(&filter, visit, headers, edits, body))
+                HeadDecision::Decided(beacon(&filter, context, headers, edits, body))
             }
             Candidate::SmallImage => {
-                let taken = BytesMut::new();
-                HeadDecision::Look(Box::new(BodyInspection { body, taken, visit, headers, filter }))
+                let start = BytesMut::new();
+                HeadDecision::Inspect(Box::new(BodyInspection {
+                    body,
+                    start,
+                    context,
+                    headers,
+                    filter,
+                }))
             }
         };
-        (edits, received)
+        (edits, decision)
     }
 }
 
 /// A response that needs the first bytes of its body for beacon detection.
 pub(crate) struct BodyInspection<R> {
     body: R,
-    taken: BytesMut,
-    visit: RequestContext,
+    start: BytesMut,
+    context: RequestContext,
     headers: Option<HeaderMap>,
     filter: Arc<Filter>,
 }
 
 /// Whether a local reply may be needed later. Only a local reply needs the request's headers again.
-fn needs_headers(filter: &Filter, visit: &RequestContext) -> bool {
-    let may_answer = filter.settings.detect == Detect::Block || visit.looked_at.is_some();
-    may_answer && filter.enforces()
+fn needs_headers(filter: &Filter, context: &RequestContext) -> bool {
+    let may_reply = filter.settings.detect == Detect::Block || context.wide_rule.is_some();
+    may_reply && filter.enforces()
 }
 
 /// Records a detected beacon, and replaces the origin's response where the site blocks the beacon.
 fn beacon<R: Body>(
     filter: &Arc<Filter>,
-    mut visit: RequestContext,
+    mut context: RequestContext,
     headers: Option<HeaderMap>,
     (fields, edits): (&impl Fields, &mut Edits),
     body: R,
 ) -> ResponseDecision<R> {
-    if tracking_headers::strip_validators(fields, filter, &mut visit.report, edits) {
+    if tracking_headers::strip_validators(fields, filter, &mut context.report, edits) {
         make_private(fields, |name, value| edits.set(name, value));
     }
-    let beacon = match visit.looked_at {
-        Some(number) => known(filter, &visit, number).map(Some),
-        None => unknown(filter, &visit).then_some(None),
+    let beacon = match context.wide_rule {
+        Some(number) => known(filter, &context, number).map(Some),
+        None => unknown(filter, &context).then_some(None),
     };
-    visit.report.beacon = beacon;
+    context.report.beacon = beacon;
     match headers.filter(|_| beacon.is_some() && filter.enforces()) {
         Some(headers) => {
-            let answer = beacon_reply::to_beacon(&visit.method, &headers, visit.wanted);
-            ResponseDecision::Answer(own(filter, (answer, visit.report)))
+            let reply = beacon_reply::to_beacon(&context.method, &headers, context.expected);
+            ResponseDecision::Reply(into_response(filter, (reply, context.report)))
         }
-        None => ResponseDecision::Pass(FilterBody::inner(body, Arc::clone(filter), visit.report)),
+        None => ResponseDecision::Pass(FilterBody::inner(body, Arc::clone(filter), context.report)),
     }
 }
 
 /// Records a beacon of this rule without consent. Returns its category.
-fn known(filter: &Filter, visit: &RequestContext, number: usize) -> Option<Category> {
+fn known(filter: &Filter, context: &RequestContext, number: usize) -> Option<Category> {
     let rule = filter.settings.policy.catalogue.beacon_rule(number)?;
-    filter.note_beacon(rule, &visit.report, false, unix_now());
+    filter.record_beacon(rule, &context.report, false, unix_now());
     Some(rule.entry.category)
 }
 
 /// Records an unclassified beacon. Returns whether to replace the origin's response.
-fn unknown(filter: &Filter, visit: &RequestContext) -> bool {
-    let permitted = filter.settings.policy.permits_unclassified(visit.granted());
-    let decided = visit.report.consent.is_decided();
+fn unknown(filter: &Filter, context: &RequestContext) -> bool {
+    let permitted = filter.settings.policy.permits_unclassified(context.granted());
+    let decided = context.report.consent.is_decided();
     let outcome = ItemDecision { permitted, decided, presumed: None };
-    filter.inventory.note_unknown_beacon(visit.uri.path(), outcome, unix_now());
+    filter.inventory.record_unclassified_beacon(context.uri.path(), outcome, unix_now());
     filter.settings.detect == Detect::Block && !permitted
 }
 
@@ -210,7 +214,7 @@ type InspectionEnd<E> = Option<Result<HeaderMap, E>>;
 impl<R: Body<Data = Bytes>> BodyInspection<R> {
     /// The response, if its body cannot be inspected.
     pub(crate) fn without_body(self) -> FilterBody<R> {
-        FilterBody::inner(self.body, self.filter, self.visit.report)
+        FilterBody::inner(self.body, self.filter, self.context.report)
     }
 }
 
@@ -220,12 +224,12 @@ impl<R: Body<Data = Bytes> + Unpin> BodyInspection<R> {
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<InspectionEnd<R::Error>> {
-        while self.taken.len() < beacon_detection::ENOUGH_BYTES {
+        while self.start.len() < beacon_detection::ENOUGH_BYTES {
             match ready!(Pin::new(&mut self.body).poll_frame(context)) {
                 None => break,
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
                 Some(Ok(frame)) => match frame.into_data() {
-                    Ok(data) => self.taken.extend_from_slice(&data),
+                    Ok(data) => self.start.extend_from_slice(&data),
                     Err(frame) => return Poll::Ready(frame.into_trailers().ok().map(Ok)),
                 },
             }
@@ -234,21 +238,21 @@ impl<R: Body<Data = Bytes> + Unpin> BodyInspection<R> {
     }
 
     /// Decides about the response by the first bytes of its body.
-    pub(crate) fn judge(
+    pub(crate) fn decide(
         self,
         ended: InspectionEnd<R::Error>,
         fields: &impl Fields,
     ) -> (Edits, ResponseDecision<R>) {
-        let Self { body, taken, visit, headers, filter } = self;
-        let taken = taken.freeze();
+        let Self { body, start, context, headers, filter } = self;
+        let start = start.freeze();
         let mut edits = Edits::default();
-        let mut judged = match beacon_detection::is_small_pixel(&taken) {
-            true => beacon(&filter, visit, headers, (fields, &mut edits), body),
-            false => ResponseDecision::Pass(FilterBody::inner(body, filter, visit.report)),
+        let mut decision = match beacon_detection::is_small_pixel(&start) {
+            true => beacon(&filter, context, headers, (fields, &mut edits), body),
+            false => ResponseDecision::Pass(FilterBody::inner(body, filter, context.report)),
         };
-        if let ResponseDecision::Pass(body) = &mut judged {
-            body.give_back(taken, ended);
+        if let ResponseDecision::Pass(body) = &mut decision {
+            body.prepend(start, ended);
         }
-        (edits, judged)
+        (edits, decision)
     }
 }

@@ -36,13 +36,13 @@ pub struct Inventory {
     cookies: ByRule,
     beacons: ByRule,
     /// Names that the origin sets.
-    unknown_set: RecentItems,
+    unclassified_set: RecentItems,
     /// Names that only visitors sent. Visitors can send anything, so these names are separate and
     /// cannot evict the others.
-    unknown_sent: RecentItems,
-    unknown_beacons: RecentItems,
+    unclassified_sent: RecentItems,
+    unclassified_beacons: RecentItems,
     /// Items that the guard blocked in pages, by [`BlockedKind::index`].
-    held_back: [RecentItems; BlockedKind::ALL.len()],
+    blocked: [RecentItems; BlockedKind::ALL.len()],
 }
 
 /// The kind of an item that the guard blocks in pages.
@@ -84,7 +84,7 @@ pub struct SeenItem<'a> {
     pub rule: Option<Rule<'a>>,
     /// Counts.
     #[serde(flatten)]
-    pub tally: ItemCounts,
+    pub counts: ItemCounts,
     /// First seen, in Unix seconds.
     pub first_seen: i64,
     /// Last seen, in Unix seconds.
@@ -115,10 +115,10 @@ impl Inventory {
         Self {
             cookies: ByRule::new(catalogue.cookie_rules()),
             beacons: ByRule::new(catalogue.beacon_rules()),
-            unknown_set: recent(),
-            unknown_sent: recent(),
-            unknown_beacons: recent(),
-            held_back: BlockedKind::ALL.map(|_| recent()),
+            unclassified_set: recent(),
+            unclassified_sent: recent(),
+            unclassified_beacons: recent(),
+            blocked: BlockedKind::ALL.map(|_| recent()),
         }
     }
 
@@ -126,35 +126,35 @@ impl Inventory {
     /// the same pattern. Counts of unclassified cookies move to the rule that matches them now.
     pub(super) fn successor(&self, old: &Catalogue, new: &Catalogue) -> Self {
         let next = Self {
-            unknown_set: Arc::clone(&self.unknown_set),
-            unknown_sent: Arc::clone(&self.unknown_sent),
-            unknown_beacons: Arc::clone(&self.unknown_beacons),
-            held_back: self.held_back.clone(),
+            unclassified_set: Arc::clone(&self.unclassified_set),
+            unclassified_sent: Arc::clone(&self.unclassified_sent),
+            unclassified_beacons: Arc::clone(&self.unclassified_beacons),
+            blocked: self.blocked.clone(),
             ..Self::new(new)
         };
         let numbers = 0..new.cookie_rules();
         let names =
             numbers.filter_map(|number| Some((new.cookie_rule(number)?.pattern.as_str(), number)));
         let names: HashMap<&str, usize> = names.collect();
-        next.cookies.take_over(&self.cookies, |number| {
+        next.cookies.move_from(&self.cookies, |number| {
             names.get(old.cookie_rule(number)?.pattern.as_str()).copied()
         });
         let paths = new.all_beacon_rules().map(|rule| (rule.path.as_str(), rule.number));
         let paths: HashMap<&str, usize> = paths.collect();
         let of_old = old.all_beacon_rules().map(|rule| (rule.number, rule.path.as_str()));
         let of_old: HashMap<usize, &str> = of_old.collect();
-        next.beacons.take_over(&self.beacons, |number| paths.get(of_old.get(&number)?).copied());
-        for unknown in [&self.unknown_set, &self.unknown_sent] {
+        next.beacons.move_from(&self.beacons, |number| paths.get(of_old.get(&number)?).copied());
+        for unknown in [&self.unclassified_set, &self.unclassified_sent] {
             let mut unknown = locked(unknown);
             // A rule with conditions can match the name without matching the cookie.
             let rule = |key: &str, unknown: &UnclassifiedItem| {
-                let rule = new.cookie(unknown.shown(key).as_bytes());
+                let rule = new.cookie(unknown.display_name(key).as_bytes());
                 rule.filter(|rule| rule.requires.is_none()).map(|rule| rule.number)
             };
-            let known =
+            let existing =
                 unknown.iter().filter_map(|(key, seen)| Some((key.clone(), rule(key, seen)?)));
-            let known: Vec<(String, usize)> = known.collect();
-            for (key, number) in known {
+            let existing: Vec<(String, usize)> = existing.collect();
+            for (key, number) in existing {
                 if let Some((slot, seen)) = next.cookies.slot(number).zip(unknown.pop(&key)) {
                     // If several names match one rule, only the counts of the first are kept.
                     let _ = slot.set(Box::new(seen.seen));
@@ -165,30 +165,30 @@ impl Inventory {
     }
 
     /// Records a cookie that the origin sets.
-    pub(super) fn note_set(
+    pub(super) fn record_set(
         &self,
         rule: Option<&CookieRule>,
         cookie: &SetCookie<'_>,
-        together: &SetTogether<'_>,
+        set_together: &SetTogether<'_>,
         outcome: ItemDecision,
         now: i64,
     ) {
-        let note = |seen: &Observation| {
-            seen.note(Direction::Origin, outcome, now);
-            seen.note_attributes(cookie, now);
+        let record = |seen: &Observation| {
+            seen.record(Direction::Origin, outcome, now);
+            seen.record_attributes(cookie, now);
         };
         match rule {
-            Some(rule) => self.cookies.note(rule.number, now, note),
+            Some(rule) => self.cookies.record(rule.number, now, record),
             None if cookie.name.is_empty() => {}
             None => {
                 let name = text(cookie.name);
-                let Some(name) = folded(&name) else { return };
-                let before = |key: &str| locked(&self.unknown_sent).pop(key);
-                let note = |seen: &Observation| {
-                    note(seen);
-                    seen.note_together(together.of(cookie));
+                let Some(name) = generalized(&name) else { return };
+                let before = |key: &str| locked(&self.unclassified_sent).pop(key);
+                let record = |seen: &Observation| {
+                    record(seen);
+                    seen.record_companion(set_together.of(cookie));
                 };
-                if of_name(&self.unknown_set, &name, now, before, note) {
+                if record_name(&self.unclassified_set, &name, now, before, record) {
                     tracing::info!(cookie = %cookie.name.escape_ascii(), "origin set an unclassified cookie");
                 }
             }
@@ -196,26 +196,29 @@ impl Inventory {
     }
 
     /// Records a cookie that a visitor sent. Visitors can send anything.
-    pub(super) fn note_sent(
+    pub(super) fn record_sent(
         &self,
         rule: Option<&CookieRule>,
         name: &[u8],
         outcome: ItemDecision,
         now: i64,
     ) {
-        let note = |seen: &Observation| seen.note(Direction::Visitor, outcome, now);
+        let record = |seen: &Observation| seen.record(Direction::Visitor, outcome, now);
         match rule {
-            Some(rule) => self.cookies.note(rule.number, now, note),
+            Some(rule) => self.cookies.record(rule.number, now, record),
             None if name.is_empty() => {}
             None => {
-                let shown = text(name);
-                let Some(shown) = folded(&shown) else { return };
-                let set =
-                    locked(&self.unknown_set).get_mut(&*generalize_counters(&shown)).map(|known| {
-                        known.add_name(&shown);
-                        note(&known.seen);
+                let display_name = text(name);
+                let Some(display_name) = generalized(&display_name) else { return };
+                let set = locked(&self.unclassified_set)
+                    .get_mut(&*generalize_counters(&display_name))
+                    .map(|existing| {
+                        existing.add_name(&display_name);
+                        record(&existing.seen);
                     });
-                if set.is_none() && of_name(&self.unknown_sent, &shown, now, |_| None, note) {
+                if set.is_none()
+                    && record_name(&self.unclassified_sent, &display_name, now, |_| None, record)
+                {
                     tracing::debug!(cookie = %name.escape_ascii(), "client sent an unclassified cookie");
                 }
             }
@@ -223,43 +226,45 @@ impl Inventory {
     }
 
     /// Records a beacon that matches a rule.
-    pub(super) fn note_beacon(&self, rule: &BeaconRule, outcome: ItemDecision, now: i64) {
-        let note = |seen: &Observation| seen.note(Direction::Visitor, outcome, now);
-        self.beacons.note(rule.number, now, note);
+    pub(super) fn record_beacon(&self, rule: &BeaconRule, outcome: ItemDecision, now: i64) {
+        let record = |seen: &Observation| seen.record(Direction::Visitor, outcome, now);
+        self.beacons.record(rule.number, now, record);
     }
 
     /// Records a path whose responses look like a beacon's.
-    pub(super) fn note_unknown_beacon(&self, path: &str, outcome: ItemDecision, now: i64) {
-        let note = |seen: &Observation| seen.note(Direction::Origin, outcome, now);
-        let shown = text(path.as_bytes());
-        let Some(folded) = folded(&shown) else { return };
-        if of_name(&self.unknown_beacons, &folded, now, |_| None, note) {
+    pub(super) fn record_unclassified_beacon(&self, path: &str, outcome: ItemDecision, now: i64) {
+        let record = |seen: &Observation| seen.record(Direction::Origin, outcome, now);
+        let display_name = text(path.as_bytes());
+        let Some(generalized) = generalized(&display_name) else { return };
+        if record_name(&self.unclassified_beacons, &generalized, now, |_| None, record) {
             tracing::info!(path, "response looks like an unclassified beacon");
         }
     }
 
     /// Records an item that the guard blocked in a page, or would have blocked in observe mode.
-    pub fn note_held_back(&self, kind: BlockedKind, name: &str, now: i64) {
+    pub fn record_blocked(&self, kind: BlockedKind, name: &str, now: i64) {
         let outcome = ItemDecision { permitted: false, decided: false, presumed: None };
-        let shown = text(name.as_bytes());
-        let Some(folded) = folded(&shown).filter(|name| !name.is_empty()) else { return };
-        if let Some(held_back) = self.held_back.get(kind.index()) {
-            let note = |seen: &Observation| seen.note(Direction::Visitor, outcome, now);
-            of_name(held_back, &folded, now, |_| None, note);
+        let display_name = text(name.as_bytes());
+        let Some(generalized) = generalized(&display_name).filter(|name| !name.is_empty()) else {
+            return;
+        };
+        if let Some(blocked) = self.blocked.get(kind.index()) {
+            let record = |seen: &Observation| seen.record(Direction::Visitor, outcome, now);
+            record_name(blocked, &generalized, now, |_| None, record);
         }
     }
 
     /// The items of one kind that the guard blocked, by name.
-    pub fn held_back(&self, kind: BlockedKind) -> Vec<SeenItem<'static>> {
-        self.held_back.get(kind.index()).map(unknown).unwrap_or_default()
+    pub fn blocked(&self, kind: BlockedKind) -> Vec<SeenItem<'static>> {
+        self.blocked.get(kind.index()).map(unknown).unwrap_or_default()
     }
 
     /// Every cookie seen, by name; unclassified cookies first.
     pub fn cookies<'a>(&self, catalogue: &'a Catalogue) -> Vec<SeenItem<'a>> {
-        let mut all = unknown(&self.unknown_set);
-        all.extend(unknown(&self.unknown_sent));
+        let mut all = unknown(&self.unclassified_set);
+        all.extend(unknown(&self.unclassified_sent));
         all.sort_by(|a, b| a.name.cmp(&b.name));
-        all.extend(known(&self.cookies, |number| {
+        all.extend(existing(&self.cookies, |number| {
             let rule = catalogue.cookie_rule(number)?;
             Some((rule.pattern.as_str(), Rule::Cookie(rule)))
         }));
@@ -268,8 +273,8 @@ impl Inventory {
 
     /// Every beacon seen, by path; unclassified beacons first.
     pub fn beacons<'a>(&self, catalogue: &'a Catalogue) -> Vec<SeenItem<'a>> {
-        let mut all = unknown(&self.unknown_beacons);
-        all.extend(known(&self.beacons, |number| {
+        let mut all = unknown(&self.unclassified_beacons);
+        all.extend(existing(&self.beacons, |number| {
             let rule = catalogue.beacon_rule(number)?;
             Some((rule.path.as_str(), Rule::Beacon(rule)))
         }));
@@ -280,33 +285,33 @@ impl Inventory {
 impl UnclassifiedItem {
     /// Records another name with the same key. If the names differ, only the key is shown.
     fn add_name(&mut self, name: &str) {
-        if self.name.as_deref().is_some_and(|known| known != name) {
+        if self.name.as_deref().is_some_and(|existing| existing != name) {
             self.name = None;
         }
     }
 
-    fn shown<'a>(&'a self, key: &'a str) -> &'a str {
+    fn display_name<'a>(&'a self, key: &'a str) -> &'a str {
         self.name.as_deref().unwrap_or(key)
     }
 }
 
 /// The name or path with its random parts generalised. `None` if it is too long.
-fn folded(name: &str) -> Option<std::borrow::Cow<'_, str>> {
+fn generalized(name: &str) -> Option<std::borrow::Cow<'_, str>> {
     (name.len() <= MAX_NAME_BYTES).then(|| generalize_name(name))
 }
 
 /// Records a name, and returns whether the name is new. `before` supplies the item from another
 /// map.
-fn of_name(
+fn record_name(
     recent: &RecentItems,
     name: &str,
     now: i64,
     before: impl FnOnce(&str) -> Option<Box<UnclassifiedItem>>,
-    note: impl FnOnce(&Observation),
+    record: impl FnOnce(&Observation),
 ) -> bool {
     let key = generalize_counters(name);
     let mut recent = locked(recent);
-    let known = recent.contains(&*key);
+    let existing = recent.contains(&*key);
     let new = || {
         let new =
             || Box::new(UnclassifiedItem { name: Some(name.into()), seen: Observation::new(now) });
@@ -314,11 +319,11 @@ fn of_name(
     };
     let unknown = recent.get_or_insert_mut_ref(&*key, new);
     unknown.add_name(name);
-    note(&unknown.seen);
+    record(&unknown.seen);
     if recent.len() > MAX_NAMES {
         recent.pop_lru();
     }
-    !known
+    !existing
 }
 
 /// The name as text. Non-UTF-8 bytes and control characters are escaped. `*` and braces are escaped
@@ -342,13 +347,15 @@ fn locked(
 
 fn unknown(recent: &RecentItems) -> Vec<SeenItem<'static>> {
     let recent = locked(recent);
-    let mut all: Vec<_> =
-        recent.iter().map(|(key, known)| item(known.shown(key), None, &known.seen)).collect();
+    let mut all: Vec<_> = recent
+        .iter()
+        .map(|(key, existing)| item(existing.display_name(key), None, &existing.seen))
+        .collect();
     all.sort_by(|a, b| a.name.cmp(&b.name));
     all
 }
 
-fn known<'a>(
+fn existing<'a>(
     by_rule: &ByRule,
     rule_of: impl Fn(usize) -> Option<(&'a str, Rule<'a>)>,
 ) -> Vec<SeenItem<'a>> {
@@ -367,11 +374,11 @@ fn item<'a>(name: &str, rule: Option<Rule<'a>>, seen: &Observation) -> SeenItem<
     SeenItem {
         name: name.to_owned(),
         rule,
-        tally: seen.tally(),
+        counts: seen.counts(),
         first_seen: seen.first(),
         last_seen: seen.last(),
         attributes: seen.attributes().cloned(),
-        set_together: seen.together(),
+        set_together: seen.companion(),
         presumed: if rule.is_none() { seen.presumed() } else { None },
     }
 }
@@ -382,9 +389,9 @@ mod tests {
     use crate::filter::observation::PassCounts;
 
     /// Records the only `Set-Cookie` line of a response.
-    fn note_set(inventory: &Inventory, line: &[u8], now: i64) {
-        let together = SetTogether::new(&[], &http::Method::GET, now);
-        inventory.note_set(None, &SetCookie::parse(line), &together, STRIPPED, now);
+    fn record_set(inventory: &Inventory, line: &[u8], now: i64) {
+        let set_together = SetTogether::new(&[], &http::Method::GET, now);
+        inventory.record_set(None, &SetCookie::parse(line), &set_together, STRIPPED, now);
     }
 
     const STRIPPED: ItemDecision =
@@ -404,25 +411,25 @@ mod tests {
             [letter(12), letter(8), letter(4), letter(0), 'x'].iter().collect()
         };
         for number in 0..2 * MAX_NAMES {
-            inventory.note_sent(None, word(number).as_bytes(), STRIPPED, 1);
-            inventory.note_sent(None, b"often", STRIPPED, 1);
+            inventory.record_sent(None, word(number).as_bytes(), STRIPPED, 1);
+            inventory.record_sent(None, b"often", STRIPPED, 1);
         }
-        note_set(&inventory, &vec![b'x'; 10_000], 1);
+        record_set(&inventory, &vec![b'x'; 10_000], 1);
         let names = |inventory: &Inventory| -> Vec<String> {
             inventory.cookies(&catalogue).into_iter().map(|seen| seen.name).collect()
         };
         assert_eq!(names(&inventory).len(), MAX_NAMES);
-        inventory.note_sent(None, b"a\xff\n", STRIPPED, 1);
+        inventory.record_sent(None, b"a\xff\n", STRIPPED, 1);
         // Visitors cannot evict a name that the origin sets, and its earlier counts are kept.
-        note_set(&inventory, b"often=1", 2);
+        record_set(&inventory, b"often=1", 2);
         for number in 0..2 * MAX_NAMES {
-            inventory.note_sent(None, word(number).as_bytes(), STRIPPED, 3);
+            inventory.record_sent(None, word(number).as_bytes(), STRIPPED, 3);
         }
-        inventory.note_sent(None, b"a\xff\n", STRIPPED, 3);
+        inventory.record_sent(None, b"a\xff\n", STRIPPED, 3);
         let kept = inventory.cookies(&catalogue);
         let often = kept.iter().find(|seen| seen.name == "often").expect("kept");
-        assert_eq!((often.first_seen, often.tally.set), (1, 1));
-        assert_eq!(often.tally.sent, 2 * MAX_NAMES as u64);
+        assert_eq!((often.first_seen, often.counts.set), (1, 1));
+        assert_eq!(often.counts.sent, 2 * MAX_NAMES as u64);
         let names = names(&inventory);
         assert_eq!(names.len(), MAX_NAMES + 1);
         assert!(
@@ -438,15 +445,15 @@ mod tests {
         let inventory = Inventory::new(&catalogue);
         let line =
             b"cart_8f14e45fceea=secret; HttpOnly; SameSite=lax; Max-Age=60; Domain=.shop.example";
-        note_set(&inventory, line, 7);
+        record_set(&inventory, line, 7);
         let decided = ItemDecision { permitted: true, decided: true, presumed: None };
-        inventory.note_sent(None, b"cart_167a5a36dedd4bea", decided, 9);
+        inventory.record_sent(None, b"cart_167a5a36dedd4bea", decided, 9);
         let seen = inventory.cookies(&catalogue);
         let [seen] = seen.as_slice() else { unreachable!("one: {seen:?}") };
         assert_eq!((seen.name.as_str(), seen.first_seen, seen.last_seen), ("cart_*", 7, 9));
-        assert_eq!((seen.tally.set, seen.tally.sent), (1, 1));
-        assert_eq!(seen.tally.undecided, PassCounts { passed: 0, stripped: 1 });
-        assert_eq!(seen.tally.decided, PassCounts { passed: 1, stripped: 0 });
+        assert_eq!((seen.counts.set, seen.counts.sent), (1, 1));
+        assert_eq!(seen.counts.undecided, PassCounts { passed: 0, stripped: 1 });
+        assert_eq!(seen.counts.decided, PassCounts { passed: 1, stripped: 0 });
         let attributes = seen.attributes.as_ref().expect("set by the origin");
         assert!(attributes.http_only && !attributes.secure);
         assert_eq!(attributes.same_site, Some("lax"));
@@ -459,18 +466,27 @@ mod tests {
     fn names_that_differ_only_in_a_number_are_merged_from_the_second_on() {
         let catalogue = empty();
         let inventory = Inventory::new(&catalogue);
-        let shown = |inventory: &Inventory| -> Vec<(String, u64)> {
+        let display_name = |inventory: &Inventory| -> Vec<(String, u64)> {
             let seen = inventory.cookies(&catalogue).into_iter();
-            seen.map(|seen| (seen.name, seen.tally.set + seen.tally.sent)).collect()
+            seen.map(|seen| (seen.name, seen.counts.set + seen.counts.sent)).collect()
         };
-        inventory.note_sent(None, b"editRevision5", STRIPPED, 1);
-        note_set(&inventory, b"editRevision5=1", 2);
-        inventory.note_sent(None, b"step3", STRIPPED, 2);
-        assert_eq!(shown(&inventory), [("editRevision5".to_owned(), 2), ("step3".to_owned(), 1)]);
-        note_set(&inventory, b"editRevision6=1", 3);
-        inventory.note_sent(None, b"editRevision123456", STRIPPED, 3);
-        assert_eq!(shown(&inventory), [("editRevision*".to_owned(), 4), ("step3".to_owned(), 1)]);
-        inventory.note_sent(None, b"step4", STRIPPED, 3);
-        assert_eq!(shown(&inventory), [("editRevision*".to_owned(), 4), ("step*".to_owned(), 2)]);
+        inventory.record_sent(None, b"editRevision5", STRIPPED, 1);
+        record_set(&inventory, b"editRevision5=1", 2);
+        inventory.record_sent(None, b"step3", STRIPPED, 2);
+        assert_eq!(
+            display_name(&inventory),
+            [("editRevision5".to_owned(), 2), ("step3".to_owned(), 1)]
+        );
+        record_set(&inventory, b"editRevision6=1", 3);
+        inventory.record_sent(None, b"editRevision123456", STRIPPED, 3);
+        assert_eq!(
+            display_name(&inventory),
+            [("editRevision*".to_owned(), 4), ("step3".to_owned(), 1)]
+        );
+        inventory.record_sent(None, b"step4", STRIPPED, 3);
+        assert_eq!(
+            display_name(&inventory),
+            [("editRevision*".to_owned(), 4), ("step*".to_owned(), 2)]
+        );
     }
 }

@@ -21,9 +21,9 @@ impl Filter {
         self: &Arc<Self>,
         fields: &impl Fields,
     ) -> (Edits, FilterBody<Empty<Bytes>>) {
-        let mut visit = RequestContext::without_request();
-        let edits = response::filter(self, &mut visit, fields, unix_now());
-        (edits, FilterBody::inner(Empty::new(), Arc::clone(self), visit.report))
+        let mut context = RequestContext::without_request();
+        let edits = response::filter(self, &mut context, fields, unix_now());
+        (edits, FilterBody::inner(Empty::new(), Arc::clone(self), context.report))
     }
 }
 

@@ -38,7 +38,7 @@ pub(super) struct Observation {
     counts: [[[AtomicU64; 2]; 2]; 2],
     attributes: OnceLock<Attributes>,
     /// How the cookie was set together with a session, by its rank in [`SessionCompanion::ALL`].
-    together: AtomicU8,
+    companion: AtomicU8,
     /// Why the cookie was last presumed necessary, by its rank in [`Presumption::ALL`].
     presumed: AtomicU8,
 }
@@ -87,23 +87,23 @@ impl Observation {
             last: AtomicI64::new(now),
             counts: Default::default(),
             attributes: OnceLock::new(),
-            together: AtomicU8::new(0),
+            companion: AtomicU8::new(0),
             presumed: AtomicU8::new(0),
         }
     }
 
-    pub(super) fn note(&self, from: Direction, outcome: ItemDecision, now: i64) {
+    pub(super) fn record(&self, from: Direction, outcome: ItemDecision, now: i64) {
         let [of_origin, of_visitor] = &self.counts;
         let by_decision = if from == Direction::Origin { of_origin } else { of_visitor };
         let [undecided, decided] = by_decision;
         let [stripped, passed] = if outcome.decided { decided } else { undecided };
         let count = if outcome.permitted { passed } else { stripped };
         count.fetch_add(1, Relaxed);
-        if let Some(grounds) = outcome.presumed {
-            let rank = rank(&grounds, &Presumption::ALL);
+        if let Some(evidence) = outcome.presumed {
+            let rank = rank(&evidence, &Presumption::ALL);
             // Evidence from the origin is stronger than an entry in a visitor's list.
-            let known = self.presumed.load(Relaxed);
-            if known != rank && (known == 0 || from == Direction::Origin) {
+            let existing = self.presumed.load(Relaxed);
+            if existing != rank && (existing == 0 || from == Direction::Origin) {
                 self.presumed.store(rank, Relaxed);
             }
         }
@@ -113,7 +113,7 @@ impl Observation {
     }
 
     /// Stores the attributes, unless some are already stored.
-    pub(super) fn note_attributes(&self, cookie: &SetCookie<'_>, now: i64) {
+    pub(super) fn record_attributes(&self, cookie: &SetCookie<'_>, now: i64) {
         if self.attributes.get().is_some() {
             return;
         }
@@ -133,13 +133,13 @@ impl Observation {
 
     /// Records how the origin sets the cookie together with a session. Stronger evidence is not
     /// overwritten.
-    pub(super) fn note_together(&self, together: Option<SessionCompanion>) {
-        let rank = together.map_or(0, |together| rank(&together, &SessionCompanion::ALL));
-        self.together.fetch_max(rank, Relaxed);
+    pub(super) fn record_companion(&self, companion: Option<SessionCompanion>) {
+        let rank = companion.map_or(0, |companion| rank(&companion, &SessionCompanion::ALL));
+        self.companion.fetch_max(rank, Relaxed);
     }
 
-    pub(super) fn together(&self) -> Option<SessionCompanion> {
-        of_rank(&self.together, &SessionCompanion::ALL)
+    pub(super) fn companion(&self) -> Option<SessionCompanion> {
+        of_rank(&self.companion, &SessionCompanion::ALL)
     }
 
     pub(super) fn presumed(&self) -> Option<Presumption> {
@@ -157,7 +157,7 @@ impl Observation {
             last: AtomicI64::new(self.last()),
             counts,
             attributes: self.attributes.clone(),
-            together: AtomicU8::new(self.together.load(Relaxed)),
+            companion: AtomicU8::new(self.companion.load(Relaxed)),
             presumed: AtomicU8::new(self.presumed.load(Relaxed)),
         }
     }
@@ -176,7 +176,7 @@ impl Observation {
         self.attributes.get()
     }
 
-    pub(super) fn tally(&self) -> ItemCounts {
+    pub(super) fn counts(&self) -> ItemCounts {
         let [set, sent] = self.counts.each_ref().map(|by_decision| {
             by_decision
                 .each_ref()
@@ -197,7 +197,7 @@ impl Observation {
 
 /// The index of a value plus one. 0 means none.
 fn rank<T: PartialEq>(value: &T, all: &[T]) -> u8 {
-    let index = all.iter().position(|known| known == value);
+    let index = all.iter().position(|existing| existing == value);
     index.and_then(|index| u8::try_from(index + 1).ok()).unwrap_or_default()
 }
 

@@ -71,13 +71,13 @@ impl Report {
         }
     }
 
-    pub(super) fn note_presumed(&mut self, grounds: Presumption) {
-        if let Some(count) = self.presumed.get_mut(grounds.index()) {
+    pub(super) fn record_presumed(&mut self, evidence: Presumption) {
+        if let Some(count) = self.presumed.get_mut(evidence.index()) {
             *count = count.saturating_add(1);
         }
     }
 
-    pub(super) fn note_field(&mut self) {
+    pub(super) fn record_field(&mut self) {
         self.technologies_stripped = self.technologies_stripped.saturating_add(1);
     }
 }

@@ -31,7 +31,7 @@ use crate::http::{
 };
 
 /// Maximum number of unclassified names recorded per request: a visitor can send thousands.
-const MOST_UNKNOWN_NOTED: usize = 64;
+const MAX_UNCLASSIFIED_RECORDED: usize = 64;
 
 /// Request facts that the response filter needs.
 #[derive(Debug)]
@@ -41,12 +41,12 @@ pub(super) struct RequestContext {
     pub(super) uri: Uri,
     /// The host, in lower case, without port.
     pub(super) host: Option<Box<str>>,
-    pub(super) wanted: ExpectedType,
+    pub(super) expected: ExpectedType,
     pub(super) ping: bool,
     /// A beacon rule matches the request, so that the response needs no beacon detection.
     pub(super) known_beacon: bool,
     /// Number of the wide rule without consent that applies if the origin replies with a pixel.
-    pub(super) looked_at: Option<usize>,
+    pub(super) wide_rule: Option<usize>,
     /// The request's `Cookie` fields, if they contain a list of presumed cookies.
     pub(super) lists: Vec<Bytes>,
     /// Set if the response has to delete cookies.
@@ -66,10 +66,10 @@ impl RequestContext {
             method: Method::GET,
             uri: Uri::from_static("/"),
             host: None,
-            wanted: ExpectedType::by(&::http::HeaderMap::new(), "/"),
+            expected: ExpectedType::by(&::http::HeaderMap::new(), "/"),
             ping: false,
             known_beacon: false,
-            looked_at: None,
+            wide_rule: None,
             lists: Vec::new(),
             page_load: None,
             renewal: None,
@@ -100,8 +100,8 @@ pub(crate) type LocalReply = Box<(Response<Bytes>, Box<Report>)>;
 pub(super) fn filter<F: Fields>(
     filter: &Arc<Filter>,
     request: RequestHead<'_, F>,
-    peer: ClientInfo,
-    recall: Option<&DecisionCache>,
+    client_info: ClientInfo,
+    cache: Option<&DecisionCache>,
     now: i64,
 ) -> Result<(RequestContext, Edits), LocalReply> {
     let settings = &filter.settings;
@@ -109,8 +109,8 @@ pub(super) fn filter<F: Fields>(
     // HTTP/2 clients may send one field line per cookie. Consent and decisions cover all lines.
     let cookie = joined_cookies(fields);
     let cookies = cookie.as_deref().unwrap_or_default();
-    let known = decision_cache::known(filter, fields, cookies, peer.trusted, recall, now);
-    let consent = known.consent;
+    let cached = decision_cache::decision(filter, fields, cookies, client_info.trusted, cache, now);
+    let consent = cached.consent;
     let mut report = Box::new(Report::new(consent));
 
     let path = uri.path();
@@ -127,35 +127,36 @@ pub(super) fn filter<F: Fields>(
         fields: FieldLookup(&|name| fields.value(name)),
         navigation,
     });
-    let wanted = ExpectedType::by(fields, path);
+    let expected = ExpectedType::by(fields, path);
     let permits = |rule: &BeaconRule| {
         (rule.email_open && settings.email_opens) || settings.policy.permits(&rule.entry, &consent)
     };
     // A page load is the visitor's own request, whatever its path looks like.
-    let beacon = beacon.filter(|rule| !navigation || rule.takes_navigations());
+    let beacon = beacon.filter(|rule| !navigation || rule.matches_navigations());
     let denied = beacon.filter(|rule| !permits(rule));
     // Ordinary images also match a wide rule: only the response decides.
-    let looks = wanted == ExpectedType::Image && matches!(*method, Method::GET | Method::HEAD);
-    let looked_at = denied.filter(|rule| looks && rule.is_wide_image_rule());
-    if let Some(rule) = beacon.filter(|_| looked_at.is_none()) {
-        filter.note_beacon(rule, &report, denied.is_none(), now);
+    let expects_image =
+        expected == ExpectedType::Image && matches!(*method, Method::GET | Method::HEAD);
+    let wide_rule = denied.filter(|rule| expects_image && rule.is_wide_image_rule());
+    if let Some(rule) = beacon.filter(|_| wide_rule.is_none()) {
+        filter.record_beacon(rule, &report, denied.is_none(), now);
     }
-    if let Some(rule) = denied.filter(|_| looked_at.is_none()) {
+    if let Some(rule) = denied.filter(|_| wide_rule.is_none()) {
         report.beacon = Some(Some(rule.entry.category));
         if filter.enforces() {
-            let answer = beacon_reply::to_beacon(method, fields, wanted);
-            return Err(Box::new((answer, report)));
+            let reply = beacon_reply::to_beacon(method, fields, expected);
+            return Err(Box::new((reply, report)));
         }
     }
-    let mut visit = RequestContext {
+    let mut context = RequestContext {
         report,
         method: method.clone(),
         host: host.map(|host| host.to_ascii_lowercase().into()),
         uri: uri.clone(),
-        wanted,
+        expected,
         ping: media_type.is_some_and(|sent| sent.eq_ignore_ascii_case(b"text/ping")),
         known_beacon: beacon.is_some(),
-        looked_at: looked_at.map(|rule| rule.number),
+        wide_rule: wide_rule.map(|rule| rule.number),
         lists: presumed::fields_with_list(fields, &settings.policy),
         page_load: None,
         renewal: None,
@@ -163,60 +164,61 @@ pub(super) fn filter<F: Fields>(
 
     let mut edits = Edits::default();
     if let Some(name) = &settings.forward_header {
-        remove_alike(fields, name, &mut edits);
+        remove_same_names(fields, name, &mut edits);
         if filter.enforces() {
             let names = settings.reader.categories.names_of(consent.granted).join(",");
             edits.set(name.clone(), names);
         }
     }
-    let known_beacon = visit.known_beacon;
-    tracking_headers::strip_request(fields, filter, known_beacon, &mut visit.report, &mut edits);
+    let known_beacon = context.known_beacon;
+    tracking_headers::strip_request(fields, filter, known_beacon, &mut context.report, &mut edits);
     let page_load = navigation && *method == Method::GET;
     let expires = settings.expire.enabled && page_load;
-    let secure = peer.secure || visit.uri.scheme_str() == Some("https");
+    let secure = client_info.secure || context.uri.scheme_str() == Some("https");
     if page_load
         && settings.reader.may_need_renewal(&consent, now)
-        && let Some(host) = visit.host.as_deref()
+        && let Some(host) = context.host.as_deref()
     {
-        visit.renewal = settings.reader.renewal(&Cookies::new([cookies]), host, secure, now);
+        context.renewal = settings.reader.renewal(&Cookies::new([cookies]), host, secure, now);
     }
     if let Some(field) = cookie.as_deref() {
-        let verdict = known.verdict(field, &settings.policy);
-        let mut names = note_cookies(filter, field, verdict, &mut visit.report, expires, now);
-        if let Some(host) = visit.host.as_deref().filter(|_| !names.is_empty()) {
+        let decision = cached.field_decision(field, &settings.policy);
+        let mut names = record_cookies(filter, field, decision, &mut context.report, expires, now);
+        if let Some(host) = context.host.as_deref().filter(|_| !names.is_empty()) {
             // Sibling sites may read their consent from cookies that are stripped for this site.
             let cookies = Cookies::new([field]);
-            let needs = filter.sibling_needs(host, &cookies, fields, peer.trusted, &consent, now);
+            let needs =
+                filter.sibling_needs(host, &cookies, fields, client_info.trusted, &consent, now);
             names.retain(|name| is_deletable(needs.as_ref(), name));
         }
         if !names.is_empty() {
-            visit.page_load = Some(Box::new(PageLoadDeletions { names, secure }));
+            context.page_load = Some(Box::new(PageLoadDeletions { names, secure }));
         }
-        let left = if filter.enforces() { &verdict.left } else { &Remaining::Unchanged };
-        match (left, &cookie) {
+        let remaining = if filter.enforces() { &decision.remaining } else { &Remaining::Unchanged };
+        match (remaining, &cookie) {
             (Remaining::Unchanged, Some(Cow::Owned(joined))) => edits.set(COOKIE, joined.clone()),
             (Remaining::Unchanged, _) => {}
             (Remaining::Empty, _) => edits.remove(COOKIE),
             (Remaining::Rewritten(value), _) => edits.set(COOKIE, value.clone()),
         }
     }
-    Ok((visit, edits))
+    Ok((context, edits))
 }
 
 /// The reply to a request with more cookies than `limits.cookies` (RFC 6585 section 5).
 pub(super) fn too_many_cookies(filter: &Filter) -> LocalReply {
-    let mut answer = Response::new(Bytes::from_static(b"The request has too many cookies.\n"));
-    *answer.status_mut() = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
-    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let mut reply = Response::new(Bytes::from_static(b"The request has too many cookies.\n"));
+    *reply.status_mut() = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+    reply.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     let default = filter.settings.reader.default;
-    Box::new((answer, Box::new(Report::new(Consent::undecided(default)))))
+    Box::new((reply, Box::new(Report::new(Consent::undecided(default)))))
 }
 
 /// Removes client-sent fields with the name of `forward_header` in every mode, because the origin
 /// would trust them. Also removes names that the origin may treat as the same.
-fn remove_alike(fields: &impl Fields, name: &HeaderName, edits: &mut Edits) {
-    let alike = fields.names().filter(|field| folds_to(field, name.as_str()));
-    for name in alike.filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok()) {
+fn remove_same_names(fields: &impl Fields, name: &HeaderName, edits: &mut Edits) {
+    let same_names = fields.names().filter(|field| folds_to(field, name.as_str()));
+    for name in same_names.filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok()) {
         edits.remove(name);
     }
 }
@@ -236,18 +238,18 @@ pub(super) fn host<'a>(
 
 /// Records the verdict on a request's cookies. With `collect`, returns the names of cookies without
 /// consent, without duplicates.
-fn note_cookies(
+fn record_cookies(
     filter: &Filter,
     field: &[u8],
-    verdict: &CookieFieldDecision,
+    decision: &CookieFieldDecision,
     report: &mut Report,
     collect: bool,
     now: i64,
 ) -> Vec<Box<[u8]>> {
-    let mut account =
+    let mut recorder =
         DecisionRecorder { filter, report, now, unknown: 0, stripped: collect.then(Vec::new) };
-    account.note(field, verdict);
-    account.stripped.unwrap_or_default()
+    recorder.record(field, decision);
+    recorder.stripped.unwrap_or_default()
 }
 
 /// Records decisions about a request's cookies in the report, the inventory and the log.
@@ -262,20 +264,20 @@ struct DecisionRecorder<'a> {
 }
 
 impl DecisionRecorder<'_> {
-    fn note(&mut self, field: &[u8], verdict: &CookieFieldDecision) {
+    fn record(&mut self, field: &[u8], decision: &CookieFieldDecision) {
         let Filter { settings, inventory, .. } = self.filter;
         let decided = self.report.consent.is_decided();
-        for pair in &verdict.pairs {
+        for pair in &decision.pairs {
             let permitted = pair.permitted;
             let name = field.get(pair.name.clone()).unwrap_or_default();
             let rule = pair.rule.and_then(|number| settings.policy.catalogue.cookie_rule(number));
             self.unknown += usize::from(rule.is_none());
-            if rule.is_some() || self.unknown <= MOST_UNKNOWN_NOTED {
+            if rule.is_some() || self.unknown <= MAX_UNCLASSIFIED_RECORDED {
                 let outcome = ItemDecision { permitted, decided, presumed: pair.presumed };
-                inventory.note_sent(rule, name, outcome, self.now);
+                inventory.record_sent(rule, name, outcome, self.now);
             }
-            if let Some(grounds) = pair.presumed {
-                self.report.note_presumed(grounds);
+            if let Some(evidence) = pair.presumed {
+                self.report.record_presumed(evidence);
             }
             if permitted {
                 continue;

@@ -29,26 +29,26 @@ use crate::policy::Decision;
 /// Filters the head of a response, including 101, redirects and errors.
 pub(super) fn filter(
     filter: &Filter,
-    visit: &mut RequestContext,
+    context: &mut RequestContext,
     fields: &impl Fields,
     now: i64,
 ) -> Edits {
     let mut edits = Edits::default();
     let enforces = filter.enforces();
-    let mut changed = strip_set_cookies(filter, visit, fields, now, &mut edits);
-    changed |= strip_fields(filter, visit, fields, &mut edits);
+    let mut changed = strip_set_cookies(filter, context, fields, now, &mut edits);
+    changed |= strip_fields(filter, context, fields, &mut edits);
     let mut append = |line: Bytes| {
         changed = true;
         edits.append(SET_COOKIE, line);
     };
-    if let Some((page, host)) = visit.page_load.as_ref().zip(visit.host.as_ref()) {
-        let deletions = page.deletions(filter, (host, visit.uri.path()), fields.count());
-        visit.report.expired = u16::try_from(deletions.len()).unwrap_or(u16::MAX);
+    if let Some((page, host)) = context.page_load.as_ref().zip(context.host.as_ref()) {
+        let deletions = page.deletions(filter, (host, context.uri.path()), fields.count());
+        context.report.expired = u16::try_from(deletions.len()).unwrap_or(u16::MAX);
         for line in deletions.iter().filter(|_| enforces) {
             append(Bytes::copy_from_slice(line.as_bytes()));
         }
     }
-    if let Some(line) = visit.renewal.take().filter(|_| enforces) {
+    if let Some(line) = context.renewal.take().filter(|_| enforces) {
         append(Bytes::copy_from_slice(line.as_bytes()));
     }
     if changed {
@@ -61,22 +61,22 @@ pub(super) fn filter(
 /// consent. Returns whether lines were changed.
 fn strip_set_cookies(
     filter: &Filter,
-    visit: &mut RequestContext,
+    context: &mut RequestContext,
     fields: &impl Fields,
     now: i64,
     edits: &mut Edits,
 ) -> bool {
-    let method = visit.method.clone();
+    let method = context.method.clone();
     let mut presumed = Vec::new();
-    let changes = judge(fields, (&method, now), |lines, line| {
-        decide(filter, visit, line, lines, &mut presumed)
+    let changes = decide_lines(fields, (&method, now), |lines, line| {
+        decide(filter, context, line, lines, &mut presumed)
     });
     let enforces = filter.enforces();
     let changes = changes.filter(|_| enforces);
     let mut changed = changes.is_some();
     changes.into_iter().for_each(|changes| edits.each(SET_COOKIE, changes));
     if enforces && !presumed.is_empty() {
-        for line in presumed::lines(&visit.lists, &presumed, now) {
+        for line in presumed::lines(&context.lists, &presumed, now) {
             changed = true;
             edits.append(SET_COOKIE, line);
         }
@@ -87,11 +87,11 @@ fn strip_set_cookies(
 /// Strips fields other than `Set-Cookie`. Returns whether the result depended on the consent.
 fn strip_fields(
     filter: &Filter,
-    visit: &mut RequestContext,
+    context: &mut RequestContext,
     fields: &impl Fields,
     edits: &mut Edits,
 ) -> bool {
-    let RequestContext { report, host, known_beacon, .. } = visit;
+    let RequestContext { report, host, known_beacon, .. } = context;
     let host = host.as_deref().unwrap_or_default();
     let stripped = tracking_headers::strip_response(fields, filter, host, report, edits);
     let beacon = *known_beacon && tracking_headers::strip_validators(fields, filter, report, edits);
@@ -107,13 +107,13 @@ pub(super) fn filter_trailers(
     now: i64,
 ) -> Edits {
     let mut edits = Edits::default();
-    let changes = judge(trailers, (&Method::GET, now), |lines, line| {
+    let changes = decide_lines(trailers, (&Method::GET, now), |lines, line| {
         let cookie = SetCookie::parse(line);
         if filter.is_own_cookie(&cookie) {
             return forged(report);
         }
         let decision = lines.decision(filter, &cookie, &report.consent);
-        note(filter, report, &cookie, decision, lines);
+        record(filter, report, &cookie, decision, lines);
         if decision.permitted { Change::Keep } else { Change::Remove }
     });
     let changes = changes.filter(|_| filter.enforces());
@@ -127,7 +127,7 @@ pub(super) fn permits(filter: &Filter, consent: &Consent, line: HeaderValue, now
     let mut headers = HeaderMap::with_capacity(1);
     headers.insert(SET_COOKIE, line);
     let mut permitted = false;
-    judge(&headers, (&Method::GET, now), |lines, line| {
+    decide_lines(&headers, (&Method::GET, now), |lines, line| {
         let cookie = SetCookie::parse(line);
         permitted =
             !filter.is_own_cookie(&cookie) && lines.decision(filter, &cookie, consent).permitted;
@@ -138,8 +138,8 @@ pub(super) fn permits(filter: &Filter, consent: &Consent, line: HeaderValue, now
 
 /// The `Set-Cookie` lines of one response.
 struct ResponseCookies<'a> {
-    sight: CookieContext<'a>,
-    together: SetTogether<'a>,
+    cookie_context: CookieContext<'a>,
+    set_together: SetTogether<'a>,
     dates: Vec<&'a [u8]>,
     time: OnceCell<ResponseTime>,
     now: i64,
@@ -153,7 +153,7 @@ impl ResponseCookies<'_> {
         consent: &Consent,
     ) -> Decision<'f> {
         let policy = &filter.settings.policy;
-        policy.set_cookie(cookie, &self.sight, || self.time(), consent)
+        policy.set_cookie(cookie, &self.cookie_context, || self.time(), consent)
     }
 
     /// The clocks by which browsers evaluate expiry dates of the response.
@@ -167,7 +167,7 @@ impl ResponseCookies<'_> {
 
 /// One change per `Set-Cookie` line of a response to a request with this method, at `now` (Unix
 /// seconds). `None` if all lines pass.
-fn judge<'a>(
+fn decide_lines<'a>(
     fields: &'a impl Fields,
     (method, now): (&Method, i64),
     mut decide: impl FnMut(&ResponseCookies<'_>, &'a [u8]) -> Change,
@@ -178,8 +178,8 @@ fn judge<'a>(
         return None;
     }
     let response = ResponseCookies {
-        sight: CookieContext::response(&lines, now),
-        together: SetTogether::new(&lines, method, now),
+        cookie_context: CookieContext::response(&lines, now),
+        set_together: SetTogether::new(&lines, method, now),
         dates: fields.values(&DATE).collect(),
         time: OnceCell::new(),
         now,
@@ -192,23 +192,23 @@ fn judge<'a>(
 /// Decides about a line of a response head.
 fn decide<'a>(
     filter: &Filter,
-    visit: &mut RequestContext,
+    context: &mut RequestContext,
     line: &'a [u8],
     lines: &ResponseCookies<'_>,
     presumed: &mut Vec<&'a [u8]>,
 ) -> Change {
     let cookie = SetCookie::parse(line);
     if filter.is_own_cookie(&cookie) {
-        return forged(&mut visit.report);
+        return forged(&mut context.report);
     }
-    let decision = lines.decision(filter, &cookie, &visit.report.consent);
+    let decision = lines.decision(filter, &cookie, &context.report.consent);
     if decision.category() == Some(Category::NECESSARY) {
-        note(filter, &mut visit.report, &cookie, decision, lines);
+        record(filter, &mut context.report, &cookie, decision, lines);
         return Change::Keep;
     }
-    let effect = effect(filter, &cookie, visit.uri.path(), lines.time());
+    let effect = effect(filter, &cookie, context.uri.path(), lines.time());
     if effect != Effect::Deletes {
-        note(filter, &mut visit.report, &cookie, decision, lines);
+        record(filter, &mut context.report, &cookie, decision, lines);
         if decision.presumed.is_some() {
             presumed.push(line);
         }
@@ -216,8 +216,8 @@ fn decide<'a>(
     if decision.permitted {
         return Change::Keep;
     }
-    let needed = || {
-        let siblings = filter.settings.siblings.as_ref().zip(visit.host.as_ref());
+    let is_needed = || {
+        let siblings = filter.settings.siblings.as_ref().zip(context.host.as_ref());
         let needs = siblings.map(|(all, host)| all.needs(host, |_| CategorySet::NECESSARY));
         !is_deletable(needs.as_ref(), cookie.name)
     };
@@ -225,7 +225,7 @@ fn decide<'a>(
         Effect::Stores => false,
         // The origin itself deletes the cookie, so the needs of sibling sites do not matter.
         Effect::Deletes => is_deletable(None, cookie.name),
-        Effect::Unclear => !needed(),
+        Effect::Unclear => !is_needed(),
     };
     let deletion = deletes.then(|| cookie.deletion()).flatten();
     deletion.map_or(Change::Remove, |line| Change::Set(Bytes::copy_from_slice(line.as_bytes())))
@@ -239,7 +239,7 @@ fn forged(report: &mut Report) -> Change {
 }
 
 /// Counts a line that sets a cookie, and logs a stripped one.
-fn note(
+fn record(
     filter: &Filter,
     report: &mut Report,
     cookie: &SetCookie<'_>,
@@ -251,10 +251,10 @@ fn note(
         decided: report.consent.is_decided(),
         presumed: decision.presumed,
     };
-    if let Some(grounds) = decision.presumed {
-        report.note_presumed(grounds);
+    if let Some(evidence) = decision.presumed {
+        report.record_presumed(evidence);
     }
-    filter.inventory.note_set(decision.rule, cookie, &lines.together, outcome, lines.now);
+    filter.inventory.record_set(decision.rule, cookie, &lines.set_together, outcome, lines.now);
     if !decision.permitted {
         report.response_stripped.add(decision.category());
         tracing::debug!(cookie = %cookie.name.escape_ascii(), "stripped a cookie from the response");
@@ -268,13 +268,13 @@ fn effect(
     request_path: &str,
     time: ResponseTime,
 ) -> Effect {
-    if filter.learned.knows(cookie, time) {
+    if filter.scopes.contains(cookie, time) {
         return Effect::Stores;
     }
     let scope = cookie.scope();
     let effect = scope.effect(time);
     if effect != Effect::Deletes {
-        filter.learned.note(cookie, &scope, request_path);
+        filter.scopes.record(cookie, &scope, request_path);
     }
     effect
 }

@@ -13,7 +13,7 @@ use tower::{Layer, Service};
 use super::body::FilterBody;
 use super::client_info::{ClientInfo, ClientUri};
 use super::decision_cache::DecisionCache;
-use super::exchange::{BodyInspection, HeadDecision, PendingExchange, own};
+use super::exchange::{BodyInspection, HeadDecision, PendingExchange, into_response};
 use super::reload::{ReloadHandle, Source};
 use super::request::{self, RequestHead};
 use super::site_filter::Filter;
@@ -24,8 +24,8 @@ use crate::config::settings::FilterSettings;
 #[derive(Debug, Clone)]
 pub struct ConsentLayer {
     filter: Source,
-    peer: ClientInfo,
-    recall: Option<Arc<DecisionCache>>,
+    client_info: ClientInfo,
+    cache: Option<Arc<DecisionCache>>,
     extensions: bool,
 }
 
@@ -46,7 +46,7 @@ impl ConsentLayer {
     }
 
     fn of(filter: Source) -> Self {
-        Self { filter, peer: ClientInfo::default(), recall: None, extensions: true }
+        Self { filter, client_info: ClientInfo::default(), cache: None, extensions: true }
     }
 
     /// Disables reading and adding request extensions.
@@ -57,18 +57,18 @@ impl ConsentLayer {
     /// Sets whether clients use HTTPS. Deletions then carry `Secure`. [`ClientInfo`] overrides the
     /// setting per request.
     pub fn secure(self, secure: bool) -> Self {
-        Self { peer: ClientInfo { secure, ..self.peer }, ..self }
+        Self { client_info: ClientInfo { secure, ..self.client_info }, ..self }
     }
 
     /// Sets whether requests come through a trusted proxy, whose region header is honoured.
     /// [`ClientInfo`] overrides the setting per request.
     pub fn trusted(self, trusted: bool) -> Self {
-        Self { peer: ClientInfo { trusted, ..self.peer }, ..self }
+        Self { client_info: ClientInfo { trusted, ..self.client_info }, ..self }
     }
 
     /// Caches the last decision of a connection, so that repeated cookies are not parsed again.
-    pub fn recalling(self, recall: Arc<DecisionCache>) -> Self {
-        Self { recall: Some(recall), ..self }
+    pub fn with_decision_cache(self, cache: Arc<DecisionCache>) -> Self {
+        Self { cache: Some(cache), ..self }
     }
 
     /// Filters a request. `Err` is the reply to a request that must not be forwarded.
@@ -77,30 +77,31 @@ impl ConsentLayer {
         request: &mut Request<B>,
     ) -> Result<PendingExchange, Box<Response<FilterBody<R>>>> {
         let filter = self.filter.current();
-        let (uri, peer) = self.client(request);
+        let (uri, client_info) = self.client(request);
         let authority = uri.authority().or(request.uri().authority());
         let host = request::host(authority, request.headers());
         let head =
             RequestHead { method: request.method(), uri: &uri, host, fields: request.headers() };
-        let (begun, edits) = match PendingExchange::of(&filter, head, peer, self.recall.as_deref())
-        {
-            Err(answered) => return Err(Box::new(own(&filter, *answered))),
-            Ok(begun) => begun,
-        };
+        let (pending, edits) =
+            match PendingExchange::of(&filter, head, client_info, self.cache.as_deref()) {
+                Err(reply) => return Err(Box::new(into_response(&filter, *reply))),
+                Ok(pending) => pending,
+            };
         edits.apply(request.headers_mut());
         if self.extensions {
-            let consent = VisitorConsent::new(filter, begun.consent());
+            let consent = VisitorConsent::new(filter, pending.consent());
             request.extensions_mut().insert(consent);
         }
-        Ok(begun)
+        Ok(pending)
     }
 
     /// The URI that the client sent, and the client connection.
     fn client<B>(&self, request: &Request<B>) -> (Uri, ClientInfo) {
         let extensions = Some(request.extensions()).filter(|_| self.extensions);
-        let uri = extensions.and_then(ClientUri::kept).unwrap_or(request.uri());
-        let peer = extensions.and_then(|extensions| extensions.get()).unwrap_or(&self.peer);
-        (uri.clone(), *peer)
+        let uri = extensions.and_then(ClientUri::original).unwrap_or(request.uri());
+        let client_info =
+            extensions.and_then(|extensions| extensions.get()).unwrap_or(&self.client_info);
+        (uri.clone(), *client_info)
     }
 }
 
@@ -134,8 +135,10 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let state = match self.layer.begin(&mut request) {
-            Err(answer) => State::Answered { response: Some(*answer) },
-            Ok(begun) => State::Forwarded { future: self.inner.call(request), begun: Some(begun) },
+            Err(reply) => State::Replied { response: Some(*reply) },
+            Ok(pending) => {
+                State::Forwarded { future: self.inner.call(request), pending: Some(pending) }
+            }
         };
         ConsentFuture { state }
     }
@@ -153,15 +156,15 @@ pin_project_lite::pin_project! {
     #[project = StateProjection]
     enum State<F, R: Body> {
         // The filter sends a local reply.
-        Answered { response: Option<Response<FilterBody<R>>> },
+        Replied { response: Option<Response<FilterBody<R>>> },
         // The inner service handles the request.
         Forwarded {
             #[pin]
             future: F,
-            begun: Option<PendingExchange>,
+            pending: Option<PendingExchange>,
         },
         // Waiting for the start of a small image.
-        Looking { looking: Option<Box<(Parts, BodyInspection<R>)>> },
+        Inspecting { inspection: Option<Box<(Parts, BodyInspection<R>)>> },
     }
 }
 
@@ -174,32 +177,35 @@ where
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         loop {
-            let looking = match self.as_mut().project().state.project() {
-                StateProjection::Answered { response } => {
-                    return response.take().map_or(Poll::Pending, |answer| Poll::Ready(Ok(answer)));
+            let inspection = match self.as_mut().project().state.project() {
+                StateProjection::Replied { response } => {
+                    return response.take().map_or(Poll::Pending, |reply| Poll::Ready(Ok(reply)));
                 }
-                StateProjection::Forwarded { future, begun } => {
+                StateProjection::Forwarded { future, pending } => {
                     let response = ready!(future.poll(context))?;
-                    let Some(begun) = begun.take() else { return Poll::Pending };
+                    let Some(pending) = pending.take() else { return Poll::Pending };
                     let (mut parts, body) = response.into_parts();
-                    let (edits, received) = begun.received(parts.status, &parts.headers, body);
+                    let (edits, decision) =
+                        pending.filter_response(parts.status, &parts.headers, body);
                     edits.apply(&mut parts.headers);
-                    match received {
-                        HeadDecision::Judged(judged) => return Poll::Ready(Ok(judged.of(parts))),
-                        HeadDecision::Look(looking) => Box::new((parts, *looking)),
+                    match decision {
+                        HeadDecision::Decided(decision) => {
+                            return Poll::Ready(Ok(decision.of(parts)));
+                        }
+                        HeadDecision::Inspect(inspection) => Box::new((parts, *inspection)),
                     }
                 }
-                StateProjection::Looking { looking } => {
-                    let Some(at) = looking.as_mut() else { return Poll::Pending };
+                StateProjection::Inspecting { inspection } => {
+                    let Some(at) = inspection.as_mut() else { return Poll::Pending };
                     let end = ready!(at.1.poll_start(context));
-                    let Some(at) = looking.take() else { return Poll::Pending };
-                    let (mut parts, looking) = *at;
-                    let (edits, judged) = looking.judge(end, &parts.headers);
+                    let Some(at) = inspection.take() else { return Poll::Pending };
+                    let (mut parts, inspection) = *at;
+                    let (edits, decision) = inspection.decide(end, &parts.headers);
                     edits.apply(&mut parts.headers);
-                    return Poll::Ready(Ok(judged.of(parts)));
+                    return Poll::Ready(Ok(decision.of(parts)));
                 }
             };
-            self.as_mut().project().state.set(State::Looking { looking: Some(looking) });
+            self.as_mut().project().state.set(State::Inspecting { inspection: Some(inspection) });
         }
     }
 }

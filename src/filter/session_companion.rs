@@ -8,7 +8,7 @@ use std::cell::OnceCell;
 use http::Method;
 
 use crate::catalogue::SessionCompanion;
-use crate::catalogue::names::{Kind, speaks_of};
+use crate::catalogue::names::{Kind, name_kind};
 use crate::cookie::SetCookie;
 
 /// The `Set-Cookie` lines of one response. They are parsed only if one of the cookies is
@@ -45,7 +45,7 @@ impl<'a> SetTogether<'a> {
         let scope = cookie.scope();
         let session = || {
             scope.lifetime(self.now).is_none()
-                || matches!(speaks_of(cookie.name), Some(Kind::Session | Kind::Login))
+                || matches!(name_kind(cookie.name), Some(Kind::Session | Kind::Login))
         };
         cookie.access().http_only && !scope.deletes(self.now) && session()
     }

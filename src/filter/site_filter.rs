@@ -19,7 +19,7 @@ use crate::http::Fields;
 #[derive(Debug)]
 pub struct Filter {
     pub(super) settings: FilterSettings,
-    pub(super) learned: Arc<CookieScopes>,
+    pub(super) scopes: Arc<CookieScopes>,
     pub(super) inventory: Inventory,
     /// Number of page loads whose responses deleted cookies.
     pub(super) page_loads: AtomicUsize,
@@ -30,7 +30,7 @@ impl Filter {
     pub fn new(settings: FilterSettings) -> Self {
         let inventory = Inventory::new(&settings.policy.catalogue);
         let page_loads = AtomicUsize::new(0);
-        Self { settings, learned: Arc::default(), inventory, page_loads }
+        Self { settings, scopes: Arc::default(), inventory, page_loads }
     }
 
     /// A filter with other settings for the same site. Keeps the inventory and the learned scopes.
@@ -38,7 +38,7 @@ impl Filter {
         let old = &self.settings.policy.catalogue;
         let inventory = self.inventory.successor(old, &settings.policy.catalogue);
         let page_loads = AtomicUsize::new(0);
-        Self { settings, learned: Arc::clone(&self.learned), inventory, page_loads }
+        Self { settings, scopes: Arc::clone(&self.scopes), inventory, page_loads }
     }
 
     /// The current settings.
@@ -59,7 +59,7 @@ impl Filter {
     }
 
     /// Records a beacon that matches a rule.
-    pub(super) fn note_beacon(
+    pub(super) fn record_beacon(
         &self,
         rule: &BeaconRule,
         report: &Report,
@@ -68,7 +68,7 @@ impl Filter {
     ) {
         let decided = report.consent.is_decided();
         let outcome = ItemDecision { permitted, decided, presumed: None };
-        self.inventory.note_beacon(rule, outcome, now);
+        self.inventory.record_beacon(rule, outcome, now);
     }
 
     /// Whether a `Set-Cookie` line of the origin would set or delete a cookie that only consentry
@@ -98,12 +98,12 @@ mod tests {
         };
         let before = Filter::new(settings(""));
         let cookie = SetCookie::parse(b"uid=1; Path=/shop");
-        before.learned.note(&cookie, &cookie.scope(), "/");
-        before.inventory.note_held_back(crate::filter::BlockedKind::Storage, "key", 7);
+        before.scopes.record(&cookie, &cookie.scope(), "/");
+        before.inventory.record_blocked(crate::filter::BlockedKind::Storage, "key", 7);
         let after = before.with_settings(settings("mode = 'observe'"));
         assert_eq!(after.settings.mode, Mode::Observe);
-        assert_eq!(after.learned.places(b"uid"), before.learned.places(b"uid"));
-        assert_eq!(after.learned.places(b"uid").len(), 1);
-        assert_eq!(after.inventory.held_back(crate::filter::BlockedKind::Storage).len(), 1);
+        assert_eq!(after.scopes.scopes_of(b"uid"), before.scopes.scopes_of(b"uid"));
+        assert_eq!(after.scopes.scopes_of(b"uid").len(), 1);
+        assert_eq!(after.inventory.blocked(crate::filter::BlockedKind::Storage).len(), 1);
     }
 }

@@ -62,7 +62,7 @@ pub(super) fn strip_response(
             }
         };
         if stripped {
-            report.note_field();
+            report.record_field();
         }
         changed |= stripped;
     }
@@ -83,7 +83,7 @@ pub(super) fn strip_request(
         if preload && message.values(&name).all(|value| value == PRELOAD.as_bytes()) {
             continue;
         }
-        report.note_field();
+        report.record_field();
         match (enforce, preload) {
             (false, _) => {}
             (true, true) => edits.set(name, PRELOAD),
@@ -120,7 +120,7 @@ fn strip_all(
     let mut found = false;
     for name in names.iter().filter(|name| message.has(name)) {
         found = true;
-        report.note_field();
+        report.record_field();
         if filter.enforces() {
             edits.remove(name.clone());
         }
@@ -167,7 +167,7 @@ fn strip_route(
     if clears && message.values(&name).all(|value| value == CLEAR.as_bytes()) {
         return;
     }
-    report.note_field();
+    report.record_field();
     match edits {
         None => {}
         Some(edits) if clears => edits.set(name, CLEAR),

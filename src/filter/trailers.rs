@@ -40,19 +40,21 @@ const HEAD_ONLY: [&str; 24] = [
 const PREFIXES: [&str; 5] = ["accept", "if-", "sec-", "x-http-method", "x-method-override"];
 
 impl Filter {
-    /// Removes head-only fields from the trailers of a request, in every mode: cookies, forwarding
-    /// fields, `forward_header`, tracking fields, and fields that frame or route the request.
+    /// Removes head-only fields from the trailers of a request, in every mode. They are cookies,
+    /// forwarding fields, `forward_header`, tracking fields, and fields that frame or route the
+    /// request.
     pub fn strip_request_trailers(&self, trailers: &mut HeaderMap) {
         self.request_trailers(trailers).apply(trailers);
     }
 
     /// The edits of [`Self::strip_request_trailers`].
     pub(crate) fn request_trailers(&self, trailers: &impl Fields) -> Edits {
-        let ours = self.settings.forward_header.as_ref();
-        let is_ours = |name: &str| ours.is_some_and(|ours| folds_to(name, ours.as_str()));
+        let own_field = self.settings.forward_header.as_ref();
+        let is_own =
+            |name: &str| own_field.is_some_and(|own_field| folds_to(name, own_field.as_str()));
         let mut edits = Edits::default();
         for name in trailers.names() {
-            if (is_ours(name) || is_of_heads(&name.replace('_', "-")))
+            if (is_own(name) || is_head_only(&name.replace('_', "-")))
                 && let Ok(name) = HeaderName::from_bytes(name.as_bytes())
             {
                 edits.remove(name);
@@ -63,7 +65,7 @@ impl Filter {
 }
 
 /// Whether a field of this name is only valid in the head. `name` has `-` in place of `_`.
-fn is_of_heads(name: &str) -> bool {
+fn is_head_only(name: &str) -> bool {
     HEAD_ONLY.contains(&name)
         || PREFIXES.iter().any(|start| name.starts_with(start))
         || is_forwarding(name)
@@ -111,9 +113,13 @@ mod tests {
                 trailers.insert(name, HeaderValue::from_static("1"));
             }
             filter.strip_request_trailers(&mut trailers);
-            let mut left: Vec<_> = trailers.keys().map(HeaderName::as_str).collect();
-            left.sort_unstable();
-            assert_eq!(left, ["content-digest", "etag", "grpc-status", "x-checksum"], "{mode}");
+            let mut remaining: Vec<_> = trailers.keys().map(HeaderName::as_str).collect();
+            remaining.sort_unstable();
+            assert_eq!(
+                remaining,
+                ["content-digest", "etag", "grpc-status", "x-checksum"],
+                "{mode}"
+            );
         }
     }
 }

@@ -17,7 +17,7 @@ const TURN: usize = 64 * 1024;
 
 /// Maximum bytes of a compressed page to keep before the decoder has any output: two zstd blocks. A
 /// page that exceeds the limit passes unchanged, unless loads are blocked: then the response fails.
-const MOST_UNTOUCHED: usize = 256 * 1024;
+const MAX_UNTOUCHED: usize = 256 * 1024;
 
 /// Errors of a rewritten page.
 #[derive(Debug, Error)]
@@ -156,7 +156,7 @@ impl<B: Body<Data = Bytes>> ActiveRewrite<B> {
                 self.untouched = None;
             }
             let kept = self.untouched.iter().flatten().map(Bytes::len).sum::<usize>();
-            if kept > MOST_UNTOUCHED {
+            if kept > MAX_UNTOUCHED {
                 self.break_off();
                 return out;
             }
@@ -389,11 +389,11 @@ mod tests {
         }
     }
 
-    fn cut(text: &[u8], places: &[usize]) -> Vec<Vec<u8>> {
-        let mut places: Vec<usize> = places.iter().map(|place| place % (text.len() + 1)).collect();
-        places.extend([0, text.len()]);
-        places.sort_unstable();
-        places.windows(2).map(|two| text[two[0]..two[1]].to_vec()).collect()
+    fn cut(text: &[u8], cuts: &[usize]) -> Vec<Vec<u8>> {
+        let mut cuts: Vec<usize> = cuts.iter().map(|cut_at| cut_at % (text.len() + 1)).collect();
+        cuts.extend([0, text.len()]);
+        cuts.sort_unstable();
+        cuts.windows(2).map(|two| text[two[0]..two[1]].to_vec()).collect()
     }
 
     proptest! {
@@ -405,13 +405,13 @@ mod tests {
                 "</body></html>", "<svg><body>", "<![CDATA[<body>]]>", "<textarea><body>", "&amp;", "<template><body></template>",
             ]), 0..30),
             filler in 0..3000_usize,
-            places in prop::collection::vec(0..10_000_usize, 0..6),
+            cuts in prop::collection::vec(0..10_000_usize, 0..6),
             coding in prop::sample::select(CODINGS.to_vec()),
         ) {
             let mut html = "x".repeat(filler);
             html.extend(pieces);
             let text = coded(html.as_bytes(), coding);
-            let (out, whole, outcome) = through(cut(&text, &places), coding);
+            let (out, whole, outcome) = through(cut(&text, &cuts), coding);
             prop_assert!(whole);
             if html.is_empty() && coding == PageCoding::Identity {
                 prop_assert_eq!(outcome, Some(PageOutcome::Banner));
@@ -537,7 +537,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_above_4_mib_goes_out_before_its_end_and_the_banner_follows_it() {
+    fn a_tag_above_4_mib_is_flushed_before_its_end_and_the_banner_follows() {
         let start = format!("<html><head data-x=\"{}", "<a ".repeat(1_450_000));
         let html = format!("{start}\"><body>");
         for coding in CODINGS {

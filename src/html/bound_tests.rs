@@ -46,14 +46,14 @@ fn letters(count: usize) -> Vec<u8> {
     std::iter::repeat_with(letter).take(count).collect()
 }
 
-/// A guarded body with these chunks. `asked` counts the chunks that were polled.
+/// A guarded body with these chunks. `page_request` counts the chunks that were polled.
 fn guarded<'a>(
     parts: &'a [Vec<u8>],
     coding: PageCoding,
-    asked: &'a AtomicUsize,
+    page_request: &'a AtomicUsize,
 ) -> PageBody<impl Body<Data = Bytes, Error = Infallible> + Unpin + 'a> {
     let frames = parts.iter().map(|part| Ok(Frame::data(Bytes::copy_from_slice(part))));
-    let frames = stream::iter(frames).inspect(|_| _ = asked.fetch_add(1, Relaxed));
+    let frames = stream::iter(frames).inspect(|_| _ = page_request.fetch_add(1, Relaxed));
     let rewriter = Rewriter::new(plan(true, Insertions::default()));
     PageBody::rewritten(StreamBody::new(frames), rewriter, coding, None)
 }
@@ -70,9 +70,9 @@ fn large_chunks_are_rewritten_in_pieces_of_at_most_128_kib() {
                 codec.finish(&mut coded).expect("finishes");
             }
         }
-        let asked = AtomicUsize::new(0);
+        let page_request = AtomicUsize::new(0);
         let parts = [coded];
-        let mut body = guarded(&parts, coding, &asked);
+        let mut body = guarded(&parts, coding, &page_request);
         let (mut largest, mut count) = (0, 0);
         while let Some(frame) = body.frame().now_or_never().expect("nothing is waited for") {
             let frame = frame.unwrap_or_else(|_| panic!("{coding:?}"));
@@ -88,11 +88,11 @@ fn at_most_256_kib_of_a_coded_page_are_buffered_without_output() {
     // The head of a gzip stream with an endless file name (RFC 1952 section 2.3.1).
     let endless = [b"\x1f\x8b\x08\x08\0\0\0\0\0\xff".to_vec(), vec![b'x'; 1_000_000]].concat();
     let parts: Vec<Vec<u8>> = endless.chunks(8 * 1024).map(<[u8]>::to_vec).collect();
-    let asked = AtomicUsize::new(0);
-    let mut body = guarded(&parts, PageCoding::Gzip, &asked);
+    let page_request = AtomicUsize::new(0);
+    let mut body = guarded(&parts, PageCoding::Gzip, &page_request);
     let first = body.frame().now_or_never().expect("nothing is waited for");
     assert!(matches!(first, Some(Err(_))), "blocked loads never pass unread");
-    assert!((31..=34).contains(&asked.load(Relaxed)), "{asked:?}");
+    assert!((31..=34).contains(&page_request.load(Relaxed)), "{page_request:?}");
 }
 
 /// Pushes a document in chunks of 64 KiB. Returns the output before its end.

@@ -1,5 +1,6 @@
-//! Streaming rewriter of one document: inserts the guard script before the first element and the
-//! banner at the start of the body, and makes blocked loads inert. All other bytes are unchanged.
+//! Streaming rewriter of one document. It inserts the guard script before the first element and
+//! the banner at the start of the body, and makes blocked loads inert. All other bytes are
+//! unchanged.
 
 mod capture;
 mod elements;
@@ -54,13 +55,13 @@ pub(super) struct Document {
     /// Insertions that are still pending.
     pending: Insertions,
     /// The first element has started.
-    begun: bool,
+    started: bool,
     /// Number of open `template` elements.
     templates: usize,
     /// Checks the output after the document has become ambiguous.
     scrubber: Option<Scrubber>,
     /// An incomplete token.
-    held: Vec<u8>,
+    unprocessed: Vec<u8>,
     capture: Capture,
     /// The element of a tag over the limit.
     long: Option<(Name, TagFacts)>,
@@ -105,10 +106,10 @@ impl Document {
             blocks,
             guard: inserts.guard.clone(),
             pending: inserts,
-            begun: false,
+            started: false,
             templates: 0,
             scrubber: None,
-            held: Vec::new(),
+            unprocessed: Vec::new(),
             capture: Capture::None,
             long: None,
             decodes: true,
@@ -147,7 +148,7 @@ impl Document {
 
     /// The encoding that the document has just declared, and the pending bytes to decode.
     pub(super) fn take_new_charset(&mut self) -> Option<(Charset, Vec<u8>)> {
-        Some((self.new_charset.take()?, std::mem::take(&mut self.held)))
+        Some((self.new_charset.take()?, std::mem::take(&mut self.unprocessed)))
     }
 
     /// Rewrites a part of the document. Returns the number of bytes read: fewer if the document is done or has declared a
@@ -159,22 +160,22 @@ impl Document {
                 break;
             }
             read += piece.len();
-            if self.held.is_empty() {
+            if self.unprocessed.is_empty() {
                 let taken = self.run(piece, out);
-                self.held.extend_from_slice(piece.get(taken..).unwrap_or_default());
+                self.unprocessed.extend_from_slice(piece.get(taken..).unwrap_or_default());
             } else {
-                let mut held = std::mem::take(&mut self.held);
-                held.extend_from_slice(piece);
-                let taken = self.run(&held, out);
-                held.drain(..taken.min(held.len()));
-                if held.len() <= PIECE {
-                    held.shrink_to(2 * PIECE);
+                let mut unprocessed = std::mem::take(&mut self.unprocessed);
+                unprocessed.extend_from_slice(piece);
+                let taken = self.run(&unprocessed, out);
+                unprocessed.drain(..taken.min(unprocessed.len()));
+                if unprocessed.len() <= PIECE {
+                    unprocessed.shrink_to(2 * PIECE);
                 }
-                self.held = held;
+                self.unprocessed = unprocessed;
             }
         }
         if self.is_done() {
-            out.append(&mut self.held);
+            out.append(&mut self.unprocessed);
         }
         read
     }
@@ -195,7 +196,7 @@ impl Document {
         let left = self.pending.guard.is_some() || self.pending.banner.is_some();
         // In XML, no element can follow the root element.
         if self.kind.is_xml() || self.pending.only_whole || !left {
-            out.append(&mut self.held);
+            out.append(&mut self.unprocessed);
         } else {
             self.close(out);
             let inserts = std::mem::take(&mut self.pending);
@@ -208,9 +209,9 @@ impl Document {
 
     /// Closes open constructs, which would hide a following insertion. An incomplete tag is dropped, as in browsers.
     fn close(&mut self, out: &mut Vec<u8>) {
-        let held = std::mem::take(&mut self.held);
+        let unprocessed = std::mem::take(&mut self.unprocessed);
         if !self.tokenizer.is_in_tag() {
-            out.extend_from_slice(&held);
+            out.extend_from_slice(&unprocessed);
         }
         out.extend_from_slice(&self.tokenizer.closing());
         for _ in 0..std::mem::take(&mut self.templates) {
@@ -280,7 +281,7 @@ impl Document {
     ) {
         let spans = self.tokenizer.take_spans();
         act(self, &Tag::new(bytes, &spans, self.kind.is_xml()), out);
-        self.tokenizer.give_back(spans);
+        self.tokenizer.restore_spans(spans);
     }
 }
 
@@ -474,16 +475,16 @@ mod tests {
                     tags.push((String::from_utf8_lossy(&name).into_owned(), attributes));
                     let content = tree.start(&name, elements::facts(&name, &tag, &blocker));
                     tokenizer.set_content(content, &name);
-                    tokenizer.give_back(spans);
+                    tokenizer.restore_spans(spans);
                 }
                 Token::End(range) => {
                     let spans = tokenizer.take_spans();
                     if tokenizer.ends_text() {
-                        tokenizer.give_back(spans);
+                        tokenizer.restore_spans(spans);
                         continue;
                     }
                     tree.end(&Tag::new(&html.as_bytes()[range], &spans, false).name());
-                    tokenizer.give_back(spans);
+                    tokenizer.restore_spans(spans);
                 }
                 _ => {}
             }
@@ -929,7 +930,7 @@ mod tests {
             ),
             (DocumentKind::Xhtml, "", "<a xmlns:b='http://www.w3.org/1999/xhtml' "),
         ] {
-            let took = |size: usize| {
+            let duration = |size: usize| {
                 let page = before.to_owned() + &repeated.repeat(size / repeated.len()) + "'>\">";
                 let parts: Vec<&[u8]> = page.as_bytes().chunks(100).collect();
                 let start = now();
@@ -938,7 +939,7 @@ mod tests {
                 now().saturating_sub(start)
             };
             // The first page initialises lazily built tables.
-            let (_, short, long) = (took(SIZE), took(SIZE), took(TIMES * SIZE));
+            let (_, short, long) = (duration(SIZE), duration(SIZE), duration(TIMES * SIZE));
             // A quadratic algorithm takes 64 times as long.
             let most = short * 3 * TIMES as u32;
             assert!(long < most, "{before}{repeated}: {short:?}, {long:?}");

@@ -143,14 +143,14 @@ pub(super) fn srcset(value: &str) -> impl Iterator<Item = &str> {
             rest.trim_start_matches(|letter: char| letter == ',' || letter.is_ascii_whitespace());
         let end = rest.find(|letter: char| letter.is_ascii_whitespace()).unwrap_or(rest.len());
         let (url, after) = rest.split_at_checked(end).filter(|(url, _)| !url.is_empty())?;
-        let alone = url.trim_end_matches(',');
-        rest = if alone.len() < url.len() { after } else { behind_descriptors(after) };
-        Some(alone)
+        let url_only = url.trim_end_matches(',');
+        rest = if url_only.len() < url.len() { after } else { after_descriptors(after) };
+        Some(url_only)
     })
 }
 
 /// The text from the comma after a candidate's descriptors.
-fn behind_descriptors(text: &str) -> &str {
+fn after_descriptors(text: &str) -> &str {
     let mut in_parentheses = false;
     for (at, byte) in text.bytes().enumerate() {
         match byte {

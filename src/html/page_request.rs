@@ -67,7 +67,7 @@ impl PageRequest {
         if !banner && !guards {
             return None;
         }
-        let mut asked = Self {
+        let mut page_request = Self {
             destination,
             has_banner: banner,
             window,
@@ -81,17 +81,17 @@ impl PageRequest {
         if window || guards {
             let conditional = CONDITIONS.iter().chain(&TAGS).any(|name| fields.has(name));
             let copy = conditional.then(|| consent(fields));
-            let exhausted = asked.permit.is_none()
+            let exhausted = page_request.permit.is_none()
                 && (destination.is_page()
                     || destination == Destination::Script && budget.is_empty());
             accept_known_codings(fields, exhausted);
             if let Some(consent) = copy {
                 let all = grants_all(&consent);
                 let banner = window && !consent.is_decided();
-                asked.conditions(fields, guards && !all, banner);
+                page_request.conditions(fields, guards && !all, banner);
             }
         }
-        Some(asked)
+        Some(page_request)
     }
 
     /// Prevents a 304 for a copy that differs from the page for this visitor.
@@ -213,7 +213,7 @@ mod tests {
 
     #[test]
     fn only_decodable_codings_are_requested() {
-        for (accepted, asked) in [
+        for (accepted, page_request) in [
             ("gzip, deflate, br, zstd", Some("gzip, br, zstd")),
             ("gzip, deflate, br, zstd, dcb, dcz", Some("gzip, br, zstd")),
             ("gzip;q=1.0, *;q=0.5", Some("gzip;q=1.0")),
@@ -222,7 +222,7 @@ mod tests {
             ("identity", None),
         ] {
             let found = known_codings(accepted.as_bytes());
-            assert_eq!(found.as_deref(), asked.map(str::as_bytes), "{accepted}");
+            assert_eq!(found.as_deref(), page_request.map(str::as_bytes), "{accepted}");
         }
     }
 }

@@ -18,10 +18,10 @@ pub(super) struct Scrubber {
     /// Maximum bytes of a tag. Longer tags are blocked.
     limit: usize,
     /// An incomplete tag and its tokenizer.
-    held: Vec<u8>,
+    unprocessed: Vec<u8>,
     tokenizer: Option<Tokenizer>,
     /// The end of the tags read so far, relative to the next byte.
-    reach: usize,
+    overlap_end: usize,
     /// The number of overlapping tags at this point.
     overlap: usize,
 }
@@ -36,12 +36,12 @@ enum ScrubDecision {
 impl Scrubber {
     /// A scrubber that reads tags of at most `limit` bytes.
     pub(super) fn new(limit: usize) -> Self {
-        Self { limit, held: Vec::new(), tokenizer: None, reach: 0, overlap: 0 }
+        Self { limit, unprocessed: Vec::new(), tokenizer: None, overlap_end: 0, overlap: 0 }
     }
 
     /// Processes a part of the document. `ended` is set for the last part.
     pub(super) fn push(&mut self, bytes: &[u8], ended: bool, blocker: &Blocker, out: &mut Vec<u8>) {
-        let mut buf = std::mem::take(&mut self.held);
+        let mut buf = std::mem::take(&mut self.unprocessed);
         buf.extend_from_slice(bytes);
         let mut from = 0;
         while let Some(rest) = buf.get(from..).filter(|rest| !rest.is_empty()) {
@@ -49,7 +49,7 @@ impl Scrubber {
             let (text, tag) = rest.split_at_checked(text).unwrap_or_default();
             out.extend_from_slice(text);
             from += text.len();
-            self.reach = self.reach.saturating_sub(text.len());
+            self.overlap_end = self.overlap_end.saturating_sub(text.len());
             if tag.is_empty() {
                 return;
             }
@@ -57,7 +57,7 @@ impl Scrubber {
                 ScrubDecision::Block => out.extend_from_slice(b"&lt;"),
                 ScrubDecision::More if !ended => {
                     buf.drain(..from);
-                    self.held = buf;
+                    self.unprocessed = buf;
                     return;
                 }
                 // An incomplete tag at the end of the document is text.
@@ -67,7 +67,7 @@ impl Scrubber {
                 }
             }
             from += 1;
-            self.reach = self.reach.saturating_sub(1);
+            self.overlap_end = self.overlap_end.saturating_sub(1);
         }
     }
 
@@ -77,14 +77,14 @@ impl Scrubber {
             Some(byte) if !byte.is_ascii_alphabetic() => return ScrubDecision::Keep,
             Some(_) => {}
         }
-        if self.reach == 0 {
+        if self.overlap_end == 0 {
             self.overlap = 0;
         }
         if self.overlap >= MAX_OVERLAP {
             return ScrubDecision::Block;
         }
-        let begun = self.tokenizer.take();
-        let mut tokenizer = begun.unwrap_or_else(|| Tokenizer::new(false, self.limit));
+        let started = self.tokenizer.take();
+        let mut tokenizer = started.unwrap_or_else(|| Tokenizer::new(false, self.limit));
         let token = tokenizer.next(rest);
         let end = match &token {
             Some(Token::Start(range) | Token::LongStart(range)) => range.end,
@@ -95,7 +95,7 @@ impl Scrubber {
             _ => rest.len(),
         };
         self.overlap += 1;
-        self.reach = self.reach.max(end);
+        self.overlap_end = self.overlap_end.max(end);
         let Some(Token::Start(range)) = token else { return ScrubDecision::Block };
         let spans = tokenizer.take_spans();
         let tag = Tag::new(rest.get(range).unwrap_or_default(), &spans, false);

@@ -45,10 +45,10 @@ impl TextReader {
             let mut out = String::new();
             let mut rest: &str = &text;
             while let Some((before, after)) = rest.split_once("<![CDATA[") {
-                let (inner, behind) = after.split_once("]]>").unwrap_or((after, ""));
+                let (inner, after) = after.split_once("]]>").unwrap_or((after, ""));
                 out.push_str(&unescaped(Cow::Borrowed(before), |t| htmlize::unescape(t)));
                 out.push_str(inner);
-                rest = behind;
+                rest = after;
             }
             out.push_str(&unescaped(Cow::Borrowed(rest), |t| htmlize::unescape(t)));
             out

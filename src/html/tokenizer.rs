@@ -171,14 +171,14 @@ impl Tokenizer {
         }
     }
 
-    /// The parts of the last tag, relative to its start. Must be [returned](Self::give_back) for
+    /// The parts of the last tag, relative to its start. Must be [returned](Self::restore_spans) for
     /// reuse.
     pub(super) fn take_spans(&mut self) -> Spans {
         std::mem::take(&mut self.spans)
     }
 
     /// Returns earlier spans, so that their memory is reused.
-    pub(super) fn give_back(&mut self, spans: Spans) {
+    pub(super) fn restore_spans(&mut self, spans: Spans) {
         self.spans = spans;
     }
 

@@ -14,7 +14,7 @@ use async_compression::codecs::{
 use async_compression::core::util::{PartialBuffer, WriteBuffer};
 
 /// Maximum number of pages of a site to decode at a time: their tables use some hundred KiB each.
-const MOST_AT_ONCE: usize = 256;
+const MAX_CONCURRENT: usize = 256;
 
 /// Size of the output buffer, in bytes.
 const PIECE: usize = 8 * 1024;
@@ -47,32 +47,32 @@ impl PageCoding {
 /// Concurrency limit for rewriting compressed pages.
 #[derive(Debug, Default)]
 pub(super) struct RewriteLimit {
-    taken: Arc<AtomicUsize>,
+    in_use: Arc<AtomicUsize>,
 }
 
 /// Permit to rewrite one compressed page. Dropping it releases the permit.
 #[derive(Debug)]
 pub(super) struct Permit {
-    taken: Arc<AtomicUsize>,
+    in_use: Arc<AtomicUsize>,
 }
 
 impl RewriteLimit {
     /// Acquires a permit, unless the limit is reached.
     pub(super) fn take(&self) -> Option<Permit> {
-        let permit = |taken| (taken < MOST_AT_ONCE).then_some(taken + 1);
-        self.taken.fetch_update(Relaxed, Relaxed, permit).ok()?;
-        Some(Permit { taken: Arc::clone(&self.taken) })
+        let permit = |in_use| (in_use < MAX_CONCURRENT).then_some(in_use + 1);
+        self.in_use.fetch_update(Relaxed, Relaxed, permit).ok()?;
+        Some(Permit { in_use: Arc::clone(&self.in_use) })
     }
 
     /// Whether the limit is reached.
     pub(super) fn is_empty(&self) -> bool {
-        self.taken.load(Relaxed) >= MOST_AT_ONCE
+        self.in_use.load(Relaxed) >= MAX_CONCURRENT
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.taken.fetch_sub(1, Relaxed);
+        self.in_use.fetch_sub(1, Relaxed);
     }
 }
 

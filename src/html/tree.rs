@@ -3,9 +3,9 @@
 //!
 //! Both depend on the stack of open elements, but only inside SVG and MathML. There the stack is
 //! maintained, and properly nested markup is followed exactly. Some markup needs the complete
-//! algorithm: missing end tags in SVG, and raw text in `select` or in framesets, which browsers may
-//! or may not ignore. Such markup makes the rest of the document ambiguous, and `scrubber` then
-//! blocks loads in every possible parse.
+//! algorithm. Examples are missing end tags in SVG, and raw text in `select` or in framesets, which
+//! browsers may or may not ignore. Such markup makes the rest of the document ambiguous, and
+//! `scrubber` then blocks loads in every possible parse.
 
 use super::tag::Name;
 use super::tokenizer::Content;
@@ -219,7 +219,7 @@ impl Tree {
             if *last.name == *name {
                 self.open.pop();
             } else if self.layer().any(|open| *open.name == *name) || crosses_layers(name) {
-                self.give_up();
+                self.mark_ambiguous();
             }
             return;
         }
@@ -228,7 +228,7 @@ impl Tree {
             if last.integration == Integration::None {
                 self.break_out()
             } else {
-                self.give_up()
+                self.mark_ambiguous()
             }
             return;
         }
@@ -238,7 +238,7 @@ impl Tree {
             self.open.truncate(self.open.len() - above - 1);
         } else if crosses_layers(name) || !foreign().any(OpenElement::is_scope) {
             // The end tag of a surrounding HTML element, which may or may not be open.
-            self.give_up();
+            self.mark_ambiguous();
         }
     }
 
@@ -278,7 +278,7 @@ impl Tree {
             _ => PLAIN.contains(&name),
         };
         if !nests {
-            self.give_up();
+            self.mark_ambiguous();
         } else {
             self.push(OpenElement {
                 name: Name::new(name),
@@ -301,7 +301,7 @@ impl Tree {
     }
 
     fn push(&mut self, open: OpenElement) {
-        if self.open.len() < MAX_DEPTH { self.open.push(open) } else { self.give_up() }
+        if self.open.len() < MAX_DEPTH { self.open.push(open) } else { self.mark_ambiguous() }
     }
 
     /// The open HTML elements inside the nearest SVG or MathML element.
@@ -319,7 +319,7 @@ impl Tree {
     }
 
     /// Marks the rest of the document as ambiguous.
-    pub(super) fn give_up(&mut self) {
+    pub(super) fn mark_ambiguous(&mut self) {
         self.ambiguous = true;
         self.open.clear();
     }

@@ -131,7 +131,7 @@ impl UrlPolicy {
         let entry = catalogue.third_party(host, own, url.as_str(), resource.name());
         let refused = entry.is_some_and(|entry| !permits(self.granted, entry.category));
         if refused {
-            self.filter.inventory().note_held_back(BlockedKind::Host, host, unix_now());
+            self.filter.inventory().record_blocked(BlockedKind::Host, host, unix_now());
         }
         refused
     }
@@ -145,9 +145,9 @@ fn by_labels(url: &str) -> Option<Url> {
         scheme.eq_ignore_ascii_case("https") || scheme.eq_ignore_ascii_case("http")
     });
     let slashes = |letter: char| matches!(letter, '/' | '\\');
-    let behind_scheme = scheme.map_or(url, |(_, rest)| rest);
-    let rest = behind_scheme.trim_start_matches(slashes);
-    if scheme.is_none() && behind_scheme.len() - rest.len() < 2 {
+    let after_scheme = scheme.map_or(url, |(_, rest)| rest);
+    let rest = after_scheme.trim_start_matches(slashes);
+    if scheme.is_none() && after_scheme.len() - rest.len() < 2 {
         return None;
     }
     let end = rest.find(['/', '\\', '?', '#']).unwrap_or(rest.len());

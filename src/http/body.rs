@@ -84,11 +84,11 @@ pub(crate) struct Frame {
 }
 
 impl Frame {
-    pub(crate) fn before(&self) -> &[u8] {
+    pub(crate) fn prefix(&self) -> &[u8] {
         self.header.as_ref().map(ChunkHeader::as_bytes).unwrap_or_default()
     }
 
-    pub(crate) fn behind(&self) -> &'static [u8] {
+    pub(crate) fn suffix(&self) -> &'static [u8] {
         if self.header.is_some() { b"\r\n" } else { b"" }
     }
 }

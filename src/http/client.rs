@@ -61,8 +61,8 @@ impl Peer {
     pub(crate) fn set_certificate(&self, chain: &[impl AsRef<[u8]>]) {
         let mut items = chain.iter().map(|der| format!(":{}:", STANDARD.encode(der)));
         let Some(certificate) = items.next().map(Box::from) else { return };
-        let behind: Vec<String> = items.collect();
-        let chain = (!behind.is_empty()).then(|| behind.join(", ").into());
+        let issuers: Vec<String> = items.collect();
+        let chain = (!issuers.is_empty()).then(|| issuers.join(", ").into());
         let shown = ClientCertificate { certificate, chain };
         let _ = self.certificate.set(Box::new(shown));
     }

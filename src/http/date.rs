@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_date_has_four_two_and_two_digits_and_is_in_the_calendar() {
+    fn dates_have_four_two_and_two_digits_and_exist_in_the_calendar() {
         for text in ["2018-05-25", "0000-01-01", "9999-12-31", "2024-02-29"] {
             assert_eq!(parse_date(text).map(|date| date.to_string()).as_deref(), Some(text));
         }
@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_is_unix_seconds_a_date_or_rfc_3339() {
+    fn times_are_unix_seconds_dates_or_rfc_3339() {
         for (text, expected) in [
             ("1795500000", Some(1_795_500_000)),
             ("-1", Some(-1)),

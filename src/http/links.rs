@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_split_between_its_links_only() {
+    fn lines_are_split_only_between_links() {
         let line = "<a,b>; title=\"c, \\\" <d>\", , <e>;x=\">\" ,<f";
         let expected = ["<a,b>; title=\"c, \\\" <d>\"", "<e>;x=\">\"", "<f"];
         assert!(links(line).eq(expected));

@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn value_and_parameters_are_told_apart_and_trimmed() {
+    fn value_and_parameters_are_separated_and_trimmed() {
         for (text, value, charset) in [
             ("text/html", "text/html", None),
             (" Text/HTML ; Charset = \"utf-8\" ", "Text/HTML", Some("\"utf-8\"")),

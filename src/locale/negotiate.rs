@@ -15,9 +15,9 @@ pub(super) fn negotiate<'a>(
     if let Some((first, rest)) = accept_language.split_once(',')
         && !first.contains(';')
         && !refuses(rest)
-        && let Some(place) = lookup(first, tags.clone())
+        && let Some(position) = lookup(first, tags.clone())
     {
-        return Some(place);
+        return Some(position);
     }
     let mut ranges: Vec<(u16, &str)> = accept_language
         .split(',')
@@ -30,8 +30,8 @@ pub(super) fn negotiate<'a>(
         .collect();
     // The sort is stable: of equal qualities, the first one wins.
     ranges.sort_by_key(|(quality, _)| std::cmp::Reverse(*quality));
-    let refused = |place: usize| {
-        let tag = tags.clone().nth(place);
+    let refused = |position: usize| {
+        let tag = tags.clone().nth(position);
         ranges.iter().any(|(quality, range)| {
             *quality == 0 && tag.is_some_and(|tag| tag.eq_ignore_ascii_case(range))
         })
@@ -39,7 +39,7 @@ pub(super) fn negotiate<'a>(
     ranges
         .iter()
         .filter(|(quality, range)| *quality > 0 && *range != "*")
-        .find_map(|(_, range)| lookup(range, tags.clone()).filter(|place| !refused(*place)))
+        .find_map(|(_, range)| lookup(range, tags.clone()).filter(|position| !refused(*position)))
 }
 
 /// Whether a range has the quality 0 (not acceptable). May return `true` for other qualities.
@@ -75,8 +75,8 @@ pub(super) fn lookup<'a>(
         return None;
     }
     loop {
-        if let Some(place) = tags.clone().position(|tag| tag.eq_ignore_ascii_case(range)) {
-            return Some(place);
+        if let Some(position) = tags.clone().position(|tag| tag.eq_ignore_ascii_case(range)) {
+            return Some(position);
         }
         match range.rsplit_once('-') {
             Some((shorter, _)) => range = shorter,
@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn the_preferred_language_is_found_by_quality_and_primary_tag() {
-        for (asked, expected) in [
+        for (requested, expected) in [
             ("de", Some("de")),
             ("de-AT,en;q=0.5", Some("de")),
             ("en;q=0.5, ja;q=0.9, ru;q=0.7", Some("ja")),
@@ -120,8 +120,8 @@ mod tests {
             ("sv, ru;q=0.5, ja;q=0.5", Some("ru")),
             ("sv, ja;q=0.5, ru;q=0.5", Some("ja")),
         ] {
-            let found = negotiate(asked, TAGS.into_iter()).map(|place| TAGS[place]);
-            assert_eq!(found, expected, "{asked}");
+            let found = negotiate(requested, TAGS.into_iter()).map(|position| TAGS[position]);
+            assert_eq!(found, expected, "{requested}");
         }
     }
 

@@ -16,7 +16,7 @@ pub(crate) struct Http1Body {
     decoder: BodyDecoder,
     /// Maximum number of trailer fields.
     max_fields: usize,
-    trailers_taken: bool,
+    trailers_returned: bool,
 }
 
 /// The next part of a body, from the unread bytes of a connection.
@@ -32,7 +32,7 @@ impl Http1Body {
     /// Creates a body with limits on the bytes and fields of its trailer section.
     pub(crate) fn new(length: BodyLength, (max_bytes, max_fields): (usize, usize)) -> Self {
         let decoder = BodyDecoder::new(length, max_bytes);
-        Self { decoder, max_fields, trailers_taken: false }
+        Self { decoder, max_fields, trailers_returned: false }
     }
 
     /// Decodes the next part from the unread bytes of a connection. Bytes after the body stay
@@ -46,7 +46,7 @@ impl Http1Body {
     {
         if self.decoder.has_ended() {
             let trailers = self.decoder.trailers();
-            if trailers.is_empty() || std::mem::replace(&mut self.trailers_taken, true) {
+            if trailers.is_empty() || std::mem::replace(&mut self.trailers_returned, true) {
                 return Ok(BodyPart::End);
             }
             let headers = head::trailers(trailers, self.max_fields, crate::http::to_map)?;
@@ -77,7 +77,7 @@ impl Http1Body {
 
     /// Whether no frame is left.
     pub(crate) fn is_end_stream(&self) -> bool {
-        self.decoder.has_ended() && (self.trailers_taken || self.decoder.trailers().is_empty())
+        self.decoder.has_ended() && (self.trailers_returned || self.decoder.trailers().is_empty())
     }
 
     /// The number of remaining bytes, if known.

@@ -89,13 +89,13 @@ impl Http1Io {
             self.consume(length);
             return part;
         }
-        let mut taken = match length < self.unread.len() {
+        let mut part = match length < self.unread.len() {
             true => self.unread.split_to(length),
             false => std::mem::take(&mut self.unread),
         };
-        taken.truncate(data.end);
-        taken.advance(data.start.min(taken.len()));
-        taken.freeze()
+        part.truncate(data.end);
+        part.advance(data.start.min(part.len()));
+        part.freeze()
     }
 
     /// Appends to the unread bytes. Returns the number of new bytes; 0 at the end of the stream.
@@ -122,7 +122,7 @@ impl Http1Io {
 
     /// Copies a few unread bytes to memory of their own, so that they do not keep a large buffer
     /// alive.
-    pub(crate) fn settle(&mut self) {
+    pub(crate) fn compact(&mut self) {
         if self.unread.len() <= SHORT {
             self.unread = BytesMut::from(&self.unread[..]);
         }
@@ -198,7 +198,7 @@ impl Http1Io {
             accepted -= skipped;
             self.queued.extend_from_slice(part.get(skipped..).unwrap_or_default());
         }
-        self.give_back();
+        self.free_queue();
         Ok(())
     }
 
@@ -208,7 +208,7 @@ impl Http1Io {
         let drained = poll_write_all(&mut self.socket, context, &mut self.queued);
         self.has_written |= self.queued.len() < before;
         ready!(drained)?;
-        self.give_back();
+        self.free_queue();
         Pin::new(&mut self.socket).poll_flush(context)
     }
 
@@ -218,7 +218,7 @@ impl Http1Io {
         Pin::new(&mut self.socket).poll_shutdown(context)
     }
 
-    fn give_back(&mut self) {
+    fn free_queue(&mut self) {
         if self.queued.is_empty() && self.queued.capacity() > 0 {
             self.queued = BytesMut::new();
         }

@@ -81,9 +81,9 @@ pub(crate) struct Site {
     /// Maximum bytes of a request body; `None` for no limit.
     pub(crate) body_bytes: Option<u64>,
     /// Rate and concurrency limits, if configured.
-    pub(crate) admission: Option<Arc<RateLimiter>>,
+    pub(crate) rate_limiter: Option<Arc<RateLimiter>>,
     /// The load balancer.
-    pub(crate) balance: LoadBalancer,
+    pub(crate) load_balancer: LoadBalancer,
     /// The `Host` for requests that arrived without one: HTTP/1.0 does not require it, HTTP/1.1
     /// does.
     pub(crate) host: Box<str>,
@@ -113,8 +113,8 @@ impl Site {
         let ForwardSettings { balance, upstreams, limits } = forwarding;
         let host = upstreams.first().map(|upstream| upstream.address().authority().into());
         let host = host.unwrap_or_else(|| Box::from("localhost"));
-        let admission = before.and_then(|before| before.admission.clone());
-        let same = admission.filter(|admission| *admission.limits() == limits);
+        let rate_limiter = before.and_then(|before| before.rate_limiter.clone());
+        let same = rate_limiter.filter(|rate_limiter| *rate_limiter.limits() == limits);
         let settings::Balance { method, sticky_cookie, health, .. } = balance;
         Self {
             index,
@@ -124,8 +124,8 @@ impl Site {
             page,
             health,
             body_bytes: limits.body_bytes,
-            admission: same.or_else(|| RateLimiter::new(limits)),
-            balance: LoadBalancer::new(upstreams, method, sticky_cookie),
+            rate_limiter: same.or_else(|| RateLimiter::new(limits)),
+            load_balancer: LoadBalancer::new(upstreams, method, sticky_cookie),
             host,
         }
     }
@@ -137,15 +137,15 @@ impl Site {
 
     /// All upstreams.
     pub(crate) fn upstreams(&self) -> &[Arc<UpstreamPool>] {
-        self.balance.all()
+        self.load_balancer.all()
     }
 
     /// Closes a worker's upstream connections that were idle for too long. Worker 0 also cleans up
     /// the rate limiter.
     pub(crate) fn sweep(&self, worker: usize, longest: Duration) {
         self.upstreams().iter().for_each(|upstream| upstream.sweep(worker, longest));
-        if let Some(admission) = self.admission.as_ref().filter(|_| worker == 0) {
-            admission.sweep();
+        if let Some(rate_limiter) = self.rate_limiter.as_ref().filter(|_| worker == 0) {
+            rate_limiter.sweep();
         }
     }
 }
@@ -214,12 +214,13 @@ impl SiteRouter {
                 match host {
                     HostPattern::Any => table.any.add(&paths, &site),
                     HostPattern::Below(suffix) => {
-                        let known = table.below.iter().position(|(known, _)| *known == suffix);
-                        let place = known.unwrap_or_else(|| {
+                        let existing =
+                            table.below.iter().position(|(existing, _)| *existing == suffix);
+                        let index = existing.unwrap_or_else(|| {
                             table.below.push((suffix, PathRoutes::default()));
                             table.below.len() - 1
                         });
-                        if let Some((_, sites)) = table.below.get_mut(place) {
+                        if let Some((_, sites)) = table.below.get_mut(index) {
                             sites.add(&paths, &site);
                         }
                     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 
 use super::spool::Spool;
-use super::testing::{PATIENCE, until};
+use super::testing::{TIMEOUT, until};
 use super::writer::{Limits, WriterSettings};
 use super::{
     Cursor, DecisionChannel, NotRecorded, Receipt, Receipts, ReceiptsError, Sqlite, Store,
@@ -20,17 +20,17 @@ struct Seen {
     hangs: bool,
     rows: Vec<Receipt>,
     largest: usize,
-    most_asked: u32,
+    largest_page: u32,
 }
 
 #[derive(Clone, Default)]
 struct Shared(Arc<(Mutex<Seen>, Condvar)>);
 
 impl Shared {
-    fn with<T>(&self, work: impl FnOnce(&mut Seen) -> T) -> T {
+    fn with<T>(&self, operation: impl FnOnce(&mut Seen) -> T) -> T {
         let seen = self.0.0.lock().expect("no panic");
         let mut seen = self.0.1.wait_while(seen, |seen| seen.hangs).expect("no panic");
-        work(&mut seen)
+        operation(&mut seen)
     }
 
     fn set_hanging(&self, hangs: bool) {
@@ -87,10 +87,10 @@ impl Spool for SeenSpool {
         Ok(())
     }
 
-    fn oldest(&mut self, most: u32) -> Result<Vec<Receipt>, ReceiptsError> {
+    fn oldest(&mut self, limit: u32) -> Result<Vec<Receipt>, ReceiptsError> {
         Ok(self.0.with(|seen| {
-            seen.most_asked = seen.most_asked.max(most);
-            seen.rows.iter().take(most as usize).cloned().collect()
+            seen.largest_page = seen.largest_page.max(limit);
+            seen.rows.iter().take(limit as usize).cloned().collect()
         }))
     }
 
@@ -122,9 +122,9 @@ fn receipt(number: usize) -> Receipt {
     }
 }
 
-/// Starts a writer whose time limit for the store is `patience`.
-fn start(store: &Shared, spool: &Shared, patience: Duration) -> (Receipts, Arc<ReceiptCounters>) {
-    let limits = Limits { store: patience, answer: PATIENCE, ..Limits::default() };
+/// Starts a writer whose time limit for the store is `timeout`.
+fn start(store: &Shared, spool: &Shared, timeout: Duration) -> (Receipts, Arc<ReceiptCounters>) {
+    let limits = Limits { store: timeout, reply_timeout: TIMEOUT, ..Limits::default() };
     let settings = WriterSettings { limits, spool_max: 1_000_000, retention_days: 1 };
     let counters = Arc::new(ReceiptCounters::default());
     let opened = store.clone();
@@ -151,7 +151,7 @@ fn send(receipts: &Receipts, count: usize) -> usize {
 fn at_most_4096_receipts_queue_for_a_hanging_store_in_batches_of_256() {
     let (store, spool) = (Shared::default(), Shared::default());
     store.set_hanging(true);
-    let (receipts, counters) = start(&store, &spool, PATIENCE);
+    let (receipts, counters) = start(&store, &spool, TIMEOUT);
     send(&receipts, 20_000);
     // One transaction is in flight, of 1 to 256 receipts.
     let refused = || counters.counts().0[2].1;
@@ -180,10 +180,10 @@ fn at_most_4096_receipts_queue_for_a_hanging_writer() {
 fn a_full_spool_is_moved_to_the_store_in_batches_of_256() {
     let (store, spool) = (Shared::default(), Shared::default());
     spool.insert(&(0..1000).map(receipt).collect::<Vec<_>>());
-    let (_receipts, _) = start(&store, &spool, PATIENCE);
+    let (_receipts, _) = start(&store, &spool, TIMEOUT);
     until("all are moved", || store.count() >= 1000 && spool.count() == 0);
     assert_eq!(store.with(|seen| seen.largest), 256);
-    assert_eq!(spool.with(|seen| seen.most_asked), 256);
+    assert_eq!(spool.with(|seen| seen.largest_page), 256);
 }
 
 #[test]

@@ -19,7 +19,7 @@ fn with_causes(error: &dyn std::error::Error) -> String {
 
 /// The receipt is neither in the store nor in the spool, and never will be. The decision is rejected.
 #[derive(Debug, Error, Clone, Copy, PartialEq, Eq)]
-#[error("the receipt was not written")]
+#[error("receipt not written")]
 pub struct NotRecorded;
 
 /// An error of a receipt store or of the spool.
@@ -46,7 +46,7 @@ pub enum ReceiptsError {
     #[error("receipt store timed out")]
     Cancelled,
     /// The CA certificates are invalid or cannot be read.
-    #[error("the certificates to trust in {path}: {reason}")]
+    #[error("invalid CA certificates in {path}: {reason}")]
     Certificates {
         /// The file.
         path: PathBuf,

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use tokio::runtime::{Builder, Runtime};
 
 use super::spool::Spool;
-use super::testing::{PATIENCE, until};
+use super::testing::{TIMEOUT, until};
 use super::writer::{Limits, WriterSettings};
 use super::{Cursor, DecisionChannel, NotRecorded, Receipt, Receipts, ReceiptsError, Store};
 use crate::telemetry::ReceiptCounters;
@@ -163,9 +163,9 @@ impl Spool for FaultySpool {
         })
     }
 
-    fn oldest(&mut self, most: u32) -> Result<Vec<Receipt>, ReceiptsError> {
+    fn oldest(&mut self, limit: u32) -> Result<Vec<Receipt>, ReceiptsError> {
         self.0.run("oldest", SLOW_SPOOL, &|| true, |medium| {
-            Ok(medium.rows.values().flatten().take(most as usize).cloned().collect())
+            Ok(medium.rows.values().flatten().take(limit as usize).cloned().collect())
         })
     }
 
@@ -274,7 +274,7 @@ fn limits() -> Limits {
     let ms = Duration::from_millis;
     Limits {
         store: ms(8),
-        answer: ms(40),
+        reply_timeout: ms(40),
         backoff: (ms(1), ms(4)),
         prune_every: Duration::from_secs(3600),
     }
@@ -393,7 +393,7 @@ fn a_failed_spool_deletion_does_not_count_as_a_store_failure() {
     }
     spool.get().fails_to_remove = true;
     let backoff = (Duration::from_millis(20), Duration::from_millis(100));
-    let limits = Limits { backoff, store: PATIENCE, answer: PATIENCE, ..limits() };
+    let limits = Limits { backoff, store: TIMEOUT, reply_timeout: TIMEOUT, ..limits() };
     let started = Instant::now();
     let stage = Stage::with(&store, &spool, limits);
     until("the spool was moved", || stage.counts() == ([3, 0, 0], 0));
@@ -414,7 +414,7 @@ fn a_failed_spool_deletion_does_not_count_as_a_store_failure() {
 #[test]
 fn a_store_that_rejects_every_insert_is_retried_with_backoff() {
     let backoff = (Duration::from_millis(10), Duration::from_secs(60));
-    let limits = Limits { backoff, store: PATIENCE, answer: PATIENCE, ..limits() };
+    let limits = Limits { backoff, store: TIMEOUT, reply_timeout: TIMEOUT, ..limits() };
     let stage = Stage::with(&Shared::default(), &Shared::default(), limits);
     stage.store.get().fails_to_insert = true;
     let started = Instant::now();
@@ -428,7 +428,7 @@ fn a_store_that_rejects_every_insert_is_retried_with_backoff() {
 #[test]
 fn without_a_spool_a_store_that_rejects_every_insert_is_reopened_with_backoff() {
     let backoff = (Duration::from_millis(10), Duration::from_secs(60));
-    let limits = Limits { backoff, store: PATIENCE, answer: PATIENCE, ..limits() };
+    let limits = Limits { backoff, store: TIMEOUT, reply_timeout: TIMEOUT, ..limits() };
     let (store, spool) = (Shared::default(), Shared::default());
     store.get().fails_to_insert = true;
     spool.get().fails_to_insert = true;
@@ -447,7 +447,7 @@ fn a_hanging_store_delays_one_visitor_and_loses_no_choice() {
     let stage = Stage::with(
         &Shared::default(),
         &Shared::default(),
-        Limits { store: Duration::from_secs(1), answer: PATIENCE, ..limits() },
+        Limits { store: Duration::from_secs(1), reply_timeout: TIMEOUT, ..limits() },
     );
     stage.record("before").expect("stored");
     stage.store.get().hangs = true;
@@ -468,7 +468,7 @@ fn a_hanging_store_delays_one_visitor_and_loses_no_choice() {
 
 #[test]
 fn a_choice_rejected_by_a_hanging_spool_is_not_stored_later() {
-    let limits = Limits { answer: Duration::from_secs(1), ..limits() };
+    let limits = Limits { reply_timeout: Duration::from_secs(1), ..limits() };
     let stage = Stage::with(&Shared::default(), &Shared::default(), limits);
     stage.store.get().fails_to_insert = true;
     stage.spool.get().hangs = true;
@@ -489,7 +489,7 @@ fn receipts_in_memory_are_spooled_at_shutdown() {
     let stage = Stage::with(
         &Shared::default(),
         &Shared::default(),
-        Limits { store: PATIENCE, answer: PATIENCE, ..limits() },
+        Limits { store: TIMEOUT, reply_timeout: TIMEOUT, ..limits() },
     );
     stage.record("before").expect("stored");
     stage.store.get().hangs = true;

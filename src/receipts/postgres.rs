@@ -45,7 +45,7 @@ impl Postgres {
         let tls = tls(ca_file)?;
         let runtime = Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(ReceiptsError::Thread)?;
-        let opened = runtime.block_on(limited(within, async {
+        let opened = runtime.block_on(with_timeout(within, async {
             let (client, connection) = config.connect(tls).await?;
             // A connection error is also returned by the statement in flight.
             drop(tokio::spawn(connection));
@@ -63,11 +63,11 @@ impl Postgres {
 
     fn run<T>(
         &mut self,
-        work: impl AsyncFnOnce(&mut Client) -> Result<T, ReceiptsError>,
+        operation: impl AsyncFnOnce(&mut Client) -> Result<T, ReceiptsError>,
     ) -> Result<T, ReceiptsError> {
         let Self { client, runtime, within } = self;
         let Some(runtime) = runtime else { return Err(ReceiptsError::Timeout(*within)) };
-        runtime.block_on(limited(*within, work(client)))
+        runtime.block_on(with_timeout(*within, operation(client)))
     }
 }
 
@@ -80,11 +80,11 @@ impl Drop for Postgres {
     }
 }
 
-async fn limited<T>(
+async fn with_timeout<T>(
     within: Duration,
-    work: impl Future<Output = Result<T, ReceiptsError>>,
+    operation: impl Future<Output = Result<T, ReceiptsError>>,
 ) -> Result<T, ReceiptsError> {
-    let done = tokio::time::timeout(within, work).await;
+    let done = tokio::time::timeout(within, operation).await;
     done.unwrap_or(Err(ReceiptsError::Timeout(within)))
 }
 
@@ -179,12 +179,12 @@ impl Store for Postgres {
         })
     }
 
-    fn page(&mut self, after: &Cursor, most: u32) -> Result<Vec<Receipt>, ReceiptsError> {
+    fn page(&mut self, after: &Cursor, limit: u32) -> Result<Vec<Receipt>, ReceiptsError> {
         self.run(async |client| {
             let select = "SELECT receipt::text FROM consent_receipts
                  WHERE (time, id) > ($1, $2) AND receipt <> 'null'::jsonb
                  ORDER BY time, id LIMIT $3";
-            let rows = client.query(select, &[&after.time, &after.id, &i64::from(most)]).await?;
+            let rows = client.query(select, &[&after.time, &after.id, &i64::from(limit)]).await?;
             rows.iter().map(|row| Ok(serde_json::from_str(row.try_get(0)?)?)).collect()
         })
     }

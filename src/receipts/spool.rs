@@ -17,8 +17,8 @@ pub(super) trait Spool: Send {
     /// Adds receipts, all or none.
     fn insert(&mut self, receipts: &[Receipt]) -> Result<(), ReceiptsError>;
 
-    /// The oldest receipts, at most `most`.
-    fn oldest(&mut self, most: u32) -> Result<Vec<Receipt>, ReceiptsError>;
+    /// The oldest receipts, at most `limit`.
+    fn oldest(&mut self, limit: u32) -> Result<Vec<Receipt>, ReceiptsError>;
 
     /// Removes the receipts with these ids.
     fn remove(&mut self, ids: &[String]) -> Result<(), ReceiptsError>;
@@ -45,14 +45,14 @@ impl FileSpool {
 
     fn with<T>(
         &mut self,
-        work: impl FnOnce(&mut Sqlite) -> Result<T, ReceiptsError>,
+        operation: impl FnOnce(&mut Sqlite) -> Result<T, ReceiptsError>,
     ) -> Result<T, ReceiptsError> {
         // Writes to a deleted file would be lost.
         let mut file = match self.file.take().filter(|_| self.path.exists()) {
             Some(file) => file,
             None => Sqlite::open_within(&self.path, self.durability, LOCK_WITHIN)?,
         };
-        let done = work(&mut file)?;
+        let done = operation(&mut file)?;
         self.file = Some(file);
         Ok(done)
     }
@@ -63,8 +63,8 @@ impl Spool for FileSpool {
         self.with(|file| file.insert(receipts))
     }
 
-    fn oldest(&mut self, most: u32) -> Result<Vec<Receipt>, ReceiptsError> {
-        self.with(|file| file.page(&Cursor::since(i64::MIN), most))
+    fn oldest(&mut self, limit: u32) -> Result<Vec<Receipt>, ReceiptsError> {
+        self.with(|file| file.page(&Cursor::since(i64::MIN), limit))
     }
 
     fn remove(&mut self, ids: &[String]) -> Result<(), ReceiptsError> {

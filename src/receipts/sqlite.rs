@@ -18,7 +18,7 @@ const PRIVATE: u32 = 0o600;
 const BUSY: Duration = Duration::from_secs(3);
 
 /// Suffixes of the database file and of the files that SQLite creates beside it.
-const BESIDE: [&str; 3] = ["", "-wal", "-shm"];
+const SUFFIXES: [&str; 3] = ["", "-wal", "-shm"];
 
 /// A SQLite file with receipts.
 #[derive(Debug)]
@@ -97,11 +97,11 @@ impl Sqlite {
     fn write(
         &mut self,
         commit: &dyn Fn() -> bool,
-        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()>,
+        operation: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()>,
     ) -> Result<(), ReceiptsError> {
         let run = |connection: &mut Connection| {
             let transaction = connection.transaction()?;
-            work(&transaction)?;
+            operation(&transaction)?;
             if commit() { transaction.commit().map(|()| true) } else { Ok(false) }
         };
         match run(&mut self.connection) {
@@ -131,9 +131,9 @@ fn keep_private(path: &Path) {
     if new.is_ok() {
         return;
     }
-    for beside in BESIDE {
+    for suffix in SUFFIXES {
         let mut name = path.as_os_str().to_owned();
-        name.push(beside);
+        name.push(suffix);
         let Ok(metadata) = fs::metadata(&name) else { continue };
         let mode = metadata.permissions().mode();
         if metadata.is_file() && mode & 0o077 != 0 {
@@ -178,14 +178,14 @@ impl Store for Sqlite {
         Ok(())
     }
 
-    fn page(&mut self, after: &Cursor, most: u32) -> Result<Vec<Receipt>, ReceiptsError> {
+    fn page(&mut self, after: &Cursor, limit: u32) -> Result<Vec<Receipt>, ReceiptsError> {
         let read = |connection: &Connection| {
             let mut select = connection.prepare_cached(
                 "SELECT receipt FROM consent_receipts
                  WHERE (time, id) > (?1, ?2) AND receipt <> 'null'
                  ORDER BY time, id LIMIT ?3",
             )?;
-            let rows = select.query_map(params![after.time, after.id, most], |row| row.get(0))?;
+            let rows = select.query_map(params![after.time, after.id, limit], |row| row.get(0))?;
             rows.collect::<Result<Vec<String>, _>>()
         };
         let rows = read(&self.connection).map_err(|error| self.error(error))?;

@@ -57,11 +57,11 @@ pub trait Store: Send {
     /// When the store is unavailable.
     fn erase(&mut self, ids: &[String], now: i64) -> Result<(), ReceiptsError>;
 
-    /// At most `most` receipts after a position, oldest first.
+    /// At most `limit` receipts after a position, oldest first.
     ///
     /// # Errors
     /// When the store is unavailable.
-    fn page(&mut self, after: &Cursor, most: u32) -> Result<Vec<Receipt>, ReceiptsError>;
+    fn page(&mut self, after: &Cursor, limit: u32) -> Result<Vec<Receipt>, ReceiptsError>;
 
     /// The receipt with an id.
     ///

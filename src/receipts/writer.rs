@@ -6,9 +6,9 @@
 //! | busy | waits for the operation in flight, at most [`Limits::store`], then as above |
 //! | failed | goes to the spool immediately; only the background work tries the store, with a backoff |
 //!
-//! A receipt that the spool rejects too is refused. If COMMIT was sent without a reply, or the visitor stopped
-//! waiting, the refused receipt is also erased with a tombstone, so that it is not stored later. Receipt ids are
-//! random and stores ignore known ids, so a receipt in both the store and the spool is stored once.
+//! A receipt that the spool rejects too is refused. A tombstone also erases the refused receipt if COMMIT was
+//! sent without a reply, or if the visitor stopped waiting. The receipt is then not stored later. Receipt ids
+//! are random and stores ignore known ids, so a receipt in both the store and the spool is stored once.
 //!
 //! The background work moves the spool to the store, retries erasures, and deletes expired receipts. The store and
 //! the spool each have a backoff.
@@ -41,7 +41,7 @@ pub(super) struct Limits {
     /// How long a visitor waits for the store.
     pub(super) store: Duration,
     /// How long a visitor waits for the answer in total.
-    pub(super) answer: Duration,
+    pub(super) reply_timeout: Duration,
     /// The first and the longest wait between two attempts after a failure.
     pub(super) backoff: (Duration, Duration),
     /// Interval between deletions of expired receipts.
@@ -52,7 +52,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             store: Duration::from_millis(500),
-            answer: Duration::from_secs(2),
+            reply_timeout: Duration::from_secs(2),
             backoff: (Duration::from_millis(500), Duration::from_secs(5)),
             prune_every: Duration::from_secs(60 * 60),
         }
@@ -189,7 +189,7 @@ impl<S: Spool> Writer<S> {
     fn receive(&mut self, message: Message) {
         match message {
             Message::Job(job) if self.pending.len() < MOST_PENDING => self.pending.push(*job),
-            Message::Job(job) => self.answer(vec![*job], Outcome::Refused, false),
+            Message::Job(job) => self.reply(vec![*job], Outcome::Refused, false),
             Message::StoreReply(done) => self.store_replied(done),
             Message::Close(until, closed) => self.closing = Some((until, closed)),
         }
@@ -233,8 +233,8 @@ impl<S: Spool> Writer<S> {
     fn step(&mut self, now: Instant) -> bool {
         self.end_waits(now);
         if self.in_flight.is_none() && !self.store_failed && !self.pending.is_empty() {
-            let most = self.pending.len().min(BATCH);
-            let jobs: Vec<PendingReceipt> = self.pending.drain(..most).collect();
+            let limit = self.pending.len().min(BATCH);
+            let jobs: Vec<PendingReceipt> = self.pending.drain(..limit).collect();
             let receipts = jobs.iter().map(|job| job.receipt.clone()).collect();
             let gate = Arc::new(Gate::default());
             self.start(
@@ -292,8 +292,8 @@ impl<S: Spool> Writer<S> {
         } else if self.store_failed {
             self.start(Operation::Open, InFlight::Open);
         } else if self.prune_at <= now {
-            let kept = i64::from(self.settings.retention_days).saturating_mul(24 * 60 * 60);
-            let before = unix_now().saturating_sub(kept);
+            let retention = i64::from(self.settings.retention_days).saturating_mul(24 * 60 * 60);
+            let before = unix_now().saturating_sub(retention);
             self.start(Operation::Prune(before), InFlight::Prune);
         }
     }
@@ -320,7 +320,7 @@ impl<S: Spool> Writer<S> {
             (InFlight::Insert(jobs, _), Ok(_)) => {
                 self.store_backoff.succeeded();
                 self.store_works();
-                self.answer(jobs, Outcome::Stored, true);
+                self.reply(jobs, Outcome::Stored, true);
             }
             (InFlight::Move(ids), Ok(_)) => {
                 self.store_backoff.succeeded();
@@ -370,7 +370,7 @@ impl<S: Spool> Writer<S> {
     }
 
     fn store_timed_out(&mut self, now: Instant) {
-        self.store_failed(&format!("no answer within {:?}", self.settings.limits.store), now);
+        self.store_failed(&format!("no response within {:?}", self.settings.limits.store), now);
     }
 
     fn store_failed(&mut self, error: &str, now: Instant) {
@@ -392,7 +392,7 @@ impl<S: Spool> Writer<S> {
             Ok(()) => {
                 self.counters.set_spool_down(false);
                 self.set_waiting(self.waiting.saturating_add(receipts.len() as u64));
-                self.answer(jobs, Outcome::Spooled, maybe_stored);
+                self.reply(jobs, Outcome::Spooled, maybe_stored);
             }
             Err(error) => {
                 self.counters.set_spool_down(true);
@@ -405,7 +405,7 @@ impl<S: Spool> Writer<S> {
                 if maybe_stored {
                     remember(&mut self.to_erase, ids());
                 }
-                self.answer(jobs, Outcome::Refused, maybe_stored);
+                self.reply(jobs, Outcome::Refused, maybe_stored);
             }
         }
     }
@@ -421,14 +421,14 @@ impl<S: Spool> Writer<S> {
 
     /// Answers visitors, and counts the outcomes of their receipts. If a visitor no longer waits, the receipt is
     /// refused, because the decision was not confirmed.
-    fn answer(&mut self, jobs: Vec<PendingReceipt>, outcome: Outcome, maybe_stored: bool) {
+    fn reply(&mut self, jobs: Vec<PendingReceipt>, outcome: Outcome, maybe_stored: bool) {
         let mut count = 0;
         let mut refused = 0;
         for PendingReceipt { receipt, visitor, .. } in jobs {
-            let heard = visitor.send(outcome).is_ok();
+            let is_connected = visitor.send(outcome).is_ok();
             match outcome {
                 Outcome::Refused => refused += 1,
-                _ if heard => count += 1,
+                _ if is_connected => count += 1,
                 Outcome::Stored => {
                     refused += 1;
                     remember(&mut self.to_erase, [receipt.id]);

@@ -25,7 +25,7 @@ use crate::filter::{Counts, Report};
 use crate::http::Fields;
 
 /// Maximum number of bytes logged from a header field.
-const LONGEST_SAID: usize = 512;
+const MAX_FIELD_BYTES: usize = 512;
 const COMBINED_TIME: &[BorrowedFormatItem<'_>] =
     format_description!("[day]/[month repr:short]/[year]:[hour]:[minute]:[second] +0000");
 
@@ -94,7 +94,7 @@ pub(crate) struct Entry<'a> {
     /// Whether the whole response was delivered.
     pub complete: bool,
     /// Request fields of the client, if the format contains them.
-    pub speaker: Option<&'a ClientFields>,
+    pub client_fields: Option<&'a ClientFields>,
 }
 
 #[derive(Serialize)]
@@ -168,7 +168,7 @@ impl PresumedCounts {
     }
 
     fn named(&self) -> impl Iterator<Item = (&'static str, u16)> {
-        let all = Presumption::ALL.iter().map(|grounds| grounds.as_str()).zip(self.0);
+        let all = Presumption::ALL.iter().map(|evidence| evidence.as_str()).zip(self.0);
         all.filter(|(_, count)| *count > 0)
     }
 }
@@ -186,7 +186,7 @@ impl AccessLog {
     }
 
     /// Collects the request fields of the client for the log line. `None` if the format contains none of them.
-    pub(crate) fn speaker(
+    pub(crate) fn client_fields(
         &self,
         address: IpAddr,
         version: Version,
@@ -227,25 +227,25 @@ impl AccessLog {
 
 /// Formats a line in the Combined Log Format. The queries of the path and of `Referer` are omitted.
 fn combined(entry: &Entry<'_>, time: OffsetDateTime) -> String {
-    let said = |value: Option<&[u8]>| {
+    let quoted = |value: Option<&[u8]>| {
         let text = value.unwrap_or(b"-");
-        let text = text.get(..LONGEST_SAID).unwrap_or(text);
+        let text = text.get(..MAX_FIELD_BYTES).unwrap_or(text);
         // Escapes quotes, backslashes and control characters, which would end the field or the line.
         text.escape_ascii().to_string()
     };
-    let speaker = entry.speaker;
-    let referer = said(speaker.and_then(|speaker| speaker.referer.as_deref()));
+    let client_fields = entry.client_fields;
+    let referer = quoted(client_fields.and_then(|client_fields| client_fields.referer.as_deref()));
     format!(
         "{} - - [{}] \"{} {} {:?}\" {} {} \"{}\" \"{}\"",
-        speaker.and_then(|speaker| speaker.address.as_deref()).unwrap_or("-"),
+        client_fields.and_then(|client_fields| client_fields.address.as_deref()).unwrap_or("-"),
         time.format(COMBINED_TIME).unwrap_or_default(),
         entry.method,
         entry.path.escape_debug(),
-        speaker.map_or(Version::HTTP_11, |speaker| speaker.version),
+        client_fields.map_or(Version::HTTP_11, |client_fields| client_fields.version),
         entry.status,
         entry.bytes,
         referer.split(['?', '#']).next().unwrap_or_default(),
-        said(speaker.and_then(|speaker| speaker.user_agent.as_deref())),
+        quoted(client_fields.and_then(|client_fields| client_fields.user_agent.as_deref())),
     )
 }
 
@@ -272,7 +272,7 @@ impl<'a> Line<'a> {
             duration_ms: (entry.duration.as_secs_f64() * 1e6).round() / 1e3,
             bytes: entry.bytes,
             request_id: entry.request_id,
-            address: entry.speaker.and_then(|speaker| speaker.address.as_deref()),
+            address: entry.client_fields.and_then(|client_fields| client_fields.address.as_deref()),
             mode: entry.mode,
             consent: report.map(|(report, _, source)| {
                 source.unwrap_or_else(|| report.consent.reason.as_str())
@@ -346,7 +346,7 @@ mod tests {
     #[test]
     fn request_fields_in_combined_lines_are_truncated_to_512_bytes() {
         let long = Some(vec![b'x'; 2000].into_boxed_slice());
-        let speaker = ClientFields {
+        let client_fields = ClientFields {
             address: None,
             version: Version::HTTP_11,
             referer: long.clone(),
@@ -363,7 +363,7 @@ mod tests {
             mode: "enforce",
             report: None,
             complete: true,
-            speaker: Some(&speaker),
+            client_fields: Some(&client_fields),
         };
         let line = combined(&entry, OffsetDateTime::UNIX_EPOCH);
         assert_eq!(line.matches('x').count(), 2 * 512, "{line}");

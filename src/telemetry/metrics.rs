@@ -194,13 +194,13 @@ impl Metrics {
         generations.last().map_or_else(none, Arc::clone)
     }
 
-    /// Creates the counters of a new config. [`Metrics::put_in_force`] makes them current.
+    /// Creates the counters of a new config. [`Metrics::activate`] makes them current.
     pub(crate) fn next_generation(&self, sites: Vec<SiteLabels>) -> Arc<ConfigCounters> {
         Arc::new(ConfigCounters::new(sites, self.shards.len()))
     }
 
     /// Makes these counters current. The counts of a site continue under the same name.
-    pub(crate) fn put_in_force(&self, next: Arc<ConfigCounters>) {
+    pub(crate) fn activate(&self, next: Arc<ConfigCounters>) {
         let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
         generations.push(next);
     }
@@ -216,11 +216,11 @@ impl Metrics {
         let Some(current) = generations.pop() else { return ConfigCounters::new(Vec::new(), 1) };
         // Generations without in-flight requests are merged for good.
         generations.retain(|old| {
-            let held = Arc::strong_count(old) > 1;
-            if !held {
+            let is_in_use = Arc::strong_count(old) > 1;
+            if !is_in_use {
                 current.absorb(old);
             }
-            held
+            is_in_use
         });
         let merged = ConfigCounters::new(current.sites.clone(), 1);
         merged.absorb(&current);

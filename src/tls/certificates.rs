@@ -18,7 +18,7 @@ pub(crate) struct Certificates {
     /// Keyed by the part of the name after the first dot.
     wildcards: HashMap<String, Arc<CertifiedKey>>,
     default: Option<Arc<CertifiedKey>>,
-    asked_for: Option<AcmeCertificate>,
+    acme: Option<AcmeCertificate>,
 }
 
 /// A certificate issued and renewed at run time (ACME, RFC 8555).
@@ -49,13 +49,13 @@ impl Certificates {
     }
 
     /// Adds an ACME certificate. Certificates from files have priority.
-    pub(crate) fn with_asked_for(self, asked_for: Option<AcmeCertificate>) -> Self {
-        Self { asked_for, ..self }
+    pub(crate) fn with_acme(self, acme: Option<AcmeCertificate>) -> Self {
+        Self { acme, ..self }
     }
 
     /// Whether TLS-ALPN-01 challenges are expected.
-    pub(super) fn are_asked_for(&self) -> bool {
-        self.asked_for.is_some()
+    pub(super) fn expects_challenges(&self) -> bool {
+        self.acme.is_some()
     }
 
     fn find(&self, name: &str) -> Option<&Arc<CertifiedKey>> {
@@ -67,17 +67,17 @@ impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         // rustls has converted the name to lower case and removed a trailing dot.
         let name = hello.server_name();
-        if let Some(AcmeCertificate { domains, resolver }) = &self.asked_for {
+        if let Some(AcmeCertificate { domains, resolver }) = &self.acme {
             let mut offered = hello.alpn().into_iter().flatten();
-            let ours = name.is_some_and(|name| domains.iter().any(|domain| domain == name));
+            let is_acme_name = name.is_some_and(|name| domains.iter().any(|domain| domain == name));
             let found = name.and_then(|name| self.find(name)).is_some();
-            if offered.any(|protocol| protocol == ACME_TLS) || (ours && !found) {
+            if offered.any(|protocol| protocol == ACME_TLS) || (is_acme_name && !found) {
                 return resolver.resolve(hello);
             }
         }
         let named = name.and_then(|name| self.find(name));
-        match (named.or(self.default.as_ref()), &self.asked_for) {
-            (None, Some(asked_for)) => asked_for.resolver.resolve(hello),
+        match (named.or(self.default.as_ref()), &self.acme) {
+            (None, Some(acme)) => acme.resolver.resolve(hello),
             (found, _) => found.cloned(),
         }
     }

@@ -14,13 +14,13 @@ pub enum TlsError {
     #[error("no private key found (PEM, `BEGIN PRIVATE KEY`)")]
     NoKey,
     /// The text is not valid PEM.
-    #[error("cannot be read as PEM")]
+    #[error("invalid PEM")]
     NotPem,
     /// The certificate is invalid.
-    #[error("the certificate cannot be read")]
+    #[error("invalid certificate")]
     BadCertificate,
     /// The type of the private key is not supported.
-    #[error("the private key cannot be used")]
+    #[error("invalid or unsupported private key")]
     BadKey,
     /// The private key does not match the certificate.
     #[error("the private key does not match the certificate")]
@@ -29,9 +29,9 @@ pub enum TlsError {
     #[error(transparent)]
     TicketKeys(#[from] CookieKeysError),
     /// The certificate authorities are invalid.
-    #[error("the authorities cannot be used")]
+    #[error("invalid CA certificates")]
     BadAuthority,
     /// The crypto provider does not support the TLS versions.
-    #[error("TLS cannot be set up")]
+    #[error("cannot set up TLS")]
     Setup,
 }

@@ -53,7 +53,7 @@ impl Tickets {
     /// therefore invalidate it.
     ///
     /// # Errors
-    /// If the system has no random numbers.
+    /// If the system provides no random numbers.
     pub(crate) fn producer(
         &self,
         keys: Option<&TicketKeys>,
@@ -66,8 +66,8 @@ impl Tickets {
             return Ok(Arc::new(TicketSealer { keys, clients, random: SystemRandom::new() }));
         }
         let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((known, producer)) = &*own
-            && *known == clients
+        if let Some((of_clients, producer)) = &*own
+            && *of_clients == clients
         {
             return Ok(Arc::clone(producer));
         }

@@ -65,8 +65,8 @@ impl UpstreamTls {
         let mut config = match &self.identity {
             None => builder.with_no_client_auth(),
             Some(identity) => {
-                let shown = SingleCertAndKey::from(Arc::clone(&identity.key));
-                builder.with_client_cert_resolver(Arc::new(shown))
+                let resolver = SingleCertAndKey::from(Arc::clone(&identity.key));
+                builder.with_client_cert_resolver(Arc::new(resolver))
             }
         };
         config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
@@ -79,7 +79,7 @@ struct AcceptAnyCertificate(Arc<CryptoProvider>);
 
 impl fmt::Debug for AcceptAnyCertificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Anybody")
+        f.write_str("AcceptAnyCertificate")
     }
 }
 

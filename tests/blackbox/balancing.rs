@@ -122,7 +122,7 @@ fn an_unhealthy_upstream_gets_no_requests_until_it_recovers() {
     well.store(false, SeqCst);
     proxy.expect_metric(&up, 0.0);
     proxy.expect_log("upstream unhealthy, removed from rotation");
-    assert!(proxy.log().contains("it answers 503"));
+    assert!(proxy.log().contains("unexpected status 503"));
     assert_eq!(reached(&proxy, 4), "bbbb");
     well.store(true, SeqCst);
     proxy.expect_metric(&up, 1.0);

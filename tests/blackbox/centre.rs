@@ -24,18 +24,18 @@ fn post(
     visitor.send(&request("POST", "/.consentry/bridge", &all));
     visitor.send(body.as_bytes());
     let reply = visitor.reply("POST");
-    let said = serde_json::from_str(&reply.text()).unwrap_or(serde_json::Value::Null);
-    (reply.status, reply.set_cookies(), said)
+    let json = serde_json::from_str(&reply.text()).unwrap_or(serde_json::Value::Null);
+    (reply.status, reply.set_cookies(), json)
 }
 
 #[test]
 fn a_posted_choice_becomes_the_consent_cookie() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, ON);
-    let (status, cookies, said) =
+    let (status, cookies, json) =
         post(&proxy, r#"{"granted":["analytics","necessary","video"]}"#, &[]);
     assert_eq!(
-        (status, said["granted"].to_string().as_str()),
+        (status, json["granted"].to_string().as_str()),
         (200, r#"["necessary","analytics"]"#)
     );
     let [line] = cookies.as_slice() else { panic!("{cookies:?}") };
@@ -80,9 +80,9 @@ fn a_choice_has_the_time_that_the_tool_reports() {
     assert_eq!(status, 200);
     for time in ["\"soon\"", "-1", "{}"] {
         let body = format!(r#"{{"granted":["social"],"time":{time}}}"#);
-        let (status, cookies, said) = post(&proxy, &body, &[]);
+        let (status, cookies, json) = post(&proxy, &body, &[]);
         assert_eq!((status, cookies.len()), (400, 0), "{time}");
-        assert!(said["error"].as_str().unwrap().contains("time"), "{said}");
+        assert!(json["error"].as_str().unwrap().contains("time"), "{json}");
     }
 }
 
@@ -100,9 +100,9 @@ fn choices_in_the_future_or_expired_are_rejected_but_refusals_never_expire() {
         ("", now() - 183 * days, 200),
     ] {
         let body = format!(r#"{{"granted":[{granted}],"time":{time}}}"#);
-        let (status, cookies, said) = post(&proxy, &body, &[]);
+        let (status, cookies, json) = post(&proxy, &body, &[]);
         assert_eq!((status, cookies.len()), (expected, usize::from(expected == 200)), "{body}");
-        assert!(status == 200 || said["error"].as_str().unwrap().contains("time"), "{said}");
+        assert!(status == 200 || json["error"].as_str().unwrap().contains("time"), "{json}");
     }
 }
 
@@ -200,9 +200,9 @@ fn a_bridge_post_signs_grants_common_to_tool_and_unsigned_cookie() {
 fn bridge_and_consent_api_are_off_by_default() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, "");
-    let (status, cookies, said) = post(&proxy, r#"{"granted":["analytics"]}"#, &[]);
+    let (status, cookies, json) = post(&proxy, r#"{"granted":["analytics"]}"#, &[]);
     assert_eq!((status, cookies.len()), (404, 0));
-    assert!(said["error"].as_str().unwrap().contains("centre.bridge = true"), "{said}");
+    assert!(json["error"].as_str().unwrap().contains("centre.bridge = true"), "{json}");
     for path in ["consent", "consent.js"] {
         let reply = proxy.get(&format!("/.consentry/{path}"), &[]);
         assert_eq!(reply.status, 404, "{path}");
@@ -228,8 +228,8 @@ fn only_same_origin_pages_can_use_the_bridge() {
         (&[("Content-Type", "application/x-www-form-urlencoded")], 415),
         (&[("Content-Type", "")], 415),
     ] {
-        let (status, cookies, said) = post(&proxy, choice, fields);
-        assert_eq!(status, expected, "{fields:?} {said}");
+        let (status, cookies, json) = post(&proxy, choice, fields);
+        assert_eq!(status, expected, "{fields:?} {json}");
         assert_eq!(cookies.len(), usize::from(expected == 200), "{fields:?}");
     }
     for body in [

@@ -54,13 +54,13 @@ fn consent_prints_the_grants_of_a_header() {
                 .to_owned()
         })
         .collect();
-    let default = "the default holds, which allows necessary";
+    let default = "the default applies and grants necessary";
     assert_eq!(
         reasons,
         [
             "the visitor decided on 2026-11-24 (consentry)".to_owned(),
-            format!("the visitor has not decided (asked: consentry): {default}"),
-            format!("the cookie of consentry cannot be read: {default}"),
+            format!("the visitor has not decided (sources: consentry): {default}"),
+            format!("the cookie of consentry is malformed: {default}"),
         ]
     );
     let older = header.replace("2018-05-25", "2018-05-24");
@@ -95,7 +95,7 @@ fn consent_prints_the_grants_of_a_header() {
     assert_eq!(said["granted"], serde_json::json!(["necessary", "functional", "analytics"]));
     assert_eq!(
         said["reason"],
-        "the visitor decided on 2026-11-24 (consentry); Sec-GPC takes away targeting, social"
+        "the visitor decided on 2026-11-24 (consentry); Sec-GPC denies targeting, social"
     );
     assert_eq!(
         said["consent_mode"],
@@ -149,7 +149,7 @@ fn check_prints_a_summary_and_warnings() {
     assert!(error.contains("warning: ") && error.contains("PHPSESSID"), "{error}");
     let (code, _, error) = run(&["check", "--config", "/nowhere.toml"], "");
     assert_eq!(code, 2);
-    assert!(error.starts_with("/nowhere.toml: cannot be read: "), "{error}");
+    assert!(error.starts_with("/nowhere.toml: cannot read the file: "), "{error}");
 }
 
 #[test]

@@ -29,10 +29,10 @@ fn choose(
 fn a_page_reads_and_changes_the_consent_by_the_api() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, ON);
-    let told = proxy.get("/.consentry/consent", &[]);
-    assert_eq!(told.field("cache-control").as_deref(), Some("no-store"));
-    assert_eq!(told.field("vary").as_deref(), Some("Cookie, Sec-GPC"));
-    let state: serde_json::Value = serde_json::from_str(&told.text()).unwrap();
+    let reply = proxy.get("/.consentry/consent", &[]);
+    assert_eq!(reply.field("cache-control").as_deref(), Some("no-store"));
+    assert_eq!(reply.field("vary").as_deref(), Some("Cookie, Sec-GPC"));
+    let state: serde_json::Value = serde_json::from_str(&reply.text()).unwrap();
     assert_eq!(state["decided"], false);
     assert_eq!(state["decided_at"], serde_json::Value::Null);
     assert_eq!(state["granted"], serde_json::json!(["necessary"]));
@@ -49,8 +49,8 @@ fn a_page_reads_and_changes_the_consent_by_the_api() {
     assert_eq!(state["consent_mode"]["analytics_storage"], "granted");
     let (cookie, attributes) = cookies[0].split_once("; ").unwrap();
     assert_eq!(attributes, "HttpOnly; SameSite=Lax; Path=/; Max-Age=34560000");
-    let told = proxy.get("/.consentry/consent", &[("Cookie", cookie)]);
-    assert_eq!(serde_json::from_str::<serde_json::Value>(&told.text()).unwrap(), state);
+    let reply = proxy.get("/.consentry/consent", &[("Cookie", cookie)]);
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&reply.text()).unwrap(), state);
     assert!(origin.saw_nothing());
 }
 

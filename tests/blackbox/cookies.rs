@@ -299,7 +299,7 @@ fn the_default_depends_on_the_region_from_a_trusted_proxy() {
     assert_eq!(in_region(&trusting, "us"), 1);
     assert_eq!(in_region(&trusting, "DE"), 0);
     assert_eq!(in_region(&trusting, "XX"), 0, "unknown");
-    assert_eq!(trusting.get("/", &[]).set_cookies().len(), 0, "not told");
+    assert_eq!(trusting.get("/", &[]).set_cookies().len(), 0, "without a region");
     let refused = trusting.get("/", &[("CF-IPCountry", "US"), ("Cookie", &consent(""))]);
     assert!(refused.set_cookies().is_empty(), "a decision is a decision everywhere");
     assert_eq!(in_region(&Proxy::start(&origin, toml), "US"), 0, "not believed");

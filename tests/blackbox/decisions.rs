@@ -134,7 +134,7 @@ fn the_preference_centre_offers_no_category_that_another_tool_refuses() {
 }
 
 #[test]
-fn where_the_default_allows_refusals_never_expire_and_grants_do() {
+fn with_an_allow_default_refusals_never_expire_and_grants_do() {
     let origin = Origin::setting(&TRACKERS);
     let toml = "[consent]\ndefault = 'allow'\nsources = ['consentry', 'onetrust']\n";
     let newer = format!("{toml}notice_date = 2026-01-01\n");

@@ -67,7 +67,7 @@ fn assert_page(reply: &Reply, tag: &str, status: u16) -> String {
 }
 
 #[test]
-fn a_browser_gets_a_page_in_its_language_while_the_upstream_is_down() {
+fn browsers_get_an_error_page_in_their_language_while_the_upstream_is_down() {
     let proxy = down("[banner]\nenabled = true\n[page]\nguard = true");
     let fields =
         [BROWSER, NAVIGATION, ("Accept-Language", "ja,en;q=0.8"), ("Cookie", "a=TOPSECRET")];
@@ -86,7 +86,7 @@ fn a_browser_gets_a_page_in_its_language_while_the_upstream_is_down() {
 }
 
 #[test]
-fn other_clients_get_json_or_text_as_they_ask() {
+fn other_clients_get_json_or_text_by_accept() {
     let proxy = down("");
     let text = |id: &str| {
         format!("502 Bad Gateway\n\nThe site's server cannot be reached.\nRequest id: {id}\n")
@@ -160,7 +160,7 @@ fn a_failed_form_without_script_is_a_page_in_the_language_of_the_form_with_a_lin
 }
 
 #[test]
-fn a_choice_that_cannot_be_recorded_is_explained() {
+fn an_unrecorded_choice_gets_an_error_page() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("receipts.db")).unwrap();
     let path = folder.path().display();
@@ -200,7 +200,7 @@ fn a_failed_form_of_the_site_links_back_to_its_page_and_escapes_the_path() {
 }
 
 #[test]
-fn errors_of_the_consent_ui_are_json_unless_the_client_prefers_something_else() {
+fn consent_ui_errors_are_json_unless_the_client_prefers_another_type() {
     let proxy = Proxy::start(&Origin::answering(OK), "centre.api = true");
     let missing = "{\"error\":\"not found\"}";
     for fields in [&[][..], &[("Accept", "*/*")], &[("Accept", "application/json"), NAVIGATION]] {
@@ -218,7 +218,7 @@ fn errors_of_the_consent_ui_are_json_unless_the_client_prefers_something_else() 
 }
 
 #[test]
-fn the_api_answers_errors_in_json_even_to_a_form_in_a_frame() {
+fn api_errors_are_json_even_for_a_form_in_a_frame() {
     let toml = "centre.api = true\n[limits]\nrequests_per_second = 1\nburst = 1";
     let proxy = Proxy::start(&Origin::answering(OK), toml);
     let choose = || submit(&proxy, "/.consentry/consent", "granted=video", &[GERMAN]);
@@ -266,7 +266,7 @@ fn a_request_without_a_site_gets_a_page_in_the_languages_of_the_config() {
 }
 
 #[test]
-fn a_page_that_the_guard_cannot_decode_is_explained() {
+fn undecodable_guarded_pages_get_an_error_page() {
     let body = "<script src=\"https://www.googletagmanager.com/gtm.js\"></script>";
     let origin = Origin::answering(format!(
         "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Encoding: deflate\r\nContent-Length: {}\r\n\r\n{body}",

@@ -140,7 +140,7 @@ fn the_commands_use_the_signing_key_and_check_explains_it() {
     }
     let (code, _, error) =
         run(&["check", "--config", &config("[consent]\nkey_file = '/nowhere'\n")], "");
-    assert!(code == 2 && error.contains("cannot be read"), "{error}");
+    assert!(code == 2 && error.contains("cannot read the file"), "{error}");
 }
 
 #[test]

@@ -301,7 +301,7 @@ fn a_post_that_the_upstream_may_have_processed_is_not_retried() {
 }
 
 #[test]
-fn a_connection_that_the_upstream_closed_while_idle_fails_no_get_and_repeats_no_post() {
+fn a_connection_closed_by_the_upstream_while_idle_fails_no_get_and_repeats_no_post() {
     let origin = Origin::scripted(|_, stream| {
         // Announces a persistent connection, and closes it.
         let _ = stream.write_all(OK.as_bytes());

@@ -56,13 +56,13 @@ fn guard_reports_are_recorded_and_their_unclassified_names_suggested() {
     assert_eq!(items.last().map(String::as_str), Some("host ad.doubleclick.net targeting 2"));
     let admin = format!("http://{}", proxy.admin);
     let (_, table, _) = run(&["inventory", "--admin", &admin], "");
-    assert!(table.contains("5 held back in pages"), "{table}");
+    assert!(table.contains("5 blocked in pages"), "{table}");
     let (_, rules, _) = run(&["suggest", "--admin", &admin], "");
     for name in ["acmeBlob", "cart_draft"] {
         assert!(rules.contains(&format!("name = \"{name}\"")), "{rules}");
     }
     assert!(
-        rules.contains("a storage that the guard held back") && !rules.contains("\"_ga\""),
+        rules.contains("storage blocked by the guard") && !rules.contains("\"_ga\""),
         "{rules}"
     );
 }

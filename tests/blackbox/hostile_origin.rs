@@ -153,8 +153,8 @@ fn an_endless_response_head_gives_502_in_bounded_memory() {
 fn a_slow_response_head_times_out() {
     let origin = Origin::scripted(|_, stream| {
         stream.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
-        for octet in b"HTTP/1.1 200 OK\r\nX: ".iter().chain(std::iter::repeat(&b'x')) {
-            if stream.write_all(&[*octet]).is_err() {
+        for byte in b"HTTP/1.1 200 OK\r\nX: ".iter().chain(std::iter::repeat(&b'x')) {
+            if stream.write_all(&[*byte]).is_err() {
                 return false;
             }
             // The proxy sends nothing more, so this waits for the interval or for the end.

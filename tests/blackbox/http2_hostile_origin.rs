@@ -139,14 +139,14 @@ fn invalid_frames_give_502_and_a_new_connection() {
         status("no frames", |_| b"HTTP/1.1 200 OK\r\nSet-Cookie: _ga=1\r\n\r\n".repeat(9)),
         status("data before a head", |stream| frame(DATA, END_STREAM, stream, b"ok")),
         status("a head on no stream", |_| fields(0, &[(":status", "200")])),
-        status("a head on a stream that nobody opened", |_| fields(99, &[(":status", "200")])),
+        status("a head on an unopened stream", |_| fields(99, &[(":status", "200")])),
         status("a broken block", |stream| frame(HEADERS, END_HEADERS, stream, &[0xff; 9])),
         status("a window of none", |stream| frame(WINDOW_UPDATE, 0, stream, &[0; 4])),
         status("a promise", |stream| {
             let promised = [&2_u32.to_be_bytes()[..], &block(&[(":path", "/")])].concat();
             frame(PUSH_PROMISE, END_HEADERS, stream, &promised)
         }),
-        status("settings that are none", |_| frame(SETTINGS, 0, 0, &[1; 5])),
+        status("malformed settings", |_| frame(SETTINGS, 0, 0, &[1; 5])),
         status("a frame that is too large", |_| frame(DATA, 0, 1, &[0; 20_000])),
         status("a continuation of nothing", |stream| frame(CONTINUATION, END_HEADERS, stream, &[])),
         status("a reset", |stream| frame(RST_STREAM, 0, stream, &2_u32.to_be_bytes())),
@@ -189,7 +189,7 @@ fn floods_from_an_origin_do_not_exhaust_memory_or_break_later_responses() {
         let begin = frame(HEADERS, 0, stream, &block(&[(":status", "200")]));
         [begin, frame(CONTINUATION, 0, stream, &part).repeat(2_000)].concat()
     });
-    harms_itself("a field said again by its index", |stream| {
+    harms_itself("a field repeated by its index", |stream| {
         // Stored once in the table as a literal with indexing, then referenced by index (RFC 7541 section 6).
         let field = [&[0x40, 1, b'x', 127, 0x81, 0x1e][..], &[b'y'; 4_000]].concat();
         let bomb = [block(&[(":status", "200")]), field, vec![0xbe; 12_000]].concat();

@@ -180,7 +180,7 @@ fn with_socket(listener: &std::net::TcpListener, config: &std::path::Path) -> st
 }
 
 #[test]
-fn connections_wait_in_the_socket_of_systemd_for_the_next_start() {
+fn systemd_socket_activation_keeps_connections_across_restarts() {
     let origin = Origin::answering(OK);
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("consentry.toml");

@@ -41,7 +41,7 @@ fn ten_thousand_idle_connections_use_little_memory_and_are_all_served() {
 }
 
 #[test]
-fn of_three_times_what_can_be_queued_the_rest_is_rejected_at_once_and_the_queued_are_served() {
+fn at_three_times_the_queue_length_the_excess_is_rejected_and_the_queue_is_served() {
     let (go, wait) = mpsc::channel::<()>();
     let wait = Mutex::new(wait);
     let origin = Origin::scripted(move |_, stream| {

@@ -112,7 +112,7 @@ fn weak_tokens_and_public_admin_listeners_without_a_token_are_reported() {
     assert!(code == 2 && error.contains(":2: listen.admin_token_file:"), "{error}");
     assert!(!error.contains("short"), "the secret is not shown: {error}");
     let (code, _, error) = check("admin = '0.0.0.0:9090'");
-    assert!(code == 0 && error.contains("open to the network"), "{error}");
+    assert!(code == 0 && error.contains("reachable from the network"), "{error}");
     fs::write(folder.path().join("token"), TOKEN).unwrap();
     let (code, _, error) = check("admin = '0.0.0.0:9090'\nadmin_token_file = 'token'");
     assert_eq!((code, error.as_str()), (0, ""));
@@ -143,7 +143,7 @@ fn the_admin_listener_can_be_a_unix_socket_that_survives_a_kill() {
         AtPath(child)
     };
     let healthy = || run(&["health", "--admin", &admin], "").0 == 0;
-    let wait = || wait_until("an answer at the path", healthy);
+    let wait = || wait_until("a response at the path", healthy);
     let first = start();
     wait();
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o660);
@@ -248,7 +248,7 @@ fn version(origin: &Origin, port: u16) -> Proxy {
 }
 
 #[test]
-fn a_second_process_takes_over_the_port_without_failed_requests() {
+fn a_second_process_replaces_the_first_on_its_port_without_failed_requests() {
     let origin = Arc::new(Origin::answering(OK));
     let mut current = version(&origin, 0);
     let address = current.address;

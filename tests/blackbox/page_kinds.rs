@@ -285,9 +285,9 @@ fn pages_in_an_unsupported_coding_are_not_served_without_the_guard() {
         );
         let all = visitor.closed();
         assert!(all.len() < 1000, "{}", all.escape_ascii());
-        let told = all.starts_with(b"HTTP/1.1 502 ");
-        assert!(told || all.starts_with(format!("HTTP/1.1 {status} ").as_bytes()));
-        assert!(told || !all.ends_with(b"0\r\n\r\n"), "{}", all.escape_ascii());
+        let rejected = all.starts_with(b"HTTP/1.1 502 ");
+        assert!(rejected || all.starts_with(format!("HTTP/1.1 {status} ").as_bytes()));
+        assert!(rejected || !all.ends_with(b"0\r\n\r\n"), "{}", all.escape_ascii());
         proxy.expect_metric("consentry_pages_total{site=\"default\",outcome=\"failed\"}", 1.0);
     }
 }

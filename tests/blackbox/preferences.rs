@@ -73,7 +73,10 @@ fn the_preferences_page_works_without_script_in_less_than_30_kb() {
     assert!(decided.contains("aria-describedby=\"about-analytics\" checked>"));
     let future = "consentry=1~4000000000~2018-05-25~analytics~";
     let undecided = proxy.get(CENTRE, &[("Cookie", future)]).text();
-    assert!(undecided.contains("You have not made a choice yet."), "a choice of tomorrow is none");
+    assert!(
+        undecided.contains("You have not made a choice yet."),
+        "a choice dated tomorrow is ignored"
+    );
     let signal = proxy.get(CENTRE, &[("Sec-GPC", "1")]).text();
     assert!(signal.contains("stay off: Advertising, Social networks."), "{signal}");
     let folder = proxy.get("/.consentry", &[]);

@@ -199,7 +199,7 @@ fn presumed_cookies_are_distinguished_from_classified_ones_everywhere() {
     let row = table.lines().find(|line| line.starts_with("acme ")).unwrap();
     assert!(row.contains("presumed necessary"), "{row}");
     let (_, rules, _) = run(&["suggest", "--admin", &admin], "");
-    let reason = "acme: the origin sets it, HttpOnly and until the browser is closed";
+    let reason = "acme: HttpOnly session cookie of the origin";
     assert!(rules.contains(reason) && rules.matches("\"necessary\"").count() == 2, "{rules}");
 }
 

@@ -276,7 +276,7 @@ fn an_unusable_spool_is_reported_at_the_start() {
 }
 
 #[test]
-fn while_the_store_is_locked_choices_are_confirmed_and_spooled() {
+fn a_locked_store_spools_confirmed_choices() {
     for durability in ["batch", "strict"] {
         let folder = tempfile::tempdir().unwrap();
         let toml = settings(folder.path(), &format!("durability = '{durability}'"));

@@ -169,7 +169,7 @@ fn an_upstream_refusing_connections_gives_502_in_the_accepted_format() {
     assert_eq!(page["request_id"], proxy.access()["request_id"]);
     for reply in [plain, json] {
         assert_eq!(reply.field("cache-control").as_deref(), Some("no-store"));
-        assert!(!reply.text().contains(&gone.port().to_string()), "nothing of the inside is told");
+        assert!(!reply.text().contains(&gone.port().to_string()), "no internal details");
     }
     proxy.expect_metric("consentry_errors_total{kind=\"upstream_connect\"}", 2.0);
 }

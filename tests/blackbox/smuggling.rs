@@ -235,7 +235,7 @@ fn conflicting_target_and_host_are_rejected() {
     ] {
         refused(&proxy, &origin, bytes);
     }
-    for (target, host, line, told) in [
+    for (target, host, line, expected_host) in [
         ("http://b.example/x", "a", "GET /x HTTP/1.1", "b.example"),
         ("HTTP://b.example:81", "a", "GET / HTTP/1.1", "b.example:81"),
         ("https://b.example/?q", "a", "GET /?q HTTP/1.1", "b.example"),
@@ -249,7 +249,7 @@ fn conflicting_target_and_host_are_rejected() {
         let seen = origin.next();
         assert_eq!(
             (seen.line.as_str(), seen.field("host").as_deref()),
-            (line, Some(told)),
+            (line, Some(expected_host)),
             "{target}"
         );
     }

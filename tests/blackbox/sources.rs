@@ -50,23 +50,27 @@ fn every_sample_consent_cookie_has_the_meaning_of_its_tool() {
         let (code, out, error) =
             run(&["consent", "--config", path.to_str().unwrap(), "--at", "2026-12-01", header], "");
         assert_eq!(code, 0, "{line}\n{error}");
-        let said: serde_json::Value = serde_json::from_str(&out).unwrap();
-        let granted: Vec<&str> =
-            said["granted"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
+        let found: serde_json::Value = serde_json::from_str(&out).unwrap();
+        let granted: Vec<&str> = found["granted"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|name| name.as_str().unwrap())
+            .collect();
         let right = match sample["expect"].as_object() {
-            None => said["decided"] == false,
+            None => found["decided"] == false,
             Some(expected) => {
                 let fits = |(category, answer): (&String, &serde_json::Value)| {
                     answer
                         .as_bool()
                         .is_none_or(|answer| granted.contains(&category.as_str()) == answer)
                 };
-                said["decided"] == true && expected.iter().all(fits)
+                found["decided"] == true && expected.iter().all(fits)
             }
         };
         if !right {
             wrong.push(format!(
-                "{}: {} expected {}, said {said}",
+                "{}: {} expected {}, found {found}",
                 sample["cmp"], sample["how"], sample["expect"]
             ));
         }
@@ -214,7 +218,7 @@ fn a_rule_with_a_tcf_vendor_needs_vendor_consent_of_a_tc_string() {
         let consent = filter.reader.read(&cookies, Signals::default(), None, 1_796_083_200);
         let names = ["v755", "v2", "v24", "needed", "plain"].into_iter();
         let pass = |name: &&str| {
-            filter.policy.held_cookie(name.as_bytes(), &Cookies::default(), &consent).permitted
+            filter.policy.stored_cookie(name.as_bytes(), &Cookies::default(), &consent).permitted
         };
         names.filter(pass).collect::<Vec<_>>().join(" ")
     };
@@ -270,7 +274,7 @@ fn publisher_restrictions_deny_their_vendors_and_fully_restricted_purposes() {
         let cookies = Cookies::new([header.as_bytes()]);
         let consent = filter.reader.read(&cookies, Signals::default(), None, 1_796_083_200);
         let pass = |name: &&str| {
-            filter.policy.held_cookie(name.as_bytes(), &Cookies::default(), &consent).permitted
+            filter.policy.stored_cookie(name.as_bytes(), &Cookies::default(), &consent).permitted
         };
         let names = ["ads2", "ads5", "stats5", "ads", "stats"].into_iter().filter(pass);
         assert_eq!(names.collect::<Vec<_>>().join(" "), expected, "{restrictions}");
@@ -331,7 +335,7 @@ fn a_custom_cookie_name_may_have_a_part_that_varies() {
         let cookie = header.split('=').next().unwrap().as_bytes();
         let nobody =
             consentry::consent::Consent::undecided(consentry::consent::CategorySet::NECESSARY);
-        let passes = filter.policy.held_cookie(cookie, &cookies, &nobody).permitted;
+        let passes = filter.policy.sent_cookie(cookie, &cookies, &nobody).permitted;
         assert_eq!(passes, consent.is_decided(), "{name}: {header}");
     }
 }

@@ -38,7 +38,7 @@ fn an_idle_connection_is_closed() {
     visitor.send(&request("GET", "/", &[]));
     assert_eq!(visitor.reply("GET").status, 200);
     assert_eq!(visitor.closed(), b"");
-    assert_eq!(proxy.visit().closed(), b"", "also one that never said anything");
+    assert_eq!(proxy.visit().closed(), b"", "also a silent one");
 }
 
 #[test]

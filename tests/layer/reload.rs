@@ -59,6 +59,6 @@ async fn a_reload_reaches_every_clone_of_the_layer_and_keeps_the_inventory() {
     }
     let filter = handle.filter();
     let seen = filter.inventory().cookies(&filter.settings().policy.catalogue);
-    let seen: Vec<_> = seen.iter().map(|seen| (seen.name.as_str(), seen.tally.set)).collect();
+    let seen: Vec<_> = seen.iter().map(|seen| (seen.name.as_str(), seen.counts.set)).collect();
     assert_eq!(seen, [("seen_before", 8)]);
 }

@@ -55,12 +55,12 @@ fn a_request_is_a_span_of_the_incoming_trace_and_the_trace_is_forwarded() {
         ("Cookie", "sid=marked"),
     ];
     proxy.get("/cart?secret=marked", &fields);
-    let told = origin.next();
-    let traceparent = told.field("traceparent").unwrap();
+    let forwarded = origin.next();
+    let traceparent = forwarded.field("traceparent").unwrap();
     let (before, id) = (&traceparent[..36], &traceparent[36..52]);
     assert_eq!(before, format!("00-{TRACE}-"));
     assert!(id != parent && traceparent.ends_with("-01"), "{traceparent}");
-    assert_eq!(told.field("tracestate").as_deref(), Some("vendor=1"));
+    assert_eq!(forwarded.field("tracestate").as_deref(), Some("vendor=1"));
 
     let message = collector.next();
     assert_eq!(message.line, "POST /v1/traces HTTP/1.1");

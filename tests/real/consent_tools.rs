@@ -46,7 +46,7 @@ fn site() -> Origin {
 fn snippet() -> String {
     let text = include_str!("../../docs/bridge.md");
     let snippet = text.split("```html\n").nth(1).unwrap().split("```").next().unwrap();
-    assert!(snippet.lines().count() <= 10, "it is said to be under ten lines");
+    assert!(snippet.lines().count() <= 10, "the documentation promises ten lines");
     snippet.to_owned()
 }
 
@@ -68,8 +68,8 @@ impl Visited {
             .current_dir(FOLDER)
             .output()
             .unwrap();
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.success(), "{tool}: {said}\n{}", proxy.log());
+        let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{tool}: {printed}\n{}", proxy.log());
         let jars = serde_json::from_slice(&output.stdout).unwrap();
         let mut seen = BTreeMap::new();
         while let Some(request) = origin.next_if_any() {

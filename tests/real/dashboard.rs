@@ -43,7 +43,7 @@ fn the_dashboard_shows_observed_cookies_in_every_state() {
     assert!(
         texts("proposals")
             .iter()
-            .any(|text| text.starts_with("necessary: the origin sets it, HttpOnly"))
+            .any(|text| text.starts_with("necessary: HttpOnly session cookie of the origin"))
     );
     assert_eq!(texts("beacons"), ["/matomo.php"]);
     assert_eq!(texts("consent"), ["no decision"]);

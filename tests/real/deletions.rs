@@ -19,7 +19,7 @@ use crate::support::{Origin, Proxy};
 /// An existing cookie, and a line that may store or delete it.
 #[derive(Debug, Clone)]
 struct Case {
-    /// The name with its `=`. `#` stands for the number of the case.
+    /// The name with its `=`. `#` is replaced by the number of the case.
     name: &'static str,
     /// `Domain`, `Path` and flags.
     place: String,
@@ -292,8 +292,9 @@ fn compare(direct: &[Left], behind: &[Left], line: impl Fn(usize) -> String) {
     assert!(wrong.is_empty(), "{wrong}");
 }
 
-/// An origin with a page and, below `/p/x/`, the responses for a case: the cookie set beforehand (`old`), the line
-/// (`set`), nothing (`get`), and the deletion (`end`). The page has finished loading once it has requested `done`.
+/// An origin with a page and, below `/p/x/`, the responses for a case. They are the cookie set beforehand (`old`),
+/// the line (`set`), nothing (`get`), and the deletion (`end`). The page has finished loading once it has
+/// requested `done`.
 fn origin(
     cases: Arc<Vec<Case>>,
     page: impl Fn(u16) -> String + Send + Sync + 'static,

@@ -16,12 +16,12 @@ fn the_systemd_unit_is_valid_with_an_exposure_of_at_most_two() {
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
     assert!(text.contains("Overall exposure level"), "{text}");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(!said.contains("Unknown"), "a key that systemd does not know: {said}");
+    let printed = String::from_utf8_lossy(&output.stderr);
+    assert!(!printed.contains("Unknown"), "a key that systemd does not know: {printed}");
 }
 
 #[test]
-fn systemd_hands_its_socket_over_and_a_socket_of_an_unknown_name_is_an_error() {
+fn sockets_of_systemd_are_inherited_and_unknown_names_are_errors() {
     let origin = Origin::setting(&["_ga=1", "sid=1"]);
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("consentry.toml");
@@ -53,8 +53,8 @@ fn systemd_hands_its_socket_over_and_a_socket_of_an_unknown_name_is_an_error() {
         .arg(&config)
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(!output.status.success(), "{said}");
+    let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success(), "{printed}");
 }
 
 /// The unpacked Debian package.
@@ -143,15 +143,15 @@ fn the_schema_accepts_the_example_and_reports_errors_in_editors() {
         (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
     };
     let example = include_str!("../../config/consentry.toml");
-    let (right, said) = taplo(example);
-    assert!(right, "{said}");
+    let (right, printed) = taplo(example);
+    assert!(right, "{printed}");
     for (wrong, place) in [
         ("colour = 1", "'colour' was unexpected"),
         ("mode = 'strict'", "consentry.toml:1:8"),
         ("[consent]\nnotice_date = 5", "consentry.toml:2:15"),
         ("[[site]]\nupstream = [{ url = 'http://a', weight = 'x' }]", "consentry.toml:2"),
     ] {
-        let (right, said) = taplo(wrong);
-        assert!(!right && said.contains(place), "{wrong}: {said}");
+        let (right, printed) = taplo(wrong);
+        assert!(!right && printed.contains(place), "{wrong}: {printed}");
     }
 }

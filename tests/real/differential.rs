@@ -1,5 +1,5 @@
-//! Requests forwarded by consentry mean the same to nginx, HAProxy, Node's http and Python's h11: each server
-//! parses one identical request, and the next request is parsed as the next.
+//! Requests forwarded by consentry mean the same to nginx, HAProxy, Node's http and Python's h11. Each server
+//! parses one identical request, and then the following request.
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -25,8 +25,8 @@ impl Reader {
         // Proxied to itself, so that the body is read before the response is generated.
         let nginx = Nginx::start(
             folder.path(),
-            "server { listen 127.0.0.1:{port}; location / { proxy_pass http://127.0.0.1:{port}/said$request_uri; proxy_set_header X-Method $request_method; proxy_set_header X-Target $request_uri; proxy_set_header X-Host $http_host; proxy_method GET; proxy_pass_request_body off; proxy_set_header Content-Length \"\"; }\n\
-             location /said { return 200 \"$http_x_method $http_x_target $http_x_host\"; } }",
+            "server { listen 127.0.0.1:{port}; location / { proxy_pass http://127.0.0.1:{port}/echo$request_uri; proxy_set_header X-Method $request_method; proxy_set_header X-Target $request_uri; proxy_set_header X-Host $http_host; proxy_method GET; proxy_pass_request_body off; proxy_set_header Content-Length \"\"; }\n\
+             location /echo { return 200 \"$http_x_method $http_x_target $http_x_host\"; } }",
         );
         let address = nginx.address;
         Self {

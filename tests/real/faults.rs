@@ -123,7 +123,7 @@ fn an_unreachable_origin_gives_504_in_time_and_recovers() {
 }
 
 #[test]
-fn with_one_reset_in_twenty_packets_nearly_all_responses_arrive_and_none_is_truncated() {
+fn with_one_reset_in_twenty_packets_nearly_all_responses_arrive_complete() {
     let origin = Origin::answering(OK);
     // The retry budget of each worker covers the resets.
     let proxy = Proxy::start(&origin, "workers = 1\n[retries]\npercent = 50");
@@ -251,7 +251,7 @@ fn on_a_full_disk_each_choice_has_a_receipt_or_is_rejected() {
         choose();
     }
     let is_degraded = || proxy.admin("/readyz").1.contains("degraded");
-    proxy.wait_until("the disk is noticed to be full", || {
+    proxy.wait_until("the full disk is reported", || {
         choose();
         is_degraded()
     });
@@ -356,12 +356,12 @@ fn a_million_requests_leak_neither_memory_nor_descriptors() {
             .arg(format!("http://{}/page", proxy.address))
             .output()
             .unwrap();
-        let said = String::from_utf8_lossy(&output.stdout);
-        let count = said.lines().find_map(|line| line.trim().split_once(" requests in"));
+        let printed = String::from_utf8_lossy(&output.stdout);
+        let count = printed.lines().find_map(|line| line.trim().split_once(" requests in"));
         let count: u64 = count.unwrap().0.parse().unwrap();
-        assert!(count > 0, "{said}");
+        assert!(count > 0, "{printed}");
         requests += count;
-        assert!(!said.contains("Non-2xx"), "{said}");
+        assert!(!printed.contains("Non-2xx"), "{printed}");
         requests
     };
     assert_eq!(proxy.get("/page", &[]).status, 200);

@@ -104,7 +104,7 @@ fn tracks(state: &Value, host: &str) -> bool {
 }
 
 #[test]
-fn neither_scripts_nor_origins_can_grant_without_a_click() {
+fn scripts_and_origins_cannot_grant_without_a_click() {
     let site = site();
     let toml = "[banner]\nenabled = true\n[centre]\napi = true\n";
     let proxy = Proxy::start(&site, toml);

@@ -1,4 +1,4 @@
-"""A gRPC server, or a client that shows what comes back. Messages are plain octets: no schema is needed.
+"""A gRPC server, or a client that shows what comes back. Messages are plain bytes: no schema is needed.
 
     grpc_peer.py serve                     prints its port
     grpc_peer.py call TARGET [CA_FILE]     prints a JSON line
@@ -65,7 +65,7 @@ def call(target, ca_file=None):
     many = channel.unary_stream("/test.Test/Many")(b"1000", timeout=20)
     result["many"] = sum(1 for _ in many)
 
-    # The next message is sent only when the answer to the one before has come.
+    # The next message is sent only after the reply to the previous one.
     answers = []
 
     def one_by_one():

@@ -1,5 +1,5 @@
-//! The Helm chart and the Kubernetes manifests, checked by the real helm, kubectl and Envoy, and against the
-//! schemas of Kubernetes and of the custom resources.
+//! Helm chart and Kubernetes manifests. The real helm, kubectl and Envoy check them, and the schemas of
+//! Kubernetes and of the custom resources.
 
 mod chart;
 mod integrity;

@@ -22,8 +22,8 @@ fn promtool_accepts_the_metrics() {
         .unwrap();
     promtool.stdin.take().unwrap().write_all(metrics.as_bytes()).unwrap();
     let output = promtool.wait_with_output().unwrap();
-    let said = [output.stdout, output.stderr].concat();
-    assert!(output.status.success() && said.is_empty(), "{}", String::from_utf8_lossy(&said));
+    let printed = [output.stdout, output.stderr].concat();
+    assert!(output.status.success() && printed.is_empty(), "{}", String::from_utf8_lossy(&printed));
 }
 
 #[test]
@@ -37,8 +37,8 @@ fn h2load_gets_every_response_over_http_2_and_http_1() {
             .arg(format!("http://{}/", proxy.address))
             .output()
             .unwrap();
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(said.contains("2000 succeeded, 0 failed, 0 errored"), "{said}");
+        let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(printed.contains("2000 succeeded, 0 failed, 0 errored"), "{printed}");
     }
     let sample = "consentry_cookies_stripped_total{site=\"default\",category=\"analytics\",mode=\"enforce\",direction=";
     proxy.expect_metric(&format!("{sample}\"response\"}}"), 4000.0);
@@ -61,10 +61,10 @@ fn promtool(arguments: &[&str]) -> String {
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/deploy"))
         .output()
         .unwrap();
-    let said = [output.stdout, output.stderr].concat();
-    let said = String::from_utf8_lossy(&said).into_owned();
-    assert!(output.status.success(), "{said}");
-    said
+    let printed = [output.stdout, output.stderr].concat();
+    let printed = String::from_utf8_lossy(&printed).into_owned();
+    assert!(output.status.success(), "{printed}");
+    printed
 }
 
 #[test]

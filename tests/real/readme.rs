@@ -67,11 +67,11 @@ fn the_printed_commands_of_the_demo_show_the_difference() {
         .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
     let running = Running(child);
-    let said: Vec<String> =
-        lines.by_ref().take_while(|line| !line.starts_with("A line for each")).collect();
+    let printed: Vec<String> =
+        lines.by_ref().take_while(|line| !line.starts_with("Access log")).collect();
     let commands: Vec<&str> =
-        said.iter().filter_map(|line| line.trim().strip_prefix("curl ")).collect();
-    assert_eq!(commands.len(), 3, "{said:#?}");
+        printed.iter().filter_map(|line| line.trim().strip_prefix("curl ")).collect();
+    assert_eq!(commands.len(), 3, "{printed:#?}");
     let names = |command: &str| -> Vec<String> {
         let output = shell(&format!("curl {command}"), &std::env::temp_dir()).output().unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
@@ -103,7 +103,7 @@ fn the_printed_commands_of_the_demo_show_the_difference() {
     }
     // With the suggested rules nothing is unclassified.
     let suggest =
-        said.iter().find_map(|line| line.trim().strip_prefix("consentry suggest ")).unwrap();
+        printed.iter().find_map(|line| line.trim().strip_prefix("consentry suggest ")).unwrap();
     let origin = commands[0].split_whitespace().find(|word| word.starts_with("http://")).unwrap();
     let script = format!(
         "consentry suggest {suggest} > c.toml
@@ -146,13 +146,13 @@ fn the_quick_start_works_as_documented() {
     // Installing would build again in another directory. Checking that it is possible is sufficient.
     assert_eq!(install, "cargo install --locked --path .\n");
     let folder = tempfile::tempdir().unwrap();
-    let said = |script: &str| {
+    let output_of = |script: &str| {
         let mut command = shell(&local(script), folder.path());
         let output = command.env("CONSENTRY_ADMIN", format!("127.0.0.1:{admin}")).output().unwrap();
         assert!(output.status.success(), "{script}\n{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     };
-    assert!(said(write).starts_with("ok: "));
+    assert!(output_of(write).starts_with("ok: "));
     assert!(run.ends_with("--mode observe\n"));
     let start = format!("exec {}", local(run));
     let mut command = shell(&start, folder.path());
@@ -162,20 +162,20 @@ fn the_quick_start_works_as_documented() {
         .stderr(Stdio::null());
     let running = Running(command.spawn().unwrap());
     wait_for(([127, 0, 0, 1], http).into());
-    let looked = said(look);
+    let inventory = output_of(look);
     assert!(
-        looked.contains("category=\"analytics\",mode=\"observe\",direction=\"response\"} 1"),
-        "{looked}"
+        inventory.contains("category=\"analytics\",mode=\"observe\",direction=\"response\"} 1"),
+        "{inventory}"
     );
     assert!(
-        looked.contains("mystery") && looked.contains("shop_theme_dark\tfunctional"),
-        "{looked}"
+        inventory.contains("mystery") && inventory.contains("shop_theme_dark\tfunctional"),
+        "{inventory}"
     );
-    let asked = said(ask);
+    let suggestions = output_of(ask);
     assert!(
-        asked.to_lowercase().contains("set-cookie: mystery=1"),
-        "observe changes nothing: {asked}"
+        suggestions.to_lowercase().contains("set-cookie: mystery=1"),
+        "observe changes nothing: {suggestions}"
     );
-    assert!(asked.contains(r#""granted":["necessary","analytics"]"#), "{asked}");
+    assert!(suggestions.contains(r#""granted":["necessary","analytics"]"#), "{suggestions}");
     running.interrupt();
 }

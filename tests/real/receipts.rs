@@ -70,7 +70,7 @@ fn a_choice_rejected_while_the_server_hangs_is_not_stored_later() {
 }
 
 #[test]
-fn a_locked_table_costs_no_choice_and_receipts_follow() {
+fn a_locked_table_loses_no_choice_and_receipts_follow() {
     let postgres = Postgres::start(None);
     let folder = tempfile::tempdir().unwrap();
     let mut proxy =

@@ -332,7 +332,7 @@ fn no_tag_makes_chromium_contact_a_tracker_and_other_hosts_are_unaffected() {
             other.len()
         );
         let most = if scripts { cases.len() * 8 / 10 } else { shown.len() / 2 };
-        assert!(tracked.len() + other.len() > most, "the tags are none");
+        assert!(tracked.len() + other.len() > most, "no tags");
         let texts = |numbers: BTreeSet<usize>| -> Vec<&str> {
             numbers.into_iter().map(|number| &*cases[number].other).collect()
         };

@@ -186,9 +186,9 @@ fn sessions_survive_a_reload_and_resume_on_replicas_with_the_same_ticket_keys() 
     let origin = Origin::answering(OK);
     let session = authority.path("session");
     let begin = |proxy: &Proxy, version: &str| {
-        let said =
+        let printed =
             says(&openssl(proxy, &[version, "-servername", "shop.test", "-sess_out", &session]));
-        assert!(said.contains("New, "), "{said}");
+        assert!(printed.contains("New, "), "{printed}");
     };
     let resumes = |proxy: &Proxy, version: &str| {
         says(&openssl(proxy, &[version, "-servername", "shop.test", "-sess_in", &session]))
@@ -293,10 +293,10 @@ fn a_new_certificate_is_served_without_a_restart_or_dropped_connections() {
     let mut ask = || {
         to.write_all(b"GET / HTTP/1.1\r\nHost: shop.test\r\n\r\n").unwrap();
         let mut text = Vec::new();
-        let mut octet = [0];
+        let mut byte = [0];
         while !text.ends_with(b"\r\n\r\nok") {
-            assert_eq!(from.read(&mut octet).unwrap(), 1, "the connection goes on");
-            text.push(octet[0]);
+            assert_eq!(from.read(&mut byte).unwrap(), 1, "the connection goes on");
+            text.push(byte[0]);
         }
     };
     ask();
@@ -340,8 +340,8 @@ fn a_silent_tls_handshake_times_out_and_plain_http_gets_an_error() {
     assert!(silent.closed().is_empty());
     let mut plain = crate::support::Visitor::connect(proxy.secure.unwrap());
     plain.send(b"GET / HTTP/1.1\r\n\r\n");
-    let told = String::from_utf8(plain.closed()).unwrap();
-    assert!(told.starts_with("HTTP/1.1 400 ") && told.contains("https only"), "{told}");
+    let response = String::from_utf8(plain.closed()).unwrap();
+    assert!(response.starts_with("HTTP/1.1 400 ") && response.contains("only HTTPS"), "{response}");
     proxy.expect_metric("consentry_errors_total{kind=\"tls\"}", 2.0);
 }
 
@@ -374,9 +374,9 @@ fn unusable_certificate_files_are_reported_by_name() {
         (
             pair("nowhere.pem", "site.key"),
             2,
-            "tls.certificates[0].cert: `nowhere.pem`: cannot be read",
+            "tls.certificates[0].cert: `nowhere.pem`: cannot read the file",
         ),
-        (authority.certificate("old"), 0, "has expired: browsers refuse it"),
+        (authority.certificate("old"), 0, "has expired: browsers reject it"),
         (String::new(), 2, "tls.certificates: listen.https needs a certificate"),
         ("{ cert = 'site.pem' }".to_owned(), 2, "tls.certificates[0].key: is missing"),
     ] {

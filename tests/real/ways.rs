@@ -1,5 +1,6 @@
-//! Pages that a real Chromium displays without a navigation to them: from its cache, by Turbo and htmx, by a
-//! service worker, in frames, as XHTML and SVG. All of them are guarded, and load nothing from a tracker.
+//! Pages that a real Chromium displays without a navigation to them. They come from its cache, Turbo, htmx,
+//! a service worker, or frames, and may be XHTML or SVG. All of them are guarded, and load nothing from a
+//! tracker.
 
 use std::io::Write;
 

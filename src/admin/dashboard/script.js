@@ -163,7 +163,7 @@ function show() {
     ["Category", (item) => item.category ?? "unclassified"],
     ["Vendor", (item) => item.vendor],
     ["Times", (item) => item.times, "number"],
-  ], held_back.sort((a, b) => b.times - a.times).slice(0, 50), "Nothing: the guard is off, or held nothing back.");
+  ], held_back.sort((a, b) => b.times - a.times).slice(0, 50), "None: the guard is off or has blocked nothing.");
   table("beacons", [
     ["Path", (item) => item.name, "name"],
     ["Category", (item) => item.category ?? "looks like one"],
@@ -185,12 +185,12 @@ function show() {
 async function refresh() {
   try {
     const answer = await fetch(`/dashboard.json?site=${Number(byId("site").value)}`, { cache: "no-store" });
-    if (!answer.ok) throw new Error(`it answers ${answer.status}`);
+    if (!answer.ok) throw new Error(`status ${answer.status}`);
     figures = await answer.json();
     show();
     byId("state").textContent = `As of ${new Date().toLocaleTimeString()}.`;
   } catch (error) {
-    byId("state").textContent = `The proxy cannot be asked: ${error.message}. What is shown is old.`;
+    byId("state").textContent = `Cannot reach the proxy: ${error.message}. The data shown is outdated.`;
   }
 }
 

@@ -38,7 +38,7 @@ struct DemoSite {
 /// Starts the site on a free port. Its thread ends with the process.
 pub(super) fn start() -> anyhow::Result<SocketAddr> {
     let socket =
-        std::net::TcpListener::bind(("127.0.0.1", 0)).context("the demo's site cannot listen")?;
+        std::net::TcpListener::bind(("127.0.0.1", 0)).context("cannot bind the demo site")?;
     socket.set_nonblocking(true)?;
     let address = socket.local_addr()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -49,12 +49,12 @@ pub(super) fn start() -> anyhow::Result<SocketAddr> {
             while let Ok((stream, _)) = socket.accept().await {
                 let site = Arc::clone(&site);
                 tokio::spawn(async move {
-                    let answer = service_fn(|request| {
-                        let answer = site.answer(&request);
-                        async { Ok::<_, Infallible>(answer) }
+                    let respond = service_fn(|request| {
+                        let respond = site.respond(&request);
+                        async { Ok::<_, Infallible>(respond) }
                     });
                     let _ =
-                        http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
+                        http1::Builder::new().serve_connection(TokioIo::new(stream), respond).await;
                 });
             }
         });
@@ -63,7 +63,7 @@ pub(super) fn start() -> anyhow::Result<SocketAddr> {
 }
 
 impl DemoSite {
-    fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    fn respond(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
         match (request.method(), request.uri().path()) {
             (&Method::GET | &Method::HEAD, "/") => self.page(request.headers()),
             (&Method::GET | &Method::HEAD, "/matomo.php") => {
@@ -76,8 +76,7 @@ impl DemoSite {
             (&Method::POST, "/login") => to_page("sessionid=demo; Path=/; HttpOnly; SameSite=Lax"),
             (&Method::POST, "/logout") => to_page("sessionid=; Path=/; Max-Age=0"),
             _ => {
-                let mut missing =
-                    Response::new(Full::new(Bytes::from_static(b"There is nothing here.\n")));
+                let mut missing = Response::new(Full::new(Bytes::from_static(b"Not found.\n")));
                 *missing.status_mut() = StatusCode::NOT_FOUND;
                 missing
             }

@@ -121,11 +121,11 @@ impl TryFrom<String> for CookieName {
             return Ok(Self(text));
         }
         let hint = if wildcard {
-            "this key takes one name, without wildcards and placeholders"
+            "use a single name, without wildcards and placeholders"
         } else {
             "letters, digits, `-` and `_`, at most 64 of them"
         };
-        Err(format!("`{text}` is not the name of a cookie\n{hint}"))
+        Err(format!("`{text}` is not a cookie name\n{hint}"))
     }
 }
 
@@ -163,7 +163,7 @@ impl TryFrom<String> for FieldName {
 
     fn try_from(text: String) -> Result<Self, String> {
         let name = text.parse().map(Self);
-        name.map_err(|_| format!("`{text}` is not the name of a header field"))
+        name.map_err(|_| format!("`{text}` is not a header field name"))
     }
 }
 
@@ -179,9 +179,9 @@ impl TryFrom<String> for OwnField {
     fn try_from(text: String) -> Result<Self, String> {
         let FieldName(name) = FieldName::try_from(text.clone())?;
         let known = name.as_str();
-        let taken = TAKEN.split(' ').any(|name| name == known);
-        if taken || TAKEN_PREFIXES.iter().any(|start| known.starts_with(start)) {
-            let hint = "a name of your own, such as \"X-Consent\"";
+        let used_names = TAKEN.split(' ').any(|name| name == known);
+        if used_names || TAKEN_PREFIXES.iter().any(|start| known.starts_with(start)) {
+            let hint = "use another name, such as \"X-Consent\"";
             return Err(format!("`{text}` has another meaning in requests\n{hint}"));
         }
         Ok(Self(name))

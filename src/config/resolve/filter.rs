@@ -35,7 +35,7 @@ pub(super) fn filter(
     let vendors = Vendors::new(common.rules.tcf_vendors().chain(rules.tcf_vendors()))
         .unwrap_or_else(|| {
             let message = format!(
-                "the rules name more than {} vendors by tcf_vendor, counted once for each category",
+                "more than {} vendors in tcf_vendor, counted once for each category",
                 Vendors::MAX
             );
             document.problem(None, key.trim_end_matches('.').to_owned(), message, None);
@@ -55,8 +55,8 @@ pub(super) fn filter(
                 ..Entry::new(Category::NECESSARY)
             };
             let tier = RulePriority::Consent;
-            let (place, requires) = (None, None);
-            rules.cookies.push(CookieRule { pattern, tier, number: 0, entry, place, requires });
+            let (scope, requires) = (None, None);
+            rules.cookies.push(CookieRule { pattern, tier, number: 0, entry, scope, requires });
         }
     }
     let unclassified = raw.unclassified.unwrap_or(common.unclassified);

@@ -137,7 +137,7 @@ fn of_consent(consent: &RawConsent, sticky: bool, found: &mut Found<'_>) {
     let dnt = consent.dnt == RawSignal::Ignore && names(consent) != names(&RawConsent::default());
     found.note(dnt, "consent.dnt_categories", "has no effect without dnt = \"deny\"");
     let allows = consent.default == RawDefault::Allow && consent.region.is_some();
-    let reason = "has no effect beside consent.region: what that does not allow is denied";
+    let reason = "has no effect with consent.region: regions that it does not allow are denied";
     found.note(allows, "consent.default", reason);
     let listed = consent.sources.get_ref();
     let listed: Vec<&str> = listed.iter().map(|name| name.get_ref().as_str()).collect();
@@ -148,7 +148,7 @@ fn of_consent(consent: &RawConsent, sticky: bool, found: &mut Found<'_>) {
         found.note(!sticky, "consent.key_file", reason);
     }
     for tool in sources::TOOLS {
-        let reason = "has no effect: the tool has one answer for every category";
+        let reason = "has no effect: the tool has a single choice for all categories";
         found.note(!tool.has_ids, &format!("consent.{}.map", tool.name), reason);
         let reason = "has no effect: the source is not in consent.sources";
         let unread = !listed.contains(&sources::AUTO) && !listed.contains(&tool.name);
@@ -170,6 +170,6 @@ fn of_upstreams(site: &RawSite, found: &mut Found<'_>) {
             table.url.as_ref().is_some_and(|url| url.get_ref().starts_with("https:"))
         }
     };
-    let reason = "has no effect without an upstream of https";
+    let reason = "has no effect without an https upstream";
     found.note(!upstreams.iter().any(is_tls), "upstream_tls", reason);
 }

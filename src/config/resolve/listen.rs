@@ -34,8 +34,8 @@ pub(super) fn listen(
     let https = https.and_then(|typed| address(document, None, typed, "0.0.0.0:8443"));
     let http = if overrides.listen.is_none() && table.http.get_ref() == "off" {
         if https.is_none() {
-            let hint = Some("an address here, or in listen.https");
-            document.wrong(&table.http, "nothing is listened on", hint);
+            let hint = Some("set an address here or in listen.https");
+            document.wrong(&table.http, "no listen address", hint);
         }
         None
     } else {
@@ -102,7 +102,7 @@ fn token(document: Ctx, file: &Text, folder: &Path) -> Option<AdminToken> {
         let token = text.lines().next().unwrap_or_default().trim();
         let good =
             token.len() >= SHORTEST_TOKEN && token.bytes().all(|byte| byte.is_ascii_graphic());
-        let wrong = "its first line is no token: 16 visible ASCII characters or more";
+        let wrong = "the first line must be 16 or more printable ASCII characters";
         if good { Ok(AdminToken(token.to_owned())) } else { Err(wrong.to_owned()) }
     });
     document.checked(file, read)

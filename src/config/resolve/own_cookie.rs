@@ -55,7 +55,7 @@ fn cookie_domain(document: Ctx, typed: &Text, hosts: &[HostPattern]) -> Option<S
         HostPattern::Exact(host) => *host != domain && !host.ends_with(&below),
     });
     if let Some(host) = outside {
-        let message = format!("browsers refuse a cookie for `{domain}` from `{host}`");
+        let message = format!("browsers reject a cookie for `{domain}` from `{host}`");
         document.wrong(typed, message, None);
     }
     Some(domain)

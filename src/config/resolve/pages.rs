@@ -19,7 +19,7 @@ pub(super) fn pages(
 ) -> (CentreSettings, PageSettings) {
     let RawSite { centre, consent, banner, page, .. } = raw;
     if centre.prefix != RawCentre::default().prefix {
-        document.wrong(&centre.prefix, "is the same for all sites: it belongs in [centre]", None);
+        document.wrong(&centre.prefix, "is global: set it in [centre]", None);
     }
     let of_centre = |centre: &RawCentre| (centre.locales.clone(), centre.language.clone());
     let locales = if of_centre(centre) == of_centre(&common.centre) {
@@ -68,16 +68,15 @@ fn banner(document: Ctx, raw: &RawBanner) -> BannerSettings {
 }
 
 /// Reports a banner whose answer no source reads: it would be shown on every page.
-pub(super) fn banner_is_heard(
+pub(super) fn has_banner_source(
     document: Ctx,
     key: &str,
     page: &PageSettings,
     filter: &FilterSettings,
 ) {
     if page.banner.is_some() && !filter.reader.reads_own_cookie() {
-        let message = "asks, and none of consent.sources reads the answer";
-        let hint =
-            "add \"consentry\" to consent.sources, or leave the banner to the site's own tool";
+        let message = "enabled, but no source in consent.sources reads its cookie";
+        let hint = "add \"consentry\" to consent.sources, or disable the banner";
         document.problem(None, format!("{key}banner.enabled"), message, Some(hint));
     }
 }

@@ -3,7 +3,7 @@
 use super::defaults::Defaults;
 use super::filter::filter;
 use super::own_cookie::own_cookie;
-use super::pages::{banner_is_heard, pages};
+use super::pages::{has_banner_source, pages};
 use super::tls::upstream_tls;
 use super::upstreams::{UPSTREAM_HINT, balance, limits, upstream};
 use crate::catalogue::normalised_path;
@@ -78,7 +78,7 @@ fn site(
     let upstream_tls = upstream_tls(document, &raw.upstream_tls, &balance.upstreams, common);
     let sticky_cookie = balance.sticky_cookie.as_deref();
     let filter = filter(document, key, raw, common, overrides, (own_cookie, sticky_cookie));
-    banner_is_heard(document, key, &page, &filter);
+    has_banner_source(document, key, &page, &filter);
     let limits = limits(&raw.limits, &common.limits);
     SiteConfig { name, hosts, paths, balance, limits, upstream_tls, filter, centre, page }
 }
@@ -119,8 +119,8 @@ fn site_name(
         hosts.is_empty() || shared && site.paths.iter().any(|path| paths.contains(path))
     };
     if others.iter().any(|site| site.name == name && (typed.is_some() || !refused(site))) {
-        let message = format!("another site has the name `{name}`");
-        let hint = Some("each site needs a name of its own in `name`");
+        let message = format!("duplicate site name `{name}`");
+        let hint = Some("set a unique `name` for each site");
         document.problem(Some(at), format!("{key}name"), message, hint);
     }
     name
@@ -143,7 +143,7 @@ fn paths(document: Ctx, paths: &Spanned<Vec<Text>>) -> Vec<String> {
         {
             prefixes.push(prefix.to_owned());
         } else {
-            let hint = "such as \"/shop\": whole segments, as they are without percent-encoding";
+            let hint = "such as \"/shop\": whole segments, without percent-encoding";
             document.is_not(path, "the beginning of a path", Some(hint));
         }
     }
@@ -170,7 +170,7 @@ fn hosts(
         let same_path = |site: &&SiteConfig| site.paths.iter().any(|path| paths.contains(path));
         let mut others = others.iter().filter(same_path);
         if patterns.contains(&pattern) || others.any(|site| site.hosts.contains(&pattern)) {
-            let message = format!("`{}` is served by another site already", host.get_ref());
+            let message = format!("`{}` is already served by another site", host.get_ref());
             match host.span().is_empty() {
                 true => document.problem(None, format!("{key}hosts"), message, None),
                 false => document.wrong(host, message, None),

@@ -92,13 +92,13 @@ fn settings(document: Ctx, raw: &RawSource, categories: &Categories) -> SourceSe
 
 /// Rejects keys that only other sources support: they would have no effect.
 fn refuse_keys_of_others(document: Ctx, site: &str, source: &str) {
-    let taken = sources::tool(source).map_or(&[][..], |tool| tool.keys);
+    let used_names = sources::tool(source).map_or(&[][..], |tool| tool.keys);
     let keys = ["cookie", "revision", "implied", "dismiss_grants", "require_alert_box_closed"];
-    for name in keys.iter().filter(|name| !taken.contains(name)) {
+    for name in keys.iter().filter(|name| !used_names.contains(name)) {
         for key in [site, ""].map(|path| format!("{path}consent.{source}.{name}")) {
             if document.has(&key) {
                 let message = format!("`{source}` has no such key");
-                let hint = format!("its keys are {}", [&["map"], taken].concat().join(", "));
+                let hint = format!("its keys are {}", [&["map"], used_names].concat().join(", "));
                 document.problem(None, key, message, Some(&hint));
             }
         }

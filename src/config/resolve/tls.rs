@@ -42,7 +42,7 @@ pub(super) fn tls(
         read(document, &typed, folder, |text| TicketKeys::parse(&String::from_utf8_lossy(text)))
     });
     if !listened && !identities.is_empty() {
-        let message = "[tls] has certificates, and listen.https does not say where".to_owned();
+        let message = "[tls] has certificates, but listen.https is not set".to_owned();
         warnings.push(document.of_file(message));
     }
     listened.then_some(Tls {
@@ -59,7 +59,7 @@ pub(super) fn tls(
 /// Resolves the ACME settings.
 fn acme(document: Ctx, table: Spanned<RawAcme>, folder: &Path) -> Option<Acme> {
     if !cfg!(feature = "acme") {
-        document.wrong(&table, "this consentry was built without ACME", None);
+        document.wrong(&table, "this build has no ACME support", None);
         return None;
     }
     let raw = table.get_ref();
@@ -110,7 +110,7 @@ pub(super) fn upstream_tls(
     let identity = match (&raw.client_cert, &raw.client_key) {
         (Some(cert), Some(key)) => Some(identity(document, cert, key, &common.folder)?),
         (Some(one), None) | (None, Some(one)) => {
-            document.wrong(one, "client_cert and client_key belong together", None);
+            document.wrong(one, "client_cert and client_key must be set together", None);
             None
         }
         (None, None) => None,
@@ -145,7 +145,7 @@ fn certificate(
     let now = now.map_or(0, |now| i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
     if identity.not_after < now {
         // The certificate is served nevertheless: a restart after an outage must not fail because of it.
-        let message = format!("`{}` has expired: browsers refuse it", cert.get_ref());
+        let message = format!("`{}` has expired: browsers reject it", cert.get_ref());
         warnings.push(document.of_file(message));
     }
     Some(identity)

@@ -95,7 +95,7 @@ fn upstreams(
         };
         let read = upstream(url.get_ref()).and_then(|address| {
             match found.iter().any(|other| other.address == address) {
-                true => Err(format!("`{}` is there twice: weights give shares", url.get_ref())),
+                true => Err(format!("duplicate upstream `{}`: use weight instead", url.get_ref())),
                 false => Ok(address),
             }
         });
@@ -110,7 +110,7 @@ fn upstreams(
 /// Parses the URL of an upstream. The error is a message for the user.
 pub(super) fn upstream(url: &str) -> Result<Upstream, String> {
     if url.starts_with("unix:") {
-        let relative = || format!("`{url}`: the path of a socket begins with `/`");
+        let relative = || format!("`{url}`: a socket path must start with `/`");
         return unix_path(url).map(Upstream::Unix).ok_or_else(relative);
     }
     let uri: http::Uri = url.parse().map_err(|_| format!("`{url}` is not a URL"))?;
@@ -125,7 +125,7 @@ pub(super) fn upstream(url: &str) -> Result<Upstream, String> {
         }
     };
     if uri.path() != "/" || uri.query().is_some() {
-        return Err(format!("`{url}` has a path; requests keep their own"));
+        return Err(format!("`{url}` has a path: requests keep their own"));
     }
     let authority = uri.authority().map(|authority| authority.as_str().as_bytes());
     let authority = authority.and_then(Authority::parse);
@@ -134,7 +134,7 @@ pub(super) fn upstream(url: &str) -> Result<Upstream, String> {
     let host = host.trim_matches(['[', ']']).to_owned();
     let port = port.unwrap_or(if scheme == Scheme::Https { 443 } else { 80 });
     if scheme == Scheme::Https && ServerName::try_from(host.as_str()).is_err() {
-        return Err(format!("`{url}`: TLS has no name for such a host"));
+        return Err(format!("`{url}`: the host is not a valid TLS server name"));
     }
     Ok(Upstream::Tcp { scheme, host, port })
 }

@@ -218,16 +218,16 @@ mod tests {
     #[test]
     fn signed_cookies_parse_without_the_key_but_only_the_key_authenticates_them() {
         let keys = |letter: &str| CookieKeys::parse(&letter.repeat(32)).expect("a key");
-        let (ours, other) = (keys("a"), keys("b"));
+        let (own, other) = (keys("a"), keys("b"));
         let plain = "1~1795500000~2018-05-25~functional~r-1";
-        let signed = parse(plain).expect("valid").value(&Categories::default(), Some(&ours));
+        let signed = parse(plain).expect("valid").value(&Categories::default(), Some(&own));
         assert_eq!(signed.strip_prefix(plain).map(str::len), Some(1 + SIGNATURE_LENGTH));
         assert_eq!(parse(&signed), parse(plain));
-        assert!(NativeCookie::is_signed(signed.as_bytes(), &ours));
+        assert!(NativeCookie::is_signed(signed.as_bytes(), &own));
         assert!(!NativeCookie::is_signed(signed.as_bytes(), &other));
-        assert!(!NativeCookie::is_signed(plain.as_bytes(), &ours));
+        assert!(!NativeCookie::is_signed(plain.as_bytes(), &own));
         let more = signed.replace("functional", "functional+social");
-        assert!(!NativeCookie::is_signed(more.as_bytes(), &ours));
+        assert!(!NativeCookie::is_signed(more.as_bytes(), &own));
     }
 
     #[test]

@@ -34,7 +34,7 @@ impl Cookiebot {
             object.as_deref().and_then(|text| text.trim().strip_prefix('{')?.strip_suffix('}'));
         let Some(fields) = fields else { return Reading::Malformed };
         let (mut votes, mut decided_at) = (Votes::default(), None);
-        let (mut said, mut outside) = (false, false);
+        let (mut found_answer, mut outside) = (false, false);
         for field in fields.split(',') {
             let Some((key, value)) = field.split_once(':') else { continue };
             let key = key.trim().trim_matches(['\'', '"']);
@@ -42,13 +42,13 @@ impl Cookiebot {
                 ("stamp", stamp) if stamp.trim_matches(['\'', '"']) == OUTSIDE => outside = true,
                 ("utc", at) => decided_at = decode::time_text(at),
                 (key, answer @ ("true" | "false")) => {
-                    said = true;
+                    found_answer = true;
                     votes.vote(self.map.categories(key), answer == "true");
                 }
                 _ => {}
             }
         }
-        match said {
+        match found_answer {
             true if outside && self.implied == Implied::Ignore => Reading::NoDecision,
             true => Reading::decision(votes, &self.map, decided_at),
             false => Reading::Malformed,

@@ -29,15 +29,15 @@ impl CookieFirst {
 
     fn read_one(&self, value: &[u8]) -> Reading {
         let Some(Value::Object(entries)) = decode::json(value) else { return Reading::Malformed };
-        let (mut votes, mut said) = (Votes::default(), false);
+        let (mut votes, mut found_answer) = (Votes::default(), false);
         for (id, answer) in &entries {
             if let Value::Bool(answer) = answer {
-                said = true;
+                found_answer = true;
                 votes.vote(self.map.categories(id), *answer);
             }
         }
         let decided_at = entries.get("timestamp").and_then(decode::time);
-        if !said {
+        if !found_answer {
             return Reading::Malformed;
         }
         let in_force = self.settings.is_in_force(entries.get("version"));

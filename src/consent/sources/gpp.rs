@@ -17,8 +17,8 @@ const COOKIES: [&str; 2] = ["__gpp", "OTGPPConsent"];
 const EUROPEAN: u64 = 2;
 const US_PRIVACY: u64 = 6;
 
-/// A US section: the bit positions of its opt-outs (of sale, sharing, targeted advertising) in the
-/// core, and whether a Global Privacy Control part may follow.
+/// A US section. `opt_outs` are the bit positions of its opt-outs (of sale, sharing, targeted
+/// advertising) in the core. With `has_gpc`, a Global Privacy Control part may follow.
 struct American {
     id: u64,
     newest_version: u64,
@@ -112,8 +112,8 @@ impl American {
             return None;
         }
         let mut is_whole = true;
-        for place in self.opt_outs {
-            core.seek(*place);
+        for offset in self.opt_outs {
+            core.seek(*offset);
             match core.number(2) {
                 Some(1) => return Some(true),
                 Some(_) => {}
@@ -194,10 +194,10 @@ mod tests {
         }
         steps.pop();
         let mut bits = vec![false; steps.len()];
-        for (place, step) in steps.iter().enumerate().rev() {
+        for (offset, step) in steps.iter().enumerate().rev() {
             if *step <= value {
                 value -= step;
-                bits[place] = true;
+                bits[offset] = true;
             }
         }
         bits.push(true);
@@ -220,12 +220,12 @@ mod tests {
     #[test]
     fn any_opt_out_of_a_section_denies() {
         for section in &AMERICAN {
-            for place in section.opt_outs {
+            for offset in section.opt_outs {
                 let mut bits = [number(1, 6), vec![false; 60]].concat();
-                section.opt_outs.iter().for_each(|place| bits[*place] = true);
+                section.opt_outs.iter().for_each(|offset| bits[*offset] = true);
                 assert_eq!(section.opts_out(&coded(&bits)), Some(false), "{}", section.id);
-                (bits[*place], bits[place + 1]) = (false, true);
-                assert_eq!(section.opts_out(&coded(&bits)), Some(true), "{} {place}", section.id);
+                (bits[*offset], bits[offset + 1]) = (false, true);
+                assert_eq!(section.opts_out(&coded(&bits)), Some(true), "{} {offset}", section.id);
             }
         }
     }

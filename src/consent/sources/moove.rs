@@ -29,7 +29,7 @@ impl Moove {
 
     fn read_one(&self, value: &[u8]) -> Reading {
         let Some(Value::Object(entries)) = decode::json(value) else { return Reading::Malformed };
-        let (mut votes, mut said) = (Votes::default(), false);
+        let (mut votes, mut found_answer) = (Votes::default(), false);
         for (id, answer) in &entries {
             let granted = match answer {
                 Value::String(digit) if digit == "1" => true,
@@ -37,10 +37,10 @@ impl Moove {
                 _ => continue,
             };
             let categories = self.map.categories(id);
-            said |= categories != CategorySet::EMPTY;
+            found_answer |= categories != CategorySet::EMPTY;
             votes.vote(categories, granted);
         }
-        if said { Reading::decision(votes, &self.map, None) } else { Reading::Malformed }
+        if found_answer { Reading::decision(votes, &self.map, None) } else { Reading::Malformed }
     }
 }
 

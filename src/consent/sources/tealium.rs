@@ -19,23 +19,27 @@ impl Tealium {
 
     fn read_one(&self, value: &[u8]) -> Reading {
         let Some(text) = decode::percent(value) else { return Reading::Malformed };
-        let (mut votes, mut said, mut decided_at) = (Votes::default(), false, None);
+        let (mut votes, mut found_answer, mut decided_at) = (Votes::default(), false, None);
         for entry in text.split('|') {
             let Some((key, value)) = entry.split_once(':') else { return Reading::Malformed };
             match (key, value) {
                 ("ts", at) => decided_at = decode::time_text(at),
                 ("consent", "false") => {
-                    said = true;
+                    found_answer = true;
                     votes.vote(self.map.coverage(), false);
                 }
                 (id, answer @ ("0" | "1")) if id.starts_with('c') => {
-                    said = true;
+                    found_answer = true;
                     votes.vote(self.map.categories(id), answer == "1");
                 }
                 _ => {}
             }
         }
-        if said { Reading::decision(votes, &self.map, decided_at) } else { Reading::Malformed }
+        if found_answer {
+            Reading::decision(votes, &self.map, decided_at)
+        } else {
+            Reading::Malformed
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 (() => {
   const { dataset, src } = document.currentScript;
   const granted = new Set(dataset.granted.split(" "));
-  // Stores everything, and reports what would be held back.
+  // Stores everything, and reports what would be blocked.
   const observes = "observe" in dataset;
   const { categories, exact, wild, records, identifiers, tokens, logins, tracking, unclassified, presumes, own } = DATA;
   const known = new Map();
@@ -30,13 +30,13 @@
     timer = 0;
     const names = [...(news.cookies || []), ...(news.storage || [])];
     if (names.length) {
-      const verb = observes ? "would hold" : "held";
-      console.info(`consentry ${verb} back what the visitor has not allowed to be stored: ${names.join(", ")}`);
+      const verb = observes ? "would block" : "blocked";
+      console.info(`consentry ${verb} storage without consent: ${names.join(", ")}`);
     }
     navigator.sendBeacon(new URL("held-back", src), new Blob([JSON.stringify(news)], { type: "application/json" }));
     news = {};
   };
-  const holdBack = (kind, name) => {
+  const report = (kind, name) => {
     const known = reported[kind];
     if (known.has(name) || known.size >= 16 || name.length > 128) return;
     known.add(name);
@@ -46,7 +46,7 @@
   addEventListener("pagehide", () => timer && send());
   if (observes && window.PerformanceObserver) {
     const hostsOf = (list) => list.getEntries().map(({ name }) => new URL(name, src).hostname).filter((host) => host && host !== location.hostname);
-    const observer = new PerformanceObserver((list) => hostsOf(list).forEach((host) => holdBack("hosts", host)));
+    const observer = new PerformanceObserver((list) => hostsOf(list).forEach((host) => report("hosts", host)));
     observer.observe({ type: "resource", buffered: true });
   }
 
@@ -91,7 +91,7 @@
       const attributes = parts.map(split).map(([key, ...rest]) => [key.toLowerCase(), ...rest]);
       const deletes = attributes.some(mayDelete);
       const passes = allowed(name);
-      if (!passes && !deletes) holdBack("cookies", name);
+      if (!passes && !deletes) report("cookies", name);
       if (passes || observes) cookie.set.call(this, line);
       else if (deletes) cookie.set.call(this, deletion(name, attributes));
       else if (!attributes.some(([key]) => key === "httponly")) return void heldCookies.set(name, text);
@@ -127,7 +127,7 @@
       const { expires, maxAge, domain, path, partitioned, value } = options || { value: args[1] };
       const deletes = (maxAge != null && !(maxAge > 0)) || (expires != null && isPast(expires));
       const passes = allowed(key);
-      if (!passes && !deletes) holdBack("cookies", key);
+      if (!passes && !deletes) report("cookies", key);
       if (passes || observes) {
         heldCookies.delete(key);
         return set.apply(this, passed);
@@ -158,7 +158,7 @@
     getItem: (store, key) => (store.held.has(key) ? store.held.get(key) : call("getItem", store.real, key)),
     setItem: (store, key, value) => {
       if (!allowedKey(key)) {
-        holdBack("storage", key);
+        report("storage", key);
         if (!observes) return void store.held.set(key, value);
       }
       call("setItem", store.real, key, value);

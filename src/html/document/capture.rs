@@ -104,7 +104,7 @@ impl Document {
                 inner.close(out);
                 inner.scrub(written, true, out);
                 if inner.tree.is_ambiguous() {
-                    self.tree.give_up();
+                    self.tree.mark_ambiguous();
                 }
             }
         }

@@ -72,7 +72,7 @@ impl Document {
         let content = self.open(&name, TagFacts { self_closing, ..facts });
         // Attributes after the limit may change the tree.
         if self.tree.has_cdata() && matches!(&*name, b"font" | b"annotation-xml") {
-            self.tree.give_up();
+            self.tree.mark_ambiguous();
         }
         let empty = self_closing && content == Content::Data;
         self.capture = match &*name {
@@ -137,7 +137,7 @@ impl Document {
     fn begin(&mut self, tag: &Tag<'_>, out: &mut Vec<u8>) -> (Name, bool, bool) {
         self.end_capture(out);
         let name = tag.name();
-        let first = !std::mem::replace(&mut self.begun, true);
+        let first = !std::mem::replace(&mut self.started, true);
         let lives = self.kind == DocumentKind::Html || self.namespaces.declare(tag, &self.blocker);
         let before = match self.kind {
             DocumentKind::Html => !matches!(&*name, b"html" | b"head"),

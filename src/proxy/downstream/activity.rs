@@ -41,7 +41,7 @@ const HALF_CLOSED: u64 = 10;
 /// A shutdown command for a client connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ShutdownCommand {
-    GoOn,
+    Continue,
     /// End after the request in flight, or after the next one if it arrives soon.
     LastRequest,
     /// End after the requests in flight.
@@ -63,7 +63,7 @@ pub(crate) struct Activity {
     /// The client has closed its sending side.
     half_closed: AtomicBool,
     http2: AtomicBool,
-    order: AtomicU8,
+    command: AtomicU8,
     /// The tick at the start of the drain.
     drained: AtomicU64,
     waker: AtomicWaker,
@@ -79,14 +79,14 @@ impl Activity {
             blocked: AtomicBool::new(false),
             half_closed: AtomicBool::new(false),
             http2: AtomicBool::new(false),
-            order: AtomicU8::new(ShutdownCommand::GoOn as u8),
+            command: AtomicU8::new(ShutdownCommand::Continue as u8),
             drained: AtomicU64::new(0),
             waker: AtomicWaker::new(),
         }
     }
 
     /// Whether an idle connection has had no activity since the last tick.
-    pub(crate) fn rests(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         self.phase.load(Relaxed) == IDLE && self.since.load(Relaxed) < self.clock.tick()
     }
 
@@ -111,7 +111,7 @@ impl Activity {
     ///
     /// From now on only requests count as activity, because frames such as PING arrive without
     /// requests.
-    pub(crate) fn speaks_http2(&self) {
+    pub(crate) fn set_http2(&self) {
         self.http2.store(true, Relaxed);
         self.phase.store(IDLE, Relaxed);
         self.touch();
@@ -133,7 +133,7 @@ impl Activity {
     }
 
     /// Records that part of a request head is buffered.
-    pub(crate) fn head_begun(&self) {
+    pub(crate) fn head_started(&self) {
         if self.phase.load(Relaxed) == IDLE {
             self.received();
         }
@@ -147,21 +147,21 @@ impl Activity {
     }
 
     /// Marks the connection as a tunnel. The other protocol has its own timeouts.
-    pub(crate) fn tunnels(&self) {
+    pub(crate) fn set_tunnel(&self) {
         self.phase.store(TUNNEL, Relaxed);
     }
 
     /// Whether the connection may be reused after the request in flight.
-    pub(crate) fn goes_on(&self) -> bool {
-        self.order.load(Relaxed) == ShutdownCommand::GoOn as u8
+    pub(crate) fn allows_reuse(&self) -> bool {
+        self.command.load(Relaxed) == ShutdownCommand::Continue as u8
     }
 
-    pub(crate) fn written(&self, took: bool) {
-        let was_blocked = self.blocked.swap(!took, Relaxed);
+    pub(crate) fn written(&self, accepted: bool) {
+        let was_blocked = self.blocked.swap(!accepted, Relaxed);
         // Writes on an idle HTTP/2 connection only acknowledge frames. Only pending response bytes
         // wait for the client.
         let is_idle = self.http2.load(Relaxed) && self.phase.load(Relaxed) == IDLE;
-        if took && (was_blocked || !is_idle) {
+        if accepted && (was_blocked || !is_idle) {
             self.touch();
         }
     }
@@ -170,24 +170,26 @@ impl Activity {
     ///
     /// An idle connection gets a grace period for a request that is already on its way.
     pub(crate) fn enforce_timeouts(&self, now: u64, head: u64, idle: u64, linger: u64) {
-        let draining = self.order.load(Relaxed) == ShutdownCommand::LastRequest as u8;
+        let draining = self.command.load(Relaxed) == ShutdownCommand::LastRequest as u8;
         if draining && now.saturating_sub(self.drained.load(Relaxed)) >= linger {
-            self.order(ShutdownCommand::Finish);
+            self.set_command(ShutdownCommand::Finish);
         }
         let waited = now.saturating_sub(self.since.load(Relaxed));
         let phase = self.phase.load(Relaxed);
         match phase {
-            HEAD if waited >= head => self.order(ShutdownCommand::Close),
+            HEAD if waited >= head => self.set_command(ShutdownCommand::Close),
             IDLE if waited >= idle.saturating_add(linger.min(idle / 4)) => {
-                self.order(ShutdownCommand::Close)
+                self.set_command(ShutdownCommand::Close)
             }
-            IDLE if waited >= idle => self.order(ShutdownCommand::Finish),
+            IDLE if waited >= idle => self.set_command(ShutdownCommand::Finish),
             BUSY if self.half_closed.load(Relaxed)
                 && waited >= linger.saturating_mul(HALF_CLOSED) =>
             {
-                self.order(ShutdownCommand::Close);
+                self.set_command(ShutdownCommand::Close);
             }
-            _ if waited >= idle && self.blocked.load(Relaxed) => self.order(ShutdownCommand::Close),
+            _ if waited >= idle && self.blocked.load(Relaxed) => {
+                self.set_command(ShutdownCommand::Close)
+            }
             _ => {}
         }
     }
@@ -198,20 +200,20 @@ impl Activity {
     /// at once would lose that request.
     pub(crate) fn drain(&self) {
         self.drained.store(self.clock.tick(), Relaxed);
-        self.order(ShutdownCommand::LastRequest);
+        self.set_command(ShutdownCommand::LastRequest);
     }
 
-    fn order(&self, order: ShutdownCommand) {
-        if self.order.fetch_max(order as u8, Relaxed) < order as u8 {
+    fn set_command(&self, command: ShutdownCommand) {
+        if self.command.fetch_max(command as u8, Relaxed) < command as u8 {
             self.waker.wake();
         }
     }
 
     /// Returns the current command. The task is woken when the command changes.
-    pub(crate) fn poll_order(&self, context: &Context<'_>) -> ShutdownCommand {
+    pub(crate) fn poll_command(&self, context: &Context<'_>) -> ShutdownCommand {
         self.waker.register(context.waker());
-        match self.order.load(Relaxed) {
-            0 => ShutdownCommand::GoOn,
+        match self.command.load(Relaxed) {
+            0 => ShutdownCommand::Continue,
             1 => ShutdownCommand::LastRequest,
             2 => ShutdownCommand::Finish,
             _ => ShutdownCommand::Close,

@@ -13,20 +13,20 @@ use crate::proxy::socket_io::SocketIo;
 
 pub(crate) struct ActivityStream {
     stream: SocketIo,
-    visitor: Arc<ConnectionState>,
+    connection_state: Arc<ConnectionState>,
     /// Bytes already read that will be read again.
-    put_back: Bytes,
+    unread: Bytes,
 }
 
 impl ActivityStream {
-    pub(crate) fn new(stream: SocketIo, visitor: Arc<ConnectionState>) -> Self {
-        Self { stream, visitor, put_back: Bytes::new() }
+    pub(crate) fn new(stream: SocketIo, connection_state: Arc<ConnectionState>) -> Self {
+        Self { stream, connection_state, unread: Bytes::new() }
     }
 
     /// Prepends bytes to the stream, so that they are read again first.
     pub(crate) fn rewind(&mut self, bytes: &[u8]) {
         // A copy, so that a few bytes do not keep their whole read buffer alive.
-        self.put_back = Bytes::copy_from_slice(bytes);
+        self.unread = Bytes::copy_from_slice(bytes);
     }
 }
 
@@ -36,9 +36,9 @@ impl AsyncRead for ActivityStream {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if !self.put_back.is_empty() {
-            let length = self.put_back.len().min(buffer.remaining());
-            buffer.put_slice(&self.put_back.split_to(length));
+        if !self.unread.is_empty() {
+            let length = self.unread.len().min(buffer.remaining());
+            buffer.put_slice(&self.unread.split_to(length));
             return Poll::Ready(Ok(()));
         }
         Pin::new(&mut self.stream).poll_read(context, buffer)
@@ -52,7 +52,7 @@ impl AsyncWrite for ActivityStream {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.visitor.activity.written(polled.is_ready());
+        self.connection_state.activity.written(polled.is_ready());
         polled
     }
 
@@ -62,7 +62,7 @@ impl AsyncWrite for ActivityStream {
         bytes: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write_vectored(context, bytes);
-        self.visitor.activity.written(polled.is_ready());
+        self.connection_state.activity.written(polled.is_ready());
         polled
     }
 

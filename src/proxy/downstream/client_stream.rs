@@ -75,8 +75,8 @@ impl AsyncWrite for ClientStream {
         let mut rest = &mut short[..];
         for piece in pieces {
             match rest.split_at_mut_checked(piece.len()) {
-                Some((place, after)) => {
-                    place.copy_from_slice(piece);
+                Some((target, after)) => {
+                    target.copy_from_slice(piece);
                     rest = after;
                 }
                 None => return stream.poll_write_vectored(context, pieces),

@@ -40,44 +40,44 @@ const MAX_SEND_BUFFER: usize = 1;
 type ConnectionError = Box<dyn Error + Send + Sync>;
 
 /// Serves HTTP on a socket, plain or TLS, until the connection ends.
-pub(crate) async fn serve(socket: SocketIo, visitor: Arc<ConnectionState>) {
-    let client = Http1Client::new(Http1Io::new(socket), Arc::clone(&visitor.activity));
+pub(crate) async fn serve(socket: SocketIo, connection_state: Arc<ConnectionState>) {
+    let client = Http1Client::new(Http1Io::new(socket), Arc::clone(&connection_state.activity));
     let session = Http1Session::new(Arc::clone(&client));
-    let ended = match http1_connection::serve(&session, &visitor).await {
+    let ended = match http1_connection::serve(&session, &connection_state).await {
         End::Closed => Ok(()),
         End::Failed(error) => Err(error.into()),
         End::Http2 => {
             drop(session);
-            Box::pin(speak_http2(client, &visitor)).await
+            Box::pin(serve_http2(client, &connection_state)).await
         }
     };
     if let Err(error) = ended {
-        visitor.worker.metrics().error(ErrorKind::Connection);
+        connection_state.worker.metrics().error(ErrorKind::Connection);
         tracing::debug!(%error, "client connection failed");
     }
 }
 
 /// Serves HTTP/2 from the first byte on.
-async fn speak_http2(
+async fn serve_http2(
     client: Arc<Http1Client>,
-    visitor: &Arc<ConnectionState>,
+    connection_state: &Arc<ConnectionState>,
 ) -> Result<(), ConnectionError> {
-    visitor.activity.speaks_http2();
+    connection_state.activity.set_http2();
     let Some((socket, unread)) = client.into_socket() else {
         return Err(io::Error::other("the connection is in use").into());
     };
-    let mut stream = ActivityStream::new(socket, Arc::clone(visitor));
+    let mut stream = ActivityStream::new(socket, Arc::clone(connection_state));
     stream.rewind(&unread);
-    let of_service = Arc::clone(visitor);
+    let service_state = Arc::clone(connection_state);
     let gate = Arc::new(SendGate::default());
-    let of_bodies = Arc::clone(&gate);
+    let body_gate = Arc::clone(&gate);
     // Boxed here: hyper moves the future several times before it is spawned.
     let service = service_fn(move |request| {
-        let handled = handle_http2(&of_service, request);
-        let gate = Arc::clone(&of_bodies);
-        Box::pin(async move { Ok(handled.await?.map(|body| GatedBody::new(body, gate))) })
+        let handling = handle_http2(&service_state, request);
+        let gate = Arc::clone(&body_gate);
+        Box::pin(async move { Ok(handling.await?.map(|body| GatedBody::new(body, gate))) })
     });
-    serve_http2(stream, service, visitor, &gate).await
+    drive_http2(stream, service, connection_state, &gate).await
 }
 
 /// Handles an HTTP/2 request, unless it authenticates its connection.
@@ -85,24 +85,24 @@ async fn speak_http2(
 /// Such a request is rejected with HTTP_1_1_REQUIRED. An HTTP/2 connection from a proxy carries
 /// concurrent requests of many users. Clients retry over HTTP/1.1 (RFC 9113 section 7).
 fn handle_http2(
-    visitor: &Arc<ConnectionState>,
+    connection_state: &Arc<ConnectionState>,
     mut request: http::Request<Incoming>,
 ) -> impl Future<Output = Result<http::Response<ReplyBody>, h2::Error>> + use<> {
     let binds = binds_connection(request.headers());
     if binds {
-        visitor.worker.metrics().error(ErrorKind::BadRequest);
+        connection_state.worker.metrics().error(ErrorKind::BadRequest);
         tracing::debug!("rejected connection authentication over HTTP/2: HTTP/1.1 is required");
     }
     let to_head = request.method() == Method::HEAD;
-    let handled = (!binds).then(|| {
+    let handling = (!binds).then(|| {
         let received = RequestLine::of_http2(&mut request);
         let request = Request::from_http(request.map(ClientBody::Http2));
-        handle(Arc::clone(visitor), None, request, received)
+        handle(Arc::clone(connection_state), None, request, received)
     });
     async move {
-        match handled {
-            Some(handled) => {
-                let mut response = handled.await;
+        match handling {
+            Some(handling) => {
+                let mut response = handling.await;
                 if to_head
                     && let Some(length) = response.body.suppress()
                     && !response.fields.has(&CONTENT_LENGTH)
@@ -116,10 +116,10 @@ fn handle_http2(
     }
 }
 
-async fn serve_http2<H>(
+async fn drive_http2<H>(
     stream: ActivityStream,
     service: H,
-    visitor: &ConnectionState,
+    connection_state: &ConnectionState,
     gate: &SendGate,
 ) -> Result<(), ConnectionError>
 where
@@ -130,7 +130,7 @@ where
             Future: Send + 'static,
         >,
 {
-    let limits = visitor.worker.snapshot().limits;
+    let limits = connection_state.worker.snapshot().limits;
     let stream = CoalescingStream::new(stream);
     let connection = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
@@ -139,20 +139,20 @@ where
         .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
         .serve_connection(TokioIo::new(stream.clone()), service);
     let mut connection = pin!(connection);
-    let mut finishing = false;
+    let mut is_finishing = false;
     std::future::poll_fn(|context| {
-        let finish = match visitor.activity.poll_order(context) {
+        let finish = match connection_state.activity.poll_command(context) {
             ShutdownCommand::Close => return Poll::Ready(Ok(())),
             ShutdownCommand::Finish | ShutdownCommand::LastRequest => true,
-            ShutdownCommand::GoOn => false,
+            ShutdownCommand::Continue => false,
         };
-        if finish && !std::mem::replace(&mut finishing, true) {
+        if finish && !std::mem::replace(&mut is_finishing, true) {
             connection.as_mut().graceful_shutdown();
         }
         let ended = connection.as_mut().poll(context).map_err(ConnectionError::from);
-        let handed_over = stream.poll_hand_over(context);
-        gate.set(handed_over.is_pending());
-        match handed_over {
+        let flushed = stream.poll_flush_buffered(context);
+        gate.set(flushed.is_pending());
+        match flushed {
             Poll::Ready(Err(error)) if ended.is_pending() => Poll::Ready(Err(error.into())),
             Poll::Ready(_) | Poll::Pending => ended,
         }

@@ -14,7 +14,7 @@ pub(crate) struct ConnectionState {
     pub(crate) peer: Peer,
     pub(crate) worker: Arc<Worker>,
     /// The cached filter decision of the last request.
-    pub(crate) recall: Arc<DecisionCache>,
+    pub(crate) decision_cache: Arc<DecisionCache>,
     pub(crate) activity: Arc<Activity>,
 }
 
@@ -24,7 +24,7 @@ impl ConnectionState {
             peer: Peer::new(address.ip(), secure),
             activity: Arc::new(Activity::new(worker.clock())),
             worker,
-            recall: Arc::default(),
+            decision_cache: Arc::default(),
         }
     }
 }

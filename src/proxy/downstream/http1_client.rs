@@ -33,9 +33,9 @@ pub(crate) struct State {
     /// The number of the current request.
     request: u64,
     /// The client waits for a 100 response before it sends the body.
-    expects: bool,
+    expects_continue: bool,
     /// Interim responses can be sent: the client uses HTTP/1.1, and no final response has begun.
-    takes_interim: bool,
+    accepts_interim: bool,
     /// The client has closed its sending side.
     pub(crate) half_closed: bool,
 }
@@ -47,8 +47,8 @@ impl Http1Client {
             activity,
             body: Http1Body::new(BodyLength::Empty, (0, 0)),
             request: 0,
-            expects: false,
-            takes_interim: false,
+            expects_continue: false,
+            accepts_interim: false,
             half_closed: false,
         };
         Arc::new(Self { state: Mutex::new(state) })
@@ -69,7 +69,7 @@ impl Http1Client {
     /// The response is dropped if the client does not support it or older bytes are still queued.
     pub(crate) fn send_interim(&self, context: &mut Context<'_>, response: &Response<()>) {
         let mut state = self.state();
-        if !state.takes_interim || state.io.has_queued() {
+        if !state.accepts_interim || state.io.has_queued() {
             return;
         }
         let reason = response.status.canonical_reason().unwrap_or_default();
@@ -83,17 +83,21 @@ impl Http1Client {
 
 impl State {
     /// Starts a request with this body and returns its number.
-    pub(crate) fn begin(&mut self, body: Http1Body, (expects, takes_interim): (bool, bool)) -> u64 {
+    pub(crate) fn begin(
+        &mut self,
+        body: Http1Body,
+        (expects_continue, accepts_interim): (bool, bool),
+    ) -> u64 {
         self.request += 1;
-        self.expects = expects && !body.has_ended();
-        self.takes_interim = takes_interim;
+        self.expects_continue = expects_continue && !body.has_ended();
+        self.accepts_interim = accepts_interim;
         self.body = body;
         self.request
     }
 
     /// Marks the start of the final response.
-    pub(crate) fn responds(&mut self) {
-        self.takes_interim = false;
+    pub(crate) fn start_response(&mut self) {
+        self.accepts_interim = false;
     }
 
     /// Whether the request body has been read to its end.
@@ -108,7 +112,7 @@ impl State {
 
     /// Whether the client still waits for a 100 response, and so may never send the body.
     pub(crate) fn awaits_continue(&self) -> bool {
-        self.expects
+        self.expects_continue
     }
 
     /// Reads from the client. Returns the number of new bytes; 0 at the end of the stream.
@@ -135,7 +139,7 @@ impl State {
                 Poll::Ready(Err(error)) => return Err(error),
             }
         }
-        self.io.settle();
+        self.io.compact();
         Ok(())
     }
 
@@ -163,13 +167,13 @@ impl State {
     ) -> Poll<Result<Option<Frame<Bytes>>, BodyError>> {
         loop {
             // A client that has begun to send the body does not wait for a 100 response.
-            self.expects &= self.io.unread().is_empty();
+            self.expects_continue &= self.io.unread().is_empty();
             match self.body.next::<BodyError>(&mut self.io)? {
                 BodyPart::Frame(frame) => return Poll::Ready(Ok(Some(frame))),
                 BodyPart::End => return Poll::Ready(Ok(None)),
                 BodyPart::Missing => {}
             }
-            if std::mem::take(&mut self.expects) && self.takes_interim {
+            if std::mem::take(&mut self.expects_continue) && self.accepts_interim {
                 self.write(context, [b"HTTP/1.1 100 Continue\r\n\r\n", &[]])?;
             }
             let _ = self.poll_drain(context);
@@ -208,7 +212,7 @@ impl Http1RequestBody {
         };
         let polled = state.poll_body(context);
         if polled.is_pending() {
-            state.io.settle();
+            state.io.compact();
         }
         polled.map(Result::transpose)
     }

@@ -44,18 +44,23 @@ pub(crate) enum End {
 }
 
 /// Serves requests until the connection ends.
-pub(crate) async fn serve(session: &Arc<Http1Session>, visitor: &Arc<ConnectionState>) -> End {
+pub(crate) async fn serve(
+    session: &Arc<Http1Session>,
+    connection_state: &Arc<ConnectionState>,
+) -> End {
     let client = &session.client;
     let mut first = true;
     loop {
-        let next = match std::future::poll_fn(|context| poll_next(client, visitor, first, context))
-            .await
+        let next = match std::future::poll_fn(|context| {
+            poll_next(client, connection_state, first, context)
+        })
+        .await
         {
             Ok(next) => next,
             Err(error) => return End::Failed(error),
         };
         first = false;
-        let goes_on = match next {
+        let reusable = match next {
             NextEvent::End => {
                 // No request is in flight, so the remaining bytes fit into the socket buffer.
                 let _ = std::future::poll_fn(|context| {
@@ -66,14 +71,18 @@ pub(crate) async fn serve(session: &Arc<Http1Session>, visitor: &Arc<ConnectionS
                 return End::Closed;
             }
             NextEvent::Http2 => return End::Http2,
-            NextEvent::Refused(error) => refuse(client, visitor, &error).await.map(|()| false),
+            NextEvent::Rejected(error) => {
+                reject(client, connection_state, &error).await.map(|()| false)
+            }
             // Boxed, so that a connection between requests does not reserve the memory.
-            NextEvent::Request(incoming) => Box::pin(exchange(session, visitor, incoming)).await,
+            NextEvent::Request(incoming) => {
+                Box::pin(exchange(session, connection_state, incoming)).await
+            }
         };
-        match goes_on {
+        match reusable {
             Ok(true) => {}
             Ok(false) => {
-                linger(client, visitor).await;
+                linger(client, connection_state).await;
                 return End::Closed;
             }
             Err(error) => return End::Failed(error),
@@ -84,7 +93,7 @@ pub(crate) async fn serve(session: &Arc<Http1Session>, visitor: &Arc<ConnectionS
 /// Handles a request and writes its response. Returns whether another request may follow.
 async fn exchange(
     session: &Arc<Http1Session>,
-    visitor: &Arc<ConnectionState>,
+    connection_state: &Arc<ConnectionState>,
     incoming: Box<ReceivedRequest>,
 ) -> io::Result<bool> {
     let client = &session.client;
@@ -94,13 +103,17 @@ async fn exchange(
         http11: received.version == Version::HTTP_11,
         persistent,
     };
-    let mut handling =
-        std::pin::pin!(handle(Arc::clone(visitor), Some(Arc::clone(session)), request, received));
+    let mut response_future = std::pin::pin!(handle(
+        Arc::clone(connection_state),
+        Some(Arc::clone(session)),
+        request,
+        received
+    ));
     let response = std::future::poll_fn(|context| {
-        if visitor.activity.poll_order(context) == ShutdownCommand::Close {
+        if connection_state.activity.poll_command(context) == ShutdownCommand::Close {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
-        if let Poll::Ready(response) = handling.as_mut().poll(context) {
+        if let Poll::Ready(response) = response_future.as_mut().poll(context) {
             return Poll::Ready(Ok(response));
         }
         let mut state = client.state();
@@ -114,46 +127,49 @@ async fn exchange(
     })
     .await?;
     if response.status == StatusCode::SWITCHING_PROTOCOLS {
-        return switch(session, visitor, response).await;
+        return switch(session, connection_state, response).await;
     }
-    let goes_on = respond(client, visitor, response, to).await?;
-    if !goes_on {
+    let reusable = respond(client, connection_state, response, to).await?;
+    if !reusable {
         return Ok(false);
     }
-    skip_body(client, visitor).await
+    skip_body(client, connection_state).await
 }
 
 /// Writes a 101 response and joins the client and upstream connections. No further request may
 /// follow.
 async fn switch(
     session: &Arc<Http1Session>,
-    visitor: &Arc<ConnectionState>,
+    connection_state: &Arc<ConnectionState>,
     response: Response<ReplyBody>,
 ) -> io::Result<bool> {
     let client = &session.client;
     let (response, mut body) = response.into_parts();
     let upstream = session.take_upgraded();
-    let upstream = upstream.ok_or_else(|| io::Error::other("there is nothing to switch to"))?;
+    let upstream = upstream.ok_or_else(|| io::Error::other("no upgraded upstream connection"))?;
     let mut head = head_of(&response, true);
     head.extend_from_slice(b"\r\n");
     client.state().io.queue(&head);
     std::future::poll_fn(|context| client.state().poll_drain(context)).await?;
     body.upgraded();
     drop(body);
-    visitor.activity.tunnels();
-    upgrade::join(client, upstream, visitor).await;
+    connection_state.activity.set_tunnel();
+    upgrade::join(client, upstream, connection_state).await;
     Ok(false)
 }
 
 /// Reads and discards the rest of a request body. Returns whether its end was reached.
-async fn skip_body(client: &Arc<Http1Client>, visitor: &Arc<ConnectionState>) -> io::Result<bool> {
+async fn skip_body(
+    client: &Arc<Http1Client>,
+    connection_state: &Arc<ConnectionState>,
+) -> io::Result<bool> {
     let mut left = MAX_UNWANTED_BYTES;
     std::future::poll_fn(|context| {
         loop {
             if client.state().body_has_ended() {
                 return Poll::Ready(Ok(true));
             }
-            if visitor.activity.poll_order(context) == ShutdownCommand::Close {
+            if connection_state.activity.poll_command(context) == ShutdownCommand::Close {
                 return Poll::Ready(Ok(false));
             }
             let polled = client.state().poll_body(context);
@@ -169,13 +185,13 @@ async fn skip_body(client: &Arc<Http1Client>, visitor: &Arc<ConnectionState>) ->
 }
 
 /// Responds to an invalid request with an error page.
-async fn refuse(
+async fn reject(
     client: &Arc<Http1Client>,
-    visitor: &Arc<ConnectionState>,
+    connection_state: &Arc<ConnectionState>,
     error: &ProxyError,
 ) -> io::Result<()> {
-    visitor.worker.metrics().error(error.kind());
-    let id = visitor.worker.request_id(visitor.worker.next_request());
+    connection_state.worker.metrics().error(error.kind());
+    let id = connection_state.worker.request_id(connection_state.worker.next_request());
     error.log(&id);
     let page = error_response::plain(error, &id);
     let (mut response, page) = Response::from_http(page).into_parts();
@@ -187,7 +203,7 @@ async fn refuse(
     head.extend_from_slice(&page);
     client.state().io.queue(&head);
     std::future::poll_fn(|context| {
-        if visitor.activity.poll_order(context) == ShutdownCommand::Close {
+        if connection_state.activity.poll_command(context) == ShutdownCommand::Close {
             return Poll::Ready(Ok(()));
         }
         client.state().poll_drain(context)
@@ -199,20 +215,22 @@ async fn refuse(
 ///
 /// Closing at once would reset the connection, and the client might lose the response (RFC 9112
 /// section 9.6).
-async fn linger(client: &Arc<Http1Client>, visitor: &Arc<ConnectionState>) {
-    let (mut shut, mut read) = (false, 0);
+async fn linger(client: &Arc<Http1Client>, connection_state: &Arc<ConnectionState>) {
+    let (mut is_shut_down, mut read) = (false, 0);
     let lingering = std::future::poll_fn(|context| {
         let mut state = client.state();
-        if !shut {
+        if !is_shut_down {
             match state.io.poll_end(context) {
-                Poll::Ready(Ok(())) => shut = true,
+                Poll::Ready(Ok(())) => is_shut_down = true,
                 Poll::Ready(Err(_)) => return Poll::Ready(()),
                 Poll::Pending => return Poll::Pending,
             }
         }
         loop {
             state.io.consume(usize::MAX);
-            if visitor.activity.poll_order(context) == ShutdownCommand::Close || state.half_closed {
+            if connection_state.activity.poll_command(context) == ShutdownCommand::Close
+                || state.half_closed
+            {
                 return Poll::Ready(());
             }
             match ready!(state.poll_read(context)) {

@@ -30,7 +30,7 @@ pub(crate) enum NextEvent {
     Http2,
     Request(Box<ReceivedRequest>),
     /// The request is invalid. The connection ends with this error.
-    Refused(ProxyError),
+    Rejected(ProxyError),
 }
 
 /// A request whose head has been read.
@@ -43,14 +43,14 @@ pub(crate) struct ReceivedRequest {
 /// Waits for the head of a request.
 pub(crate) fn poll_next(
     client: &Arc<Http1Client>,
-    visitor: &Arc<ConnectionState>,
+    connection_state: &Arc<ConnectionState>,
     first: bool,
     context: &mut Context<'_>,
 ) -> Poll<io::Result<NextEvent>> {
     let mut unparsed = true;
     loop {
         let mut state = client.state();
-        match visitor.activity.poll_order(context) {
+        match connection_state.activity.poll_command(context) {
             ShutdownCommand::Close => return Poll::Ready(Ok(NextEvent::End)),
             ShutdownCommand::Finish if state.io.unread().is_empty() => {
                 return Poll::Ready(Ok(NextEvent::End));
@@ -67,7 +67,7 @@ pub(crate) fn poll_next(
         }
         let may_be_http2 = first && PREFACE.starts_with(unread);
         if unparsed && !unread.is_empty() && !may_be_http2 {
-            let limits = visitor.worker.snapshot().limits;
+            let limits = connection_state.worker.snapshot().limits;
             if let Some(next) = parse(client, &mut state, &limits) {
                 return Poll::Ready(Ok(next));
             }
@@ -75,10 +75,10 @@ pub(crate) fn poll_next(
         let new = match state.poll_read(context) {
             Poll::Ready(new) => new?,
             Poll::Pending => {
-                state.io.settle();
+                state.io.compact();
                 if !state.io.unread().is_empty() {
                     // The bytes may have arrived together with the last request.
-                    visitor.activity.head_begun();
+                    connection_state.activity.head_started();
                 }
                 return Poll::Pending;
             }
@@ -94,7 +94,7 @@ pub(crate) fn poll_next(
         let arrived = unread.get(unread.len().saturating_sub(new)..).unwrap_or_default();
         unparsed = first
             || memchr::memchr(b'\n', arrived).is_some()
-            || unread.len() > visitor.worker.snapshot().limits.header_bytes;
+            || unread.len() > connection_state.worker.snapshot().limits.header_bytes;
     }
 }
 
@@ -103,28 +103,28 @@ fn parse(client: &Arc<Http1Client>, state: &mut State, limits: &Limits) -> Optio
     let Limits { header_bytes, header_fields, .. } = *limits;
     let unread = state.io.unread();
     let parsed = head::request(unread, header_fields, |head| read_head(head, unread));
-    let refused = |error| Some(NextEvent::Refused(error));
+    let rejected = |error| Some(NextEvent::Rejected(error));
     let (head, length) = match parsed {
         Ok(Parsed::Complete(_, length)) if length > header_bytes => {
-            return refused(too_large(unread, header_bytes));
+            return rejected(too_large(unread, header_bytes));
         }
         Ok(Parsed::Complete(Ok(head), length)) => (head, length),
-        Ok(Parsed::Complete(Err(error), _)) => return refused(error),
+        Ok(Parsed::Complete(Err(error), _)) => return rejected(error),
         Ok(Parsed::Partial) if unread.len() > header_bytes => {
-            return refused(too_large(unread, header_bytes));
+            return rejected(too_large(unread, header_bytes));
         }
         Ok(Parsed::Partial) => return None,
         Err(HeadError::TooManyFields) => {
-            return refused(ProxyError::TooManyFields(header_fields.saturating_add(1)));
+            return rejected(ProxyError::TooManyFields(header_fields.saturating_add(1)));
         }
-        Err(error) => return refused(error.into()),
+        Err(error) => return rejected(error.into()),
     };
     state.io.consume(length);
     let Head { request, received, framing } = head;
     let http11 = received.version == Version::HTTP_11;
-    let expects = http11 && received.expects_continue;
+    let expects_continue = http11 && received.expects_continue;
     let body = Http1Body::new(framing.body, (header_bytes, header_fields));
-    let number = state.begin(body, (expects, http11));
+    let number = state.begin(body, (expects_continue, http11));
     let body = ClientBody::Http1(Http1RequestBody::new(Arc::clone(client), number));
     let request = request.map(|()| body);
     Some(NextEvent::Request(Box::new(ReceivedRequest {

@@ -31,21 +31,21 @@ pub(crate) struct ResponseContext {
 /// Writes a response. Returns whether the connection may be reused.
 pub(crate) async fn respond(
     client: &Arc<Http1Client>,
-    visitor: &Arc<ConnectionState>,
+    connection_state: &Arc<ConnectionState>,
     response: Response<ReplyBody>,
     to: ResponseContext,
 ) -> io::Result<bool> {
     let (mut head, body) = response.into_parts();
     let mut body = Some(body);
-    let mut writing = QueuedResponse::begin(client, visitor, &mut head, body.as_ref(), to);
+    let mut writing = QueuedResponse::begin(client, connection_state, &mut head, body.as_ref(), to);
     drop(head);
-    let mut begun = false;
+    let mut started = false;
     std::future::poll_fn(|context| {
-        if visitor.activity.poll_order(context) == ShutdownCommand::Close {
+        if connection_state.activity.poll_command(context) == ShutdownCommand::Close {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         loop {
-            let drained = begun.then(|| client.state().poll_drain(context));
+            let drained = started.then(|| client.state().poll_drain(context));
             match drained {
                 Some(Poll::Ready(drained)) => drained?,
                 Some(Poll::Pending) => {
@@ -55,7 +55,7 @@ pub(crate) async fn respond(
                 None => {}
             }
             let Some(source) = body.as_mut().filter(|_| !writing.ended) else {
-                if std::mem::replace(&mut begun, true) {
+                if std::mem::replace(&mut started, true) {
                     // Dropping the body counts and logs the request.
                     body = None;
                     return Poll::Ready(Ok(()));
@@ -66,24 +66,25 @@ pub(crate) async fn respond(
             match Pin::new(&mut *source).poll_frame(context) {
                 Poll::Pending => {
                     let mut state = client.state();
-                    if !std::mem::replace(&mut begun, true) {
+                    if !std::mem::replace(&mut started, true) {
                         state.write(context, [&[], &[]])?;
                     }
                     state.watch(context)?;
                     return Poll::Pending;
                 }
-                Poll::Ready(Some(Err(_))) if !begun && !writing.failed => {
+                Poll::Ready(Some(Err(_))) if !started && !writing.failed => {
                     // Nothing has been sent yet, so the client can still get an error page.
                     let page = body.take().map(ReplyBody::broke_off);
                     let Some(page) = page else { return Poll::Ready(Ok(())) };
                     let (mut head, page) = page.into_parts();
                     client.state().io.truncate_queued(writing.queued_before);
-                    writing = QueuedResponse::begin(client, visitor, &mut head, Some(&page), to);
+                    writing =
+                        QueuedResponse::begin(client, connection_state, &mut head, Some(&page), to);
                     writing.failed = true;
                     body = Some(page);
                 }
                 Poll::Ready(Some(Err(_))) => {
-                    return Poll::Ready(Err(io::Error::other("the response broke off")));
+                    return Poll::Ready(Err(io::Error::other("response aborted")));
                 }
                 Poll::Ready(Some(Ok(frame))) => {
                     let ended = source.is_end_stream();
@@ -91,21 +92,21 @@ pub(crate) async fn respond(
                     match frame.into_data() {
                         Ok(data) => {
                             let longer =
-                                || io::Error::other("the response is longer than announced");
+                                || io::Error::other("response longer than its Content-Length");
                             let frame = writing.encoder.frame(data.len()).ok_or_else(longer)?;
-                            state.io.queue(frame.before());
-                            begun = true;
-                            let mut behind = Vec::from(frame.behind());
+                            state.io.queue(frame.prefix());
+                            started = true;
+                            let mut trailing = Vec::from(frame.suffix());
                             if ended {
                                 writing.ended = true;
-                                behind.extend(writing.encoder.end(None));
+                                trailing.extend(writing.encoder.end(None));
                                 // Drop the body before the last bytes are sent: the request is then
                                 // counted, and its upstream connection released.
                                 drop(state);
                                 body = None;
                                 state = client.state();
                             }
-                            state.write(context, [&data, &behind])?;
+                            state.write(context, [&data, &trailing])?;
                         }
                         Err(frame) => {
                             writing.end(&mut state, frame.into_trailers().ok().as_ref());
@@ -118,7 +119,7 @@ pub(crate) async fn respond(
     })
     .await?;
     if !writing.encoder.is_complete() {
-        return Err(io::Error::other("the response is shorter than announced"));
+        return Err(io::Error::other("response shorter than its Content-Length"));
     }
     Ok(writing.persistent)
 }
@@ -139,13 +140,13 @@ impl QueuedResponse {
     /// Queues the head of a response.
     fn begin(
         client: &Http1Client,
-        visitor: &ConnectionState,
+        connection_state: &ConnectionState,
         response: &mut Response<()>,
         body: Option<&ReplyBody>,
         to: ResponseContext,
     ) -> Self {
         let mut state = client.state();
-        state.responds();
+        state.start_response();
         let mut head_options = Vec::new();
         let Response { status, fields, .. } = response;
         let has_no_body =
@@ -184,7 +185,7 @@ impl QueuedResponse {
             && rest_is_short
             && !(state.half_closed && state.io.unread().is_empty())
             && encoder != BodyEncoder::UntilClose
-            && visitor.activity.goes_on();
+            && connection_state.activity.allows_reuse();
         let has_date = fields.has(&DATE);
         let mut head = head_of(response, to.http11);
         if !has_date {

@@ -20,7 +20,7 @@ impl Http1Session {
     }
 
     /// Sets the upstream connection that a 101 response joins to the client connection.
-    pub(crate) fn upgrades_to(&self, upstream: PooledConnection) {
+    pub(crate) fn set_upgraded(&self, upstream: PooledConnection) {
         *self.upgraded.lock().unwrap_or_else(PoisonError::into_inner) = Some(upstream);
     }
 

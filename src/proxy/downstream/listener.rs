@@ -124,7 +124,7 @@ impl Listener {
         // Queued connections are already established. Closing the socket would reset them.
         while let Some(Ok((stream, address))) = socket.accept().now_or_never() {
             if let Ok(stream) = stream.into_std() {
-                workers.hand_over(stream, address, secure);
+                workers.dispatch(stream, address, secure);
             }
         }
         Ok(())
@@ -133,14 +133,14 @@ impl Listener {
     /// Accepts connections forever.
     async fn accept(socket: &tokio::net::TcpListener, workers: &WorkerPool, secure: bool) {
         loop {
-            while workers.are_full() {
+            while workers.is_full() {
                 tokio::time::sleep(FULL).await;
             }
             // The socket moves from this thread's runtime to the worker's.
             let accepted = socket.accept().await;
             match accepted.and_then(|(stream, address)| Ok((stream.into_std()?, address))) {
-                Ok((stream, address)) => workers.hand_over(stream, address, secure),
-                Err(error) if is_of_one_connection(&error) => {}
+                Ok((stream, address)) => workers.dispatch(stream, address, secure),
+                Err(error) if is_per_connection(&error) => {}
                 Err(error) => {
                     // Most likely out of file descriptors: some will be closed soon.
                     tracing::error!(%error, "cannot accept connections");
@@ -167,12 +167,14 @@ async fn drop_new_syns(socket: &tokio::net::TcpListener) {
     ];
     match SockRef::from(socket).attach_filter(&filter) {
         Ok(()) => tokio::time::sleep(HALF_OPEN).await,
-        Err(error) => tracing::debug!(%error, "who connects just now may be reset"),
+        Err(error) => {
+            tracing::debug!(%error, "cannot attach the SYN filter: new connections may be reset")
+        }
     }
 }
 
 /// Whether the error affects only the connection that was being accepted.
-fn is_of_one_connection(error: &io::Error) -> bool {
+fn is_per_connection(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::ConnectionAborted

@@ -20,13 +20,13 @@ const LONGEST_REST: usize = 4096;
 /// Why no PROXY protocol header could be read.
 #[derive(Debug, Error)]
 pub(crate) enum ProxyProtocolError {
-    #[error("the connection ended in the header of the PROXY protocol")]
+    #[error("connection closed within the PROXY protocol header")]
     Broken(#[from] io::Error),
-    #[error("the connection does not begin with the PROXY protocol")]
+    #[error("missing PROXY protocol header")]
     NotSpoken,
-    #[error("the header of the PROXY protocol is malformed or too long")]
+    #[error("malformed or oversized PROXY protocol header")]
     Malformed,
-    #[error("the checksum of the PROXY protocol's header is wrong")]
+    #[error("invalid checksum in the PROXY protocol header")]
     Checksum,
 }
 
@@ -35,7 +35,7 @@ pub(crate) enum ProxyProtocolError {
 pub(crate) struct ProxyProtocolHeader {
     /// The client's address; `None` for a connection of the load balancer itself, such as a health
     /// check.
-    pub(crate) visitor: Option<SocketAddr>,
+    pub(crate) client: Option<SocketAddr>,
     /// The client uses TLS to the load balancer.
     pub(crate) secure: bool,
 }
@@ -75,7 +75,7 @@ pub(crate) async fn read<S: AsyncRead + Unpin>(
     let parsed = ProxyHeader::parse(&header, ParseConfig::default());
     let (parsed, _) = parsed.map_err(|_| ProxyProtocolError::Malformed)?;
     Ok(ProxyProtocolHeader {
-        visitor: parsed.proxied_address().map(|address| address.source),
+        client: parsed.proxied_address().map(|address| address.source),
         secure: parsed.ssl().is_some_and(|ssl| ssl.client_ssl()),
     })
 }
@@ -141,7 +141,7 @@ mod tests {
         let local = version_2(0, 0, &[]);
         let checked = checked();
         let tcp4 = version_2(1, 0x11, &v4);
-        for (header, visitor) in [
+        for (header, client) in [
             (&b"PROXY TCP4 203.0.113.7 10.0.0.1 12345 80\r\n"[..], Some("203.0.113.7:12345")),
             (b"PROXY TCP6 2001:db8::7 2001:db8::1 12345 80\r\n", Some("[2001:db8::7]:12345")),
             (b"PROXY UNKNOWN\r\n", None),
@@ -152,8 +152,8 @@ mod tests {
             let bytes = [header, b"GET / HTTP/1.1\r\n"].concat();
             let (read, left) = through(&bytes);
             let read = read.unwrap_or_else(|error| panic!("{}: {error}", header.escape_ascii()));
-            let expected = visitor.map(|text| text.parse().expect("an address"));
-            assert_eq!((read.visitor, read.secure, left), (expected, false, 16));
+            let expected = client.map(|text| text.parse().expect("an address"));
+            assert_eq!((read.client, read.secure, left), (expected, false, 16));
         }
     }
 
@@ -181,8 +181,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..64), begun in 0..3_usize) {
-            let begin = [&b""[..], b"PROXY ", &SIGNATURE][begun];
+        fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..64), started in 0..3_usize) {
+            let begin = [&b""[..], b"PROXY ", &SIGNATURE][started];
             let _ = through(&[begin, &bytes].concat());
         }
     }
@@ -192,8 +192,8 @@ mod tests {
         // The client sends no more for now.
         let endless = [b"PROXY ".as_slice(), &[b'x'; 200]].concat();
         for (length, refused) in [(106, false), (108, true)] {
-            let (mut stream, mut visitor) = tokio::io::duplex(1024);
-            let sent = tokio::io::AsyncWriteExt::write_all(&mut visitor, &endless[..length]);
+            let (mut stream, mut client) = tokio::io::duplex(1024);
+            let sent = tokio::io::AsyncWriteExt::write_all(&mut client, &endless[..length]);
             sent.now_or_never().expect("room").expect("sent");
             let read = read(&mut stream).now_or_never();
             assert_eq!(matches!(read, Some(Err(_))), refused, "{length}: {read:?}");

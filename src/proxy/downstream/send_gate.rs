@@ -15,32 +15,32 @@ use http_body::{Body, Frame, SizeHint};
 /// Whether the socket of a connection accepts more bytes.
 #[derive(Debug, Default)]
 pub(crate) struct SendGate {
-    shut: AtomicBool,
-    waiting: Mutex<Vec<Waker>>,
+    is_closed: AtomicBool,
+    wakers: Mutex<Vec<Waker>>,
 }
 
 impl SendGate {
     /// Sets whether bytes are waiting for the socket.
-    pub(crate) fn set(&self, shut: bool) {
-        if self.shut.swap(shut, Relaxed) && !shut {
-            let waiting = std::mem::take(&mut *self.waiting());
-            waiting.into_iter().for_each(Waker::wake);
+    pub(crate) fn set(&self, is_closed: bool) {
+        if self.is_closed.swap(is_closed, Relaxed) && !is_closed {
+            let wakers = std::mem::take(&mut *self.wakers());
+            wakers.into_iter().for_each(Waker::wake);
         }
     }
 
     fn poll_open(&self, context: &mut Context<'_>) -> Poll<()> {
-        if !self.shut.load(Relaxed) {
+        if !self.is_closed.load(Relaxed) {
             return Poll::Ready(());
         }
-        let mut waiting = self.waiting();
-        if !waiting.iter().any(|waker| waker.will_wake(context.waker())) {
-            waiting.push(context.waker().clone());
+        let mut wakers = self.wakers();
+        if !wakers.iter().any(|waker| waker.will_wake(context.waker())) {
+            wakers.push(context.waker().clone());
         }
         Poll::Pending
     }
 
-    fn waiting(&self) -> std::sync::MutexGuard<'_, Vec<Waker>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    fn wakers(&self) -> std::sync::MutexGuard<'_, Vec<Waker>> {
+        self.wakers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -93,16 +93,16 @@ mod tests {
         gate.set(true);
         let (mut first, mut second) = (body(), body());
         assert!(first.frame().now_or_never().is_none());
-        let waiting = tokio::spawn(async move {
+        let wakers = tokio::spawn(async move {
             let frame = timeout(Duration::from_secs(20), second.frame()).await;
             frame.is_ok_and(|frame| frame.is_some())
         });
         tokio::task::yield_now().await;
-        assert_eq!(gate.waiting().len(), 2);
-        let shut = Instant::now();
+        assert_eq!(gate.wakers().len(), 2);
+        let is_closed = Instant::now();
         gate.set(false);
-        assert!(waiting.await.expect("it ends"));
-        assert_eq!(shut.elapsed(), Duration::ZERO, "it was not the timeout that woke it");
+        assert!(wakers.await.expect("it ends"));
+        assert_eq!(is_closed.elapsed(), Duration::ZERO, "it was not the timeout that woke it");
         assert!(first.frame().now_or_never().is_some());
     }
 }

@@ -22,7 +22,7 @@ const MAX_UNSENT: usize = 17 * 1024;
 /// head.
 pub(crate) async fn serve(
     socket: ClientStream,
-    visitor: Arc<ConnectionState>,
+    connection_state: Arc<ConnectionState>,
     snapshot: Arc<Snapshot>,
 ) {
     let Some(tls) = snapshot.tls.clone() else { return };
@@ -30,7 +30,7 @@ pub(crate) async fn serve(
     let forwards_certificate = snapshot.client_cert_fields;
     // The connection may outlive this config by far.
     drop(snapshot);
-    let shaking = Box::pin(async {
+    let handshake = Box::pin(async {
         let mut first = [0];
         // A TLS record never begins with a letter, and an HTTP request always does.
         if socket.peek(&mut first).await? > 0 && first.first().is_some_and(u8::is_ascii_alphabetic)
@@ -39,39 +39,39 @@ pub(crate) async fn serve(
         }
         TlsAcceptor::from(tls).accept(socket).await.map(Ok)
     });
-    match tokio::time::timeout(longest, shaking).await {
+    match tokio::time::timeout(longest, handshake).await {
         Ok(Ok(Ok(mut stream))) => {
             stream.get_mut().1.set_buffer_limit(Some(MAX_UNSENT));
             if forwards_certificate && let Some(chain) = stream.get_ref().1.peer_certificates() {
-                visitor.peer.set_certificate(chain);
+                connection_state.peer.set_certificate(chain);
             }
-            connection::serve(SocketIo::Tls(Box::new(stream.into())), visitor).await;
+            connection::serve(SocketIo::Tls(Box::new(stream.into())), connection_state).await;
         }
         Ok(Ok(Err(socket))) => {
-            visitor.worker.metrics().error(ErrorKind::Tls);
+            connection_state.worker.metrics().error(ErrorKind::Tls);
             tracing::debug!("client sent plain HTTP to the HTTPS port");
-            refuse_plain(socket, longest).await;
+            reject_plain_http(socket, longest).await;
         }
         Ok(Err(error)) => {
-            visitor.worker.metrics().error(ErrorKind::Tls);
+            connection_state.worker.metrics().error(ErrorKind::Tls);
             tracing::debug!(%error, "TLS handshake with a client failed");
         }
         Err(_) => {
-            visitor.worker.metrics().error(ErrorKind::Tls);
+            connection_state.worker.metrics().error(ErrorKind::Tls);
             tracing::debug!("TLS handshake with a client timed out");
         }
     }
 }
 
 /// Rejects a plain HTTP request with a 400 response.
-async fn refuse_plain(mut socket: ClientStream, longest: Duration) {
-    let text = "This port speaks https only.\n";
+async fn reject_plain_http(mut socket: ClientStream, longest: Duration) {
+    let text = "This port accepts only HTTPS.\n";
     let response = format!(
         "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\n\
          Connection: close\r\n\r\n{text}",
         text.len()
     );
-    let refusing = async {
+    let rejecting = async {
         socket.write_all(response.as_bytes()).await?;
         socket.shutdown().await?;
         // Closing with unread request bytes would reset the connection and lose the response.
@@ -83,5 +83,5 @@ async fn refuse_plain(mut socket: ClientStream, longest: Duration) {
         }
         Ok::<_, std::io::Error>(())
     };
-    let _ = tokio::time::timeout(longest, refusing).await;
+    let _ = tokio::time::timeout(longest, rejecting).await;
 }

@@ -35,13 +35,13 @@ const TICKS: (Duration, Duration) = (Duration::from_millis(10), Duration::from_s
 /// The running workers.
 #[derive(Debug)]
 pub(crate) struct WorkerPool {
-    each: Vec<WorkerHandle>,
+    handles: Vec<WorkerHandle>,
 }
 
 #[derive(Debug)]
 struct WorkerHandle {
     worker: Arc<Worker>,
-    sockets: UnboundedSender<AcceptedConnection>,
+    sender: UnboundedSender<AcceptedConnection>,
     ended: oneshot::Receiver<()>,
 }
 
@@ -51,10 +51,10 @@ impl WorkerPool {
     /// # Errors
     /// If a thread or its runtime cannot be created.
     pub(crate) fn start(snapshot: &Arc<ArcSwap<Snapshot>>, metrics: &Metrics) -> io::Result<Self> {
-        let mut each = Vec::new();
+        let mut handles = Vec::new();
         for (id, shard) in metrics.shards().enumerate() {
             let worker = Arc::new(Worker::new(id, Arc::clone(snapshot), shard));
-            let (sockets, incoming) = mpsc::unbounded_channel();
+            let (sender, incoming) = mpsc::unbounded_channel();
             let (end, ended) = oneshot::channel();
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
@@ -69,23 +69,23 @@ impl WorkerPool {
                 runtime.shutdown_background();
                 let _ = end.send(());
             })?;
-            each.push(WorkerHandle { worker, sockets, ended });
+            handles.push(WorkerHandle { worker, sender, ended });
         }
-        Ok(Self { each })
+        Ok(Self { handles })
     }
 
     /// Whether the connection limit is reached.
-    pub(crate) fn are_full(&self) -> bool {
-        let most = self.each.first().and_then(|handle| handle.worker.most_connections());
-        let open = || self.each.iter().map(|handle| handle.worker.open()).sum::<usize>();
+    pub(crate) fn is_full(&self) -> bool {
+        let most = self.handles.first().and_then(|handle| handle.worker.most_connections());
+        let open = || self.handles.iter().map(|handle| handle.worker.open()).sum::<usize>();
         most.is_some_and(|most| open() >= most)
     }
 
     /// Hands a connection to the worker with the fewest connections.
-    pub(crate) fn hand_over(&self, stream: TcpStream, address: SocketAddr, secure: bool) {
-        let fewest = self.each.iter().min_by_key(|handle| handle.worker.open());
-        if let Some(WorkerHandle { worker, sockets, .. }) = fewest
-            && sockets
+    pub(crate) fn dispatch(&self, stream: TcpStream, address: SocketAddr, secure: bool) {
+        let fewest = self.handles.iter().min_by_key(|handle| handle.worker.open());
+        if let Some(WorkerHandle { worker, sender, .. }) = fewest
+            && sender
                 .send(AcceptedConnection { stream, address, secure, open: worker.opened() })
                 .is_err()
         {
@@ -96,10 +96,10 @@ impl WorkerPool {
     /// Waits for requests in flight, at most for the configured drain timeout.
     pub(crate) async fn drain(self) {
         let ends: Vec<_> = self
-            .each
+            .handles
             .into_iter()
-            .map(|WorkerHandle { sockets, ended, .. }| {
-                drop(sockets);
+            .map(|WorkerHandle { sender, ended, .. }| {
+                drop(sender);
                 ended
             })
             .collect();
@@ -127,25 +127,25 @@ struct IdentifiedConnection {
     /// The listener uses TLS.
     secure: bool,
     /// The client uses TLS, either to consentry or to the load balancer.
-    by_tls: bool,
+    client_tls: bool,
 }
 
 /// A worker thread: its connections and its sweeper.
 #[derive(Debug)]
 struct WorkerThread {
     worker: Arc<Worker>,
-    visitors: Mutex<HashMap<u64, Arc<ConnectionState>>>,
+    connections: Mutex<HashMap<u64, Arc<ConnectionState>>>,
     /// No new connections are expected. Set before the open connections are drained.
     draining: AtomicBool,
 }
 
 impl WorkerThread {
     fn new(worker: Arc<Worker>) -> Arc<Self> {
-        Arc::new(Self { worker, visitors: Mutex::default(), draining: AtomicBool::new(false) })
+        Arc::new(Self { worker, connections: Mutex::default(), draining: AtomicBool::new(false) })
     }
 
-    fn visitors(&self) -> MutexGuard<'_, HashMap<u64, Arc<ConnectionState>>> {
-        self.visitors.lock().unwrap_or_else(PoisonError::into_inner)
+    fn connections(&self) -> MutexGuard<'_, HashMap<u64, Arc<ConnectionState>>> {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Spawns connections until the listeners have stopped, then drains the open connections.
@@ -153,11 +153,11 @@ impl WorkerThread {
         let sweeper = tokio::spawn(Arc::clone(&self).sweep());
         let mut number = 0;
         while let Some(accepted) = incoming.recv().await {
-            self.admit(number, accepted);
+            self.spawn_connection(number, accepted);
             number += 1;
         }
         self.draining.store(true, Relaxed);
-        self.visitors().values().for_each(|visitor| visitor.activity.drain());
+        self.connections().values().for_each(|connection_state| connection_state.activity.drain());
         let longest = self.worker.snapshot().timeouts.drain;
         if tokio::time::timeout(longest, self.worker.all_closed()).await.is_err() {
             let connections = self.worker.open();
@@ -171,7 +171,7 @@ impl WorkerThread {
     }
 
     /// Spawns a connection's task.
-    fn admit(self: &Arc<Self>, number: u64, accepted: AcceptedConnection) {
+    fn spawn_connection(self: &Arc<Self>, number: u64, accepted: AcceptedConnection) {
         let AcceptedConnection { stream, address, secure, open } = accepted;
         let stream = match tokio::net::TcpStream::from_std(stream) {
             Ok(stream) => stream,
@@ -181,13 +181,13 @@ impl WorkerThread {
         let thread = Arc::clone(self);
         tokio::spawn(async move {
             let mut stream = stream;
-            let visitor = match snapshot.proxy_protocol {
-                true => Box::pin(thread.proxied(&mut stream, address, &snapshot)).await,
+            let client = match snapshot.proxy_protocol {
+                true => Box::pin(thread.read_proxy_header(&mut stream, address, &snapshot)).await,
                 false => Some((address, secure)),
             };
-            if let Some((address, by_tls)) = visitor {
-                let begun = IdentifiedConnection { stream, address, secure, by_tls };
-                thread.serve(number, begun, snapshot).await;
+            if let Some((address, client_tls)) = client {
+                let identified = IdentifiedConnection { stream, address, secure, client_tls };
+                thread.serve(number, identified, snapshot).await;
             }
             drop(open);
         });
@@ -195,24 +195,24 @@ impl WorkerThread {
 
     /// Reads the client's address from a PROXY protocol header; `None` if the header is invalid or
     /// the peer is not trusted.
-    async fn proxied(
+    async fn read_proxy_header(
         &self,
         stream: &mut tokio::net::TcpStream,
         peer: SocketAddr,
         snapshot: &Snapshot,
     ) -> Option<(SocketAddr, bool)> {
-        let anybody = snapshot.trusted_proxies.is_empty();
-        let read = if anybody || snapshot.trusts(peer.ip()) {
+        let trusts_all = snapshot.trusted_proxies.is_empty();
+        let read = if trusts_all || snapshot.trusts(peer.ip()) {
             let longest = snapshot.timeouts.request_head;
             match tokio::time::timeout(longest, proxy_protocol::read(stream)).await {
                 Ok(read) => read.map_err(|error| error.to_string()),
-                Err(_) => Err("the header of the PROXY protocol did not come in time".to_owned()),
+                Err(_) => Err("timeout while reading the PROXY protocol header".to_owned()),
             }
         } else {
-            Err("the peer is none of listen.trusted_proxies".to_owned())
+            Err("the peer is not in listen.trusted_proxies".to_owned())
         };
         match read {
-            Ok(ProxyProtocolHeader { visitor, secure }) => Some((visitor.unwrap_or(peer), secure)),
+            Ok(ProxyProtocolHeader { client, secure }) => Some((client.unwrap_or(peer), secure)),
             Err(reason) => {
                 self.worker.metrics().error(ErrorKind::Connection);
                 tracing::debug!(%peer, reason, "connection rejected");
@@ -222,26 +222,27 @@ impl WorkerThread {
     }
 
     /// Serves a connection until it ends.
-    async fn serve(&self, number: u64, begun: IdentifiedConnection, snapshot: Arc<Snapshot>) {
-        let IdentifiedConnection { stream, address, secure, by_tls } = begun;
+    async fn serve(&self, number: u64, identified: IdentifiedConnection, snapshot: Arc<Snapshot>) {
+        let IdentifiedConnection { stream, address, secure, client_tls } = identified;
         let worker = Arc::clone(&self.worker);
-        let visitor = Arc::new(ConnectionState::new(worker, address, secure || by_tls));
-        self.visitors().insert(number, Arc::clone(&visitor));
+        let connection_state =
+            Arc::new(ConnectionState::new(worker, address, secure || client_tls));
+        self.connections().insert(number, Arc::clone(&connection_state));
         if self.draining.load(Relaxed) {
             // Accepted before the drain, but registered too late to be drained with the others.
-            visitor.activity.drain();
+            connection_state.activity.drain();
         }
         self.worker.metrics().connection_opened();
         let socket = ClientStream::new(stream);
         if secure {
             // Boxed, so that a connection without TLS does not reserve the memory.
-            Box::pin(tls::serve(socket, visitor, snapshot)).await;
+            Box::pin(tls::serve(socket, connection_state, snapshot)).await;
         } else {
             // The connection may outlive this config by far.
             drop(snapshot);
-            connection::serve(SocketIo::Tcp(socket), visitor).await;
+            connection::serve(SocketIo::Tcp(socket), connection_state).await;
         }
-        self.visitors().remove(&number);
+        self.connections().remove(&number);
         self.worker.metrics().connection_closed();
     }
 
@@ -260,10 +261,10 @@ impl WorkerThread {
             };
             let (head, idle) = (ticks(timeouts.request_head), ticks(timeouts.idle));
             let linger = ticks(LINGER);
-            for visitor in self.visitors().values() {
-                visitor.activity.enforce_timeouts(now, head, idle, linger);
-                if visitor.activity.rests() {
-                    visitor.recall.forget();
+            for connection_state in self.connections().values() {
+                connection_state.activity.enforce_timeouts(now, head, idle, linger);
+                if connection_state.activity.is_idle() {
+                    connection_state.decision_cache.clear();
                 }
             }
             for site in snapshot.sites.all() {

@@ -14,17 +14,17 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::proxy::socket_io::poll_write_all;
 
 /// Maximum buffered bytes: one DATA frame of the default size.
-const MOST: usize = 16 * 1024 + 9;
+const MAX_BUFFERED: usize = 16 * 1024 + 9;
 /// Initial buffer capacity, in bytes.
-const ROOM: usize = 4 * 1024;
+const INITIAL_CAPACITY: usize = 4 * 1024;
 
 /// A stream with two owners: the connection writes to it, and the connection's driver
-/// [flushes](Self::poll_hand_over) the buffered bytes.
+/// [flushes](Self::poll_flush_buffered) the buffered bytes.
 pub(crate) struct CoalescingStream<S>(Arc<Mutex<Inner<S>>>);
 
 struct Inner<S> {
     stream: S,
-    gathered: BytesMut,
+    buffered: BytesMut,
 }
 
 impl<S> Clone for CoalescingStream<S> {
@@ -35,7 +35,7 @@ impl<S> Clone for CoalescingStream<S> {
 
 impl<S> CoalescingStream<S> {
     pub(crate) fn new(stream: S) -> Self {
-        Self(Arc::new(Mutex::new(Inner { stream, gathered: BytesMut::new() })))
+        Self(Arc::new(Mutex::new(Inner { stream, buffered: BytesMut::new() })))
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner<S>> {
@@ -45,37 +45,37 @@ impl<S> CoalescingStream<S> {
 
 impl<S: AsyncWrite + Unpin> CoalescingStream<S> {
     /// Writes the buffered bytes. If the stream is blocked, the task is woken when it is writable.
-    pub(crate) fn poll_hand_over(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(crate) fn poll_flush_buffered(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let inner = &mut *self.inner();
-        ready!(inner.poll_hand_over(context))?;
+        ready!(inner.poll_flush_buffered(context))?;
         Pin::new(&mut inner.stream).poll_flush(context)
     }
 }
 
 impl<S: AsyncWrite + Unpin> Inner<S> {
-    fn poll_hand_over(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(poll_write_all(&mut self.stream, context, &mut self.gathered))?;
+    fn poll_flush_buffered(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(poll_write_all(&mut self.stream, context, &mut self.buffered))?;
         // An idle connection holds no buffer.
-        self.gathered = BytesMut::new();
+        self.buffered = BytesMut::new();
         Poll::Ready(Ok(()))
     }
 
-    fn poll_gather(
+    fn poll_buffer(
         &mut self,
         context: &mut Context<'_>,
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let bytes: usize = pieces.iter().map(|piece| piece.len()).sum();
-        if self.gathered.len() + bytes > MOST {
-            ready!(self.poll_hand_over(context))?;
+        if self.buffered.len() + bytes > MAX_BUFFERED {
+            ready!(self.poll_flush_buffered(context))?;
         }
-        if bytes > MOST {
+        if bytes > MAX_BUFFERED {
             return Pin::new(&mut self.stream).poll_write_vectored(context, pieces);
         }
-        if self.gathered.is_empty() {
-            self.gathered.reserve(bytes.max(ROOM));
+        if self.buffered.is_empty() {
+            self.buffered.reserve(bytes.max(INITIAL_CAPACITY));
         }
-        pieces.iter().for_each(|piece| self.gathered.extend_from_slice(piece));
+        pieces.iter().for_each(|piece| self.buffered.extend_from_slice(piece));
         Poll::Ready(Ok(bytes))
     }
 }
@@ -96,7 +96,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for CoalescingStream<S> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.inner().poll_gather(context, &[IoSlice::new(bytes)])
+        self.inner().poll_buffer(context, &[IoSlice::new(bytes)])
     }
 
     fn poll_write_vectored(
@@ -104,7 +104,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for CoalescingStream<S> {
         context: &mut Context<'_>,
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.inner().poll_gather(context, pieces)
+        self.inner().poll_buffer(context, pieces)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -118,7 +118,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for CoalescingStream<S> {
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let inner = &mut *self.inner();
-        ready!(inner.poll_hand_over(context))?;
+        ready!(inner.poll_flush_buffered(context))?;
         Pin::new(&mut inner.stream).poll_shutdown(context)
     }
 }
@@ -173,10 +173,10 @@ mod tests {
             assert!(Pin::new(&mut stream).poll_flush(context).is_ready());
         }
         assert!(stream.inner().stream.got.is_empty());
-        assert!(stream.poll_hand_over(context).is_ready());
-        assert!(stream.poll_hand_over(context).is_ready(), "nothing is left");
+        assert!(stream.poll_flush_buffered(context).is_ready());
+        assert!(stream.poll_flush_buffered(context).is_ready(), "nothing is left");
         assert_eq!(stream.inner().stream.got, [b"head body"]);
-        assert_eq!(stream.inner().gathered.capacity(), 0, "at rest it holds no buffer");
+        assert_eq!(stream.inner().buffered.capacity(), 0, "at rest it holds no buffer");
         assert!(Pin::new(&mut stream).poll_write(context, b"bye").is_ready());
         assert!(Pin::new(&mut stream).poll_shutdown(context).is_ready());
         assert_eq!(stream.inner().stream.got, [&b"head body"[..], b"bye"]);
@@ -188,7 +188,7 @@ mod tests {
         fn all_bytes_arrive_in_order_within_the_buffer_limit(
             lengths in prop::collection::vec(prop_oneof![1..200_usize, 1..100_000_usize], 1..20),
             at_a_time in prop_oneof![Just(0_usize), 1..50_000_usize],
-            hand_over in any::<u32>(),
+            flushes in any::<u32>(),
         ) {
             let context = &mut Context::from_waker(Waker::noop());
             let mut stream = CoalescingStream::new(Peer { at_a_time, ..Peer::default() });
@@ -203,14 +203,14 @@ mod tests {
                     if let Poll::Ready(written) = Pin::new(&mut stream).poll_write(context, rest) {
                         rest = &rest[written.unwrap()..];
                     }
-                    prop_assert!(stream.inner().gathered.len() <= MOST);
+                    prop_assert!(stream.inner().buffered.len() <= MAX_BUFFERED);
                 }
                 sent.extend(piece);
-                if hand_over & (1 << number) != 0 {
-                    let _ = stream.poll_hand_over(context);
+                if flushes & (1 << number) != 0 {
+                    let _ = stream.poll_flush_buffered(context);
                 }
             }
-            while stream.poll_hand_over(context).is_pending() {
+            while stream.poll_flush_buffered(context).is_pending() {
                 prop_assert!(polls.next().is_some(), "the peer gets nothing more");
             }
             prop_assert_eq!(stream.inner().stream.got.concat(), sent);

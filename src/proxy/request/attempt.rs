@@ -25,14 +25,14 @@ use crate::proxy::request::error::ProxyError;
 use crate::proxy::request::hop_by_hop;
 use crate::proxy::request::request_body::{Progress, UpstreamRequestBody};
 use crate::proxy::site_router::{Site, Snapshot};
-use crate::proxy::upstream::client::{Answer, FailedRequest};
+use crate::proxy::upstream::client::{FailedRequest, UpstreamResponse};
 use crate::proxy::upstream::failure::UpstreamError;
 use crate::proxy::upstream::pool::{ConnectionRequirements, PooledConnection, UpstreamPool};
 
 /// Context for forwarding a request.
 #[derive(Clone, Copy)]
 pub(crate) struct ForwardContext<'a> {
-    pub(crate) visitor: &'a Arc<ConnectionState>,
+    pub(crate) connection_state: &'a Arc<ConnectionState>,
     pub(crate) client: &'a Client,
     /// The client's HTTP version.
     pub(crate) version: Version,
@@ -43,7 +43,7 @@ pub(crate) struct ForwardContext<'a> {
     /// The visitor's consent, used to filter interim responses.
     pub(crate) consent: &'a Consent,
     /// When forwarding began.
-    pub(crate) began: Instant,
+    pub(crate) started: Instant,
 }
 
 impl ForwardContext<'_> {
@@ -54,7 +54,7 @@ impl ForwardContext<'_> {
 }
 
 /// A final response and the connection that carries its body.
-pub(crate) type ForwardedResponse = (Answer, PooledConnection);
+pub(crate) type ForwardedResponse = (UpstreamResponse, PooledConnection);
 
 type AttemptOutcome = Result<ForwardedResponse, ProxyError>;
 
@@ -76,31 +76,31 @@ pub(crate) enum AttemptExchange<'a> {
 
 /// Sends a request on an idle connection, or starts to open a new one.
 ///
-/// `kept` is the index of the upstream from session affinity. `switches` is true if the request
+/// `affinity` is the index of the upstream from session affinity. `switches` is true if the request
 /// asks to switch protocols.
 pub(crate) fn send(
     request: Request<UpstreamRequestBody>,
-    kept: Option<usize>,
+    affinity: Option<usize>,
     switches: bool,
     to: ForwardContext<'_>,
 ) -> AttemptExchange<'_> {
-    let need = need_of(&request, switches);
-    if let Some(lease) = private(to) {
-        return AttemptExchange::Boxed(Box::pin(send_private(request, (lease, need), to)));
+    let need = requirements_of(&request, switches);
+    if let Some(connection) = private(to) {
+        return AttemptExchange::Boxed(Box::pin(send_private(request, (connection, need), to)));
     }
-    let first = to.site.balance.next(kept);
-    let Some(mut lease) = pooled(to, first, need) else {
+    let first = to.site.load_balancer.next(affinity);
+    let Some(mut connection) = pooled(to, first, need) else {
         return AttemptExchange::Boxed(Box::pin(connect_and_send(request, (first, need), to)));
     };
     if need == ConnectionRequirements::Private {
-        lease.make_private(to.http1.map(|session| &session.private));
+        connection.make_private(to.http1.map(|session| &session.private));
     }
     let progress = request.body.progress();
-    if let Err(error) = lease.sender.start(request, to.reads()) {
+    if let Err(error) = connection.sender.start(request, to.reads()) {
         return AttemptExchange::Boxed(Box::pin(std::future::ready(Err(error))));
     }
-    let counted = to.site.balance.count(lease.upstream());
-    AttemptExchange::Sent(HeadFuture::of(lease.counted(counted), progress, to))
+    let counted = to.site.load_balancer.count(connection.upstream());
+    AttemptExchange::Sent(HeadFuture::of(connection.counted(counted), progress, to))
 }
 
 impl Future for AttemptExchange<'_> {
@@ -109,10 +109,10 @@ impl Future for AttemptExchange<'_> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<AttemptOutcome> {
         loop {
             let failed = match &mut *self {
-                AttemptExchange::Boxed(answer) => return answer.as_mut().poll(context),
+                AttemptExchange::Boxed(response) => return response.as_mut().poll(context),
                 AttemptExchange::Sent(head) => match ready!(Pin::new(&mut *head).poll(context))? {
-                    Ok(answered) => return Poll::Ready(Ok(answered)),
-                    Err(failed) => Box::pin(send_again(failed, head.to)),
+                    Ok(forwarded) => return Poll::Ready(Ok(forwarded)),
+                    Err(failed) => Box::pin(retry(failed, head.to)),
                 },
             };
             *self = AttemptExchange::Boxed(failed);
@@ -125,7 +125,7 @@ impl Future for AttemptExchange<'_> {
 /// The deadline counts from the last byte of the request, or from the last progress of the request
 /// body.
 pub(crate) struct HeadFuture<'a> {
-    lease: Option<PooledConnection>,
+    connection: Option<PooledConnection>,
     progress: Option<Arc<Progress>>,
     until: Instant,
     to: ForwardContext<'a>,
@@ -133,12 +133,12 @@ pub(crate) struct HeadFuture<'a> {
 
 impl<'a> HeadFuture<'a> {
     fn of(
-        lease: PooledConnection,
+        connection: PooledConnection,
         progress: Option<Arc<Progress>>,
         to: ForwardContext<'a>,
     ) -> Self {
-        let until = to.began + to.snapshot.timeouts.first_byte;
-        Self { lease: Some(lease), progress, until, to }
+        let until = to.started + to.snapshot.timeouts.first_byte;
+        Self { connection: Some(connection), progress, until, to }
     }
 }
 
@@ -150,53 +150,55 @@ impl Future for HeadFuture<'_> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        let mut interims = 0;
-        let lease = loop {
-            let Some(lease) = &mut this.lease else {
+        let mut interim_count = 0;
+        let connection = loop {
+            let Some(connection) = &mut this.connection else {
                 return Poll::Ready(Err(ProxyError::Internal));
             };
-            let answer = match lease.sender.poll_answer(context) {
-                Poll::Pending => break lease,
-                Poll::Ready(Ok(Answer::Interim(response))) => {
+            let response = match connection.sender.poll_response(context) {
+                Poll::Pending => break connection,
+                Poll::Ready(Ok(UpstreamResponse::Interim(response))) => {
                     if let Some(session) = this.to.http1 {
                         interim(*response, &session.client, this.to, context);
                     }
-                    interims += 1;
-                    if interims >= MAX_INTERIMS {
+                    interim_count += 1;
+                    if interim_count >= MAX_INTERIMS {
                         // Yield: a flood of interim responses must not starve other connections.
                         context.waker().wake_by_ref();
                         return Poll::Pending;
                     }
                     continue;
                 }
-                Poll::Ready(answer) => answer,
+                Poll::Ready(response) => response,
             };
             let progress = this.progress.as_ref();
             let too_large = progress.is_some_and(|progress| progress.is_too_large());
             // A body error on the client side is not the upstream's fault.
             let broken = progress.is_some_and(|progress| progress.is_broken());
-            return Poll::Ready(match (answer, this.lease.take()) {
+            return Poll::Ready(match (response, this.connection.take()) {
                 (Err(_), _) if too_large => Err(ProxyError::BodyTooLarge),
                 (Err(_), _) if broken => Err(ProxyError::BrokenBody),
-                (Ok(answer), Some(lease)) => Ok(Ok((answer, lease))),
-                (Err(failed), Some(lease)) => Ok(Err((failed, Arc::clone(lease.upstream())))),
+                (Ok(response), Some(connection)) => Ok(Ok((response, connection))),
+                (Err(failed), Some(connection)) => {
+                    Ok(Err((failed, Arc::clone(connection.upstream()))))
+                }
                 (_, None) => Err(ProxyError::Internal),
             });
         };
-        while lease.patience.poll_until(this.until, context).is_ready() {
+        while connection.timer.poll_until(this.until, context).is_ready() {
             let Some(progress) = &this.progress else {
-                lease.sender.timed_out();
+                connection.sender.timed_out();
                 return Poll::Ready(Err(ProxyError::UpstreamTimeout));
             };
-            let awaits_visitor = progress.awaits_visitor();
+            let awaits_client = progress.awaits_client();
             let Timeouts { first_byte, idle, .. } = this.to.snapshot.timeouts;
-            let longest = if awaits_visitor { idle } else { first_byte };
+            let longest = if awaits_client { idle } else { first_byte };
             let left = longest.saturating_sub(progress.stalled_for());
             if left < Duration::from_millis(1) {
-                if awaits_visitor {
+                if awaits_client {
                     return Poll::Ready(Err(ProxyError::RequestTimeout));
                 }
-                lease.sender.timed_out();
+                connection.sender.timed_out();
                 return Poll::Ready(Err(ProxyError::UpstreamTimeout));
             }
             this.until = Instant::now() + left;
@@ -233,17 +235,15 @@ async fn connect_and_send(
     let mut attempt = 1;
     loop {
         let (failed, upstream) = match send_on_new(request, (first, need), to).await? {
-            Ok(answered) => return Ok(answered),
+            Ok(forwarded) => return Ok(forwarded),
             Err(failed) => failed,
         };
-        let FailedRequest { error, repeatable } = *failed;
-        let again = repeatable.filter(|_| {
-            attempt < MAX_ATTEMPTS
-                && error.was_not_processed()
-                && may_send_again(&error, &upstream, to)
+        let FailedRequest { error, retryable } = *failed;
+        let retryable_request = retryable.filter(|_| {
+            attempt < MAX_ATTEMPTS && error.was_not_processed() && may_retry(&error, &upstream, to)
         });
-        request = again.ok_or(ProxyError::Upstream(error))?;
-        first = next_place(&request, to);
+        request = retryable_request.ok_or(ProxyError::Upstream(error))?;
+        first = next_upstream(&request, to);
         attempt += 1;
     }
 }
@@ -254,38 +254,38 @@ async fn send_on_new(
     to: ForwardContext<'_>,
 ) -> Result<Result<ForwardedResponse, FailedAttempt>, ProxyError> {
     let progress = request.body.progress();
-    let mut lease = connect(to, first, need).await?;
+    let mut connection = connect(to, first, need).await?;
     if need == ConnectionRequirements::Private {
-        lease.own(to.http1.map(|session| &session.private));
+        connection.reserve_for(to.http1.map(|session| &session.private));
     }
-    let counted = to.site.balance.count(lease.upstream());
-    lease.sender.start(request, to.reads())?;
-    let to = ForwardContext { began: Instant::now(), ..to };
-    HeadFuture::of(lease.counted(counted), progress, to).await
+    let counted = to.site.load_balancer.count(connection.upstream());
+    connection.sender.start(request, to.reads())?;
+    let to = ForwardContext { started: Instant::now(), ..to };
+    HeadFuture::of(connection.counted(counted), progress, to).await
 }
 
 /// Sends a request on the client connection's private upstream connection. If that connection has
 /// ended, opens a new one.
 async fn send_private(
     request: Request<UpstreamRequestBody>,
-    (mut lease, need): (PooledConnection, ConnectionRequirements),
+    (mut connection, need): (PooledConnection, ConnectionRequirements),
     to: ForwardContext<'_>,
 ) -> AttemptOutcome {
-    if !lease.sender.is_ready() {
-        let first = next_place(&request, to);
+    if !connection.sender.is_ready() {
+        let first = next_upstream(&request, to);
         return connect_and_send(request, (first, need), to).await;
     }
     let progress = request.body.progress();
-    let counted = to.site.balance.count(lease.upstream());
-    lease.sender.start(request, to.reads())?;
-    match HeadFuture::of(lease.counted(counted), progress, to).await? {
-        Ok(answered) => Ok(answered),
-        Err(failed) => send_again(failed, to).await,
+    let counted = to.site.load_balancer.count(connection.upstream());
+    connection.sender.start(request, to.reads())?;
+    match HeadFuture::of(connection.counted(counted), progress, to).await? {
+        Ok(forwarded) => Ok(forwarded),
+        Err(failed) => retry(failed, to).await,
     }
 }
 
 /// Returns the request's requirements for its upstream connection.
-fn need_of<B>(request: &Request<B>, switches: bool) -> ConnectionRequirements {
+fn requirements_of<B>(request: &Request<B>, switches: bool) -> ConnectionRequirements {
     match (binds_connection(&request.fields), switches) {
         (true, _) => ConnectionRequirements::Private,
         (false, true) => ConnectionRequirements::Upgrade,
@@ -294,45 +294,47 @@ fn need_of<B>(request: &Request<B>, switches: bool) -> ConnectionRequirements {
 }
 
 /// Retries a request on a new connection, after a pooled connection to `upstream` failed.
-async fn send_again((failed, upstream): FailedAttempt, to: ForwardContext<'_>) -> AttemptOutcome {
-    let FailedRequest { error, repeatable } = *failed;
-    let again = repeatable.filter(|_| may_send_again(&error, &upstream, to));
-    let Some(again) = again else { return Err(ProxyError::Upstream(error)) };
-    let need = need_of(&again, again.fields.has(&UPGRADE));
-    let first = next_place(&again, to);
-    connect_and_send(again, (first, need), to).await
+async fn retry((failed, upstream): FailedAttempt, to: ForwardContext<'_>) -> AttemptOutcome {
+    let FailedRequest { error, retryable } = *failed;
+    let retryable_request = retryable.filter(|_| may_retry(&error, &upstream, to));
+    let Some(retryable_request) = retryable_request else {
+        return Err(ProxyError::Upstream(error));
+    };
+    let need = requirements_of(&retryable_request, retryable_request.fields.has(&UPGRADE));
+    let first = next_upstream(&retryable_request, to);
+    connect_and_send(retryable_request, (first, need), to).await
 }
 
 /// Returns the index of the next upstream for a request.
-fn next_place<B>(request: &Request<B>, to: ForwardContext<'_>) -> usize {
-    to.site.balance.next(to.site.balance.affinity(&request.fields))
+fn next_upstream<B>(request: &Request<B>, to: ForwardContext<'_>) -> usize {
+    to.site.load_balancer.next(to.site.load_balancer.affinity(&request.fields))
 }
 
 /// Returns whether a failed request may be retried.
 ///
 /// An upstream that requires HTTP/1.1 must support it here. All other errors need room in the retry
 /// budget.
-fn may_send_again(error: &UpstreamError, upstream: &UpstreamPool, to: ForwardContext<'_>) -> bool {
+fn may_retry(error: &UpstreamError, upstream: &UpstreamPool, to: ForwardContext<'_>) -> bool {
     match error.requires_http1() {
         true => upstream.require_http1(),
-        false => to.visitor.worker.may_retry(to.snapshot),
+        false => to.connection_state.worker.may_retry(to.snapshot),
     }
 }
 
 /// Returns the client connection's private connection to this site.
 fn private(to: ForwardContext<'_>) -> Option<PooledConnection> {
     let within = (&to.snapshot.limits, &to.snapshot.timeouts);
-    to.http1?.private.take(to.site.upstreams(), to.visitor.worker.id(), within)
+    to.http1?.private.take(to.site.upstreams(), to.connection_state.worker.id(), within)
 }
 
 /// Returns a pooled connection to the upstream at this index.
 fn pooled(
     to: ForwardContext<'_>,
-    place: usize,
+    index: usize,
     need: ConnectionRequirements,
 ) -> Option<PooledConnection> {
-    let upstream = to.site.balance.at(place)?;
-    upstream.take(to.visitor.worker.id(), &to.snapshot.limits, need)
+    let upstream = to.site.load_balancer.at(index)?;
+    upstream.take(to.connection_state.worker.id(), &to.snapshot.limits, need)
 }
 
 /// Opens a connection to the upstream at this index, or to the next one that accepts.
@@ -341,16 +343,16 @@ async fn connect(
     first: usize,
     need: ConnectionRequirements,
 ) -> Result<PooledConnection, ProxyError> {
-    let worker = &to.visitor.worker;
+    let worker = &to.connection_state.worker;
     let within = (&to.snapshot.limits, &to.snapshot.timeouts);
     let mut failed = ProxyError::Internal;
-    for (number, upstream) in to.site.balance.candidates(first).into_iter().enumerate() {
+    for (number, upstream) in to.site.load_balancer.candidates(first).into_iter().enumerate() {
         // No byte has been sent yet, so any request may go to another upstream.
         if number > 0 && !worker.may_retry(to.snapshot) {
             break;
         }
         match upstream.connect(worker.id(), within, need, worker.metrics()).await {
-            Ok(lease) => return Ok(lease),
+            Ok(connection) => return Ok(connection),
             Err(error) => {
                 tracing::debug!(upstream = %upstream.address(), %error, "upstream refused connection");
                 failed = error;

@@ -26,7 +26,7 @@ pub(crate) enum ProxyError {
     HeadTooLarge,
     #[error("request target too long")]
     TargetTooLong,
-    #[error("the request's body has {0}")]
+    #[error("invalid request framing: {0}")]
     BadFraming(FramingError),
     #[error("unknown transfer coding in the request")]
     UnknownCoding,
@@ -62,12 +62,12 @@ pub(crate) enum ProxyError {
     Connect(Upstream, #[source] io::Error),
     #[error("timeout while connecting to upstream {0}")]
     ConnectTimeout(Upstream),
-    #[error("the upstream failed")]
+    #[error("upstream failed")]
     Upstream(#[source] UpstreamError),
     #[error("upstream timed out: no response headers")]
     UpstreamTimeout,
     #[error("upstream switched protocols without a request to")]
-    UnaskedUpgrade,
+    UnexpectedUpgrade,
     #[error("the upstream's page has an unknown content coding")]
     Undecodable,
     #[error("internal fault")]
@@ -115,7 +115,7 @@ impl ProxyError {
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooManyRequests(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
-            Self::Connect(..) | Self::Upstream(_) | Self::UnaskedUpgrade | Self::Undecodable => {
+            Self::Connect(..) | Self::Upstream(_) | Self::UnexpectedUpgrade | Self::Undecodable => {
                 StatusCode::BAD_GATEWAY
             }
             Self::ConnectTimeout(_) | Self::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
@@ -146,7 +146,7 @@ impl ProxyError {
             Self::Overloaded => ErrorKind::Overloaded,
             Self::RequestTimeout => ErrorKind::RequestTimeout,
             Self::Connect(..) => ErrorKind::UpstreamConnect,
-            Self::Upstream(_) | Self::UnaskedUpgrade | Self::Undecodable => {
+            Self::Upstream(_) | Self::UnexpectedUpgrade | Self::Undecodable => {
                 ErrorKind::UpstreamFailed
             }
             Self::ConnectTimeout(_) | Self::UpstreamTimeout => ErrorKind::UpstreamTimeout,
@@ -213,7 +213,9 @@ impl ProxyError {
             | Self::BodyTooLarge => ErrorTopic::TooLarge,
             Self::NoSite | Self::NoPath => ErrorTopic::NotFound,
             Self::TooManyRequests(_) | Self::Overloaded => ErrorTopic::TooManyRequests,
-            Self::Connect(..) | Self::Upstream(_) | Self::UnaskedUpgrade => ErrorTopic::Unreachable,
+            Self::Connect(..) | Self::Upstream(_) | Self::UnexpectedUpgrade => {
+                ErrorTopic::Unreachable
+            }
             Self::RequestTimeout | Self::ConnectTimeout(_) | Self::UpstreamTimeout => {
                 ErrorTopic::TimedOut
             }
@@ -244,7 +246,7 @@ impl ProxyError {
             Self::TooManyRequests(_) => "Too many requests. Try again later.",
             Self::Overloaded => "Too many requests at a time. Try again later.",
             Self::RequestTimeout => "The request took too long.",
-            Self::Connect(..) | Self::Upstream(_) | Self::UnaskedUpgrade => {
+            Self::Connect(..) | Self::Upstream(_) | Self::UnexpectedUpgrade => {
                 "The site's server cannot be reached."
             }
             Self::ConnectTimeout(_) | Self::UpstreamTimeout => {

@@ -210,10 +210,11 @@ impl FailedRequest<'_> {
             Failure::Proxy(_) => None,
         };
         let locales = self.consent_ui.map_or(self.locales, ConsentUi::locales);
-        let asked = posted.and_then(|posted| posted.lang.clone());
-        let asked = asked.or_else(|| self.language(navigation));
+        let requested = posted.and_then(|posted| posted.lang.clone());
+        let requested = requested.or_else(|| self.language(navigation));
         let accepted = navigation.accept_language.as_deref();
-        let (locale, texts) = locales.choose_error(failure.topic(), asked.as_deref(), accepted)?;
+        let (locale, texts) =
+            locales.choose_error(failure.topic(), requested.as_deref(), accepted)?;
         let form = posted.and_then(|posted| posted.back.as_deref());
         let form = form.or(navigation.form.as_deref());
         let back = (!self.method.is_safe()).then(|| self.back(form, &locale.texts));
@@ -223,8 +224,8 @@ impl FailedRequest<'_> {
     /// The language in the URL of the consent UI, or of the page with its form.
     fn language(&self, navigation: &Navigation) -> Option<String> {
         let own = self.own()?;
-        let asked = self.uri.query().and_then(|query| query_value(query, "lang"));
-        asked.or_else(|| {
+        let requested = self.uri.query().and_then(|query| query_value(query, "lang"));
+        requested.or_else(|| {
             let form = navigation.form.as_deref()?.strip_prefix(own.prefix())?;
             query_value(form.split_once('?')?.1, "lang")
         })
@@ -354,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn only_navigations_get_a_page() {
+    fn only_navigations_get_error_pages() {
         let html = ("accept", "text/html,*/*;q=0.8");
         for (fields, expected) in [
             (&[html][..], true),

@@ -15,7 +15,7 @@ use crate::proxy::request::request_body::UpstreamRequestBody;
 use crate::proxy::request::response_body::UpstreamBody;
 use crate::proxy::request::upstream_urls;
 use crate::proxy::request::upstream_urls::ClientOrigin;
-use crate::proxy::upstream::client::Answer;
+use crate::proxy::upstream::client::UpstreamResponse;
 
 /// Forwards a request.
 ///
@@ -25,47 +25,50 @@ pub(crate) fn forward<'a>(
     request: Request<UpstreamRequestBody>,
     to: ForwardContext<'a>,
 ) -> impl Future<Output = Result<Response<UpstreamBody>, ProxyError>> + 'a {
-    let kept = to.site.balance.affinity(&request.fields);
+    let affinity = to.site.load_balancer.affinity(&request.fields);
     let secure = to.client.secure;
-    let visited = ClientOrigin { secure, host: request.fields.value(&HOST).map(Box::from) };
-    let (exchange, switches) = begin(request, kept, to);
+    let client_origin = ClientOrigin { secure, host: request.fields.value(&HOST).map(Box::from) };
+    let (exchange, switches) = begin(request, affinity, to);
     // A combinator instead of an async block, which would store the exchange twice.
-    let answer = exchange.map(move |answer| {
-        let answer = answer?;
-        let keep = to.site.balance.affinity_cookie(kept, answer.1.upstream(), secure);
-        let mut response = answered(answer, switches, to)?;
+    let response = exchange.map(move |response| {
+        let response = response?;
+        let affinity_cookie =
+            to.site.load_balancer.affinity_cookie(affinity, response.1.upstream(), secure);
+        let mut response = to_response(response, switches, to)?;
         let upstreams = to.site.upstreams().iter().map(|upstream| upstream.address());
-        to.site.balance.remove_foreign(&mut response.fields);
-        upstream_urls::rewrite(&mut response.fields, &visited, upstreams);
-        if let Some(cookie) = keep {
+        to.site.load_balancer.remove_foreign(&mut response.fields);
+        upstream_urls::rewrite(&mut response.fields, &client_origin, upstreams);
+        if let Some(cookie) = affinity_cookie {
             response.fields.append(&SET_COOKIE, cookie);
             // A cached copy would send all visitors to one upstream.
             mark_private(&mut response.fields);
         }
         Ok(response)
     });
-    coalesce_head(answer, tokio::task::yield_now)
+    coalesce_head(response, tokio::task::yield_now)
 }
 
-fn answered(
-    (answer, mut lease): ForwardedResponse,
-    asked: bool,
+fn to_response(
+    (response, mut connection): ForwardedResponse,
+    upgrade_requested: bool,
     to: ForwardContext<'_>,
 ) -> Result<Response<UpstreamBody>, ProxyError> {
-    let (mut response, http2) = match answer {
-        Answer::Http2(response) => {
+    let (mut response, http2) = match response {
+        UpstreamResponse::Http2(response) => {
             let (response, body) = response.into_parts();
             (response, Some(body))
         }
-        Answer::Http1(response) | Answer::Interim(response) => (*response, None),
+        UpstreamResponse::Http1(response) | UpstreamResponse::Interim(response) => {
+            (*response, None)
+        }
     };
     if binds_connection(&response.fields) {
-        lease.make_private(to.http1.map(|session| &session.private));
+        connection.make_private(to.http1.map(|session| &session.private));
     }
     let switches = response.status == StatusCode::SWITCHING_PROTOCOLS;
-    let session = to.http1.filter(|_| switches && asked);
+    let session = to.http1.filter(|_| switches && upgrade_requested);
     if switches && session.is_none() {
-        return Err(ProxyError::UnaskedUpgrade);
+        return Err(ProxyError::UnexpectedUpgrade);
     }
     // `Upgrade` lists the new or the required protocol (RFC 9110 section 15.5.22).
     let names_protocol = switches || response.status == StatusCode::UPGRADE_REQUIRED;
@@ -80,10 +83,10 @@ fn answered(
     }
     Ok(match session {
         Some(session) => {
-            session.upgrades_to(lease);
+            session.set_upgraded(connection);
             response.map(|()| UpstreamBody::page(bytes::Bytes::new()))
         }
-        None => response.map(|()| UpstreamBody::upstream(http2, lease)),
+        None => response.map(|()| UpstreamBody::upstream(http2, connection)),
     })
 }
 
@@ -91,17 +94,17 @@ fn answered(
 /// switch protocols.
 fn begin<'a>(
     mut request: Request<UpstreamRequestBody>,
-    kept: Option<usize>,
+    affinity: Option<usize>,
     to: ForwardContext<'a>,
 ) -> (AttemptExchange<'a>, bool) {
-    let wanted = match to.version {
-        Version::HTTP_11 => hop_by_hop::wanted_upgrade(&request.fields),
+    let upgrade = match to.version {
+        Version::HTTP_11 => hop_by_hop::requested_upgrade(&request.fields),
         _ => None,
     };
-    let switches = wanted.is_some();
-    let ours = to.site.filter.settings().forward_header.as_ref();
-    hop_by_hop::prepare_request(&mut request.fields, wanted, ours, to.version);
+    let switches = upgrade.is_some();
+    let own_field = to.site.filter.settings().forward_header.as_ref();
+    hop_by_hop::prepare_request(&mut request.fields, upgrade, own_field, to.version);
     let via = (&to.snapshot.via, to.version);
-    to.client.add_forwarding(&to.visitor.peer, &mut request.fields, via);
-    (attempt::send(request, kept, switches, to), switches)
+    to.client.add_forwarding(&to.connection_state.peer, &mut request.fields, via);
+    (attempt::send(request, affinity, switches, to), switches)
 }

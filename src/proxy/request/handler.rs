@@ -15,8 +15,8 @@ use tokio::time::Instant;
 use crate::clock::unix_now;
 use crate::consent_ui;
 use crate::filter::{
-    ClientInfo, FilterBody, HeadDecision as Seen, PendingExchange, RequestHead, ResponseDecision,
-    own as answered_by_filter,
+    ClientInfo, FilterBody, HeadDecision, PendingExchange, RequestHead, ResponseDecision,
+    into_response as filter_reply,
 };
 use crate::html::PageBody;
 use crate::http::named_host;
@@ -68,43 +68,43 @@ impl RequestLine {
 
 /// Handles a request. Every error becomes a response.
 pub(crate) fn handle(
-    visitor: Arc<ConnectionState>,
+    connection_state: Arc<ConnectionState>,
     http1: Option<Arc<Http1Session>>,
     request: Request<ClientBody>,
     received: RequestLine,
 ) -> impl Future<Output = Response<ReplyBody>> {
-    let ticket = RequestRecord::new(visitor, http1, &request, received.version);
-    answer(ticket, Box::new((request, received)))
+    let record = RequestRecord::new(connection_state, http1, &request, received.version);
+    respond(record, Box::new((request, received)))
 }
 
 /// The arguments are boxed, because the future of an async function stores each argument twice.
-async fn answer(
-    mut ticket: Box<RequestRecord>,
+async fn respond(
+    mut record: Box<RequestRecord>,
     request: Box<(Request<ClientBody>, RequestLine)>,
 ) -> Response<ReplyBody> {
-    let answered = AssertUnwindSafe(serve(&mut ticket, request)).catch_unwind().await;
+    let response = AssertUnwindSafe(serve(&mut record, request)).catch_unwind().await;
     // A panic message may contain anything, so only the fact of a panic is reported.
-    let outcome = answered.unwrap_or(Err(ProxyError::Internal));
+    let outcome = response.unwrap_or(Err(ProxyError::Internal));
     match outcome {
         Ok(Reply::Filtered(response)) => {
-            ticket.answered(response.status);
-            response.map(|body| ReplyBody::filtered(body, ticket))
+            record.record_status(response.status);
+            response.map(|body| ReplyBody::filtered(body, record))
         }
         Ok(Reply::Page(response)) if response.body.is_refused() => {
-            ReplyBody::changed(response.body, ticket).failed(&ProxyError::Undecodable)
+            ReplyBody::changed(response.body, record).failed(&ProxyError::Undecodable)
         }
         Ok(Reply::Page(response)) => {
-            ticket.answered(response.status);
-            response.map(|body| ReplyBody::changed(body, ticket))
+            record.record_status(response.status);
+            response.map(|body| ReplyBody::changed(body, record))
         }
         Ok(Reply::Own(response)) => {
-            ticket.answered(response.status);
-            response.map(|body| ReplyBody::page(body, ticket))
+            record.record_status(response.status);
+            response.map(|body| ReplyBody::page(body, record))
         }
         Err(error) => {
-            let page = Response::from_http(ticket.failed(&error));
-            ticket.answered(page.status);
-            page.map(|page| ReplyBody::page(page, ticket))
+            let page = Response::from_http(record.failed(&error));
+            record.record_status(page.status);
+            page.map(|page| ReplyBody::page(page, record))
         }
     }
 }
@@ -117,25 +117,25 @@ enum Reply {
 }
 
 async fn serve(
-    ticket: &mut RequestRecord,
+    record: &mut RequestRecord,
     request: Box<(Request<ClientBody>, RequestLine)>,
 ) -> Result<Reply, ProxyError> {
-    let snapshot = &Arc::clone(&ticket.snapshot);
-    let visitor = &Arc::clone(&ticket.visitor);
-    let mut asked = None;
+    let snapshot = &Arc::clone(&record.snapshot);
+    let connection_state = &Arc::clone(&record.connection_state);
+    let mut page_request = None;
     let consent;
     // A separate block, so that the future does not store the request while it awaits the response.
-    let (forwarded, begun, began, site) = {
+    let (forwarded, pending, started, site) = {
         let (mut request, received) = *request;
         let version = received.version;
-        let site = check(&mut request, received, &ticket.client, snapshot)?;
-        ticket.site = Some(site.index);
-        ticket.trace(&mut request.fields);
-        ticket.error_format.note_form(&request.method, &request.fields);
+        let site = check(&mut request, received, &record.client, snapshot)?;
+        record.site = Some(site.index);
+        record.trace(&mut request.fields);
+        record.error_format.note_form(&request.method, &request.fields);
         if site.body_bytes.is_some_and(|most| request.body.size_hint().lower() > most) {
             return Err(ProxyError::BodyTooLarge);
         }
-        if let Some(port) = snapshot.redirect.filter(|_| !ticket.client.secure) {
+        if let Some(port) = snapshot.redirect.filter(|_| !record.client.secure) {
             return https_redirect::to_https(&request, port).map(own_page);
         }
         let method = request.method.clone();
@@ -148,93 +148,107 @@ async fn serve(
         let own = site.centre.page(request.uri.path());
         // Consentry's own pages are cheap to serve and not limited. Posted choices write receipts.
         let limited = own.is_none() || request.method == Method::POST;
-        if let Some(admission) = site.admission.as_ref().filter(|_| limited) {
-            let address = ticket.client.address;
+        if let Some(rate_limiter) = site.rate_limiter.as_ref().filter(|_| limited) {
+            let address = record.client.address;
             // The request moves along, so that the future does not store it while it waits for a
             // permit.
-            let admitted = Box::pin(async move { (admission.admit(address).await, request) });
-            let (place, waited) = admitted.await;
-            ticket.place = place?;
+            let acquired = Box::pin(async move { (rate_limiter.acquire(address).await, request) });
+            let (permit, waited) = acquired.await;
+            record.permit = permit?;
             request = waited;
         }
         if let Some(page) = own {
-            let asking = consent_ui::RequestInfo {
-                secure: ticket.client.secure,
-                trusted: ticket.client.trusted,
-                address: Some(ticket.client.address),
+            let request_info = consent_ui::RequestInfo {
+                secure: record.client.secure,
+                trusted: record.client.trusted,
+                address: Some(record.client.address),
                 now: unix_now(),
             };
             let request =
                 request.map(|body| UpstreamRequestBody::new(body, site.body_bytes, &site.filter));
-            let own = Box::pin(site.centre.answer(page, request.into_http(), asking));
+            let own = Box::pin(site.centre.respond(page, request.into_http(), request_info));
             // Bodies for consentry's own pages are short, so a slow client gets a timeout.
             let own = tokio::time::timeout(snapshot.timeouts.idle, own).await;
             let own = own.map_err(|_| ProxyError::RequestTimeout)?;
-            return Ok(own_page(own.unwrap_or_else(|rejection| ticket.rejected(&rejection))));
+            return Ok(own_page(own.unwrap_or_else(|rejection| record.rejected(&rejection))));
         }
         if let Some(pages) = &site.page {
             let own = &site.centre;
-            let trusted = ticket.client.trusted;
-            asked = pages.asked(&mut request, trusted, unix_now(), own).map(Box::new);
+            let trusted = record.client.trusted;
+            page_request = pages.page_request(&mut request, trusted, unix_now(), own).map(Box::new);
         }
-        let Client { secure, trusted, .. } = ticket.client;
+        let Client { secure, trusted, .. } = record.client;
         let head = RequestHead {
             method: &request.method,
             uri: &request.uri,
             host: named_host(&request.fields),
             fields: &request.fields,
         };
-        let peer = ClientInfo { secure, trusted };
-        let begun = match PendingExchange::of(&site.filter, head, peer, Some(&visitor.recall)) {
-            Ok((begun, edits)) => {
+        let client_info = ClientInfo { secure, trusted };
+        let pending = match PendingExchange::of(
+            &site.filter,
+            head,
+            client_info,
+            Some(&connection_state.decision_cache),
+        ) {
+            Ok((pending, edits)) => {
                 edits.apply(&mut request.fields);
-                begun
+                pending
             }
-            Err(answer) => {
-                return Ok(Reply::Filtered(Response::from_http(answered_by_filter(
+            Err(reply) => {
+                return Ok(Reply::Filtered(Response::from_http(filter_reply(
                     &site.filter,
-                    *answer,
+                    *reply,
                 ))));
             }
         };
         let request =
             request.map(|body| UpstreamRequestBody::new(body, site.body_bytes, &site.filter));
-        let began = Instant::now();
-        let (client, http1) = (&ticket.client, ticket.http1.as_ref());
-        consent = begun.consent();
+        let started = Instant::now();
+        let (client, http1) = (&record.client, record.http1.as_ref());
+        consent = pending.consent();
         let consent = &consent;
-        let to = ForwardContext { visitor, client, version, http1, site, snapshot, consent, began };
-        (forward(request, to), begun, began, site)
+        let to = ForwardContext {
+            connection_state,
+            client,
+            version,
+            http1,
+            site,
+            snapshot,
+            consent,
+            started,
+        };
+        (forward(request, to), pending, started, site)
     };
-    let answered = forwarded.await;
-    ticket.upstream_took(began.elapsed());
-    if answered.is_err() {
+    let response = forwarded.await;
+    record.record_upstream_time(started.elapsed());
+    if response.is_err() {
         // Error pages get neither the banner nor the guard.
-        asked = None;
+        page_request = None;
     }
     // Error pages pass the filter too: no response bypasses it.
-    let page = |error| Response::from_http(ticket.failed(&error)).map(UpstreamBody::page);
-    let (mut head, body) = answered.unwrap_or_else(page).into_parts();
-    let (edits, seen) = begun.received(head.status, &head.fields, body);
+    let page = |error| Response::from_http(record.failed(&error)).map(UpstreamBody::page);
+    let (mut head, body) = response.unwrap_or_else(page).into_parts();
+    let (edits, decision) = pending.filter_response(head.status, &head.fields, body);
     edits.apply(&mut head.fields);
-    let judged = match seen {
-        Seen::Judged(judged) => judged,
-        Seen::Look(mut looking) => {
-            let ended = std::future::poll_fn(|context| looking.poll_start(context)).await;
-            let (edits, judged) = looking.judge(ended, &head.fields);
+    let decision = match decision {
+        HeadDecision::Decided(decision) => decision,
+        HeadDecision::Inspect(mut inspection) => {
+            let ended = std::future::poll_fn(|context| inspection.poll_start(context)).await;
+            let (edits, decision) = inspection.decide(ended, &head.fields);
             edits.apply(&mut head.fields);
-            judged
+            decision
         }
     };
-    let response = match judged {
+    let response = match decision {
         ResponseDecision::Pass(body) => head.map(|()| body),
-        ResponseDecision::Answer(answer) => Response::from_http(answer),
+        ResponseDecision::Reply(reply) => Response::from_http(reply),
     };
-    Ok(match asked.zip(site.page.as_ref()) {
+    Ok(match page_request.zip(site.page.as_ref()) {
         None => Reply::Filtered(response),
-        Some((asked, pages)) => {
+        Some((page_request, pages)) => {
             let consent = response.body.report().consent;
-            Reply::Page(pages.rewrite(*asked, &consent, response, &site.centre))
+            Reply::Page(pages.rewrite(*page_request, &consent, response, &site.centre))
         }
     })
 }

@@ -15,18 +15,18 @@ use crate::proxy::request::response_body::UpstreamBody;
 
 pin_project_lite::pin_project! {
     /// The future returned by [`together`].
-    #[project = TogetherProjection]
+    #[project = HeadCoalescerProjection]
     pub(crate) enum HeadCoalescer<F, T> {
         // Waiting for the head.
-        Asked { #[pin] answer: F, turn: fn() -> T },
+        Waiting { #[pin] response_future: F, delay: fn() -> T },
         // The head has arrived; one turn of the event loop must pass.
-        Held { response: Option<Response<UpstreamBody>>, #[pin] turn: T },
+        HeadReceived { response: Option<Response<UpstreamBody>>, #[pin] delay: T },
     }
 }
 
-/// Waits for the response head, then for the first body bytes or the end of `turn`.
-pub(crate) fn coalesce_head<F, T>(answer: F, turn: fn() -> T) -> HeadCoalescer<F, T> {
-    HeadCoalescer::Asked { answer, turn }
+/// Waits for the response head, then for the first body bytes or the end of `delay`.
+pub(crate) fn coalesce_head<F, T>(response_future: F, delay: fn() -> T) -> HeadCoalescer<F, T> {
+    HeadCoalescer::Waiting { response_future, delay }
 }
 
 impl<F, T, E> Future for HeadCoalescer<F, T>
@@ -38,25 +38,25 @@ where
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         loop {
-            let held = match self.as_mut().project() {
-                TogetherProjection::Asked { answer, turn } => {
-                    let mut response = ready!(answer.poll(context))?;
+            let next = match self.as_mut().project() {
+                HeadCoalescerProjection::Waiting { response_future, delay } => {
+                    let mut response = ready!(response_future.poll(context))?;
                     // The bytes after a protocol switch are not a body.
                     if response.status == StatusCode::SWITCHING_PROTOCOLS
                         || response.body.has_begun(context)
                     {
                         return Poll::Ready(Ok(response));
                     }
-                    Self::Held { response: Some(response), turn: turn() }
+                    Self::HeadReceived { response: Some(response), delay: delay() }
                 }
-                TogetherProjection::Held { response, turn } => {
-                    ready!(turn.poll(context));
+                HeadCoalescerProjection::HeadReceived { response, delay } => {
+                    ready!(delay.poll(context));
                     let Some(mut response) = response.take() else { return Poll::Pending };
                     response.body.has_begun(context);
                     return Poll::Ready(Ok(response));
                 }
             };
-            self.set(held);
+            self.set(next);
         }
     }
 }

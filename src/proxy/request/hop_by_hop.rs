@@ -24,16 +24,16 @@ const NOT_HOP_BY_HOP: &[HeaderName] = &[HOST, CONTENT_LENGTH, COOKIE, AUTHORIZAT
 /// Returns the protocol that a request asks to switch to, if the switch is allowed.
 ///
 /// HTTP and TLS are not allowed, because responses inside them would pass unfiltered.
-pub(crate) fn wanted_upgrade(fields: &FieldSection) -> Option<Vec<u8>> {
-    let wanted = fields.value(&UPGRADE)?;
+pub(crate) fn requested_upgrade(fields: &FieldSection) -> Option<Vec<u8>> {
+    let upgrade = fields.value(&UPGRADE)?;
     if !has_member(fields, &CONNECTION, "upgrade") {
         return None;
     }
-    let hides_http = members_of(wanted).any(|protocol| {
+    let hides_http = members_of(upgrade).any(|protocol| {
         let name = protocol.split(|byte| *byte == b'/').next().unwrap_or_default().trim_ascii();
         [&b"h2c"[..], b"h2", b"http", b"tls"].iter().any(|bad| name.eq_ignore_ascii_case(bad))
     });
-    (!hides_http).then(|| wanted.to_vec())
+    (!hides_http).then(|| upgrade.to_vec())
 }
 
 /// Decrements `Max-Forwards` of a TRACE or OPTIONS request (RFC 9110 section 7.6.2).
@@ -55,15 +55,15 @@ pub(crate) fn is_last_hop(method: &Method, fields: &mut FieldSection) -> bool {
     }
 }
 
-/// Removes hop-by-hop fields and the fields that `Connection` lists, except `ours`.
-pub(crate) fn remove_hop_by_hop(fields: &mut FieldSection, ours: Option<&HeaderName>) {
+/// Removes hop-by-hop fields and the fields that `Connection` lists, except `own_field`.
+pub(crate) fn remove_hop_by_hop(fields: &mut FieldSection, own_field: Option<&HeaderName>) {
     let named: Vec<HeaderName> = fields
         .values(&CONNECTION)
         // The most common values list no fields.
         .filter(|value| !matches!(*value, b"keep-alive" | b"close" | b"Keep-Alive"))
         .flat_map(members_of)
         .filter_map(|name| HeaderName::from_bytes(name).ok())
-        .filter(|name| !NOT_HOP_BY_HOP.contains(name) && Some(name) != ours)
+        .filter(|name| !NOT_HOP_BY_HOP.contains(name) && Some(name) != own_field)
         .collect();
     let is_named = |name: &str| named.iter().any(|named| named == name);
     fields.remove_where(|name, _| {
@@ -73,17 +73,17 @@ pub(crate) fn remove_hop_by_hop(fields: &mut FieldSection, ours: Option<&HeaderN
 
 /// Prepares a request's header section for the upstream.
 ///
-/// `upgrade` is the result of [`wanted_upgrade`]. `ours` is a field set by consentry, and the
+/// `upgrade` is the result of [`requested_upgrade`]. `own_field` is a field set by consentry, and the
 /// client's `Connection` cannot remove it. `Expect` is kept for HTTP/1.1 only: other clients do not
 /// wait for a 100 response.
 pub(crate) fn prepare_request(
     fields: &mut FieldSection,
     upgrade: Option<Vec<u8>>,
-    ours: Option<&HeaderName>,
+    own_field: Option<&HeaderName>,
     version: Version,
 ) {
     let trailers = has_member(fields, &TE, "trailers");
-    remove_hop_by_hop(fields, ours);
+    remove_hop_by_hop(fields, own_field);
     if version != Version::HTTP_11 {
         fields.remove(&EXPECT);
     }
@@ -129,13 +129,13 @@ mod tests {
 
     #[test]
     fn upgrades_to_another_http_version_are_ignored() {
-        let wanted = |connection: &'static str, upgrade: &'static str| {
-            wanted_upgrade(&map(&[("connection", connection), ("upgrade", upgrade)])).is_some()
+        let upgrade = |connection: &'static str, upgrade: &'static str| {
+            requested_upgrade(&map(&[("connection", connection), ("upgrade", upgrade)])).is_some()
         };
-        assert!(wanted("keep-alive, Upgrade", "websocket"));
-        assert!(!wanted("keep-alive", "websocket"));
-        assert!(!wanted("upgrade, http2-settings", "h2c"));
-        assert!(!wanted("upgrade", "websocket, HTTP/2.0"));
-        assert!(!wanted("upgrade", "TLS/1.3"));
+        assert!(upgrade("keep-alive, Upgrade", "websocket"));
+        assert!(!upgrade("keep-alive", "websocket"));
+        assert!(!upgrade("upgrade, http2-settings", "h2c"));
+        assert!(!upgrade("upgrade", "websocket, HTTP/2.0"));
+        assert!(!upgrade("upgrade", "TLS/1.3"));
     }
 }

@@ -18,14 +18,14 @@ pub(crate) type RequestPermit = OwnedSemaphorePermit;
 /// The request limits of a site and their current use.
 pub(crate) struct RateLimiter {
     limits: SiteLimits,
-    places: Option<Arc<Semaphore>>,
-    waiting: AtomicUsize,
+    permits: Option<Arc<Semaphore>>,
+    queued: AtomicUsize,
     clients: Option<DefaultKeyedRateLimiter<IpAddr>>,
 }
 
 impl std::fmt::Debug for RateLimiter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Admission").field("limits", &self.limits).finish_non_exhaustive()
+        f.debug_struct("RateLimiter").field("limits", &self.limits).finish_non_exhaustive()
     }
 }
 
@@ -41,15 +41,15 @@ impl Drop for QueueSlot<'_> {
 impl RateLimiter {
     /// Creates a limiter; `None` if neither limit is configured.
     pub(crate) fn new(limits: SiteLimits) -> Option<Arc<Self>> {
-        let places = limits.concurrent_requests.map(|places| Arc::new(Semaphore::new(places)));
+        let permits = limits.concurrent_requests.map(|permits| Arc::new(Semaphore::new(permits)));
         let rate = limits.requests_per_second;
         let clients = rate.map(|rate| {
             DefaultKeyedRateLimiter::keyed(Quota::per_second(rate).allow_burst(limits.burst))
         });
-        if places.is_none() && clients.is_none() {
+        if permits.is_none() && clients.is_none() {
             return None;
         }
-        Some(Arc::new(Self { limits, places, waiting: AtomicUsize::new(0), clients }))
+        Some(Arc::new(Self { limits, permits, queued: AtomicUsize::new(0), clients }))
     }
 
     /// The configured limits.
@@ -58,25 +58,28 @@ impl RateLimiter {
     }
 
     /// Admits a client's request, queues it until a permit is free, or rejects it.
-    pub(crate) async fn admit(&self, address: IpAddr) -> Result<Option<RequestPermit>, ProxyError> {
+    pub(crate) async fn acquire(
+        &self,
+        address: IpAddr,
+    ) -> Result<Option<RequestPermit>, ProxyError> {
         if let Some(clients) = &self.clients
             && let Err(not_until) = clients.check_key(&client(address))
         {
-            let wait = not_until.wait_time_from(DefaultClock::default().now());
-            return Err(ProxyError::TooManyRequests(wait));
+            let retry_in = not_until.wait_time_from(DefaultClock::default().now());
+            return Err(ProxyError::TooManyRequests(retry_in));
         }
-        let Some(places) = &self.places else { return Ok(None) };
-        if let Ok(place) = Arc::clone(places).try_acquire_owned() {
-            return Ok(Some(place));
+        let Some(permits) = &self.permits else { return Ok(None) };
+        if let Ok(permit) = Arc::clone(permits).try_acquire_owned() {
+            return Ok(Some(permit));
         }
-        let waiting = self.waiting.fetch_add(1, Relaxed);
-        let _waiting = QueueSlot(&self.waiting);
-        if waiting >= self.limits.queue {
+        let queued = self.queued.fetch_add(1, Relaxed);
+        let _slot = QueueSlot(&self.queued);
+        if queued >= self.limits.queue {
             return Err(ProxyError::Overloaded);
         }
-        let place = Arc::clone(places).acquire_owned();
-        match tokio::time::timeout(self.limits.queue_timeout, place).await {
-            Ok(Ok(place)) => Ok(Some(place)),
+        let permit = Arc::clone(permits).acquire_owned();
+        match tokio::time::timeout(self.limits.queue_timeout, permit).await {
+            Ok(Ok(permit)) => Ok(Some(permit)),
             _ => Err(ProxyError::Overloaded),
         }
     }
@@ -122,7 +125,7 @@ mod tests {
         let quota = Quota::with_period(Duration::from_secs(3600)).expect("not zero");
         let quota = quota.allow_burst(NonZeroU32::new(burst).expect("not zero"));
         let clients = Some(DefaultKeyedRateLimiter::keyed(quota));
-        RateLimiter { limits: limits(), places: None, waiting: AtomicUsize::new(0), clients }
+        RateLimiter { limits: limits(), permits: None, queued: AtomicUsize::new(0), clients }
     }
 
     #[test]
@@ -132,37 +135,37 @@ mod tests {
 
     #[test]
     fn a_burst_passes_then_only_that_address_is_limited() {
-        let admission = hourly(3);
-        let admit = |address: &str| {
+        let limiter = hourly(3);
+        let acquire = |address: &str| {
             let address = address.parse().expect("an address");
-            admission.admit(address).now_or_never().expect("nothing is waited for").is_ok()
+            limiter.acquire(address).now_or_never().expect("nothing is waited for").is_ok()
         };
-        assert!((0..3).all(|_| admit("192.0.2.1")));
-        assert!(!admit("192.0.2.1"));
-        assert!(admit("192.0.2.2"));
-        assert!((0..3).all(|last| admit(&format!("2001:db8::{last}"))));
-        assert!(!admit("2001:db8::ffff:1"), "a /64 is one visitor");
-        assert!(admit("2001:db8:0:1::1"));
-        assert!(!admit("::ffff:192.0.2.1"), "the same address as 192.0.2.1");
-        assert!(admit("::ffff:192.0.2.3"), "mapped addresses do not share one /64");
+        assert!((0..3).all(|_| acquire("192.0.2.1")));
+        assert!(!acquire("192.0.2.1"));
+        assert!(acquire("192.0.2.2"));
+        assert!((0..3).all(|last| acquire(&format!("2001:db8::{last}"))));
+        assert!(!acquire("2001:db8::ffff:1"), "a /64 is one visitor");
+        assert!(acquire("2001:db8:0:1::1"));
+        assert!(!acquire("::ffff:192.0.2.1"), "the same address as 192.0.2.1");
+        assert!(acquire("::ffff:192.0.2.3"), "mapped addresses do not share one /64");
     }
 
     #[test]
     fn requests_over_the_limit_queue_then_get_503() {
         let limits = SiteLimits { concurrent_requests: Some(1), queue: 1, ..limits() };
-        let admission = RateLimiter::new(limits).expect("limits");
+        let limiter = RateLimiter::new(limits).expect("limits");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
         runtime.expect("a runtime").block_on(async {
-            let first = admission.admit(ADDRESS).await.expect("a place");
-            let mut second = Box::pin(admission.admit(ADDRESS));
+            let first = limiter.acquire(ADDRESS).await.expect("a place");
+            let mut second = Box::pin(limiter.acquire(ADDRESS));
             assert!(second.as_mut().now_or_never().is_none(), "it waits");
-            let third = admission.admit(ADDRESS).now_or_never();
+            let third = limiter.acquire(ADDRESS).now_or_never();
             assert!(matches!(third, Some(Err(ProxyError::Overloaded))), "refused at once");
             drop(first);
             let second = second.await.expect("a place");
-            assert!(admission.admit(ADDRESS).now_or_never().is_none());
+            assert!(limiter.acquire(ADDRESS).now_or_never().is_none());
             drop(second);
-            assert!(admission.admit(ADDRESS).await.is_ok());
+            assert!(limiter.acquire(ADDRESS).await.is_ok());
         });
     }
 
@@ -170,17 +173,17 @@ mod tests {
     fn addresses_with_a_full_burst_are_evicted() {
         let rate = NonZeroU32::new(10_000_000);
         let limits = SiteLimits { requests_per_second: rate, ..limits() };
-        let admission = RateLimiter::new(limits).expect("limits");
+        let limiter = RateLimiter::new(limits).expect("limits");
         for number in 0..1000_u32 {
             let address = IpAddr::V4(std::net::Ipv4Addr::from(number));
-            assert!(admission.admit(address).now_or_never().is_some());
+            assert!(limiter.acquire(address).now_or_never().is_some());
         }
-        admission.sweep();
-        let clients = admission.clients.as_ref().expect("a rate");
+        limiter.sweep();
+        let clients = limiter.clients.as_ref().expect("a rate");
         assert!(clients.len() < 1000, "{}", clients.len());
-        let admission = hourly(1);
-        assert!(admission.admit(ADDRESS).now_or_never().is_some_and(|admitted| admitted.is_ok()));
-        admission.sweep();
-        assert!(admission.admit(ADDRESS).now_or_never().is_some_and(|admitted| admitted.is_err()));
+        let limiter = hourly(1);
+        assert!(limiter.acquire(ADDRESS).now_or_never().is_some_and(|admitted| admitted.is_ok()));
+        limiter.sweep();
+        assert!(limiter.acquire(ADDRESS).now_or_never().is_some_and(|admitted| admitted.is_err()));
     }
 }

@@ -32,10 +32,10 @@ struct ReplayableBody {
 /// The body as read by one attempt. After a later attempt starts, this one fails.
 #[derive(Debug)]
 pub(crate) struct AttemptBody {
-    kept: Arc<Mutex<ReplayableBody>>,
+    shared: Arc<Mutex<ReplayableBody>>,
     number: u32,
     /// Bytes of the previous attempt that must be sent again.
-    again: VecDeque<Bytes>,
+    replayed: VecDeque<Bytes>,
     trailers: Option<HeaderMap>,
 }
 
@@ -43,23 +43,23 @@ pub(crate) struct AttemptBody {
 #[derive(Debug)]
 pub(crate) struct RetryableRequest(Arc<Mutex<ReplayableBody>>);
 
-fn locked(kept: &Mutex<ReplayableBody>) -> MutexGuard<'_, ReplayableBody> {
-    kept.lock().unwrap_or_else(PoisonError::into_inner)
+fn locked(shared: &Mutex<ReplayableBody>) -> MutexGuard<'_, ReplayableBody> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl RetryableRequest {
     /// Returns the body from its start; `None` if too many bytes were sent to be kept.
-    pub(crate) fn again(&self) -> Option<AttemptBody> {
-        let mut kept = locked(&self.0);
-        if !kept.complete {
+    pub(crate) fn restart(&self) -> Option<AttemptBody> {
+        let mut shared = locked(&self.0);
+        if !shared.complete {
             return None;
         }
-        kept.attempt += 1;
+        shared.attempt += 1;
         Some(AttemptBody {
-            number: kept.attempt,
-            again: kept.data.iter().cloned().collect(),
-            trailers: kept.trailers.clone(),
-            kept: Arc::clone(&self.0),
+            number: shared.attempt,
+            replayed: shared.data.iter().cloned().collect(),
+            trailers: shared.trailers.clone(),
+            shared: Arc::clone(&self.0),
         })
     }
 }
@@ -67,7 +67,7 @@ impl RetryableRequest {
 impl AttemptBody {
     /// Creates the first attempt to send a body.
     pub(crate) fn first(body: ClientBody) -> Self {
-        let kept = ReplayableBody {
+        let shared = ReplayableBody {
             body,
             data: Vec::new(),
             bytes: 0,
@@ -75,60 +75,62 @@ impl AttemptBody {
             complete: true,
             attempt: 0,
         };
-        let kept = Arc::new(Mutex::new(kept));
-        Self { kept, number: 0, again: VecDeque::new(), trailers: None }
+        let shared = Arc::new(Mutex::new(shared));
+        Self { shared, number: 0, replayed: VecDeque::new(), trailers: None }
     }
 
     /// Returns a handle that starts later attempts.
     pub(crate) fn replay(&self) -> RetryableRequest {
-        RetryableRequest(Arc::clone(&self.kept))
+        RetryableRequest(Arc::clone(&self.shared))
     }
 
     pub(crate) fn poll_frame(
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let mut kept = locked(&self.kept);
-        if kept.attempt != self.number {
+        let mut shared = locked(&self.shared);
+        if shared.attempt != self.number {
             return Poll::Ready(Some(Err(BodyError::Superseded)));
         }
-        if let Some(data) = self.again.pop_front() {
+        if let Some(data) = self.replayed.pop_front() {
             return Poll::Ready(Some(Ok(Frame::data(data))));
         }
         if let Some(trailers) = self.trailers.take() {
             return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
         }
-        let frame = ready!(kept.body.poll_frame(context));
+        let frame = ready!(shared.body.poll_frame(context));
         // Without a `Replay` handle no further attempt is possible, so keeping bytes is pointless.
-        kept.complete &= Arc::strong_count(&self.kept) > 1;
+        shared.complete &= Arc::strong_count(&self.shared) > 1;
         if let Some(Ok(frame)) = &frame {
             if let Some(data) = frame.data_ref() {
-                kept.bytes += data.len() as u64;
-                kept.complete &= kept.bytes <= MAX_KEPT_BYTES;
-                if kept.complete {
+                shared.bytes += data.len() as u64;
+                shared.complete &= shared.bytes <= MAX_KEPT_BYTES;
+                if shared.complete {
                     // A copy, so that a few bytes do not keep their whole read buffer alive.
-                    kept.data.push(Bytes::copy_from_slice(data));
+                    shared.data.push(Bytes::copy_from_slice(data));
                 }
             }
-            kept.trailers = frame.trailers_ref().cloned();
-            if !kept.complete {
-                kept.data = Vec::new();
+            shared.trailers = frame.trailers_ref().cloned();
+            if !shared.complete {
+                shared.data = Vec::new();
             }
         }
         Poll::Ready(frame)
     }
 
     pub(crate) fn is_end_stream(&self) -> bool {
-        self.again.is_empty() && self.trailers.is_none() && locked(&self.kept).body.is_end_stream()
+        self.replayed.is_empty()
+            && self.trailers.is_none()
+            && locked(&self.shared).body.is_end_stream()
     }
 
     pub(crate) fn size_hint(&self) -> SizeHint {
-        let again: u64 = self.again.iter().map(|data| data.len() as u64).sum();
-        let left = locked(&self.kept).body.size_hint();
+        let replayed: u64 = self.replayed.iter().map(|data| data.len() as u64).sum();
+        let left = locked(&self.shared).body.size_hint();
         let mut hint = SizeHint::new();
-        hint.set_lower(left.lower() + again);
+        hint.set_lower(left.lower() + replayed);
         if let Some(upper) = left.upper() {
-            hint.set_upper(upper + again);
+            hint.set_upper(upper + replayed);
         }
         hint
     }

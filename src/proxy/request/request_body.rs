@@ -22,7 +22,7 @@ pub(crate) struct Progress {
     /// Milliseconds from `started` to the last frame.
     last: AtomicU64,
     /// The upstream side waits for more bytes from the client.
-    awaits_visitor: AtomicBool,
+    awaits_client: AtomicBool,
     too_large: AtomicBool,
     broken: AtomicBool,
 }
@@ -32,7 +32,7 @@ impl Progress {
         Self {
             started: Instant::now(),
             last: AtomicU64::new(0),
-            awaits_visitor: AtomicBool::new(false),
+            awaits_client: AtomicBool::new(false),
             too_large: AtomicBool::new(false),
             broken: AtomicBool::new(false),
         }
@@ -54,11 +54,11 @@ impl Progress {
     }
 
     /// Whether the body is waiting for the client.
-    pub(crate) fn awaits_visitor(&self) -> bool {
-        self.awaits_visitor.load(Relaxed)
+    pub(crate) fn awaits_client(&self) -> bool {
+        self.awaits_client.load(Relaxed)
     }
 
-    fn moved(&self) {
+    fn record_progress(&self) {
         let millis = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.last.store(millis, Relaxed);
     }
@@ -74,7 +74,7 @@ pub(crate) struct UpstreamRequestBody {
     /// Remaining bytes of the size limit.
     left: u64,
     /// The body has been polled and has returned a result.
-    touched: bool,
+    polled_once: bool,
 }
 
 /// The source of a body.
@@ -84,7 +84,7 @@ enum Source {
     Empty,
     Client(ClientBody),
     /// A body that can be replayed.
-    Kept(Box<AttemptBody>),
+    Replayable(Box<AttemptBody>),
 }
 
 impl Source {
@@ -95,7 +95,7 @@ impl Source {
         match self {
             Self::Empty => Poll::Ready(None),
             Self::Client(body) => body.poll_frame(context),
-            Self::Kept(body) => body.poll_frame(context),
+            Self::Replayable(body) => body.poll_frame(context),
         }
     }
 
@@ -103,7 +103,7 @@ impl Source {
         match self {
             Self::Empty => true,
             Self::Client(body) => body.is_end_stream(),
-            Self::Kept(body) => body.is_end_stream(),
+            Self::Replayable(body) => body.is_end_stream(),
         }
     }
 
@@ -111,19 +111,19 @@ impl Source {
         match self {
             Self::Empty => SizeHint::with_exact(0),
             Self::Client(body) => body.size_hint(),
-            Self::Kept(body) => body.size_hint(),
+            Self::Replayable(body) => body.size_hint(),
         }
     }
 }
 
 impl UpstreamRequestBody {
-    /// Creates a body of at most `most` bytes.
-    pub(crate) fn new(body: ClientBody, most: Option<u64>, filter: &Arc<Filter>) -> Self {
-        Self::from(Source::Client(body), most.unwrap_or(u64::MAX), filter)
+    /// Creates a body of at most `limit` bytes.
+    pub(crate) fn new(body: ClientBody, limit: Option<u64>, filter: &Arc<Filter>) -> Self {
+        Self::from(Source::Client(body), limit.unwrap_or(u64::MAX), filter)
     }
 
     pub(crate) fn empty() -> Self {
-        Self { source: Source::Empty, progress: None, filter: None, left: 0, touched: false }
+        Self { source: Source::Empty, progress: None, filter: None, left: 0, polled_once: false }
     }
 
     fn from(source: Source, left: u64, filter: &Arc<Filter>) -> Self {
@@ -133,7 +133,7 @@ impl UpstreamRequestBody {
             progress: has_body.then(|| Arc::new(Progress::new())),
             filter: has_body.then(|| Arc::clone(filter)),
             left,
-            touched: false,
+            polled_once: false,
         }
     }
 
@@ -143,22 +143,22 @@ impl UpstreamRequestBody {
     }
 
     /// Starts to keep the sent bytes for a second attempt.
-    pub(crate) fn keep(&mut self) -> RetryBody {
+    pub(crate) fn make_replayable(&mut self) -> RetryBody {
         let Some(filter) = self.filter.clone() else { return RetryBody::Empty };
         let left = self.left;
         let attempt = match std::mem::replace(&mut self.source, Source::Empty) {
             Source::Empty => return RetryBody::Empty,
             Source::Client(body) => Box::new(AttemptBody::first(body)),
-            Source::Kept(attempt) => attempt,
+            Source::Replayable(attempt) => attempt,
         };
         let replay = attempt.replay();
-        self.source = Source::Kept(attempt);
-        RetryBody::Kept { replay, filter, left }
+        self.source = Source::Replayable(attempt);
+        RetryBody::Replayable { replay, filter, left }
     }
 
     /// Whether no frame has been read from the body.
-    pub(crate) fn is_untouched(&self) -> bool {
-        !self.touched
+    pub(crate) fn is_unpolled(&self) -> bool {
+        !self.polled_once
     }
 }
 
@@ -166,7 +166,7 @@ impl UpstreamRequestBody {
 #[derive(Debug)]
 pub(crate) enum RetryBody {
     Empty,
-    Kept { replay: RetryableRequest, filter: Arc<Filter>, left: u64 },
+    Replayable { replay: RetryableRequest, filter: Arc<Filter>, left: u64 },
 }
 
 impl RetryBody {
@@ -178,8 +178,8 @@ impl RetryBody {
     pub(crate) fn body(self) -> Option<UpstreamRequestBody> {
         match self {
             Self::Empty => Some(UpstreamRequestBody::empty()),
-            Self::Kept { replay, filter, left } => {
-                let source = Source::Kept(Box::new(replay.again()?));
+            Self::Replayable { replay, filter, left } => {
+                let source = Source::Replayable(Box::new(replay.restart()?));
                 Some(UpstreamRequestBody::from(source, left, &filter))
             }
         }
@@ -196,11 +196,11 @@ impl Body for UpstreamRequestBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
         let polled = this.source.poll_frame(context);
-        this.touched |= polled.is_ready();
+        this.polled_once |= polled.is_ready();
         if let Some(progress) = &this.progress {
-            progress.awaits_visitor.store(polled.is_pending(), Relaxed);
+            progress.awaits_client.store(polled.is_pending(), Relaxed);
             if let Poll::Ready(frame) = &polled {
-                progress.moved();
+                progress.record_progress();
                 if matches!(frame, Some(Err(_))) {
                     progress.broken.store(true, Relaxed);
                 }

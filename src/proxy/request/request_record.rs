@@ -22,7 +22,7 @@ use crate::telemetry::{ClientFields, Entry, ErrorKind, RequestSpan};
 /// Metrics and access log of one request. Every request is counted and logged exactly once, even
 /// when it is cancelled.
 pub(crate) struct RequestRecord {
-    pub(crate) visitor: Arc<ConnectionState>,
+    pub(crate) connection_state: Arc<ConnectionState>,
     pub(crate) snapshot: Arc<Snapshot>,
     pub(crate) client: Client,
     /// The client connection; `None` for HTTP/2.
@@ -32,7 +32,7 @@ pub(crate) struct RequestRecord {
     /// The format of an error response.
     pub(crate) error_format: ErrorFormat,
     /// The concurrency permit, held until the request has ended.
-    pub(crate) place: Option<RequestPermit>,
+    pub(crate) permit: Option<RequestPermit>,
     method: Method,
     uri: Uri,
     /// The response status. 499 until there is a response: the client closed the connection early.
@@ -45,32 +45,32 @@ pub(crate) struct RequestRecord {
     closed: bool,
     number: u64,
     /// Client fields for the access log.
-    speaker: Option<Box<ClientFields>>,
+    client_fields: Option<Box<ClientFields>>,
     span: Option<RequestSpan>,
 }
 
 impl RequestRecord {
     pub(crate) fn new<B>(
-        visitor: Arc<ConnectionState>,
+        connection_state: Arc<ConnectionState>,
         http1: Option<Arc<Http1Session>>,
         request: &Request<B>,
         version: Version,
     ) -> Box<Self> {
-        let snapshot = visitor.worker.snapshot();
-        visitor.activity.request_started();
+        let snapshot = connection_state.worker.snapshot();
+        connection_state.activity.request_started();
         let fields = &request.fields;
-        let client = Client::of(&visitor.peer, fields, |address| snapshot.trusts(address));
+        let client = Client::of(&connection_state.peer, fields, |address| snapshot.trusts(address));
         let log = snapshot.access_log.as_ref();
-        let speaker = log.and_then(|log| log.speaker(client.address, version, fields));
+        let client_fields = log.and_then(|log| log.client_fields(client.address, version, fields));
         Box::new(Self {
-            number: visitor.worker.next_request(),
-            visitor,
+            number: connection_state.worker.next_request(),
+            connection_state,
             snapshot,
             client,
             http1,
             site: None,
             error_format: ErrorFormat::by(fields),
-            place: None,
+            permit: None,
             method: request.method.clone(),
             uri: request.uri.clone(),
             status: 499,
@@ -79,24 +79,24 @@ impl RequestRecord {
             bytes: 0,
             ended: false,
             closed: false,
-            speaker,
+            client_fields,
             span: None,
         })
     }
 
     /// Records the time until the upstream's response head.
-    pub(crate) fn upstream_took(&self, took: Duration) {
-        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+    pub(crate) fn record_upstream_time(&self, time: Duration) {
+        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         self.upstream.store(nanos.saturating_add(1), Relaxed);
     }
 
     /// Records the response status, once the head is complete.
-    pub(crate) fn answered(&mut self, status: StatusCode) {
+    pub(crate) fn record_status(&mut self, status: StatusCode) {
         self.status = status.as_u16();
         let Some(site) = self.site else { return };
         let upstream = self.upstream.load(Relaxed).checked_sub(1).map(Duration::from_nanos);
         let own = self.started.elapsed().saturating_sub(upstream.unwrap_or_default());
-        self.snapshot.counters.head(self.visitor.worker.id(), site, upstream, own);
+        self.snapshot.counters.head(self.connection_state.worker.id(), site, upstream, own);
     }
 
     /// Starts the request's span, if tracing is enabled.
@@ -107,7 +107,7 @@ impl RequestRecord {
 
     /// Counts and logs an error and returns its response.
     pub(crate) fn failed(&self, error: &ProxyError) -> Response<Bytes> {
-        self.visitor.worker.metrics().error(error.kind());
+        self.connection_state.worker.metrics().error(error.kind());
         let request_id = self.request_id();
         error.log(&request_id);
         self.error_response(Failure::Proxy(error), &request_id)
@@ -130,27 +130,27 @@ impl RequestRecord {
     }
 
     fn request_id(&self) -> String {
-        self.visitor.worker.request_id(self.number)
+        self.connection_state.worker.request_id(self.number)
     }
 
     pub(crate) fn sent(&mut self, bytes: usize) {
         self.bytes = self.bytes.saturating_add(bytes as u64);
     }
 
-    pub(crate) fn ended(&mut self) {
+    pub(crate) fn set_complete(&mut self) {
         self.ended = true;
     }
 
-    pub(crate) fn upstream_broke_off(&mut self) {
-        self.visitor.worker.metrics().error(ErrorKind::UpstreamBody);
+    pub(crate) fn record_upstream_abort(&mut self) {
+        self.connection_state.worker.metrics().error(ErrorKind::UpstreamBody);
         let request_id = self.request_id();
         tracing::warn!(request_id, "upstream closed the connection in the middle of a response");
     }
 
     /// Counts the outcome of an HTML rewrite.
-    pub(crate) fn page_changed(&self, outcome: Option<PageOutcome>) {
+    pub(crate) fn record_page_outcome(&self, outcome: Option<PageOutcome>) {
         let Some((site, outcome)) = self.site.zip(outcome) else { return };
-        self.snapshot.counters.page(self.visitor.worker.id(), site, outcome.index());
+        self.snapshot.counters.page(self.connection_state.worker.id(), site, outcome.index());
         if outcome == PageOutcome::Failed {
             let request_id = self.request_id();
             tracing::warn!(request_id, "page could not be rewritten completely");
@@ -166,10 +166,10 @@ impl RequestRecord {
         if std::mem::replace(&mut self.closed, true) {
             return;
         }
-        self.visitor.activity.request_ended();
+        self.connection_state.activity.request_ended();
         let duration = self.started.elapsed();
         if let Some(site) = self.site {
-            let worker = self.visitor.worker.id();
+            let worker = self.connection_state.worker.id();
             self.snapshot.counters.request(worker, site, self.status, duration, report);
         }
         let site = self.site();
@@ -192,7 +192,7 @@ impl RequestRecord {
             request_id: &self.request_id(),
             mode: settings.map_or("enforce", |settings| settings.mode.as_str()),
             report,
-            speaker: self.speaker.as_deref(),
+            client_fields: self.client_fields.as_deref(),
             complete: self.ended || self.method == Method::HEAD,
         });
     }

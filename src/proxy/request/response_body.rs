@@ -22,11 +22,11 @@ use crate::proxy::upstream::pool::PooledConnection;
 #[derive(Debug)]
 pub(crate) enum UpstreamBody {
     Upstream {
-        /// The HTTP/2 body; an HTTP/1.1 body is read from the connection in `lease`.
+        /// The HTTP/2 body; an HTTP/1.1 body is read from `connection`.
         http2: Option<Incoming>,
-        /// Released to the pool after a complete body. Dropping the lease earlier closes the
+        /// Released to the pool after a complete body. Dropping it earlier closes the
         /// connection, which cancels the response at the upstream.
-        lease: Option<PooledConnection>,
+        connection: Option<PooledConnection>,
         /// A frame that was read ahead.
         first: Option<FirstFrame>,
         ended: bool,
@@ -59,8 +59,8 @@ impl FirstFrame {
 }
 
 impl UpstreamBody {
-    pub(crate) fn upstream(http2: Option<Incoming>, lease: PooledConnection) -> Self {
-        Self::Upstream { http2, lease: Some(lease), first: None, ended: false }
+    pub(crate) fn upstream(http2: Option<Incoming>, connection: PooledConnection) -> Self {
+        Self::Upstream { http2, connection: Some(connection), first: None, ended: false }
     }
 
     pub(crate) fn page(page: Bytes) -> Self {
@@ -95,8 +95,8 @@ impl Body for UpstreamBody {
                 Poll::Ready(first.take().map(FirstFrame::polled))
             }
             Self::Upstream { ended: true, .. } => Poll::Ready(None),
-            Self::Upstream { http2, lease, ended, .. } => {
-                let polled = match (http2, lease) {
+            Self::Upstream { http2, connection, ended, .. } => {
+                let polled = match (http2, connection) {
                     (Some(body), _) => {
                         Pin::new(body).poll_frame(context).map_err(UpstreamError::Http2)
                     }
@@ -119,8 +119,8 @@ impl Body for UpstreamBody {
         match self {
             Self::Upstream { first: Some(_), .. } => false,
             Self::Upstream { http2: Some(body), ended, .. } => *ended || body.is_end_stream(),
-            Self::Upstream { lease, ended, .. } => {
-                *ended || http1(lease).is_none_or(Http1Upstream::is_end_stream)
+            Self::Upstream { connection, ended, .. } => {
+                *ended || http1(connection).is_none_or(Http1Upstream::is_end_stream)
             }
             Self::Page(page) => page.is_end_stream(),
         }
@@ -128,10 +128,10 @@ impl Body for UpstreamBody {
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Upstream { http2, lease, first, .. } => {
+            Self::Upstream { http2, connection, first, .. } => {
                 let rest = match http2 {
                     Some(body) => body.size_hint(),
-                    None => http1(lease)
+                    None => http1(connection)
                         .map_or_else(|| SizeHint::with_exact(0), Http1Upstream::size_hint),
                 };
                 match first {
@@ -147,18 +147,18 @@ impl Body for UpstreamBody {
 impl Drop for UpstreamBody {
     fn drop(&mut self) {
         let ended = self.is_end_stream();
-        if let Self::Upstream { lease, .. } = self
+        if let Self::Upstream { connection, .. } = self
             && ended
-            && let Some(lease) = lease.take()
+            && let Some(connection) = connection.take()
         {
-            lease.release();
+            connection.release();
         }
     }
 }
 
 /// Returns the HTTP/1.1 connection that carries the body.
-fn http1(lease: &Option<PooledConnection>) -> Option<&Http1Upstream> {
-    match lease.as_ref().map(|lease| &lease.sender) {
+fn http1(connection: &Option<PooledConnection>) -> Option<&Http1Upstream> {
+    match connection.as_ref().map(|connection| &connection.sender) {
         Some(UpstreamClient::Http1(connection)) => Some(connection),
         _ => None,
     }
@@ -169,7 +169,7 @@ pub(crate) struct ReplyBody {
     content: Content,
     /// Nothing is sent: the response is to a HEAD request.
     suppressed: bool,
-    ticket: Box<RequestRecord>,
+    record: Box<RequestRecord>,
 }
 
 #[expect(clippy::large_enum_variant, reason = "the usual variant costs no allocation")]
@@ -180,19 +180,19 @@ enum Content {
 }
 
 impl ReplyBody {
-    pub(crate) fn filtered(body: FilterBody<UpstreamBody>, ticket: Box<RequestRecord>) -> Self {
-        Self { content: Content::Filtered(body), suppressed: false, ticket }
+    pub(crate) fn filtered(body: FilterBody<UpstreamBody>, record: Box<RequestRecord>) -> Self {
+        Self { content: Content::Filtered(body), suppressed: false, record }
     }
 
     pub(crate) fn changed(
         body: PageBody<FilterBody<UpstreamBody>>,
-        ticket: Box<RequestRecord>,
+        record: Box<RequestRecord>,
     ) -> Self {
-        Self { content: Content::Changed(Box::new(body)), suppressed: false, ticket }
+        Self { content: Content::Changed(Box::new(body)), suppressed: false, record }
     }
 
-    pub(crate) fn page(page: Bytes, ticket: Box<RequestRecord>) -> Self {
-        Self { content: Content::Page(Full::new(page)), suppressed: false, ticket }
+    pub(crate) fn page(page: Bytes, record: Box<RequestRecord>) -> Self {
+        Self { content: Content::Page(Full::new(page)), suppressed: false, record }
     }
 
     /// Suppresses content of this proxy, for a response to a HEAD request, and returns its length.
@@ -205,7 +205,7 @@ impl ReplyBody {
 
     /// Marks the response as complete, because another protocol follows.
     pub(crate) fn upgraded(&mut self) {
-        self.ticket.ended();
+        self.record.set_complete();
     }
 
     /// Replaces a response that broke off with an error response. No byte of it may have been sent.
@@ -216,10 +216,10 @@ impl ReplyBody {
     /// Replaces a response with an error response. No byte of it may have been sent.
     pub(crate) fn failed(mut self, error: &ProxyError) -> Response<Self> {
         if let Content::Changed(body) = &self.content {
-            self.ticket.page_changed(body.outcome());
+            self.record.record_page_outcome(body.outcome());
         }
-        let page = Response::from_http(self.ticket.failed(error));
-        self.ticket.answered(page.status);
+        let page = Response::from_http(self.record.failed(error));
+        self.record.record_status(page.status);
         page.map(|page| {
             self.content = Content::Page(Full::new(page));
             self
@@ -248,10 +248,10 @@ impl Body for ReplyBody {
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
                 let bytes = frame.data_ref().map_or(0, Bytes::len);
-                self.ticket.sent(bytes);
+                self.record.sent(bytes);
             }
-            Poll::Ready(Some(Err(_))) => self.ticket.upstream_broke_off(),
-            Poll::Ready(None) => self.ticket.ended(),
+            Poll::Ready(Some(Err(_))) => self.record.record_upstream_abort(),
+            Poll::Ready(None) => self.record.set_complete(),
             Poll::Pending => {}
         }
         polled
@@ -279,16 +279,16 @@ impl Body for ReplyBody {
 impl Drop for ReplyBody {
     fn drop(&mut self) {
         if self.is_end_stream() {
-            self.ticket.ended();
+            self.record.set_complete();
         }
         let report = match &self.content {
             Content::Filtered(body) => Some(body.report()),
             Content::Changed(body) => {
-                self.ticket.page_changed(body.outcome());
+                self.record.record_page_outcome(body.outcome());
                 Some(body.inner().report())
             }
             Content::Page(_) => None,
         };
-        self.ticket.close(report);
+        self.record.close(report);
     }
 }

@@ -18,14 +18,15 @@ use crate::proxy::upstream::pool::PooledConnection;
 pub(crate) async fn join(
     client: &Arc<Http1Client>,
     upstream: PooledConnection,
-    visitor: &ConnectionState,
+    connection_state: &ConnectionState,
 ) {
     let UpstreamClient::Http1(connection) = upstream.sender else { return };
     let (mut left, mut right) = (ClientSide(client), connection.into_io());
-    let closed = std::future::poll_fn(|context| match visitor.activity.poll_order(context) {
-        ShutdownCommand::Close => Poll::Ready(()),
-        _ => Poll::Pending,
-    });
+    let closed =
+        std::future::poll_fn(|context| match connection_state.activity.poll_command(context) {
+            ShutdownCommand::Close => Poll::Ready(()),
+            _ => Poll::Pending,
+        });
     tokio::select! {
         // Either side may abort at any time, which is a normal end for a tunnel.
         _ = tokio::io::copy_bidirectional(&mut left, &mut right) => {}

@@ -30,7 +30,7 @@ use crate::proxy::upstream::http1_connection::{Http1Upstream, ResponseHead, is_i
 use crate::proxy::upstream::http2_ping::PingStream;
 
 /// Maximum concurrent requests on one HTTP/2 connection, unless the upstream allows fewer.
-const MOST_STREAMS: usize = 100;
+const MAX_STREAMS: usize = 100;
 /// Flow-control windows for response bodies, per stream and per connection (RFC 9113 section 6.9).
 const STREAM_WINDOW: u32 = 256 << 10;
 const CONNECTION_WINDOW: u32 = 1 << 20;
@@ -53,7 +53,7 @@ type Http2Response = Pin<
 /// A pending HTTP/2 response, with a copy of the request for a retry.
 pub(crate) struct PendingResponse {
     response: Http2Response,
-    again: Option<RequestCopy>,
+    copy: Option<RequestCopy>,
 }
 
 /// A copy of a sent request, for a second attempt.
@@ -71,13 +71,13 @@ pub(crate) enum UpstreamClient {
 
 impl std::fmt::Debug for UpstreamClient {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Sender").finish_non_exhaustive()
+        f.debug_struct("UpstreamClient").finish_non_exhaustive()
     }
 }
 
 /// The response head for a request.
 #[derive(Debug)]
-pub(crate) enum Answer {
+pub(crate) enum UpstreamResponse {
     /// An interim response; another head follows.
     Interim(Box<Response<()>>),
     /// A final HTTP/1.1 response. Its body is read from the connection.
@@ -90,7 +90,7 @@ pub(crate) enum Answer {
 pub(crate) struct FailedRequest {
     pub(crate) error: UpstreamError,
     /// The request, if it may be retried.
-    pub(crate) repeatable: Option<Request<UpstreamRequestBody>>,
+    pub(crate) retryable: Option<Request<UpstreamRequestBody>>,
 }
 
 /// An HTTP/2 connection, shared by concurrent requests.
@@ -105,7 +105,7 @@ pub(crate) struct Http2Connection {
 #[derive(Debug)]
 struct Streams {
     open: AtomicUsize,
-    /// The stream limit: the upstream's limit or `MOST_STREAMS`, whichever is lower.
+    /// The stream limit: the upstream's limit or `MAX_STREAMS`, whichever is lower.
     most: AtomicUsize,
     /// A response has timed out, and no byte has arrived since.
     silent: AtomicBool,
@@ -125,7 +125,7 @@ impl Drop for StreamPermit {
 
 impl Http2Connection {
     /// Reserves a stream; `None` if the connection is full, silent or closed.
-    pub(crate) fn place(&self) -> Option<StreamPermit> {
+    pub(crate) fn reserve_stream(&self) -> Option<StreamPermit> {
         let Streams { open, most, silent, .. } = &*self.streams;
         let full = open.load(Relaxed) >= most.load(Relaxed);
         if self.sender.is_closed() || full || silent.load(Relaxed) {
@@ -153,12 +153,12 @@ pub(crate) async fn http2(
     let header_list = u32::try_from(limits.header_bytes.max(64 * 1024)).unwrap_or(u32::MAX);
     let streams = Arc::new(Streams {
         open: AtomicUsize::new(0),
-        most: AtomicUsize::new(MOST_STREAMS),
+        most: AtomicUsize::new(MAX_STREAMS),
         silent: AtomicBool::new(false),
         task: AtomicWaker::new(),
     });
-    let heard = Arc::clone(&streams);
-    let socket = InspectReader::new(socket, move |_| heard.silent.store(false, Relaxed));
+    let reader_streams = Arc::clone(&streams);
+    let socket = InspectReader::new(socket, move |_| reader_streams.silent.store(false, Relaxed));
     let (socket, mut pinger) = PingStream::new(socket, MAX_PONG_WAIT);
     let (sender, connection) = http2::Builder::new(TokioExecutor::new())
         .initial_stream_window_size(STREAM_WINDOW)
@@ -167,17 +167,17 @@ pub(crate) async fn http2(
         .handshake(TokioIo::new(socket))
         .await
         .map_err(|error| ProxyError::Upstream(error.into()))?;
-    let told = Arc::clone(&streams);
+    let task_streams = Arc::clone(&streams);
     let mut connection = Box::pin(connection);
     tokio::spawn(std::future::poll_fn(move |context| {
-        told.task.register(context.waker());
+        task_streams.task.register(context.waker());
         let polled = connection.as_mut().poll(context);
         // The stream limit comes from the upstream's SETTINGS (RFC 9113 section 6.5.2) and is
         // updated at each poll. Requests sent before the SETTINGS arrive wait inside h2.
-        told.most.store(connection.current_max_send_streams().min(MOST_STREAMS), Relaxed);
+        task_streams.most.store(connection.current_max_send_streams().min(MAX_STREAMS), Relaxed);
         match polled {
             Poll::Ready(_) => Poll::Ready(()),
-            Poll::Pending => pinger.poll(told.silent.load(Relaxed), context),
+            Poll::Pending => pinger.poll(task_streams.silent.load(Relaxed), context),
         }
     }));
     Ok(UpstreamClient::Http2(Http2Connection { sender, streams, scheme }, None))
@@ -186,7 +186,7 @@ pub(crate) async fn http2(
 impl UpstreamClient {
     /// Starts to send a request, in the form for the connection's HTTP version.
     ///
-    /// The response is obtained with [`Self::poll_answer`]. `reads` are the read sizes for an
+    /// The response is obtained with [`Self::poll_response`]. `reads` are the read sizes for an
     /// HTTP/1.1 response.
     ///
     /// # Errors
@@ -203,46 +203,48 @@ impl UpstreamClient {
             }
             Self::Http2(shared, response) => {
                 fit_http2(&mut request, shared.scheme.clone())?;
-                let again = Some(RequestCopy::of(&mut request));
+                let copy = Some(RequestCopy::of(&mut request));
                 let mut request = request.into_http();
                 *request.version_mut() = Version::HTTP_2;
                 let sent = Box::pin(shared.sender.try_send_request(request));
-                *response = Some(Box::new(PendingResponse { response: sent, again }));
+                *response = Some(Box::new(PendingResponse { response: sent, copy }));
             }
         }
         Ok(())
     }
 
     /// Drives the request until a response head has arrived.
-    pub(crate) fn poll_answer(
+    pub(crate) fn poll_response(
         &mut self,
         context: &mut Context<'_>,
-    ) -> Poll<Result<Answer, Box<FailedRequest>>> {
+    ) -> Poll<Result<UpstreamResponse, Box<FailedRequest>>> {
         match self {
             Self::Http1(connection) => Poll::Ready(match ready!(connection.poll_head(context)) {
-                Ok(ResponseHead::Interim(response)) => Ok(Answer::Interim(response)),
-                Ok(ResponseHead::Final(response)) => Ok(Answer::Http1(response)),
+                Ok(ResponseHead::Interim(response)) => Ok(UpstreamResponse::Interim(response)),
+                Ok(ResponseHead::Final(response)) => Ok(UpstreamResponse::Http1(response)),
                 Err(error) => {
-                    Err(Box::new(FailedRequest { error, repeatable: connection.take_repeatable() }))
+                    Err(Box::new(FailedRequest { error, retryable: connection.take_retryable() }))
                 }
             }),
             Self::Http2(_, response) => {
-                let Some(awaited) = response else {
+                let Some(pending) = response else {
                     let error = UpstreamError::Closed;
-                    return Poll::Ready(Err(Box::new(FailedRequest { error, repeatable: None })));
+                    return Poll::Ready(Err(Box::new(FailedRequest { error, retryable: None })));
                 };
-                let answer = ready!(awaited.response.as_mut().poll(context));
-                let again = awaited.again.take();
+                let response_head = ready!(pending.response.as_mut().poll(context));
+                let copy = pending.copy.take();
                 *response = None;
-                Poll::Ready(match answer {
-                    Ok(response) => Ok(Answer::Http2(Box::new(Response::from_http(response)))),
+                Poll::Ready(match response_head {
+                    Ok(response) => {
+                        Ok(UpstreamResponse::Http2(Box::new(Response::from_http(response))))
+                    }
                     Err(mut failed) => {
                         let unsent = failed.take_message().map(Request::from_http);
                         let error = failed.into_error();
-                        let answered = error.is_parse() || error.is_user();
+                        let response_started = error.is_parse() || error.is_user();
                         let error = UpstreamError::from(error);
-                        let repeatable = unsent.or_else(|| again?.after(&error, answered));
-                        Err(Box::new(FailedRequest { error, repeatable }))
+                        let retryable = unsent.or_else(|| copy?.after(&error, response_started));
+                        Err(Box::new(FailedRequest { error, retryable }))
                     }
                 })
             }
@@ -269,13 +271,13 @@ impl UpstreamClient {
     }
 
     /// Waits for the status of the final response to a request without a body.
-    pub(crate) async fn answer(&mut self) -> Result<http::StatusCode, UpstreamError> {
+    pub(crate) async fn final_status(&mut self) -> Result<http::StatusCode, UpstreamError> {
         loop {
-            let answer = std::future::poll_fn(|context| self.poll_answer(context)).await;
-            match answer.map_err(|failed| failed.error)? {
-                Answer::Interim(_) => {}
-                Answer::Http1(response) => return Ok(response.status),
-                Answer::Http2(response) => return Ok(response.status),
+            let response_head = std::future::poll_fn(|context| self.poll_response(context)).await;
+            match response_head.map_err(|failed| failed.error)? {
+                UpstreamResponse::Interim(_) => {}
+                UpstreamResponse::Http1(response) => return Ok(response.status),
+                UpstreamResponse::Http2(response) => return Ok(response.status),
             }
         }
     }
@@ -290,16 +292,20 @@ impl RequestCopy {
             fields: request.fields.clone(),
             body: (),
         };
-        Self { head, body: request.body.keep() }
+        Self { head, body: request.body.make_replayable() }
     }
 
     /// Returns the request, if it may be retried after this error.
     ///
     /// The retry is safe if the upstream has not processed the request. A request without a body
-    /// that is idempotent (RFC 9110 section 9.2.2) may also be retried if nothing was `answered`.
-    fn after(self, error: &UpstreamError, answered: bool) -> Option<Request<UpstreamRequestBody>> {
+    /// that is idempotent (RFC 9110 section 9.2.2) may also be retried unless `response_started`.
+    fn after(
+        self,
+        error: &UpstreamError,
+        response_started: bool,
+    ) -> Option<Request<UpstreamRequestBody>> {
         let idempotent = self.body.is_empty() && is_idempotent(&self.head.method);
-        if !(idempotent && !answered || error.was_not_processed()) {
+        if !(idempotent && !response_started || error.was_not_processed()) {
             return None;
         }
         let body = self.body.body()?;

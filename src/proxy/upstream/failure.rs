@@ -27,14 +27,14 @@ pub(crate) enum BodyError {
     #[error("body length differs from Content-Length")]
     Length,
     /// A later attempt to send the request has taken over the body.
-    #[error("the request is sent again")]
+    #[error("superseded by a retry")]
     Superseded,
 }
 
 /// Why a response is missing or incomplete.
 #[derive(Debug, Error)]
 pub(crate) enum UpstreamError {
-    #[error("the connection failed")]
+    #[error("connection failed")]
     Io(#[from] io::Error),
     #[error("upstream closed the connection before the response")]
     Closed,
@@ -42,13 +42,13 @@ pub(crate) enum UpstreamError {
     Incomplete,
     #[error("invalid response head: {0}")]
     Head(#[from] HeadError),
-    #[error("the response head is too large")]
+    #[error("response head too large")]
     HeadTooLarge,
     #[error("invalid framing: {0}")]
     Framing(#[from] FramingError),
     #[error("invalid chunked body: {0}")]
     Chunk(#[from] ChunkError),
-    #[error("the request body failed")]
+    #[error("request body failed")]
     RequestBody(#[from] BodyError),
     #[error(transparent)]
     Http2(#[from] hyper::Error),

@@ -22,7 +22,7 @@ const STEPS: (Duration, Duration) = (Duration::from_millis(10), Duration::from_s
 
 /// Runs the health checks of the current config, forever.
 pub(crate) async fn watch_health(snapshot: Arc<ArcSwap<Snapshot>>) {
-    let mut asked: HashMap<(String, String), Instant> = HashMap::new();
+    let mut last_probes: HashMap<(String, String), Instant> = HashMap::new();
     loop {
         let now = Instant::now();
         let current = snapshot.load_full();
@@ -30,13 +30,13 @@ pub(crate) async fn watch_health(snapshot: Arc<ArcSwap<Snapshot>>) {
         let mut still = HashMap::new();
         for site in current.sites.all() {
             let Some(check) = &site.health else {
-                site.upstreams().iter().for_each(|upstream| upstream.standing().clear());
+                site.upstreams().iter().for_each(|upstream| upstream.health().clear());
                 continue;
             };
             step = step.min(check.interval / 4).max(STEPS.0);
             for upstream in site.upstreams() {
                 let key = (site.name.clone(), upstream.address().to_string());
-                let last = asked.get(&key).copied();
+                let last = last_probes.get(&key).copied();
                 let due = last.is_none_or(|last| now.duration_since(last) >= check.interval);
                 if due {
                     tokio::spawn(probe(
@@ -49,7 +49,7 @@ pub(crate) async fn watch_health(snapshot: Arc<ArcSwap<Snapshot>>) {
                 still.insert(key, last.filter(|_| !due).unwrap_or(now));
             }
         }
-        asked = still;
+        last_probes = still;
         drop(current);
         tokio::time::sleep(step).await;
     }
@@ -62,11 +62,12 @@ async fn probe(
     upstream: Arc<UpstreamPool>,
     check: HealthCheck,
 ) {
-    let asked = tokio::time::timeout(check.timeout, ask(&snapshot, &site, &upstream, &check)).await;
-    let answer = asked.unwrap_or_else(|_| Err("no answer in time".to_owned()));
+    let last_probes =
+        tokio::time::timeout(check.timeout, send_probe(&snapshot, &site, &upstream, &check)).await;
+    let result = last_probes.unwrap_or_else(|_| Err("no response in time".to_owned()));
     let HealthCheck { healthy_after, unhealthy_after, .. } = check;
-    let changes = upstream.standing().record_probe(answer.is_ok(), healthy_after, unhealthy_after);
-    match answer {
+    let changes = upstream.health().record_probe(result.is_ok(), healthy_after, unhealthy_after);
+    match result {
         Ok(()) if changes => {
             tracing::info!(site = site.name, upstream = %upstream.address(), "upstream healthy");
         }
@@ -77,23 +78,24 @@ async fn probe(
     }
 }
 
-async fn ask(
+async fn send_probe(
     snapshot: &Snapshot,
     site: &Site,
     upstream: &UpstreamPool,
     check: &HealthCheck,
 ) -> Result<(), String> {
-    let opened =
-        upstream.open_in_time(&snapshot.limits, check.timeout, ConnectionRequirements::Any).await;
+    let opened = upstream
+        .open_with_timeout(&snapshot.limits, check.timeout, ConnectionRequirements::Any)
+        .await;
     let mut sender = opened.map_err(|error| error.to_string())?;
     let uri = check.path.parse().map_err(|_| "invalid path".to_owned())?;
     let mut request = Request::new(Method::GET, uri, UpstreamRequestBody::empty());
     request.fields.append(&HOST, &*site.host);
     request.fields.append(&USER_AGENT, "consentry (health)");
     sender.start(request, READ_SIZES).map_err(|error| error.to_string())?;
-    match sender.answer().await {
+    match sender.final_status().await {
         Ok(status) if status.is_success() || status.is_redirection() => Ok(()),
-        Ok(status) => Err(format!("it answers {}", status.as_u16())),
+        Ok(status) => Err(format!("unexpected status {}", status.as_u16())),
         Err(error) => Err(error.to_string()),
     }
 }

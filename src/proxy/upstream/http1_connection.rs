@@ -60,21 +60,21 @@ struct Exchange {
     head_queued: bool,
     has_body: bool,
     /// The first part of the body has been written, together with the head.
-    body_begun: bool,
+    body_started: bool,
     /// The rest of the body.
     body: Option<UpstreamRequestBody>,
     encoder: BodyEncoder,
     /// The deadline for the upstream's 100 response, while the body waits for it.
-    expects: Option<Pin<Box<Sleep>>>,
+    continue_deadline: Option<Pin<Box<Sleep>>>,
     to_head: bool,
     /// A byte of the response has arrived.
-    answered: bool,
+    response_started: bool,
     /// Set once the final head has been read.
-    answer: Option<Answer>,
+    response: Option<ResponseState>,
 }
 
 #[derive(Debug)]
-struct Answer {
+struct ResponseState {
     body: Http1Body,
     persistent: bool,
 }
@@ -100,13 +100,13 @@ impl Http1Upstream {
             request: Some(Box::new(request)),
             head_queued: false,
             has_body: false,
-            body_begun: false,
+            body_started: false,
             body: None,
             encoder: BodyEncoder::Sized(0),
-            expects: None,
+            continue_deadline: None,
             to_head,
-            answered: false,
-            answer: None,
+            response_started: false,
+            response: None,
         });
     }
 
@@ -125,14 +125,14 @@ impl Http1Upstream {
     ///
     /// The retry is safe if no byte of the request was written. A request without a body that is
     /// idempotent may also be retried if nothing was answered (RFC 9110 section 9.2.2).
-    pub(crate) fn take_repeatable(&mut self) -> Option<Request<UpstreamRequestBody>> {
+    pub(crate) fn take_retryable(&mut self) -> Option<Request<UpstreamRequestBody>> {
         let exchange = self.exchange.as_mut()?;
         let mut request = *exchange.request.take()?;
         if self.io.has_written() && (exchange.has_body || !is_idempotent(&request.method)) {
             return None;
         }
         if exchange.has_body {
-            request.body = exchange.body.take().filter(UpstreamRequestBody::is_untouched)?;
+            request.body = exchange.body.take().filter(UpstreamRequestBody::is_unpolled)?;
         }
         Some(request)
     }
@@ -164,13 +164,13 @@ impl Http1Upstream {
             let read = match io.poll_fill(context) {
                 Poll::Ready(read) => read,
                 Poll::Pending => {
-                    io.settle();
+                    io.compact();
                     sent?;
                     return Poll::Pending;
                 }
             };
             match read {
-                Ok(0) | Err(_) if exchange.answered => {
+                Ok(0) | Err(_) if exchange.response_started => {
                     return Poll::Ready(Err(UpstreamError::Incomplete));
                 }
                 Ok(0) => {
@@ -179,7 +179,7 @@ impl Http1Upstream {
                 }
                 Err(error) => return Poll::Ready(Err(error.into())),
                 Ok(new) => {
-                    exchange.answered = true;
+                    exchange.response_started = true;
                     exchange.request = None;
                     let unread = io.unread();
                     let arrived = unread.get(unread.len().saturating_sub(new)..);
@@ -229,7 +229,7 @@ impl Http1Upstream {
         let status = response.status;
         if status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS {
             if status == StatusCode::CONTINUE {
-                exchange.expects = None;
+                exchange.continue_deadline = None;
             }
             return Ok(Some(ResponseHead::Interim(response)));
         }
@@ -241,7 +241,7 @@ impl Http1Upstream {
         }
         let body = Http1Body::new(framing.body, (*max_head_bytes, *max_fields));
         let persistent = framing.persistent && status != StatusCode::SWITCHING_PROTOCOLS;
-        exchange.answer = Some(Answer { body, persistent });
+        exchange.response = Some(ResponseState { body, persistent });
         self.finish();
         Ok(Some(ResponseHead::Final(response)))
     }
@@ -250,7 +250,7 @@ impl Http1Upstream {
     fn finish(&mut self) {
         let Self { io, exchange, .. } = self;
         let Some(exchange) = exchange else { return };
-        if let Some(Answer { body, persistent }) = &exchange.answer
+        if let Some(ResponseState { body, persistent }) = &exchange.response
             && body.has_ended()
         {
             // Bytes after a complete response were not requested.
@@ -271,7 +271,7 @@ impl Http1Upstream {
             Poll::Ready(Ok(frame)) => Poll::Ready(frame.map(Ok)),
             Poll::Ready(Err(error)) => Poll::Ready(Some(Err(error))),
             Poll::Pending => {
-                self.io.settle();
+                self.io.compact();
                 Poll::Pending
             }
         }
@@ -285,7 +285,7 @@ impl Http1Upstream {
         let Some(exchange) = exchange else { return Poll::Ready(Ok(None)) };
         // The upstream may respond without reading the rest of the request.
         let _ = exchange.send(io, context);
-        let Some(Answer { body, .. }) = &mut exchange.answer else {
+        let Some(ResponseState { body, .. }) = &mut exchange.response else {
             return Poll::Ready(Ok(None));
         };
         loop {
@@ -313,7 +313,7 @@ impl Http1Upstream {
     }
 
     fn body(&self) -> Option<&Http1Body> {
-        self.exchange.as_ref()?.answer.as_ref().map(|answer| &answer.body)
+        self.exchange.as_ref()?.response.as_ref().map(|response| &response.body)
     }
 }
 
@@ -324,7 +324,7 @@ impl Exchange {
             self.head_queued = true;
             let head = request_head(request, &mut self.encoder);
             if request.fields.has(&EXPECT) {
-                self.expects = Some(Box::pin(tokio::time::sleep(CONTINUE)));
+                self.continue_deadline = Some(Box::pin(tokio::time::sleep(CONTINUE)));
             }
             let body = std::mem::replace(&mut request.body, UpstreamRequestBody::empty());
             self.body = (!body.is_end_stream()).then_some(body);
@@ -335,14 +335,15 @@ impl Exchange {
                 Some(_) => io.queue(&head),
             }
         }
-        let expects = self.expects.as_mut().map(|timer| timer.as_mut().poll(context));
-        if let Some(Poll::Pending) = expects {
+        let continue_deadline =
+            self.continue_deadline.as_mut().map(|timer| timer.as_mut().poll(context));
+        if let Some(Poll::Pending) = continue_deadline {
             let _ = io.poll_drain(context)?;
             return Ok(());
         }
-        self.expects = None;
+        self.continue_deadline = None;
         while let Some(body) = &mut self.body {
-            if io.has_queued() && self.body_begun && io.poll_drain(context)?.is_pending() {
+            if io.has_queued() && self.body_started && io.poll_drain(context)?.is_pending() {
                 return Ok(());
             }
             match Pin::new(&mut *body).poll_frame(context) {
@@ -384,9 +385,9 @@ impl Exchange {
         };
         let longer = || UpstreamError::RequestBody(BodyError::Length);
         let frame = self.encoder.frame(data.len()).ok_or_else(longer)?;
-        io.queue(frame.before());
-        io.write(context, [&data, frame.behind()])?;
-        self.body_begun = true;
+        io.queue(frame.prefix());
+        io.write(context, [&data, frame.suffix()])?;
+        self.body_started = true;
         if ended {
             io.queue(&self.encoder.end(None));
         }

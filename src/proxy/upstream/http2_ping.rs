@@ -38,7 +38,7 @@ struct Inner<S> {
 #[derive(Debug)]
 struct Position {
     /// Remaining bytes of the preface or of a payload.
-    left: usize,
+    remaining: usize,
     /// Written bytes of the frame header.
     head: usize,
     /// The length field of the frame header, as far as it has been written.
@@ -48,9 +48,9 @@ struct Position {
 impl Position {
     fn advance(&mut self, mut bytes: &[u8]) {
         while let Some((&first, rest)) = bytes.split_first() {
-            if self.left > 0 {
-                let skipped = self.left.min(bytes.len());
-                self.left -= skipped;
+            if self.remaining > 0 {
+                let skipped = self.remaining.min(bytes.len());
+                self.remaining -= skipped;
                 bytes = bytes.get(skipped..).unwrap_or_default();
                 continue;
             }
@@ -59,14 +59,14 @@ impl Position {
             }
             self.head += 1;
             if self.head == FRAME_HEAD {
-                *self = Self { left: self.length, head: 0, length: 0 };
+                *self = Self { remaining: self.length, head: 0, length: 0 };
             }
             bytes = rest;
         }
     }
 
     fn is_between_frames(&self) -> bool {
-        self.left == 0 && self.head == 0
+        self.remaining == 0 && self.head == 0
     }
 }
 
@@ -74,9 +74,9 @@ impl<S> PingStream<S> {
     /// Creates the stream of a new connection and its pinger. `longest` is the pinger's timeout for
     /// an answer.
     pub(crate) fn new(stream: S, longest: Duration) -> (Self, Pinger<S>) {
-        let position = Position { left: PREFACE, head: 0, length: 0 };
+        let position = Position { remaining: PREFACE, head: 0, length: 0 };
         let shared = Arc::new(Mutex::new(Inner { stream, position, ping: &[] }));
-        (Self(Arc::clone(&shared)), Pinger { stream: Self(shared), longest, patience: None })
+        (Self(Arc::clone(&shared)), Pinger { stream: Self(shared), longest, timer: None })
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner<S>> {
@@ -96,7 +96,7 @@ pub(crate) struct Pinger<S> {
     stream: PingStream<S>,
     longest: Duration,
     /// The deadline for the answer to a PING that was written.
-    patience: Option<Pin<Box<Sleep>>>,
+    timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S: AsyncWrite + Unpin> Pinger<S> {
@@ -106,21 +106,21 @@ impl<S: AsyncWrite + Unpin> Pinger<S> {
     /// task must poll the connection first, then the pinger.
     pub(crate) fn poll(&mut self, silent: bool, context: &mut Context<'_>) -> Poll<()> {
         if !silent {
-            self.patience = None;
-        } else if self.patience.is_none() {
+            self.timer = None;
+        } else if self.timer.is_none() {
             let inner = &mut *self.stream.inner();
             if inner.position.is_between_frames() && inner.ping.is_empty() {
                 inner.ping = PING;
-                self.patience = Some(Box::pin(tokio::time::sleep(self.longest)));
+                self.timer = Some(Box::pin(tokio::time::sleep(self.longest)));
             }
         }
-        if self.patience.is_some()
+        if self.timer.is_some()
             && let Poll::Ready(Err(_)) = Pin::new(&mut self.stream).poll_flush(context)
         {
             return Poll::Ready(());
         }
-        match &mut self.patience {
-            Some(patience) => patience.as_mut().poll(context),
+        match &mut self.timer {
+            Some(timer) => timer.as_mut().poll(context),
             None => Poll::Pending,
         }
     }
@@ -153,11 +153,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for PingStream<S> {
         let inner = &mut *self.inner();
         ready!(inner.poll_ping(context))?;
         let written = ready!(Pin::new(&mut inner.stream).poll_write_vectored(context, parts))?;
-        let mut left = written;
+        let mut remaining = written;
         for part in parts {
-            let of_part = left.min(part.len());
+            let of_part = remaining.min(part.len());
             inner.position.advance(part.get(..of_part).unwrap_or_default());
-            left -= of_part;
+            remaining -= of_part;
         }
         Poll::Ready(Ok(written))
     }
@@ -203,7 +203,7 @@ mod tests {
                 bytes.extend(frame(payload));
                 ends.push(bytes.len());
             }
-            let mut position = Position { left: PREFACE, head: 0, length: 0 };
+            let mut position = Position { remaining: PREFACE, head: 0, length: 0 };
             let (mut at, mut parts) = (0, parts.into_iter().cycle());
             while at < bytes.len() {
                 let end = bytes.len().min(at + parts.next().expect("endless"));
@@ -245,8 +245,8 @@ mod tests {
         let (_upstream, socket) = tokio::io::duplex(1024);
         let (mut stream, mut pinger) = PingStream::new(socket, longest);
         stream.write_all(&[b'p'; PREFACE]).await.expect("room");
-        let began = tokio::time::Instant::now();
+        let started = tokio::time::Instant::now();
         std::future::poll_fn(|context| pinger.poll(true, context)).await;
-        assert_eq!(began.elapsed(), longest);
+        assert_eq!(started.elapsed(), longest);
     }
 }

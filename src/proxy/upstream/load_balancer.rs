@@ -21,22 +21,22 @@ pub(crate) struct LoadBalancer {
     upstreams: Vec<Arc<UpstreamPool>>,
     method: BalanceMethod,
     /// The schedule: upstream indices, each as often as its weight. Empty for a single upstream.
-    turns: Vec<usize>,
-    turn: AtomicUsize,
+    schedule: Vec<usize>,
+    position: AtomicUsize,
     /// The name of the session affinity cookie.
-    sticky: Option<String>,
+    cookie_name: Option<String>,
 }
 
 impl LoadBalancer {
     pub(crate) fn new(
         upstreams: Vec<Arc<UpstreamPool>>,
         method: BalanceMethod,
-        sticky: Option<String>,
+        cookie_name: Option<String>,
     ) -> Self {
-        let turns =
+        let schedule =
             schedule(&upstreams.iter().map(|upstream| upstream.weight()).collect::<Vec<_>>());
-        let sticky = sticky.filter(|_| upstreams.len() > 1);
-        Self { upstreams, method, turns, turn: AtomicUsize::new(0), sticky }
+        let cookie_name = cookie_name.filter(|_| upstreams.len() > 1);
+        Self { upstreams, method, schedule, position: AtomicUsize::new(0), cookie_name }
     }
 
     /// All upstreams.
@@ -44,56 +44,61 @@ impl LoadBalancer {
         &self.upstreams
     }
 
-    /// Returns the index of the upstream for the next request. `kept` is preferred if that upstream
+    /// Returns the index of the upstream for the next request. `affinity` is preferred if that upstream
     /// is available.
-    pub(crate) fn next(&self, kept: Option<usize>) -> usize {
-        if self.turns.is_empty() {
+    pub(crate) fn next(&self, affinity: Option<usize>) -> usize {
+        if self.schedule.is_empty() {
             return 0;
         }
-        let takes =
-            |place: &usize| self.upstreams.get(*place).is_some_and(|upstream| !upstream.is_out());
-        if let Some(kept) = kept.filter(takes) {
-            return kept;
-        }
-        let start = self.turn.fetch_add(1, Relaxed) % self.turns.len();
-        let (before, from) = self.turns.split_at_checked(start).unwrap_or((&[], &[]));
-        let turns = from.iter().chain(before).copied();
-        let chosen = match self.method {
-            BalanceMethod::RoundRobin => turns.clone().find(takes),
-            BalanceMethod::LeastConnections => turns.clone().filter(takes).min_by(|a, b| {
-                let load = |place: &usize| {
-                    self.upstreams.get(*place).map_or((0, 1), |it| (it.in_flight(), it.weight()))
-                };
-                // Compares a/x with b/y without a division.
-                let ((a, x), (b, y)) = (load(a), load(b));
-                (a * y).cmp(&(b * x))
-            }),
+        let is_available = |index: &usize| {
+            self.upstreams.get(*index).is_some_and(|upstream| !upstream.is_unavailable())
         };
-        chosen.or_else(|| turns.clone().next()).unwrap_or_default()
+        if let Some(affinity) = affinity.filter(is_available) {
+            return affinity;
+        }
+        let start = self.position.fetch_add(1, Relaxed) % self.schedule.len();
+        let (before, from) = self.schedule.split_at_checked(start).unwrap_or((&[], &[]));
+        let schedule = from.iter().chain(before).copied();
+        let chosen = match self.method {
+            BalanceMethod::RoundRobin => schedule.clone().find(is_available),
+            BalanceMethod::LeastConnections => {
+                schedule.clone().filter(is_available).min_by(|a, b| {
+                    let load = |index: &usize| {
+                        self.upstreams
+                            .get(*index)
+                            .map_or((0, 1), |upstream| (upstream.in_flight(), upstream.weight()))
+                    };
+                    // Compares a/x with b/y without a division.
+                    let ((a, x), (b, y)) = (load(a), load(b));
+                    (a * y).cmp(&(b * x))
+                })
+            }
+        };
+        chosen.or_else(|| schedule.clone().next()).unwrap_or_default()
     }
 
     /// The upstream at this index.
-    pub(crate) fn at(&self, place: usize) -> Option<&Arc<UpstreamPool>> {
-        self.upstreams.get(place)
+    pub(crate) fn at(&self, index: usize) -> Option<&Arc<UpstreamPool>> {
+        self.upstreams.get(index)
     }
 
     /// Returns the upstreams in the order of attempts, unavailable ones last.
     pub(crate) fn candidates(&self, first: usize) -> Vec<&Arc<UpstreamPool>> {
         let (before, from) = self.upstreams.split_at_checked(first).unwrap_or((&[], &[]));
         let mut order: Vec<_> = from.iter().chain(before).collect();
-        order.sort_by_key(|upstream| upstream.is_out());
+        order.sort_by_key(|upstream| upstream.is_unavailable());
         order
     }
 
     /// Counts a request to an upstream, for the least-connections method only.
     pub(crate) fn count(&self, upstream: &Arc<UpstreamPool>) -> Option<InFlightGuard> {
-        let counts = self.method == BalanceMethod::LeastConnections && !self.turns.is_empty();
+        let counts = self.method == BalanceMethod::LeastConnections && !self.schedule.is_empty();
         counts.then(|| upstream.count())
     }
 
     /// Returns the index of the upstream named by the request's affinity cookie.
     pub(crate) fn affinity(&self, fields: &FieldSection) -> Option<usize> {
-        let name = self.sticky.as_deref()?;
+        let name = self.cookie_name.as_deref()?;
         let cookies = Cookies::of(fields);
         let value = cookies.values(name.as_bytes()).next()?;
         self.upstreams.iter().position(|upstream| upstream.has_tag(value))
@@ -101,7 +106,7 @@ impl LoadBalancer {
 
     /// Removes the upstream's own `Set-Cookie` lines for the affinity cookie.
     pub(crate) fn remove_foreign(&self, fields: &mut FieldSection) {
-        let Some(name) = self.sticky.as_deref() else { return };
+        let Some(name) = self.cookie_name.as_deref() else { return };
         fields.remove_where(|field, line| {
             field == SET_COOKIE.as_str() && SetCookie::parse(line).is_sent_as(name.as_bytes())
         });
@@ -110,12 +115,15 @@ impl LoadBalancer {
     /// Returns the affinity cookie for the upstream, unless the request has it already.
     pub(crate) fn affinity_cookie(
         &self,
-        kept: Option<usize>,
+        affinity: Option<usize>,
         used: &Arc<UpstreamPool>,
         secure: bool,
     ) -> Option<String> {
-        let name = self.sticky.as_deref()?;
-        if kept.and_then(|place| self.at(place)).is_some_and(|kept| Arc::ptr_eq(kept, used)) {
+        let name = self.cookie_name.as_deref()?;
+        if affinity
+            .and_then(|index| self.at(index))
+            .is_some_and(|affinity| Arc::ptr_eq(affinity, used))
+        {
             return None;
         }
         let secure = if secure { "; Secure" } else { "" };
@@ -135,12 +143,12 @@ fn schedule(weights: &[usize]) -> Vec<usize> {
         weights.iter_mut().for_each(|weight| *weight = (*weight * LONGEST / sum).max(1));
     }
     let mut all: Vec<(usize, usize, usize)> = Vec::new();
-    for (place, weight) in weights.iter().enumerate() {
+    for (index, weight) in weights.iter().enumerate() {
         // The n-th turn of a weight w is at (2n + 1) / 2w of the schedule.
-        all.extend((0..*weight).map(|turn| ((2 * turn + 1), *weight, place)));
+        all.extend((0..*weight).map(|position| ((2 * position + 1), *weight, index)));
     }
-    all.sort_by(|(a, x, place), (b, y, other)| (a * y).cmp(&(b * x)).then(place.cmp(other)));
-    all.into_iter().map(|(_, _, place)| place).collect()
+    all.sort_by(|(a, x, index), (b, y, other)| (a * y).cmp(&(b * x)).then(index.cmp(other)));
+    all.into_iter().map(|(_, _, index)| index).collect()
 }
 
 fn gcd(a: usize, b: usize) -> usize {
@@ -153,10 +161,10 @@ mod tests {
     use crate::config::settings::{Upstream as Address, WeightedUpstream};
 
     fn balance(weights: &[u32], method: BalanceMethod) -> LoadBalancer {
-        let upstream = |(place, weight): (usize, &u32)| {
-            let address = Address::Unix(format!("/{place}").into());
+        let upstream = |(index, weight): (usize, &u32)| {
+            let address = Address::Unix(format!("/{index}").into());
             let upstream = WeightedUpstream { address, weight: *weight };
-            Arc::new(UpstreamPool::new(&upstream, vec![format!("tag{place}")], None, 1, None))
+            Arc::new(UpstreamPool::new(&upstream, vec![format!("tag{index}")], None, 1, None))
         };
         let upstreams = weights.iter().enumerate().map(upstream).collect();
         LoadBalancer::new(upstreams, method, Some("srv".to_owned()))
@@ -178,13 +186,13 @@ mod tests {
         let balance = balance(&[1, 1, 1], BalanceMethod::RoundRobin);
         let next = || (0..6).map(|_| balance.next(None)).collect::<Vec<_>>();
         assert_eq!(next(), [0, 1, 2, 0, 1, 2]);
-        balance.upstreams[1].standing().eject();
+        balance.upstreams[1].health().eject();
         assert_eq!(next(), [0, 2, 2, 0, 2, 2]);
         let order: Vec<_> =
-            balance.candidates(1).iter().map(|it| it.address().to_string()).collect();
+            balance.candidates(1).iter().map(|upstream| upstream.address().to_string()).collect();
         assert_eq!(order, ["unix:/2", "unix:/0", "unix:/1"]);
-        balance.upstreams[0].standing().eject();
-        balance.upstreams[2].standing().eject();
+        balance.upstreams[0].health().eject();
+        balance.upstreams[2].health().eject();
         assert_eq!(next(), [0, 1, 2, 0, 1, 2], "with all out, each is tried");
     }
 
@@ -194,11 +202,11 @@ mod tests {
         let mut in_flight = Vec::new();
         let mut chosen = Vec::new();
         for _ in 0..6 {
-            let place = balance.next(None);
-            chosen.push(place);
-            in_flight.extend(balance.count(&balance.upstreams[place]));
+            let index = balance.next(None);
+            chosen.push(index);
+            in_flight.extend(balance.count(&balance.upstreams[index]));
         }
-        assert_eq!(chosen.iter().filter(|place| **place == 0).count(), 4, "{chosen:?}");
+        assert_eq!(chosen.iter().filter(|index| **index == 0).count(), 4, "{chosen:?}");
         drop(in_flight);
         assert_eq!(balance.upstreams[0].in_flight(), 0);
     }
@@ -211,13 +219,13 @@ mod tests {
         assert!(line.starts_with("srv=") && line.ends_with("HttpOnly; SameSite=Lax; Secure"));
         let pair = line.split(';').next().expect("a pair");
         let sent = |cookies: &str| FieldSection::from_lines(&[("cookie", cookies)]);
-        let kept = balance.affinity(&sent(&format!("a=b; {pair}")));
-        assert_eq!(kept, Some(1));
-        assert!((0..4).all(|_| balance.next(kept) == 1));
-        assert!(balance.affinity_cookie(kept, &balance.upstreams[1], true).is_none());
-        balance.upstreams[1].standing().eject();
-        assert_eq!(balance.next(kept), 0);
-        assert!(balance.affinity_cookie(kept, &balance.upstreams[0], false).is_some());
+        let affinity = balance.affinity(&sent(&format!("a=b; {pair}")));
+        assert_eq!(affinity, Some(1));
+        assert!((0..4).all(|_| balance.next(affinity) == 1));
+        assert!(balance.affinity_cookie(affinity, &balance.upstreams[1], true).is_none());
+        balance.upstreams[1].health().eject();
+        assert_eq!(balance.next(affinity), 0);
+        assert!(balance.affinity_cookie(affinity, &balance.upstreams[0], false).is_some());
         assert_eq!(balance.affinity(&sent("srv=forged")), None);
     }
 }

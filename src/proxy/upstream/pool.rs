@@ -51,7 +51,7 @@ pub(crate) struct UpstreamPool {
     tags: Vec<String>,
     tls: Option<UpstreamHandshake>,
     /// Health and load of the server at the address.
-    known: Arc<ServerState>,
+    server: Arc<ServerState>,
     /// Connections made with these TLS settings.
     pool: Arc<Pool>,
 }
@@ -59,7 +59,7 @@ pub(crate) struct UpstreamPool {
 /// Health and load of the server at an address, independent of the settings.
 #[derive(Debug, Default)]
 struct ServerState {
-    standing: UpstreamHealth,
+    health: UpstreamHealth,
     /// Requests in flight, if counted.
     in_flight: AtomicUsize,
 }
@@ -69,7 +69,7 @@ struct ServerState {
 struct Pool {
     /// The upstream has rejected HTTP/2 with HTTP_1_1_REQUIRED.
     requires_http1: AtomicBool,
-    shelves: Vec<Mutex<WorkerConnections>>,
+    workers: Vec<Mutex<WorkerConnections>>,
 }
 
 /// The connections of one worker.
@@ -82,7 +82,7 @@ struct WorkerConnections {
 #[derive(Debug)]
 struct Idle {
     connection: Box<Http1Upstream>,
-    patience: ReusableTimer,
+    timer: ReusableTimer,
     since: Instant,
 }
 
@@ -90,10 +90,10 @@ struct Idle {
 #[derive(Debug)]
 pub(crate) struct PooledConnection {
     pub(crate) sender: UpstreamClient,
-    pub(crate) patience: ReusableTimer,
+    pub(crate) timer: ReusableTimer,
     upstream: Arc<UpstreamPool>,
     worker: u32,
-    most_idle: u32,
+    max_idle: u32,
     /// The owner of a private connection; `None` for pooled ones. The connection is authenticated
     /// by a login, so no other client may use it.
     owner: Option<Arc<PrivateConnections>>,
@@ -124,7 +124,7 @@ pub(crate) struct PrivateConnections(Mutex<Vec<PrivateConnection>>);
 struct PrivateConnection {
     upstream: Arc<UpstreamPool>,
     sender: UpstreamClient,
-    patience: ReusableTimer,
+    timer: ReusableTimer,
     since: Instant,
 }
 
@@ -144,19 +144,19 @@ impl PrivateConnections {
         (limits, timeouts): (&Limits, &Timeouts),
     ) -> Option<PooledConnection> {
         let mut all = self.all();
-        let is_of = |known: &PrivateConnection| {
-            upstreams.iter().any(|upstream| upstream.shares_pool(&known.upstream))
+        let is_of = |server: &PrivateConnection| {
+            upstreams.iter().any(|upstream| upstream.shares_pool(&server.upstream))
         };
-        let place = all.iter().position(is_of)?;
-        let PrivateConnection { upstream, sender, patience, since } = all.swap_remove(place);
+        let index = all.iter().position(is_of)?;
+        let PrivateConnection { upstream, sender, timer, since } = all.swap_remove(index);
         let fresh = since.elapsed() < timeouts.upstream_idle;
-        let lease = fresh.then(|| upstream.lease(sender, None, worker, limits))?;
-        Some(PooledConnection { patience, owner: Some(Arc::clone(self)), ..lease })
+        let connection = fresh.then(|| upstream.pooled(sender, None, worker, limits))?;
+        Some(PooledConnection { timer, owner: Some(Arc::clone(self)), ..connection })
     }
 
-    fn keep(&self, connection: PrivateConnection) {
+    fn insert(&self, connection: PrivateConnection) {
         let mut all = self.all();
-        all.retain(|known| !known.upstream.shares_pool(&connection.upstream));
+        all.retain(|server| !server.upstream.shares_pool(&connection.upstream));
         if all.len() < MAX_PRIVATE {
             all.push(connection);
         }
@@ -175,7 +175,7 @@ impl Drop for InFlightGuard {
 
 impl std::fmt::Debug for UpstreamPool {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Upstream").field("address", &self.address).finish_non_exhaustive()
+        f.debug_struct("UpstreamPool").field("address", &self.address).finish_non_exhaustive()
     }
 }
 
@@ -191,15 +191,15 @@ impl UpstreamPool {
         workers: usize,
         before: Option<&Self>,
     ) -> Self {
-        let known = before.map(|before| Arc::clone(&before.known)).unwrap_or_default();
+        let server = before.map(|before| Arc::clone(&before.server)).unwrap_or_default();
         let before = before.filter(|before| match (&before.tls, &tls) {
             (None, None) => true,
             (Some(before), Some(tls)) => before.settings == tls.settings,
             _ => false,
         });
         let pool = || {
-            let shelves = (0..workers).map(|_| Mutex::default()).collect();
-            Arc::new(Pool { requires_http1: AtomicBool::new(false), shelves })
+            let workers = (0..workers).map(|_| Mutex::default()).collect();
+            Arc::new(Pool { requires_http1: AtomicBool::new(false), workers })
         };
         Self {
             address: upstream.address.clone(),
@@ -207,7 +207,7 @@ impl UpstreamPool {
             tags,
             // Keeps the TLS session cache.
             tls: before.map_or(tls, |before| before.tls.clone()),
-            known,
+            server,
             pool: before.map_or_else(pool, |before| Arc::clone(&before.pool)),
         }
     }
@@ -218,8 +218,8 @@ impl UpstreamPool {
     }
 
     /// The health state.
-    pub(crate) fn standing(&self) -> &UpstreamHealth {
-        &self.known.standing
+    pub(crate) fn health(&self) -> &UpstreamHealth {
+        &self.server.health
     }
 
     /// The address.
@@ -243,26 +243,26 @@ impl UpstreamPool {
     }
 
     /// Whether the upstream is ejected or unhealthy.
-    pub(crate) fn is_out(&self) -> bool {
-        self.known.standing.is_out()
+    pub(crate) fn is_unavailable(&self) -> bool {
+        self.server.health.is_unavailable()
     }
 
     /// The number of requests in flight, if counted.
     pub(crate) fn in_flight(&self) -> usize {
-        self.known.in_flight.load(Relaxed)
+        self.server.in_flight.load(Relaxed)
     }
 
     /// Counts a request until its response has ended.
     pub(crate) fn count(self: &Arc<Self>) -> InFlightGuard {
-        self.known.in_flight.fetch_add(1, Relaxed);
-        InFlightGuard(Arc::clone(&self.known))
+        self.server.in_flight.fetch_add(1, Relaxed);
+        InFlightGuard(Arc::clone(&self.server))
     }
 
-    fn shelf(&self, worker: usize) -> Option<std::sync::MutexGuard<'_, WorkerConnections>> {
+    fn connections(&self, worker: usize) -> Option<std::sync::MutexGuard<'_, WorkerConnections>> {
         self.pool
-            .shelves
+            .workers
             .get(worker)
-            .map(|shelf| shelf.lock().unwrap_or_else(PoisonError::into_inner))
+            .map(|connections| connections.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Takes a pooled connection: a stream of a shared connection, or the most recently used idle
@@ -273,30 +273,31 @@ impl UpstreamPool {
         limits: &Limits,
         need: ConnectionRequirements,
     ) -> Option<PooledConnection> {
-        let mut shelf = self.shelf(worker)?;
-        let alone =
+        let mut connections = self.connections(worker)?;
+        let is_exclusive =
             need == ConnectionRequirements::Private || self.tls.is_some() && self.wants_http1(need);
-        if !alone && !shelf.shared.is_empty() {
-            let free =
-                |(shared, _): &(Http2Connection, Instant)| Some((shared.clone(), shared.place()?));
-            let (shared, stream) = shelf.shared.iter().find_map(free)?;
-            drop(shelf);
-            return Some(self.lease(
+        if !is_exclusive && !connections.shared.is_empty() {
+            let free = |(shared, _): &(Http2Connection, Instant)| {
+                Some((shared.clone(), shared.reserve_stream()?))
+            };
+            let (shared, stream) = connections.shared.iter().find_map(free)?;
+            drop(connections);
+            return Some(self.pooled(
                 UpstreamClient::Http2(shared, None),
                 Some(stream),
                 worker,
                 limits,
             ));
         }
-        let Idle { connection, patience, .. } = loop {
-            let mut idle = shelf.idle.pop_back()?;
+        let Idle { connection, timer, .. } = loop {
+            let mut idle = connections.idle.pop_back()?;
             if idle.connection.is_ready() {
                 break idle;
             }
         };
-        drop(shelf);
-        let lease = self.lease(UpstreamClient::Http1(connection), None, worker, limits);
-        Some(PooledConnection { patience, ..lease })
+        drop(connections);
+        let connection = self.pooled(UpstreamClient::Http1(connection), None, worker, limits);
+        Some(PooledConnection { timer, ..connection })
     }
 
     /// Whether a request prefers HTTP/1.1.
@@ -321,19 +322,19 @@ impl UpstreamPool {
         need: ConnectionRequirements,
         metrics: &Shard,
     ) -> Result<PooledConnection, ProxyError> {
-        let sender = match self.open_in_time(limits, timeouts.connect, need).await {
+        let sender = match self.open_with_timeout(limits, timeouts.connect, need).await {
             Ok(sender) => sender,
             Err(error) => {
                 // A failure caused by the request's need for HTTP/1.1 must not eject the upstream:
                 // it may support only HTTP/2, and clients select their needs.
                 let chosen = need != ConnectionRequirements::Any && self.tls.is_some();
-                if !chosen && let Some(pause) = self.known.standing.record_failure() {
+                if !chosen && let Some(pause) = self.server.health.record_failure() {
                     tracing::warn!(upstream = %self.address, ?pause, "upstream refused connection, ejected");
                 }
                 return Err(error);
             }
         };
-        if self.known.standing.record_success() {
+        if self.server.health.record_success() {
             tracing::info!(upstream = %self.address, "upstream accepts connections again");
         }
         metrics.upstream_connected();
@@ -341,18 +342,18 @@ impl UpstreamPool {
             UpstreamClient::Http1(_) => None,
             UpstreamClient::Http2(shared, _) => {
                 if need != ConnectionRequirements::Private
-                    && let Some(mut shelf) = self.shelf(worker)
+                    && let Some(mut connections) = self.connections(worker)
                 {
-                    shelf.shared.push((shared.clone(), Instant::now()));
+                    connections.shared.push((shared.clone(), Instant::now()));
                 }
-                shared.place()
+                shared.reserve_stream()
             }
         };
-        Ok(self.lease(sender, stream, worker, limits))
+        Ok(self.pooled(sender, stream, worker, limits))
     }
 
     /// Opens a connection, with a timeout.
-    pub(crate) async fn open_in_time(
+    pub(crate) async fn open_with_timeout(
         &self,
         limits: &Limits,
         longest: Duration,
@@ -391,16 +392,16 @@ impl UpstreamPool {
         };
         let config = if self.wants_http1(need) { only_http1 } else { config };
         let connector = TlsConnector::from(Arc::clone(config));
-        let shaken = connector.connect(name.clone(), socket).await.map_err(failed)?;
-        let speaks_http2 = shaken.get_ref().1.alpn_protocol() == Some(b"h2");
-        let socket = SocketIo::Tls(Box::new(shaken.into()));
-        match speaks_http2 {
+        let tls_stream = connector.connect(name.clone(), socket).await.map_err(failed)?;
+        let is_http2 = tls_stream.get_ref().1.alpn_protocol() == Some(b"h2");
+        let socket = SocketIo::Tls(Box::new(tls_stream.into()));
+        match is_http2 {
             true => client::http2(socket, uri::Scheme::HTTPS, limits).await,
             false => Ok(http1(socket, limits)),
         }
     }
 
-    fn lease(
+    fn pooled(
         self: &Arc<Self>,
         sender: UpstreamClient,
         stream: Option<StreamPermit>,
@@ -409,10 +410,10 @@ impl UpstreamPool {
     ) -> PooledConnection {
         PooledConnection {
             sender,
-            patience: ReusableTimer::default(),
+            timer: ReusableTimer::default(),
             upstream: Arc::clone(self),
             worker: u32::try_from(worker).unwrap_or(u32::MAX),
-            most_idle: u32::try_from(limits.idle_upstream_connections).unwrap_or(u32::MAX),
+            max_idle: u32::try_from(limits.idle_upstream_connections).unwrap_or(u32::MAX),
             owner: None,
             _stream: stream,
             _counted: None,
@@ -421,9 +422,11 @@ impl UpstreamPool {
 
     /// Closes a worker's connections that are dead or were idle for too long.
     pub(crate) fn sweep(&self, worker: usize, longest: Duration) {
-        let Some(mut shelf) = self.shelf(worker) else { return };
-        shelf.idle.retain_mut(|idle| idle.connection.is_ready() && idle.since.elapsed() < longest);
-        shelf.shared.retain_mut(|(shared, used)| {
+        let Some(mut connections) = self.connections(worker) else { return };
+        connections
+            .idle
+            .retain_mut(|idle| idle.connection.is_ready() && idle.since.elapsed() < longest);
+        connections.shared.retain_mut(|(shared, used)| {
             if !shared.is_idle() {
                 *used = Instant::now();
             }
@@ -454,12 +457,12 @@ impl PooledConnection {
     /// A shared HTTP/2 connection is unchanged: no login is sent on it.
     pub(crate) fn make_private(&mut self, owner: Option<&Arc<PrivateConnections>>) {
         if matches!(self.sender, UpstreamClient::Http1(_)) {
-            self.own(owner);
+            self.reserve_for(owner);
         }
     }
 
     /// Reserves a connection, which no other client uses, for its owner.
-    pub(crate) fn own(&mut self, owner: Option<&Arc<PrivateConnections>>) {
+    pub(crate) fn reserve_for(&mut self, owner: Option<&Arc<PrivateConnections>>) {
         // A temporary owner is dropped after the exchange, and so is the connection.
         self.owner = Some(owner.map(Arc::clone).unwrap_or_default());
     }
@@ -469,22 +472,22 @@ impl PooledConnection {
         if matches!(&self.sender, UpstreamClient::Http1(connection) if !connection.is_reusable()) {
             return;
         }
-        let Self { sender, patience, upstream, worker, most_idle, owner, .. } = self;
+        let Self { sender, timer, upstream, worker, max_idle, owner, .. } = self;
         let since = Instant::now();
         if let Some(owner) = owner {
-            return owner.keep(PrivateConnection { upstream, sender, patience, since });
+            return owner.insert(PrivateConnection { upstream, sender, timer, since });
         }
         // A shared connection is already in the pool.
         let UpstreamClient::Http1(connection) = sender else { return };
-        let most_idle = usize::try_from(most_idle).unwrap_or(usize::MAX);
+        let max_idle = usize::try_from(max_idle).unwrap_or(usize::MAX);
         if let Ok(worker) = usize::try_from(worker)
-            && let Some(mut shelf) = upstream.shelf(worker)
+            && let Some(mut connections) = upstream.connections(worker)
         {
-            if shelf.idle.len() >= most_idle {
-                shelf.idle.pop_front();
+            if connections.idle.len() >= max_idle {
+                connections.idle.pop_front();
             }
-            if most_idle > 0 {
-                shelf.idle.push_back(Idle { connection, patience, since });
+            if max_idle > 0 {
+                connections.idle.push_back(Idle { connection, timer, since });
             }
         }
     }

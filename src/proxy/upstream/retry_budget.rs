@@ -15,7 +15,7 @@ pub(crate) struct RetryBudget(Mutex<Window>);
 
 #[derive(Debug)]
 struct Window {
-    began: Instant,
+    started: Instant,
     /// The worker's request count at the start of the window.
     requests: u64,
     retries: u64,
@@ -23,15 +23,15 @@ struct Window {
 
 impl RetryBudget {
     pub(crate) fn new(now: Instant) -> Self {
-        Self(Mutex::new(Window { began: now, requests: 0, retries: 0 }))
+        Self(Mutex::new(Window { started: now, requests: 0, retries: 0 }))
     }
 
     /// Whether a retry is allowed; an allowed retry is counted. `requests` is the worker's request
     /// count so far.
     pub(crate) fn take(&self, now: Instant, requests: u64, allowed: &Retries) -> bool {
         let mut window = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if now.saturating_duration_since(window.began) >= WINDOW {
-            *window = Window { began: now, requests, retries: 0 };
+        if now.saturating_duration_since(window.started) >= WINDOW {
+            *window = Window { started: now, requests, retries: 0 };
         }
         let share = requests.saturating_sub(window.requests) * u64::from(allowed.percent) / 100;
         let may = window.retries < share.max(u64::from(allowed.least));
@@ -49,12 +49,12 @@ mod tests {
         let start = Instant::now();
         let budget = RetryBudget::new(start);
         let allowed = Retries { percent: 20, least: 2 };
-        let taken =
+        let allowed_retries =
             |now, requests| (0..100).filter(|_| budget.take(now, requests, &allowed)).count();
-        assert_eq!(taken(start, 1), 2);
-        assert_eq!(taken(start, 50), 8, "10 of 50, of which 2 are gone");
-        assert_eq!(taken(start + WINDOW, 50), 2, "a new window");
-        assert_eq!(taken(start + WINDOW, 150), 18);
+        assert_eq!(allowed_retries(start, 1), 2);
+        assert_eq!(allowed_retries(start, 50), 8, "10 of 50, of which 2 are gone");
+        assert_eq!(allowed_retries(start + WINDOW, 50), 2, "a new window");
+        assert_eq!(allowed_retries(start + WINDOW, 150), 18);
         let none = Retries { percent: 0, least: 0 };
         assert!(!budget.take(start + WINDOW * 2, 10_000, &none));
     }

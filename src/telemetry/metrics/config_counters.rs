@@ -31,8 +31,8 @@ pub(crate) struct SiteLabels {
 impl SiteLabels {
     /// The indices and names of the categories, the one for unknown names included.
     pub(super) fn known_categories(&self) -> impl Iterator<Item = (usize, &str)> {
-        let known = self.categories.iter().map(|(category, name)| (category.index(), name));
-        known.chain([(Categories::MAX, "unclassified")])
+        let categories = self.categories.iter().map(|(category, name)| (category.index(), name));
+        categories.chain([(Categories::MAX, "unclassified")])
     }
 }
 
@@ -111,16 +111,16 @@ impl SiteCounters {
             let named = others.categories.iter().map(|(category, name)| {
                 (category.index(), own.categories.find(name).map(|category| category.index()))
             });
-            for (place, place_here) in named.chain([(Categories::MAX, Some(Categories::MAX))]) {
-                let count = from.get(place).map_or(0, |count| count.load(Relaxed));
-                if let Some(place_here) = place_here {
-                    add(to, place_here, count);
+            for (index, own_index) in named.chain([(Categories::MAX, Some(Categories::MAX))]) {
+                let count = from.get(index).map_or(0, |count| count.load(Relaxed));
+                if let Some(own_index) = own_index {
+                    add(to, own_index, count);
                 }
             }
         }
         for (source, count) in others.sources.iter().zip(&other.decisions) {
-            if let Some(place) = own.sources.iter().position(|own| own == source) {
-                add(&self.decisions, place, count.load(Relaxed));
+            if let Some(index) = own.sources.iter().position(|own| own == source) {
+                add(&self.decisions, index, count.load(Relaxed));
             }
         }
     }
@@ -140,12 +140,12 @@ impl ConfigCounters {
     /// Adds the counts of another generation to the first worker's, matching sites by name. Sites that no longer
     /// exist are skipped.
     pub(super) fn absorb(&self, other: &Self) {
-        for (place, labels) in self.sites.iter().enumerate() {
-            let found = other.sites.iter().position(|theirs| theirs.name == labels.name);
-            let Some((found, own)) = found.zip(self.of(0, place)) else { continue };
-            let Some(theirs) = other.sites.get(found) else { continue };
+        for (index, labels) in self.sites.iter().enumerate() {
+            let found = other.sites.iter().position(|other_site| other_site.name == labels.name);
+            let Some((found, own)) = found.zip(self.of(0, index)) else { continue };
+            let Some(other_site) = other.sites.get(found) else { continue };
             for counters in other.workers.iter().filter_map(|worker| worker.get(found)) {
-                own.merge(labels, counters, theirs);
+                own.merge(labels, counters, other_site);
             }
         }
     }
@@ -220,12 +220,12 @@ mod tests {
     use super::*;
 
     fn site(categories: [&str; 2], sources: [&'static str; 2]) -> SiteLabels {
-        let mut known = Categories::default();
-        categories.iter().for_each(|name| _ = known.add(name));
+        let mut built = Categories::default();
+        categories.iter().for_each(|name| _ = built.add(name));
         SiteLabels {
             name: "shop".to_owned(),
             mode: "enforce",
-            categories: known,
+            categories: built,
             sources: sources.to_vec(),
         }
     }
@@ -249,10 +249,10 @@ mod tests {
             add_to(&old, worker, &|counters| &counters.no_decisions[1]);
             add_to(&old, worker, &|counters| &counters.decisions[1]);
             add_to(&old, worker, &|counters| &counters.decisions[0]);
-            for place in [video, maps, Categories::MAX] {
-                add_to(&old, worker, &|counters| &counters.request_stripped[place]);
-                add_to(&old, worker, &|counters| &counters.response_stripped[place]);
-                add_to(&old, worker, &|counters| &counters.beacons[place]);
+            for index in [video, maps, Categories::MAX] {
+                add_to(&old, worker, &|counters| &counters.request_stripped[index]);
+                add_to(&old, worker, &|counters| &counters.response_stripped[index]);
+                add_to(&old, worker, &|counters| &counters.beacons[index]);
             }
         }
         new.absorb(&old);
@@ -266,12 +266,12 @@ mod tests {
         assert_eq!(count(&|counters| &counters.presumed[0]), 2);
         assert_eq!(count(&|counters| &counters.pages[1]), 2);
         assert_eq!(count(&|counters| &counters.no_decisions[1]), 2);
-        assert_eq!([0, 1].map(|place| count(&|counters| &counters.decisions[place])), [2, 0]);
+        assert_eq!([0, 1].map(|index| count(&|counters| &counters.decisions[index])), [2, 0]);
         // `maps` now has the index that `video` had, and `chat` that of `maps`.
-        for (place, expected) in [(5, 2), (6, 0), (Categories::MAX, 2)] {
-            assert_eq!(count(&|counters| &counters.request_stripped[place]), expected, "{place}");
-            assert_eq!(count(&|counters| &counters.response_stripped[place]), expected, "{place}");
-            assert_eq!(count(&|counters| &counters.beacons[place]), expected, "{place}");
+        for (index, expected) in [(5, 2), (6, 0), (Categories::MAX, 2)] {
+            assert_eq!(count(&|counters| &counters.request_stripped[index]), expected, "{index}");
+            assert_eq!(count(&|counters| &counters.response_stripped[index]), expected, "{index}");
+            assert_eq!(count(&|counters| &counters.beacons[index]), expected, "{index}");
         }
     }
 

@@ -71,9 +71,9 @@ impl ConfigCounters {
 
         let presumed = self.rows().flat_map(|(site, counters)| {
             let name = site.name.as_str();
-            Presumption::ALL.into_iter().map(move |grounds| {
-                let evidence = ("evidence", grounds.as_str());
-                let count = get(&counters.presumed, grounds.index());
+            Presumption::ALL.into_iter().map(move |presumption| {
+                let evidence = ("evidence", presumption.as_str());
+                let count = get(&counters.presumed, presumption.index());
                 ([("site", name), evidence, ("mode", site.mode)], ConstCounter::new(count))
             })
         });

@@ -105,8 +105,8 @@ impl Envoy {
 fn address(admin: &Path) -> SocketAddr {
     let mut port = None;
     let started = holds_in_time(|| {
-        let told = std::fs::read_to_string(admin).ok().and_then(|text| text.parse().ok());
-        let Some(admin) = told else { return false };
+        let address = std::fs::read_to_string(admin).ok().and_then(|text| text.parse().ok());
+        let Some(admin) = address else { return false };
         let ask = |path: &str| {
             let mut visitor = Visitor::connect(admin);
             visitor.send(&request("GET", path, &[]));

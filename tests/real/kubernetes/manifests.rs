@@ -11,17 +11,17 @@ pub(super) const STATIC: [(&str, &str); 4] = [
     (
         "deploy/kubernetes/gateway.yaml",
         "consentry as a gateway in front of a Service `site`: `kubectl apply -f gateway.yaml`. Set `listen.trusted_proxies` to\n\
-         # the network of your ingress controller or load balancer. The pods reload a changed ConfigMap by themselves.",
+         # the network of your ingress controller or load balancer. The pods reload a changed ConfigMap automatically.",
     ),
     (
         "deploy/kubernetes/sidecar.yaml",
         "consentry beside an application, in the same pod: `kubectl apply -f sidecar.yaml`. Visitors connect to port 8080. The\n\
-         # application listens on 127.0.0.1:3000, which nobody else reaches. Kubernetes 1.30 or newer.",
+         # application listens on 127.0.0.1:3000, which only the pod can reach. Kubernetes 1.30 or newer.",
     ),
     (
         "deploy/envoy/envoy-gateway.yaml",
         "consentry as the external processor of Envoy Gateway, in the namespace of an HTTPRoute `shop` that keeps its\n\
-         # backends: `kubectl apply -n shop -f envoy-gateway.yaml`. The HTTPRoute below routes the pages that consentry serves itself.",
+         # backends: `kubectl apply -n shop -f envoy-gateway.yaml`. The HTTPRoute below routes consentry's own pages.",
     ),
     (
         "deploy/envoy/istio.yaml",

@@ -102,7 +102,7 @@ pub(super) fn check_config(documents: Vec<Value>) {
     }
     let config = pod.path("/etc/consentry/consentry.toml");
     let (code, _, error) = crate::support::run(&["check", "--config", &config], "");
-    let expected = error.lines().all(|line| line.contains("is open to the network without"));
+    let expected = error.lines().all(|line| line.contains("is reachable from the network without"));
     assert!(code == 0 && expected, "{error}");
 }
 

@@ -4,7 +4,7 @@
 {{- printf "%s:%d" .root.Values.listen.address (int .port) }}
 {{- end }}
 
-{{/* Dotted keys come first: TOML forbids them after a table, and the config may begin with keys of its own. */}}
+{{/* Dotted keys are first: TOML forbids them after a table, and the config may start with top-level keys. */}}
 {{- define "consentry.config" -}}
 {{- with .Values.listen -}}
 listen.http = {{ include "consentry.address" (dict "root" $ "port" .http) | quote }}

@@ -132,7 +132,7 @@ volumeMounts:
 {{- end }}
 {{- end }}
 
-{{/* The annotation that restarts the pods when the config changes. */}}
+{{/* Annotation that restarts the pods after a config change. */}}
 {{- define "consentry.podAnnotations" -}}
 {{- if and .Values.restartOnConfigChange (not .Values.existingConfigSecret) }}
 checksum/config: {{ include "consentry.configData" . | sha256sum }}

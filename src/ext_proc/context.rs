@@ -40,7 +40,7 @@ impl StreamRecord {
         if let Some(shard) = &self.shard {
             shard.error(error.kind());
         }
-        self.log.note(error);
+        self.log.record(error);
     }
 
     /// Counts a request that matches no site.
