@@ -15,8 +15,17 @@ pub(super) struct Auto {
     sources: Vec<AutoSource>,
     /// The sources that read a cookie of this name, as a bit mask by position.
     exact: HashMap<Box<[u8]>, u64, RandomState>,
-    /// The sources for name prefixes, by the first byte of the prefix.
-    prefixes: HashMap<u8, Vec<(Box<[u8]>, u64)>, RandomState>,
+    /// The sources for the literal start of a pattern.
+    prefixes: Vec<Prefix>,
+}
+
+/// The start of the names that some sources read.
+#[derive(Debug)]
+struct Prefix {
+    /// The first byte, which rules out most names without a look at the rest.
+    first: u8,
+    text: Box<[u8]>,
+    sources: u64,
 }
 
 /// One of the sources.
@@ -30,16 +39,22 @@ pub(super) struct AutoSource {
 impl Auto {
     /// Builds the source from at most 64 sources.
     pub(super) fn new(sources: Vec<AutoSource>) -> Self {
-        let mut auto = Self { sources, exact: HashMap::default(), prefixes: HashMap::default() };
+        let mut auto = Self { sources, exact: HashMap::default(), prefixes: Vec::new() };
         for (position, AutoSource { source, .. }) in auto.sources.iter().enumerate().take(64) {
+            let bit = 1 << position;
             for name in source.cookie_names() {
-                let prefix = name.split(['*', '{']).next().unwrap_or_default().as_bytes();
-                match prefix.first() {
-                    Some(first) if prefix.len() < name.len() => {
-                        let prefixes = auto.prefixes.entry(*first).or_default();
-                        prefixes.push((prefix.into(), 1 << position));
+                let text = name.split(['*', '{']).next().unwrap_or_default().as_bytes();
+                match text.first() {
+                    Some(first) if text.len() < name.len() => {
+                        let covers = |prefix: &Prefix| {
+                            text.starts_with(&prefix.text) && prefix.sources == bit
+                        };
+                        if !auto.prefixes.iter().any(covers) {
+                            let prefix = Prefix { first: *first, text: text.into(), sources: bit };
+                            auto.prefixes.push(prefix);
+                        }
                     }
-                    _ => *auto.exact.entry(name.into_bytes().into()).or_default() |= 1 << position,
+                    _ => *auto.exact.entry(name.into_bytes().into()).or_default() |= bit,
                 }
             }
         }
@@ -48,10 +63,12 @@ impl Auto {
 
     fn concerned(&self, name: &[u8]) -> u64 {
         let exact = self.exact.get(name).copied().unwrap_or(0);
-        let prefixes = name.first().and_then(|first| self.prefixes.get(first));
-        let prefixes = prefixes.into_iter().flatten();
-        let begin_so = prefixes.filter(|(prefix, _)| name.starts_with(prefix));
-        begin_so.fold(exact, |all, (_, source)| all | source)
+        let Some(first) = name.first() else { return exact };
+        let begin_so = self
+            .prefixes
+            .iter()
+            .filter(|prefix| prefix.first == *first && name.starts_with(&prefix.text));
+        begin_so.fold(exact, |all, prefix| all | prefix.sources)
     }
 }
 
