@@ -1,23 +1,43 @@
-# Build and test commands. `make test` installs everything that it needs.
+# Build and test commands. Only `make test` and `make real` need root.
 
-.PHONY: test installed apps applications check docs bench instructions compare pingora fuzz fuzzers static sbom supply pgo image deb
+.PHONY: test root installed peers tools unit real apps applications check docs bench instructions compare pingora fuzz fuzzers static sbom supply pgo image deb screenshots
 
-test: ## Install missing dependencies, then run all tests
+STAGE = @printf '\n-- %s %s\n' "$$(date +%T)"
+# The first stage installs and builds what the later stages need, so they leave it out (-o).
+test: root ## Run every stage in order: install, unit, real, apps, instructions, fuzz (needs root)
+	$(STAGE) '1 of 4: install missing programs, build the package and the fuzz targets'
 	$(MAKE) -j2 installed deb fuzzers
+	$(STAGE) '2 of 4: unit'
+	$(MAKE) unit
+	$(STAGE) '3 of 4: real'
+	$(MAKE) -o peers -o deb real
+	$(STAGE) '4 of 4: apps, instructions, fuzz'
+	$(MAKE) -j2 -o static -o applications -o tools -o fuzzers apps instructions fuzz FUZZ_SECONDS=20
+	$(STAGE) 'all stages passed'
+
+root: ## Fail without root, and list the missing packages
+	@tests/root.sh
+
+installed: peers applications ## Install missing test dependencies from Debian, PyPI and npm
+
+peers: ## Install missing dependencies of `make real` (needs root if Debian packages are missing)
+	tests/real/install.sh
+
+tools: ## Install missing dependencies from PyPI and npm, such as h11 for `make fuzz`
+	tests/real/install.sh --tools
+
+unit: ## Run the tests that need only Rust and a C compiler
 	cargo test --locked
+
+real: root peers deb ## Test against real servers, browsers and Envoy, and inject faults (needs root)
 	cargo test --locked --test real
 	cargo test --locked --test envoy
 	cargo test --locked --features otel --test otel
-	$(MAKE) -j2 apps instructions fuzz FUZZ_SECONDS=20
-
-installed: ## Install missing test dependencies from Debian, PyPI and npm
-	tests/real/install.sh
-	$(MAKE) applications
 
 apps: static applications ## Test real applications behind the static binary, in Chromium
 	node tests/apps/run.mjs
 
-applications: ## Install missing applications of `make apps`
+applications: ## Install missing applications of `make apps` (needs root if Debian packages are missing)
 	tests/apps/install.sh
 
 check: ## Check formatting and lints
@@ -45,7 +65,7 @@ pingora: ## Build Pingora with the same filter, for `make compare` (needs cmake)
 FUZZ_SECONDS = 60
 # A fixed seed gives the same inputs each time. 0 selects a random seed.
 FUZZ_SEED = 1
-fuzz: fuzzers ## Fuzz the service, its parsers, the filter and the config for a minute per target, two targets at a time (needs h11, from `make installed`)
+fuzz: fuzzers tools ## Fuzz the service, its parsers, the filter and the config for a minute per target, two targets at a time
 	cargo fuzz list | xargs -P 2 -I @ sh -c 'mkdir -p fuzz/corpus/@ && \
 		if cargo fuzz run --sanitizer none @ fuzz/corpus/@ fuzz/seeds/@ -- -max_total_time=$(FUZZ_SECONDS) -seed=$(FUZZ_SEED) -max_len=4096 -print_final_stats=1 \
 			> fuzz/corpus/@.log 2>&1; \
@@ -60,6 +80,16 @@ STATIC = x86_64-unknown-linux-gnu
 static: ## Build the static binary and copy it to the image's build context
 	RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked --release --target $(STATIC)
 	cp target/$(STATIC)/release/consentry deploy/container/consentry
+
+# The binary in the pictures. Give another one to skip the build: `make screenshots CONSENTRY=PATH`.
+ifndef CONSENTRY
+screenshots: CONSENTRY = $(or $(CARGO_TARGET_DIR),target)/debug/consentry
+screenshots: BUILD = cargo build --locked
+endif
+screenshots: ## Take pictures of all pages into target/screenshots, and update those in docs/images (needs Chromium and Node.js; uses pngquant if installed)
+	$(BUILD)
+	cd tests/real/tools && { npm ls > /dev/null 2>&1 || npm ci --no-progress; }
+	CONSENTRY=$(CONSENTRY) node tests/real/tools/screenshots.mjs target/screenshots
 
 sbom: ## Generate the CycloneDX SBOM of the binary: target/consentry.cdx.json (installs cargo-cyclonedx if missing)
 	cargo cyclonedx --version > /dev/null 2>&1 || cargo install --locked cargo-cyclonedx --version 0.5.9

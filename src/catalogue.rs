@@ -11,6 +11,7 @@ mod generalize;
 mod glob;
 mod hosts;
 mod lexicon;
+mod lifetime;
 mod lists;
 mod matcher;
 mod name_kind;
@@ -19,22 +20,26 @@ mod pattern;
 mod prefix_tree;
 mod presumed_list;
 mod presumption;
+mod purpose;
 mod requires;
 mod rule;
 mod suggestion;
 
-pub use beacon::{BeaconProbe, BeaconRule};
+pub(crate) use beacon::form_decoded;
+pub use beacon::{BeaconProbe, BeaconRule, FieldLookup, QueryParameter};
 pub(crate) use beacon_path::normalised as normalised_path;
 pub use beacon_path::{PathError, rule_path};
 pub use consent_records::is_consent_record;
 pub use generalize::{generalize_counters, generalize_name};
 pub use hosts::HostRule;
+pub use lifetime::{Lifetime, LifetimeUnit};
 pub use lists::{FilterLists, ListError};
 pub(crate) use matcher::{Matcher, Weight};
 pub use pattern::{Pattern, PatternError};
 pub use presumed_list::{LIST_COOKIE, list_lines};
 pub use presumption::Presumption;
 pub(crate) use presumption::{presumed_sent, presumed_set};
+pub use purpose::{Purpose, PurposeKind};
 pub use requires::{Companion, CookieContext, Requires, SetCookieLines};
 pub use rule::{CookieRule, Entry, RulePriority, RuleScope};
 pub use suggestion::{Evidence, SessionCompanion, Suggestion, suggest};
@@ -209,11 +214,6 @@ impl Catalogue {
         best.map(|(_, rule)| rule).or_else(|| self.lists.as_ref()?.find(probe))
     }
 
-    /// Whether the result of [`beacon`](Self::beacon) depends on the request's host.
-    pub fn looks_at_hosts(&self) -> bool {
-        self.lists.is_some()
-    }
-
     /// The cookie rule with this number. Shared rules come first, in their given order, then the
     /// site's own.
     pub fn cookie_rule(&self, number: usize) -> Option<&CookieRule> {
@@ -265,13 +265,7 @@ mod tests {
             pattern: Pattern::new(name).expect("a valid pattern"),
             tier,
             number: 0,
-            entry: Entry {
-                category,
-                vendor: None,
-                tcf_vendor: None,
-                purpose: None,
-                lifetime: None,
-            },
+            entry: Entry::new(category),
             place: None,
             requires: None,
         }
@@ -294,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sites_own_rules_win_over_shared_ones_and_are_numbered_behind_them() {
+    fn site_rules_win_over_shared_rules_and_are_numbered_after_them() {
         let shared = Arc::new(RuleSet::compile(
             [
                 rule("_ga", RulePriority::Config, Category::ANALYTICS),
@@ -329,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_whose_conditions_do_not_hold_changes_nothing_for_others() {
+    fn a_rule_with_unmet_conditions_does_not_hide_other_rules() {
         let mut conditional = rule("choice", RulePriority::Site, Category::NECESSARY);
         conditional.requires = Some(Box::new(Requires {
             http_only: false,
@@ -347,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_holds_for_prefixed_names_too() {
+    fn a_rule_also_matches_prefixed_names() {
         let catalogue = Catalogue::compile(
             [
                 rule("_ga", RulePriority::Catalogue(0), Category::ANALYTICS),

@@ -1,13 +1,16 @@
 //! Config parsing and validation: TOML to plain settings. No other module parses TOML.
 //!
-//! There are three stages. `document` deserializes the text into `raw` (the typed values), and continues after
-//! errors to report all of them. `resolve` converts `raw` into [`settings`] (the validated values).
+//! There are four stages. `document` deserializes the text into `raw` (the typed values), and continues after
+//! errors to report all of them. `merge` adds the top-level settings to each site. `resolve` converts `raw` into
+//! [`settings`] (the validated values).
 
 mod catalogue_file;
+pub mod catalogue_stats;
 mod diagnostic;
 mod document;
 pub mod import;
 mod locales;
+mod merge;
 mod overrides;
 mod raw;
 mod resolve;
@@ -19,6 +22,11 @@ mod watched_file;
 use std::collections::HashSet;
 use std::path::Path;
 
+use schemars::Schema;
+use schemars::generate::SchemaSettings;
+use schemars::transform::RecursiveTransform;
+use serde_json::Value;
+
 pub use diagnostic::{ConfigError, Diagnostic};
 pub use overrides::Overrides;
 pub use settings::{Config, FilterConfig};
@@ -27,20 +35,18 @@ pub use watched_file::WatchedFile;
 use resolve::Upstreams;
 
 /// The JSON Schema of a config (2020-12).
-pub fn schema() -> serde_json::Value {
-    let schema = schemars::schema_for!(raw::Raw).to_value();
+pub fn schema() -> Value {
+    let without_null = RecursiveTransform(|schema: &mut Schema| {
+        if schema.get("default").is_some_and(Value::is_null) {
+            schema.remove("default");
+        }
+    });
+    let settings = SchemaSettings::draft2020_12().with_transform(without_null);
+    let mut schema = settings.into_generator().into_root_schema_for::<raw::Raw>();
+    schema.insert("title".to_owned(), "consentry.toml".into());
     // Removes the prefix `Raw` from the names of tables.
-    let text = schema.to_string().replace("\"#/$defs/Raw", "\"#/$defs/");
-    let mut schema: serde_json::Value = serde_json::from_str(&text).unwrap_or(schema);
-    if let Some(tables) = schema.get_mut("$defs").and_then(serde_json::Value::as_object_mut) {
-        let named = std::mem::take(tables);
-        let plain = |name: String| name.strip_prefix("Raw").map_or(name.clone(), str::to_owned);
-        tables.extend(named.into_iter().map(|(name, table)| (plain(name), table)));
-    }
-    if let Some(root) = schema.as_object_mut() {
-        root.insert("title".to_owned(), "consentry.toml".into());
-    }
-    schema
+    let text = schema.to_value().to_string().replace("\"Raw", "\"").replace("/Raw", "/");
+    serde_json::from_str(&text).unwrap_or_default()
 }
 
 /// Loads a config file.
@@ -107,8 +113,8 @@ fn read(
 ) -> Result<Config, ConfigError> {
     let name = path.map_or_else(|| "(config)".to_owned(), |path| path.display().to_string());
     let folder = path.and_then(Path::parent).unwrap_or_else(|| Path::new(""));
-    let mut document = document::read::<raw::Raw>(&name, text);
-    let config = resolve::resolve(&mut document, folder, overrides, upstreams);
+    let (mut document, raw) = document::read::<raw::Raw>(&name, text);
+    let config = resolve::resolve(&mut document, raw, folder, overrides, upstreams);
     let mut files = std::mem::take(&mut document.files);
     files.extend(file);
     if document.problems.is_empty() {

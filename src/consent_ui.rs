@@ -25,6 +25,7 @@ mod context;
 mod cookie_list;
 mod csrf;
 mod error;
+mod error_page;
 mod guard;
 mod layout;
 mod notice;
@@ -40,8 +41,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue,
-    LOCATION, VARY,
+    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, LOCATION, VARY,
 };
 use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
@@ -49,17 +49,21 @@ use http_body::Body;
 use crate::config::settings;
 use crate::consent::{CategorySet, Consent};
 use crate::filter::Filter;
-use crate::http::Fields;
-use crate::locale::Locale;
+use crate::http::{Fields, has_member};
+use crate::locale::{Locale, Locales};
 use crate::receipts::Receipts;
 pub(crate) use banner::BannerContext;
 use banner::Banners;
 use context::SiteContext;
-use error::{ConsentUiError, allow};
+use error::allow;
+pub(crate) use error::{ConsentUiError, Rejection};
+pub(crate) use error_page::ErrorPage;
 use layout::STYLE;
+pub(crate) use layout::query_value;
 pub(crate) use request_info::RequestInfo;
 use responses::{empty, json};
 use return_to::is_local_path;
+pub(crate) use return_to::referring_page;
 use shown_texts::TextVersions;
 pub(crate) use shown_texts::shown_texts;
 
@@ -112,6 +116,13 @@ pub enum Page {
     Gpc,
     /// An unknown path below the prefix.
     Missing,
+}
+
+impl Page {
+    /// Whether only programs request the resource. Its errors are JSON for every client.
+    pub fn is_api(self) -> bool {
+        matches!(self, Self::Consent | Self::Bridge | Self::HeldBack | Self::Gpc)
+    }
 }
 
 impl ConsentUi {
@@ -169,12 +180,15 @@ impl ConsentUi {
     }
 
     /// Handles a request for a resource.
+    ///
+    /// # Errors
+    /// If the request is rejected.
     pub async fn answer<B>(
         &self,
         page: Page,
         request: Request<B>,
         visitor: RequestInfo,
-    ) -> Response<Bytes>
+    ) -> Result<Response<Bytes>, Rejection>
     where
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -182,7 +196,7 @@ impl ConsentUi {
         let site = &self.site;
         let answered = match page {
             Page::Preferences if request.method() == Method::POST => {
-                preferences::post(site, request, visitor).await
+                return preferences::post(site, request, visitor).await;
             }
             Page::Preferences => {
                 allow(request.method(), &[Method::GET, Method::HEAD, Method::POST]).and_then(|()| {
@@ -200,7 +214,9 @@ impl ConsentUi {
                 Some(guard) => {
                     let current = request.uri().query() == Some(guard.version.as_str());
                     let cache = if current { FOR_EVER } else { HOUR };
-                    let gzip = guard.gzip.clone().filter(|_| takes_gzip(request.headers()));
+                    // `gzip;q=0` is not considered: no browser sends it.
+                    let accepts = has_member(request.headers(), &ACCEPT_ENCODING, "gzip");
+                    let gzip = guard.gzip.clone().filter(|_| accepts);
                     let coded = gzip.is_some();
                     let text = gzip.unwrap_or_else(|| guard.text.clone());
                     fixed(request.method(), SCRIPT, text, cache).map(|mut response| {
@@ -227,7 +243,17 @@ impl ConsentUi {
             Page::Gpc => self.gpc(request.method()),
             Page::Missing => Err(ConsentUiError::Missing),
         };
-        answered.unwrap_or_else(|error| error.respond())
+        answered.map_err(Rejection::from)
+    }
+
+    /// The path prefix of all resources.
+    pub fn prefix(&self) -> &str {
+        &self.site.settings.prefix
+    }
+
+    /// The languages of the site.
+    pub fn locales(&self) -> &Locales {
+        &self.site.settings.locales
     }
 
     /// The visitor's consent. For `trusted` and `now`, see [`RequestInfo`].
@@ -299,13 +325,6 @@ fn fixed(
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static(cache));
     Ok(response)
-}
-
-/// Whether a browser accepts gzip. `gzip;q=0` is not considered: no browser sends it.
-fn takes_gzip(headers: &HeaderMap) -> bool {
-    headers.get(ACCEPT_ENCODING).is_some_and(|accepted| {
-        accepted.as_bytes().split(|byte| *byte == b',').any(|coding| coding.trim_ascii() == b"gzip")
-    })
 }
 
 /// Redirects to the preference centre with the final slash.

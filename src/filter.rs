@@ -20,7 +20,6 @@ mod beacon_detection;
 mod beacon_reply;
 mod body;
 mod by_rule;
-mod cache_control;
 mod client_info;
 mod cookie_deletion;
 mod cookie_rewrite;
@@ -60,7 +59,6 @@ pub use visitor_consent::VisitorConsent;
 
 pub(crate) use beacon_reply::PIXEL;
 pub(crate) use body::hint_with;
-pub(crate) use cache_control::mark_private;
 #[cfg(feature = "ext-proc")]
 pub(crate) use edits::Carrier;
 pub(crate) use exchange::{HeadDecision, PendingExchange, ResponseDecision, own};

@@ -1,6 +1,7 @@
 //! Texts of the pages for visitors, by language.
 //!
-//! Free of side effects. `config` reads the locale files; `centre` and `page` use the texts.
+//! Free of side effects. `config` reads the locale files; `consent_ui`, `html` and `proxy` use the
+//! texts.
 
 mod builtin;
 mod negotiate;
@@ -10,10 +11,13 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use icu_plurals::{PluralCategory, PluralRules};
 use time::Date;
 
+use crate::catalogue::{Lifetime, LifetimeUnit, PurposeKind};
+
 pub(crate) use builtin::FILES;
-pub(crate) use texts::{CategoryTexts, LocaleFile, Texts};
+pub(crate) use texts::{CategoryTexts, ErrorTexts, ErrorTopic, LocaleFile, Texts};
 
 /// One language.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +27,10 @@ pub struct Locale {
     /// The texts of the pages.
     pub texts: Texts,
     categories: BTreeMap<String, CategoryTexts>,
+    errors: BTreeMap<ErrorTopic, ErrorTexts>,
     months: Vec<String>,
+    lifetimes: BTreeMap<String, BTreeMap<String, String>>,
+    kinds: BTreeMap<String, String>,
 }
 
 impl Locale {
@@ -46,8 +53,25 @@ impl Locale {
                 missing.push(format!("category.{name}"));
             }
         }
+        let mut lifetimes = below.map(|below| below.lifetimes.clone()).unwrap_or_default();
+        lifetimes.extend(file.lifetime);
+        for unit in LifetimeUnit::ALL.map(LifetimeUnit::name) {
+            if !lifetimes.get(unit).is_some_and(|texts| texts.contains_key("other")) {
+                missing.push(format!("lifetime.{unit}.other"));
+            }
+        }
+        let mut kinds = below.map(|below| below.kinds.clone()).unwrap_or_default();
+        kinds.extend(file.kind);
+        for kind in PurposeKind::ALL {
+            if !kinds.contains_key(kind.name()) {
+                missing.push(format!("kind.{}", kind.name()));
+            }
+        }
+        let mut errors = below.map(|below| below.errors.clone()).unwrap_or_default();
+        errors.extend(file.error);
         if missing.is_empty() {
-            Ok(Self { tag: tag.to_owned(), texts, categories, months })
+            let tag = tag.to_owned();
+            Ok(Self { tag, texts, categories, errors, months, lifetimes, kinds })
         } else {
             Err(missing)
         }
@@ -63,6 +87,24 @@ impl Locale {
         };
         let year = date.year().to_string();
         fill(&self.texts.date, &[("day", &day), ("month", month), ("year", &year)]).into_owned()
+    }
+
+    /// A lifetime in words.
+    pub(crate) fn lifetime(&self, lifetime: Lifetime) -> Cow<'_, str> {
+        let (count, unit) = match lifetime {
+            Lifetime::Session => return Cow::Borrowed(&self.texts.session),
+            Lifetime::Persistent => return Cow::Borrowed(&self.texts.persistent),
+            Lifetime::Span(count, unit) => (count, unit),
+        };
+        let texts = self.lifetimes.get(unit.name());
+        let text = |category: &str| texts.and_then(|texts| texts.get(category));
+        let text = text(plural(&self.tag, count)).or_else(|| text("other"));
+        fill(text.map(String::as_str).unwrap_or_default(), &[("count", &count.to_string())])
+    }
+
+    /// The text of a kind of purpose.
+    pub(crate) fn kind(&self, kind: PurposeKind) -> &str {
+        self.kinds.get(kind.name()).map(String::as_str).unwrap_or_default()
     }
 
     /// Title and description of a category. A custom category without texts gets its name as the
@@ -86,13 +128,27 @@ impl Locale {
     }
 }
 
+/// The plural category of a count in a language (Unicode TR 35, part 3). `other` for unknown languages.
+fn plural(tag: &str, count: u32) -> &'static str {
+    let rules = tag.parse::<icu_locale_core::Locale>().ok();
+    let rules = rules.and_then(|locale| PluralRules::try_new_cardinal(locale.into()).ok());
+    match rules.map(|rules| rules.category_for(count)) {
+        Some(PluralCategory::Zero) => "zero",
+        Some(PluralCategory::One) => "one",
+        Some(PluralCategory::Two) => "two",
+        Some(PluralCategory::Few) => "few",
+        Some(PluralCategory::Many) => "many",
+        Some(PluralCategory::Other) | None => "other",
+    }
+}
+
 /// Replaces the placeholders of a text, such as `{date}`, with values.
 pub(crate) fn fill<'a>(text: &'a str, values: &[(&str, &str)]) -> Cow<'a, str> {
     let mut filled = String::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('{') {
+        let Some((name, behind)) = after.split_once('}') else { break };
         filled.push_str(before);
-        let (name, behind) = after.split_once('}').unwrap_or((after, ""));
         match values.iter().find(|(known, _)| *known == name) {
             Some((_, value)) => filled.push_str(value),
             None => {
@@ -150,6 +206,19 @@ impl Locales {
             .or_else(|| negotiate::negotiate(accept_language?, tags()))
             .map_or_else(|| self.all.get(self.default), |place| self.all.get(place))
     }
+
+    /// The texts of an error page for a visitor, and their language. English if the visitor's
+    /// language has no texts for the topic.
+    pub fn choose_error(
+        &self,
+        topic: ErrorTopic,
+        asked: Option<&str>,
+        accept_language: Option<&str>,
+    ) -> Option<(&Locale, &ErrorTexts)> {
+        let chosen = self.choose(asked, accept_language).into_iter();
+        let english = self.all.iter().filter(|locale| locale.tag == "en");
+        chosen.chain(english).find_map(|locale| Some((&**locale, locale.errors.get(&topic)?)))
+    }
 }
 
 #[cfg(test)]
@@ -157,10 +226,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_are_put_in_their_places_and_nothing_else_changes() {
+    fn placeholders_are_replaced_and_other_text_is_unchanged() {
         assert_eq!(fill("on {date}.", &[("date", "1 May")]), "on 1 May.");
         assert_eq!(fill("{a}{b}{a}", &[("a", "{b}"), ("b", "2")]), "{b}2{b}");
         assert_eq!(fill("nothing", &[("a", "1")]), "nothing");
-        assert_eq!(fill("{unknown} {", &[]), "{unknown} {}");
+        for text in ["{unknown}", "{", "}", "{}", "a {b", "a} {b", "{a}{b"] {
+            assert_eq!(fill(text, &[("b", "2")]), text);
+        }
+        assert_eq!(fill("{b} {b", &[("b", "2")]), "2 {b");
     }
 }

@@ -14,6 +14,9 @@
 //! | a `Set-Cookie` may delete its cookie     | without consent, a generated deletion passes (decided by the filter) |
 //! | no rule matches a request as a beacon    | it is forwarded                                   |
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use crate::catalogue::{
     Catalogue, CookieContext, CookieRule, Entry, Presumption, is_consent_record, presumed_sent,
     presumed_set,
@@ -22,7 +25,8 @@ use crate::consent::{Category, CategorySet, Consent, Vendors};
 use crate::cookie::{Cookies, ResponseTime, SetCookie};
 
 /// Treatment of unclassified cookies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum Unclassified {
     /// Cookies that are presumed strictly necessary pass. Others are treated as with `Block`.
     Presume,

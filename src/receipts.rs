@@ -150,3 +150,5 @@ fn thread(name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), Receipt
 mod bound_tests;
 #[cfg(test)]
 mod fault_tests;
+#[cfg(test)]
+mod testing;

@@ -9,7 +9,7 @@ use consentry::cookie::Cookies;
 use consentry::filter::Filter;
 
 #[test]
-fn no_source_allocates_where_no_consent_cookie_is() {
+fn sources_do_not_allocate_without_a_consent_cookie() {
     let header = "session=8f14e45fceea167a5a36dedd4bea2543; _ga=GA1.2.1234567890.1700000000; csrftoken=abcdef; lang=en";
     for name in names() {
         let toml = format!("[consent]\nsources = ['{name}']\n[[site]]\nupstream = 'http://a'");

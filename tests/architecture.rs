@@ -1,5 +1,5 @@
 //! Architecture tests: modules depend downward only, files form no cycle, and the pure modules do no I/O, read no
-//! clock and are not async.
+//! clock and are not async. The docs are tested too: their terms, links and pictures.
 
 #![allow(
     missing_docs,
@@ -304,7 +304,7 @@ fn modules_use_only_those_below_them() {
 }
 
 #[test]
-fn no_file_depends_on_itself_by_way_of_others() {
+fn files_have_no_dependency_cycle() {
     let edges = edges(&read());
     let mut done = BTreeSet::new();
     for start in edges.keys() {
@@ -332,7 +332,7 @@ fn visit(
 }
 
 #[test]
-fn the_pure_part_does_no_io_reads_no_clock_and_is_not_async() {
+fn pure_modules_have_no_io_no_clock_and_no_async() {
     let mut wrong = Vec::new();
     for (of, file) in read() {
         if !of.first().is_some_and(|module| PURE.contains(&module.as_str())) {
@@ -346,7 +346,7 @@ fn the_pure_part_does_no_io_reads_no_clock_and_is_not_async() {
 }
 
 #[test]
-fn only_config_knows_toml() {
+fn only_config_uses_toml() {
     for (of, file) in read() {
         let config = of.first().is_some_and(|module| module == "config");
         assert!(config || !file.source.contains("toml::"), "{} uses toml", of.join("::"));
@@ -354,7 +354,7 @@ fn only_config_knows_toml() {
 }
 
 #[test]
-fn files_stay_rooms() {
+fn files_stay_below_500_lines_of_code() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut paths = Vec::new();
     collect(&root, &mut paths);
@@ -369,7 +369,7 @@ fn files_stay_rooms() {
 
 /// Words of this length in backticks in docs/pitfalls.md are test names.
 #[test]
-fn every_test_that_the_list_of_pitfalls_names_exists() {
+fn every_test_named_in_the_pitfalls_exists() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut paths = Vec::new();
     collect(&root.join("src"), &mut paths);
@@ -386,7 +386,7 @@ fn every_test_that_the_list_of_pitfalls_names_exists() {
 
 /// Tests the source parser above.
 #[test]
-fn the_reader_of_sources_sees_imports() {
+fn the_source_parser_finds_imports() {
     assert_eq!(expand("a::{b, c::{d, self}}").len(), 3);
     let files = read();
     let edges = edges(&files);
@@ -395,7 +395,7 @@ fn the_reader_of_sources_sees_imports() {
     assert!(has("proxy::request::handler", "proxy::request::forward"));
     assert!(has("proxy::request::handler", "filter::exchange"), "through what `filter` hands on");
     assert!(has("filter::cookie_rewrite", "cookie"));
-    assert!(has("main", "cli"));
+    assert!(has("cli::run", "app"));
     assert!(files.len() > 50);
 }
 
@@ -430,4 +430,125 @@ fn docs_and_sources_use_the_terms_of_the_glossary() {
     }
     assert!(paths.len() > 300, "{}", paths.len());
     assert_eq!(found, Vec::<String>::new());
+}
+
+/// The lines of a Markdown file outside code blocks.
+fn prose(text: &str) -> impl Iterator<Item = &str> {
+    let mut in_block = false;
+    text.lines().filter(move |line| {
+        let fence = line.trim_start().starts_with("```");
+        in_block ^= fence;
+        !fence && !in_block
+    })
+}
+
+/// The anchors that GitHub makes from the headings of a Markdown file.
+fn anchors(text: &str) -> BTreeSet<String> {
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    let headings = prose(text).filter_map(|line| {
+        line.strip_prefix('#')?.trim_start_matches('#').strip_prefix(' ').map(str::trim)
+    });
+    let mut found = BTreeSet::new();
+    for heading in headings {
+        let anchor: String = heading
+            .to_lowercase()
+            .chars()
+            .filter(|letter| letter.is_alphanumeric() || matches!(letter, ' ' | '-' | '_'))
+            .map(|letter| if letter == ' ' { '-' } else { letter })
+            .collect();
+        let count = counts.entry(anchor.clone()).or_default();
+        found.insert(if *count == 0 { anchor } else { format!("{anchor}-{count}") });
+        *count += 1;
+    }
+    found
+}
+
+/// The targets of the links and images in a Markdown file, in Markdown or HTML.
+fn link_targets(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for line in prose(text) {
+        // Without code spans.
+        let line: String = line.split('`').step_by(2).collect();
+        for (start, end) in [("](", ')'), (" src=\"", '"'), (" srcset=\"", '"'), (" href=\"", '"')]
+        {
+            for target in line.split(start).skip(1) {
+                found.push(target.split(end).next().unwrap().to_owned());
+            }
+        }
+    }
+    found
+}
+
+/// The relative links and images of a Markdown file that lead to no file, or to no heading.
+fn broken_links(file: &Path, text: &str) -> Vec<String> {
+    let is_broken = |target: &String| {
+        let (path, anchor) = target.split_once('#').unwrap_or((target, ""));
+        let other = file.parent().unwrap().join(path);
+        if path.is_empty() {
+            return !anchors(text).contains(anchor);
+        }
+        !other.exists()
+            || !anchor.is_empty() && !anchors(&fs::read_to_string(other).unwrap()).contains(anchor)
+    };
+    let relative = |target: &String| !target.contains("://") && !target.starts_with("mailto:");
+    link_targets(text).into_iter().filter(relative).filter(is_broken).collect()
+}
+
+fn markdown_files() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let of = |folder: &Path| fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let is_markdown = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "md");
+    of(root).chain(of(&root.join("docs"))).filter(is_markdown).collect()
+}
+
+#[test]
+fn every_link_and_image_of_the_docs_leads_to_a_file_and_a_heading() {
+    let mut found = Vec::new();
+    let (mut links, mut images) = (0, 0);
+    for file in markdown_files() {
+        let text = fs::read_to_string(&file).unwrap();
+        let broken = broken_links(&file, &text);
+        found.extend(broken.iter().map(|target| format!("{}: {target}", file.display())));
+        links += link_targets(&text).len();
+        for tag in prose(&text).filter(|line| line.contains("<img ")) {
+            images += 1;
+            let described = [" alt=\"", " width=\""].iter().all(|word| tag.contains(word));
+            assert!(described, "{}: no alt or width: {tag}", file.display());
+        }
+    }
+    assert_eq!(found, Vec::<String>::new());
+    assert!(links > 100 && images >= 8, "{links} links, {images} images");
+}
+
+#[test]
+fn pictures_in_the_docs_are_small_and_all_are_used() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let texts: String =
+        markdown_files().iter().map(|file| fs::read_to_string(file).unwrap()).collect();
+    for entry in fs::read_dir(root.join("docs/images")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        assert!(texts.contains(&format!("images/{name}\"")), "{name} is used nowhere");
+        let bytes = fs::metadata(&path).unwrap().len();
+        assert!(bytes <= 120_000, "{name} has {bytes} bytes");
+    }
+}
+
+/// Tests the link checker above.
+#[test]
+fn the_link_checker_finds_what_is_missing() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let text = "# A `b_c` (d)!\n## Twice\n## Twice\n```\n# not a heading, [x](none.md)\n```\n\
+        `[x](none.md)` [a](#a-b_c-d) [b](#twice-1) [c](docs/limits.md#what-no-proxy-can-do)\n\
+        [d](https://none.example/) [e](#not-a-heading-x) [f](#twice-2) [g](docs/none.md)\n\
+        [h](docs/limits.md#none) <img src=\"docs/images/none.png\">";
+    let broken = broken_links(&file, text);
+    let expected = [
+        "#not-a-heading-x",
+        "#twice-2",
+        "docs/none.md",
+        "docs/limits.md#none",
+        "docs/images/none.png",
+    ];
+    assert_eq!(broken, expected);
 }

@@ -35,7 +35,7 @@ fn problems(toml: &str) -> Vec<String> {
 const SITE: &str = "[[site]]\nupstream = 'http://127.0.0.1:3000'\n";
 
 #[test]
-fn everything_has_a_default() {
+fn every_setting_has_a_default() {
     let config = parse(SITE);
     assert_eq!(config.listen.http.unwrap().to_string(), "0.0.0.0:8080");
     assert_eq!(config.listen.admin.unwrap().to_string(), "127.0.0.1:9090");
@@ -73,7 +73,7 @@ fn listen_is_an_address_or_a_table() {
 }
 
 #[test]
-fn a_site_overrides_what_holds_for_all() {
+fn a_site_overrides_shared_settings() {
     let config = parse(
         "mode = 'observe'\nunclassified = 'allow'\n[consent]\ndefault = 'allow'\nmax_age_days = 10\n\
          [[site]]\nname = 'own'\nhosts = ['a.example', '*.b.example']\nupstream = ['http://a', 'http://b:81']\nmode = 'enforce'\n\
@@ -106,7 +106,7 @@ fn flags_win_over_the_file() {
 }
 
 #[test]
-fn every_error_is_said_at_once_with_line_and_key() {
+fn all_errors_are_reported_with_line_and_key() {
     let toml = "\
 listen = 'nowhere'
 mode = 'strict'
@@ -137,13 +137,13 @@ hosts = []
     let starts = [
         "1 listen: `nowhere` is not an address",
         "2 mode: ",
-        "3 workers: 0 is not from 1 to",
+        "3 workers: 0 is out of range (1 to 1024)",
         "4 colour: unknown key",
         "6 consent.sources: `onetrusst` is not a consent source",
         "7 consent.notice_date: ",
         "8 consent.max_age_days: ",
         "10 timeouts.connect: `5 parsecs` is not a duration",
-        "12 limits.header_bytes: 1 is not from",
+        "12 limits.header_bytes: 1 is out of range",
         "14 cookie[0].name: the pattern has nothing but",
         "16 cookie[1].name: is missing",
         "17 cookie[1].category: `sweet` is not a category",
@@ -161,7 +161,7 @@ hosts = []
 }
 
 #[test]
-fn a_rule_says_where_its_cookies_are_deleted_and_only_what_browsers_accept() {
+fn rule_scopes_for_deletions_must_be_valid_in_browsers() {
     let rule =
         |more: &str| format!("[[cookie]]\nname = 'uid'\ncategory = 'analytics'\n{more}\n{SITE}");
     let place = |more: &str| {
@@ -196,18 +196,33 @@ fn a_rule_says_where_its_cookies_are_deleted_and_only_what_browsers_accept() {
 }
 
 #[test]
-fn a_text_that_is_not_toml_is_said_to_be_so_where_it_breaks() {
+fn toml_syntax_errors_are_reported_with_their_position() {
     let found = problems("mode = \n[[site]\n");
     assert!(found.iter().any(|problem| problem.starts_with("1 ")), "{found:?}");
     assert!(found.iter().any(|problem| problem.starts_with("2 ")), "{found:?}");
 }
 
 #[test]
-fn sites_that_overlap_and_configs_without_a_site_are_refused() {
+fn a_value_of_the_wrong_type_is_named_with_the_expected_one() {
+    let found = problems(&format!("log = 5\n[consent]\nregion = {{ header = 'a b' }}\n{SITE}"));
+    let expected = [
+        "1 log: invalid type: integer `5`, expected a table",
+        "3 consent.region.header: `a b` is not the name of a header field",
+    ];
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn overlapping_sites_and_configs_without_a_site_are_rejected() {
     let found = problems(
         "[[site]]\nhosts = ['a']\nupstream = 'http://x'\n[[site]]\nhosts = ['A', 'b']\nupstream = 'http://x'\n",
     );
     assert_eq!(found, ["5 site[1].hosts[0]: `A` is served by another site already"]);
+    let found = problems(&[SITE, SITE].concat());
+    assert!(
+        found[0].ends_with("site[1].hosts: `*` is served by another site already"),
+        "{found:?}"
+    );
     assert_eq!(problems(""), [" site: no site is configured"]);
 }
 
@@ -227,7 +242,7 @@ fn filters_need_neither_sites_nor_upstreams() {
 }
 
 #[test]
-fn errors_of_filters_name_line_and_key() {
+fn filter_errors_have_line_and_key() {
     let toml = "mode = 'enforce'\n[[site]]\nupstream = 'ftp://x'\nfoo = 1\n[[cookie]]\nname = 'a'\ncategory = 'nope'";
     let error = config::parse_filters(toml, None, &Overrides::default()).unwrap_err();
     let found: Vec<_> =
@@ -240,7 +255,7 @@ fn errors_of_filters_name_line_and_key() {
 }
 
 #[test]
-fn custom_categories_can_be_used_everywhere() {
+fn custom_categories_work_everywhere() {
     let config = parse(&format!(
         "[[category]]\nname = 'video'\n[[cookie]]\nname = 'VISITOR_INFO1_LIVE'\ncategory = 'video'\n[technologies]\nnel = 'video'\n{SITE}"
     ));
@@ -254,7 +269,7 @@ fn custom_categories_can_be_used_everywhere() {
 }
 
 #[test]
-fn catalogue_files_stand_beside_the_config_and_their_errors_name_them() {
+fn catalogue_paths_are_relative_to_the_config_and_errors_name_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
     write(
@@ -285,7 +300,7 @@ fn catalogue_files_stand_beside_the_config_and_their_errors_name_them() {
 }
 
 #[test]
-fn the_annotated_example_is_valid_and_says_the_defaults() {
+fn the_annotated_example_is_valid_and_states_the_defaults() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let config = config::load(&root.join("config/consentry.toml"), &Overrides::default()).unwrap();
     let bare = parse("[[site]]\nupstream = 'http://127.0.0.1:3000'");
@@ -331,7 +346,7 @@ fn the_cookies_of_every_source_are_named_by_a_valid_pattern() {
 }
 
 #[test]
-fn a_sources_own_table_is_checked_like_the_rest() {
+fn the_table_of_a_source_is_validated() {
     let found = problems(&format!(
         "{SITE}[site.consent.klaro]\nmap = {{ matomo = 'analytic' }}\nbanner = 1\n[consent]\nsources = ['klaro']\n[consent.onetruts]\n"
     ));
@@ -353,7 +368,7 @@ fn a_sources_own_table_is_checked_like_the_rest() {
 }
 
 #[test]
-fn what_is_wrong_for_several_sites_is_said_once_also_when_two_things_are_wrong_in_a_line() {
+fn errors_shared_by_several_sites_are_reported_once() {
     let toml = format!(
         "[consent]\nsources = ['klarro', 'onetrusst']\n{SITE}[[site]]\nhosts = ['b']\nupstream = 'http://b'\n"
     );
@@ -361,7 +376,7 @@ fn what_is_wrong_for_several_sites_is_said_once_also_when_two_things_are_wrong_i
 }
 
 #[test]
-fn names_that_tls_cannot_ask_for_are_refused_where_they_stand() {
+fn invalid_tls_server_names_are_rejected_with_their_key() {
     let toml = "[upstream_tls]\nserver_name = 'not a name'\n\
          [[site]]\nhosts = ['a']\nupstream = 'https://a.internal'\n\
          [[site]]\nhosts = ['b']\nupstream = 'https://10.0.0.1'\nupstream_tls = { server_name = '-' }\n\
@@ -380,7 +395,7 @@ fn names_that_tls_cannot_ask_for_are_refused_where_they_stand() {
 }
 
 #[test]
-fn what_visitors_see_is_checked_key_by_key() {
+fn page_settings_are_validated_by_key() {
     let toml = "[centre]\nlanguage = 'tlh'\nlocales = 'nowhere'\nearlier_notices = [2018-01-01T00:00:00Z]\n\
          [expire]\non_withdrawal = ['everything']\n\
          [banner]\nenabled = true\nposition = 'left'\ncolours = { text = 'red', border = '#123' }\n\
@@ -413,7 +428,7 @@ fn what_visitors_see_is_checked_key_by_key() {
 }
 
 #[test]
-fn what_visitors_see_has_defaults_and_a_site_its_own() {
+fn page_settings_have_defaults_and_site_overrides() {
     let site = &parse(SITE).sites[0];
     assert_eq!((site.page.banner.is_some(), site.page.guard), (false, false));
     assert_eq!(site.centre.locales.all().len(), 13);
@@ -429,12 +444,12 @@ fn what_visitors_see_has_defaults_and_a_site_its_own() {
     assert_eq!((receipts.ip, receipts.user_agent), (false, false));
     assert!(config.sites[0].page.guard && config.sites[0].page.banner.is_some());
     // Printing the settings does not show the password.
-    let config = parse(&format!("[receipts]\nurl = 'postgres://user:secret@host/db'\n{SITE}"));
-    assert!(!format!("{config:?}").contains("secret"));
+    let config = parse(&format!("[receipts]\nurl = 'postgres://user:pa55w0rd@host/db'\n{SITE}"));
+    assert!(!format!("{config:?}").contains("pa55w0rd"));
 }
 
 #[test]
-fn sites_that_share_a_host_have_names_of_their_own() {
+fn sites_that_share_a_host_have_distinct_names() {
     let config = parse(
         "[[site]]\nhosts = ['a.test']\nupstream = 'http://127.0.0.1:1'\n\
          [[site]]\nhosts = ['a.test']\npaths = ['/shop/', '/cart']\nupstream = 'http://127.0.0.1:1'\n\
@@ -445,7 +460,7 @@ fn sites_that_share_a_host_have_names_of_their_own() {
 }
 
 #[test]
-fn placeholders_and_conditions_of_cookie_rules_are_checked() {
+fn placeholders_and_conditions_of_cookie_rules_are_validated() {
     let rule = |lines: &str| format!("{SITE}[[cookie]]\ncategory = 'necessary'\n{lines}\n");
     for (lines, expected) in [
         (
@@ -462,7 +477,7 @@ fn placeholders_and_conditions_of_cookie_rules_are_checked() {
         ),
         (
             "name = 'a*'\nrequires = { max_days = 40000 }",
-            "6 cookie[0].requires.max_days: 40000 is not from 0 to 36500",
+            "6 cookie[0].requires.max_days: 40000 is out of range (0 to 36500)",
         ),
         (
             "name = 'a*'\nrequires = { httponly = true }",
@@ -482,7 +497,7 @@ fn placeholders_and_conditions_of_cookie_rules_are_checked() {
 }
 
 #[test]
-fn every_key_of_a_site_is_merged_with_the_table_at_the_top_and_wins() {
+fn site_keys_are_merged_with_the_top_level_table_and_win() {
     let config = parse(
         "limits = { queue = 3, concurrent_requests = 9, requests_per_second = 5 }
          banner = { enabled = true, position = 'top', colours = { text = '#000', button = '#111' } }
@@ -559,7 +574,7 @@ fn every_key_of_a_site_is_merged_with_the_table_at_the_top_and_wins() {
 }
 
 #[test]
-fn options_without_effect_are_named_with_their_line() {
+fn options_without_effect_are_reported_with_their_line() {
     let config = parse(
         "[limits]
          burst = 5
@@ -619,7 +634,7 @@ fn options_without_effect_are_named_with_their_line() {
 }
 
 #[test]
-fn a_map_of_a_tool_that_has_one_answer_for_everything_is_named() {
+fn a_map_for_a_tool_with_a_single_answer_is_reported() {
     for (tool, named) in [("osano", true), ("pandectes", true), ("klaro", false)] {
         for site in ["", "site."] {
             let table = format!("consent.{tool}");
@@ -635,7 +650,7 @@ fn a_map_of_a_tool_that_has_one_answer_for_everything_is_named() {
 }
 
 #[test]
-fn receipts_that_end_before_the_consent_of_any_site_are_named() {
+fn receipts_kept_shorter_than_consent_are_reported() {
     for (retention, max_age, named) in [
         ("retention_days = 30\n", 20, true),
         ("retention_days = 182\n", 182, false),
@@ -662,7 +677,7 @@ fn the_annotated_example_has_no_option_without_effect() {
 }
 
 #[test]
-fn settings_take_names_and_neither_patterns_nor_fields_with_another_meaning() {
+fn name_settings_reject_patterns_and_reserved_fields() {
     for (toml, expected) in [
         ("[[site]]\nupstream = 'http://a'\nsticky_cookie = '_*'", "3 site[0].sticky_cookie: `_*`"),
         (
@@ -715,7 +730,7 @@ fn settings_take_names_and_neither_patterns_nor_fields_with_another_meaning() {
 }
 
 #[test]
-fn hosts_have_one_form_and_sites_names_of_their_own() {
+fn hosts_are_normalised_and_sites_have_distinct_names() {
     let site = |rest: &str| format!("[[site]]\nupstream = 'http://127.0.0.1:1'\n{rest}\n");
     let config =
         parse(&site("hosts = ['Shop.Example.', '::1', '*.Other.example.', 'münchen.example']"));

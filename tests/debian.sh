@@ -1,6 +1,15 @@
 # Installs Debian packages without starting the services among them; for the install scripts, which source it.
 
+may_install() { # may_install PACKAGE...: ends the script if it may not install them
+    if [ "$(id -u)" -ne 0 ] && ! sudo -n true 2> /dev/null; then
+        echo "missing packages: $*" >&2
+        echo "run this as root, or install them: apt-get install --no-install-recommends $*" >&2
+        exit 1
+    fi
+}
+
 debian() { # debian PACKAGE...
+    may_install "$@"
     echo "installing: $*"
     root=""
     if [ "$(id -u)" -ne 0 ]; then

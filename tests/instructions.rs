@@ -59,7 +59,7 @@ fn grown(recorded: &BTreeMap<String, u64>, counted: &BTreeMap<String, u64>) -> V
 }
 
 #[test]
-fn no_part_takes_more_instructions_than_recorded() {
+fn no_benchmark_exceeds_its_recorded_instructions() {
     let mut cargo = Command::new(env!("CARGO"));
     // cargo sets these variables for tests. They would cause ring and its dependents to be recompiled.
     for (name, _) in std::env::vars_os() {
@@ -94,7 +94,7 @@ fn no_part_takes_more_instructions_than_recorded() {
 }
 
 #[test]
-fn growth_beyond_five_hundredths_is_noticed_and_less_is_not() {
+fn growth_above_five_percent_is_reported() {
     let said = "instructions::cookies::read_cookies eight:(COOKIE)\n  Instructions:          1051|N/A     (***)\n  L1 Hits:  7|N/A\n";
     let counted = counts(said);
     assert_eq!(counted, BTreeMap::from([("read_cookies eight".to_owned(), 1051)]));

@@ -88,7 +88,7 @@ static ALL: LazyLock<Vec<Sample>> =
     LazyLock::new(|| SAMPLES.lines().filter_map(Sample::new).collect());
 
 #[test]
-fn the_strict_reader_knows_every_source_and_allows_each_sample() {
+fn the_strict_parser_covers_every_source_and_grants_each_sample() {
     let known: BTreeSet<&str> = strict::tools().collect();
     let sources: BTreeSet<&str> =
         names().filter(|name| !matches!(*name, "auto" | "generic")).collect();
@@ -98,7 +98,7 @@ fn the_strict_reader_knows_every_source_and_allows_each_sample() {
 
 /// Checks the strict reader: for samples with a refusal it allows less than everything.
 #[test]
-fn the_strict_reader_is_strict() {
+fn the_strict_parser_is_strict() {
     let strict = ALL
         .iter()
         .filter(|sample| strict::at_most(&sample.tool, &sample.header, &sample.map).len() < 4);
@@ -109,7 +109,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(6000))]
 
     #[test]
-    fn no_source_grants_what_a_mangled_cookie_does_not_say(
+    fn no_source_grants_more_for_a_mangled_cookie(
         which in 0..ALL.len(),
         other in 0..ALL.len(),
         edits in proptest::collection::vec((any::<prop::sample::Index>(), 0..6_usize, any::<u8>(), 0..6_u8), 1..4),
@@ -133,7 +133,7 @@ proptest! {
     }
 
     #[test]
-    fn no_source_grants_more_to_a_cookie_that_is_encoded_once_more(which in 0..ALL.len()) {
+    fn no_source_grants_more_for_a_double_encoded_cookie(which in 0..ALL.len()) {
         let sample = &ALL[which];
         let again = percent_encoding::percent_encode(&sample.header, percent_encoding::CONTROLS).to_string().replace('%', "%25");
         sample.check(again.as_bytes());

@@ -74,7 +74,7 @@ fn gzip(text: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn a_page_takes_no_more_than_64_kib_and_a_coded_one_the_tables_of_its_coding_besides() {
+fn a_page_needs_at_most_64_kib_plus_the_tables_of_its_coding() {
     let page = page();
     for (toml, expected) in [
         ("banner.enabled = true", PageOutcome::Banner),

@@ -13,7 +13,7 @@ fn blocks(language: &str) -> Vec<&'static str> {
 }
 
 #[test]
-fn every_config_of_the_recipes_is_taken() {
+fn every_config_of_the_recipes_is_valid() {
     let folder = tempfile::tempdir().unwrap();
     let made = rcgen::generate_simple_self_signed(["api.example".to_owned()]).unwrap();
     let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();

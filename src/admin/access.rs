@@ -4,11 +4,11 @@
 use std::net::Ipv4Addr;
 
 use http::HeaderMap;
-use http::header::{HOST, HeaderValue, ORIGIN};
+use http::header::{HOST, ORIGIN};
 
 use super::token;
 use crate::config::settings::{AdminToken, Listen};
-use crate::http::{Authority, normalised_host};
+use crate::http::{Authority, is_named_origin, normalised_host};
 
 /// Access rules of the admin listener.
 #[derive(Debug, Default)]
@@ -42,7 +42,8 @@ impl Access {
         if by_network && self.token.is_none() && !self.allows_host(headers) {
             return Err(Denied::Host);
         }
-        if headers.get_all(ORIGIN).iter().any(|origin| !is_same(origin, headers.get(HOST))) {
+        if headers.get_all(ORIGIN).iter().any(|origin| !is_named_origin(origin.as_bytes(), headers))
+        {
             return Err(Denied::Origin);
         }
         match &self.token {
@@ -68,19 +69,10 @@ impl Access {
     }
 }
 
-/// Whether an origin has the requested host. The scheme is not compared, because a proxy in front may terminate
-/// TLS.
-fn is_same(origin: &HeaderValue, host: Option<&HeaderValue>) -> bool {
-    let origin = origin.as_bytes();
-    let authority = origin.strip_prefix(b"http://").or_else(|| origin.strip_prefix(b"https://"));
-    authority
-        .zip(host)
-        .is_some_and(|(authority, host)| authority.eq_ignore_ascii_case(host.as_bytes()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::HeaderValue;
 
     fn check(access: &Access, fields: &[(&'static str, &'static str)]) -> Result<(), Denied> {
         let mut headers = HeaderMap::new();
@@ -91,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_anybody_can_let_resolve_to_this_machine_are_rejected() {
+    fn host_names_open_to_dns_rebinding_are_rejected() {
         let access = Access { hosts: vec!["consentry.svc".to_owned()], ..Access::default() };
         for host in [
             "127.0.0.1:9090",
@@ -130,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_of_other_origins_are_rejected() {
+    fn cross_origin_requests_are_rejected() {
         let access = Access::default();
         for (origin, expected) in [
             ("http://127.0.0.1:9090", Ok(())),
@@ -148,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn with_a_token_any_name_is_good_and_the_token_is_needed() {
+    fn with_a_token_any_host_is_accepted_but_the_token_is_required() {
         let token = Some(AdminToken("0123456789abcdef".to_owned()));
         let access = Access { token, ..Access::default() };
         let shown = ("authorization", "Bearer 0123456789abcdef");

@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_history_is_an_hour_long() {
+    fn the_history_covers_one_hour() {
         let (history, metrics) = (History::default(), Metrics::new(Vec::new(), 1));
         (0..800).for_each(|_| history.sample(&metrics));
         let figures = history.figures(&metrics, &[], 0);

@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counters_are_declared_by_the_names_of_their_samples() {
+    fn counters_are_declared_with_the_names_of_their_samples() {
         let open = "# HELP a Things counted.\n# TYPE a counter\na_total{x=\"# TYPE a counter\"} 1\n\
                     # HELP b_seconds Time.\n# TYPE b_seconds histogram\n# UNIT b_seconds seconds\nb_seconds_sum 0.5\n# EOF\n";
         let old = "# HELP a_total Things counted.\n# TYPE a_total counter\na_total{x=\"# TYPE a counter\"} 1\n\

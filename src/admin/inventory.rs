@@ -1,12 +1,11 @@
 //! The inventory as JSON, for `consentry inventory`, `consentry suggest` and the dashboard.
 
 use serde_json::{Value, json};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use crate::catalogue::{Catalogue, CookieContext, Evidence, suggest};
 use crate::consent::{Categories, Category};
 use crate::filter::{BlockedKind, Filter, Rule, SeenItem};
+use crate::http::rfc3339;
 
 /// The inventory of one site.
 pub(super) fn of_site(filter: &Filter) -> Value {
@@ -83,10 +82,6 @@ fn suggestion(item: &SeenItem<'_>, categories: &Categories) -> Value {
         presumed: item.presumed,
     });
     json!({ "category": categories.name(category), "reason": reason })
-}
-
-fn rfc3339(at: i64) -> Option<String> {
-    OffsetDateTime::from_unix_timestamp(at).ok()?.format(&Rfc3339).ok()
 }
 
 fn shown(item: &SeenItem<'_>, categories: &Categories) -> Value {

@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_token_is_shown_as_a_bearer_or_as_a_password() {
+    fn the_token_is_accepted_as_bearer_or_basic_password() {
         let token = AdminToken("0123456789abcdef".to_owned());
         let shown = |text: &str| {
             let mut headers = HeaderMap::new();

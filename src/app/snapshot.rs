@@ -164,6 +164,7 @@ impl ProcessState {
         }
         let snapshot = Snapshot {
             sites: SiteRouter::new(sites),
+            locales: config.locales,
             counters,
             timeouts: config.timeouts,
             limits: config.limits,

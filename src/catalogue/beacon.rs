@@ -1,11 +1,15 @@
 //! Beacon rules: requests that only report data to a tracker, matched by path and conditions.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use http::Method;
+use http::header::{ACCEPT, HeaderName};
+use percent_encoding::percent_decode_str;
 
-use super::beacon_path::{PathInterpretation, percent_decode};
-use super::{Entry, Pattern, RulePriority, glob};
+use super::beacon_path::PathInterpretation;
+use super::{Entry, Pattern, PatternError, RulePriority, glob};
+use crate::http::{Destination, SEC_FETCH_MODE, without_parameters};
 
 /// A beacon rule. All of its conditions must match.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,10 +18,16 @@ pub struct BeaconRule {
     pub path: Pattern,
     /// Required method.
     pub method: Option<Method>,
-    /// Required query parameter, decoded: `key`, or `key=value`.
-    pub query: Option<String>,
+    /// Required query parameters. All of them must be present.
+    pub query: Vec<QueryParameter>,
     /// Required `Sec-Fetch-Dest`.
     pub fetch_dest: Option<String>,
+    /// Required `Sec-Fetch-Mode`.
+    pub fetch_mode: Option<String>,
+    /// Required value of `Accept`, the whole field.
+    pub accept: Option<String>,
+    /// Required header field, with any value.
+    pub header: Option<HeaderName>,
     /// Required media type in `Content-Type`, without parameters.
     pub content_type: Option<String>,
     /// An image in an e-mail that reports that the e-mail was opened. Mail clients send no consent
@@ -31,6 +41,66 @@ pub struct BeaconRule {
     pub number: usize,
     /// Category and description.
     pub entry: Entry,
+}
+
+/// A query parameter that a rule requires.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueryParameter {
+    /// The key, decoded.
+    key: String,
+    /// The decoded value and its form in lower case. `None` for any value.
+    value: Option<[Pattern; 2]>,
+}
+
+impl QueryParameter {
+    /// Parses `key`, or `key=value` with `*` and placeholders in the value. Both are decoded.
+    ///
+    /// # Errors
+    /// When the value is not a valid pattern.
+    pub fn new(text: &str) -> Result<Self, PatternError> {
+        let (key, value) = split_parameter(text);
+        let value = value.map(|value| {
+            let folded = value.to_ascii_lowercase();
+            Ok([Pattern::new(value)?, Pattern::new(&folded)?])
+        });
+        Ok(Self { key: key.to_owned(), value: value.transpose()? })
+    }
+
+    /// Whether a query has the parameter, as origins parse it. Decodes escapes, accepts `;` as a separator, and treats
+    /// dots and spaces in keys like PHP.
+    fn is_in(&self, query: &str, ignore_case: bool) -> bool {
+        let folded = |byte: u8| if ignore_case { byte.to_ascii_lowercase() } else { byte };
+        let php = |byte: u8| if matches!(byte, b'.' | b' ') { b'_' } else { folded(byte) };
+        query.split(['&', ';']).any(|parameter| {
+            let (key, value) = split_parameter(parameter);
+            let key = form_decoded(key);
+            let key = key.trim_ascii_start().iter().copied();
+            key.map(php).eq(self.key.bytes().map(php))
+                && self.value.as_ref().is_none_or(|[exact, lower]| {
+                    let value = value.map(form_decoded).unwrap_or_default();
+                    if ignore_case {
+                        glob::matches(lower, &value.to_ascii_lowercase())
+                    } else {
+                        glob::matches(exact, &value)
+                    }
+                })
+        })
+    }
+}
+
+/// Looks up a header field of a request by name.
+#[derive(Clone, Copy)]
+pub struct FieldLookup<'a>(pub &'a dyn Fn(&HeaderName) -> Option<&'a [u8]>);
+
+impl fmt::Debug for FieldLookup<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FieldLookup")
+    }
+}
+
+impl FieldLookup<'_> {
+    /// A request without further fields.
+    pub const NONE: Self = Self(&|_| None);
 }
 
 /// The request data that beacon rules match.
@@ -48,6 +118,8 @@ pub struct BeaconProbe<'a> {
     pub fetch_dest: Option<&'a [u8]>,
     /// The value of `Content-Type`.
     pub content_type: Option<&'a [u8]>,
+    /// The other fields.
+    pub fields: FieldLookup<'a>,
     /// The request is a navigation: the spelling of its path must match exactly.
     pub navigation: bool,
 }
@@ -75,8 +147,8 @@ impl BeaconRule {
     /// Whether the rule applies to page loads: visitors follow links to paths that look like a
     /// beacon's.
     pub(crate) fn takes_navigations(&self) -> bool {
-        let frames = ["document", "iframe", "frame", "embed", "object"];
-        self.navigation || self.fetch_dest.as_deref().is_some_and(|dest| frames.contains(&dest))
+        let page = |dest: &str| Destination::named(dest.as_bytes()).is_page();
+        self.navigation || self.fetch_dest.as_deref().is_some_and(page)
     }
 
     /// Whether the rule matches images with arbitrary file names. Ordinary images may have such
@@ -107,51 +179,39 @@ impl BeaconRule {
                     || (probe.method == Method::HEAD && method == Method::GET)
             }
         };
-        let query = self
-            .query
-            .as_deref()
-            .is_none_or(|wanted| has_parameter(probe.query.unwrap_or_default(), wanted, folds));
+        let sent = probe.query.unwrap_or_default();
+        let query = || self.query.iter().all(|parameter| parameter.is_in(sent, folds));
         let fetch_dest = self
             .fetch_dest
             .as_deref()
             .is_none_or(|wanted| probe.fetch_dest.is_some_and(|dest| dest == wanted.as_bytes()));
         let content_type = self.content_type.as_deref().is_none_or(|wanted| {
-            probe
-                .content_type
-                .and_then(|value| value.split(|byte| *byte == b';').next())
-                .is_some_and(|media_type| {
-                    media_type.trim_ascii().eq_ignore_ascii_case(wanted.as_bytes())
-                })
+            let media_type = probe.content_type.map(without_parameters);
+            media_type.is_some_and(|sent| sent.eq_ignore_ascii_case(wanted.as_bytes()))
         });
-        method && query && fetch_dest && content_type
+        let field = |name: &HeaderName, wanted: Option<&str>| {
+            wanted.is_none_or(|wanted| {
+                (probe.fields.0)(name).is_some_and(|value| value == wanted.as_bytes())
+            })
+        };
+        method
+            && fetch_dest
+            && content_type
+            && query()
+            && field(&SEC_FETCH_MODE, self.fetch_mode.as_deref())
+            && field(&ACCEPT, self.accept.as_deref())
+            && self.header.as_ref().is_none_or(|name| (probe.fields.0)(name).is_some())
     }
 
     /// Number of conditions other than the path. More conditions are more specific.
     pub(super) fn conditions(&self) -> usize {
-        let Self { method, query, fetch_dest, content_type, .. } = self;
-        usize::from(method.is_some())
-            + usize::from(query.is_some())
-            + usize::from(fetch_dest.is_some())
-            + usize::from(content_type.is_some())
+        let Self { method, query, fetch_dest, content_type, fetch_mode, accept, header, .. } = self;
+        let others = [fetch_dest, content_type, fetch_mode, accept];
+        query.len()
+            + usize::from(method.is_some())
+            + usize::from(header.is_some())
+            + others.iter().filter(|condition| condition.is_some()).count()
     }
-}
-
-/// Whether a query has a parameter, `key` or `key=value`, as origins parse it. Decodes escapes,
-/// accepts `;` as a separator, and treats dots and spaces in keys like PHP.
-fn has_parameter(query: &str, wanted: &str, ignore_case: bool) -> bool {
-    let folded = |byte: u8| if ignore_case { byte.to_ascii_lowercase() } else { byte };
-    let php = |byte: u8| if matches!(byte, b'.' | b' ') { b'_' } else { folded(byte) };
-    let (wanted_key, wanted_value) = split_parameter(wanted);
-    query.split(['&', ';']).any(|parameter| {
-        let (key, value) = split_parameter(parameter);
-        let key = decoded(key);
-        let key = key.trim_ascii_start().iter().copied();
-        key.map(php).eq(wanted_key.bytes().map(php))
-            && wanted_value.is_none_or(|wanted| {
-                let value = value.map(decoded).unwrap_or_default();
-                value.iter().copied().map(folded).eq(wanted.bytes().map(folded))
-            })
-    })
 }
 
 fn split_parameter(parameter: &str) -> (&str, Option<&str>) {
@@ -159,11 +219,11 @@ fn split_parameter(parameter: &str) -> (&str, Option<&str>) {
 }
 
 /// A part of a query, form-decoded.
-fn decoded(part: &str) -> Cow<'_, [u8]> {
+pub(crate) fn form_decoded(part: &str) -> Cow<'_, [u8]> {
     if !part.contains(['%', '+']) {
         return Cow::Borrowed(part.as_bytes());
     }
-    Cow::Owned(percent_decode(part.replace('+', " ").as_bytes()))
+    Cow::Owned(percent_decode_str(&part.replace('+', " ")).collect())
 }
 
 #[cfg(test)]
@@ -176,20 +236,17 @@ mod tests {
         BeaconRule {
             path: Pattern::new(path).expect("a valid pattern"),
             method: None,
-            query: None,
+            query: Vec::new(),
             fetch_dest: None,
+            fetch_mode: None,
+            accept: None,
+            header: None,
             content_type: None,
             email_open: false,
             navigation: false,
             tier: RulePriority::Catalogue(0),
             number: 0,
-            entry: Entry {
-                category: Category::ANALYTICS,
-                vendor: None,
-                tcf_vendor: None,
-                purpose: None,
-                lifetime: None,
-            },
+            entry: Entry::new(Category::ANALYTICS),
         }
     }
 
@@ -202,12 +259,13 @@ mod tests {
             query,
             fetch_dest: None,
             content_type: None,
+            fields: FieldLookup::NONE,
             navigation: false,
         }
     }
 
     #[test]
-    fn an_image_rule_is_wide_when_it_does_not_name_the_file() {
+    fn an_image_rule_without_a_file_name_is_wide() {
         for (path, wide) in [
             ("/email/*.gif", true),
             ("/o/{hex:8}.png", true),
@@ -221,9 +279,9 @@ mod tests {
     }
 
     #[test]
-    fn a_beacon_is_recognised_in_every_spelling_that_an_origin_may_accept() {
+    fn beacons_match_in_every_spelling_an_origin_may_accept() {
         let mut with_query = rule("/wp-admin/admin-ajax.php");
-        with_query.query = Some("action=hit_record".to_owned());
+        with_query.query = vec![QueryParameter::new("action=hit_record").expect("valid")];
         let rules = [rule("/matomo.php"), rule("/b/ss/*"), rule("/collect"), with_query];
         let catalogue = Catalogue::compile([], rules);
         for path in [
@@ -279,11 +337,11 @@ mod tests {
     }
 
     #[test]
-    fn a_page_is_matched_only_by_the_spelling_of_the_rule() {
+    fn pages_match_only_in_the_spelling_of_the_rule() {
         let mut pixel = rule("/email/*.gif");
         pixel.email_open = true;
         let mut image = rule("/index.php");
-        image.query = Some("entryPoint=image".to_owned());
+        image.query = vec![QueryParameter::new("entryPoint=image").expect("valid")];
         let rules = [rule("/track/*"), rule("/I"), rule("/matomo.php"), pixel, image];
         let catalogue = Catalogue::compile([], rules);
         let page = |path| catalogue.beacon(&BeaconProbe { navigation: true, ..probe(path) });
@@ -335,7 +393,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn a_disguised_beacon_is_recognised_and_a_disguised_page_is_none(
+        fn disguised_beacons_match_and_disguised_pages_do_not(
             choices in proptest::collection::vec(proptest::prelude::any::<u8>(), 1..40),
             navigation: bool,
         ) {
@@ -352,10 +410,10 @@ mod tests {
     }
 
     #[test]
-    fn every_condition_must_hold_and_the_rule_with_more_of_them_goes_first() {
+    fn all_conditions_must_match_and_rules_with_more_conditions_win() {
         let mut strict = rule("/collect");
         strict.method = Some(Method::POST);
-        strict.query = Some("v=2".to_owned());
+        strict.query = vec![QueryParameter::new("v=2").expect("valid")];
         strict.entry.category = Category::TARGETING;
         let catalogue = Catalogue::compile([], [rule("/collect"), strict]);
         let category = |method: &Method, path: &str| {
@@ -369,7 +427,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_for_a_method_is_for_what_stands_for_that_method_too() {
+    fn a_get_rule_matches_head_and_every_rule_matches_its_preflight() {
         let fits = |wanted: Method, method: &Method| {
             let mut of_method = rule("/collect");
             of_method.method = Some(wanted);
@@ -390,7 +448,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_that_does_not_match_changes_nothing_for_others() {
+    fn a_rule_that_does_not_match_does_not_hide_other_rules() {
         let at = |path: &str, tier, category| {
             let mut rule = rule(path);
             (rule.tier, rule.entry.category) = (tier, category);
@@ -416,7 +474,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tier_wins_over_spelling_reading_and_pattern_and_then_the_later_rule_wins() {
+    fn rules_rank_by_tier_then_spelling_then_pattern_then_order() {
         let found = |rules: &[(&str, RulePriority)], path: &str| {
             let rules: Vec<BeaconRule> =
                 rules.iter().map(|(path, tier)| BeaconRule { tier: *tier, ..rule(path) }).collect();
@@ -441,7 +499,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ping_is_known_by_its_media_type() {
+    fn pings_are_detected_by_media_type() {
         let mut ping = rule("/*");
         ping.content_type = Some("text/ping".to_owned());
         let catalogue = Catalogue::compile([], [ping]);

@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 
+use percent_encoding::percent_decode;
 use thiserror::Error;
 
 use super::pattern::{Pattern, PatternError};
@@ -166,12 +167,16 @@ pub(crate) fn normalised(path: &str) -> Cow<'_, [u8]> {
     let plain = !bytes.contains(&b'%')
         && memchr::memmem::find(bytes, b"//").is_none()
         && memchr::memmem::find(bytes, b"/.").is_none();
-    if plain { Cow::Borrowed(bytes) } else { Cow::Owned(resolve(&percent_decode(bytes))) }
+    if plain {
+        Cow::Borrowed(bytes)
+    } else {
+        Cow::Owned(resolve(&Cow::from(percent_decode(bytes))))
+    }
 }
 
 /// Percent-decodes a path and replaces backslashes with slashes, like servers on Windows.
 fn decode(path: &[u8]) -> Vec<u8> {
-    let mut decoded = percent_decode(path);
+    let mut decoded = Cow::from(percent_decode(path)).into_owned();
     for byte in &mut decoded {
         if *byte == b'\\' {
             *byte = b'/';
@@ -198,11 +203,6 @@ fn resolve(path: &[u8]) -> Vec<u8> {
     path
 }
 
-/// Percent-decodes bytes (RFC 3986 section 2.1). Other bytes are unchanged.
-pub(super) fn percent_decode(bytes: &[u8]) -> Vec<u8> {
-    percent_encoding::percent_decode(bytes).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_has_the_readings_of_the_servers_that_run_scripts() {
+    fn a_path_is_parsed_in_every_way_that_script_servers_do() {
         for (path, expected) in [
             ("/page", &["/page"][..]),
             ("/app.js/x", &["/app.js/x"]),
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn the_path_of_a_rule_is_read_as_the_path_of_a_request_or_is_an_error() {
+    fn rule_paths_are_normalised_like_request_paths_or_rejected() {
         for (text, expected) in [
             ("/a%20b", Ok("/a b")),
             ("/p%C3%ADxel", Ok("/p\u{ed}xel")),
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_trimmed_but_what_servers_ignore() {
+    fn only_suffixes_that_servers_ignore_are_trimmed() {
         assert_eq!(trimmed(b"/collect/"), Some(&b"/collect"[..]));
         assert_eq!(trimmed(b"/m.php. "), Some(&b"/m.php"[..]));
         assert_eq!(trimmed(b"/collect"), None);

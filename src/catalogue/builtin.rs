@@ -22,4 +22,5 @@ pub const FILES: &[(&str, &str)] = embedded![
     "sessions.toml",
     "sign_in.toml",
     "social.toml",
+    "vendors.toml",
 ];

@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_record_says_what_was_chosen_and_an_identifier_does_not() {
+    fn consent_records_are_distinguished_from_identifiers() {
         let record = |value: &str| is_consent_record(b"cookie_notice", Some(value.as_bytes()));
         for value in [
             "",

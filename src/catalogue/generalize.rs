@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn random_parts_become_wildcards_and_words_stay() {
+    fn random_parts_become_wildcards_and_words_are_kept() {
         for (name, folded) in [
             ("sess_8f14e45fceea167a", "sess_*"),
             ("sess8f14e45fceea167a5a36dedd4bea2543", "sess*"),

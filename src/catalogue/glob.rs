@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_placeholder_is_a_run_of_its_class_and_length_and_nothing_else() {
+    fn a_placeholder_matches_only_its_character_class_and_length() {
         let md5 = "8f14e45fceea167a5a36dedd4bea2543";
         for (pattern, name, expected) in [
             ("wordpress_{hex:32}", &*format!("wordpress_{md5}"), true),
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn the_wild_part_is_all_but_the_literal_ends() {
+    fn the_wild_part_excludes_literal_prefix_and_suffix() {
         let wild = |pattern: &str, name: &'static str| {
             let pattern = Pattern::new(pattern).expect("a valid pattern");
             let wild = Glob::new(&pattern).expect("a wildcard").wild(name.as_bytes())?;

@@ -53,17 +53,11 @@ mod tests {
     use crate::consent::Category;
 
     #[test]
-    fn a_host_is_known_with_everything_below_it_and_the_nearest_rule_counts() {
+    fn a_host_rule_covers_subdomains_and_the_nearest_rule_wins() {
         let rule = |host: &str, tier, category| HostRule {
             host: host.to_owned(),
             tier,
-            entry: Entry {
-                category,
-                vendor: None,
-                tcf_vendor: None,
-                purpose: None,
-                lifetime: None,
-            },
+            entry: Entry::new(category),
         };
         let hosts = Hosts::compile([
             rule("ads.example", RulePriority::Config, Category::NECESSARY),

@@ -51,20 +51,17 @@ impl FilterLists {
         let rule = BeaconRule {
             path: Pattern::new("(filter list)").map_err(|_| ListError::NoRules)?,
             method: None,
-            query: None,
+            query: Vec::new(),
             fetch_dest: None,
+            fetch_mode: None,
+            accept: None,
+            header: None,
             content_type: None,
             email_open: false,
             navigation: false,
             tier: RulePriority::Config,
             number: 0,
-            entry: Entry {
-                category,
-                vendor: Some(Arc::from("a filter list")),
-                tcf_vendor: None,
-                purpose: None,
-                lifetime: None,
-            },
+            entry: Entry { vendor: Some(Arc::from("a filter list")), ..Entry::new(category) },
         };
         #[cfg(feature = "filter-lists")]
         {
@@ -189,7 +186,7 @@ mod tests {
     use http::Method;
 
     #[test]
-    fn lists_know_requests_by_path_kind_and_party_and_exceptions_count() {
+    fn filter_lists_match_by_path_type_and_party_and_honour_exceptions() {
         let text = "! Title: mine\n/piwik.php?\n/stats.js$script\n||tracker.example^$third-party\n@@/piwik.php?ok=\nshop.example##.ad\n";
         assert_eq!(FilterLists::rules_in(text), Ok(4));
         assert_eq!(FilterLists::rules_in("<!doctype html>"), Err(ListError::NoRules));
@@ -204,6 +201,7 @@ mod tests {
                 query,
                 fetch_dest: dest.map(str::as_bytes),
                 content_type: None,
+                fields: crate::catalogue::FieldLookup::NONE,
                 navigation: dest == Some("document"),
             };
             lists.find(&probe).is_some()

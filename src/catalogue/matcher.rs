@@ -378,14 +378,14 @@ mod tests {
     }
 
     #[test]
-    fn a_match_that_is_not_wanted_leaves_the_next_best() {
+    fn a_rejected_match_falls_back_to_the_next_best() {
         let matcher = matcher(&["/collect", "/col*"]);
         let found = matcher.best(b"/collect", |value, _| value != "/collect");
         assert_eq!(found.map(String::as_str), Some("/col*"));
     }
 
     #[test]
-    fn a_placeholder_beats_a_star_and_a_condition_loses_to_both() {
+    fn placeholders_win_over_stars_and_conditional_patterns_lose_to_both() {
         let rules = ["sid_*", "sid_{digits}", "*_x", "sid_x*_x"].map(|text| {
             let pattern = Pattern::new(text).expect("a valid pattern");
             let yields = text == "sid_x*_x";
@@ -416,7 +416,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_match_of_the_highest_precedence_is_found_whatever_is_not_wanted(
+        fn the_best_accepted_match_is_found_for_every_filter(
             patterns in proptest::collection::vec(("[ab*]{1,4}", 0..3_u16, any::<bool>(), any::<bool>()), 1..60),
             name in "[ab]{0,6}",
         ) {
@@ -448,7 +448,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_trees_find_what_a_plain_search_finds(
+        fn prefix_trees_agree_with_a_linear_search(
             patterns in proptest::collection::vec("[ab*]{1,6}|[*][abc]{1,4}[*]|a[*][bc]{1,3}[*]b", 1..60),
             name in "[abc]{0,8}",
         ) {

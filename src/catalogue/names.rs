@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn names_speak_by_whole_words_in_every_way_of_writing() {
+    fn names_are_classified_by_whole_words_in_every_case_style() {
         for (expected, names) in [
             (
                 Some(Kind::Session),
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_site_needs_wins_over_weak_words_and_preferences() {
+    fn strictly_necessary_words_win_over_weak_words_and_preferences() {
         assert_eq!(kind("cart_coupon"), Some(Kind::Basket));
         assert_eq!(kind("login_lang"), Some(Kind::Login));
         assert_eq!(kind("session_auth"), Some(Kind::Login));
@@ -222,7 +222,7 @@ mod tests {
          __privaci_cookie_consents cookie_popup_closed pixel_consent visitor-cookie-choice social_cookies_accepted";
 
     #[test]
-    fn records_of_consent_speak_of_it_in_many_ways() {
+    fn consent_records_are_recognised_by_name() {
         for name in RECORDS.split_whitespace() {
             assert_eq!(kind(name), Some(Kind::ConsentRecord), "{name}");
         }
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tracker_is_no_record_for_naming_consent() {
+    fn a_tracker_that_mentions_consent_is_not_a_consent_record() {
         for name in "gdpr_uid consent_uuid consentVisitorId gdpr_user_id consent_tracker cookie_notice_clicks \
             gdprCampaign consent_pixel cookie_policy_guid consent-device-id privacy_visits cookie_session cookie_test \
             cookies_enabled cookie privacy notice_bar preferences banner_closed accept auth_cookie_info session_cookie_ok"
@@ -266,7 +266,7 @@ mod tests {
         }
 
         #[test]
-        fn tracking_is_never_what_a_site_needs(
+        fn tracking_names_are_never_strictly_necessary(
             before in "[a-z]{0,6}", tracking in "track|tracker|visitor|ads|campaign|analytics|stats|pixel",
             needed in "session|csrf|token|cart|auth|sid", separator in "[-_.]",
         ) {

@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn braces_that_are_no_placeholder_are_rejected() {
+    fn invalid_placeholders_are_rejected() {
         for text in ["a{", "a}", "}a{", "a{hex}}", "a{hex"] {
             assert_eq!(Pattern::new(text), Err(PatternError::UnpairedBrace), "{text}");
         }
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn patterns_read_as_text_and_as_regular_expressions() {
+    fn patterns_convert_to_text_and_regular_expressions() {
         let pattern = Pattern::new("a.b_{hex:8-32}*[{digits}]").expect("a valid pattern");
         assert_eq!(pattern.shown(), "a.b_**[*]");
         assert_eq!(pattern.regex(), r"a\.b_[0-9A-Fa-f]{8,32}[^]*\[[0-9]{1,256}\]");

@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_outlives_the_session_as_soon_as_one_of_its_cookies_does_and_is_renewed_in_time() {
+    fn a_list_is_persistent_with_its_first_persistent_cookie_and_is_renewed_before_it_expires() {
         let session = lines("", &["a=1; HttpOnly"], NOW);
         assert_eq!(session, ["consentry_presumed=1~~~20781~a; Path=/; HttpOnly"]);
         let cookie = pair(&session[0]);
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_is_secure_only_while_all_of_its_cookies_are() {
+    fn a_list_is_secure_only_if_all_its_cookies_are() {
         let first = lines("", &["a=1; Secure"], NOW);
         assert!(first[0].ends_with("~s~20781~a; Path=/; HttpOnly; Secure"), "{first:?}");
         let second = lines(pair(&first[0]), &["b=1"], NOW);
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_the_browser_no_longer_sends_make_room_first() {
+    fn names_that_the_browser_no_longer_sends_are_evicted_first() {
         let names = |range: std::ops::Range<usize>| -> Vec<String> {
             range.map(|n| format!("n{n}=1; HttpOnly")).collect()
         };
@@ -268,7 +268,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_listed_is_read_again_and_any_bytes_are_harmless(
+        fn lists_round_trip_and_arbitrary_bytes_never_panic(
             name in "[!-:<>-~\u{80}-\u{ff}]{1,40}",
             value in "[ -:<-~]{0,60}",
         ) {
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_stays_below_2_kib_and_what_a_request_claims_is_read_up_to_8_lists_of_48_names() {
+    fn a_list_is_at_most_2_kib_and_a_request_is_read_up_to_8_lists_of_48_names() {
         let long: Vec<String> =
             (0..40).map(|number| format!("{number:02}{}=1; HttpOnly", "x".repeat(98))).collect();
         let long: Vec<&str> = long.iter().map(String::as_str).collect();

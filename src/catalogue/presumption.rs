@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lifetime_is_the_longest_that_a_browser_can_read() {
+    fn a_lifetime_is_the_longest_that_any_browser_would_parse() {
         // Two years by the origin's clock, but less than a day by this one.
         let line = b"blob=1; HttpOnly; Expires=Tue, 24 Nov 2026 22:00:00 GMT";
         let time = ResponseTime::new(NOW);
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn only_csrf_names_are_presumed_without_attributes() {
+    fn without_attributes_only_csrf_names_are_presumed_necessary() {
         for name in ["csrf_token", "XSRF-TOKEN-2", "acme.csrf", "antiForgeryToken"] {
             assert_eq!(sent(name), Some(Presumption::CsrfName), "{name}");
         }
@@ -198,7 +198,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn names_of_tracking_and_what_lives_long_without_a_name_are_never_presumed(
+        fn tracking_names_and_long_lived_unknown_names_are_never_presumed_necessary(
             word in "track|visitor|analytics|ads|campaign|stats|pixel",
             suffix in "(_(session|sid|csrf|auth|cart|x1))?",
             attributes in "(; HttpOnly)?(; Max-Age=[1-9][0-9]{0,8})?(; Secure)?",

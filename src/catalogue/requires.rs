@@ -201,7 +201,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn at_most_32_companions_are_looked_for_among_the_cookies_of_a_request() {
+    fn at_most_32_companion_cookies_are_looked_up_per_request() {
         let cookies = Cookies::new([&b"a=1; b=2"[..]]);
         let sight = CookieContext::request(&cookies);
         let found: Vec<bool> = (0..40).map(|_| sight.has(|name| name == b"b")).collect();

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::pattern::Pattern;
+use super::purpose::{Purpose, PurposeKind};
 use super::requires::Requires;
 use crate::consent::Category;
 
@@ -29,10 +30,19 @@ pub struct Entry {
     /// The vendor's id on the IAB's Global Vendor List. If a TC string decides, the vendor needs
     /// consent in addition to the category.
     pub tcf_vendor: Option<u16>,
-    /// The purpose, in a sentence.
-    pub purpose: Option<Arc<str>>,
+    /// The kind of purpose, which locale files translate.
+    pub kind: Option<PurposeKind>,
+    /// The purpose in words. It replaces the text of the kind, except for built-in rules.
+    pub purpose: Option<Purpose>,
     /// The lifetime, in words.
     pub lifetime: Option<Arc<str>>,
+}
+
+impl Entry {
+    /// An entry of a category without a description.
+    pub fn new(category: Category) -> Self {
+        Self { category, vendor: None, tcf_vendor: None, kind: None, purpose: None, lifetime: None }
+    }
 }
 
 /// The scope of a rule's cookies, which deletions need in addition to the name.

@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn names_lifetimes_and_who_sets_a_cookie_speak_for_a_category() {
+    fn suggestions_follow_name_lifetime_and_setter() {
         for (expected, name, set, http_only, lifetime) in [
             (Category::NECESSARY, "shop_session", true, true, None),
             (Category::NECESSARY, "X-CSRF", true, false, None),
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn records_of_consent_are_proposed_as_necessary_however_they_are_set() {
+    fn consent_records_are_suggested_as_necessary_for_every_setter() {
         for name in
             ["cookie_optin", "eu-consent", "tracking-preferences", "eucookielaw", "cky-consent"]
         {
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_login_sets_together_is_proposed_as_necessary() {
+    fn cookies_set_together_by_a_login_are_suggested_as_necessary() {
         let (login, session) = (Some(SessionCompanion::Login), Some(SessionCompanion::Session));
         for (expected, name, http_only, lifetime, together) in [
             (Category::NECESSARY, "wikidbUserID", true, Some(180 * DAY), login),

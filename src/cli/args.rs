@@ -3,7 +3,10 @@
 use std::io::{self, BufRead};
 use std::path::{Path, PathBuf};
 
+use time::Date;
+
 use crate::config::{self, Config, ConfigError, Overrides};
+use crate::http::{parse_date, parse_time};
 
 /// Reads the config file, or an empty config.
 pub(super) fn load(path: Option<&Path>, overrides: &Overrides) -> Result<Config, ConfigError> {
@@ -45,4 +48,15 @@ pub(super) fn lines(arguments: Vec<String>) -> Box<dyn Iterator<Item = io::Resul
             line
         })
     }))
+}
+
+/// Parses a date.
+pub(super) fn date(text: &str) -> Result<Date, &'static str> {
+    parse_date(text).ok_or("not a date such as 2018-05-25")
+}
+
+/// Parses a time as Unix seconds.
+pub(super) fn time(text: &str) -> Result<i64, &'static str> {
+    let expected = "neither Unix seconds nor a time such as 2026-11-24 or 2026-11-24T09:00:00Z";
+    parse_time(text).ok_or(expected)
 }

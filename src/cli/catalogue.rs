@@ -1,11 +1,12 @@
-//! `catalogue import`: converts a third-party cookie database into a catalogue.
+//! `catalogue import` converts a third-party cookie database into a catalogue; `catalogue stats` counts entries.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::error::CliError;
-use crate::config::import::{category_table, import};
+use crate::config::catalogue_stats::{CatalogueStats, built_in, stats};
+use crate::config::import::{category_table, import, merge};
 use crate::config::toml_writer::write_rule;
 
 /// Manage cookie catalogues
@@ -18,6 +19,20 @@ pub(super) struct Catalogue {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     Import(Import),
+    Stats(Stats),
+}
+
+/// Show the number, completeness and age of catalogue entries
+///
+/// One line per file: cookies, beacons, hosts, the share of cookies with provider, purpose, lifetime and source, and the
+/// date of the last review. Below, the cookies by category.
+#[derive(Debug, clap::Args)]
+struct Stats {
+    /// Catalogue files [default: the built-in catalogue]
+    files: Vec<PathBuf>,
+    /// Print a JSON object
+    #[arg(long)]
+    json: bool,
 }
 
 /// Convert the CSV file of the Open Cookie Database to TOML, for `catalogue = [...]` in a config
@@ -31,12 +46,17 @@ struct Import {
     /// Category mapping, such as "Functional=necessary"; can be repeated
     #[arg(long, value_name = "THEIRS=OURS")]
     map: Vec<String>,
+    /// Catalogue file to merge the rules into; the result is printed, and the changes are listed on standard error
+    #[arg(long, value_name = "FILE")]
+    merge: Option<PathBuf>,
 }
 
 impl Catalogue {
     pub(super) fn execute(self) -> Result<(), CliError> {
-        let Command::Import(command) = self.command;
-        command.execute()
+        match self.command {
+            Command::Import(command) => command.execute(),
+            Command::Stats(command) => command.execute(),
+        }
     }
 }
 
@@ -48,13 +68,31 @@ impl Import {
             .map_err(|error| CliError::Usage(format!("{name}: cannot be read: {error}")))?;
         let imported =
             import(file, &table).map_err(|error| CliError::Usage(format!("{name}: {error}")))?;
+        let mut log = io::stderr().lock();
         let mut out = BufWriter::new(io::stdout().lock());
-        writeln!(out, "# {} cookies of the Open Cookie Database.", imported.rules.len())?;
-        for rule in &imported.rules {
-            out.write_all(write_rule(rule).as_bytes())?;
+        match &self.merge {
+            Some(path) => {
+                let merged = merge(&read(path)?, &imported.rules)
+                    .map_err(|error| CliError::Usage(format!("{}: {error}", path.display())))?;
+                out.write_all(merged.text.as_bytes())?;
+                for name in &merged.added {
+                    writeln!(log, "added {name}")?;
+                }
+                for (name, key, text) in &merged.updated {
+                    writeln!(log, "updated {name}: {key} = {text:?}")?;
+                }
+                for (name, ours, theirs) in &merged.kept {
+                    writeln!(log, "kept {name}: category {ours}, imported as {theirs}")?;
+                }
+            }
+            None => {
+                writeln!(out, "# {} cookies of the Open Cookie Database.", imported.rules.len())?;
+                for rule in &imported.rules {
+                    out.write_all(write_rule(rule).as_bytes())?;
+                }
+            }
         }
         out.flush()?;
-        let mut log = io::stderr().lock();
         for (theirs, ours) in &table {
             let count = imported.counts.get(theirs).copied().unwrap_or_default();
             writeln!(log, "{theirs} -> {ours}: {count}")?;
@@ -70,4 +108,52 @@ impl Import {
             ))),
         }
     }
+}
+
+impl Stats {
+    fn execute(self) -> Result<(), CliError> {
+        let files = match self.files.as_slice() {
+            [] => built_in(),
+            paths => paths
+                .iter()
+                .map(|path| Ok((path.display().to_string(), read(path)?)))
+                .collect::<Result<_, CliError>>()?,
+        };
+        let (files, total) = stats(&files).map_err(|error| CliError::Usage(error.to_string()))?;
+        let mut out = BufWriter::new(io::stdout().lock());
+        if self.json {
+            writeln!(out, "{}", serde_json::json!({ "files": files, "total": total }))?;
+            return Ok(out.flush()?);
+        }
+        let columns = ["cookies", "beacons", "hosts", "provider", "purpose", "lifetime", "source"];
+        write!(out, "{:24}", "file")?;
+        for column in columns {
+            write!(out, "{column:>10}")?;
+        }
+        writeln!(out, "  reviewed")?;
+        for stats in files.iter().chain([&total]) {
+            line(&mut out, stats)?;
+        }
+        writeln!(out)?;
+        for (category, count) in &total.categories {
+            writeln!(out, "{category:24}{count:>10}")?;
+        }
+        Ok(out.flush()?)
+    }
+}
+
+fn line(out: &mut impl Write, stats: &CatalogueStats) -> io::Result<()> {
+    write!(out, "{:24}{:>10}{:>10}{:>10}", stats.file, stats.cookies, stats.beacons, stats.hosts)?;
+    for count in [stats.with_vendor, stats.with_purpose, stats.with_lifetime, stats.with_source] {
+        match (count * 100).checked_div(stats.cookies) {
+            Some(share) => write!(out, "{:>10}", format!("{share} %"))?,
+            None => write!(out, "{:>10}", "-")?,
+        }
+    }
+    writeln!(out, "  {}", stats.reviewed.as_deref().unwrap_or("-"))
+}
+
+fn read(path: &Path) -> Result<String, CliError> {
+    std::fs::read_to_string(path)
+        .map_err(|error| CliError::Usage(format!("{}: cannot be read: {error}", path.display())))
 }

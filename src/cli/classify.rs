@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::args::{LookupArgs, lines};
 use super::error::CliError;
-use crate::catalogue::Requires;
+use crate::catalogue::{PurposeKind, Requires};
 use crate::config::settings::FilterSettings;
 
 /// Look up cookie categories
@@ -31,6 +31,8 @@ struct Classified<'a> {
     category: Option<&'a str>,
     vendor: Option<&'a str>,
     rule: Option<&'a str>,
+    /// The name of the kind of purpose.
+    kind: Option<&'static str>,
     purpose: Option<&'a str>,
     lifetime: Option<&'a str>,
     requires: Option<&'a Requires>,
@@ -62,7 +64,8 @@ fn write(
         category: entry.map(|entry| settings.reader.categories.name(entry.category)),
         vendor: entry.and_then(|entry| entry.vendor.as_deref()),
         rule: rule.map(|rule| rule.pattern.as_str()),
-        purpose: entry.and_then(|entry| entry.purpose.as_deref()),
+        kind: entry.and_then(|entry| entry.kind).map(PurposeKind::name),
+        purpose: entry.and_then(|entry| entry.purpose.as_ref()).map(|purpose| purpose.text("en")),
         lifetime: entry.and_then(|entry| entry.lifetime.as_deref()),
         requires: rule.and_then(|rule| rule.requires.as_deref()),
     };

@@ -4,13 +4,10 @@ use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Write};
 
 use serde::Serialize;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
-use super::args::{LookupArgs, lines};
+use super::args::{LookupArgs, lines, time};
 use super::error::CliError;
 use crate::clock::unix_now;
-use crate::consent::sources::parse_date;
 use crate::consent::{ConsentReader, Signals, consent_mode};
 use crate::cookie::Cookies;
 
@@ -26,7 +23,7 @@ pub(super) struct Consent {
     #[arg(long, value_name = "SOURCE")]
     source: Option<String>,
     /// Current time for age checks: Unix seconds, a date or RFC 3339 [default: now]
-    #[arg(long, value_name = "TIME", value_parser = parse_time, allow_hyphen_values = true)]
+    #[arg(long, value_name = "TIME", value_parser = time, allow_hyphen_values = true)]
     at: Option<i64>,
     /// Also print the states of Google Consent Mode v2
     #[arg(long)]
@@ -102,16 +99,4 @@ fn write(
     };
     serde_json::to_writer(&mut *out, &line)?;
     writeln!(out)
-}
-
-fn parse_time(text: &str) -> Result<i64, &'static str> {
-    if let Ok(seconds) = text.parse() {
-        return Ok(seconds);
-    }
-    if let Some(date) = parse_date(text) {
-        return Ok(date.midnight().assume_utc().unix_timestamp());
-    }
-    OffsetDateTime::parse(text, &Rfc3339)
-        .map(OffsetDateTime::unix_timestamp)
-        .map_err(|_| "neither Unix seconds nor a time such as 2026-11-24 or 2026-11-24T09:00:00Z")
 }

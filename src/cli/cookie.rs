@@ -4,10 +4,10 @@ use std::io::{self, Write};
 
 use time::Date;
 
-use super::args::LookupArgs;
+use super::args::{LookupArgs, date};
 use super::error::CliError;
 use crate::clock::unix_now;
-use crate::consent::sources::{Native, parse_date};
+use crate::consent::sources::Native;
 use crate::consent::{CategorySet, ConsentReader};
 
 /// Print a consent cookie as NAME=VALUE, signed if the config has a key
@@ -53,8 +53,4 @@ pub(super) fn consent_cookie(
     let mut cookie = reader.new_cookie(granted, unix_now());
     cookie.notice_date = notice.unwrap_or(cookie.notice_date);
     format!("{}={}", Native::COOKIE, reader.cookie_value(&cookie))
-}
-
-fn date(text: &str) -> Result<Date, &'static str> {
-    parse_date(text).ok_or("not a date such as 2018-05-25")
 }

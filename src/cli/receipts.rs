@@ -4,15 +4,13 @@ use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use time::format_description::well_known::{Iso8601, Rfc3339};
-use time::{Date, OffsetDateTime};
-
-use super::args::load;
+use super::args::{load, time};
 use super::error::CliError;
 use crate::clock::unix_now;
 use crate::config::Overrides;
 use crate::config::settings::{self, Durability};
 use crate::consent_ui::shown_texts;
+use crate::http::rfc3339;
 use crate::receipts::{Cursor, Receipt, ReceiptsError, Sqlite, Store, open};
 
 /// Number of receipts read at a time.
@@ -34,7 +32,7 @@ enum Command {
     Export {
         #[command(flatten)]
         config: Config,
-        /// Limit to receipts recorded at this time or later: YYYY-MM-DD, or a time in RFC 3339
+        /// Limit to receipts recorded at this time or later: Unix seconds, a date or RFC 3339
         #[arg(long, value_name = "TIME", value_parser = time)]
         since: Option<i64>,
     },
@@ -179,8 +177,7 @@ fn id(text: &str) -> Result<String, String> {
 fn print(receipt: &Receipt, out: &mut impl Write) -> Result<(), CliError> {
     let mut line = serde_json::to_value(receipt).map_err(io::Error::from)?;
     for (name, at) in [("time", Some(receipt.time)), ("recorded_at", receipt.recorded_at)] {
-        let at = at.and_then(|at| OffsetDateTime::from_unix_timestamp(at).ok());
-        if let Some(time) = at.and_then(|at| at.format(&Rfc3339).ok())
+        if let Some(time) = at.and_then(rfc3339)
             && let Some(field) = line.get_mut(name)
         {
             *field = time.into();
@@ -191,12 +188,4 @@ fn print(receipt: &Receipt, out: &mut impl Write) -> Result<(), CliError> {
 
 fn failed(error: ReceiptsError) -> CliError {
     CliError::Run(error.into())
-}
-
-/// Parses a date or a time as Unix seconds.
-fn time(text: &str) -> Result<i64, String> {
-    let day = Date::parse(text, &Iso8601::DATE).map(|day| day.midnight().assume_utc());
-    day.or_else(|_| OffsetDateTime::parse(text, &Rfc3339))
-        .map(OffsetDateTime::unix_timestamp)
-        .map_err(|_| "is neither YYYY-MM-DD nor a time in RFC 3339".to_owned())
 }

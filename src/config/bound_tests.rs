@@ -11,7 +11,7 @@ fn read(folder: &tempfile::TempDir, toml: &str) -> Result<Config, ConfigError> {
 }
 
 #[test]
-fn at_most_100_problems_of_a_text_are_reported() {
+fn at_most_100_errors_of_a_config_are_reported() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut unknown = String::new();
     for number in 0..150 {
@@ -25,7 +25,7 @@ fn at_most_100_problems_of_a_text_are_reported() {
 }
 
 #[test]
-fn of_conflicts_between_catalogue_files_20_are_named_and_the_others_counted() {
+fn twenty_catalogue_conflicts_are_listed_and_the_rest_counted() {
     let folder = tempfile::tempdir().expect("a folder");
     for (file, category) in [("one.toml", "analytics"), ("two.toml", "social")] {
         let mut rules = String::new();

@@ -1,18 +1,18 @@
 //! Catalogue rules in TOML: the built-in files, the user's files, and the config's `[[cookie]]`, `[[beacon]]` and
 //! `[[host]]` tables.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use http::Method;
+use http::header::HeaderName;
 
-use super::document::{Document, nearest, span};
-use super::raw::{RawBeacon, RawCatalogue, RawCookie, RawHost, RawRequires};
+use super::document::{Ctx, nearest, read};
+use super::raw::{OneOrMany, RawBeacon, RawCatalogue, RawCookie, RawHost, RawPurpose, RawRequires};
 use crate::catalogue::{
-    BeaconRule, Companion, CookieRule, Entry, HostRule, Pattern, Requires, RulePriority, RuleScope,
-    RuleSet, builtin, rule_path,
+    BeaconRule, Companion, CookieRule, Entry, HostRule, Pattern, QueryParameter, Requires,
+    RulePriority, RuleScope, RuleSet, builtin, form_decoded, rule_path,
 };
-use crate::config::spanned::Spanned;
+use crate::config::spanned::{Spanned, Text};
 use crate::consent::{Categories, Category};
 use crate::cookie::registrable_domain;
 
@@ -43,133 +43,170 @@ impl Rules {
     }
 
     /// Adds the built-in catalogue. It uses the five default categories, so none is unknown.
-    pub(super) fn add_builtin<T>(&mut self, report: &mut Document<'_, T>, tier: RulePriority) {
+    pub(super) fn add_builtin(&mut self, report: Ctx, tier: RulePriority) {
         for (file, text) in builtin::FILES {
             self.add_file(report, file, text, tier, &Categories::default());
         }
     }
 
     /// Adds a catalogue file. Problems are added to `report`.
-    pub(super) fn add_file<T>(
+    pub(super) fn add_file(
         &mut self,
-        report: &mut Document<'_, T>,
+        report: Ctx,
         file: &str,
         text: &str,
         tier: RulePriority,
         categories: &Categories,
     ) {
-        let mut document = super::document::read::<RawCatalogue>(file, text);
-        let raw = std::mem::take(&mut document.value);
-        let rules = (raw.cookie, raw.beacon, raw.host);
-        self.add(&mut document, "", rules, tier, categories);
+        let (mut document, raw) = read::<RawCatalogue>(file, text);
+        self.add(&mut document, (raw.cookie, raw.beacon, raw.host), tier, categories);
         report.problems.append(&mut document.problems);
     }
 
-    /// Adds the rules of one table. `key` is the path of that table, including the trailing dot.
-    pub(super) fn add<T>(
+    /// Adds the rules of one table.
+    pub(super) fn add(
         &mut self,
-        document: &mut Document<'_, T>,
-        key: &str,
+        document: Ctx,
         (cookies, beacons, hosts): RawRules,
         tier: RulePriority,
         categories: &Categories,
     ) {
-        for (index, raw) in cookies.into_iter().enumerate() {
-            let key = format!("{key}cookie[{index}]");
-            let at = span(&raw);
-            let raw = raw.into_inner();
-            let category = category(document, &key, &at, raw.category, categories);
-            let name = (raw.name, "name = \"_ga_*\"");
-            let pattern = pattern(document, &format!("{key}.name"), &at, name, Pattern::new);
-            let requires = raw.requires.map(|raw| requires(document, &key, raw));
+        for rule in cookies {
+            let raw = rule.get_ref();
+            let category = category(document, &rule, &raw.category, categories);
+            let name = required(document, &rule, "name", &raw.name, "name = \"_ga_*\"");
+            let pattern = name.and_then(|name| pattern(document, name, Pattern::new));
+            let requires = raw.requires.as_ref().map(|raw| requires(document, raw));
             if let (Some(pattern), Some(category)) = (pattern, category) {
-                let entry = entry(category, raw.vendor, raw.tcf_vendor, raw.purpose, raw.lifetime);
-                let place = cookie_place(document, &key, raw.domain, raw.path);
+                let entry = Entry {
+                    category,
+                    vendor: shared(&raw.vendor),
+                    tcf_vendor: raw.tcf_vendor,
+                    kind: raw.kind,
+                    purpose: raw.purpose.as_ref().map(RawPurpose::purpose),
+                    lifetime: shared(&raw.lifetime),
+                };
+                let place = cookie_place(document, &raw.domain, &raw.path);
                 self.cookies.push(CookieRule { pattern, tier, number: 0, entry, place, requires });
             }
         }
-        for (index, raw) in hosts.into_iter().enumerate() {
-            let key = format!("{key}host[{index}]");
-            let at = span(&raw);
-            let raw = raw.into_inner();
-            let category = category(document, &key, &at, raw.category, categories);
-            let host = host(document, &format!("{key}.name"), &at, raw.name);
+        for rule in hosts {
+            let raw = rule.get_ref();
+            let category = category(document, &rule, &raw.category, categories);
+            let name = required(document, &rule, "name", &raw.name, "name = \"tracker.example\"");
+            let host = name.and_then(|name| host(document, name));
             if let (Some(host), Some(category)) = (host, category) {
-                let entry = entry(category, raw.vendor, None, None, None);
+                let entry = Entry { vendor: shared(&raw.vendor), ..Entry::new(category) };
                 self.hosts.push(HostRule { host, tier, entry });
             }
         }
-        for (index, raw) in beacons.into_iter().enumerate() {
-            let key = format!("{key}beacon[{index}]");
-            let at = span(&raw);
-            let raw = raw.into_inner();
-            let category = category(document, &key, &at, raw.category, categories);
+        for rule in beacons {
+            let raw = rule.get_ref();
+            let category = category(document, &rule, &raw.category, categories);
+            let path = required(document, &rule, "path", &raw.path, "path = \"/pixel.gif\"");
             // `/*` matches every path, which is valid for a beacon with further conditions.
-            let path = (raw.path, "path = \"/pixel.gif\"");
-            let path = pattern(document, &format!("{key}.path"), &at, path, rule_path);
-            let method = condition(document, format!("{key}.method"), raw.method, |text| {
+            let path = path.and_then(|path| pattern(document, path, rule_path));
+            let method = condition(document, &raw.method, |text| {
                 Method::from_bytes(text.to_ascii_uppercase().as_bytes()).ok().ok_or("a method")
             });
-            let query = condition(document, format!("{key}.query"), raw.query, parameter);
-            let fetch_dest =
-                condition(document, format!("{key}.fetch_dest"), raw.fetch_dest, destination);
-            let content_type =
-                condition(document, format!("{key}.content_type"), raw.content_type, media_type);
+            let query = queries(document, &raw.query);
+            let fetch_dest = condition(document, &raw.fetch_dest, destination);
+            let fetch_mode = condition(document, &raw.fetch_mode, destination);
+            let accept = condition(document, &raw.accept, |text| match text.is_empty() {
+                true => Err("a value of `Accept`"),
+                false => Ok(text.to_owned()),
+            });
+            let header = condition(document, &raw.header, |text| {
+                HeaderName::from_bytes(text.as_bytes()).map_err(|_| "the name of a header field")
+            });
+            let content_type = condition(document, &raw.content_type, media_type);
             if let (Some(path), Some(category)) = (path, category) {
                 self.beacons.push(BeaconRule {
                     path,
                     method,
                     query,
                     fetch_dest,
+                    fetch_mode,
+                    accept,
+                    header,
                     content_type,
                     email_open: raw.email_open,
                     navigation: raw.navigation,
                     tier,
                     number: 0,
-                    entry: entry(category, raw.vendor, raw.tcf_vendor, raw.purpose, None),
+                    entry: Entry {
+                        vendor: shared(&raw.vendor),
+                        tcf_vendor: raw.tcf_vendor,
+                        kind: raw.kind,
+                        purpose: raw.purpose.as_ref().map(RawPurpose::purpose),
+                        ..Entry::new(category)
+                    },
                 });
             }
         }
     }
 }
 
-/// Parses a condition of a beacon rule into the form that requests are compared with. A value that no request can
-/// have is reported.
-fn condition<T, V>(
-    document: &mut Document<'_, T>,
-    key: String,
-    text: Option<Spanned<String>>,
-    read: impl Fn(&str) -> Result<V, &'static str>,
-) -> Option<V> {
-    let text = text?;
-    match read(text.get_ref().trim()) {
-        Ok(value) => Some(value),
-        Err(expected) => {
-            let message = format!("`{}` is not {expected}", text.get_ref());
-            document.problem(Some(span(&text)), key, message, None);
-            None
+/// The value of a required key. Its absence is reported.
+fn required<'a, V>(
+    document: Ctx,
+    rule: &Spanned<V>,
+    key: &str,
+    value: &'a Option<Text>,
+    example: &str,
+) -> Option<&'a Text> {
+    if value.is_none() {
+        document.missing(rule, key, example);
+    }
+    value.as_ref()
+}
+
+/// Parses the query parameters of a beacon rule.
+fn queries(
+    document: Ctx,
+    typed: &Option<Spanned<OneOrMany<String>>>,
+) -> Vec<QueryParameter> {
+    let Some(typed) = typed else { return Vec::new() };
+    let OneOrMany(texts) = typed.get_ref();
+    let mut found = Vec::new();
+    for text in texts {
+        match parameter(text.trim()) {
+            Ok(parameter) => found.push(parameter),
+            Err(expected) => document.wrong(typed, format!("`{text}` is not {expected}"), None),
         }
     }
+    found
+}
+
+/// Parses a condition of a beacon rule into the form that requests are compared with. A value that no request can
+/// have is reported.
+fn condition<V>(
+    document: Ctx,
+    text: &Option<Text>,
+    read: impl Fn(&str) -> Result<V, &'static str>,
+) -> Option<V> {
+    let text = text.as_ref()?;
+    read(text.get_ref().trim()).map_err(|expected| document.is_not(text, expected, None)).ok()
 }
 
 /// Parses and decodes a query parameter.
-fn parameter(text: &str) -> Result<String, &'static str> {
+fn parameter(text: &str) -> Result<QueryParameter, &'static str> {
     const EXPECTED: &str = "one parameter of a query: `key` or `key=value`";
     if text.is_empty() || text.starts_with('=') || text.contains(['?', '&', ';', '#']) {
         return Err(EXPECTED);
     }
-    let spaced = text.replace('+', " ");
-    let decoded = percent_encoding::percent_decode_str(&spaced).decode_utf8();
-    decoded.map(Cow::into_owned).map_err(|_| EXPECTED)
+    let decoded = form_decoded(text);
+    let decoded = std::str::from_utf8(&decoded).map_err(|_| EXPECTED)?;
+    QueryParameter::new(decoded).map_err(|_| EXPECTED)
 }
 
-/// Parses a value of `Sec-Fetch-Dest`: a token, converted to lower case.
+/// Parses a value of a fetch metadata field: a token, converted to lower case.
 fn destination(text: &str) -> Result<String, &'static str> {
     let token = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     if token && !text.is_empty() {
         Ok(text.to_ascii_lowercase())
     } else {
-        Err("a value of Sec-Fetch-Dest such as `image`")
+        Err("a value of fetch metadata such as `image` or `no-cors`")
     }
 }
 
@@ -187,10 +224,9 @@ fn media_type(text: &str) -> Result<String, &'static str> {
 }
 
 /// Looks up the category that a key names. Problems are added to `document`.
-pub(super) fn named_category<T>(
-    document: &mut Document<'_, T>,
-    key: &str,
-    name: &Spanned<String>,
+pub(super) fn named_category(
+    document: Ctx,
+    name: &Text,
     categories: &Categories,
 ) -> Option<Category> {
     let found = categories.find(name.get_ref());
@@ -200,139 +236,78 @@ pub(super) fn named_category<T>(
             Some(best) => format!("did you mean `{best}`?"),
             None => format!("the categories are {}; add others by [[category]]", known.join(", ")),
         };
-        let message = format!("`{}` is not a category", name.get_ref());
-        document.problem(Some(span(name)), key.to_owned(), message, Some(hint));
+        document.is_not(name, "a category", Some(&hint));
     }
     found
 }
 
-fn category<T>(
-    document: &mut Document<'_, T>,
-    key: &str,
-    at: &std::ops::Range<usize>,
-    name: Option<Spanned<String>>,
+fn category<V>(
+    document: Ctx,
+    rule: &Spanned<V>,
+    name: &Option<Text>,
     categories: &Categories,
 ) -> Option<Category> {
-    let key = format!("{key}.category");
-    match name {
-        Some(name) => named_category(document, &key, &name, categories),
-        None => {
-            document.missing(at.clone(), key, "category = \"analytics\"");
-            None
-        }
-    }
+    let name = required(document, rule, "category", name, "category = \"analytics\"")?;
+    named_category(document, name, categories)
 }
 
-/// Parses the pattern of a key.
-fn pattern<T, E: std::fmt::Display>(
-    document: &mut Document<'_, T>,
-    key: &str,
-    at: &std::ops::Range<usize>,
-    (text, example): (Option<Spanned<String>>, &str),
+fn pattern<E: std::fmt::Display>(
+    document: Ctx,
+    text: &Text,
     read: impl Fn(&str) -> Result<Pattern, E>,
 ) -> Option<Pattern> {
-    let Some(text) = text else {
-        document.missing(at.clone(), key.to_owned(), example);
-        return None;
-    };
-    match read(text.get_ref()) {
-        Ok(pattern) => Some(pattern),
-        Err(error) => {
-            document.problem(Some(span(&text)), key.to_owned(), error.to_string(), None);
-            None
-        }
-    }
+    read(text.get_ref()).map_err(|error| document.wrong(text, error.to_string(), None)).ok()
 }
 
-fn requires<T>(document: &mut Document<'_, T>, key: &str, raw: RawRequires) -> Box<Requires> {
-    let days = format!("{key}.requires.max_days");
-    let max_days = raw.max_days.map(|most| document.bounded(&days, Some(most), 0, 36_500, 0));
+fn requires(document: Ctx, raw: &RawRequires) -> Box<Requires> {
     let mut with = Vec::new();
-    for (index, name) in raw.with.iter().enumerate() {
+    for name in &raw.with {
         match Companion::new(name.get_ref()) {
             Some(companion) => with.push(companion),
-            None => document.problem(
-                Some(span(name)),
-                format!("{key}.requires.with[{index}]"),
-                format!("`{}` is not a name with at most one `*`", name.get_ref()),
-                None,
-            ),
+            None => document.is_not(name, "a name with at most one `*`", None),
         }
     }
+    let max_days = raw.max_days.map(|most| most.get());
     Box::new(Requires { http_only: raw.http_only, max_days, with })
 }
 
-fn host<T>(
-    document: &mut Document<'_, T>,
-    key: &str,
-    at: &std::ops::Range<usize>,
-    name: Option<Spanned<String>>,
-) -> Option<String> {
-    let Some(name) = name else {
-        document.missing(at.clone(), key.to_owned(), "name = \"tracker.example\"");
-        return None;
-    };
+fn host(document: Ctx, name: &Text) -> Option<String> {
     let host = name.get_ref().to_ascii_lowercase();
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
     if host.is_empty() || host.starts_with('.') || !host.bytes().all(plain) {
-        let message = format!("`{}` is not a host", name.get_ref());
-        let hint = Some("\"tracker.example\", which is everything below it too".to_owned());
-        document.problem(Some(span(&name)), key.to_owned(), message, hint);
+        let hint = "\"tracker.example\", which is everything below it too";
+        document.is_not(name, "a host", Some(hint));
         return None;
     }
     Some(host)
 }
 
 /// The domain and path of a rule's cookies.
-fn cookie_place<T>(
-    document: &mut Document<'_, T>,
-    key: &str,
-    domain: Option<Spanned<String>>,
-    path: Option<Spanned<String>>,
-) -> Option<RuleScope> {
+fn cookie_place(document: Ctx, domain: &Option<Text>, path: &Option<Text>) -> Option<RuleScope> {
     if domain.is_none() && path.is_none() {
         return None;
     }
-    let domain = domain.map(|typed| {
+    let domain = domain.as_ref().map(|typed| {
         let text = typed.get_ref();
         let domain = text.strip_prefix('.').unwrap_or(text).to_ascii_lowercase();
         if registrable_domain(&domain).is_none() {
-            let message = format!("`{text}` is not a domain that a cookie can be set for");
-            let hint = Some("domain = \"example.com\"".to_owned());
-            document.problem(Some(span(&typed)), format!("{key}.domain"), message, hint);
+            let hint = Some("domain = \"example.com\"");
+            document.is_not(typed, "a domain that a cookie can be set for", hint);
         }
         Arc::from(domain)
     });
-    let path = path.map_or_else(
-        || Arc::from("/"),
-        |typed| {
-            let text = typed.get_ref().as_str();
-            let writable = |byte: u8| byte != b';' && !byte.is_ascii_control();
-            if !text.starts_with('/') || text.len() > 1024 || !text.bytes().all(writable) {
-                let message =
-                    format!("`{}` is not a path that a cookie can have", text.escape_debug());
-                let hint = Some("path = \"/shop\"".to_owned());
-                document.problem(Some(span(&typed)), format!("{key}.path"), message, hint);
-            }
-            Arc::from(text)
-        },
-    );
-    Some(RuleScope { domain, path })
+    if let Some(typed) = path {
+        let text = typed.get_ref().as_str();
+        let writable = |byte: u8| byte != b';' && !byte.is_ascii_control();
+        if !text.starts_with('/') || text.len() > 1024 || !text.bytes().all(writable) {
+            let message = format!("`{}` is not a path that a cookie can have", text.escape_debug());
+            document.wrong(typed, message, Some("path = \"/shop\""));
+        }
+    }
+    let path = path.as_ref().map_or("/", |typed| typed.get_ref());
+    Some(RuleScope { domain, path: Arc::from(path) })
 }
 
-fn entry(
-    category: Category,
-    vendor: Option<String>,
-    tcf_vendor: Option<u16>,
-    purpose: Option<String>,
-    lifetime: Option<String>,
-) -> Entry {
-    let shared = |text: Option<String>| text.map(Arc::from);
-    Entry {
-        category,
-        vendor: shared(vendor),
-        tcf_vendor,
-        purpose: shared(purpose),
-        lifetime: shared(lifetime),
-    }
+fn shared(text: &Option<String>) -> Option<Arc<str>> {
+    text.as_deref().map(Arc::from)
 }

@@ -1,11 +1,12 @@
 //! Import of the Open Cookie Database's CSV as a catalogue.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::Read;
 
 use thiserror::Error;
+use toml_edit::{ArrayOfTables, DocumentMut, Item, Table};
 
-use super::toml_writer::RuleToml;
+use super::toml_writer::{RuleToml, write_rule};
 use crate::catalogue::Pattern;
 use crate::consent::Categories;
 
@@ -41,32 +42,24 @@ pub struct Imported {
 }
 
 /// The columns that are read.
-struct Columns {
-    platform: usize,
-    category: usize,
-    name: usize,
-    description: usize,
-    retention: usize,
-    wildcard: usize,
-}
+const COLUMNS: [&str; 6] = [
+    "Platform",
+    "Category",
+    "Cookie / Data Key name",
+    "Description",
+    "Retention period",
+    "Wildcard match",
+];
 
-impl Columns {
-    fn of(header: &csv::StringRecord) -> Result<Self, ImportError> {
-        let column = |name: &'static str| {
-            let same = |found: &str| {
-                found.trim_start_matches('\u{feff}').trim().eq_ignore_ascii_case(name)
-            };
-            header.iter().position(same).ok_or(ImportError::NoColumn(name))
-        };
-        Ok(Self {
-            platform: column("Platform")?,
-            category: column("Category")?,
-            name: column("Cookie / Data Key name")?,
-            description: column("Description")?,
-            retention: column("Retention period")?,
-            wildcard: column("Wildcard match")?,
-        })
+/// The position of each column.
+fn columns(header: &csv::StringRecord) -> Result<[usize; 6], ImportError> {
+    let mut found = [0; 6];
+    for (at, name) in found.iter_mut().zip(COLUMNS) {
+        let same =
+            |column: &str| column.trim_start_matches('\u{feff}').trim().eq_ignore_ascii_case(name);
+        *at = header.iter().position(same).ok_or(ImportError::NoColumn(name))?;
     }
+    Ok(found)
 }
 
 /// Imports a CSV text. `map` maps the database's categories to consentry's.
@@ -75,7 +68,7 @@ impl Columns {
 /// When the text is not the database's CSV. A row that cannot be imported is recorded and skipped.
 pub fn import(text: impl Read, map: &BTreeMap<String, String>) -> Result<Imported, ImportError> {
     let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(text);
-    let columns = Columns::of(reader.headers()?)?;
+    let columns = columns(reader.headers()?)?;
     let mut imported = Imported::default();
     let mut lines: HashMap<String, (u64, String)> = HashMap::new();
     for row in reader.records() {
@@ -88,7 +81,7 @@ pub fn import(text: impl Read, map: &BTreeMap<String, String>) -> Result<Importe
             }
         };
         let line = row.position().map_or(0, csv::Position::line);
-        match rule(&row, &columns, map) {
+        match rule(&row, columns, map) {
             Err(reason) => imported.bad_rows.push((line, reason)),
             Ok((theirs, rule)) => match lines.get(&rule.name) {
                 Some((_, category)) if *category == rule.category => {}
@@ -109,12 +102,12 @@ pub fn import(text: impl Read, map: &BTreeMap<String, String>) -> Result<Importe
 /// The rule of a row, with the database's category.
 fn rule(
     row: &csv::StringRecord,
-    columns: &Columns,
+    [platform, category, name, description, retention, wildcard]: [usize; 6],
     map: &BTreeMap<String, String>,
 ) -> Result<(String, RuleToml), String> {
     let field = |column: usize| row.get(column).map(str::trim).unwrap_or_default();
     let some = |column: usize| Some(field(column)).filter(|text| !text.is_empty());
-    let theirs = field(columns.category);
+    let theirs = field(category);
     let ours = map.iter().find(|(theirs_too, _)| theirs_too.eq_ignore_ascii_case(theirs));
     let Some((theirs, category)) = ours else {
         return Err(format!(
@@ -122,8 +115,8 @@ fn rule(
         ));
     };
     // Braces are placeholders in a pattern.
-    let mut name = field(columns.name).replace(['{', '}'], "*");
-    match field(columns.wildcard) {
+    let mut name = field(name).replace(['{', '}'], "*");
+    match field(wildcard) {
         "0" | "" => {}
         "1" => name.push('*'),
         other => return Err(format!("`{other}` in `Wildcard match` is neither 0 nor 1")),
@@ -135,12 +128,70 @@ fn rule(
     let rule = RuleToml {
         name,
         category: category.clone(),
-        vendor: some(columns.platform).map(str::to_owned),
-        purpose: some(columns.description).map(str::to_owned),
-        lifetime: some(columns.retention).map(str::to_owned),
+        vendor: some(platform).map(str::to_owned),
+        purpose: some(description).map(str::to_owned),
+        lifetime: some(retention).map(str::to_owned),
         ..RuleToml::default()
     };
     Ok((theirs.clone(), rule))
+}
+
+/// An existing catalogue file with imported rules merged into it.
+#[derive(Debug)]
+pub struct Merged {
+    /// The new text of the file. Comments, order and rules of the existing file are kept.
+    pub text: String,
+    /// Names of added rules.
+    pub added: Vec<String>,
+    /// Changed texts of existing rules: name, key, and the new text.
+    pub updated: Vec<(String, &'static str, String)>,
+    /// Rules whose category differs: name, the category that the file keeps, and the imported one.
+    pub kept: Vec<(String, String, String)>,
+}
+
+/// Merges rules into a catalogue file. A category in the file is never changed: the owner of the file may have
+/// corrected it.
+///
+/// # Errors
+/// When the text is not TOML, or its `cookie` is not an array of tables.
+pub fn merge(existing: &str, rules: &[RuleToml]) -> Result<Merged, String> {
+    let mut document: DocumentMut =
+        existing.parse().map_err(|error: toml_edit::TomlError| error.to_string())?;
+    let mut merged =
+        Merged { text: String::new(), added: Vec::new(), updated: Vec::new(), kept: Vec::new() };
+    let cookies = document.entry("cookie").or_insert(Item::ArrayOfTables(ArrayOfTables::new()));
+    let cookies =
+        cookies.as_array_of_tables_mut().ok_or("`cookie` is not an array of tables: [[cookie]]")?;
+    let text = |table: &Table, key: &str| table.get(key).and_then(Item::as_str).map(str::to_owned);
+    let positions: HashMap<String, usize> = cookies
+        .iter()
+        .enumerate()
+        .filter_map(|(position, table)| Some((text(table, "name")?, position)))
+        .collect();
+    for rule in rules {
+        let Some(table) = positions.get(&rule.name).and_then(|at| cookies.get_mut(*at)) else {
+            merged.added.push(rule.name.clone());
+            continue;
+        };
+        let category = text(table, "category").unwrap_or_default();
+        if category != rule.category {
+            merged.kept.push((rule.name.clone(), category, rule.category.clone()));
+        }
+        for (key, value) in rule.texts() {
+            let Some(value) = value.filter(|value| text(table, key).as_deref() != Some(*value))
+            else {
+                continue;
+            };
+            table.insert(key, toml_edit::value(value));
+            merged.updated.push((rule.name.clone(), key, value.to_owned()));
+        }
+    }
+    merged.text = document.to_string();
+    let added: HashSet<&str> = merged.added.iter().map(String::as_str).collect();
+    for rule in rules.iter().filter(|rule| added.contains(rule.name.as_str())) {
+        merged.text.push_str(&write_rule(rule));
+    }
+    Ok(merged)
 }
 
 /// The category map with the user's changes, each `THEIRS=ours`.
@@ -171,6 +222,32 @@ pub fn category_table(changes: &[String]) -> Result<BTreeMap<String, String>, St
 mod tests {
     use super::*;
 
+    #[test]
+    fn a_merge_adds_and_updates_rules_and_keeps_categories_and_comments() {
+        let existing = "# Ours.\n[[cookie]]\nname = \"_a\" # checked\ncategory = \"necessary\"\nlifetime = \"1 year\"\n";
+        let rule = |name: &str, lifetime: &str| RuleToml {
+            name: name.to_owned(),
+            category: "analytics".to_owned(),
+            lifetime: Some(lifetime.to_owned()),
+            ..RuleToml::default()
+        };
+        let merged =
+            merge(existing, &[rule("_a", "2 years"), rule("_b", "session")]).expect("TOML");
+        assert_eq!(merged.added, ["_b"]);
+        assert_eq!(merged.updated, [("_a".to_owned(), "lifetime", "2 years".to_owned())]);
+        assert_eq!(merged.kept, [("_a".into(), "necessary".into(), "analytics".into())]);
+        assert_eq!(
+            merged.text,
+            "# Ours.\n[[cookie]]\nname = \"_a\" # checked\ncategory = \"necessary\"\nlifetime = \"2 years\"\n\
+             \n[[cookie]]\nname = \"_b\"\ncategory = \"analytics\"\nlifetime = \"session\"\n"
+        );
+        let again =
+            merge(&merged.text, &[rule("_a", "2 years"), rule("_b", "session")]).expect("TOML");
+        assert_eq!((again.added.len(), again.updated.len(), again.text), (0, 0, merged.text));
+        assert!(merge("cookie = 1", &[]).is_err());
+        assert!(merge("[[cookie", &[]).is_err());
+    }
+
     const HEADER: &str = "ID,Platform,Category,Cookie / Data Key name,Domain,Description,Retention period,Data Controller,User Privacy & GDPR Rights Portals,Wildcard match\n";
 
     fn imported(rows: &str) -> Imported {
@@ -179,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_become_rules_and_bad_ones_are_named_with_their_line() {
+    fn rows_become_rules_and_invalid_rows_are_reported_with_their_line() {
         let rows = "1,Google,Analytics,_ga,x,\"Tells visitors, apart\",2 years,G,u,0\n\
             2,Google,Analytics,_ga_,x,\"two\nlines\",2 years,G,u,1\n\
             3,X,Sorcery,x,,,,,,0\n\
@@ -202,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn another_csv_is_refused_and_the_table_can_be_changed() {
+    fn csv_with_other_columns_is_rejected_and_the_category_map_is_configurable() {
         let table = category_table(&["functional=necessary".to_owned()]).expect("valid");
         assert_eq!(table.get("functional").map(String::as_str), Some("necessary"));
         assert_eq!(table.len(), 5);

@@ -3,55 +3,41 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::document::{Document, read, span};
+use super::document::{Ctx, read};
+use super::raw::RawCentre;
 use super::watched_file::WatchedFile;
-use crate::config::spanned::Spanned;
 use crate::locale::{FILES, Locale, LocaleFile, Locales};
 
-/// Loads the built-in languages. The files of a directory override them and add further languages.
-///
-/// `key` is the path of the `[centre]` that names the directory, including the trailing dot.
-pub(super) fn locales<T>(
-    document: &mut Document<'_, T>,
-    key: &str,
-    folder: Option<(&Spanned<String>, &Path)>,
-    language: Option<&Spanned<String>>,
-) -> Locales {
+/// Loads the built-in languages. The files of the configured directory override them and add further languages.
+pub(super) fn locales(document: Ctx, centre: &RawCentre, folder: &Path) -> Locales {
     let mut all = Vec::new();
     for (tag, text) in FILES {
         let built_in = format!("{tag}.toml (built in)");
         all.extend(one(document, &built_in, text, tag, None).map(Arc::new));
     }
-    if let Some((typed, from)) = folder {
-        let path = from.join(typed.get_ref());
+    if let Some(typed) = &centre.locales {
+        let path = folder.join(typed.get_ref());
         if let Err(error) = add_folder(document, &path, &mut all) {
-            let message = format!("`{}` cannot be read: {error}", path.display());
-            document.problem(Some(span(typed)), format!("{key}locales"), message, None);
+            document.wrong(typed, format!("`{}` {error}", path.display()), None);
         }
     }
     let tags: Vec<&str> = all.iter().map(|locale| locale.tag.as_str()).collect();
     let tags = tags.join(", ");
-    let default = language.map_or("en", |language| language.get_ref());
-    Locales::new(all.clone(), default)
+    let language = centre.language.get_ref();
+    Locales::new(all.clone(), language)
         .or_else(|| {
-            let at = language.map(span);
-            let message = format!("there is no language `{default}`");
-            let hint = Some(format!("there are {tags}"));
-            document.problem(at, format!("{key}language"), message, hint);
-            Locales::new(all, "en")
+            let message = format!("there is no language `{language}`");
+            document.wrong(&centre.language, message, Some(&format!("there are {tags}")));
+            Locales::new(all, RawCentre::default().language.get_ref())
         })
         .unwrap_or_default()
 }
 
-fn add_folder<T>(
-    document: &mut Document<'_, T>,
-    folder: &Path,
-    all: &mut Vec<Arc<Locale>>,
-) -> std::io::Result<()> {
+fn add_folder(document: Ctx, folder: &Path, all: &mut Vec<Arc<Locale>>) -> Result<(), String> {
     document.files.push(WatchedFile::new(folder));
-    let mut paths = std::fs::read_dir(folder)?
-        .map(|entry| entry.map(|entry| entry.path()))
-        .collect::<Result<Vec<_>, _>>()?;
+    let entries = std::fs::read_dir(folder)
+        .and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>, _>>());
+    let mut paths = entries.map_err(|error| format!("cannot be read: {error}"))?;
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
     paths.sort();
     for path in paths {
@@ -71,18 +57,12 @@ fn add_folder<T>(
 }
 
 /// Parses the language of a file. Problems are added to `document`.
-fn one<T>(
-    document: &mut Document<'_, T>,
-    file: &str,
-    text: &str,
-    tag: &str,
-    below: Option<&Locale>,
-) -> Option<Locale> {
-    let mut read = read::<LocaleFile>(file, text);
+fn one(document: Ctx, file: &str, text: &str, tag: &str, below: Option<&Locale>) -> Option<Locale> {
+    let (mut read, texts) = read::<LocaleFile>(file, text);
     let plain = tag.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     if tag.is_empty() || !plain {
         let message = format!("`{tag}` is not the tag of a language");
-        let hint = Some("name the file after it, such as de.toml or pt-BR.toml".to_owned());
+        let hint = Some("name the file after it, such as de.toml or pt-BR.toml");
         read.problem(None, String::new(), message, hint);
     }
     if !read.problems.is_empty() {
@@ -90,11 +70,11 @@ fn one<T>(
         return None;
     }
     let tag = below.map_or(tag, |below| &below.tag);
-    match Locale::new(tag, std::mem::take(&mut read.value), below) {
+    match Locale::new(tag, texts, below) {
         Ok(locale) => Some(locale),
         Err(missing) => {
             for key in missing {
-                read.problem(None, key, "is missing".to_owned(), None);
+                read.problem(None, key, "is missing", None);
             }
             document.problems.append(&mut read.problems);
             None
@@ -113,9 +93,9 @@ mod tests {
         FILES
             .iter()
             .map(|(tag, text)| {
-                let read = read::<LocaleFile>(tag, text);
+                let (read, texts) = read::<LocaleFile>(tag, text);
                 assert!(read.problems.is_empty(), "{tag}: {:?}", read.problems);
-                (*tag, read.value)
+                (*tag, texts)
             })
             .collect()
     }
@@ -126,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn every_language_has_every_text_with_the_same_places_and_none_is_left_in_english() {
+    fn every_language_translates_every_text_with_the_same_placeholders() {
         let all = built_in();
         let (_, english) = all.iter().find(|(tag, _)| *tag == "en").expect("English");
         let english_texts = english.present();
@@ -149,6 +129,12 @@ mod tests {
                 assert!(*tag == "en" || ours.description != category.description, "{tag} {name}");
             }
             assert_eq!(file.category.len(), english.category.len(), "{tag}");
+            for (topic, error) in &english.error {
+                let ours = file.error.get(topic).unwrap_or_else(|| panic!("{tag}: {topic:?}"));
+                assert!(!ours.title.is_empty() && !ours.text.is_empty(), "{tag}: {topic:?}");
+                assert!(*tag == "en" || ours.text != error.text, "{tag}: {topic:?} is English");
+            }
+            assert_eq!(file.error.len(), 9, "{tag}");
             // English words that no other language contains.
             let foreign: Vec<&str> = texts
                 .values()
@@ -157,6 +143,12 @@ mod tests {
                         .values()
                         .flat_map(|c| [&c.title, &c.description])
                         .map(|t| t.as_str())
+                        .chain(
+                            file.error
+                                .values()
+                                .flat_map(|e| [&e.title, &e.text])
+                                .map(|t| t.as_str()),
+                        )
                         .collect::<Vec<_>>()
                         .iter(),
                 )
@@ -171,8 +163,8 @@ mod tests {
 
     #[test]
     fn dates_have_the_form_of_the_language() {
-        let mut document = read::<Raw>("test", "");
-        let locales = locales(&mut document, "centre.", None, None);
+        let (mut document, raw) = read::<Raw>("test", "");
+        let locales = locales(&mut document, &raw.centre, Path::new(""));
         let may = Date::from_calendar_date(2018, Month::May, 25).expect("a date");
         let first = Date::from_calendar_date(2026, Month::March, 1).expect("a date");
         for (tag, expected, expected_first) in [
@@ -197,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_overrides_texts_adds_languages_and_its_mistakes_are_named() {
+    fn a_locale_folder_overrides_texts_adds_languages_and_reports_errors() {
         let folder = tempfile::tempdir().expect("a folder");
         let write = |name: &str, text: &str| {
             std::fs::write(folder.path().join(name), text).expect("written")
@@ -206,11 +198,9 @@ mod tests {
         write("sv.toml", "name = \"Svenska\"");
         write("en.toml", "banner_titel = \"Biscuits\"");
         write("notes.txt", "not read");
-        let mut document = read::<Raw>("consentry.toml", "");
-        let typed = Spanned::new(0..0, folder.path().display().to_string());
-        let language = Spanned::new(0..0, "xx".to_owned());
-        let locales =
-            locales(&mut document, "centre.", Some((&typed, Path::new(""))), Some(&language));
+        let text = "centre = { locales = '.', language = 'xx' }";
+        let (mut document, raw) = read::<Raw>("consentry.toml", text);
+        let locales = locales(&mut document, &raw.centre, folder.path());
         let german = locales.choose(Some("de"), None).expect("there");
         assert_eq!(german.texts.banner_title, "Kekse");
         assert_eq!(german.texts.save, "Auswahl speichern");

@@ -149,7 +149,7 @@ fn paths(root: &Value, table: &Value, prefix: &str, found: &mut BTreeSet<String>
 }
 
 #[test]
-fn every_key_that_a_site_shares_with_the_top_level_has_values_here() {
+fn every_key_shared_by_site_and_top_level_is_covered() {
     let schema = schema();
     let (mut of_site, mut global) = (BTreeSet::new(), BTreeSet::new());
     paths(&schema, &schema["$defs"]["Site"], "", &mut of_site);
@@ -258,7 +258,7 @@ fn assert_same(found: &[String], expected: &[String], what: &str) {
 }
 
 #[test]
-fn of_every_key_the_sites_value_wins_in_both_directions() {
+fn the_site_value_of_every_key_wins_in_both_directions() {
     let folder = folder();
     let keys: Vec<Key> =
         keys().into_iter().filter(|key| key.joins && key.path != "consent.default").collect();
@@ -270,7 +270,7 @@ fn of_every_key_the_sites_value_wins_in_both_directions() {
 }
 
 #[test]
-fn keys_that_rule_out_others_are_merged_like_the_rest() {
+fn mutually_exclusive_keys_are_merged_like_other_keys() {
     let folder = folder();
     for key in keys().iter().filter(|key| !key.joins) {
         let of = |global: Option<usize>, site: Option<usize>| {
@@ -289,7 +289,7 @@ fn keys_that_rule_out_others_are_merged_like_the_rest() {
 }
 
 #[test]
-fn a_key_of_a_site_leaves_every_other_key_at_the_top_in_force() {
+fn a_site_key_does_not_reset_other_top_level_keys() {
     let folder = folder();
     let keys: Vec<Key> = keys().into_iter().filter(|key| key.joins).collect();
     let before = all(&folder, &keys, Some(0), None);
@@ -312,7 +312,7 @@ fn a_key_of_a_site_leaves_every_other_key_at_the_top_in_force() {
 }
 
 #[test]
-fn maps_are_merged_entry_by_entry_and_the_sites_entry_wins() {
+fn maps_are_merged_by_entry_and_the_site_entry_wins() {
     let folder = folder();
     let keys = keys().into_iter();
     let maps =
@@ -342,7 +342,7 @@ fn maps_are_merged_entry_by_entry_and_the_sites_entry_wins() {
 }
 
 #[test]
-fn a_certificate_for_upstreams_and_its_key_come_from_one_table() {
+fn an_upstream_certificate_and_its_key_come_from_the_same_table() {
     let folder = folder();
     let pair = |name: &str| {
         format!("upstream_tls.client_cert = '{name}.pem'\nupstream_tls.client_key = 'key.pem'")
@@ -358,7 +358,7 @@ fn a_certificate_for_upstreams_and_its_key_come_from_one_table() {
 }
 
 #[test]
-fn a_rule_of_a_site_wins_over_one_at_the_top_whatever_their_patterns() {
+fn site_rules_win_over_top_level_rules_for_every_pattern() {
     let rules = |table: &str, category: &str, wide: &str| {
         format!(
             "[[{table}cookie]]\nname = 'uid{wide}'\ncategory = '{category}'\n\
@@ -381,6 +381,7 @@ fn a_rule_of_a_site_wins_over_one_at_the_top_whatever_their_patterns() {
             query: None,
             fetch_dest: None,
             content_type: None,
+            fields: crate::catalogue::FieldLookup::NONE,
             navigation: false,
         };
         let social = Some(crate::consent::Category::SOCIAL);
@@ -401,7 +402,7 @@ fn a_rule_of_a_site_wins_over_one_at_the_top_whatever_their_patterns() {
 }
 
 #[test]
-fn a_flag_wins_over_the_mode_and_the_sources_of_every_site() {
+fn flags_win_over_mode_and_sources_of_every_site() {
     let toml = "mode = 'enforce'\nconsent.sources = ['klaro']\n[[site]]\nupstream = 'http://127.0.0.1:1'\n\
                 mode = 'enforce'\nconsent.sources = ['tcf']";
     let overrides = Overrides {

@@ -1,13 +1,10 @@
 //! Conversion of the raw config into settings. Reports every problem and continues.
 
-mod date;
 mod defaults;
 mod filter;
 mod ineffective;
-mod layers;
 mod listen;
 mod loops;
-mod names;
 mod own_cookie;
 mod pages;
 mod receipts;
@@ -21,19 +18,20 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use defaults::{Ctx, Defaults};
+use defaults::Defaults;
 
 use super::catalogue_file::{Rules, named_category};
 use super::diagnostic::Diagnostic;
-use super::document::span;
+use super::document::{Ctx, Document};
+use super::merge;
 use super::overrides::Overrides;
-use super::raw::{RawCategory, RawDefault, RawTechnologies};
+use super::raw::{Raw, RawCategory, RawDefault, RawTechnologies, RawWithdrawal};
 use super::settings::{
-    AccessFormat, AdminAddress, Config, Detect, Expire, Listen, Log, LogFormat, LogLevel,
-    LoggedAddress, ReceiptSettings, SiteConfig, Technologies,
+    AdminAddress, Config, Expire, Listen, OnWithdrawal, ReceiptSettings, SiteConfig, Technologies,
 };
 use crate::catalogue::{Catalogue, FilterLists, RulePriority};
-use crate::config::spanned::Spanned;
+use crate::config::locales::locales;
+use crate::config::spanned::{Spanned, Text};
 use crate::consent::{Categories, Category};
 
 /// Maximum number of conflicts between catalogue files that are listed individually.
@@ -49,73 +47,52 @@ pub(super) enum Upstreams {
 /// Converts the raw config into settings. The default replaces an invalid value.
 pub(super) fn resolve(
     document: Ctx,
+    raw: Raw,
     folder: &Path,
     overrides: &Overrides,
     upstreams: Upstreams,
 ) -> Config {
-    let raw = std::mem::take(&mut document.value);
-    let ineffective = ineffective::warnings(document, &raw);
+    let sites = merge::sites(document);
+    let ineffective = ineffective::warnings(document, &raw, &sites);
     let categories = categories(document, raw.category);
-    let files = raw.catalogue.clone().unwrap_or_default();
-    let mut rules = catalogue_rules(document, raw.catalogue, folder, &categories);
-    rules.add(document, "", (raw.cookie, raw.beacon, raw.host), RulePriority::Config, &categories);
-    let expire = Expire {
-        enabled: raw.expire.enabled.unwrap_or(true),
-        max_per_response: document.bounded(
-            "expire.max_per_response",
-            raw.expire.max_per_response,
-            0,
-            200,
-            30,
-        ),
-    };
+    let mut rules = catalogue_rules(document, raw.catalogue.get_ref(), folder, &categories);
+    rules.add(document, (raw.cookie, raw.beacon, raw.host), RulePriority::Config, &categories);
     let texts = filter_lists(document, raw.beacons.lists, folder);
-    let list_category = raw
-        .beacons
-        .list_category
-        .and_then(|name| named_category(document, "beacons.list_category", &name, &categories));
+    let list_category = named_category(document, &raw.beacons.list_category, &categories);
     let lists = (!texts.is_empty())
         .then(|| FilterLists::compile(texts, list_category.unwrap_or(Category::ANALYTICS)));
     let lists = lists.transpose().unwrap_or_else(|error| {
         document.problem(None, "beacons.lists".to_owned(), error.to_string(), None);
         None
     });
-    let detect = raw.beacons.detect.unwrap_or(Detect::Report);
-    let email_opens = matches!(raw.beacons.email_opens, Some(RawDefault::Allow));
-    let technologies = technologies(document, raw.technologies, &categories);
-    let on_withdrawal = raw.expire.on_withdrawal.as_deref();
-    let pages = pages::common(
-        document,
-        (raw.centre, raw.banner, raw.page),
-        pages::on_withdrawal(on_withdrawal),
-        folder,
-    );
-    let receipts = raw.receipts.and_then(|raw| receipts::receipts(document, raw, folder));
     let common = Defaults {
         mode: raw.mode,
         unclassified: raw.unclassified,
-        consent: raw.consent,
+        technologies: technologies(document, raw.technologies, &categories),
         categories,
         rule_set: Arc::new(rules.compile()),
         rules,
-        expire,
-        detect,
-        email_opens,
-        max_cookies: document.bounded(
-            "limits.cookies",
-            raw.limits.cookies.clone(),
-            50,
-            10_000,
-            400,
-        ),
+        expire: Expire {
+            enabled: raw.expire.enabled,
+            max_per_response: raw.expire.max_per_response.get(),
+        },
+        detect: raw.beacons.detect,
+        email_opens: raw.beacons.email_opens == RawDefault::Allow,
         lists,
-        technologies,
-        upstream_tls: raw.upstream_tls,
-        site_limits: raw.limits.of_sites(),
+        limits: raw.limits.clone(),
+        prefix: pages::prefix(document, &raw.centre.prefix),
+        on_withdrawal: OnWithdrawal {
+            cookies: raw.expire.on_withdrawal.contains(&RawWithdrawal::Cookies),
+            storage: raw.expire.on_withdrawal.contains(&RawWithdrawal::Storage),
+        },
+        locales: Arc::new(locales(document, &raw.centre, folder)),
+        centre: raw.centre,
+        folder: folder.to_owned(),
         needs_upstreams: upstreams == Upstreams::Required,
-        pages,
     };
-    let mut sites = site::sites(document, raw.site, &common, overrides);
+    let receipts = raw.receipts.and_then(|raw| receipts::receipts(document, raw, folder));
+    let is_configured = !raw.site.is_empty();
+    let mut sites = site::sites(document, sites, is_configured, &common, overrides);
     let shared = Catalogue::over(&common.rule_set, [], [], []);
     let related = siblings::siblings(&sites, shared);
     for (site, siblings) in sites.iter_mut().zip(related) {
@@ -128,22 +105,17 @@ pub(super) fn resolve(
     warnings.extend(unguarded(document, &listen));
     warnings.extend(loops::warnings(document, &listen, &sites));
     let tls = tls::tls(document, raw.tls, listen.https.is_some(), folder, &mut warnings);
-    warnings.extend(conflicts(document, &common, &files));
+    warnings.extend(conflicts(document, &common, raw.catalogue.get_ref()));
     warnings.extend(unverified(document, &sites));
     Config {
         listen,
         tls,
-        workers: raw.workers.map(|workers| document.bounded("workers", Some(workers), 1, 1024, 1)),
-        timeouts: listen::timeouts(document, raw.timeouts),
-        limits: listen::limits(document, raw.limits, raw.retries),
-        log: Log {
-            access: raw.log.access.unwrap_or(true),
-            format: raw.log.format.unwrap_or(LogFormat::Auto),
-            access_format: raw.log.access_format.unwrap_or(AccessFormat::Auto),
-            visitor_address: raw.log.visitor_address.unwrap_or(LoggedAddress::None),
-            level: raw.log.level.unwrap_or(LogLevel::Info),
-        },
+        workers: raw.workers.map(|workers| workers.get()),
+        timeouts: listen::timeouts(raw.timeouts),
+        limits: listen::limits(raw.limits, raw.retries),
+        log: raw.log,
         receipts,
+        locales: Arc::clone(&common.locales),
         sites,
         files: Vec::new(),
         warnings,
@@ -152,7 +124,7 @@ pub(super) fn resolve(
 
 /// Warns about user rules that require consent for cookies which the catalogue files classify as necessary.
 /// Stripping such a cookie can log a visitor out.
-fn warnings(document: Ctx, common: &Defaults, sites: &[SiteConfig]) -> Vec<Diagnostic> {
+fn warnings(document: &Document<'_>, common: &Defaults, sites: &[SiteConfig]) -> Vec<Diagnostic> {
     let files =
         common.rules.cookies.iter().filter(|rule| matches!(rule.tier, RulePriority::Catalogue(_)));
     let necessary: Vec<&str> = files
@@ -172,7 +144,7 @@ fn warnings(document: Ctx, common: &Defaults, sites: &[SiteConfig]) -> Vec<Diagn
                     common.categories.name(rule.entry.category),
                     rule.pattern.as_str(),
                 );
-                let problem = Diagnostic::of_file(&document.file, message);
+                let problem = document.of_file(message);
                 if !warnings.contains(&problem) {
                     warnings.push(problem);
                 }
@@ -183,18 +155,18 @@ fn warnings(document: Ctx, common: &Defaults, sites: &[SiteConfig]) -> Vec<Diagn
 }
 
 /// Warns about an admin listener without access control.
-fn unguarded(document: Ctx, listen: &Listen) -> Option<Diagnostic> {
+fn unguarded(document: &Document<'_>, listen: &Listen) -> Option<Diagnostic> {
     let Some(AdminAddress::Tcp(address)) = &listen.admin else { return None };
     let open = !address.ip().is_loopback() && listen.admin_token.is_none();
     let message = format!(
         "listen.admin = \"{address}\" is open to the network without listen.admin_token_file: whoever reaches it reads metrics and inventory, and changes the log's level"
     );
-    open.then(|| Diagnostic::of_file(&document.file, message))
+    open.then(|| document.of_file(message))
 }
 
 /// Warns about receipts that are deleted while the consent that they prove is still valid on some site.
 fn short_retention(
-    document: Ctx,
+    document: &Document<'_>,
     receipts: Option<&ReceiptSettings>,
     sites: &[SiteConfig],
 ) -> Option<Diagnostic> {
@@ -203,28 +175,28 @@ fn short_retention(
     let message =
         "is shorter than consent.max_age_days: proofs are deleted while the consent lasts";
     let short = receipts?.retention_days < longest;
-    short.then(|| document.at(None, key, message.to_owned(), None))
+    short.then(|| document.of_key(key, message))
 }
 
 /// Warns about upstreams whose certificates are not verified.
-fn unverified(document: Ctx, sites: &[SiteConfig]) -> Vec<Diagnostic> {
+fn unverified(document: &Document<'_>, sites: &[SiteConfig]) -> Vec<Diagnostic> {
     let insecure = |site: &&SiteConfig| site.upstream_tls.as_ref().is_some_and(|tls| tls.insecure);
     let warn = |site: &SiteConfig| {
         let message = format!(
             "INSECURE: the certificates of the upstreams of `{}` are not verified: whoever is between may read and change everything",
             site.name
         );
-        Diagnostic::of_file(&document.file, message)
+        document.of_file(message)
     };
     sites.iter().filter(insecure).map(warn).collect()
 }
 
 /// Warns about names that two catalogue files put into different categories. The later file wins.
-fn conflicts(document: Ctx, common: &Defaults, files: &[Spanned<String>]) -> Vec<Diagnostic> {
+fn conflicts(document: &Document<'_>, common: &Defaults, files: &[Text]) -> Vec<Diagnostic> {
     let mut known: HashMap<&str, (u16, Category)> = HashMap::new();
     let mut conflicts = Vec::new();
     let mut more = 0_usize;
-    let file = |place: u16| files.get(usize::from(place)).map_or("builtin", |file| file.get_ref());
+    let file = |place: u16| files.get(usize::from(place)).map_or("", |file| file.get_ref());
     for rule in &common.rules.cookies {
         let RulePriority::Catalogue(place) = rule.tier else { continue };
         let (name, category) = (rule.pattern.as_str(), rule.entry.category);
@@ -243,26 +215,24 @@ fn conflicts(document: Ctx, common: &Defaults, files: &[Spanned<String>]) -> Vec
             common.categories.name(category),
             file(place),
         );
-        conflicts.push(Diagnostic::of_file(&document.file, message));
+        conflicts.push(document.of_file(message));
     }
     if more > 0 {
         let message =
             format!("and {more} more names that two catalogue files put into different categories");
-        conflicts.push(Diagnostic::of_file(&document.file, message));
+        conflicts.push(document.of_file(message));
     }
     conflicts
 }
 
 fn categories(document: Ctx, raw: Vec<Spanned<RawCategory>>) -> Categories {
     let mut categories = Categories::default();
-    for (index, raw) in raw.into_iter().enumerate() {
-        let key = format!("category[{index}].name");
-        let at = span(&raw);
-        match raw.into_inner().name {
-            None => document.missing(at, key, "name = \"video\""),
+    for raw in raw {
+        match &raw.get_ref().name {
+            None => document.missing(&raw, "name", "name = \"video\""),
             Some(name) => {
                 if let Err(error) = categories.add(name.get_ref()) {
-                    document.problem(Some(span(&name)), key, error.to_string(), None);
+                    document.wrong(name, error.to_string(), None);
                 }
             }
         }
@@ -270,17 +240,8 @@ fn categories(document: Ctx, raw: Vec<Spanned<RawCategory>>) -> Categories {
     categories
 }
 
-fn catalogue_rules(
-    document: Ctx,
-    files: Option<Vec<Spanned<String>>>,
-    folder: &Path,
-    categories: &Categories,
-) -> Rules {
+fn catalogue_rules(document: Ctx, files: &[Text], folder: &Path, categories: &Categories) -> Rules {
     let mut rules = Rules::default();
-    let Some(files) = files else {
-        rules.add_builtin(document, RulePriority::Catalogue(0));
-        return rules;
-    };
     for (index, file) in files.iter().enumerate() {
         let tier = RulePriority::Catalogue(u16::try_from(index).unwrap_or(u16::MAX));
         if file.get_ref() == "builtin" {
@@ -292,84 +253,53 @@ fn catalogue_rules(
             Ok(text) => {
                 rules.add_file(document, &path.display().to_string(), &text, tier, categories)
             }
-            Err(error) => document.problem(
-                Some(span(file)),
-                format!("catalogue[{index}]"),
-                format!("`{}` cannot be read: {error}", path.display()),
-                Some("`builtin`, or the path of a TOML file from this file's folder".to_owned()),
-            ),
+            Err(error) => {
+                let hint = "`builtin`, or the path of a TOML file from this file's folder";
+                document.wrong(file, format!("`{}` {error}", path.display()), Some(hint));
+            }
         }
     }
     rules
 }
 
 /// Reads the texts of the filter lists.
-fn filter_lists(document: Ctx, files: Vec<Spanned<String>>, folder: &Path) -> Vec<String> {
+fn filter_lists(document: Ctx, files: Vec<Text>, folder: &Path) -> Vec<String> {
     let mut texts = Vec::new();
-    for (index, file) in files.iter().enumerate() {
+    for file in &files {
         let path = folder.join(file.get_ref());
-        let read = document.read_text(&path).map_err(|error| format!("cannot be read: {error}"));
-        let read = read.and_then(|text| match FilterLists::rules_in(&text) {
+        let read = document.read_text(&path).and_then(|text| match FilterLists::rules_in(&text) {
             Ok(_) => Ok(text),
             Err(error) => Err(error.to_string()),
         });
         match read {
             Ok(text) => texts.push(text),
-            Err(reason) => {
-                let message = format!("`{}` {reason}", path.display());
-                document.problem(
-                    Some(span(file)),
-                    format!("beacons.lists[{index}]"),
-                    message,
-                    None,
-                );
-            }
+            Err(reason) => document.wrong(file, format!("`{}` {reason}", path.display()), None),
         }
     }
     texts
 }
 
 fn technologies(document: Ctx, raw: RawTechnologies, categories: &Categories) -> Technologies {
-    let defaults = Technologies::default();
-    let mut category = |name: &str, value: Option<Spanned<String>>, default: Option<Category>| {
-        let Some(value) = value else { return default };
-        if value.get_ref() == "off" {
-            return None;
-        }
-        named_category(document, &format!("technologies.{name}"), &value, categories).or(default)
+    let mut category = |name: Text| match name.get_ref().as_str() {
+        "off" => None,
+        _ => named_category(document, &name, categories),
     };
     Technologies {
-        nel: category("nel", raw.nel, defaults.nel),
-        reporting: category("reporting", raw.reporting, defaults.reporting),
-        attribution_reporting: category(
-            "attribution_reporting",
-            raw.attribution_reporting,
-            defaults.attribution_reporting,
-        ),
-        topics: category("topics", raw.topics, defaults.topics),
-        ad_auctions: category("ad_auctions", raw.ad_auctions, defaults.ad_auctions),
-        shared_storage: category("shared_storage", raw.shared_storage, defaults.shared_storage),
-        private_state_tokens: category(
-            "private_state_tokens",
-            raw.private_state_tokens,
-            defaults.private_state_tokens,
-        ),
-        client_hints: category("client_hints", raw.client_hints, defaults.client_hints),
-        dictionaries: category("dictionaries", raw.dictionaries, defaults.dictionaries),
-        navigation_preload: category(
-            "navigation_preload",
-            raw.navigation_preload,
-            defaults.navigation_preload,
-        ),
-        media_metrics: category("media_metrics", raw.media_metrics, defaults.media_metrics),
-        subscriber_ids: category("subscriber_ids", raw.subscriber_ids, defaults.subscriber_ids),
-        beacon_etag: category("beacon_etag", raw.beacon_etag, defaults.beacon_etag),
-        login_status: category("login_status", raw.login_status, defaults.login_status),
-        device_bound_sessions: category(
-            "device_bound_sessions",
-            raw.device_bound_sessions,
-            defaults.device_bound_sessions,
-        ),
-        alternative_services: raw.alternative_services.unwrap_or(defaults.alternative_services),
+        nel: category(raw.nel),
+        reporting: category(raw.reporting),
+        attribution_reporting: category(raw.attribution_reporting),
+        topics: category(raw.topics),
+        ad_auctions: category(raw.ad_auctions),
+        shared_storage: category(raw.shared_storage),
+        private_state_tokens: category(raw.private_state_tokens),
+        client_hints: category(raw.client_hints),
+        dictionaries: category(raw.dictionaries),
+        navigation_preload: category(raw.navigation_preload),
+        media_metrics: category(raw.media_metrics),
+        subscriber_ids: category(raw.subscriber_ids),
+        beacon_etag: category(raw.beacon_etag),
+        login_status: category(raw.login_status),
+        device_bound_sessions: category(raw.device_bound_sessions),
+        alternative_services: raw.alternative_services,
     }
 }

@@ -12,10 +12,13 @@ use std::time::Duration;
 
 use http::HeaderName;
 use ipnet::IpNet;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::WatchedFile;
 use super::diagnostic::Diagnostic;
 use crate::consent::ConsentReader;
+use crate::locale::Locales;
 use crate::policy::Policy;
 use crate::tls::{ClientAuthorities, Identity, TicketKeys, UpstreamTls};
 pub use pages::{
@@ -46,6 +49,8 @@ pub struct Config {
     pub log: Log,
     /// Receipts, if enabled.
     pub receipts: Option<ReceiptSettings>,
+    /// The languages of error pages for requests without a site.
+    pub locales: Arc<Locales>,
     /// The sites, in the order of the config.
     pub sites: Vec<SiteConfig>,
     /// The files and directories that the config was read from.
@@ -226,22 +231,35 @@ pub struct Limits {
 }
 
 /// Logging.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default, expecting = "a table")]
 pub struct Log {
-    /// Whether to write the access log.
+    /// Access log: one line per request on standard output.
     pub access: bool,
-    /// The log format.
+    /// Log format. `auto` is `text` on a terminal, otherwise `json`.
     pub format: LogFormat,
-    /// The access log format, if it differs.
+    /// Access log format. `auto` is the value of `format`; `combined` is the Combined Log Format of Apache httpd.
     pub access_format: AccessFormat,
-    /// How much of client addresses is logged.
+    /// Client address in the access log: `none`, `network` (the first 24 bits, for IPv6 48), or `full`.
     pub visitor_address: LoggedAddress,
-    /// The minimum level.
+    /// Minimum level of the log on standard error. Does not apply to the access log.
     pub level: LogLevel,
 }
 
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            access: true,
+            format: LogFormat::Auto,
+            access_format: AccessFormat::Auto,
+            visitor_address: LoggedAddress::None,
+            level: LogLevel::Info,
+        }
+    }
+}
+
 /// Log format.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// Text on a terminal, else JSON.
@@ -253,7 +271,7 @@ pub enum LogFormat {
 }
 
 /// Access log format.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum AccessFormat {
     /// The same format as other log lines.
@@ -267,7 +285,7 @@ pub enum AccessFormat {
 }
 
 /// How much of a client address is logged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LoggedAddress {
     /// Nothing.
@@ -279,7 +297,7 @@ pub enum LoggedAddress {
 }
 
 /// Log level.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LogLevel {
     /// Errors that need an operator.
@@ -387,7 +405,7 @@ pub struct FilterSettings {
 
 /// Change the traffic, or only report what would change.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema, clap::ValueEnum,
+    Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
@@ -417,7 +435,7 @@ pub struct Expire {
 }
 
 /// Handling of responses that look like unclassified beacons.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Detect {
     /// Nothing.

@@ -3,12 +3,15 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// A value with its position in the text, as a byte range. The schema is that of the value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Spanned<T>(toml::Spanned<T>);
+
+/// A string with its position.
+pub(super) type Text = Spanned<String>;
 
 impl<T> Spanned<T> {
     /// Creates a value with a position.
@@ -32,9 +35,28 @@ impl<T> Spanned<T> {
     }
 }
 
+/// A default. It has no position.
+impl From<&str> for Text {
+    fn from(text: &str) -> Self {
+        Self::new(0..0, text.to_owned())
+    }
+}
+
+impl<const COUNT: usize> From<[&str; COUNT]> for Spanned<Vec<Text>> {
+    fn from(texts: [&str; COUNT]) -> Self {
+        Self::new(0..0, texts.map(Into::into).to_vec())
+    }
+}
+
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Spanned<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         toml::Spanned::deserialize(deserializer).map(Self)
+    }
+}
+
+impl<T: Serialize> Serialize for Spanned<T> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.get_ref().serialize(serializer)
     }
 }
 
@@ -53,22 +75,5 @@ impl<T: JsonSchema> JsonSchema for Spanned<T> {
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         T::json_schema(generator)
-    }
-}
-
-/// Schema type of a TOML date. Schema tools for TOML represent dates as strings.
-pub(super) struct Day;
-
-impl JsonSchema for Day {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "Day".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "format": "date" })
     }
 }

@@ -25,6 +25,17 @@ pub struct RuleToml {
     pub comment: Vec<String>,
 }
 
+impl RuleToml {
+    /// The keys that describe the cookie or beacon, with their texts.
+    pub(super) fn texts(&self) -> [(&'static str, Option<&str>); 3] {
+        [
+            ("vendor", self.vendor.as_deref()),
+            ("purpose", self.purpose.as_deref()),
+            ("lifetime", self.lifetime.as_deref().filter(|_| !self.beacon)),
+        ]
+    }
+}
+
 /// Formats the rule as a TOML table, after a blank line.
 pub fn write_rule(rule: &RuleToml) -> String {
     let mut out = String::from("\n");
@@ -36,16 +47,10 @@ pub fn write_rule(rule: &RuleToml) -> String {
     }
     let (table, key) = if rule.beacon { ("beacon", "path") } else { ("cookie", "name") };
     let _ = writeln!(out, "[[{table}]]");
-    let texts = [
-        (key, Some(&rule.name)),
-        ("category", Some(&rule.category)),
-        ("vendor", rule.vendor.as_ref()),
-        ("purpose", rule.purpose.as_ref()),
-        ("lifetime", rule.lifetime.as_ref().filter(|_| !rule.beacon)),
-    ];
-    for (key, text) in texts {
+    let required = [(key, Some(rule.name.as_str())), ("category", Some(rule.category.as_str()))];
+    for (key, text) in required.into_iter().chain(rule.texts()) {
         if let Some(text) = text {
-            let _ = writeln!(out, "{key} = {}", Value::String(text.clone()));
+            let _ = writeln!(out, "{key} = {}", Value::String(text.to_owned()));
         }
     }
     if rule.http_only && !rule.beacon {

@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_after_the_note_is_a_change_whatever_was_read() {
+    fn a_write_after_the_snapshot_is_a_change() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("x.toml");
         let missing = WatchedFile::new(&path);

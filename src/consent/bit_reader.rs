@@ -1,17 +1,9 @@
 //! Reader for base64url bit fields in IAB consent strings, most significant bit first.
 
 use base64::Engine;
-use base64::alphabet::URL_SAFE;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::decode::MAX_BYTES;
-
-const BASE64URL: GeneralPurpose = GeneralPurpose::new(
-    &URL_SAFE,
-    GeneralPurposeConfig::new()
-        .with_decode_padding_mode(DecodePaddingMode::RequireNone)
-        .with_decode_allow_trailing_bits(true),
-);
 
 /// A sequential bit reader.
 #[derive(Debug)]
@@ -30,7 +22,7 @@ impl BitReader {
         }
         // The last bits need not fill a byte: padding preserves them.
         let filled = format!("{text:A<width$}", width = text.len().next_multiple_of(4));
-        let bytes = BASE64URL.decode(filled).ok()?;
+        let bytes = URL_SAFE_NO_PAD.decode(filled).ok()?;
         Some(Self { bytes, length: text.len() * 6, at: 0 })
     }
 

@@ -4,21 +4,16 @@
 use std::borrow::Cow;
 
 use base64::Engine;
-use base64::alphabet::STANDARD;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use base64::engine::general_purpose::STANDARD_PAD_INDIFFERENT;
+use percent_encoding::percent_decode;
 use serde_json::{Map, Value};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
+
+use crate::http::parse_rfc3339;
 
 /// Maximum length of a value, in bytes.
 pub(super) const MAX_BYTES: usize = 8 * 1024;
 /// Maximum nesting of JSON.
 const MAX_DEPTH: usize = 16;
-
-const BASE64: GeneralPurpose = GeneralPurpose::new(
-    &STANDARD,
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
-);
 
 /// The value as UTF-8 text.
 pub(super) fn text(value: &[u8]) -> Option<&str> {
@@ -30,15 +25,14 @@ pub(super) fn text(value: &[u8]) -> Option<&str> {
 
 /// Percent-decodes the value once. `+` is not decoded.
 pub(super) fn percent(value: &[u8]) -> Option<Cow<'_, str>> {
+    // Fast path: most values have no escapes.
+    if memchr::memchr(b'%', value).is_none() {
+        return text(value).map(Cow::Borrowed);
+    }
     if value.len() > MAX_BYTES {
         return None;
     }
-    if memchr::memchr(b'%', value).is_none() {
-        return std::str::from_utf8(value).ok().map(Cow::Borrowed);
-    }
-    let mut decoded = Vec::with_capacity(value.len());
-    decoded.extend(percent_encoding::percent_decode(value));
-    String::from_utf8(decoded).ok().map(Cow::Owned)
+    percent_decode(value).decode_utf8().ok()
 }
 
 /// Parses percent-encoded or raw JSON. Deeply nested JSON and JSON with duplicate keys are invalid,
@@ -62,7 +56,7 @@ pub(super) fn base64_json(value: &[u8]) -> Option<Value> {
 
 /// Decodes base64 text, with or without padding.
 pub(super) fn base64_text(value: &[u8]) -> Option<String> {
-    String::from_utf8(BASE64.decode(value).ok()?).ok()
+    String::from_utf8(STANDARD_PAD_INDIFFERENT.decode(value).ok()?).ok()
 }
 
 /// Parses raw JSON.
@@ -119,7 +113,7 @@ pub(crate) fn time(value: &Value) -> Option<i64> {
 pub(super) fn time_text(text: &str) -> Option<i64> {
     match text.parse() {
         Ok(number) => unix(number),
-        Err(_) => OffsetDateTime::parse(text, &Rfc3339).ok().map(OffsetDateTime::unix_timestamp),
+        Err(_) => parse_rfc3339(text),
     }
 }
 
@@ -137,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn json_is_read_encoded_or_raw_and_not_when_it_is_deep_double_or_cut() {
+    fn json_is_parsed_encoded_or_raw_and_rejected_if_nested_duplicated_or_truncated() {
         assert_eq!(json(b"%7B%22a%22%3Atrue%7D"), Some(serde_json::json!({"a": true})));
         assert_eq!(json(b"{\"a\":\"x:y%20\"}"), Some(serde_json::json!({"a": "x:y "})));
         assert_eq!(json(b"{\"a\":false,\"a\":true}"), None);
@@ -151,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_read_in_every_unit_that_tools_use() {
+    fn times_are_parsed_in_every_unit_that_tools_use() {
         let at = Some(1_768_478_400);
         for text in [
             "1768478400",
@@ -167,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn values_above_8_kib_and_json_deeper_than_16_are_not_read() {
+    fn values_above_8_kib_and_json_deeper_than_16_are_rejected() {
         for (length, is_read) in [(8192, true), (8193, false)] {
             let value = format!("\"{}\"", "x".repeat(length - 2));
             assert_eq!(text(value.as_bytes()).is_some(), is_read, "{length}");

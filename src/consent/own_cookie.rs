@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn each_write_deletes_every_other_copy_that_the_host_can_have() {
+    fn each_write_deletes_every_other_copy_that_the_host_can_receive() {
         let gone = |domain: &str| format!("consentry=; Secure; Path=/; {domain}Max-Age=0");
         let kept = |domain: &str| {
             format!("consentry=v; HttpOnly; SameSite=Lax; Secure; Path=/; {domain}Max-Age=15724800")

@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn every_way_to_have_no_decision_leaves_the_default() {
+    fn every_missing_or_invalid_decision_falls_back_to_the_default() {
         let cases = [
             ("a=1".to_owned(), Reason::NoDecision),
             ("consentry=junk".to_owned(), Reason::Malformed),
@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_never_lapses_and_is_asked_about_again_in_time() {
+    fn a_refusal_never_expires_and_the_banner_returns_in_time() {
         let days = |days: i64| NOW - days * 86_400;
         let (new, old) = ("2018-05-25", "2018-05-24");
         // The refused categories, and whether the visitor is asked again.
@@ -379,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_tool_does_not_speak_of_takes_nothing_from_another_and_a_refusal_wins() {
+    fn categories_unknown_to_a_tool_keep_the_grants_of_another_and_a_refusal_wins() {
         let mut reader = reader(CategorySet::NECESSARY);
         reader.sources =
             vec![sources::find("auto", &std::collections::HashMap::new()).expect("it exists")];
@@ -402,7 +402,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_cookies_that_disagree_the_stricter_holds() {
+    fn the_stricter_of_two_conflicting_cookies_applies() {
         let header = format!(
             "consentry=1~{NOW}~2018-05-25~analytics+social~; consentry=1~{NOW}~2018-05-25~social+targeting~"
         );
@@ -411,7 +411,7 @@ mod tests {
     }
 
     #[test]
-    fn of_several_active_copies_the_oldest_time_counts_and_an_ended_one_has_none() {
+    fn the_oldest_active_copy_sets_the_time_and_expired_copies_are_ignored() {
         let reader = reader(CategorySet::NECESSARY);
         let at = |age: i64| stamp(NOW - age, "2018-05-25", ALL);
         let (old, new, ended) = (at(5 * 86_400), at(86_400), at(400 * 86_400));
@@ -423,7 +423,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unreadable_or_outdated_copy_does_not_count_beside_a_good_one() {
+    fn unreadable_and_expired_copies_are_ignored_beside_a_valid_one() {
         let header = format!(
             "consentry=junk; consentry=1~1000000000~2018-05-25~~; consentry=1~{NOW}~2018-05-25~social~"
         );
@@ -434,7 +434,7 @@ mod tests {
     }
 
     #[test]
-    fn global_privacy_control_takes_targeting_and_social_away_and_never_necessary() {
+    fn global_privacy_control_denies_targeting_and_social_but_not_necessary() {
         let reader = reader(Categories::default().all());
         let header = format!("consentry=1~{NOW}~2018-05-25~analytics+targeting+social~");
         for cookies in [header.as_str(), ""] {
@@ -452,7 +452,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_counts_where_the_default_allows() {
+    fn a_refusal_applies_where_the_default_allows() {
         let header = format!("consentry=1~{NOW}~2018-05-25~~");
         assert_eq!(read(&header, Categories::default().all()).0, ["necessary"]);
     }

@@ -49,7 +49,7 @@ mod tests {
     use http::{HeaderMap, HeaderValue};
 
     #[test]
-    fn of_several_fields_any_that_is_1_counts() {
+    fn a_signal_is_set_if_any_of_its_fields_is_1() {
         for (values, sent) in [
             (&["1"][..], true),
             (&["0", "1"], true),

@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_is_rejected_with_its_line() {
+    fn invalid_keys_are_rejected_with_their_line() {
         assert_eq!(CookieKeys::parse("").err(), Some(CookieKeysError::Empty));
         assert_eq!(CookieKeys::parse("# nothing\n").err(), Some(CookieKeysError::Empty));
         assert_eq!(CookieKeys::parse("\nshort").err(), Some(CookieKeysError::Key(2)));
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_never_shown() {
+    fn keys_never_appear_in_debug_output() {
         assert_eq!(format!("{:?}", keys(OLD)), "CookieKeys(1)");
     }
 }

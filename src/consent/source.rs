@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use time::Date;
 
@@ -99,7 +101,8 @@ impl Default for SourceSettings {
 }
 
 /// Treatment of decisions without a choice of the visitor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum Implied {
     /// Counts as a decision.
     Accept,
@@ -289,7 +292,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn another_revision_voids_every_copy_of_a_decision() {
+    fn a_different_revision_invalidates_every_copy_of_a_decision() {
         let copy = || Reading::decision(Votes::default(), &IdMap::new(&[], &[]), None);
         for (in_force, void) in [(true, None), (false, Some(Void::OtherRevision))] {
             let Reading::Decisions(all) = copy().and(copy()).and(copy()).in_revision(in_force)

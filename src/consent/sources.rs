@@ -62,7 +62,6 @@ use std::collections::HashMap;
 
 use Lifetime::{Cookie, Days, Written};
 
-pub(crate) use consentry::parse_date;
 pub use consentry::{Native, NativeCookie, NativeCookieError};
 
 pub use super::source::{
@@ -202,7 +201,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_tool_has_an_adapter_of_its_name_that_reads_cookies() {
+    fn every_tool_has_an_adapter_that_names_its_cookies() {
         assert!(TOOLS.len() <= 64);
         for name in names() {
             let source = find(name, &HashMap::new()).expect("it exists");

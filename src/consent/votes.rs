@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_several_ids_of_a_category_all_must_be_granted_and_social_follows_targeting() {
+    fn a_category_needs_all_its_ids_granted_and_social_follows_targeting() {
         let map = IdMap::new(&[("ads", Category::TARGETING), ("stats", Category::ANALYTICS)], &[]);
         let mut votes = Votes::default();
         votes.vote(map.categories("ads"), true);

@@ -3,8 +3,8 @@
 use http::HeaderMap;
 use http::header::{HeaderName, USER_AGENT};
 
-const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
-const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+use crate::http::{SEC_FETCH_DEST, SEC_FETCH_MODE};
+
 const SEC_FETCH_USER: HeaderName = HeaderName::from_static("sec-fetch-user");
 
 /// `User-Agent` tokens of browsers that send `Sec-Fetch-User`. WebKit sends only the other Fetch
@@ -32,7 +32,7 @@ mod tests {
     use http::HeaderValue;
 
     #[test]
-    fn a_request_is_the_visitors_unless_the_browser_reports_that_it_is_a_scripts() {
+    fn a_request_counts_as_user_activated_unless_the_browser_reports_a_script() {
         let chrome = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36";
         let firefox = "Mozilla/5.0 (X11; Linux x86_64; rv:153.0) Gecko/20100101 Firefox/153.0";
         let safari = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/26.0 Safari/605.1.15";

@@ -8,8 +8,6 @@ use http::header::{HeaderMap, HeaderValue, VARY};
 use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
 use serde::Serialize;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use super::activation::is_activated;
 use super::context::SiteContext;
@@ -19,6 +17,7 @@ use super::record_decision::{Decision, decide};
 use super::request_info::RequestInfo;
 use super::responses::json;
 use crate::consent::{Consent, ConsentReader, Signals, consent_mode};
+use crate::http::rfc3339;
 use crate::receipts::DecisionChannel;
 
 /// The posted body: JSON, or a form with one `granted` field per category. Browsers report user
@@ -96,10 +95,9 @@ fn tell(reader: &ConsentReader, consent: Consent, headers: &HeaderMap) -> Respon
     let signals = Signals::of(headers);
     let Consent { granted, .. } = consent;
     let at = consent.decided_at.filter(|_| consent.is_decided());
-    let at = at.and_then(|at| OffsetDateTime::from_unix_timestamp(at).ok());
     let state = State {
         decided: consent.is_decided(),
-        decided_at: at.and_then(|at| at.format(&Rfc3339).ok()),
+        decided_at: at.and_then(rfc3339),
         granted: reader.categories.names_of(granted),
         denied: reader.categories.names_of(reader.categories.all().difference(granted)),
         gpc: signals.gpc,

@@ -212,7 +212,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_style_has_the_sites_colours_and_place_and_nothing_left_to_fill_in() {
+    fn the_style_has_the_colours_and_position_of_the_site_and_no_placeholders() {
         for position in [Position::Bottom, Position::Top, Position::Corner] {
             let colours = Colours { button: Some("#123456".to_owned()), ..Colours::default() };
             let style = style(&BannerSettings { position, colours });

@@ -4,73 +4,28 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use crate::catalogue::{CookieRule, RulePriority};
+use crate::catalogue::{CookieRule, Lifetime, RulePriority};
 use crate::consent::Category;
 use crate::consent::sources::Native;
 use crate::filter::{Filter, Rule, SeenItem};
-use crate::locale::{Texts, fill};
+use crate::locale::{Locale, Texts, fill};
 
-/// One cookie.
+/// One cookie, with texts in the language of the page.
 #[derive(Debug, Clone)]
 pub(super) struct Row {
     /// The name, or a pattern.
     pub(super) name: String,
     pub(super) vendor: Option<String>,
     pub(super) purpose: Option<String>,
-    days: Option<Days>,
-    /// From the built-in catalogue, whose texts are in English.
-    pub(super) built_in: bool,
-}
-
-/// The lifetime of a cookie.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Days {
-    Session,
-    LessThanOne,
-    Number(i64),
+    /// The purpose is from a catalogue file without translations.
+    pub(super) untranslated: bool,
+    pub(super) lifetime: Option<String>,
 }
 
 const DAY: i64 = 24 * 60 * 60;
 
-impl Days {
-    fn of_seconds(seconds: i64) -> Self {
-        match seconds / DAY {
-            ..1 => Self::LessThanOne,
-            days => Self::Number(days),
-        }
-    }
-
-    /// Parses a number with a unit, such as `2 years`. `None` for anything else.
-    fn of_words(words: &str) -> Option<Self> {
-        if words == "session" {
-            return Some(Self::Session);
-        }
-        let (number, unit) = words.split_once(' ')?;
-        let number: i64 = number.parse().ok()?;
-        let seconds = match unit.strip_suffix('s').unwrap_or(unit) {
-            "second" => 1,
-            "minute" => 60,
-            "hour" => 60 * 60,
-            "day" => DAY,
-            "week" => 7 * DAY,
-            "month" => 30 * DAY,
-            "year" => 365 * DAY,
-            _ => return None,
-        };
-        Some(Self::of_seconds(number.checked_mul(seconds)?))
-    }
-}
-
-impl Row {
-    /// The lifetime as text, if known.
-    pub(super) fn lifetime(&self, texts: &Texts) -> Option<String> {
-        Some(match self.days? {
-            Days::Session => texts.session.clone(),
-            Days::LessThanOne => "< 1".to_owned(),
-            Days::Number(days) => days.to_string(),
-        })
-    }
-}
+/// The `vendor` of cookies that the site's own code uses.
+const THIS_SITE: &str = "this site";
 
 /// A truncated list of cookies.
 #[derive(Debug, Default, Clone)]
@@ -110,7 +65,11 @@ impl List {
 }
 
 /// The cookies of a site by category. `None` is the category of unclassified cookies.
-pub(super) fn cookies(filter: &Filter, most: usize) -> BTreeMap<Option<Category>, List> {
+pub(super) fn cookies(
+    filter: &Filter,
+    locale: &Locale,
+    most: usize,
+) -> BTreeMap<Option<Category>, List> {
     let settings = filter.settings();
     let catalogue = &settings.policy.catalogue;
     let max_age = i64::from(settings.reader.max_age_days).saturating_mul(DAY);
@@ -123,16 +82,21 @@ pub(super) fn cookies(filter: &Filter, most: usize) -> BTreeMap<Option<Category>
                 if let Some(listed) = listed.get_mut(rule.number) {
                     *listed = true;
                 }
-                let row = known(rule, Some(&seen), max_age);
+                let row = known(rule, Some(&seen), locale, max_age);
                 found.entry(Some(rule.entry.category)).or_default().push((count, row));
             }
             // Visitors can send anything: an unclassified cookie is listed only if the origin sets
             // it.
             None if seen.tally.set > 0 => {
-                let days = of_attributes(&seen);
+                let lifetime = seen_lifetime(&seen);
                 let category = seen.presumed.map(|_| Category::NECESSARY);
-                let row =
-                    Row { name: seen.name, vendor: None, purpose: None, days, built_in: false };
+                let row = Row {
+                    name: seen.name,
+                    vendor: None,
+                    purpose: None,
+                    untranslated: false,
+                    lifetime: lifetime.map(|lifetime| locale.lifetime(lifetime).into_owned()),
+                };
                 found.entry(category).or_default().push((count, row));
             }
             _ => {}
@@ -143,39 +107,49 @@ pub(super) fn cookies(filter: &Filter, most: usize) -> BTreeMap<Option<Category>
     for rule in unseen.filter_map(|(number, _)| catalogue.cookie_rule(number)) {
         let own = rule.tier == RulePriority::Consent && rule.pattern.as_str() == Native::COOKIE;
         if own || matches!(rule.tier, RulePriority::Config | RulePriority::Site) {
-            let row = known(rule, None, max_age);
+            let row = known(rule, None, locale, max_age);
             found.entry(Some(rule.entry.category)).or_default().push((u64::MAX, row));
         }
     }
     found.into_iter().map(|(category, found)| (category, List::of(found, most))).collect()
 }
 
-fn known(rule: &CookieRule, seen: Option<&SeenItem<'_>>, max_age: i64) -> Row {
-    let name = rule.pattern.as_str();
-    let days = if name == Native::COOKIE {
-        Some(Days::of_seconds(max_age))
+fn known(rule: &CookieRule, seen: Option<&SeenItem<'_>>, locale: &Locale, max_age: i64) -> Row {
+    let entry = &rule.entry;
+    let in_words = |lifetime| locale.lifetime(lifetime).into_owned();
+    let lifetime = if rule.pattern.as_str() == Native::COOKIE {
+        Some(in_words(Lifetime::of_seconds(max_age)))
     } else {
-        let written = rule.entry.lifetime.as_deref().and_then(Days::of_words);
-        seen.and_then(of_attributes).or(written)
+        let written = || match (entry.lifetime.as_deref()?, rule.tier) {
+            (text, RulePriority::Config | RulePriority::Site) => {
+                Some(Lifetime::parse(text).map_or_else(|| text.to_owned(), in_words))
+            }
+            (text, _) => Lifetime::parse(text).map(in_words),
+        };
+        seen.and_then(seen_lifetime).map(in_words).or_else(written)
     };
+    let from_catalogue = matches!(rule.tier, RulePriority::Catalogue(_));
+    // The words of the catalogue's own rules are English details for operators.
+    let words = entry.purpose.as_ref().filter(|_| !from_catalogue || entry.kind.is_none());
+    let words = words.map(|purpose| purpose.text(&locale.tag));
     Row {
         name: rule.pattern.shown().into_owned(),
         // The vendor of a consent cookie is an internal name for logs.
-        vendor: rule
-            .entry
-            .vendor
-            .as_deref()
-            .filter(|_| rule.tier != RulePriority::Consent)
-            .map(str::to_owned),
-        purpose: rule.entry.purpose.as_deref().map(str::to_owned),
-        days,
-        built_in: matches!(rule.tier, RulePriority::Catalogue(_) | RulePriority::Consent),
+        vendor: entry.vendor.as_deref().filter(|_| rule.tier != RulePriority::Consent).map(
+            |vendor| {
+                if vendor == THIS_SITE { locale.texts.this_site.clone() } else { vendor.to_owned() }
+            },
+        ),
+        purpose: words.or_else(|| Some(locale.kind(entry.kind?))).map(str::to_owned),
+        untranslated: from_catalogue && entry.kind.is_none(),
+        lifetime,
     }
 }
 
-fn of_attributes(seen: &SeenItem<'_>) -> Option<Days> {
+/// The lifetime that the origin first set.
+fn seen_lifetime(seen: &SeenItem<'_>) -> Option<Lifetime> {
     let attributes = seen.attributes.as_ref()?;
-    Some(attributes.lifetime_seconds.map_or(Days::Session, Days::of_seconds))
+    Some(attributes.lifetime_seconds.map_or(Lifetime::Session, Lifetime::of_seconds))
 }
 
 #[cfg(test)]
@@ -183,29 +157,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lifetimes_in_words_are_days() {
-        for (words, days) in [
-            ("2 years", Some(Days::Number(730))),
-            ("1 day", Some(Days::Number(1))),
-            ("20 hours", Some(Days::LessThanOne)),
-            ("session", Some(Days::Session)),
-            ("6 months", Some(Days::Number(180))),
-            ("up to 1 year", None),
-            ("99999999999999999 years", None),
-            ("", None),
-        ] {
-            assert_eq!(Days::of_words(words), days, "{words}");
-        }
-    }
-
-    #[test]
-    fn a_list_that_is_cut_has_the_cookies_seen_most_often_by_name() {
+    fn a_truncated_list_keeps_the_most_frequent_cookies_sorted_by_name() {
         let row = |name: &str| Row {
             name: name.to_owned(),
             vendor: None,
             purpose: None,
-            days: None,
-            built_in: false,
+            untranslated: false,
+            lifetime: None,
         };
         let found = [(1, "a"), (9, "z"), (5, "m"), (5, "b")];
         let list = List::of(found.iter().map(|(count, name)| (*count, row(name))).collect(), 2);

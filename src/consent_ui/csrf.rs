@@ -1,35 +1,30 @@
 //! Same-origin check against cross-site request forgery.
 
 use http::HeaderMap;
-use http::header::{HOST, HeaderName, ORIGIN};
+use http::header::{HeaderName, ORIGIN};
+
+use crate::http::{Fields, is_named_origin};
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Checks `Sec-Fetch-Site`, which pages cannot set (W3C Fetch Metadata section 2.3). In browsers
 /// without it, the host of `Origin` (RFC 6454 section 7) must equal `Host`. Requests with neither
 /// field are rejected.
-///
-/// The scheme is not compared, because only a proxy in front may know whether the visitor used
-/// HTTPS.
 pub(super) fn is_same_origin(headers: &HeaderMap) -> bool {
     if let Some(site) = headers.get(SEC_FETCH_SITE) {
         return site == "same-origin";
     }
-    let host = headers.get(HOST).and_then(|host| host.to_str().ok());
-    let origin = headers.get(ORIGIN).and_then(|origin| origin.to_str().ok());
-    let authority = origin.and_then(|origin| {
-        origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"))
-    });
-    host.zip(authority).is_some_and(|(host, authority)| host.eq_ignore_ascii_case(authority))
+    headers.value(&ORIGIN).is_some_and(|origin| is_named_origin(origin, headers))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use http::HeaderValue;
+    use http::header::HOST;
 
     #[test]
-    fn only_a_page_of_the_asked_host_is_of_the_same_origin() {
+    fn only_pages_of_the_requested_host_are_same_origin() {
         for (site, origin, expected) in [
             (Some("same-origin"), Some("http://shop.example"), true),
             (Some("same-origin"), None, true),

@@ -1,15 +1,16 @@
-//! Errors of the consent UI. The messages address the developer of the page.
+//! Errors of the consent UI. The messages address the developer of the page. Visitors get the texts
+//! of [`ErrorTopic`].
+//!
+//! `proxy` turns these errors into responses.
 
-use bytes::Bytes;
-use http::header::{ALLOW, HeaderValue};
-use http::{Method, Response, StatusCode};
+use http::{Method, StatusCode};
 use thiserror::Error;
 
-use super::responses::json;
+use crate::locale::ErrorTopic;
 
 /// Why a request to the consent UI is rejected.
 #[derive(Debug, Error)]
-pub(super) enum ConsentUiError {
+pub enum ConsentUiError {
     /// Nothing is served at this path.
     #[error("not found")]
     Missing,
@@ -73,7 +74,8 @@ pub(super) enum ConsentUiError {
 }
 
 impl ConsentUiError {
-    fn status(&self) -> StatusCode {
+    /// The status of the response.
+    pub fn status(&self) -> StatusCode {
         match self {
             Self::Missing | Self::NotASource | Self::Off(_) => StatusCode::NOT_FOUND,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
@@ -93,17 +95,49 @@ impl ConsentUiError {
         }
     }
 
-    /// The response for the rejected request.
-    pub(super) fn respond(&self) -> Response<Bytes> {
-        let body = serde_json::json!({ "error": self.to_string() }).to_string();
-        let mut response = json(self.status(), Bytes::from(body));
-        if let Self::Method(methods) = self {
-            let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
-            if let Ok(names) = HeaderValue::try_from(names.join(", ")) {
-                response.headers_mut().insert(ALLOW, names);
-            }
+    /// The texts for the visitor.
+    pub fn topic(&self) -> ErrorTopic {
+        match self {
+            Self::Missing | Self::NotASource | Self::Off(_) => ErrorTopic::NotFound,
+            Self::CrossSite | Self::NotActivated => ErrorTopic::Forbidden,
+            Self::TooLarge(_) => ErrorTopic::TooLarge,
+            Self::Method(_)
+            | Self::MediaType(_)
+            | Self::Broken
+            | Self::NotAChoice
+            | Self::NotAReport
+            | Self::NotAForm
+            | Self::ReturnTo
+            | Self::UnknownCategory
+            | Self::Time
+            | Self::TooOld(_) => ErrorTopic::BadRequest,
+            Self::NoReceipt => ErrorTopic::NotSaved,
+            Self::Template => ErrorTopic::Internal,
         }
-        response
+    }
+
+    /// The value of `Allow`, for an unsupported method.
+    pub fn allow(&self) -> Option<String> {
+        let Self::Method(methods) = self else { return None };
+        let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
+        Some(names.join(", "))
+    }
+}
+
+/// A rejected request, with the origin of its form if the form could be read.
+#[derive(Debug)]
+pub struct Rejection {
+    /// Why the request is rejected.
+    pub error: ConsentUiError,
+    /// The language of the form.
+    pub lang: Option<String>,
+    /// Path and query of the page with the form.
+    pub back: Option<String>,
+}
+
+impl From<ConsentUiError> for Rejection {
+    fn from(error: ConsentUiError) -> Self {
+        Self { error, lang: None, back: None }
     }
 }
 

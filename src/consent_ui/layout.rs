@@ -104,6 +104,11 @@ pub(super) fn in_language<'a>(
 
 /// The value of a query parameter.
 pub(super) fn queried(uri: &Uri, name: &str) -> Option<String> {
-    let mut pairs = form_urlencoded::parse(uri.query()?.as_bytes());
+    query_value(uri.query()?, name)
+}
+
+/// The value of a parameter in a query.
+pub(crate) fn query_value(query: &str, name: &str) -> Option<String> {
+    let mut pairs = form_urlencoded::parse(query.as_bytes());
     pairs.find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
 }

@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use super::csrf::is_same_origin;
 use super::error::{ConsentUiError, allow};
 use crate::consent::{CategorySet, ConsentReader};
+use crate::http::{Fields, without_parameters};
 
 /// Maximum body size, in bytes.
 const MAX_BYTES: usize = 4096;
@@ -134,10 +135,9 @@ fn is_readable(
     headers: &HeaderMap,
     read: &'static [&'static str],
 ) -> Result<&'static str, ConsentUiError> {
-    let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let essence = media_type.and_then(|value| value.split(';').next()).map(str::trim);
-    let known = essence
-        .and_then(|essence| read.iter().find(|read| essence.eq_ignore_ascii_case(read)).copied());
+    let media_type = headers.value(&CONTENT_TYPE).map(without_parameters).unwrap_or_default();
+    let is = |read: &&&str| media_type.eq_ignore_ascii_case(read.as_bytes());
+    let known = read.iter().find(is).copied();
     let length: Option<u64> =
         headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     match length {

@@ -10,8 +10,8 @@ use time::OffsetDateTime;
 use super::activation::is_activated;
 use super::context::SiteContext;
 use super::cookie_list::{List, cookies};
-use super::error::ConsentUiError;
-use super::layout::{Layout, in_language, queried};
+use super::error::{ConsentUiError, Rejection};
+use super::layout::{Layout, in_language, queried, query};
 use super::posted_body::{FormBody, allowed, posted};
 use super::record_decision::{Decision, decide};
 use super::request_info::RequestInfo;
@@ -65,7 +65,7 @@ pub(super) fn categories(
     granted: CategorySet,
     most: usize,
 ) -> (Vec<CategoryRow>, List) {
-    let mut lists = cookies(&site.filter, most);
+    let mut lists = cookies(&site.filter, locale, most);
     let shown = site.reader().categories.iter().map(|(category, name)| {
         let list = lists.remove(&Some(category)).unwrap_or_default();
         let texts = locale.category(name);
@@ -143,16 +143,40 @@ pub(super) async fn post<B>(
     site: &SiteContext,
     request: Request<B>,
     visitor: RequestInfo,
-) -> Result<Response<Bytes>, ConsentUiError>
+) -> Result<Response<Bytes>, Rejection>
 where
     B: Body<Data = Bytes>,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let (headers, form) = posted::<FormBody, B>(site.reader(), request).await?;
-    let granted = granted(site, &form)?;
+    let recorded = record(site, &headers, &form, visitor).await;
+    recorded.map_err(|error| {
+        let back = page_with_form(site, &headers, &form);
+        Rejection { error, lang: form.lang, back }
+    })
+}
+
+/// Path and query of the page with the form. `None` if the form's language is unknown.
+fn page_with_form(site: &SiteContext, headers: &HeaderMap, form: &FormBody) -> Option<String> {
+    let prefix = &site.settings.prefix;
+    let named = form.return_to.as_deref().and_then(is_local_path);
+    if form.banner {
+        return Some(back(named, headers, prefix).unwrap_or("/").to_owned());
+    }
+    let locale = in_language(&site.settings.locales, form.lang.as_deref(), headers).ok()?;
+    Some(format!("{prefix}?{}", query(&locale.tag, named)))
+}
+
+async fn record(
+    site: &SiteContext,
+    headers: &HeaderMap,
+    form: &FormBody,
+    visitor: RequestInfo,
+) -> Result<Response<Bytes>, ConsentUiError> {
+    let granted = granted(site, form)?;
     // A refusal needs no user activation, because browser extensions refuse automatically. Forging
     // one gains nothing.
-    if granted != CategorySet::NECESSARY && !is_activated(&headers) {
+    if granted != CategorySet::NECESSARY && !is_activated(headers) {
         return Err(ConsentUiError::NotActivated);
     }
     let named = match form.return_to.as_deref() {
@@ -161,15 +185,15 @@ where
     };
     let back = match form.banner {
         // The banner of a compressed page contains no return path, and some pages send no referrer.
-        true => back(named, &headers, &site.settings.prefix).or(Some("/")),
+        true => back(named, headers, &site.settings.prefix).or(Some("/")),
         false => named,
     };
-    let locale = in_language(&site.settings.locales, form.lang.as_deref(), &headers)?;
+    let locale = in_language(&site.settings.locales, form.lang.as_deref(), headers)?;
     let how = if form.banner { DecisionChannel::Banner } else { DecisionChannel::Centre };
     let language = Some(locale.tag.as_str());
     let texts = site.texts.of_form(&locale.tag, form.texts.as_deref());
     let decision = Decision { granted, decided_at: visitor.now, how, language, texts };
-    let kept = decide(site, &headers, decision, visitor).await?;
+    let kept = decide(site, headers, decision, visitor).await?;
     let location = match back {
         Some(back) => back.to_owned(),
         None => format!("{}?saved=1&lang={}", site.settings.prefix, locale.tag),

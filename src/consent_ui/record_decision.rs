@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_a_browsers_name_512_characters_are_kept() {
+    fn user_agents_are_truncated_to_512_characters() {
         let mut headers = HeaderMap::new();
         assert_eq!(user_agent(&headers), None);
         for (length, kept) in [(512, 512), (513, 512)] {

@@ -1,6 +1,10 @@
 //! Validation of return paths. Only paths of this site are accepted, to prevent open redirects.
 
-use http::header::{HOST, HeaderMap, REFERER};
+use http::header::{HeaderMap, REFERER};
+
+use crate::http::on_named_host;
+
+use crate::http::Fields;
 
 /// Maximum length of a return path, in bytes.
 const MAX_BYTES: usize = 2048;
@@ -24,26 +28,23 @@ pub(super) fn back<'a>(
     headers: &'a HeaderMap,
     prefix: &str,
 ) -> Option<&'a str> {
-    named.or_else(|| referring_page(headers, prefix))
+    named.or_else(|| referring_page(headers).filter(|path| !path.starts_with(prefix)))
 }
 
-/// Path and query of the referring page, if it is on this host and not part of the consent UI.
-fn referring_page<'a>(headers: &'a HeaderMap, prefix: &str) -> Option<&'a str> {
-    let referer = headers.get(REFERER)?.to_str().ok()?;
-    let rest = referer.strip_prefix("https://").or_else(|| referer.strip_prefix("http://"))?;
-    let (authority, path) = rest.split_at_checked(rest.find('/')?)?;
-    let host = headers.get(HOST)?.to_str().ok()?;
-    let own = authority.eq_ignore_ascii_case(host) && !path.starts_with(prefix);
-    is_local_path(path).filter(|_| own)
+/// Path and query of the referring page, if it is on this host.
+pub(crate) fn referring_page(fields: &impl Fields) -> Option<&str> {
+    let referer = std::str::from_utf8(fields.value(&REFERER)?).ok()?;
+    is_local_path(on_named_host(referer, fields)?)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::header::HOST;
     use proptest::prelude::*;
 
     #[test]
-    fn only_paths_of_this_site_are_gone_back_to() {
+    fn only_local_paths_are_redirect_targets() {
         for (text, good) in [
             ("/", true),
             ("/shop?item=1&x=%2F", true),
@@ -67,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn the_referring_page_is_gone_back_to_where_nothing_else_is_named() {
+    fn the_referring_page_is_the_default_redirect_target() {
         for (named, referer, expected) in [
             (None, "https://shop.example/a?b=c", Some("/a?b=c")),
             (None, "http://SHOP.example/", Some("/")),
@@ -90,7 +91,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_gone_back_to_is_a_path_in_a_header_field(text in "[/\\\\a-z:.@?#\r\n\t %]{0,20}") {
+        fn every_redirect_target_is_a_path_that_a_header_field_can_hold(text in "/{0,2}[a-z]?[/\\\\a-z:.@?#\r\n\t %]{0,6}") {
             if let Some(local) = is_local_path(&text) {
                 prop_assert!(local.starts_with('/') && !local.starts_with("//"));
                 let value = http::HeaderValue::from_str(local);

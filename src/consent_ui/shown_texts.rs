@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_form_names_its_texts_and_anything_else_counts_as_the_current_ones() {
+    fn a_form_identifies_its_texts_and_unknown_ids_mean_the_current_texts() {
         let current = ShownTexts { version: "2.0.0".to_owned(), sha256: "b".repeat(64) };
         let versions = TextVersions([("de".to_owned(), current.clone())].into());
         let earlier = ShownTexts { version: "1.0.0-rc.1+x".to_owned(), sha256: "0f".repeat(32) };

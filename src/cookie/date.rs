@@ -151,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_forms_seen_in_the_wild_are_read_and_nonsense_is_not() {
+    fn common_date_formats_are_parsed_and_garbage_is_rejected() {
         let cases: &[(&str, Option<i64>)] = &[
             ("Wed, 24 Nov 2027 09:00:00 GMT", Some(1_827_046_800)),
             ("Wed, 24-Nov-2027 09:00:00 GMT", Some(1_827_046_800)),
@@ -175,7 +175,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn the_fixed_form_means_the_same_read_by_position_as_read_by_token(
+        fn the_positional_parser_agrees_with_the_token_parser_on_the_fixed_format(
             day in 0..40_u8, month in "(Jan|feb|MAR|Nov|Dec|Foo)", year in 1500..2500_u16,
             hour in 0..26_u8, minute in 0..70_u8, second in 0..70_u8, dash in "[ -]",
         ) {

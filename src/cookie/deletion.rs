@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_deletion_of_a_line_has_its_name_domain_path_and_flags_and_nothing_else_of_it() {
+    fn a_deletion_copies_only_name_domain_path_and_flags_of_its_line() {
         const GONE: &str = "; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT";
         let cases: &[(&[u8], &str, &str)] = &[
             (b"a=secret", "a=", ""),
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_attribute_can_hold_makes_no_line() {
+    fn attribute_values_with_invalid_characters_yield_no_line() {
         let long = [b'/'; 1025];
         for (domain, path) in
             [(None, Some(&b"/a;b"[..])), (Some(&b"a;b"[..]), None), (None, Some(&long))]
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn prefixes_demand_attributes_in_any_case() {
+    fn prefixes_require_their_attributes_in_any_case() {
         let attributes =
             |secure, host_only, http_only| PrefixAttributes { secure, host_only, http_only };
         for (name, expected) in [

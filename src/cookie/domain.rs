@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_names_below_a_public_suffix_have_a_registrable_domain() {
+    fn only_names_under_a_public_suffix_have_a_registrable_domain() {
         for (host, expected) in [
             ("www.example.com", Some("example.com")),
             ("example.com", Some("example.com")),
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_can_set_cookies_for_itself_and_for_every_domain_above_it() {
+    fn a_host_can_set_cookies_for_itself_and_its_parent_domains() {
         let domains = |host| cookie_domains(host).collect::<Vec<_>>();
         assert_eq!(
             domains("a.b.example.co.uk"),
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_matches_its_own_domain_and_those_above_at_a_dot() {
+    fn a_host_matches_its_own_domain_and_parent_domains_at_a_dot() {
         let matches = |host: &str, domain: &str| domain_matches(host.as_bytes(), domain.as_bytes());
         assert!(
             matches("a.example.com", "a.example.com") && matches("a.example.com", "example.com")

@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_stores_or_deletes_only_if_every_reading_agrees() {
+    fn a_line_stores_or_deletes_only_if_every_parser_agrees() {
         let cases: &[(&str, Effect)] = &[
             ("a=1", Stores),
             ("a=", Stores),
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn expires_is_judged_by_the_date_of_the_response_too() {
+    fn expires_is_also_compared_with_the_date_of_the_response() {
         let expires = |year: u16| format!("a=1; Expires=Thu, 01 Jan {year} 00:00:00 GMT");
         let at = |date: &str| ResponseTime::new(NOW).with_date(date.as_bytes());
         for (year, date, expected) in [

@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn name_and_value_are_read_as_browsers_read_them() {
+    fn name_and_value_are_parsed_like_browsers_parse_them() {
         let cases: &[(&[u8], &[u8], &[u8])] = &[
             (b"a=1", b"a", b"1"),
             (b" a = 1 ; Path=/", b"a", b"1"),
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn of_repeated_attributes_the_last_counts() {
+    fn the_last_of_repeated_attributes_applies() {
         let scope = SetCookie::parse(
             b"a=1; Path=/x;path=/y; DOMAIN=.Shop.Example; Domain=example; SECURE; partitioned",
         )
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn of_repeated_lifetimes_the_last_counts_even_if_it_is_invalid() {
+    fn the_last_of_repeated_lifetimes_applies_even_if_invalid() {
         let cases: &[(&str, Option<i64>, Option<i64>)] = &[
             ("a=1; Max-Age=60", Some(60), None),
             ("a=1; Max-Age=0; Max-Age=60", Some(60), None),

@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_is_read_octet_by_octet_in_either_form() {
+    fn header_values_keep_their_bytes_in_both_envoy_encodings() {
         let fields: &[(&str, &[u8], &str)] = &[
             (":method", b"GET", ""),
             (":path", b"/a?b", ""),
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_judged_is_an_error() {
+    fn messages_that_cannot_be_filtered_are_errors() {
         assert!(request(&HttpHeaders::default()).is_err());
         assert!(request(&message(&[(":method", b"GET", "")])).is_err());
         let bad: &[(&str, &[u8], &str)] =
@@ -281,7 +281,7 @@ mod tests {
     const NEL: HeaderName = HeaderName::from_static("nel");
 
     #[test]
-    fn a_mutation_has_every_value_of_what_was_changed_and_nothing_else() {
+    fn a_mutation_has_every_value_of_each_changed_field_and_no_other_field() {
         let message = message(&[
             (":status", b"200", ""),
             ("set-cookie", b"a", ""),
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn added_lines_leave_a_response_within_the_limit_of_envoy() {
+    fn added_lines_keep_a_response_within_the_limit_of_envoy() {
         for (fields, sent, added, left) in
             [(10, 2, 200, 99), (96, 2, 5, 99), (97, 2, 1, 99), (98, 0, 1, 99), (150, 2, 3, 152)]
         {

@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_kind_is_logged_once_in_an_interval_with_the_number_of_streams() {
+    fn an_error_kind_is_logged_once_per_interval_with_the_number_of_streams() {
         let kind = StreamErrorKind::default();
         assert_eq!([0, 1, 9_999].map(|now| kind.note(now)), [Some(1), None, None]);
         assert_eq!([10_000, 10_001].map(|now| kind.note(now)), [Some(3), None]);

@@ -10,9 +10,7 @@ use http::header::{
 };
 use http::{Method, Response, StatusCode};
 
-use crate::http::Fields;
-
-pub(super) const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
+use crate::http::{Fields, SEC_FETCH_DEST};
 
 /// A transparent 1x1 GIF.
 pub(crate) const PIXEL: &[u8] =
@@ -133,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn the_caller_gets_what_it_expects() {
+    fn the_reply_has_the_type_that_the_caller_expects() {
         let cases: &[(&[(&'static str, &'static str)], &str, ExpectedType)] = &[
             (&[("sec-fetch-dest", "image")], "/collect", ExpectedType::Image),
             (&[("sec-fetch-dest", "empty")], "/pixel.gif", ExpectedType::Nothing),
@@ -159,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_preflight_is_granted_so_that_the_page_stays_quiet() {
+    fn preflights_are_granted_to_avoid_console_errors() {
         let request = headers(&[
             ("origin", "https://shop.example"),
             ("access-control-request-method", "POST"),

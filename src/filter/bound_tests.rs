@@ -55,7 +55,7 @@ fn seen(filter: &Filter) -> Vec<SeenItem<'_>> {
 }
 
 #[test]
-fn a_request_notes_64_cookies_without_a_rule_in_all_its_fields_and_every_one_with_a_rule() {
+fn a_request_records_64_unclassified_cookies_and_every_classified_one() {
     for fields in [
         vec![format!("{}_ga=1", pairs(0..200))],
         vec![pairs(0..100), format!("{}_ga=1", pairs(100..200))],
@@ -69,7 +69,7 @@ fn a_request_notes_64_cookies_without_a_rule_in_all_its_fields_and_every_one_wit
 }
 
 #[test]
-fn names_above_256_bytes_are_not_noted_whatever_they_are_names_of() {
+fn names_above_256_bytes_are_not_recorded() {
     for (length, noted) in [(256, 1), (257, 0)] {
         let filter = filter("");
         let name = "x".repeat(length);
@@ -99,7 +99,7 @@ fn set(filter: &Arc<Filter>, line: &str) {
 }
 
 #[test]
-fn a_domain_above_256_bytes_is_not_kept_with_the_attributes() {
+fn domains_above_256_bytes_are_not_recorded() {
     for (length, kept) in [(256, true), (257, false)] {
         let filter = filter("");
         set(&filter, &format!("uid=1; Domain={}", "d".repeat(length)));
@@ -125,7 +125,7 @@ fn a_page_load_deletes_at_most_192_cookies_of_a_request() {
 }
 
 #[test]
-fn a_withdrawal_looks_at_192_cookies_of_a_request() {
+fn a_withdrawal_processes_at_most_192_cookies_of_a_request() {
     let filter = filter(RULES);
     for (kept, deletes) in [(191, true), (192, false)] {
         let necessary: String = (0..kept).map(|number| format!("keep{number}=1; ")).collect();
@@ -140,7 +140,7 @@ fn a_withdrawal_looks_at_192_cookies_of_a_request() {
 }
 
 #[test]
-fn deletions_of_long_names_stay_below_32_kib_a_response_and_come_in_turn() {
+fn deletions_of_long_names_rotate_within_32_kib_per_response() {
     let filter = filter(RULES);
     let names: Vec<Box<[u8]>> = (0..80)
         .map(|number| format!("{}{}", name(number), "x".repeat(1000)).into_bytes().into())
@@ -157,7 +157,7 @@ fn deletions_of_long_names_stay_below_32_kib_a_response_and_come_in_turn() {
 }
 
 #[test]
-fn cookie_fields_above_4_kib_are_not_remembered() {
+fn cookie_fields_above_4_kib_are_not_cached() {
     let filter = filter("");
     for (length, remembered) in [(4096, true), (4097, false)] {
         let recall = DecisionCache::default();
@@ -194,7 +194,7 @@ fn image(parts: &[Bytes], goes_on: bool) -> Option<Bytes> {
 }
 
 #[test]
-fn an_image_above_1_kib_is_no_pixel_however_it_comes() {
+fn images_above_1_kib_are_not_pixels_in_any_chunking() {
     let pixel = |length: usize| {
         let mut image = PIXEL.to_vec();
         image.resize(length, 0);
@@ -216,7 +216,7 @@ fn an_image_above_1_kib_is_no_pixel_however_it_comes() {
 }
 
 #[test]
-fn no_more_of_an_image_is_awaited_than_tells_that_it_is_no_pixel() {
+fn an_image_is_buffered_only_until_it_is_known_not_to_be_a_pixel() {
     let part = Bytes::from(vec![0; 1025]);
     assert_eq!(image(std::slice::from_ref(&part), true).as_ref(), Some(&part));
 }

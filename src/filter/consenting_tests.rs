@@ -135,7 +135,7 @@ fn cookies(granted: &str) -> String {
 }
 
 #[test]
-fn a_visitor_who_allows_everything_gets_everything_unchanged() {
+fn with_full_consent_everything_passes_unchanged() {
     let all = cookies("functional+analytics+targeting+social");
     for detect in ["off", "report", "block"] {
         let filter = filter(&format!("beacons.detect = '{detect}'"));
@@ -147,7 +147,7 @@ fn a_visitor_who_allows_everything_gets_everything_unchanged() {
 }
 
 #[test]
-fn observe_mode_changes_nothing_whatever_is_allowed() {
+fn observe_mode_changes_nothing_for_any_consent() {
     for detect in ["off", "report", "block"] {
         let filter = filter(&format!("mode = 'observe'\nbeacons.detect = '{detect}'"));
         for exchange in exchanges() {
@@ -161,7 +161,7 @@ fn observe_mode_changes_nothing_whatever_is_allowed() {
 }
 
 #[test]
-fn without_consent_a_page_comes_from_the_origin_and_a_beacon_of_its_path_does_not() {
+fn without_consent_pages_are_forwarded_and_beacons_of_the_same_path_are_not() {
     let filter = filter("beacons.detect = 'block'");
     for exchange in exchanges() {
         let (sent, got) = pass(&filter, &exchange, &cookies(""));

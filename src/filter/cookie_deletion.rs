@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_known_tracker_is_deleted_everywhere_it_could_live() {
+    fn known_trackers_are_deleted_in_every_possible_scope() {
         assert_eq!(
             load(&filter(""), &["_ga"], "www.shop.example.co.uk", "/"),
             [
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cookie_without_a_rule_is_deleted_for_the_host_alone_at_each_prefix_of_the_path() {
+    fn unclassified_cookies_are_deleted_host_only_at_each_path_prefix() {
         assert_eq!(
             load(&filter(""), &["odd"], "www.shop.example", "/sub/deep/"),
             ["/", "/sub", "/sub/", "/sub/deep", "/sub/deep/"]
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn of_long_paths_and_hosts_the_most_likely_places_are_tried() {
+    fn for_long_paths_and_hosts_the_likeliest_scopes_are_deleted() {
         let path = "/x".repeat(1000);
         let lines = load(&filter("[expire]\nmax_per_response = 200"), &["odd"], "a", &path);
         assert_eq!(lines.len(), 24);
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn no_domain_is_named_for_addresses_single_labels_public_suffixes_and_trailing_dots() {
+    fn addresses_single_labels_public_suffixes_and_trailing_dots_get_no_domain_attribute() {
         for host in [
             "127.0.0.1",
             "[::1]",
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn prefixes_bring_the_attributes_that_they_demand() {
+    fn deletions_of_prefixed_names_have_the_required_attributes() {
         let filter = filter("");
         assert_eq!(
             load(&filter, &["__host-_ga"], "a.example.com", "/a/b"),
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn known_places_come_before_guesses_and_foreign_domains_are_left_out() {
+    fn known_scopes_precede_guesses_and_foreign_domains_are_skipped() {
         let filter = filter(
             "[[cookie]]\nname = 'uid'\ncategory = 'analytics'\npath = '/account'\ndomain = '.example.com'",
         );
@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn a_withdrawal_deletes_what_was_sent_what_was_learned_and_what_rules_place() {
+    fn a_withdrawal_deletes_sent_learned_and_configured_scopes() {
         let filter = Arc::new(filter(
             "[[cookie]]\nname = 'deep'\ncategory = 'analytics'\npath = '/a'\n\
              [[cookie]]\nname = 'wild_*'\ncategory = 'analytics'\npath = '/b'\n\
@@ -342,7 +342,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_place_has_its_turn_within_as_many_page_loads_as_it_takes(
+        fn every_scope_is_deleted_within_the_expected_number_of_page_loads(
             unknown in 0..40_usize, trackers in 0..8_usize, depth in 0..6_usize,
             most in 1..40_usize, before in 0..100_usize,
         ) {
@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn deletions_leave_room_for_the_fields_of_a_response() {
+    fn deletions_reserve_room_for_response_fields() {
         let filter = filter("[expire]\nmax_per_response = 200");
         let names: Vec<Box<[u8]>> =
             (0..150).map(|number| format!("odd{number}").into_bytes().into()).collect();

@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_pairs_without_consent_go() {
+    fn only_pairs_without_consent_are_stripped() {
         let cases: &[(&str, &str, Option<&str>)] = &[
             ("a=1; b=2; c=3", "", Some("a=1; b=2; c=3")),
             ("a=1; b=2; c=3", "a", Some("b=2; c=3")),
@@ -145,7 +145,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn kept_pairs_are_byte_for_byte_and_in_order_and_filtering_twice_is_once(
+        fn kept_pairs_are_unchanged_and_in_order_and_filtering_is_idempotent(
             field in "[ab=; \t\"é]{0,40}",
             without in "[ab0]{0,2}",
         ) {

@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn places_are_kept_once_each_and_the_latest_of_them() {
+    fn scopes_are_deduplicated_and_the_latest_are_kept() {
         let learned = CookieScopes::default();
         for _ in 0..3 {
             for line in ["a=1; Path=/", "a=2; path=/; DOMAIN=.Example.com", "a=3"] {
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cookies_set_last_are_kept_and_random_names_count_as_one() {
+    fn the_latest_cookies_are_kept_and_random_names_share_an_entry() {
         let learned = CookieScopes::default();
         note(&learned, "_early=1; Path=/", "/");
         note(&learned, "_often=1; Path=/", "/");
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn no_line_is_known_whose_place_was_evicted() {
+    fn a_line_with_an_evicted_scope_is_unknown() {
         let learned = CookieScopes::default();
         note(&learned, "a=1; Path=/first", "/");
         assert!(knows(&learned, "a=1; Path=/first", 0));
@@ -278,8 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_known_again_by_all_but_its_value_while_it_sets_its_cookie_in_a_place_that_it_names()
-     {
+    fn lines_with_the_same_fingerprint_are_known_if_they_store_in_an_explicit_scope() {
         const NOW: i64 = 1_795_500_000;
         const DAY: i64 = 24 * 60 * 60;
         let learned = CookieScopes::default();
@@ -319,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn the_default_path_is_the_folder_of_the_request() {
+    fn the_default_path_is_the_directory_of_the_request() {
         let cases =
             [("/", "/"), ("/a", "/"), ("/a/b", "/a"), ("/a/b/", "/a/b"), ("*", "/"), ("", "/")];
         for (request, expected) in cases {

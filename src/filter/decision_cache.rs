@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_same_cookies_signals_region_rules_and_second_are_known_again() {
+    fn a_decision_is_reused_only_for_equal_cookies_signals_region_rules_and_second() {
         let (filter, other) = (filter(), filter());
         let everything = "functional+analytics+targeting+social";
         let decided = format!("consentry=1~{}~2018-05-25~{everything}~", NOW - 24 * 60 * 60);

@@ -22,11 +22,11 @@ use super::observation::ItemDecision;
 use super::report::Report;
 use super::request::{self, LocalReply, RequestContext, RequestHead};
 use super::site_filter::Filter;
-use super::{beacon_reply, cache_control, response, tracking_headers};
+use super::{beacon_reply, response, tracking_headers};
 use crate::clock::unix_now;
 use crate::config::settings::Detect;
 use crate::consent::{Category, Consent};
-use crate::http::{FieldSection, Fields};
+use crate::http::{FieldSection, Fields, make_private};
 
 /// Turns a local reply into a filtered response.
 pub(crate) fn own<R: Body>(
@@ -170,7 +170,7 @@ fn beacon<R: Body>(
     body: R,
 ) -> ResponseDecision<R> {
     if tracking_headers::strip_validators(fields, filter, &mut visit.report, edits) {
-        cache_control::private(fields, edits);
+        make_private(fields, |name, value| edits.set(name, value));
     }
     let beacon = match visit.looked_at {
         Some(number) => known(filter, &visit, number).map(Some),

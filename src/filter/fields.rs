@@ -157,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_names_of_a_technology_are_a_class_and_similar_names_are_not_in_it() {
+    fn tracking_fields_are_matched_by_class_and_similar_names_are_not() {
         for (name, request, response) in [
             ("sec-ch-ua-model", Some(Technology::ClientHints), None),
             ("sec-ch-a-hint-of-tomorrow", Some(Technology::ClientHints), None),

@@ -395,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn the_inventory_is_bounded_in_number_and_length_and_keeps_what_was_seen_last() {
+    fn the_inventory_is_bounded_in_number_and_length_and_keeps_the_latest() {
         let catalogue = empty();
         let inventory = Inventory::new(&catalogue);
         let word = |number: usize| -> String {
@@ -433,7 +433,7 @@ mod tests {
     }
 
     #[test]
-    fn random_names_are_one_and_attributes_and_decisions_are_kept() {
+    fn random_names_share_an_entry_with_attributes_and_decisions() {
         let catalogue = empty();
         let inventory = Inventory::new(&catalogue);
         let line =
@@ -456,7 +456,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_differ_in_a_number_only_are_one_as_soon_as_there_are_two() {
+    fn names_that_differ_only_in_a_number_are_merged_from_the_second_on() {
         let catalogue = empty();
         let inventory = Inventory::new(&catalogue);
         let shown = |inventory: &Inventory| -> Vec<(String, u64)> {

@@ -34,7 +34,7 @@ mod tests {
     use crate::http::FieldSection;
 
     #[test]
-    fn without_a_request_only_necessary_cookies_pass_whatever_the_default() {
+    fn without_a_request_only_necessary_cookies_pass_for_any_default() {
         for default in ["deny", "allow"] {
             let toml = format!(
                 "[consent]\ndefault = '{default}'\n\

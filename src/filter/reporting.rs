@@ -6,8 +6,7 @@ use url::Url;
 
 use super::edits::Edits;
 use crate::cookie::registrable_domain;
-use crate::http::Fields;
-use crate::http::split_outside_quotes;
+use crate::http::{Fields, split_outside_quotes, split_value};
 
 const REPORT_TO: HeaderName = HeaderName::from_static("report-to");
 
@@ -95,16 +94,9 @@ fn strip_groups(
 /// The URL of a dictionary member, `name="url"` (RFC 9651 section 3.3.3). `None` if the value is
 /// not a string.
 fn quoted_url(member: &[u8]) -> Option<String> {
-    let at = member.iter().position(|byte| *byte == b'=')?;
-    let mut rest = member.get(at + 1..)?.strip_prefix(b"\"")?.iter();
-    let mut url = Vec::new();
-    loop {
-        match rest.next()? {
-            b'"' => return String::from_utf8(url).ok(),
-            b'\\' => url.push(*rest.next()?),
-            byte => url.push(*byte),
-        }
-    }
+    let (_, value) = std::str::from_utf8(member).ok()?.split_once('=')?;
+    let (url, _) = split_value(value).filter(|_| value.starts_with('"'))?;
+    Some(url)
 }
 
 /// Whether a URL belongs to the visited site: the same host or the same registrable domain. An

@@ -5,15 +5,14 @@
 //! unchanged.
 
 use std::borrow::Cow;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
-use ::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, COOKIE, HeaderName, HeaderValue};
+use ::http::header::{CACHE_CONTROL, CONTENT_TYPE, COOKIE, HeaderName, HeaderValue};
 use ::http::uri::Authority;
 use ::http::{Method, Response, StatusCode, Uri};
 use bytes::Bytes;
-use memchr::memmem::Finder;
 
-use super::beacon_reply::{self, ExpectedType, SEC_FETCH_DEST};
+use super::beacon_reply::{self, ExpectedType};
 use super::client_info::ClientInfo;
 use super::cookie_deletion::{MAX_NAMES, PageLoadDeletions, is_deletable};
 use super::cookie_rewrite::{CookieFieldDecision, Remaining};
@@ -24,12 +23,12 @@ use super::presumed;
 use super::report::Report;
 use super::site_filter::Filter;
 use super::tracking_headers;
-use crate::catalogue::{BeaconProbe, BeaconRule};
+use crate::catalogue::{BeaconProbe, BeaconRule, FieldLookup};
 use crate::consent::{CategorySet, Consent};
 use crate::cookie::Cookies;
-use crate::http::{self, Fields, folds_to, joined_cookies};
-
-const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+use crate::http::{
+    self, Fields, SEC_FETCH_DEST, folds_to, is_navigation, joined_cookies, without_parameters,
+};
 
 /// Maximum number of unclassified names recorded per request: a visitor can send thousands.
 const MOST_UNKNOWN_NOTED: usize = 64;
@@ -117,6 +116,7 @@ pub(super) fn filter<F: Fields>(
     let path = uri.path();
     let navigation = is_navigation(fields);
     let content_type = fields.value(&CONTENT_TYPE);
+    let media_type = content_type.map(without_parameters);
     let beacon = settings.policy.catalogue.beacon(&BeaconProbe {
         method,
         host,
@@ -124,6 +124,7 @@ pub(super) fn filter<F: Fields>(
         query: uri.query(),
         fetch_dest: fields.value(&SEC_FETCH_DEST),
         content_type,
+        fields: FieldLookup(&|name| fields.value(name)),
         navigation,
     });
     let wanted = ExpectedType::by(fields, path);
@@ -152,7 +153,7 @@ pub(super) fn filter<F: Fields>(
         host: host.map(|host| host.to_ascii_lowercase().into()),
         uri: uri.clone(),
         wanted,
-        ping: content_type.is_some_and(is_ping),
+        ping: media_type.is_some_and(|sent| sent.eq_ignore_ascii_case(b"text/ping")),
         known_beacon: beacon.is_some(),
         looked_at: looked_at.map(|rule| rule.number),
         lists: presumed::fields_with_list(fields, &settings.policy),
@@ -217,20 +218,6 @@ fn remove_alike(fields: &impl Fields, name: &HeaderName, edits: &mut Edits) {
     let alike = fields.names().filter(|field| folds_to(field, name.as_str()));
     for name in alike.filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok()) {
         edits.remove(name);
-    }
-}
-
-fn is_ping(content_type: &[u8]) -> bool {
-    content_type.get(..9).is_some_and(|start| start.eq_ignore_ascii_case(b"text/ping"))
-}
-
-static HTML: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"text/html"));
-
-/// A navigation, by Fetch Metadata. Without Fetch Metadata: a request that accepts HTML.
-fn is_navigation(fields: &impl Fields) -> bool {
-    match fields.value(&SEC_FETCH_MODE) {
-        Some(mode) => mode == b"navigate",
-        None => fields.value(&ACCEPT).is_some_and(|accept| HTML.find(accept).is_some()),
     }
 }
 

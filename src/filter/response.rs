@@ -19,11 +19,11 @@ use super::report::Report;
 use super::request::RequestContext;
 use super::session_companion::SetTogether;
 use super::site_filter::Filter;
-use super::{cache_control, presumed, tracking_headers};
+use super::{presumed, tracking_headers};
 use crate::catalogue::CookieContext;
 use crate::consent::{Category, CategorySet, Consent};
 use crate::cookie::{Effect, ResponseTime, SetCookie};
-use crate::http::{Change, Fields};
+use crate::http::{Change, Fields, make_private};
 use crate::policy::Decision;
 
 /// Filters the head of a response, including 101, redirects and errors.
@@ -52,7 +52,7 @@ pub(super) fn filter(
         append(Bytes::copy_from_slice(line.as_bytes()));
     }
     if changed {
-        cache_control::private(fields, &mut edits);
+        make_private(fields, |name, value| edits.set(name, value));
     }
     edits
 }

@@ -90,7 +90,7 @@ mod tests {
     use crate::config::{Overrides, parse};
 
     #[test]
-    fn other_settings_keep_what_was_seen_and_learned() {
+    fn new_settings_keep_inventory_and_cookie_scopes() {
         let settings = |toml: &str| {
             let toml = format!("{toml}\n[[site]]\nupstream = 'http://127.0.0.1:1'");
             let config = parse(&toml, None, &Overrides::default()).expect("a valid config");

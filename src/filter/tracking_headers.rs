@@ -14,7 +14,7 @@ use super::report::Report;
 use super::reporting;
 use super::site_filter::Filter;
 use crate::config::settings::{AlternativeServices, Technology};
-use crate::http::Fields;
+use crate::http::{Fields, members};
 
 const ALT_SVC: HeaderName = HeaderName::from_static("alt-svc");
 const CLEAR: &str = "clear";
@@ -179,13 +179,11 @@ fn strip_route(
 fn strip_hints(message: &impl Fields, name: &HeaderName, edits: Option<&mut Edits>) -> bool {
     let mut kept: Vec<&[u8]> = Vec::new();
     let mut stripped = false;
-    for field in message.values(name) {
-        for hint in field.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
-            if fields::is_low_entropy(hint) {
-                kept.push(hint);
-            } else {
-                stripped |= !hint.is_empty();
-            }
+    for hint in members(message, name) {
+        if fields::is_low_entropy(hint) {
+            kept.push(hint);
+        } else {
+            stripped = true;
         }
     }
     if let Some(edits) = edits.filter(|_| stripped) {
@@ -296,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn observe_mode_counts_fields_and_changes_none() {
+    fn observe_mode_counts_fields_without_changing_them() {
         let fields = [("alt-svc", "h3=\":443\""), ("accept-ch", "DPR"), ("nel", "{}")];
         let (left, count) = response("mode = 'observe'", &fields);
         assert_eq!((left, count), (lines(FieldSection::from_lines(&fields), Edits::default()), 3));
@@ -306,14 +304,14 @@ mod tests {
     }
 
     #[test]
-    fn low_entropy_hints_and_other_reports_are_not_touched() {
+    fn low_entropy_hints_and_other_reports_are_unchanged() {
         let fields = [("accept-ch", "sec-ch-ua,save-data"), ("report-to", r#"{"group":"csp"}"#)];
         let (left, count) = response("", &fields);
         assert_eq!((left, count), (lines(FieldSection::from_lines(&fields), Edits::default()), 0));
     }
 
     #[test]
-    fn each_technology_has_its_category_and_off_lets_it_pass() {
+    fn each_technology_has_its_category_and_passes_when_off() {
         let fields = [("nel", "{}"), ("set-login", "logged-in"), ("secure-session-challenge", "x")];
         let (left, _) = response("", &fields);
         assert_eq!(left, ["secure-session-challenge: x", "set-login: logged-in"]);
@@ -325,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_that_lead_to_another_server_are_removed_whatever_the_consent() {
+    fn fields_that_lead_to_another_server_are_removed_regardless_of_consent() {
         let fields = [
             ("alt-svc", "h3=\":8443\"; ma=2592000"),
             ("alt-svc", "h2=\"origin.test:443\""),
@@ -346,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn reports_to_other_sites_need_consent_and_those_to_the_site_pass() {
+    fn third_party_reports_need_consent_and_first_party_reports_pass() {
         let endpoints = r#"own="/reports", sub="https://r.shop.example/x", "#;
         let foreign = r#"a="https://collector.example/7", b="//tracker.test/7";x=1, c=unread"#;
         let both: &'static str = Box::leak(format!("{endpoints}{foreign}").into_boxed_str());

@@ -77,7 +77,7 @@ mod tests {
     use http::HeaderValue;
 
     #[test]
-    fn trailers_keep_what_may_follow_a_body_and_nothing_of_a_head() {
+    fn trailers_keep_only_fields_that_are_allowed_in_trailers() {
         for mode in ["enforce", "observe"] {
             let toml = format!(
                 "mode = '{mode}'\n[consent]\nforward_header = 'X-Consent'\n\

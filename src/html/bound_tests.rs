@@ -24,7 +24,7 @@ const CODINGS: [PageCoding; 4] =
     [PageCoding::Identity, PageCoding::Gzip, PageCoding::Brotli, PageCoding::Zstd];
 
 #[test]
-fn a_site_recodes_256_pages_at_a_time_and_another_one_when_one_has_ended() {
+fn a_site_transcodes_at_most_256_pages_at_a_time() {
     let budget = RewriteLimit::default();
     let mut permits: Vec<_> = (0..256).map(|_| budget.take().expect("a permit")).collect();
     assert!(budget.take().is_none() && budget.is_empty());
@@ -59,7 +59,7 @@ fn guarded<'a>(
 }
 
 #[test]
-fn a_large_part_of_a_page_is_rewritten_in_pieces_of_at_most_128_kib() {
+fn large_chunks_are_rewritten_in_pieces_of_at_most_128_kib() {
     let html = [b"<body>".to_vec(), letters(1_000_000)].concat();
     for coding in CODINGS {
         let mut coded = Vec::new();
@@ -84,7 +84,7 @@ fn a_large_part_of_a_page_is_rewritten_in_pieces_of_at_most_128_kib() {
 }
 
 #[test]
-fn at_most_256_kib_of_a_coded_page_are_kept_while_nothing_comes_out() {
+fn at_most_256_kib_of_a_coded_page_are_buffered_without_output() {
     // The head of a gzip stream with an endless file name (RFC 1952 section 2.3.1).
     let endless = [b"\x1f\x8b\x08\x08\0\0\0\0\0\xff".to_vec(), vec![b'x'; 1_000_000]].concat();
     let parts: Vec<Vec<u8>> = endless.chunks(8 * 1024).map(<[u8]>::to_vec).collect();
@@ -105,7 +105,7 @@ fn pushed(document: &mut Document, text: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn at_most_4_mib_of_a_tag_and_of_a_style_sheet_are_kept() {
+fn at_most_4_mib_of_a_tag_or_style_sheet_are_buffered() {
     for (start, value) in [(&b"<p title=\""[..], b'x'), (b"<style>", b'x')] {
         for (length, is_over) in [(4_000_000, false), (4_300_000, true)] {
             let mut document = Document::new(
@@ -126,7 +126,7 @@ fn at_most_4_mib_of_a_tag_and_of_a_style_sheet_are_kept() {
 }
 
 #[test]
-fn a_tag_keeps_1024_attributes() {
+fn at_most_1024_attributes_of_a_tag_are_parsed() {
     for (count, is_long) in [(1023, false), (1025, true)] {
         let tag = format!("<p{}>", " a".repeat(count));
         let token = Tokenizer::new(false, usize::MAX).next(tag.as_bytes());
@@ -135,7 +135,7 @@ fn a_tag_keeps_1024_attributes() {
 }
 
 #[test]
-fn of_an_attribute_name_above_the_limit_64_bytes_are_kept() {
+fn long_attribute_names_are_truncated_to_64_bytes() {
     let over = "<p aaaaaaaaaaaaaaaaaaaa=1 ";
     for (before, length, is_cut) in [
         ("<p ", 60, false),
@@ -161,7 +161,7 @@ fn of_an_attribute_name_above_the_limit_64_bytes_are_kept() {
 }
 
 #[test]
-fn an_element_256_deep_in_svg_makes_the_page_ambiguous() {
+fn an_element_nested_256_deep_in_svg_makes_the_page_ambiguous() {
     for (depth, is_ambiguous) in [(256, false), (257, true)] {
         let mut tree = Tree::default();
         for _ in 0..depth {
@@ -172,7 +172,7 @@ fn an_element_256_deep_in_svg_makes_the_page_ambiguous() {
 }
 
 #[test]
-fn an_ambiguous_tag_is_awaited_up_to_the_limit() {
+fn an_ambiguous_tag_is_buffered_up_to_the_limit() {
     let mut scrubber = Scrubber::new(1000);
     let blocker = blocker("utf-8", false);
     let mut out = Vec::new();
@@ -185,7 +185,7 @@ fn an_ambiguous_tag_is_awaited_up_to_the_limit() {
 }
 
 #[test]
-fn a_document_declares_64_entities_of_4_kib() {
+fn at_most_64_entities_of_4_kib_are_kept_per_document() {
     let doctype = |count: usize, length: usize| -> String {
         let value = "x".repeat(length);
         (0..count).map(|number| format!("<!ENTITY e{number} \"{value}\">")).collect()

@@ -94,7 +94,7 @@ mod tests {
     use http::{HeaderMap, HeaderValue};
 
     #[test]
-    fn every_policy_must_allow_what_is_ours() {
+    fn all_content_security_policies_must_allow_the_insertion() {
         let nonce = |text: &str| InsertionPolicy::WithNonce(text.to_owned());
         for (policies, style, script, form) in [
             (&[][..], InsertionPolicy::Yes, InsertionPolicy::Yes, true),

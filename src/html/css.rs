@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn urls_are_found_wherever_css_has_them_and_nothing_else_is_changed() {
+    fn css_urls_are_found_in_every_position_and_other_css_is_unchanged() {
         let refuses = |url: &str, _: Resource| url.contains("t.example");
         for (css, expected) in [
             ("a{background:url(https://t.example/a.png)}", Some("a{background:url(data:,)}")),
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn css_that_is_nested_too_deeply_is_dropped() {
+    fn css_nested_too_deeply_is_dropped() {
         let css = format!("a{{b:{}url(https://t.example/a)", "(".repeat(1_000_000));
         assert_eq!(without_refused(&css, &|_, _| false).as_deref(), Some(""));
     }

@@ -2,18 +2,16 @@
 
 use base64::Engine;
 use base64::alphabet::STANDARD;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use base64::engine::GeneralPurpose;
+use base64::engine::general_purpose::PAD_INDIFFERENT;
 use percent_encoding::{percent_decode, percent_decode_str};
 
 use super::media_type::{DocumentKind, MediaType};
+use super::url_policy::trimmed;
 
 /// Decodes like browsers, and encodes with padding.
-const BASE64: GeneralPurpose = GeneralPurpose::new(
-    &STANDARD,
-    GeneralPurposeConfig::new()
-        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
-        .with_decode_allow_trailing_bits(true),
-);
+const BASE64: GeneralPurpose =
+    GeneralPurpose::new(&STANDARD, PAD_INDIFFERENT.with_decode_allow_trailing_bits(true));
 
 /// A page in a `data:` URL.
 #[derive(Debug, PartialEq, Eq)]
@@ -28,8 +26,7 @@ pub(super) struct DataUrl {
 impl DataUrl {
     /// Parses an attribute value. `None` if it is not a page.
     pub(super) fn page(value: &str) -> Option<Self> {
-        let value = value.trim_matches(|letter: char| letter <= ' ');
-        let value: String = value.chars().filter(|l| !matches!(l, '\t' | '\n' | '\r')).collect();
+        let value = trimmed(value);
         let (scheme, rest) = value.split_once(':')?;
         let (header, body) = rest.split('#').next()?.split_once(',')?;
         let encoded = header.trim_end().rsplit_once(';').and_then(|(before, last)| {
@@ -58,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pages_in_data_urls_are_read_and_others_are_not() {
+    fn html_data_urls_are_decoded_and_others_are_not() {
         for (url, page) in [
             ("data:text/html,<p>%41", Some((DocumentKind::Html, "<p>A"))),
             (" DATA:text/ht\nml;charset=utf-8;base64,PHA+", Some((DocumentKind::Html, "<p>"))),

@@ -6,8 +6,9 @@ use http::header::{LINK, REFRESH};
 
 use super::loads::{self, Resource};
 use super::url_policy::UrlPolicy;
-use crate::http::split_outside_quotes;
-use crate::http::{Change, FieldSection, Fields};
+use crate::http::{
+    Change, FieldSection, Fields, links, parameter, split_link, split_outside_quotes,
+};
 
 static SPECULATION_RULES: HeaderName = HeaderName::from_static("speculation-rules");
 
@@ -22,7 +23,7 @@ pub(super) fn strip(fields: &mut FieldSection, policy: &UrlPolicy) {
         (!policy.refuses_refresh(value)).then(|| value.to_owned())
     });
     strip_values(fields, &LINK, |value| {
-        without(value, split(value), |link| is_refused(link, policy))
+        without(value, links(value), |link| is_refused(link, policy))
     });
     strip_values(fields, &SPECULATION_RULES, |value| {
         let rules = split_outside_quotes(value.as_bytes());
@@ -60,38 +61,11 @@ fn strip_values(
     });
 }
 
-/// Splits a `Link` field at commas outside of `<>` and quotes.
-fn split(field: &str) -> impl Iterator<Item = &str> {
-    let (mut quoted, mut escaped, mut in_url) = (false, false, false);
-    let links = field.split(move |letter: char| {
-        let separates = letter == ',' && !quoted && !in_url;
-        match letter {
-            _ if escaped => escaped = false,
-            '\\' if quoted => escaped = true,
-            '"' if !in_url => quoted = !quoted,
-            '<' if !quoted => in_url = true,
-            '>' if !quoted => in_url = false,
-            _ => {}
-        }
-        separates
-    });
-    links.map(str::trim_ascii).filter(|link| !link.is_empty())
-}
-
 fn is_refused(link: &str, policy: &UrlPolicy) -> bool {
-    let Some((url, parameters)) = link.strip_prefix('<').and_then(|link| link.split_once('>'))
-    else {
-        return false;
-    };
-    let value = |name: &str| {
-        parameters.split(';').find_map(|parameter| {
-            let (key, value) = parameter.split_once('=')?;
-            let value = value.trim_ascii().trim_matches('"');
-            key.trim_ascii().eq_ignore_ascii_case(name).then(|| value.to_owned())
-        })
-    };
-    let loads = value("rel").is_some_and(|rel| loads::link_loads(&rel));
-    let kind = match value("as").as_deref() {
+    let Some((url, parameters)) = split_link(link) else { return false };
+    let value = |name| parameter(parameters, name).map(|value| value.trim_matches('"'));
+    let loads = value("rel").is_some_and(loads::link_loads);
+    let kind = match value("as") {
         Some("script") => Resource::Script,
         Some("image") => Resource::Image,
         Some("style") => Resource::Stylesheet,
@@ -99,5 +73,5 @@ fn is_refused(link: &str, policy: &UrlPolicy) -> bool {
     };
     let images = value("imagesrcset").unwrap_or_default();
     let refuses = |url: &str| policy.refuses(url, kind);
-    loads && (refuses(url) || loads::srcset(&images).any(refuses))
+    loads && (refuses(url) || loads::srcset(images).any(refuses))
 }

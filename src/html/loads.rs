@@ -163,33 +163,12 @@ fn behind_descriptors(text: &str) -> &str {
     ""
 }
 
-/// The URL of a `<meta http-equiv=refresh>` or a `Refresh` field (HTML section 4.2.5.3, shared declarative refresh steps).
-pub(super) fn refresh_url(content: &str) -> Option<&str> {
-    let rest = content.trim_ascii_start();
-    let rest = rest.trim_start_matches(|letter: char| letter.is_ascii_digit() || letter == '.');
-    let after_time = rest.len() < content.trim_ascii_start().len() && !rest.is_empty();
-    let separated =
-        rest.starts_with([';', ',']) || rest.starts_with(|l: char| l.is_ascii_whitespace());
-    if !after_time || !separated {
-        return None;
-    }
-    let rest = rest.trim_ascii_start();
-    let rest = rest.strip_prefix([';', ',']).unwrap_or(rest).trim_ascii_start();
-    let named = rest.get(..3).is_some_and(|word| word.eq_ignore_ascii_case("url"));
-    let value = named.then(|| rest.get(3..)?.trim_ascii_start().strip_prefix('=')).flatten();
-    let url = value.map_or(rest, str::trim_ascii_start);
-    match url.chars().next() {
-        Some(quote @ ('"' | '\'')) => url.get(1..)?.split(quote).next(),
-        _ => Some(url),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_urls_of_a_srcset_are_found_as_browsers_find_them() {
+    fn srcset_urls_are_parsed_like_browsers_parse_them() {
         for (value, urls) in [
             ("a.png", &["a.png"][..]),
             (" a.png 1x, b.png 2x ", &["a.png", "b.png"]),
@@ -201,25 +180,6 @@ mod tests {
             ("data:image/png;base64,AA== 1x,\tb.png 2x", &["data:image/png;base64,AA==", "b.png"]),
         ] {
             assert_eq!(srcset(value).collect::<Vec<_>>(), urls, "{value}");
-        }
-    }
-
-    #[test]
-    fn the_url_of_a_refresh_is_found_as_browsers_find_it() {
-        for (content, url) in [
-            ("0;url=https://a.example/", Some("https://a.example/")),
-            (" 5 ; URL = 'https://a.example/' x", Some("https://a.example/")),
-            ("0.5,https://a.example/", Some("https://a.example/")),
-            ("1 https://a.example/", Some("https://a.example/")),
-            ("0;url=\"b", Some("b")),
-            ("0;urlx", Some("urlx")),
-            ("0;", Some("")),
-            (".;a", Some("a")),
-            ("30", None),
-            ("url=https://a.example/", None),
-            ("0url=a", None),
-        ] {
-            assert_eq!(refresh_url(content), url, "{content}");
         }
     }
 }

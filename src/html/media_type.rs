@@ -4,8 +4,7 @@
 use http::header::{CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 
 use super::charset::Charset;
-use crate::http::split_outside_quotes;
-use crate::http::{FieldSection, Fields};
+use crate::http::{FieldSection, Fields, parameter, split_outside_quotes};
 
 /// The kind of a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,19 +97,12 @@ impl MediaType {
             };
             let unknown = ["unknown/unknown", "application/unknown"].iter().any(is);
             document = found.kind.is_some() || unknown;
-            if let Some(label) = parameters.split(';').find_map(charset) {
-                found.charset = Charset::named(&label);
+            if let Some(label) = parameter(parameters, "charset") {
+                found.charset = Charset::named(label.trim_matches(['"', '\'']));
             }
         }
         document.then_some(found)
     }
-}
-
-/// The charset of a parameter.
-fn charset(parameter: &str) -> Option<String> {
-    let (name, value) = parameter.split_once('=')?;
-    let named = name.trim().eq_ignore_ascii_case("charset");
-    named.then(|| value.trim().trim_matches(['"', '\'']).to_owned())
 }
 
 /// Determines the kind of a document from its first bytes.
@@ -135,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn content_type_is_read_as_chromium_reads_it() {
+    fn content_type_is_parsed_like_chromium_parses_it() {
         let html = Some(Some(DocumentKind::Html));
         let xml = Some(Some(DocumentKind::Xml));
         for (values, expected) in [
@@ -180,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_bytes_show_what_a_response_without_a_type_is() {
+    fn responses_without_a_type_are_sniffed_by_their_first_bytes() {
         for (bytes, expected) in [
             (&b" \n<!DocType HTML>"[..], Sniffed::Document(DocumentKind::Html)),
             (b"<p>x", Sniffed::Document(DocumentKind::Html)),

@@ -12,7 +12,7 @@ pub enum PageOutcome {
 }
 
 impl PageOutcome {
-    /// The index in [`telemetry::PAGE_OUTCOMES`](crate::telemetry::PAGE_OUTCOMES).
+    /// The index in `PAGE_OUTCOMES` of the telemetry.
     pub fn index(self) -> usize {
         self as usize
     }

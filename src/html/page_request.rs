@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use http::Method;
 use http::header::{
-    ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, HOST, HeaderName, IF_MATCH, IF_MODIFIED_SINCE,
-    IF_NONE_MATCH, IF_RANGE, RANGE,
+    ACCEPT_ENCODING, ACCEPT_LANGUAGE, HOST, HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH,
+    IF_RANGE, RANGE,
 };
 use http::uri::PathAndQuery;
 
@@ -15,33 +15,16 @@ use super::transcoder::{PageCoding, Permit, RewriteLimit};
 use super::url_policy::UrlPolicy;
 use crate::consent::{CategorySet, Consent};
 use crate::consent_ui::{BannerContext, ConsentUi};
-use crate::http::has_directive;
-use crate::http::{FieldSection, Fields, Request};
-
-const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
-const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
-const UPGRADE_INSECURE_REQUESTS: HeaderName = HeaderName::from_static("upgrade-insecure-requests");
+use crate::http::{
+    Destination, FieldSection, Fields, Request, has_directive, is_swapped_in, members_of,
+    without_parameters,
+};
 
 /// Fields that ask for validation or for a part, instead of the whole page.
 static CONDITIONS: [HeaderName; 3] = [IF_NONE_MATCH, IF_MODIFIED_SINCE, RANGE];
 
 /// Fields with entity tags.
 static TAGS: [HeaderName; 3] = [IF_NONE_MATCH, IF_MATCH, IF_RANGE];
-
-/// Fields of libraries that fetch fragments of pages. Only relevant for browsers without Fetch
-/// Metadata.
-static FRAGMENTS: [HeaderName; 5] = [
-    HeaderName::from_static("hx-request"),
-    HeaderName::from_static("x-requested-with"),
-    HeaderName::from_static("x-pjax"),
-    HeaderName::from_static("turbo-frame"),
-    HeaderName::from_static("x-up-target"),
-];
-
-/// Fields of libraries that fetch a whole page and insert its body into the current page.
-static SWAPS: [HeaderName; 2] =
-    [HeaderName::from_static("hx-boosted"), HeaderName::from_static("x-turbo-request-id")];
-const TURBO_FRAME: HeaderName = HeaderName::from_static("turbo-frame");
 
 /// Facts about a request for a page.
 #[derive(Debug)]
@@ -61,27 +44,6 @@ pub(crate) struct PageRequest {
     pub(super) permit: Option<Permit>,
 }
 
-/// The destination of a request (Fetch section 2.2.5, by `Sec-Fetch-Dest`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Destination {
-    /// A top-level page.
-    Window,
-    /// A page embedded in another page.
-    Frame,
-    /// A script request or a prefetch. The response may become part of a page, or a page from the
-    /// browser's cache.
-    Script,
-    /// A subresource such as an image.
-    Part,
-}
-
-impl Destination {
-    /// Whether browsers display the response as a page.
-    pub(super) fn is_page(self) -> bool {
-        matches!(self, Self::Window | Self::Frame)
-    }
-}
-
 impl PageRequest {
     /// `None` if the response cannot be a page or needs no changes.
     pub(super) fn of<B>(
@@ -99,10 +61,9 @@ impl PageRequest {
         if has_directive(fields, "no-transform") {
             return None;
         }
-        let destination = destination(fields);
+        let destination = Destination::of(fields);
         let banner = banner && *method == Method::GET;
-        let swaps = SWAPS.iter().any(|name| fields.has(name)) && !fields.has(&TURBO_FRAME);
-        let window = banner && (destination == Destination::Window || swaps);
+        let window = banner && (destination == Destination::Window || is_swapped_in(fields));
         if !banner && !guards {
             return None;
         }
@@ -231,14 +192,13 @@ fn known_codings(accepted: &[u8]) -> Option<Vec<u8>> {
         return Some(b"gzip, br, zstd".to_vec());
     }
     let is_known = |part: &&[u8]| {
-        let name = part.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
-        std::str::from_utf8(name).is_ok_and(|name| PageCoding::named(name).is_some())
+        std::str::from_utf8(without_parameters(part))
+            .is_ok_and(|name| PageCoding::named(name).is_some())
     };
-    let parts = || accepted.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
-    if parts().all(|part| is_known(&part)) {
+    if members_of(accepted).all(|part| is_known(&part)) {
         return None;
     }
-    let known: Vec<&[u8]> = parts().filter(is_known).collect();
+    let known: Vec<&[u8]> = members_of(accepted).filter(is_known).collect();
     Some(if known.is_empty() { b"identity".to_vec() } else { known.join(&b", "[..]) })
 }
 
@@ -247,32 +207,12 @@ fn text(fields: &FieldSection, name: &HeaderName) -> Option<Box<str>> {
     std::str::from_utf8(fields.value(name)?).ok().map(Box::from)
 }
 
-fn destination(fields: &FieldSection) -> Destination {
-    match fields.value(&SEC_FETCH_DEST) {
-        Some(b"document") => Destination::Window,
-        Some(b"iframe" | b"frame" | b"object" | b"embed" | b"fencedframe") => Destination::Frame,
-        // A page that a service worker fetches in order to display it: only this field of the
-        // original request remains.
-        Some(b"empty") if fields.has(&UPGRADE_INSECURE_REQUESTS) => Destination::Window,
-        Some(b"empty" | b"") => Destination::Script,
-        Some(_) => Destination::Part,
-        // Browsers without Fetch Metadata.
-        None if FRAGMENTS.iter().any(|name| fields.has(name)) => Destination::Script,
-        None => {
-            let accept = fields.value(&ACCEPT).unwrap_or_default();
-            let html = memchr::memmem::find(accept, b"text/html").is_some();
-            let mode = fields.value(&SEC_FETCH_MODE).is_none_or(|mode| mode == b"navigate");
-            if html && mode { Destination::Window } else { Destination::Script }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn only_codings_that_can_be_undone_are_asked_for() {
+    fn only_decodable_codings_are_requested() {
         for (accepted, asked) in [
             ("gzip, deflate, br, zstd", Some("gzip, br, zstd")),
             ("gzip, deflate, br, zstd, dcb, dcz", Some("gzip, br, zstd")),
@@ -283,40 +223,6 @@ mod tests {
         ] {
             let found = known_codings(accepted.as_bytes());
             assert_eq!(found.as_deref(), asked.map(str::as_bytes), "{accepted}");
-        }
-    }
-
-    #[test]
-    fn pages_are_told_from_what_scripts_fetch_and_from_what_pages_load() {
-        for (fields, expected) in [
-            (&[("sec-fetch-dest", "document")][..], Destination::Window),
-            (&[("sec-fetch-dest", "iframe")], Destination::Frame),
-            (&[("sec-fetch-dest", "object")], Destination::Frame),
-            (&[("sec-fetch-dest", "embed")], Destination::Frame),
-            (&[("sec-fetch-dest", "empty"), ("accept", "text/html")], Destination::Script),
-            (&[("sec-fetch-dest", "empty"), ("sec-fetch-mode", "navigate")], Destination::Script),
-            (
-                &[
-                    ("sec-fetch-dest", "empty"),
-                    ("sec-fetch-mode", "same-origin"),
-                    ("upgrade-insecure-requests", "1"),
-                ],
-                Destination::Window,
-            ),
-            (&[("sec-fetch-dest", "image")], Destination::Part),
-            (&[("accept", "text/html,*/*;q=0.8")], Destination::Window),
-            (&[("accept", "text/html"), ("hx-request", "true")], Destination::Script),
-            (
-                &[("accept", "text/html"), ("x-requested-with", "XMLHttpRequest")],
-                Destination::Script,
-            ),
-            (&[("accept", "text/html"), ("turbo-frame", "cart")], Destination::Script),
-            (&[("accept", "text/html"), ("sec-fetch-mode", "cors")], Destination::Script),
-            (&[("accept", "*/*")], Destination::Script),
-            (&[], Destination::Script),
-        ] {
-            let section = FieldSection::from_lines(fields);
-            assert_eq!(destination(&section), expected, "{fields:?}");
         }
     }
 }

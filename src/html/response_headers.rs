@@ -8,9 +8,10 @@ use http::header::{
 
 use super::media_type::MediaType;
 use super::transcoder::PageCoding;
-use crate::filter::mark_private;
-use crate::http::{FieldSection, Fields};
-use crate::http::{has_directive, split_outside_quotes};
+use crate::http::{
+    FieldSection, Fields, SEC_FETCH_DEST, has_directive, has_member, mark_private,
+    split_outside_quotes, without_parameters,
+};
 
 /// Fields that are only valid for the original page. Digests by RFC 9530, RFC 3230 and RFC 1864.
 static OF_THE_ORIGINAL: [HeaderName; 6] = [
@@ -63,8 +64,7 @@ pub(super) fn document(
 fn is_attached(fields: &FieldSection) -> bool {
     let mut lines = fields.values(&CONTENT_DISPOSITION);
     let (Some(field), None) = (lines.next(), lines.next()) else { return false };
-    let disposition = field.split(|byte| *byte == b';').next().unwrap_or_default();
-    disposition.trim_ascii().eq_ignore_ascii_case(b"attachment")
+    without_parameters(field).eq_ignore_ascii_case(b"attachment")
 }
 
 fn coded(fields: &FieldSection) -> ResponseCoding {
@@ -144,12 +144,7 @@ pub(super) fn without_mark(field: &[u8]) -> Vec<u8> {
 
 /// Prevents reuse of a response for requests with another destination.
 pub(super) fn vary_by_destination(fields: &mut FieldSection) {
-    const NAME: &[u8] = b"sec-fetch-dest";
-    let varies = fields.values(&VARY).any(|field| {
-        let mut names = split_outside_quotes(field);
-        names.any(|name| name == b"*" || name.eq_ignore_ascii_case(NAME))
-    });
-    if !varies {
+    if !["*", SEC_FETCH_DEST.as_str()].iter().any(|name| has_member(fields, &VARY, name)) {
         fields.append(&VARY, "Sec-Fetch-Dest");
     }
 }
@@ -223,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_marked_entity_tag_is_the_origins_again() {
+    fn entity_tag_marks_round_trip() {
         for (tag, marked) in [
             ("\"a\"", "\"a-consentry\""),
             ("W/\"a\"", "W/\"a-consentry\""),
@@ -244,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_response_varies_by_destination_once() {
+    fn vary_gets_the_destination_only_once() {
         for (before, after) in [
             (&[][..], &["Sec-Fetch-Dest"][..]),
             (&[("vary", "Cookie")], &["Cookie", "Sec-Fetch-Dest"]),
@@ -258,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_head_is_true_of_the_changed_page() {
+    fn a_changed_page_has_matching_headers() {
         let fields = [
             ("content-length", "9"),
             ("etag", "\"a\""),

@@ -6,10 +6,11 @@ use std::sync::{Arc, LazyLock, OnceLock};
 use percent_encoding::percent_decode_str;
 use url::{Host, Url};
 
-use super::loads::{Resource, refresh_url};
+use super::loads::Resource;
 use crate::clock::unix_now;
 use crate::consent::CategorySet;
 use crate::filter::{BlockedKind, Filter};
+use crate::http::split_refresh;
 use crate::policy::permits;
 
 /// The URL of a page with an invalid host.
@@ -100,12 +101,11 @@ impl UrlPolicy {
 
     /// Whether a `<meta http-equiv=refresh>` or a `Refresh` field has such a host.
     pub(super) fn refuses_refresh(&self, content: &str) -> bool {
-        refresh_url(content).is_some_and(|url| self.refuses(url, Resource::Subdocument))
+        split_refresh(content).is_some_and(|(_, url)| self.refuses(url, Resource::Subdocument))
     }
 
     fn refuses_from(&self, base: &Url, url: &str, resource: Resource) -> bool {
-        let url: String = url.chars().filter(|l| !matches!(l, '\t' | '\n' | '\r')).collect();
-        let url = url.trim_matches(|letter: char| letter <= ' ');
+        let url = &trimmed(url);
         // The library rejects more than two slashes.
         let slashes = |letter: char| matches!(letter, '/' | '\\');
         let resolved = if url.chars().take_while(|letter| slashes(*letter)).count() > 2 {
@@ -162,6 +162,13 @@ fn by_labels(url: &str) -> Option<Url> {
     Url::parse(&format!("https://{}{path}", labels.join("."))).ok()
 }
 
+/// A URL without tabs and newlines, and without blanks and control characters at its ends, which the
+/// URL parser of a browser removes first.
+pub(super) fn trimmed(url: &str) -> String {
+    let url = url.trim_matches(|letter: char| letter <= ' ');
+    url.chars().filter(|letter| !matches!(letter, '\t' | '\n' | '\r')).collect()
+}
+
 /// Whether a URL is certainly a path on its base's host, as most URLs are.
 fn is_plainly_local(url: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_graphic() && byte != b'\\' && byte != b':';
@@ -174,7 +181,7 @@ mod tests {
     use crate::html::testing::policy;
 
     #[test]
-    fn hosts_are_read_as_browsers_read_them() {
+    fn hosts_are_parsed_like_browsers_parse_them() {
         let mut policy = policy();
         for (url, refused) in [
             ("https://www.google-analytics.com/a", true),

@@ -156,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn markup_of_ours_is_well_formed_as_xml() {
+    fn inserted_markup_is_well_formed_xml() {
         for (html, xml) in [
             (
                 "<script src=\"/a.js\"></script>",
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn at_most_64_prefixes_are_kept_and_with_more_every_element_may_load() {
+    fn at_most_64_prefixes_are_kept_and_beyond_them_every_element_is_scanned() {
         use crate::html::testing::blocker;
         use crate::html::tokenizer::{Token, Tokenizer};
         let blocker = blocker("utf-8", true);

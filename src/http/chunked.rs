@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn bodies_are_decoded_to_their_end_and_no_further() {
+    fn chunked_bodies_are_decoded_exactly_to_their_end() {
         let cases: &[(&[u8], &[u8], &[u8], usize)] = &[
             (b"0\r\n\r\nNEXT", b"", b"", 4),
             (b"3\r\nabc\r\n0\r\n\r\nNEXT", b"abc", b"", 4),
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn malformed_chunks_are_refused() {
+    fn malformed_chunks_are_rejected() {
         let long_extension = [b"1;", &[b'x'; 20_000][..], b"\r\na\r\n0\r\n\r\n"].concat();
         let long_trailer = [b"0\r\nx: ", &[b'x'; 100][..], b"\r\n\r\n"].concat();
         for bytes in [
@@ -289,7 +289,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_encoded_is_decoded_however_it_is_cut(
+        fn encoded_bodies_decode_in_any_chunking(
             chunks in proptest::collection::vec("[a-z]{1,40}", 0..6),
             part in 1..50_usize,
         ) {
@@ -305,7 +305,7 @@ mod tests {
         }
 
         #[test]
-        fn arbitrary_bytes_never_panic_and_come_to_the_same_however_they_are_cut(
+        fn arbitrary_bytes_never_panic_and_decode_the_same_in_any_chunking(
             bytes in "[0-3a;x \r\n]{0,40}",
             part in 1..8_usize,
         ) {

@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn forwarded_is_read_as_well_and_a_family_that_disagrees_hides_nobody() {
+    fn forwarded_is_read_too_and_a_conflicting_family_hides_no_hop() {
         for (fields, expected) in [
             (vec![("forwarded", "for=203.0.113.9;proto=https")], "203.0.113.9"),
             (
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn the_scheme_is_the_one_that_the_client_used() {
+    fn the_scheme_is_the_scheme_of_the_client() {
         for (fields, expected) in [
             (vec![], false),
             (vec![("x-forwarded-proto", "https")], true),
@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn the_origin_gets_the_certificate_of_the_peer_and_of_a_trusted_proxys_client() {
+    fn the_origin_gets_the_client_certificate_of_the_peer_or_from_a_trusted_proxy() {
         let sent = [("client-cert", ":Zm9yZ2Vk:"), ("client-cert-chain", ":Zm9yZ2Vk:")];
         let both = |peer: &str, shown: &[&[u8]]| {
             let mut headers = map(&sent);
@@ -365,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn an_untrusted_client_speaks_for_nobody_and_a_trusted_proxy_does() {
+    fn forwarding_fields_count_only_from_a_trusted_proxy() {
         let fields = [
             ("x-forwarded-for", "203.0.113.9"),
             ("x-forwarded-proto", "https"),
@@ -401,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn each_family_is_written_from_the_other_where_a_proxy_sends_one() {
+    fn a_missing_field_family_is_derived_from_the_other() {
         let by_forwarded =
             "for=\"[2001:db8::1]:99\";proto=https;host=www.example, for=unknown, for=10.1.1.1";
         let [list, proto, host, elements, _] = forwarded(PEER, &[("forwarded", by_forwarded)]);
@@ -432,7 +432,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_last_hops_are_looked_at() {
+    fn only_the_last_hops_are_parsed() {
         let long = "a,".repeat(10_000) + "6.6.6.6, 203.0.113.9, 10.1.1.1";
         assert_eq!(address(&[("x-forwarded-for", &long)]), "203.0.113.9");
         let [list, _, _, elements, _] = forwarded(PEER, &[("x-forwarded-for", &long)]);
@@ -444,7 +444,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_said_there_is_one_client_and_both_families_agree(
+        fn arbitrary_fields_give_one_client_and_consistent_families(
             list in "[ -~]{0,40}", elements in "[ -~]{0,40}", proto in "[ -~]{0,12}", host in "[ -~]{0,12}"
         ) {
             let fields = [

@@ -30,7 +30,7 @@ mod tests {
     use http::{HeaderMap, HeaderValue};
 
     #[test]
-    fn schemes_that_authenticate_a_connection_are_found_among_others() {
+    fn connection_authentication_schemes_are_found_among_others() {
         for (name, value, expected) in [
             (AUTHORIZATION, "NTLM TlRMTVNTUAAB", true),
             (AUTHORIZATION, "negotiate YII=", true),

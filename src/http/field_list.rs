@@ -2,20 +2,27 @@
 
 use std::borrow::Cow;
 
-use http::header::{CACHE_CONTROL, COOKIE, HeaderName};
+use http::header::{COOKIE, HeaderName};
 
 use super::fields::{FieldSection, Fields};
 
-/// The members of a list, without empty ones.
-pub(super) fn members<'a, F: Fields>(
+/// The members of a list in one line, without empty ones.
+pub(crate) fn members_of(line: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
+    let members = line.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    members.filter(|member| !member.is_empty())
+}
+
+/// The members of a list in all lines, without empty ones.
+pub(crate) fn members<'a, F: Fields>(
     fields: &'a F,
     name: &HeaderName,
 ) -> impl DoubleEndedIterator<Item = &'a [u8]> + use<'a, F> {
-    fields
-        .values(name)
-        .flat_map(|value| value.split(|byte| *byte == b','))
-        .map(<[u8]>::trim_ascii)
-        .filter(|member| !member.is_empty())
+    fields.values(name).flat_map(members_of)
+}
+
+/// Whether a list has this member, in any case.
+pub(crate) fn has_member(fields: &impl Fields, name: &HeaderName, member: &str) -> bool {
+    members(fields, name).any(|other| other.eq_ignore_ascii_case(member.as_bytes()))
 }
 
 /// Appends a member and joins the list into one field line.
@@ -57,14 +64,6 @@ fn joined<'a>(
     Some(Cow::Owned(lines.join(separator)))
 }
 
-/// Whether `Cache-Control` contains this directive without an argument (RFC 9111 section 5.2).
-pub(crate) fn has_directive(fields: &impl Fields, name: &str) -> bool {
-    fields.values(&CACHE_CONTROL).any(|field| {
-        let mut directives = split_outside_quotes(field);
-        directives.any(|directive| directive.eq_ignore_ascii_case(name.as_bytes()))
-    })
-}
-
 /// Splits a list at commas that are not inside a quoted string (RFC 9110 section 5.6).
 pub(crate) fn split_outside_quotes(field: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut quoted = false;
@@ -88,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cookie_field_lines_become_one_in_their_order_and_byte_for_byte() {
+    fn cookie_field_lines_are_joined_in_order_byte_for_byte() {
         let cases: [(&[&[u8]], &[&[u8]]); 5] = [
             (&[], &[]),
             (&[b"a=1"], &[b"a=1"]),

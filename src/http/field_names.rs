@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trusted_proxy_sets_them_with_dashes_only() {
+    fn a_trusted_proxy_sets_forwarding_fields_only_with_dashes() {
         for name in FORWARDING.iter().filter(|name| name.contains('-')) {
             assert_eq!(left(&[(*name).to_owned()], true), [*name]);
             assert!(left(&[name.replace('-', "_")], true).is_empty(), "{name}");
@@ -184,14 +184,14 @@ mod tests {
     }
 
     #[test]
-    fn other_fields_are_left_alone() {
+    fn other_fields_are_unchanged() {
         let names = OTHERS.map(str::to_owned);
         assert_eq!(left(&names, false), OTHERS);
         assert_eq!(left(&names, true), OTHERS);
     }
 
     #[test]
-    fn names_that_an_application_cannot_tell_apart_are_the_same() {
+    fn names_that_applications_cannot_distinguish_are_equal() {
         for name in ["x-consent", "x_consent", "x.consent"] {
             assert!(folds_to(name, "X-Consent"), "{name}");
         }

@@ -399,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn changed_values_keep_their_line_and_new_ones_follow() {
+    fn changed_values_keep_their_line_and_new_lines_follow() {
         let mut section = parsed(HEAD);
         section.insert(&COOKIE, "b");
         section.remove(&ACCEPT);
@@ -425,7 +425,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_would_end_its_line_leaves_none() {
+    fn values_with_line_breaks_or_nul_are_dropped() {
         for value in ["a\r\nSet-Cookie: b", "a\nb", "a\0b"] {
             let mut section = FieldSection::from_lines(&[("x-one", "1"), ("via", "1")]);
             section.append(&ACCEPT, value);
@@ -436,7 +436,7 @@ mod tests {
     }
 
     #[test]
-    fn other_carriers_get_no_control_characters_and_the_same_lines() {
+    fn maps_get_the_same_lines_without_control_characters() {
         let map = parsed(HEAD).to_map();
         assert!(!map.contains_key("cookie") && map.len() == 5);
         assert_eq!(FieldSection::from_map(&map).to_map(), map);
@@ -444,7 +444,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_done_to_a_section_and_to_a_map_has_the_same_result(
+        fn edits_of_a_section_and_of_a_map_have_the_same_result(
             lines in prop::collection::vec(("[abc]", "[a-z]{0,3}"), 0..8),
             steps in prop::collection::vec((0..4, "[abcd]", "[a-z]{1,3}"), 0..8),
         ) {

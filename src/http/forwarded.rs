@@ -7,6 +7,7 @@ use http::header::{FORWARDED, HeaderName};
 
 use super::field_list::members;
 use super::fields::Fields;
+use super::parameters::split_value;
 
 pub(super) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 pub(super) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -125,7 +126,7 @@ impl Hops {
                 let end = rest.find(['=', ',', ';', ' ', '\t']).unwrap_or(rest.len());
                 let (name, after) = rest.split_at_checked(end)?;
                 if !name.is_empty() {
-                    let (value, after) = read_value(after.strip_prefix('=')?)?;
+                    let (value, after) = split_value(after.strip_prefix('=')?)?;
                     is_empty = false;
                     match name.to_ascii_lowercase().as_str() {
                         "for" => node = Some(Node::parse(&value)),
@@ -220,25 +221,6 @@ fn is_secure(proto: &str) -> Option<bool> {
     ["http", "ws"].iter().any(is).then_some(false)
 }
 
-/// Parses a token or quoted string at the start of `text`; `None` if it is malformed.
-fn read_value(text: &str) -> Option<(String, &str)> {
-    let Some(quoted) = text.strip_prefix('"') else {
-        let end = text.find([',', ';', ' ', '\t', '"', '=']).unwrap_or(text.len());
-        let (token, after) = text.split_at_checked(end)?;
-        return (!token.is_empty()).then(|| (token.to_owned(), after));
-    };
-    let mut value = String::new();
-    let mut letters = quoted.char_indices();
-    while let Some((at, letter)) = letters.next() {
-        match letter {
-            '"' => return quoted.get(at + 1..).map(|after| (value, after)),
-            '\\' => value.push(letters.next()?.1),
-            _ => value.push(letter),
-        }
-    }
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -253,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn nodes_are_read_in_every_common_form_and_canonical() {
+    fn nodes_are_parsed_in_every_common_form_and_written_canonically() {
         for (text, expected, quoted) in [
             ("192.0.2.1", "192.0.2.1", "192.0.2.1"),
             ("192.0.2.1:4711", "192.0.2.1:4711", "\"192.0.2.1:4711\""),
@@ -291,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn elements_of_forwarded_are_read_across_fields() {
+    fn forwarded_elements_are_parsed_across_fields() {
         let headers = of(
             FORWARDED,
             &[

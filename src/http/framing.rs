@@ -178,12 +178,19 @@ fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|byte| *byte == b',').map(trim).filter(|element| !element.is_empty())
 }
 
-/// Trims SP and HTAB on both sides.
-fn trim(value: &[u8]) -> &[u8] {
-    let is_space = |byte: &u8| matches!(byte, b' ' | b'\t');
-    let start = value.iter().position(|byte| !is_space(byte)).unwrap_or(value.len());
-    let end = value.iter().rposition(|byte| !is_space(byte)).map_or(start, |last| last + 1);
-    value.get(start..end).unwrap_or_default()
+/// Removes leading and trailing SP and HTAB, and nothing else.
+pub(crate) fn trim(mut bytes: &[u8]) -> &[u8] {
+    // Fast path: usually there are no blanks to trim.
+    if let [first, .., last] = bytes
+        && *first > b' '
+        && *last > b' '
+    {
+        return bytes;
+    }
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = bytes {
+        bytes = rest;
+    }
+    bytes
 }
 
 /// Parses a number that has only digits.

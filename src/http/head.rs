@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn malformed_request_heads_are_refused() {
+    fn malformed_request_heads_are_rejected() {
         let cases: &[(&[u8], HeadError)] = &[
             (b"GET / HTTP/2.0\r\n", HeadError::Version),
             (b"GET / HTTP/3.0\r\n\r\n", HeadError::Version),
@@ -395,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn response_heads_are_parsed_and_repaired_where_browsers_accept_them() {
+    fn response_heads_are_parsed_with_the_leniency_of_browsers() {
         let cases: &[(&[u8], &str)] = &[
             (b"HTTP/1.1 200 OK\r\nA: b\r\n\r\n", "200 OK Http11 A=b"),
             (b"HTTP/1.0 404\r\n\r\n", "404  Http10"),
@@ -432,7 +432,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_cut_head_is_partial_and_never_another_head(
+        fn a_truncated_head_is_partial_and_never_a_different_head(
             head in "(GET|P\u{f6}) /[a-c\u{e9} ]{0,3} HTTP/1\\.[0-2]\r\n([A-B][ :]{1,2}[\u{7f}\t\r\nx]{0,3}\r\n){0,3}\r\n",
         ) {
             let bytes = head.as_bytes();

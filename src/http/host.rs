@@ -52,6 +52,19 @@ pub(crate) fn named_host(fields: &impl Fields) -> Option<&str> {
     Authority::parse(fields.value(&HOST)?).map(|authority| authority.host)
 }
 
+/// The part of an `http` or `https` URL after its authority, if the authority is the value of `Host`.
+/// The scheme is not compared, because only a proxy in front may know which one the visitor used.
+pub(crate) fn on_named_host<'a>(url: &'a str, fields: &impl Fields) -> Option<&'a str> {
+    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"))?;
+    let (authority, path) = rest.split_at_checked(rest.find('/').unwrap_or(rest.len()))?;
+    authority.as_bytes().eq_ignore_ascii_case(fields.value(&HOST)?).then_some(path)
+}
+
+/// Whether an `Origin` (RFC 6454 section 7) has the value of `Host`, with any scheme.
+pub(crate) fn is_named_origin(origin: &[u8], fields: &impl Fields) -> bool {
+    core::str::from_utf8(origin).ok().and_then(|origin| on_named_host(origin, fields)) == Some("")
+}
+
 /// Normalises a host for comparison: lower case, no trailing dot, IPv6 addresses per RFC 5952.
 ///
 /// Every comparison of a host with a configured one uses this form, on both sides.
@@ -209,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn configured_hosts_have_the_form_that_hosts_of_requests_are_compared_in() {
+    fn configured_hosts_are_normalised_like_request_hosts() {
         for (text, expected) in [
             ("shop.example", Some("shop.example")),
             ("Shop.Example.", Some("shop.example")),
@@ -233,7 +246,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_configured_host_is_found_by_every_spelling_that_a_request_may_have(
+        fn a_configured_host_matches_every_spelling_in_a_request(
             host in "[a-z0-9]{1,5}(\\.[a-z0-9]{1,5}){0,3}|(2001:db8:0:0:0:0:0:[1-9])", dot: bool, upper: bool,
         ) {
             let configured = configured_host(&host).expect("a host");
@@ -249,7 +262,12 @@ mod tests {
         }
 
         #[test]
-        fn nothing_valid_can_end_an_attribute_a_list_member_or_a_line(bytes in prop::collection::vec(any::<u8>(), 0..24)) {
+        fn valid_hosts_cannot_end_an_attribute_a_list_member_or_a_line(
+            bytes in prop_oneof![
+                prop::collection::vec(any::<u8>(), 0..6),
+                "[a-z0-9.-]{0,4}[,;\"\\\\/?#@<>\r\n %\u{e9}]?[a-z0-9.-]{0,4}(:[0-9]{1,2})?".prop_map(String::into_bytes),
+            ],
+        ) {
             if let Some(authority) = Authority::parse(&bytes) {
                 prop_assert!(authority.host.bytes().all(|byte| byte.is_ascii_graphic()));
                 prop_assert!(!bytes.iter().any(|byte| b",;\"\\/?#@<>".contains(byte)));

@@ -136,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_form_is_valid_for_its_methods_only() {
+    fn each_target_form_is_valid_only_for_its_methods() {
         let absolute = |authority, path| Ok(Target::Absolute { authority, path });
         for (method, target, expected) in [
             (Method::GET, "/", Ok(Target::Origin("/"))),
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_parsed_target_is_judged_like_its_text() {
+    fn a_parsed_target_is_validated_like_its_text() {
         for (target, expected) in [
             ("/a?b", Ok(Target::Origin("/a?b"))),
             ("http://h:80/a", Ok(Target::Absolute { authority: "h:80", path: "/a" })),

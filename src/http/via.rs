@@ -8,6 +8,7 @@ use http::header::{HeaderName, VIA};
 
 use super::field_list::{append, members};
 use super::fields::{FieldSection, Fields};
+use super::parameters::without_parameters;
 
 const CDN_LOOP: HeaderName = HeaderName::from_static("cdn-loop");
 /// The name of every instance in `Via` and `CDN-Loop`.
@@ -47,8 +48,7 @@ impl Via {
             if *member == *self.own {
                 return true;
             }
-            let name = member.split(|byte| *byte == b';').next().unwrap_or_default();
-            others += usize::from(name.trim_ascii().eq_ignore_ascii_case(NAME));
+            others += usize::from(without_parameters(member).eq_ignore_ascii_case(NAME));
         }
         let passages = members(fields, &VIA).filter(|member| {
             let words = member.split(|byte| matches!(byte, b' ' | b'\t'));
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn a_passage_is_recognised_in_every_form_of_via() {
+    fn an_own_via_entry_is_recognised_in_every_form() {
         let via = Via::new(1);
         for (values, expected) in [
             (&["1.1 consentry"][..], true),
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn other_instances_are_no_loop_and_the_own_one_is() {
+    fn only_the_own_instance_id_is_a_loop() {
         let (one, two, three) = (Via::new(1), Via::new(2), Via::new(3));
         let mut request = headers(&[("via", "1.1 edge"), ("cdn-loop", "edge")]);
         for instance in [&one, &two, &three] {

@@ -1,6 +1,8 @@
 //! Language negotiation: `Accept-Language` by RFC 9110 section 12.5.4, and lookup of a language by
 //! RFC 4647 section 3.4.
 
+use crate::http::parameter;
+
 /// Maximum number of language ranges to read per field.
 const MAX_RANGES: usize = 32;
 
@@ -21,11 +23,9 @@ pub(super) fn negotiate<'a>(
         .split(',')
         .take(MAX_RANGES)
         .filter_map(|range| {
-            let mut parts = range.split(';').map(str::trim);
-            let tag = parts.next().filter(|tag| !tag.is_empty())?;
-            let quality = parts
-                .find_map(|part| part.strip_prefix(['q', 'Q'])?.trim_start().strip_prefix('='));
-            Some((quality.map_or(Some(1000), |quality| thousandths(quality.trim()))?, tag))
+            let (tag, parameters) = range.split_once(';').unwrap_or((range, ""));
+            let quality = parameter(parameters, "q").map_or(Some(1000), thousandths)?;
+            Some((quality, tag.trim())).filter(|(_, tag)| !tag.is_empty())
         })
         .collect();
     // The sort is stable: of equal qualities, the first one wins.
@@ -94,7 +94,7 @@ mod tests {
     const TAGS: [&str; 6] = ["de", "en", "ja", "pt-BR", "ru", "zh"];
 
     #[test]
-    fn the_language_liked_best_is_found_by_quality_and_by_kind() {
+    fn the_preferred_language_is_found_by_quality_and_primary_tag() {
         for (asked, expected) in [
             ("de", Some("de")),
             ("de-AT,en;q=0.5", Some("de")),
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_is_read_up_to_32_ranges_of_64_bytes() {
+    fn a_language_field_is_parsed_up_to_32_ranges_of_64_bytes() {
         let after = |count: usize| "sv;q=0.9,".repeat(count) + "de;q=0.5";
         assert!(negotiate(&after(31), TAGS.into_iter()).is_some());
         assert!(negotiate(&after(32), TAGS.into_iter()).is_none());

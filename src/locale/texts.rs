@@ -21,6 +21,12 @@ macro_rules! texts {
             pub months: Option<Vec<String>>,
             /// The categories, by name.
             pub category: BTreeMap<String, CategoryTexts>,
+            /// Lifetimes by unit: a text with `{count}` for each plural category of the language (Unicode TR 35).
+            pub lifetime: BTreeMap<String, BTreeMap<String, String>>,
+            /// Purposes, by the name of their kind.
+            pub kind: BTreeMap<String, String>,
+            /// The error pages, by topic.
+            pub error: BTreeMap<ErrorTopic, ErrorTexts>,
         }
 
         impl LocaleFile {
@@ -98,6 +104,10 @@ texts! {
     column_lifetime,
     /// The lifetime of a session cookie.
     session,
+    /// The lifetime of data without an expiry.
+    persistent,
+    /// The provider of cookies that the site's own code uses.
+    this_site,
     /// Unclassified cookies.
     unclassified_title,
     /// Unclassified cookies.
@@ -153,4 +163,38 @@ pub struct CategoryTexts {
     /// The description, in a sentence.
     #[serde(default)]
     pub description: String,
+}
+
+/// The error pages. Each covers all errors that a visitor can react to in the same way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorTopic {
+    /// The request is invalid.
+    BadRequest,
+    /// The body or the header section is too large.
+    TooLarge,
+    /// The request is not known to come from the visitor, on a page of the site.
+    Forbidden,
+    /// Nothing is served at this address.
+    NotFound,
+    /// The site gets too many requests, from the visitor or from everybody.
+    TooManyRequests,
+    /// No upstream can be reached.
+    Unreachable,
+    /// The request or its response took too long.
+    TimedOut,
+    /// The visitor's choice could not be recorded.
+    NotSaved,
+    /// Any other failure of the site.
+    Internal,
+}
+
+/// The texts of an error page.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ErrorTexts {
+    /// The heading.
+    pub title: String,
+    /// The cause, and advice for the visitor.
+    pub text: String,
 }

@@ -264,7 +264,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn nothing_is_held_where_no_byte_is_left() {
+    async fn empty_buffers_are_released() {
         let (near, far) = tokio::net::UnixStream::pair().expect("a pair");
         let mut io = Http1Io::new(SocketIo::Unix(near));
         let sent = vec![b'x'; 20_000];

@@ -16,6 +16,7 @@ use crate::consent_ui::ConsentUi;
 use crate::filter::Filter;
 use crate::html::SiteRewriter;
 use crate::http::{Via, normalised_host};
+use crate::locale::Locales;
 use crate::proxy::request::rate_limit::RateLimiter;
 use crate::proxy::upstream::load_balancer::LoadBalancer;
 use crate::proxy::upstream::pool::UpstreamPool;
@@ -26,6 +27,8 @@ use crate::telemetry::{AccessLog, ConfigCounters, Spans};
 pub(crate) struct Snapshot {
     /// The sites.
     pub sites: SiteRouter,
+    /// The languages of error pages for requests without a site.
+    pub locales: Arc<Locales>,
     /// The per-site metrics.
     pub counters: Arc<ConfigCounters>,
     /// Timeouts.
@@ -282,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn an_exact_host_wins_over_wildcards_and_the_longer_wildcard_over_the_shorter() {
+    fn exact_hosts_win_over_wildcards_and_longer_wildcards_over_shorter() {
         let table = table(
             "
             [[site]]\nhosts = ['*.example.com']\nupstream = 'http://127.0.0.1:1'\nname = 'below'
@@ -301,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn of_one_host_the_longest_path_of_whole_segments_wins() {
+    fn the_longest_path_prefix_of_whole_segments_wins() {
         let table = table(
             "
             [[site]]\nhosts = ['a.test']\nupstream = 'http://127.0.0.1:1'\nname = 'root'

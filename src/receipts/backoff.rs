@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_double_up_to_a_limit_and_start_anew_after_a_success() {
+    fn delays_double_up_to_a_limit_and_reset_after_a_success() {
         let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(5));
         let now = Instant::now();
         assert!(backoff.is_due(now));

@@ -1,20 +1,18 @@
 //! Tests of the limits on memory and batch size.
 
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 
 use super::spool::Spool;
+use super::testing::{PATIENCE, until};
 use super::writer::{Limits, WriterSettings};
 use super::{
     Cursor, DecisionChannel, NotRecorded, Receipt, Receipts, ReceiptsError, Sqlite, Store,
 };
 use crate::config::settings::Durability;
 use crate::telemetry::ReceiptCounters;
-
-/// Time limit for an expected event.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Requests that a store or spool received.
 #[derive(Default)]
@@ -149,16 +147,8 @@ fn send(receipts: &Receipts, count: usize) -> usize {
     })
 }
 
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let started = Instant::now();
-    while !holds() {
-        assert!(started.elapsed() < PATIENCE, "in vain: {what}");
-        std::thread::yield_now();
-    }
-}
-
 #[test]
-fn at_most_4096_receipts_wait_for_a_store_that_hangs_and_256_are_in_a_transaction() {
+fn at_most_4096_receipts_queue_for_a_hanging_store_in_batches_of_256() {
     let (store, spool) = (Shared::default(), Shared::default());
     store.set_hanging(true);
     let (receipts, counters) = start(&store, &spool, PATIENCE);
@@ -174,7 +164,7 @@ fn at_most_4096_receipts_wait_for_a_store_that_hangs_and_256_are_in_a_transactio
 }
 
 #[test]
-fn at_most_4096_receipts_are_queued_for_a_writer_that_hangs() {
+fn at_most_4096_receipts_queue_for_a_hanging_writer() {
     let (store, spool) = (Shared::default(), Shared::default());
     let (receipts, _) = start(&store, &spool, Duration::ZERO);
     spool.set_hanging(true);
@@ -187,17 +177,17 @@ fn at_most_4096_receipts_are_queued_for_a_writer_that_hangs() {
 }
 
 #[test]
-fn a_full_spool_moves_to_the_store_by_256_at_a_time() {
+fn a_full_spool_is_moved_to_the_store_in_batches_of_256() {
     let (store, spool) = (Shared::default(), Shared::default());
     spool.insert(&(0..1000).map(receipt).collect::<Vec<_>>());
-    let (_receipts, _) = start(&store, &spool, Duration::from_secs(1));
+    let (_receipts, _) = start(&store, &spool, PATIENCE);
     until("all are moved", || store.count() >= 1000 && spool.count() == 0);
     assert_eq!(store.with(|seen| seen.largest), 256);
     assert_eq!(spool.with(|seen| seen.most_asked), 256);
 }
 
 #[test]
-fn an_sqlite_store_removes_1000_expired_receipts_at_a_time() {
+fn the_sqlite_store_deletes_expired_receipts_in_batches_of_1000() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut store =
         Sqlite::open(&folder.path().join("receipts.db"), Durability::Batch).expect("opens");

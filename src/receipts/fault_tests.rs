@@ -9,12 +9,10 @@ use proptest::prelude::*;
 use tokio::runtime::{Builder, Runtime};
 
 use super::spool::Spool;
+use super::testing::{PATIENCE, until};
 use super::writer::{Limits, WriterSettings};
 use super::{Cursor, DecisionChannel, NotRecorded, Receipt, Receipts, ReceiptsError, Store};
 use crate::telemetry::ReceiptCounters;
-
-/// Time limit for an expected event.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The fault of one operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +42,7 @@ struct Medium {
     fails_to_insert: bool,
     /// Expired receipts.
     expired: u64,
-    calls: BTreeMap<&'static str, usize>,
+    calls: BTreeMap<&'static str, Vec<Instant>>,
 }
 
 #[derive(Clone, Default)]
@@ -76,7 +74,7 @@ impl Shared {
     ) -> Result<T, ReceiptsError> {
         let fault = {
             let mut medium = self.get();
-            *medium.calls.entry(name).or_default() += 1;
+            medium.calls.entry(name).or_default().push(Instant::now());
             while medium.hangs {
                 medium = self.0.1.wait(medium).expect("no panic");
             }
@@ -253,7 +251,22 @@ impl Stage {
     }
 
     fn calls(&self, of: &Shared, name: &str) -> usize {
-        of.get().calls.get(name).copied().unwrap_or_default()
+        self.times(of, name).len()
+    }
+
+    /// When an operation was called.
+    fn times(&self, of: &Shared, name: &str) -> Vec<Instant> {
+        of.get().calls.get(name).cloned().unwrap_or_default()
+    }
+}
+
+/// Checks that each call came after the waits of an exponential backoff since `started`.
+fn assert_backoff(calls: &[Instant], started: Instant, (first, longest): (Duration, Duration)) {
+    let (mut due, mut wait) = (started, first);
+    for (number, call) in calls.iter().enumerate() {
+        assert!(*call >= due, "call {number} {:?} early", due - *call);
+        due += wait;
+        wait = longest.min(2 * wait);
     }
 }
 
@@ -264,14 +277,6 @@ fn limits() -> Limits {
         answer: ms(40),
         backoff: (ms(1), ms(4)),
         prune_every: Duration::from_secs(3600),
-    }
-}
-
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let started = Instant::now();
-    while !holds() {
-        assert!(started.elapsed() < PATIENCE, "in vain: {what}");
-        std::thread::sleep(Duration::from_millis(1));
     }
 }
 
@@ -318,7 +323,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
     #[test]
-    fn each_choice_is_confirmed_and_stored_once_or_refused_and_never_stored(
+    fn each_choice_is_confirmed_and_stored_once_or_rejected_and_never_stored(
         store_faults in faults(),
         spool_faults in faults(),
         visitors in visitors(),
@@ -348,7 +353,7 @@ proptest! {
     }
 
     #[test]
-    fn what_was_confirmed_before_a_kill_is_stored_by_the_next_process(
+    fn receipts_confirmed_before_a_kill_are_stored_by_the_next_process(
         store_faults in faults(),
         visitors in visitors(),
         kill_after in 0_u64..60,
@@ -381,28 +386,25 @@ proptest! {
 }
 
 #[test]
-fn a_spool_that_cannot_delete_is_not_taken_for_a_store_that_fails() {
+fn a_failed_spool_deletion_does_not_count_as_a_store_failure() {
     let (store, spool) = (Shared::default(), Shared::default());
     for id in ["a", "b", "c"] {
         spool.get().rows.insert(id.to_owned(), Some(receipt(id)));
     }
     spool.get().fails_to_remove = true;
-    let ms = Duration::from_millis;
-    let slow_backoff = Limits { backoff: (ms(20), ms(200)), store: ms(5000), ..limits() };
-    let stage = Stage::with(&store, &spool, slow_backoff);
+    let backoff = (Duration::from_millis(20), Duration::from_millis(100));
+    let limits = Limits { backoff, store: PATIENCE, answer: PATIENCE, ..limits() };
+    let started = Instant::now();
+    let stage = Stage::with(&store, &spool, limits);
     until("the spool was moved", || stage.counts() == ([3, 0, 0], 0));
     for number in 0..20 {
         stage.record(&format!("new-{number}")).expect("the store works");
     }
-    until("deletion was tried again", || stage.calls(&spool, "remove") > 2);
+    until("deletion was tried again", || stage.calls(&spool, "remove") > 5);
     until("each was counted once", || stage.counts() == ([23, 0, 0], 0));
     assert_eq!(stage.calls(&store, "open"), 1, "the connection to the store is kept");
     assert_eq!(stage.counters.degraded().as_deref(), Some("the spool rejects receipts"));
-    let (before, started) = (stage.calls(&spool, "remove"), Instant::now());
-    std::thread::sleep(ms(400));
-    let tries = stage.calls(&spool, "remove") - before;
-    let most = started.elapsed().as_millis() / 40 + 2;
-    assert!(tries as u128 <= most, "{tries} attempts in {:?}", started.elapsed());
+    assert_backoff(&stage.times(&spool, "remove"), started, backoff);
     spool.get().fails_to_remove = false;
     until("the spool is empty", || spool.ids().is_empty());
     assert_eq!(stage.counts(), ([23, 0, 0], 0));
@@ -410,60 +412,48 @@ fn a_spool_that_cannot_delete_is_not_taken_for_a_store_that_fails() {
 }
 
 #[test]
-fn a_store_that_opens_and_rejects_every_insert_is_tried_less_and_less_often() {
-    let stage = Stage::with(
-        &Shared::default(),
-        &Shared::default(),
-        Limits {
-            backoff: (Duration::from_millis(10), Duration::from_secs(60)),
-            store: Duration::from_secs(5),
-            ..limits()
-        },
-    );
+fn a_store_that_rejects_every_insert_is_retried_with_backoff() {
+    let backoff = (Duration::from_millis(10), Duration::from_secs(60));
+    let limits = Limits { backoff, store: PATIENCE, answer: PATIENCE, ..limits() };
+    let stage = Stage::with(&Shared::default(), &Shared::default(), limits);
     stage.store.get().fails_to_insert = true;
-    stage.record("a").expect("spooled");
     let started = Instant::now();
-    std::thread::sleep(Duration::from_millis(700));
-    let tries = stage.calls(&stage.store, "insert");
-    // 10 + 20 + 40 + 80 + 160 + 320 ms. A backoff that restarts would try 70 times.
-    assert!(tries <= 8, "{tries} attempts in {:?}", started.elapsed());
+    stage.record("a").expect("spooled");
+    until("it was tried again", || stage.calls(&stage.store, "insert") > 5);
+    assert_backoff(&stage.times(&stage.store, "insert"), started, backoff);
     until("it was counted", || stage.counts() == ([0, 1, 0], 1));
     stage.close();
 }
 
 #[test]
-fn a_store_that_opens_and_rejects_every_insert_is_opened_less_and_less_often_without_a_spool() {
-    let slow = Limits {
-        backoff: (Duration::from_millis(10), Duration::from_secs(60)),
-        store: Duration::from_secs(5),
-        answer: PATIENCE,
-        ..limits()
-    };
-    let stage = Stage::with(&Shared::default(), &Shared::default(), slow);
-    stage.store.get().fails_to_insert = true;
-    stage.spool.get().fails_to_insert = true;
+fn without_a_spool_a_store_that_rejects_every_insert_is_reopened_with_backoff() {
+    let backoff = (Duration::from_millis(10), Duration::from_secs(60));
+    let limits = Limits { backoff, store: PATIENCE, answer: PATIENCE, ..limits() };
+    let (store, spool) = (Shared::default(), Shared::default());
+    store.get().fails_to_insert = true;
+    spool.get().fails_to_insert = true;
     let started = Instant::now();
-    while started.elapsed() < Duration::from_millis(700) {
+    let stage = Stage::with(&store, &spool, limits);
+    until("it was opened again", || {
         assert_eq!(stage.record("a"), Err(NotRecorded));
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    let opened = stage.calls(&stage.store, "open");
-    assert!(opened <= 12, "{opened} attempts in {:?}", started.elapsed());
+        stage.calls(&store, "open") > 5
+    });
+    assert_backoff(&stage.times(&store, "open"), started, backoff);
     stage.close();
 }
 
 #[test]
-fn a_store_that_hangs_costs_one_visitor_a_wait_and_no_choice() {
+fn a_hanging_store_delays_one_visitor_and_loses_no_choice() {
     let stage = Stage::with(
         &Shared::default(),
         &Shared::default(),
-        Limits { store: Duration::from_millis(50), answer: PATIENCE, ..limits() },
+        Limits { store: Duration::from_secs(1), answer: PATIENCE, ..limits() },
     );
     stage.record("before").expect("stored");
     stage.store.get().hangs = true;
     let started = Instant::now();
     stage.record("first").expect("spooled");
-    assert!(started.elapsed() >= Duration::from_millis(50));
+    assert!(started.elapsed() >= Duration::from_secs(1));
     let hung = stage.calls(&stage.store, "insert");
     for number in 0..50 {
         stage.record(&format!("next-{number}")).expect("spooled without a wait for the store");
@@ -477,8 +467,9 @@ fn a_store_that_hangs_costs_one_visitor_a_wait_and_no_choice() {
 }
 
 #[test]
-fn a_choice_that_a_hanging_spool_refused_is_not_stored_later() {
-    let stage = Stage::new();
+fn a_choice_rejected_by_a_hanging_spool_is_not_stored_later() {
+    let limits = Limits { answer: Duration::from_secs(1), ..limits() };
+    let stage = Stage::with(&Shared::default(), &Shared::default(), limits);
     stage.store.get().fails_to_insert = true;
     stage.spool.get().hangs = true;
     assert_eq!(stage.record("a"), Err(NotRecorded));
@@ -494,7 +485,7 @@ fn a_choice_that_a_hanging_spool_refused_is_not_stored_later() {
 }
 
 #[test]
-fn receipts_in_memory_are_spooled_at_the_end_of_the_process() {
+fn receipts_in_memory_are_spooled_at_shutdown() {
     let stage = Stage::with(
         &Shared::default(),
         &Shared::default(),
@@ -517,7 +508,7 @@ fn receipts_in_memory_are_spooled_at_the_end_of_the_process() {
 }
 
 #[test]
-fn expired_receipts_are_deleted_in_batches_again_and_again() {
+fn expired_receipts_are_deleted_in_repeated_batches() {
     let store = Shared::default();
     store.get().expired = 2500;
     let hourly = Stage::with(&store, &Shared::default(), limits());

@@ -85,7 +85,7 @@ mod tests {
     use crate::receipts::{DecisionChannel, Receipt};
 
     #[test]
-    fn a_spool_whose_file_was_deleted_or_made_unusable_writes_to_a_new_one() {
+    fn a_deleted_or_unusable_spool_file_is_replaced() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("spool");
         let mut spool = FileSpool::open(&settings::ReceiptSettings {

@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_inserted_is_read_in_order_once_each_and_survives_reopening() {
+    fn receipts_are_read_once_in_insertion_order_and_survive_reopening() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("receipts.db");
         let mut store = Sqlite::open(&path, Durability::Strict).expect("opens");
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_no_database_is_an_error_with_its_name() {
+    fn a_file_that_is_not_a_database_is_an_error_with_its_name() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("notes.txt");
         std::fs::write(&path, "x".repeat(4096)).expect("written");

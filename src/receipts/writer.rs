@@ -511,7 +511,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn at_most_10000_ids_wait_for_their_removal() {
+    fn at_most_10000_ids_queue_for_deletion() {
         let mut list = Vec::new();
         for _ in 0..5 {
             remember(&mut list, (0..3000).map(|number| number.to_string()));

@@ -344,7 +344,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_combined_line_has_512_bytes_of_a_field_that_a_visitor_sends() {
+    fn request_fields_in_combined_lines_are_truncated_to_512_bytes() {
         let long = Some(vec![b'x'; 2000].into_boxed_slice());
         let speaker = ClientFields {
             address: None,

@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_of_a_turn_are_written_together_and_none_is_lost() {
+    fn lines_of_a_batch_are_written_together_without_loss() {
         let written = Written::default();
         let (writer, guard) = NonBlockingBuilder::default().finish(written.clone());
         let long = vec![b'x'; FULL];
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_until_a_flush_is_written_at_once_and_a_long_batch_before_it() {
+    fn lines_before_a_flush_are_written_together_and_a_long_batch_at_once() {
         let written = Written::default();
         let mut batches = Batches::new(written.clone());
         for bytes in [b"a\n", b"b\n"] {
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_is_written_in_milliseconds_whichever_was_written_before() {
+    fn cached_timestamps_are_formatted_in_milliseconds() {
         let start = datetime!(2026-11-28 23:59:59.998_999 UTC);
         for (micros, expected) in [
             (0, "2026-11-28T23:59:59.998Z"),

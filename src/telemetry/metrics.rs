@@ -5,7 +5,7 @@
 
 mod config_counters;
 mod counter;
-mod family;
+mod encode;
 mod histogram;
 mod process;
 mod receipts;
@@ -18,16 +18,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, text};
+use prometheus_client::encoding::{DescriptorEncoder, text};
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
 use crate::telemetry::receipts::ReceiptCounters;
 use crate::telemetry::reloads::ReloadCounters;
-pub(crate) use config_counters::{ConfigCounters, PAGE_OUTCOMES, SiteLabels};
-use counter::{add, zeros};
-use family::{Family, gauge, single};
+pub(crate) use config_counters::{ConfigCounters, SiteLabels};
+use counter::{add, get, zeros};
+use encode::{family, single};
 pub(crate) use totals::Totals;
 
 /// The kinds of request and connection errors.
@@ -273,101 +273,15 @@ impl Metrics {
 impl Collector for Metrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let encoder = &mut encoder;
-        let sites = self.merged();
-        let build = ConstGauge::new(1_i64);
-        encoder
-            .encode_descriptor(
-                "consentry_build_info",
-                "Version of the running process",
-                None,
-                build.metric_type(),
-            )?
-            .encode_family(&[("version", env!("CARGO_PKG_VERSION"))])?
-            .encode_gauge(&1_i64)?;
+        let build = ([("version", env!("CARGO_PKG_VERSION"))], ConstGauge::new(1_i64));
+        family(encoder, "consentry_build_info", "Version of the running process", [build])?;
+        self.merged().encode(encoder)?;
 
-        let mut requests = Family::new(encoder, "consentry_requests", "Requests answered")?;
-        for (index, site) in sites.sites.iter().enumerate() {
-            for (class, code) in
-                ["0xx", "1xx", "2xx", "3xx", "4xx", "5xx"].iter().enumerate().skip(1)
-            {
-                let value = sites.site(index, |site| {
-                    site.status_classes.get(class).map_or(0, |counter| counter.load(Relaxed))
-                });
-                requests.counter(&[("site", &site.name), ("code", code)], value)?;
-            }
-        }
-        sites.histogram(
-            encoder,
-            (
-                "consentry_request_duration",
-                "Seconds from the request header section to the last byte of the response",
-            ),
-            |site| &site.duration,
-        )?;
-        sites.histogram(
-            encoder,
-            (
-                "consentry_upstream_duration",
-                "Seconds from forwarding a request to the upstream's response headers, including connects and retries",
-            ),
-            |site| &site.upstream,
-        )?;
-        sites.histogram(
-            encoder,
-            (
-                "consentry_own_duration",
-                "Seconds from request headers to response headers, excluding the upstream",
-            ),
-            |site| &site.own,
-        )?;
-        sites.category_counters(
-            encoder,
-            "consentry_cookies_stripped",
-            "Cookies stripped; in observe mode, cookies that enforce mode would strip",
-            &[
-                (Some("request"), |site| &site.request_stripped),
-                (Some("response"), |site| &site.response_stripped),
-            ],
-        )?;
-        sites.category_counters(
-            encoder,
-            "consentry_beacons_blocked",
-            "Beacons blocked; in observe mode, beacons that enforce mode would block",
-            &[(None, |site| &site.beacons)],
-        )?;
-        sites.per_site(
-            encoder,
-            "consentry_cookies_expired",
-            "Set-Cookie lines added that delete a cookie",
-            |site| site.expired.load(Relaxed),
-        )?;
-        sites.per_site(
-            encoder,
-            "consentry_technologies_stripped",
-            "Header fields of other tracking technologies stripped, in both directions",
-            |site| site.technologies.load(Relaxed),
-        )?;
-        sites.presumed(encoder)?;
-        sites.decisions(encoder)?;
-        let help = "Pages selected for rewriting, by outcome";
-        let mut pages = Family::new(encoder, "consentry_pages", help)?;
-        for (index, site) in sites.sites.iter().enumerate() {
-            for (outcome, name) in PAGE_OUTCOMES.iter().enumerate() {
-                let value = sites.site(index, |site| {
-                    site.pages.get(outcome).map_or(0, |counter| counter.load(Relaxed))
-                });
-                pages.counter(&[("site", &site.name), ("outcome", name)], value)?;
-            }
-        }
-
-        let mut errors =
-            Family::new(encoder, "consentry_errors", "Failed requests and connections, by kind")?;
-        for kind in ErrorKind::ALL {
-            let value = self.sum(|shard| {
-                shard.errors.get(kind as usize).map_or(0, |counter| counter.load(Relaxed))
-            });
-            errors.counter(&[("kind", kind.as_str())], value)?;
-        }
+        let errors = ErrorKind::ALL.map(|kind| {
+            let count = self.sum(|shard| get(&shard.errors, kind as usize));
+            ([("kind", kind.as_str())], ConstCounter::new(count))
+        });
+        family(encoder, "consentry_errors", "Failed requests and connections, by kind", errors)?;
         let totals: [(&str, &str, fn(&Shard) -> &AtomicU64); 3] = [
             ("consentry_connections", "Client connections accepted", |shard| &shard.connections),
             ("consentry_upstream_connections", "Upstream connections opened", |shard| {
@@ -382,25 +296,26 @@ impl Collector for Metrics {
             single(encoder, name, help, &ConstCounter::new(value))?;
         }
         let help = "Config reloads, by result; a failed reload keeps the previous config";
-        let mut reloads = Family::new(encoder, "consentry_config_reloads", help)?;
-        for (result, count) in self.reloads.counts() {
-            reloads.counter(&[("result", result)], count)?;
-        }
+        let counts = self.reloads.counts();
+        let counts = counts.map(|(result, count)| ([("result", result)], ConstCounter::new(count)));
+        family(encoder, "consentry_config_reloads", help, counts)?;
         let help = "1 if the last config reload succeeded";
-        let in_force = i64::from(!self.reloads.last_failed());
-        gauge(encoder, "consentry_config_last_reload_successful", help, in_force)?;
+        let in_force = ConstGauge::new(i64::from(!self.reloads.last_failed()));
+        single(encoder, "consentry_config_last_reload_successful", help, &in_force)?;
         if let Some(receipts) = &self.receipts {
             receipts::encode(receipts, encoder)?;
         }
         let help = "1 if the upstream is in rotation, 0 while it is ejected or unhealthy";
-        let mut up = Family::gauges(encoder, "consentry_upstream_up", help)?;
-        for upstream in self.upstreams.load().iter() {
+        let upstreams = self.upstreams.load();
+        let up = upstreams.iter().map(|upstream| {
             let labels =
                 [("site", upstream.site.as_str()), ("upstream", upstream.address.as_str())];
-            up.gauge(&labels, i64::from((upstream.is_up)()))?;
-        }
+            (labels, ConstGauge::new(i64::from((upstream.is_up)())))
+        });
+        family(encoder, "consentry_upstream_up", help, up)?;
         process::encode(encoder)?;
         let open: i64 = self.shards.iter().map(|shard| shard.open_connections.load(Relaxed)).sum();
-        gauge(encoder, "consentry_open_connections", "Open client connections", open)
+        let open = ConstGauge::new(open);
+        single(encoder, "consentry_open_connections", "Open client connections", &open)
     }
 }

@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn the_exact_name_wins_over_the_wildcard_and_a_wildcard_is_one_label() {
+    fn exact_names_win_over_wildcards_and_a_wildcard_covers_one_label() {
         let all = [
             identity(&["default.test"]),
             identity(&["*.shop.test", "shop.test"]),
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_belong_together_or_is_something_else_is_an_error() {
+    fn mismatched_and_invalid_certificates_and_keys_are_errors() {
         let (certificate, key) = made(&["a.test"]);
         let (_, other) = made(&["b.test"]);
         let parse = |certificate: &str, key: &str| {
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_certificates_for_a_name_the_first_wins() {
+    fn the_first_of_two_certificates_for_a_name_wins() {
         let all = [
             identity(&["a.test", "*.b.test"]),
             identity(&["*.b.test", "a.test", "c.test"]),

@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn replicas_with_the_same_file_read_each_others_tickets_and_old_keys_still_open_them() {
+    fn replicas_with_the_same_key_file_share_tickets_and_old_keys_still_decrypt() {
         let ticket = producer(OLD, None).encrypt(b"session").expect("a ticket");
         let rotated = format!("# newest first\n{NEW}\n{OLD}\n");
         assert_eq!(producer(OLD, None).decrypt(&ticket).as_deref(), Some(&b"session"[..]));
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ticket_is_void_with_other_authorities_for_clients() {
+    fn a_ticket_is_invalid_with_different_client_authorities() {
         let (one, other) = (authorities(&root()), authorities(&root()));
         let optional = ClientAuthorities { optional: true, ..one.clone() };
         let ticket = producer(OLD, Some(&one)).encrypt(b"session").expect("a ticket");

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs the applications of this suite, where they are missing, by name from Debian, PyPI and npm. Services are not
-# started: the suite starts its own. Prints the time of each part.
+# started: the suite starts its own. Prints the time of each part. --missing: lists the missing packages, installs nothing.
 set -eu
 cd "$(dirname "$0")"
 
@@ -29,22 +29,12 @@ timed() { # timed COMMAND...
     echo "installed: $* ($(($(date +%s) - began)) s)"
 }
 
-# First what the rest is installed with. It may be there without a package. All of it works with Debian's Node.js 18, for
+# What the rest is installed with. It may be there without a package. All of it works with Debian's Node.js 18, for
 # which Playwright 1.61 is the last.
-missing=""
-command -v node > /dev/null || missing="$missing nodejs"
-command -v npm > /dev/null || missing="$missing npm"
-python3 -c 'import venv, ensurepip' > /dev/null 2>&1 || missing="$missing python3-venv"
-# shellcheck disable=SC2086
-[ -z "$missing" ] || timed debian $missing
-
-# What the network slows down goes on beside what the disk slows down.
-log=$(mktemp -d)
-{
-    timed python python requirements.txt
-    timed python pgadmin pgadmin.txt
-} > "$log/python" 2>&1 & python=$!
-timed node_modules > "$log/node" 2>&1 & node=$!
+first=""
+command -v node > /dev/null || first="$first nodejs"
+command -v npm > /dev/null || first="$first npm"
+python3 -c 'import venv, ensurepip' > /dev/null 2>&1 || first="$first python3-venv"
 missing=""
 command -v chromium > /dev/null || missing="$missing chromium"
 command -v openssl > /dev/null || missing="$missing openssl"
@@ -53,6 +43,23 @@ for package in dbconfig-no-thanks mariadb-server mediawiki php-cli php-curl php-
     phpmyadmin puma redmine redmine-sqlite wordpress wordpress-theme-twentytwentyone; do
     dpkg-query -W -f '${Status}' "$package" 2> /dev/null | grep -q ' installed$' || missing="$missing $package"
 done
+if [ "${1:-}" = --missing ]; then
+    echo "$first$missing"
+    exit
+fi
+# Before the downloads below.
+# shellcheck disable=SC2086
+[ -z "$first$missing" ] || may_install $first $missing
+# shellcheck disable=SC2086
+[ -z "$first" ] || timed debian $first
+
+# What the network slows down goes on beside what the disk slows down.
+log=$(mktemp -d)
+{
+    timed python python requirements.txt
+    timed python pgadmin pgadmin.txt
+} > "$log/python" 2>&1 & python=$!
+timed node_modules > "$log/node" 2>&1 & node=$!
 # shellcheck disable=SC2086
 [ -z "$missing" ] || timed debian $missing
 for part in "$python python" "$node node"; do

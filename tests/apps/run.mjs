@@ -16,6 +16,7 @@ const { values, positionals } = parseArgs({ options: { state: { type: "string" }
 const all = fs.readdirSync(APPLICATIONS).filter((file) => file.endsWith(".mjs")).map((file) => file.slice(0, -4));
 const names = positionals.length > 0 ? positionals : all;
 const states = STATES.filter(({ name }) => values.state === undefined || name === values.state);
+if (states.length === 0) throw new Error(`no state "${values.state}"`);
 
 const seconds = (began) => ((Date.now() - began) / 1000).toFixed(1);
 

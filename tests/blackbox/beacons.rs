@@ -6,7 +6,7 @@ pub const PIXEL: &[u8] = b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xf
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 #[test]
-fn a_beacon_without_consent_is_answered_quietly_and_never_reaches_the_origin() {
+fn a_beacon_without_consent_gets_a_quiet_reply_and_never_reaches_the_origin() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, "");
     let image = proxy.get("/matomo.php?idsite=1&rec=1", &[("Sec-Fetch-Dest", "image")]);
@@ -40,7 +40,7 @@ fn a_beacon_without_consent_is_answered_quietly_and_never_reaches_the_origin() {
 }
 
 #[test]
-fn a_beacon_with_consent_is_forwarded() {
+fn beacons_with_consent_are_forwarded() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, "");
     let reply = proxy.get("/matomo.php?rec=1", &[("Cookie", &consent("analytics"))]);
@@ -48,7 +48,7 @@ fn a_beacon_with_consent_is_forwarded() {
 }
 
 #[test]
-fn a_beacon_in_disguise_is_still_a_beacon() {
+fn disguised_beacons_are_blocked() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, "");
     for path in [
@@ -71,7 +71,7 @@ fn a_beacon_in_disguise_is_still_a_beacon() {
 }
 
 #[test]
-fn a_page_or_picture_is_no_beacon_because_its_path_is_like_one() {
+fn pages_and_images_with_beacon_like_paths_pass() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(
         &origin,
@@ -97,7 +97,7 @@ fn a_page_or_picture_is_no_beacon_because_its_path_is_like_one() {
 }
 
 #[test]
-fn a_rule_is_written_as_people_write_paths_and_one_that_never_matches_is_an_error() {
+fn rule_paths_accept_every_spelling_and_rules_that_never_match_are_errors() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(
         &origin,
@@ -149,7 +149,7 @@ fn a_rule_is_written_as_people_write_paths_and_one_that_never_matches_is_an_erro
 }
 
 #[test]
-fn the_configs_own_beacons_hold_with_all_their_conditions() {
+fn configured_beacons_match_with_all_their_conditions() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(
         &origin,
@@ -181,7 +181,7 @@ fn observe_forwards_beacons_and_counts_them() {
 }
 
 #[test]
-fn filter_lists_are_read_and_an_unreadable_one_stops_the_start() {
+fn filter_lists_are_loaded_and_an_unreadable_list_fails_the_start() {
     let origin = Origin::answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
     let folder = tempfile::tempdir().unwrap();
     let list = folder.path().join("list.txt");
@@ -227,7 +227,7 @@ fn filter_lists_are_read_and_an_unreadable_one_stops_the_start() {
 }
 
 #[test]
-fn pixels_in_e_mails_are_answered_here_unless_the_site_says_otherwise() {
+fn e_mail_pixels_are_blocked_unless_the_site_allows_them() {
     let origin = Origin::answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
     let pixel = "/campaign/7/8/px.png";
     let denied = Proxy::start(&origin, "");
@@ -237,7 +237,7 @@ fn pixels_in_e_mails_are_answered_here_unless_the_site_says_otherwise() {
 }
 
 #[test]
-fn a_page_load_is_never_answered_here_unless_the_rule_says_so_and_loses_its_cookies() {
+fn page_loads_are_forwarded_without_cookies_unless_a_rule_blocks_navigations() {
     let origin = Origin::setting(&["_pk_id=1; Max-Age=60"]);
     let rule = "[[beacon]]\npath = '/out'\ncategory = 'analytics'\nnavigation = true\n\
                 [[beacon]]\npath = '/framed'\ncategory = 'analytics'\nfetch_dest = 'iframe'\n";

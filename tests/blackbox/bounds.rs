@@ -24,7 +24,7 @@ fn at_a_time(proxy: &Proxy, count: usize) -> Vec<u16> {
 }
 
 #[test]
-fn no_more_idle_connections_to_an_upstream_are_kept_than_the_config_says() {
+fn idle_upstream_connections_are_limited_by_the_config() {
     let together = Barrier::new(4);
     let origin = Origin::scripted(move |_, stream| {
         together.wait();
@@ -43,7 +43,7 @@ fn no_more_idle_connections_to_an_upstream_are_kept_than_the_config_says() {
 }
 
 #[test]
-fn a_connection_to_an_upstream_that_nobody_uses_is_closed() {
+fn unused_upstream_connections_are_closed() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, "workers = 1\ntimeouts.upstream_idle = '50ms'");
     assert_eq!(proxy.get("/", &[]).status, 200);
@@ -51,7 +51,7 @@ fn a_connection_to_an_upstream_that_nobody_uses_is_closed() {
 }
 
 #[test]
-fn a_client_connection_keeps_8_private_connections_to_upstreams() {
+fn a_client_connection_keeps_at_most_8_private_upstream_connections() {
     let origin = Origin::answering(OK);
     let sites: String = (0..9)
         .map(|site| {
@@ -70,7 +70,7 @@ fn a_client_connection_keeps_8_private_connections_to_upstreams() {
 }
 
 #[test]
-fn a_body_that_nobody_wants_is_read_for_64_kib_and_then_the_connection_is_closed() {
+fn an_unread_body_is_drained_up_to_64_kib_before_the_connection_closes() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, "");
     let mut client = proxy.visit();
@@ -121,7 +121,7 @@ async fn many_streams(count: usize, most: Arc<AtomicUsize>, ended: Arc<Semaphore
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_connection_to_an_upstream_of_http_2_has_100_requests_at_a_time_and_ends_when_idle() {
+async fn an_http_2_upstream_connection_has_at_most_100_streams_and_closes_when_idle() {
     let most = Arc::new(AtomicUsize::new(0));
     let ended = Arc::new(Semaphore::new(0));
     let address = many_streams(150, Arc::clone(&most), Arc::clone(&ended)).await;
@@ -145,7 +145,7 @@ fn words(count: usize) -> Vec<String> {
 }
 
 #[test]
-fn a_report_of_the_guard_notes_64_names_of_each_kind() {
+fn a_guard_report_records_at_most_64_names_of_each_kind() {
     let origin = Origin::answering(OK);
     let toml = "page.guard = true\n[[host]]\nname = 't.example'\ncategory = 'targeting'";
     let proxy = Proxy::start(&origin, toml);
@@ -161,7 +161,7 @@ fn a_report_of_the_guard_notes_64_names_of_each_kind() {
 }
 
 #[test]
-fn a_posted_body_above_4_kib_is_rejected_before_it_comes_or_when_it_has() {
+fn posted_bodies_above_4_kib_are_rejected_by_length_or_while_streaming() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, "centre.api = true\npage.guard = true");
     for path in ["/.consentry/", "/.consentry/consent", "/.consentry/held-back"] {
@@ -189,7 +189,7 @@ fn a_posted_body_above_4_kib_is_rejected_before_it_comes_or_when_it_has() {
 }
 
 #[test]
-fn the_notice_lists_200_cookies_of_a_category_and_the_preferences_20() {
+fn the_notice_lists_at_most_200_cookies_per_category_and_the_preferences_20() {
     let origin = Origin::answering(OK);
     let rules: String = words(250)
         .iter()

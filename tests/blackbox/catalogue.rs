@@ -11,7 +11,7 @@ fn admin(proxy: &Proxy) -> String {
 }
 
 #[test]
-fn the_inventory_tells_what_passed_by_how_and_what_became_of_it() {
+fn the_inventory_lists_observed_cookies_with_origin_and_decision() {
     let origin = Origin::setting(&[
         "_ga=secret1; Max-Age=63072000; Domain=.shop.example",
         "shop_8f14e45fceea=secret2; HttpOnly; Secure; SameSite=Lax",
@@ -67,7 +67,7 @@ fn the_inventory_tells_what_passed_by_how_and_what_became_of_it() {
 }
 
 #[test]
-fn what_is_suggested_is_a_config_that_leaves_nothing_unclassified() {
+fn suggested_rules_are_a_config_without_unclassified_cookies() {
     let cookies = [
         "shop_8f14e45fceea=1; HttpOnly",
         "theme=dark; Max-Age=31536000",
@@ -94,7 +94,7 @@ fn what_is_suggested_is_a_config_that_leaves_nothing_unclassified() {
 }
 
 #[test]
-fn the_open_cookie_database_becomes_a_catalogue_and_conflicts_are_said() {
+fn the_open_cookie_database_imports_as_a_catalogue_with_conflicts_reported() {
     let folder = tempfile::tempdir().unwrap();
     let csv = folder.path().join("open.csv");
     std::fs::write(&csv, CSV).unwrap();

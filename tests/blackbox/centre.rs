@@ -29,7 +29,7 @@ fn post(
 }
 
 #[test]
-fn a_choice_that_a_page_posts_becomes_the_visitors_consent_cookie() {
+fn a_posted_choice_becomes_the_consent_cookie() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, ON);
     let (status, cookies, said) =
@@ -62,7 +62,7 @@ fn now() -> u64 {
 }
 
 #[test]
-fn a_choice_is_as_old_as_the_tool_says() {
+fn a_choice_has_the_time_that_the_tool_reports() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, &format!("consent.max_age_days = 36500\n{ON}"));
     for time in ["1600000000", "1600000000000", "\"2020-09-13T12:26:40Z\""] {
@@ -87,7 +87,7 @@ fn a_choice_is_as_old_as_the_tool_says() {
 }
 
 #[test]
-fn a_choice_of_a_time_ahead_or_too_long_ago_is_rejected_and_a_refusal_has_no_age() {
+fn choices_in_the_future_or_expired_are_rejected_but_refusals_never_expire() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, ON);
     let days = 86_400;
@@ -107,7 +107,7 @@ fn a_choice_of_a_time_ahead_or_too_long_ago_is_rejected_and_a_refusal_has_no_age
 }
 
 #[test]
-fn a_page_that_posts_the_same_choice_with_each_view_changes_nothing_whatever_its_clock_says() {
+fn repeated_posts_of_the_same_choice_change_nothing_for_any_client_clock() {
     let folder = tempfile::tempdir().unwrap();
     let origin = Origin::answering(OK);
     let toml = format!(
@@ -134,8 +134,7 @@ fn a_page_that_posts_the_same_choice_with_each_view_changes_nothing_whatever_its
 }
 
 #[test]
-fn of_a_posted_choice_and_the_visitors_cookie_the_later_wins_and_without_a_time_it_only_takes_away()
-{
+fn the_later_of_posted_choice_and_cookie_wins_and_untimed_posts_only_revoke() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, ON);
     let (day, now) = (86_400, now());
@@ -177,7 +176,7 @@ fn of_a_posted_choice_and_the_visitors_cookie_the_later_wins_and_without_a_time_
 }
 
 #[test]
-fn a_post_to_the_bridge_signs_what_tool_and_unsigned_cookie_agree_on() {
+fn a_bridge_post_signs_grants_common_to_tool_and_unsigned_cookie() {
     let folder = tempfile::tempdir().unwrap();
     let key = folder.path().join("key");
     std::fs::write(&key, "0123456789abcdef0123456789abcdef").unwrap();
@@ -198,7 +197,7 @@ fn a_post_to_the_bridge_signs_what_tool_and_unsigned_cookie_agree_on() {
 }
 
 #[test]
-fn the_bridge_and_the_consent_api_are_off_until_the_config_serves_them() {
+fn bridge_and_consent_api_are_off_by_default() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, "");
     let (status, cookies, said) = post(&proxy, r#"{"granted":["analytics"]}"#, &[]);
@@ -213,7 +212,7 @@ fn the_bridge_and_the_consent_api_are_off_until_the_config_serves_them() {
 }
 
 #[test]
-fn nobody_but_a_page_of_the_site_can_use_the_bridge() {
+fn only_same_origin_pages_can_use_the_bridge() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, ON);
     let choice = r#"{"granted":["analytics"]}"#;
@@ -273,7 +272,7 @@ fn nobody_but_a_page_of_the_site_can_use_the_bridge() {
 }
 
 #[test]
-fn a_visitor_who_never_sends_the_body_is_not_waited_for() {
+fn a_missing_request_body_times_out() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, &format!("timeouts.idle = '300ms'\n{ON}"));
     let mut visitor = proxy.visit();
@@ -288,7 +287,7 @@ fn a_visitor_who_never_sends_the_body_is_not_waited_for() {
 }
 
 #[test]
-fn the_prefix_can_be_chosen_and_the_bridge_needs_its_source() {
+fn the_prefix_is_configurable_and_the_bridge_needs_its_source() {
     let origin = Origin::answering(OK);
     let toml = format!("centre.prefix = '/_privacy/'\nconsent.sources = ['klaro']\n{ON}");
     let proxy = Proxy::start(&origin, &toml);
@@ -308,7 +307,7 @@ fn the_prefix_can_be_chosen_and_the_bridge_needs_its_source() {
 }
 
 #[test]
-fn global_privacy_control_is_said_to_be_heeded_while_it_is() {
+fn gpc_json_is_served_only_while_gpc_is_honoured() {
     let origin = Origin::answering(OK);
     let asked = |toml: &str| {
         let proxy = Proxy::start(&origin, toml);
@@ -326,7 +325,7 @@ fn global_privacy_control_is_said_to_be_heeded_while_it_is() {
 }
 
 #[test]
-fn what_the_origin_is_told_no_visitor_can_say_also_while_observing() {
+fn clients_cannot_forge_the_forwarded_consent_header_even_in_observe_mode() {
     let origin = Origin::answering(OK);
     let forged = [
         ("X-Consent", "everything"),

@@ -3,7 +3,7 @@
 use crate::support::{binary, run};
 
 #[test]
-fn classify_tells_category_vendor_and_rule() {
+fn classify_prints_category_vendor_and_rule() {
     let (code, out, _) = run(&["classify", "_ga_ABC123", "PHPSESSID", "never_heard_of"], "");
     assert_eq!(code, 0);
     let lines: Vec<Vec<&str>> = out.lines().map(|line| line.split('\t').collect()).collect();
@@ -13,7 +13,7 @@ fn classify_tells_category_vendor_and_rule() {
 }
 
 #[test]
-fn classify_reads_names_from_standard_input_and_writes_json() {
+fn classify_reads_standard_input_and_writes_json() {
     let (code, out, _) = run(&["classify", "--json"], "_fbp\nnever_heard_of\r\n");
     assert_eq!(code, 0);
     let lines: Vec<serde_json::Value> =
@@ -34,7 +34,7 @@ fn classify_uses_the_rules_of_a_config() {
 }
 
 #[test]
-fn consent_tells_what_a_header_allows() {
+fn consent_prints_the_grants_of_a_header() {
     let header = "consentry=1~1795500000~2018-05-25~functional+analytics~";
     let (code, out, _) = run(&["consent", "--at", "1795500001", header], "");
     assert_eq!(code, 0);
@@ -116,7 +116,7 @@ fn consent_tells_what_a_header_allows() {
 }
 
 #[test]
-fn cookie_prints_what_consent_reads() {
+fn cookie_prints_a_cookie_that_consent_parses() {
     let (code, out, _) =
         run(&["cookie", "--allow", "analytics,social", "--notice", "2026-01-02"], "");
     assert_eq!(code, 0);
@@ -134,7 +134,7 @@ fn cookie_prints_what_consent_reads() {
 }
 
 #[test]
-fn check_sums_up_and_warns() {
+fn check_prints_a_summary_and_warnings() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("c.toml");
     std::fs::write(&path, "[[site]]\nhosts = ['*.a.example']\nupstream = ['http://b:81', 'http://[::1]']\n[[cookie]]\nname = 'PHPSESSID'\ncategory = 'targeting'\n").unwrap();
@@ -180,7 +180,7 @@ fn check_names_the_lifetime_of_consent_for_each_source() {
 }
 
 #[test]
-fn bad_usage_ends_with_2_and_help_and_version_with_0() {
+fn bad_usage_exits_with_2_and_help_and_version_with_0() {
     for arguments in
         [&["run", "--mode", "off"][..], &["fly"], &[], &["run"], &["completions", "cobol"]]
     {
@@ -199,7 +199,7 @@ fn bad_usage_ends_with_2_and_help_and_version_with_0() {
 }
 
 #[test]
-fn every_flag_of_run_is_read_from_the_environment_too() {
+fn every_run_flag_has_an_environment_variable() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let output = |name: &str, value: &str| {
@@ -227,7 +227,7 @@ fn every_flag_of_run_is_read_from_the_environment_too() {
 }
 
 #[test]
-fn output_that_nobody_reads_any_more_is_no_error() {
+fn a_closed_output_pipe_is_not_an_error() {
     use std::process::Stdio;
     let mut child = binary()
         .args(["classify", "_ga"])

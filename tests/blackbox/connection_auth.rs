@@ -62,7 +62,7 @@ fn ask(client: &mut Visitor, path: &str, authorization: Option<&str>) -> Reply {
 }
 
 #[test]
-fn a_login_is_the_clients_own_and_lasts_as_long_as_its_connection() {
+fn a_login_belongs_to_its_client_connection_and_ends_with_it() {
     for scheme in ["NTLM", "Negotiate", "negotiate"] {
         let origin = origin(scheme);
         let proxy = Proxy::start(&origin, "workers = 1");
@@ -87,7 +87,7 @@ fn a_login_is_the_clients_own_and_lasts_as_long_as_its_connection() {
 }
 
 #[test]
-fn a_login_outlives_the_rest_of_its_connection_and_other_requests_on_it() {
+fn a_login_survives_idle_time_and_other_requests_on_its_connection() {
     let origin = origin("NTLM");
     let proxy = Proxy::start(&origin, "workers = 1");
     let mut alice = proxy.visit();
@@ -106,7 +106,7 @@ fn a_login_outlives_the_rest_of_its_connection_and_other_requests_on_it() {
 }
 
 #[test]
-fn a_challenge_alone_takes_a_connection_out_of_the_pool() {
+fn a_challenge_removes_the_connection_from_the_pool() {
     let origin = origin("NTLM");
     let proxy = Proxy::start(&origin, "workers = 1");
     let mut first = proxy.visit();
@@ -119,7 +119,7 @@ fn a_challenge_alone_takes_a_connection_out_of_the_pool() {
 }
 
 #[test]
-fn a_login_over_http_2_is_sent_back_to_http_1_1() {
+fn a_login_over_http_2_gets_http_1_1_required() {
     let origin = origin("NTLM");
     let proxy = Proxy::start(&origin, "workers = 1");
     let mut connection = Connection::open(&proxy);
@@ -232,7 +232,7 @@ fn with_tls(rejects: bool) -> (Proxy, tempfile::TempDir) {
 }
 
 #[test]
-fn an_upstream_with_both_versions_gets_logins_by_http_1_1() {
+fn an_upstream_with_both_versions_gets_logins_over_http_1_1() {
     let (proxy, _folder) = with_tls(false);
     let mut alice = proxy.visit();
     assert_eq!(ask(&mut alice, "/", None).text(), "0 HTTP/2.0");
@@ -242,7 +242,7 @@ fn an_upstream_with_both_versions_gets_logins_by_http_1_1() {
 }
 
 #[test]
-fn an_upstream_that_requires_http_1_1_gets_it() {
+fn an_upstream_that_requires_http_1_1_is_retried_over_http_1_1() {
     let (proxy, _folder) = with_tls(true);
     assert_eq!(proxy.get("/", &[]).text(), "1 HTTP/1.1", "repeated");
     assert_eq!(proxy.get("/", &[]).text(), "1 HTTP/1.1", "at once");
@@ -253,7 +253,7 @@ fn an_upstream_that_requires_http_1_1_gets_it() {
 }
 
 #[test]
-fn a_login_is_never_sent_on_an_http_2_connection_that_others_share() {
+fn a_login_is_never_sent_on_a_shared_http_2_connection() {
     let address = http2_origin(None, false);
     let proxy =
         Proxy::start_with(&format!("workers = 1\n[[site]]\nupstream = 'h2c://{address}'\n"));

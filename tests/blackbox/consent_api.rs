@@ -26,7 +26,7 @@ fn choose(
 }
 
 #[test]
-fn a_page_is_told_the_consent_and_changes_it() {
+fn a_page_reads_and_changes_the_consent_by_the_api() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, ON);
     let told = proxy.get("/.consentry/consent", &[]);
@@ -55,7 +55,7 @@ fn a_page_is_told_the_consent_and_changes_it() {
 }
 
 #[test]
-fn what_global_privacy_control_takes_away_no_choice_gives_back() {
+fn a_choice_does_not_override_global_privacy_control() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, ON);
     let (_, cookies, state) =
@@ -71,7 +71,7 @@ fn what_global_privacy_control_takes_away_no_choice_gives_back() {
 }
 
 #[test]
-fn other_sites_unknown_categories_and_other_methods_are_refused() {
+fn cross_site_requests_unknown_categories_and_other_methods_are_rejected() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, ON);
     for (body, fields, status) in [

@@ -5,7 +5,7 @@ use crate::support::{Origin, Proxy, all, consent};
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 #[test]
-fn without_consent_only_necessary_cookies_reach_the_visitor_in_order_and_byte_for_byte() {
+fn without_consent_only_necessary_cookies_pass_in_order_and_unchanged() {
     let origin = Origin::answering(
         b"HTTP/1.1 200 OK\r\nX-First: 1\r\nSet-Cookie: PHPSESSID=a;  path=/;HTTPONLY ; x-odd=\xff\"\r\n\
           set-cookie: _ga=GA1.1.2; Path=/; Max-Age=63072000\r\nX-Between: 2\r\n\
@@ -33,7 +33,7 @@ fn without_consent_only_necessary_cookies_reach_the_visitor_in_order_and_byte_fo
 }
 
 #[test]
-fn each_category_passes_with_its_own_consent_only() {
+fn each_category_passes_only_with_its_own_consent() {
     let origin = Origin::setting(&["sessionid=1", "NEXT_LOCALE=1", "_ga=1", "_fbp=1", "__atuvc=1"]);
     let proxy = Proxy::start(&origin, "");
     let of = |consent: &str| -> Vec<String> {
@@ -49,7 +49,7 @@ fn each_category_passes_with_its_own_consent_only() {
 }
 
 #[test]
-fn request_cookies_without_consent_never_reach_the_origin_and_the_rest_is_untouched() {
+fn request_cookies_without_consent_never_reach_the_origin_and_others_are_unchanged() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, "");
     let consent = consent("functional");
@@ -69,7 +69,7 @@ fn request_cookies_without_consent_never_reach_the_origin_and_the_rest_is_untouc
 }
 
 #[test]
-fn odd_request_cookies_are_judged_one_by_one_and_what_stays_stays_octet_for_octet() {
+fn odd_request_cookies_are_filtered_one_by_one_and_kept_bytes_are_unchanged() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, "");
     let (large, huge) = ("x".repeat(4096), "x".repeat(8192));
@@ -111,7 +111,7 @@ fn odd_request_cookies_are_judged_one_by_one_and_what_stays_stays_octet_for_octe
 }
 
 #[test]
-fn several_cookie_fields_are_all_seen_and_reach_the_origin_as_one() {
+fn several_cookie_fields_are_all_filtered_and_joined_for_the_origin() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, "");
     let consent = consent("analytics");
@@ -128,7 +128,7 @@ fn several_cookie_fields_are_all_seen_and_reach_the_origin_as_one() {
 }
 
 #[test]
-fn redirects_errors_and_not_modified_answers_are_filtered_like_any_other() {
+fn redirects_errors_and_304_responses_are_filtered() {
     for status in ["302 Found", "404 Not Found", "500 Internal Server Error", "304 Not Modified"] {
         let length = if status.starts_with("304") { "" } else { "Content-Length: 0\r\n" };
         let origin = Origin::answering(format!(
@@ -140,7 +140,7 @@ fn redirects_errors_and_not_modified_answers_are_filtered_like_any_other() {
 }
 
 #[test]
-fn what_browsers_store_and_strict_parsers_refuse_is_no_way_around_the_filter() {
+fn lines_that_only_lenient_parsers_accept_are_filtered() {
     let lines = [
         "token",
         "=token",
@@ -162,14 +162,14 @@ fn what_browsers_store_and_strict_parsers_refuse_is_no_way_around_the_filter() {
 }
 
 #[test]
-fn names_are_case_sensitive_and_every_copy_of_a_name_gets_the_same_verdict() {
+fn names_are_case_sensitive_and_every_copy_of_a_name_gets_the_same_decision() {
     let origin = Origin::setting(&["_GA=1", "_ga=1; Path=/a", "_ga=2; Path=/b", "phpsessid=1"]);
     let proxy = Proxy::start(&origin, "unclassified = 'allow'");
     assert_eq!(proxy.get("/", &[]).set_cookies(), ["_GA=1", "phpsessid=1"]);
 }
 
 #[test]
-fn a_deletion_by_the_origin_is_replaced_by_our_own_without_consent_and_passes_with_it() {
+fn origin_deletions_are_rewritten_without_consent_and_pass_with_it() {
     const GONE: &str = "; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT";
     let lines = [
         ("_ga=; Max-Age=0; Path=/", Some("_ga=#; Path=/")),
@@ -207,7 +207,7 @@ fn a_deletion_by_the_origin_is_replaced_by_our_own_without_consent_and_passes_wi
 }
 
 #[test]
-fn no_value_of_the_origin_passes_with_a_line_that_only_looks_like_a_deletion() {
+fn lines_that_only_look_like_deletions_pass_no_value() {
     let lines = [
         "Max-Age=0; Max-Age=x",
         "Max-Age=0; Max-Age",
@@ -230,7 +230,7 @@ fn no_value_of_the_origin_passes_with_a_line_that_only_looks_like_a_deletion() {
 }
 
 #[test]
-fn a_lifetime_is_judged_by_the_date_of_the_response_as_browsers_do() {
+fn a_lifetime_is_compared_with_the_date_of_the_response_like_in_browsers() {
     for (date, deletes) in [
         ("", false),
         ("Date: Fri, 01 Jan 2021 00:00:00 GMT\r\n", false),
@@ -260,7 +260,7 @@ fn a_lifetime_is_judged_by_the_date_of_the_response_as_browsers_do() {
 }
 
 #[test]
-fn global_privacy_control_takes_targeting_and_social_away_from_a_consent() {
+fn global_privacy_control_denies_granted_targeting_and_social() {
     let origin = Origin::setting(&["_ga=1", "_fbp=1", "__atuvc=1"]);
     let proxy = Proxy::start(&origin, "");
     assert_eq!(proxy.get("/", &[("Cookie", &all()), ("Sec-GPC", "1")]).set_cookies(), ["_ga=1"]);
@@ -270,7 +270,7 @@ fn global_privacy_control_takes_targeting_and_social_away_from_a_consent() {
 }
 
 #[test]
-fn do_not_track_is_ignored_unless_the_config_says_otherwise_and_what_signals_take_can_be_said() {
+fn do_not_track_is_off_by_default_and_the_categories_of_signals_are_configurable() {
     let origin = Origin::setting(&["NEXT_LOCALE=1", "_ga=1", "_fbp=1", "__atuvc=1"]);
     let count = |toml: &str, signal: &str| {
         let proxy = Proxy::start(&origin, toml);
@@ -286,7 +286,7 @@ fn do_not_track_is_ignored_unless_the_config_says_otherwise_and_what_signals_tak
 }
 
 #[test]
-fn the_default_without_a_decision_depends_on_the_region_that_a_trusted_proxy_tells() {
+fn the_default_depends_on_the_region_from_a_trusted_proxy() {
     let origin = Origin::setting(&["_ga=1"]);
     let toml =
         "[consent.region]\nheader = 'CF-IPCountry'\nregions = { US = 'allow', DE = 'deny' }\n";
@@ -306,7 +306,7 @@ fn the_default_without_a_decision_depends_on_the_region_that_a_trusted_proxy_tel
 }
 
 #[test]
-fn the_origin_is_told_what_was_granted_where_it_wants_to_know() {
+fn granted_categories_are_forwarded_in_the_configured_header() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, "[consent]\nforward_header = 'X-Consent'");
     proxy.get("/", &[("Cookie", &consent("analytics")), ("X-Consent", "everything")]);
@@ -316,7 +316,7 @@ fn the_origin_is_told_what_was_granted_where_it_wants_to_know() {
 }
 
 #[test]
-fn the_sites_own_tool_is_read_with_one_line_of_config() {
+fn one_config_line_enables_the_consent_tool_of_a_site() {
     let origin = Origin::setting(&["_ga=1", "_fbp=1"]);
     let proxy = Proxy::start(&origin, "[consent]\nsources = ['auto']");
     let cookie = "OptanonConsent=groups=C0001%3A1%2CC0002%3A1%2CC0004%3A0; OptanonAlertBoxClosed=";
@@ -330,7 +330,7 @@ fn the_sites_own_tool_is_read_with_one_line_of_config() {
 }
 
 #[test]
-fn of_two_consent_cookies_that_disagree_the_stricter_holds() {
+fn the_stricter_of_two_conflicting_consent_cookies_applies() {
     let origin = Origin::setting(&["_ga=1", "_fbp=1"]);
     let proxy = Proxy::start(&origin, "");
     let both = format!("{}; {}", consent("analytics+targeting"), consent("analytics"));
@@ -338,7 +338,7 @@ fn of_two_consent_cookies_that_disagree_the_stricter_holds() {
 }
 
 #[test]
-fn decisions_that_are_malformed_old_or_for_an_older_notice_are_none() {
+fn malformed_expired_and_outdated_decisions_are_ignored() {
     let origin = Origin::setting(&["_ga=1"]);
     let toml = "[consent]\nnotice_date = 2026-01-01\nmax_age_days = 10";
     let denying = Proxy::start(&origin, toml);
@@ -366,7 +366,7 @@ fn decisions_that_are_malformed_old_or_for_an_older_notice_are_none() {
 }
 
 #[test]
-fn a_response_that_was_changed_is_kept_out_of_shared_caches_and_no_other_is() {
+fn only_changed_responses_are_marked_private() {
     let answer = |fields: &str| {
         Origin::answering(format!(
             "HTTP/1.1 200 OK\r\n{fields}Vary: Accept\r\nContent-Length: 0\r\n\r\n"
@@ -399,7 +399,7 @@ fn page_load<'a>(host: &'a str, cookie: &'a str) -> [(&'a str, &'a str); 3] {
 }
 
 #[test]
-fn a_page_load_deletes_what_should_not_be_there_everywhere_it_could_live() {
+fn a_page_load_deletes_cookies_without_consent_in_every_possible_scope() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, "");
     let page = page_load("www.shop.example.co.uk", "PHPSESSID=1; _ga=1; unknown=2; consentry=x");
@@ -428,7 +428,7 @@ fn a_page_load_deletes_what_should_not_be_there_everywhere_it_could_live() {
 }
 
 #[test]
-fn a_page_load_deletes_at_each_prefix_of_its_own_path() {
+fn a_page_load_deletes_at_each_prefix_of_its_path() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, "");
     let reply = proxy.get("/sub/deep/x?q=/y", &page_load("localhost", "unknown=2; token"));
@@ -438,8 +438,7 @@ fn a_page_load_deletes_at_each_prefix_of_its_own_path() {
 }
 
 #[test]
-fn a_deletion_is_tried_where_the_site_set_the_cookie_where_a_rule_says_and_where_it_can_be_guessed()
-{
+fn deletions_cover_observed_configured_and_guessed_scopes() {
     let origin = Origin::setting(&[
         "_ga=1; Domain=.shop.example; Path=/checkout",
         "_fbp=1; Path=/app; Secure; SameSite=None; Partitioned",
@@ -465,7 +464,7 @@ fn a_deletion_is_tried_where_the_site_set_the_cookie_where_a_rule_says_and_where
 }
 
 #[test]
-fn deletions_are_bounded_in_number_and_each_cookie_has_its_turn() {
+fn deletions_are_bounded_in_number_and_rotate_over_all_cookies() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, "[expire]\nmax_per_response = 7");
     let many: Vec<String> = (0..100).map(|number| format!("c{number}=1")).collect();
@@ -533,7 +532,7 @@ fn a_cookie_that_another_site_needs_is_never_deleted() {
 }
 
 #[test]
-fn observe_changes_nothing_and_reports_what_enforce_would_do() {
+fn observe_changes_nothing_and_reports_the_effect_of_enforce() {
     let raw = "HTTP/1.1 200 OK\r\nset-cookie: _ga=1\r\nset-cookie: x=1\r\nnel: {}\r\ncontent-length: 2\r\ndate: Tue, 24 Nov 2026 09:00:00 GMT\r\n\r\nok";
     let origin = Origin::answering(raw);
     let proxy = Proxy::start(&origin, "mode = 'observe'");
@@ -550,7 +549,7 @@ fn observe_changes_nothing_and_reports_what_enforce_would_do() {
 }
 
 #[test]
-fn the_rules_of_the_config_win_over_the_catalogue_and_a_sites_own_over_both() {
+fn config_rules_win_over_the_catalogue_and_site_rules_over_both() {
     let origin = Origin::setting(&["_ga=1", "_gid=1", "shop_prefs=1", "PHPSESSID=1"]);
     let proxy = Proxy::start_with(&format!(
         "[[cookie]]\nname = '_ga'\ncategory = 'necessary'\n\
@@ -568,7 +567,7 @@ fn the_rules_of_the_config_win_over_the_catalogue_and_a_sites_own_over_both() {
 }
 
 #[test]
-fn other_tracking_technologies_follow_their_category_and_clearing_passes() {
+fn other_tracking_technologies_follow_their_category_and_clear_site_data_passes() {
     let origin = Origin::answering(
         "HTTP/1.1 200 OK\r\nNEL: {\"report_to\":\"n\",\"max_age\":1}\r\nReport-To: {\"group\":\"n\"}\r\n\
          Accept-CH: Sec-CH-UA, Sec-CH-UA-Model\r\nObserve-Browsing-Topics: ?1\r\n\

@@ -52,7 +52,7 @@ fn sources(order: &str) -> String {
 }
 
 #[test]
-fn what_is_refused_on_our_own_pages_is_refused_whatever_the_order_of_the_sources() {
+fn refusals_in_the_consent_ui_apply_for_every_order_of_sources() {
     let origin = Origin::setting(&TRACKERS);
     for (tool, accepted) in tools(1, true) {
         for order in [
@@ -79,7 +79,7 @@ fn what_is_refused_on_our_own_pages_is_refused_whatever_the_order_of_the_sources
 }
 
 #[test]
-fn the_answer_to_a_choice_says_what_the_next_request_is_judged_by() {
+fn the_response_to_a_choice_has_the_consent_of_the_next_request() {
     let origin = Origin::answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
     let opted_out = ("usprivacy", "usprivacy=1YYN".to_owned());
     let states = tools(1, false).into_iter().chain(tools(1, true)).chain([opted_out]);
@@ -105,7 +105,7 @@ fn the_answer_to_a_choice_says_what_the_next_request_is_judged_by() {
 }
 
 #[test]
-fn the_centre_offers_no_category_that_another_tool_refuses_first() {
+fn the_preference_centre_offers_no_category_that_another_tool_refuses() {
     let origin = Origin::answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
     let (_, refused) = tools(1, false)[0].clone();
     let refused = refused.replace("C0002%3A0", "C0002%3A1");
@@ -134,7 +134,7 @@ fn the_centre_offers_no_category_that_another_tool_refuses_first() {
 }
 
 #[test]
-fn a_refusal_outlives_its_age_and_its_notice_where_the_default_allows_and_a_grant_does_not() {
+fn where_the_default_allows_refusals_never_expire_and_grants_do() {
     let origin = Origin::setting(&TRACKERS);
     let toml = "[consent]\ndefault = 'allow'\nsources = ['consentry', 'onetrust']\n";
     let newer = format!("{toml}notice_date = 2026-01-01\n");
@@ -169,7 +169,7 @@ fn a_refusal_outlives_its_age_and_its_notice_where_the_default_allows_and_a_gran
 }
 
 #[test]
-fn whoever_refused_is_asked_again_after_the_time_that_the_config_says_and_not_by_a_newer_notice() {
+fn the_banner_returns_after_the_configured_time_and_not_for_a_newer_notice() {
     let page = "<html><head></head><body>x</body></html>";
     let origin = Origin::answering(format!(
         "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {}\r\n\r\n{page}",
@@ -203,7 +203,7 @@ fn whoever_refused_is_asked_again_after_the_time_that_the_config_says_and_not_by
 }
 
 #[test]
-fn an_old_refusal_is_stored_anew_where_the_default_would_grant_what_it_refuses() {
+fn an_old_refusal_is_renewed_where_the_default_grants_the_category() {
     let origin = Origin::answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
     let [allow, deny] =
         ["allow", "deny"].map(|default| format!("[consent]\ndefault = '{default}'\n"));
@@ -242,7 +242,7 @@ fn an_old_refusal_is_stored_anew_where_the_default_would_grant_what_it_refuses()
 }
 
 #[test]
-fn each_write_deletes_every_other_copy_of_the_cookie_that_the_browser_can_have() {
+fn each_write_deletes_every_other_copy_of_the_cookie_in_the_browser() {
     let origin = Origin::answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
     let host = "shop.example.com";
     let gone = |domain: &str| format!("consentry=; Path=/; {domain}Max-Age=0");

@@ -10,7 +10,7 @@ fn pixel_origin() -> Origin {
 }
 
 #[test]
-fn a_response_that_looks_like_a_beacon_goes_to_the_inventory_and_passes() {
+fn beacon_like_responses_pass_and_are_recorded_in_the_inventory() {
     let origin = pixel_origin();
     let proxy = Proxy::start(&origin, "");
     let reply = proxy.get("/who/knows?x=secret", &[("Sec-Fetch-Dest", "image")]);
@@ -20,7 +20,7 @@ fn a_response_that_looks_like_a_beacon_goes_to_the_inventory_and_passes() {
 }
 
 #[test]
-fn a_response_that_looks_like_a_beacon_is_replaced_where_the_site_says_so() {
+fn beacon_like_responses_are_replaced_if_configured() {
     let origin = pixel_origin();
     let proxy = Proxy::start(&origin, "beacons.detect = 'block'");
     let image = [("Sec-Fetch-Dest", "image")];
@@ -33,7 +33,7 @@ fn a_response_that_looks_like_a_beacon_is_replaced_where_the_site_says_so() {
 }
 
 #[test]
-fn an_ordinary_small_image_passes_whole_also_when_it_comes_in_pieces() {
+fn an_ordinary_small_image_passes_unchanged_in_any_chunking() {
     use std::io::Write;
     let mut image = b"GIF89a\x10\x00\x10\x00".to_vec();
     image.resize(500, 7);
@@ -56,7 +56,7 @@ fn an_ordinary_small_image_passes_whole_also_when_it_comes_in_pieces() {
 }
 
 #[test]
-fn an_image_rule_that_names_no_file_takes_pixels_only() {
+fn an_image_rule_without_a_file_name_blocks_only_pixels() {
     let gif = |width: u8| {
         [b"GIF89a", &[width, 0, width, 0][..], b"\x80\0\0\0\0\0\xff\xff\xff;ORIGIN"].concat()
     };

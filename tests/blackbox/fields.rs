@@ -45,7 +45,7 @@ const REQUEST: [(&str, &str); 14] = [
 ];
 
 #[test]
-fn fields_of_tracking_technologies_pass_in_neither_direction_without_consent() {
+fn tracking_fields_without_consent_pass_in_neither_direction() {
     let origin = answering(&RESPONSE);
     let proxy = Proxy::start(&origin, "");
     let denied = proxy.get("/", &REQUEST);
@@ -84,7 +84,7 @@ fn observe_mode_passes_every_field() {
 }
 
 #[test]
-fn no_field_leads_a_browser_to_another_server_and_earlier_ones_are_forgotten() {
+fn alternative_service_fields_are_removed_and_earlier_ones_cleared() {
     let origin = answering(&[
         "Alt-Svc: h3=\":8443\"; ma=2592000, h2=\"origin.test:443\"",
         "Alternate-Protocol: 443:quic",
@@ -108,7 +108,7 @@ fn no_field_leads_a_browser_to_another_server_and_earlier_ones_are_forgotten() {
 }
 
 #[test]
-fn a_redirect_to_the_upstream_goes_to_the_visited_host() {
+fn redirects_to_the_upstream_use_the_requested_host() {
     let origin = Origin::scripted(|seen, stream| {
         use std::io::Write;
         let own = stream.local_addr().unwrap();
@@ -147,7 +147,7 @@ fn a_redirect_to_the_upstream_goes_to_the_visited_host() {
 }
 
 #[test]
-fn request_trailers_are_held_to_the_rules_of_the_head() {
+fn request_trailers_follow_the_rules_of_the_head() {
     let origin = answering(&[]);
     for mode in ["enforce", "observe"] {
         let toml = format!("mode = '{mode}'\n[consent]\nforward_header = 'X-Consent'");
@@ -181,7 +181,7 @@ fn request_trailers_are_held_to_the_rules_of_the_head() {
 }
 
 #[test]
-fn response_trailers_are_held_to_the_rules_of_the_head() {
+fn response_trailers_follow_the_rules_of_the_head() {
     let origin = Origin::answering(
         "HTTP/1.1 200 OK\r\nTrailer: X-Sum, Set-Cookie2, NEL, Accept-CH\r\nTransfer-Encoding: chunked\r\n\r\n\
          2\r\nok\r\n0\r\nX-Sum: 7\r\nSet-Cookie2: a=1\r\nNEL: {}\r\nAccept-CH: DPR\r\n\r\n",
@@ -192,7 +192,7 @@ fn response_trailers_are_held_to_the_rules_of_the_head() {
 }
 
 #[test]
-fn a_stripped_answer_is_shareable_by_no_cache() {
+fn stripped_responses_are_not_shared_by_any_cache() {
     let targeted = [
         "CDN-Cache-Control",
         "Cloudflare-CDN-Cache-Control",

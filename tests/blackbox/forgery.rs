@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use serde_json::Value;
 
-use crate::support::{Origin, PATIENCE, Proxy, all, consent, run};
+use crate::support::{Origin, Proxy, all, consent, run};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 const OLD: &str = "0123456789abcdef0123456789abcdef";
@@ -24,7 +24,7 @@ fn keys(folder: &Path, text: &str) -> String {
 }
 
 #[test]
-fn with_a_key_only_signed_cookies_grant_and_what_is_not_signed_grants_nothing_by_default_either() {
+fn with_a_key_only_signed_cookies_grant_even_where_the_default_allows() {
     let folder = tempfile::tempdir().unwrap();
     let origin = Origin::setting(&["_ga=1", "_fbp=1"]);
     let key = keys(folder.path(), OLD);
@@ -79,13 +79,6 @@ fn keys_rotate_with_a_reload_and_every_replica_with_the_key_reads_the_cookie() {
     let (one, two) = (Proxy::start(&origin, &toml), Proxy::start(&origin, &toml));
     let passing =
         |proxy: &Proxy, cookies: &str| proxy.get("/", &[("Cookie", cookies)]).set_cookies().len();
-    // File changes trigger reloads too, so the test checks the active config.
-    let until = |passes: &dyn Fn() -> bool| {
-        let since = Instant::now();
-        while !passes() {
-            assert!(since.elapsed() < PATIENCE, "the keys never came into force");
-        }
-    };
     let elsewhere = tempfile::tempdir().unwrap();
     let new_only = Proxy::start(&origin, &keys(elsewhere.path(), NEW));
     let (old, new) = (accept(&one), accept(&new_only));
@@ -93,13 +86,14 @@ fn keys_rotate_with_a_reload_and_every_replica_with_the_key_reads_the_cookie() {
     keys(folder.path(), &format!("{NEW}\n{OLD}\n"));
     for proxy in [&one, &two] {
         proxy.signal("HUP");
-        until(&|| passing(proxy, &new) == 1);
+        // File changes trigger reloads too, so the test checks the active config.
+        proxy.wait_until("both keys are in force", || passing(proxy, &new) == 1);
         assert_eq!(passing(proxy, &old), 1);
     }
     assert_eq!(passing(&new_only, &accept(&one)), 1, "the first key signs");
     keys(folder.path(), NEW);
     two.signal("HUP");
-    until(&|| passing(&two, &old) == 0);
+    two.wait_until("the new key is in force", || passing(&two, &old) == 0);
     assert_eq!(passing(&two, &new), 1);
     // An invalid key is not activated.
     keys(folder.path(), "short");
@@ -109,7 +103,7 @@ fn keys_rotate_with_a_reload_and_every_replica_with_the_key_reads_the_cookie() {
 }
 
 #[test]
-fn the_commands_know_the_key_and_check_says_what_it_means() {
+fn the_commands_use_the_signing_key_and_check_explains_it() {
     let folder = tempfile::tempdir().unwrap();
     let config = |toml: &str| {
         let path = folder.path().join("c.toml");
@@ -178,7 +172,7 @@ fn an_origin_cannot_set_or_delete_the_consent_cookie() {
 }
 
 #[test]
-fn a_choice_that_grants_something_needs_the_visitors_click_where_the_browser_reports_it() {
+fn a_granting_choice_needs_user_activation_if_the_browser_reports_it() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, "centre.api = true");
     let chromium = ("User-Agent", "Mozilla/5.0 Chrome/156.0.0.0 Safari/537.36");
@@ -210,7 +204,7 @@ fn a_choice_that_grants_something_needs_the_visitors_click_where_the_browser_rep
 }
 
 #[test]
-fn what_is_posted_to_our_own_pages_is_within_the_limits_and_what_is_read_there_is_not() {
+fn rate_limits_apply_to_posts_but_not_to_reads_of_the_consent_ui() {
     let folder = tempfile::tempdir().unwrap();
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(
@@ -222,6 +216,7 @@ fn what_is_posted_to_our_own_pages_is_within_the_limits_and_what_is_read_there_i
         ),
     );
     let mut statuses = Vec::new();
+    let began = Instant::now();
     for number in 0..40 {
         let (path, body) = match number % 3 {
             0 => ("/.consentry/", "choice=accept"),
@@ -230,10 +225,11 @@ fn what_is_posted_to_our_own_pages_is_within_the_limits_and_what_is_read_there_i
         };
         statuses.push(proxy.post(path, body, &[]).status);
     }
-    let refused = statuses.iter().filter(|status| **status == 429).count();
-    assert!(refused > 20, "{statuses:?}");
-    let receipts = proxy.metric("consentry_receipts_total{result=\"stored\"}");
-    assert!(receipts <= (40 - refused) as f64, "{receipts} for {statuses:?}");
+    let admitted = statuses.iter().filter(|status| **status != 429).count();
+    // The burst, and one for each second that has begun.
+    let most = 4 + began.elapsed().as_secs();
+    assert!((3..=most).contains(&(admitted as u64)) && admitted < 40, "{statuses:?}");
+    proxy.expect_metric("consentry_receipts_total{result=\"stored\"}", admitted as f64);
     for _ in 0..20 {
         assert_eq!(proxy.get("/.consentry/style.css", &[]).status, 200);
         assert_eq!(proxy.get("/.consentry/consent", &[]).status, 200);
@@ -241,7 +237,7 @@ fn what_is_posted_to_our_own_pages_is_within_the_limits_and_what_is_read_there_i
 }
 
 #[test]
-fn nobody_but_the_owner_reads_receipts_and_they_have_the_servers_time() {
+fn receipt_files_are_private_and_have_the_time_of_the_server() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
     // A file of an earlier version.
@@ -277,7 +273,7 @@ fn nobody_but_the_owner_reads_receipts_and_they_have_the_servers_time() {
 }
 
 #[test]
-fn a_star_or_brace_in_a_name_from_the_wire_never_becomes_a_wildcard_in_a_proposal() {
+fn stars_and_braces_in_observed_names_never_become_wildcards_in_suggestions() {
     let pixel = "HTTP/1.1 204 No Content\r\nSet-Cookie: a*=1; Max-Age=60\r\nSet-Cookie: *b_8f14e45fceea=1\r\nSet-Cookie: {word}=1\r\nSet-Cookie: _{=1\r\nSet-Cookie: plain_one=1\r\n\r\n";
     let origin = Origin::answering(pixel);
     let proxy = Proxy::start(&origin, "");

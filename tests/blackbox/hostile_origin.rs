@@ -1,10 +1,10 @@
 //! A misbehaving origin affects only its own response. Bytes after a response are not used as the next one, nothing
 //! bypasses the filter, and waiting time and memory are bounded.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::support::{Origin, Proxy, request};
 
@@ -24,7 +24,7 @@ fn first(bytes: impl Into<Vec<u8>>) -> Origin {
 }
 
 #[test]
-fn what_comes_behind_an_answer_is_never_the_answer_to_the_next_request() {
+fn bytes_after_a_response_never_answer_the_next_request() {
     for bytes in [
         format!("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok{TRACKED}"),
         format!("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokx{TRACKED}"),
@@ -49,7 +49,7 @@ fn what_comes_behind_an_answer_is_never_the_answer_to_the_next_request() {
 }
 
 #[test]
-fn an_answer_that_can_be_read_in_two_ways_is_a_bad_gateway() {
+fn ambiguous_responses_give_502() {
     for head in [
         "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nokk",
         "HTTP/1.1 200 OK\r\nContent-Length: 2, 3\r\n\r\nokk",
@@ -80,7 +80,7 @@ fn an_answer_that_can_be_read_in_two_ways_is_a_bad_gateway() {
 }
 
 #[test]
-fn a_body_that_is_shorter_or_not_in_chunks_breaks_off_and_is_not_made_whole() {
+fn truncated_and_malformed_bodies_are_aborted() {
     for bytes in [
         "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nok",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nok",
@@ -103,7 +103,7 @@ fn a_body_that_is_shorter_or_not_in_chunks_breaks_off_and_is_not_made_whole() {
 }
 
 #[test]
-fn no_cookie_of_an_interim_answer_reaches_the_visitor_however_many_come() {
+fn cookies_of_interim_responses_are_always_filtered() {
     let interim = "HTTP/1.1 103 Early Hints\r\nSet-Cookie: _ga=1\r\nLink: </a>\r\n\r\n";
     let origin = first(format!("{}{TRACKED}", interim.repeat(500)));
     let proxy = Proxy::start(&origin, "");
@@ -132,7 +132,7 @@ fn no_cookie_of_an_interim_answer_reaches_the_visitor_however_many_come() {
 }
 
 #[test]
-fn a_head_without_end_is_a_bad_gateway_and_takes_no_memory() {
+fn an_endless_response_head_gives_502_in_bounded_memory() {
     let flood = |line: &'static str| {
         Origin::scripted(move |_, stream: &mut TcpStream| {
             let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n");
@@ -150,24 +150,26 @@ fn a_head_without_end_is_a_bad_gateway_and_takes_no_memory() {
 }
 
 #[test]
-fn an_origin_that_dribbles_its_head_is_waited_for_no_longer_than_allowed() {
+fn a_slow_response_head_times_out() {
     let origin = Origin::scripted(|_, stream| {
+        stream.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
         for octet in b"HTTP/1.1 200 OK\r\nX: ".iter().chain(std::iter::repeat(&b'x')) {
             if stream.write_all(&[*octet]).is_err() {
                 return false;
             }
-            std::thread::sleep(Duration::from_millis(20));
+            // The proxy sends nothing more, so this waits for the interval or for the end.
+            if stream.read(&mut [0]).is_ok() {
+                return false;
+            }
         }
         false
     });
     let proxy = Proxy::start(&origin, "timeouts.first_byte = '1s'");
-    let began = Instant::now();
     assert_eq!(proxy.get("/", &[]).status, 504);
-    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
 }
 
 #[test]
-fn a_page_that_unpacks_to_a_thousand_times_its_size_passes_through_without_being_held() {
+fn a_decompression_bomb_streams_without_buffering() {
     use flate2::{Compression, write::GzEncoder};
     let mut packed = GzEncoder::new(Vec::new(), Compression::best());
     packed.write_all(b"<html><body>").unwrap();
@@ -187,7 +189,7 @@ fn a_page_that_unpacks_to_a_thousand_times_its_size_passes_through_without_being
 }
 
 #[test]
-fn an_origin_that_closes_its_side_only_is_a_bad_gateway_before_its_answer_and_nothing_after_it() {
+fn a_half_closed_origin_gives_502_before_its_response_and_no_error_after_it() {
     for after in [false, true] {
         let origin = Origin::scripted(move |seen, stream| {
             let answers = after || seen.line.contains("/next");

@@ -83,7 +83,7 @@ fn invalid_hosts_and_ports_are_rejected() {
 }
 
 #[test]
-fn a_target_has_the_form_that_its_method_allows() {
+fn request_targets_have_the_form_required_by_the_method() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, "");
     for line in [
@@ -135,7 +135,7 @@ fn a_target_has_the_form_that_its_method_allows() {
 }
 
 #[test]
-fn the_fragment_of_a_url_is_noticed_in_every_request_of_a_connection() {
+fn url_fragments_are_detected_in_every_request_of_a_connection() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, "");
     let mut client = proxy.visit();
@@ -156,7 +156,7 @@ fn the_fragment_of_a_url_is_noticed_in_every_request_of_a_connection() {
 }
 
 #[test]
-fn no_host_writes_attributes_into_a_deletion() {
+fn hosts_cannot_inject_attributes_into_a_deletion() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, "");
     for host in
@@ -177,7 +177,7 @@ fn no_host_writes_attributes_into_a_deletion() {
 }
 
 #[test]
-fn a_host_of_the_config_matches_every_spelling_of_a_request() {
+fn configured_hosts_match_every_spelling_in_a_request() {
     let (named, other) = (Origin::setting(&["named=1; Path=/"]), Origin::setting(&["other=1"]));
     let site = |hosts: &str, origin: &Origin| {
         format!(

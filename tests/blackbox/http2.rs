@@ -35,7 +35,7 @@ fn cookies(response: &Response<Incoming>) -> Vec<&str> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_filter_works_over_http_2_with_the_cookie_field_in_crumbs() {
+async fn split_cookie_fields_are_filtered_over_http_2() {
     let origin = Origin::setting(&["sessionid=1", "_ga=1", "_fbp=1"]);
     let proxy = Proxy::start(&origin, "");
     let mut sender = connect(&proxy).await;
@@ -59,7 +59,7 @@ async fn the_filter_works_over_http_2_with_the_cookie_field_in_crumbs() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn as_many_cookies_as_a_browser_keeps_pass_each_in_a_crumb_of_its_own() {
+async fn the_maximum_number_of_browser_cookies_passes_in_separate_fields() {
     let origin = Origin::answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
     let proxy = Proxy::start(&origin, "");
     let mut sender = connect(&proxy).await;
@@ -74,7 +74,7 @@ async fn as_many_cookies_as_a_browser_keeps_pass_each_in_a_crumb_of_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn streams_run_side_by_side_and_bodies_pass_whole() {
+async fn streams_run_concurrently_and_bodies_pass_complete() {
     let origin = Origin::scripted(|seen, stream| {
         let length = seen.body.len();
         let head = format!(
@@ -100,7 +100,7 @@ async fn streams_run_side_by_side_and_bodies_pass_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn trailers_pass_both_ways_with_cookies_filtered() {
+async fn trailers_pass_in_both_directions_with_cookies_filtered() {
     let origin = Origin::answering(
         "HTTP/1.1 200 OK\r\nTrailer: grpc-status\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\ngrpc-status: 0\r\nSet-Cookie: _ga=1\r\n\r\n",
     );
@@ -119,7 +119,7 @@ async fn trailers_pass_both_ways_with_cookies_filtered() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn too_many_fields_are_431_and_connect_is_405() {
+async fn too_many_fields_get_431_and_connect_gets_405() {
     let origin = Origin::answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
     let proxy = Proxy::start(&origin, "");
     let mut sender = connect(&proxy).await;
@@ -137,7 +137,7 @@ async fn too_many_fields_are_431_and_connect_is_405() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stream_that_is_reset_cancels_its_request_only() {
+async fn a_stream_reset_cancels_only_its_request() {
     let origin = Origin::scripted(|seen, stream| {
         if seen.line.starts_with("GET /slow") {
             let _ = std::io::Read::read(stream, &mut [0; 1]);
@@ -158,7 +158,7 @@ async fn a_stream_that_is_reset_cancels_its_request_only() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_drain_lets_streams_end() {
+async fn a_drain_lets_streams_finish() {
     let (go, wait) = std::sync::mpsc::channel::<()>();
     let wait = std::sync::Mutex::new(wait);
     let origin = Origin::scripted(move |_, stream| {

@@ -166,7 +166,7 @@ impl Connection {
 }
 
 #[test]
-fn requests_that_are_malformed_reach_no_origin() {
+fn malformed_requests_never_reach_the_origin() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, "");
     let with = |more: &[(&'static str, &str)]| {
@@ -231,7 +231,7 @@ fn requests_that_are_malformed_reach_no_origin() {
 }
 
 #[test]
-fn a_body_that_is_not_as_long_as_it_says_is_no_whole_request() {
+fn a_request_body_of_the_wrong_length_is_an_error() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, "");
     for (length, body) in [("5", &b"abc"[..]), ("2", b"abc")] {
@@ -247,7 +247,7 @@ fn a_body_that_is_not_as_long_as_it_says_is_no_whole_request() {
 }
 
 #[test]
-fn the_host_that_the_origin_is_told_is_the_authority_and_no_other() {
+fn the_forwarded_host_is_always_the_authority() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, "");
     let mut connection = Connection::open(&proxy);
@@ -275,7 +275,7 @@ fn survives(proxy: &Proxy, what: &str, mut bytes: impl FnMut(u32) -> Vec<u8>) {
 }
 
 #[test]
-fn floods_of_frames_cost_neither_memory_nor_others_their_answers() {
+fn frame_floods_do_not_exhaust_memory_or_starve_other_connections() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, "");
     let request = block(&get("/flood"));
@@ -304,7 +304,7 @@ fn floods_of_frames_cost_neither_memory_nor_others_their_answers() {
 }
 
 #[test]
-fn a_field_that_is_said_a_thousand_times_by_its_index_is_too_large() {
+fn a_field_repeated_by_index_a_thousand_times_is_too_large() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, "");
     let mut connection = Connection::open(&proxy);
@@ -362,7 +362,7 @@ fn more_cookies_than_a_browser_sends_are_rejected_before_any_is_read() {
 }
 
 #[test]
-fn bytes_that_are_no_frames_end_the_connection() {
+fn invalid_frames_close_the_connection() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, "");
     for bytes in [

@@ -96,7 +96,7 @@ fn harms_itself(what: &str, answer: impl Fn(u32) -> Vec<u8> + Send + Sync + 'sta
 }
 
 #[test]
-fn a_malformed_head_is_a_bad_gateway() {
+fn a_malformed_response_head_gives_502() {
     for head in [
         &[(":status", "200"), ("Set-Cookie", "_ga=1")][..],
         &[(":status", "200"), ("set-cookie", "_ga=1\r\nx: y")],
@@ -122,7 +122,7 @@ fn a_malformed_head_is_a_bad_gateway() {
 }
 
 #[test]
-fn a_body_that_is_not_as_long_as_its_head_says_breaks_off() {
+fn a_response_body_of_the_wrong_length_is_aborted() {
     for (length, body) in [("5", "ok"), ("1", "okay"), ("0", "ok")] {
         let shown = format!("{length} bytes: {body}");
         harms_itself(&shown, move |stream| {
@@ -132,7 +132,7 @@ fn a_body_that_is_not_as_long_as_its_head_says_breaks_off() {
 }
 
 #[test]
-fn frames_that_are_none_or_out_of_place_are_a_bad_gateway_and_a_new_connection() {
+fn invalid_frames_give_502_and_a_new_connection() {
     let begun = |stream| fields(stream, &[(":status", "200")]);
     let status = |what, answer: fn(u32) -> Vec<u8>| harms_itself(what, answer);
     for status in [
@@ -167,7 +167,7 @@ fn frames_that_are_none_or_out_of_place_are_a_bad_gateway_and_a_new_connection()
 }
 
 #[test]
-fn floods_from_an_origin_cost_neither_memory_nor_the_answers_after_them() {
+fn floods_from_an_origin_do_not_exhaust_memory_or_break_later_responses() {
     let answer = |stream| answered(stream, &[(":status", "200"), ("content-length", "4")], "good");
     harms_itself("pings", move |stream| {
         [frame(PING, 0, 0, &[0; 8]).repeat(20_000), answer(stream)].concat()

@@ -8,13 +8,12 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
 
 use crate::http2_hostile::{
     DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, RST_STREAM, SETTINGS, WINDOW_UPDATE,
     block, frame, next_frame,
 };
-use crate::support::{Proxy, request};
+use crate::support::{PATIENCE, Proxy, request};
 
 const ACK: u8 = 1;
 const REFUSED_STREAM: [u8; 4] = [0, 0, 0, 7];
@@ -66,7 +65,7 @@ impl Upstream {
     fn wait_for_ping(&self, connection: usize) {
         let seen = self.seen.lock().unwrap();
         let ping = |seen: Seen| seen.connection == connection && seen.body == "PING";
-        while !ping(seen.recv_timeout(Duration::from_secs(10)).unwrap()) {}
+        while !ping(seen.recv_timeout(PATIENCE).unwrap()) {}
     }
 
     /// Connection and body of each complete request so far.
@@ -143,7 +142,7 @@ fn status(proxy: &Proxy, method: &str, body: &str) -> u16 {
 }
 
 #[test]
-fn a_request_that_was_not_processed_is_sent_again_whatever_its_method_and_body() {
+fn an_unprocessed_request_is_retried_for_any_method_and_body() {
     let refusals: [(&str, fn(&Seen) -> Vec<u8>); 2] =
         [("a refused stream", refused), ("a GOAWAY before it", |_| goes_away(0))];
     for (what, refuse) in refusals {
@@ -162,7 +161,7 @@ fn a_request_that_was_not_processed_is_sent_again_whatever_its_method_and_body()
 }
 
 #[test]
-fn a_request_on_a_shared_connection_that_goes_away_is_sent_again() {
+fn a_request_on_a_connection_with_goaway_is_retried() {
     let upstream = Upstream::start(|seen| match (seen.connection, seen.stream, seen.ended) {
         (0, 3.., true) => goes_away(1),
         _ => good(seen),
@@ -175,7 +174,7 @@ fn a_request_on_a_shared_connection_that_goes_away_is_sent_again() {
 }
 
 #[test]
-fn a_body_that_is_refused_before_its_end_is_sent_from_its_beginning() {
+fn a_rejected_body_is_resent_from_its_start() {
     let upstream = Upstream::start(|seen| match (seen.connection, seen.body.as_str()) {
         (0, "first ") => refused(seen),
         (0, _) => Vec::new(),
@@ -186,7 +185,7 @@ fn a_body_that_is_refused_before_its_end_is_sent_from_its_beginning() {
     visitor.send(&request("POST", "/", &[("Content-Length", "11")]));
     visitor.send(b"first ");
     let seen = upstream.seen.lock().unwrap();
-    while seen.recv().unwrap().connection == 0 {}
+    while seen.recv_timeout(PATIENCE).unwrap().connection == 0 {}
     visitor.send(b"later");
     assert_eq!(visitor.reply("POST").status, 200);
     let last = seen.try_iter().last().unwrap();
@@ -194,7 +193,7 @@ fn a_body_that_is_refused_before_its_end_is_sent_from_its_beginning() {
 }
 
 #[test]
-fn what_may_have_been_processed_is_not_sent_again() {
+fn a_request_that_may_have_been_processed_is_not_retried() {
     let unsafe_to_repeat: [(&str, fn(&Seen) -> Vec<u8>); 3] = [
         ("a GOAWAY after it", |seen| goes_away(seen.stream)),
         ("an internal error", |seen| frame(RST_STREAM, 0, seen.stream, &[0, 0, 0, 2])),
@@ -212,7 +211,7 @@ fn what_may_have_been_processed_is_not_sent_again() {
 }
 
 #[test]
-fn a_body_is_kept_up_to_64_kib_and_a_request_is_sent_three_times_on_new_connections() {
+fn a_body_is_buffered_for_retries_up_to_64_kib_and_a_request_sent_up_to_three_times() {
     for (length, attempts) in [(64 * 1024, 3), (64 * 1024 + 1, 1)] {
         let upstream = Upstream::start(|seen| match seen.ended {
             true => refused(seen),
@@ -228,7 +227,7 @@ fn a_body_is_kept_up_to_64_kib_and_a_request_is_sent_three_times_on_new_connecti
 }
 
 #[test]
-fn a_connection_gets_a_ping_after_a_timeout_and_no_other_request_until_it_answers() {
+fn a_connection_is_pinged_after_a_timeout_and_unused_until_the_reply() {
     // The first connection is dead. On the second one a response is missing.
     let upstream = Upstream::start(|seen| match (seen.connection, seen.body.as_str()) {
         (0, _) | (_, "hangs") => Vec::new(),
@@ -246,10 +245,9 @@ fn a_connection_gets_a_ping_after_a_timeout_and_no_other_request_until_it_answer
     assert_eq!(status(&proxy, "POST", "hangs"), 504);
     upstream.wait_for_ping(1);
     // Until the reply to the PING has been read, requests use other connections.
-    let is_back = (0..1000).any(|_| {
+    proxy.wait_until("the connection is used again", || {
         assert_eq!(status(&proxy, "GET", ""), 200);
         upstream.whole().last().is_some_and(|(connection, _)| *connection == 1)
     });
-    assert!(is_back);
     assert!(!proxy.log().contains("PING"), "{}", proxy.log());
 }

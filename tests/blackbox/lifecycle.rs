@@ -20,7 +20,7 @@ fn waiting() -> (Origin, mpsc::Sender<()>) {
 }
 
 #[test]
-fn a_drain_finishes_what_runs_takes_nothing_new_and_ends_with_0() {
+fn a_drain_finishes_requests_in_flight_refuses_new_ones_and_exits_with_0() {
     for signal in ["TERM", "INT"] {
         let (origin, go) = waiting();
         let mut proxy = Proxy::start(&origin, "");
@@ -45,26 +45,25 @@ fn a_drain_finishes_what_runs_takes_nothing_new_and_ends_with_0() {
 }
 
 #[test]
-fn readiness_fails_before_the_listener_closes_and_who_still_comes_is_served() {
+fn readiness_fails_before_the_listener_closes_and_late_requests_are_served() {
     let origin = Origin::answering(OK);
-    let mut proxy = Proxy::start(&origin, "timeouts.drain_delay = '1s'");
-    proxy.signal("TERM");
-    proxy.expect_log("draining after the delay");
-    let since = std::time::Instant::now();
-    assert_eq!(proxy.admin("/readyz").0, 503);
-    assert_eq!(proxy.get("/", &[]).status, 200);
-    assert!(since.elapsed() < std::time::Duration::from_secs(1), "it was asked in time");
-    assert!(proxy.ended().success());
-    // A second signal takes effect immediately.
     let mut proxy = Proxy::start(&origin, "timeouts.drain_delay = '1h'");
     proxy.signal("TERM");
     proxy.expect_log("draining after the delay");
+    assert_eq!(proxy.admin("/readyz").0, 503);
+    assert_eq!(proxy.get("/", &[]).status, 200);
+    // A second signal takes effect immediately.
     proxy.signal("TERM");
+    assert!(proxy.ended().success());
+    // The drain follows the delay without a further signal.
+    let mut proxy = Proxy::start(&origin, "timeouts.drain_delay = '50ms'");
+    proxy.signal("TERM");
+    proxy.expect_log("draining after the delay");
     assert!(proxy.ended().success());
 }
 
 #[test]
-fn health_tells_by_its_exit_code_whether_a_proxy_is_ready() {
+fn health_reports_readiness_by_exit_code() {
     let origin = Origin::answering(OK);
     let mut proxy = Proxy::start(&origin, "timeouts.drain_delay = '1h'");
     let admin = proxy.admin.to_string();
@@ -97,7 +96,7 @@ fn a_drain_ends_at_its_timeout() {
 }
 
 #[test]
-fn a_second_signal_ends_at_once() {
+fn a_second_signal_exits_immediately() {
     let (origin, _never) = waiting();
     let mut proxy = Proxy::start(&origin, "");
     let idle = proxy.visit();
@@ -111,7 +110,7 @@ fn a_second_signal_ends_at_once() {
 }
 
 #[test]
-fn a_port_in_use_is_said_in_a_sentence_with_exit_code_1() {
+fn a_port_in_use_is_reported_with_exit_code_1() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     for (listen, admin) in [(address.as_str(), "off"), ("127.0.0.1:0", address.as_str())] {
@@ -128,7 +127,7 @@ fn a_port_in_use_is_said_in_a_sentence_with_exit_code_1() {
 }
 
 #[test]
-fn a_bad_config_ends_with_2_and_says_everything_at_once() {
+fn an_invalid_config_exits_with_2_and_reports_all_errors() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("bad.toml");
     std::fs::write(&path, "mode = 'off'\n[[site]]\nupstream = 'ftp://x'\nupstrem = 1\n[[cookie]]\nname = 'a'\ncategory = 'analytic'\n").unwrap();
@@ -153,7 +152,7 @@ fn a_bad_config_ends_with_2_and_says_everything_at_once() {
 }
 
 #[test]
-fn two_workers_serve_connections_alike() {
+fn two_workers_share_the_connections() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, "workers = 2");
     let mut visitors: Vec<Visitor> = (0..10).map(|_| proxy.visit()).collect();
@@ -165,8 +164,43 @@ fn two_workers_serve_connections_alike() {
     proxy.expect_metric("consentry_connections_total", 10.0);
 }
 
+/// Starts a proxy with this listener as the socket `http` of systemd (sd_listen_fds(3)).
+fn with_socket(listener: &std::net::TcpListener, config: &std::path::Path) -> std::process::Child {
+    let script = "LISTEN_FDS=1 LISTEN_FDNAMES=http LISTEN_PID=$$ exec \"$@\" 3<&0 0< /dev/null";
+    std::process::Command::new("sh")
+        .args(["-c", script, "sh"])
+        .arg(crate::support::binary().get_program())
+        .args(["run", "--config"])
+        .arg(config)
+        .stdin(std::os::fd::OwnedFd::from(listener.try_clone().unwrap()))
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
 #[test]
-fn systemd_is_told_when_it_is_ready_and_when_it_stops() {
+fn connections_wait_in_the_socket_of_systemd_for_the_next_start() {
+    let origin = Origin::answering(OK);
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("consentry.toml");
+    let toml = format!("listen.admin = 'off'\n[[site]]\nupstream = '{}'\n", origin.url());
+    std::fs::write(&config, toml).unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    for _ in 0..2 {
+        // No process accepts the connection yet.
+        let mut visitor = Visitor::connect(listener.local_addr().unwrap());
+        visitor.send(&request("GET", "/", &[("Connection", "close")]));
+        let mut child = with_socket(&listener, &config);
+        let status = visitor.reply("GET").status;
+        std::process::Command::new("kill").arg(child.id().to_string()).status().unwrap();
+        assert!(child.wait().unwrap().success());
+        assert_eq!(status, 200);
+    }
+}
+
+#[test]
+fn systemd_is_notified_of_readiness_and_shutdown() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("notify");
     let socket = std::os::unix::net::UnixDatagram::bind(&path).unwrap();

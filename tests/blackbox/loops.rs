@@ -1,21 +1,13 @@
 //! Request loops: requests that return to the proxy that sent them.
 
-use std::net::TcpListener;
-
 use crate::support::{Origin, Proxy, run};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
-/// An unused port. If another program takes the port before the test does, the test fails to start.
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
 #[test]
-fn a_loop_is_noticed_on_its_second_turn_and_reported_once() {
-    let port = free_port();
-    let toml = format!("[[site]]\nupstream = 'http://127.0.0.1:{port}'\n");
-    let proxy = Proxy::start_at(&format!("127.0.0.1:{port}"), &toml);
+fn a_loop_is_detected_on_its_second_pass_and_logged_once() {
+    let proxy = Proxy::start_with("[[site]]\nupstream = 'http://127.0.0.1:1'\n");
+    proxy.reload(&format!("[[site]]\nupstream = 'http://{}'\n", proxy.address));
     for _ in 0..3 {
         assert_eq!(proxy.get("/", &[]).status, 508);
     }
@@ -26,7 +18,7 @@ fn a_loop_is_noticed_on_its_second_turn_and_reported_once() {
 }
 
 #[test]
-fn a_request_that_has_passed_is_recognised_by_via_or_by_cdn_loop() {
+fn loops_are_detected_by_via_or_cdn_loop() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, "");
     for via in [
@@ -52,7 +44,7 @@ fn a_request_that_has_passed_is_recognised_by_via_or_by_cdn_loop() {
 }
 
 #[test]
-fn two_instances_in_a_row_are_no_loop() {
+fn two_chained_instances_are_not_a_loop() {
     let origin = Origin::answering(OK);
     let inner = Proxy::start(&origin, "");
     let outer = Proxy::start_with(&format!("[[site]]\nupstream = 'http://{}'\n", inner.address));
@@ -63,7 +55,7 @@ fn two_instances_in_a_row_are_no_loop() {
 }
 
 #[test]
-fn check_warns_about_upstreams_that_are_listeners_of_the_same_config() {
+fn check_warns_about_upstreams_that_are_own_listeners() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("consentry.toml");
     let warning = |listen: &str, upstream: &str| {

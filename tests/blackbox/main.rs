@@ -22,6 +22,7 @@ mod consent_api;
 mod cookies;
 mod decisions;
 mod detection;
+mod error_pages;
 mod fields;
 mod forgery;
 mod forwarding;

@@ -8,20 +8,11 @@ use std::time::{Duration, Instant};
 use crate::http2_hostile::{
     Connection, END_HEADERS, END_STREAM, HEADERS, SETTINGS, WINDOW_UPDATE, block, frame, get,
 };
-use crate::support::{Origin, Proxy, request};
+use crate::support::{Origin, Proxy, request, wait_until};
 
 const READERS: u64 = 64;
 /// A response larger than all kernel buffers.
 const LENGTH: usize = 64 << 20;
-
-/// Polls until the condition holds.
-fn wait_until(what: &str, holds: impl Fn() -> bool) {
-    let began = Instant::now();
-    while !holds() {
-        assert!(began.elapsed() < Duration::from_secs(20), "{what}");
-        std::thread::yield_now();
-    }
-}
 
 /// Opens clients that request a large response and read nothing. Returns the maximum KiB held per client.
 fn held_by<C>(open: impl Fn(&Proxy) -> C) -> u64 {
@@ -41,13 +32,13 @@ fn held_by<C>(open: impl Fn(&Proxy) -> C) -> u64 {
     let memory = || proxy.memory_kib("RssAnon:");
     let before = memory();
     let readers: Vec<C> = (0..READERS).map(|_| open(&proxy)).collect();
-    let moved = std::cell::Cell::new((0, Instant::now()));
+    let mut moved = (0, Instant::now());
     wait_until("the responses stop", || {
         let now = sent.load(Relaxed);
-        if moved.get().0 != now {
-            moved.set((now, Instant::now()));
+        if moved.0 != now {
+            moved = (now, Instant::now());
         }
-        now >= READERS && moved.get().1.elapsed() > Duration::from_millis(500)
+        now >= READERS && moved.1.elapsed() > Duration::from_millis(500)
     });
     let held = memory().saturating_sub(before) / READERS;
     drop(readers);
@@ -56,7 +47,7 @@ fn held_by<C>(open: impl Fn(&Proxy) -> C) -> u64 {
 }
 
 #[test]
-fn a_slow_reader_of_http1_holds_at_most_64_kib() {
+fn a_slow_http_1_reader_buffers_at_most_64_kib() {
     let held = held_by(|proxy| {
         let mut visitor = proxy.visit();
         visitor.send(&request("GET", "/", &[]));
@@ -66,7 +57,7 @@ fn a_slow_reader_of_http1_holds_at_most_64_kib() {
 }
 
 #[test]
-fn a_slow_reader_of_http2_with_an_open_window_holds_at_most_128_kib() {
+fn a_slow_http_2_reader_with_an_open_window_buffers_at_most_128_kib() {
     let held = held_by(|proxy| {
         let mut connection = Connection::open(proxy);
         let window = 1_u32 << 30;

@@ -7,8 +7,7 @@ use crate::support::{Origin, Proxy, consent, request, run};
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 #[test]
-fn a_framework_session_passes_with_the_attributes_of_the_framework_and_a_tracker_of_its_shape_does_not()
- {
+fn framework_sessions_pass_by_their_attributes_and_similar_trackers_do_not() {
     let origin = Origin::setting(&[
         "_shop_session=1; HttpOnly; SameSite=Lax",
         "_other_session=1; Max-Age=63072000",
@@ -45,7 +44,7 @@ fn a_framework_session_passes_with_the_attributes_of_the_framework_and_a_tracker
 }
 
 #[test]
-fn what_mediawiki_sets_together_passes_together_in_one_field_and_in_several() {
+fn companion_cookies_of_mediawiki_pass_in_one_field_or_several() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, "");
     let together = "wikidb_session=1; intranetUserID=7; intranetUserName=Anna; intranetToken=t";
@@ -59,7 +58,7 @@ fn what_mediawiki_sets_together_passes_together_in_one_field_and_in_several() {
 }
 
 #[test]
-fn records_of_consent_pass_both_ways_and_are_never_deleted() {
+fn consent_records_pass_in_both_directions_and_are_never_deleted() {
     let records = "tracking-preferences=%7B%7D; acme_cookie_banner=closed; ccpaOptOut=1; fs-cc=x";
     let lines: Vec<String> =
         records.split("; ").map(|pair| format!("{pair}; Path=/; Max-Age=31536000")).collect();
@@ -123,7 +122,7 @@ fn application() -> Origin {
 }
 
 #[test]
-fn what_a_login_sets_together_is_suggested_as_necessary_and_following_it_breaks_no_login() {
+fn login_cookies_are_suggested_as_necessary_and_the_suggestion_keeps_logins_working() {
     let origin = application();
     let proxy = Proxy::start(&origin, "mode = 'observe'\n");
     for path in ["/", "/edit5", "/edit6"] {
@@ -167,7 +166,7 @@ fn what_a_login_sets_together_is_suggested_as_necessary_and_following_it_breaks_
 }
 
 #[test]
-fn a_static_file_of_one_pixel_is_no_beacon() {
+fn a_static_file_of_one_pixel_is_not_a_beacon() {
     let gif = b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff!\xf9\x04\x01\x00\x00\x00\x00,\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;";
     let origin = Origin::scripted(move |seen, stream| {
         let dated = match seen.line.starts_with("GET /themes/") {

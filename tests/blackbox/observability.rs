@@ -8,7 +8,7 @@ use crate::support::{Origin, Proxy, Visitor, binary, consent, request};
 const LOCAL: (&str, &str) = ("Host", "localhost");
 
 #[test]
-fn a_line_of_the_access_log_tells_what_happened_without_query_or_values() {
+fn access_log_lines_have_no_query_and_no_cookie_values() {
     let origin = Origin::setting(&["sessionid=SECRET1", "_ga=SECRET2", "mystery=SECRET3"]);
     let proxy = Proxy::start(&origin, "log.level = 'trace'");
     let cookie = format!("PHPSESSID=SECRET4; _fbp=SECRET5; {}", consent("functional"));
@@ -68,7 +68,7 @@ fn metrics_count_requests_strips_decisions_and_durations() {
 }
 
 #[test]
-fn labels_do_not_come_from_the_traffic() {
+fn metric_labels_do_not_come_from_traffic() {
     let origin = Origin::setting(&["evil{label}=1"]);
     let proxy = Proxy::start(&origin, "");
     let before = proxy.admin("/metrics").1.lines().count();
@@ -82,7 +82,7 @@ fn labels_do_not_come_from_the_traffic() {
 }
 
 #[test]
-fn the_admin_listener_answers_health_and_refuses_the_rest() {
+fn the_admin_listener_serves_health_and_rejects_other_methods() {
     let origin = Origin::answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
     let proxy = Proxy::start(&origin, "");
     assert_eq!(proxy.admin("/livez").0, 200);
@@ -98,7 +98,7 @@ fn the_admin_listener_answers_health_and_refuses_the_rest() {
 }
 
 #[test]
-fn both_exposition_formats_are_spoken() {
+fn both_exposition_formats_are_served() {
     let origin = Origin::answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
     let proxy = Proxy::start(&origin, "");
     let mut visitor = crate::support::Visitor::connect(proxy.admin);
@@ -117,7 +117,7 @@ fn both_exposition_formats_are_spoken() {
 }
 
 #[test]
-fn the_access_log_can_be_turned_off_and_a_failed_request_is_in_it_too() {
+fn the_access_log_is_optional_and_includes_failed_requests() {
     let origin = Origin::scripted(|_, stream| {
         let _ = stream.write_all(b"x");
         false
@@ -133,7 +133,7 @@ fn the_access_log_can_be_turned_off_and_a_failed_request_is_in_it_too() {
 }
 
 #[test]
-fn a_reader_of_the_log_that_hangs_blocks_no_request() {
+fn a_blocked_log_pipe_delays_no_request() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("consentry.toml");
     // Each request logs that its upstream refuses connections.

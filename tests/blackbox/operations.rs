@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 
-use crate::support::{Origin, Proxy, Reply, Visitor, binary, request, run};
+use crate::support::{Origin, Proxy, Reply, Visitor, binary, request, run, wait_until};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const TOKEN: &str = "a-token-of-many-letters";
@@ -20,7 +20,7 @@ fn ask(proxy: &Proxy, bytes: &[u8]) -> Reply {
 }
 
 #[test]
-fn the_private_listener_wants_the_token_but_for_health_and_a_new_token_after_a_reload() {
+fn the_admin_listener_requires_the_token_except_for_health_and_reloads_it() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("token");
     fs::write(&file, format!("{TOKEN}\n")).unwrap();
@@ -57,7 +57,7 @@ fn the_private_listener_wants_the_token_but_for_health_and_a_new_token_after_a_r
 }
 
 #[test]
-fn the_admin_listener_answers_no_name_that_may_be_another_sites_and_no_page_of_another_origin() {
+fn the_admin_listener_rejects_rebinding_hosts_and_cross_origin_pages() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, "listen.admin_hosts = ['consentry.svc']");
     let own = proxy.admin.to_string();
@@ -99,7 +99,7 @@ fn the_admin_listener_answers_no_name_that_may_be_another_sites_and_no_page_of_a
 }
 
 #[test]
-fn a_token_that_can_be_guessed_and_an_open_listener_without_one_are_pointed_out() {
+fn weak_tokens_and_public_admin_listeners_without_a_token_are_reported() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("consentry.toml");
     fs::write(folder.path().join("token"), "short\n").unwrap();
@@ -129,7 +129,7 @@ impl Drop for AtPath {
 }
 
 #[test]
-fn the_private_listener_can_be_at_a_path_which_a_killed_process_leaves_behind() {
+fn the_admin_listener_can_be_a_unix_socket_that_survives_a_kill() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("admin.sock");
     let admin = format!("unix:{}", path.display());
@@ -143,12 +143,7 @@ fn the_private_listener_can_be_at_a_path_which_a_killed_process_leaves_behind() 
         AtPath(child)
     };
     let healthy = || run(&["health", "--admin", &admin], "").0 == 0;
-    let wait = || {
-        let since = std::time::Instant::now();
-        while !healthy() {
-            assert!(since.elapsed() < crate::support::PATIENCE, "nobody answers at {admin}");
-        }
-    };
+    let wait = || wait_until("an answer at the path", healthy);
     let first = start();
     wait();
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o660);
@@ -180,7 +175,7 @@ fn the_private_listener_can_be_at_a_path_which_a_killed_process_leaves_behind() 
 }
 
 #[test]
-fn the_logs_level_is_changed_while_it_runs() {
+fn the_log_level_changes_at_run_time() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, "");
     let put = |word: &str| {
@@ -207,7 +202,7 @@ fn the_logs_level_is_changed_while_it_runs() {
 }
 
 #[test]
-fn the_access_log_can_be_in_the_combined_format_and_say_so_much_of_addresses() {
+fn the_access_log_supports_the_combined_format_and_truncated_addresses() {
     let origin = Origin::answering(OK);
     for (address, said) in [("none", "-"), ("network", "203.0.113.0"), ("full", "203.0.113.9")] {
         let proxy = Proxy::start_with(&format!(
@@ -234,7 +229,7 @@ fn the_access_log_can_be_in_the_combined_format_and_say_so_much_of_addresses() {
 }
 
 #[test]
-fn an_address_is_in_the_json_lines_where_it_is_asked_for() {
+fn json_log_lines_include_the_address_if_configured() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, "log.visitor_address = 'network'");
     proxy.get("/", &[]);
@@ -253,7 +248,7 @@ fn version(origin: &Origin, port: u16) -> Proxy {
 }
 
 #[test]
-fn a_new_version_takes_over_the_port_and_no_request_fails() {
+fn a_second_process_takes_over_the_port_without_failed_requests() {
     let origin = Arc::new(Origin::answering(OK));
     let mut current = version(&origin, 0);
     let address = current.address;
@@ -283,9 +278,7 @@ fn a_new_version_takes_over_the_port_and_no_request_fails() {
         current.signal("TERM");
         assert!(current.ended().success());
         current = next;
-        while served.load(SeqCst) < before + 100 {
-            std::thread::yield_now();
-        }
+        wait_until("100 more requests are served", || served.load(SeqCst) >= before + 100);
     }
     done.store(true, SeqCst);
     visitors.into_iter().for_each(|visitor| visitor.join().expect("no request has failed"));

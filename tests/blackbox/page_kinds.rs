@@ -36,7 +36,7 @@ fn control(reply: &Reply) -> (String, String) {
 }
 
 #[test]
-fn html_is_inert_for_every_destination_and_only_pages_are_reused_as_pages() {
+fn html_is_guarded_for_every_destination_and_only_pages_are_cached_as_pages() {
     let origin = Origin::answering(html("ETag: \"a\"\r\nVary: Accept\r\n"));
     let proxy = Proxy::start(&origin, &format!("{GUARD}{BANNER}"));
     for (fields, is_page, banner) in [
@@ -65,7 +65,7 @@ fn html_is_inert_for_every_destination_and_only_pages_are_reused_as_pages() {
 }
 
 #[test]
-fn html_without_its_banner_is_not_reused_as_a_page() {
+fn html_without_a_banner_is_not_cached_as_a_page() {
     let origin = Origin::answering(html(""));
     let proxy = Proxy::start(&origin, BANNER);
     for destination in ["empty", "iframe", "image"] {
@@ -82,7 +82,7 @@ fn html_without_its_banner_is_not_reused_as_a_page() {
 }
 
 #[test]
-fn a_whole_page_whose_body_is_put_into_another_has_the_banner_and_a_fragment_has_none() {
+fn complete_pages_loaded_by_scripts_get_the_banner_and_fragments_do_not() {
     let fragment = format!("<tr><td>{TRACKER}</td></tr>");
     let fragment = page("Content-Type: text/html\r\n", fragment.as_bytes());
     for (answer, fields, banner) in [
@@ -102,7 +102,7 @@ fn a_whole_page_whose_body_is_put_into_another_has_the_banner_and_a_fragment_has
 }
 
 #[test]
-fn data_and_images_are_left_alone() {
+fn data_and_images_are_unchanged() {
     for (head, vary) in [
         ("Content-Type: application/json\r\n", ""),
         ("Content-Type: application/xml\r\n", "Sec-Fetch-Dest"),
@@ -120,7 +120,7 @@ fn data_and_images_are_left_alone() {
 }
 
 #[test]
-fn a_copy_is_confirmed_only_while_the_consent_is_the_same() {
+fn revalidation_succeeds_only_while_the_consent_is_unchanged() {
     let origin = Origin::answering(html("ETag: \"a\"\r\n"));
     let proxy = Proxy::start(&origin, GUARD);
     for destination in ["document", "empty"] {
@@ -152,7 +152,7 @@ fn a_copy_is_confirmed_only_while_the_consent_is_the_same() {
 }
 
 #[test]
-fn a_page_is_found_by_content_type_as_browsers_find_it() {
+fn pages_are_detected_by_content_type_like_in_browsers() {
     let body = format!("<!doctype html><p>{TRACKER}");
     for (head, expected) in [
         ("", true),
@@ -183,7 +183,7 @@ fn a_page_is_found_by_content_type_as_browsers_find_it() {
 }
 
 #[test]
-fn xml_documents_are_guarded_and_stay_well_formed() {
+fn xml_documents_are_guarded_and_remain_well_formed() {
     const XHTML: &str = "xmlns=\"http://www.w3.org/1999/xhtml\"";
     for (media_type, body, expected) in [
         (
@@ -228,7 +228,7 @@ fn xml_documents_are_guarded_and_stay_well_formed() {
 }
 
 #[test]
-fn pages_in_encodings_that_are_not_like_ascii_are_guarded_as_utf_8() {
+fn pages_in_non_ascii_compatible_encodings_are_guarded_as_utf_8() {
     let text = format!("<!doctype html><title>\u{3053}</title>{TRACKER}");
     let wide = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
     let japanese = |before: &str| {
@@ -267,7 +267,7 @@ fn pages_in_encodings_that_are_not_like_ascii_are_guarded_as_utf_8() {
 }
 
 #[test]
-fn a_page_in_a_coding_that_cannot_be_undone_is_not_shown_without_the_guard() {
+fn pages_in_an_unsupported_coding_are_not_served_without_the_guard() {
     let body = format!("<!doctype html>{TRACKER}");
     for (coding, body, status) in [
         ("gzip, gzip", gzip(&gzip(body.as_bytes())), 502),
@@ -280,8 +280,9 @@ fn a_page_in_a_coding_that_cannot_be_undone_is_not_shown_without_the_guard() {
         let origin = Origin::answering(page(&head, &body));
         let proxy = Proxy::start(&origin, GUARD);
         let mut visitor = proxy.visit();
-        visitor
-            .send(b"GET / HTTP/1.1\r\nHost: a\r\nAccept: text/html\r\nConnection: close\r\n\r\n");
+        visitor.send(
+            b"GET / HTTP/1.1\r\nHost: a\r\nSec-Fetch-Dest: document\r\nConnection: close\r\n\r\n",
+        );
         let all = visitor.closed();
         assert!(all.len() < 1000, "{}", all.escape_ascii());
         let told = all.starts_with(b"HTTP/1.1 502 ");
@@ -292,7 +293,7 @@ fn a_page_in_a_coding_that_cannot_be_undone_is_not_shown_without_the_guard() {
 }
 
 #[test]
-fn fields_that_load_something_before_the_page_are_removed() {
+fn blocked_urls_in_preload_fields_are_removed() {
     let origin = Origin::answering(html(
         "Link: </a.css>; rel=preload; as=style, <https://www.googletagmanager.com/gtm.js>; rel=preload; as=script\r\n\
          Link: <//ad.doubleclick.net>; rel=preconnect\r\nLink: <https://www.facebook.com/x>; rel=me\r\n\
@@ -313,7 +314,7 @@ fn fields_that_load_something_before_the_page_are_removed() {
 }
 
 #[test]
-fn the_guard_goes_to_the_end_of_large_pages() {
+fn the_guard_covers_large_pages_to_their_end() {
     let head = "<!doctype html><html><head><title>t</title></head><body>";
     let link =
         |number: usize| format!("<a href=\"/products/{number:06}/{}\">x</a>\n", "x".repeat(180));

@@ -33,7 +33,7 @@ pub fn load(proxy: &Proxy, path: &str, fields: &[(&str, &str)]) -> Reply {
 }
 
 #[test]
-fn who_has_not_decided_gets_the_banner_as_the_first_thing_in_the_page() {
+fn undecided_visitors_get_the_banner_first_in_the_body() {
     let origin = Origin::answering(html());
     let proxy = Proxy::start(&origin, BANNER);
     let reply = load(
@@ -70,7 +70,7 @@ fn who_has_not_decided_gets_the_banner_as_the_first_thing_in_the_page() {
 }
 
 #[test]
-fn a_compressed_page_repeats_nothing_of_the_url_and_the_visitor_still_returns_to_it() {
+fn compressed_pages_do_not_reflect_the_url_and_visitors_still_return_to_it() {
     let secret = "csrf=9f3kQz71LmXw";
     let html = format!("<html><head></head><body><input value=\"{secret}\"></body></html>");
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
@@ -115,7 +115,7 @@ fn a_compressed_page_repeats_nothing_of_the_url_and_the_visitor_still_returns_to
 }
 
 #[test]
-fn who_has_decided_gets_the_page_byte_for_byte_as_it_is() {
+fn decided_visitors_get_the_page_unchanged() {
     let origin = Origin::answering(html());
     let proxy = Proxy::start(&origin, BANNER);
     for categories in ["", "analytics"] {
@@ -130,7 +130,7 @@ fn who_has_decided_gets_the_page_byte_for_byte_as_it_is() {
 }
 
 #[test]
-fn where_cookies_are_used_until_they_are_refused_the_banner_says_so() {
+fn the_banner_states_an_opt_out_default() {
     let origin = Origin::answering(html());
     let proxy = Proxy::start(&origin, &format!("[consent]\ndefault = 'allow'\n{BANNER}"));
     let text = load(&proxy, "/", &[]).text();
@@ -152,7 +152,7 @@ fn the_banner_is_off_by_default_and_while_observing() {
 }
 
 #[test]
-fn while_observing_a_guarded_page_gets_the_script_that_reports_and_is_else_the_same() {
+fn observe_mode_adds_only_the_reporting_script_to_a_guarded_page() {
     let origin = Origin::answering(html());
     let toml = "mode = 'observe'\n[banner]\nenabled = true\n[page]\nguard = true\n";
     let text = load(&Proxy::start(&origin, toml), "/", &[]).text();
@@ -163,7 +163,7 @@ fn while_observing_a_guarded_page_gets_the_script_that_reports_and_is_else_the_s
 }
 
 #[test]
-fn what_is_no_page_of_its_own_is_left_alone() {
+fn subresources_and_fragments_get_no_banner() {
     let origin = Origin::answering(html());
     let proxy = Proxy::start(&origin, BANNER);
     for fields in [
@@ -187,7 +187,7 @@ fn what_is_no_page_of_its_own_is_left_alone() {
 }
 
 #[test]
-fn what_must_not_be_changed_is_left_alone() {
+fn responses_that_must_not_be_transformed_are_unchanged() {
     for (status, head) in [
         ("200 OK", "Content-Type: application/json\r\n"),
         ("200 OK", "Content-Type: text/html\r\nContent-Disposition: attachment\r\n"),
@@ -207,7 +207,7 @@ fn what_must_not_be_changed_is_left_alone() {
 }
 
 #[test]
-fn a_broken_gzip_page_passes_as_it_is_and_is_counted() {
+fn a_page_with_invalid_gzip_passes_unchanged_and_is_counted() {
     let origin = Origin::answering(page(
         "Content-Type: text/html\r\nContent-Encoding: gzip\r\n",
         b"\x1f\x8bnot gzip",
@@ -220,7 +220,7 @@ fn a_broken_gzip_page_passes_as_it_is_and_is_counted() {
 }
 
 #[test]
-fn a_bomb_passes_in_pieces_and_takes_no_memory() {
+fn a_decompression_bomb_passes_in_pieces_in_bounded_memory() {
     use std::io::Write;
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
     encoder.write_all(b"<!doctype html><body>").unwrap();
@@ -239,7 +239,7 @@ fn a_bomb_passes_in_pieces_and_takes_no_memory() {
 }
 
 #[test]
-fn the_pages_policy_is_respected() {
+fn the_content_security_policy_of_the_page_is_respected() {
     for (policy, nonce, form) in [
         ("default-src 'self'", false, true),
         ("style-src 'nonce-r4nd'; script-src 'self'", true, true),
@@ -258,7 +258,7 @@ fn the_pages_policy_is_respected() {
 }
 
 #[test]
-fn the_guard_stands_first_in_the_head_and_foreign_tags_without_consent_are_inert() {
+fn the_guard_is_first_in_the_head_and_third_party_tags_without_consent_are_inert() {
     let body = "<!doctype html><html><HEAD><meta charset=utf-8>\
         <link rel=preconnect href='https://www.google-analytics.com'><link rel=stylesheet href='https://facebook.com/a.css'>\
         <script async src=\"https://www.googletagmanager.com/gtag/js?id=1\" type=module></script><script src=/own.js></script></HEAD>\
@@ -326,7 +326,7 @@ fn the_guard_stands_first_in_the_head_and_foreign_tags_without_consent_are_inert
 }
 
 #[test]
-fn without_head_and_body_tags_the_guard_still_comes_before_the_first_script() {
+fn without_head_and_body_tags_the_guard_still_precedes_the_first_script() {
     let body = "<!doctype html><title>x</title><script>document.cookie='_ga=1'</script>";
     let origin = Origin::answering(page("Content-Type: text/html\r\n", body.as_bytes()));
     let proxy = Proxy::start(&origin, &format!("{GUARD}{BANNER}"));
@@ -345,7 +345,7 @@ fn a_page_in_a_frame_is_guarded_and_has_no_banner() {
 }
 
 #[test]
-fn colours_place_and_switches_are_those_of_the_site() {
+fn banner_colours_position_and_switches_are_configurable() {
     let origin = Origin::answering(html());
     let proxy = Proxy::start_with(&format!(
         "[banner]\nenabled = true\nposition = 'top'\ncolours = {{ button = '#123456' }}\n

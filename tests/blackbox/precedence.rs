@@ -26,7 +26,7 @@ fn orders(one: &str, two: &str) -> [String; 2] {
 }
 
 #[test]
-fn a_decision_for_another_revision_is_void_if_any_copy_of_the_revision_cookie_says_so() {
+fn a_decision_is_invalid_if_any_copy_of_the_revision_cookie_differs() {
     let toml = "[consent]\nsources = ['complianz']\n[consent.complianz]\nrevision = 3";
     let allowed = "cmplz_statistics=allow; cmplz_policy_id=3";
     assert_eq!(granted(toml, allowed), "necessary analytics");
@@ -41,7 +41,7 @@ fn a_decision_for_another_revision_is_void_if_any_copy_of_the_revision_cookie_sa
 }
 
 #[test]
-fn of_two_answers_on_a_service_in_one_cookie_the_last_counts() {
+fn the_last_of_two_entries_for_a_service_applies() {
     let toml = "[consent]\nsources = ['tarteaucitron']\n[consent.tarteaucitron]\n\
                 map = { stats = 'analytics', ads = 'targeting' }";
     for (value, expected) in [
@@ -58,7 +58,7 @@ fn of_two_answers_on_a_service_in_one_cookie_the_last_counts() {
 
 /// Tools that list only grants: a missing category was refused, and never follows the default.
 #[test]
-fn what_a_list_of_grants_leaves_out_is_refused_where_the_default_allows() {
+fn categories_missing_in_a_list_of_grants_are_refused_for_any_default() {
     let borlabs = r#"{"consents":{"statistics":["matomo"]},"version":"1"}"#;
     let vanilla = r#"{"categories":["necessary","analytics"],"revision":0}"#;
     let script = r#"{"action":"accept","categories":"[\"performance\"]"}"#;
@@ -94,7 +94,7 @@ fn answer(a: bool, at: Option<i64>) -> String {
 }
 
 #[test]
-fn of_the_times_of_active_copies_the_oldest_counts_and_one_without_a_time_hides_none() {
+fn the_oldest_time_of_active_copies_applies_and_untimed_copies_are_ignored() {
     let (old, new) = (NOW - 10 * DAY, NOW - DAY);
     for (one, two, expected) in
         [(Some(old), Some(new), Some(old)), (Some(new), None, Some(new)), (None, None, None)]
@@ -126,7 +126,7 @@ fn without_an_active_decision_the_first_reason_and_its_time_are_reported() {
 }
 
 #[test]
-fn beside_a_tool_the_native_cookie_settles_what_the_tool_does_not_mention_and_its_refusals_stay() {
+fn the_native_cookie_decides_categories_unknown_to_the_tool_and_its_refusals_win() {
     let toml = "[consent]\nsources = ['generic', 'consentry']\n[consent.generic]\ncookie = 'c'\n\
                 map = { a = 'analytics', s = 'social' }";
     let own = |categories: &str| format!("consentry=1~{NOW}~2018-05-25~{categories}~");

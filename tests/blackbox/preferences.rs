@@ -24,7 +24,7 @@ fn post(proxy: &Proxy, body: &str, fields: &[(&str, &str)]) -> Reply {
 }
 
 #[test]
-fn the_page_shows_categories_cookies_and_the_state_without_script_in_less_than_30_kb() {
+fn the_preferences_page_works_without_script_in_less_than_30_kb() {
     let origin = Origin::setting(&[
         "_ga=1; Max-Age=63072000",
         "sid=x; HttpOnly",
@@ -81,7 +81,7 @@ fn the_page_shows_categories_cookies_and_the_state_without_script_in_less_than_3
 }
 
 #[test]
-fn a_flood_of_invented_names_leaves_the_page_small() {
+fn invented_cookie_names_do_not_grow_the_preferences_page() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, "");
     // Every exact name in the catalogue, sent by a client that forges them.
@@ -150,7 +150,7 @@ fn accept_reject_and_save_set_the_cookie_and_send_the_visitor_back() {
 }
 
 #[test]
-fn what_is_posted_from_elsewhere_or_is_no_form_is_refused_with_a_cause() {
+fn cross_site_posts_and_invalid_forms_are_rejected_with_a_cause() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, "");
     let long = format!("choice=accept&return_to=/{}", "a".repeat(4096));
@@ -198,7 +198,7 @@ fn what_is_posted_from_elsewhere_or_is_no_form_is_refused_with_a_cause() {
 }
 
 #[test]
-fn the_language_is_the_links_then_the_browsers_then_the_sites() {
+fn the_language_follows_the_link_then_the_browser_then_the_site() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, "[centre]\nlanguage = 'it'\n");
     for (path, accept, lang, title) in [
@@ -221,7 +221,7 @@ fn the_language_is_the_links_then_the_browsers_then_the_sites() {
 }
 
 #[test]
-fn the_notice_has_its_dates_the_ways_to_opt_out_and_the_cookies() {
+fn the_notice_has_dates_opt_out_links_and_cookies() {
     let origin = Origin::setting(&["_ga=1; Max-Age=60"]);
     let toml = "[consent]\nnotice_date = 2026-03-01\n[centre]\nearlier_notices = [2018-05-25, 2020-01-02]\n";
     let proxy = Proxy::start(&origin, toml);
@@ -241,7 +241,7 @@ fn the_notice_has_its_dates_the_ways_to_opt_out_and_the_cookies() {
 }
 
 #[test]
-fn a_site_has_its_own_texts_domain_and_prefix() {
+fn texts_domain_and_prefix_are_configurable_per_site() {
     let origin = Origin::answering(OK);
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(
@@ -288,7 +288,7 @@ fn a_site_has_its_own_texts_domain_and_prefix() {
 }
 
 #[test]
-fn where_another_tool_decides_the_page_shows_the_state_and_has_no_form_to_send() {
+fn with_another_tool_as_only_source_the_page_has_no_form() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, "[consent]\nsources = ['onetrust']\n");
     let page = proxy.get(CENTRE, &[]).text();
@@ -303,7 +303,7 @@ fn others(reply: &Reply) -> Vec<String> {
 }
 
 #[test]
-fn a_withdrawal_deletes_cookies_wherever_they_live_at_once_and_clears_storage_where_that_is_said() {
+fn a_withdrawal_deletes_cookies_in_every_scope_and_clears_storage_if_configured() {
     let origin = Origin::setting(&[
         "_ga=1; Domain=shop.example; Max-Age=600",
         "_fbp=1; HttpOnly; Path=/deep/down",
@@ -340,7 +340,7 @@ fn a_withdrawal_deletes_cookies_wherever_they_live_at_once_and_clears_storage_wh
 }
 
 #[test]
-fn a_withdrawal_deletes_what_a_rule_places_elsewhere_in_a_process_that_never_saw_it() {
+fn a_withdrawal_deletes_configured_scopes_in_a_fresh_process() {
     let origin = Origin::answering(OK);
     let rule = "[[cookie]]\nname = 'uid'\ncategory = 'analytics'\npath = '/account'\ndomain = 'shop.example'\n";
     let proxy = Proxy::start(&origin, rule);
@@ -351,7 +351,7 @@ fn a_withdrawal_deletes_what_a_rule_places_elsewhere_in_a_process_that_never_saw
 }
 
 #[test]
-fn by_default_a_withdrawal_leaves_storage_and_while_observing_everything() {
+fn a_withdrawal_keeps_storage_by_default_and_everything_in_observe_mode() {
     let origin = Origin::setting(&["_ga=1"]);
     for (toml, deletions) in
         [("", 2), ("mode = 'observe'\n", 0), ("[expire]\non_withdrawal = []\n", 0)]
@@ -366,7 +366,7 @@ fn by_default_a_withdrawal_leaves_storage_and_while_observing_everything() {
 }
 
 #[test]
-fn a_process_that_saw_nothing_deletes_at_each_prefix_of_the_withdrawals_and_the_next_pages_path() {
+fn a_fresh_process_deletes_at_each_path_prefix_of_the_withdrawal_and_the_next_page() {
     let toml =
         "[[cookie]]\nname = 'uid'\ncategory = 'analytics'\n[centre]\nprefix = '/shop/.privacy/'\n";
     let proxy = Proxy::start(&Origin::answering(OK), toml);

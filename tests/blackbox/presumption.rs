@@ -24,7 +24,7 @@ fn own_list(lines: &[String]) -> Vec<&String> {
 }
 
 #[test]
-fn what_the_origin_sets_as_a_session_is_set_passes_both_ways_and_what_it_does_not_is_stripped() {
+fn session_like_cookies_are_presumed_necessary_and_others_stripped() {
     let presumed = [
         "acme=1; Path=/; HttpOnly",
         "8f14e45fceea167a5a36dedd4bea2543=2; HttpOnly; SameSite=Lax",
@@ -74,7 +74,7 @@ fn what_the_origin_sets_as_a_session_is_set_passes_both_ways_and_what_it_does_no
 }
 
 #[test]
-fn a_name_that_no_response_has_shown_does_not_pass_and_only_csrf_tokens_do_without_a_list() {
+fn names_never_set_by_a_response_are_stripped_except_csrf_tokens() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, "");
     let sent = "acme_sid=1; acme_token=2; acme_csrf=3; XSRF-TOKEN-9=4; stats_csrf=5; myblob=6";
@@ -83,7 +83,7 @@ fn a_name_that_no_response_has_shown_does_not_pass_and_only_csrf_tokens_do_witho
 }
 
 #[test]
-fn the_list_goes_where_its_cookies_go_and_is_sent_only_when_it_changes() {
+fn the_list_has_the_scope_of_its_cookies_and_is_sent_only_on_changes() {
     let origin = Origin::setting(&[
         "one=1; HttpOnly",
         "two=2; HttpOnly; Domain=.Shop.example; Secure; SameSite=None",
@@ -114,7 +114,7 @@ fn the_list_goes_where_its_cookies_go_and_is_sent_only_when_it_changes() {
 }
 
 #[test]
-fn a_withdrawal_keeps_what_is_presumed_and_a_consent_adds_nothing_to_the_list() {
+fn a_withdrawal_keeps_presumed_cookies_and_consented_ones_are_not_listed() {
     let origin = Origin::setting(&["acme=1; HttpOnly", "blob=2"]);
     let proxy = Proxy::start(&origin, "[expire]\non_withdrawal = ['cookies']\n");
     let granted = proxy.get("/", &[("Cookie", &all())]).set_cookies();
@@ -137,7 +137,7 @@ fn a_withdrawal_keeps_what_is_presumed_and_a_consent_adds_nothing_to_the_list() 
 }
 
 #[test]
-fn a_list_is_bounded_and_hostile_lists_harm_nobody() {
+fn lists_are_bounded_and_hostile_lists_are_ignored() {
     let lines: Vec<String> =
         (0..120).map(|n| format!("nonce{}=1; HttpOnly", "x".repeat(n))).collect();
     let origin = Origin::setting(&lines.iter().map(String::as_str).collect::<Vec<_>>());
@@ -165,7 +165,7 @@ fn a_list_is_bounded_and_hostile_lists_harm_nobody() {
 }
 
 #[test]
-fn what_is_presumed_is_told_from_what_a_rule_classifies_everywhere() {
+fn presumed_cookies_are_distinguished_from_classified_ones_everywhere() {
     let origin = Origin::setting(&[
         "acme=1; HttpOnly",
         "acme_auth=2; HttpOnly; Max-Age=31536000",

@@ -70,7 +70,7 @@ fn assert_unmarked(what: &str, bytes: &[u8]) {
 }
 
 #[test]
-fn no_cookie_value_is_in_any_log_metric_page_receipt_or_file() {
+fn cookie_values_never_appear_in_logs_metrics_pages_receipts_or_files() {
     let store = tempfile::tempdir().unwrap();
     let origin = origin();
     let folder = store.path().display();

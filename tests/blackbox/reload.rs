@@ -4,7 +4,7 @@ use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
-use crate::support::{Origin, PATIENCE, Proxy, refusing, request};
+use crate::support::{Origin, Proxy, refusing, request};
 
 const DONE: &str = "consentry_config_reloads_total{result=\"done\"}";
 const FAILED: &str = "consentry_config_reloads_total{result=\"failed\"}";
@@ -20,7 +20,7 @@ fn names(proxy: &Proxy) -> Vec<String> {
 }
 
 #[test]
-fn a_hangup_puts_the_new_config_in_force_and_what_was_counted_goes_on() {
+fn sighup_reloads_the_config_and_keeps_counters() {
     let origin = Origin::setting(&["_ga=1", "own=1", "sid=1"]);
     let proxy = Proxy::start_with(&toml(&origin, ""));
     assert_eq!(names(&proxy), ["sid"]);
@@ -44,17 +44,14 @@ fn a_hangup_puts_the_new_config_in_force_and_what_was_counted_goes_on() {
 }
 
 #[test]
-fn with_anything_wrong_the_config_before_stays_in_force_and_that_is_said_until_it_is_mended() {
+fn an_invalid_config_keeps_the_previous_one_and_is_reported_until_fixed() {
     let origin = Origin::setting(&["_ga=1", "sid=1"]);
     let proxy = Proxy::start_with(&toml(&origin, ""));
     let wrong = "mode = 'observe'\nunclassified = 'perhaps'\n[consent]\nmax_age_days = 0\n";
     proxy.rewrite(&toml(&origin, wrong));
     proxy.signal("HUP");
     // The file change may be noticed before the signal, so that the file is read twice.
-    let since = std::time::Instant::now();
-    while proxy.metric(FAILED) == 0.0 {
-        assert!(since.elapsed() < PATIENCE, "{}", proxy.log());
-    }
+    proxy.wait_until("the reload has failed", || proxy.metric(FAILED) > 0.0);
     assert_eq!(names(&proxy), ["sid"]);
     proxy.expect_log("unclassified");
     proxy.expect_log("consent.max_age_days");
@@ -73,7 +70,7 @@ fn with_anything_wrong_the_config_before_stays_in_force_and_that_is_said_until_i
 }
 
 #[test]
-fn files_that_change_are_noticed_also_where_a_link_is_swapped() {
+fn changed_files_and_swapped_symlinks_are_detected() {
     let origin = Origin::setting(&["own=1", "sid=1"]);
     let folder = tempfile::tempdir().unwrap();
     let rules = |version: &str, text: &str| {
@@ -102,7 +99,7 @@ fn files_that_change_are_noticed_also_where_a_link_is_swapped() {
 }
 
 #[test]
-fn a_request_under_way_keeps_the_config_that_it_began_with() {
+fn a_request_in_flight_keeps_its_config() {
     let (let_go, held) = std::sync::mpsc::channel::<()>();
     let held = std::sync::Mutex::new(held);
     let origin = Origin::scripted(move |seen, stream| {
@@ -163,7 +160,7 @@ fn no_request_fails_during_a_hundred_reloads() {
 }
 
 #[test]
-fn what_is_known_of_an_upstream_outlives_a_new_weight_and_new_settings_of_tls() {
+fn upstream_health_survives_new_weights_and_tls_settings() {
     // Nothing listens at this address. Only the first request finds out.
     let dead = refusing();
     let origin = Origin::answering("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nb");
@@ -184,11 +181,10 @@ fn what_is_known_of_an_upstream_outlives_a_new_weight_and_new_settings_of_tls() 
         };
         let proxy = Proxy::start_with(&site(1, before));
         let next_pause = |known: usize| {
-            let since = std::time::Instant::now();
-            while pauses(&proxy).len() <= known {
-                assert!(since.elapsed() < PATIENCE, "{scheme}: {}", proxy.log());
+            proxy.wait_until("the next ejection", || {
                 assert_eq!(proxy.get("/", &[]).text(), "b");
-            }
+                pauses(&proxy).len() > known
+            });
             pauses(&proxy)
         };
         let known = next_pause(0);
@@ -210,7 +206,7 @@ fn pauses(proxy: &Proxy) -> Vec<u64> {
 }
 
 #[test]
-fn connections_outlive_a_new_weight() {
+fn upstream_connections_survive_a_new_weight() {
     let (a, b) = (Origin::setting(&["sid=a"]), Origin::setting(&["sid=b"]));
     let site = |weight: u32| {
         format!(

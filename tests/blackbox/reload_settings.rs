@@ -6,7 +6,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc;
-use std::time::Instant;
 
 use rustls::{
     ClientConfig, ClientConnection, HandshakeKind, RootCertStore, ServerConfig, ServerConnection,
@@ -43,7 +42,7 @@ fn answer(proxy: &Proxy, begin: &str, fields: &[(&str, &str)]) -> Option<u16> {
 }
 
 #[test]
-fn settings_of_all_sites_count_for_requests_after_a_reload_and_no_longer_after_the_next() {
+fn global_settings_follow_each_reload() {
     let origin = Origin::scripted(|seen, stream| {
         if seen.line.contains("/silent") {
             return stream.read(&mut [0; 1]).is_ok_and(|count| count > 0);
@@ -94,7 +93,7 @@ fn settings_of_all_sites_count_for_requests_after_a_reload_and_no_longer_after_t
 }
 
 #[test]
-fn requests_in_progress_count_after_a_reload_with_the_same_limits_and_not_with_others() {
+fn requests_in_flight_count_after_a_reload_only_with_unchanged_limits() {
     let (go, wait) = mpsc::channel::<()>();
     let wait = std::sync::Mutex::new(wait);
     let origin = Origin::scripted(move |seen, stream| {
@@ -122,7 +121,7 @@ fn requests_in_progress_count_after_a_reload_with_the_same_limits_and_not_with_o
 }
 
 #[test]
-fn the_admin_listener_shows_the_sites_upstreams_and_access_of_the_config_in_force() {
+fn the_admin_listener_shows_the_current_config() {
     let (one, two) = (Origin::setting(&["uid=1"]), Origin::setting(&["uid=1"]));
     let proxy = Proxy::start_with(&site(&one, ""));
     let up = |origin: &Origin, name: &str| {
@@ -144,14 +143,11 @@ fn the_admin_listener_shows_the_sites_upstreams_and_access_of_the_config_in_forc
     std::fs::write(&token, "0123456789abcdef").unwrap();
     proxy.rewrite(&format!("listen.admin_token_file = '{}'\n{other}", token.display()));
     proxy.signal("HUP");
-    let since = Instant::now();
-    while proxy.admin("/metrics").0 != 401 {
-        assert!(since.elapsed() < PATIENCE, "the admin listener is open");
-    }
+    proxy.wait_until("the token is required", || proxy.admin("/metrics").0 == 401);
 }
 
 #[test]
-fn a_file_that_the_new_config_names_is_watched() {
+fn files_of_a_reloaded_config_are_watched() {
     let origin = Origin::setting(&["uid=1"]);
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("more.toml");
@@ -160,10 +156,7 @@ fn a_file_that_the_new_config_names_is_watched() {
     reload(&proxy, &site(&origin, &format!("catalogue = ['{}']", file.display())));
     assert_eq!(proxy.get("/", &[]).set_cookies(), [""; 0]);
     std::fs::write(&file, "[[cookie]]\nname = 'uid'\ncategory = 'necessary'\n").unwrap();
-    let since = Instant::now();
-    while proxy.get("/", &[]).set_cookies() != ["uid=1"] {
-        assert!(since.elapsed() < PATIENCE, "{}", proxy.log());
-    }
+    proxy.wait_until("the rule is in force", || proxy.get("/", &[]).set_cookies() == ["uid=1"]);
 }
 
 #[test]
@@ -176,11 +169,9 @@ fn a_loop_is_reported_once_for_each_config() {
         }
         // The next log line is written after it.
         reload(&proxy, &site(&origin, ""));
-        let lines = || proxy.log().matches("config reloaded").count();
-        let since = Instant::now();
-        while lines() < reported {
-            assert!(since.elapsed() < PATIENCE, "{}", proxy.log());
-        }
+        proxy.wait_until("the next log line", || {
+            proxy.log().matches("config reloaded").count() >= reported
+        });
         let log = proxy.log();
         assert_eq!(
             log.matches("a request has passed this proxy before").count(),
@@ -235,7 +226,7 @@ fn shown(proxy: &Proxy, trusted: &[&Made]) -> CertificateDer<'static> {
 }
 
 #[test]
-fn of_two_certificates_for_a_name_the_first_is_shown_and_a_reload_changes_which_that_is() {
+fn the_first_of_two_certificates_for_a_name_is_served_and_a_reload_changes_it() {
     let folder = tempfile::tempdir().unwrap();
     let (one, two) = (made(folder.path(), "one"), made(folder.path(), "two"));
     let origin = Origin::answering(OK);
@@ -304,7 +295,7 @@ fn https_origin(made: &Made, keeps: bool) -> (SocketAddr, Arc<AtomicUsize>, Arc<
 }
 
 #[test]
-fn connections_to_an_upstream_go_on_with_the_same_settings_of_tls_and_never_with_others() {
+fn upstream_connections_are_reused_only_with_unchanged_tls_settings() {
     let folder = tempfile::tempdir().unwrap();
     let (one, two) = (made(folder.path(), "one"), made(folder.path(), "two"));
     let (address, accepted, _) = https_origin(&one, true);
@@ -340,7 +331,7 @@ fn connections_to_an_upstream_go_on_with_the_same_settings_of_tls_and_never_with
 }
 
 #[test]
-fn sessions_of_tls_with_an_upstream_outlive_a_reload() {
+fn upstream_tls_sessions_survive_a_reload() {
     let folder = tempfile::tempdir().unwrap();
     let one = made(folder.path(), "one");
     let (address, accepted, resumed) = https_origin(&one, false);
@@ -362,7 +353,7 @@ fn sessions_of_tls_with_an_upstream_outlive_a_reload() {
 }
 
 #[test]
-fn an_upstream_that_another_one_replaces_gets_no_request_any_more() {
+fn a_replaced_upstream_gets_no_more_requests() {
     let (one, two) = (Origin::answering(OK), Origin::answering(OK));
     let proxy = Proxy::start_with(&site(&one, "workers = 1"));
     let mut client = Visitor::connect(proxy.address);

@@ -16,7 +16,7 @@ fn status(proxy: &Proxy, bytes: &[u8]) -> u16 {
 }
 
 #[test]
-fn targets_reach_the_origin_as_they_were_sent_section_3_2() {
+fn targets_reach_the_origin_unchanged_section_3_2() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, "");
     let cases: &[(&[u8], &str)] = &[
@@ -43,7 +43,7 @@ fn targets_reach_the_origin_as_they_were_sent_section_3_2() {
 }
 
 #[test]
-fn what_is_too_long_or_unknown_has_its_own_status_sections_3_and_6() {
+fn too_long_targets_and_unknown_codings_have_their_own_status_sections_3_and_6() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, "");
     let long = "a".repeat(70_000);
@@ -66,7 +66,7 @@ fn what_is_too_long_or_unknown_has_its_own_status_sections_3_and_6() {
 }
 
 #[test]
-fn names_and_order_of_fields_are_kept_both_ways() {
+fn field_names_and_order_are_kept_in_both_directions() {
     let origin = Origin::answering(
         "HTTP/1.1 200 Fine\r\nX-First: 1\r\nETag: \"a\"\r\nx-THIRD: 3\r\nContent-Length: 2\r\nX-First: 2\r\nDate: Sat, 28 Nov 2026 00:00:00 GMT\r\n\r\nok",
     );
@@ -85,7 +85,7 @@ fn names_and_order_of_fields_are_kept_both_ways() {
 }
 
 #[test]
-fn odd_bytes_in_fields_pass_as_they_came() {
+fn odd_bytes_in_fields_pass_unchanged() {
     let origin = Origin::answering(
         &b"HTTP/1.1 200 OK\r\nX-Odd: a\x7fb\x01\xff\r\nContent-Length: 2\r\n\r\nok"[..],
     );
@@ -105,7 +105,7 @@ fn odd_bytes_in_fields_pass_as_they_came() {
 }
 
 #[test]
-fn bodies_end_where_section_6_3_says() {
+fn bodies_end_as_section_6_3_defines() {
     // With both fields the transfer coding counts, and the connection is not reused.
     let both = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n3\r\ndef\r\n0\r\n\r\n";
     let origin = Origin::answering(both);
@@ -132,7 +132,7 @@ fn bodies_end_where_section_6_3_says() {
 }
 
 #[test]
-fn a_chunked_upload_arrives_whole_after_an_origin_that_spoke_http_1_0() {
+fn a_chunked_upload_arrives_complete_after_an_http_1_0_response() {
     let origin = Origin::answering(
         "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nok",
     );
@@ -165,7 +165,7 @@ fn a_get_keeps_its_chunked_body_and_trailers_pass_unannounced_section_7_1() {
 }
 
 #[test]
-fn a_client_that_has_closed_its_side_gets_its_answers() {
+fn a_half_closed_client_gets_its_responses() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, "");
     for requests in [1, 3] {
@@ -208,7 +208,7 @@ fn an_origin_that_rejects_before_the_body_stops_the_upload() {
 }
 
 #[test]
-fn hops_are_counted_down_and_the_last_one_answers_section_7_6_2() {
+fn max_forwards_is_decremented_and_answered_at_zero_section_7_6_2() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, "");
     let sent = |method: &str, hops: &str| {
@@ -229,7 +229,7 @@ fn hops_are_counted_down_and_the_last_one_answers_section_7_6_2() {
 }
 
 #[test]
-fn an_upgrade_that_is_required_is_named_section_15_5_22() {
+fn a_426_response_names_the_required_upgrade_section_15_5_22() {
     let origin = Origin::answering(
         "HTTP/1.1 426 Upgrade Required\r\nUpgrade: foo/2\r\nConnection: Upgrade\r\nContent-Length: 0\r\n\r\n",
     );
@@ -242,7 +242,7 @@ fn an_upgrade_that_is_required_is_named_section_15_5_22() {
 }
 
 #[test]
-fn a_response_that_fails_before_its_first_byte_is_a_bad_gateway() {
+fn a_response_that_fails_before_its_first_byte_gives_502() {
     let origin = Origin::answering("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n");
     let reply = Proxy::start(&origin, "").get("/", &[]);
     assert!(reply.status == 502 && reply.complete, "{reply:?}");

@@ -27,7 +27,7 @@ fn refused(proxy: &Proxy, origin: &Origin, bytes: &[u8]) {
 }
 
 #[test]
-fn lengths_that_are_not_one_plain_number_are_refused() {
+fn invalid_content_lengths_are_rejected() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, "");
     for fields in [
@@ -54,7 +54,7 @@ fn lengths_that_are_not_one_plain_number_are_refused() {
 }
 
 #[test]
-fn codings_that_are_not_chunked_alone_are_refused() {
+fn transfer_codings_other_than_chunked_are_rejected() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, "");
     let body = "0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -83,7 +83,7 @@ fn codings_that_are_not_chunked_alone_are_refused() {
 }
 
 #[test]
-fn with_chunks_and_a_length_the_chunks_count_and_the_connection_ends() {
+fn chunked_wins_over_content_length_and_closes_the_connection() {
     // RFC 9112 section 6.3 allows this interpretation if the connection is not reused.
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, "");
@@ -106,7 +106,7 @@ fn with_chunks_and_a_length_the_chunks_count_and_the_connection_ends() {
 }
 
 #[test]
-fn chunks_that_are_not_as_they_should_be_end_the_request() {
+fn malformed_chunks_abort_the_request() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, "");
     for chunks in [
@@ -136,7 +136,7 @@ fn chunks_that_are_not_as_they_should_be_end_the_request() {
 }
 
 #[test]
-fn what_is_taken_reaches_the_origin_as_one_request_and_what_follows_is_the_next() {
+fn accepted_framings_reach_the_origin_as_exactly_one_request() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, "");
     let long = format!("3;x={}\r\nabc\r\n0\r\n\r\n", "y".repeat(1000));
@@ -183,7 +183,7 @@ fn what_is_taken_reaches_the_origin_as_one_request_and_what_follows_is_the_next(
 }
 
 #[test]
-fn a_single_line_feed_ends_a_line_for_us_and_is_a_whole_line_end_for_the_origin() {
+fn a_bare_line_feed_is_normalised_to_crlf_for_the_origin() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, "");
     let mut visitor = proxy.visit();
@@ -216,7 +216,7 @@ fn a_single_line_feed_ends_a_line_for_us_and_is_a_whole_line_end_for_the_origin(
 }
 
 #[test]
-fn the_target_and_the_host_are_one_authority_or_refused() {
+fn conflicting_target_and_host_are_rejected() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, "");
     for bytes in [
@@ -245,11 +245,7 @@ fn the_target_and_the_host_are_one_authority_or_refused() {
     ] {
         let mut visitor = proxy.visit();
         visitor.send(format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n").as_bytes());
-        let status = visitor.reply("GET").status;
-        if status == 400 {
-            assert!(target.contains('#'), "{target}: no target has a fragment");
-            continue;
-        }
+        assert_eq!(visitor.reply("GET").status, 200, "{target}");
         let seen = origin.next();
         assert_eq!(
             (seen.line.as_str(), seen.field("host").as_deref()),
@@ -260,7 +256,7 @@ fn the_target_and_the_host_are_one_authority_or_refused() {
 }
 
 #[test]
-fn no_field_can_be_declared_hop_by_hop_that_others_rely_on() {
+fn the_connection_field_cannot_remove_protected_fields() {
     let origin = Origin::setting(&["_ga=1; Path=/"]);
     let proxy = Proxy::start(&origin, "consent.forward_header = 'x-consent'");
     let mut visitor = proxy.visit();
@@ -281,7 +277,7 @@ fn no_field_can_be_declared_hop_by_hop_that_others_rely_on() {
 }
 
 #[test]
-fn an_upgrade_that_is_none_smuggles_nothing() {
+fn an_ignored_upgrade_cannot_smuggle_a_request() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, "");
     for fields in [

@@ -24,7 +24,7 @@ fn echo() -> Origin {
 }
 
 #[test]
-fn an_upgrade_passes_with_its_cookies_filtered_and_then_bytes_both_ways() {
+fn an_upgrade_passes_with_filtered_cookies_then_forwards_bytes_in_both_directions() {
     let origin = echo();
     let proxy = Proxy::start(&origin, "");
     let mut visitor = proxy.visit();
@@ -54,7 +54,7 @@ fn an_upgrade_passes_with_its_cookies_filtered_and_then_bytes_both_ways() {
 }
 
 #[test]
-fn the_end_of_the_origins_side_reaches_the_visitor() {
+fn a_half_close_by_the_origin_reaches_the_client() {
     let origin = Origin::scripted(|_, stream| {
         let _ = stream.write_all(
             b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\nbye",
@@ -71,7 +71,7 @@ fn the_end_of_the_origins_side_reaches_the_visitor() {
 }
 
 #[test]
-fn an_upgrade_that_is_refused_is_an_ordinary_answer() {
+fn a_refused_upgrade_is_an_ordinary_response() {
     let origin = Origin::answering(
         "HTTP/1.1 403 Forbidden\r\nSet-Cookie: _ga=1\r\nContent-Length: 2\r\n\r\nno",
     );
@@ -88,7 +88,7 @@ fn an_upgrade_that_is_refused_is_an_ordinary_answer() {
 }
 
 #[test]
-fn another_http_behind_an_upgrade_is_never_asked_for() {
+fn upgrades_to_another_http_version_are_never_forwarded() {
     let origin = Origin::answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
     let proxy = Proxy::start(&origin, "");
     for protocol in ["h2c", "HTTP/2.0", "TLS/1.2", "websocket, h2c"] {
@@ -111,7 +111,7 @@ fn another_http_behind_an_upgrade_is_never_asked_for() {
 }
 
 #[test]
-fn a_switch_that_nobody_asked_for_is_a_bad_gateway() {
+fn an_unrequested_101_gives_502() {
     let origin = Origin::answering(
         "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n",
     );

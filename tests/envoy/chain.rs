@@ -1,6 +1,6 @@
 //! Other filters of Envoy in front of the processor, and its processing modes.
 
-use crate::support::{Envoy, Origin, PATIENCE, Proxy, Reply, Visitor, request};
+use crate::support::{Envoy, Origin, Proxy, Reply, Visitor, request};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nSet-Cookie: _ga=1\r\nContent-Length: 2\r\n\r\nok";
 const EXT_PROC: &str = "                  - name: envoy.filters.http.ext_proc\n";
@@ -62,7 +62,7 @@ fn replaced(text: &str, from: &str, to: &str) -> String {
 }
 
 #[test]
-fn local_replies_of_filters_in_front_pass_and_carry_no_tracker() {
+fn local_replies_of_preceding_filters_pass_without_trackers() {
     let origin = Origin::answering(OK);
     let processor = processor(&origin);
     let envoy = edited(&origin, &processor, |config| {
@@ -117,7 +117,7 @@ fn a_body_above_the_limit_of_a_message_fails_its_request() {
 }
 
 #[test]
-fn modes_that_would_pass_responses_unfiltered_are_refused_with_one_log_line() {
+fn modes_that_would_pass_responses_unfiltered_are_rejected_with_one_log_line() {
     let observed = "message_timeout: 20s\n                      observability_mode: true";
     for (from, to, refused) in [
         ("response_header_mode: SEND", "response_header_mode: SKIP", true),
@@ -134,12 +134,12 @@ fn modes_that_would_pass_responses_unfiltered_are_refused_with_one_log_line() {
             };
             replaced(&config, from, to)
         });
-        let since = std::time::Instant::now();
         let mut passed = 0;
-        while refused && get(&envoy, "GET", "/", &[]).status == 200 {
-            passed += 1;
-            assert!(since.elapsed() < PATIENCE, "{to}: {}", processor.log());
-        }
+        processor.wait_until(to, || {
+            let is_refused = !refused || get(&envoy, "GET", "/", &[]).status != 200;
+            passed += usize::from(!is_refused);
+            is_refused
+        });
         // The processor notices skipped headers only by streams that end early.
         assert!(passed <= if to.contains("SKIP") { 20 } else { 0 }, "{to}: {passed}");
         get(&envoy, "GET", "/", &[]);
@@ -161,7 +161,9 @@ fn a_response_with_as_many_fields_as_envoy_accepts_passes_filtered() {
         let navigation = [("Cookie", &*cookies.join("; ")), ("Sec-Fetch-Mode", "navigate")];
         let reply = proxy.get("/", &navigation);
         assert_eq!(reply.status, 200, "{fields}");
-        assert!(reply.set_cookies().iter().all(|line| line.contains("Max-Age=0")), "{fields}");
+        let deletions = reply.set_cookies();
+        assert!(deletions.iter().all(|line| line.contains("Max-Age=0")), "{fields}");
+        assert!(fields > 85 || !deletions.is_empty(), "{fields}");
     }
 }
 

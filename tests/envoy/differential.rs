@@ -21,7 +21,7 @@ fn documented() -> BTreeSet<String> {
 }
 
 #[test]
-fn envoy_with_the_processor_answers_as_the_proxy_but_for_the_documented_differences() {
+fn envoy_responses_equal_proxy_responses_except_for_documented_differences() {
     let program = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/envoy/differential/run.py");
     let mut harness = Command::new("python3")
         .args(["-B", program])

@@ -2,12 +2,12 @@
 
 use std::process::Stdio;
 
-use crate::support::{Envoy, Origin, PATIENCE, Proxy, Visitor, binary, request};
+use crate::support::{Envoy, Origin, Proxy, Visitor, binary, holds_in_time, request};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nSet-Cookie: _ga=1\r\nContent-Length: 2\r\n\r\nok";
 
 #[test]
-fn while_the_processor_is_away_nothing_passes_unfiltered() {
+fn without_the_processor_nothing_passes_unfiltered() {
     let origin = Origin::answering(OK);
     let mut proxy = Proxy::start(&origin, "");
     assert_eq!(proxy.get("/", &[]).status, 200);
@@ -20,7 +20,7 @@ fn while_the_processor_is_away_nothing_passes_unfiltered() {
 }
 
 #[test]
-fn a_new_config_is_in_force_for_the_next_request() {
+fn a_reloaded_config_applies_to_the_next_request() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, "");
     assert!(proxy.get("/", &[]).set_cookies().is_empty());
@@ -32,7 +32,7 @@ fn a_new_config_is_in_force_for_the_next_request() {
 }
 
 #[test]
-fn a_drain_lets_the_request_under_way_end() {
+fn a_drain_lets_the_request_in_flight_finish() {
     let (go, wait) = std::sync::mpsc::channel::<()>();
     let wait = std::sync::Mutex::new(wait);
     let origin = Origin::scripted(move |_, stream| {
@@ -52,7 +52,7 @@ fn a_drain_lets_the_request_under_way_end() {
 }
 
 #[test]
-fn an_unknown_host_is_refused_as_by_the_proxy() {
+fn an_unknown_host_is_rejected_like_in_the_proxy() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start_with(&format!(
         "[[site]]\nhosts = ['shop.example']\nupstream = '{}'\n",
@@ -63,7 +63,7 @@ fn an_unknown_host_is_refused_as_by_the_proxy() {
 }
 
 #[test]
-fn a_pixel_that_no_rule_knows_passes_for_its_bytes_are_not_asked_for() {
+fn an_unclassified_pixel_passes_since_its_body_is_not_requested() {
     let pixel = b"GIF89a\x01\0\x01\0\0\0\0,\0\0\0\0\x01\0\x01\0\0\x02\0;";
     let head = format!(
         "HTTP/1.1 200 OK\r\nContent-Type: image/gif\r\nContent-Length: {}\r\n\r\n",
@@ -80,7 +80,7 @@ fn a_pixel_that_no_rule_knows_passes_for_its_bytes_are_not_asked_for() {
 }
 
 #[test]
-fn envoy_may_connect_at_a_path() {
+fn envoy_can_connect_to_a_unix_socket() {
     let origin = Origin::answering(OK);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("processor.sock");
@@ -95,17 +95,16 @@ fn envoy_may_connect_at_a_path() {
         .spawn()
         .unwrap();
     let envoy = Envoy::start_at(folder.path(), origin.address, &path);
-    let since = std::time::Instant::now();
-    let reply = loop {
+    let mut last = None;
+    // Until the processor listens.
+    holds_in_time(|| {
         let mut visitor = Visitor::connect(envoy.address);
         visitor.send(&request("GET", "/", &[]));
         let reply = visitor.reply("GET");
-        // Until the processor listens.
-        if reply.status == 200 || since.elapsed() > PATIENCE {
-            break reply;
-        }
-    };
+        last = Some((reply.status, reply.set_cookies().len()));
+        reply.status == 200
+    });
     let _ = processor.kill();
     let _ = processor.wait();
-    assert_eq!((reply.status, reply.set_cookies().len()), (200, 0));
+    assert_eq!(last, Some((200, 0)));
 }

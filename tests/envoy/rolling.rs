@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::thread;
 
-use crate::support::{Envoy, Origin, PATIENCE, Proxy, Visitor, request};
+use crate::support::{Envoy, Origin, Proxy, Visitor, request, wait_until};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nSet-Cookie: _ga=1\r\nContent-Length: 2\r\n\r\nok";
 const CONNECTIONS: usize = 4;
@@ -45,11 +45,7 @@ fn a_rolling_restart_of_two_processors_loses_no_request() {
     let (stop, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
     let wait_for = |more: usize| {
         let goal = answered.load(Relaxed) + more;
-        let since = std::time::Instant::now();
-        while answered.load(Relaxed) < goal {
-            assert!(since.elapsed() < PATIENCE, "the load is stuck");
-            thread::yield_now();
-        }
+        wait_until("the load goes on", || answered.load(Relaxed) >= goal);
     };
     let visitors: Vec<_> = (0..CONNECTIONS)
         .map(|_| {
@@ -65,11 +61,9 @@ fn a_rolling_restart_of_two_processors_loses_no_request() {
         processors[number] = start(&origin, &addresses[number].to_string());
         // Envoy sends requests to a processor only after it has passed a health check.
         let new = &processors[number];
-        let since = std::time::Instant::now();
-        while new.metric("consentry_requests_total{site=\"default\",code=\"2xx\"}") < 10.0 {
-            assert!(since.elapsed() < PATIENCE, "the new processor is not used: {}", new.log());
-            wait_for(10);
-        }
+        new.wait_until("the new processor is used", || {
+            new.metric("consentry_requests_total{site=\"default\",code=\"2xx\"}") >= 10.0
+        });
     }
     stop.store(true, Relaxed);
     let wrong: Vec<String> =

@@ -82,7 +82,7 @@ fn converse(
 }
 
 #[test]
-fn a_stream_that_ends_before_its_response_was_judged_ends_with_an_error_and_one_log_line() {
+fn a_stream_without_a_filtered_response_ends_with_an_error_and_one_log_line() {
     let ok = [(":status", "200")];
     let with_mode = |request_body_mode, observability_mode| ProcessingRequest {
         observability_mode,
@@ -134,7 +134,7 @@ fn a_stream_that_ends_before_its_response_was_judged_ends_with_an_error_and_one_
 }
 
 #[test]
-fn trailers_that_the_mode_delivers_are_filtered_as_by_the_proxy() {
+fn delivered_trailers_are_filtered_like_in_the_proxy() {
     let processor = Proxy::start_alone("ext-proc", "127.0.0.1:0", SITE);
     let messages = vec![
         request_head(),
@@ -161,7 +161,7 @@ fn trailers_that_the_mode_delivers_are_filtered_as_by_the_proxy() {
 }
 
 #[test]
-fn a_response_without_a_request_keeps_only_what_needs_no_consent() {
+fn a_response_without_a_request_keeps_only_necessary_cookies() {
     let sites = "[[cookie]]\nname = 'login'\ncategory = 'necessary'\n\
         [[site]]\nhosts = ['watched.example']\nmode = 'observe'\nupstream = 'http://127.0.0.1:1'\n\
         [[site]]\nhosts = ['shop.example']\nupstream = 'http://127.0.0.1:1'\n\

@@ -27,7 +27,7 @@ async fn page(Extension(consent): Extension<VisitorConsent>) -> impl IntoRespons
 }
 
 #[tokio::test]
-async fn the_consent_in_the_request_is_the_one_that_the_response_is_filtered_by() {
+async fn the_consent_of_the_request_filters_the_response() {
     let region = "
         [consent]\nsources = ['consentry', 'onetrust']
         [consent.region]\nheader = 'x-region'\nregions = { US = 'allow' }
@@ -60,7 +60,7 @@ async fn the_consent_in_the_request_is_the_one_that_the_response_is_filtered_by(
 }
 
 #[tokio::test]
-async fn a_category_that_the_site_added_has_its_answer() {
+async fn custom_categories_are_reported_to_handlers() {
     let toml = "[[category]]\nname = 'video'\n[[cookie]]\nname = 'player'\ncategory = 'video'";
     let watch = |Extension(consent): Extension<VisitorConsent>| async move {
         assert_eq!(consent.allows("video"), consent.allows_cookie("player"));
@@ -77,7 +77,7 @@ async fn a_category_that_the_site_added_has_its_answer() {
 
 /// Whether a line passes also depends on its attributes.
 #[tokio::test]
-async fn the_answer_about_a_line_is_what_happens_to_the_line() {
+async fn the_predicted_decision_of_a_line_is_its_outcome() {
     let set = |Path(number): Path<usize>, Extension(consent): Extension<VisitorConsent>| async move {
         let line = LINES[number];
         (AppendHeaders([("set-cookie", line)]), consent.allows_set_cookie(line).to_string())
@@ -111,7 +111,7 @@ async fn the_answer_about_a_line_is_what_happens_to_the_line() {
 }
 
 #[tokio::test]
-async fn the_connection_of_a_request_wins_over_the_setting_of_the_layer() {
+async fn client_info_of_a_request_wins_over_the_layer_settings() {
     let region = "[consent.region]\nheader = 'x-region'\nregions = { US = 'allow' }";
     for of_layer in [false, true] {
         let consent = layer(region).secure(of_layer).trusted(of_layer);

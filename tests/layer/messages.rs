@@ -32,7 +32,7 @@ async fn echo(headers: HeaderMap) -> String {
 }
 
 #[tokio::test]
-async fn cookies_in_several_field_lines_are_judged_together_and_arrive_in_one() {
+async fn cookies_in_several_field_lines_are_filtered_together_and_joined() {
     let (some, none) = (consent("analytics"), consent(""));
     let joined = format!("{some}; c_analytics=1; c_necessary=2");
     let cases: [(&[&str], &str); 6] = [
@@ -58,7 +58,7 @@ async fn cookies_in_several_field_lines_are_judged_together_and_arrive_in_one() 
 }
 
 #[tokio::test]
-async fn too_many_cookies_are_rejected_however_they_are_split() {
+async fn too_many_cookies_are_rejected_for_every_split() {
     let toml = "[limits]\ncookies = 60";
     let address = serve_router(Router::new().route("/", any(echo)).layer(layer(toml))).await;
     for version in VERSIONS {
@@ -73,7 +73,7 @@ async fn too_many_cookies_are_rejected_however_they_are_split() {
 }
 
 #[tokio::test]
-async fn every_form_of_a_request_gets_a_filtered_answer() {
+async fn every_request_form_gets_a_filtered_response() {
     let sets = |headers: HeaderMap| async move {
         (
             AppendHeaders([TRACKER, ("set-cookie", "c_necessary=1"), ("x-cookie", "")]),
@@ -110,7 +110,7 @@ async fn every_form_of_a_request_gets_a_filtered_answer() {
 }
 
 #[tokio::test]
-async fn the_answer_to_an_upgrade_is_filtered_and_the_connection_goes_on() {
+async fn the_response_to_an_upgrade_is_filtered_and_the_connection_continues() {
     let page = service_fn(|mut request: Request<Incoming>| async move {
         let upgrade = hyper::upgrade::on(&mut request);
         tokio::spawn(async move {
@@ -143,7 +143,7 @@ async fn the_answer_to_an_upgrade_is_filtered_and_the_connection_goes_on() {
 }
 
 #[tokio::test]
-async fn trailers_lose_cookies_without_consent_and_nothing_else() {
+async fn only_cookies_without_consent_are_stripped_from_trailers() {
     let page = service_fn(|_: Request<Incoming>| async {
         let mut trailers = HeaderMap::new();
         for (name, value) in [TRACKER, ("set-cookie", "c_necessary=1"), ("grpc-status", "0")] {
@@ -162,7 +162,7 @@ async fn trailers_lose_cookies_without_consent_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_body_that_fails_fails_for_the_client_too() {
+async fn a_failing_body_fails_for_the_client_too() {
     let page = service_fn(|request: Request<Incoming>| async move {
         let kind = if request.uri().path() == "/pixel.gif" { "image/gif" } else { "text/html" };
         let response =
@@ -187,7 +187,7 @@ async fn a_body_that_fails_fails_for_the_client_too() {
 }
 
 #[tokio::test]
-async fn a_handler_that_panics_ends_its_own_request_only() {
+async fn a_panicking_handler_ends_only_its_own_request() {
     let page = || async { if true { panic!("a test of panics") } else { "never" } };
     let router = Router::new().route("/panic", route(page)).route("/", route("page"));
     let address = serve_router(router.layer(layer(""))).await;
@@ -225,7 +225,7 @@ impl Service<Request<()>> for Ready {
 }
 
 #[test]
-fn the_service_that_was_ready_is_the_one_that_is_called() {
+fn the_ready_service_is_the_one_that_is_called() {
     let toml = "[[beacon]]\npath = '/b'\ncategory = 'social'";
     let mut service = layer(toml).layer(Ready::default());
     for _ in 0..3 {
@@ -243,7 +243,7 @@ fn the_service_that_was_ready_is_the_one_that_is_called() {
 
 /// A beacon is answered without the service, so its reserved capacity is released for the next request.
 #[tokio::test]
-async fn beacons_keep_no_place_of_a_limited_service() {
+async fn beacons_release_the_permit_of_a_limited_service() {
     let toml = "[[beacon]]\npath = '/b'\ncategory = 'social'";
     let page = service_fn(|_: Request<Incoming>| async {
         Ok::<_, Infallible>(Response::new(Body::from("called")))

@@ -12,7 +12,7 @@ use crate::client::{VERSIONS, get, send};
 use crate::server::{serve_router, settings};
 
 #[tokio::test]
-async fn a_request_in_flight_ends_with_the_settings_that_it_began_with() {
+async fn a_request_in_flight_keeps_its_settings() {
     let (layer, handle) = ConsentLayer::reloadable(settings(""));
     let (began, answer) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let (tell, wait) = (Arc::clone(&began), Arc::clone(&answer));
@@ -40,7 +40,7 @@ async fn a_request_in_flight_ends_with_the_settings_that_it_began_with() {
 }
 
 #[tokio::test]
-async fn a_reload_reaches_every_clone_of_the_layer_and_keeps_what_was_seen() {
+async fn a_reload_reaches_every_clone_of_the_layer_and_keeps_the_inventory() {
     let (layer, handle) = ConsentLayer::reloadable(settings(""));
     let tracks = || async { AppendHeaders([("set-cookie", "seen_before=1; Path=/")]) };
     let routes = Router::new().route("/", route(tracks));

@@ -22,7 +22,7 @@ const BEACONS: &str = "
 ";
 
 #[tokio::test]
-async fn nested_routes_are_judged_by_the_path_that_the_client_sent() {
+async fn nested_routes_are_filtered_by_the_original_path() {
     let calls = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&calls);
     let handler = any(move || async move {
@@ -56,7 +56,7 @@ async fn nested_routes_are_judged_by_the_path_that_the_client_sent() {
 }
 
 #[tokio::test]
-async fn deletions_below_a_nested_route_have_the_paths_of_the_client() {
+async fn deletions_in_nested_routes_have_the_paths_of_the_client() {
     let inner = Router::new().route("/cart/items", route("items")).layer(layer(""));
     let address = serve_router(Router::new().nest("/shop", inner)).await;
     for version in VERSIONS {
@@ -69,7 +69,7 @@ async fn deletions_below_a_nested_route_have_the_paths_of_the_client() {
 }
 
 #[tokio::test]
-async fn a_router_of_another_kind_passes_the_uri_on_in_an_extension() {
+async fn other_routers_pass_the_original_uri_in_an_extension() {
     let page = service_fn(|request: Request<Incoming>| async move {
         Ok::<_, Infallible>(Response::new(Full::<Bytes>::from(request.uri().path().to_owned())))
     });
@@ -90,7 +90,7 @@ async fn a_router_of_another_kind_passes_the_uri_on_in_an_extension() {
 }
 
 #[tokio::test]
-async fn answers_of_fallbacks_and_of_unknown_paths_and_methods_are_filtered() {
+async fn responses_of_fallbacks_and_of_unknown_paths_and_methods_are_filtered() {
     let tracks =
         || async { (StatusCode::NOT_FOUND, AppendHeaders([("set-cookie", "c_analytics=1")])) };
     let own = Router::new().route("/", route(tracks)).fallback(tracks).layer(layer(""));
@@ -111,7 +111,7 @@ async fn answers_of_fallbacks_and_of_unknown_paths_and_methods_are_filtered() {
 }
 
 #[tokio::test]
-async fn the_layer_filters_what_middleware_inside_it_sets_and_nothing_else() {
+async fn the_layer_filters_only_cookies_set_inside_it() {
     let sets = |line: &'static str| {
         axum::middleware::map_response(move |mut response: axum::response::Response| async move {
             response.headers_mut().append("set-cookie", line.parse().unwrap());

@@ -39,7 +39,7 @@ fn attribute<'a>(span: &'a Value, key: &str) -> &'a Value {
 }
 
 #[test]
-fn a_request_is_a_span_of_the_trace_that_it_comes_with_and_the_origin_is_told_of_it() {
+fn a_request_is_a_span_of_the_incoming_trace_and_the_trace_is_forwarded() {
     let collector = Origin::answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}");
     let origin = Origin::answering("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n");
     let environment = [
@@ -87,7 +87,7 @@ fn a_request_is_a_span_of_the_trace_that_it_comes_with_and_the_origin_is_told_of
 }
 
 #[test]
-fn without_the_variables_there_are_no_spans_and_the_trace_passes_untouched() {
+fn without_the_variables_there_are_no_spans_and_the_trace_passes_unchanged() {
     let origin = Origin::answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
     let proxy = Proxy::start(&origin, "");
     let traceparent = format!("00-{TRACE}-00f067aa0ba902b7-01");

@@ -60,7 +60,7 @@ fn shown(proxy: &Proxy, name: &str) -> String {
 }
 
 #[test]
-fn a_certificate_is_asked_for_shown_and_kept_for_the_next_start() {
+fn a_certificate_is_ordered_served_and_stored_for_the_next_start() {
     let authority = Authority::new();
     authority.issue("own", &["own.test"], 2099);
     let port = free_port();
@@ -106,7 +106,7 @@ fn a_certificate_is_asked_for_shown_and_kept_for_the_next_start() {
 }
 
 #[test]
-fn without_the_authority_the_rest_is_served_and_the_log_says_why() {
+fn without_the_authority_other_sites_are_served_and_the_error_is_logged() {
     let authority = Authority::new();
     let origin = Origin::setting(&["sid=1"]);
     let proxy = Proxy::start(

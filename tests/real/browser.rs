@@ -26,7 +26,7 @@ pub fn open_with(url: &str, arguments: &[&str]) -> String {
 }
 
 #[test]
-fn chromium_deletes_what_scripts_wrote_and_keeps_the_session() {
+fn chromium_deletes_script_cookies_and_keeps_the_session() {
     let site = Site::start();
     let direct = open(&format!("{}/?track", site.nginx.url()));
     assert_eq!(

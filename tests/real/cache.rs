@@ -25,7 +25,7 @@ fn through_a_cache(fields: &str) -> usize {
 }
 
 #[test]
-fn a_real_cache_stores_static_answers_and_not_those_that_were_stripped() {
+fn a_real_cache_stores_static_responses_and_not_stripped_ones() {
     assert_eq!(through_a_cache(""), 1, "stored");
     assert_eq!(through_a_cache("Cache-Control: max-age=60\r\n"), 1, "stored");
     assert_eq!(through_a_cache("Set-Cookie: _ga=1\r\n"), 3, "stripped: not stored");

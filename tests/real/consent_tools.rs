@@ -112,7 +112,7 @@ impl Visited {
 const BOTH: &str = "PHPSESSID _fbp _ga";
 
 #[test]
-fn vanilla_cookieconsent_is_understood() {
+fn vanilla_cookieconsent_is_parsed() {
     let visited =
         Visited::with("vanilla-cookieconsent", "consent.sources = ['vanilla-cookieconsent']");
     visited.expect("none", &[], "PHPSESSID");
@@ -120,7 +120,7 @@ fn vanilla_cookieconsent_is_understood() {
 }
 
 #[test]
-fn klaro_is_understood() {
+fn klaro_is_parsed() {
     let visited = Visited::with(
         "klaro",
         "[consent]\nsources = ['klaro']\nklaro.map = { matomo = 'analytics', metaPixel = 'targeting' }",
@@ -130,7 +130,7 @@ fn klaro_is_understood() {
 }
 
 #[test]
-fn tarteaucitron_is_understood_by_its_own_list_of_services() {
+fn tarteaucitron_is_parsed_with_its_list_of_services() {
     let visited = Visited::with("tarteaucitron", "consent.sources = ['tarteaucitron']");
     visited.expect("none", &["tarteaucitron"], "PHPSESSID");
     // The tool also offers a chat, which is functional.
@@ -138,7 +138,7 @@ fn tarteaucitron_is_understood_by_its_own_list_of_services() {
 }
 
 #[test]
-fn osano_cookieconsent_is_understood() {
+fn osano_cookieconsent_is_parsed() {
     let visited = Visited::with("osano", "consent.sources = ['osano']");
     visited.expect("none", &[], "PHPSESSID");
     let own = &["cookieconsent_status"];
@@ -183,14 +183,14 @@ fn the_snippets_of_the_bridge_post_the_choice_of_each_tool_and_nothing_before_it
 }
 
 #[test]
-fn a_site_that_draws_its_own_dialog_needs_no_tool() {
+fn a_custom_dialog_works_without_a_tool() {
     let visited = Visited::with("own-dialog", "centre.api = true");
     visited.expect("none", &[], "PHPSESSID");
     visited.expect_choices(&["consentry"], "PHPSESSID _fbp _ga lang unheard_of");
 }
 
 #[test]
-fn what_a_tool_keeps_in_local_storage_comes_over_the_bridge() {
+fn choices_in_local_storage_arrive_by_the_bridge() {
     let visited = Visited::with("klaro-local", "centre.bridge = true");
     visited.expect("none", &[], "PHPSESSID");
     visited.expect_choices(&["consentry"], BOTH);

@@ -15,7 +15,7 @@ fn done(command: &mut Command) -> Output {
 }
 
 #[test]
-fn the_image_runs_read_only_as_nobody_and_is_small() {
+fn the_image_runs_read_only_and_unprivileged_and_is_small() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).display().to_string();
     let root = env!("CARGO_MANIFEST_DIR");

@@ -6,7 +6,7 @@ use crate::nginx::program;
 use crate::support::{Origin, Proxy};
 
 #[test]
-fn the_dashboard_shows_what_passed_by_to_everybody() {
+fn the_dashboard_shows_observed_cookies_in_every_state() {
     let origin = Origin::setting(&[
         "PHPSESSID=secret; HttpOnly",
         "_ga=secret",

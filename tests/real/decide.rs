@@ -112,13 +112,13 @@ fn everybody_decides(url: &str, folder: &std::path::Path) {
 }
 
 #[test]
-fn everybody_decides_in_chromium_and_receipts_are_in_sqlite() {
+fn visitors_decide_in_chromium_with_receipts_in_sqlite() {
     let folder = tempfile::tempdir().unwrap();
     everybody_decides(&format!("sqlite:{}/receipts.db", folder.path().display()), folder.path());
 }
 
 #[test]
-fn everybody_decides_in_chromium_and_receipts_are_in_postgresql() {
+fn visitors_decide_in_chromium_with_receipts_in_postgresql() {
     let folder = tempfile::tempdir().unwrap();
     let postgres = Postgres::start(None);
     everybody_decides(&postgres.url(), folder.path());
@@ -129,7 +129,7 @@ fn everybody_decides_in_chromium_and_receipts_are_in_postgresql() {
 }
 
 #[test]
-fn the_guard_holds_scripts_and_tags_of_a_page_to_the_consent() {
+fn the_guard_restricts_scripts_and_tags_to_the_consent() {
     let body = "<!doctype html><html lang=en><head><script>window.first = 'CookieStore' in window && \
         Object.getOwnPropertyDescriptor(Document.prototype, 'cookie').set.toString().includes('native')</script><link rel=icon href='data:,'>\
         <link rel=preload as=script href='https://www.google-analytics.com/analytics.js'>\
@@ -200,7 +200,7 @@ fn held_back(proxy: &Proxy) -> Vec<String> {
 }
 
 #[test]
-fn while_observing_the_guard_holds_nothing_back_and_reports_what_it_would() {
+fn in_observe_mode_the_guard_blocks_nothing_and_reports() {
     let body = "<!doctype html><html lang=en><head><link rel=icon href='data:,'></head>\
         <body><img alt='' src='https://ad.doubleclick.net/x.gif'></body></html>";
     let origin = Origin::answering(page("", body));
@@ -236,7 +236,7 @@ fn choose(proxy: &Proxy) -> u16 {
 }
 
 #[test]
-fn while_postgresql_is_down_receipts_wait_over_a_kill_and_none_is_lost_or_doubled() {
+fn while_postgresql_is_down_receipts_survive_a_kill_without_loss_or_duplicates() {
     let origin = shop();
     let postgres = Postgres::start(None);
     let folder = tempfile::tempdir().unwrap();
@@ -271,7 +271,7 @@ fn while_postgresql_is_down_receipts_wait_over_a_kill_and_none_is_lost_or_double
 }
 
 #[test]
-fn postgresql_is_spoken_to_over_tls_and_only_with_a_certificate_that_is_trusted() {
+fn postgresql_tls_requires_a_trusted_certificate() {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let postgres = Postgres::start(Some(port));
     let folder = tempfile::tempdir().unwrap();

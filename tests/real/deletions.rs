@@ -395,7 +395,7 @@ fn of_values(values: &[&[u8]]) -> Left {
 }
 
 #[test]
-fn chromium_stores_nothing_of_a_line_without_consent_and_deletes_what_the_origin_deletes() {
+fn chromium_stores_no_cookie_without_consent_and_applies_origin_deletions() {
     const NAMES: [&str; 5] = ["_ga_#=", "_ga_#=", "unknown#=", "__Secure-_ga_#=", "="];
     const FLAGS: [&str; 7] = [
         "",
@@ -475,8 +475,7 @@ fn after_scripts(cases: &Arc<Vec<Case>>, run: &str, guarded: bool) -> Vec<Left> 
 }
 
 #[test]
-fn under_the_guard_chromium_stores_nothing_that_a_script_writes_without_consent_and_deletes_what_it_deletes()
- {
+fn under_the_guard_chromium_stores_no_script_cookie_without_consent_and_applies_deletions() {
     const NAMES: [&str; 6] =
         ["_ga_#=", "_ga_#=", "unknown#=", " _ga_#\t=", "\u{a0}PHPSESSID=", "="];
     const FLAGS: [&str; 4] =
@@ -517,7 +516,7 @@ const SET: [&str; 20] = [
 ];
 
 #[test]
-fn under_the_guard_chromium_stores_nothing_that_cookie_store_sets_without_consent() {
+fn under_the_guard_chromium_stores_no_cookie_store_cookie_without_consent() {
     let place = |options: &str| match options {
         options if options.contains("path") => "; Path=/p; Secure; SameSite=Strict",
         options if options.contains("domain") => {
@@ -538,7 +537,7 @@ fn under_the_guard_chromium_stores_nothing_that_cookie_store_sets_without_consen
 }
 
 #[test]
-fn chromium_loses_what_scripts_wrote_anywhere_within_a_few_page_loads_of_a_fresh_process() {
+fn script_cookies_are_deleted_within_a_few_page_loads_of_a_fresh_process() {
     let mut lines = Vec::new();
     for path in ["/", "/p", "/p/", "/p/x", "/p/x/", "/p/x/page"] {
         for end in ["", "; Domain=www.site.localhost", "; Domain=site.localhost"] {

@@ -6,7 +6,7 @@ use crate::nginx::{Peer, free_port, program, wait_for};
 use crate::support::{Origin, Visitor, request};
 
 #[test]
-fn the_systemd_unit_is_right_and_its_exposure_is_at_most_two() {
+fn the_systemd_unit_is_valid_with_an_exposure_of_at_most_two() {
     let unit = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/systemd/consentry.service");
     // In tenths. A higher exposure level fails.
     let output = Command::new(program("systemd-analyze"))
@@ -21,7 +21,7 @@ fn the_systemd_unit_is_right_and_its_exposure_is_at_most_two() {
 }
 
 #[test]
-fn systemd_hands_its_socket_over_and_connections_wait_in_it_for_the_next_start() {
+fn systemd_hands_its_socket_over_and_a_socket_of_an_unknown_name_is_an_error() {
     let origin = Origin::setting(&["_ga=1", "sid=1"]);
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("consentry.toml");
@@ -69,7 +69,7 @@ fn unpacked() -> tempfile::TempDir {
 }
 
 #[test]
-fn the_debian_package_has_what_an_operator_expects_and_its_config_is_right() {
+fn the_debian_package_has_the_expected_files_and_a_valid_config() {
     let folder = unpacked();
     let path = |name: &str| folder.path().join(name);
     for name in [
@@ -103,7 +103,7 @@ fn the_debian_package_has_what_an_operator_expects_and_its_config_is_right() {
 }
 
 #[test]
-fn the_manual_is_read_by_man_without_a_warning() {
+fn man_renders_the_manual_without_warnings() {
     let folder = unpacked();
     let pages = folder.path().join("usr/share/man/man1");
     let mut count = 0;
@@ -124,7 +124,7 @@ fn the_manual_is_read_by_man_without_a_warning() {
 }
 
 #[test]
-fn an_editor_takes_the_example_by_the_schema_and_shows_what_is_wrong() {
+fn the_schema_accepts_the_example_and_reports_errors_in_editors() {
     let folder = tempfile::tempdir().unwrap();
     let schema = folder.path().join("consentry.schema.json");
     let (_, text, _) = crate::support::run(&["schema"], "");

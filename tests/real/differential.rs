@@ -189,7 +189,7 @@ const CASES: &[(&str, Option<&str>)] = &[
 ];
 
 #[test]
-fn four_origins_read_the_same_one_request_of_whatever_is_forwarded() {
+fn four_origins_parse_the_same_single_request() {
     for reader in readers() {
         // One worker: all requests use the same upstream connection while it is open.
         let proxy = Proxy::start_with(&format!(

@@ -25,7 +25,7 @@ fn get(address: std::net::SocketAddr, path: &str) -> String {
 }
 
 #[test]
-fn no_spelling_by_which_nginx_and_php_run_a_tracker_reaches_it() {
+fn no_path_spelling_of_nginx_and_php_bypasses_a_beacon_rule() {
     let site = Site::start();
     let root: &Path = site.folder.path();
     let script = "<?php if (($_GET['action'] ?? '') === 'hit_record') echo 'tracked';";

@@ -93,7 +93,7 @@ fn chromium_sends_no_identifier_back_without_consent() {
 }
 
 #[test]
-fn a_choice_in_the_banner_of_a_compressed_page_leads_back_to_the_page() {
+fn a_banner_choice_on_a_compressed_page_returns_to_the_page() {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
     let html = "<!doctype html><html lang=en><head><title>Shop</title><link rel=icon href='data:,'></head><body></body></html>";
     encoder.write_all(html.as_bytes()).unwrap();

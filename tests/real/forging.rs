@@ -104,7 +104,7 @@ fn tracks(state: &Value, host: &str) -> bool {
 }
 
 #[test]
-fn no_script_and_no_origin_grants_what_the_visitor_has_not_clicked_for() {
+fn neither_scripts_nor_origins_can_grant_without_a_click() {
     let site = site();
     let toml = "[banner]\nenabled = true\n[centre]\napi = true\n";
     let proxy = Proxy::start(&site, toml);
@@ -159,7 +159,7 @@ fn a_script_cannot_replace_or_delete_a_decision_that_was_made() {
 }
 
 #[test]
-fn with_a_key_what_a_script_or_a_sibling_host_writes_grants_nothing_and_weakens_no_refusal() {
+fn with_a_key_cookies_of_scripts_and_sibling_hosts_grant_nothing() {
     let site = site();
     let folder = tempfile::tempdir().unwrap();
     let key = folder.path().join("consent.key");
@@ -204,7 +204,7 @@ fn with_a_key_what_a_script_or_a_sibling_host_writes_grants_nothing_and_weakens_
 
 /// A site that moves its cookie to another domain and back.
 #[test]
-fn after_a_cookie_has_moved_one_copy_is_left_and_the_last_decision_holds() {
+fn after_a_scope_change_one_copy_remains_and_the_last_decision_applies() {
     let site = site();
     let host = "www.shop.example";
     let started = |domain: &str| {

@@ -35,7 +35,7 @@ fn passes_whole(answers: &serde_json::Value) {
 }
 
 #[test]
-fn grpc_passes_whole_with_its_trailers_and_streams_and_cookies_are_filtered() {
+fn grpc_passes_with_trailers_and_streams_and_filtered_cookies() {
     let mut command = script("grpc_peer.py");
     let mut server = Peer::spawn(command.arg("serve").stdout(Stdio::piped()));
     let mut port = String::new();

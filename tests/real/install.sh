@@ -1,6 +1,8 @@
 #!/bin/sh
 # Installs the peers that the tests run against, where they are missing (Debian and its children).
+# --tools: only what comes from npm and PyPI, and what installs it. --missing: lists the missing packages, installs nothing.
 set -eu
+. "$(dirname "$0")/../debian.sh"
 
 missing=""
 need() { # need PROGRAM PACKAGE
@@ -8,30 +10,36 @@ need() { # need PROGRAM PACKAGE
         missing="$missing $2"
     fi
 }
-need cc gcc
-need curl curl
-need openssl openssl
-need systemd-analyze systemd
-need man man-db
-need podman podman
-need buildah buildah
-need runc runc
-need nginx nginx-light
-need chromium chromium
-need promtool prometheus
-need pebble pebble
-need h2load nghttp2-client
-need haproxy haproxy
-need valgrind valgrind
-need wrk wrk
-need nft nftables
-need ip iproute2
-need faketime faketime
 need node nodejs
 need npm npm
 python3 -c 'import venv, ensurepip' > /dev/null 2>&1 || missing="$missing python3-venv"
-ls /usr/lib/postgresql/*/bin/initdb > /dev/null 2>&1 || missing="$missing postgresql"
-ls /usr/sbin/php-fpm* > /dev/null 2>&1 || missing="$missing php-fpm"
+if [ "${1:-}" != --tools ]; then
+    need cc gcc
+    need curl curl
+    need openssl openssl
+    need systemd-analyze systemd
+    need man man-db
+    need podman podman
+    need buildah buildah
+    need runc runc
+    need nginx nginx-light
+    need chromium chromium
+    need promtool prometheus
+    need pebble pebble
+    need h2load nghttp2-client
+    need haproxy haproxy
+    need valgrind valgrind
+    need wrk wrk
+    need nft nftables
+    need ip iproute2
+    need faketime faketime
+    ls /usr/lib/postgresql/*/bin/initdb > /dev/null 2>&1 || missing="$missing postgresql"
+    ls /usr/sbin/php-fpm* > /dev/null 2>&1 || missing="$missing php-fpm"
+fi
+if [ "${1:-}" = --missing ]; then
+    echo "$missing"
+    exit
+fi
 
 # The consent tools, and what drives them in Chromium.
 tools() {
@@ -65,11 +73,6 @@ for name in ["helm", "kubectl"]:
 END
 }
 
-if [ -z "$missing" ]; then
-    tools
-    exit 0
-fi
-. "$(dirname "$0")/../debian.sh"
 # shellcheck disable=SC2086
-debian $missing
+[ -z "$missing" ] || debian $missing
 tools

@@ -70,7 +70,7 @@ fn origin() -> Origin {
 }
 
 #[test]
-fn curl_logs_in_and_nobody_else_is() {
+fn curl_logs_in_without_logging_in_other_clients() {
     let origin = origin();
     let proxy = Proxy::start(&origin, "workers = 1");
     let url = format!("http://{}/", proxy.address);
@@ -88,7 +88,7 @@ fn curl_logs_in_and_nobody_else_is() {
 }
 
 #[test]
-fn chromium_logs_in_over_tls_by_http_1_1() {
+fn chromium_logs_in_over_tls_with_http_1_1() {
     let (origin, authority) = (origin(), Authority::new());
     authority.issue("site", &["shop.example"], 2040);
     let proxy = Proxy::start(

@@ -7,7 +7,7 @@ use crate::nginx::program;
 use crate::support::{Origin, Proxy};
 
 #[test]
-fn promtool_has_nothing_to_say_against_the_metrics() {
+fn promtool_accepts_the_metrics() {
     let origin = Origin::setting(&["_ga=1", "x=1"]);
     let proxy = Proxy::start(&origin, "");
     proxy.get("/", &[("Cookie", "_fbp=1; consentry=broken")]);
@@ -27,7 +27,7 @@ fn promtool_has_nothing_to_say_against_the_metrics() {
 }
 
 #[test]
-fn h2load_gets_every_answer_over_http_2_and_http_1() {
+fn h2load_gets_every_response_over_http_2_and_http_1() {
     let origin = Origin::setting(&["PHPSESSID=1; Path=/", "_ga=1"]);
     let proxy = Proxy::start(&origin, "workers = 2\nlog.access = false");
     for protocol in [&["-p", "h2c"][..], &["--h1"]] {
@@ -68,7 +68,7 @@ fn promtool(arguments: &[&str]) -> String {
 }
 
 #[test]
-fn each_alert_fires_when_it_should_and_not_before() {
+fn each_alert_fires_under_its_condition_only() {
     assert!(promtool(&["check", "rules", "alerts.yml"]).contains("12 rules found"));
     promtool(&["test", "rules", "alerts_test.yml"]);
 }
@@ -84,7 +84,7 @@ fn queries() -> Vec<String> {
 }
 
 #[test]
-fn every_query_of_the_dashboard_is_one_and_asks_for_metrics_that_there_are() {
+fn every_dashboard_query_is_valid_and_uses_existing_metrics() {
     let queries = queries();
     assert!(queries.len() > 20);
     let rules: String = queries

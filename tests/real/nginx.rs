@@ -3,9 +3,8 @@
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::time::Instant;
 
-use crate::support::PATIENCE;
+use crate::support::wait_until;
 
 /// A running peer process. Stopped on drop.
 pub struct Peer(Child);
@@ -42,11 +41,8 @@ pub fn free_port() -> u16 {
 
 /// Waits until the address accepts connections.
 pub fn wait_for(address: SocketAddr) {
-    let since = Instant::now();
-    while TcpStream::connect(address).is_err() {
-        assert!(since.elapsed() < PATIENCE, "nothing listens on {address}");
-        std::thread::yield_now();
-    }
+    let what = format!("a connection to {address}");
+    wait_until(&what, || TcpStream::connect(address).is_ok());
 }
 
 pub struct Nginx {
@@ -125,7 +121,7 @@ fn the_recipe_for_nginx_before_consentry_works() {
 }
 
 #[test]
-fn an_upstream_of_http_2_gets_no_more_requests_on_a_connection_than_it_takes() {
+fn http_2_upstreams_get_no_more_streams_than_they_allow() {
     use crate::support::Proxy;
     let folder = folder();
     std::fs::write(folder.path().join("slow"), "0123456789".repeat(10)).unwrap();

@@ -194,7 +194,7 @@ fn stored(origin: &Origin) -> BTreeMap<usize, Vec<u8>> {
 }
 
 #[test]
-fn what_chromium_stores_of_a_line_has_the_name_and_value_that_consentry_reads() {
+fn chromium_stores_the_name_and_value_that_consentry_parses() {
     let origin = origin(Arc::default());
     let (mut kept, mut wrong) = (0, Vec::new());
     for (number, sent) in stored(&origin) {
@@ -219,7 +219,7 @@ fn what_chromium_stores_of_a_line_has_the_name_and_value_that_consentry_reads() 
 }
 
 #[test]
-fn of_all_odd_lines_nothing_is_left_in_chromium_behind_consentry() {
+fn chromium_keeps_no_cookie_of_odd_lines_behind_consentry() {
     let set = Arc::new(std::sync::OnceLock::new());
     let origin = origin(Arc::clone(&set));
     let proxy = Proxy::start(&origin, "catalogue = []\nunclassified = 'block'");

@@ -44,7 +44,7 @@ fn shell(script: &str, folder: &Path) -> Command {
 }
 
 #[test]
-fn the_demo_shows_the_difference_with_the_lines_that_it_prints() {
+fn the_printed_commands_of_the_demo_show_the_difference() {
     let [demo, test, ..] = &blocks("README.md")[..] else { panic!("the two commands come first") };
     assert_eq!(demo, "cargo run --release -- demo\n");
     assert_eq!(test, "make test\n");
@@ -131,7 +131,7 @@ fn the_demo_shows_the_difference_with_the_lines_that_it_prints() {
 }
 
 #[test]
-fn the_five_minutes_work_as_they_stand_there() {
+fn the_quick_start_works_as_documented() {
     let origin = Origin::setting(&["_ga=1", "PHPSESSID=1", "mystery=1"]);
     let (http, admin) = (free_port(), free_port());
     let local = |text: &str| {

@@ -31,11 +31,9 @@ impl Site {
                 .arg(folder.path().join("fpm.conf")),
         );
         let socket = folder.path().join("php.sock");
-        let since = std::time::Instant::now();
-        while std::os::unix::net::UnixStream::connect(&socket).is_err() {
-            assert!(since.elapsed() < crate::support::PATIENCE, "PHP does not listen");
-            std::thread::yield_now();
-        }
+        crate::support::wait_until("PHP listens", || {
+            std::os::unix::net::UnixStream::connect(&socket).is_ok()
+        });
         let nginx = Nginx::start(
             folder.path(),
             "server { listen 127.0.0.1:{port}; root {folder};
@@ -122,7 +120,7 @@ pub fn shown(page: &str, id: &str) -> String {
 }
 
 #[test]
-fn a_login_survives_and_trackers_do_not() {
+fn logins_survive_and_trackers_do_not() {
     let site = Site::start();
     let proxy = site.proxy("");
     let mut visitor = Browsing { proxy: &proxy, jar: BTreeMap::new() };
@@ -150,7 +148,7 @@ fn a_login_survives_and_trackers_do_not() {
 }
 
 #[test]
-fn with_consent_the_site_works_as_if_consentry_were_not_there() {
+fn with_consent_the_site_works_as_without_consentry() {
     let site = Site::start();
     let proxy = site.proxy("");
     let allowed = all();

@@ -167,7 +167,7 @@ fn corpus() -> Corpus {
         }
         // A page of its own contains one of the two hosts.
         let texts = if alone {
-            vec![written(if number % 3 == 0 { OTHER } else { TRACKER })]
+            vec![written(if number.is_multiple_of(3) { OTHER } else { TRACKER })]
         } else {
             vec![written(TRACKER), written(OTHER)]
         };
@@ -286,7 +286,7 @@ fn cases_of(contacted: &BTreeSet<String>, domain: &str) -> BTreeSet<usize> {
 }
 
 #[test]
-fn chromium_contacts_no_tracker_for_any_tag_and_other_hosts_as_without_consentry() {
+fn no_tag_makes_chromium_contact_a_tracker_and_other_hosts_are_unaffected() {
     let Corpus { pages, cases } = corpus();
     let served = pages.clone();
     let origin = Origin::scripted(move |request, stream| {

@@ -96,7 +96,7 @@ fn says(output: &Output) -> String {
 }
 
 #[test]
-fn a_client_is_led_to_no_alternative_service() {
+fn clients_get_no_alternative_service() {
     let authority = Authority::new();
     authority.issue("site", &["shop.test"], 2099);
     let origin = Origin::answering(
@@ -117,7 +117,7 @@ fn a_client_is_led_to_no_alternative_service() {
 }
 
 #[test]
-fn both_versions_of_http_are_spoken_over_tls_and_cookies_are_filtered() {
+fn http_1_and_http_2_over_tls_are_served_and_filtered() {
     let authority = Authority::new();
     authority.issue("site", &["shop.test"], 2099);
     let origin = Origin::answering(OK);
@@ -139,7 +139,7 @@ fn both_versions_of_http_are_spoken_over_tls_and_cookies_are_filtered() {
 }
 
 #[test]
-fn the_certificate_is_the_one_for_the_name_a_wildcards_or_the_first() {
+fn the_certificate_matches_by_name_then_wildcard_then_is_the_first() {
     let authority = Authority::new();
     authority.issue("first", &["first.test"], 2099);
     authority.issue("wild", &["*.shop.test"], 2099);
@@ -159,7 +159,7 @@ fn the_certificate_is_the_one_for_the_name_a_wildcards_or_the_first() {
 }
 
 #[test]
-fn tls_1_2_and_1_3_are_spoken_and_sessions_are_resumed() {
+fn tls_1_2_and_1_3_work_and_sessions_are_resumed() {
     let authority = Authority::new();
     authority.issue("site", &["shop.test"], 2099);
     let origin = Origin::answering(OK);
@@ -180,7 +180,7 @@ fn tls_1_2_and_1_3_are_spoken_and_sessions_are_resumed() {
 }
 
 #[test]
-fn sessions_outlive_a_reload_and_are_resumed_by_replicas_with_the_same_ticket_keys() {
+fn sessions_survive_a_reload_and_resume_on_replicas_with_the_same_ticket_keys() {
     let authority = Authority::new();
     authority.issue("site", &["shop.test"], 2099);
     let origin = Origin::answering(OK);
@@ -223,7 +223,7 @@ fn sessions_outlive_a_reload_and_are_resumed_by_replicas_with_the_same_ticket_ke
 }
 
 #[test]
-fn where_visitors_need_a_certificate_nobody_else_gets_in() {
+fn with_required_client_certificates_other_clients_are_rejected() {
     let authority = Authority::new();
     authority.issue("site", &["shop.test"], 2099);
     authority.issue("visitor", &["visitor"], 2099);
@@ -244,7 +244,7 @@ fn where_visitors_need_a_certificate_nobody_else_gets_in() {
 }
 
 #[test]
-fn the_origin_gets_a_visitors_certificate_and_none_that_a_visitor_has_written() {
+fn the_origin_gets_the_client_certificate_and_no_forged_one() {
     let authority = Authority::new();
     authority.issue("site", &["shop.test"], 2099);
     authority.issue("visitor", &["visitor"], 2099);
@@ -276,7 +276,7 @@ fn the_origin_gets_a_visitors_certificate_and_none_that_a_visitor_has_written() 
 }
 
 #[test]
-fn a_new_certificate_is_shown_without_a_restart_and_open_connections_go_on() {
+fn a_new_certificate_is_served_without_a_restart_or_dropped_connections() {
     use std::io::{Read, Write};
     let authority = Authority::new();
     authority.issue("site", &["shop.test"], 2099);
@@ -317,7 +317,7 @@ fn a_new_certificate_is_shown_without_a_restart_and_open_connections_go_on() {
 }
 
 #[test]
-fn visitors_of_http_are_sent_to_https() {
+fn http_requests_are_redirected_to_https() {
     let authority = Authority::new();
     authority.issue("site", &["shop.test"], 2099);
     let origin = Origin::answering(OK);
@@ -331,7 +331,7 @@ fn visitors_of_http_are_sent_to_https() {
 }
 
 #[test]
-fn who_says_nothing_in_tls_is_not_waited_for_and_plain_http_is_told_so() {
+fn a_silent_tls_handshake_times_out_and_plain_http_gets_an_error() {
     let authority = Authority::new();
     authority.issue("site", &["shop.test"], 2099);
     let origin = Origin::answering(OK);
@@ -346,7 +346,7 @@ fn who_says_nothing_in_tls_is_not_waited_for_and_plain_http_is_told_so() {
 }
 
 #[test]
-fn files_that_cannot_be_used_are_named() {
+fn unusable_certificate_files_are_reported_by_name() {
     let authority = Authority::new();
     authority.issue("site", &["shop.test"], 2099);
     authority.issue("other", &["shop.test"], 2099);
@@ -399,7 +399,7 @@ fn secure_nginx(authority: &Authority, more: &str) -> crate::nginx::Nginx {
 }
 
 #[test]
-fn upstreams_are_spoken_to_over_tls_and_only_with_a_certificate_that_is_trusted() {
+fn upstream_tls_requires_a_trusted_certificate() {
     let authority = Authority::new();
     authority.issue("origin", &["localhost", "origin.test"], 2099);
     authority.issue("me", &["consentry"], 2099);
@@ -445,7 +445,7 @@ fn upstreams_are_spoken_to_over_tls_and_only_with_a_certificate_that_is_trusted(
 }
 
 #[test]
-fn a_reload_takes_new_settings_of_tls_towards_upstreams() {
+fn a_reload_applies_new_upstream_tls_settings() {
     let (authority, other) = (Authority::new(), Authority::new());
     authority.issue("origin", &["localhost"], 2099);
     let nginx = secure_nginx(&authority, "");
@@ -473,7 +473,7 @@ fn a_reload_takes_new_settings_of_tls_towards_upstreams() {
 }
 
 #[test]
-fn an_upstream_may_be_a_socket_of_the_machine() {
+fn an_upstream_can_be_a_unix_socket() {
     let folder = crate::nginx::folder();
     let socket = folder.path().join("app.sock").display().to_string();
     let nginx = crate::nginx::Nginx::start(

@@ -63,7 +63,7 @@ fn served(path: &str) -> (&'static str, String) {
 }
 
 #[test]
-fn a_page_is_guarded_by_whatever_way_it_gets_into_a_window() {
+fn pages_are_guarded_by_every_way_into_a_window() {
     let origin = Origin::scripted(|request, stream| {
         let (media_type, body) = served(request.line.split(' ').nth(1).unwrap());
         let media_type = if media_type.is_empty() {

@@ -89,7 +89,7 @@ impl DemoSite {
         let mut names: Vec<String> =
             cookies.pairs().map(|pair| pair.name.escape_ascii().to_string()).collect();
         names.sort();
-        let seen = if names.is_empty() { "none".to_owned() } else { escape(&names.join(", ")) };
+        let seen = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
         let (greeting, action, button) = if names.iter().any(|name| name == "sessionid") {
             ("You are logged in.", "/logout", "Log out")
         } else {
@@ -100,7 +100,7 @@ impl DemoSite {
             .replace("{action}", action)
             .replace("{button}", button)
             .replace("{pixels}", &self.pixels.load(Relaxed).to_string())
-            .replace("{seen}", &seen);
+            .replace("{seen}", &htmlize::escape_text(seen));
         let mut response = Response::new(Full::new(Bytes::from(page)));
         let fields = response.headers_mut();
         fields.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
@@ -117,8 +117,4 @@ fn to_page(cookie: &'static str) -> Response<Full<Bytes>> {
     response.headers_mut().insert(LOCATION, HeaderValue::from_static("/"));
     response.headers_mut().insert(SET_COOKIE, HeaderValue::from_static(cookie));
     response
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }

@@ -1,184 +1,218 @@
-//! What cookies, beacons and hosts are, and what happens to them.
+//! Rules for cookies, beacons, hosts and header fields.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::consent::RawDefault;
+use super::shapes::OneOrMany;
+use super::values::{Day, Number};
+use crate::catalogue::{Purpose, PurposeKind};
 use crate::config::settings::{AlternativeServices, Detect};
-use crate::config::spanned::Spanned;
+use crate::config::spanned::{Spanned, Text};
 
-type Text = Spanned<String>;
+tables! {
+    /// Beacons: tracking pixels and pings.
+    RawBeacons {
+        /// Detection of responses that look like beacons: `off` disables it, `report` adds them to the inventory, `block` also blocks them.
+        detect: Detect = Detect::Report,
+        /// Pixels in e-mails, requested without consent cookies: `deny` answers them without the upstream, `allow` forwards them.
+        email_opens: RawDefault = RawDefault::Deny,
+        /// Filter lists in EasyList syntax. Paths are relative to the folder of the config file.
+        lists: Vec<Text>,
+        /// Category of the requests that match `lists`.
+        list_category: Text = "analytics",
+    }
 
-/// Handling of unclassified cookies.
-#[derive(Debug, Clone, Copy, serde::Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub(in crate::config) enum RawUnclassified {
-    Presume,
-    Block,
-    Allow,
-}
-
-/// Beacons: tracking pixels and pings.
-#[derive(Debug, Default, serde::Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(in crate::config) struct RawBeacons {
-    /// Detection of responses that look like beacons: `off` disables it, `report` adds them to the inventory, `block` also blocks them. Default: `"report"`.
-    pub(in crate::config) detect: Option<Detect>,
-    /// Pixels in e-mails, requested without consent cookies: `deny` answers them without the upstream, `allow` forwards them. Default: `"deny"`.
-    pub(in crate::config) email_opens: Option<RawDefault>,
-    /// Filter lists in EasyList syntax. Paths are relative to the folder of the config file. Default: none.
-    pub(in crate::config) lists: Vec<Text>,
-    /// Category of the requests that match `lists`. Default: `"analytics"`.
-    pub(in crate::config) list_category: Option<Text>,
-}
-
-/// Deletion of cookies without consent that browsers still send.
-#[derive(Debug, Default, serde::Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(in crate::config) struct RawExpire {
-    /// Delete cookies without consent in responses to page loads. Default: `true`.
-    pub(in crate::config) enabled: Option<bool>,
-    /// Maximum number of deletions in one response; the next page loads delete the rest. Default: `30`.
-    pub(in crate::config) max_per_response: Option<Spanned<u32>>,
-    /// Data that the response to a withdrawal clears at once: `cookies`, and `storage` for everything stored by scripts. Default: `["cookies"]`.
-    pub(in crate::config) on_withdrawal: Option<Vec<RawWithdrawal>>,
+    /// Deletion of cookies without consent that browsers still send.
+    RawExpire {
+        /// Delete cookies without consent in responses to page loads.
+        enabled: bool = true,
+        /// Maximum number of deletions in one response; the next page loads delete the rest.
+        max_per_response: Number<0, 200> = Number(30),
+        /// Data that the response to a withdrawal clears at once: `cookies`, and `storage` for everything stored by scripts.
+        on_withdrawal: Vec<RawWithdrawal> = [RawWithdrawal::Cookies],
+    }
 }
 
 /// Data to clear.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(in crate::config) enum RawWithdrawal {
     Cookies,
     Storage,
 }
 
-/// Categories of tracking technologies that use header fields. `"off"` forwards the fields of a technology unchanged.
-#[derive(Debug, Default, serde::Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(in crate::config) struct RawTechnologies {
-    /// `NEL` and its `Report-To` groups. Default: `"analytics"`.
-    pub(in crate::config) nel: Option<Text>,
-    /// Reports to other sites: `Reporting-Endpoints` and `Report-To`. Default: `"analytics"`.
-    pub(in crate::config) reporting: Option<Text>,
-    /// `Attribution-Reporting-*`. Default: `"targeting"`.
-    pub(in crate::config) attribution_reporting: Option<Text>,
-    /// `Observe-Browsing-Topics` and `Sec-Browsing-Topics`. Default: `"targeting"`.
-    pub(in crate::config) topics: Option<Text>,
-    /// `Ad-Auction-*`, `Sec-Ad-Auction-*` and the fields of fenced frames. Default: `"targeting"`.
-    pub(in crate::config) ad_auctions: Option<Text>,
-    /// `Shared-Storage-*` and `Sec-Shared-Storage-*`. Default: `"targeting"`.
-    pub(in crate::config) shared_storage: Option<Text>,
-    /// `Private-State-Token*`, `Sec-Private-State-Token*` and their earlier names. Default: `"targeting"`.
-    pub(in crate::config) private_state_tokens: Option<Text>,
-    /// Client hints beyond the low-entropy ones: `Accept-CH`, `Critical-CH`, `Sec-CH-*`. Default: `"functional"`.
-    pub(in crate::config) client_hints: Option<Text>,
-    /// Compression dictionaries: `Use-As-Dictionary`, `Available-Dictionary`, `Dictionary-ID`. Default: `"functional"`.
-    pub(in crate::config) dictionaries: Option<Text>,
-    /// Value of `Service-Worker-Navigation-Preload`; replaced by `true` without consent. Default: `"functional"`.
-    pub(in crate::config) navigation_preload: Option<Text>,
-    /// `CMCD-*`, sent by media players. Default: `"analytics"`.
-    pub(in crate::config) media_metrics: Option<Text>,
-    /// Identifiers inserted by mobile networks, such as `X-UIDH`. Default: `"targeting"`.
-    pub(in crate::config) subscriber_ids: Option<Text>,
-    /// `ETag` and `Last-Modified` in beacon responses; browsers send them back as identifiers. Default: `"analytics"`.
-    pub(in crate::config) beacon_etag: Option<Text>,
-    /// `Set-Login`; required by the login dialogs of browsers. Default: `"off"`.
-    pub(in crate::config) login_status: Option<Text>,
-    /// `Secure-Session-*` and token binding; logins may depend on them. Default: `"off"`.
-    pub(in crate::config) device_bound_sessions: Option<Text>,
-    /// `Alt-Svc` and other fields that direct browsers to another server: `clear` removes them and makes browsers forget earlier ones, `keep` forwards them. Default: `"clear"`.
-    pub(in crate::config) alternative_services: Option<AlternativeServices>,
+tables! {
+    /// Categories of tracking technologies that use header fields. `"off"` forwards the fields of a technology unchanged.
+    RawTechnologies {
+        /// `NEL` and its `Report-To` groups.
+        nel: Text = "analytics",
+        /// Reports to other sites: `Reporting-Endpoints` and `Report-To`.
+        reporting: Text = "analytics",
+        /// `Attribution-Reporting-*`.
+        attribution_reporting: Text = "targeting",
+        /// `Observe-Browsing-Topics` and `Sec-Browsing-Topics`.
+        topics: Text = "targeting",
+        /// `Ad-Auction-*`, `Sec-Ad-Auction-*` and the fields of fenced frames.
+        ad_auctions: Text = "targeting",
+        /// `Shared-Storage-*` and `Sec-Shared-Storage-*`.
+        shared_storage: Text = "targeting",
+        /// `Private-State-Token*`, `Sec-Private-State-Token*` and their earlier names.
+        private_state_tokens: Text = "targeting",
+        /// Client hints beyond the low-entropy ones: `Accept-CH`, `Critical-CH`, `Sec-CH-*`.
+        client_hints: Text = "functional",
+        /// Compression dictionaries: `Use-As-Dictionary`, `Available-Dictionary`, `Dictionary-ID`.
+        dictionaries: Text = "functional",
+        /// Value of `Service-Worker-Navigation-Preload`; replaced by `true` without consent.
+        navigation_preload: Text = "functional",
+        /// `CMCD-*`, sent by media players.
+        media_metrics: Text = "analytics",
+        /// Identifiers inserted by mobile networks, such as `X-UIDH`.
+        subscriber_ids: Text = "targeting",
+        /// `ETag` and `Last-Modified` in beacon responses; browsers send them back as identifiers.
+        beacon_etag: Text = "analytics",
+        /// `Set-Login`; required by the login dialogs of browsers.
+        login_status: Text = "off",
+        /// `Secure-Session-*` and token binding; logins may depend on them.
+        device_bound_sessions: Text = "off",
+        /// `Alt-Svc` and other fields that direct browsers to another server: `clear` removes them and makes browsers forget earlier ones, `keep` forwards them.
+        alternative_services: AlternativeServices = AlternativeServices::Clear,
+    }
+
+    /// Custom category.
+    #[schemars(extend("required" = ["name"]))]
+    RawCategory {
+        /// Name of the category.
+        name: Option<Text>,
+    }
+
+    /// Cookie rule.
+    #[schemars(extend("required" = ["name", "category"]))]
+    RawCookie {
+        /// Cookie name. `*` matches any characters; `{digits}`, `{hex}`, `{upper}`, `{alnum}` and `{word}` match one or more characters of a class. `{hex:32}` matches exactly 32, `{hex:8-32}` from 8 to 32.
+        name: Option<Text>,
+        /// Category.
+        category: Option<Text>,
+        /// Provider, as shown to visitors. `this site` is shown as the website itself, in the visitor's language.
+        vendor: Option<String>,
+        /// Vendor id in the IAB Global Vendor List. If a TC string is the source of the decision, this vendor needs consent too. Default: none.
+        tcf_vendor: Option<u16>,
+        /// Kind of purpose, shown to visitors in their language.
+        kind: Option<PurposeKind>,
+        /// Purpose, shown to visitors instead of the text of `kind`: one text, or a table with a text per language.
+        purpose: Option<RawPurpose>,
+        /// Lifetime, shown to visitors if the cookie was not seen: `session`, `persistent`, or a number and a unit such as `13 months`. Other texts are shown as they are.
+        lifetime: Option<String>,
+        /// `Path` of the cookie, for deletions. A withdrawal deletes the cookie at this path even if the browser does not send it. Default: `/` if `domain` is set, otherwise the paths seen in the site's own `Set-Cookie`.
+        path: Option<Text>,
+        /// `Domain` of the cookie, for deletions. Default: none (a host-only cookie) if `path` is set, otherwise the domains seen in the site's own `Set-Cookie`.
+        domain: Option<Text>,
+        /// Conditions besides the name, for patterns that can match other cookies too. Default: none.
+        requires: Option<RawRequires>,
+    }
+
+    /// Conditions of a cookie rule besides the name.
+    RawRequires {
+        /// The `Set-Cookie` must have `HttpOnly`. Requests show no attributes, so there the name decides, unless the part matched by `*` contains a tracking term.
+        http_only: bool,
+        /// Maximum lifetime in the `Set-Cookie`, in days. `0` requires a `Set-Cookie` without a lifetime. Default: unlimited.
+        max_days: Option<Number<0, 36_500>>,
+        /// Companion cookies: one of them must be in the same request or response. `*` matches the same text as in `name`.
+        with: Vec<Text>,
+    }
+
+    /// Beacon rule. A request must meet all conditions that are set.
+    #[schemars(extend("required" = ["path", "category"]))]
+    RawBeacon {
+        /// Request path without the query. `*` matches any characters. Other spellings of the same path match too: see `docs/catalogue.md`.
+        path: Option<Text>,
+        /// Request method. Default: any.
+        method: Option<Text>,
+        /// Query parameter, or a list of parameters that must all be present: `key` or `key=value`. The value can contain `*` and the placeholders of cookie names. Default: any.
+        query: Option<Spanned<OneOrMany<String>>>,
+        /// Value of `Sec-Fetch-Dest`. Default: any.
+        fetch_dest: Option<Text>,
+        /// Value of `Sec-Fetch-Mode`. Default: any.
+        fetch_mode: Option<Text>,
+        /// Value of `Accept`, the whole field. Default: any.
+        accept: Option<Text>,
+        /// Name of a header field that must be present, such as `X-Faro-Session-Id`.
+        header: Option<Text>,
+        /// Media type in `Content-Type`; parameters are ignored. Default: any.
+        content_type: Option<Text>,
+        /// Pixel in an e-mail: `beacons.email_opens` decides.
+        email_open: bool,
+        /// Apply the rule to page loads too. Other rules forward a page load and strip only its cookies without consent. `fetch_dest = "document"`, or the value of a frame, has the same effect.
+        navigation: bool,
+        /// Category.
+        category: Option<Text>,
+        /// Provider, as shown to visitors. `this site` is shown as the website itself, in the visitor's language.
+        vendor: Option<String>,
+        /// Vendor id in the IAB Global Vendor List. If a TC string is the source of the decision, this vendor needs consent too. Default: none.
+        tcf_vendor: Option<u16>,
+        /// Kind of purpose, shown to visitors in their language.
+        kind: Option<PurposeKind>,
+        /// Purpose, shown to visitors instead of the text of `kind`: one text, or a table with a text per language.
+        purpose: Option<RawPurpose>,
+    }
+
+    /// Rule for a third-party host in pages.
+    #[schemars(extend("required" = ["name", "category"]))]
+    RawHost {
+        /// Host name; subdomains match too.
+        name: Option<Text>,
+        /// Category.
+        category: Option<Text>,
+        /// Vendor.
+        vendor: Option<String>,
+    }
+
+    /// Provider of cookies.
+    #[schemars(extend("required" = ["name"]))]
+    RawVendor {
+        /// Name, as in the `vendor` of rules.
+        name: String,
+        /// Address of the provider's documentation or source code.
+        source: String,
+    }
+
+    /// Catalogue file.
+    RawCatalogue {
+        /// Date of the last review of the entries in this file.
+        reviewed: Option<Day>,
+        /// Providers, with the source of their entries.
+        vendor: Vec<RawVendor>,
+        /// Cookie rules.
+        cookie: Vec<Spanned<RawCookie>>,
+        /// Beacon rules.
+        beacon: Vec<Spanned<RawBeacon>>,
+        /// Rules for third-party hosts in pages.
+        host: Vec<Spanned<RawHost>>,
+    }
 }
 
-/// Custom category.
-#[derive(Debug, Default, serde::Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(in crate::config) struct RawCategory {
-    /// Name of the category, required.
-    pub(in crate::config) name: Option<Text>,
+/// Purpose in words: one text, or a text per language tag.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub(in crate::config) enum RawPurpose {
+    /// Text for all languages.
+    Text(String),
+    /// Texts by language tag, such as `de` or `pt-BR`.
+    ByLanguage(BTreeMap<String, String>),
 }
 
-/// Cookie rule.
-#[derive(Debug, Default, serde::Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(in crate::config) struct RawCookie {
-    /// Cookie name, required. `*` matches any characters; `{digits}`, `{hex}`, `{upper}`, `{alnum}` and `{word}` match one or more characters of a class. `{hex:32}` matches exactly 32, `{hex:8-32}` from 8 to 32.
-    pub(in crate::config) name: Option<Text>,
-    /// Category, required.
-    pub(in crate::config) category: Option<Text>,
-    /// Vendor.
-    pub(in crate::config) vendor: Option<String>,
-    /// Vendor id in the IAB Global Vendor List. If a TC string is the source of the decision, this vendor needs consent too.
-    pub(in crate::config) tcf_vendor: Option<u16>,
-    /// Purpose, as shown to visitors.
-    pub(in crate::config) purpose: Option<String>,
-    /// Lifetime, as shown to visitors.
-    pub(in crate::config) lifetime: Option<String>,
-    /// `Path` of the cookie, for deletions. A withdrawal deletes the cookie at this path even if the browser does not send it. Default: `/` if `domain` is set, otherwise the paths seen in the site's own `Set-Cookie`.
-    pub(in crate::config) path: Option<Text>,
-    /// `Domain` of the cookie, for deletions. Default: none (a host-only cookie) if `path` is set, otherwise the domains seen in the site's own `Set-Cookie`.
-    pub(in crate::config) domain: Option<Text>,
-    /// Conditions besides the name, for patterns that can match other cookies too. Default: none.
-    pub(in crate::config) requires: Option<RawRequires>,
-}
-
-/// Conditions of a cookie rule besides the name.
-#[derive(Debug, Default, serde::Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(in crate::config) struct RawRequires {
-    /// The `Set-Cookie` must have `HttpOnly`. Requests show no attributes, so there the name decides, unless the part matched by `*` contains a tracking term. Default: `false`.
-    pub(in crate::config) http_only: bool,
-    /// Maximum lifetime in the `Set-Cookie`, in days. `0` requires a `Set-Cookie` without a lifetime. Default: unlimited.
-    pub(in crate::config) max_days: Option<Spanned<u32>>,
-    /// Companion cookies: one of them must be in the same request or response. `*` matches the same text as in `name`. Default: none.
-    pub(in crate::config) with: Vec<Text>,
-}
-
-/// Beacon rule. A request must meet all conditions that are set.
-#[derive(Debug, Default, serde::Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(in crate::config) struct RawBeacon {
-    /// Request path without the query, required. `*` matches any characters. Other spellings of the same path match too: see `docs/catalogue.md`.
-    pub(in crate::config) path: Option<Text>,
-    /// Request method. Default: any.
-    pub(in crate::config) method: Option<Text>,
-    /// Query parameter: `key` or `key=value`. Default: any.
-    pub(in crate::config) query: Option<Text>,
-    /// Value of `Sec-Fetch-Dest`. Default: any.
-    pub(in crate::config) fetch_dest: Option<Text>,
-    /// Media type in `Content-Type`; parameters are ignored. Default: any.
-    pub(in crate::config) content_type: Option<Text>,
-    /// Pixel in an e-mail: `beacons.email_opens` decides. Default: `false`.
-    pub(in crate::config) email_open: bool,
-    /// Apply the rule to page loads too. Other rules forward a page load and strip only its cookies without consent. `fetch_dest = "document"`, or the value of a frame, has the same effect. Default: `false`.
-    pub(in crate::config) navigation: bool,
-    /// Category, required.
-    pub(in crate::config) category: Option<Text>,
-    /// Vendor.
-    pub(in crate::config) vendor: Option<String>,
-    /// Vendor id in the IAB Global Vendor List. If a TC string is the source of the decision, this vendor needs consent too.
-    pub(in crate::config) tcf_vendor: Option<u16>,
-    /// Purpose, as shown to visitors.
-    pub(in crate::config) purpose: Option<String>,
-}
-
-/// Rule for a third-party host in pages.
-#[derive(Debug, Default, serde::Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(in crate::config) struct RawHost {
-    /// Host name, required; subdomains match too.
-    pub(in crate::config) name: Option<Text>,
-    /// Category, required.
-    pub(in crate::config) category: Option<Text>,
-    /// Vendor.
-    pub(in crate::config) vendor: Option<String>,
-}
-
-/// Catalogue file.
-#[derive(Debug, Default, serde::Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(in crate::config) struct RawCatalogue {
-    /// Cookie rules.
-    pub(in crate::config) cookie: Vec<Spanned<RawCookie>>,
-    /// Beacon rules.
-    pub(in crate::config) beacon: Vec<Spanned<RawBeacon>>,
-    /// Rules for third-party hosts in pages.
-    pub(in crate::config) host: Vec<Spanned<RawHost>>,
+impl RawPurpose {
+    pub(in crate::config) fn purpose(&self) -> Purpose {
+        match self {
+            Self::Text(text) => Purpose::Text(text.as_str().into()),
+            Self::ByLanguage(texts) => {
+                let texts =
+                    texts.iter().map(|(tag, text)| (tag.to_ascii_lowercase(), text.clone()));
+                Purpose::ByLanguage(Arc::new(texts.collect()))
+            }
+        }
+    }
 }

@@ -2,19 +2,23 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
-use super::defaults::Ctx;
 use crate::config::diagnostic::Diagnostic;
+use crate::config::document::Document;
 use crate::config::settings::{AdminAddress, Listen, SiteConfig, Upstream};
 
 /// A warning for each such upstream.
-pub(super) fn warnings(document: Ctx, listen: &Listen, sites: &[SiteConfig]) -> Vec<Diagnostic> {
+pub(super) fn warnings(
+    document: &Document<'_>,
+    listen: &Listen,
+    sites: &[SiteConfig],
+) -> Vec<Diagnostic> {
     let mut warnings = Vec::new();
     for site in sites {
         for upstream in site.balance.upstreams.iter().map(|upstream| &upstream.address) {
             if let Some(key) = listener_at(listen, upstream) {
                 let message =
                     format!("the upstream `{upstream}` of `{}` is {key} of this config", site.name);
-                warnings.push(Diagnostic::of_file(&document.file, message));
+                warnings.push(document.of_file(message));
             }
         }
     }

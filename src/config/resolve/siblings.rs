@@ -149,7 +149,7 @@ mod tests {
     const NAMES: [&str; 4] = ["app_login", "__Secure-app_login", "_ga", "odd"];
 
     #[test]
-    fn a_sibling_needs_what_its_own_rules_call_necessary_or_granted() {
+    fn a_sibling_needs_cookies_that_its_own_rules_grant() {
         let rules = "[[site.cookie]]\nname = 'app_*'\ncategory = 'necessary'\n\
             [[site.cookie]]\nname = 'odd'\ncategory = 'analytics'\n";
         let toml = site("www", "'www.shop.example'", "")
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sibling_needs_what_its_default_and_the_shared_rules_let_pass() {
+    fn a_sibling_needs_cookies_that_its_default_and_shared_rules_pass() {
         let shared = "[[cookie]]\nname = 'odd'\ncategory = 'necessary'\n";
         let own = "[[site.cookie]]\nname = 'odd'\ncategory = 'targeting'\n";
         let toml = shared.to_owned()
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn sites_of_one_host_share_what_no_rule_knows() {
+    fn sites_of_one_host_share_unclassified_cookies() {
         let rest = |more: &str| {
             let shop = site("shop", "'www.shop.example'", "paths = ['/shop']");
             shop + &site("rest", "'www.shop.example'", more)
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn sites_of_any_host_are_siblings_of_all_and_single_sites_have_none() {
+    fn wildcard_host_sites_are_siblings_of_all_and_a_single_site_has_no_sibling() {
         let rule = "[[site.cookie]]\nname = 'app_login'\ncategory = 'necessary'\n";
         let toml = site("www", "'www.shop.example'", "") + &site("any", "'*'", rule);
         let found = needed(&toml, "www.shop.example", &[], &["app_login"]);

@@ -1,26 +1,24 @@
 //! Sites: hosts, upstreams and filters.
 
-use std::ops::Range;
-
-use super::defaults::{Ctx, Defaults};
+use super::defaults::Defaults;
 use super::filter::filter;
-use super::layers::Layers;
 use super::own_cookie::own_cookie;
 use super::pages::{banner_is_heard, pages};
 use super::tls::upstream_tls;
 use super::upstreams::{UPSTREAM_HINT, balance, limits, upstream};
 use crate::catalogue::normalised_path;
-use crate::config::document::span;
+use crate::config::document::Ctx;
 use crate::config::overrides::Overrides;
 use crate::config::raw::RawSite;
 use crate::config::settings::{HostPattern, SiteConfig, WeightedUpstream};
-use crate::config::spanned::Spanned;
+use crate::config::spanned::{Spanned, Text};
 use crate::http::configured_host;
 
-/// Resolves every site of the config, or the site that the flags describe.
+/// Resolves every site of the config. A config without sites has the site that the flags describe.
 pub(super) fn sites(
     document: Ctx,
     raw: Vec<Spanned<RawSite>>,
+    is_configured: bool,
     common: &Defaults,
     overrides: &Overrides,
 ) -> Vec<SiteConfig> {
@@ -31,28 +29,20 @@ pub(super) fn sites(
             None
         }
     });
-    if raw.is_empty() {
-        if common.needs_upstreams && flagged.is_none() && overrides.upstream.is_none() {
-            let hint = "add [[site]] with hosts = [\"*\"] and upstream = \"http://127.0.0.1:3000\", or pass --upstream";
-            document.problem(
-                None,
-                "site".to_owned(),
-                "no site is configured".to_owned(),
-                Some(hint.to_owned()),
-            );
-        }
-        let given = SiteInputs { flagged, common, overrides };
-        return vec![site(document, ("", None), RawSite::default(), &given, &[])];
+    let needs_site = common.needs_upstreams && overrides.upstream.is_none();
+    if !is_configured && needs_site && !document.was_invalid("site") {
+        let hint = "add [[site]] with hosts = [\"*\"] and upstream = \"http://127.0.0.1:3000\", or pass --upstream";
+        document.problem(None, "site".to_owned(), "no site is configured", Some(hint));
     }
     if overrides.upstream.is_some() && raw.len() > 1 {
         let message = "needs a config with at most one site".to_owned();
         document.flag_problem("--upstream", message, None);
     }
-    let given = SiteInputs { flagged, common, overrides };
+    let given = SiteInputs { flagged, is_configured, common, overrides };
     let mut sites: Vec<SiteConfig> = Vec::new();
-    for (index, raw) in raw.into_iter().enumerate() {
-        let (key, at) = (format!("site[{index}]."), span(&raw));
-        let site = site(document, (&key, Some(at)), raw.into_inner(), &given, &sites);
+    for (index, raw) in raw.iter().enumerate() {
+        let key = if is_configured { format!("site[{index}].") } else { String::new() };
+        let site = site(document, &key, raw, &given, &sites);
         sites.push(site);
     }
     sites
@@ -62,54 +52,55 @@ pub(super) fn sites(
 struct SiteInputs<'a> {
     /// The upstream from a flag.
     flagged: Option<WeightedUpstream>,
+    /// Whether the config has a `[[site]]`.
+    is_configured: bool,
     common: &'a Defaults,
     overrides: &'a Overrides,
 }
 
-/// Resolves a site. `key` is its path, including the trailing dot, and `at` is its position.
+/// Resolves a site. `key` is its path, including the trailing dot.
 fn site(
     document: Ctx,
-    (key, at): (&str, Option<Range<usize>>),
-    mut raw: RawSite,
+    key: &str,
+    site: &Spanned<RawSite>,
     given: &SiteInputs<'_>,
     others: &[SiteConfig],
 ) -> SiteConfig {
-    let SiteInputs { flagged, common, overrides } = given;
-    let paths = paths(document, key, raw.paths.take());
-    let hosts = hosts(document, key, raw.hosts.take(), &paths, others);
-    let needs_upstream = at.clone().filter(|_| common.needs_upstreams);
-    let balance = balance(document, key, needs_upstream, &mut raw, flagged.as_ref());
-    let limits = limits(document, key, &raw.limits, common);
-    let name = site_name(document, (key, at), raw.name.take(), (&hosts, &paths), others);
-    let (centre, page) = pages(document, key, &raw, common);
-    let consent = Layers::new("consent", key, &raw.consent, &common.consent);
-    let own_cookie = own_cookie(document, &consent, &hosts, common);
-    let upstreams = &balance.upstreams;
-    let upstream_tls = upstream_tls(document, key, &raw.upstream_tls, upstreams, common);
+    let SiteInputs { flagged, is_configured, common, overrides } = given;
+    let raw = site.get_ref();
+    let paths = paths(document, &raw.paths);
+    let hosts = hosts(document, key, &raw.hosts, &paths, others);
+    let needs_upstream = *is_configured && common.needs_upstreams;
+    let balance = balance(document, site, needs_upstream, flagged.as_ref());
+    let name = site_name(document, key, site, (&hosts, &paths), others);
+    let (centre, page) = pages(document, raw, common);
+    let own_cookie = own_cookie(document, &raw.consent, &hosts, &common.folder);
+    let upstream_tls = upstream_tls(document, &raw.upstream_tls, &balance.upstreams, common);
     let sticky_cookie = balance.sticky_cookie.as_deref();
     let filter = filter(document, key, raw, common, overrides, (own_cookie, sticky_cookie));
     banner_is_heard(document, key, &page, &filter);
+    let limits = limits(&raw.limits, &common.limits);
     SiteConfig { name, hosts, paths, balance, limits, upstream_tls, filter, centre, page }
 }
 
 /// Resolves the name of a site, which must be unique: counters and reloads identify sites by name.
 fn site_name(
     document: Ctx,
-    (key, at): (&str, Option<Range<usize>>),
-    name: Option<Spanned<String>>,
+    key: &str,
+    site: &Spanned<RawSite>,
     (hosts, paths): (&[HostPattern], &[String]),
     others: &[SiteConfig],
 ) -> String {
-    let at = name.as_ref().map(span).or(at);
-    let named = name.is_some();
-    let key = format!("{key}name");
-    let name = match name {
-        Some(name) if name.get_ref().is_empty() || name.get_ref().len() > 64 => {
-            let message = "a name has 1 to 64 bytes".to_owned();
-            document.problem(at.clone(), key.clone(), message, None);
-            name.into_inner()
+    let typed = site.get_ref().name.as_ref();
+    let at = typed.map_or_else(|| site.span(), Spanned::span);
+    let name = match typed.map(|typed| typed.get_ref()) {
+        Some(name) => {
+            if name.is_empty() || name.len() > 64 {
+                let message = "a name has 1 to 64 bytes";
+                document.problem(Some(at.clone()), format!("{key}name"), message, None);
+            }
+            name.clone()
         }
-        Some(name) => name.into_inner(),
         None => {
             let host = match hosts.first() {
                 Some(HostPattern::Any) | None => "default".to_owned(),
@@ -127,23 +118,21 @@ fn site_name(
         let shared = site.hosts.iter().any(|host| hosts.contains(host));
         hosts.is_empty() || shared && site.paths.iter().any(|path| paths.contains(path))
     };
-    if others.iter().any(|site| site.name == name && (named || !refused(site))) {
+    if others.iter().any(|site| site.name == name && (typed.is_some() || !refused(site))) {
         let message = format!("another site has the name `{name}`");
-        let hint = Some("each site needs a name of its own in `name`".to_owned());
-        document.problem(at, key, message, hint);
+        let hint = Some("each site needs a name of its own in `name`");
+        document.problem(Some(at), format!("{key}name"), message, hint);
     }
     name
 }
 
 /// Resolves the path prefixes of a site, without a trailing slash.
-fn paths(document: Ctx, key: &str, paths: Option<Spanned<Vec<Spanned<String>>>>) -> Vec<String> {
-    let Some(paths) = paths else { return vec!["/".to_owned()] };
+fn paths(document: Ctx, paths: &Spanned<Vec<Text>>) -> Vec<String> {
     if paths.get_ref().is_empty() {
-        let hint = Some("paths = [\"/\"] serves every path".to_owned());
-        document.problem(Some(span(&paths)), format!("{key}paths"), "is empty".to_owned(), hint);
+        document.wrong(paths, "is empty", Some("paths = [\"/\"] serves every path"));
     }
     let mut prefixes = Vec::new();
-    for (index, path) in paths.into_inner().into_iter().enumerate() {
+    for path in paths.get_ref() {
         let text = path.get_ref().as_str();
         let trimmed = text.trim_end_matches('/');
         let prefix = if trimmed.is_empty() { "/" } else { trimmed };
@@ -154,10 +143,8 @@ fn paths(document: Ctx, key: &str, paths: Option<Spanned<Vec<Spanned<String>>>>)
         {
             prefixes.push(prefix.to_owned());
         } else {
-            let message = format!("`{text}` is not the beginning of a path");
             let hint = "such as \"/shop\": whole segments, as they are without percent-encoding";
-            let key = format!("{key}paths[{index}]");
-            document.problem(Some(span(&path)), key, message, Some(hint.to_owned()));
+            document.is_not(path, "the beginning of a path", Some(hint));
         }
     }
     prefixes
@@ -166,29 +153,28 @@ fn paths(document: Ctx, key: &str, paths: Option<Spanned<Vec<Spanned<String>>>>)
 fn hosts(
     document: Ctx,
     key: &str,
-    hosts: Option<Spanned<Vec<Spanned<String>>>>,
+    hosts: &Spanned<Vec<Text>>,
     paths: &[String],
     others: &[SiteConfig],
 ) -> Vec<HostPattern> {
-    let Some(hosts) = hosts else { return vec![HostPattern::Any] };
     if hosts.get_ref().is_empty() {
-        let hint = Some("hosts = [\"*\"] serves every host".to_owned());
-        document.problem(Some(span(&hosts)), format!("{key}hosts"), "is empty".to_owned(), hint);
+        document.wrong(hosts, "is empty", Some("hosts = [\"*\"] serves every host"));
     }
     let mut patterns = Vec::new();
-    for (index, host) in hosts.into_inner().into_iter().enumerate() {
-        let key = format!("{key}hosts[{index}]");
+    for host in hosts.get_ref() {
         let Some(pattern) = host_pattern(host.get_ref()) else {
-            let message = format!("`{}` is not a host", host.get_ref());
             let hint = "\"shop.example.com\", \"*.example.com\" or \"*\"; no scheme, port or path";
-            document.problem(Some(span(&host)), key, message, Some(hint.to_owned()));
+            document.is_not(host, "a host", Some(hint));
             continue;
         };
         let same_path = |site: &&SiteConfig| site.paths.iter().any(|path| paths.contains(path));
         let mut others = others.iter().filter(same_path);
         if patterns.contains(&pattern) || others.any(|site| site.hosts.contains(&pattern)) {
             let message = format!("`{}` is served by another site already", host.get_ref());
-            document.problem(Some(span(&host)), key, message, None);
+            match host.span().is_empty() {
+                true => document.problem(None, format!("{key}hosts"), message, None),
+                false => document.wrong(host, message, None),
+            }
         }
         patterns.push(pattern);
     }

@@ -3,53 +3,40 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
-use super::defaults::{Ctx, Defaults};
-use super::layers::Layers;
-use super::names::{cookie_name, cookie_pattern};
 use crate::config::catalogue_file::named_category;
-use crate::config::document::{nearest, span};
+use crate::config::document::{Ctx, nearest};
 use crate::config::overrides::Overrides;
 use crate::config::raw::{
-    OneOrMany, RawConsent, RawDecode, RawFormat, RawGeneric, RawImplied, RawSource, Revision,
+    OneOrMany, RawConsent, RawDecode, RawFormat, RawGeneric, RawSource, Revision,
 };
-use crate::config::spanned::Spanned;
+use crate::config::spanned::{Spanned, Text};
 use crate::consent::sources::{
-    self, ConsentSource, Encoding, Format, GenericSettings, Implied, SourceSettings,
+    self, ConsentSource, Encoding, Format, GenericSettings, SourceSettings,
 };
-use crate::consent::{CategorySet, OwnCookie, Vendors};
+use crate::consent::{Categories, CategorySet, OwnCookie, Vendors};
 
-/// The site's sources, in order.
+/// The site's sources, in order. `key` is the path of the site, including the trailing dot.
 pub(super) fn sources(
     document: Ctx,
-    consent: &Layers<'_, RawConsent>,
-    common: &Defaults,
+    key: &str,
+    raw: &RawConsent,
+    categories: &Categories,
     overrides: &Overrides,
     (vendors, own_cookie): (&Vendors, &OwnCookie),
 ) -> Vec<Box<dyn ConsentSource>> {
-    let (sources_key, listed) = consent.cloned("sources", |raw| raw.sources.as_ref());
-    let names: Vec<(Option<Range<usize>>, String)> = match (&overrides.sources, listed) {
-        (Some(names), _) => names.iter().map(|name| (None, name.clone())).collect(),
-        (None, Some(listed)) => {
-            if listed.get_ref().is_empty() {
-                let hint = Some(all_sources());
-                let message = "is empty".to_owned();
-                document.problem(Some(span(&listed)), sources_key.clone(), message, hint);
-            }
-            let named = |name: &Spanned<String>| (Some(span(name)), name.get_ref().clone());
-            listed.get_ref().iter().map(named).collect()
-        }
-        (None, None) => vec![(None, "consentry".to_owned())],
-    };
+    let listed = raw.sources.get_ref();
+    if listed.is_empty() && overrides.sources.is_none() {
+        document.wrong(&raw.sources, "is empty", Some(&all_sources()));
+    }
     let mut all = HashMap::new();
     for name in sources::names() {
-        let table = consent.table(name, |raw| raw.source(name));
-        if table.exists() {
-            all.insert(name.to_owned(), settings(document, name, &table, common));
+        if let Some(table) = raw.source(name) {
+            refuse_keys_of_others(document, key, name);
+            all.insert(name.to_owned(), settings(document, table, categories));
         }
     }
-    let table = consent.table("generic", |raw| raw.generic.as_ref());
-    if table.exists() {
-        all.insert("generic".to_owned(), generic(document, &table, common));
+    if let Some(table) = &raw.generic {
+        all.insert("generic".to_owned(), generic(document, table, categories));
     }
     for tool in sources::TOOLS {
         // `auto` includes `generic` only if the config describes it.
@@ -59,6 +46,11 @@ pub(super) fn sources(
             settings.keys = own_cookie.keys.clone();
         }
     }
+    let named = |name: &Text| (Some(name.span()), name.get_ref().clone());
+    let names: Vec<(Option<Range<usize>>, String)> = match &overrides.sources {
+        Some(names) => names.iter().map(|name| (None, name.clone())).collect(),
+        None => listed.iter().map(named).collect(),
+    };
     let mut found = Vec::new();
     for (at, name) in names {
         match sources::find(&name, &all) {
@@ -69,7 +61,8 @@ pub(super) fn sources(
                     None => all_sources(),
                 };
                 let message = format!("`{name}` is not a consent source");
-                document.problem(at, sources_key.clone(), message, Some(hint));
+                let key = document.path_of(&raw.sources);
+                document.problem(at, key, message, Some(&hint));
             }
         }
     }
@@ -82,79 +75,39 @@ fn all_sources() -> String {
     format!("the sources are {}", names.join(", "))
 }
 
-fn settings(
-    document: Ctx,
-    source: &str,
-    table: &Layers<'_, RawSource>,
-    common: &Defaults,
-) -> SourceSettings {
-    for (path, table) in table.tables() {
-        refuse_keys_of_others(document, path, source, table);
-    }
-    let defaults = SourceSettings::default();
-    let revision = table.get("revision", |raw| raw.revision.as_ref());
-    let revision = revision.map(|(_, revision)| match revision.get_ref() {
-        Revision::Number(number) => number.to_string(),
-        Revision::Text(text) => text.clone(),
-    });
-    let implied = table.get("implied", |raw| raw.implied.as_ref());
-    let implied = implied.map(|(_, implied)| match implied.get_ref() {
-        RawImplied::Accept => Implied::Accept,
-        RawImplied::Ignore => Implied::Ignore,
-    });
-    let switch = |typed: Option<(String, &Spanned<bool>)>, default| {
-        typed.map_or(default, |(_, typed)| *typed.get_ref())
-    };
-    let map = table.entries("map", |raw| &raw.map);
-    let cookie = table.get("cookie", |raw| raw.cookie.as_ref());
-    let dismiss_grants = table.get("dismiss_grants", |raw| raw.dismiss_grants.as_ref());
-    let alert_box =
-        table.get("require_alert_box_closed", |raw| raw.require_alert_box_closed.as_ref());
+fn settings(document: Ctx, raw: &RawSource, categories: &Categories) -> SourceSettings {
     SourceSettings {
-        map: id_map(document, map, common),
-        cookie: cookie.and_then(|(key, cookie)| cookie_name(document, key, cookie)),
-        revision,
-        implied,
-        dismiss_grants: switch(dismiss_grants, defaults.dismiss_grants),
-        require_alert_box_closed: switch(alert_box, defaults.require_alert_box_closed),
-        ..defaults
+        map: id_map(document, &raw.map, categories),
+        cookie: raw.cookie.as_ref().map(|name| name.0.clone()),
+        revision: raw.revision.as_ref().map(|revision| match revision {
+            Revision::Number(number) => number.to_string(),
+            Revision::Text(text) => text.clone(),
+        }),
+        implied: raw.implied,
+        dismiss_grants: raw.dismiss_grants,
+        require_alert_box_closed: raw.require_alert_box_closed,
+        ..SourceSettings::default()
     }
 }
 
 /// Rejects keys that only other sources support: they would have no effect.
-fn refuse_keys_of_others(document: Ctx, key: &str, source: &str, table: &RawSource) {
+fn refuse_keys_of_others(document: Ctx, site: &str, source: &str) {
     let taken = sources::tool(source).map_or(&[][..], |tool| tool.keys);
-    for (name, at) in [
-        ("cookie", table.cookie.as_ref().map(span)),
-        ("revision", table.revision.as_ref().map(span)),
-        ("implied", table.implied.as_ref().map(span)),
-        ("dismiss_grants", table.dismiss_grants.as_ref().map(span)),
-        ("require_alert_box_closed", table.require_alert_box_closed.as_ref().map(span)),
-    ] {
-        if at.is_some() && !taken.contains(&name) {
-            let message = format!("`{source}` has no such key");
-            let hint = format!("its keys are {}", [&["map"], taken].concat().join(", "));
-            document.problem(at, format!("{key}.{name}"), message, Some(hint));
+    let keys = ["cookie", "revision", "implied", "dismiss_grants", "require_alert_box_closed"];
+    for name in keys.iter().filter(|name| !taken.contains(name)) {
+        for key in [site, ""].map(|path| format!("{path}consent.{source}.{name}")) {
+            if document.has(&key) {
+                let message = format!("`{source}` has no such key");
+                let hint = format!("its keys are {}", [&["map"], taken].concat().join(", "));
+                document.problem(None, key, message, Some(&hint));
+            }
         }
     }
 }
 
-fn generic(document: Ctx, table: &Layers<'_, RawGeneric>, common: &Defaults) -> SourceSettings {
-    let defaults = GenericSettings::default();
-    let decode = table.get("decode", |raw| raw.decode.as_ref());
-    if let Some((key, decode)) = decode.as_ref().filter(|(_, it)| it.get_ref().len() > 4) {
-        let message = "has more than four encodings".to_owned();
-        document.problem(Some(span(decode)), key.clone(), message, None);
-    }
-    let encodings = decode.map_or(defaults.encodings, |(_, decode)| {
-        let encoding = |raw: &RawDecode| match raw {
-            RawDecode::Url => Encoding::Percent,
-            RawDecode::Base64 => Encoding::Base64,
-        };
-        decode.get_ref().iter().map(encoding).collect()
-    });
-    let typed_format = table.copied(|raw| raw.format);
-    let mut format = match typed_format.unwrap_or(RawFormat::Json) {
+fn generic(document: Ctx, table: &Spanned<RawGeneric>, categories: &Categories) -> SourceSettings {
+    let raw = table.get_ref();
+    let mut format = match raw.format {
         RawFormat::Json | RawFormat::Regex => Format::Json,
         RawFormat::Query => Format::Query,
         RawFormat::List => Format::List,
@@ -163,78 +116,70 @@ fn generic(document: Ctx, table: &Layers<'_, RawGeneric>, common: &Defaults) -> 
         RawFormat::Tcf => Format::Tcf,
         RawFormat::Gpp => Format::Gpp,
     };
-    let (pattern_key, pattern) = table.cloned("pattern", |raw| raw.pattern.as_ref());
-    match (typed_format, &pattern) {
-        (Some(RawFormat::Regex), Some(pattern)) => {
-            match regex_lite::Regex::new(pattern.get_ref()) {
-                Ok(regex) => format = Format::Regex(regex),
-                Err(error) => {
-                    document.problem(Some(span(pattern)), pattern_key, error.to_string(), None);
-                }
-            }
-        }
-        (Some(RawFormat::Regex), None) => {
-            let hint = Some("pattern = 'stats=(?P<stats>[01])'".to_owned());
-            document.problem(None, pattern_key, "is missing".to_owned(), hint);
+    match (raw.format, &raw.pattern) {
+        (RawFormat::Regex, Some(pattern)) => match regex_lite::Regex::new(pattern.get_ref()) {
+            Ok(regex) => format = Format::Regex(regex),
+            Err(error) => document.wrong(pattern, error.to_string(), None),
+        },
+        (RawFormat::Regex, None) => {
+            document.missing(table, "pattern", "pattern = 'stats=(?P<stats>[01])'");
         }
         (_, Some(pattern)) => {
-            let message = "goes with format = \"regex\" only".to_owned();
-            document.problem(Some(span(pattern)), pattern_key, message, None);
+            document.wrong(pattern, "goes with format = \"regex\" only", None);
         }
         (_, None) => {}
     }
-    let (id_key, id) = table.cloned("id", |raw| raw.id.as_ref());
-    let (answer_key, answer) = table.cloned("answer", |raw| raw.answer.as_ref());
-    for (key, path) in [(id_key, &id), (answer_key, &answer)] {
-        if let Some(path) = path.as_ref().filter(|_| !matches!(format, Format::Json)) {
-            let message = "goes with format = \"json\" only".to_owned();
-            document.problem(Some(span(path)), key, message, None);
+    for path in [&raw.id, &raw.answer].into_iter().flatten() {
+        if !matches!(format, Format::Json) {
+            document.wrong(path, "goes with format = \"json\" only", None);
         }
     }
-    let (separator_key, separator) = table.cloned("separator", |raw| raw.separator.as_ref());
-    if let Some(separator) = separator.as_ref().filter(|text| text.get_ref().is_empty()) {
-        document.problem(Some(span(separator)), separator_key, "is empty".to_owned(), None);
+    let mut encodings = GenericSettings::default().encodings;
+    if let Some(decode) = &raw.decode {
+        if decode.get_ref().len() > 4 {
+            document.wrong(decode, "has more than four encodings", None);
+        }
+        let encoding = |raw: &RawDecode| match raw {
+            RawDecode::Url => Encoding::Percent,
+            RawDecode::Base64 => Encoding::Base64,
+        };
+        encodings = decode.get_ref().iter().map(encoding).collect();
     }
-    let separator = separator.map(Spanned::into_inner).filter(|text| !text.is_empty());
-    let map = table.entries("map", |raw| &raw.map);
-    let cookie = table.get("cookie", |raw| raw.cookie.as_ref());
-    let (_, path) = table.cloned("path", |raw| raw.path.as_ref());
-    let (_, time) = table.cloned("time", |raw| raw.time.as_ref());
-    let (_, truthy) = table.cloned("truthy", |raw| raw.truthy.as_ref());
+    let text = |typed: &Option<Spanned<String>>| typed.as_ref().map(|text| text.get_ref().clone());
+    if raw.separator.get_ref().is_empty() {
+        document.wrong(&raw.separator, "is empty", None);
+    }
     SourceSettings {
-        map: id_map(document, map, common),
-        cookie: cookie.and_then(|(key, cookie)| cookie_pattern(document, key, cookie)),
+        map: id_map(document, &raw.map, categories),
+        cookie: raw.cookie.as_ref().map(|name| name.0.clone()),
         generic: GenericSettings {
             format,
             encodings,
-            id: id.map(Spanned::into_inner),
-            answer: answer.map(Spanned::into_inner),
-            path: path.unwrap_or(defaults.path),
-            time,
-            separator: separator.unwrap_or(defaults.separator),
-            truthy: truthy.unwrap_or(defaults.truthy),
+            id: text(&raw.id),
+            answer: text(&raw.answer),
+            path: raw.path.clone(),
+            time: raw.time.clone(),
+            separator: raw.separator.get_ref().clone(),
+            truthy: raw.truthy.clone(),
         },
         ..SourceSettings::default()
     }
 }
 
-/// Resolves a map from a tool's ids to categories. Each entry has its path.
+/// Resolves a map from a tool's ids to categories.
 fn id_map(
     document: Ctx,
-    typed: BTreeMap<&str, (String, &Spanned<OneOrMany>)>,
-    common: &Defaults,
+    typed: &BTreeMap<String, Spanned<OneOrMany>>,
+    categories: &Categories,
 ) -> Vec<(String, CategorySet)> {
     let mut map = Vec::new();
-    for (id, (key, names)) in typed {
+    for (id, names) in typed {
         let OneOrMany(listed) = names.get_ref();
-        let mut categories = CategorySet::EMPTY;
-        for name in listed {
-            let name = Spanned::new(span(names), name.clone());
-            if let Some(category) = named_category(document, &key, &name, &common.categories) {
-                categories.insert(category);
-            }
-        }
-        map.push((id.to_owned(), categories));
+        let named = |name: &String| {
+            let name = Spanned::new(names.span(), name.clone());
+            named_category(document, &name, categories)
+        };
+        map.push((id.clone(), listed.iter().filter_map(named).collect()));
     }
     map
 }

@@ -4,6 +4,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use time::Date;
 
 use crate::locale::Locales;
@@ -55,7 +57,7 @@ pub struct BannerSettings {
 }
 
 /// Position of the banner in the window.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Position {
     /// Along the lower edge.
@@ -123,7 +125,7 @@ impl fmt::Debug for ReceiptStore {
 }
 
 /// What has to have happened before the answer to a choice is sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Durability {
     /// The receipt is written: it survives the end of the process.

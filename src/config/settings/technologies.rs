@@ -1,5 +1,8 @@
 //! Tracking technologies other than cookies that use header fields, and their categories.
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use crate::consent::{Category, CategorySet};
 use crate::policy;
 
@@ -78,7 +81,7 @@ pub struct Technologies {
 }
 
 /// What happens to fields that lead the next request to another server, such as `Alt-Svc` (RFC 7838).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum AlternativeServices {
     /// They are removed, and browsers forget earlier ones (`Alt-Svc: clear`).
@@ -112,28 +115,5 @@ impl Technologies {
     /// Whether these granted categories permit a technology.
     pub fn permits(&self, technology: Technology, granted: CategorySet) -> bool {
         self.category(technology).is_none_or(|category| policy::permits(granted, category))
-    }
-}
-
-impl Default for Technologies {
-    fn default() -> Self {
-        Self {
-            nel: Some(Category::ANALYTICS),
-            reporting: Some(Category::ANALYTICS),
-            attribution_reporting: Some(Category::TARGETING),
-            topics: Some(Category::TARGETING),
-            ad_auctions: Some(Category::TARGETING),
-            shared_storage: Some(Category::TARGETING),
-            private_state_tokens: Some(Category::TARGETING),
-            client_hints: Some(Category::FUNCTIONAL),
-            dictionaries: Some(Category::FUNCTIONAL),
-            navigation_preload: Some(Category::FUNCTIONAL),
-            media_metrics: Some(Category::ANALYTICS),
-            subscriber_ids: Some(Category::TARGETING),
-            beacon_etag: Some(Category::ANALYTICS),
-            login_status: None,
-            device_bound_sessions: None,
-            alternative_services: AlternativeServices::Clear,
-        }
     }
 }

@@ -5,6 +5,9 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 /// The address of an upstream.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Upstream {
@@ -83,7 +86,7 @@ pub struct Balance {
 }
 
 /// How the next upstream is chosen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BalanceMethod {
     /// One after the other, by weight.

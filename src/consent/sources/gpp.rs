@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn ranges_of_sections_are_read_up_to_64() {
+    fn section_ranges_are_read_up_to_64() {
         for (first, more) in [(2, 10), (2, 60), (2, 1_000_000_000_000), (70, 1_000_000_000_000)] {
             let range = [vec![true], fibonacci(first), fibonacci(more)].concat();
             let next = [vec![true], fibonacci(1), fibonacci(1_000_000_000)].concat();
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn each_opt_out_of_a_section_counts_whatever_the_others_say() {
+    fn any_opt_out_of_a_section_denies() {
         for section in &AMERICAN {
             for place in section.opt_outs {
                 let mut bits = [number(1, 6), vec![false; 60]].concat();

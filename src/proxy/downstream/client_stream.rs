@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_socket_that_always_has_data_lets_others_run_and_is_read_again() {
+    async fn a_socket_with_constant_data_yields_and_is_polled_again() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a socket");
         let address = listener.local_addr().expect("an address");
         let stream = TcpStream::connect(address).await.expect("a connection");

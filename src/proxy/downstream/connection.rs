@@ -9,12 +9,14 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
+use http::Method;
+use http::header::CONTENT_LENGTH;
 use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 
-use crate::http::{Request, binds_connection};
+use crate::http::{Fields, Request, binds_connection};
 use crate::proxy::downstream::activity::ShutdownCommand;
 use crate::proxy::downstream::activity_stream::ActivityStream;
 use crate::proxy::downstream::client_body::ClientBody;
@@ -91,6 +93,7 @@ fn handle_http2(
         visitor.worker.metrics().error(ErrorKind::BadRequest);
         tracing::debug!("rejected connection authentication over HTTP/2: HTTP/1.1 is required");
     }
+    let to_head = request.method() == Method::HEAD;
     let handled = (!binds).then(|| {
         let received = RequestLine::of_http2(&mut request);
         let request = Request::from_http(request.map(ClientBody::Http2));
@@ -98,7 +101,16 @@ fn handle_http2(
     });
     async move {
         match handled {
-            Some(handled) => Ok(handled.await.into_http()),
+            Some(handled) => {
+                let mut response = handled.await;
+                if to_head
+                    && let Some(length) = response.body.suppress()
+                    && !response.fields.has(&CONTENT_LENGTH)
+                {
+                    response.fields.append(&CONTENT_LENGTH, length.to_string());
+                }
+                Ok(response.into_http())
+            }
             None => Err(h2::Reason::HTTP_1_1_REQUIRED.into()),
         }
     }

@@ -24,7 +24,8 @@ use crate::proxy::downstream::http1_response::{
     MAX_UNWANTED_BYTES, ResponseContext, head_of, respond,
 };
 use crate::proxy::downstream::http1_session::Http1Session;
-use crate::proxy::request::error::{self, ErrorFormat, ProxyError};
+use crate::proxy::request::error::ProxyError;
+use crate::proxy::request::error_response;
 use crate::proxy::request::handler::handle;
 use crate::proxy::request::response_body::ReplyBody;
 use crate::proxy::request::upgrade;
@@ -175,7 +176,8 @@ async fn refuse(
 ) -> io::Result<()> {
     visitor.worker.metrics().error(error.kind());
     let id = visitor.worker.request_id(visitor.worker.next_request());
-    let page = error::respond(error, ErrorFormat::Plain, &id);
+    error.log(&id);
+    let page = error_response::plain(error, &id);
     let (mut response, page) = Response::from_http(page).into_parts();
     response.fields.insert(&CONTENT_LENGTH, page.len().to_string());
     response.fields.insert(&CONNECTION, "close");

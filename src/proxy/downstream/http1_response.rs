@@ -74,7 +74,7 @@ pub(crate) async fn respond(
                 }
                 Poll::Ready(Some(Err(_))) if !begun && !writing.failed => {
                     // Nothing has been sent yet, so the client can still get an error page.
-                    let page = body.take().map(ReplyBody::failed);
+                    let page = body.take().map(ReplyBody::broke_off);
                     let Some(page) = page else { return Poll::Ready(Ok(())) };
                     let (mut head, page) = page.into_parts();
                     client.state().io.truncate_queued(writing.queued_before);

@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn both_versions_are_read_to_their_last_octet_and_no_further() {
+    fn both_versions_are_read_exactly_to_their_last_byte() {
         let v4 = [203, 0, 113, 7, 10, 0, 0, 1, 0x30, 0x39, 0, 80];
         let local = version_2(0, 0, &[]);
         let checked = checked();
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_header_is_refused() {
+    fn invalid_proxy_headers_are_rejected() {
         let too_long = version_2(1, 0x11, &[0; 5000]);
         let mut damaged = checked();
         damaged[16] ^= 1;
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_awaited_for_at_most_107_bytes() {
+    fn a_version_1_line_is_at_most_107_bytes() {
         // The client sends no more for now.
         let endless = [b"PROXY ".as_slice(), &[b'x'; 200]].concat();
         for (length, refused) in [(106, false), (108, true)] {

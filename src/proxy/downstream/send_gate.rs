@@ -83,18 +83,26 @@ mod tests {
     use super::*;
     use futures_util::FutureExt;
     use http_body_util::{BodyExt, Full};
+    use std::time::Duration;
+    use tokio::time::{Instant, timeout};
 
-    #[tokio::test]
-    async fn no_part_is_read_while_the_gate_is_shut_and_all_are_woken_when_it_opens() {
+    #[tokio::test(start_paused = true)]
+    async fn no_part_is_read_while_the_gate_is_closed_and_all_wake_when_it_opens() {
         let gate = Arc::new(SendGate::default());
         let body = || GatedBody::new(Full::new(Bytes::from("x")), Arc::clone(&gate));
         gate.set(true);
         let (mut first, mut second) = (body(), body());
         assert!(first.frame().now_or_never().is_none());
-        let waiting = tokio::spawn(async move { second.frame().await.is_some() });
+        let waiting = tokio::spawn(async move {
+            let frame = timeout(Duration::from_secs(20), second.frame()).await;
+            frame.is_ok_and(|frame| frame.is_some())
+        });
         tokio::task::yield_now().await;
+        assert_eq!(gate.waiting().len(), 2);
+        let shut = Instant::now();
         gate.set(false);
         assert!(waiting.await.expect("it ends"));
+        assert_eq!(shut.elapsed(), Duration::ZERO, "it was not the timeout that woke it");
         assert!(first.frame().now_or_never().is_some());
     }
 }

@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn small_pieces_leave_together_when_they_are_handed_over_and_before_the_end() {
+    fn small_writes_are_coalesced_until_a_flush_or_shutdown() {
         let context = &mut Context::from_waker(Waker::noop());
         let mut stream = CoalescingStream::new(Peer::default());
         for piece in [&b"head"[..], b" ", b"body"] {
@@ -185,7 +185,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn all_bytes_arrive_in_order_however_they_are_taken_and_no_more_are_held_than_allowed(
+        fn all_bytes_arrive_in_order_within_the_buffer_limit(
             lengths in prop::collection::vec(prop_oneof![1..200_usize, 1..100_000_usize], 1..20),
             at_a_time in prop_oneof![Just(0_usize), 1..50_000_usize],
             hand_over in any::<u32>(),
@@ -193,10 +193,13 @@ mod tests {
             let context = &mut Context::from_waker(Waker::noop());
             let mut stream = CoalescingStream::new(Peer { at_a_time, ..Peer::default() });
             let mut sent = Vec::new();
+            // Each write takes at least one byte, or the next one does.
+            let mut polls = 0..4 * lengths.iter().sum::<usize>() + 8;
             for (number, length) in lengths.into_iter().enumerate() {
                 let piece: Vec<u8> = (0..length).map(|at| (at + number) as u8).collect();
                 let mut rest = piece.as_slice();
                 while !rest.is_empty() {
+                    prop_assert!(polls.next().is_some(), "the peer gets nothing more");
                     if let Poll::Ready(written) = Pin::new(&mut stream).poll_write(context, rest) {
                         rest = &rest[written.unwrap()..];
                     }
@@ -207,7 +210,9 @@ mod tests {
                     let _ = stream.poll_hand_over(context);
                 }
             }
-            while stream.poll_hand_over(context).is_pending() {}
+            while stream.poll_hand_over(context).is_pending() {
+                prop_assert!(polls.next().is_some(), "the peer gets nothing more");
+            }
             prop_assert_eq!(stream.inner().stream.got.concat(), sent);
         }
     }

@@ -1,21 +1,17 @@
-//! Request errors and the error responses made from them.
+//! Request errors. `error_response` turns them into responses.
 
 use std::io;
-use std::sync::LazyLock;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::header::{
-    ACCEPT, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER,
-};
-use http::{Response, StatusCode};
-use memchr::memmem::Finder;
+use http::StatusCode;
+use http::header::HeaderValue;
 use thiserror::Error;
 
 use crate::config::settings::Upstream;
+use crate::http::TargetError;
 use crate::http::framing::FramingError;
 use crate::http::head::HeadError;
-use crate::http::{Fields, TargetError};
+use crate::locale::ErrorTopic;
 use crate::proxy::upstream::failure::UpstreamError;
 use crate::telemetry::ErrorKind;
 
@@ -72,6 +68,8 @@ pub(crate) enum ProxyError {
     UpstreamTimeout,
     #[error("upstream switched protocols without a request to")]
     UnaskedUpgrade,
+    #[error("the upstream's page has an unknown content coding")]
+    Undecodable,
     #[error("internal fault")]
     Internal,
 }
@@ -117,7 +115,9 @@ impl ProxyError {
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooManyRequests(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
-            Self::Connect(..) | Self::Upstream(_) | Self::UnaskedUpgrade => StatusCode::BAD_GATEWAY,
+            Self::Connect(..) | Self::Upstream(_) | Self::UnaskedUpgrade | Self::Undecodable => {
+                StatusCode::BAD_GATEWAY
+            }
             Self::ConnectTimeout(_) | Self::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
             Self::Internal | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -146,14 +146,16 @@ impl ProxyError {
             Self::Overloaded => ErrorKind::Overloaded,
             Self::RequestTimeout => ErrorKind::RequestTimeout,
             Self::Connect(..) => ErrorKind::UpstreamConnect,
-            Self::Upstream(_) | Self::UnaskedUpgrade => ErrorKind::UpstreamFailed,
+            Self::Upstream(_) | Self::UnaskedUpgrade | Self::Undecodable => {
+                ErrorKind::UpstreamFailed
+            }
             Self::ConnectTimeout(_) | Self::UpstreamTimeout => ErrorKind::UpstreamTimeout,
             Self::Internal => ErrorKind::Internal,
         }
     }
 
     /// Whether the client connection must be closed after this error.
-    fn should_close(&self) -> bool {
+    pub(crate) fn should_close(&self) -> bool {
         match self {
             Self::RequestTimeout => true,
             Self::NoSite | Self::NoPath | Self::Trace405 => false,
@@ -162,7 +164,7 @@ impl ProxyError {
     }
 
     /// The value of `Retry-After`, in seconds.
-    fn retry_after(&self) -> Option<u64> {
+    pub(crate) fn retry_after(&self) -> Option<u64> {
         match self {
             Self::TooManyRequests(wait) => Some(seconds(*wait)),
             Self::Overloaded => Some(1),
@@ -170,8 +172,57 @@ impl ProxyError {
         }
     }
 
-    /// The message on the error page. It contains no internal details.
-    fn public_message(&self) -> &'static str {
+    /// Logs the error. `request_id` is also in the response.
+    pub(crate) fn log(&self, request_id: &str) {
+        let (error, status) = (self, self.status().as_u16());
+        match self.kind() {
+            ErrorKind::BadRequest
+            | ErrorKind::Loop
+            | ErrorKind::RequestTimeout
+            | ErrorKind::TooManyRequests
+            | ErrorKind::Overloaded => {
+                tracing::debug!(request_id, status, %error, "rejected a request");
+            }
+            ErrorKind::Internal => {
+                tracing::error!(request_id, status, %error, "rejected a request because of an internal error");
+            }
+            _ => {
+                let cause = std::error::Error::source(self).map(ToString::to_string);
+                let cause = cause.unwrap_or_default();
+                tracing::warn!(request_id, status, %error, cause, "upstream failed");
+            }
+        }
+    }
+
+    /// The texts on the page for a visitor.
+    pub(crate) fn topic(&self) -> ErrorTopic {
+        match self {
+            Self::BadHead(_)
+            | Self::Version
+            | Self::BadFraming(_)
+            | Self::UnknownCoding
+            | Self::BadHost
+            | Self::BadTarget(_)
+            | Self::Connect405
+            | Self::Trace405
+            | Self::BrokenBody => ErrorTopic::BadRequest,
+            Self::HeadTooLarge
+            | Self::TargetTooLong
+            | Self::TooManyFields(_)
+            | Self::TooManyCookies
+            | Self::BodyTooLarge => ErrorTopic::TooLarge,
+            Self::NoSite | Self::NoPath => ErrorTopic::NotFound,
+            Self::TooManyRequests(_) | Self::Overloaded => ErrorTopic::TooManyRequests,
+            Self::Connect(..) | Self::Upstream(_) | Self::UnaskedUpgrade => ErrorTopic::Unreachable,
+            Self::RequestTimeout | Self::ConnectTimeout(_) | Self::UpstreamTimeout => {
+                ErrorTopic::TimedOut
+            }
+            Self::Loop | Self::Undecodable | Self::Internal => ErrorTopic::Internal,
+        }
+    }
+
+    /// The message for a developer, in text and JSON. It contains no internal details.
+    pub(crate) fn public_message(&self) -> &'static str {
         match self {
             Self::BadHead(_) => "The head of the request is malformed.",
             Self::Version => "This version of HTTP is not supported.",
@@ -199,6 +250,7 @@ impl ProxyError {
             Self::ConnectTimeout(_) | Self::UpstreamTimeout => {
                 "The site's server did not respond in time."
             }
+            Self::Undecodable => "The page has an unknown content coding.",
             Self::Internal => "Internal error.",
         }
     }
@@ -208,100 +260,7 @@ impl ProxyError {
 pub(crate) const ALLOWED: HeaderValue =
     HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
 
-/// The format of an error page, chosen before the request is moved.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ErrorFormat {
-    Plain,
-    Json,
-}
-
-/// Substring finders for each request's `Accept` field.
-static JSON: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"json"));
-static TEXT: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"text/"));
-
-impl ErrorFormat {
-    /// Chooses JSON for clients that prefer it, and plain text otherwise.
-    pub(crate) fn by(fields: &impl Fields) -> Self {
-        let accept = fields.value(&ACCEPT).unwrap_or_default();
-        match (JSON.find(accept), TEXT.find(accept)) {
-            (Some(json), text) if text.is_none_or(|text| json < text) => Self::Json,
-            _ => Self::Plain,
-        }
-    }
-}
-
-/// Turns an error into a response and logs it.
-pub(crate) fn respond(error: &ProxyError, form: ErrorFormat, request_id: &str) -> Response<Bytes> {
-    let status = error.status();
-    let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
-    match error.kind() {
-        ErrorKind::BadRequest
-        | ErrorKind::Loop
-        | ErrorKind::RequestTimeout
-        | ErrorKind::TooManyRequests
-        | ErrorKind::Overloaded => {
-            tracing::debug!(request_id, status = status.as_u16(), %error, "rejected a request");
-        }
-        ErrorKind::Internal => {
-            tracing::error!(request_id, status = status.as_u16(), %error, "rejected a request because of an internal error");
-        }
-        _ => {
-            tracing::warn!(request_id, status = status.as_u16(), %error, cause, "upstream failed")
-        }
-    }
-    let reason = status.canonical_reason().unwrap_or_default();
-    let message = error.public_message();
-    let (media_type, text) = match form {
-        ErrorFormat::Json => {
-            let page = serde_json::json!({
-                "status": status.as_u16(),
-                "error": reason,
-                "message": message,
-                "request_id": request_id,
-            });
-            ("application/json", format!("{page}\n"))
-        }
-        ErrorFormat::Plain => (
-            "text/plain; charset=utf-8",
-            format!("{} {reason}\n\n{message}\nRequest id: {request_id}\n", status.as_u16()),
-        ),
-    };
-    let mut response = Response::new(Bytes::from(text));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if let Some(seconds) = error.retry_after() {
-        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
-    }
-    if status == StatusCode::METHOD_NOT_ALLOWED {
-        headers.insert(ALLOW, ALLOWED);
-    }
-    if error.should_close() {
-        headers.insert(CONNECTION, HeaderValue::from_static("close"));
-    }
-    response
-}
-
 /// Rounds up to whole seconds for `Retry-After` (RFC 9110 section 10.2.3).
 fn seconds(wait: Duration) -> u64 {
     wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_page_is_json_for_those_who_ask_for_it() {
-        let form = |accept: &'static str| {
-            let mut headers = http::HeaderMap::new();
-            headers.insert(ACCEPT, HeaderValue::from_static(accept));
-            ErrorFormat::by(&headers)
-        };
-        assert_eq!(form("application/json"), ErrorFormat::Json);
-        assert_eq!(form("application/problem+json, text/plain"), ErrorFormat::Json);
-        assert_eq!(form("text/html, application/json"), ErrorFormat::Plain);
-        assert_eq!(form("*/*"), ErrorFormat::Plain);
-    }
 }

@@ -6,8 +6,7 @@ use futures_util::FutureExt;
 use http::header::{CONNECTION, HOST, SET_COOKIE, UPGRADE};
 use http::{StatusCode, Version};
 
-use crate::filter::mark_private;
-use crate::http::{Fields, Request, Response, binds_connection};
+use crate::http::{Fields, Request, Response, binds_connection, mark_private};
 use crate::proxy::request::attempt::{self, AttemptExchange, ForwardContext, ForwardedResponse};
 use crate::proxy::request::error::ProxyError;
 use crate::proxy::request::head_coalescer::coalesce_head;

@@ -27,7 +27,7 @@ use crate::proxy::downstream::client_body::ClientBody;
 use crate::proxy::downstream::connection_state::ConnectionState;
 use crate::proxy::downstream::http1_session::Http1Session;
 use crate::proxy::request::attempt::ForwardContext;
-use crate::proxy::request::error::{ALLOWED, ErrorFormat, ProxyError};
+use crate::proxy::request::error::{ALLOWED, ProxyError};
 use crate::proxy::request::forward::forward;
 use crate::proxy::request::hop_by_hop;
 use crate::proxy::request::https_redirect;
@@ -74,23 +74,24 @@ pub(crate) fn handle(
     received: RequestLine,
 ) -> impl Future<Output = Response<ReplyBody>> {
     let ticket = RequestRecord::new(visitor, http1, &request, received.version);
-    let form = ErrorFormat::by(&request.fields);
-    answer(ticket, form, Box::new((request, received)))
+    answer(ticket, Box::new((request, received)))
 }
 
 /// The arguments are boxed, because the future of an async function stores each argument twice.
 async fn answer(
     mut ticket: Box<RequestRecord>,
-    form: ErrorFormat,
     request: Box<(Request<ClientBody>, RequestLine)>,
 ) -> Response<ReplyBody> {
-    let answered = AssertUnwindSafe(serve(&mut ticket, form, request)).catch_unwind().await;
+    let answered = AssertUnwindSafe(serve(&mut ticket, request)).catch_unwind().await;
     // A panic message may contain anything, so only the fact of a panic is reported.
     let outcome = answered.unwrap_or(Err(ProxyError::Internal));
     match outcome {
         Ok(Reply::Filtered(response)) => {
             ticket.answered(response.status);
             response.map(|body| ReplyBody::filtered(body, ticket))
+        }
+        Ok(Reply::Page(response)) if response.body.is_refused() => {
+            ReplyBody::changed(response.body, ticket).failed(&ProxyError::Undecodable)
         }
         Ok(Reply::Page(response)) => {
             ticket.answered(response.status);
@@ -101,7 +102,7 @@ async fn answer(
             response.map(|body| ReplyBody::page(body, ticket))
         }
         Err(error) => {
-            let page = Response::from_http(ticket.page(&error, form));
+            let page = Response::from_http(ticket.failed(&error));
             ticket.answered(page.status);
             page.map(|page| ReplyBody::page(page, ticket))
         }
@@ -117,7 +118,6 @@ enum Reply {
 
 async fn serve(
     ticket: &mut RequestRecord,
-    form: ErrorFormat,
     request: Box<(Request<ClientBody>, RequestLine)>,
 ) -> Result<Reply, ProxyError> {
     let snapshot = &Arc::clone(&ticket.snapshot);
@@ -131,6 +131,7 @@ async fn serve(
         let site = check(&mut request, received, &ticket.client, snapshot)?;
         ticket.site = Some(site.index);
         ticket.trace(&mut request.fields);
+        ticket.error_format.note_form(&request.method, &request.fields);
         if site.body_bytes.is_some_and(|most| request.body.size_hint().lower() > most) {
             return Err(ProxyError::BodyTooLarge);
         }
@@ -168,7 +169,8 @@ async fn serve(
             let own = Box::pin(site.centre.answer(page, request.into_http(), asking));
             // Bodies for consentry's own pages are short, so a slow client gets a timeout.
             let own = tokio::time::timeout(snapshot.timeouts.idle, own).await;
-            return own.map(own_page).map_err(|_| ProxyError::RequestTimeout);
+            let own = own.map_err(|_| ProxyError::RequestTimeout)?;
+            return Ok(own_page(own.unwrap_or_else(|rejection| ticket.rejected(&rejection))));
         }
         if let Some(pages) = &site.page {
             let own = &site.centre;
@@ -206,8 +208,12 @@ async fn serve(
     };
     let answered = forwarded.await;
     ticket.upstream_took(began.elapsed());
+    if answered.is_err() {
+        // Error pages get neither the banner nor the guard.
+        asked = None;
+    }
     // Error pages pass the filter too: no response bypasses it.
-    let page = |error| Response::from_http(ticket.page(&error, form)).map(UpstreamBody::page);
+    let page = |error| Response::from_http(ticket.failed(&error)).map(UpstreamBody::page);
     let (mut head, body) = answered.unwrap_or_else(page).into_parts();
     let (edits, seen) = begun.received(head.status, &head.fields, body);
     edits.apply(&mut head.fields);

@@ -6,7 +6,7 @@ use http::header::{
 };
 use http::{Method, Version};
 
-use crate::http::{FieldSection, Fields};
+use crate::http::{FieldSection, Fields, has_member, members_of};
 
 /// Hop-by-hop fields besides `Connection` (RFC 9110 section 7.6.1).
 const HOP_BY_HOP: &[&str] = &[
@@ -21,23 +21,15 @@ const HOP_BY_HOP: &[&str] = &[
 /// Fields for framing, routing and credentials. `Connection` cannot remove them.
 const NOT_HOP_BY_HOP: &[HeaderName] = &[HOST, CONTENT_LENGTH, COOKIE, AUTHORIZATION];
 
-/// Whether a `Connection` field lists this option.
-fn connection_has(fields: &FieldSection, option: &str) -> bool {
-    fields
-        .values(&CONNECTION)
-        .flat_map(|value| value.split(|byte| *byte == b','))
-        .any(|name| name.trim_ascii().eq_ignore_ascii_case(option.as_bytes()))
-}
-
 /// Returns the protocol that a request asks to switch to, if the switch is allowed.
 ///
 /// HTTP and TLS are not allowed, because responses inside them would pass unfiltered.
 pub(crate) fn wanted_upgrade(fields: &FieldSection) -> Option<Vec<u8>> {
     let wanted = fields.value(&UPGRADE)?;
-    if !connection_has(fields, "upgrade") {
+    if !has_member(fields, &CONNECTION, "upgrade") {
         return None;
     }
-    let hides_http = wanted.split(|byte| *byte == b',').any(|protocol| {
+    let hides_http = members_of(wanted).any(|protocol| {
         let name = protocol.split(|byte| *byte == b'/').next().unwrap_or_default().trim_ascii();
         [&b"h2c"[..], b"h2", b"http", b"tls"].iter().any(|bad| name.eq_ignore_ascii_case(bad))
     });
@@ -69,8 +61,8 @@ pub(crate) fn remove_hop_by_hop(fields: &mut FieldSection, ours: Option<&HeaderN
         .values(&CONNECTION)
         // The most common values list no fields.
         .filter(|value| !matches!(*value, b"keep-alive" | b"close" | b"Keep-Alive"))
-        .flat_map(|value| value.split(|byte| *byte == b','))
-        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+        .flat_map(members_of)
+        .filter_map(|name| HeaderName::from_bytes(name).ok())
         .filter(|name| !NOT_HOP_BY_HOP.contains(name) && Some(name) != ours)
         .collect();
     let is_named = |name: &str| named.iter().any(|named| named == name);
@@ -90,10 +82,7 @@ pub(crate) fn prepare_request(
     ours: Option<&HeaderName>,
     version: Version,
 ) {
-    let trailers = fields.value(&TE).is_some_and(|te| {
-        te.split(|byte| *byte == b',')
-            .any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
-    });
+    let trailers = has_member(fields, &TE, "trailers");
     remove_hop_by_hop(fields, ours);
     if version != Version::HTTP_11 {
         fields.remove(&EXPECT);
@@ -117,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_for_one_connection_and_those_that_connection_names_are_removed() {
+    fn hop_by_hop_fields_and_fields_named_by_connection_are_removed() {
         let mut headers = map(&[
             ("host", "a"),
             ("connection", "close, X-Secret , Host, Cookie"),
@@ -139,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn only_upgrades_that_hide_no_http_are_wanted() {
+    fn upgrades_to_another_http_version_are_ignored() {
         let wanted = |connection: &'static str, upgrade: &'static str| {
             wanted_upgrade(&map(&[("connection", connection), ("upgrade", upgrade)])).is_some()
         };

@@ -111,23 +111,28 @@ mod tests {
             body_bytes: None,
             concurrent_requests: None,
             queue: 0,
-            queue_timeout: Duration::from_secs(5),
+            queue_timeout: Duration::from_secs(3600),
             requests_per_second: None,
             burst: NonZeroU32::MIN,
         }
     }
 
+    /// Admits a burst, and then one request an hour.
+    fn hourly(burst: u32) -> RateLimiter {
+        let quota = Quota::with_period(Duration::from_secs(3600)).expect("not zero");
+        let quota = quota.allow_burst(NonZeroU32::new(burst).expect("not zero"));
+        let clients = Some(DefaultKeyedRateLimiter::keyed(quota));
+        RateLimiter { limits: limits(), places: None, waiting: AtomicUsize::new(0), clients }
+    }
+
     #[test]
-    fn without_limits_there_is_nothing_to_keep_to() {
+    fn without_limits_there_is_no_rate_limiter() {
         assert!(RateLimiter::new(limits()).is_none());
     }
 
     #[test]
-    fn a_burst_passes_and_then_one_address_is_refused_and_another_is_not() {
-        let rate = NonZeroU32::new(1);
-        let burst = NonZeroU32::new(3).expect("not zero");
-        let limits = SiteLimits { requests_per_second: rate, burst, ..limits() };
-        let admission = RateLimiter::new(limits).expect("limits");
+    fn a_burst_passes_then_only_that_address_is_limited() {
+        let admission = hourly(3);
         let admit = |address: &str| {
             let address = address.parse().expect("an address");
             admission.admit(address).now_or_never().expect("nothing is waited for").is_ok()
@@ -143,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn what_finds_no_place_waits_and_what_finds_no_place_to_wait_is_refused() {
+    fn requests_over_the_limit_queue_then_get_503() {
         let limits = SiteLimits { concurrent_requests: Some(1), queue: 1, ..limits() };
         let admission = RateLimiter::new(limits).expect("limits");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
@@ -162,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_whose_burst_is_whole_again_are_forgotten() {
+    fn addresses_with_a_full_burst_are_evicted() {
         let rate = NonZeroU32::new(10_000_000);
         let limits = SiteLimits { requests_per_second: rate, ..limits() };
         let admission = RateLimiter::new(limits).expect("limits");
@@ -173,8 +178,7 @@ mod tests {
         admission.sweep();
         let clients = admission.clients.as_ref().expect("a rate");
         assert!(clients.len() < 1000, "{}", clients.len());
-        let slow = SiteLimits { requests_per_second: Some(NonZeroU32::MIN), ..self::limits() };
-        let admission = RateLimiter::new(slow).expect("limits");
+        let admission = hourly(1);
         assert!(admission.admit(ADDRESS).now_or_never().is_some_and(|admitted| admitted.is_ok()));
         admission.sweep();
         assert!(admission.admit(ADDRESS).now_or_never().is_some_and(|admitted| admitted.is_err()));

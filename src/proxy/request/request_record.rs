@@ -7,12 +7,14 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::{Method, Response, StatusCode, Uri, Version};
 
+use crate::consent_ui::Rejection;
 use crate::filter::Report;
 use crate::html::PageOutcome;
 use crate::http::{Client, FieldSection, Request};
 use crate::proxy::downstream::connection_state::ConnectionState;
 use crate::proxy::downstream::http1_session::Http1Session;
-use crate::proxy::request::error::{self, ErrorFormat, ProxyError};
+use crate::proxy::request::error::ProxyError;
+use crate::proxy::request::error_response::{self, ErrorFormat, FailedRequest, Failure};
 use crate::proxy::request::rate_limit::RequestPermit;
 use crate::proxy::site_router::{Site, Snapshot};
 use crate::telemetry::{ClientFields, Entry, ErrorKind, RequestSpan};
@@ -27,6 +29,8 @@ pub(crate) struct RequestRecord {
     pub(crate) http1: Option<Arc<Http1Session>>,
     /// The index of the site, once the site is known.
     pub(crate) site: Option<usize>,
+    /// The format of an error response.
+    pub(crate) error_format: ErrorFormat,
     /// The concurrency permit, held until the request has ended.
     pub(crate) place: Option<RequestPermit>,
     method: Method,
@@ -65,6 +69,7 @@ impl RequestRecord {
             client,
             http1,
             site: None,
+            error_format: ErrorFormat::by(fields),
             place: None,
             method: request.method.clone(),
             uri: request.uri.clone(),
@@ -100,10 +105,28 @@ impl RequestRecord {
         self.span = spans.map(|spans| spans.begin(&self.method, &self.uri, fields));
     }
 
-    /// Counts an error and returns its error page.
-    pub(crate) fn page(&self, error: &ProxyError, form: ErrorFormat) -> Response<Bytes> {
+    /// Counts and logs an error and returns its response.
+    pub(crate) fn failed(&self, error: &ProxyError) -> Response<Bytes> {
         self.visitor.worker.metrics().error(error.kind());
-        error::respond(error, form, &self.request_id())
+        let request_id = self.request_id();
+        error.log(&request_id);
+        self.error_response(Failure::Proxy(error), &request_id)
+    }
+
+    /// The response to a request that the consent UI rejected.
+    pub(crate) fn rejected(&self, rejection: &Rejection) -> Response<Bytes> {
+        self.error_response(Failure::ConsentUi(rejection), &self.request_id())
+    }
+
+    fn error_response(&self, failure: Failure<'_>, request_id: &str) -> Response<Bytes> {
+        let request = FailedRequest {
+            method: &self.method,
+            uri: &self.uri,
+            format: &self.error_format,
+            consent_ui: self.site().map(|site| &site.centre),
+            locales: &self.snapshot.locales,
+        };
+        error_response::respond(failure, &request, request_id)
     }
 
     fn request_id(&self) -> String {

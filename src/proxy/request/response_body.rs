@@ -11,7 +11,7 @@ use hyper::body::Incoming;
 use crate::filter::{FilterBody, hint_with};
 use crate::html::{PageBody, PageError};
 use crate::http::Response;
-use crate::proxy::request::error::{ErrorFormat, ProxyError};
+use crate::proxy::request::error::ProxyError;
 use crate::proxy::request::request_record::RequestRecord;
 use crate::proxy::upstream::client::UpstreamClient;
 use crate::proxy::upstream::failure::UpstreamError;
@@ -167,6 +167,8 @@ fn http1(lease: &Option<PooledConnection>) -> Option<&Http1Upstream> {
 /// The body sent to the client. The request is counted and logged when the body ends.
 pub(crate) struct ReplyBody {
     content: Content,
+    /// Nothing is sent: the response is to a HEAD request.
+    suppressed: bool,
     ticket: Box<RequestRecord>,
 }
 
@@ -179,18 +181,26 @@ enum Content {
 
 impl ReplyBody {
     pub(crate) fn filtered(body: FilterBody<UpstreamBody>, ticket: Box<RequestRecord>) -> Self {
-        Self { content: Content::Filtered(body), ticket }
+        Self { content: Content::Filtered(body), suppressed: false, ticket }
     }
 
     pub(crate) fn changed(
         body: PageBody<FilterBody<UpstreamBody>>,
         ticket: Box<RequestRecord>,
     ) -> Self {
-        Self { content: Content::Changed(Box::new(body)), ticket }
+        Self { content: Content::Changed(Box::new(body)), suppressed: false, ticket }
     }
 
     pub(crate) fn page(page: Bytes, ticket: Box<RequestRecord>) -> Self {
-        Self { content: Content::Page(Full::new(page)), ticket }
+        Self { content: Content::Page(Full::new(page)), suppressed: false, ticket }
+    }
+
+    /// Suppresses content of this proxy, for a response to a HEAD request, and returns its length.
+    /// The upstream's responses to HEAD have no content.
+    pub(crate) fn suppress(&mut self) -> Option<u64> {
+        let length = self.size_hint().exact().filter(|length| *length > 0)?;
+        self.suppressed = true;
+        Some(length)
     }
 
     /// Marks the response as complete, because another protocol follows.
@@ -198,13 +208,17 @@ impl ReplyBody {
         self.ticket.ended();
     }
 
-    /// Replaces a failed response with an error page. No byte of the response may have been sent.
-    pub(crate) fn failed(mut self) -> Response<Self> {
+    /// Replaces a response that broke off with an error response. No byte of it may have been sent.
+    pub(crate) fn broke_off(self) -> Response<Self> {
+        self.failed(&ProxyError::Upstream(UpstreamError::Incomplete))
+    }
+
+    /// Replaces a response with an error response. No byte of it may have been sent.
+    pub(crate) fn failed(mut self, error: &ProxyError) -> Response<Self> {
         if let Content::Changed(body) = &self.content {
             self.ticket.page_changed(body.outcome());
         }
-        let error = ProxyError::Upstream(UpstreamError::Incomplete);
-        let page = Response::from_http(self.ticket.page(&error, ErrorFormat::Plain));
+        let page = Response::from_http(self.ticket.failed(error));
         self.ticket.answered(page.status);
         page.map(|page| {
             self.content = Content::Page(Full::new(page));
@@ -221,6 +235,9 @@ impl Body for ReplyBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        if self.suppressed {
+            return Poll::Ready(None);
+        }
         let polled = match &mut self.content {
             Content::Filtered(body) => Pin::new(body).poll_frame(context).map_err(PageError::Inner),
             Content::Changed(body) => Pin::new(body).poll_frame(context),
@@ -242,6 +259,7 @@ impl Body for ReplyBody {
 
     fn is_end_stream(&self) -> bool {
         match &self.content {
+            _ if self.suppressed => true,
             Content::Filtered(body) => body.is_end_stream(),
             Content::Changed(body) => body.is_end_stream(),
             Content::Page(page) => page.is_end_stream(),
@@ -250,6 +268,7 @@ impl Body for ReplyBody {
 
     fn size_hint(&self) -> SizeHint {
         match &self.content {
+            _ if self.suppressed => SizeHint::with_exact(0),
             Content::Filtered(body) => body.size_hint(),
             Content::Changed(body) => body.size_hint(),
             Content::Page(page) => page.size_hint(),

@@ -352,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_takes_the_form_of_either_version_and_back() {
+    fn requests_convert_between_http_1_and_http_2() {
         let fields = [("host", "shop.example:8080"), ("te", "trailers"), ("connection", "te")];
         let mut request = request("/a?b=c", &fields);
         fit_http2(&mut request, Scheme::HTTPS).expect("a host");
@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_that_http_2_cannot_say_is_refused() {
+    fn hosts_that_are_invalid_in_http_2_are_rejected() {
         let mut request = request("/", &[("host", "a b")]);
         assert!(matches!(fit_http2(&mut request, Scheme::HTTP), Err(ProxyError::BadHost)));
     }

@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn turns_are_by_weight_and_spread() {
+    fn the_schedule_follows_weights_and_interleaves() {
         assert!(schedule(&[1]).is_empty());
         assert_eq!(schedule(&[1, 1]), [0, 1]);
         assert_eq!(schedule(&[2, 2, 2]), [0, 1, 2]);
@@ -174,22 +174,22 @@ mod tests {
     }
 
     #[test]
-    fn one_that_is_out_is_passed_over_while_another_is_not() {
+    fn ejected_upstreams_are_skipped_while_another_is_available() {
         let balance = balance(&[1, 1, 1], BalanceMethod::RoundRobin);
         let next = || (0..6).map(|_| balance.next(None)).collect::<Vec<_>>();
         assert_eq!(next(), [0, 1, 2, 0, 1, 2]);
-        balance.upstreams[1].standing().record_failure();
+        balance.upstreams[1].standing().eject();
         assert_eq!(next(), [0, 2, 2, 0, 2, 2]);
         let order: Vec<_> =
             balance.candidates(1).iter().map(|it| it.address().to_string()).collect();
         assert_eq!(order, ["unix:/2", "unix:/0", "unix:/1"]);
-        balance.upstreams[0].standing().record_failure();
-        balance.upstreams[2].standing().record_failure();
+        balance.upstreams[0].standing().eject();
+        balance.upstreams[2].standing().eject();
         assert_eq!(next(), [0, 1, 2, 0, 1, 2], "with all out, each is tried");
     }
 
     #[test]
-    fn the_least_busy_by_weight_is_chosen() {
+    fn the_upstream_with_the_least_weighted_load_is_chosen() {
         let balance = balance(&[2, 1], BalanceMethod::LeastConnections);
         let mut in_flight = Vec::new();
         let mut chosen = Vec::new();
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_visitor_is_kept_by_cookie_until_the_upstream_is_out() {
+    fn session_affinity_lasts_until_the_upstream_is_ejected() {
         let balance = balance(&[1, 1], BalanceMethod::RoundRobin);
         let cookie = balance.affinity_cookie(None, &balance.upstreams[1], true).expect("a cookie");
         let line = cookie.as_str();
@@ -215,7 +215,7 @@ mod tests {
         assert_eq!(kept, Some(1));
         assert!((0..4).all(|_| balance.next(kept) == 1));
         assert!(balance.affinity_cookie(kept, &balance.upstreams[1], true).is_none());
-        balance.upstreams[1].standing().record_failure();
+        balance.upstreams[1].standing().eject();
         assert_eq!(balance.next(kept), 0);
         assert!(balance.affinity_cookie(kept, &balance.upstreams[0], false).is_some());
         assert_eq!(balance.affinity(&sent("srv=forged")), None);

@@ -27,6 +27,10 @@ pub(crate) struct UpstreamHealth {
 impl UpstreamHealth {
     /// Whether the upstream is ejected or unhealthy.
     pub(crate) fn is_out(&self) -> bool {
+        self.is_out_at(now)
+    }
+
+    fn is_out_at(&self, now: impl FnOnce() -> u64) -> bool {
         let until = self.out_until.load(Relaxed);
         (until != 0 && now() < until) || self.unwell.load(Relaxed)
     }
@@ -69,15 +73,25 @@ impl UpstreamHealth {
     /// Records a refused connection. Returns the ejection time; `None` if the upstream is already
     /// unavailable.
     pub(crate) fn record_failure(&self) -> Option<Duration> {
+        self.record_failure_at(now())
+    }
+
+    fn record_failure_at(&self, now: u64) -> Option<Duration> {
         // Concurrent requests may fail at the same time.
-        if self.is_out() {
+        if self.is_out_at(|| now) {
             return None;
         }
         let before = self.refusals.fetch_add(1, Relaxed);
         let pause = LONGEST.min(FIRST.saturating_mul(1 << before.min(10)));
         let pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
-        self.out_until.store(now().saturating_add(pause_ms), Relaxed);
+        self.out_until.store(now.saturating_add(pause_ms), Relaxed);
         Some(pause)
+    }
+
+    /// Ejects the upstream without end.
+    #[cfg(test)]
+    pub(crate) fn eject(&self) {
+        self.out_until.store(u64::MAX, Relaxed);
     }
 }
 
@@ -92,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_takes_some_answers_in_a_row_to_change() {
+    fn health_changes_after_consecutive_probe_results() {
         let standing = UpstreamHealth::default();
         let ask = |well| (standing.record_probe(well, 2, 3), standing.is_out());
         for (well, expected) in [
@@ -113,17 +127,20 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_leaves_it_alone_for_longer_each_time_until_it_works() {
+    fn ejection_backs_off_exponentially_until_a_success() {
         let standing = UpstreamHealth::default();
         assert!(!standing.is_out() && !standing.record_success());
-        assert_eq!(standing.record_failure(), Some(FIRST));
-        assert!(standing.is_out());
-        assert_eq!(standing.record_failure(), None, "who finds out at the same time adds nothing");
-        for expected in [2, 4, 8, 16, 30, 30] {
-            standing.out_until.store(0, Relaxed);
-            assert_eq!(standing.record_failure(), Some(Duration::from_secs(expected)));
+        let mut now = 1;
+        for seconds in [1, 2, 4, 8, 16, 30, 30] {
+            let pause = Duration::from_secs(seconds);
+            assert_eq!(standing.record_failure_at(now), Some(pause));
+            assert_eq!(standing.record_failure_at(now), None, "another one at the same time");
+            let end = now + seconds * 1000;
+            assert!(standing.is_out_at(|| end - 1) && !standing.is_out_at(|| end));
+            now = end;
         }
+        standing.record_failure_at(now);
         assert!(standing.record_success() && !standing.is_out() && !standing.record_success());
-        assert_eq!(standing.record_failure(), Some(FIRST));
+        assert_eq!(standing.record_failure_at(now), Some(FIRST));
     }
 }

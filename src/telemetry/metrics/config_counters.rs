@@ -28,7 +28,15 @@ pub(crate) struct SiteLabels {
     pub sources: Vec<&'static str>,
 }
 
-pub(super) type ByCategory = [AtomicU64; Categories::MAX + 1];
+impl SiteLabels {
+    /// The indices and names of the categories, the one for unknown names included.
+    pub(super) fn known_categories(&self) -> impl Iterator<Item = (usize, &str)> {
+        let known = self.categories.iter().map(|(category, name)| (category.index(), name));
+        known.chain([(Categories::MAX, "unclassified")])
+    }
+}
+
+type ByCategory = [AtomicU64; Categories::MAX + 1];
 
 /// The per-site counters of one config.
 #[derive(Debug)]
@@ -142,14 +150,9 @@ impl ConfigCounters {
         }
     }
 
-    /// One count of a site, summed over all workers.
-    pub(super) fn site(&self, place: usize, pick: impl Fn(&SiteCounters) -> u64) -> u64 {
-        self.workers.iter().filter_map(|worker| worker.get(place)).map(pick).sum()
-    }
-
-    /// Calls `seen` with each worker's counters of a site.
-    pub(super) fn each(&self, place: usize, seen: impl FnMut(&SiteCounters)) {
-        self.workers.iter().filter_map(|worker| worker.get(place)).for_each(seen);
+    /// The sites and the first worker's counters, which are all counts after [`absorb`](Self::absorb).
+    pub(super) fn rows(&self) -> impl Iterator<Item = (&SiteLabels, &SiteCounters)> {
+        self.sites.iter().zip(self.workers.iter().take(1).flatten())
     }
 
     /// Counts a finished request. `site` is the index of the site.
@@ -228,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn every_count_goes_on_under_the_name_of_its_category_and_source() {
+    fn every_count_continues_under_its_category_and_source_name() {
         let old = ConfigCounters::new(vec![site(["video", "maps"], ["klaro", "tcf"])], 2);
         let new = ConfigCounters::new(vec![site(["maps", "chat"], ["tcf", "osano"])], 2);
         let add_to =
@@ -254,7 +257,8 @@ mod tests {
         }
         new.absorb(&old);
         let count = |pick: &dyn Fn(&SiteCounters) -> &AtomicU64| {
-            new.site(0, |counters| pick(counters).load(Relaxed))
+            let (_, counters) = new.rows().next().expect("a site");
+            pick(counters).load(Relaxed)
         };
         assert_eq!(count(&|counters| &counters.status_classes[2]), 2);
         assert_eq!(count(&|counters| &counters.expired), 2);
@@ -272,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_of_a_site_are_its_own_and_end_with_it() {
+    fn counts_of_a_site_are_separate_and_end_with_it() {
         let named = |name: &str| SiteLabels {
             name: name.to_owned(),
             ..site(["video", "maps"], ["klaro", "tcf"])
@@ -281,7 +285,7 @@ mod tests {
         old.request(0, 1, 200, Duration::ZERO, None);
         let new = ConfigCounters::new(vec![named("two"), named("three")], 1);
         new.absorb(&old);
-        let count = |place| new.site(place, |counters| counters.status_classes[2].load(Relaxed));
-        assert_eq!([count(0), count(1)], [1, 0]);
+        let counts = new.rows().map(|(_, counters)| counters.status_classes[2].load(Relaxed));
+        assert_eq!(counts.collect::<Vec<_>>(), [1, 0]);
     }
 }

@@ -13,3 +13,8 @@ pub(super) fn add(counters: &[AtomicU64], index: usize, number: u64) {
         counter.fetch_add(number, Relaxed);
     }
 }
+
+/// The count at `index`.
+pub(super) fn get(counters: &[AtomicU64], index: usize) -> u64 {
+    counters.get(index).map_or(0, |counter| counter.load(Relaxed))
+}

@@ -1,12 +1,15 @@
 //! Duration histograms.
 
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
+
+use prometheus_client::encoding::{MetricEncoder, NoLabelSet};
 
 use super::counter::{add, zeros};
 
 /// Number of bucket bounds.
-pub(super) const BUCKETS: usize = 14;
+const BUCKETS: usize = 14;
 
 /// Upper bucket bounds in seconds, for times that include the network and an upstream.
 pub(super) const WAITING: [f64; BUCKETS] =
@@ -20,9 +23,9 @@ pub(super) const WORKING: [f64; BUCKETS] = [
 /// A duration histogram.
 #[derive(Debug)]
 pub(super) struct Histogram {
-    pub(super) bounds: &'static [f64; BUCKETS],
-    pub(super) buckets: [AtomicU64; BUCKETS + 1],
-    pub(super) micros: AtomicU64,
+    bounds: &'static [f64; BUCKETS],
+    buckets: [AtomicU64; BUCKETS + 1],
+    micros: AtomicU64,
 }
 
 impl Histogram {
@@ -43,5 +46,15 @@ impl Histogram {
             to.fetch_add(from.load(Relaxed), Relaxed);
         }
         self.micros.fetch_add(other.micros.load(Relaxed), Relaxed);
+    }
+
+    pub(super) fn encode(&self, mut encoder: MetricEncoder<'_>) -> Result<(), fmt::Error> {
+        let bounds = self.bounds.iter().copied().chain([f64::INFINITY]);
+        let counts = self.buckets.iter().map(|counter| counter.load(Relaxed));
+        let buckets: Vec<(f64, u64)> = bounds.zip(counts).collect();
+        let count = buckets.iter().map(|(_, count)| count).sum();
+        #[expect(clippy::cast_precision_loss, reason = "microseconds stay far below 2^53")]
+        let seconds = self.micros.load(Relaxed) as f64 / 1e6;
+        encoder.encode_histogram::<NoLabelSet>(seconds, count, &buckets, None)
     }
 }

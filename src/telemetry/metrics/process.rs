@@ -7,7 +7,7 @@ use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
-use super::family;
+use super::encode::single;
 
 /// Writes the process metrics. Writes nothing if `/proc` cannot be read.
 pub(super) fn encode(encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
@@ -16,7 +16,7 @@ pub(super) fn encode(encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Err
         let ticks = procfs::ticks_per_second();
         let cpu = seconds(stat.utime.saturating_add(stat.stime), ticks);
         let help = "User and system CPU time spent";
-        family::single(encoder, "process_cpu_seconds", help, &ConstCounter::new(cpu))?;
+        single(encoder, "process_cpu_seconds", help, &ConstCounter::new(cpu))?;
         let resident = stat.rss.saturating_mul(procfs::page_size());
         gauge(encoder, "process_resident_memory_bytes", "Resident memory size", resident)?;
         gauge(encoder, "process_virtual_memory_bytes", "Virtual memory size", stat.vsize)?;
@@ -24,7 +24,7 @@ pub(super) fn encode(encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Err
             let start = seconds(stat.starttime, ticks) + seconds(boot, 1);
             let help = "Start time of the process since the epoch";
             let name = "process_start_time_seconds";
-            family::single(encoder, name, help, &ConstGauge::new(start))?;
+            single(encoder, name, help, &ConstGauge::new(start))?;
         }
     }
     if let Ok(open) = process.fd_count() {
@@ -50,5 +50,5 @@ fn gauge(
     help: &str,
     value: u64,
 ) -> Result<(), fmt::Error> {
-    family::gauge(encoder, name, help, i64::try_from(value).unwrap_or(i64::MAX))
+    single(encoder, name, help, &ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX)))
 }

@@ -3,8 +3,10 @@
 use std::fmt;
 
 use prometheus_client::encoding::DescriptorEncoder;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
 
-use super::family::{Family, gauge};
+use super::encode::{family, single};
 use crate::telemetry::receipts::ReceiptCounters;
 
 /// Writes the receipt metrics.
@@ -15,10 +17,8 @@ pub(super) fn encode(
     let (counts, waiting) = counters.counts();
     let help =
         "Receipts by outcome; a spooled receipt counts as stored too after its move to the store";
-    let mut family = Family::new(encoder, "consentry_receipts", help)?;
-    for (result, count) in counts {
-        family.counter(&[("result", result)], count)?;
-    }
-    let waiting = i64::try_from(waiting).unwrap_or(i64::MAX);
-    gauge(encoder, "consentry_receipts_waiting", "Receipts in the spool", waiting)
+    let counts = counts.map(|(result, count)| ([("result", result)], ConstCounter::new(count)));
+    family(encoder, "consentry_receipts", help, counts)?;
+    let waiting = ConstGauge::new(i64::try_from(waiting).unwrap_or(i64::MAX));
+    single(encoder, "consentry_receipts_waiting", "Receipts in the spool", &waiting)
 }

@@ -1,142 +1,138 @@
 //! Encoding of the per-site metrics.
 
 use std::fmt;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
+use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::registry::Unit;
 
-use super::config_counters::{ByCategory, ConfigCounters, SiteCounters};
-use super::family::Family;
-use super::histogram::{BUCKETS, Histogram, WAITING};
+use super::config_counters::{ConfigCounters, PAGE_OUTCOMES, SiteCounters};
+use super::counter::get;
+use super::encode::family;
+use super::histogram::Histogram;
 use crate::catalogue::Presumption;
-use crate::consent::{Categories, Reason};
+use crate::consent::Reason;
+
+/// The classes of status codes.
+const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
 impl ConfigCounters {
-    pub(super) fn category_counters(
-        &self,
-        encoder: &mut DescriptorEncoder<'_>,
-        name: &str,
-        help: &str,
-        directions: &[(Option<&str>, fn(&SiteCounters) -> &ByCategory)],
-    ) -> Result<(), fmt::Error> {
-        let mut family = Family::new(encoder, name, help)?;
-        for (index, site) in self.sites.iter().enumerate() {
-            let known = site.categories.iter().map(|(category, name)| (category.index(), name));
-            for (category, category_name) in known.chain([(Categories::MAX, "unclassified")]) {
-                for (direction, pick) in directions {
-                    let value = self.site(index, |site| {
-                        pick(site).get(category).map_or(0, |counter| counter.load(Relaxed))
-                    });
-                    let labels = [
-                        ("site", site.name.as_str()),
-                        ("category", category_name),
-                        ("mode", site.mode),
-                    ];
-                    match direction {
-                        Some(direction) => {
-                            let [a, b, c] = labels;
-                            family.counter(&[a, b, c, ("direction", direction)], value)?;
-                        }
-                        None => family.counter(&labels, value)?,
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
+    /// Writes the metrics of the sites.
+    pub(super) fn encode(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let requests = self.rows().flat_map(|(site, counters)| {
+            let name = site.name.as_str();
+            CLASSES.into_iter().enumerate().map(move |(class, code)| {
+                let count = get(&counters.status_classes, class + 1);
+                ([("site", name), ("code", code)], ConstCounter::new(count))
+            })
+        });
+        family(encoder, "consentry_requests", "Requests answered", requests)?;
 
-    /// Writes the number of cookies that passed as presumed necessary, by evidence.
-    pub(super) fn presumed(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let help = "Unclassified cookies that passed as presumed strictly necessary, in both directions, by evidence";
-        let mut family = Family::new(encoder, "consentry_cookies_presumed", help)?;
-        for (index, site) in self.sites.iter().enumerate() {
-            for grounds in Presumption::ALL {
-                let value = self.site(index, |site| {
-                    site.presumed.get(grounds.index()).map_or(0, |count| count.load(Relaxed))
-                });
+        let help = "Seconds from the request header section to the last byte of the response";
+        self.histogram(encoder, "consentry_request_duration", help, |site| &site.duration)?;
+        let help = "Seconds from forwarding a request to the upstream's response headers, including connects and retries";
+        self.histogram(encoder, "consentry_upstream_duration", help, |site| &site.upstream)?;
+        let help = "Seconds from request headers to response headers, excluding the upstream";
+        self.histogram(encoder, "consentry_own_duration", help, |site| &site.own)?;
+
+        let stripped = self.rows().flat_map(|(site, counters)| {
+            let name = site.name.as_str();
+            site.known_categories().flat_map(move |(index, category)| {
+                let labels = [("site", name), ("category", category), ("mode", site.mode)];
+                let directions = [
+                    ("request", &counters.request_stripped),
+                    ("response", &counters.response_stripped),
+                ];
+                directions.map(|(direction, counts)| {
+                    let [site, category, mode] = labels;
+                    let labels = [site, category, mode, ("direction", direction)];
+                    (labels, ConstCounter::new(get(counts, index)))
+                })
+            })
+        });
+        let help = "Cookies stripped; in observe mode, cookies that enforce mode would strip";
+        family(encoder, "consentry_cookies_stripped", help, stripped)?;
+        let beacons = self.rows().flat_map(|(site, counters)| {
+            let name = site.name.as_str();
+            site.known_categories().map(move |(index, category)| {
+                let labels = [("site", name), ("category", category), ("mode", site.mode)];
+                (labels, ConstCounter::new(get(&counters.beacons, index)))
+            })
+        });
+        let help = "Beacons blocked; in observe mode, beacons that enforce mode would block";
+        family(encoder, "consentry_beacons_blocked", help, beacons)?;
+
+        let help = "Set-Cookie lines added that delete a cookie";
+        self.count(encoder, "consentry_cookies_expired", help, |site| &site.expired)?;
+        let help = "Header fields of other tracking technologies stripped, in both directions";
+        self.count(encoder, "consentry_technologies_stripped", help, |site| &site.technologies)?;
+
+        let presumed = self.rows().flat_map(|(site, counters)| {
+            let name = site.name.as_str();
+            Presumption::ALL.into_iter().map(move |grounds| {
                 let evidence = ("evidence", grounds.as_str());
-                family.counter(&[("site", &site.name), evidence, ("mode", site.mode)], value)?;
-            }
-        }
-        Ok(())
+                let count = get(&counters.presumed, grounds.index());
+                ([("site", name), evidence, ("mode", site.mode)], ConstCounter::new(count))
+            })
+        });
+        let help = "Unclassified cookies that passed as presumed strictly necessary, in both directions, by evidence";
+        family(encoder, "consentry_cookies_presumed", help, presumed)?;
+
+        let decisions = self.rows().flat_map(|(site, counters)| {
+            let name = site.name.as_str();
+            let decided = site.sources.iter().enumerate().map(|(index, source)| {
+                (*source, Reason::Decided.as_str(), get(&counters.decisions, index))
+            });
+            let undecided = Reason::ALL.into_iter().skip(1).map(|reason| {
+                ("none", reason.as_str(), get(&counters.no_decisions, reason.index()))
+            });
+            decided.chain(undecided).map(move |(source, reason, count)| {
+                ([("site", name), ("source", source), ("reason", reason)], ConstCounter::new(count))
+            })
+        });
+        let help =
+            "Requests by the source of the visitor's decision, or by the reason for its absence";
+        family(encoder, "consentry_consent_decisions", help, decisions)?;
+
+        let pages = self.rows().flat_map(|(site, counters)| {
+            let name = site.name.as_str();
+            PAGE_OUTCOMES.into_iter().enumerate().map(move |(index, outcome)| {
+                let count = get(&counters.pages, index);
+                ([("site", name), ("outcome", outcome)], ConstCounter::new(count))
+            })
+        });
+        family(encoder, "consentry_pages", "Pages selected for rewriting, by outcome", pages)
     }
 
-    pub(super) fn per_site(
+    /// Writes one counter per site.
+    fn count(
         &self,
         encoder: &mut DescriptorEncoder<'_>,
         name: &str,
         help: &str,
-        pick: impl Fn(&SiteCounters) -> u64,
+        pick: fn(&SiteCounters) -> &AtomicU64,
     ) -> Result<(), fmt::Error> {
-        let mut family = Family::new(encoder, name, help)?;
-        for (index, site) in self.sites.iter().enumerate() {
-            let value = self.site(index, &pick);
-            family.counter(&[("site", &site.name), ("mode", site.mode)], value)?;
-        }
-        Ok(())
+        let counts = self.rows().map(|(site, counters)| {
+            let labels = [("site", site.name.as_str()), ("mode", site.mode)];
+            (labels, ConstCounter::new(pick(counters).load(Relaxed)))
+        });
+        family(encoder, name, help, counts)
     }
 
-    /// Writes a histogram with one series per site.
-    pub(super) fn histogram(
+    /// Writes one histogram per site.
+    fn histogram(
         &self,
         encoder: &mut DescriptorEncoder<'_>,
-        (name, help): (&str, &str),
+        name: &str,
+        help: &str,
         pick: fn(&SiteCounters) -> &Histogram,
     ) -> Result<(), fmt::Error> {
         let unit = Some(&Unit::Seconds);
         let mut family = encoder.encode_descriptor(name, help, unit, MetricType::Histogram)?;
-        for (index, site) in self.sites.iter().enumerate() {
-            let sum = Histogram::new(self.bounds(index, pick));
-            self.each(index, |site| sum.absorb(pick(site)));
-            let bounds = sum.bounds.iter().copied().chain([f64::INFINITY]);
-            let counts = sum.buckets.iter().map(|counter| counter.load(Relaxed));
-            let buckets: Vec<(f64, u64)> = bounds.zip(counts).collect();
-            let count = buckets.iter().map(|(_, count)| count).sum();
-            #[expect(
-                clippy::cast_precision_loss,
-                reason = "a sum of microseconds stays far below 2^53"
-            )]
-            let seconds = sum.micros.load(Relaxed) as f64 / 1e6;
-            family
-                .encode_family(&[("site", &site.name)])?
-                .encode_histogram::<NoLabelSet>(seconds, count, &buckets, None)?;
-        }
-        Ok(())
-    }
-
-    pub(super) fn bounds(
-        &self,
-        index: usize,
-        pick: fn(&SiteCounters) -> &Histogram,
-    ) -> &'static [f64; BUCKETS] {
-        let mut bounds = &WAITING;
-        self.each(index, |site| bounds = pick(site).bounds);
-        bounds
-    }
-
-    pub(super) fn decisions(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let help =
-            "Requests by the source of the visitor's decision, or by the reason for its absence";
-        let mut family = Family::new(encoder, "consentry_consent_decisions", help)?;
-        for (index, site) in self.sites.iter().enumerate() {
-            for (source, name) in site.sources.iter().enumerate() {
-                let value = self.site(index, |site| {
-                    site.decisions.get(source).map_or(0, |counter| counter.load(Relaxed))
-                });
-                let labels =
-                    [("site", site.name.as_str()), ("source", name), ("reason", "decided")];
-                family.counter(&labels, value)?;
-            }
-            for reason in Reason::ALL.into_iter().skip(1) {
-                let value = self.site(index, |site| {
-                    site.no_decisions.get(reason.index()).map_or(0, |counter| counter.load(Relaxed))
-                });
-                let labels =
-                    [("site", site.name.as_str()), ("source", "none"), ("reason", reason.as_str())];
-                family.counter(&labels, value)?;
-            }
+        for (site, counters) in self.rows() {
+            pick(counters).encode(family.encode_family(&[("site", site.name.as_str())])?)?;
         }
         Ok(())
     }

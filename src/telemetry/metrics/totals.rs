@@ -1,13 +1,14 @@
 //! Counter totals for the dashboard.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use serde::Serialize;
 
-use super::config_counters::{ByCategory, ConfigCounters, SiteCounters};
+use super::config_counters::{SiteCounters, SiteLabels};
+use super::counter::get;
 use super::{ErrorKind, Metrics};
-use crate::consent::{Categories, Reason};
+use crate::consent::Reason;
 
 /// Totals since the start.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -46,65 +47,43 @@ pub(crate) struct SiteTotals {
 impl Metrics {
     /// Sums the counters of all workers.
     pub(crate) fn totals(&self) -> Totals {
-        let errors = ErrorKind::ALL.into_iter().enumerate().map(|(index, kind)| {
-            let of_kind = |errors: &[super::AtomicU64]| {
-                errors.get(index).map_or(0, |count| count.load(Relaxed))
-            };
-            (kind.as_str(), self.sum(|shard| of_kind(&shard.errors)))
-        });
+        let errors = ErrorKind::ALL
+            .into_iter()
+            .map(|kind| (kind.as_str(), self.sum(|shard| get(&shard.errors, kind as usize))));
         let open = self.shards.iter().map(|shard| shard.open_connections.load(Relaxed)).sum();
         let merged = self.merged();
-        let sites = merged.sites.iter().enumerate();
+        let sites = merged.rows();
         Totals {
             open_connections: open,
             upstream_connections: self.sum(|shard| shard.upstream_connections.load(Relaxed)),
             errors: errors.collect(),
-            sites: sites.map(|(index, site)| (site.name.clone(), merged.totals(index))).collect(),
+            sites: sites.map(|(site, counts)| (site.name.clone(), counts.totals(site))).collect(),
         }
     }
 }
 
-impl ConfigCounters {
-    fn totals(&self, index: usize) -> SiteTotals {
-        let site = self.sites.get(index);
-        let all =
-            |counters: &ByCategory| counters.iter().map(|count| count.load(Relaxed)).sum::<u64>();
-        let mut stripped = BTreeMap::new();
-        let known = site.into_iter().flat_map(|site| site.categories.iter());
-        let known = known.map(|(category, name)| (category.index(), name));
-        for (category, name) in known.chain([(Categories::MAX, "unclassified")]).skip(1) {
-            let of = |counters: &ByCategory| {
-                counters.get(category).map_or(0, |count| count.load(Relaxed))
-            };
-            let both =
-                |site: &SiteCounters| of(&site.request_stripped) + of(&site.response_stripped);
-            stripped.insert(name.to_owned(), self.site(index, both));
-        }
+impl SiteCounters {
+    fn totals(&self, site: &SiteLabels) -> SiteTotals {
+        let all = |counters: &[AtomicU64]| counters.iter().map(|count| count.load(Relaxed)).sum();
+        let stripped = site.known_categories().skip(1).map(|(index, name)| {
+            let both = get(&self.request_stripped, index) + get(&self.response_stripped, index);
+            (name.to_owned(), both)
+        });
         let mut consent = BTreeMap::new();
-        let sources = site.map(|site| site.sources.as_slice()).unwrap_or_default();
-        for (place, source) in sources.iter().enumerate() {
-            let count = |site: &SiteCounters| {
-                site.decisions.get(place).map_or(0, |count| count.load(Relaxed))
-            };
-            *consent.entry(*source).or_default() += self.site(index, count);
+        for (index, source) in site.sources.iter().enumerate() {
+            *consent.entry(*source).or_default() += get(&self.decisions, index);
         }
         for reason in Reason::ALL.into_iter().filter(|reason| *reason != Reason::Decided) {
-            let count = |site: &SiteCounters| {
-                site.no_decisions.get(reason.index()).map_or(0, |count| count.load(Relaxed))
-            };
-            consent.insert(reason.as_str(), self.site(index, count));
+            consent.insert(reason.as_str(), get(&self.no_decisions, reason.index()));
         }
         SiteTotals {
-            mode: site.map_or("enforce", |site| site.mode),
-            requests: self.site(index, |site| {
-                site.status_classes.iter().map(|count| count.load(Relaxed)).sum()
-            }),
-            stripped,
-            beacons: self.site(index, |site| all(&site.beacons)),
-            expired: self.site(index, |site| site.expired.load(Relaxed)),
-            presumed: self
-                .site(index, |site| site.presumed.iter().map(|count| count.load(Relaxed)).sum()),
-            technologies: self.site(index, |site| site.technologies.load(Relaxed)),
+            mode: site.mode,
+            requests: all(&self.status_classes),
+            stripped: stripped.collect(),
+            beacons: all(&self.beacons),
+            expired: self.expired.load(Relaxed),
+            technologies: self.technologies.load(Relaxed),
+            presumed: all(&self.presumed),
             consent,
         }
     }

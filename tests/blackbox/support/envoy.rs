@@ -5,10 +5,9 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
 
 use super::visitor::Visitor;
-use super::{PATIENCE, request};
+use super::{holds_in_time, request};
 
 pub const EXAMPLE: &str = include_str!("../../../deploy/envoy/envoy.yaml");
 
@@ -104,32 +103,27 @@ impl Envoy {
 
 /// Envoy's listener address, from its admin interface.
 fn address(admin: &Path) -> SocketAddr {
-    let since = Instant::now();
-    loop {
+    let mut port = None;
+    let started = holds_in_time(|| {
         let told = std::fs::read_to_string(admin).ok().and_then(|text| text.parse().ok());
-        if let Some(admin) = told {
-            let ask = |path: &str| {
-                let mut visitor = Visitor::connect(admin);
-                visitor.send(&request("GET", path, &[]));
-                visitor.reply("GET")
-            };
-            // Envoy is ready, and listens, only after it has checked the health of the processors.
-            if ask("/ready").status != 200 {
-                std::thread::yield_now();
-                assert!(since.elapsed() < PATIENCE, "Envoy is not ready");
-                continue;
-            }
-            let listeners = ask("/listeners?format=json").body;
-            let listeners: serde_json::Value =
-                serde_json::from_slice(&listeners).unwrap_or_default();
-            let socket = &listeners["listener_statuses"][0]["local_address"]["socket_address"];
-            if let Some(port) = socket["port_value"].as_u64().filter(|port| *port > 0) {
-                return SocketAddr::from(([127, 0, 0, 1], u16::try_from(port).unwrap()));
-            }
+        let Some(admin) = told else { return false };
+        let ask = |path: &str| {
+            let mut visitor = Visitor::connect(admin);
+            visitor.send(&request("GET", path, &[]));
+            visitor.reply("GET")
+        };
+        // Envoy is ready, and listens, only after it has checked the health of the processors.
+        if ask("/ready").status != 200 {
+            return false;
         }
-        assert!(since.elapsed() < PATIENCE, "Envoy does not start");
-        std::thread::yield_now();
-    }
+        let listeners = ask("/listeners?format=json").body;
+        let listeners: serde_json::Value = serde_json::from_slice(&listeners).unwrap_or_default();
+        let socket = &listeners["listener_statuses"][0]["local_address"]["socket_address"];
+        port = socket["port_value"].as_u64().filter(|port| *port > 0);
+        port.is_some()
+    });
+    assert!(started, "Envoy does not start");
+    SocketAddr::from(([127, 0, 0, 1], u16::try_from(port.unwrap()).unwrap()))
 }
 
 impl Drop for Envoy {

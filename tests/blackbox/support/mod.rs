@@ -13,13 +13,34 @@ pub use proxy::{Proxy, binary, request, run};
 #[allow(unused_imports)]
 pub use visitor::{Reply, Visitor};
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Whether these tests run with Envoy in place of the proxy.
 pub const ENVOY: bool = matches!(env!("CARGO_CRATE_NAME").as_bytes(), b"envoy");
 
 /// Time limit for an expected event. Only a failing test waits that long.
 pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Polls a condition until it holds, for at most [`PATIENCE`]. Returns whether it holds.
+#[allow(dead_code)]
+pub fn holds_in_time(mut holds: impl FnMut() -> bool) -> bool {
+    let since = Instant::now();
+    loop {
+        if holds() {
+            return true;
+        }
+        if since.elapsed() > PATIENCE {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Waits until a condition holds.
+#[allow(dead_code)]
+pub fn wait_until(what: &str, holds: impl FnMut() -> bool) {
+    assert!(holds_in_time(holds), "in vain: {what}");
+}
 
 /// An address that refuses connections. It stays bound without listening, so that no other process gets it.
 #[allow(dead_code)]

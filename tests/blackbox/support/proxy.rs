@@ -6,12 +6,11 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{self, Receiver};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
-use std::time::Instant;
 
 use super::visitor::{Reply, Visitor};
-use super::{ENVOY, Envoy, Origin, PATIENCE};
+use super::{ENVOY, Envoy, Origin, PATIENCE, holds_in_time};
 
 /// The binary under test.
 pub fn binary() -> Command {
@@ -20,6 +19,13 @@ pub fn binary() -> Command {
         command.env_remove(format!("CONSENTRY_{name}"));
     }
     command
+}
+
+/// The log so far, and its next line.
+#[derive(Default)]
+struct Log {
+    text: Mutex<String>,
+    line: Condvar,
 }
 
 /// A running proxy. Killed on drop.
@@ -34,7 +40,7 @@ pub struct Proxy {
     pub process: SocketAddr,
     child: Child,
     access: Mutex<Receiver<String>>,
-    log: Arc<Mutex<String>>,
+    log: Arc<Log>,
     /// Envoy in front of the external processor, if used.
     _envoy: Option<Envoy>,
     folder: tempfile::TempDir,
@@ -119,16 +125,15 @@ impl Proxy {
             });
         }
 
-        let log = Arc::new(Mutex::new(String::new()));
+        let log = Arc::new(Log::default());
         let (ready_by, ready) = mpsc::channel();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let kept = Arc::clone(&log);
         thread::spawn(move || {
             for line in stderr.lines().map_while(Result::ok) {
                 let said = serde_json::from_str(&line).unwrap_or(serde_json::Value::Null);
-                let mut kept = kept.lock().unwrap();
-                kept.push_str(&line);
-                kept.push('\n');
+                kept.text.lock().unwrap().push_str(&format!("{line}\n"));
+                kept.line.notify_all();
                 if said["message"] == "serving" {
                     let address =
                         |key: &str| said[key].as_str().unwrap().parse::<SocketAddr>().unwrap();
@@ -139,7 +144,7 @@ impl Proxy {
         });
         let Ok((address, secure, admin)) = ready.recv_timeout(PATIENCE) else {
             let _ = child.kill();
-            panic!("the proxy did not start: {}", log.lock().unwrap());
+            panic!("the proxy did not start: {}", log.text.lock().unwrap());
         };
         let process = address;
         let envoy = is_processor.then(|| Envoy::start(folder.path(), origin_of(config), process));
@@ -158,6 +163,15 @@ impl Proxy {
         let mut visitor = self.visit();
         visitor.send(&request("GET", path, fields));
         visitor.reply("GET")
+    }
+
+    /// Sends GETs for `/` in one write, so that they reach the proxy together. Returns the statuses.
+    #[allow(dead_code)]
+    pub fn at_once(&self, requests: &[&[(&str, &str)]]) -> Vec<u16> {
+        let mut visitor = self.visit();
+        let all: Vec<Vec<u8>> = requests.iter().map(|fields| request("GET", "/", fields)).collect();
+        visitor.send(&all.concat());
+        requests.iter().map(|_| visitor.reply("GET").status).collect()
     }
 
     /// Sends one POST like a page of the site: JSON, or a form.
@@ -199,19 +213,19 @@ impl Proxy {
     /// Waits until a sample has this value: events at the end of a connection are counted after the client has seen
     /// the end.
     pub fn expect_metric(&self, sample: &str, value: f64) {
-        let since = Instant::now();
-        loop {
-            let found = self.metric(sample);
-            if found == value {
-                return;
-            }
+        let counter = sample.contains("_total");
+        let mut found = f64::NAN;
+        holds_in_time(|| {
+            found = self.metric(sample);
             // A counter only grows, so waiting is useless once it is larger.
-            let counter = sample.contains("_total");
-            assert!(
-                (found < value || !counter) && since.elapsed() < PATIENCE,
-                "{sample} is {found}, not {value}"
-            );
-        }
+            found == value || counter && found > value
+        });
+        assert_eq!(found, value, "{sample}");
+    }
+
+    /// Waits until a condition holds. Shows the log if it never does.
+    pub fn wait_until(&self, what: &str, holds: impl FnMut() -> bool) {
+        assert!(holds_in_time(holds), "in vain: {what}\n{}", self.log());
     }
 
     /// The peak memory of the process, in KiB.
@@ -242,11 +256,10 @@ impl Proxy {
             "{toml}\n[[site]]\nname = '{mark}'\nhosts = ['{mark}.example']\nupstream = 'http://127.0.0.1:1'\n"
         ));
         self.signal("HUP");
-        let since = Instant::now();
         // The upstreams are exported just before the config is active, and the reload is counted just after.
-        while !self.admin("/metrics").1.contains(&sample) || self.metric(DONE) <= done {
-            assert!(since.elapsed() < PATIENCE, "{mark} is not in force: {}", self.log());
-        }
+        self.wait_until(&format!("{mark} is in force"), || {
+            self.admin("/metrics").1.contains(&sample) && self.metric(DONE) > done
+        });
     }
 
     /// Waits for the next line of the access log.
@@ -263,16 +276,15 @@ impl Proxy {
 
     /// The log so far.
     pub fn log(&self) -> String {
-        self.log.lock().unwrap().clone()
+        self.log.text.lock().unwrap().clone()
     }
 
     /// Waits until the log contains this text.
     pub fn expect_log(&self, text: &str) {
-        let since = Instant::now();
-        while !self.log().contains(text) {
-            assert!(since.elapsed() < PATIENCE, "no {text} in {}", self.log());
-            thread::yield_now();
-        }
+        let log = self.log.text.lock().unwrap();
+        let waited = self.log.line.wait_timeout_while(log, PATIENCE, |log| !log.contains(text));
+        let (log, timeout) = waited.unwrap();
+        assert!(!timeout.timed_out(), "no {text} in {log}");
     }
 
     /// The process id.
@@ -288,14 +300,12 @@ impl Proxy {
 
     /// Waits for the process to exit.
     pub fn ended(&mut self) -> ExitStatus {
-        let since = Instant::now();
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status;
-            }
-            assert!(since.elapsed() < PATIENCE, "the proxy does not end");
-            thread::yield_now();
-        }
+        let mut status = None;
+        holds_in_time(|| {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        status.expect("the proxy ends")
     }
 }
 

@@ -71,7 +71,7 @@ fn every_manifest_is_valid_by_kubectl_and_by_the_schemas() {
 }
 
 #[test]
-fn the_custom_resources_are_really_checked() {
+fn custom_resources_are_validated() {
     let monitor = |endpoint: Value| {
         let spec = json!({ "selector": {}, "endpoints": [endpoint] });
         let version = "monitoring.coreos.com/v1";
@@ -127,7 +127,7 @@ fn with_an_autoscaler_the_deployment_sets_no_replicas() {
 }
 
 #[test]
-fn a_changed_config_restarts_the_pods_and_nothing_else_does() {
+fn only_a_changed_config_restarts_the_pods() {
     let checksum = |arguments: &[&str]| {
         let documents = render(arguments);
         let template = &one(&documents, "Deployment")["spec"]["template"];
@@ -171,7 +171,7 @@ fn network_policies_allow_dns_of_the_cluster_and_of_the_node() {
 }
 
 #[test]
-fn monitors_scrape_every_admin_port_as_the_job_of_the_alerts() {
+fn monitors_scrape_every_admin_port_under_the_job_of_the_alerts() {
     for (kind, monitor, endpoints) in [
         ("PodMonitor", "podMonitor", "podMetricsEndpoints"),
         ("ServiceMonitor", "serviceMonitor", "endpoints"),
@@ -205,14 +205,14 @@ fn monitors_scrape_every_admin_port_as_the_job_of_the_alerts() {
 }
 
 #[test]
-fn the_alert_rules_of_the_chart_are_those_that_promtool_tests() {
+fn the_alert_rules_of_the_chart_equal_those_tested_by_promtool() {
     let documents_of_chart = render(&["--set", "prometheusRule.enabled=true"]);
     let alerts = documents(&file("deploy/alerts.yml"));
     assert_eq!(one(&documents_of_chart, "PrometheusRule")["spec"], alerts[0]);
 }
 
 #[test]
-fn ingresses_and_routes_lead_to_the_service() {
+fn ingresses_and_routes_point_to_the_service() {
     let documents = render(&["-f", ALL]);
     let rules = &one(&documents, "Ingress")["spec"]["rules"];
     assert_eq!(
@@ -269,7 +269,7 @@ fn the_notes_print_how_to_read_the_admin_token_and_warn_of_open_secrets() {
 }
 
 #[test]
-fn mistakes_in_values_get_a_message_that_names_them() {
+fn invalid_values_are_rejected_with_a_message() {
     for (arguments, message) in [
         (&["--set", "colour=blue"][..], "additional properties 'colour' not allowed"),
         (&["--set", "listen.http=99999"], "at '/listen/http': maximum"),

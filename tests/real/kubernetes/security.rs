@@ -124,7 +124,7 @@ fn without_a_token_in_the_values_a_random_one_is_made() {
 }
 
 #[test]
-fn an_existing_secret_is_mounted_and_none_is_made() {
+fn an_existing_secret_is_mounted_instead_of_a_new_one() {
     let documents = render(&["--set", "adminToken.existingSecret=mine,adminToken.key=admin"]);
     assert!(all(&documents, "Secret").is_empty());
     let volume =

@@ -82,7 +82,7 @@ fn the_chart_installs_the_version_that_it_is_shipped_with() {
 }
 
 #[test]
-fn every_values_file_of_the_documentation_renders() {
+fn every_documented_values_file_renders() {
     let text = file("docs/kubernetes.md");
     let blocks = text.split("```yaml\n").skip(1).map(|rest| {
         let block = rest.split("```").next().unwrap();

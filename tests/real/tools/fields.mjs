@@ -22,7 +22,7 @@ const found = {};
 await page.goto(`${base}/`);
 // A dictionary is stored when its response has ended, some time after the page has it.
 found.dictionary = await page.evaluate(async () => {
-  for (let tries = 0; tries < 20; tries += 1) {
+  for (let tries = 0; tries < 60; tries += 1) {
     const seen = await (await fetch(`/seen?${tries}`)).json();
     if (seen["available-dictionary"] || seen["dictionary-id"]) return seen;
     await new Promise((resolve) => setTimeout(resolve, 150));

@@ -7,12 +7,20 @@ const [executablePath, base, tool] = process.argv.slice(2);
 const click = (...selectors) => async (page) => {
   for (const selector of selectors) await page.click(selector, { timeout: 10_000 });
 };
+// Repeats a step until it has its effect.
+const repeat = async (step, hasEffect) => {
+  for (let tries = 0; !(await hasEffect()); tries += 1) {
+    if (tries === 40) throw new Error(`no effect: ${step}`);
+    await step();
+  }
+};
 // For a button that is there before it does anything.
 const clickUntil = (button, selector, state) => async (page) => {
-  for (let done = false; !done;) {
+  let done = false;
+  await repeat(async () => {
     await click(button)(page);
     done = await page.waitForSelector(selector, { state, timeout: 500 }).then(() => true, () => false);
-  }
+  }, () => done);
 };
 const mirrored = (choose) => async (page) => {
   await page.evaluate(() => delete document.body.dataset.mirrored);
@@ -36,7 +44,7 @@ const tools = {
       await click('#cc-main .cm [data-role="show"]')(page);
       const toggle = page.locator('.section__toggle[value="analytics"]');
       // The dialog takes the focus once it is there, and the switch works from then on.
-      while (!(await toggle.isChecked())) await toggle.press("Space");
+      await repeat(() => toggle.press("Space"), () => toggle.isChecked());
       await click('#cc-main .pm [data-role="save"]')(page);
     },
     withdraw: async (page) => {

@@ -14,7 +14,11 @@ const way = async (name, steps) => {
   });
   const page = await context.newPage();
   await steps(page);
-  await page.waitForTimeout(300);
+  // What the page has asked for reaches the handler before this request, which follows it.
+  await page.evaluate(async () => {
+    await new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
+    await (await fetch("/link?last")).text();
+  });
   const works = (frame) => frame.evaluate(() => {
     document.cookie = "_ga=1; path=/";
     return document.cookie === "_ga=1" && !document.querySelector("parsererror");
@@ -53,9 +57,10 @@ for (const request of ["event.request", "event.request, { credentials: 'include'
   await way(`fetch(${request})`, async (page) => {
     await page.goto(`${base}/link`);
     await page.evaluate(async (request) => {
+      const controlled = new Promise((done) => navigator.serviceWorker.addEventListener("controllerchange", done));
       await navigator.serviceWorker.register(`/worker.js?${encodeURIComponent(request)}`);
       await navigator.serviceWorker.ready;
-      while (!navigator.serviceWorker.controller) await new Promise((done) => setTimeout(done, 10));
+      if (!navigator.serviceWorker.controller) await controlled;
     }, request);
     await follow(page);
   });

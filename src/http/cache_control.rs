@@ -1,12 +1,22 @@
-//! Makes a modified response private to the client, so that shared caches do not store it.
+//! `Cache-Control` (RFC 9111 section 5.2) and the fields that override it in some caches.
 //!
-//! Many caches skip responses with `Set-Cookie`. After the last `Set-Cookie` is stripped, a
-//! personalised page would look cacheable to nginx, Varnish or a CDN.
+//! A modified response is made private to the client, so that shared caches do not store it. Many
+//! caches skip responses with `Set-Cookie`. After the last `Set-Cookie` is stripped, a personalised
+//! page would look cacheable to nginx, Varnish or a CDN.
 
+use bytes::Bytes;
 use http::header::{CACHE_CONTROL, HeaderName};
 
-use super::edits::Edits;
-use crate::http::{FieldSection, Fields, has_directive, split_outside_quotes};
+use super::field_list::split_outside_quotes;
+use super::fields::{FieldSection, Fields};
+
+/// Whether `Cache-Control` contains this directive without an argument.
+pub(crate) fn has_directive(fields: &impl Fields, name: &str) -> bool {
+    fields.values(&CACHE_CONTROL).any(|field| {
+        let mut directives = split_outside_quotes(field);
+        directives.any(|directive| directive.eq_ignore_ascii_case(name.as_bytes()))
+    })
+}
 
 /// The value that prevents caching by the cache that reads this field. `None` for other fields.
 ///
@@ -26,18 +36,20 @@ fn uncacheable_value(name: &str) -> Option<&'static str> {
 /// Adds `private`, unless shared caches must not store the response anyway (RFC 9111 section
 /// 5.2.2.7).
 pub(crate) fn mark_private(fields: &mut FieldSection) {
-    let mut edits = Edits::default();
-    private(fields, &mut edits);
-    edits.apply(fields);
+    let mut changes = Vec::new();
+    make_private(fields, |name, value| changes.push((name, value)));
+    for (name, value) in changes {
+        fields.insert(&name, value);
+    }
 }
 
-/// Like [`mark_private`], for any carrier.
-pub(super) fn private(fields: &impl Fields, edits: &mut Edits) {
+/// Like [`mark_private`], for any carrier: calls `set` with each field to set.
+pub(crate) fn make_private(fields: &impl Fields, mut set: impl FnMut(HeaderName, Bytes)) {
     for name in fields.names() {
         if let Some(value) = uncacheable_value(name)
             && let Ok(name) = HeaderName::from_bytes(name.as_bytes())
         {
-            edits.set(name, value);
+            set(name, Bytes::from_static(value.as_bytes()));
         }
     }
     // Caches that implement `must-understand` ignore `no-store` next to it (RFC 9111 section
@@ -63,10 +75,10 @@ pub(super) fn private(fields: &impl Fields, edits: &mut Edits) {
         }
     }
     if directives.is_empty() {
-        edits.set(CACHE_CONTROL, "private");
+        set(CACHE_CONTROL, Bytes::from_static(b"private"));
     } else {
         directives.push(b"private");
-        edits.set(CACHE_CONTROL, directives.join(&b", "[..]));
+        set(CACHE_CONTROL, directives.join(&b", "[..]).into());
     }
 }
 
@@ -103,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_for_one_kind_of_cache_are_overridden_too() {
+    fn targeted_cache_control_fields_are_overridden_too() {
         for (name, expected) in [
             ("cdn-cache-control", "no-store, private"),
             ("cloudflare-cdn-cache-control", "no-store, private"),
