@@ -335,7 +335,7 @@ fn a_custom_cookie_name_may_have_a_part_that_varies() {
         let cookie = header.split('=').next().unwrap().as_bytes();
         let nobody =
             consentry::consent::Consent::undecided(consentry::consent::CategorySet::NECESSARY);
-        let passes = filter.policy.sent_cookie(cookie, &cookies, &nobody).permitted;
+        let passes = filter.policy.stored_cookie(cookie, &cookies, &nobody).permitted;
         assert_eq!(passes, consent.is_decided(), "{name}: {header}");
     }
 }
