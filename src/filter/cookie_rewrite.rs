@@ -62,7 +62,7 @@ impl CookieFieldDecision {
             });
             decision.permitted
         });
-        Self { pairs: pairs, remaining }
+        Self { pairs, remaining }
     }
 }
 
