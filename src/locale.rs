@@ -14,7 +14,7 @@ use std::sync::Arc;
 use icu_plurals::{PluralCategory, PluralRules};
 use time::Date;
 
-use crate::catalogue::{Lifetime, LifetimeUnit, PurposeKind};
+use crate::catalogue::{Lifetime, PurposeKind};
 
 pub(crate) use builtin::FILES;
 pub(crate) use texts::{CategoryTexts, ErrorTexts, ErrorTopic, LocaleFile, Texts};
@@ -55,18 +55,8 @@ impl Locale {
         }
         let mut lifetimes = below.map(|below| below.lifetimes.clone()).unwrap_or_default();
         lifetimes.extend(file.lifetime);
-        for unit in LifetimeUnit::ALL.map(LifetimeUnit::name) {
-            if !lifetimes.get(unit).is_some_and(|texts| texts.contains_key("other")) {
-                missing.push(format!("lifetime.{unit}.other"));
-            }
-        }
         let mut kinds = below.map(|below| below.kinds.clone()).unwrap_or_default();
         kinds.extend(file.kind);
-        for kind in PurposeKind::ALL {
-            if !kinds.contains_key(kind.name()) {
-                missing.push(format!("kind.{}", kind.name()));
-            }
-        }
         let mut errors = below.map(|below| below.errors.clone()).unwrap_or_default();
         errors.extend(file.error);
         if missing.is_empty() {
@@ -89,22 +79,22 @@ impl Locale {
         fill(&self.texts.date, &[("day", &day), ("month", month), ("year", &year)]).into_owned()
     }
 
-    /// A lifetime in words.
-    pub(crate) fn lifetime(&self, lifetime: Lifetime) -> Cow<'_, str> {
+    /// A lifetime in words. `None` if the language has no texts for the unit.
+    pub(crate) fn lifetime(&self, lifetime: Lifetime) -> Option<Cow<'_, str>> {
         let (count, unit) = match lifetime {
-            Lifetime::Session => return Cow::Borrowed(&self.texts.session),
-            Lifetime::Persistent => return Cow::Borrowed(&self.texts.persistent),
+            Lifetime::Session => return Some(Cow::Borrowed(&self.texts.session)),
+            Lifetime::Persistent => return Some(Cow::Borrowed(&self.texts.persistent)),
             Lifetime::Span(count, unit) => (count, unit),
         };
         let texts = self.lifetimes.get(unit.name());
         let text = |category: &str| texts.and_then(|texts| texts.get(category));
         let text = text(plural(&self.tag, count)).or_else(|| text("other"));
-        fill(text.map(String::as_str).unwrap_or_default(), &[("count", &count.to_string())])
+        Some(fill(text?, &[("count", &count.to_string())]))
     }
 
-    /// The text of a kind of purpose.
-    pub(crate) fn kind(&self, kind: PurposeKind) -> &str {
-        self.kinds.get(kind.name()).map(String::as_str).unwrap_or_default()
+    /// The text of a kind of purpose, if the language has one.
+    pub(crate) fn kind(&self, kind: PurposeKind) -> Option<&str> {
+        self.kinds.get(kind.name()).map(String::as_str)
     }
 
     /// Title and description of a category. A custom category without texts gets its name as the

@@ -85,6 +85,7 @@ fn one(document: Ctx, file: &str, text: &str, tag: &str, below: Option<&Locale>)
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalogue::{LifetimeUnit, PurposeKind};
     use crate::config::raw::Raw;
     use std::collections::BTreeSet;
     use time::{Date, Month};
@@ -126,6 +127,16 @@ mod tests {
                 }
             }
             assert_eq!(placeholders(texts["date"]), ["day", "month", "year"].into(), "{tag}");
+            for kind in PurposeKind::ALL {
+                let text = file.kind.get(kind.name()).unwrap_or_else(|| panic!("{tag}: {kind:?}"));
+                assert!(*tag == "en" || *text != english.kind[kind.name()], "{tag}: {kind:?}");
+            }
+            assert_eq!(file.kind.len(), PurposeKind::ALL.len(), "{tag}");
+            for unit in LifetimeUnit::ALL.map(LifetimeUnit::name) {
+                let texts = &file.lifetime[unit];
+                assert!(texts.contains_key("other"), "{tag}: {unit}");
+                assert!(texts.values().all(|text| text.contains("{count}")), "{tag}: {unit}");
+            }
             for (name, category) in &english.category {
                 let translated =
                     file.category.get(name).unwrap_or_else(|| panic!("{tag} has no {name}"));

@@ -1,6 +1,7 @@
 //! Cookie list for visitors: cookies in the config and cookies seen on the site, with their
 //! catalogue data.
 
+use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
@@ -95,7 +96,9 @@ pub(super) fn cookies(
                     vendor: None,
                     purpose: None,
                     untranslated: false,
-                    lifetime: lifetime.map(|lifetime| locale.lifetime(lifetime).into_owned()),
+                    lifetime: lifetime
+                        .and_then(|lifetime| locale.lifetime(lifetime))
+                        .map(Cow::into_owned),
                 };
                 found.entry(category).or_default().push((count, row));
             }
@@ -116,17 +119,17 @@ pub(super) fn cookies(
 
 fn known(rule: &CookieRule, seen: Option<&SeenItem<'_>>, locale: &Locale, max_age: i64) -> Row {
     let entry = &rule.entry;
-    let in_words = |lifetime| locale.lifetime(lifetime).into_owned();
+    let in_words = |lifetime| locale.lifetime(lifetime).map(Cow::into_owned);
     let lifetime = if rule.pattern.as_str() == Native::COOKIE {
-        Some(in_words(Lifetime::of_seconds(max_age)))
+        in_words(Lifetime::of_seconds(max_age))
     } else {
         let written = || match (entry.lifetime.as_deref()?, rule.tier) {
             (text, RulePriority::Config | RulePriority::Site) => {
-                Some(Lifetime::parse(text).map_or_else(|| text.to_owned(), in_words))
+                Lifetime::parse(text).map_or_else(|| Some(text.to_owned()), in_words)
             }
-            (text, _) => Lifetime::parse(text).map(in_words),
+            (text, _) => Lifetime::parse(text).and_then(in_words),
         };
-        seen.and_then(seen_lifetime).map(in_words).or_else(written)
+        seen.and_then(seen_lifetime).and_then(in_words).or_else(written)
     };
     let from_catalogue = matches!(rule.tier, RulePriority::Catalogue(_));
     // The words of the catalogue's own rules are English details for operators.
@@ -140,7 +143,7 @@ fn known(rule: &CookieRule, seen: Option<&SeenItem<'_>>, locale: &Locale, max_ag
                 if vendor == THIS_SITE { locale.texts.this_site.clone() } else { vendor.to_owned() }
             },
         ),
-        purpose: words.or_else(|| Some(locale.kind(entry.kind?))).map(str::to_owned),
+        purpose: words.or_else(|| locale.kind(entry.kind?)).map(str::to_owned),
         untranslated: from_catalogue && entry.kind.is_none(),
         lifetime,
     }

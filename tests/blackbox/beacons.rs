@@ -267,7 +267,7 @@ fn page_loads_are_forwarded_without_cookies_unless_a_rule_blocks_navigations() {
         let fields = [("Sec-Fetch-Mode", "navigate"), ("Sec-Fetch-Dest", dest)];
         assert_eq!(proxy.get(path, &fields).status, 204, "{path}");
     }
-    for path in ["/matomo.php?rec=1", "/?endpoint=track"] {
+    for path in ["/matomo.php?rec=1", "/?mailpoet_router&endpoint=track&action=open"] {
         assert_eq!(proxy.get(path, &[("Sec-Fetch-Dest", "image")]).text().get(..3), Some("GIF"));
     }
     assert!(origin.saw_nothing());
