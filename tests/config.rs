@@ -207,7 +207,7 @@ fn a_value_of_the_wrong_type_is_named_with_the_expected_one() {
     let found = problems(&format!("log = 5\n[consent]\nregion = {{ header = 'a b' }}\n{SITE}"));
     let expected = [
         "1 log: invalid type: integer `5`, expected a table",
-        "3 consent.region.header: `a b` is not the name of a header field",
+        "3 consent.region.header: `a b` is not a header field name",
     ];
     assert_eq!(found, expected);
 }
@@ -410,7 +410,7 @@ fn page_settings_are_validated_by_key() {
     let all = problems(toml).join("\n");
     for expected in [
         "2 centre.language: unknown language `tlh`",
-        "3 centre.locales: cannot read `nowhere`",
+        "3 centre.locales: `nowhere`: cannot read the folder",
         "4 centre.earlier_notices: is not a date",
         "6 expire.on_withdrawal[0]: unknown variant `everything`",
         "9 banner.position: unknown variant `left`",

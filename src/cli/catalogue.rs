@@ -157,6 +157,7 @@ fn line(out: &mut impl Write, stats: &CatalogueStats) -> io::Result<()> {
 }
 
 fn read(path: &Path) -> Result<String, CliError> {
-    std::fs::read_to_string(path)
-        .map_err(|error| CliError::Usage(format!("{}: cannot be read: {error}", path.display())))
+    std::fs::read_to_string(path).map_err(|error| {
+        CliError::Usage(format!("{}: cannot read the file: {error}", path.display()))
+    })
 }

@@ -86,7 +86,7 @@ impl<'a> Document<'a> {
     /// Reads another file as text, and adds it to the watched files.
     pub(super) fn read_text(&mut self, path: &Path) -> Result<String, String> {
         String::from_utf8(self.read_file(path)?)
-            .map_err(|_| "cannot be read: it is not UTF-8".to_owned())
+            .map_err(|_| "cannot read the file: it is not UTF-8".to_owned())
     }
 
     /// Reports a problem of a value.

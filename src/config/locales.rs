@@ -18,7 +18,7 @@ pub(super) fn locales(document: Ctx, centre: &RawCentre, folder: &Path) -> Local
     if let Some(typed) = &centre.locales {
         let path = folder.join(typed.get_ref());
         if let Err(error) = add_folder(document, &path, &mut all) {
-            document.wrong(typed, format!("`{}` {error}", path.display()), None);
+            document.wrong(typed, format!("`{}`: {error}", path.display()), None);
         }
     }
     let tags: Vec<&str> = all.iter().map(|locale| locale.tag.as_str()).collect();
@@ -26,7 +26,7 @@ pub(super) fn locales(document: Ctx, centre: &RawCentre, folder: &Path) -> Local
     let language = centre.language.get_ref();
     Locales::new(all.clone(), language)
         .or_else(|| {
-            let message = format!("there is no language `{language}`");
+            let message = format!("unknown language `{language}`");
             document.wrong(&centre.language, message, Some(&format!("the languages are {tags}")));
             Locales::new(all, RawCentre::default().language.get_ref())
         })
@@ -37,7 +37,7 @@ fn add_folder(document: Ctx, folder: &Path, all: &mut Vec<Arc<Locale>>) -> Resul
     document.files.push(WatchedFile::new(folder));
     let entries = std::fs::read_dir(folder)
         .and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>, _>>());
-    let mut paths = entries.map_err(|error| format!("cannot read the file: {error}"))?;
+    let mut paths = entries.map_err(|error| format!("cannot read the folder: {error}"))?;
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
     paths.sort();
     for path in paths {

@@ -258,7 +258,7 @@ fn catalogue_rules(document: Ctx, files: &[Text], folder: &Path, categories: &Ca
             }
             Err(error) => {
                 let hint = "`builtin`, or the path of a TOML file from this file's folder";
-                document.wrong(file, format!("`{}` {error}", path.display()), Some(hint));
+                document.wrong(file, format!("`{}`: {error}", path.display()), Some(hint));
             }
         }
     }
@@ -276,7 +276,7 @@ fn filter_lists(document: Ctx, files: Vec<Text>, folder: &Path) -> Vec<String> {
         });
         match read {
             Ok(text) => texts.push(text),
-            Err(reason) => document.wrong(file, format!("`{}` {reason}", path.display()), None),
+            Err(reason) => document.wrong(file, format!("`{}`: {reason}", path.display()), None),
         }
     }
     texts

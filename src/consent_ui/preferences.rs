@@ -22,7 +22,7 @@ use crate::locale::{Locale, fill};
 use crate::receipts::DecisionChannel;
 
 /// Maximum number of cookies to list per category, to keep the page small.
-const MOST_LISTED: usize = 20;
+const MOST_LISTED: usize = 12;
 
 #[derive(Template)]
 #[template(path = "preferences.html")]

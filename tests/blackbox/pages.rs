@@ -52,7 +52,7 @@ fn undecided_visitors_get_the_banner_first_in_the_body() {
         "<form method=\"post\" action=\"/.consentry/\">",
         "name=\"return_to\" value=\"/shop?a=1&#38;b=%22\"",
         "<button name=\"choice\" value=\"accept\">Alle akzeptieren</button><button name=\"choice\" value=\"reject\">Alle ablehnen</button>",
-        "href=\"/.consentry/?lang=de&#38;return_to=%2Fshop%3Fa%3D1%26b%3D%2522\">Ausw&#228;hlen</a>",
+        "href=\"/.consentry/?lang=de&#38;return_to=%2Fshop%3Fa%3D1%26b%3D%2522\">Einstellungen</a>",
         "</section><h1>Shop</h1></body></html>",
     ] {
         assert!(text.contains(expected), "no {expected} in {text}");

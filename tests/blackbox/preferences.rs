@@ -40,13 +40,13 @@ fn the_preferences_page_works_without_script_in_less_than_30_kb() {
     assert!(!text.contains("<script") && !text.contains(" style=") && !text.contains("http"));
     for expected in [
         "<html lang=\"en\">",
-        "You have not made a choice yet. Allowed at present: Strictly necessary.",
+        "You have not made a choice yet. Currently allowed: Strictly necessary.",
         "value=\"necessary\" aria-describedby=\"about-necessary\" checked disabled",
         "value=\"analytics\" aria-describedby=\"about-analytics\">",
         "<code>_ga</code> <span><b>Provider</b> Google Analytics</span>",
-        "<b>Lifetime in days</b> 730</span>",
+        "<b>Duration</b> 2 years</span>",
         "Us &#38; &#60;Co&#62;",
-        "<b>Lifetime in days</b> until the browser closes",
+        "<b>Duration</b> until you close the browser",
         "&#60;b&#62;odd&#60;/b&#62;",
         "<code>consentry</code>",
     ] {
@@ -231,12 +231,12 @@ fn the_notice_has_dates_opt_out_links_and_cookies() {
     proxy.get("/", &[]);
     let text = proxy.get("/.consentry/notice?lang=fr&return_to=/a", &[]).text();
     for expected in [
-        "En vigueur à partir du 1er mars 2026",
-        "Versions antérieures : 2 janvier 2020; 25 mai 2018",
+        "En vigueur depuis le 1er mars 2026",
+        "Versions antérieures : 2 janvier 2020; 25 mai 2018",
         "<a href=\"/.consentry/?lang=fr&#38;return_to=%2Fa\">Préférences en matière de cookies</a>",
         "Global Privacy Control",
         "<code>_ga</code>",
-        "<span lang=\"en\">Tells visitors apart.</span>",
+        "<span>Distingue les visiteurs à des fins statistiques.</span>",
         "<a href=\"/a\">Retour au site</a>",
     ] {
         assert!(text.contains(expected), "no {expected} in {text}");
@@ -295,7 +295,7 @@ fn with_another_tool_as_only_source_the_page_has_no_form() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, "[consent]\nsources = ['onetrust']\n");
     let page = proxy.get(CENTRE, &[]).text();
-    assert!(page.contains("Allowed at present") && !page.contains("<button"), "{page}");
+    assert!(page.contains("Currently allowed") && !page.contains("<button"), "{page}");
     assert_eq!(post(&proxy, "choice=accept", &[]).status, 404);
 }
 

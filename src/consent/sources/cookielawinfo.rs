@@ -41,7 +41,7 @@ impl CookieLawInfo {
     /// Parses the copy of all answers, in which older versions write booleans and newer ones text.
     fn read_copy(&self, value: &[u8], all: &Categories) -> Option<Reading> {
         let json = decode::base64_json(value)?;
-        let (mut votes, mut said) = (Votes::default(), false);
+        let (mut votes, mut answered) = (Votes::default(), false);
         let mut reading = Reading::NoDecision;
         for (id, answer) in json.as_object()?.iter().filter(|(id, _)| *id != "ver") {
             let granted = match answer {
@@ -54,10 +54,10 @@ impl CookieLawInfo {
                 reading = reading.and(common_formats::one_answer(granted, all, None));
             }
             let categories = self.map.categories(id);
-            said |= categories.difference(CategorySet::NECESSARY) != CategorySet::EMPTY;
+            answered |= categories.difference(CategorySet::NECESSARY) != CategorySet::EMPTY;
             votes.vote(categories, granted);
         }
-        Some(match said {
+        Some(match answered {
             true => reading.and(Reading::decision(votes, &self.map, None)),
             false => reading,
         })

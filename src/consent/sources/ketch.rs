@@ -109,7 +109,7 @@ impl ConsentSource for Ketch {
     }
 
     fn read(&self, cookies: &Cookies<'_>, _: &Categories) -> Reading {
-        let (mut votes, mut is_said, mut is_malformed) = (Votes::default(), false, false);
+        let (mut votes, mut has_answer, mut is_malformed) = (Votes::default(), false, false);
         let mut opted_in = Vec::new();
         let records = cookies.values(RECORD.as_bytes());
         let records: Vec<_> = records.map(|value| self.read_record(value, &mut opted_in)).collect();
@@ -119,10 +119,10 @@ impl ConsentSource for Ketch {
             is_malformed |= answers.is_none();
             for (categories, granted) in answers.into_iter().flatten() {
                 votes.vote(categories, granted);
-                is_said |= categories.difference(CategorySet::NECESSARY) != CategorySet::EMPTY;
+                has_answer |= categories.difference(CategorySet::NECESSARY) != CategorySet::EMPTY;
             }
         }
-        match (is_said, is_malformed) {
+        match (has_answer, is_malformed) {
             (true, _) => Reading::decision(votes, &self.map, None),
             (false, true) => Reading::Malformed,
             (false, false) => Reading::NoDecision,

@@ -9,7 +9,7 @@ use crate::cookie::Cookies;
 const COOKIES: [(&str, bool); 3] =
     [("mtm_consent", true), ("mtm_cookie_consent", true), ("mtm_consent_removed", false)];
 
-/// The tool speaks of its own tracking only.
+/// The cookies cover the tool's own tracking only.
 const DEFAULTS: &[(&str, Category)] = &[("matomo", Category::ANALYTICS)];
 
 /// Reads Matomo's cookies.

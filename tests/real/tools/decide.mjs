@@ -15,12 +15,12 @@ const ways = {
   accept: (page) => banner(page).getByRole("button", { name: "Accept all" }).click(),
   reject: (page) => banner(page).getByRole("button", { name: "Reject all" }).click(),
   custom: async (page) => {
-    await banner(page).getByRole("link", { name: "Choose" }).click();
+    await banner(page).getByRole("link", { name: "Customise" }).click();
     await page.getByRole("switch", { name: "Performance and analytics" }).check();
     await page.getByRole("button", { name: "Save choice" }).click();
   },
   enter: async (page) => {
-    await banner(page).getByRole("link", { name: "Choose" }).click();
+    await banner(page).getByRole("link", { name: "Customise" }).click();
     await page.getByRole("switch", { name: "Performance and analytics" }).focus();
     await page.keyboard.press("Space");
     await page.keyboard.press("Enter");
