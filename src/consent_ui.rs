@@ -45,6 +45,7 @@ use http::header::{
 };
 use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
+use tower::BoxError;
 
 use crate::config::settings;
 use crate::consent::{CategorySet, Consent};
@@ -190,8 +191,7 @@ impl ConsentUi {
         visitor: RequestInfo,
     ) -> Result<Response<Bytes>, Rejection>
     where
-        B: Body<Data = Bytes>,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+        B: Body<Data = Bytes, Error: Into<BoxError>>,
     {
         let site = &self.site;
         let result = match page {

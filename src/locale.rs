@@ -14,7 +14,7 @@ use std::sync::Arc;
 use icu_plurals::{PluralCategory, PluralRules};
 use time::Date;
 
-use crate::catalogue::{Lifetime, PurposeKind};
+use crate::catalogue::{CookieLifetime, PurposeKind};
 
 pub(crate) use builtin::FILES;
 pub(crate) use texts::{CategoryTexts, ErrorTexts, ErrorTopic, LocaleFile, Texts};
@@ -80,11 +80,11 @@ impl Locale {
     }
 
     /// A lifetime in words. `None` if the language has no texts for the unit.
-    pub(crate) fn lifetime(&self, lifetime: Lifetime) -> Option<Cow<'_, str>> {
+    pub(crate) fn lifetime(&self, lifetime: CookieLifetime) -> Option<Cow<'_, str>> {
         let (count, unit) = match lifetime {
-            Lifetime::Session => return Some(Cow::Borrowed(&self.texts.session)),
-            Lifetime::Persistent => return Some(Cow::Borrowed(&self.texts.persistent)),
-            Lifetime::Span(count, unit) => (count, unit),
+            CookieLifetime::Session => return Some(Cow::Borrowed(&self.texts.session)),
+            CookieLifetime::Persistent => return Some(Cow::Borrowed(&self.texts.persistent)),
+            CookieLifetime::Span(count, unit) => (count, unit),
         };
         let texts = self.lifetimes.get(unit.name());
         let text = |category: &str| texts.and_then(|texts| texts.get(category));

@@ -2,7 +2,7 @@
 
 /// The lifetime of a cookie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lifetime {
+pub enum CookieLifetime {
     /// Until the browser is closed.
     Session,
     /// Until the visitor deletes it.
@@ -48,7 +48,7 @@ const DAY: u64 = 24 * HOUR;
 /// A twelfth of 365.25 days.
 const MONTH: u64 = 2_629_800;
 
-impl Lifetime {
+impl CookieLifetime {
     /// Parses `session`, `persistent`, or a number with a unit such as `13 months`. `None` for anything else.
     pub fn parse(text: &str) -> Option<Self> {
         match text {
@@ -101,17 +101,17 @@ mod tests {
     #[test]
     fn lifetimes_of_catalogue_files_are_parsed() {
         for (text, lifetime) in [
-            ("session", Some(Lifetime::Session)),
-            ("persistent", Some(Lifetime::Persistent)),
-            ("1 day", Some(Lifetime::Span(1, LifetimeUnit::Days))),
-            ("13 months", Some(Lifetime::Span(13, LifetimeUnit::Months))),
-            ("2 weeks", Some(Lifetime::Span(14, LifetimeUnit::Days))),
-            ("3 seconds", Some(Lifetime::Span(1, LifetimeUnit::Minutes))),
+            ("session", Some(CookieLifetime::Session)),
+            ("persistent", Some(CookieLifetime::Persistent)),
+            ("1 day", Some(CookieLifetime::Span(1, LifetimeUnit::Days))),
+            ("13 months", Some(CookieLifetime::Span(13, LifetimeUnit::Months))),
+            ("2 weeks", Some(CookieLifetime::Span(14, LifetimeUnit::Days))),
+            ("3 seconds", Some(CookieLifetime::Span(1, LifetimeUnit::Minutes))),
             ("up to 1 year", None),
             ("99999999999999999 years", None),
             ("", None),
         ] {
-            assert_eq!(Lifetime::parse(text), lifetime, "{text}");
+            assert_eq!(CookieLifetime::parse(text), lifetime, "{text}");
         }
     }
 
@@ -132,7 +132,8 @@ mod tests {
             (730 * 86_400, 2, LifetimeUnit::Years),
             (i64::MAX, u32::MAX, LifetimeUnit::Months),
         ] {
-            let Lifetime::Span(shown, shown_unit) = Lifetime::of_seconds(seconds) else {
+            let CookieLifetime::Span(shown, shown_unit) = CookieLifetime::of_seconds(seconds)
+            else {
                 panic!("{seconds} seconds are a span");
             };
             if seconds < i64::MAX {

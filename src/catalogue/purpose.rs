@@ -8,9 +8,8 @@ macro_rules! kinds {
     ($($(#[$about:meta])* $kind:ident $name:literal,)*) => {
         /// The kind of purpose of a cookie.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
-        #[serde(rename_all = "snake_case")]
         pub enum PurposeKind {
-            $($(#[$about])* $kind,)*
+            $($(#[$about])* #[serde(rename = $name)] $kind,)*
         }
 
         impl PurposeKind {

@@ -9,7 +9,7 @@ use super::error::CliError;
 use crate::config::settings::{Config, HostPattern, ReceiptStore, SiteConfig};
 use crate::config::{self, Overrides};
 use crate::consent::ConsentReader;
-use crate::consent::sources::{AUTO, Lifetime};
+use crate::consent::sources::{AUTO, GrantLifetime};
 use crate::policy::Unclassified;
 
 /// Check a config file: print a summary, or every error with file, line and key (exit code 2)
@@ -155,10 +155,12 @@ fn lifetimes(reader: &ConsentReader) -> String {
         let name = source.name();
         let lifetime = match reader.lifetime_of(name) {
             _ if name == AUTO && reader.tool_lifetimes => "as in each tool".to_owned(),
-            Lifetime::Days(days) => format!("after {days} days"),
-            Lifetime::Written if reader.tool_lifetimes => "at the end in the cookie".to_owned(),
-            Lifetime::Written => format!("after at most {} days", reader.max_age_days),
-            Lifetime::Cookie => "with the cookie".to_owned(),
+            GrantLifetime::Days(days) => format!("after {days} days"),
+            GrantLifetime::Written if reader.tool_lifetimes => {
+                "at the end in the cookie".to_owned()
+            }
+            GrantLifetime::Written => format!("after at most {} days", reader.max_age_days),
+            GrantLifetime::Cookie => "with the cookie".to_owned(),
         };
         match found.iter_mut().find(|(other, _)| *other == lifetime) {
             Some((_, names)) => names.push(name),

@@ -1,6 +1,6 @@
 //! Import of the Open Cookie Database's CSV as a catalogue.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::io::Read;
 
 use thiserror::Error;
@@ -108,7 +108,7 @@ fn rule(
     let field = |column: usize| row.get(column).map(str::trim).unwrap_or_default();
     let some = |column: usize| Some(field(column)).filter(|text| !text.is_empty());
     let source_category = field(category);
-    let found = map.iter().find(|(theirs_too, _)| theirs_too.eq_ignore_ascii_case(source_category));
+    let found = map.iter().find(|(known, _)| known.eq_ignore_ascii_case(source_category));
     let Some((source_category, category)) = found else {
         return Err(format!(
             "`{source_category}` is not a category of the table; add --map \"{source_category}=...\""
@@ -137,8 +137,8 @@ fn rule(
 }
 
 /// An existing catalogue file with imported rules merged into it.
-#[derive(Debug)]
-pub struct Merged {
+#[derive(Debug, Default)]
+pub struct MergedCatalogue {
     /// The new text of the file. Comments, order and rules of the existing file are kept.
     pub text: String,
     /// Names of added rules.
@@ -154,11 +154,11 @@ pub struct Merged {
 ///
 /// # Errors
 /// When the text is not TOML, or its `cookie` is not an array of tables.
-pub fn merge(existing: &str, rules: &[RuleToml]) -> Result<Merged, String> {
+pub fn merge(existing: &str, rules: &[RuleToml]) -> Result<MergedCatalogue, String> {
     let mut document: DocumentMut =
         existing.parse().map_err(|error: toml_edit::TomlError| error.to_string())?;
-    let mut merged =
-        Merged { text: String::new(), added: Vec::new(), updated: Vec::new(), kept: Vec::new() };
+    let mut merged = MergedCatalogue::default();
+    let mut additions = String::new();
     let cookies = document.entry("cookie").or_insert(Item::ArrayOfTables(ArrayOfTables::new()));
     let cookies =
         cookies.as_array_of_tables_mut().ok_or("`cookie` is not an array of tables: [[cookie]]")?;
@@ -171,6 +171,7 @@ pub fn merge(existing: &str, rules: &[RuleToml]) -> Result<Merged, String> {
     for rule in rules {
         let Some(table) = positions.get(&rule.name).and_then(|at| cookies.get_mut(*at)) else {
             merged.added.push(rule.name.clone());
+            additions.push_str(&write_rule(rule));
             continue;
         };
         let category = text(table, "category").unwrap_or_default();
@@ -186,11 +187,7 @@ pub fn merge(existing: &str, rules: &[RuleToml]) -> Result<Merged, String> {
             merged.updated.push((rule.name.clone(), key, value.to_owned()));
         }
     }
-    merged.text = document.to_string();
-    let added: HashSet<&str> = merged.added.iter().map(String::as_str).collect();
-    for rule in rules.iter().filter(|rule| added.contains(rule.name.as_str())) {
-        merged.text.push_str(&write_rule(rule));
-    }
+    merged.text = document.to_string() + &additions;
     Ok(merged)
 }
 

@@ -112,14 +112,12 @@ pub(super) fn cookie_for_each(
     [yes, no]: [&[u8]; 2],
     map: &IdMap,
 ) -> Reading {
-    let (mut votes, mut found_answer) = (Votes::default(), false);
+    let mut votes = Votes::default();
     for (id, value) in cookies.beginning_with(prefix) {
         let Some(id) = decode::text(id) else { continue };
-        let categories = map.categories(id);
         if value == yes || value == no {
-            votes.vote(categories, value == yes);
-            found_answer |= categories.difference(CategorySet::NECESSARY) != CategorySet::EMPTY;
+            votes.vote(map.categories(id), value == yes);
         }
     }
-    if found_answer { Reading::decision(votes, map, None) } else { Reading::NoDecision }
+    if votes.has_answer() { Reading::decision(votes, map, None) } else { Reading::NoDecision }
 }

@@ -13,7 +13,7 @@ type ReadValue = fn(&CookieSource, &[u8], &Categories) -> Option<Reading>;
 #[derive(Debug)]
 pub(super) struct CookieSource {
     name: &'static str,
-    cookies: Vec<CookieName>,
+    cookies: Vec<CookieMatcher>,
     pub(super) map: IdMap,
     pub(super) settings: SourceSettings,
     read: ReadValue,
@@ -21,7 +21,7 @@ pub(super) struct CookieSource {
 
 /// The name of a cookie, or a pattern of names.
 #[derive(Debug)]
-pub(super) struct CookieName {
+pub(super) struct CookieMatcher {
     /// The name, in which placeholders stand for the part that varies.
     pattern: String,
     /// The literal start of the pattern.
@@ -30,7 +30,7 @@ pub(super) struct CookieName {
     is_rest: fn(&[u8]) -> bool,
 }
 
-impl CookieName {
+impl CookieMatcher {
     /// A single name.
     pub(super) fn exact(name: impl Into<String>) -> Self {
         let name = name.into();
@@ -66,7 +66,7 @@ pub(super) fn is_digits(text: &[u8]) -> bool {
 impl CookieSource {
     pub(super) fn new(
         name: &'static str,
-        cookies: impl IntoIterator<Item = CookieName>,
+        cookies: impl IntoIterator<Item = CookieMatcher>,
         defaults: &[(&str, Category)],
         settings: &SourceSettings,
         read: ReadValue,
@@ -87,7 +87,7 @@ impl ConsentSource for CookieSource {
     }
 
     fn cookie_names(&self) -> Vec<String> {
-        self.cookies.iter().map(CookieName::as_pattern).collect()
+        self.cookies.iter().map(CookieMatcher::as_pattern).collect()
     }
 
     fn read(&self, cookies: &Cookies<'_>, categories: &Categories) -> Reading {

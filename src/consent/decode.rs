@@ -43,7 +43,16 @@ pub(super) fn json(value: &[u8]) -> Option<Value> {
 
 /// Parses a percent-encoded or raw JSON object.
 pub(super) fn object(value: &[u8]) -> Option<Map<String, Value>> {
-    match json(value)? {
+    entries(json(value)?)
+}
+
+/// Parses a JSON object in base64, with or without padding or percent-encoding.
+pub(super) fn base64_object(value: &[u8]) -> Option<Map<String, Value>> {
+    entries(base64_json(value)?)
+}
+
+fn entries(value: Value) -> Option<Map<String, Value>> {
+    match value {
         Value::Object(entries) => Some(entries),
         _ => None,
     }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use time::OffsetDateTime;
 
-use super::sources::Lifetime;
+use super::sources::GrantLifetime;
 use super::{CategorySet, Consent, ConsentReader, Reason, Signals};
 
 impl ConsentReader {
@@ -55,10 +55,10 @@ impl ConsentReader {
             Reason::Expired => {
                 let tool = consent.tool.or_else(|| found.map(|source| source.name()));
                 match self.lifetime_of(tool.unwrap_or_default()) {
-                    Lifetime::Days(days) => {
+                    GrantLifetime::Days(days) => {
                         format!("the decision{of_date} ({source}) is older than {days} days")
                     }
-                    Lifetime::Written | Lifetime::Cookie => {
+                    GrantLifetime::Written | GrantLifetime::Cookie => {
                         format!("the decision{of_date} ({source}) has expired")
                     }
                 }

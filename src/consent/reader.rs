@@ -8,7 +8,7 @@ use time::{Date, OffsetDateTime};
 use super::merge::{Merged, ValidatedDecision};
 use super::own_cookie::{MAX_LIFETIME_DAYS, OwnCookie};
 use super::source::{ConsentSource, Reading, SourceDecision, Void};
-use super::sources::{self, Lifetime, reads_own_cookie};
+use super::sources::{self, GrantLifetime, reads_own_cookie};
 use super::status::{Consent, Reason};
 use super::{Categories, CategorySet, RegionPolicy, SignalPolicy, Signals};
 use crate::cookie::Cookies;
@@ -77,10 +77,12 @@ impl ConsentReader {
     }
 
     /// How long grants in this tool's cookie last.
-    pub fn lifetime_of(&self, tool: &str) -> Lifetime {
-        match sources::tool(tool).map_or(Lifetime::Days(self.max_age_days), |tool| tool.lifetime) {
-            Lifetime::Days(_) if !self.tool_lifetimes || reads_own_cookie(tool) => {
-                Lifetime::Days(self.max_age_days)
+    pub fn lifetime_of(&self, tool: &str) -> GrantLifetime {
+        match sources::tool(tool)
+            .map_or(GrantLifetime::Days(self.max_age_days), |tool| tool.lifetime)
+        {
+            GrantLifetime::Days(_) if !self.tool_lifetimes || reads_own_cookie(tool) => {
+                GrantLifetime::Days(self.max_age_days)
             }
             lifetime => lifetime,
         }
@@ -211,10 +213,10 @@ impl ConsentReader {
             return self.max_age_days;
         }
         match self.lifetime_of(tool) {
-            Lifetime::Days(days) => days,
+            GrantLifetime::Days(days) => days,
             // The site chose the end in the tool's settings.
-            Lifetime::Written if decision.ends_at.is_some() => MAX_LIFETIME_DAYS,
-            Lifetime::Written | Lifetime::Cookie => self.max_age_days,
+            GrantLifetime::Written if decision.ends_at.is_some() => MAX_LIFETIME_DAYS,
+            GrantLifetime::Written | GrantLifetime::Cookie => self.max_age_days,
         }
     }
 }

@@ -60,7 +60,7 @@ mod zaraz;
 
 use std::collections::HashMap;
 
-use Lifetime::{Cookie, Days, Written};
+use GrantLifetime::{Cookie, Days, Written};
 
 pub use consentry::{Native, NativeCookie, NativeCookieError};
 
@@ -79,7 +79,7 @@ pub struct Tool {
     /// Whether `map` can assign ids to categories. Other tools have a single answer for all categories.
     pub has_ids: bool,
     /// How long the tool keeps a decision.
-    pub lifetime: Lifetime,
+    pub lifetime: GrantLifetime,
     /// Whether its grants count in `auto`. They do not if the cookie's name is not the tool's alone, or if the tool writes
     /// the cookie without a choice. Refusals always count.
     pub grants_in_auto: bool,
@@ -88,7 +88,7 @@ pub struct Tool {
 
 /// How long a tool keeps a decision. Its grants then end, because the tool asks again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lifetime {
+pub enum GrantLifetime {
     /// This many days after the decision, by the tool's default.
     Days(u32),
     /// Until the end in the cookie.
@@ -100,69 +100,95 @@ pub enum Lifetime {
 /// Lifetime of grants in the native cookie, in days. Also of tools whose lifetime is unknown.
 pub const DEFAULT_LIFETIME_DAYS: u32 = 182;
 
+/// A tool with ids and without config keys, whose grants count in `auto`.
+const fn row(
+    name: &'static str,
+    lifetime: GrantLifetime,
+    build: fn(&SourceSettings) -> Box<dyn ConsentSource>,
+) -> Tool {
+    Tool { name, keys: &[], has_ids: true, lifetime, grants_in_auto: true, build }
+}
+
+impl Tool {
+    const fn with_keys(mut self, keys: &'static [&'static str]) -> Self {
+        self.keys = keys;
+        self
+    }
+
+    const fn without_ids(mut self) -> Self {
+        self.has_ids = false;
+        self
+    }
+
+    const fn refusals_only_in_auto(mut self) -> Self {
+        self.grants_in_auto = false;
+        self
+    }
+}
+
 /// The name of the source that reads the cookies of all tools.
 pub const AUTO: &str = "auto";
 
 /// All tools, in the order of the documentation. At most 64, the bound of `auto`.
 #[rustfmt::skip]
 pub const TOOLS: &[Tool] = &[
-    Tool { name: "consentry", keys: &[], has_ids: true, lifetime: Days(DEFAULT_LIFETIME_DAYS), grants_in_auto: true, build: |settings| Box::new(Native::new(settings.keys.clone())) },
-    Tool { name: "onetrust", keys: &["require_alert_box_closed"], has_ids: true, lifetime: Days(365), grants_in_auto: true, build: |settings| Box::new(onetrust::OneTrust::new(settings)) },
-    Tool { name: "cookiebot", keys: &["implied"], has_ids: true, lifetime: Days(365), grants_in_auto: true, build: |settings| Box::new(cookiebot::Cookiebot::new(settings)) },
-    Tool { name: "cookieyes", keys: &[], has_ids: true, lifetime: Days(365), grants_in_auto: true, build: |settings| Box::new(cookieyes::cookieyes(settings)) },
-    Tool { name: "cookielawinfo", keys: &[], has_ids: true, lifetime: Cookie, grants_in_auto: true, build: |settings| Box::new(cookielawinfo::CookieLawInfo::new(settings)) },
-    Tool { name: "complianz", keys: &["revision"], has_ids: true, lifetime: Cookie, grants_in_auto: true, build: |settings| Box::new(complianz::Complianz::new(settings)) },
-    Tool { name: "vanilla-cookieconsent", keys: &["cookie", "revision"], has_ids: true, lifetime: Written, grants_in_auto: true, build: |settings| Box::new(vanilla_cookieconsent::VanillaCookieConsent::new(settings)) },
-    Tool { name: "klaro", keys: &["cookie"], has_ids: true, lifetime: Cookie, grants_in_auto: true, build: |settings| Box::new(klaro::Klaro::new(settings)) },
-    Tool { name: "tarteaucitron", keys: &["cookie"], has_ids: true, lifetime: Cookie, grants_in_auto: true, build: |settings| Box::new(tarteaucitron::Tarteaucitron::new(settings)) },
-    Tool { name: "osano", keys: &["cookie", "dismiss_grants"], has_ids: false, lifetime: Cookie, grants_in_auto: true, build: |settings| Box::new(osano::Osano::new(settings)) },
-    Tool { name: "iubenda", keys: &[], has_ids: true, lifetime: Days(365), grants_in_auto: true, build: |settings| Box::new(iubenda::Iubenda::new(settings)) },
-    Tool { name: "borlabs", keys: &["revision"], has_ids: true, lifetime: Written, grants_in_auto: true, build: |settings| Box::new(borlabs::Borlabs::new(settings)) },
-    Tool { name: "moove", keys: &[], has_ids: true, lifetime: Cookie, grants_in_auto: true, build: |settings| Box::new(moove::Moove::new(settings)) },
-    Tool { name: "cookiefirst", keys: &["revision"], has_ids: true, lifetime: Days(365), grants_in_auto: true, build: |settings| Box::new(cookiefirst::CookieFirst::new(settings)) },
-    Tool { name: "c15t", keys: &["cookie"], has_ids: true, lifetime: Days(365), grants_in_auto: true, build: |settings| Box::new(c15t::C15t::new(settings)) },
-    Tool { name: "hubspot", keys: &[], has_ids: true, lifetime: Cookie, grants_in_auto: true, build: |settings| Box::new(hubspot::HubSpot::new(settings)) },
-    Tool { name: "wp-consent-api", keys: &[], has_ids: true, lifetime: Cookie, grants_in_auto: true, build: |settings| Box::new(wp_consent_api::WpConsentApi::new(settings)) },
-    Tool { name: "zaraz", keys: &["cookie"], has_ids: true, lifetime: Cookie, grants_in_auto: true, build: |settings| Box::new(zaraz::Zaraz::new(settings)) },
-    Tool { name: "didomi", keys: &["cookie"], has_ids: true, lifetime: Days(365), grants_in_auto: true, build: |settings| Box::new(didomi::Didomi::new(settings)) },
-    Tool { name: "axeptio", keys: &["revision"], has_ids: true, lifetime: Days(190), grants_in_auto: true, build: |settings| Box::new(axeptio::Axeptio::new(settings)) },
-    Tool { name: "shopify", keys: &[], has_ids: true, lifetime: Cookie, grants_in_auto: true, build: |settings| Box::new(shopify::source(settings)) },
-    Tool { name: "fides", keys: &[], has_ids: true, lifetime: Days(365), grants_in_auto: true, build: |settings| Box::new(fides::Fides::new(settings)) },
-    Tool { name: "cookieinformation", keys: &[], has_ids: true, lifetime: Days(365), grants_in_auto: true, build: |settings| Box::new(cookieinformation::CookieInformation::new(settings)) },
-    Tool { name: "cookiescript", keys: &[], has_ids: true, lifetime: Days(DEFAULT_LIFETIME_DAYS), grants_in_auto: true, build: |settings| Box::new(cookiescript::CookieScript::new(settings)) },
-    Tool { name: "pandectes", keys: &[], has_ids: false, lifetime: Days(365), grants_in_auto: true, build: |_| Box::new(pandectes::Pandectes) },
-    Tool { name: "django-cookie-consent", keys: &["cookie"], has_ids: true, lifetime: Days(365), grants_in_auto: true, build: |settings| Box::new(django_cookie_consent::DjangoCookieConsent::new(settings)) },
-    Tool { name: "tealium", keys: &[], has_ids: true, lifetime: Days(365), grants_in_auto: true, build: |settings| Box::new(tealium::Tealium::new(settings)) },
-    Tool { name: "drupal", keys: &["revision"], has_ids: true, lifetime: Cookie, grants_in_auto: true, build: |settings| Box::new(drupal::Drupal::new(settings)) },
-    Tool { name: "trustarc", keys: &[], has_ids: true, lifetime: Cookie, grants_in_auto: true, build: |settings| Box::new(trustarc::TrustArc::new(settings)) },
-    Tool { name: "commanders-act", keys: &[], has_ids: true, lifetime: Days(DEFAULT_LIFETIME_DAYS), grants_in_auto: true, build: |settings| Box::new(commanders_act::CommandersAct::new(settings)) },
-    Tool { name: "google-fc", keys: &[], has_ids: true, lifetime: Days(390), grants_in_auto: true, build: |settings| Box::new(google_fc::GoogleFc::new(settings)) },
-    Tool { name: "webtoffee", keys: &[], has_ids: true, lifetime: Days(365), grants_in_auto: true, build: |settings| Box::new(cookieyes::webtoffee(settings)) },
-    Tool { name: "cookiehub", keys: &["revision"], has_ids: true, lifetime: Days(365), grants_in_auto: true, build: |settings| Box::new(cookiehub::source(settings)) },
-    Tool { name: "ketch", keys: &["implied"], has_ids: true, lifetime: Cookie, grants_in_auto: true, build: |settings| Box::new(ketch::Ketch::new(settings)) },
-    Tool { name: "piwik-pro", keys: &[], has_ids: true, lifetime: Days(365), grants_in_auto: true, build: |settings| Box::new(piwik_pro::source(settings)) },
-    Tool { name: "finsweet", keys: &[], has_ids: true, lifetime: Cookie, grants_in_auto: true, build: |settings| Box::new(finsweet::source(settings)) },
-    Tool { name: "cookie-notice", keys: &[], has_ids: false, lifetime: Cookie, grants_in_auto: false, build: |settings| Box::new(cookie_notice::source(settings)) },
-    Tool { name: "hu-consent", keys: &[], has_ids: true, lifetime: Written, grants_in_auto: true, build: |settings| Box::new(hu_consent::source(settings)) },
-    Tool { name: "react-cookie-consent", keys: &["cookie"], has_ids: false, lifetime: Cookie, grants_in_auto: false, build: |settings| Box::new(react_cookie_consent::source(settings)) },
-    Tool { name: "consentmanager", keys: &[], has_ids: true, lifetime: Days(365), grants_in_auto: true, build: |settings| Box::new(consentmanager::Consentmanager::new(settings)) },
-    Tool { name: "wix", keys: &[], has_ids: true, lifetime: Days(365), grants_in_auto: true, build: |settings| Box::new(wix::source(settings)) },
-    Tool { name: "real-cookie-banner", keys: &["revision"], has_ids: true, lifetime: Days(365), grants_in_auto: true, build: |settings| Box::new(real_cookie_banner::RealCookieBanner::new(settings)) },
-    Tool { name: "civic", keys: &[], has_ids: true, lifetime: Written, grants_in_auto: true, build: |settings| Box::new(civic::Civic::new(settings)) },
-    Tool { name: "adobe", keys: &[], has_ids: true, lifetime: Cookie, grants_in_auto: false, build: |settings| Box::new(adobe::source(settings)) },
-    Tool { name: "securiti", keys: &[], has_ids: true, lifetime: Days(365), grants_in_auto: true, build: |settings| Box::new(securiti::source(settings)) },
-    Tool { name: "segment", keys: &["cookie"], has_ids: true, lifetime: Cookie, grants_in_auto: true, build: |settings| Box::new(segment::source(settings)) },
-    Tool { name: "transcend", keys: &[], has_ids: true, lifetime: Days(365), grants_in_auto: true, build: |settings| Box::new(transcend::source(settings)) },
-    Tool { name: "govuk", keys: &[], has_ids: true, lifetime: Days(365), grants_in_auto: true, build: |settings| Box::new(govuk::GovUk::new(settings)) },
-    Tool { name: "sg-cookie-optin", keys: &[], has_ids: true, lifetime: Cookie, grants_in_auto: true, build: |settings| Box::new(sg_cookie_optin::source(settings)) },
-    Tool { name: "magento", keys: &[], has_ids: true, lifetime: Cookie, grants_in_auto: false, build: |settings| Box::new(magento::source(settings)) },
-    Tool { name: "squarespace", keys: &[], has_ids: true, lifetime: Cookie, grants_in_auto: true, build: |settings| Box::new(squarespace::Squarespace::new(settings)) },
-    Tool { name: "jetpack", keys: &["implied"], has_ids: true, lifetime: Written, grants_in_auto: false, build: |settings| Box::new(jetpack::Jetpack::new(settings)) },
-    Tool { name: "matomo", keys: &[], has_ids: true, lifetime: Days(390), grants_in_auto: true, build: |settings| Box::new(matomo::Matomo::new(settings)) },
-    Tool { name: "usprivacy", keys: &[], has_ids: true, lifetime: Cookie, grants_in_auto: true, build: |settings| Box::new(usprivacy::UsPrivacy::new(settings)) },
-    Tool { name: "tcf", keys: &["cookie"], has_ids: true, lifetime: Days(390), grants_in_auto: true, build: |settings| Box::new(tcf::Tcf::new(settings)) },
-    Tool { name: "gpp", keys: &[], has_ids: true, lifetime: Days(390), grants_in_auto: true, build: |settings| Box::new(gpp::Gpp::new(settings)) },
-    Tool { name: "generic", keys: &[], has_ids: true, lifetime: Days(DEFAULT_LIFETIME_DAYS), grants_in_auto: true, build: |settings| Box::new(generic::Generic::new(settings)) },
+    row("consentry", Days(DEFAULT_LIFETIME_DAYS), |settings| Box::new(Native::new(settings.keys.clone()))),
+    row("onetrust", Days(365), |settings| Box::new(onetrust::OneTrust::new(settings))).with_keys(&["require_alert_box_closed"]),
+    row("cookiebot", Days(365), |settings| Box::new(cookiebot::Cookiebot::new(settings))).with_keys(&["implied"]),
+    row("cookieyes", Days(365), |settings| Box::new(cookieyes::cookieyes(settings))),
+    row("cookielawinfo", Cookie, |settings| Box::new(cookielawinfo::CookieLawInfo::new(settings))),
+    row("complianz", Cookie, |settings| Box::new(complianz::Complianz::new(settings))).with_keys(&["revision"]),
+    row("vanilla-cookieconsent", Written, |settings| Box::new(vanilla_cookieconsent::VanillaCookieConsent::new(settings))).with_keys(&["cookie", "revision"]),
+    row("klaro", Cookie, |settings| Box::new(klaro::Klaro::new(settings))).with_keys(&["cookie"]),
+    row("tarteaucitron", Cookie, |settings| Box::new(tarteaucitron::Tarteaucitron::new(settings))).with_keys(&["cookie"]),
+    row("osano", Cookie, |settings| Box::new(osano::Osano::new(settings))).with_keys(&["cookie", "dismiss_grants"]).without_ids(),
+    row("iubenda", Days(365), |settings| Box::new(iubenda::Iubenda::new(settings))),
+    row("borlabs", Written, |settings| Box::new(borlabs::Borlabs::new(settings))).with_keys(&["revision"]),
+    row("moove", Cookie, |settings| Box::new(moove::Moove::new(settings))),
+    row("cookiefirst", Days(365), |settings| Box::new(cookiefirst::CookieFirst::new(settings))).with_keys(&["revision"]),
+    row("c15t", Days(365), |settings| Box::new(c15t::C15t::new(settings))).with_keys(&["cookie"]),
+    row("hubspot", Cookie, |settings| Box::new(hubspot::HubSpot::new(settings))),
+    row("wp-consent-api", Cookie, |settings| Box::new(wp_consent_api::WpConsentApi::new(settings))),
+    row("zaraz", Cookie, |settings| Box::new(zaraz::Zaraz::new(settings))).with_keys(&["cookie"]),
+    row("didomi", Days(365), |settings| Box::new(didomi::Didomi::new(settings))).with_keys(&["cookie"]),
+    row("axeptio", Days(190), |settings| Box::new(axeptio::Axeptio::new(settings))).with_keys(&["revision"]),
+    row("shopify", Cookie, |settings| Box::new(shopify::source(settings))),
+    row("fides", Days(365), |settings| Box::new(fides::Fides::new(settings))),
+    row("cookieinformation", Days(365), |settings| Box::new(cookieinformation::CookieInformation::new(settings))),
+    row("cookiescript", Days(DEFAULT_LIFETIME_DAYS), |settings| Box::new(cookiescript::CookieScript::new(settings))),
+    row("pandectes", Days(365), |_| Box::new(pandectes::Pandectes)).without_ids(),
+    row("django-cookie-consent", Days(365), |settings| Box::new(django_cookie_consent::DjangoCookieConsent::new(settings))).with_keys(&["cookie"]),
+    row("tealium", Days(365), |settings| Box::new(tealium::Tealium::new(settings))),
+    row("drupal", Cookie, |settings| Box::new(drupal::Drupal::new(settings))).with_keys(&["revision"]),
+    row("trustarc", Cookie, |settings| Box::new(trustarc::TrustArc::new(settings))),
+    row("commanders-act", Days(DEFAULT_LIFETIME_DAYS), |settings| Box::new(commanders_act::CommandersAct::new(settings))),
+    row("google-fc", Days(390), |settings| Box::new(google_fc::GoogleFc::new(settings))),
+    row("webtoffee", Days(365), |settings| Box::new(cookieyes::webtoffee(settings))),
+    row("cookiehub", Days(365), |settings| Box::new(cookiehub::source(settings))).with_keys(&["revision"]),
+    row("ketch", Cookie, |settings| Box::new(ketch::Ketch::new(settings))).with_keys(&["implied"]),
+    row("piwik-pro", Days(365), |settings| Box::new(piwik_pro::source(settings))),
+    row("finsweet", Cookie, |settings| Box::new(finsweet::source(settings))),
+    row("cookie-notice", Cookie, |settings| Box::new(cookie_notice::source(settings))).without_ids().refusals_only_in_auto(),
+    row("hu-consent", Written, |settings| Box::new(hu_consent::source(settings))),
+    row("react-cookie-consent", Cookie, |settings| Box::new(react_cookie_consent::source(settings))).with_keys(&["cookie"]).without_ids().refusals_only_in_auto(),
+    row("consentmanager", Days(365), |settings| Box::new(consentmanager::Consentmanager::new(settings))),
+    row("wix", Days(365), |settings| Box::new(wix::source(settings))),
+    row("real-cookie-banner", Days(365), |settings| Box::new(real_cookie_banner::RealCookieBanner::new(settings))).with_keys(&["revision"]),
+    row("civic", Written, |settings| Box::new(civic::Civic::new(settings))),
+    row("adobe", Cookie, |settings| Box::new(adobe::source(settings))).refusals_only_in_auto(),
+    row("securiti", Days(365), |settings| Box::new(securiti::source(settings))),
+    row("segment", Cookie, |settings| Box::new(segment::source(settings))).with_keys(&["cookie"]),
+    row("transcend", Days(365), |settings| Box::new(transcend::source(settings))),
+    row("govuk", Days(365), |settings| Box::new(govuk::GovUk::new(settings))),
+    row("sg-cookie-optin", Cookie, |settings| Box::new(sg_cookie_optin::source(settings))),
+    row("magento", Cookie, |settings| Box::new(magento::source(settings))).refusals_only_in_auto(),
+    row("squarespace", Cookie, |settings| Box::new(squarespace::Squarespace::new(settings))),
+    row("jetpack", Written, |settings| Box::new(jetpack::Jetpack::new(settings))).with_keys(&["implied"]).refusals_only_in_auto(),
+    row("matomo", Days(390), |settings| Box::new(matomo::Matomo::new(settings))),
+    row("usprivacy", Cookie, |settings| Box::new(usprivacy::UsPrivacy::new(settings))),
+    row("tcf", Days(390), |settings| Box::new(tcf::Tcf::new(settings))).with_keys(&["cookie"]),
+    row("gpp", Days(390), |settings| Box::new(gpp::Gpp::new(settings))),
+    row("generic", Days(DEFAULT_LIFETIME_DAYS), |settings| Box::new(generic::Generic::new(settings))),
 ];
 
 /// The names that `consent.sources` accepts.

@@ -88,6 +88,11 @@ impl Votes {
         }
     }
 
+    /// Whether a category that can be refused has an answer.
+    pub fn has_answer(&self) -> bool {
+        self.granted.union(self.denied).difference(CategorySet::NECESSARY) != CategorySet::EMPTY
+    }
+
     /// Records the answer for one service within the tool's categories. A refused service that is
     /// not in the map may belong to any category.
     pub fn vote_service(&mut self, map: &IdMap, id: &str, granted: bool) {

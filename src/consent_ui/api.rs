@@ -8,6 +8,7 @@ use http::header::{HeaderMap, HeaderValue, VARY};
 use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
 use serde::Serialize;
+use tower::BoxError;
 
 use super::activation::is_activated;
 use super::context::SiteContext;
@@ -64,8 +65,7 @@ pub(super) async fn respond<B>(
     visitor: RequestInfo,
 ) -> Result<Response<Bytes>, ConsentUiError>
 where
-    B: Body<Data = Bytes>,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    B: Body<Data = Bytes, Error: Into<BoxError>>,
 {
     if !site.settings.api {
         return Err(ConsentUiError::Off("centre.api"));

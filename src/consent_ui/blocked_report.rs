@@ -8,6 +8,7 @@
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body::Body;
+use tower::BoxError;
 
 use super::context::SiteContext;
 use super::error::ConsentUiError;
@@ -45,8 +46,7 @@ pub(super) async fn respond<B>(
     visitor: RequestInfo,
 ) -> Result<Response<Bytes>, ConsentUiError>
 where
-    B: Body<Data = Bytes>,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    B: Body<Data = Bytes, Error: Into<BoxError>>,
 {
     let (headers, report) = posted_body::<Report, B>(request).await?;
     let inventory = site.filter.inventory();

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use crate::catalogue::{CookieRule, Lifetime, RulePriority};
+use crate::catalogue::{CookieLifetime, CookieRule, RulePriority};
 use crate::consent::Category;
 use crate::consent::sources::Native;
 use crate::filter::{Filter, Rule, SeenItem};
@@ -121,13 +121,13 @@ fn known(rule: &CookieRule, seen: Option<&SeenItem<'_>>, locale: &Locale, max_ag
     let entry = &rule.entry;
     let in_words = |lifetime| locale.lifetime(lifetime).map(Cow::into_owned);
     let lifetime = if rule.pattern.as_str() == Native::COOKIE {
-        in_words(Lifetime::of_seconds(max_age))
+        in_words(CookieLifetime::of_seconds(max_age))
     } else {
         let written = || match (entry.lifetime.as_deref()?, rule.tier) {
             (text, RulePriority::Config | RulePriority::Site) => {
-                Lifetime::parse(text).map_or_else(|| Some(text.to_owned()), in_words)
+                CookieLifetime::parse(text).map_or_else(|| Some(text.to_owned()), in_words)
             }
-            (text, _) => Lifetime::parse(text).and_then(in_words),
+            (text, _) => CookieLifetime::parse(text).and_then(in_words),
         };
         seen.and_then(seen_lifetime).and_then(in_words).or_else(written)
     };
@@ -150,9 +150,9 @@ fn known(rule: &CookieRule, seen: Option<&SeenItem<'_>>, locale: &Locale, max_ag
 }
 
 /// The lifetime that the origin first set.
-fn seen_lifetime(seen: &SeenItem<'_>) -> Option<Lifetime> {
+fn seen_lifetime(seen: &SeenItem<'_>) -> Option<CookieLifetime> {
     let attributes = seen.attributes.as_ref()?;
-    Some(attributes.lifetime_seconds.map_or(Lifetime::Session, Lifetime::of_seconds))
+    Some(attributes.lifetime_seconds.map_or(CookieLifetime::Session, CookieLifetime::of_seconds))
 }
 
 #[cfg(test)]

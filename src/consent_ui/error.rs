@@ -97,22 +97,13 @@ impl ConsentUiError {
 
     /// The texts for the visitor.
     pub fn topic(&self) -> ErrorTopic {
-        match self {
-            Self::Missing | Self::NotASource | Self::Off(_) => ErrorTopic::NotFound,
-            Self::CrossSite | Self::NotActivated => ErrorTopic::Forbidden,
-            Self::TooLarge(_) => ErrorTopic::TooLarge,
-            Self::Method(_)
-            | Self::MediaType(_)
-            | Self::Broken
-            | Self::NotAChoice
-            | Self::NotAReport
-            | Self::NotAForm
-            | Self::ReturnTo
-            | Self::UnknownCategory
-            | Self::Time
-            | Self::TooOld(_) => ErrorTopic::BadRequest,
-            Self::NoReceipt => ErrorTopic::NotSaved,
-            Self::Template => ErrorTopic::Internal,
+        match self.status() {
+            StatusCode::NOT_FOUND => ErrorTopic::NotFound,
+            StatusCode::FORBIDDEN => ErrorTopic::Forbidden,
+            StatusCode::PAYLOAD_TOO_LARGE => ErrorTopic::TooLarge,
+            StatusCode::SERVICE_UNAVAILABLE => ErrorTopic::NotSaved,
+            StatusCode::INTERNAL_SERVER_ERROR => ErrorTopic::Internal,
+            _ => ErrorTopic::BadRequest,
         }
     }
 

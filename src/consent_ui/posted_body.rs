@@ -6,6 +6,7 @@ use http::{Method, Request};
 use http_body::Body;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
+use tower::BoxError;
 
 use super::csrf::is_same_origin;
 use super::error::{ConsentUiError, allow};
@@ -95,8 +96,7 @@ pub(super) async fn posted<T, B>(
 ) -> Result<(HeaderMap, T), ConsentUiError>
 where
     T: PostedBody,
-    B: Body<Data = Bytes>,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    B: Body<Data = Bytes, Error: Into<BoxError>>,
 {
     is_posted(&request)?;
     if !reader.reads_own_cookie() {
@@ -109,8 +109,7 @@ where
 pub(super) async fn posted_body<T, B>(request: Request<B>) -> Result<(HeaderMap, T), ConsentUiError>
 where
     T: PostedBody,
-    B: Body<Data = Bytes>,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    B: Body<Data = Bytes, Error: Into<BoxError>>,
 {
     is_posted(&request)?;
     let media_type = is_readable(request.headers(), T::MEDIA_TYPES)?;

@@ -6,6 +6,7 @@ use http::header::{HeaderMap, HeaderValue, LOCATION};
 use http::{Request, Response, StatusCode, Uri};
 use http_body::Body;
 use time::OffsetDateTime;
+use tower::BoxError;
 
 use super::activation::is_activated;
 use super::context::SiteContext;
@@ -145,8 +146,7 @@ pub(super) async fn post<B>(
     visitor: RequestInfo,
 ) -> Result<Response<Bytes>, Rejection>
 where
-    B: Body<Data = Bytes>,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    B: Body<Data = Bytes, Error: Into<BoxError>>,
 {
     let (headers, form) = posted::<FormBody, B>(site.reader(), request).await?;
     let recorded = record(site, &headers, &form, visitor).await;

@@ -84,7 +84,7 @@ fn every_sample_consent_cookie_has_the_meaning_of_its_tool() {
 fn the_cookies_of_a_tool_contain_a_time_if_its_lifetime_is_in_days_and_only_then() {
     use consentry::config::{self, Overrides};
     use consentry::consent::Signals;
-    use consentry::consent::sources::{Lifetime, TOOLS};
+    use consentry::consent::sources::{GrantLifetime, TOOLS};
     use consentry::cookie::Cookies;
     let mut timed = std::collections::BTreeSet::new();
     for line in SAMPLES.lines() {
@@ -101,10 +101,10 @@ fn the_cookies_of_a_tool_contain_a_time_if_its_lifetime_is_in_days_and_only_then
         |tool: &&consentry::consent::sources::Tool| !matches!(tool.name, "consentry" | "generic");
     for tool in TOOLS.iter().filter(others) {
         let expected = match tool.lifetime {
-            Lifetime::Days(_) => true,
-            Lifetime::Cookie => false,
+            GrantLifetime::Days(_) => true,
+            GrantLifetime::Cookie => false,
             // Some of these cookies contain the end only.
-            Lifetime::Written => continue,
+            GrantLifetime::Written => continue,
         };
         assert_eq!(timed.contains(tool.name), expected, "{}", tool.name);
     }

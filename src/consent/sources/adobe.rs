@@ -1,6 +1,6 @@
 //! Adobe Experience Platform: `kndctr_ORG_AdobeOrg_consent`, `general=in` or `general=out`.
 
-use crate::consent::cookie_source::{CookieName, CookieSource};
+use crate::consent::cookie_source::{CookieMatcher, CookieSource};
 use crate::consent::source::{Reading, SourceSettings};
 use crate::consent::{Categories, Category, Votes, decode};
 
@@ -17,7 +17,7 @@ pub(super) fn source(settings: &SourceSettings) -> CookieSource {
         let organisation = rest.strip_suffix(b"_AdobeOrg_consent").unwrap_or_default();
         organisation.len() == 24 && organisation.iter().all(u8::is_ascii_hexdigit)
     };
-    let names = [CookieName::pattern(NAME, is_rest)];
+    let names = [CookieMatcher::pattern(NAME, is_rest)];
     CookieSource::new("adobe", names, DEFAULTS, settings, read)
 }
 

@@ -1,7 +1,7 @@
 //! consentmanager: `__cmpconsentID`, a TC string, and `__cmpccpausps`, a US privacy string.
 
 use super::usprivacy;
-use crate::consent::cookie_source::{CookieName, is_digits};
+use crate::consent::cookie_source::{CookieMatcher, is_digits};
 use crate::consent::source::{ConsentSource, Reading, SourceSettings};
 use crate::consent::tcf::TcStrings;
 use crate::consent::{Categories, IdMap, decode};
@@ -19,7 +19,7 @@ const US_PRIVACY: &str = "__cmpccpausps";
 /// Reads consentmanager's cookies.
 #[derive(Debug)]
 pub(super) struct Consentmanager {
-    names: [CookieName; 4],
+    names: [CookieMatcher; 4],
     tc_strings: TcStrings,
     american: IdMap,
 }
@@ -27,7 +27,7 @@ pub(super) struct Consentmanager {
 impl Consentmanager {
     pub(super) fn new(settings: &SourceSettings) -> Self {
         Self {
-            names: NAMES.map(|name| CookieName::pattern(name, is_digits)),
+            names: NAMES.map(|name| CookieMatcher::pattern(name, is_digits)),
             tc_strings: TcStrings::new(settings),
             american: IdMap::new(usprivacy::DEFAULTS, &settings.map),
         }
@@ -49,7 +49,7 @@ impl ConsentSource for Consentmanager {
     }
 
     fn cookie_names(&self) -> Vec<String> {
-        let names = self.names.iter().map(CookieName::as_pattern);
+        let names = self.names.iter().map(CookieMatcher::as_pattern);
         names.chain([US_PRIVACY.to_owned()]).collect()
     }
 

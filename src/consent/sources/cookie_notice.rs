@@ -1,12 +1,12 @@
 //! Cookie Notice by Hu-manity: `cookie_notice_accepted`, a single answer for all categories.
 
-use crate::consent::cookie_source::{CookieName, CookieSource};
+use crate::consent::cookie_source::{CookieMatcher, CookieSource};
 use crate::consent::source::{Reading, SourceSettings};
 use crate::consent::{Categories, common_formats};
 
 /// A source for the plugin's cookie.
 pub(super) fn source(settings: &SourceSettings) -> CookieSource {
-    let name = CookieName::exact("cookie_notice_accepted");
+    let name = CookieMatcher::exact("cookie_notice_accepted");
     CookieSource::new("cookie-notice", [name], &[], settings, read)
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::consent::cookie_source::{CookieName, CookieSource};
+use crate::consent::cookie_source::{CookieMatcher, CookieSource};
 use crate::consent::source::{Reading, SourceSettings};
 use crate::consent::{Categories, Category, Votes, common_formats, decode};
 
@@ -17,7 +17,7 @@ const DEFAULTS: &[(&str, Category)] = &[
 
 /// A source for CookieHub's cookie.
 pub(super) fn source(settings: &SourceSettings) -> CookieSource {
-    CookieSource::new("cookiehub", [CookieName::exact("cookiehub")], DEFAULTS, settings, read)
+    CookieSource::new("cookiehub", [CookieMatcher::exact("cookiehub")], DEFAULTS, settings, read)
 }
 
 fn read(source: &CookieSource, value: &[u8], all: &Categories) -> Option<Reading> {

@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use crate::consent::source::{ConsentSource, Reading, SourceSettings};
-use crate::consent::{Categories, Category, CategorySet, IdMap, Votes, common_formats, decode};
+use crate::consent::{Categories, Category, IdMap, Votes, common_formats, decode};
 use crate::cookie::Cookies;
 
 /// Prefix of the cookie names.
@@ -41,7 +41,7 @@ impl CookieLawInfo {
     /// Parses the copy of all answers, in which older versions write booleans and newer ones text.
     fn read_copy(&self, value: &[u8], all: &Categories) -> Option<Reading> {
         let json = decode::base64_json(value)?;
-        let (mut votes, mut answered) = (Votes::default(), false);
+        let mut votes = Votes::default();
         let mut reading = Reading::NoDecision;
         for (id, answer) in json.as_object()?.iter().filter(|(id, _)| *id != "ver") {
             let granted = match answer {
@@ -53,11 +53,9 @@ impl CookieLawInfo {
             if self.is_everything(id.as_bytes()) {
                 reading = reading.and(common_formats::one_answer(granted, all, None));
             }
-            let categories = self.map.categories(id);
-            answered |= categories.difference(CategorySet::NECESSARY) != CategorySet::EMPTY;
-            votes.vote(categories, granted);
+            votes.vote(self.map.categories(id), granted);
         }
-        Some(match answered {
+        Some(match votes.has_answer() {
             true => reading.and(Reading::decision(votes, &self.map, None)),
             false => reading,
         })

@@ -1,7 +1,7 @@
 //! CookieYes: `cookieyes-consent`, and WebToffee GDPR Cookie Consent: `wt_consent`. A list of
 //! `key:value` entries, in which `action` records whether the visitor has answered.
 
-use crate::consent::cookie_source::{CookieName, CookieSource};
+use crate::consent::cookie_source::{CookieMatcher, CookieSource};
 use crate::consent::source::{Reading, SourceSettings};
 use crate::consent::{Category, IdMap, Votes, decode};
 
@@ -20,7 +20,7 @@ const ORDER: [&str; 7] =
 
 /// A source for CookieYes's cookie.
 pub(super) fn cookieyes(settings: &SourceSettings) -> CookieSource {
-    let name = CookieName::exact("cookieyes-consent");
+    let name = CookieMatcher::exact("cookieyes-consent");
     CookieSource::new("cookieyes", [name], DEFAULTS, settings, |source, value, _| {
         Some(read(&source.map, value))
     })
@@ -28,7 +28,7 @@ pub(super) fn cookieyes(settings: &SourceSettings) -> CookieSource {
 
 /// A source for WebToffee's cookie.
 pub(super) fn webtoffee(settings: &SourceSettings) -> CookieSource {
-    let name = CookieName::exact("wt_consent");
+    let name = CookieMatcher::exact("wt_consent");
     CookieSource::new("webtoffee", [name], DEFAULTS, settings, |source, value, _| {
         // Other software uses the same name.
         decode::percent(value)?.starts_with("consentid:").then(|| read(&source.map, value))

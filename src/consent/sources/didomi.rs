@@ -41,7 +41,7 @@ impl Didomi {
     }
 
     fn read_one(&self, value: &[u8]) -> Reading {
-        let Some(Value::Object(mut token)) = decode::base64_json(value) else {
+        let Some(mut token) = decode::base64_object(value) else {
             return Reading::Malformed;
         };
         // Before the visitor's choice, the token exists without purposes.

@@ -1,6 +1,6 @@
 //! Finsweet Cookie Consent (Webflow): `fs-cc`, or `fs-consent` in version 2. JSON, percent-encoded twice.
 
-use crate::consent::cookie_source::{CookieName, CookieSource};
+use crate::consent::cookie_source::{CookieMatcher, CookieSource};
 use crate::consent::source::{Reading, SourceSettings};
 use crate::consent::{Categories, Category, common_formats, decode};
 
@@ -14,7 +14,7 @@ const DEFAULTS: &[(&str, Category)] = &[
 
 /// A source for Finsweet's cookies.
 pub(super) fn source(settings: &SourceSettings) -> CookieSource {
-    let names = ["fs-cc", "fs-consent"].map(CookieName::exact);
+    let names = ["fs-cc", "fs-consent"].map(CookieMatcher::exact);
     CookieSource::new("finsweet", names, DEFAULTS, settings, read)
 }
 

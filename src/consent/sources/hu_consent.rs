@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::consent::cookie_source::{CookieName, CookieSource};
+use crate::consent::cookie_source::{CookieMatcher, CookieSource};
 use crate::consent::source::{Reading, SourceSettings};
 use crate::consent::{Categories, Category, common_formats, decode};
 
@@ -16,7 +16,7 @@ const DEFAULTS: &[(&str, Category)] = &[
 
 /// A source for the service's cookie.
 pub(super) fn source(settings: &SourceSettings) -> CookieSource {
-    CookieSource::new("hu-consent", [CookieName::exact("hu-consent")], DEFAULTS, settings, read)
+    CookieSource::new("hu-consent", [CookieMatcher::exact("hu-consent")], DEFAULTS, settings, read)
 }
 
 fn read(source: &CookieSource, value: &[u8], _: &Categories) -> Option<Reading> {

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::consent::cookie_source::{CookieName, is_digits};
+use crate::consent::cookie_source::{CookieMatcher, is_digits};
 use crate::consent::source::{ConsentSource, Reading, SourceSettings};
 use crate::consent::{Categories, Category, IdMap, common_formats, decode};
 use crate::cookie::Cookies;
@@ -29,8 +29,8 @@ const US_ANSWERS: [&str; 3] = ["s", "sh", "adv"];
 #[derive(Debug)]
 pub(super) struct Iubenda {
     map: IdMap,
-    names: [CookieName; 2],
-    us_names: [CookieName; 2],
+    names: [CookieMatcher; 2],
+    us_names: [CookieMatcher; 2],
 }
 
 impl Iubenda {
@@ -38,8 +38,8 @@ impl Iubenda {
         let is_us = |rest: &[u8]| rest.strip_suffix(US_SUFFIX).is_some_and(is_digits);
         Self {
             map: IdMap::new(DEFAULTS, &settings.map),
-            names: NAMES.map(|name| CookieName::pattern(name, is_digits)),
-            us_names: US_NAMES.map(|name| CookieName::pattern(name, is_us)),
+            names: NAMES.map(|name| CookieMatcher::pattern(name, is_digits)),
+            us_names: US_NAMES.map(|name| CookieMatcher::pattern(name, is_us)),
         }
     }
 
@@ -83,7 +83,7 @@ impl ConsentSource for Iubenda {
     }
 
     fn cookie_names(&self) -> Vec<String> {
-        self.names.iter().chain(&self.us_names).map(CookieName::as_pattern).collect()
+        self.names.iter().chain(&self.us_names).map(CookieMatcher::as_pattern).collect()
     }
 
     fn read(&self, cookies: &Cookies<'_>, categories: &Categories) -> Reading {

@@ -4,7 +4,7 @@
 //! The tool writes the same record for the default of a region. A refusal counts always. A grant counts only with proof of
 //! an opt-in: a legal basis of `consent_optin` in `_swb_consent_`.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::consent::source::{ConsentSource, Implied, Reading, SourceSettings};
 use crate::consent::{Categories, Category, CategorySet, IdMap, Votes, decode};
@@ -45,7 +45,7 @@ impl Ketch {
     /// The answers in `_swb_consent_`. Adds the purposes with an opt-in.
     fn read_record(&self, value: &[u8], opted_in: &mut Vec<String>) -> Option<Answers> {
         let (mut answers, mut granted) = (Answers::new(), Vec::new());
-        for (purpose, answer) in object(value)?.get("purposes")?.as_object()? {
+        for (purpose, answer) in decode::base64_object(value)?.get("purposes")?.as_object()? {
             let is_opt_in = answer.get("legalBasisCode")?.as_str()? == "consent_optin";
             match answer.get("allowed")?.as_str()? {
                 "true" if is_opt_in => {
@@ -64,7 +64,7 @@ impl Ketch {
     /// The answers in `_ketch_consent_v1_`.
     fn read_status(&self, value: &[u8], opted_in: &[String]) -> Option<Answers> {
         let mut answers = Answers::new();
-        for (purpose, answer) in &object(value)? {
+        for (purpose, answer) in &decode::base64_object(value)? {
             let is_proven = self.implied == Implied::Accept || opted_in.contains(purpose);
             let categories = self.categories(purpose, answer);
             match answer.get("status")?.as_str()? {
@@ -92,13 +92,6 @@ impl Ketch {
     }
 }
 
-fn object(value: &[u8]) -> Option<Map<String, Value>> {
-    match decode::base64_json(value)? {
-        Value::Object(entries) => Some(entries),
-        _ => None,
-    }
-}
-
 impl ConsentSource for Ketch {
     fn name(&self) -> &'static str {
         "ketch"
@@ -109,7 +102,7 @@ impl ConsentSource for Ketch {
     }
 
     fn read(&self, cookies: &Cookies<'_>, _: &Categories) -> Reading {
-        let (mut votes, mut has_answer, mut is_malformed) = (Votes::default(), false, false);
+        let (mut votes, mut is_malformed) = (Votes::default(), false);
         let mut opted_in = Vec::new();
         let records = cookies.values(RECORD.as_bytes());
         let records: Vec<_> = records.map(|value| self.read_record(value, &mut opted_in)).collect();
@@ -119,10 +112,9 @@ impl ConsentSource for Ketch {
             is_malformed |= answers.is_none();
             for (categories, granted) in answers.into_iter().flatten() {
                 votes.vote(categories, granted);
-                has_answer |= categories.difference(CategorySet::NECESSARY) != CategorySet::EMPTY;
             }
         }
-        match (has_answer, is_malformed) {
+        match (votes.has_answer(), is_malformed) {
             (true, _) => Reading::decision(votes, &self.map, None),
             (false, true) => Reading::Malformed,
             (false, false) => Reading::NoDecision,

@@ -1,13 +1,13 @@
 //! Magento cookie restriction mode: `user_allowed_save_cookie`, a JSON object of the websites whose notice the visitor
 //! accepted. There is no refusal.
 
-use crate::consent::cookie_source::{CookieName, CookieSource};
+use crate::consent::cookie_source::{CookieMatcher, CookieSource};
 use crate::consent::source::{Reading, SourceSettings};
 use crate::consent::{Categories, Votes, common_formats, decode};
 
 /// A source for Magento's cookie.
 pub(super) fn source(settings: &SourceSettings) -> CookieSource {
-    let name = CookieName::exact("user_allowed_save_cookie");
+    let name = CookieMatcher::exact("user_allowed_save_cookie");
     CookieSource::new("magento", [name], &[], settings, read)
 }
 

@@ -22,7 +22,7 @@ impl ConsentSource for Pandectes {
 
     fn read(&self, cookies: &Cookies<'_>, categories: &Categories) -> Reading {
         Reading::of_copies(cookies.values(b"_pandectes_gdpr"), |value| {
-            let Some(Value::Object(entries)) = decode::base64_json(value) else {
+            let Some(entries) = decode::base64_object(value) else {
                 return Reading::Malformed;
             };
             let granted = match entries.get("status").and_then(Value::as_str) {

@@ -1,6 +1,6 @@
 //! Piwik PRO: `ppms_privacy_APP`, JSON with the status of each purpose: 1 granted, 0 refused, -1 not decided.
 
-use crate::consent::cookie_source::{CookieName, CookieSource};
+use crate::consent::cookie_source::{CookieMatcher, CookieSource};
 use crate::consent::source::{Reading, SourceSettings};
 use crate::consent::{Categories, Category, Votes, decode};
 
@@ -19,7 +19,7 @@ const DEFAULTS: &[(&str, Category)] = &[
 
 /// A source for Piwik PRO's cookies.
 pub(super) fn source(settings: &SourceSettings) -> CookieSource {
-    let names = [CookieName::pattern(NAME, is_uuid)];
+    let names = [CookieMatcher::pattern(NAME, is_uuid)];
     CookieSource::new("piwik-pro", names, DEFAULTS, settings, read)
 }
 

@@ -1,13 +1,13 @@
 //! react-cookie-consent: `CookieConsent`, a single answer for all categories.
 
-use crate::consent::cookie_source::{CookieName, CookieSource};
+use crate::consent::cookie_source::{CookieMatcher, CookieSource};
 use crate::consent::source::{Reading, SourceSettings};
 use crate::consent::{Categories, common_formats};
 
 /// A source for the component's cookie, and for the copy that it writes for old browsers.
 pub(super) fn source(settings: &SourceSettings) -> CookieSource {
     let name = settings.cookie_or("CookieConsent");
-    let names = [format!("{name}-legacy"), name].map(CookieName::exact);
+    let names = [format!("{name}-legacy"), name].map(CookieMatcher::exact);
     CookieSource::new("react-cookie-consent", names, &[], settings, read)
 }
 

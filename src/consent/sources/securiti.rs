@@ -4,13 +4,13 @@
 use serde_json::Value;
 
 use crate::consent::common_formats::{CONSENT_MODE, consent_mode_votes, uniform_answer};
-use crate::consent::cookie_source::{CookieName, CookieSource};
+use crate::consent::cookie_source::{CookieMatcher, CookieSource};
 use crate::consent::source::{Reading, SourceSettings};
 use crate::consent::{Categories, Votes, decode};
 
 /// A source for Securiti's cookie.
 pub(super) fn source(settings: &SourceSettings) -> CookieSource {
-    let name = CookieName::exact("__privaci_cookie_consents");
+    let name = CookieMatcher::exact("__privaci_cookie_consents");
     CookieSource::new("securiti", [name], CONSENT_MODE, settings, read)
 }
 

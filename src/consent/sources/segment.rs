@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::consent::cookie_source::{CookieName, CookieSource};
+use crate::consent::cookie_source::{CookieMatcher, CookieSource};
 use crate::consent::source::{Reading, SourceSettings};
 use crate::consent::{Categories, Category, Votes, decode};
 
@@ -16,7 +16,7 @@ const DEFAULTS: &[(&str, Category)] = &[
 
 /// A source for Segment's cookie.
 pub(super) fn source(settings: &SourceSettings) -> CookieSource {
-    let name = CookieName::exact(settings.cookie_or("tracking-preferences"));
+    let name = CookieMatcher::exact(settings.cookie_or("tracking-preferences"));
     CookieSource::new("segment", [name], DEFAULTS, settings, read)
 }
 

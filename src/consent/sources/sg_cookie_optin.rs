@@ -1,6 +1,6 @@
 //! TYPO3 sg_cookie_optin: `cookie_optin`, or `cookie_optin_SITE_LANGUAGE`, groups as `group:1|group:0`.
 
-use crate::consent::cookie_source::{CookieName, CookieSource, is_digits};
+use crate::consent::cookie_source::{CookieMatcher, CookieSource, is_digits};
 use crate::consent::source::{Reading, SourceSettings};
 use crate::consent::{Categories, Category, Votes, decode};
 
@@ -23,8 +23,8 @@ pub(super) fn source(settings: &SourceSettings) -> CookieSource {
         numbers.next().is_none() && both.iter().all(|number| number.is_some_and(is_digits))
     };
     let names = [
-        CookieName::exact("cookie_optin"),
-        CookieName::pattern("cookie_optin_{digits}_{digits}", is_rest),
+        CookieMatcher::exact("cookie_optin"),
+        CookieMatcher::pattern("cookie_optin_{digits}_{digits}", is_rest),
     ];
     CookieSource::new("sg-cookie-optin", names, DEFAULTS, settings, read)
 }

@@ -1,7 +1,7 @@
 //! Shopify: `_tracking_consent`. The current format is `3CONSENT.ALLOWED_REGION_…`, in which a capital letter of a
 //! purpose grants and a small one refuses. The older one is JSON with a digit per purpose under `con.CMP`.
 
-use crate::consent::cookie_source::{CookieName, CookieSource};
+use crate::consent::cookie_source::{CookieMatcher, CookieSource};
 use crate::consent::source::{Reading, SourceSettings};
 use crate::consent::{Category, IdMap, Votes, decode};
 
@@ -15,7 +15,7 @@ const DEFAULTS: &[(&str, Category)] = &[
 
 /// A source for Shopify's cookie.
 pub(super) fn source(settings: &SourceSettings) -> CookieSource {
-    let name = CookieName::exact("_tracking_consent");
+    let name = CookieMatcher::exact("_tracking_consent");
     CookieSource::new("shopify", [name], DEFAULTS, settings, |source, value, _| {
         let text = decode::percent(value)?;
         let votes = match text.strip_prefix('3') {

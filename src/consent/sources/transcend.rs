@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::consent::cookie_source::{CookieName, CookieSource};
+use crate::consent::cookie_source::{CookieMatcher, CookieSource};
 use crate::consent::source::{Reading, SourceSettings};
 use crate::consent::{Categories, Category, Votes, decode};
 
@@ -20,7 +20,7 @@ const DEFAULTS: &[(&str, Category)] = &[
 
 /// A source for Transcend's cookie.
 pub(super) fn source(settings: &SourceSettings) -> CookieSource {
-    CookieSource::new("transcend", [CookieName::exact("tcm")], DEFAULTS, settings, read)
+    CookieSource::new("transcend", [CookieMatcher::exact("tcm")], DEFAULTS, settings, read)
 }
 
 fn read(source: &CookieSource, value: &[u8], _: &Categories) -> Option<Reading> {

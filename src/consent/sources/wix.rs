@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::consent::cookie_source::{CookieName, CookieSource};
+use crate::consent::cookie_source::{CookieMatcher, CookieSource};
 use crate::consent::source::{Reading, SourceSettings};
 use crate::consent::{Categories, Category, Votes, decode};
 
@@ -17,7 +17,7 @@ const DEFAULTS: &[(&str, Category)] = &[
 
 /// A source for Wix's cookie.
 pub(super) fn source(settings: &SourceSettings) -> CookieSource {
-    CookieSource::new("wix", [CookieName::exact("consent-policy")], DEFAULTS, settings, read)
+    CookieSource::new("wix", [CookieMatcher::exact("consent-policy")], DEFAULTS, settings, read)
 }
 
 fn read(source: &CookieSource, value: &[u8], _: &Categories) -> Option<Reading> {

@@ -7,18 +7,15 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT, ACCEPT_LANGUAGE, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName,
-    HeaderValue, RETRY_AFTER, VARY, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT, ACCEPT_LANGUAGE, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue,
+    RETRY_AFTER, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{Method, Response, StatusCode, Uri};
 
 use crate::consent_ui::{ConsentUi, ErrorPage, Rejection, query_value, referring_page};
-use crate::http::Fields;
+use crate::http::{Fields, SEC_FETCH_MODE, UPGRADE_INSECURE_REQUESTS};
 use crate::locale::{ErrorTopic, Locales, Texts};
 use crate::proxy::request::error::{ALLOWED, ProxyError};
-
-const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
-const UPGRADE_INSECURE_REQUESTS: HeaderName = HeaderName::from_static("upgrade-insecure-requests");
 
 /// Maximum number of media ranges to read in `Accept`.
 const MAX_RANGES: usize = 32;
@@ -182,7 +179,7 @@ impl Failure<'_> {
 
 /// The request that failed.
 #[derive(Debug)]
-pub(crate) struct FailedRequest<'a> {
+pub(crate) struct ErrorContext<'a> {
     pub(crate) method: &'a Method,
     pub(crate) uri: &'a Uri,
     pub(crate) format: &'a ErrorFormat,
@@ -192,7 +189,7 @@ pub(crate) struct FailedRequest<'a> {
     pub(crate) locales: &'a Locales,
 }
 
-impl FailedRequest<'_> {
+impl ErrorContext<'_> {
     /// The consent UI, if the request is for one of its resources.
     fn own(&self) -> Option<&ConsentUi> {
         self.consent_ui.filter(|own| own.page(self.uri.path()).is_some())
@@ -242,11 +239,11 @@ impl FailedRequest<'_> {
 /// Turns an error into a response for this client.
 pub(crate) fn respond(
     failure: Failure<'_>,
-    request: &FailedRequest<'_>,
+    request: &ErrorContext<'_>,
     request_id: &str,
 ) -> Response<Bytes> {
-    let own = request.own();
-    if own.and_then(|own| own.page(request.uri.path())).is_some_and(|page| page.is_api()) {
+    let page = request.consent_ui.and_then(|own| own.page(request.uri.path()));
+    if page.is_some_and(|page| page.is_api()) {
         return finish(failure, json(failure, request_id));
     }
     let (mut response, vary) = match (request.format, failure) {

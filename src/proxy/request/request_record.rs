@@ -14,7 +14,7 @@ use crate::http::{Client, FieldSection, Request};
 use crate::proxy::downstream::connection_state::ConnectionState;
 use crate::proxy::downstream::http1_session::Http1Session;
 use crate::proxy::request::error::ProxyError;
-use crate::proxy::request::error_response::{self, ErrorFormat, FailedRequest, Failure};
+use crate::proxy::request::error_response::{self, ErrorContext, ErrorFormat, Failure};
 use crate::proxy::request::rate_limit::RequestPermit;
 use crate::proxy::site_router::{Site, Snapshot};
 use crate::telemetry::{ClientFields, Entry, ErrorKind, RequestSpan};
@@ -119,7 +119,7 @@ impl RequestRecord {
     }
 
     fn error_response(&self, failure: Failure<'_>, request_id: &str) -> Response<Bytes> {
-        let request = FailedRequest {
+        let request = ErrorContext {
             method: &self.method,
             uri: &self.uri,
             format: &self.error_format,
