@@ -189,14 +189,14 @@ fn posted_bodies_above_4_kib_are_rejected_by_length_or_while_streaming() {
 }
 
 #[test]
-fn the_notice_lists_at_most_200_cookies_per_category_and_the_preferences_20() {
+fn the_notice_lists_at_most_200_cookies_per_category_and_the_preferences_12() {
     let origin = Origin::answering(OK);
     let rules: String = words(250)
         .iter()
         .map(|name| format!("[[cookie]]\nname = 'acme_{name}'\ncategory = 'analytics'\n"))
         .collect();
     let proxy = Proxy::start(&origin, &format!("catalogue = []\n{rules}"));
-    for (path, listed) in [("/.consentry/notice", 200), ("/.consentry/", 20)] {
+    for (path, listed) in [("/.consentry/notice", 200), ("/.consentry/", 12)] {
         let page = proxy.get(path, &[]);
         assert_eq!(page.status, 200, "{path}");
         assert_eq!(page.text().matches("acme_").count(), listed, "{path}");
