@@ -210,9 +210,10 @@ impl Catalogue {
                             best = Some((order, rule));
                         }
                     };
-                    self.sets()
-                        .into_iter()
-                        .for_each(|set| set.beacons.each(path, &mut compare_rule));
+                    let is_candidate = |rule: &BeaconRule| rule.is_candidate(probe);
+                    for set in self.sets() {
+                        set.beacons.each(path, is_candidate, &mut compare_rule);
+                    }
                 }
             });
         }

@@ -91,7 +91,10 @@ impl BeaconRule {
         reading: PathInterpretation<'_>,
     ) -> Option<bool> {
         let folds = !probe.navigation && !self.email_open && !self.path.has_upper();
-        if !self.allows_path_info(reading) || !self.conditions_met(probe, folds) {
+        let sent = probe.query.unwrap_or_default();
+        if !self.allows_path_info(reading)
+            || !self.query.iter().all(|parameter| parameter.is_in(sent, folds))
+        {
             return None;
         }
         let spelled = glob::matches(&self.path, reading.path);
@@ -122,35 +125,36 @@ impl BeaconRule {
         !(reading.cut && is_index) || self.conditions() > 0
     }
 
-    /// Whether the conditions other than the path match.
-    fn conditions_met(&self, probe: &BeaconProbe<'_>, folds: bool) -> bool {
+    /// Whether the conditions that do not depend on the path match. The query is only checked for presence.
+    pub(super) fn is_candidate(&self, probe: &BeaconProbe<'_>) -> bool {
+        if probe.query.is_none() && !self.query.is_empty() {
+            return false;
+        }
         // HEAD corresponds to GET, and OPTIONS is the preflight of another method.
-        let method = match &self.method {
-            None => true,
-            Some(method) => {
-                method == probe.method
-                    || probe.method == Method::OPTIONS
-                    || (probe.method == Method::HEAD && method == Method::GET)
-            }
+        let method = self.method.as_ref().is_none_or(|method| {
+            method == probe.method
+                || probe.method == Method::OPTIONS
+                || (probe.method == Method::HEAD && method == Method::GET)
+        });
+        let fetch_dest = || {
+            self.fetch_dest.as_deref().is_none_or(|expected| {
+                probe.fetch_dest.is_some_and(|dest| dest == expected.as_bytes())
+            })
         };
-        let sent = probe.query.unwrap_or_default();
-        let query = || self.query.iter().all(|parameter| parameter.is_in(sent, folds));
-        let fetch_dest = self.fetch_dest.as_deref().is_none_or(|expected| {
-            probe.fetch_dest.is_some_and(|dest| dest == expected.as_bytes())
-        });
-        let content_type = self.content_type.as_deref().is_none_or(|expected| {
-            let media_type = probe.content_type.map(without_parameters);
-            media_type.is_some_and(|sent| sent.eq_ignore_ascii_case(expected.as_bytes()))
-        });
+        let content_type = || {
+            self.content_type.as_deref().is_none_or(|expected| {
+                let media_type = probe.content_type.map(without_parameters);
+                media_type.is_some_and(|sent| sent.eq_ignore_ascii_case(expected.as_bytes()))
+            })
+        };
         let field = |name: &HeaderName, expected: Option<&str>| {
             expected.is_none_or(|expected| {
                 (probe.fields.0)(name).is_some_and(|value| value == expected.as_bytes())
             })
         };
         method
-            && fetch_dest
-            && content_type
-            && query()
+            && fetch_dest()
+            && content_type()
             && field(&SEC_FETCH_MODE, self.fetch_mode.as_deref())
             && field(&ACCEPT, self.accept.as_deref())
             && self.header.as_ref().is_none_or(|name| (probe.fields.0)(name).is_some())

@@ -238,11 +238,19 @@ impl<T> Matcher<T> {
         best.map(|item| &item.value)
     }
 
-    /// Calls `found` with every value whose pattern matches, in any order, possibly repeatedly.
-    pub(super) fn each<'a>(&'a self, name: &[u8], mut found: impl FnMut(&'a T, Precedence)) {
-        self.exact_items(name).for_each(|item| found(&item.value, item.precedence));
+    /// Calls `found` with every candidate whose pattern matches, in any order, possibly repeatedly.
+    pub(super) fn each<'a>(
+        &'a self,
+        name: &[u8],
+        is_candidate: impl Fn(&T) -> bool,
+        mut found: impl FnMut(&'a T, Precedence),
+    ) {
+        let exact = self.exact_items(name).filter(|item| is_candidate(&item.value));
+        exact.for_each(|item| found(&item.value, item.precedence));
         self.each_wildcard(name, |item| {
-            if item.glob.as_ref().is_some_and(|glob| glob.wild(name).is_some()) {
+            if is_candidate(&item.value)
+                && item.glob.as_ref().is_some_and(|glob| glob.wild(name).is_some())
+            {
                 found(&item.value, item.precedence);
             }
         });
@@ -436,7 +444,7 @@ mod tests {
             let found = matcher.best(name.as_bytes(), |(_, accept), _| *accept);
             prop_assert_eq!(found.map(|(precedence, _)| *precedence), best);
             let mut all = None;
-            matcher.each(name.as_bytes(), |(precedence, accept), given| {
+            matcher.each(name.as_bytes(), |_| true, |(precedence, accept), given| {
                 assert_eq!(*precedence, given);
                 if *accept {
                     all = all.max(Some(given));

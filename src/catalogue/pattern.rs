@@ -197,8 +197,8 @@ impl Pattern {
 
     /// Whether the pattern has a placeholder for upper-case letters.
     pub(super) fn has_upper(&self) -> bool {
-        let upper = |part: &Part<'_>| matches!(part, Part::Run(run) if run.class == Class::Upper);
-        self.parts().iter().any(upper)
+        // A brace always begins a placeholder.
+        self.0.contains("{upper")
     }
 
     /// The parts of the pattern, in order.

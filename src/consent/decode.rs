@@ -32,13 +32,20 @@ pub(super) fn percent(value: &[u8]) -> Option<Cow<'_, str>> {
     if value.len() > MAX_BYTES {
         return None;
     }
-    percent_decode(value).decode_utf8().ok()
+    let mut decoded = Vec::with_capacity(value.len());
+    decoded.extend(percent_decode(value));
+    String::from_utf8(decoded).ok().map(Cow::Owned)
 }
 
 /// Parses percent-encoded or raw JSON. Deeply nested JSON and JSON with duplicate keys are invalid,
 /// because duplicate keys are ambiguous.
 pub(super) fn json(value: &[u8]) -> Option<Value> {
-    parse_json(&percent(value)?).or_else(|| parse_json(text(value)?))
+    decoded_json(&percent(value)?, value)
+}
+
+/// Like [`json`], for a value that is percent-decoded already.
+pub(super) fn decoded_json(decoded: &str, value: &[u8]) -> Option<Value> {
+    parse_json(decoded).or_else(|| parse_json(text(value)?))
 }
 
 /// Parses a percent-encoded or raw JSON object.

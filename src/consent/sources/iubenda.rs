@@ -2,15 +2,16 @@
 
 use serde_json::Value;
 
-use crate::consent::cookie_source::{CookieMatcher, is_digits};
+use crate::consent::cookie_source::is_digits;
 use crate::consent::source::{ConsentSource, Reading, SourceSettings};
 use crate::consent::{Categories, Category, IdMap, common_formats, decode};
 use crate::cookie::Cookies;
 
 /// The cookie names: the number of the policy, or `s` and the number of the site. Names with the suffix are of the US
 /// opt-outs.
-const NAMES: [&str; 2] = ["_iub_cs-{digits}", "_iub_cs-s{digits}"];
-const US_NAMES: [&str; 2] = ["_iub_cs-{digits}-uspr", "_iub_cs-s{digits}-uspr"];
+const NAMES: [&str; 4] =
+    ["_iub_cs-{digits}", "_iub_cs-s{digits}", "_iub_cs-{digits}-uspr", "_iub_cs-s{digits}-uspr"];
+const PREFIX: &[u8] = b"_iub_cs-";
 const US_SUFFIX: &[u8] = b"-uspr";
 
 /// Default categories of the tool's ids. The meaning of 3 (experience) differs between sites, so it
@@ -29,18 +30,16 @@ const US_ANSWERS: [&str; 3] = ["s", "sh", "adv"];
 #[derive(Debug)]
 pub(super) struct Iubenda {
     map: IdMap,
-    names: [CookieMatcher; 2],
-    us_names: [CookieMatcher; 2],
+}
+
+/// Whether the text is the number of a policy, or `s` and the number of a site.
+fn is_number(text: &[u8]) -> bool {
+    is_digits(text.strip_prefix(b"s").unwrap_or(text))
 }
 
 impl Iubenda {
     pub(super) fn new(settings: &SourceSettings) -> Self {
-        let is_us = |rest: &[u8]| rest.strip_suffix(US_SUFFIX).is_some_and(is_digits);
-        Self {
-            map: IdMap::new(DEFAULTS, &settings.map),
-            names: NAMES.map(|name| CookieMatcher::pattern(name, is_digits)),
-            us_names: US_NAMES.map(|name| CookieMatcher::pattern(name, is_us)),
-        }
+        Self { map: IdMap::new(DEFAULTS, &settings.map) }
     }
 
     fn read_one(&self, value: &[u8], all: &Categories) -> Reading {
@@ -83,12 +82,14 @@ impl ConsentSource for Iubenda {
     }
 
     fn cookie_names(&self) -> Vec<String> {
-        self.names.iter().chain(&self.us_names).map(CookieMatcher::as_pattern).collect()
+        NAMES.map(str::to_owned).to_vec()
     }
 
     fn read(&self, cookies: &Cookies<'_>, categories: &Categories) -> Reading {
-        let copies = self.names.iter().flat_map(|name| name.values(cookies));
-        let us = self.us_names.iter().flat_map(|name| name.values(cookies));
+        let named = || cookies.beginning_with(PREFIX);
+        let copies = named().filter(|(rest, _)| is_number(rest)).map(|(_, value)| value);
+        let us = named().filter(|(rest, _)| rest.strip_suffix(US_SUFFIX).is_some_and(is_number));
+        let us = us.map(|(_, value)| value);
         Reading::of_copies(copies, |value| self.read_one(value, categories))
             .and(Reading::of_copies(us, |value| self.read_us(value)))
     }

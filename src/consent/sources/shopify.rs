@@ -1,6 +1,8 @@
 //! Shopify: `_tracking_consent`. The current format is `3CONSENT.ALLOWED_REGION_…`, in which a capital letter of a
 //! purpose grants and a small one refuses. The older one is JSON with a digit per purpose under `con.CMP`.
 
+use serde_json::Value;
+
 use crate::consent::cookie_source::{CookieMatcher, CookieSource};
 use crate::consent::source::{Reading, SourceSettings};
 use crate::consent::{Category, IdMap, Votes, decode};
@@ -20,7 +22,7 @@ pub(super) fn source(settings: &SourceSettings) -> CookieSource {
         let text = decode::percent(value)?;
         let votes = match text.strip_prefix('3') {
             Some(compact) => read_compact(compact, &source.map)?,
-            None => read_json(value, &source.map)?,
+            None => read_json(&decode::decoded_json(&text, value)?, &source.map)?,
         };
         Some(match votes {
             Some(votes) => Reading::decision(votes, &source.map, None),
@@ -49,8 +51,7 @@ fn read_compact(text: &str, map: &IdMap) -> Option<Option<Votes>> {
 }
 
 /// The votes of the older format. `Some(None)` without an answer.
-fn read_json(value: &[u8], map: &IdMap) -> Option<Option<Votes>> {
-    let json = decode::json(value)?;
+fn read_json(json: &Value, map: &IdMap) -> Option<Option<Votes>> {
     // The tool reads this version only.
     if json.get("v")?.as_str()? != "2.1" {
         return None;
