@@ -45,7 +45,7 @@ fn assert_page(reply: &Reply, tag: &str, status: u16) -> String {
         ("content-language", tag),
         ("cache-control", "no-store"),
         ("x-content-type-options", "nosniff"),
-        ("vary", "Accept, Accept-Language, Sec-Fetch-Mode"),
+        ("vary", "Accept, Accept-Language, Sec-Fetch-Dest, Sec-Fetch-Mode"),
     ] {
         assert_eq!(reply.field(name).as_deref(), Some(value), "{name}");
     }
@@ -107,7 +107,7 @@ fn other_clients_get_json_or_text_by_accept() {
         let reply = proxy.get("/", fields);
         assert_eq!(reply.text(), text(&id()), "{fields:?}");
         assert_eq!(reply.field("content-type").as_deref(), Some("text/plain; charset=utf-8"));
-        assert_eq!(reply.field("vary").as_deref(), Some("Accept, Sec-Fetch-Mode"));
+        assert_eq!(reply.field("vary").as_deref(), Some("Accept, Sec-Fetch-Dest, Sec-Fetch-Mode"));
     }
     for accept in ["application/json", "text/html;q=0.5, application/problem+json"] {
         let reply = proxy.get("/", &[("Accept", accept), NAVIGATION]);

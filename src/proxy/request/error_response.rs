@@ -13,7 +13,7 @@ use http::header::{
 use http::{Method, Response, StatusCode, Uri};
 
 use crate::consent_ui::{ConsentUi, ErrorPage, Rejection, query_value, referring_page};
-use crate::http::{Fields, SEC_FETCH_MODE, UPGRADE_INSECURE_REQUESTS};
+use crate::http::{Destination, Fields};
 use crate::locale::{ErrorTopic, Locales, Texts};
 use crate::proxy::request::error::{ALLOWED, ProxyError};
 
@@ -41,11 +41,11 @@ pub(crate) struct Navigation {
 }
 
 impl ErrorFormat {
-    /// The format for a request, by `Accept` (RFC 9110 section 12.5.1). Only navigations get a page:
-    /// scripts do not expect one.
+    /// The format for a request, by `Accept` (RFC 9110 section 12.5.1). Only a request whose
+    /// response the browser displays gets a page.
     pub(crate) fn by(fields: &impl Fields) -> Self {
         match preferred(fields.value(&ACCEPT).unwrap_or_default()) {
-            Some(Preference::Page) if is_navigation(fields) => {
+            Some(Preference::Page) if Destination::of(fields).is_page() => {
                 let accepted = fields.value(&ACCEPT_LANGUAGE);
                 let accepted = accepted.and_then(|value| std::str::from_utf8(value).ok());
                 let accept_language = accepted.map(Box::from);
@@ -115,13 +115,6 @@ fn quality(parameter: &[u8]) -> Option<f32> {
     let value = parameter.strip_prefix(b"q=").or_else(|| parameter.strip_prefix(b"Q="))?;
     let value = std::str::from_utf8(value).ok().and_then(|value| value.parse().ok());
     Some(value.filter(|value| (0.0..=1.0).contains(value)).unwrap_or(0.0))
-}
-
-/// Whether a browser shows the response as a page. Browsers without Fetch Metadata send no mode.
-/// Pages that a service worker requests keep only `Upgrade-Insecure-Requests`.
-fn is_navigation(fields: &impl Fields) -> bool {
-    let mode = fields.value(&SEC_FETCH_MODE);
-    mode.is_none_or(|mode| mode == b"navigate") || fields.has(&UPGRADE_INSECURE_REQUESTS)
 }
 
 /// An error of the public listener.
@@ -251,13 +244,13 @@ pub(crate) fn respond(
             request
                 .page(failure, navigation, request_id)
                 .unwrap_or_else(|| text(failure, request_id)),
-            "Accept, Accept-Language, Sec-Fetch-Mode",
+            "Accept, Accept-Language, Sec-Fetch-Dest, Sec-Fetch-Mode",
         ),
         (ErrorFormat::Json, _) | (ErrorFormat::Any, Failure::ConsentUi(_)) => {
-            (json(failure, request_id), "Accept, Sec-Fetch-Mode")
+            (json(failure, request_id), "Accept, Sec-Fetch-Dest, Sec-Fetch-Mode")
         }
         (ErrorFormat::Text, _) | (ErrorFormat::Any, Failure::Proxy(_)) => {
-            (text(failure, request_id), "Accept, Sec-Fetch-Mode")
+            (text(failure, request_id), "Accept, Sec-Fetch-Dest, Sec-Fetch-Mode")
         }
     };
     response.headers_mut().insert(VARY, HeaderValue::from_static(vary));
@@ -352,13 +345,16 @@ mod tests {
     }
 
     #[test]
-    fn only_navigations_get_error_pages() {
+    fn only_requests_for_a_displayed_page_get_error_pages() {
         let html = ("accept", "text/html,*/*;q=0.8");
         for (fields, expected) in [
             (&[html][..], true),
             (&[html, ("sec-fetch-mode", "navigate")], true),
             (&[html, ("sec-fetch-mode", "cors")], false),
-            (&[html, ("sec-fetch-mode", "same-origin"), ("upgrade-insecure-requests", "1")], true),
+            (&[html, ("sec-fetch-dest", "iframe"), ("sec-fetch-mode", "navigate")], true),
+            (&[html, ("sec-fetch-dest", "empty"), ("upgrade-insecure-requests", "1")], true),
+            (&[html, ("sec-fetch-dest", "empty"), ("sec-fetch-mode", "same-origin")], false),
+            (&[html, ("hx-request", "true")], false),
             (&[("accept", "*/*"), ("sec-fetch-mode", "navigate")], false),
         ] {
             let page = matches!(format(fields), ErrorFormat::Page(_));
