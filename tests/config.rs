@@ -562,7 +562,8 @@ fn site_keys_are_merged_with_the_top_level_table_and_win() {
     assert_eq!((reader.max_age_days, reader.ask_again_days), (50, 200));
     assert_eq!(reader.own.domain.as_deref(), Some("example.com"));
     let region = reader.region.as_ref().expect("a table of regions");
-    assert!(!region.allows(Some(b"US")) && region.allows(Some(b"BR")));
+    assert_eq!(region.granted(Some(b"US")), CategorySet::NECESSARY);
+    assert_eq!(region.granted(Some(b"BR")), reader.categories.all());
     assert!(denying.filter.reader.region.is_none(), "its own default holds in every region");
     let granted = |cookies: &str| {
         let cookies = Cookies::new([cookies.as_bytes()]);
@@ -573,6 +574,55 @@ fn site_keys_are_merged_with_the_top_level_table_and_win() {
     let groups =
         "OptanonConsent=groups=C0008%3A1%2CC0009%3A1&datestamp=Mon+Sep+21+2026+10%3A00%3A00+GMT";
     assert_eq!(granted(groups), "necessary+analytics+targeting");
+}
+
+#[test]
+fn the_default_can_differ_by_category_and_region() {
+    let config = parse(
+        "[consent]
+         default = { functional = 'allow', analytics = 'allow', targeting = 'deny' }
+         [[site]]
+         hosts = ['uk.example']
+         upstream = 'http://127.0.0.1:1'
+         [[site]]
+         hosts = ['world.example']
+         upstream = 'http://127.0.0.1:1'
+         [site.consent.region]
+         header = 'CF-IPCountry'
+         regions = { gb = { analytics = 'allow' }, US = 'allow', FR = { } }
+         [[site]]
+         hosts = ['eu.example']
+         upstream = 'http://127.0.0.1:1'
+         consent.default = 'deny'\n",
+    );
+    let [uk, world, eu] = &config.sites[..] else { panic!("three sites") };
+    let names = |granted| uk.filter.reader.categories.names_of(granted).join("+");
+    assert_eq!(names(uk.filter.reader.default), "necessary+functional+analytics");
+    assert_eq!(names(eu.filter.reader.default), "necessary");
+    let region = world.filter.reader.region.as_ref().expect("a table of regions");
+    for (name, granted) in [
+        ("GB", "necessary+analytics"),
+        ("US", "necessary+functional+analytics+targeting+social"),
+        ("FR", "necessary"),
+        ("DE", "necessary"),
+    ] {
+        assert_eq!(names(region.granted(Some(name.as_bytes()))), granted, "{name}");
+    }
+    for (default, message) in [
+        ("{ analytic = 'allow' }", "`analytic` is not a category: did you mean `analytics`?"),
+        ("{ necessary = 'deny' }", "`necessary` is not a category that can be denied"),
+        ("{ analytics = 'yes' }", "unknown variant `yes`, expected `deny` or `allow`"),
+        ("'sometimes'", "unknown variant `sometimes`, expected `deny` or `allow`"),
+    ] {
+        for consent in [
+            format!("default = {default}"),
+            format!("region = {{ header = 'X', regions = {{ US = {default} }} }}"),
+        ] {
+            let all = problems(&format!("[consent]\n{consent}\n{SITE}"));
+            let found: Vec<_> = all.iter().filter(|line| line.contains(message)).collect();
+            assert!(found.len() == 1 && found[0].starts_with("2 "), "{consent}: {all:?}");
+        }
+    }
 }
 
 #[test]

@@ -157,8 +157,8 @@ impl ProcessState {
                 let new = UpstreamPool::new(upstream, tags, handshake, self.workers, previous);
                 upstreams.push(Arc::new(new));
             }
-            let forwarding =
-                ForwardSettings { balance: site.balance, upstreams, limits: site.limits };
+            let (balance, limits, forwarded_for) = (site.balance, site.limits, site.forwarded_for);
+            let forwarding = ForwardSettings { balance, upstreams, limits, forwarded_for };
             let old = old.map(|old| &**old);
             let built = Site::new(index, site.name, filter, (centre, page), forwarding, old);
             sites.push((site.hosts, site.paths, Arc::new(built)));

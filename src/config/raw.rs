@@ -43,10 +43,11 @@ pub(super) use values::Day;
 
 use super::settings::{Log, Mode};
 use super::spanned::{Spanned, Text};
+use crate::http::ForwardedFor;
 use crate::policy::Unclassified;
 pub(super) use consent::{
-    ASK_AGAIN_DAYS, RawConsent, RawDecode, RawDefault, RawFormat, RawGeneric, RawRegion, RawSignal,
-    RawSource, Revision,
+    ASK_AGAIN_DAYS, RawConsent, RawDecode, RawDefault, RawDefaults, RawFormat, RawGeneric,
+    RawRegion, RawSignal, RawSource, Revision,
 };
 pub(super) use listen::{
     RawAcme, RawCertificate, RawClientAuth, RawLimits, RawListen, RawRetries, RawSiteLimits,
@@ -72,6 +73,8 @@ tables! {
         mode: Mode = Mode::Enforce,
         /// Unclassified cookies (cookies without a rule). `block` passes them only when every category is granted. `presume` also passes cookies presumed strictly necessary from the way the origin sets them (docs/presumption.md). `allow` passes all of them.
         unclassified: Unclassified = Unclassified::Presume,
+        /// Client address in `X-Forwarded-For` and `Forwarded` towards the origin: `full`, `network` (the first 24 bits of an IPv4 address, 48 of an IPv6 address), or `none`. With `network` and `none`, other fields with a client address are removed, such as `X-Real-IP`. Addresses of trusted proxies are kept.
+        forwarded_for: ForwardedFor = ForwardedFor::Full,
         /// Catalogue files with rules for cookies, beacons and hosts: `"builtin"`, and your own files. Paths are relative to the folder of the config file. Later files override earlier ones.
         catalogue: Spanned<Vec<Text>> = ["builtin"],
         /// Consent sources, and the default without a decision.

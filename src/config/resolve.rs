@@ -68,6 +68,7 @@ pub(super) fn resolve(
     let common = Defaults {
         mode: raw.mode,
         unclassified: raw.unclassified,
+        forwarded_for: raw.forwarded_for,
         technologies: technologies(document, raw.technologies, &categories),
         categories,
         rule_set: Arc::new(rules.compile()),

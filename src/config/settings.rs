@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::WatchedFile;
 use super::diagnostic::Diagnostic;
 use crate::consent::ConsentReader;
+pub use crate::http::ForwardedFor;
 use crate::locale::Locales;
 use crate::policy::Policy;
 use crate::tls::{ClientAuthorities, Identity, TicketKeys, UpstreamTls};
@@ -348,6 +349,8 @@ pub struct SiteConfig {
     pub limits: SiteLimits,
     /// TLS settings for the upstreams that use TLS.
     pub upstream_tls: Option<UpstreamTls>,
+    /// The client address in the forwarding fields for upstreams.
+    pub forwarded_for: ForwardedFor,
     /// The filter settings.
     pub filter: FilterSettings,
     /// consentry's own pages on the site.

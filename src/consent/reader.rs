@@ -97,8 +97,7 @@ impl ConsentReader {
     fn default_in(&self, region: Option<&[u8]>) -> CategorySet {
         match &self.region {
             None => self.default,
-            Some(policy) if policy.allows(region) => self.categories.all(),
-            Some(_) => CategorySet::NECESSARY,
+            Some(policy) => policy.granted(region),
         }
     }
 

@@ -145,17 +145,22 @@ fn parts(markup: &str) -> Vec<Fragment> {
 fn markup(site: &SiteContext, of: BannerContext<'_>) -> Option<String> {
     let categories = &site.reader().categories;
     let present = of.granted.difference(CategorySet::NECESSARY);
-    let (text, requested) = if present == CategorySet::EMPTY {
-        (&of.locale.texts.banner_text, categories.all().difference(CategorySet::NECESSARY))
+    let absent = categories.all().difference(of.granted).difference(CategorySet::NECESSARY);
+    let names = |set| of.locale.list(categories.names_of(set));
+    let texts = &of.locale.texts;
+    let text = if present == CategorySet::EMPTY {
+        fill(&texts.banner_text, &[("categories", &names(absent))])
+    } else if absent == CategorySet::EMPTY {
+        fill(&texts.banner_text_optout, &[("categories", &names(present))])
     } else {
-        (&of.locale.texts.banner_text_optout, present)
+        let values = [("allowed", &*names(present)), ("categories", &*names(absent))];
+        fill(&texts.banner_text_mixed, &values)
     };
-    let names = of.locale.list(categories.names_of(requested));
     let markup = Markup {
         prefix: &site.settings.prefix,
         locale: of.locale,
-        texts: &of.locale.texts,
-        text: fill(text, &[("categories", &names)]).into_owned(),
+        texts,
+        text: text.into_owned(),
         version: site.texts.field(&of.locale.tag),
         query: query(&of.locale.tag, of.return_to),
         return_to: of.return_to,

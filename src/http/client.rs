@@ -10,8 +10,10 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::Version;
 use http::header::{FORWARDED, HOST, HeaderName};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-use super::field_names::remove_forwarding;
+use super::field_names::{remove_client_addresses, remove_forwarding};
 use super::fields::{FieldSection, Fields};
 use super::forwarded::{
     Hops, Node, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO, X_FORWARDED_SCHEME,
@@ -34,6 +36,33 @@ pub(crate) struct Peer {
     element: Box<[u8]>,
     /// The client certificate, if it is forwarded to upstreams.
     certificate: OnceLock<Box<ClientCertificate>>,
+}
+
+/// The client address in the forwarding fields for upstreams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ForwardedFor {
+    /// The address.
+    Full,
+    /// The network: the first 24 bits of an IPv4 address, the first 48 bits of an IPv6 address.
+    Network,
+    /// No address.
+    None,
+}
+
+impl ForwardedFor {
+    /// Reduces the address of a client. The port is dropped.
+    fn reduce(self, client: Node) -> Option<Node> {
+        let network = match client.address {
+            IpAddr::V4(address) => IpAddr::V4((u32::from(address) & (u32::MAX << 8)).into()),
+            IpAddr::V6(address) => IpAddr::V6((u128::from(address) & (u128::MAX << 80)).into()),
+        };
+        match self {
+            Self::Full => Some(client),
+            Self::Network => Some(network.into()),
+            Self::None => None,
+        }
+    }
 }
 
 /// A client certificate as field values (RFC 9440 section 2).
@@ -79,6 +108,8 @@ pub(crate) struct Client {
     pub(crate) trusted: bool,
     /// The hops before the peer, if it is trusted.
     nodes: Vec<Option<Node>>,
+    /// The index of the client in `nodes`. `None` if the client is the peer.
+    index: Option<usize>,
     /// The host requested from a trusted proxy, if the forwarding fields name one.
     host: Option<Box<str>>,
 }
@@ -93,7 +124,8 @@ impl Client {
     pub(crate) fn of(peer: &Peer, fields: &impl Fields, trusts: impl Fn(IpAddr) -> bool) -> Self {
         let Peer { address, secure, .. } = *peer;
         if !trusts(address) {
-            return Self { address, secure, trusted: false, nodes: Vec::new(), host: None };
+            let (nodes, index, host) = (Vec::new(), None, None);
+            return Self { address, secure, trusted: false, nodes, index, host };
         }
         let x_forwarded = Hops::of_x_forwarded(fields);
         let forwarded = Hops::of_forwarded(fields);
@@ -115,6 +147,7 @@ impl Client {
             address: client.map_or(address, |(_, address)| address),
             secure: forwarded_secure.unwrap_or(secure),
             trusted: true,
+            index: at(client),
             host: host.map(Box::from),
             nodes: if x_forwarded.nodes.is_empty() { forwarded.nodes } else { x_forwarded.nodes },
         }
@@ -135,6 +168,7 @@ impl Client {
         peer: &Peer,
         fields: &mut FieldSection,
         (via, version): (&Via, Version),
+        forwarded_for: ForwardedFor,
     ) {
         if let Some(shown) = peer.certificate.get().filter(|_| !self.trusted) {
             fields.insert(&CLIENT_CERT, shown.certificate.as_bytes());
@@ -146,8 +180,12 @@ impl Client {
             Some(host) => Some(host.as_bytes().to_vec()),
             None => fields.value(&HOST).map(<[u8]>::to_vec),
         };
-        fields.insert(&X_FORWARDED_FOR, self.x_forwarded_for(peer));
-        fields.insert(&FORWARDED, self.forwarded(peer, host.as_deref(), proto));
+        if forwarded_for == ForwardedFor::Full {
+            fields.insert(&X_FORWARDED_FOR, self.x_forwarded_for(peer));
+            fields.insert(&FORWARDED, self.forwarded(peer, host.as_deref(), proto));
+        } else {
+            self.add_reduced(peer, fields, (host.as_deref(), proto), forwarded_for);
+        }
         fields.insert(&X_FORWARDED_PROTO, proto);
         insert(fields, &X_FORWARDED_HOST, host.as_deref());
         // Only a trusted proxy can have set these fields.
@@ -156,6 +194,32 @@ impl Client {
                 fields.insert(&name, value);
             }
         }
+    }
+
+    /// Adds `X-Forwarded-For` and `Forwarded` with a reduced client address, and removes all other fields with client
+    /// addresses. Hops before the client are left out, because the client may have written them. Trusted proxies keep
+    /// their addresses.
+    fn add_reduced(
+        &self,
+        peer: &Peer,
+        fields: &mut FieldSection,
+        (host, proto): (Option<&[u8]>, &str),
+        forwarded_for: ForwardedFor,
+    ) {
+        remove_client_addresses(fields);
+        let mut hops = self.nodes.iter().copied().chain([Some(peer.address.into())]);
+        let client = hops.nth(self.index.unwrap_or(self.nodes.len())).flatten();
+        let client = client.and_then(|client| forwarded_for.reduce(client));
+        let hops: Vec<Option<Node>> = std::iter::once(client).chain(hops).collect();
+        let known: Vec<String> = hops.iter().flatten().map(ToString::to_string).collect();
+        let list = (!known.is_empty()).then(|| known.join(", "));
+        insert(fields, &X_FORWARDED_FOR, list.as_deref().map(str::as_bytes));
+        let quoted = hops.iter().map(|node| node.map_or_else(unknown, Node::quoted));
+        let elements: Vec<String> = quoted.map(|node| format!("for={node}")).collect();
+        let mut forwarded = elements.join(", ").into_bytes();
+        forwarded.extend_from_slice(b";host=\"");
+        end_element(&mut forwarded, host, proto);
+        fields.insert(&FORWARDED, forwarded);
     }
 
     fn x_forwarded_for(&self, peer: &Peer) -> String {
@@ -177,12 +241,17 @@ impl Client {
             list.extend_from_slice(b", ");
         }
         list.extend_from_slice(&peer.element);
-        // A valid host has no character that needs escaping in a quoted string.
-        list.extend_from_slice(host.unwrap_or_default());
-        list.extend_from_slice(b"\";proto=");
-        list.extend_from_slice(proto.as_bytes());
+        end_element(&mut list, host, proto);
         list
     }
+}
+
+/// Adds host and scheme to an element that ends with `;host="`.
+fn end_element(list: &mut Vec<u8>, host: Option<&[u8]>, proto: &str) {
+    // A valid host has no character that needs escaping in a quoted string.
+    list.extend_from_slice(host.unwrap_or_default());
+    list.extend_from_slice(b"\";proto=");
+    list.extend_from_slice(proto.as_bytes());
 }
 
 fn unknown() -> String {
@@ -333,7 +402,12 @@ mod tests {
         let peer = Peer::new(peer.parse().expect("an address"), false);
         let client = Client::of(&peer, &headers, trusts);
         client.remove_forged(&mut headers);
-        client.add_forwarding(&peer, &mut headers, (&Via::new(1), Version::HTTP_11));
+        client.add_forwarding(
+            &peer,
+            &mut headers,
+            (&Via::new(1), Version::HTTP_11),
+            ForwardedFor::Full,
+        );
         ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "forwarded", "via"].map(
             |name| {
                 let mut values = headers.texts(name);
@@ -352,7 +426,12 @@ mod tests {
             peer.set_certificate(shown);
             let client = Client::of(&peer, &headers, trusts);
             client.remove_forged(&mut headers);
-            client.add_forwarding(&peer, &mut headers, (&Via::new(1), Version::HTTP_11));
+            client.add_forwarding(
+                &peer,
+                &mut headers,
+                (&Via::new(1), Version::HTTP_11),
+                ForwardedFor::Full,
+            );
             ["client-cert", "client-cert-chain"].map(|name| headers.texts(name).first().cloned())
         };
         let some = |text: &str| Some(text.to_owned());
@@ -362,6 +441,50 @@ mod tests {
         let chain = [&b"one"[..], b"two", b"three!"];
         assert_eq!(both(untrusted, &chain), [some(":b25l:"), some(":dHdv:, :dGhyZWUh:")]);
         assert_eq!(both(PEER, &[b"one"]), [some(":Zm9yZ2Vk:"), some(":Zm9yZ2Vk:")]);
+    }
+
+    #[test]
+    fn client_addresses_are_reduced_in_every_forwarding_field() {
+        use ForwardedFor::{Network, None as Hidden};
+        let reduced = |peer: &str, fields: &[(&str, &str)], forwarded_for| {
+            let mut headers = map(fields);
+            let peer = Peer::new(peer.parse().expect("an address"), true);
+            let client = Client::of(&peer, &headers, trusts);
+            client.remove_forged(&mut headers);
+            let via = (&Via::new(1), Version::HTTP_11);
+            client.add_forwarding(&peer, &mut headers, via, forwarded_for);
+            let names = ["x-forwarded-for", "forwarded", "x-real-ip", "cf-connecting-ip"];
+            let found = names.map(|name| headers.texts(name).concat());
+            found.each_ref().map(|text| text.replace(";host=\"\";proto=https", "")).join(" | ")
+        };
+        let proxied = [
+            ("x-forwarded-for", "6.6.6.6, 203.0.113.9:4711, 10.1.1.1"),
+            ("x-forwarded-proto", "https"),
+            ("x-real-ip", "203.0.113.9"),
+            ("cf-connecting-ip", "203.0.113.9"),
+        ];
+        let hidden = [("x-forwarded-for", "203.0.113.9, unknown")];
+        for (peer, fields, forwarded_for, expected) in [
+            ("198.51.100.77", &[][..], Network, "198.51.100.0 | for=198.51.100.0 |  | "),
+            ("198.51.100.77", &[], Hidden, " | for=unknown |  | "),
+            ("2001:db8:1:2:3::4", &[], Network, "2001:db8:1:: | for=\"[2001:db8:1::]\" |  | "),
+            ("198.51.100.77", &proxied, Network, "198.51.100.0 | for=198.51.100.0 |  | "),
+            (
+                PEER,
+                &proxied,
+                Network,
+                "203.0.113.0, 10.1.1.1, 10.0.0.1 | for=203.0.113.0, for=10.1.1.1, for=10.0.0.1 |  | ",
+            ),
+            (
+                PEER,
+                &proxied,
+                Hidden,
+                "10.1.1.1, 10.0.0.1 | for=unknown, for=10.1.1.1, for=10.0.0.1 |  | ",
+            ),
+            (PEER, &hidden, Network, "10.0.0.0 | for=10.0.0.0 |  | "),
+        ] {
+            assert_eq!(reduced(peer, fields, forwarded_for), expected, "{peer} {fields:?}");
+        }
     }
 
     #[test]

@@ -34,6 +34,9 @@ const SUFFIXES: [&str; 10] = [
     "external-address",
 ];
 
+/// Further suffixes of forwarding fields with an address: `X-AppEngine-User-IP`, `CDN-Src-IP`, `X-Original-Forwarded-For`.
+const ADDRESS_SUFFIXES: [&str; 4] = ["-ip", "forwarded-for", "forwarded-for-original", "-address"];
+
 /// Forwarding fields of individual proxies and servers.
 const NAMES: [&str; 15] = [
     "ali-cdn-real-ip",
@@ -91,6 +94,20 @@ pub(super) fn remove_forwarding(fields: &mut FieldSection, trusted: bool) {
         let name: String = name.bytes().map(|byte| char::from(folded(byte))).collect();
         is_forwarding(&name)
     });
+}
+
+/// Removes the fields in which proxies report a client address, except `X-Forwarded-For` and `Forwarded`.
+pub(super) fn remove_client_addresses(fields: &mut FieldSection) {
+    fields.remove_where(|name, _| has_client_address(name));
+}
+
+fn has_client_address(name: &str) -> bool {
+    let ends = |suffix: &&str| name.ends_with(suffix);
+    match name {
+        "x-forwarded-for" | "forwarded" => false,
+        "x-forwarded" | "cf-pseudo-ipv4" => true,
+        _ => is_forwarding(name) && SUFFIXES.iter().chain(&ADDRESS_SUFFIXES).any(ends),
+    }
 }
 
 #[cfg(test)]
@@ -180,6 +197,39 @@ mod tests {
             assert_eq!(left(&[(*name).to_owned()], true), [*name]);
             assert!(left(&[name.replace('-', "_")], true).is_empty(), "{name}");
             assert!(left(&[name.replacen('-', "_", 1)], true).is_empty(), "{name}");
+        }
+    }
+
+    #[test]
+    fn fields_with_client_addresses_are_recognized() {
+        let without = [
+            "x-forwarded-proto",
+            "x-forwarded-host",
+            "x-forwarded-port",
+            "x-forwarded-prefix",
+            "x-forwarded-server",
+            "x-forwarded-ssl",
+            "x-forwarded-scheme",
+            "x-forwarded-client-cert",
+            "x-forwarded-user",
+            "x-forwarded-anything-else",
+            "x-original-url",
+            "x-original-host",
+            "x-rewrite-url",
+            "cloudfront-forwarded-proto",
+            "client-cert-chain",
+            "x-forwarded-for",
+            "forwarded",
+        ];
+        for name in FORWARDING.iter().chain(&[
+            "x-appengine-user-ip",
+            "x-original-forwarded-for",
+            "cdn-src-ip",
+        ]) {
+            assert_eq!(has_client_address(name), !without.contains(name), "{name}");
+        }
+        for name in OTHERS {
+            assert!(!has_client_address(name), "{name}");
         }
     }
 

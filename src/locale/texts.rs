@@ -122,6 +122,8 @@ texts! {
     banner_text,
     /// Text of the banner if the categories are used until refused: `{categories}`.
     banner_text_optout,
+    /// Text of the banner if the categories `{allowed}` are used until refused, and `{categories}` with consent.
+    banner_text_mixed,
     /// Heading of the notice, and text of links to it.
     notice_title,
     /// Effective date of the notice: `{date}`.

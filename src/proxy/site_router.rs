@@ -15,7 +15,7 @@ use crate::config::settings::{self, HealthCheck, HostPattern, Limits, SiteLimits
 use crate::consent_ui::ConsentUi;
 use crate::filter::Filter;
 use crate::html::SiteRewriter;
-use crate::http::{Via, normalised_host};
+use crate::http::{ForwardedFor, Via, normalised_host};
 use crate::locale::Locales;
 use crate::proxy::request::rate_limit::RateLimiter;
 use crate::proxy::upstream::load_balancer::LoadBalancer;
@@ -84,6 +84,8 @@ pub(crate) struct Site {
     pub(crate) rate_limiter: Option<Arc<RateLimiter>>,
     /// The load balancer.
     pub(crate) load_balancer: LoadBalancer,
+    /// The client address in the forwarding fields.
+    pub(crate) forwarded_for: ForwardedFor,
     /// The `Host` for requests that arrived without one: HTTP/1.0 does not require it, HTTP/1.1
     /// does.
     pub(crate) host: Box<str>,
@@ -98,6 +100,8 @@ pub(crate) struct ForwardSettings {
     pub upstreams: Vec<Arc<UpstreamPool>>,
     /// The request limits.
     pub limits: SiteLimits,
+    /// The client address in the forwarding fields.
+    pub forwarded_for: ForwardedFor,
 }
 
 impl Site {
@@ -110,7 +114,7 @@ impl Site {
         forwarding: ForwardSettings,
         before: Option<&Self>,
     ) -> Self {
-        let ForwardSettings { balance, upstreams, limits } = forwarding;
+        let ForwardSettings { balance, upstreams, limits, forwarded_for } = forwarding;
         let host = upstreams.first().map(|upstream| upstream.address().authority().into());
         let host = host.unwrap_or_else(|| Box::from("localhost"));
         let rate_limiter = before.and_then(|before| before.rate_limiter.clone());
@@ -126,6 +130,7 @@ impl Site {
             body_bytes: limits.body_bytes,
             rate_limiter: same.or_else(|| RateLimiter::new(limits)),
             load_balancer: LoadBalancer::new(upstreams, method, sticky_cookie),
+            forwarded_for,
             host,
         }
     }
@@ -278,7 +283,8 @@ mod tests {
             let centre =
                 ConsentUi::new(&site.name, site.centre, &site.page, Arc::clone(&filter), None);
             let (balance, limits) = (site.balance, site.limits);
-            let forwarding = ForwardSettings { balance, upstreams: Vec::new(), limits };
+            let (upstreams, forwarded_for) = (Vec::new(), site.forwarded_for);
+            let forwarding = ForwardSettings { balance, upstreams, limits, forwarded_for };
             let built = Site::new(index, site.name, filter, (centre, None), forwarding, None);
             (site.hosts, site.paths, Arc::new(built))
         });

@@ -7,6 +7,43 @@ const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const TRUSTED: &str = "[listen]\ntrusted_proxies = ['127.0.0.1', '::ffff:10.0.0.0/104']\n";
 
 #[test]
+fn the_origin_gets_the_client_address_in_the_configured_form() {
+    let origin = Origin::answering(OK);
+    let proxied = [("X-Forwarded-For", "203.0.113.9, 10.1.1.1"), ("X-Real-IP", "203.0.113.9")];
+    for (key, list, element) in [
+        (
+            "full",
+            "203.0.113.9, 10.1.1.1, 127.0.0.1",
+            "for=203.0.113.9, for=10.1.1.1, for=127.0.0.1",
+        ),
+        (
+            "network",
+            "203.0.113.0, 10.1.1.1, 127.0.0.1",
+            "for=203.0.113.0, for=10.1.1.1, for=127.0.0.1",
+        ),
+        ("none", "10.1.1.1, 127.0.0.1", "for=unknown, for=10.1.1.1, for=127.0.0.1"),
+    ] {
+        let proxy = Proxy::start(&origin, &format!("forwarded_for = '{key}'\n{TRUSTED}"));
+        assert_eq!(proxy.get("/", &proxied).status, 200);
+        let seen = origin.next();
+        assert_eq!(seen.field("x-forwarded-for").as_deref(), Some(list), "{key}");
+        let forwarded = seen.field("forwarded").unwrap();
+        assert_eq!(forwarded.split(";host=").next(), Some(element), "{key}");
+        let real = seen.field("x-real-ip");
+        assert_eq!(real.is_some(), key == "full", "{key}");
+    }
+    let site = format!(
+        "forwarded_for = 'none'\n[[site]]\nhosts = ['full.example']\nforwarded_for = 'full'\nupstream = '{0}'\n[[site]]\nupstream = '{0}'\n",
+        origin.url()
+    );
+    let proxy = Proxy::start_with(&site);
+    for (host, list) in [("full.example", Some("127.0.0.1")), ("other.example", None)] {
+        assert_eq!(proxy.get("/", &[("Host", host)]).status, 200);
+        assert_eq!(origin.next().field("x-forwarded-for").as_deref(), list, "{host}");
+    }
+}
+
+#[test]
 fn an_untrusted_client_sets_no_forwarding_field_in_any_spelling() {
     let origin = Origin::answering(OK);
     let proxy = Proxy::start(&origin, "consent.forward_header = 'X-Forwarded-Consent'");

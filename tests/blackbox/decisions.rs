@@ -203,6 +203,51 @@ fn the_banner_returns_after_the_configured_time_and_not_for_a_newer_notice() {
 }
 
 #[test]
+fn a_default_by_category_grants_until_the_visitor_objects() {
+    let origin = Origin::answering(
+        "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nSet-Cookie: _ga=1\r\nSet-Cookie: _fbp=1\r\nContent-Length: 13\r\n\r\n<html></html>",
+    );
+    let mixed = "This site uses cookies in these categories: Performance and analytics.";
+    let consent = "With your consent, it also uses cookies in these categories: Functional, Advertising, Social networks.";
+    for (toml, region) in [
+        ("[consent]\ndefault = { analytics = 'allow', targeting = 'deny' }\n", "DE"),
+        (
+            "[consent.region]\nheader = 'CF-IPCountry'\nregions = { gb = { analytics = 'allow' }, US = 'allow' }\n",
+            "GB",
+        ),
+    ] {
+        let toml =
+            format!("listen.trusted_proxies = ['127.0.0.1']\n[banner]\nenabled = true\n{toml}");
+        let proxy = Proxy::start(&origin, &toml);
+        let fields = [("Accept", "text/html"), ("CF-IPCountry", region)];
+        let names = |cookie: &str, fields: &[(&str, &str)]| {
+            let fields = [fields, &[("Cookie", cookie)]].concat();
+            let reply = proxy.get("/", &fields);
+            let set = reply.set_cookies();
+            let kept = ["_ga=1", "_fbp=1"].map(|line| set.iter().any(|set| set == line));
+            (kept, reply.text())
+        };
+        let (kept, text) = names("", &fields);
+        assert_eq!(kept, [true, false], "{toml}");
+        assert!(text.contains(mixed) && text.contains(consent), "{toml}: {text}");
+        let (kept, text) = names(&decided(1, ""), &fields);
+        assert_eq!(kept, [false, false], "an objection: {toml}");
+        assert!(!text.contains("consentry-banner"), "{toml}");
+        let page = proxy.get("/.consentry/", &fields).text();
+        let switch = |name: &str| {
+            let id = format!("id=\"allow-{name}\"");
+            page.lines().find(|line| line.contains(&id)).unwrap()
+        };
+        let switched_on = |name: &str| switch(name).contains(" checked");
+        assert!(switched_on("analytics") && !switched_on("targeting"), "{toml}: {page}");
+    }
+    let toml = "listen.trusted_proxies = ['127.0.0.1']\n[consent.region]\nheader = 'CF-IPCountry'\nregions = { GB = { analytics = 'allow' } }\n";
+    let proxy = Proxy::start(&origin, toml);
+    let reply = proxy.get("/", &[("CF-IPCountry", "DE")]);
+    assert_eq!(reply.set_cookies(), [""; 0], "a region without a default");
+}
+
+#[test]
 fn an_old_refusal_is_renewed_where_the_default_grants_the_category() {
     let origin = Origin::answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
     let [allow, deny] =

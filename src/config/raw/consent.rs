@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::IntoDeserializer;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::json;
 
-use super::shapes::OneOrMany;
+use super::shapes::{OneOrMany, StringOrTable};
 use super::values::{CookieName, CookiePattern, Day, FieldName, Number, OwnField};
 use crate::config::spanned::{Spanned, Text};
 use crate::consent::sources::{self, GenericSettings, Implied, SourceSettings};
@@ -20,6 +21,39 @@ pub(in crate::config) const ASK_AGAIN_DAYS: u32 = 184;
 pub(in crate::config) enum RawDefault {
     Deny,
     Allow,
+}
+
+/// Default without a decision, for all categories or for each.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub(in crate::config) enum RawDefaults {
+    All(RawDefault),
+    Each(BTreeMap<String, Spanned<RawDefault>>),
+}
+
+impl RawDefaults {
+    /// Whether a category is allowed.
+    pub(in crate::config) fn allows(&self) -> bool {
+        match self {
+            Self::All(default) => *default == RawDefault::Allow,
+            Self::Each(defaults) => {
+                defaults.values().any(|default| *default.get_ref() == RawDefault::Allow)
+            }
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for RawDefaults {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value =
+            StringOrTable::<BTreeMap<String, Spanned<RawDefault>>>::deserialize(deserializer)?;
+        match value {
+            StringOrTable::Text(text) => {
+                RawDefault::deserialize(text.into_deserializer()).map(Self::All)
+            }
+            StringOrTable::Table(each) => Ok(Self::Each(each)),
+        }
+    }
 }
 
 /// Effect of a browser signal.
@@ -39,8 +73,8 @@ macro_rules! consent {
                 /// Consent sources in order; the first one with a decision wins.
                 #[schemars(extend("items" = json!({ "enum": Vec::from_iter(sources::names()) })))]
                 sources: Spanned<Vec<Text>> = ["consentry"],
-                /// Consent without a decision: `deny` (opt-in) or `allow` (opt-out). Ignored if `region` is set, except for a site's own `deny`.
-                default: RawDefault = RawDefault::Deny,
+                /// Consent without a decision: `deny` (opt-in), `allow` (opt-out), or one of them for each category: `{ analytics = "allow" }`. Categories not in the table are denied. Ignored if `region` is set, except for a site's own `"deny"`.
+                default: RawDefaults = RawDefaults::All(RawDefault::Deny),
                 /// Global Privacy Control (`Sec-GPC: 1`). `deny` denies the categories in `gpc_categories`; `ignore` ignores the signal.
                 gpc: RawSignal = RawSignal::Deny,
                 /// Categories denied by `Sec-GPC: 1`.
@@ -51,7 +85,7 @@ macro_rules! consent {
                 dnt: RawSignal = RawSignal::Ignore,
                 /// Categories denied by `DNT: 1`.
                 dnt_categories: Spanned<Vec<Text>> = ["analytics", "targeting", "social"],
-                /// Default by region. Regions not set to `allow` are denied.
+                /// Default by region. Regions without a default are denied.
                 region: Option<Spanned<RawRegion>>,
                 /// Request header field with the granted categories for the upstream, such as `"X-Consent"`. The same field from the client is removed. Fields with another meaning, such as `Host`, are rejected. Default: none.
                 forward_header: Option<OwnField>,
@@ -112,8 +146,8 @@ tables! {
     RawRegion {
         /// Request header field with the region, set by a trusted proxy, such as `"CF-IPCountry"`. Required.
         header: Option<FieldName>,
-        /// Default of each region, such as `{ US = "allow", DE = "deny" }`. Default: every region is denied.
-        regions: BTreeMap<String, RawDefault>,
+        /// Default of each region, such as `{ US = "allow", GB = { analytics = "allow" }, DE = "deny" }`. Default: every region is denied.
+        regions: BTreeMap<String, RawDefaults>,
     }
 
     /// Settings for the consent cookie of a tool.

@@ -8,6 +8,7 @@ use super::shapes::{OneOrMany, StringOrTable};
 use super::values::{CookieName, Number, Time, seconds};
 use crate::config::settings::{BalanceMethod, Mode};
 use crate::config::spanned::{Spanned, Text};
+use crate::http::ForwardedFor;
 use crate::policy::Unclassified;
 
 tables! {
@@ -56,6 +57,8 @@ tables! {
         mode: Option<Mode>,
         /// Overrides the top-level `unclassified`.
         unclassified: Option<Unclassified>,
+        /// Overrides the top-level `forwarded_for`.
+        forwarded_for: Option<ForwardedFor>,
         /// Overrides the top-level `[consent]`, merged key by key: missing keys are read from the top-level table.
         consent: RawConsent,
         /// Overrides the top-level `[centre]`, merged key by key. `prefix` is not allowed here.

@@ -8,6 +8,7 @@ use crate::config::catalogue_file::Rules;
 use crate::config::raw::{RawCentre, RawLimits};
 use crate::config::settings::{Detect, Expire, Mode, OnWithdrawal, Technologies};
 use crate::consent::Categories;
+use crate::http::ForwardedFor;
 use crate::locale::Locales;
 use crate::policy::Unclassified;
 
@@ -15,6 +16,7 @@ use crate::policy::Unclassified;
 pub(super) struct Defaults {
     pub(super) mode: Mode,
     pub(super) unclassified: Unclassified,
+    pub(super) forwarded_for: ForwardedFor,
     pub(super) categories: Categories,
     /// The rules of all sites, and the same rules compiled.
     pub(super) rules: Rules,

@@ -10,7 +10,9 @@ use crate::catalogue::{
 use crate::config::catalogue_file::{Rules, named_category};
 use crate::config::document::Ctx;
 use crate::config::overrides::Overrides;
-use crate::config::raw::{ASK_AGAIN_DAYS, RawConsent, RawDefault, RawRegion, RawSignal, RawSite};
+use crate::config::raw::{
+    ASK_AGAIN_DAYS, RawConsent, RawDefault, RawDefaults, RawRegion, RawSignal, RawSite,
+};
 use crate::config::settings::FilterSettings;
 use crate::config::spanned::{Spanned, Text};
 use crate::consent::sources::DEFAULT_LIFETIME_DAYS;
@@ -91,11 +93,8 @@ fn reader(
     ConsentReader {
         categories: categories.clone(),
         sources: sources(document, key, raw, categories, overrides, (vendors, &own)),
-        default: match raw.default {
-            RawDefault::Allow => categories.all(),
-            RawDefault::Deny => CategorySet::NECESSARY,
-        },
-        region: raw.region.as_ref().and_then(|region| region_policy(document, region)),
+        default: granted(document, &raw.default, categories),
+        region: raw.region.as_ref().and_then(|region| region_policy(document, region, categories)),
         max_age_days,
         tool_lifetimes: raw.max_age_days.is_none(),
         ask_again_days: ask_again_days.unwrap_or_else(|| max_age_days.max(ASK_AGAIN_DAYS)),
@@ -122,15 +121,41 @@ fn denied(
     }
 }
 
+/// Resolves the categories granted without a decision.
+fn granted(document: Ctx, raw: &RawDefaults, categories: &Categories) -> CategorySet {
+    let each = match raw {
+        RawDefaults::All(RawDefault::Allow) => return categories.all(),
+        RawDefaults::All(RawDefault::Deny) => return CategorySet::NECESSARY,
+        RawDefaults::Each(each) => each,
+    };
+    let mut granted = CategorySet::NECESSARY;
+    for (name, default) in each {
+        let name = Spanned::new(default.span(), name.clone());
+        let Some(category) = named_category(document, &name, categories) else { continue };
+        match default.get_ref() {
+            RawDefault::Allow => granted.insert(category),
+            RawDefault::Deny if category == Category::NECESSARY => {
+                document.is_not(&name, "a category that can be denied", None);
+            }
+            RawDefault::Deny => {}
+        }
+    }
+    granted
+}
+
 /// Resolves the default by region.
-fn region_policy(document: Ctx, raw: &Spanned<RawRegion>) -> Option<RegionPolicy> {
+fn region_policy(
+    document: Ctx,
+    raw: &Spanned<RawRegion>,
+    categories: &Categories,
+) -> Option<RegionPolicy> {
     let Some(header) = &raw.get_ref().header else {
         document.missing(raw, "header", "header = \"CF-IPCountry\"");
         return None;
     };
-    let allow = raw.get_ref().regions.iter().filter(|(_, default)| **default == RawDefault::Allow);
-    Some(RegionPolicy {
-        header: header.0.clone(),
-        allow: allow.map(|(region, _)| region.to_ascii_uppercase()).collect(),
-    })
+    let regions = raw.get_ref().regions.iter();
+    let granted = regions.map(|(region, default)| {
+        (region.to_ascii_uppercase(), granted(document, default, categories))
+    });
+    Some(RegionPolicy { header: header.0.clone(), granted: granted.collect() })
 }

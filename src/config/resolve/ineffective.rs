@@ -3,8 +3,8 @@
 use crate::config::diagnostic::Diagnostic;
 use crate::config::document::Document;
 use crate::config::raw::{
-    OneOrMany, Raw, RawBanner, RawBeacons, RawConsent, RawDefault, RawLimits, RawListen, RawSignal,
-    RawSite, RawUpstream, StringOrTable,
+    OneOrMany, Raw, RawBanner, RawBeacons, RawConsent, RawLimits, RawListen, RawSignal, RawSite,
+    RawUpstream, StringOrTable,
 };
 use crate::config::settings::BalanceMethod;
 use crate::config::spanned::{Spanned, Text};
@@ -136,7 +136,7 @@ fn of_consent(consent: &RawConsent, sticky: bool, found: &mut Found<'_>) {
     };
     let dnt = consent.dnt == RawSignal::Ignore && names(consent) != names(&RawConsent::default());
     found.note(dnt, "consent.dnt_categories", "has no effect without dnt = \"deny\"");
-    let allows = consent.default == RawDefault::Allow && consent.region.is_some();
+    let allows = consent.default.allows() && consent.region.is_some();
     let reason = "has no effect with consent.region: regions that it does not allow are denied";
     found.note(allows, "consent.default", reason);
     let listed = consent.sources.get_ref();

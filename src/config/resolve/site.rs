@@ -80,7 +80,19 @@ fn site(
     let filter = filter(document, key, raw, common, overrides, (own_cookie, sticky_cookie));
     has_banner_source(document, key, &page, &filter);
     let limits = limits(&raw.limits, &common.limits);
-    SiteConfig { name, hosts, paths, balance, limits, upstream_tls, filter, centre, page }
+    let forwarded_for = raw.forwarded_for.unwrap_or(common.forwarded_for);
+    SiteConfig {
+        name,
+        hosts,
+        paths,
+        balance,
+        limits,
+        upstream_tls,
+        forwarded_for,
+        filter,
+        centre,
+        page,
+    }
 }
 
 /// Resolves the name of a site, which must be unique: counters and reloads identify sites by name.

@@ -105,6 +105,7 @@ fn begin<'a>(
     let own_field = to.site.filter.settings().forward_header.as_ref();
     hop_by_hop::prepare_request(&mut request.fields, upgrade, own_field, to.version);
     let via = (&to.snapshot.via, to.version);
-    to.client.add_forwarding(&to.connection_state.peer, &mut request.fields, via);
+    let peer = &to.connection_state.peer;
+    to.client.add_forwarding(peer, &mut request.fields, via, to.site.forwarded_for);
     (attempt::send(request, affinity, switches, to), switches)
 }
