@@ -367,7 +367,7 @@ fn unusable_certificate_files_are_reported_by_name() {
         (
             pair("site.pem", "other.key"),
             2,
-            "tls.certificates[0].cert: `site.pem`: the private key does not match the certificate",
+            "tls.certificates[0].key: `other.key`: the private key does not match the certificate",
         ),
         (pair("empty.pem", "site.key"), 2, "no certificate found"),
         (pair("site.pem", "site.pem"), 2, "no private key found"),
