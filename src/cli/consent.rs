@@ -16,7 +16,7 @@ use crate::cookie::Cookies;
 /// Prints one JSON object per line: `decided`, the consent source, the granted categories and the
 /// reason.
 #[derive(Debug, clap::Args)]
-pub(super) struct Consent {
+pub(super) struct ConsentArgs {
     #[command(flatten)]
     config: LookupArgs,
     /// Read only this consent source
@@ -43,7 +43,7 @@ pub(super) struct Consent {
 }
 
 #[derive(Serialize)]
-struct Line<'a> {
+struct ConsentLine<'a> {
     decided: bool,
     source: Option<&'a str>,
     granted: Vec<&'a str>,
@@ -59,7 +59,7 @@ struct RequestFacts<'a> {
     now: i64,
 }
 
-impl Consent {
+impl ConsentArgs {
     pub(super) fn execute(self) -> Result<(), CliError> {
         let config = self.config.load(self.source.map(|source| vec![source]))?;
         let Some(site) = config.sites.first() else { return Ok(()) };
@@ -90,7 +90,7 @@ fn write(
     };
     let RequestFacts { signals, region, now } = *visitor;
     let consent = reader.read(&Cookies::new([value]), signals, region, now);
-    let line = Line {
+    let line = ConsentLine {
         decided: consent.is_decided(),
         source: reader.source_name(&consent),
         granted: reader.categories.names_of(consent.granted),

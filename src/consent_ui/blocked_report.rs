@@ -25,13 +25,13 @@ const MAX_NAMES: usize = 64;
 /// The posted report.
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct Report {
+struct BlockedReport {
     cookies: Vec<String>,
     storage: Vec<String>,
     hosts: Vec<String>,
 }
 
-impl PostedBody for Report {
+impl PostedBody for BlockedReport {
     const MEDIA_TYPES: &'static [&'static str] = &JSON;
 
     fn read(_: &str, body: &[u8]) -> Result<Self, ConsentUiError> {
@@ -48,7 +48,7 @@ pub(super) async fn respond<B>(
 where
     B: Body<Data = Bytes, Error: Into<BoxError>>,
 {
-    let (headers, report) = posted_body::<Report, B>(request).await?;
+    let (headers, report) = posted_body::<BlockedReport, B>(request).await?;
     let inventory = site.filter.inventory();
     for (kind, names) in
         [(BlockedKind::Cookie, &report.cookies), (BlockedKind::Storage, &report.storage)]

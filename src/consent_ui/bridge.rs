@@ -18,7 +18,7 @@ use tower::BoxError;
 use super::context::SiteContext;
 use super::error::ConsentUiError;
 use super::posted_body::{JsonBody, posted};
-use super::record_decision::{Decision, decide};
+use super::record_decision::{PostedDecision, decide};
 use super::request_info::RequestInfo;
 use super::responses::{empty, json};
 use crate::consent::sources::{Native, NativeCookie};
@@ -86,7 +86,7 @@ where
     };
     let decided_at = decided_at.unwrap_or(now).min(now);
     let how = DecisionChannel::Bridge;
-    let decision = Decision { granted, decided_at, how, language: None, texts: None };
+    let decision = PostedDecision { granted, decided_at, how, language: None, texts: None };
     let recorded = decide(site, &headers, decision, visitor).await?;
     let names = reader.categories.names_of(recorded.consent.granted);
     let body = serde_json::json!({ "granted": names }).to_string();

@@ -14,7 +14,7 @@ use super::cookie_list::{List, cookies};
 use super::error::{ConsentUiError, Rejection};
 use super::layout::{Layout, in_language, queried, query};
 use super::posted_body::{FormBody, allowed, posted};
-use super::record_decision::{Decision, decide};
+use super::record_decision::{PostedDecision, decide};
 use super::request_info::RequestInfo;
 use super::responses::empty;
 use super::return_to::{back, is_local_path};
@@ -192,7 +192,7 @@ async fn record(
     let how = if form.banner { DecisionChannel::Banner } else { DecisionChannel::Centre };
     let language = Some(locale.tag.as_str());
     let texts = site.texts.of_form(&locale.tag, form.texts.as_deref());
-    let decision = Decision { granted, decided_at: visitor.now, how, language, texts };
+    let decision = PostedDecision { granted, decided_at: visitor.now, how, language, texts };
     let recorded = decide(site, headers, decision, visitor).await?;
     let location = match back {
         Some(back) => back.to_owned(),

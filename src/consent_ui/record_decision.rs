@@ -16,7 +16,7 @@ use crate::receipts::{DecisionChannel, Receipt, ShownTexts, new_id};
 const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 
 /// A visitor's decision.
-pub(super) struct Decision<'a> {
+pub(super) struct PostedDecision<'a> {
     pub(super) granted: CategorySet,
     /// Time of the decision, in Unix seconds.
     pub(super) decided_at: i64,
@@ -47,7 +47,7 @@ impl Recorded {
 pub(super) async fn decide(
     site: &SiteContext,
     headers: &HeaderMap,
-    decision: Decision<'_>,
+    decision: PostedDecision<'_>,
     visitor: RequestInfo,
 ) -> Result<Recorded, ConsentUiError> {
     let reader = site.reader();

@@ -14,7 +14,7 @@ use http::header::{FORWARDED, HOST, HeaderName};
 use super::field_names::remove_forwarding;
 use super::fields::{FieldSection, Fields};
 use super::forwarded::{
-    Hops, Node, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO, X_FORWARDED_SCHEME,
+    Hop, Hops, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO, X_FORWARDED_SCHEME,
     X_FORWARDED_SSL,
 };
 use super::host::Authority;
@@ -52,7 +52,7 @@ impl Peer {
             address,
             secure,
             value: address.to_string().into(),
-            element: format!("for={};host=\"", Node::from(address).quoted()).into_bytes().into(),
+            element: format!("for={};host=\"", Hop::from(address).quoted()).into_bytes().into(),
             certificate: OnceLock::new(),
         }
     }
@@ -78,7 +78,7 @@ pub(crate) struct Client {
     /// The peer is a trusted proxy, so its forwarding fields are trusted.
     pub(crate) trusted: bool,
     /// The hops before the peer, if it is trusted.
-    nodes: Vec<Option<Node>>,
+    nodes: Vec<Option<Hop>>,
     /// The host requested from a trusted proxy, if the forwarding fields name one.
     host: Option<Box<str>>,
 }
@@ -173,7 +173,7 @@ impl Client {
         let mut list = Vec::with_capacity(peer.element.len() + 64);
         for node in &self.nodes {
             list.extend_from_slice(b"for=");
-            list.extend_from_slice(node.map_or_else(unknown, Node::quoted).as_bytes());
+            list.extend_from_slice(node.map_or_else(unknown, Hop::quoted).as_bytes());
             list.extend_from_slice(b", ");
         }
         list.extend_from_slice(&peer.element);
