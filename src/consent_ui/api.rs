@@ -62,7 +62,7 @@ struct ConsentResponse<'a> {
 pub(super) async fn respond<B>(
     site: &SiteContext,
     request: Request<B>,
-    visitor: RequestInfo,
+    info: RequestInfo,
 ) -> Result<Response<Bytes>, ConsentUiError>
 where
     B: Body<Data = Bytes, Error: Into<BoxError>>,
@@ -74,7 +74,7 @@ where
     let reader = site.reader();
     if request.method() != Method::POST {
         let headers = request.headers();
-        let consent = site.consent(headers, visitor.trusted, visitor.now);
+        let consent = site.consent(headers, info.trusted, info.now);
         return Ok(state_response(reader, consent, headers));
     }
     let activated = is_activated(request.headers());
@@ -83,9 +83,9 @@ where
         return Err(ConsentUiError::NotActivated);
     }
     let granted = allowed(reader, &granted)?;
-    let (decided_at, how) = (visitor.now, DecisionChannel::Api);
+    let (decided_at, how) = (info.now, DecisionChannel::Api);
     let decision = PostedDecision { granted, decided_at, how, language: None, texts: None };
-    let recorded = decide(site, &headers, decision, visitor).await?;
+    let recorded = decide(site, &headers, decision, info).await?;
     let mut response = state_response(reader, recorded.consent, &headers);
     recorded.add_to(response.headers_mut());
     Ok(response)

@@ -43,7 +43,7 @@ impl PostedBody for BlockedReport {
 pub(super) async fn respond<B>(
     site: &SiteContext,
     request: Request<B>,
-    visitor: RequestInfo,
+    info: RequestInfo,
 ) -> Result<Response<Bytes>, ConsentUiError>
 where
     B: Body<Data = Bytes, Error: Into<BoxError>>,
@@ -54,16 +54,16 @@ where
         [(BlockedKind::Cookie, &report.cookies), (BlockedKind::Storage, &report.storage)]
     {
         for name in names.iter().take(MAX_NAMES) {
-            inventory.record_blocked(kind, name, visitor.now);
+            inventory.record_blocked(kind, name, info.now);
         }
     }
-    let granted = site.consent(&headers, visitor.trusted, visitor.now).granted;
+    let granted = site.consent(&headers, info.trusted, info.now).granted;
     let own = named_host(&headers).unwrap_or_default();
     let catalogue = &site.filter.settings().policy.catalogue;
     for host in report.hosts.iter().take(MAX_NAMES) {
         let entry = catalogue.third_party(host, own, &format!("https://{host}/"), "other");
         if entry.is_some_and(|entry| !permits(granted, entry.category)) {
-            inventory.record_blocked(BlockedKind::Host, host, visitor.now);
+            inventory.record_blocked(BlockedKind::Host, host, info.now);
         }
     }
     Ok(empty(StatusCode::NO_CONTENT))

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use crate::support::{Origin, PATIENCE, Proxy};
+use crate::support::{Origin, Proxy, TIMEOUT};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 pub const DATA: u8 = 0;
@@ -78,7 +78,7 @@ pub struct Connection(pub TcpStream);
 impl Connection {
     pub fn open(proxy: &Proxy) -> Self {
         let mut stream = TcpStream::connect(proxy.address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
         stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").unwrap();
         stream.write_all(&frame(SETTINGS, 0, 0, &[])).unwrap();
         Self(stream)
@@ -167,7 +167,7 @@ impl Connection {
 
 #[test]
 fn malformed_requests_never_reach_the_origin() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(&origin, "");
     let with = |more: &[(&'static str, &str)]| {
         let mut fields = get("/");
@@ -224,15 +224,15 @@ fn malformed_requests_never_reach_the_origin() {
         let mut connection = Connection::open(&proxy);
         connection.send(&frame(HEADERS, END_STREAM | END_HEADERS, 1, &block(&fields)));
         connection.refused(1, &shown);
-        if let Some(seen) = origin.next_if_any() {
-            panic!("{shown} reached the origin as {seen:?}");
+        if let Some(received) = origin.try_next_request() {
+            panic!("{shown} reached the origin as {received:?}");
         }
     }
 }
 
 #[test]
 fn a_request_body_of_the_wrong_length_is_an_error() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(&origin, "");
     for (length, body) in [("5", &b"abc"[..]), ("2", b"abc")] {
         let mut connection = Connection::open(&proxy);
@@ -242,20 +242,20 @@ fn a_request_body_of_the_wrong_length_is_an_error() {
         connection.send(&frame(HEADERS, END_HEADERS, 1, &block(&fields)));
         connection.send(&frame(DATA, END_STREAM, 1, body));
         connection.refused(1, length);
-        assert!(origin.saw_nothing(), "{length}");
+        assert!(origin.received_nothing(), "{length}");
     }
 }
 
 #[test]
 fn the_forwarded_host_is_always_the_authority() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(&origin, "");
     let mut connection = Connection::open(&proxy);
     let mut fields = get("/");
     fields.push(("host", "other.example".to_owned()));
     connection.send(&frame(HEADERS, END_STREAM | END_HEADERS, 1, &block(&fields)));
-    let seen = origin.next();
-    assert_eq!(seen.field("host").as_deref(), Some("shop.example"));
+    let received = origin.next_request();
+    assert_eq!(received.field("host").as_deref(), Some("shop.example"));
 }
 
 /// Sends a flood until the proxy ends the connection or has accepted 20,000 messages. Asserts that other clients are
@@ -276,7 +276,7 @@ fn survives(proxy: &Proxy, what: &str, mut bytes: impl FnMut(u32) -> Vec<u8>) {
 
 #[test]
 fn frame_floods_do_not_exhaust_memory_or_starve_other_connections() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(&origin, "");
     let request = block(&get("/flood"));
     survives(&proxy, "rapid reset", |number| {
@@ -305,7 +305,7 @@ fn frame_floods_do_not_exhaust_memory_or_starve_other_connections() {
 
 #[test]
 fn a_field_repeated_by_index_a_thousand_times_is_too_large() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(&origin, "");
     let mut connection = Connection::open(&proxy);
     let mut fields = block(&get("/bomb"));
@@ -315,13 +315,13 @@ fn a_field_repeated_by_index_a_thousand_times_is_too_large() {
     fields.extend([0xbe; 4000]);
     connection.send(&frame(HEADERS, END_STREAM | END_HEADERS, 1, &fields));
     connection.refused(1, "an HPACK bomb");
-    assert!(origin.saw_nothing());
+    assert!(origin.received_nothing());
     assert!(proxy.peak_kib() < 128 * 1024, "{} KiB", proxy.peak_kib());
 }
 
 #[test]
 fn more_cookies_than_a_browser_sends_are_rejected_before_any_is_read() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(&origin, "");
     // One table entry, then references to it: the dynamic table makes the attack cheap.
     let bomb = |cell: &[u8], references: usize| {
@@ -348,7 +348,7 @@ fn more_cookies_than_a_browser_sends_are_rejected_before_any_is_read() {
         connection.status(1)
     };
     assert_eq!(crumbs(401), 431);
-    assert!(origin.saw_nothing());
+    assert!(origin.received_nothing());
     assert_eq!(crumbs(400), 200);
     let field = |count: usize| vec!["a=1"; count].join("; ");
     assert_eq!(proxy.get("/", &[("Cookie", &field(400))]).status, 200);
@@ -363,7 +363,7 @@ fn more_cookies_than_a_browser_sends_are_rejected_before_any_is_read() {
 
 #[test]
 fn invalid_frames_close_the_connection() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(&origin, "");
     for bytes in [
         [255; 64].to_vec(),
@@ -381,6 +381,6 @@ fn invalid_frames_close_the_connection() {
         let mut connection = Connection::open(&proxy);
         connection.send(&bytes);
         connection.refused(u32::MAX, "no frames");
-        assert!(origin.saw_nothing(), "{}", bytes.escape_ascii());
+        assert!(origin.received_nothing(), "{}", bytes.escape_ascii());
     }
 }

@@ -73,10 +73,10 @@ fn harms_itself(what: &str, answer: impl Fn(u32) -> Vec<u8> + Send + Sync + 'sta
         "workers = 1\ntimeouts.first_byte = '1s'\n[[site]]\nhosts = ['*']\nupstream = '{upstream}'"
     ));
     let before = proxy.memory_kib("VmRSS:");
-    let mut visitor = proxy.visit();
-    visitor.send(&request("GET", "/one", &[("Connection", "close")]));
+    let mut client = proxy.connect();
+    client.send(&request("GET", "/one", &[("Connection", "close")]));
     // It may end before its first byte.
-    let first = String::from_utf8_lossy(&visitor.closed()).into_owned();
+    let first = String::from_utf8_lossy(&client.closed()).into_owned();
     assert!(!first.contains("_ga"), "{what}: {first}");
     let status = first.split(' ').nth(1).map_or(0, |status| status.parse().unwrap());
     let (head, body) = first.split_once("\r\n\r\n").unwrap_or_default();

@@ -49,9 +49,9 @@ fn held_by<C>(open: impl Fn(&Proxy) -> C) -> u64 {
 #[test]
 fn a_slow_http_1_reader_buffers_at_most_64_kib() {
     let held = held_by(|proxy| {
-        let mut visitor = proxy.visit();
-        visitor.send(&request("GET", "/", &[]));
-        visitor
+        let mut client = proxy.connect();
+        client.send(&request("GET", "/", &[]));
+        client
     });
     assert!(held <= 64, "{held} KiB");
 }

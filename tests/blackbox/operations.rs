@@ -7,16 +7,16 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 
-use crate::support::{Origin, Proxy, Reply, Visitor, binary, request, run, wait_until};
+use crate::support::{Origin, Proxy, RawClient, Reply, binary, request, run, wait_until};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const TOKEN: &str = "a-token-of-many-letters";
 const LOCAL: (&str, &str) = ("Host", "localhost");
 
 fn ask(proxy: &Proxy, bytes: &[u8]) -> Reply {
-    let mut visitor = Visitor::connect(proxy.admin);
-    visitor.send(bytes);
-    visitor.reply("GET")
+    let mut client = RawClient::connect(proxy.admin);
+    client.send(bytes);
+    client.reply("GET")
 }
 
 #[test]
@@ -24,7 +24,7 @@ fn the_admin_listener_requires_the_token_except_for_health_and_reloads_it() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("token");
     fs::write(&file, format!("{TOKEN}\n")).unwrap();
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let listen = format!("[listen]\nadmin_token_file = \"{}\"", file.display());
     let proxy = Proxy::start(&origin, &listen);
     let status = |path: &str, token: &str| {
@@ -58,7 +58,7 @@ fn the_admin_listener_requires_the_token_except_for_health_and_reloads_it() {
 
 #[test]
 fn the_admin_listener_rejects_rebinding_hosts_and_cross_origin_pages() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(&origin, "listen.admin_hosts = ['consentry.svc']");
     let own = proxy.admin.to_string();
     let status =
@@ -176,7 +176,7 @@ fn the_admin_listener_can_be_a_unix_socket_that_survives_a_kill() {
 
 #[test]
 fn the_log_level_changes_at_run_time() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(&origin, "");
     let put = |word: &str| {
         let head = format!(
@@ -203,7 +203,7 @@ fn the_log_level_changes_at_run_time() {
 
 #[test]
 fn the_access_log_supports_the_combined_format_and_truncated_addresses() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     for (address, said) in [("none", "-"), ("network", "203.0.113.0"), ("full", "203.0.113.9")] {
         let proxy = Proxy::start_with(&format!(
             "[listen]\ntrusted_proxies = ['127.0.0.1']\n[log]\naccess_format = 'combined'\nvisitor_address = '{address}'\n[[site]]\nupstream = '{}'\n",
@@ -218,8 +218,8 @@ fn the_access_log_supports_the_combined_format_and_truncated_addresses() {
         proxy.get("/path?secret=1", &fields);
         let mut proxy = proxy;
         proxy.signal("TERM");
-        proxy.ended();
-        let line = proxy.rest_of_access();
+        proxy.exit_status();
+        let line = proxy.remaining_access_log();
         let (before, after) = line.split_once(" - - [").unwrap();
         assert_eq!(before, said);
         let (time, after) = after.split_once("] ").unwrap();
@@ -230,13 +230,13 @@ fn the_access_log_supports_the_combined_format_and_truncated_addresses() {
 
 #[test]
 fn json_log_lines_include_the_address_if_configured() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start(&origin, "log.visitor_address = 'network'");
     proxy.get("/", &[]);
-    assert_eq!(proxy.access()["address"], "127.0.0.0");
+    assert_eq!(proxy.next_access_log_entry()["address"], "127.0.0.0");
     let proxy = Proxy::start(&origin, "");
     proxy.get("/", &[]);
-    assert_eq!(proxy.access().get("address"), None);
+    assert_eq!(proxy.next_access_log_entry().get("address"), None);
 }
 
 /// A proxy that shares a port with earlier ones.
@@ -249,25 +249,25 @@ fn version(origin: &Origin, port: u16) -> Proxy {
 
 #[test]
 fn a_second_process_replaces_the_first_on_its_port_without_failed_requests() {
-    let origin = Arc::new(Origin::answering(OK));
+    let origin = Arc::new(Origin::responding(OK));
     let mut current = version(&origin, 0);
     let address = current.address;
     let done = Arc::new(AtomicBool::new(false));
     let served = Arc::new(AtomicUsize::new(0));
-    let visitors: Vec<_> = (0..4)
+    let clients: Vec<_> = (0..4)
         .map(|number| {
             let (done, served) = (Arc::clone(&done), Arc::clone(&served));
             std::thread::spawn(move || {
-                let mut kept: Option<Visitor> = None;
+                let mut kept: Option<RawClient> = None;
                 while !done.load(SeqCst) {
                     // Half of them keep their connections until the proxy closes them.
-                    let mut visitor = kept.take().unwrap_or_else(|| Visitor::connect(address));
-                    visitor.send(&request("GET", "/", &[]));
-                    let reply = visitor.reply("GET");
+                    let mut client = kept.take().unwrap_or_else(|| RawClient::connect(address));
+                    client.send(&request("GET", "/", &[]));
+                    let reply = client.reply("GET");
                     assert_eq!(reply.status, 200);
                     served.fetch_add(1, SeqCst);
                     let closes = reply.field("connection").is_some_and(|said| said == "close");
-                    kept = Some(visitor).filter(|_| number % 2 == 0 && !closes);
+                    kept = Some(client).filter(|_| number % 2 == 0 && !closes);
                 }
             })
         })
@@ -276,10 +276,10 @@ fn a_second_process_replaces_the_first_on_its_port_without_failed_requests() {
         let next = version(&origin, address.port());
         let before = served.load(SeqCst);
         current.signal("TERM");
-        assert!(current.ended().success());
+        assert!(current.exit_status().success());
         current = next;
         wait_until("100 more requests are served", || served.load(SeqCst) >= before + 100);
     }
     done.store(true, SeqCst);
-    visitors.into_iter().for_each(|visitor| visitor.join().expect("no request has failed"));
+    clients.into_iter().for_each(|client| client.join().expect("no request has failed"));
 }

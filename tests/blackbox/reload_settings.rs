@@ -14,7 +14,7 @@ use rustls::{
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 
-use crate::support::{Origin, PATIENCE, Proxy, Visitor, request};
+use crate::support::{Origin, Proxy, RawClient, TIMEOUT, request};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
@@ -33,21 +33,21 @@ fn site(origin: &Origin, more: &str) -> String {
 
 /// The status on a new connection that starts with these bytes.
 fn answer(proxy: &Proxy, begin: &str, fields: &[(&str, &str)]) -> Option<u16> {
-    let mut visitor = proxy.visit();
-    visitor.send(begin.as_bytes());
-    visitor.send(&request("GET", "/", fields));
+    let mut client = proxy.connect();
+    client.send(begin.as_bytes());
+    client.send(&request("GET", "/", fields));
     let mut start = [0; 12];
-    visitor.stream.read_exact(&mut start).ok()?;
+    client.stream.read_exact(&mut start).ok()?;
     std::str::from_utf8(&start[9..]).unwrap().parse().ok()
 }
 
 #[test]
 fn global_settings_follow_each_reload() {
-    let origin = Origin::scripted(|seen, stream| {
-        if seen.line.contains("/silent") {
+    let origin = Origin::scripted(|received, stream| {
+        if received.line.contains("/silent") {
             return stream.read(&mut [0; 1]).is_ok_and(|count| count > 0);
         }
-        let forwarded = seen.field("x-forwarded-for").unwrap_or_default();
+        let forwarded = received.field("x-forwarded-for").unwrap_or_default();
         let cookies = "Set-Cookie: _ga=1\r\n";
         let body = format!("<html><body>{forwarded}");
         let length = body.len();
@@ -96,9 +96,9 @@ fn global_settings_follow_each_reload() {
 fn requests_in_flight_count_after_a_reload_only_with_unchanged_limits() {
     let (go, wait) = mpsc::channel::<()>();
     let wait = std::sync::Mutex::new(wait);
-    let origin = Origin::scripted(move |seen, stream| {
-        if seen.line.contains("/held") {
-            let _ = wait.lock().unwrap().recv_timeout(PATIENCE);
+    let origin = Origin::scripted(move |received, stream| {
+        if received.line.contains("/held") {
+            let _ = wait.lock().unwrap().recv_timeout(TIMEOUT);
         }
         stream.write_all(OK.as_bytes()).is_ok()
     });
@@ -106,9 +106,9 @@ fn requests_in_flight_count_after_a_reload_only_with_unchanged_limits() {
         site(&origin, &format!("limits.concurrent_requests = {most}\n{more}"))
     };
     let proxy = Proxy::start_with(&limited(1, ""));
-    let mut held = proxy.visit();
+    let mut held = proxy.connect();
     held.send(&request("GET", "/held", &[]));
-    origin.next();
+    origin.next_request();
     assert_eq!(proxy.get("/", &[]).status, 503);
     reload(&proxy, &limited(1, "unclassified = 'allow'"));
     assert_eq!(proxy.get("/", &[]).status, 503, "it is still in progress");
@@ -122,7 +122,7 @@ fn requests_in_flight_count_after_a_reload_only_with_unchanged_limits() {
 
 #[test]
 fn the_admin_listener_shows_the_current_config() {
-    let (one, two) = (Origin::setting(&["uid=1"]), Origin::setting(&["uid=1"]));
+    let (one, two) = (Origin::setting_cookies(&["uid=1"]), Origin::setting_cookies(&["uid=1"]));
     let proxy = Proxy::start_with(&site(&one, ""));
     let up = |origin: &Origin, name: &str| {
         format!("consentry_upstream_up{{site=\"{name}\",upstream=\"{}\"}}", origin.url())
@@ -148,7 +148,7 @@ fn the_admin_listener_shows_the_current_config() {
 
 #[test]
 fn files_of_a_reloaded_config_are_watched() {
-    let origin = Origin::setting(&["uid=1"]);
+    let origin = Origin::setting_cookies(&["uid=1"]);
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("more.toml");
     std::fs::write(&file, "").unwrap();
@@ -161,7 +161,7 @@ fn files_of_a_reloaded_config_are_watched() {
 
 #[test]
 fn a_loop_is_reported_once_for_each_config() {
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = Proxy::start_with(&site(&origin, "catalogue = []"));
     for reported in 1..=3 {
         for _ in 0..3 {
@@ -215,8 +215,8 @@ fn shown(proxy: &Proxy, trusted: &[&Made]) -> CertificateDer<'static> {
         .with_no_client_auth();
     let name = ServerName::try_from("shop.example").unwrap();
     let client = ClientConnection::new(Arc::new(config), name).unwrap();
-    let stream = TcpStream::connect(proxy.secure.unwrap()).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let stream = TcpStream::connect(proxy.https.unwrap()).unwrap();
+    stream.set_read_timeout(Some(TIMEOUT)).unwrap();
     let mut stream = StreamOwned::new(client, stream);
     stream.write_all(&request("GET", "/", &[])).unwrap();
     let mut start = [0; 12];
@@ -229,7 +229,7 @@ fn shown(proxy: &Proxy, trusted: &[&Made]) -> CertificateDer<'static> {
 fn the_first_of_two_certificates_for_a_name_is_served_and_a_reload_changes_it() {
     let folder = tempfile::tempdir().unwrap();
     let (one, two) = (made(folder.path(), "one"), made(folder.path(), "two"));
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let with = |certificates: &[&Made], more: &str| {
         let listed: Vec<&str> = certificates.iter().map(|made| made.toml.as_str()).collect();
         let listed = listed.join(", ");
@@ -354,14 +354,14 @@ fn upstream_tls_sessions_survive_a_reload() {
 
 #[test]
 fn a_replaced_upstream_gets_no_more_requests() {
-    let (one, two) = (Origin::answering(OK), Origin::answering(OK));
+    let (one, two) = (Origin::responding(OK), Origin::responding(OK));
     let proxy = Proxy::start_with(&site(&one, "workers = 1"));
-    let mut client = Visitor::connect(proxy.address);
+    let mut client = RawClient::connect(proxy.address);
     for origin in [&one, &two, &one] {
         reload(&proxy, &site(origin, "workers = 1"));
         client.send(&request("GET", "/", &[]));
         assert_eq!(client.reply("GET").status, 200);
-        origin.next();
-        assert!(one.saw_nothing() && two.saw_nothing());
+        origin.next_request();
+        assert!(one.received_nothing() && two.received_nothing());
     }
 }

@@ -12,7 +12,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
-use crate::support::{Proxy, refusing, wait_until};
+use crate::support::{Proxy, refusing_address, wait_until};
 
 /// Several times the idle time after which the proxy reduces a client connection to its socket.
 const LONG_QUIET: Duration = Duration::from_millis(400);
@@ -96,7 +96,7 @@ fn proxy(origin: &EarlyOrigin) -> (Proxy, CertificateDer<'static>, tempfile::Tem
     let (certificate, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
     std::fs::write(&certificate, made.cert.pem()).unwrap();
     std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
-    let closed = refusing();
+    let closed = refusing_address();
     let toml = format!(
         "[listen]\nhttps = '127.0.0.1:0'\n\
          [tls]\ncertificates = [{{ cert = '{}', key = '{}' }}]\n\
@@ -114,7 +114,7 @@ fn proxy(origin: &EarlyOrigin) -> (Proxy, CertificateDer<'static>, tempfile::Tem
 
 fn connect(proxy: &Proxy, trusted: Option<&CertificateDer<'static>>) -> Box<dyn Stream> {
     let address = match trusted {
-        Some(_) => proxy.secure.unwrap(),
+        Some(_) => proxy.https.unwrap(),
         None => proxy.address,
     };
     let stream = TcpStream::connect(address).unwrap();
@@ -277,7 +277,7 @@ fn a_client_that_never_sends_the_rest_of_its_body_is_disconnected() {
     );
     let proxy = Proxy::start_with(&toml);
     for path in ["/matomo.php", "/upload", "/.consentry/unknown"] {
-        let mut client = proxy.visit();
+        let mut client = proxy.connect();
         let head =
             format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n0123456789");
         client.send(head.as_bytes());

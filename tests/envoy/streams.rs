@@ -120,7 +120,7 @@ fn a_stream_without_a_filtered_response_ends_with_an_error_and_one_log_line() {
         ("unknown mode", vec![with_mode(77, false)], "unsupported processing mode"),
     ];
     for (name, messages, text) in cases {
-        let processor = Proxy::start_alone("ext-proc", "127.0.0.1:0", SITE);
+        let processor = Proxy::start_without_envoy("ext-proc", "127.0.0.1:0", SITE);
         for _ in 0..3 {
             let (_, code, message) = converse(&processor, messages.clone());
             assert_ne!(code, Code::Ok, "{name}");
@@ -135,7 +135,7 @@ fn a_stream_without_a_filtered_response_ends_with_an_error_and_one_log_line() {
 
 #[test]
 fn delivered_trailers_are_filtered_like_in_the_proxy() {
-    let processor = Proxy::start_alone("ext-proc", "127.0.0.1:0", SITE);
+    let processor = Proxy::start_without_envoy("ext-proc", "127.0.0.1:0", SITE);
     let messages = vec![
         request_head(),
         body(true, 3),
@@ -166,7 +166,7 @@ fn a_response_without_a_request_keeps_only_necessary_cookies() {
         [[site]]\nhosts = ['watched.example']\nmode = 'observe'\nupstream = 'http://127.0.0.1:1'\n\
         [[site]]\nhosts = ['shop.example']\nupstream = 'http://127.0.0.1:1'\n\
         consent.default = 'allow'\n";
-    let processor = Proxy::start_alone("ext-proc", "127.0.0.1:0", sites);
+    let processor = Proxy::start_without_envoy("ext-proc", "127.0.0.1:0", sites);
     let head = [(":status", "403"), ("set-cookie", "_ga=1"), ("set-cookie", "login=1")];
     let (answers, code, _) = converse(&processor, vec![response_head(&head)]);
     assert_eq!(code, Code::Ok);

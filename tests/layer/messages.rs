@@ -19,7 +19,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tower::{Layer, Service, ServiceExt, service_fn};
 
-use crate::client::{VERSIONS, consent, get, raw, send};
+use crate::client::{VERSIONS, consent_cookie, get, raw, send};
 use crate::server::{layer, serve, serve_router};
 
 const TRACKER: (&str, &str) = ("set-cookie", "c_analytics=1");
@@ -33,7 +33,7 @@ async fn echo(headers: HeaderMap) -> String {
 
 #[tokio::test]
 async fn cookies_in_several_field_lines_are_filtered_together_and_joined() {
-    let (some, none) = (consent("analytics"), consent(""));
+    let (some, none) = (consent_cookie("analytics"), consent_cookie(""));
     let joined = format!("{some}; c_analytics=1; c_necessary=2");
     let cases: [(&[&str], &str); 6] = [
         (&["c_necessary=1"], "c_necessary=1"),

@@ -40,14 +40,14 @@ fn attribute<'a>(span: &'a Value, key: &str) -> &'a Value {
 
 #[test]
 fn a_request_is_a_span_of_the_incoming_trace_and_the_trace_is_forwarded() {
-    let collector = Origin::answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}");
-    let origin = Origin::answering("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n");
+    let collector = Origin::responding("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}");
+    let origin = Origin::responding("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n");
     let environment = [
         ("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url()),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json".to_owned()),
         ("OTEL_BSP_SCHEDULE_DELAY", "50".to_owned()),
     ];
-    let mut proxy = Proxy::start_in(&environment, &origin, "");
+    let mut proxy = Proxy::start_with_env(&environment, &origin, "");
     let parent = "00f067aa0ba902b7";
     let fields = [
         ("traceparent", &*format!("00-{TRACE}-{parent}-01")),
@@ -78,8 +78,8 @@ fn a_request_is_a_span_of_the_incoming_trace_and_the_trace_is_forwarded() {
     // The remaining spans are exported at exit.
     proxy.get("/last", &[]);
     proxy.signal("TERM");
-    assert!(proxy.ended().success());
-    let paths: Vec<Value> = std::iter::from_fn(|| collector.next_if_any())
+    assert!(proxy.exit_status().success());
+    let paths: Vec<Value> = std::iter::from_fn(|| collector.try_next_request())
         .flat_map(|message| spans(&message.body))
         .map(|span| attribute(&span, "url.path")["stringValue"].clone())
         .collect();
@@ -88,7 +88,7 @@ fn a_request_is_a_span_of_the_incoming_trace_and_the_trace_is_forwarded() {
 
 #[test]
 fn without_the_variables_there_are_no_spans_and_the_trace_passes_unchanged() {
-    let origin = Origin::answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    let origin = Origin::responding("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
     let proxy = Proxy::start(&origin, "");
     let traceparent = format!("00-{TRACE}-00f067aa0ba902b7-01");
     proxy.get("/", &[("traceparent", &*traceparent)]);

@@ -53,7 +53,7 @@ impl Pebble {
 fn shown(proxy: &Proxy, name: &str) -> String {
     let script = format!(
         "openssl s_client -connect {} -servername {name} < /dev/null 2>&1 | openssl x509 -noout -issuer -ext subjectAltName 2>&1",
-        proxy.secure.unwrap()
+        proxy.https.unwrap()
     );
     let output = Command::new("sh").args(["-c", &script]).output().unwrap();
     String::from_utf8(output.stdout).unwrap()
@@ -65,7 +65,7 @@ fn a_certificate_is_ordered_served_and_stored_for_the_next_start() {
     authority.issue("own", &["own.test"], 2099);
     let port = free_port();
     let pebble = Pebble::start(&authority, port);
-    let origin = Origin::setting(&["_ga=1", "sid=1"]);
+    let origin = Origin::setting_cookies(&["_ga=1", "sid=1"]);
     let cache = authority.path("acme");
     let start = |directory: &str| {
         Proxy::start(
@@ -108,7 +108,7 @@ fn a_certificate_is_ordered_served_and_stored_for_the_next_start() {
 #[test]
 fn without_the_authority_other_sites_are_served_and_the_error_is_logged() {
     let authority = Authority::new();
-    let origin = Origin::setting(&["sid=1"]);
+    let origin = Origin::setting_cookies(&["sid=1"]);
     let proxy = Proxy::start(
         &origin,
         &format!(

@@ -1,11 +1,11 @@
 //! A shared cache in front of consentry: a response stripped for one visitor is never served to another.
 
 use crate::nginx::{Nginx, folder};
-use crate::support::{Origin, Proxy, Visitor, request};
+use crate::support::{Origin, Proxy, RawClient, request};
 
 fn through_a_cache(fields: &str) -> usize {
     let origin =
-        Origin::answering(format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: 2\r\n\r\nok"));
+        Origin::responding(format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: 2\r\n\r\nok"));
     let proxy = Proxy::start(&origin, "");
     let folder = folder();
     let cache = Nginx::start(
@@ -17,11 +17,11 @@ fn through_a_cache(fields: &str) -> usize {
         ),
     );
     for _ in 0..3 {
-        let mut visitor = Visitor::connect(cache.address);
-        visitor.send(&request("GET", "/", &[]));
-        assert_eq!(visitor.reply("GET").text(), "ok");
+        let mut client = RawClient::connect(cache.address);
+        client.send(&request("GET", "/", &[]));
+        assert_eq!(client.reply("GET").text(), "ok");
     }
-    std::iter::from_fn(|| (!origin.saw_nothing()).then_some(())).count()
+    std::iter::from_fn(|| (!origin.received_nothing()).then_some(())).count()
 }
 
 #[test]

@@ -72,7 +72,7 @@ impl Visited {
         assert!(output.status.success(), "{tool}: {printed}\n{}", proxy.log());
         let jars = serde_json::from_slice(&output.stdout).unwrap();
         let mut seen = BTreeMap::new();
-        while let Some(request) = origin.next_if_any() {
+        while let Some(request) = origin.try_next_request() {
             let state =
                 request.line.split([' ', '?']).nth(2).and_then(|query| query.strip_suffix('2'));
             if let Some(state) = state.filter(|_| request.line.contains(".html?")) {

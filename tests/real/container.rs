@@ -36,7 +36,7 @@ fn the_image_runs_read_only_and_unprivileged_and_is_small() {
     let bytes = std::fs::metadata(&archive).unwrap().len();
     assert!(bytes < 15 << 20, "{bytes} bytes, compressed");
 
-    let origin = Origin::setting(&["_ga=1", "sid=1"]);
+    let origin = Origin::setting_cookies(&["_ga=1", "sid=1"]);
     let (port, admin) = (free_port(), free_port());
     let config = format!("listen = '127.0.0.1:{port}'\n[[site]]\nupstream = '{}'\n", origin.url());
     std::fs::write(path("consentry.toml"), config).unwrap();
@@ -62,9 +62,9 @@ fn the_image_runs_read_only_and_unprivileged_and_is_small() {
     run.arg(format!("{}:/etc/consentry/consentry.toml:ro", path("consentry.toml")));
     let running = Peer::spawn(run.arg("consentry"));
     wait_for(([127, 0, 0, 1], port).into());
-    let mut visitor = crate::support::Visitor::connect(([127, 0, 0, 1], port).into());
-    visitor.send(&crate::support::request("GET", "/", &[]));
-    assert_eq!(visitor.reply("GET").set_cookies(), ["sid=1"]);
+    let mut client = crate::support::RawClient::connect(([127, 0, 0, 1], port).into());
+    client.send(&crate::support::request("GET", "/", &[]));
+    assert_eq!(client.reply("GET").set_cookies(), ["sid=1"]);
 
     let inspected = done(podman().args([
         "inspect",

@@ -42,7 +42,7 @@ fn shop() -> Origin {
     let body = "<!doctype html><html lang=en><head><title>Shop</title><meta name=viewport content='width=device-width'>\
         <link rel=icon href='data:,'></head><body><main><h1>Shop</h1><p>Goods.</p></main>\
         <script>localStorage.setItem('cart', '1')</script></body></html>";
-    Origin::answering(page(&head, body))
+    Origin::responding(page(&head, body))
 }
 
 /// The command's output, one JSON value per line.
@@ -138,7 +138,7 @@ fn the_guard_restricts_scripts_and_tags_to_the_consent() {
         <link rel=preload as=script href='https://www.google-analytics.com/analytics.js'>\
         <script src='https://www.google-analytics.com/analytics.js'></script><script src='https://code.jquery.test/jquery.js'></script></head>\
         <body><img alt='' src='https://ad.doubleclick.net/x.gif'><iframe title=x src='https://www.youtube.com/embed/1'></iframe></body></html>";
-    let origin = Origin::answering(page("", body));
+    let origin = Origin::responding(page("", body));
     let proxy = Proxy::start(&origin, "[page]\nguard = true\n");
     let found = node("guard.mjs", &proxy);
     let lines = found["console"].as_array().unwrap();
@@ -206,7 +206,7 @@ fn held_back(proxy: &Proxy) -> Vec<String> {
 fn in_observe_mode_the_guard_blocks_nothing_and_reports() {
     let body = "<!doctype html><html lang=en><head><link rel=icon href='data:,'></head>\
         <body><img alt='' src='https://ad.doubleclick.net/x.gif'></body></html>";
-    let origin = Origin::answering(page("", body));
+    let origin = Origin::responding(page("", body));
     let proxy = Proxy::start(&origin, "mode = 'observe'\n[page]\nguard = true\n");
     let found = node("guard.mjs", &proxy);
     let (none, all) = (&found["none"], &found["functional+analytics+targeting+social"]);
@@ -224,8 +224,8 @@ fn in_observe_mode_the_guard_blocks_nothing_and_reports() {
 /// Posts a decision and returns the status.
 fn choose(proxy: &Proxy) -> u16 {
     let form = "choice=accept";
-    let mut visitor = proxy.visit();
-    visitor.send(&request(
+    let mut client = proxy.connect();
+    client.send(&request(
         "POST",
         "/.consentry/",
         &[
@@ -234,8 +234,8 @@ fn choose(proxy: &Proxy) -> u16 {
             ("Sec-Fetch-Site", "same-origin"),
         ],
     ));
-    visitor.send(form.as_bytes());
-    visitor.reply("POST").status
+    client.send(form.as_bytes());
+    client.reply("POST").status
 }
 
 #[test]
@@ -262,7 +262,7 @@ fn while_postgresql_is_down_receipts_survive_a_kill_without_loss_or_duplicates()
             proxy.admin("/readyz").1
         );
         proxy.signal("KILL");
-        proxy.ended();
+        proxy.exit_status();
         let proxy = Proxy::start(&origin, &toml);
         assert_eq!(choose(&proxy), 303);
         postgres.up();

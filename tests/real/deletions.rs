@@ -371,7 +371,7 @@ fn after_responses(cases: &Arc<Vec<Case>>, through: Option<&str>) -> Vec<Left> {
     let page = open(&format!("http://site.localhost:{}/", origin.address.port()));
     assert!(page.contains("<title>done</title>"), "{page}");
     let mut left = BTreeMap::new();
-    while let Some(seen) = origin.next_if_any() {
+    while let Some(seen) = origin.try_next_request() {
         let path = seen.line.split(' ').nth(1).unwrap().to_owned();
         let Some(number) = path.strip_prefix("/p/x/get-") else { continue };
         let number: usize = number.parse().unwrap();
@@ -592,7 +592,7 @@ fn script_cookies_are_deleted_within_a_few_page_loads_of_a_fresh_process() {
     proxy_port.set(proxy.address.port()).unwrap();
     open(&format!("http://site.localhost:{}/", origin.address.port()));
     let mut sent = BTreeMap::new();
-    while let Some(seen) = origin.next_if_any() {
+    while let Some(seen) = origin.try_next_request() {
         if let Some((_, when)) = seen.line.split_once("/p/x/page?") {
             let cookie = seen.field("cookie").unwrap_or_default();
             sent.insert(when.split(' ').next().unwrap().to_owned(), cookie);

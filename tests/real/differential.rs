@@ -199,9 +199,9 @@ fn four_origins_parse_the_same_single_request() {
         for (bytes, expected) in CASES {
             let shown = format!("{}: {}", reader.name, bytes.escape_debug());
             let method = bytes.split(' ').next().unwrap();
-            let mut visitor = proxy.visit();
-            visitor.send(bytes.as_bytes());
-            let reply = visitor.reply(method);
+            let mut client = proxy.connect();
+            client.send(bytes.as_bytes());
+            let reply = client.reply(method);
             let read = reply.text();
             match expected {
                 Some(expected) => {

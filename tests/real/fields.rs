@@ -8,7 +8,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::nginx::program;
-use crate::support::{Origin, Proxy, all};
+use crate::support::{Origin, Proxy, full_consent};
 
 /// Request fields that the origin reports.
 const WATCHED: [&str; 6] = [
@@ -72,7 +72,7 @@ fn sent_back(port: u16, cookie: Option<&str>) -> Value {
 fn chromium_sends_no_identifier_back_without_consent() {
     let origin = origin();
     let proxy = Proxy::start(&origin, "");
-    let all = all();
+    let all = full_consent();
     for (port, cookie) in
         [(origin.address.port(), None), (proxy.address.port(), Some(all.as_str()))]
     {
@@ -102,7 +102,7 @@ fn a_banner_choice_on_a_compressed_page_returns_to_the_page() {
         "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n\r\n",
         body.len()
     );
-    let origin = Origin::answering([head.into_bytes(), body].concat());
+    let origin = Origin::responding([head.into_bytes(), body].concat());
     let proxy = Proxy::start(&origin, "banner.enabled = true");
     let url = format!("http://localhost:{}/account?item=1", proxy.address.port());
     let output = Command::new(program("node"))

@@ -11,7 +11,7 @@ const KEY: &str = "0123456789abcdef0123456789abcdef";
 
 /// Consent to everything, as anyone can forge it.
 fn forged() -> String {
-    crate::support::all()
+    crate::support::full_consent()
 }
 
 /// A site whose pages try to grant everything for the visitor, each in another way, and set a tracking cookie.

@@ -49,7 +49,7 @@ fn grpc_passes_with_trailers_and_streams_and_filtered_cookies() {
          [[site]]\nupstream = 'h2c://127.0.0.1:{port}'\n"
     ));
     passes_whole(&call(&proxy.address.to_string(), &[]));
-    let secure = format!("localhost:{}", proxy.secure.unwrap().port());
+    let secure = format!("localhost:{}", proxy.https.unwrap().port());
     passes_whole(&call(&secure, &[&authority.path("ca.pem")]));
     // Eight concurrent calls use at most one connection per worker.
     assert!(proxy.metric("consentry_upstream_connections_total") <= 4.0);

@@ -77,12 +77,12 @@ fn every_host_that_chromium_sends_is_accepted_unchanged() {
         "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: {}\r\n\r\n{page}",
         page.len()
     );
-    let chromiums = Origin::answering(answer);
+    let chromiums = Origin::responding(answer);
     let mapped = format!("--host-resolver-rules=MAP * {}", chromiums.address);
     let document = open_with("http://page.test/", &[&mapped]);
     assert!(document.contains("<title>done</title>"), "{document}");
     let mut sent = BTreeMap::new();
-    while let Some(seen) = chromiums.next_if_any() {
+    while let Some(seen) = chromiums.try_next_request() {
         let host = seen.field("host").unwrap();
         // The browser also sends requests of its own.
         let Some((_, shown)) = seen.line.split_once("?shown=") else { continue };
@@ -93,7 +93,7 @@ fn every_host_that_chromium_sends_is_accepted_unchanged() {
     }
     assert!(sent.len() > 150, "{} different hosts", sent.len());
 
-    let origin = Origin::answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    let origin = Origin::responding("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
     let proxy = Proxy::start(&origin, "");
     for (host, line) in &sent {
         let reply = proxy.get("/", &[("Host", host)]);

@@ -98,7 +98,7 @@ fn chromium_logs_in_over_tls_with_http_1_1() {
             authority.certificate("site")
         ),
     );
-    let port = proxy.secure.unwrap().port();
+    let port = proxy.https.unwrap().port();
     let arguments = ["--ignore-certificate-errors", "--host-resolver-rules=MAP * 127.0.0.1"];
     let alice = open_with(&format!("https://alice:secret@shop.example:{port}/"), &arguments);
     assert!(alice.contains("page of alice"), "{alice}");
@@ -106,7 +106,7 @@ fn chromium_logs_in_over_tls_with_http_1_1() {
     assert!(!bob.contains("alice"), "{bob}");
     let bob = open_with(&format!("https://bob:secret@shop.example:{port}/"), &arguments);
     assert!(bob.contains("page of bob"), "{bob}");
-    let versions: Vec<_> = std::iter::from_fn(|| origin.next_if_any())
+    let versions: Vec<_> = std::iter::from_fn(|| origin.try_next_request())
         .map(|seen| seen.field("via").unwrap())
         .collect();
     assert!(versions.iter().any(|via| via == "2.0 consentry"), "HTTP/2 was tried: {versions:?}");

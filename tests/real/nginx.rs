@@ -103,7 +103,7 @@ fn the_recipe_for_nginx_before_consentry_works() {
     use crate::support::{Origin, Proxy};
     let recipes = include_str!("../../docs/recipes.md");
     let block = recipes.split("```nginx\n").nth(1).unwrap().split("```").next().unwrap();
-    let origin = Origin::setting(&["_ga=1", "sid=1"]);
+    let origin = Origin::setting_cookies(&["_ga=1", "sid=1"]);
     let proxy = Proxy::start(&origin, "listen.trusted_proxies = ['127.0.0.1']");
     let folder = folder();
     let http = block
@@ -135,15 +135,15 @@ fn http_2_upstreams_get_no_more_streams_than_they_allow() {
     for _ in 0..2 {
         assert_eq!(proxy.get("/missing", &[]).status, 404);
     }
-    let visitors: Vec<_> = (0..10)
+    let clients: Vec<_> = (0..10)
         .map(|_| {
-            let mut visitor = proxy.visit();
-            visitor.send(&crate::support::request("GET", "/slow", &[]));
-            visitor
+            let mut client = proxy.connect();
+            client.send(&crate::support::request("GET", "/slow", &[]));
+            client
         })
         .collect();
-    for mut visitor in visitors {
-        let reply = visitor.reply("GET");
+    for mut client in clients {
+        let reply = client.reply("GET");
         assert_eq!((reply.status, reply.body.len(), reply.complete), (200, 100, true));
     }
     let opened = proxy.metric("consentry_upstream_connections_total");

@@ -175,7 +175,7 @@ fn stored(origin: &Origin) -> BTreeMap<usize, Vec<u8>> {
     let page = open(&format!("http://site.localhost:{}/", origin.address.port()));
     assert!(page.contains("<title>done</title>"), "{page}");
     let mut stored = BTreeMap::new();
-    while let Some(seen) = origin.next_if_any() {
+    while let Some(seen) = origin.try_next_request() {
         let number = seen
             .line
             .split(' ')

@@ -132,7 +132,7 @@ fn the_printed_commands_of_the_demo_show_the_difference() {
 
 #[test]
 fn the_quick_start_works_as_documented() {
-    let origin = Origin::setting(&["_ga=1", "PHPSESSID=1", "mystery=1"]);
+    let origin = Origin::setting_cookies(&["_ga=1", "PHPSESSID=1", "mystery=1"]);
     let (http, admin) = (free_port(), free_port());
     let local = |text: &str| {
         text.replace("127.0.0.1:3000", &origin.address.to_string())

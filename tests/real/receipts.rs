@@ -27,7 +27,7 @@ fn a_hanging_server_loses_no_choice_and_no_receipt_over_a_kill() {
         let postgres = Postgres::start(None);
         let folder = tempfile::tempdir().unwrap();
         let toml = settings(&postgres, folder.path(), durability);
-        let origin = Origin::answering(OK);
+        let origin = Origin::responding(OK);
         let mut proxy = Proxy::start(&origin, &toml);
         assert_eq!(choose(&proxy), 303);
         proxy.expect_metric("consentry_receipts_total{result=\"stored\"}", 1.0);
@@ -37,7 +37,7 @@ fn a_hanging_server_loses_no_choice_and_no_receipt_over_a_kill() {
         });
         proxy.expect_metric("consentry_receipts_total{result=\"spooled\"}", 5.0);
         proxy.signal("KILL");
-        proxy.ended();
+        proxy.exit_status();
         postgres.signal("CONT");
         let proxy = Proxy::start(&origin, &toml);
         proxy.expect_metric("consentry_receipts_waiting", 0.0);
@@ -51,7 +51,7 @@ fn a_choice_rejected_while_the_server_hangs_is_not_stored_later() {
         let postgres = Postgres::start(None);
         let folder = tempfile::tempdir().unwrap();
         let proxy =
-            Proxy::start(&Origin::answering(OK), &settings(&postgres, folder.path(), durability));
+            Proxy::start(&Origin::responding(OK), &settings(&postgres, folder.path(), durability));
         assert_eq!(choose(&proxy), 303);
         let spool = Connection::open(folder.path().join("spool")).unwrap();
         spool.execute_batch("BEGIN IMMEDIATE").unwrap();
@@ -74,7 +74,7 @@ fn a_locked_table_loses_no_choice_and_receipts_follow() {
     let postgres = Postgres::start(None);
     let folder = tempfile::tempdir().unwrap();
     let mut proxy =
-        Proxy::start(&Origin::answering(OK), &settings(&postgres, folder.path(), "strict"));
+        Proxy::start(&Origin::responding(OK), &settings(&postgres, folder.path(), "strict"));
     assert_eq!(choose(&proxy), 303);
     let locked = postgres.lock_receipts();
     (0..10).for_each(|_| assert_eq!(choose(&proxy), 303));
@@ -86,7 +86,7 @@ fn a_locked_table_loses_no_choice_and_receipts_follow() {
     assert_eq!(choose(&proxy), 303);
     drop(locked);
     proxy.signal("TERM");
-    assert_eq!(proxy.ended().code(), Some(0));
+    assert_eq!(proxy.exit_status().code(), Some(0));
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn an_erased_receipt_is_not_restored_by_a_replica() {
     let postgres = Postgres::start(None);
     let folder = tempfile::tempdir().unwrap();
     let toml = settings(&postgres, folder.path(), "batch");
-    let proxy = Proxy::start(&Origin::answering(OK), &toml);
+    let proxy = Proxy::start(&Origin::responding(OK), &toml);
     assert_eq!(choose(&proxy), 303);
     proxy.expect_metric("consentry_receipts_total{result=\"stored\"}", 1.0);
     let locked = postgres.lock_receipts();

@@ -177,18 +177,18 @@ fn corpus() -> Corpus {
     let all = || PLAIN.into_iter().chain(MARKED);
     for template in TAGS {
         // The most common spelling, and some of the others.
-        all()
+        full_consent()
             .enumerate()
             .filter(|(at, _)| *at == 0 || chosen())
             .for_each(|(_, s)| add(template, s, false));
     }
-    for spelling in all() {
+    for spelling in full_consent() {
         add(TAGS[0], spelling, false);
         add(TAGS[4], spelling, false);
     }
     for (template, spellings) in PAGES
         .iter()
-        .map(|p| (p, all().step_by(3).collect::<Vec<_>>()))
+        .map(|p| (p, full_consent().step_by(3).collect::<Vec<_>>()))
         .chain(TEXTS.iter().map(|t| (t, PLAIN.into_iter().step_by(2).collect())))
     {
         spellings.into_iter().for_each(|spelling| add(template, spelling, true));

@@ -70,7 +70,7 @@ impl Authority {
 
     /// The response head and body that curl receives from a host. `None` if it fails.
     fn curl(&self, proxy: &Proxy, host: &str, arguments: &[&str]) -> Option<String> {
-        let port = proxy.secure.unwrap().port();
+        let port = proxy.https.unwrap().port();
         let output = Command::new(program("curl"))
             .args(["-si", "--max-time", "20", "--cacert", &self.path("ca.pem")])
             .args(["--resolve", &format!("{host}:{port}:127.0.0.1")])
@@ -84,7 +84,7 @@ impl Authority {
 
 fn openssl(proxy: &Proxy, arguments: &[&str]) -> Output {
     Command::new(program("openssl"))
-        .args(["s_client", "-connect", &proxy.secure.unwrap().to_string()])
+        .args(["s_client", "-connect", &proxy.https.unwrap().to_string()])
         .args(arguments)
         .stdin(Stdio::null())
         .output()
@@ -99,7 +99,7 @@ fn says(output: &Output) -> String {
 fn clients_get_no_alternative_service() {
     let authority = Authority::new();
     authority.issue("site", &["shop.test"], 2099);
-    let origin = Origin::answering(
+    let origin = Origin::responding(
         "HTTP/1.1 200 OK\r\nAlt-Svc: h2=\":8443\"; ma=2592000, h3=\":8443\"\r\nContent-Length: 2\r\n\r\nok",
     );
     let file = authority.path("alt-svc.txt");
@@ -120,7 +120,7 @@ fn clients_get_no_alternative_service() {
 fn http_1_and_http_2_over_tls_are_served_and_filtered() {
     let authority = Authority::new();
     authority.issue("site", &["shop.test"], 2099);
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = authority.proxy(&origin, &["site"], "");
     for (version, status) in [("--http1.1", "HTTP/1.1 200"), ("--http2", "HTTP/2 200")] {
         let text = authority.curl(&proxy, "shop.test", &[version]).unwrap();
@@ -144,7 +144,7 @@ fn the_certificate_matches_by_name_then_wildcard_then_is_the_first() {
     authority.issue("first", &["first.test"], 2099);
     authority.issue("wild", &["*.shop.test"], 2099);
     authority.issue("exact", &["a.shop.test"], 2099);
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = authority.proxy(&origin, &["first", "wild", "exact"], "");
     for (host, works) in
         [("first.test", true), ("a.shop.test", true), ("b.shop.test", true), ("other.test", false)]
@@ -162,7 +162,7 @@ fn the_certificate_matches_by_name_then_wildcard_then_is_the_first() {
 fn tls_1_2_and_1_3_work_and_sessions_are_resumed() {
     let authority = Authority::new();
     authority.issue("site", &["shop.test"], 2099);
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = authority.proxy(&origin, &["site"], "");
     let session = authority.path("session");
     let new =
@@ -183,7 +183,7 @@ fn tls_1_2_and_1_3_work_and_sessions_are_resumed() {
 fn sessions_survive_a_reload_and_resume_on_replicas_with_the_same_ticket_keys() {
     let authority = Authority::new();
     authority.issue("site", &["shop.test"], 2099);
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let session = authority.path("session");
     let begin = |proxy: &Proxy, version: &str| {
         let printed =
@@ -229,7 +229,7 @@ fn with_required_client_certificates_other_clients_are_rejected() {
     authority.issue("visitor", &["visitor"], 2099);
     let other = Authority::new();
     other.issue("stranger", &["stranger"], 2099);
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let ca = format!("client_ca = '{}'", authority.path("ca.pem"));
     let proxy = authority.proxy(&origin, &["site"], &ca);
     let with = |of: &Authority, file: &str| {
@@ -248,7 +248,7 @@ fn the_origin_gets_the_client_certificate_and_no_forged_one() {
     let authority = Authority::new();
     authority.issue("site", &["shop.test"], 2099);
     authority.issue("visitor", &["visitor"], 2099);
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let more = format!(
         "client_ca = '{}'\nclient_auth = 'optional'\nclient_cert_fields = true",
         authority.path("ca.pem")
@@ -280,10 +280,10 @@ fn a_new_certificate_is_served_without_a_restart_or_dropped_connections() {
     use std::io::{Read, Write};
     let authority = Authority::new();
     authority.issue("site", &["shop.test"], 2099);
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = authority.proxy(&origin, &["site"], "");
     let mut open = Command::new(program("openssl"))
-        .args(["s_client", "-quiet", "-connect", &proxy.secure.unwrap().to_string()])
+        .args(["s_client", "-quiet", "-connect", &proxy.https.unwrap().to_string()])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -320,25 +320,25 @@ fn a_new_certificate_is_served_without_a_restart_or_dropped_connections() {
 fn http_requests_are_redirected_to_https() {
     let authority = Authority::new();
     authority.issue("site", &["shop.test"], 2099);
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = authority.proxy(&origin, &["site"], "redirect = true");
     let reply = proxy.get("/cart?a=1", &[]);
     assert_eq!(
         (reply.status, reply.field("location").as_deref()),
         (301, Some("https://shop.example/cart?a=1"))
     );
-    assert!(origin.saw_nothing() && authority.curl(&proxy, "shop.test", &[]).is_some());
+    assert!(origin.received_nothing() && authority.curl(&proxy, "shop.test", &[]).is_some());
 }
 
 #[test]
 fn a_silent_tls_handshake_times_out_and_plain_http_gets_an_error() {
     let authority = Authority::new();
     authority.issue("site", &["shop.test"], 2099);
-    let origin = Origin::answering(OK);
+    let origin = Origin::responding(OK);
     let proxy = authority.proxy(&origin, &["site"], "[timeouts]\nrequest_head = '200ms'");
-    let silent = crate::support::Visitor::connect(proxy.secure.unwrap());
+    let silent = crate::support::RawClient::connect(proxy.https.unwrap());
     assert!(silent.closed().is_empty());
-    let mut plain = crate::support::Visitor::connect(proxy.secure.unwrap());
+    let mut plain = crate::support::RawClient::connect(proxy.https.unwrap());
     plain.send(b"GET / HTTP/1.1\r\n\r\n");
     let response = String::from_utf8(plain.closed()).unwrap();
     assert!(response.starts_with("HTTP/1.1 400 ") && response.contains("only HTTPS"), "{response}");
