@@ -55,7 +55,7 @@ fn a_request_is_a_span_of_the_incoming_trace_and_the_trace_is_forwarded() {
         ("Cookie", "sid=marked"),
     ];
     proxy.get("/cart?secret=marked", &fields);
-    let forwarded = origin.next();
+    let forwarded = origin.next_request();
     let traceparent = forwarded.field("traceparent").unwrap();
     let (before, id) = (&traceparent[..36], &traceparent[36..52]);
     assert_eq!(before, format!("00-{TRACE}-"));
@@ -74,7 +74,7 @@ fn a_request_is_a_span_of_the_incoming_trace_and_the_trace_is_forwarded() {
 
     // An unsampled span is propagated, and not exported.
     proxy.get("/", &[("traceparent", &*format!("00-{TRACE}-{parent}-00"))]);
-    assert!(origin.next().field("traceparent").unwrap().ends_with("-00"));
+    assert!(origin.next_request().field("traceparent").unwrap().ends_with("-00"));
     // The remaining spans are exported at exit.
     proxy.get("/last", &[]);
     proxy.signal("TERM");
@@ -92,5 +92,5 @@ fn without_the_variables_there_are_no_spans_and_the_trace_passes_unchanged() {
     let proxy = Proxy::start(&origin, "");
     let traceparent = format!("00-{TRACE}-00f067aa0ba902b7-01");
     proxy.get("/", &[("traceparent", &*traceparent)]);
-    assert_eq!(origin.next().field("traceparent"), Some(traceparent));
+    assert_eq!(origin.next_request().field("traceparent"), Some(traceparent));
 }

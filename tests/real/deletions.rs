@@ -302,8 +302,8 @@ fn origin(
     let line_port = Arc::new(OnceLock::new());
     let port = Arc::clone(&line_port);
     let done = (Mutex::new(false), Condvar::new());
-    let origin = Origin::scripted(move |seen, stream| {
-        let path = seen.line.split(' ').nth(1).unwrap();
+    let origin = Origin::scripted(move |received, stream| {
+        let path = received.line.split(' ').nth(1).unwrap();
         let mut head = "HTTP/1.1 200 OK\r\nCache-Control: no-store\r\n".to_owned();
         let mut body = String::new();
         match path.strip_prefix("/p/x/").and_then(|what| what.split_once('-')) {
@@ -371,12 +371,12 @@ fn after_responses(cases: &Arc<Vec<Case>>, through: Option<&str>) -> Vec<Left> {
     let page = open(&format!("http://site.localhost:{}/", origin.address.port()));
     assert!(page.contains("<title>done</title>"), "{page}");
     let mut left = BTreeMap::new();
-    while let Some(seen) = origin.try_next_request() {
-        let path = seen.line.split(' ').nth(1).unwrap().to_owned();
+    while let Some(received) = origin.try_next_request() {
+        let path = received.line.split(' ').nth(1).unwrap().to_owned();
         let Some(number) = path.strip_prefix("/p/x/get-") else { continue };
         let number: usize = number.parse().unwrap();
         let name = cases[number].name.trim_end_matches('=').replace('#', &number.to_string());
-        let sent = seen.field("cookie").unwrap_or_default();
+        let sent = received.field("cookie").unwrap_or_default();
         let values: Vec<&[u8]> = pairs(sent.as_bytes())
             .filter(|pair| pair.name == name.as_bytes())
             .map(|pair| pair.value)
@@ -553,8 +553,8 @@ fn script_cookies_are_deleted_within_a_few_page_loads_of_a_fresh_process() {
     let proxy_port = Arc::new(OnceLock::<u16>::new());
     let port = Arc::clone(&proxy_port);
     let done = (Mutex::new(false), Condvar::new());
-    let origin = Origin::scripted(move |seen, stream| {
-        let target = seen.line.split(' ').nth(1).unwrap();
+    let origin = Origin::scripted(move |received, stream| {
+        let target = received.line.split(' ').nth(1).unwrap();
         let (mut head, mut body) = ("Cache-Control: no-store\r\n".to_owned(), String::new());
         match target.split_once('?').unwrap_or((target, "")) {
             ("/p/x/set", number) => {
@@ -592,9 +592,9 @@ fn script_cookies_are_deleted_within_a_few_page_loads_of_a_fresh_process() {
     proxy_port.set(proxy.address.port()).unwrap();
     open(&format!("http://site.localhost:{}/", origin.address.port()));
     let mut sent = BTreeMap::new();
-    while let Some(seen) = origin.try_next_request() {
-        if let Some((_, when)) = seen.line.split_once("/p/x/page?") {
-            let cookie = seen.field("cookie").unwrap_or_default();
+    while let Some(received) = origin.try_next_request() {
+        if let Some((_, when)) = received.line.split_once("/p/x/page?") {
+            let cookie = received.field("cookie").unwrap_or_default();
             sent.insert(when.split(' ').next().unwrap().to_owned(), cookie);
         }
     }

@@ -475,7 +475,7 @@ fn clock_jumps_change_the_age_of_decisions_but_no_timeout() {
         jump(offset);
         client.send(&request("GET", "/", &[("Cookie", &cookie)]));
         assert_eq!(client.reply("GET").status, 200, "{offset}");
-        let sent = origin.next().field("cookie").unwrap_or_default();
+        let sent = origin.next_request().field("cookie").unwrap_or_default();
         assert_eq!(sent.contains("_ga"), passes, "{offset}: {sent}");
         assert_eq!(proxy.admin("/readyz").0, 200, "{offset}");
     }

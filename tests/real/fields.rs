@@ -22,8 +22,8 @@ const WATCHED: [&str; 6] = [
 
 /// An origin that marks clients by a dictionary, requests hints, and reports the fields that it receives.
 fn origin() -> Origin {
-    Origin::scripted(|seen, stream| {
-        let path = seen.line.split(' ').nth(1).unwrap_or_default();
+    Origin::scripted(|received, stream| {
+        let path = received.line.split(' ').nth(1).unwrap_or_default();
         let (head, body) = match path.split('?').next().unwrap_or_default() {
             "/" => (
                 "Content-Type: text/html\r\nAccept-CH: Sec-CH-UA-Model, Sec-CH-UA-Platform-Version\r\n",
@@ -43,7 +43,7 @@ fn origin() -> Origin {
             _ => {
                 let received: serde_json::Map<String, Value> = WATCHED
                     .iter()
-                    .filter_map(|name| Some(((*name).to_owned(), json!(seen.field(name)?))))
+                    .filter_map(|name| Some(((*name).to_owned(), json!(received.field(name)?))))
                     .collect();
                 ("Content-Type: application/json\r\nCache-Control: no-store\r\n", Value::Object(received).to_string())
             }

@@ -82,14 +82,14 @@ fn every_host_that_chromium_sends_is_accepted_unchanged() {
     let document = open_with("http://page.test/", &[&mapped]);
     assert!(document.contains("<title>done</title>"), "{document}");
     let mut sent = BTreeMap::new();
-    while let Some(seen) = chromiums.try_next_request() {
-        let host = seen.field("host").unwrap();
+    while let Some(received) = chromiums.try_next_request() {
+        let host = received.field("host").unwrap();
         // The browser also sends requests of its own.
-        let Some((_, shown)) = seen.line.split_once("?shown=") else { continue };
+        let Some((_, shown)) = received.line.split_once("?shown=") else { continue };
         let shown = shown.trim_end_matches(" HTTP/1.1");
         let shown = percent_encoding::percent_decode_str(shown).decode_utf8().unwrap();
         assert_eq!(host, shown, "what scripts see is what is sent");
-        sent.insert(host, seen.line);
+        sent.insert(host, received.line);
     }
     assert!(sent.len() > 150, "{} different hosts", sent.len());
 
@@ -102,11 +102,11 @@ fn every_host_that_chromium_sends_is_accepted_unchanged() {
             continue;
         }
         assert_eq!(reply.status, 200, "{host}");
-        let seen = origin.next();
-        assert_eq!(seen.field("host").as_deref(), Some(host.as_str()));
+        let received = origin.next_request();
+        assert_eq!(received.field("host").as_deref(), Some(host.as_str()));
         // The target received with it is accepted too.
         let target = line.split(' ').nth(1).unwrap();
         assert_eq!(proxy.get(target, &[("Host", host)]).status, 200, "{line}");
-        assert_eq!(origin.next().line, *line);
+        assert_eq!(origin.next_request().line, *line);
     }
 }

@@ -38,22 +38,22 @@ fn user(message: &[u8]) -> Option<String> {
 /// An origin that authenticates connections and accepts any password.
 fn origin() -> Origin {
     let users: Mutex<HashMap<usize, String>> = Mutex::default();
-    Origin::scripted(move |seen, stream| {
+    Origin::scripted(move |received, stream| {
         let mut users = users.lock().unwrap();
-        let message = seen.field("authorization").unwrap_or_default();
+        let message = received.field("authorization").unwrap_or_default();
         let message = STANDARD.decode(message.trim_start_matches("NTLM ")).unwrap_or_default();
         let mut offered = "NTLM".to_owned();
         match message.get(8) {
             Some(1) => {
-                users.insert(seen.connection, String::new());
+                users.insert(received.connection, String::new());
                 offered = format!("NTLM {}", challenge());
             }
-            Some(3) if users.contains_key(&seen.connection) => {
-                users.insert(seen.connection, user(&message).unwrap());
+            Some(3) if users.contains_key(&received.connection) => {
+                users.insert(received.connection, user(&message).unwrap());
             }
             _ => {}
         }
-        let (head, page) = match users.get(&seen.connection).filter(|user| !user.is_empty()) {
+        let (head, page) = match users.get(&received.connection).filter(|user| !user.is_empty()) {
             Some(user) => ("200 OK".to_owned(), format!("page of {user}")),
             None => {
                 (format!("401 Unauthorized\r\nWWW-Authenticate: {offered}"), "nobody".to_owned())
@@ -107,7 +107,7 @@ fn chromium_logs_in_over_tls_with_http_1_1() {
     let bob = open_with(&format!("https://bob:secret@shop.example:{port}/"), &arguments);
     assert!(bob.contains("page of bob"), "{bob}");
     let versions: Vec<_> = std::iter::from_fn(|| origin.try_next_request())
-        .map(|seen| seen.field("via").unwrap())
+        .map(|received| received.field("via").unwrap())
         .collect();
     assert!(versions.iter().any(|via| via == "2.0 consentry"), "HTTP/2 was tried: {versions:?}");
 }

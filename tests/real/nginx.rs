@@ -115,9 +115,9 @@ fn the_recipe_for_nginx_before_consentry_works() {
     assert!(answer.starts_with("http/1.1 200"), "{answer}");
     assert!(answer.contains("set-cookie: sid=1") && !answer.contains("_ga"), "{answer}");
     assert!(answer.contains("cache-control: private"), "{answer}");
-    let seen = origin.next();
-    assert_eq!(seen.field("x-forwarded-for").as_deref(), Some("127.0.0.1, 127.0.0.1"));
-    assert_eq!(seen.field("x-forwarded-proto").as_deref(), Some("http"));
+    let received = origin.next_request();
+    assert_eq!(received.field("x-forwarded-for").as_deref(), Some("127.0.0.1, 127.0.0.1"));
+    assert_eq!(received.field("x-forwarded-proto").as_deref(), Some("http"));
 }
 
 #[test]

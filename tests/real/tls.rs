@@ -128,8 +128,8 @@ fn http_1_and_http_2_over_tls_are_served_and_filtered() {
         // HTTP/1.1 keeps the origin's spelling. HTTP/2 names are in lower case.
         let lines = text.to_lowercase();
         assert!(lines.contains("set-cookie: sid=1") && !lines.contains("_ga"), "{text}");
-        let seen = origin.next();
-        assert_eq!(seen.field("x-forwarded-proto").as_deref(), Some("https"));
+        let received = origin.next_request();
+        assert_eq!(received.field("x-forwarded-proto").as_deref(), Some("https"));
     }
     // A page load also deletes cookies that can only be deleted over HTTPS.
     let text = authority
@@ -264,14 +264,14 @@ fn the_origin_gets_the_client_certificate_and_no_forged_one() {
     for version in ["--http1.1", "--http2"] {
         let shown = ["--cert", &cert, "--key", &key, version];
         authority.curl(&proxy, "shop.test", &[&shown[..], &forged].concat()).unwrap();
-        let seen = origin.next();
+        let received = origin.next_request();
         // curl also sends the CA certificate.
-        assert_eq!(seen.field("client-cert"), item("visitor.pem"), "{version}");
-        assert_eq!(seen.field("client-cert-chain"), item("ca.pem"), "{version}");
+        assert_eq!(received.field("client-cert"), item("visitor.pem"), "{version}");
+        assert_eq!(received.field("client-cert-chain"), item("ca.pem"), "{version}");
         authority.curl(&proxy, "shop.test", &[&[version], &forged[..]].concat()).unwrap();
-        let seen = origin.next();
-        assert_eq!(seen.field("client-cert"), None, "{version}");
-        assert_eq!(seen.field("client-cert-chain"), None, "{version}");
+        let received = origin.next_request();
+        assert_eq!(received.field("client-cert"), None, "{version}");
+        assert_eq!(received.field("client-cert-chain"), None, "{version}");
     }
 }
 

@@ -67,9 +67,9 @@ fn envoy_with_the_rendered_filter_strips_cookies_serves_the_pages_and_fails_clos
     };
     let get = |path: &str, cookies: &str| send(&request("GET", path, &[("Cookie", cookies)]));
     assert_eq!(get("/", "_ga=2; sid=3").set_cookies(), ["sid=1"]);
-    assert_eq!(origin.next().field("cookie").as_deref(), Some("sid=3"));
+    assert_eq!(origin.next_request().field("cookie").as_deref(), Some("sid=3"));
     assert_eq!(get("/", &consent_cookie("analytics")).set_cookies(), ["_ga=1", "sid=1"]);
-    origin.next();
+    origin.next_request();
 
     // The preference centre reads a body.
     let page = get("/.consentry/", "");
