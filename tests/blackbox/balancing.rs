@@ -7,7 +7,7 @@ use std::sync::mpsc;
 
 use crate::support::{Origin, Proxy, Reply, consent_cookie, refusing_address, request};
 
-fn named(name: &'static str) -> Origin {
+fn named_origin(name: &'static str) -> Origin {
     Origin::responding(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{name}", name.len()))
 }
 
@@ -16,19 +16,19 @@ fn body(reply: &Reply) -> String {
 }
 
 /// The upstreams that answered this many requests, one letter each.
-fn reached(proxy: &Proxy, requests: usize) -> String {
+fn responding_upstreams(proxy: &Proxy, requests: usize) -> String {
     (0..requests).map(|_| body(&proxy.get("/", &[]))).collect()
 }
 
 #[test]
 fn requests_are_distributed_by_upstream_weight() {
-    let (a, b) = (named("a"), named("b"));
+    let (a, b) = (named_origin("a"), named_origin("b"));
     let proxy = Proxy::start_with(&format!(
         "[[site]]\nupstream = [{{ url = \"{}\", weight = 3 }}, \"{}\"]\n",
         a.url(),
         b.url()
     ));
-    let all = reached(&proxy, 40);
+    let all = responding_upstreams(&proxy, 40);
     assert_eq!(all.matches('a').count(), 30, "{all}");
     assert!(!all.contains("bb"), "{all}");
 }
@@ -43,7 +43,7 @@ fn the_upstream_with_the_fewest_requests_in_flight_is_chosen() {
         }
         stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na").is_ok()
     });
-    let other = named("b");
+    let other = named_origin("b");
     let proxy = Proxy::start_with(&format!(
         "[[site]]\nbalance = \"least_connections\"\nupstream = [\"{}\", \"{}\"]\n",
         busy.url(),
@@ -52,17 +52,17 @@ fn the_upstream_with_the_fewest_requests_in_flight_is_chosen() {
     let mut slow = proxy.connect();
     slow.send(&request("GET", "/slow", &[]));
     busy.next_request();
-    assert_eq!(reached(&proxy, 6), "bbbbbb");
+    assert_eq!(responding_upstreams(&proxy, 6), "bbbbbb");
     go.send(()).unwrap();
     assert_eq!(body(&slow.reply("GET")), "a");
     proxy.expect_metric("consentry_requests_total{site=\"default\",code=\"2xx\"}", 7.0);
-    let all = reached(&proxy, 8);
+    let all = responding_upstreams(&proxy, 8);
     assert!(all.contains('a'), "{all}");
 }
 
 #[test]
 fn session_affinity_works_for_visitors_who_refuse_everything() {
-    let (a, b) = (named("a"), named("b"));
+    let (a, b) = (named_origin("a"), named_origin("b"));
     let proxy = Proxy::start_with(&format!(
         "[[site]]\nsticky_cookie = \"srv\"\nupstream = [\"{}\", \"{}\"]\n",
         a.url(),
@@ -110,7 +110,7 @@ fn an_unhealthy_upstream_gets_no_requests_until_it_recovers() {
         let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 1\r\n\r\na");
         stream.write_all(answer.as_bytes()).is_ok()
     });
-    let steady = named("b");
+    let steady = named_origin("b");
     let (moody_url, steady_url) = (moody.url(), steady.url());
     let site = |health: &str| {
         format!("[[site]]\nupstream = [\"{moody_url}\", \"{steady_url}\"]\n{health}")
@@ -118,16 +118,16 @@ fn an_unhealthy_upstream_gets_no_requests_until_it_recovers() {
     let health = "health = { path = \"/healthz\", interval = \"20ms\", healthy_after = 2, unhealthy_after = 2 }\n";
     let proxy = Proxy::start_with(&site(health));
     let up = format!("consentry_upstream_up{{site=\"default\",upstream=\"{moody_url}\"}}");
-    assert_eq!(reached(&proxy, 4), "abab");
+    assert_eq!(responding_upstreams(&proxy, 4), "abab");
     well.store(false, SeqCst);
     proxy.expect_metric(&up, 0.0);
     proxy.expect_log("upstream unhealthy, removed from rotation");
     assert!(proxy.log().contains("unexpected status 503"));
-    assert_eq!(reached(&proxy, 4), "bbbb");
+    assert_eq!(responding_upstreams(&proxy, 4), "bbbb");
     well.store(true, SeqCst);
     proxy.expect_metric(&up, 1.0);
     proxy.expect_log("upstream healthy");
-    let all = reached(&proxy, 4);
+    let all = responding_upstreams(&proxy, 4);
     assert_eq!(all.matches('a').count(), 2, "{all}");
     assert!(asked.load(SeqCst) >= 4);
 
@@ -141,7 +141,7 @@ fn an_unhealthy_upstream_gets_no_requests_until_it_recovers() {
 
 #[test]
 fn retries_stop_at_the_retry_budget() {
-    let good = named("a");
+    let good = named_origin("a");
     let start = |retries: &str| {
         Proxy::start_with(&format!(
             "{retries}\n[[site]]\nupstream = [\"http://{}\", \"{}\"]\n",
@@ -154,13 +154,13 @@ fn retries_stop_at_the_retry_budget() {
     assert!(good.received_nothing());
     assert_eq!(proxy.metric("consentry_upstream_retries_total"), 0.0);
     let proxy = start("");
-    assert_eq!(reached(&proxy, 1), "a");
+    assert_eq!(responding_upstreams(&proxy, 1), "a");
     assert_eq!(proxy.metric("consentry_upstream_retries_total"), 1.0);
 }
 
 #[test]
 fn sites_share_a_host_by_path_prefix() {
-    let (root, shop) = (named("root"), named("shop"));
+    let (root, shop) = (named_origin("root"), named_origin("shop"));
     let proxy = Proxy::start_with(&format!(
         "[[site]]\nname = \"root\"\nhosts = [\"shop.example\"]\nupstream = \"{}\"\n\
          [[site]]\nname = \"shop\"\nhosts = [\"shop.example\"]\npaths = [\"/shop\"]\nupstream = \"{}\"\n\
@@ -190,7 +190,7 @@ fn sites_share_a_host_by_path_prefix() {
 
 #[test]
 fn bodies_over_the_limit_are_rejected_by_length_or_while_streaming() {
-    let origin = named("a");
+    let origin = named_origin("a");
     let proxy = Proxy::start(&origin, "[limits]\nbody_bytes = 10");
     let mut client = proxy.connect();
     client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n0123456789");
@@ -209,7 +209,7 @@ fn bodies_over_the_limit_are_rejected_by_length_or_while_streaming() {
 
 #[test]
 fn requests_over_the_rate_limit_get_429_with_retry_after() {
-    let origin = named("a");
+    let origin = named_origin("a");
     let proxy = Proxy::start(&origin, "[limits]\nrequests_per_second = 1\nburst = 3");
     let mut client = proxy.connect();
     client.send(&request("GET", "/", &[]).repeat(4));
@@ -224,7 +224,7 @@ fn requests_over_the_rate_limit_get_429_with_retry_after() {
 
 #[test]
 fn the_rate_limit_counts_visitors_behind_a_trusted_proxy_separately() {
-    let origin = named("a");
+    let origin = named_origin("a");
     let proxy = Proxy::start_with(&format!(
         "[listen]\ntrusted_proxies = [\"127.0.0.1\"]\n[limits]\nrequests_per_second = 1\nburst = 1\n[[site]]\nupstream = \"{}\"\n",
         origin.url()
@@ -266,7 +266,7 @@ fn requests_over_the_concurrency_limit_queue_then_get_503() {
 
 #[test]
 fn connections_over_the_limit_wait_in_the_accept_queue() {
-    let origin = named("a");
+    let origin = named_origin("a");
     let proxy = Proxy::start(&origin, "[limits]\nconnections = 1");
     let mut first = proxy.connect();
     first.send(&request("GET", "/", &[]));
@@ -285,7 +285,7 @@ fn connections_over_the_limit_wait_in_the_accept_queue() {
 
 #[test]
 fn upstream_time_and_proxy_time_are_measured_separately() {
-    let origin = named("a");
+    let origin = named_origin("a");
     let proxy = Proxy::start(&origin, "");
     proxy.get("/", &[]);
     proxy.get("/.consentry/", &[]);
@@ -295,7 +295,7 @@ fn upstream_time_and_proxy_time_are_measured_separately() {
 
 #[test]
 fn affinity_cookies_hide_the_address_and_match_on_replicas_with_the_same_keys() {
-    let (a, b) = (named("a"), named("b"));
+    let (a, b) = (named_origin("a"), named_origin("b"));
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("keys");
     let (old, new) = ("0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210");

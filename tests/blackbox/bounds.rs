@@ -17,7 +17,7 @@ use crate::support::{Origin, Proxy, RawClient, TIMEOUT, request};
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 /// Sends `count` concurrent requests and returns their statuses.
-fn at_a_time(proxy: &Proxy, count: usize) -> Vec<u16> {
+fn concurrent_statuses(proxy: &Proxy, count: usize) -> Vec<u16> {
     let mut clients: Vec<RawClient> = (0..count).map(|_| proxy.connect()).collect();
     clients.iter_mut().for_each(|client| client.send(&request("GET", "/", &[])));
     clients.iter_mut().map(|client| client.reply("GET").status).collect()
@@ -32,13 +32,13 @@ fn idle_upstream_connections_are_limited_by_the_config() {
     });
     let toml = "workers = 1\nlimits.idle_upstream_connections = 1\ntimeouts.upstream_idle = '1h'";
     let proxy = Proxy::start(&origin, toml);
-    assert_eq!(at_a_time(&proxy, 4), [200; 4]);
+    assert_eq!(concurrent_statuses(&proxy, 4), [200; 4]);
     let mut closed: Vec<usize> = (0..3).map(|_| origin.next_closed_connection()).collect();
     closed.sort_unstable();
     closed.dedup();
     assert_eq!(closed.len(), 3);
     // The last connection is kept, so four more requests need three more connections.
-    assert_eq!(at_a_time(&proxy, 4), [200; 4]);
+    assert_eq!(concurrent_statuses(&proxy, 4), [200; 4]);
     proxy.expect_metric("consentry_upstream_connections_total", 7.0);
 }
 
@@ -89,7 +89,11 @@ fn an_unread_body_is_drained_up_to_64_kib_before_the_connection_closes() {
 
 /// An h2c origin that allows 1000 streams per connection, and answers once `count` requests have arrived. Records
 /// the maximum number of requests on one connection, and each closed connection.
-async fn many_streams(count: usize, most: Arc<AtomicUsize>, ended: Arc<Semaphore>) -> SocketAddr {
+async fn counting_http2_origin(
+    count: usize,
+    most: Arc<AtomicUsize>,
+    ended: Arc<Semaphore>,
+) -> SocketAddr {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let all = Arc::new(tokio::sync::Barrier::new(count));
@@ -124,12 +128,12 @@ async fn many_streams(count: usize, most: Arc<AtomicUsize>, ended: Arc<Semaphore
 async fn an_http_2_upstream_connection_has_at_most_100_streams_and_closes_when_idle() {
     let most = Arc::new(AtomicUsize::new(0));
     let ended = Arc::new(Semaphore::new(0));
-    let address = many_streams(150, Arc::clone(&most), Arc::clone(&ended)).await;
+    let address = counting_http2_origin(150, Arc::clone(&most), Arc::clone(&ended)).await;
     let toml = format!(
         "workers = 1\ntimeouts.upstream_idle = '500ms'\n[[site]]\nupstream = 'h2c://{address}'\n"
     );
     let proxy = Proxy::start_with(&toml);
-    let statuses = tokio::task::block_in_place(|| at_a_time(&proxy, 150));
+    let statuses = tokio::task::block_in_place(|| concurrent_statuses(&proxy, 150));
     assert_eq!(statuses, [200; 150]);
     let most = most.load(Relaxed);
     assert!(most <= 100, "{most}");

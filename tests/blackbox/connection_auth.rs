@@ -56,7 +56,7 @@ fn origin(scheme: &'static str) -> Origin {
     })
 }
 
-fn ask(client: &mut RawClient, path: &str, authorization: Option<&str>) -> Reply {
+fn send(client: &mut RawClient, path: &str, authorization: Option<&str>) -> Reply {
     let fields: Vec<_> = authorization.iter().map(|value| ("Authorization", *value)).collect();
     client.send(&request("GET", path, &fields));
     client.reply("GET")
@@ -70,16 +70,16 @@ fn a_login_belongs_to_its_client_connection_and_ends_with_it() {
         // A pooled connection is used for the login, and never returns to the pool.
         assert_eq!(proxy.get("/public", &[]).text(), "nobody");
         let mut alice = proxy.connect();
-        assert_eq!(ask(&mut alice, "/", Some(&format!("{scheme} T1"))).status, 401);
-        let logged_in = ask(&mut alice, "/", Some(&format!("{scheme} T3 alice")));
+        assert_eq!(send(&mut alice, "/", Some(&format!("{scheme} T1"))).status, 401);
+        let logged_in = send(&mut alice, "/", Some(&format!("{scheme} T3 alice")));
         assert_eq!((logged_in.status, logged_in.text().as_str()), (200, "alice"), "{scheme}");
         let mut bob = proxy.connect();
-        assert_eq!(ask(&mut bob, "/", None).status, 401, "{scheme}");
-        assert_eq!(ask(&mut bob, "/public", None).text(), "nobody", "{scheme}");
-        assert_eq!(ask(&mut alice, "/", None).text(), "alice", "{scheme}");
-        assert_eq!(ask(&mut bob, "/", Some(&format!("{scheme} T1"))).status, 401);
-        assert_eq!(ask(&mut bob, "/", Some(&format!("{scheme} T3 bob"))).text(), "bob");
-        assert_eq!(ask(&mut alice, "/", None).text(), "alice", "{scheme}");
+        assert_eq!(send(&mut bob, "/", None).status, 401, "{scheme}");
+        assert_eq!(send(&mut bob, "/public", None).text(), "nobody", "{scheme}");
+        assert_eq!(send(&mut alice, "/", None).text(), "alice", "{scheme}");
+        assert_eq!(send(&mut bob, "/", Some(&format!("{scheme} T1"))).status, 401);
+        assert_eq!(send(&mut bob, "/", Some(&format!("{scheme} T3 bob"))).text(), "bob");
+        assert_eq!(send(&mut alice, "/", None).text(), "alice", "{scheme}");
         drop((alice, bob));
         let closed = [origin.next_closed_connection(), origin.next_closed_connection()];
         assert_ne!(closed[0], closed[1], "{scheme}");
@@ -92,10 +92,10 @@ fn a_login_survives_idle_time_and_other_requests_on_its_connection() {
     let origin = origin("NTLM");
     let proxy = Proxy::start(&origin, "workers = 1");
     let mut alice = proxy.connect();
-    ask(&mut alice, "/", Some("NTLM T1"));
-    assert_eq!(ask(&mut alice, "/", Some("NTLM T3 alice")).text(), "alice");
+    send(&mut alice, "/", Some("NTLM T1"));
+    assert_eq!(send(&mut alice, "/", Some("NTLM T3 alice")).text(), "alice");
     // Answered by consentry, without the origin.
-    assert_eq!(ask(&mut alice, "/.consentry/notice", None).status, 200);
+    assert_eq!(send(&mut alice, "/.consentry/notice", None).status, 200);
     // Longer than an idle connection keeps its buffers.
     let pause = Some(Duration::from_millis(250));
     alice.stream.set_read_timeout(pause).unwrap();
@@ -111,11 +111,11 @@ fn a_challenge_removes_the_connection_from_the_pool() {
     let origin = origin("NTLM");
     let proxy = Proxy::start(&origin, "workers = 1");
     let mut first = proxy.connect();
-    assert_eq!(ask(&mut first, "/", None).status, 401);
+    assert_eq!(send(&mut first, "/", None).status, 401);
     assert_eq!(origin.next_request().connection, 0);
     assert_eq!(proxy.get("/public", &[]).status, 200);
     assert_eq!(origin.next_request().connection, 1);
-    assert_eq!(ask(&mut first, "/public", None).status, 200);
+    assert_eq!(send(&mut first, "/public", None).status, 200);
     assert_eq!(origin.next_request().connection, 0);
 }
 
@@ -142,7 +142,7 @@ fn a_login_over_http_2_gets_http_1_1_required() {
     // Other requests of the connection are served, and the client receives the challenge.
     assert!(connection.is_served_at(7, "/public"));
     connection.send(&frame(HEADERS, END_STREAM | END_HEADERS, 9, &block(&get("/"))));
-    connection.answered(9);
+    connection.response_head(9);
     // The challenged connection is not shared: the next request gets another one.
     let challenged = (origin.next_request(), origin.next_request()).1.connection;
     assert_eq!(proxy.get("/public", &[]).status, 200);
@@ -236,9 +236,9 @@ fn with_tls(rejects: bool) -> (Proxy, tempfile::TempDir) {
 fn an_upstream_with_both_versions_gets_logins_over_http_1_1() {
     let (proxy, _folder) = with_tls(false);
     let mut alice = proxy.connect();
-    assert_eq!(ask(&mut alice, "/", None).text(), "0 HTTP/2.0");
-    assert_eq!(ask(&mut alice, "/", Some("NTLM T1")).text(), "1 HTTP/1.1");
-    assert_eq!(ask(&mut alice, "/", None).text(), "1 HTTP/1.1", "her own");
+    assert_eq!(send(&mut alice, "/", None).text(), "0 HTTP/2.0");
+    assert_eq!(send(&mut alice, "/", Some("NTLM T1")).text(), "1 HTTP/1.1");
+    assert_eq!(send(&mut alice, "/", None).text(), "1 HTTP/1.1", "her own");
     assert_eq!(proxy.get("/", &[]).text(), "0 HTTP/2.0", "the shared one");
 }
 
@@ -259,11 +259,11 @@ fn a_login_is_never_sent_on_a_shared_http_2_connection() {
     let proxy =
         Proxy::start_with(&format!("workers = 1\n[[site]]\nupstream = 'h2c://{address}'\n"));
     let mut alice = proxy.connect();
-    assert_eq!(ask(&mut alice, "/", None).text(), "0 HTTP/2.0");
-    assert_eq!(ask(&mut alice, "/", Some("NTLM T1")).text(), "1 HTTP/2.0");
-    assert_eq!(ask(&mut alice, "/", None).text(), "1 HTTP/2.0", "her own");
+    assert_eq!(send(&mut alice, "/", None).text(), "0 HTTP/2.0");
+    assert_eq!(send(&mut alice, "/", Some("NTLM T1")).text(), "1 HTTP/2.0");
+    assert_eq!(send(&mut alice, "/", None).text(), "1 HTTP/2.0", "her own");
     assert_eq!(proxy.get("/", &[]).text(), "0 HTTP/2.0", "the shared one");
     let mut bob = proxy.connect();
-    assert_eq!(ask(&mut bob, "/", Some("Negotiate T1")).text(), "2 HTTP/2.0");
-    assert_eq!(ask(&mut alice, "/", Some("NTLM T3 alice")).text(), "1 HTTP/2.0");
+    assert_eq!(send(&mut bob, "/", Some("Negotiate T1")).text(), "2 HTTP/2.0");
+    assert_eq!(send(&mut alice, "/", Some("NTLM T3 alice")).text(), "1 HTTP/2.0");
 }

@@ -20,7 +20,7 @@ const NAVIGATION: (&str, &str) = ("Sec-Fetch-Mode", "navigate");
 const GERMAN: (&str, &str) = ("Accept-Language", "de-AT,de;q=0.9,en;q=0.5");
 
 /// A proxy whose upstream refuses connections.
-fn down(toml: &str) -> Proxy {
+fn proxy_without_upstream(toml: &str) -> Proxy {
     Proxy::start_with(&format!("{toml}\n[[site]]\nupstream = 'http://{}'", refusing_address()))
 }
 
@@ -68,7 +68,7 @@ fn assert_page(reply: &Reply, tag: &str, status: u16) -> String {
 
 #[test]
 fn browsers_get_an_error_page_in_their_language_while_the_upstream_is_down() {
-    let proxy = down("[banner]\nenabled = true\n[page]\nguard = true");
+    let proxy = proxy_without_upstream("[banner]\nenabled = true\n[page]\nguard = true");
     let fields =
         [BROWSER, NAVIGATION, ("Accept-Language", "ja,en;q=0.8"), ("Cookie", "a=TOPSECRET")];
     let reply = proxy.get("/shop?q=TOPSECRET", &fields);
@@ -87,7 +87,7 @@ fn browsers_get_an_error_page_in_their_language_while_the_upstream_is_down() {
 
 #[test]
 fn other_clients_get_json_or_text_by_accept() {
-    let proxy = down("");
+    let proxy = proxy_without_upstream("");
     let text = |id: &str| {
         format!("502 Bad Gateway\n\nThe site's server cannot be reached.\nRequest id: {id}\n")
     };
@@ -182,7 +182,7 @@ fn an_unrecorded_choice_gets_an_error_page() {
 
 #[test]
 fn a_failed_form_of_the_site_links_back_to_its_page_and_escapes_the_path() {
-    let proxy = down("");
+    let proxy = proxy_without_upstream("");
     let post = |referer: &str| {
         let fields = [("Referer", referer), GERMAN, ("Cookie", "sid=TOPSECRET")];
         let reply = submit(&proxy, "/order", "card=TOPSECRET", &fields);
@@ -281,7 +281,7 @@ fn undecodable_guarded_pages_get_an_error_page() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_head_request_gets_the_fields_of_the_page_and_no_body() {
-    let proxy = down("");
+    let proxy = proxy_without_upstream("");
     let mut client = proxy.connect();
     for path in ["/", "/.consentry/none"] {
         client.send(&request("HEAD", path, &[BROWSER, NAVIGATION, GERMAN]));

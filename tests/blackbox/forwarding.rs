@@ -268,7 +268,7 @@ fn upstream_connections_are_reused() {
 }
 
 /// An origin that closes each connection on its second request.
-fn forgetful() -> Origin {
+fn origin_closing_on_second_request() -> Origin {
     let requests = Arc::new(Mutex::new(std::collections::HashMap::<usize, usize>::new()));
     Origin::scripted(move |received, stream| {
         let mut requests = requests.lock().unwrap();
@@ -280,7 +280,7 @@ fn forgetful() -> Origin {
 
 #[test]
 fn an_idempotent_request_on_a_dead_pooled_connection_is_retried_once() {
-    let origin = forgetful();
+    let origin = origin_closing_on_second_request();
     let proxy = Proxy::start(&origin, "workers = 1");
     assert_eq!(proxy.get("/", &[]).status, 200);
     assert_eq!(proxy.get("/", &[]).status, 200, "sent again on a new connection");
@@ -289,7 +289,7 @@ fn an_idempotent_request_on_a_dead_pooled_connection_is_retried_once() {
 
 #[test]
 fn a_post_that_the_upstream_may_have_processed_is_not_retried() {
-    let origin = forgetful();
+    let origin = origin_closing_on_second_request();
     let proxy = Proxy::start(&origin, "workers = 1");
     // A request without a body never gets its 100, and its head has been sent nevertheless.
     for fields in [&[("Content-Length", "0")][..], &[("Expect", "100-continue")]] {

@@ -10,10 +10,10 @@ const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const IDLE: Duration = Duration::from_millis(600);
 
 /// Sends a frame repeatedly until the connection ends, and returns the time `since`. Acknowledges nothing.
-fn lives(mut connection: Connection, sent: &[u8], since: Instant) -> Duration {
+fn connection_lifetime(mut connection: Connection, sent: &[u8], since: Instant) -> Duration {
     connection.0.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
     loop {
-        match connection.next_or_silence() {
+        match connection.try_next() {
             None => return since.elapsed(),
             Some(_) if sent.is_empty() => {}
             Some(_) => {
@@ -40,7 +40,7 @@ fn frames_without_requests_do_not_extend_the_idle_timeout() {
             if used {
                 assert!(connection.is_served_at(1, "/"));
             }
-            let lived = lives(connection, sent, since);
+            let lived = connection_lifetime(connection, sent, since);
             // Frames that counted as activity would keep the connection for ever.
             assert!(lived > IDLE * 3 / 4, "{} {used}: {lived:?}", sent.escape_ascii());
         }
@@ -59,7 +59,7 @@ fn requests_keep_a_connection_open() {
     while since.elapsed() < idle * 3 / 2 {
         assert!(connection.is_served_at(stream, "/"), "after {:?}", since.elapsed());
         connection.0.set_read_timeout(Some(idle / 16)).unwrap();
-        while connection.next_or_silence().is_some_and(|frame| frame.is_some()) {}
+        while connection.try_next().is_some_and(|frame| frame.is_some()) {}
         connection.0.set_read_timeout(Some(TIMEOUT)).unwrap();
         stream += 2;
     }

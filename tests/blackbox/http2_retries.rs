@@ -28,7 +28,7 @@ struct ReceivedRequest {
     ended: bool,
 }
 
-type Answer = Box<dyn Fn(&ReceivedRequest) -> Vec<u8> + Send + Sync>;
+type Script = Box<dyn Fn(&ReceivedRequest) -> Vec<u8> + Send + Sync>;
 
 /// An upstream that answers requests with scripted frames, and reports the requests.
 struct Upstream {
@@ -37,18 +37,18 @@ struct Upstream {
 }
 
 impl Upstream {
-    fn start(answer: impl Fn(&ReceivedRequest) -> Vec<u8> + Send + Sync + 'static) -> Self {
+    fn start(script: impl Fn(&ReceivedRequest) -> Vec<u8> + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let (requests_sender, received) = channel();
-        let answer: Arc<Answer> = Arc::new(Box::new(answer));
+        let (request_sender, received) = channel();
+        let script: Arc<Script> = Arc::new(Box::new(script));
         let count = AtomicUsize::new(0);
         thread::spawn(move || {
             for stream in listener.incoming() {
-                let (mut stream, answer, requests_sender) =
-                    (stream.unwrap(), Arc::clone(&answer), requests_sender.clone());
+                let (mut stream, script, request_sender) =
+                    (stream.unwrap(), Arc::clone(&script), request_sender.clone());
                 let connection = count.fetch_add(1, Relaxed);
-                thread::spawn(move || serve(&mut stream, connection, &answer, &requests_sender));
+                thread::spawn(move || serve(&mut stream, connection, &script, &request_sender));
             }
         });
         Self { address, requests: Mutex::new(received) }
@@ -71,7 +71,7 @@ impl Upstream {
     }
 
     /// Connection and body of each complete request so far.
-    fn whole(&self) -> Vec<(usize, String)> {
+    fn complete_requests(&self) -> Vec<(usize, String)> {
         let received = self.requests.lock().unwrap();
         received
             .try_iter()
@@ -84,8 +84,8 @@ impl Upstream {
 fn serve(
     stream: &mut TcpStream,
     connection: usize,
-    answer: &Answer,
-    requests_sender: &Sender<ReceivedRequest>,
+    script: &Script,
+    request_sender: &Sender<ReceivedRequest>,
 ) -> Option<()> {
     stream.read_exact(&mut [0; 24]).ok()?;
     // A window of 1 MiB for each stream and for the connection.
@@ -107,11 +107,11 @@ fn serve(
                     received.body.push_str(&String::from_utf8(payload).unwrap());
                 }
                 received.ended = flags & END_STREAM != 0;
-                requests_sender.send(received.clone()).ok()?;
-                stream.write_all(&answer(received)).ok()?;
+                request_sender.send(received.clone()).ok()?;
+                stream.write_all(&script(received)).ok()?;
             }
             PING => {
-                requests_sender
+                request_sender
                     .send(ReceivedRequest {
                         connection,
                         stream: 0,
@@ -129,7 +129,7 @@ fn serve(
     Some(())
 }
 
-fn good(received: &ReceivedRequest) -> Vec<u8> {
+fn respond_200(received: &ReceivedRequest) -> Vec<u8> {
     if !received.ended {
         return Vec::new();
     }
@@ -138,12 +138,12 @@ fn good(received: &ReceivedRequest) -> Vec<u8> {
     [head, frame(DATA, END_STREAM, received.stream, b"good")].concat()
 }
 
-fn refused(received: &ReceivedRequest) -> Vec<u8> {
+fn refuse_stream(received: &ReceivedRequest) -> Vec<u8> {
     frame(RST_STREAM, 0, received.stream, &REFUSED_STREAM)
 }
 
 /// A GOAWAY with this last stream.
-fn goes_away(last: u32) -> Vec<u8> {
+fn goaway(last: u32) -> Vec<u8> {
     frame(GOAWAY, 0, 0, &[last.to_be_bytes(), [0; 4]].concat())
 }
 
@@ -158,19 +158,19 @@ fn status(proxy: &Proxy, method: &str, body: &str) -> u16 {
 #[test]
 fn an_unprocessed_request_is_retried_for_any_method_and_body() {
     let refusals: [(&str, fn(&ReceivedRequest) -> Vec<u8>); 2] =
-        [("a refused stream", refused), ("a GOAWAY before it", |_| goes_away(0))];
+        [("a refused stream", refuse_stream), ("a GOAWAY before it", |_| goaway(0))];
     for (what, refuse) in refusals {
         for (method, body) in [("POST", "a=1&b=2"), ("PATCH", "{}"), ("DELETE", ""), ("POST", "")] {
             let upstream =
                 Upstream::start(move |received| match (received.connection, received.ended) {
                     (0 | 1, true) => refuse(received),
                     (0 | 1, false) => Vec::new(),
-                    _ => good(received),
+                    _ => respond_200(received),
                 });
             let proxy = upstream.proxy("");
             assert_eq!(status(&proxy, method, body), 200, "{what}: {method} {body:?}");
             let expected: Vec<_> = (0..3).map(|connection| (connection, body.to_owned())).collect();
-            assert_eq!(upstream.whole(), expected, "{what}: {method} {body:?}");
+            assert_eq!(upstream.complete_requests(), expected, "{what}: {method} {body:?}");
         }
     }
 }
@@ -179,23 +179,26 @@ fn an_unprocessed_request_is_retried_for_any_method_and_body() {
 fn a_request_on_a_connection_with_goaway_is_retried() {
     let upstream =
         Upstream::start(|received| match (received.connection, received.stream, received.ended) {
-            (0, 3.., true) => goes_away(1),
-            _ => good(received),
+            (0, 3.., true) => goaway(1),
+            _ => respond_200(received),
         });
     let proxy = upstream.proxy("");
     assert_eq!(status(&proxy, "POST", "one"), 200);
     assert_eq!(status(&proxy, "POST", "two"), 200);
     let expected = [(0, "one"), (0, "two"), (1, "two")];
-    assert_eq!(upstream.whole(), expected.map(|(connection, body)| (connection, body.to_owned())));
+    assert_eq!(
+        upstream.complete_requests(),
+        expected.map(|(connection, body)| (connection, body.to_owned()))
+    );
 }
 
 #[test]
 fn a_rejected_body_is_resent_from_its_start() {
     let upstream =
         Upstream::start(|received| match (received.connection, received.body.as_str()) {
-            (0, "first ") => refused(received),
+            (0, "first ") => refuse_stream(received),
             (0, _) => Vec::new(),
-            _ => good(received),
+            _ => respond_200(received),
         });
     let proxy = upstream.proxy("");
     let mut client = proxy.connect();
@@ -212,18 +215,18 @@ fn a_rejected_body_is_resent_from_its_start() {
 #[test]
 fn a_request_that_may_have_been_processed_is_not_retried() {
     let unsafe_to_repeat: [(&str, fn(&ReceivedRequest) -> Vec<u8>); 3] = [
-        ("a GOAWAY after it", |received| goes_away(received.stream)),
+        ("a GOAWAY after it", |received| goaway(received.stream)),
         ("an internal error", |received| frame(RST_STREAM, 0, received.stream, &[0, 0, 0, 2])),
         ("a cancelled stream", |received| frame(RST_STREAM, 0, received.stream, &[0, 0, 0, 8])),
     ];
-    for (what, answer) in unsafe_to_repeat {
+    for (what, script) in unsafe_to_repeat {
         let upstream = Upstream::start(move |received| match received.ended {
-            true => answer(received),
+            true => script(received),
             false => Vec::new(),
         });
         let proxy = upstream.proxy("timeouts.first_byte = '1s'");
         assert!(status(&proxy, "POST", "a=1") >= 502, "{what}");
-        assert_eq!(upstream.whole(), [(0, "a=1".to_owned())], "{what}");
+        assert_eq!(upstream.complete_requests(), [(0, "a=1".to_owned())], "{what}");
     }
 }
 
@@ -231,13 +234,13 @@ fn a_request_that_may_have_been_processed_is_not_retried() {
 fn a_body_is_buffered_for_retries_up_to_64_kib_and_a_request_sent_up_to_three_times() {
     for (length, attempts) in [(64 * 1024, 3), (64 * 1024 + 1, 1)] {
         let upstream = Upstream::start(|received| match received.ended {
-            true => refused(received),
+            true => refuse_stream(received),
             false => Vec::new(),
         });
         let proxy = upstream.proxy("");
         let body = "x".repeat(length);
         assert_eq!(status(&proxy, "POST", &body), 502, "{length}");
-        let whole = upstream.whole();
+        let whole = upstream.complete_requests();
         assert!(whole.iter().all(|(_, received)| *received == body), "{length}");
         assert_eq!(whole.len(), attempts, "{length}");
     }
@@ -249,7 +252,7 @@ fn a_connection_is_pinged_after_a_timeout_and_unused_until_the_reply() {
     let upstream =
         Upstream::start(|received| match (received.connection, received.body.as_str()) {
             (0, _) | (_, "hangs") => Vec::new(),
-            _ => good(received),
+            _ => respond_200(received),
         });
     let proxy = upstream.proxy("timeouts.first_byte = '1s'");
     assert_eq!(status(&proxy, "GET", ""), 504);
@@ -258,14 +261,14 @@ fn a_connection_is_pinged_after_a_timeout_and_unused_until_the_reply() {
         assert_eq!(status(&proxy, "GET", ""), 200);
     }
     let connections: Vec<_> =
-        upstream.whole().into_iter().map(|(connection, _)| connection).collect();
+        upstream.complete_requests().into_iter().map(|(connection, _)| connection).collect();
     assert_eq!(connections, [1, 1, 1]);
     assert_eq!(status(&proxy, "POST", "hangs"), 504);
     upstream.wait_for_ping(1);
     // Until the reply to the PING has been read, requests use other connections.
     proxy.wait_until("the connection is used again", || {
         assert_eq!(status(&proxy, "GET", ""), 200);
-        upstream.whole().last().is_some_and(|(connection, _)| *connection == 1)
+        upstream.complete_requests().last().is_some_and(|(connection, _)| *connection == 1)
     });
     assert!(!proxy.log().contains("PING"), "{}", proxy.log());
 }

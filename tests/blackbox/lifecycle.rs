@@ -9,7 +9,7 @@ use crate::support::{Origin, Proxy, RawClient, TIMEOUT, request, run};
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 /// An origin that answers on a signal.
-fn waiting() -> (Origin, mpsc::Sender<()>) {
+fn blocking_origin() -> (Origin, mpsc::Sender<()>) {
     let (go, wait) = mpsc::channel();
     let wait = Mutex::new(wait);
     let origin = Origin::scripted(move |_, stream| {
@@ -22,7 +22,7 @@ fn waiting() -> (Origin, mpsc::Sender<()>) {
 #[test]
 fn a_drain_finishes_requests_in_flight_refuses_new_ones_and_exits_with_0() {
     for signal in ["TERM", "INT"] {
-        let (origin, go) = waiting();
+        let (origin, go) = blocking_origin();
         let mut proxy = Proxy::start(&origin, "");
         let mut idle = proxy.connect();
         idle.send(b"");
@@ -85,7 +85,7 @@ fn health_reports_readiness_by_exit_code() {
 
 #[test]
 fn a_drain_ends_at_its_timeout() {
-    let (origin, _never) = waiting();
+    let (origin, _never) = blocking_origin();
     let mut proxy = Proxy::start(&origin, "timeouts.drain = '100ms'");
     let mut busy = proxy.connect();
     busy.send(&request("GET", "/", &[]));
@@ -97,7 +97,7 @@ fn a_drain_ends_at_its_timeout() {
 
 #[test]
 fn a_second_signal_exits_immediately() {
-    let (origin, _never) = waiting();
+    let (origin, _never) = blocking_origin();
     let mut proxy = Proxy::start(&origin, "");
     let idle = proxy.connect();
     let mut busy = proxy.connect();
@@ -220,13 +220,13 @@ fn systemd_is_notified_of_readiness_and_shutdown() {
         .stderr(std::process::Stdio::null())
         .spawn()
         .unwrap();
-    let said = || {
+    let message = || {
         let mut bytes = [0; 128];
         let length = socket.recv(&mut bytes).unwrap();
         String::from_utf8_lossy(&bytes[..length]).trim().to_owned()
     };
-    assert_eq!(said(), "READY=1");
+    assert_eq!(message(), "READY=1");
     std::process::Command::new("kill").arg(child.id().to_string()).status().unwrap();
-    assert_eq!(said(), "STOPPING=1");
+    assert_eq!(message(), "STOPPING=1");
     assert!(child.wait().unwrap().success());
 }

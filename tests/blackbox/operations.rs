@@ -13,7 +13,7 @@ const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const TOKEN: &str = "a-token-of-many-letters";
 const LOCAL: (&str, &str) = ("Host", "localhost");
 
-fn ask(proxy: &Proxy, bytes: &[u8]) -> Reply {
+fn admin_request(proxy: &Proxy, bytes: &[u8]) -> Reply {
     let mut client = RawClient::connect(proxy.admin);
     client.send(bytes);
     client.reply("GET")
@@ -29,16 +29,16 @@ fn the_admin_listener_requires_the_token_except_for_health_and_reloads_it() {
     let proxy = Proxy::start(&origin, &listen);
     let status = |path: &str, token: &str| {
         let bearer = format!("Bearer {token}");
-        ask(&proxy, &request("GET", path, &[("Authorization", &bearer)])).status
+        admin_request(&proxy, &request("GET", path, &[("Authorization", &bearer)])).status
     };
     for path in ["/metrics", "/", "/inventory", "/dashboard.json", "/log-level", "/nothing"] {
-        let refused = ask(&proxy, &request("GET", path, &[]));
+        let refused = admin_request(&proxy, &request("GET", path, &[]));
         assert_eq!(refused.status, 401, "{path}");
         assert!(refused.field("www-authenticate").unwrap().contains("Bearer"));
         assert_eq!(status(path, "another-token-of-letters"), 401, "{path}");
     }
     for path in ["/livez", "/readyz"] {
-        assert_eq!(ask(&proxy, &request("GET", path, &[])).status, 200, "{path}");
+        assert_eq!(admin_request(&proxy, &request("GET", path, &[])).status, 200, "{path}");
     }
     assert_eq!(status("/metrics", TOKEN), 200);
 
@@ -61,8 +61,9 @@ fn the_admin_listener_rejects_rebinding_hosts_and_cross_origin_pages() {
     let origin = Origin::responding(OK);
     let proxy = Proxy::start(&origin, "listen.admin_hosts = ['consentry.svc']");
     let own = proxy.admin.to_string();
-    let status =
-        |path: &str, fields: &[(&str, &str)]| ask(&proxy, &request("GET", path, fields)).status;
+    let status = |path: &str, fields: &[(&str, &str)]| {
+        admin_request(&proxy, &request("GET", path, fields)).status
+    };
     let port = proxy.admin.port();
     for path in ["/", "/metrics", "/inventory", "/dashboard.json", "/log-level"] {
         for host in
@@ -86,7 +87,7 @@ fn the_admin_listener_rejects_rebinding_hosts_and_cross_origin_pages() {
         let head = format!(
             "PUT /log-level HTTP/1.1\r\nHost: {host}\r\nOrigin: {other}\r\nContent-Length: 5\r\n\r\ndebug"
         );
-        ask(&proxy, head.as_bytes()).status
+        admin_request(&proxy, head.as_bytes()).status
     };
     assert_eq!(put("evil.example", "http://evil.example"), 403);
     assert_eq!(put(&own, "http://evil.example"), 403);
@@ -94,7 +95,10 @@ fn the_admin_listener_rejects_rebinding_hosts_and_cross_origin_pages() {
     // Health checks are answered for any name, or for none.
     for path in ["/livez", "/readyz"] {
         assert_eq!(status(path, &[("Host", "balancer.example")]), 200, "{path}");
-        assert_eq!(ask(&proxy, format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).status, 200);
+        assert_eq!(
+            admin_request(&proxy, format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).status,
+            200
+        );
     }
 }
 
@@ -119,9 +123,9 @@ fn weak_tokens_and_public_admin_listeners_without_a_token_are_reported() {
 }
 
 /// A proxy whose admin listener is a Unix socket. Killed on drop.
-struct AtPath(std::process::Child);
+struct KillOnDrop(std::process::Child);
 
-impl Drop for AtPath {
+impl Drop for KillOnDrop {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
@@ -140,7 +144,7 @@ fn the_admin_listener_can_be_a_unix_socket_that_survives_a_kill() {
             .stderr(std::process::Stdio::piped())
             .spawn()
             .unwrap();
-        AtPath(child)
+        KillOnDrop(child)
     };
     let healthy = || run(&["health", "--admin", &admin], "").0 == 0;
     let wait = || wait_until("a response at the path", healthy);
@@ -183,7 +187,7 @@ fn the_log_level_changes_at_run_time() {
             "PUT /log-level HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{word}",
             word.len()
         );
-        let reply = ask(&proxy, head.as_bytes());
+        let reply = admin_request(&proxy, head.as_bytes());
         (reply.status, String::from_utf8(reply.body).unwrap())
     };
     let misdirect = || proxy.get("/", &[("Host", "bad host")]).status;
@@ -198,13 +202,13 @@ fn the_log_level_changes_at_run_time() {
     assert_eq!(put(&"x".repeat(1000)).0, 400);
     assert_eq!(put("error\n"), (200, "error\n".to_owned()));
     assert_eq!(proxy.admin("/log-level"), (200, "error\n".to_owned()));
-    assert_eq!(ask(&proxy, &request("DELETE", "/log-level", &[LOCAL])).status, 405);
+    assert_eq!(admin_request(&proxy, &request("DELETE", "/log-level", &[LOCAL])).status, 405);
 }
 
 #[test]
 fn the_access_log_supports_the_combined_format_and_truncated_addresses() {
     let origin = Origin::responding(OK);
-    for (address, said) in [("none", "-"), ("network", "203.0.113.0"), ("full", "203.0.113.9")] {
+    for (address, logged) in [("none", "-"), ("network", "203.0.113.0"), ("full", "203.0.113.9")] {
         let proxy = Proxy::start_with(&format!(
             "[listen]\ntrusted_proxies = ['127.0.0.1']\n[log]\naccess_format = 'combined'\nvisitor_address = '{address}'\n[[site]]\nupstream = '{}'\n",
             origin.url()
@@ -221,7 +225,7 @@ fn the_access_log_supports_the_combined_format_and_truncated_addresses() {
         proxy.exit_status();
         let line = proxy.remaining_access_log();
         let (before, after) = line.split_once(" - - [").unwrap();
-        assert_eq!(before, said);
+        assert_eq!(before, logged);
         let (time, after) = after.split_once("] ").unwrap();
         assert!(time.len() == 26 && time.ends_with(" +0000"), "{time}");
         assert_eq!(after, r#""GET /path HTTP/1.1" 200 2 "https://a.test/b" "x\"y\\z""#);
@@ -266,7 +270,7 @@ fn a_second_process_replaces_the_first_on_its_port_without_failed_requests() {
                     let reply = client.reply("GET");
                     assert_eq!(reply.status, 200);
                     served.fetch_add(1, SeqCst);
-                    let closes = reply.field("connection").is_some_and(|said| said == "close");
+                    let closes = reply.field("connection").is_some_and(|value| value == "close");
                     kept = Some(client).filter(|_| number % 2 == 0 && !closes);
                 }
             })

@@ -184,8 +184,8 @@ fn cross_site_posts_and_invalid_forms_are_rejected_with_a_cause() {
         assert_eq!(reply.status, status, "{form} {fields:?}");
         assert_eq!(reply.set_cookies().len(), usize::from(status == 303), "{form} {fields:?}");
         if status != 303 {
-            let said: serde_json::Value = serde_json::from_str(&reply.text()).unwrap();
-            assert!(said["error"].is_string());
+            let output: serde_json::Value = serde_json::from_str(&reply.text()).unwrap();
+            assert!(output["error"].is_string());
         }
     }
     let mut client = proxy.connect();

@@ -12,14 +12,14 @@ fn jar(lines: &[String]) -> String {
 }
 
 /// The pairs of a `Cookie` field, without consentry's own.
-fn foreign(cookie: Option<String>) -> Vec<String> {
+fn other_pairs(cookie: Option<String>) -> Vec<String> {
     let cookie = cookie.unwrap_or_default();
     let pairs =
         cookie.split("; ").filter(|pair| !pair.is_empty() && !pair.starts_with("consentry"));
     pairs.map(str::to_owned).collect()
 }
 
-fn own_list(lines: &[String]) -> Vec<&String> {
+fn presumed_lists(lines: &[String]) -> Vec<&String> {
     lines.iter().filter(|line| line.starts_with("consentry_presumed=")).collect()
 }
 
@@ -63,7 +63,7 @@ fn session_like_cookies_are_presumed_necessary_and_others_stripped() {
     let cookie = jar(&presumed.map(str::to_owned)) + "; " + &jar(&[list]) + bad;
     let reply = replica.get("/", &[("Cookie", &cookie), NAVIGATE]);
     assert_eq!(
-        foreign(other_origin.next_request().field("cookie")),
+        other_pairs(other_origin.next_request().field("cookie")),
         presumed.map(|line| line.split(';').next().unwrap().to_owned())
     );
     let deleted = reply.set_cookies();
@@ -79,7 +79,10 @@ fn names_never_set_by_a_response_are_stripped_except_csrf_tokens() {
     let proxy = Proxy::start(&origin, "");
     let sent = "acme_sid=1; acme_token=2; acme_csrf=3; XSRF-TOKEN-9=4; stats_csrf=5; myblob=6";
     proxy.get("/", &[("Cookie", sent)]);
-    assert_eq!(foreign(origin.next_request().field("cookie")), ["acme_csrf=3", "XSRF-TOKEN-9=4"]);
+    assert_eq!(
+        other_pairs(origin.next_request().field("cookie")),
+        ["acme_csrf=3", "XSRF-TOKEN-9=4"]
+    );
 }
 
 #[test]
@@ -92,7 +95,7 @@ fn the_list_has_the_scope_of_its_cookies_and_is_sent_only_on_changes() {
     let proxy = Proxy::start(&origin, "");
     let host = ("Host", "www.shop.example");
     let first = proxy.get("/", &[host]).set_cookies();
-    let lists = own_list(&first);
+    let lists = presumed_lists(&first);
     assert_eq!(lists.len(), 3, "{first:?}");
     let day = lists[0].split('~').nth(3).unwrap().to_owned();
     let list = "consentry_presumed=1~";
@@ -108,7 +111,7 @@ fn the_list_has_the_scope_of_its_cookies_and_is_sent_only_on_changes() {
         format!("{list}~nps~{day}~three; Path=/; HttpOnly; Secure; SameSite=None; Partitioned")
     );
     let again = proxy.get("/", &[host, ("Cookie", &jar(&first))]).set_cookies();
-    assert_eq!(own_list(&again), Vec::<&String>::new());
+    assert_eq!(presumed_lists(&again), Vec::<&String>::new());
     let reply = proxy.get("/", &[host, ("Cookie", &jar(&first))]);
     assert_eq!(reply.field("cache-control"), None, "an unchanged response stays as it is");
 }
@@ -143,7 +146,7 @@ fn lists_are_bounded_and_hostile_lists_are_ignored() {
     let origin = Origin::setting_cookies(&lines.iter().map(String::as_str).collect::<Vec<_>>());
     let proxy = Proxy::start(&origin, "");
     let first = proxy.get("/", &[]).set_cookies();
-    let list = own_list(&first)[0].clone();
+    let list = presumed_lists(&first)[0].clone();
     assert!(list.len() < 2300, "{}", list.len());
     let kept = list.split(';').next().unwrap().split('~').skip(4).count();
     assert!((16..=48).contains(&kept), "{kept}");

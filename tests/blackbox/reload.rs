@@ -183,9 +183,9 @@ fn upstream_health_survives_new_weights_and_tls_settings() {
         let next_pause = |known: usize| {
             proxy.wait_until("the next ejection", || {
                 assert_eq!(proxy.get("/", &[]).text(), "b");
-                pauses(&proxy).len() > known
+                ejection_times(&proxy).len() > known
             });
-            pauses(&proxy)
+            ejection_times(&proxy)
         };
         let known = next_pause(0);
         proxy.reload(&site(2, after));
@@ -196,7 +196,7 @@ fn upstream_health_survives_new_weights_and_tls_settings() {
 }
 
 /// The ejection times of the only upstream, in seconds.
-fn pauses(proxy: &Proxy) -> Vec<u64> {
+fn ejection_times(proxy: &Proxy) -> Vec<u64> {
     let log = proxy.log();
     let pause = |line: &str| line.split_once("\"pause\":\"")?.1.split('s').next()?.parse().ok();
     log.lines()

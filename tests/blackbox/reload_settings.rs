@@ -182,31 +182,32 @@ fn a_loop_is_reported_once_for_each_config() {
 }
 
 /// A certificate for `127.0.0.1` and `shop.example`, in a directory.
-struct Made {
+struct TestCertificate {
     certificate: CertificateDer<'static>,
     key: PrivateKeyDer<'static>,
     toml: String,
     file: String,
 }
 
-fn made(folder: &Path, name: &str) -> Made {
+fn generate_certificate(folder: &Path, name: &str) -> TestCertificate {
     let names = ["127.0.0.1".to_owned(), "shop.example".to_owned()];
-    let made = rcgen::generate_simple_self_signed(names).unwrap();
+    let certificate = rcgen::generate_simple_self_signed(names).unwrap();
     let (cert, key) = (folder.join(format!("{name}.pem")), folder.join(format!("{name}.key")));
-    std::fs::write(&cert, made.cert.pem()).unwrap();
-    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
-    Made {
-        certificate: CertificateDer::from_pem_slice(made.cert.pem().as_bytes()).unwrap(),
-        key: PrivateKeyDer::from_pem_slice(made.signing_key.serialize_pem().as_bytes()).unwrap(),
+    std::fs::write(&cert, certificate.cert.pem()).unwrap();
+    std::fs::write(&key, certificate.signing_key.serialize_pem()).unwrap();
+    TestCertificate {
+        certificate: CertificateDer::from_pem_slice(certificate.cert.pem().as_bytes()).unwrap(),
+        key: PrivateKeyDer::from_pem_slice(certificate.signing_key.serialize_pem().as_bytes())
+            .unwrap(),
         toml: format!("{{ cert = '{}', key = '{}' }}", cert.display(), key.display()),
         file: cert.display().to_string(),
     }
 }
 
 /// The certificate presented to a new connection.
-fn shown(proxy: &Proxy, trusted: &[&Made]) -> CertificateDer<'static> {
+fn presented_certificate(proxy: &Proxy, trusted: &[&TestCertificate]) -> CertificateDer<'static> {
     let mut roots = RootCertStore::empty();
-    trusted.iter().for_each(|made| roots.add(made.certificate.clone()).unwrap());
+    trusted.iter().for_each(|certificate| roots.add(certificate.certificate.clone()).unwrap());
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -228,10 +229,12 @@ fn shown(proxy: &Proxy, trusted: &[&Made]) -> CertificateDer<'static> {
 #[test]
 fn the_first_of_two_certificates_for_a_name_is_served_and_a_reload_changes_it() {
     let folder = tempfile::tempdir().unwrap();
-    let (one, two) = (made(folder.path(), "one"), made(folder.path(), "two"));
+    let (one, two) =
+        (generate_certificate(folder.path(), "one"), generate_certificate(folder.path(), "two"));
     let origin = Origin::responding(OK);
-    let with = |certificates: &[&Made], more: &str| {
-        let listed: Vec<&str> = certificates.iter().map(|made| made.toml.as_str()).collect();
+    let with = |certificates: &[&TestCertificate], more: &str| {
+        let listed: Vec<&str> =
+            certificates.iter().map(|certificate| certificate.toml.as_str()).collect();
         let listed = listed.join(", ");
         site(
             &origin,
@@ -239,28 +242,34 @@ fn the_first_of_two_certificates_for_a_name_is_served_and_a_reload_changes_it() 
         )
     };
     let proxy = Proxy::start_with(&with(&[&one, &two], ""));
-    assert!(shown(&proxy, &[&one, &two]) == one.certificate);
+    assert!(presented_certificate(&proxy, &[&one, &two]) == one.certificate);
     reload(&proxy, &with(&[&two, &one], ""));
-    assert!(shown(&proxy, &[&one, &two]) == two.certificate);
+    assert!(presented_certificate(&proxy, &[&one, &two]) == two.certificate);
     assert_eq!(proxy.get("/", &[]).status, 200);
     reload(&proxy, &with(&[&one], "tls.redirect = true"));
-    assert!(shown(&proxy, &[&one, &two]) == one.certificate);
+    assert!(presented_certificate(&proxy, &[&one, &two]) == one.certificate);
     assert_eq!(proxy.get("/", &[]).status, 301);
     reload(&proxy, &with(&[&two], ""));
     assert_eq!(proxy.get("/", &[]).status, 200);
     reload(&proxy, &site(&origin, ""));
-    assert!(shown(&proxy, &[&one, &two]) == two.certificate, "its socket stays open");
+    assert!(
+        presented_certificate(&proxy, &[&one, &two]) == two.certificate,
+        "its socket stays open"
+    );
 }
 
 /// An HTTPS origin with optional keep-alive. Counts the accepted connections, and those that resumed an earlier
 /// session.
-fn https_origin(made: &Made, keeps: bool) -> (SocketAddr, Arc<AtomicUsize>, Arc<AtomicUsize>) {
+fn https_origin(
+    certificate: &TestCertificate,
+    keeps: bool,
+) -> (SocketAddr, Arc<AtomicUsize>, Arc<AtomicUsize>) {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
-        .with_single_cert(vec![made.certificate.clone()], made.key.clone_key())
+        .with_single_cert(vec![certificate.certificate.clone()], certificate.key.clone_key())
         .unwrap();
     let (config, accepted) = (Arc::new(config), Arc::new(AtomicUsize::new(0)));
     let resumed = Arc::new(AtomicUsize::new(0));
@@ -297,7 +306,8 @@ fn https_origin(made: &Made, keeps: bool) -> (SocketAddr, Arc<AtomicUsize>, Arc<
 #[test]
 fn upstream_connections_are_reused_only_with_unchanged_tls_settings() {
     let folder = tempfile::tempdir().unwrap();
-    let (one, two) = (made(folder.path(), "one"), made(folder.path(), "two"));
+    let (one, two) =
+        (generate_certificate(folder.path(), "one"), generate_certificate(folder.path(), "two"));
     let (address, accepted, _) = https_origin(&one, true);
     let toml = |tls: &str, weight: u32| {
         format!(
@@ -333,7 +343,7 @@ fn upstream_connections_are_reused_only_with_unchanged_tls_settings() {
 #[test]
 fn upstream_tls_sessions_survive_a_reload() {
     let folder = tempfile::tempdir().unwrap();
-    let one = made(folder.path(), "one");
+    let one = generate_certificate(folder.path(), "one");
     let (address, accepted, resumed) = https_origin(&one, false);
     let toml = |weight: u32| {
         format!(

@@ -33,27 +33,27 @@ impl EarlyOrigin {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let received = Arc::new(Mutex::new(Vec::new()));
-        let kept = Arc::clone(&received);
+        let shared = Arc::clone(&received);
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 let number = {
-                    let mut all = kept.lock().unwrap();
+                    let mut all = shared.lock().unwrap();
                     all.push(Vec::new());
                     all.len() - 1
                 };
-                let kept = Arc::clone(&kept);
-                thread::spawn(move || Self::serve(stream, &kept, number));
+                let shared = Arc::clone(&shared);
+                thread::spawn(move || Self::serve(stream, &shared, number));
             }
         });
         Self { address, received }
     }
 
-    fn serve(mut stream: TcpStream, kept: &Mutex<Vec<Vec<u8>>>, number: usize) {
+    fn serve(mut stream: TcpStream, shared: &Mutex<Vec<Vec<u8>>>, number: usize) {
         let mut chunk = [0; 4096];
         let mut answered = 0;
         while let Ok(count @ 1..) = stream.read(&mut chunk) {
             let heads = {
-                let mut all = kept.lock().unwrap();
+                let mut all = shared.lock().unwrap();
                 all[number].extend_from_slice(&chunk[..count]);
                 // Only heads written by the proxy have a Via field.
                 all[number].windows(4).filter(|bytes| bytes.eq_ignore_ascii_case(b"via:")).count()

@@ -3,7 +3,7 @@
 use crate::nginx::{Nginx, folder};
 use crate::support::{Origin, Proxy, RawClient, request};
 
-fn through_a_cache(fields: &str) -> usize {
+fn origin_requests_behind_cache(fields: &str) -> usize {
     let origin =
         Origin::responding(format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: 2\r\n\r\nok"));
     let proxy = Proxy::start(&origin, "");
@@ -26,9 +26,12 @@ fn through_a_cache(fields: &str) -> usize {
 
 #[test]
 fn a_real_cache_stores_static_responses_and_not_stripped_ones() {
-    assert_eq!(through_a_cache(""), 1, "stored");
-    assert_eq!(through_a_cache("Cache-Control: max-age=60\r\n"), 1, "stored");
-    assert_eq!(through_a_cache("Set-Cookie: _ga=1\r\n"), 3, "stripped: not stored");
-    assert_eq!(through_a_cache("Set-Cookie: _ga=1\r\nCache-Control: public, max-age=60\r\n"), 3);
-    assert_eq!(through_a_cache("Set-Cookie: _ga=1\r\nX-Accel-Expires: 60\r\n"), 3);
+    assert_eq!(origin_requests_behind_cache(""), 1, "stored");
+    assert_eq!(origin_requests_behind_cache("Cache-Control: max-age=60\r\n"), 1, "stored");
+    assert_eq!(origin_requests_behind_cache("Set-Cookie: _ga=1\r\n"), 3, "stripped: not stored");
+    assert_eq!(
+        origin_requests_behind_cache("Set-Cookie: _ga=1\r\nCache-Control: public, max-age=60\r\n"),
+        3
+    );
+    assert_eq!(origin_requests_behind_cache("Set-Cookie: _ga=1\r\nX-Accel-Expires: 60\r\n"), 3);
 }

@@ -55,7 +55,7 @@ fn exported(folder: &std::path::Path, toml: &str) -> Vec<Value> {
 }
 
 /// Visitors decide in a browser, with and without scripts. Checks the remaining cookies and receipts.
-fn everybody_decides(url: &str, folder: &std::path::Path) {
+fn check_decisions_in_browser(url: &str, folder: &std::path::Path) {
     let origin = shop();
     let toml = format!(
         "[banner]\nenabled = true\n[expire]\non_withdrawal = ['cookies', 'storage']\n[receipts]\nurl = '{url}'\nspool = '{}/spool'\n",
@@ -117,16 +117,19 @@ fn everybody_decides(url: &str, folder: &std::path::Path) {
 #[test]
 fn visitors_decide_in_chromium_with_receipts_in_sqlite() {
     let folder = tempfile::tempdir().unwrap();
-    everybody_decides(&format!("sqlite:{}/receipts.db", folder.path().display()), folder.path());
+    check_decisions_in_browser(
+        &format!("sqlite:{}/receipts.db", folder.path().display()),
+        folder.path(),
+    );
 }
 
 #[test]
 fn visitors_decide_in_chromium_with_receipts_in_postgresql() {
     let folder = tempfile::tempdir().unwrap();
     let postgres = Postgres::start(None);
-    everybody_decides(&postgres.url(), folder.path());
+    check_decisions_in_browser(&postgres.url(), folder.path());
     assert_eq!(
-        postgres.ask("SELECT count(*), count(DISTINCT receipt->>'id') FROM consent_receipts"),
+        postgres.query("SELECT count(*), count(DISTINCT receipt->>'id') FROM consent_receipts"),
         "10|10"
     );
 }
@@ -146,7 +149,7 @@ fn the_guard_restricts_scripts_and_tags_to_the_consent() {
     for name in ["_ga", "_fbp", "_gid", "nobody_knows", "_hjid"] {
         assert!(lines[0].as_str().unwrap().contains(name), "{name}: {lines:?}");
     }
-    let held_back = held_back(&proxy);
+    let held_back = held_back_items(&proxy);
     for seen in ["cookie _ga analytics", "storage _gid analytics", "cookie nobody_knows -"] {
         assert!(held_back.iter().any(|item| item == seen), "{seen}: {held_back:?}");
     }
@@ -193,7 +196,7 @@ fn the_guard_restricts_scripts_and_tags_to_the_consent() {
 }
 
 /// The items held back by the guard in pages: kind, name and category.
-fn held_back(proxy: &Proxy) -> Vec<String> {
+fn held_back_items(proxy: &Proxy) -> Vec<String> {
     let (_, inventory) = proxy.admin("/inventory");
     let inventory: Value = serde_json::from_str(&inventory).unwrap();
     let items = inventory["default"]["held_back"].as_array().unwrap();
@@ -213,7 +216,7 @@ fn in_observe_mode_the_guard_blocks_nothing_and_reports() {
     for what in ["cookies", "local", "session", "asked", "readBack"] {
         assert_eq!(none[what], all[what], "{what}");
     }
-    let held_back = held_back(&proxy);
+    let held_back = held_back_items(&proxy);
     for seen in
         ["cookie _ga analytics", "storage _gid analytics", "host ad.doubleclick.net targeting"]
     {
@@ -252,7 +255,7 @@ fn while_postgresql_is_down_receipts_survive_a_kill_without_loss_or_duplicates()
         let mut proxy = Proxy::start(&origin, &toml);
         assert_eq!(choose(&proxy), 303);
         proxy.expect_metric("consentry_receipts_total{result=\"stored\"}", 1.0);
-        postgres.down();
+        postgres.stop_server();
         for _ in 0..20 {
             assert_eq!(choose(&proxy), 303, "consent works without the store");
         }
@@ -265,12 +268,12 @@ fn while_postgresql_is_down_receipts_survive_a_kill_without_loss_or_duplicates()
         proxy.exit_status();
         let proxy = Proxy::start(&origin, &toml);
         assert_eq!(choose(&proxy), 303);
-        postgres.up();
+        postgres.start_server();
         proxy.expect_metric("consentry_receipts_waiting", 0.0);
         assert_eq!(proxy.admin("/readyz").1, "ready\n");
         assert_eq!(choose(&proxy), 303);
     }
-    assert_eq!(postgres.ask("SELECT count(*) FROM consent_receipts"), "46");
+    assert_eq!(postgres.query("SELECT count(*) FROM consent_receipts"), "46");
 }
 
 #[test]

@@ -265,7 +265,7 @@ fn cases(
 
 /// The cookie of a case after its line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Left {
+enum RemainingCookie {
     Nothing,
     /// The previous value.
     Old,
@@ -274,17 +274,19 @@ enum Left {
 }
 
 /// Compares the remaining cookies with and without consentry. `line` shows a case.
-fn compare(direct: &[Left], behind: &[Left], line: impl Fn(usize) -> String) {
+fn compare(direct: &[RemainingCookie], behind: &[RemainingCookie], line: impl Fn(usize) -> String) {
     assert_eq!(direct.len(), behind.len());
     let count = |left| direct.iter().filter(|other| **other == left).count();
-    let (stored, deleted) = (count(Left::New), count(Left::Nothing));
+    let (stored, deleted) = (count(RemainingCookie::New), count(RemainingCookie::Nothing));
     assert!(
         stored * 6 > direct.len() && deleted * 6 > direct.len(),
         "{stored} stored, {deleted} deleted"
     );
     let mut wrong = String::new();
     for (number, (direct, behind)) in direct.iter().zip(behind).enumerate() {
-        if *behind == Left::New || *direct == Left::Nothing && *behind != Left::Nothing {
+        if *behind == RemainingCookie::New
+            || *direct == RemainingCookie::Nothing && *behind != RemainingCookie::Nothing
+        {
             let _ =
                 writeln!(wrong, "{} left {behind:?}, without consentry {direct:?}", line(number));
         }
@@ -353,7 +355,7 @@ fn httpdate(time: std::time::SystemTime) -> String {
 }
 
 /// The browser's cookies after each line set by `port` (0: the origin itself).
-fn after_responses(cases: &Arc<Vec<Case>>, through: Option<&str>) -> Vec<Left> {
+fn after_responses(cases: &Arc<Vec<Case>>, through: Option<&str>) -> Vec<RemainingCookie> {
     let count = cases.len();
     let (origin, port) = origin(Arc::clone(cases), move |port| {
         format!(
@@ -387,11 +389,11 @@ fn after_responses(cases: &Arc<Vec<Case>>, through: Option<&str>) -> Vec<Left> {
     left.into_values().collect()
 }
 
-fn of_values(values: &[&[u8]]) -> Left {
+fn of_values(values: &[&[u8]]) -> RemainingCookie {
     match values {
-        [] => Left::Nothing,
-        values if values.contains(&&b"new"[..]) => Left::New,
-        _ => Left::Old,
+        [] => RemainingCookie::Nothing,
+        values if values.contains(&&b"new"[..]) => RemainingCookie::New,
+        _ => RemainingCookie::Old,
     }
 }
 
@@ -410,7 +412,7 @@ fn chromium_stores_no_cookie_without_consent_and_applies_origin_deletions() {
     let cases = Arc::new(cases(&NAMES, &FLAGS, 400));
     let direct = after_responses(&cases, None);
     for (lifetime, left) in REAL.iter().zip(&direct) {
-        assert_eq!(*left, Left::Nothing, "Chromium reads a deletion in {lifetime}");
+        assert_eq!(*left, RemainingCookie::Nothing, "Chromium reads a deletion in {lifetime}");
     }
     let behind = after_responses(&cases, Some(""));
     compare(&direct, &behind, |number| {
@@ -421,7 +423,7 @@ fn chromium_stores_no_cookie_without_consent_and_applies_origin_deletions() {
 
 /// The browser's cookies after each case of a page's script. `run` is the script of case `i`, whose cookie is named
 /// `name`.
-fn after_scripts(cases: &Arc<Vec<Case>>, run: &str, guarded: bool) -> Vec<Left> {
+fn after_scripts(cases: &Arc<Vec<Case>>, run: &str, guarded: bool) -> Vec<RemainingCookie> {
     let names: Vec<String> = cases
         .iter()
         .enumerate()
@@ -463,7 +465,7 @@ fn after_scripts(cases: &Arc<Vec<Case>>, run: &str, guarded: bool) -> Vec<Left> 
     let port = proxy.as_ref().map_or(origin.address, |proxy| proxy.address).port();
     let page = open(&format!("http://site.localhost:{port}/p/x/page"));
     assert!(page.contains("<title>done</title>"), "{page}");
-    let left: Vec<Left> = shown(&page, "left")
+    let left: Vec<RemainingCookie> = shown(&page, "left")
         .split(',')
         .map(|values| {
             let values: Vec<&[u8]> =
@@ -485,7 +487,7 @@ fn under_the_guard_chromium_stores_no_script_cookie_without_consent_and_applies_
     let write = "document.cookie = line;";
     let direct = after_scripts(&cases, write, false);
     for (lifetime, left) in REAL.iter().zip(&direct) {
-        assert_eq!(*left, Left::Nothing, "Chromium reads a deletion in {lifetime}");
+        assert_eq!(*left, RemainingCookie::Nothing, "Chromium reads a deletion in {lifetime}");
     }
     compare(&direct, &after_scripts(&cases, write, true), |number| {
         cases[number].line(number, "new", &cases[number].lifetime)

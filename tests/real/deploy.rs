@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use crate::nginx::{Peer, free_port, program, wait_for};
+use crate::nginx::{PeerProcess, free_port, program, wait_for};
 use crate::support::{Origin, RawClient, request};
 
 #[test]
@@ -37,10 +37,10 @@ fn sockets_of_systemd_are_inherited_and_unknown_names_are_errors() {
         let mut command = Command::new(program("systemd-socket-activate"));
         command.args(["--listen", &address, "--fdname", "http"]);
         command.arg(env!("CARGO_BIN_EXE_consentry")).args(["run", "--config"]).arg(&config);
-        Peer::spawn(command.stdout(Stdio::null()).stderr(Stdio::null()))
+        PeerProcess::spawn(command.stdout(Stdio::null()).stderr(Stdio::null()))
     };
     let _first = start();
-    wait_for(address.parse().unwrap());
+    wait_for_listener(address.parse().unwrap());
     let mut client = RawClient::connect(address.parse().unwrap());
     client.send(&request("GET", "/", &[]));
     assert_eq!(client.reply("GET").set_cookies(), ["sid=1"]);

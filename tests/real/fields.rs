@@ -55,7 +55,7 @@ fn origin() -> Origin {
 }
 
 /// The fields that Chromium returns to the origin at this port.
-fn sent_back(port: u16, cookie: Option<&str>) -> Value {
+fn returned_fields(port: u16, cookie: Option<&str>) -> Value {
     let output = Command::new(program("node"))
         .arg("fields.mjs")
         .arg(program("chromium"))
@@ -76,13 +76,13 @@ fn chromium_sends_no_identifier_back_without_consent() {
     for (port, cookie) in
         [(origin.address.port(), None), (proxy.address.port(), Some(all.as_str()))]
     {
-        let with = sent_back(port, cookie);
+        let with = returned_fields(port, cookie);
         assert_eq!(with["dictionary"]["dictionary-id"], "\"visitor-7\"", "{with}");
         assert!(with["dictionary"]["available-dictionary"].is_string(), "{with}");
         assert!(with["hints"]["sec-ch-ua-platform-version"].is_string(), "{with}");
         assert_eq!(with["preload"]["service-worker-navigation-preload"], "visitor-7", "{with}");
     }
-    let without = sent_back(proxy.address.port(), None);
+    let without = returned_fields(proxy.address.port(), None);
     assert_eq!(without["dictionary"], json!({}));
     for load in ["hints", "preload"] {
         let names: Vec<&String> = without[load].as_object().unwrap().keys().collect();

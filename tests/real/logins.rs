@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use crate::browser::open_with;
 use crate::nginx::program;
 use crate::support::{Origin, Proxy};
-use crate::tls::Authority;
+use crate::tls::CertificateAuthority;
 
 /// A challenge ([MS-NLMP] section 2.2.1.2): Unicode, NTLM version 2, the domain DOM.
 fn challenge() -> String {
@@ -89,7 +89,7 @@ fn curl_logs_in_without_logging_in_other_clients() {
 
 #[test]
 fn chromium_logs_in_over_tls_with_http_1_1() {
-    let (origin, authority) = (origin(), Authority::new());
+    let (origin, authority) = (origin(), CertificateAuthority::new());
     authority.issue("site", &["shop.example"], 2040);
     let proxy = Proxy::start(
         &origin,

@@ -7,9 +7,9 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use crate::support::wait_until;
 
 /// A running peer process. Stopped on drop.
-pub struct Peer(Child);
+pub struct PeerProcess(Child);
 
-impl Peer {
+impl PeerProcess {
     pub fn spawn(command: &mut Command) -> Self {
         let name = command.get_program().to_owned();
         let child = command.stdin(Stdio::null()).spawn();
@@ -26,7 +26,7 @@ impl Peer {
     }
 }
 
-impl Drop for Peer {
+impl Drop for PeerProcess {
     fn drop(&mut self) {
         // SIGTERM lets the master stop its workers. SIGKILL would leave the workers running.
         let _ = Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status();
@@ -40,14 +40,14 @@ pub fn free_port() -> u16 {
 }
 
 /// Waits until the address accepts connections.
-pub fn wait_for(address: SocketAddr) {
+pub fn wait_for_listener(address: SocketAddr) {
     let what = format!("a connection to {address}");
     wait_until(&what, || TcpStream::connect(address).is_ok());
 }
 
 pub struct Nginx {
     pub address: SocketAddr,
-    _peer: Peer,
+    _peer: PeerProcess,
 }
 
 impl Nginx {
@@ -70,8 +70,8 @@ impl Nginx {
         );
         let file = folder.join("nginx.conf");
         std::fs::write(&file, config).unwrap();
-        let peer = Peer::spawn(nginx.arg("-c").arg(&file).args(["-e", "stderr"]));
-        wait_for(address);
+        let peer = PeerProcess::spawn(nginx.arg("-c").arg(&file).args(["-e", "stderr"]));
+        wait_for_listener(address);
         Self { address, _peer: peer }
     }
 

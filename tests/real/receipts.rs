@@ -41,7 +41,7 @@ fn a_hanging_server_loses_no_choice_and_no_receipt_over_a_kill() {
         postgres.signal("CONT");
         let proxy = Proxy::start(&origin, &toml);
         proxy.expect_metric("consentry_receipts_waiting", 0.0);
-        assert_eq!(postgres.ask(COUNT), "6", "{durability}");
+        assert_eq!(postgres.query(COUNT), "6", "{durability}");
     }
 }
 
@@ -65,7 +65,7 @@ fn a_choice_rejected_while_the_server_hangs_is_not_stored_later() {
         assert_eq!(choose(&proxy), 303);
         proxy.expect_metric("consentry_receipts_total{result=\"stored\"}", 2.0);
         proxy.expect_metric("consentry_receipts_waiting", 0.0);
-        assert_eq!(postgres.ask(COUNT), "2", "{durability}");
+        assert_eq!(postgres.query(COUNT), "2", "{durability}");
     }
 }
 
@@ -80,7 +80,7 @@ fn a_locked_table_loses_no_choice_and_receipts_follow() {
     (0..10).for_each(|_| assert_eq!(choose(&proxy), 303));
     drop(locked);
     proxy.expect_metric("consentry_receipts_total{result=\"stored\"}", 11.0);
-    assert_eq!(postgres.ask(COUNT), "11");
+    assert_eq!(postgres.query(COUNT), "11");
     // At exit the spool is moved to the store if the store works.
     let locked = postgres.lock_receipts();
     assert_eq!(choose(&proxy), 303);
@@ -131,5 +131,5 @@ fn an_erased_receipt_is_not_restored_by_a_replica() {
     std::fs::write(&config, format!("{other}[[site]]\nupstream = 'http://127.0.0.1:1'\n")).unwrap();
     run(&["receipts", "erase", &id, "--config", config.to_str().unwrap()], "");
     proxy.expect_metric("consentry_receipts_waiting", 0.0);
-    assert_eq!(postgres.ask(COUNT), "1");
+    assert_eq!(postgres.query(COUNT), "1");
 }

@@ -14,12 +14,12 @@ const OK: &str =
     "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nSet-Cookie: _ga=1\r\nSet-Cookie: sid=1\r\n\r\nok";
 
 /// A CA with its certificate in a file.
-pub struct Authority {
+pub struct CertificateAuthority {
     folder: tempfile::TempDir,
     issuer: Issuer<'static, KeyPair>,
 }
 
-impl Authority {
+impl CertificateAuthority {
     pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let key = KeyPair::generate().unwrap();
@@ -91,13 +91,13 @@ fn openssl(proxy: &Proxy, arguments: &[&str]) -> Output {
         .unwrap()
 }
 
-fn says(output: &Output) -> String {
+fn output_text(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
 #[test]
 fn clients_get_no_alternative_service() {
-    let authority = Authority::new();
+    let authority = CertificateAuthority::new();
     authority.issue("site", &["shop.test"], 2099);
     let origin = Origin::responding(
         "HTTP/1.1 200 OK\r\nAlt-Svc: h2=\":8443\"; ma=2592000, h3=\":8443\"\r\nContent-Length: 2\r\n\r\nok",
@@ -118,7 +118,7 @@ fn clients_get_no_alternative_service() {
 
 #[test]
 fn http_1_and_http_2_over_tls_are_served_and_filtered() {
-    let authority = Authority::new();
+    let authority = CertificateAuthority::new();
     authority.issue("site", &["shop.test"], 2099);
     let origin = Origin::responding(OK);
     let proxy = authority.proxy(&origin, &["site"], "");
@@ -140,7 +140,7 @@ fn http_1_and_http_2_over_tls_are_served_and_filtered() {
 
 #[test]
 fn the_certificate_matches_by_name_then_wildcard_then_is_the_first() {
-    let authority = Authority::new();
+    let authority = CertificateAuthority::new();
     authority.issue("first", &["first.test"], 2099);
     authority.issue("wild", &["*.shop.test"], 2099);
     authority.issue("exact", &["a.shop.test"], 2099);
@@ -151,7 +151,7 @@ fn the_certificate_matches_by_name_then_wildcard_then_is_the_first() {
     {
         assert_eq!(authority.curl(&proxy, host, &[]).is_some(), works, "{host}");
     }
-    let shown = says(&openssl(&proxy, &["-servername", "other.test", "-showcerts"]));
+    let shown = output_text(&openssl(&proxy, &["-servername", "other.test", "-showcerts"]));
     assert!(
         shown.contains("BEGIN CERTIFICATE"),
         "who asks for another name is shown the first: {shown}"
@@ -160,18 +160,22 @@ fn the_certificate_matches_by_name_then_wildcard_then_is_the_first() {
 
 #[test]
 fn tls_1_2_and_1_3_work_and_sessions_are_resumed() {
-    let authority = Authority::new();
+    let authority = CertificateAuthority::new();
     authority.issue("site", &["shop.test"], 2099);
     let origin = Origin::responding(OK);
     let proxy = authority.proxy(&origin, &["site"], "");
     let session = authority.path("session");
-    let new =
-        says(&openssl(&proxy, &["-tls1_2", "-servername", "shop.test", "-sess_out", &session]));
+    let new = output_text(&openssl(
+        &proxy,
+        &["-tls1_2", "-servername", "shop.test", "-sess_out", &session],
+    ));
     assert!(new.contains("New, TLSv1.2"), "{new}");
-    let resumed =
-        says(&openssl(&proxy, &["-tls1_2", "-servername", "shop.test", "-sess_in", &session]));
+    let resumed = output_text(&openssl(
+        &proxy,
+        &["-tls1_2", "-servername", "shop.test", "-sess_in", &session],
+    ));
     assert!(resumed.contains("Reused, TLSv1.2"), "{resumed}");
-    let newest = says(&openssl(&proxy, &["-tls1_3", "-alpn", "h2,http/1.1"]));
+    let newest = output_text(&openssl(&proxy, &["-tls1_3", "-alpn", "h2,http/1.1"]));
     assert!(newest.contains("New, TLSv1.3") && newest.contains("ALPN protocol: h2"), "{newest}");
     assert!(!openssl(&proxy, &["-tls1_1"]).status.success());
     let strict = authority.proxy(&origin, &["site"], "min_version = '1.3'");
@@ -181,17 +185,19 @@ fn tls_1_2_and_1_3_work_and_sessions_are_resumed() {
 
 #[test]
 fn sessions_survive_a_reload_and_resume_on_replicas_with_the_same_ticket_keys() {
-    let authority = Authority::new();
+    let authority = CertificateAuthority::new();
     authority.issue("site", &["shop.test"], 2099);
     let origin = Origin::responding(OK);
     let session = authority.path("session");
     let begin = |proxy: &Proxy, version: &str| {
-        let printed =
-            says(&openssl(proxy, &[version, "-servername", "shop.test", "-sess_out", &session]));
+        let printed = output_text(&openssl(
+            proxy,
+            &[version, "-servername", "shop.test", "-sess_out", &session],
+        ));
         assert!(printed.contains("New, "), "{printed}");
     };
     let resumes = |proxy: &Proxy, version: &str| {
-        says(&openssl(proxy, &[version, "-servername", "shop.test", "-sess_in", &session]))
+        output_text(&openssl(proxy, &[version, "-servername", "shop.test", "-sess_in", &session]))
             .contains("Reused, ")
     };
     let keys = authority.path("tickets.key");
@@ -224,15 +230,15 @@ fn sessions_survive_a_reload_and_resume_on_replicas_with_the_same_ticket_keys() 
 
 #[test]
 fn with_required_client_certificates_other_clients_are_rejected() {
-    let authority = Authority::new();
+    let authority = CertificateAuthority::new();
     authority.issue("site", &["shop.test"], 2099);
     authority.issue("visitor", &["visitor"], 2099);
-    let other = Authority::new();
+    let other = CertificateAuthority::new();
     other.issue("stranger", &["stranger"], 2099);
     let origin = Origin::responding(OK);
     let ca = format!("client_ca = '{}'", authority.path("ca.pem"));
     let proxy = authority.proxy(&origin, &["site"], &ca);
-    let with = |of: &Authority, file: &str| {
+    let with = |of: &CertificateAuthority, file: &str| {
         let (cert, key) = (of.path(&format!("{file}.pem")), of.path(&format!("{file}.key")));
         authority.curl(&proxy, "shop.test", &["--cert", &cert, "--key", &key])
     };
@@ -245,7 +251,7 @@ fn with_required_client_certificates_other_clients_are_rejected() {
 
 #[test]
 fn the_origin_gets_the_client_certificate_and_no_forged_one() {
-    let authority = Authority::new();
+    let authority = CertificateAuthority::new();
     authority.issue("site", &["shop.test"], 2099);
     authority.issue("visitor", &["visitor"], 2099);
     let origin = Origin::responding(OK);
@@ -278,7 +284,7 @@ fn the_origin_gets_the_client_certificate_and_no_forged_one() {
 #[test]
 fn a_new_certificate_is_served_without_a_restart_or_dropped_connections() {
     use std::io::{Read, Write};
-    let authority = Authority::new();
+    let authority = CertificateAuthority::new();
     authority.issue("site", &["shop.test"], 2099);
     let origin = Origin::responding(OK);
     let proxy = authority.proxy(&origin, &["site"], "");
@@ -300,7 +306,7 @@ fn a_new_certificate_is_served_without_a_restart_or_dropped_connections() {
         }
     };
     ask();
-    let subject = || says(&openssl(&proxy, &["-showcerts"]));
+    let subject = || output_text(&openssl(&proxy, &["-showcerts"]));
     let before = subject();
     authority.issue("site", &["shop.test"], 2098);
     proxy.expect_metric("consentry_config_reloads_total{result=\"done\"}", 1.0);
@@ -318,7 +324,7 @@ fn a_new_certificate_is_served_without_a_restart_or_dropped_connections() {
 
 #[test]
 fn http_requests_are_redirected_to_https() {
-    let authority = Authority::new();
+    let authority = CertificateAuthority::new();
     authority.issue("site", &["shop.test"], 2099);
     let origin = Origin::responding(OK);
     let proxy = authority.proxy(&origin, &["site"], "redirect = true");
@@ -332,7 +338,7 @@ fn http_requests_are_redirected_to_https() {
 
 #[test]
 fn a_silent_tls_handshake_times_out_and_plain_http_gets_an_error() {
-    let authority = Authority::new();
+    let authority = CertificateAuthority::new();
     authority.issue("site", &["shop.test"], 2099);
     let origin = Origin::responding(OK);
     let proxy = authority.proxy(&origin, &["site"], "[timeouts]\nrequest_head = '200ms'");
@@ -347,7 +353,7 @@ fn a_silent_tls_handshake_times_out_and_plain_http_gets_an_error() {
 
 #[test]
 fn unusable_certificate_files_are_reported_by_name() {
-    let authority = Authority::new();
+    let authority = CertificateAuthority::new();
     authority.issue("site", &["shop.test"], 2099);
     authority.issue("other", &["shop.test"], 2099);
     authority.issue("old", &["shop.test"], 2021);
@@ -386,7 +392,7 @@ fn unusable_certificate_files_are_reported_by_name() {
 }
 
 /// An nginx with TLS, which optionally requests a client certificate.
-fn secure_nginx(authority: &Authority, more: &str) -> crate::nginx::Nginx {
+fn secure_nginx(authority: &CertificateAuthority, more: &str) -> crate::nginx::Nginx {
     let (cert, key) = (authority.path("origin.pem"), authority.path("origin.key"));
     crate::nginx::Nginx::start(
         authority.folder.path(),
@@ -400,7 +406,7 @@ fn secure_nginx(authority: &Authority, more: &str) -> crate::nginx::Nginx {
 
 #[test]
 fn upstream_tls_requires_a_trusted_certificate() {
-    let authority = Authority::new();
+    let authority = CertificateAuthority::new();
     authority.issue("origin", &["localhost", "origin.test"], 2099);
     authority.issue("me", &["consentry"], 2099);
     let ca = format!("ca_file = '{}'", authority.path("ca.pem"));
@@ -446,11 +452,11 @@ fn upstream_tls_requires_a_trusted_certificate() {
 
 #[test]
 fn a_reload_applies_new_upstream_tls_settings() {
-    let (authority, other) = (Authority::new(), Authority::new());
+    let (authority, other) = (CertificateAuthority::new(), CertificateAuthority::new());
     authority.issue("origin", &["localhost"], 2099);
     let nginx = secure_nginx(&authority, "");
     let port = nginx.url().rsplit(':').next().unwrap().to_owned();
-    let toml = |of: &Authority| {
+    let toml = |of: &CertificateAuthority| {
         let ca = of.path("ca.pem");
         format!(
             "[upstream_tls]\nca_file = '{ca}'\n[[site]]\nupstream = 'https://localhost:{port}'\n"

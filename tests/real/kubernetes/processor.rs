@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::run::Pod;
 use super::{TOOLS, containers, documents, file, one, pod, render};
-use crate::nginx::{Peer, free_port, wait_for};
+use crate::nginx::{PeerProcess, free_port, wait_for};
 use crate::support::{Origin, RawClient, consent_cookie, request};
 
 /// The example config for Envoy, with the patches of an EnvoyFilter applied.
@@ -56,9 +56,9 @@ fn envoy_with_the_rendered_filter_strips_cookies_serves_the_pages_and_fails_clos
     std::fs::write(&config, envoy_config(&filter, clients, &clusters).to_string()).unwrap();
     let mut envoy = Command::new(format!("{TOOLS}/python/bin/envoy"));
     envoy.args(["--use-dynamic-base-id", "--concurrency", "1", "-l", "error", "-c", &config]);
-    let _envoy = Peer::spawn(envoy.stdout(Stdio::null()));
+    let _envoy = PeerProcess::spawn(envoy.stdout(Stdio::null()));
     let address = ([127, 0, 0, 1], clients).into();
-    wait_for(address);
+    wait_for_listener(address);
 
     let send = |bytes: &[u8]| {
         let mut client = RawClient::connect(address);

@@ -8,7 +8,7 @@ use base64::prelude::*;
 use serde_json::Value;
 
 use super::{all, container, installations, list, pod, render};
-use crate::nginx::{Peer, free_port, wait_for};
+use crate::nginx::{PeerProcess, free_port, wait_for};
 use crate::support::{Origin, RawClient, request};
 
 /// A pod's volumes on this machine, and the process of one of its containers.
@@ -66,15 +66,15 @@ impl Pod {
     }
 
     /// Starts the container that runs this command of consentry.
-    pub(super) fn start(&self, command: &str) -> Peer {
+    pub(super) fn start(&self, command: &str) -> PeerProcess {
         let container = container(pod(&self.documents), command);
         let mut process = Command::new(env!("CARGO_BIN_EXE_consentry"));
         process.args(
             list(&container["args"]).map(|argument| self.move_paths(argument.as_str().unwrap())),
         );
-        let process = Peer::spawn(process.stdout(Stdio::null()).stderr(Stdio::null()));
+        let process = PeerProcess::spawn(process.stdout(Stdio::null()).stderr(Stdio::null()));
         for port in list(&container["ports"]) {
-            wait_for(address(port));
+            wait_for_listener(address(port));
         }
         process
     }
